@@ -1,0 +1,43 @@
+//! A declared object, ready to be reconciled.
+
+use std::path::PathBuf;
+
+use super::{ComposeProject, ServiceSpec};
+
+/// A valid object with what its text alone does not say.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Desired {
+    /// The object as declared, defaults filled in.
+    pub object: ComposeProject,
+    /// The project directory, absolute.
+    pub directory: PathBuf,
+    /// Where the manifest is, for messages: a path, or `<stdin>`.
+    pub manifest: String,
+    /// The folder that relative paths of secrets start at: the manifest's own.
+    pub manifest_directory: PathBuf,
+    /// The line and column (both from 1) at which each service of the spec is declared, in its order.
+    pub service_positions: Vec<(u64, u64)>,
+    /// The digest of what the spec means, `v1:sha256:…`: comments, key order and spelled-out defaults do not
+    /// change it. The version says by which rule it was made.
+    pub spec_digest: String,
+}
+
+impl Desired {
+    /// The object's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.object.metadata.name
+    }
+
+    /// The declared services.
+    #[must_use]
+    pub fn services(&self) -> &[ServiceSpec] {
+        &self.object.spec.services
+    }
+
+    /// The declared service of this name.
+    #[must_use]
+    pub fn service(&self, name: &str) -> Option<&ServiceSpec> {
+        self.services().iter().find(|service| service.name == name)
+    }
+}

@@ -1,0 +1,185 @@
+//! Incidents, and the records of the audit trail that tell them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{StepKind, Time};
+
+/// From the first sight of a drift of an object to `Reconciled`, or to giving up.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Incident {
+    /// A ULID: sorts by time.
+    pub id: String,
+    /// The object.
+    pub object: String,
+    /// When the drift was first seen.
+    pub opened_at: Time,
+    /// When it ended; null while it is open.
+    pub closed_at: Option<Time>,
+    /// How it ended; null while it is open.
+    pub outcome: Option<IncidentOutcome>,
+    /// The drift of each service when the incident opened, `service → {layer, reason, message}`.
+    pub drift: Value,
+    /// Whole evidence from before the first step: an [`ObjectStatus`](super::ObjectStatus).
+    pub before: Value,
+    /// The same, from the proof that closed it; null until then.
+    pub after: Option<Value>,
+}
+
+/// How an incident ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum IncidentOutcome {
+    /// Repaired and proven.
+    Reconciled,
+    /// Gave up: the budget is spent, no step can repair it, or it was rolled back.
+    Stalled,
+}
+
+impl fmt::Display for IncidentOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Reconciled => "Reconciled",
+            Self::Stalled => "Stalled",
+        })
+    }
+}
+
+/// How a step ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StepOutcome {
+    /// The command exited with zero. That is no proof of anything.
+    Succeeded,
+    /// The command exited with another code.
+    Failed,
+    /// The command ran into its time limit and was ended.
+    TimedOut,
+    /// undrift was asked to stop, and ended the command.
+    Cancelled,
+    /// undrift itself ended before the command did; found at the next start.
+    Interrupted,
+}
+
+impl StepOutcome {
+    /// The outcome as it is written in the trail.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "Succeeded",
+            Self::Failed => "Failed",
+            Self::TimedOut => "TimedOut",
+            Self::Cancelled => "Cancelled",
+            Self::Interrupted => "Interrupted",
+        }
+    }
+}
+
+/// The kinds of record in the audit trail. The names are a contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "each is what its name says")]
+pub enum AuditKind {
+    DriftDetected,
+    StepIntended,
+    StepFinished,
+    StepInterrupted,
+    Verified,
+    Reconciled,
+    RolledBack,
+    Stalled,
+    Suspended,
+    Resumed,
+    Retried,
+    ManifestChanged,
+    Started,
+    Stopped,
+}
+
+impl AuditKind {
+    /// The kind as it is written in the trail.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::DriftDetected => "DriftDetected",
+            Self::StepIntended => "StepIntended",
+            Self::StepFinished => "StepFinished",
+            Self::StepInterrupted => "StepInterrupted",
+            Self::Verified => "Verified",
+            Self::Reconciled => "Reconciled",
+            Self::RolledBack => "RolledBack",
+            Self::Stalled => "Stalled",
+            Self::Suspended => "Suspended",
+            Self::Resumed => "Resumed",
+            Self::Retried => "Retried",
+            Self::ManifestChanged => "ManifestChanged",
+            Self::Started => "Started",
+            Self::Stopped => "Stopped",
+        }
+    }
+}
+
+/// A record that is yet to be written: what happened, without its place in the chain.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewRecord {
+    /// What happened.
+    pub kind: AuditKind,
+    /// To which object, where it is about one.
+    pub object: Option<String>,
+    /// To which service; null where it is about several, or about the object.
+    pub service: Option<String>,
+    /// In which incident.
+    pub incident: Option<String>,
+    /// Which kind of step it speaks of.
+    pub step: Option<StepKind>,
+    /// How it ended.
+    pub outcome: Option<String>,
+    /// What was seen or done, as JSON: objects, lists, strings, whole numbers, booleans and null only.
+    pub evidence: Value,
+}
+
+impl NewRecord {
+    /// A record of this kind, about nothing yet.
+    #[must_use]
+    pub const fn of(kind: AuditKind) -> Self {
+        Self {
+            kind,
+            object: None,
+            service: None,
+            incident: None,
+            step: None,
+            outcome: None,
+            evidence: Value::Null,
+        }
+    }
+}
+
+/// One record of the audit trail, chained to the one before it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditRecord {
+    /// From 1, without a gap.
+    pub seq: u64,
+    /// When it was written, RFC 3339 in UTC with microseconds.
+    pub time: String,
+    /// See [`NewRecord`].
+    pub object: Option<String>,
+    /// See [`NewRecord`].
+    pub service: Option<String>,
+    /// See [`NewRecord`].
+    pub incident: Option<String>,
+    /// Who: the user and process that ran undrift, `root@host undrift[1234] apply`.
+    pub actor: String,
+    /// What happened; one of [`AuditKind`]'s names.
+    pub kind: String,
+    /// Which kind of step.
+    pub step: Option<String>,
+    /// How it ended.
+    pub outcome: Option<String>,
+    /// What was seen or done.
+    pub evidence: Value,
+    /// The `hash` of the record before it; 64 zeros for the first.
+    pub prev_hash: String,
+    /// SHA-256 over the canonical form of all other fields, in lower-case hexadecimal.
+    pub hash: String,
+}

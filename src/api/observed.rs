@@ -1,0 +1,240 @@
+//! What one look at a host showed. Every field is known, or unknown with its reason.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Fact, Presence, Time};
+
+/// One look at one Compose project.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProjectObservation {
+    /// When the look began.
+    pub at: Time,
+    /// The Compose project's name, as Compose resolved it.
+    pub project: String,
+    /// One entry per service of the spec, in its order.
+    pub services: Vec<ServiceObservation>,
+}
+
+/// One look at one service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceObservation {
+    /// The service's name.
+    pub name: String,
+    /// Whether Compose can build it: there is a `build:`.
+    pub buildable: bool,
+    /// How many containers Compose would run (`deploy.replicas` or `scale`).
+    pub replicas: u32,
+    /// What is in the project directory.
+    pub source: SourceObservation,
+    /// What is behind the image reference.
+    pub artifact: ArtifactObservation,
+    /// The service's containers, by Compose's labels, in the order of their number; no one-off containers.
+    pub containers: Fact<Vec<ContainerObservation>>,
+    /// One entry per route of the spec, in its order.
+    pub routes: Vec<RouteObservation>,
+}
+
+/// The source layer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceObservation {
+    /// One entry per module of the spec; `None` where it declares no source.
+    pub modules: Vec<Option<Fact<Presence>>>,
+    /// The digest of the build context (`sha256:…`, with the build's own settings in it); `None` for a service
+    /// without `build:`, or one whose context is not a folder of this host.
+    pub digest: Fact<Option<String>>,
+    /// The work tree that the project directory is in, if it is in one.
+    pub git: Fact<Option<GitState>>,
+}
+
+/// A git work tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GitState {
+    /// The commit that is checked out; `None` before the first one.
+    pub revision: Option<String>,
+    /// Whether anything below the project directory differs from it.
+    pub dirty: bool,
+}
+
+/// The artifact layer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ArtifactObservation {
+    /// The image reference that Compose uses for the service.
+    pub reference: String,
+    /// The ID behind it (`sha256:…`); `Known(None)` where the engine has nothing of that name.
+    pub image: Fact<Option<String>>,
+    /// The build context's digest that the store knows for that image ID.
+    pub built_from: Option<String>,
+    /// One entry per module of the spec.
+    pub modules: Vec<ModuleObservation>,
+}
+
+/// A module at one place.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModuleObservation {
+    /// Whether it is there.
+    pub presence: Fact<Presence>,
+}
+
+/// One container of a service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContainerObservation {
+    /// The engine's ID, whole.
+    pub id: String,
+    /// The name, without the leading slash.
+    pub name: String,
+    /// Compose's container number.
+    pub number: u32,
+    /// Running, exited and so on.
+    pub state: ContainerState,
+    /// How often the engine's restart policy started it again.
+    pub restart_count: i64,
+    /// The exit code of the last run, where it does not run.
+    pub exit_code: Option<i64>,
+    /// Whether the engine is between two starts of it.
+    pub restarting: bool,
+    /// The last start.
+    pub started_at: Option<Time>,
+    /// The health check, where there is one.
+    pub health: Option<Health>,
+    /// The image it runs (`sha256:…`).
+    pub image_id: String,
+    /// Compose's config hash that it was created with.
+    pub config_hash: Option<String>,
+    /// Whether Compose would create it otherwise today. A differing hash alone is not believed: a dry run of
+    /// `up` settles it.
+    pub config_changed: Fact<bool>,
+    /// One entry per module of the spec.
+    pub modules: Vec<ModuleInContainer>,
+}
+
+/// The state of a container, in the engine's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the engine's own words")]
+pub enum ContainerState {
+    Created,
+    Running,
+    Paused,
+    Restarting,
+    Removing,
+    Exited,
+    Dead,
+}
+
+impl ContainerState {
+    /// The engine's word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Restarting => "restarting",
+            Self::Removing => "removing",
+            Self::Exited => "exited",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+/// The verdict of a container's own health check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the engine's own words")]
+pub enum Health {
+    Starting,
+    Healthy,
+    Unhealthy,
+}
+
+/// A module in a container.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModuleInContainer {
+    /// Whether it is there, as the process in the container sees it.
+    pub presence: Fact<Presence>,
+    /// The mount that lies over the path, if one does.
+    pub covered_by: Option<MountCover>,
+}
+
+/// A mount that covers a path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MountCover {
+    /// `volume`, `bind` or `tmpfs`.
+    pub kind: String,
+    /// Where it is mounted in the container.
+    pub destination: String,
+    /// The volume's name or the path on the host.
+    pub source: String,
+}
+
+/// One look at one route.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteObservation {
+    /// One entry per replica, in their order; one for a fixed URL; none where no replica runs.
+    pub answers: Vec<RouteAnswer>,
+}
+
+/// What one replica answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteAnswer {
+    /// The container that was asked; `None` for a fixed URL.
+    pub container: Option<String>,
+    /// The URL that was asked, without credentials.
+    pub url: String,
+    /// Without credentials.
+    pub plain: Fact<Answer>,
+    /// The control request without credentials; `None` where it is off.
+    pub control: Option<Fact<Answer>>,
+    /// With credentials; `None` where none are declared.
+    pub auth: Option<Fact<Answer>>,
+    /// The control request with credentials; asked only where the plain one cannot tell.
+    pub auth_control: Option<Fact<Answer>>,
+}
+
+/// How an HTTP request ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Answer {
+    /// With a status.
+    #[serde(rename_all = "camelCase")]
+    Status {
+        /// The HTTP status.
+        code: u16,
+        /// Whether a `WWW-Authenticate` header came with it: evidence, never required.
+        challenge: bool,
+    },
+    /// Without one: refused, reset, timed out; the words for it.
+    None(String),
+}
+
+impl Answer {
+    /// The status, if there was one.
+    #[must_use]
+    pub const fn status(&self) -> Option<u16> {
+        match self {
+            Self::Status { code, .. } => Some(*code),
+            Self::None(_) => None,
+        }
+    }
+}
+
+impl ServiceObservation {
+    /// Containers by ID; empty where they are unknown.
+    #[must_use]
+    pub fn containers_by_id(&self) -> BTreeMap<&str, &ContainerObservation> {
+        self.containers.known().into_iter().flatten().map(|c| (c.id.as_str(), c)).collect()
+    }
+}

@@ -1,0 +1,239 @@
+//! What undrift reports of an object, in the shape that scripts read.
+
+use serde::{Deserialize, Serialize};
+
+use super::{API_VERSION, ComposeProject, ConditionType, Drift, PlannedStep, StepKind, Time};
+
+/// The manifest's object together with its status.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Object {
+    /// The object as declared. It holds no secret: credentials are declared by reference.
+    #[serde(flatten)]
+    pub declared: ComposeProject,
+    /// What was observed of it.
+    pub status: ObjectStatus,
+}
+
+/// A list of objects.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectList {
+    /// Always `undrift.dev/v1alpha1`.
+    pub api_version: String,
+    /// Always `List`.
+    pub kind: String,
+    /// The objects.
+    pub items: Vec<Object>,
+}
+
+impl ObjectList {
+    /// The list of these objects.
+    #[must_use]
+    pub fn new(items: Vec<Object>) -> Self {
+        Self { api_version: API_VERSION.into(), kind: "List".into(), items }
+    }
+}
+
+/// What is known of an object.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectStatus {
+    /// The generation that this status speaks of.
+    pub observed_generation: i64,
+    /// `Ready`, `Reconciling`, `Stalled`.
+    pub conditions: Vec<Condition>,
+    /// One entry per service of the spec, in its order.
+    pub services: Vec<ServiceStatus>,
+    /// The steps that would repair the drift, in order; empty where there is none, or no step for it.
+    #[serde(with = "plan_as_contract")]
+    pub plan: Vec<PlannedStep>,
+    /// The open incident, or the last one.
+    pub incident: Option<String>,
+    /// How often the present drift has been repaired in vain or in hope: the largest count of its services.
+    pub attempts: u32,
+    /// When the next attempt may begin.
+    pub next_attempt_time: Option<Time>,
+}
+
+/// A condition as in Kubernetes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// Which.
+    #[serde(rename = "type")]
+    pub kind: ConditionType,
+    /// Whether it holds.
+    pub status: ConditionStatus,
+    /// Why, in `PascalCase`.
+    pub reason: String,
+    /// Why, for a person.
+    pub message: String,
+    /// When `status` last changed; a new reason or message does not move it.
+    pub last_transition_time: Time,
+    /// The generation that it speaks of.
+    pub observed_generation: i64,
+}
+
+/// Whether a condition holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "Kubernetes' own words")]
+pub enum ConditionStatus {
+    True,
+    False,
+    Unknown,
+}
+
+/// What is known of a service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceStatus {
+    /// The service's name.
+    pub name: String,
+    /// Null where the service is as declared.
+    pub drift: Option<Drift>,
+    /// One per declared layer, and `Reconciled`.
+    pub conditions: Vec<Condition>,
+    /// Its containers.
+    pub containers: Vec<ContainerStatus>,
+    /// The image behind its reference.
+    pub image: Option<ImageStatus>,
+    /// Its modules, in the order of the spec.
+    pub modules: Vec<ModuleStatus>,
+    /// Its routes, in the order of the spec.
+    pub routes: Vec<RouteStatus>,
+}
+
+/// A container, in short.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContainerStatus {
+    /// The engine's ID.
+    pub id: String,
+    /// The name.
+    pub name: String,
+    /// The image it runs.
+    pub image_id: String,
+    /// The engine's word for its state.
+    pub state: String,
+    /// The last start, to tell a restart from a container left alone.
+    pub started_at: Option<Time>,
+    /// How often the engine's restart policy started it again.
+    pub restart_count: i64,
+}
+
+/// An image reference and what is behind it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageStatus {
+    /// The reference.
+    pub reference: String,
+    /// The ID, null where nothing is behind the reference or it could not be seen.
+    pub id: Option<String>,
+}
+
+/// A module at its three places.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModuleStatus {
+    /// The module's name.
+    pub name: String,
+    /// In the project directory.
+    pub source: ModulePresence,
+    /// In the image.
+    pub artifact: ModulePresence,
+    /// In every container.
+    pub container: ModulePresence,
+}
+
+/// Whether a module is at a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the words say it")]
+pub enum ModulePresence {
+    Present,
+    Missing,
+    Unknown,
+    Undeclared,
+}
+
+/// A route and what it answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RouteStatus {
+    /// The route's name.
+    pub name: String,
+    /// The URL that was asked.
+    pub url: Option<String>,
+    /// The declared statuses.
+    pub expected: Vec<u16>,
+    /// The status without credentials; of several replicas the first that is not as declared. Null without an
+    /// answer.
+    pub observed: Option<u16>,
+    /// The control request's status.
+    pub control: Option<u16>,
+    /// Before and after a repair; null where nothing was repaired.
+    pub transition: Option<Transition>,
+    /// Null where no credentials are declared.
+    pub auth: Option<RouteAuthStatus>,
+}
+
+/// A route with credentials.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteAuthStatus {
+    /// The declared statuses.
+    pub expected: Vec<u16>,
+    /// The status with credentials.
+    pub observed: Option<u16>,
+    /// The control request's status with credentials.
+    pub control: Option<u16>,
+    /// Before and after a repair.
+    pub transition: Option<Transition>,
+}
+
+/// A route's status before and after a repair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transition {
+    /// Null where the baseline was no answer: refused, timeout, 5xx.
+    pub before: Option<u16>,
+    /// After the proof.
+    pub after: Option<u16>,
+}
+
+/// In the contract a step of a plan is its kind's name; what goes with it is for people, in the reason.
+mod plan_as_contract {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::{PlannedStep, StepKind};
+    use crate::api::Step;
+
+    #[derive(Serialize, Deserialize)]
+    struct Row {
+        step: StepKind,
+        services: Vec<String>,
+        reason: String,
+    }
+
+    pub(super) fn serialize<S: Serializer>(plan: &[PlannedStep], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(plan.iter().map(|planned| Row {
+            step: planned.step.kind(),
+            services: planned.services.clone(),
+            reason: planned.reason.clone(),
+        }))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<PlannedStep>, D::Error> {
+        let rows = Vec::<Row>::deserialize(deserializer)?;
+        Ok(rows
+            .into_iter()
+            .map(|row| PlannedStep {
+                step: match row.step {
+                    StepKind::Build => Step::Build { no_cache: false },
+                    StepKind::Up => Step::Up { force_recreate: false },
+                    StepKind::Restart => Step::Restart,
+                    StepKind::Rollback => Step::Rollback,
+                },
+                services: row.services,
+                reason: row.reason,
+            })
+            .collect())
+    }
+}

@@ -1,0 +1,74 @@
+//! What undrift can do to a host.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The kinds of step. The names are a contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum StepKind {
+    /// `docker compose build SERVICE…`
+    Build,
+    /// `docker compose up -d SERVICE…`
+    Up,
+    /// `docker compose restart SERVICE…`
+    Restart,
+    /// The image that ran before is put back behind its reference, then `docker compose up -d`.
+    Rollback,
+}
+
+impl fmt::Display for StepKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Build => "Build",
+            Self::Up => "Up",
+            Self::Restart => "Restart",
+            Self::Rollback => "Rollback",
+        })
+    }
+}
+
+/// One kind of step with how far it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Step {
+    /// Build the services' images.
+    Build {
+        /// Without the build cache: the second rung, after a cached build changed nothing.
+        no_cache: bool,
+    },
+    /// Create or recreate the services' containers where they differ from what Compose would create.
+    Up {
+        /// Also where Compose sees no difference: the second rung, and for files that went missing inside a
+        /// container.
+        force_recreate: bool,
+    },
+    /// Restart the services' containers.
+    Restart,
+    /// Put the image that ran before the last build back, and recreate.
+    Rollback,
+}
+
+impl Step {
+    /// The kind, without the details.
+    #[must_use]
+    pub const fn kind(self) -> StepKind {
+        match self {
+            Self::Build { .. } => StepKind::Build,
+            Self::Up { .. } => StepKind::Up,
+            Self::Restart => StepKind::Restart,
+            Self::Rollback => StepKind::Rollback,
+        }
+    }
+}
+
+/// One step, for which services, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedStep {
+    /// What to do.
+    pub step: Step,
+    /// The services, in the order of the manifest.
+    pub services: Vec<String>,
+    /// The drift that it answers, in words.
+    pub reason: String,
+}

@@ -1,0 +1,182 @@
+//! Every effect on the host, behind one narrow trait.
+
+use std::{collections::BTreeMap, future::Future};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{Desired, ProjectObservation, Step, StepOutcome, Time};
+
+/// A host that runs Compose projects: the real one, or a fake for tests.
+///
+/// # Guarantees
+/// `observe` changes nothing that an object names. `execute` touches only the services that it is given.
+pub trait Host: Send + Sync {
+    /// One look at every layer of every service of the object.
+    ///
+    /// # Errors
+    /// Where nothing can be said at all: no engine, Compose files that Compose refuses, a service that the
+    /// project does not have. What cannot be seen in part is `Fact::Unknown` in the observation instead.
+    fn observe(
+        &self,
+        desired: &Desired,
+    ) -> impl Future<Output = Result<ProjectObservation, HostError>> + Send;
+
+    /// One step. Never fails as a function: how it ended is in the report.
+    fn execute(&self, desired: &Desired, request: StepRequest<'_>)
+    -> impl Future<Output = StepReport> + Send;
+}
+
+/// A step with what is needed to carry it out.
+
+pub struct StepRequest<'a> {
+    /// What to do.
+    pub step: Step,
+    /// For which services.
+    pub services: &'a [String],
+    /// For a rollback: the image ID (`sha256:…`) to put back, by service.
+    pub rollback_to: &'a BTreeMap<String, String>,
+    /// The limit of the step's command.
+    pub timeout: std::time::Duration,
+    /// Ends the command cleanly when it is cancelled.
+    pub cancel: &'a CancellationToken,
+    /// Takes each line that the command prints, for a person who waits. Control bytes are removed already.
+    pub progress: &'a (dyn Fn(&str) + Send + Sync),
+}
+
+/// How a step ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepReport {
+    /// How.
+    pub outcome: StepOutcome,
+    /// The command's exit code, where it exited.
+    pub exit_code: Option<i32>,
+    /// The command, as an argument vector; the first command that failed, or the last.
+    pub command: Vec<String>,
+    /// The end of what the command printed: at most 16 KiB, valid UTF-8, without control bytes.
+    pub output: String,
+    /// What was done besides, for the trail: leftovers removed, tags set.
+    pub notes: Vec<String>,
+    /// When the step began.
+    pub started_at: Time,
+    /// How long it took.
+    pub duration_ms: u64,
+}
+
+/// What a host remembers between looks. Losing it costs time, never correctness.
+pub trait Cache: Send + Sync {
+    /// The value last put under this key of this space.
+    fn get(&self, space: &str, key: &str) -> Option<String>;
+    /// Remembers a value; a failure is only logged.
+    fn put(&self, space: &str, key: &str, value: &str);
+}
+
+/// A cache that remembers nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoCache;
+
+impl Cache for NoCache {
+    fn get(&self, _: &str, _: &str) -> Option<String> {
+        None
+    }
+
+    fn put(&self, _: &str, _: &str, _: &str) {}
+}
+
+/// Why nothing can be said about a project.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HostError {
+    /// No engine answers where the docker CLI would look for it.
+    #[error("no engine answers at {endpoint}: {cause}")]
+    EngineUnavailable {
+        /// Where it was looked for.
+        endpoint: String,
+        /// What happened there.
+        cause: String,
+    },
+    /// The engine's address is of a kind that undrift does not speak.
+    #[error("cannot use the engine at {endpoint}: {cause}")]
+    EngineUnsupported {
+        /// The address.
+        endpoint: String,
+        /// Why, and what to do.
+        cause: String,
+    },
+    /// `docker compose` is not there, or is version 1.
+    #[error("Compose v2 is needed: {0}")]
+    ComposeMissing(String),
+    /// Compose refuses the project's own files.
+    #[error("docker compose refuses the project in {directory}: {cause}")]
+    ComposeRefused {
+        /// The project directory.
+        directory: String,
+        /// What Compose said.
+        cause: String,
+    },
+    /// The Compose files use a variable that is not set. Compose would put a blank in its place; an operator
+    /// must not.
+    #[error("the Compose files of {directory} use variables that are not set: {}", variables.join(", "))]
+    UnsetVariables {
+        /// The project directory.
+        directory: String,
+        /// Their names.
+        variables: Vec<String>,
+    },
+    /// The manifest names a service that the Compose project does not have.
+    #[error("{manifest}:{line}:{column}: the Compose project {project} has no service {service}; it has {}", known.join(", "))]
+    NoSuchService {
+        /// The manifest.
+        manifest: String,
+        /// Its line.
+        line: u64,
+        /// Its column.
+        column: u64,
+        /// The Compose project.
+        project: String,
+        /// The service.
+        service: String,
+        /// The services that there are.
+        known: Vec<String>,
+    },
+    /// Two services build into one image reference: the last one would win.
+    #[error("the services {first} and {second} both build the image {image}: give each its own `image:`")]
+    SharedImage {
+        /// One service.
+        first: String,
+        /// The other.
+        second: String,
+        /// The reference.
+        image: String,
+    },
+    /// The engine answered a question that everything else rests on with an error.
+    #[error("the engine could not {action}: {cause}")]
+    Engine {
+        /// What was asked.
+        action: String,
+        /// What it said.
+        cause: String,
+    },
+}
+
+impl HostError {
+    /// The error's name for conditions.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::EngineUnavailable { .. } => "EngineUnavailable",
+            Self::EngineUnsupported { .. } => "EngineUnsupported",
+            Self::ComposeMissing(_) => "ComposeMissing",
+            Self::ComposeRefused { .. } => "ComposeRefused",
+            Self::UnsetVariables { .. } => "UnsetVariables",
+            Self::NoSuchService { .. } => "NoSuchService",
+            Self::SharedImage { .. } => "SharedImage",
+            Self::Engine { .. } => "EngineError",
+        }
+    }
+
+    /// Whether it can pass by itself: the engine is away. All others need a person.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        matches!(self, Self::EngineUnavailable { .. } | Self::Engine { .. })
+    }
+}

@@ -1,0 +1,26 @@
+//! undrift: a Kubernetes-style reconciling operator for Docker Compose hosts.
+//!
+//! A platform team declares, in YAML, which services a host must run, which modules must exist inside the
+//! running containers and which status each route must answer. undrift observes the host, names the first
+//! [layer](api::Layer) at which the declaration and the host part, repairs exactly that, and proves the repair
+//! before it says *reconciled*.
+//!
+//! Dependencies point downwards only:
+//!
+//! | room | what it holds | what it may do |
+//! | --- | --- | --- |
+//! | `cli` | one file per verb, the screen and the JSON | print |
+//! | [`reconcile`] | the only glue: observe, decide, record, execute, observe | call the rooms below |
+//! | [`host`] | every effect on the host behind one narrow trait | I/O |
+//! | [`store`] | SQLite: audit trail, incidents, status, attempts | I/O in the state folder |
+//! | [`manifest`] | YAML to typed objects, errors that show the line | read files |
+//! | [`decide`] | pure: what was observed to what should happen | nothing |
+//! | [`api`] | pure types | nothing |
+
+pub mod api;
+pub mod cli;
+pub mod decide;
+pub mod host;
+pub mod manifest;
+pub mod reconcile;
+pub mod store;
