@@ -1,1 +1,135 @@
-//! decide
+//! From what is declared and what was observed to what should happen. Pure: no clock, no client, no file.
+//!
+//! `check`, `plan`, `apply` and `run` all call [`decide`], so what is reported and what is acted on cannot
+//! disagree.
+//!
+//! | file | says |
+//! | --- | --- |
+//! | `checks` | which layer of a service is broken, one small check per layer |
+//! | `repair` | which steps could mend a drift, and in which order they are tried |
+//! | `attempts` | what an earlier step has changed, and when the next one may be taken |
+//! | `plan` | the steps of several services as one plan |
+//! | `verify` | whether a series of looks proves a repair |
+//! | `status` | all of it in the shape that is reported |
+
+mod attempts;
+mod checks;
+mod plan;
+mod repair;
+mod status;
+#[cfg(test)]
+mod tests;
+mod verify;
+
+use std::collections::BTreeMap;
+
+pub use attempts::{begin_step, end_rollback, end_step, give_up_reasons};
+pub use checks::{Diagnosis, LayerVerdict, diagnose};
+pub use plan::Next;
+pub use repair::{Prospect, Repair};
+pub use status::{StatusInputs, failed_status, status};
+pub use verify::{Identity, Proof, identities, judge, unlike_before};
+
+use crate::api::{Attempt, Desired, ObjectStatus, PlannedStep, ProjectObservation, Step, Time};
+
+/// Everything that a decision rests on.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a> {
+    /// What is declared.
+    pub desired: &'a Desired,
+    /// What was just seen.
+    pub observed: &'a ProjectObservation,
+    /// What was done before.
+    pub history: &'a History,
+    /// When it is.
+    pub now: Time,
+    /// Seeds the jitter of the backoff, so that the decision stays a function of its inputs.
+    pub jitter_seed: u64,
+}
+
+/// What undrift remembers of an object.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct History {
+    /// The spec's generation.
+    pub generation: i64,
+    /// The budget's memory.
+    pub attempts: Vec<Attempt>,
+    /// The incident that is open.
+    pub incident: Option<OpenIncident>,
+    /// What each service consisted of when it was last proven; see [`identities`].
+    pub proven: BTreeMap<String, Vec<Identity>>,
+    /// The least restart count seen of each container, by ID, since undrift began to look. A count above it is
+    /// a crash that happened under undrift's eyes.
+    pub restarts: BTreeMap<String, i64>,
+    /// When the present series of looks began.
+    pub watching_since: Option<Time>,
+    /// Whether a person has suspended the object, besides the spec.
+    pub suspended: bool,
+}
+
+/// An incident that is open, as far as decisions need it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OpenIncident {
+    /// Its ID.
+    pub id: String,
+    /// The evidence from before the first step.
+    pub before: ObjectStatus,
+    /// The steps so far, oldest first, with their services and the time at which they ended.
+    pub steps: Vec<(Step, Vec<String>, Time)>,
+}
+
+impl OpenIncident {
+    /// Whether a step of a kind that `which` selects has been taken for the service.
+    #[must_use]
+    pub fn has_done(&self, service: &str, which: impl Fn(Step) -> bool) -> bool {
+        self.steps.iter().any(|(step, services, _)| which(*step) && services.iter().any(|s| s == service))
+    }
+
+    /// When the last step for the service ended.
+    #[must_use]
+    pub fn last_step_at(&self, service: &str) -> Option<Time> {
+        self.steps.iter().rev().find(|(_, services, _)| services.iter().any(|s| s == service)).map(|s| s.2)
+    }
+}
+
+/// What to report and what to do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    /// One diagnosis per service of the spec.
+    pub services: Vec<Diagnosis>,
+    /// What could mend each of them.
+    pub prospects: Vec<Prospect>,
+    /// The steps, in order, that would mend all that can be mended. Only the first is ever executed before
+    /// everything is observed anew.
+    pub plan: Vec<PlannedStep>,
+    /// What to do now.
+    pub next: Next,
+    /// The budget's memory after this look; to be stored before `next` is acted on.
+    pub attempts: Vec<Attempt>,
+}
+
+impl Decision {
+    /// Whether every service is as declared, and known to be.
+    #[must_use]
+    pub fn as_declared(&self) -> bool {
+        self.services.iter().all(Diagnosis::as_declared)
+    }
+}
+
+/// Decides.
+#[must_use]
+pub fn decide(inputs: Inputs<'_>) -> Decision {
+    let services: Vec<Diagnosis> = checks::diagnose_all(inputs);
+    let attempts = attempts::settle(inputs, &services);
+    let prospects: Vec<Prospect> =
+        services.iter().map(|diagnosis| repair::prospect(inputs, &attempts, diagnosis)).collect();
+    let plan = if acts(inputs) { plan::plan(&prospects, |_| true) } else { Vec::new() };
+    let next = plan::next(inputs, &services, &prospects);
+    Decision { services, prospects, plan, next, attempts }
+}
+
+/// Whether undrift may take steps for this object at all.
+fn acts(inputs: Inputs<'_>) -> bool {
+    let policy = &inputs.desired.object.spec.reconcile;
+    policy.mode == crate::api::Mode::Enforce && !policy.suspend && !inputs.history.suspended
+}

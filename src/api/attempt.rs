@@ -1,0 +1,38 @@
+//! What undrift remembers of its repairs of one drift: the budget's memory.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Layer, Reason, Step, Time};
+
+/// The repairs of one drift of one service so far.
+///
+/// Keyed by object, service, layer, reason and source digest: another source is another drift. A row of an
+/// older generation does not count either.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attempt {
+    /// The object.
+    pub object: String,
+    /// The service.
+    pub service: String,
+    /// The layer of the drift.
+    pub layer: Layer,
+    /// The reason of the drift.
+    pub reason: Reason,
+    /// The build context's digest at the time; null where there is none.
+    pub source_digest: Option<String>,
+    /// The generation of the spec at the time.
+    pub generation: i64,
+    /// How many repairs were begun.
+    pub attempts: u32,
+    /// The steps that ended well and changed nothing: the next repair goes one rung further.
+    pub tried: Vec<Step>,
+    /// The step that was taken last and whose effect is not judged yet.
+    pub pending: Option<Step>,
+    /// When the last repair began.
+    pub last_at: Time,
+    /// Before this nothing is tried again.
+    pub next_at: Option<Time>,
+    /// Why no further repair is tried, in `PascalCase`.
+    pub gave_up: Option<String>,
+}

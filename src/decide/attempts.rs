@@ -1,0 +1,198 @@
+//! The budget's memory: what an earlier step has changed, and when the next one may be taken.
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use chrono::TimeDelta;
+
+use super::{Diagnosis, Inputs, repair};
+use crate::api::{Attempt, Drift, ReconcilePolicy, ServiceObservation, Step, StepOutcome, Time};
+
+/// The reasons for which undrift stops trying by itself, in `PascalCase`; all others are the drift's own.
+#[must_use]
+pub const fn give_up_reasons() -> [&'static str; 3] {
+    [repair::BUDGET_SPENT, repair::REPAIRS_EXHAUSTED, repair::ROLLED_BACK]
+}
+
+/// The rows as this look leaves them: steps judged by what they changed, rows dropped after a healthy period
+/// or a change of the spec.
+pub(super) fn settle(inputs: Inputs<'_>, services: &[Diagnosis]) -> Vec<Attempt> {
+    let rows = inputs.history.attempts.iter().filter(|row| row.generation == inputs.history.generation);
+    rows.filter_map(|row| {
+        let diagnosis = services.iter().find(|diagnosis| diagnosis.service == row.service)?;
+        if healthy_for_long(inputs, row, diagnosis) { None } else { Some(judged(inputs, row, diagnosis)) }
+    })
+    .collect()
+}
+
+/// A drift that stayed away for as long as the longest wait between attempts is over; one good look is not
+/// enough, or a flapping service would be repaired without end.
+fn healthy_for_long(inputs: Inputs<'_>, row: &Attempt, diagnosis: &Diagnosis) -> bool {
+    let period = inputs.desired.object.spec.reconcile.backoff.max.delta();
+    diagnosis.as_declared() && inputs.now - row.last_at >= period
+}
+
+fn judged(inputs: Inputs<'_>, row: &Attempt, diagnosis: &Diagnosis) -> Attempt {
+    let mut row = row.clone();
+    let (Some(step), Some(drift), None) = (row.pending, &diagnosis.drift, &diagnosis.unknown) else {
+        return row;
+    };
+    if (drift.layer, drift.reason) != (row.layer, row.reason) {
+        // It moved on to another drift, which has a row of its own. An earlier layer says nothing of this one.
+        if drift.layer >= row.layer && !is_middle_of(step, drift) {
+            row.pending = None;
+        }
+        return row;
+    }
+    if drift.layer < crate::api::Layer::Route || inputs.now >= repair::deadline(inputs, &row.service) {
+        row.pending = None;
+        if !row.tried.contains(&step) {
+            row.tried.push(step);
+        }
+        row.next_at = Some(inputs.now + backoff(inputs, row.attempts));
+    }
+    row
+}
+
+/// After a build the container is outdated: that is half of the repair, not its result.
+fn is_middle_of(step: Step, drift: &Drift) -> bool {
+    matches!(step, Step::Build { .. }) && drift.reason == crate::api::Reason::ImageOutdated
+}
+
+/// The wait after the n-th attempt: doubling, jittered, capped.
+fn backoff(inputs: Inputs<'_>, attempts: u32) -> TimeDelta {
+    wait_after(&inputs.desired.object.spec.reconcile, attempts, inputs.jitter_seed)
+}
+
+fn wait_after(policy: &ReconcilePolicy, attempts: u32, jitter_seed: u64) -> TimeDelta {
+    let (initial, max) = (policy.backoff.initial.get(), policy.backoff.max.get());
+    let nth = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX).min(63);
+    let wait = ExponentialBuilder::new()
+        .with_min_delay(initial)
+        .with_max_delay(max)
+        .with_factor(2.0)
+        .without_max_times()
+        .with_jitter()
+        .with_jitter_seed(jitter_seed)
+        .build()
+        .nth(nth)
+        .unwrap_or(max)
+        .min(max);
+    TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX)
+}
+
+/// The row of a drift as it is now.
+pub(super) fn row<'a>(
+    inputs: Inputs<'_>,
+    rows: &'a [Attempt],
+    seen: &ServiceObservation,
+    drift: &Drift,
+) -> Option<&'a Attempt> {
+    rows.iter()
+        .find(|row| (row.layer, row.reason) == (drift.layer, drift.reason) && is_current(inputs, row, seen))
+}
+
+/// Whether the service was rolled back with this spec and this source.
+pub(super) fn was_rolled_back(inputs: Inputs<'_>, rows: &[Attempt], seen: &ServiceObservation) -> bool {
+    rows.iter()
+        .any(|row| row.gave_up.as_deref() == Some(repair::ROLLED_BACK) && is_current(inputs, row, seen))
+}
+
+fn is_current(inputs: Inputs<'_>, row: &Attempt, seen: &ServiceObservation) -> bool {
+    row.service == seen.name
+        && row.generation == inputs.history.generation
+        && row.source_digest == digest(seen)
+}
+
+fn digest(seen: &ServiceObservation) -> Option<String> {
+    seen.source.digest.known().cloned().flatten()
+}
+
+/// The rows after a step has begun: one more attempt for each of its services. To be stored together with the
+/// intent.
+#[must_use]
+pub fn begin_step(
+    inputs: Inputs<'_>,
+    rows: &[Attempt],
+    services: &[Diagnosis],
+    step: Step,
+    of: &[String],
+) -> Vec<Attempt> {
+    let begun = of.iter().filter_map(|service| {
+        let drift = services.iter().find(|d| d.service == *service)?.drift.as_ref()?;
+        let seen = inputs.observed.services.iter().find(|s| s.name == *service)?;
+        let mut row = row(inputs, rows, seen, drift).cloned().unwrap_or_else(|| new_row(inputs, seen, drift));
+        row.attempts += 1;
+        row.pending = Some(step);
+        row.last_at = inputs.now;
+        row.next_at = None;
+        Some(row)
+    });
+    begun.collect()
+}
+
+fn new_row(inputs: Inputs<'_>, seen: &ServiceObservation, drift: &Drift) -> Attempt {
+    Attempt {
+        object: inputs.desired.name().to_owned(),
+        service: seen.name.clone(),
+        layer: drift.layer,
+        reason: drift.reason,
+        source_digest: digest(seen),
+        generation: inputs.history.generation,
+        attempts: 0,
+        tried: Vec::new(),
+        pending: None,
+        last_at: inputs.now,
+        next_at: None,
+        gave_up: None,
+    }
+}
+
+/// The begun rows after the step ended. A success is not judged here but by the next look; a failure waits; an
+/// interruption was nobody's fault and does not.
+#[must_use]
+pub fn end_step(
+    begun: Vec<Attempt>,
+    outcome: StepOutcome,
+    policy: &ReconcilePolicy,
+    now: Time,
+    jitter_seed: u64,
+) -> Vec<Attempt> {
+    let end = |mut row: Attempt| {
+        match outcome {
+            StepOutcome::Succeeded => {}
+            StepOutcome::Failed | StepOutcome::TimedOut => {
+                row.pending = None;
+                row.next_at = Some(now + wait_after(policy, row.attempts, jitter_seed));
+            }
+            StepOutcome::Cancelled | StepOutcome::Interrupted => row.pending = None,
+        }
+        row
+    };
+    begun.into_iter().map(end).collect()
+}
+
+/// The rows after a rollback that worked: nothing more is tried.
+#[must_use]
+pub fn end_rollback(begun: Vec<Attempt>) -> Vec<Attempt> {
+    let end = |row: Attempt| Attempt { pending: None, gave_up: Some(repair::ROLLED_BACK.into()), ..row };
+    begun.into_iter().map(end).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_the_cap_and_differ_by_seed() {
+        let policy = ReconcilePolicy::default();
+        let (initial, max) = (policy.backoff.initial.delta(), policy.backoff.max.delta());
+        for seed in 0..50 {
+            for attempt in 1..80 {
+                let wait = wait_after(&policy, attempt, seed);
+                let least = initial * 2_i32.pow(attempt.min(7) - 1);
+                assert!(wait >= least.min(max) && wait <= max, "attempt {attempt} waits {wait}");
+            }
+        }
+        assert_ne!(wait_after(&policy, 1, 1), wait_after(&policy, 1, 2));
+        assert_eq!(wait_after(&policy, 3, 9), wait_after(&policy, 3, 9));
+    }
+}

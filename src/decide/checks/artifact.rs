@@ -1,0 +1,67 @@
+//! The artifact layer: does the image behind the service's reference hold what is declared?
+
+use super::{LayerVerdict, View, worst};
+use crate::api::{Fact, ModuleObservation, ModuleSpec, Presence, Reason, SourceDrift};
+
+pub(super) fn check(view: View<'_>) -> LayerVerdict {
+    let seen = view.seen;
+    if !seen.buildable && view.spec.modules.is_empty() {
+        return LayerVerdict::Undeclared;
+    }
+    let reference = &seen.artifact.reference;
+    match &seen.artifact.image {
+        Fact::Unknown(why) => LayerVerdict::Unknown(format!("image {reference}: {why}")),
+        Fact::Known(None) => without_image(view),
+        Fact::Known(Some(_)) => {
+            let modules = view.spec.modules.iter().zip(&seen.artifact.modules);
+            worst(modules.map(|(spec, seen)| module(spec, seen, reference)).chain([source_changed(view)]))
+        }
+    }
+}
+
+/// Nothing is behind the reference. For a service that Compose cannot build this is no drift: where a container
+/// runs, its tag was moved or removed and says nothing about it; where none does, `up` fetches the image.
+fn without_image(view: View<'_>) -> LayerVerdict {
+    let reference = &view.seen.artifact.reference;
+    if view.seen.buildable {
+        return LayerVerdict::Broken(Reason::ImageMissing, format!("there is no image {reference}"));
+    }
+    match &view.seen.containers {
+        Fact::Known(containers) if containers.is_empty() => LayerVerdict::Undeclared,
+        _ => LayerVerdict::Unknown(format!("nothing is behind the reference {reference} any more")),
+    }
+}
+
+fn module(spec: &ModuleSpec, seen: &ModuleObservation, reference: &str) -> LayerVerdict {
+    let (name, path) = (spec.display_name(), &spec.path);
+    match &seen.presence {
+        Fact::Known(Presence::Present) => LayerVerdict::AsDeclared(None),
+        Fact::Known(Presence::Missing) => LayerVerdict::Broken(
+            Reason::ModuleMissing,
+            format!("module {name} is not in the image {reference}: no {path}"),
+        ),
+        Fact::Known(Presence::WrongType) => LayerVerdict::Broken(
+            Reason::ModuleMissing,
+            format!("module {name} is not in the image {reference}: {path} is not what is declared"),
+        ),
+        Fact::Unknown(why) => LayerVerdict::Unknown(format!("module {name} in the image {reference}: {why}")),
+    }
+}
+
+fn source_changed(view: View<'_>) -> LayerVerdict {
+    let policy = view.inputs.desired.object.spec.source.drift;
+    let Some(built_from) = &view.seen.artifact.built_from else { return LayerVerdict::AsDeclared(None) };
+    match (&view.seen.source.digest, policy) {
+        (_, SourceDrift::Ignore) | (Fact::Known(None), _) => LayerVerdict::AsDeclared(None),
+        (Fact::Known(Some(now)), _) if now == built_from => LayerVerdict::AsDeclared(None),
+        (Fact::Known(Some(_)), SourceDrift::Report) => {
+            LayerVerdict::AsDeclared(Some("the source has changed since this image was built".into()))
+        }
+        (Fact::Known(Some(_)), SourceDrift::Enforce) => LayerVerdict::Broken(
+            Reason::SourceChanged,
+            format!("the source has changed since the image {} was built", view.seen.artifact.reference),
+        ),
+        (Fact::Unknown(why), SourceDrift::Enforce) => LayerVerdict::Unknown(format!("build context: {why}")),
+        (Fact::Unknown(_), SourceDrift::Report) => LayerVerdict::AsDeclared(None),
+    }
+}

@@ -1,0 +1,186 @@
+//! The container layer: does every replica run the image that is behind the reference, as Compose describes it?
+
+use chrono::TimeDelta;
+
+use super::{LayerVerdict, View, worst};
+use crate::api::{
+    ContainerObservation, ContainerState, Fact, Health, ModuleInContainer, ModuleSpec, Presence, Reason,
+};
+
+/// A container that ran for less than this counts as crashed again: the engine's own rule for the delay of its
+/// restart policy ("restart: always" starts over at 100 ms once a container has run for 10 s).
+const SETTLED_AFTER: TimeDelta = TimeDelta::seconds(10);
+
+/// As many restarts, with the last one just now, are a loop even at a first look.
+const LOOP_RESTARTS: i64 = 2;
+
+pub(super) fn check(view: View<'_>) -> LayerVerdict {
+    let containers = match &view.seen.containers {
+        Fact::Known(containers) => containers,
+        Fact::Unknown(why) => return LayerVerdict::Unknown(format!("containers: {why}")),
+    };
+    // A pause is a person's, and makes `up` fail for the whole service: it comes before all other reasons.
+    if let Some(paused) = containers.iter().find(|c| c.state == ContainerState::Paused) {
+        return broken(Reason::Paused, format!("{} is paused: a person has chosen that", paused.name));
+    }
+    if let Some(missing) = missing(view, containers) {
+        return missing;
+    }
+    // Reason by reason, not container by container: what `up` mends comes before what a restart might.
+    let checks: [fn(View<'_>, &ContainerObservation) -> LayerVerdict; 7] =
+        [crash_looping_now, not_running, image, config, modules, crash_looping, health];
+    worst(checks.iter().flat_map(|check| containers.iter().map(move |c| check(view, c))))
+}
+
+fn missing(view: View<'_>, containers: &[ContainerObservation]) -> Option<LayerVerdict> {
+    let there = containers.iter().filter(|c| c.state != ContainerState::Removing).count();
+    let wanted = usize::try_from(view.seen.replicas).unwrap_or(usize::MAX);
+    (there < wanted).then(|| {
+        let message = match (there, wanted) {
+            (0, 1) => "there is no container".to_owned(),
+            _ => format!("there are {there} of {wanted} containers"),
+        };
+        broken(Reason::Missing, message)
+    })
+}
+
+/// The engine is between two starts of it: whatever else is wrong, it was seen to die.
+fn crash_looping_now(view: View<'_>, c: &ContainerObservation) -> LayerVerdict {
+    let dying = c.restarting || c.state == ContainerState::Restarting;
+    // An outdated container that dies is mended by the new image rather than by a restart.
+    if dying && !matches!(image(view, c), LayerVerdict::Broken(..)) { looping(c) } else { fine() }
+}
+
+fn not_running(_: View<'_>, c: &ContainerObservation) -> LayerVerdict {
+    match c.state {
+        ContainerState::Running
+        | ContainerState::Restarting
+        | ContainerState::Paused
+        | ContainerState::Removing => fine(),
+        state => {
+            let code = c.exit_code.map(|code| format!(" with code {code}")).unwrap_or_default();
+            let code = if state == ContainerState::Exited { code } else { String::new() };
+            broken(Reason::NotRunning, format!("{} is {}{code}", c.name, state.as_str()))
+        }
+    }
+}
+
+fn image(view: View<'_>, c: &ContainerObservation) -> LayerVerdict {
+    match &view.seen.artifact.image {
+        Fact::Known(Some(id)) if *id == c.image_id => fine(),
+        Fact::Known(Some(id)) => broken(
+            Reason::ImageOutdated,
+            format!(
+                "{} runs image {}, while {} is {}",
+                c.name,
+                short(&c.image_id),
+                view.seen.artifact.reference,
+                short(id)
+            ),
+        ),
+        // A tag that is gone is unknown, not stale.
+        Fact::Known(None) => LayerVerdict::Unknown(format!(
+            "{} runs image {}, and nothing is behind {} to compare it with",
+            c.name,
+            short(&c.image_id),
+            view.seen.artifact.reference
+        )),
+        Fact::Unknown(why) => LayerVerdict::Unknown(format!("image of {}: {why}", c.name)),
+    }
+}
+
+fn config(_: View<'_>, c: &ContainerObservation) -> LayerVerdict {
+    match &c.config_changed {
+        Fact::Known(false) => fine(),
+        Fact::Known(true) => broken(
+            Reason::ConfigChanged,
+            format!("{} was created from another configuration than the Compose files describe now", c.name),
+        ),
+        Fact::Unknown(why) => LayerVerdict::Unknown(format!("configuration of {}: {why}", c.name)),
+    }
+}
+
+fn modules(view: View<'_>, c: &ContainerObservation) -> LayerVerdict {
+    let rows = view.spec.modules.iter().zip(&c.modules).enumerate();
+    worst(rows.map(|(index, (spec, seen))| {
+        let in_image = view.seen.artifact.modules.get(index).map(|m| &m.presence);
+        module(spec, seen, in_image, c)
+    }))
+}
+
+fn module(
+    spec: &ModuleSpec,
+    seen: &ModuleInContainer,
+    in_image: Option<&Fact<Presence>>,
+    c: &ContainerObservation,
+) -> LayerVerdict {
+    let (name, path) = (spec.display_name(), &spec.path);
+    match &seen.presence {
+        Fact::Known(Presence::Present) => fine(),
+        Fact::Unknown(why) => LayerVerdict::Unknown(format!("module {name} in {}: {why}", c.name)),
+        Fact::Known(Presence::Missing | Presence::WrongType) => match &seen.covered_by {
+            Some(mount) => {
+                let there = in_image.is_some_and(|p| *p == Fact::Known(Presence::Present));
+                let image = if there { "the image has it; " } else { "" };
+                broken(
+                    Reason::ShadowedByMount,
+                    format!(
+                        "module {name} is not in {}: {image}the {} {} at {} hides {path}, and no rebuild changes that",
+                        c.name, mount.kind, mount.source, mount.destination
+                    ),
+                )
+            }
+            None => broken(Reason::ModuleMissing, format!("module {name} is not in {}: no {path}", c.name)),
+        },
+    }
+}
+
+/// A restart that was not there when undrift began to look, or several with the last one just now.
+fn crash_looping(view: View<'_>, c: &ContainerObservation) -> LayerVerdict {
+    if c.state != ContainerState::Running {
+        return fine();
+    }
+    if view.inputs.history.restarts.get(&c.id).is_some_and(|before| c.restart_count > *before) {
+        return looping(c);
+    }
+    let young = c.started_at.is_some_and(|started| view.inputs.now - started < SETTLED_AFTER);
+    match c.restart_count {
+        count if young && count >= LOOP_RESTARTS => looping(c),
+        count if young && count > 0 => {
+            LayerVerdict::Unknown(format!("{} was just started again by the engine", c.name))
+        }
+        _ => fine(),
+    }
+}
+
+fn health(_: View<'_>, c: &ContainerObservation) -> LayerVerdict {
+    match c.health {
+        Some(Health::Unhealthy) => broken(Reason::Unhealthy, format!("the health check of {} fails", c.name)),
+        Some(Health::Starting) => {
+            LayerVerdict::Unknown(format!("the health check of {} has not passed yet", c.name))
+        }
+        Some(Health::Healthy) | None => fine(),
+    }
+}
+
+fn looping(c: &ContainerObservation) -> LayerVerdict {
+    let code = c.exit_code.map(|code| format!(", last with code {code}")).unwrap_or_default();
+    broken(
+        Reason::CrashLooping,
+        format!("{} dies and is started again: {} restarts{code}", c.name, c.restart_count),
+    )
+}
+
+const fn fine() -> LayerVerdict {
+    LayerVerdict::AsDeclared(None)
+}
+
+const fn broken(reason: Reason, message: String) -> LayerVerdict {
+    LayerVerdict::Broken(reason, message)
+}
+
+/// An image ID as people read it: twelve digits, as the docker CLI shows them.
+fn short(id: &str) -> &str {
+    let digits = id.strip_prefix("sha256:").unwrap_or(id);
+    digits.get(..12).unwrap_or(digits)
+}

@@ -1,0 +1,117 @@
+//! The ordered checks: one per layer, each from what was observed to a verdict.
+
+mod artifact;
+mod auth;
+mod container;
+mod route;
+mod source;
+
+use super::Inputs;
+use crate::api::{Drift, Layer, Reason, ServiceObservation, ServiceSpec};
+
+/// What a check says of its layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LayerVerdict {
+    /// The spec declares nothing for this layer.
+    Undeclared,
+    /// Observed as declared. The note is for what is worth saying all the same.
+    AsDeclared(Option<String>),
+    /// The evidence contradicts the spec.
+    Broken(Reason, String),
+    /// Not enough could be seen.
+    Unknown(String),
+}
+
+/// The verdicts on one service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnosis {
+    /// The service.
+    pub service: String,
+    /// One verdict per layer, in the order of [`Layer::ALL`].
+    pub layers: [LayerVerdict; 5],
+    /// The first broken layer.
+    pub drift: Option<Drift>,
+    /// The first layer that is unknown before any that is broken. Nothing is repaired while there is one.
+    pub unknown: Option<(Layer, String)>,
+}
+
+impl Diagnosis {
+    /// Whether every declared layer was seen to be as declared.
+    #[must_use]
+    pub const fn as_declared(&self) -> bool {
+        self.drift.is_none() && self.unknown.is_none()
+    }
+
+    /// The verdict on one layer.
+    #[must_use]
+    pub const fn layer(&self, layer: Layer) -> &LayerVerdict {
+        &self.layers[layer as usize]
+    }
+
+    fn new(service: &str, layers: [LayerVerdict; 5]) -> Self {
+        let mut drift = None;
+        let mut unknown = None;
+        for (layer, verdict) in Layer::ALL.into_iter().zip(&layers) {
+            match verdict {
+                LayerVerdict::Broken(reason, message) => {
+                    drift = Some(Drift { layer, reason: *reason, message: message.clone() });
+                    break;
+                }
+                LayerVerdict::Unknown(why) if unknown.is_none() => unknown = Some((layer, why.clone())),
+                _ => {}
+            }
+        }
+        Self { service: service.to_owned(), layers, drift, unknown }
+    }
+}
+
+/// What one service's checks look at.
+#[derive(Clone, Copy)]
+struct View<'a> {
+    spec: &'a ServiceSpec,
+    seen: &'a ServiceObservation,
+    inputs: Inputs<'a>,
+}
+
+/// The verdicts on all services of the spec, in its order.
+pub(super) fn diagnose_all(inputs: Inputs<'_>) -> Vec<Diagnosis> {
+    inputs.desired.services().iter().map(|spec| diagnose(spec, inputs)).collect()
+}
+
+/// The verdicts on one service.
+#[must_use]
+pub fn diagnose(spec: &ServiceSpec, inputs: Inputs<'_>) -> Diagnosis {
+    let Some(seen) = inputs.observed.services.iter().find(|seen| seen.name == spec.name) else {
+        let unseen = || LayerVerdict::Unknown("it was not looked at".into());
+        return Diagnosis::new(&spec.name, [unseen(), unseen(), unseen(), unseen(), unseen()]);
+    };
+    let view = View { spec, seen, inputs };
+    Diagnosis::new(
+        &spec.name,
+        [
+            source::check(view),
+            artifact::check(view),
+            container::check(view),
+            route::check(view),
+            auth::check(view),
+        ],
+    )
+}
+
+/// The first verdict of several on the same layer that matters most: broken before unknown before as declared.
+fn worst(verdicts: impl IntoIterator<Item = LayerVerdict>) -> LayerVerdict {
+    let rank = |verdict: &LayerVerdict| match verdict {
+        LayerVerdict::Broken(..) => 0,
+        LayerVerdict::Unknown(_) => 1,
+        LayerVerdict::AsDeclared(Some(_)) => 2,
+        LayerVerdict::AsDeclared(None) => 3,
+        LayerVerdict::Undeclared => 4,
+    };
+    verdicts.into_iter().min_by_key(rank).unwrap_or(LayerVerdict::Undeclared)
+}
+
+/// `401`, or `one of 401, 403`.
+fn statuses(list: &[u16]) -> String {
+    let words: Vec<String> = list.iter().map(u16::to_string).collect();
+    if words.len() == 1 { words.concat() } else { format!("one of {}", words.join(", ")) }
+}

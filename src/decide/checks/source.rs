@@ -1,0 +1,26 @@
+//! The source layer: is the module in the project directory?
+
+use super::{LayerVerdict, View, worst};
+use crate::api::{Fact, ModuleSpec, Presence, Reason};
+
+pub(super) fn check(view: View<'_>) -> LayerVerdict {
+    let modules = view.spec.modules.iter().zip(&view.seen.source.modules);
+    worst(modules.map(|(spec, seen)| verdict(spec, seen.as_ref())))
+}
+
+fn verdict(spec: &ModuleSpec, seen: Option<&Fact<Presence>>) -> LayerVerdict {
+    let (Some(path), Some(seen)) = (&spec.source, seen) else { return LayerVerdict::Undeclared };
+    let name = spec.display_name();
+    match seen {
+        Fact::Known(Presence::Present) => LayerVerdict::AsDeclared(None),
+        Fact::Known(Presence::Missing) => LayerVerdict::Broken(
+            Reason::ModuleMissing,
+            format!("module {name} is not in the source: {path} does not exist in the project directory"),
+        ),
+        Fact::Known(Presence::WrongType) => LayerVerdict::Broken(
+            Reason::ModuleMissing,
+            format!("module {name} is not in the source: {path} exists and is not what is declared"),
+        ),
+        Fact::Unknown(why) => LayerVerdict::Unknown(format!("source of module {name}: {why}")),
+    }
+}

@@ -1,0 +1,127 @@
+//! The steps of several services as one plan, and the one thing to do now.
+
+use chrono::TimeDelta;
+
+use super::{Diagnosis, Inputs, Prospect, Repair, acts, identities, repair};
+use crate::api::{PlannedStep, Step, StepKind, Time};
+
+/// How long to wait before another look at something that may pass by itself.
+const LOOK_AGAIN_AFTER: TimeDelta = TimeDelta::milliseconds(250);
+
+/// What to do now.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Next {
+    /// Nothing: all is as declared and proven, or undrift must not act.
+    Nothing,
+    /// Look on for the stability window: these services are as declared and not yet proven.
+    Prove(Vec<String>),
+    /// Take this step, then look again.
+    Execute(PlannedStep),
+    /// Look again at that time: a backoff, or something that may pass by itself.
+    Wait(Time),
+    /// Give up until the spec or the source changes.
+    GiveUp {
+        /// Why, in `PascalCase`.
+        reason: String,
+        /// Why, in words.
+        message: String,
+    },
+}
+
+/// The plan of those services that `wanted` selects. What mends by itself comes first, so that a stopped
+/// container does not wait for another service's build.
+pub(super) fn plan(prospects: &[Prospect], wanted: impl Fn(&Prospect) -> bool) -> Vec<PlannedStep> {
+    let mut plan: Vec<PlannedStep> = Vec::new();
+    let mut places: Vec<(u8, Step)> = Vec::new();
+    for prospect in prospects.iter().filter(|p| wanted(p)) {
+        let Repair::Steps(steps, _) = &prospect.repair else { continue };
+        for (index, step) in steps.iter().enumerate() {
+            let place = (rank(*step, index), *step);
+            let words = format!("{}: {}", prospect.service, prospect.why);
+            if let Some(at) = places.iter().position(|p| *p == place) {
+                plan[at].services.push(prospect.service.clone());
+                plan[at].reason = format!("{}; {words}", plan[at].reason);
+            } else {
+                places.push(place);
+                plan.push(PlannedStep {
+                    step: *step,
+                    services: vec![prospect.service.clone()],
+                    reason: words,
+                });
+            }
+        }
+    }
+    let mut order: Vec<usize> = (0..plan.len()).collect();
+    order.sort_by_key(|at| places[*at]);
+    order.into_iter().map(|at| plan[at].clone()).collect()
+}
+
+fn rank(step: Step, index: usize) -> u8 {
+    match (step.kind(), index) {
+        (StepKind::Rollback, _) => 0,
+        (StepKind::Restart, _) => 1,
+        (StepKind::Up, 0) => 2,
+        (StepKind::Build, _) => 3,
+        (StepKind::Up, _) => 4,
+    }
+}
+
+/// The one thing to do now.
+pub(super) fn next(inputs: Inputs<'_>, services: &[Diagnosis], prospects: &[Prospect]) -> Next {
+    if !acts(inputs) {
+        return Next::Nothing;
+    }
+    let ready =
+        plan(prospects, |p| matches!(p.repair, Repair::Steps(_, at) if at.is_none_or(|at| at <= inputs.now)));
+    if let Some(step) = ready.into_iter().next() {
+        return Next::Execute(step);
+    }
+    let unproven = unproven(inputs, services);
+    if unproven.iter().any(|service| inputs.now < repair::deadline(inputs, service)) {
+        return Next::Prove(unproven);
+    }
+    if let Some(at) = prospects.iter().filter_map(|p| look_again_at(inputs, &p.repair)).min() {
+        return Next::Wait(at);
+    }
+    give_up(prospects, &unproven)
+}
+
+/// Services that are as declared and were not proven as they are.
+fn unproven(inputs: Inputs<'_>, services: &[Diagnosis]) -> Vec<String> {
+    let proven = |diagnosis: &&Diagnosis| {
+        let seen = inputs.observed.services.iter().find(|s| s.name == diagnosis.service);
+        let proof = inputs.history.proven.get(&diagnosis.service);
+        seen.is_some_and(|seen| proof.is_some_and(|proof| *proof == identities(seen)))
+    };
+    let unproven = services.iter().filter(|d| d.as_declared()).filter(|d| !proven(d));
+    unproven.map(|d| d.service.clone()).collect()
+}
+
+fn look_again_at(inputs: Inputs<'_>, repair: &Repair) -> Option<Time> {
+    match repair {
+        Repair::Steps(_, at) => *at,
+        Repair::Wait { until, .. } => Some((inputs.now + LOOK_AGAIN_AFTER).min(*until)),
+        Repair::Nothing | Repair::Stalled { .. } => None,
+    }
+}
+
+fn give_up(prospects: &[Prospect], unproven: &[String]) -> Next {
+    let stalled: Vec<(&str, &str, &str)> = prospects
+        .iter()
+        .filter_map(|p| match &p.repair {
+            Repair::Stalled { reason, message } => {
+                Some((p.service.as_str(), reason.as_str(), message.as_str()))
+            }
+            _ => None,
+        })
+        .collect();
+    if let Some((_, reason, _)) = stalled.first() {
+        let messages: Vec<String> = stalled.iter().map(|(s, _, m)| format!("{s}: {m}")).collect();
+        return Next::GiveUp { reason: (*reason).into(), message: messages.join("; ") };
+    }
+    if unproven.is_empty() {
+        return Next::Nothing;
+    }
+    let message = format!("{} did not stay as declared for the stability window", unproven.join(", "));
+    Next::GiveUp { reason: "NotProven".into(), message }
+}

@@ -1,0 +1,266 @@
+//! Which steps could mend a drift, in which order they are tried, and when none is.
+
+use super::{Diagnosis, Inputs, attempts};
+use crate::api::{
+    Attempt, Drift, Fact, Layer, ObjectStatus, Reason, ServiceObservation, ServiceStatus, Step, Time,
+};
+
+/// The steps of each rung.
+const BUILD: Step = Step::Build { no_cache: false };
+const UNCACHED: Step = Step::Build { no_cache: true };
+const UP: Step = Step::Up { force_recreate: false };
+const RECREATE: Step = Step::Up { force_recreate: true };
+
+/// The reason of a service that was rolled back: nothing more is tried for it with this source and spec.
+pub const ROLLED_BACK: &str = "RolledBack";
+/// The reason of a service whose budget is spent.
+pub const BUDGET_SPENT: &str = "BudgetSpent";
+/// The reason of a service for which every rung has been tried and none changed anything.
+pub const REPAIRS_EXHAUSTED: &str = "RepairsExhausted";
+
+/// What could be done for one service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prospect {
+    /// The service.
+    pub service: String,
+    /// Its drift in words, for the reason of a step.
+    pub why: String,
+    /// What could be done.
+    pub repair: Repair,
+}
+
+/// See [`Prospect`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Repair {
+    /// Nothing is to be done.
+    Nothing,
+    /// These steps, in this order, not before that time.
+    Steps(Vec<Step>, Option<Time>),
+    /// No step, but it may pass by itself until that time; the reason is the drift's own, or that too little
+    /// is known.
+    Wait {
+        /// Until when it may pass.
+        until: Time,
+        /// What it is called when it has not.
+        reason: String,
+        /// In words.
+        message: String,
+    },
+    /// No step: a person must look, or has chosen, or the source must change.
+    Stalled {
+        /// Why, in `PascalCase`.
+        reason: String,
+        /// Why, in words.
+        message: String,
+    },
+}
+
+/// What could be done for a service with this diagnosis.
+pub(super) fn prospect(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis) -> Prospect {
+    let service = diagnosis.service.clone();
+    let why = match (&diagnosis.unknown, &diagnosis.drift) {
+        (_, Some(drift)) => drift.message.clone(),
+        (Some((_, unknown)), None) => unknown.clone(),
+        (None, None) => String::new(),
+    };
+    let repair = repair(inputs, rows, diagnosis);
+    Prospect { service, why, repair }
+}
+
+fn repair(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis) -> Repair {
+    if let Some((layer, why)) = &diagnosis.unknown {
+        let message =
+            format!("the {layer} layer is unknown ({why}), and nothing is repaired on what is not known");
+        return wait(inputs, &diagnosis.service, "Unknown", message);
+    }
+    let Some(drift) = &diagnosis.drift else { return Repair::Nothing };
+    let Some(seen) = inputs.observed.services.iter().find(|s| s.name == diagnosis.service) else {
+        return Repair::Nothing;
+    };
+    let row = attempts::row(inputs, rows, seen, drift);
+    if attempts::was_rolled_back(inputs, rows, seen) {
+        let message = "the repair made it worse and was rolled back; not tried again until the source or the spec changes";
+        return stalled(ROLLED_BACK, message);
+    }
+    if let Some(until) = still_settling(inputs, seen, drift, row) {
+        return Repair::Wait { until, reason: drift.reason.to_string(), message: drift.message.clone() };
+    }
+    if is_worse(inputs, seen, drift) {
+        return within_budget(inputs, row, vec![Step::Rollback]);
+    }
+    match rungs(drift, seen) {
+        Rungs::None(message) => stalled(drift.reason.as_str(), message),
+        Rungs::Wait => wait(inputs, &seen.name, drift.reason.as_str(), drift.message.clone()),
+        Rungs::UntilTried(steps) => match untried(&steps, row) {
+            Some(step) => within_budget(inputs, row, with_up(step)),
+            None => {
+                stalled(REPAIRS_EXHAUSTED, &format!("every repair was tried, and still: {}", drift.message))
+            }
+        },
+        Rungs::UntilSpent(steps) => match untried(&steps, row).or(steps.last().copied()) {
+            Some(step) => within_budget(inputs, row, with_up(step)),
+            None => Repair::Nothing,
+        },
+    }
+}
+
+/// How the repairs of a drift escalate.
+enum Rungs {
+    /// No step can mend it.
+    None(&'static str),
+    /// No step is tried; it may pass.
+    Wait,
+    /// One after the other, and then none: a step that changed nothing would change nothing again.
+    UntilTried(Vec<Step>),
+    /// One after the other, the last one until the budget is spent.
+    UntilSpent(Vec<Step>),
+}
+
+/// The table of repairs.
+fn rungs(drift: &Drift, seen: &ServiceObservation) -> Rungs {
+    match (drift.layer, drift.reason) {
+        (Layer::Source, _) => {
+            Rungs::None("what the source does not have cannot be built: no step until it changes")
+        }
+        (Layer::Artifact, _) if !seen.buildable => {
+            Rungs::None("the service has no `build:`, so its image comes from elsewhere: a person must look")
+        }
+        (Layer::Artifact, _) => Rungs::UntilTried(vec![BUILD, UNCACHED]),
+        (Layer::Container, Reason::Paused) => Rungs::None("a pause is a person's choice and is respected"),
+        (Layer::Container, Reason::ShadowedByMount) => {
+            Rungs::None("a mount hides the image's files and no rebuild changes that: a person must look")
+        }
+        (Layer::Container, Reason::ModuleMissing) => Rungs::UntilSpent(vec![RECREATE]),
+        (Layer::Container, Reason::CrashLooping | Reason::Unhealthy) => {
+            Rungs::UntilSpent(vec![Step::Restart, RECREATE])
+        }
+        (Layer::Container, _) => Rungs::UntilSpent(vec![UP, RECREATE]),
+        (Layer::Route, Reason::Absent) => absent(seen),
+        (Layer::Route, _) => Rungs::Wait,
+        (Layer::Auth, _) => {
+            Rungs::None("the route is there; credentials are the next thing for a person to look at")
+        }
+    }
+}
+
+/// An absent route behind a current container. A build helps unless the image is known to come from the source
+/// as it is now; a restart may; an uncached build is the last resort.
+fn absent(seen: &ServiceObservation) -> Rungs {
+    if !seen.buildable {
+        return Rungs::UntilTried(vec![Step::Restart]);
+    }
+    match (&seen.source.digest, &seen.artifact.built_from) {
+        // Whether the image is current cannot be told: no build on what is not known.
+        (Fact::Unknown(_), Some(_)) => Rungs::UntilTried(vec![Step::Restart]),
+        (Fact::Known(Some(now)), Some(built)) if now == built => {
+            Rungs::UntilTried(vec![Step::Restart, UNCACHED])
+        }
+        _ => Rungs::UntilTried(vec![BUILD, Step::Restart, UNCACHED]),
+    }
+}
+
+fn untried(steps: &[Step], row: Option<&Attempt>) -> Option<Step> {
+    steps.iter().copied().find(|step| row.is_none_or(|row| !row.tried.contains(step)))
+}
+
+/// A build alone changes nothing that runs.
+fn with_up(step: Step) -> Vec<Step> {
+    match step {
+        Step::Build { .. } => vec![step, UP],
+        _ => vec![step],
+    }
+}
+
+fn within_budget(inputs: Inputs<'_>, row: Option<&Attempt>, steps: Vec<Step>) -> Repair {
+    let budget = inputs.desired.object.spec.reconcile.attempts;
+    match row {
+        Some(row) if row.attempts >= budget => {
+            stalled(BUDGET_SPENT, &format!("{} of {budget} attempts did not mend it", row.attempts))
+        }
+        row => Repair::Steps(steps, row.and_then(|row| row.next_at)),
+    }
+}
+
+fn stalled(reason: &str, message: &str) -> Repair {
+    Repair::Stalled { reason: reason.into(), message: message.into() }
+}
+
+/// Until the verification's time limit, counted from the last step or from when undrift began to look.
+fn wait(inputs: Inputs<'_>, service: &str, reason: &str, message: String) -> Repair {
+    let until = deadline(inputs, service);
+    if inputs.now < until {
+        Repair::Wait { until, reason: reason.into(), message }
+    } else {
+        Repair::Stalled { reason: reason.into(), message }
+    }
+}
+
+/// Until when a service may still become as declared by itself.
+pub(super) fn deadline(inputs: Inputs<'_>, service: &str) -> Time {
+    let since = inputs.history.incident.as_ref().and_then(|incident| incident.last_step_at(service));
+    let since = since.max(inputs.history.watching_since).unwrap_or(inputs.now);
+    since + inputs.desired.object.spec.reconcile.verify.timeout.delta()
+}
+
+/// After a step a route may be absent for a while: a server that has just started answers 404 first. A rung is
+/// judged only after the verification's time limit.
+fn still_settling(
+    inputs: Inputs<'_>,
+    seen: &ServiceObservation,
+    drift: &Drift,
+    row: Option<&Attempt>,
+) -> Option<Time> {
+    let settling = drift.layer >= Layer::Route
+        && (row.is_some_and(|row| row.pending.is_some()) || stepped_since_watching(inputs, seen));
+    let until = deadline(inputs, &seen.name);
+    (settling && inputs.now < until).then_some(until)
+}
+
+fn stepped_since_watching(inputs: Inputs<'_>, seen: &ServiceObservation) -> bool {
+    let last = inputs.history.incident.as_ref().and_then(|incident| incident.last_step_at(&seen.name));
+    last.is_some_and(|last| inputs.history.watching_since.is_none_or(|since| last >= since))
+}
+
+/// Whether the service is worse off than before undrift replaced its container, so that the image that ran
+/// before should run again.
+fn is_worse(inputs: Inputs<'_>, seen: &ServiceObservation, drift: &Drift) -> bool {
+    let Some(incident) = &inputs.history.incident else { return false };
+    let Some(before) = service_before(&incident.before, &seen.name) else { return false };
+    inputs.desired.object.spec.reconcile.rollback
+        && incident.has_done(&seen.name, |step| matches!(step, Step::Up { .. }))
+        && !incident.has_done(&seen.name, |step| step == Step::Rollback)
+        && rollback_target(before).is_some_and(|old| seen.artifact.image != Fact::Known(Some(old.to_owned())))
+        && lost_something(seen, drift, before)
+}
+
+/// The image to put back: the one that all replicas ran before.
+pub(super) fn rollback_target(before: &ServiceStatus) -> Option<&str> {
+    let first = before.containers.first()?;
+    let all_ran = before.containers.iter().all(|c| c.state == "running" && c.image_id == first.image_id);
+    all_ran.then_some(first.image_id.as_str())
+}
+
+fn service_before<'a>(before: &'a ObjectStatus, service: &str) -> Option<&'a ServiceStatus> {
+    before.services.iter().find(|status| status.name == service)
+}
+
+fn lost_something(seen: &ServiceObservation, drift: &Drift, before: &ServiceStatus) -> bool {
+    use Reason::{CrashLooping, Missing, NotRunning, Unhealthy};
+    let died = |reason| matches!(reason, CrashLooping | Unhealthy | NotRunning | Missing);
+    match drift.layer {
+        Layer::Container => {
+            let was_dying =
+                before.drift.as_ref().is_some_and(|d| d.layer == Layer::Container && died(d.reason));
+            died(drift.reason) && !was_dying
+        }
+        Layer::Route => before.routes.iter().zip(&seen.routes).any(|(before, now)| {
+            let worked = before.observed.is_some_and(|status| before.expected.contains(&status));
+            let works = now.answers.iter().all(|answer| {
+                let status = answer.plain.known().and_then(crate::api::Answer::status);
+                status.is_some_and(|status| before.expected.contains(&status))
+            });
+            worked && !works
+        }),
+        _ => false,
+    }
+}

@@ -1,0 +1,336 @@
+//! What was observed and decided, in the shape that is reported.
+
+use std::collections::BTreeMap;
+
+use super::{Decision, Diagnosis, LayerVerdict, Next, Repair};
+use crate::api::Desired;
+use crate::api::{
+    Answer, Condition, ConditionStatus, ConditionType, ContainerStatus, Fact, ImageStatus, Layer,
+    ModulePresence, ModuleStatus, ObjectStatus, Presence, ProjectObservation, RouteAnswer, RouteAuthStatus,
+    RouteObservation, RouteSpec, RouteStatus, ServiceObservation, ServiceSpec, ServiceStatus, Time,
+    Transition,
+};
+
+/// Everything that a status is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct StatusInputs<'a> {
+    /// What is declared.
+    pub desired: &'a Desired,
+    /// The spec's generation.
+    pub generation: i64,
+    /// What was seen.
+    pub observed: &'a ProjectObservation,
+    /// What was decided.
+    pub decision: &'a Decision,
+    /// The status before, for the times of transitions.
+    pub previous: Option<&'a ObjectStatus>,
+    /// The services that are proven as they are.
+    pub proven: &'a [String],
+    /// The transitions of a repair that was just proven: `(service, index of the route) → (plain, with
+    /// credentials)`.
+    pub transitions: &'a BTreeMap<(String, usize), (Transition, Option<Transition>)>,
+    /// The incident that is open, or the last one.
+    pub incident: Option<&'a str>,
+    /// Whether undrift is at work on the object, or only looks.
+    pub at_work: bool,
+    /// When it is.
+    pub now: Time,
+}
+
+/// The status of an object.
+#[must_use]
+pub fn status(inputs: StatusInputs<'_>) -> ObjectStatus {
+    let StatusInputs { desired, decision, observed, .. } = inputs;
+    let services = desired.services().iter().zip(&decision.services);
+    let services = services.filter_map(|(spec, diagnosis)| {
+        let seen = observed.services.iter().find(|seen| seen.name == spec.name)?;
+        Some(service(inputs, spec, seen, diagnosis))
+    });
+    let services: Vec<ServiceStatus> = services.collect();
+    ObjectStatus {
+        observed_generation: inputs.generation,
+        conditions: object_conditions(inputs, &services),
+        services,
+        plan: decision.plan.clone(),
+        incident: inputs.incident.map(str::to_owned),
+        attempts: current_attempts(inputs),
+        next_attempt_time: next_attempt(decision),
+    }
+}
+
+/// The status of an object of which nothing can be said: no engine, Compose files that Compose refuses.
+///
+/// It claims no drift. What was known of its services before is kept, as unknown now.
+#[must_use]
+pub fn failed_status(
+    previous: Option<&ObjectStatus>,
+    generation: i64,
+    reason: &str,
+    message: &str,
+    now: Time,
+) -> ObjectStatus {
+    let maker = Maker { previous: previous.map(|p| p.conditions.as_slice()), generation, now };
+    ObjectStatus {
+        observed_generation: generation,
+        conditions: vec![
+            maker.make(ConditionType::Ready, ConditionStatus::Unknown, reason, message),
+            maker.make(ConditionType::Reconciling, ConditionStatus::False, reason, ""),
+            maker.make(ConditionType::Stalled, ConditionStatus::Unknown, reason, ""),
+        ],
+        ..ObjectStatus::default()
+    }
+}
+
+fn object_conditions(inputs: StatusInputs<'_>, services: &[ServiceStatus]) -> Vec<Condition> {
+    use ConditionStatus::{False, True, Unknown};
+    let previous = inputs.previous.map(|p| p.conditions.as_slice());
+    let maker = Maker { previous, generation: inputs.generation, now: inputs.now };
+    let drifts: Vec<String> = services
+        .iter()
+        .filter_map(|s| s.drift.as_ref().map(|d| format!("{}: {} layer, {}", s.name, d.layer, d.reason)))
+        .collect();
+    let unknowns: Vec<String> = inputs
+        .decision
+        .services
+        .iter()
+        .filter_map(|d| d.unknown.as_ref().map(|(layer, why)| format!("{}: {layer} layer, {why}", d.service)))
+        .collect();
+    let ready = if !drifts.is_empty() {
+        maker.make(ConditionType::Ready, False, "DriftDetected", &drifts.join("; "))
+    } else if !unknowns.is_empty() {
+        maker.make(ConditionType::Ready, Unknown, "NotKnown", &unknowns.join("; "))
+    } else {
+        maker.make(ConditionType::Ready, True, "AsDeclared", "every layer is as declared")
+    };
+    let reconciling = match &inputs.decision.next {
+        Next::Execute(_) | Next::Wait(_) | Next::Prove(_) if inputs.at_work => True,
+        _ => False,
+    };
+    let why = if reconciling == True { "Progressing" } else { "Idle" };
+    let stalled = match &inputs.decision.next {
+        Next::GiveUp { reason, message } => maker.make(ConditionType::Stalled, True, reason, message),
+        _ => maker.make(ConditionType::Stalled, False, "NotStalled", ""),
+    };
+    vec![ready, maker.make(ConditionType::Reconciling, reconciling, why, ""), stalled]
+}
+
+/// Makes conditions whose transition time moves only when their status flips.
+struct Maker<'a> {
+    previous: Option<&'a [Condition]>,
+    generation: i64,
+    now: Time,
+}
+
+impl Maker<'_> {
+    fn make(&self, kind: ConditionType, status: ConditionStatus, reason: &str, message: &str) -> Condition {
+        let before = self.previous.and_then(|all| all.iter().find(|c| c.kind == kind));
+        let since = before.filter(|c| c.status == status).map_or(self.now, |c| c.last_transition_time);
+        Condition {
+            kind,
+            status,
+            reason: reason.into(),
+            message: message.into(),
+            last_transition_time: since,
+            observed_generation: self.generation,
+        }
+    }
+}
+
+fn service(
+    inputs: StatusInputs<'_>,
+    spec: &ServiceSpec,
+    seen: &ServiceObservation,
+    diagnosis: &Diagnosis,
+) -> ServiceStatus {
+    let previous = inputs.previous.and_then(|p| p.services.iter().find(|s| s.name == spec.name));
+    ServiceStatus {
+        name: spec.name.clone(),
+        drift: diagnosis.drift.clone(),
+        conditions: service_conditions(inputs, diagnosis, previous),
+        containers: containers(seen),
+        image: Some(ImageStatus {
+            reference: seen.artifact.reference.clone(),
+            id: seen.artifact.image.known().cloned().flatten(),
+        }),
+        modules: modules(spec, seen),
+        routes: routes(inputs, spec, seen, previous),
+    }
+}
+
+fn service_conditions(
+    inputs: StatusInputs<'_>,
+    diagnosis: &Diagnosis,
+    previous: Option<&ServiceStatus>,
+) -> Vec<Condition> {
+    let previous = previous.map(|p| p.conditions.as_slice());
+    let maker = Maker { previous, generation: inputs.generation, now: inputs.now };
+    let layers = Layer::ALL.into_iter().zip(&diagnosis.layers).filter_map(|(layer, verdict)| {
+        let kind = layer.condition();
+        match verdict {
+            LayerVerdict::Undeclared => None,
+            LayerVerdict::AsDeclared(note) => {
+                let note = note.as_deref().unwrap_or_default();
+                Some(maker.make(kind, ConditionStatus::True, "AsDeclared", note))
+            }
+            LayerVerdict::Broken(reason, message) => {
+                Some(maker.make(kind, ConditionStatus::False, reason.as_str(), message))
+            }
+            LayerVerdict::Unknown(why) => Some(maker.make(kind, ConditionStatus::Unknown, "NotKnown", why)),
+        }
+    });
+    layers.chain([reconciled(inputs, diagnosis, &maker)]).collect()
+}
+
+fn reconciled(inputs: StatusInputs<'_>, diagnosis: &Diagnosis, maker: &Maker<'_>) -> Condition {
+    let kind = ConditionType::Reconciled;
+    if let Some(drift) = &diagnosis.drift {
+        return maker.make(kind, ConditionStatus::False, drift.reason.as_str(), &drift.message);
+    }
+    if let Some((_, why)) = &diagnosis.unknown {
+        return maker.make(kind, ConditionStatus::Unknown, "NotKnown", why);
+    }
+    if inputs.proven.contains(&diagnosis.service) {
+        return maker.make(
+            kind,
+            ConditionStatus::True,
+            "Proven",
+            "as declared for the whole stability window",
+        );
+    }
+    maker.make(
+        kind,
+        ConditionStatus::Unknown,
+        "NotProven",
+        "as declared in one look; no stability window was held",
+    )
+}
+
+fn containers(seen: &ServiceObservation) -> Vec<ContainerStatus> {
+    let row = |c: &crate::api::ContainerObservation| ContainerStatus {
+        id: c.id.clone(),
+        name: c.name.clone(),
+        image_id: c.image_id.clone(),
+        state: c.state.as_str().into(),
+        started_at: c.started_at,
+        restart_count: c.restart_count,
+    };
+    seen.containers.known().into_iter().flatten().map(row).collect()
+}
+
+fn modules(spec: &ServiceSpec, seen: &ServiceObservation) -> Vec<ModuleStatus> {
+    let rows = spec.modules.iter().enumerate().map(|(index, module)| ModuleStatus {
+        name: module.display_name().into(),
+        source: match (&module.source, seen.source.modules.get(index)) {
+            (Some(_), Some(Some(fact))) => presence(fact),
+            (Some(_), _) => ModulePresence::Unknown,
+            (None, _) => ModulePresence::Undeclared,
+        },
+        artifact: match (&seen.artifact.image, seen.artifact.modules.get(index)) {
+            (Fact::Known(None), _) if seen.buildable => ModulePresence::Missing,
+            (Fact::Known(Some(_)), Some(module)) => presence(&module.presence),
+            _ => ModulePresence::Unknown,
+        },
+        container: in_containers(seen, index),
+    });
+    rows.collect()
+}
+
+/// In every container; missing from one is missing.
+fn in_containers(seen: &ServiceObservation, index: usize) -> ModulePresence {
+    let Fact::Known(containers) = &seen.containers else { return ModulePresence::Unknown };
+    let of = |c: &crate::api::ContainerObservation| {
+        c.modules.get(index).map_or(ModulePresence::Unknown, |m| presence(&m.presence))
+    };
+    let each: Vec<ModulePresence> = containers.iter().map(of).collect();
+    if each.is_empty() || each.contains(&ModulePresence::Missing) {
+        ModulePresence::Missing
+    } else if each.contains(&ModulePresence::Unknown) {
+        ModulePresence::Unknown
+    } else {
+        ModulePresence::Present
+    }
+}
+
+const fn presence(fact: &Fact<Presence>) -> ModulePresence {
+    match fact {
+        Fact::Known(Presence::Present) => ModulePresence::Present,
+        Fact::Known(Presence::Missing | Presence::WrongType) => ModulePresence::Missing,
+        Fact::Unknown(_) => ModulePresence::Unknown,
+    }
+}
+
+fn routes(
+    inputs: StatusInputs<'_>,
+    spec: &ServiceSpec,
+    seen: &ServiceObservation,
+    previous: Option<&ServiceStatus>,
+) -> Vec<RouteStatus> {
+    let rows = spec.routes.iter().enumerate().map(|(index, route_spec)| {
+        let key = (spec.name.clone(), index);
+        let before = previous.and_then(|p| p.routes.get(index)).filter(|_| same_incident(inputs));
+        let (plain, auth) = match inputs.transitions.get(&key) {
+            Some((plain, auth)) => (Some(*plain), *auth),
+            None => (before.and_then(|b| b.transition), before.and_then(|b| b.auth.as_ref()?.transition)),
+        };
+        route(route_spec, seen.routes.get(index), plain, auth)
+    });
+    rows.collect()
+}
+
+/// A transition belongs to its incident: it stays in the status until the next one opens.
+fn same_incident(inputs: StatusInputs<'_>) -> bool {
+    inputs.previous.is_some_and(|p| p.incident.is_some() && p.incident.as_deref() == inputs.incident)
+}
+
+fn route(
+    spec: &RouteSpec,
+    seen: Option<&RouteObservation>,
+    transition: Option<Transition>,
+    auth_transition: Option<Transition>,
+) -> RouteStatus {
+    let telling = seen.and_then(|seen| telling(spec, seen));
+    let status = |fact: Option<&Fact<Answer>>| fact.and_then(Fact::known).and_then(Answer::status);
+    RouteStatus {
+        name: spec.display_name().into(),
+        url: telling.map(|answer| answer.url.clone()).or_else(|| spec.url.clone()),
+        expected: spec.expect.clone(),
+        observed: status(telling.map(|answer| &answer.plain)),
+        control: status(telling.and_then(|answer| answer.control.as_ref())),
+        transition,
+        auth: spec.auth.as_ref().map(|auth| RouteAuthStatus {
+            expected: auth.expect.clone(),
+            observed: status(telling.and_then(|answer| answer.auth.as_ref())),
+            control: status(telling.and_then(|answer| answer.auth_control.as_ref())),
+            transition: auth_transition,
+        }),
+    }
+}
+
+/// Of several replicas' answers the first that is not as declared, or else the first.
+fn telling<'a>(spec: &RouteSpec, seen: &'a RouteObservation) -> Option<&'a RouteAnswer> {
+    let wrong = |answer: &&RouteAnswer| {
+        let status = answer.plain.known().and_then(Answer::status);
+        !status.is_some_and(|status| spec.expect.contains(&status))
+    };
+    seen.answers.iter().find(wrong).or_else(|| seen.answers.first())
+}
+
+/// The count of the drifts that are there now, the largest; where there is none, of the repairs that led here.
+fn current_attempts(inputs: StatusInputs<'_>) -> u32 {
+    let rows = &inputs.decision.attempts;
+    let now = rows.iter().filter(|row| {
+        let diagnosis = inputs.decision.services.iter().find(|d| d.service == row.service);
+        let drift = diagnosis.and_then(|d| d.drift.as_ref());
+        drift.is_some_and(|drift| (drift.layer, drift.reason) == (row.layer, row.reason))
+    });
+    let now = now.map(|row| row.attempts).max();
+    now.or_else(|| rows.iter().map(|row| row.attempts).max()).unwrap_or(0)
+}
+
+fn next_attempt(decision: &Decision) -> Option<Time> {
+    let times = decision.prospects.iter().filter_map(|p| match &p.repair {
+        Repair::Steps(_, at) => *at,
+        _ => None,
+    });
+    times.min()
+}

@@ -1,0 +1,96 @@
+//! Whether a series of looks proves that a service is as declared, and stays so.
+
+use super::Diagnosis;
+use crate::api::{ContainerStatus, ProjectObservation, ServiceObservation, ServiceStatus, Time};
+
+/// As many looks, spread over the stability window, are the least that prove anything: the first, one in
+/// between, and the last.
+pub(super) const LEAST_LOOKS: usize = 3;
+
+/// What a container is, so that a replaced or restarted one is another.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Identity {
+    /// The container.
+    pub container: String,
+    /// The image it runs.
+    pub image: String,
+    /// Its last start.
+    pub started_at: Option<Time>,
+    /// How often the engine started it again.
+    pub restart_count: i64,
+}
+
+/// What a service consists of; empty where its containers are not known.
+#[must_use]
+pub fn identities(seen: &ServiceObservation) -> Vec<Identity> {
+    let containers = seen.containers.known().into_iter().flatten();
+    let mut all: Vec<Identity> = containers
+        .map(|c| Identity {
+            container: c.id.clone(),
+            image: c.image_id.clone(),
+            started_at: c.started_at,
+            restart_count: c.restart_count,
+        })
+        .collect();
+    all.sort();
+    all
+}
+
+impl From<&ContainerStatus> for Identity {
+    fn from(status: &ContainerStatus) -> Self {
+        Self {
+            container: status.id.clone(),
+            image: status.image_id.clone(),
+            started_at: status.started_at,
+            restart_count: status.restart_count,
+        }
+    }
+}
+
+/// What a series of looks says of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// As declared in every look, by the same containers.
+    Proven,
+    /// Not, and why.
+    Unproven(String),
+}
+
+/// Judges a series of looks at one service, oldest first.
+#[must_use]
+pub fn judge(service: &str, looks: &[(ProjectObservation, Vec<Diagnosis>)]) -> Proof {
+    if looks.len() < LEAST_LOOKS {
+        return Proof::Unproven(format!("only {} looks were taken", looks.len()));
+    }
+    let mut first: Option<Vec<Identity>> = None;
+    for (seen, diagnoses) in looks {
+        let Some(diagnosis) = diagnoses.iter().find(|d| d.service == service) else {
+            return Proof::Unproven("it was not looked at".into());
+        };
+        if let Some(drift) = &diagnosis.drift {
+            return Proof::Unproven(drift.message.clone());
+        }
+        if let Some((_, why)) = &diagnosis.unknown {
+            return Proof::Unproven(why.clone());
+        }
+        let now = seen.services.iter().find(|s| s.name == service).map(identities).unwrap_or_default();
+        match &first {
+            None => first = Some(now),
+            Some(before) if *before == now => {}
+            Some(_) => {
+                return Proof::Unproven("its containers were replaced or started again meanwhile".into());
+            }
+        }
+    }
+    Proof::Proven
+}
+
+/// Whether anything that a step could have changed is another than before: an image, a container or a start.
+/// A repair after which this is false repaired nothing, whatever the exit code was.
+#[must_use]
+pub fn unlike_before(before: &ServiceStatus, now: &ServiceObservation) -> bool {
+    let mut then: Vec<Identity> = before.containers.iter().map(Identity::from).collect();
+    then.sort();
+    then != identities(now)
+        || before.image.as_ref().map(|i| i.id.clone()) != now.artifact.image.known().cloned()
+}
