@@ -20,6 +20,8 @@
 pub mod api;
 pub mod cli;
 pub mod decide;
+#[cfg(test)]
+mod fixtures;
 pub mod host;
 pub mod manifest;
 pub mod reconcile;

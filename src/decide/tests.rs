@@ -1,1 +1,581 @@
+//! The table of drifts and repairs, and the properties that hold for every observation.
 
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::{
+    api::{
+        Answer, ContainerState, Fact, Health, Layer, MountCover, PlannedStep, Presence, ProjectObservation, Reason,
+        StepKind,
+    },
+    fixtures::{NEW, OLD, answer_mut, at, container_mut, desired, desired_with, healthy, incident, status},
+};
+
+fn decided(observed: &ProjectObservation) -> Decision {
+    with_history(&desired(), observed, &history())
+}
+
+/// Nothing was done before; `dashboard` is proven as it is.
+fn history() -> History {
+    let proven = [("dashboard".to_owned(), identities(&healthy().services[1]))].into();
+    History { generation: 1, watching_since: Some(at(0)), proven, ..History::default() }
+}
+
+fn with_history(desired: &Desired, observed: &ProjectObservation, history: &History) -> Decision {
+    decide(Inputs { desired, observed, history, now: at(1), jitter_seed: 7 })
+}
+
+fn drift(decision: &Decision) -> Option<(Layer, Reason)> {
+    decision.services[0].drift.as_ref().map(|drift| (drift.layer, drift.reason))
+}
+
+fn kinds(plan: &[PlannedStep]) -> Vec<StepKind> {
+    plan.iter().map(|planned| planned.step.kind()).collect()
+}
+
+/// One broken thing, the drift it is, and the steps that answer it.
+struct Case {
+    name: &'static str,
+    break_it: fn(&mut ProjectObservation),
+    layer: Layer,
+    reason: Reason,
+    steps: &'static [StepKind],
+}
+
+const CASES: &[Case] = &[
+    Case {
+        name: "module missing in source",
+        break_it: |seen| {
+            *seen = incident();
+            seen.services[0].source.modules[0] = Some(Fact::Known(Presence::Missing));
+        },
+        layer: Layer::Source,
+        reason: Reason::ModuleMissing,
+        steps: &[],
+    },
+    Case {
+        name: "the incident",
+        break_it: |seen| *seen = incident(),
+        layer: Layer::Artifact,
+        reason: Reason::ModuleMissing,
+        steps: &[StepKind::Build, StepKind::Up],
+    },
+    Case {
+        name: "no image",
+        break_it: |seen| seen.services[0].artifact.image = Fact::Known(None),
+        layer: Layer::Artifact,
+        reason: Reason::ImageMissing,
+        steps: &[StepKind::Build, StepKind::Up],
+    },
+    Case {
+        name: "source changed",
+        break_it: |seen| seen.services[0].artifact.built_from = Some("sha256:source-1".into()),
+        layer: Layer::Artifact,
+        reason: Reason::SourceChanged,
+        steps: &[StepKind::Build, StepKind::Up],
+    },
+    Case {
+        name: "module missing in an image that Compose cannot build",
+        break_it: |seen| {
+            *seen = incident();
+            seen.services[0].buildable = false;
+        },
+        layer: Layer::Artifact,
+        reason: Reason::ModuleMissing,
+        steps: &[],
+    },
+    Case {
+        name: "no container",
+        break_it: |seen| seen.services[0].containers = Fact::Known(vec![]),
+        layer: Layer::Container,
+        reason: Reason::Missing,
+        steps: &[StepKind::Up],
+    },
+    Case {
+        name: "container exited",
+        break_it: |seen| container_mut(&mut seen.services[0]).state = ContainerState::Exited,
+        layer: Layer::Container,
+        reason: Reason::NotRunning,
+        steps: &[StepKind::Up],
+    },
+    Case {
+        name: "container of an old image",
+        break_it: |seen| container_mut(&mut seen.services[0]).image_id = OLD.into(),
+        layer: Layer::Container,
+        reason: Reason::ImageOutdated,
+        steps: &[StepKind::Up],
+    },
+    Case {
+        name: "another configuration",
+        break_it: |seen| container_mut(&mut seen.services[0]).config_changed = Fact::Known(true),
+        layer: Layer::Container,
+        reason: Reason::ConfigChanged,
+        steps: &[StepKind::Up],
+    },
+    Case {
+        name: "files gone from the container",
+        break_it: |seen| container_mut(&mut seen.services[0]).modules[0].presence = Fact::Known(Presence::Missing),
+        layer: Layer::Container,
+        reason: Reason::ModuleMissing,
+        steps: &[StepKind::Up],
+    },
+    Case {
+        name: "a volume over the module",
+        break_it: |seen| {
+            let module = &mut container_mut(&mut seen.services[0]).modules[0];
+            module.presence = Fact::Known(Presence::Missing);
+            module.covered_by =
+                Some(MountCover { kind: "volume".into(), destination: "/app".into(), source: "data".into() });
+        },
+        layer: Layer::Container,
+        reason: Reason::ShadowedByMount,
+        steps: &[],
+    },
+    Case {
+        name: "paused",
+        break_it: |seen| container_mut(&mut seen.services[0]).state = ContainerState::Paused,
+        layer: Layer::Container,
+        reason: Reason::Paused,
+        steps: &[],
+    },
+    Case {
+        name: "between two crashes",
+        break_it: |seen| container_mut(&mut seen.services[0]).state = ContainerState::Restarting,
+        layer: Layer::Container,
+        reason: Reason::CrashLooping,
+        steps: &[StepKind::Restart],
+    },
+    Case {
+        name: "crashed twice, and running since a moment",
+        break_it: |seen| {
+            let container = container_mut(&mut seen.services[0]);
+            container.restart_count = 2;
+            container.started_at = Some(at(0));
+        },
+        layer: Layer::Container,
+        reason: Reason::CrashLooping,
+        steps: &[StepKind::Restart],
+    },
+    Case {
+        name: "unhealthy",
+        break_it: |seen| container_mut(&mut seen.services[0]).health = Some(Health::Unhealthy),
+        layer: Layer::Container,
+        reason: Reason::Unhealthy,
+        steps: &[StepKind::Restart],
+    },
+    Case {
+        name: "route absent, image known to be current",
+        break_it: |seen| {
+            answer_mut(&mut seen.services[0]).plain = status(404);
+        },
+        layer: Layer::Route,
+        reason: Reason::Absent,
+        steps: &[StepKind::Restart],
+    },
+    Case {
+        name: "route absent, image of unknown origin",
+        break_it: |seen| {
+            answer_mut(&mut seen.services[0]).plain = status(404);
+            seen.services[0].artifact.built_from = None;
+        },
+        layer: Layer::Route,
+        reason: Reason::Absent,
+        steps: &[StepKind::Build, StepKind::Up],
+    },
+    Case {
+        name: "no answer",
+        break_it: |seen| {
+            answer_mut(&mut seen.services[0]).plain = Fact::Known(Answer::None("connection refused".into()));
+        },
+        layer: Layer::Route,
+        reason: Reason::Unreachable,
+        steps: &[],
+    },
+    Case {
+        name: "a gateway's error is not an absent route",
+        break_it: |seen| answer_mut(&mut seen.services[0]).plain = status(502),
+        layer: Layer::Route,
+        reason: Reason::UnexpectedStatus,
+        steps: &[],
+    },
+    Case {
+        name: "the path exists, the method is wrong",
+        break_it: |seen| answer_mut(&mut seen.services[0]).plain = status(405),
+        layer: Layer::Route,
+        reason: Reason::UnexpectedStatus,
+        steps: &[],
+    },
+    Case {
+        name: "blanket 401, and credentials that settle nothing",
+        break_it: |seen| {
+            answer_mut(&mut seen.services[0]).control = Some(status(401));
+            answer_mut(&mut seen.services[0]).auth = Some(status(401));
+        },
+        layer: Layer::Route,
+        reason: Reason::Indistinguishable,
+        steps: &[],
+    },
+    Case {
+        name: "blanket 401, absent with credentials",
+        break_it: |seen| {
+            let answer = answer_mut(&mut seen.services[0]);
+            answer.control = Some(status(401));
+            answer.auth = Some(status(404));
+            answer.auth_control = Some(status(404));
+        },
+        layer: Layer::Route,
+        reason: Reason::Absent,
+        steps: &[StepKind::Restart],
+    },
+    Case {
+        name: "wrong credentials",
+        break_it: |seen| answer_mut(&mut seen.services[0]).auth = Some(status(401)),
+        layer: Layer::Auth,
+        reason: Reason::Rejected,
+        steps: &[],
+    },
+    Case {
+        name: "open without credentials",
+        break_it: |seen| answer_mut(&mut seen.services[0]).plain = status(200),
+        layer: Layer::Auth,
+        reason: Reason::NotEnforced,
+        steps: &[],
+    },
+];
+
+#[test]
+fn each_layer_broken_by_itself_is_named_and_answered() {
+    for case in CASES {
+        let mut seen = healthy();
+        (case.break_it)(&mut seen);
+        let decision = decided(&seen);
+        assert_eq!(drift(&decision), Some((case.layer, case.reason)), "{}", case.name);
+        assert_eq!(kinds(&decision.plan), case.steps, "{}", case.name);
+        let named = decision.plan.iter().all(|planned| planned.services == ["api"]);
+        assert!(named, "{}: only the service that drifted is touched", case.name);
+    }
+}
+
+#[test]
+fn a_healthy_host_is_proven_and_then_left_alone() {
+    let seen = healthy();
+    assert_eq!(decided(&seen).next, Next::Prove(vec!["api".into()]));
+    let proven = seen.services.iter().map(|s| (s.name.clone(), identities(s))).collect();
+    let decision = with_history(&desired(), &seen, &History { proven, ..history() });
+    assert!(decision.as_declared());
+    assert_eq!(decision.next, Next::Nothing);
+}
+
+#[test]
+fn blanket_401_is_settled_by_credentials() {
+    let mut seen = healthy();
+    answer_mut(&mut seen.services[0]).control = Some(status(401));
+    answer_mut(&mut seen.services[0]).auth_control = Some(status(404));
+    assert!(decided(&seen).as_declared());
+}
+
+#[test]
+fn a_single_page_app_proves_nothing() {
+    let mut desired = desired();
+    desired.object.spec.services[0].routes[0].expect = vec![200];
+    desired.object.spec.services[0].routes[0].auth = None;
+    let mut seen = healthy();
+    answer_mut(&mut seen.services[0]).plain = status(200);
+    answer_mut(&mut seen.services[0]).control = Some(status(200));
+    let decision = with_history(&desired, &seen, &history());
+    assert_eq!(drift(&decision), Some((Layer::Route, Reason::Indistinguishable)));
+}
+
+#[test]
+fn two_services_are_built_by_one_command() {
+    let mut seen = incident();
+    seen.services[1].artifact.image = Fact::Known(None);
+    let decision = decided(&seen);
+    assert_eq!(kinds(&decision.plan), [StepKind::Build, StepKind::Up]);
+    assert_eq!(decision.plan[0].services, ["api", "dashboard"]);
+}
+
+#[test]
+fn a_stopped_container_does_not_wait_for_another_services_build() {
+    let mut seen = incident();
+    container_mut(&mut seen.services[1]).state = ContainerState::Exited;
+    assert_eq!(kinds(&decided(&seen).plan), [StepKind::Up, StepKind::Build, StepKind::Up]);
+}
+
+#[test]
+fn suspended_or_observing_takes_no_step() {
+    for reconcile in [json!({ "suspend": true }), json!({ "mode": "observe" })] {
+        for case in CASES {
+            let mut seen = healthy();
+            (case.break_it)(&mut seen);
+            let decision = with_history(&desired_with(reconcile.clone()), &seen, &history());
+            assert!(decision.plan.is_empty(), "{}", case.name);
+            assert!(!matches!(decision.next, Next::Execute(_)), "{}", case.name);
+            assert!(!decision.as_declared(), "{}: it is reported all the same", case.name);
+        }
+    }
+}
+
+/// Takes one step as the reconciler does, and looks at the same host again: nothing has changed.
+fn take_in_vain(desired: &Desired, seen: &ProjectObservation, history: &mut History, now: Time) -> Option<Step> {
+    let inputs = Inputs { desired, observed: seen, history, now, jitter_seed: 7 };
+    let decision = decide(inputs);
+    let step = match &decision.next {
+        Next::Execute(planned) => planned.clone(),
+        _ => {
+            history.attempts = decision.attempts;
+            return None;
+        }
+    };
+    let begun = begin_step(inputs, &decision.attempts, &decision.services, step.step, &step.services);
+    history.attempts = end_step(begun, crate::api::StepOutcome::Succeeded, &desired.object.spec.reconcile, now, 7);
+    Some(step.step)
+}
+
+#[test]
+fn a_repair_that_changes_nothing_escalates_and_ends() {
+    let seen = incident();
+    let (desired, mut history) = (desired(), history());
+    let steps: Vec<Step> =
+        (0..40).filter_map(|hour| take_in_vain(&desired, &seen, &mut history, at(hour * 3600))).collect();
+    assert_eq!(steps, [Step::Build { no_cache: false }, Step::Build { no_cache: true }]);
+    let last = decide(Inputs { desired: &desired, observed: &seen, history: &history, now: at(200_000), jitter_seed: 7 });
+    assert!(matches!(&last.next, Next::GiveUp { reason, .. } if reason == "RepairsExhausted"), "{:?}", last.next);
+}
+
+#[test]
+fn the_budget_ends_what_would_go_on() {
+    let mut seen = healthy();
+    container_mut(&mut seen.services[0]).config_changed = Fact::Known(true);
+    let (desired, mut history) = (desired_with(json!({ "attempts": 4 })), history());
+    let steps: Vec<Step> =
+        (0..40).filter_map(|hour| take_in_vain(&desired, &seen, &mut history, at(hour * 3600))).collect();
+    let (up, again) = (Step::Up { force_recreate: false }, Step::Up { force_recreate: true });
+    assert_eq!(steps, [up, again, again, again]);
+    let last = decide(Inputs { desired: &desired, observed: &seen, history: &history, now: at(200_000), jitter_seed: 7 });
+    assert!(matches!(&last.next, Next::GiveUp { reason, .. } if reason == "BudgetSpent"), "{:?}", last.next);
+}
+
+#[test]
+fn another_source_or_another_spec_is_tried_anew() {
+    let mut seen = incident();
+    let (desired, mut history) = (desired(), history());
+    for hour in 0..40 {
+        take_in_vain(&desired, &seen, &mut history, at(hour * 3600));
+    }
+    let next_spec = History { generation: 2, ..history.clone() };
+    assert_eq!(kinds(&with_history(&desired, &seen, &next_spec).plan), [StepKind::Build, StepKind::Up]);
+    seen.services[0].source.digest = Fact::Known(Some("sha256:source-3".into()));
+    assert_eq!(kinds(&with_history(&desired, &seen, &history).plan), [StepKind::Build, StepKind::Up]);
+}
+
+#[test]
+fn a_failed_step_waits_and_an_interrupted_one_does_not() {
+    let (desired, seen) = (desired(), incident());
+    let history = history();
+    let inputs = Inputs { desired: &desired, observed: &seen, history: &history, now: at(1), jitter_seed: 7 };
+    let decision = decide(inputs);
+    let of = vec!["api".to_owned()];
+    let begun = begin_step(inputs, &decision.attempts, &decision.services, decision.plan[0].step, &of);
+    for (outcome, waits) in [(crate::api::StepOutcome::Failed, true), (crate::api::StepOutcome::Interrupted, false)] {
+        let attempts = end_step(begun.clone(), outcome, &desired.object.spec.reconcile, at(1), 7);
+        let next = with_history(&desired, &seen, &History { attempts, ..history.clone() }).next;
+        assert_eq!(matches!(next, Next::Wait(until) if until > at(1)), waits, "{outcome:?}: {next:?}");
+    }
+}
+
+/// A history in which undrift has built and recreated `api`, which ran well on the old image before.
+fn after_a_repair(before: &ProjectObservation) -> History {
+    let (desired, empty) = (desired(), history());
+    let inputs = Inputs { desired: &desired, observed: before, history: &empty, now: at(0), jitter_seed: 7 };
+    let decision = decide(inputs);
+    let status = status::status(StatusInputs {
+        desired: &desired,
+        generation: 1,
+        observed: before,
+        decision: &decision,
+        previous: None,
+        proven: &[],
+        transitions: &BTreeMap::new(),
+        incident: None,
+        at_work: true,
+        now: at(0),
+    });
+    let api = || vec!["api".to_owned()];
+    let steps = vec![
+        (Step::Build { no_cache: false }, api(), at(0)),
+        (Step::Up { force_recreate: false }, api(), at(0)),
+    ];
+    History { incident: Some(OpenIncident { id: "01".into(), before: status, steps }), ..empty }
+}
+
+#[test]
+fn a_container_that_is_worse_than_before_is_rolled_back_once() {
+    let mut seen = healthy();
+    container_mut(&mut seen.services[0]).state = ContainerState::Restarting;
+    let mut history = after_a_repair(&incident());
+    assert_eq!(kinds(&with_history(&desired(), &seen, &history).plan), [StepKind::Rollback]);
+    let off = desired_with(json!({ "rollback": false }));
+    assert_eq!(kinds(&with_history(&off, &seen, &history).plan), [StepKind::Restart]);
+
+    let desired = desired();
+    let inputs = Inputs { desired: &desired, observed: &seen, history: &history, now: at(1), jitter_seed: 7 };
+    let decision = decide(inputs);
+    let begun = begin_step(inputs, &decision.attempts, &decision.services, Step::Rollback, &["api".to_owned()]);
+    history.attempts = end_rollback(begun);
+    let after = with_history(&desired, &incident(), &history);
+    assert!(after.plan.is_empty(), "what was rolled back is not built again");
+    assert!(matches!(&after.next, Next::GiveUp { reason, .. } if reason == "RolledBack"), "{:?}", after.next);
+}
+
+#[test]
+fn what_was_broken_before_is_not_rolled_back() {
+    let mut before = incident();
+    container_mut(&mut before.services[0]).state = ContainerState::Exited;
+    let mut seen = healthy();
+    container_mut(&mut seen.services[0]).state = ContainerState::Exited;
+    assert_eq!(kinds(&with_history(&desired(), &seen, &after_a_repair(&before)).plan), [StepKind::Up]);
+}
+
+#[test]
+fn a_crash_under_undrifts_eyes_is_a_loop() {
+    let mut seen = healthy();
+    let container = container_mut(&mut seen.services[0]);
+    container.restart_count = 1;
+    let restarts = [(container.id.clone(), 0)].into();
+    let decision = with_history(&desired(), &seen, &History { restarts, ..history() });
+    assert_eq!(drift(&decision), Some((Layer::Container, Reason::CrashLooping)));
+    assert!(decided(&seen).as_declared(), "a crash long ago is none");
+}
+
+#[test]
+fn proof_needs_the_same_containers_in_every_look() {
+    let look = |seen: &ProjectObservation| (seen.clone(), decided(seen).services);
+    let good = healthy();
+    let mut replaced = healthy();
+    container_mut(&mut replaced.services[0]).id = "another".into();
+    let mut broken = healthy();
+    answer_mut(&mut broken.services[0]).plain = status(404);
+    assert_eq!(judge("api", &[look(&good), look(&good), look(&good)]), Proof::Proven);
+    for looks in [
+        vec![look(&good)],
+        vec![look(&good), look(&replaced), look(&replaced)],
+        vec![look(&good), look(&broken), look(&good)],
+        vec![look(&broken), look(&good), look(&good)],
+    ] {
+        assert!(matches!(judge("api", &looks), Proof::Unproven(_)));
+    }
+}
+
+/// Every single thing that can be unknown, made unknown.
+const MASKS: &[fn(&mut ProjectObservation)] = &[
+    |seen| seen.services[0].source.modules[0] = Some(Fact::unknown("masked")),
+    |seen| seen.services[0].source.digest = Fact::unknown("masked"),
+    |seen| seen.services[0].source.git = Fact::unknown("masked"),
+    |seen| seen.services[0].artifact.image = Fact::unknown("masked"),
+    |seen| seen.services[0].artifact.modules[0].presence = Fact::unknown("masked"),
+    |seen| seen.services[0].containers = Fact::unknown("masked"),
+    |seen| {
+        for container in known_containers(seen) {
+            container.config_changed = Fact::unknown("masked");
+        }
+    },
+    |seen| {
+        for container in known_containers(seen) {
+            container.modules[0].presence = Fact::unknown("masked");
+        }
+    },
+    |seen| answer_mut(&mut seen.services[0]).plain = Fact::unknown("masked"),
+    |seen| answer_mut(&mut seen.services[0]).control = Some(Fact::unknown("masked")),
+    |seen| answer_mut(&mut seen.services[0]).auth = Some(Fact::unknown("masked")),
+];
+
+fn known_containers(seen: &mut ProjectObservation) -> impl Iterator<Item = &mut crate::api::ContainerObservation> {
+    match &mut seen.services[0].containers {
+        Fact::Known(containers) => containers.iter_mut(),
+        Fact::Unknown(_) => [].iter_mut(),
+    }
+}
+
+/// Any combination of broken things.
+fn any_host() -> impl Strategy<Value = ProjectObservation> {
+    proptest::collection::vec(0..CASES.len(), 0..4).prop_map(|cases| {
+        let mut seen = healthy();
+        for case in cases {
+            // A case that needs a container finds one only where no other has taken it away.
+            let has_container = seen.services[0].containers.known().is_some_and(|c| !c.is_empty());
+            if has_container {
+                (CASES[case].break_it)(&mut seen);
+            }
+        }
+        seen
+    })
+}
+
+proptest! {
+    #[test]
+    fn the_same_inputs_give_the_same_decision(seen in any_host()) {
+        prop_assert_eq!(decided(&seen), decided(&seen));
+    }
+
+    #[test]
+    fn as_declared_and_known_means_no_step(seen in any_host()) {
+        let decision = decided(&seen);
+        if decision.as_declared() {
+            prop_assert!(decision.plan.is_empty());
+        } else {
+            prop_assert!(decision.services.iter().any(|d| !d.as_declared()));
+        }
+    }
+
+    #[test]
+    fn not_knowing_never_leads_to_a_build(seen in any_host(), mask in 0..MASKS.len()) {
+        let mut masked = seen.clone();
+        MASKS[mask](&mut masked);
+        let (before, after) = (decided(&seen), decided(&masked));
+        let builds = |decision: &Decision| kinds(&decision.plan).contains(&StepKind::Build);
+        prop_assert!(builds(&before) || !builds(&after), "a build only because something is unknown");
+        if let Some((layer, _)) = &after.services[0].unknown {
+            let drift_below = after.services[0].drift.as_ref().is_none_or(|d| d.layer >= *layer);
+            prop_assert!(drift_below);
+            prop_assert!(after.plan.iter().all(|p| !p.services.contains(&"api".to_owned())));
+        }
+    }
+
+    #[test]
+    fn an_engine_that_says_nothing_is_no_drift(seen in any_host()) {
+        let mut masked = seen;
+        for mask in MASKS {
+            mask(&mut masked);
+        }
+        masked.services[1] = healthy().services[1].clone();
+        let decision = decided(&masked);
+        prop_assert_eq!(&decision.services[0].drift, &None);
+        prop_assert!(decision.plan.is_empty());
+    }
+
+    #[test]
+    fn every_step_is_in_the_table_of_its_layer(seen in any_host()) {
+        let decision = decided(&seen);
+        for planned in &decision.plan {
+            for service in &planned.services {
+                let diagnosis = decision.services.iter().find(|d| d.service == *service).unwrap();
+                let layer = diagnosis.drift.as_ref().map(|drift| drift.layer);
+                let allowed: &[StepKind] = match layer {
+                    Some(Layer::Artifact) => &[StepKind::Build, StepKind::Up],
+                    Some(Layer::Container) => &[StepKind::Up, StepKind::Restart],
+                    Some(Layer::Route) => &[StepKind::Build, StepKind::Up, StepKind::Restart],
+                    _ => &[],
+                };
+                prop_assert!(allowed.contains(&planned.step.kind()), "{planned:?} for {layer:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_fixture_is_the_incident() {
+    assert_ne!(OLD, NEW);
+    assert_eq!(drift(&decided(&incident())), Some((Layer::Artifact, Reason::ModuleMissing)));
+}

@@ -1,1 +1,178 @@
-//! reconcile
+//! The only glue: observe, decide, record the intent, execute one step, record the outcome, observe again.
+//!
+//! [`Reconciler::turn`] is one turn of that loop and never resumes anything: what it does depends on what it
+//! sees and on what the store knows, so a restart is one more turn. `apply` turns until nothing is left to do;
+//! a daemon turns whenever a key is due.
+
+mod journal;
+mod memory;
+mod progress;
+mod prove;
+mod turn;
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+pub use memory::Session;
+pub use progress::Progress;
+pub use turn::Action;
+
+use crate::{
+    api::{Desired, Object, ObjectStatus, Time},
+    decide::{self, Decision, Inputs, StatusInputs},
+    host::{Host, HostError},
+    store::{Store, StoreError},
+};
+
+/// Reconciles objects on one host.
+#[expect(missing_debug_implementations, reason = "holds a closure")]
+pub struct Reconciler<'a, H> {
+    /// The host.
+    pub host: &'a H,
+    /// The state folder.
+    pub store: &'a Store,
+    /// Ends a running step cleanly, and takes no further one.
+    pub cancel: &'a CancellationToken,
+    /// Hears what happens, for a person who waits.
+    pub progress: &'a (dyn Fn(&Desired, Progress<'_>) + Send + Sync),
+    /// One build at a time on a host.
+    pub builds: &'a tokio::sync::Mutex<()>,
+}
+
+/// Why an object could not be reconciled at all.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// Nothing can be said about the host.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The state folder failed. Without an intent on disk there is no step.
+    #[error("failed to keep the state: {0}")]
+    Store(#[from] StoreError),
+}
+
+impl ReconcileError {
+    /// The error's name for conditions.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Host(error) => error.reason(),
+            Self::Store(_) => "StateUnavailable",
+        }
+    }
+}
+
+/// How `apply` ended for one object.
+#[derive(Debug)]
+pub struct Applied {
+    /// The object with its last status.
+    pub object: Object,
+    /// Whether every service is as declared and proven.
+    pub reconciled: bool,
+    /// What kept undrift from saying anything.
+    pub error: Option<ReconcileError>,
+}
+
+impl<H: Host> Reconciler<'_, H> {
+    /// Turns until the object is reconciled or given up.
+    ///
+    /// # Errors
+    /// Never as a function: a failure is in the result, beside what is known of the object.
+    pub async fn apply(&self, desired: &Desired) -> Applied {
+        let mut session = Session::new(now());
+        loop {
+            match self.turn(desired, &mut session).await {
+                Err(error) => return self.failed(desired, error),
+                Ok(turn) => match turn.action {
+                    Action::Again => {}
+                    Action::At(time) if !self.cancel.is_cancelled() => self.wait_until(time).await,
+                    Action::At(_) | Action::Rest | Action::Stalled => {
+                        return Applied { object: turn.object, reconciled: turn.reconciled, error: None };
+                    }
+                },
+            }
+        }
+    }
+
+    async fn wait_until(&self, time: Time) {
+        let wait = (time - now()).to_std().unwrap_or(Duration::ZERO);
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = self.cancel.cancelled() => {}
+        }
+    }
+
+    fn failed(&self, desired: &Desired, error: ReconcileError) -> Applied {
+        let previous = self.store.object(desired.name()).ok().flatten();
+        let generation = self.store.peek_generation(desired.name(), &desired.spec_digest).unwrap_or(1);
+        let status = decide::failed_status(
+            previous.as_ref().map(|object| &object.status),
+            generation,
+            error.reason(),
+            &error.to_string(),
+            now(),
+        );
+        Applied { object: object(desired, status), reconciled: false, error: Some(error) }
+    }
+}
+
+/// One look without any consequence: what `check` and `plan` show.
+///
+/// # Errors
+/// Where nothing can be said about the host.
+pub async fn look<H: Host>(
+    host: &H,
+    store: Option<&Store>,
+    desired: &Desired,
+) -> Result<Looked, ReconcileError> {
+    let mut observed = host.observe(desired).await?;
+    let previous = match store {
+        Some(store) => store.object(desired.name())?.map(|object| object.status),
+        None => None,
+    };
+    let history = match store {
+        Some(store) => {
+            memory::add_image_knowledge(store, &mut observed)?;
+            memory::history(store, desired, &Session::new(now()))?
+        }
+        None => decide::History { generation: 1, watching_since: Some(now()), ..decide::History::default() },
+    };
+    let now = now();
+    let decision =
+        decide::decide(Inputs { desired, observed: &observed, history: &history, now, jitter_seed: 0 });
+    let status = decide::status(StatusInputs {
+        desired,
+        generation: history.generation,
+        observed: &observed,
+        decision: &decision,
+        previous: previous.as_ref(),
+        proven: &memory::still_proven(&history, &observed),
+        transitions: &std::collections::BTreeMap::new(),
+        incident: history
+            .incident
+            .as_ref()
+            .map(|incident| incident.id.as_str())
+            .or(previous.as_ref().and_then(|p| p.incident.as_deref())),
+        at_work: false,
+        now,
+    });
+    Ok(Looked { object: object(desired, status), decision })
+}
+
+/// What one look showed.
+#[derive(Debug)]
+pub struct Looked {
+    /// The object with its status.
+    pub object: Object,
+    /// What follows from it.
+    pub decision: Decision,
+}
+
+pub(crate) fn object(desired: &Desired, status: ObjectStatus) -> Object {
+    Object { declared: desired.object.clone(), status }
+}
+
+/// The clock. The pure rooms are given the time; this is where it is read.
+pub(crate) fn now() -> Time {
+    chrono::Utc::now()
+}

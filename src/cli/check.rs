@@ -1,0 +1,86 @@
+//! `check` and `plan`: one look, shown as the ladder; `plan` adds the steps. Nothing is changed.
+
+use std::{io::Write, sync::Arc};
+
+use super::{Context, Failure, args::Format, context, ladder};
+use crate::{
+    api::{Desired, Object, ObjectList},
+    decide,
+    host::{Cache, LocalHost, NoCache},
+    reconcile::{self, Looked, ReconcileError},
+    store::Store,
+};
+
+/// Looks at the named objects and prints what was seen.
+pub(super) fn run(context: &mut Context<'_>, objects: &super::args::Objects, with_plan: bool) -> Result<u8, Failure> {
+    let desired = context::load(&objects.manifests, &objects.names)?;
+    let store = context.store_for_looking()?.map(Arc::new);
+    let runtime = context::runtime()?;
+    let looks = runtime.block_on(look_at_all(store.as_ref(), &desired))?;
+    let exit = looks.iter().map(|(_, looked)| exit_code(looked)).max().unwrap_or(0);
+    match objects.output.output {
+        Format::Json => {
+            let now = reconcile::now();
+            let items = looks.into_iter().map(|(desired, looked)| match looked {
+                Ok(looked) => looked.object,
+                Err(error) => failed(desired, &error, now),
+            });
+            context.json(&ObjectList::new(items.collect()))?;
+        }
+        Format::Text => {
+            for (index, (desired, looked)) in looks.iter().enumerate() {
+                if index > 0 {
+                    writeln!(context.out)?;
+                }
+                write_text(context, desired, looked, with_plan)?;
+            }
+        }
+    }
+    Ok(exit)
+}
+
+type Look<'a> = (&'a Desired, Result<Looked, ReconcileError>);
+
+async fn look_at_all<'a>(store: Option<&Arc<Store>>, desired: &'a [Desired]) -> Result<Vec<Look<'a>>, Failure> {
+    let cache: Arc<dyn Cache> = match store {
+        Some(store) => Arc::clone(store) as Arc<dyn Cache>,
+        None => Arc::new(NoCache),
+    };
+    let host = LocalHost::connect(cache, None)?;
+    let looks = desired.iter().map(|desired| {
+        let host = &host;
+        async move { (desired, reconcile::look(host, store.map(AsRef::as_ref), desired).await) }
+    });
+    Ok(futures_util::future::join_all(looks).await)
+}
+
+const fn exit_code(looked: &Result<Looked, ReconcileError>) -> u8 {
+    match looked {
+        Err(_) => 2,
+        Ok(looked) => !looked.as_declared() as u8,
+    }
+}
+
+fn write_text(
+    context: &mut Context<'_>,
+    desired: &Desired,
+    looked: &Result<Looked, ReconcileError>,
+    with_plan: bool,
+) -> Result<(), Failure> {
+    match looked {
+        Ok(looked) => {
+            ladder::write(&mut context.out, context.style, desired, looked)?;
+            if with_plan {
+                ladder::write_plan(&mut context.out, context.style, looked)?;
+            }
+        }
+        Err(error) => context.complain(&format!("{}: {error}", desired.name()))?,
+    }
+    Ok(())
+}
+
+/// An object of which nothing could be said: its status claims no drift.
+pub(super) fn failed(desired: &Desired, error: &ReconcileError, now: crate::api::Time) -> Object {
+    let status = decide::failed_status(None, 0, error.reason(), &error.to_string(), now);
+    Object { declared: desired.object.clone(), status }
+}

@@ -1,0 +1,235 @@
+//! What every verb needs: where to print, where the state is, which objects are meant.
+
+use std::{
+    env, fmt,
+    io::{self, BufWriter, IsTerminal, Write},
+    os::fd::OwnedFd,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::{
+    args::{Format, Global, LogFormat, Manifests},
+    style::Style,
+};
+use crate::{
+    api::{API_VERSION, Desired},
+    host::HostError,
+    manifest::{self, ManifestErrors, Source},
+    reconcile::ReconcileError,
+    store::{LockError, StepLock, Store, StoreError},
+};
+
+/// How long an orphaned Compose command may go on before undrift says that it does not end: as long as the
+/// longest build that the manifest's default allows.
+pub(super) const ORPHAN_LIMIT: Duration = Duration::from_secs(1800);
+
+/// Where a verb prints, and what it was told globally.
+pub(super) struct Context<'a> {
+    pub(super) out: Box<dyn Write>,
+    pub(super) err: Box<dyn Write>,
+    pub(super) style: Style,
+    global: &'a Global,
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn new(global: &'a Global) -> Self {
+        Self {
+            out: Box::new(BufWriter::new(io::stdout())),
+            err: Box::new(io::stderr()),
+            style: Style { colour: colour(io::stdout().is_terminal()) },
+            global,
+        }
+    }
+
+    /// The style of standard error.
+    pub(super) fn progress_style(&self) -> Style {
+        Style { colour: colour(io::stderr().is_terminal()) }
+    }
+
+    /// Prints a value as the one JSON document of standard output.
+    pub(super) fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
+        serde_json::to_writer_pretty(&mut self.out, value).map_err(io::Error::from)?;
+        writeln!(self.out)?;
+        self.out.flush()?;
+        Ok(())
+    }
+
+    /// Says something on standard error.
+    pub(super) fn complain(&mut self, message: &str) -> io::Result<()> {
+        writeln!(self.err, "undrift: {}", self.style.clean(message))
+    }
+
+    /// Says why a verb failed: on standard error for people and, where JSON was asked for, as the document.
+    pub(super) fn fail(&mut self, failure: &Failure, format: Option<Format>) {
+        let message = failure.to_string();
+        // A broken standard error leaves nobody to tell.
+        let _ = match failure {
+            Failure::Manifest(_) => writeln!(self.err, "{message}"),
+            _ => writeln!(self.err, "undrift: {message}"),
+        };
+        if format == Some(Format::Json) {
+            let error = json!({
+                "apiVersion": API_VERSION, "kind": "Error", "reason": failure.reason(), "message": message,
+            });
+            let _ = self.json(&error);
+        }
+    }
+
+    /// The state folder.
+    pub(super) fn state_dir(&self) -> Result<PathBuf, Failure> {
+        if let Some(dir) = &self.global.state_dir {
+            return Ok(dir.clone());
+        }
+        if rustix::process::geteuid().is_root() {
+            return Ok(PathBuf::from("/var/lib/undrift"));
+        }
+        let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        set("XDG_STATE_HOME")
+            .or_else(|| set("HOME").map(|home| home.join(".local/state")))
+            .map(|dir| dir.join("undrift"))
+            .ok_or(Failure::NoStateDir)
+    }
+
+    /// The state for a verb that only looks: what it remembers of images and Compose files makes it fast, but
+    /// it is not needed, so a folder that cannot be written or does not exist is no error.
+    pub(super) fn store_for_looking(&self) -> Result<Option<Store>, Failure> {
+        let dir = self.state_dir()?;
+        match Store::open(&dir, actor("check")) {
+            Ok(store) => Ok(Some(store)),
+            Err(error) => {
+                tracing::info!(%error, "the state folder cannot be written; looking without it");
+                Ok(Store::open_read_only(&dir).unwrap_or_default())
+            }
+        }
+    }
+
+    /// The recorded state, for verbs that show it.
+    pub(super) fn recorded(&self) -> Result<Option<Store>, Failure> {
+        Ok(Store::open_read_only(&self.state_dir()?)?)
+    }
+}
+
+/// Colours on a terminal, unless the user has said otherwise (<https://no-color.org>).
+fn colour(terminal: bool) -> bool {
+    let dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
+    terminal && !dumb && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Why a verb could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error("{0}")]
+    Manifest(#[from] ManifestErrors),
+    #[error(transparent)]
+    Host(#[from] HostError),
+    #[error(transparent)]
+    Reconcile(#[from] ReconcileError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("no object is named {name}; {}", hint(known))]
+    NoSuchObject { name: String, known: Vec<String> },
+    #[error("no state folder: set --state-dir, XDG_STATE_HOME or HOME")]
+    NoStateDir,
+    #[error("{0}")]
+    Usage(String),
+}
+
+impl Failure {
+    pub(super) fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Manifest(_) => "ManifestInvalid",
+            Self::Host(error) => error.reason(),
+            Self::Reconcile(error) => error.reason(),
+            Self::Store(_) => "StateUnavailable",
+            Self::Lock(_) => "StateLocked",
+            Self::Io(_) => "InputOutput",
+            Self::NoSuchObject { .. } => "NoSuchObject",
+            Self::NoStateDir | Self::Usage(_) => "Usage",
+        }
+    }
+}
+
+fn hint(known: &[String]) -> String {
+    if known.is_empty() { "there are none".into() } else { format!("there are: {}", known.join(", ")) }
+}
+
+/// The manifests that `-f` names.
+pub(super) fn sources(manifests: &Manifests) -> Vec<Source> {
+    manifests.files.iter().map(|file| Source::from(file.as_os_str())).collect()
+}
+
+/// Loads the manifests, and keeps the named objects.
+pub(super) fn load(manifests: &Manifests, names: &[String]) -> Result<Vec<Desired>, Failure> {
+    let all = manifest::load(&sources(manifests))?;
+    if let Some(unknown) = names.iter().find(|name| !all.iter().any(|desired| desired.name() == name.as_str())) {
+        let known = all.iter().map(|desired| desired.name().to_owned()).collect();
+        return Err(Failure::NoSuchObject { name: unknown.clone(), known });
+    }
+    let wanted = |desired: &Desired| names.is_empty() || names.iter().any(|name| name == desired.name());
+    Ok(all.into_iter().filter(wanted).collect())
+}
+
+/// Two threads: one waits for the engine while the other reads files.
+pub(super) fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
+}
+
+/// Who acts: the user and the process, for the trail.
+pub(super) fn actor(verb: &str) -> String {
+    let name = |variable: &str| env::var(variable).ok().filter(|value| !value.is_empty());
+    let uid = rustix::process::getuid();
+    let user = name("SUDO_USER").map(|user| format!("{user} (sudo)")).or_else(|| name("USER"));
+    let user = user.unwrap_or_else(|| format!("uid {}", uid.as_raw()));
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    format!("{user}@{host} undrift[{}] {verb}", std::process::id())
+}
+
+/// Returns when the user or the system asks undrift to end.
+pub(super) async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// Gives each Compose command the step lock to inherit.
+pub(super) fn inheritable(steps: &Arc<StepLock>) -> Arc<dyn Fn() -> Option<OwnedFd> + Send + Sync> {
+    let steps = Arc::clone(steps);
+    Arc::new(move || steps.inheritable().map_err(|error| tracing::warn!(%error, "no step lock")).ok())
+}
+
+/// Starts the log on standard error.
+pub(super) fn start_logging(global: &Global) -> Result<(), Failure> {
+    let filter = tracing_subscriber::EnvFilter::try_new(&global.log)
+        .map_err(|error| Failure::Usage(format!("--log {}: {error}", global.log)))?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    match global.log_format {
+        LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).init(),
+        LogFormat::Json => log.json().flatten_event(true).with_current_span(true).init(),
+    }
+    Ok(())
+}
+
+impl fmt::Debug for Context<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,136 @@
+//! The ladder: a row per service, a column per layer, the first broken rung in words under it.
+
+use std::io::{self, Write};
+
+use super::style::Style;
+use crate::{
+    api::{Desired, Layer, RouteStatus, ServiceStatus, Step, StepKind},
+    decide::{Diagnosis, LayerVerdict, Repair},
+    reconcile::Looked,
+};
+
+/// Writes the ladder of one object.
+pub(super) fn write(out: &mut dyn Write, style: Style, desired: &Desired, looked: &Looked) -> io::Result<()> {
+    writeln!(out, "{}  {}", style.bold(desired.name()), style.dim(&desired.directory.display().to_string()))?;
+    let mut rows = vec![header(style)];
+    let services = looked.decision.services.iter().zip(&looked.object.status.services);
+    rows.extend(services.map(|(diagnosis, status)| row(style, diagnosis, status)));
+    for line in style.table(&rows) {
+        writeln!(out, "  {line}")?;
+    }
+    words(out, style, looked)
+}
+
+fn header(style: Style) -> Vec<String> {
+    let mut cells = vec![style.dim("SERVICE")];
+    cells.extend(Layer::ALL.iter().map(|layer| style.dim(&layer.as_str().to_uppercase())));
+    cells
+}
+
+fn row(style: Style, diagnosis: &Diagnosis, status: &ServiceStatus) -> Vec<String> {
+    let mut cells = vec![diagnosis.service.clone()];
+    let broken_at = diagnosis.drift.as_ref().map(|drift| drift.layer);
+    for (layer, verdict) in Layer::ALL.into_iter().zip(&diagnosis.layers) {
+        let explained = broken_at.is_some_and(|broken| layer > broken);
+        cells.push(cell(style, layer, verdict, status, explained));
+    }
+    cells
+}
+
+/// What is behind the first broken rung explains nothing: it is shown, but not judged.
+fn cell(style: Style, layer: Layer, verdict: &LayerVerdict, status: &ServiceStatus, explained: bool) -> String {
+    let seen = seen(layer, status);
+    match verdict {
+        LayerVerdict::Undeclared => style.dim("–"),
+        _ if explained => style.dim(&format!("·{seen}")),
+        LayerVerdict::AsDeclared(None) => style.green(&format!("✓{seen}")),
+        LayerVerdict::AsDeclared(Some(_)) => style.yellow(&format!("✓{seen}")),
+        LayerVerdict::Broken(reason, _) => style.red(&format!("✗ {reason}")),
+        LayerVerdict::Unknown(_) => style.yellow("?"),
+    }
+}
+
+/// The statuses that were answered, for the two layers that have any.
+fn seen(layer: Layer, status: &ServiceStatus) -> String {
+    let of = |route: &RouteStatus| match layer {
+        Layer::Route => route.observed,
+        Layer::Auth => route.auth.as_ref().and_then(|auth| auth.observed),
+        _ => None,
+    };
+    let mut all: Vec<String> = status.routes.iter().filter_map(of).map(|status| status.to_string()).collect();
+    all.dedup();
+    if all.is_empty() { String::new() } else { format!(" {}", all.join(" ")) }
+}
+
+fn words(out: &mut dyn Write, style: Style, looked: &Looked) -> io::Result<()> {
+    for (diagnosis, prospect) in looked.decision.services.iter().zip(&looked.decision.prospects) {
+        if let Some(drift) = &diagnosis.drift {
+            let place = style.red(&format!("{}: {} layer", diagnosis.service, drift.layer));
+            writeln!(out, "\n  {place}  {}", style.clean(&drift.message))?;
+        }
+        if let Some((layer, why)) = &diagnosis.unknown {
+            let place = style.yellow(&format!("{}: {layer} layer unknown", diagnosis.service));
+            writeln!(out, "\n  {place}  {}", style.clean(why))?;
+        }
+        for (layer, note) in notes(diagnosis) {
+            let place = style.yellow(&format!("{}: {layer} layer", diagnosis.service));
+            writeln!(out, "\n  {place}  {}", style.clean(note))?;
+        }
+        if let Some(mend) = mend(&prospect.repair) {
+            writeln!(out, "    {} {}", style.dim("→"), style.clean(&mend))?;
+        }
+    }
+    Ok(())
+}
+
+fn notes(diagnosis: &Diagnosis) -> impl Iterator<Item = (Layer, &str)> {
+    Layer::ALL.into_iter().zip(&diagnosis.layers).filter_map(|(layer, verdict)| match verdict {
+        LayerVerdict::AsDeclared(Some(note)) => Some((layer, note.as_str())),
+        _ => None,
+    })
+}
+
+/// What would repair it, in words.
+fn mend(repair: &Repair) -> Option<String> {
+    match repair {
+        Repair::Nothing => None,
+        Repair::Steps(steps, at) => {
+            let steps: Vec<&str> = steps.iter().map(|step| in_words(*step)).collect();
+            let at = at.map(|at| format!(", not before {}", at.format("%H:%M:%S UTC"))).unwrap_or_default();
+            Some(format!("apply would {}{at}", steps.join(", then ")))
+        }
+        Repair::Wait { .. } => Some("no step: it may pass by itself, so apply would wait and look again".into()),
+        Repair::Stalled { message, .. } => Some(format!("no step: {message}")),
+    }
+}
+
+/// A step as a command that a person knows.
+pub(super) const fn in_words(step: Step) -> &'static str {
+    match step {
+        Step::Build { no_cache: false } => "docker compose build",
+        Step::Build { no_cache: true } => "docker compose build --no-cache",
+        Step::Up { force_recreate: false } => "docker compose up -d",
+        Step::Up { force_recreate: true } => "docker compose up -d --force-recreate",
+        Step::Restart => "docker compose restart",
+        Step::Rollback => "put the previous image back and docker compose up -d",
+    }
+}
+
+/// Writes the plan under the ladder.
+pub(super) fn write_plan(out: &mut dyn Write, style: Style, looked: &Looked) -> io::Result<()> {
+    if looked.decision.plan.is_empty() {
+        let all = looked.decision.as_declared();
+        return writeln!(out, "\n  {}", if all { "nothing to do" } else { "no step" });
+    }
+    writeln!(out, "\n  {}", style.bold("plan"))?;
+    for (number, planned) in looked.decision.plan.iter().enumerate() {
+        let command = format!("{} {}", in_words(planned.step), planned.services.join(" "));
+        writeln!(out, "  {}. {:8} {command}", number + 1, kind(planned.step.kind()))?;
+        writeln!(out, "     {}", style.dim(&style.clean(&planned.reason)))?;
+    }
+    Ok(())
+}
+
+fn kind(kind: StepKind) -> String {
+    kind.to_string()
+}

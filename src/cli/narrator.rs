@@ -1,0 +1,101 @@
+//! Progress on standard error: one line per event, and the running command's last line on a terminal.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    time::Instant,
+};
+
+use super::{ladder, style::Style};
+use crate::{
+    api::{StepOutcome, Transition},
+    reconcile::Progress,
+};
+
+/// Tells what happens, line by line.
+pub(super) struct Narrator {
+    style: Style,
+    live: bool,
+    named: bool,
+    began: Instant,
+    unfinished: bool,
+}
+
+impl Narrator {
+    /// `named`: each line begins with the object's name, because there are several.
+    pub(super) fn new(style: Style, named: bool) -> Self {
+        Self { style, live: io::stderr().is_terminal(), named, began: Instant::now(), unfinished: false }
+    }
+
+    /// Tells one thing. A terminal that is gone must not end a repair: write errors are dropped.
+    pub(super) fn tell(&mut self, object: &str, progress: &Progress<'_>) {
+        let Some(line) = self.line(progress) else { return };
+        let clock = self.style.dim(&format!("{:6.1}s", self.began.elapsed().as_secs_f32()));
+        let name = if self.named { format!("{object}  ") } else { String::new() };
+        let passing = matches!(progress, Progress::Line(_));
+        if passing && !self.live {
+            return;
+        }
+        let mut err = io::stderr().lock();
+        let erase = if self.unfinished { "\r\u{1b}[2K" } else { "" };
+        let _ = if passing {
+            let short: String = line.chars().take(90).collect();
+            write!(err, "{erase}{clock}  {name}{short}")
+        } else {
+            writeln!(err, "{erase}{clock}  {name}{line}")
+        };
+        let _ = err.flush();
+        self.unfinished = passing;
+    }
+
+    /// Clears a line that was passing.
+    pub(super) fn end(&mut self) {
+        if self.unfinished {
+            let _ = write!(io::stderr(), "\r\u{1b}[2K");
+            self.unfinished = false;
+        }
+    }
+
+    fn line(&self, progress: &Progress<'_>) -> Option<String> {
+        let style = self.style;
+        Some(match progress {
+            Progress::Drift { service, drift } => {
+                let place = style.red(&format!("{service}: {} layer, {}", drift.layer, drift.reason));
+                format!("{place}  {}", style.clean(&drift.message))
+            }
+            Progress::Interrupted(what) => style.yellow(what),
+            Progress::StepBegins(step) => {
+                style.bold(&format!("{} {} …", ladder::in_words(step.step), step.services.join(" ")))
+            }
+            Progress::Line(line) => style.dim(&format!("  {}", style.clean(line))),
+            Progress::StepEnds(step, report) => {
+                let words = format!("{} {}", step.step.kind(), report.outcome.as_str().to_lowercase());
+                let took = format!("in {:.1} s", std::time::Duration::from_millis(report.duration_ms).as_secs_f32());
+                if report.outcome == StepOutcome::Succeeded {
+                    format!("{} {took}", style.green(&words))
+                } else {
+                    let tail: Vec<&str> = report.output.lines().rev().take(8).collect();
+                    let tail: Vec<String> = tail.into_iter().rev().map(|l| format!("           {}", style.clean(l))).collect();
+                    format!("{} {took}\n{}", style.red(&words), tail.join("\n"))
+                }
+            }
+            Progress::Proving { services, window } => {
+                format!("{} as declared; proving it for {:.1} s …", services.join(", "), window.as_secs_f32())
+            }
+            Progress::NotProven { service, why } => style.yellow(&format!("{service}: not proven: {}", style.clean(why))),
+            Progress::Waiting { until, why } => {
+                format!("waiting until {} at most: {}", until.format("%H:%M:%S UTC"), style.clean(why))
+            }
+            Progress::Transition { service, route, transition } => {
+                format!("{service}: route {} {}", style.clean(route), style.green(&arrow(*transition)))
+            }
+            Progress::Reconciled => return None,
+            Progress::Stalled { reason, message } => style.red(&format!("stalled: {reason}: {}", style.clean(message))),
+        })
+    }
+}
+
+/// `404 → 401`.
+pub(super) fn arrow(transition: Transition) -> String {
+    let word = |status: Option<u16>| status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+    format!("{} → {}", word(transition.before), word(transition.after))
+}

@@ -1,0 +1,168 @@
+//! A declared object and a healthy host, for the tests of the pure rooms and of the glue.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use crate::api::{
+    Answer, ArtifactObservation, ContainerObservation, ContainerState, Desired, Fact, ModuleInContainer,
+    ModuleObservation, Presence, ProjectObservation, RouteAnswer, RouteObservation, ServiceObservation,
+    SourceObservation, Time,
+};
+
+/// The image before a repair, and after it.
+pub(crate) const OLD: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000001";
+pub(crate) const NEW: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000002";
+
+/// A fixed moment, and moments after it.
+pub(crate) fn at(seconds: i64) -> Time {
+    chrono::DateTime::from_timestamp(1_767_225_600 + seconds, 0).unwrap()
+}
+
+/// Two services; `api` with a module, a route and credentials, `dashboard` with nothing declared.
+pub(crate) fn desired() -> Desired {
+    desired_with(json!({}))
+}
+
+/// The same with another `reconcile`.
+pub(crate) fn desired_with(reconcile: serde_json::Value) -> Desired {
+    let object = json!({
+        "apiVersion": "undrift.dev/v1alpha1",
+        "kind": "ComposeProject",
+        "metadata": { "name": "backoffice" },
+        "spec": {
+            "project": { "directory": "." },
+            "services": [
+                {
+                    "name": "api",
+                    "modules": [{ "source": "src/workflow", "path": "/app/dist/modules/workflow" }],
+                    "routes": [{
+                        "path": "/api/workflow", "port": 3000, "expect": [401],
+                        "auth": { "bearerFrom": { "env": "TOKEN" }, "expect": [200] },
+                    }],
+                },
+                { "name": "dashboard" },
+            ],
+            "source": { "drift": "enforce" },
+            "reconcile": reconcile,
+        },
+    });
+    Desired {
+        object: serde_json::from_value(object).unwrap(),
+        directory: PathBuf::from("/srv/backoffice"),
+        manifest: "backoffice.yaml".into(),
+        manifest_directory: PathBuf::from("/srv"),
+        service_positions: vec![(9, 7), (16, 7)],
+        spec_digest: "v1:sha256:0".into(),
+    }
+}
+
+/// Everything as declared.
+pub(crate) fn healthy() -> ProjectObservation {
+    ProjectObservation { at: at(0), project: "backoffice".into(), services: vec![api(), dashboard()] }
+}
+
+/// The incident: the module is in the source and nowhere else.
+pub(crate) fn incident() -> ProjectObservation {
+    let mut seen = healthy();
+    let api = &mut seen.services[0];
+    api.artifact.image = Fact::Known(Some(OLD.into()));
+    api.artifact.modules[0].presence = Fact::Known(Presence::Missing);
+    api.artifact.built_from = None;
+    let container = container_mut(api);
+    container.image_id = OLD.into();
+    container.id = "old".into();
+    container.modules[0].presence = Fact::Known(Presence::Missing);
+    answer_mut(api).plain = status(404);
+    answer_mut(api).auth = Some(status(404));
+    seen
+}
+
+pub(crate) fn container_mut(service: &mut ServiceObservation) -> &mut ContainerObservation {
+    match &mut service.containers {
+        Fact::Known(containers) => &mut containers[0],
+        Fact::Unknown(why) => panic!("the fixture's containers are unknown: {why}"),
+    }
+}
+
+pub(crate) fn answer_mut(service: &mut ServiceObservation) -> &mut RouteAnswer {
+    &mut service.routes[0].answers[0]
+}
+
+pub(crate) fn status(code: u16) -> Fact<Answer> {
+    Fact::Known(Answer::Status { code, challenge: code == 401 })
+}
+
+fn api() -> ServiceObservation {
+    let present = || Fact::Known(Presence::Present);
+    ServiceObservation {
+        source: SourceObservation { modules: vec![Some(present())], ..source() },
+        artifact: ArtifactObservation { modules: vec![ModuleObservation { presence: present() }], ..artifact("api") },
+        containers: Fact::Known(vec![ContainerObservation {
+            modules: vec![ModuleInContainer { presence: present(), covered_by: None }],
+            ..container("api")
+        }]),
+        routes: vec![RouteObservation {
+            answers: vec![RouteAnswer {
+                container: Some("backoffice-api-1".into()),
+                url: "http://172.18.0.2:3000/api/workflow".into(),
+                plain: status(401),
+                control: Some(status(404)),
+                auth: Some(status(200)),
+                auth_control: None,
+            }],
+        }],
+        ..dashboard_named("api")
+    }
+}
+
+fn dashboard() -> ServiceObservation {
+    dashboard_named("dashboard")
+}
+
+fn dashboard_named(name: &str) -> ServiceObservation {
+    ServiceObservation {
+        name: name.into(),
+        buildable: true,
+        replicas: 1,
+        source: source(),
+        artifact: artifact(name),
+        containers: Fact::Known(vec![container(name)]),
+        routes: vec![],
+    }
+}
+
+fn source() -> SourceObservation {
+    SourceObservation {
+        modules: vec![],
+        digest: Fact::Known(Some("sha256:source-2".into())),
+        git: Fact::Known(None),
+    }
+}
+
+fn artifact(name: &str) -> ArtifactObservation {
+    ArtifactObservation {
+        reference: format!("backoffice-{name}"),
+        image: Fact::Known(Some(NEW.into())),
+        built_from: Some("sha256:source-2".into()),
+        modules: vec![],
+    }
+}
+
+pub(crate) fn container(name: &str) -> ContainerObservation {
+    ContainerObservation {
+        id: format!("new-{name}"),
+        name: format!("backoffice-{name}-1"),
+        number: 1,
+        state: ContainerState::Running,
+        restart_count: 0,
+        exit_code: None,
+        restarting: false,
+        started_at: Some(at(-3600)),
+        health: None,
+        image_id: NEW.into(),
+        config_hash: Some("hash".into()),
+        config_changed: Fact::Known(false),
+        modules: vec![],
+    }
+}

@@ -1,0 +1,327 @@
+//! What is written down, and when: the incident, the intent before a step, the outcome after it.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{
+    Progress, ReconcileError,
+    memory::PendingBuild,
+    now,
+    turn::{Scene, Transitions, ends_as},
+};
+use crate::{
+    api::{
+        Attempt, AuditKind, Desired, Drift, IncidentOutcome, Layer, NewRecord, ObjectStatus, PlannedStep,
+        Reason, RouteAuthStatus, ServiceStatus, Step, StepKind, StepOutcome, Transition,
+    },
+    decide::{Next, OpenIncident, unlike_before},
+    host::StepReport,
+    store::{RecordFilter, Store},
+};
+
+/// Writes the story of one object.
+#[derive(Clone, Copy)]
+pub(super) struct Journal<'a> {
+    pub(super) store: &'a Store,
+    pub(super) object: &'a str,
+}
+
+impl Journal<'_> {
+    /// Appends a record about the object and its incident.
+    pub(super) fn append(self, scene: &Scene<'_>, record: NewRecord) -> Result<(), ReconcileError> {
+        let incident = scene.history.incident.as_ref().map(|incident| incident.id.clone());
+        let record =
+            NewRecord { object: Some(self.object.into()), incident: record.incident.or(incident), ..record };
+        self.store.append(&record)?;
+        Ok(())
+    }
+
+    pub(super) fn manifest_changed(self, generation: i64, desired: &Desired) -> Result<(), ReconcileError> {
+        let record = NewRecord {
+            object: Some(self.object.into()),
+            evidence: json!({ "generation": generation, "specDigest": desired.spec_digest }),
+            ..NewRecord::of(AuditKind::ManifestChanged)
+        };
+        self.store.append(&record)?;
+        Ok(())
+    }
+
+    /// Opens an incident at the first sight of a drift, and tells of each drift once in it.
+    pub(super) fn open_incident(
+        self,
+        scene: &mut Scene<'_>,
+        progress: &(dyn Fn(&Desired, Progress<'_>) + Send + Sync),
+    ) -> Result<(), ReconcileError> {
+        let drifts: Vec<(String, Drift)> = drifts(scene);
+        let idle = matches!(scene.decision.next, Next::GiveUp { .. } | Next::Nothing);
+        let known = idle && scene.history.incident.is_none() && self.is_told_already(&drifts)?;
+        if drifts.is_empty() || known {
+            return Ok(());
+        }
+        if scene.history.incident.is_none() {
+            let before = scene.status(&scene.still_proven(), &Transitions::new());
+            let by_service: BTreeMap<&String, &Drift> = drifts.iter().map(|(s, d)| (s, d)).collect();
+            let incident =
+                self.store.open_incident(self.object, scene.now, json!(by_service), json!(before))?;
+            scene.history.incident = Some(OpenIncident { id: incident.id, before, steps: Vec::new() });
+        }
+        let told = self.told(scene)?;
+        for (service, drift) in &drifts {
+            if told.contains(&key(service, drift)) || is_our_own_doing(scene, service, drift) {
+                continue;
+            }
+            progress(scene.desired, Progress::Drift { service, drift });
+            tracing::warn!(service, layer = %drift.layer, reason = %drift.reason, "drift");
+            let seen = scene.observed.services.iter().find(|s| s.name == *service);
+            let evidence = json!({
+                "layer": drift.layer, "reason": drift.reason, "message": drift.message, "observed": seen,
+            });
+            let record = NewRecord {
+                service: Some(service.clone()),
+                evidence,
+                ..NewRecord::of(AuditKind::DriftDetected)
+            };
+            self.append(scene, record)?;
+        }
+        Ok(())
+    }
+
+    /// A drift that undrift has given up on is not a new incident at each look.
+    fn is_told_already(self, drifts: &[(String, Drift)]) -> Result<bool, ReconcileError> {
+        let Some(last) = self.store.last_incident(self.object)? else { return Ok(false) };
+        if last.outcome != Some(IncidentOutcome::Stalled) {
+            return Ok(false);
+        }
+        let after: ObjectStatus = last.after.and_then(|a| serde_json::from_value(a).ok()).unwrap_or_default();
+        let same = |(service, drift): &(String, Drift)| {
+            let then = after.services.iter().find(|s| s.name == *service).and_then(|s| s.drift.as_ref());
+            then.is_some_and(|then| (then.layer, then.reason) == (drift.layer, drift.reason))
+        };
+        Ok(drifts.iter().all(same))
+    }
+
+    fn told(self, scene: &Scene<'_>) -> Result<Vec<String>, ReconcileError> {
+        let Some(incident) = &scene.history.incident else { return Ok(Vec::new()) };
+        let filter = RecordFilter { incident: Some(incident.id.clone()), ..RecordFilter::default() };
+        let records = self.store.records(&filter)?;
+        let drifts = records.iter().filter(|record| record.kind == AuditKind::DriftDetected.as_str());
+        let word =
+            |evidence: &Value, name: &str| evidence.get(name).and_then(Value::as_str).map(str::to_owned);
+        Ok(drifts
+            .filter_map(|r| {
+                Some(format!(
+                    "{} {} {}",
+                    r.service.as_deref()?,
+                    word(&r.evidence, "layer")?,
+                    word(&r.evidence, "reason")?
+                ))
+            })
+            .collect())
+    }
+
+    /// The intent, with the attempts that it begins, on disk before the step.
+    pub(super) fn intend(
+        self,
+        scene: &Scene<'_>,
+        planned: &PlannedStep,
+        begun: &[Attempt],
+    ) -> Result<u64, ReconcileError> {
+        let attempt = begun.iter().map(|row| row.attempts).max();
+        let record = NewRecord {
+            object: Some(self.object.into()),
+            incident: scene.history.incident.as_ref().map(|incident| incident.id.clone()),
+            step: Some(planned.step.kind()),
+            evidence: json!({
+                "services": planned.services, "detail": planned.step, "reason": planned.reason, "attempt": attempt,
+            }),
+            ..NewRecord::of(AuditKind::StepIntended)
+        };
+        for row in begun {
+            self.store.save_attempt(row)?;
+        }
+        Ok(self.store.intend(&record, planned.step, &planned.services)?)
+    }
+
+    /// The outcome, on disk before anything else is looked at.
+    pub(super) fn finish(
+        self,
+        scene: &Scene<'_>,
+        planned: &PlannedStep,
+        intent: u64,
+        report: &StepReport,
+        rows: &[Attempt],
+    ) -> Result<(), ReconcileError> {
+        let record = NewRecord {
+            object: Some(self.object.into()),
+            incident: scene.history.incident.as_ref().map(|incident| incident.id.clone()),
+            step: Some(planned.step.kind()),
+            outcome: Some(report.outcome.as_str().into()),
+            evidence: json!({
+                "services": planned.services,
+                "detail": planned.step,
+                "command": report.command,
+                "exitCode": report.exit_code,
+                "durationMs": report.duration_ms,
+                "output": report.output,
+                "notes": report.notes,
+            }),
+            ..NewRecord::of(AuditKind::StepFinished)
+        };
+        self.store.finish(intent, &record)?;
+        for row in rows {
+            self.store.save_attempt(row)?;
+        }
+        tracing::info!(step = %planned.step.kind(), outcome = report.outcome.as_str(), ms = report.duration_ms, "step ended");
+        if planned.step == Step::Rollback && report.outcome == StepOutcome::Succeeded {
+            let evidence =
+                json!({ "services": planned.services, "to": rollback_targets(scene, &planned.services) });
+            let record = NewRecord {
+                step: Some(StepKind::Rollback),
+                evidence,
+                ..NewRecord::of(AuditKind::RolledBack)
+            };
+            self.append(scene, record)?;
+        }
+        Ok(())
+    }
+
+    /// The end of an incident, proven.
+    pub(super) fn reconciled(
+        self,
+        scene: &Scene<'_>,
+        incident: &OpenIncident,
+        status: &ObjectStatus,
+    ) -> Result<(), ReconcileError> {
+        let evidence = json!({
+            "transitions": told_transitions(status),
+            "steps": incident.steps.len(),
+            "healedBy": if incident.steps.is_empty() { "something other than undrift" } else { "undrift" },
+        });
+        self.end(scene, true, evidence, status)
+    }
+
+    /// The end of an incident, given up. Without an open one there is nothing to tell.
+    pub(super) fn stalled(
+        self,
+        scene: &Scene<'_>,
+        reason: &str,
+        message: &str,
+        status: &ObjectStatus,
+    ) -> Result<(), ReconcileError> {
+        if scene.history.incident.is_none() {
+            return Ok(());
+        }
+        self.end(scene, false, json!({ "reason": reason, "message": message }), status)
+    }
+
+    fn end(
+        self,
+        scene: &Scene<'_>,
+        reconciled: bool,
+        evidence: Value,
+        status: &ObjectStatus,
+    ) -> Result<(), ReconcileError> {
+        let Some(incident) = &scene.history.incident else { return Ok(()) };
+        let (outcome, kind) = ends_as(reconciled);
+        self.append(
+            scene,
+            NewRecord { outcome: Some(outcome.to_string()), evidence, ..NewRecord::of(kind) },
+        )?;
+        self.store.close_incident(&incident.id, now(), outcome, Some(json!(status)))?;
+        Ok(())
+    }
+}
+
+fn drifts(scene: &Scene<'_>) -> Vec<(String, Drift)> {
+    let services = scene.decision.services.iter();
+    services.filter_map(|d| d.drift.clone().map(|drift| (d.service.clone(), drift))).collect()
+}
+
+fn key(service: &str, drift: &Drift) -> String {
+    format!("{service} {} {}", drift.layer, drift.reason)
+}
+
+/// After undrift's own build the container is outdated: half of the repair, no news.
+fn is_our_own_doing(scene: &Scene<'_>, service: &str, drift: &Drift) -> bool {
+    let built =
+        |incident: &OpenIncident| incident.has_done(service, |step| matches!(step, Step::Build { .. }));
+    drift.layer == Layer::Container
+        && drift.reason == Reason::ImageOutdated
+        && scene.history.incident.as_ref().is_some_and(built)
+}
+
+/// The image that each service ran when the incident opened.
+pub(super) fn rollback_targets(scene: &Scene<'_>, services: &[String]) -> BTreeMap<String, String> {
+    let before = scene.history.incident.as_ref().map(|incident| &incident.before);
+    let images =
+        before.into_iter().flat_map(|status| &status.services).filter(|s| services.contains(&s.name));
+    images.filter_map(|s| Some((s.name.clone(), s.containers.first()?.image_id.clone()))).collect()
+}
+
+pub(super) fn pending_builds(scene: &Scene<'_>, services: &[String], succeeded: bool) -> Vec<PendingBuild> {
+    let built = scene.observed.services.iter().filter(|s| services.contains(&s.name));
+    built
+        .filter_map(|s| {
+            Some(PendingBuild {
+                service: s.name.clone(),
+                digest: s.source.digest.known()?.clone()?,
+                image_before: s.artifact.image.known().cloned().flatten(),
+                succeeded,
+            })
+        })
+        .collect()
+}
+
+/// Before and after, for each route of each service that a step of this incident has really changed.
+pub(super) fn transitions(scene: &Scene<'_>, incident: &OpenIncident) -> Transitions {
+    let mut transitions = Transitions::new();
+    let status = scene.status(&scene.still_proven(), &Transitions::new());
+    for before in &incident.before.services {
+        let seen = scene.observed.services.iter().find(|s| s.name == before.name);
+        let after = status.services.iter().find(|s| s.name == before.name);
+        let (Some(seen), Some(after)) = (seen, after) else { continue };
+        if !incident.has_done(&before.name, |_| true) || !unlike_before(before, seen) {
+            continue;
+        }
+        for (index, row) in routes_of(before, after) {
+            transitions.insert((before.name.clone(), index), row);
+        }
+    }
+    transitions
+}
+
+fn routes_of(
+    before: &ServiceStatus,
+    after: &ServiceStatus,
+) -> Vec<(usize, (Transition, Option<Transition>))> {
+    let pairs = before.routes.iter().zip(&after.routes).enumerate();
+    let pairs = pairs.filter(|(_, (before, after))| before.name == after.name);
+    pairs
+        .map(|(index, (before, after))| {
+            let plain = Transition { before: baseline(before.observed), after: after.observed };
+            let status = |auth: &Option<RouteAuthStatus>| auth.as_ref().and_then(|auth| auth.observed);
+            let auth = after
+                .auth
+                .as_ref()
+                .map(|_| Transition { before: baseline(status(&before.auth)), after: status(&after.auth) });
+            (index, (plain, auth))
+        })
+        .collect()
+}
+
+/// A server error says that something in front or behind is broken, not whether the route is there: it is never
+/// the baseline of a transition.
+fn baseline(status: Option<u16>) -> Option<u16> {
+    status.filter(|status| *status < 500)
+}
+
+fn told_transitions(status: &ObjectStatus) -> Value {
+    let rows = status.services.iter().flat_map(|service| {
+        service.routes.iter().filter_map(|route| {
+            let transition = route.transition?;
+            Some(json!({ "service": service.name, "route": route.name, "before": transition.before, "after": transition.after }))
+        })
+    });
+    Value::Array(rows.collect())
+}

@@ -1,0 +1,151 @@
+//! From what the store keeps to the history that a decision rests on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    api::{
+        AuditKind, AuditRecord, ConditionStatus, ConditionType, Desired, ObjectStatus, ProjectObservation,
+        Step, Time,
+    },
+    decide::{History, Identity, OpenIncident, identities},
+    store::{ImageKnowledge, RecordFilter, Store, StoreError},
+};
+
+/// What one series of turns remembers in memory. Losing it costs a little time, never correctness.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// When the series began.
+    pub(super) since: Time,
+    /// The least restart count seen of each container.
+    pub(super) restarts: BTreeMap<String, i64>,
+    /// The builds whose images are not looked at yet.
+    pub(super) builds: Vec<PendingBuild>,
+    /// The service drifts that were told already while waiting, so that each is said once.
+    pub(super) told: BTreeSet<String>,
+}
+
+/// A service's build that ended just now.
+#[derive(Debug, Clone)]
+pub(super) struct PendingBuild {
+    pub(super) service: String,
+    /// The build context's digest before the build began.
+    pub(super) digest: String,
+    /// The image behind the reference before.
+    pub(super) image_before: Option<String>,
+    /// Whether the command as a whole succeeded.
+    pub(super) succeeded: bool,
+}
+
+impl Session {
+    /// A series that begins now.
+    #[must_use]
+    pub const fn new(now: Time) -> Self {
+        Self { since: now, restarts: BTreeMap::new(), builds: Vec::new(), told: BTreeSet::new() }
+    }
+
+    /// Keeps the least restart count of each container. A manual restart sets the engine's count back.
+    pub(super) fn note_restarts(&mut self, observed: &ProjectObservation) {
+        for container in observed.services.iter().filter_map(|s| s.containers.known()).flatten() {
+            let least = self.restarts.entry(container.id.clone()).or_insert(container.restart_count);
+            *least = container.restart_count.min(*least);
+        }
+    }
+}
+
+/// The history of an object.
+pub(super) fn history(store: &Store, desired: &Desired, session: &Session) -> Result<History, StoreError> {
+    let name = desired.name();
+    let previous = store.object(name)?.map(|object| object.status);
+    Ok(History {
+        generation: store.peek_generation(name, &desired.spec_digest)?,
+        attempts: store.attempts(name)?,
+        incident: open_incident(store, name)?,
+        proven: previous.as_ref().map(proven).unwrap_or_default(),
+        restarts: session.restarts.clone(),
+        watching_since: Some(session.since),
+        suspended: false,
+    })
+}
+
+fn open_incident(store: &Store, object: &str) -> Result<Option<OpenIncident>, StoreError> {
+    let Some(incident) = store.current_incident(object)? else { return Ok(None) };
+    let records =
+        store.records(&RecordFilter { incident: Some(incident.id.clone()), ..RecordFilter::default() })?;
+    Ok(Some(OpenIncident {
+        before: serde_json::from_value(incident.before).unwrap_or_default(),
+        steps: records.iter().filter_map(step_of).collect(),
+        id: incident.id,
+    }))
+}
+
+fn step_of(record: &AuditRecord) -> Option<(Step, Vec<String>, Time)> {
+    let ended = [AuditKind::StepFinished.as_str(), AuditKind::StepInterrupted.as_str()];
+    if !ended.contains(&record.kind.as_str()) {
+        return None;
+    }
+    let step = serde_json::from_value(record.evidence.get("detail")?.clone()).ok()?;
+    let services = serde_json::from_value(record.evidence.get("services")?.clone()).ok()?;
+    Some((step, services, record.time.parse().ok()?))
+}
+
+/// What each service consisted of when it was proven: the containers of those whose status says `Reconciled`.
+fn proven(status: &ObjectStatus) -> BTreeMap<String, Vec<Identity>> {
+    let reconciled = status.services.iter().filter(|service| {
+        let mut conditions = service.conditions.iter();
+        conditions.any(|c| c.kind == ConditionType::Reconciled && c.status == ConditionStatus::True)
+    });
+    let of = |service: &crate::api::ServiceStatus| {
+        let mut all: Vec<Identity> = service.containers.iter().map(Identity::from).collect();
+        all.sort();
+        (service.name.clone(), all)
+    };
+    reconciled.map(of).collect()
+}
+
+/// The services that consist of what they consisted of when they were proven.
+pub(super) fn still_proven(history: &History, observed: &ProjectObservation) -> Vec<String> {
+    let same = |s: &&crate::api::ServiceObservation| history.proven.get(&s.name) == Some(&identities(s));
+    observed.services.iter().filter(same).map(|s| s.name.clone()).collect()
+}
+
+/// Adds to the observation what only the store can know of an image: the source that it was built from.
+pub(super) fn add_image_knowledge(
+    store: &Store,
+    observed: &mut ProjectObservation,
+) -> Result<(), StoreError> {
+    for service in &mut observed.services {
+        if let Some(Some(id)) = service.artifact.image.known() {
+            service.artifact.built_from = store.image(id)?.and_then(|image| image.source_digest);
+        }
+    }
+    Ok(())
+}
+
+/// Remembers what the images of the builds that just ended were built from.
+///
+/// Only where the build context is now what it was before the build: otherwise nobody knows which of the two
+/// the build has read. Of two builds in one command one may fail, and the other's tag has moved all the same:
+/// an image that is another than before was built.
+pub(super) fn learn_from_builds(
+    store: &Store,
+    session: &mut Session,
+    observed: &ProjectObservation,
+) -> Result<(), StoreError> {
+    for build in session.builds.drain(..) {
+        let Some(seen) = observed.services.iter().find(|s| s.name == build.service) else { continue };
+        let Some(Some(id)) = seen.artifact.image.known() else { continue };
+        let was_built = build.succeeded || build.image_before.as_ref() != Some(id);
+        let same_source = seen.source.digest.known() == Some(&Some(build.digest.clone()));
+        if was_built && same_source {
+            let known = store.image(id)?;
+            store.save_image(&ImageKnowledge {
+                id: id.clone(),
+                reference: seen.artifact.reference.clone(),
+                source_digest: Some(build.digest),
+                built_by_undrift: true,
+                last_good_at: known.and_then(|image| image.last_good_at),
+            })?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! The proof: looks over the whole stability window, all of them as declared, at the same containers.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::{
+    Action, Progress, ReconcileError, Reconciler, Session,
+    journal::Journal,
+    now, object,
+    turn::{Scene, Transitions, Turn},
+};
+use crate::{
+    api::{AuditKind, NewRecord},
+    decide::{Proof, identities, judge, unlike_before},
+    host::Host,
+    store::ImageKnowledge,
+};
+
+/// The looks within one window, besides the first. More would only load the host.
+const LOOKS_PER_WINDOW: u32 = 6;
+
+impl<H: Host> Reconciler<'_, H> {
+    /// Looks on for the stability window. Ends at the first look that is not as declared.
+    pub(super) async fn prove(
+        &self,
+        first: Scene<'_>,
+        services: &[String],
+        session: &mut Session,
+    ) -> Result<Turn, ReconcileError> {
+        let window = first.desired.object.spec.reconcile.verify.stable_for.get();
+        let desired = first.desired;
+        (self.progress)(desired, Progress::Proving { services, window });
+        let began = Instant::now();
+        let mut looks = vec![(first.observed.clone(), first.decision.services.clone())];
+        let mut last = first;
+        while (began.elapsed() < window || looks.len() < 3) && !self.cancel.is_cancelled() {
+            self.pause((window / LOOKS_PER_WINDOW).min(window.saturating_sub(began.elapsed()))).await;
+            last = self.scene(desired, session).await?;
+            looks.push((last.observed.clone(), last.decision.services.clone()));
+            let held = |s: &String| last.decision.services.iter().any(|d| d.service == *s && d.as_declared());
+            if !services.iter().all(held) {
+                break;
+            }
+        }
+        let mut proven = last.still_proven();
+        for service in services {
+            match judge(service, &looks) {
+                Proof::Proven if began.elapsed() >= window => {
+                    self.record(&last, service, looks.len(), began.elapsed())?;
+                    proven.push(service.clone());
+                }
+                Proof::Proven => {}
+                Proof::Unproven(why) => {
+                    tracing::info!(service, why, "not proven");
+                    if session.told.insert(format!("{service}: {why}")) {
+                        (self.progress)(desired, Progress::NotProven { service, why: &why });
+                    }
+                }
+            }
+        }
+        let status = last.status(&proven, &Transitions::new());
+        let object = object(desired, status);
+        self.store.save_object(&object)?;
+        Ok(Turn {
+            object,
+            reconciled: false,
+            action: if self.cancel.is_cancelled() { Action::Rest } else { Action::Again },
+        })
+    }
+
+    async fn pause(&self, time: Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(time) => {}
+            () = self.cancel.cancelled() => {}
+        }
+    }
+
+    fn record(
+        &self,
+        scene: &Scene<'_>,
+        service: &str,
+        looks: usize,
+        held: Duration,
+    ) -> Result<(), ReconcileError> {
+        let Some(seen) = scene.observed.services.iter().find(|s| s.name == service) else { return Ok(()) };
+        if let Some(Some(id)) = seen.artifact.image.known() {
+            let known = self.store.image(id)?;
+            self.store.save_image(&ImageKnowledge {
+                id: id.clone(),
+                reference: seen.artifact.reference.clone(),
+                source_digest: known.as_ref().and_then(|image| image.source_digest.clone()),
+                built_by_undrift: known.is_some_and(|image| image.built_by_undrift),
+                last_good_at: Some(now()),
+            })?;
+        }
+        // On a healthy host that is adopted nothing was repaired: there is nothing to tell.
+        let Some(incident) = &scene.history.incident else { return Ok(()) };
+        let before = incident.before.services.iter().find(|status| status.name == service);
+        let containers: Vec<String> =
+            identities(seen).into_iter().map(|identity| identity.container).collect();
+        let record = NewRecord {
+            service: Some(service.to_owned()),
+            evidence: json!({
+                "looks": looks,
+                "heldMs": u64::try_from(held.as_millis()).unwrap_or(u64::MAX),
+                "containers": containers,
+                "image": seen.artifact.image.known(),
+                "changedByRepair": before.is_some_and(|before| unlike_before(before, seen)),
+            }),
+            ..NewRecord::of(AuditKind::Verified)
+        };
+        Journal { store: self.store, object: scene.desired.name() }.append(scene, record)
+    }
+}

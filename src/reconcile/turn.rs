@@ -1,0 +1,324 @@
+//! One turn of the loop.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Progress, ReconcileError, Reconciler, Session,
+    journal::{self, Journal},
+    memory, now, object,
+};
+use crate::{
+    api::{
+        AuditKind, Desired, IncidentOutcome, Object, ObjectStatus, PlannedStep, ProjectObservation, Step,
+        StepOutcome, Time, Transition,
+    },
+    decide::{self, Decision, History, Inputs, Next, StatusInputs},
+    host::{Host, StepRequest},
+    store::Generation,
+};
+
+/// The limit of one `up`, `restart` or rollback. Compose itself waits for `depends_on` conditions in it.
+const UP_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(600);
+
+/// When to turn again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Now: something was done.
+    Again,
+    /// At that time: a backoff, or something that may pass by itself.
+    At(Time),
+    /// Not before the next trigger.
+    Rest,
+    /// Not before the spec or the source changes, or a person says so.
+    Stalled,
+}
+
+/// How one turn ended.
+#[derive(Debug)]
+pub(super) struct Turn {
+    pub(super) object: Object,
+    pub(super) reconciled: bool,
+    pub(super) action: Action,
+}
+
+/// What one turn has seen and decided.
+pub(super) struct Scene<'a> {
+    pub(super) desired: &'a Desired,
+    pub(super) observed: ProjectObservation,
+    pub(super) history: History,
+    pub(super) decision: Decision,
+    pub(super) previous: Option<ObjectStatus>,
+    pub(super) now: Time,
+    pub(super) jitter_seed: u64,
+}
+
+pub(super) type Transitions = BTreeMap<(String, usize), (Transition, Option<Transition>)>;
+
+impl Scene<'_> {
+    pub(super) fn inputs(&self) -> Inputs<'_> {
+        Inputs {
+            desired: self.desired,
+            observed: &self.observed,
+            history: &self.history,
+            now: self.now,
+            jitter_seed: self.jitter_seed,
+        }
+    }
+
+    /// The status of this scene; `proven` are the services that are proven as they are.
+    pub(super) fn status(&self, proven: &[String], transitions: &Transitions) -> ObjectStatus {
+        let last = self.previous.as_ref().and_then(|p| p.incident.as_deref());
+        decide::status(StatusInputs {
+            desired: self.desired,
+            generation: self.history.generation,
+            observed: &self.observed,
+            decision: &self.decision,
+            previous: self.previous.as_ref(),
+            proven,
+            transitions,
+            incident: self.history.incident.as_ref().map(|incident| incident.id.as_str()).or(last),
+            at_work: true,
+            now: self.now,
+        })
+    }
+
+    pub(super) fn still_proven(&self) -> Vec<String> {
+        memory::still_proven(&self.history, &self.observed)
+    }
+}
+
+impl<H: Host> Reconciler<'_, H> {
+    /// One turn: one look, one decision, at most one step.
+    #[tracing::instrument(name = "reconcile", skip_all, fields(object = desired.name(), run = %ulid::Ulid::generate()))]
+    pub(super) async fn turn(
+        &self,
+        desired: &Desired,
+        session: &mut Session,
+    ) -> Result<Turn, ReconcileError> {
+        self.note_generation(desired)?;
+        let mut scene = self.scene(desired, session).await?;
+        for row in &scene.decision.attempts {
+            self.store.save_attempt(row)?;
+        }
+        self.forget_attempts(&scene)?;
+        let journal = Journal { store: self.store, object: desired.name() };
+        journal.open_incident(&mut scene, self.progress)?;
+        let step = match &scene.decision.next {
+            Next::Execute(step) if !self.cancel.is_cancelled() => Some(step.clone()),
+            _ => None,
+        };
+        if let Some(step) = step {
+            self.save(&scene, &Transitions::new())?;
+            self.execute(&scene, &step, session, journal).await?;
+            return Ok(self.ended(&scene, Action::Again));
+        }
+        match scene.decision.next.clone() {
+            Next::Prove(services) if !self.cancel.is_cancelled() => {
+                self.prove(scene, &services, session).await
+            }
+            Next::Wait(until) => {
+                self.tell_wait(&scene, until, session);
+                self.save(&scene, &Transitions::new())?;
+                Ok(self.ended(&scene, Action::At(until)))
+            }
+            Next::GiveUp { reason, message } => {
+                let status = self.save(&scene, &Transitions::new())?;
+                journal.stalled(&scene, &reason, &message, &status)?;
+                (self.progress)(desired, Progress::Stalled { reason: &reason, message: &message });
+                Ok(self.ended(&scene, Action::Stalled))
+            }
+            _ => self.rest(&scene, journal),
+        }
+    }
+
+    /// Nothing is left to do: an incident that is open ends here, if all is as declared and proven.
+    fn rest(&self, scene: &Scene<'_>, journal: Journal<'_>) -> Result<Turn, ReconcileError> {
+        let mut transitions = Transitions::new();
+        let turn = self.ended(scene, Action::Rest);
+        let ends = scene.history.incident.as_ref().filter(|_| turn.reconciled);
+        if let Some(incident) = ends {
+            transitions = journal::transitions(scene, incident);
+        }
+        let status = self.save(scene, &transitions)?;
+        if let Some(incident) = ends {
+            journal.reconciled(scene, incident, &status)?;
+            for ((service, route), (transition, _)) in &transitions {
+                let name = scene.desired.service(service).and_then(|s| s.routes.get(*route));
+                let route = name.map(|r| r.display_name()).unwrap_or_default();
+                (self.progress)(
+                    scene.desired,
+                    Progress::Transition { service, route, transition: *transition },
+                );
+            }
+        }
+        if turn.reconciled {
+            (self.progress)(scene.desired, Progress::Reconciled);
+        }
+        Ok(Turn { object: object(scene.desired, status), ..turn })
+    }
+
+    fn note_generation(&self, desired: &Desired) -> Result<(), ReconcileError> {
+        let Generation { number, changed } = self.store.generation(desired.name(), &desired.spec_digest)?;
+        if changed {
+            Journal { store: self.store, object: desired.name() }.manifest_changed(number, desired)?;
+        }
+        Ok(())
+    }
+
+    /// Looks, and decides.
+    pub(super) async fn scene<'d>(
+        &self,
+        desired: &'d Desired,
+        session: &mut Session,
+    ) -> Result<Scene<'d>, ReconcileError> {
+        let mut observed = self.host.observe(desired).await?;
+        session.note_restarts(&observed);
+        memory::learn_from_builds(self.store, session, &observed)?;
+        memory::add_image_knowledge(self.store, &mut observed)?;
+        let history = memory::history(self.store, desired, session)?;
+        let previous = self.store.object(desired.name())?.map(|object| object.status);
+        let now = now();
+        let jitter_seed = now.timestamp_micros().unsigned_abs();
+        let decision =
+            decide::decide(Inputs { desired, observed: &observed, history: &history, now, jitter_seed });
+        tracing::debug!(next = ?decision.next, "decided");
+        Ok(Scene { desired, observed, history, decision, previous, now, jitter_seed })
+    }
+
+    /// Rows that the decision let go: a healthy period has passed, or the spec is another.
+    fn forget_attempts(&self, scene: &Scene<'_>) -> Result<(), ReconcileError> {
+        for service in scene.desired.services() {
+            let had = scene.history.attempts.iter().filter(|row| row.service == service.name).count();
+            let has = scene.decision.attempts.iter().filter(|row| row.service == service.name).count();
+            if has < had {
+                self.store.clear_attempts(scene.desired.name(), Some(&service.name))?;
+                for row in scene.decision.attempts.iter().filter(|row| row.service == service.name) {
+                    self.store.save_attempt(row)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn save(
+        &self,
+        scene: &Scene<'_>,
+        transitions: &Transitions,
+    ) -> Result<ObjectStatus, ReconcileError> {
+        let status = scene.status(&scene.still_proven(), transitions);
+        self.store.save_object(&object(scene.desired, status.clone()))?;
+        Ok(status)
+    }
+
+    pub(super) fn ended(&self, scene: &Scene<'_>, action: Action) -> Turn {
+        let proven = scene.still_proven();
+        let reconciled = scene.decision.as_declared() && proven.len() == scene.desired.services().len();
+        let object = object(scene.desired, scene.status(&proven, &Transitions::new()));
+        Turn { object, reconciled, action }
+    }
+
+    fn tell_wait(&self, scene: &Scene<'_>, until: Time, session: &mut Session) {
+        for prospect in &scene.decision.prospects {
+            let (why, until) = match &prospect.repair {
+                decide::Repair::Wait { message, until, .. } => (message, *until),
+                decide::Repair::Steps(_, Some(_)) => (&prospect.why, until),
+                _ => continue,
+            };
+            if session.told.insert(format!("{}: {until}", prospect.service)) {
+                (self.progress)(scene.desired, Progress::Waiting { until, why });
+            }
+        }
+    }
+
+    /// Intent, step, outcome. If the intent cannot be written, the step does not run.
+    async fn execute(
+        &self,
+        scene: &Scene<'_>,
+        planned: &PlannedStep,
+        session: &mut Session,
+        journal: Journal<'_>,
+    ) -> Result<(), ReconcileError> {
+        let step = planned.step;
+        let _one_build_at_a_time = match step {
+            Step::Build { .. } => Some(self.builds.lock().await),
+            _ => None,
+        };
+        if self.cancel.is_cancelled() {
+            return Ok(());
+        }
+        let inputs = scene.inputs();
+        let begun = decide::begin_step(
+            inputs,
+            &scene.decision.attempts,
+            &scene.decision.services,
+            step,
+            &planned.services,
+        );
+        let intent = journal.intend(scene, planned, &begun)?;
+        (self.progress)(scene.desired, Progress::StepBegins(planned));
+        let policy = &scene.desired.object.spec.reconcile;
+        let report = self
+            .host
+            .execute(
+                scene.desired,
+                StepRequest {
+                    step,
+                    services: &planned.services,
+                    rollback_to: &journal::rollback_targets(scene, &planned.services),
+                    timeout: if matches!(step, Step::Build { .. }) {
+                        policy.build_timeout.get()
+                    } else {
+                        UP_TIMEOUT
+                    },
+                    cancel: self.cancel,
+                    progress: &|line| (self.progress)(scene.desired, Progress::Line(line)),
+                },
+            )
+            .await;
+        let succeeded = report.outcome == StepOutcome::Succeeded;
+        if matches!(step, Step::Build { .. }) {
+            session.builds.extend(journal::pending_builds(scene, &planned.services, succeeded));
+        }
+        let rows = if step == Step::Rollback && succeeded {
+            decide::end_rollback(begun)
+        } else {
+            decide::end_step(begun, report.outcome, policy, now(), scene.jitter_seed)
+        };
+        journal.finish(scene, planned, intent, &report, &rows)?;
+        (self.progress)(scene.desired, Progress::StepEnds(planned, &report));
+        Ok(())
+    }
+}
+
+/// Closes what an undrift that was killed has left open: intents without outcome, and the attempts that they
+/// began. To be called once, under the lock, before the first turn.
+///
+/// # Errors
+/// Where the state folder fails.
+pub fn close_interrupted(store: &crate::store::Store) -> Result<Vec<String>, ReconcileError> {
+    let mut told = Vec::new();
+    for intent in store.close_interrupted()? {
+        for row in store.attempts(&intent.object)? {
+            if row.pending.is_some() && intent.services.contains(&row.service) {
+                store.save_attempt(&crate::api::Attempt { pending: None, ..row })?;
+            }
+        }
+        told.push(format!(
+            "{}: the {} of {} that began at {} was interrupted; its record is closed",
+            intent.object,
+            intent.step.kind(),
+            intent.services.join(", "),
+            intent.time
+        ));
+    }
+    Ok(told)
+}
+
+/// The incident outcome words, kept in one place for the journal.
+pub(super) const fn ends_as(reconciled: bool) -> (IncidentOutcome, AuditKind) {
+    if reconciled {
+        (IncidentOutcome::Reconciled, AuditKind::Reconciled)
+    } else {
+        (IncidentOutcome::Stalled, AuditKind::Stalled)
+    }
+}
