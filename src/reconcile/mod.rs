@@ -8,6 +8,10 @@ mod journal;
 mod memory;
 mod progress;
 mod prove;
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod tests;
 mod turn;
 
 use std::time::Duration;

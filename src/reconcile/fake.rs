@@ -1,0 +1,236 @@
+//! A host in memory: images, containers and routes that behave as Compose's do, and faults to order.
+
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::{
+    api::{
+        ContainerState, Desired, Fact, Presence, ProjectObservation, ServiceObservation, Step, StepOutcome,
+    },
+    fixtures::{answer_mut, at, container, container_mut, healthy, status},
+    host::{Host, HostError, StepReport, StepRequest},
+};
+
+/// What is behind a reference: built from which version of the source, with the module or without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Image {
+    pub(super) id: u32,
+    pub(super) source: u32,
+    pub(super) module: bool,
+}
+
+/// What runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Container {
+    pub(super) id: u32,
+    pub(super) image: Image,
+    pub(super) running: bool,
+    pub(super) starts: i64,
+    pub(super) crashes: i64,
+}
+
+/// The whole host. `api` is the service with a module and a route; `dashboard` only has to run.
+#[derive(Debug, Clone)]
+pub(super) struct World {
+    pub(super) source: u32,
+    pub(super) module_in_source: bool,
+    pub(super) image: Option<Image>,
+    pub(super) container: Option<Container>,
+    pub(super) next: u32,
+    pub(super) faults: Faults,
+    pub(super) log: Vec<Step>,
+    pub(super) engine_away: bool,
+}
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Faults {
+    /// A build exits with an error.
+    pub(super) build_fails: bool,
+    /// A build ends well, without the module.
+    pub(super) build_forgets: bool,
+    /// `up` ends well and changes nothing.
+    pub(super) up_is_noop: bool,
+    /// A new container crashes a moment after each look.
+    pub(super) new_crashes: bool,
+    /// The server does not know the route although the module is there.
+    pub(super) route_lost: bool,
+}
+
+/// Where undrift is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kill {
+    /// Before the n-th step has any effect.
+    Before(usize),
+    /// After it had its effect, and before undrift hears of it.
+    After(usize),
+}
+
+pub(super) struct FakeHost {
+    pub(super) world: Mutex<World>,
+    pub(super) kill: Option<Kill>,
+    pub(super) killed: Notify,
+}
+
+impl World {
+    /// The incident: version 2 of the source has the module, image and container are of version 1.
+    pub(super) fn incident() -> Self {
+        let image = Image { id: 1, source: 1, module: false };
+        Self {
+            source: 2,
+            module_in_source: true,
+            image: Some(image),
+            container: Some(Container { id: 1, image, running: true, starts: 1, crashes: 0 }),
+            next: 2,
+            faults: Faults::default(),
+            log: Vec::new(),
+            engine_away: false,
+        }
+    }
+
+    /// Whether `api` really is as declared: the judge of every test.
+    pub(super) fn is_as_declared(&self) -> bool {
+        let (Some(image), Some(container)) = (self.image, self.container) else { return false };
+        self.module_in_source
+            && image.module
+            && container.running
+            && container.image == image
+            && !self.faults.route_lost
+            && !(self.faults.new_crashes && image.id > 1)
+    }
+
+    fn take(&mut self, step: Step) -> StepOutcome {
+        self.log.push(step);
+        match step {
+            Step::Build { .. } if self.faults.build_fails => return StepOutcome::Failed,
+            Step::Build { no_cache } => self.build(no_cache),
+            Step::Up { force_recreate } if !self.faults.up_is_noop => self.up(force_recreate),
+            Step::Up { .. } => {}
+            Step::Restart => {
+                if let Some(container) = &mut self.container {
+                    container.running = true;
+                    container.starts += 1;
+                    container.crashes = 0;
+                }
+            }
+            Step::Rollback => {
+                self.image = Some(Image { id: 1, source: 1, module: false });
+                self.up(true);
+            }
+        }
+        StepOutcome::Succeeded
+    }
+
+    fn build(&mut self, no_cache: bool) {
+        let module = self.module_in_source && !self.faults.build_forgets;
+        let cached = self.image.filter(|image| image.source == self.source && image.module == module && !no_cache);
+        let id = cached.map_or(self.next, |image| image.id);
+        self.next = self.next.max(id + 1);
+        self.image = Some(Image { id, source: self.source, module });
+    }
+
+    fn up(&mut self, force: bool) {
+        let Some(image) = self.image else { return };
+        match &mut self.container {
+            Some(container) if container.image == image && !force => {
+                container.starts += i64::from(!container.running);
+                container.running = true;
+            }
+            _ => {
+                self.container = Some(Container { id: self.next, image, running: true, starts: 1, crashes: 0 });
+                self.next += 1;
+            }
+        }
+    }
+
+    fn observe(&mut self) -> ProjectObservation {
+        let mut seen = healthy();
+        let presence = |there| Fact::Known(if there { Presence::Present } else { Presence::Missing });
+        let api = &mut seen.services[0];
+        api.source.digest = Fact::Known(Some(format!("sha256:source-{}", self.source)));
+        api.source.modules[0] = Some(presence(self.module_in_source));
+        api.artifact.built_from = None;
+        api.artifact.image = Fact::Known(self.image.map(|image| image_id(image.id)));
+        api.artifact.modules[0].presence = presence(self.image.is_some_and(|image| image.module));
+        match self.container {
+            None => {
+                api.containers = Fact::Known(vec![]);
+                api.routes[0].answers.clear();
+            }
+            Some(found) => show(api, found, self.faults),
+        }
+        if let Some(container) = self.container.as_mut().filter(|c| self.faults.new_crashes && c.image.id > 1) {
+            container.crashes += 1;
+        }
+        seen
+    }
+}
+
+fn show(api: &mut ServiceObservation, found: Container, faults: Faults) {
+    let shown = container_mut(api);
+    *shown = crate::api::ContainerObservation {
+        id: format!("container-{}", found.id),
+        image_id: image_id(found.image.id),
+        state: if found.running { ContainerState::Running } else { ContainerState::Exited },
+        restart_count: found.crashes,
+        started_at: Some(at(found.starts + 100 * i64::from(found.id))),
+        modules: shown.modules.clone(),
+        ..container("api")
+    };
+    shown.modules[0].presence =
+        Fact::Known(if found.image.module { Presence::Present } else { Presence::Missing });
+    let there = found.image.module && !faults.route_lost;
+    answer_mut(api).plain = status(if there { 401 } else { 404 });
+    answer_mut(api).auth = Some(status(if there { 200 } else { 404 }));
+    if !found.running {
+        api.routes[0].answers.clear();
+    }
+}
+
+fn image_id(id: u32) -> String {
+    format!("sha256:{id:064x}")
+}
+
+impl FakeHost {
+    pub(super) fn new(world: World) -> Self {
+        Self { world: Mutex::new(world), kill: None, killed: Notify::new() }
+    }
+
+    pub(super) fn world<T>(&self, f: impl FnOnce(&mut World) -> T) -> T {
+        f(&mut self.world.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Host for FakeHost {
+    async fn observe(&self, _: &Desired) -> Result<ProjectObservation, HostError> {
+        self.world(|world| {
+            if world.engine_away {
+                return Err(HostError::EngineUnavailable { endpoint: "fake".into(), cause: "away".into() });
+            }
+            Ok(world.observe())
+        })
+    }
+
+    async fn execute(&self, _: &Desired, request: StepRequest<'_>) -> StepReport {
+        let number = self.world(|world| world.log.len()) + 1;
+        if self.kill == Some(Kill::Before(number)) {
+            self.killed.notify_one();
+            std::future::pending::<()>().await;
+        }
+        let outcome = self.world(|world| world.take(request.step));
+        if self.kill == Some(Kill::After(number)) {
+            self.killed.notify_one();
+            std::future::pending::<()>().await;
+        }
+        StepReport {
+            outcome,
+            exit_code: Some(i32::from(outcome != StepOutcome::Succeeded)),
+            command: vec!["fake".into(), format!("{:?}", request.step)],
+            output: String::new(),
+            notes: vec![],
+            started_at: super::now(),
+            duration_ms: 0,
+        }
+    }
+}

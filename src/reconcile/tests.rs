@@ -1,0 +1,267 @@
+//! The loop on a host in memory: healed or honestly given up, whatever goes wrong and wherever it is killed.
+
+use proptest::prelude::*;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    fake::{FakeHost, Faults, Kill, World},
+    *,
+};
+use crate::{
+    api::{AuditKind, IncidentOutcome, Step},
+    fixtures::desired_with,
+    store::{RecordFilter, Verification},
+};
+
+/// Short times, so that what is waited for in the real world passes at once here.
+fn desired() -> Desired {
+    desired_with(json!({
+        "verify": { "timeout": "40ms", "stableFor": "3ms" },
+        "backoff": { "initial": "1ms", "max": "2s" },
+        "attempts": 3,
+    }))
+}
+
+struct Bench {
+    host: FakeHost,
+    store: Store,
+    dir: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new(world: World) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), "test".into()).unwrap();
+        Self { host: FakeHost::new(world), store, dir }
+    }
+
+    fn apply(&self) -> Applied {
+        self.run(|reconciler| async move { reconciler.apply(&desired()).await })
+    }
+
+    fn run<'a, T, F: Future<Output = T>>(&'a self, f: impl FnOnce(Reconciler<'a, FakeHost>) -> F) -> T
+    where
+        Self: 'a,
+    {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        // Leaked per call, a few bytes: the reconciler borrows for the whole of the async block.
+        let cancel: &'static CancellationToken = Box::leak(Box::new(CancellationToken::new()));
+        let builds: &'static tokio::sync::Mutex<()> = Box::leak(Box::new(tokio::sync::Mutex::new(())));
+        let reconciler =
+            Reconciler { host: &self.host, store: &self.store, cancel, progress: &|_, _| {}, builds };
+        runtime.block_on(f(reconciler))
+    }
+
+    /// Applies, and is killed where the host says; then a new undrift finds what is left.
+    fn apply_until_killed(&self) -> bool {
+        let killed = self.run(|reconciler| async move {
+            let desired = desired();
+            tokio::select! {
+                _ = reconciler.apply(&desired) => false,
+                () = reconciler.host.killed.notified() => true,
+            }
+        });
+        close_interrupted(&self.store).unwrap();
+        killed
+    }
+
+    fn kinds(&self) -> Vec<String> {
+        self.store.records(&RecordFilter::default()).unwrap().into_iter().map(|record| record.kind).collect()
+    }
+
+    fn count(&self, kind: AuditKind) -> usize {
+        self.kinds().iter().filter(|k| *k == kind.as_str()).count()
+    }
+
+    /// What must hold after every run, however it went.
+    fn assert_honest(&self, applied: &Applied) {
+        assert!(applied.error.is_none(), "{:?}", applied.error);
+        let really = self.host.world(|world| world.is_as_declared());
+        assert!(!applied.reconciled || really, "it says reconciled and it is not: {:?}", self.host.world(|w| w.clone()));
+        assert!(applied.reconciled || !really, "it gave up on what is as declared: {:?}", self.kinds());
+        assert!(matches!(self.store.verify().unwrap(), Verification::Whole { .. }));
+        assert!(self.store.open_intents().unwrap().is_empty());
+        let ended = self.count(AuditKind::StepFinished) + self.count(AuditKind::StepInterrupted);
+        assert_eq!(self.count(AuditKind::StepIntended), ended, "an effect without intent, or an intent without end");
+    }
+}
+
+#[test]
+fn the_incident_is_healed_with_one_build_and_one_up() {
+    let bench = Bench::new(World::incident());
+    let applied = bench.apply();
+    bench.assert_honest(&applied);
+    assert!(applied.reconciled);
+    let steps = bench.host.world(|world| world.log.clone());
+    assert_eq!(steps, [Step::Build { no_cache: false }, Step::Up { force_recreate: false }]);
+    let transition = applied.object.status.services[0].routes[0].transition.unwrap();
+    assert_eq!((transition.before, transition.after), (Some(404), Some(401)));
+    let incident = bench.store.last_incident("backoffice").unwrap().unwrap();
+    assert_eq!(incident.outcome, Some(IncidentOutcome::Reconciled));
+    let kinds: Vec<String> = bench.kinds().into_iter().skip_while(|kind| kind != "DriftDetected").collect();
+    assert_eq!(
+        kinds,
+        [
+            "DriftDetected", "StepIntended", "StepFinished", "StepIntended", "StepFinished", "Verified", "Reconciled"
+        ]
+    );
+}
+
+#[test]
+fn a_healthy_host_is_never_touched_and_writes_no_record() {
+    let bench = Bench::new(World::incident());
+    bench.apply();
+    let (before, records) = (bench.host.world(|world| world.container), bench.kinds());
+    for _ in 0..5 {
+        assert!(bench.apply().reconciled);
+    }
+    assert_eq!(bench.host.world(|world| world.container), before);
+    assert_eq!(bench.kinds(), records);
+}
+
+#[test]
+fn an_up_that_changes_nothing_is_never_a_success() {
+    let mut world = World::incident();
+    world.faults.up_is_noop = true;
+    let bench = Bench::new(world);
+    let applied = bench.apply();
+    bench.assert_honest(&applied);
+    assert!(!applied.reconciled);
+    assert!(bench.host.world(|world| world.log.len()) <= 4, "{:?}", bench.host.world(|world| world.log.clone()));
+    let steps = bench.host.world(|world| world.log.len());
+    assert!(!bench.apply().reconciled);
+    assert_eq!(bench.host.world(|world| world.log.len()), steps, "what is given up stays given up");
+    assert_eq!(bench.count(AuditKind::Stalled), 1, "and is told once");
+}
+
+#[test]
+fn a_new_container_that_crashes_is_rolled_back() {
+    let mut world = World::incident();
+    world.faults.new_crashes = true;
+    let bench = Bench::new(world);
+    let applied = bench.apply();
+    bench.assert_honest(&applied);
+    assert_eq!(bench.host.world(|world| world.log.last().copied()), Some(Step::Rollback));
+    assert_eq!(bench.host.world(|world| world.container.unwrap().image.id), 1);
+    assert_eq!(bench.count(AuditKind::RolledBack), 1);
+    assert_eq!(bench.count(AuditKind::Reconciled), 0);
+}
+
+#[test]
+fn an_engine_that_is_away_changes_nothing_and_claims_nothing() {
+    let mut world = World::incident();
+    world.engine_away = true;
+    let bench = Bench::new(world);
+    let applied = bench.apply();
+    assert!(matches!(applied.error, Some(ReconcileError::Host(HostError::EngineUnavailable { .. }))));
+    assert!(bench.host.world(|world| world.log.is_empty()));
+    assert_eq!(bench.count(AuditKind::DriftDetected), 0);
+}
+
+#[test]
+fn without_an_intent_on_disk_there_is_no_step() {
+    let bench = Bench::new(World::incident());
+    // Someone else holds the database for writing, for longer than undrift is willing to wait.
+    let other = rusqlite::Connection::open(bench.dir.path().join("state.db")).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let applied = bench.apply();
+    assert!(matches!(applied.error, Some(ReconcileError::Store(_))), "{:?}", applied.error);
+    assert!(bench.host.world(|world| world.log.is_empty()));
+}
+
+#[test]
+fn killed_at_any_step_the_next_undrift_converges() {
+    for number in 1..=2 {
+        for kill in [Kill::Before(number), Kill::After(number)] {
+            let mut bench = Bench::new(World::incident());
+            bench.host.kill = Some(kill);
+            assert!(bench.apply_until_killed(), "{kill:?}");
+            assert_eq!(bench.count(AuditKind::StepInterrupted), 1, "{kill:?}");
+            bench.host.kill = None;
+            let applied = bench.apply();
+            bench.assert_honest(&applied);
+            assert!(applied.reconciled, "{kill:?}: {:?}", bench.kinds());
+        }
+    }
+}
+
+fn faults() -> impl Strategy<Value = Faults> {
+    let bit = || prop::bool::weighted(0.25);
+    (bit(), bit(), bit(), bit(), bit()).prop_map(|(build_fails, build_forgets, up_is_noop, new_crashes, route_lost)| {
+        Faults { build_fails, build_forgets, up_is_noop, new_crashes, route_lost }
+    })
+}
+
+/// What the world does to a host between two runs.
+#[derive(Debug, Clone, Copy)]
+enum Event {
+    Stop,
+    Remove,
+    Untag,
+    Edit,
+    LoseModule,
+    GainModule,
+    Heal,
+    Fault(Faults),
+    KillBefore,
+    KillAfter,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        Just(Event::Stop),
+        Just(Event::Remove),
+        Just(Event::Untag),
+        Just(Event::Edit),
+        Just(Event::LoseModule),
+        Just(Event::GainModule),
+        Just(Event::Heal),
+        faults().prop_map(Event::Fault),
+        Just(Event::KillBefore),
+        Just(Event::KillAfter),
+    ]
+}
+
+fn happens(bench: &mut Bench, event: Event) {
+    let next = bench.host.world(|world| world.log.len()) + 1;
+    match event {
+        Event::Stop => bench.host.world(|w| w.container.iter_mut().for_each(|c| c.running = false)),
+        Event::Remove => bench.host.world(|w| w.container = None),
+        Event::Untag => bench.host.world(|w| w.image = None),
+        Event::Edit => bench.host.world(|w| w.source += 1),
+        Event::LoseModule => bench.host.world(|w| (w.module_in_source, w.source) = (false, w.source + 1)),
+        Event::GainModule => bench.host.world(|w| (w.module_in_source, w.source) = (true, w.source + 1)),
+        Event::Heal => bench.host.world(|w| w.faults = Faults::default()),
+        Event::Fault(faults) => bench.host.world(|w| w.faults = faults),
+        Event::KillBefore => bench.host.kill = Some(Kill::Before(next)),
+        Event::KillAfter => bench.host.kill = Some(Kill::After(next)),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// Whatever happens: reconciled is only said where it is so, the trail stays whole, and the steps of one run
+    /// stay within the budgets.
+    #[test]
+    fn reconciled_is_only_said_where_it_is_so(events in prop::collection::vec(event(), 1..6)) {
+        let mut bench = Bench::new(World::incident());
+        for event in events {
+            happens(&mut bench, event);
+            let before = bench.host.world(|world| world.log.len());
+            if bench.host.kill.is_some() {
+                bench.apply_until_killed();
+                bench.host.kill = None;
+            }
+            let applied = bench.apply();
+            prop_assert!(applied.error.is_none(), "{:?}", applied.error);
+            let really = bench.host.world(|world| world.is_as_declared());
+            prop_assert!(!applied.reconciled || really, "it says reconciled and it is not");
+            prop_assert!(matches!(bench.store.verify().unwrap(), Verification::Whole { .. }));
+            prop_assert!(bench.store.open_intents().unwrap().is_empty());
+            let taken = bench.host.world(|world| world.log.len()) - before;
+            prop_assert!(taken <= 16, "{taken} steps in one run: {:?}", bench.host.world(|w| w.log.clone()));
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The incident that undrift exists for, from the first look to the proof.
+
+use crate::support::Project;
+
+const TWO_SERVICES: &str = "services:
+  api: { build: ./api, init: true, stop_grace_period: 1s }
+  dashboard: { build: ./dashboard, init: true, stop_grace_period: 1s }
+";
+
+/// Two services in the incident's state.
+fn both() -> Project {
+    let project = Project::new();
+    project.add_service("dashboard");
+    project.write("compose.yaml", TWO_SERVICES);
+    let api = crate::support::MANIFEST;
+    let begin = api.find("    - name: api").unwrap();
+    let end = api.find("  reconcile:").unwrap();
+    let dashboard = api[begin..end].replace("name: api", "name: dashboard").replace("source: api/", "source: dashboard/");
+    project.manifest(&format!("{}{dashboard}{}", &api[..end], &api[end..]));
+    project.compose(&["up", "-d", "--build"]);
+    project.add_module("api", "workflow");
+    project.add_module("dashboard", "workflow");
+    project
+}
+
+#[test]
+fn the_incident_is_named_repaired_and_proven() {
+    let project = both();
+    let old = project.containers("api");
+
+    let check = project.check().expect(1);
+    for service in ["api", "dashboard"] {
+        assert_eq!(check.drift(service), "artifact ModuleMissing");
+    }
+    assert_eq!(check.status()["services"][0]["routes"][0]["observed"], 404);
+    assert_eq!(project.containers("api"), old, "a check changes nothing");
+
+    let plan = project.with_manifest("plan", &["-o", "json"]).expect(1);
+    assert_eq!(plan.plan(), ["Build", "Up"]);
+    assert_eq!(plan.status()["plan"][0]["services"], serde_json::json!(["api", "dashboard"]));
+
+    let apply = project.apply().expect(0);
+    let status = apply.status();
+    assert_eq!(apply.condition("Ready"), "True AsDeclared");
+    for service in status["services"].as_array().unwrap() {
+        let route = &service["routes"][0];
+        assert_eq!(route["transition"], serde_json::json!({ "before": 404, "after": 401 }));
+        assert_eq!(route["auth"]["transition"], serde_json::json!({ "before": 404, "after": 200 }));
+        assert_eq!(route["control"], 404);
+        assert_eq!(service["modules"][0]["container"], "present");
+    }
+    assert_eq!(status["attempts"], 1);
+    assert_ne!(project.containers("api"), old);
+    assert_eq!(project.steps(), ["Build", "Up"], "both services in one build and one up");
+    project.assert_trail_is_whole();
+
+    assert_eq!(project.check().expect(0).drift("api"), "");
+    let healed = project.containers("api");
+    project.apply().expect(0);
+    assert_eq!(project.containers("api"), healed, "a second apply does nothing");
+    assert_eq!(project.steps().len(), 2);
+}
+
+#[test]
+fn the_trail_tells_the_incident_in_order() {
+    let project = Project::in_incident();
+    let apply = project.apply().expect(0);
+    let incident = apply.status()["incident"].as_str().unwrap().to_owned();
+    let trail = project.trail();
+    let of_incident = trail.iter().filter(|record| record["incident"] == incident.as_str());
+    let kinds: Vec<&str> = of_incident.map(|record| record["kind"].as_str().unwrap()).collect();
+    let expected = [
+        "DriftDetected", "StepIntended", "StepFinished", "StepIntended", "StepFinished", "Verified", "Reconciled",
+    ];
+    assert_eq!(kinds, expected);
+    let shown = project.undrift(&["incident", "show", &incident]).expect(0).stdout;
+    assert!(shown.contains("404 → 401"), "{shown}");
+    let described = project.undrift(&["describe", &project.name]).expect(0).stdout;
+    assert!(described.contains("404 → 401"), "{described}");
+    let rows = project.undrift(&["get", "-o", "json"]).expect(0);
+    assert_eq!(rows.json()["items"][0]["status"]["incident"], incident.as_str());
+    for text in [shown, described, serde_json::to_string(&trail).unwrap()] {
+        assert!(!text.contains("secret"), "the password is in what is kept");
+    }
+}
+
+#[test]
+fn one_of_two_builds_fails_and_the_other_service_is_healed() {
+    let project = both();
+    let old = project.containers("dashboard");
+    project.write("dashboard/Dockerfile", "FROM undrift-example-base\nRUN false\n");
+    let apply = project.apply().expect(1);
+    assert_eq!(apply.drift("api"), "", "{}", apply.stderr);
+    assert_eq!(apply.drift("dashboard"), "artifact ModuleMissing");
+    assert_eq!(project.containers("dashboard"), old, "what worked is left alone");
+    assert!(apply.condition("Stalled").starts_with("True"), "{}", apply.condition("Stalled"));
+    project.assert_trail_is_whole();
+}

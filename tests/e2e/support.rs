@@ -1,0 +1,310 @@
+//! A Compose project of its own for each test, undrift's binary on it, and what is left of it removed.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use serde_json::Value;
+
+/// A Compose project in a temporary folder, with its manifest and a state folder.
+pub struct Project {
+    pub name: String,
+    dir: tempfile::TempDir,
+}
+
+/// What a run of undrift printed, and how it ended.
+#[derive(Debug)]
+pub struct Run {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
+/// What every service's image does: modules become part of the build, and each answers 404, 401 or 200.
+const DOCKERFILE: &str = r#"FROM undrift-example-base
+COPY src /src
+RUN mkdir -p /app/dist/modules && cp -a /src/. /app/dist/modules/
+COPY serve /serve
+CMD ["/bin/sh", "/serve"]
+"#;
+
+/// busybox's httpd answers 401 for the paths that a line of its configuration names, and 404 for all others.
+pub const SERVE: &str = r#"mkdir -p /www/api
+for module in /app/dist/modules/*; do
+  [ -e "$module" ] || continue
+  name="${module##*/}"
+  echo "/api/$name:ops:secret" >> /httpd.conf
+  echo ok > "/www/api/$name"
+done
+touch /httpd.conf
+exec httpd -f -p 3000 -c /httpd.conf -h /www
+"#;
+
+/// The manifest of one service `api` with the module `workflow`, short windows, and what a test adds.
+pub const MANIFEST: &str = r#"apiVersion: undrift.dev/v1alpha1
+kind: ComposeProject
+metadata: { name: NAME }
+spec:
+  project: { directory: ., name: NAME }
+  services:
+    - name: api
+      modules: [{ source: api/src/workflow, path: /app/dist/modules/workflow }]
+      routes:
+        - path: /api/workflow
+          port: 3000
+          expect: [401]
+          auth: { basic: { username: ops, passwordFrom: { env: E2E_PASSWORD } }, expect: [200] }
+  reconcile:
+    verify: { timeout: 8s, stableFor: 1s }
+    backoff: { initial: 200ms, max: 1s }
+    attempts: 3
+"#;
+
+impl Project {
+    /// One service `api`, built and running as it was before the module came into the source: nothing is up yet.
+    pub fn new() -> Self {
+        need_engine();
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("undrift-e2e-{}-{number}", std::process::id());
+        let project = Self { name, dir: tempfile::tempdir().unwrap() };
+        project.add_service("api");
+        project.write("compose.yaml", "services:\n  api: { build: ./api, init: true, stop_grace_period: 1s }\n");
+        project.manifest(MANIFEST);
+        project
+    }
+
+    /// The project in the incident's state: an old image runs, and the module is in the source only.
+    pub fn in_incident() -> Self {
+        let project = Self::new();
+        project.compose(&["up", "-d", "--build"]);
+        project.add_module("api", "workflow");
+        project
+    }
+
+    /// The project as declared, by hand.
+    pub fn healthy() -> Self {
+        let project = Self::new();
+        project.add_module("api", "workflow");
+        project.compose(&["up", "-d", "--build"]);
+        project
+    }
+
+    pub fn path(&self, below: &str) -> PathBuf {
+        self.dir.path().join("project").join(below)
+    }
+
+    pub fn state_dir(&self) -> PathBuf {
+        self.dir.path().join("state")
+    }
+
+    /// Writes a file below the project directory.
+    pub fn write(&self, below: &str, text: &str) {
+        let path = self.path(below);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// Writes the manifest, the project's own name put in.
+    pub fn manifest(&self, text: &str) {
+        self.write("undrift.yaml", &text.replace("NAME", &self.name));
+    }
+
+    pub fn add_service(&self, service: &str) {
+        self.write(&format!("{service}/Dockerfile"), DOCKERFILE);
+        self.write(&format!("{service}/serve"), SERVE);
+        fs::create_dir_all(self.path(&format!("{service}/src"))).unwrap();
+    }
+
+    pub fn add_module(&self, service: &str, module: &str) {
+        self.write(&format!("{service}/src/{module}/index"), "ok\n");
+    }
+
+    /// Runs `docker compose` on the project; it must succeed.
+    pub fn compose(&self, args: &[&str]) -> String {
+        let mut command = Command::new("docker");
+        command.args(["compose", "--project-name", &self.name]).args(args).current_dir(self.path(""));
+        succeed(&mut command)
+    }
+
+    /// The IDs of the service's containers, running or not, in a fixed order.
+    pub fn containers(&self, service: &str) -> Vec<String> {
+        let out = docker(&[
+            "ps", "-aq", "--no-trunc", "--filter", &format!("label=com.docker.compose.project={}", self.name),
+            "--filter", &format!("label=com.docker.compose.service={service}"),
+        ]);
+        let mut ids: Vec<String> = out.lines().map(str::to_owned).collect();
+        ids.sort();
+        ids
+    }
+
+    /// A command that runs undrift with this project's state folder.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_undrift"));
+        command.arg("--state-dir").arg(self.state_dir()).args(args);
+        command.env("E2E_PASSWORD", "secret").stdin(Stdio::null()).current_dir(self.path(""));
+        command.env_remove("UNDRIFT_LOG");
+        command
+    }
+
+    /// Runs undrift with the manifest: `check`, `plan`, `apply`.
+    pub fn with_manifest(&self, verb: &str, more: &[&str]) -> Run {
+        let mut command = self.command(&[verb, "-f", "undrift.yaml"]);
+        command.args(more);
+        run(&mut command)
+    }
+
+    /// Runs a verb that needs no manifest.
+    pub fn undrift(&self, args: &[&str]) -> Run {
+        run(&mut self.command(args))
+    }
+
+    pub fn check(&self) -> Run {
+        self.with_manifest("check", &["-o", "json"])
+    }
+
+    pub fn apply(&self) -> Run {
+        self.with_manifest("apply", &["-o", "json"])
+    }
+
+    /// The trail, as a program would read it.
+    pub fn trail(&self) -> Vec<Value> {
+        let run = self.undrift(&["audit", "list", "-o", "json"]);
+        run.json()["items"].as_array().unwrap().clone()
+    }
+
+    /// The kinds of step that were taken, in order.
+    pub fn steps(&self) -> Vec<String> {
+        let trail = self.trail();
+        let taken = trail.iter().filter(|record| record["kind"] == "StepIntended");
+        taken.map(|record| record["step"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Asserts that the trail is whole and every intent in it has an outcome.
+    #[track_caller]
+    pub fn assert_trail_is_whole(&self) {
+        let run = self.undrift(&["audit", "verify"]);
+        assert_eq!(run.code, Some(0), "{run:?}");
+        let trail = self.trail();
+        let count = |kinds: &[&str]| trail.iter().filter(|r| kinds.contains(&r["kind"].as_str().unwrap())).count();
+        assert_eq!(count(&["StepIntended"]), count(&["StepFinished", "StepInterrupted"]), "an intent is open");
+    }
+}
+
+impl Drop for Project {
+    fn drop(&mut self) {
+        // Not Compose: the files of the project may be broken by the test.
+        let label = format!("label=com.docker.compose.project={}", self.name);
+        remove(&["ps", "-aq", "--filter", &label], &["rm", "-f", "-v"]);
+        remove(&["network", "ls", "-q", "--filter", &label], &["network", "rm"]);
+        remove(&["volume", "ls", "-q", "--filter", &label], &["volume", "rm"]);
+        for reference in [format!("{}-*", self.name), format!("undrift-keep/{}/*", self.name)] {
+            remove(&["images", "-q", "--filter", &format!("reference={reference}")], &["rmi", "-f"]);
+        }
+        remove(&["images", "-qf", "dangling=true", "--filter", &label], &["rmi", "-f"]);
+    }
+}
+
+/// Removes what a listing names. A thing that is gone already is no failure: the test's own result counts.
+fn remove(list: &[&str], how: &[&str]) {
+    let Ok(listed) = Command::new("docker").args(list).output() else { return };
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let ids: Vec<&str> = listed.lines().collect();
+    if !ids.is_empty() {
+        let _ = Command::new("docker").args(how).args(ids).output();
+    }
+}
+
+impl Run {
+    /// Standard output as the one JSON document that it must be.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("not one JSON document: {error}\n{self:?}"))
+    }
+
+    /// The status of the only object.
+    #[track_caller]
+    pub fn status(&self) -> Value {
+        self.json()["items"][0]["status"].clone()
+    }
+
+    /// The drift of a service as `layer reason`, or nothing.
+    #[track_caller]
+    pub fn drift(&self, service: &str) -> String {
+        let status = self.status();
+        let services = status["services"].as_array().unwrap_or_else(|| panic!("no services in {self:?}"));
+        let found = services.iter().find(|s| s["name"] == service).unwrap_or_else(|| panic!("no {service}: {self:?}"));
+        match &found["drift"] {
+            Value::Null => String::new(),
+            drift => format!("{} {}", drift["layer"].as_str().unwrap(), drift["reason"].as_str().unwrap()),
+        }
+    }
+
+    /// The condition of the object, as `status reason`.
+    #[track_caller]
+    pub fn condition(&self, kind: &str) -> String {
+        let status = self.status();
+        let all = status["conditions"].as_array().unwrap();
+        let found = all.iter().find(|c| c["type"] == kind).unwrap_or_else(|| panic!("no {kind}: {self:?}"));
+        format!("{} {}", found["status"].as_str().unwrap(), found["reason"].as_str().unwrap())
+    }
+
+    /// The planned steps' kinds.
+    #[track_caller]
+    pub fn plan(&self) -> Vec<String> {
+        let status = self.status();
+        status["plan"].as_array().unwrap().iter().map(|row| row["step"].as_str().unwrap().to_owned()).collect()
+    }
+
+    #[track_caller]
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{}\n{}", self.stderr, self.stdout);
+        self
+    }
+}
+
+/// Runs a command to its end.
+pub fn run(command: &mut Command) -> Run {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Run { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+}
+
+/// Runs the docker CLI; it must succeed.
+pub fn docker(args: &[&str]) -> String {
+    succeed(Command::new("docker").args(args))
+}
+
+fn succeed(command: &mut Command) -> String {
+    let out = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(out.status.success(), "{command:?}\n{text}{}", String::from_utf8_lossy(&out.stderr));
+    text
+}
+
+/// These tests are about the engine: without one they fail, and say what to start.
+fn need_engine() {
+    let found = Command::new("docker").args(["image", "inspect", "undrift-example-base"]).output();
+    let found = found.map(|out| out.status.success()).unwrap_or(false);
+    assert!(found, "no engine, or no base image for examples: run scripts/host, which starts and makes what is missing");
+}
+
+/// Waits until a condition holds; fails with its name after a generous while.
+#[track_caller]
+pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !condition() {
+        assert!(std::time::Instant::now() < end, "waited in vain: {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// Copies a folder with everything below it.
+pub fn copy(from: &Path, to: &Path) {
+    let status = Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap();
+    assert!(status.success());
+}
