@@ -1,5 +1,9 @@
 //! Every effect on the host, behind one narrow trait.
 
+pub mod endpoint;
+pub mod engine;
+pub mod probe;
+
 use std::{collections::BTreeMap, future::Future};
 
 use tokio_util::sync::CancellationToken;
