@@ -28,6 +28,7 @@ const API_VERSION: ClientVersion = ClientVersion { major_version: 1, minor_versi
 #[derive(Clone)]
 pub struct Engine {
     endpoint: Endpoint,
+    limit: Duration,
     docker: Arc<OnceLock<Docker>>,
     pub(super) lookups: TaskTracker,
 }
@@ -46,8 +47,8 @@ pub enum EngineError {
     #[error("no engine answers: {0}")]
     Unavailable(String),
     /// It accepted, and then said nothing.
-    #[error("the engine did not answer within {} s", CALL_LIMIT.as_secs())]
-    TimedOut,
+    #[error("the engine did not answer within {} ms", .0.as_millis())]
+    TimedOut(Duration),
     /// It knows nothing of that name.
     #[error("the engine says: {0}")]
     NotFound(String),
@@ -71,9 +72,9 @@ impl EngineError {
         let endpoint = endpoint.docker_host();
         match self {
             Self::Unavailable(cause) => HostError::EngineUnavailable { endpoint, cause },
-            Self::TimedOut => HostError::EngineUnavailable {
+            Self::TimedOut(limit) => HostError::EngineUnavailable {
                 endpoint,
-                cause: format!("it accepts, but does not answer within {} s", CALL_LIMIT.as_secs()),
+                cause: format!("it accepts, but does not answer within {} ms", limit.as_millis()),
             },
             Self::NotFound(cause) | Self::Malformed(cause) => {
                 HostError::Engine { action: action.into(), cause }
@@ -92,7 +93,7 @@ impl From<BollardError> for EngineError {
             BollardError::DockerResponseServerError { status_code, message } => {
                 Self::Refused { status: status_code, message }
             }
-            BollardError::RequestTimeoutError => Self::TimedOut,
+            BollardError::RequestTimeoutError => Self::TimedOut(CALL_LIMIT),
             BollardError::SocketNotFoundError(path) => {
                 Self::Unavailable(format!("there is no socket at {path}"))
             }
@@ -117,7 +118,14 @@ impl Engine {
     /// The engine at this address.
     #[must_use]
     pub fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint, docker: Arc::default(), lookups: TaskTracker::new() }
+        Self { endpoint, limit: CALL_LIMIT, docker: Arc::default(), lookups: TaskTracker::new() }
+    }
+
+    /// The same with another limit than [`CALL_LIMIT`], at most that.
+    #[must_use]
+    pub fn with_limit(mut self, limit: Duration) -> Self {
+        self.limit = limit.min(CALL_LIMIT);
+        self
     }
 
     /// Its address.
@@ -132,9 +140,9 @@ impl Engine {
         F: Future<Output = Result<T, BollardError>> + 'a,
     {
         let docker = self.docker().await?;
-        match tokio::time::timeout(CALL_LIMIT, question(docker)).await {
+        match tokio::time::timeout(self.limit, question(docker)).await {
             Ok(answer) => answer.map_err(EngineError::from),
-            Err(_) => Err(EngineError::TimedOut),
+            Err(_) => Err(EngineError::TimedOut(self.limit)),
         }
     }
 
