@@ -1,7 +1,7 @@
 //! What tests against the real engine share: a base image, and projects that clean up after themselves.
 //!
 //! Without an engine these tests fail; they are never skipped.
-#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     collections::BTreeMap,

@@ -134,6 +134,18 @@ impl Engine {
         &self.endpoint
     }
 
+    /// The host at which its published ports are reached: this one's loopback address, or the engine's own.
+    #[must_use]
+    pub fn endpoint_host(&self) -> &str {
+        match &self.endpoint {
+            Endpoint::Unix(_) => "127.0.0.1",
+            Endpoint::Tcp(address) => {
+                let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host);
+                host.trim_start_matches('[').trim_end_matches(']')
+            }
+        }
+    }
+
     /// One question, with the time limit that each has.
     pub(super) async fn call<'a, T, F>(&self, question: impl FnOnce(Docker) -> F) -> Result<T, EngineError>
     where
@@ -166,7 +178,6 @@ impl Engine {
 
 /// Whether anybody accepts at a TCP address; hyper's connector has no limit of its own for that.
 async fn reach(address: &str) -> Result<(), EngineError> {
-    let address = address.trim_start_matches("tcp://").trim_start_matches("http://").trim_end_matches('/');
     match tokio::time::timeout(CONNECT_LIMIT, tokio::net::TcpStream::connect(address)).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(EngineError::Unavailable(error.to_string())),

@@ -63,15 +63,16 @@ fn component(name: &str) -> String {
             words.push('-');
         }
     }
-    format!("{}.{MARK}{}", if words.is_empty() { "x" } else { words.trim_end_matches('-') }, &digest[..16])
+    format!("{}.u{}", if words.is_empty() { "x" } else { words.trim_end_matches('-') }, &digest[..DIGITS])
 }
 
-/// Stands before a digest.
-const MARK: &str = "undrift-";
+/// How much of a digest is used.
+const DIGITS: usize = 16;
 
 /// A name that looks like one of undrift's own making gets a digest itself.
 fn has_digest(name: &str) -> bool {
-    name.contains(MARK)
+    name.rsplit_once(".u")
+        .is_some_and(|(_, end)| end.len() == DIGITS && end.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 fn is_component(name: &str) -> bool {
