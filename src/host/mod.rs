@@ -1,5 +1,9 @@
 //! Every effect on the host, behind one narrow trait.
 
+pub mod compose;
+pub mod endpoint;
+pub mod source;
+
 use std::{collections::BTreeMap, future::Future};
 
 use tokio_util::sync::CancellationToken;

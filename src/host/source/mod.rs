@@ -1,0 +1,1 @@
+//! What is in the project directory: build contexts, modules, the git work tree.
