@@ -1,7 +1,12 @@
 //! Every effect on the host, behind one narrow trait.
 
+pub mod compose;
+pub mod endpoint;
+pub mod source;
+
 use std::{collections::BTreeMap, future::Future};
 
+pub use local::{LocalHost, StepLock};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{Desired, ProjectObservation, Step, StepOutcome, Time};

@@ -1,0 +1,161 @@
+//! The commands as argument vectors.
+//!
+//! They are run in the project directory. Without files in the spec no `--file` is passed: an explicit one
+//! would drop `compose.override.yaml` and the `COMPOSE_FILE` of `.env`. `--project-directory` is not passed
+//! either: it would move the files' own relative paths.
+
+use std::collections::BTreeSet;
+
+use super::model::Model;
+use crate::api::Desired;
+
+/// `docker compose` with what the spec says about the project.
+fn compose(desired: &Desired) -> Vec<String> {
+    let project = &desired.object.spec.project;
+    let mut argv = words(&["docker", "compose"]);
+    let name = project.name.iter().map(|name| ("--project-name", name));
+    let files = project.files.iter().map(|file| ("--file", file));
+    let profiles = project.profiles.iter().map(|profile| ("--profile", profile));
+    let env_files = project.env_files.iter().map(|file| ("--env-file", file));
+    for (option, value) in name.chain(files).chain(profiles).chain(env_files) {
+        argv.extend([option.to_owned(), value.clone()]);
+    }
+    argv
+}
+
+/// `config --format json`: the project as Compose resolves it.
+#[must_use]
+pub fn config_json(desired: &Desired) -> Vec<String> {
+    with(compose(desired), &["config", "--format", "json"], &[])
+}
+
+/// `config --hash '*'`: a line per service, its name and its config hash.
+#[must_use]
+pub fn config_hashes(desired: &Desired) -> Vec<String> {
+    with(compose(desired), &["config", "--hash", "*"], &[])
+}
+
+/// `build`, without the build cache where asked.
+#[must_use]
+pub fn build(desired: &Desired, services: &[String], no_cache: bool) -> Vec<String> {
+    let words: &[&str] = if no_cache { &["build", "--no-cache"] } else { &["build"] };
+    with(compose(desired), words, services)
+}
+
+/// `up --detach --no-build`, with `--no-deps` exactly where Compose would otherwise touch a service that the
+/// object does not name, and without the removal of orphans that `COMPOSE_REMOVE_ORPHANS` would turn on.
+#[must_use]
+pub fn up(desired: &Desired, model: &Model, services: &[String], force_recreate: bool) -> Vec<String> {
+    let mut words = vec!["up", "--detach", "--no-build", "--remove-orphans=false"];
+    if needs_no_deps(desired, model, services) {
+        words.push("--no-deps");
+    }
+    if force_recreate {
+        words.push("--force-recreate");
+    }
+    with(compose(desired), &words, services)
+}
+
+/// `restart --no-deps`: Compose would restart dependents too.
+#[must_use]
+pub fn restart(desired: &Desired, services: &[String]) -> Vec<String> {
+    with(compose(desired), &["restart", "--no-deps"], services)
+}
+
+/// `up` as a dry run, which says what it would do and changes nothing.
+#[must_use]
+pub fn up_dry_run(desired: &Desired, service: &str, no_deps: bool) -> Vec<String> {
+    let mut words = vec!["--dry-run", "up", "--detach", "--no-build", "--remove-orphans=false"];
+    if no_deps {
+        words.push("--no-deps");
+    }
+    with(compose(desired), &words, &[service.to_owned()])
+}
+
+/// Whether the services depend, at whatever distance, on one that the object does not name.
+#[must_use]
+pub fn needs_no_deps(desired: &Desired, model: &Model, services: &[String]) -> bool {
+    let named: BTreeSet<&str> = desired.services().iter().map(|service| service.name.as_str()).collect();
+    model.dependencies(services).iter().any(|dependency| !named.contains(dependency))
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|&word| word.to_owned()).collect()
+}
+
+fn with(mut argv: Vec<String>, verb: &[&str], services: &[String]) -> Vec<String> {
+    argv.extend(words(verb));
+    // Compose allows names that begin with a dash; they must not be read as options.
+    if services.iter().any(|service| service.starts_with('-')) {
+        argv.push("--".to_owned());
+    }
+    argv.extend_from_slice(services);
+    argv
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::test_support::desired, *};
+
+    fn model(json: &serde_json::Value) -> Model {
+        Model::parse(&serde_json::to_vec(json).unwrap()).unwrap()
+    }
+
+    fn api() -> Vec<String> {
+        vec!["api".to_owned()]
+    }
+
+    #[test]
+    fn passes_what_the_spec_says_and_no_more() {
+        let mut object = desired("/srv/app", &["api"]);
+        assert_eq!(config_json(&object).join(" "), "docker compose config --format json");
+        object.object.spec.project.name = Some("shop".into());
+        object.object.spec.project.files = vec!["a.yaml".into(), "b c.yaml".into()];
+        object.object.spec.project.profiles = vec!["debug".into()];
+        object.object.spec.project.env_files = vec!["prod.env".into()];
+        assert_eq!(
+            build(&object, &api(), true),
+            [
+                "docker",
+                "compose",
+                "--project-name",
+                "shop",
+                "--file",
+                "a.yaml",
+                "--file",
+                "b c.yaml",
+                "--profile",
+                "debug",
+                "--env-file",
+                "prod.env",
+                "build",
+                "--no-cache",
+                "api"
+            ]
+        );
+    }
+
+    #[test]
+    fn touches_no_dependency_that_the_object_does_not_name() {
+        let model = model(&serde_json::json!({"name": "p", "services": {
+            "api": {"image": "x", "depends_on": {"cache": {}}},
+            "cache": {"image": "x", "depends_on": {"db": {}}},
+            "db": {"image": "x"},
+        }}));
+        let up_of = |named: &[&str]| up(&desired("/srv", named), &model, &api(), false).join(" ");
+        let plain = "docker compose up --detach --no-build --remove-orphans=false";
+        assert_eq!(up_of(&["api", "cache", "db"]), format!("{plain} api"));
+        // The dependency of a dependency counts too.
+        assert_eq!(up_of(&["api", "cache"]), format!("{plain} --no-deps api"));
+    }
+
+    #[test]
+    fn never_restarts_dependents_and_never_reads_a_name_as_an_option() {
+        let object = desired("/srv", &["api"]);
+        assert_eq!(restart(&object, &api()).join(" "), "docker compose restart --no-deps api");
+        let dashed = build(&object, &["-x".to_owned()], false).join(" ");
+        assert_eq!(dashed, "docker compose build -- -x");
+        let dry = up_dry_run(&object, "api", true).join(" ");
+        assert!(dry.starts_with("docker compose --dry-run up "), "{dry}");
+    }
+}

@@ -1,0 +1,267 @@
+//! Everything that Compose reads to resolve a project, so that its answer can be remembered until one of these
+//! changes.
+//!
+//! The rule is to include too much rather than too little, and to give up (no inputs, so nothing is remembered)
+//! on everything that is not understood: remote includes, paths with variables in them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsStr,
+    fs, io,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{
+    env::Environment,
+    scan::{self, Reference},
+};
+use crate::api::Desired;
+
+/// The version of the fingerprint's form and of the rules by which inputs are found.
+const VERSION: &str = "undrift-compose-v1";
+
+/// The names that Compose looks for, in its order; the first that exists is the project's file.
+const MAIN_FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
+
+/// The names of the file that Compose lays over it.
+const OVERRIDE_FILES: [&str; 4] = [
+    "compose.override.yml",
+    "compose.override.yaml",
+    "docker-compose.override.yml",
+    "docker-compose.override.yaml",
+];
+
+/// Where the docker CLI looks for plugins, besides the folder of its configuration.
+const PLUGIN_FOLDERS: [&str; 4] = [
+    "/usr/local/lib/docker/cli-plugins",
+    "/usr/local/libexec/docker/cli-plugins",
+    "/usr/lib/docker/cli-plugins",
+    "/usr/libexec/docker/cli-plugins",
+];
+
+/// Variables that steer Compose or the docker CLI, whatever the files say.
+const PREFIXES: [&str; 2] = ["COMPOSE_", "DOCKER_"];
+
+/// The most files that a project is followed through: more is not remembered.
+const MOST_FILES: usize = 200;
+
+/// What Compose reads. Names only: contents and values go into the fingerprint.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Inputs {
+    /// Files by content; those that could exist and do not are in it too.
+    files: BTreeSet<PathBuf>,
+    /// Environment variables that the files use.
+    variables: BTreeSet<String>,
+    /// The docker CLI and the Compose plugin, at every place where they could be: by size and time.
+    programs: BTreeSet<PathBuf>,
+}
+
+impl Inputs {
+    /// Finds the inputs of a project; `None` where not all of them can be known.
+    pub(super) fn find(desired: &Desired, env: &Environment) -> Option<Self> {
+        let mut finder = Finder { inputs: Self::default(), base: desired.directory.clone() };
+        finder.project(desired, env)?;
+        finder.programs(env)?;
+        Some(finder.inputs)
+    }
+
+    /// One digest over all of it; `None` where something cannot be read.
+    pub(super) fn fingerprint(&self, desired: &Desired, env: &Environment) -> Option<String> {
+        let mut hash = Fields(Sha256::new());
+        hash.field(VERSION.as_bytes());
+        hash.field(desired.directory.as_os_str().as_bytes());
+        hash.field(&serde_json::to_vec(&desired.object.spec.project).ok()?);
+        for path in &self.files {
+            hash.field(path.as_os_str().as_bytes());
+            match fs::read(path) {
+                Ok(content) => hash.field(&Sha256::digest(content)),
+                Err(error) if is_absent(&error) => hash.field(b"absent"),
+                Err(_) => return None,
+            }
+        }
+        for name in &self.variables {
+            hash.variable(OsStr::new(name), env.get(name));
+        }
+        for (name, value) in env.iter() {
+            if name.to_str().is_some_and(|name| PREFIXES.iter().any(|prefix| name.starts_with(prefix))) {
+                hash.variable(name, Some(value));
+            }
+        }
+        for path in &self.programs {
+            hash.field(path.as_os_str().as_bytes());
+            match fs::metadata(path) {
+                Ok(meta) => {
+                    hash.field(format!("{} {} {}", meta.len(), meta.mtime(), meta.mtime_nsec()).as_bytes());
+                }
+                Err(_) => hash.field(b"absent"),
+            }
+        }
+        Some(hex::encode(hash.0.finalize()))
+    }
+}
+
+/// A hash over fields, each with its length, so that no two lists of fields look alike.
+struct Fields(Sha256);
+
+impl Fields {
+    fn field(&mut self, bytes: &[u8]) {
+        self.0.update(bytes.len().to_le_bytes());
+        self.0.update(bytes);
+    }
+
+    fn variable(&mut self, name: &OsStr, value: Option<&OsStr>) {
+        self.field(name.as_bytes());
+        self.field(if value.is_some() { b"set" } else { b"unset" });
+        self.field(value.unwrap_or_default().as_bytes());
+    }
+}
+
+struct Finder {
+    inputs: Inputs,
+    /// The folder that the relative paths of the main files start at.
+    base: PathBuf,
+}
+
+impl Finder {
+    fn project(&mut self, desired: &Desired, env: &Environment) -> Option<()> {
+        let directory = &desired.directory;
+        let spec = &desired.object.spec.project;
+        let mut assigned = BTreeMap::new();
+        for file in spec.env_files.iter().map(String::as_str).chain([".env"]) {
+            assigned.extend(self.env_file(&directory.join(plain(file)?))?);
+        }
+        let variable = |name: &str| {
+            let own = env.get(name).map(|value| value.to_str().map(str::to_owned));
+            own.map_or_else(|| Some(assigned.get(name).cloned()), |value| value.map(Some))
+        };
+        // Rare, and each changes by which rules all else is found.
+        if variable("COMPOSE_ENV_FILES")?.is_some() || variable("COMPOSE_PATH_SEPARATOR")?.is_some() {
+            return None;
+        }
+        let files: Vec<PathBuf> = match (spec.files.is_empty(), variable("COMPOSE_FILE")?) {
+            (false, _) => joined(directory, spec.files.iter().map(String::as_str))?,
+            (true, Some(list)) if !list.is_empty() => joined(directory, list.split(':'))?,
+            (true, _) => self.looked_up(directory)?,
+        };
+        files.first()?.parent()?.clone_into(&mut self.base);
+        self.env_file(&self.base.join(".env"))?;
+        files.iter().try_for_each(|file| self.compose_file(file))
+    }
+
+    /// The files that Compose finds by itself. The rest of the names count as absent: they may appear.
+    fn looked_up(&mut self, directory: &Path) -> Option<Vec<PathBuf>> {
+        let all: Vec<PathBuf> =
+            MAIN_FILES.iter().chain(&OVERRIDE_FILES).map(|name| directory.join(name)).collect();
+        self.inputs.files.extend(all.iter().cloned());
+        // Without a file here Compose goes on in the parent folders.
+        all[..MAIN_FILES.len()].iter().any(|path| path.exists()).then_some(())?;
+        Some(all.into_iter().filter(|path| path.exists()).collect())
+    }
+
+    /// A Compose file, and what it refers to.
+    fn compose_file(&mut self, path: &Path) -> Option<()> {
+        let mut open = vec![path.to_owned()];
+        let mut seen = BTreeSet::new();
+        while let Some(path) = open.pop() {
+            if !seen.insert(path.clone()) {
+                continue;
+            }
+            let text = self.read(&path)?;
+            let found = scan::compose_file(&text)?;
+            self.inputs.variables.extend(found.variables);
+            let own = path.parent()?.to_owned();
+            let bases = [own.clone(), self.base.clone()].into_iter();
+            let bases: BTreeSet<PathBuf> =
+                bases.chain(joined(&own, found.directories.iter().map(String::as_str))?).collect();
+            for base in &bases {
+                self.env_file(&base.join(".env"))?;
+                for (reference, target) in &found.references {
+                    let target = base.join(plain(target)?);
+                    match reference {
+                        Reference::EnvFile => self.env_file(&target).map(drop)?,
+                        Reference::Compose => {
+                            self.env_file(&target.parent()?.join(".env"))?;
+                            open.push(target);
+                        }
+                    }
+                }
+            }
+        }
+        Some(())
+    }
+
+    /// An env file; gives what it assigns.
+    fn env_file(&mut self, path: &Path) -> Option<BTreeMap<String, String>> {
+        let text = self.read(path)?;
+        let found = scan::env_file(&text)?;
+        self.inputs.variables.extend(found.variables);
+        Some(found.assigned)
+    }
+
+    /// A file's text; empty where there is no such file, which refers to nothing either.
+    fn read(&mut self, path: &Path) -> Option<String> {
+        self.inputs.files.insert(path.to_owned());
+        match fs::read_to_string(path) {
+            Ok(text) if self.inputs.files.len() <= MOST_FILES => Some(text),
+            Err(error) if is_absent(&error) => Some(String::new()),
+            _ => None,
+        }
+    }
+
+    fn programs(&mut self, env: &Environment) -> Option<()> {
+        self.inputs.variables.extend(["PATH".to_owned(), "HOME".to_owned()]);
+        for folder in std::env::split_paths(env.get("PATH")?) {
+            let program = folder.join("docker");
+            let found = program.is_file();
+            self.inputs.programs.insert(program);
+            if found {
+                break;
+            }
+        }
+        let home = env.get("HOME").map(|home| Path::new(home).join(".docker"));
+        let config = env.get("DOCKER_CONFIG").map(PathBuf::from).or(home);
+        let mut folders: Vec<PathBuf> = PLUGIN_FOLDERS.iter().map(PathBuf::from).collect();
+        if let Some(config) = config {
+            folders.push(config.join("cli-plugins"));
+            folders.extend(extra_plugin_folders(&config));
+            // By its time: it holds credentials, and names more plugin folders.
+            self.inputs.programs.insert(config.join("config.json"));
+        }
+        self.inputs.programs.extend(folders.into_iter().map(|folder| folder.join("docker-compose")));
+        Some(())
+    }
+}
+
+/// The plugin folders that the docker CLI's configuration names. One that cannot be read names none.
+fn extra_plugin_folders(config: &Path) -> Vec<PathBuf> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Config {
+        #[serde(default)]
+        cli_plugins_extra_dirs: Vec<PathBuf>,
+    }
+    let text = fs::read_to_string(config.join("config.json")).unwrap_or_default();
+    serde_json::from_str::<Config>(&text).map(|config| config.cli_plugins_extra_dirs).unwrap_or_default()
+}
+
+/// A path that means what it says: no variable, no URL, no home, not standard input.
+fn plain(path: &str) -> Option<&str> {
+    let odd = path.is_empty() || path == "-" || path.starts_with('~') || path.contains(['$', ':']);
+    (!odd).then_some(path)
+}
+
+fn joined<'a>(base: &Path, paths: impl Iterator<Item = &'a str>) -> Option<Vec<PathBuf>> {
+    paths.map(|path| plain(path).map(|path| base.join(path))).collect()
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+#[cfg(test)]
+#[path = "inputs_tests.rs"]
+mod tests;

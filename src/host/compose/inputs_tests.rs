@@ -1,0 +1,201 @@
+//! Each ingredient of the fingerprint, changed by itself.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+
+use tempfile::TempDir;
+
+use super::{super::test_support::desired, *};
+
+const COMPOSE: &str = "\
+include: [{path: inc/part.yaml}]
+services:
+  api:
+    image: x:${TAG}
+    env_file: [svc.env]
+    environment: [THROUGH]
+  web:
+    extends: {file: base/base.yaml, service: web}
+";
+
+/// A project with one file of every kind, and the environment to load it in.
+struct Project {
+    folder: TempDir,
+    desired: Desired,
+    env: Environment,
+}
+
+impl Project {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, text) in [
+            ("compose.yaml", COMPOSE),
+            ("inc/part.yaml", "services: {db: {image: y, env_file: db.env}}"),
+            ("inc/db.env", "D=1"),
+            ("base/base.yaml", "services: {web: {image: '${WEB}'}}"),
+            ("svc.env", "S=$IN_ENV_FILE\nBARE\n"),
+            (".env", "TAG=1\n"),
+            ("bin/docker", "#!/bin/sh\n"),
+            ("cfg/cli-plugins/docker-compose", "v1"),
+        ] {
+            write(folder.path(), path, text);
+        }
+        let docker = folder.path().join("bin/docker");
+        fs::set_permissions(docker, fs::Permissions::from_mode(0o755)).unwrap();
+        let desired = desired(folder.path().to_str().unwrap(), &["api"]);
+        let env = Environment::default()
+            .with("PATH", folder.path().join("bin"))
+            .with("DOCKER_CONFIG", folder.path().join("cfg"));
+        Self { folder, desired, env }
+    }
+
+    fn inputs(&self) -> Option<Inputs> {
+        Inputs::find(&self.desired, &self.env)
+    }
+
+    fn fingerprint(&self) -> String {
+        self.inputs().unwrap().fingerprint(&self.desired, &self.env).unwrap()
+    }
+
+    /// Whether what was found *before* the change sees the change: that is how it is used.
+    fn sees(&mut self, change: impl FnOnce(&mut Self)) -> bool {
+        let inputs = self.inputs().unwrap();
+        let before = inputs.fingerprint(&self.desired, &self.env).unwrap();
+        change(self);
+        inputs.fingerprint(&self.desired, &self.env).unwrap() != before
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        write(self.folder.path(), path, text);
+    }
+}
+
+fn write(folder: &Path, path: &str, text: &str) {
+    let path = folder.join(path);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+#[test]
+fn an_unchanged_project_has_one_fingerprint() {
+    let project = Project::new();
+    assert_eq!(project.fingerprint(), project.fingerprint());
+}
+
+#[test]
+fn every_file_that_compose_reads_counts() {
+    for path in [
+        "compose.yaml",
+        "inc/part.yaml",
+        "inc/db.env",
+        "base/base.yaml",
+        "svc.env",
+        ".env",
+        "bin/docker",
+        "cfg/cli-plugins/docker-compose",
+    ] {
+        let seen = Project::new().sees(|project| {
+            let old = fs::read_to_string(project.folder.path().join(path)).unwrap();
+            project.write(path, &format!("{old}# changed"));
+        });
+        assert!(seen, "{path}");
+    }
+}
+
+#[test]
+fn files_that_appear_later_count() {
+    for path in [
+        "compose.override.yaml",
+        "compose.override.yml",
+        "docker-compose.override.yml",
+        "compose.yml",
+        "docker-compose.yml",
+        "docker-compose.yaml",
+        "inc/.env",
+        "base/.env",
+    ] {
+        assert!(Project::new().sees(|project| project.write(path, "services: {}")), "{path}");
+    }
+    // And one that goes away.
+    assert!(Project::new().sees(|project| fs::remove_file(project.folder.path().join(".env")).unwrap()));
+}
+
+#[test]
+fn every_variable_that_the_files_use_counts_and_no_other() {
+    for name in
+        ["TAG", "THROUGH", "WEB", "IN_ENV_FILE", "BARE", "COMPOSE_PROFILES", "DOCKER_DEFAULT_PLATFORM"]
+    {
+        let set = |value: &'static str| {
+            move |project: &mut Project| project.env = project.env.clone().with(name, value)
+        };
+        let mut project = Project::new();
+        assert!(project.sees(set("one")), "{name} appears");
+        assert!(project.sees(set("two")), "{name} changes");
+        assert!(project.sees(set("")), "{name} becomes empty");
+        assert!(project.sees(|p| p.env = p.env.clone().without(name)), "{name} goes away");
+    }
+    assert!(!Project::new().sees(|project| project.env = project.env.clone().with("EDITOR", "vi")));
+}
+
+#[test]
+fn the_way_to_load_the_project_counts() {
+    let mut project = Project::new();
+    assert!(project.sees(|p| p.desired.object.spec.project.profiles = vec!["debug".into()]));
+    assert!(project.sees(|p| p.desired.object.spec.project.name = Some("other".into())));
+    assert!(project.sees(|p| p.desired.object.spec.project.env_files = vec!["prod.env".into()]));
+    assert!(project.sees(|p| p.write("prod.env", "TAG=2")));
+    // An object that changes what it asks of the project needs no new answer from Compose.
+    assert!(!project.sees(|p| p.desired.object.spec.services[0].name = "web".into()));
+}
+
+#[test]
+fn follows_compose_file_from_the_environment_and_from_dot_env() {
+    let mut project = Project::new();
+    project.write("other.yaml", "services: {a: {image: '$OTHER'}}");
+    project.env = project.env.clone().with("COMPOSE_FILE", "other.yaml:more.yaml");
+    assert!(project.sees(|p| p.env = p.env.clone().with("OTHER", "1")));
+    assert!(project.sees(|p| p.write("more.yaml", "services: {}")));
+
+    let mut project = Project::new();
+    project.write("other.yaml", "services: {a: {image: '$OTHER'}}");
+    project.write(".env", "COMPOSE_FILE=other.yaml\n");
+    assert!(project.sees(|p| p.env = p.env.clone().with("OTHER", "1")));
+    // Files of the spec are above both, and resolve from their own folder.
+    project.desired.object.spec.project.files = vec!["inc/part.yaml".into()];
+    assert!(!project.sees(|p| p.env = p.env.clone().with("OTHER", "2")));
+    assert!(project.sees(|p| p.write("inc/db.env", "D=2")));
+}
+
+#[test]
+fn gives_up_on_what_it_does_not_understand() {
+    for compose in [
+        "include: ['https://example.com/compose.yaml']",
+        "include: ['oci://registry/x']",
+        "include: ['${WHERE}/compose.yaml']",
+        "services: {a: {image: x, env_file: '$WHERE.env'}}",
+        "services: {a: {extends: {file: '~/base.yaml', service: b}}}",
+        "services: [",
+    ] {
+        let project = Project::new();
+        project.write("compose.yaml", compose);
+        assert_eq!(project.inputs(), None, "{compose}");
+    }
+    for (name, value) in
+        [("COMPOSE_PATH_SEPARATOR", ";"), ("COMPOSE_ENV_FILES", "x.env"), ("COMPOSE_FILE", "-")]
+    {
+        let mut project = Project::new();
+        project.env = project.env.with(name, value);
+        assert_eq!(project.inputs(), None, "{name}");
+    }
+    let project = Project::new();
+    fs::remove_file(project.folder.path().join("compose.yaml")).unwrap();
+    assert_eq!(project.inputs(), None, "Compose would go on in the parent folders");
+}
+
+#[test]
+fn circles_end() {
+    let project = Project::new();
+    project.write("compose.yaml", "include: [compose.yaml, inc/part.yaml]");
+    project.write("inc/part.yaml", "include: [../compose.yaml]");
+    // Each `..` makes another path of the same file: the limit on their number ends it.
+    let _ = project.inputs();
+}

@@ -1,0 +1,196 @@
+//! What a child prints, as clean lines: valid UTF-8, without control bytes, of bounded length.
+
+use std::collections::VecDeque;
+
+/// The longest line that is kept, in bytes as printed. What follows is dropped up to the line's end.
+const LONGEST_LINE: usize = 4 * 1024;
+
+/// How much of the end of an output is kept, in bytes.
+pub(super) const TAIL: usize = 16 * 1024;
+
+/// Cuts a stream of bytes into clean lines.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    raw: Vec<u8>,
+    cut: bool,
+}
+
+impl Lines {
+    /// Takes the next bytes and gives each line that they end. Blank lines are left out.
+    pub(super) fn push(&mut self, bytes: &[u8], mut line: impl FnMut(&str)) {
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let text = part.strip_suffix(b"\n").unwrap_or(part);
+            // A progress bar redraws one line for ever: what a carriage return will overwrite is not kept.
+            if self.raw.len() + text.len() > LONGEST_LINE
+                && let Some(at) = self.raw.iter().rposition(|byte| *byte == b'\r')
+            {
+                self.raw.drain(..=at);
+            }
+            let room = LONGEST_LINE.saturating_sub(self.raw.len());
+            self.cut |= text.len() > room;
+            self.raw.extend_from_slice(&text[..text.len().min(room)]);
+            if text.len() < part.len() {
+                self.end(&mut line);
+            }
+        }
+    }
+
+    /// Gives what is left when the stream has ended in the middle of a line.
+    pub(super) fn end(&mut self, mut line: impl FnMut(&str)) {
+        let mut text = clean(&self.raw);
+        if self.cut {
+            text.push('…');
+        }
+        if !text.is_empty() {
+            line(&text);
+        }
+        self.raw.clear();
+        self.cut = false;
+    }
+}
+
+/// One line as a person should read it: what a terminal would show after the last carriage return, without
+/// escape sequences and control characters.
+pub(super) fn clean(raw: &[u8]) -> String {
+    let text = String::from_utf8_lossy(raw);
+    text.rsplit('\r').map(strip).find(|part| !part.is_empty()).unwrap_or_default()
+}
+
+fn strip(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\u{1b}' => skip_escape(&mut chars),
+            '\t' => out.push(' '),
+            c if c.is_control() || is_bidi_control(c) => {}
+            c => out.push(c),
+        }
+    }
+    out.truncate(out.trim_end().len());
+    out
+}
+
+/// Skips one ECMA-48 escape sequence, whose first byte is gone already.
+fn skip_escape(chars: &mut std::str::Chars<'_>) {
+    match chars.next() {
+        // CSI: parameters up to a final byte.
+        Some('[') => while chars.next().is_some_and(|c| !('\u{40}'..='\u{7e}').contains(&c)) {},
+        // OSC, DCS, SOS, PM and APC: a string up to BEL or ESC \.
+        Some(']' | 'P' | 'X' | '^' | '_') => {
+            while let Some(c) = chars.next() {
+                if c == '\u{7}' || (c == '\u{1b}' && chars.next().is_none_or(|c| c == '\\')) {
+                    break;
+                }
+            }
+        }
+        // A charset or the like: intermediate bytes up to a final one.
+        Some('\u{20}'..='\u{2f}') => {
+            while chars.next().is_some_and(|c| ('\u{20}'..='\u{2f}').contains(&c)) {}
+        }
+        _ => {}
+    }
+}
+
+/// Characters that reorder the text around them: a line of a build could show something else than it says.
+fn is_bidi_control(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// The end of an output: at most [`TAIL`] bytes, whole lines.
+#[derive(Debug, Default)]
+pub(super) struct Tail {
+    lines: VecDeque<String>,
+    bytes: usize,
+}
+
+impl Tail {
+    /// Adds a line and drops the oldest ones that no longer fit.
+    pub(super) fn push(&mut self, line: &str) {
+        self.bytes += line.len() + 1;
+        self.lines.push_back(line.to_owned());
+        while self.bytes > TAIL {
+            let Some(oldest) = self.lines.pop_front() else { break };
+            self.bytes -= oldest.len() + 1;
+        }
+    }
+
+    /// The lines, joined.
+    pub(super) fn text(&self) -> String {
+        self.lines.iter().map(String::as_str).collect::<Vec<_>>().join("\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(chunks: &[&[u8]]) -> Vec<String> {
+        let mut all = Vec::new();
+        let mut cutter = Lines::default();
+        for chunk in chunks {
+            cutter.push(chunk, |line| all.push(line.to_owned()));
+        }
+        cutter.end(|line| all.push(line.to_owned()));
+        all
+    }
+
+    #[test]
+    fn cuts_lines_wherever_the_chunks_end() {
+        assert_eq!(lines(&[b"on", b"e\ntw", b"o\r", b"\n\n", b"three"]), ["one", "two", "three"]);
+    }
+
+    #[test]
+    fn removes_what_a_terminal_would_obey() {
+        assert_eq!(clean(b"\x1b[1;31mred\x1b[0m \x1b]0;title\x07on\x1b(B\x07\x08e\ttab"), "red one tab");
+        assert_eq!(clean(b"\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\"), "link");
+        assert_eq!(clean("a\u{202e}b\u{9b}c".as_bytes()), "abc");
+        assert_eq!(clean(b"bad \xff byte"), "bad \u{fffd} byte");
+        assert_eq!(clean(b"\x1b[31"), "");
+    }
+
+    #[test]
+    fn keeps_the_last_state_of_a_progress_line() {
+        assert_eq!(clean(b" 10%\r 50%\r100%\r"), "100%");
+        let mut bar = vec![b'.'; 3 * LONGEST_LINE];
+        for at in (0..bar.len()).step_by(100) {
+            bar[at] = b'\r';
+        }
+        bar.extend_from_slice(b"\rdone\n");
+        let mut seen = Vec::new();
+        let mut cutter = Lines::default();
+        for chunk in bar.chunks(512) {
+            cutter.push(chunk, |line| seen.push(line.to_owned()));
+        }
+        assert_eq!(seen, ["done"]);
+    }
+
+    #[test]
+    fn a_line_without_end_stays_bounded() {
+        let long = vec![b'x'; 10 * LONGEST_LINE];
+        let all = lines(&[&long, &long, b"\nnext"]);
+        assert_eq!(all.len(), 2);
+        assert_eq!(all[0].len(), LONGEST_LINE + '…'.len_utf8());
+        assert_eq!(all[1], "next");
+    }
+
+    #[test]
+    fn keeps_the_end_within_its_limit() {
+        let mut tail = Tail::default();
+        for n in 0..10_000 {
+            tail.push(&format!("line {n}"));
+        }
+        let text = tail.text();
+        assert!(text.len() <= TAIL && text.len() > TAIL - 100);
+        assert!(text.ends_with("line 9999"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn is_always_clean(raw in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {
+            for line in lines(&[&raw]) {
+                proptest::prop_assert!(!line.contains(char::is_control), "{line:?}");
+            }
+        }
+    }
+}

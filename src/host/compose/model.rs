@@ -1,0 +1,278 @@
+//! What is read of `docker compose config --format json`. No environment values: they may be secrets, and this
+//! is remembered on disk.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Deserializer, Serialize};
+use sha2::{Digest, Sha256};
+
+/// A Compose project as Compose resolves it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Model {
+    /// The project's name.
+    pub name: String,
+    /// The services of the active profiles, by name.
+    pub services: BTreeMap<String, ServiceModel>,
+}
+
+/// One service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceModel {
+    /// The image reference: the explicit one, or Compose's `<project>-<service>`.
+    pub image: String,
+    /// How it is built, where it is.
+    pub build: Option<BuildModel>,
+    /// How many containers Compose would run.
+    pub replicas: u32,
+    /// The services that Compose starts before it: `depends_on`, and what Compose infers from namespaces,
+    /// volumes and links.
+    pub depends_on: BTreeSet<String>,
+    /// Whether it shares a namespace or the volumes of another service. Its config hash then holds that
+    /// service's container ID.
+    pub joins_another: bool,
+}
+
+/// How a service is built.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildModel {
+    /// The build context: an absolute folder, or a URL.
+    pub context: String,
+    /// The Dockerfile, relative to the context; `None` where it is inline.
+    pub dockerfile: Option<String>,
+    /// Additional contexts by name: absolute folders, URLs, or references such as `docker-image://x`.
+    pub additional_contexts: BTreeMap<String, String>,
+    /// A digest of the settings that change the image besides the files: arguments, target, inline
+    /// Dockerfile, labels, platforms. A digest, because arguments may be secrets.
+    pub settings: String,
+}
+
+impl Model {
+    /// Reads Compose's JSON, leniently: only what is needed, in every form that it has had.
+    ///
+    /// # Errors
+    /// Where it is not the JSON of a project.
+    pub fn parse(json: &[u8]) -> Result<Self, serde_json::Error> {
+        let raw: RawProject = serde_json::from_slice(json)?;
+        let services = raw
+            .services
+            .into_iter()
+            .map(|(name, service)| {
+                let service = service.read(&raw.name, &name);
+                (name, service)
+            })
+            .collect();
+        Ok(Self { name: raw.name, services })
+    }
+
+    /// The services that these depend on, at whatever distance. One of them is in it only where another one
+    /// depends on it.
+    #[must_use]
+    pub fn dependencies(&self, services: &[String]) -> BTreeSet<&str> {
+        let mut found = BTreeSet::new();
+        let mut open: Vec<&str> = services.iter().map(String::as_str).collect();
+        while let Some(service) = open.pop() {
+            let Some((_, service)) = self.services.get_key_value(service) else { continue };
+            for dependency in &service.depends_on {
+                if found.insert(dependency.as_str()) {
+                    open.push(dependency);
+                }
+            }
+        }
+        found
+    }
+}
+
+#[derive(Deserialize)]
+struct RawProject {
+    name: String,
+    #[serde(default)]
+    services: BTreeMap<String, RawService>,
+}
+
+#[derive(Deserialize)]
+struct RawService {
+    image: Option<String>,
+    build: Option<RawBuild>,
+    scale: Option<u32>,
+    deploy: Option<RawDeploy>,
+    #[serde(default, deserialize_with = "names")]
+    depends_on: BTreeSet<String>,
+    network_mode: Option<String>,
+    ipc: Option<String>,
+    pid: Option<String>,
+    #[serde(default, deserialize_with = "names")]
+    volumes_from: BTreeSet<String>,
+    platform: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct RawDeploy {
+    replicas: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum RawBuild {
+    Context(String),
+    Settings(Box<RawSettings>),
+}
+
+/// The build settings that are known to change the image. The names are part of the digest's form.
+#[derive(Deserialize, Serialize, Default)]
+#[serde(default)]
+struct RawSettings {
+    #[serde(skip_serializing)]
+    context: Option<String>,
+    #[serde(skip_serializing)]
+    dockerfile: Option<String>,
+    #[serde(skip_serializing)]
+    additional_contexts: serde_json::Value,
+    args: serde_json::Value,
+    target: Option<String>,
+    dockerfile_inline: Option<String>,
+    labels: serde_json::Value,
+    platforms: Vec<String>,
+}
+
+impl RawService {
+    fn read(self, project: &str, name: &str) -> ServiceModel {
+        let joins = |mode: &Option<String>| mode.as_deref().is_some_and(|mode| mode.starts_with("service:"));
+        let joins_another = !self.volumes_from.is_empty()
+            || joins(&self.network_mode)
+            || joins(&self.ipc)
+            || joins(&self.pid);
+        let platform = self.platform;
+        ServiceModel {
+            image: self.image.unwrap_or_else(|| format!("{project}-{name}")),
+            build: self.build.map(|build| build.read(platform.as_deref())),
+            replicas: self.scale.or(self.deploy.and_then(|deploy| deploy.replicas)).unwrap_or(1),
+            depends_on: self.depends_on,
+            joins_another,
+        }
+    }
+}
+
+impl RawBuild {
+    fn read(self, platform: Option<&str>) -> BuildModel {
+        let settings = match self {
+            Self::Context(context) => RawSettings { context: Some(context), ..RawSettings::default() },
+            Self::Settings(settings) => *settings,
+        };
+        let inline = settings.dockerfile_inline.is_some();
+        BuildModel {
+            settings: digest(&settings, platform),
+            context: settings.context.unwrap_or_else(|| ".".into()),
+            dockerfile: (!inline).then(|| settings.dockerfile.unwrap_or_else(|| "Dockerfile".into())),
+            additional_contexts: named_contexts(&settings.additional_contexts),
+        }
+    }
+}
+
+/// Objects of `serde_json` are sorted by key, so the digest does not depend on Compose's order.
+fn digest(settings: &RawSettings, platform: Option<&str>) -> String {
+    let form = serde_json::json!({"build": settings, "platform": platform});
+    hex::encode(Sha256::digest(form.to_string().as_bytes()))
+}
+
+/// `{name: value}`, or a list of `name=value`.
+fn named_contexts(value: &serde_json::Value) -> BTreeMap<String, String> {
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    match value {
+        serde_json::Value::Object(map) => {
+            map.iter().map(|(name, value)| (name.clone(), text(value))).collect()
+        }
+        serde_json::Value::Array(list) => list
+            .iter()
+            .filter_map(|entry| entry.as_str()?.split_once('='))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
+        _ => BTreeMap::new(),
+    }
+}
+
+/// Names from `{name: …}` or `[name]`.
+fn names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Names {
+        Map(BTreeMap<String, serde_json::Value>),
+        List(Vec<String>),
+    }
+    Ok(match Option::<Names>::deserialize(deserializer)? {
+        Some(Names::Map(map)) => map.into_keys().collect(),
+        Some(Names::List(list)) => list.into_iter().collect(),
+        None => BTreeSet::new(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn service(json: &serde_json::Value) -> ServiceModel {
+        let whole = serde_json::json!({"name": "shop", "services": {"api": json}});
+        Model::parse(whole.to_string().as_bytes()).unwrap().services["api"].clone()
+    }
+
+    #[test]
+    fn reads_what_compose_prints() {
+        let api = service(&serde_json::json!({
+            "build": {"context": "/srv/app", "dockerfile": "Dockerfile", "args": {"A": "1", "B": null},
+                "additional_contexts": {"extra": "/srv/extra"}},
+            "command": null, "environment": {"SECRET": "hunter2"},
+            "depends_on": {"db": {"condition": "service_started", "required": true}},
+            "deploy": {"replicas": 2, "resources": {}, "placement": {}},
+            "ports": [{"mode": "ingress", "target": 80}]
+        }));
+        assert_eq!(api.image, "shop-api");
+        assert_eq!(api.replicas, 2);
+        assert_eq!(api.depends_on, BTreeSet::from(["db".to_owned()]));
+        assert!(!api.joins_another);
+        let build = api.build.clone().unwrap();
+        assert_eq!((build.context.as_str(), build.dockerfile.as_deref()), ("/srv/app", Some("Dockerfile")));
+        assert_eq!(build.additional_contexts["extra"], "/srv/extra");
+        assert!(!serde_json::to_string(&api).unwrap().contains("hunter2"), "no environment values are kept");
+    }
+
+    #[test]
+    fn reads_other_forms() {
+        let api = service(&serde_json::json!({"image": "x:1", "build": "/srv", "scale": 0,
+            "depends_on": ["a", "b"], "network_mode": "service:a"}));
+        assert_eq!((api.image.as_str(), api.replicas, api.joins_another), ("x:1", 0, true));
+        assert_eq!(api.depends_on.len(), 2);
+        let inline = service(&serde_json::json!({"build": {"context": "/s", "dockerfile_inline": "FROM x"}}));
+        assert_eq!(inline.build.unwrap().dockerfile, None);
+        assert_eq!(service(&serde_json::json!({"image": "x"})).replicas, 1);
+    }
+
+    #[test]
+    fn settings_that_change_the_image_change_the_digest() {
+        let digest =
+            |json: serde_json::Value| service(&serde_json::json!({"build": json})).build.unwrap().settings;
+        let plain = digest(serde_json::json!({"context": "/s"}));
+        assert_eq!(plain, digest(serde_json::json!({"context": "/other", "no_cache": true})));
+        for json in [
+            serde_json::json!({"args": {"A": "1"}}),
+            serde_json::json!({"args": {"A": "2"}}),
+            serde_json::json!({"target": "final"}),
+            serde_json::json!({"dockerfile_inline": "FROM scratch"}),
+            serde_json::json!({"labels": {"a": "b"}}),
+            serde_json::json!({"platforms": ["linux/arm64"]}),
+        ] {
+            assert_ne!(plain, digest(json.clone()), "{json}");
+        }
+        let b_a = digest(serde_json::json!({"args": {"B": "1", "A": "1"}}));
+        assert_eq!(b_a, digest(serde_json::json!({"args": {"A": "1", "B": "1"}})));
+    }
+
+    #[test]
+    fn follows_dependencies_at_any_distance_and_in_circles() {
+        let json = serde_json::json!({"name": "p", "services": {
+            "a": {"depends_on": {"b": {}}}, "b": {"depends_on": {"c": {}}}, "c": {"depends_on": {"a": {}}},
+            "d": {}
+        }});
+        let model = Model::parse(json.to_string().as_bytes()).unwrap();
+        assert_eq!(model.dependencies(&["a".into()]), BTreeSet::from(["a", "b", "c"]));
+        assert!(model.dependencies(&["d".into(), "gone".into()]).is_empty());
+    }
+}

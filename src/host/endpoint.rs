@@ -1,0 +1,294 @@
+//! Where the engine is: resolved as the docker CLI does it, so that undrift and its children ask the same one.
+//!
+//! bollard does not know docker contexts while the Compose plugin follows them; both are therefore given the
+//! address that is found here.
+
+use std::{
+    ffi::OsString,
+    fmt, fs, io,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use super::HostError;
+
+/// The engine's socket where nothing else is said. The docker CLI's own default.
+pub const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
+
+/// The context that means "no context": the environment and the default socket.
+const DEFAULT_CONTEXT: &str = "default";
+
+/// An engine's address.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Endpoint {
+    /// A Unix socket.
+    Unix(PathBuf),
+    /// `host:port`, plain HTTP.
+    Tcp(String),
+}
+
+/// What is read of `config.json`.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct CliConfig {
+    current_context: String,
+}
+
+/// What is read of a context's `meta.json`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ContextMeta {
+    endpoints: ContextEndpoints,
+}
+
+#[derive(Deserialize)]
+struct ContextEndpoints {
+    docker: Option<ContextEndpoint>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ContextEndpoint {
+    #[serde(default)]
+    host: String,
+}
+
+impl Endpoint {
+    /// Resolves the engine from `DOCKER_HOST`, `DOCKER_CONTEXT`, the current context of the docker CLI's
+    /// configuration, or the default socket: the first of these that says something, as in the docker CLI.
+    ///
+    /// # Errors
+    /// [`HostError::EngineUnsupported`] for addresses that undrift does not speak (ssh, npipe, TLS) and for a
+    /// context that cannot be read; the message says what to do.
+    pub fn resolve(env: &dyn Fn(&str) -> Option<OsString>) -> Result<Self, HostError> {
+        let text = |name: &str| {
+            env(name).filter(|value| !value.is_empty()).map(|value| value.to_string_lossy().into_owned())
+        };
+        if let Some(host) = text("DOCKER_HOST") {
+            // The docker CLI reads any non-empty value as "verify".
+            return Self::parse(&host, text("DOCKER_TLS_VERIFY").is_some() || text("DOCKER_TLS").is_some());
+        }
+        let folder = config_folder(env);
+        let context = match text("DOCKER_CONTEXT") {
+            Some(name) => Some(name),
+            None => folder.as_deref().map(current_context).transpose()?.flatten(),
+        };
+        match (context.filter(|name| name != DEFAULT_CONTEXT), folder) {
+            (Some(name), Some(folder)) => from_context(&folder, &name),
+            (Some(name), None) => {
+                Err(unsupported(&name, "there is no HOME to read docker contexts from; set DOCKER_HOST"))
+            }
+            (None, _) => Ok(Self::Unix(DEFAULT_SOCKET.into())),
+        }
+    }
+
+    /// Reads an address as it stands in `DOCKER_HOST`.
+    fn parse(host: &str, tls: bool) -> Result<Self, HostError> {
+        let (scheme, rest) = host.split_once("://").unwrap_or(("tcp", host));
+        match scheme {
+            "unix" if rest.starts_with('/') => Ok(Self::Unix(rest.into())),
+            "unix" => Err(unsupported(host, "the socket's path must be absolute: unix:///run/docker.sock")),
+            "tcp" | "http" if tls => {
+                Err(unsupported(host, "undrift speaks no TLS to the engine; run it on the engine's own host"))
+            }
+            "tcp" | "http" => tcp(host, rest),
+            "https" => {
+                Err(unsupported(host, "undrift speaks no TLS to the engine; run it on the engine's own host"))
+            }
+            "ssh" => {
+                Err(unsupported(host, "undrift does not go through ssh; run it on the engine's own host"))
+            }
+            "npipe" => Err(unsupported(host, "undrift runs on Linux engines only")),
+            _ => Err(unsupported(host, "write it as unix:///run/docker.sock or tcp://127.0.0.1:2375")),
+        }
+    }
+
+    /// The address as `DOCKER_HOST` takes it, for child processes.
+    #[must_use]
+    pub fn docker_host(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "unix://{}", path.display()),
+            Self::Tcp(address) => write!(f, "tcp://{address}"),
+        }
+    }
+}
+
+/// `host:port` with the docker CLI's defaults filled in: `127.0.0.1` and 2375.
+fn tcp(whole: &str, rest: &str) -> Result<Endpoint, HostError> {
+    let address = rest.trim_end_matches('/');
+    if address.is_empty() || address.contains('/') {
+        return Err(unsupported(whole, "write it as tcp://127.0.0.1:2375, without a path"));
+    }
+    let (host, port) = match address.rsplit_once(':') {
+        // A colon inside the brackets of an IPv6 address is no port.
+        Some((host, port)) if !port.ends_with(']') => (host, port),
+        _ => (address, "2375"),
+    };
+    let host = if host.is_empty() { "127.0.0.1" } else { host };
+    if port.parse::<u16>().is_err() {
+        return Err(unsupported(whole, "its port is not a number from 0 to 65535"));
+    }
+    Ok(Endpoint::Tcp(format!("{host}:{port}")))
+}
+
+fn unsupported(endpoint: &str, cause: &str) -> HostError {
+    HostError::EngineUnsupported { endpoint: endpoint.into(), cause: cause.into() }
+}
+
+/// The folder of the docker CLI's configuration.
+fn config_folder(env: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let set = |name| env(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    set("DOCKER_CONFIG").or_else(|| set("HOME").map(|home| home.join(".docker")))
+}
+
+/// The current context of the docker CLI's configuration, if it names one.
+fn current_context(folder: &Path) -> Result<Option<String>, HostError> {
+    let path = folder.join("config.json");
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if is_absent(&error) => return Ok(None),
+        Err(error) => return Err(unreadable(&path, &error)),
+    };
+    let config: CliConfig = serde_json::from_str(&text).map_err(|error| unreadable(&path, &error))?;
+    Ok(Some(config.current_context).filter(|name| !name.is_empty()))
+}
+
+/// The address in a context. The docker CLI keeps it below the SHA-256 of the context's name.
+fn from_context(folder: &Path, name: &str) -> Result<Endpoint, HostError> {
+    let id = hex::encode(Sha256::digest(name.as_bytes()));
+    let label = format!("docker context {name}");
+    let path = folder.join("contexts/meta").join(&id).join("meta.json");
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if is_absent(&error) => {
+            return Err(unsupported(&label, "there is no such context; see docker context ls"));
+        }
+        Err(error) => return Err(unreadable(&path, &error)),
+    };
+    let meta: ContextMeta = serde_json::from_str(&text).map_err(|error| unreadable(&path, &error))?;
+    let host = meta.endpoints.docker.map(|endpoint| endpoint.host).unwrap_or_default();
+    if host.is_empty() {
+        return Ok(Endpoint::Unix(DEFAULT_SOCKET.into()));
+    }
+    Endpoint::parse(&host, folder.join("contexts/tls").join(&id).join("docker").is_dir())
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+fn unreadable(path: &Path, error: &dyn fmt::Display) -> HostError {
+    unsupported(
+        &path.display().to_string(),
+        &format!("it cannot be read ({error}); mend it, or set DOCKER_HOST"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(vars: &[(&str, &str)]) -> Result<Endpoint, HostError> {
+        Endpoint::resolve(&|name| {
+            vars.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value))
+        })
+    }
+
+    fn with_context(folder: &Path, name: &str, host: &str) -> PathBuf {
+        let id = hex::encode(Sha256::digest(name.as_bytes()));
+        let meta = folder.join("contexts/meta").join(&id);
+        fs::create_dir_all(&meta).unwrap();
+        let json = serde_json::json!({"Name": name, "Endpoints": {"docker": {"Host": host}}});
+        fs::write(meta.join("meta.json"), json.to_string()).unwrap();
+        folder.join("contexts/tls").join(id).join("docker")
+    }
+
+    #[test]
+    fn reads_docker_host() {
+        for (host, expected) in [
+            ("unix:///run/user/1/docker.sock", "unix:///run/user/1/docker.sock"),
+            ("tcp://10.0.0.1:99", "tcp://10.0.0.1:99"),
+            ("tcp://10.0.0.1", "tcp://10.0.0.1:2375"),
+            ("tcp://[::1]:2375/", "tcp://[::1]:2375"),
+            ("tcp://[::1]", "tcp://[::1]:2375"),
+            ("tcp://:2380", "tcp://127.0.0.1:2380"),
+            ("10.0.0.1:99", "tcp://10.0.0.1:99"),
+        ] {
+            assert_eq!(resolve(&[("DOCKER_HOST", host)]).unwrap().docker_host(), expected, "{host}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_it_does_not_speak_with_the_mend() {
+        for (host, mend) in [
+            ("ssh://me@host", "own host"),
+            ("npipe:////./pipe/docker", "Linux"),
+            ("unix://relative", "absolute"),
+            ("https://x:1", "TLS"),
+            ("tcp://x:1/path", "without a path"),
+            ("tcp://x:port", "port"),
+            ("fd://3", "write it as"),
+        ] {
+            let error = resolve(&[("DOCKER_HOST", host)]).unwrap_err();
+            assert!(matches!(error, HostError::EngineUnsupported { .. }), "{host}");
+            assert!(error.to_string().contains(mend), "{error}");
+        }
+        let tls = [("DOCKER_HOST", "tcp://x:2376"), ("DOCKER_TLS_VERIFY", "1")];
+        assert!(resolve(&tls).unwrap_err().to_string().contains("TLS"));
+    }
+
+    #[test]
+    fn follows_contexts_as_the_docker_cli_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().to_str().unwrap().to_owned();
+        let default = Endpoint::Unix(DEFAULT_SOCKET.into());
+        assert_eq!(resolve(&[("DOCKER_CONFIG", &config)]).unwrap(), default);
+
+        with_context(folder.path(), "here", "unix:///run/here.sock");
+        with_context(folder.path(), "there", "unix:///run/there.sock");
+        fs::write(folder.path().join("config.json"), r#"{"currentContext":"here","auths":{}}"#).unwrap();
+        let here = Endpoint::Unix("/run/here.sock".into());
+        let there = Endpoint::Unix("/run/there.sock".into());
+        let vars = [("DOCKER_CONFIG", config.as_str())];
+        assert_eq!(resolve(&vars).unwrap(), here);
+        assert_eq!(resolve(&[vars[0], ("DOCKER_CONTEXT", "")]).unwrap(), here);
+        assert_eq!(resolve(&[vars[0], ("DOCKER_CONTEXT", "there")]).unwrap(), there);
+        assert_eq!(resolve(&[vars[0], ("DOCKER_CONTEXT", "default")]).unwrap(), default);
+        // DOCKER_HOST is above every context.
+        let host = resolve(&[vars[0], ("DOCKER_CONTEXT", "there"), ("DOCKER_HOST", "unix:///h")]).unwrap();
+        assert_eq!(host, Endpoint::Unix("/h".into()));
+    }
+
+    #[test]
+    fn reads_the_configuration_below_home() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join(".docker");
+        with_context(&folder, "mine", "unix:///run/mine.sock");
+        fs::write(folder.join("config.json"), r#"{"currentContext":"mine"}"#).unwrap();
+        let found = resolve(&[("HOME", home.path().to_str().unwrap())]).unwrap();
+        assert_eq!(found, Endpoint::Unix("/run/mine.sock".into()));
+    }
+
+    #[test]
+    fn refuses_contexts_that_it_cannot_use() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().to_str().unwrap().to_owned();
+        let with = |name: &str| resolve(&[("DOCKER_CONFIG", &config), ("DOCKER_CONTEXT", name)]);
+        assert!(with("gone").unwrap_err().to_string().contains("no such context"));
+        let tls = with_context(folder.path(), "tls", "tcp://x:2376");
+        fs::create_dir_all(tls).unwrap();
+        assert!(with("tls").unwrap_err().to_string().contains("TLS"));
+        with_context(folder.path(), "far", "ssh://x");
+        assert!(with("far").unwrap_err().to_string().contains("ssh"));
+        fs::write(folder.path().join("config.json"), "{").unwrap();
+        assert!(resolve(&[("DOCKER_CONFIG", &config)]).unwrap_err().to_string().contains("config.json"));
+    }
+}

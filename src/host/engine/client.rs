@@ -1,0 +1,189 @@
+//! The connection: one place that knows addresses, time limits and the engine's errors.
+
+use std::{
+    future::Future,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use bollard::{ClientVersion, Docker, errors::Error as BollardError};
+use tokio_util::task::TaskTracker;
+
+use crate::host::{HostError, endpoint::Endpoint};
+
+/// The longest that one question may take, its answer's body included. bollard's own limit ends at the headers.
+pub const CALL_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long an engine behind TCP may take to accept: a host that is away must be told apart within seconds.
+const CONNECT_LIMIT: Duration = Duration::from_secs(3);
+
+/// The oldest API that undrift is held against (engine 20.10).
+///
+/// bollard 0.21.1 sends no version in its paths at all (`Uri::parse` joins an absolute path over the one with the
+/// version), so the engine answers at its own newest, and neither `/version` (4.5 ms here) nor a ping is needed
+/// first. Should bollard mend that, this version is what it will send.
+const API_VERSION: ClientVersion = ClientVersion { major_version: 1, minor_version: 41 };
+
+/// One engine. Cheap to clone; nothing is connected before the first question.
+#[derive(Clone)]
+pub struct Engine {
+    endpoint: Endpoint,
+    limit: Duration,
+    docker: Arc<OnceLock<Docker>>,
+    pub(super) lookups: TaskTracker,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("endpoint", &self.endpoint.docker_host()).finish_non_exhaustive()
+    }
+}
+
+/// Why the engine gave no usable answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// Nobody listens, or the connection broke.
+    #[error("no engine answers: {0}")]
+    Unavailable(String),
+    /// It accepted, and then said nothing.
+    #[error("the engine did not answer within {} ms", .0.as_millis())]
+    TimedOut(Duration),
+    /// It knows nothing of that name.
+    #[error("the engine says: {0}")]
+    NotFound(String),
+    /// It said no.
+    #[error("the engine says: {message} ({status})")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// Its words; empty for a question without a body in the answer.
+        message: String,
+    },
+    /// It said something that cannot be read.
+    #[error("the engine's answer cannot be read: {0}")]
+    Malformed(String),
+}
+
+impl EngineError {
+    /// The same as the reason why nothing at all can be said of a project.
+    #[must_use]
+    pub fn into_host_error(self, endpoint: &Endpoint, action: &str) -> HostError {
+        let endpoint = endpoint.docker_host();
+        match self {
+            Self::Unavailable(cause) => HostError::EngineUnavailable { endpoint, cause },
+            Self::TimedOut(limit) => HostError::EngineUnavailable {
+                endpoint,
+                cause: format!("it accepts, but does not answer within {} ms", limit.as_millis()),
+            },
+            Self::NotFound(cause) | Self::Malformed(cause) => {
+                HostError::Engine { action: action.into(), cause }
+            }
+            Self::Refused { status, message } => {
+                HostError::Engine { action: action.into(), cause: format!("{message} ({status})") }
+            }
+        }
+    }
+}
+
+impl From<BollardError> for EngineError {
+    fn from(error: BollardError) -> Self {
+        match error {
+            BollardError::DockerResponseServerError { status_code: 404, message } => Self::NotFound(message),
+            BollardError::DockerResponseServerError { status_code, message } => {
+                Self::Refused { status: status_code, message }
+            }
+            BollardError::RequestTimeoutError => Self::TimedOut(CALL_LIMIT),
+            BollardError::SocketNotFoundError(path) => {
+                Self::Unavailable(format!("there is no socket at {path}"))
+            }
+            error @ (BollardError::HyperLegacyError { .. }
+            | BollardError::HyperResponseError { .. }
+            | BollardError::IOError { .. }) => Self::Unavailable(deepest(&error)),
+            error => Self::Malformed(deepest(&error)),
+        }
+    }
+}
+
+/// The words of the innermost cause, which is where the system says what happened.
+fn deepest(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
+
+impl Engine {
+    /// The engine at this address.
+    #[must_use]
+    pub fn new(endpoint: Endpoint) -> Self {
+        Self { endpoint, limit: CALL_LIMIT, docker: Arc::default(), lookups: TaskTracker::new() }
+    }
+
+    /// The same with another limit than [`CALL_LIMIT`], at most that.
+    #[must_use]
+    pub fn with_limit(mut self, limit: Duration) -> Self {
+        self.limit = limit.min(CALL_LIMIT);
+        self
+    }
+
+    /// Its address.
+    #[must_use]
+    pub const fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// The host at which its published ports are reached: this one's loopback address, or the engine's own.
+    #[must_use]
+    pub fn endpoint_host(&self) -> &str {
+        match &self.endpoint {
+            Endpoint::Unix(_) => "127.0.0.1",
+            Endpoint::Tcp(address) => {
+                let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host);
+                host.trim_start_matches('[').trim_end_matches(']')
+            }
+        }
+    }
+
+    /// One question, with the time limit that each has.
+    pub(super) async fn call<'a, T, F>(&self, question: impl FnOnce(Docker) -> F) -> Result<T, EngineError>
+    where
+        F: Future<Output = Result<T, BollardError>> + 'a,
+    {
+        let docker = self.docker().await?;
+        match tokio::time::timeout(self.limit, question(docker)).await {
+            Ok(answer) => answer.map_err(EngineError::from),
+            Err(_) => Err(EngineError::TimedOut(self.limit)),
+        }
+    }
+
+    async fn docker(&self) -> Result<Docker, EngineError> {
+        if let Some(docker) = self.docker.get() {
+            return Ok(docker.clone());
+        }
+        let seconds = CALL_LIMIT.as_secs();
+        let docker = match &self.endpoint {
+            Endpoint::Unix(path) => {
+                Docker::connect_with_unix(&path.to_string_lossy(), seconds, &API_VERSION)?
+            }
+            Endpoint::Tcp(address) => {
+                reach(address).await?;
+                Docker::connect_with_http(address, seconds, &API_VERSION)?
+            }
+        };
+        Ok(self.docker.get_or_init(|| docker).clone())
+    }
+}
+
+/// Whether anybody accepts at a TCP address; hyper's connector has no limit of its own for that.
+async fn reach(address: &str) -> Result<(), EngineError> {
+    match tokio::time::timeout(CONNECT_LIMIT, tokio::net::TcpStream::connect(address)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(EngineError::Unavailable(error.to_string())),
+        Err(_) => Err(EngineError::Unavailable(format!(
+            "the host does not accept a connection within {} s",
+            CONNECT_LIMIT.as_secs()
+        ))),
+    }
+}

@@ -1,0 +1,239 @@
+//! The containers of a project, by Compose's labels, never by name.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::IpAddr,
+};
+
+use bollard::{
+    models::{
+        ContainerInspectResponse, ContainerState as EngineState, ContainerStateStatusEnum as Status,
+        ContainerSummary, ContainerSummaryStateEnum as SummaryState, HealthStatusEnum, HostConfig,
+        MountPoint, NetworkSettings,
+    },
+    query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder},
+};
+use futures_util::future::try_join_all;
+
+use super::{Engine, EngineError, Leftover, leftovers};
+use crate::api::{ContainerObservation, ContainerState, Fact, Health, MountCover, Time};
+
+const PROJECT: &str = "com.docker.compose.project";
+const SERVICE: &str = "com.docker.compose.service";
+const NUMBER: &str = "com.docker.compose.container-number";
+const ONE_OFF: &str = "com.docker.compose.oneoff";
+const CONFIG_HASH: &str = "com.docker.compose.config-hash";
+
+/// A container of a project as the list shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) service: String,
+    pub(super) never_started: bool,
+    pub(super) replaces: Option<String>,
+}
+
+/// The containers of some services of a project.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProjectContainers {
+    /// By service, then number. Superfluous leftovers of a killed recreate are not among them.
+    pub containers: Vec<Container>,
+    /// What a killed recreate left behind, in the whole project.
+    pub leftovers: Vec<Leftover>,
+}
+
+/// One container, with what is needed to look further.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Container {
+    /// The Compose service.
+    pub service: String,
+    /// What is reported of it; its modules and `config_changed` are for the caller to fill.
+    pub seen: ContainerObservation,
+    /// Volumes, bind mounts and tmpfs.
+    pub mounts: Vec<MountCover>,
+    /// Where it can be reached.
+    pub network: Network,
+}
+
+/// Where a container can be reached.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Network {
+    /// The engine's network mode: `host`, `none`, `container:ID` or a network's name.
+    pub mode: String,
+    /// Published TCP ports: the container's port to the host's address and port.
+    pub published: BTreeMap<u16, (String, u16)>,
+    /// Its own address, of the first network by name that gave it one.
+    pub address: Option<IpAddr>,
+}
+
+impl Engine {
+    /// The containers of these services: one list, then all details at once.
+    ///
+    /// # Errors
+    /// Where the engine does not answer. A container that vanishes in between is simply not there.
+    pub async fn project_containers(
+        &self,
+        project: &str,
+        services: &BTreeSet<&str>,
+    ) -> Result<ProjectContainers, EngineError> {
+        let rows = self.rows(project).await?;
+        let leftovers = leftovers::find(&rows);
+        let superfluous: BTreeSet<&str> = leftovers
+            .iter()
+            .filter_map(|leftover| match leftover {
+                Leftover::Superfluous { id, .. } => Some(id.as_str()),
+                Leftover::Unfinished { .. } => None,
+            })
+            .collect();
+        let wanted = rows
+            .iter()
+            .filter(|row| services.contains(row.service.as_str()) && !superfluous.contains(row.id.as_str()));
+        let details = try_join_all(wanted.map(|row| self.container(&row.id))).await?;
+        let mut containers: Vec<Container> = details.into_iter().flatten().collect();
+        containers.sort_by(|a, b| {
+            (&a.service, a.seen.number, &a.seen.name).cmp(&(&b.service, b.seen.number, &b.seen.name))
+        });
+        Ok(ProjectContainers { containers, leftovers })
+    }
+
+    /// One container by its ID; `None` where it is gone.
+    ///
+    /// # Errors
+    /// Where the engine does not answer.
+    pub async fn container(&self, id: &str) -> Result<Option<Container>, EngineError> {
+        let details = self
+            .call(async |docker| docker.inspect_container(id, None::<InspectContainerOptions>).await)
+            .await;
+        match details {
+            Ok(details) => Ok(Some(container(details))),
+            Err(EngineError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// All containers of a project, stopped ones too, without one-off ones. Asking for the hash too keeps out
+    /// what only inherits labels from an image that Compose built; Compose itself does the same.
+    pub(super) async fn rows(&self, project: &str) -> Result<Vec<Row>, EngineError> {
+        let labels = vec![format!("{PROJECT}={project}"), format!("{ONE_OFF}=False"), CONFIG_HASH.to_owned()];
+        let filters = HashMap::from([("label".to_owned(), labels)]);
+        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+        let list = self.call(async |docker| docker.list_containers(Some(options)).await).await?;
+        Ok(list.into_iter().filter_map(row).collect())
+    }
+}
+
+fn row(summary: ContainerSummary) -> Option<Row> {
+    let mut labels = summary.labels.unwrap_or_default();
+    Some(Row {
+        id: summary.id?,
+        name: summary.names.unwrap_or_default().first().map(|name| bare(name)).unwrap_or_default(),
+        service: labels.remove(SERVICE)?,
+        never_started: summary.state == Some(SummaryState::CREATED),
+        replaces: labels.remove(leftovers::REPLACES),
+    })
+}
+
+fn bare(name: &str) -> String {
+    name.trim_start_matches('/').to_owned()
+}
+
+fn container(details: ContainerInspectResponse) -> Container {
+    let mut labels = details.config.and_then(|config| config.labels).unwrap_or_default();
+    let engine_state = details.state.unwrap_or_default();
+    let state = state(&engine_state);
+    let host_config = details.host_config.unwrap_or_default();
+    Container {
+        service: labels.remove(SERVICE).unwrap_or_default(),
+        seen: ContainerObservation {
+            id: details.id.unwrap_or_default(),
+            name: bare(&details.name.unwrap_or_default()),
+            number: labels.remove(NUMBER).and_then(|number| number.parse().ok()).unwrap_or_default(),
+            state,
+            restart_count: details.restart_count.unwrap_or_default(),
+            exit_code: engine_state.exit_code.filter(|_| has_ended(state)),
+            restarting: engine_state.restarting.unwrap_or_default(),
+            started_at: engine_state.started_at.as_deref().and_then(time),
+            health: engine_state.health.and_then(|health| health.status).and_then(health),
+            image_id: details.image.unwrap_or_default(),
+            config_hash: labels.remove(CONFIG_HASH),
+            config_changed: Fact::unknown("it was not compared with the Compose files"),
+            modules: Vec::new(),
+        },
+        mounts: mounts(details.mounts.unwrap_or_default(), &host_config),
+        network: network(details.network_settings, host_config),
+    }
+}
+
+fn state(state: &EngineState) -> ContainerState {
+    match state.status {
+        Some(Status::CREATED) => ContainerState::Created,
+        // Newer engines say so while a container that still runs is being stopped.
+        Some(Status::RUNNING | Status::STOPPING) => ContainerState::Running,
+        Some(Status::PAUSED) => ContainerState::Paused,
+        Some(Status::RESTARTING) => ContainerState::Restarting,
+        Some(Status::REMOVING) => ContainerState::Removing,
+        Some(Status::DEAD) => ContainerState::Dead,
+        Some(Status::EXITED | Status::EMPTY) | None => ContainerState::Exited,
+    }
+}
+
+const fn has_ended(state: ContainerState) -> bool {
+    matches!(state, ContainerState::Exited | ContainerState::Dead | ContainerState::Restarting)
+}
+
+/// A time in the engine's spelling; its year 1 means never.
+fn time(text: &str) -> Option<Time> {
+    let time = chrono::DateTime::parse_from_rfc3339(text).ok()?.to_utc();
+    (time.timestamp() > 0).then_some(time)
+}
+
+const fn health(status: HealthStatusEnum) -> Option<Health> {
+    match status {
+        HealthStatusEnum::STARTING => Some(Health::Starting),
+        HealthStatusEnum::HEALTHY => Some(Health::Healthy),
+        HealthStatusEnum::UNHEALTHY => Some(Health::Unhealthy),
+        HealthStatusEnum::NONE | HealthStatusEnum::EMPTY => None,
+    }
+}
+
+/// The engine's list, and the tmpfs of `tmpfs:` in Compose files, which that list leaves out.
+fn mounts(points: Vec<MountPoint>, host_config: &HostConfig) -> Vec<MountCover> {
+    let listed = points.into_iter().filter_map(|point| {
+        Some(MountCover {
+            kind: point.typ.unwrap_or_else(|| "unknown".to_owned()),
+            destination: point.destination?,
+            source: point.name.filter(|name| !name.is_empty()).or(point.source).unwrap_or_default(),
+        })
+    });
+    let tmpfs = host_config.tmpfs.iter().flatten().map(|(destination, _)| MountCover {
+        kind: "tmpfs".into(),
+        destination: destination.clone(),
+        source: String::new(),
+    });
+    listed.chain(tmpfs).collect()
+}
+
+fn network(settings: Option<NetworkSettings>, host_config: HostConfig) -> Network {
+    let settings = settings.unwrap_or_default();
+    let networks: BTreeMap<_, _> = settings.networks.unwrap_or_default().into_iter().collect();
+    let addresses = networks.values().flat_map(|at| [&at.ip_address, &at.global_ipv6_address]);
+    Network {
+        mode: host_config.network_mode.unwrap_or_default(),
+        published: settings.ports.unwrap_or_default().into_iter().filter_map(published).collect(),
+        address: addresses.flatten().find_map(|address| address.parse().ok()),
+    }
+}
+
+/// One published port; of several bindings the IPv4 one, which every engine serves.
+fn published(
+    (port, bindings): (String, Option<Vec<bollard::models::PortBinding>>),
+) -> Option<(u16, (String, u16))> {
+    let port = port.strip_suffix("/tcp")?.parse().ok()?;
+    let mut hosts: Vec<(String, u16)> = bindings?
+        .into_iter()
+        .filter_map(|binding| Some((binding.host_ip.unwrap_or_default(), binding.host_port?.parse().ok()?)))
+        .collect();
+    hosts.sort_by_key(|(ip, _)| ip.contains(':'));
+    hosts.into_iter().next().map(|host| (port, host))
+}

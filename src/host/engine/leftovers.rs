@@ -1,0 +1,177 @@
+//! What a killed recreate leaves behind.
+//!
+//! Compose 2 recreates in this order (measured with 2.26.1 by killing it): it creates `<12 hex>_NAME`, where the hex
+//! digits are the beginning of the old container's ID and the label [`REPLACES`] holds the whole of it; it stops and
+//! removes the old one; it renames the new one to `NAME`; it starts it. A kill leaves one of these:
+//!
+//! | old one | new one | what it is | before the next `up` |
+//! | --- | --- | --- | --- |
+//! | running or exited | created, `<12 hex>_NAME` | superfluous: not a replica | removed, or `up` runs into a name conflict in half the cases |
+//! | gone | created, `<12 hex>_NAME` | unfinished: the only container, a replica that does not run | given its name; `up` starts it |
+//! | gone | created, `NAME` | an ordinary replica that does not run | nothing: `up` starts it |
+//!
+//! The label stays on the new container for good, so it says nothing by itself.
+
+use std::collections::BTreeSet;
+
+use bollard::query_parameters::{RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder};
+
+use super::{Engine, EngineError, containers::Row};
+
+/// Compose's label for the ID of the container that this one replaces.
+pub(super) const REPLACES: &str = "com.docker.compose.replace";
+
+/// A container that a killed recreate left behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Leftover {
+    /// Never started, while the container that it was to replace still exists.
+    Superfluous {
+        /// The engine's ID.
+        id: String,
+        /// The name.
+        name: String,
+        /// The Compose service.
+        service: String,
+    },
+    /// Never started, the only one left, and still under its temporary name.
+    Unfinished {
+        /// The engine's ID.
+        id: String,
+        /// The name.
+        name: String,
+        /// The Compose service.
+        service: String,
+        /// The name that Compose would have given it.
+        final_name: String,
+    },
+}
+
+impl Leftover {
+    const fn service(&self) -> &String {
+        match self {
+            Self::Superfluous { service, .. } | Self::Unfinished { service, .. } => service,
+        }
+    }
+}
+
+/// Finds them among all containers of a project.
+pub(super) fn find(rows: &[Row]) -> Vec<Leftover> {
+    let ids: BTreeSet<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+    let names: BTreeSet<&str> = rows.iter().map(|row| row.name.as_str()).collect();
+    rows.iter().filter(|row| row.never_started).filter_map(|row| one(row, &ids, &names)).collect()
+}
+
+fn one(row: &Row, ids: &BTreeSet<&str>, names: &BTreeSet<&str>) -> Option<Leftover> {
+    let (id, name, service) = (row.id.clone(), row.name.clone(), row.service.clone());
+    let replaces = row.replaces.as_deref()?;
+    if replaces != row.id && ids.contains(replaces) {
+        return Some(Leftover::Superfluous { id, name, service });
+    }
+    let final_name = name.strip_prefix(replaces.get(..12)?)?.strip_prefix('_')?.to_owned();
+    let free = !final_name.is_empty() && !names.contains(final_name.as_str());
+    free.then_some(Leftover::Unfinished { id, name, service, final_name })
+}
+
+impl Engine {
+    /// Clears the way for an `up` of these services; says what it did, in words for the trail.
+    ///
+    /// Never touches a container that runs or ever ran, and no volume.
+    ///
+    /// # Errors
+    /// Where the engine does not answer, or refuses. What was done until then is done.
+    pub async fn remove_leftovers(
+        &self,
+        project: &str,
+        services: &[String],
+    ) -> Result<Vec<String>, EngineError> {
+        let rows = self.rows(project).await?;
+        let mut notes = Vec::new();
+        for leftover in find(&rows).into_iter().filter(|found| services.contains(found.service())) {
+            match leftover {
+                Leftover::Superfluous { id, name, .. } => {
+                    if self.remove_if_never_started(&id).await? {
+                        notes.push(format!("removed {name}, which a killed recreate left behind"));
+                    }
+                }
+                Leftover::Unfinished { id, name, final_name, .. } => {
+                    let options = RenameContainerOptionsBuilder::default().name(&final_name).build();
+                    self.call(async |docker| docker.rename_container(&id, options).await).await?;
+                    notes.push(format!(
+                        "renamed {name}, which a killed recreate left behind, to {final_name}"
+                    ));
+                }
+            }
+        }
+        Ok(notes)
+    }
+
+    /// Without force the engine refuses to remove a container that was started in between.
+    async fn remove_if_never_started(&self, id: &str) -> Result<bool, EngineError> {
+        let options = RemoveContainerOptionsBuilder::default().force(false).v(false).build();
+        match self.call(async |docker| docker.remove_container(id, Some(options)).await).await {
+            Ok(()) => Ok(true),
+            Err(EngineError::NotFound(_) | EngineError::Refused { status: 409, .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD: &str = "b0f66bcfef3d2726908a1683762adfdd37d77678041dd4cf1e039be141c919e6";
+    const NEW: &str = "0424f5f72edd508d55cac16da92cdf44da87e0d465f8d9d2bca56a42f7e81245";
+
+    fn row(id: &str, name: &str, never_started: bool, replaces: Option<&str>) -> Row {
+        Row {
+            id: id.into(),
+            name: name.into(),
+            service: "a".into(),
+            never_started,
+            replaces: replaces.map(Into::into),
+        }
+    }
+
+    #[test]
+    fn a_replacement_beside_the_old_one_is_superfluous() {
+        let rows = [row(OLD, "p-a-1", false, None), row(NEW, "b0f66bcfef3d_p-a-1", true, Some(OLD))];
+        let found = find(&rows);
+        assert!(matches!(&found[..], [Leftover::Superfluous { id, .. }] if id == NEW), "{found:?}");
+    }
+
+    #[test]
+    fn the_only_container_is_given_its_name_and_kept() {
+        let found = find(&[row(NEW, "b0f66bcfef3d_p-a-1", true, Some(OLD))]);
+        assert!(
+            matches!(&found[..], [Leftover::Unfinished { final_name, .. }] if final_name == "p-a-1"),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn a_name_that_is_taken_is_left_alone() {
+        let rows = [row("1", "p-a-1", false, None), row(NEW, "b0f66bcfef3d_p-a-1", true, Some(OLD))];
+        assert_eq!(find(&rows), []);
+    }
+
+    #[test]
+    fn started_renamed_and_ordinary_containers_are_no_leftovers() {
+        let started = row(NEW, "p-a-1", false, Some(OLD));
+        let renamed = row(NEW, "p-a-1", true, Some(OLD));
+        let ordinary = row(NEW, "p-a-1", true, None);
+        for rows in [[started], [renamed], [ordinary]] {
+            assert_eq!(find(&rows), []);
+        }
+        let old = row(OLD, "p-a-1", true, None);
+        let running = row(NEW, "b0f66bcfef3d_p-a-1", false, Some(OLD));
+        assert_eq!(find(&[old, running]), [], "a container that ran is never a leftover");
+    }
+
+    #[test]
+    fn labels_of_any_content_are_harmless() {
+        for replaces in ["", "x", "ééééééééé", NEW] {
+            assert_eq!(find(&[row(NEW, "p-a-1", true, Some(replaces))]), [], "{replaces}");
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! A module in an image: looked up in a container that is created, never started, and always removed.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use bollard::{
+    models::{ContainerCreateBody, ContainerSummary, HostConfig},
+    query_parameters::{CreateContainerOptions, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder},
+};
+use futures_util::future::join_all;
+
+use super::{
+    Engine, EngineError,
+    owner::{self, Life, Owner},
+};
+use crate::{
+    api::{Fact, ModuleType, Presence},
+    host::Cache,
+};
+
+/// The label of look-up containers; its value names the process that made it.
+pub const LOOKUP_LABEL: &str = "dev.undrift.lookup";
+
+/// Compose puts these on the images that it builds, and a container inherits its image's labels. Blank ones keep
+/// look-up containers out of the project's own.
+const COMPOSE_LABELS: [&str; 3] =
+    ["com.docker.compose.project", "com.docker.compose.service", "com.docker.compose.config-hash"];
+
+/// A look-up takes well under a second. One of another host, whose process cannot be looked at, is taken for
+/// abandoned after this.
+const ABANDONED_AFTER_S: i64 = 3600;
+
+/// The cache's space. An image ID never changes its content, so what was seen stays true.
+const CACHE_SPACE: &str = "module";
+
+impl Engine {
+    /// Whether these paths are in an image, in their order. All that the cache does not know is looked up in one
+    /// container.
+    ///
+    /// The container is removed also when the returned future is dropped half-way: the look-up is a task of its own.
+    pub async fn modules_in_image(
+        &self,
+        image: &str,
+        paths: &[(&str, ModuleType)],
+        cache: &Arc<dyn Cache>,
+    ) -> Vec<Fact<Presence>> {
+        let mut facts: Vec<Option<Fact<Presence>>> = paths
+            .iter()
+            .map(|(path, kind)| cache.get(CACHE_SPACE, &key(image, path, *kind)).and_then(|text| read(&text)))
+            .collect();
+        let asked: Vec<(String, ModuleType)> = paths
+            .iter()
+            .zip(&facts)
+            .filter(|(_, fact)| fact.is_none())
+            .map(|((path, kind), _)| ((*path).to_owned(), *kind))
+            .collect();
+        if !asked.is_empty() {
+            let (engine, image, cache) = (self.clone(), image.to_owned(), Arc::clone(cache));
+            let task = self.lookups.spawn(async move { engine.look_up(&image, asked, &*cache).await });
+            let found = task.await.unwrap_or_default();
+            let mut found = found.into_iter();
+            for fact in facts.iter_mut().filter(|fact| fact.is_none()) {
+                *fact = found.next();
+            }
+        }
+        facts
+            .into_iter()
+            .map(|fact| fact.unwrap_or_else(|| Fact::unknown("the look into the image was broken off")))
+            .collect()
+    }
+
+    /// Waits for look-ups that nobody waits for any more, so that none is left behind at the end of the process.
+    pub async fn settle(&self, limit: Duration) {
+        self.lookups.close();
+        if tokio::time::timeout(limit, self.lookups.wait()).await.is_err() {
+            tracing::warn!("look-ups are still open; the next start removes their containers");
+        }
+        self.lookups.reopen();
+    }
+
+    /// Removes look-up containers whose process is dead; says how many.
+    ///
+    /// # Errors
+    /// Where the engine does not answer.
+    pub async fn sweep_lookups(&self) -> Result<usize, EngineError> {
+        let filters = HashMap::from([("label".to_owned(), vec![LOOKUP_LABEL.to_owned()])]);
+        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+        let list = self.call(async |docker| docker.list_containers(Some(options)).await).await?;
+        let now = chrono::Utc::now().timestamp();
+        let abandoned =
+            list.into_iter().filter(|found| is_abandoned(found, now)).filter_map(|found| found.id);
+        let removed = join_all(abandoned.map(async |id| self.remove_lookup(&id).await)).await;
+        let removed = removed.into_iter().filter(|removed| *removed).count();
+        if removed > 0 {
+            tracing::info!(removed, "removed look-up containers of an undrift that was killed");
+        }
+        Ok(removed)
+    }
+
+    async fn look_up(
+        &self,
+        image: &str,
+        paths: Vec<(String, ModuleType)>,
+        cache: &dyn Cache,
+    ) -> Vec<Fact<Presence>> {
+        let id = match self.create_lookup(image).await {
+            Ok(id) => id,
+            Err(error) => return vec![Fact::unknown(error.to_string()); paths.len()],
+        };
+        let looks = join_all(paths.iter().map(|(path, kind)| self.look(&id, path, *kind))).await;
+        self.remove_lookup(&id).await;
+        let facts: Vec<Fact<Presence>> = looks.into_iter().map(|look| look.presence).collect();
+        for ((path, kind), fact) in paths.iter().zip(&facts) {
+            if let Fact::Known(presence) = fact {
+                cache.put(CACHE_SPACE, &key(image, path, *kind), write(*presence));
+            }
+        }
+        facts
+    }
+
+    async fn create_lookup(&self, image: &str) -> Result<String, EngineError> {
+        let labels = COMPOSE_LABELS
+            .iter()
+            .map(|label| ((*label).to_owned(), String::new()))
+            .chain([(LOOKUP_LABEL.to_owned(), Owner::own().mark())])
+            .collect();
+        let body = ContainerCreateBody {
+            image: Some(image.to_owned()),
+            // An image without a command of its own could not be created. It is never run.
+            cmd: Some(vec!["undrift-lookup".to_owned()]),
+            labels: Some(labels),
+            network_disabled: Some(true),
+            host_config: Some(HostConfig { network_mode: Some("none".to_owned()), ..Default::default() }),
+            ..Default::default()
+        };
+        self.call(async |docker| docker.create_container(None::<CreateContainerOptions>, body).await)
+            .await
+            .map(|created| created.id)
+    }
+
+    /// With its anonymous volumes, which an image with `VOLUME` makes.
+    async fn remove_lookup(&self, id: &str) -> bool {
+        let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+        match self.call(async |docker| docker.remove_container(id, Some(options)).await).await {
+            Ok(()) => true,
+            Err(EngineError::NotFound(_)) => false,
+            Err(error) => {
+                tracing::warn!(container = id, %error, "cannot remove a look-up container; the next start will");
+                false
+            }
+        }
+    }
+}
+
+fn is_abandoned(found: &ContainerSummary, now: i64) -> bool {
+    let mark = found.labels.as_ref().and_then(|labels| labels.get(LOOKUP_LABEL)).map_or("", String::as_str);
+    match owner::life(mark) {
+        Life::Lives => false,
+        Life::Dead => true,
+        Life::Elsewhere => found.created.is_some_and(|created| now - created > ABANDONED_AFTER_S),
+    }
+}
+
+fn key(image: &str, path: &str, kind: ModuleType) -> String {
+    let kind = match kind {
+        ModuleType::File => "file",
+        ModuleType::Directory => "directory",
+        ModuleType::Any => "any",
+    };
+    format!("{image}\n{path}\n{kind}")
+}
+
+const fn write(presence: Presence) -> &'static str {
+    match presence {
+        Presence::Present => "present",
+        Presence::Missing => "missing",
+        Presence::WrongType => "wrongType",
+    }
+}
+
+/// What cannot be read is looked up again.
+fn read(text: &str) -> Option<Fact<Presence>> {
+    [Presence::Present, Presence::Missing, Presence::WrongType]
+        .into_iter()
+        .find(|presence| write(*presence) == text)
+        .map(Fact::Known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(mark: &str, created: i64) -> ContainerSummary {
+        ContainerSummary {
+            labels: Some([(LOOKUP_LABEL.to_owned(), mark.to_owned())].into()),
+            created: Some(created),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn only_the_dead_and_the_old_are_swept() {
+        let own = Owner::own().mark();
+        let (_, started) = own.rsplit_once(' ').unwrap();
+        let dead = own.replace(started, "1");
+        assert!(!is_abandoned(&found(&own, 0), 10_000), "its process lives");
+        assert!(is_abandoned(&found(&dead, 9_999), 10_000), "its process is dead");
+        assert!(!is_abandoned(&found("elsewhere 1 2", 9_999), 10_000), "another host, just made");
+        assert!(is_abandoned(&found("elsewhere 1 2", 1), 10_000), "another host, long ago");
+    }
+
+    #[test]
+    fn the_cache_is_read_as_it_was_written() {
+        for presence in [Presence::Present, Presence::Missing, Presence::WrongType] {
+            assert_eq!(read(write(presence)), Some(Fact::Known(presence)));
+        }
+        assert_eq!(read("perhaps"), None);
+    }
+}

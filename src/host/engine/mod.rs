@@ -1,0 +1,20 @@
+//! The Docker engine: what is asked of it, and the few things that are changed through it.
+//!
+//! Everything that changes containers in earnest goes through `docker compose`; here are only the questions, the
+//! tags of undrift's own, the removal of what a killed recreate left behind, and the short-lived containers in
+//! which an image is looked into.
+
+mod client;
+mod containers;
+mod cover;
+mod leftovers;
+mod lookup;
+mod owner;
+mod path;
+mod tags;
+
+pub use client::{CALL_LIMIT, Engine, EngineError};
+pub use containers::{Container, Network, ProjectContainers};
+pub use leftovers::Leftover;
+pub use lookup::LOOKUP_LABEL;
+pub use tags::keep_reference;

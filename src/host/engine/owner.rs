@@ -1,0 +1,102 @@
+//! Who made a container: a mark that tells whether that process still lives.
+
+use std::{fs, sync::LazyLock};
+
+/// This process, as it is written into a label.
+static OWN: LazyLock<Owner> = LazyLock::new(|| Owner {
+    host: host(),
+    pid: std::process::id(),
+    started: started(std::process::id()).unwrap_or_default(),
+});
+
+/// A process on some host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Owner {
+    /// Host name and PID namespace: only in the same one does a PID mean the same.
+    host: String,
+    pid: u32,
+    /// Clock ticks since boot: a PID that was given to another process has another start.
+    started: u64,
+}
+
+/// What can be said of an owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Life {
+    Lives,
+    Dead,
+    /// It is of another host, or the mark cannot be read.
+    Elsewhere,
+}
+
+impl Owner {
+    /// This process.
+    pub(super) fn own() -> &'static Self {
+        &OWN
+    }
+
+    /// The mark, `HOST PID START`.
+    pub(super) fn mark(&self) -> String {
+        format!("{} {} {}", self.host, self.pid, self.started)
+    }
+
+    fn parse(mark: &str) -> Option<Self> {
+        let mut words = mark.rsplitn(3, ' ');
+        let started = words.next()?.parse().ok()?;
+        let pid = words.next()?.parse().ok()?;
+        Some(Self { host: words.next()?.to_owned(), pid, started })
+    }
+}
+
+/// Whether the process that wrote this mark still lives.
+pub(super) fn life(mark: &str) -> Life {
+    match Owner::parse(mark) {
+        Some(owner) if owner.host == OWN.host => {
+            if started(owner.pid) == Some(owner.started) {
+                Life::Lives
+            } else {
+                Life::Dead
+            }
+        }
+        _ => Life::Elsewhere,
+    }
+}
+
+fn host() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let namespace = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+    format!("{} {}", name.trim(), namespace.display())
+}
+
+/// Field 22 of proc(5)'s `stat`, counted after the command, which may hold blanks and brackets itself.
+fn started(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_lives() {
+        assert_ne!(Owner::own().started, 0);
+        assert_eq!(life(&Owner::own().mark()), Life::Lives);
+    }
+
+    #[test]
+    fn a_pid_that_another_process_has_now_is_a_dead_owner() {
+        let mut owner = Owner::own().clone();
+        owner.started += 1;
+        assert_eq!(life(&owner.mark()), Life::Dead);
+    }
+
+    #[test]
+    fn nothing_is_said_of_other_hosts() {
+        let mut owner = Owner::own().clone();
+        owner.host.push('x');
+        assert_eq!(life(&owner.mark()), Life::Elsewhere);
+        for mark in ["", "x", "host 1", "host one 2"] {
+            assert_eq!(life(mark), Life::Elsewhere, "{mark}");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What is behind an image reference, and the tags that undrift sets.
+
+use bollard::query_parameters::TagImageOptionsBuilder;
+use sha2::{Digest as _, Sha256};
+
+use super::{Engine, EngineError};
+
+impl Engine {
+    /// The ID (`sha256:…`) behind a reference; `None` where the engine has nothing of that name.
+    ///
+    /// # Errors
+    /// Where the engine does not answer.
+    pub async fn image_id(&self, reference: &str) -> Result<Option<String>, EngineError> {
+        match self.call(async |docker| docker.inspect_image(reference).await).await {
+            Ok(image) => Ok(image.id),
+            Err(EngineError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Points a reference (`repository` or `repository:tag`) at an image.
+    ///
+    /// # Errors
+    /// Where the engine does not answer, has no such image, or refuses the reference.
+    pub async fn tag(&self, image: &str, reference: &str) -> Result<(), EngineError> {
+        let (repository, tag) = split(reference);
+        let options = TagImageOptionsBuilder::default().repo(repository).tag(tag).build();
+        self.call(async |docker| docker.tag_image(image, Some(options)).await).await
+    }
+}
+
+/// Repository and tag. A colon before the last slash belongs to a registry's port.
+fn split(reference: &str) -> (&str, &str) {
+    match reference.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => (repository, tag),
+        _ => (reference, "latest"),
+    }
+}
+
+/// The reference by which undrift keeps the image that ran before a build: `undrift-keep/PROJECT/SERVICE:previous`.
+///
+/// A name that cannot be part of a reference (capitals, a leading or doubled separator) gets the beginning of its
+/// own digest, so that two names never share one.
+#[must_use]
+pub fn keep_reference(project: &str, service: &str) -> String {
+    format!("undrift-keep/{}/{}:previous", component(project), component(service))
+}
+
+/// One path component by the rules of
+/// <https://github.com/distribution/reference/blob/main/regexp.go>: `[a-z0-9]+` joined by `.`, `_`, `__` or dashes.
+fn component(name: &str) -> String {
+    // A whole reference may have 255 bytes.
+    const LONGEST: usize = 80;
+    if is_component(name) && name.len() <= LONGEST && !has_digest(name) {
+        return name.to_owned();
+    }
+    let digest = hex::encode(Sha256::digest(name));
+    let mut words = String::new();
+    for c in name.to_lowercase().chars().take(40) {
+        if c.is_ascii_alphanumeric() {
+            words.push(c);
+        } else if !words.is_empty() && !words.ends_with('-') {
+            words.push('-');
+        }
+    }
+    format!("{}.u{}", if words.is_empty() { "x" } else { words.trim_end_matches('-') }, &digest[..DIGITS])
+}
+
+/// How much of a digest is used.
+const DIGITS: usize = 16;
+
+/// A name that looks like one of undrift's own making gets a digest itself.
+fn has_digest(name: &str) -> bool {
+    name.rsplit_once(".u")
+        .is_some_and(|(_, end)| end.len() == DIGITS && end.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+fn is_component(name: &str) -> bool {
+    let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let separators = |run: &str| matches!(run, "." | "_" | "__") || run.chars().all(|c| c == '-');
+    name.starts_with(alphanumeric) && name.ends_with(alphanumeric) && name.split(alphanumeric).all(separators)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn splits_references() {
+        for (reference, parts) in [
+            ("a", ("a", "latest")),
+            ("a/b:1", ("a/b", "1")),
+            ("host:5000/a", ("host:5000/a", "latest")),
+            ("host:5000/a:2", ("host:5000/a", "2")),
+        ] {
+            assert_eq!(split(reference), parts, "{reference}");
+        }
+    }
+
+    #[test]
+    fn plain_names_stay_readable() {
+        assert_eq!(keep_reference("ai-backoffice", "api"), "undrift-keep/ai-backoffice/api:previous");
+        assert_eq!(keep_reference("a__b", "c.d--e"), "undrift-keep/a__b/c.d--e:previous");
+    }
+
+    #[test]
+    fn names_that_no_reference_may_have_are_changed_and_stay_apart() {
+        let names =
+            ["Api", "api-", "api_", "a___b", "a..b", "_", "-", "API", "api._x", "日本", &"a".repeat(300)];
+        let mut made: Vec<String> = names.iter().map(|name| component(name)).collect();
+        for (name, made) in names.iter().zip(&made) {
+            assert!(is_component(made) && made.len() <= 80, "{name} became {made}");
+        }
+        made.sort();
+        made.dedup();
+        assert_eq!(made.len(), names.len());
+        assert_ne!(component(&component("Api")), component("Api"), "a name cannot pose as a made one");
+    }
+}

@@ -1,0 +1,87 @@
+//! The host that undrift runs on.
+
+use std::{os::fd::OwnedFd, sync::Arc, time::Duration};
+
+use tokio::sync::OnceCell;
+
+use super::{
+    Cache, Host, HostError, StepReport, StepRequest, endpoint::Endpoint, engine::Engine, probe::Prober,
+};
+use crate::api::{Desired, ProjectObservation};
+
+/// Gives a file that the command of a step holds open as long as it lives: a lock that outlives an undrift that
+/// is killed.
+pub type StepLock = Arc<dyn Fn() -> Option<OwnedFd> + Send + Sync>;
+
+/// The real host: the engine that the docker CLI would use, Compose, and the files of this machine.
+pub struct LocalHost {
+    pub(super) engine: Engine,
+    pub(super) prober: Prober,
+    pub(super) cache: Arc<dyn Cache>,
+    pub(super) step_lock: Option<StepLock>,
+    swept: OnceCell<()>,
+}
+
+impl LocalHost {
+    /// Finds the engine as the docker CLI does. Nothing is asked of it yet: an engine that is away is found by
+    /// the first look, and may come back.
+    ///
+    /// # Errors
+    /// [`HostError::EngineUnsupported`] for an address that undrift does not speak.
+    pub fn connect(cache: Arc<dyn Cache>, step_lock: Option<StepLock>) -> Result<Self, HostError> {
+        let endpoint = Endpoint::resolve(&|name| std::env::var_os(name))?;
+        Self::at(endpoint, cache, step_lock)
+    }
+
+    /// The same with an engine at a known address.
+    ///
+    /// # Errors
+    /// [`HostError::Engine`] where no HTTP client can be built.
+    pub fn at(
+        endpoint: Endpoint,
+        cache: Arc<dyn Cache>,
+        step_lock: Option<StepLock>,
+    ) -> Result<Self, HostError> {
+        let prober = Prober::new().map_err(|error| HostError::Engine {
+            action: "be asked over HTTP".into(),
+            cause: error.to_string(),
+        })?;
+        Ok(Self { engine: Engine::new(endpoint), prober, cache, step_lock, swept: OnceCell::new() })
+    }
+
+    /// The engine, for questions of one's own.
+    #[must_use]
+    pub const fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Waits until no look-up container is open any more; to be called before the process ends.
+    pub async fn settle(&self, limit: Duration) {
+        self.engine.settle(limit).await;
+    }
+
+    /// At the first look: removes the look-up containers of an undrift that was killed. A failure is only logged,
+    /// for the look itself will tell of an engine that is away.
+    pub(super) async fn sweep_once(&self) {
+        let sweep = async {
+            match self.engine.sweep_lookups().await {
+                Ok(_) => Ok(()),
+                Err(error) => {
+                    tracing::debug!(%error, "look-up containers could not be swept");
+                    Err(())
+                }
+            }
+        };
+        let _ = self.swept.get_or_try_init(|| sweep).await;
+    }
+}
+
+impl Host for LocalHost {
+    async fn observe(&self, desired: &Desired) -> Result<ProjectObservation, HostError> {
+        self.look(desired).await
+    }
+
+    async fn execute(&self, desired: &Desired, request: StepRequest<'_>) -> StepReport {
+        self.step(desired, request).await
+    }
+}

@@ -1,0 +1,203 @@
+//! One look at every layer of every service, all layers at once.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
+
+use super::{
+    HostError, LocalHost, compose,
+    compose::{Resolved, ServiceModel},
+    engine::Container,
+    probe::{Place, replica_url},
+    source,
+};
+use crate::api::{
+    ArtifactObservation, ContainerObservation, ContainerState, Desired, Fact, ModuleObservation, ModuleType,
+    ProjectObservation, RouteObservation, RouteTarget, ServiceObservation, ServiceSpec, SourceObservation,
+};
+
+impl LocalHost {
+    /// See [`Host::observe`](super::Host::observe).
+    pub(super) async fn look(&self, desired: &Desired) -> Result<ProjectObservation, HostError> {
+        let at = chrono::Utc::now();
+        let (resolved, ()) =
+            tokio::join!(compose::resolve(desired, self.engine.endpoint(), &*self.cache), self.sweep_once(),);
+        let resolved = resolved?;
+        let (git, sources, artifacts, production) = tokio::join!(
+            source::git_state(&desired.directory),
+            join_all(desired.services().iter().map(|service| self.source(desired, &resolved, service))),
+            join_all(desired.services().iter().map(|service| self.artifact(&resolved, service))),
+            self.production(desired, &resolved),
+        );
+        let layers = desired.services().iter().zip(sources).zip(artifacts).zip(production?);
+        let services = layers.map(|(((service, source), artifact), (containers, routes))| {
+            let model = resolved.model.services.get(&service.name);
+            ServiceObservation {
+                name: service.name.clone(),
+                buildable: model.is_some_and(|model| model.build.is_some()),
+                replicas: model.map_or(1, |model| model.replicas),
+                source: SourceObservation { git: git.clone(), ..source },
+                artifact,
+                containers: Fact::Known(containers),
+                routes,
+            }
+        });
+        Ok(ProjectObservation { at, project: resolved.model.name.clone(), services: services.collect() })
+    }
+
+    /// The source layer, but for git, which is the same for all services.
+    async fn source(
+        &self,
+        desired: &Desired,
+        resolved: &Resolved,
+        service: &ServiceSpec,
+    ) -> SourceObservation {
+        let digest = match resolved.model.services.get(&service.name).and_then(|model| model.build.as_ref()) {
+            None => Fact::Known(None),
+            Some(build) => source::context_digest(build, &*self.cache).await.into(),
+        };
+        let modules = service.modules.iter().map(|module| {
+            let path = module.source.as_ref()?;
+            Some(source::source_presence(&desired.directory, path, module.kind))
+        });
+        SourceObservation { modules: modules.collect(), digest, git: Fact::unknown("it was not looked at") }
+    }
+
+    /// The artifact layer; what its image was built from is for the store to say.
+    async fn artifact(&self, resolved: &Resolved, service: &ServiceSpec) -> ArtifactObservation {
+        let reference = reference(resolved, &service.name);
+        let image: Fact<Option<String>> = self.engine.image_id(&reference).await.into();
+        let paths: Vec<(&str, ModuleType)> =
+            service.modules.iter().map(|module| (module.path.as_str(), module.kind)).collect();
+        let modules = match &image {
+            _ if paths.is_empty() => Vec::new(),
+            Fact::Known(Some(image)) => self.engine.modules_in_image(image, &paths, &self.cache).await,
+            Fact::Known(None) => vec![Fact::unknown(format!("there is no image {reference}")); paths.len()],
+            Fact::Unknown(reason) => vec![Fact::unknown(reason); paths.len()],
+        };
+        let modules = modules.into_iter().map(|presence| ModuleObservation { presence }).collect();
+        ArtifactObservation { reference, image, built_from: None, modules }
+    }
+
+    /// The container, route and auth layers of each service. Without the list of containers nothing can be said
+    /// at all.
+    async fn production(
+        &self,
+        desired: &Desired,
+        resolved: &Resolved,
+    ) -> Result<Vec<(Vec<ContainerObservation>, Vec<RouteObservation>)>, HostError> {
+        let names: BTreeSet<&str> = desired.services().iter().map(|service| service.name.as_str()).collect();
+        let found = self.engine.project_containers(&resolved.model.name, &names).await;
+        let found = found.map_err(|error| {
+            error.into_host_error(self.engine.endpoint(), "list the project's containers")
+        })?;
+        let of = |service: &ServiceSpec| -> Vec<&Container> {
+            found.containers.iter().filter(|container| container.service == service.name).collect()
+        };
+        let services = desired.services();
+        let (changed, modules, routes) = tokio::join!(
+            self.config_changed(desired, resolved, &found.containers),
+            join_all(services.iter().map(|service| self.modules(service, of(service)))),
+            join_all(services.iter().map(|service| self.routes(desired, service, of(service)))),
+        );
+        let looks = services.iter().zip(modules).zip(routes).map(|((service, mut containers), routes)| {
+            for container in &mut containers {
+                container.config_changed = changed.of(&service.name, resolved, container);
+            }
+            (containers, routes)
+        });
+        Ok(looks.collect())
+    }
+
+    /// The containers of one service with its modules in them.
+    async fn modules(&self, service: &ServiceSpec, containers: Vec<&Container>) -> Vec<ContainerObservation> {
+        join_all(containers.into_iter().map(async |container| {
+            let modules = service
+                .modules
+                .iter()
+                .map(|module| self.engine.module_in_container(container, &module.path, module.kind));
+            ContainerObservation { modules: join_all(modules).await, ..container.seen.clone() }
+        }))
+        .await
+    }
+
+    /// The routes of one service at all of its containers that run.
+    async fn routes(
+        &self,
+        desired: &Desired,
+        service: &ServiceSpec,
+        containers: Vec<&Container>,
+    ) -> Vec<RouteObservation> {
+        let running: Vec<&Container> = containers
+            .into_iter()
+            .filter(|container| container.seen.state == ContainerState::Running)
+            .collect();
+        join_all(service.routes.iter().map(async |route| {
+            let places = match route.target() {
+                Some(RouteTarget::Url(url)) => vec![Place { container: None, url: Ok(url.to_owned()) }],
+                Some(RouteTarget::Replica { path, port }) => {
+                    join_all(running.iter().map(|container| self.place(container, path, port))).await
+                }
+                None => Vec::new(),
+            };
+            self.prober.route(route, &places, &desired.manifest_directory).await
+        }))
+        .await
+    }
+
+    /// Where one container is asked; one that shares another's network is reached at that one's address.
+    async fn place(&self, container: &Container, path: &str, port: u16) -> Place {
+        let at = |network| replica_url(network, path, port, self.engine.endpoint_host());
+        let url = match container.network.mode.strip_prefix("container:") {
+            None => at(&container.network),
+            Some(other) => match self.engine.container(other).await {
+                Ok(Some(other)) if !other.network.mode.starts_with("container:") => at(&other.network),
+                Ok(Some(_)) => Err("it shares the network of a container that itself shares one".into()),
+                Ok(None) => Err("the container whose network it shares is gone".into()),
+                Err(error) => Err(error.to_string()),
+            },
+        };
+        Place { container: Some(container.seen.id.clone()), url }
+    }
+
+    /// Asks Compose itself about the services with a container whose config hash is not the one of today: the
+    /// hash alone is wrong for some kinds of service.
+    async fn config_changed(
+        &self,
+        desired: &Desired,
+        resolved: &Resolved,
+        containers: &[Container],
+    ) -> Changed {
+        let differing: BTreeSet<&String> = containers
+            .iter()
+            .filter(|container| !same_hash(resolved, &container.service, &container.seen))
+            .map(|container| &container.service)
+            .collect();
+        if differing.is_empty() {
+            return Changed(Fact::Known(BTreeSet::new()));
+        }
+        let services: Vec<String> = differing.into_iter().cloned().collect();
+        Changed(compose::would_recreate(desired, self.engine.endpoint(), resolved, &services).await)
+    }
+}
+
+/// The names of the containers that `up` would recreate, among those with a differing hash.
+struct Changed(Fact<BTreeSet<String>>);
+
+impl Changed {
+    fn of(&self, service: &str, resolved: &Resolved, container: &ContainerObservation) -> Fact<bool> {
+        if same_hash(resolved, service, container) {
+            return Fact::Known(false);
+        }
+        self.0.as_ref().map(|names| names.contains(&container.name))
+    }
+}
+
+fn same_hash(resolved: &Resolved, service: &str, container: &ContainerObservation) -> bool {
+    container.config_hash.is_some() && container.config_hash.as_ref() == resolved.hashes.get(service)
+}
+
+/// The image reference that Compose uses for a service.
+pub(super) fn reference(resolved: &Resolved, service: &str) -> String {
+    resolved.model.services.get(service).map(|model: &ServiceModel| model.image.clone()).unwrap_or_default()
+}

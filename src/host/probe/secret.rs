@@ -1,0 +1,123 @@
+//! Credentials: read at each use, kept out of everything that can be printed.
+
+use std::{ffi::OsString, fmt, io, path::Path, time::Duration};
+
+use tokio::io::AsyncReadExt as _;
+
+use crate::api::{Auth, SecretSource};
+
+/// No password and no token is longer than this; a file that is, is the wrong file.
+const LONGEST: u64 = 64 * 1024;
+
+/// A pipe that nobody writes to must not hold up a look.
+const READ_LIMIT: Duration = Duration::from_secs(5);
+
+/// How environment variables are read; tests put their own here.
+pub(super) type Env = fn(&str) -> Option<OsString>;
+
+/// What goes into the `Authorization` header.
+#[derive(Debug)]
+pub(super) enum Credentials {
+    Basic { username: String, password: Secret },
+    Bearer(Secret),
+}
+
+/// Text that is never printed.
+pub(super) struct Secret(String);
+
+impl Secret {
+    pub(super) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+/// The declared credentials, or why they cannot be had: the source's name, never its content.
+pub(super) async fn read(auth: &Auth, from: &Path, env: Env) -> Result<Credentials, String> {
+    match (&auth.basic, &auth.bearer_from) {
+        (Some(basic), _) => Ok(Credentials::Basic {
+            username: basic.username.clone(),
+            password: secret(&basic.password_from, from, env).await?,
+        }),
+        (None, Some(bearer)) => Ok(Credentials::Bearer(secret(bearer, from, env).await?)),
+        (None, None) => Err("neither a password nor a token is declared".into()),
+    }
+}
+
+async fn secret(source: &SecretSource, from: &Path, env: Env) -> Result<Secret, String> {
+    match source {
+        SecretSource::Env(name) => {
+            let value = env(name).ok_or_else(|| format!("the environment variable {name} is not set"))?;
+            let value = value.into_string();
+            value.map(Secret).map_err(|_| format!("the environment variable {name} is not UTF-8"))
+        }
+        SecretSource::File(name) => {
+            let text = match tokio::time::timeout(READ_LIMIT, file(&from.join(name))).await {
+                Ok(text) => text.map_err(|error| format!("cannot read the secret in {name}: {error}"))?,
+                Err(_) => return Err(format!("cannot read the secret in {name}: nothing comes")),
+            };
+            let text = text.strip_suffix('\n').map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t));
+            Ok(Secret(text.to_owned()))
+        }
+    }
+}
+
+async fn file(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let length = tokio::fs::File::open(path).await?.take(LONGEST + 1).read_to_string(&mut text).await?;
+    if length as u64 > LONGEST {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than any secret"));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(name: &str) -> Option<OsString> {
+        (name == "TOKEN").then(|| "hunter2".into())
+    }
+
+    async fn bearer(source: SecretSource, from: &Path) -> Result<String, String> {
+        let auth = Auth { basic: None, bearer_from: Some(source), expect: vec![200] };
+        match read(&auth, from, env).await? {
+            Credentials::Bearer(token) => Ok(token.expose().to_owned()),
+            Credentials::Basic { .. } => panic!("a token was declared"),
+        }
+    }
+
+    #[tokio::test]
+    async fn secrets_come_from_the_environment_or_a_file_next_to_the_manifest() {
+        let folder = tempfile::tempdir().unwrap();
+        for (content, secret) in [("a b\n", "a b"), ("a\r\n", "a"), ("a\n\n", "a\n"), ("a", "a"), ("", "")] {
+            std::fs::write(folder.path().join("token"), content).unwrap();
+            let read = bearer(SecretSource::File("token".into()), folder.path()).await;
+            assert_eq!(read.as_deref(), Ok(secret), "{content:?}");
+        }
+        assert_eq!(bearer(SecretSource::Env("TOKEN".into()), folder.path()).await.as_deref(), Ok("hunter2"));
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let env = bearer(SecretSource::Env("PASSWORD".into()), folder.path()).await.unwrap_err();
+        assert_eq!(env, "the environment variable PASSWORD is not set");
+        let file = bearer(SecretSource::File("no".into()), folder.path()).await.unwrap_err();
+        assert!(file.starts_with("cannot read the secret in no: "), "{file}");
+        std::fs::write(folder.path().join("big"), "x".repeat(70_000)).unwrap();
+        let big = bearer(SecretSource::File("big".into()), folder.path()).await.unwrap_err();
+        assert!(big.ends_with("longer than any secret"), "{big}");
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let credentials = Credentials::Basic { username: "ops".into(), password: Secret("hunter2".into()) };
+        assert!(!format!("{credentials:?} {credentials:#?}").contains("hunter2"));
+    }
+}

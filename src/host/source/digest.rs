@@ -1,0 +1,278 @@
+//! The digest of a service's build context: it changes when the next build could give another image because of
+//! the files or the build's settings, and not because of times, owners or the order of a listing.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{self, Read},
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use sha2::{Digest, Sha256};
+
+use super::{
+    dockerignore::Dockerignore,
+    walk::{Entry, EntryKind, Unreadable, walk},
+};
+use crate::host::{Cache, compose::BuildModel};
+
+/// The version of the digest's form, part of what is hashed: another form gives another digest for all contexts,
+/// and whoever compares digests must not take that for a change of the source.
+const VERSION: &[u8] = b"undrift-context-v1";
+
+/// The cache's space: a context's digest by its files' sizes, times and inodes.
+const SPACE: &str = "context";
+
+/// Files younger than this may change again without a new time; they are read anew at each look. File systems
+/// keep times as coarse as two seconds (FAT).
+const SETTLED: Duration = Duration::from_secs(3);
+
+/// Why there is no digest.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DigestError {
+    /// Something in the context cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// The ignore file is not valid; Docker would refuse to build.
+    #[error("{} is not valid: {cause}", path.display())]
+    BadIgnoreFile {
+        /// The ignore file.
+        path: PathBuf,
+        /// What is wrong.
+        cause: String,
+    },
+    /// The task that reads was ended.
+    #[error("reading the build context was ended: {0}")]
+    Ended(String),
+}
+
+/// The digest of a build context (`sha256:…`), with the build's own settings in it; `None` for a context that is
+/// not a folder of this host.
+///
+/// It is over the sorted list of path, kind, owner's executable bit and content (or link target) of each file
+/// that Docker would send, the Dockerfile and the ignore file even where they are ignored, additional contexts
+/// that are folders, and the settings.
+///
+/// # Errors
+/// Where something cannot be read: the digest is then unknown, not changed.
+pub async fn context_digest(build: &BuildModel, cache: &dyn Cache) -> Result<Option<String>, DigestError> {
+    if !is_folder_reference(&build.context) {
+        return Ok(None);
+    }
+    let form = format!("{build:?}");
+    let key = hex::encode(Sha256::digest(form));
+    let known = cache.get(SPACE, &key);
+    let build = build.clone();
+    let task = tokio::task::spawn_blocking(move || Source::read(&build)?.digest(known.as_deref()));
+    let (digest, remember) = task.await.map_err(|error| DigestError::Ended(error.to_string()))??;
+    if let Some(entry) = remember {
+        cache.put(SPACE, &key, &entry);
+    }
+    Ok(Some(digest))
+}
+
+/// The paths of a build context that Docker would send, sorted; folders without a mark. For tests against a
+/// real engine.
+///
+/// # Errors
+/// As [`context_digest`].
+pub fn context_files(build: &BuildModel) -> Result<Vec<PathBuf>, DigestError> {
+    let source = Source::read(build)?;
+    Ok(source.contexts.iter().flat_map(|context| &context.entries).map(|e| e.path.clone().into()).collect())
+}
+
+/// Compose makes the paths of folders absolute; all else is a URL or a reference.
+fn is_folder_reference(context: &str) -> bool {
+    context.starts_with('/')
+}
+
+/// Everything that a build reads, listed but not read yet.
+struct Source {
+    settings: String,
+    /// References that are no folders, by name.
+    references: BTreeMap<String, String>,
+    dockerfile: Option<PathBuf>,
+    contexts: Vec<Context>,
+}
+
+/// A folder of files.
+struct Context {
+    name: String,
+    root: PathBuf,
+    ignore_file: Option<PathBuf>,
+    entries: Vec<Entry>,
+}
+
+impl Source {
+    fn read(build: &BuildModel) -> Result<Self, DigestError> {
+        let root = PathBuf::from(&build.context);
+        let dockerfile = build.dockerfile.as_deref().map(|name| find_dockerfile(&root, name));
+        let mut contexts = vec![Context::read(String::new(), root, dockerfile.as_deref())?];
+        let mut references = BTreeMap::new();
+        for (name, value) in &build.additional_contexts {
+            if is_folder_reference(value) {
+                contexts.push(Context::read(name.clone(), value.into(), None)?);
+            } else {
+                references.insert(name.clone(), value.clone());
+            }
+        }
+        // A Dockerfile may also stand at a URL; then it is a setting, and no file.
+        let dockerfile = dockerfile.filter(|_| !build.dockerfile.as_deref().unwrap_or("").contains("://"));
+        Ok(Self { settings: build.settings.clone(), references, dockerfile, contexts })
+    }
+
+    /// The digest, and what to remember of it; without reading a file where nothing was touched since.
+    fn digest(&self, known: Option<&str>) -> Result<(String, Option<String>), DigestError> {
+        let (stats, newest) = self.stats()?;
+        if let Some((stats_then, digest)) = known.and_then(|entry| entry.split_once(' '))
+            && stats_then == stats
+        {
+            return Ok((digest.to_owned(), None));
+        }
+        let settled =
+            SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(SETTLED);
+        let digest = self.contents()?;
+        let remember = u64::try_from(newest).is_ok_and(|newest| newest < settled.as_secs());
+        let entry = remember.then(|| format!("{stats} {digest}"));
+        Ok((digest, entry))
+    }
+
+    /// The files that count apart from the contexts' lists.
+    fn extra_files(&self) -> impl Iterator<Item = &Path> {
+        let ignore_files = self.contexts.iter().filter_map(|context| context.ignore_file.as_deref());
+        self.dockerfile.as_deref().into_iter().chain(ignore_files)
+    }
+
+    /// A digest of sizes, times and inodes, and the newest of the times in seconds.
+    fn stats(&self) -> Result<(String, i64), DigestError> {
+        let mut fields = Fields(Sha256::new());
+        let mut newest = 0;
+        let mut stat = |path: &[u8], meta: &fs::Metadata| {
+            fields.field(path);
+            let stat = [meta.ino(), meta.dev(), meta.size(), u64::from(meta.mode())];
+            for number in stat {
+                fields.field(&number.to_le_bytes());
+            }
+            for time in [meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec()] {
+                fields.field(&time.to_le_bytes());
+            }
+            newest = newest.max(meta.mtime()).max(meta.ctime());
+        };
+        for entry in self.contexts.iter().flat_map(|context| &context.entries) {
+            stat(entry.bytes(), &entry.meta);
+        }
+        for path in self.extra_files() {
+            let meta = fs::metadata(path).map_err(Unreadable::at(path))?;
+            stat(path.as_os_str().as_bytes(), &meta);
+        }
+        Ok((hex::encode(fields.0.finalize()), newest))
+    }
+
+    fn contents(&self) -> Result<String, DigestError> {
+        let mut fields = Fields(Sha256::new());
+        fields.field(VERSION);
+        fields.field(self.settings.as_bytes());
+        for (name, value) in &self.references {
+            fields.named("reference", &[name.as_bytes(), value.as_bytes()]);
+        }
+        for path in self.extra_files() {
+            fields.named("apart", &[&file(path)?]);
+        }
+        for context in &self.contexts {
+            fields.named("context", &[context.name.as_bytes()]);
+            for entry in &context.entries {
+                let path = entry.bytes();
+                match &entry.kind {
+                    EntryKind::Folder => fields.named("folder", &[path]),
+                    EntryKind::Link { target } => {
+                        fields.named("link", &[path, target.as_os_str().as_bytes()]);
+                    }
+                    EntryKind::File { executable } => {
+                        let kind = if *executable { "program" } else { "file" };
+                        fields.named(kind, &[path, &file(&context.root.join(&entry.path))?]);
+                    }
+                }
+            }
+        }
+        Ok(format!("sha256:{}", hex::encode(fields.0.finalize())))
+    }
+}
+
+impl Context {
+    fn read(name: String, root: PathBuf, dockerfile: Option<&Path>) -> Result<Self, DigestError> {
+        let (ignore_file, ignore) = ignore_file(&root, dockerfile)?;
+        let entries = walk(&root, &ignore)?;
+        Ok(Self { name, root, ignore_file, entries })
+    }
+}
+
+/// The Dockerfile. Docker takes `dockerfile` where the default name is not there.
+fn find_dockerfile(root: &Path, name: &str) -> PathBuf {
+    let path = root.join(name);
+    let fallback = root.join("dockerfile");
+    if name == "Dockerfile" && !path.exists() && fallback.exists() { fallback } else { path }
+}
+
+/// The ignore file: the Dockerfile's own first, then the context's.
+fn ignore_file(
+    root: &Path,
+    dockerfile: Option<&Path>,
+) -> Result<(Option<PathBuf>, Dockerignore), DigestError> {
+    let own = dockerfile.map(|path| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".dockerignore");
+        PathBuf::from(name)
+    });
+    for path in own.into_iter().chain([root.join(".dockerignore")]) {
+        match fs::read(&path) {
+            Ok(bytes) => {
+                let parsed = Dockerignore::parse(&String::from_utf8_lossy(&bytes));
+                let ignore = parsed
+                    .map_err(|e| DigestError::BadIgnoreFile { path: path.clone(), cause: e.to_string() })?;
+                return Ok((Some(path), ignore));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(Unreadable { path, source }.into()),
+        }
+    }
+    Ok((None, Dockerignore::default()))
+}
+
+/// The digest of a file's content.
+fn file(path: &Path) -> Result<Vec<u8>, Unreadable> {
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 64 * 1024];
+    let mut file = File::open(path).map_err(Unreadable::at(path))?;
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(hash.finalize().to_vec()),
+            Ok(n) => hash.update(&buffer[..n]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Unreadable::at(path)(error)),
+        }
+    }
+}
+
+/// A hash over fields, each with its length, so that no two lists of fields look alike.
+struct Fields(Sha256);
+
+impl Fields {
+    fn field(&mut self, bytes: &[u8]) {
+        self.0.update((bytes.len() as u64).to_le_bytes());
+        self.0.update(bytes);
+    }
+
+    fn named(&mut self, name: &str, fields: &[&[u8]]) {
+        self.field(name.as_bytes());
+        for field in fields {
+            self.field(field);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "digest_tests.rs"]
+mod tests;

@@ -1,0 +1,22 @@
+//! What is in the project directory: build contexts, modules, the git work tree.
+//!
+//! | file | says |
+//! | --- | --- |
+//! | `pattern` | one pattern of a `.dockerignore`, by Docker's rules |
+//! | `dockerignore` | a whole `.dockerignore` |
+//! | `walk` | the files of a build context that Docker would send |
+//! | `digest` | one digest over them |
+//! | `modules` | whether a module's source is there |
+//! | `git` | revision and dirty state |
+
+mod digest;
+mod dockerignore;
+mod git;
+mod modules;
+mod pattern;
+mod walk;
+
+pub use digest::{DigestError, context_digest, context_files};
+pub use git::git_state;
+pub use modules::source_presence;
+pub use walk::Unreadable;

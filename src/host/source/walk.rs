@@ -1,0 +1,120 @@
+//! The files of a build context that Docker would send to the builder.
+
+use std::{
+    ffi::{OsStr, OsString},
+    fs::{self, Metadata},
+    io,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    path::{Path, PathBuf},
+};
+
+use super::dockerignore::Dockerignore;
+
+/// How deep folders may lie in each other; deeper paths are longer than the kernel takes.
+const DEEPEST: usize = 2048;
+
+/// One entry of a build context.
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// Relative to the context, with slashes.
+    pub(super) path: OsString,
+    /// What it is.
+    pub(super) kind: EntryKind,
+    /// Size, times and inode, to see later whether it was touched.
+    pub(super) meta: Metadata,
+}
+
+/// What an entry is. Sockets, pipes and devices are left out.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum EntryKind {
+    Folder,
+    File { executable: bool },
+    Link { target: PathBuf },
+}
+
+/// A path that could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read {}: {source}", path.display())]
+pub struct Unreadable {
+    /// The path.
+    pub path: PathBuf,
+    /// Why.
+    #[source]
+    pub source: io::Error,
+}
+
+impl Unreadable {
+    pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self { path, source }
+    }
+}
+
+/// Lists a context, sorted by path as bytes. Links are not followed.
+pub(super) fn walk(root: &Path, ignore: &Dockerignore) -> Result<Vec<Entry>, Unreadable> {
+    let mut walker = Walker { root, ignore, found: Vec::new() };
+    walker.folder(OsStr::new(""), &[], 0)?;
+    walker.found.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    Ok(walker.found)
+}
+
+struct Walker<'a> {
+    root: &'a Path,
+    ignore: &'a Dockerignore,
+    found: Vec<Entry>,
+}
+
+impl Walker<'_> {
+    fn folder(&mut self, folder: &OsStr, parent: &[bool], depth: usize) -> Result<(), Unreadable> {
+        let path = self.root.join(folder);
+        if depth > DEEPEST {
+            return Err(Unreadable { path, source: io::ErrorKind::InvalidFilename.into() });
+        }
+        for entry in fs::read_dir(&path).map_err(Unreadable::at(&path))? {
+            let name = entry.map_err(Unreadable::at(&path))?.file_name();
+            let mut relative = folder.to_owned();
+            if !relative.is_empty() {
+                relative.push("/");
+            }
+            relative.push(name);
+            self.entry(relative, parent, depth)?;
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, path: OsString, parent: &[bool], depth: usize) -> Result<(), Unreadable> {
+        let text = path.to_string_lossy();
+        let (excluded, matched) = self.ignore.excludes(&text, parent);
+        let whole = self.root.join(&path);
+        let meta = fs::symlink_metadata(&whole).map_err(Unreadable::at(&whole))?;
+        let kind = if meta.is_dir() {
+            let before = self.found.len();
+            if !excluded || self.ignore.could_include_below(&text) {
+                self.folder(&path, &matched, depth + 1)?;
+            }
+            // A folder that is left out comes along with what is taken back in from it.
+            if excluded && self.found.len() == before {
+                return Ok(());
+            }
+            EntryKind::Folder
+        } else if excluded {
+            return Ok(());
+        } else if meta.is_symlink() {
+            EntryKind::Link { target: fs::read_link(&whole).map_err(Unreadable::at(&whole))? }
+        } else if meta.is_file() {
+            // The owner's bit alone: the others depend on the umask of whoever checked the files out.
+            EntryKind::File { executable: meta.mode() & 0o100 != 0 }
+        } else {
+            return Ok(());
+        };
+        self.found.push(Entry { path, kind, meta });
+        Ok(())
+    }
+}
+
+impl Entry {
+    /// The path's bytes.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.path.as_bytes()
+    }
+}
