@@ -1,1 +1,96 @@
-//! manifest
+//! YAML to typed objects, with errors that show the line.
+//!
+//! A file is read within limits ([`Source`]), its documents become trees that know their places, each tree is held
+//! against the table of the manifest's shape and against the host's files, and only a tree without a fault becomes
+//! a typed object. So all faults of all files are found at once, and each can name its line.
+//!
+//! # Guarantees
+//! No manifest, of any content or size, makes this module panic, hang or eat memory. A password that a person wrote
+//! into a manifest by mistake is in no error.
+
+mod between;
+mod digest;
+mod disk;
+mod error;
+mod mask;
+mod nearest;
+mod object;
+mod read;
+mod report;
+mod rules;
+mod schema;
+mod shape;
+mod text;
+mod tree;
+mod unknown;
+mod wrong_type;
+mod yaml;
+
+use std::{collections::HashMap, path::Path};
+
+pub use error::{Excerpt, ManifestError, ManifestErrors};
+pub use read::Source;
+pub use schema::json_schema;
+
+pub(crate) use error::count;
+
+use crate::api::Desired;
+use object::{Named, Parsed};
+use report::{Excerpted, Fault};
+
+/// Loads everything that is named, each file once, standard input once.
+///
+/// The objects come in order of file name and document; those of standard input last.
+///
+/// # Errors
+/// All errors of all files at once; no object is returned where one file has an error.
+pub fn load(sources: &[Source]) -> Result<Vec<Desired>, ManifestErrors> {
+    let (texts, mut errors) = read::all(sources);
+    let mut desired = Vec::new();
+    let mut names = Vec::new();
+    for text in &texts {
+        match object::decode(text) {
+            Ok(readable) => {
+                let parsed = object::parse(readable, &text.origin, &text.base);
+                desired.extend(parsed.desired);
+                errors.extend(parsed.errors);
+                names.extend(parsed.names);
+            }
+            Err(error) => errors.push(error),
+        }
+    }
+    errors.extend(taken_names(&names));
+    errors.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+    if errors.is_empty() { Ok(desired) } else { Err(ManifestErrors(errors)) }
+}
+
+/// Parses the text of one manifest: the objects that are right, and all that is wrong with the others.
+///
+/// `origin` names the manifest in messages; `base` is the folder that its relative paths start at.
+#[must_use]
+pub fn parse(text: &str, origin: &str, base: &Path) -> (Vec<Desired>, Vec<ManifestError>) {
+    let Parsed { desired, mut errors, names } = object::parse(text, origin, base);
+    errors.extend(taken_names(&names));
+    errors.sort_by_key(|error| (error.line, error.column));
+    (desired, errors)
+}
+
+/// An error for each name that an object before it has.
+fn taken_names(names: &[Named]) -> Vec<ManifestError> {
+    let mut first: HashMap<&str, &Named> = HashMap::new();
+    let mut errors = Vec::new();
+    for named in names {
+        match first.get(named.name.as_str()) {
+            Some(other) => {
+                let Excerpted { file, line, column, .. } = &other.place;
+                let message = format!("the name `{}` is taken: {file}:{line}:{column} has it", named.name);
+                errors
+                    .push(named.place.error(Fault::new(message).mend("give each object a name of its own")));
+            }
+            None => {
+                first.insert(&named.name, named);
+            }
+        }
+    }
+    errors
+}

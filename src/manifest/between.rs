@@ -1,0 +1,181 @@
+//! What holds between the fields of a record. Each rule looks only at fields that are right by themselves.
+
+use std::collections::HashMap;
+
+use super::{
+    report::{Fault, Report},
+    tree::{Node, Spot, Value},
+};
+use crate::api::Duration;
+
+/// Nothing holds between the fields.
+pub(super) fn nothing(_: &Node, _: &mut Report<'_>) {}
+
+/// Names in a list that must be there once each.
+fn unique<'n>(
+    entries: impl Iterator<Item = (&'n str, Spot)>,
+    what: &str,
+    mend: &str,
+    report: &mut Report<'_>,
+) {
+    let mut seen: HashMap<&str, Spot> = HashMap::new();
+    for (name, spot) in entries {
+        if let Some(first) = seen.get(name) {
+            let shown: String = name.chars().take(60).collect();
+            let message = format!("the {what} `{shown}` is declared twice, first in line {}", first.line);
+            report.add(spot, Fault::new(message).mend(mend));
+        } else {
+            seen.insert(name, spot);
+        }
+    }
+}
+
+/// `spec`: services are named once.
+pub(super) fn spec(spec: &Node, report: &mut Report<'_>) {
+    let services = spec.get("services").map(Node::items).unwrap_or_default();
+    let names = services.iter().filter_map(|service| {
+        let name = service.get("name")?;
+        Some((name.text()?, name.spot))
+    });
+    unique(names, "service", "declare all its modules and routes in one entry", report);
+}
+
+/// A service: modules and routes have names of their own, declared or derived.
+pub(super) fn service(service: &Node, report: &mut Report<'_>) {
+    let modules = service.get("modules").map(Node::items).unwrap_or_default();
+    let names = modules.iter().filter_map(|module| {
+        let from = module.get("name").or_else(|| module.get("path"))?;
+        let text = from.text()?;
+        let name = if module.get("name").is_some() { text } else { text.rsplit('/').next().unwrap_or(text) };
+        Some((name, from.spot))
+    });
+    unique(names, "module", "give each a `name` of its own", report);
+    let routes = service.get("routes").map(Node::items).unwrap_or_default();
+    let names = routes.iter().filter_map(|route| {
+        let from = ["name", "path", "url"].iter().find_map(|field| route.get(field))?;
+        Some((from.text()?, from.spot))
+    });
+    unique(names, "route", "give each a `name` of its own", report);
+}
+
+/// A route: one target, statuses that say one thing each, a control that is another path, each header once.
+pub(super) fn route(route: &Node, report: &mut Report<'_>) {
+    target(route, report);
+    expect_and_absent(route, report);
+    control_is_another_path(route, report);
+    if let Some(Node { value: Value::Map(entries), .. }) = route.get("headers") {
+        let mut seen: HashMap<String, &str> = HashMap::new();
+        for (key, name) in entries.iter().filter_map(|(key, _)| Some((key, key.name.as_deref()?))) {
+            if let Some(first) = seen.insert(name.to_lowercase(), name).filter(|first| *first != name) {
+                let message = format!("the header `{name}` is there as `{first}` already");
+                report.add(key.spot, Fault::new(message).mend("keep one; case makes no difference"));
+            }
+        }
+    }
+}
+
+fn target(route: &Node, report: &mut Report<'_>) {
+    let entry = |name| route.entry(name).map(|(key, _)| key.spot);
+    match (entry("url"), entry("path"), entry("port")) {
+        (Some(_), None, None) | (None, Some(_), Some(_)) => {}
+        (Some(spot), _, _) => {
+            let fault = Fault::new("a route has either `path` and `port`, or `url`");
+            report.add(
+                spot,
+                fault.mend("keep `path` and `port` to ask each replica, `url` to ask a fixed place"),
+            );
+        }
+        (None, Some(spot), None) => {
+            let fault = Fault::new("a route with a `path` needs the container's `port`");
+            report.add(spot, fault.mend("add `port: 3000`, or write the whole `url` instead"));
+        }
+        (None, None, Some(spot)) => {
+            let fault = Fault::new("a route with a `port` needs a `path`");
+            report.add(spot, fault.mend("add `path: /…`, or write the whole `url` instead"));
+        }
+        (None, None, None) => {
+            let fault = Fault::new("a route needs a `path` and a `port`, or a `url`");
+            report.add(route.visible(), fault);
+        }
+    }
+}
+
+/// The statuses of a field with their places: of one that is not a list, its own.
+fn statuses(node: Option<&Node>) -> Vec<(i64, Spot)> {
+    let Some(node) = node else { return Vec::new() };
+    let status =
+        |node: &Node| if let Value::Int(status) = node.value { Some((status, node.spot)) } else { None };
+    match &node.value {
+        Value::List(items) => items.iter().filter_map(status).collect(),
+        _ => status(node).into_iter().collect(),
+    }
+}
+
+fn expect_and_absent(route: &Node, report: &mut Report<'_>) {
+    let declared = route.get("absent");
+    let absent = match declared {
+        Some(_) => statuses(declared),
+        None => vec![(404, Spot::START)],
+    };
+    for (status, spot) in statuses(route.get("expect")) {
+        if absent.iter().any(|(other, _)| *other == status) {
+            let (message, mend) = if declared.is_some() {
+                (format!("{status} is in `expect` and in `absent`"), "remove it from one of them")
+            } else {
+                (
+                    format!("{status} is expected, and says that the route is absent"),
+                    "declare in `absent` which other status says so, such as `absent: [410]`",
+                )
+            };
+            report.add(spot, Fault::new(message).mend(mend));
+        }
+    }
+}
+
+fn control_is_another_path(route: &Node, report: &mut Report<'_>) {
+    let Some(control) = route.get("control") else { return };
+    let of_url = route.text_of("url").and_then(|url| {
+        let rest = url.split_once("://")?.1;
+        rest.find('/').map(|at| &rest[at..])
+    });
+    let path = route.text_of("path").or(of_url);
+    if control.text().is_some_and(|text| text.starts_with('/')) && control.text() == path {
+        let fault = Fault::new("the control is the route's own path, and cannot tell anything");
+        report.add(control.spot, fault.mend("write a path that must not exist, or `auto`"));
+    }
+}
+
+/// `auth`: one kind of credentials.
+pub(super) fn auth(auth: &Node, report: &mut Report<'_>) {
+    exactly_one(auth, ["basic", "bearerFrom"], "`auth`", report);
+}
+
+/// A reference to a secret: one place.
+pub(super) fn secret(secret: &Node, report: &mut Report<'_>) {
+    exactly_one(secret, ["env", "file"], "a reference to a secret", report);
+}
+
+fn exactly_one(record: &Node, [one, other]: [&str; 2], what: &str, report: &mut Report<'_>) {
+    let spot = match (record.entry(one), record.entry(other)) {
+        (Some((first, _)), Some((second, _))) => first.spot.max(second.spot),
+        (None, None) => record.visible(),
+        _ => return,
+    };
+    report.add(spot, Fault::new(format!("{what} needs exactly one of `{one}` and `{other}`")));
+}
+
+/// `backoff`: it grows.
+pub(super) fn backoff(backoff: &Node, report: &mut Report<'_>) {
+    let default = crate::api::Backoff::default();
+    let of = |name, default| match backoff.get(name) {
+        Some(node) => node.text().and_then(|text| text.parse::<Duration>().ok()),
+        None => Some(default),
+    };
+    let (Some(initial), Some(max)) = (of("initial", default.initial), of("max", default.max)) else { return };
+    if initial > max {
+        let spot =
+            backoff.get("initial").or_else(|| backoff.get("max")).map_or(Spot::START, |node| node.spot);
+        let message = format!("`initial` ({initial}) is longer than `max` ({max})");
+        report.add(spot, Fault::new(message).mend("raise `max`, or lower `initial`"));
+    }
+}

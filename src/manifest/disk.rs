@@ -1,0 +1,136 @@
+//! What a manifest says about the host's files, held against them.
+
+use std::{
+    io,
+    path::{Component, Path, PathBuf},
+};
+
+use super::{
+    report::{Fault, Report},
+    text,
+    tree::Node,
+};
+
+/// Checks the project directory and what is in it; the directory's absolute path, without symbolic links, where it
+/// exists.
+pub(super) fn check(root: &Node, base: &Path, report: &mut Report<'_>) -> Option<PathBuf> {
+    let spec = root.get("spec")?;
+    let project = spec.get("project")?;
+    let node = project.get("directory")?;
+    let text = node.text().filter(|text| text::host_path(text).is_ok())?;
+    let directory = match existing_directory(&base.join(text)) {
+        Ok(directory) => directory,
+        Err(fault) => {
+            report.add(node.spot, fault);
+            return None;
+        }
+    };
+    for field in ["files", "envFiles"] {
+        for node in project.get(field).map(Node::items).unwrap_or_default() {
+            file(&directory, node, report);
+        }
+    }
+    for service in spec.get("services").map(Node::items).unwrap_or_default() {
+        for module in service.get("modules").map(Node::items).unwrap_or_default() {
+            source(&directory, module, report);
+        }
+    }
+    Some(directory)
+}
+
+fn existing_directory(path: &Path) -> Result<PathBuf, Fault> {
+    match path.canonicalize() {
+        Ok(real) if real.is_dir() => Ok(real),
+        Ok(real) => {
+            let parent = real.parent().map(|parent| parent.display().to_string()).unwrap_or_default();
+            Err(Fault::new("the project directory is a file")
+                .mend(format!("name the folder that it is in: {parent}")))
+        }
+        Err(error) => Err(Fault::new(format!("the project directory {}", in_words(&error)))
+            .mend("write it relative to the folder of this file")),
+    }
+}
+
+/// Why a path cannot be used, as the end of a sentence.
+pub(super) fn in_words(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => "does not exist".into(),
+        io::ErrorKind::PermissionDenied => "cannot be read: permission denied".into(),
+        _ => format!("cannot be read: {error}"),
+    }
+}
+
+/// A Compose file or an env file. It may be a link out of the project: Compose reads it, not undrift.
+fn file(directory: &Path, node: &Node, report: &mut Report<'_>) {
+    let Some(text) = node.text().filter(|text| text::inner_path(text).is_ok()) else { return };
+    let fault = match directory.join(text).metadata() {
+        Ok(found) if found.is_file() => return,
+        Ok(_) => Fault::new("this is not a file"),
+        Err(error) => Fault::new(format!("this file {}", in_words(&error)))
+            .mend("write it relative to the project directory"),
+    };
+    report.add(node.spot, fault);
+}
+
+/// A module's source: it need not exist (that is for `check` to say), but must not lead out of the project.
+fn source(directory: &Path, module: &Node, report: &mut Report<'_>) {
+    let Some(node) = module.get("source") else { return };
+    let Some(text) = node.text().filter(|text| text::inner_path(text).is_ok()) else { return };
+    if leaves(directory, Path::new(text)) {
+        let fault = Fault::new("the path leaves the project directory by a symbolic link");
+        report.add(node.spot, fault.mend("write the path of something that is in the project directory"));
+    }
+}
+
+/// Whether a relative path below a directory leads out of it, as far as it exists. `directory` is canonical.
+fn leaves(directory: &Path, relative: &Path) -> bool {
+    let mut at = directory.to_path_buf();
+    for component in relative.components() {
+        match component {
+            Component::ParentDir => {
+                at.pop();
+            }
+            Component::Normal(name) => at.push(name),
+            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+        }
+        match at.canonicalize() {
+            Ok(real) => at = real,
+            // What does not exist leads nowhere.
+            Err(_) => return false,
+        }
+        if !at.starts_with(directory) {
+            return true;
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_out_of_the_project_leaves_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        let project = root.join("project");
+        std::fs::create_dir_all(project.join("src/inner")).unwrap();
+        std::fs::create_dir_all(root.join("outside")).unwrap();
+        std::os::unix::fs::symlink(root.join("outside"), project.join("out")).unwrap();
+        std::os::unix::fs::symlink("src/inner", project.join("in")).unwrap();
+        std::os::unix::fs::symlink("/nowhere", project.join("dangling")).unwrap();
+        for (path, expected) in [
+            ("src/inner", false),
+            ("in", false),
+            ("in/new/file", false),
+            ("in/../inner", false),
+            ("in/../../..", true),
+            ("dangling", false),
+            ("missing/x", false),
+            ("out", true),
+            ("out/new", true),
+        ] {
+            assert_eq!(leaves(&project, Path::new(path)), expected, "{path}");
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! What is wrong with manifests, as a person reads it.
+
+use std::{collections::BTreeSet, fmt};
+
+use serde::Serialize;
+use unicode_width::UnicodeWidthStr;
+
+/// One fault of one manifest. Printed as a compiler would: what, where, the line, and what would be right.
+///
+/// A secret that stands in the line is not in here: it was masked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ManifestError {
+    /// The path as it was given, or `<stdin>`.
+    pub file: String,
+    /// From 1; 0 where the file as a whole is meant.
+    pub line: u64,
+    /// In characters, from 1; 0 where the file as a whole is meant.
+    pub column: u64,
+    /// What is wrong.
+    pub message: String,
+    /// What would be right, where that can be said.
+    pub mend: Option<String>,
+    /// The line itself.
+    pub excerpt: Option<Box<Excerpt>>,
+}
+
+/// A line of a manifest with the part of it that is meant. Long lines are cut, secrets are masked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Excerpt {
+    /// The line, without control characters.
+    pub text: String,
+    /// Where the part starts in `text`, in characters, from 0.
+    pub start: usize,
+    /// How long the part is, in characters; at least 1.
+    pub len: usize,
+}
+
+impl ManifestError {
+    /// A fault of a file as a whole.
+    pub(super) fn of_file(file: &str, message: impl Into<String>, mend: Option<&str>) -> Self {
+        Self {
+            file: file.into(),
+            line: 0,
+            column: 0,
+            message: message.into(),
+            mend: mend.map(Into::into),
+            excerpt: None,
+        }
+    }
+}
+
+impl fmt::Display for ManifestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, line, column, message, mend, excerpt } = self;
+        write!(f, "error: {message}")?;
+        let gutter = line.to_string().len();
+        let place = if *line == 0 { file.clone() } else { format!("{file}:{line}:{column}") };
+        write!(f, "\n{:gutter$}--> {place}", "")?;
+        if let Some(excerpt) = excerpt {
+            let Excerpt { text, start, len } = excerpt.as_ref();
+            let before: String = text.chars().take(*start).collect();
+            let part: String = text.chars().skip(*start).take(*len).collect();
+            write!(f, "\n{:gutter$} |\n{line} |", "")?;
+            if !text.is_empty() {
+                write!(f, " {text}")?;
+            }
+            write!(
+                f,
+                "\n{:gutter$} | {:pad$}{}",
+                "",
+                "",
+                "^".repeat(part.width().max(1)),
+                pad = before.width()
+            )?;
+        }
+        if let Some(mend) = mend {
+            write!(f, "\n{:gutter$} = mend: {mend}", "")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ManifestError {}
+
+/// All that is wrong with all manifests that were loaded, in order of file and line. Never empty.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct ManifestErrors(pub(super) Vec<ManifestError>);
+
+impl ManifestErrors {
+    /// The errors, in order of file and line.
+    pub fn iter(&self) -> std::slice::Iter<'_, ManifestError> {
+        self.0.iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a ManifestErrors {
+    type Item = &'a ManifestError;
+    type IntoIter = std::slice::Iter<'a, ManifestError>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl fmt::Display for ManifestErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for error in &self.0 {
+            write!(f, "{error}\n\n")?;
+        }
+        let files = self.0.iter().map(|error| &error.file).collect::<BTreeSet<_>>().len();
+        write!(f, "{} in {}", count(self.0.len(), "error"), count(files, "manifest"))
+    }
+}
+
+impl std::error::Error for ManifestErrors {}
+
+/// `1 error`, `2 errors`.
+pub(crate) fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_caret_stands_under_wide_characters() {
+        let error = ManifestError {
+            file: "a.yaml".into(),
+            line: 12,
+            column: 5,
+            message: "wrong".into(),
+            mend: Some("right".into()),
+            excerpt: Some(Box::new(Excerpt { text: "名前: x名y".into(), start: 4, len: 3 })),
+        };
+        let expected =
+            "error: wrong\n  --> a.yaml:12:5\n   |\n12 | 名前: x名y\n   |       ^^^^\n   = mend: right";
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn the_report_counts() {
+        let one = ManifestError::of_file("a.yaml", "cannot be read", None);
+        let other = ManifestError { file: "b.yaml".into(), ..one.clone() };
+        assert!(ManifestErrors(vec![one.clone()]).to_string().ends_with("\n\n1 error in 1 manifest"));
+        assert!(
+            ManifestErrors(vec![one.clone(), one, other]).to_string().ends_with("3 errors in 2 manifests")
+        );
+    }
+}

@@ -1,0 +1,209 @@
+//! Hides secrets that a person wrote by mistake in a line that is about to be shown.
+//!
+//! This looks at the text, not at the tree: a manifest that is no YAML is shown too.
+
+use std::ops::Range;
+
+use super::report::Lines;
+
+/// What stands in for a secret; as long for each, so that it does not tell the length.
+const STARS: &str = "********";
+
+/// What the name of a field that holds a secret contains, in lower case and without dashes.
+const SECRET_WORDS: [&str; 10] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "token",
+    "apikey",
+    "credential",
+    "authorization",
+    "cookie",
+    "bearer",
+];
+
+/// A line in which the secrets are stars.
+pub(super) struct Masked {
+    pub(super) text: Vec<char>,
+    ranges: Vec<Range<usize>>,
+}
+
+impl Masked {
+    /// Where a position of the line is now.
+    pub(super) fn position(&self, at: usize) -> usize {
+        let mut moved = at;
+        for range in self.ranges.iter().filter(|range| range.start < at) {
+            if at < range.end {
+                return moved - (at - range.start);
+            }
+            moved = moved - range.len() + STARS.len();
+        }
+        moved
+    }
+}
+
+/// Masks a line: values of fields that are named like secrets, `user:password@` in URLs, the part that is to be
+/// hidden, and everything where the whole line is the value of a secret.
+pub(super) fn line(line: &[char], whole: bool, hide: Option<Range<usize>>) -> Masked {
+    let mut ranges: Vec<Range<usize>> = hide.into_iter().collect();
+    if whole {
+        let indent = line.iter().take_while(|c| c.is_whitespace()).count();
+        ranges.push(indent..line.len());
+    }
+    ranges
+        .extend((0..line.len()).filter(|at| line[*at] == ':').filter_map(|colon| secret_value(line, colon)));
+    ranges.extend(user_infos(line));
+    ranges.retain(|range| range.start < range.end && range.end <= line.len());
+    ranges.sort_by_key(|range| range.start);
+    let ranges = ranges.into_iter().fold(Vec::<Range<usize>>::new(), |mut merged, range| {
+        match merged.last_mut() {
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            _ => merged.push(range),
+        }
+        merged
+    });
+    let mut text = Vec::with_capacity(line.len());
+    let mut from = 0;
+    for range in &ranges {
+        text.extend(&line[from..range.start]);
+        text.extend(STARS.chars());
+        from = range.end;
+    }
+    text.extend(&line[from..]);
+    Masked { text, ranges }
+}
+
+/// Whether the line of this index goes on with a secret that starts in a line above it: a block text, or a value
+/// in a line of its own.
+pub(super) fn is_continued_secret(lines: &Lines<'_>, index: usize) -> bool {
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let this = lines.get(index);
+    if this.trim_start().starts_with('#') {
+        return false;
+    }
+    // A block of more than 100 lines is no password.
+    let above = (index.saturating_sub(100)..index).rev().map(|index| lines.get(index));
+    let Some(parent) = above.into_iter().find(|line| !line.trim().is_empty() && indent(line) < indent(this))
+    else {
+        return false;
+    };
+    let chars: Vec<char> = parent.chars().collect();
+    let Some(colon) = chars.iter().position(|c| *c == ':') else { return false };
+    let rest = chars[colon + 1..].iter().collect::<String>();
+    let rest = rest.trim();
+    let opens = rest.is_empty() || rest.starts_with(['|', '>', '"', '\'']);
+    // `passwordFrom:` above `env: NAME` is how it should be.
+    opens && is_secret_key(&chars, colon) && !(rest.is_empty() && this.contains(':'))
+}
+
+/// The value behind a colon, where the key before it is named like a secret.
+fn secret_value(line: &[char], colon: usize) -> Option<Range<usize>> {
+    if !is_secret_key(line, colon) {
+        return None;
+    }
+    let start = colon + 1 + line[colon + 1..].iter().take_while(|c| c.is_whitespace()).count();
+    let first = *line.get(start)?;
+    if first == '{' || first == '#' || (start == colon + 1 && first != '"' && first != '\'') {
+        return None;
+    }
+    let flow = line[..colon].iter().filter(|c| **c == '{').count()
+        > line[..colon].iter().filter(|c| **c == '}').count();
+    let end = match first {
+        '"' | '\'' => {
+            line[start + 1..].iter().rposition(|c| *c == first).map_or(line.len(), |at| start + 1 + at + 1)
+        }
+        _ if flow => {
+            let end =
+                line[start..].iter().position(|c| matches!(c, ',' | '}')).map_or(line.len(), |at| start + at);
+            end - line[start..end].iter().rev().take_while(|c| c.is_whitespace()).count()
+        }
+        _ => line.len(),
+    };
+    Some(start..end)
+}
+
+/// Whether the word before a colon is named like a secret.
+fn is_secret_key(line: &[char], colon: usize) -> bool {
+    let word: String = line[..colon]
+        .iter()
+        .rev()
+        .skip_while(|c| matches!(c, '"' | '\'' | ' '))
+        .take_while(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
+        .take(64)
+        .collect();
+    let key: String = word.chars().rev().filter(|c| c.is_alphanumeric()).collect::<String>().to_lowercase();
+    key == "basic" || SECRET_WORDS.iter().any(|word| key.contains(word))
+}
+
+/// `user:password` in `scheme://user:password@host`. A password may contain a slash or a space by mistake, so that the
+/// last `@` of the line ends it: rather too much is hidden than too little.
+fn user_infos(line: &[char]) -> Option<Range<usize>> {
+    let start = line.windows(3).position(|three| three == [':', '/', '/'])? + 3;
+    let at = start + line[start..].iter().rposition(|c| *c == '@')?;
+    let host = line[start..at].iter().take_while(|c| !matches!(c, '/' | '?' | '#')).count();
+    (start + host == at || line[start..at].contains(&':')).then_some(start..at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn masked(text: &str) -> String {
+        line(&text.chars().collect::<Vec<_>>(), false, None).text.iter().collect()
+    }
+
+    #[test]
+    fn values_of_secrets_are_hidden() {
+        for (text, shown) in [
+            ("  password: hunter2", "  password: ********"),
+            ("  password: hunter2 # old", "  password: ********"),
+            (
+                "basic: { username: ops, password: hunter2, x: y }",
+                "basic: { username: ops, password: ********, x: y }",
+            ),
+            ("\"API-Key\": 'hun, ter'", "\"API-Key\": ********"),
+            ("{ token: \"a } b\" }", "{ token: ******** }"),
+            ("Authorization: Basic b3Bz", "Authorization: ********"),
+            ("password: @hunter2: x", "password: ********"),
+            ("passwordFrom: hunter2", "passwordFrom: ********"),
+            ("basic: ops:hunter2", "basic: ********"),
+            ("url: http://ops:hunter2@host/x", "url: http://********@host/x"),
+            ("url: \"https://ops:hun/ter2@host/x\"", "url: \"https://********@host/x\""),
+            ("url: http://token@host", "url: http://********@host"),
+            ("url: http://ops:hun ter2@host", "url: http://********@host"),
+            ("{ password: hunter2 }", "{ password: ******** }"),
+        ] {
+            assert_eq!(masked(text), shown);
+        }
+    }
+
+    #[test]
+    fn what_is_no_secret_is_shown() {
+        for text in [
+            "passwordFrom: { env: BACKOFFICE_PASSWORD }",
+            "path: /api/workflow",
+            "url: http://host/a@b",
+            "basic:",
+            "expect: [401]",
+            "name: a:b",
+        ] {
+            assert_eq!(masked(text), text);
+        }
+    }
+
+    #[test]
+    fn positions_move_with_the_text() {
+        let text: Vec<char> = "{ password: a, expct: 1 }".chars().collect();
+        let masked = line(&text, false, None);
+        let at = masked.position(15);
+        assert_eq!(masked.text[at..at + 5].iter().collect::<String>(), "expct");
+    }
+
+    #[test]
+    fn a_secret_that_goes_on_is_hidden() {
+        let lines = Lines::new("password: |\n  hunter2\n  more\ntimeout: 5s\npasswordFrom:\n  env: NAME\n");
+        let hidden: Vec<bool> = (0..6).map(|index| is_continued_secret(&lines, index)).collect();
+        assert_eq!(hidden, [false, true, true, false, false, false]);
+    }
+}

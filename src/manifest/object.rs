@@ -1,0 +1,167 @@
+//! From the text of one manifest to its objects.
+
+use std::path::Path;
+
+use super::{
+    digest, disk,
+    error::ManifestError,
+    nearest::nearest,
+    read::{LARGEST, Text},
+    report::{Excerpted, Fault, Lines, Report, excerpt},
+    rules::PROJECT,
+    shape::{self, Shape, Slot},
+    tree::{Node, Spot, Value},
+    yaml,
+};
+use crate::api::{API_VERSION, ComposeProject, Desired, KIND};
+
+static OBJECT: Shape = Shape::Record(&PROJECT);
+
+/// The name of an object, right or not, with its place.
+pub(super) struct Named {
+    pub(super) name: String,
+    pub(super) place: Excerpted,
+}
+
+/// What is in one manifest.
+pub(super) struct Parsed {
+    pub(super) desired: Vec<Desired>,
+    pub(super) errors: Vec<ManifestError>,
+    pub(super) names: Vec<Named>,
+}
+
+/// The text of a file that is UTF-8, without a byte order mark.
+pub(super) fn decode(text: &Text) -> Result<&str, ManifestError> {
+    let utf16 = text.bytes.starts_with(&[0xFF, 0xFE]) || text.bytes.starts_with(&[0xFE, 0xFF]);
+    if utf16 {
+        let mend = "save the file as UTF-8";
+        return Err(ManifestError::of_file(&text.origin, "this file is UTF-16, not UTF-8", Some(mend)));
+    }
+    std::str::from_utf8(&text.bytes).map_err(|error| {
+        let shown = String::from_utf8_lossy(&text.bytes);
+        let before = String::from_utf8_lossy(&text.bytes[..error.valid_up_to()]);
+        let lines = Lines::new(&before);
+        let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let column = lines.get(lines.count() - 1).chars().count() + 1;
+        let spot = Spot { line: small(lines.count()), column: small(column), len: 1 };
+        let byte = text.bytes.get(error.valid_up_to()).copied().unwrap_or_default();
+        ManifestError {
+            file: text.origin.clone(),
+            line: spot.line.into(),
+            column: spot.column.into(),
+            message: format!("the byte 0x{byte:02X} here is not UTF-8"),
+            mend: Some("save the file as UTF-8".into()),
+            excerpt: Some(Box::new(excerpt(&Lines::new(&shown), spot, false))),
+        }
+    })
+}
+
+/// Reads all objects of a manifest.
+pub(super) fn parse(text: &str, origin: &str, base: &Path) -> Parsed {
+    let mut parsed = Parsed { desired: Vec::new(), errors: Vec::new(), names: Vec::new() };
+    let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
+    if text.len() as u64 > LARGEST {
+        parsed.errors.push(ManifestError::of_file(origin, "a manifest has at most 1 MiB", None));
+        return parsed;
+    }
+    let base = &std::path::absolute(base).unwrap_or_else(|_| base.into());
+    let mut report = Report::new(origin, text);
+    let documents = yaml::documents(report.lines());
+    let nothing = documents.roots.is_empty() && documents.faults.is_empty();
+    for (spot, fault) in documents.faults {
+        report.add(spot, fault);
+    }
+    if nothing {
+        let fault = Fault::new("this file holds no object");
+        report.add(Spot::START, fault.mend(format!("start it with `apiVersion: {API_VERSION}`")));
+    }
+    for root in &documents.roots {
+        parsed.names.extend(name(root, &report));
+        if let Some(desired) = object(root, origin, base, &mut report) {
+            parsed.desired.push(desired);
+        }
+    }
+    parsed.errors = report.finish();
+    parsed
+}
+
+fn name(root: &Node, report: &Report<'_>) -> Option<Named> {
+    let node = root.get("metadata")?.get("name")?;
+    let name = node.text().filter(|name| super::text::object_name(name).is_ok())?;
+    Some(Named { name: name.to_owned(), place: report.place(node.spot) })
+}
+
+/// One document: checked, and where nothing is wrong with it, as a typed object.
+fn object(root: &Node, origin: &str, base: &Path, report: &mut Report<'_>) -> Option<Desired> {
+    let before = report.len();
+    if let Some((spot, fault)) = foreign(root) {
+        report.add(spot, fault);
+        return None;
+    }
+    let slot = Slot { name: "a document", key: root.visible(), node: root };
+    shape::check(&OBJECT, slot, report);
+    let directory = disk::check(root, base, report);
+    if report.len() > before {
+        return None;
+    }
+    match serde_json::from_value::<ComposeProject>(root.to_json()) {
+        Ok(object) => {
+            let directory = directory?;
+            let spec_digest = digest::of(&object.spec, &directory, base);
+            Some(Desired {
+                spec_digest,
+                directory,
+                service_positions: service_positions(root),
+                manifest: origin.into(),
+                manifest_directory: base.into(),
+                object,
+            })
+        }
+        // Not reachable as long as the table of the shape and the types agree; if they do not, this says so.
+        Err(error) => {
+            report.add(root.visible(), Fault::new(format!("this object was not understood: {error}")));
+            None
+        }
+    }
+}
+
+fn service_positions(root: &Node) -> Vec<(u64, u64)> {
+    let services =
+        root.get("spec").and_then(|spec| spec.get("services")).map(Node::items).unwrap_or_default();
+    services
+        .iter()
+        .map(|service| {
+            let spot = service.get("name").map_or(service.spot, |name| name.spot);
+            (spot.line.into(), spot.column.into())
+        })
+        .collect()
+}
+
+/// A document that is something else altogether: one error says more than one for each of its fields.
+fn foreign(root: &Node) -> Option<(Spot, Fault)> {
+    let Value::Map(entries) = &root.value else { return None };
+    let write = format!("write `apiVersion: {API_VERSION}` and `kind: {KIND}`");
+    let (version, kind) = (root.get("apiVersion"), root.get("kind"));
+    if version.is_none() && kind.is_none() && root.get("spec").is_none() && root.get("metadata").is_none() {
+        let compose = root.get("services").is_some_and(|node| matches!(node.value, Value::Map(_)));
+        let fault = if compose {
+            let mend = "write a manifest whose `spec.project.directory` is the folder of this file";
+            Fault::new("this is a Compose file, not a manifest").mend(mend)
+        } else {
+            Fault::new("this is not a manifest").mend(write.clone())
+        };
+        // An empty mapping, and one whose fields may be misspelt, get the errors of each field.
+        let misspelt = entries
+            .iter()
+            .filter_map(|(key, _)| key.name.as_deref())
+            .any(|name| nearest(name, PROJECT.fields.iter().map(|field| field.name)).is_some());
+        return (!misspelt && !entries.is_empty()).then(|| (root.visible(), fault));
+    }
+    let version = version.filter(|node| node.text().is_some_and(|text| !text.contains("undrift")))?;
+    let kind = kind?.text().filter(|kind| nearest(kind, [KIND]).is_none())?;
+    let kind: String = kind.chars().take(40).collect();
+    Some((
+        version.spot,
+        Fault::new(format!("this is a `{kind}` of another tool, not a manifest")).mend(write),
+    ))
+}

@@ -1,0 +1,153 @@
+//! The files behind `-f`, read without trust: sizes are capped, only regular files are opened.
+
+use std::{
+    collections::HashSet,
+    convert::Infallible,
+    ffi::OsStr,
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use super::{disk::in_words, error::ManifestError};
+
+/// The largest manifest, in bytes. Real ones have some thousands.
+pub(super) const LARGEST: u64 = 1024 * 1024;
+
+/// Manifests in one folder.
+const MOST_FILES: usize = 1_000;
+
+/// What one `-f` names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A file, or a folder: its `*.yaml` and `*.yml`, not deeper, without hidden ones.
+    Path(PathBuf),
+    /// Standard input, written `-`.
+    Stdin,
+}
+
+impl From<&OsStr> for Source {
+    fn from(argument: &OsStr) -> Self {
+        if argument == "-" { Self::Stdin } else { Self::Path(argument.into()) }
+    }
+}
+
+impl FromStr for Source {
+    type Err = Infallible;
+
+    fn from_str(argument: &str) -> Result<Self, Infallible> {
+        Ok(Self::from(OsStr::new(argument)))
+    }
+}
+
+/// A manifest as it was read.
+pub(super) struct Text {
+    /// For messages.
+    pub(super) origin: String,
+    /// Where relative paths start.
+    pub(super) base: PathBuf,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// Reads every file once, in order of its name, standard input last. What could not be read is an error beside the
+/// others.
+pub(super) fn all(sources: &[Source]) -> (Vec<Text>, Vec<ManifestError>) {
+    let mut errors = Vec::new();
+    let mut files = Vec::new();
+    for source in sources {
+        if let Source::Path(path) = source {
+            match files_of(path) {
+                Ok(found) => files.extend(found),
+                Err(error) => errors.push(error),
+            }
+        }
+    }
+    files.sort();
+    let mut seen = HashSet::new();
+    files.retain(|file| seen.insert(file.canonicalize().unwrap_or_else(|_| file.clone())));
+    let mut texts = Vec::new();
+    for file in files {
+        match read_file(&file) {
+            Ok(text) => texts.push(text),
+            Err(error) => errors.push(error),
+        }
+    }
+    if sources.contains(&Source::Stdin) {
+        match read_stdin() {
+            Ok(text) => texts.push(text),
+            Err(error) => errors.push(error),
+        }
+    }
+    (texts, errors)
+}
+
+fn files_of(path: &Path) -> Result<Vec<PathBuf>, ManifestError> {
+    let name = path.display().to_string();
+    let fail = |message: String, mend: Option<&str>| ManifestError::of_file(&name, message, mend);
+    let unreadable = |error| fail(format!("this path {}", in_words(&error)), None);
+    let kind = path.metadata().map_err(unreadable)?;
+    if !kind.is_dir() {
+        return Ok(vec![path.to_path_buf()]);
+    }
+    let mut files = Vec::new();
+    for entry in path.read_dir().map_err(unreadable)? {
+        let file = entry.map_err(unreadable)?;
+        let hidden = file.file_name().as_encoded_bytes().starts_with(b".");
+        let file = file.path();
+        let yaml = file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+        if yaml && !hidden && !file.is_dir() {
+            files.push(file);
+        }
+        if files.len() > MOST_FILES {
+            return Err(fail(format!("more than {MOST_FILES} manifests in one folder"), None));
+        }
+    }
+    if files.is_empty() {
+        let mend = "name another folder, or a file; folders in it are not looked at";
+        return Err(fail("no *.yaml or *.yml in this folder".into(), Some(mend)));
+    }
+    Ok(files)
+}
+
+fn read_file(path: &Path) -> Result<Text, ManifestError> {
+    let origin = path.display().to_string();
+    let fail = |message: String, mend: Option<&str>| ManifestError::of_file(&origin, message, mend);
+    let unreadable = |error| fail(format!("this file {}", in_words(&error)), None);
+    // A pipe without a writer would hang, a device never end. The file is asked before it is opened.
+    if !path.metadata().map_err(unreadable)?.is_file() {
+        let mend = "name a regular file, or write `-f -` and send it to standard input";
+        return Err(fail("this is not a regular file".into(), Some(mend)));
+    }
+    let bytes = capped(File::open(path).map_err(unreadable)?, &origin)?;
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let base = folder.canonicalize().map_err(unreadable)?;
+    Ok(Text { origin, base, bytes })
+}
+
+fn read_stdin() -> Result<Text, ManifestError> {
+    let origin = "<stdin>".to_owned();
+    let bytes = capped(std::io::stdin().lock(), &origin)?;
+    let base = std::env::current_dir().map_err(|error| {
+        ManifestError::of_file(&origin, format!("the current folder {}", in_words(&error)), None)
+    })?;
+    Ok(Text { origin, base, bytes })
+}
+
+/// All bytes of a reader, or an error where there are more than a manifest may have.
+fn capped(reader: impl Read, origin: &str) -> Result<Vec<u8>, ManifestError> {
+    let mut bytes = Vec::new();
+    reader
+        .take(LARGEST + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| ManifestError::of_file(origin, format!("this file {}", in_words(&error)), None))?;
+    if bytes.len() as u64 > LARGEST {
+        let mend = "is this the right file? Else split it";
+        return Err(ManifestError::of_file(
+            origin,
+            "a manifest has at most 1 MiB, and this file more",
+            Some(mend),
+        ));
+    }
+    Ok(bytes)
+}

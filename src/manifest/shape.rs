@@ -1,0 +1,283 @@
+//! The language in which the manifest's shape is written down, and the walk that holds a tree against it.
+//!
+//! The walk goes on after a fault, so that a person sees all of them at once.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{
+    nearest::nearest,
+    report::{Fault, Report},
+    tree::{Key, Node, Spot, Value},
+    wrong_type,
+};
+use crate::api::Duration;
+
+/// Whether a text is right.
+pub(super) type TextRule = fn(&str) -> Result<(), Fault>;
+
+/// What a value must be.
+pub(super) enum Shape {
+    /// Exactly this text.
+    Exactly(&'static str),
+    Text(TextRule),
+    Bool,
+    /// A whole number of this range.
+    Whole(std::ops::RangeInclusive<i64>),
+    /// A duration of at least so many milliseconds.
+    Duration {
+        at_least: u64,
+    },
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// An HTTP status or a list of them.
+    Statuses,
+    /// A list of texts, each once.
+    Texts(TextRule),
+    /// Texts by name.
+    Labels(fn(&str, &str) -> Result<(), Fault>),
+    /// A list of records.
+    List {
+        of: &'static Record,
+        at_least_one: bool,
+    },
+    Record(&'static Record),
+}
+
+/// A mapping with known fields.
+pub(super) struct Record {
+    /// With its article, for messages: `a route`.
+    pub(super) what: &'static str,
+    pub(super) fields: &'static [Field],
+    /// What holds between the fields.
+    pub(super) also: fn(&Node, &mut Report<'_>),
+}
+
+/// A field of a record.
+pub(super) struct Field {
+    pub(super) name: &'static str,
+    pub(super) required: bool,
+    pub(super) shape: Shape,
+}
+
+/// A value with what it is called in messages and where to point when it has no place of its own.
+#[derive(Clone, Copy)]
+pub(super) struct Slot<'a> {
+    /// As messages call it: the field in backquotes, or an entry of one.
+    pub(super) name: &'a str,
+    pub(super) key: Spot,
+    pub(super) node: &'a Node,
+}
+
+impl Slot<'_> {
+    /// Where to point.
+    pub(super) fn spot(&self) -> Spot {
+        if self.node.spot.len == 0 && !matches!(self.node.value, Value::Map(_) | Value::List(_)) {
+            self.key
+        } else {
+            self.node.visible()
+        }
+    }
+}
+
+/// Holds a value against its shape.
+pub(super) fn check(shape: &'static Shape, slot: Slot<'_>, report: &mut Report<'_>) {
+    match (shape, &slot.node.value) {
+        (Shape::Record(record), Value::Map(entries)) => fields(record, slot, entries, report),
+        (Shape::List { of, at_least_one }, Value::List(items)) => {
+            if *at_least_one && items.is_empty() {
+                let fault = Fault::new(format!("{} is empty", slot.name)).mend("declare at least one");
+                report.add(slot.spot(), fault);
+            }
+            for item in items {
+                record_item(of, slot, item, report);
+            }
+        }
+        (Shape::Texts(rule), Value::List(items)) => texts(*rule, slot, items, report),
+        (Shape::Labels(rule), Value::Map(entries)) => labels(*rule, slot, entries, report),
+        (Shape::Statuses, _) => statuses(slot, report),
+        _ => scalar(shape, slot, report),
+    }
+}
+
+fn scalar(shape: &Shape, slot: Slot<'_>, report: &mut Report<'_>) {
+    let name = slot.name;
+    let fault = match (shape, &slot.node.value) {
+        (Shape::Exactly(right), Value::Text(text)) if text != right => {
+            Some(Fault::new(format!("{name} is not `{right}`")).mend(format!("write `{right}`")))
+        }
+        (Shape::Word(words), Value::Text(text)) if !words.contains(&text.as_str()) => {
+            let mend = nearest(text, words.iter().copied()).map(|word| format!("did you mean `{word}`?"));
+            Some(Fault::new(format!("{name} must be {}", one_of(words))).maybe_mend(mend))
+        }
+        (Shape::Text(rule), Value::Text(text)) => rule(text).err(),
+        (Shape::Bool, Value::Bool(right)) => {
+            let plain = if *right { "true" } else { "false" };
+            let written = report.lines().at(slot.node.written);
+            (written != plain)
+                .then(|| Fault::new(format!("{name} must be true or false")).mend(format!("write `{plain}`")))
+        }
+        (Shape::Whole(range), Value::Int(n)) if !range.contains(n) => Some(out_of_range(name, range)),
+        (Shape::Whole(range), Value::Number) => Some(out_of_range(name, range)),
+        (Shape::Exactly(_) | Shape::Word(_), Value::Text(_)) | (Shape::Whole(_), Value::Int(_)) => None,
+        (Shape::Duration { at_least }, Value::Text(text)) => duration(name, text, *at_least),
+        _ => Some(wrong_type::fault(shape, slot, report)),
+    };
+    if let Some(fault) = fault {
+        report.add(slot.spot(), fault);
+    }
+}
+
+fn out_of_range(name: &str, range: &std::ops::RangeInclusive<i64>) -> Fault {
+    Fault::new(format!("{name} must be a whole number from {} to {}", range.start(), range.end()))
+}
+
+/// `a`, `b` or `c`, each in backquotes.
+pub(super) fn one_of(words: &[&str]) -> String {
+    let quoted: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
+    match quoted.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => quoted.join(""),
+    }
+}
+
+fn duration(name: &str, text: &str, at_least: u64) -> Option<Fault> {
+    let Ok(duration) = text.parse::<Duration>() else {
+        let plain = text.to_lowercase().replace(' ', "");
+        let mend = [plain.clone(), format!("{plain}s")]
+            .into_iter()
+            .find(|guess| guess.parse::<Duration>().is_ok())
+            .map_or_else(
+                || "write it as 500ms, 5s, 2m or 1h30m, at most one year".into(),
+                |guess| format!("did you mean `{guess}`?"),
+            );
+        return Some(Fault::new(format!("{name} is not a duration")).mend(mend));
+    };
+    let least = Duration::from_millis(at_least);
+    (duration < least).then(|| match at_least {
+        1 => Fault::new(format!("{name} must be more than nothing")),
+        _ => Fault::new(format!("{name} must be at least {least}")),
+    })
+}
+
+/// The fields of a record: each known, each once, the required ones there, each as its shape says.
+fn fields(record: &'static Record, slot: Slot<'_>, entries: &[(Key, Node)], report: &mut Report<'_>) {
+    let mut seen: HashMap<&str, Spot> = HashMap::new();
+    // A field that was meant and misspelt is not missed a second time.
+    let mut unknown: HashSet<&str> = HashSet::new();
+    for (key, node) in entries {
+        let Some(name) = key.name.as_deref() else {
+            report.add(
+                key.spot,
+                Fault::new(format!("the name of a field of {} must be a short text", record.what)),
+            );
+            continue;
+        };
+        if let Some(first) = seen.get(name) {
+            report.add(key.spot, doubled(name, *first));
+            continue;
+        }
+        seen.insert(name, key.spot);
+        if let Some(field) = record.fields.iter().find(|field| field.name == name) {
+            let name = format!("`{name}`");
+            check(&field.shape, Slot { name: &name, key: key.spot, node }, report);
+        } else {
+            let (fault, meant) = super::unknown::fault(name, record);
+            report.add(key.spot, fault);
+            unknown.extend(meant);
+        }
+    }
+    let there = |field: &&Field| seen.contains_key(field.name) || unknown.contains(field.name);
+    for field in record.fields.iter().filter(|field| field.required && !there(field)) {
+        let fault = Fault::new(format!("{} needs `{}`", record.what, field.name));
+        report.add(if slot.node.spot.len == 0 { slot.key } else { slot.node.visible() }, fault);
+    }
+    (record.also)(slot.node, report);
+}
+
+fn doubled(name: &str, first: Spot) -> Fault {
+    let name: String = name.chars().take(40).collect();
+    Fault::new(format!("the field `{name}` is doubled"))
+        .mend(format!("keep one; the first is in line {}", first.line))
+}
+
+fn record_item(record: &'static Record, list: Slot<'_>, item: &Node, report: &mut Report<'_>) {
+    let name = format!("an entry of {}", list.name);
+    let key = if item.spot.len == 0 { item.visible() } else { item.spot };
+    let slot = Slot { name: &name, key, node: item };
+    if let Value::Map(entries) = &item.value {
+        fields(record, slot, entries, report);
+    } else {
+        report.add(slot.spot(), wrong_type::item(record, slot));
+    }
+}
+
+fn texts(rule: TextRule, slot: Slot<'_>, items: &[Node], report: &mut Report<'_>) {
+    let name = format!("an entry of {}", slot.name);
+    let mut seen = HashSet::new();
+    for node in items {
+        let item = Slot { name: &name, key: slot.key, node };
+        let fault = match &node.value {
+            Value::Text(text) if !seen.insert(text) => Some(Fault::new(format!("{name} is doubled"))),
+            Value::Text(text) => rule(text).err(),
+            _ => Some(wrong_type::fault(&Shape::Text(|_| Ok(())), item, report)),
+        };
+        if let Some(fault) = fault {
+            report.add(item.spot(), fault);
+        }
+    }
+}
+
+fn labels(
+    rule: fn(&str, &str) -> Result<(), Fault>,
+    slot: Slot<'_>,
+    entries: &[(Key, Node)],
+    report: &mut Report<'_>,
+) {
+    let mut seen: HashMap<String, Spot> = HashMap::new();
+    for (key, node) in entries {
+        let Some(name) = key.name.as_deref() else {
+            report.add(key.spot, Fault::new(format!("a name in {} must be a short text", slot.name)));
+            continue;
+        };
+        if let Some(first) = seen.insert(name.to_owned(), key.spot) {
+            report.add(key.spot, doubled(name, first));
+        }
+        let called = format!("`{}`", name.chars().take(40).collect::<String>());
+        let item = Slot { name: &called, key: key.spot, node };
+        match &node.value {
+            Value::Text(text) => {
+                if let Err(fault) = rule(name, text) {
+                    report.add(key.spot, fault);
+                }
+            }
+            _ => report.add(item.spot(), wrong_type::fault(&Shape::Text(|_| Ok(())), item, report)),
+        }
+    }
+}
+
+/// One status or a list of them, each once.
+fn statuses(slot: Slot<'_>, report: &mut Report<'_>) {
+    let name = slot.name;
+    let single = std::slice::from_ref(slot.node);
+    let items = if let Value::List(items) = &slot.node.value { items.as_slice() } else { single };
+    if items.is_empty() {
+        report.add(slot.spot(), Fault::new(format!("{name} is empty")).mend("name at least one status"));
+    }
+    let mut seen = HashSet::new();
+    for node in items {
+        let item = Slot { name, key: slot.key, node };
+        let fault = match node.value {
+            Value::Int(status) if !(100..=599).contains(&status) => {
+                Some(Fault::new(format!("{name} names {status}, which is no HTTP status (100 to 599)")))
+            }
+            Value::Int(status) if !seen.insert(status) => {
+                Some(Fault::new(format!("{name} names {status} twice")))
+            }
+            Value::Int(_) => None,
+            _ => Some(wrong_type::fault(&Shape::Statuses, item, report)),
+        };
+        if let Some(fault) = fault {
+            report.add(item.spot(), fault);
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! YAML to a tree that remembers where each value stands, within a budget.
+//!
+//! The tree is generic, so that one look at a document finds all that is wrong with it: serde's own
+//! deserialization into types would stop at the first fault.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, MapAccess, SeqAccess, Visitor},
+};
+use serde_saphyr::{Location, Spanned};
+
+/// The longest text that a value may have, in bytes. No field of a manifest needs more, and a longer one
+/// multiplied by aliases would eat memory.
+const LONGEST_TEXT: usize = 8 * 1024;
+
+/// A place in a file: line and column from 1, in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Spot {
+    pub(super) line: u32,
+    pub(super) column: u32,
+    /// In characters; may reach over the end of the line.
+    pub(super) len: u32,
+}
+
+/// A value with its place.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) value: Value,
+    /// Where it is used: for an alias, the alias.
+    pub(super) spot: Spot,
+    /// Where it is written: for an alias, the value of its anchor.
+    pub(super) written: Spot,
+}
+
+/// A value, with types as YAML 1.2 infers them.
+#[derive(Debug)]
+pub(super) enum Value {
+    Null,
+    Bool(bool),
+    Int(i64),
+    /// A number that is no whole one, or too large for one.
+    Number,
+    Text(String),
+    /// A text that is too long to be any field's.
+    LongText,
+    /// Something that no field has, such as binary data.
+    Other,
+    List(Vec<Node>),
+    Map(Vec<(Key, Node)>),
+}
+
+/// A key of a mapping.
+#[derive(Debug)]
+pub(super) struct Key {
+    /// `None` where it is a list or a mapping, or too long.
+    pub(super) name: Option<String>,
+    pub(super) spot: Spot,
+}
+
+impl Spot {
+    /// The first character of a file.
+    pub(super) const START: Self = Self { line: 1, column: 1, len: 1 };
+}
+
+impl From<Location> for Spot {
+    fn from(location: Location) -> Self {
+        let small = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+        Self {
+            line: small(location.line()).max(1),
+            column: small(location.column()).max(1),
+            len: small(location.span().len()),
+        }
+    }
+}
+
+impl Node {
+    /// The value of a mapping's field; of a doubled one the first.
+    pub(super) fn get(&self, name: &str) -> Option<&Self> {
+        self.entry(name).map(|(_, node)| node)
+    }
+
+    /// A mapping's field with its key.
+    pub(super) fn entry(&self, name: &str) -> Option<(&Key, &Self)> {
+        let Value::Map(entries) = &self.value else { return None };
+        entries.iter().find(|(key, _)| key.name.as_deref() == Some(name)).map(|(key, node)| (key, node))
+    }
+
+    /// The entries of a list; none where it is not a list.
+    pub(super) fn items(&self) -> &[Self] {
+        if let Value::List(items) = &self.value { items } else { &[] }
+    }
+
+    /// The text, where it is one.
+    pub(super) fn text(&self) -> Option<&str> {
+        if let Value::Text(text) = &self.value { Some(text) } else { None }
+    }
+
+    /// The text of a mapping's field.
+    pub(super) fn text_of(&self, name: &str) -> Option<&str> {
+        self.get(name).and_then(Self::text)
+    }
+
+    /// A spot that shows something: of a block mapping or a list of mappings, its first key.
+    pub(super) fn visible(&self) -> Spot {
+        match &self.value {
+            Value::Map(entries) if self.spot == self.written => {
+                entries.first().map_or(self.spot, |(key, _)| key.spot)
+            }
+            _ => self.spot,
+        }
+    }
+
+    /// Moves the tree down by that many lines.
+    pub(super) fn shift(&mut self, lines: u32) {
+        self.spot.line += lines;
+        self.written.line += lines;
+        match &mut self.value {
+            Value::List(items) => items.iter_mut().for_each(|item| item.shift(lines)),
+            Value::Map(entries) => {
+                for (key, node) in entries {
+                    key.spot.line += lines;
+                    node.shift(lines);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The same without places. Only for a tree that was found to be right: numbers that are not whole are null.
+    pub(super) fn to_json(&self) -> serde_json::Value {
+        use serde_json::Value as Json;
+        match &self.value {
+            Value::Null | Value::Number | Value::LongText | Value::Other => Json::Null,
+            Value::Bool(b) => Json::Bool(*b),
+            Value::Int(n) => Json::from(*n),
+            Value::Text(text) => Json::String(text.clone()),
+            Value::List(items) => items.iter().map(Self::to_json).collect(),
+            Value::Map(entries) => entries
+                .iter()
+                .filter_map(|(key, node)| Some((key.name.clone()?, node.to_json())))
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let found = Spanned::<Value>::deserialize(deserializer)?;
+        Ok(Self { value: found.value, spot: found.referenced.into(), written: found.defined.into() })
+    }
+}
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let found = Spanned::<Value>::deserialize(deserializer)?;
+        let name = match found.value {
+            Value::Text(text) => Some(text),
+            Value::Int(n) => Some(n.to_string()),
+            Value::Bool(b) => Some(b.to_string()),
+            Value::Null => Some("null".into()),
+            Value::Number | Value::LongText | Value::Other | Value::List(_) | Value::Map(_) => None,
+        };
+        Ok(Self { name, spot: found.referenced.into() })
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ValueVisitor)
+    }
+}
+
+struct ValueVisitor;
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any YAML value")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_none<E: de::Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E: de::Error>(self, b: bool) -> Result<Value, E> {
+        Ok(Value::Bool(b))
+    }
+
+    fn visit_i64<E: de::Error>(self, n: i64) -> Result<Value, E> {
+        Ok(Value::Int(n))
+    }
+
+    fn visit_u64<E: de::Error>(self, n: u64) -> Result<Value, E> {
+        Ok(i64::try_from(n).map_or(Value::Number, Value::Int))
+    }
+
+    fn visit_i128<E: de::Error>(self, _: i128) -> Result<Value, E> {
+        Ok(Value::Number)
+    }
+
+    fn visit_u128<E: de::Error>(self, _: u128) -> Result<Value, E> {
+        Ok(Value::Number)
+    }
+
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Value, E> {
+        Ok(Value::Number)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Value, E> {
+        Ok(if text.len() > LONGEST_TEXT { Value::LongText } else { Value::Text(text.into()) })
+    }
+
+    fn visit_bytes<E: de::Error>(self, _: &[u8]) -> Result<Value, E> {
+        Ok(Value::Other)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = list.next_element()? {
+            items.push(item);
+        }
+        Ok(Value::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(Value::Map(entries))
+    }
+}

@@ -1,0 +1,60 @@
+//! What to say of a field that does not exist.
+
+use super::{
+    nearest::nearest,
+    report::Fault,
+    rules::PROJECT,
+    shape::{Record, Shape},
+};
+
+/// The fault of a field that this record does not have, with the field that was meant, where that can be told: a
+/// misspelt one, one that belongs elsewhere, or a habit from another tool.
+pub(super) fn fault(name: &str, record: &'static Record) -> (Fault, Option<&'static str>) {
+    let shown: String = name.chars().take(40).collect();
+    let has = |field: &str| record.fields.iter().any(|known| known.name == field);
+    if name == "<<" {
+        let fault = Fault::new("merge keys (`<<`) are not part of a manifest");
+        return (fault.mend("write the fields out; a whole value may be an alias (`*name`)"), None);
+    }
+    if name == "password" && has("passwordFrom") {
+        let fault = Fault::new("a password has no place in a manifest");
+        let mend = "write `passwordFrom: { env: NAME }` or `passwordFrom: { file: PATH }`";
+        return (fault.mend(mend), Some("passwordFrom"));
+    }
+    if matches!(name, "bearer" | "token" | "bearerToken" | "password") && has("bearerFrom") {
+        let fault = Fault::new("a secret has no place in a manifest");
+        let mend = "write `bearerFrom: { env: NAME }` or `bearerFrom: { file: PATH }`";
+        return (fault.mend(mend), Some("bearerFrom"));
+    }
+    let meant = nearest(name, record.fields.iter().map(|field| field.name));
+    let mend = meant
+        .map(|right| format!("did you mean `{right}`?"))
+        .or_else(|| belongs(name).map(|path| format!("it belongs in `{path}`")))
+        .unwrap_or_else(|| format!("{} has {}", record.what, listed(record)));
+    (Fault::new(format!("{} has no field `{shown}`", record.what)).mend(mend), meant)
+}
+
+fn listed(record: &Record) -> String {
+    let names: Vec<_> = record.fields.iter().map(|field| format!("`{}`", field.name)).collect();
+    names.join(", ")
+}
+
+/// The path of the one record that has a field of this name.
+fn belongs(name: &str) -> Option<String> {
+    fn walk(record: &'static Record, path: &str, name: &str, found: &mut Vec<String>) {
+        for field in record.fields {
+            if field.name == name {
+                found.push(path.to_owned());
+            }
+            let path = if path.is_empty() { field.name.to_owned() } else { format!("{path}.{}", field.name) };
+            match field.shape {
+                Shape::Record(inner) => walk(inner, &path, name, found),
+                Shape::List { of, .. } => walk(of, &format!("{path}[]"), name, found),
+                _ => {}
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(&PROJECT, "", name, &mut found);
+    if let [path] = found.as_slice() { Some(path.clone()) } else { None }
+}

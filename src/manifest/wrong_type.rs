@@ -1,0 +1,88 @@
+//! What to say of a value that is of another kind than its field.
+
+use super::{
+    report::{Fault, Report},
+    shape::{Record, Shape, Slot},
+    tree::Value,
+};
+
+/// The fault of a value that does not have the shape of its field.
+pub(super) fn fault(shape: &Shape, slot: Slot<'_>, report: &Report<'_>) -> Fault {
+    let wanted = wanted(shape);
+    if matches!(slot.node.value, Value::Null) {
+        return Fault::new(format!("{} has no value", slot.name))
+            .mend(format!("give it {wanted}, or leave the field out"));
+    }
+    let found = found(&slot.node.value);
+    let mend = mend(shape, slot, report);
+    Fault::new(format!("{} must be {wanted}, and is {found}", slot.name)).maybe_mend(mend)
+}
+
+/// The fault of an entry of a list of records that is none.
+pub(super) fn item(record: &Record, slot: Slot<'_>) -> Fault {
+    let first = record.fields.iter().find(|field| field.required).or(record.fields.first());
+    let mend = first.map(|field| format!("write it as `- {}: …`", field.name));
+    let found = found(&slot.node.value);
+    Fault::new(format!("{} must be {}, and is {found}", slot.name, record.what)).maybe_mend(mend)
+}
+
+fn wanted(shape: &Shape) -> String {
+    match shape {
+        Shape::Exactly(text) => format!("`{text}`"),
+        Shape::Text(_) => "a text".into(),
+        Shape::Bool => "true or false".into(),
+        Shape::Whole(_) => "a whole number".into(),
+        Shape::Duration { .. } => "a duration such as 5s".into(),
+        Shape::Word(words) => super::shape::one_of(words),
+        Shape::Statuses => "an HTTP status or a list of them".into(),
+        Shape::Texts(_) => "a list of texts".into(),
+        Shape::Labels(_) => "a mapping of names to texts".into(),
+        Shape::List { of, .. } => format!("a list, each entry {}", of.what),
+        Shape::Record(record) => format!("a mapping: {}", record.what),
+    }
+}
+
+fn found(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "a truth value",
+        Value::Int(_) | Value::Number => "a number",
+        Value::Text(_) => "a text",
+        Value::LongText => "a text of more than 8 KiB",
+        Value::Other => "something else",
+        Value::List(_) => "a list",
+        Value::Map(_) => "a mapping",
+    }
+}
+
+/// What would be right, where the value tells what was meant.
+fn mend(shape: &Shape, slot: Slot<'_>, report: &Report<'_>) -> Option<String> {
+    // Short, for it is shown; never of a text that may be a secret: only numbers, truth values and the words below.
+    let written: String = report.lines().at(slot.node.written).chars().take(40).collect();
+    match (shape, &slot.node.value) {
+        (Shape::Text(_) | Shape::Exactly(_), Value::Int(_) | Value::Number | Value::Bool(_)) => {
+            Some(format!("put it in quotes: \"{written}\""))
+        }
+        (Shape::Word(words), Value::Bool(false)) if words.contains(&"off") => Some("write `off`".into()),
+        (Shape::Bool, Value::Text(text)) => match text.to_lowercase().as_str() {
+            "yes" | "on" | "y" | "true" => Some("write `true`".into()),
+            "no" | "off" | "n" | "false" => Some("write `false`".into()),
+            _ => None,
+        },
+        (Shape::Bool, Value::Int(0)) => Some("write `false`".into()),
+        (Shape::Bool, Value::Int(1)) => Some("write `true`".into()),
+        (Shape::Whole(_) | Shape::Statuses, Value::Text(text)) => {
+            let digits: String = text.chars().filter(|c| !matches!(c, '_' | ' ')).collect();
+            let number = digits.parse::<u32>().ok()?;
+            Some(format!("write it as a plain number: {number}"))
+        }
+        (Shape::Duration { .. }, Value::Int(n)) if *n > 0 => Some(format!("did you mean `{n}s`?")),
+        (Shape::Texts(_), Value::Text(_)) => Some(format!("write it as a list: [{written}]")),
+        (Shape::List { .. }, Value::Map(_)) => Some("start each entry with `- `".into()),
+        (Shape::Record(record), Value::Text(_) | Value::List(_)) => {
+            let names: Vec<_> = record.fields.iter().map(|field| field.name).take(2).collect();
+            Some(format!("its fields are {}", super::shape::one_of(&names)))
+        }
+        _ => None,
+    }
+}
