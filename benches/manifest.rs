@@ -28,7 +28,10 @@ fn main() -> ExitCode {
     for (name, text) in &cases {
         let median = median(text);
         let verdict = if median < LIMIT { "ok" } else { "TOO SLOW" };
-        println!("{name:10} {:6} bytes {median:>12?} (median of {RUNS}, limit {LIMIT:?}) {verdict}", text.len());
+        println!(
+            "{name:10} {:6} bytes {median:>12?} (median of {RUNS}, limit {LIMIT:?}) {verdict}",
+            text.len()
+        );
         if median >= LIMIT {
             code = ExitCode::FAILURE;
         }

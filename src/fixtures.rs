@@ -97,7 +97,10 @@ fn api() -> ServiceObservation {
     let present = || Fact::Known(Presence::Present);
     ServiceObservation {
         source: SourceObservation { modules: vec![Some(present())], ..source() },
-        artifact: ArtifactObservation { modules: vec![ModuleObservation { presence: present() }], ..artifact("api") },
+        artifact: ArtifactObservation {
+            modules: vec![ModuleObservation { presence: present() }],
+            ..artifact("api")
+        },
         containers: Fact::Known(vec![ContainerObservation {
             modules: vec![ModuleInContainer { presence: present(), covered_by: None }],
             ..container("api")

@@ -30,13 +30,15 @@ pub(super) fn run(context: &mut Context<'_>, objects: &super::args::Objects) -> 
     };
     let applied = runtime.block_on(async {
         wait_for_orphan(context, &steps).await?;
+        let _while_at_work = steps.acquire()?;
         for told in close_interrupted(&store)? {
             context.complain(&told)?;
         }
         let cache = Arc::clone(&store) as Arc<dyn Cache>;
         let host = LocalHost::connect(cache, Some(context::inheritable(&steps)))?;
-        host.sweep().await;
-        Ok::<_, Failure>(apply_all(&host, &store, &desired, &tell).await)
+        let applied = apply_all(&host, &store, &desired, &tell).await;
+        host.settle(context::SETTLE_LIMIT).await;
+        Ok::<_, Failure>(applied)
     })?;
     narrator.lock().unwrap_or_else(PoisonError::into_inner).end();
     let exit = applied.iter().map(exit_code).max().unwrap_or(0);

@@ -51,13 +51,15 @@ async fn look_at_all<'a>(store: Option<&Arc<Store>>, desired: &'a [Desired]) -> 
         let host = &host;
         async move { (desired, reconcile::look(host, store.map(AsRef::as_ref), desired).await) }
     });
-    Ok(futures_util::future::join_all(looks).await)
+    let looks = futures_util::future::join_all(looks).await;
+    host.settle(context::SETTLE_LIMIT).await;
+    Ok(looks)
 }
 
-const fn exit_code(looked: &Result<Looked, ReconcileError>) -> u8 {
+fn exit_code(looked: &Result<Looked, ReconcileError>) -> u8 {
     match looked {
         Err(_) => 2,
-        Ok(looked) => !looked.as_declared() as u8,
+        Ok(looked) => u8::from(!looked.decision.as_declared()),
     }
 }
 

@@ -28,6 +28,9 @@ use crate::{
 /// longest build that the manifest's default allows.
 pub(super) const ORPHAN_LIMIT: Duration = Duration::from_secs(1800);
 
+/// How long the removal of look-up containers may take at the end of a verb.
+pub(super) const SETTLE_LIMIT: Duration = Duration::from_secs(5);
+
 /// Where a verb prints, and what it was told globally.
 pub(super) struct Context<'a> {
     pub(super) out: Box<dyn Write>,

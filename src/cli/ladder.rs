@@ -97,7 +97,7 @@ fn mend(repair: &Repair) -> Option<String> {
         Repair::Steps(steps, at) => {
             let steps: Vec<&str> = steps.iter().map(|step| in_words(*step)).collect();
             let at = at.map(|at| format!(", not before {}", at.format("%H:%M:%S UTC"))).unwrap_or_default();
-            Some(format!("apply would {}{at}", steps.join(", then ")))
+            Some(format!("apply would run {}{at}", steps.join(", then ")))
         }
         Repair::Wait { .. } => Some("no step: it may pass by itself, so apply would wait and look again".into()),
         Repair::Stalled { message, .. } => Some(format!("no step: {message}")),
@@ -112,7 +112,7 @@ pub(super) const fn in_words(step: Step) -> &'static str {
         Step::Up { force_recreate: false } => "docker compose up -d",
         Step::Up { force_recreate: true } => "docker compose up -d --force-recreate",
         Step::Restart => "docker compose restart",
-        Step::Rollback => "put the previous image back and docker compose up -d",
+        Step::Rollback => "docker compose up -d, with the previous image put back,",
     }
 }
 

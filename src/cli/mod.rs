@@ -59,8 +59,8 @@ fn dispatch(context: &mut Context<'_>, verb: &Verb) -> Result<u8, Failure> {
         Verb::Check(objects) => check::run(context, objects, false),
         Verb::Plan(objects) => check::run(context, objects, true),
         Verb::Apply(objects) => apply::run(context, objects),
-        Verb::Get { names, output } => get::run(context, names, output.output),
-        Verb::Describe { name, output } => describe::run(context, name, output.output),
+        Verb::Get { names, output } => get::run(context, (names, output.output)),
+        Verb::Describe { name, output } => describe::run(context, (name, output.output)),
         Verb::Audit { verb } => audit::run(context, verb),
         Verb::Incident { verb } => incident::run(context, verb),
     }

@@ -12,11 +12,11 @@ const UP: Step = Step::Up { force_recreate: false };
 const RECREATE: Step = Step::Up { force_recreate: true };
 
 /// The reason of a service that was rolled back: nothing more is tried for it with this source and spec.
-pub const ROLLED_BACK: &str = "RolledBack";
+pub(super) const ROLLED_BACK: &str = "RolledBack";
 /// The reason of a service whose budget is spent.
-pub const BUDGET_SPENT: &str = "BudgetSpent";
+pub(super) const BUDGET_SPENT: &str = "BudgetSpent";
 /// The reason of a service for which every rung has been tried and none changed anything.
-pub const REPAIRS_EXHAUSTED: &str = "RepairsExhausted";
+pub(super) const REPAIRS_EXHAUSTED: &str = "RepairsExhausted";
 
 /// What could be done for one service.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use serde_json::json;
 use super::*;
 use crate::{
     api::{
-        Answer, ContainerState, Fact, Health, Layer, MountCover, PlannedStep, Presence, ProjectObservation, Reason,
-        StepKind,
+        Answer, ContainerState, Fact, Health, Layer, MountCover, PlannedStep, Presence, ProjectObservation,
+        Reason, StepKind,
     },
     fixtures::{NEW, OLD, answer_mut, at, container_mut, desired, desired_with, healthy, incident, status},
 };
@@ -115,7 +115,9 @@ const CASES: &[Case] = &[
     },
     Case {
         name: "files gone from the container",
-        break_it: |seen| container_mut(&mut seen.services[0]).modules[0].presence = Fact::Known(Presence::Missing),
+        break_it: |seen| {
+            container_mut(&mut seen.services[0]).modules[0].presence = Fact::Known(Presence::Missing)
+        },
         layer: Layer::Container,
         reason: Reason::ModuleMissing,
         steps: &[StepKind::Up],
@@ -318,7 +320,12 @@ fn suspended_or_observing_takes_no_step() {
 }
 
 /// Takes one step as the reconciler does, and looks at the same host again: nothing has changed.
-fn take_in_vain(desired: &Desired, seen: &ProjectObservation, history: &mut History, now: Time) -> Option<Step> {
+fn take_in_vain(
+    desired: &Desired,
+    seen: &ProjectObservation,
+    history: &mut History,
+    now: Time,
+) -> Option<Step> {
     let inputs = Inputs { desired, observed: seen, history, now, jitter_seed: 7 };
     let decision = decide(inputs);
     let step = match &decision.next {
@@ -329,7 +336,8 @@ fn take_in_vain(desired: &Desired, seen: &ProjectObservation, history: &mut Hist
         }
     };
     let begun = begin_step(inputs, &decision.attempts, &decision.services, step.step, &step.services);
-    history.attempts = end_step(begun, crate::api::StepOutcome::Succeeded, &desired.object.spec.reconcile, now, 7);
+    history.attempts =
+        end_step(begun, crate::api::StepOutcome::Succeeded, &desired.object.spec.reconcile, now, 7);
     Some(step.step)
 }
 
@@ -340,8 +348,18 @@ fn a_repair_that_changes_nothing_escalates_and_ends() {
     let steps: Vec<Step> =
         (0..40).filter_map(|hour| take_in_vain(&desired, &seen, &mut history, at(hour * 3600))).collect();
     assert_eq!(steps, [Step::Build { no_cache: false }, Step::Build { no_cache: true }]);
-    let last = decide(Inputs { desired: &desired, observed: &seen, history: &history, now: at(200_000), jitter_seed: 7 });
-    assert!(matches!(&last.next, Next::GiveUp { reason, .. } if reason == "RepairsExhausted"), "{:?}", last.next);
+    let last = decide(Inputs {
+        desired: &desired,
+        observed: &seen,
+        history: &history,
+        now: at(200_000),
+        jitter_seed: 7,
+    });
+    assert!(
+        matches!(&last.next, Next::GiveUp { reason, .. } if reason == "RepairsExhausted"),
+        "{:?}",
+        last.next
+    );
 }
 
 #[test]
@@ -353,7 +371,13 @@ fn the_budget_ends_what_would_go_on() {
         (0..40).filter_map(|hour| take_in_vain(&desired, &seen, &mut history, at(hour * 3600))).collect();
     let (up, again) = (Step::Up { force_recreate: false }, Step::Up { force_recreate: true });
     assert_eq!(steps, [up, again, again, again]);
-    let last = decide(Inputs { desired: &desired, observed: &seen, history: &history, now: at(200_000), jitter_seed: 7 });
+    let last = decide(Inputs {
+        desired: &desired,
+        observed: &seen,
+        history: &history,
+        now: at(200_000),
+        jitter_seed: 7,
+    });
     assert!(matches!(&last.next, Next::GiveUp { reason, .. } if reason == "BudgetSpent"), "{:?}", last.next);
 }
 
@@ -378,7 +402,9 @@ fn a_failed_step_waits_and_an_interrupted_one_does_not() {
     let decision = decide(inputs);
     let of = vec!["api".to_owned()];
     let begun = begin_step(inputs, &decision.attempts, &decision.services, decision.plan[0].step, &of);
-    for (outcome, waits) in [(crate::api::StepOutcome::Failed, true), (crate::api::StepOutcome::Interrupted, false)] {
+    for (outcome, waits) in
+        [(crate::api::StepOutcome::Failed, true), (crate::api::StepOutcome::Interrupted, false)]
+    {
         let attempts = end_step(begun.clone(), outcome, &desired.object.spec.reconcile, at(1), 7);
         let next = with_history(&desired, &seen, &History { attempts, ..history.clone() }).next;
         assert_eq!(matches!(next, Next::Wait(until) if until > at(1)), waits, "{outcome:?}: {next:?}");
@@ -422,7 +448,8 @@ fn a_container_that_is_worse_than_before_is_rolled_back_once() {
     let desired = desired();
     let inputs = Inputs { desired: &desired, observed: &seen, history: &history, now: at(1), jitter_seed: 7 };
     let decision = decide(inputs);
-    let begun = begin_step(inputs, &decision.attempts, &decision.services, Step::Rollback, &["api".to_owned()]);
+    let begun =
+        begin_step(inputs, &decision.attempts, &decision.services, Step::Rollback, &["api".to_owned()]);
     history.attempts = end_rollback(begun);
     let after = with_history(&desired, &incident(), &history);
     assert!(after.plan.is_empty(), "what was rolled back is not built again");
@@ -491,7 +518,9 @@ const MASKS: &[fn(&mut ProjectObservation)] = &[
     |seen| answer_mut(&mut seen.services[0]).auth = Some(Fact::unknown("masked")),
 ];
 
-fn known_containers(seen: &mut ProjectObservation) -> impl Iterator<Item = &mut crate::api::ContainerObservation> {
+fn known_containers(
+    seen: &mut ProjectObservation,
+) -> impl Iterator<Item = &mut crate::api::ContainerObservation> {
     match &mut seen.services[0].containers {
         Fact::Known(containers) => containers.iter_mut(),
         Fact::Unknown(_) => [].iter_mut(),

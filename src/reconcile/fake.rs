@@ -124,7 +124,8 @@ impl World {
 
     fn build(&mut self, no_cache: bool) {
         let module = self.module_in_source && !self.faults.build_forgets;
-        let cached = self.image.filter(|image| image.source == self.source && image.module == module && !no_cache);
+        let cached =
+            self.image.filter(|image| image.source == self.source && image.module == module && !no_cache);
         let id = cached.map_or(self.next, |image| image.id);
         self.next = self.next.max(id + 1);
         self.image = Some(Image { id, source: self.source, module });
@@ -138,7 +139,8 @@ impl World {
                 container.running = true;
             }
             _ => {
-                self.container = Some(Container { id: self.next, image, running: true, starts: 1, crashes: 0 });
+                self.container =
+                    Some(Container { id: self.next, image, running: true, starts: 1, crashes: 0 });
                 self.next += 1;
             }
         }
@@ -160,7 +162,8 @@ impl World {
             }
             Some(found) => show(api, found, self.faults),
         }
-        if let Some(container) = self.container.as_mut().filter(|c| self.faults.new_crashes && c.image.id > 1) {
+        if let Some(container) = self.container.as_mut().filter(|c| self.faults.new_crashes && c.image.id > 1)
+        {
             container.crashes += 1;
         }
         seen

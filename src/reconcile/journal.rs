@@ -17,7 +17,7 @@ use crate::{
     },
     decide::{Next, OpenIncident, unlike_before},
     host::StepReport,
-    store::{RecordFilter, Store},
+    store::{RecordFilter, Store, step_evidence},
 };
 
 /// Writes the story of one object.
@@ -72,7 +72,7 @@ impl Journal<'_> {
                 continue;
             }
             progress(scene.desired, Progress::Drift { service, drift });
-            tracing::warn!(service, layer = %drift.layer, reason = %drift.reason, "drift");
+            tracing::info!(service, layer = %drift.layer, reason = %drift.reason, "drift");
             let seen = scene.observed.services.iter().find(|s| s.name == *service);
             let evidence = json!({
                 "layer": drift.layer, "reason": drift.reason, "message": drift.message, "observed": seen,
@@ -133,7 +133,7 @@ impl Journal<'_> {
             incident: scene.history.incident.as_ref().map(|incident| incident.id.clone()),
             step: Some(planned.step.kind()),
             evidence: json!({
-                "services": planned.services, "detail": planned.step, "reason": planned.reason, "attempt": attempt,
+                "reason": planned.reason, "attempt": attempt,
             }),
             ..NewRecord::of(AuditKind::StepIntended)
         };
@@ -157,15 +157,7 @@ impl Journal<'_> {
             incident: scene.history.incident.as_ref().map(|incident| incident.id.clone()),
             step: Some(planned.step.kind()),
             outcome: Some(report.outcome.as_str().into()),
-            evidence: json!({
-                "services": planned.services,
-                "detail": planned.step,
-                "command": report.command,
-                "exitCode": report.exit_code,
-                "durationMs": report.duration_ms,
-                "output": report.output,
-                "notes": report.notes,
-            }),
+            evidence: step_evidence(report),
             ..NewRecord::of(AuditKind::StepFinished)
         };
         self.store.finish(intent, &record)?;

@@ -83,7 +83,13 @@ fn step_of(record: &AuditRecord) -> Option<(Step, Vec<String>, Time)> {
     if !ended.contains(&record.kind.as_str()) {
         return None;
     }
-    let step = serde_json::from_value(record.evidence.get("detail")?.clone()).ok()?;
+    let step = match record.step.as_deref()? {
+        "Build" => Step::Build { no_cache: false },
+        "Up" => Step::Up { force_recreate: false },
+        "Restart" => Step::Restart,
+        "Rollback" => Step::Rollback,
+        _ => return None,
+    };
     let services = serde_json::from_value(record.evidence.get("services")?.clone()).ok()?;
     Some((step, services, record.time.parse().ok()?))
 }

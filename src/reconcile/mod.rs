@@ -4,12 +4,12 @@
 //! sees and on what the store knows, so a restart is one more turn. `apply` turns until nothing is left to do;
 //! a daemon turns whenever a key is due.
 
+#[cfg(test)]
+mod fake;
 mod journal;
 mod memory;
 mod progress;
 mod prove;
-#[cfg(test)]
-mod fake;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use memory::Session;
 pub use progress::Progress;
-pub use turn::Action;
+pub use turn::{Action, close_interrupted};
 
 use crate::{
     api::{Desired, Object, ObjectStatus, Time},

@@ -94,9 +94,12 @@ impl<H: Host> Reconciler<'_, H> {
                 last_good_at: Some(now()),
             })?;
         }
-        // On a healthy host that is adopted nothing was repaired: there is nothing to tell.
+        // Of a service that was fine all along there is nothing to tell.
         let Some(incident) = &scene.history.incident else { return Ok(()) };
         let before = incident.before.services.iter().find(|status| status.name == service);
+        if before.is_none_or(|before| before.drift.is_none()) && !incident.has_done(service, |_| true) {
+            return Ok(());
+        }
         let containers: Vec<String> =
             identities(seen).into_iter().map(|identity| identity.container).collect();
         let record = NewRecord {

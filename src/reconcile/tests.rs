@@ -78,12 +78,20 @@ impl Bench {
     fn assert_honest(&self, applied: &Applied) {
         assert!(applied.error.is_none(), "{:?}", applied.error);
         let really = self.host.world(|world| world.is_as_declared());
-        assert!(!applied.reconciled || really, "it says reconciled and it is not: {:?}", self.host.world(|w| w.clone()));
+        assert!(
+            !applied.reconciled || really,
+            "it says reconciled and it is not: {:?}",
+            self.host.world(|w| w.clone())
+        );
         assert!(applied.reconciled || !really, "it gave up on what is as declared: {:?}", self.kinds());
         assert!(matches!(self.store.verify().unwrap(), Verification::Whole { .. }));
         assert!(self.store.open_intents().unwrap().is_empty());
         let ended = self.count(AuditKind::StepFinished) + self.count(AuditKind::StepInterrupted);
-        assert_eq!(self.count(AuditKind::StepIntended), ended, "an effect without intent, or an intent without end");
+        assert_eq!(
+            self.count(AuditKind::StepIntended),
+            ended,
+            "an effect without intent, or an intent without end"
+        );
     }
 }
 
@@ -103,7 +111,13 @@ fn the_incident_is_healed_with_one_build_and_one_up() {
     assert_eq!(
         kinds,
         [
-            "DriftDetected", "StepIntended", "StepFinished", "StepIntended", "StepFinished", "Verified", "Reconciled"
+            "DriftDetected",
+            "StepIntended",
+            "StepFinished",
+            "StepIntended",
+            "StepFinished",
+            "Verified",
+            "Reconciled"
         ]
     );
 }
@@ -128,7 +142,11 @@ fn an_up_that_changes_nothing_is_never_a_success() {
     let applied = bench.apply();
     bench.assert_honest(&applied);
     assert!(!applied.reconciled);
-    assert!(bench.host.world(|world| world.log.len()) <= 4, "{:?}", bench.host.world(|world| world.log.clone()));
+    assert!(
+        bench.host.world(|world| world.log.len()) <= 4,
+        "{:?}",
+        bench.host.world(|world| world.log.clone())
+    );
     let steps = bench.host.world(|world| world.log.len());
     assert!(!bench.apply().reconciled);
     assert_eq!(bench.host.world(|world| world.log.len()), steps, "what is given up stays given up");
@@ -162,9 +180,10 @@ fn an_engine_that_is_away_changes_nothing_and_claims_nothing() {
 #[test]
 fn without_an_intent_on_disk_there_is_no_step() {
     let bench = Bench::new(World::incident());
-    // Someone else holds the database for writing, for longer than undrift is willing to wait.
     let other = rusqlite::Connection::open(bench.dir.path().join("state.db")).unwrap();
-    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let disk_is_full = "CREATE TRIGGER full BEFORE INSERT ON trail WHEN NEW.kind = 'StepIntended'
+                        BEGIN SELECT RAISE(FAIL, 'the disk is full'); END";
+    other.execute_batch(disk_is_full).unwrap();
     let applied = bench.apply();
     assert!(matches!(applied.error, Some(ReconcileError::Store(_))), "{:?}", applied.error);
     assert!(bench.host.world(|world| world.log.is_empty()));
@@ -188,9 +207,15 @@ fn killed_at_any_step_the_next_undrift_converges() {
 
 fn faults() -> impl Strategy<Value = Faults> {
     let bit = || prop::bool::weighted(0.25);
-    (bit(), bit(), bit(), bit(), bit()).prop_map(|(build_fails, build_forgets, up_is_noop, new_crashes, route_lost)| {
-        Faults { build_fails, build_forgets, up_is_noop, new_crashes, route_lost }
-    })
+    (bit(), bit(), bit(), bit(), bit()).prop_map(
+        |(build_fails, build_forgets, up_is_noop, new_crashes, route_lost)| Faults {
+            build_fails,
+            build_forgets,
+            up_is_noop,
+            new_crashes,
+            route_lost,
+        },
+    )
 }
 
 /// What the world does to a host between two runs.
@@ -233,7 +258,12 @@ fn happens(bench: &mut Bench, event: Event) {
         Event::LoseModule => bench.host.world(|w| (w.module_in_source, w.source) = (false, w.source + 1)),
         Event::GainModule => bench.host.world(|w| (w.module_in_source, w.source) = (true, w.source + 1)),
         Event::Heal => bench.host.world(|w| w.faults = Faults::default()),
-        Event::Fault(faults) => bench.host.world(|w| w.faults = faults),
+        // A container that crashes from now on has crashed once when the next undrift looks.
+        Event::Fault(faults) => bench.host.world(|w| {
+            w.faults = faults;
+            let crashing = w.container.iter_mut().filter(|c| faults.new_crashes && c.image.id > 1);
+            crashing.for_each(|c| c.crashes += 1);
+        }),
         Event::KillBefore => bench.host.kill = Some(Kill::Before(next)),
         Event::KillAfter => bench.host.kill = Some(Kill::After(next)),
     }
@@ -258,7 +288,8 @@ proptest! {
             prop_assert!(applied.error.is_none(), "{:?}", applied.error);
             let really = bench.host.world(|world| world.is_as_declared());
             prop_assert!(!applied.reconciled || really, "it says reconciled and it is not");
-            prop_assert!(matches!(bench.store.verify().unwrap(), Verification::Whole { .. }));
+            let whole = matches!(bench.store.verify().unwrap(), Verification::Whole { .. });
+            prop_assert!(whole, "the trail is not whole");
             prop_assert!(bench.store.open_intents().unwrap().is_empty());
             let taken = bench.host.world(|world| world.log.len()) - before;
             prop_assert!(taken <= 16, "{taken} steps in one run: {:?}", bench.host.world(|w| w.log.clone()));

@@ -298,14 +298,14 @@ impl<H: Host> Reconciler<'_, H> {
 pub fn close_interrupted(store: &crate::store::Store) -> Result<Vec<String>, ReconcileError> {
     let mut told = Vec::new();
     for intent in store.close_interrupted()? {
-        for row in store.attempts(&intent.object)? {
+        let object = intent.object.unwrap_or_default();
+        for row in store.attempts(&object)? {
             if row.pending.is_some() && intent.services.contains(&row.service) {
                 store.save_attempt(&crate::api::Attempt { pending: None, ..row })?;
             }
         }
         told.push(format!(
-            "{}: the {} of {} that began at {} was interrupted; its record is closed",
-            intent.object,
+            "{object}: the {} of {} that began at {} was interrupted; its record is closed",
             intent.step.kind(),
             intent.services.join(", "),
             intent.time

@@ -69,7 +69,9 @@ fn leftover_of_a_killed_recreate_is_removed_first() {
         use std::os::unix::process::CommandExt;
         up.process_group(0).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     };
-    wait_for("the replacement to be created", || project.containers("api").len() > 1 || project.containers("api") != old);
+    wait_for("the replacement to be created", || {
+        project.containers("api").len() > 1 || project.containers("api") != old
+    });
     let _ = std::process::Command::new("kill").args(["-KILL", &format!("-{}", up.id())]).status().unwrap();
     up.wait().unwrap();
     project.apply().expect(0);

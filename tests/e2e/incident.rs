@@ -15,7 +15,8 @@ fn both() -> Project {
     let api = crate::support::MANIFEST;
     let begin = api.find("    - name: api").unwrap();
     let end = api.find("  reconcile:").unwrap();
-    let dashboard = api[begin..end].replace("name: api", "name: dashboard").replace("source: api/", "source: dashboard/");
+    let dashboard =
+        api[begin..end].replace("name: api", "name: dashboard").replace("source: api/", "source: dashboard/");
     project.manifest(&format!("{}{dashboard}{}", &api[..end], &api[end..]));
     project.compose(&["up", "-d", "--build"]);
     project.add_module("api", "workflow");
@@ -70,7 +71,13 @@ fn the_trail_tells_the_incident_in_order() {
     let of_incident = trail.iter().filter(|record| record["incident"] == incident.as_str());
     let kinds: Vec<&str> = of_incident.map(|record| record["kind"].as_str().unwrap()).collect();
     let expected = [
-        "DriftDetected", "StepIntended", "StepFinished", "StepIntended", "StepFinished", "Verified", "Reconciled",
+        "DriftDetected",
+        "StepIntended",
+        "StepFinished",
+        "StepIntended",
+        "StepFinished",
+        "Verified",
+        "Reconciled",
     ];
     assert_eq!(kinds, expected);
     let shown = project.undrift(&["incident", "show", &incident]).expect(0).stdout;

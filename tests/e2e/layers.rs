@@ -75,14 +75,21 @@ fn override_file_is_compose_own_affair_and_is_followed() {
 fn route_absent_behind_a_current_container_escalates_and_stops() {
     let project = Project::healthy();
     // The image has the module, and a server that never heard of it.
-    project.write("api/serve", "touch /httpd.conf; mkdir -p /www; exec httpd -f -p 3000 -c /httpd.conf -h /www\n");
+    project.write(
+        "api/serve",
+        "touch /httpd.conf; mkdir -p /www; exec httpd -f -p 3000 -c /httpd.conf -h /www\n",
+    );
     project.manifest(&MANIFEST.replace("timeout: 8s", "timeout: 1s"));
     project.compose(&["up", "-d", "--build"]);
     assert_eq!(project.check().expect(1).drift("api"), "route Absent");
     let apply = project.apply().expect(1);
     assert_eq!(apply.drift("api"), "route Absent");
     let steps = project.steps();
-    assert_eq!(steps.first().map(String::as_str), Some("Build"), "the image's origin is not known: {steps:?}");
+    assert_eq!(
+        steps.first().map(String::as_str),
+        Some("Build"),
+        "the image's origin is not known: {steps:?}"
+    );
     assert!(steps.contains(&"Restart".to_owned()), "{steps:?}");
     assert!(steps.iter().filter(|step| *step == "Build").count() <= 2, "one cached, one uncached: {steps:?}");
     assert!(apply.condition("Stalled").starts_with("True"));
@@ -98,7 +105,13 @@ fn route_that_the_running_server_lost_comes_back_with_a_restart() {
     project.apply().expect(0);
     // The process forgets the route; the image, built by undrift from this very source, still has it.
     let id = &project.containers("api")[0];
-    docker(&["exec", id, "sh", "-c", "grep -q workflow /httpd.conf && : > /httpd.conf && rm -rf /www/api && killall -HUP httpd"]);
+    docker(&[
+        "exec",
+        id,
+        "sh",
+        "-c",
+        "grep -q workflow /httpd.conf && : > /httpd.conf && rm -rf /www/api && killall -HUP httpd",
+    ]);
     wait_for("the route to be gone", || project.check().drift("api") == "route Absent");
     let before = project.steps().len();
     project.apply().expect(0);
@@ -114,7 +127,12 @@ fn blanket_401_proves_nothing_and_rebuilds_nothing() {
     project.compose(&["up", "-d", "--build"]);
     assert_eq!(project.check().expect(1).drift("api"), "route Indistinguishable");
     project.manifest(
-        &MANIFEST.replace("timeout: 8s", "timeout: 1s").lines().filter(|l| !l.contains("auth:")).collect::<Vec<_>>().join("\n"),
+        &MANIFEST
+            .replace("timeout: 8s", "timeout: 1s")
+            .lines()
+            .filter(|l| !l.contains("auth:"))
+            .collect::<Vec<_>>()
+            .join("\n"),
     );
     project.apply().expect(1);
     assert_eq!(project.steps(), [""; 0]);
@@ -204,7 +222,8 @@ fn stale_replica_beside_a_current_one_is_drift() {
     assert_eq!(check.drift("api"), "container ImageOutdated", "{}", check.stdout);
     let apply = project.apply().expect(0);
     let service = &apply.status()["services"][0];
-    let images: Vec<_> = service["containers"].as_array().unwrap().iter().map(|c| c["imageId"].clone()).collect();
+    let images: Vec<_> =
+        service["containers"].as_array().unwrap().iter().map(|c| c["imageId"].clone()).collect();
     assert_eq!(images.len(), 2);
     assert!(images.iter().all(|image| *image == service["image"]["id"]));
 }

@@ -73,7 +73,8 @@ impl Project {
         let name = format!("undrift-e2e-{}-{number}", std::process::id());
         let project = Self { name, dir: tempfile::tempdir().unwrap() };
         project.add_service("api");
-        project.write("compose.yaml", "services:\n  api: { build: ./api, init: true, stop_grace_period: 1s }\n");
+        project
+            .write("compose.yaml", "services:\n  api: { build: ./api, init: true, stop_grace_period: 1s }\n");
         project.manifest(MANIFEST);
         project
     }
@@ -134,8 +135,13 @@ impl Project {
     /// The IDs of the service's containers, running or not, in a fixed order.
     pub fn containers(&self, service: &str) -> Vec<String> {
         let out = docker(&[
-            "ps", "-aq", "--no-trunc", "--filter", &format!("label=com.docker.compose.project={}", self.name),
-            "--filter", &format!("label=com.docker.compose.service={service}"),
+            "ps",
+            "-aq",
+            "--no-trunc",
+            "--filter",
+            &format!("label=com.docker.compose.project={}", self.name),
+            "--filter",
+            &format!("label=com.docker.compose.service={service}"),
         ]);
         let mut ids: Vec<String> = out.lines().map(str::to_owned).collect();
         ids.sort();
@@ -190,8 +196,13 @@ impl Project {
         let run = self.undrift(&["audit", "verify"]);
         assert_eq!(run.code, Some(0), "{run:?}");
         let trail = self.trail();
-        let count = |kinds: &[&str]| trail.iter().filter(|r| kinds.contains(&r["kind"].as_str().unwrap())).count();
-        assert_eq!(count(&["StepIntended"]), count(&["StepFinished", "StepInterrupted"]), "an intent is open");
+        let count =
+            |kinds: &[&str]| trail.iter().filter(|r| kinds.contains(&r["kind"].as_str().unwrap())).count();
+        assert_eq!(
+            count(&["StepIntended"]),
+            count(&["StepFinished", "StepInterrupted"]),
+            "an intent is open"
+        );
     }
 }
 
@@ -223,7 +234,8 @@ impl Run {
     /// Standard output as the one JSON document that it must be.
     #[track_caller]
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("not one JSON document: {error}\n{self:?}"))
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("not one JSON document: {error}\n{self:?}"))
     }
 
     /// The status of the only object.
@@ -237,7 +249,10 @@ impl Run {
     pub fn drift(&self, service: &str) -> String {
         let status = self.status();
         let services = status["services"].as_array().unwrap_or_else(|| panic!("no services in {self:?}"));
-        let found = services.iter().find(|s| s["name"] == service).unwrap_or_else(|| panic!("no {service}: {self:?}"));
+        let found = services
+            .iter()
+            .find(|s| s["name"] == service)
+            .unwrap_or_else(|| panic!("no {service}: {self:?}"));
         match &found["drift"] {
             Value::Null => String::new(),
             drift => format!("{} {}", drift["layer"].as_str().unwrap(), drift["reason"].as_str().unwrap()),
@@ -257,7 +272,12 @@ impl Run {
     #[track_caller]
     pub fn plan(&self) -> Vec<String> {
         let status = self.status();
-        status["plan"].as_array().unwrap().iter().map(|row| row["step"].as_str().unwrap().to_owned()).collect()
+        status["plan"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| row["step"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     #[track_caller]
@@ -290,7 +310,10 @@ fn succeed(command: &mut Command) -> String {
 fn need_engine() {
     let found = Command::new("docker").args(["image", "inspect", "undrift-example-base"]).output();
     let found = found.map(|out| out.status.success()).unwrap_or(false);
-    assert!(found, "no engine, or no base image for examples: run scripts/host, which starts and makes what is missing");
+    assert!(
+        found,
+        "no engine, or no base image for examples: run scripts/host, which starts and makes what is missing"
+    );
 }
 
 /// Waits until a condition holds; fails with its name after a generous while.

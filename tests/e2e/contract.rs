@@ -1,0 +1,292 @@
+//! Every JSON shape that other programs rely on, read as a stranger's program would: by its own types.
+
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::support::{Project, Run};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct List<T> {
+    api_version: String,
+    kind: String,
+    items: Vec<T>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Object {
+    api_version: String,
+    kind: String,
+    metadata: Metadata,
+    spec: Value,
+    status: Status,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    name: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Status {
+    observed_generation: u64,
+    conditions: Vec<Condition>,
+    services: Vec<Service>,
+    plan: Vec<Step>,
+    #[serde(deserialize_with = "there")]
+    incident: Option<String>,
+    attempts: u64,
+    #[serde(deserialize_with = "there")]
+    next_attempt_time: Option<chrono::DateTime<chrono::Utc>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Condition {
+    #[serde(rename = "type")]
+    kind: String,
+    status: String,
+    reason: String,
+    message: String,
+    last_transition_time: chrono::DateTime<chrono::Utc>,
+    observed_generation: u64,
+}
+
+#[derive(Deserialize)]
+struct Service {
+    name: String,
+    #[serde(deserialize_with = "there")]
+    drift: Option<Drift>,
+    conditions: Vec<Condition>,
+    containers: Vec<Container>,
+    image: Image,
+    modules: Vec<Module>,
+    routes: Vec<Route>,
+}
+
+#[derive(Deserialize)]
+struct Drift {
+    layer: String,
+    reason: String,
+    message: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Container {
+    id: String,
+    name: String,
+    image_id: String,
+    state: String,
+}
+
+#[derive(Deserialize)]
+struct Image {
+    reference: String,
+    #[serde(deserialize_with = "there")]
+    id: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Module {
+    name: String,
+    source: String,
+    artifact: String,
+    container: String,
+}
+
+#[derive(Deserialize)]
+struct Route {
+    name: String,
+    url: String,
+    expected: Vec<u16>,
+    #[serde(deserialize_with = "there")]
+    observed: Option<u16>,
+    #[serde(deserialize_with = "there")]
+    control: Option<u16>,
+    #[serde(deserialize_with = "there")]
+    transition: Option<Transition>,
+    #[serde(deserialize_with = "there")]
+    auth: Option<Auth>,
+}
+
+#[derive(Deserialize)]
+struct Auth {
+    expected: Vec<u16>,
+    #[serde(deserialize_with = "there")]
+    observed: Option<u16>,
+    #[serde(deserialize_with = "there")]
+    control: Option<u16>,
+    #[serde(deserialize_with = "there")]
+    transition: Option<Transition>,
+}
+
+#[derive(Deserialize, PartialEq, Debug)]
+struct Transition {
+    #[serde(deserialize_with = "there")]
+    before: Option<u16>,
+    #[serde(deserialize_with = "there")]
+    after: Option<u16>,
+}
+
+#[derive(Deserialize)]
+struct Step {
+    step: String,
+    services: Vec<String>,
+    reason: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Record {
+    seq: u64,
+    time: chrono::DateTime<chrono::Utc>,
+    #[serde(deserialize_with = "there")]
+    object: Option<String>,
+    #[serde(deserialize_with = "there")]
+    service: Option<String>,
+    #[serde(deserialize_with = "there")]
+    incident: Option<String>,
+    actor: String,
+    kind: String,
+    #[serde(deserialize_with = "there")]
+    step: Option<String>,
+    #[serde(deserialize_with = "there")]
+    outcome: Option<String>,
+    evidence: Value,
+    prev_hash: String,
+    hash: String,
+}
+
+/// A field that may be null and must be there.
+fn there<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Option::deserialize(deserializer)
+}
+
+#[track_caller]
+fn read<T: DeserializeOwned>(run: &Run) -> T {
+    serde_json::from_str(&run.stdout).unwrap_or_else(|error| panic!("{error}\n{}\n{}", run.stdout, run.stderr))
+}
+
+const KINDS: &[&str] = &[
+    "DriftDetected", "StepIntended", "StepFinished", "StepInterrupted", "Verified", "Reconciled", "RolledBack",
+    "Stalled", "Suspended", "Resumed", "Retried", "ManifestChanged", "Started", "Stopped",
+];
+
+fn assert_conditions(conditions: &[Condition], expected: &[&str]) {
+    let kinds: Vec<&str> = conditions.iter().map(|condition| condition.kind.as_str()).collect();
+    assert_eq!(kinds, expected);
+    for condition in conditions {
+        assert!(["True", "False", "Unknown"].contains(&condition.status.as_str()));
+        assert!(condition.reason.chars().all(|c| c.is_ascii_alphanumeric()), "{}", condition.reason);
+        assert!(!condition.reason.is_empty());
+        assert!(condition.last_transition_time <= chrono::Utc::now());
+        assert!(condition.observed_generation >= 1, "{} {}", condition.kind, condition.message);
+    }
+}
+
+fn assert_object(object: &Object, name: &str) {
+    assert_eq!((object.api_version.as_str(), object.kind.as_str()), ("undrift.dev/v1alpha1", "ComposeProject"));
+    assert_eq!(object.metadata.name, name);
+    assert_eq!(object.spec["services"][0]["name"], "api");
+    assert_eq!(object.status.observed_generation, 1);
+    assert_conditions(&object.status.conditions, &["Ready", "Reconciling", "Stalled"]);
+    let service = &object.status.services[0];
+    assert_eq!(service.name, "api");
+    let layers = ["SourcePresent", "ArtifactCurrent", "ContainerCurrent", "RouteExposed", "AuthVerified", "Reconciled"];
+    assert_conditions(&service.conditions, &layers);
+    let container = &service.containers[0];
+    assert_eq!((container.id.len(), container.state.as_str()), (64, "running"));
+    assert!(container.name.starts_with(name) && container.image_id.starts_with("sha256:"));
+    assert_eq!(service.image.reference, format!("{name}-api"));
+    assert!(service.image.id.as_ref().is_some_and(|id| id.starts_with("sha256:")));
+    assert_eq!(service.modules[0].name, "workflow");
+    let route = &service.routes[0];
+    assert_eq!((route.name.as_str(), route.expected.as_slice()), ("/api/workflow", [401].as_slice()));
+    assert!(route.url.starts_with("http://") && route.url.ends_with("/api/workflow"));
+    assert_eq!(route.auth.as_ref().map(|auth| auth.expected.clone()), Some(vec![200]));
+}
+
+#[test]
+fn every_document_has_the_shape_that_is_promised() {
+    let project = Project::in_incident();
+    let name = project.name.clone();
+
+    for verb in ["check", "plan"] {
+        let list: List<Object> = read(&project.with_manifest(verb, &["-o", "json"]));
+        assert_eq!((list.api_version.as_str(), list.kind.as_str()), ("undrift.dev/v1alpha1", "List"));
+        assert_object(&list.items[0], &name);
+        let status = &list.items[0].status;
+        let drift = status.services[0].drift.as_ref().unwrap();
+        assert_eq!((drift.layer.as_str(), drift.reason.as_str()), ("artifact", "ModuleMissing"));
+        assert!(!drift.message.is_empty());
+        let module = &status.services[0].modules[0];
+        assert_eq!([module.source.as_str(), &module.artifact, &module.container], ["present", "missing", "missing"]);
+        let route = &status.services[0].routes[0];
+        assert_eq!((route.observed, route.control, route.transition.is_none()), (Some(404), Some(404), true));
+        assert_eq!(status.plan.iter().map(|step| step.step.as_str()).collect::<Vec<_>>(), ["Build", "Up"]);
+        assert!(status.plan.iter().all(|step| step.services == ["api"] && !step.reason.is_empty()));
+        assert_eq!((status.attempts, status.incident.is_none(), status.next_attempt_time), (0, true, None));
+    }
+
+    let applied: List<Object> = read(&project.apply());
+    let recorded: List<Object> = read(&project.undrift(&["get", "-o", "json"]));
+    let described: Object = read(&project.undrift(&["describe", &name, "-o", "json"]));
+    for object in [&applied.items[0], &recorded.items[0], &described] {
+        assert_object(object, &name);
+        let service = &object.status.services[0];
+        assert!(service.drift.is_none());
+        assert!(service.conditions.iter().all(|condition| condition.status == "True"));
+        let route = &service.routes[0];
+        assert_eq!(route.transition, Some(Transition { before: Some(404), after: Some(401) }));
+        let auth = route.auth.as_ref().unwrap();
+        assert_eq!((auth.observed, auth.control), (Some(200), None));
+        assert_eq!(auth.transition, Some(Transition { before: Some(404), after: Some(200) }));
+        assert!(object.status.plan.is_empty());
+        assert_eq!(object.status.attempts, 1);
+    }
+    let incident = described.status.incident.clone().unwrap();
+
+    let trail: List<Record> = read(&project.undrift(&["audit", "list", "-o", "json"]));
+    for (index, record) in trail.items.iter().enumerate() {
+        assert_eq!(record.seq, index as u64 + 1);
+        assert!(KINDS.contains(&record.kind.as_str()), "{}", record.kind);
+        assert_eq!(record.hash.len(), 64);
+        let before = index.checked_sub(1).map_or_else(|| "0".repeat(64), |before| trail.items[before].hash.clone());
+        assert_eq!(record.prev_hash, before);
+        assert!(!record.actor.is_empty() && record.time <= chrono::Utc::now());
+        assert_eq!(record.object.as_deref(), Some(name.as_str()), "{}", record.evidence);
+    }
+    let steps: Vec<_> = trail.items.iter().filter(|r| r.kind == "StepFinished").collect();
+    assert_eq!(steps.iter().map(|r| r.step.as_deref()).collect::<Vec<_>>(), [Some("Build"), Some("Up")]);
+    assert!(steps.iter().all(|r| r.outcome.as_deref() == Some("Succeeded") && r.incident.as_ref() == Some(&incident)));
+    let drift = trail.items.iter().find(|r| r.kind == "DriftDetected").unwrap();
+    assert_eq!(drift.service.as_deref(), Some("api"));
+
+    let verified = project.undrift(&["audit", "verify", "-o", "json"]).expect(0).json();
+    assert_eq!(verified["whole"], true);
+    let incidents = project.undrift(&["incident", "list", "-o", "json"]).expect(0).json();
+    assert_eq!(incidents["items"][0]["id"], incident.as_str());
+    let shown = project.undrift(&["incident", "show", &incident, "-o", "json"]).expect(0).json();
+    assert_eq!(shown["id"], incident.as_str());
+    assert_eq!(shown["outcome"], "Reconciled");
+}
+
+#[test]
+fn errors_are_one_document_too() {
+    let project = Project::new();
+    project.manifest("apiVersion: undrift.dev/v1alpha1\nkind: Nothing\n");
+    for args in [
+        vec!["check", "-f", "undrift.yaml", "-o", "json"],
+        vec!["apply", "-f", "undrift.yaml", "-o", "json"],
+        vec!["describe", "nobody", "-o", "json"],
+        vec!["get", "nobody", "-o", "json"],
+        vec!["incident", "show", "01ARZ3NDEKTSV4RRFFQ69G5FAV", "-o", "json"],
+    ] {
+        let run = project.undrift(&args).expect(2);
+        assert!(run.json()["message"].as_str().is_some_and(|message| !message.is_empty()), "{args:?}: {run:?}");
+        assert!(!run.stderr.is_empty(), "{args:?}");
+    }
+}
