@@ -1,6 +1,8 @@
 //! The ignore rules against the real engine: for each `.dockerignore`, the files that a build copies are the
 //! files that the digest counts.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
