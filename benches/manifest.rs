@@ -3,6 +3,7 @@
 //! Exits with 1 where the median of one of them is 50 ms or more.
 
 #![expect(clippy::print_stdout, reason = "a bench reports to standard output")]
+
 use std::{
     path::Path,
     process::ExitCode,
@@ -28,7 +29,10 @@ fn main() -> ExitCode {
     for (name, text) in &cases {
         let median = median(text);
         let verdict = if median < LIMIT { "ok" } else { "TOO SLOW" };
-        println!("{name:10} {:6} bytes {median:>12?} (median of {RUNS}, limit {LIMIT:?}) {verdict}", text.len());
+        println!(
+            "{name:10} {:6} bytes {median:>12?} (median of {RUNS}, limit {LIMIT:?}) {verdict}",
+            text.len()
+        );
         if median >= LIMIT {
             code = ExitCode::FAILURE;
         }

@@ -98,6 +98,11 @@ fn object(root: &Node, origin: &str, base: &Path, report: &mut Report<'_>) -> Op
         report.add(spot, fault);
         return None;
     }
+    if !matches!(root.value, Value::Map(_)) {
+        let fault = Fault::new("this document is not a mapping of fields to values");
+        report.add(root.visible(), fault.mend(format!("start it with `apiVersion: {API_VERSION}`")));
+        return None;
+    }
     let slot = Slot { name: "a document", key: root.visible(), node: root };
     shape::check(&OBJECT, slot, report);
     let directory = disk::check(root, base, report);
