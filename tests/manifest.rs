@@ -1,5 +1,7 @@
 //! Manifests: what is accepted, what is refused and in which words, and what a digest means.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -164,7 +166,7 @@ mod digest {
         let route = "routes: [{ path: /x, port: 1, expect: [403, 401] }], modules: [{ path: /a/b }]";
         let base = minimal.replace("{ name: api }", &format!("{{ name: api, {route} }}"));
         let same = [
-            base.replace("\n", " # a comment\n"),
+            base.replace('\n', " # a comment\n"),
             base.replace("metadata: { name: minimal }", "metadata: { name: other, labels: { a: b } }"),
             base.replace(
                 "expect: [403, 401]",

@@ -1,5 +1,7 @@
 //! Manifests: files that are none, and files that are hostile.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{fs, path::Path};
 
 use undrift::manifest::{self, Source};

@@ -1,6 +1,8 @@
 //! Manifests: thousands of generated ones, in one process whose memory is watched. The only test of its binary, so
 //! that the memory is its own.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{fs, path::Path};
 
 use undrift::manifest;

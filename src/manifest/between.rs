@@ -86,6 +86,8 @@ fn target(route: &Node, report: &mut Report<'_>) {
                 fault.mend("keep `path` and `port` to ask each replica, `url` to ask a fixed place"),
             );
         }
+        (None, Some(_), None) if is_misspelt(route, &["port"]) => {}
+        (None, None, Some(_)) if is_misspelt(route, &["path"]) => {}
         (None, Some(spot), None) => {
             let fault = Fault::new("a route with a `path` needs the container's `port`");
             report.add(spot, fault.mend("add `port: 3000`, or write the whole `url` instead"));

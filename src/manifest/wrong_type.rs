@@ -11,7 +11,7 @@ pub(super) fn fault(shape: &Shape, slot: Slot<'_>, report: &Report<'_>) -> Fault
     let wanted = wanted(shape);
     if matches!(slot.node.value, Value::Null) {
         return Fault::new(format!("{} has no value", slot.name))
-            .mend(format!("give it {wanted}, or leave the field out"));
+            .mend(format!("give it {wanted}{}", if slot.optional { ", or leave it out" } else { "" }));
     }
     let found = found(&slot.node.value);
     let mend = mend(shape, slot, report);
@@ -62,7 +62,8 @@ fn mend(shape: &Shape, slot: Slot<'_>, report: &Report<'_>) -> Option<String> {
     match (shape, &slot.node.value) {
         // YAML 1.1 tools write `off` so.
         (_, Value::Bool(false)) if slot.name == "`control`" => Some("write `off`".into()),
-        (Shape::Text(_) | Shape::Exactly(_), Value::Int(_) | Value::Number | Value::Bool(_)) => {
+        (Shape::Exactly(right), _) => Some(format!("write `{right}`")),
+        (Shape::Text(_), Value::Int(_) | Value::Number | Value::Bool(_)) => {
             Some(format!("put it in quotes: \"{written}\""))
         }
         (Shape::Bool, Value::Text(text)) => match text.to_lowercase().as_str() {
