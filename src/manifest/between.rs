@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::{
+    nearest::nearest,
     report::{Fault, Report},
     tree::{Node, Spot, Value},
 };
@@ -85,6 +86,8 @@ fn target(route: &Node, report: &mut Report<'_>) {
                 fault.mend("keep `path` and `port` to ask each replica, `url` to ask a fixed place"),
             );
         }
+        (None, Some(_), None) if is_misspelt(route, &["port"]) => {}
+        (None, None, Some(_)) if is_misspelt(route, &["path"]) => {}
         (None, Some(spot), None) => {
             let fault = Fault::new("a route with a `path` needs the container's `port`");
             report.add(spot, fault.mend("add `port: 3000`, or write the whole `url` instead"));
@@ -93,6 +96,7 @@ fn target(route: &Node, report: &mut Report<'_>) {
             let fault = Fault::new("a route with a `port` needs a `path`");
             report.add(spot, fault.mend("add `path: /…`, or write the whole `url` instead"));
         }
+        (None, None, None) if is_misspelt(route, &["path", "port", "url"]) => {}
         (None, None, None) => {
             let fault = Fault::new("a route needs a `path` and a `port`, or a `url`");
             report.add(route.visible(), fault);
@@ -158,10 +162,23 @@ pub(super) fn secret(secret: &Node, report: &mut Report<'_>) {
 fn exactly_one(record: &Node, [one, other]: [&str; 2], what: &str, report: &mut Report<'_>) {
     let spot = match (record.entry(one), record.entry(other)) {
         (Some((first, _)), Some((second, _))) => first.spot.max(second.spot),
-        (None, None) => record.visible(),
+        // A field that does not exist was most likely meant to be one of them, and is said already.
+        (None, None) if !has_other_fields(record, &[one, other, "expect"]) => record.visible(),
         _ => return,
     };
     report.add(spot, Fault::new(format!("{what} needs exactly one of `{one}` and `{other}`")));
+}
+
+fn has_other_fields(record: &Node, known: &[&str]) -> bool {
+    let Value::Map(entries) = &record.value else { return false };
+    entries.iter().any(|(key, _)| key.name.as_deref().is_none_or(|name| !known.contains(&name)))
+}
+
+/// Whether one of these fields is there under a name that is near to its own.
+fn is_misspelt(record: &Node, fields: &[&str]) -> bool {
+    let Value::Map(entries) = &record.value else { return false };
+    let names = entries.iter().filter_map(|(key, _)| key.name.as_deref());
+    names.into_iter().any(|name| nearest(name, fields.iter().copied()).is_some())
 }
 
 /// `backoff`: it grows.

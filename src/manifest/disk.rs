@@ -41,11 +41,7 @@ pub(super) fn check(root: &Node, base: &Path, report: &mut Report<'_>) -> Option
 fn existing_directory(path: &Path) -> Result<PathBuf, Fault> {
     match path.canonicalize() {
         Ok(real) if real.is_dir() => Ok(real),
-        Ok(real) => {
-            let parent = real.parent().map(|parent| parent.display().to_string()).unwrap_or_default();
-            Err(Fault::new("the project directory is a file")
-                .mend(format!("name the folder that it is in: {parent}")))
-        }
+        Ok(_) => Err(Fault::new("the project directory is a file").mend("name the folder that it is in")),
         Err(error) => Err(Fault::new(format!("the project directory {}", in_words(&error)))
             .mend("write it relative to the folder of this file")),
     }

@@ -4,13 +4,15 @@
 
 use std::ops::Range;
 
-use super::report::Lines;
+use super::{nearest::nearest, report::Lines};
 
 /// What stands in for a secret; as long for each, so that it does not tell the length.
 const STARS: &str = "********";
 
 /// What the name of a field that holds a secret contains, in lower case and without dashes.
-const SECRET_WORDS: [&str; 10] = [
+const SECRET_WORDS: [&str; 12] = [
+    "pass",
+    "pwd",
     "password",
     "passwd",
     "passphrase",
@@ -133,7 +135,10 @@ fn is_secret_key(line: &[char], colon: usize) -> bool {
         .take(64)
         .collect();
     let key: String = word.chars().rev().filter(|c| c.is_alphanumeric()).collect::<String>().to_lowercase();
-    key == "basic" || SECRET_WORDS.iter().any(|word| key.contains(word))
+    // A misspelt field is what is shown most: `pasword` holds a secret as well.
+    key == "basic"
+        || SECRET_WORDS.iter().any(|word| key.contains(word))
+        || nearest(&key, SECRET_WORDS.iter().copied()).is_some()
 }
 
 /// `user:password` in `scheme://user:password@host`. A password may contain a slash or a space by mistake, so that the
@@ -157,6 +162,7 @@ mod tests {
     fn values_of_secrets_are_hidden() {
         for (text, shown) in [
             ("  password: hunter2", "  password: ********"),
+            ("  pasword: hunter2", "  pasword: ********"),
             ("  password: hunter2 # old", "  password: ********"),
             (
                 "basic: { username: ops, password: hunter2, x: y }",
@@ -188,6 +194,13 @@ mod tests {
             "expect: [401]",
             "name: a:b",
         ] {
+            assert_eq!(masked(text), text);
+        }
+    }
+
+    #[test]
+    fn nothing_of_a_right_manifest_is_hidden() {
+        for text in include_str!("../../tests/manifest/good/contract.yaml").lines() {
             assert_eq!(masked(text), text);
         }
     }

@@ -98,7 +98,12 @@ fn object(root: &Node, origin: &str, base: &Path, report: &mut Report<'_>) -> Op
         report.add(spot, fault);
         return None;
     }
-    let slot = Slot { name: "a document", key: root.visible(), node: root };
+    if !matches!(root.value, Value::Map(_)) {
+        let fault = Fault::new("this document is not a mapping of fields to values");
+        report.add(root.visible(), fault.mend(format!("start it with `apiVersion: {API_VERSION}`")));
+        return None;
+    }
+    let slot = Slot { name: "a document", key: root.visible(), optional: false, node: root };
     shape::check(&OBJECT, slot, report);
     let directory = disk::check(root, base, report);
     if report.len() > before {
@@ -153,6 +158,7 @@ fn foreign(root: &Node) -> Option<(Spot, Fault)> {
         // An empty mapping, and one whose fields may be misspelt, get the errors of each field.
         let misspelt = entries
             .iter()
+            .take(20)
             .filter_map(|(key, _)| key.name.as_deref())
             .any(|name| nearest(name, PROJECT.fields.iter().map(|field| field.name)).is_some());
         return (!misspelt && !entries.is_empty()).then(|| (root.visible(), fault));

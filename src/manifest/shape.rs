@@ -65,6 +65,8 @@ pub(super) struct Slot<'a> {
     /// As messages call it: the field in backquotes, or an entry of one.
     pub(super) name: &'a str,
     pub(super) key: Spot,
+    /// Whether it may be left out.
+    pub(super) optional: bool,
     pub(super) node: &'a Node,
 }
 
@@ -179,7 +181,7 @@ fn fields(record: &'static Record, slot: Slot<'_>, entries: &[(Key, Node)], repo
         seen.insert(name, key.spot);
         if let Some(field) = record.fields.iter().find(|field| field.name == name) {
             let name = format!("`{name}`");
-            check(&field.shape, Slot { name: &name, key: key.spot, node }, report);
+            check(&field.shape, Slot { name: &name, key: key.spot, optional: !field.required, node }, report);
         } else {
             let (fault, meant) = super::unknown::fault(name, record);
             report.add(key.spot, fault);
@@ -203,7 +205,7 @@ fn doubled(name: &str, first: Spot) -> Fault {
 fn record_item(record: &'static Record, list: Slot<'_>, item: &Node, report: &mut Report<'_>) {
     let name = format!("an entry of {}", list.name);
     let key = if item.spot.len == 0 { item.visible() } else { item.spot };
-    let slot = Slot { name: &name, key, node: item };
+    let slot = Slot { name: &name, key, optional: true, node: item };
     if let Value::Map(entries) = &item.value {
         fields(record, slot, entries, report);
     } else {
@@ -215,7 +217,7 @@ fn texts(rule: TextRule, slot: Slot<'_>, items: &[Node], report: &mut Report<'_>
     let name = format!("an entry of {}", slot.name);
     let mut seen = HashSet::new();
     for node in items {
-        let item = Slot { name: &name, key: slot.key, node };
+        let item = Slot { name: &name, key: slot.key, optional: true, node };
         let fault = match &node.value {
             Value::Text(text) if !seen.insert(text) => Some(Fault::new(format!("{name} is doubled"))),
             Value::Text(text) => rule(text).err(),
@@ -243,7 +245,7 @@ fn labels(
             report.add(key.spot, doubled(name, first));
         }
         let called = format!("`{}`", name.chars().take(40).collect::<String>());
-        let item = Slot { name: &called, key: key.spot, node };
+        let item = Slot { name: &called, key: key.spot, optional: true, node };
         match &node.value {
             Value::Text(text) => {
                 if let Err(fault) = rule(name, text) {
@@ -265,7 +267,7 @@ fn statuses(slot: Slot<'_>, report: &mut Report<'_>) {
     }
     let mut seen = HashSet::new();
     for node in items {
-        let item = Slot { name, key: slot.key, node };
+        let item = Slot { name, key: slot.key, optional: slot.optional, node };
         let fault = match node.value {
             Value::Int(status) if !(100..=599).contains(&status) => {
                 Some(Fault::new(format!("{name} names {status}, which is no HTTP status (100 to 599)")))

@@ -16,12 +16,13 @@ pub(super) fn fault(name: &str, record: &'static Record) -> (Fault, Option<&'sta
         let fault = Fault::new("merge keys (`<<`) are not part of a manifest");
         return (fault.mend("write the fields out; a whole value may be an alias (`*name`)"), None);
     }
-    if name == "password" && has("passwordFrom") {
+    let is_near = |words: &[&str]| nearest(name, words.iter().copied()).is_some();
+    if has("passwordFrom") && is_near(&["password", "secret"]) {
         let fault = Fault::new("a password has no place in a manifest");
         let mend = "write `passwordFrom: { env: NAME }` or `passwordFrom: { file: PATH }`";
         return (fault.mend(mend), Some("passwordFrom"));
     }
-    if matches!(name, "bearer" | "token" | "bearerToken" | "password") && has("bearerFrom") {
+    if has("bearerFrom") && is_near(&["bearer", "bearerToken", "token", "password", "secret"]) {
         let fault = Fault::new("a secret has no place in a manifest");
         let mend = "write `bearerFrom: { env: NAME }` or `bearerFrom: { file: PATH }`";
         return (fault.mend(mend), Some("bearerFrom"));

@@ -11,7 +11,7 @@ pub(super) fn fault(shape: &Shape, slot: Slot<'_>, report: &Report<'_>) -> Fault
     let wanted = wanted(shape);
     if matches!(slot.node.value, Value::Null) {
         return Fault::new(format!("{} has no value", slot.name))
-            .mend(format!("give it {wanted}, or leave the field out"));
+            .mend(format!("give it {wanted}{}", if slot.optional { ", or leave it out" } else { "" }));
     }
     let found = found(&slot.node.value);
     let mend = mend(shape, slot, report);
@@ -38,7 +38,7 @@ fn wanted(shape: &Shape) -> String {
         Shape::Texts(_) => "a list of texts".into(),
         Shape::Labels(_) => "a mapping of names to texts".into(),
         Shape::List { of, .. } => format!("a list, each entry {}", of.what),
-        Shape::Record(record) => format!("a mapping: {}", record.what),
+        Shape::Record(_) => "a mapping".into(),
     }
 }
 
@@ -60,10 +60,12 @@ fn mend(shape: &Shape, slot: Slot<'_>, report: &Report<'_>) -> Option<String> {
     // Short, for it is shown; never of a text that may be a secret: only numbers, truth values and the words below.
     let written: String = report.lines().at(slot.node.written).chars().take(40).collect();
     match (shape, &slot.node.value) {
-        (Shape::Text(_) | Shape::Exactly(_), Value::Int(_) | Value::Number | Value::Bool(_)) => {
+        // YAML 1.1 tools write `off` so.
+        (_, Value::Bool(false)) if slot.name == "`control`" => Some("write `off`".into()),
+        (Shape::Exactly(right), _) => Some(format!("write `{right}`")),
+        (Shape::Text(_), Value::Int(_) | Value::Number | Value::Bool(_)) => {
             Some(format!("put it in quotes: \"{written}\""))
         }
-        (Shape::Word(words), Value::Bool(false)) if words.contains(&"off") => Some("write `off`".into()),
         (Shape::Bool, Value::Text(text)) => match text.to_lowercase().as_str() {
             "yes" | "on" | "y" | "true" => Some("write `true`".into()),
             "no" | "off" | "n" | "false" => Some("write `false`".into()),
@@ -79,9 +81,8 @@ fn mend(shape: &Shape, slot: Slot<'_>, report: &Report<'_>) -> Option<String> {
         (Shape::Duration { .. }, Value::Int(n)) if *n > 0 => Some(format!("did you mean `{n}s`?")),
         (Shape::Texts(_), Value::Text(_)) => Some(format!("write it as a list: [{written}]")),
         (Shape::List { .. }, Value::Map(_)) => Some("start each entry with `- `".into()),
-        (Shape::Record(record), Value::Text(_) | Value::List(_)) => {
-            let names: Vec<_> = record.fields.iter().map(|field| field.name).take(2).collect();
-            Some(format!("its fields are {}", super::shape::one_of(&names)))
+        (Shape::Record(record), Value::Text(_)) => {
+            record.fields.first().map(|field| format!("write it as `{{ {}: … }}`", field.name))
         }
         _ => None,
     }

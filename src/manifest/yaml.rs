@@ -23,7 +23,7 @@ const DEEPEST: usize = 32;
 const MOST_TEXT: usize = 4 * 1024 * 1024;
 
 /// Documents in one file that are looked at. A file is at most 1 MiB, but `--- a` costs little.
-const MOST_DOCUMENTS: usize = 1_000;
+const MOST_DOCUMENTS: usize = 200;
 
 /// What is in a file: documents, and faults of YAML itself.
 pub(super) struct Documents {
@@ -173,7 +173,8 @@ fn syntax(error: &ScanError, spot: Spot, lines: &Lines<'_>) -> (Spot, Fault) {
         }
         Kind::MappingValueNotAllowed => yaml(
             "a `:` where no field can start",
-            "align the line with its neighbours; put a value that contains `: ` in quotes",
+            "align the line with its neighbours, end the name in the line above with `:`, or put a value that contains \
+             `: ` in quotes",
         ),
         Kind::InvalidColonPlacement => yaml("a `:` inside a list", "close the `[` that is still open"),
         Kind::UnclosedQuotedScalar => yaml("a quote that is never closed", "close the quote"),
