@@ -66,9 +66,9 @@ impl LocalHost {
         let services = request.services;
         ready.argv = match request.step {
             Step::Build { no_cache } => argv::build(desired, services, no_cache),
-            Step::Up { force_recreate } => argv::up(desired, &resolved.model, services, force_recreate),
+            Step::Up { force_recreate } => self.up(desired, &resolved, services, force_recreate).await,
             Step::Restart => argv::restart(desired, services),
-            Step::Rollback => argv::up(desired, &resolved.model, services, true),
+            Step::Rollback => self.up(desired, &resolved, services, true).await,
         };
         match request.step {
             Step::Build { .. } => self.keep_images(&resolved, services, &mut ready.notes).await?,
@@ -80,6 +80,10 @@ impl LocalHost {
             }
         }
         Ok(())
+    }
+
+    async fn up(&self, desired: &Desired, resolved: &Resolved, services: &[String], force: bool) -> Vec<String> {
+        compose::up_command(desired, self.engine.endpoint(), resolved, services, force).await
     }
 
     async fn run(

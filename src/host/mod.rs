@@ -2,6 +2,11 @@
 
 pub mod compose;
 pub mod endpoint;
+pub mod engine;
+mod execute;
+mod local;
+mod observe;
+pub mod probe;
 pub mod source;
 
 use std::{collections::BTreeMap, future::Future};
@@ -32,7 +37,6 @@ pub trait Host: Send + Sync {
 }
 
 /// A step with what is needed to carry it out.
-
 pub struct StepRequest<'a> {
     /// What to do.
     pub step: Step,
