@@ -41,6 +41,11 @@ pub(super) fn run(context: &mut Context<'_>, objects: &super::args::Objects) -> 
         Ok::<_, Failure>(applied)
     })?;
     narrator.lock().unwrap_or_else(PoisonError::into_inner).end();
+    for (desired, applied) in desired.iter().zip(&applied) {
+        if let Some(error) = &applied.error {
+            context.complain(&format!("{}: {error}", desired.name()))?;
+        }
+    }
     let exit = applied.iter().map(exit_code).max().unwrap_or(0);
     if objects.output.output == Format::Json {
         let items = applied.into_iter().map(|applied| applied.object).collect();
@@ -92,8 +97,7 @@ fn exit_code(applied: &Applied) -> u8 {
 fn summary(context: &mut Context<'_>, desired: &[Desired], applied: &[Applied]) -> Result<(), Failure> {
     for (desired, applied) in desired.iter().zip(applied) {
         let name = context.style.bold(desired.name());
-        if let Some(error) = &applied.error {
-            context.complain(&format!("{}: {error}", desired.name()))?;
+        if applied.error.is_some() {
             continue;
         }
         let status = &applied.object.status;

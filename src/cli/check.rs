@@ -18,6 +18,11 @@ pub(super) fn run(context: &mut Context<'_>, objects: &super::args::Objects, wit
     let runtime = context::runtime()?;
     let looks = runtime.block_on(look_at_all(store.as_ref(), &desired))?;
     let exit = looks.iter().map(|(_, looked)| exit_code(looked)).max().unwrap_or(0);
+    for (desired, looked) in &looks {
+        if let Err(error) = looked {
+            context.complain(&format!("{}: {error}", desired.name()))?;
+        }
+    }
     match objects.output.output {
         Format::Json => {
             let now = reconcile::now();
@@ -28,12 +33,17 @@ pub(super) fn run(context: &mut Context<'_>, objects: &super::args::Objects, wit
             context.json(&ObjectList::new(items.collect()))?;
         }
         Format::Text => {
-            for (index, (desired, looked)) in looks.iter().enumerate() {
+            let seen = looks.iter().filter_map(|(desired, looked)| Some((*desired, looked.as_ref().ok()?)));
+            for (index, (desired, looked)) in seen.enumerate() {
                 if index > 0 {
                     writeln!(context.out)?;
                 }
-                write_text(context, desired, looked, with_plan)?;
+                ladder::write(&mut context.out, context.style, desired, looked)?;
+                if with_plan {
+                    ladder::write_plan(&mut context.out, context.style, looked)?;
+                }
             }
+            context.out.flush()?;
         }
     }
     Ok(exit)
@@ -63,26 +73,8 @@ fn exit_code(looked: &Result<Looked, ReconcileError>) -> u8 {
     }
 }
 
-fn write_text(
-    context: &mut Context<'_>,
-    desired: &Desired,
-    looked: &Result<Looked, ReconcileError>,
-    with_plan: bool,
-) -> Result<(), Failure> {
-    match looked {
-        Ok(looked) => {
-            ladder::write(&mut context.out, context.style, desired, looked)?;
-            if with_plan {
-                ladder::write_plan(&mut context.out, context.style, looked)?;
-            }
-        }
-        Err(error) => context.complain(&format!("{}: {error}", desired.name()))?,
-    }
-    Ok(())
-}
-
 /// An object of which nothing could be said: its status claims no drift.
-pub(super) fn failed(desired: &Desired, error: &ReconcileError, now: crate::api::Time) -> Object {
+fn failed(desired: &Desired, error: &ReconcileError, now: crate::api::Time) -> Object {
     let status = decide::failed_status(None, 0, error.reason(), &error.to_string(), now);
     Object { declared: desired.object.clone(), status }
 }

@@ -23,10 +23,13 @@ pub(super) fn settle(inputs: Inputs<'_>, services: &[Diagnosis]) -> Vec<Attempt>
     .collect()
 }
 
-/// A drift that stayed away for as long as the longest wait between attempts is over; one good look is not
-/// enough, or a flapping service would be repaired without end.
+/// The least time after which a repair counts as history.
+const HEALTHY_PERIOD: TimeDelta = TimeDelta::minutes(10);
+
+/// A drift that stayed away for as long as the longest wait between attempts, and for ten minutes, is over; one
+/// good look is not enough, or a flapping service would be repaired without end.
 fn healthy_for_long(inputs: Inputs<'_>, row: &Attempt, diagnosis: &Diagnosis) -> bool {
-    let period = inputs.desired.object.spec.reconcile.backoff.max.delta();
+    let period = inputs.desired.object.spec.reconcile.backoff.max.delta().max(HEALTHY_PERIOD);
     diagnosis.as_declared() && inputs.now - row.last_at >= period
 }
 

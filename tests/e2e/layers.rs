@@ -187,7 +187,9 @@ fn volume_over_the_module_is_named_and_left_to_a_person() {
         "compose.yaml",
         "services:\n  api: { build: ./api, init: true, stop_grace_period: 1s, volumes: [\"data:/app/dist/modules\"] }\nvolumes: { data: {} }\n",
     );
-    // The volume is filled from the old image, and hides the new one's files from then on.
+    // The volume is filled from the old image, and hides the new one's files from then on. (An empty one would be
+    // filled again.)
+    project.add_module("api", "customers");
     fs::rename(project.path("api/src/workflow"), project.path("later")).unwrap();
     project.compose(&["up", "-d", "--build"]);
     fs::rename(project.path("later"), project.path("api/src/workflow")).unwrap();
