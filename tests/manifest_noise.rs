@@ -153,6 +153,11 @@ fn hostile() -> Vec<String> {
     all.extend([bomb(9), bomb(100)]);
     all.push(format!("a: &a {}\nb: [{}]", "x".repeat(size / 2), "*a,".repeat(900)));
     all.push(format!("a: &a [{}]\nb: [{}]", "x,".repeat(9_000), "*a,".repeat(900)));
+    all.push(format!(
+        "a: &a [{}]\nb: [{}]",
+        format!("{}, ", "x".repeat(8_000)).repeat(20),
+        "*a,".repeat(900)
+    ));
     all.push(format!("{header}metadata: {{ {} }}", "name: x, ".repeat(9_000)));
     all.push(format!("{header}spec:\n  services:\n{}", "    - {}\n".repeat(15_000)));
     all.push(format!("{header}spec: {{ services: [{}] }}", "{ name: a, password: b }, ".repeat(3_000)));

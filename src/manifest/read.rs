@@ -151,3 +151,14 @@ fn capped(reader: impl Read, origin: &str) -> Result<Vec<u8>, ManifestError> {
     }
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endless_input_is_not_read_to_its_end() {
+        let error = capped(std::io::repeat(b'#'), "<stdin>").unwrap_err();
+        assert_eq!(error.message, "a manifest has at most 1 MiB, and this file more");
+    }
+}

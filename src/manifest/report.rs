@@ -230,6 +230,12 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_goes_on_with_a_secret_is_not_shown() {
+        let lines = Lines::new("password: |\n  hunter2\n");
+        assert_eq!(excerpt(&lines, Spot { line: 2, column: 5, len: 2 }, false).text, "  ********");
+    }
+
+    #[test]
     fn a_spot_outside_the_text_shows_nothing_and_does_not_panic() {
         let shown = excerpt(&Lines::new("a"), Spot { line: 9, column: 9, len: 9 }, true);
         assert_eq!(shown, Excerpt { text: String::new(), start: 0, len: 1 });
