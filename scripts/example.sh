@@ -45,7 +45,7 @@ remove_all() {
     local quiet=0 rest kind id tries
     for tries in $(seq 20); do
         [ "$tries" -eq 1 ] || sleep 0.2
-        rest=$(left_over) || continue
+        rest=$(left_over 2>/dev/null) || continue
         if [ -z "$rest" ]; then
             quiet=$((quiet + 1))
             [ "$quiet" -lt 2 ] || return 0
@@ -101,7 +101,8 @@ clean_up() {
 copy_example() { # DEBUG-OR-RELEASE
     local variable undrift
     undrift=${UNDRIFT:-${CARGO_TARGET_DIR:-$repo/target}/$1/undrift}
-    undrift=$(realpath "$undrift" 2>/dev/null) && [ -x "$undrift" ] || fail "undrift is not built: run make $me, which builds it"
+    undrift=$(realpath -m "$undrift")
+    [ -x "$undrift" ] || fail "undrift is not built: run make $me, which builds it"
     for variable in $(compgen -e); do
         case $variable in COMPOSE_* | UNDRIFT_* | BUILDX_BUILDER) unset "$variable" ;; esac
     done

@@ -1,0 +1,29 @@
+# make demo    the incident, found, repaired and proven on this host's engine, in one screenful
+# make test    every test, also those against the real engine
+# make lint    format, clippy, docs, shell scripts, licences and advisories of the dependencies
+# make bench   check and apply against the same done by hand, with a release build
+#
+# demo, test and bench call scripts/host first: it installs or starts what is missing, and nothing where all is there.
+.PHONY: help host demo test lint bench
+
+help:
+	@sed -n 's/^# //p' Makefile | head -n 4
+
+host:
+	@scripts/host
+
+demo: host
+	cargo build --locked
+	@scripts/demo
+
+test: host
+	@if cargo nextest --version >/dev/null 2>&1; then set -x; cargo nextest run --locked && cargo test --doc --locked; \
+	else set -x; cargo test --locked; fi
+
+lint:
+	@scripts/host toolchain
+	@scripts/lint
+
+bench: host
+	cargo build --release --locked
+	@scripts/bench
