@@ -59,7 +59,12 @@ pub(crate) fn desired_with(reconcile: serde_json::Value) -> Desired {
 
 /// Everything as declared.
 pub(crate) fn healthy() -> ProjectObservation {
-    ProjectObservation { at: at(0), project: "backoffice".into(), services: vec![api(), dashboard()] }
+    ProjectObservation {
+        at: at(0),
+        project: "backoffice".into(),
+        changing: None,
+        services: vec![api(), dashboard()],
+    }
 }
 
 /// The incident: the module is in the source and nowhere else.

@@ -14,6 +14,8 @@ pub struct ProjectObservation {
     pub at: Time,
     /// The Compose project's name, as Compose resolved it.
     pub project: String,
+    /// The sign that someone else changes the project right now, in words. undrift then waits for quiet.
+    pub changing: Option<String>,
     /// One entry per service of the spec, in its order.
     pub services: Vec<ServiceObservation>,
 }

@@ -79,7 +79,9 @@ async fn apply_all(
 /// without containers: the orphan comes first.
 async fn wait_for_orphan(context: &mut Context<'_>, steps: &StepLock) -> Result<(), Failure> {
     if steps.is_held_elsewhere()? {
-        context.complain("an earlier undrift was killed while its Compose command still works; waiting for its end")?;
+        context.complain(
+            "an earlier undrift was killed while its Compose command still works; waiting for its end",
+        )?;
         let began = Instant::now();
         steps.wait_free(context::ORPHAN_LIMIT).await?;
         tracing::info!(ms = began.elapsed().as_millis(), "the orphaned command has ended");
@@ -101,7 +103,8 @@ fn summary(context: &mut Context<'_>, desired: &[Desired], applied: &[Applied]) 
             continue;
         }
         let status = &applied.object.status;
-        let incident = status.incident.as_ref().map(|id| format!("  (undrift incident show {id})")).unwrap_or_default();
+        let incident =
+            status.incident.as_ref().map(|id| format!("  (undrift incident show {id})")).unwrap_or_default();
         let words = if applied.reconciled {
             context.style.green("reconciled")
         } else {
@@ -110,7 +113,8 @@ fn summary(context: &mut Context<'_>, desired: &[Desired], applied: &[Applied]) 
         writeln!(context.out, "{name}  {words}{}", context.style.dim(&incident))?;
         for service in &status.services {
             if let Some(drift) = &service.drift {
-                let words = format!("{}: {} layer, {}: {}", service.name, drift.layer, drift.reason, drift.message);
+                let words =
+                    format!("{}: {} layer, {}: {}", service.name, drift.layer, drift.reason, drift.message);
                 writeln!(context.out, "  {}", context.style.clean(&words))?;
             }
         }

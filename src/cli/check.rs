@@ -12,7 +12,11 @@ use crate::{
 };
 
 /// Looks at the named objects and prints what was seen.
-pub(super) fn run(context: &mut Context<'_>, objects: &super::args::Objects, with_plan: bool) -> Result<u8, Failure> {
+pub(super) fn run(
+    context: &mut Context<'_>,
+    objects: &super::args::Objects,
+    with_plan: bool,
+) -> Result<u8, Failure> {
     let desired = context::load(&objects.manifests, &objects.names)?;
     let store = context.store_for_looking()?.map(Arc::new);
     let runtime = context::runtime()?;
@@ -51,7 +55,10 @@ pub(super) fn run(context: &mut Context<'_>, objects: &super::args::Objects, wit
 
 type Look<'a> = (&'a Desired, Result<Looked, ReconcileError>);
 
-async fn look_at_all<'a>(store: Option<&Arc<Store>>, desired: &'a [Desired]) -> Result<Vec<Look<'a>>, Failure> {
+async fn look_at_all<'a>(
+    store: Option<&Arc<Store>>,
+    desired: &'a [Desired],
+) -> Result<Vec<Look<'a>>, Failure> {
     let cache: Arc<dyn Cache> = match store {
         Some(store) => Arc::clone(store) as Arc<dyn Cache>,
         None => Arc::new(NoCache),

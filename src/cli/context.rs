@@ -177,7 +177,9 @@ pub(super) fn sources(manifests: &Manifests) -> Vec<Source> {
 /// Loads the manifests, and keeps the named objects.
 pub(super) fn load(manifests: &Manifests, names: &[String]) -> Result<Vec<Desired>, Failure> {
     let all = manifest::load(&sources(manifests))?;
-    if let Some(unknown) = names.iter().find(|name| !all.iter().any(|desired| desired.name() == name.as_str())) {
+    if let Some(unknown) =
+        names.iter().find(|name| !all.iter().any(|desired| desired.name() == name.as_str()))
+    {
         let known = all.iter().map(|desired| desired.name().to_owned()).collect();
         return Err(Failure::NoSuchObject { name: unknown.clone(), known });
     }
@@ -203,7 +205,8 @@ pub(super) fn actor(verb: &str) -> String {
 /// Returns when the user or the system asks undrift to end.
 pub(super) async fn interrupted() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         return std::future::pending().await;
     };

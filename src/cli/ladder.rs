@@ -38,7 +38,13 @@ fn row(style: Style, diagnosis: &Diagnosis, status: &ServiceStatus) -> Vec<Strin
 }
 
 /// What is behind the first broken rung explains nothing: it is shown, but not judged.
-fn cell(style: Style, layer: Layer, verdict: &LayerVerdict, status: &ServiceStatus, explained: bool) -> String {
+fn cell(
+    style: Style,
+    layer: Layer,
+    verdict: &LayerVerdict,
+    status: &ServiceStatus,
+    explained: bool,
+) -> String {
     let seen = seen(layer, status);
     match verdict {
         LayerVerdict::Undeclared => style.dim("–"),
@@ -99,7 +105,9 @@ fn mend(repair: &Repair) -> Option<String> {
             let at = at.map(|at| format!(", not before {}", at.format("%H:%M:%S UTC"))).unwrap_or_default();
             Some(format!("apply would run {}{at}", steps.join(", then ")))
         }
-        Repair::Wait { .. } => Some("no step: it may pass by itself, so apply would wait and look again".into()),
+        Repair::Wait { .. } => {
+            Some("no step: it may pass by itself, so apply would wait and look again".into())
+        }
         Repair::Stalled { message, .. } => Some(format!("no step: {message}")),
     }
 }

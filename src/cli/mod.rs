@@ -12,9 +12,9 @@ mod get;
 mod incident;
 mod ladder;
 mod narrator;
-mod schema;
+pub mod schema;
 mod style;
-mod validate;
+pub mod validate;
 
 use std::process::ExitCode;
 
@@ -54,7 +54,9 @@ pub fn main() -> ExitCode {
 
 fn dispatch(context: &mut Context<'_>, verb: &Verb) -> Result<u8, Failure> {
     match verb {
-        Verb::Validate(manifests) => Ok(validate::validate(&context::sources(manifests), &mut context.out, &mut context.err)),
+        Verb::Validate(manifests) => {
+            Ok(validate::validate(&context::sources(manifests), &mut context.out, &mut context.err))
+        }
         Verb::Schema => Ok(schema::schema(&mut context.out)),
         Verb::Check(objects) => check::run(context, objects, false),
         Verb::Plan(objects) => check::run(context, objects, true),
@@ -75,6 +77,8 @@ fn output_of(verb: &Verb) -> Option<args::Format> {
         Verb::Get { output, .. }
         | Verb::Describe { output, .. }
         | Verb::Audit { verb: AuditVerb::List { output, .. } | AuditVerb::Verify(output) }
-        | Verb::Incident { verb: IncidentVerb::List(output) | IncidentVerb::Show { output, .. } } => Some(output.output),
+        | Verb::Incident { verb: IncidentVerb::List(output) | IncidentVerb::Show { output, .. } } => {
+            Some(output.output)
+        }
     }
 }

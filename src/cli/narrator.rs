@@ -69,33 +69,41 @@ impl Narrator {
             Progress::Line(line) => style.dim(&format!("  {}", style.clean(line))),
             Progress::StepEnds(step, report) => {
                 let words = format!("{} {}", step.step.kind(), report.outcome.as_str().to_lowercase());
-                let took = format!("in {:.1} s", std::time::Duration::from_millis(report.duration_ms).as_secs_f32());
+                let took =
+                    format!("in {:.1} s", std::time::Duration::from_millis(report.duration_ms).as_secs_f32());
                 if report.outcome == StepOutcome::Succeeded {
                     format!("{} {took}", style.green(&words))
                 } else {
                     let tail: Vec<&str> = report.output.lines().rev().take(8).collect();
-                    let tail: Vec<String> = tail.into_iter().rev().map(|l| format!("           {}", style.clean(l))).collect();
+                    let tail: Vec<String> =
+                        tail.into_iter().rev().map(|l| format!("           {}", style.clean(l))).collect();
                     format!("{} {took}\n{}", style.red(&words), tail.join("\n"))
                 }
             }
             Progress::Proving { services, window } => {
                 format!("{} as declared; proving it for {:.1} s …", services.join(", "), window.as_secs_f32())
             }
-            Progress::NotProven { service, why } => style.yellow(&format!("{service}: not proven: {}", style.clean(why))),
+            Progress::NotProven { service, why } => {
+                style.yellow(&format!("{service}: not proven: {}", style.clean(why)))
+            }
             Progress::Waiting { until, why } => {
-                format!("waiting until {} at most: {}", until.format("%H:%M:%S UTC"), style.clean(why))
+                let until = until.map(|until| format!(" until {} at most", until.format("%H:%M:%S UTC")));
+                format!("waiting{}: {}", until.unwrap_or_default(), style.clean(why))
             }
             Progress::Transition { service, route, transition } => {
                 format!("{service}: route {} {}", style.clean(route), style.green(&arrow(*transition)))
             }
             Progress::Reconciled => return None,
-            Progress::Stalled { reason, message } => style.red(&format!("stalled: {reason}: {}", style.clean(message))),
+            Progress::Stalled { reason, message } => {
+                style.red(&format!("stalled: {reason}: {}", style.clean(message)))
+            }
         })
     }
 }
 
 /// `404 → 401`.
 pub(super) fn arrow(transition: Transition) -> String {
-    let word = |status: Option<u16>| status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+    let word =
+        |status: Option<u16>| status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
     format!("{} → {}", word(transition.before), word(transition.after))
 }

@@ -74,21 +74,44 @@ pub struct OpenIncident {
     pub id: String,
     /// The evidence from before the first step.
     pub before: ObjectStatus,
-    /// The steps so far, oldest first, with their services and the time at which they ended.
-    pub steps: Vec<(Step, Vec<String>, Time)>,
+    /// The steps so far that ended, oldest first.
+    pub steps: Vec<DoneStep>,
+}
+
+/// A step that ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DoneStep {
+    /// Its kind; how far it went is not told here.
+    pub step: Step,
+    /// For which services.
+    pub services: Vec<String>,
+    /// When it ended.
+    pub at: Time,
+    /// Whether its command did. That is no proof of anything.
+    pub succeeded: bool,
 }
 
 impl OpenIncident {
     /// Whether a step of a kind that `which` selects has been taken for the service.
     #[must_use]
     pub fn has_done(&self, service: &str, which: impl Fn(Step) -> bool) -> bool {
-        self.steps.iter().any(|(step, services, _)| which(*step) && services.iter().any(|s| s == service))
+        self.of(service).any(|done| which(done.step))
     }
 
     /// When the last step for the service ended.
     #[must_use]
     pub fn last_step_at(&self, service: &str) -> Option<Time> {
-        self.steps.iter().rev().find(|(_, services, _)| services.iter().any(|s| s == service)).map(|s| s.2)
+        self.of(service).last().map(|done| done.at)
+    }
+
+    /// Whether a rollback of the service was begun and did not succeed.
+    #[must_use]
+    pub fn is_half_rolled_back(&self, service: &str) -> bool {
+        self.of(service).filter(|done| done.step == Step::Rollback).last().is_some_and(|done| !done.succeeded)
+    }
+
+    fn of(&self, service: &str) -> impl Iterator<Item = &DoneStep> {
+        self.steps.iter().filter(move |done| done.services.iter().any(|s| s == service))
     }
 }
 

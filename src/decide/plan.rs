@@ -73,6 +73,9 @@ pub(super) fn next(inputs: Inputs<'_>, services: &[Diagnosis], prospects: &[Pros
     }
     let ready =
         plan(prospects, |p| matches!(p.repair, Repair::Steps(_, at) if at.is_none_or(|at| at <= inputs.now)));
+    if !ready.is_empty() && inputs.observed.changing.is_some() {
+        return Next::Wait(inputs.now + LOOK_AGAIN_AFTER);
+    }
     if let Some(step) = ready.into_iter().next() {
         return Next::Execute(step);
     }

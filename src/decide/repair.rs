@@ -85,7 +85,9 @@ fn repair(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis) -> Repair
     if let Some(until) = still_settling(inputs, seen, drift, row) {
         return Repair::Wait { until, reason: drift.reason.to_string(), message: drift.message.clone() };
     }
-    if is_worse(inputs, seen, drift) {
+    let half =
+        inputs.history.incident.as_ref().is_some_and(|incident| incident.is_half_rolled_back(&seen.name));
+    if half || is_worse(inputs, seen, drift) {
         return within_budget(inputs, row, vec![Step::Rollback]);
     }
     match rungs(drift, seen) {

@@ -306,6 +306,15 @@ fn a_stopped_container_does_not_wait_for_another_services_build() {
 }
 
 #[test]
+fn while_someone_else_is_at_work_undrift_waits() {
+    let mut seen = incident();
+    seen.changing = Some("a container was created just now".into());
+    let decision = decided(&seen);
+    assert!(matches!(decision.next, Next::Wait(until) if until > at(1)), "{:?}", decision.next);
+    assert_eq!(kinds(&decision.plan), [StepKind::Build, StepKind::Up], "the plan is shown all the same");
+}
+
+#[test]
 fn suspended_or_observing_takes_no_step() {
     for reconcile in [json!({ "suspend": true }), json!({ "mode": "observe" })] {
         for case in CASES {
@@ -428,11 +437,8 @@ fn after_a_repair(before: &ProjectObservation) -> History {
         at_work: true,
         now: at(0),
     });
-    let api = || vec!["api".to_owned()];
-    let steps = vec![
-        (Step::Build { no_cache: false }, api(), at(0)),
-        (Step::Up { force_recreate: false }, api(), at(0)),
-    ];
+    let done = |step| DoneStep { step, services: vec!["api".to_owned()], at: at(0), succeeded: true };
+    let steps = vec![done(Step::Build { no_cache: false }), done(Step::Up { force_recreate: false })];
     History { incident: Some(OpenIncident { id: "01".into(), before: status, steps }), ..empty }
 }
 
@@ -454,6 +460,16 @@ fn a_container_that_is_worse_than_before_is_rolled_back_once() {
     let after = with_history(&desired, &incident(), &history);
     assert!(after.plan.is_empty(), "what was rolled back is not built again");
     assert!(matches!(&after.next, Next::GiveUp { reason, .. } if reason == "RolledBack"), "{:?}", after.next);
+}
+
+#[test]
+fn a_rollback_that_failed_is_tried_again_rather_than_built_over() {
+    let mut history = after_a_repair(&incident());
+    let failed = DoneStep { step: Step::Rollback, services: vec!["api".into()], at: at(0), succeeded: false };
+    history.incident.iter_mut().for_each(|incident| incident.steps.push(failed.clone()));
+    let mut seen = incident();
+    seen.services[0].containers = Fact::Known(vec![]);
+    assert_eq!(kinds(&with_history(&desired(), &seen, &history).plan), [StepKind::Rollback]);
 }
 
 #[test]

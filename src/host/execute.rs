@@ -82,7 +82,13 @@ impl LocalHost {
         Ok(())
     }
 
-    async fn up(&self, desired: &Desired, resolved: &Resolved, services: &[String], force: bool) -> Vec<String> {
+    async fn up(
+        &self,
+        desired: &Desired,
+        resolved: &Resolved,
+        services: &[String],
+        force: bool,
+    ) -> Vec<String> {
         compose::up_command(desired, self.engine.endpoint(), resolved, services, force).await
     }
 

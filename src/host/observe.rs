@@ -16,6 +16,9 @@ use crate::api::{
     ProjectObservation, RouteObservation, RouteTarget, ServiceObservation, ServiceSpec, SourceObservation,
 };
 
+/// The containers of a service, and what its routes answered.
+type Production = (Vec<ContainerObservation>, Vec<RouteObservation>);
+
 impl LocalHost {
     /// See [`Host::observe`](super::Host::observe).
     pub(super) async fn look(&self, desired: &Desired) -> Result<ProjectObservation, HostError> {
@@ -29,7 +32,8 @@ impl LocalHost {
             join_all(desired.services().iter().map(|service| self.artifact(&resolved, service))),
             self.production(desired, &resolved),
         );
-        let layers = desired.services().iter().zip(sources).zip(artifacts).zip(production?);
+        let (production, changing) = production?;
+        let layers = desired.services().iter().zip(sources).zip(artifacts).zip(production);
         let services = layers.map(|(((service, source), artifact), (containers, routes))| {
             let model = resolved.model.services.get(&service.name);
             ServiceObservation {
@@ -42,7 +46,8 @@ impl LocalHost {
                 routes,
             }
         });
-        Ok(ProjectObservation { at, project: resolved.model.name.clone(), services: services.collect() })
+        let services = services.collect();
+        Ok(ProjectObservation { at, project: resolved.model.name.clone(), changing, services })
     }
 
     /// The source layer, but for git, which is the same for all services.
@@ -85,7 +90,7 @@ impl LocalHost {
         &self,
         desired: &Desired,
         resolved: &Resolved,
-    ) -> Result<Vec<(Vec<ContainerObservation>, Vec<RouteObservation>)>, HostError> {
+    ) -> Result<(Vec<Production>, Option<String>), HostError> {
         let names: BTreeSet<&str> = desired.services().iter().map(|service| service.name.as_str()).collect();
         let found = self.engine.project_containers(&resolved.model.name, &names).await;
         let found = found.map_err(|error| {
@@ -106,7 +111,7 @@ impl LocalHost {
             }
             (containers, routes)
         });
-        Ok(looks.collect())
+        Ok((looks.collect(), found.changing))
     }
 
     /// The containers of one service with its modules in them.

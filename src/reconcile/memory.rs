@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     api::{
         AuditKind, AuditRecord, ConditionStatus, ConditionType, Desired, ObjectStatus, ProjectObservation,
-        Step, Time,
+        Step, StepOutcome, Time,
     },
-    decide::{History, Identity, OpenIncident, identities},
+    decide::{DoneStep, History, Identity, OpenIncident, identities},
     store::{ImageKnowledge, RecordFilter, Store, StoreError},
 };
 
@@ -78,7 +78,7 @@ fn open_incident(store: &Store, object: &str) -> Result<Option<OpenIncident>, St
     }))
 }
 
-fn step_of(record: &AuditRecord) -> Option<(Step, Vec<String>, Time)> {
+fn step_of(record: &AuditRecord) -> Option<DoneStep> {
     let ended = [AuditKind::StepFinished.as_str(), AuditKind::StepInterrupted.as_str()];
     if !ended.contains(&record.kind.as_str()) {
         return None;
@@ -91,7 +91,8 @@ fn step_of(record: &AuditRecord) -> Option<(Step, Vec<String>, Time)> {
         _ => return None,
     };
     let services = serde_json::from_value(record.evidence.get("services")?.clone()).ok()?;
-    Some((step, services, record.time.parse().ok()?))
+    let succeeded = record.outcome.as_deref() == Some(StepOutcome::Succeeded.as_str());
+    Some(DoneStep { step, services, at: record.time.parse().ok()?, succeeded })
 }
 
 /// What each service consisted of when it was proven: the containers of those whose status says `Reconciled`.

@@ -37,8 +37,8 @@ pub enum Progress<'a> {
     },
     /// Waiting: a backoff, or something that may pass by itself.
     Waiting {
-        /// Until when, at most.
-        until: Time,
+        /// Until when, at most, where that is known.
+        until: Option<Time>,
         /// For what.
         why: &'a str,
     },

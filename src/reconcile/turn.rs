@@ -218,6 +218,12 @@ impl<H: Host> Reconciler<'_, H> {
     }
 
     fn tell_wait(&self, scene: &Scene<'_>, until: Time, session: &mut Session) {
+        if let Some(why) = &scene.observed.changing {
+            if session.told.insert("someone else".into()) {
+                (self.progress)(scene.desired, Progress::Waiting { until: None, why });
+            }
+            return;
+        }
         for prospect in &scene.decision.prospects {
             let (why, until) = match &prospect.repair {
                 decide::Repair::Wait { message, until, .. } => (message, *until),
@@ -225,7 +231,7 @@ impl<H: Host> Reconciler<'_, H> {
                 _ => continue,
             };
             if session.told.insert(format!("{}: {until}", prospect.service)) {
-                (self.progress)(scene.desired, Progress::Waiting { until, why });
+                (self.progress)(scene.desired, Progress::Waiting { until: Some(until), why });
             }
         }
     }

@@ -161,18 +161,33 @@ struct Record {
 }
 
 /// A field that may be null and must be there.
-fn there<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+fn there<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
     Option::deserialize(deserializer)
 }
 
 #[track_caller]
 fn read<T: DeserializeOwned>(run: &Run) -> T {
-    serde_json::from_str(&run.stdout).unwrap_or_else(|error| panic!("{error}\n{}\n{}", run.stdout, run.stderr))
+    serde_json::from_str(&run.stdout)
+        .unwrap_or_else(|error| panic!("{error}\n{}\n{}", run.stdout, run.stderr))
 }
 
 const KINDS: &[&str] = &[
-    "DriftDetected", "StepIntended", "StepFinished", "StepInterrupted", "Verified", "Reconciled", "RolledBack",
-    "Stalled", "Suspended", "Resumed", "Retried", "ManifestChanged", "Started", "Stopped",
+    "DriftDetected",
+    "StepIntended",
+    "StepFinished",
+    "StepInterrupted",
+    "Verified",
+    "Reconciled",
+    "RolledBack",
+    "Stalled",
+    "Suspended",
+    "Resumed",
+    "Retried",
+    "ManifestChanged",
+    "Started",
+    "Stopped",
 ];
 
 fn assert_conditions(conditions: &[Condition], expected: &[&str]) {
@@ -188,14 +203,24 @@ fn assert_conditions(conditions: &[Condition], expected: &[&str]) {
 }
 
 fn assert_object(object: &Object, name: &str) {
-    assert_eq!((object.api_version.as_str(), object.kind.as_str()), ("undrift.dev/v1alpha1", "ComposeProject"));
+    assert_eq!(
+        (object.api_version.as_str(), object.kind.as_str()),
+        ("undrift.dev/v1alpha1", "ComposeProject")
+    );
     assert_eq!(object.metadata.name, name);
     assert_eq!(object.spec["services"][0]["name"], "api");
     assert_eq!(object.status.observed_generation, 1);
     assert_conditions(&object.status.conditions, &["Ready", "Reconciling", "Stalled"]);
     let service = &object.status.services[0];
     assert_eq!(service.name, "api");
-    let layers = ["SourcePresent", "ArtifactCurrent", "ContainerCurrent", "RouteExposed", "AuthVerified", "Reconciled"];
+    let layers = [
+        "SourcePresent",
+        "ArtifactCurrent",
+        "ContainerCurrent",
+        "RouteExposed",
+        "AuthVerified",
+        "Reconciled",
+    ];
     assert_conditions(&service.conditions, &layers);
     let container = &service.containers[0];
     assert_eq!((container.id.len(), container.state.as_str()), (64, "running"));
@@ -223,7 +248,10 @@ fn every_document_has_the_shape_that_is_promised() {
         assert_eq!((drift.layer.as_str(), drift.reason.as_str()), ("artifact", "ModuleMissing"));
         assert!(!drift.message.is_empty());
         let module = &status.services[0].modules[0];
-        assert_eq!([module.source.as_str(), &module.artifact, &module.container], ["present", "missing", "missing"]);
+        assert_eq!(
+            [module.source.as_str(), &module.artifact, &module.container],
+            ["present", "missing", "missing"]
+        );
         let route = &status.services[0].routes[0];
         assert_eq!((route.observed, route.control, route.transition.is_none()), (Some(404), Some(404), true));
         assert_eq!(status.plan.iter().map(|step| step.step.as_str()).collect::<Vec<_>>(), ["Build", "Up"]);
@@ -254,14 +282,19 @@ fn every_document_has_the_shape_that_is_promised() {
         assert_eq!(record.seq, index as u64 + 1);
         assert!(KINDS.contains(&record.kind.as_str()), "{}", record.kind);
         assert_eq!(record.hash.len(), 64);
-        let before = index.checked_sub(1).map_or_else(|| "0".repeat(64), |before| trail.items[before].hash.clone());
+        let before =
+            index.checked_sub(1).map_or_else(|| "0".repeat(64), |before| trail.items[before].hash.clone());
         assert_eq!(record.prev_hash, before);
         assert!(!record.actor.is_empty() && record.time <= chrono::Utc::now());
         assert_eq!(record.object.as_deref(), Some(name.as_str()), "{}", record.evidence);
     }
     let steps: Vec<_> = trail.items.iter().filter(|r| r.kind == "StepFinished").collect();
     assert_eq!(steps.iter().map(|r| r.step.as_deref()).collect::<Vec<_>>(), [Some("Build"), Some("Up")]);
-    assert!(steps.iter().all(|r| r.outcome.as_deref() == Some("Succeeded") && r.incident.as_ref() == Some(&incident)));
+    assert!(
+        steps
+            .iter()
+            .all(|r| r.outcome.as_deref() == Some("Succeeded") && r.incident.as_ref() == Some(&incident))
+    );
     let drift = trail.items.iter().find(|r| r.kind == "DriftDetected").unwrap();
     assert_eq!(drift.service.as_deref(), Some("api"));
 
@@ -286,7 +319,10 @@ fn errors_are_one_document_too() {
         vec!["incident", "show", "01ARZ3NDEKTSV4RRFFQ69G5FAV", "-o", "json"],
     ] {
         let run = project.undrift(&args).expect(2);
-        assert!(run.json()["message"].as_str().is_some_and(|message| !message.is_empty()), "{args:?}: {run:?}");
+        assert!(
+            run.json()["message"].as_str().is_some_and(|message| !message.is_empty()),
+            "{args:?}: {run:?}"
+        );
         assert!(!run.stderr.is_empty(), "{args:?}");
     }
 }

@@ -58,6 +58,29 @@ fn killed_during_up_converges_at_the_next_apply() {
 }
 
 #[test]
+fn someone_elses_up_is_let_finish() {
+    let project = Project::healthy();
+    // The old container takes its time to stop, so that the other `up` is in the middle of its recreate.
+    project.write("api/serve", &crate::support::SERVE.replace("exec httpd -f", "trap '' TERM; httpd -f"));
+    project.write("compose.yaml", "services:\n  api: { build: ./api, stop_grace_period: 4s }\n");
+    project.compose(&["up", "-d", "--build"]);
+    project.write(
+        "compose.yaml",
+        "services:\n  api: { build: ./api, stop_grace_period: 4s, labels: { a: b } }\n",
+    );
+    let count = || project.containers("api").len();
+    let mut other = std::process::Command::new("docker");
+    other.args(["compose", "--project-name", &project.name, "up", "-d"]).current_dir(project.path(""));
+    let mut other = other.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_for("the other up to be at work", || count() == 2);
+    let apply = project.apply().expect(0);
+    assert!(other.wait().unwrap().success(), "the other up was not disturbed");
+    assert_eq!(count(), 1);
+    assert!(apply.stderr.contains("another Compose command"), "{}", apply.stderr);
+    assert_eq!(project.steps(), [""; 0], "the other one has done the work");
+}
+
+#[test]
 fn leftover_of_a_killed_recreate_is_removed_first() {
     let project = Project::in_incident();
     project.compose(&["build"]);

@@ -38,7 +38,8 @@ fn one(spec: &RouteSpec, auth: &Auth, answer: &RouteAnswer) -> LayerVerdict {
         );
     }
     let without = answer.plain.known().and_then(Answer::status);
-    if without == Some(status) {
+    // A status that is declared for both is no contradiction.
+    if without == Some(status) && !spec.expect.contains(&status) {
         return LayerVerdict::Broken(
             Reason::NotEnforced,
             format!("route {name} answers {status}{at} without credentials as it does with them"),

@@ -31,6 +31,8 @@ pub(super) struct Row {
     pub(super) name: String,
     pub(super) service: String,
     pub(super) never_started: bool,
+    /// When it was created, in seconds since 1970.
+    pub(super) created: i64,
     pub(super) replaces: Option<String>,
 }
 
@@ -41,6 +43,8 @@ pub struct ProjectContainers {
     pub containers: Vec<Container>,
     /// What a killed recreate left behind, in the whole project.
     pub leftovers: Vec<Leftover>,
+    /// The sign that someone else's `up` is at work on the project right now.
+    pub changing: Option<String>,
 }
 
 /// One container, with what is needed to look further.
@@ -94,7 +98,8 @@ impl Engine {
         containers.sort_by(|a, b| {
             (&a.service, a.seen.number, &a.seen.name).cmp(&(&b.service, b.seen.number, &b.seen.name))
         });
-        Ok(ProjectContainers { containers, leftovers })
+        let changing = leftovers::changing(&rows, chrono::Utc::now().timestamp());
+        Ok(ProjectContainers { containers, leftovers, changing })
     }
 
     /// One container by its ID; `None` where it is gone.
@@ -130,6 +135,7 @@ fn row(summary: ContainerSummary) -> Option<Row> {
         name: summary.names.unwrap_or_default().first().map(|name| bare(name)).unwrap_or_default(),
         service: labels.remove(SERVICE)?,
         never_started: summary.state == Some(SummaryState::CREATED),
+        created: summary.created.unwrap_or_default(),
         replaces: labels.remove(leftovers::REPLACES),
     })
 }
