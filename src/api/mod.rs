@@ -2,6 +2,7 @@
 //!
 //! Nothing here performs I/O or knows the time.
 
+mod attempt;
 mod desired;
 mod duration;
 mod evidence;
@@ -12,6 +13,7 @@ mod spec;
 mod status;
 mod step;
 
+pub use attempt::Attempt;
 pub use desired::Desired;
 pub use duration::{Duration, ParseDurationError};
 pub use evidence::{Fact, Presence};
