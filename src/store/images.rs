@@ -90,7 +90,7 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<ImageKnowledge> {
         reference: row.get("reference")?,
         source_digest: row.get("source_digest")?,
         built_by_undrift: row.get("built_by_undrift")?,
-        last_good_at: read_option(row.get("last_good_at")?)?,
+        last_good_at: read_option(row.get::<_, Option<String>>("last_good_at")?.as_deref())?,
     })
 }
 

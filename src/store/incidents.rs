@@ -17,6 +17,10 @@ impl Store {
     ///
     /// # Errors
     /// As [`append`](Self::append).
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "evidence is made for the store, and is its own from then on"
+    )]
     pub fn open_incident(&self, object: &str, at: Time, drift: Value, before: Value) -> Result<Incident> {
         let action = "open an incident";
         self.write(action, |change| {
@@ -61,6 +65,10 @@ impl Store {
     ///
     /// # Errors
     /// As [`append`](Self::append).
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "evidence is made for the store, and is its own from then on"
+    )]
     pub fn set_incident_before(&self, id: &str, before: Value) -> Result<()> {
         let before = before.to_string();
         self.write_incident("UPDATE incidents SET before = ?2 WHERE id = ?1", params![id, before])
@@ -138,7 +146,7 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<Stored> {
         id: row.get(0)?,
         object: row.get(1)?,
         opened_at: read(&row.get::<_, String>(2)?)?,
-        closed_at: read_option(row.get(3)?)?,
+        closed_at: read_option(row.get::<_, Option<String>>(3)?.as_deref())?,
         outcome: row.get(4)?,
         drift: row.get(5)?,
         before: row.get(6)?,

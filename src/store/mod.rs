@@ -25,7 +25,7 @@ mod verify;
 #[cfg(test)]
 mod process_tests;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 use std::{
     fmt,

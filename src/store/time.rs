@@ -17,6 +17,6 @@ pub(super) fn read(text: &str) -> rusqlite::Result<Time> {
 }
 
 /// As [`read`], of a value that may be missing.
-pub(super) fn read_option(text: Option<String>) -> rusqlite::Result<Option<Time>> {
-    text.as_deref().map(read).transpose()
+pub(super) fn read_option(text: Option<&str>) -> rusqlite::Result<Option<Time>> {
+    text.map(read).transpose()
 }

@@ -128,7 +128,7 @@ mod tests {
         for record in 0..n {
             let evidence = json!({"n": record, "text": "as it was"});
             let object = Some("shop".into());
-            store.append(&NewRecord { evidence, object, ..NewRecord::of(AuditKind::Verified) }).unwrap();
+            store.append(&NewRecord { object, evidence, ..NewRecord::of(AuditKind::Verified) }).unwrap();
         }
         (home, store)
     }
