@@ -141,11 +141,9 @@ fn print_drift(out: &mut dyn Write, style: Style, incident: &Incident) -> io::Re
     };
     let drifted = |name: &str| drifts.iter().any(|(service, _)| service == name);
     for service in before.services.iter().filter(|service| drifted(&service.name)) {
-        let tables = [module_table(service), route_table(service)];
-        for rows in tables.iter().filter(|rows| !rows.is_empty()) {
-            writeln!(out, "\n{} {}", style.bold(&service.name), style.dim("before the first step"))?;
-            table(out, style, 2, rows)?;
-        }
+        writeln!(out, "\n{} {}", style.bold("Before the first step:"), clean(&service.name))?;
+        table(out, style, 2, &module_table(service))?;
+        table(out, style, 2, &route_table(service))?;
     }
     Ok(())
 }
