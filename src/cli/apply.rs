@@ -8,7 +8,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, Failure, args::Format, context, narrator::Narrator};
+use super::{Context, Failure, args::Format, context, narrator::Narrator, style::clean};
 use crate::{
     api::{Desired, ObjectList},
     host::{Cache, LocalHost},
@@ -115,12 +115,12 @@ fn summary(context: &mut Context<'_>, desired: &[Desired], applied: &[Applied]) 
             if let Some(drift) = &service.drift {
                 let words =
                     format!("{}: {} layer, {}: {}", service.name, drift.layer, drift.reason, drift.message);
-                writeln!(context.out, "  {}", context.style.clean(&words))?;
+                writeln!(context.out, "  {}", clean(&words))?;
             }
         }
         let stalled = status.conditions.iter().find(|c| c.kind == crate::api::ConditionType::Stalled);
         if let Some(stalled) = stalled.filter(|c| c.status == crate::api::ConditionStatus::True) {
-            writeln!(context.out, "  {}: {}", stalled.reason, context.style.clean(&stalled.message))?;
+            writeln!(context.out, "  {}: {}", stalled.reason, clean(&stalled.message))?;
         }
     }
     Ok(())

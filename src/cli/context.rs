@@ -14,7 +14,8 @@ use serde_json::json;
 
 use super::{
     args::{Format, Global, LogFormat, Manifests},
-    style::Style,
+    recorded::{View, VerbError},
+    style::{Style, clean},
 };
 use crate::{
     api::{API_VERSION, Desired},
@@ -64,7 +65,7 @@ impl<'a> Context<'a> {
 
     /// Says something on standard error.
     pub(super) fn complain(&mut self, message: &str) -> io::Result<()> {
-        writeln!(self.err, "undrift: {}", self.style.clean(message))
+        writeln!(self.err, "undrift: {}", clean(message))
     }
 
     /// Says why a verb failed: on standard error for people and, where JSON was asked for, as the document.
@@ -111,6 +112,11 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// How a verb that shows the recorded state is to print.
+    pub(super) fn view(&self, format: Format) -> View {
+        View { json: format == Format::Json, style: self.style, now: crate::reconcile::now() }
+    }
+
     /// The recorded state, for verbs that show it.
     pub(super) fn recorded(&self) -> Result<Option<Store>, Failure> {
         Ok(Store::open_read_only(&self.state_dir()?)?)
@@ -137,6 +143,8 @@ pub(super) enum Failure {
     #[error(transparent)]
     Lock(#[from] LockError),
     #[error(transparent)]
+    Verb(#[from] VerbError),
+    #[error(transparent)]
     Io(#[from] io::Error),
     #[error("no object is named {name}; {}", hint(known))]
     NoSuchObject { name: String, known: Vec<String> },
@@ -158,6 +166,7 @@ impl Failure {
             Self::Reconcile(error) => error.reason(),
             Self::Store(_) => "StateUnavailable",
             Self::Lock(_) => "StateLocked",
+            Self::Verb(_) => "NotFound",
             Self::Io(_) => "InputOutput",
             Self::NoSuchObject { .. } => "NoSuchObject",
             Self::NoStateDir | Self::Usage(_) => "Usage",

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::style::Style;
+use super::style::{Cell, Paint, Style, cell, clean, heading, table};
 use crate::{
     api::{Desired, Layer, RouteStatus, ServiceStatus, Step, StepKind},
     decide::{Diagnosis, LayerVerdict, Repair},
@@ -12,47 +12,33 @@ use crate::{
 /// Writes the ladder of one object.
 pub(super) fn write(out: &mut dyn Write, style: Style, desired: &Desired, looked: &Looked) -> io::Result<()> {
     writeln!(out, "{}  {}", style.bold(desired.name()), style.dim(&desired.directory.display().to_string()))?;
-    let mut rows = vec![header(style)];
+    let mut rows = vec![heading(&["SERVICE", "SOURCE", "ARTIFACT", "CONTAINER", "ROUTE", "AUTH"])];
     let services = looked.decision.services.iter().zip(&looked.object.status.services);
-    rows.extend(services.map(|(diagnosis, status)| row(style, diagnosis, status)));
-    for line in style.table(&rows) {
-        writeln!(out, "  {line}")?;
-    }
+    rows.extend(services.map(|(diagnosis, status)| row(diagnosis, status)));
+    table(out, style, 2, &rows)?;
     words(out, style, looked)
 }
 
-fn header(style: Style) -> Vec<String> {
-    let mut cells = vec![style.dim("SERVICE")];
-    cells.extend(Layer::ALL.iter().map(|layer| style.dim(&layer.as_str().to_uppercase())));
-    cells
-}
-
-fn row(style: Style, diagnosis: &Diagnosis, status: &ServiceStatus) -> Vec<String> {
-    let mut cells = vec![diagnosis.service.clone()];
+fn row(diagnosis: &Diagnosis, status: &ServiceStatus) -> Vec<Cell> {
+    let mut cells = vec![cell(diagnosis.service.clone(), Paint::Plain)];
     let broken_at = diagnosis.drift.as_ref().map(|drift| drift.layer);
     for (layer, verdict) in Layer::ALL.into_iter().zip(&diagnosis.layers) {
         let explained = broken_at.is_some_and(|broken| layer > broken);
-        cells.push(cell(style, layer, verdict, status, explained));
+        cells.push(rung(layer, verdict, status, explained));
     }
     cells
 }
 
 /// What is behind the first broken rung explains nothing: it is shown, but not judged.
-fn cell(
-    style: Style,
-    layer: Layer,
-    verdict: &LayerVerdict,
-    status: &ServiceStatus,
-    explained: bool,
-) -> String {
+fn rung(layer: Layer, verdict: &LayerVerdict, status: &ServiceStatus, explained: bool) -> Cell {
     let seen = seen(layer, status);
     match verdict {
-        LayerVerdict::Undeclared => style.dim("–"),
-        _ if explained => style.dim(&format!("·{seen}")),
-        LayerVerdict::AsDeclared(None) => style.green(&format!("✓{seen}")),
-        LayerVerdict::AsDeclared(Some(_)) => style.yellow(&format!("✓{seen}")),
-        LayerVerdict::Broken(reason, _) => style.red(&format!("✗ {reason}")),
-        LayerVerdict::Unknown(_) => style.yellow("?"),
+        LayerVerdict::Undeclared => cell("–", Paint::Dim),
+        _ if explained => cell(format!("·{seen}"), Paint::Dim),
+        LayerVerdict::AsDeclared(None) => cell(format!("✓{seen}"), Paint::Green),
+        LayerVerdict::AsDeclared(Some(_)) => cell(format!("✓{seen}"), Paint::Yellow),
+        LayerVerdict::Broken(reason, _) => cell(format!("✗ {reason}"), Paint::Red),
+        LayerVerdict::Unknown(_) => cell("?", Paint::Yellow),
     }
 }
 
@@ -72,18 +58,18 @@ fn words(out: &mut dyn Write, style: Style, looked: &Looked) -> io::Result<()> {
     for (diagnosis, prospect) in looked.decision.services.iter().zip(&looked.decision.prospects) {
         if let Some(drift) = &diagnosis.drift {
             let place = style.red(&format!("{}: {} layer", diagnosis.service, drift.layer));
-            writeln!(out, "\n  {place}  {}", style.clean(&drift.message))?;
+            writeln!(out, "\n  {place}  {}", clean(&drift.message))?;
         }
         if let Some((layer, why)) = &diagnosis.unknown {
             let place = style.yellow(&format!("{}: {layer} layer unknown", diagnosis.service));
-            writeln!(out, "\n  {place}  {}", style.clean(why))?;
+            writeln!(out, "\n  {place}  {}", clean(why))?;
         }
         for (layer, note) in notes(diagnosis) {
             let place = style.yellow(&format!("{}: {layer} layer", diagnosis.service));
-            writeln!(out, "\n  {place}  {}", style.clean(note))?;
+            writeln!(out, "\n  {place}  {}", clean(note))?;
         }
         if let Some(mend) = mend(&prospect.repair) {
-            writeln!(out, "    {} {}", style.dim("→"), style.clean(&mend))?;
+            writeln!(out, "    {} {}", style.dim("→"), clean(&mend))?;
         }
     }
     Ok(())
@@ -134,7 +120,7 @@ pub(super) fn write_plan(out: &mut dyn Write, style: Style, looked: &Looked) -> 
     for (number, planned) in looked.decision.plan.iter().enumerate() {
         let command = format!("{} {}", in_words(planned.step), planned.services.join(" "));
         writeln!(out, "  {}. {:8} {command}", number + 1, kind(planned.step.kind()))?;
-        writeln!(out, "     {}", style.dim(&style.clean(&planned.reason)))?;
+        writeln!(out, "     {}", style.dim(&clean(&planned.reason)))?;
     }
     Ok(())
 }

@@ -4,24 +4,27 @@
 
 mod apply;
 mod args;
-mod audit;
+pub mod audit;
 mod check;
 mod context;
-mod describe;
-mod get;
-mod incident;
+pub mod describe;
+pub mod get;
+pub mod incident;
 mod ladder;
 mod narrator;
+pub mod recorded;
 pub mod schema;
-mod style;
+pub mod style;
 pub mod validate;
 
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
 
 use clap::Parser;
 
-use args::{Cli, Verb};
+use args::{AuditVerb, Cli, IncidentVerb, Verb};
 use context::{Context, Failure};
+
+use crate::store::RecordFilter;
 
 /// Exit code of an error: bad input, no engine, a state folder that fails.
 const ERROR: u8 = 2;
@@ -61,16 +64,71 @@ fn dispatch(context: &mut Context<'_>, verb: &Verb) -> Result<u8, Failure> {
         Verb::Check(objects) => check::run(context, objects, false),
         Verb::Plan(objects) => check::run(context, objects, true),
         Verb::Apply(objects) => apply::run(context, objects),
-        Verb::Get { names, output } => get::run(context, (names, output.output)),
-        Verb::Describe { name, output } => describe::run(context, (name, output.output)),
-        Verb::Audit { verb } => audit::run(context, verb),
-        Verb::Incident { verb } => incident::run(context, verb),
+        Verb::Get { names, output } => {
+            let (store, view) = (context.recorded()?, context.view(output.output));
+            get::get(store.as_ref(), names, &view, &mut context.out)?;
+            finished(context)
+        }
+        Verb::Describe { name, output } => {
+            let (store, view) = (context.recorded()?, context.view(output.output));
+            describe::describe(store.as_ref(), name, &view, &mut context.out)?;
+            finished(context)
+        }
+        Verb::Audit { verb } => audit_verb(context, verb),
+        Verb::Incident { verb } => incident_verb(context, verb),
     }
+}
+
+fn audit_verb(context: &mut Context<'_>, verb: &AuditVerb) -> Result<u8, Failure> {
+    let store = context.recorded()?;
+    match verb {
+        AuditVerb::List { object, service, incident, since, until, output } => {
+            let view = context.view(output.output);
+            let when = |text: &Option<String>| {
+                let parse = |text: &String| recorded::parse_when(text, view.now);
+                text.as_ref().map(parse).transpose().map_err(|error| Failure::Usage(error.to_string()))
+            };
+            let filter = RecordFilter {
+                object: object.clone(),
+                service: service.clone(),
+                incident: incident.clone(),
+                since: when(since)?,
+                until: when(until)?,
+            };
+            audit::list(store.as_ref(), &filter, &view, &mut context.out)?;
+            finished(context)
+        }
+        AuditVerb::Verify(output) => {
+            let view = context.view(output.output);
+            let whole = audit::verify(store.as_ref(), &view, &mut context.out)?;
+            finished(context)?;
+            Ok(u8::from(!whole))
+        }
+    }
+}
+
+fn incident_verb(context: &mut Context<'_>, verb: &IncidentVerb) -> Result<u8, Failure> {
+    let store = context.recorded()?;
+    match verb {
+        IncidentVerb::List(output) => {
+            let view = context.view(output.output);
+            incident::list(store.as_ref(), &view, &mut context.out)?;
+        }
+        IncidentVerb::Show { incident, output } => {
+            let view = context.view(output.output);
+            incident::show(store.as_ref(), incident, &view, &mut context.out)?;
+        }
+    }
+    finished(context)
+}
+
+fn finished(context: &mut Context<'_>) -> Result<u8, Failure> {
+    context.out.flush()?;
+    Ok(0)
 }
 
 /// The output format of a verb that has one, so that its failure can be printed in it.
 fn output_of(verb: &Verb) -> Option<args::Format> {
-    use args::{AuditVerb, IncidentVerb};
     match verb {
         Verb::Validate(_) | Verb::Schema => None,
         Verb::Check(objects) | Verb::Plan(objects) | Verb::Apply(objects) => Some(objects.output.output),

@@ -5,9 +5,9 @@ use std::{
     time::Instant,
 };
 
-use super::{ladder, style::Style};
+use super::{incident::arrow, ladder, style::{Style, clean}};
 use crate::{
-    api::{StepOutcome, Transition},
+    api::StepOutcome,
     reconcile::Progress,
 };
 
@@ -60,13 +60,13 @@ impl Narrator {
         Some(match progress {
             Progress::Drift { service, drift } => {
                 let place = style.red(&format!("{service}: {} layer, {}", drift.layer, drift.reason));
-                format!("{place}  {}", style.clean(&drift.message))
+                format!("{place}  {}", clean(&drift.message))
             }
             Progress::Interrupted(what) => style.yellow(what),
             Progress::StepBegins(step) => {
                 style.bold(&format!("{} {} …", ladder::in_words(step.step), step.services.join(" ")))
             }
-            Progress::Line(line) => style.dim(&format!("  {}", style.clean(line))),
+            Progress::Line(line) => style.dim(&format!("  {}", clean(line))),
             Progress::StepEnds(step, report) => {
                 let words = format!("{} {}", step.step.kind(), report.outcome.as_str().to_lowercase());
                 let took =
@@ -76,7 +76,7 @@ impl Narrator {
                 } else {
                     let tail: Vec<&str> = report.output.lines().rev().take(8).collect();
                     let tail: Vec<String> =
-                        tail.into_iter().rev().map(|l| format!("           {}", style.clean(l))).collect();
+                        tail.into_iter().rev().map(|l| format!("           {}", clean(l))).collect();
                     format!("{} {took}\n{}", style.red(&words), tail.join("\n"))
                 }
             }
@@ -84,26 +84,19 @@ impl Narrator {
                 format!("{} as declared; proving it for {:.1} s …", services.join(", "), window.as_secs_f32())
             }
             Progress::NotProven { service, why } => {
-                style.yellow(&format!("{service}: not proven: {}", style.clean(why)))
+                style.yellow(&format!("{service}: not proven: {}", clean(why)))
             }
             Progress::Waiting { until, why } => {
                 let until = until.map(|until| format!(" until {} at most", until.format("%H:%M:%S UTC")));
-                format!("waiting{}: {}", until.unwrap_or_default(), style.clean(why))
+                format!("waiting{}: {}", until.unwrap_or_default(), clean(why))
             }
             Progress::Transition { service, route, transition } => {
-                format!("{service}: route {} {}", style.clean(route), style.green(&arrow(*transition)))
+                format!("{service}: route {} {}", clean(route), style.green(&arrow(*transition)))
             }
             Progress::Reconciled => return None,
             Progress::Stalled { reason, message } => {
-                style.red(&format!("stalled: {reason}: {}", style.clean(message)))
+                style.red(&format!("stalled: {reason}: {}", clean(message)))
             }
         })
     }
-}
-
-/// `404 → 401`.
-pub(super) fn arrow(transition: Transition) -> String {
-    let word =
-        |status: Option<u16>| status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
-    format!("{} → {}", word(transition.before), word(transition.after))
 }

@@ -1,1 +1,133 @@
-//! store
+//! The memory of undrift: one SQLite file in the state folder.
+//!
+//! It holds the audit trail, incidents, the last status of each object, attempts, what is known of images, and a
+//! cache. Beside it lie two lock files: see [`StateLock`] and [`StepLock`].
+//!
+//! Every function is synchronous and short: at most one transaction, durable when the function returns (the
+//! cache excepted, which may lose its last entries in a power cut).
+
+mod attempts;
+mod cache;
+mod canonical;
+mod error;
+mod folder;
+mod images;
+mod incidents;
+mod lock;
+mod objects;
+mod schema;
+mod step_lock;
+mod steps;
+mod time;
+mod trail;
+mod verify;
+
+#[cfg(test)]
+mod process_tests;
+#[cfg(test)]
+pub(crate) mod testing;
+
+use std::{
+    fmt,
+    path::Path,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+pub use canonical::{GENESIS, canonical, record_hash};
+pub use error::StoreError;
+pub use images::ImageKnowledge;
+pub use lock::{Holder, LockError, StateLock};
+pub use objects::Generation;
+pub use step_lock::{StepGuard, StepLock};
+pub use steps::{OpenIntent, step_evidence};
+pub use trail::RecordFilter;
+pub use verify::Verification;
+
+use crate::api::Time;
+use error::{Result, failed};
+
+/// What tells the time of what the store writes by itself.
+pub type Clock = Box<dyn Fn() -> Time + Send + Sync>;
+
+/// The state: see the [module](self).
+pub struct Store {
+    db: Mutex<Connection>,
+    /// The cache has a connection of its own, which does not wait for the disk. `None`: read only.
+    cache: Option<Mutex<Connection>>,
+    actor: String,
+    clock: Clock,
+}
+
+impl Store {
+    /// Opens the state in this folder for reading and writing; makes what is missing, readable by its owner
+    /// only, and brings an older schema up to date. `actor` is what the trail's records of this store say in
+    /// `actor`: `root@host undrift[1234] apply`.
+    ///
+    /// # Errors
+    /// [`StoreError::Folder`], [`StoreError::NewerSchema`], or what SQLite says.
+    pub fn open(dir: &Path, actor: String) -> Result<Self> {
+        Self::open_with_clock(dir, actor, Box::new(chrono::Utc::now))
+    }
+
+    /// As [`open`](Self::open), with another clock.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with_clock(dir: &Path, actor: String, clock: Clock) -> Result<Self> {
+        let path = folder::create(dir)?;
+        let mut db = folder::connect(&path)?;
+        schema::migrate(&mut db, schema::MIGRATIONS)?;
+        let cache = folder::connect_cache(&path)?;
+        Ok(Self { db: Mutex::new(db), cache: Some(Mutex::new(cache)), actor, clock })
+    }
+
+    /// Opens the state in this folder for reading; `None` where there is none yet. Creates nothing, works beside
+    /// a process that writes, and in a folder that the user may only read. Everything that writes then fails
+    /// with [`StoreError::ReadOnly`].
+    ///
+    /// # Errors
+    /// [`StoreError::Folder`] where the file is there and may not be read, [`StoreError::NewerSchema`],
+    /// [`StoreError::OlderSchema`], or what SQLite says.
+    pub fn open_read_only(dir: &Path) -> Result<Option<Self>> {
+        let Some(db) = folder::connect_read_only(dir)? else {
+            return Ok(None);
+        };
+        let known = schema::latest(schema::MIGRATIONS);
+        match schema::version(&db)? {
+            // A writer made the file and has not come to the schema yet.
+            0 => Ok(None),
+            found if found > known => Err(StoreError::NewerSchema { found, known }),
+            found if found < known => Err(StoreError::OlderSchema { found, known }),
+            _ => {
+                let clock = Box::new(chrono::Utc::now);
+                Ok(Some(Self { db: Mutex::new(db), cache: None, actor: String::new(), clock }))
+            }
+        }
+    }
+
+    /// The connection. A panic elsewhere while it was held left no open transaction: they roll back on drop.
+    fn db(&self) -> MutexGuard<'_, Connection> {
+        self.db.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does all of `work` in one durable transaction, or nothing of it. Takes the write lock at its begin, so
+    /// that what it reads is still so when it writes.
+    fn write<T>(&self, action: &'static str, work: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        let mut db = self.db();
+        let change = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed(action))?;
+        let done = work(&change)?;
+        change.commit().map_err(failed(action))?;
+        Ok(done)
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("actor", &self.actor)
+            .field("read_only", &self.cache.is_none())
+            .finish_non_exhaustive()
+    }
+}

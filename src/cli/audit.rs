@@ -1,0 +1,111 @@
+//! `undrift audit list` and `undrift audit verify`: the trail, and the proof that it is whole.
+
+use std::io::Write;
+
+use serde_json::json;
+
+use super::{
+    recorded::{VerbError, View, moment_of, print_json, services_of, summary},
+    style::{Cell, Paint, cell, heading, table},
+};
+use crate::{
+    api::{API_VERSION, AuditRecord},
+    store::{GENESIS, RecordFilter, Store, Verification},
+};
+
+/// Prints the records that the filter takes, oldest first; `store` is `None` where there is no state yet.
+///
+/// # Errors
+/// Where the state cannot be read.
+pub fn list(
+    store: Option<&Store>,
+    filter: &RecordFilter,
+    view: &View,
+    out: &mut dyn Write,
+) -> Result<(), VerbError> {
+    let records = store.map(|store| store.records(filter)).transpose()?.unwrap_or_default();
+    if view.json {
+        let list = json!({ "apiVersion": API_VERSION, "kind": "AuditList", "items": records });
+        return print_json(out, &list);
+    }
+    if records.is_empty() {
+        return Ok(writeln!(out, "no records")?);
+    }
+    let names = ["SEQ", "TIME", "OBJECT", "SERVICE", "KIND", "STEP", "OUTCOME", "ACTOR", "EVIDENCE"];
+    let rows: Vec<_> = std::iter::once(heading(&names)).chain(records.iter().map(row)).collect();
+    Ok(table(out, view.style, 0, &rows)?)
+}
+
+fn row(record: &AuditRecord) -> Vec<Cell> {
+    let or_dash = |text: &str| if text.is_empty() { cell("–", Paint::Dim) } else { text.into() };
+    vec![
+        record.seq.to_string().into(),
+        moment_of(record).into(),
+        or_dash(record.object.as_deref().unwrap_or_default()),
+        or_dash(&services_of(record)),
+        cell(record.kind.as_str(), kind_paint(&record.kind)),
+        or_dash(record.step.as_deref().unwrap_or_default()),
+        match record.outcome.as_deref() {
+            Some("Succeeded") => cell("Succeeded", Paint::Green),
+            Some(outcome @ ("Failed" | "TimedOut" | "Interrupted")) => cell(outcome, Paint::Red),
+            outcome => or_dash(outcome.unwrap_or_default()),
+        },
+        cell(record.actor.as_str(), Paint::Dim),
+        summary(record).into(),
+    ]
+}
+
+/// The colour of a kind: what broke, what was mended, what gave up.
+pub(super) fn kind_paint(kind: &str) -> Paint {
+    match kind {
+        "DriftDetected" | "StepInterrupted" | "RolledBack" => Paint::Yellow,
+        "Reconciled" | "Verified" => Paint::Green,
+        "Stalled" => Paint::Red,
+        _ => Paint::Plain,
+    }
+}
+
+/// Proves that the trail is whole, or says which record is the first that is not; whether it is: exit code 0 or 1.
+/// Without a state there is no record, and nothing is broken.
+///
+/// # Errors
+/// Where the state cannot be read.
+pub fn verify(store: Option<&Store>, view: &View, out: &mut dyn Write) -> Result<bool, VerbError> {
+    let empty = Verification::Whole { records: 0, head: GENESIS.into() };
+    let verification = store.map(Store::verify).transpose()?.unwrap_or(empty);
+    if view.json {
+        print_json(out, &verification_json(&verification))?;
+        return Ok(verification.is_whole());
+    }
+    match &verification {
+        Verification::Whole { records, head } => {
+            let whole = view.style.green("whole");
+            writeln!(out, "{whole}: {records} records, head {head}")?;
+        }
+        Verification::Broken { seq, what } => {
+            writeln!(out, "{}: record {seq} {what}", view.style.red("broken"))?;
+        }
+    }
+    Ok(verification.is_whole())
+}
+
+fn verification_json(verification: &Verification) -> serde_json::Value {
+    let (records, head, first_bad) = match verification {
+        Verification::Whole { records, head } => (json!(records), json!(head), json!(null)),
+        Verification::Broken { seq, what } => {
+            (json!(seq.saturating_sub(1)), json!(null), json!({ "seq": seq, "problem": what }))
+        }
+    };
+    json!({
+        "apiVersion": API_VERSION,
+        "kind": "AuditVerification",
+        "whole": verification.is_whole(),
+        // Of a broken trail: the records before the first bad one, which are whole.
+        "records": records,
+        "head": head,
+        "firstBad": first_bad,
+    })
+}
+
+#[cfg(test)]
+mod tests;

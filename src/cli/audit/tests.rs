@@ -1,0 +1,138 @@
+use std::{
+    io::Write as _,
+    process::{Command, Stdio},
+};
+
+use serde_json::Value;
+
+use super::*;
+use crate::{
+    api::{AuditKind, NewRecord, Step, StepKind},
+    cli::style::Style,
+    store::{canonical, record_hash, testing},
+};
+
+const DOC: &str = include_str!("../../../docs/audit-trail.md");
+
+fn view(json: bool) -> View {
+    View { json, style: Style::default(), now: testing::start() }
+}
+
+fn recorded() -> (tempfile::TempDir, Store) {
+    let (home, store) = testing::store();
+    let of = |kind, evidence| NewRecord {
+        object: Some("ai-backoffice".into()),
+        incident: Some("01KJM0K6G0ZZZZZZZZZZZZZZZZ".into()),
+        evidence,
+        ..NewRecord::of(kind)
+    };
+    store.append(&NewRecord::of(AuditKind::Started)).unwrap();
+    let drift = json!({"layer": "artifact", "reason": "ModuleMissing", "message": "no \u{1b}[31mworkflow in the image"});
+    store.append(&NewRecord { service: Some("api".into()), ..of(AuditKind::DriftDetected, drift) }).unwrap();
+    let services = ["api".to_owned(), "dashboard".to_owned()];
+    let step = Step::Build { no_cache: false };
+    let intent = store
+        .intend(&of(AuditKind::StepIntended, json!({"reason": "no workflow"})), step, &services)
+        .unwrap();
+    let ended = json!({"exitCode": 17, "durationMs": 12_345, "output": "é \"quoted\"\n漢\u{1}\u{7f}", "command": ["docker"]});
+    let failed = NewRecord { outcome: Some("Failed".into()), ..of(AuditKind::StepFinished, ended) };
+    store.finish(intent, &failed).unwrap();
+    let proof = json!({"routes": [{"before": 404, "after": 401}], "window": 3.5, "long": "x".repeat(100)});
+    store.append(&NewRecord { step: Some(StepKind::Up), ..of(AuditKind::Verified, proof) }).unwrap();
+    (home, store)
+}
+
+fn listed(store: &Store, json: bool) -> String {
+    let mut out = Vec::new();
+    list(Some(store), &RecordFilter::default(), &view(json), &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+fn verified(store: Option<&Store>, json: bool) -> (bool, String) {
+    let mut out = Vec::new();
+    let whole = verify(store, &view(json), &mut out).unwrap();
+    (whole, String::from_utf8(out).unwrap())
+}
+
+#[test]
+fn a_line_per_record() {
+    let (_home, store) = recorded();
+    insta::assert_snapshot!(listed(&store, false));
+}
+
+#[test]
+fn without_a_state_there_is_no_record_and_nothing_is_broken() {
+    let mut out = Vec::new();
+    list(None, &RecordFilter::default(), &view(true), &mut out).unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&out).unwrap()["items"], json!([]));
+    let (whole, text) = verified(None, false);
+    assert_eq!((whole, text), (true, format!("whole: 0 records, head {GENESIS}\n")));
+}
+
+#[test]
+fn a_whole_trail_is_said_to_be_so_and_a_broken_one_with_its_first_bad_record() {
+    let (home, store) = recorded();
+    let (whole, text) = verified(Some(&store), true);
+    let json: Value = serde_json::from_str(&text).unwrap();
+    assert!(whole);
+    assert_eq!(json["whole"], true);
+    assert_eq!((&json["records"], &json["firstBad"]), (&json!(5), &Value::Null));
+    assert_eq!(json["head"].as_str().map(str::len), Some(64));
+
+    testing::tamper(home.path(), "UPDATE trail SET outcome = 'Succeeded' WHERE seq = 4");
+    let problem = "was altered: its hash is not that of its fields";
+    assert_eq!(verified(Some(&store), false), (false, format!("broken: record 4 {problem}\n")));
+    let (whole, text) = verified(Some(&store), true);
+    let json: Value = serde_json::from_str(&text).unwrap();
+    assert!(!whole);
+    assert_eq!((&json["whole"], &json["head"]), (&json!(false), &Value::Null));
+    assert_eq!(json["firstBad"], json!({"seq": 4, "problem": problem}));
+}
+
+/// The first block of this language in the documentation.
+fn block(language: &str) -> &'static str {
+    let (_, rest) = DOC.split_once(&format!("```{language}\n")).unwrap();
+    rest.split_once("```").unwrap().0
+}
+
+/// Whether the documentation's own script calls this document whole, and what it says.
+fn script_says(document: &str) -> (bool, String) {
+    let mut python = Command::new("python3")
+        .args(["-c", block("python")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    python.stdin.take().unwrap().write_all(document.as_bytes()).unwrap();
+    let output = python.wait_with_output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(text).unwrap())
+}
+
+#[test]
+fn a_stranger_verifies_the_trail_with_the_script_of_the_documentation() {
+    let (_home, store) = recorded();
+    let document = listed(&store, true);
+    let Verification::Whole { records, head } = store.verify().unwrap() else { panic!("broken") };
+    assert_eq!(script_says(&document), (true, format!("whole: {records} records, head {head}\n")));
+    for (from, to) in [("12345", "12346"), ("漢", "字"), ("Started", "Stopped"), ("\"seq\": 3", "\"seq\": 4")]
+    {
+        assert!(document.contains(from), "{from}");
+        let (whole, text) = script_says(&document.replacen(from, to, 1));
+        assert!(!whole && text.contains("broken"), "{from}: {text}");
+    }
+    let mut cut: Value = serde_json::from_str(&document).unwrap();
+    cut["items"].as_array_mut().unwrap().remove(1);
+    assert!(!script_says(&cut.to_string()).0);
+}
+
+#[test]
+fn the_worked_example_of_the_documentation_is_right() {
+    let record: AuditRecord = serde_json::from_str(block("json")).unwrap();
+    assert_eq!(record_hash(&record), record.hash);
+    let mut fields = serde_json::to_value(&record).unwrap();
+    fields.as_object_mut().unwrap().remove("hash");
+    assert_eq!(canonical(&fields), block("text").trim_end());
+    assert!(script_says(&json!({ "items": [record] }).to_string()).0);
+}

@@ -1,0 +1,283 @@
+//! `undrift describe`: one object whole, as the first page of a post-mortem.
+
+use std::io::{self, Write};
+
+use super::{
+    incident::{arrow, drifts, outcome_cell, print_timeline},
+    recorded::{VerbError, View, age, moment, no_such_object, print_json, span},
+    style::{Cell, Paint, Style, cell, heading, table},
+};
+use crate::{
+    api::{Condition, ConditionStatus, Incident, ModulePresence, Object, RouteStatus, ServiceStatus},
+    store::{RecordFilter, Store},
+};
+
+/// How many incidents are told.
+const INCIDENTS: usize = 3;
+
+/// An image or container ID is known by its first characters, as in docker's own lists.
+const ID: usize = 12;
+
+/// Prints what is recorded of one object; `store` is `None` where there is no state yet.
+///
+/// # Errors
+/// [`VerbError::NoSuchObject`], or where the state cannot be read.
+pub fn describe(
+    store: Option<&Store>,
+    name: &str,
+    view: &View,
+    out: &mut dyn Write,
+) -> Result<(), VerbError> {
+    let Some(store) = store else {
+        return Err(no_such_object(name, std::iter::empty()));
+    };
+    let Some(object) = store.object(name)? else {
+        let known = store.recorded_at()?;
+        return Err(no_such_object(name, known.keys().map(String::as_str)));
+    };
+    if view.json {
+        return print_json(out, &object);
+    }
+    let style = view.style;
+    let recorded = store.recorded_at()?.get(name).map(|at| format!("{} ago", age(*at, view.now)));
+    print_object(out, style, &object, &recorded.unwrap_or_default())?;
+    for service in &object.status.services {
+        print_service(out, style, service)?;
+    }
+    print_plan(out, style, &object)?;
+    print_incidents(out, view, store, name)
+}
+
+fn print_object(out: &mut dyn Write, style: Style, object: &Object, recorded: &str) -> io::Result<()> {
+    let declared = &object.declared;
+    writeln!(out, "{} {}", declared.kind, style.bold(&declared.metadata.name))?;
+    let status = &object.status;
+    let fact = |name: &str, value: String| vec![cell(name, Paint::Dim), value.into()];
+    let mut rows = vec![
+        fact("directory", declared.spec.project.directory.clone()),
+        fact("generation", status.observed_generation.to_string()),
+        fact("status changed", recorded.to_owned()),
+    ];
+    if status.attempts > 0 {
+        rows.push(fact("attempts", format!("{} of {}", status.attempts, declared.spec.reconcile.attempts)));
+    }
+    if let Some(next) = status.next_attempt_time {
+        rows.push(fact("next attempt", moment(next)));
+    }
+    table(out, style, 2, &rows)?;
+    writeln!(out)?;
+    table(out, style, 2, &conditions(&status.conditions))
+}
+
+fn conditions(conditions: &[Condition]) -> Vec<Vec<Cell>> {
+    let rows = conditions.iter().map(|condition| {
+        let kind = format!("{:?}", condition.kind);
+        // For these two `True` is not the good news.
+        let turned = matches!(kind.as_str(), "Stalled" | "Reconciling");
+        let (word, paint) = match condition.status {
+            ConditionStatus::True => ("True", if turned { Paint::Yellow } else { Paint::Green }),
+            ConditionStatus::False => ("False", if turned { Paint::Plain } else { Paint::Red }),
+            ConditionStatus::Unknown => ("Unknown", Paint::Yellow),
+        };
+        vec![
+            kind.into(),
+            cell(word, paint),
+            condition.reason.as_str().into(),
+            cell(moment(condition.last_transition_time), Paint::Dim),
+            condition.message.as_str().into(),
+        ]
+    });
+    std::iter::once(heading(&["CONDITION", "STATUS", "REASON", "SINCE", "MESSAGE"])).chain(rows).collect()
+}
+
+fn print_service(out: &mut dyn Write, style: Style, service: &ServiceStatus) -> io::Result<()> {
+    write!(out, "\nService {}: ", style.bold(&service.name))?;
+    match &service.drift {
+        Some(drift) => {
+            let what = style.red(&format!("{} {}", drift.layer, drift.reason));
+            writeln!(out, "{what}, {}", super::style::clean(&drift.message))?;
+        }
+        None if service.conditions.iter().any(|c| c.status == ConditionStatus::Unknown) => {
+            writeln!(out, "{}", style.yellow("not all is known"))?;
+        }
+        None => writeln!(out, "{}", style.green("as declared"))?,
+    }
+    table(out, style, 2, &conditions(&service.conditions))?;
+    let tables =
+        [image_table(service), container_table(service), module_table(service), route_table(service)];
+    for rows in tables.iter().filter(|rows| !rows.is_empty()) {
+        writeln!(out)?;
+        table(out, style, 2, rows)?;
+    }
+    Ok(())
+}
+
+fn container_table(service: &ServiceStatus) -> Vec<Vec<Cell>> {
+    let rows = service.containers.iter().map(|container| {
+        vec![
+            container.name.as_str().into(),
+            short(&container.id).into(),
+            container.state.as_str().into(),
+            short(&container.image_id).into(),
+            container.started_at.map_or("–".into(), moment).into(),
+            container.restart_count.to_string().into(),
+        ]
+    });
+    headed(&["CONTAINER", "ID", "STATE", "IMAGE", "STARTED", "RESTARTS"], rows)
+}
+
+fn image_table(service: &ServiceStatus) -> Vec<Vec<Cell>> {
+    let rows = service.image.iter().map(|image| {
+        let id = image.id.as_deref().map_or("nothing behind it", short);
+        vec![image.reference.as_str().into(), id.into()]
+    });
+    headed(&["IMAGE", "ID"], rows)
+}
+
+/// Where each module of the service is and is not; nothing where it declares none.
+pub(super) fn module_table(service: &ServiceStatus) -> Vec<Vec<Cell>> {
+    let place = |presence| match presence {
+        ModulePresence::Present => cell("present", Paint::Green),
+        ModulePresence::Missing => cell("missing", Paint::Red),
+        ModulePresence::Unknown => cell("unknown", Paint::Yellow),
+        ModulePresence::Undeclared => cell("–", Paint::Dim),
+    };
+    let rows = service.modules.iter().map(|module| {
+        let name = module.name.as_str().into();
+        vec![name, place(module.source), place(module.artifact), place(module.container)]
+    });
+    headed(&["MODULE", "SOURCE", "ARTIFACT", "CONTAINER"], rows)
+}
+
+/// What each route of the service answered; the same with credentials in a row of its own.
+pub(super) fn route_table(service: &ServiceStatus) -> Vec<Vec<Cell>> {
+    let names = ["ROUTE", "EXPECTED", "OBSERVED", "CONTROL", "TRANSITION", "URL"];
+    headed(&names, service.routes.iter().flat_map(route_rows))
+}
+
+/// The rows below their heading; nothing where there are none.
+fn headed(names: &[&str], rows: impl Iterator<Item = Vec<Cell>>) -> Vec<Vec<Cell>> {
+    let rows: Vec<_> = rows.collect();
+    if rows.is_empty() { rows } else { std::iter::once(heading(names)).chain(rows).collect() }
+}
+
+fn route_rows(route: &RouteStatus) -> Vec<Vec<Cell>> {
+    let number = |status: Option<u16>| status.map_or("–".into(), |status| status.to_string());
+    let numbers = |all: &[u16]| all.iter().map(u16::to_string).collect::<Vec<_>>().join(" ");
+    let seen = |expected: &[u16], observed: Option<u16>| match observed {
+        Some(status) if expected.contains(&status) => cell(status.to_string(), Paint::Green),
+        Some(status) => cell(status.to_string(), Paint::Red),
+        None => cell("–", Paint::Yellow),
+    };
+    let mut rows = vec![vec![
+        route.name.as_str().into(),
+        numbers(&route.expected).into(),
+        seen(&route.expected, route.observed),
+        number(route.control).into(),
+        route.transition.map_or("–".into(), arrow).into(),
+        route.url.as_deref().unwrap_or("–").into(),
+    ]];
+    rows.extend(route.auth.as_ref().map(|auth| {
+        vec![
+            "  with credentials".into(),
+            numbers(&auth.expected).into(),
+            seen(&auth.expected, auth.observed),
+            number(auth.control).into(),
+            auth.transition.map_or("–".into(), arrow).into(),
+        ]
+    }));
+    rows
+}
+
+fn print_plan(out: &mut dyn Write, style: Style, object: &Object) -> io::Result<()> {
+    if object.status.plan.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n{}", style.bold("Plan"))?;
+    let rows = object.status.plan.iter().map(|planned| {
+        vec![
+            planned.step.kind().to_string().into(),
+            planned.services.join(", ").into(),
+            planned.reason.as_str().into(),
+        ]
+    });
+    table(out, style, 2, &rows.collect::<Vec<_>>())
+}
+
+/// The latest incidents, each with its steps.
+fn print_incidents(out: &mut dyn Write, view: &View, store: &Store, object: &str) -> Result<(), VerbError> {
+    let incidents = store.incidents(Some(object))?;
+    writeln!(out, "\n{}", view.style.bold("Incidents"))?;
+    if incidents.is_empty() {
+        return Ok(writeln!(out, "  none")?);
+    }
+    for incident in incidents.iter().take(INCIDENTS) {
+        table(out, view.style, 2, &[incident_row(incident, view)])?;
+        let filter = RecordFilter { incident: Some(incident.id.clone()), ..RecordFilter::default() };
+        let mut steps = store.records(&filter)?;
+        // What was done and how it ended; the whole story is `incident show`.
+        steps.retain(|record| record.outcome.is_some());
+        print_timeline(out, view.style, 4, incident.opened_at, &steps)?;
+    }
+    if let Some(more) = incidents.len().checked_sub(INCIDENTS).filter(|more| *more > 0) {
+        writeln!(out, "  {more} more: `undrift incident list`")?;
+    }
+    Ok(())
+}
+
+fn incident_row(incident: &Incident, view: &View) -> Vec<Cell> {
+    let what = drifts(incident).into_iter();
+    let what = what.map(|(service, drift)| format!("{service} {} {}", drift.layer, drift.reason));
+    vec![
+        incident.id.as_str().into(),
+        moment(incident.opened_at).into(),
+        span(incident.closed_at.unwrap_or(view.now) - incident.opened_at).into(),
+        outcome_cell(incident),
+        what.collect::<Vec<_>>().join(", ").into(),
+    ]
+}
+
+/// The beginning of an ID, without the name of its digest.
+fn short(id: &str) -> &str {
+    let id = id.strip_prefix("sha256:").unwrap_or(id);
+    id.get(..ID).unwrap_or(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        cli::incident::tests::{repaired, settled},
+        store::testing,
+    };
+
+    fn answer(store: Option<&Store>, name: &str, json: bool) -> Result<String, VerbError> {
+        let now = testing::start() + chrono::TimeDelta::minutes(3);
+        let view = View { json, style: Style::default(), now };
+        let mut out = Vec::new();
+        describe(store, name, &view, &mut out).map(|()| String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn an_object_reads_like_a_post_mortems_first_page() {
+        let (_home, store, incident) = repaired();
+        let text = answer(Some(&store), "ai-backoffice", false).unwrap();
+        insta::assert_snapshot!(settled(&text, &incident));
+    }
+
+    #[test]
+    fn the_json_is_the_object() {
+        let (_home, store, _) = repaired();
+        let json: Object =
+            serde_json::from_str(&answer(Some(&store), "ai-backoffice", true).unwrap()).unwrap();
+        assert_eq!(json, testing::object());
+    }
+
+    #[test]
+    fn an_unknown_name_is_an_error_with_the_nearest() {
+        let (_home, store, _) = repaired();
+        let error = answer(Some(&store), "ai-backofice", false).unwrap_err();
+        assert!(error.to_string().ends_with("did you mean ai-backoffice?"), "{error}");
+        assert!(matches!(answer(None, "x", true), Err(VerbError::NoSuchObject { nearest: None, .. })));
+    }
+}

@@ -1,0 +1,239 @@
+//! `undrift incident list` and `undrift incident show`: what broke, what was done, and whether it was proven.
+
+use std::io::{self, Write};
+
+use serde_json::{Value, json};
+
+use super::{
+    audit::kind_paint,
+    describe::{module_table, route_table},
+    recorded::{VerbError, View, moment, print_json, services_of, span, summary},
+    style::{Cell, Paint, Style, cell, clean, heading, table},
+};
+use crate::{
+    api::{
+        API_VERSION, AuditRecord, Drift, Incident, IncidentOutcome, ObjectStatus, StepOutcome, Time,
+        Transition,
+    },
+    store::{RecordFilter, Store},
+};
+
+/// How much of a failed command's output is shown: its last lines, where the reason stands.
+const TAIL: usize = 12;
+
+/// Prints the incidents, newest first; `store` is `None` where there is no state yet.
+///
+/// # Errors
+/// Where the state cannot be read.
+pub fn list(store: Option<&Store>, view: &View, out: &mut dyn Write) -> Result<(), VerbError> {
+    let incidents = store.map(|store| store.incidents(None)).transpose()?.unwrap_or_default();
+    if view.json {
+        let list = json!({ "apiVersion": API_VERSION, "kind": "IncidentList", "items": incidents });
+        return print_json(out, &list);
+    }
+    if incidents.is_empty() {
+        return Ok(writeln!(out, "no incidents")?);
+    }
+    let names = ["INCIDENT", "OBJECT", "OPENED", "TOOK", "OUTCOME", "DRIFT"];
+    let rows: Vec<_> =
+        std::iter::once(heading(&names)).chain(incidents.iter().map(|one| row(one, view.now))).collect();
+    Ok(table(out, view.style, 0, &rows)?)
+}
+
+fn row(incident: &Incident, now: Time) -> Vec<Cell> {
+    let drifts = drifts(incident).into_iter();
+    vec![
+        incident.id.as_str().into(),
+        incident.object.as_str().into(),
+        moment(incident.opened_at).into(),
+        span(incident.closed_at.unwrap_or(now) - incident.opened_at).into(),
+        outcome_cell(incident),
+        drifts
+            .map(|(service, drift)| format!("{service} {} {}", drift.layer, drift.reason))
+            .collect::<Vec<_>>()
+            .join(", ")
+            .into(),
+    ]
+}
+
+/// How the incident ended, in colour.
+pub(super) fn outcome_cell(incident: &Incident) -> Cell {
+    match incident.outcome {
+        None => cell("open", Paint::Yellow),
+        Some(IncidentOutcome::Reconciled) => cell("Reconciled", Paint::Green),
+        Some(IncidentOutcome::Stalled) => cell("Stalled", Paint::Red),
+    }
+}
+
+/// The drift of each service when the incident opened. What is not of the known form is left out.
+pub(super) fn drifts(incident: &Incident) -> Vec<(String, Drift)> {
+    let services = incident.drift.as_object().into_iter().flatten();
+    services
+        .filter_map(|(name, drift)| Some((name.clone(), serde_json::from_value(drift.clone()).ok()?)))
+        .collect()
+}
+
+/// Prints one incident as a timeline with its evidence. `id` may be the beginning of an ID.
+///
+/// # Errors
+/// [`VerbError::NoSuchIncident`], or where the state cannot be read.
+pub fn show(store: Option<&Store>, id: &str, view: &View, out: &mut dyn Write) -> Result<(), VerbError> {
+    let missing = || VerbError::NoSuchIncident(id.to_owned());
+    let store = store.ok_or_else(missing)?;
+    let incident = store.incident(id)?.ok_or_else(missing)?;
+    let filter = RecordFilter { incident: Some(incident.id.clone()), ..RecordFilter::default() };
+    let timeline = store.records(&filter)?;
+    if view.json {
+        return print_json(out, &as_json(&incident, &timeline));
+    }
+    let style = view.style;
+    print_head(out, style, &incident, view.now)?;
+    print_drift(out, style, &incident)?;
+    writeln!(out, "\n{}", style.bold("Timeline"))?;
+    print_timeline(out, style, 2, incident.opened_at, &timeline)?;
+    Ok(print_transitions(out, style, &incident)?)
+}
+
+fn as_json(incident: &Incident, timeline: &[AuditRecord]) -> Value {
+    let mut document = json!(incident);
+    document["apiVersion"] = json!(API_VERSION);
+    document["kind"] = json!("Incident");
+    document["timeline"] = json!(timeline);
+    document
+}
+
+fn print_head(out: &mut dyn Write, style: Style, incident: &Incident, now: Time) -> io::Result<()> {
+    writeln!(out, "{}", style.bold(&format!("Incident {}", incident.id)))?;
+    let took = span(incident.closed_at.unwrap_or(now) - incident.opened_at);
+    let (label, took) = match incident.outcome {
+        None => ("open for", took),
+        Some(IncidentOutcome::Reconciled) => ("time to repair", took),
+        Some(IncidentOutcome::Stalled) => ("gave up after", took),
+    };
+    let mut rows: Vec<Vec<Cell>> = vec![
+        vec![cell("object", Paint::Dim), incident.object.as_str().into()],
+        vec![cell("outcome", Paint::Dim), outcome_cell(incident)],
+        vec![cell("opened", Paint::Dim), moment(incident.opened_at).into()],
+    ];
+    if let Some(closed) = incident.closed_at {
+        rows.push(vec![cell("closed", Paint::Dim), moment(closed).into()]);
+    }
+    rows.push(vec![cell(label, Paint::Dim), took.into()]);
+    table(out, style, 2, &rows)
+}
+
+/// What was broken, and what the modules and routes of those services showed before the first step.
+fn print_drift(out: &mut dyn Write, style: Style, incident: &Incident) -> io::Result<()> {
+    let drifts = drifts(incident);
+    writeln!(out, "\n{}", style.bold("Drift"))?;
+    let mut rows = vec![heading(&["SERVICE", "LAYER", "REASON", "MESSAGE"])];
+    rows.extend(drifts.iter().map(|(service, drift)| {
+        vec![
+            service.as_str().into(),
+            drift.layer.as_str().into(),
+            cell(drift.reason.as_str(), Paint::Red),
+            drift.message.as_str().into(),
+        ]
+    }));
+    table(out, style, 2, &rows)?;
+    let Some(before) = status(&incident.before) else {
+        return Ok(());
+    };
+    let drifted = |name: &str| drifts.iter().any(|(service, _)| service == name);
+    for service in before.services.iter().filter(|service| drifted(&service.name)) {
+        writeln!(out, "\n{} {}", style.bold("Before the first step:"), clean(&service.name))?;
+        table(out, style, 2, &module_table(service))?;
+        table(out, style, 2, &route_table(service))?;
+    }
+    Ok(())
+}
+
+/// Each record with the time since the incident opened; of a command that failed, the end of what it printed.
+pub(super) fn print_timeline(
+    out: &mut dyn Write,
+    style: Style,
+    indent: usize,
+    opened_at: Time,
+    records: &[AuditRecord],
+) -> io::Result<()> {
+    let mut rows: Vec<Vec<Cell>> = Vec::new();
+    let mut tails: Vec<Vec<String>> = Vec::new();
+    for record in records {
+        let offset = record.time.parse::<Time>().map(|time| span(time - opened_at));
+        let outcome = record.outcome.as_deref().unwrap_or_default();
+        let succeeded = outcome == StepOutcome::Succeeded.as_str();
+        rows.push(vec![
+            cell(offset.map_or("?".into(), |offset| format!("+{offset}")), Paint::Dim),
+            cell(record.kind.as_str(), kind_paint(&record.kind)),
+            record.step.as_deref().unwrap_or_default().into(),
+            services_of(record).into(),
+            cell(outcome, if succeeded { Paint::Green } else { Paint::Red }),
+            summary(record).into(),
+        ]);
+        let failed = record.step.is_some() && !outcome.is_empty() && !succeeded;
+        tails.push(if failed { tail(&record.evidence) } else { Vec::new() });
+    }
+    // The table is made as one, so that its columns align, and then the tails are put between its lines.
+    let mut lines = Vec::new();
+    table(&mut lines, style, indent, &rows)?;
+    for (line, tail) in String::from_utf8_lossy(&lines).lines().zip(tails) {
+        writeln!(out, "{line}")?;
+        for line in tail {
+            writeln!(out, "{}{} {}", " ".repeat(indent + 4), style.dim("│"), clean(&line))?;
+        }
+    }
+    Ok(())
+}
+
+/// The command and the last lines of its output.
+fn tail(evidence: &Value) -> Vec<String> {
+    let command: Vec<&str> =
+        evidence["command"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let lines: Vec<&str> = evidence["output"].as_str().unwrap_or_default().lines().collect();
+    let command = (!command.is_empty()).then(|| format!("$ {}", command.join(" ")));
+    command
+        .into_iter()
+        .chain(lines[lines.len().saturating_sub(TAIL)..].iter().map(ToString::to_string))
+        .collect()
+}
+
+/// What each route answered before and after.
+fn print_transitions(out: &mut dyn Write, style: Style, incident: &Incident) -> io::Result<()> {
+    let Some(after) = incident.after.as_ref().and_then(status) else {
+        return Ok(());
+    };
+    let mut rows: Vec<Vec<Cell>> = Vec::new();
+    for service in &after.services {
+        for route in &service.routes {
+            let mut push = |what: &str, transition: Option<Transition>| {
+                let Some(transition) = transition else { return };
+                rows.push(vec![
+                    service.name.as_str().into(),
+                    format!("{}{what}", route.name).into(),
+                    cell(arrow(transition), Paint::Green),
+                ]);
+            };
+            push("", route.transition);
+            push(" with credentials", route.auth.as_ref().and_then(|auth| auth.transition));
+        }
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n{}", style.bold("Transition"))?;
+    table(out, style, 2, &rows)
+}
+
+/// `404 → 401`; a baseline that was no answer is `none`.
+pub(super) fn arrow(transition: Transition) -> String {
+    let word = |status: Option<u16>| status.map_or_else(|| "none".to_owned(), |status| status.to_string());
+    format!("{} → {}", word(transition.before), word(transition.after))
+}
+
+/// Evidence of an incident as a status; `None` where it is none.
+fn status(evidence: &Value) -> Option<ObjectStatus> {
+    serde_json::from_value(evidence.clone()).ok()
+}
+
+#[cfg(test)]
+pub(super) mod tests;

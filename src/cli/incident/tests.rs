@@ -1,0 +1,128 @@
+use chrono::TimeDelta;
+
+use super::*;
+use crate::{
+    api::{AuditKind, NewRecord, Step},
+    host::StepReport,
+    store::{step_evidence, testing},
+};
+
+fn view(json: bool) -> View {
+    View { json, style: Style::default(), now: testing::start() + TimeDelta::minutes(3) }
+}
+
+fn report(outcome: StepOutcome, exit_code: i32, output: &str, duration_ms: u64) -> NewRecord {
+    let report = StepReport {
+        outcome,
+        exit_code: Some(exit_code),
+        command: ["docker", "compose", "build", "api"].map(Into::into).into(),
+        output: output.into(),
+        notes: Vec::new(),
+        started_at: testing::start(),
+        duration_ms,
+    };
+    NewRecord {
+        outcome: Some(outcome.as_str().into()),
+        evidence: step_evidence(&report),
+        ..NewRecord::of(AuditKind::StepFinished)
+    }
+}
+
+/// A store with the incident: a build that fails, one that does not, an `Up`, the proof.
+pub(in crate::cli) fn repaired() -> (tempfile::TempDir, Store, Incident) {
+    let (home, store) = testing::store();
+    let object = testing::object();
+    store.save_object(&object).unwrap();
+    let drift = json!({ "api": object.status.services[0].drift });
+    let incident =
+        store.open_incident("ai-backoffice", testing::start(), drift.clone(), json!(object.status)).unwrap();
+    let of = |kind, evidence: Value| NewRecord {
+        object: Some("ai-backoffice".into()),
+        incident: Some(incident.id.clone()),
+        evidence,
+        ..NewRecord::of(kind)
+    };
+    let service = Some("api".to_owned());
+    store.append(&NewRecord { service, ..of(AuditKind::DriftDetected, drift["api"].clone()) }).unwrap();
+    let api = ["api".to_owned()];
+    let why = json!({"reason": "the image has no workflow"});
+    let many_lines: Vec<String> = (1..=14).map(|n| format!("#{n} \u{1b}[2Jstep {n}")).collect();
+    let many_lines = many_lines.join("\n");
+    for (step, outcome, code, output, ms) in [
+        (Step::Build { no_cache: false }, StepOutcome::Failed, 17, many_lines.as_str(), 12_345),
+        (Step::Build { no_cache: true }, StepOutcome::Succeeded, 0, "built", 71_000),
+        (Step::Up { force_recreate: false }, StepOutcome::Succeeded, 0, "started", 1_900),
+    ] {
+        let intent = store.intend(&of(AuditKind::StepIntended, why.clone()), step, &api).unwrap();
+        store.finish(intent, &report(outcome, code, output, ms)).unwrap();
+    }
+    store.append(&of(AuditKind::Reconciled, json!({"message": "held for 3s"}))).unwrap();
+    let mut after = object.status;
+    after.services[0].routes[0].transition = Some(Transition { before: Some(404), after: Some(401) });
+    if let Some(auth) = after.services[0].routes[0].auth.as_mut() {
+        auth.transition = Some(Transition { before: None, after: Some(200) });
+    }
+    let end = testing::start() + TimeDelta::milliseconds(90_500);
+    store.close_incident(&incident.id, end, IncidentOutcome::Reconciled, Some(json!(after))).unwrap();
+    (home, store, incident)
+}
+
+/// The text without the random part of the incident's ID.
+pub(in crate::cli) fn settled(text: &str, incident: &Incident) -> String {
+    text.replace(&incident.id, "01KJM0K6G0AAAAAAAAAAAAAAAA")
+}
+
+#[test]
+fn a_repaired_incident_reads_like_a_post_mortem() {
+    let (_home, store, incident) = repaired();
+    let mut out = Vec::new();
+    show(Some(&store), &incident.id.to_lowercase(), &view(false), &mut out).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    insta::assert_snapshot!(settled(&text, &incident));
+}
+
+#[test]
+fn the_json_is_the_incident_with_its_timeline() {
+    let (_home, store, incident) = repaired();
+    let mut out = Vec::new();
+    show(Some(&store), &incident.id, &view(true), &mut out).unwrap();
+    let json: Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!(
+        (&json["apiVersion"], &json["kind"], &json["id"], &json["outcome"]),
+        (&json!(API_VERSION), &json!("Incident"), &json!(incident.id), &json!("Reconciled"))
+    );
+    assert_eq!(json["timeline"].as_array().unwrap().len(), 8);
+    assert_eq!(json["timeline"][2]["evidence"]["exitCode"], 17);
+    assert_eq!(json["after"]["services"][0]["routes"][0]["transition"], json!({"before": 404, "after": 401}));
+}
+
+#[test]
+fn incidents_are_listed_newest_first() {
+    let (_home, store, first) = repaired();
+    let drift = json!({
+        "api": {"layer": "route", "reason": "Absent", "message": ""},
+        "web": {"layer": "container", "reason": "NotRunning", "message": ""},
+    });
+    let opened = testing::start() + TimeDelta::minutes(2);
+    let second = store.open_incident("ai-backoffice", opened, drift, json!({})).unwrap();
+    let mut out = Vec::new();
+    list(Some(&store), &view(false), &mut out).unwrap();
+    let text = settled(&String::from_utf8(out).unwrap(), &first);
+    insta::assert_snapshot!(text.replace(&second.id, "01KJM0NVP0BBBBBBBBBBBBBBBB"));
+
+    let mut out = Vec::new();
+    list(Some(&store), &view(true), &mut out).unwrap();
+    let json: Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!(json["kind"], "IncidentList");
+    assert_eq!(json["items"][0]["closedAt"], Value::Null);
+    assert_eq!(json["items"][1]["id"], json!(first.id));
+}
+
+#[test]
+fn an_incident_that_is_not_there_is_an_error() {
+    let (_home, store, _) = repaired();
+    for store in [None, Some(&store)] {
+        let error = show(store, "01ZZZZ", &view(false), &mut Vec::new()).unwrap_err();
+        assert!(matches!(error, VerbError::NoSuchIncident(_)), "{error:?}");
+    }
+}

@@ -1,0 +1,206 @@
+//! What the verbs over the recorded state share.
+
+use std::io::{self, Write};
+
+use chrono::TimeDelta;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::style::{Style, clean};
+use crate::{
+    api::{AuditRecord, Duration, Time},
+    store::StoreError,
+};
+
+/// How an answer is given.
+#[derive(Debug, Clone, Copy)]
+pub struct View {
+    /// As JSON, or for a person.
+    pub json: bool,
+    /// For a person: with colours or without.
+    pub style: Style,
+    /// Now, for ages.
+    pub now: Time,
+}
+
+/// Why a verb has no answer. Each is exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VerbError {
+    /// The state cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Nothing of this name was ever recorded.
+    #[error("no object {name} is recorded{}", nearest.as_ref().map(|n| format!("; did you mean {n}?")).unwrap_or_default())]
+    NoSuchObject {
+        /// The name.
+        name: String,
+        /// The most similar one that is recorded.
+        nearest: Option<String>,
+    },
+    /// No incident has this ID, or begins so.
+    #[error("no incident {0} is recorded: see `undrift incident list`")]
+    NoSuchIncident(String),
+    /// The answer cannot be printed.
+    #[error("cannot print the answer")]
+    Write(#[from] io::Error),
+}
+
+/// What was given as a point in time is none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a time: write how long ago, as in 30m or 2h, or a date and time such as 2026-01-31T12:00:00Z")]
+pub struct ParseWhenError;
+
+/// A point in time as a person gives it: how long before `now` (`2h`), or RFC 3339.
+///
+/// # Errors
+/// [`ParseWhenError`] where it is neither.
+pub fn parse_when(text: &str, now: Time) -> Result<Time, ParseWhenError> {
+    if let Ok(ago) = text.parse::<Duration>() {
+        return Ok(now - ago.delta());
+    }
+    text.parse::<Time>().map_err(|_| ParseWhenError)
+}
+
+/// Prints one JSON document, indented, with a line end.
+pub(super) fn print_json(out: &mut dyn Write, value: &impl Serialize) -> Result<(), VerbError> {
+    serde_json::to_writer_pretty(&mut *out, value).map_err(io::Error::from)?;
+    Ok(writeln!(out)?)
+}
+
+/// The error for a name that is not recorded, with the nearest that is.
+pub(super) fn no_such_object<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> VerbError {
+    let nearest = known
+        .map(|known| (strsim::damerau_levenshtein(name, known), known))
+        // Further away than this nobody meant it.
+        .filter(|(distance, _)| *distance <= 1 + name.len() / 3)
+        .min()
+        .map(|(_, known)| known.to_owned());
+    VerbError::NoSuchObject { name: name.to_owned(), nearest }
+}
+
+/// A time for a person: UTC, whole seconds.
+pub(super) fn moment(time: Time) -> String {
+    time.format("%Y-%m-%d %H:%M:%SZ").to_string()
+}
+
+/// A time of the trail for a person; as it stands where it is none.
+pub(super) fn moment_of(record: &AuditRecord) -> String {
+    record.time.parse().map_or_else(|_| clean(&record.time).into_owned(), moment)
+}
+
+/// How long ago, in its largest unit: `5s`, `3m`, `2h`, `40d`.
+pub(super) fn age(since: Time, now: Time) -> String {
+    let seconds = (now - since).num_seconds().max(0);
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m", seconds / 60),
+        3600..86_400 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+/// How long something took: `0.4s`, `2m05s`, `3h07m`.
+pub(super) fn span(span: TimeDelta) -> String {
+    let (sign, ms) = (if span < TimeDelta::zero() { "-" } else { "" }, span.num_milliseconds().abs());
+    let seconds = ms / 1000;
+    match seconds {
+        0..60 => format!("{sign}{seconds}.{}s", ms % 1000 / 100),
+        60..3600 => format!("{sign}{}m{:02}s", seconds / 60, seconds % 60),
+        _ => format!("{sign}{}h{:02}m", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// The service or services that a record is about.
+pub(super) fn services_of(record: &AuditRecord) -> String {
+    if let Some(service) = &record.service {
+        return service.clone();
+    }
+    let services = record.evidence["services"].as_array();
+    services.into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// The evidence of a record in a few words: how a command ended, else its `layer`, `reason` and `message`, else the
+/// beginning of the evidence itself.
+pub(super) fn summary(record: &AuditRecord) -> String {
+    let evidence = &record.evidence;
+    if let Some(ms) = evidence["durationMs"].as_i64() {
+        let took = span(TimeDelta::milliseconds(ms));
+        return match evidence["exitCode"].as_i64() {
+            Some(code) => format!("exit {code} after {took}"),
+            None => format!("after {took}"),
+        };
+    }
+    let words: Vec<&str> = ["layer", "reason"].iter().filter_map(|key| evidence[*key].as_str()).collect();
+    match (evidence["message"].as_str(), words.is_empty()) {
+        (Some(message), true) => message.to_owned(),
+        (Some(message), false) => format!("{}: {message}", words.join(" ")),
+        (None, false) => words.join(" "),
+        (None, true) => shortened(evidence),
+    }
+}
+
+fn shortened(evidence: &Value) -> String {
+    /// Enough to recognise it; `-o json` has it whole.
+    const LONGEST: usize = 80;
+    let mut evidence = evidence.clone();
+    if let Some(fields) = evidence.as_object_mut() {
+        // They have a column of their own, and are for the machine.
+        fields.retain(|key, _| key != "services" && key != "intent");
+    }
+    match &evidence {
+        Value::Null => String::new(),
+        Value::Object(fields) if fields.is_empty() => String::new(),
+        evidence => {
+            let text = evidence.to_string();
+            match text.char_indices().nth(LONGEST) {
+                Some((end, _)) => format!("{}…", &text[..end]),
+                None => text,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> Time {
+        "2026-03-01T10:00:00Z".parse().unwrap()
+    }
+
+    #[test]
+    fn a_time_is_given_as_an_age_or_in_full() {
+        let at = |text: &str| text.parse::<Time>().unwrap();
+        assert_eq!(parse_when("2h", now()), Ok(at("2026-03-01T08:00:00Z")));
+        assert_eq!(parse_when("2026-02-28T12:00:00+02:00", now()), Ok(at("2026-02-28T10:00:00Z")));
+        for text in ["", "yesterday", "-2h", "2026-02-30T00:00:00Z", "2", "9999999h"] {
+            assert_eq!(parse_when(text, now()), Err(ParseWhenError), "{text}");
+        }
+    }
+
+    #[test]
+    fn spans_and_ages_are_short() {
+        for (ms, text) in [
+            (0, "0.0s"),
+            (430, "0.4s"),
+            (59_999, "59.9s"),
+            (125_000, "2m05s"),
+            (11_220_000, "3h07m"),
+            (-430, "-0.4s"),
+        ] {
+            assert_eq!(span(TimeDelta::milliseconds(ms)), text);
+        }
+        for (seconds, text) in [(-5, "0s"), (59, "59s"), (60, "1m"), (7_199, "1h"), (200_000, "2d")] {
+            assert_eq!(age(now() - TimeDelta::seconds(seconds), now()), text);
+        }
+    }
+
+    #[test]
+    fn the_nearest_name_is_offered_where_one_is_near() {
+        let known = ["ai-backoffice", "shop"];
+        let text = |name| no_such_object(name, known.into_iter()).to_string();
+        assert_eq!(text("ai-backofice"), "no object ai-backofice is recorded; did you mean ai-backoffice?");
+        assert_eq!(text("bank"), "no object bank is recorded");
+    }
+}

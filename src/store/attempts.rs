@@ -1,0 +1,119 @@
+//! Attempts: the memory of the budget, so that neither backoff nor giving up is forgotten at a restart.
+
+use rusqlite::params;
+
+use super::{
+    Store,
+    error::{Result, failed, unreadable},
+};
+use crate::api::Attempt;
+
+impl Store {
+    /// The attempts at the drifts of this object.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn attempts(&self, object: &str) -> Result<Vec<Attempt>> {
+        let action = "read the attempts";
+        let db = self.db();
+        let mut query = db
+            .prepare_cached(
+                "SELECT attempt FROM attempts WHERE object = ?1
+                 ORDER BY service, layer, reason, source_digest",
+            )
+            .map_err(failed(action))?;
+        let rows = query.query_map([object], |row| row.get::<_, String>(0)).map_err(failed(action))?;
+        rows.map(|text| serde_json::from_str(&text.map_err(failed(action))?).map_err(unreadable("attempt")))
+            .collect()
+    }
+
+    /// Records the attempts at one drift; the ones of the same drift and source are replaced.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn save_attempt(&self, attempt: &Attempt) -> Result<()> {
+        let text = serde_json::to_string(attempt).map_err(unreadable("attempt"))?;
+        let row = params![
+            attempt.object,
+            attempt.service,
+            attempt.layer.as_str(),
+            attempt.reason.as_str(),
+            attempt.source_digest.as_deref().unwrap_or_default(),
+            text,
+        ];
+        self.write("record an attempt", |change| {
+            change
+                .execute("INSERT OR REPLACE INTO attempts VALUES (?1, ?2, ?3, ?4, ?5, ?6)", row)
+                .map(drop)
+                .map_err(failed("record an attempt"))
+        })
+    }
+
+    /// Forgets the attempts at the drifts of this service, or of the whole object.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn clear_attempts(&self, object: &str, service: Option<&str>) -> Result<()> {
+        self.write("clear the attempts", |change| {
+            change
+                .execute(
+                    "DELETE FROM attempts WHERE object = ?1 AND (?2 IS NULL OR service = ?2)",
+                    params![object, service],
+                )
+                .map(drop)
+                .map_err(failed("clear the attempts"))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        api::{Layer, Reason},
+        store::testing,
+    };
+
+    fn attempt(service: &str, source: Option<&str>, attempts: u32) -> Attempt {
+        Attempt {
+            object: "shop".into(),
+            service: service.into(),
+            layer: Layer::Artifact,
+            reason: Reason::ModuleMissing,
+            source_digest: source.map(Into::into),
+            generation: 1,
+            attempts,
+            ineffective: 0,
+            last_at: testing::start(),
+            next_at: Some(testing::start()),
+            gave_up: None,
+        }
+    }
+
+    #[test]
+    fn attempts_are_counted_by_drift_and_source_and_survive_a_restart() {
+        let (home, store) = testing::store();
+        for one in [attempt("api", None, 1), attempt("api", None, 2), attempt("api", Some("sha256:a"), 1)] {
+            store.save_attempt(&one).unwrap();
+        }
+        drop(store);
+        let store = Store::open(home.path(), "test".into()).unwrap();
+        let expected = [attempt("api", None, 2), attempt("api", Some("sha256:a"), 1)];
+        assert_eq!(store.attempts("shop").unwrap(), expected);
+        assert_eq!(store.attempts("bank").unwrap(), []);
+    }
+
+    #[test]
+    fn a_service_or_the_whole_object_is_forgotten() {
+        let (_home, store) = testing::store();
+        for service in ["api", "db", "web"] {
+            store.save_attempt(&attempt(service, None, 1)).unwrap();
+        }
+        store.clear_attempts("shop", Some("db")).unwrap();
+        assert_eq!(store.attempts("shop").unwrap(), [attempt("api", None, 1), attempt("web", None, 1)]);
+        store.clear_attempts("bank", None).unwrap();
+        assert_eq!(store.attempts("shop").unwrap().len(), 2);
+        store.clear_attempts("shop", None).unwrap();
+        assert_eq!(store.attempts("shop").unwrap(), []);
+    }
+}

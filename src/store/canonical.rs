@@ -1,0 +1,123 @@
+//! The canonical form that the trail's hashes are made over. `docs/audit-trail.md` gives it to strangers.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::api::AuditRecord;
+
+/// The `prevHash` of the first record, and the head of an empty trail.
+pub const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+/// How deep evidence may nest. `serde_json` reads 128 levels; what cannot be read again must not be written.
+const DEEPEST: usize = 64;
+
+/// A JSON text that is the same for equal values: keys sorted by code point at every depth, no white space,
+/// nothing escaped but what JSON demands.
+#[must_use]
+pub fn canonical(value: &Value) -> String {
+    let mut text = String::new();
+    write(value, &mut text);
+    text
+}
+
+fn write(value: &Value, text: &mut String) {
+    match value {
+        Value::Array(items) => {
+            text.push('[');
+            for (n, item) in items.iter().enumerate() {
+                text.push_str(if n > 0 { "," } else { "" });
+                write(item, text);
+            }
+            text.push(']');
+        }
+        // Sorted here and not left to `serde_json`: a feature of it, set by any crate, turns sorting off.
+        Value::Object(fields) => {
+            text.push('{');
+            for (n, (key, value)) in fields.iter().collect::<BTreeMap<_, _>>().into_iter().enumerate() {
+                text.push_str(if n > 0 { "," } else { "" });
+                text.push_str(&Value::from(key.as_str()).to_string());
+                text.push(':');
+                write(value, text);
+            }
+            text.push('}');
+        }
+        leaf => text.push_str(&leaf.to_string()),
+    }
+}
+
+/// The hash of a record: SHA-256, lower-case hexadecimal, over the canonical form of all fields but `hash`.
+#[must_use]
+pub fn record_hash(record: &AuditRecord) -> String {
+    let fields = json!({
+        "seq": record.seq,
+        "time": record.time,
+        "object": record.object,
+        "service": record.service,
+        "incident": record.incident,
+        "actor": record.actor,
+        "kind": record.kind,
+        "step": record.step,
+        "outcome": record.outcome,
+        "evidence": record.evidence,
+        "prevHash": record.prev_hash,
+    });
+    hex::encode(Sha256::digest(canonical(&fields)))
+}
+
+/// Evidence as the trail can hold it. Numbers that are not whole become strings, for programs disagree on how to
+/// write them; so does what nests deeper than 64 levels. A record is worth more than its types: nothing is
+/// refused.
+pub(super) fn admissible(evidence: &Value) -> Value {
+    admit(evidence, DEEPEST)
+}
+
+fn admit(value: &Value, depth: usize) -> Value {
+    match value {
+        Value::Array(_) | Value::Object(_) if depth == 0 => Value::String(canonical(value)),
+        Value::Number(number) if !number.is_i64() && !number.is_u64() => Value::String(number.to_string()),
+        Value::Array(items) => items.iter().map(|item| admit(item, depth - 1)).collect(),
+        Value::Object(fields) => Value::Object(
+            fields.iter().map(|(key, value)| (key.clone(), admit(value, depth - 1))).collect::<Map<_, _>>(),
+        ),
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sorts_keys_at_every_depth_and_adds_nothing() {
+        let value = json!({"b": [{"d": 1, "c": null}], "a": true, "B": "", "é": -1, "z": 18_446_744_073_709_551_615_u64});
+        assert_eq!(
+            canonical(&value),
+            r#"{"B":"","a":true,"b":[{"c":null,"d":1}],"z":18446744073709551615,"é":-1}"#
+        );
+    }
+
+    #[test]
+    fn escapes_only_what_json_demands() {
+        let value = json!("\" \\ / \n\t\r\u{8}\u{c} \u{1}\u{1f} \u{7f} é 漢 😀 \u{2028}");
+        let expected =
+            concat!(r#""\" \\ / \n\t\r\b\f \u0001\u001f "#, "\u{7f}", " é 漢 😀 ", "\u{2028}", "\"");
+        assert_eq!(canonical(&value), expected);
+    }
+
+    #[test]
+    fn numbers_that_are_not_whole_become_strings() {
+        let value = admissible(&json!({"a": 1.5, "b": [2.0, 3], "c": 1e300}));
+        assert_eq!(value, json!({"a": "1.5", "b": ["2.0", 3], "c": "1e+300"}));
+    }
+
+    #[test]
+    fn what_nests_too_deep_becomes_a_string() {
+        let deep = (0..1000).fold(json!(1), |inner, _| json!([inner]));
+        let text = canonical(&admissible(&deep));
+        let read: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(canonical(&read), text);
+        assert!(text.contains("\"[["), "{text}");
+    }
+}

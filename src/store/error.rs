@@ -1,0 +1,93 @@
+//! Why the state could not be read or written.
+
+use std::{io, path::PathBuf};
+
+use rusqlite::ErrorCode;
+
+/// Why the state could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The state folder or a file in it cannot be made or opened.
+    #[error("cannot use the state folder {path}")]
+    Folder {
+        /// The folder or file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The state was written by a newer undrift.
+    #[error(
+        "the state has schema version {found}, and this undrift knows {known} at most: use a newer undrift"
+    )]
+    NewerSchema {
+        /// The version in the file.
+        found: i64,
+        /// The newest version known here.
+        known: i64,
+    },
+    /// The state was written by an older undrift, and was opened for reading only.
+    #[error(
+        "the state has schema version {found}, and {known} is needed: `undrift apply` or `run` upgrades it"
+    )]
+    OlderSchema {
+        /// The version in the file.
+        found: i64,
+        /// The version known here.
+        known: i64,
+    },
+    /// No room is left for the record.
+    #[error("the state cannot grow: the disk is full")]
+    Full(#[source] rusqlite::Error),
+    /// The file, or the folder, may only be read.
+    #[error("the state may only be read")]
+    ReadOnly(#[source] rusqlite::Error),
+    /// Another process wrote for longer than the busy timeout of 5 seconds.
+    #[error("another process holds the state's database for too long")]
+    Busy(#[source] rusqlite::Error),
+    /// Any other failure of the database.
+    #[error("cannot {action}")]
+    Database {
+        /// What was tried.
+        action: &'static str,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+    /// What is stored is not what this version of undrift would have stored.
+    #[error("the recorded {what} cannot be read")]
+    Unreadable {
+        /// What it is.
+        what: &'static str,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// A step is to be finished that is not open.
+    #[error("record {0} is not the intent of an open step")]
+    NoSuchIntent(u64),
+    /// A prefix that more than one incident has.
+    #[error("{count} incidents begin with {prefix}: give more of the ID")]
+    AmbiguousIncident {
+        /// What was asked for.
+        prefix: String,
+        /// How many begin so.
+        count: usize,
+    },
+}
+
+/// The result of everything in the store.
+pub(super) type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// Names a failure of SQLite: what a person can do something about gets a word of its own.
+pub(super) fn failed(action: &'static str) -> impl FnOnce(rusqlite::Error) -> StoreError {
+    move |source| match source.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => StoreError::Full(source),
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => StoreError::ReadOnly(source),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy(source),
+        _ => StoreError::Database { action, source },
+    }
+}
+
+/// Names a stored JSON text that is not what it should be.
+pub(super) fn unreadable(what: &'static str) -> impl FnOnce(serde_json::Error) -> StoreError {
+    move |source| StoreError::Unreadable { what, source }
+}

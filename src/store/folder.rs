@@ -1,0 +1,198 @@
+//! The state folder and the connections to the database in it.
+
+use std::{
+    fs::{DirBuilder, OpenOptions},
+    io,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rusqlite::{Connection, FileControl, OpenFlags};
+
+use super::error::{Result, StoreError, failed};
+
+/// The database's file in the state folder.
+pub(super) const FILE: &str = "state.db";
+
+/// How long a writer waits for another one. Longer than any transaction of undrift; shorter than patience.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// What is in the cache is not worth waiting for.
+const CACHE_BUSY: Duration = Duration::from_millis(100);
+
+/// The size that the write-ahead log is cut down to when the last writer leaves.
+const WAL_LIMIT: i64 = 0;
+
+/// Creates the folder (0700) and the file (0600) where they are missing; the path of the file.
+pub(super) fn create(dir: &Path) -> Result<PathBuf> {
+    ensure(dir)?;
+    let path = dir.join(FILE);
+    open_private(&path)?;
+    Ok(path)
+}
+
+/// Creates the folder and those above it where they are missing, for their owner only.
+pub(super) fn ensure(dir: &Path) -> Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io_error(dir))
+}
+
+/// Opens a file for reading and writing, creating it for its owner only. SQLite gives its own files beside the
+/// database the database's mode.
+pub(super) fn open_private(path: &Path) -> Result<std::fs::File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(io_error(path))
+}
+
+fn io_error(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    let path = path.to_path_buf();
+    move |source| StoreError::Folder { path, source }
+}
+
+/// A connection that is durable at each commit.
+pub(super) fn connect(path: &Path) -> Result<Connection> {
+    connect_as(path, "FULL", BUSY).map_err(failed("open the state"))
+}
+
+/// A connection that leaves it to the system when its commits reach the disk. In WAL mode that never damages the
+/// file: a power cut only loses the last commits.
+pub(super) fn connect_cache(path: &Path) -> Result<Connection> {
+    connect_as(path, "NORMAL", CACHE_BUSY).map_err(failed("open the state's cache"))
+}
+
+fn connect_as(path: &Path, synchronous: &str, busy: Duration) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(path, flags)?;
+    db.busy_timeout(busy)?;
+    db.pragma_update(None, "journal_mode", "WAL")?;
+    db.pragma_update(None, "synchronous", synchronous)?;
+    db.pragma_update(None, "foreign_keys", true)?;
+    db.pragma_update(None, "journal_size_limit", WAL_LIMIT)?;
+    // The log stays when the last writer leaves, empty. So a reader finds what it needs and creates nothing, even
+    // where it may not.
+    let mut keep = 1;
+    db.file_control(None::<&str>, FileControl::PersistWal(&mut keep))?;
+    Ok(db)
+}
+
+/// A connection that reads; `None` where there is no database.
+pub(super) fn connect_read_only(dir: &Path) -> Result<Option<Connection>> {
+    let path = dir.join(FILE);
+    match std::fs::File::open(&path) {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io_error(&path)(error)),
+    }
+    // A writer leaves its log behind, so without a log nobody writes: the file is a copy, or was just made. To
+    // read it, SQLite would create a log; `immutable` says that it need not.
+    let immutable = !dir.join(format!("{FILE}-wal")).exists();
+    let address = address(&path, immutable);
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let db = Connection::open_with_flags(address, flags).map_err(failed("open the state"))?;
+    db.busy_timeout(BUSY).map_err(failed("open the state"))?;
+    Ok(Some(db))
+}
+
+/// The path as a `file:` URI. What has a meaning in a URI is escaped.
+fn address(path: &Path, immutable: bool) -> PathBuf {
+    use std::{
+        ffi::OsString,
+        os::unix::ffi::{OsStrExt, OsStringExt},
+    };
+
+    // A relative path has no place after `file:` with a `//`; without it both kinds are right.
+    let mut uri = b"file:".to_vec();
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'%' | b'?' | b'#' => uri.extend(format!("%{byte:02x}").bytes()),
+            _ => uri.push(*byte),
+        }
+    }
+    uri.extend_from_slice(if immutable { b"?mode=ro&immutable=1" } else { b"?mode=ro" });
+    OsString::from_vec(uri).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use super::*;
+    use crate::{
+        api::{AuditKind, NewRecord},
+        store::{Store, testing},
+    };
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn only_the_owner_may_read_the_state() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("a/state");
+        let store = Store::open(&dir, "test".into()).unwrap();
+        store.append(&NewRecord::of(AuditKind::Started)).unwrap();
+        assert_eq!(mode(&dir), 0o700);
+        let files: Vec<_> = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(files.len(), 3, "{files:?}");
+        for file in files {
+            assert_eq!(mode(&file), 0o600, "{}", file.display());
+        }
+    }
+
+    #[test]
+    fn a_reader_creates_nothing() {
+        let home = tempfile::tempdir().unwrap();
+        let missing = home.path().join("none");
+        assert!(Store::open_read_only(&missing).unwrap().is_none());
+        assert!(!missing.exists());
+        fs::create_dir(&missing).unwrap();
+        assert!(Store::open_read_only(&missing).unwrap().is_none());
+        assert_eq!(fs::read_dir(&missing).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_copy_of_the_file_alone_can_be_read_and_nothing_appears_beside_it() {
+        let (home, store) = testing::store();
+        store.append(&NewRecord::of(AuditKind::Started)).unwrap();
+        drop(store);
+        let copy = tempfile::tempdir().unwrap();
+        fs::copy(home.path().join(FILE), copy.path().join(FILE)).unwrap();
+        let reader = Store::open_read_only(copy.path()).unwrap().unwrap();
+        assert!(matches!(reader.verify().unwrap(), crate::store::Verification::Whole { records: 1, .. }));
+        assert_eq!(fs::read_dir(copy.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_reader_sees_what_a_living_writer_writes_and_cannot_write() {
+        let (home, store) = testing::store();
+        let reader = Store::open_read_only(home.path()).unwrap().unwrap();
+        store.append(&NewRecord::of(AuditKind::Started)).unwrap();
+        assert_eq!(reader.records(&crate::store::RecordFilter::default()).unwrap().len(), 1);
+        let error = reader.append(&NewRecord::of(AuditKind::Stopped)).unwrap_err();
+        assert!(matches!(error, StoreError::ReadOnly(_)), "{error:?}");
+    }
+
+    #[test]
+    fn a_path_may_hold_what_has_a_meaning_in_a_uri() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("100%?mode=rwc#é");
+        drop(Store::open(&dir, "test".into()).unwrap());
+        assert!(Store::open_read_only(&dir).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_file_that_is_no_database_is_an_error() {
+        let home = tempfile::tempdir().unwrap();
+        fs::write(home.path().join(FILE), "not a database, and long enough to be taken for one").unwrap();
+        Store::open(home.path(), "test".into()).unwrap_err();
+        Store::open_read_only(home.path()).unwrap_err();
+    }
+}

@@ -1,0 +1,236 @@
+//! Objects: the generation of what is declared, and the last status of it.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::Value;
+
+use super::{
+    Store,
+    error::{Result, failed, unreadable},
+    time,
+};
+use crate::api::{Object, Time};
+
+/// The generation of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Generation {
+    /// From 1; rises when the spec changes in meaning.
+    pub number: i64,
+    /// Whether the number is new: at the first sight of the object, and at each change of its spec.
+    pub changed: bool,
+}
+
+impl Store {
+    /// The generation of an object whose spec has this digest (`v1:sha256:…`); remembers it. A digest made by
+    /// another rule (another `v1`) says nothing about a change: the generation stays, the new digest is kept.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn generation(&self, object: &str, spec_digest: &str) -> Result<Generation> {
+        let action = "write the generation";
+        self.write(action, |change| {
+            let (generation, known) = next(change, object, spec_digest)?;
+            if !known {
+                change
+                    .execute(
+                        "INSERT INTO generations VALUES (?1, ?2, ?3)
+                         ON CONFLICT (object) DO UPDATE SET number = excluded.number, digest = excluded.digest",
+                        params![object, generation.number, spec_digest],
+                    )
+                    .map_err(failed(action))?;
+            }
+            Ok(generation)
+        })
+    }
+
+    /// What [`generation`](Self::generation) would say, without writing.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn peek_generation(&self, object: &str, spec_digest: &str) -> Result<i64> {
+        Ok(next(&self.db(), object, spec_digest)?.0.number)
+    }
+
+    /// Records the object with its status; whether it was written. It is not where it says the same as what is
+    /// recorded, `lastTransitionTime`s aside.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn save_object(&self, object: &Object) -> Result<bool> {
+        let action = "record the status";
+        let name = &object.declared.metadata.name;
+        let value = serde_json::to_value(object).map_err(unreadable("status"))?;
+        self.write(action, |change| {
+            let recorded: Option<String> = change
+                .query_row("SELECT object FROM objects WHERE name = ?1", [name], |row| row.get(0))
+                .optional()
+                .map_err(failed(action))?;
+            // What cannot be read as JSON any more differs from everything.
+            let recorded = recorded.and_then(|text| serde_json::from_str(&text).ok());
+            if recorded.is_some_and(|recorded| timeless(recorded) == timeless(value.clone())) {
+                return Ok(false);
+            }
+            change
+                .execute(
+                    "INSERT OR REPLACE INTO objects VALUES (?1, ?2, ?3)",
+                    params![name, time::stamp((self.clock)()), value.to_string()],
+                )
+                .map_err(failed(action))?;
+            Ok(true)
+        })
+    }
+
+    /// The object as it was last recorded.
+    ///
+    /// # Errors
+    /// What SQLite says, or [`StoreError::Unreadable`](super::StoreError::Unreadable).
+    pub fn object(&self, name: &str) -> Result<Option<Object>> {
+        let action = "read the status";
+        self.db()
+            .query_row("SELECT object FROM objects WHERE name = ?1", [name], |row| row.get::<_, String>(0))
+            .optional()
+            .map_err(failed(action))?
+            .map(|text| serde_json::from_str(&text).map_err(unreadable("status")))
+            .transpose()
+    }
+
+    /// All objects as they were last recorded, by name.
+    ///
+    /// # Errors
+    /// As [`object`](Self::object).
+    pub fn objects(&self) -> Result<Vec<Object>> {
+        let action = "read the status";
+        let db = self.db();
+        let mut query = db.prepare("SELECT object FROM objects ORDER BY name").map_err(failed(action))?;
+        let rows = query.query_map([], |row| row.get::<_, String>(0)).map_err(failed(action))?;
+        rows.map(|text| serde_json::from_str(&text.map_err(failed(action))?).map_err(unreadable("status")))
+            .collect()
+    }
+
+    /// When the recorded status of each object last changed, by the object's name.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn recorded_at(&self) -> Result<BTreeMap<String, Time>> {
+        let action = "read the status";
+        let db = self.db();
+        let mut query = db.prepare("SELECT name, recorded_at FROM objects").map_err(failed(action))?;
+        let rows = query
+            .query_map([], |row| Ok((row.get(0)?, time::read(&row.get::<_, String>(1)?)?)))
+            .map_err(failed(action))?;
+        rows.collect::<rusqlite::Result<_>>().map_err(failed(action))
+    }
+}
+
+/// The generation of this digest, and whether the digest is the one that is remembered.
+fn next(db: &Connection, object: &str, digest: &str) -> Result<(Generation, bool)> {
+    let stored: Option<(i64, String)> = db
+        .query_row("SELECT number, digest FROM generations WHERE object = ?1", [object], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()
+        .map_err(failed("read the generation"))?;
+    Ok(match stored {
+        None => (Generation { number: 1, changed: true }, false),
+        Some((number, known)) if known == digest => (Generation { number, changed: false }, true),
+        Some((number, known)) if rule(&known) != rule(digest) => {
+            (Generation { number, changed: false }, false)
+        }
+        Some((number, _)) => (Generation { number: number + 1, changed: true }, false),
+    })
+}
+
+/// The rule that a digest was made by: its first part.
+fn rule(digest: &str) -> Option<&str> {
+    digest.split(':').next()
+}
+
+/// The status without the times at which conditions changed: they follow from the rest. Other times (a container's
+/// start, the next attempt) are news.
+fn timeless(mut value: Value) -> Value {
+    fn strip(value: &mut Value) {
+        match value {
+            Value::Object(fields) => {
+                fields.remove("lastTransitionTime");
+                fields.values_mut().for_each(strip);
+            }
+            Value::Array(items) => items.iter_mut().for_each(strip),
+            _ => {}
+        }
+    }
+    strip(&mut value);
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::store::testing;
+
+    #[test]
+    fn the_generation_rises_with_the_meaning_and_survives_a_restart() {
+        let (home, store) = testing::store();
+        let first = Generation { number: 1, changed: true };
+        let same = Generation { number: 1, changed: false };
+        assert_eq!(store.peek_generation("shop", "v1:sha256:a").unwrap(), 1);
+        assert_eq!(store.generation("shop", "v1:sha256:a").unwrap(), first);
+        assert_eq!(store.generation("shop", "v1:sha256:a").unwrap(), same);
+        assert_eq!(store.generation("bank", "v1:sha256:a").unwrap(), first);
+        assert_eq!(store.peek_generation("shop", "v1:sha256:b").unwrap(), 2);
+        drop(store);
+        let store = Store::open(home.path(), "test".into()).unwrap();
+        assert_eq!(store.generation("shop", "v1:sha256:a").unwrap(), same);
+        let second = Generation { number: 2, changed: true };
+        assert_eq!(store.generation("shop", "v1:sha256:b").unwrap(), second);
+        // Back to what it was is a change too.
+        assert_eq!(store.generation("shop", "v1:sha256:a").unwrap().number, 3);
+    }
+
+    #[test]
+    fn another_rule_for_digests_is_not_a_change_of_the_spec() {
+        let (_home, store) = testing::store();
+        store.generation("shop", "v1:sha256:a").unwrap();
+        assert_eq!(store.peek_generation("shop", "v2:sha256:b").unwrap(), 1);
+        let kept = Generation { number: 1, changed: false };
+        assert_eq!(store.generation("shop", "v2:sha256:b").unwrap(), kept);
+        // The new digest is remembered: the next change is seen.
+        assert_eq!(store.generation("shop", "v2:sha256:c").unwrap().number, 2);
+    }
+
+    #[test]
+    fn a_status_is_written_only_where_it_says_something_new() {
+        let (_home, store) = testing::store();
+        let mut object = crate::store::testing::object();
+        assert!(store.save_object(&object).unwrap());
+        assert_eq!(store.object("ai-backoffice").unwrap().as_ref(), Some(&object));
+        let since = store.recorded_at().unwrap()["ai-backoffice"];
+
+        let known = object.clone();
+        object.status.conditions[0].last_transition_time += TimeDelta::hours(1);
+        assert!(!store.save_object(&object).unwrap());
+        assert_eq!(store.objects().unwrap(), [known]);
+        assert_eq!(store.recorded_at().unwrap()["ai-backoffice"], since);
+
+        object.status.conditions[0].message = "another".into();
+        assert!(store.save_object(&object).unwrap());
+        assert_eq!(store.objects().unwrap(), [object]);
+        assert!(store.recorded_at().unwrap()["ai-backoffice"] > since);
+    }
+
+    #[test]
+    fn objects_come_by_name() {
+        let (_home, store) = testing::store();
+        for name in ["shop", "bank", "mail"] {
+            let mut object = crate::store::testing::object();
+            object.declared.metadata.name = name.into();
+            store.save_object(&object).unwrap();
+        }
+        let names: Vec<_> =
+            store.objects().unwrap().into_iter().map(|object| object.declared.metadata.name).collect();
+        assert_eq!(names, ["bank", "mail", "shop"]);
+        assert_eq!(store.object("none").unwrap(), None);
+    }
+}

@@ -1,0 +1,81 @@
+//! The schema of the state, and how it came to be: a list of steps, of which each is applied once.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::error::{Result, StoreError, failed};
+
+/// Every step that the schema ever took, in order. A step is never edited after its release: a change is a new
+/// step at the end.
+pub(super) const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql")];
+
+/// The version of the schema that a database has: how many steps it took.
+pub(super) fn version(db: &Connection) -> Result<i64> {
+    db.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed("read the schema's version"))
+}
+
+/// The version that these steps lead to.
+pub(super) fn latest(steps: &[&str]) -> i64 {
+    i64::try_from(steps.len()).unwrap_or(i64::MAX)
+}
+
+/// Takes the steps that the database has not taken yet, each in a transaction of its own.
+pub(super) fn migrate(db: &mut Connection, steps: &[&str]) -> Result<()> {
+    let known = latest(steps);
+    loop {
+        // The version is read inside the transaction: of two processes that start at once, one migrates.
+        let change = db
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(failed("begin an upgrade of the state"))?;
+        let found = version(&change)?;
+        if found > known || found < 0 {
+            return Err(StoreError::NewerSchema { found, known });
+        }
+        let Some(step) = usize::try_from(found).ok().and_then(|taken| steps.get(taken)) else {
+            return Ok(());
+        };
+        change.execute_batch(step).map_err(failed("upgrade the state"))?;
+        change.pragma_update(None, "user_version", found + 1).map_err(failed("upgrade the state"))?;
+        change.commit().map_err(failed("upgrade the state"))?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tables(db: &Connection) -> Vec<String> {
+        let mut query = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY 1").unwrap();
+        query.query_map([], |row| row.get(0)).unwrap().collect::<rusqlite::Result<_>>().unwrap()
+    }
+
+    #[test]
+    fn an_upgrade_keeps_what_is_stored_and_takes_each_step_once() {
+        let mut db = Connection::open_in_memory().unwrap();
+        migrate(&mut db, &["CREATE TABLE a (n)"]).unwrap();
+        db.execute("INSERT INTO a VALUES (7)", []).unwrap();
+        let steps = ["CREATE TABLE a (n)", "ALTER TABLE a ADD COLUMN m DEFAULT 8", "CREATE TABLE b (n)"];
+        for _ in 0..2 {
+            migrate(&mut db, &steps).unwrap();
+            assert_eq!(version(&db).unwrap(), 3);
+            let row = db.query_row("SELECT n, m FROM a", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+            assert_eq!(row, (7, 8));
+        }
+        assert_eq!(tables(&db), ["a", "b"]);
+    }
+
+    #[test]
+    fn a_step_that_fails_leaves_the_schema_as_it_was() {
+        let mut db = Connection::open_in_memory().unwrap();
+        let steps = ["CREATE TABLE a (n)", "CREATE TABLE b (n); CREATE TABLE nonsense"];
+        migrate(&mut db, &steps).unwrap_err();
+        assert_eq!((version(&db).unwrap(), tables(&db)), (1, vec!["a".to_owned()]));
+    }
+
+    #[test]
+    fn a_newer_schema_is_refused() {
+        let mut db = Connection::open_in_memory().unwrap();
+        migrate(&mut db, &["CREATE TABLE a (n)", "CREATE TABLE b (n)"]).unwrap();
+        let error = migrate(&mut db, &["CREATE TABLE a (n)"]).unwrap_err();
+        assert!(matches!(error, StoreError::NewerSchema { found: 2, known: 1 }), "{error}");
+    }
+}

@@ -1,0 +1,204 @@
+//! The lock on steps, which the Compose child inherits.
+//!
+//! The [`StateLock`](super::StateLock) ends with undrift. When undrift is killed in the middle of a step, the
+//! Compose process that it started works on, and a second `up` beside it can leave a service without a container
+//! (21 of 32 times, when it was tried). So this lock ends with the last process that has it open: undrift, or the
+//! child that was given it.
+
+use std::{
+    fs::File,
+    io,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use rustix::io::{FdFlags, dup, fcntl_setfd};
+
+use super::{
+    folder,
+    lock::{LockError, sign, take},
+};
+
+/// The lock's file in the state folder.
+const FILE: &str = "step.lock";
+
+/// How often a lock that is held elsewhere is looked at again. The kernel offers no better: a wait in `flock`
+/// cannot be given a limit or be cancelled.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The lock on steps of one state folder.
+///
+/// Only for who holds the [`StateLock`](super::StateLock): a look at it takes it for a moment, and would be in the
+/// way of a step that another process begins just then.
+#[derive(Debug)]
+pub struct StepLock {
+    path: PathBuf,
+    /// Whether this lock is held through this very handle is known only here: the kernel would grant it again.
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    file: File,
+    held: bool,
+}
+
+/// The lock, held until this is dropped.
+#[derive(Debug)]
+pub struct StepGuard<'a> {
+    lock: &'a StepLock,
+}
+
+impl StepLock {
+    /// Opens the lock's file, makes it where it is missing; takes nothing yet.
+    ///
+    /// # Errors
+    /// [`LockError::Folder`].
+    pub fn open(dir: &Path) -> Result<Self, LockError> {
+        folder::ensure(dir)?;
+        let path = dir.join(FILE);
+        let file = folder::open_private(&path)?;
+        Ok(Self { path, state: Mutex::new(State { file, held: false }) })
+    }
+
+    /// Takes the lock at once.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] where it is held: by a step that a dead undrift began, or by this handle.
+    pub fn acquire(&self) -> Result<StepGuard<'_>, LockError> {
+        let mut state = self.state();
+        if state.held {
+            return Err(LockError::Held { holder: super::lock::read_holder(&mut state.file) });
+        }
+        take(&mut state.file, &self.path)?;
+        state.held = true;
+        let guard = StepGuard { lock: self };
+        // Without the name the lock is as good; who finds it held is told less.
+        let _ = sign(&mut state.file, "step");
+        drop(state);
+        Ok(guard)
+    }
+
+    /// Whether someone else holds the lock: a step is at work that this handle did not begin.
+    ///
+    /// # Errors
+    /// [`LockError::Io`].
+    pub fn is_held_elsewhere(&self) -> Result<bool, LockError> {
+        match self.probe() {
+            Ok(()) => Ok(false),
+            Err(LockError::Held { .. }) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits until nobody else holds the lock.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] where it is still held after `limit`.
+    pub async fn wait_free(&self, limit: Duration) -> Result<(), LockError> {
+        let end = tokio::time::Instant::now() + limit;
+        loop {
+            match self.probe() {
+                Err(LockError::Held { .. }) if tokio::time::Instant::now() < end => {
+                    tokio::time::sleep(LOOK).await;
+                }
+                settled => return settled,
+            }
+        }
+    }
+
+    /// The lock as a descriptor that a child inherits. Keep it open across the spawn, then drop it. A child that
+    /// has it holds the lock with this process, and goes on holding it when this process is killed; the
+    /// [`StepGuard`] ends it for both.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn inheritable(&self) -> io::Result<OwnedFd> {
+        let copy = dup(&self.state().file)?;
+        fcntl_setfd(&copy, FdFlags::empty())?;
+        Ok(copy)
+    }
+
+    /// Takes the lock and lets it go. A look at a `flock` without taking it does not exist.
+    fn probe(&self) -> Result<(), LockError> {
+        let mut state = self.state();
+        if !state.held {
+            take(&mut state.file, &self.path)?;
+            state.file.unlock().map_err(|source| LockError::Io { path: self.path.clone(), source })?;
+        }
+        Ok(())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for StepGuard<'_> {
+    fn drop(&mut self) {
+        let mut state = self.lock.state();
+        let _ = state.file.set_len(0);
+        // Explicitly, and not by closing: a child of the step that lives on in the background has it open too.
+        if let Err(error) = state.file.unlock() {
+            tracing::warn!(%error, "failed to unlock {}", self.lock.path.display());
+        }
+        state.held = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_held_by_one_handle_once() {
+        let home = tempfile::tempdir().unwrap();
+        let (one, other) = (StepLock::open(home.path()).unwrap(), StepLock::open(home.path()).unwrap());
+        let guard = one.acquire().unwrap();
+        assert!(one.acquire().is_err());
+        assert!(!one.is_held_elsewhere().unwrap());
+        assert!(other.is_held_elsewhere().unwrap());
+        let error = other.acquire().unwrap_err().to_string();
+        assert!(
+            error.starts_with(&format!("held by undrift step, process {}", std::process::id())),
+            "{error}"
+        );
+        drop(guard);
+        assert!(!other.is_held_elsewhere().unwrap());
+        other.acquire().unwrap();
+        one.acquire().unwrap();
+    }
+
+    #[test]
+    fn its_end_is_an_end_for_who_inherited_it_too() {
+        let home = tempfile::tempdir().unwrap();
+        let (one, other) = (StepLock::open(home.path()).unwrap(), StepLock::open(home.path()).unwrap());
+        let guard = one.acquire().unwrap();
+        let inherited = one.inheritable().unwrap();
+        drop(guard);
+        assert!(!other.is_held_elsewhere().unwrap());
+        drop(inherited);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_ends_at_its_limit_or_with_the_step() {
+        let home = tempfile::tempdir().unwrap();
+        let (one, other) = (StepLock::open(home.path()).unwrap(), StepLock::open(home.path()).unwrap());
+        let guard = one.acquire().unwrap();
+        let start = tokio::time::Instant::now();
+        let error = other.wait_free(Duration::from_secs(7)).await.unwrap_err();
+        assert!(matches!(error, LockError::Held { holder: Some(_) }), "{error:?}");
+        assert!(start.elapsed() >= Duration::from_secs(7) && start.elapsed() < Duration::from_secs(8));
+        one.wait_free(Duration::ZERO).await.unwrap();
+        let wait = other.wait_free(Duration::from_secs(7));
+        let end = async {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            drop(guard);
+        };
+        let (waited, ()) = tokio::join!(wait, end);
+        waited.unwrap();
+        assert!(start.elapsed() < Duration::from_secs(10));
+    }
+}

@@ -1,0 +1,273 @@
+//! Intent before a step, outcome after it.
+
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+use serde_json::{Value, json};
+
+use super::{
+    Store,
+    error::{Result, StoreError, failed, unreadable},
+    time,
+    trail::number,
+};
+use crate::{
+    api::{AuditKind, NewRecord, Step, StepOutcome, Time},
+    host::StepReport,
+};
+
+/// A step that was intended and of which no outcome is recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenIntent {
+    /// The number of the `StepIntended` record.
+    pub seq: u64,
+    /// The object.
+    pub object: Option<String>,
+    /// The incident.
+    pub incident: Option<String>,
+    /// What was to be done.
+    pub step: Step,
+    /// For which services.
+    pub services: Vec<String>,
+    /// When the intent was written.
+    pub time: Time,
+}
+
+/// The evidence of a `StepFinished` record, as `incident show` and `describe` read it: `exitCode`, `durationMs`,
+/// `command`, `output`, `notes`.
+#[must_use]
+pub fn step_evidence(report: &StepReport) -> Value {
+    json!({
+        "exitCode": report.exit_code,
+        "startedAt": time::stamp(report.started_at),
+        "durationMs": report.duration_ms,
+        "command": report.command,
+        "output": report.output,
+        "notes": report.notes,
+    })
+}
+
+impl Store {
+    /// Writes that a step is about to be done, and opens it; the number of the record, for
+    /// [`finish`](Self::finish). Where this fails the step must not be done.
+    ///
+    /// The record becomes a `StepIntended` of this step; its evidence gets `services`, and `noCache` or
+    /// `forceRecreate` where the step says so.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn intend(&self, record: &NewRecord, step: Step, services: &[String]) -> Result<u64> {
+        let mut evidence = fields_of(&record.evidence);
+        evidence["services"] = json!(services);
+        match step {
+            Step::Build { no_cache: true } => evidence["noCache"] = json!(true),
+            Step::Up { force_recreate: true } => evidence["forceRecreate"] = json!(true),
+            _ => {}
+        }
+        let record =
+            NewRecord { kind: AuditKind::StepIntended, step: Some(step.kind()), evidence, ..record.clone() };
+        self.write("record the intent of a step", |change| {
+            let seq = self.append_in(change, &record)?;
+            let row = params![
+                signed(seq),
+                serde_json::to_string(&step).map_err(unreadable("step"))?,
+                json!(services).to_string(),
+            ];
+            change
+                .execute("INSERT INTO open_steps VALUES (?1, ?2, ?3)", row)
+                .map_err(failed("record the intent of a step"))?;
+            Ok(seq)
+        })
+    }
+
+    /// Writes how an intended step ended, and closes it; the number of the record.
+    ///
+    /// The record becomes a `StepFinished`; object, incident and step are the intent's where it names none, and
+    /// its evidence gets `intent`, the intent's number, and the intent's `services`.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchIntent`] where the step is not open, and as [`append`](Self::append).
+    pub fn finish(&self, intent: u64, record: &NewRecord) -> Result<u64> {
+        self.write("record the outcome of a step", |change| {
+            let open = open_step(change, intent)?.ok_or(StoreError::NoSuchIntent(intent))?;
+            self.close_in(change, &open, AuditKind::StepFinished, record)
+        })
+    }
+
+    /// The steps without an outcome, oldest first.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn open_intents(&self) -> Result<Vec<OpenIntent>> {
+        let db = self.db();
+        let mut query =
+            db.prepare(&format!("{SELECT_OPEN} ORDER BY intent")).map_err(failed("read the open steps"))?;
+        let rows = query.query_map([], read_open).map_err(failed("read the open steps"))?;
+        rows.map(|row| parse_open(row.map_err(failed("read the open steps"))?)).collect()
+    }
+
+    /// Closes every step without an outcome as `StepInterrupted`; what was closed. Only for the start, and under
+    /// the [`StateLock`](super::StateLock): a step of a living process would be closed too.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn close_interrupted(&self) -> Result<Vec<OpenIntent>> {
+        let open = self.open_intents()?;
+        for intent in &open {
+            let record = NewRecord {
+                outcome: Some(StepOutcome::Interrupted.as_str().into()),
+                ..NewRecord::of(AuditKind::StepInterrupted)
+            };
+            self.write("close an interrupted step", |change| {
+                self.close_in(change, intent, AuditKind::StepInterrupted, &record)
+            })?;
+        }
+        Ok(open)
+    }
+
+    fn close_in(
+        &self,
+        change: &Transaction<'_>,
+        open: &OpenIntent,
+        kind: AuditKind,
+        record: &NewRecord,
+    ) -> Result<u64> {
+        let mut evidence = fields_of(&record.evidence);
+        evidence["intent"] = json!(open.seq);
+        evidence["services"] = json!(open.services);
+        let record = NewRecord {
+            kind,
+            object: record.object.clone().or_else(|| open.object.clone()),
+            incident: record.incident.clone().or_else(|| open.incident.clone()),
+            step: Some(open.step.kind()),
+            evidence,
+            ..record.clone()
+        };
+        let seq = self.append_in(change, &record)?;
+        change
+            .execute("DELETE FROM open_steps WHERE intent = ?1", [signed(open.seq)])
+            .map_err(failed("close a step"))?;
+        Ok(seq)
+    }
+}
+
+const SELECT_OPEN: &str = "SELECT intent, object, incident, open_steps.step, services, time
+                           FROM open_steps JOIN trail ON seq = intent";
+
+type OpenRow = (i64, Option<String>, Option<String>, String, String, Time);
+
+fn read_open(row: &Row<'_>) -> rusqlite::Result<OpenRow> {
+    let at: String = row.get(5)?;
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, time::read(&at)?))
+}
+
+fn parse_open((seq, object, incident, step, services, time): OpenRow) -> Result<OpenIntent> {
+    Ok(OpenIntent {
+        seq: number(seq),
+        object,
+        incident,
+        step: serde_json::from_str(&step).map_err(unreadable("step"))?,
+        services: serde_json::from_str(&services).map_err(unreadable("step's services"))?,
+        time,
+    })
+}
+
+fn open_step(change: &Transaction<'_>, intent: u64) -> Result<Option<OpenIntent>> {
+    change
+        .query_row(&format!("{SELECT_OPEN} WHERE intent = ?1"), [signed(intent)], read_open)
+        .optional()
+        .map_err(failed("read the open steps"))?
+        .map(parse_open)
+        .transpose()
+}
+
+/// The evidence as an object that fields can be added to.
+fn fields_of(evidence: &Value) -> Value {
+    match evidence {
+        Value::Null => json!({}),
+        Value::Object(_) => evidence.clone(),
+        other => json!({ "value": other }),
+    }
+}
+
+/// A record's number for SQLite. One that is too large exists nowhere.
+fn signed(seq: u64) -> i64 {
+    i64::try_from(seq).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        api::StepKind,
+        store::{RecordFilter, testing},
+    };
+
+    fn build() -> NewRecord {
+        NewRecord {
+            object: Some("shop".into()),
+            incident: Some("01J".into()),
+            evidence: json!({"reason": "module missing"}),
+            ..NewRecord::of(AuditKind::StepIntended)
+        }
+    }
+
+    fn services() -> Vec<String> {
+        vec!["api".into(), "web".into()]
+    }
+
+    #[test]
+    fn an_intent_is_open_until_its_outcome_is_written() {
+        let (_home, store) = testing::store();
+        let step = Step::Build { no_cache: true };
+        let intent = store.intend(&build(), step, &services()).unwrap();
+        let open = store.open_intents().unwrap();
+        assert_eq!(open.len(), 1);
+        assert_eq!((open[0].seq, open[0].step, &open[0].services), (intent, step, &services()));
+        assert_eq!((open[0].object.as_deref(), open[0].incident.as_deref()), (Some("shop"), Some("01J")));
+
+        let outcome = NewRecord { outcome: Some("Failed".into()), ..NewRecord::of(AuditKind::StepFinished) };
+        store.finish(intent, &outcome).unwrap();
+        assert_eq!(store.open_intents().unwrap(), []);
+        let records =
+            store.records(&RecordFilter { service: Some("web".into()), ..RecordFilter::default() }).unwrap();
+        assert_eq!(
+            records.iter().map(|record| record.kind.as_str()).collect::<Vec<_>>(),
+            ["StepIntended", "StepFinished"]
+        );
+        assert_eq!(
+            records[0].evidence,
+            json!({"reason": "module missing", "services": ["api", "web"], "noCache": true})
+        );
+        assert_eq!(records[1].evidence, json!({"intent": intent, "services": ["api", "web"]}));
+        assert_eq!(records[1].object.as_deref(), Some("shop"));
+        assert_eq!(records[1].incident.as_deref(), Some("01J"));
+        assert_eq!(records[1].step.as_deref(), Some("Build"));
+    }
+
+    #[test]
+    fn a_step_ends_once() {
+        let (_home, store) = testing::store();
+        let outcome = NewRecord::of(AuditKind::StepFinished);
+        assert!(matches!(store.finish(1, &outcome), Err(StoreError::NoSuchIntent(1))));
+        let intent = store.intend(&build(), Step::Restart, &services()).unwrap();
+        store.finish(intent, &outcome).unwrap();
+        assert!(matches!(store.finish(intent, &outcome), Err(StoreError::NoSuchIntent(_))));
+        assert_eq!(store.records(&RecordFilter::default()).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn what_was_interrupted_is_closed_once_and_said() {
+        let (_home, store) = testing::store();
+        store.intend(&build(), Step::Up { force_recreate: false }, &services()).unwrap();
+        store.intend(&build(), Step::Restart, &services()).unwrap();
+        let closed = store.close_interrupted().unwrap();
+        assert_eq!(
+            closed.iter().map(|intent| intent.step.kind()).collect::<Vec<_>>(),
+            [StepKind::Up, StepKind::Restart]
+        );
+        assert_eq!(store.close_interrupted().unwrap(), []);
+        let last = store.records(&RecordFilter::default()).unwrap().pop().unwrap();
+        assert_eq!((last.kind.as_str(), last.outcome.as_deref()), ("StepInterrupted", Some("Interrupted")));
+        assert_eq!(last.evidence["intent"], 2);
+        assert!(store.verify().unwrap().is_whole());
+    }
+}

@@ -1,0 +1,57 @@
+//! What the store's tests share.
+
+use std::{
+    path::Path,
+    sync::atomic::{AtomicI64, Ordering},
+};
+
+use chrono::TimeDelta;
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use super::{Clock, Store, folder::FILE};
+use crate::api::Time;
+
+/// Where the tests' clock starts.
+pub(crate) fn start() -> Time {
+    "2026-03-01T10:00:00Z".parse().unwrap()
+}
+
+/// A clock that moves by a second at each look.
+pub(crate) fn clock() -> Clock {
+    let looks = AtomicI64::new(0);
+    Box::new(move || start() + TimeDelta::seconds(looks.fetch_add(1, Ordering::Relaxed)))
+}
+
+/// An empty store in a folder of its own.
+pub(crate) fn store() -> (TempDir, Store) {
+    let home = tempfile::tempdir().unwrap();
+    let store = Store::open_with_clock(home.path(), "ops@host undrift[1] test".into(), clock()).unwrap();
+    (home, store)
+}
+
+/// The database as any other program sees it.
+pub(crate) fn raw(dir: &Path) -> Connection {
+    Connection::open(dir.join(FILE)).unwrap()
+}
+
+/// What someone does who may write the file and knows SQLite: first the triggers go.
+pub(crate) fn tamper(dir: &Path, sql: &str) {
+    let db = raw(dir);
+    let triggers: Vec<String> = db
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger'")
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .collect::<rusqlite::Result<_>>()
+        .unwrap();
+    for trigger in triggers {
+        db.execute_batch(&format!("DROP TRIGGER {trigger}")).unwrap();
+    }
+    db.execute_batch(sql).unwrap();
+}
+
+/// An object in the incident's state: `api` misses a module, `dashboard` is as declared.
+pub(crate) fn object() -> crate::api::Object {
+    serde_json::from_str(include_str!("testing/object.json")).unwrap()
+}

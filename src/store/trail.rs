@@ -1,0 +1,247 @@
+//! The audit trail: records are added at its end, and read.
+
+use rusqlite::{Row, Transaction, named_params};
+use serde_json::Value;
+
+use super::{
+    Store,
+    canonical::{admissible, canonical, record_hash},
+    error::{Result, failed},
+    time::stamp,
+};
+use crate::api::{AuditRecord, NewRecord, Time};
+
+/// Which records of the trail; all of them without a field.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RecordFilter {
+    /// About this object.
+    pub object: Option<String>,
+    /// About this service: in `service`, or one of `evidence.services` where `service` is null.
+    pub service: Option<String>,
+    /// Of this incident; its whole ID.
+    pub incident: Option<String>,
+    /// Written at this time or later.
+    pub since: Option<Time>,
+    /// Written at this time or earlier.
+    pub until: Option<Time>,
+}
+
+impl RecordFilter {
+    fn takes_service_of(&self, record: &AuditRecord) -> bool {
+        let Some(wanted) = self.service.as_deref() else {
+            return true;
+        };
+        match record.service.as_deref() {
+            Some(service) => service == wanted,
+            None => record.evidence["services"]
+                .as_array()
+                .is_some_and(|services| services.iter().any(|service| service == wanted)),
+        }
+    }
+}
+
+impl Store {
+    /// Adds a record at the end of the trail; its number. It is durable when this returns. Any number of
+    /// processes may append at once: the chain never forks.
+    ///
+    /// Numbers in the evidence that are not whole are written as strings, as is what nests deeper than 64
+    /// levels. **Evidence must hold no secret**: nothing here could know one, and nothing is ever taken out of
+    /// the trail again.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`](super::StoreError::Full), [`StoreError::ReadOnly`](super::StoreError::ReadOnly) and
+    /// what else SQLite says. Then nothing of the record is in the trail.
+    pub fn append(&self, record: &NewRecord) -> Result<u64> {
+        self.write("append to the audit trail", |change| self.append_in(change, record))
+    }
+
+    /// [`append`](Self::append), as part of a larger transaction.
+    pub(super) fn append_in(&self, change: &Transaction<'_>, new: &NewRecord) -> Result<u64> {
+        let (last, prev_hash): (i64, String) = change
+            .query_row("SELECT seq, hash FROM head", [], |row| Ok((row.get(0)?, row.get(1)?)))
+            .map_err(failed("read the head of the audit trail"))?;
+        let mut record = AuditRecord {
+            seq: number(last + 1),
+            time: stamp((self.clock)()),
+            object: new.object.clone(),
+            service: new.service.clone(),
+            incident: new.incident.clone(),
+            actor: self.actor.clone(),
+            kind: new.kind.as_str().into(),
+            step: new.step.map(|step| step.to_string()),
+            outcome: new.outcome.clone(),
+            evidence: admissible(&new.evidence),
+            prev_hash,
+            hash: String::new(),
+        };
+        record.hash = record_hash(&record);
+        insert(change, last + 1, &record).map_err(failed("append to the audit trail"))?;
+        Ok(record.seq)
+    }
+
+    /// The records that the filter takes, oldest first. They are given as they are stored, without a look at the
+    /// chain: that is [`verify`](Self::verify)'s work.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn records(&self, filter: &RecordFilter) -> Result<Vec<AuditRecord>> {
+        let action = "read the audit trail";
+        let db = self.db();
+        let mut query = db
+            .prepare_cached(
+                "SELECT * FROM trail
+                 WHERE (:object IS NULL OR object = :object) AND (:incident IS NULL OR incident = :incident)
+                   AND (:since IS NULL OR time >= :since) AND (:until IS NULL OR time <= :until)
+                 ORDER BY seq",
+            )
+            .map_err(failed(action))?;
+        let parameters = named_params! {
+            ":object": filter.object,
+            ":incident": filter.incident,
+            ":since": filter.since.map(stamp),
+            ":until": filter.until.map(stamp),
+        };
+        let rows = query.query_map(parameters, read_record).map_err(failed(action))?;
+        rows.filter(|record| record.as_ref().map_or(true, |record| filter.takes_service_of(record)))
+            .collect::<rusqlite::Result<_>>()
+            .map_err(failed(action))
+    }
+}
+
+/// Writes the record and the head that names it; the schema's triggers refuse any other order of things.
+fn insert(change: &Transaction<'_>, seq: i64, record: &AuditRecord) -> rusqlite::Result<()> {
+    change
+        .prepare_cached(
+            "INSERT INTO trail VALUES (:seq, :time, :object, :service, :incident, :actor, :kind, :step,
+                                       :outcome, :evidence, :prev_hash, :hash)",
+        )?
+        .execute(named_params! {
+            ":seq": seq,
+            ":time": record.time,
+            ":object": record.object,
+            ":service": record.service,
+            ":incident": record.incident,
+            ":actor": record.actor,
+            ":kind": record.kind,
+            ":step": record.step,
+            ":outcome": record.outcome,
+            ":evidence": canonical(&record.evidence),
+            ":prev_hash": record.prev_hash,
+            ":hash": record.hash,
+        })?;
+    change
+        .prepare_cached("UPDATE head SET seq = :seq, hash = :hash")?
+        .execute(named_params! { ":seq": seq, ":hash": record.hash })?;
+    Ok(())
+}
+
+/// A row of the trail as a record. Evidence that is no JSON any more is shown as the text that it is.
+pub(super) fn read_record(row: &Row<'_>) -> rusqlite::Result<AuditRecord> {
+    let evidence: String = row.get("evidence")?;
+    Ok(AuditRecord {
+        seq: number(row.get("seq")?),
+        time: row.get("time")?,
+        object: row.get("object")?,
+        service: row.get("service")?,
+        incident: row.get("incident")?,
+        actor: row.get("actor")?,
+        kind: row.get("kind")?,
+        step: row.get("step")?,
+        outcome: row.get("outcome")?,
+        evidence: serde_json::from_str(&evidence).unwrap_or(Value::String(evidence)),
+        prev_hash: row.get("prev_hash")?,
+        hash: row.get("hash")?,
+    })
+}
+
+/// A record's number. Negative ones exist only in a trail that was tampered with; they have no place in it.
+pub(super) fn number(seq: i64) -> u64 {
+    u64::try_from(seq).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        api::AuditKind,
+        store::{StoreError, testing},
+    };
+
+    fn about(service: Option<&str>, evidence: Value) -> NewRecord {
+        NewRecord {
+            object: Some("shop".into()),
+            service: service.map(Into::into),
+            evidence,
+            ..NewRecord::of(AuditKind::Verified)
+        }
+    }
+
+    fn found(store: &Store, filter: &RecordFilter) -> Vec<u64> {
+        store.records(filter).unwrap().iter().map(|record| record.seq).collect()
+    }
+
+    #[test]
+    fn a_filter_takes_what_it_says() {
+        let (_home, store) = testing::store();
+        store.append(&NewRecord::of(AuditKind::Started)).unwrap();
+        store.append(&about(Some("api"), Value::Null)).unwrap();
+        store.append(&about(None, json!({"services": ["web", "api"]}))).unwrap();
+        store.append(&NewRecord { incident: Some("01J".into()), ..about(Some("web"), json!(1)) }).unwrap();
+        let all = RecordFilter::default();
+        assert_eq!(found(&store, &all), [1, 2, 3, 4]);
+        assert_eq!(found(&store, &RecordFilter { object: Some("shop".into()), ..all.clone() }), [2, 3, 4]);
+        assert_eq!(found(&store, &RecordFilter { service: Some("api".into()), ..all.clone() }), [2, 3]);
+        assert_eq!(found(&store, &RecordFilter { service: Some("web".into()), ..all.clone() }), [3, 4]);
+        assert_eq!(found(&store, &RecordFilter { incident: Some("01J".into()), ..all.clone() }), [4]);
+        // The clock of the tests moves by a second at each record.
+        let second = testing::start() + chrono::TimeDelta::seconds(1);
+        assert_eq!(found(&store, &RecordFilter { since: Some(second), ..all.clone() }), [2, 3, 4]);
+        assert_eq!(found(&store, &RecordFilter { until: Some(second), ..all }), [1, 2]);
+    }
+
+    #[test]
+    fn the_database_itself_refuses_to_rewrite_the_trail() {
+        let (home, store) = testing::store();
+        store.append(&NewRecord::of(AuditKind::Started)).unwrap();
+        let db = testing::raw(home.path());
+        for sql in [
+            "UPDATE trail SET actor = 'someone'",
+            "DELETE FROM trail",
+            "INSERT OR REPLACE INTO trail SELECT * FROM trail",
+            "INSERT INTO trail SELECT seq + 1, time, object, service, incident, actor, kind, step, outcome,
+                                      evidence, prev_hash, hash FROM trail",
+            "UPDATE head SET seq = 0",
+            "DELETE FROM head",
+        ] {
+            db.execute(sql, []).expect_err(sql);
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_said_and_leaves_no_half_of_a_record() {
+        let (_home, store) = testing::store();
+        store.append(&NewRecord::of(AuditKind::Started)).unwrap();
+        let limit = |pages: i64| store.db().pragma_update(None, "max_page_count", pages).unwrap();
+        let pages = store.db().query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+        limit(pages);
+        let large = about(None, json!("x".repeat(100_000)));
+        let error = store.append(&large).unwrap_err();
+        assert!(matches!(error, StoreError::Full(_)), "{error:?}");
+        assert!(error.to_string().contains("the disk is full"));
+        assert_eq!(found(&store, &RecordFilter::default()), [1]);
+        limit(1_000_000);
+        assert_eq!(store.append(&large).unwrap(), 2);
+        assert!(store.verify().unwrap().is_whole());
+    }
+
+    #[test]
+    fn evidence_is_read_as_it_was_written() {
+        let (_home, store) = testing::store();
+        let evidence = json!({"b": "\u{0}\n\"é😀", "a": [null, true, -5, u64::MAX], "c": {}});
+        store.append(&about(None, evidence.clone())).unwrap();
+        assert_eq!(store.records(&RecordFilter::default()).unwrap()[0].evidence, evidence);
+        assert!(store.verify().unwrap().is_whole());
+    }
+}

@@ -1,0 +1,259 @@
+//! The proof that the trail is whole.
+
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::{
+    Store,
+    canonical::{GENESIS, canonical, record_hash},
+    error::{Result, failed},
+    trail::{number, read_record},
+};
+
+/// Whether the trail is whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verification {
+    /// Every record is there, unaltered, in its order.
+    Whole {
+        /// How many.
+        records: u64,
+        /// The hash of the last one; 64 zeros where there is none. Kept elsewhere, it proves later that nothing
+        /// up to it was rewritten.
+        head: String,
+    },
+    /// It is not.
+    Broken {
+        /// The number of the first bad record; of one that is missing, the number that it would have.
+        seq: u64,
+        /// What is wrong with it, as a sentence fragment.
+        what: String,
+    },
+}
+
+impl Verification {
+    /// Whether the trail is whole.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        matches!(self, Self::Whole { .. })
+    }
+}
+
+impl Store {
+    /// Walks the chain from the first record to the last, one record in memory at a time.
+    ///
+    /// It finds a field that was altered, a record that was removed, inserted or moved, and an end that was cut
+    /// off. It cannot find that someone rewrote the trail from some record on, with all hashes and the head: only a
+    /// head that was kept elsewhere can.
+    ///
+    /// # Errors
+    /// What SQLite says, for instance that the file itself is damaged.
+    pub fn verify(&self) -> Result<Verification> {
+        let action = "walk the audit trail";
+        let db = self.db();
+        // One transaction: the head and the records are of the same moment.
+        let moment = db.unchecked_transaction().map_err(failed(action))?;
+        walk(&moment).map_err(failed(action))
+    }
+}
+
+fn walk(db: &Connection) -> rusqlite::Result<Verification> {
+    let head: Option<(i64, String)> =
+        db.query_row("SELECT seq, hash FROM head", [], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let mut query = db.prepare("SELECT * FROM trail ORDER BY seq")?;
+    let mut rows = query.query([])?;
+    let (mut records, mut last) = (0_u64, GENESIS.to_owned());
+    while let Some(row) = rows.next()? {
+        match next(row, records, &last)? {
+            Ok(hash) => (records, last) = (records + 1, hash),
+            Err((seq, what)) => return Ok(Verification::Broken { seq, what }),
+        }
+    }
+    Ok(ends_at(head, records, last))
+}
+
+/// The row's hash where it is the record that follows `records` whole ones, or what is wrong and with which.
+fn next(row: &Row<'_>, records: u64, prev_hash: &str) -> rusqlite::Result<Result<String, (u64, String)>> {
+    let record = read_record(row)?;
+    let expected = records + 1;
+    let bad = |seq, what: &str| Ok(Err((seq, what.to_owned())));
+    if record.seq > expected {
+        return bad(expected, "is missing");
+    }
+    if record.seq < expected {
+        return bad(record.seq, "has a number that no record has");
+    }
+    if record_hash(&record) != record.hash {
+        return bad(expected, "was altered: its hash is not that of its fields");
+    }
+    if record.prev_hash != prev_hash {
+        return bad(expected, "does not follow the record before it: its prevHash is not that record's hash");
+    }
+    // Another text with the same meaning has the same hash; undrift writes only one.
+    if row.get::<_, String>("evidence")? != canonical(&record.evidence) {
+        return bad(expected, "was altered: its evidence is not in canonical form");
+    }
+    Ok(Ok(record.hash))
+}
+
+/// Holds the end of the chain against the head that was written with it.
+fn ends_at(head: Option<(i64, String)>, records: u64, last: String) -> Verification {
+    let broken = |seq, what: String| Verification::Broken { seq, what };
+    match head {
+        None => broken(records + 1, "cannot be excluded: the head of the trail is missing".into()),
+        Some((seq, _)) if number(seq) > records => {
+            broken(records + 1, format!("is missing: the trail once had {seq} records"))
+        }
+        Some((seq, _)) if number(seq) < records => {
+            broken(number(seq) + 1, "is beyond the trail's end: it was not written by undrift".into())
+        }
+        Some((_, hash)) if hash != last => {
+            broken(records.max(1), "is not the one that was written last: its hash is not the head's".into())
+        }
+        Some(_) => Verification::Whole { records, head: last },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::{
+        api::{AuditKind, NewRecord},
+        store::{RecordFilter, testing},
+    };
+
+    fn trail_of(n: u64) -> (TempDir, Store) {
+        let (home, store) = testing::store();
+        for record in 0..n {
+            let evidence = json!({"n": record, "text": "as it was"});
+            let object = Some("shop".into());
+            store.append(&NewRecord { object, evidence, ..NewRecord::of(AuditKind::Verified) }).unwrap();
+        }
+        (home, store)
+    }
+
+    fn broken_after(sql: &str) -> (u64, String) {
+        let (home, store) = trail_of(5);
+        testing::tamper(home.path(), sql);
+        match store.verify().unwrap() {
+            Verification::Broken { seq, what } => (seq, what),
+            Verification::Whole { .. } => panic!("not found: {sql}"),
+        }
+    }
+
+    #[test]
+    fn an_untouched_trail_is_whole() {
+        for records in [0, 1, 5] {
+            let (_home, store) = trail_of(records);
+            let head = store.records(&RecordFilter::default()).unwrap().pop().map(|record| record.hash);
+            let head = head.unwrap_or_else(|| GENESIS.into());
+            assert_eq!(store.verify().unwrap(), Verification::Whole { records, head });
+        }
+    }
+
+    #[test]
+    fn an_altered_field_is_found_whichever_it_is() {
+        for column in [
+            "time",
+            "object",
+            "service",
+            "incident",
+            "actor",
+            "kind",
+            "step",
+            "outcome",
+            "evidence",
+            "hash",
+            "prev_hash",
+        ] {
+            let (seq, what) = broken_after(&format!("UPDATE trail SET {column} = '1' WHERE seq = 3"));
+            assert_eq!(seq, 3, "{column}");
+            assert!(what.contains("was altered"), "{column}: {what}");
+        }
+        let (seq, _) = broken_after("UPDATE trail SET object = NULL WHERE seq = 3");
+        assert_eq!(seq, 3);
+    }
+
+    #[test]
+    fn evidence_that_only_looks_different_is_found() {
+        let sql = "UPDATE trail SET evidence = replace(evidence, ',', ', ') WHERE seq = 2";
+        assert_eq!(broken_after(sql), (2, "was altered: its evidence is not in canonical form".into()));
+    }
+
+    #[test]
+    fn a_removed_record_is_found() {
+        assert_eq!(broken_after("DELETE FROM trail WHERE seq = 1"), (1, "is missing".into()));
+        assert_eq!(broken_after("DELETE FROM trail WHERE seq = 3"), (3, "is missing".into()));
+        let renumbered = "DELETE FROM trail WHERE seq = 3; UPDATE trail SET seq = seq - 1 WHERE seq > 3;
+                          UPDATE head SET seq = 4";
+        assert_eq!(broken_after(renumbered).0, 3);
+    }
+
+    #[test]
+    fn a_record_that_was_rewritten_with_its_own_hash_is_found_at_the_next() {
+        let (home, store) = trail_of(5);
+        let mut record = store.records(&RecordFilter::default()).unwrap().remove(2);
+        record.actor = "nobody".into();
+        let hash = record_hash(&record);
+        testing::tamper(
+            home.path(),
+            &format!("UPDATE trail SET actor = 'nobody', hash = '{hash}' WHERE seq = 3"),
+        );
+        let Verification::Broken { seq, what } = store.verify().unwrap() else { panic!("not found") };
+        assert_eq!((seq, what.contains("does not follow")), (4, true), "{what}");
+    }
+
+    #[test]
+    fn reordered_records_are_found() {
+        let sql = "UPDATE trail SET seq = -2 WHERE seq = 2; UPDATE trail SET seq = 2 WHERE seq = 3;
+                   UPDATE trail SET seq = 3 WHERE seq = -2";
+        assert_eq!(broken_after(sql).0, 2);
+    }
+
+    #[test]
+    fn an_end_that_was_cut_off_is_found() {
+        let expected = (4, "is missing: the trail once had 5 records".into());
+        assert_eq!(broken_after("DELETE FROM trail WHERE seq > 3"), expected);
+        assert_eq!(broken_after("DELETE FROM trail").0, 1);
+        assert_eq!(broken_after("DELETE FROM trail; DELETE FROM head").0, 1);
+        // With the head set back as well as its number can be guessed, its hash still tells.
+        assert_eq!(broken_after("DELETE FROM trail WHERE seq > 3; UPDATE head SET seq = 3").0, 3);
+    }
+
+    #[test]
+    fn an_inserted_record_is_found() {
+        let copy = |seq: &str| {
+            format!(
+                "INSERT INTO trail SELECT {seq}, time, object, service, incident, actor, kind, step, outcome,
+                 evidence, prev_hash, hash FROM trail WHERE seq = 5"
+            )
+        };
+        assert_eq!(broken_after(&copy("0")).0, 0);
+        assert_eq!(broken_after(&copy("-7")).0, 0);
+        assert_eq!(broken_after(&copy("6")).0, 6);
+        assert_eq!(broken_after(&copy("9")).0, 6);
+        let middle = format!(
+            "UPDATE trail SET seq = -seq WHERE seq > 2; UPDATE trail SET seq = 1 - seq WHERE seq < 0; {}",
+            copy("3").replace("seq = 5", "seq = 6")
+        );
+        assert_eq!(broken_after(&middle).0, 3);
+    }
+
+    #[test]
+    fn a_record_that_follows_well_but_beyond_the_head_is_found() {
+        let (home, store) = trail_of(2);
+        let mut record = store.records(&RecordFilter::default()).unwrap().remove(1);
+        (record.seq, record.prev_hash) = (3, record.hash.clone());
+        let hash = record_hash(&record);
+        testing::tamper(
+            home.path(),
+            &format!(
+                "INSERT INTO trail SELECT 3, time, object, service, incident, actor, kind, step, outcome, evidence,
+                 hash, '{hash}' FROM trail WHERE seq = 2"
+            ),
+        );
+        let Verification::Broken { seq, what } = store.verify().unwrap() else { panic!("not found") };
+        assert_eq!((seq, what.contains("beyond the trail's end")), (3, true), "{what}");
+    }
+}
