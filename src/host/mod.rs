@@ -2,6 +2,11 @@
 
 pub mod compose;
 pub mod endpoint;
+pub mod engine;
+mod execute;
+mod local;
+mod observe;
+pub mod probe;
 pub mod source;
 
 use std::{collections::BTreeMap, future::Future};

@@ -56,8 +56,9 @@ pub async fn would_recreate(
     services: &[String],
 ) -> Fact<BTreeSet<String>> {
     let env = &Environment::of_this_process().for_docker(endpoint);
-    let each = stream::iter(services).map(|service| of_service(desired, env, resolved, service));
-    let all: Result<Vec<_>, String> = each.buffer_unordered(AT_ONCE).try_collect().await;
+    // Not a stream that maps: its closure would keep the future from being `Send`.
+    let each: Vec<_> = services.iter().map(|service| of_service(desired, env, resolved, service)).collect();
+    let all: Result<Vec<_>, String> = stream::iter(each).buffer_unordered(AT_ONCE).try_collect().await;
     Fact::from(all.map(|sets| sets.into_iter().flatten().collect()))
 }
 
