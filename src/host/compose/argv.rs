@@ -42,18 +42,11 @@ pub fn build(desired: &Desired, services: &[String], no_cache: bool) -> Vec<Stri
     with(compose(desired), words, services)
 }
 
-/// `up --detach --no-build`, with `--no-deps` exactly where Compose would otherwise touch a service that the
-/// object does not name, and without the removal of orphans that `COMPOSE_REMOVE_ORPHANS` would turn on.
+/// `up --detach --no-build`, without the removal of orphans that `COMPOSE_REMOVE_ORPHANS` would turn on. Whether
+/// dependencies may be left in: see [`up_command`](super::up_command).
 #[must_use]
-pub fn up(desired: &Desired, model: &Model, services: &[String], force_recreate: bool) -> Vec<String> {
-    let mut words = vec!["up", "--detach", "--no-build", "--remove-orphans=false"];
-    if needs_no_deps(desired, model, services) {
-        words.push("--no-deps");
-    }
-    if force_recreate {
-        words.push("--force-recreate");
-    }
-    with(compose(desired), &words, services)
+pub fn up(desired: &Desired, services: &[String], force_recreate: bool, no_deps: bool) -> Vec<String> {
+    with(compose(desired), &up_words(force_recreate, no_deps), services)
 }
 
 /// `restart --no-deps`: Compose would restart dependents too.
@@ -62,19 +55,29 @@ pub fn restart(desired: &Desired, services: &[String]) -> Vec<String> {
     with(compose(desired), &["restart", "--no-deps"], services)
 }
 
-/// `up` as a dry run, which says what it would do and changes nothing.
+/// The same as a dry run, which says what it would do and changes nothing.
 #[must_use]
-pub fn up_dry_run(desired: &Desired, service: &str, no_deps: bool) -> Vec<String> {
-    let mut words = vec!["--dry-run", "up", "--detach", "--no-build", "--remove-orphans=false"];
-    if no_deps {
-        words.push("--no-deps");
-    }
-    with(compose(desired), &words, &[service.to_owned()])
+pub fn up_dry_run(
+    desired: &Desired,
+    services: &[String],
+    force_recreate: bool,
+    no_deps: bool,
+) -> Vec<String> {
+    let mut words = vec!["--dry-run"];
+    words.extend(up_words(force_recreate, no_deps));
+    with(compose(desired), &words, services)
+}
+
+fn up_words(force_recreate: bool, no_deps: bool) -> Vec<&'static str> {
+    let mut words = vec!["up", "--detach", "--no-build", "--remove-orphans=false"];
+    words.extend(no_deps.then_some("--no-deps"));
+    words.extend(force_recreate.then_some("--force-recreate"));
+    words
 }
 
 /// Whether the services depend, at whatever distance, on one that the object does not name.
 #[must_use]
-pub fn needs_no_deps(desired: &Desired, model: &Model, services: &[String]) -> bool {
+pub fn depend_on_unnamed(desired: &Desired, model: &Model, services: &[String]) -> bool {
     let named: BTreeSet<&str> = desired.services().iter().map(|service| service.name.as_str()).collect();
     model.dependencies(services).iter().any(|dependency| !named.contains(dependency))
 }
@@ -96,10 +99,6 @@ fn with(mut argv: Vec<String>, verb: &[&str], services: &[String]) -> Vec<String
 #[cfg(test)]
 mod tests {
     use super::{super::test_support::desired, *};
-
-    fn model(json: &serde_json::Value) -> Model {
-        Model::parse(&serde_json::to_vec(json).unwrap()).unwrap()
-    }
 
     fn api() -> Vec<String> {
         vec!["api".to_owned()]
@@ -136,17 +135,17 @@ mod tests {
     }
 
     #[test]
-    fn touches_no_dependency_that_the_object_does_not_name() {
-        let model = model(&serde_json::json!({"name": "p", "services": {
+    fn knows_dependencies_that_the_object_does_not_name() {
+        let json = serde_json::json!({"name": "p", "services": {
             "api": {"image": "x", "depends_on": {"cache": {}}},
             "cache": {"image": "x", "depends_on": {"db": {}}},
             "db": {"image": "x"},
-        }}));
-        let up_of = |named: &[&str]| up(&desired("/srv", named), &model, &api(), false).join(" ");
-        let plain = "docker compose up --detach --no-build --remove-orphans=false";
-        assert_eq!(up_of(&["api", "cache", "db"]), format!("{plain} api"));
+        }});
+        let model = Model::parse(json.to_string().as_bytes()).unwrap();
+        let unnamed = |named: &[&str]| depend_on_unnamed(&desired("/srv", named), &model, &api());
+        assert!(!unnamed(&["api", "cache", "db"]));
         // The dependency of a dependency counts too.
-        assert_eq!(up_of(&["api", "cache"]), format!("{plain} --no-deps api"));
+        assert!(unnamed(&["api", "cache"]));
     }
 
     #[test]
@@ -155,7 +154,9 @@ mod tests {
         assert_eq!(restart(&object, &api()).join(" "), "docker compose restart --no-deps api");
         let dashed = build(&object, &["-x".to_owned()], false).join(" ");
         assert_eq!(dashed, "docker compose build -- -x");
-        let dry = up_dry_run(&object, "api", true).join(" ");
-        assert!(dry.starts_with("docker compose --dry-run up "), "{dry}");
+        let dry = up_dry_run(&object, &api(), true, true).join(" ");
+        let words = "up --detach --no-build --remove-orphans=false --no-deps --force-recreate api";
+        assert_eq!(dry, format!("docker compose --dry-run {words}"));
+        assert_eq!(up(&object, &api(), true, true).join(" "), format!("docker compose {words}"));
     }
 }

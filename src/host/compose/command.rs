@@ -271,3 +271,7 @@ async fn read(stream: Option<impl AsyncRead + Unpin>, mut take: impl FnMut(&[u8]
         }
     }
 }
+
+#[cfg(test)]
+#[path = "command_tests.rs"]
+mod tests;

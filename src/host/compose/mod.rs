@@ -11,7 +11,8 @@
 //! | `scan` | what one such file refers to |
 //! | `resolve` | the model and the config hashes, remembered until an input changes |
 //! | `refusal` | what Compose says, as errors |
-//! | `dry_run` | whether `up` would recreate a container |
+//! | `dry_run` | what `up` would do |
+//! | `said` | what a dry run says of containers |
 
 pub mod argv;
 pub mod command;
@@ -22,11 +23,12 @@ mod lines;
 pub mod model;
 mod refusal;
 mod resolve;
+mod said;
 mod scan;
 #[cfg(test)]
 mod test_support;
 
-pub use dry_run::would_recreate;
+pub use dry_run::{up_command, would_recreate};
 pub use env::Environment;
 pub use model::{BuildModel, Model, ServiceModel};
 pub use resolve::{Resolved, resolve, resolve_in};

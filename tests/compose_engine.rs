@@ -1,0 +1,421 @@
+//! The Compose room against the real Compose and engine.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fs,
+    path::Path,
+    process::Command,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+use undrift::{
+    api::{
+        API_VERSION, ComposeProject, ComposeProjectSpec, Desired, Fact, KIND, Metadata, ProjectRef,
+        ReconcilePolicy, ServiceSpec, SourcePolicy, StepOutcome,
+    },
+    host::{
+        Cache, HostError, NoCache,
+        compose::{
+            Environment, argv,
+            command::{Invocation, run},
+            resolve, resolve_in, up_command, would_recreate,
+        },
+        endpoint::Endpoint,
+    },
+};
+
+/// A cache that counts how often something was put.
+#[derive(Default)]
+struct Memory(Mutex<HashMap<String, String>>, AtomicUsize);
+
+impl Memory {
+    fn puts(&self) -> usize {
+        self.1.load(Ordering::SeqCst)
+    }
+}
+
+impl Cache for Memory {
+    fn get(&self, space: &str, key: &str) -> Option<String> {
+        self.0.lock().unwrap().get(&format!("{space}/{key}")).cloned()
+    }
+
+    fn put(&self, space: &str, key: &str, value: &str) {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        self.0.lock().unwrap().insert(format!("{space}/{key}"), value.into());
+    }
+}
+
+fn docker(arguments: &[&str]) -> String {
+    let output = Command::new("docker").args(arguments).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "docker {arguments:?}: {error}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A Compose project of one test: removed with all that it made.
+struct Project {
+    folder: TempDir,
+    name: String,
+    image: Option<String>,
+}
+
+impl Project {
+    fn new(test: &str, compose: &str) -> Self {
+        let name = format!("undrift-ce-{test}-{}", std::process::id());
+        let project = Self { folder: tempfile::tempdir().unwrap(), name, image: None };
+        project.write("compose.yaml", &format!("name: {}\n{compose}", project.name));
+        project
+    }
+
+    /// The same with an image of busybox, in place of `IMAGE`.
+    fn with_image(test: &str, compose: &str) -> Self {
+        let name = format!("undrift-ce-{test}-{}", std::process::id());
+        let image = format!("{name}-base:1");
+        let mut project = Self::new(test, &compose.replace("IMAGE", &image));
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("bin")).unwrap();
+        fs::copy("/bin/busybox", root.path().join("bin/busybox")).unwrap();
+        let tar = root.path().join("root.tar");
+        let root_text = root.path().to_str().unwrap();
+        let tarred =
+            Command::new("tar").args(["-C", root_text, "-cf", tar.to_str().unwrap(), "bin"]).status();
+        assert!(tarred.unwrap().success());
+        docker(&["import", tar.to_str().unwrap(), &image]);
+        project.image = Some(image);
+        project
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.folder.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn edit(&self, from: &str, to: &str) {
+        let path = self.folder.path().join("compose.yaml");
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{from}");
+        fs::write(path, text.replace(from, to)).unwrap();
+    }
+
+    fn compose(&self, arguments: &[&str]) {
+        let output = Command::new("docker")
+            .arg("compose")
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .output()
+            .unwrap();
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {error}");
+    }
+
+    /// Everything that a step could have changed: containers with their states and starts, and networks.
+    fn inventory(&self) -> String {
+        let label = format!("label=com.docker.compose.project={}", self.name);
+        let ids = docker(&["ps", "-aq", "--no-trunc", "--filter", &label]);
+        let mut all = docker(&["network", "ls", "-q", "--no-trunc", "--filter", &label]);
+        for id in ids.lines() {
+            all += &docker(&["inspect", "-f", "{{.Id}} {{.Name}} {{json .State}}", id]);
+        }
+        all
+    }
+
+    fn desired(&self, services: &[&str]) -> Desired {
+        let named = |name: &&str| ServiceSpec { name: (*name).into(), modules: vec![], routes: vec![] };
+        let project = ProjectRef {
+            directory: ".".into(),
+            files: vec![],
+            name: None,
+            profiles: vec![],
+            env_files: vec![],
+        };
+        let spec = ComposeProjectSpec {
+            project,
+            services: services.iter().map(named).collect(),
+            source: SourcePolicy::default(),
+            reconcile: ReconcilePolicy::default(),
+        };
+        let metadata =
+            Metadata { name: "test".into(), labels: BTreeMap::new(), annotations: BTreeMap::new() };
+        Desired {
+            object: ComposeProject { api_version: API_VERSION.into(), kind: KIND.into(), metadata, spec },
+            directory: self.folder.path().into(),
+            manifest: "manifest.yaml".into(),
+            manifest_directory: self.folder.path().into(),
+            service_positions: vec![(10, 7); services.len()],
+            spec_digest: "v1:sha256:0".into(),
+        }
+    }
+}
+
+impl Drop for Project {
+    fn drop(&mut self) {
+        // By label, so that a broken Compose file does not keep it. A failed removal must not hide why a test failed.
+        let label = format!("label=com.docker.compose.project={}", self.name);
+        let script = "docker ps -aq --filter \"$0\" | xargs -r docker rm -f; \
+            docker network ls -q --filter \"$0\" | xargs -r docker network rm; \
+            [ -z \"$1\" ] || docker rmi -f \"$1\"";
+        let image = self.image.clone().unwrap_or_default();
+        let _ = Command::new("sh").args(["-c", script, &label, &image]).output();
+    }
+}
+
+fn endpoint() -> Endpoint {
+    Endpoint::resolve(&|name| std::env::var_os(name)).unwrap()
+}
+
+const SLEEP: &str = "command: [/bin/busybox, sleep, '1000']\n    stop_grace_period: 0s";
+
+#[tokio::test]
+async fn resolves_as_compose_does_and_asks_again_only_when_something_changed() {
+    let project = Project::new(
+        "resolve",
+        "services:\n  api:\n    build: ./app\n    env_file: [svc.env]\n    depends_on: [db]\n    scale: 2\n  db:\n    \
+         image: 'x:${TAG-1}'\n",
+    );
+    project.write("svc.env", "A=1\n");
+    let (desired, cache) = (project.desired(&["api"]), Memory::default());
+    let first = resolve(&desired, &endpoint(), &cache).await.unwrap();
+    let api = &first.model.services["api"];
+    assert_eq!(first.model.name, project.name);
+    assert_eq!((api.image.as_str(), api.replicas), (format!("{}-api", project.name).as_str(), 2));
+    assert!(api.build.as_ref().unwrap().context.ends_with("/app"));
+    assert_eq!(api.depends_on, BTreeSet::from(["db".to_owned()]));
+    assert_eq!(first.hashes.keys().collect::<Vec<_>>(), ["api", "db"]);
+    assert_eq!(first.hashes["api"].len(), 64);
+
+    assert_eq!(resolve(&desired, &endpoint(), &cache).await.unwrap(), first);
+    assert_eq!(cache.puts(), 1, "the second answer was remembered");
+    project.write("svc.env", "A=2\n");
+    resolve(&desired, &endpoint(), &cache).await.unwrap();
+    assert_eq!(cache.puts(), 2, "an env file changed");
+    project.write("compose.override.yaml", "services: {db: {image: other}}\n");
+    let third = resolve(&desired, &endpoint(), &cache).await.unwrap();
+    assert_eq!(third.model.services["db"].image, "other", "an override that appeared");
+    let env = Environment::of_this_process().with("TAG", "7");
+    fs::remove_file(project.folder.path().join("compose.override.yaml")).unwrap();
+    let fourth = resolve_in(&desired, &endpoint(), &cache, env).await.unwrap();
+    assert_eq!(fourth.model.services["db"].image, "x:7", "a variable that was set");
+    assert_eq!(cache.puts(), 4);
+}
+
+#[tokio::test]
+async fn a_remembered_answer_needs_no_process() {
+    let project = Project::new("hit", "services:\n  api:\n    image: x\n");
+    let (desired, cache) = (project.desired(&["api"]), Memory::default());
+    let first = resolve(&desired, &endpoint(), &cache).await.unwrap();
+    let mut times: Vec<Duration> = Vec::new();
+    for _ in 0..101 {
+        let start = Instant::now();
+        assert_eq!(resolve(&desired, &endpoint(), &cache).await.unwrap(), first);
+        times.push(start.elapsed());
+    }
+    times.sort();
+    println!("hit: median {:?}, slowest {:?}", times[50], times[100]);
+    // A process takes a docker CLI 20 ms at least.
+    assert!(times[50] < Duration::from_millis(1), "{:?}", times[50]);
+}
+
+#[tokio::test]
+async fn says_what_is_wrong() {
+    let unset = Project::new(
+        "unset",
+        "services: {api: {image: 'x:$UNDRIFT_NOT_SET', command: '${UNDRIFT_NOR_THIS}'}}",
+    );
+    match resolve(&unset.desired(&["api"]), &endpoint(), &NoCache).await.unwrap_err() {
+        HostError::UnsetVariables { variables, .. } => {
+            assert_eq!(variables, ["UNDRIFT_NOR_THIS", "UNDRIFT_NOT_SET"]);
+        }
+        error => panic!("{error}"),
+    }
+    let refused = Project::new("refused", "services: {api: {image: x, frob: 1}}");
+    let error = resolve(&refused.desired(&["api"]), &endpoint(), &NoCache).await.unwrap_err();
+    assert!(matches!(error, HostError::ComposeRefused { .. }), "{error}");
+    assert!(error.to_string().contains("frob"), "{error}");
+    let other = Project::new("nosuch", "services: {dashboard: {image: x}, db: {image: x}}");
+    match resolve(&other.desired(&["dashbord"]), &endpoint(), &NoCache).await.unwrap_err() {
+        HostError::NoSuchService { known, line, .. } => {
+            assert_eq!((known, line), (vec!["dashboard".to_owned(), "db".to_owned()], 10));
+        }
+        error => panic!("{error}"),
+    }
+    let mut gone = other.desired(&["db"]);
+    gone.directory = "/nonexistent/undrift".into();
+    let error = resolve(&gone, &endpoint(), &NoCache).await.unwrap_err();
+    assert!(matches!(error, HostError::ComposeRefused { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_missing_docker_or_plugin_is_said_with_the_mend() {
+    let project = Project::new("missing", "services: {api: {image: x}}");
+    let desired = project.desired(&["api"]);
+    let with_path = |path: &Path| Environment::of_this_process().with("PATH", path);
+    let empty = tempfile::tempdir().unwrap();
+    let error = resolve_in(&desired, &endpoint(), &NoCache, with_path(empty.path())).await.unwrap_err();
+    assert!(matches!(error, HostError::ComposeMissing(_)), "{error}");
+    assert!(error.to_string().contains("PATH"), "{error}");
+    // What a docker CLI without the plugin answers.
+    let script = "#!/bin/sh\necho \"docker: 'compose' is not a docker command.\" >&2; exit 1\n";
+    let program = empty.path().join("docker");
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let error = resolve_in(&desired, &endpoint(), &NoCache, with_path(empty.path())).await.unwrap_err();
+    assert!(matches!(error, HostError::ComposeMissing(_)), "{error}");
+    assert!(error.to_string().contains("plugin"), "{error}");
+}
+
+#[tokio::test]
+async fn the_dry_run_tells_what_would_be_recreated_and_changes_nothing() {
+    let project = Project::with_image(
+        "dry",
+        &format!(
+            "services:\n  api:\n    image: IMAGE\n    scale: 2\n    {SLEEP}\n    environment: {{V: one}}\n  \
+             web:\n    image: IMAGE\n    {SLEEP}\n    depends_on: [api]\n    env_file: [web.env]\n  \
+             side:\n    image: IMAGE\n    {SLEEP}\n    network_mode: service:web\n"
+        ),
+    );
+    project.write("web.env", "W=1\n");
+    project.compose(&["up", "-d"]);
+    let all = ["api", "web", "side"];
+    let (desired, services) = (project.desired(&all), all.map(str::to_owned));
+    let recreated = async |what: &str| {
+        let before = project.inventory();
+        let resolved = resolve(&desired, &endpoint(), &NoCache).await.unwrap();
+        let fact = would_recreate(&desired, &endpoint(), &resolved, &services).await;
+        assert_eq!(project.inventory(), before, "{what}: a dry run changes nothing");
+        let prefix = format!("{}-", project.name);
+        let names = fact.known().unwrap_or_else(|| panic!("{what}: {fact:?}")).clone();
+        names.into_iter().map(|name| name.replace(&prefix, "")).collect::<Vec<_>>()
+    };
+    assert!(recreated("as declared").await.is_empty());
+    project.edit("V: one", "V: two");
+    // `web` depends on `api`, and `side` on `web`: Compose recreates them along with it.
+    assert_eq!(recreated("a changed service").await, ["api-1", "api-2", "side-1", "web-1"]);
+    project.edit("V: two", "V: one");
+    project.write("web.env", "W=2\n");
+    assert_eq!(recreated("a changed env file").await, ["side-1", "web-1"]);
+    project.write("web.env", "W=1\n");
+    docker(&["stop", "-t0", &format!("{}-api-1", project.name)]);
+    assert!(recreated("a stopped container").await.is_empty());
+    project.edit("scale: 2", "scale: 3");
+    assert!(recreated("one more replica").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_dry_run_that_fails_is_unknown() {
+    let project = Project::new("dryfail", "services: {api: {image: x}}");
+    let desired = project.desired(&["api"]);
+    let resolved = resolve(&desired, &endpoint(), &NoCache).await.unwrap();
+    let away = Endpoint::Unix("/nonexistent/docker.sock".into());
+    let fact = would_recreate(&desired, &away, &resolved, &["api".to_owned()]).await;
+    assert!(matches!(fact, Fact::Unknown(_)), "{fact:?}");
+}
+
+/// Runs the `up` that undrift would run, in an environment that asks Compose to remove orphans.
+async fn up(desired: &Desired, services: &[&str]) -> Vec<String> {
+    let resolved = resolve(desired, &endpoint(), &NoCache).await.unwrap();
+    let services: Vec<String> = services.iter().map(|&service| service.to_owned()).collect();
+    let argv = up_command(desired, &endpoint(), &resolved, &services, false).await;
+    let env = Environment::of_this_process().with("COMPOSE_REMOVE_ORPHANS", "1").for_docker(&endpoint());
+    let finished = run(Invocation {
+        argv: &argv,
+        directory: &desired.directory,
+        env: &env,
+        limit: Duration::from_secs(60),
+        grace: Duration::from_secs(5),
+        cancel: &CancellationToken::new(),
+        progress: &|_| {},
+        hold: None,
+        keep_stdout: false,
+    })
+    .await
+    .unwrap();
+    assert_eq!(finished.outcome, StepOutcome::Succeeded, "{}", finished.output);
+    argv
+}
+
+#[tokio::test]
+async fn an_up_of_ours_touches_only_what_the_object_names() {
+    let project = Project::with_image(
+        "up",
+        &format!(
+            "services:\n  api:\n    image: IMAGE\n    {SLEEP}\n    depends_on: [db]\n    environment: {{V: one}}\n  \
+             db:\n    image: IMAGE\n    {SLEEP}\n    environment: {{D: one}}\n  old:\n    image: IMAGE\n    {SLEEP}\n"
+        ),
+    );
+    project.compose(&["up", "-d"]);
+    let id = |service: &str| docker(&["inspect", "-f", "{{.Id}}", &format!("{}-{service}-1", project.name)]);
+    let differs = async || {
+        let desired = project.desired(&["api"]);
+        let resolved = resolve(&desired, &endpoint(), &NoCache).await.unwrap();
+        let fact = would_recreate(&desired, &endpoint(), &resolved, &["api".to_owned()]).await;
+        !fact.known().unwrap_or_else(|| panic!("{fact:?}")).is_empty()
+    };
+    let (first, db, old) = (id("api"), id("db"), id("old"));
+    project.edit("  old:", "  young:");
+    project.edit("V: one", "V: two");
+    assert!(differs().await);
+    let argv = up(&project.desired(&["api"]), &["api"]).await;
+    assert!(!argv.contains(&"--no-deps".to_owned()), "the dependency would be left alone: {argv:?}");
+    let second = id("api");
+    assert_ne!(second, first, "the named service was recreated");
+    assert!(!differs().await, "and is as declared");
+
+    project.edit("V: two", "V: three");
+    project.edit("D: one", "D: two");
+    let argv = up(&project.desired(&["api"]), &["api"]).await;
+    assert!(argv.contains(&"--no-deps".to_owned()), "the dependency differs too: {argv:?}");
+    assert_ne!(id("api"), second, "the named service was recreated");
+    assert_eq!(id("db"), db, "its dependency was not");
+    assert_eq!(id("old"), old, "the orphan was not removed");
+    assert!(!differs().await, "made without its dependencies it counts as declared as well");
+}
+
+#[tokio::test]
+async fn a_build_that_hangs_is_ended_with_all_its_processes() {
+    let project = Project::with_image("hang", "services: {api: {build: ./app}}\n");
+    let image = project.image.clone().unwrap();
+    let dockerfile = format!("FROM {image}\nRUN [\"/bin/busybox\", \"sleep\", \"1000\"]\n");
+    project.write("app/Dockerfile", &dockerfile);
+    let desired = project.desired(&["api"]);
+    let argv = argv::build(&desired, &["api".to_owned()], true);
+    let cancel = CancellationToken::new();
+    let started = CancellationToken::new();
+    let progress = |line: &str| {
+        if line.contains("RUN") {
+            started.cancel();
+        }
+    };
+    let env = Environment::of_this_process().for_docker(&endpoint());
+    let build = run(Invocation {
+        argv: &argv,
+        directory: &desired.directory,
+        env: &env,
+        limit: Duration::from_secs(60),
+        grace: Duration::from_secs(10),
+        cancel: &cancel,
+        progress: &progress,
+        hold: None,
+        keep_stdout: false,
+    });
+    let stop = async {
+        started.cancelled().await;
+        cancel.cancel();
+    };
+    let (finished, ()) = tokio::join!(build, stop);
+    let finished = finished.unwrap();
+    assert_eq!(finished.outcome, StepOutcome::Cancelled, "{}", finished.output);
+    let directory = desired.directory.as_os_str();
+    let left = fs::read_dir("/proc").unwrap().flatten().filter(|process| {
+        fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd.as_os_str() == directory)
+    });
+    assert_eq!(left.count(), 0, "no process of it is left");
+}
