@@ -16,7 +16,7 @@ use super::{
 };
 use crate::api::{ContainerState, Desired, Step, StepOutcome};
 
-/// A step that is made ready: the command, and what was done for it already.
+/// A step that is made ready: the command (none where it must not run), and what was done for it already.
 #[derive(Default)]
 struct Ready {
     argv: Vec<String>,
@@ -64,32 +64,26 @@ impl LocalHost {
         let resolved = compose::resolve(desired, self.engine.endpoint(), &*self.cache).await;
         let resolved = resolved.map_err(|error| error.to_string())?;
         let services = request.services;
-        ready.argv = match request.step {
-            Step::Build { no_cache } => argv::build(desired, services, no_cache),
-            Step::Up { force_recreate } => self.up(desired, &resolved, services, force_recreate).await,
-            Step::Restart => argv::restart(desired, services),
-            Step::Rollback => self.up(desired, &resolved, services, true).await,
+        let up = async |force| {
+            compose::up_command(desired, self.engine.endpoint(), &resolved, services, force).await
         };
-        match request.step {
-            Step::Build { .. } => self.keep_images(&resolved, services, &mut ready.notes).await?,
-            Step::Up { .. } => self.clear_the_way(&resolved, services, &mut ready.notes).await?,
-            Step::Restart => {}
+        ready.argv = match request.step {
+            Step::Build { no_cache } => {
+                self.keep_images(&resolved, services, &mut ready.notes).await?;
+                argv::build(desired, services, no_cache)
+            }
+            Step::Up { force_recreate } => {
+                self.clear_the_way(&resolved, services, &mut ready.notes).await?;
+                up(force_recreate).await
+            }
+            Step::Restart => argv::restart(desired, services),
             Step::Rollback => {
                 self.put_back(&resolved, request, &mut ready.notes).await?;
                 self.clear_the_way(&resolved, services, &mut ready.notes).await?;
+                up(true).await
             }
-        }
+        };
         Ok(())
-    }
-
-    async fn up(
-        &self,
-        desired: &Desired,
-        resolved: &Resolved,
-        services: &[String],
-        force: bool,
-    ) -> Vec<String> {
-        compose::up_command(desired, self.engine.endpoint(), resolved, services, force).await
     }
 
     async fn run(

@@ -30,7 +30,7 @@ pub async fn would_recreate(
     services: &[String],
 ) -> Fact<BTreeSet<String>> {
     let ask = &Asking { desired, env: Environment::of_this_process().for_docker(endpoint) };
-    // Not a stream that maps: its closure would keep the future from being `Send`.
+    // Mapped before it is a stream: a closure in the stream would keep the future from being `Send`.
     let each: Vec<_> = services.iter().map(|service| of_service(ask, resolved, service)).collect();
     let all: Result<Vec<_>, String> = stream::iter(each).buffer_unordered(AT_ONCE).try_collect().await;
     Fact::from(all.map(|sets| sets.into_iter().flatten().collect::<BTreeSet<_>>()))
