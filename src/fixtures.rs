@@ -21,11 +21,11 @@ pub(crate) fn at(seconds: i64) -> Time {
 
 /// Two services; `api` with a module, a route and credentials, `dashboard` with nothing declared.
 pub(crate) fn desired() -> Desired {
-    desired_with(json!({}))
+    desired_with(&json!({}))
 }
 
 /// The same with another `reconcile`.
-pub(crate) fn desired_with(reconcile: serde_json::Value) -> Desired {
+pub(crate) fn desired_with(reconcile: &serde_json::Value) -> Desired {
     let object = json!({
         "apiVersion": "undrift.dev/v1alpha1",
         "kind": "ComposeProject",

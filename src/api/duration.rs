@@ -1,6 +1,10 @@
 //! Durations as people write them: `500ms`, `5s`, `2m`, `1h30m`.
 
-use std::{borrow::Cow, fmt, str::FromStr};
+use std::{
+    borrow::Cow,
+    fmt::{self, Write},
+    str::FromStr,
+};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -80,7 +84,7 @@ impl fmt::Display for Duration {
         let mut text = String::new();
         for (name, ms) in UNITS {
             if rest >= ms {
-                text.push_str(&format!("{}{name}", rest / ms));
+                write!(text, "{}{name}", rest / ms)?;
                 rest %= ms;
             }
         }

@@ -24,7 +24,7 @@ pub(super) fn run(context: &mut Context<'_>, objects: &super::args::Objects) -> 
     let _lock = StateLock::acquire(&dir, "apply")?;
     let steps = Arc::new(StepLock::open(&dir)?);
     let runtime = context::runtime()?;
-    let narrator = Mutex::new(Narrator::new(context.progress_style(), desired.len() > 1));
+    let narrator = Mutex::new(Narrator::new(context::progress_style(), desired.len() > 1));
     let tell = |desired: &Desired, progress: Progress<'_>| {
         narrator.lock().unwrap_or_else(PoisonError::into_inner).tell(desired.name(), &progress);
     };

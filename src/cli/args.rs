@@ -16,8 +16,8 @@ pub(super) struct Cli {
 
 #[derive(Debug, Args)]
 pub(super) struct Global {
-    /// The folder of the trail, the incidents and the status
-    /// [default: /var/lib/undrift for root, else $XDG_STATE_HOME/undrift]
+    /// The folder of the trail, the incidents and the status [default: /var/lib/undrift for root, else
+    /// `$XDG_STATE_HOME/undrift`]
     #[arg(long, global = true, value_name = "DIR", env = "UNDRIFT_STATE_DIR")]
     pub(super) state_dir: Option<PathBuf>,
     /// What to log to standard error, for example `undrift=debug`

@@ -11,10 +11,11 @@ use std::{
 
 use serde::Serialize;
 use serde_json::json;
+use tracing_subscriber::EnvFilter;
 
 use super::{
     args::{Format, Global, LogFormat, Manifests},
-    recorded::{View, VerbError},
+    recorded::{VerbError, View},
     style::{Style, clean},
 };
 use crate::{
@@ -48,11 +49,6 @@ impl<'a> Context<'a> {
             style: Style { colour: colour(io::stdout().is_terminal()) },
             global,
         }
-    }
-
-    /// The style of standard error.
-    pub(super) fn progress_style(&self) -> Style {
-        Style { colour: colour(io::stderr().is_terminal()) }
     }
 
     /// Prints a value as the one JSON document of standard output.
@@ -121,6 +117,11 @@ impl<'a> Context<'a> {
     pub(super) fn recorded(&self) -> Result<Option<Store>, Failure> {
         Ok(Store::open_read_only(&self.state_dir()?)?)
     }
+}
+
+/// The style of standard error.
+pub(super) fn progress_style() -> Style {
+    Style { colour: colour(io::stderr().is_terminal()) }
 }
 
 /// Colours on a terminal, unless the user has said otherwise (<https://no-color.org>).
@@ -231,10 +232,16 @@ pub(super) fn inheritable(steps: &Arc<StepLock>) -> Arc<dyn Fn() -> Option<Owned
     Arc::new(move || steps.inheritable().map_err(|error| tracing::warn!(%error, "no step lock")).ok())
 }
 
+/// At `debug` these log whole answers of the engine, with the environment of containers, and request headers:
+/// secrets. No filter that a person gives opens them further.
+const TALKATIVE: [&str; 4] = ["bollard=info", "hyper=info", "hyper_util=info", "reqwest=info"];
+
 /// Starts the log on standard error.
 pub(super) fn start_logging(global: &Global) -> Result<(), Failure> {
-    let filter = tracing_subscriber::EnvFilter::try_new(&global.log)
+    let filter = EnvFilter::try_new(&global.log)
         .map_err(|error| Failure::Usage(format!("--log {}: {error}", global.log)))?;
+    let filter =
+        TALKATIVE.iter().filter_map(|quiet| quiet.parse().ok()).fold(filter, EnvFilter::add_directive);
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     match global.log_format {
         LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).init(),

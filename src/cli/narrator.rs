@@ -5,11 +5,12 @@ use std::{
     time::Instant,
 };
 
-use super::{incident::arrow, ladder, style::{Style, clean}};
-use crate::{
-    api::StepOutcome,
-    reconcile::Progress,
+use super::{
+    incident::arrow,
+    ladder,
+    style::{Style, clean},
 };
+use crate::{api::StepOutcome, reconcile::Progress};
 
 /// Tells what happens, line by line.
 pub(super) struct Narrator {

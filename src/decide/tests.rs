@@ -116,7 +116,7 @@ const CASES: &[Case] = &[
     Case {
         name: "files gone from the container",
         break_it: |seen| {
-            container_mut(&mut seen.services[0]).modules[0].presence = Fact::Known(Presence::Missing)
+            container_mut(&mut seen.services[0]).modules[0].presence = Fact::Known(Presence::Missing);
         },
         layer: Layer::Container,
         reason: Reason::ModuleMissing,
@@ -320,7 +320,7 @@ fn suspended_or_observing_takes_no_step() {
         for case in CASES {
             let mut seen = healthy();
             (case.break_it)(&mut seen);
-            let decision = with_history(&desired_with(reconcile.clone()), &seen, &history());
+            let decision = with_history(&desired_with(&reconcile), &seen, &history());
             assert!(decision.plan.is_empty(), "{}", case.name);
             assert!(!matches!(decision.next, Next::Execute(_)), "{}", case.name);
             assert!(!decision.as_declared(), "{}: it is reported all the same", case.name);
@@ -337,12 +337,9 @@ fn take_in_vain(
 ) -> Option<Step> {
     let inputs = Inputs { desired, observed: seen, history, now, jitter_seed: 7 };
     let decision = decide(inputs);
-    let step = match &decision.next {
-        Next::Execute(planned) => planned.clone(),
-        _ => {
-            history.attempts = decision.attempts;
-            return None;
-        }
+    let Next::Execute(step) = decision.next.clone() else {
+        history.attempts = decision.attempts;
+        return None;
     };
     let begun = begin_step(inputs, &decision.attempts, &decision.services, step.step, &step.services);
     history.attempts =
@@ -375,7 +372,7 @@ fn a_repair_that_changes_nothing_escalates_and_ends() {
 fn the_budget_ends_what_would_go_on() {
     let mut seen = healthy();
     container_mut(&mut seen.services[0]).config_changed = Fact::Known(true);
-    let (desired, mut history) = (desired_with(json!({ "attempts": 4 })), history());
+    let (desired, mut history) = (desired_with(&json!({ "attempts": 4 })), history());
     let steps: Vec<Step> =
         (0..40).filter_map(|hour| take_in_vain(&desired, &seen, &mut history, at(hour * 3600))).collect();
     let (up, again) = (Step::Up { force_recreate: false }, Step::Up { force_recreate: true });
@@ -448,7 +445,7 @@ fn a_container_that_is_worse_than_before_is_rolled_back_once() {
     container_mut(&mut seen.services[0]).state = ContainerState::Restarting;
     let mut history = after_a_repair(&incident());
     assert_eq!(kinds(&with_history(&desired(), &seen, &history).plan), [StepKind::Rollback]);
-    let off = desired_with(json!({ "rollback": false }));
+    let off = desired_with(&json!({ "rollback": false }));
     assert_eq!(kinds(&with_history(&off, &seen, &history).plan), [StepKind::Restart]);
 
     let desired = desired();

@@ -45,6 +45,7 @@ pub(super) struct World {
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fault that may be ordered by itself")]
 pub(super) struct Faults {
     /// A build exits with an error.
     pub(super) build_fails: bool,

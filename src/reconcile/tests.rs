@@ -16,7 +16,7 @@ use crate::{
 
 /// Short times, so that what is waited for in the real world passes at once here.
 fn desired() -> Desired {
-    desired_with(json!({
+    desired_with(&json!({
         "verify": { "timeout": "40ms", "stableFor": "3ms" },
         "backoff": { "initial": "1ms", "max": "2s" },
         "attempts": 3,

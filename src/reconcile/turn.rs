@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{
     api::{
-        AuditKind, Desired, IncidentOutcome, Object, ObjectStatus, PlannedStep, ProjectObservation, Step,
-        StepOutcome, Time, Transition,
+        AuditKind, Desired, IncidentOutcome, Object, ObjectStatus, PlannedStep, ProjectObservation,
+        RouteSpec, Step, StepOutcome, Time, Transition,
     },
     decide::{self, Decision, History, Inputs, Next, StatusInputs},
     host::{Host, StepRequest},
@@ -110,7 +110,7 @@ impl<H: Host> Reconciler<'_, H> {
         if let Some(step) = step {
             self.save(&scene, &Transitions::new())?;
             self.execute(&scene, &step, session, journal).await?;
-            return Ok(self.ended(&scene, Action::Again));
+            return Ok(Self::ended(&scene, Action::Again));
         }
         match scene.decision.next.clone() {
             Next::Prove(services) if !self.cancel.is_cancelled() => {
@@ -119,13 +119,13 @@ impl<H: Host> Reconciler<'_, H> {
             Next::Wait(until) => {
                 self.tell_wait(&scene, until, session);
                 self.save(&scene, &Transitions::new())?;
-                Ok(self.ended(&scene, Action::At(until)))
+                Ok(Self::ended(&scene, Action::At(until)))
             }
             Next::GiveUp { reason, message } => {
                 let status = self.save(&scene, &Transitions::new())?;
                 journal.stalled(&scene, &reason, &message, &status)?;
                 (self.progress)(desired, Progress::Stalled { reason: &reason, message: &message });
-                Ok(self.ended(&scene, Action::Stalled))
+                Ok(Self::ended(&scene, Action::Stalled))
             }
             _ => self.rest(&scene, journal),
         }
@@ -134,7 +134,7 @@ impl<H: Host> Reconciler<'_, H> {
     /// Nothing is left to do: an incident that is open ends here, if all is as declared and proven.
     fn rest(&self, scene: &Scene<'_>, journal: Journal<'_>) -> Result<Turn, ReconcileError> {
         let mut transitions = Transitions::new();
-        let turn = self.ended(scene, Action::Rest);
+        let turn = Self::ended(scene, Action::Rest);
         let ends = scene.history.incident.as_ref().filter(|_| turn.reconciled);
         if let Some(incident) = ends {
             transitions = journal::transitions(scene, incident);
@@ -144,7 +144,7 @@ impl<H: Host> Reconciler<'_, H> {
             journal.reconciled(scene, incident, &status)?;
             for ((service, route), (transition, _)) in &transitions {
                 let name = scene.desired.service(service).and_then(|s| s.routes.get(*route));
-                let route = name.map(|r| r.display_name()).unwrap_or_default();
+                let route = name.map(RouteSpec::display_name).unwrap_or_default();
                 (self.progress)(
                     scene.desired,
                     Progress::Transition { service, route, transition: *transition },
@@ -210,7 +210,7 @@ impl<H: Host> Reconciler<'_, H> {
         Ok(status)
     }
 
-    pub(super) fn ended(&self, scene: &Scene<'_>, action: Action) -> Turn {
+    pub(super) fn ended(scene: &Scene<'_>, action: Action) -> Turn {
         let proven = scene.still_proven();
         let reconciled = scene.decision.as_declared() && proven.len() == scene.desired.services().len();
         let object = object(scene.desired, scene.status(&proven, &Transitions::new()));

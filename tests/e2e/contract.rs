@@ -133,7 +133,8 @@ struct Transition {
 
 #[derive(Deserialize)]
 struct Step {
-    step: String,
+    #[serde(rename = "step")]
+    kind: String,
     services: Vec<String>,
     reason: String,
 }
@@ -254,7 +255,7 @@ fn every_document_has_the_shape_that_is_promised() {
         );
         let route = &status.services[0].routes[0];
         assert_eq!((route.observed, route.control, route.transition.is_none()), (Some(404), Some(404), true));
-        assert_eq!(status.plan.iter().map(|step| step.step.as_str()).collect::<Vec<_>>(), ["Build", "Up"]);
+        assert_eq!(status.plan.iter().map(|step| step.kind.as_str()).collect::<Vec<_>>(), ["Build", "Up"]);
         assert!(status.plan.iter().all(|step| step.services == ["api"] && !step.reason.is_empty()));
         assert_eq!((status.attempts, status.incident.is_none(), status.next_attempt_time), (0, true, None));
     }

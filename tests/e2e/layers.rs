@@ -116,7 +116,7 @@ fn route_that_the_running_server_lost_comes_back_with_a_restart() {
     let before = project.steps().len();
     project.apply().expect(0);
     assert_eq!(project.steps()[before..], ["Restart"]);
-    assert_eq!(project.containers("api"), [id.clone()]);
+    assert_eq!(project.containers("api"), std::slice::from_ref(id));
 }
 
 #[test]

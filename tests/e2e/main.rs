@@ -1,5 +1,5 @@
 //! undrift's binary against a real engine.
-#![expect(missing_docs, reason = "tests are named by what they prove")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod contract;
 mod faults;

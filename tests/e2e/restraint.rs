@@ -54,7 +54,7 @@ fn container_that_answers_and_then_crashes_is_rolled_back_and_never_called_recon
         "services:\n  api: { build: ./api, init: true, stop_grace_period: 1s, restart: always }\n",
     );
     project.compose(&["up", "-d", "--no-build"]);
-    let serve = crate::support::SERVE.replace("exec httpd -f", "httpd").to_owned() + "sleep 1; exit 1\n";
+    let serve = crate::support::SERVE.replace("exec httpd -f", "httpd").clone() + "sleep 1; exit 1\n";
     project.write("api/serve", &serve);
     project.manifest(&MANIFEST.replace("stableFor: 1s", "stableFor: 3s"));
     let apply = project.apply().expect(1);

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Output, Stdio},
     sync::atomic::{AtomicU32, Ordering},
 };
@@ -10,17 +10,17 @@ use std::{
 use serde_json::Value;
 
 /// A Compose project in a temporary folder, with its manifest and a state folder.
-pub struct Project {
-    pub name: String,
+pub(crate) struct Project {
+    pub(crate) name: String,
     dir: tempfile::TempDir,
 }
 
 /// What a run of undrift printed, and how it ended.
 #[derive(Debug)]
-pub struct Run {
-    pub code: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Run {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -34,7 +34,7 @@ CMD ["/bin/sh", "/serve"]
 "#;
 
 /// busybox's httpd answers 401 for the paths that a line of its configuration names, and 404 for all others.
-pub const SERVE: &str = r#"mkdir -p /www/api
+pub(crate) const SERVE: &str = r#"mkdir -p /www/api
 for module in /app/dist/modules/*; do
   [ -e "$module" ] || continue
   name="${module##*/}"
@@ -46,7 +46,7 @@ exec httpd -f -p 3000 -c /httpd.conf -h /www
 "#;
 
 /// The manifest of one service `api` with the module `workflow`, short windows, and what a test adds.
-pub const MANIFEST: &str = r#"apiVersion: undrift.dev/v1alpha1
+pub(crate) const MANIFEST: &str = r"apiVersion: undrift.dev/v1alpha1
 kind: ComposeProject
 metadata: { name: NAME }
 spec:
@@ -63,11 +63,11 @@ spec:
     verify: { timeout: 8s, stableFor: 1s }
     backoff: { initial: 200ms, max: 1s }
     attempts: 3
-"#;
+";
 
 impl Project {
     /// One service `api`, built and running as it was before the module came into the source: nothing is up yet.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         need_engine();
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("undrift-e2e-{}-{number}", std::process::id());
@@ -80,7 +80,7 @@ impl Project {
     }
 
     /// The project in the incident's state: an old image runs, and the module is in the source only.
-    pub fn in_incident() -> Self {
+    pub(crate) fn in_incident() -> Self {
         let project = Self::new();
         project.compose(&["up", "-d", "--build"]);
         project.add_module("api", "workflow");
@@ -88,52 +88,52 @@ impl Project {
     }
 
     /// The project as declared, by hand.
-    pub fn healthy() -> Self {
+    pub(crate) fn healthy() -> Self {
         let project = Self::new();
         project.add_module("api", "workflow");
         project.compose(&["up", "-d", "--build"]);
         project
     }
 
-    pub fn path(&self, below: &str) -> PathBuf {
+    pub(crate) fn path(&self, below: &str) -> PathBuf {
         self.dir.path().join("project").join(below)
     }
 
-    pub fn state_dir(&self) -> PathBuf {
+    pub(crate) fn state_dir(&self) -> PathBuf {
         self.dir.path().join("state")
     }
 
     /// Writes a file below the project directory.
-    pub fn write(&self, below: &str, text: &str) {
+    pub(crate) fn write(&self, below: &str, text: &str) {
         let path = self.path(below);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
 
     /// Writes the manifest, the project's own name put in.
-    pub fn manifest(&self, text: &str) {
+    pub(crate) fn manifest(&self, text: &str) {
         self.write("undrift.yaml", &text.replace("NAME", &self.name));
     }
 
-    pub fn add_service(&self, service: &str) {
+    pub(crate) fn add_service(&self, service: &str) {
         self.write(&format!("{service}/Dockerfile"), DOCKERFILE);
         self.write(&format!("{service}/serve"), SERVE);
         fs::create_dir_all(self.path(&format!("{service}/src"))).unwrap();
     }
 
-    pub fn add_module(&self, service: &str, module: &str) {
+    pub(crate) fn add_module(&self, service: &str, module: &str) {
         self.write(&format!("{service}/src/{module}/index"), "ok\n");
     }
 
     /// Runs `docker compose` on the project; it must succeed.
-    pub fn compose(&self, args: &[&str]) -> String {
+    pub(crate) fn compose(&self, args: &[&str]) -> String {
         let mut command = Command::new("docker");
         command.args(["compose", "--project-name", &self.name]).args(args).current_dir(self.path(""));
         succeed(&mut command)
     }
 
     /// The IDs of the service's containers, running or not, in a fixed order.
-    pub fn containers(&self, service: &str) -> Vec<String> {
+    pub(crate) fn containers(&self, service: &str) -> Vec<String> {
         let out = docker(&[
             "ps",
             "-aq",
@@ -149,7 +149,7 @@ impl Project {
     }
 
     /// A command that runs undrift with this project's state folder.
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_undrift"));
         command.arg("--state-dir").arg(self.state_dir()).args(args);
         command.env("E2E_PASSWORD", "secret").stdin(Stdio::null()).current_dir(self.path(""));
@@ -158,33 +158,33 @@ impl Project {
     }
 
     /// Runs undrift with the manifest: `check`, `plan`, `apply`.
-    pub fn with_manifest(&self, verb: &str, more: &[&str]) -> Run {
+    pub(crate) fn with_manifest(&self, verb: &str, more: &[&str]) -> Run {
         let mut command = self.command(&[verb, "-f", "undrift.yaml"]);
         command.args(more);
         run(&mut command)
     }
 
     /// Runs a verb that needs no manifest.
-    pub fn undrift(&self, args: &[&str]) -> Run {
+    pub(crate) fn undrift(&self, args: &[&str]) -> Run {
         run(&mut self.command(args))
     }
 
-    pub fn check(&self) -> Run {
+    pub(crate) fn check(&self) -> Run {
         self.with_manifest("check", &["-o", "json"])
     }
 
-    pub fn apply(&self) -> Run {
+    pub(crate) fn apply(&self) -> Run {
         self.with_manifest("apply", &["-o", "json"])
     }
 
     /// The trail, as a program would read it.
-    pub fn trail(&self) -> Vec<Value> {
+    pub(crate) fn trail(&self) -> Vec<Value> {
         let run = self.undrift(&["audit", "list", "-o", "json"]);
         run.json()["items"].as_array().unwrap().clone()
     }
 
     /// The kinds of step that were taken, in order.
-    pub fn steps(&self) -> Vec<String> {
+    pub(crate) fn steps(&self) -> Vec<String> {
         let trail = self.trail();
         let taken = trail.iter().filter(|record| record["kind"] == "StepIntended");
         taken.map(|record| record["step"].as_str().unwrap().to_owned()).collect()
@@ -192,7 +192,7 @@ impl Project {
 
     /// Asserts that the trail is whole and every intent in it has an outcome.
     #[track_caller]
-    pub fn assert_trail_is_whole(&self) {
+    pub(crate) fn assert_trail_is_whole(&self) {
         let run = self.undrift(&["audit", "verify"]);
         assert_eq!(run.code, Some(0), "{run:?}");
         let trail = self.trail();
@@ -233,20 +233,20 @@ fn remove(list: &[&str], how: &[&str]) {
 impl Run {
     /// Standard output as the one JSON document that it must be.
     #[track_caller]
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout)
             .unwrap_or_else(|error| panic!("not one JSON document: {error}\n{self:?}"))
     }
 
     /// The status of the only object.
     #[track_caller]
-    pub fn status(&self) -> Value {
+    pub(crate) fn status(&self) -> Value {
         self.json()["items"][0]["status"].clone()
     }
 
     /// The drift of a service as `layer reason`, or nothing.
     #[track_caller]
-    pub fn drift(&self, service: &str) -> String {
+    pub(crate) fn drift(&self, service: &str) -> String {
         let status = self.status();
         let services = status["services"].as_array().unwrap_or_else(|| panic!("no services in {self:?}"));
         let found = services
@@ -261,7 +261,7 @@ impl Run {
 
     /// The condition of the object, as `status reason`.
     #[track_caller]
-    pub fn condition(&self, kind: &str) -> String {
+    pub(crate) fn condition(&self, kind: &str) -> String {
         let status = self.status();
         let all = status["conditions"].as_array().unwrap();
         let found = all.iter().find(|c| c["type"] == kind).unwrap_or_else(|| panic!("no {kind}: {self:?}"));
@@ -270,7 +270,7 @@ impl Run {
 
     /// The planned steps' kinds.
     #[track_caller]
-    pub fn plan(&self) -> Vec<String> {
+    pub(crate) fn plan(&self) -> Vec<String> {
         let status = self.status();
         status["plan"]
             .as_array()
@@ -281,21 +281,21 @@ impl Run {
     }
 
     #[track_caller]
-    pub fn expect(self, code: i32) -> Self {
+    pub(crate) fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{}\n{}", self.stderr, self.stdout);
         self
     }
 }
 
 /// Runs a command to its end.
-pub fn run(command: &mut Command) -> Run {
+pub(crate) fn run(command: &mut Command) -> Run {
     let Output { status, stdout, stderr } = command.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Run { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
 }
 
 /// Runs the docker CLI; it must succeed.
-pub fn docker(args: &[&str]) -> String {
+pub(crate) fn docker(args: &[&str]) -> String {
     succeed(Command::new("docker").args(args))
 }
 
@@ -309,7 +309,7 @@ fn succeed(command: &mut Command) -> String {
 /// These tests are about the engine: without one they fail, and say what to start.
 fn need_engine() {
     let found = Command::new("docker").args(["image", "inspect", "undrift-example-base"]).output();
-    let found = found.map(|out| out.status.success()).unwrap_or(false);
+    let found = found.is_ok_and(|out| out.status.success());
     assert!(
         found,
         "no engine, or no base image for examples: run scripts/host, which starts and makes what is missing"
@@ -318,16 +318,10 @@ fn need_engine() {
 
 /// Waits until a condition holds; fails with its name after a generous while.
 #[track_caller]
-pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
     while !condition() {
         assert!(std::time::Instant::now() < end, "waited in vain: {what}");
         std::thread::yield_now();
     }
-}
-
-/// Copies a folder with everything below it.
-pub fn copy(from: &Path, to: &Path) {
-    let status = Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap();
-    assert!(status.success());
 }

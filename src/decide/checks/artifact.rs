@@ -52,7 +52,9 @@ fn source_changed(view: View<'_>) -> LayerVerdict {
     let policy = view.inputs.desired.object.spec.source.drift;
     let Some(built_from) = &view.seen.artifact.built_from else { return LayerVerdict::AsDeclared(None) };
     match (&view.seen.source.digest, policy) {
-        (_, SourceDrift::Ignore) | (Fact::Known(None), _) => LayerVerdict::AsDeclared(None),
+        (_, SourceDrift::Ignore) | (Fact::Known(None), _) | (Fact::Unknown(_), SourceDrift::Report) => {
+            LayerVerdict::AsDeclared(None)
+        }
         (Fact::Known(Some(now)), _) if now == built_from => LayerVerdict::AsDeclared(None),
         (Fact::Known(Some(_)), SourceDrift::Report) => {
             LayerVerdict::AsDeclared(Some("the source has changed since this image was built".into()))
@@ -62,6 +64,5 @@ fn source_changed(view: View<'_>) -> LayerVerdict {
             format!("the source has changed since the image {} was built", view.seen.artifact.reference),
         ),
         (Fact::Unknown(why), SourceDrift::Enforce) => LayerVerdict::Unknown(format!("build context: {why}")),
-        (Fact::Unknown(_), SourceDrift::Report) => LayerVerdict::AsDeclared(None),
     }
 }
