@@ -135,7 +135,7 @@ fn image_table(service: &ServiceStatus) -> Vec<Vec<Cell>> {
 }
 
 /// Where each module of the service is and is not; nothing where it declares none.
-pub(super) fn module_table(service: &ServiceStatus) -> Vec<Vec<Cell>> {
+fn module_table(service: &ServiceStatus) -> Vec<Vec<Cell>> {
     let place = |presence| match presence {
         ModulePresence::Present => cell("present", Paint::Green),
         ModulePresence::Missing => cell("missing", Paint::Red),
@@ -150,7 +150,7 @@ pub(super) fn module_table(service: &ServiceStatus) -> Vec<Vec<Cell>> {
 }
 
 /// What each route of the service answered; the same with credentials in a row of its own.
-pub(super) fn route_table(service: &ServiceStatus) -> Vec<Vec<Cell>> {
+fn route_table(service: &ServiceStatus) -> Vec<Vec<Cell>> {
     let names = ["ROUTE", "EXPECTED", "OBSERVED", "CONTROL", "TRANSITION", "URL"];
     headed(&names, service.routes.iter().flat_map(route_rows))
 }

@@ -6,14 +6,13 @@ use serde_json::{Value, json};
 
 use super::{
     audit::kind_paint,
-    describe::{module_table, route_table},
     recorded::{VerbError, View, moment, print_json, services_of, span, summary},
     style::{Cell, Paint, Style, cell, clean, heading, table},
 };
 use crate::{
     api::{
-        API_VERSION, AuditRecord, Drift, Incident, IncidentOutcome, ObjectStatus, StepOutcome, Time,
-        Transition,
+        API_VERSION, AuditKind, AuditRecord, Drift, Incident, IncidentOutcome, ModulePresence, ObjectStatus,
+        ServiceStatus, StepOutcome, Time, Transition,
     },
     store::{RecordFilter, Store},
 };
@@ -139,13 +138,41 @@ fn print_drift(out: &mut dyn Write, style: Style, incident: &Incident) -> io::Re
     let Some(before) = status(&incident.before) else {
         return Ok(());
     };
+    writeln!(out, "\n{}", style.bold("Before the first step"))?;
     let drifted = |name: &str| drifts.iter().any(|(service, _)| service == name);
-    for service in before.services.iter().filter(|service| drifted(&service.name)) {
-        writeln!(out, "\n{} {}", style.bold("Before the first step:"), clean(&service.name))?;
-        table(out, style, 2, &module_table(service))?;
-        table(out, style, 2, &route_table(service))?;
+    let services = before.services.iter().filter(|service| drifted(&service.name));
+    let rows: Vec<Vec<Cell>> = services.flat_map(evidence_before).collect();
+    table(out, style, 2, &rows)
+}
+
+/// A line per module and per route.
+fn evidence_before(service: &ServiceStatus) -> Vec<Vec<Cell>> {
+    let row = |what: String, seen: String| vec![service.name.as_str().into(), what.into(), seen.into()];
+    let answer =
+        |status: Option<u16>| status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+    let modules = service.modules.iter().map(|module| {
+        let words =
+            [("source", module.source), ("artifact", module.artifact), ("container", module.container)];
+        let seen: Vec<String> =
+            words.iter().map(|(place, seen)| format!("{place} {}", presence(*seen))).collect();
+        row(format!("module {}", module.name), seen.join(", "))
+    });
+    let routes = service.routes.iter().map(|route| {
+        let with = route.auth.as_ref().map(|auth| format!(", with credentials {}", answer(auth.observed)));
+        let control = route.control.map(|control| format!(", control {control}")).unwrap_or_default();
+        let seen = format!("{}{}{control}", answer(route.observed), with.unwrap_or_default());
+        row(format!("route {}", route.name), seen)
+    });
+    modules.chain(routes).collect()
+}
+
+const fn presence(presence: ModulePresence) -> &'static str {
+    match presence {
+        ModulePresence::Present => "present",
+        ModulePresence::Missing => "missing",
+        ModulePresence::Unknown => "unknown",
+        ModulePresence::Undeclared => "undeclared",
     }
-    Ok(())
 }
 
 /// Each record with the time since the incident opened; of a command that failed, the end of what it printed.
@@ -168,7 +195,7 @@ pub(super) fn print_timeline(
             record.step.as_deref().unwrap_or_default().into(),
             services_of(record).into(),
             cell(outcome, if succeeded { Paint::Green } else { Paint::Red }),
-            summary(record).into(),
+            in_incident(record).into(),
         ]);
         let failed = record.step.is_some() && !outcome.is_empty() && !succeeded;
         tails.push(if failed { tail(&record.evidence) } else { Vec::new() });
@@ -183,6 +210,15 @@ pub(super) fn print_timeline(
         }
     }
     Ok(())
+}
+
+/// The summary of a record, without what the incident's drift already says.
+fn in_incident(record: &AuditRecord) -> String {
+    let word = |key: &str| record.evidence[key].as_str().unwrap_or_default().to_owned();
+    if record.kind == AuditKind::DriftDetected.as_str() {
+        return format!("{} {}", word("layer"), word("reason"));
+    }
+    summary(record)
 }
 
 /// The command and the last lines of its output.

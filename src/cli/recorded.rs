@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::style::{Style, clean};
 use crate::{
-    api::{AuditRecord, Duration, Time},
+    api::{AuditKind, AuditRecord, Duration, Time},
     store::StoreError,
 };
 
@@ -131,8 +131,18 @@ pub(super) fn summary(record: &AuditRecord) -> String {
             None => format!("after {took}"),
         };
     }
+    if let Some(looks) = evidence["looks"].as_u64() {
+        return proof(looks, evidence);
+    }
+    if let Some(by) = evidence["healedBy"].as_str() {
+        return format!("healed by {by} in {} steps", evidence["steps"].as_u64().unwrap_or_default());
+    }
     let words: Vec<&str> = ["layer", "reason"].iter().filter_map(|key| evidence[*key].as_str()).collect();
     match (evidence["message"].as_str(), words.is_empty()) {
+        (None, _) if record.kind == AuditKind::StepIntended.as_str() => {
+            let attempt = evidence["attempt"].as_u64().map(|attempt| format!("attempt {attempt}: "));
+            cut(&format!("{}{}", attempt.unwrap_or_default(), words.join(" ")))
+        }
         (Some(message), true) => message.to_owned(),
         (Some(message), false) => format!("{}: {message}", words.join(" ")),
         (None, false) => words.join(" "),
@@ -140,9 +150,15 @@ pub(super) fn summary(record: &AuditRecord) -> String {
     }
 }
 
+/// What a `Verified` record rests on.
+fn proof(looks: u64, evidence: &Value) -> String {
+    let held = span(TimeDelta::milliseconds(evidence["heldMs"].as_i64().unwrap_or_default()));
+    let changed = evidence["changedByRepair"].as_bool().unwrap_or_default();
+    let by = if changed { "by another container than before" } else { "by the containers from before" };
+    format!("as declared in {looks} looks over {held}, {by}")
+}
+
 fn shortened(evidence: &Value) -> String {
-    /// Enough to recognise it; `-o json` has it whole.
-    const LONGEST: usize = 80;
     let mut evidence = evidence.clone();
     if let Some(fields) = evidence.as_object_mut() {
         // They have a column of their own, and are for the machine.
@@ -151,13 +167,16 @@ fn shortened(evidence: &Value) -> String {
     match &evidence {
         Value::Null => String::new(),
         Value::Object(fields) if fields.is_empty() => String::new(),
-        evidence => {
-            let text = evidence.to_string();
-            match text.char_indices().nth(LONGEST) {
-                Some((end, _)) => format!("{}…", &text[..end]),
-                None => text,
-            }
-        }
+        evidence => cut(&evidence.to_string()),
+    }
+}
+
+/// Enough to recognise it; `-o json` has it whole.
+fn cut(text: &str) -> String {
+    const LONGEST: usize = 80;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 
