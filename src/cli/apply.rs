@@ -1,16 +1,18 @@
 //! `apply`: reconciles once, with progress for whoever waits.
 
 use std::{
-    io::Write,
+    collections::BTreeMap,
+    io::{self, Write},
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, Failure, args::Format, context, narrator::Narrator, style::clean};
+use super::{Context, Failure, args::Format, context, incident::arrow, narrator::Narrator, style::clean};
 use crate::{
-    api::{Desired, ObjectList},
+    api::{Desired, ObjectList, ObjectStatus, Transition},
     host::{Cache, LocalHost},
     reconcile::{Applied, Progress, Reconciler, close_interrupted},
     store::{StateLock, StepLock, Store},
@@ -32,7 +34,7 @@ pub(super) fn run(context: &mut Context<'_>, objects: &super::args::Objects) -> 
         wait_for_orphan(context, &steps).await?;
         let _while_at_work = steps.acquire()?;
         for told in close_interrupted(&store)? {
-            context.complain(&told)?;
+            context.complain(&told);
         }
         let cache = Arc::clone(&store) as Arc<dyn Cache>;
         let host = LocalHost::connect(cache, Some(context::inheritable(&steps)))?;
@@ -43,17 +45,17 @@ pub(super) fn run(context: &mut Context<'_>, objects: &super::args::Objects) -> 
     narrator.lock().unwrap_or_else(PoisonError::into_inner).end();
     for (desired, applied) in desired.iter().zip(&applied) {
         if let Some(error) = &applied.error {
-            context.complain(&format!("{}: {error}", desired.name()))?;
+            context.complain(&format!("{}: {error}", desired.name()));
         }
     }
     let exit = applied.iter().map(exit_code).max().unwrap_or(0);
-    if objects.output.output == Format::Json {
+    let printed = if objects.output.output == Format::Json {
         let items = applied.into_iter().map(|applied| applied.object).collect();
-        context.json(&ObjectList::new(items))?;
+        context.json(&ObjectList::new(items))
     } else {
-        summary(context, &desired, &applied)?;
-    }
-    Ok(exit)
+        summary(context, &desired, &applied)
+    };
+    context::outcome(printed, exit)
 }
 
 async fn apply_all(
@@ -65,7 +67,7 @@ async fn apply_all(
     let cancel = CancellationToken::new();
     let builds = tokio::sync::Mutex::new(());
     let reconciler = Reconciler { host, store, cancel: &cancel, progress: tell, builds: &builds };
-    let all = futures_util::future::join_all(desired.iter().map(|desired| reconciler.apply(desired)));
+    let all = apply_by_project(&reconciler, desired);
     tokio::pin!(all);
     tokio::select! {
         applied = &mut all => return applied,
@@ -75,13 +77,32 @@ async fn apply_all(
     all.await
 }
 
+/// Projects side by side; objects of one project directory one after the other, because two `up` at once can leave
+/// a project without containers.
+async fn apply_by_project(reconciler: &Reconciler<'_, LocalHost>, desired: &[Desired]) -> Vec<Applied> {
+    let mut by_directory: BTreeMap<&Path, Vec<usize>> = BTreeMap::new();
+    for (index, desired) in desired.iter().enumerate() {
+        by_directory.entry(&desired.directory).or_default().push(index);
+    }
+    let projects = by_directory.into_values().map(async |indexes| {
+        let mut applied = Vec::new();
+        for index in indexes {
+            applied.push((index, reconciler.apply(&desired[index]).await));
+        }
+        applied
+    });
+    let mut applied: Vec<_> = futures_util::future::join_all(projects).await.into_iter().flatten().collect();
+    applied.sort_by_key(|(index, _)| *index);
+    applied.into_iter().map(|(_, applied)| applied).collect()
+}
+
 /// An undrift that was killed may have left its Compose command at work. Two `up` at once can leave a host
 /// without containers: the orphan comes first.
 async fn wait_for_orphan(context: &mut Context<'_>, steps: &StepLock) -> Result<(), Failure> {
     if steps.is_held_elsewhere()? {
         context.complain(
             "an earlier undrift was killed while its Compose command still works; waiting for its end",
-        )?;
+        );
         let began = Instant::now();
         steps.wait_free(context::ORPHAN_LIMIT).await?;
         tracing::info!(ms = began.elapsed().as_millis(), "the orphaned command has ended");
@@ -96,7 +117,7 @@ fn exit_code(applied: &Applied) -> u8 {
     }
 }
 
-fn summary(context: &mut Context<'_>, desired: &[Desired], applied: &[Applied]) -> Result<(), Failure> {
+fn summary(context: &mut Context<'_>, desired: &[Desired], applied: &[Applied]) -> io::Result<()> {
     for (desired, applied) in desired.iter().zip(applied) {
         let name = context.style.bold(desired.name());
         if applied.error.is_some() {
@@ -111,6 +132,15 @@ fn summary(context: &mut Context<'_>, desired: &[Desired], applied: &[Applied]) 
             context.style.red("not reconciled")
         };
         writeln!(context.out, "{name}  {words}{}", context.style.dim(&incident))?;
+        for (service, route, transition) in transitions(status).filter(|_| applied.acted) {
+            writeln!(
+                context.out,
+                "  {}: route {}  {}",
+                clean(service),
+                clean(route),
+                context.style.green(&arrow(transition))
+            )?;
+        }
         for service in &status.services {
             if let Some(drift) = &service.drift {
                 let words =
@@ -123,5 +153,13 @@ fn summary(context: &mut Context<'_>, desired: &[Desired], applied: &[Applied]) 
             writeln!(context.out, "  {}: {}", stalled.reason, clean(&stalled.message))?;
         }
     }
-    Ok(())
+    context.out.flush()
+}
+
+/// The routes whose answer the last repair has changed.
+fn transitions(status: &ObjectStatus) -> impl Iterator<Item = (&str, &str, Transition)> {
+    status.services.iter().flat_map(|service| {
+        let routes = service.routes.iter();
+        routes.filter_map(|route| Some((service.name.as_str(), route.name.as_str(), route.transition?)))
+    })
 }

@@ -1,11 +1,13 @@
 //! `check` and `plan`: one look, shown as the ladder; `plan` adds the steps. Nothing is changed.
 
-use std::{io::Write, sync::Arc};
+use std::{
+    io::{self, Write},
+    sync::Arc,
+};
 
 use super::{Context, Failure, args::Format, context, ladder};
 use crate::{
-    api::{Desired, Object, ObjectList},
-    decide,
+    api::{Desired, ObjectList},
     host::{Cache, LocalHost, NoCache},
     reconcile::{self, Looked, ReconcileError},
     store::Store,
@@ -24,33 +26,34 @@ pub(super) fn run(
     let exit = looks.iter().map(|(_, looked)| exit_code(looked)).max().unwrap_or(0);
     for (desired, looked) in &looks {
         if let Err(error) = looked {
-            context.complain(&format!("{}: {error}", desired.name()))?;
+            context.complain(&format!("{}: {error}", desired.name()));
         }
     }
-    match objects.output.output {
+    let printed = match objects.output.output {
         Format::Json => {
-            let now = reconcile::now();
             let items = looks.into_iter().map(|(desired, looked)| match looked {
                 Ok(looked) => looked.object,
-                Err(error) => failed(desired, &error, now),
+                Err(error) => reconcile::unseen(store.as_deref(), desired, &error),
             });
-            context.json(&ObjectList::new(items.collect()))?;
+            context.json(&ObjectList::new(items.collect()))
         }
-        Format::Text => {
-            let seen = looks.iter().filter_map(|(desired, looked)| Some((*desired, looked.as_ref().ok()?)));
-            for (index, (desired, looked)) in seen.enumerate() {
-                if index > 0 {
-                    writeln!(context.out)?;
-                }
-                ladder::write(&mut context.out, context.style, desired, looked)?;
-                if with_plan {
-                    ladder::write_plan(&mut context.out, context.style, looked)?;
-                }
-            }
-            context.out.flush()?;
+        Format::Text => print(context, &looks, with_plan),
+    };
+    context::outcome(printed, exit)
+}
+
+fn print(context: &mut Context<'_>, looks: &[Look<'_>], with_plan: bool) -> io::Result<()> {
+    let seen = looks.iter().filter_map(|(desired, looked)| Some((*desired, looked.as_ref().ok()?)));
+    for (index, (desired, looked)) in seen.enumerate() {
+        if index > 0 {
+            writeln!(context.out)?;
+        }
+        ladder::write(&mut context.out, context.style, desired, looked)?;
+        if with_plan {
+            ladder::write_plan(&mut context.out, context.style, looked)?;
         }
     }
-    Ok(exit)
+    context.out.flush()
 }
 
 type Look<'a> = (&'a Desired, Result<Looked, ReconcileError>);
@@ -78,10 +81,4 @@ fn exit_code(looked: &Result<Looked, ReconcileError>) -> u8 {
         Err(_) => 2,
         Ok(looked) => u8::from(!looked.decision.as_declared()),
     }
-}
-
-/// An object of which nothing could be said: its status claims no drift.
-fn failed(desired: &Desired, error: &ReconcileError, now: crate::api::Time) -> Object {
-    let status = decide::failed_status(None, 0, error.reason(), &error.to_string(), now);
-    Object { declared: desired.object.clone(), status }
 }

@@ -52,16 +52,15 @@ impl<'a> Context<'a> {
     }
 
     /// Prints a value as the one JSON document of standard output.
-    pub(super) fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
+    pub(super) fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
         serde_json::to_writer_pretty(&mut self.out, value).map_err(io::Error::from)?;
         writeln!(self.out)?;
-        self.out.flush()?;
-        Ok(())
+        self.out.flush()
     }
 
-    /// Says something on standard error.
-    pub(super) fn complain(&mut self, message: &str) -> io::Result<()> {
-        writeln!(self.err, "undrift: {}", clean(message))
+    /// Says something on standard error. Where nobody hears it, the work goes on all the same.
+    pub(super) fn complain(&mut self, message: &str) {
+        let _ = writeln!(self.err, "undrift: {}", clean(message));
     }
 
     /// Says why a verb failed: on standard error for people and, where JSON was asked for, as the document.
@@ -177,6 +176,15 @@ impl Failure {
 
 fn hint(known: &[String]) -> String {
     if known.is_empty() { "there are none".into() } else { format!("there are: {}", known.join(", ")) }
+}
+
+/// The exit code of a verb whose answer was printed. A reader that has seen enough, such as `head`, changes nothing
+/// about what the verb found.
+pub(super) fn outcome(printed: io::Result<()>, exit: u8) -> Result<u8, Failure> {
+    match printed {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(exit),
+    }
 }
 
 /// The manifests that `-f` names.

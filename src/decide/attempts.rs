@@ -6,12 +6,6 @@ use chrono::TimeDelta;
 use super::{Diagnosis, Inputs, repair};
 use crate::api::{Attempt, Drift, ReconcilePolicy, ServiceObservation, Step, StepOutcome, Time};
 
-/// The reasons for which undrift stops trying by itself, in `PascalCase`; all others are the drift's own.
-#[must_use]
-pub const fn give_up_reasons() -> [&'static str; 3] {
-    [repair::BUDGET_SPENT, repair::REPAIRS_EXHAUSTED, repair::ROLLED_BACK]
-}
-
 /// The rows as this look leaves them: steps judged by what they changed, rows dropped after a healthy period
 /// or a change of the spec.
 pub(super) fn settle(inputs: Inputs<'_>, services: &[Diagnosis]) -> Vec<Attempt> {
@@ -30,7 +24,9 @@ const HEALTHY_PERIOD: TimeDelta = TimeDelta::minutes(10);
 /// good look is not enough, or a flapping service would be repaired without end.
 fn healthy_for_long(inputs: Inputs<'_>, row: &Attempt, diagnosis: &Diagnosis) -> bool {
     let period = inputs.desired.object.spec.reconcile.backoff.max.delta().max(HEALTHY_PERIOD);
-    diagnosis.as_declared() && inputs.now - row.last_at >= period
+    let proven_since = inputs.history.proven_since.get(&row.service);
+    let was_healed = row.pending.is_none() && proven_since.is_some_and(|since| *since >= row.last_at);
+    (diagnosis.as_declared() || was_healed) && inputs.now - row.last_at >= period
 }
 
 fn judged(inputs: Inputs<'_>, row: &Attempt, diagnosis: &Diagnosis) -> Attempt {
@@ -45,7 +41,7 @@ fn judged(inputs: Inputs<'_>, row: &Attempt, diagnosis: &Diagnosis) -> Attempt {
         }
         return row;
     }
-    if drift.layer < crate::api::Layer::Route || inputs.now >= repair::deadline(inputs, &row.service) {
+    if drift.layer < crate::api::Layer::Route || inputs.now >= repair::deadline(inputs) {
         row.pending = None;
         if !row.tried.contains(&step) {
             row.tried.push(step);
@@ -89,20 +85,28 @@ pub(super) fn row<'a>(
     seen: &ServiceObservation,
     drift: &Drift,
 ) -> Option<&'a Attempt> {
-    rows.iter()
-        .find(|row| (row.layer, row.reason) == (drift.layer, drift.reason) && is_current(inputs, row, seen))
+    let of_drift = rows.iter().filter(|row| {
+        (row.layer, row.reason) == (drift.layer, drift.reason) && is_current(inputs, row, seen)
+    });
+    of_drift.max_by_key(|row| row.last_at)
 }
 
 /// Whether the service was rolled back with this spec and this source.
 pub(super) fn was_rolled_back(inputs: Inputs<'_>, rows: &[Attempt], seen: &ServiceObservation) -> bool {
-    rows.iter()
+    let now = inputs.history.incident.as_ref().is_some_and(|incident| incident.is_rolled_back(&seen.name));
+    now || rows
+        .iter()
         .any(|row| row.gave_up.as_deref() == Some(repair::ROLLED_BACK) && is_current(inputs, row, seen))
 }
 
+/// A build context that changes by itself (a log in it, a database) would be a new source at every look: within one
+/// incident it gives no new budget.
 fn is_current(inputs: Inputs<'_>, row: &Attempt, seen: &ServiceObservation) -> bool {
+    let in_this_incident =
+        inputs.history.incident.as_ref().is_some_and(|incident| row.last_at >= incident.opened_at);
     row.service == seen.name
         && row.generation == inputs.history.generation
-        && row.source_digest == digest(seen)
+        && (row.source_digest == digest(seen) || in_this_incident)
 }
 
 fn digest(seen: &ServiceObservation) -> Option<String> {

@@ -23,14 +23,14 @@ mod verify;
 
 use std::collections::BTreeMap;
 
-pub use attempts::{begin_step, end_rollback, end_step, give_up_reasons};
+pub use attempts::{begin_step, end_rollback, end_step};
 pub use checks::{Diagnosis, LayerVerdict, diagnose};
 pub use plan::Next;
 pub use repair::{Prospect, Repair};
 pub use status::{StatusInputs, failed_status, status};
 pub use verify::{Identity, Proof, identities, judge, unlike_before};
 
-use crate::api::{Attempt, Desired, ObjectStatus, PlannedStep, ProjectObservation, Step, Time};
+use crate::api::{Attempt, Desired, ObjectStatus, PlannedStep, ProjectObservation, Step, StepOutcome, Time};
 
 /// Everything that a decision rests on.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +58,8 @@ pub struct History {
     pub incident: Option<OpenIncident>,
     /// What each service consisted of when it was last proven; see [`identities`].
     pub proven: BTreeMap<String, Vec<Identity>>,
+    /// Since when each of these services has been proven.
+    pub proven_since: BTreeMap<String, Time>,
     /// The least restart count seen of each container, by ID, since undrift began to look. A count above it is
     /// a crash that happened under undrift's eyes.
     pub restarts: BTreeMap<String, i64>,
@@ -72,10 +74,14 @@ pub struct History {
 pub struct OpenIncident {
     /// Its ID.
     pub id: String,
+    /// When it opened.
+    pub opened_at: Time,
     /// The evidence from before the first step.
     pub before: ObjectStatus,
     /// The steps so far that ended, oldest first.
     pub steps: Vec<DoneStep>,
+    /// The services that were proven in it, and when.
+    pub verified: Vec<(String, Time)>,
 }
 
 /// A step that ended.
@@ -87,8 +93,8 @@ pub struct DoneStep {
     pub services: Vec<String>,
     /// When it ended.
     pub at: Time,
-    /// Whether its command did. That is no proof of anything.
-    pub succeeded: bool,
+    /// How its command did. A success is no proof of anything.
+    pub outcome: StepOutcome,
 }
 
 impl OpenIncident {
@@ -104,10 +110,30 @@ impl OpenIncident {
         self.of(service).last().map(|done| done.at)
     }
 
+    /// The last `Up` of the service that came to an end of its own, if nothing has proven the service since. One
+    /// that was interrupted has proven nothing against the new container: it may never have been started.
+    #[must_use]
+    pub fn unproven_up(&self, service: &str) -> Option<&DoneStep> {
+        let last = self.of(service).filter(|done| matches!(done.step, Step::Up { .. })).last()?;
+        let ended =
+            matches!(last.outcome, StepOutcome::Succeeded | StepOutcome::Failed | StepOutcome::TimedOut);
+        let proven = self.verified.iter().any(|(name, at)| name == service && *at >= last.at);
+        (ended && !proven).then_some(last)
+    }
+
+    /// Whether the service was rolled back.
+    #[must_use]
+    pub fn is_rolled_back(&self, service: &str) -> bool {
+        self.of(service).any(|done| done.step == Step::Rollback && done.outcome == StepOutcome::Succeeded)
+    }
+
     /// Whether a rollback of the service was begun and did not succeed.
     #[must_use]
     pub fn is_half_rolled_back(&self, service: &str) -> bool {
-        self.of(service).filter(|done| done.step == Step::Rollback).last().is_some_and(|done| !done.succeeded)
+        self.of(service)
+            .filter(|done| done.step == Step::Rollback)
+            .last()
+            .is_some_and(|done| done.outcome != StepOutcome::Succeeded)
     }
 
     fn of(&self, service: &str) -> impl Iterator<Item = &DoneStep> {

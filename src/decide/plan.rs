@@ -69,7 +69,10 @@ fn rank(step: Step, index: usize) -> u8 {
 /// The one thing to do now.
 pub(super) fn next(inputs: Inputs<'_>, services: &[Diagnosis], prospects: &[Prospect]) -> Next {
     if !acts(inputs) {
-        return Next::Nothing;
+        // Looking is no step: what a person has mended is proven all the same.
+        let unproven = unproven(inputs, services);
+        let in_time = inputs.now < repair::deadline(inputs);
+        return if in_time && !unproven.is_empty() { Next::Prove(unproven) } else { Next::Nothing };
     }
     let ready =
         plan(prospects, |p| matches!(p.repair, Repair::Steps(_, at) if at.is_none_or(|at| at <= inputs.now)));
@@ -80,7 +83,7 @@ pub(super) fn next(inputs: Inputs<'_>, services: &[Diagnosis], prospects: &[Pros
         return Next::Execute(step);
     }
     let unproven = unproven(inputs, services);
-    if unproven.iter().any(|service| inputs.now < repair::deadline(inputs, service)) {
+    if !unproven.is_empty() && inputs.now < repair::deadline(inputs) {
         return Next::Prove(unproven);
     }
     if let Some(at) = prospects.iter().filter_map(|p| look_again_at(inputs, &p.repair)).min() {

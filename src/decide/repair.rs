@@ -1,8 +1,11 @@
 //! Which steps could mend a drift, in which order they are tried, and when none is.
 
+use chrono::TimeDelta;
+
 use super::{Diagnosis, Inputs, attempts};
 use crate::api::{
-    Attempt, Drift, Fact, Layer, ObjectStatus, Reason, ServiceObservation, ServiceStatus, Step, Time,
+    Attempt, ConditionType, Drift, Fact, Layer, ObjectStatus, Reason, ServiceObservation, ServiceStatus,
+    Step, Time,
 };
 
 /// The steps of each rung.
@@ -17,6 +20,9 @@ pub(super) const ROLLED_BACK: &str = "RolledBack";
 pub(super) const BUDGET_SPENT: &str = "BudgetSpent";
 /// The reason of a service for which every rung has been tried and none changed anything.
 pub(super) const REPAIRS_EXHAUSTED: &str = "RepairsExhausted";
+
+/// For how long after an `Up` a container that goes wrong is taken for that step's doing.
+const JUDGED_FOR: TimeDelta = TimeDelta::minutes(10);
 
 /// What could be done for one service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +77,7 @@ fn repair(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis) -> Repair
     if let Some((layer, why)) = &diagnosis.unknown {
         let message =
             format!("the {layer} layer is unknown ({why}), and nothing is repaired on what is not known");
-        return wait(inputs, &diagnosis.service, "Unknown", message);
+        return wait(inputs, "Unknown", message);
     }
     let Some(drift) = &diagnosis.drift else { return Repair::Nothing };
     let Some(seen) = inputs.observed.services.iter().find(|s| s.name == diagnosis.service) else {
@@ -92,7 +98,7 @@ fn repair(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis) -> Repair
     }
     match rungs(drift, seen) {
         Rungs::None(message) => stalled(drift.reason.as_str(), message),
-        Rungs::Wait => wait(inputs, &seen.name, drift.reason.as_str(), drift.message.clone()),
+        Rungs::Wait => wait(inputs, drift.reason.as_str(), drift.message.clone()),
         Rungs::UntilTried(steps) => match untried(&steps, row) {
             Some(step) => within_budget(inputs, row, with_up(step)),
             None => {
@@ -188,8 +194,8 @@ fn stalled(reason: &str, message: &str) -> Repair {
 }
 
 /// Until the verification's time limit, counted from the last step or from when undrift began to look.
-fn wait(inputs: Inputs<'_>, service: &str, reason: &str, message: String) -> Repair {
-    let until = deadline(inputs, service);
+fn wait(inputs: Inputs<'_>, reason: &str, message: String) -> Repair {
+    let until = deadline(inputs);
     if inputs.now < until {
         Repair::Wait { until, reason: reason.into(), message }
     } else {
@@ -198,8 +204,10 @@ fn wait(inputs: Inputs<'_>, service: &str, reason: &str, message: String) -> Rep
 }
 
 /// Until when a service may still become as declared by itself.
-pub(super) fn deadline(inputs: Inputs<'_>, service: &str) -> Time {
-    let since = inputs.history.incident.as_ref().and_then(|incident| incident.last_step_at(service));
+pub(super) fn deadline(inputs: Inputs<'_>) -> Time {
+    // The last step of any service: another one's long build or restart is no fault of this one.
+    let steps = inputs.history.incident.iter().flat_map(|incident| &incident.steps);
+    let since = steps.map(|done| done.at).max();
     let since = since.max(inputs.history.watching_since).unwrap_or(inputs.now);
     since + inputs.desired.object.spec.reconcile.verify.timeout.delta()
 }
@@ -212,10 +220,18 @@ fn still_settling(
     drift: &Drift,
     row: Option<&Attempt>,
 ) -> Option<Time> {
-    let settling = drift.layer >= Layer::Route
-        && (row.is_some_and(|row| row.pending.is_some()) || stepped_since_watching(inputs, seen));
-    let until = deadline(inputs, &seen.name);
-    (settling && inputs.now < until).then_some(until)
+    if drift.layer < Layer::Route {
+        return None;
+    }
+    let ours = row.is_some_and(|row| row.pending.is_some()) || stepped_since_watching(inputs, seen);
+    let until = if ours { deadline(inputs) } else { young_until(inputs, seen)? };
+    (inputs.now < until).then_some(until)
+}
+
+/// Someone else's start of a replica is as young: its first answers do not count either.
+fn young_until(inputs: Inputs<'_>, seen: &ServiceObservation) -> Option<Time> {
+    let starts = seen.containers.known().into_iter().flatten().filter_map(|c| c.started_at);
+    Some(starts.max()? + inputs.desired.object.spec.reconcile.verify.stable_for.delta())
 }
 
 fn stepped_since_watching(inputs: Inputs<'_>, seen: &ServiceObservation) -> bool {
@@ -228,8 +244,10 @@ fn stepped_since_watching(inputs: Inputs<'_>, seen: &ServiceObservation) -> bool
 fn is_worse(inputs: Inputs<'_>, seen: &ServiceObservation, drift: &Drift) -> bool {
     let Some(incident) = &inputs.history.incident else { return false };
     let Some(before) = service_before(&incident.before, &seen.name) else { return false };
+    // What goes wrong long after a repair is a drift of its own, not that repair's doing.
+    let fresh = incident.unproven_up(&seen.name).is_some_and(|up| inputs.now - up.at < JUDGED_FOR);
     inputs.desired.object.spec.reconcile.rollback
-        && incident.has_done(&seen.name, |step| matches!(step, Step::Up { .. }))
+        && fresh
         && !incident.has_done(&seen.name, |step| step == Step::Rollback)
         && rollback_target(before).is_some_and(|old| seen.artifact.image != Fact::Known(Some(old.to_owned())))
         && lost_something(seen, drift, before)
@@ -251,8 +269,10 @@ fn lost_something(seen: &ServiceObservation, drift: &Drift, before: &ServiceStat
     let died = |reason| matches!(reason, CrashLooping | Unhealthy | NotRunning | Missing);
     match drift.layer {
         Layer::Container => {
-            let was_dying =
-                before.drift.as_ref().is_some_and(|d| d.layer == Layer::Container && died(d.reason));
+            // Its condition, not its drift: an earlier layer may have been broken as well.
+            let mut of_layer = before.conditions.iter().filter(|c| c.kind == ConditionType::ContainerCurrent);
+            let dying = [CrashLooping, Unhealthy, NotRunning, Missing].map(Reason::as_str);
+            let was_dying = of_layer.any(|c| dying.contains(&c.reason.as_str()));
             died(drift.reason) && !was_dying
         }
         Layer::Route => before.routes.iter().zip(&seen.routes).any(|(before, now)| {

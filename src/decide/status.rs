@@ -60,7 +60,7 @@ pub fn status(inputs: StatusInputs<'_>) -> ObjectStatus {
 
 /// The status of an object of which nothing can be said: no engine, Compose files that Compose refuses.
 ///
-/// It claims no drift. What was known of its services before is kept, as unknown now.
+/// It claims no drift. The services are those of before, with every condition unknown.
 #[must_use]
 pub fn failed_status(
     previous: Option<&ObjectStatus>,
@@ -77,7 +77,25 @@ pub fn failed_status(
             maker.make(ConditionType::Reconciling, ConditionStatus::False, reason, ""),
             maker.make(ConditionType::Stalled, ConditionStatus::Unknown, reason, ""),
         ],
-        ..ObjectStatus::default()
+        services: previous
+            .iter()
+            .flat_map(|p| &p.services)
+            .map(|s| unseen(s, generation, reason, now))
+            .collect(),
+        plan: Vec::new(),
+        incident: previous.and_then(|p| p.incident.clone()),
+        attempts: previous.map_or(0, |p| p.attempts),
+        next_attempt_time: None,
+    }
+}
+
+fn unseen(before: &ServiceStatus, generation: i64, reason: &str, now: Time) -> ServiceStatus {
+    let maker = Maker { previous: Some(&before.conditions), generation, now };
+    let unknown = |condition: &Condition| maker.make(condition.kind, ConditionStatus::Unknown, reason, "");
+    ServiceStatus {
+        drift: None,
+        conditions: before.conditions.iter().map(unknown).collect(),
+        ..before.clone()
     }
 }
 

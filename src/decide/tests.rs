@@ -316,6 +316,8 @@ fn while_someone_else_is_at_work_undrift_waits() {
 
 #[test]
 fn suspended_or_observing_takes_no_step() {
+    let healthy_one = with_history(&desired_with(&json!({ "mode": "observe" })), &healthy(), &history());
+    assert!(matches!(healthy_one.next, Next::Prove(_)), "looking is no step");
     for reconcile in [json!({ "suspend": true }), json!({ "mode": "observe" })] {
         for case in CASES {
             let mut seen = healthy();
@@ -434,9 +436,19 @@ fn after_a_repair(before: &ProjectObservation) -> History {
         at_work: true,
         now: at(0),
     });
-    let done = |step| DoneStep { step, services: vec!["api".to_owned()], at: at(0), succeeded: true };
+    let outcome = crate::api::StepOutcome::Succeeded;
+    let done = |step| DoneStep { step, services: vec!["api".to_owned()], at: at(0), outcome };
     let steps = vec![done(Step::Build { no_cache: false }), done(Step::Up { force_recreate: false })];
-    History { incident: Some(OpenIncident { id: "01".into(), before: status, steps }), ..empty }
+    History {
+        incident: Some(OpenIncident {
+            id: "01".into(),
+            opened_at: at(0),
+            before: status,
+            steps,
+            verified: vec![],
+        }),
+        ..empty
+    }
 }
 
 #[test]
@@ -460,9 +472,95 @@ fn a_container_that_is_worse_than_before_is_rolled_back_once() {
 }
 
 #[test]
+fn an_up_that_was_interrupted_is_taken_again_rather_than_rolled_back() {
+    let mut seen = healthy();
+    container_mut(&mut seen.services[0]).state = ContainerState::Exited;
+    for outcome in [crate::api::StepOutcome::Interrupted, crate::api::StepOutcome::Cancelled] {
+        let mut history = after_a_repair(&incident());
+        history
+            .incident
+            .iter_mut()
+            .flat_map(|incident| &mut incident.steps)
+            .for_each(|done| done.outcome = outcome);
+        assert_eq!(kinds(&with_history(&desired(), &seen, &history).plan), [StepKind::Up], "{outcome:?}");
+    }
+}
+
+#[test]
+fn what_goes_wrong_after_the_proof_is_not_rolled_back() {
+    let mut seen = healthy();
+    container_mut(&mut seen.services[0]).state = ContainerState::Exited;
+    let mut history = after_a_repair(&incident());
+    history.incident.iter_mut().for_each(|incident| incident.verified.push(("api".into(), at(0))));
+    assert_eq!(kinds(&with_history(&desired(), &seen, &history).plan), [StepKind::Up]);
+    let history = after_a_repair(&incident());
+    let desired = desired();
+    let later =
+        Inputs { desired: &desired, observed: &seen, history: &history, now: at(3600), jitter_seed: 7 };
+    assert_eq!(kinds(&decide(later).plan), [StepKind::Up], "nor an hour later");
+}
+
+#[test]
+fn a_route_of_a_container_that_was_just_started_is_given_time() {
+    let mut seen = healthy();
+    answer_mut(&mut seen.services[0]).plain = status(404);
+    container_mut(&mut seen.services[0]).started_at = Some(at(0));
+    assert!(matches!(decided(&seen).next, Next::Wait(_)), "{:?}", decided(&seen).next);
+    container_mut(&mut seen.services[0]).started_at = Some(at(-60));
+    assert!(matches!(decided(&seen).next, Next::Execute(_)));
+}
+
+/// A row of a repair that began at `last_at` and was in hope or in vain.
+fn row(pending: Option<Step>, last_at: Time) -> Attempt {
+    Attempt {
+        object: "backoffice".into(),
+        service: "api".into(),
+        layer: Layer::Container,
+        reason: Reason::NotRunning,
+        source_digest: Some("sha256:source-2".into()),
+        generation: 1,
+        attempts: 3,
+        tried: vec![],
+        pending,
+        last_at,
+        next_at: None,
+        gave_up: None,
+    }
+}
+
+#[test]
+fn attempts_are_forgotten_after_a_healthy_period_and_not_by_one_good_look() {
+    let seen = healthy();
+    let kept = |attempts: Vec<Attempt>, proven_since: BTreeMap<String, Time>, seen: &ProjectObservation| {
+        let history = History { attempts, proven_since, ..history() };
+        with_history(&desired(), seen, &history).attempts.len()
+    };
+    assert_eq!(kept(vec![row(None, at(-60))], BTreeMap::new(), &seen), 1, "one good look");
+    assert_eq!(kept(vec![row(None, at(-3600))], BTreeMap::new(), &seen), 0, "an hour later");
+    let mut stopped = healthy();
+    container_mut(&mut stopped.services[0]).state = ContainerState::Exited;
+    let proven = BTreeMap::from([("api".to_owned(), at(-3590))]);
+    assert_eq!(kept(vec![row(None, at(-3600))], proven, &stopped), 0, "healed an hour ago, and broken anew");
+    assert_eq!(kept(vec![row(None, at(-3600))], BTreeMap::new(), &stopped), 1, "never healed");
+}
+
+#[test]
+fn a_build_context_that_changes_by_itself_gives_no_new_budget_within_an_incident() {
+    let mut history = after_a_repair(&incident());
+    let mut tried = row(None, at(0));
+    (tried.layer, tried.reason, tried.attempts) = (Layer::Artifact, Reason::ModuleMissing, 5);
+    history.attempts = vec![tried];
+    let mut seen = incident();
+    seen.services[0].source.digest = Fact::Known(Some("sha256:a log line later".into()));
+    let decision = with_history(&desired(), &seen, &history);
+    assert!(decision.plan.is_empty(), "{:?}", decision.plan);
+}
+
+#[test]
 fn a_rollback_that_failed_is_tried_again_rather_than_built_over() {
     let mut history = after_a_repair(&incident());
-    let failed = DoneStep { step: Step::Rollback, services: vec!["api".into()], at: at(0), succeeded: false };
+    let outcome = crate::api::StepOutcome::Failed;
+    let failed = DoneStep { step: Step::Rollback, services: vec!["api".into()], at: at(0), outcome };
     history.incident.iter_mut().for_each(|incident| incident.steps.push(failed.clone()));
     let mut seen = incident();
     seen.services[0].containers = Fact::Known(vec![]);

@@ -28,6 +28,7 @@ pub(super) struct Container {
     pub(super) running: bool,
     pub(super) starts: i64,
     pub(super) crashes: i64,
+    pub(super) looks: usize,
 }
 
 /// The whole host. `api` is the service with a module and a route; `dashboard` only has to run.
@@ -41,6 +42,7 @@ pub(super) struct World {
     pub(super) faults: Faults,
     pub(super) log: Vec<Step>,
     pub(super) engine_away: bool,
+    pub(super) away_for: u32,
 }
 
 /// What goes wrong.
@@ -55,6 +57,10 @@ pub(super) struct Faults {
     pub(super) up_is_noop: bool,
     /// A new container crashes a moment after each look.
     pub(super) new_crashes: bool,
+    /// A new container answers 404, 502, 404 before it answers as it should.
+    pub(super) warms_up: bool,
+    /// The engine does not answer for a few looks after each step.
+    pub(super) engine_hiccups: bool,
     /// The server does not know the route although the module is there.
     pub(super) route_lost: bool,
 }
@@ -82,11 +88,12 @@ impl World {
             source: 2,
             module_in_source: true,
             image: Some(image),
-            container: Some(Container { id: 1, image, running: true, starts: 1, crashes: 0 }),
+            container: Some(Container { id: 1, image, running: true, starts: 1, crashes: 0, looks: 0 }),
             next: 2,
             faults: Faults::default(),
             log: Vec::new(),
             engine_away: false,
+            away_for: 0,
         }
     }
 
@@ -103,6 +110,7 @@ impl World {
 
     fn take(&mut self, step: Step) -> StepOutcome {
         self.log.push(step);
+        self.away_for = if self.faults.engine_hiccups { 3 } else { 0 };
         match step {
             Step::Build { .. } if self.faults.build_fails => return StepOutcome::Failed,
             Step::Build { no_cache } => self.build(no_cache),
@@ -141,7 +149,7 @@ impl World {
             }
             _ => {
                 self.container =
-                    Some(Container { id: self.next, image, running: true, starts: 1, crashes: 0 });
+                    Some(Container { id: self.next, image, running: true, starts: 1, crashes: 0, looks: 0 });
                 self.next += 1;
             }
         }
@@ -162,6 +170,9 @@ impl World {
                 api.routes[0].answers.clear();
             }
             Some(found) => show(api, found, self.faults),
+        }
+        if let Some(container) = &mut self.container {
+            container.looks += 1;
         }
         if let Some(container) = self.container.as_mut().filter(|c| self.faults.new_crashes && c.image.id > 1)
         {
@@ -185,7 +196,8 @@ fn show(api: &mut ServiceObservation, found: Container, faults: Faults) {
     shown.modules[0].presence =
         Fact::Known(if found.image.module { Presence::Present } else { Presence::Missing });
     let there = found.image.module && !faults.route_lost;
-    answer_mut(api).plain = status(if there { 401 } else { 404 });
+    let warming = [404, 502, 404].get(found.looks).filter(|_| faults.warms_up && found.image.id > 1);
+    answer_mut(api).plain = status(*warming.unwrap_or(if there { &401 } else { &404 }));
     answer_mut(api).auth = Some(status(if there { 200 } else { 404 }));
     if !found.running {
         api.routes[0].answers.clear();
@@ -209,7 +221,8 @@ impl FakeHost {
 impl Host for FakeHost {
     async fn observe(&self, _: &Desired) -> Result<ProjectObservation, HostError> {
         self.world(|world| {
-            if world.engine_away {
+            if world.engine_away || world.away_for > 0 {
+                world.away_for = world.away_for.saturating_sub(1);
                 return Err(HostError::EngineUnavailable { endpoint: "fake".into(), cause: "away".into() });
             }
             Ok(world.observe())

@@ -64,7 +64,13 @@ impl Journal<'_> {
             let by_service: BTreeMap<&String, &Drift> = drifts.iter().map(|(s, d)| (s, d)).collect();
             let incident =
                 self.store.open_incident(self.object, scene.now, json!(by_service), json!(before))?;
-            scene.history.incident = Some(OpenIncident { id: incident.id, before, steps: Vec::new() });
+            scene.history.incident = Some(OpenIncident {
+                id: incident.id,
+                opened_at: incident.opened_at,
+                before,
+                steps: Vec::new(),
+                verified: Vec::new(),
+            });
         }
         let told = self.told(scene)?;
         for (service, drift) in &drifts {
@@ -137,10 +143,12 @@ impl Journal<'_> {
             }),
             ..NewRecord::of(AuditKind::StepIntended)
         };
+        // The intent first: without it a pending attempt would be taken for a step that was made in vain.
+        let intent = self.store.intend(&record, planned.step, &planned.services)?;
         for row in begun {
             self.store.save_attempt(row)?;
         }
-        Ok(self.store.intend(&record, planned.step, &planned.services)?)
+        Ok(intent)
     }
 
     /// The outcome, on disk before anything else is looked at.
@@ -188,7 +196,7 @@ impl Journal<'_> {
         let evidence = json!({
             "transitions": told_transitions(status),
             "steps": incident.steps.len(),
-            "healedBy": if incident.steps.is_empty() { "something other than undrift" } else { "undrift" },
+            "healedBy": if repaired(scene, incident) { "undrift" } else { "something other than undrift" },
         });
         self.end(scene, true, evidence, status)
     }
@@ -223,6 +231,16 @@ impl Journal<'_> {
         self.store.close_incident(&incident.id, now(), outcome, Some(json!(status)))?;
         Ok(())
     }
+}
+
+/// Whether a step of undrift's ended well and left some service that it was for another than before.
+fn repaired(scene: &Scene<'_>, incident: &OpenIncident) -> bool {
+    let succeeded = incident.steps.iter().filter(|done| done.outcome == StepOutcome::Succeeded);
+    succeeded.flat_map(|done| &done.services).any(|service| {
+        let before = incident.before.services.iter().find(|status| status.name == *service);
+        let now = scene.observed.services.iter().find(|seen| seen.name == *service);
+        before.zip(now).is_some_and(|(before, now)| unlike_before(before, now))
+    })
 }
 
 fn drifts(scene: &Scene<'_>) -> Vec<(String, Drift)> {

@@ -56,11 +56,14 @@ impl Session {
 pub(super) fn history(store: &Store, desired: &Desired, session: &Session) -> Result<History, StoreError> {
     let name = desired.name();
     let previous = store.object(name)?.map(|object| object.status);
+    let generation = store.peek_generation(name, &desired.spec_digest)?;
+    let proofs = previous.as_ref().map(|status| proofs(status, generation)).unwrap_or_default();
     Ok(History {
-        generation: store.peek_generation(name, &desired.spec_digest)?,
+        generation,
         attempts: store.attempts(name)?,
         incident: open_incident(store, name)?,
-        proven: previous.as_ref().map(proven).unwrap_or_default(),
+        proven_since: proofs.iter().map(|(name, (_, since))| (name.clone(), *since)).collect(),
+        proven: proofs.into_iter().map(|(name, (identities, _))| (name, identities)).collect(),
         restarts: session.restarts.clone(),
         watching_since: Some(session.since),
         suspended: false,
@@ -73,7 +76,9 @@ fn open_incident(store: &Store, object: &str) -> Result<Option<OpenIncident>, St
         store.records(&RecordFilter { incident: Some(incident.id.clone()), ..RecordFilter::default() })?;
     Ok(Some(OpenIncident {
         before: serde_json::from_value(incident.before).unwrap_or_default(),
+        opened_at: incident.opened_at,
         steps: records.iter().filter_map(step_of).collect(),
+        verified: records.iter().filter_map(verified).collect(),
         id: incident.id,
     }))
 }
@@ -91,22 +96,32 @@ fn step_of(record: &AuditRecord) -> Option<DoneStep> {
         _ => return None,
     };
     let services = serde_json::from_value(record.evidence.get("services")?.clone()).ok()?;
-    let succeeded = record.outcome.as_deref() == Some(StepOutcome::Succeeded.as_str());
-    Some(DoneStep { step, services, at: record.time.parse().ok()?, succeeded })
+    let outcome = match record.outcome.as_deref()? {
+        "Succeeded" => StepOutcome::Succeeded,
+        "Failed" => StepOutcome::Failed,
+        "TimedOut" => StepOutcome::TimedOut,
+        "Cancelled" => StepOutcome::Cancelled,
+        _ => StepOutcome::Interrupted,
+    };
+    Some(DoneStep { step, services, at: record.time.parse().ok()?, outcome })
 }
 
-/// What each service consisted of when it was proven: the containers of those whose status says `Reconciled`.
-fn proven(status: &ObjectStatus) -> BTreeMap<String, Vec<Identity>> {
-    let reconciled = status.services.iter().filter(|service| {
-        let mut conditions = service.conditions.iter();
-        conditions.any(|c| c.kind == ConditionType::Reconciled && c.status == ConditionStatus::True)
-    });
+fn verified(record: &AuditRecord) -> Option<(String, Time)> {
+    let of_kind = record.kind == AuditKind::Verified.as_str();
+    of_kind.then_some((record.service.clone()?, record.time.parse().ok()?))
+}
+
+/// What each service consisted of when it was proven, and since when it has been: of those whose status says
+/// `Reconciled`, of this very spec. Another spec may declare more than what was proven.
+fn proofs(status: &ObjectStatus, generation: i64) -> BTreeMap<String, (Vec<Identity>, Time)> {
     let of = |service: &crate::api::ServiceStatus| {
+        let condition = service.conditions.iter().find(|c| c.kind == ConditionType::Reconciled)?;
+        let holds = condition.status == ConditionStatus::True && condition.observed_generation == generation;
         let mut all: Vec<Identity> = service.containers.iter().map(Identity::from).collect();
         all.sort();
-        (service.name.clone(), all)
+        holds.then(|| (service.name.clone(), (all, condition.last_transition_time)))
     };
-    reconciled.map(of).collect()
+    status.services.iter().filter_map(of).collect()
 }
 
 /// The services that consist of what they consisted of when they were proven.

@@ -73,6 +73,8 @@ pub struct Applied {
     pub object: Object,
     /// Whether every service is as declared and proven.
     pub reconciled: bool,
+    /// Whether anything was done or proven in this run.
+    pub acted: bool,
     /// What kept undrift from saying anything.
     pub error: Option<ReconcileError>,
 }
@@ -84,14 +86,20 @@ impl<H: Host> Reconciler<'_, H> {
     /// Never as a function: a failure is in the result, beside what is known of the object.
     pub async fn apply(&self, desired: &Desired) -> Applied {
         let mut session = Session::new(now());
+        let mut patience = Patience::new(desired);
         loop {
             match self.turn(desired, &mut session).await {
+                Err(error) if patience.bears(&error) && !self.cancel.is_cancelled() => {
+                    self.wait_until(now() + patience.pause).await;
+                }
                 Err(error) => return self.failed(desired, error),
                 Ok(turn) => match turn.action {
-                    Action::Again => {}
+                    Action::Again => patience.renew(),
                     Action::At(time) if !self.cancel.is_cancelled() => self.wait_until(time).await,
                     Action::At(_) | Action::Rest | Action::Stalled => {
-                        return Applied { object: turn.object, reconciled: turn.reconciled, error: None };
+                        let (object, reconciled, acted) =
+                            (turn.object, turn.reconciled, patience.until.is_some());
+                        return Applied { object, reconciled, acted, error: None };
                     }
                 },
             }
@@ -107,16 +115,52 @@ impl<H: Host> Reconciler<'_, H> {
     }
 
     fn failed(&self, desired: &Desired, error: ReconcileError) -> Applied {
-        let previous = self.store.object(desired.name()).ok().flatten();
-        let generation = self.store.peek_generation(desired.name(), &desired.spec_digest).unwrap_or(1);
-        let status = decide::failed_status(
-            previous.as_ref().map(|object| &object.status),
-            generation,
-            error.reason(),
-            &error.to_string(),
-            now(),
-        );
-        Applied { object: object(desired, status), reconciled: false, error: Some(error) }
+        let object = unseen(Some(self.store), desired, &error);
+        // What was recorded before is no longer known to be so. Where the store itself fails, that is the error.
+        if let Err(error) = self.store.save_object(&object) {
+            tracing::warn!(%error, "the status could not be recorded");
+        }
+        Applied { object, reconciled: false, acted: false, error: Some(error) }
+    }
+}
+
+/// The object when nothing could be seen of it: its status claims no drift.
+#[must_use]
+pub fn unseen(store: Option<&Store>, desired: &Desired, error: &ReconcileError) -> Object {
+    let previous = store.and_then(|store| store.object(desired.name()).ok().flatten());
+    let generation = store.and_then(|store| store.peek_generation(desired.name(), &desired.spec_digest).ok());
+    let status = decide::failed_status(
+        previous.as_ref().map(|object| &object.status),
+        generation.unwrap_or(1),
+        error.reason(),
+        &error.to_string(),
+        now(),
+    );
+    object(desired, status)
+}
+
+/// How long an engine may be away in the middle of a repair before `apply` gives up. At the first look it may not
+/// at all: then nothing was begun, and the person should hear of it at once.
+struct Patience {
+    limit: chrono::TimeDelta,
+    pause: chrono::TimeDelta,
+    until: Option<Time>,
+}
+
+impl Patience {
+    fn new(desired: &Desired) -> Self {
+        let policy = &desired.object.spec.reconcile;
+        let pause = policy.backoff.initial.delta().min(chrono::TimeDelta::seconds(1));
+        Self { limit: policy.verify.timeout.delta(), pause, until: None }
+    }
+
+    fn renew(&mut self) {
+        self.until = Some(now() + self.limit);
+    }
+
+    fn bears(&self, error: &ReconcileError) -> bool {
+        let transient = matches!(error, ReconcileError::Host(error) if error.is_transient());
+        transient && self.until.is_some_and(|until| now() < until)
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     turn::{Scene, Transitions, Turn},
 };
 use crate::{
-    api::{AuditKind, NewRecord},
+    api::{Attempt, AuditKind, NewRecord},
     decide::{Proof, identities, judge, unlike_before},
     host::Host,
     store::ImageKnowledge,
@@ -43,6 +43,8 @@ impl<H: Host> Reconciler<'_, H> {
                 break;
             }
         }
+        // A drift within the window is told, also where it has passed by the next look.
+        Journal { store: self.store, object: desired.name() }.open_incident(&mut last, self.progress)?;
         let mut proven = last.still_proven();
         for service in services {
             match judge(service, &looks) {
@@ -93,6 +95,11 @@ impl<H: Host> Reconciler<'_, H> {
                 built_by_undrift: known.is_some_and(|image| image.built_by_undrift),
                 last_good_at: Some(now()),
             })?;
+        }
+        for row in self.store.attempts(scene.desired.name())? {
+            if row.service == service && row.pending.is_some() {
+                self.store.save_attempt(&Attempt { pending: None, ..row })?;
+            }
         }
         // Of a service that was fine all along there is nothing to tell.
         let Some(incident) = &scene.history.incident else { return Ok(()) };

@@ -126,11 +126,12 @@ fn the_incident_is_healed_with_one_build_and_one_up() {
 fn a_healthy_host_is_never_touched_and_writes_no_record() {
     let bench = Bench::new(World::incident());
     bench.apply();
-    let (before, records) = (bench.host.world(|world| world.container), bench.kinds());
+    let container = || bench.host.world(|world| world.container.map(|c| (c.id, c.starts)));
+    let (before, records) = (container(), bench.kinds());
     for _ in 0..5 {
         assert!(bench.apply().reconciled);
     }
-    assert_eq!(bench.host.world(|world| world.container), before);
+    assert_eq!(container(), before);
     assert_eq!(bench.kinds(), records);
 }
 
@@ -164,6 +165,53 @@ fn a_new_container_that_crashes_is_rolled_back() {
     assert_eq!(bench.host.world(|world| world.container.unwrap().image.id), 1);
     assert_eq!(bench.count(AuditKind::RolledBack), 1);
     assert_eq!(bench.count(AuditKind::Reconciled), 0);
+}
+
+#[test]
+fn a_server_that_warms_up_is_waited_for_and_not_repaired_again() {
+    let mut world = World::incident();
+    world.faults.warms_up = true;
+    let bench = Bench::new(world);
+    let applied = bench.apply();
+    bench.assert_honest(&applied);
+    assert!(applied.reconciled, "{:?}", bench.kinds());
+    assert_eq!(
+        bench.host.world(|world| world.log.len()),
+        2,
+        "{:?}",
+        bench.host.world(|world| world.log.clone())
+    );
+    let transition = applied.object.status.services[0].routes[0].transition.unwrap();
+    assert_eq!((transition.before, transition.after), (Some(404), Some(401)));
+}
+
+#[test]
+fn an_engine_that_hiccups_in_the_middle_of_a_repair_does_not_end_it() {
+    let mut world = World::incident();
+    world.faults.engine_hiccups = true;
+    let bench = Bench::new(world);
+    let applied = bench.apply();
+    bench.assert_honest(&applied);
+    assert!(applied.reconciled, "{:?}", bench.kinds());
+}
+
+#[test]
+fn a_proof_is_of_one_spec_only() {
+    let bench = Bench::new(World::incident());
+    bench.apply();
+    let stricter = Desired { spec_digest: "v1:sha256:1".into(), ..desired() };
+    let look = |desired: &Desired| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(look(&bench.host, Some(&bench.store), desired)).unwrap().object
+    };
+    let reconciled = |object: &Object| {
+        let mut conditions = object.status.services[0].conditions.iter();
+        conditions.any(|c| {
+            c.kind == crate::api::ConditionType::Reconciled && c.status == crate::api::ConditionStatus::True
+        })
+    };
+    assert!(reconciled(&look(&desired())));
+    assert!(!reconciled(&look(&stricter)), "what was proven was another spec");
 }
 
 #[test]
@@ -206,16 +254,11 @@ fn killed_at_any_step_the_next_undrift_converges() {
 }
 
 fn faults() -> impl Strategy<Value = Faults> {
-    let bit = || prop::bool::weighted(0.25);
-    (bit(), bit(), bit(), bit(), bit()).prop_map(
-        |(build_fails, build_forgets, up_is_noop, new_crashes, route_lost)| Faults {
-            build_fails,
-            build_forgets,
-            up_is_noop,
-            new_crashes,
-            route_lost,
-        },
-    )
+    prop::array::uniform7(prop::bool::weighted(0.25)).prop_map(|bits| {
+        let [build_fails, build_forgets, up_is_noop, new_crashes, route_lost, warms_up, engine_hiccups] =
+            bits;
+        Faults { build_fails, build_forgets, up_is_noop, new_crashes, warms_up, engine_hiccups, route_lost }
+    })
 }
 
 /// What the world does to a host between two runs.

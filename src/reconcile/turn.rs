@@ -50,6 +50,8 @@ pub(super) struct Scene<'a> {
     pub(super) previous: Option<ObjectStatus>,
     pub(super) now: Time,
     pub(super) jitter_seed: u64,
+    /// False once undrift was asked to end: then nobody is reconciling.
+    pub(super) at_work: bool,
 }
 
 pub(super) type Transitions = BTreeMap<(String, usize), (Transition, Option<Transition>)>;
@@ -77,7 +79,7 @@ impl Scene<'_> {
             proven,
             transitions,
             incident: self.history.incident.as_ref().map(|incident| incident.id.as_str()).or(last),
-            at_work: true,
+            at_work: self.at_work,
             now: self.now,
         })
     }
@@ -182,7 +184,8 @@ impl<H: Host> Reconciler<'_, H> {
         let decision =
             decide::decide(Inputs { desired, observed: &observed, history: &history, now, jitter_seed });
         tracing::debug!(next = ?decision.next, "decided");
-        Ok(Scene { desired, observed, history, decision, previous, now, jitter_seed })
+        let at_work = !self.cancel.is_cancelled();
+        Ok(Scene { desired, observed, history, decision, previous, now, jitter_seed, at_work })
     }
 
     /// Rows that the decision let go: a healthy period has passed, or the spec is another.
@@ -236,6 +239,13 @@ impl<H: Host> Reconciler<'_, H> {
         }
     }
 
+    async fn wait_for_other_builds(&self) {
+        tokio::select! {
+            _ = self.builds.lock() => {}
+            () = self.cancel.cancelled() => {}
+        }
+    }
+
     /// Intent, step, outcome. If the intent cannot be written, the step does not run.
     async fn execute(
         &self,
@@ -245,12 +255,14 @@ impl<H: Host> Reconciler<'_, H> {
         journal: Journal<'_>,
     ) -> Result<(), ReconcileError> {
         let step = planned.step;
-        let _one_build_at_a_time = match step {
-            Step::Build { .. } => Some(self.builds.lock().await),
-            _ => None,
-        };
-        if self.cancel.is_cancelled() {
-            return Ok(());
+        let mut one_build_at_a_time = None;
+        if matches!(step, Step::Build { .. }) {
+            let Ok(free) = self.builds.try_lock() else {
+                // What was decided before a wait of minutes is not acted on: the next turn looks anew.
+                self.wait_for_other_builds().await;
+                return Ok(());
+            };
+            one_build_at_a_time = Some(free);
         }
         let inputs = scene.inputs();
         let begun = decide::begin_step(
@@ -290,6 +302,7 @@ impl<H: Host> Reconciler<'_, H> {
         } else {
             decide::end_step(begun, report.outcome, policy, now(), scene.jitter_seed)
         };
+        drop(one_build_at_a_time);
         journal.finish(scene, planned, intent, &report, &rows)?;
         (self.progress)(scene.desired, Progress::StepEnds(planned, &report));
         Ok(())

@@ -137,10 +137,19 @@ fn engine_away_is_an_error_and_no_drift() {
         let mut command = project.command(&[verb, "-f", "undrift.yaml", "-o", "json"]);
         let away = run(command.env("DOCKER_HOST", "unix:///nowhere/docker.sock")).expect(2);
         assert!(away.condition("Ready").starts_with("Unknown EngineUnavailable"), "{}", away.stdout);
-        assert_eq!(away.status()["services"], serde_json::json!([]), "no drift is claimed");
+        let service = &away.status()["services"][0];
+        assert_eq!(service["drift"], serde_json::json!(null), "no drift is claimed");
+        let conditions = service["conditions"].as_array().unwrap();
+        assert!(conditions.iter().all(|condition| condition["status"] == "Unknown"), "{conditions:?}");
         assert!(away.stderr.contains("/nowhere/docker.sock"), "{}", away.stderr);
     }
     assert_eq!(project.trail().len(), records, "nothing was done, so nothing is told");
+    let get = project.undrift(&["get", "-o", "json"]).expect(0);
+    assert!(
+        get.condition("Ready").starts_with("Unknown"),
+        "what was recorded is not known to be so any more"
+    );
+    assert!(project.apply().expect(0).condition("Ready").starts_with("True"), "and it is seen again");
 }
 
 #[test]

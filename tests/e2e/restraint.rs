@@ -85,6 +85,21 @@ fn observe_mode_and_suspension_take_no_step() {
 }
 
 #[test]
+fn observe_mode_proves_what_a_person_has_mended() {
+    let project = Project::in_incident();
+    project.manifest(&MANIFEST.replace("    attempts: 3", "    mode: observe"));
+    project.apply().expect(1);
+    project.compose(&["up", "-d", "--build"]);
+    let apply = project.apply().expect(0);
+    assert_eq!(apply.condition("Ready"), "True AsDeclared");
+    assert_eq!(project.steps(), [""; 0]);
+    let incidents = project.undrift(&["incident", "list", "-o", "json"]).json();
+    assert_eq!(incidents["items"][0]["outcome"], "Reconciled");
+    let trail = serde_json::to_string(&project.trail()).unwrap();
+    assert!(trail.contains("something other than undrift"), "it does not claim the repair: {trail}");
+}
+
+#[test]
 fn services_that_the_object_does_not_name_are_left_alone() {
     let project = Project::new();
     project.add_service("db");
