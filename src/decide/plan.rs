@@ -32,11 +32,12 @@ pub enum Next {
 /// container does not wait for another service's build.
 pub(super) fn plan(prospects: &[Prospect], wanted: impl Fn(&Prospect) -> bool) -> Vec<PlannedStep> {
     let mut plan: Vec<PlannedStep> = Vec::new();
-    let mut places: Vec<(u8, Step)> = Vec::new();
+    let mut places: Vec<(u8, Step, Option<&str>)> = Vec::new();
     for prospect in prospects.iter().filter(|p| wanted(p)) {
         let Repair::Steps(steps, _) = &prospect.repair else { continue };
         for (index, step) in steps.iter().enumerate() {
-            let place = (rank(*step, index), *step);
+            let apart = prospect.alone && matches!(step, Step::Build { .. });
+            let place = (rank(*step, index), *step, apart.then_some(prospect.service.as_str()));
             let words = format!("{}: {}", prospect.service, prospect.why);
             if let Some(at) = places.iter().position(|p| *p == place) {
                 plan[at].services.push(prospect.service.clone());

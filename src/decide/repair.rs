@@ -33,6 +33,9 @@ pub struct Prospect {
     pub why: String,
     /// What could be done.
     pub repair: Repair,
+    /// Whether a build of it must not share its command with other services: one that fails ends the others of the
+    /// same command, and would do so again and again.
+    pub alone: bool,
 }
 
 /// See [`Prospect`].
@@ -70,7 +73,9 @@ pub(super) fn prospect(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnos
         (None, None) => String::new(),
     };
     let repair = repair(inputs, rows, diagnosis);
-    Prospect { service, why, repair }
+    let alone =
+        rows.iter().any(|row| row.service == service && row.layer == Layer::Artifact && row.attempts > 0);
+    Prospect { service, why, repair, alone }
 }
 
 fn repair(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis) -> Repair {

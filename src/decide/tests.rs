@@ -299,6 +299,19 @@ fn two_services_are_built_by_one_command() {
 }
 
 #[test]
+fn a_build_that_failed_no_longer_shares_a_command() {
+    let mut seen = incident();
+    seen.services[1].artifact.image = Fact::Known(None);
+    let mut failed = row(None, at(0));
+    (failed.layer, failed.reason, failed.attempts) = (Layer::Artifact, Reason::ModuleMissing, 1);
+    let other = Attempt { service: "dashboard".into(), reason: Reason::ImageMissing, ..failed.clone() };
+    let decision = with_history(&desired(), &seen, &History { attempts: vec![failed, other], ..history() });
+    assert_eq!(kinds(&decision.plan), [StepKind::Build, StepKind::Build, StepKind::Up]);
+    assert_eq!(decision.plan[0].services, ["api"]);
+    assert_eq!(decision.plan[1].services, ["dashboard"]);
+}
+
+#[test]
 fn a_stopped_container_does_not_wait_for_another_services_build() {
     let mut seen = incident();
     container_mut(&mut seen.services[1]).state = ContainerState::Exited;

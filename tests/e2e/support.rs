@@ -118,7 +118,9 @@ impl Project {
     pub(crate) fn add_service(&self, service: &str) {
         self.write(&format!("{service}/Dockerfile"), DOCKERFILE);
         self.write(&format!("{service}/serve"), SERVE);
-        fs::create_dir_all(self.path(&format!("{service}/src"))).unwrap();
+        // Of its own for each test, so that no other test's build, in whatever state it was ended, is in the cache of
+        // this one.
+        self.write(&format!("{service}/src/.of"), &format!("{} {service}\n", self.name));
     }
 
     pub(crate) fn add_module(&self, service: &str, module: &str) {
