@@ -238,7 +238,7 @@ fn manifests_may_be_several() {
     let home = Home::new();
     let (first, second) = (home.manifest("zoo"), home.manifest("bar"));
     let (first, second) = (first.to_str().unwrap(), second.to_str().unwrap());
-    // By name, whatever the order of the files.
+    // In order of file name, whatever the order on the command line.
     assert_eq!(names(&home.undrift(&["validate", "-f", first, "--file", second]).expect(0)), ["bar", "zoo"]);
     let missing = home.undrift(&["validate", "-f", first, "-f", "missing.yaml"]).expect(2);
     assert!(missing.stdout.is_empty() && missing.stderr.contains("missing.yaml"), "{missing:?}");

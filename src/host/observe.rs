@@ -1,6 +1,6 @@
 //! One look at every layer of every service, all layers at once.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Instant};
 
 use futures_util::future::join_all;
 
@@ -21,8 +21,9 @@ type Production = (Vec<ContainerObservation>, Vec<RouteObservation>);
 
 impl LocalHost {
     /// See [`Host::observe`](super::Host::observe).
+    #[tracing::instrument(name = "observe", skip_all, fields(object = desired.name()))]
     pub(super) async fn look(&self, desired: &Desired) -> Result<ProjectObservation, HostError> {
-        let at = chrono::Utc::now();
+        let (at, began) = (chrono::Utc::now(), Instant::now());
         let (resolved, ()) =
             tokio::join!(compose::resolve(desired, self.engine.endpoint(), &*self.cache), self.sweep_once(),);
         let resolved = resolved?;
@@ -46,7 +47,8 @@ impl LocalHost {
                 routes,
             }
         });
-        let services = services.collect();
+        let services: Vec<_> = services.collect();
+        tracing::debug!(services = services.len(), ms = began.elapsed().as_millis(), "looked");
         Ok(ProjectObservation { at, project: resolved.model.name.clone(), changing, services })
     }
 

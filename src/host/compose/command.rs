@@ -111,12 +111,21 @@ pub async fn run(invocation: Invocation<'_>) -> io::Result<Finished> {
         Ok(status) => (StepOutcome::Failed, status.code()),
         Err(outcome) => (outcome, None),
     };
+    let duration = started.elapsed();
+    // Neither the environment nor the output: they hold secrets.
+    tracing::debug!(
+        argv = %invocation.argv.join(" "),
+        outcome = outcome.as_str(),
+        exit = exit_code,
+        ms = duration.as_millis(),
+        "command ended"
+    );
     Ok(Finished {
         outcome,
         exit_code,
         output: lock(&sink.tail).text(),
         stdout: std::mem::take(&mut lock(&sink.stdout)),
-        duration: started.elapsed(),
+        duration,
     })
 }
 

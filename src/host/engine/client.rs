@@ -3,7 +3,7 @@
 use std::{
     future::Future,
     sync::{Arc, OnceLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bollard::{ClientVersion, Docker, errors::Error as BollardError};
@@ -151,11 +151,22 @@ impl Engine {
     where
         F: Future<Output = Result<T, BollardError>> + 'a,
     {
+        // The question is a closure, whose type bears the name of the function that asks.
+        let asker = std::any::type_name_of_val(&question);
+        let began = Instant::now();
         let docker = self.docker().await?;
-        match tokio::time::timeout(self.limit, question(docker)).await {
+        let answer = match tokio::time::timeout(self.limit, question(docker)).await {
             Ok(answer) => answer.map_err(EngineError::from),
             Err(_) => Err(EngineError::TimedOut(self.limit)),
-        }
+        };
+        // Never the answer: it holds the environment of containers.
+        tracing::debug!(
+            asker = name_of(asker),
+            ok = answer.is_ok(),
+            ms = began.elapsed().as_millis(),
+            "engine asked"
+        );
+        answer
     }
 
     async fn docker(&self) -> Result<Docker, EngineError> {
@@ -174,6 +185,11 @@ impl Engine {
         };
         Ok(self.docker.get_or_init(|| docker).clone())
     }
+}
+
+/// The function in the type's name of a closure: `list` of `undrift::host::engine::…::list::{{closure}}`.
+fn name_of(closure: &str) -> &str {
+    closure.rsplit("::").find(|part| !part.starts_with('{')).unwrap_or(closure)
 }
 
 /// Whether anybody accepts at a TCP address; hyper's connector has no limit of its own for that.
