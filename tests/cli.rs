@@ -1,4 +1,5 @@
 //! The binary as a script sees it: exit codes, standard output, standard error. No engine is asked for anything.
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     fs,
@@ -13,8 +14,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use undrift::{
     api::{
-        API_VERSION, AuditKind, AuditRecord, Incident, IncidentOutcome, NewRecord, ObjectList, ObjectStatus,
-        Time,
+        API_VERSION, AuditKind, AuditRecord, ConditionStatus, Incident, IncidentOutcome, NewRecord,
+        ObjectList, ObjectStatus, Time,
     },
     store::Store,
 };
@@ -270,12 +271,12 @@ fn flags_may_be_given_as_variables() {
 fn standard_output_is_one_document_and_the_log_is_json() {
     let home = Home::new();
     home.manifest("shop");
-    let args = ["check", "-f", "shop.yaml", "-o", "json", "--log", "debug", "--log-format", "json"];
-    let run = home.undrift(&args).expect(2);
+    let args = ["check", "-f", "shop.yaml", "-o", "json", "--log", "trace", "--log-format", "json"];
+    let run = run(home.command(&args).env("SECRET_OF_THE_SHOP", "hunter2")).expect(2);
     let list: ObjectList = run.json();
     let ready = &list.items[0].status.conditions[0];
-    assert_eq!((ready.reason.as_str(), list.items.len()), ("EngineUnavailable", 1), "{ready:?}");
-    let mut events = 0;
+    assert_eq!((ready.status, list.items.len()), (ConditionStatus::Unknown, 1), "{ready:?}");
+    let mut events: Vec<Value> = Vec::new();
     for line in run.stderr.lines() {
         // A complaint is for whoever typed the command; it is no event of the log.
         if line.starts_with("undrift: ") {
@@ -283,9 +284,13 @@ fn standard_output_is_one_document_and_the_log_is_json() {
         }
         let event: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         assert!(event["level"].is_string() && event["target"].is_string(), "{event}");
-        events += 1;
+        events.push(event);
     }
-    assert!(events > 0, "nothing was logged: {run:?}");
+    let asked = events.iter().find(|event| event["message"] == "engine asked");
+    let asked = asked.unwrap_or_else(|| panic!("the question is not in the log: {run:?}"));
+    assert_eq!((&asked["ok"], &asked["span"]["name"]), (&json!(false), &json!("observe")));
+    assert_eq!((&asked["span"]["object"], asked["ms"].is_u64()), (&json!("shop"), true), "{asked}");
+    assert!(!run.stderr.contains("hunter2"), "the environment is in the log: {run:?}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use super::{
     HostError, LocalHost, compose,
     compose::{Resolved, ServiceModel},
     engine::Container,
+    ms_since,
     probe::{Place, replica_url},
     source,
 };
@@ -48,7 +49,7 @@ impl LocalHost {
             }
         });
         let services: Vec<_> = services.collect();
-        tracing::debug!(services = services.len(), ms = began.elapsed().as_millis(), "looked");
+        tracing::debug!(services = services.len(), ms = ms_since(began), "looked");
         Ok(ProjectObservation { at, project: resolved.model.name.clone(), changing, services })
     }
 

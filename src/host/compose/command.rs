@@ -24,7 +24,7 @@ use super::{
     env::Environment,
     lines::{Lines, Tail},
 };
-use crate::api::StepOutcome;
+use crate::{api::StepOutcome, host::ms_since};
 
 /// How long a process group may take to end after SIGTERM, before SIGKILL. Compose needs some seconds to put
 /// a half-done recreate away.
@@ -117,7 +117,7 @@ pub async fn run(invocation: Invocation<'_>) -> io::Result<Finished> {
         argv = %invocation.argv.join(" "),
         outcome = outcome.as_str(),
         exit = exit_code,
-        ms = duration.as_millis(),
+        ms = ms_since(started),
         "command ended"
     );
     Ok(Finished {

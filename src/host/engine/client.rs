@@ -9,7 +9,7 @@ use std::{
 use bollard::{ClientVersion, Docker, errors::Error as BollardError};
 use tokio_util::task::TaskTracker;
 
-use crate::host::{HostError, endpoint::Endpoint};
+use crate::host::{HostError, endpoint::Endpoint, ms_since};
 
 /// The longest that one question may take, its answer's body included. bollard's own limit ends at the headers.
 pub const CALL_LIMIT: Duration = Duration::from_secs(10);
@@ -154,19 +154,21 @@ impl Engine {
         // The question is a closure, whose type bears the name of the function that asks.
         let asker = std::any::type_name_of_val(&question);
         let began = Instant::now();
+        let answer = self.answer(question).await;
+        // Never the answer: it holds the environment of containers.
+        tracing::debug!(asker = name_of(asker), ok = answer.is_ok(), ms = ms_since(began), "engine asked");
+        answer
+    }
+
+    async fn answer<'a, T, F>(&self, question: impl FnOnce(Docker) -> F) -> Result<T, EngineError>
+    where
+        F: Future<Output = Result<T, BollardError>> + 'a,
+    {
         let docker = self.docker().await?;
-        let answer = match tokio::time::timeout(self.limit, question(docker)).await {
+        match tokio::time::timeout(self.limit, question(docker)).await {
             Ok(answer) => answer.map_err(EngineError::from),
             Err(_) => Err(EngineError::TimedOut(self.limit)),
-        };
-        // Never the answer: it holds the environment of containers.
-        tracing::debug!(
-            asker = name_of(asker),
-            ok = answer.is_ok(),
-            ms = began.elapsed().as_millis(),
-            "engine asked"
-        );
-        answer
+        }
     }
 
     async fn docker(&self) -> Result<Docker, EngineError> {

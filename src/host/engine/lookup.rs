@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     api::{Fact, ModuleType, Presence},
-    host::Cache,
+    host::{Cache, ms_since},
 };
 
 /// The label of look-up containers; its value names the process that made it.
@@ -116,13 +116,7 @@ impl Engine {
         };
         let looks = join_all(paths.iter().map(|(path, kind)| self.look(&id, path, *kind))).await;
         self.remove_lookup(&id).await;
-        tracing::debug!(
-            image,
-            paths = paths.len(),
-            container = id,
-            ms = began.elapsed().as_millis(),
-            "looked up"
-        );
+        tracing::debug!(image, paths = paths.len(), container = id, ms = ms_since(began), "looked up");
         let facts: Vec<Fact<Presence>> = looks.into_iter().map(|look| look.presence).collect();
         for ((path, kind), fact) in paths.iter().zip(&facts) {
             if let Fact::Known(presence) = fact {

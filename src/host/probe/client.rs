@@ -9,7 +9,10 @@ use reqwest::{
 };
 
 use super::secret::{Credentials, Env};
-use crate::api::{Answer, Duration, Fact, RouteSpec};
+use crate::{
+    api::{Answer, Duration, Fact, RouteSpec},
+    host::ms_since,
+};
 
 /// How undrift calls itself.
 const USER_AGENT: &str = concat!("undrift/", env!("CARGO_PKG_VERSION"));
@@ -80,7 +83,7 @@ impl Prober {
             url = %without_secrets(ask.url),
             credentials = ask.credentials.is_some(),
             status = answer.known().and_then(Answer::status),
-            ms = began.elapsed().as_millis(),
+            ms = ms_since(began),
             "route asked"
         );
         answer
