@@ -128,3 +128,6 @@ pub(super) fn write_plan(out: &mut dyn Write, style: Style, looked: &Looked) -> 
 fn kind(kind: StepKind) -> String {
     kind.to_string()
 }
+
+#[cfg(test)]
+mod tests;

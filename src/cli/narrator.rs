@@ -101,3 +101,6 @@ impl Narrator {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -189,3 +189,8 @@ impl HostError {
         matches!(self, Self::EngineUnavailable { .. } | Self::Engine { .. })
     }
 }
+
+/// For the log: the time since then in milliseconds. As an integer of 128 bits it would be a text in JSON.
+pub(crate) fn ms_since(began: std::time::Instant) -> u64 {
+    u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

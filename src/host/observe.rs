@@ -1,6 +1,6 @@
 //! One look at every layer of every service, all layers at once.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Instant};
 
 use futures_util::future::join_all;
 
@@ -8,6 +8,7 @@ use super::{
     HostError, LocalHost, compose,
     compose::{Resolved, ServiceModel},
     engine::Container,
+    ms_since,
     probe::{Place, replica_url},
     source,
 };
@@ -21,8 +22,9 @@ type Production = (Vec<ContainerObservation>, Vec<RouteObservation>);
 
 impl LocalHost {
     /// See [`Host::observe`](super::Host::observe).
+    #[tracing::instrument(name = "observe", skip_all, fields(object = desired.name()))]
     pub(super) async fn look(&self, desired: &Desired) -> Result<ProjectObservation, HostError> {
-        let at = chrono::Utc::now();
+        let (at, began) = (chrono::Utc::now(), Instant::now());
         let (resolved, ()) =
             tokio::join!(compose::resolve(desired, self.engine.endpoint(), &*self.cache), self.sweep_once(),);
         let resolved = resolved?;
@@ -46,7 +48,8 @@ impl LocalHost {
                 routes,
             }
         });
-        let services = services.collect();
+        let services: Vec<_> = services.collect();
+        tracing::debug!(services = services.len(), ms = ms_since(began), "looked");
         Ok(ProjectObservation { at, project: resolved.model.name.clone(), changing, services })
     }
 

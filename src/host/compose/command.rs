@@ -24,7 +24,7 @@ use super::{
     env::Environment,
     lines::{Lines, Tail},
 };
-use crate::api::StepOutcome;
+use crate::{api::StepOutcome, host::ms_since};
 
 /// How long a process group may take to end after SIGTERM, before SIGKILL. Compose needs some seconds to put
 /// a half-done recreate away.
@@ -111,12 +111,21 @@ pub async fn run(invocation: Invocation<'_>) -> io::Result<Finished> {
         Ok(status) => (StepOutcome::Failed, status.code()),
         Err(outcome) => (outcome, None),
     };
+    let duration = started.elapsed();
+    // Neither the environment nor the output: they hold secrets.
+    tracing::debug!(
+        argv = %invocation.argv.join(" "),
+        outcome = outcome.as_str(),
+        exit = exit_code,
+        ms = ms_since(started),
+        "command ended"
+    );
     Ok(Finished {
         outcome,
         exit_code,
         output: lock(&sink.tail).text(),
         stdout: std::mem::take(&mut lock(&sink.stdout)),
-        duration: started.elapsed(),
+        duration,
     })
 }
 

@@ -3,13 +3,13 @@
 use std::{
     future::Future,
     sync::{Arc, OnceLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bollard::{ClientVersion, Docker, errors::Error as BollardError};
 use tokio_util::task::TaskTracker;
 
-use crate::host::{HostError, endpoint::Endpoint};
+use crate::host::{HostError, endpoint::Endpoint, ms_since};
 
 /// The longest that one question may take, its answer's body included. bollard's own limit ends at the headers.
 pub const CALL_LIMIT: Duration = Duration::from_secs(10);
@@ -151,6 +151,19 @@ impl Engine {
     where
         F: Future<Output = Result<T, BollardError>> + 'a,
     {
+        // The question is a closure, whose type bears the name of the function that asks.
+        let asker = std::any::type_name_of_val(&question);
+        let began = Instant::now();
+        let answer = self.answer(question).await;
+        // Never the answer: it holds the environment of containers.
+        tracing::debug!(asker = name_of(asker), ok = answer.is_ok(), ms = ms_since(began), "engine asked");
+        answer
+    }
+
+    async fn answer<'a, T, F>(&self, question: impl FnOnce(Docker) -> F) -> Result<T, EngineError>
+    where
+        F: Future<Output = Result<T, BollardError>> + 'a,
+    {
         let docker = self.docker().await?;
         match tokio::time::timeout(self.limit, question(docker)).await {
             Ok(answer) => answer.map_err(EngineError::from),
@@ -174,6 +187,11 @@ impl Engine {
         };
         Ok(self.docker.get_or_init(|| docker).clone())
     }
+}
+
+/// The function in the type's name of a closure: `list` of `undrift::host::engine::…::list::{{closure}}`.
+fn name_of(closure: &str) -> &str {
+    closure.rsplit("::").find(|part| !part.starts_with('{')).unwrap_or(closure)
 }
 
 /// Whether anybody accepts at a TCP address; hyper's connector has no limit of its own for that.

@@ -1,12 +1,17 @@
 //! A module in an image: looked up in a container that is created, never started, and always removed.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bollard::{
     models::{ContainerCreateBody, ContainerSummary, HostConfig},
     query_parameters::{CreateContainerOptions, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder},
 };
 use futures_util::future::join_all;
+use tracing::Instrument;
 
 use super::{
     Engine, EngineError,
@@ -14,7 +19,7 @@ use super::{
 };
 use crate::{
     api::{Fact, ModuleType, Presence},
-    host::Cache,
+    host::{Cache, ms_since},
 };
 
 /// The label of look-up containers; its value names the process that made it.
@@ -53,9 +58,11 @@ impl Engine {
             .filter(|(_, fact)| fact.is_none())
             .map(|((path, kind), _)| ((*path).to_owned(), *kind))
             .collect();
+        tracing::debug!(image, modules = paths.len(), not_cached = asked.len(), "modules in image");
         if !asked.is_empty() {
             let (engine, image, cache) = (self.clone(), image.to_owned(), Arc::clone(cache));
-            let task = self.lookups.spawn(async move { engine.look_up(&image, asked, &*cache).await });
+            let task = async move { engine.look_up(&image, asked, &*cache).await };
+            let task = self.lookups.spawn(task.in_current_span());
             let found = task.await.unwrap_or_default();
             let mut found = found.into_iter();
             for fact in facts.iter_mut().filter(|fact| fact.is_none()) {
@@ -102,12 +109,14 @@ impl Engine {
         paths: Vec<(String, ModuleType)>,
         cache: &dyn Cache,
     ) -> Vec<Fact<Presence>> {
+        let began = Instant::now();
         let id = match self.create_lookup(image).await {
             Ok(id) => id,
             Err(error) => return vec![Fact::unknown(error.to_string()); paths.len()],
         };
         let looks = join_all(paths.iter().map(|(path, kind)| self.look(&id, path, *kind))).await;
         self.remove_lookup(&id).await;
+        tracing::debug!(image, paths = paths.len(), container = id, ms = ms_since(began), "looked up");
         let facts: Vec<Fact<Presence>> = looks.into_iter().map(|look| look.presence).collect();
         for ((path, kind), fact) in paths.iter().zip(&facts) {
             if let Fact::Known(presence) = fact {

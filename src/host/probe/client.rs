@@ -1,6 +1,6 @@
 //! One HTTP request, and the words for how it ended.
 
-use std::{error::Error as _, io, sync::Arc, sync::OnceLock};
+use std::{error::Error as _, io, sync::Arc, sync::OnceLock, time::Instant};
 
 use reqwest::{
     Client, Method, RequestBuilder, Url,
@@ -9,7 +9,10 @@ use reqwest::{
 };
 
 use super::secret::{Credentials, Env};
-use crate::api::{Answer, Duration, Fact, RouteSpec};
+use crate::{
+    api::{Answer, Duration, Fact, RouteSpec},
+    host::ms_since,
+};
 
 /// How undrift calls itself.
 const USER_AGENT: &str = concat!("undrift/", env!("CARGO_PKG_VERSION"));
@@ -65,7 +68,8 @@ impl Prober {
             Ok(request) => request,
             Err(reason) => return Fact::unknown(reason),
         };
-        match request.send().await {
+        let began = Instant::now();
+        let answer = match request.send().await {
             Ok(response) => Fact::Known(Answer::Status {
                 code: response.status().as_u16(),
                 challenge: response.headers().contains_key(WWW_AUTHENTICATE),
@@ -73,7 +77,16 @@ impl Prober {
             // The words of reqwest's builder may hold what was to be sent.
             Err(error) if error.is_builder() => Fact::unknown("the request cannot be put into HTTP"),
             Err(error) => Fact::Known(Answer::None(words(&error.without_url(), ask.route.timeout))),
-        }
+        };
+        tracing::debug!(
+            method = ask.route.method,
+            url = %without_secrets(ask.url),
+            credentials = ask.credentials.is_some(),
+            status = answer.known().and_then(Answer::status),
+            ms = ms_since(began),
+            "route asked"
+        );
+        answer
     }
 
     fn request(&self, ask: &Ask<'_>) -> Result<RequestBuilder, String> {
@@ -120,6 +133,14 @@ fn builder() -> reqwest::ClientBuilder {
         .redirect(redirect::Policy::none())
         .pool_max_idle_per_host(0)
         .user_agent(USER_AGENT)
+}
+
+/// The URL for the log. A query may hold a token, and the part before the `@` a password.
+fn without_secrets(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let query = if url.query().is_some() { "?…" } else { "" };
+    format!("{}://{host}{port}{}{query}", url.scheme(), url.path())
 }
 
 fn headers(route: &RouteSpec) -> Result<HeaderMap, String> {
@@ -276,6 +297,13 @@ mod tests {
         let answer = prober.route(&route, &[place], Path::new("/")).await.answers.remove(0);
         let reason = answer.auth.as_ref().and_then(|auth| auth.why_unknown().map(str::to_owned));
         assert_eq!(reason.as_deref(), Some("the request cannot be put into HTTP"), "{answer:?}");
+    }
+
+    #[test]
+    fn a_url_is_logged_without_its_secrets() {
+        let url = |text| without_secrets(&Url::parse(text).unwrap());
+        assert_eq!(url("http://ops:hunter2@[::1]:3000/a?token=hunter2#hunter2"), "http://[::1]:3000/a?…");
+        assert_eq!(url("https://example.com/"), "https://example.com/");
     }
 
     #[test]

@@ -1,0 +1,392 @@
+//! The binary as a script sees it: exit codes, standard output, standard error. No engine is asked for anything.
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use rusqlite::Connection;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use undrift::{
+    api::{
+        API_VERSION, AuditKind, AuditRecord, ConditionStatus, Incident, IncidentOutcome, NewRecord,
+        ObjectList, ObjectStatus, Time,
+    },
+    store::Store,
+};
+
+/// `audit verify -o json`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct AuditVerification {
+    api_version: String,
+    kind: String,
+    whole: bool,
+    records: u64,
+    head: Option<String>,
+    first_bad: Option<FirstBad>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FirstBad {
+    seq: u64,
+    problem: String,
+}
+
+/// `audit list -o json`, `incident list -o json`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct List<T> {
+    api_version: String,
+    kind: String,
+    items: Vec<T>,
+}
+
+/// `incident show -o json`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct IncidentDocument {
+    api_version: String,
+    kind: String,
+    #[serde(flatten)]
+    incident: Incident,
+    timeline: Vec<AuditRecord>,
+}
+
+/// What a verb prints with `-o json` where it fails.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ErrorDocument {
+    api_version: String,
+    kind: String,
+    reason: String,
+    message: String,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+struct Run {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Run {
+    #[track_caller]
+    fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        // No run of this file has a terminal.
+        assert!(!self.stdout.contains('\u{1b}') && !self.stderr.contains('\u{1b}'), "an escape: {self:?}");
+        self
+    }
+
+    /// Standard output as the one JSON document that it must be.
+    #[track_caller]
+    fn json<T: DeserializeOwned>(&self) -> T {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// A folder with a state folder in it, which need not exist.
+struct Home(TempDir);
+
+impl Home {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn state(&self) -> PathBuf {
+        self.0.path().join("state")
+    }
+
+    /// A manifest of one object, next to a project that has one service.
+    fn manifest(&self, name: &str) -> PathBuf {
+        fs::write(self.0.path().join("compose.yaml"), "services: { web: { image: none } }\n").unwrap();
+        let path = self.0.path().join(format!("{name}.yaml"));
+        fs::write(&path, manifest(name)).unwrap();
+        path
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_undrift"));
+        for variable in
+            ["FILE", "OUTPUT", "LOG", "LOG_FORMAT", "OBJECT", "SERVICE", "INCIDENT", "SINCE", "UNTIL"]
+        {
+            command.env_remove(format!("UNDRIFT_{variable}"));
+        }
+        command.env("UNDRIFT_STATE_DIR", self.state()).env("DOCKER_HOST", self.no_engine());
+        command.args(args).current_dir(self.0.path()).stdin(Stdio::null());
+        command
+    }
+
+    /// An address at which nobody listens.
+    fn no_engine(&self) -> String {
+        format!("unix://{}", self.0.path().join("no-engine.sock").display())
+    }
+
+    fn undrift(&self, args: &[&str]) -> Run {
+        run(&mut self.command(args))
+    }
+
+    /// A state with three records and a closed incident; its ID.
+    fn recorded(&self) -> String {
+        let store = Store::open(&self.state(), "ops@host undrift[1] test".into()).unwrap();
+        let at: Time = "2026-03-01T10:00:00Z".parse().unwrap();
+        let drift =
+            json!({ "web": { "layer": "container", "reason": "NotRunning", "message": "it exited" } });
+        let status = json!(ObjectStatus::default());
+        let id = store.open_incident("shop", at, drift.clone(), status.clone()).unwrap().id;
+        store.append(&NewRecord::of(AuditKind::Started)).unwrap();
+        let of = |kind, evidence| NewRecord {
+            object: Some("shop".into()),
+            incident: Some(id.clone()),
+            evidence,
+            ..NewRecord::of(kind)
+        };
+        store.append(&of(AuditKind::DriftDetected, drift["web"].clone())).unwrap();
+        store.append(&of(AuditKind::Reconciled, Value::Null)).unwrap();
+        let end = at + chrono::TimeDelta::seconds(90);
+        store.close_incident(&id, end, IncidentOutcome::Reconciled, Some(status)).unwrap();
+        id
+    }
+}
+
+fn manifest(name: &str) -> String {
+    format!(
+        "apiVersion: {API_VERSION}\nkind: ComposeProject\nmetadata: {{ name: {name} }}\n\
+         spec:\n  project: {{ directory: . }}\n  services: [{{ name: web }}]\n"
+    )
+}
+
+fn run(command: &mut Command) -> Run {
+    read(command.output().unwrap())
+}
+
+fn read(output: Output) -> Run {
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Run { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+/// Changes the database as one who may write the file and knows SQLite: first the triggers go.
+fn tamper(state: &Path, sql: &str) {
+    let db = Connection::open(state.join("state.db")).unwrap();
+    let triggers: Vec<String> = db
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger'")
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    assert!(!triggers.is_empty(), "the trail has no triggers");
+    for trigger in triggers {
+        db.execute_batch(&format!("DROP TRIGGER {trigger}")).unwrap();
+    }
+    assert_eq!(db.execute(sql, []).unwrap(), 1, "{sql}");
+}
+
+fn names(run: &Run) -> Vec<&str> {
+    run.stdout.lines().filter_map(|line| line.split_whitespace().nth(1)).collect()
+}
+
+#[test]
+fn validate_tells_good_from_bad() {
+    let home = Home::new();
+    let good = home.manifest("shop");
+    let good = good.to_str().unwrap();
+    let run = home.undrift(&["validate", "-f", good]).expect(0);
+    assert!(run.stdout.starts_with("ok  shop  ") && run.stdout.contains("1 service"), "{run:?}");
+    assert_eq!(run.stderr, "");
+
+    fs::write(home.0.path().join("bad.yaml"), manifest("Shop").replace("services", "servcies")).unwrap();
+    let run = home.undrift(&["validate", "-f", "bad.yaml"]).expect(2);
+    assert_eq!(run.stdout, "");
+    for part in ["bad.yaml", "servcies", "Shop"] {
+        assert!(run.stderr.contains(part), "no {part:?} in {run:?}");
+    }
+    assert!(!home.state().exists(), "validate needs no state");
+}
+
+#[test]
+fn schema_is_the_file_that_is_shipped() {
+    let shipped =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/manifests/undrift.schema.json")).unwrap();
+    assert_eq!(Home::new().undrift(&["schema"]).expect(0).stdout, shipped);
+}
+
+#[test]
+fn a_manifest_may_come_from_standard_input() {
+    let home = Home::new();
+    home.manifest("other");
+    let piped = |text: &str| {
+        let mut command = home.command(&["validate", "-f", "-"]);
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        read(child.wait_with_output().unwrap())
+    };
+    assert_eq!(names(&piped(&manifest("shop")).expect(0)), ["shop"]);
+    assert!(piped("kind: ComposeProjekt\n").expect(2).stderr.contains("ComposeProjekt"));
+}
+
+#[test]
+fn manifests_may_be_several() {
+    let home = Home::new();
+    let (first, second) = (home.manifest("zoo"), home.manifest("bar"));
+    let (first, second) = (first.to_str().unwrap(), second.to_str().unwrap());
+    // In order of file name, whatever the order on the command line.
+    assert_eq!(names(&home.undrift(&["validate", "-f", first, "--file", second]).expect(0)), ["bar", "zoo"]);
+    let missing = home.undrift(&["validate", "-f", first, "-f", "missing.yaml"]).expect(2);
+    assert!(missing.stdout.is_empty() && missing.stderr.contains("missing.yaml"), "{missing:?}");
+}
+
+#[test]
+fn flags_may_be_given_as_variables() {
+    let home = Home::new();
+    let id = home.recorded();
+    let manifest = home.manifest("shop");
+    assert_eq!(names(&run(home.command(&["validate"]).env("UNDRIFT_FILE", manifest)).expect(0)), ["shop"]);
+
+    let listed = run(home.command(&["incident", "list"]).env("UNDRIFT_OUTPUT", "json")).expect(0);
+    assert_eq!(listed.json::<List<Incident>>().items[0].id, id, "the state of UNDRIFT_STATE_DIR");
+    let elsewhere = home.0.path().join("elsewhere");
+    let mut command = home.command(&["incident", "list", "-o", "text", "--state-dir"]);
+    let flags_first = run(command.arg(&elsewhere).env("UNDRIFT_OUTPUT", "json")).expect(0);
+    assert_eq!(flags_first.stdout, "no incidents\n");
+    assert!(!elsewhere.exists(), "what only reads creates nothing");
+
+    let of = |object: &str| {
+        let mut command = home.command(&["audit", "list", "-o", "json"]);
+        run(command.env("UNDRIFT_OBJECT", object)).expect(0).json::<List<AuditRecord>>().items.len()
+    };
+    assert_eq!((of("shop"), of("bank")), (2, 0));
+}
+
+#[test]
+fn standard_output_is_one_document_and_the_log_is_json() {
+    let home = Home::new();
+    home.manifest("shop");
+    let args = ["check", "-f", "shop.yaml", "-o", "json", "--log", "trace", "--log-format", "json"];
+    let run = run(home.command(&args).env("SECRET_OF_THE_SHOP", "hunter2")).expect(2);
+    let list: ObjectList = run.json();
+    let ready = &list.items[0].status.conditions[0];
+    assert_eq!((ready.status, list.items.len()), (ConditionStatus::Unknown, 1), "{ready:?}");
+    let mut events: Vec<Value> = Vec::new();
+    for line in run.stderr.lines() {
+        // A complaint is for whoever typed the command; it is no event of the log.
+        if line.starts_with("undrift: ") {
+            continue;
+        }
+        let event: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert!(event["level"].is_string() && event["target"].is_string(), "{event}");
+        events.push(event);
+    }
+    let asked = events.iter().find(|event| event["message"] == "engine asked");
+    let asked = asked.unwrap_or_else(|| panic!("the question is not in the log: {run:?}"));
+    assert_eq!((&asked["ok"], &asked["span"]["name"]), (&json!(false), &json!("observe")));
+    assert_eq!((&asked["span"]["object"], asked["ms"].is_u64()), (&json!("shop"), true), "{asked}");
+    assert!(!run.stderr.contains("hunter2"), "the environment is in the log: {run:?}");
+}
+
+#[test]
+fn usage_errors_exit_2_and_help_does_not() {
+    let home = Home::new();
+    for args in [
+        &[][..],
+        &["chekc"],
+        &["check"],
+        &["get", "--output", "yaml"],
+        &["describe"],
+        &["audit", "list", "--since", "yesterday"],
+        &["incident", "show"],
+        &["get", "--log", "undrift=loudly"],
+    ] {
+        let run = home.undrift(args).expect(2);
+        assert!(run.stdout.is_empty() && !run.stderr.is_empty(), "{args:?}: {run:?}");
+    }
+    for args in [&["--help"][..], &["--version"], &["audit", "list", "--help"]] {
+        let run = home.undrift(args).expect(0);
+        assert!(run.stderr.is_empty() && run.stdout.contains("undrift"), "{args:?}: {run:?}");
+    }
+}
+
+#[test]
+fn an_empty_state_is_no_error() {
+    let home = Home::new();
+    for (args, text) in [
+        (["get"].as_slice(), "nothing is recorded yet"),
+        (&["audit", "list"], "no records\n"),
+        (&["incident", "list"], "no incidents\n"),
+        (&["audit", "verify"], "whole: 0 records, "),
+    ] {
+        let run = home.undrift(args).expect(0);
+        assert!(run.stdout.starts_with(text) && run.stderr.is_empty(), "{args:?}: {run:?}");
+    }
+    let json = |args: &[&str]| home.undrift(&[args, &["-o", "json"]].concat()).expect(0);
+    assert!(json(&["get"]).json::<ObjectList>().items.is_empty());
+    for (verb, kind) in [("audit", "AuditList"), ("incident", "IncidentList")] {
+        let list: List<Value> = json(&[verb, "list"]).json();
+        assert_eq!((list.api_version.as_str(), list.kind.as_str(), list.items.len()), (API_VERSION, kind, 0));
+    }
+    assert!(json(&["audit", "verify"]).json::<AuditVerification>().whole);
+    assert!(!home.state().exists(), "what only reads creates nothing");
+}
+
+#[test]
+fn a_tampered_trail_is_told_by_its_first_bad_record() {
+    let home = Home::new();
+    home.recorded();
+    let verify = || home.undrift(&["audit", "verify", "-o", "json"]);
+    let whole: AuditVerification = verify().expect(0).json();
+    assert_eq!((whole.api_version.as_str(), whole.kind.as_str()), (API_VERSION, "AuditVerification"));
+    assert!(whole.whole && whole.records == 3 && whole.first_bad.is_none(), "{whole:?}");
+    assert_eq!(whole.head.unwrap().len(), 64);
+
+    tamper(&home.state(), "UPDATE trail SET actor = 'nobody' WHERE seq = 2");
+    let run = home.undrift(&["audit", "verify"]).expect(1);
+    assert!(run.stdout.starts_with("broken: record 2 "), "{run:?}");
+    let broken: AuditVerification = verify().expect(1).json();
+    assert!(!broken.whole && broken.records == 1 && broken.head.is_none(), "{broken:?}");
+    let first = broken.first_bad.unwrap();
+    assert!(first.seq == 2 && !first.problem.is_empty(), "{first:?}");
+}
+
+#[test]
+fn an_incident_can_be_read_by_a_program() {
+    let home = Home::new();
+    let id = home.recorded();
+    let list: List<Incident> = home.undrift(&["incident", "list", "-o", "json"]).expect(0).json();
+    assert_eq!((list.kind.as_str(), list.items.len()), ("IncidentList", 1));
+    assert_eq!(
+        (list.items[0].id.as_str(), list.items[0].outcome),
+        (id.as_str(), Some(IncidentOutcome::Reconciled))
+    );
+
+    let shown: IncidentDocument = home.undrift(&["incident", "show", &id, "-o", "json"]).expect(0).json();
+    assert_eq!((shown.api_version.as_str(), shown.kind.as_str()), (API_VERSION, "Incident"));
+    assert_eq!(shown.incident, list.items[0]);
+    let kinds: Vec<&str> = shown.timeline.iter().map(|record| record.kind.as_str()).collect();
+    assert_eq!(kinds, ["DriftDetected", "Reconciled"]);
+    assert_eq!(home.undrift(&["incident", "show", "01ZZZZ"]).expect(2).stdout, "");
+}
+
+#[test]
+fn an_object_that_nobody_knows_is_an_error_in_the_wanted_form() {
+    let home = Home::new();
+    home.recorded();
+    let run = home.undrift(&["describe", "nobody"]).expect(2);
+    assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("", "undrift: no object nobody is recorded\n"));
+    let run = home.undrift(&["describe", "nobody", "-o", "json"]).expect(2);
+    let error: ErrorDocument = run.json();
+    assert_eq!((error.api_version.as_str(), error.kind.as_str()), (API_VERSION, "Error"));
+    assert_eq!(
+        (error.reason.as_str(), error.message.as_str()),
+        ("NotFound", "no object nobody is recorded"),
+        "{run:?}"
+    );
+}
