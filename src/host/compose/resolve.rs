@@ -179,10 +179,8 @@ fn builds_the_same<'a>(model: &'a Model, name: &str, service: &ServiceModel) -> 
 
 /// The reference with its tag: `app` and `app:latest` are one.
 fn full_reference(image: &str) -> String {
-    match image.rsplit_once('/').map_or(image, |(_, last)| last).contains([':', '@']) {
-        true => image.to_owned(),
-        false => format!("{image}:latest"),
-    }
+    let last = image.rsplit_once('/').map_or(image, |(_, last)| last);
+    if last.contains([':', '@']) { image.to_owned() } else { format!("{image}:latest") }
 }
 
 fn no_such_service(desired: &Desired, model: &Model, index: usize, name: &str) -> HostError {
