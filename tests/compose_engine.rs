@@ -162,6 +162,7 @@ impl Drop for Project {
         let label = format!("label=com.docker.compose.project={}", self.name);
         let script = "docker ps -aq --filter \"$0\" | xargs -r docker rm -f; \
             docker network ls -q --filter \"$0\" | xargs -r docker network rm; \
+            docker images -q --filter \"$0\" | sort -u | xargs -r docker rmi -f; \
             [ -z \"$1\" ] || docker rmi -f \"$1\"";
         let image = self.image.clone().unwrap_or_default();
         let _ = Command::new("sh").args(["-c", script, &label, &image]).output();
@@ -377,6 +378,54 @@ async fn an_up_of_ours_touches_only_what_the_object_names() {
     assert_eq!(id("db"), db, "its dependency was not");
     assert_eq!(id("old"), old, "the orphan was not removed");
     assert!(!differs().await, "made without its dependencies it counts as declared as well");
+}
+
+#[tokio::test]
+async fn an_up_of_ours_touches_no_service_outside_the_step() {
+    let project = Project::with_image(
+        "step",
+        &format!(
+            "services:\n  api:\n    image: IMAGE\n    {SLEEP}\n    depends_on: [worker]\n    environment: {{V: one}}\n  \
+             worker:\n    build: ./worker\n    {SLEEP}\n"
+        ),
+    );
+    let dockerfile = |module: &str| {
+        let text = format!("FROM {}\nLABEL module={module}\n", project.image.as_deref().unwrap());
+        project.write("worker/Dockerfile", &text);
+    };
+    dockerfile("there");
+    project.compose(&["up", "-d", "--build"]);
+    let id = |service: &str| docker(&["inspect", "-f", "{{.Id}}", &format!("{}-{service}-1", project.name)]);
+    let desired = project.desired(&["api", "worker"]);
+    let differ = async || {
+        let resolved = resolve(&desired, &endpoint(), &NoCache).await.unwrap();
+        let both = ["api", "worker"].map(str::to_owned);
+        let fact = would_recreate(&desired, &endpoint(), &resolved, &both).await;
+        let names = fact.known().unwrap_or_else(|| panic!("{fact:?}")).clone();
+        names.iter().map(|name| name.replace(&format!("{}-", project.name), "")).collect::<Vec<_>>()
+    };
+    let (api, worker) = (id("api"), id("worker"));
+    // A build of `worker` lacks its module, so its container must stay; `api` gets another configuration.
+    dockerfile("lost");
+    project.compose(&["build", "worker"]);
+    project.edit("V: one", "V: two");
+    let argv = up(&desired, &["api"]).await;
+    assert!(argv.contains(&"--no-deps".to_owned()), "{argv:?}");
+    assert_ne!(id("api"), api, "the step's service was recreated");
+    assert_eq!(id("worker"), worker, "the other one, named as well, was not");
+    assert!(!differ().await.contains(&"api-1".to_owned()), "and `api` counts as declared");
+
+    let (api, argv) = (id("api"), up(&desired, &["api", "worker"]).await);
+    assert!(!argv.contains(&"--no-deps".to_owned()), "no dependency lies outside this step: {argv:?}");
+    assert_ne!(id("worker"), worker);
+    assert_eq!(differ().await, [""; 0]);
+    println!("the step of both recreated api: {}", id("api") != api);
+    let (api, worker) = (id("api"), id("worker"));
+    project.edit("V: two", "V: three");
+    let argv = up(&desired, &["api"]).await;
+    assert!(!argv.contains(&"--no-deps".to_owned()), "the other one would be left alone: {argv:?}");
+    assert!(id("api") != api && id("worker") == worker);
+    assert_eq!(differ().await, [""; 0]);
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use support::{BASE, MemoryCache, Project, docker, eventually, unique};
 use undrift::{
     api::{ContainerState, Fact, ModuleType, Presence},
     host::{
-        Cache, HostError,
+        Cache, Host as _, HostError, LocalHost, NoCache,
         endpoint::Endpoint,
         engine::{Container, Engine, EngineError, LOOKUP_LABEL, Leftover},
     },
@@ -377,6 +377,44 @@ async fn references_are_ids_or_nothing_and_tags_keep_images() {
     assert_eq!(engine.image_id(&keep).await, Ok(Some(base)));
     let gone = engine.tag("sha256:0000000000000000000000000000000000000000000000000000000000000000", &keep);
     assert!(matches!(gone.await, Err(EngineError::NotFound(_))));
+}
+
+#[tokio::test]
+async fn only_images_without_tag_and_container_are_removed() {
+    let project = Project::new("prune", "services: {a: {build: .}}\n");
+    let build = |version: &str| {
+        project.write("Dockerfile", &format!("FROM {BASE}\nLABEL version={version}\n"));
+        project.compose(&["build"]);
+        docker(&["inspect", "--format", "{{.Id}}", &format!("{}-a", project.name)])
+    };
+    let kept = build("1");
+    docker(&["tag", &kept, &format!("{}-kept:previous", project.name)]);
+    let used = build("2");
+    let stopped = format!("{}-stopped", project.name);
+    docker(&[
+        "create",
+        "--name",
+        &stopped,
+        "--label",
+        &format!("com.docker.compose.project={}", project.name),
+        &used,
+        "true",
+    ]);
+    let (dangling, current) = (build("3"), build("4"));
+    let host = LocalHost::at(Endpoint::Unix(support::socket()), Arc::new(NoCache), None).unwrap();
+    let reference = format!("{}-a", project.name);
+    let unknown = format!("sha256:{}", "0".repeat(64));
+    let asked = [&kept, &used, &dangling, &current, &reference, &unknown, &dangling].map(String::clone);
+    assert_eq!(host.prune(&asked).await, std::slice::from_ref(&dangling), "once");
+    let engine = engine();
+    for image in [&kept, &used, &current] {
+        assert_eq!(engine.image_id(image).await, Ok(Some(image.clone())));
+    }
+    assert_eq!(engine.image_id(&dangling).await, Ok(None));
+    assert_eq!(engine.image_id(&reference).await, Ok(Some(current)), "no tag was taken away");
+    assert!(engine.image_id(BASE).await.unwrap().is_some(), "nor the base image");
+    docker(&["rm", &stopped]);
+    assert_eq!(host.prune(std::slice::from_ref(&used)).await, [used], "free now");
 }
 
 #[tokio::test]

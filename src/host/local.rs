@@ -84,4 +84,17 @@ impl Host for LocalHost {
     async fn execute(&self, desired: &Desired, request: StepRequest<'_>) -> StepReport {
         self.step(desired, request).await
     }
+
+    async fn prune(&self, images: &[String]) -> Vec<String> {
+        let mut gone = Vec::new();
+        for image in images {
+            match self.engine.remove_superseded(image).await {
+                Ok(true) => gone.push(image.clone()),
+                Ok(false) => {}
+                // An image too many costs a little space, and another turn will try again.
+                Err(error) => tracing::debug!(%image, %error, "a superseded image could not be removed"),
+            }
+        }
+        gone
+    }
 }

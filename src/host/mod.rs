@@ -34,6 +34,10 @@ pub trait Host: Send + Sync {
     /// One step. Never fails as a function: how it ended is in the report.
     fn execute(&self, desired: &Desired, request: StepRequest<'_>)
     -> impl Future<Output = StepReport> + Send;
+
+    /// Removes those of these image IDs that have no tag and no container; returns the ones that are gone. Never
+    /// forces.
+    fn prune(&self, images: &[String]) -> impl Future<Output = Vec<String>> + Send;
 }
 
 /// A step with what is needed to carry it out.

@@ -229,6 +229,10 @@ impl Host for FakeHost {
         })
     }
 
+    async fn prune(&self, _: &[String]) -> Vec<String> {
+        Vec::new()
+    }
+
     async fn execute(&self, _: &Desired, request: StepRequest<'_>) -> StepReport {
         let number = self.world(|world| world.log.len()) + 1;
         if self.kill == Some(Kill::Before(number)) {

@@ -75,11 +75,10 @@ fn up_words(force_recreate: bool, no_deps: bool) -> Vec<&'static str> {
     words
 }
 
-/// Whether the services depend, at whatever distance, on one that the object does not name.
+/// Whether the services depend, at whatever distance, on one that is not among `known`.
 #[must_use]
-pub fn depend_on_unnamed(desired: &Desired, model: &Model, services: &[String]) -> bool {
-    let named: BTreeSet<&str> = desired.services().iter().map(|service| service.name.as_str()).collect();
-    model.dependencies(services).iter().any(|dependency| !named.contains(dependency))
+pub fn depend_on_others(model: &Model, services: &[String], known: &BTreeSet<&str>) -> bool {
+    !model.dependencies(services).is_subset(known)
 }
 
 fn words(words: &[&str]) -> Vec<String> {
@@ -135,17 +134,17 @@ mod tests {
     }
 
     #[test]
-    fn knows_dependencies_that_the_object_does_not_name() {
+    fn knows_dependencies_outside() {
         let json = serde_json::json!({"name": "p", "services": {
             "api": {"image": "x", "depends_on": {"cache": {}}},
             "cache": {"image": "x", "depends_on": {"db": {}}},
             "db": {"image": "x"},
         }});
         let model = Model::parse(json.to_string().as_bytes()).unwrap();
-        let unnamed = |named: &[&str]| depend_on_unnamed(&desired("/srv", named), &model, &api());
-        assert!(!unnamed(&["api", "cache", "db"]));
+        let outside = |known: &[&str]| depend_on_others(&model, &api(), &known.iter().copied().collect());
+        assert!(!outside(&["api", "cache", "db"]));
         // The dependency of a dependency counts too.
-        assert!(unnamed(&["api", "cache"]));
+        assert!(outside(&["api", "cache"]));
     }
 
     #[test]

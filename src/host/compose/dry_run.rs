@@ -53,10 +53,12 @@ async fn of_service(
     }
     let together = together?;
     let own: BTreeSet<String> = together.recreated.intersection(&alone.recreated).cloned().collect();
-    // With what it joins, a service is recreated although it differs in nothing itself.
+    // With what it joins, a service is recreated although it differs in nothing itself. Where the object names
+    // that one too, its own recreation takes this one along.
+    let named = ask.desired.services().iter().map(|service| service.name.as_str()).collect();
     if !own.is_empty()
         && model.is_some_and(|model| model.joins_another)
-        && argv::depend_on_unnamed(ask.desired, &resolved.model, &services)
+        && argv::depend_on_others(&resolved.model, &services, &named)
         && together.recreated.len() > own.len()
     {
         return Err(format!("{service} shares a namespace or volumes with a service that differs itself"));
@@ -64,10 +66,11 @@ async fn of_service(
     Ok(own)
 }
 
-/// The `up` command for these services that touches no service that the object does not name.
+/// The `up` command for these services that touches no service outside them: another one that the object names may
+/// have to keep its container, because its new image lacks a module.
 ///
-/// Without `--no-deps` where that is safe: no dependency is unnamed, or a dry run says that Compose would leave
-/// the unnamed ones alone. Otherwise with it; the container then has the other one of its two config hashes.
+/// Without `--no-deps` where that is safe: no dependency lies outside, or a dry run says that Compose would leave
+/// those that do alone. Otherwise with it; the container then has the other one of its two config hashes.
 pub async fn up_command(
     desired: &Desired,
     endpoint: &Endpoint,
@@ -75,21 +78,22 @@ pub async fn up_command(
     services: &[String],
     force_recreate: bool,
 ) -> Vec<String> {
-    let no_deps = argv::depend_on_unnamed(desired, &resolved.model, services)
-        && !leaves_unnamed_alone(desired, endpoint, services, force_recreate).await;
+    let step = services.iter().map(String::as_str).collect();
+    let no_deps = argv::depend_on_others(&resolved.model, services, &step)
+        && !leaves_others_alone(desired, endpoint, services, force_recreate).await;
     argv::up(desired, services, force_recreate, no_deps)
 }
 
-async fn leaves_unnamed_alone(
+/// Whether an `up` with dependencies would touch the containers of these services only.
+async fn leaves_others_alone(
     desired: &Desired,
     endpoint: &Endpoint,
     services: &[String],
     force_recreate: bool,
 ) -> bool {
     let ask = Asking { desired, env: Environment::of_this_process().for_docker(endpoint) };
-    let named: Vec<String> = desired.services().iter().map(|service| service.name.clone()).collect();
     let (ours, all) =
-        tokio::join!(ask.up(&named, force_recreate, true), ask.up(services, force_recreate, false));
+        tokio::join!(ask.up(services, force_recreate, true), ask.up(services, force_recreate, false));
     match (ours, all) {
         (Ok(ours), Ok(all)) => all.touched.is_subset(&ours.containers),
         _ => false,

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Environment, Model, argv,
+    Environment, Model, ServiceModel, argv,
     command::{self, Finished, GRACE, Invocation},
     inputs::Inputs,
     refusal,
@@ -44,7 +44,7 @@ struct Remembered {
 ///
 /// # Errors
 /// [`HostError`]: Compose is missing or refuses the project, a variable is not set, a declared service does
-/// not exist, or two declared services build one image.
+/// not exist, or a declared service builds the same image as another one.
 pub async fn resolve(
     desired: &Desired,
     endpoint: &Endpoint,
@@ -152,22 +152,35 @@ pub(super) async fn run_quietly(
 
 /// What the object asks of the project.
 fn check(desired: &Desired, model: &Model) -> Result<(), HostError> {
-    let mut builds: BTreeMap<&str, &str> = BTreeMap::new();
     for (index, declared) in desired.services().iter().enumerate() {
         let Some(service) = model.services.get(&declared.name) else {
             return Err(no_such_service(desired, model, index, &declared.name));
         };
-        if service.build.is_some()
-            && let Some(first) = builds.insert(&service.image, &declared.name)
-        {
+        if let Some(other) = builds_the_same(model, &declared.name, service) {
             return Err(HostError::SharedImage {
-                first: first.to_owned(),
-                second: declared.name.clone(),
+                first: declared.name.clone(),
+                second: other.to_owned(),
                 image: service.image.clone(),
             });
         }
     }
     Ok(())
+}
+
+/// Another service, named in the object or not, that builds the image that this one builds: whoever builds it last
+/// takes it away from the other.
+fn builds_the_same<'a>(model: &'a Model, name: &str, service: &ServiceModel) -> Option<&'a str> {
+    service.build.as_ref()?;
+    let reference = full_reference(&service.image);
+    let mut others = model.services.iter().filter(|(other, _)| *other != name);
+    let other = others.find(|(_, o)| o.build.is_some() && full_reference(&o.image) == reference);
+    other.map(|(other, _)| other.as_str())
+}
+
+/// The reference with its tag: `app` and `app:latest` are one.
+fn full_reference(image: &str) -> String {
+    let last = image.rsplit_once('/').map_or(image, |(_, last)| last);
+    if last.contains([':', '@']) { image.to_owned() } else { format!("{image}:latest") }
 }
 
 fn no_such_service(desired: &Desired, model: &Model, index: usize, name: &str) -> HostError {
@@ -198,17 +211,32 @@ mod tests {
 
     #[test]
     fn a_service_that_is_not_there_is_said_with_its_place_and_the_nearest_first() {
-        let error = check(&desired("/", &["api", "dashbord"]), &model()).unwrap_err();
+        let error = check(&desired("/", &["web", "dashbord"]), &model()).unwrap_err();
         let HostError::NoSuchService { line, column, ref known, .. } = error else { panic!("{error}") };
         assert_eq!((line, column, known[0].as_str()), (2, 7, "dashboard"));
     }
 
     #[test]
-    fn two_named_services_may_not_build_one_image() {
-        let error = check(&desired("/", &["api", "worker"]), &model()).unwrap_err();
-        assert!(matches!(error, HostError::SharedImage { .. }), "{error}");
-        // One that only uses the image, and one that is not named, do no harm.
-        check(&desired("/", &["api", "web"]), &model()).unwrap();
-        check(&desired("/", &["worker", "dashboard"]), &model()).unwrap();
+    fn no_other_service_may_build_the_image_of_a_named_one() {
+        let shared = |named: &[&str]| match check(&desired("/", named), &model()) {
+            Err(HostError::SharedImage { first, second, .. }) => Some((first, second)),
+            other => other.map(|()| None).unwrap(),
+        };
+        let pair = |first: &str, second: &str| Some((first.to_owned(), second.to_owned()));
+        assert_eq!(shared(&["api", "worker"]), pair("api", "worker"));
+        // The other one would take the image away although the object does not name it.
+        assert_eq!(shared(&["api", "web"]), pair("api", "worker"));
+        assert_eq!(shared(&["dashboard", "worker"]), pair("worker", "api"));
+        // Using the image does no harm, and what others share is not the object's affair.
+        assert_eq!(shared(&["web", "dashboard"]), None);
+    }
+
+    #[test]
+    fn a_tag_that_is_left_out_is_the_latest() {
+        assert_eq!(full_reference("app"), full_reference("app:latest"));
+        assert_eq!(full_reference("host:5000/app"), "host:5000/app:latest");
+        for full in ["app:1", "host:5000/app:1", "app@sha256:0"] {
+            assert_eq!(full_reference(full), full);
+        }
     }
 }

@@ -1,6 +1,10 @@
 //! What is behind an image reference, and the tags that undrift sets.
 
-use bollard::query_parameters::TagImageOptionsBuilder;
+use std::collections::HashMap;
+
+use bollard::query_parameters::{
+    ListContainersOptionsBuilder, RemoveImageOptionsBuilder, TagImageOptionsBuilder,
+};
 use sha2::{Digest as _, Sha256};
 
 use super::{Engine, EngineError};
@@ -26,6 +30,40 @@ impl Engine {
         let (repository, tag) = split(reference);
         let options = TagImageOptionsBuilder::default().repo(repository).tag(tag).build();
         self.call(async |docker| docker.tag_image(image, Some(options)).await).await
+    }
+
+    /// Removes an image by its ID where it has no tag and no container, running or not, was made of it. Whether it
+    /// is gone by this. Never forces, and leaves its parents alone.
+    ///
+    /// # Errors
+    /// Where the engine does not answer.
+    pub async fn remove_superseded(&self, image: &str) -> Result<bool, EngineError> {
+        let seen = match self.call(async |docker| docker.inspect_image(image).await).await {
+            Ok(seen) => seen,
+            Err(EngineError::NotFound(_)) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        // By ID the engine would remove an image along with its only tag, so the tags are looked at first. A
+        // reference that came here in place of an ID is no business of this.
+        let tagged = seen.repo_tags.is_some_and(|tags| !tags.is_empty());
+        if tagged || seen.id.as_deref() != Some(image) || self.has_containers(image).await? {
+            return Ok(false);
+        }
+        let options = RemoveImageOptionsBuilder::default().force(false).noprune(true).build();
+        match self.call(async |docker| docker.remove_image(image, Some(options), None).await).await {
+            Ok(_) => Ok(true),
+            // Gone already, or in use or tagged twice since it was looked at.
+            Err(EngineError::NotFound(_) | EngineError::Refused { status: 409, .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether any container, stopped ones too, was made of this image or of one built on it.
+    async fn has_containers(&self, image: &str) -> Result<bool, EngineError> {
+        let filters = HashMap::from([("ancestor".to_owned(), vec![image.to_owned()])]);
+        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+        let list = self.call(async |docker| docker.list_containers(Some(options)).await).await?;
+        Ok(!list.is_empty())
     }
 }
 
