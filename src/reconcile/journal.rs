@@ -192,8 +192,10 @@ impl Journal<'_> {
         scene: &Scene<'_>,
         incident: &OpenIncident,
         status: &ObjectStatus,
+        pruned: &[String],
     ) -> Result<(), ReconcileError> {
         let evidence = json!({
+            "pruned": pruned,
             "transitions": told_transitions(status),
             "steps": incident.steps.len(),
             "healedBy": if repaired(scene, incident) { "undrift" } else { "something other than undrift" },

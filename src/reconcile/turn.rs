@@ -129,12 +129,12 @@ impl<H: Host> Reconciler<'_, H> {
                 (self.progress)(desired, Progress::Stalled { reason: &reason, message: &message });
                 Ok(Self::ended(&scene, Action::Stalled))
             }
-            _ => self.rest(&scene, journal),
+            _ => self.rest(&scene, journal).await,
         }
     }
 
     /// Nothing is left to do: an incident that is open ends here, if all is as declared and proven.
-    fn rest(&self, scene: &Scene<'_>, journal: Journal<'_>) -> Result<Turn, ReconcileError> {
+    async fn rest(&self, scene: &Scene<'_>, journal: Journal<'_>) -> Result<Turn, ReconcileError> {
         let mut transitions = Transitions::new();
         let turn = Self::ended(scene, Action::Rest);
         let ends = scene.history.incident.as_ref().filter(|_| turn.reconciled);
@@ -143,7 +143,8 @@ impl<H: Host> Reconciler<'_, H> {
         }
         let status = self.save(scene, &transitions)?;
         if let Some(incident) = ends {
-            journal.reconciled(scene, incident, &status)?;
+            let pruned = self.prune(scene).await?;
+            journal.reconciled(scene, incident, &status, &pruned)?;
             for ((service, route), (transition, _)) in &transitions {
                 let name = scene.desired.service(service).and_then(|s| s.routes.get(*route));
                 let route = name.map(RouteSpec::display_name).unwrap_or_default();
@@ -157,6 +158,29 @@ impl<H: Host> Reconciler<'_, H> {
             (self.progress)(scene.desired, Progress::Reconciled);
         }
         Ok(Turn { object: object(scene.desired, status), ..turn })
+    }
+
+    /// Removes images that undrift built for these services and that are superseded by now: not behind the
+    /// reference, without a tag (the last one before it has undrift's own), without a container.
+    async fn prune(&self, scene: &Scene<'_>) -> Result<Vec<String>, ReconcileError> {
+        let current = |id: &str| {
+            scene.observed.services.iter().any(|s| s.artifact.image.known() == Some(&Some(id.to_owned())))
+        };
+        let ours =
+            |reference: &str| scene.observed.services.iter().any(|s| s.artifact.reference == reference);
+        let images = self.store.images()?.into_iter();
+        let superseded: Vec<String> = images
+            .filter(|image| image.built_by_undrift && ours(&image.reference) && !current(&image.id))
+            .map(|image| image.id)
+            .collect();
+        if superseded.is_empty() {
+            return Ok(Vec::new());
+        }
+        let gone = self.host.prune(&superseded).await;
+        for id in &gone {
+            self.store.forget_image(id)?;
+        }
+        Ok(gone)
     }
 
     fn note_generation(&self, desired: &Desired) -> Result<(), ReconcileError> {

@@ -85,6 +85,28 @@ fn observe_mode_and_suspension_take_no_step() {
 }
 
 #[test]
+fn images_that_undrift_built_are_removed_once_they_are_superseded() {
+    let project = Project::in_incident();
+    project.manifest(&MANIFEST.replace("  reconcile:", "  source: { drift: enforce }\n  reconcile:"));
+    let mut images = Vec::new();
+    for text in ["one", "two", "three"] {
+        project.write("api/src/workflow/index", text);
+        let apply = project.apply().expect(0);
+        images.push(apply.status()["services"][0]["image"]["id"].as_str().unwrap().to_owned());
+    }
+    let there = |id: &String| {
+        let found = std::process::Command::new("docker").args(["image", "inspect", id]).output().unwrap();
+        found.status.success()
+    };
+    assert_eq!(
+        images.iter().map(there).collect::<Vec<_>>(),
+        [false, true, true],
+        "the last one before it is kept"
+    );
+    project.assert_trail_is_whole();
+}
+
+#[test]
 fn observe_mode_proves_what_a_person_has_mended() {
     let project = Project::in_incident();
     project.manifest(&MANIFEST.replace("    attempts: 3", "    mode: observe"));
