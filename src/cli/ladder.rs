@@ -82,6 +82,20 @@ fn notes(diagnosis: &Diagnosis) -> impl Iterator<Item = (Layer, &str)> {
     })
 }
 
+/// Reasons that are not the drift's own: undrift has tried.
+const GIVEN_UP: [&str; 3] = ["BudgetSpent", "RepairsExhausted", "RolledBack"];
+
+/// What helps where no step does and time may.
+fn wait(reason: &str) -> &'static str {
+    match reason {
+        "Unknown" => "no step on what is not known; apply would look again for a while",
+        "Indistinguishable" => {
+            "no step: credentials in the manifest (`auth`) would tell the route from other paths"
+        }
+        _ => "no step: it may pass by itself, so apply would look again for a while",
+    }
+}
+
 /// What would repair it, in words.
 fn mend(repair: &Repair) -> Option<String> {
     match repair {
@@ -91,8 +105,9 @@ fn mend(repair: &Repair) -> Option<String> {
             let at = at.map(|at| format!(", not before {}", at.format("%H:%M:%S UTC"))).unwrap_or_default();
             Some(format!("apply would run {}{at}", steps.join(", then ")))
         }
-        Repair::Wait { .. } => {
-            Some("no step: it may pass by itself, so apply would wait and look again".into())
+        Repair::Wait { reason, .. } => Some(wait(reason).into()),
+        Repair::Stalled { reason, message } if GIVEN_UP.contains(&reason.as_str()) => {
+            Some(format!("stalled, {reason}: {message}"))
         }
         Repair::Stalled { message, .. } => Some(format!("no step: {message}")),
     }
@@ -120,7 +135,11 @@ pub(super) fn write_plan(out: &mut dyn Write, style: Style, looked: &Looked) -> 
     for (number, planned) in looked.decision.plan.iter().enumerate() {
         let command = format!("{} {}", in_words(planned.step), planned.services.join(" "));
         writeln!(out, "  {}. {:8} {command}", number + 1, kind(planned.step.kind()))?;
-        writeln!(out, "     {}", style.dim(&clean(&planned.reason)))?;
+        let said =
+            number.checked_sub(1).is_some_and(|before| looked.decision.plan[before].reason == planned.reason);
+        if !said {
+            writeln!(out, "     {}", style.dim(&clean(&planned.reason)))?;
+        }
     }
     Ok(())
 }

@@ -69,7 +69,7 @@ impl Narrator {
             }
             Progress::Line(line) => style.dim(&format!("  {}", clean(line))),
             Progress::StepEnds(step, report) => {
-                let words = format!("{} {}", step.step.kind(), report.outcome.as_str().to_lowercase());
+                let words = format!("{} {}", step.step.kind(), in_words(report.outcome));
                 let took =
                     format!("in {:.1} s", std::time::Duration::from_millis(report.duration_ms).as_secs_f32());
                 if report.outcome == StepOutcome::Succeeded {
@@ -99,6 +99,16 @@ impl Narrator {
                 style.red(&format!("stalled: {reason}: {}", clean(message)))
             }
         })
+    }
+}
+
+const fn in_words(outcome: StepOutcome) -> &'static str {
+    match outcome {
+        StepOutcome::Succeeded => "succeeded",
+        StepOutcome::Failed => "failed",
+        StepOutcome::TimedOut => "timed out",
+        StepOutcome::Cancelled => "was cancelled",
+        StepOutcome::Interrupted => "was interrupted",
     }
 }
 

@@ -132,9 +132,7 @@ enum Rungs {
 /// The table of repairs.
 fn rungs(drift: &Drift, seen: &ServiceObservation) -> Rungs {
     match (drift.layer, drift.reason) {
-        (Layer::Source, _) => {
-            Rungs::None("what the source does not have cannot be built: no step until it changes")
-        }
+        (Layer::Source, _) => Rungs::None("what the source does not have cannot be built"),
         (Layer::Artifact, _) if !seen.buildable => {
             Rungs::None("the service has no `build:`, so its image comes from elsewhere: a person must look")
         }
