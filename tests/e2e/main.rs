@@ -5,5 +5,6 @@ mod contract;
 mod faults;
 mod incident;
 mod layers;
+mod more;
 mod restraint;
 mod support;
