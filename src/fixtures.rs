@@ -133,6 +133,7 @@ fn dashboard_named(name: &str) -> ServiceObservation {
         name: name.into(),
         buildable: true,
         replicas: 1,
+        config_hash: Some("hash".into()),
         source: source(),
         artifact: artifact(name),
         containers: Fact::Known(vec![container(name)]),

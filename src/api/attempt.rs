@@ -19,7 +19,7 @@ pub struct Attempt {
     pub layer: Layer,
     /// The reason of the drift.
     pub reason: Reason,
-    /// The build context's digest at the time; null where there is none.
+    /// The build context's digest and Compose's config hash at the time; null where there is neither.
     pub source_digest: Option<String>,
     /// The generation of the spec at the time.
     pub generation: i64,

@@ -30,6 +30,8 @@ pub struct ServiceObservation {
     pub buildable: bool,
     /// How many containers Compose would run (`deploy.replicas` or `scale`).
     pub replicas: u32,
+    /// The hash of the service's configuration as Compose resolves it now; `None` where Compose gave none.
+    pub config_hash: Option<String>,
     /// What is in the project directory.
     pub source: SourceObservation,
     /// What is behind the image reference.

@@ -109,8 +109,12 @@ fn is_current(inputs: Inputs<'_>, row: &Attempt, seen: &ServiceObservation) -> b
         && (row.source_digest == digest(seen) || in_this_incident)
 }
 
+/// What a repair starts from: the build context and the configuration. Mending either is a new chance.
 fn digest(seen: &ServiceObservation) -> Option<String> {
-    seen.source.digest.known().cloned().flatten()
+    let context = seen.source.digest.known().cloned().flatten();
+    let parts = [context, seen.config_hash.as_ref().map(|hash| format!("config:{hash}"))];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(" "))
 }
 
 /// The rows after a step has begun: one more attempt for each of its services. To be stored together with the

@@ -413,6 +413,9 @@ fn another_source_or_another_spec_is_tried_anew() {
     assert_eq!(kinds(&with_history(&desired, &seen, &next_spec).plan), [StepKind::Build, StepKind::Up]);
     seen.services[0].source.digest = Fact::Known(Some("sha256:source-3".into()));
     assert_eq!(kinds(&with_history(&desired, &seen, &history).plan), [StepKind::Build, StepKind::Up]);
+    let mut mended = incident();
+    mended.services[0].config_hash = Some("another".into());
+    assert_eq!(kinds(&with_history(&desired, &mended, &history).plan), [StepKind::Build, StepKind::Up]);
 }
 
 #[test]
@@ -530,7 +533,7 @@ fn row(pending: Option<Step>, last_at: Time) -> Attempt {
         service: "api".into(),
         layer: Layer::Container,
         reason: Reason::NotRunning,
-        source_digest: Some("sha256:source-2".into()),
+        source_digest: Some("sha256:source-2 config:hash".into()),
         generation: 1,
         attempts: 3,
         tried: vec![],

@@ -42,6 +42,7 @@ impl LocalHost {
                 name: service.name.clone(),
                 buildable: model.is_some_and(|model| model.build.is_some()),
                 replicas: model.map_or(1, |model| model.replicas),
+                config_hash: resolved.hashes.get(&service.name).cloned(),
                 source: SourceObservation { git: git.clone(), ..source },
                 artifact,
                 containers: Fact::Known(containers),
