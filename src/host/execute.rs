@@ -39,6 +39,7 @@ impl LocalHost {
             Ok(()) => self.run(desired, &request, &ready.argv).await,
             Err(ended) => Err(ended),
         };
+        self.engine.note_own_step(started_at.timestamp()..=chrono::Utc::now().timestamp());
         let (outcome, exit_code, output) = match ended {
             Ok(finished) => (finished.outcome, finished.exit_code, finished.output),
             Err((outcome, why)) => (outcome, None, why),

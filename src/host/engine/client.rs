@@ -2,7 +2,8 @@
 
 use std::{
     future::Future,
-    sync::{Arc, OnceLock},
+    ops::RangeInclusive,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -31,6 +32,8 @@ pub struct Engine {
     limit: Duration,
     docker: Arc<OnceLock<Docker>>,
     pub(super) lookups: TaskTracker,
+    /// From when to when the last step of this process ran, in seconds since 1970.
+    pub(super) own_step: Arc<Mutex<Option<RangeInclusive<i64>>>>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -118,7 +121,13 @@ impl Engine {
     /// The engine at this address.
     #[must_use]
     pub fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint, limit: CALL_LIMIT, docker: Arc::default(), lookups: TaskTracker::new() }
+        Self {
+            endpoint,
+            limit: CALL_LIMIT,
+            docker: Arc::default(),
+            lookups: TaskTracker::new(),
+            own_step: Arc::default(),
+        }
     }
 
     /// The same with another limit than [`CALL_LIMIT`], at most that.
@@ -126,6 +135,11 @@ impl Engine {
     pub fn with_limit(mut self, limit: Duration) -> Self {
         self.limit = limit.min(CALL_LIMIT);
         self
+    }
+
+    /// Says when a step of this process ran: what was created then is nobody else's work.
+    pub fn note_own_step(&self, ran: RangeInclusive<i64>) {
+        *self.own_step.lock().unwrap_or_else(PoisonError::into_inner) = Some(ran);
     }
 
     /// Its address.

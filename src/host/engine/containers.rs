@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
+    sync::PoisonError,
 };
 
 use bollard::{
@@ -98,7 +99,10 @@ impl Engine {
         containers.sort_by(|a, b| {
             (&a.service, a.seen.number, &a.seen.name).cmp(&(&b.service, b.seen.number, &b.seen.name))
         });
-        let changing = leftovers::changing(&rows, chrono::Utc::now().timestamp());
+        let changing = {
+            let own = self.own_step.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            leftovers::changing(&rows, chrono::Utc::now().timestamp(), own.as_ref())
+        };
         Ok(ProjectContainers { containers, leftovers, changing })
     }
 

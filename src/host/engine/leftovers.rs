@@ -12,7 +12,7 @@
 //!
 //! The label stays on the new container for good, so it says nothing by itself.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::RangeInclusive};
 
 use bollard::query_parameters::{RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder};
 
@@ -79,8 +79,12 @@ const AT_WORK_FOR: i64 = 15;
 
 /// A container of the project that was created just now and does not run yet: someone else's `up`, or one that
 /// was killed a moment ago. Either way it is too early to act.
-pub(super) fn changing(rows: &[Row], now: i64) -> Option<String> {
-    let young = rows.iter().find(|row| row.never_started && (now - row.created) < AT_WORK_FOR)?;
+///
+/// What was created while this process ran its own step is what that step left behind: there is no one to wait for.
+pub(super) fn changing(rows: &[Row], now: i64, own: Option<&RangeInclusive<i64>>) -> Option<String> {
+    let foreign = |row: &&Row| !own.is_some_and(|own| own.contains(&row.created));
+    let young =
+        rows.iter().filter(foreign).find(|row| row.never_started && (now - row.created) < AT_WORK_FOR)?;
     let age = (now - young.created).max(0);
     Some(format!(
         "{} was created {age} s ago and is not started: another Compose command may be at work",
@@ -188,9 +192,19 @@ mod tests {
     #[test]
     fn a_container_that_was_just_created_may_be_someone_elses_work() {
         let rows = [row(OLD, "p-a-1", false, None), row(NEW, "b0f66bcfef3d_p-a-1", true, Some(OLD))];
-        assert!(changing(&rows, 1_002).is_some_and(|why| why.contains("b0f66bcfef3d_p-a-1")));
-        assert_eq!(changing(&rows, 1_015), None, "and after a while it is what a killed one left behind");
-        assert_eq!(changing(&rows[..1], 1_002), None);
+        assert!(changing(&rows, 1_002, None).is_some_and(|why| why.contains("b0f66bcfef3d_p-a-1")));
+        assert_eq!(
+            changing(&rows, 1_015, None),
+            None,
+            "and after a while it is what a killed one left behind"
+        );
+        assert_eq!(changing(&rows[..1], 1_002, None), None);
+        assert_eq!(
+            changing(&rows, 1_002, Some(&(999..=1_001))),
+            None,
+            "what our own step left is no one's work"
+        );
+        assert!(changing(&rows, 1_002, Some(&(900..=999))).is_some());
     }
 
     #[test]

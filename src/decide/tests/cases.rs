@@ -1,0 +1,221 @@
+//! The table: one broken thing each, the drift it is called, and the steps that answer it.
+
+use crate::{
+    api::{
+        Answer, ContainerState, Fact, Health, Layer, MountCover, Presence, ProjectObservation, Reason,
+        StepKind,
+    },
+    fixtures::{OLD, answer_mut, at, container_mut, incident, status},
+};
+
+/// One broken thing, the drift it is, and the steps that answer it.
+pub(super) struct Case {
+    pub(super) name: &'static str,
+    pub(super) break_it: fn(&mut ProjectObservation),
+    pub(super) layer: Layer,
+    pub(super) reason: Reason,
+    pub(super) steps: &'static [StepKind],
+}
+
+pub(super) const CASES: &[Case] = &[
+    Case {
+        name: "module missing in source",
+        break_it: |seen| {
+            *seen = incident();
+            seen.services[0].source.modules[0] = Some(Fact::Known(Presence::Missing));
+        },
+        layer: Layer::Source,
+        reason: Reason::ModuleMissing,
+        steps: &[],
+    },
+    Case {
+        name: "the incident",
+        break_it: |seen| *seen = incident(),
+        layer: Layer::Artifact,
+        reason: Reason::ModuleMissing,
+        steps: &[StepKind::Build, StepKind::Up],
+    },
+    Case {
+        name: "no image",
+        break_it: |seen| seen.services[0].artifact.image = Fact::Known(None),
+        layer: Layer::Artifact,
+        reason: Reason::ImageMissing,
+        steps: &[StepKind::Build, StepKind::Up],
+    },
+    Case {
+        name: "source changed",
+        break_it: |seen| seen.services[0].artifact.built_from = Some("sha256:source-1".into()),
+        layer: Layer::Artifact,
+        reason: Reason::SourceChanged,
+        steps: &[StepKind::Build, StepKind::Up],
+    },
+    Case {
+        name: "module missing in an image that Compose cannot build",
+        break_it: |seen| {
+            *seen = incident();
+            seen.services[0].buildable = false;
+        },
+        layer: Layer::Artifact,
+        reason: Reason::ModuleMissing,
+        steps: &[],
+    },
+    Case {
+        name: "no container",
+        break_it: |seen| seen.services[0].containers = Fact::Known(vec![]),
+        layer: Layer::Container,
+        reason: Reason::Missing,
+        steps: &[StepKind::Up],
+    },
+    Case {
+        name: "container exited",
+        break_it: |seen| container_mut(&mut seen.services[0]).state = ContainerState::Exited,
+        layer: Layer::Container,
+        reason: Reason::NotRunning,
+        steps: &[StepKind::Up],
+    },
+    Case {
+        name: "container of an old image",
+        break_it: |seen| container_mut(&mut seen.services[0]).image_id = OLD.into(),
+        layer: Layer::Container,
+        reason: Reason::ImageOutdated,
+        steps: &[StepKind::Up],
+    },
+    Case {
+        name: "another configuration",
+        break_it: |seen| container_mut(&mut seen.services[0]).config_changed = Fact::Known(true),
+        layer: Layer::Container,
+        reason: Reason::ConfigChanged,
+        steps: &[StepKind::Up],
+    },
+    Case {
+        name: "files gone from the container",
+        break_it: |seen| {
+            container_mut(&mut seen.services[0]).modules[0].presence = Fact::Known(Presence::Missing);
+        },
+        layer: Layer::Container,
+        reason: Reason::ModuleMissing,
+        steps: &[StepKind::Up],
+    },
+    Case {
+        name: "a volume over the module",
+        break_it: |seen| {
+            let module = &mut container_mut(&mut seen.services[0]).modules[0];
+            module.presence = Fact::Known(Presence::Missing);
+            module.covered_by =
+                Some(MountCover { kind: "volume".into(), destination: "/app".into(), source: "data".into() });
+        },
+        layer: Layer::Container,
+        reason: Reason::ShadowedByMount,
+        steps: &[],
+    },
+    Case {
+        name: "paused",
+        break_it: |seen| container_mut(&mut seen.services[0]).state = ContainerState::Paused,
+        layer: Layer::Container,
+        reason: Reason::Paused,
+        steps: &[],
+    },
+    Case {
+        name: "between two crashes",
+        break_it: |seen| container_mut(&mut seen.services[0]).state = ContainerState::Restarting,
+        layer: Layer::Container,
+        reason: Reason::CrashLooping,
+        steps: &[StepKind::Restart],
+    },
+    Case {
+        name: "crashed twice, and running since a moment",
+        break_it: |seen| {
+            let container = container_mut(&mut seen.services[0]);
+            container.restart_count = 2;
+            container.started_at = Some(at(0));
+        },
+        layer: Layer::Container,
+        reason: Reason::CrashLooping,
+        steps: &[StepKind::Restart],
+    },
+    Case {
+        name: "unhealthy",
+        break_it: |seen| container_mut(&mut seen.services[0]).health = Some(Health::Unhealthy),
+        layer: Layer::Container,
+        reason: Reason::Unhealthy,
+        steps: &[StepKind::Restart],
+    },
+    Case {
+        name: "route absent, image known to be current",
+        break_it: |seen| {
+            answer_mut(&mut seen.services[0]).plain = status(404);
+        },
+        layer: Layer::Route,
+        reason: Reason::Absent,
+        steps: &[StepKind::Restart],
+    },
+    Case {
+        name: "route absent, image of unknown origin",
+        break_it: |seen| {
+            answer_mut(&mut seen.services[0]).plain = status(404);
+            seen.services[0].artifact.built_from = None;
+        },
+        layer: Layer::Route,
+        reason: Reason::Absent,
+        steps: &[StepKind::Build, StepKind::Up],
+    },
+    Case {
+        name: "no answer",
+        break_it: |seen| {
+            answer_mut(&mut seen.services[0]).plain = Fact::Known(Answer::None("connection refused".into()));
+        },
+        layer: Layer::Route,
+        reason: Reason::Unreachable,
+        steps: &[],
+    },
+    Case {
+        name: "a gateway's error is not an absent route",
+        break_it: |seen| answer_mut(&mut seen.services[0]).plain = status(502),
+        layer: Layer::Route,
+        reason: Reason::UnexpectedStatus,
+        steps: &[],
+    },
+    Case {
+        name: "the path exists, the method is wrong",
+        break_it: |seen| answer_mut(&mut seen.services[0]).plain = status(405),
+        layer: Layer::Route,
+        reason: Reason::UnexpectedStatus,
+        steps: &[],
+    },
+    Case {
+        name: "blanket 401, and credentials that settle nothing",
+        break_it: |seen| {
+            answer_mut(&mut seen.services[0]).control = Some(status(401));
+            answer_mut(&mut seen.services[0]).auth = Some(status(401));
+        },
+        layer: Layer::Route,
+        reason: Reason::Indistinguishable,
+        steps: &[],
+    },
+    Case {
+        name: "blanket 401, absent with credentials",
+        break_it: |seen| {
+            let answer = answer_mut(&mut seen.services[0]);
+            answer.control = Some(status(401));
+            answer.auth = Some(status(404));
+            answer.auth_control = Some(status(404));
+        },
+        layer: Layer::Route,
+        reason: Reason::Absent,
+        steps: &[StepKind::Restart],
+    },
+    Case {
+        name: "wrong credentials",
+        break_it: |seen| answer_mut(&mut seen.services[0]).auth = Some(status(401)),
+        layer: Layer::Auth,
+        reason: Reason::Rejected,
+        steps: &[],
+    },
+    Case {
+        name: "open without credentials",
+        break_it: |seen| answer_mut(&mut seen.services[0]).plain = status(200),
+        layer: Layer::Auth,
+        reason: Reason::NotEnforced,
+        steps: &[],
+    },
+];
