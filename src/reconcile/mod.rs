@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use memory::Session;
 pub use progress::Progress;
-pub use turn::{Action, close_interrupted};
+pub use turn::{Action, Turn, close_interrupted};
 
 use crate::{
     api::{Desired, Object, ObjectStatus, Time},

@@ -35,10 +35,13 @@ pub enum Action {
 
 /// How one turn ended.
 #[derive(Debug)]
-pub(super) struct Turn {
-    pub(super) object: Object,
-    pub(super) reconciled: bool,
-    pub(super) action: Action,
+pub struct Turn {
+    /// The object with its status.
+    pub object: Object,
+    /// Whether every service is as declared and proven.
+    pub reconciled: bool,
+    /// When to turn again.
+    pub action: Action,
 }
 
 /// What one turn has seen and decided.
@@ -91,12 +94,12 @@ impl Scene<'_> {
 
 impl<H: Host> Reconciler<'_, H> {
     /// One turn: one look, one decision, at most one step.
+    ///
+    /// # Errors
+    /// Where nothing can be said about the host, or the state folder fails. No step was taken then, or its outcome
+    /// is in the trail.
     #[tracing::instrument(name = "reconcile", skip_all, fields(object = desired.name(), run = %ulid::Ulid::generate()))]
-    pub(super) async fn turn(
-        &self,
-        desired: &Desired,
-        session: &mut Session,
-    ) -> Result<Turn, ReconcileError> {
+    pub async fn turn(&self, desired: &Desired, session: &mut Session) -> Result<Turn, ReconcileError> {
         self.note_generation(desired)?;
         let mut scene = self.scene(desired, session).await?;
         for row in &scene.decision.attempts {
