@@ -172,7 +172,9 @@ fn a_server_that_warms_up_is_waited_for_and_not_repaired_again() {
     let mut world = World::incident();
     world.faults.warms_up = true;
     let bench = Bench::new(world);
-    let applied = bench.apply();
+    // Patient enough for any number of looks on a busy machine.
+    let policy = json!({ "verify": { "timeout": "1m", "stableFor": "3ms" } });
+    let applied = bench.run(|reconciler| async move { reconciler.apply(&desired_with(&policy)).await });
     bench.assert_honest(&applied);
     assert!(applied.reconciled, "{:?}", bench.kinds());
     assert_eq!(
