@@ -6,7 +6,7 @@ use super::{Diagnosis, Inputs, Prospect, Repair, acts, identities, repair};
 use crate::api::{PlannedStep, Step, StepKind, Time};
 
 /// How long to wait before another look at something that may pass by itself.
-const LOOK_AGAIN_AFTER: TimeDelta = TimeDelta::milliseconds(250);
+const LOOK_AGAIN_AFTER: TimeDelta = TimeDelta::milliseconds(100);
 
 /// What to do now.
 #[derive(Debug, Clone, PartialEq)]
