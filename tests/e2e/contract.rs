@@ -260,7 +260,8 @@ fn every_document_has_the_shape_that_is_promised() {
         assert_eq!((status.attempts, status.incident.is_none(), status.next_attempt_time), (0, true, None));
     }
 
-    let applied: List<Object> = read(&project.apply());
+    let apply = project.apply();
+    let applied: List<Object> = read(&apply);
     let recorded: List<Object> = read(&project.undrift(&["get", "-o", "json"]));
     let described: Object = read(&project.undrift(&["describe", &name, "-o", "json"]));
     for object in [&applied.items[0], &recorded.items[0], &described] {
@@ -274,7 +275,7 @@ fn every_document_has_the_shape_that_is_promised() {
         assert_eq!((auth.observed, auth.control), (Some(200), None));
         assert_eq!(auth.transition, Some(Transition { before: Some(404), after: Some(200) }));
         assert!(object.status.plan.is_empty());
-        assert_eq!(object.status.attempts, 1);
+        assert_eq!(object.status.attempts, 1, "{}", apply.stderr);
     }
     let incident = described.status.incident.clone().unwrap();
 

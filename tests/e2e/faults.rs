@@ -95,7 +95,9 @@ fn leftover_of_a_killed_recreate_is_removed_first() {
     wait_for("the replacement to be created", || {
         project.containers("api").len() > 1 || project.containers("api") != old
     });
-    let _ = std::process::Command::new("kill").args(["-KILL", &format!("-{}", up.id())]).status().unwrap();
+    // Not kill(1): procps' reads a group whose number begins with 1 as "-1", which is everyone.
+    let group = rustix::process::Pid::from_child(&up);
+    rustix::process::kill_process_group(group, rustix::process::Signal::KILL).unwrap();
     up.wait().unwrap();
     project.apply().expect(0);
     assert_eq!(project.containers("api").len(), 1);
