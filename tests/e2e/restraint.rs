@@ -59,7 +59,8 @@ fn container_that_answers_and_then_crashes_is_rolled_back_and_never_called_recon
     project.manifest(&MANIFEST.replace("stableFor: 1s", "stableFor: 3s"));
     let apply = project.apply().expect(1);
     assert_eq!(apply.condition("Stalled"), "True RolledBack", "{}", apply.stderr);
-    assert_eq!(project.steps(), ["Build", "Up", "Rollback"]);
+    assert_eq!(project.steps_past_a_stale_build(), ["Build", "Up", "Rollback"]);
+    let steps = project.steps();
     let image = docker(&["inspect", "-f", "{{.Image}} {{.State.Running}}", &project.containers("api")[0]]);
     assert_eq!(image.trim(), format!("{} true", old_image.trim()), "the old image runs again");
     let kinds: Vec<_> = project.trail().iter().map(|record| record["kind"].clone()).collect();
@@ -67,7 +68,7 @@ fn container_that_answers_and_then_crashes_is_rolled_back_and_never_called_recon
     assert!(!kinds.iter().any(|kind| kind == "Reconciled"), "a rollback is no success: {kinds:?}");
     project.assert_trail_is_whole();
     project.apply().expect(1);
-    assert_eq!(project.steps().len(), 3, "not built again until the source changes");
+    assert_eq!(project.steps(), steps, "not built again until the source changes");
 }
 
 #[test]

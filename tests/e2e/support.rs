@@ -192,6 +192,16 @@ impl Project {
         taken.map(|record| record["step"].as_str().unwrap().to_owned()).collect()
     }
 
+    /// The same, past a build that the engine made from the context it saw before: BuildKit of 20.10 does so now and
+    /// then under load, and undrift then builds once without the cache. That one escalation is allowed, no other.
+    pub(crate) fn steps_past_a_stale_build(&self) -> Vec<String> {
+        let trail = self.trail();
+        let taken = trail.iter().filter(|r| r["kind"] == "StepIntended" && r["evidence"]["noCache"] != true);
+        let mut steps: Vec<String> = taken.map(|r| r["step"].as_str().unwrap().to_owned()).collect();
+        steps.dedup();
+        steps
+    }
+
     /// Asserts that the trail is whole and every intent in it has an outcome.
     #[track_caller]
     pub(crate) fn assert_trail_is_whole(&self) {
