@@ -291,6 +291,7 @@ fn every_document_has_the_shape_that_is_promised() {
         assert_eq!(record.object.as_deref(), Some(name.as_str()), "{}", record.evidence);
     }
     let steps: Vec<_> = trail.items.iter().filter(|r| r.kind == "StepFinished").collect();
+    assert!(steps.iter().all(|r| matches!(r.step.as_deref(), Some("Build" | "Up"))));
     assert_eq!(project.steps_past_a_stale_build(), ["Build", "Up"]);
     assert!(
         steps
