@@ -60,6 +60,18 @@ fn docker(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// Busybox and nothing else; `scripts/host` makes it.
+const BASE: &str = "undrift-example-base:latest";
+
+/// These tests are about the engine: without one they fail, and say what to start.
+fn need_base() {
+    let found = Command::new("docker").args(["image", "inspect", BASE]).output();
+    assert!(
+        found.is_ok_and(|out| out.status.success()),
+        "no engine, or no image {BASE}: run scripts/host, which starts and makes what is missing"
+    );
+}
+
 /// A Compose project of one test: removed with all that it made.
 struct Project {
     folder: TempDir,
@@ -80,15 +92,8 @@ impl Project {
         let name = format!("undrift-ce-{test}-{}", std::process::id());
         let image = format!("{name}-base:1");
         let mut project = Self::new(test, &compose.replace("IMAGE", &image));
-        let root = tempfile::tempdir().unwrap();
-        fs::create_dir(root.path().join("bin")).unwrap();
-        fs::copy("/bin/busybox", root.path().join("bin/busybox")).unwrap();
-        let tar = root.path().join("root.tar");
-        let root_text = root.path().to_str().unwrap();
-        let tarred =
-            Command::new("tar").args(["-C", root_text, "-cf", tar.to_str().unwrap(), "bin"]).status();
-        assert!(tarred.unwrap().success());
-        docker(&["import", tar.to_str().unwrap(), &image]);
+        need_base();
+        docker(&["tag", BASE, &image]);
         project.image = Some(image);
         project
     }

@@ -5,9 +5,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
-    io::Write as _,
-    os::unix::fs::symlink,
+    fs,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     sync::atomic::{AtomicU32, Ordering},
@@ -19,11 +17,6 @@ use undrift::api::{ComposeProject, Desired};
 
 /// Busybox and nothing else; the examples start from it too.
 pub(crate) const BASE: &str = "undrift-example-base:latest";
-
-const APPLETS: &[&str] = &[
-    "cat", "chmod", "cp", "date", "echo", "env", "false", "grep", "httpd", "kill", "ln", "ls", "mkdir", "mv",
-    "nc", "rm", "sed", "sh", "sleep", "test", "touch", "tr", "true", "wget",
-];
 
 /// Each test binary uses its own part of this module. Naming all of it here keeps the rest from being dead code.
 const _: fn(&Project) = |project| {
@@ -46,41 +39,17 @@ fn docker_quietly(args: &[&str]) -> String {
     output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
 }
 
-/// Makes sure that there is an engine, and the base image in it.
+/// Fails without an engine and the base image in it, with what to run.
 pub(crate) fn engine() {
     let version = Command::new("docker").args(["version", "--format", "{{.Server.APIVersion}}"]).output();
     assert!(
         version.is_ok_and(|output| output.status.success()),
         "these tests need a Docker engine with Compose v2: run scripts/host, which finds or starts one"
     );
-    // Test processes run side by side; only one of them makes the image.
-    let lock = File::create(std::env::temp_dir().join("undrift-example-base.lock")).expect("a lock file");
-    lock.lock().expect("the lock");
-    if docker_quietly(&["images", "--quiet", BASE]).is_empty() {
-        import_base();
-    }
-}
-
-fn import_base() {
-    let busybox = Path::new("/bin/busybox");
-    assert!(busybox.exists(), "these tests need /bin/busybox (package busybox-static): run scripts/host");
-    let root = TempDir::new().expect("a temporary folder");
-    for folder in ["bin", "tmp", "etc"] {
-        fs::create_dir(root.path().join(folder)).expect("a folder");
-    }
-    fs::copy(busybox, root.path().join("bin/busybox")).expect("busybox");
-    for applet in APPLETS {
-        symlink("busybox", root.path().join("bin").join(applet)).expect("a link");
-    }
-    let tar = Command::new("tar").arg("-C").arg(root.path()).args(["-c", "."]).output().expect("tar");
-    let mut import = Command::new("docker")
-        .args(["import", "--change", "ENV PATH=/bin", "-", BASE])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("docker");
-    import.stdin.take().expect("a pipe").write_all(&tar.stdout).expect("docker import reads");
-    assert!(import.wait().expect("docker import").success(), "docker import failed");
+    assert!(
+        !docker_quietly(&["images", "--quiet", BASE]).is_empty(),
+        "these tests need the image {BASE}: run scripts/host, which makes it"
+    );
 }
 
 /// A name that no other test, and no earlier run, uses.
