@@ -12,6 +12,7 @@ mod observed;
 mod spec;
 mod status;
 mod step;
+mod suspension;
 
 pub use attempt::Attempt;
 pub use desired::Desired;
@@ -34,6 +35,7 @@ pub use status::{
     ObjectList, ObjectStatus, RouteAuthStatus, RouteStatus, ServiceStatus, Transition,
 };
 pub use step::{PlannedStep, Step, StepKind};
+pub use suspension::Suspension;
 
 /// A point in time, always UTC.
 pub type Time = chrono::DateTime<chrono::Utc>;

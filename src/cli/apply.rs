@@ -14,7 +14,7 @@ use super::{Context, Failure, args::Format, context, incident::arrow, narrator::
 use crate::{
     api::{Desired, ObjectList, ObjectStatus, Transition},
     host::{Cache, LocalHost},
-    reconcile::{Applied, Progress, Reconciler, close_interrupted},
+    reconcile::{Applied, Progress, Reconciler, close_interrupted, now},
     store::{StateLock, StepLock, Store},
 };
 
@@ -65,8 +65,16 @@ async fn apply_all(
     tell: &(dyn Fn(&Desired, Progress<'_>) + Send + Sync),
 ) -> Vec<Applied> {
     let cancel = CancellationToken::new();
-    let builds = tokio::sync::Mutex::new(());
-    let reconciler = Reconciler { host, store, cancel: &cancel, progress: tell, builds: &builds };
+    let builds = tokio::sync::Semaphore::new(1);
+    let reconciler = Reconciler {
+        host,
+        store,
+        stop: &cancel,
+        cancel: &cancel,
+        progress: tell,
+        clock: &now,
+        builds: &builds,
+    };
     let all = apply_by_project(&reconciler, desired);
     tokio::pin!(all);
     tokio::select! {

@@ -30,7 +30,10 @@ pub use repair::{Prospect, Repair};
 pub use status::{StatusInputs, failed_status, status};
 pub use verify::{Identity, Proof, identities, judge, unlike_before};
 
-use crate::api::{Attempt, Desired, ObjectStatus, PlannedStep, ProjectObservation, Step, StepOutcome, Time};
+use crate::api::{
+    Attempt, Desired, Mode, ObjectStatus, PlannedStep, ProjectObservation, Step, StepOutcome, Suspension,
+    Time,
+};
 
 /// Everything that a decision rests on.
 #[derive(Debug, Clone, Copy)]
@@ -65,8 +68,8 @@ pub struct History {
     pub restarts: BTreeMap<String, i64>,
     /// When the present series of looks began.
     pub watching_since: Option<Time>,
-    /// Whether a person has suspended the object, besides the spec.
-    pub suspended: bool,
+    /// The suspension by a person that holds now, besides the spec's own.
+    pub suspended: Option<Suspension>,
 }
 
 /// An incident that is open, as far as decisions need it.
@@ -155,6 +158,17 @@ pub struct Decision {
     pub next: Next,
     /// The budget's memory after this look; to be stored before `next` is acted on.
     pub attempts: Vec<Attempt>,
+    /// What keeps undrift from taking any step for this object.
+    pub held_back: Option<HeldBack>,
+}
+
+/// What keeps undrift from taking any step for an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeldBack {
+    /// A person or the spec has suspended it; in words.
+    Suspended(String),
+    /// The spec's mode is `observe`.
+    ObserveOnly,
 }
 
 impl Decision {
@@ -172,13 +186,20 @@ pub fn decide(inputs: Inputs<'_>) -> Decision {
     let attempts = attempts::settle(inputs, &services);
     let prospects: Vec<Prospect> =
         services.iter().map(|diagnosis| repair::prospect(inputs, &attempts, diagnosis)).collect();
-    let plan = if acts(inputs) { plan::plan(&prospects, |_| true) } else { Vec::new() };
+    let held_back = held_back(inputs);
+    let plan = if held_back.is_none() { plan::plan(&prospects, |_| true) } else { Vec::new() };
     let next = plan::next(inputs, &services, &prospects);
-    Decision { services, prospects, plan, next, attempts }
+    Decision { services, prospects, plan, next, attempts, held_back }
 }
 
-/// Whether undrift may take steps for this object at all.
-fn acts(inputs: Inputs<'_>) -> bool {
+/// What keeps undrift from taking any step for this object. A person's word comes first: it says why.
+fn held_back(inputs: Inputs<'_>) -> Option<HeldBack> {
     let policy = &inputs.desired.object.spec.reconcile;
-    policy.mode == crate::api::Mode::Enforce && !policy.suspend && !inputs.history.suspended
+    if let Some(suspension) = &inputs.history.suspended {
+        return Some(HeldBack::Suspended(suspension.in_words()));
+    }
+    if policy.suspend {
+        return Some(HeldBack::Suspended("spec.reconcile.suspend is true".into()));
+    }
+    (policy.mode == Mode::Observe).then_some(HeldBack::ObserveOnly)
 }

@@ -2,11 +2,11 @@
 
 use chrono::TimeDelta;
 
-use super::{Diagnosis, Inputs, Prospect, Repair, acts, identities, repair};
+use super::{Diagnosis, Inputs, Prospect, Repair, held_back, identities, repair};
 use crate::api::{PlannedStep, Step, StepKind, Time};
 
-/// How long to wait before another look at something that may pass by itself.
-const LOOK_AGAIN_AFTER: TimeDelta = TimeDelta::milliseconds(100);
+/// The least and the longest wait before another look at something that may pass by itself.
+const LOOK_AGAIN_AFTER: (TimeDelta, TimeDelta) = (TimeDelta::milliseconds(100), TimeDelta::seconds(2));
 
 /// What to do now.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,7 +69,7 @@ fn rank(step: Step, index: usize) -> u8 {
 
 /// The one thing to do now.
 pub(super) fn next(inputs: Inputs<'_>, services: &[Diagnosis], prospects: &[Prospect]) -> Next {
-    if !acts(inputs) {
+    if held_back(inputs).is_some() {
         // Looking is no step: what a person has mended is proven all the same.
         let unproven = unproven(inputs, services);
         let in_time = inputs.now < repair::deadline(inputs);
@@ -78,7 +78,7 @@ pub(super) fn next(inputs: Inputs<'_>, services: &[Diagnosis], prospects: &[Pros
     let ready =
         plan(prospects, |p| matches!(p.repair, Repair::Steps(_, at) if at.is_none_or(|at| at <= inputs.now)));
     if !ready.is_empty() && inputs.observed.changing.is_some() {
-        return Next::Wait(inputs.now + LOOK_AGAIN_AFTER);
+        return Next::Wait(look_again(inputs));
     }
     if let Some(step) = ready.into_iter().next() {
         return Next::Execute(step);
@@ -104,10 +104,18 @@ fn unproven(inputs: Inputs<'_>, services: &[Diagnosis]) -> Vec<String> {
     unproven.map(|d| d.service.clone()).collect()
 }
 
+/// Soon at first, for a server that has just started, then less and less often: a tenth of the time that it has
+/// lasted. What is still so after minutes is worth no ten looks a second.
+fn look_again(inputs: Inputs<'_>) -> Time {
+    let (least, longest) = LOOK_AGAIN_AFTER;
+    let lasted = inputs.now - repair::waiting_since(inputs);
+    inputs.now + (lasted / 10).clamp(least, longest)
+}
+
 fn look_again_at(inputs: Inputs<'_>, repair: &Repair) -> Option<Time> {
     match repair {
         Repair::Steps(_, at) => *at,
-        Repair::Wait { until, .. } => Some((inputs.now + LOOK_AGAIN_AFTER).min(*until)),
+        Repair::Wait { until, .. } => Some(look_again(inputs).min(*until)),
         Repair::Nothing | Repair::Stalled { .. } => None,
     }
 }

@@ -208,11 +208,15 @@ fn wait(inputs: Inputs<'_>, reason: &str, message: String) -> Repair {
 
 /// Until when a service may still become as declared by itself.
 pub(super) fn deadline(inputs: Inputs<'_>) -> Time {
+    waiting_since(inputs) + inputs.desired.object.spec.reconcile.verify.timeout.delta()
+}
+
+/// Since when undrift waits for services to become as declared: the last step, or when it began to look.
+pub(super) fn waiting_since(inputs: Inputs<'_>) -> Time {
     // The last step of any service: another one's long build or restart is no fault of this one.
     let steps = inputs.history.incident.iter().flat_map(|incident| &incident.steps);
-    let since = steps.map(|done| done.at).max();
-    let since = since.max(inputs.history.watching_since).unwrap_or(inputs.now);
-    since + inputs.desired.object.spec.reconcile.verify.timeout.delta()
+    let last = steps.map(|done| done.at).max();
+    last.max(inputs.history.watching_since).unwrap_or(inputs.now)
 }
 
 /// After a step a route may be absent for a while: a server that has just started answers 404 first. A rung is

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Decision, Diagnosis, LayerVerdict, Next, Repair};
+use super::{Decision, Diagnosis, HeldBack, LayerVerdict, Next, Repair};
 use crate::api::Desired;
 use crate::api::{
     Answer, Condition, ConditionStatus, ConditionType, ContainerStatus, Fact, ImageStatus, Layer,
@@ -124,12 +124,17 @@ fn object_conditions(inputs: StatusInputs<'_>, services: &[ServiceStatus]) -> Ve
         Next::Execute(_) | Next::Wait(_) | Next::Prove(_) if inputs.at_work => True,
         _ => False,
     };
-    let why = if reconciling == True { "Progressing" } else { "Idle" };
+    let (why, words) = match &inputs.decision.held_back {
+        _ if reconciling == True => ("Progressing", ""),
+        Some(HeldBack::Suspended(words)) => ("Suspended", words.as_str()),
+        Some(HeldBack::ObserveOnly) => ("ObserveOnly", "spec.reconcile.mode is observe"),
+        None => ("Idle", ""),
+    };
     let stalled = match &inputs.decision.next {
         Next::GiveUp { reason, message } => maker.make(ConditionType::Stalled, True, reason, message),
         _ => maker.make(ConditionType::Stalled, False, "NotStalled", ""),
     };
-    vec![ready, maker.make(ConditionType::Reconciling, reconciling, why, ""), stalled]
+    vec![ready, maker.make(ConditionType::Reconciling, reconciling, why, words), stalled]
 }
 
 /// Makes conditions whose transition time moves only when their status flips.

@@ -1,12 +1,13 @@
 //! A host in memory: images, containers and routes that behave as Compose's do, and faults to order.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     api::{
         ContainerState, Desired, Fact, Presence, ProjectObservation, ServiceObservation, Step, StepOutcome,
+        Time,
     },
     fixtures::{answer_mut, at, container, container_mut, healthy, status},
     host::{Host, HostError, StepReport, StepRequest},
@@ -74,7 +75,34 @@ pub(super) enum Kill {
     After(usize),
 }
 
+/// Time that passes only where it is waited for: tokio's, from one run to the next.
+#[derive(Debug, Clone)]
+pub(super) struct VirtualClock(Arc<Mutex<(Time, Option<Instant>)>>);
+
+impl VirtualClock {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Mutex::new((at(1_000_000), None))))
+    }
+
+    pub(super) fn now(&self) -> Time {
+        let (base, began) = *self.0.lock().unwrap();
+        base + began.map(|began| began.elapsed()).unwrap_or_default()
+    }
+
+    /// Runs on, in a paused runtime.
+    pub(super) fn begin(&self) {
+        self.0.lock().unwrap().1 = Some(Instant::now());
+    }
+
+    /// Stands still until the next run.
+    pub(super) fn end(&self) {
+        let now = self.now();
+        *self.0.lock().unwrap() = (now, None);
+    }
+}
+
 pub(super) struct FakeHost {
+    pub(super) clock: VirtualClock,
     pub(super) world: Mutex<World>,
     pub(super) kill: Option<Kill>,
     pub(super) killed: Notify,
@@ -210,7 +238,7 @@ fn image_id(id: u32) -> String {
 
 impl FakeHost {
     pub(super) fn new(world: World) -> Self {
-        Self { world: Mutex::new(world), kill: None, killed: Notify::new() }
+        Self { clock: VirtualClock::new(), world: Mutex::new(world), kill: None, killed: Notify::new() }
     }
 
     pub(super) fn world<T>(&self, f: impl FnOnce(&mut World) -> T) -> T {
@@ -250,7 +278,7 @@ impl Host for FakeHost {
             command: vec!["fake".into(), format!("{:?}", request.step)],
             output: String::new(),
             notes: vec![],
-            started_at: super::now(),
+            started_at: self.clock.now(),
             duration_ms: 0,
         }
     }

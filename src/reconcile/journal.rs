@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use super::{
     Progress, ReconcileError,
     memory::PendingBuild,
-    now,
     turn::{Scene, Transitions, ends_as},
 };
 use crate::{
@@ -230,7 +229,7 @@ impl Journal<'_> {
             scene,
             NewRecord { outcome: Some(outcome.to_string()), evidence, ..NewRecord::of(kind) },
         )?;
-        self.store.close_incident(&incident.id, now(), outcome, Some(json!(status)))?;
+        self.store.close_incident(&incident.id, scene.now, outcome, Some(json!(status)))?;
         Ok(())
     }
 }

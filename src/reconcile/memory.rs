@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     api::{
-        AuditKind, AuditRecord, ConditionStatus, ConditionType, Desired, ObjectStatus, ProjectObservation,
-        Step, StepOutcome, Time,
+        AuditKind, AuditRecord, ConditionStatus, ConditionType, Desired, Layer, ObjectStatus,
+        ProjectObservation, Reason, Step, StepOutcome, Time,
     },
-    decide::{DoneStep, History, Identity, OpenIncident, identities},
+    decide::{Decision, Diagnosis, DoneStep, History, Identity, OpenIncident, identities},
     store::{ImageKnowledge, RecordFilter, Store, StoreError},
 };
 
@@ -22,7 +22,12 @@ pub struct Session {
     pub(super) builds: Vec<PendingBuild>,
     /// The service drifts that were told already while waiting, so that each is said once.
     pub(super) told: BTreeSet<String>,
+    /// How things stood when there was nothing left to do.
+    settled: Option<Vec<Standing>>,
 }
+
+/// How a service stands: its drift, whether something of it is unknown, and what it consists of.
+type Standing = (String, Option<(Layer, Reason)>, bool, Vec<Identity>);
 
 /// A service's build that ended just now.
 #[derive(Debug, Clone)]
@@ -40,7 +45,30 @@ impl Session {
     /// A series that begins now.
     #[must_use]
     pub const fn new(now: Time) -> Self {
-        Self { since: now, restarts: BTreeMap::new(), builds: Vec::new(), told: BTreeSet::new() }
+        Self {
+            since: now,
+            restarts: BTreeMap::new(),
+            builds: Vec::new(),
+            told: BTreeSet::new(),
+            settled: None,
+        }
+    }
+
+    /// Notes that nothing is left to do as things stand.
+    pub(super) fn settle(&mut self, observed: &ProjectObservation, decision: &Decision) {
+        self.settled = Some(standing(observed, decision));
+    }
+
+    /// Begins a new series where things stand otherwise than when there was nothing left to do: what changed since
+    /// gets its time to become as declared, however long ago undrift began to look. What still stands as it did
+    /// does not: a drift that was given up on would otherwise be watched anew at every resync.
+    pub(super) fn is_news(&mut self, observed: &ProjectObservation, decision: &Decision, now: Time) -> bool {
+        let news = self.settled.as_ref().is_some_and(|settled| *settled != standing(observed, decision));
+        if news {
+            *self = Self { builds: std::mem::take(&mut self.builds), ..Self::new(now) };
+            self.note_restarts(observed);
+        }
+        news
     }
 
     /// Keeps the least restart count of each container. A manual restart sets the engine's count back.
@@ -52,8 +80,23 @@ impl Session {
     }
 }
 
+fn standing(observed: &ProjectObservation, decision: &Decision) -> Vec<Standing> {
+    let of = |diagnosis: &Diagnosis| {
+        let seen = observed.services.iter().find(|seen| seen.name == diagnosis.service);
+        let drift = diagnosis.drift.as_ref().map(|drift| (drift.layer, drift.reason));
+        let identities = seen.map(identities).unwrap_or_default();
+        (diagnosis.service.clone(), drift, diagnosis.unknown.is_some(), identities)
+    };
+    decision.services.iter().map(of).collect()
+}
+
 /// The history of an object.
-pub(super) fn history(store: &Store, desired: &Desired, session: &Session) -> Result<History, StoreError> {
+pub(super) fn history(
+    store: &Store,
+    desired: &Desired,
+    session: &Session,
+    now: Time,
+) -> Result<History, StoreError> {
     let name = desired.name();
     let previous = store.object(name)?.map(|object| object.status);
     let generation = store.peek_generation(name, &desired.spec_digest)?;
@@ -66,7 +109,7 @@ pub(super) fn history(store: &Store, desired: &Desired, session: &Session) -> Re
         proven: proofs.into_iter().map(|(name, (identities, _))| (name, identities)).collect(),
         restarts: session.restarts.clone(),
         watching_since: Some(session.since),
-        suspended: false,
+        suspended: store.suspension(name)?.filter(|suspension| !suspension.has_passed(now)),
     })
 }
 

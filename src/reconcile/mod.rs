@@ -36,12 +36,16 @@ pub struct Reconciler<'a, H> {
     pub host: &'a H,
     /// The state folder.
     pub store: &'a Store,
-    /// Ends a running step cleanly, and takes no further one.
+    /// Once cancelled no further step is taken, and nothing is waited for.
+    pub stop: &'a CancellationToken,
+    /// Once cancelled the command of a running step is ended; its outcome is recorded all the same.
     pub cancel: &'a CancellationToken,
     /// Hears what happens, for a person who waits.
     pub progress: &'a (dyn Fn(&Desired, Progress<'_>) + Send + Sync),
-    /// One build at a time on a host.
-    pub builds: &'a tokio::sync::Mutex<()>,
+    /// What time it is. Waits are the timer's, so both are to come from one source.
+    pub clock: &'a (dyn Fn() -> Time + Send + Sync),
+    /// How many builds may run at a time on the host: one permit each.
+    pub builds: &'a tokio::sync::Semaphore,
 }
 
 /// Why an object could not be reconciled at all.
@@ -85,18 +89,19 @@ impl<H: Host> Reconciler<'_, H> {
     /// # Errors
     /// Never as a function: a failure is in the result, beside what is known of the object.
     pub async fn apply(&self, desired: &Desired) -> Applied {
-        let mut session = Session::new(now());
+        let mut session = Session::new((self.clock)());
         let mut patience = Patience::new(desired);
         loop {
-            match self.turn(desired, &mut session).await {
-                Err(error) if patience.bears(&error) && !self.cancel.is_cancelled() => {
-                    self.wait_until(now() + patience.pause).await;
+            match Box::pin(self.turn(desired, &mut session)).await {
+                Err(error) if patience.bears(&error, (self.clock)()) && !self.stop.is_cancelled() => {
+                    self.wait_until((self.clock)() + patience.pause).await;
                 }
                 Err(error) => return self.failed(desired, error),
                 Ok(turn) => match turn.action {
-                    Action::Again => patience.renew(),
-                    Action::At(time) if !self.cancel.is_cancelled() => self.wait_until(time).await,
-                    Action::At(_) | Action::Rest | Action::Stalled => {
+                    Action::Again => patience.renew((self.clock)()),
+                    Action::AfterBuild if !self.stop.is_cancelled() => self.wait_for_a_build().await,
+                    Action::At(time) if !self.stop.is_cancelled() => self.wait_until(time).await,
+                    Action::AfterBuild | Action::At(_) | Action::Rest | Action::Stalled => {
                         let (object, reconciled, acted) =
                             (turn.object, turn.reconciled, patience.until.is_some());
                         return Applied { object, reconciled, acted, error: None };
@@ -106,11 +111,18 @@ impl<H: Host> Reconciler<'_, H> {
         }
     }
 
+    async fn wait_for_a_build(&self) {
+        tokio::select! {
+            _ = self.builds.acquire() => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+
     async fn wait_until(&self, time: Time) {
-        let wait = (time - now()).to_std().unwrap_or(Duration::ZERO);
+        let wait = (time - (self.clock)()).to_std().unwrap_or(Duration::ZERO);
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
-            () = self.cancel.cancelled() => {}
+            () = self.stop.cancelled() => {}
         }
     }
 
@@ -154,13 +166,13 @@ impl Patience {
         Self { limit: policy.verify.timeout.delta(), pause, until: None }
     }
 
-    fn renew(&mut self) {
-        self.until = Some(now() + self.limit);
+    fn renew(&mut self, now: Time) {
+        self.until = Some(now + self.limit);
     }
 
-    fn bears(&self, error: &ReconcileError) -> bool {
+    fn bears(&self, error: &ReconcileError, now: Time) -> bool {
         let transient = matches!(error, ReconcileError::Host(error) if error.is_transient());
-        transient && self.until.is_some_and(|until| now() < until)
+        transient && self.until.is_some_and(|until| now < until)
     }
 }
 
@@ -181,7 +193,7 @@ pub async fn look<H: Host>(
     let history = match store {
         Some(store) => {
             memory::add_image_knowledge(store, &mut observed)?;
-            memory::history(store, desired, &Session::new(now()))?
+            memory::history(store, desired, &Session::new(now()), now())?
         }
         None => decide::History { generation: 1, watching_since: Some(now()), ..decide::History::default() },
     };
@@ -220,7 +232,8 @@ pub(crate) fn object(desired: &Desired, status: ObjectStatus) -> Object {
     Object { declared: desired.object.clone(), status }
 }
 
-/// The clock. The pure rooms are given the time; this is where it is read.
-pub(crate) fn now() -> Time {
+/// The time of this machine. The pure rooms are given the time; this is where it is read.
+#[must_use]
+pub fn now() -> Time {
     chrono::Utc::now()
 }

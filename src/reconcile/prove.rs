@@ -1,13 +1,14 @@
 //! The proof: looks over the whole stability window, all of them as declared, at the same containers.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::{
     Action, Progress, ReconcileError, Reconciler, Session,
     journal::Journal,
-    now, object,
+    object,
     turn::{Scene, Transitions, Turn},
 };
 use crate::{
@@ -34,7 +35,7 @@ impl<H: Host> Reconciler<'_, H> {
         let began = Instant::now();
         let mut looks = vec![(first.observed.clone(), first.decision.services.clone())];
         let mut last = first;
-        while (began.elapsed() < window || looks.len() < 3) && !self.cancel.is_cancelled() {
+        while (began.elapsed() < window || looks.len() < 3) && !self.stop.is_cancelled() {
             self.pause((window / LOOKS_PER_WINDOW).min(window.saturating_sub(began.elapsed()))).await;
             last = self.scene(desired, session).await?;
             looks.push((last.observed.clone(), last.decision.services.clone()));
@@ -64,17 +65,14 @@ impl<H: Host> Reconciler<'_, H> {
         let status = last.status(&proven, &Transitions::new());
         let object = object(desired, status);
         self.store.save_object(&object)?;
-        Ok(Turn {
-            object,
-            reconciled: false,
-            action: if self.cancel.is_cancelled() { Action::Rest } else { Action::Again },
-        })
+        let action = if self.stop.is_cancelled() { Action::Rest } else { Action::Again };
+        Ok(Turn { object, reconciled: false, ..Self::ended(&last, action) })
     }
 
     async fn pause(&self, time: Duration) {
         tokio::select! {
             () = tokio::time::sleep(time) => {}
-            () = self.cancel.cancelled() => {}
+            () = self.stop.cancelled() => {}
         }
     }
 
@@ -93,7 +91,7 @@ impl<H: Host> Reconciler<'_, H> {
                 reference: seen.artifact.reference.clone(),
                 source_digest: known.as_ref().and_then(|image| image.source_digest.clone()),
                 built_by_undrift: known.is_some_and(|image| image.built_by_undrift),
-                last_good_at: Some(now()),
+                last_good_at: Some((self.clock)()),
             })?;
         }
         for row in self.store.attempts(scene.desired.name())? {

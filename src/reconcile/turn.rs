@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use tokio::sync::{SemaphorePermit, TryAcquireError};
+
 use super::{
     Progress, ReconcileError, Reconciler, Session,
     journal::{self, Journal},
-    memory, now, object,
+    memory, object,
 };
 use crate::{
     api::{
@@ -25,6 +27,8 @@ const UP_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(600);
 pub enum Action {
     /// Now: something was done.
     Again,
+    /// As soon as another object's build has ended: only so many are built at a time.
+    AfterBuild,
     /// At that time: a backoff, or something that may pass by itself.
     At(Time),
     /// Not before the next trigger.
@@ -42,6 +46,8 @@ pub struct Turn {
     pub reconciled: bool,
     /// When to turn again.
     pub action: Action,
+    /// When the suspension that holds now ends by itself.
+    pub suspended_until: Option<Time>,
 }
 
 /// What one turn has seen and decided.
@@ -98,9 +104,10 @@ impl<H: Host> Reconciler<'_, H> {
     /// # Errors
     /// Where nothing can be said about the host, or the state folder fails. No step was taken then, or its outcome
     /// is in the trail.
-    #[tracing::instrument(name = "reconcile", skip_all, fields(object = desired.name(), run = %ulid::Ulid::generate()))]
+    #[tracing::instrument(name = "reconcile", skip_all, fields(object = desired.name(), run = %ulid::Ulid::generate(), incident = tracing::field::Empty))]
     pub async fn turn(&self, desired: &Desired, session: &mut Session) -> Result<Turn, ReconcileError> {
         self.note_generation(desired)?;
+        self.store.settle_suspension(desired.name(), (self.clock)())?;
         let mut scene = self.scene(desired, session).await?;
         for row in &scene.decision.attempts {
             self.store.save_attempt(row)?;
@@ -108,19 +115,23 @@ impl<H: Host> Reconciler<'_, H> {
         self.forget_attempts(&scene)?;
         let journal = Journal { store: self.store, object: desired.name() };
         journal.open_incident(&mut scene, self.progress)?;
+        if let Some(incident) = &scene.history.incident {
+            tracing::Span::current().record("incident", incident.id.as_str());
+        }
         let step = match &scene.decision.next {
-            Next::Execute(step) if !self.cancel.is_cancelled() => Some(step.clone()),
+            Next::Execute(step) if !self.stop.is_cancelled() => Some(step.clone()),
             _ => None,
         };
         if let Some(step) = step {
             self.save(&scene, &Transitions::new())?;
-            self.execute(&scene, &step, session, journal).await?;
+            let Ok(slot) = self.build_slot(step.step) else {
+                return Ok(Self::ended(&scene, Action::AfterBuild));
+            };
+            self.execute(&scene, &step, slot, session, journal).await?;
             return Ok(Self::ended(&scene, Action::Again));
         }
         match scene.decision.next.clone() {
-            Next::Prove(services) if !self.cancel.is_cancelled() => {
-                self.prove(scene, &services, session).await
-            }
+            Next::Prove(services) if !self.stop.is_cancelled() => self.prove(scene, &services, session).await,
             Next::Wait(until) => {
                 self.tell_wait(&scene, until, session);
                 self.save(&scene, &Transitions::new())?;
@@ -130,9 +141,13 @@ impl<H: Host> Reconciler<'_, H> {
                 let status = self.save(&scene, &Transitions::new())?;
                 journal.stalled(&scene, &reason, &message, &status)?;
                 (self.progress)(desired, Progress::Stalled { reason: &reason, message: &message });
+                session.settle(&scene.observed, &scene.decision);
                 Ok(Self::ended(&scene, Action::Stalled))
             }
-            _ => self.rest(&scene, journal).await,
+            _ => {
+                session.settle(&scene.observed, &scene.decision);
+                self.rest(&scene, journal).await
+            }
         }
     }
 
@@ -204,14 +219,21 @@ impl<H: Host> Reconciler<'_, H> {
         session.note_restarts(&observed);
         memory::learn_from_builds(self.store, session, &observed)?;
         memory::add_image_knowledge(self.store, &mut observed)?;
-        let history = memory::history(self.store, desired, session)?;
+        let now = (self.clock)();
+        let mut history = memory::history(self.store, desired, session, now)?;
         let previous = self.store.object(desired.name())?.map(|object| object.status);
-        let now = now();
         let jitter_seed = now.timestamp_micros().unsigned_abs();
-        let decision =
-            decide::decide(Inputs { desired, observed: &observed, history: &history, now, jitter_seed });
+        let decide = |history: &History| {
+            decide::decide(Inputs { desired, observed: &observed, history, now, jitter_seed })
+        };
+        let mut decision = decide(&history);
+        if session.is_news(&observed, &decision, now) {
+            history.watching_since = Some(session.since);
+            history.restarts.clone_from(&session.restarts);
+            decision = decide(&history);
+        }
         tracing::debug!(next = ?decision.next, "decided");
-        let at_work = !self.cancel.is_cancelled();
+        let at_work = !self.stop.is_cancelled();
         Ok(Scene { desired, observed, history, decision, previous, now, jitter_seed, at_work })
     }
 
@@ -244,7 +266,8 @@ impl<H: Host> Reconciler<'_, H> {
         let proven = scene.still_proven();
         let reconciled = scene.decision.as_declared() && proven.len() == scene.desired.services().len();
         let object = object(scene.desired, scene.status(&proven, &Transitions::new()));
-        Turn { object, reconciled, action }
+        let suspended_until = scene.history.suspended.as_ref().and_then(|suspension| suspension.until);
+        Turn { object, reconciled, action, suspended_until }
     }
 
     fn tell_wait(&self, scene: &Scene<'_>, until: Time, session: &mut Session) {
@@ -266,11 +289,10 @@ impl<H: Host> Reconciler<'_, H> {
         }
     }
 
-    async fn wait_for_other_builds(&self) {
-        tokio::select! {
-            _ = self.builds.lock() => {}
-            () = self.cancel.cancelled() => {}
-        }
+    /// The right to build, where the step is a build. Without it nothing is done now: what was decided before a
+    /// wait of minutes is not acted on, the next turn looks anew.
+    fn build_slot(&self, step: Step) -> Result<Option<SemaphorePermit<'_>>, TryAcquireError> {
+        if matches!(step, Step::Build { .. }) { self.builds.try_acquire().map(Some) } else { Ok(None) }
     }
 
     /// Intent, step, outcome. If the intent cannot be written, the step does not run.
@@ -278,19 +300,11 @@ impl<H: Host> Reconciler<'_, H> {
         &self,
         scene: &Scene<'_>,
         planned: &PlannedStep,
+        slot: Option<SemaphorePermit<'_>>,
         session: &mut Session,
         journal: Journal<'_>,
     ) -> Result<(), ReconcileError> {
         let step = planned.step;
-        let mut one_build_at_a_time = None;
-        if matches!(step, Step::Build { .. }) {
-            let Ok(free) = self.builds.try_lock() else {
-                // What was decided before a wait of minutes is not acted on: the next turn looks anew.
-                self.wait_for_other_builds().await;
-                return Ok(());
-            };
-            one_build_at_a_time = Some(free);
-        }
         let inputs = scene.inputs();
         let begun = decide::begin_step(
             inputs,
@@ -327,9 +341,9 @@ impl<H: Host> Reconciler<'_, H> {
         let rows = if step == Step::Rollback && succeeded {
             decide::end_rollback(begun)
         } else {
-            decide::end_step(begun, report.outcome, policy, now(), scene.jitter_seed)
+            decide::end_step(begun, report.outcome, policy, (self.clock)(), scene.jitter_seed)
         };
-        drop(one_build_at_a_time);
+        drop(slot);
         journal.finish(scene, planned, intent, &report, &rows)?;
         (self.progress)(scene.desired, Progress::StepEnds(planned, &report));
         Ok(())

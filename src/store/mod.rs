@@ -18,6 +18,7 @@ mod objects;
 mod schema;
 mod step_lock;
 mod steps;
+mod suspensions;
 mod time;
 mod trail;
 mod verify;

@@ -1,0 +1,34 @@
+//! A suspension: a person's word that undrift takes no step for an object for a while.
+
+use super::Time;
+
+/// A suspension as it is kept; the spec's own `suspend` is apart from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suspension {
+    /// Since when.
+    pub since: Time,
+    /// Until when; `None`: until a person resumes the object.
+    pub until: Option<Time>,
+    /// Why, in the person's words.
+    pub reason: String,
+    /// Who, as the trail says it.
+    pub actor: String,
+}
+
+impl Suspension {
+    /// Whether it has ended by itself at this time.
+    #[must_use]
+    pub fn has_passed(&self, now: Time) -> bool {
+        self.until.is_some_and(|until| until <= now)
+    }
+
+    /// For people: why, by whom, until when.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let until = self.until.map_or_else(
+            || "until it is resumed".to_owned(),
+            |until| format!("until {}", until.format("%Y-%m-%d %H:%M:%S UTC")),
+        );
+        format!("{} ({}, {until})", self.reason, self.actor)
+    }
+}

@@ -1,0 +1,177 @@
+//! What persons have told undrift about an object: leave it alone for a while, or try it again.
+//!
+//! Each is one transaction with its record of the trail, so that neither can be without the other. They take no
+//! lock: a person must be heard while a step is at work.
+
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+use serde_json::json;
+
+use super::{
+    Store,
+    error::{Result, failed},
+    time::{read, read_option, stamp},
+};
+use crate::api::{AuditKind, NewRecord, Suspension, Time};
+
+impl Store {
+    /// Suspends an object from now on, until then or until a person resumes it. One that is suspended already is
+    /// suspended anew, by these words.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn suspend(&self, object: &str, until: Option<Time>, reason: &str) -> Result<Suspension> {
+        let suspension =
+            Suspension { since: (self.clock)(), until, reason: reason.to_owned(), actor: self.actor.clone() };
+        let action = "suspend an object";
+        self.write(action, |change| {
+            let row = params![object, stamp(suspension.since), until.map(stamp), reason, self.actor];
+            change
+                .execute("INSERT OR REPLACE INTO suspensions VALUES (?1, ?2, ?3, ?4, ?5)", row)
+                .map_err(failed(action))?;
+            let evidence = json!({ "reason": reason, "until": until.map(stamp) });
+            self.append_in(change, &of(object, AuditKind::Suspended, evidence))
+        })?;
+        Ok(suspension)
+    }
+
+    /// Ends the suspension of an object; which it was, or `None` where there was none, and then nothing is
+    /// recorded.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn resume(&self, object: &str) -> Result<Option<Suspension>> {
+        self.write("resume an object", |change| {
+            let found = select(change, object)?;
+            if let Some(found) = &found {
+                self.end_in(change, object, found, false)?;
+            }
+            Ok(found)
+        })
+    }
+
+    /// The suspension that holds at this time. One that has passed is ended, and recorded as ended by itself.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn settle_suspension(&self, object: &str, now: Time) -> Result<Option<Suspension>> {
+        let found = self.suspension(object)?;
+        if !found.as_ref().is_some_and(|found| found.has_passed(now)) {
+            return Ok(found);
+        }
+        self.write("end a suspension", |change| {
+            // Read again: a person may have suspended it anew since.
+            match select(change, object)? {
+                Some(found) if found.has_passed(now) => {
+                    self.end_in(change, object, &found, true)?;
+                    Ok(None)
+                }
+                found => Ok(found),
+            }
+        })
+    }
+
+    /// The suspension of an object as it is recorded, whether it has passed or not.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn suspension(&self, object: &str) -> Result<Option<Suspension>> {
+        select(&self.db(), object)
+    }
+
+    /// Gives an object a new budget: its attempts are forgotten, and that is recorded. How many drifts had
+    /// attempts.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn retry(&self, object: &str) -> Result<usize> {
+        let action = "forget the attempts";
+        self.write(action, |change| {
+            let forgotten =
+                change.execute("DELETE FROM attempts WHERE object = ?1", [object]).map_err(failed(action))?;
+            self.append_in(change, &of(object, AuditKind::Retried, json!({ "forgotten": forgotten })))?;
+            Ok(forgotten)
+        })
+    }
+
+    fn end_in(&self, change: &Transaction<'_>, object: &str, ended: &Suspension, passed: bool) -> Result<()> {
+        change
+            .execute("DELETE FROM suspensions WHERE object = ?1", [object])
+            .map_err(failed("end a suspension"))?;
+        let evidence = json!({
+            "reason": ended.reason, "since": stamp(ended.since), "suspendedBy": ended.actor, "passed": passed,
+        });
+        self.append_in(change, &of(object, AuditKind::Resumed, evidence)).map(drop)
+    }
+}
+
+fn of(object: &str, kind: AuditKind, evidence: serde_json::Value) -> NewRecord {
+    NewRecord { object: Some(object.to_owned()), evidence, ..NewRecord::of(kind) }
+}
+
+fn select(db: &rusqlite::Connection, object: &str) -> Result<Option<Suspension>> {
+    db.query_row("SELECT since, until, reason, actor FROM suspensions WHERE object = ?1", [object], row)
+        .optional()
+        .map_err(failed("read the suspension"))
+}
+
+fn row(row: &Row<'_>) -> rusqlite::Result<Suspension> {
+    Ok(Suspension {
+        since: read(&row.get::<_, String>(0)?)?,
+        until: read_option(row.get::<_, Option<String>>(1)?.as_deref())?,
+        reason: row.get(2)?,
+        actor: row.get(3)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::store::{RecordFilter, testing};
+
+    fn kinds(store: &Store) -> Vec<String> {
+        store.records(&RecordFilter::default()).unwrap().into_iter().map(|record| record.kind).collect()
+    }
+
+    #[test]
+    fn a_suspension_holds_until_it_is_ended_and_survives_a_restart() {
+        let (home, store) = testing::store();
+        let made = store.suspend("shop", None, "a migration").unwrap();
+        assert_eq!(made.reason, "a migration");
+        drop(store);
+        let store = Store::open(home.path(), "another".into()).unwrap();
+        let far = testing::start() + TimeDelta::days(1000);
+        assert_eq!(store.settle_suspension("shop", far).unwrap(), Some(made.clone()));
+        assert_eq!(store.settle_suspension("bank", far).unwrap(), None);
+        assert_eq!(store.resume("shop").unwrap(), Some(made));
+        assert_eq!(store.suspension("shop").unwrap(), None);
+        assert_eq!(store.resume("shop").unwrap(), None, "and nothing is recorded of that");
+        assert_eq!(kinds(&store), ["Suspended", "Resumed"]);
+    }
+
+    #[test]
+    fn a_suspension_that_has_passed_is_ended_once_and_recorded_as_passed() {
+        let (_home, store) = testing::store();
+        let until = testing::start() + TimeDelta::hours(2);
+        store.suspend("shop", Some(until), "a migration").unwrap();
+        let before = until - TimeDelta::seconds(1);
+        assert!(store.settle_suspension("shop", before).unwrap().is_some());
+        assert_eq!(store.settle_suspension("shop", until).unwrap(), None);
+        assert_eq!(store.settle_suspension("shop", until).unwrap(), None);
+        let records = store.records(&RecordFilter::default()).unwrap();
+        assert_eq!(kinds(&store), ["Suspended", "Resumed"]);
+        assert_eq!(records[1].evidence["passed"], true);
+        assert_eq!(records[1].evidence["reason"], "a migration");
+        assert!(store.verify().unwrap().is_whole());
+    }
+
+    #[test]
+    fn the_last_words_of_a_person_count() {
+        let (_home, store) = testing::store();
+        let until = testing::start() + TimeDelta::hours(2);
+        store.suspend("shop", Some(until), "one").unwrap();
+        store.suspend("shop", None, "two").unwrap();
+        assert_eq!(store.settle_suspension("shop", until).unwrap().unwrap().reason, "two");
+    }
+}
