@@ -21,6 +21,7 @@
 //! and pulses meanwhile.
 
 mod controller;
+mod debounce;
 mod runner;
 mod scheduler;
 #[cfg(test)]
@@ -28,4 +29,5 @@ mod testing;
 mod timers;
 
 pub use controller::Controller;
+pub use debounce::debounce;
 pub use runner::{Reconcile, Requeue};
