@@ -22,6 +22,7 @@
 
 mod controller;
 mod debounce;
+mod jitter;
 mod runner;
 mod scheduler;
 #[cfg(test)]
@@ -30,4 +31,5 @@ mod timers;
 
 pub use controller::Controller;
 pub use debounce::debounce;
+pub use jitter::jittered;
 pub use runner::{Reconcile, Requeue};
