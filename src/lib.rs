@@ -10,6 +10,7 @@
 //! | room | what it holds | what it may do |
 //! | --- | --- | --- |
 //! | `cli` | one file per verb, the screen and the JSON | print |
+//! | [`runtime`] | the loop: which key runs when, and never twice at once; knows no Docker and no manifest | tasks and timers |
 //! | [`reconcile`] | the only glue: observe, decide, record, execute, observe | call the rooms below |
 //! | [`host`] | every effect on the host behind one narrow trait | I/O |
 //! | [`store`] | SQLite: audit trail, incidents, status, attempts | I/O in the state folder |
@@ -25,4 +26,5 @@ mod fixtures;
 pub mod host;
 pub mod manifest;
 pub mod reconcile;
+pub mod runtime;
 pub mod store;
