@@ -24,5 +24,6 @@ pub mod decide;
 mod fixtures;
 pub mod host;
 pub mod manifest;
+mod plain;
 pub mod reconcile;
 pub mod store;
