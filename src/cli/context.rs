@@ -10,7 +10,7 @@ use std::{
 };
 
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tracing_subscriber::EnvFilter;
 
 use super::{
@@ -60,16 +60,22 @@ impl<'a> Context<'a> {
 
     /// Says something on standard error. Where nobody hears it, the work goes on all the same.
     pub(super) fn complain(&mut self, message: &str) {
-        let _ = writeln!(self.err, "undrift: {}", clean(message));
+        let _ = match self.global.log_format {
+            LogFormat::Text => writeln!(self.err, "undrift: {}", clean(message)),
+            LogFormat::Json => writeln!(self.err, "{}", event("WARN", message, None)),
+        };
     }
 
     /// Says why a verb failed: on standard error for people and, where JSON was asked for, as the document.
     pub(super) fn fail(&mut self, failure: &Failure, format: Option<Format>) {
         let message = failure.to_string();
         // A broken standard error leaves nobody to tell.
-        let _ = match failure {
-            Failure::Manifest(_) => writeln!(self.err, "{message}"),
-            _ => writeln!(self.err, "undrift: {message}"),
+        let _ = match (self.global.log_format, failure) {
+            (LogFormat::Json, _) => {
+                writeln!(self.err, "{}", event("ERROR", &message, Some(failure.reason())))
+            }
+            (LogFormat::Text, Failure::Manifest(_)) => writeln!(self.err, "{message}"),
+            (LogFormat::Text, _) => writeln!(self.err, "undrift: {message}"),
         };
         if format == Some(Format::Json) {
             let error = json!({
@@ -116,6 +122,17 @@ impl<'a> Context<'a> {
     pub(super) fn recorded(&self) -> Result<Option<Store>, Failure> {
         Ok(Store::open_read_only(&self.state_dir()?)?)
     }
+}
+
+/// What is said on standard error as an event of the log: one line, with the log's keys.
+fn event(level: &str, message: &str, reason: Option<&str>) -> Value {
+    let timestamp = crate::reconcile::now().to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
+    let mut event =
+        json!({ "timestamp": timestamp, "level": level, "message": message, "target": "undrift::cli" });
+    if let Some(reason) = reason {
+        event["reason"] = json!(reason);
+    }
+    event
 }
 
 /// The style of standard error.
