@@ -1,8 +1,10 @@
 //! The command line as it is typed.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(super) use super::files::Manifests;
 
 /// Reconciles Docker Compose hosts: finds the first layer that drifted, repairs just that, proves the repair.
 #[derive(Debug, Parser)]
@@ -43,13 +45,6 @@ pub(super) enum Format {
     Text,
     /// One JSON document, and nothing else on standard output
     Json,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct Manifests {
-    /// A manifest, a folder of them, or - for standard input; may be repeated
-    #[arg(short = 'f', long = "file", value_name = "PATH", required = true, env = "UNDRIFT_FILE")]
-    pub(super) files: Vec<OsString>,
 }
 
 #[derive(Debug, Args)]

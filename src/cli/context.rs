@@ -1,7 +1,9 @@
 //! What every verb needs: where to print, where the state is, which objects are meant.
 
 use std::{
-    env, fmt,
+    env,
+    ffi::OsString,
+    fmt,
     io::{self, BufWriter, IsTerminal, Write},
     os::fd::OwnedFd,
     path::PathBuf,
@@ -205,13 +207,13 @@ pub(super) fn outcome(printed: io::Result<()>, exit: u8) -> Result<u8, Failure> 
 }
 
 /// The manifests that `-f` names.
-pub(super) fn sources(manifests: &Manifests) -> Vec<Source> {
-    manifests.files.iter().map(|file| Source::from(file.as_os_str())).collect()
+pub(super) fn sources(files: &[OsString]) -> Vec<Source> {
+    files.iter().map(|file| Source::from(file.as_os_str())).collect()
 }
 
 /// Loads the manifests, and keeps the named objects.
 pub(super) fn load(manifests: &Manifests, names: &[String]) -> Result<Vec<Desired>, Failure> {
-    let all = manifest::load(&sources(manifests))?;
+    let all = manifest::load(&sources(&manifests.files))?;
     if let Some(unknown) =
         names.iter().find(|name| !all.iter().any(|desired| desired.name() == name.as_str()))
     {

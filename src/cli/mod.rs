@@ -8,6 +8,7 @@ pub mod audit;
 mod check;
 mod context;
 pub mod describe;
+mod files;
 pub mod get;
 pub mod incident;
 mod ladder;
@@ -58,7 +59,7 @@ pub fn main() -> ExitCode {
 fn dispatch(context: &mut Context<'_>, verb: &Verb) -> Result<u8, Failure> {
     match verb {
         Verb::Validate(manifests) => {
-            Ok(validate::validate(&context::sources(manifests), &mut context.out, &mut context.err))
+            Ok(validate::validate(&context::sources(&manifests.files), &mut context.out, &mut context.err))
         }
         Verb::Schema => Ok(schema::schema(&mut context.out)),
         Verb::Check(objects) => check::run(context, objects, false),
