@@ -102,6 +102,11 @@ pub(super) enum Verb {
         #[command(subcommand)]
         verb: IncidentVerb,
     },
+    /// Prints the completions of a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
 }
 
 #[derive(Debug, Subcommand)]

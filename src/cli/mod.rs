@@ -6,6 +6,7 @@ mod apply;
 mod args;
 pub mod audit;
 mod check;
+mod completions;
 mod context;
 pub mod describe;
 mod files;
@@ -77,6 +78,9 @@ fn dispatch(context: &mut Context<'_>, verb: &Verb) -> Result<u8, Failure> {
         }
         Verb::Audit { verb } => audit_verb(context, verb),
         Verb::Incident { verb } => incident_verb(context, verb),
+        Verb::Completions { shell } => {
+            context::outcome(completions::completions(*shell, &mut context.out), 0)
+        }
     }
 }
 
@@ -131,7 +135,7 @@ fn finished(context: &mut Context<'_>) -> Result<u8, Failure> {
 /// The output format of a verb that has one, so that its failure can be printed in it.
 fn output_of(verb: &Verb) -> Option<args::Format> {
     match verb {
-        Verb::Validate(_) | Verb::Schema => None,
+        Verb::Validate(_) | Verb::Schema | Verb::Completions { .. } => None,
         Verb::Check(objects) | Verb::Plan(objects) | Verb::Apply(objects) => Some(objects.output.output),
         Verb::Get { output, .. }
         | Verb::Describe { output, .. }
