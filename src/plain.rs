@@ -19,6 +19,7 @@ enum State {
 
 impl State {
     /// The state after this character, and whether it belongs to the text.
+    #[expect(clippy::match_same_arms, reason = "what stands above is stronger")]
     fn next(self, c: char) -> (Self, bool) {
         match (self, c) {
             // CAN and SUB end everything.
@@ -38,6 +39,7 @@ impl State {
         }
     }
 
+    #[expect(clippy::match_same_arms, reason = "one state after the other")]
     fn printable(self, c: char) -> (Self, bool) {
         match (self, c) {
             (Self::Escape, '[') => (Self::Control, false),

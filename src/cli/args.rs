@@ -102,6 +102,13 @@ pub(super) enum Verb {
         #[command(subcommand)]
         verb: IncidentVerb,
     },
+    /// Examines engine, Compose, state folder and clock, and says what to do [exit 0, 1 something failed]
+    Doctor {
+        #[command(flatten)]
+        manifests: Manifests<false>,
+        #[command(flatten)]
+        output: Output,
+    },
     /// Prints the completions of a shell
     Completions {
         /// The shell

@@ -9,6 +9,7 @@ mod check;
 mod completions;
 mod context;
 pub mod describe;
+mod doctor;
 mod files;
 pub mod get;
 pub mod incident;
@@ -78,6 +79,7 @@ fn dispatch(context: &mut Context<'_>, verb: &Verb) -> Result<u8, Failure> {
         }
         Verb::Audit { verb } => audit_verb(context, verb),
         Verb::Incident { verb } => incident_verb(context, verb),
+        Verb::Doctor { manifests, output } => doctor::run(context, manifests, output.output),
         Verb::Completions { shell } => {
             context::outcome(completions::completions(*shell, &mut context.out), 0)
         }
@@ -139,6 +141,7 @@ fn output_of(verb: &Verb) -> Option<args::Format> {
         Verb::Check(objects) | Verb::Plan(objects) | Verb::Apply(objects) => Some(objects.output.output),
         Verb::Get { output, .. }
         | Verb::Describe { output, .. }
+        | Verb::Doctor { output, .. }
         | Verb::Audit { verb: AuditVerb::List { output, .. } | AuditVerb::Verify(output) }
         | Verb::Incident { verb: IncidentVerb::List(output) | IncidentVerb::Show { output, .. } } => {
             Some(output.output)

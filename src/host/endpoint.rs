@@ -49,7 +49,9 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Variable => f.write_str("from DOCKER_HOST"),
-            Self::Context { name, by_variable: true } => write!(f, "docker context {name}, from DOCKER_CONTEXT"),
+            Self::Context { name, by_variable: true } => {
+                write!(f, "docker context {name}, from DOCKER_CONTEXT")
+            }
             Self::Context { name, by_variable: false } => write!(f, "the current docker context, {name}"),
             Self::Default => f.write_str("the default"),
         }

@@ -77,7 +77,8 @@ fn says_what_the_address_was_taken_from() {
     let config = folder.path().to_str().unwrap().to_owned();
     with_context(folder.path(), "here", "unix:///run/here.sock");
     let origin = |vars: &[(&str, &str)]| {
-        let of = |name: &str| vars.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value));
+        let of =
+            |name: &str| vars.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value));
         Endpoint::locate(&of).0.to_string()
     };
     let vars = [("DOCKER_CONFIG", config.as_str()), ("DOCKER_CONTEXT", "here"), ("DOCKER_HOST", "ssh://x")];
