@@ -101,12 +101,13 @@ fn buildx(tools: &Tools) -> Check {
         (Said::Words(_), Some(version)) => Check::ok(name, format!("buildx {version}")),
         (Said::Words(words), None) => Check::unknown(name, format!("buildx says of its version: {words}")),
         (Said::Silent(why), _) => Check::unknown(name, why.clone()),
-        (Said::Refused(_) | Said::NoProgram, _) if needs(CANNOT_BUILD_ALONE) => Check::failed(
+        (Said::Refused(_), _) if needs(CANNOT_BUILD_ALONE) => Check::failed(
             name,
             "no buildx, and this Compose has no builder of its own: nothing can be built",
             INSTALL_BUILDX,
         ),
-        (Said::Refused(_) | Said::NoProgram, _) => {
+        (Said::NoProgram, _) => Check::unknown(name, "without the docker CLI there is nobody to ask"),
+        (Said::Refused(_), _) => {
             let what = if needs(BAKES) { ", which this Compose builds with by default" } else { "" };
             let found = format!("no buildx{what}: Compose builds by itself, as its next versions cannot");
             Check::warning(name, found, INSTALL_BUILDX)

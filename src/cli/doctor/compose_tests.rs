@@ -52,6 +52,8 @@ fn how_much_of_buildx_is_needed_depends_on_compose() {
         assert_eq!(check.status, status, "Compose {compose}: {check:?}");
         assert_eq!(check.mend.is_some(), matches!(status, Status::Warning | Status::Failed), "{check:?}");
     }
+    let (_, check) = of(Said::NoProgram, Some(Said::NoProgram), Said::NoProgram);
+    assert_eq!(check.status, Status::Unknown, "{check:?}");
     let (_, check) = of(words("2.37.0"), None, refused());
     assert!(check.found.contains("by default"), "{check:?}");
 }

@@ -80,6 +80,8 @@ pub(super) async fn read() -> Found {
     let answer = match versions {
         Ok(versions) => Answer::Versions(versions),
         Err(EngineError::TimedOut(_)) => Answer::Silent,
+        // Every engine knows this question.
+        Err(EngineError::NotFound(_)) => Answer::Broken("something else than an engine answers".into()),
         Err(error) => Answer::Broken(error.to_string()),
     };
     Found { origin, endpoint: address, answer, clock, systemd }
