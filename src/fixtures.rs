@@ -5,14 +5,17 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use crate::api::{
-    Answer, ArtifactObservation, ContainerObservation, ContainerState, Desired, Fact, ModuleInContainer,
-    ModuleObservation, Presence, ProjectObservation, RouteAnswer, RouteObservation, ServiceObservation,
-    SourceObservation, Time,
+    Answer, ArtifactObservation, ContainerObservation, ContainerState, Desired, Fact, GitState,
+    ModuleInContainer, ModuleObservation, Presence, ProjectObservation, RouteAnswer, RouteObservation,
+    ServiceObservation, SourceObservation, Time,
 };
 
 /// The image before a repair, and after it.
 pub(crate) const OLD: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000001";
 pub(crate) const NEW: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000002";
+
+/// The commit that the project directory has checked out.
+pub(crate) const REVISION: &str = "4f6d1c0b9a8e7d6c5b4a39281706f5e4d3c2b1a0";
 
 /// A fixed moment, and moments after it.
 pub(crate) fn at(seconds: i64) -> Time {
@@ -145,7 +148,7 @@ fn source() -> SourceObservation {
     SourceObservation {
         modules: vec![],
         digest: Fact::Known(Some("sha256:source-2".into())),
-        git: Fact::Known(None),
+        git: Fact::Known(Some(GitState { revision: Some(REVISION.into()), dirty: true })),
     }
 }
 

@@ -25,6 +25,7 @@ pub mod decide;
 mod fixtures;
 pub mod host;
 pub mod manifest;
+mod plain;
 pub mod reconcile;
 pub mod runtime;
 pub mod store;

@@ -17,7 +17,7 @@ use undrift::{
         API_VERSION, AuditKind, AuditRecord, ConditionStatus, Incident, IncidentOutcome, NewRecord,
         ObjectList, ObjectStatus, Time,
     },
-    store::Store,
+    store::{StateLock, Store},
 };
 
 /// `audit verify -o json`.
@@ -278,10 +278,6 @@ fn standard_output_is_one_document_and_the_log_is_json() {
     assert_eq!((ready.status, list.items.len()), (ConditionStatus::Unknown, 1), "{ready:?}");
     let mut events: Vec<Value> = Vec::new();
     for line in run.stderr.lines() {
-        // A complaint is for whoever typed the command; it is no event of the log.
-        if line.starts_with("undrift: ") {
-            continue;
-        }
         let event: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         assert!(event["level"].is_string() && event["target"].is_string(), "{event}");
         events.push(event);
@@ -291,6 +287,60 @@ fn standard_output_is_one_document_and_the_log_is_json() {
     assert_eq!((&asked["ok"], &asked["span"]["name"]), (&json!(false), &json!("observe")));
     assert_eq!((&asked["span"]["object"], asked["ms"].is_u64()), (&json!("shop"), true), "{asked}");
     assert!(!run.stderr.contains("hunter2"), "the environment is in the log: {run:?}");
+    // What is said to whoever typed the command is an event, too.
+    let said = events.iter().find(|event| event["target"] == "undrift::cli");
+    let said = said.unwrap_or_else(|| panic!("no complaint: {run:?}"));
+    assert_eq!(said["level"], "WARN");
+    assert!(said["message"].as_str().unwrap().starts_with("shop: no engine answers"), "{said}");
+    assert!(said["timestamp"].as_str().unwrap().parse::<Time>().is_ok(), "{said}");
+}
+
+#[test]
+fn why_a_verb_failed_is_an_event_where_the_log_is_json() {
+    let home = Home::new();
+    home.recorded();
+    let run = home.undrift(&["describe", "nobody", "--log-format", "json"]).expect(2);
+    let event: Value = serde_json::from_str(&run.stderr).unwrap();
+    assert_eq!(
+        (&event["level"], &event["message"], &event["reason"]),
+        (&json!("ERROR"), &json!("no object nobody is recorded"), &json!("NotFound"))
+    );
+    // Also where the message has several lines.
+    fs::write(home.0.path().join("bad.yaml"), "kind: Nothing\n").unwrap();
+    let run = home.undrift(&["check", "-f", "bad.yaml", "--log-format", "json"]).expect(2);
+    let event: Value = serde_json::from_str(run.stderr.trim_end()).unwrap();
+    assert!(event["message"].as_str().unwrap().contains('\n'), "{event}");
+    assert_eq!(run.stderr.lines().count(), 1);
+}
+
+#[test]
+fn a_folder_that_is_locked_is_named_with_who_holds_it() {
+    let home = Home::new();
+    let manifest = home.manifest("shop");
+    let _lock = StateLock::acquire(&home.state(), "run").unwrap();
+    let run = home.undrift(&["apply", "-f", manifest.to_str().unwrap()]).expect(2);
+    let (state, process) = (home.state(), std::process::id());
+    let expected =
+        format!("the state folder {} is held by undrift run, process {process}, ", state.display());
+    assert!(run.stderr.contains(&expected), "{run:?}");
+}
+
+#[test]
+fn the_variable_takes_several_manifests_and_an_argument_one() {
+    let home = Home::new();
+    let (first, second) = (home.manifest("bar"), home.manifest("zoo"));
+    let validate = |variable: &str, args: &[&str]| {
+        run(home.command(&[&["validate"], args].concat()).env("UNDRIFT_FILE", variable))
+    };
+    let (first, second) = (first.to_str().unwrap(), second.to_str().unwrap());
+    assert_eq!(names(&validate(&format!("{first}::{second}:"), &[]).expect(0)), ["bar", "zoo"]);
+    assert_eq!(names(&validate(&format!("{first}:{second}"), &["-f", first]).expect(0)), ["bar"]);
+    // A path in an argument may hold a colon.
+    let odd = home.0.path().join("a:b.yaml");
+    fs::rename(first, &odd).unwrap();
+    assert_eq!(names(&validate(second, &["-f", odd.to_str().unwrap()]).expect(0)), ["bar"]);
+    assert!(validate("", &[]).expect(2).stderr.contains("does not exist"));
+    assert!(run(&mut home.command(&["validate", "--help"])).stdout.contains("separated by colons"));
 }
 
 #[test]

@@ -235,6 +235,14 @@ impl Answer {
     }
 }
 
+impl ProjectObservation {
+    /// The work tree that the project directory is in; `None` where it is in none, or that is not known.
+    #[must_use]
+    pub fn git(&self) -> Option<&GitState> {
+        self.services.iter().find_map(|service| service.source.git.known()?.as_ref())
+    }
+}
+
 impl ServiceObservation {
     /// Containers by ID; empty where they are unknown.
     #[must_use]

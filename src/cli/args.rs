@@ -1,8 +1,10 @@
 //! The command line as it is typed.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(super) use super::files::Manifests;
 
 /// Reconciles Docker Compose hosts: finds the first layer that drifted, repairs just that, proves the repair.
 #[derive(Debug, Parser)]
@@ -43,13 +45,6 @@ pub(super) enum Format {
     Text,
     /// One JSON document, and nothing else on standard output
     Json,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct Manifests {
-    /// A manifest, a folder of them, or - for standard input; may be repeated
-    #[arg(short = 'f', long = "file", value_name = "PATH", required = true, env = "UNDRIFT_FILE")]
-    pub(super) files: Vec<OsString>,
 }
 
 #[derive(Debug, Args)]
@@ -106,6 +101,18 @@ pub(super) enum Verb {
     Incident {
         #[command(subcommand)]
         verb: IncidentVerb,
+    },
+    /// Examines engine, Compose, state folder and clock, and says what to do [exit 0, 1 something failed]
+    Doctor {
+        #[command(flatten)]
+        manifests: Manifests<false>,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Prints the completions of a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
     },
 }
 

@@ -1,7 +1,9 @@
 //! What every verb needs: where to print, where the state is, which objects are meant.
 
 use std::{
-    env, fmt,
+    env,
+    ffi::OsString,
+    fmt,
     io::{self, BufWriter, IsTerminal, Write},
     os::fd::OwnedFd,
     path::PathBuf,
@@ -10,7 +12,7 @@ use std::{
 };
 
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tracing_subscriber::EnvFilter;
 
 use super::{
@@ -60,16 +62,22 @@ impl<'a> Context<'a> {
 
     /// Says something on standard error. Where nobody hears it, the work goes on all the same.
     pub(super) fn complain(&mut self, message: &str) {
-        let _ = writeln!(self.err, "undrift: {}", clean(message));
+        let _ = match self.global.log_format {
+            LogFormat::Text => writeln!(self.err, "undrift: {}", clean(message)),
+            LogFormat::Json => writeln!(self.err, "{}", event("WARN", message, None)),
+        };
     }
 
     /// Says why a verb failed: on standard error for people and, where JSON was asked for, as the document.
     pub(super) fn fail(&mut self, failure: &Failure, format: Option<Format>) {
         let message = failure.to_string();
         // A broken standard error leaves nobody to tell.
-        let _ = match failure {
-            Failure::Manifest(_) => writeln!(self.err, "{message}"),
-            _ => writeln!(self.err, "undrift: {message}"),
+        let _ = match (self.global.log_format, failure) {
+            (LogFormat::Json, _) => {
+                writeln!(self.err, "{}", event("ERROR", &message, Some(failure.reason())))
+            }
+            (LogFormat::Text, Failure::Manifest(_)) => writeln!(self.err, "{message}"),
+            (LogFormat::Text, _) => writeln!(self.err, "undrift: {message}"),
         };
         if format == Some(Format::Json) {
             let error = json!({
@@ -116,6 +124,17 @@ impl<'a> Context<'a> {
     pub(super) fn recorded(&self) -> Result<Option<Store>, Failure> {
         Ok(Store::open_read_only(&self.state_dir()?)?)
     }
+}
+
+/// What is said on standard error as an event of the log: one line, with the log's keys.
+fn event(level: &str, message: &str, reason: Option<&str>) -> Value {
+    let timestamp = crate::reconcile::now().to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
+    let mut event =
+        json!({ "timestamp": timestamp, "level": level, "message": message, "target": "undrift::cli" });
+    if let Some(reason) = reason {
+        event["reason"] = json!(reason);
+    }
+    event
 }
 
 /// The style of standard error.
@@ -188,13 +207,13 @@ pub(super) fn outcome(printed: io::Result<()>, exit: u8) -> Result<u8, Failure> 
 }
 
 /// The manifests that `-f` names.
-pub(super) fn sources(manifests: &Manifests) -> Vec<Source> {
-    manifests.files.iter().map(|file| Source::from(file.as_os_str())).collect()
+pub(super) fn sources(files: &[OsString]) -> Vec<Source> {
+    files.iter().map(|file| Source::from(file.as_os_str())).collect()
 }
 
 /// Loads the manifests, and keeps the named objects.
 pub(super) fn load(manifests: &Manifests, names: &[String]) -> Result<Vec<Desired>, Failure> {
-    let all = manifest::load(&sources(manifests))?;
+    let all = manifest::load(&sources(&manifests.files))?;
     if let Some(unknown) =
         names.iter().find(|name| !all.iter().any(|desired| desired.name() == name.as_str()))
     {

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::{
     incident::{arrow, drifts, outcome_cell, print_timeline},
-    recorded::{VerbError, View, age, moment, no_such_object, print_json, span},
+    recorded::{VerbError, View, age, git_of, moment, no_such_object, print_json, span},
     style::{Cell, Paint, Style, cell, heading, table},
 };
 use crate::{
@@ -215,6 +215,9 @@ fn print_incidents(out: &mut dyn Write, view: &View, store: &Store, object: &str
         table(out, view.style, 2, &[incident_row(incident, view)])?;
         let filter = RecordFilter { incident: Some(incident.id.clone()), ..RecordFilter::default() };
         let mut steps = store.records(&filter)?;
+        if let Some(git) = git_of(&steps) {
+            table(out, view.style, 4, &[vec![cell("git", Paint::Dim), git.into()]])?;
+        }
         // What was done and how it ended; the whole story is `incident show`.
         steps.retain(|record| record.outcome.is_some());
         print_timeline(out, view.style, 4, incident.opened_at, &steps)?;

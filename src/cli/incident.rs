@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     audit::kind_paint,
-    recorded::{VerbError, View, moment, print_json, services_of, span, summary},
+    recorded::{VerbError, View, git_of, moment, print_json, services_of, span, summary},
     style::{Cell, Paint, Style, cell, clean, heading, table},
 };
 use crate::{
@@ -86,7 +86,7 @@ pub fn show(store: Option<&Store>, id: &str, view: &View, out: &mut dyn Write) -
         return print_json(out, &as_json(&incident, &timeline));
     }
     let style = view.style;
-    print_head(out, style, &incident, view.now)?;
+    print_head(out, view, &incident, git_of(&timeline))?;
     print_drift(out, style, &incident)?;
     writeln!(out, "\n{}", style.bold("Timeline"))?;
     print_timeline(out, style, 2, incident.opened_at, &timeline)?;
@@ -101,9 +101,10 @@ fn as_json(incident: &Incident, timeline: &[AuditRecord]) -> Value {
     document
 }
 
-fn print_head(out: &mut dyn Write, style: Style, incident: &Incident, now: Time) -> io::Result<()> {
+fn print_head(out: &mut dyn Write, view: &View, incident: &Incident, git: Option<String>) -> io::Result<()> {
+    let style = view.style;
     writeln!(out, "{}", style.bold(&format!("Incident {}", incident.id)))?;
-    let took = span(incident.closed_at.unwrap_or(now) - incident.opened_at);
+    let took = span(incident.closed_at.unwrap_or(view.now) - incident.opened_at);
     let (label, took) = match incident.outcome {
         None => ("open for", took),
         Some(IncidentOutcome::Reconciled) => ("time to repair", took),
@@ -118,6 +119,7 @@ fn print_head(out: &mut dyn Write, style: Style, incident: &Incident, now: Time)
         rows.push(vec![cell("closed", Paint::Dim), moment(closed).into()]);
     }
     rows.push(vec![cell(label, Paint::Dim), took.into()]);
+    rows.extend(git.map(|git| vec![cell("git", Paint::Dim), git.into()]));
     table(out, style, 2, &rows)
 }
 

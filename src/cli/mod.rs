@@ -6,8 +6,11 @@ mod apply;
 mod args;
 pub mod audit;
 mod check;
+mod completions;
 mod context;
 pub mod describe;
+mod doctor;
+mod files;
 pub mod get;
 pub mod incident;
 mod ladder;
@@ -58,7 +61,7 @@ pub fn main() -> ExitCode {
 fn dispatch(context: &mut Context<'_>, verb: &Verb) -> Result<u8, Failure> {
     match verb {
         Verb::Validate(manifests) => {
-            Ok(validate::validate(&context::sources(manifests), &mut context.out, &mut context.err))
+            Ok(validate::validate(&context::sources(&manifests.files), &mut context.out, &mut context.err))
         }
         Verb::Schema => Ok(schema::schema(&mut context.out)),
         Verb::Check(objects) => check::run(context, objects, false),
@@ -76,6 +79,10 @@ fn dispatch(context: &mut Context<'_>, verb: &Verb) -> Result<u8, Failure> {
         }
         Verb::Audit { verb } => audit_verb(context, verb),
         Verb::Incident { verb } => incident_verb(context, verb),
+        Verb::Doctor { manifests, output } => doctor::run(context, manifests, output.output),
+        Verb::Completions { shell } => {
+            context::outcome(completions::completions(*shell, &mut context.out), 0)
+        }
     }
 }
 
@@ -130,10 +137,11 @@ fn finished(context: &mut Context<'_>) -> Result<u8, Failure> {
 /// The output format of a verb that has one, so that its failure can be printed in it.
 fn output_of(verb: &Verb) -> Option<args::Format> {
     match verb {
-        Verb::Validate(_) | Verb::Schema => None,
+        Verb::Validate(_) | Verb::Schema | Verb::Completions { .. } => None,
         Verb::Check(objects) | Verb::Plan(objects) | Verb::Apply(objects) => Some(objects.output.output),
         Verb::Get { output, .. }
         | Verb::Describe { output, .. }
+        | Verb::Doctor { output, .. }
         | Verb::Audit { verb: AuditVerb::List { output, .. } | AuditVerb::Verify(output) }
         | Verb::Incident { verb: IncidentVerb::List(output) | IncidentVerb::Show { output, .. } } => {
             Some(output.output)

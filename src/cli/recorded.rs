@@ -120,6 +120,21 @@ pub(super) fn services_of(record: &AuditRecord) -> String {
     services.into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
 }
 
+/// The git states of the source that the records tell of, each once for as long as it lasted: `1a2b3c4d5e6f, with
+/// changes that are not committed → 6f5e4d3c2b1a`; `None` where no record tells of one.
+pub(super) fn git_of(records: &[AuditRecord]) -> Option<String> {
+    let mut told: Vec<String> = records.iter().filter_map(|record| git(&record.evidence["git"])).collect();
+    told.dedup();
+    (!told.is_empty()).then(|| told.join(" → "))
+}
+
+fn git(evidence: &Value) -> Option<String> {
+    let dirty = evidence["dirty"].as_bool()?;
+    let revision = evidence["revision"].as_str().map(|revision| revision.get(..12).unwrap_or(revision));
+    let changes = if dirty { ", with changes that are not committed" } else { "" };
+    Some(format!("{}{changes}", revision.unwrap_or("before the first commit")))
+}
+
 /// The evidence of a record in a few words: how a command ended, else its `layer`, `reason` and `message`, else the
 /// beginning of the evidence itself.
 pub(super) fn summary(record: &AuditRecord) -> String {
@@ -213,6 +228,29 @@ mod tests {
         for (seconds, text) in [(-5, "0s"), (59, "59s"), (60, "1m"), (7_199, "1h"), (200_000, "2d")] {
             assert_eq!(age(now() - TimeDelta::seconds(seconds), now()), text);
         }
+    }
+
+    #[test]
+    fn the_work_tree_is_told_once_for_as_long_as_it_is_the_same() {
+        let record = |git: Value| {
+            AuditRecord {
+            evidence: serde_json::json!({ "git": git }),
+            ..serde_json::from_str(
+                r#"{"seq":1,"time":"","object":null,"service":null,"incident":null,"actor":"","kind":"","step":null,
+                    "outcome":null,"evidence":null,"prevHash":"","hash":""}"#,
+            )
+            .unwrap()
+        }
+        };
+        let at = |revision: &str, dirty| record(serde_json::json!({ "revision": revision, "dirty": dirty }));
+        let (first, second) = ("1a2b3c4d5e6f7a8b", "6f5e4d3c2b1a0f9e");
+        assert_eq!(git_of(&[]), None);
+        assert_eq!(git_of(&[record(Value::Null)]), None);
+        let none = record(serde_json::json!({ "revision": null, "dirty": false }));
+        assert_eq!(git_of(&[none]).as_deref(), Some("before the first commit"));
+        let records = [at(first, true), record(Value::Null), at(first, true), at(second, false)];
+        let told = "1a2b3c4d5e6f, with changes that are not committed → 6f5e4d3c2b1a";
+        assert_eq!(git_of(&records).as_deref(), Some(told));
     }
 
     #[test]

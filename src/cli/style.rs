@@ -7,6 +7,8 @@ use std::{
 
 use unicode_width::UnicodeWidthStr;
 
+use crate::plain::{turns, without_escapes};
+
 /// Whether there are colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Style {
@@ -83,17 +85,14 @@ impl Style {
     }
 }
 
-/// The text on one line and without what steers a terminal: control characters (C0, C1, DEL) and those that turn
-/// the direction of writing. White space of other kinds becomes a space.
+/// The text on one line and without what steers a terminal: escape sequences, control characters (C0, C1, DEL) and
+/// those that turn the direction of writing. White space of other kinds becomes a space.
 #[must_use]
 pub fn clean(text: &str) -> Cow<'_, str> {
-    const fn turns(c: char) -> bool {
-        matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}')
-    }
     if !text.chars().any(|c| c.is_control() || turns(c)) {
         return text.into();
     }
-    text.chars()
+    without_escapes(text)
         .filter_map(|c| match c {
             '\n' | '\t' | '\r' => Some(' '),
             c if c.is_control() || turns(c) => None,
@@ -170,9 +169,9 @@ mod tests {
 
     #[test]
     fn nothing_printed_can_steer_the_terminal() {
-        assert_eq!(clean("a\u{1b}[31mb\u{7}\u{9b}2J\u{7f}\nc\td\u{202e}e\u{0}"), "a[31mb2J c de");
+        assert_eq!(clean("a\u{1b}[31mb\u{7}\u{9b}2J\u{7f}\nc\td\u{202e}e\u{0}"), "ab c de");
         assert!(matches!(clean("é 漢 😀"), Cow::Borrowed(_)));
-        assert_eq!(Style { colour: true }.red("a\u{1b}b"), "\u{1b}[31mab\u{1b}[0m");
+        assert_eq!(Style { colour: true }.red("a\u{7}b"), "\u{1b}[31mab\u{1b}[0m");
         assert_eq!(Style { colour: false }.red("a"), "a");
     }
 

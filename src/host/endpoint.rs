@@ -29,6 +29,35 @@ pub enum Endpoint {
     Tcp(String),
 }
 
+/// What an engine's address was taken from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// The variable `DOCKER_HOST`.
+    Variable,
+    /// A docker context.
+    Context {
+        /// Its name.
+        name: String,
+        /// Named by the variable `DOCKER_CONTEXT`; else it is the current one of the docker CLI's configuration.
+        by_variable: bool,
+    },
+    /// Nothing says anything: the default socket.
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Variable => f.write_str("from DOCKER_HOST"),
+            Self::Context { name, by_variable: true } => {
+                write!(f, "docker context {name}, from DOCKER_CONTEXT")
+            }
+            Self::Context { name, by_variable: false } => write!(f, "the current docker context, {name}"),
+            Self::Default => f.write_str("the default"),
+        }
+    }
+}
+
 /// What is read of `config.json`.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
@@ -63,24 +92,40 @@ impl Endpoint {
     /// [`HostError::EngineUnsupported`] for addresses that undrift does not speak (ssh, npipe, TLS) and for a
     /// context that cannot be read; the message says what to do.
     pub fn resolve(env: &dyn Fn(&str) -> Option<OsString>) -> Result<Self, HostError> {
+        Self::locate(env).1
+    }
+
+    /// As [`resolve`](Self::resolve), and what the address was taken from, which is known also where it cannot be
+    /// used.
+    pub fn locate(env: &dyn Fn(&str) -> Option<OsString>) -> (Origin, Result<Self, HostError>) {
         let text = |name: &str| {
             env(name).filter(|value| !value.is_empty()).map(|value| value.to_string_lossy().into_owned())
         };
         if let Some(host) = text("DOCKER_HOST") {
             // The docker CLI reads any non-empty value as "verify".
-            return Self::parse(&host, text("DOCKER_TLS_VERIFY").is_some() || text("DOCKER_TLS").is_some());
+            let tls = text("DOCKER_TLS_VERIFY").is_some() || text("DOCKER_TLS").is_some();
+            return (Origin::Variable, Self::parse(&host, tls));
         }
         let folder = config_folder(env);
-        let context = match text("DOCKER_CONTEXT") {
-            Some(name) => Some(name),
-            None => folder.as_deref().map(current_context).transpose()?.flatten(),
+        let named = text("DOCKER_CONTEXT");
+        let by_variable = named.is_some();
+        let context = match named {
+            Some(name) => Ok(Some(name)),
+            None => folder.as_deref().map(current_context).transpose().map(Option::flatten),
         };
-        match (context.filter(|name| name != DEFAULT_CONTEXT), folder) {
-            (Some(name), Some(folder)) => from_context(&folder, &name),
-            (Some(name), None) => {
-                Err(unsupported(&name, "there is no HOME to read docker contexts from; set DOCKER_HOST"))
+        match context.map(|context| context.filter(|name| name != DEFAULT_CONTEXT)) {
+            Err(error) => (Origin::Default, Err(error)),
+            Ok(None) => (Origin::Default, Ok(Self::Unix(DEFAULT_SOCKET.into()))),
+            Ok(Some(name)) => {
+                let endpoint = match folder {
+                    Some(folder) => from_context(&folder, &name),
+                    None => Err(unsupported(
+                        &name,
+                        "there is no HOME to read docker contexts from; set DOCKER_HOST",
+                    )),
+                };
+                (Origin::Context { name, by_variable }, endpoint)
             }
-            (None, _) => Ok(Self::Unix(DEFAULT_SOCKET.into())),
         }
     }
 
@@ -193,102 +238,4 @@ fn unreadable(path: &Path, error: &dyn fmt::Display) -> HostError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn resolve(vars: &[(&str, &str)]) -> Result<Endpoint, HostError> {
-        Endpoint::resolve(&|name| {
-            vars.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value))
-        })
-    }
-
-    fn with_context(folder: &Path, name: &str, host: &str) -> PathBuf {
-        let id = hex::encode(Sha256::digest(name.as_bytes()));
-        let meta = folder.join("contexts/meta").join(&id);
-        fs::create_dir_all(&meta).unwrap();
-        let json = serde_json::json!({"Name": name, "Endpoints": {"docker": {"Host": host}}});
-        fs::write(meta.join("meta.json"), json.to_string()).unwrap();
-        folder.join("contexts/tls").join(id).join("docker")
-    }
-
-    #[test]
-    fn reads_docker_host() {
-        for (host, expected) in [
-            ("unix:///run/user/1/docker.sock", "unix:///run/user/1/docker.sock"),
-            ("tcp://10.0.0.1:99", "tcp://10.0.0.1:99"),
-            ("tcp://10.0.0.1", "tcp://10.0.0.1:2375"),
-            ("tcp://[::1]:2375/", "tcp://[::1]:2375"),
-            ("tcp://[::1]", "tcp://[::1]:2375"),
-            ("tcp://:2380", "tcp://127.0.0.1:2380"),
-            ("10.0.0.1:99", "tcp://10.0.0.1:99"),
-        ] {
-            assert_eq!(resolve(&[("DOCKER_HOST", host)]).unwrap().docker_host(), expected, "{host}");
-        }
-    }
-
-    #[test]
-    fn refuses_what_it_does_not_speak_with_the_mend() {
-        for (host, mend) in [
-            ("ssh://me@host", "own host"),
-            ("npipe:////./pipe/docker", "Linux"),
-            ("unix://relative", "absolute"),
-            ("https://x:1", "TLS"),
-            ("tcp://x:1/path", "without a path"),
-            ("tcp://x:port", "port"),
-            ("fd://3", "write it as"),
-        ] {
-            let error = resolve(&[("DOCKER_HOST", host)]).unwrap_err();
-            assert!(matches!(error, HostError::EngineUnsupported { .. }), "{host}");
-            assert!(error.to_string().contains(mend), "{error}");
-        }
-        let tls = [("DOCKER_HOST", "tcp://x:2376"), ("DOCKER_TLS_VERIFY", "1")];
-        assert!(resolve(&tls).unwrap_err().to_string().contains("TLS"));
-    }
-
-    #[test]
-    fn follows_contexts_as_the_docker_cli_does() {
-        let folder = tempfile::tempdir().unwrap();
-        let config = folder.path().to_str().unwrap().to_owned();
-        let default = Endpoint::Unix(DEFAULT_SOCKET.into());
-        assert_eq!(resolve(&[("DOCKER_CONFIG", &config)]).unwrap(), default);
-
-        with_context(folder.path(), "here", "unix:///run/here.sock");
-        with_context(folder.path(), "there", "unix:///run/there.sock");
-        fs::write(folder.path().join("config.json"), r#"{"currentContext":"here","auths":{}}"#).unwrap();
-        let here = Endpoint::Unix("/run/here.sock".into());
-        let there = Endpoint::Unix("/run/there.sock".into());
-        let vars = [("DOCKER_CONFIG", config.as_str())];
-        assert_eq!(resolve(&vars).unwrap(), here);
-        assert_eq!(resolve(&[vars[0], ("DOCKER_CONTEXT", "")]).unwrap(), here);
-        assert_eq!(resolve(&[vars[0], ("DOCKER_CONTEXT", "there")]).unwrap(), there);
-        assert_eq!(resolve(&[vars[0], ("DOCKER_CONTEXT", "default")]).unwrap(), default);
-        // DOCKER_HOST is above every context.
-        let host = resolve(&[vars[0], ("DOCKER_CONTEXT", "there"), ("DOCKER_HOST", "unix:///h")]).unwrap();
-        assert_eq!(host, Endpoint::Unix("/h".into()));
-    }
-
-    #[test]
-    fn reads_the_configuration_below_home() {
-        let home = tempfile::tempdir().unwrap();
-        let folder = home.path().join(".docker");
-        with_context(&folder, "mine", "unix:///run/mine.sock");
-        fs::write(folder.join("config.json"), r#"{"currentContext":"mine"}"#).unwrap();
-        let found = resolve(&[("HOME", home.path().to_str().unwrap())]).unwrap();
-        assert_eq!(found, Endpoint::Unix("/run/mine.sock".into()));
-    }
-
-    #[test]
-    fn refuses_contexts_that_it_cannot_use() {
-        let folder = tempfile::tempdir().unwrap();
-        let config = folder.path().to_str().unwrap().to_owned();
-        let with = |name: &str| resolve(&[("DOCKER_CONFIG", &config), ("DOCKER_CONTEXT", name)]);
-        assert!(with("gone").unwrap_err().to_string().contains("no such context"));
-        let tls = with_context(folder.path(), "tls", "tcp://x:2376");
-        fs::create_dir_all(tls).unwrap();
-        assert!(with("tls").unwrap_err().to_string().contains("TLS"));
-        with_context(folder.path(), "far", "ssh://x");
-        assert!(with("far").unwrap_err().to_string().contains("ssh"));
-        fs::write(folder.path().join("config.json"), "{").unwrap();
-        assert!(resolve(&[("DOCKER_CONFIG", &config)]).unwrap_err().to_string().contains("config.json"));
-    }
-}
+mod tests;

@@ -134,6 +134,20 @@ fn the_incident_is_healed_with_one_build_and_one_up() {
 }
 
 #[test]
+fn the_drift_and_each_intent_tell_which_source_they_are_about() {
+    let bench = Bench::new(World::incident());
+    bench.apply();
+    let records = bench.store.records(&RecordFilter::default()).unwrap();
+    let about = ["DriftDetected", "StepIntended"];
+    let told: Vec<_> = records.iter().filter(|record| about.contains(&record.kind.as_str())).collect();
+    assert_eq!(told.len(), 3);
+    for record in told {
+        let git = json!({ "revision": crate::fixtures::REVISION, "dirty": true });
+        assert_eq!(record.evidence["git"], git, "{}", record.kind);
+    }
+}
+
+#[test]
 fn a_healthy_host_is_never_touched_and_writes_no_record() {
     let bench = Bench::new(World::incident());
     bench.apply();

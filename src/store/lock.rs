@@ -15,7 +15,7 @@ use crate::api::Time;
 
 /// The lock's file in the state folder. Whether it exists says nothing: the lock is the kernel's `flock` on it,
 /// which ends with the process that took it, however that ends.
-const FILE: &str = "lock";
+pub(super) const FILE: &str = "lock";
 
 /// The lock on a state folder, held until this is dropped.
 #[derive(Debug)]
@@ -34,12 +34,21 @@ pub struct Holder {
     pub since: Time,
 }
 
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let since = self.since.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+        write!(f, "undrift {}, process {}, since {since}", self.verb, self.pid)
+    }
+}
+
 /// Why a lock was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another process holds it.
-    #[error("held by {}", Described(holder.as_ref()))]
+    #[error("the state folder {} is held by {}", dir.display(), Described(holder.as_ref()))]
     Held {
+        /// The state folder.
+        dir: PathBuf,
         /// Which; `None` where it has not said so yet.
         holder: Option<Holder>,
     },
@@ -60,11 +69,10 @@ struct Described<'a>(Option<&'a Holder>);
 
 impl fmt::Display for Described<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(Holder { pid, verb, since }) = self.0 else {
-            return f.write_str("another undrift");
-        };
-        let since = since.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
-        write!(f, "undrift {verb}, process {pid}, since {since}")
+        match self.0 {
+            Some(holder) => holder.fmt(f),
+            None => f.write_str("another undrift"),
+        }
     }
 }
 
@@ -91,13 +99,19 @@ impl Drop for StateLock {
     }
 }
 
-/// Takes the lock, or reads who holds it.
+/// Takes the lock, or reads who holds it. `path` is its file in the state folder.
 pub(super) fn take(file: &mut File, path: &Path) -> Result<(), LockError> {
     match file.try_lock() {
         Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => Err(LockError::Held { holder: read_holder(file) }),
+        Err(TryLockError::WouldBlock) => Err(held(file, path)),
         Err(TryLockError::Error(source)) => Err(LockError::Io { path: path.into(), source }),
     }
+}
+
+/// The error for a lock that is held, with what its file says of the holder.
+pub(super) fn held(file: &mut File, path: &Path) -> LockError {
+    let dir = path.parent().unwrap_or(path).to_owned();
+    LockError::Held { dir, holder: read_holder(file) }
 }
 
 /// Writes into the lock's file who holds it.
@@ -129,10 +143,12 @@ mod tests {
         let lock = StateLock::acquire(&dir, "apply").unwrap();
         let error = StateLock::acquire(&dir, "run").unwrap_err();
         let text = error.to_string();
-        let expected = format!("held by undrift apply, process {}, since 20", std::process::id());
+        let (dir, process) = (dir.display(), std::process::id());
+        let expected =
+            format!("the state folder {dir} is held by undrift apply, process {process}, since 20");
         assert!(text.starts_with(&expected), "{text}");
         drop(lock);
-        StateLock::acquire(&dir, "run").unwrap();
+        StateLock::acquire(&home.path().join("state"), "run").unwrap();
     }
 
     #[test]
@@ -149,6 +165,7 @@ mod tests {
 
     #[test]
     fn a_holder_that_has_not_signed_is_another_undrift() {
-        assert_eq!(LockError::Held { holder: None }.to_string(), "held by another undrift");
+        let error = LockError::Held { dir: "/var/lib/undrift".into(), holder: None };
+        assert_eq!(error.to_string(), "the state folder /var/lib/undrift is held by another undrift");
     }
 }

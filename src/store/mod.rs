@@ -11,6 +11,7 @@ mod cache;
 mod canonical;
 mod error;
 mod folder;
+mod holder;
 mod images;
 mod incidents;
 mod lock;
@@ -38,6 +39,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 pub use canonical::{GENESIS, canonical, record_hash};
 pub use error::StoreError;
+pub use holder::LockState;
 pub use images::ImageKnowledge;
 pub use lock::{Holder, LockError, StateLock};
 pub use objects::Generation;

@@ -115,7 +115,7 @@ fn a_process_killed_between_intent_and_outcome_leaves_an_open_intent_and_no_lock
     let mut child = role("intend", home.path()).spawn().unwrap();
     until_here(&mut child);
     let error = StateLock::acquire(home.path(), "run").unwrap_err();
-    let LockError::Held { holder: Some(holder) } = error else { panic!("{error:?}") };
+    let LockError::Held { holder: Some(holder), .. } = error else { panic!("{error:?}") };
     assert_eq!((holder.verb.as_str(), holder.pid), ("apply", child.id()));
     // SIGKILL.
     child.kill().unwrap();

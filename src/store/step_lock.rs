@@ -70,7 +70,7 @@ impl StepLock {
     pub fn acquire(&self) -> Result<StepGuard<'_>, LockError> {
         let mut state = self.state();
         if state.held {
-            return Err(LockError::Held { holder: super::lock::read_holder(&mut state.file) });
+            return Err(super::lock::held(&mut state.file, &self.path));
         }
         take(&mut state.file, &self.path)?;
         state.held = true;
@@ -161,10 +161,8 @@ mod tests {
         assert!(!one.is_held_elsewhere().unwrap());
         assert!(other.is_held_elsewhere().unwrap());
         let error = other.acquire().unwrap_err().to_string();
-        assert!(
-            error.starts_with(&format!("held by undrift step, process {}", std::process::id())),
-            "{error}"
-        );
+        assert!(error.starts_with(&format!("the state folder {} is held", home.path().display())), "{error}");
+        assert!(error.contains(&format!("by undrift step, process {}", std::process::id())), "{error}");
         drop(guard);
         assert!(!other.is_held_elsewhere().unwrap());
         other.acquire().unwrap();
@@ -189,7 +187,7 @@ mod tests {
         let guard = one.acquire().unwrap();
         let start = tokio::time::Instant::now();
         let error = other.wait_free(Duration::from_secs(7)).await.unwrap_err();
-        assert!(matches!(error, LockError::Held { holder: Some(_) }), "{error:?}");
+        assert!(matches!(error, LockError::Held { holder: Some(_), .. }), "{error:?}");
         assert!(start.elapsed() >= Duration::from_secs(7) && start.elapsed() < Duration::from_secs(8));
         one.wait_free(Duration::ZERO).await.unwrap();
         let wait = other.wait_free(Duration::from_secs(7));

@@ -108,6 +108,22 @@ impl Store {
     }
 }
 
+impl Store {
+    /// The latest time that any record bears; `None` for an empty trail. On a clock that was set back it is not
+    /// that of the last record.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn latest_time(&self) -> Result<Option<Time>> {
+        // The order of these texts is that of the times: see `stamp`.
+        let latest: Option<String> = self
+            .db()
+            .query_row("SELECT max(time) FROM trail", [], |row| row.get(0))
+            .map_err(failed("read the audit trail"))?;
+        Ok(latest.and_then(|text| text.parse().ok()))
+    }
+}
+
 /// Writes the record and the head that names it; the schema's triggers refuse any other order of things.
 fn insert(change: &Transaction<'_>, seq: i64, record: &AuditRecord) -> rusqlite::Result<()> {
     change

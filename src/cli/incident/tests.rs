@@ -43,7 +43,9 @@ pub(in crate::cli) fn repaired() -> (tempfile::TempDir, Store, Incident) {
         ..NewRecord::of(kind)
     };
     let service = Some("api".to_owned());
-    store.append(&NewRecord { service, ..of(AuditKind::DriftDetected, drift["api"].clone()) }).unwrap();
+    let mut seen = drift["api"].clone();
+    seen["git"] = json!({"revision": "4f6d1c0b9a8e7d6c5b4a39281706f5e4d3c2b1a0", "dirty": true});
+    store.append(&NewRecord { service, ..of(AuditKind::DriftDetected, seen) }).unwrap();
     let api = ["api".to_owned()];
     let why = json!({"reason": "the image has no workflow"});
     let many_lines: Vec<String> = (1..=14).map(|n| format!("#{n} \u{1b}[2Jstep {n}")).collect();

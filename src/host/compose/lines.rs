@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use crate::plain::{turns, without_escapes};
+
 /// The longest line that is kept, in bytes as printed. What follows is dropped up to the line's end.
 const LONGEST_LINE: usize = 4 * 1024;
 
@@ -20,19 +22,32 @@ impl Lines {
     pub(super) fn push(&mut self, bytes: &[u8], mut line: impl FnMut(&str)) {
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             let text = part.strip_suffix(b"\n").unwrap_or(part);
-            // A progress bar redraws one line for ever: what a carriage return will overwrite is not kept.
-            if self.raw.len() + text.len() > LONGEST_LINE
-                && let Some(at) = self.raw.iter().rposition(|byte| *byte == b'\r')
-            {
-                self.raw.drain(..=at);
-            }
-            let room = LONGEST_LINE.saturating_sub(self.raw.len());
-            self.cut |= text.len() > room;
-            self.raw.extend_from_slice(&text[..text.len().min(room)]);
+            self.add(text);
             if text.len() < part.len() {
                 self.end(&mut line);
             }
         }
+    }
+
+    /// Adds to the line, as far as there is room.
+    fn add(&mut self, mut text: &[u8]) {
+        if self.cut {
+            // What was dropped may have held the begin of an escape sequence: only a line that is drawn anew is
+            // read again.
+            let Some(at) = text.iter().position(|byte| *byte == b'\r') else { return };
+            self.raw.clear();
+            self.cut = false;
+            text = &text[at + 1..];
+        }
+        // A progress bar redraws one line for ever: what a carriage return will overwrite is not kept.
+        if self.raw.len() + text.len() > LONGEST_LINE
+            && let Some(at) = self.raw.iter().rposition(|byte| *byte == b'\r')
+        {
+            self.raw.drain(..=at);
+        }
+        let room = LONGEST_LINE.saturating_sub(self.raw.len());
+        self.cut = text.len() > room;
+        self.raw.extend_from_slice(&text[..text.len().min(room)]);
     }
 
     /// Gives what is left when the stream has ended in the middle of a line.
@@ -53,48 +68,20 @@ impl Lines {
 /// escape sequences and control characters.
 pub(super) fn clean(raw: &[u8]) -> String {
     let text = String::from_utf8_lossy(raw);
+    // A carriage return may stand amid a sequence, so that these go first.
+    let text: String = without_escapes(&text).collect();
     text.rsplit('\r').map(strip).find(|part| !part.is_empty()).unwrap_or_default()
 }
 
 fn strip(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '\u{1b}' => skip_escape(&mut chars),
-            '\t' => out.push(' '),
-            c if c.is_control() || is_bidi_control(c) => {}
-            c => out.push(c),
-        }
-    }
+    let shown = text.chars().filter_map(|c| match c {
+        '\t' => Some(' '),
+        c if c.is_control() || turns(c) => None,
+        c => Some(c),
+    });
+    let mut out: String = shown.collect();
     out.truncate(out.trim_end().len());
     out
-}
-
-/// Skips one ECMA-48 escape sequence, whose first byte is gone already.
-fn skip_escape(chars: &mut std::str::Chars<'_>) {
-    match chars.next() {
-        // CSI: parameters up to a final byte.
-        Some('[') => while chars.next().is_some_and(|c| !('\u{40}'..='\u{7e}').contains(&c)) {},
-        // OSC, DCS, SOS, PM and APC: a string up to BEL or ESC \.
-        Some(']' | 'P' | 'X' | '^' | '_') => {
-            while let Some(c) = chars.next() {
-                if c == '\u{7}' || (c == '\u{1b}' && chars.next().is_none_or(|c| c == '\\')) {
-                    break;
-                }
-            }
-        }
-        // A charset or the like: intermediate bytes up to a final one.
-        Some('\u{20}'..='\u{2f}') => {
-            while chars.next().is_some_and(|c| ('\u{20}'..='\u{2f}').contains(&c)) {}
-        }
-        _ => {}
-    }
-}
-
-/// Characters that reorder the text around them: a line of a build could show something else than it says.
-fn is_bidi_control(c: char) -> bool {
-    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The end of an output: at most [`TAIL`] bytes, whole lines.
@@ -144,9 +131,27 @@ mod tests {
     fn removes_what_a_terminal_would_obey() {
         assert_eq!(clean(b"\x1b[1;31mred\x1b[0m \x1b]0;title\x07on\x1b(B\x07\x08e\ttab"), "red one tab");
         assert_eq!(clean(b"\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\"), "link");
-        assert_eq!(clean("a\u{202e}b\u{9b}c".as_bytes()), "abc");
+        assert_eq!(clean("a\u{202e}b\u{9b}2Jc".as_bytes()), "abc");
+        assert_eq!(clean(b"\x1b\x1b[2Ja\x1b[\x1b[2Jb\x1b[2\rJc"), "c");
         assert_eq!(clean(b"bad \xff byte"), "bad \u{fffd} byte");
         assert_eq!(clean(b"\x1b[31"), "");
+    }
+
+    #[test]
+    fn a_sequence_is_one_wherever_the_chunks_end() {
+        let whole = b"one\x1b[1;31mtwo\x1b]0;title\x1b\\three\n";
+        for cut in 0..whole.len() {
+            assert_eq!(lines(&[&whole[..cut], &whole[cut..]]), ["onetwothree"], "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_sequence_whose_begin_was_dropped_leaves_no_letters() {
+        // The line is too long; its last byte that has no room any more is the ESC.
+        let long = [b"\r".as_slice(), &vec![b'.'; LONGEST_LINE - 1], b"\x1b"].concat();
+        let all = lines(&[&long, b"[2Jx", b"\n", &long, b"[2Jx\r100%\n"]);
+        assert!(all[0].trim_end_matches('…').bytes().all(|byte| byte == b'.'), "{all:?}");
+        assert_eq!(all[1..], ["100%"]);
     }
 
     #[test]

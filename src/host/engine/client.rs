@@ -23,7 +23,10 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 /// bollard 0.21.1 sends no version in its paths at all (`Uri::parse` joins an absolute path over the one with the
 /// version), so the engine answers at its own newest, and neither `/version` (4.5 ms here) nor a ping is needed
 /// first. Should bollard mend that, this version is what it will send.
-const API_VERSION: ClientVersion = ClientVersion { major_version: 1, minor_version: 41 };
+const API_VERSION: ClientVersion = ClientVersion { major_version: API_OLDEST.0, minor_version: API_OLDEST.1 };
+
+/// The same as numbers: an engine whose newest API is older is not supported.
+pub const API_OLDEST: (usize, usize) = (1, 41);
 
 /// One engine. Cheap to clone; nothing is connected before the first question.
 #[derive(Clone)]

@@ -4,6 +4,7 @@
 //! tags of undrift's own, the removal of what a killed recreate left behind, and the short-lived containers in
 //! which an image is looked into.
 
+mod about;
 mod client;
 mod containers;
 mod cover;
@@ -13,7 +14,8 @@ mod owner;
 mod path;
 mod tags;
 
-pub use client::{CALL_LIMIT, Engine, EngineError};
+pub use about::Versions;
+pub use client::{API_OLDEST, CALL_LIMIT, Engine, EngineError};
 pub use containers::{Container, Network, ProjectContainers};
 pub use leftovers::Leftover;
 pub use lookup::LOOKUP_LABEL;

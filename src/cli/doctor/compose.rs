@@ -1,0 +1,120 @@
+//! Docker Compose and buildx, which Compose hands builds to.
+
+use super::{
+    Check,
+    tool::{Said, Version, ask},
+};
+
+/// From here on Compose builds by `buildx bake` unless told otherwise; without buildx it falls back to a builder of its
+/// own, with a warning.
+const BAKES: Version = Version(2, 37, 0);
+
+/// From here on Compose refuses to build with a buildx older than [`BUILDX`].
+const DEMANDS: Version = Version(2, 40, 2);
+
+/// From here on Compose has no builder of its own.
+const CANNOT_BUILD_ALONE: Version = Version(5, 0, 0);
+
+/// The oldest buildx that a Compose which [`DEMANDS`] one takes.
+const BUILDX: Version = Version(0, 17, 0);
+
+const INSTALL_COMPOSE: &str = "sudo apt-get install docker-compose-v2 (in Ubuntu; in Debian 13 docker-compose, from \
+    Docker's own packages docker-compose-plugin)";
+
+const INSTALL_BUILDX: &str =
+    "sudo apt-get install docker-buildx (from Docker's own packages docker-buildx-plugin)";
+
+/// What the tools say.
+#[derive(Debug)]
+pub(super) struct Tools {
+    /// `docker compose version --short`.
+    pub(super) compose: Said,
+    /// `docker-compose version --short`: version 1, or version 2 where it is no plugin.
+    pub(super) standalone: Option<Said>,
+    /// `docker buildx version`.
+    pub(super) buildx: Said,
+}
+
+/// Asks the tools for their versions.
+pub(super) async fn read() -> Tools {
+    let (compose, buildx) = tokio::join!(
+        ask(&["docker", "compose", "version", "--short"]),
+        ask(&["docker", "buildx", "version"])
+    );
+    let standalone = match version(&compose) {
+        Some(_) => None,
+        None => Some(ask(&["docker-compose", "version", "--short"]).await),
+    };
+    Tools { compose, standalone, buildx }
+}
+
+fn version(said: &Said) -> Option<Version> {
+    match said {
+        Said::Words(words) => Version::find(words),
+        _ => None,
+    }
+}
+
+/// Judges what they say.
+pub(super) fn judge(tools: &Tools) -> Vec<Check> {
+    vec![compose(tools), buildx(tools)]
+}
+
+fn compose(tools: &Tools) -> Check {
+    let name = "ComposeInstalled";
+    let v1 = tools.standalone.as_ref().and_then(version).filter(|version| version.0 < 2);
+    match (&tools.compose, version(&tools.compose)) {
+        (_, Some(version)) if version.0 < 2 => {
+            Check::failed(name, format!("Compose {version}: version 2 or later is needed"), INSTALL_COMPOSE)
+        }
+        (Said::Words(words), Some(_)) => Check::ok(name, format!("Compose {words}")),
+        (Said::Words(words), None) => Check::unknown(name, format!("Compose says of its version: {words}")),
+        (Said::Silent(why), _) => Check::unknown(name, why.clone()),
+        (Said::NoProgram, _) => Check::failed(
+            name,
+            "there is no docker CLI on the PATH",
+            "sudo apt-get install docker.io (from Debian 13 on docker-cli), and Compose v2 as its plugin",
+        ),
+        (Said::Refused(_), _) => match v1 {
+            Some(v1) => Check::failed(
+                name,
+                format!(
+                    "only docker-compose {v1} is here; version 1 ended in 2023, and undrift needs 2 or later"
+                ),
+                INSTALL_COMPOSE,
+            ),
+            None => Check::failed(name, "`docker compose` is not a command here", INSTALL_COMPOSE),
+        },
+    }
+}
+
+fn buildx(tools: &Tools) -> Check {
+    let name = "BuildxInstalled";
+    let compose = version(&tools.compose);
+    let needs = |since: Version| compose.is_some_and(|compose| compose >= since);
+    match (&tools.buildx, version(&tools.buildx)) {
+        (Said::Words(_), Some(version)) if version < BUILDX && needs(DEMANDS) => Check::failed(
+            name,
+            format!("buildx {version}: this Compose refuses to build with one older than {BUILDX}"),
+            INSTALL_BUILDX,
+        ),
+        (Said::Words(_), Some(version)) => Check::ok(name, format!("buildx {version}")),
+        (Said::Words(words), None) => Check::unknown(name, format!("buildx says of its version: {words}")),
+        (Said::Silent(why), _) => Check::unknown(name, why.clone()),
+        (Said::Refused(_), _) if needs(CANNOT_BUILD_ALONE) => Check::failed(
+            name,
+            "no buildx, and this Compose has no builder of its own: nothing can be built",
+            INSTALL_BUILDX,
+        ),
+        (Said::NoProgram, _) => Check::unknown(name, "without the docker CLI there is nobody to ask"),
+        (Said::Refused(_), _) => {
+            let what = if needs(BAKES) { ", which this Compose builds with by default" } else { "" };
+            let found = format!("no buildx{what}: Compose builds by itself, as its next versions cannot");
+            Check::warning(name, found, INSTALL_BUILDX)
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "compose_tests.rs"]
+mod tests;

@@ -1,0 +1,205 @@
+//! The engine: where it is looked for, whether it answers, and whether its API is new enough.
+
+use std::{env, io, path::Path, time::Duration};
+
+use chrono::TimeDelta;
+use tokio::{net::UnixStream, time::timeout};
+
+use super::Check;
+use crate::{
+    api::Time,
+    host::{
+        HostError,
+        endpoint::{Endpoint, Origin},
+        engine::{API_OLDEST, Engine, EngineError, Versions},
+    },
+};
+
+/// The longest that the engine may take for one answer here.
+const LIMIT: Duration = Duration::from_secs(4);
+
+/// What was found at the engine's address.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) origin: Origin,
+    /// The address, or why it cannot be used.
+    pub(super) endpoint: Result<String, String>,
+    pub(super) answer: Answer,
+    /// How far the engine's clock is ahead of this one; `None` where it could not be asked.
+    pub(super) clock: Option<Offset>,
+    /// Whether systemd runs this host, and starts its services.
+    pub(super) systemd: bool,
+}
+
+/// The difference of two clocks, and how well it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Offset {
+    pub(super) ahead: TimeDelta,
+    pub(super) give_or_take: TimeDelta,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// There is no address to ask at.
+    NotAsked,
+    /// There is no such socket.
+    NoSocket,
+    /// This user may not use the socket.
+    Denied,
+    /// Nobody listens.
+    Refused,
+    /// It accepts, and says nothing.
+    Silent,
+    /// What it says is not what an engine says, or nobody can be reached; the words for it.
+    Broken(String),
+    Versions(Versions),
+}
+
+/// Looks for the engine as every verb does, and asks it for its versions and its time.
+pub(super) async fn read() -> Found {
+    let (origin, endpoint) = Endpoint::locate(&|name| env::var_os(name));
+    let systemd = Path::new("/run/systemd/system").is_dir();
+    let endpoint = match endpoint {
+        Ok(endpoint) => endpoint,
+        Err(error) => {
+            let why = match error {
+                HostError::EngineUnsupported { endpoint, cause } => format!("{endpoint}: {cause}"),
+                error => error.to_string(),
+            };
+            return Found { origin, endpoint: Err(why), answer: Answer::NotAsked, clock: None, systemd };
+        }
+    };
+    let address = Ok(endpoint.docker_host());
+    if let Endpoint::Unix(path) = &endpoint
+        && let Some(answer) = closed(path).await
+    {
+        return Found { origin, endpoint: address, answer, clock: None, systemd };
+    }
+    let engine = Engine::new(endpoint).with_limit(LIMIT);
+    let (versions, clock) = tokio::join!(engine.versions(), offset(&engine));
+    let answer = match versions {
+        Ok(versions) => Answer::Versions(versions),
+        Err(EngineError::TimedOut(_)) => Answer::Silent,
+        // Every engine knows this question.
+        Err(EngineError::NotFound(_)) => Answer::Broken("something else than an engine answers".into()),
+        Err(error) => Answer::Broken(error.to_string()),
+    };
+    Found { origin, endpoint: address, answer, clock, systemd }
+}
+
+/// Why nobody can be spoken to at this socket, in the words of the operating system, which a client does not pass on.
+async fn closed(path: &Path) -> Option<Answer> {
+    let error = match timeout(LIMIT, UnixStream::connect(path)).await {
+        Ok(Ok(_)) => return None,
+        Ok(Err(error)) => error,
+        Err(_) => return Some(Answer::Silent),
+    };
+    Some(match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Answer::NoSocket,
+        io::ErrorKind::PermissionDenied => Answer::Denied,
+        io::ErrorKind::ConnectionRefused => Answer::Refused,
+        _ => Answer::Broken(error.to_string()),
+    })
+}
+
+/// The engine's clock against this one. The answer was made somewhere between question and receipt.
+async fn offset(engine: &Engine) -> Option<Offset> {
+    let asked = crate::reconcile::now();
+    let theirs: Time = engine.clock().await.ok()??;
+    let half = (crate::reconcile::now() - asked) / 2;
+    Some(Offset { ahead: theirs - (asked + half), give_or_take: half.abs() })
+}
+
+/// Judges what was found.
+pub(super) fn judge(found: &Found) -> Vec<Check> {
+    vec![reachable(found), api(&found.answer)]
+}
+
+fn reachable(found: &Found) -> Check {
+    let name = "EngineReachable";
+    let origin = &found.origin;
+    let address = match &found.endpoint {
+        Ok(address) => format!("{address} ({origin})"),
+        Err(why) => {
+            return Check::failed(
+                name,
+                format!("the engine's address cannot be used: {why} ({origin})"),
+                elsewhere(origin),
+            );
+        }
+    };
+    match &found.answer {
+        Answer::Versions(versions) => Check::ok(name, format!("engine {} at {address}", versions.engine)),
+        Answer::NotAsked => Check::unknown(name, format!("the engine at {address} was not asked")),
+        Answer::NoSocket => Check::failed(name, format!("there is no socket at {address}"), start(found)),
+        Answer::Refused => Check::failed(name, format!("nobody listens at {address}"), start(found)),
+        Answer::Denied => Check::failed(
+            name,
+            format!("this user may not use the socket at {address}"),
+            "sudo usermod -aG docker \"$USER\", then log in again; whoever is in this group is root on this host",
+        ),
+        Answer::Silent => Check::failed(
+            name,
+            format!("{address} accepts, and does not answer within {} s", LIMIT.as_secs()),
+            format!("look at the engine's log, then restart it: {}", restart(found.systemd)),
+        ),
+        Answer::Broken(why) => Check::failed(name, format!("{address}: {why}"), start(found)),
+    }
+}
+
+fn api(answer: &Answer) -> Check {
+    let name = "EngineApi";
+    let Answer::Versions(versions) = answer else { return Check::unknown(name, "no engine answered") };
+    let (major, minor) = API_OLDEST;
+    let number = versions
+        .api
+        .split_once('.')
+        .and_then(|(major, minor)| Some((major.parse::<usize>().ok()?, minor.parse::<usize>().ok()?)));
+    match number {
+        None => Check::unknown(name, format!("the engine calls its API {}", versions.api)),
+        Some(number) if number < API_OLDEST => Check::failed(
+            name,
+            format!(
+                "the engine speaks API {} at most, and {major}.{minor} is needed (engine 20.10)",
+                versions.api
+            ),
+            "sudo apt-get install --only-upgrade docker.io (docker-ce where the engine is Docker's own package)",
+        ),
+        Some(_) => Check::ok(name, format!("{}; {major}.{minor} or later is needed", versions.api)),
+    }
+}
+
+/// How to get an engine where nobody listens.
+fn start(found: &Found) -> String {
+    if found.origin != Origin::Default {
+        return elsewhere(&found.origin);
+    }
+    let start = if found.systemd { "sudo systemctl start docker" } else { "sudo service docker start" };
+    format!("{start}; where it is not installed: sudo apt-get install docker.io")
+}
+
+/// An address that someone chose: the choice may be what is wrong.
+fn elsewhere(origin: &Origin) -> String {
+    match origin {
+        Origin::Variable => "start the engine there, or take this host's own: unset DOCKER_HOST".into(),
+        Origin::Context { by_variable: true, .. } => {
+            "see docker context ls, or take this host's own engine: unset DOCKER_CONTEXT".into()
+        }
+        Origin::Context { .. } => {
+            "see docker context ls, or take this host's own engine: docker context use default".into()
+        }
+        Origin::Default => "mend the docker CLI's configuration, or name the engine: export DOCKER_HOST=unix:///var/run/docker.sock".into(),
+    }
+}
+
+const fn restart(systemd: bool) -> &'static str {
+    if systemd {
+        "sudo journalctl -u docker; sudo systemctl restart docker"
+    } else {
+        "less /var/log/docker.log; sudo service docker restart"
+    }
+}
+
+#[cfg(test)]
+#[path = "engine_tests.rs"]
+mod tests;

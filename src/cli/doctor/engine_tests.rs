@@ -1,0 +1,87 @@
+use std::os::unix::net::UnixListener;
+
+use super::*;
+use crate::cli::doctor::Status;
+
+fn found(answer: Answer) -> Found {
+    let endpoint = Ok("unix:///var/run/docker.sock".into());
+    Found { origin: Origin::Default, endpoint, answer, clock: None, systemd: true }
+}
+
+fn versions(api: &str) -> Answer {
+    Answer::Versions(Versions { engine: "20.10.24".into(), api: api.into() })
+}
+
+/// The two checks as `(status, found, mend)`.
+fn judged(found: &Found) -> Vec<(Status, String, String)> {
+    judge(found)
+        .into_iter()
+        .map(|check| (check.status, check.found, check.mend.unwrap_or_default()))
+        .collect()
+}
+
+#[test]
+fn each_way_to_have_no_engine_has_its_mend() {
+    for (answer, part, mend) in [
+        (
+            Answer::NoSocket,
+            "no socket at unix:///var/run/docker.sock (the default)",
+            "systemctl start docker",
+        ),
+        (Answer::Refused, "nobody listens", "systemctl start docker"),
+        (Answer::Denied, "may not use the socket", "usermod -aG docker"),
+        (Answer::Silent, "does not answer within 4 s", "systemctl restart docker"),
+        (Answer::Broken("the engine says: no (500)".into()), "no (500)", "systemctl start docker"),
+    ] {
+        let checks = judged(&found(answer));
+        let (status, what, how) = &checks[0];
+        assert_eq!(*status, Status::Failed, "{what}");
+        assert!(what.contains(part) && how.contains(mend), "{what} → {how}");
+        // Of an engine that does not answer, the API is not known: neither well nor too old.
+        assert_eq!(checks[1].0, Status::Unknown);
+    }
+}
+
+#[test]
+fn who_chose_the_address_is_told_to_choose_another() {
+    let context = |by_variable| Origin::Context { name: "far".into(), by_variable };
+    for (origin, words, mend) in [
+        (Origin::Variable, "from DOCKER_HOST", "unset DOCKER_HOST"),
+        (context(true), "docker context far, from DOCKER_CONTEXT", "unset DOCKER_CONTEXT"),
+        (context(false), "the current docker context, far", "docker context use default"),
+    ] {
+        let checks = judged(&Found { origin: origin.clone(), ..found(Answer::NoSocket) });
+        assert!(checks[0].1.contains(words) && checks[0].2.contains(mend), "{checks:?}");
+        let unusable = Found { origin, endpoint: Err("no ssh".into()), ..found(Answer::NotAsked) };
+        let checks = judged(&unusable);
+        assert!(checks[0].1.contains("no ssh") && checks[0].2.contains(mend), "{checks:?}");
+    }
+    let no_systemd = Found { systemd: false, ..found(Answer::Refused) };
+    assert!(judged(&no_systemd)[0].2.starts_with("sudo service docker start"));
+}
+
+#[test]
+fn an_api_is_new_enough_by_number_and_not_by_text() {
+    for (api, status) in [
+        ("1.40", Status::Failed),
+        ("1.9", Status::Failed),
+        ("0.99", Status::Failed),
+        ("1.41", Status::Ok),
+        ("1.100", Status::Ok),
+        ("2.0", Status::Ok),
+        ("new", Status::Unknown),
+    ] {
+        assert_eq!(judged(&found(versions(api)))[1].0, status, "{api}");
+    }
+}
+
+#[tokio::test]
+async fn a_socket_that_nobody_serves_is_told_from_one_that_is_not_there() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("engine.sock");
+    assert_eq!(closed(&path).await, Some(Answer::NoSocket));
+    let listener = UnixListener::bind(&path).unwrap();
+    assert_eq!(closed(&path).await, None);
+    drop(listener);
+    assert_eq!(closed(&path).await, Some(Answer::Refused));
+}

@@ -1,0 +1,124 @@
+//! The manifests of `-f`, and how many folders this user may watch.
+
+use std::{ffi::OsString, fs};
+
+use super::{Check, in_time};
+use crate::{cli::context, manifest};
+
+/// The kernel's own default of old; a limit below it was chosen, or is that of a very small machine.
+const FEW_WATCHES: u64 = 8192;
+
+/// The kernel's default is 128, which all programs of a user share.
+const FEW_INSTANCES: u64 = 64;
+
+const INOTIFY: &str = "/proc/sys/fs/inotify";
+
+/// What was found; nothing of it where no `-f` was given.
+#[derive(Debug, Default)]
+pub(super) struct Manifests {
+    /// As they were named.
+    pub(super) files: Vec<OsString>,
+    /// `None` where they could not be read in time.
+    pub(super) loaded: Option<Loaded>,
+    pub(super) watches: Option<u64>,
+    pub(super) instances: Option<u64>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Loaded {
+    /// So many objects.
+    Objects(usize),
+    Errors {
+        count: usize,
+        /// The first error: where it is, and what.
+        first: String,
+    },
+}
+
+/// Loads the manifests as every verb does, and reads the limits.
+pub(super) async fn read(files: &[OsString]) -> Manifests {
+    if files.is_empty() {
+        return Manifests::default();
+    }
+    let sources = context::sources(files);
+    let limit = |name: &str| fs::read_to_string(format!("{INOTIFY}/{name}")).ok()?.trim().parse().ok();
+    Manifests {
+        files: files.to_vec(),
+        loaded: in_time(move || load(&sources)).await,
+        watches: limit("max_user_watches"),
+        instances: limit("max_user_instances"),
+    }
+}
+
+fn load(sources: &[manifest::Source]) -> Loaded {
+    match manifest::load(sources) {
+        Ok(objects) => Loaded::Objects(objects.len()),
+        Err(errors) => {
+            let first = errors.iter().next().map(|error| match error.line {
+                0 => format!("{}: {}", error.file, error.message),
+                line => format!("{}:{line}:{}: {}", error.file, error.column, error.message),
+            });
+            Loaded::Errors { count: errors.iter().count(), first: first.unwrap_or_default() }
+        }
+    }
+}
+
+/// Judges them. Without `-f` there is nothing to say.
+pub(super) fn judge(manifests: &Manifests) -> Vec<Check> {
+    if manifests.files.is_empty() {
+        return Vec::new();
+    }
+    vec![valid(manifests), watches(manifests)]
+}
+
+fn valid(manifests: &Manifests) -> Check {
+    let name = "ManifestsValid";
+    let named = manifests.files.iter().map(|file| format!(" -f {}", quoted(&file.to_string_lossy())));
+    let validate = format!("undrift validate{}", named.collect::<String>());
+    match &manifests.loaded {
+        None => Check::unknown(name, "they could not be read in time").with_mend(validate),
+        Some(Loaded::Objects(0)) => {
+            Check::failed(name, "there is no object in what -f names", "write a manifest: undrift schema")
+        }
+        Some(Loaded::Objects(count)) => Check::ok(name, manifest::count(*count, "object")),
+        Some(Loaded::Errors { count: 1, first }) => Check::failed(name, first.clone(), validate),
+        Some(Loaded::Errors { count, first }) => {
+            Check::failed(name, format!("{}; the first: {first}", manifest::count(*count, "error")), validate)
+        }
+    }
+}
+
+fn watches(manifests: &Manifests) -> Check {
+    let name = "WatchLimit";
+    let (Some(watches), Some(instances)) = (manifests.watches, manifests.instances) else {
+        return Check::unknown(name, format!("{INOTIFY} cannot be read"));
+    };
+    let found = format!("{watches} files or folders, by {instances} watchers");
+    let raise = |limit: &str, to: u64| format!("sudo sysctl fs.inotify.{limit}={to}");
+    let mends: Vec<String> = [
+        (watches < FEW_WATCHES).then(|| raise("max_user_watches", 65_536)),
+        (instances < FEW_INSTANCES).then(|| raise("max_user_instances", 128)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if mends.is_empty() {
+        return Check::ok(name, found);
+    }
+    let mend = format!("{} (to stay: the same in a file of /etc/sysctl.d)", mends.join(" && "));
+    Check::warning(name, format!("a user may watch very few: {found}"), mend)
+}
+
+/// The word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%=".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+#[path = "manifests_tests.rs"]
+mod tests;

@@ -1,0 +1,152 @@
+//! `undrift doctor`: examines what undrift stands on, and says what to do about what is not well.
+//!
+//! Each group reads first and judges then; judging is pure. Nothing is changed: a state folder that does not exist is
+//! not made, and what is tried in one that does leaves nothing behind.
+//!
+//! | file | examines |
+//! | --- | --- |
+//! | `engine` | the engine: its address, whether it answers, its API |
+//! | `compose` | Docker Compose and buildx |
+//! | `state` | the state folder: rights, room, schema, lock, trail |
+//! | `place` | the file system that it is on |
+//! | `clock` | this host's clock, beside the engine's and the trail's |
+//! | `manifests` | the manifests of `-f`, and how many folders can be watched |
+//! | `screen` | how it looks |
+
+mod clock;
+mod compose;
+mod engine;
+mod manifests;
+mod place;
+mod screen;
+mod state;
+mod tool;
+
+use std::{ffi::OsString, time::Duration};
+
+use serde::Serialize;
+
+use super::{Context, Failure, args::Format, context};
+use crate::api::API_VERSION;
+
+/// The longest that a look at files may take: a network file system that is away blocks for ever.
+const FILES_LIMIT: Duration = Duration::from_secs(5);
+
+/// How a check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Status {
+    Ok,
+    /// undrift works, and something may bite later.
+    Warning,
+    /// undrift does not work.
+    Failed,
+    /// It could not be found out. This is never the same as well.
+    Unknown,
+}
+
+/// One thing that was examined.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Check {
+    name: &'static str,
+    status: Status,
+    /// What was found, as a sentence fragment.
+    found: String,
+    /// What to do about it: a command where one exists.
+    mend: Option<String>,
+}
+
+impl Check {
+    fn ok(name: &'static str, found: impl Into<String>) -> Self {
+        Self { name, status: Status::Ok, found: found.into(), mend: None }
+    }
+
+    fn warning(name: &'static str, found: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { name, status: Status::Warning, found: found.into(), mend: Some(mend.into()) }
+    }
+
+    fn failed(name: &'static str, found: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { name, status: Status::Failed, found: found.into(), mend: Some(mend.into()) }
+    }
+
+    fn unknown(name: &'static str, found: impl Into<String>) -> Self {
+        Self { name, status: Status::Unknown, found: found.into(), mend: None }
+    }
+
+    fn with_mend(self, mend: impl Into<String>) -> Self {
+        Self { mend: Some(mend.into()), ..self }
+    }
+}
+
+/// What was found, as `-o json` prints it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Diagnosis {
+    api_version: &'static str,
+    kind: &'static str,
+    /// Whether nothing failed.
+    ok: bool,
+    checks: Vec<Check>,
+}
+
+impl Diagnosis {
+    fn of(checks: Vec<Check>) -> Self {
+        let ok = checks.iter().all(|check| check.status != Status::Failed);
+        Self { api_version: API_VERSION, kind: "Doctor", ok, checks }
+    }
+}
+
+/// Examines everything at once, and prints it. Exit code 1 where something failed; a warning alone is none.
+pub(super) fn run(
+    context: &mut Context<'_>,
+    manifests: &super::args::Manifests<false>,
+    format: Format,
+) -> Result<u8, Failure> {
+    let runtime = context::runtime()?;
+    let dir = context.state_dir().map_err(|failure| failure.to_string());
+    let checks = runtime.block_on(examine(dir, &manifests.files));
+    // A thread that still waits for a file system that is away is left behind.
+    runtime.shutdown_background();
+    let diagnosis = Diagnosis::of(checks);
+    let exit = u8::from(!diagnosis.ok);
+    let printed = match format {
+        Format::Json => context.json(&diagnosis),
+        Format::Text => screen::write(&mut context.out, context.style, &diagnosis),
+    };
+    context::outcome(printed, exit)
+}
+
+async fn examine(dir: Result<std::path::PathBuf, String>, files: &[OsString]) -> Vec<Check> {
+    let start = clock::Reading::now();
+    let (engine, compose, state, synchronised, manifests) = tokio::join!(
+        engine::read(),
+        compose::read(),
+        state::read(dir),
+        clock::read_synchronised(),
+        manifests::read(files),
+    );
+    let clocks = clock::Clocks {
+        synchronised,
+        jumped: start.jump(clock::Reading::now()),
+        now: crate::reconcile::now(),
+        latest_record: state.latest_record(),
+        engine: engine.clock,
+    };
+    [
+        engine::judge(&engine),
+        compose::judge(&compose),
+        state::judge(&state),
+        clock::judge(&clocks),
+        manifests::judge(&manifests),
+    ]
+    .concat()
+}
+
+/// The answer of something that blocks; `None` where it takes longer than [`FILES_LIMIT`].
+async fn in_time<T: Send + 'static>(look: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let looked = tokio::task::spawn_blocking(look);
+    tokio::time::timeout(FILES_LIMIT, looked).await.ok()?.ok()
+}
+
+#[cfg(test)]
+mod tests;

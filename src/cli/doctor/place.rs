@@ -1,0 +1,150 @@
+//! The file system that the state folder is on: some lose locks, some do not survive a reboot.
+
+use std::path::{Path, PathBuf};
+
+/// The mounts that this process sees.
+const MOUNTS: &str = "/proc/self/mountinfo";
+
+/// One mount.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Mount {
+    pub(super) point: PathBuf,
+    /// The kernel's name of the file system's type: `ext4`, `fuse.sshfs`.
+    pub(super) kind: String,
+    /// Of an overlay: the folder that takes what is written, as the mounter saw it.
+    pub(super) upper: Option<PathBuf>,
+}
+
+/// What a file system does to a state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keeping {
+    /// It keeps locks and files.
+    Safe,
+    /// It is shared between hosts, and loses locks or what SQLite maps into memory.
+    LosesLocks,
+    /// It is in memory.
+    EndsAtReboot,
+    /// It is a container's own layer.
+    EndsWithContainer,
+    /// undrift knows nothing of it.
+    NotKnown,
+}
+
+const SAFE: &str = "ext2 ext3 ext4 xfs btrfs zfs f2fs bcachefs jfs reiserfs nilfs2 apfs hfs ufs fuseblk \
+    fuse.fuse-overlayfs";
+const LOSES: &str = "nfs nfs4 cifs smb smbfs smb2 smb3 9p afs ceph lustre glusterfs gfs2 ncpfs coda virtiofs vboxsf \
+    vmhgfs prl_fs fuse.sshfs fuse.s3fs fuse.rclone fuse.glusterfs fuse.ceph fuse.gcsfuse fuse.vmhgfs-fuse fuse.davfs";
+const MEMORY: &str = "tmpfs ramfs devtmpfs rootfs";
+
+/// The file system that the path is on, as far as the mounts tell.
+pub(super) fn mount_of(path: &Path) -> Option<(Mount, Keeping)> {
+    let mounts = read_mounts(&std::fs::read_to_string(MOUNTS).ok()?);
+    let path = path.canonicalize().ok()?;
+    let mount = find(&mounts, &path)?.clone();
+    let keeping = keeping(&mounts, &mount);
+    Some((mount, keeping))
+}
+
+/// What the mount does to a state.
+pub(super) fn keeping(mounts: &[Mount], mount: &Mount) -> Keeping {
+    let is = |kinds: &str| kinds.split_whitespace().any(|kind| kind == mount.kind);
+    if mount.kind == "overlay" {
+        // The upper folder is named as it was when the overlay was mounted: in a container it is most often not to be
+        // seen, and a path of that name may be another one.
+        let below = mount.upper.as_deref().and_then(|upper| find(mounts, upper));
+        let below = below.filter(|below| below.kind != "overlay" && below.point != mount.point);
+        return match below.map(|below| keeping(mounts, below)) {
+            Some(Keeping::LosesLocks) => Keeping::LosesLocks,
+            _ => Keeping::EndsWithContainer,
+        };
+    }
+    if is(SAFE) {
+        Keeping::Safe
+    } else if is(LOSES) {
+        Keeping::LosesLocks
+    } else if is(MEMORY) {
+        Keeping::EndsAtReboot
+    } else {
+        Keeping::NotKnown
+    }
+}
+
+/// The mount that a path lies in: the longest, and of two at one place the one on top, which comes last.
+pub(super) fn find<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount> {
+    let over = mounts.iter().filter(|mount| path.starts_with(&mount.point));
+    over.max_by_key(|mount| mount.point.components().count())
+}
+
+/// Reads `36 35 98:0 /root /point rw,noatime master:1 - ext3 /dev/root rw,errors=continue`.
+pub(super) fn read_mounts(text: &str) -> Vec<Mount> {
+    let mount = |line: &str| {
+        let (before, after) = line.split_once(" - ")?;
+        let point = unescaped(before.split(' ').nth(4)?);
+        let mut after = after.split(' ');
+        let kind = after.next()?.to_owned();
+        let options = after.nth(1).unwrap_or_default();
+        let upper = options.split(',').find_map(|option| option.strip_prefix("upperdir="));
+        Some(Mount { point, kind, upper: upper.map(unescaped) })
+    };
+    text.lines().filter_map(mount).collect()
+}
+
+/// The kernel writes a space, a tab, a line end and a backslash as `\ooo`.
+fn unescaped(text: &str) -> PathBuf {
+    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
+        .iter()
+        .fold(text.to_owned(), |text, (escape, plain)| text.replace(escape, plain))
+        .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &str = "\
+        21 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n\
+        22 21 0:40 / /srv rw shared:1 - nfs4 store:/srv rw,vers=4.2\n\
+        23 21 0:41 / /run rw - tmpfs tmpfs rw\n\
+        24 21 0:42 / /on-nfs rw - overlay overlay rw,lowerdir=/a,upperdir=/srv/upper,workdir=/srv/work\n\
+        25 21 0:43 / /layer rw - overlay overlay rw,lowerdir=/a,upperdir=/var/x,workdir=/w\n\
+        26 21 0:44 / /with\\040space rw - fuse.sshfs me@host: rw\n\
+        27 21 0:45 / /odd rw - fuse.mine mine rw\n\
+        28 21 0:46 / /twice rw - 9p share rw\n\
+        29 28 0:47 / /twice rw - xfs /dev/vdb rw\n\
+        a line of another kind\n";
+
+    #[test]
+    fn the_file_system_of_a_path_is_told() {
+        let mounts = read_mounts(TABLE);
+        assert_eq!(mounts.len(), 9);
+        for (path, kind, expected) in [
+            ("/var/lib/undrift", "ext4", Keeping::Safe),
+            ("/srv", "nfs4", Keeping::LosesLocks),
+            ("/srv/a/b", "nfs4", Keeping::LosesLocks),
+            // Not below /srv, though the letters are.
+            ("/srvx", "ext4", Keeping::Safe),
+            ("/run/undrift", "tmpfs", Keeping::EndsAtReboot),
+            ("/on-nfs/state", "overlay", Keeping::LosesLocks),
+            ("/layer/state", "overlay", Keeping::EndsWithContainer),
+            ("/with space/state", "fuse.sshfs", Keeping::LosesLocks),
+            ("/odd", "fuse.mine", Keeping::NotKnown),
+            ("/twice/x", "xfs", Keeping::Safe),
+        ] {
+            let mount = find(&mounts, Path::new(path)).unwrap();
+            assert_eq!((mount.kind.as_str(), keeping(&mounts, mount)), (kind, expected), "{path}");
+        }
+    }
+
+    #[test]
+    fn an_overlay_whose_upper_folder_is_not_to_be_seen_is_a_containers_layer() {
+        let mounts =
+            read_mounts("1 0 0:1 / / rw - overlay overlay rw,upperdir=/var/lib/docker/x,workdir=/w\n");
+        assert_eq!(keeping(&mounts, &mounts[0]), Keeping::EndsWithContainer);
+    }
+
+    #[test]
+    fn this_hosts_own_mounts_can_be_read() {
+        let (mount, keeping) = mount_of(Path::new("/proc/self")).unwrap();
+        assert_eq!((mount.kind.as_str(), keeping), ("proc", Keeping::NotKnown));
+    }
+}

@@ -1,0 +1,165 @@
+//! The state folder: whether undrift can write there, who else can read it, what is in it.
+
+use std::{
+    fs, io,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{Mode, OFlags};
+
+use super::{
+    FILES_LIMIT, in_time,
+    place::{Keeping, mount_of},
+};
+use crate::{
+    api::Time,
+    store::{LockState, Store, StoreError, Verification},
+};
+
+mod judge;
+
+pub(super) use judge::judge;
+
+/// The files that undrift makes in the folder: see `store`.
+const FILES: [&str; 5] = ["state.db", "state.db-wal", "state.db-shm", "lock", "step.lock"];
+
+/// What was found; the reason where nothing could be.
+#[derive(Debug)]
+pub(super) struct State {
+    /// The folder; why there is none where none is set.
+    dir: Result<PathBuf, String>,
+    /// `None` where the file system did not answer in time, or there is no folder to look at.
+    folder: Option<Folder>,
+    /// `None` where it took too long.
+    content: Option<Content>,
+}
+
+/// The folder itself; of one that does not exist yet, the nearest that does above it.
+#[derive(Debug)]
+struct Folder {
+    exists: bool,
+    /// Where something was tried.
+    tried: PathBuf,
+    /// Why nothing can be made there, or a file that is there cannot be written.
+    unwritable: Option<String>,
+    /// The folder and files in it that others than their owner may read, or even write, with their modes.
+    open: Vec<(PathBuf, u32)>,
+    mount: Option<(String, Keeping)>,
+    /// Bytes that this user may still write there.
+    free: Option<u64>,
+    lock: LockState,
+}
+
+/// What is recorded.
+#[derive(Debug)]
+enum Content {
+    /// There is no database yet.
+    Nothing,
+    /// It cannot be read.
+    Unreadable(StoreError),
+    Read {
+        verification: Result<Verification, StoreError>,
+        latest: Result<Option<Time>, StoreError>,
+    },
+}
+
+impl State {
+    /// The latest time in the trail, for the clock.
+    pub(super) fn latest_record(&self) -> Result<Option<Time>, String> {
+        match &self.content {
+            None => Err("the trail could not be read in time".into()),
+            Some(Content::Nothing) => Ok(None),
+            Some(Content::Unreadable(_)) => Err("the trail cannot be read".into()),
+            Some(Content::Read { latest, .. }) => {
+                latest.as_ref().copied().map_err(|_| "the trail cannot be read".into())
+            }
+        }
+    }
+}
+
+/// Looks at the folder, and into it.
+pub(super) async fn read(dir: Result<PathBuf, String>) -> State {
+    let path = match &dir {
+        Ok(path) => path.clone(),
+        Err(_) => return State { dir, folder: None, content: Some(Content::Nothing) },
+    };
+    let inside = path.clone();
+    let (folder, content) = tokio::join!(in_time(move || look(&path)), in_time(move || look_inside(&inside)));
+    State { dir, folder, content }
+}
+
+fn look(dir: &Path) -> Folder {
+    let exists = dir.symlink_metadata().is_ok();
+    let tried = dir.ancestors().find(|folder| folder.exists()).unwrap_or(dir).to_owned();
+    let tried = if tried.as_os_str().is_empty() { PathBuf::from(".") } else { tried };
+    let space = rustix::fs::statvfs(&tried).ok();
+    Folder {
+        exists,
+        unwritable: try_to_write(&tried).and_then(|()| writable_files(dir)).err(),
+        open: if exists { open_to_others(dir) } else { Vec::new() },
+        mount: mount_of(&tried).map(|(mount, keeping)| (mount.kind, keeping)),
+        // A file system without blocks, such as proc, says nothing by having none free.
+        free: space
+            .filter(|space| space.f_blocks > 0)
+            .map(|space| space.f_bavail.saturating_mul(space.f_frsize)),
+        lock: LockState::of(dir),
+        tried,
+    }
+}
+
+/// Makes a file without a name: it leaves nothing behind, whatever happens. Where the file system has no such files, one
+/// with a name, which is removed at once.
+fn try_to_write(folder: &Path) -> Result<(), String> {
+    let failed = |error: io::Error| format!("nothing can be made in {}: {error}", folder.display());
+    if !folder.is_dir() {
+        return Err(format!("{} is not a folder", folder.display()));
+    }
+    let nameless = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    match rustix::fs::open(folder, nameless, Mode::RUSR | Mode::WUSR) {
+        Ok(_) => return Ok(()),
+        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::ISDIR | rustix::io::Errno::INVAL) => {}
+        Err(error) => return Err(failed(error.into())),
+    }
+    let path = folder.join(format!(".undrift-doctor-{}", std::process::id()));
+    fs::File::create_new(&path).map_err(failed)?;
+    fs::remove_file(&path).map_err(failed)
+}
+
+/// Opens each file that is there for writing, and writes nothing.
+fn writable_files(dir: &Path) -> Result<(), String> {
+    for path in FILES.iter().map(|name| dir.join(name)) {
+        match fs::OpenOptions::new().write(true).open(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(format!("{} cannot be written: {error}", path.display()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn open_to_others(dir: &Path) -> Vec<(PathBuf, u32)> {
+    let paths = std::iter::once(dir.to_owned()).chain(FILES.iter().map(|name| dir.join(name)));
+    let modes = paths.filter_map(|path| {
+        let mode = path.metadata().ok()?.permissions().mode() & 0o777;
+        Some((path, mode))
+    });
+    modes.filter(|(_, mode)| mode & 0o077 != 0).collect()
+}
+
+fn look_inside(dir: &Path) -> Content {
+    match Store::open_read_only(dir) {
+        Ok(None) => Content::Nothing,
+        Ok(Some(store)) => Content::Read { verification: store.verify(), latest: store.latest_time() },
+        // What is not there cannot be read; what is wrong with the folder is said of the folder.
+        Err(StoreError::Folder { source, .. }) if source.kind() == io::ErrorKind::NotADirectory => {
+            Content::Nothing
+        }
+        Err(error) => Content::Unreadable(error),
+    }
+}
+
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;

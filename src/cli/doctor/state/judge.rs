@@ -1,0 +1,184 @@
+//! What follows from what was found of the state folder.
+
+use std::error::Error;
+
+use super::{Content, FILES_LIMIT, Folder, Keeping, State};
+use crate::{
+    cli::doctor::Check,
+    store::{LockState, StoreError, Verification},
+};
+
+/// Below this the trail has no room for a bad day.
+const LITTLE: u64 = 100 * 1_000_000;
+
+/// Judges it.
+pub(in crate::cli::doctor) fn judge(state: &State) -> Vec<Check> {
+    let dir = match &state.dir {
+        Ok(dir) => dir.display().to_string(),
+        Err(why) => {
+            return vec![Check::failed(
+                "StateWritable",
+                why.clone(),
+                "export UNDRIFT_STATE_DIR=/var/lib/undrift",
+            )];
+        }
+    };
+    let folder = state.folder.as_ref();
+    let late = format!("{dir} did not answer within {} s", FILES_LIMIT.as_secs());
+    let mut checks = match folder {
+        None => vec![Check::failed(
+            "StateWritable",
+            late.clone(),
+            format!("see what it is on: findmnt --target {dir}"),
+        )],
+        Some(folder) => vec![
+            writable(&dir, folder),
+            private(&dir, folder),
+            file_system(&dir, folder),
+            space(folder),
+            lock(&folder.lock),
+        ],
+    };
+    checks.extend(match &state.content {
+        None => vec![
+            Check::unknown(
+                "TrailWhole",
+                format!("to prove it takes longer than {} s", FILES_LIMIT.as_secs()),
+            )
+            .with_mend("undrift audit verify"),
+        ],
+        Some(content) => vec![schema(content), trail(content)],
+    });
+    checks
+}
+
+fn writable(dir: &str, folder: &Folder) -> Check {
+    let name = "StateWritable";
+    match &folder.unwritable {
+        Some(why) => Check::failed(
+            name,
+            why.clone(),
+            format!("sudo install -d -m 700 -o \"$USER\" {dir}, or choose another: --state-dir DIR"),
+        ),
+        None if folder.exists => Check::ok(name, dir),
+        None => Check::ok(name, format!("{dir} does not exist yet; the first apply will make it")),
+    }
+}
+
+fn private(dir: &str, folder: &Folder) -> Check {
+    let name = "StatePrivate";
+    let Some((path, mode)) = folder.open.first() else {
+        return Check::ok(
+            name,
+            if folder.exists { "for its owner only" } else { "it will be for its owner only" },
+        );
+    };
+    let mend = format!("chmod 700 {dir} && chmod 600 {dir}/state.db* {dir}/*lock");
+    let (path, others) = (path.display(), folder.open.len() - 1);
+    let others = if others > 0 { format!(", and {others} more") } else { String::new() };
+    // What a build printed is in there; whoever can write it can forge the trail.
+    if folder.open.iter().any(|(_, mode)| mode & 0o022 != 0) {
+        return Check::failed(name, format!("others can write it: {path} has mode {mode:03o}{others}"), mend);
+    }
+    Check::warning(name, format!("others can read it: {path} has mode {mode:03o}{others}"), mend)
+}
+
+fn file_system(dir: &str, folder: &Folder) -> Check {
+    let name = "StateFileSystem";
+    let Some((kind, keeping)) = &folder.mount else {
+        return Check::unknown(name, format!("the mounts do not tell what {} is on", folder.tried.display()));
+    };
+    let local = "keep the state on a disk of this host: --state-dir DIR";
+    match keeping {
+        Keeping::Safe => Check::ok(name, kind.clone()),
+        Keeping::LosesLocks => Check::failed(
+            name,
+            format!(
+                "{dir} is on {kind}, which may lose locks: two undrifts could act at once, and SQLite break"
+            ),
+            local,
+        ),
+        Keeping::EndsAtReboot => {
+            Check::warning(name, format!("{dir} is on {kind}: the trail does not survive a reboot"), local)
+        }
+        Keeping::EndsWithContainer => Check::warning(
+            name,
+            format!("{dir} is on {kind}: in a container the trail ends with it"),
+            format!("mount a volume there: docker run --volume undrift:{dir} …"),
+        ),
+        Keeping::NotKnown => {
+            Check::unknown(name, format!("whether {kind} keeps locks is not known here")).with_mend(local)
+        }
+    }
+}
+
+fn space(folder: &Folder) -> Check {
+    let name = "StateSpace";
+    let Some(free) = folder.free else { return Check::unknown(name, "the file system does not say") };
+    let found = format!("{} MB free", free / 1_000_000);
+    if free < LITTLE {
+        let mend = format!("df -h {}; old images take most: docker image prune", folder.tried.display());
+        return Check::warning(name, format!("only {found}; without room no step is taken"), mend);
+    }
+    Check::ok(name, found)
+}
+
+/// For information: that undrift is at work is no fault.
+fn lock(lock: &LockState) -> Check {
+    let name = "StateLock";
+    match lock {
+        LockState::Free => Check::ok(name, "nobody holds it"),
+        LockState::Held(Some(holder)) => Check::ok(name, format!("held by {holder}")),
+        LockState::Held(None) => Check::ok(name, "held by another undrift"),
+        LockState::NotKnown(why) => Check::unknown(name, why.clone()),
+    }
+}
+
+fn schema(content: &Content) -> Check {
+    let name = "StateSchema";
+    match content {
+        Content::Nothing => Check::ok(name, "nothing is recorded yet"),
+        Content::Read { .. } => Check::ok(name, "as this undrift writes it"),
+        Content::Unreadable(StoreError::OlderSchema { found, known }) => {
+            Check::ok(name, format!("version {found}; the next apply brings it to {known}"))
+        }
+        Content::Unreadable(StoreError::NewerSchema { found, known }) => Check::failed(
+            name,
+            format!("the state has schema version {found}, and this undrift knows {known} at most"),
+            "install the undrift that wrote it, or a newer one; undrift --version says which this is",
+        ),
+        Content::Unreadable(error) => Check::failed(
+            name,
+            in_full(error),
+            "move the folder away and keep it for a post-mortem; undrift begins a new one",
+        ),
+    }
+}
+
+fn trail(content: &Content) -> Check {
+    let name = "TrailWhole";
+    match content {
+        Content::Nothing => Check::ok(name, "nothing is recorded yet"),
+        Content::Unreadable(_) => Check::unknown(name, "it cannot be read"),
+        Content::Read { verification: Ok(Verification::Whole { records, .. }), .. } => {
+            Check::ok(name, crate::manifest::count(usize::try_from(*records).unwrap_or(usize::MAX), "record"))
+        }
+        Content::Read { verification: Ok(Verification::Broken { seq, what }), .. } => {
+            Check::failed(name, format!("record {seq} {what}"), "undrift audit verify")
+        }
+        Content::Read { verification: Err(error), .. } => {
+            Check::failed(name, in_full(error), "undrift audit verify")
+        }
+    }
+}
+
+/// The error with what lies behind it.
+fn in_full(error: &StoreError) -> String {
+    let mut text = error.to_string();
+    let mut error: &dyn Error = error;
+    while let Some(source) = error.source() {
+        text = format!("{text}: {source}");
+        error = source;
+    }
+    text
+}

@@ -1,0 +1,123 @@
+//! Short commands that answer a question, and versions in what they say.
+
+use std::{fmt, io, path::Path, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    api::StepOutcome,
+    host::{
+        compose::{
+            Environment,
+            command::{self, Invocation},
+        },
+        endpoint::Endpoint,
+    },
+};
+
+/// How long a command may take to say its version.
+const LIMIT: Duration = Duration::from_secs(4);
+
+/// How long it may take to end then.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// How a command answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Said {
+    /// What it printed on standard output.
+    Words(String),
+    /// It exited with an error; the last line that it printed.
+    Refused(String),
+    /// There is no such program.
+    NoProgram,
+    /// It could not be started, or did not end in time; the words for it.
+    Silent(String),
+}
+
+/// Runs a command that asks no engine. It is given an address that answers nobody, so that it cannot hang where the
+/// engine does.
+pub(super) async fn ask(words: &[&str]) -> Said {
+    let argv: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
+    let nobody = Endpoint::Unix("/nonexistent/docker.sock".into());
+    let env = Environment::of_this_process().for_docker(&nobody).with("LC_ALL", "C");
+    let finished = command::run(Invocation {
+        argv: &argv,
+        directory: Path::new("/"),
+        env: &env,
+        limit: LIMIT,
+        grace: GRACE,
+        cancel: &CancellationToken::new(),
+        progress: &|_| {},
+        hold: None,
+        keep_stdout: true,
+    })
+    .await;
+    match finished {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Said::NoProgram,
+        Err(error) => Said::Silent(format!("`{}` cannot be started: {error}", argv.join(" "))),
+        Ok(finished) => match finished.outcome {
+            StepOutcome::Succeeded => {
+                Said::Words(String::from_utf8_lossy(&finished.stdout).trim().to_owned())
+            }
+            StepOutcome::Failed => {
+                Said::Refused(finished.output.lines().last().unwrap_or_default().to_owned())
+            }
+            _ => Said::Silent(format!("`{}` did not end within {} s", argv.join(" "), LIMIT.as_secs())),
+        },
+    }
+}
+
+/// A version's first three numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Version(pub(super) u32, pub(super) u32, pub(super) u32);
+
+impl Version {
+    /// The first word of the text that is a version, whatever stands around it: `v2.40.3-desktop.1`, `0.13.1+ds1`.
+    pub(super) fn find(text: &str) -> Option<Self> {
+        text.split_whitespace().find_map(Self::parse)
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        let word = word.strip_prefix('v').unwrap_or(word);
+        let end = word.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(word.len());
+        let mut numbers = word[..end].split('.').map(str::parse::<u32>);
+        let (major, minor) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
+        Some(Self(major, minor, numbers.next().and_then(Result::ok).unwrap_or_default()))
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.0, self.1, self.2)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_found_in_what_the_tools_say() {
+        for (text, version) in [
+            ("2.26.1-4", Version(2, 26, 1)),
+            ("v2.40.3-desktop.1", Version(2, 40, 3)),
+            ("Docker Compose version v5.0.0", Version(5, 0, 0)),
+            ("github.com/docker/buildx 0.13.1+ds1 0.13.1+ds1-3", Version(0, 13, 1)),
+            ("github.com/docker/buildx v0.17.1 257815a6fbaee88976808020bf04274388275ae8", Version(0, 17, 1)),
+            ("1.29", Version(1, 29, 0)),
+        ] {
+            assert_eq!(Version::find(text), Some(version), "{text}");
+        }
+        for text in ["", "dev", "v", "4294967296.1", "1"] {
+            assert_eq!(Version::find(text), None, "{text}");
+        }
+        assert!(Version(2, 9, 9) < Version(2, 10, 0));
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_not_there_is_told_from_one_that_refuses() {
+        assert_eq!(ask(&["undrift-no-such-program"]).await, Said::NoProgram);
+        assert_eq!(ask(&["echo", "a", "b"]).await, Said::Words("a b".into()));
+        assert_eq!(ask(&["false"]).await, Said::Refused(String::new()));
+    }
+}

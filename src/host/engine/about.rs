@@ -1,0 +1,37 @@
+//! What the engine says of itself.
+
+use super::{Engine, EngineError};
+use crate::api::Time;
+
+/// An engine's versions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Versions {
+    /// Its own: `20.10.24`.
+    pub engine: String,
+    /// The newest API that it speaks: `1.41`.
+    pub api: String,
+}
+
+impl Engine {
+    /// Which engine it is.
+    ///
+    /// # Errors
+    /// [`EngineError`], [`EngineError::Malformed`] also for an answer without versions.
+    pub async fn versions(&self) -> Result<Versions, EngineError> {
+        let answer = self.call(|docker| async move { docker.version().await }).await?;
+        let known = |text: Option<String>| text.filter(|text| !text.is_empty());
+        match (known(answer.version), known(answer.api_version)) {
+            (Some(engine), Some(api)) => Ok(Versions { engine, api }),
+            _ => Err(EngineError::Malformed("it does not say which version it is".into())),
+        }
+    }
+
+    /// Its clock; `None` where it does not say, or says no time.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn clock(&self) -> Result<Option<Time>, EngineError> {
+        let answer = self.call(|docker| async move { docker.info().await }).await?;
+        Ok(answer.system_time.and_then(|text| text.parse().ok()))
+    }
+}

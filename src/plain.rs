@@ -1,0 +1,114 @@
+//! Text without what steers a terminal. What commands print is kept and shown, and must not move a cursor, clear a
+//! screen or turn the direction of writing when a person reads it.
+
+/// Where a terminal is in a text: ECMA-48, as the state machine of the DEC terminals reads it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Text,
+    /// After ESC.
+    Escape,
+    /// After ESC and an intermediate byte: a charset or the like.
+    Intermediate,
+    /// CSI: parameters up to a final byte.
+    Control,
+    /// OSC, DCS, SOS, PM, APC: a string up to BEL or ST.
+    String,
+    /// After ESC in such a string.
+    StringEscape,
+}
+
+impl State {
+    /// The state after this character, and whether it belongs to the text.
+    #[expect(clippy::match_same_arms, reason = "what stands above is stronger")]
+    fn next(self, c: char) -> (Self, bool) {
+        match (self, c) {
+            // CAN and SUB end everything.
+            (_, '\u{18}' | '\u{1a}') | (Self::StringEscape, '\\') => (Self::Text, false),
+            (Self::StringEscape, c) => Self::Escape.next(c),
+            (Self::String, '\u{1b}') => (Self::StringEscape, false),
+            (Self::String, '\u{7}' | '\u{9c}') => (Self::Text, false),
+            // No terminal ends a string here, but one without an end must not hide all that follows.
+            (Self::String, '\n') => (Self::Text, true),
+            (Self::String, _) => (Self::String, false),
+            (_, '\u{1b}') => (Self::Escape, false),
+            (_, '\u{9b}') => (Self::Control, false),
+            (_, '\u{90}' | '\u{98}' | '\u{9d}'..='\u{9f}') => (Self::String, false),
+            // Amid a sequence a terminal obeys a control character, and goes on with the sequence.
+            (state, c) if c.is_control() => (state, true),
+            (state, c) => state.printable(c),
+        }
+    }
+
+    #[expect(clippy::match_same_arms, reason = "one state after the other")]
+    fn printable(self, c: char) -> (Self, bool) {
+        match (self, c) {
+            (Self::Escape, '[') => (Self::Control, false),
+            (Self::Escape, ']' | 'P' | 'X' | '^' | '_') => (Self::String, false),
+            (Self::Escape | Self::Intermediate, ' '..='/') => (Self::Intermediate, false),
+            (Self::Control, ' '..='?') => (Self::Control, false),
+            (Self::Escape | Self::Intermediate, '0'..='~') | (Self::Control, '@'..='~') => {
+                (Self::Text, false)
+            }
+            // Anything else is in no sequence.
+            _ => (Self::Text, true),
+        }
+    }
+}
+
+/// The characters of the text that belong to no escape sequence. Other control characters are still among them.
+pub(crate) fn without_escapes(text: &str) -> impl Iterator<Item = char> {
+    let mut state = State::Text;
+    text.chars().filter(move |c| {
+        let (next, shown) = state.next(*c);
+        state = next;
+        shown
+    })
+}
+
+/// Characters that reorder the text around them: a line could show something else than it says.
+pub(crate) const fn turns(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(text: &str) -> String {
+        without_escapes(text).collect()
+    }
+
+    #[test]
+    fn whole_sequences_go() {
+        for (text, left) in [
+            ("a\u{1b}[2Jb", "ab"),
+            ("a\u{1b}[1;31mred\u{1b}[0mb", "aredb"),
+            ("\u{1b}]0;title\u{7}on", "on"),
+            ("\u{1b}]8;;http://x\u{1b}\\link\u{1b}]8;;\u{1b}\\", "link"),
+            ("\u{1b}Pq#0\u{1b}\\x\u{1b}_y\u{1b}\\z", "xz"),
+            ("\u{1b}(B\u{1b}7\u{1b}=x", "x"),
+            // The same with one character of eight bits.
+            ("a\u{9b}2Jb\u{9d}0;t\u{9c}c", "abc"),
+        ] {
+            assert_eq!(plain(text), left, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_sequence_within_a_sequence_leaves_no_letters() {
+        for text in
+            ["\u{1b}\u{1b}[2J", "\u{1b}[\u{1b}[2J", "\u{1b}[3\u{9b}2J", "\u{1b}]0;t\u{1b}[2J", "\u{1b}["]
+        {
+            assert_eq!(plain(text), "", "{text:?}");
+        }
+        assert_eq!(plain("\u{1b}[3\u{18}1m"), "1m", "CAN ends it");
+        assert_eq!(plain("\u{1b}[2\rJx"), "\rx", "a control character does not");
+    }
+
+    #[test]
+    fn nothing_else_goes() {
+        assert_eq!(plain("a[2J é 漢\t\r\n"), "a[2J é 漢\t\r\n");
+        assert_eq!(plain("\u{1b}[é"), "é", "no sequence has such a character");
+        assert_eq!(plain("\u{1b}]0;no end\nnext"), "\nnext");
+    }
+}
