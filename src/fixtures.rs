@@ -57,6 +57,7 @@ pub(crate) fn desired_with(reconcile: &serde_json::Value) -> Desired {
         manifest_directory: PathBuf::from("/srv"),
         service_positions: vec![(9, 7), (16, 7)],
         spec_digest: "v1:sha256:0".into(),
+        outlived: None,
     }
 }
 

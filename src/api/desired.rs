@@ -20,6 +20,8 @@ pub struct Desired {
     /// The digest of what the spec means, `v1:sha256:…`: comments, key order and spelled-out defaults do not
     /// change it. The version says by which rule it was made.
     pub spec_digest: String,
+    /// What is wrong with the manifest as it is on disk now, where this is an earlier one that goes on.
+    pub outlived: Option<String>,
 }
 
 impl Desired {

@@ -5,57 +5,131 @@ use std::{
     io::{self, Write},
     path::Path,
     sync::{Arc, Mutex, PoisonError},
-    time::Instant,
 };
 
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{Context, Failure, args::Format, context, incident::arrow, narrator::Narrator, style::clean};
 use crate::{
     api::{Desired, ObjectList, ObjectStatus, Transition},
+    daemon::{self, Asked, Outcome, Reply, What},
     host::{Cache, LocalHost},
-    reconcile::{Applied, Progress, Reconciler, close_interrupted, now},
-    store::{StateLock, StepLock, Store},
+    reconcile::{Applied, Progress, ReconcileError, Reconciler, close_interrupted, now},
+    store::{LockError, StateLock, StepLock, Store},
 };
 
-/// Reconciles the named objects.
+/// Reconciles the named objects: here, or by the daemon that holds the state folder.
 pub(super) fn run(context: &mut Context<'_>, objects: &super::args::Objects) -> Result<u8, Failure> {
     let desired = context::load(&objects.manifests, &objects.names)?;
     let dir = context.state_dir()?;
-    let store = Arc::new(Store::open(&dir, context::actor("apply"))?);
-    let _lock = StateLock::acquire(&dir, "apply")?;
-    let steps = Arc::new(StepLock::open(&dir)?);
-    let runtime = context::runtime()?;
     let narrator = Mutex::new(Narrator::new(context::progress_style(), desired.len() > 1));
+    let runtime = context::runtime()?;
+    let outcomes = match StateLock::acquire(&dir, "apply") {
+        Ok(_lock) => runtime.block_on(here(context, &dir, &desired, &narrator)),
+        Err(held @ LockError::Held { .. }) => {
+            let asked = runtime.block_on(by_daemon(&dir, &desired, &narrator))?;
+            asked.ok_or_else(|| held.into())
+        }
+        Err(error) => Err(error.into()),
+    }?;
+    narrator.lock().unwrap_or_else(PoisonError::into_inner).end();
+    report(context, &desired, outcomes, objects.output.output)
+}
+
+fn report(
+    context: &mut Context<'_>,
+    desired: &[Desired],
+    outcomes: Vec<Outcome>,
+    format: Format,
+) -> Result<u8, Failure> {
+    for outcome in &outcomes {
+        if let Some(error) = &outcome.error {
+            context.complain(&format!("{}: {error}", outcome.object.declared.metadata.name));
+        }
+    }
+    let exit = outcomes.iter().map(exit_code).max().unwrap_or(0);
+    let printed = if format == Format::Json {
+        context.json(&ObjectList::new(outcomes.into_iter().map(|outcome| outcome.object).collect()))
+    } else {
+        summary(context, desired, &outcomes)
+    };
+    context::outcome(printed, exit)
+}
+
+/// Reconciles in this process, which holds the state folder's lock.
+async fn here(
+    context: &mut Context<'_>,
+    dir: &Path,
+    desired: &[Desired],
+    narrator: &Mutex<Narrator>,
+) -> Result<Vec<Outcome>, Failure> {
+    let store = Arc::new(Store::open(dir, context::actor("apply"))?);
+    let steps = Arc::new(StepLock::open(dir)?);
+    context::wait_for_orphan(context, &steps).await?;
+    let _while_at_work = steps.acquire()?;
+    for told in close_interrupted(&store)? {
+        context.complain(&told);
+    }
+    let cache = Arc::clone(&store) as Arc<dyn Cache>;
+    let host = LocalHost::connect(cache, Some(context::inheritable(&steps)))?;
     let tell = |desired: &Desired, progress: Progress<'_>| {
         narrator.lock().unwrap_or_else(PoisonError::into_inner).tell(desired.name(), &progress);
     };
-    let applied = runtime.block_on(async {
-        wait_for_orphan(context, &steps).await?;
-        let _while_at_work = steps.acquire()?;
-        for told in close_interrupted(&store)? {
-            context.complain(&told);
-        }
-        let cache = Arc::clone(&store) as Arc<dyn Cache>;
-        let host = LocalHost::connect(cache, Some(context::inheritable(&steps)))?;
-        let applied = apply_all(&host, &store, &desired, &tell).await;
-        host.settle(context::SETTLE_LIMIT).await;
-        Ok::<_, Failure>(applied)
-    })?;
-    narrator.lock().unwrap_or_else(PoisonError::into_inner).end();
-    for (desired, applied) in desired.iter().zip(&applied) {
-        if let Some(error) = &applied.error {
-            context.complain(&format!("{}: {error}", desired.name()));
-        }
-    }
-    let exit = applied.iter().map(exit_code).max().unwrap_or(0);
-    let printed = if objects.output.output == Format::Json {
-        let items = applied.into_iter().map(|applied| applied.object).collect();
-        context.json(&ObjectList::new(items))
-    } else {
-        summary(context, &desired, &applied)
+    let applied = apply_all(&host, &store, desired, &tell).await;
+    host.settle(context::SETTLE_LIMIT).await;
+    let outcome = |Applied { object, reconciled, acted, error }| Outcome {
+        object,
+        reconciled,
+        acted,
+        error: error.map(|error: ReconcileError| error.to_string()),
     };
-    context::outcome(printed, exit)
+    Ok(applied.into_iter().map(outcome).collect())
+}
+
+/// Has the daemon reconcile now, and tells what it says; `None` where no daemon answers.
+async fn by_daemon(
+    dir: &Path,
+    desired: &[Desired],
+    narrator: &Mutex<Narrator>,
+) -> Result<Option<Vec<Outcome>>, Failure> {
+    let asked = desired
+        .iter()
+        .map(|desired| Asked { name: desired.name().to_owned(), spec_digest: desired.spec_digest.clone() });
+    let what = What::Reconcile { objects: asked.collect(), colour: context::progress_style().colour };
+    let (replies, mut heard) = mpsc::channel(16);
+    let mut outcomes = BTreeMap::new();
+    let listen = async {
+        while let Some(reply) = heard.recv().await {
+            match reply {
+                Reply::Accepted => {}
+                Reply::Refused(why) => return Err(Failure::Refused(why)),
+                Reply::Line { object, line, passing } => {
+                    narrator.lock().unwrap_or_else(PoisonError::into_inner).say(&object, &line, passing);
+                }
+                Reply::Outcome(outcome) => {
+                    outcomes.insert(outcome.object.declared.metadata.name.clone(), *outcome);
+                }
+            }
+        }
+        Ok(())
+    };
+    let (asked, listened) = tokio::select! {
+        both = async { tokio::join!(daemon::ask(dir, what, replies), listen) } => both,
+        () = context::interrupted() => {
+            return Err(Failure::Refused("interrupted: the running undrift goes on by itself".into()));
+        }
+    };
+    listened?;
+    if asked?.is_none() {
+        return Ok(None);
+    }
+    let outcomes: Vec<Outcome> =
+        desired.iter().filter_map(|desired| outcomes.remove(desired.name())).collect();
+    if outcomes.len() < desired.len() {
+        return Err(Failure::Refused("the running undrift ended before all was said".into()));
+    }
+    Ok(Some(outcomes))
 }
 
 async fn apply_all(
@@ -104,29 +178,15 @@ async fn apply_by_project(reconciler: &Reconciler<'_, LocalHost>, desired: &[Des
     applied.into_iter().map(|(_, applied)| applied).collect()
 }
 
-/// An undrift that was killed may have left its Compose command at work. Two `up` at once can leave a host
-/// without containers: the orphan comes first.
-async fn wait_for_orphan(context: &mut Context<'_>, steps: &StepLock) -> Result<(), Failure> {
-    if steps.is_held_elsewhere()? {
-        context.complain(
-            "an earlier undrift was killed while its Compose command still works; waiting for its end",
-        );
-        let began = Instant::now();
-        steps.wait_free(context::ORPHAN_LIMIT).await?;
-        tracing::info!(ms = began.elapsed().as_millis(), "the orphaned command has ended");
-    }
-    Ok(())
-}
-
-fn exit_code(applied: &Applied) -> u8 {
+fn exit_code(applied: &Outcome) -> u8 {
     match (&applied.error, applied.reconciled) {
         (Some(_), _) => 2,
         (None, reconciled) => u8::from(!reconciled),
     }
 }
 
-fn summary(context: &mut Context<'_>, desired: &[Desired], applied: &[Applied]) -> io::Result<()> {
-    for (desired, applied) in desired.iter().zip(applied) {
+fn summary(context: &mut Context<'_>, desired: &[Desired], outcomes: &[Outcome]) -> io::Result<()> {
+    for (desired, applied) in desired.iter().zip(outcomes) {
         let name = context.style.bold(desired.name());
         if applied.error.is_some() {
             continue;

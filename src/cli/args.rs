@@ -1,6 +1,6 @@
 //! The command line as it is typed.
 
-use std::path::PathBuf;
+use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -65,6 +65,24 @@ pub(super) struct Objects {
     pub(super) output: Output,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    #[command(flatten)]
+    pub(super) manifests: Manifests,
+    /// How many objects are worked on at once
+    #[arg(long, value_name = "N", env = "UNDRIFT_CONCURRENCY", default_value = "16")]
+    pub(super) concurrency: NonZeroUsize,
+    /// How many objects are built at once; a build of more than 5 min no longer counts
+    #[arg(long, value_name = "N", env = "UNDRIFT_BUILDS", default_value = "1")]
+    pub(super) builds: NonZeroUsize,
+    /// How often to ask the engine for its images: a build may emit no event
+    #[arg(long, value_name = "DURATION", env = "UNDRIFT_IMAGE_PERIOD", default_value = "5s")]
+    pub(super) image_period: crate::api::Duration,
+    /// How long a running command may go on after undrift was asked to end
+    #[arg(long, value_name = "DURATION", env = "UNDRIFT_GRACE_PERIOD", default_value = "60s")]
+    pub(super) grace_period: crate::api::Duration,
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
     /// Reads manifests, without an engine [exit 0 valid, 2 not]
@@ -77,6 +95,29 @@ pub(super) enum Verb {
     Plan(Objects),
     /// Reconciles once, until reconciled or given up [exit 0 reconciled, 1 not, 2 error]
     Apply(Objects),
+    /// Watches manifests, engine and clock until SIGTERM or SIGINT [exit 0 ended by signal, 2 error]
+    Run(Run),
+    /// Takes no step for an object until it is resumed, or for a while
+    Suspend {
+        /// The object
+        name: String,
+        /// For how long, such as 2h [default: until it is resumed]
+        #[arg(long = "for", value_name = "DURATION", env = "UNDRIFT_FOR")]
+        duration: Option<crate::api::Duration>,
+        /// Why: it is in the trail and in the status
+        #[arg(long, env = "UNDRIFT_REASON")]
+        reason: String,
+    },
+    /// Ends the suspension of an object
+    Resume {
+        /// The object
+        name: String,
+    },
+    /// Tries a stalled object again, with a new budget
+    Retry {
+        /// The object
+        name: String,
+    },
     /// Shows the last recorded status, a row per service
     Get {
         /// Only these objects

@@ -8,7 +8,7 @@ use std::{
     os::fd::OwnedFd,
     path::PathBuf,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde::Serialize;
@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     api::{API_VERSION, Desired},
+    daemon::DaemonError,
     host::HostError,
     manifest::{self, ManifestErrors, Source},
     reconcile::ReconcileError,
@@ -171,6 +172,10 @@ pub(super) enum Failure {
     NoStateDir,
     #[error("{0}")]
     Usage(String),
+    #[error(transparent)]
+    Daemon(#[from] DaemonError),
+    #[error("{0}")]
+    Refused(String),
 }
 
 impl Failure {
@@ -189,6 +194,8 @@ impl Failure {
             Self::Io(_) => "InputOutput",
             Self::NoSuchObject { .. } => "NoSuchObject",
             Self::NoStateDir | Self::Usage(_) => "Usage",
+            Self::Daemon(_) => "DaemonFailed",
+            Self::Refused(_) => "Refused",
         }
     }
 }
@@ -251,6 +258,20 @@ pub(super) async fn interrupted() {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+}
+
+/// An undrift that was killed may have left its Compose command at work. Two `up` at once can leave a host
+/// without containers: the orphan comes first.
+pub(super) async fn wait_for_orphan(context: &mut Context<'_>, steps: &StepLock) -> Result<(), Failure> {
+    if steps.is_held_elsewhere()? {
+        context.complain(
+            "an earlier undrift was killed while its Compose command still works; waiting for its end",
+        );
+        let began = Instant::now();
+        steps.wait_free(ORPHAN_LIMIT).await?;
+        tracing::info!(ms = began.elapsed().as_millis(), "the orphaned command has ended");
+    }
+    Ok(())
 }
 
 /// Gives each Compose command the step lock to inherit.

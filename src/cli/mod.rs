@@ -14,8 +14,10 @@ mod files;
 pub mod get;
 pub mod incident;
 mod ladder;
+mod maintenance;
 mod narrator;
 pub mod recorded;
+mod run;
 pub mod schema;
 pub mod style;
 pub mod validate;
@@ -67,6 +69,10 @@ fn dispatch(context: &mut Context<'_>, verb: &Verb) -> Result<u8, Failure> {
         Verb::Check(objects) => check::run(context, objects, false),
         Verb::Plan(objects) => check::run(context, objects, true),
         Verb::Apply(objects) => apply::run(context, objects),
+        Verb::Run(options) => run::run(context, options),
+        Verb::Suspend { name, duration, reason } => maintenance::suspend(context, name, *duration, reason),
+        Verb::Resume { name } => maintenance::resume(context, name),
+        Verb::Retry { name } => maintenance::retry(context, name),
         Verb::Get { names, output } => {
             let (store, view) = (context.recorded()?, context.view(output.output));
             get::get(store.as_ref(), names, &view, &mut context.out)?;
@@ -137,7 +143,13 @@ fn finished(context: &mut Context<'_>) -> Result<u8, Failure> {
 /// The output format of a verb that has one, so that its failure can be printed in it.
 fn output_of(verb: &Verb) -> Option<args::Format> {
     match verb {
-        Verb::Validate(_) | Verb::Schema | Verb::Completions { .. } => None,
+        Verb::Validate(_)
+        | Verb::Schema
+        | Verb::Completions { .. }
+        | Verb::Run(_)
+        | Verb::Suspend { .. }
+        | Verb::Resume { .. }
+        | Verb::Retry { .. } => None,
         Verb::Check(objects) | Verb::Plan(objects) | Verb::Apply(objects) => Some(objects.output.output),
         Verb::Get { output, .. }
         | Verb::Describe { output, .. }

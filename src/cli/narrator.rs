@@ -27,12 +27,18 @@ impl Narrator {
         Self { style, live: io::stderr().is_terminal(), named, began: Instant::now(), unfinished: false }
     }
 
-    /// Tells one thing. A terminal that is gone must not end a repair: write errors are dropped.
+    /// Tells one thing.
     pub(super) fn tell(&mut self, object: &str, progress: &Progress<'_>) {
-        let Some(line) = self.line(progress) else { return };
+        if let Some(line) = line(self.style, progress) {
+            self.say(object, &line, is_passing(progress));
+        }
+    }
+
+    /// Says a line, or shows one whose place the next line takes. A terminal that is gone must not end a repair: write
+    /// errors are dropped.
+    pub(super) fn say(&mut self, object: &str, line: &str, passing: bool) {
         let clock = self.style.dim(&format!("{:6.1}s", self.began.elapsed().as_secs_f32()));
         let name = if self.named { format!("{object}  ") } else { String::new() };
-        let passing = matches!(progress, Progress::Line(_));
         if passing && !self.live {
             return;
         }
@@ -55,51 +61,54 @@ impl Narrator {
             self.unfinished = false;
         }
     }
+}
 
-    fn line(&self, progress: &Progress<'_>) -> Option<String> {
-        let style = self.style;
-        Some(match progress {
-            Progress::Drift { service, drift } => {
-                let place = style.red(&format!("{service}: {} layer, {}", drift.layer, drift.reason));
-                format!("{place}  {}", clean(&drift.message))
+/// Whether a thing is only worth a line until the next one.
+pub(super) const fn is_passing(progress: &Progress<'_>) -> bool {
+    matches!(progress, Progress::Line(_))
+}
+
+/// A thing in words; none for what the summary says.
+pub(super) fn line(style: Style, progress: &Progress<'_>) -> Option<String> {
+    Some(match progress {
+        Progress::Drift { service, drift } => {
+            let place = style.red(&format!("{service}: {} layer, {}", drift.layer, drift.reason));
+            format!("{place}  {}", clean(&drift.message))
+        }
+        Progress::Interrupted(what) => style.yellow(what),
+        Progress::StepBegins(step) => {
+            style.bold(&format!("{} {} …", ladder::in_words(step.step), step.services.join(" ")))
+        }
+        Progress::Line(line) => style.dim(&format!("  {}", clean(line))),
+        Progress::StepEnds(step, report) => {
+            let words = format!("{} {}", step.step.kind(), in_words(report.outcome));
+            let took =
+                format!("in {:.1} s", std::time::Duration::from_millis(report.duration_ms).as_secs_f32());
+            if report.outcome == StepOutcome::Succeeded {
+                format!("{} {took}", style.green(&words))
+            } else {
+                let tail: Vec<&str> = report.output.lines().rev().take(8).collect();
+                let tail: Vec<String> =
+                    tail.into_iter().rev().map(|l| format!("           {}", clean(l))).collect();
+                format!("{} {took}\n{}", style.red(&words), tail.join("\n"))
             }
-            Progress::Interrupted(what) => style.yellow(what),
-            Progress::StepBegins(step) => {
-                style.bold(&format!("{} {} …", ladder::in_words(step.step), step.services.join(" ")))
-            }
-            Progress::Line(line) => style.dim(&format!("  {}", clean(line))),
-            Progress::StepEnds(step, report) => {
-                let words = format!("{} {}", step.step.kind(), in_words(report.outcome));
-                let took =
-                    format!("in {:.1} s", std::time::Duration::from_millis(report.duration_ms).as_secs_f32());
-                if report.outcome == StepOutcome::Succeeded {
-                    format!("{} {took}", style.green(&words))
-                } else {
-                    let tail: Vec<&str> = report.output.lines().rev().take(8).collect();
-                    let tail: Vec<String> =
-                        tail.into_iter().rev().map(|l| format!("           {}", clean(l))).collect();
-                    format!("{} {took}\n{}", style.red(&words), tail.join("\n"))
-                }
-            }
-            Progress::Proving { services, window } => {
-                format!("{} as declared; proving it for {:.1} s …", services.join(", "), window.as_secs_f32())
-            }
-            Progress::NotProven { service, why } => {
-                style.yellow(&format!("{service}: not proven: {}", clean(why)))
-            }
-            Progress::Waiting { until, why } => {
-                let until = until.map(|until| format!(" until {} at most", until.format("%H:%M:%S UTC")));
-                format!("waiting{}: {}", until.unwrap_or_default(), clean(why))
-            }
-            Progress::Transition { service, route, transition } => {
-                format!("{service}: route {} {}", clean(route), style.green(&arrow(*transition)))
-            }
-            Progress::Reconciled => return None,
-            Progress::Stalled { reason, message } => {
-                style.red(&format!("stalled: {reason}: {}", clean(message)))
-            }
-        })
-    }
+        }
+        Progress::Proving { services, window } => {
+            format!("{} as declared; proving it for {:.1} s …", services.join(", "), window.as_secs_f32())
+        }
+        Progress::NotProven { service, why } => {
+            style.yellow(&format!("{service}: not proven: {}", clean(why)))
+        }
+        Progress::Waiting { until, why } => {
+            let until = until.map(|until| format!(" until {} at most", until.format("%H:%M:%S UTC")));
+            format!("waiting{}: {}", until.unwrap_or_default(), clean(why))
+        }
+        Progress::Transition { service, route, transition } => {
+            format!("{service}: route {} {}", clean(route), style.green(&arrow(*transition)))
+        }
+        Progress::Reconciled => return None,
+        Progress::Stalled { reason, message } => style.red(&format!("stalled: {reason}: {}", clean(message))),
+    })
 }
 
 const fn in_words(outcome: StepOutcome) -> &'static str {

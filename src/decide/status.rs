@@ -120,6 +120,7 @@ fn object_conditions(inputs: StatusInputs<'_>, services: &[ServiceStatus]) -> Ve
     } else {
         maker.make(ConditionType::Ready, True, "AsDeclared", "every layer is as declared")
     };
+    let ready = Condition { message: with_outlived(ready.message, inputs.desired), ..ready };
     let reconciling = match &inputs.decision.next {
         Next::Execute(_) | Next::Wait(_) | Next::Prove(_) if inputs.at_work => True,
         _ => False,
@@ -135,6 +136,16 @@ fn object_conditions(inputs: StatusInputs<'_>, services: &[ServiceStatus]) -> Ve
         _ => maker.make(ConditionType::Stalled, False, "NotStalled", ""),
     };
     vec![ready, maker.make(ConditionType::Reconciling, reconciling, why, words), stalled]
+}
+
+/// A person who has edited a manifest must not take an earlier spec's status for the new one's.
+fn with_outlived(message: String, desired: &Desired) -> String {
+    match &desired.outlived {
+        None => message,
+        Some(fault) => format!(
+            "{message}; this is of the last valid manifest: the one on disk is not in effect ({fault})"
+        ),
+    }
 }
 
 /// Makes conditions whose transition time moves only when their status flips.

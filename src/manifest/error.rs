@@ -49,6 +49,15 @@ impl ManifestError {
     }
 }
 
+impl ManifestError {
+    /// Where and what, in one line, for logs and a status.
+    #[must_use]
+    pub fn in_a_line(&self) -> String {
+        let Self { file, line, column, message, .. } = self;
+        if *line == 0 { format!("{file}: {message}") } else { format!("{file}:{line}:{column}: {message}") }
+    }
+}
+
 impl fmt::Display for ManifestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { file, line, column, message, mend, excerpt } = self;
@@ -88,6 +97,12 @@ impl std::error::Error for ManifestError {}
 pub struct ManifestErrors(pub(super) Vec<ManifestError>);
 
 impl ManifestErrors {
+    /// All of these; `None` where there are none.
+    #[must_use]
+    pub fn of(errors: Vec<ManifestError>) -> Option<Self> {
+        (!errors.is_empty()).then_some(Self(errors))
+    }
+
     /// The errors, in order of file and line.
     pub fn iter(&self) -> std::slice::Iter<'_, ManifestError> {
         self.0.iter()

@@ -23,6 +23,7 @@ mod shape;
 mod text;
 mod tree;
 mod unknown;
+mod watch;
 mod wrong_type;
 mod yaml;
 
@@ -31,6 +32,7 @@ use std::{collections::HashMap, path::Path};
 pub use error::{Excerpt, ManifestError, ManifestErrors};
 pub use read::Source;
 pub use schema::json_schema;
+pub use watch::watch;
 
 pub(crate) use error::count;
 
@@ -45,6 +47,14 @@ use report::{Excerpted, Fault};
 /// # Errors
 /// All errors of all files at once; no object is returned where one file has an error.
 pub fn load(sources: &[Source]) -> Result<Vec<Desired>, ManifestErrors> {
+    let (desired, errors) = load_partly(sources);
+    ManifestErrors::of(errors).map_or(Ok(desired), Err)
+}
+
+/// As [`load`], but an error takes nothing away from what is right elsewhere: every object without one, and all errors
+/// of all files. Of objects that share a name all are given; that they do is an error.
+#[must_use]
+pub fn load_partly(sources: &[Source]) -> (Vec<Desired>, Vec<ManifestError>) {
     let (texts, mut errors) = read::all(sources);
     let mut desired = Vec::new();
     let mut names = Vec::new();
@@ -61,7 +71,7 @@ pub fn load(sources: &[Source]) -> Result<Vec<Desired>, ManifestErrors> {
     }
     errors.extend(taken_names(&names));
     errors.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
-    if errors.is_empty() { Ok(desired) } else { Err(ManifestErrors(errors)) }
+    (desired, errors)
 }
 
 /// Parses the text of one manifest: the objects that are right, and all that is wrong with the others.

@@ -115,6 +115,7 @@ fn object(root: &Node, origin: &str, base: &Path, report: &mut Report<'_>) -> Op
             let spec_digest = digest::of(&object.spec, &directory, base);
             Some(Desired {
                 spec_digest,
+                outlived: None,
                 directory,
                 service_positions: service_positions(root),
                 manifest: origin.into(),

@@ -22,6 +22,10 @@ use crate::{
 /// The limit of one `up`, `restart` or rollback. Compose itself waits for `depends_on` conditions in it.
 const UP_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(600);
 
+/// How long a build keeps others from beginning. One that takes longer, or hangs until its limit, must not keep every
+/// other project of the host from being repaired.
+const BUILD_SHARE: std::time::Duration = std::time::Duration::from_secs(300);
+
 /// When to turn again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
@@ -48,6 +52,8 @@ pub struct Turn {
     pub action: Action,
     /// When the suspension that holds now ends by itself.
     pub suspended_until: Option<Time>,
+    /// The Compose project's name, as Compose resolves it.
+    pub project: String,
 }
 
 /// What one turn has seen and decided.
@@ -267,7 +273,7 @@ impl<H: Host> Reconciler<'_, H> {
         let reconciled = scene.decision.as_declared() && proven.len() == scene.desired.services().len();
         let object = object(scene.desired, scene.status(&proven, &Transitions::new()));
         let suspended_until = scene.history.suspended.as_ref().and_then(|suspension| suspension.until);
-        Turn { object, reconciled, action, suspended_until }
+        Turn { object, reconciled, action, suspended_until, project: scene.observed.project.clone() }
     }
 
     fn tell_wait(&self, scene: &Scene<'_>, until: Time, session: &mut Session) {
@@ -316,24 +322,15 @@ impl<H: Host> Reconciler<'_, H> {
         let intent = journal.intend(scene, planned, &begun)?;
         (self.progress)(scene.desired, Progress::StepBegins(planned));
         let policy = &scene.desired.object.spec.reconcile;
-        let report = self
-            .host
-            .execute(
-                scene.desired,
-                StepRequest {
-                    step,
-                    services: &planned.services,
-                    rollback_to: &journal::rollback_targets(scene, &planned.services),
-                    timeout: if matches!(step, Step::Build { .. }) {
-                        policy.build_timeout.get()
-                    } else {
-                        UP_TIMEOUT
-                    },
-                    cancel: self.cancel,
-                    progress: &|line| (self.progress)(scene.desired, Progress::Line(line)),
-                },
-            )
-            .await;
+        let request = StepRequest {
+            step,
+            services: &planned.services,
+            rollback_to: &journal::rollback_targets(scene, &planned.services),
+            timeout: if matches!(step, Step::Build { .. }) { policy.build_timeout.get() } else { UP_TIMEOUT },
+            cancel: self.cancel,
+            progress: &|line| (self.progress)(scene.desired, Progress::Line(line)),
+        };
+        let report = sharing(slot, self.host.execute(scene.desired, request)).await;
         let succeeded = report.outcome == StepOutcome::Succeeded;
         if matches!(step, Step::Build { .. }) {
             session.builds.extend(journal::pending_builds(scene, &planned.services, succeeded));
@@ -343,11 +340,20 @@ impl<H: Host> Reconciler<'_, H> {
         } else {
             decide::end_step(begun, report.outcome, policy, (self.clock)(), scene.jitter_seed)
         };
-        drop(slot);
         journal.finish(scene, planned, intent, &report, &rows)?;
         (self.progress)(scene.desired, Progress::StepEnds(planned, &report));
         Ok(())
     }
+}
+
+/// Does the work, and gives the slot on where it takes long.
+async fn sharing<T>(slot: Option<SemaphorePermit<'_>>, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    tokio::select! {
+        done = &mut work => return done,
+        () = tokio::time::sleep(BUILD_SHARE) => drop(slot),
+    }
+    work.await
 }
 
 /// Closes what an undrift that was killed has left open: intents without outcome, and the attempts that they

@@ -12,7 +12,8 @@ use crate::{
 
 fn told(all: &[Progress<'_>]) -> String {
     let narrator = Narrator::new(Style::default(), false);
-    let lines = all.iter().map(|progress| narrator.line(progress).unwrap_or_else(|| "(nothing)".into()));
+    let lines =
+        all.iter().map(|progress| line(narrator.style, progress).unwrap_or_else(|| "(nothing)".into()));
     lines.collect::<Vec<_>>().join("\n")
 }
 

@@ -1,0 +1,89 @@
+//! `suspend`, `resume`, `retry`: a person's word about one object.
+//!
+//! Each is written into the state, whether a daemon runs or not; one that runs is told, so that it looks at once.
+
+use std::io::Write as _;
+
+use super::{Context, Failure, context, recorded, style::clean};
+use crate::{
+    api::Duration,
+    daemon::{self, What},
+    reconcile::now,
+    store::Store,
+};
+
+/// Takes no step for an object, for a while or until it is resumed.
+pub(super) fn suspend(
+    context: &mut Context<'_>,
+    name: &str,
+    duration: Option<Duration>,
+    reason: &str,
+) -> Result<u8, Failure> {
+    if reason.trim().is_empty() {
+        return Err(Failure::Usage("--reason is empty: say why, for whoever reads the trail".into()));
+    }
+    let store = known(context, name, "suspend")?;
+    let until = duration.map(|duration| now() + duration.delta());
+    let suspension = store.suspend(name, until, reason)?;
+    let heard = tell(context, name)?;
+    writeln!(context.out, "{name} is suspended: {}", clean(&suspension.in_words()))?;
+    finish(context, heard)
+}
+
+/// Ends a suspension.
+pub(super) fn resume(context: &mut Context<'_>, name: &str) -> Result<u8, Failure> {
+    let ended = known(context, name, "resume")?.resume(name)?;
+    let heard = tell(context, name)?;
+    match ended {
+        Some(ended) => {
+            writeln!(context.out, "{name} is resumed; it was suspended: {}", clean(&ended.in_words()))?;
+        }
+        None => writeln!(context.out, "{name} was not suspended")?,
+    }
+    finish(context, heard)
+}
+
+/// Gives an object a new budget.
+pub(super) fn retry(context: &mut Context<'_>, name: &str) -> Result<u8, Failure> {
+    let forgotten = known(context, name, "retry")?.retry(name)?;
+    let heard = tell(context, name)?;
+    writeln!(
+        context.out,
+        "{name} has a new budget; the attempts at {} are history",
+        crate::manifest::count(forgotten, "drift")
+    )?;
+    finish(context, heard)
+}
+
+/// The state for writing, if the object is in it: a typing error must not suspend nothing.
+fn known(context: &Context<'_>, name: &str, verb: &str) -> Result<Store, Failure> {
+    let dir = context.state_dir()?;
+    let recorded = context.recorded()?;
+    let objects = recorded.map(|store| store.objects()).transpose()?.unwrap_or_default();
+    if objects.iter().any(|object| object.declared.metadata.name == name) {
+        return Ok(Store::open(&dir, context::actor(verb))?);
+    }
+    let known: Vec<String> = objects.into_iter().map(|object| object.declared.metadata.name).collect();
+    Err(recorded::no_such_object(name, known.iter().map(String::as_str)).into())
+}
+
+/// Tells a daemon that something was written; whether one runs.
+fn tell(context: &Context<'_>, name: &str) -> Result<bool, Failure> {
+    let dir = context.state_dir()?;
+    let (replies, _nobody_reads_them) = tokio::sync::mpsc::channel(4);
+    let told = context::runtime()?.block_on(daemon::ask(&dir, What::Look(name.into()), replies));
+    Ok(told
+        .unwrap_or_else(|error| {
+            tracing::warn!(%error, "the running undrift was not told; it looks at its next resync");
+            Some(())
+        })
+        .is_some())
+}
+
+fn finish(context: &mut Context<'_>, heard: bool) -> Result<u8, Failure> {
+    if !heard {
+        writeln!(context.out, "no daemon runs on this state: the next `apply` or `run` goes by it")?;
+    }
+    context.out.flush()?;
+    Ok(0)
+}

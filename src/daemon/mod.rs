@@ -1,0 +1,201 @@
+//! `run`: a host that is watched, and healed without being asked.
+//!
+//! Triggers (the manifests' folder, the engine's events, a poll of images, persons at the socket, the clock) leave
+//! names of objects; the [loop](crate::runtime) runs one turn of the reconciler for each, the very turn that `apply`
+//! takes. None of them says why.
+
+mod keys;
+mod objects;
+mod protocol;
+mod readiness;
+mod reconciler;
+mod sessions;
+mod socket;
+mod triggers;
+mod visitors;
+mod waiters;
+
+use std::{num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
+
+use futures_util::{Stream, stream};
+use sd_notify::NotifyState;
+use tokio::{signal::unix, sync::Semaphore};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub(crate) use protocol::{Asked, Outcome, Reply, What};
+pub(crate) use socket::ask;
+pub(crate) use waiters::Narrate;
+
+use crate::{
+    api::{AuditKind, NewRecord},
+    host::LocalHost,
+    manifest::{self, ManifestErrors, Source},
+    runtime::Controller,
+    store::{Store, StoreError},
+};
+use objects::Objects;
+use readiness::{Readiness, notify};
+use reconciler::Shared;
+use socket::Door;
+
+/// What a daemon is started with.
+#[derive(Debug)]
+pub(crate) struct Options {
+    /// What `-f` names.
+    pub(crate) sources: Vec<Source>,
+    /// The state folder, whose lock is held.
+    pub(crate) state_dir: PathBuf,
+    /// How many objects are worked on at once.
+    pub(crate) concurrency: NonZeroUsize,
+    /// How many are built at once.
+    pub(crate) builds: NonZeroUsize,
+    /// How often the engine is asked for its images.
+    pub(crate) image_period: Duration,
+    /// How long a running command may go on after undrift was asked to end.
+    pub(crate) grace: Duration,
+    /// How progress is said to persons at the socket.
+    pub(crate) narrate: Narrate,
+}
+
+/// Why a daemon did not run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DaemonError {
+    /// Not one object is declared by a valid manifest.
+    #[error("{0}")]
+    Manifests(#[from] ManifestErrors),
+    /// The state folder failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The socket or the signals cannot be used.
+    #[error("cannot {action}: {source}")]
+    Io {
+        /// What.
+        action: &'static str,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+}
+
+/// Watches until the process is asked to end, then ends within the grace period.
+///
+/// # Errors
+/// Only before anything was done.
+pub(crate) async fn run(
+    options: Options,
+    host: Arc<LocalHost>,
+    store: Arc<Store>,
+) -> Result<(), DaemonError> {
+    let io = |action| move |source| DaemonError::Io { action, source };
+    let mut signals = Signals::new().map_err(io("listen to signals"))?;
+    let door = Door::open(&options.state_dir).map_err(io("open the socket in the state folder"))?;
+    // The first look at the files comes before they are read: an edit in between is not lost.
+    let edits = manifest::watch(&options.sources);
+    let concurrency = options.concurrency;
+    let (image_period, grace) = (options.image_period, options.grace);
+    let shared = Arc::new(shared(options, Arc::clone(&host), store)?);
+    let changes = stream::select(host.engine().changes(), host.engine().image_changes(image_period));
+
+    let tasks = TaskTracker::new();
+    let until_stopped = |work: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
+        let stop = shared.stop.clone();
+        tasks.spawn(async move { stop.run_until_cancelled(work).await });
+    };
+    until_stopped(Box::pin(Arc::clone(&shared).follow(changes)));
+    until_stopped(Box::pin(Arc::clone(&shared).read_again(stream::select(edits, signals.hangups()))));
+    let controller = Controller::new(Arc::clone(&shared), concurrency);
+    let keys = Box::pin(shared.keys.stream());
+    let working = controller.run(keys, shared.stop.clone(), || notify(&[NotifyState::Watchdog]));
+    let ending = end_when_asked(&shared, &mut signals, grace);
+    let ((), signal, ()) = tokio::join!(working, ending, shared.receive(&door, &tasks));
+    shared.waiters.dismiss(None);
+    tasks.close();
+    tasks.wait().await;
+    let evidence = serde_json::json!({ "signal": signal });
+    shared.store.append(&NewRecord { evidence, ..NewRecord::of(AuditKind::Stopped) })?;
+    Ok(())
+}
+
+/// Everything that the turns share, the manifests read, and the start recorded.
+fn shared(
+    options: Options,
+    host: Arc<LocalHost>,
+    store: Arc<Store>,
+) -> Result<Shared<LocalHost>, DaemonError> {
+    let shared = Shared {
+        host,
+        store,
+        objects: Objects::new(options.sources),
+        memory: sessions::Memory::default(),
+        waiters: waiters::Waiters::default(),
+        keys: keys::Keys::default(),
+        readiness: Readiness::default(),
+        builds: Semaphore::new(options.builds.get()),
+        narrate: options.narrate,
+        stop: CancellationToken::new(),
+        cancel: CancellationToken::new(),
+    };
+    let loaded = shared.objects.reload();
+    let names = shared.objects.names();
+    if let Some(errors) = ManifestErrors::of(loaded.errors) {
+        if names.is_empty() {
+            return Err(errors.into());
+        }
+        for error in &errors {
+            tracing::warn!(manifest = %error.in_a_line(), "not valid, and not in effect");
+        }
+    }
+    let evidence = serde_json::json!({ "version": env!("CARGO_PKG_VERSION"), "objects": names });
+    shared.store.append(&NewRecord { evidence, ..NewRecord::of(AuditKind::Started) })?;
+    tracing::info!(objects = names.len(), "started");
+    shared.readiness.expect(names.clone());
+    shared.keys.name_all(names);
+    Ok(shared)
+}
+
+/// Asked to end: no step begins any more, and a command that runs has the grace period for its own end.
+async fn end_when_asked(shared: &Shared<LocalHost>, signals: &mut Signals, grace: Duration) -> &'static str {
+    let signal = signals.end().await;
+    tracing::info!(signal, "ending");
+    notify(&[NotifyState::Stopping]);
+    shared.stop.cancel();
+    let cancel = shared.cancel.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(grace).await;
+        cancel.cancel();
+    });
+    signal
+}
+
+/// The signals that a daemon knows.
+struct Signals {
+    terminate: unix::Signal,
+    interrupt: unix::Signal,
+    hangup: Option<unix::Signal>,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        let listen = |kind| unix::signal(kind);
+        Ok(Self {
+            terminate: listen(unix::SignalKind::terminate())?,
+            interrupt: listen(unix::SignalKind::interrupt())?,
+            hangup: Some(listen(unix::SignalKind::hangup())?),
+        })
+    }
+
+    async fn end(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+
+    /// A stream of SIGHUPs; for one consumer.
+    fn hangups(&mut self) -> impl Stream<Item = ()> + Send + use<> {
+        stream::unfold(self.hangup.take(), |hangup| async {
+            let mut hangup = hangup?;
+            hangup.recv().await?;
+            Some(((), Some(hangup)))
+        })
+    }
+}

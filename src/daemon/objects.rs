@@ -1,0 +1,120 @@
+//! What is declared at the moment: every object's last manifest that was valid.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use crate::{
+    api::Desired,
+    manifest::{self, ManifestError, Source},
+};
+
+/// The objects that a daemon watches.
+///
+/// # Guarantees
+/// An edit that is not valid takes nothing away: the object goes on as it was last declared, and says so. Only a
+/// manifest that is gone from a folder, or an object that is gone from a manifest without a fault, ends the watch.
+#[derive(Debug)]
+pub(super) struct Objects {
+    sources: Vec<Source>,
+    stdin_is_read: AtomicBool,
+    watched: Mutex<BTreeMap<String, Arc<Desired>>>,
+}
+
+/// The manifest of what came from standard input.
+const STDIN: &str = "<stdin>";
+
+/// What reading the manifests again has changed.
+#[derive(Debug, Default)]
+pub(super) struct Reloaded {
+    /// Objects that are new, or declared otherwise than before.
+    pub(super) changed: Vec<Arc<Desired>>,
+    /// Objects that are no longer declared, as they were.
+    pub(super) removed: Vec<Arc<Desired>>,
+    /// What is wrong with the manifests.
+    pub(super) errors: Vec<ManifestError>,
+}
+
+impl Objects {
+    pub(super) fn new(sources: Vec<Source>) -> Self {
+        Self { sources, stdin_is_read: AtomicBool::new(false), watched: Mutex::default() }
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<Arc<Desired>> {
+        self.watched().get(name).cloned()
+    }
+
+    pub(super) fn names(&self) -> Vec<String> {
+        self.watched().keys().cloned().collect()
+    }
+
+    /// Reads the manifests. It is some milliseconds of reading files.
+    pub(super) fn reload(&self) -> Reloaded {
+        // Held throughout: of two reloads at once the later one has the last word.
+        let mut watched = self.watched();
+        let sources = self.readable();
+        let (loaded, errors) = manifest::load_partly(&sources);
+        let next = merged(&watched, loaded, &errors);
+        let differs =
+            |name: &str, desired: &Arc<Desired>| watched.get(name).is_none_or(|before| before != desired);
+        let changed = next.iter().filter(|(name, desired)| differs(name, desired));
+        let changed = changed.map(|(_, desired)| Arc::clone(desired)).collect();
+        let removed = watched.iter().filter(|(name, _)| !next.contains_key(*name));
+        let removed = removed.map(|(_, desired)| Arc::clone(desired)).collect();
+        *watched = next;
+        Reloaded { changed, removed, errors }
+    }
+
+    /// Standard input can be read once; what came from it stays.
+    fn readable(&self) -> Vec<Source> {
+        let again = self.stdin_is_read.swap(true, Ordering::Relaxed);
+        self.sources.iter().filter(|source| !(again && **source == Source::Stdin)).cloned().collect()
+    }
+
+    fn watched(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Desired>>> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn merged(
+    watched: &BTreeMap<String, Arc<Desired>>,
+    loaded: Vec<Desired>,
+    errors: &[ManifestError],
+) -> BTreeMap<String, Arc<Desired>> {
+    let mut next: BTreeMap<String, Arc<Desired>> = BTreeMap::new();
+    for desired in loaded {
+        let before = watched.get(desired.name()).map(|before| before.manifest.as_str());
+        let taken = next.get(desired.name());
+        // Of objects that share a name the one goes on that was there first.
+        if taken.is_none_or(|_| before == Some(desired.manifest.as_str())) {
+            next.insert(desired.name().to_owned(), Arc::new(desired));
+        }
+    }
+    for (name, before) in watched {
+        if before.manifest == STDIN {
+            next.entry(name.clone()).or_insert_with(|| Arc::clone(before));
+        }
+        if let Some(fault) = errors.iter().find(|error| concerns(error, before)) {
+            let goes_on = next.get(name).is_none_or(|other| other.manifest != before.manifest);
+            if goes_on {
+                let outlived = Some(fault.in_a_line());
+                next.insert(name.clone(), Arc::new(Desired { outlived, ..before.as_ref().clone() }));
+            }
+        }
+    }
+    next
+}
+
+/// Whether a fault may be why an object is not declared any more: it is in the object's manifest, or of the folder
+/// that it was found in. A folder that cannot be read has not lost its manifests.
+fn concerns(error: &ManifestError, desired: &Desired) -> bool {
+    Path::new(&desired.manifest).starts_with(Path::new(&error.file))
+}
+
+#[cfg(test)]
+mod tests;

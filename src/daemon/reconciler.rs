@@ -1,0 +1,159 @@
+//! One turn for one object: what the loop drives.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{sync::Semaphore, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    keys::Keys, objects::Objects, protocol::Outcome, readiness::Readiness, sessions::Memory,
+    waiters::Narrate, waiters::Waiters,
+};
+use crate::{
+    api::{Desired, Object, Time},
+    host::Host,
+    reconcile::{Action, Progress, ReconcileError, Reconciler, Session, Turn, now, unseen},
+    runtime::{Reconcile, Requeue, jittered},
+    store::Store,
+};
+
+/// The waits after a failure, doubling: what may pass by itself is tried again soon, and the engine's own events tell of
+/// its return besides.
+const FAILED: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// How often an object that waits for a build to end looks whether it may begin, where nobody tells it.
+const SLOT_POLL: Duration = Duration::from_secs(5);
+
+/// What the turns of all objects share.
+pub(super) struct Shared<H> {
+    pub(super) host: Arc<H>,
+    pub(super) store: Arc<Store>,
+    pub(super) objects: Objects,
+    pub(super) memory: Memory,
+    pub(super) waiters: Waiters,
+    pub(super) keys: Keys,
+    pub(super) readiness: Readiness,
+    pub(super) builds: Semaphore,
+    pub(super) narrate: Narrate,
+    /// No further step.
+    pub(super) stop: CancellationToken,
+    /// The running step's command is to be ended.
+    pub(super) cancel: CancellationToken,
+}
+
+impl<H: Host + 'static> Reconcile<String> for Shared<H> {
+    async fn reconcile(&self, name: String) -> Requeue {
+        let Some(desired) = self.objects.get(&name) else { return Requeue::Never };
+        let directory = self.memory.directory(&desired.directory);
+        let _one_object_of_a_project_at_a_time = directory.lock().await;
+        if self.stop.is_cancelled() {
+            return Requeue::Never;
+        }
+        let mut session = self.memory.take(&name).unwrap_or_else(|| Session::new(now()));
+        self.waiters.begin(&name);
+        let turned = Box::pin(self.turn(&desired, &mut session)).await;
+        let requeue = match turned {
+            Ok(turn) => {
+                self.memory.put(&name, session);
+                self.turned(&desired, &turn)
+            }
+            // After an outage everything is looked at as if for the first time: the session goes.
+            Err(error) => {
+                let requeue = self.failed(&desired, &error);
+                if is_away(&error) {
+                    return requeue;
+                }
+                requeue
+            }
+        };
+        self.readiness.observed(&name);
+        requeue
+    }
+}
+
+impl<H: Host> Shared<H> {
+    async fn turn(&self, desired: &Desired, session: &mut Session) -> Result<Turn, ReconcileError> {
+        let tell = |desired: &Desired, progress: Progress<'_>| {
+            self.waiters.tell(desired.name(), &progress, self.narrate);
+        };
+        let reconciler = Reconciler {
+            host: &*self.host,
+            store: &self.store,
+            stop: &self.stop,
+            cancel: &self.cancel,
+            progress: &tell,
+            clock: &now,
+            builds: &self.builds,
+        };
+        let turned = reconciler.turn(desired, session).await;
+        if self.builds.available_permits() > 0 {
+            self.keys.name_all(self.memory.after_build());
+        }
+        turned
+    }
+
+    fn turned(&self, desired: &Desired, turn: &Turn) -> Requeue {
+        let name = desired.name();
+        self.memory.saw(&turn.project, &turn.object);
+        match turn.action {
+            Action::Again => Requeue::Now,
+            Action::At(time) => Requeue::At(at(time)),
+            Action::AfterBuild => {
+                self.memory.wait_for_build(name);
+                // A slot may become free without the end of a turn, or just before the object waits for it.
+                Requeue::At(Instant::now() + SLOT_POLL)
+            }
+            Action::Rest | Action::Stalled => {
+                self.answer(name, &turn.object, turn.reconciled, None);
+                let resync = resync(desired);
+                Requeue::At(turn.suspended_until.map_or(resync, |until| at(until).min(resync)))
+            }
+        }
+    }
+
+    /// Nothing could be said of the object. Its status says so, and claims nothing.
+    fn failed(&self, desired: &Desired, error: &ReconcileError) -> Requeue {
+        let name = desired.name();
+        let failures = self.memory.failed(name);
+        if failures == 1 {
+            tracing::warn!(object = name, reason = error.reason(), %error, "nothing can be said of the object");
+        }
+        let object = unseen(Some(&self.store), desired, error);
+        if let Err(error) = self.store.save_object(&object) {
+            tracing::warn!(object = name, %error, "the status could not be recorded");
+        }
+        self.answer(name, &object, false, Some(&error.to_string()));
+        let (first, longest) = FAILED;
+        let wait = first.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(longest);
+        Requeue::At(Instant::now() + jittered(wait, seed(name)))
+    }
+
+    fn answer(&self, name: &str, object: &Object, reconciled: bool, error: Option<&str>) {
+        self.waiters.end(name, |acted| Outcome {
+            object: object.clone(),
+            reconciled,
+            acted,
+            error: error.map(str::to_owned),
+        });
+    }
+}
+
+/// Whether the engine is away: then nothing was looked at yet.
+fn is_away(error: &ReconcileError) -> bool {
+    matches!(error, ReconcileError::Host(error) if error.is_transient())
+}
+
+fn resync(desired: &Desired) -> Instant {
+    Instant::now() + jittered(desired.object.spec.reconcile.interval.get(), seed(desired.name()))
+}
+
+/// Another one at each call, and for each object.
+fn seed(name: &str) -> u64 {
+    use std::hash::{BuildHasher as _, RandomState};
+    RandomState::new().hash_one((name, Instant::now().elapsed()))
+}
+
+/// A time of the wall clock as one of the timer.
+fn at(time: Time) -> Instant {
+    Instant::now() + (time - now()).to_std().unwrap_or_default()
+}

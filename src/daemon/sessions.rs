@@ -1,0 +1,166 @@
+//! What is remembered of each object between its turns. Losing all of it costs time, never correctness.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use crate::{api::Object, reconcile::Session};
+
+/// The memory of a daemon.
+#[derive(Debug, Default)]
+pub(super) struct Memory(Mutex<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    sessions: HashMap<String, Session>,
+    /// Objects that are to be looked at as if for the first time.
+    fresh: BTreeSet<String>,
+    /// Failures in a row.
+    failures: HashMap<String, u32>,
+    /// What each object was seen to consist of.
+    seen: BTreeMap<String, Seen>,
+    /// Objects that wait for another's build.
+    after_build: BTreeSet<String>,
+    directories: HashMap<PathBuf, Arc<tokio::sync::Mutex<()>>>,
+}
+
+/// By what an object is known to the engine.
+#[derive(Debug)]
+struct Seen {
+    project: String,
+    images: BTreeSet<String>,
+}
+
+impl Memory {
+    /// Takes the session of an object, for one turn.
+    pub(super) fn take(&self, object: &str) -> Option<Session> {
+        let mut inner = self.lock();
+        let session = inner.sessions.remove(object);
+        if inner.fresh.remove(object) { None } else { session }
+    }
+
+    pub(super) fn put(&self, object: &str, session: Session) {
+        self.lock().sessions.insert(object.to_owned(), session);
+    }
+
+    /// Has an object looked at as if for the first time: a person wants it tried again.
+    pub(super) fn refresh(&self, object: &str) {
+        self.lock().fresh.insert(object.to_owned());
+    }
+
+    pub(super) fn forget(&self, object: &str) {
+        let mut inner = self.lock();
+        inner.sessions.remove(object);
+        inner.failures.remove(object);
+        inner.seen.remove(object);
+        inner.after_build.remove(object);
+    }
+
+    /// Counts a failure; how many there were in a row, this one included.
+    pub(super) fn failed(&self, object: &str) -> u32 {
+        let mut inner = self.lock();
+        let failures = inner.failures.entry(object.to_owned()).or_default();
+        *failures = failures.saturating_add(1);
+        *failures
+    }
+
+    /// Notes what an object consists of; a look that succeeded also ends its failures.
+    pub(super) fn saw(&self, project: &str, object: &Object) {
+        let images = object.status.services.iter().filter_map(|service| service.image.as_ref());
+        let images = images.map(|image| tagged(&image.reference)).collect();
+        let name = object.declared.metadata.name.clone();
+        let mut inner = self.lock();
+        inner.failures.remove(&name);
+        inner.seen.insert(name, Seen { project: project.to_owned(), images });
+    }
+
+    /// The objects of `all` that a Compose project belongs to, and those of which that is not known yet.
+    pub(super) fn of_project(&self, all: Vec<String>, project: &str) -> Vec<String> {
+        self.select(all, |seen| seen.project == project)
+    }
+
+    /// The objects of `all` that an image reference belongs to, and those of which that is not known yet.
+    pub(super) fn of_image(&self, all: Vec<String>, reference: &str) -> Vec<String> {
+        let reference = tagged(reference);
+        self.select(all, |seen| seen.images.contains(&reference))
+    }
+
+    fn select(&self, all: Vec<String>, is_meant: impl Fn(&Seen) -> bool) -> Vec<String> {
+        let inner = self.lock();
+        all.into_iter().filter(|object| inner.seen.get(object).is_none_or(&is_meant)).collect()
+    }
+
+    /// Notes that an object waits until another's build has ended.
+    pub(super) fn wait_for_build(&self, object: &str) {
+        self.lock().after_build.insert(object.to_owned());
+    }
+
+    /// The objects that waited for a build to end.
+    pub(super) fn after_build(&self) -> BTreeSet<String> {
+        std::mem::take(&mut self.lock().after_build)
+    }
+
+    /// What keeps two objects of one project directory apart: two `up` at once can leave it without containers.
+    pub(super) fn directory(&self, directory: &Path) -> Arc<tokio::sync::Mutex<()>> {
+        Arc::clone(self.lock().directories.entry(directory.to_owned()).or_default())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The engine writes every reference with its tag.
+fn tagged(reference: &str) -> String {
+    let name = reference.rsplit_once('/').map_or(reference, |(_, name)| name);
+    if name.contains([':', '@']) { reference.to_owned() } else { format!("{reference}:latest") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_is_known_with_and_without_its_tag() {
+        for (given, expected) in [
+            ("shop-api", "shop-api:latest"),
+            ("shop-api:1", "shop-api:1"),
+            ("registry:5000/shop/api", "registry:5000/shop/api:latest"),
+            ("shop@sha256:00", "shop@sha256:00"),
+        ] {
+            assert_eq!(tagged(given), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_yet_may_be_meant() {
+        let memory = Memory::default();
+        let mut object = crate::store::testing::object();
+        object.declared.metadata.name = "shop".into();
+        memory.saw("shop-project", &object);
+        let all = || vec!["shop".to_owned(), "bank".to_owned()];
+        assert_eq!(memory.of_project(all(), "shop-project"), ["shop", "bank"]);
+        assert_eq!(memory.of_project(all(), "another"), ["bank"]);
+        let reference = object.status.services[0].image.as_ref().unwrap().reference.clone();
+        assert_eq!(memory.of_image(all(), &tagged(&reference)), ["shop", "bank"]);
+        assert_eq!(memory.of_image(all(), "another:latest"), ["bank"]);
+        memory.forget("shop");
+        assert_eq!(memory.of_project(all(), "another"), ["shop", "bank"]);
+    }
+
+    #[test]
+    fn a_session_that_is_to_be_fresh_is_not_given_again() {
+        let memory = Memory::default();
+        let session = || Session::new(crate::reconcile::now());
+        memory.put("shop", session());
+        assert!(memory.take("shop").is_some());
+        memory.refresh("shop");
+        // One that was out while it was asked for is not given again either.
+        memory.put("shop", session());
+        assert!(memory.take("shop").is_none());
+        memory.put("shop", session());
+        assert!(memory.take("shop").is_some());
+    }
+}

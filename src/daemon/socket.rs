@@ -1,0 +1,191 @@
+//! The socket in the state folder, from both sides.
+
+use std::{
+    fs::{File, Permissions},
+    io,
+    os::{fd::AsRawFd as _, unix::fs::PermissionsExt as _},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::{
+    io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader},
+    net::{UnixListener, UnixStream},
+    sync::mpsc,
+};
+
+use super::protocol::{LONGEST, Reply, Request, VERSION, What};
+
+const FILE: &str = "undrift.sock";
+
+/// How long a request may take to arrive, and a reply to be taken.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The socket of the daemon that holds the state folder; removed when this is dropped.
+#[derive(Debug)]
+pub(super) struct Door {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Door {
+    /// Opens it. To be called under the state folder's lock: a socket that is there is then a dead daemon's.
+    pub(super) fn open(dir: &Path) -> io::Result<Self> {
+        let path = dir.join(FILE);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let folder = File::open(dir)?;
+        let listener = UnixListener::bind(short(&folder))?;
+        // The folder is its owner's alone already; this is for one that was made by other hands.
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+        Ok(Self { listener, path })
+    }
+
+    /// The next person at the door.
+    pub(super) async fn next(&self) -> io::Result<UnixStream> {
+        self.listener.accept().await.map(|(stream, _)| stream)
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// The socket's path by way of the open folder. A socket's address has 108 bytes, a folder's path may have more.
+fn short(folder: &File) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}/{FILE}", folder.as_raw_fd()))
+}
+
+/// Reads what the person wants.
+pub(super) async fn hear(stream: &mut BufReader<UnixStream>) -> io::Result<Request> {
+    let heard = tokio::time::timeout(PATIENCE, read(stream)).await??;
+    heard.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+}
+
+/// Answers. A person who does not read is left alone after a while.
+pub(super) async fn answer(stream: &mut (impl AsyncWrite + Unpin), reply: &Reply) -> io::Result<()> {
+    tokio::time::timeout(PATIENCE, write(stream, reply)).await?
+}
+
+/// Asks the daemon that holds this state folder; `None` where there is none. Each reply comes to `hear`; the first
+/// one is [`Reply::Accepted`] or [`Reply::Refused`].
+///
+/// # Errors
+/// Where the connection breaks.
+pub(crate) async fn ask(dir: &Path, what: What, replies: mpsc::Sender<Reply>) -> io::Result<Option<()>> {
+    let stream = match connect(dir).await {
+        Ok(stream) => stream,
+        Err(error) if is_nobody(&error) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut stream = BufReader::new(stream);
+    write(&mut stream, &Request { version: VERSION, what }).await?;
+    while let Some(reply) = read(&mut stream).await? {
+        if replies.send(reply).await.is_err() {
+            break;
+        }
+    }
+    Ok(Some(()))
+}
+
+async fn connect(dir: &Path) -> io::Result<UnixStream> {
+    let folder = File::open(dir)?;
+    UnixStream::connect(short(&folder)).await
+}
+
+fn is_nobody(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+}
+
+async fn write(stream: &mut (impl AsyncWrite + Unpin), value: &impl Serialize) -> io::Result<()> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    stream.write_all(&line).await?;
+    stream.flush().await
+}
+
+async fn read<T: DeserializeOwned>(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<T>> {
+    let mut line = Vec::new();
+    stream.take(LONGEST).read_until(b'\n', &mut line).await?;
+    if line.is_empty() {
+        return Ok(None);
+    }
+    if line.last() != Some(&b'\n') {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(Some(serde_json::from_slice(&line)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    }
+
+    #[test]
+    fn a_request_comes_through_a_path_of_any_length_and_only_its_owner_may_ask() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("x".repeat(200));
+        std::fs::create_dir(&dir).unwrap();
+        runtime().block_on(async {
+            let door = Door::open(&dir).unwrap();
+            assert_eq!(dir.join(FILE).metadata().unwrap().permissions().mode() & 0o777, 0o600);
+            let (replies, mut heard) = mpsc::channel(4);
+            let asking = ask(&dir, What::Look("shop".into()), replies);
+            let serving = async {
+                let mut stream = BufReader::new(door.next().await.unwrap());
+                let request = hear(&mut stream).await.unwrap();
+                assert_eq!(request, Request { version: VERSION, what: What::Look("shop".into()) });
+                answer(&mut stream, &Reply::Accepted).await.unwrap();
+            };
+            let (asked, ()) = tokio::join!(asking, serving);
+            assert_eq!(asked.unwrap(), Some(()));
+            assert_eq!(heard.recv().await, Some(Reply::Accepted));
+        });
+    }
+
+    #[test]
+    fn without_a_daemon_nobody_answers_and_a_dead_ones_socket_is_in_nobodys_way() {
+        let home = tempfile::tempdir().unwrap();
+        runtime().block_on(async {
+            let (replies, _heard) = mpsc::channel(4);
+            let look = || What::Look("shop".into());
+            assert_eq!(ask(home.path(), look(), replies.clone()).await.unwrap(), None);
+            // What a killed daemon leaves.
+            drop(std::os::unix::net::UnixListener::bind(home.path().join(FILE)).unwrap());
+            assert_eq!(ask(home.path(), look(), replies).await.unwrap(), None);
+            let door = Door::open(home.path()).unwrap();
+            drop(door);
+            assert!(!home.path().join(FILE).exists());
+        });
+    }
+
+    #[test]
+    fn a_link_at_the_sockets_place_is_replaced_and_not_followed() {
+        let home = tempfile::tempdir().unwrap();
+        let other = home.path().join("other");
+        std::fs::write(&other, "kept").unwrap();
+        symlink(&other, home.path().join(FILE)).unwrap();
+        runtime().block_on(async {
+            let _door = Door::open(home.path()).unwrap();
+            assert_eq!(std::fs::read_to_string(&other).unwrap(), "kept");
+        });
+    }
+
+    #[test]
+    fn an_endless_line_is_not_read_to_its_end() {
+        runtime().block_on(async {
+            let mut endless = BufReader::new(tokio::io::repeat(b'x'));
+            assert!(read::<Request>(&mut endless).await.is_err());
+        });
+    }
+}
