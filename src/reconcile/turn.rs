@@ -14,7 +14,6 @@ use crate::{
     },
     decide::{self, Decision, History, Inputs, Next, StatusInputs},
     host::{Host, StepRequest},
-    store::Generation,
 };
 
 /// The limit of one `up`, `restart` or rollback. Compose itself waits for `depends_on` conditions in it.
@@ -100,7 +99,7 @@ impl<H: Host> Reconciler<'_, H> {
     /// is in the trail.
     #[tracing::instrument(name = "reconcile", skip_all, fields(object = desired.name(), run = %ulid::Ulid::generate()))]
     pub async fn turn(&self, desired: &Desired, session: &mut Session) -> Result<Turn, ReconcileError> {
-        self.note_generation(desired)?;
+        self.store.generation(desired.name(), &desired.spec_digest)?;
         let mut scene = self.scene(desired, session).await?;
         for row in &scene.decision.attempts {
             self.store.save_attempt(row)?;
@@ -184,14 +183,6 @@ impl<H: Host> Reconciler<'_, H> {
             self.store.forget_image(id)?;
         }
         Ok(gone)
-    }
-
-    fn note_generation(&self, desired: &Desired) -> Result<(), ReconcileError> {
-        let Generation { number, changed } = self.store.generation(desired.name(), &desired.spec_digest)?;
-        if changed {
-            Journal { store: self.store, object: desired.name() }.manifest_changed(number, desired)?;
-        }
-        Ok(())
     }
 
     /// Looks, and decides.
