@@ -1,9 +1,10 @@
 //! The connection: one place that knows addresses, time limits and the engine's errors.
 
 use std::{
+    collections::BTreeMap,
     future::Future,
     ops::RangeInclusive,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -32,8 +33,10 @@ pub struct Engine {
     limit: Duration,
     docker: Arc<OnceLock<Docker>>,
     pub(super) lookups: TaskTracker,
-    /// From when to when the last step of this process ran, in seconds since 1970.
-    pub(super) own_step: Arc<Mutex<Option<RangeInclusive<i64>>>>,
+    /// From when to when the last step of this process on each Compose project ran, in seconds since 1970.
+    pub(super) own_steps: Arc<Mutex<BTreeMap<String, RangeInclusive<i64>>>>,
+    /// The containers in `removing` by project, and since when each has been seen so.
+    pub(super) removing: Arc<Mutex<BTreeMap<String, BTreeMap<String, i64>>>>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -126,7 +129,8 @@ impl Engine {
             limit: CALL_LIMIT,
             docker: Arc::default(),
             lookups: TaskTracker::new(),
-            own_step: Arc::default(),
+            own_steps: Arc::default(),
+            removing: Arc::default(),
         }
     }
 
@@ -135,11 +139,6 @@ impl Engine {
     pub fn with_limit(mut self, limit: Duration) -> Self {
         self.limit = limit.min(CALL_LIMIT);
         self
-    }
-
-    /// Says when a step of this process ran: what was created then is nobody else's work.
-    pub fn note_own_step(&self, ran: RangeInclusive<i64>) {
-        *self.own_step.lock().unwrap_or_else(PoisonError::into_inner) = Some(ran);
     }
 
     /// Its address.

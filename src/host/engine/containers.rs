@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
-    sync::PoisonError,
 };
 
 use bollard::{
@@ -19,14 +18,14 @@ use futures_util::future::try_join_all;
 use super::{Engine, EngineError, Leftover, leftovers};
 use crate::api::{ContainerObservation, ContainerState, Fact, Health, MountCover, Time};
 
-const PROJECT: &str = "com.docker.compose.project";
+pub(super) const PROJECT: &str = "com.docker.compose.project";
 const SERVICE: &str = "com.docker.compose.service";
 const NUMBER: &str = "com.docker.compose.container-number";
 const ONE_OFF: &str = "com.docker.compose.oneoff";
 const CONFIG_HASH: &str = "com.docker.compose.config-hash";
 
 /// A container of a project as the list shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Row {
     pub(super) id: String,
     pub(super) name: String,
@@ -35,6 +34,10 @@ pub(super) struct Row {
     /// When it was created, in seconds since 1970.
     pub(super) created: i64,
     pub(super) replaces: Option<String>,
+    /// Whether the engine is about to remove it.
+    pub(super) removing: bool,
+    /// Whether its health check has given no verdict yet.
+    pub(super) health_starting: bool,
 }
 
 /// The containers of some services of a project.
@@ -99,10 +102,7 @@ impl Engine {
         containers.sort_by(|a, b| {
             (&a.service, a.seen.number, &a.seen.name).cmp(&(&b.service, b.seen.number, &b.seen.name))
         });
-        let changing = {
-            let own = self.own_step.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            leftovers::changing(&rows, chrono::Utc::now().timestamp(), own.as_ref())
-        };
+        let changing = self.at_work(project, &rows).await?;
         Ok(ProjectContainers { containers, leftovers, changing })
     }
 
@@ -141,6 +141,9 @@ fn row(summary: ContainerSummary) -> Option<Row> {
         never_started: summary.state == Some(SummaryState::CREATED),
         created: summary.created.unwrap_or_default(),
         replaces: labels.remove(leftovers::REPLACES),
+        removing: summary.state == Some(SummaryState::REMOVING),
+        // The list has no field for it: "Up 3 seconds (health: starting)".
+        health_starting: summary.status.is_some_and(|status| status.contains("(health: starting)")),
     })
 }
 
@@ -193,7 +196,7 @@ const fn has_ended(state: ContainerState) -> bool {
 }
 
 /// A time in the engine's spelling; its year 1 means never.
-fn time(text: &str) -> Option<Time> {
+pub(super) fn time(text: &str) -> Option<Time> {
     let time = chrono::DateTime::parse_from_rfc3339(text).ok()?.to_utc();
     (time.timestamp() > 0).then_some(time)
 }

@@ -12,7 +12,7 @@
 //!
 //! The label stays on the new container for good, so it says nothing by itself.
 
-use std::{collections::BTreeSet, ops::RangeInclusive};
+use std::collections::BTreeSet;
 
 use bollard::query_parameters::{RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder};
 
@@ -72,26 +72,6 @@ fn one(row: &Row, ids: &BTreeSet<&str>, names: &BTreeSet<&str>) -> Option<Leftov
     free.then_some(Leftover::Unfinished { id, name, service, final_name })
 }
 
-/// How long a container that was created and not started may belong to an `up` that is at work: Compose creates
-/// the new one, then gives the old one its grace period to stop (10 s unless the service says otherwise), then
-/// starts the new one. Two `up` at once left no container in 21 of 32 tries.
-const AT_WORK_FOR: i64 = 15;
-
-/// A container of the project that was created just now and does not run yet: someone else's `up`, or one that
-/// was killed a moment ago. Either way it is too early to act.
-///
-/// What was created while this process ran its own step is what that step left behind: there is no one to wait for.
-pub(super) fn changing(rows: &[Row], now: i64, own: Option<&RangeInclusive<i64>>) -> Option<String> {
-    let foreign = |row: &&Row| !own.is_some_and(|own| own.contains(&row.created));
-    let young =
-        rows.iter().filter(foreign).find(|row| row.never_started && (now - row.created) < AT_WORK_FOR)?;
-    let age = (now - young.created).max(0);
-    Some(format!(
-        "{} was created {age} s ago and is not started: another Compose command may be at work",
-        young.name
-    ))
-}
-
 impl Engine {
     /// Clears the way for an `up` of these services; says what it did, in words for the trail.
     ///
@@ -149,8 +129,8 @@ mod tests {
             name: name.into(),
             service: "a".into(),
             never_started,
-            created: 1_000,
             replaces: replaces.map(Into::into),
+            ..Row::default()
         }
     }
 
@@ -187,24 +167,6 @@ mod tests {
         let old = row(OLD, "p-a-1", true, None);
         let running = row(NEW, "b0f66bcfef3d_p-a-1", false, Some(OLD));
         assert_eq!(find(&[old, running]), [], "a container that ran is never a leftover");
-    }
-
-    #[test]
-    fn a_container_that_was_just_created_may_be_someone_elses_work() {
-        let rows = [row(OLD, "p-a-1", false, None), row(NEW, "b0f66bcfef3d_p-a-1", true, Some(OLD))];
-        assert!(changing(&rows, 1_002, None).is_some_and(|why| why.contains("b0f66bcfef3d_p-a-1")));
-        assert_eq!(
-            changing(&rows, 1_015, None),
-            None,
-            "and after a while it is what a killed one left behind"
-        );
-        assert_eq!(changing(&rows[..1], 1_002, None), None);
-        assert_eq!(
-            changing(&rows, 1_002, Some(&(999..=1_001))),
-            None,
-            "what our own step left is no one's work"
-        );
-        assert!(changing(&rows, 1_002, Some(&(900..=999))).is_some());
     }
 
     #[test]

@@ -1,14 +1,16 @@
 //! The Docker engine: what is asked of it, and the few things that are changed through it.
 //!
 //! Everything that changes containers in earnest goes through `docker compose`; here are only the questions, the
-//! tags of undrift's own, the removal of what a killed recreate left behind, and the short-lived containers in
-//! which an image is looked into.
+//! tags of undrift's own, the removal of what a killed recreate or two `up` at once left behind, and the short-lived
+//! containers in which an image is looked into.
 
+mod at_work;
 mod client;
 mod containers;
 mod cover;
 mod leftovers;
 mod lookup;
+mod networks;
 mod owner;
 mod path;
 mod tags;
