@@ -2,6 +2,7 @@
 
 mod cases;
 mod properties;
+mod rollback;
 
 use cases::CASES;
 use serde_json::json;
