@@ -60,7 +60,7 @@ fn create_network(name: &str, project: Option<&str>) -> String {
     write!(engine, "{head} {}\r\n\r\n{body}", body.len()).unwrap();
     let mut answer = String::new();
     engine.read_to_string(&mut answer).unwrap();
-    answer.split_once(r#""Id":""#).expect(&answer).1[..64].to_owned()
+    answer.split_once(r#""Id":""#).unwrap().1[..64].to_owned()
 }
 
 /// Networks that are not the project's, removed whatever comes.
@@ -169,6 +169,102 @@ async fn an_up_that_waits_is_seen_for_as_long_as_it_waits() {
     }
     let why = changing(&engine, &waiting).await.unwrap();
     assert!(why.contains("-db-1 has not passed yet"), "{why}");
+}
+
+/// A Unix socket in front of the engine that can be cut and put back.
+struct Proxy {
+    folder: tempfile::TempDir,
+    serving: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl Proxy {
+    fn socket(&self) -> std::path::PathBuf {
+        self.folder.path().join("docker.sock")
+    }
+
+    fn put_back(&mut self) {
+        let listener = tokio::net::UnixListener::bind(self.socket()).unwrap();
+        self.serving = Some(tokio::spawn(async move {
+            // Dropped with this task, the set ends every connection too.
+            let mut open = tokio::task::JoinSet::new();
+            while let Ok((mut from, _)) = listener.accept().await {
+                open.spawn(async move {
+                    let mut to = tokio::net::UnixStream::connect(socket()).await.unwrap();
+                    let _ = tokio::io::copy_bidirectional(&mut from, &mut to).await;
+                });
+            }
+        }));
+    }
+
+    async fn cut(&mut self) {
+        let serving = self.serving.take().unwrap();
+        serving.abort();
+        let _ = serving.await;
+        std::fs::remove_file(self.socket()).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_engine_that_was_away_is_given_time_before_what_does_not_run_is_drift() {
+    let project = Project::new("outage", SLEEPER);
+    project.compose(&["up", "--detach"]);
+    let mut proxy = Proxy { folder: tempfile::tempdir().unwrap(), serving: None };
+    proxy.put_back();
+    let engine = Engine::new(Endpoint::Unix(proxy.socket()));
+    project.compose(&["kill"]);
+    assert_eq!(changing(&engine, &project).await, None, "without an outage it is drift at once");
+
+    proxy.cut().await;
+    assert!(engine.project_containers(&project.name, &BTreeSet::new()).await.is_err());
+    proxy.put_back();
+    let back = Instant::now();
+    assert!(changing(&engine, &project).await.is_some_and(|why| why.contains("is back")));
+    while changing(&engine, &project).await.is_some() {
+        assert!(back.elapsed() < Duration::from_secs(15), "and then it is drift");
+        tokio::task::yield_now().await;
+    }
+    assert!(back.elapsed() > Duration::from_secs(8), "{:?}", back.elapsed());
+    let other = Engine::new(Endpoint::Unix(proxy.socket()));
+    assert_eq!(changing(&other, &project).await, None, "this engine did not start now, and says so itself");
+}
+
+#[tokio::test]
+async fn undrift_spares_the_service_that_it_runs_in() {
+    let service = "{image: BASE, command: sleep 1000, init: true}";
+    let project = Project::new("itself", &format!("services: {{a: {service}, undrift: {service}}}\n"));
+    project.compose(&["up", "--detach"]);
+    let own = project.container("undrift");
+    project.compose(&["kill"]);
+    let desired = project.desired(r#"[{"name": "a"}, {"name": "undrift"}]"#);
+    let host = host().as_if_in(&own);
+    let seen = host.observe(&desired).await.unwrap();
+    assert_eq!(seen.services.iter().map(|service| service.runs_undrift).collect::<Vec<_>>(), [false, true]);
+    for step in [Step::Build { no_cache: false }, UP, Step::Restart, Step::Rollback] {
+        let report = take(&host, &desired, step, "undrift").await;
+        assert_eq!((report.outcome, report.exit_code), (StepOutcome::Failed, None), "{report:?}");
+        assert!(report.output.contains("never touches itself"), "{}", report.output);
+    }
+    succeed(&host, &desired, UP).await;
+    let state = docker(&["inspect", "--format", "{{.State.Status}}", &own]);
+    assert_eq!((project.container("undrift"), state.as_str()), (own, "exited"), "the other one goes on");
+}
+
+#[tokio::test]
+async fn a_leftover_that_undrift_runs_in_is_left() {
+    let project = Project::new("own-leftover", SLEEPER);
+    let create = |replaces: &str| {
+        let of = format!("com.docker.compose.project={}", project.name);
+        let labels = ["com.docker.compose.service=a", "com.docker.compose.oneoff=False", replaces];
+        let labels = [&of, "com.docker.compose.config-hash=x"].into_iter().chain(labels);
+        let labels: Vec<&str> = labels.flat_map(|label| ["--label", label]).collect();
+        docker(&[&["create"], &labels[..], &[support::BASE, "true"]].concat())
+    };
+    let old = create("x=y");
+    let new = create(&format!("com.docker.compose.replace={old}"));
+    let engine = Engine::new(Endpoint::Unix(socket()));
+    let own = engine.clone().as_if_in(&new);
+    assert_eq!(own.remove_leftovers(&project.name, &["a".into()]).await.unwrap(), [""; 0]);
+    assert_eq!(engine.remove_leftovers(&project.name, &["a".into()]).await.unwrap().len(), 1);
 }
 
 #[tokio::test]

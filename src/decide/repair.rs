@@ -13,6 +13,8 @@ const RECREATE: Step = Step::Up { force_recreate: true };
 pub(super) const ROLLED_BACK: &str = "RolledBack";
 /// The reason of a service that runs no better with the image of before than with the new one.
 pub(super) const ROLLBACK_IN_VAIN: &str = "RollbackInVain";
+/// The reason of a service that undrift itself runs in.
+const RUNS_UNDRIFT: &str = "RunsUndrift";
 /// The reason of a service whose budget is spent.
 pub(super) const BUDGET_SPENT: &str = "BudgetSpent";
 /// The reason of a service for which every rung has been tried and none changed anything.
@@ -82,6 +84,10 @@ fn repair(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis) -> Repair
     let Some(seen) = inputs.observed.services.iter().find(|s| s.name == diagnosis.service) else {
         return Repair::Nothing;
     };
+    if seen.runs_undrift {
+        let message = "undrift itself runs in a container of this service and never touches itself: a person must do it";
+        return stalled(RUNS_UNDRIFT, message);
+    }
     let row = attempts::row(inputs, rows, seen, drift);
     if let Some(reason) = attempts::given_up(inputs, rows, seen) {
         return stalled(reason, rollback::words(reason, diagnosis));

@@ -67,6 +67,7 @@ impl LocalHost {
         let resolved = compose::resolve(desired, self.engine.endpoint(), &*self.cache).await;
         let resolved = resolved.map_err(|error| error.to_string())?;
         ready.project.clone_from(&resolved.model.name);
+        self.spare_itself(&resolved, request.services).await?;
         let services = request.services;
         let up = async |force| {
             compose::up_command(desired, self.engine.endpoint(), &resolved, services, force).await
@@ -118,6 +119,18 @@ impl LocalHost {
                 format!("cannot start {}: {error}", argv.first().map_or("", String::as_str)),
             )
         })
+    }
+
+    /// No step is decided for a service that undrift itself runs in; this holds whatever was decided.
+    async fn spare_itself(&self, resolved: &Resolved, services: &[String]) -> Result<(), String> {
+        let own = self.engine.own_services(&resolved.model.name).await;
+        let own = own.map_err(|error| format!("cannot see whether undrift itself is concerned: {error}"))?;
+        match services.iter().find(|service| own.contains(*service)) {
+            Some(service) => {
+                Err(format!("undrift itself runs in a container of {service} and never touches itself"))
+            }
+            None => Ok(()),
+        }
     }
 
     /// A killed recreate makes the next `up` fail half of the time, and two networks of one name make it fail always.

@@ -193,6 +193,7 @@ impl<H: Host> Reconciler<'_, H> {
     ) -> Result<Scene<'d>, ReconcileError> {
         let mut observed = self.host.observe(desired).await?;
         session.note_restarts(&observed);
+        session.note_quiet(&observed);
         memory::learn_from_builds(self.store, session, &observed)?;
         memory::add_image_knowledge(self.store, &mut observed)?;
         let history = memory::history(self.store, desired, session)?;

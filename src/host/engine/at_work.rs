@@ -68,11 +68,11 @@ fn sign(rows: &[Row], sight: &Sight) -> Option<String> {
 }
 
 fn of_container(row: &Row, rows: &[Row], sight: &Sight) -> Option<String> {
-    if row.removing {
+    if row.is_removing() {
         let since = sight.removing_since.get(&row.id).copied().unwrap_or(sight.now);
         return (sight.now - since < AT_WORK_FOR).then(|| format!("{} is being removed", row.name));
     }
-    if !row.never_started || !sight.is_foreign(row.created) {
+    if !row.never_started() || !sight.is_foreign(row.created) {
         return None;
     }
     let age = (sight.now - row.created).max(0);
@@ -113,7 +113,7 @@ impl Engine {
         if rows.is_empty() {
             sight.network = self.youngest_network(project).await?;
         }
-        for row in rows.iter().filter(|row| row.never_started && now - row.created >= AT_WORK_FOR) {
+        for row in rows.iter().filter(|row| row.never_started() && now - row.created >= AT_WORK_FOR) {
             // Only a replacement waits for another one to stop.
             let Some(old) = &row.replaces else { continue };
             let grace = self.stop_grace(&row.id).await?.max(self.stop_grace(old).await?);
@@ -127,7 +127,7 @@ impl Engine {
     fn removing_since(&self, project: &str, rows: &[Row], now: i64) -> BTreeMap<String, i64> {
         let mut all = self.removing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = all.remove(project).unwrap_or_default();
-        let seen = rows.iter().filter(|row| row.removing);
+        let seen = rows.iter().filter(|row| row.is_removing());
         let seen: BTreeMap<String, i64> =
             seen.map(|row| (row.id.clone(), before.get(&row.id).copied().unwrap_or(now))).collect();
         if !seen.is_empty() {
@@ -162,14 +162,22 @@ impl Engine {
 
 #[cfg(test)]
 mod tests {
+    use bollard::models::ContainerSummaryStateEnum as State;
+
     use super::*;
 
     fn created(id: &str, at: i64) -> Row {
-        Row { id: id.into(), name: format!("p-{id}-1"), created: at, never_started: true, ..Row::default() }
+        Row {
+            id: id.into(),
+            name: format!("p-{id}-1"),
+            created: at,
+            state: Some(State::CREATED),
+            ..Row::default()
+        }
     }
 
     fn running(id: &str) -> Row {
-        Row { never_started: false, ..created(id, 1) }
+        Row { state: Some(State::RUNNING), ..created(id, 1) }
     }
 
     fn at(now: i64) -> Sight {
@@ -213,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_container_that_goes_is_waited_for_but_not_for_ever() {
-        let rows = [Row { removing: true, never_started: false, ..running("a") }];
+        let rows = [Row { state: Some(State::REMOVING), ..running("a") }];
         let since = |since, now| Sight { removing_since: [("a".to_owned(), since)].into(), ..at(now) };
         assert!(sign(&rows, &since(1_000, 1_001)).is_some_and(|why| why.contains("is being removed")));
         assert_eq!(sign(&rows, &since(1_000, 1_015)), None);
@@ -230,7 +238,7 @@ mod tests {
     #[test]
     fn since_when_a_container_goes_is_kept_by_project() {
         let engine = Engine::new(crate::host::endpoint::Endpoint::Unix("/none".into()));
-        let rows = [Row { removing: true, ..running("a") }];
+        let rows = [Row { state: Some(State::REMOVING), ..running("a") }];
         assert_eq!(engine.removing_since("p", &rows, 5), [("a".to_owned(), 5)].into());
         assert_eq!(engine.removing_since("q", &[], 6), BTreeMap::new());
         assert_eq!(

@@ -11,6 +11,7 @@ use std::{
 use bollard::{ClientVersion, Docker, errors::Error as BollardError};
 use tokio_util::task::TaskTracker;
 
+use super::{Itself, start::Presence};
 use crate::host::{HostError, endpoint::Endpoint, ms_since};
 
 /// The longest that one question may take, its answer's body included. bollard's own limit ends at the headers.
@@ -33,6 +34,8 @@ pub struct Engine {
     limit: Duration,
     docker: Arc<OnceLock<Docker>>,
     pub(super) lookups: TaskTracker,
+    pub(super) presence: Arc<Presence>,
+    pub(super) itself: Arc<Itself>,
     /// From when to when the last step of this process on each Compose project ran, in seconds since 1970.
     pub(super) own_steps: Arc<Mutex<BTreeMap<String, RangeInclusive<i64>>>>,
     /// The containers in `removing` by project, and since when each has been seen so.
@@ -129,6 +132,8 @@ impl Engine {
             limit: CALL_LIMIT,
             docker: Arc::default(),
             lookups: TaskTracker::new(),
+            presence: Arc::default(),
+            itself: Arc::new(Itself::detect()),
             own_steps: Arc::default(),
             removing: Arc::default(),
         }
@@ -138,6 +143,13 @@ impl Engine {
     #[must_use]
     pub fn with_limit(mut self, limit: Duration) -> Self {
         self.limit = limit.min(CALL_LIMIT);
+        self
+    }
+
+    /// The same for an undrift that runs in this container, whatever the system says.
+    #[must_use]
+    pub fn as_if_in(mut self, container: &str) -> Self {
+        self.itself = Arc::new(Itself::known(container));
         self
     }
 
@@ -168,6 +180,8 @@ impl Engine {
         let asker = std::any::type_name_of_val(&question);
         let began = Instant::now();
         let answer = self.answer(question).await;
+        let silent = matches!(answer, Err(EngineError::Unavailable(_) | EngineError::TimedOut(_)));
+        self.presence.note(!silent, chrono::Utc::now());
         // Never the answer: it holds the environment of containers.
         tracing::debug!(asker = name_of(asker), ok = answer.is_ok(), ms = ms_since(began), "engine asked");
         answer

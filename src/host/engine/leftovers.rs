@@ -47,6 +47,12 @@ pub enum Leftover {
 }
 
 impl Leftover {
+    const fn id(&self) -> &String {
+        match self {
+            Self::Superfluous { id, .. } | Self::Unfinished { id, .. } => id,
+        }
+    }
+
     const fn service(&self) -> &String {
         match self {
             Self::Superfluous { service, .. } | Self::Unfinished { service, .. } => service,
@@ -58,7 +64,7 @@ impl Leftover {
 pub(super) fn find(rows: &[Row]) -> Vec<Leftover> {
     let ids: BTreeSet<&str> = rows.iter().map(|row| row.id.as_str()).collect();
     let names: BTreeSet<&str> = rows.iter().map(|row| row.name.as_str()).collect();
-    rows.iter().filter(|row| row.never_started).filter_map(|row| one(row, &ids, &names)).collect()
+    rows.iter().filter(|row| row.never_started()).filter_map(|row| one(row, &ids, &names)).collect()
 }
 
 fn one(row: &Row, ids: &BTreeSet<&str>, names: &BTreeSet<&str>) -> Option<Leftover> {
@@ -75,7 +81,7 @@ fn one(row: &Row, ids: &BTreeSet<&str>, names: &BTreeSet<&str>) -> Option<Leftov
 impl Engine {
     /// Clears the way for an `up` of these services; says what it did, in words for the trail.
     ///
-    /// Never touches a container that runs or ever ran, and no volume.
+    /// Never touches a container that runs or ever ran, undrift's own, and no volume.
     ///
     /// # Errors
     /// Where the engine does not answer, or refuses. What was done until then is done.
@@ -86,7 +92,8 @@ impl Engine {
     ) -> Result<Vec<String>, EngineError> {
         let rows = self.rows(project).await?;
         let mut notes = Vec::new();
-        for leftover in find(&rows).into_iter().filter(|found| services.contains(found.service())) {
+        let ours = |found: &Leftover| services.contains(found.service()) && !self.itself.is(found.id());
+        for leftover in find(&rows).into_iter().filter(ours) {
             match leftover {
                 Leftover::Superfluous { id, name, .. } => {
                     if self.remove_if_never_started(&id).await? {
@@ -118,6 +125,8 @@ impl Engine {
 
 #[cfg(test)]
 mod tests {
+    use bollard::models::ContainerSummaryStateEnum as State;
+
     use super::*;
 
     const OLD: &str = "b0f66bcfef3d2726908a1683762adfdd37d77678041dd4cf1e039be141c919e6";
@@ -128,7 +137,7 @@ mod tests {
             id: id.into(),
             name: name.into(),
             service: "a".into(),
-            never_started,
+            state: never_started.then_some(State::CREATED),
             replaces: replaces.map(Into::into),
             ..Row::default()
         }

@@ -8,15 +8,18 @@ mod at_work;
 mod client;
 mod containers;
 mod cover;
+mod itself;
 mod leftovers;
 mod lookup;
 mod networks;
 mod owner;
 mod path;
+mod start;
 mod tags;
 
 pub use client::{CALL_LIMIT, Engine, EngineError};
 pub use containers::{Container, Network, ProjectContainers};
+pub use itself::Itself;
 pub use leftovers::Leftover;
 pub use lookup::LOOKUP_LABEL;
 pub use tags::keep_reference;
