@@ -157,6 +157,7 @@ impl Project {
             manifest_directory: self.folder.path().into(),
             service_positions: vec![(10, 7); services.len()],
             spec_digest: "v1:sha256:0".into(),
+            outlived: None,
         }
     }
 }

@@ -14,7 +14,8 @@ pub struct ProjectObservation {
     pub at: Time,
     /// The Compose project's name, as Compose resolved it.
     pub project: String,
-    /// The sign that someone else changes the project right now, in words. undrift then waits for quiet.
+    /// The sign that someone else changes the project right now, in words: another Compose command, or an engine that
+    /// has only just started and may not have run its restart policies. undrift then waits for quiet.
     pub changing: Option<String>,
     /// One entry per service of the spec, in its order.
     pub services: Vec<ServiceObservation>,
@@ -38,6 +39,9 @@ pub struct ServiceObservation {
     pub artifact: ArtifactObservation,
     /// The service's containers, by Compose's labels, in the order of their number; no one-off containers.
     pub containers: Fact<Vec<ContainerObservation>>,
+    /// Whether undrift itself runs in one of them: then it takes no step for the service.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub runs_undrift: bool,
     /// One entry per route of the spec, in its order.
     pub routes: Vec<RouteObservation>,
 }

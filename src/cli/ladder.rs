@@ -83,7 +83,7 @@ fn notes(diagnosis: &Diagnosis) -> impl Iterator<Item = (Layer, &str)> {
 }
 
 /// Reasons that are not the drift's own: undrift has tried.
-const GIVEN_UP: [&str; 3] = ["BudgetSpent", "RepairsExhausted", "RolledBack"];
+const GIVEN_UP: [&str; 4] = ["BudgetSpent", "RepairsExhausted", "RolledBack", "RollbackInVain"];
 
 /// What helps where no step does and time may.
 fn wait(reason: &str) -> &'static str {

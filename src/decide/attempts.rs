@@ -3,7 +3,7 @@
 use backon::{BackoffBuilder, ExponentialBuilder};
 use chrono::TimeDelta;
 
-use super::{Diagnosis, Inputs, repair};
+use super::{Diagnosis, Inputs, repair, rollback};
 use crate::api::{Attempt, Drift, ReconcilePolicy, ServiceObservation, Step, StepOutcome, Time};
 
 /// The rows as this look leaves them: steps judged by what they changed, rows dropped after a healthy period
@@ -12,9 +12,21 @@ pub(super) fn settle(inputs: Inputs<'_>, services: &[Diagnosis]) -> Vec<Attempt>
     let rows = inputs.history.attempts.iter().filter(|row| row.generation == inputs.history.generation);
     rows.filter_map(|row| {
         let diagnosis = services.iter().find(|diagnosis| diagnosis.service == row.service)?;
-        if healthy_for_long(inputs, row, diagnosis) { None } else { Some(judged(inputs, row, diagnosis)) }
+        let keep = !healthy_for_long(inputs, row, diagnosis);
+        keep.then(|| given_up_on(inputs, judged(inputs, row, diagnosis), diagnosis))
     })
     .collect()
+}
+
+/// A rollback that was in vain is remembered beyond its incident: the next one would begin with a build again.
+fn given_up_on(inputs: Inputs<'_>, mut row: Attempt, diagnosis: &Diagnosis) -> Attempt {
+    let seen = inputs.observed.services.iter().find(|seen| seen.name == row.service);
+    if seen
+        .is_some_and(|seen| is_current(inputs, &row, seen) && rollback::was_in_vain(inputs, seen, diagnosis))
+    {
+        row.gave_up = Some(repair::ROLLBACK_IN_VAIN.into());
+    }
+    row
 }
 
 /// The least time after which a repair counts as history.
@@ -91,12 +103,17 @@ pub(super) fn row<'a>(
     of_drift.max_by_key(|row| row.last_at)
 }
 
-/// Whether the service was rolled back with this spec and this source.
-pub(super) fn was_rolled_back(inputs: Inputs<'_>, rows: &[Attempt], seen: &ServiceObservation) -> bool {
-    let now = inputs.history.incident.as_ref().is_some_and(|incident| incident.is_rolled_back(&seen.name));
-    now || rows
-        .iter()
-        .any(|row| row.gave_up.as_deref() == Some(repair::ROLLED_BACK) && is_current(inputs, row, seen))
+/// Why nothing more is tried for the service with this spec and this source, if so: it was rolled back, or that was
+/// in vain.
+pub(super) fn given_up<'a>(
+    inputs: Inputs<'_>,
+    rows: &'a [Attempt],
+    seen: &ServiceObservation,
+) -> Option<&'a str> {
+    if inputs.history.incident.as_ref().is_some_and(|incident| incident.is_rolled_back(&seen.name)) {
+        return Some(repair::ROLLED_BACK);
+    }
+    rows.iter().filter(|row| is_current(inputs, row, seen)).find_map(|row| row.gave_up.as_deref())
 }
 
 /// A build context that changes by itself (a log in it, a database) would be a new source at every look: within one

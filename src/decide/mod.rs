@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | `checks` | which layer of a service is broken, one small check per layer |
 //! | `repair` | which steps could mend a drift, and in which order they are tried |
+//! | `rollback` | whether the image of before should run again, and whether that has helped |
 //! | `attempts` | what an earlier step has changed, and when the next one may be taken |
 //! | `plan` | the steps of several services as one plan |
 //! | `verify` | whether a series of looks proves a repair |
@@ -16,6 +17,7 @@ mod attempts;
 mod checks;
 mod plan;
 mod repair;
+mod rollback;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -137,6 +139,16 @@ impl OpenIncident {
             .filter(|done| done.step == Step::Rollback)
             .last()
             .is_some_and(|done| done.outcome != StepOutcome::Succeeded)
+    }
+
+    /// Whether the last rollback of the service came to an end of its own that was no success. One that was
+    /// interrupted says nothing of the image that it was to put back.
+    #[must_use]
+    pub fn has_failed_to_roll_back(&self, service: &str) -> bool {
+        self.of(service)
+            .filter(|done| done.step == Step::Rollback)
+            .last()
+            .is_some_and(|done| matches!(done.outcome, StepOutcome::Failed | StepOutcome::TimedOut))
     }
 
     fn of(&self, service: &str) -> impl Iterator<Item = &DoneStep> {

@@ -1,12 +1,7 @@
 //! Which steps could mend a drift, in which order they are tried, and when none is.
 
-use chrono::TimeDelta;
-
-use super::{Diagnosis, Inputs, attempts};
-use crate::api::{
-    Attempt, ConditionType, Drift, Fact, Layer, ObjectStatus, Reason, ServiceObservation, ServiceStatus,
-    Step, Time,
-};
+use super::{Diagnosis, Inputs, attempts, rollback};
+use crate::api::{Attempt, Drift, Fact, Layer, Reason, ServiceObservation, Step, Time};
 
 /// The steps of each rung.
 const BUILD: Step = Step::Build { no_cache: false };
@@ -16,13 +11,14 @@ const RECREATE: Step = Step::Up { force_recreate: true };
 
 /// The reason of a service that was rolled back: nothing more is tried for it with this source and spec.
 pub(super) const ROLLED_BACK: &str = "RolledBack";
+/// The reason of a service that runs no better with the image of before than with the new one.
+pub(super) const ROLLBACK_IN_VAIN: &str = "RollbackInVain";
+/// The reason of a service that undrift itself runs in.
+const RUNS_UNDRIFT: &str = "RunsUndrift";
 /// The reason of a service whose budget is spent.
 pub(super) const BUDGET_SPENT: &str = "BudgetSpent";
 /// The reason of a service for which every rung has been tried and none changed anything.
 pub(super) const REPAIRS_EXHAUSTED: &str = "RepairsExhausted";
-
-/// For how long after an `Up` a container that goes wrong is taken for that step's doing.
-const JUDGED_FOR: TimeDelta = TimeDelta::minutes(10);
 
 /// What could be done for one service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,17 +84,20 @@ fn repair(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis) -> Repair
     let Some(seen) = inputs.observed.services.iter().find(|s| s.name == diagnosis.service) else {
         return Repair::Nothing;
     };
+    if seen.runs_undrift {
+        let message = "undrift itself runs in a container of this service and never touches itself: a person must do it";
+        return stalled(RUNS_UNDRIFT, message);
+    }
     let row = attempts::row(inputs, rows, seen, drift);
-    if attempts::was_rolled_back(inputs, rows, seen) {
-        let message = "the repair made it worse and was rolled back; not tried again until the source or the spec changes";
-        return stalled(ROLLED_BACK, message);
+    if let Some(reason) = attempts::given_up(inputs, rows, seen) {
+        return stalled(reason, rollback::words(reason, diagnosis));
     }
     if let Some(until) = still_settling(inputs, seen, drift, row) {
         return Repair::Wait { until, reason: drift.reason.to_string(), message: drift.message.clone() };
     }
     let half =
         inputs.history.incident.as_ref().is_some_and(|incident| incident.is_half_rolled_back(&seen.name));
-    if half || is_worse(inputs, seen, drift) {
+    if half || rollback::is_worse(inputs, seen, drift) {
         return within_budget(inputs, row, vec![Step::Rollback]);
     }
     match rungs(drift, seen) {
@@ -244,52 +243,4 @@ fn young_until(inputs: Inputs<'_>, seen: &ServiceObservation) -> Option<Time> {
 fn stepped_since_watching(inputs: Inputs<'_>, seen: &ServiceObservation) -> bool {
     let last = inputs.history.incident.as_ref().and_then(|incident| incident.last_step_at(&seen.name));
     last.is_some_and(|last| inputs.history.watching_since.is_none_or(|since| last >= since))
-}
-
-/// Whether the service is worse off than before undrift replaced its container, so that the image that ran
-/// before should run again.
-fn is_worse(inputs: Inputs<'_>, seen: &ServiceObservation, drift: &Drift) -> bool {
-    let Some(incident) = &inputs.history.incident else { return false };
-    let Some(before) = service_before(&incident.before, &seen.name) else { return false };
-    // What goes wrong long after a repair is a drift of its own, not that repair's doing.
-    let fresh = incident.unproven_up(&seen.name).is_some_and(|up| inputs.now - up.at < JUDGED_FOR);
-    inputs.desired.object.spec.reconcile.rollback
-        && fresh
-        && !incident.has_done(&seen.name, |step| step == Step::Rollback)
-        && rollback_target(before).is_some_and(|old| seen.artifact.image != Fact::Known(Some(old.to_owned())))
-        && lost_something(seen, drift, before)
-}
-
-/// The image to put back: the one that all replicas ran before.
-pub(super) fn rollback_target(before: &ServiceStatus) -> Option<&str> {
-    let first = before.containers.first()?;
-    let all_ran = before.containers.iter().all(|c| c.state == "running" && c.image_id == first.image_id);
-    all_ran.then_some(first.image_id.as_str())
-}
-
-fn service_before<'a>(before: &'a ObjectStatus, service: &str) -> Option<&'a ServiceStatus> {
-    before.services.iter().find(|status| status.name == service)
-}
-
-fn lost_something(seen: &ServiceObservation, drift: &Drift, before: &ServiceStatus) -> bool {
-    use Reason::{CrashLooping, Missing, NotRunning, Unhealthy};
-    let died = |reason| matches!(reason, CrashLooping | Unhealthy | NotRunning | Missing);
-    match drift.layer {
-        Layer::Container => {
-            // Its condition, not its drift: an earlier layer may have been broken as well.
-            let mut of_layer = before.conditions.iter().filter(|c| c.kind == ConditionType::ContainerCurrent);
-            let dying = [CrashLooping, Unhealthy, NotRunning, Missing].map(Reason::as_str);
-            let was_dying = of_layer.any(|c| dying.contains(&c.reason.as_str()));
-            died(drift.reason) && !was_dying
-        }
-        Layer::Route => before.routes.iter().zip(&seen.routes).any(|(before, now)| {
-            let worked = before.observed.is_some_and(|status| before.expected.contains(&status));
-            let works = now.answers.iter().all(|answer| {
-                let status = answer.plain.known().and_then(crate::api::Answer::status);
-                status.is_some_and(|status| before.expected.contains(&status))
-            });
-            worked && !works
-        }),
-        _ => false,
-    }
 }

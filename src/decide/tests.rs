@@ -2,6 +2,7 @@
 
 mod cases;
 mod properties;
+mod rollback;
 
 use cases::CASES;
 use serde_json::json;
@@ -113,6 +114,29 @@ fn while_someone_else_is_at_work_undrift_waits() {
     let decision = decided(&seen);
     assert!(matches!(decision.next, Next::Wait(until) if until > at(1)), "{:?}", decision.next);
     assert_eq!(kinds(&decision.plan), [StepKind::Build, StepKind::Up], "the plan is shown all the same");
+}
+
+#[test]
+fn undrift_never_touches_the_service_that_it_runs_in_and_mends_the_others() {
+    for case in CASES {
+        let mut seen = healthy();
+        (case.break_it)(&mut seen);
+        seen.services[0].runs_undrift = true;
+        let decision = decided(&seen);
+        assert!(decision.plan.is_empty(), "{}: {:?}", case.name, decision.plan);
+        assert!(!decision.as_declared(), "{}: it is reported all the same", case.name);
+        container_mut(&mut seen.services[1]).state = ContainerState::Exited;
+        let decision = decided(&seen);
+        assert_eq!(kinds(&decision.plan), [StepKind::Up], "{}", case.name);
+        assert_eq!(decision.plan[0].services, ["dashboard"], "{}", case.name);
+    }
+    let mut seen = incident();
+    seen.services[0].runs_undrift = true;
+    let next = decided(&seen).next;
+    assert!(
+        matches!(&next, Next::GiveUp { reason, message } if reason == "RunsUndrift" && message.contains("itself")),
+        "{next:?}"
+    );
 }
 
 #[test]

@@ -19,6 +19,8 @@ use crate::api::{ContainerState, Desired, Step, StepOutcome};
 /// A step that is made ready: the command (none where it must not run), and what was done for it already.
 #[derive(Default)]
 struct Ready {
+    /// The Compose project; empty where Compose did not even tell its name.
+    project: String,
     argv: Vec<String>,
     notes: Vec<String>,
 }
@@ -39,7 +41,7 @@ impl LocalHost {
             Ok(()) => self.run(desired, &request, &ready.argv).await,
             Err(ended) => Err(ended),
         };
-        self.engine.note_own_step(started_at.timestamp()..=chrono::Utc::now().timestamp());
+        self.engine.note_own_step(&ready.project, started_at.timestamp()..=chrono::Utc::now().timestamp());
         let (outcome, exit_code, output) = match ended {
             Ok(finished) => (finished.outcome, finished.exit_code, finished.output),
             Err((outcome, why)) => (outcome, None, why),
@@ -64,6 +66,8 @@ impl LocalHost {
     ) -> Result<(), String> {
         let resolved = compose::resolve(desired, self.engine.endpoint(), &*self.cache).await;
         let resolved = resolved.map_err(|error| error.to_string())?;
+        ready.project.clone_from(&resolved.model.name);
+        self.spare_itself(&resolved, request.services).await?;
         let services = request.services;
         let up = async |force| {
             compose::up_command(desired, self.engine.endpoint(), &resolved, services, force).await
@@ -77,7 +81,10 @@ impl LocalHost {
                 self.clear_the_way(&resolved, services, &mut ready.notes).await?;
                 up(force_recreate).await
             }
-            Step::Restart => argv::restart(desired, services),
+            Step::Restart => {
+                self.settle_networks(&resolved, &mut ready.notes).await?;
+                argv::restart(desired, services)
+            }
             Step::Rollback => {
                 self.put_back(&resolved, request, &mut ready.notes).await?;
                 self.clear_the_way(&resolved, services, &mut ready.notes).await?;
@@ -114,7 +121,19 @@ impl LocalHost {
         })
     }
 
-    /// A killed recreate makes the next `up` fail half of the time.
+    /// No step is decided for a service that undrift itself runs in; this holds whatever was decided.
+    async fn spare_itself(&self, resolved: &Resolved, services: &[String]) -> Result<(), String> {
+        let own = self.engine.own_services(&resolved.model.name).await;
+        let own = own.map_err(|error| format!("cannot see whether undrift itself is concerned: {error}"))?;
+        match services.iter().find(|service| own.contains(*service)) {
+            Some(service) => {
+                Err(format!("undrift itself runs in a container of {service} and never touches itself"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// A killed recreate makes the next `up` fail half of the time, and two networks of one name make it fail always.
     async fn clear_the_way(
         &self,
         resolved: &Resolved,
@@ -123,6 +142,12 @@ impl LocalHost {
     ) -> Result<(), String> {
         let removed = self.engine.remove_leftovers(&resolved.model.name, services).await;
         notes.extend(removed.map_err(|error| format!("cannot look for leftovers: {error}"))?);
+        self.settle_networks(resolved, notes).await
+    }
+
+    async fn settle_networks(&self, resolved: &Resolved, notes: &mut Vec<String>) -> Result<(), String> {
+        let removed = self.engine.remove_doubled_networks(&resolved.model.name).await;
+        notes.extend(removed.map_err(|error| format!("cannot look for doubled networks: {error}"))?);
         Ok(())
     }
 

@@ -49,6 +49,13 @@ impl LocalHost {
         Ok(Self { engine: Engine::new(endpoint), prober, cache, step_lock, swept: OnceCell::new() })
     }
 
+    /// The same for an undrift that runs in this container, whatever the system says.
+    #[must_use]
+    pub fn as_if_in(mut self, container: &str) -> Self {
+        self.engine = self.engine.as_if_in(container);
+        self
+    }
+
     /// The engine, for questions of one's own.
     #[must_use]
     pub const fn engine(&self) -> &Engine {

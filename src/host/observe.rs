@@ -20,6 +20,9 @@ use crate::api::{
 /// The containers of a service, and what its routes answered.
 type Production = (Vec<ContainerObservation>, Vec<RouteObservation>);
 
+/// What runs: one entry per service, the sign that somebody changes it, and the services that undrift itself is in.
+type Running = (Vec<Production>, Option<String>, BTreeSet<String>);
+
 impl LocalHost {
     /// See [`Host::observe`](super::Host::observe).
     #[tracing::instrument(name = "observe", skip_all, fields(object = desired.name()))]
@@ -34,7 +37,7 @@ impl LocalHost {
             join_all(desired.services().iter().map(|service| self.artifact(&resolved, service))),
             self.production(desired, &resolved),
         );
-        let (production, changing) = production?;
+        let (production, changing, own) = production?;
         let layers = desired.services().iter().zip(sources).zip(artifacts).zip(production);
         let services = layers.map(|(((service, source), artifact), (containers, routes))| {
             let model = resolved.model.services.get(&service.name);
@@ -46,6 +49,7 @@ impl LocalHost {
                 source: SourceObservation { git: git.clone(), ..source },
                 artifact,
                 containers: Fact::Known(containers),
+                runs_undrift: own.contains(&service.name),
                 routes,
             }
         });
@@ -90,11 +94,7 @@ impl LocalHost {
 
     /// The container, route and auth layers of each service. Without the list of containers nothing can be said
     /// at all.
-    async fn production(
-        &self,
-        desired: &Desired,
-        resolved: &Resolved,
-    ) -> Result<(Vec<Production>, Option<String>), HostError> {
+    async fn production(&self, desired: &Desired, resolved: &Resolved) -> Result<Running, HostError> {
         let names: BTreeSet<&str> = desired.services().iter().map(|service| service.name.as_str()).collect();
         let found = self.engine.project_containers(&resolved.model.name, &names).await;
         let found = found.map_err(|error| {
@@ -115,7 +115,7 @@ impl LocalHost {
             }
             (containers, routes)
         });
-        Ok((looks.collect(), found.changing))
+        Ok((looks.collect(), found.changing, found.own_services))
     }
 
     /// The containers of one service with its modules in them.

@@ -44,6 +44,10 @@ pub(super) struct World {
     pub(super) log: Vec<Step>,
     pub(super) engine_away: bool,
     pub(super) away_for: u32,
+    /// For how many looks the engine is still starting what it is to run.
+    pub(super) starting_for: u32,
+    /// Whether it then has started the container by itself.
+    pub(super) starts_it: bool,
 }
 
 /// What goes wrong.
@@ -122,6 +126,8 @@ impl World {
             log: Vec::new(),
             engine_away: false,
             away_for: 0,
+            starting_for: 0,
+            starts_it: false,
         }
     }
 
@@ -185,6 +191,11 @@ impl World {
 
     fn observe(&mut self) -> ProjectObservation {
         let mut seen = healthy();
+        seen.changing = (self.starting_for > 0).then(|| "the engine has only just started".to_owned());
+        self.starting_for = self.starting_for.saturating_sub(1);
+        if self.starting_for == 0 && std::mem::take(&mut self.starts_it) {
+            self.container.iter_mut().for_each(|container| container.running = true);
+        }
         let presence = |there| Fact::Known(if there { Presence::Present } else { Presence::Missing });
         let api = &mut seen.services[0];
         api.source.digest = Fact::Known(Some(format!("sha256:source-{}", self.source)));

@@ -36,16 +36,6 @@ impl Journal<'_> {
         Ok(())
     }
 
-    pub(super) fn manifest_changed(self, generation: i64, desired: &Desired) -> Result<(), ReconcileError> {
-        let record = NewRecord {
-            object: Some(self.object.into()),
-            evidence: json!({ "generation": generation, "specDigest": desired.spec_digest }),
-            ..NewRecord::of(AuditKind::ManifestChanged)
-        };
-        self.store.append(&record)?;
-        Ok(())
-    }
-
     /// Opens an incident at the first sight of a drift, and tells of each drift once in it.
     pub(super) fn open_incident(
         self,

@@ -14,7 +14,7 @@ use crate::{
 /// What one series of turns remembers in memory. Losing it costs a little time, never correctness.
 #[derive(Debug, Clone)]
 pub struct Session {
-    /// When the series began.
+    /// When the series began, or when it became quiet.
     pub(super) since: Time,
     /// The least restart count seen of each container.
     pub(super) restarts: BTreeMap<String, i64>,
@@ -69,6 +69,13 @@ impl Session {
             self.note_restarts(observed);
         }
         news
+    }
+
+    /// While someone else is at work, or the engine is only just starting, the time that a repair may take does not run.
+    pub(super) fn note_quiet(&mut self, observed: &ProjectObservation) {
+        if observed.changing.is_some() {
+            self.since = super::now();
+        }
     }
 
     /// Keeps the least restart count of each container. A manual restart sets the engine's count back.

@@ -251,6 +251,25 @@ fn an_engine_that_is_away_changes_nothing_and_claims_nothing() {
 }
 
 #[test]
+fn what_a_starting_engine_has_not_started_yet_is_given_time() {
+    for starts_it in [true, false] {
+        let bench = Bench::new(World::incident());
+        bench.apply();
+        bench.host.world(|world| {
+            world.container.iter_mut().for_each(|container| container.running = false);
+            (world.starting_for, world.starts_it) = (3, starts_it);
+        });
+        let before = bench.host.world(|world| world.log.len());
+        let applied = bench.apply();
+        bench.assert_honest(&applied);
+        assert!(applied.reconciled, "{:?}", bench.kinds());
+        let taken = bench.host.world(|world| world.log[before..].to_vec());
+        let needed: &[Step] = if starts_it { &[] } else { &[Step::Up { force_recreate: false }] };
+        assert_eq!(taken, needed, "an outage is no drift, and what stays down after it is");
+    }
+}
+
+#[test]
 fn without_an_intent_on_disk_there_is_no_step() {
     let bench = Bench::new(World::incident());
     let other = rusqlite::Connection::open(bench.dir.path().join("state.db")).unwrap();

@@ -16,7 +16,6 @@ use crate::{
     },
     decide::{self, Decision, History, Inputs, Next, StatusInputs},
     host::{Host, StepRequest},
-    store::Generation,
 };
 
 /// The limit of one `up`, `restart` or rollback. Compose itself waits for `depends_on` conditions in it.
@@ -112,7 +111,7 @@ impl<H: Host> Reconciler<'_, H> {
     /// is in the trail.
     #[tracing::instrument(name = "reconcile", skip_all, fields(object = desired.name(), run = %ulid::Ulid::generate(), incident = tracing::field::Empty))]
     pub async fn turn(&self, desired: &Desired, session: &mut Session) -> Result<Turn, ReconcileError> {
-        self.note_generation(desired)?;
+        self.store.generation(desired.name(), &desired.spec_digest)?;
         self.store.settle_suspension(desired.name(), (self.clock)())?;
         let mut scene = self.scene(desired, session).await?;
         for row in &scene.decision.attempts {
@@ -207,14 +206,6 @@ impl<H: Host> Reconciler<'_, H> {
         Ok(gone)
     }
 
-    fn note_generation(&self, desired: &Desired) -> Result<(), ReconcileError> {
-        let Generation { number, changed } = self.store.generation(desired.name(), &desired.spec_digest)?;
-        if changed {
-            Journal { store: self.store, object: desired.name() }.manifest_changed(number, desired)?;
-        }
-        Ok(())
-    }
-
     /// Looks, and decides.
     pub(super) async fn scene<'d>(
         &self,
@@ -223,6 +214,7 @@ impl<H: Host> Reconciler<'_, H> {
     ) -> Result<Scene<'d>, ReconcileError> {
         let mut observed = self.host.observe(desired).await?;
         session.note_restarts(&observed);
+        session.note_quiet(&observed);
         memory::learn_from_builds(self.store, session, &observed)?;
         memory::add_image_knowledge(self.store, &mut observed)?;
         let now = (self.clock)();

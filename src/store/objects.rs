@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, params};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     Store,
     error::{Result, failed, unreadable},
     time,
 };
-use crate::api::{Object, Time};
+use crate::api::{AuditKind, NewRecord, Object, Time};
 
 /// The generation of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,9 @@ pub struct Generation {
 impl Store {
     /// The generation of an object whose spec has this digest (`v1:sha256:…`); remembers it. A digest made by
     /// another rule (another `v1`) says nothing about a change: the generation stays, the new digest is kept.
+    ///
+    /// A new number and the `ManifestChanged` record that tells of it are one transaction: a crash leaves both or
+    /// neither, and a generation without its record would never get one.
     ///
     /// # Errors
     /// As [`append`](Self::append).
@@ -39,6 +42,9 @@ impl Store {
                         params![object, generation.number, spec_digest],
                     )
                     .map_err(failed(action))?;
+            }
+            if generation.changed {
+                self.append_in(change, &manifest_changed(object, generation.number, spec_digest))?;
             }
             Ok(generation)
         })
@@ -123,6 +129,14 @@ impl Store {
     }
 }
 
+fn manifest_changed(object: &str, generation: i64, spec_digest: &str) -> NewRecord {
+    NewRecord {
+        object: Some(object.to_owned()),
+        evidence: json!({ "generation": generation, "specDigest": spec_digest }),
+        ..NewRecord::of(AuditKind::ManifestChanged)
+    }
+}
+
 /// The generation of this digest, and whether the digest is the one that is remembered.
 fn next(db: &Connection, object: &str, digest: &str) -> Result<(Generation, bool)> {
     let stored: Option<(i64, String)> = db
@@ -168,7 +182,7 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
-    use crate::store::testing;
+    use crate::store::{RecordFilter, testing};
 
     #[test]
     fn the_generation_rises_with_the_meaning_and_survives_a_restart() {
@@ -198,6 +212,38 @@ mod tests {
         assert_eq!(store.generation("shop", "v2:sha256:b").unwrap(), kept);
         // The new digest is remembered: the next change is seen.
         assert_eq!(store.generation("shop", "v2:sha256:c").unwrap().number, 2);
+    }
+
+    #[test]
+    fn each_new_generation_is_told_once_in_the_trail() {
+        let (_home, store) = testing::store();
+        for digest in ["v1:sha256:a", "v1:sha256:a", "v1:sha256:b", "v2:sha256:c"] {
+            store.generation("shop", digest).unwrap();
+        }
+        let told = store.records(&RecordFilter::default()).unwrap();
+        let told: Vec<_> = told.iter().map(|r| (r.kind.as_str(), r.object.as_deref(), &r.evidence)).collect();
+        let (first, second) = (
+            json!({ "generation": 1, "specDigest": "v1:sha256:a" }),
+            json!({ "generation": 2, "specDigest": "v1:sha256:b" }),
+        );
+        let kind = "ManifestChanged";
+        assert_eq!(told, [(kind, Some("shop"), &first), (kind, Some("shop"), &second)]);
+    }
+
+    #[test]
+    fn a_generation_whose_record_cannot_be_written_is_not_remembered() {
+        let (home, store) = testing::store();
+        store.generation("shop", "v1:sha256:a").unwrap();
+        // As a crash would, the disk ends what was begun between the two writes.
+        let full =
+            "CREATE TRIGGER full BEFORE INSERT ON trail BEGIN SELECT RAISE(FAIL, 'the disk is full'); END";
+        testing::raw(home.path()).execute_batch(full).unwrap();
+        store.generation("shop", "v1:sha256:b").unwrap_err();
+        testing::raw(home.path()).execute_batch("DROP TRIGGER full").unwrap();
+        let second = Generation { number: 2, changed: true };
+        assert_eq!(store.generation("shop", "v1:sha256:b").unwrap(), second, "it is new still");
+        assert_eq!(store.records(&RecordFilter::default()).unwrap().len(), 2, "and is told");
+        assert!(store.verify().unwrap().is_whole());
     }
 
     #[test]

@@ -1,15 +1,17 @@
 //! The connection: one place that knows addresses, time limits and the engine's errors.
 
 use std::{
+    collections::BTreeMap,
     future::Future,
     ops::RangeInclusive,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock},
     time::{Duration, Instant},
 };
 
 use bollard::{ClientVersion, Docker, errors::Error as BollardError};
 use tokio_util::task::TaskTracker;
 
+use super::{Itself, start::Presence};
 use crate::host::{HostError, endpoint::Endpoint, ms_since};
 
 /// The longest that one question may take, its answer's body included. bollard's own limit ends at the headers.
@@ -35,8 +37,12 @@ pub struct Engine {
     limit: Duration,
     docker: Arc<OnceLock<Docker>>,
     pub(super) lookups: TaskTracker,
-    /// From when to when the last step of this process ran, in seconds since 1970.
-    pub(super) own_step: Arc<Mutex<Option<RangeInclusive<i64>>>>,
+    pub(super) presence: Arc<Presence>,
+    pub(super) itself: Arc<Itself>,
+    /// From when to when the last step of this process on each Compose project ran, in seconds since 1970.
+    pub(super) own_steps: Arc<Mutex<BTreeMap<String, RangeInclusive<i64>>>>,
+    /// The containers in `removing` by project, and since when each has been seen so.
+    pub(super) removing: Arc<Mutex<BTreeMap<String, BTreeMap<String, i64>>>>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -129,7 +135,10 @@ impl Engine {
             limit: CALL_LIMIT,
             docker: Arc::default(),
             lookups: TaskTracker::new(),
-            own_step: Arc::default(),
+            presence: Arc::default(),
+            itself: Arc::new(Itself::detect()),
+            own_steps: Arc::default(),
+            removing: Arc::default(),
         }
     }
 
@@ -140,9 +149,11 @@ impl Engine {
         self
     }
 
-    /// Says when a step of this process ran: what was created then is nobody else's work.
-    pub fn note_own_step(&self, ran: RangeInclusive<i64>) {
-        *self.own_step.lock().unwrap_or_else(PoisonError::into_inner) = Some(ran);
+    /// The same for an undrift that runs in this container, whatever the system says.
+    #[must_use]
+    pub fn as_if_in(mut self, container: &str) -> Self {
+        self.itself = Arc::new(Itself::known(container));
+        self
     }
 
     /// Its address.
@@ -172,6 +183,8 @@ impl Engine {
         let asker = std::any::type_name_of_val(&question);
         let began = Instant::now();
         let answer = self.answer(question).await;
+        let silent = matches!(answer, Err(EngineError::Unavailable(_) | EngineError::TimedOut(_)));
+        self.presence.note(!silent, chrono::Utc::now());
         // Never the answer: it holds the environment of containers.
         tracing::debug!(asker = name_of(asker), ok = answer.is_ok(), ms = ms_since(began), "engine asked");
         answer

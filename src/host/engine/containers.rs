@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
-    sync::PoisonError,
 };
 
 use bollard::{
@@ -26,15 +25,33 @@ pub(super) const ONE_OFF: &str = "com.docker.compose.oneoff";
 const CONFIG_HASH: &str = "com.docker.compose.config-hash";
 
 /// A container of a project as the list shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Row {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) service: String,
-    pub(super) never_started: bool,
+    /// `None` where the engine said something unheard of.
+    pub(super) state: Option<SummaryState>,
     /// When it was created, in seconds since 1970.
     pub(super) created: i64,
     pub(super) replaces: Option<String>,
+    /// Whether its health check has given no verdict yet.
+    pub(super) health_starting: bool,
+}
+
+impl Row {
+    pub(super) fn never_started(&self) -> bool {
+        self.state == Some(SummaryState::CREATED)
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.state == Some(SummaryState::RUNNING)
+    }
+
+    /// Whether the engine is about to remove it.
+    pub(super) fn is_removing(&self) -> bool {
+        self.state == Some(SummaryState::REMOVING)
+    }
 }
 
 /// The containers of some services of a project.
@@ -44,8 +61,10 @@ pub struct ProjectContainers {
     pub containers: Vec<Container>,
     /// What a killed recreate left behind, in the whole project.
     pub leftovers: Vec<Leftover>,
-    /// The sign that someone else's `up` is at work on the project right now.
+    /// The sign that someone else's `up` is at work on the project right now, or an engine that has just started.
     pub changing: Option<String>,
+    /// The services, of all of the project's, in a container of which undrift itself runs.
+    pub own_services: BTreeSet<String>,
 }
 
 /// One container, with what is needed to look further.
@@ -99,11 +118,20 @@ impl Engine {
         containers.sort_by(|a, b| {
             (&a.service, a.seen.number, &a.seen.name).cmp(&(&b.service, b.seen.number, &b.seen.name))
         });
-        let changing = {
-            let own = self.own_step.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            leftovers::changing(&rows, chrono::Utc::now().timestamp(), own.as_ref())
+        let changing = match self.at_work(project, &rows).await? {
+            Some(why) => Some(why),
+            None => self.just_started(&rows).await?,
         };
-        Ok(ProjectContainers { containers, leftovers, changing })
+        let own_services = self.itself.services(&rows);
+        Ok(ProjectContainers { containers, leftovers, changing, own_services })
+    }
+
+    /// The services, of all of the project's, in a container of which undrift itself runs.
+    ///
+    /// # Errors
+    /// Where the engine does not answer.
+    pub async fn own_services(&self, project: &str) -> Result<BTreeSet<String>, EngineError> {
+        Ok(self.itself.services(&self.rows(project).await?))
     }
 
     /// One container by its ID; `None` where it is gone.
@@ -138,9 +166,11 @@ fn row(summary: ContainerSummary) -> Option<Row> {
         id: summary.id?,
         name: summary.names.unwrap_or_default().first().map(|name| bare(name)).unwrap_or_default(),
         service: labels.remove(SERVICE)?,
-        never_started: summary.state == Some(SummaryState::CREATED),
+        state: summary.state,
         created: summary.created.unwrap_or_default(),
         replaces: labels.remove(leftovers::REPLACES),
+        // The list has no field for it: "Up 3 seconds (health: starting)".
+        health_starting: summary.status.is_some_and(|status| status.contains("(health: starting)")),
     })
 }
 
@@ -193,7 +223,7 @@ const fn has_ended(state: ContainerState) -> bool {
 }
 
 /// A time in the engine's spelling; its year 1 means never.
-fn time(text: &str) -> Option<Time> {
+pub(super) fn time(text: &str) -> Option<Time> {
     let time = chrono::DateTime::parse_from_rfc3339(text).ok()?.to_utc();
     (time.timestamp() > 0).then_some(time)
 }

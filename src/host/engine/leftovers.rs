@@ -12,7 +12,7 @@
 //!
 //! The label stays on the new container for good, so it says nothing by itself.
 
-use std::{collections::BTreeSet, ops::RangeInclusive};
+use std::collections::BTreeSet;
 
 use bollard::query_parameters::{RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder};
 
@@ -47,6 +47,12 @@ pub enum Leftover {
 }
 
 impl Leftover {
+    const fn id(&self) -> &String {
+        match self {
+            Self::Superfluous { id, .. } | Self::Unfinished { id, .. } => id,
+        }
+    }
+
     const fn service(&self) -> &String {
         match self {
             Self::Superfluous { service, .. } | Self::Unfinished { service, .. } => service,
@@ -58,7 +64,7 @@ impl Leftover {
 pub(super) fn find(rows: &[Row]) -> Vec<Leftover> {
     let ids: BTreeSet<&str> = rows.iter().map(|row| row.id.as_str()).collect();
     let names: BTreeSet<&str> = rows.iter().map(|row| row.name.as_str()).collect();
-    rows.iter().filter(|row| row.never_started).filter_map(|row| one(row, &ids, &names)).collect()
+    rows.iter().filter(|row| row.never_started()).filter_map(|row| one(row, &ids, &names)).collect()
 }
 
 fn one(row: &Row, ids: &BTreeSet<&str>, names: &BTreeSet<&str>) -> Option<Leftover> {
@@ -72,30 +78,10 @@ fn one(row: &Row, ids: &BTreeSet<&str>, names: &BTreeSet<&str>) -> Option<Leftov
     free.then_some(Leftover::Unfinished { id, name, service, final_name })
 }
 
-/// How long a container that was created and not started may belong to an `up` that is at work: Compose creates
-/// the new one, then gives the old one its grace period to stop (10 s unless the service says otherwise), then
-/// starts the new one. Two `up` at once left no container in 21 of 32 tries.
-const AT_WORK_FOR: i64 = 15;
-
-/// A container of the project that was created just now and does not run yet: someone else's `up`, or one that
-/// was killed a moment ago. Either way it is too early to act.
-///
-/// What was created while this process ran its own step is what that step left behind: there is no one to wait for.
-pub(super) fn changing(rows: &[Row], now: i64, own: Option<&RangeInclusive<i64>>) -> Option<String> {
-    let foreign = |row: &&Row| !own.is_some_and(|own| own.contains(&row.created));
-    let young =
-        rows.iter().filter(foreign).find(|row| row.never_started && (now - row.created) < AT_WORK_FOR)?;
-    let age = (now - young.created).max(0);
-    Some(format!(
-        "{} was created {age} s ago and is not started: another Compose command may be at work",
-        young.name
-    ))
-}
-
 impl Engine {
     /// Clears the way for an `up` of these services; says what it did, in words for the trail.
     ///
-    /// Never touches a container that runs or ever ran, and no volume.
+    /// Never touches a container that runs or ever ran, undrift's own, and no volume.
     ///
     /// # Errors
     /// Where the engine does not answer, or refuses. What was done until then is done.
@@ -106,7 +92,8 @@ impl Engine {
     ) -> Result<Vec<String>, EngineError> {
         let rows = self.rows(project).await?;
         let mut notes = Vec::new();
-        for leftover in find(&rows).into_iter().filter(|found| services.contains(found.service())) {
+        let ours = |found: &Leftover| services.contains(found.service()) && !self.itself.is(found.id());
+        for leftover in find(&rows).into_iter().filter(ours) {
             match leftover {
                 Leftover::Superfluous { id, name, .. } => {
                     if self.remove_if_never_started(&id).await? {
@@ -138,6 +125,8 @@ impl Engine {
 
 #[cfg(test)]
 mod tests {
+    use bollard::models::ContainerSummaryStateEnum as State;
+
     use super::*;
 
     const OLD: &str = "b0f66bcfef3d2726908a1683762adfdd37d77678041dd4cf1e039be141c919e6";
@@ -148,9 +137,9 @@ mod tests {
             id: id.into(),
             name: name.into(),
             service: "a".into(),
-            never_started,
-            created: 1_000,
+            state: never_started.then_some(State::CREATED),
             replaces: replaces.map(Into::into),
+            ..Row::default()
         }
     }
 
@@ -187,24 +176,6 @@ mod tests {
         let old = row(OLD, "p-a-1", true, None);
         let running = row(NEW, "b0f66bcfef3d_p-a-1", false, Some(OLD));
         assert_eq!(find(&[old, running]), [], "a container that ran is never a leftover");
-    }
-
-    #[test]
-    fn a_container_that_was_just_created_may_be_someone_elses_work() {
-        let rows = [row(OLD, "p-a-1", false, None), row(NEW, "b0f66bcfef3d_p-a-1", true, Some(OLD))];
-        assert!(changing(&rows, 1_002, None).is_some_and(|why| why.contains("b0f66bcfef3d_p-a-1")));
-        assert_eq!(
-            changing(&rows, 1_015, None),
-            None,
-            "and after a while it is what a killed one left behind"
-        );
-        assert_eq!(changing(&rows[..1], 1_002, None), None);
-        assert_eq!(
-            changing(&rows, 1_002, Some(&(999..=1_001))),
-            None,
-            "what our own step left is no one's work"
-        );
-        assert!(changing(&rows, 1_002, Some(&(900..=999))).is_some());
     }
 
     #[test]

@@ -1,0 +1,282 @@
+//! What undrift must not disturb, and what others leave in its way, at the real engine.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{Read as _, Write as _},
+    os::unix::{net::UnixStream, process::CommandExt as _},
+    process::{Child, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use support::{MemoryCache, Project, docker, eventually, socket};
+use tokio_util::sync::CancellationToken;
+use undrift::{
+    api::{Desired, Step, StepOutcome},
+    host::{Host as _, LocalHost, StepReport, StepRequest, endpoint::Endpoint, engine::Engine},
+};
+
+const SLEEPER: &str = "services: {a: {image: BASE, command: sleep 1000, init: true}}\n";
+const UP: Step = Step::Up { force_recreate: false };
+
+fn host() -> LocalHost {
+    support::engine();
+    LocalHost::at(Endpoint::Unix(socket()), Arc::new(MemoryCache::default()), None).unwrap()
+}
+
+async fn take(host: &LocalHost, desired: &Desired, step: Step, service: &str) -> StepReport {
+    let request = StepRequest {
+        step,
+        services: &[service.to_owned()],
+        rollback_to: &BTreeMap::new(),
+        timeout: Duration::from_secs(120),
+        cancel: &CancellationToken::new(),
+        progress: &|_| (),
+    };
+    host.execute(desired, request).await
+}
+
+async fn succeed(host: &LocalHost, desired: &Desired, step: Step) -> Vec<String> {
+    let report = take(host, desired, step, "a").await;
+    assert_eq!(report.outcome, StepOutcome::Succeeded, "{report:?}");
+    report.notes
+}
+
+async fn changing(engine: &Engine, project: &Project) -> Option<String> {
+    engine.project_containers(&project.name, &BTreeSet::new()).await.unwrap().changing
+}
+
+/// Asks the engine for one more network of this name; the docker CLI would look first whether there is one.
+fn create_network(name: &str, project: Option<&str>) -> String {
+    let labels = project.map(|project| {
+        format!(r#""com.docker.compose.project": "{project}", "com.docker.compose.network": "default""#)
+    });
+    let body = format!(r#"{{"Name": "{name}", "Labels": {{{}}}}}"#, labels.unwrap_or_default());
+    let head = "POST /networks/create HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length:";
+    let mut engine = UnixStream::connect(socket()).unwrap();
+    write!(engine, "{head} {}\r\n\r\n{body}", body.len()).unwrap();
+    let mut answer = String::new();
+    engine.read_to_string(&mut answer).unwrap();
+    answer.split_once(r#""Id":""#).unwrap().1[..64].to_owned()
+}
+
+/// Networks that are not the project's, removed whatever comes.
+struct Foreign(Vec<String>);
+
+impl Drop for Foreign {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("docker").args(["network", "rm"]).args(&self.0).output();
+    }
+}
+
+fn networks() -> String {
+    docker(&["network", "ls", "--quiet", "--no-trunc"])
+}
+
+#[tokio::test]
+async fn two_networks_of_one_name_are_made_one_before_an_up() {
+    let project = Project::new("doubled", SLEEPER);
+    let name = format!("{}_default", project.name);
+    let own = Some(project.name.as_str());
+    let (oldest, newer) = (create_network(&name, own), create_network(&name, own));
+    let (elsewhere, beside) = (format!("{}_elsewhere", project.name), format!("{}-beside", project.name));
+    let foreign = [None, None, Some(beside.as_str()), Some(beside.as_str())];
+    let foreign = Foreign(foreign.map(|project| create_network(&elsewhere, project)).to_vec());
+    let output = project.try_compose(&["up", "--detach"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        !output.status.success() && said.contains("is ambiguous"),
+        "without the removal it fails: {said}"
+    );
+
+    let (host, desired) = (host(), project.desired(r#"[{"name": "a"}]"#));
+    let notes = succeed(&host, &desired, UP).await;
+    assert_eq!(notes, [format!("removed network {}, one of several named {name}, unused", &newer[..12])]);
+    let left = networks();
+    assert!(left.contains(&oldest) && foreign.0.iter().all(|id| left.contains(id)), "{left}");
+
+    // A restart would fail as well, and a stopped container never starts again without its very network.
+    project.compose(&["stop"]);
+    let newest = create_network(&name, own);
+    let notes = succeed(&host, &desired, Step::Restart).await.concat();
+    assert!(notes.contains(&newest[..12]), "{notes}");
+    assert_eq!(succeed(&host, &desired, UP).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_step_on_one_project_hides_no_one_at_work_on_another() {
+    let (ours, theirs) = (Project::new("ours", SLEEPER), Project::new("theirs", SLEEPER));
+    let engine = Engine::new(Endpoint::Unix(socket()));
+    let now = chrono::Utc::now().timestamp();
+    engine.note_own_step(&theirs.name, now - 60..=now - 50);
+    engine.note_own_step(&ours.name, now - 50..=now + 50);
+    for project in [&ours, &theirs] {
+        project.compose(&["up", "--no-start"]);
+    }
+    assert_eq!(changing(&engine, &ours).await, None, "what our own step left is no one's work");
+    assert!(changing(&engine, &theirs).await.is_some_and(|why| why.contains("another Compose command")));
+}
+
+/// An `up` of someone else's, ended with its whole group when it is dropped.
+struct Up(Child);
+
+impl Up {
+    fn of(project: &Project, more: &[&str]) -> Self {
+        let mut up = project.command(&["up", "--detach"]);
+        Self(up.args(more).process_group(0).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        let group = rustix::process::Pid::from_child(&self.0);
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn an_up_that_waits_is_seen_for_as_long_as_it_waits() {
+    let stopping = Project::new(
+        "stopping",
+        "services: {a: {image: BASE, command: sleep 1000, stop_grace_period: 60s}}\n",
+    );
+    stopping.compose(&["up", "--detach"]);
+    let waiting = Project::new(
+        "waiting",
+        "services:
+  db: {image: BASE, command: sleep 1000, init: true, healthcheck: {test: [CMD, 'true'], interval: 5m}}
+  a: {image: BASE, command: sleep 1000, init: true, depends_on: {db: {condition: service_healthy}}}
+",
+    );
+    let (_one, _two) = (Up::of(&stopping, &["--force-recreate"]), Up::of(&waiting, &[]));
+    let created = |project: &Project| {
+        let of = format!("label=com.docker.compose.project={}", project.name);
+        docker(&["ps", "--all", "--quiet", "--filter", &of, "--filter", "status=created"])
+    };
+    eventually("both to be created", || !created(&stopping).is_empty() && !created(&waiting).is_empty());
+    let engine = Engine::new(Endpoint::Unix(socket()));
+    // Longer than a container that only waits to be started is waited for.
+    let enough = Instant::now() + Duration::from_secs(17);
+    while Instant::now() < enough {
+        assert!(changing(&engine, &stopping).await.is_some(), "{:?} before", enough - Instant::now());
+        let why = changing(&engine, &waiting).await;
+        assert!(why.is_some(), "{:?} before", enough - Instant::now());
+        tokio::task::yield_now().await;
+    }
+    let why = changing(&engine, &waiting).await.unwrap();
+    assert!(why.contains("-db-1 has not passed yet"), "{why}");
+}
+
+/// A Unix socket in front of the engine that can be cut and put back.
+struct Proxy {
+    folder: tempfile::TempDir,
+    serving: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl Proxy {
+    fn socket(&self) -> std::path::PathBuf {
+        self.folder.path().join("docker.sock")
+    }
+
+    fn put_back(&mut self) {
+        let listener = tokio::net::UnixListener::bind(self.socket()).unwrap();
+        self.serving = Some(tokio::spawn(async move {
+            // Dropped with this task, the set ends every connection too.
+            let mut open = tokio::task::JoinSet::new();
+            while let Ok((mut from, _)) = listener.accept().await {
+                open.spawn(async move {
+                    let mut to = tokio::net::UnixStream::connect(socket()).await.unwrap();
+                    let _ = tokio::io::copy_bidirectional(&mut from, &mut to).await;
+                });
+            }
+        }));
+    }
+
+    async fn cut(&mut self) {
+        let serving = self.serving.take().unwrap();
+        serving.abort();
+        let _ = serving.await;
+        std::fs::remove_file(self.socket()).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_engine_that_was_away_is_given_time_before_what_does_not_run_is_drift() {
+    let project = Project::new("outage", SLEEPER);
+    project.compose(&["up", "--detach"]);
+    let mut proxy = Proxy { folder: tempfile::tempdir().unwrap(), serving: None };
+    proxy.put_back();
+    let engine = Engine::new(Endpoint::Unix(proxy.socket()));
+    project.compose(&["kill"]);
+    assert_eq!(changing(&engine, &project).await, None, "without an outage it is drift at once");
+
+    proxy.cut().await;
+    assert!(engine.project_containers(&project.name, &BTreeSet::new()).await.is_err());
+    proxy.put_back();
+    let back = Instant::now();
+    assert!(changing(&engine, &project).await.is_some_and(|why| why.contains("is back")));
+    while changing(&engine, &project).await.is_some() {
+        assert!(back.elapsed() < Duration::from_secs(15), "and then it is drift");
+        tokio::task::yield_now().await;
+    }
+    assert!(back.elapsed() > Duration::from_secs(8), "{:?}", back.elapsed());
+    let other = Engine::new(Endpoint::Unix(proxy.socket()));
+    assert_eq!(changing(&other, &project).await, None, "this engine did not start now, and says so itself");
+}
+
+#[tokio::test]
+async fn undrift_spares_the_service_that_it_runs_in() {
+    let service = "{image: BASE, command: sleep 1000, init: true}";
+    let project = Project::new("itself", &format!("services: {{a: {service}, undrift: {service}}}\n"));
+    project.compose(&["up", "--detach"]);
+    let own = project.container("undrift");
+    project.compose(&["kill"]);
+    let desired = project.desired(r#"[{"name": "a"}, {"name": "undrift"}]"#);
+    let host = host().as_if_in(&own);
+    let seen = host.observe(&desired).await.unwrap();
+    assert_eq!(seen.services.iter().map(|service| service.runs_undrift).collect::<Vec<_>>(), [false, true]);
+    for step in [Step::Build { no_cache: false }, UP, Step::Restart, Step::Rollback] {
+        let report = take(&host, &desired, step, "undrift").await;
+        assert_eq!((report.outcome, report.exit_code), (StepOutcome::Failed, None), "{report:?}");
+        assert!(report.output.contains("never touches itself"), "{}", report.output);
+    }
+    succeed(&host, &desired, UP).await;
+    let state = docker(&["inspect", "--format", "{{.State.Status}}", &own]);
+    assert_eq!((project.container("undrift"), state.as_str()), (own, "exited"), "the other one goes on");
+}
+
+#[tokio::test]
+async fn a_leftover_that_undrift_runs_in_is_left() {
+    let project = Project::new("own-leftover", SLEEPER);
+    let create = |replaces: &str| {
+        let of = format!("com.docker.compose.project={}", project.name);
+        let labels = ["com.docker.compose.service=a", "com.docker.compose.oneoff=False", replaces];
+        let labels = [&of, "com.docker.compose.config-hash=x"].into_iter().chain(labels);
+        let labels: Vec<&str> = labels.flat_map(|label| ["--label", label]).collect();
+        docker(&[&["create"], &labels[..], &[support::BASE, "true"]].concat())
+    };
+    let old = create("x=y");
+    let new = create(&format!("com.docker.compose.replace={old}"));
+    let engine = Engine::new(Endpoint::Unix(socket()));
+    let own = engine.clone().as_if_in(&new);
+    assert_eq!(own.remove_leftovers(&project.name, &["a".into()]).await.unwrap(), [""; 0]);
+    assert_eq!(engine.remove_leftovers(&project.name, &["a".into()]).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_fresh_network_is_the_beginning_of_someone_elses_up() {
+    let project = Project::new("fresh", SLEEPER);
+    let engine = Engine::new(Endpoint::Unix(socket()));
+    assert_eq!(changing(&engine, &project).await, None);
+    create_network(&format!("{}_default", project.name), Some(&project.name));
+    assert!(changing(&engine, &project).await.is_some_and(|why| why.contains("has no container yet")));
+    let began = Instant::now();
+    while changing(&engine, &project).await.is_some() {
+        assert!(began.elapsed() < Duration::from_secs(10), "and after a while it is what a killed one left");
+        tokio::task::yield_now().await;
+    }
+}
