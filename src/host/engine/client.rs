@@ -185,7 +185,7 @@ impl Engine {
         }
     }
 
-    async fn docker(&self) -> Result<Docker, EngineError> {
+    pub(super) async fn docker(&self) -> Result<Docker, EngineError> {
         if let Some(docker) = self.docker.get() {
             return Ok(docker.clone());
         }

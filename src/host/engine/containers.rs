@@ -19,10 +19,10 @@ use futures_util::future::try_join_all;
 use super::{Engine, EngineError, Leftover, leftovers};
 use crate::api::{ContainerObservation, ContainerState, Fact, Health, MountCover, Time};
 
-const PROJECT: &str = "com.docker.compose.project";
+pub(super) const PROJECT: &str = "com.docker.compose.project";
 const SERVICE: &str = "com.docker.compose.service";
 const NUMBER: &str = "com.docker.compose.container-number";
-const ONE_OFF: &str = "com.docker.compose.oneoff";
+pub(super) const ONE_OFF: &str = "com.docker.compose.oneoff";
 const CONFIG_HASH: &str = "com.docker.compose.config-hash";
 
 /// A container of a project as the list shows it.

@@ -2,19 +2,23 @@
 //!
 //! Everything that changes containers in earnest goes through `docker compose`; here are only the questions, the
 //! tags of undrift's own, the removal of what a killed recreate left behind, and the short-lived containers in
-//! which an image is looked into.
+//! which an image is looked into. What the engine says of itself, without being asked, comes as a stream of
+//! [`Change`]s, which decide nothing.
 
 mod client;
 mod containers;
 mod cover;
+mod events;
 mod leftovers;
 mod lookup;
+mod mailbox;
 mod owner;
 mod path;
 mod tags;
 
 pub use client::{CALL_LIMIT, Engine, EngineError};
 pub use containers::{Container, Network, ProjectContainers};
+pub use events::{Change, HEARTBEAT};
 pub use leftovers::Leftover;
 pub use lookup::LOOKUP_LABEL;
 pub use tags::keep_reference;

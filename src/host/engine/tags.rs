@@ -75,13 +75,16 @@ fn split(reference: &str) -> (&str, &str) {
     }
 }
 
+/// How every tag of undrift's own begins.
+pub(super) const KEEP: &str = "undrift-keep/";
+
 /// The reference by which undrift keeps the image that ran before a build: `undrift-keep/PROJECT/SERVICE:previous`.
 ///
 /// A name that cannot be part of a reference (capitals, a leading or doubled separator) gets the beginning of its
 /// own digest, so that two names never share one.
 #[must_use]
 pub fn keep_reference(project: &str, service: &str) -> String {
-    format!("undrift-keep/{}/{}:previous", component(project), component(service))
+    format!("{KEEP}{}/{}:previous", component(project), component(service))
 }
 
 /// One path component by the rules of

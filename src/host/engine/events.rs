@@ -1,0 +1,244 @@
+//! What the engine says may have changed, as a stream that never ends.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use bollard::{
+    models::{EventActor, EventMessage, EventMessageTypeEnum as Type},
+    query_parameters::{EventsOptions, EventsOptionsBuilder},
+};
+use futures_util::{Stream, StreamExt as _, stream};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{
+    Engine, EngineError,
+    containers::{ONE_OFF, PROJECT},
+    lookup::LOOKUP_LABEL,
+    mailbox::Mailbox,
+    tags::KEEP,
+};
+
+/// How long the engine may say nothing until it is asked whether it is still there, where nothing else is said.
+pub const HEARTBEAT: Duration = Duration::from_secs(30);
+
+/// The longest pause between two attempts to reach an engine that is away, and how long a connection must have held
+/// to be renewed without one.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+
+/// The first pause.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// By how much the request for events precedes the first ping. bollard does not show when that request is accepted;
+/// an engine or a proxy that refuses it does so within this, and is not taken for one that is back.
+const HEAD_START: Duration = Duration::from_millis(100);
+
+/// What happens to a container that a look can see. Not `kill`, which is a signal sent: `die` follows where it ends
+/// the process.
+const CONTAINER_ACTIONS: [&str; 12] = [
+    "create",
+    "start",
+    "die",
+    "stop",
+    "destroy",
+    "pause",
+    "unpause",
+    "oom",
+    "rename",
+    "restart",
+    "update",
+    "health_status",
+];
+
+/// What moves a reference or removes an image. Not `save` and `push`, which only read.
+const IMAGE_ACTIONS: [&str; 8] = ["tag", "untag", "delete", "load", "pull", "import", "build", "create"];
+
+/// What may have changed. It says where to look, never what is to be seen there.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Change {
+    /// A container of this Compose project.
+    Project(String),
+    /// What this image reference (`repository:tag`, as the engine writes it) or ID (`sha256:…`) points to.
+    Image(String),
+    /// Anything: a connection was made, and nobody can say what happened before.
+    Everything,
+}
+
+impl Engine {
+    /// What may have changed, from the engine's own events, with [`HEARTBEAT`].
+    ///
+    /// To be called, and dropped, within a Tokio runtime: a task reads the events also while the consumer is busy,
+    /// and ends with the stream.
+    ///
+    /// # Guarantees
+    /// - [`Change::Everything`] comes once the events are subscribed to, again after each reconnect, and nothing that
+    ///   happens after it is missed: the engine is asked for its events from a moment before the subscription. (An
+    ///   engine on another host whose clock is behind leaves a gap of milliseconds.)
+    /// - Nothing of undrift's own looking comes: neither look-up containers nor mounts nor tags that keep an image.
+    /// - A consumer that is slow costs a bounded amount of memory; equal changes come once.
+    /// - While the engine is away nothing comes. Attempts to reach it are at most 3 s apart.
+    ///
+    /// # Caveats
+    /// A connection that is dead while others to the same engine live (a firewall that forgot one, on TCP) is not
+    /// found by the heartbeat. Looks that are taken on a timer make up for it.
+    ///
+    /// At rest this asks the engine two questions a minute, and none where it has something to say every 30 s.
+    pub fn changes(&self) -> impl Stream<Item = Change> + Send + use<> {
+        self.changes_with(HEARTBEAT)
+    }
+
+    /// The same with another heartbeat.
+    pub fn changes_with(&self, heartbeat: Duration) -> impl Stream<Item = Change> + Send + use<> {
+        let mailbox = Arc::<Mailbox>::default();
+        let reader = Reader {
+            engine: self.clone(),
+            heartbeat,
+            mailbox: Arc::clone(&mailbox),
+            connected: None,
+            away: false,
+        };
+        let task = AbortOnDropHandle::new(tokio::spawn(reader.read()));
+        stream::unfold((mailbox, task), |(mailbox, task)| async {
+            Some((mailbox.take().await, (mailbox, task)))
+        })
+    }
+}
+
+struct Reader {
+    engine: Engine,
+    heartbeat: Duration,
+    mailbox: Arc<Mailbox>,
+    /// Since when this connection is known to work.
+    connected: Option<Instant>,
+    /// Whether the log has said that the engine is away.
+    away: bool,
+}
+
+impl Reader {
+    async fn read(mut self) {
+        let mut waits = pauses();
+        loop {
+            self.connected = None;
+            let why = self.follow().await;
+            let held = self.connected.map(|since| since.elapsed());
+            tracing::debug!(%why, held = ?held, "the engine's events ended");
+            if held.is_none() && !self.away {
+                self.away = true;
+                let engine = self.engine.endpoint().docker_host();
+                tracing::warn!(engine, %why, "the engine's events cannot be read; trying on");
+            }
+            if held.is_some_and(|held| held >= LONGEST_PAUSE) {
+                waits = pauses();
+            } else {
+                tokio::time::sleep(waits.next().unwrap_or(LONGEST_PAUSE)).await;
+            }
+        }
+    }
+
+    /// One connection, until it ends; says why.
+    async fn follow(&mut self) -> EngineError {
+        let options = options(SystemTime::now());
+        let docker = match self.engine.docker().await {
+            Ok(docker) => docker,
+            Err(error) => return error,
+        };
+        let engine = self.engine.clone();
+        let mut events = docker.events(Some(options));
+        let mut pulse = std::pin::pin!(pulse(&engine, HEAD_START));
+        loop {
+            tokio::select! {
+                biased;
+                event = events.next() => match event {
+                    Some(Ok(event)) => {
+                        self.connected();
+                        if let Some(change) = named(&event) {
+                            self.mailbox.put(change);
+                        }
+                    }
+                    Some(Err(error)) => return error.into(),
+                    None => return EngineError::Unavailable("it closed the stream".into()),
+                },
+                answer = &mut pulse => match answer {
+                    Ok(()) => self.connected(),
+                    Err(error) => return error,
+                },
+            }
+            pulse.set(self::pulse(&engine, self.heartbeat));
+        }
+    }
+
+    fn connected(&mut self) {
+        if self.connected.is_some() {
+            return;
+        }
+        self.connected = Some(Instant::now());
+        self.mailbox.put(Change::Everything);
+        if std::mem::take(&mut self.away) {
+            tracing::info!(
+                engine = self.engine.endpoint().docker_host(),
+                "the engine's events are read again"
+            );
+        }
+    }
+}
+
+/// One sign of life, asked for after a while.
+async fn pulse(engine: &Engine, after: Duration) -> Result<(), EngineError> {
+    tokio::time::sleep(after).await;
+    engine.call(async |docker| docker.ping().await).await.map(drop)
+}
+
+fn pauses() -> impl Iterator<Item = Duration> {
+    ExponentialBuilder::new()
+        .with_min_delay(SHORTEST_PAUSE)
+        .with_max_delay(LONGEST_PAUSE)
+        .without_max_times()
+        .build()
+}
+
+/// The types spare the engine and the wire; what counts is decided here. With fewer types there are also fewer that
+/// bollard does not know, and at which it would end the stream.
+fn options(since: SystemTime) -> EventsOptions {
+    let types = ["container", "image"].map(str::to_owned).to_vec();
+    let since = since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    EventsOptionsBuilder::default()
+        .since(&format!("{}.{:09}", since.as_secs(), since.subsec_nanos()))
+        .filters(&HashMap::from([("type".to_owned(), types)]))
+        .build()
+}
+
+fn named(event: &EventMessage) -> Option<Change> {
+    let action = event.action.as_deref()?;
+    // `health_status: healthy`
+    let action = action.split_once(':').map_or(action, |(action, _)| action);
+    let actor = event.actor.as_ref()?;
+    match event.typ? {
+        Type::CONTAINER if CONTAINER_ACTIONS.contains(&action) => project(actor).map(Change::Project),
+        Type::IMAGE if IMAGE_ACTIONS.contains(&action) => image(actor).map(Change::Image),
+        _ => None,
+    }
+}
+
+/// The project of a container that a look would see: neither a look-up of undrift's own nor one of `compose run`.
+fn project(actor: &EventActor) -> Option<String> {
+    let attributes = actor.attributes.as_ref()?;
+    if attributes.contains_key(LOOKUP_LABEL) || attributes.get(ONE_OFF).is_some_and(|value| value == "True") {
+        return None;
+    }
+    attributes.get(PROJECT).filter(|project| !project.is_empty()).cloned()
+}
+
+/// As measured on engine 20.10: the name of `tag` is the reference; the name of `untag`, `delete`, `load` and `import`
+/// is the ID; that of `pull` is the repository, and its ID the reference.
+fn image(actor: &EventActor) -> Option<String> {
+    let name = actor.attributes.as_ref().and_then(|attributes| attributes.get("name"));
+    let is_reference = |name: &&String| name.rsplit('/').next().is_some_and(|last| last.contains(':'));
+    let image = name.filter(is_reference).or(actor.id.as_ref())?;
+    (!image.is_empty() && !image.starts_with(KEEP)).then(|| image.clone())
+}
+
+#[cfg(test)]
+mod tests;
