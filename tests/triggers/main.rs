@@ -3,6 +3,7 @@
 
 mod events;
 mod faults;
+mod images;
 mod proxy;
 #[path = "../support/mod.rs"]
 mod support;
