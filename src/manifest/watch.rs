@@ -175,14 +175,15 @@ impl Watched {
 }
 
 fn inotify(wake: Arc<Notify>) -> notify::Result<Box<dyn Watcher + Send>> {
-    let told = move |event: notify::Result<Event>| {
-        // An error may hide anything, so it wakes too.
-        if event.is_ok_and(|event| only_reads(event.kind)) {
-            return;
-        }
-        wake.notify_one();
-    };
+    let told = move |event| tell(&wake, event);
     Ok(Box::new(RecommendedWatcher::new(told, Config::default())?))
+}
+
+fn tell(wake: &Notify, event: notify::Result<Event>) {
+    // An error may hide anything, so it wakes too.
+    if !event.is_ok_and(|event| only_reads(event.kind)) {
+        wake.notify_one();
+    }
 }
 
 /// undrift's own reading must not wake it.

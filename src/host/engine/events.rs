@@ -154,7 +154,9 @@ impl Reader {
                 event = events.next() => match event {
                     Some(Ok(event)) => {
                         self.connected();
-                        named(&event).into_iter().for_each(|change| self.mailbox.put(change));
+                        if let Some(change) = named(&event) {
+                            self.mailbox.put(change);
+                        }
                     }
                     Some(Err(error)) => return error.into(),
                     None => return EngineError::Unavailable("it closed the stream".into()),

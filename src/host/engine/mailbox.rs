@@ -58,8 +58,12 @@ impl Mailbox {
 mod tests {
     use super::*;
 
-    fn project(name: impl ToString) -> Change {
-        Change::Project(name.to_string())
+    fn project(name: &str) -> Change {
+        Change::Project(name.to_owned())
+    }
+
+    fn numbered(count: usize) -> impl Iterator<Item = Change> {
+        (0..count).map(|number| project(&number.to_string()))
     }
 
     fn put(changes: impl IntoIterator<Item = Change>) -> Vec<Change> {
@@ -80,9 +84,9 @@ mod tests {
 
     #[test]
     fn a_consumer_that_is_too_slow_is_told_to_look_at_everything() {
-        assert_eq!(put((0..MOST).map(project)).len(), MOST);
-        assert_eq!(put((0..=MOST).map(project)), [Change::Everything]);
-        assert_eq!(put((0..10 * MOST).map(project)), [Change::Everything]);
+        assert_eq!(put(numbered(MOST)).len(), MOST);
+        assert_eq!(put(numbered(MOST + 1)), [Change::Everything]);
+        assert_eq!(put(numbered(10 * MOST)), [Change::Everything]);
     }
 
     #[tokio::test]

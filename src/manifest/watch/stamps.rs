@@ -11,7 +11,7 @@ use std::{
 
 use crate::manifest::read;
 
-/// Symbolic links in one path; as many as the kernel follows (path_resolution(7)).
+/// Symbolic links in one path; as many as the kernel follows (`path_resolution(7)`).
 const MOST_LINKS: u32 = 40;
 
 /// A file that was changed this shortly before it was looked at may be changed again without a new time: the kernel's

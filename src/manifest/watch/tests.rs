@@ -1,14 +1,8 @@
-use std::{
-    fs,
-    io::Write as _,
-    os::unix::fs::symlink,
-    path::Path,
-    pin::Pin,
-    sync::{Mutex, mpsc},
-};
+mod blind;
+
+use std::{fs, io::Write as _, os::unix::fs::symlink, path::Path, pin::Pin, sync::mpsc};
 
 use futures_util::{FutureExt as _, StreamExt as _};
-use notify::WatcherKind;
 use tempfile::TempDir;
 use tokio::time::timeout;
 
@@ -124,6 +118,13 @@ async fn a_link_is_watched_at_both_its_ends() {
     fs::create_dir(at.join("named")).unwrap();
     symlink("../one", at.join("named/link")).unwrap();
     symlink(at.join("named/link/../one/real.yaml"), at.join("named/a.yaml")).unwrap();
+    fs::create_dir(at.join("way")).unwrap();
+    symlink("../one", at.join("way/link")).unwrap();
+    let mut on_the_way = Watching::of(&at.join("way/link/real.yaml"));
+    symlink("../two", at.join("way/new")).unwrap();
+    swap(&at.join("way/new"), &at.join("way/link"));
+    on_the_way.told_of("a folder's link on the way").await;
+
     let mut watching = Watching::of(&at.join("named/a.yaml"));
     fs::write(at.join("one/real.yaml"), "2").unwrap();
     watching.told_of("an edit at the link's end").await;
@@ -257,6 +258,24 @@ fn a_look_right_after_a_change_is_not_trusted() {
 }
 
 #[test]
+fn whatever_may_change_a_file_wakes() {
+    let wakes = |event| {
+        let wake = Notify::new();
+        tell(&wake, event);
+        wake.notified().now_or_never().is_some()
+    };
+    let of = |kind| Ok(Event::new(kind));
+    assert!(!wakes(of(EventKind::Access(AccessKind::Open(AccessMode::Any)))));
+    assert!(!wakes(of(EventKind::Access(AccessKind::Close(AccessMode::Read)))));
+    assert!(
+        wakes(of(EventKind::Access(AccessKind::Close(AccessMode::Write)))),
+        "after a write through memory"
+    );
+    assert!(wakes(of(EventKind::Other)), "events were lost");
+    assert!(wakes(Err(notify::Error::generic("broken"))));
+}
+
+#[test]
 fn reading_wakes_nobody() {
     let (_folder, at) = folder();
     let file = at.join("a.yaml");
@@ -266,7 +285,7 @@ fn reading_wakes_nobody() {
         RecommendedWatcher::new(move |event| tell.send(event).unwrap(), Config::default()).unwrap();
     kernel.watch(&at, RecursiveMode::NonRecursive).unwrap();
     let before = told.try_iter().count();
-    let _ = (Stamps::take(&[at.clone()]), crate::manifest::load(&[Source::Path(at.clone())]));
+    let _ = (Stamps::take(std::slice::from_ref(&at)), crate::manifest::load(&[Source::Path(at.clone())]));
     put(&at.join("marker"), "x");
     let mut reads = 0;
     let waking = loop {
@@ -278,85 +297,4 @@ fn reading_wakes_nobody() {
     };
     assert_eq!(waking.paths, [at.join("marker")]);
     assert!(before + reads > 0, "the kernel does tell of reading");
-}
-
-/// A kernel that has no watch left.
-struct Exhausted;
-
-impl Watcher for Exhausted {
-    fn new<F: notify::EventHandler>(_: F, _: Config) -> notify::Result<Self> {
-        Ok(Self)
-    }
-
-    fn watch(&mut self, _: &Path, _: RecursiveMode) -> notify::Result<()> {
-        Err(notify::Error::new(ErrorKind::MaxFilesWatch))
-    }
-
-    fn unwatch(&mut self, _: &Path) -> notify::Result<()> {
-        Ok(())
-    }
-
-    fn kind() -> WatcherKind {
-        WatcherKind::NullWatcher
-    }
-}
-
-/// What a kernel without inotify instances, or without watches, answers.
-const WITHOUT: [Connect; 2] =
-    [|_| Err(notify::Error::new(ErrorKind::MaxFilesWatch)), |_| Ok(Box::new(Exhausted))];
-
-#[tokio::test]
-async fn without_the_kernel_the_files_are_looked_at() {
-    for connect in WITHOUT {
-        let (_folder, at) = folder();
-        put(&at.join("a.yaml"), "1");
-        let timing = Timing { blind: Duration::from_millis(20), ..QUICK };
-        let mut watching = Watching::new(&[&at], timing, connect);
-        for round in 0..3 {
-            fs::write(at.join("a.yaml"), format!("{round}")).unwrap();
-            watching.told_of("an edit").await;
-        }
-    }
-}
-
-#[tokio::test]
-async fn what_the_kernel_does_not_tell_of_is_seen_by_the_look_of_a_timer() {
-    let (_folder, at) = folder();
-    put(&at.join("parent/folder/manifests/a.yaml"), "1");
-    let timing = Timing { spare: Duration::from_millis(20), ..QUICK };
-    let mut watching = Watching::new(&[&at.join("parent/folder/manifests")], timing, inotify);
-    fs::rename(at.join("parent"), at.join("moved")).unwrap();
-    watching.told_of("a folder far above that was moved").await;
-}
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-#[test]
-fn that_the_kernel_does_not_wake_is_said_once() {
-    let (_folder, at) = folder();
-    for connect in WITHOUT {
-        let log = Log::default();
-        let writer = log.clone();
-        let lines = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
-        tracing::subscriber::with_default(lines, || {
-            let mut watched = watched(&at, connect);
-            for _ in 0..3 {
-                watched.look();
-                assert!(watched.blind);
-            }
-        });
-        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-        assert_eq!(text.matches("cannot be watched").count(), 1, "{text}");
-    }
 }

@@ -1,0 +1,94 @@
+//! An engine that says what none should.
+
+use std::{
+    sync::atomic::Ordering::Relaxed,
+    time::{Duration, Instant},
+};
+
+use futures_util::{FutureExt as _, StreamExt as _};
+use undrift::host::engine::Change;
+
+use super::{Changes, proxy::Fake, reaches};
+
+/// An event of a type that bollard does not know: it ends the stream.
+const UNKNOWN: &str = r#"{"Type":"sandbox","Action":"start","Actor":{"ID":"1","Attributes":{}}}"#;
+
+fn project(name: &str) -> Change {
+    Change::Project(name.to_owned())
+}
+
+#[tokio::test]
+async fn an_unknown_event_leads_to_a_new_connection() {
+    let fake = Fake::new();
+    let mut changes = Changes::new(fake.engine().changes());
+    assert_eq!(changes.next().await, Change::Everything);
+    fake.say_project("before").await;
+    assert_eq!(changes.next().await, project("before"));
+    fake.say(UNKNOWN).await;
+    assert_eq!(changes.next().await, Change::Everything, "of the new connection");
+    assert_eq!(fake.asked.events.load(Relaxed), 2);
+    fake.say_project("after").await;
+    assert_eq!(changes.next().await, project("after"));
+}
+
+#[tokio::test]
+async fn unknown_events_without_end_make_no_hot_loop() {
+    let fake = Fake::new();
+    let asked = std::sync::Arc::clone(&fake.asked);
+    let _changes = Changes::new(fake.engine().changes());
+    let began = Instant::now();
+    let spoken = async {
+        loop {
+            fake.say(UNKNOWN).await;
+        }
+    };
+    tokio::select! {
+        () = spoken => {}
+        () = reaches("five connections", move || asked.events.load(Relaxed) >= 5) => {}
+    }
+    // 100, 200, 400 and 800 ms lie between them.
+    assert!(began.elapsed() >= Duration::from_millis(1_500), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn an_engine_that_refuses_its_events_is_not_taken_for_one_that_is_back() {
+    let fake = Fake::new();
+    fake.refuses.send_replace(true);
+    let mut changes = Changes::new(fake.engine().changes());
+    let asked = std::sync::Arc::clone(&fake.asked);
+    reaches("several attempts", move || asked.events.load(Relaxed) >= 4).await;
+    assert_eq!(changes.0.next().now_or_never(), None, "it refuses");
+    fake.refuses.send_replace(false);
+    assert_eq!(changes.next().await, Change::Everything);
+}
+
+#[tokio::test]
+async fn a_consumer_that_does_not_read_holds_up_nothing_and_gathers_nothing() {
+    let fake = Fake::new();
+    let mut changes = Changes::new(fake.engine().changes());
+    assert_eq!(changes.next().await, Change::Everything);
+    // More than the socket's buffers hold: it is read though nobody takes anything.
+    for number in 0..20_000 {
+        fake.say_project(&format!("p{number}")).await;
+    }
+    assert_eq!(changes.next().await, Change::Everything);
+    fake.say_project("last").await;
+    changes.until(&project("last")).await;
+}
+
+#[tokio::test]
+async fn an_engine_that_speaks_is_not_asked_whether_it_is_there() {
+    let fake = Fake::new();
+    let heartbeat = Duration::from_millis(300);
+    let mut changes = Changes::new(fake.engine().changes_with(heartbeat));
+    assert_eq!(changes.next().await, Change::Everything);
+    let (began, before) = (Instant::now(), fake.asked.pings.load(Relaxed));
+    while began.elapsed() < heartbeat * 10 {
+        fake.say_project("p").await;
+        changes.until(&project("p")).await;
+    }
+    let pings = fake.asked.pings.load(Relaxed) - before;
+    assert!(pings < 5, "{pings} pings in ten heartbeats");
+    let asked = std::sync::Arc::clone(&fake.asked);
+    reaches("a ping once it is silent", move || asked.pings.load(Relaxed) > before + pings).await;
+}
