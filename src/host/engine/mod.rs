@@ -1,9 +1,9 @@
 //! The Docker engine: what is asked of it, and the few things that are changed through it.
 //!
 //! Everything that changes containers in earnest goes through `docker compose`; here are only the questions, the
-//! tags of undrift's own, the removal of what a killed recreate left behind, and the short-lived containers in
-//! which an image is looked into. What the engine says of itself, without being asked, comes as a stream of
-//! [`Change`]s, which decide nothing.
+//! tags of undrift's own, the removal of what a killed recreate or two `up` at once left behind, and the short-lived
+//! containers in which an image is looked into. What the engine says of itself, without being asked, comes as a
+//! stream of [`Change`]s, which decide nothing.
 
 mod about;
 mod at_work;
@@ -12,9 +12,11 @@ mod containers;
 mod cover;
 mod events;
 mod images;
+mod itself;
 mod leftovers;
 mod lookup;
 mod mailbox;
+mod networks;
 mod owner;
 mod path;
 mod start;
@@ -25,6 +27,7 @@ pub use client::{API_OLDEST, CALL_LIMIT, Engine, EngineError};
 pub use containers::{Container, Network, ProjectContainers};
 pub use events::{Change, HEARTBEAT};
 pub use images::IMAGE_PERIOD;
+pub use itself::Itself;
 pub use leftovers::Leftover;
 pub use lookup::LOOKUP_LABEL;
 pub use tags::keep_reference;
