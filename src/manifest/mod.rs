@@ -23,6 +23,7 @@ mod shape;
 mod text;
 mod tree;
 mod unknown;
+mod watch;
 mod wrong_type;
 mod yaml;
 
@@ -31,6 +32,7 @@ use std::{collections::HashMap, path::Path};
 pub use error::{Excerpt, ManifestError, ManifestErrors};
 pub use read::Source;
 pub use schema::json_schema;
+pub use watch::watch;
 
 pub(crate) use error::count;
 

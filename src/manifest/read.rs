@@ -82,7 +82,8 @@ pub(super) fn all(sources: &[Source]) -> (Vec<Text>, Vec<ManifestError>) {
     (texts, errors)
 }
 
-fn files_of(path: &Path) -> Result<Vec<PathBuf>, ManifestError> {
+/// The manifests that a path names: itself, or those in the folder that it is.
+pub(super) fn files_of(path: &Path) -> Result<Vec<PathBuf>, ManifestError> {
     let name = path.display().to_string();
     let fail = |message: String, mend: Option<&str>| ManifestError::of_file(&name, message, mend);
     let unreadable = |error| fail(format!("this path {}", in_words(&error)), None);

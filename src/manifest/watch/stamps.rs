@@ -1,0 +1,132 @@
+//! How the manifests look from outside: which files they are, when each was last changed, and where a change shows.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
+    fs::Metadata,
+    os::unix::fs::MetadataExt as _,
+    path::{Component, Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use crate::manifest::read;
+
+/// Symbolic links in one path; as many as the kernel follows (`path_resolution(7)`).
+const MOST_LINKS: u32 = 40;
+
+/// A file that was changed this shortly before it was looked at may be changed again without a new time: the kernel's
+/// clock for files advances in ticks of at most 10 ms.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What tells two states of a file apart without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stamp {
+    /// A folder's own times say nothing: they change with every file in it, of whatever kind.
+    Folder { device: u64, inode: u64 },
+    /// Seconds and nanoseconds are those of the last change of content or metadata: unlike the time of the last
+    /// change of content they cannot be set back by a tool that copies.
+    File { device: u64, inode: u64, size: u64, seconds: i64, nanoseconds: i64 },
+}
+
+/// One look at everything that is named.
+#[derive(Debug, Default)]
+pub(super) struct Stamps {
+    files: BTreeMap<PathBuf, Option<Stamp>>,
+    folders: BTreeSet<PathBuf>,
+    /// When the youngest of the files was changed, in time since 1970.
+    youngest: Duration,
+    taken: Duration,
+}
+
+impl Stamps {
+    /// Looks at these absolute paths.
+    pub(super) fn take(paths: &[PathBuf]) -> Self {
+        let taken = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        let mut stamps = Self { taken, ..Self::default() };
+        for path in paths {
+            stamps.add(path);
+            if path.is_dir() {
+                stamps.folders.insert(path.clone());
+                for file in read::files_of(path).unwrap_or_default() {
+                    stamps.add(&file);
+                }
+            }
+        }
+        stamps
+    }
+
+    /// The folders in which a change of the manifests shows: all exist, as far as is known.
+    pub(super) const fn folders(&self) -> &BTreeSet<PathBuf> {
+        &self.folders
+    }
+
+    /// Whether the manifests may be others now than they were at that look.
+    pub(super) fn differs_from(&self, before: &Self) -> bool {
+        self.files != before.files || before.is_too_early()
+    }
+
+    /// Whether a file changed so shortly before the look that a change right after it may not show.
+    fn is_too_early(&self) -> bool {
+        self.taken.abs_diff(self.youngest) < TICK
+    }
+
+    fn add(&mut self, path: &Path) {
+        self.trace(path);
+        let stamp = path.metadata().ok().as_ref().map(stamp);
+        if let Some(Stamp::File { seconds, nanoseconds, .. }) = stamp {
+            let changed = u64::try_from(seconds).ok().zip(u32::try_from(nanoseconds).ok());
+            let changed = changed.map(|(seconds, nanoseconds)| Duration::new(seconds, nanoseconds));
+            self.youngest = self.youngest.max(changed.unwrap_or_default());
+        }
+        self.files.insert(path.to_path_buf(), stamp);
+    }
+
+    /// Follows a path as the kernel does, and notes the folder of each link on the way, that of its end, and, where it
+    /// leads nowhere, the last folder that exists.
+    fn trace(&mut self, path: &Path) {
+        let mut at = PathBuf::from("/");
+        let mut ahead = parts(path);
+        let mut links = 0;
+        while let Some(part) = ahead.pop() {
+            if part == ".." {
+                at.pop();
+                continue;
+            }
+            let next = at.join(&part);
+            let found = next.symlink_metadata();
+            if !found.as_ref().is_ok_and(Metadata::is_dir) || ahead.is_empty() {
+                self.folders.insert(at.clone());
+            }
+            match found {
+                Ok(found) if found.is_symlink() && links < MOST_LINKS => {
+                    links += 1;
+                    let target = next.read_link().unwrap_or_default();
+                    if target.is_absolute() {
+                        at = PathBuf::from("/");
+                    }
+                    ahead.extend(parts(&target));
+                }
+                Ok(found) if found.is_dir() => at = next,
+                _ => return,
+            }
+        }
+    }
+}
+
+/// The parts of a path, the last one first.
+fn parts(path: &Path) -> Vec<OsString> {
+    let parts = path.components().rev().filter_map(|part| match part {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        Component::CurDir | Component::RootDir | Component::Prefix(_) => None,
+    });
+    parts.collect()
+}
+
+fn stamp(found: &Metadata) -> Stamp {
+    let (device, inode) = (found.dev(), found.ino());
+    if found.is_dir() {
+        return Stamp::Folder { device, inode };
+    }
+    Stamp::File { device, inode, size: found.size(), seconds: found.ctime(), nanoseconds: found.ctime_nsec() }
+}

@@ -1,0 +1,88 @@
+//! Where the kernel does not wake.
+
+use std::sync::Mutex;
+
+use notify::WatcherKind;
+
+use super::*;
+
+/// A kernel that has no watch left.
+struct Exhausted;
+
+impl Watcher for Exhausted {
+    fn new<F: notify::EventHandler>(_: F, _: Config) -> notify::Result<Self> {
+        Ok(Self)
+    }
+
+    fn watch(&mut self, _: &Path, _: RecursiveMode) -> notify::Result<()> {
+        Err(notify::Error::new(ErrorKind::MaxFilesWatch))
+    }
+
+    fn unwatch(&mut self, _: &Path) -> notify::Result<()> {
+        Ok(())
+    }
+
+    fn kind() -> WatcherKind {
+        WatcherKind::NullWatcher
+    }
+}
+
+/// What a kernel without inotify instances, or without watches, answers.
+const WITHOUT: [Connect; 2] =
+    [|_| Err(notify::Error::new(ErrorKind::MaxFilesWatch)), |_| Ok(Box::new(Exhausted))];
+
+#[tokio::test]
+async fn without_the_kernel_the_files_are_looked_at() {
+    for connect in WITHOUT {
+        let (_folder, at) = folder();
+        put(&at.join("a.yaml"), "1");
+        let timing = Timing { blind: Duration::from_millis(20), ..QUICK };
+        let mut watching = Watching::new(&[&at], timing, connect);
+        for round in 0..3 {
+            fs::write(at.join("a.yaml"), format!("{round}")).unwrap();
+            watching.told_of("an edit").await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_the_kernel_does_not_tell_of_is_seen_by_the_look_of_a_timer() {
+    let (_folder, at) = folder();
+    put(&at.join("parent/folder/manifests/a.yaml"), "1");
+    let timing = Timing { spare: Duration::from_millis(20), ..QUICK };
+    let mut watching = Watching::new(&[&at.join("parent/folder/manifests")], timing, inotify);
+    fs::rename(at.join("parent"), at.join("moved")).unwrap();
+    watching.told_of("a folder far above that was moved").await;
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn that_the_kernel_does_not_wake_is_said_once() {
+    let (_folder, at) = folder();
+    for connect in WITHOUT {
+        let log = Log::default();
+        let writer = log.clone();
+        let lines = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(lines, || {
+            let mut watched = watched(&at, connect);
+            for _ in 0..3 {
+                watched.look();
+                assert!(watched.blind);
+            }
+        });
+        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.matches("cannot be watched").count(), 1, "{text}");
+    }
+}
