@@ -1,0 +1,111 @@
+//! `undrift run` on a real engine: what it notices, what it heals, and what it leaves alone.
+
+mod healing;
+
+use std::{
+    fs::{self, File},
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::support::{Project, wait_for};
+
+/// A running `undrift run` on the manifest and the state of a project. Asked to end when it is dropped.
+pub(crate) struct Daemon {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Daemon {
+    /// Starts it, and waits until it has looked at every object once.
+    pub(crate) fn start(project: &Project) -> Self {
+        let daemon = Self::spawn(&mut project.command(&["run", "-f", "undrift.yaml"]), project);
+        daemon.wait_until_ready();
+        daemon
+    }
+
+    /// Starts this command, whose log goes to a file beside the project.
+    pub(crate) fn spawn(command: &mut Command, project: &Project) -> Self {
+        let log = project.state_dir().with_extension(format!("log.{}", log_number(project)));
+        fs::create_dir_all(log.parent().unwrap()).unwrap();
+        let file = File::create(&log).unwrap();
+        command.env("UNDRIFT_LOG", "undrift=info").stdout(Stdio::null()).stderr(file);
+        let child = command.spawn().unwrap();
+        Self { child, log }
+    }
+
+    pub(crate) fn wait_until_ready(&self) {
+        wait_for("the daemon to be ready", || self.log().contains("ready: every object was looked at"));
+    }
+
+    /// All that it has logged.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub(crate) fn end(mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        self.child.wait().unwrap()
+    }
+
+    /// Kills it: nothing of it can clear up.
+    pub(crate) fn kill(mut self) {
+        self.signal(Signal::KILL);
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.signal(Signal::TERM);
+            let _ = self.child.wait();
+        }
+    }
+}
+
+fn log_number(project: &Project) -> usize {
+    let folder = project.state_dir();
+    fs::read_dir(folder.parent().unwrap()).map_or(0, Iterator::count)
+}
+
+impl Project {
+    /// The recorded status of the only object, as `get` prints it.
+    pub(crate) fn recorded(&self) -> Value {
+        let run = self.undrift(&["get", "-o", "json"]);
+        run.json()["items"][0]["status"].clone()
+    }
+
+    /// Waits until the incident that is the n-th of the object has ended `Reconciled`; its ID.
+    #[track_caller]
+    pub(crate) fn wait_for_healed(&self, nth: usize) -> String {
+        let mut id = String::new();
+        wait_for(&format!("incident {nth} to be reconciled"), || {
+            let trail = self.trail();
+            let reconciled = trail.iter().filter(|record| record["kind"] == "Reconciled").nth(nth - 1);
+            reconciled.is_some_and(|record| {
+                record["incident"].as_str().unwrap().clone_into(&mut id);
+                true
+            })
+        });
+        id
+    }
+
+    /// Waits until a record of this kind is in the trail.
+    #[track_caller]
+    pub(crate) fn wait_for_record(&self, kind: &str) {
+        wait_for(kind, || self.trail().iter().any(|record| record["kind"] == kind));
+    }
+}
