@@ -69,7 +69,9 @@ impl Memory {
     /// Notes what an object consists of; a look that succeeded also ends its failures.
     pub(super) fn saw(&self, project: &str, object: &Object) {
         let images = object.status.services.iter().filter_map(|service| service.image.as_ref());
-        let images = images.map(|image| tagged(&image.reference)).collect();
+        // Some events name an image by its ID alone.
+        let images = images.flat_map(|image| [Some(tagged(&image.reference)), image.id.clone()]);
+        let images = images.flatten().collect();
         let name = object.declared.metadata.name.clone();
         let mut inner = self.lock();
         inner.failures.remove(&name);

@@ -71,9 +71,7 @@ fn rank(step: Step, index: usize) -> u8 {
 pub(super) fn next(inputs: Inputs<'_>, services: &[Diagnosis], prospects: &[Prospect]) -> Next {
     if held_back(inputs).is_some() {
         // Looking is no step: what a person has mended is proven all the same.
-        let unproven = unproven(inputs, services);
-        let in_time = inputs.now < repair::deadline(inputs);
-        return if in_time && !unproven.is_empty() { Next::Prove(unproven) } else { Next::Nothing };
+        return next_look(inputs, services, prospects);
     }
     let ready =
         plan(prospects, |p| matches!(p.repair, Repair::Steps(_, at) if at.is_none_or(|at| at <= inputs.now)));
@@ -91,6 +89,17 @@ pub(super) fn next(inputs: Inputs<'_>, services: &[Diagnosis], prospects: &[Pros
         return Next::Wait(at);
     }
     give_up(prospects, &unproven)
+}
+
+/// What to do where no step may be taken: what may pass by itself is looked at until it has, so that a person who has
+/// just mended something by hand is told so.
+fn next_look(inputs: Inputs<'_>, services: &[Diagnosis], prospects: &[Prospect]) -> Next {
+    let unproven = unproven(inputs, services);
+    if !unproven.is_empty() && inputs.now < repair::deadline(inputs) {
+        return Next::Prove(unproven);
+    }
+    let passing = prospects.iter().filter(|p| matches!(p.repair, Repair::Wait { .. }));
+    passing.filter_map(|p| look_again_at(inputs, &p.repair)).min().map_or(Next::Nothing, Next::Wait)
 }
 
 /// Services that are as declared and were not proven as they are.

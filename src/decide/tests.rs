@@ -439,3 +439,14 @@ fn the_fixture_is_the_incident() {
     assert_ne!(OLD, NEW);
     assert_eq!(drift(&decided(&incident())), Some((Layer::Artifact, Reason::ModuleMissing)));
 }
+
+#[test]
+fn what_may_pass_by_itself_is_looked_at_again_also_where_no_step_may_be_taken() {
+    let mut seen = healthy();
+    answer_mut(&mut seen.services[0]).plain = Fact::Known(Answer::Refused);
+    for reconcile in [json!({ "suspend": true }), json!({ "mode": "observe" })] {
+        let decision = with_history(&desired_with(&reconcile), &seen, &history());
+        assert!(matches!(decision.next, Next::Wait(until) if until > at(1)), "{:?}", decision.next);
+        assert!(decision.plan.is_empty());
+    }
+}
