@@ -150,7 +150,9 @@ pub(super) fn summary(record: &AuditRecord) -> String {
         return proof(looks, evidence);
     }
     if let Some(by) = evidence["healedBy"].as_str() {
-        return format!("healed by {by} in {} steps", evidence["steps"].as_u64().unwrap_or_default());
+        let steps =
+            evidence["steps"].as_u64().and_then(|steps| usize::try_from(steps).ok()).unwrap_or_default();
+        return format!("healed by {by} in {}", crate::manifest::count(steps, "step"));
     }
     let words: Vec<&str> = ["layer", "reason"].iter().filter_map(|key| evidence[*key].as_str()).collect();
     match (evidence["message"].as_str(), words.is_empty()) {
@@ -169,8 +171,8 @@ pub(super) fn summary(record: &AuditRecord) -> String {
 fn proof(looks: u64, evidence: &Value) -> String {
     let held = span(TimeDelta::milliseconds(evidence["heldMs"].as_i64().unwrap_or_default()));
     let changed = evidence["changedByRepair"].as_bool().unwrap_or_default();
-    let by = if changed { "by another container than before" } else { "by the containers from before" };
-    format!("as declared in {looks} looks over {held}, {by}")
+    let how = if changed { "started anew by the repair" } else { "running as before" };
+    format!("as declared in {looks} looks over {held}, {how}")
 }
 
 fn shortened(evidence: &Value) -> String {

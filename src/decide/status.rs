@@ -121,15 +121,13 @@ fn object_conditions(inputs: StatusInputs<'_>, services: &[ServiceStatus]) -> Ve
         maker.make(ConditionType::Ready, True, "AsDeclared", "every layer is as declared")
     };
     let ready = Condition { message: with_outlived(ready.message, inputs.desired), ..ready };
-    let reconciling = match &inputs.decision.next {
-        Next::Execute(_) | Next::Wait(_) | Next::Prove(_) if inputs.at_work => True,
-        _ => False,
-    };
-    let (why, words) = match &inputs.decision.held_back {
-        _ if reconciling == True => ("Progressing", ""),
-        Some(HeldBack::Suspended(words)) => ("Suspended", words.as_str()),
-        Some(HeldBack::ObserveOnly) => ("ObserveOnly", "spec.reconcile.mode is observe"),
-        None => ("Idle", ""),
+    let (reconciling, why, words) = match (&inputs.decision.held_back, &inputs.decision.next) {
+        (Some(HeldBack::Suspended(words)), _) => (False, "Suspended", words.as_str()),
+        (Some(HeldBack::ObserveOnly), _) => (False, "ObserveOnly", "spec.reconcile.mode is observe"),
+        (None, Next::Execute(_) | Next::Wait(_) | Next::Prove(_)) if inputs.at_work => {
+            (True, "Progressing", "")
+        }
+        _ => (False, "Idle", ""),
     };
     let stalled = match &inputs.decision.next {
         Next::GiveUp { reason, message } => maker.make(ConditionType::Stalled, True, reason, message),
