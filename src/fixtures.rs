@@ -146,12 +146,13 @@ fn dashboard_named(name: &str) -> ServiceObservation {
     }
 }
 
+/// The work tree of the project directory.
+pub(crate) fn git() -> GitState {
+    GitState { revision: Some(REVISION.into()), dirty: true }
+}
+
 fn source() -> SourceObservation {
-    SourceObservation {
-        modules: vec![],
-        digest: Fact::Known(Some("sha256:source-2".into())),
-        git: Fact::Known(Some(GitState { revision: Some(REVISION.into()), dirty: true })),
-    }
+    SourceObservation { modules: vec![], digest: Fact::Known(Some("sha256:source-2".into())) }
 }
 
 fn artifact(name: &str) -> ArtifactObservation {

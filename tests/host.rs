@@ -123,7 +123,7 @@ async fn a_project_as_declared_is_seen_whole() {
     assert!(api.buildable && api.replicas == 1);
     assert_eq!(api.source.modules, [Some(Fact::Known(Presence::Present))]);
     assert!(matches!(&api.source.digest, Fact::Known(Some(digest)) if digest.starts_with("sha256:")));
-    assert_eq!(api.source.git, Fact::Known(None));
+    assert_eq!(host.git(&desired).await, Fact::Known(None));
     assert_eq!(api.artifact.reference, format!("{}-api", project.name));
     assert_eq!(api.artifact.modules[0].presence, Fact::Known(Presence::Present));
     assert_eq!(api.artifact.built_from, None);

@@ -55,8 +55,6 @@ pub struct SourceObservation {
     /// The digest of the build context (`sha256:…`, with the build's own settings in it); `None` for a service
     /// without `build:`, or one whose context is not a folder of this host.
     pub digest: Fact<Option<String>>,
-    /// The work tree that the project directory is in, if it is in one.
-    pub git: Fact<Option<GitState>>,
 }
 
 /// A git work tree.
@@ -236,14 +234,6 @@ impl Answer {
             Self::Status { code, .. } => Some(*code),
             Self::None(_) => None,
         }
-    }
-}
-
-impl ProjectObservation {
-    /// The work tree that the project directory is in; `None` where it is in none, or that is not known.
-    #[must_use]
-    pub fn git(&self) -> Option<&GitState> {
-        self.services.iter().find_map(|service| service.source.git.known()?.as_ref())
     }
 }
 

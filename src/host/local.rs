@@ -7,7 +7,7 @@ use tokio::sync::OnceCell;
 use super::{
     Cache, Host, HostError, StepReport, StepRequest, endpoint::Endpoint, engine::Engine, probe::Prober,
 };
-use crate::api::{Desired, ProjectObservation};
+use crate::api::{Desired, Fact, GitState, ProjectObservation};
 
 /// Gives a file that the command of a step holds open as long as it lives: a lock that outlives an undrift that
 /// is killed.
@@ -86,6 +86,10 @@ impl LocalHost {
 impl Host for LocalHost {
     async fn observe(&self, desired: &Desired) -> Result<ProjectObservation, HostError> {
         self.look(desired).await
+    }
+
+    async fn git(&self, desired: &Desired) -> Fact<Option<GitState>> {
+        super::source::git_state(&desired.directory).await
     }
 
     async fn execute(&self, desired: &Desired, request: StepRequest<'_>) -> StepReport {

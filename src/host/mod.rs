@@ -14,7 +14,7 @@ use std::{collections::BTreeMap, future::Future};
 pub use local::{LocalHost, StepLock};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{Desired, ProjectObservation, Step, StepOutcome, Time};
+use crate::api::{Desired, Fact, GitState, ProjectObservation, Step, StepOutcome, Time};
 
 /// A host that runs Compose projects: the real one, or a fake for tests.
 ///
@@ -30,6 +30,10 @@ pub trait Host: Send + Sync {
         &self,
         desired: &Desired,
     ) -> impl Future<Output = Result<ProjectObservation, HostError>> + Send;
+
+    /// The git work tree that the project directory is in; `Known(None)` where it is in none. It is evidence, and
+    /// nothing depends on it: git is asked where there is something to tell, not at every look.
+    fn git(&self, desired: &Desired) -> impl Future<Output = Fact<Option<GitState>>> + Send;
 
     /// One step. Never fails as a function: how it ended is in the report.
     fn execute(&self, desired: &Desired, request: StepRequest<'_>)

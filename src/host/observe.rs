@@ -31,8 +31,7 @@ impl LocalHost {
         let (resolved, ()) =
             tokio::join!(compose::resolve(desired, self.engine.endpoint(), &*self.cache), self.sweep_once(),);
         let resolved = resolved?;
-        let (git, sources, artifacts, production) = tokio::join!(
-            source::git_state(&desired.directory),
+        let (sources, artifacts, production) = tokio::join!(
             join_all(desired.services().iter().map(|service| self.source(desired, &resolved, service))),
             join_all(desired.services().iter().map(|service| self.artifact(&resolved, service))),
             self.production(desired, &resolved),
@@ -46,7 +45,7 @@ impl LocalHost {
                 buildable: model.is_some_and(|model| model.build.is_some()),
                 replicas: model.map_or(1, |model| model.replicas),
                 config_hash: resolved.hashes.get(&service.name).cloned(),
-                source: SourceObservation { git: git.clone(), ..source },
+                source,
                 artifact,
                 containers: Fact::Known(containers),
                 runs_undrift: own.contains(&service.name),
@@ -58,7 +57,7 @@ impl LocalHost {
         Ok(ProjectObservation { at, project: resolved.model.name.clone(), changing, services })
     }
 
-    /// The source layer, but for git, which is the same for all services.
+    /// The source layer.
     async fn source(
         &self,
         desired: &Desired,
@@ -73,7 +72,7 @@ impl LocalHost {
             let path = module.source.as_ref()?;
             Some(source::source_presence(&desired.directory, path, module.kind))
         });
-        SourceObservation { modules: modules.collect(), digest, git: Fact::unknown("it was not looked at") }
+        SourceObservation { modules: modules.collect(), digest }
     }
 
     /// The artifact layer; what its image was built from is for the store to say.

@@ -6,10 +6,10 @@ use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     api::{
-        ContainerState, Desired, Fact, Presence, ProjectObservation, ServiceObservation, Step, StepOutcome,
-        Time,
+        ContainerState, Desired, Fact, GitState, Presence, ProjectObservation, ServiceObservation, Step,
+        StepOutcome, Time,
     },
-    fixtures::{answer_mut, at, container, container_mut, healthy, status},
+    fixtures::{answer_mut, at, container, container_mut, git, healthy, status},
     host::{Host, HostError, StepReport, StepRequest},
 };
 
@@ -266,6 +266,10 @@ impl Host for FakeHost {
             }
             Ok(world.observe())
         })
+    }
+
+    async fn git(&self, _: &Desired) -> Fact<Option<GitState>> {
+        Fact::Known(Some(git()))
     }
 
     async fn prune(&self, _: &[String]) -> Vec<String> {

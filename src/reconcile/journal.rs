@@ -71,7 +71,7 @@ impl Journal<'_> {
             let seen = scene.observed.services.iter().find(|s| s.name == *service);
             let evidence = json!({
                 "layer": drift.layer, "reason": drift.reason, "message": drift.message, "observed": seen,
-                "git": scene.observed.git(),
+                "git": scene.git,
             });
             let record = NewRecord {
                 service: Some(service.clone()),
@@ -129,7 +129,7 @@ impl Journal<'_> {
             incident: scene.history.incident.as_ref().map(|incident| incident.id.clone()),
             step: Some(planned.step.kind()),
             evidence: json!({
-                "reason": planned.reason, "attempt": attempt, "git": scene.observed.git(),
+                "reason": planned.reason, "attempt": attempt, "git": scene.git,
             }),
             ..NewRecord::of(AuditKind::StepIntended)
         };

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     api::{
-        AuditKind, Desired, IncidentOutcome, Object, ObjectStatus, PlannedStep, ProjectObservation,
+        AuditKind, Desired, GitState, IncidentOutcome, Object, ObjectStatus, PlannedStep, ProjectObservation,
         RouteSpec, Step, StepOutcome, Time, Transition,
     },
     decide::{self, Decision, History, Inputs, Next, StatusInputs},
@@ -61,6 +61,8 @@ pub(super) struct Scene<'a> {
     pub(super) observed: ProjectObservation,
     pub(super) history: History,
     pub(super) decision: Decision,
+    /// The project's git work tree, where there is something to tell.
+    pub(super) git: Option<GitState>,
     pub(super) previous: Option<ObjectStatus>,
     pub(super) now: Time,
     pub(super) jitter_seed: u64,
@@ -232,7 +234,10 @@ impl<H: Host> Reconciler<'_, H> {
         }
         tracing::debug!(next = ?decision.next, "decided");
         let at_work = !self.stop.is_cancelled();
-        Ok(Scene { desired, observed, history, decision, previous, now, jitter_seed, at_work })
+        let drifted = decision.services.iter().any(|diagnosis| diagnosis.drift.is_some());
+        let tells = drifted && (history.incident.is_none() || matches!(decision.next, Next::Execute(_)));
+        let git = if tells { self.host.git(desired).await.known().cloned().flatten() } else { None };
+        Ok(Scene { desired, observed, history, decision, git, previous, now, jitter_seed, at_work })
     }
 
     /// Rows that the decision let go: a healthy period has passed, or the spec is another.

@@ -13,7 +13,6 @@ use crate::{
 const MASKS: &[fn(&mut ProjectObservation)] = &[
     |seen| seen.services[0].source.modules[0] = Some(Fact::unknown("masked")),
     |seen| seen.services[0].source.digest = Fact::unknown("masked"),
-    |seen| seen.services[0].source.git = Fact::unknown("masked"),
     |seen| seen.services[0].artifact.image = Fact::unknown("masked"),
     |seen| seen.services[0].artifact.modules[0].presence = Fact::unknown("masked"),
     |seen| seen.services[0].containers = Fact::unknown("masked"),
