@@ -106,7 +106,7 @@ pub(super) fn line(style: Style, progress: &Progress<'_>) -> Option<String> {
         Progress::Transition { service, route, transition } => {
             format!("{service}: route {} {}", clean(route), style.green(&arrow(*transition)))
         }
-        Progress::Reconciled => return None,
+        Progress::Looked | Progress::Reconciled => return None,
         Progress::Stalled { reason, message } => style.red(&format!("stalled: {reason}: {}", clean(message))),
     })
 }

@@ -4,6 +4,7 @@
 //! names of objects; the [loop](crate::runtime) runs one turn of the reconciler for each, the very turn that `apply`
 //! takes. None of them says why.
 
+mod bounded;
 mod keys;
 mod objects;
 mod protocol;
@@ -110,6 +111,7 @@ pub(crate) async fn run(
     shared.waiters.dismiss(None);
     tasks.close();
     tasks.wait().await;
+    shared.nobody_is_at_work()?;
     let evidence = serde_json::json!({ "signal": signal });
     shared.store.append(&NewRecord { evidence, ..NewRecord::of(AuditKind::Stopped) })?;
     Ok(())

@@ -6,15 +6,15 @@ use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    keys::Keys, objects::Objects, protocol::Outcome, readiness::Readiness, sessions::Memory,
-    waiters::Narrate, waiters::Waiters,
+    bounded::Bounded, keys::Keys, objects::Objects, protocol::Outcome, readiness::Readiness,
+    sessions::Memory, waiters::Narrate, waiters::Waiters,
 };
 use crate::{
-    api::{Desired, Object, Time},
+    api::{ConditionStatus, ConditionType, Desired, Object, Time},
     host::Host,
     reconcile::{Action, Progress, ReconcileError, Reconciler, Session, Turn, now, unseen},
     runtime::{Reconcile, Requeue, jittered},
-    store::Store,
+    store::{Store, StoreError},
 };
 
 /// The waits after a failure, doubling: what may pass by itself is tried again soon, and the engine's own events tell of
@@ -74,10 +74,15 @@ impl<H: Host + 'static> Reconcile<String> for Shared<H> {
 impl<H: Host> Shared<H> {
     async fn turn(&self, desired: &Desired, session: &mut Session) -> Result<Turn, ReconcileError> {
         let tell = |desired: &Desired, progress: Progress<'_>| {
+            // A service manager that waits for a build of half an hour to be over would have given up long before.
+            if matches!(progress, Progress::Looked) {
+                self.readiness.observed(desired.name());
+            }
             self.waiters.tell(desired.name(), &progress, self.narrate);
         };
+        let host = Bounded { host: &*self.host, over: &self.cancel };
         let reconciler = Reconciler {
-            host: &*self.host,
+            host: &host,
             store: &self.store,
             stop: &self.stop,
             cancel: &self.cancel,
@@ -124,8 +129,27 @@ impl<H: Host> Shared<H> {
         }
         self.answer(name, &object, false, Some(&error.to_string()));
         let (first, longest) = FAILED;
+        // Who wants a look every second wants it of what is mended, too.
+        let longest = longest.min(desired.object.spec.reconcile.interval.get());
         let wait = first.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(longest);
         Requeue::At(Instant::now() + jittered(wait, seed(name)))
+    }
+
+    /// At the end: a status that was recorded before a step, or in the middle of a proof, says that undrift is at work.
+    pub(super) fn nobody_is_at_work(&self) -> Result<(), StoreError> {
+        for name in self.objects.names() {
+            let Some(mut object) = self.store.object(&name)? else { continue };
+            let conditions = &mut object.status.conditions;
+            let reconciling = conditions.iter_mut().find(|condition| {
+                condition.kind == ConditionType::Reconciling && condition.status == ConditionStatus::True
+            });
+            let Some(reconciling) = reconciling else { continue };
+            reconciling.status = ConditionStatus::False;
+            "Idle".clone_into(&mut reconciling.reason);
+            reconciling.last_transition_time = now();
+            self.store.save_object(&object)?;
+        }
+        Ok(())
     }
 
     fn answer(&self, name: &str, object: &Object, reconciled: bool, error: Option<&str>) {

@@ -119,6 +119,9 @@ pub enum HostError {
         /// Why, and what to do.
         cause: String,
     },
+    /// undrift was asked to end, and would not wait any longer.
+    #[error("undrift was asked to end before the host had answered")]
+    Ending,
     /// `docker compose` is not there, or is version 1.
     #[error("Compose v2 is needed: {0}")]
     ComposeMissing(String),
@@ -182,6 +185,7 @@ impl HostError {
         match self {
             Self::EngineUnavailable { .. } => "EngineUnavailable",
             Self::EngineUnsupported { .. } => "EngineUnsupported",
+            Self::Ending => "Ending",
             Self::ComposeMissing(_) => "ComposeMissing",
             Self::ComposeRefused { .. } => "ComposeRefused",
             Self::UnsetVariables { .. } => "UnsetVariables",
@@ -191,10 +195,10 @@ impl HostError {
         }
     }
 
-    /// Whether it can pass by itself: the engine is away. All others need a person.
+    /// Whether it can pass by itself: the engine is away, or was not waited for. All others need a person.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::EngineUnavailable { .. } | Self::Engine { .. })
+        matches!(self, Self::EngineUnavailable { .. } | Self::Engine { .. } | Self::Ending)
     }
 }
 

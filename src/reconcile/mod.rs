@@ -10,6 +10,7 @@ mod journal;
 mod memory;
 mod progress;
 mod prove;
+mod slot;
 #[cfg(test)]
 mod tests;
 mod turn;

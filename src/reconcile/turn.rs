@@ -8,6 +8,7 @@ use super::{
     Progress, ReconcileError, Reconciler, Session,
     journal::{self, Journal},
     memory, object,
+    slot::sharing,
 };
 use crate::{
     api::{
@@ -20,10 +21,6 @@ use crate::{
 
 /// The limit of one `up`, `restart` or rollback. Compose itself waits for `depends_on` conditions in it.
 const UP_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(600);
-
-/// How long a build keeps others from beginning. One that takes longer, or hangs until its limit, must not keep every
-/// other project of the host from being repaired.
-const BUILD_SHARE: std::time::Duration = std::time::Duration::from_secs(300);
 
 /// When to turn again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +113,7 @@ impl<H: Host> Reconciler<'_, H> {
         self.store.generation(desired.name(), &desired.spec_digest)?;
         self.store.settle_suspension(desired.name(), (self.clock)())?;
         let mut scene = self.scene(desired, session).await?;
+        (self.progress)(desired, Progress::Looked);
         for row in &scene.decision.attempts {
             self.store.save_attempt(row)?;
         }
@@ -341,16 +339,6 @@ impl<H: Host> Reconciler<'_, H> {
         (self.progress)(scene.desired, Progress::StepEnds(planned, &report));
         Ok(())
     }
-}
-
-/// Does the work, and gives the slot on where it takes long.
-async fn sharing<T>(slot: Option<SemaphorePermit<'_>>, work: impl Future<Output = T>) -> T {
-    let mut work = std::pin::pin!(work);
-    tokio::select! {
-        done = &mut work => return done,
-        () = tokio::time::sleep(BUILD_SHARE) => drop(slot),
-    }
-    work.await
 }
 
 /// Closes what an undrift that was killed has left open: intents without outcome, and the attempts that they

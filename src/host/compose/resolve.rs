@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -22,6 +23,10 @@ const SPACE: &str = "compose";
 
 /// How long Compose may take to resolve a project. It takes 60 ms; a machine under load, seconds.
 pub(super) const LIMIT: Duration = Duration::from_secs(30);
+
+/// How many questions to Compose are open at once. Each is a process that keeps a processor busy while it starts, and ten
+/// projects that are seen for the first time would be twenty of them.
+static TURNS: Semaphore = Semaphore::const_new(4);
 
 /// A project as Compose resolves it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,6 +141,7 @@ pub(super) async fn run_quietly(
     env: &Environment,
     argv: &[String],
 ) -> std::io::Result<Finished> {
+    let _turn = TURNS.acquire().await;
     command::run(Invocation {
         argv,
         directory: &desired.directory,

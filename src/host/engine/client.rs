@@ -9,6 +9,7 @@ use std::{
 };
 
 use bollard::{ClientVersion, Docker, errors::Error as BollardError};
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use super::{Itself, start::Presence};
@@ -16,6 +17,10 @@ use crate::host::{HostError, endpoint::Endpoint, ms_since};
 
 /// The longest that one question may take, its answer's body included. bollard's own limit ends at the headers.
 pub const CALL_LIMIT: Duration = Duration::from_secs(10);
+
+/// How many questions are open at once. Each takes some milliseconds, and a host of many projects that are all looked at
+/// together, as at a start, is not to be a stampede on the engine that runs them.
+const AT_ONCE: usize = 8;
 
 /// How long an engine behind TCP may take to accept: a host that is away must be told apart within seconds.
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
@@ -36,6 +41,7 @@ pub struct Engine {
     endpoint: Endpoint,
     limit: Duration,
     docker: Arc<OnceLock<Docker>>,
+    turns: Arc<Semaphore>,
     pub(super) lookups: TaskTracker,
     pub(super) presence: Arc<Presence>,
     pub(super) itself: Arc<Itself>,
@@ -134,6 +140,7 @@ impl Engine {
             endpoint,
             limit: CALL_LIMIT,
             docker: Arc::default(),
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
             lookups: TaskTracker::new(),
             presence: Arc::default(),
             itself: Arc::new(Itself::detect()),
@@ -195,7 +202,12 @@ impl Engine {
         F: Future<Output = Result<T, BollardError>> + 'a,
     {
         let docker = self.docker().await?;
-        match tokio::time::timeout(self.limit, question(docker)).await {
+        // The wait for a turn is within the limit: behind an engine that hangs no line grows.
+        let asked = async {
+            let _turn = self.turns.acquire().await;
+            question(docker).await
+        };
+        match tokio::time::timeout(self.limit, asked).await {
             Ok(answer) => answer.map_err(EngineError::from),
             Err(_) => Err(EngineError::TimedOut(self.limit)),
         }

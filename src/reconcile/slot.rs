@@ -1,0 +1,66 @@
+//! The right to build, and how long one object keeps it from the others.
+
+use tokio::sync::SemaphorePermit;
+
+/// How long a build keeps others from beginning. One that takes longer, or hangs until its limit, must not keep every
+/// other project of the host from being repaired.
+const BUILD_SHARE: std::time::Duration = std::time::Duration::from_secs(300);
+
+/// Does the work, and gives the slot on where it takes long.
+pub(super) async fn sharing<T>(slot: Option<SemaphorePermit<'_>>, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    tokio::select! {
+        done = &mut work => return done,
+        () = tokio::time::sleep(BUILD_SHARE) => drop(slot),
+    }
+    work.await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::FutureExt as _;
+    use tokio::{
+        sync::Semaphore,
+        time::{Instant, sleep},
+    };
+
+    use super::*;
+
+    /// Works for so long, and says when another could begin, from the beginning of the work on.
+    async fn second_begins_after(work: Duration) -> Duration {
+        let (builds, began) = (Semaphore::new(1), Instant::now());
+        let first = sharing(builds.try_acquire().ok(), async {
+            sleep(work).await;
+            7
+        });
+        let second = async {
+            let _slot = builds.acquire().await;
+            began.elapsed()
+        };
+        let (done, second) = tokio::join!(first, second);
+        assert_eq!((done, began.elapsed()), (7, work), "the work has its whole time");
+        second
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_build_keeps_the_slot_to_its_end() {
+        let short = BUILD_SHARE - Duration::from_secs(1);
+        assert_eq!(second_begins_after(short).await, short);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_build_that_takes_long_gives_the_slot_on_and_goes_on() {
+        assert_eq!(second_begins_after(10 * BUILD_SHARE).await, BUILD_SHARE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_step_without_a_slot_takes_none() {
+        let builds = Semaphore::new(1);
+        let mut work = std::pin::pin!(sharing(None, sleep(Duration::from_secs(1))));
+        assert_eq!(work.as_mut().now_or_never(), None);
+        assert!(builds.try_acquire().is_ok());
+        work.await;
+    }
+}
