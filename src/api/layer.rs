@@ -121,6 +121,20 @@ pub enum Reason {
     NotEnforced,
 }
 
+impl Drift {
+    /// What the drift is of, for telling news from the same trouble: a route that is refused now and answers 502 then is
+    /// one trouble, for which nothing but waiting is done.
+    #[must_use]
+    pub const fn class(&self) -> (Layer, Reason) {
+        match (self.layer, self.reason) {
+            (Layer::Route, Reason::UnexpectedStatus | Reason::Indistinguishable) => {
+                (Layer::Route, Reason::Unreachable)
+            }
+            same => same,
+        }
+    }
+}
+
 impl Reason {
     /// The reason in `PascalCase`, as in conditions.
     #[must_use]

@@ -3,7 +3,7 @@
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{Desired, ProjectObservation},
+    api::{Desired, Fact, GitState, ProjectObservation},
     host::{Host, HostError, StepReport, StepRequest},
 };
 
@@ -18,6 +18,10 @@ impl<H: Host> Host for Bounded<'_, H> {
     async fn observe(&self, desired: &Desired) -> Result<ProjectObservation, HostError> {
         let look = self.host.observe(desired);
         self.over.run_until_cancelled(look).await.unwrap_or(Err(HostError::Ending))
+    }
+
+    async fn git(&self, desired: &Desired) -> Fact<Option<GitState>> {
+        self.host.git(desired).await
     }
 
     async fn execute(&self, desired: &Desired, request: StepRequest<'_>) -> StepReport {

@@ -26,8 +26,8 @@ mod verify;
 use std::collections::BTreeMap;
 
 pub use attempts::{begin_step, end_rollback, end_step};
-pub use checks::{Diagnosis, LayerVerdict, diagnose};
-pub use plan::Next;
+pub use checks::{Diagnosis, LOOP_RESTARTS, LayerVerdict, diagnose};
+pub use plan::{NOT_PROVEN, Next};
 pub use repair::{Prospect, Repair};
 pub use status::{StatusInputs, failed_status, status};
 pub use verify::{Identity, Proof, identities, judge, unlike_before};
@@ -68,8 +68,11 @@ pub struct History {
     /// The least restart count seen of each container, by ID, since undrift began to look. A count above it is
     /// a crash that happened under undrift's eyes.
     pub restarts: BTreeMap<String, i64>,
-    /// When the present series of looks began.
+    /// Since when the present series of looks waits for things to pass: from its beginning, or from when nobody else
+    /// was at work any more.
     pub watching_since: Option<Time>,
+    /// When the present series of looks began.
+    pub looking_since: Option<Time>,
     /// The suspension by a person that holds now, besides the spec's own.
     pub suspended: Option<Suspension>,
 }

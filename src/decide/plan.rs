@@ -8,6 +8,9 @@ use crate::api::{PlannedStep, Step, StepKind, Time};
 /// The least and the longest wait before another look at something that may pass by itself.
 const LOOK_AGAIN_AFTER: (TimeDelta, TimeDelta) = (TimeDelta::milliseconds(100), TimeDelta::seconds(2));
 
+/// The reason of what was as declared, and never for the whole stability window.
+pub const NOT_PROVEN: &str = "NotProven";
+
 /// What to do now.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Next {
@@ -117,8 +120,10 @@ fn unproven(inputs: Inputs<'_>, services: &[Diagnosis]) -> Vec<String> {
 /// lasted. What is still so after minutes is worth no ten looks a second.
 fn look_again(inputs: Inputs<'_>) -> Time {
     let (least, longest) = LOOK_AGAIN_AFTER;
-    let lasted = inputs.now - repair::waiting_since(inputs);
-    inputs.now + (lasted / 10).clamp(least, longest)
+    let lasted = inputs.now - repair::looking_since(inputs);
+    // A clock that was set back makes the beginning lie ahead: nobody knows how long it has lasted.
+    let wait = if lasted < TimeDelta::zero() { longest } else { (lasted / 10).clamp(least, longest) };
+    inputs.now + wait
 }
 
 fn look_again_at(inputs: Inputs<'_>, repair: &Repair) -> Option<Time> {
@@ -147,5 +152,5 @@ fn give_up(prospects: &[Prospect], unproven: &[String]) -> Next {
         return Next::Nothing;
     }
     let message = format!("{} did not stay as declared for the stability window", unproven.join(", "));
-    Next::GiveUp { reason: "NotProven".into(), message }
+    Next::GiveUp { reason: NOT_PROVEN.into(), message }
 }

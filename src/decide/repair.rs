@@ -187,8 +187,13 @@ fn within_budget(inputs: Inputs<'_>, row: Option<&Attempt>, steps: Vec<Step>) ->
         Some(row) if row.attempts >= budget => {
             stalled(BUDGET_SPENT, &format!("{} of {budget} attempts did not mend it", row.attempts))
         }
-        row => Repair::Steps(steps, row.and_then(|row| row.next_at)),
+        row => Repair::Steps(steps, row.and_then(|row| row.next_at).map(|at| at.min(longest(inputs)))),
     }
+}
+
+/// No wait is longer than the longest backoff, whatever a clock that was set back says.
+fn longest(inputs: Inputs<'_>) -> Time {
+    inputs.now + inputs.desired.object.spec.reconcile.backoff.max.delta()
 }
 
 fn stalled(reason: &str, message: &str) -> Repair {
@@ -215,7 +220,15 @@ pub(super) fn waiting_since(inputs: Inputs<'_>) -> Time {
     // The last step of any service: another one's long build or restart is no fault of this one.
     let steps = inputs.history.incident.iter().flat_map(|incident| &incident.steps);
     let last = steps.map(|done| done.at).max();
-    last.max(inputs.history.watching_since).unwrap_or(inputs.now)
+    // What a clock that was set back shows as lying ahead began now at the latest.
+    last.max(inputs.history.watching_since).unwrap_or(inputs.now).min(inputs.now)
+}
+
+/// Since when undrift looks in this series: the last step, or its beginning.
+pub(super) fn looking_since(inputs: Inputs<'_>) -> Time {
+    let steps = inputs.history.incident.iter().flat_map(|incident| &incident.steps);
+    let last = steps.map(|done| done.at).max();
+    last.max(inputs.history.looking_since.or(inputs.history.watching_since)).unwrap_or(inputs.now)
 }
 
 /// After a step a route may be absent for a while: a server that has just started answers 404 first. A rung is

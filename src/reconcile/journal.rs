@@ -92,7 +92,7 @@ impl Journal<'_> {
         let after: ObjectStatus = last.after.and_then(|a| serde_json::from_value(a).ok()).unwrap_or_default();
         let same = |(service, drift): &(String, Drift)| {
             let then = after.services.iter().find(|s| s.name == *service).and_then(|s| s.drift.as_ref());
-            then.is_some_and(|then| (then.layer, then.reason) == (drift.layer, drift.reason))
+            then.is_some_and(|then| then.class() == drift.class())
         };
         Ok(drifts.iter().all(same))
     }
@@ -160,10 +160,11 @@ impl Journal<'_> {
         };
         self.store.finish(intent, &record)?;
         for row in rows {
-            self.store.save_attempt(row)?;
+            self.store.update_attempt(row)?;
         }
         tracing::info!(step = %planned.step.kind(), outcome = report.outcome.as_str(), ms = report.duration_ms, "step ended");
         if planned.step == Step::Rollback && report.outcome == StepOutcome::Succeeded {
+            tracing::warn!(services = ?planned.services, "rolled back");
             let evidence =
                 json!({ "services": planned.services, "to": rollback_targets(scene, &planned.services) });
             let record = NewRecord {
@@ -190,6 +191,7 @@ impl Journal<'_> {
             "steps": incident.steps.len(),
             "healedBy": if repaired(scene, incident) { "undrift" } else { "something other than undrift" },
         });
+        tracing::info!(steps = incident.steps.len(), "reconciled");
         self.end(scene, true, evidence, status)
     }
 
@@ -204,6 +206,7 @@ impl Journal<'_> {
         if scene.history.incident.is_none() {
             return Ok(());
         }
+        tracing::warn!(reason, why = message, "stalled");
         self.end(scene, false, json!({ "reason": reason, "message": message }), status)
     }
 
@@ -216,11 +219,14 @@ impl Journal<'_> {
     ) -> Result<(), ReconcileError> {
         let Some(incident) = &scene.history.incident else { return Ok(()) };
         let (outcome, kind) = ends_as(reconciled);
-        self.append(
-            scene,
-            NewRecord { outcome: Some(outcome.to_string()), evidence, ..NewRecord::of(kind) },
-        )?;
-        self.store.close_incident(&incident.id, scene.now, outcome, Some(json!(status)))?;
+        let record = NewRecord {
+            object: Some(self.object.into()),
+            incident: Some(incident.id.clone()),
+            outcome: Some(outcome.to_string()),
+            evidence,
+            ..NewRecord::of(kind)
+        };
+        self.store.end_incident(&incident.id, scene.now, outcome, Some(json!(status)), &record)?;
         Ok(())
     }
 }

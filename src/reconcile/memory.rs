@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     api::{
-        AuditKind, AuditRecord, ConditionStatus, ConditionType, Desired, Layer, ObjectStatus,
+        AuditKind, AuditRecord, ConditionStatus, ConditionType, Desired, Drift, Layer, ObjectStatus,
         ProjectObservation, Reason, Step, StepOutcome, Time,
     },
-    decide::{Decision, Diagnosis, DoneStep, History, Identity, OpenIncident, identities},
+    decide::{self, Decision, Diagnosis, DoneStep, History, Identity, OpenIncident, identities},
     store::{ImageKnowledge, RecordFilter, Store, StoreError},
 };
 
@@ -24,6 +24,8 @@ pub struct Session {
     pub(super) told: BTreeSet<String>,
     /// How things stood when there was nothing left to do.
     settled: Option<Vec<Standing>>,
+    /// When the series began, whether it was quiet then or not.
+    pub(super) begun: Time,
 }
 
 /// How a service stands: its drift, whether something of it is unknown, and what it consists of.
@@ -51,6 +53,7 @@ impl Session {
             builds: Vec::new(),
             told: BTreeSet::new(),
             settled: None,
+            begun: now,
         }
     }
 
@@ -59,22 +62,40 @@ impl Session {
         self.settled = Some(standing(observed, decision));
     }
 
+    /// Notes that it was given up to prove what is as declared. The next look is another series: what has become
+    /// steady since is to be proven then.
+    pub(super) fn give_up_proving(&mut self) {
+        self.settled = Some(Vec::new());
+    }
+
     /// Begins a new series where things stand otherwise than when there was nothing left to do: what changed since
     /// gets its time to become as declared, however long ago undrift began to look. What still stands as it did
     /// does not: a drift that was given up on would otherwise be watched anew at every resync.
     pub(super) fn is_news(&mut self, observed: &ProjectObservation, decision: &Decision, now: Time) -> bool {
         let news = self.settled.as_ref().is_some_and(|settled| *settled != standing(observed, decision));
         if news {
-            *self = Self { builds: std::mem::take(&mut self.builds), ..Self::new(now) };
+            let (builds, restarts) = (std::mem::take(&mut self.builds), std::mem::take(&mut self.restarts));
+            *self = Self { builds, ..Self::new(now) };
             self.note_restarts(observed);
+            self.keep_loops(&restarts);
         }
         news
     }
 
     /// While someone else is at work, or the engine is only just starting, the time that a repair may take does not run.
-    pub(super) fn note_quiet(&mut self, observed: &ProjectObservation) {
+    pub(super) fn note_quiet(&mut self, observed: &ProjectObservation, now: Time) {
         if observed.changing.is_some() {
-            self.since = super::now();
+            self.since = now;
+        }
+    }
+
+    /// One crash that the engine's restart policy has mended is history; a count that grew by a loop since undrift last
+    /// looked is not, however long the container has been running when it is looked at.
+    fn keep_loops(&mut self, before: &BTreeMap<String, i64>) {
+        for (id, count) in &mut self.restarts {
+            if let Some(least) = before.get(id).filter(|least| *count - **least >= decide::LOOP_RESTARTS) {
+                *count = *least;
+            }
         }
     }
 
@@ -90,7 +111,7 @@ impl Session {
 fn standing(observed: &ProjectObservation, decision: &Decision) -> Vec<Standing> {
     let of = |diagnosis: &Diagnosis| {
         let seen = observed.services.iter().find(|seen| seen.name == diagnosis.service);
-        let drift = diagnosis.drift.as_ref().map(|drift| (drift.layer, drift.reason));
+        let drift = diagnosis.drift.as_ref().map(Drift::class);
         let identities = seen.map(identities).unwrap_or_default();
         (diagnosis.service.clone(), drift, diagnosis.unknown.is_some(), identities)
     };
@@ -116,6 +137,7 @@ pub(super) fn history(
         proven: proofs.into_iter().map(|(name, (identities, _))| (name, identities)).collect(),
         restarts: session.restarts.clone(),
         watching_since: Some(session.since),
+        looking_since: Some(session.begun),
         suspended: store.suspension(name)?.filter(|suspension| !suspension.has_passed(now)),
     })
 }

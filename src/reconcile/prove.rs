@@ -96,7 +96,7 @@ impl<H: Host> Reconciler<'_, H> {
         }
         for row in self.store.attempts(scene.desired.name())? {
             if row.service == service && row.pending.is_some() {
-                self.store.save_attempt(&Attempt { pending: None, ..row })?;
+                self.store.update_attempt(&Attempt { pending: None, ..row })?;
             }
         }
         // Of a service that was fine all along there is nothing to tell.

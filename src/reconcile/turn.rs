@@ -115,7 +115,7 @@ impl<H: Host> Reconciler<'_, H> {
         let mut scene = self.scene(desired, session).await?;
         (self.progress)(desired, Progress::Looked);
         for row in &scene.decision.attempts {
-            self.store.save_attempt(row)?;
+            self.store.update_attempt(row)?;
         }
         self.forget_attempts(&scene)?;
         let journal = Journal { store: self.store, object: desired.name() };
@@ -146,7 +146,11 @@ impl<H: Host> Reconciler<'_, H> {
                 let status = self.save(&scene, &Transitions::new())?;
                 journal.stalled(&scene, &reason, &message, &status)?;
                 (self.progress)(desired, Progress::Stalled { reason: &reason, message: &message });
-                session.settle(&scene.observed, &scene.decision);
+                if reason == decide::NOT_PROVEN {
+                    session.give_up_proving();
+                } else {
+                    session.settle(&scene.observed, &scene.decision);
+                }
                 Ok(Self::ended(&scene, Action::Stalled))
             }
             _ => {
@@ -214,7 +218,7 @@ impl<H: Host> Reconciler<'_, H> {
     ) -> Result<Scene<'d>, ReconcileError> {
         let mut observed = self.host.observe(desired).await?;
         session.note_restarts(&observed);
-        session.note_quiet(&observed);
+        session.note_quiet(&observed, (self.clock)());
         memory::learn_from_builds(self.store, session, &observed)?;
         memory::add_image_knowledge(self.store, &mut observed)?;
         let now = (self.clock)();
@@ -227,6 +231,7 @@ impl<H: Host> Reconciler<'_, H> {
         let mut decision = decide(&history);
         if session.is_news(&observed, &decision, now) {
             history.watching_since = Some(session.since);
+            history.looking_since = Some(session.begun);
             history.restarts.clone_from(&session.restarts);
             decision = decide(&history);
         }

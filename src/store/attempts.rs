@@ -1,6 +1,6 @@
 //! Attempts: the memory of the budget, so that neither backoff nor giving up is forgotten at a restart.
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use super::{
     Store,
@@ -46,6 +46,54 @@ impl Store {
                 .execute("INSERT OR REPLACE INTO attempts VALUES (?1, ?2, ?3, ?4, ?5, ?6)", row)
                 .map(drop)
                 .map_err(failed("record an attempt"))
+        })
+    }
+
+    /// Records how attempts stand that are recorded already. One that was forgotten meanwhile, because a person wants
+    /// the object tried anew, stays forgotten; one that stands as it did is not written.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn update_attempt(&self, attempt: &Attempt) -> Result<()> {
+        let action = "record an attempt";
+        let text = serde_json::to_string(attempt).map_err(unreadable("attempt"))?;
+        let key = params![
+            attempt.object,
+            attempt.service,
+            attempt.layer.as_str(),
+            attempt.reason.as_str(),
+            attempt.source_digest.as_deref().unwrap_or_default(),
+        ];
+        let recorded: Option<String> = self
+            .db()
+            .query_row(
+                "SELECT attempt FROM attempts WHERE object = ?1 AND service = ?2 AND layer = ?3 AND reason = ?4
+                 AND source_digest = ?5",
+                key,
+                |row| row.get(0),
+            )
+            .optional()
+            .map_err(failed(action))?;
+        if recorded.is_none_or(|recorded| recorded == text) {
+            return Ok(());
+        }
+        let row = params![
+            text,
+            attempt.object,
+            attempt.service,
+            attempt.layer.as_str(),
+            attempt.reason.as_str(),
+            attempt.source_digest.as_deref().unwrap_or_default(),
+        ];
+        self.write(action, |change| {
+            change
+                .execute(
+                    "UPDATE attempts SET attempt = ?1 WHERE object = ?2 AND service = ?3 AND layer = ?4
+                     AND reason = ?5 AND source_digest = ?6",
+                    row,
+                )
+                .map(drop)
+                .map_err(failed(action))
         })
     }
 

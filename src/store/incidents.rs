@@ -9,7 +9,7 @@ use super::{
     error::{Result, StoreError, failed, unreadable},
     time::{read, read_option, stamp},
 };
-use crate::api::{Incident, IncidentOutcome, Time};
+use crate::api::{Incident, IncidentOutcome, NewRecord, Time};
 
 impl Store {
     /// Opens an incident of this object, with a new ULID. Where one is open already, that one is given, as it is:
@@ -59,6 +59,35 @@ impl Store {
              WHERE id = ?1 AND closed_at IS NULL",
             params![id, stamp(at), outcome.to_string(), after.map(|after| after.to_string())],
         )
+    }
+
+    /// Closes an incident together with the record that tells of it: a kill can leave neither without the other. Where
+    /// the incident is closed already nothing is written.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "evidence is made for the store, and is its own from then on"
+    )]
+    pub fn end_incident(
+        &self,
+        id: &str,
+        at: Time,
+        outcome: IncidentOutcome,
+        after: Option<Value>,
+        record: &NewRecord,
+    ) -> Result<()> {
+        let action = "end an incident";
+        self.write(action, |change| {
+            let row = params![id, stamp(at), outcome.to_string(), after.as_ref().map(Value::to_string)];
+            let sql = "UPDATE incidents SET closed_at = ?2, outcome = ?3, after = ?4
+                       WHERE id = ?1 AND closed_at IS NULL";
+            if change.execute(sql, row).map_err(failed(action))? == 1 {
+                self.append_in(change, record)?;
+            }
+            Ok(())
+        })
     }
 
     /// Replaces the evidence from before the first step.

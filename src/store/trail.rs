@@ -1,6 +1,6 @@
 //! The audit trail: records are added at its end, and read.
 
-use rusqlite::{Row, Transaction, named_params};
+use rusqlite::{Row, ToSql, Transaction, named_params};
 use serde_json::Value;
 
 use super::{
@@ -87,21 +87,29 @@ impl Store {
     pub fn records(&self, filter: &RecordFilter) -> Result<Vec<AuditRecord>> {
         let action = "read the audit trail";
         let db = self.db();
-        let mut query = db
-            .prepare_cached(
-                "SELECT * FROM trail
-                 WHERE (:object IS NULL OR object = :object) AND (:incident IS NULL OR incident = :incident)
-                   AND (:since IS NULL OR time >= :since) AND (:until IS NULL OR time <= :until)
-                 ORDER BY seq",
-            )
-            .map_err(failed(action))?;
-        let parameters = named_params! {
-            ":object": filter.object,
-            ":incident": filter.incident,
-            ":since": filter.since.map(stamp),
-            ":until": filter.until.map(stamp),
-        };
-        let rows = query.query_map(parameters, read_record).map_err(failed(action))?;
+        // Only what is asked for is in the text: `:x IS NULL OR column = :x` would keep SQLite from its indexes, and a
+        // trail is never pruned.
+        let clauses = [
+            (filter.object.is_some(), "object = :object"),
+            (filter.incident.is_some(), "incident = :incident"),
+            (filter.since.is_some(), "time >= :since"),
+            (filter.until.is_some(), "time <= :until"),
+        ];
+        let clauses: Vec<&str> = clauses.iter().filter(|(asked, _)| *asked).map(|(_, sql)| *sql).collect();
+        let and = if clauses.is_empty() { String::new() } else { format!("WHERE {}", clauses.join(" AND ")) };
+        let mut query =
+            db.prepare_cached(&format!("SELECT * FROM trail {and} ORDER BY seq")).map_err(failed(action))?;
+        let (since, until) = (filter.since.map(stamp), filter.until.map(stamp));
+        let values: [(&str, &Option<String>); 4] = [
+            (":object", &filter.object),
+            (":incident", &filter.incident),
+            (":since", &since),
+            (":until", &until),
+        ];
+        let asked = values.iter().filter(|(_, value)| value.is_some());
+        let parameters: Vec<(&str, &dyn ToSql)> =
+            asked.map(|(name, value)| (*name, *value as &dyn ToSql)).collect();
+        let rows = query.query_map(&*parameters, read_record).map_err(failed(action))?;
         rows.filter(|record| record.as_ref().map_or(true, |record| filter.takes_service_of(record)))
             .collect::<rusqlite::Result<_>>()
             .map_err(failed(action))

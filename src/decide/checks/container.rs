@@ -11,8 +11,8 @@ use crate::api::{
 /// restart policy ("restart: always" starts over at 100 ms once a container has run for 10 s).
 const SETTLED_AFTER: TimeDelta = TimeDelta::seconds(10);
 
-/// As many restarts, with the last one just now, are a loop even at a first look.
-const LOOP_RESTARTS: i64 = 2;
+/// As many restarts, with the last one just now, are a loop even at a first look; as many since the last look are one too.
+pub const LOOP_RESTARTS: i64 = 2;
 
 pub(super) fn check(view: View<'_>) -> LayerVerdict {
     let containers = match &view.seen.containers {

@@ -6,6 +6,8 @@ mod container;
 mod route;
 mod source;
 
+pub use container::LOOP_RESTARTS;
+
 use super::Inputs;
 use crate::api::{Drift, Layer, Reason, ServiceObservation, ServiceSpec};
 
