@@ -146,6 +146,21 @@ fn removed_manifest_ends_the_watch_and_touches_nothing_until_it_is_back() {
     home.assert_trail_is_whole();
 }
 
+/// A turn that is at work does not have the last word.
+#[test]
+fn manifest_that_is_removed_in_the_middle_of_a_turn_is_said_to_be_gone() {
+    let project = Project::healthy();
+    let watched = Watched { home: &project };
+    watched.declare(&project, &MANIFEST.replace("stableFor: 1s", "stableFor: 5s"));
+    let daemon = Daemon::spawn(&mut watched.command(), &project);
+    let reason = |at: usize| watched.object(&project)["status"]["conditions"][at]["reason"].clone();
+    wait_for("the proof to begin", || reason(1) == "Progressing");
+    fs::remove_file(watched.file(&project)).unwrap();
+    wait_for("the status to say so", || reason(0) == "NotWatched");
+    assert!(daemon.end().success());
+    assert_eq!(reason(0), "NotWatched", "it stays so");
+}
+
 #[test]
 fn new_manifest_in_the_folder_is_picked_up() {
     let (home, other) = (Project::healthy(), Project::in_incident());
