@@ -1,7 +1,35 @@
-//! What goes wrong on the host is noticed and healed without a command.
+//! What goes wrong on the host is noticed and healed without a command, and what is fine or meant is left alone.
+
+use std::time::Instant;
+
+use serde_json::Value;
+use undrift::{api::Time, store::Store};
 
 use super::Daemon;
-use crate::support::{Project, docker};
+use crate::support::{MANIFEST, Project, docker, wait_for};
+
+/// The manifest with a resync every second.
+fn resynced() -> String {
+    MANIFEST.replace("  reconcile:\n", "  reconcile:\n    interval: 1s\n")
+}
+
+/// Layer and reason of each drift that the trail tells of.
+fn drifts(project: &Project) -> Vec<String> {
+    let trail = project.trail();
+    let told = trail.iter().filter(|record| record["kind"] == "DriftDetected");
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    told.map(|r| format!("{} {}", text(&r["evidence"]["layer"]), text(&r["evidence"]["reason"]))).collect()
+}
+
+fn state_of(id: &str) -> String {
+    docker(&["inspect", "-f", "{{.State.Status}}", id]).trim().to_owned()
+}
+
+/// When the recorded status was last written.
+fn status_since(project: &Project) -> Vec<Time> {
+    let store = Store::open_read_only(&project.state_dir()).unwrap().unwrap();
+    store.recorded_at().unwrap().into_values().collect()
+}
 
 #[test]
 fn stopped_container_is_started_again() {
@@ -11,5 +39,103 @@ fn stopped_container_is_started_again() {
     project.wait_for_healed(1);
     assert_eq!(project.steps(), ["Up"]);
     assert!(daemon.end().success());
+    project.assert_trail_is_whole();
+}
+
+#[test]
+fn removed_container_is_created_again() {
+    let project = Project::healthy();
+    let daemon = Daemon::start(&project);
+    let before = project.containers("api");
+    docker(&["rm", "-f", &before[0]]);
+    project.wait_for_healed(1);
+    assert_eq!(drifts(&project), ["container Missing"]);
+    assert_eq!(project.steps(), ["Up"]);
+    let after = project.containers("api");
+    assert_ne!(after, before);
+    assert_eq!(state_of(&after[0]), "running");
+    drop(daemon);
+    project.assert_trail_is_whole();
+}
+
+/// `BuildKit` emits no event on this engine, and the resync is minutes away: only the poll of the images can tell.
+#[test]
+fn image_that_was_built_by_hand_is_put_into_effect() {
+    let project = Project::healthy();
+    let daemon = Daemon::start_with(&project, &["--image-period", "300ms"]);
+    let before = project.containers("api");
+    project.add_module("api", "billing");
+    // Without the cache: this engine's is not to be trusted (see `Project::stale_builds`).
+    project.compose(&["build", "--no-cache"]);
+    project.wait_for_healed(1);
+    assert_eq!(drifts(&project), ["container ImageOutdated"]);
+    assert_eq!(project.steps(), ["Up"], "what is built is not built again");
+    let after = project.containers("api");
+    assert_ne!(after, before);
+    docker(&["exec", &after[0], "test", "-e", "/app/dist/modules/billing/index"]);
+    drop(daemon);
+    project.assert_trail_is_whole();
+}
+
+/// Nobody watches the source: the resync looks at it.
+#[test]
+fn changed_source_is_built_where_it_is_enforced() {
+    let project = Project::in_incident();
+    project.manifest(&resynced().replace("  services:", "  source: { drift: enforce }\n  services:"));
+    let daemon = Daemon::start(&project);
+    project.wait_for_healed(1);
+    let (steps, told) = (project.steps().len(), drifts(&project).len());
+    project.add_module("api", "billing");
+    project.wait_for_healed(2);
+    assert_eq!(drifts(&project)[told..], ["artifact SourceChanged"]);
+    assert_eq!(project.steps()[steps..], ["Build", "Up"]);
+    docker(&["exec", &project.containers("api")[0], "test", "-e", "/app/dist/modules/billing/index"]);
+    drop(daemon);
+    project.assert_trail_is_whole();
+}
+
+#[test]
+fn paused_container_is_left_alone_and_what_a_person_ends_is_seen() {
+    let project = Project::healthy();
+    project.manifest(&resynced());
+    let daemon = Daemon::start_with(&project, &[]);
+    let id = project.containers("api").remove(0);
+    docker(&["pause", &id]);
+    project.wait_for_record("Stalled");
+    daemon.wait_for_looks(5);
+    assert_eq!(state_of(&id), "paused");
+    assert_eq!(drifts(&project), ["container Paused"], "told once, however often it is looked at");
+    docker(&["unpause", &id]);
+    wait_for("the status to be ready", || project.recorded()["conditions"][0]["status"] == "True");
+    assert_eq!(project.steps(), [""; 0]);
+    assert_eq!(project.containers("api"), [id]);
+}
+
+#[test]
+fn healthy_host_is_looked_at_and_nothing_else() {
+    let project = Project::healthy();
+    project.manifest(&resynced());
+    let before = project.containers("api");
+    let daemon = Daemon::start_with(&project, &["--image-period", "300ms"]);
+    wait_for("the proof", || {
+        let status = project.recorded();
+        let idle = status["conditions"][1]["reason"] == "Idle";
+        idle && status["services"][0].to_string().contains("\"Proven\"")
+    });
+    let recorded = project.undrift(&["get", "-o", "json"]).stdout;
+    let since = status_since(&project);
+
+    let (looks, began) = (daemon.looks(), Instant::now());
+    daemon.wait_for_looks(10);
+    let (looks, resyncs) = (daemon.looks() - looks, began.elapsed().as_secs_f64() / 0.9);
+    assert!(looks as f64 <= resyncs + 2.0, "it wakes itself: {looks} looks, {resyncs:.1} resyncs");
+
+    let now = project.undrift(&["get", "-o", "json"]).stdout;
+    assert!(now == recorded, "before: {recorded}\nafter: {now}");
+    assert_eq!(status_since(&project), since, "the status was written again");
+    let kinds: Vec<_> = project.trail().iter().map(|record| record["kind"].clone()).collect();
+    assert_eq!(kinds, ["Started", "ManifestChanged"]);
+    assert_eq!(project.containers("api"), before);
+    drop(daemon);
     project.assert_trail_is_whole();
 }

@@ -1,6 +1,9 @@
 //! `undrift run` on a real engine: what it notices, what it heals, and what it leaves alone.
 
 mod healing;
+mod maintenance;
+mod manifests;
+mod visitors;
 
 use std::{
     fs::{self, File},
@@ -25,6 +28,25 @@ impl Daemon {
         let daemon = Self::spawn(&mut project.command(&["run", "-f", "undrift.yaml"]), project);
         daemon.wait_until_ready();
         daemon
+    }
+
+    /// Starts it with more options, and waits until it is ready. It logs each of its looks.
+    pub(crate) fn start_with(project: &Project, more: &[&str]) -> Self {
+        let mut command = project.command(&["--log", "undrift=debug", "run", "-f", "undrift.yaml"]);
+        let daemon = Self::spawn(command.args(more), project);
+        daemon.wait_until_ready();
+        daemon
+    }
+
+    /// How often it has looked at the host, where it was started with [`Self::start_with`].
+    pub(crate) fn looks(&self) -> usize {
+        self.log().matches(" decided next=").count()
+    }
+
+    /// Waits until it has looked so many times more: what it was to do by itself it has done by then.
+    pub(crate) fn wait_for_looks(&self, more: usize) {
+        let end = self.looks() + more;
+        wait_for("the daemon to look on", || self.looks() >= end);
     }
 
     /// Starts this command, whose log goes to a file beside the project.
