@@ -147,6 +147,7 @@ async fn apply_all(
         cancel: &cancel,
         progress: tell,
         clock: &now,
+        is_current: &|_| true,
         builds: &builds,
     };
     let all = apply_by_project(&reconciler, desired);

@@ -22,9 +22,9 @@ pub(super) struct Global {
     /// `$XDG_STATE_HOME/undrift`]
     #[arg(long, global = true, value_name = "DIR", env = "UNDRIFT_STATE_DIR")]
     pub(super) state_dir: Option<PathBuf>,
-    /// What to log to standard error, for example `undrift=debug`
-    #[arg(long, global = true, value_name = "FILTER", env = "UNDRIFT_LOG", default_value = "warn")]
-    pub(super) log: String,
+    /// What to log to standard error, for example `undrift=debug` [default: warn; with run also what undrift does]
+    #[arg(long, global = true, value_name = "FILTER", env = "UNDRIFT_LOG")]
+    pub(super) log: Option<String>,
     /// How to log
     #[arg(long, global = true, value_name = "FORMAT", env = "UNDRIFT_LOG_FORMAT", default_value = "text")]
     pub(super) log_format: LogFormat,

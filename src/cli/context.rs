@@ -285,9 +285,9 @@ pub(super) fn inheritable(steps: &Arc<StepLock>) -> Arc<dyn Fn() -> Option<Owned
 const TALKATIVE: [&str; 4] = ["bollard=info", "hyper=info", "hyper_util=info", "reqwest=info"];
 
 /// Starts the log on standard error.
-pub(super) fn start_logging(global: &Global) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(&global.log)
-        .map_err(|error| Failure::Usage(format!("--log {}: {error}", global.log)))?;
+pub(super) fn start_logging(global: &Global, default: &str) -> Result<(), Failure> {
+    let log = global.log.as_deref().unwrap_or(default);
+    let filter = EnvFilter::try_new(log).map_err(|error| Failure::Usage(format!("--log {log}: {error}")))?;
     let filter =
         TALKATIVE.iter().filter_map(|quiet| quiet.parse().ok()).fold(filter, EnvFilter::add_directive);
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);

@@ -25,34 +25,31 @@ pub(super) fn suspend(
     let store = known(context, name, "suspend")?;
     let until = duration.map(|duration| now() + duration.delta());
     let suspension = store.suspend(name, until, reason)?;
-    let heard = tell(context, name)?;
     writeln!(context.out, "{name} is suspended: {}", clean(&suspension.in_words()))?;
-    finish(context, heard)
+    finish(context, name)
 }
 
 /// Ends a suspension.
 pub(super) fn resume(context: &mut Context<'_>, name: &str) -> Result<u8, Failure> {
     let ended = known(context, name, "resume")?.resume(name)?;
-    let heard = tell(context, name)?;
     match ended {
         Some(ended) => {
             writeln!(context.out, "{name} is resumed; it was suspended: {}", clean(&ended.in_words()))?;
         }
         None => writeln!(context.out, "{name} was not suspended")?,
     }
-    finish(context, heard)
+    finish(context, name)
 }
 
 /// Gives an object a new budget.
 pub(super) fn retry(context: &mut Context<'_>, name: &str) -> Result<u8, Failure> {
     let forgotten = known(context, name, "retry")?.retry(name)?;
-    let heard = tell(context, name)?;
     writeln!(
         context.out,
         "{name} has a new budget; the attempts at {} are history",
         crate::manifest::count(forgotten, "drift")
     )?;
-    finish(context, heard)
+    finish(context, name)
 }
 
 /// The state for writing, if the object is in it: a typing error must not suspend nothing.
@@ -80,8 +77,10 @@ fn tell(context: &Context<'_>, name: &str) -> Result<bool, Failure> {
         .is_some())
 }
 
-fn finish(context: &mut Context<'_>, heard: bool) -> Result<u8, Failure> {
-    if !heard {
+/// What was said stands, whether a daemon hears it at once or not.
+fn finish(context: &mut Context<'_>, name: &str) -> Result<u8, Failure> {
+    context.out.flush()?;
+    if !tell(context, name)? {
         writeln!(context.out, "no daemon runs on this state: the next `apply` or `run` goes by it")?;
     }
     context.out.flush()?;

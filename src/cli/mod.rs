@@ -45,7 +45,7 @@ pub fn main() -> ExitCode {
         }
     };
     let mut context = Context::new(&cli.global);
-    if let Err(error) = context::start_logging(&cli.global) {
+    if let Err(error) = context::start_logging(&cli.global, default_log(&cli.verb)) {
         context.fail(&error, None);
         return ExitCode::from(ERROR);
     }
@@ -58,6 +58,11 @@ pub fn main() -> ExitCode {
             ERROR
         }
     })
+}
+
+/// A daemon that heals without a word would be found out by its trail alone.
+const fn default_log(verb: &Verb) -> &'static str {
+    if matches!(verb, Verb::Run(_)) { "warn,undrift=info" } else { "warn" }
 }
 
 fn dispatch(context: &mut Context<'_>, verb: &Verb) -> Result<u8, Failure> {

@@ -25,22 +25,38 @@ pub(super) fn run(context: &mut Context<'_>, verb: &Run) -> Result<u8, Failure> 
         grace: verb.grace_period.get(),
         narrate: NARRATE,
     };
-    context::runtime()?.block_on(async {
-        context::wait_for_orphan(context, &steps).await?;
-        let _while_at_work = steps.acquire()?;
-        for told in close_interrupted(&store)? {
-            tracing::warn!(what = told, "closed");
+    let runtime = runtime()?;
+    let ended = runtime.block_on(async {
+        tokio::select! {
+            waited = context::wait_for_orphan(context, &steps) => waited?,
+            () = context::interrupted() => return Ok(0),
         }
-        let cache = Arc::clone(&store) as Arc<dyn Cache>;
-        let host = Arc::new(LocalHost::connect(cache, Some(context::inheritable(&steps)))?);
-        let ended = daemon::run(options, Arc::clone(&host), store).await;
-        host.settle(context::SETTLE_LIMIT).await;
-        ended.map(|()| 0).map_err(|error| match error {
-            // As every verb says what is wrong with manifests.
-            DaemonError::Manifests(errors) => errors.into(),
-            error => error.into(),
-        })
+        watch(options, &store, &steps).await
+    });
+    // A question to a file system that hangs would be waited for without end.
+    runtime.shutdown_timeout(context::SETTLE_LIMIT);
+    ended
+}
+
+async fn watch(options: Options, store: &Arc<Store>, steps: &Arc<StepLock>) -> Result<u8, Failure> {
+    let _while_at_work = steps.acquire()?;
+    for told in close_interrupted(store)? {
+        tracing::warn!(what = told, "closed");
+    }
+    let cache = Arc::clone(store) as Arc<dyn Cache>;
+    let host = Arc::new(LocalHost::connect(cache, Some(context::inheritable(steps)))?);
+    let ended = daemon::run(options, Arc::clone(&host), Arc::clone(store)).await;
+    host.settle(context::SETTLE_LIMIT).await;
+    ended.map(|()| 0).map_err(|error| match error {
+        // As every verb says what is wrong with manifests.
+        DaemonError::Manifests(errors) => errors.into(),
+        error => error.into(),
     })
+}
+
+/// Looks read files and the state, which may keep a thread for a moment: more threads than processors.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(8).enable_all().build()
 }
 
 /// How progress is said to a person whose `apply` the daemon carries out.

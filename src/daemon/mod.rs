@@ -31,6 +31,7 @@ use crate::{
     api::{AuditKind, NewRecord},
     host::LocalHost,
     manifest::{self, ManifestErrors, Source},
+    reconcile::{ReconcileError, begin_watch, end_watch, now},
     runtime::Controller,
     store::{Store, StoreError},
 };
@@ -67,6 +68,9 @@ pub(crate) enum DaemonError {
     /// The state folder failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The same, seen by the reconciler.
+    #[error(transparent)]
+    Reconcile(#[from] ReconcileError),
     /// The socket or the signals cannot be used.
     #[error("cannot {action}: {source}")]
     Io {
@@ -146,6 +150,14 @@ fn shared(
         }
         for error in &errors {
             tracing::warn!(manifest = %error.in_a_line(), "not valid, and not in effect");
+        }
+    }
+    let gone = "no manifest that undrift was started with declares it; it is left as it is";
+    for object in shared.store.objects()? {
+        let name = &object.declared.metadata.name;
+        match shared.objects.get(name) {
+            Some(desired) => begin_watch(&shared.store, name, &desired.manifest)?,
+            None => end_watch(&shared.store, name, gone, now())?,
         }
     }
     let evidence = serde_json::json!({ "version": env!("CARGO_PKG_VERSION"), "objects": names });

@@ -44,7 +44,12 @@ pub(super) struct Reloaded {
 
 impl Objects {
     pub(super) fn new(sources: Vec<Source>) -> Self {
-        Self { sources, stdin_is_read: AtomicBool::new(false), watched: Mutex::default(), removed: Mutex::default() }
+        Self {
+            sources,
+            stdin_is_read: AtomicBool::new(false),
+            watched: Mutex::default(),
+            removed: Mutex::default(),
+        }
     }
 
     pub(super) fn get(&self, name: &str) -> Option<Arc<Desired>> {

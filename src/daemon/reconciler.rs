@@ -21,6 +21,9 @@ use crate::{
 /// its return besides.
 const FAILED: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
+/// How many failures in a row a person who waits is not bothered with, where they may pass by themselves.
+const FAILURES_BORNE: u32 = 3;
+
 /// How often an object that waits for a build to end looks whether it may begin, where nobody tells it.
 const SLOT_POLL: Duration = Duration::from_secs(5);
 
@@ -47,30 +50,20 @@ impl<H: Host + 'static> Reconcile<String> for Shared<H> {
             self.part_from(&name);
             return Requeue::Never;
         };
-        let directory = self.memory.directory(&desired.directory);
-        let _one_object_of_a_project_at_a_time = directory.lock().await;
         if self.stop.is_cancelled() {
             return Requeue::Never;
         }
         let mut session = self.memory.take(&name).unwrap_or_else(|| Session::new(now()));
         self.waiters.begin(&name);
         let turned = Box::pin(self.turn(&desired, &mut session)).await;
-        let requeue = match turned {
+        match turned {
             Ok(turn) => {
                 self.memory.put(&name, session);
                 self.turned(&desired, &turn)
             }
             // After an outage everything is looked at as if for the first time: the session goes.
-            Err(error) => {
-                let requeue = self.failed(&desired, &error);
-                if is_away(&error) {
-                    return requeue;
-                }
-                requeue
-            }
-        };
-        self.readiness.observed(&name);
-        requeue
+            Err(error) => self.failed(&desired, &error),
+        }
     }
 }
 
@@ -91,6 +84,7 @@ impl<H: Host> Shared<H> {
             cancel: &self.cancel,
             progress: &tell,
             clock: &now,
+            is_current: &|desired| self.objects.get(desired.name()).is_some_and(|now| *now == *desired),
             builds: &self.builds,
         };
         let turned = reconciler.turn(desired, session).await;
@@ -130,7 +124,14 @@ impl<H: Host> Shared<H> {
         if let Err(error) = self.store.save_object(&object) {
             tracing::warn!(object = name, %error, "the status could not be recorded");
         }
-        self.answer(name, &object, false, Some(&error.to_string()));
+        let may_pass = matches!(error, ReconcileError::Host(error) if error.is_transient());
+        if !may_pass {
+            self.readiness.observed(name);
+        }
+        // A hiccup is no answer to a person who waits; an engine that stays away is one.
+        if !may_pass || failures >= FAILURES_BORNE {
+            self.answer(name, &object, false, Some(&error.to_string()));
+        }
         let (first, longest) = FAILED;
         // Who wants a look every second wants it of what is mended, too.
         let longest = longest.min(desired.object.spec.reconcile.interval.get());
@@ -163,11 +164,6 @@ impl<H: Host> Shared<H> {
             error: error.map(str::to_owned),
         });
     }
-}
-
-/// Whether the engine is away: then nothing was looked at yet.
-fn is_away(error: &ReconcileError) -> bool {
-    matches!(error, ReconcileError::Host(error) if error.is_transient())
 }
 
 fn resync(desired: &Desired) -> Instant {

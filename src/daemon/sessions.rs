@@ -2,8 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use crate::{api::Object, reconcile::Session};
@@ -23,7 +22,6 @@ struct Inner {
     seen: BTreeMap<String, Seen>,
     /// Objects that wait for another's build.
     after_build: BTreeSet<String>,
-    directories: HashMap<PathBuf, Arc<tokio::sync::Mutex<()>>>,
 }
 
 /// By what an object is known to the engine.
@@ -91,7 +89,12 @@ impl Memory {
 
     fn select(&self, all: Vec<String>, is_meant: impl Fn(&Seen) -> bool) -> Vec<String> {
         let inner = self.lock();
-        all.into_iter().filter(|object| inner.seen.get(object).is_none_or(&is_meant)).collect()
+        let may_be_meant = |object: &String| match inner.seen.get(object) {
+            Some(seen) => is_meant(seen),
+            // One that fails is tried again by its own timer, not at every event of a busy host.
+            None => !inner.failures.contains_key(object),
+        };
+        all.into_iter().filter(may_be_meant).collect()
     }
 
     /// Notes that an object waits until another's build has ended.
@@ -102,11 +105,6 @@ impl Memory {
     /// The objects that waited for a build to end.
     pub(super) fn after_build(&self) -> BTreeSet<String> {
         std::mem::take(&mut self.lock().after_build)
-    }
-
-    /// What keeps two objects of one project directory apart: two `up` at once can leave it without containers.
-    pub(super) fn directory(&self, directory: &Path) -> Arc<tokio::sync::Mutex<()>> {
-        Arc::clone(self.lock().directories.entry(directory.to_owned()).or_default())
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

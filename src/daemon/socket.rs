@@ -85,10 +85,13 @@ pub(crate) async fn ask(dir: &Path, what: What, replies: mpsc::Sender<Reply>) ->
     };
     let mut stream = BufReader::new(stream);
     write(&mut stream, &Request { version: VERSION, what }).await?;
-    while let Some(reply) = read(&mut stream).await? {
-        if replies.send(reply).await.is_err() {
+    // A daemon that is stopped or stuck still lets people in.
+    let mut reply = tokio::time::timeout(PATIENCE, read(&mut stream)).await??;
+    while let Some(said) = reply {
+        if replies.send(said).await.is_err() {
             break;
         }
+        reply = read(&mut stream).await?;
     }
     Ok(Some(()))
 }

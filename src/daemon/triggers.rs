@@ -6,11 +6,9 @@ use futures_util::{Stream, StreamExt as _};
 
 use super::reconciler::Shared;
 use crate::{
-    api::{AuditKind, ConditionStatus, ConditionType, Desired, IncidentOutcome, NewRecord},
     host::{Host, engine::Change},
-    reconcile::now,
+    reconcile::{begin_watch, end_watch, now},
     runtime::debounce,
-    store::StoreError,
 };
 
 /// A burst of the engine's events is over after this long without one: an `up` is a dozen of them.
@@ -52,6 +50,9 @@ impl<H: Host + 'static> Shared<H> {
         }
         for desired in &reloaded.changed {
             tracing::info!(object = desired.name(), manifest = desired.manifest, "declared");
+            if let Err(error) = begin_watch(&self.store, desired.name(), &desired.manifest) {
+                tracing::error!(object = desired.name(), %error, "the new watch could not be recorded");
+            }
             self.memory.refresh(desired.name());
             self.keys.name(desired.name());
         }
@@ -68,49 +69,9 @@ impl<H: Host + 'static> Shared<H> {
         let Some(desired) = self.objects.take_removed(name) else { return };
         self.memory.forget(name);
         self.readiness.observed(name);
-        if let Err(error) = self.no_longer_watched(&desired) {
+        let why = format!("its manifest {} is gone; it is left as it is", desired.manifest);
+        if let Err(error) = end_watch(&self.store, name, &why, now()) {
             tracing::error!(object = name, %error, "the end of the watch could not be recorded");
         }
     }
-
-    /// The trail and the status say that nobody looks any more. No container is touched.
-    fn no_longer_watched(&self, desired: &Desired) -> Result<(), StoreError> {
-        let (name, now) = (desired.name(), now());
-        let record =
-            |kind, evidence| NewRecord { object: Some(name.into()), evidence, ..NewRecord::of(kind) };
-        let evidence = serde_json::json!({ "removed": true, "manifest": desired.manifest });
-        self.store.append(&record(AuditKind::ManifestChanged, evidence))?;
-        if let Some(incident) = self.store.current_incident(name)? {
-            let evidence = serde_json::json!({
-                "reason": NOT_WATCHED, "message": "its manifest was removed before it was reconciled",
-            });
-            let stalled = record(AuditKind::Stalled, evidence);
-            self.store.append(&NewRecord {
-                incident: Some(incident.id.clone()),
-                outcome: Some(IncidentOutcome::Stalled.to_string()),
-                ..stalled
-            })?;
-            self.store.close_incident(&incident.id, now, IncidentOutcome::Stalled, None)?;
-        }
-        if let Some(mut object) = self.store.object(name)? {
-            for condition in &mut object.status.conditions {
-                let status = match condition.kind {
-                    ConditionType::Ready => ConditionStatus::Unknown,
-                    _ => ConditionStatus::False,
-                };
-                if condition.status != status {
-                    condition.last_transition_time = now;
-                }
-                condition.status = status;
-                NOT_WATCHED.clone_into(&mut condition.reason);
-                condition.message = format!("its manifest {} is gone; it is left as it is", desired.manifest);
-            }
-            object.status.plan.clear();
-            self.store.save_object(&object)?;
-        }
-        Ok(())
-    }
 }
-
-/// The reason of an object whose manifest was removed.
-const NOT_WATCHED: &str = "NotWatched";

@@ -111,6 +111,8 @@ impl<H: Host + 'static> Shared<H> {
         loop {
             let reply = tokio::select! {
                 reply = replies.next() => reply,
+                // One who asked while undrift began to end would be waited for otherwise.
+                () = self.stop.cancelled() => return Ok(()),
                 // Nothing more is said by the person but goodbye.
                 _ = stream.read(&mut unsaid) => return Ok(()),
             };

@@ -14,6 +14,7 @@ mod slot;
 #[cfg(test)]
 mod tests;
 mod turn;
+mod unwatch;
 
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 pub use memory::Session;
 pub use progress::Progress;
 pub use turn::{Action, Turn, close_interrupted};
+pub use unwatch::{begin_watch, end_watch};
 
 use crate::{
     api::{Desired, Object, ObjectStatus, Time},
@@ -45,6 +47,9 @@ pub struct Reconciler<'a, H> {
     pub progress: &'a (dyn Fn(&Desired, Progress<'_>) + Send + Sync),
     /// What time it is. Waits are the timer's, so both are to come from one source.
     pub clock: &'a (dyn Fn() -> Time + Send + Sync),
+    /// Whether this is what is declared at the moment. Where it is not any more, no step is taken for it and nothing is
+    /// said of it: a manifest may be edited or removed while a look or a proof goes on.
+    pub is_current: &'a (dyn Fn(&Desired) -> bool + Send + Sync),
     /// How many builds may run at a time on the host: one permit each.
     pub builds: &'a tokio::sync::Semaphore,
 }

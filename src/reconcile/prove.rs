@@ -44,6 +44,9 @@ impl<H: Host> Reconciler<'_, H> {
                 break;
             }
         }
+        if !(self.is_current)(desired) {
+            return Ok(Self::ended(&last, Action::Again));
+        }
         // A drift within the window is told, also where it has passed by the next look.
         Journal { store: self.store, object: desired.name() }.open_incident(&mut last, self.progress)?;
         let mut proven = last.still_proven();

@@ -56,8 +56,16 @@ impl Bench {
         runtime.block_on(async {
             self.host.clock.begin();
             let (host, store) = (&self.host, &self.store);
-            let reconciler =
-                Reconciler { host, store, stop: cancel, cancel, progress: &|_, _| {}, clock, builds };
+            let reconciler = Reconciler {
+                host,
+                store,
+                stop: cancel,
+                cancel,
+                progress: &|_, _| {},
+                clock,
+                is_current: &|_| true,
+                builds,
+            };
             let done = f(reconciler).await;
             self.host.clock.end();
             done

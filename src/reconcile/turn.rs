@@ -132,7 +132,13 @@ impl<H: Host> Reconciler<'_, H> {
             let Ok(slot) = self.build_slot(step.step) else {
                 return Ok(Self::ended(&scene, Action::AfterBuild));
             };
+            if !self.is_wanted(desired)? {
+                return Ok(Self::ended(&scene, Action::Again));
+            }
             self.execute(&scene, &step, slot, session, journal).await?;
+            return Ok(Self::ended(&scene, Action::Again));
+        }
+        if !(self.is_current)(desired) {
             return Ok(Self::ended(&scene, Action::Again));
         }
         match scene.decision.next.clone() {
@@ -256,6 +262,13 @@ impl<H: Host> Reconciler<'_, H> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a step that was decided on may still be taken: a person may have said otherwise since.
+    fn is_wanted(&self, desired: &Desired) -> Result<bool, ReconcileError> {
+        let suspension = self.store.suspension(desired.name())?;
+        let suspended = suspension.is_some_and(|suspension| !suspension.has_passed((self.clock)()));
+        Ok(!suspended && (self.is_current)(desired))
     }
 
     pub(super) fn save(

@@ -22,6 +22,9 @@ pub const CALL_LIMIT: Duration = Duration::from_secs(10);
 /// together, as at a start, is not to be a stampede on the engine that runs them.
 const AT_ONCE: usize = 8;
 
+/// How long a question may wait for its turn.
+const LINE_LIMIT: Duration = Duration::from_secs(30);
+
 /// How long an engine behind TCP may take to accept: a host that is away must be told apart within seconds.
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 
@@ -181,8 +184,25 @@ impl Engine {
         }
     }
 
-    /// One question, with the time limit that each has.
+    /// One question, with the time limit that each has, once it is its turn.
     pub(super) async fn call<'a, T, F>(&self, question: impl FnOnce(Docker) -> F) -> Result<T, EngineError>
+    where
+        F: Future<Output = Result<T, BollardError>> + 'a,
+    {
+        // The wait has a limit of its own: a line that is long says nothing of the engine.
+        let Ok(turn) = tokio::time::timeout(LINE_LIMIT, self.turns.acquire()).await else {
+            return Err(EngineError::TimedOut(LINE_LIMIT));
+        };
+        let answer = self.call_at_once(question).await;
+        drop(turn);
+        answer
+    }
+
+    /// The same without waiting for a turn: for questions that all else rests on, which no line of others may hold up.
+    pub(super) async fn call_at_once<'a, T, F>(
+        &self,
+        question: impl FnOnce(Docker) -> F,
+    ) -> Result<T, EngineError>
     where
         F: Future<Output = Result<T, BollardError>> + 'a,
     {
@@ -190,8 +210,11 @@ impl Engine {
         let asker = std::any::type_name_of_val(&question);
         let began = Instant::now();
         let answer = self.answer(question).await;
-        let silent = matches!(answer, Err(EngineError::Unavailable(_) | EngineError::TimedOut(_)));
-        self.presence.note(!silent, chrono::Utc::now());
+        // One question that is not answered in time may be about one thing that hangs: that is no outage.
+        if !matches!(answer, Err(EngineError::TimedOut(_))) {
+            let there = !matches!(answer, Err(EngineError::Unavailable(_)));
+            self.presence.note(there, chrono::Utc::now());
+        }
         // Never the answer: it holds the environment of containers.
         tracing::debug!(asker = name_of(asker), ok = answer.is_ok(), ms = ms_since(began), "engine asked");
         answer
@@ -202,12 +225,7 @@ impl Engine {
         F: Future<Output = Result<T, BollardError>> + 'a,
     {
         let docker = self.docker().await?;
-        // The wait for a turn is within the limit: behind an engine that hangs no line grows.
-        let asked = async {
-            let _turn = self.turns.acquire().await;
-            question(docker).await
-        };
-        match tokio::time::timeout(self.limit, asked).await {
+        match tokio::time::timeout(self.limit, question(docker)).await {
             Ok(answer) => answer.map_err(EngineError::from),
             Err(_) => Err(EngineError::TimedOut(self.limit)),
         }

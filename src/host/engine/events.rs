@@ -188,7 +188,7 @@ impl Reader {
 /// One sign of life, asked for after a while.
 async fn pulse(engine: &Engine, after: Duration) -> Result<(), EngineError> {
     tokio::time::sleep(after).await;
-    engine.call(async |docker| docker.ping().await).await.map(drop)
+    engine.call_at_once(async |docker| docker.ping().await).await.map(drop)
 }
 
 fn pauses() -> impl Iterator<Item = Duration> {

@@ -119,13 +119,17 @@ fn suspension_outlives_the_daemon_that_heard_of_it() {
 #[test]
 fn retry_tries_a_stalled_object_again_with_a_new_budget() {
     let project = Project::in_incident();
-    let (name, good) = (project.name.as_str(), std::fs::read_to_string(project.path("api/Dockerfile")).unwrap());
+    let (name, good) =
+        (project.name.as_str(), std::fs::read_to_string(project.path("api/Dockerfile")).unwrap());
     // What is asked for in vain at a place that is no part of the build's source: its mend is not seen from outside.
     let compose = |target: &str| {
         let build = format!("{{ context: ./api, target: {target} }}");
         format!("services:\n  api: {{ build: {build}, init: true, stop_grace_period: 1s }}\n")
     };
-    project.write("api/Dockerfile", &good.replace("FROM undrift-example-base", "FROM undrift-example-base AS it"));
+    project.write(
+        "api/Dockerfile",
+        &good.replace("FROM undrift-example-base", "FROM undrift-example-base AS it"),
+    );
     project.write("compose.yaml", &compose("nosuchstage"));
     project.manifest(&MANIFEST.replace("attempts: 3", "attempts: 1"));
     let daemon = Daemon::start(&project);

@@ -86,7 +86,8 @@ fn edit_takes_effect_without_a_command() {
     project.add_module("web", "billing");
     let service = |name| format!("  {name}: {{ build: ./{name}, init: true, stop_grace_period: 1s }}\n");
     project.write("compose.yaml", &format!("services:\n{}{}", service("api"), service("web")));
-    let web = "    - { name: web, routes: [{ path: /api/billing, port: 3000, expect: [401] }] }\n  reconcile:";
+    let web =
+        "    - { name: web, routes: [{ path: /api/billing, port: 3000, expect: [401] }] }\n  reconcile:";
     let edited = MANIFEST.replace("  reconcile:", web).replace("expect: [401]\n", "expect: [401, 403]\n");
     project.manifest(&edited);
     project.wait_for_healed(1);

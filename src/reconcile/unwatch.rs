@@ -1,0 +1,126 @@
+//! Objects that nobody looks at any more, and that are looked at again.
+
+use serde_json::json;
+
+use super::ReconcileError;
+use crate::{
+    api::{AuditKind, Condition, ConditionStatus, ConditionType, IncidentOutcome, NewRecord, Object, Time},
+    store::Store,
+};
+
+/// The reason of an object whose manifest is gone.
+const NOT_WATCHED: &str = "NotWatched";
+
+/// The trail and the status say that nobody looks at the object any more, and why. No container is touched. Of an
+/// object of which that is said already nothing is written.
+///
+/// # Errors
+/// Where the state folder fails.
+pub fn end_watch(store: &Store, name: &str, why: &str, now: Time) -> Result<(), ReconcileError> {
+    let recorded = store.object(name)?;
+    if recorded.as_ref().is_some_and(is_unwatched) {
+        return Ok(());
+    }
+    let of = |kind| NewRecord { object: Some(name.into()), ..NewRecord::of(kind) };
+    let evidence = json!({ "removed": true, "why": why });
+    store.append(&NewRecord { evidence, ..of(AuditKind::ManifestChanged) })?;
+    if let Some(incident) = store.current_incident(name)? {
+        let outcome = IncidentOutcome::Stalled;
+        let record = NewRecord {
+            incident: Some(incident.id.clone()),
+            outcome: Some(outcome.to_string()),
+            evidence: json!({ "reason": NOT_WATCHED, "message": why }),
+            ..of(AuditKind::Stalled)
+        };
+        store.end_incident(&incident.id, now, outcome, None, &record)?;
+    }
+    if let Some(mut object) = recorded {
+        for condition in &mut object.status.conditions {
+            let status = match condition.kind {
+                ConditionType::Ready => ConditionStatus::Unknown,
+                _ => ConditionStatus::False,
+            };
+            set(condition, status, why, now);
+        }
+        for condition in object.status.services.iter_mut().flat_map(|service| &mut service.conditions) {
+            set(condition, ConditionStatus::Unknown, why, now);
+        }
+        object.status.plan.clear();
+        store.save_object(&object)?;
+    }
+    Ok(())
+}
+
+/// Records that an object is watched again whose watch had ended: otherwise the trail would tell of steps for an
+/// object that it says is gone. Of any other nothing is written.
+///
+/// # Errors
+/// Where the state folder fails.
+pub fn begin_watch(store: &Store, name: &str, manifest: &str) -> Result<(), ReconcileError> {
+    if store.object(name)?.as_ref().is_some_and(is_unwatched) {
+        let evidence = json!({ "restored": true, "manifest": manifest });
+        let object = Some(name.into());
+        store.append(&NewRecord { object, evidence, ..NewRecord::of(AuditKind::ManifestChanged) })?;
+    }
+    Ok(())
+}
+
+fn is_unwatched(object: &Object) -> bool {
+    let conditions = &object.status.conditions;
+    conditions
+        .iter()
+        .any(|condition| condition.kind == ConditionType::Ready && condition.reason == NOT_WATCHED)
+}
+
+fn set(condition: &mut Condition, status: ConditionStatus, why: &str, now: Time) {
+    if condition.status != status {
+        condition.last_transition_time = now;
+    }
+    condition.status = status;
+    NOT_WATCHED.clone_into(&mut condition.reason);
+    why.clone_into(&mut condition.message);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{RecordFilter, testing};
+
+    fn kinds(store: &Store) -> Vec<String> {
+        store.records(&RecordFilter::default()).unwrap().into_iter().map(|record| record.kind).collect()
+    }
+
+    #[test]
+    fn nothing_of_what_nobody_looks_at_is_called_fine_and_its_incident_ends() {
+        let (_home, store) = testing::store();
+        let object = testing::object();
+        let name = object.declared.metadata.name.as_str();
+        store.save_object(&object).unwrap();
+        store.open_incident(name, testing::start(), json!({}), json!({})).unwrap();
+        for _ in 0..2 {
+            end_watch(&store, name, "its manifest is gone", testing::start()).unwrap();
+        }
+        assert_eq!(kinds(&store), ["ManifestChanged", "Stalled"], "said once");
+        assert!(store.current_incident(name).unwrap().is_none());
+        let recorded = store.object(name).unwrap().unwrap();
+        let services = recorded.status.services.iter().flat_map(|service| &service.conditions);
+        for condition in recorded.status.conditions.iter().chain(services) {
+            assert_ne!(condition.status, ConditionStatus::True, "{:?}", condition.kind);
+            assert_eq!(condition.reason, "NotWatched");
+        }
+    }
+
+    #[test]
+    fn what_is_watched_again_is_told_and_what_always_was_is_not() {
+        let (_home, store) = testing::store();
+        let object = testing::object();
+        let name = object.declared.metadata.name.as_str();
+        begin_watch(&store, name, "a.yaml").unwrap();
+        store.save_object(&object).unwrap();
+        begin_watch(&store, name, "a.yaml").unwrap();
+        assert!(kinds(&store).is_empty());
+        end_watch(&store, name, "its manifest is gone", testing::start()).unwrap();
+        begin_watch(&store, name, "a.yaml").unwrap();
+        assert_eq!(kinds(&store), ["ManifestChanged", "ManifestChanged"]);
+    }
+}
