@@ -3,6 +3,7 @@
 //! Nothing here performs I/O or knows the time.
 
 mod attempt;
+mod cache;
 mod desired;
 mod duration;
 mod evidence;
@@ -15,6 +16,7 @@ mod step;
 mod suspension;
 
 pub use attempt::Attempt;
+pub use cache::Cache;
 pub use desired::Desired;
 pub use duration::{Duration, ParseDurationError};
 pub use evidence::{Fact, Presence};
@@ -34,7 +36,7 @@ pub use status::{
     Condition, ConditionStatus, ContainerStatus, ImageStatus, ModulePresence, ModuleStatus, Object,
     ObjectList, ObjectStatus, RouteAuthStatus, RouteStatus, ServiceStatus, Transition,
 };
-pub use step::{PlannedStep, Step, StepKind};
+pub use step::{PlannedStep, Step, StepKind, StepReport};
 pub use suspension::Suspension;
 
 /// A point in time, always UTC.

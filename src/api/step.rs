@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::{StepOutcome, Time};
+
 /// The kinds of step. The names are a contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum StepKind {
@@ -71,4 +73,23 @@ pub struct PlannedStep {
     pub services: Vec<String>,
     /// The drift that it answers, in words.
     pub reason: String,
+}
+
+/// How a step ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepReport {
+    /// How.
+    pub outcome: StepOutcome,
+    /// The command's exit code, where it exited.
+    pub exit_code: Option<i32>,
+    /// The command, as an argument vector; the first command that failed, or the last.
+    pub command: Vec<String>,
+    /// The end of what the command printed: at most 16 KiB, valid UTF-8, without control bytes.
+    pub output: String,
+    /// What was done besides, for the trail: leftovers removed, tags set.
+    pub notes: Vec<String>,
+    /// When the step began.
+    pub started_at: Time,
+    /// How long it took.
+    pub duration_ms: u64,
 }

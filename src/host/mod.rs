@@ -11,10 +11,11 @@ pub mod source;
 
 use std::{collections::BTreeMap, future::Future};
 
+pub use crate::api::{Cache, StepReport};
 pub use local::{LocalHost, StepLock};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{Desired, Fact, GitState, ProjectObservation, Step, StepOutcome, Time};
+use crate::api::{Desired, Fact, GitState, ProjectObservation, Step};
 
 /// A host that runs Compose projects: the real one, or a fake for tests.
 ///
@@ -58,33 +59,6 @@ pub struct StepRequest<'a> {
     pub cancel: &'a CancellationToken,
     /// Takes each line that the command prints, for a person who waits. Control bytes are removed already.
     pub progress: &'a (dyn Fn(&str) + Send + Sync),
-}
-
-/// How a step ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StepReport {
-    /// How.
-    pub outcome: StepOutcome,
-    /// The command's exit code, where it exited.
-    pub exit_code: Option<i32>,
-    /// The command, as an argument vector; the first command that failed, or the last.
-    pub command: Vec<String>,
-    /// The end of what the command printed: at most 16 KiB, valid UTF-8, without control bytes.
-    pub output: String,
-    /// What was done besides, for the trail: leftovers removed, tags set.
-    pub notes: Vec<String>,
-    /// When the step began.
-    pub started_at: Time,
-    /// How long it took.
-    pub duration_ms: u64,
-}
-
-/// What a host remembers between looks. Losing it costs time, never correctness.
-pub trait Cache: Send + Sync {
-    /// The value last put under this key of this space.
-    fn get(&self, space: &str, key: &str) -> Option<String>;
-    /// Remembers a value; a failure is only logged.
-    fn put(&self, space: &str, key: &str, value: &str);
 }
 
 /// A cache that remembers nothing.

@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Store;
-use crate::host::Cache;
+use crate::api::Cache;
 
 /// How many entries a space keeps. An entry is about 100 bytes; a host has tens of images and modules.
 const PER_SPACE: i64 = 4096;

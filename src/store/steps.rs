@@ -9,10 +9,7 @@ use super::{
     time,
     trail::number,
 };
-use crate::{
-    api::{AuditKind, NewRecord, Step, StepOutcome, Time},
-    host::StepReport,
-};
+use crate::api::{AuditKind, NewRecord, Step, StepOutcome, StepReport, Time};
 
 /// A step that was intended and of which no outcome is recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
