@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Context, Failure, args::Run, context, narrator, style::Style};
 use crate::{
-    daemon::{self, Narrate, Options},
+    daemon::{self, DaemonError, Narrate, Options},
     host::{Cache, LocalHost},
     reconcile::close_interrupted,
     store::{StateLock, StepLock, Store},
@@ -35,7 +35,11 @@ pub(super) fn run(context: &mut Context<'_>, verb: &Run) -> Result<u8, Failure> 
         let host = Arc::new(LocalHost::connect(cache, Some(context::inheritable(&steps)))?);
         let ended = daemon::run(options, Arc::clone(&host), store).await;
         host.settle(context::SETTLE_LIMIT).await;
-        Ok(ended.map(|()| 0)?)
+        ended.map(|()| 0).map_err(|error| match error {
+            // As every verb says what is wrong with manifests.
+            DaemonError::Manifests(errors) => errors.into(),
+            error => error.into(),
+        })
     })
 }
 
