@@ -89,15 +89,22 @@ fn ready(service: &ServiceStatus) -> Cell {
     }
 }
 
+/// Why the service is not as declared, and why nothing is done about it.
 fn reason(object: &Object, service: &ServiceStatus) -> String {
-    let Some(drift) = &service.drift else {
-        let unknown = |condition: &&crate::api::Condition| condition.status == ConditionStatus::Unknown;
-        return service.conditions.iter().find(unknown).map(|c| c.reason.clone()).unwrap_or_default();
+    let unknown = |condition: &&crate::api::Condition| condition.status == ConditionStatus::Unknown;
+    let why = match &service.drift {
+        Some(drift) => Some(drift.reason.to_string()),
+        None => service.conditions.iter().find(unknown).map(|condition| condition.reason.clone()),
     };
-    let stalled = object.status.conditions.iter().any(|condition| {
-        condition.kind == ConditionType::Stalled && condition.status == ConditionStatus::True
-    });
-    format!("{}{}", drift.reason, if stalled { " (stalled)" } else { "" })
+    let has = |kind, is: fn(&crate::api::Condition) -> bool| {
+        object.status.conditions.iter().any(|condition| condition.kind == kind && is(condition))
+    };
+    if has(ConditionType::Reconciling, |condition| condition.reason == "Suspended") {
+        return why.map_or_else(|| "Suspended".into(), |why| format!("{why} (suspended)"));
+    }
+    let stalled = has(ConditionType::Stalled, |condition| condition.status == ConditionStatus::True);
+    let note = if stalled && service.drift.is_some() { " (stalled)" } else { "" };
+    format!("{}{note}", why.unwrap_or_default())
 }
 
 #[cfg(test)]
