@@ -107,6 +107,8 @@ pub(crate) async fn run(
     let working = controller.run(keys, shared.stop.clone(), || notify(&[NotifyState::Watchdog]));
     let ending = end_when_asked(&shared, &mut signals, grace);
     let ((), signal, ()) = tokio::join!(working, ending, shared.receive(&door, &tasks));
+    // Those whose last turn has ended only now.
+    shared.objects.removed().iter().for_each(|name| shared.part_from(name));
     shared.waiters.dismiss(None);
     tasks.close();
     tasks.wait().await;

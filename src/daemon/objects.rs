@@ -24,6 +24,8 @@ pub(super) struct Objects {
     sources: Vec<Source>,
     stdin_is_read: AtomicBool,
     watched: Mutex<BTreeMap<String, Arc<Desired>>>,
+    /// Objects that are no longer declared, and of which nobody has said so yet.
+    removed: Mutex<BTreeMap<String, Arc<Desired>>>,
 }
 
 /// The manifest of what came from standard input.
@@ -42,7 +44,12 @@ pub(super) struct Reloaded {
 
 impl Objects {
     pub(super) fn new(sources: Vec<Source>) -> Self {
-        Self { sources, stdin_is_read: AtomicBool::new(false), watched: Mutex::default() }
+        Self {
+            sources,
+            stdin_is_read: AtomicBool::new(false),
+            watched: Mutex::default(),
+            removed: Mutex::default(),
+        }
     }
 
     pub(super) fn get(&self, name: &str) -> Option<Arc<Desired>> {
@@ -64,8 +71,11 @@ impl Objects {
             |name: &str, desired: &Arc<Desired>| watched.get(name).is_none_or(|before| before != desired);
         let changed = next.iter().filter(|(name, desired)| differs(name, desired));
         let changed = changed.map(|(_, desired)| Arc::clone(desired)).collect();
-        let removed = watched.iter().filter(|(name, _)| !next.contains_key(*name));
-        let removed = removed.map(|(_, desired)| Arc::clone(desired)).collect();
+        let gone = watched.iter().filter(|(name, _)| !next.contains_key(*name));
+        let removed: Vec<_> = gone.map(|(_, desired)| Arc::clone(desired)).collect();
+        let mut unsaid = self.unsaid();
+        unsaid.retain(|name, _| !next.contains_key(name));
+        unsaid.extend(removed.iter().map(|desired| (desired.name().to_owned(), Arc::clone(desired))));
         *watched = next;
         Reloaded { changed, removed, errors }
     }
@@ -74,6 +84,20 @@ impl Objects {
     fn readable(&self) -> Vec<Source> {
         let again = self.stdin_is_read.swap(true, Ordering::Relaxed);
         self.sources.iter().filter(|source| !(again && **source == Source::Stdin)).cloned().collect()
+    }
+
+    /// An object that is no longer declared, as it was: once.
+    pub(super) fn take_removed(&self, name: &str) -> Option<Arc<Desired>> {
+        self.unsaid().remove(name)
+    }
+
+    /// Those that [`take_removed`](Self::take_removed) would give.
+    pub(super) fn removed(&self) -> Vec<String> {
+        self.unsaid().keys().cloned().collect()
+    }
+
+    fn unsaid(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Desired>>> {
+        self.removed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn watched(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Desired>>> {
@@ -111,9 +135,13 @@ fn merged(
 }
 
 /// Whether a fault may be why an object is not declared any more: it is in the object's manifest, or of the folder
-/// that it was found in. A folder that cannot be read has not lost its manifests.
+/// that it was found in. A folder that cannot be read has not lost its manifests; one that can be read and has none left
+/// is said to be at fault too, and has lost them.
 fn concerns(error: &ManifestError, desired: &Desired) -> bool {
-    Path::new(&desired.manifest).starts_with(Path::new(&error.file))
+    let (at_fault, manifest) = (Path::new(&error.file), Path::new(&desired.manifest));
+    let was_removed =
+        || manifest != at_fault && at_fault.read_dir().is_ok() && matches!(manifest.try_exists(), Ok(false));
+    manifest.starts_with(at_fault) && !was_removed()
 }
 
 #[cfg(test)]

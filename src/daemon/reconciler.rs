@@ -43,7 +43,10 @@ pub(super) struct Shared<H> {
 
 impl<H: Host + 'static> Reconcile<String> for Shared<H> {
     async fn reconcile(&self, name: String) -> Requeue {
-        let Some(desired) = self.objects.get(&name) else { return Requeue::Never };
+        let Some(desired) = self.objects.get(&name) else {
+            self.part_from(&name);
+            return Requeue::Never;
+        };
         let directory = self.memory.directory(&desired.directory);
         let _one_object_of_a_project_at_a_time = directory.lock().await;
         if self.stop.is_cancelled() {

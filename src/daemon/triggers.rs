@@ -57,12 +57,19 @@ impl<H: Host + 'static> Shared<H> {
         }
         for desired in &reloaded.removed {
             tracing::info!(object = desired.name(), "no longer declared: it is left as it is");
-            self.memory.forget(desired.name());
             self.waiters.dismiss(Some(desired.name()));
-            self.readiness.observed(desired.name());
-            if let Err(error) = self.no_longer_watched(desired) {
-                tracing::error!(object = desired.name(), %error, "the end of the watch could not be recorded");
-            }
+            self.keys.name(desired.name());
+        }
+    }
+
+    /// Ends the watch of an object that is no longer declared. Not to be called while a turn is at work on it, which
+    /// would have the last word.
+    pub(super) fn part_from(&self, name: &str) {
+        let Some(desired) = self.objects.take_removed(name) else { return };
+        self.memory.forget(name);
+        self.readiness.observed(name);
+        if let Err(error) = self.no_longer_watched(&desired) {
+            tracing::error!(object = name, %error, "the end of the watch could not be recorded");
         }
     }
 

@@ -82,6 +82,19 @@ fn a_bad_manifest_keeps_no_other_from_being_watched() {
 }
 
 #[test]
+fn the_last_manifest_of_a_folder_is_removed_as_any_other() {
+    let folder = Folder::new(&[("a.yaml", &object("a", "api"))]);
+    folder.reload();
+    fs::remove_file(folder.dir.path().join("m/a.yaml")).unwrap();
+    assert_eq!(folder.reload(), (vec![], names(&["a"]), 1));
+    assert_eq!(folder.objects.names(), [""; 0]);
+    assert_eq!(folder.objects.removed(), ["a"]);
+    folder.write("a.yaml", &object("a", "api"));
+    assert_eq!(folder.reload(), (names(&["a"]), vec![], 0));
+    assert!(folder.objects.take_removed("a").is_none(), "it is back before anyone has said that it was gone");
+}
+
+#[test]
 fn a_folder_that_cannot_be_read_has_not_lost_its_manifests() {
     let folder = Folder::new(&[("a.yaml", &object("a", "api"))]);
     folder.reload();
