@@ -117,7 +117,11 @@ fn healthy_host_is_looked_at_and_nothing_else() {
     project.manifest(&resynced());
     let before = project.containers("api");
     let daemon = Daemon::start_with(&project, &["--image-period", "300ms"]);
-    wait_for("the proof", || project.recorded()["services"][0].to_string().contains("\"Proven\""));
+    wait_for("the proof", || {
+        let status = project.recorded();
+        let idle = status["conditions"][1]["reason"] == "Idle";
+        idle && status["services"][0].to_string().contains("\"Proven\"")
+    });
     let recorded = project.undrift(&["get", "-o", "json"]).stdout;
     let since = status_since(&project);
 
@@ -126,7 +130,8 @@ fn healthy_host_is_looked_at_and_nothing_else() {
     let (looks, resyncs) = (daemon.looks() - looks, began.elapsed().as_secs_f64() / 0.9);
     assert!(looks as f64 <= resyncs + 2.0, "it wakes itself: {looks} looks, {resyncs:.1} resyncs");
 
-    assert_eq!(project.undrift(&["get", "-o", "json"]).stdout, recorded);
+    let now = project.undrift(&["get", "-o", "json"]).stdout;
+    assert!(now == recorded, "before: {recorded}\nafter: {now}");
     assert_eq!(status_since(&project), since, "the status was written again");
     let kinds: Vec<_> = project.trail().iter().map(|record| record["kind"].clone()).collect();
     assert_eq!(kinds, ["Started", "ManifestChanged"]);

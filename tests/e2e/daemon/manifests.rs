@@ -54,7 +54,7 @@ impl Watched<'_> {
 
     /// The recorded object of a project; null where there is none.
     fn object(&self, of: &Project) -> Value {
-        let json = self.home.undrift(&["get", "-o", "json"]).json();
+        let json = self.home.undrift(&["get", "-o", "json"]).expect(0).json();
         let items = json["items"].as_array().unwrap();
         items.iter().find(|item| item["metadata"]["name"] == of.name).cloned().unwrap_or_default()
     }
@@ -86,7 +86,8 @@ fn edit_takes_effect_without_a_command() {
     project.add_module("web", "billing");
     let service = |name| format!("  {name}: {{ build: ./{name}, init: true, stop_grace_period: 1s }}\n");
     project.write("compose.yaml", &format!("services:\n{}{}", service("api"), service("web")));
-    let web = "    - { name: web, routes: [{ path: /api/billing, port: 3000, expect: [401] }] }\n  reconcile:";
+    let web =
+        "    - { name: web, routes: [{ path: /api/billing, port: 3000, expect: [401] }] }\n  reconcile:";
     let edited = MANIFEST.replace("  reconcile:", web).replace("expect: [401]\n", "expect: [401, 403]\n");
     project.manifest(&edited);
     project.wait_for_healed(1);
@@ -144,6 +145,21 @@ fn removed_manifest_ends_the_watch_and_touches_nothing_until_it_is_back() {
     assert_eq!((state_of(&other).as_str(), other.containers("api")), ("running", containers));
     wait_for("the status to be of now", || watched.is_ready(&other) && !said().contains("NotWatched"));
     home.assert_trail_is_whole();
+}
+
+/// A turn that is at work does not have the last word.
+#[test]
+fn manifest_that_is_removed_in_the_middle_of_a_turn_is_said_to_be_gone() {
+    let project = Project::healthy();
+    let watched = Watched { home: &project };
+    watched.declare(&project, &MANIFEST.replace("stableFor: 1s", "stableFor: 5s"));
+    let daemon = Daemon::spawn(&mut watched.command(), &project);
+    let reason = |at: usize| watched.object(&project)["status"]["conditions"][at]["reason"].clone();
+    wait_for("the proof to begin", || reason(1) == "Progressing");
+    fs::remove_file(watched.file(&project)).unwrap();
+    wait_for("the status to say so", || reason(0) == "NotWatched");
+    assert!(daemon.end().success());
+    assert_eq!(reason(0), "NotWatched", "it stays so");
 }
 
 #[test]
