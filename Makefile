@@ -1,10 +1,10 @@
 # make demo    the incident, found, repaired and proven on this host's engine, in one screenful
 # make test    every test, also those against the real engine
 # make lint    format, clippy, docs, shell scripts, licences and advisories of the dependencies
-# make bench   check and apply against the same done by hand, with a release build
+# make bench   check and apply against the same done by hand, and how soon `run` heals, with a release build
 #
 # demo, test and bench call scripts/host first: it installs or starts what is missing, and nothing where all is there.
-.PHONY: help host demo test lint bench
+.PHONY: help host demo test lint bench bench-daemon
 
 help:
 	@sed -n 's/^# //p' Makefile | head -n 4
@@ -27,3 +27,9 @@ lint:
 bench: host
 	cargo build --release --locked
 	@scripts/bench
+	@scripts/bench-daemon
+
+# The second half alone.
+bench-daemon: host
+	cargo build --release --locked
+	@scripts/bench-daemon

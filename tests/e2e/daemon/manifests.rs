@@ -54,7 +54,7 @@ impl Watched<'_> {
 
     /// The recorded object of a project; null where there is none.
     fn object(&self, of: &Project) -> Value {
-        let json = self.home.undrift(&["get", "-o", "json"]).json();
+        let json = self.home.undrift(&["get", "-o", "json"]).expect(0).json();
         let items = json["items"].as_array().unwrap();
         items.iter().find(|item| item["metadata"]["name"] == of.name).cloned().unwrap_or_default()
     }
