@@ -443,7 +443,8 @@ fn the_fixture_is_the_incident() {
 #[test]
 fn what_may_pass_by_itself_is_looked_at_again_also_where_no_step_may_be_taken() {
     let mut seen = healthy();
-    answer_mut(&mut seen.services[0]).plain = Fact::Known(crate::api::Answer::None("connection refused".into()));
+    answer_mut(&mut seen.services[0]).plain =
+        Fact::Known(crate::api::Answer::None("connection refused".into()));
     for reconcile in [json!({ "suspend": true }), json!({ "mode": "observe" })] {
         let decision = with_history(&desired_with(&reconcile), &seen, &history());
         assert!(matches!(decision.next, Next::Wait(until) if until > at(1)), "{:?}", decision.next);

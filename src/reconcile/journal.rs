@@ -190,6 +190,7 @@ impl Journal<'_> {
             "steps": incident.steps.len(),
             "healedBy": if repaired(scene, incident) { "undrift" } else { "something other than undrift" },
         });
+        tracing::info!(steps = incident.steps.len(), "reconciled");
         self.end(scene, true, evidence, status)
     }
 
@@ -204,6 +205,7 @@ impl Journal<'_> {
         if scene.history.incident.is_none() {
             return Ok(());
         }
+        tracing::warn!(reason, message, "given up");
         self.end(scene, false, json!({ "reason": reason, "message": message }), status)
     }
 
