@@ -10,12 +10,12 @@
 //! | room | what it holds | what it may do |
 //! | --- | --- | --- |
 //! | `cli` | one file per verb, the screen and the JSON | print |
-//! | `daemon` | what the loop runs for: manifests and the engine as triggers, persons at the socket | call the rooms below |
+//! | `daemon` | what the loop runs for: triggers become names of objects, a name a turn; persons at the socket | call the rooms below |
 //! | [`runtime`] | the loop: which key runs when, and never twice at once; knows no Docker and no manifest | tasks and timers |
 //! | [`reconcile`] | the only glue: observe, decide, record, execute, observe | call the rooms below |
 //! | [`host`] | every effect on the host behind one narrow trait | I/O |
 //! | [`store`] | SQLite: audit trail, incidents, status, attempts | I/O in the state folder |
-//! | [`manifest`] | YAML to typed objects, errors that show the line | read files |
+//! | [`manifest`] | YAML to typed objects, errors that show the line, when to read them again | read and watch files |
 //! | [`decide`] | pure: what was observed to what should happen | nothing |
 //! | [`api`] | pure types | nothing |
 

@@ -8,7 +8,7 @@ pub(super) use super::files::Manifests;
 
 /// Reconciles Docker Compose hosts: finds the first layer that drifted, repairs just that, proves the repair.
 #[derive(Debug, Parser)]
-#[command(name = "undrift", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "undrift", version, max_term_width = 100, disable_help_subcommand = true, after_help = EXAMPLES)]
 pub(super) struct Cli {
     #[command(flatten)]
     pub(super) global: Global,
@@ -16,13 +16,41 @@ pub(super) struct Cli {
     pub(super) verb: Verb,
 }
 
+/// What `undrift --help` ends with.
+const EXAMPLES: &str = "\
+To begin with:
+  undrift doctor                          is all there that undrift needs?
+  undrift plan -f manifests/              what is not as declared, and what would be done about it?
+  undrift apply -f manifests/             do it, once
+  undrift run -f manifests/               do it from now on
+  undrift get                             how is it?";
+
+/// What `undrift run --help` ends with.
+const RUN_EXAMPLES: &str = "\
+Examples:
+  undrift run -f /etc/undrift/manifests
+  undrift --log info --log-format json run -f site.yaml -f team/ --builds 2";
+
+/// What `undrift suspend --help` ends with.
+const SUSPEND_EXAMPLES: &str = "\
+Example:
+  undrift suspend ai-backoffice --for 2h --reason \"moving the database\"";
+
+/// What `undrift audit list --help` ends with.
+const AUDIT_EXAMPLES: &str = "\
+Examples:
+  undrift audit list --object ai-backoffice --since 2h
+  undrift audit list --since 2026-03-01T00:00:00Z --until 2026-03-02T00:00:00Z -o json";
+
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every verb")]
 pub(super) struct Global {
     /// The folder of the trail, the incidents and the status [default: /var/lib/undrift for root, else
     /// `$XDG_STATE_HOME/undrift`]
     #[arg(long, global = true, value_name = "DIR", env = "UNDRIFT_STATE_DIR")]
     pub(super) state_dir: Option<PathBuf>,
-    /// What to log to standard error, for example `undrift=debug` [default: warn; with run also what undrift does]
+    /// What to log to standard error: error, warn, info, debug, or a filter such as undrift=debug [default: warn; with
+    /// run also what undrift does]
     #[arg(long, global = true, value_name = "FILTER", env = "UNDRIFT_LOG")]
     pub(super) log: Option<String>,
     /// How to log
@@ -72,13 +100,13 @@ pub(super) struct Run {
     /// How many objects are worked on at once
     #[arg(long, value_name = "N", env = "UNDRIFT_CONCURRENCY", default_value = "16")]
     pub(super) concurrency: NonZeroUsize,
-    /// How many objects are built at once; a build of more than 5 min no longer counts
+    /// How many objects are built at once; a build that takes more than 5 min no longer counts
     #[arg(long, value_name = "N", env = "UNDRIFT_BUILDS", default_value = "1")]
     pub(super) builds: NonZeroUsize,
-    /// How often to ask the engine for its images: a build may emit no event
+    /// How often to ask the engine for its images, for not every build emits an event
     #[arg(long, value_name = "DURATION", env = "UNDRIFT_IMAGE_PERIOD", default_value = "5s")]
     pub(super) image_period: crate::api::Duration,
-    /// How long a running command may go on after undrift was asked to end
+    /// How long a command that runs may go on after SIGTERM or SIGINT, before undrift ends it
     #[arg(long, value_name = "DURATION", env = "UNDRIFT_GRACE_PERIOD", default_value = "60s")]
     pub(super) grace_period: crate::api::Duration,
 }
@@ -91,34 +119,46 @@ pub(super) enum Verb {
     Schema,
     /// Shows the ladder of layers; changes nothing [exit 0 as declared, 1 drift or unknown, 2 error]
     Check(Objects),
-    /// Check, and the steps that apply would take [exit 0 none, 1 steps or a drift without one, 2 error]
+    /// Shows what check shows, and the steps that apply would take [exit 0 none, 1 steps or a drift
+    /// without one, 2 error]
     Plan(Objects),
     /// Reconciles once, until reconciled or given up [exit 0 reconciled, 1 not, 2 error]
     Apply(Objects),
     /// Watches manifests, engine and clock until SIGTERM or SIGINT [exit 0 ended by signal, 2 error]
+    ///
+    /// The daemon. It does what apply does, whenever something may have changed: a manifest, a container or an image
+    /// of a project, or `reconcile.interval` has passed. On a host that is as declared it takes no step.
+    ///
+    /// A manifest that is edited into an invalid one stays in effect as it was. An engine that is away is waited for.
+    /// SIGHUP reads the manifests again. At the end no step begins any more, and a command that runs has the grace
+    /// period; whatever ends undrift, the next start looks anew and needs nothing of this one.
+    ///
+    /// It holds the state folder. An apply beside it has it reconcile at once; suspend, resume and retry are heard.
+    #[command(after_help = RUN_EXAMPLES)]
     Run(Run),
-    /// Takes no step for an object until it is resumed, or for a while
+    /// Takes no step for an object until it is resumed, or for a while [exit 0, 2 error or no such object]
+    #[command(after_help = SUSPEND_EXAMPLES)]
     Suspend {
         /// The object
         name: String,
+        /// Why: for whoever reads the status or the trail
+        #[arg(long, value_name = "TEXT", env = "UNDRIFT_REASON")]
+        reason: String,
         /// For how long, such as 2h [default: until it is resumed]
         #[arg(long = "for", value_name = "DURATION", env = "UNDRIFT_FOR")]
         duration: Option<crate::api::Duration>,
-        /// Why: it is in the trail and in the status
-        #[arg(long, env = "UNDRIFT_REASON")]
-        reason: String,
     },
-    /// Ends the suspension of an object
+    /// Ends the suspension of an object [exit 0, 2 error or no such object]
     Resume {
         /// The object
         name: String,
     },
-    /// Tries a stalled object again, with a new budget
+    /// Tries a stalled object again, with a new budget [exit 0, 2 error or no such object]
     Retry {
         /// The object
         name: String,
     },
-    /// Shows the last recorded status, a row per service
+    /// Shows the last recorded status, a row per service [exit 0, 2 error or no such object]
     Get {
         /// Only these objects
         #[arg(value_name = "NAME")]
@@ -126,14 +166,15 @@ pub(super) enum Verb {
         #[command(flatten)]
         output: Output,
     },
-    /// Shows one object whole: evidence, conditions, recent incidents and steps
+    /// Shows one object whole: evidence, conditions, recent incidents and steps [exit 0, 2 error or no
+    /// such object]
     Describe {
         /// The object
         name: String,
         #[command(flatten)]
         output: Output,
     },
-    /// The audit trail
+    /// The audit trail: every drift, intent, step and proof
     Audit {
         #[command(subcommand)]
         verb: AuditVerb,
@@ -143,14 +184,15 @@ pub(super) enum Verb {
         #[command(subcommand)]
         verb: IncidentVerb,
     },
-    /// Examines engine, Compose, state folder and clock, and says what to do [exit 0, 1 something failed]
+    /// Examines engine, Compose, state folder, clock and manifests, and says what to do [exit 0, 1 something
+    /// failed]
     Doctor {
         #[command(flatten)]
         manifests: Manifests<false>,
         #[command(flatten)]
         output: Output,
     },
-    /// Prints the completions of a shell
+    /// Prints the completions of a shell, for example into ~/.local/share/bash-completion/completions/undrift
     Completions {
         /// The shell
         shell: clap_complete::Shell,
@@ -159,22 +201,23 @@ pub(super) enum Verb {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum AuditVerb {
-    /// Lists the trail, oldest first
+    /// Lists the trail, oldest first [exit 0, 2 error]
+    #[command(after_help = AUDIT_EXAMPLES)]
     List {
         /// Only records about this object
-        #[arg(long, env = "UNDRIFT_OBJECT")]
+        #[arg(long, value_name = "NAME", env = "UNDRIFT_OBJECT")]
         object: Option<String>,
         /// Only records about this service
-        #[arg(long, env = "UNDRIFT_SERVICE")]
+        #[arg(long, value_name = "NAME", env = "UNDRIFT_SERVICE")]
         service: Option<String>,
         /// Only records of this incident
-        #[arg(long, env = "UNDRIFT_INCIDENT")]
+        #[arg(long, value_name = "ID", env = "UNDRIFT_INCIDENT")]
         incident: Option<String>,
         /// Only records since then: a duration back from now (2h) or an RFC 3339 time
-        #[arg(long, env = "UNDRIFT_SINCE")]
+        #[arg(long, value_name = "TIME", env = "UNDRIFT_SINCE")]
         since: Option<String>,
-        /// Only records until then
-        #[arg(long, env = "UNDRIFT_UNTIL")]
+        /// Only records until then, said in the same way
+        #[arg(long, value_name = "TIME", env = "UNDRIFT_UNTIL")]
         until: Option<String>,
         #[command(flatten)]
         output: Output,
@@ -185,13 +228,39 @@ pub(super) enum AuditVerb {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum IncidentVerb {
-    /// Lists incidents, newest first
+    /// Lists incidents, newest first [exit 0, 2 error]
     List(Output),
-    /// Shows one incident as a timeline with its evidence
+    /// Shows one incident as a timeline with its evidence [exit 0, 2 error or no such incident]
     Show {
-        /// Its ID, or as much of it as is unique
+        /// Its ID, or as much of its beginning as is unique
         incident: String,
         #[command(flatten)]
         output: Output,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, CommandFactory as _};
+
+    use super::*;
+
+    /// The options without a variable, of a command and of all below it.
+    fn without_variable(command: &Command) -> Vec<String> {
+        let options = command.get_arguments().filter_map(|arg| Some((arg.get_long()?, arg.get_env())));
+        let has = |name: &str, env: Option<&std::ffi::OsStr>| {
+            let expected = format!("UNDRIFT_{}", name.to_uppercase().replace('-', "_"));
+            env.is_some_and(|env| env == expected.as_str())
+        };
+        let missing = options.filter(|(name, env)| !["help", "version"].contains(name) && !has(name, *env));
+        let missing = missing.map(|(name, _)| format!("{} --{name}", command.get_name()));
+        missing.chain(command.get_subcommands().flat_map(without_variable)).collect()
+    }
+
+    #[test]
+    fn every_option_has_a_variable_that_is_named_as_it_is() {
+        let mut command = Cli::command();
+        command.build();
+        assert_eq!(without_variable(&command), [""; 0]);
+    }
 }
