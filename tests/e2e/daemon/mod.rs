@@ -1,6 +1,8 @@
 //! `undrift run` on a real engine: what it notices, what it heals, and what it leaves alone.
 
 mod healing;
+mod many;
+mod wire;
 
 use std::{
     fs::{self, File},
