@@ -6,6 +6,7 @@ use std::{
     net::Shutdown,
     os::unix::net::{UnixListener, UnixStream},
     path::PathBuf,
+    process::Command,
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -14,6 +15,9 @@ use std::{
 };
 
 use tempfile::TempDir;
+
+use super::{Daemon, watching};
+use crate::support::Project;
 
 /// A socket that stands for the engine's.
 pub(crate) struct Wire {
@@ -47,7 +51,7 @@ impl Wire {
         let shared = Arc::clone(&state);
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
-                shared.accept(client);
+                shared.accept(&client);
             }
         });
         Self { folder, state }
@@ -56,6 +60,17 @@ impl Wire {
     /// What `DOCKER_HOST` is to be.
     pub(crate) fn docker_host(&self) -> String {
         format!("unix://{}", self.folder.path().join("engine.sock").display())
+    }
+
+    /// As `watch`, with this for the engine.
+    pub(crate) fn watch(&self, project: &Project, more: &[&str]) -> Daemon {
+        Daemon::spawn(&mut self.command(project, more), project)
+    }
+
+    pub(crate) fn command(&self, project: &Project, more: &[&str]) -> Command {
+        let mut command = watching(project, more);
+        command.env("DOCKER_HOST", self.docker_host());
+        command
     }
 
     /// Ends all connections, and closes each new one at once.
@@ -97,7 +112,7 @@ impl State {
         }
     }
 
-    fn accept(self: &Arc<Self>, client: UnixStream) {
+    fn accept(self: &Arc<Self>, client: &UnixStream) {
         let mode = *self.mode();
         if mode != Mode::Carries {
             self.in_vain.fetch_add(1, Relaxed);
@@ -108,7 +123,7 @@ impl State {
         let engine = UnixStream::connect(engine_socket()).unwrap();
         self.open.lock().unwrap().extend([client.try_clone().unwrap(), engine.try_clone().unwrap()]);
         let question = Arc::<Question>::default();
-        for (from, to, asks) in [(&client, &engine, true), (&engine, &client, false)] {
+        for (from, to, asks) in [(client, &engine, true), (&engine, client, false)] {
             let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
             let (state, question) = (Arc::clone(self), Arc::clone(&question));
             thread::spawn(move || state.carry(from, to, asks, &question));
