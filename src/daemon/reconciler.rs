@@ -180,3 +180,6 @@ fn seed(name: &str) -> u64 {
 fn at(time: Time) -> Instant {
     Instant::now() + (time - now()).to_std().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

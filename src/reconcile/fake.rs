@@ -15,64 +15,64 @@ use crate::{
 
 /// What is behind a reference: built from which version of the source, with the module or without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Image {
-    pub(super) id: u32,
-    pub(super) source: u32,
-    pub(super) module: bool,
+pub(crate) struct Image {
+    pub(crate) id: u32,
+    pub(crate) source: u32,
+    pub(crate) module: bool,
 }
 
 /// What runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Container {
-    pub(super) id: u32,
-    pub(super) image: Image,
-    pub(super) running: bool,
-    pub(super) starts: i64,
-    pub(super) crashes: i64,
-    pub(super) looks: usize,
+pub(crate) struct Container {
+    pub(crate) id: u32,
+    pub(crate) image: Image,
+    pub(crate) running: bool,
+    pub(crate) starts: i64,
+    pub(crate) crashes: i64,
+    pub(crate) looks: usize,
 }
 
 /// The whole host. `api` is the service with a module and a route; `dashboard` only has to run.
 #[derive(Debug, Clone)]
-pub(super) struct World {
-    pub(super) source: u32,
-    pub(super) module_in_source: bool,
-    pub(super) image: Option<Image>,
-    pub(super) container: Option<Container>,
-    pub(super) next: u32,
-    pub(super) faults: Faults,
-    pub(super) log: Vec<Step>,
-    pub(super) engine_away: bool,
-    pub(super) away_for: u32,
+pub(crate) struct World {
+    pub(crate) source: u32,
+    pub(crate) module_in_source: bool,
+    pub(crate) image: Option<Image>,
+    pub(crate) container: Option<Container>,
+    pub(crate) next: u32,
+    pub(crate) faults: Faults,
+    pub(crate) log: Vec<Step>,
+    pub(crate) engine_away: bool,
+    pub(crate) away_for: u32,
     /// For how many looks the engine is still starting what it is to run.
-    pub(super) starting_for: u32,
+    pub(crate) starting_for: u32,
     /// Whether it then has started the container by itself.
-    pub(super) starts_it: bool,
+    pub(crate) starts_it: bool,
 }
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fault that may be ordered by itself")]
-pub(super) struct Faults {
+pub(crate) struct Faults {
     /// A build exits with an error.
-    pub(super) build_fails: bool,
+    pub(crate) build_fails: bool,
     /// A build ends well, without the module.
-    pub(super) build_forgets: bool,
+    pub(crate) build_forgets: bool,
     /// `up` ends well and changes nothing.
-    pub(super) up_is_noop: bool,
+    pub(crate) up_is_noop: bool,
     /// A new container crashes a moment after each look.
-    pub(super) new_crashes: bool,
+    pub(crate) new_crashes: bool,
     /// A new container answers 404, 502, 404 before it answers as it should.
-    pub(super) warms_up: bool,
+    pub(crate) warms_up: bool,
     /// The engine does not answer for a few looks after each step.
-    pub(super) engine_hiccups: bool,
+    pub(crate) engine_hiccups: bool,
     /// The server does not know the route although the module is there.
-    pub(super) route_lost: bool,
+    pub(crate) route_lost: bool,
 }
 
 /// Where undrift is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kill {
+pub(crate) enum Kill {
     /// Before the n-th step has any effect.
     Before(usize),
     /// After it had its effect, and before undrift hears of it.
@@ -81,40 +81,40 @@ pub(super) enum Kill {
 
 /// Time that passes only where it is waited for: tokio's, from one run to the next.
 #[derive(Debug, Clone)]
-pub(super) struct VirtualClock(Arc<Mutex<(Time, Option<Instant>)>>);
+pub(crate) struct VirtualClock(Arc<Mutex<(Time, Option<Instant>)>>);
 
 impl VirtualClock {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Arc::new(Mutex::new((at(1_000_000), None))))
     }
 
-    pub(super) fn now(&self) -> Time {
+    pub(crate) fn now(&self) -> Time {
         let (base, began) = *self.0.lock().unwrap();
         base + began.map(|began| began.elapsed()).unwrap_or_default()
     }
 
     /// Runs on, in a paused runtime.
-    pub(super) fn begin(&self) {
+    pub(crate) fn begin(&self) {
         self.0.lock().unwrap().1 = Some(Instant::now());
     }
 
     /// Stands still until the next run.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         let now = self.now();
         *self.0.lock().unwrap() = (now, None);
     }
 }
 
-pub(super) struct FakeHost {
-    pub(super) clock: VirtualClock,
-    pub(super) world: Mutex<World>,
-    pub(super) kill: Option<Kill>,
-    pub(super) killed: Notify,
+pub(crate) struct FakeHost {
+    pub(crate) clock: VirtualClock,
+    pub(crate) world: Mutex<World>,
+    pub(crate) kill: Option<Kill>,
+    pub(crate) killed: Notify,
 }
 
 impl World {
     /// The incident: version 2 of the source has the module, image and container are of version 1.
-    pub(super) fn incident() -> Self {
+    pub(crate) fn incident() -> Self {
         let image = Image { id: 1, source: 1, module: false };
         Self {
             source: 2,
@@ -132,7 +132,7 @@ impl World {
     }
 
     /// Whether `api` really is as declared: the judge of every test.
-    pub(super) fn is_as_declared(&self) -> bool {
+    pub(crate) fn is_as_declared(&self) -> bool {
         let (Some(image), Some(container)) = (self.image, self.container) else { return false };
         self.module_in_source
             && image.module
@@ -248,11 +248,11 @@ fn image_id(id: u32) -> String {
 }
 
 impl FakeHost {
-    pub(super) fn new(world: World) -> Self {
+    pub(crate) fn new(world: World) -> Self {
         Self { clock: VirtualClock::new(), world: Mutex::new(world), kill: None, killed: Notify::new() }
     }
 
-    pub(super) fn world<T>(&self, f: impl FnOnce(&mut World) -> T) -> T {
+    pub(crate) fn world<T>(&self, f: impl FnOnce(&mut World) -> T) -> T {
         f(&mut self.world.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -66,8 +66,6 @@ impl Journal<'_> {
             if told.contains(&key(service, drift)) || is_our_own_doing(scene, service, drift) {
                 continue;
             }
-            progress(scene.desired, Progress::Drift { service, drift });
-            tracing::info!(service, layer = %drift.layer, reason = %drift.reason, "drift");
             let seen = scene.observed.services.iter().find(|s| s.name == *service);
             let evidence = json!({
                 "layer": drift.layer, "reason": drift.reason, "message": drift.message, "observed": seen,
@@ -79,6 +77,9 @@ impl Journal<'_> {
                 ..NewRecord::of(AuditKind::DriftDetected)
             };
             self.append(scene, record)?;
+            // Told once it is recorded: where it cannot be, it is seen anew at every look.
+            progress(scene.desired, Progress::Drift { service, drift });
+            tracing::info!(service, layer = %drift.layer, reason = %drift.reason, "drift");
         }
         Ok(())
     }

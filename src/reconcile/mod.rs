@@ -5,7 +5,7 @@
 //! a daemon turns whenever a key is due.
 
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 mod journal;
 mod memory;
 mod progress;

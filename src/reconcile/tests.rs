@@ -290,6 +290,25 @@ fn without_an_intent_on_disk_there_is_no_step() {
 }
 
 #[test]
+fn an_outcome_that_could_not_be_written_is_closed_before_anything_else_is_done() {
+    let bench = Bench::new(World::incident());
+    let other = rusqlite::Connection::open(bench.dir.path().join("state.db")).unwrap();
+    let disk_is_full = "CREATE TRIGGER full BEFORE INSERT ON trail WHEN NEW.kind = 'StepFinished'
+                        BEGIN SELECT RAISE(FAIL, 'the disk is full'); END";
+    other.execute_batch(disk_is_full).unwrap();
+    let applied = bench.apply();
+    assert!(matches!(applied.error, Some(ReconcileError::Store(_))), "{:?}", applied.error);
+    other.execute_batch("DROP TRIGGER full").unwrap();
+    let applied = bench.apply();
+    bench.assert_honest(&applied);
+    assert!(applied.reconciled);
+    let steps = bench.host.world(|world| world.log.clone());
+    assert_eq!(steps, [Step::Build { no_cache: false }, Step::Up { force_recreate: false }]);
+    let kinds: Vec<String> = bench.kinds().into_iter().filter(|kind| kind.starts_with("Step")).collect();
+    assert_eq!(kinds, ["StepIntended", "StepInterrupted", "StepIntended", "StepFinished"]);
+}
+
+#[test]
 fn killed_at_any_step_the_next_undrift_converges() {
     for number in 1..=2 {
         for kill in [Kill::Before(number), Kill::After(number)] {

@@ -17,6 +17,7 @@ use crate::{
     },
     decide::{self, Decision, History, Inputs, Next, StatusInputs},
     host::{Host, StepRequest},
+    store::{OpenIntent, Store},
 };
 
 /// The limit of one `up`, `restart` or rollback. Compose itself waits for `depends_on` conditions in it.
@@ -112,6 +113,10 @@ impl<H: Host> Reconciler<'_, H> {
     pub async fn turn(&self, desired: &Desired, session: &mut Session) -> Result<Turn, ReconcileError> {
         self.store.generation(desired.name(), &desired.spec_digest)?;
         self.store.settle_suspension(desired.name(), (self.clock)())?;
+        // Of one object there is one turn at a time: a step that is open now is one whose outcome could not be written.
+        for told in close(self.store, self.store.close_interrupted_of(desired.name())?)? {
+            tracing::warn!(what = told, "closed");
+        }
         let mut scene = self.scene(desired, session).await?;
         (self.progress)(desired, Progress::Looked);
         for row in &scene.decision.attempts {
@@ -364,9 +369,14 @@ impl<H: Host> Reconciler<'_, H> {
 ///
 /// # Errors
 /// Where the state folder fails.
-pub fn close_interrupted(store: &crate::store::Store) -> Result<Vec<String>, ReconcileError> {
+pub fn close_interrupted(store: &Store) -> Result<Vec<String>, ReconcileError> {
+    close(store, store.close_interrupted()?)
+}
+
+/// Lets go of the attempts that these steps began; says each in words.
+fn close(store: &Store, intents: Vec<OpenIntent>) -> Result<Vec<String>, ReconcileError> {
     let mut told = Vec::new();
-    for intent in store.close_interrupted()? {
+    for intent in intents {
         let object = intent.object.unwrap_or_default();
         for row in store.attempts(&object)? {
             if row.pending.is_some() && intent.services.contains(&row.service) {

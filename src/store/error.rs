@@ -9,7 +9,7 @@ use rusqlite::ErrorCode;
 #[non_exhaustive]
 pub enum StoreError {
     /// The state folder or a file in it cannot be made or opened.
-    #[error("cannot use the state folder {path}")]
+    #[error("cannot use the state folder {path}: {source}")]
     Folder {
         /// The folder or file.
         path: PathBuf,
@@ -46,7 +46,7 @@ pub enum StoreError {
     #[error("another process holds the state's database for too long")]
     Busy(#[source] rusqlite::Error),
     /// Any other failure of the database.
-    #[error("cannot {action}")]
+    #[error("cannot {action}: {source}")]
     Database {
         /// What was tried.
         action: &'static str,
@@ -54,7 +54,7 @@ pub enum StoreError {
         source: rusqlite::Error,
     },
     /// What is stored is not what this version of undrift would have stored.
-    #[error("the recorded {what} cannot be read")]
+    #[error("the recorded {what} cannot be read: {source}")]
     Unreadable {
         /// What it is.
         what: &'static str,

@@ -107,7 +107,20 @@ impl Store {
     /// # Errors
     /// As [`append`](Self::append).
     pub fn close_interrupted(&self) -> Result<Vec<OpenIntent>> {
-        let open = self.open_intents()?;
+        self.close_where(|_| true)
+    }
+
+    /// The same for the steps of one object, at a time when none of them can be at work: their outcome was to be
+    /// written, and could not.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn close_interrupted_of(&self, object: &str) -> Result<Vec<OpenIntent>> {
+        self.close_where(|intent| intent.object.as_deref() == Some(object))
+    }
+
+    fn close_where(&self, which: impl Fn(&OpenIntent) -> bool) -> Result<Vec<OpenIntent>> {
+        let open: Vec<OpenIntent> = self.open_intents()?.into_iter().filter(which).collect();
         for intent in &open {
             let record = NewRecord {
                 outcome: Some(StepOutcome::Interrupted.as_str().into()),

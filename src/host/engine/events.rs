@@ -63,7 +63,7 @@ pub enum Change {
     Project(String),
     /// What this image reference (`repository:tag`, as the engine writes it) or ID (`sha256:…`) points to.
     Image(String),
-    /// Anything: a connection was made, and nobody can say what happened before.
+    /// Anything: a connection was made, and nobody can say what happened before; or there is none any more.
     Everything,
 }
 
@@ -79,7 +79,8 @@ impl Engine {
     ///   engine on another host whose clock is behind leaves a gap of milliseconds.)
     /// - Nothing of undrift's own looking comes: neither look-up containers nor mounts nor tags that keep an image.
     /// - A consumer that is slow costs a bounded amount of memory; equal changes come once.
-    /// - While the engine is away nothing comes. Attempts to reach it are at most 3 s apart.
+    /// - [`Change::Everything`] comes once when an engine that was there has gone: what was seen of it is not known any
+    ///   more. While it is away nothing else comes. Attempts to reach it are at most 3 s apart.
     ///
     /// # Caveats
     /// A connection that is dead while others to the same engine live (a firewall that forgot one, on TCP) is not
@@ -98,6 +99,7 @@ impl Engine {
             heartbeat,
             mailbox: Arc::clone(&mailbox),
             connected: None,
+            was_there: false,
             away: false,
         };
         let task = AbortOnDropHandle::new(tokio::spawn(reader.read()));
@@ -113,6 +115,8 @@ struct Reader {
     mailbox: Arc<Mailbox>,
     /// Since when this connection is known to work.
     connected: Option<Instant>,
+    /// Whether any connection has worked.
+    was_there: bool,
     /// Whether the log has said that the engine is away.
     away: bool,
 }
@@ -129,6 +133,9 @@ impl Reader {
                 self.away = true;
                 let engine = self.engine.endpoint().docker_host();
                 tracing::warn!(engine, %why, "the engine's events cannot be read; trying on");
+                if self.was_there {
+                    self.mailbox.put(Change::Everything);
+                }
             }
             if held.is_some_and(|held| held >= LONGEST_PAUSE) {
                 waits = pauses();
@@ -175,6 +182,7 @@ impl Reader {
             return;
         }
         self.connected = Some(Instant::now());
+        self.was_there = true;
         self.mailbox.put(Change::Everything);
         if std::mem::take(&mut self.away) {
             tracing::info!(

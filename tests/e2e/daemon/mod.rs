@@ -1,9 +1,14 @@
 //! `undrift run` on a real engine: what it notices, what it heals, and what it leaves alone.
 
+mod endings;
+mod faults;
 mod healing;
 mod maintenance;
 mod manifests;
+mod many;
+mod processes;
 mod visitors;
+mod wire;
 
 use std::{
     fs::{self, File},
@@ -60,7 +65,18 @@ impl Daemon {
     }
 
     pub(crate) fn wait_until_ready(&self) {
-        wait_for("the daemon to be ready", || self.log().contains("ready: every object was looked at"));
+        wait_for("the daemon to be ready", || self.is_ready());
+    }
+
+    /// Whether it has looked at every object once.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.log().contains("ready: every object was looked at")
+    }
+
+    /// Waits until it has logged this.
+    #[track_caller]
+    pub(crate) fn wait_for_log(&self, said: &str) {
+        wait_for(said, || self.log().contains(said));
     }
 
     /// All that it has logged.
@@ -89,6 +105,17 @@ impl Daemon {
     }
 }
 
+/// Starts it on the project's manifest with a log of every look; does not wait for any.
+fn watch(project: &Project, more: &[&str]) -> Daemon {
+    Daemon::spawn(&mut watching(project, more), project)
+}
+
+fn watching(project: &Project, more: &[&str]) -> Command {
+    let mut command = project.command(&["run", "-f", "undrift.yaml", "--log", "undrift=debug"]);
+    command.args(more);
+    command
+}
+
 impl Drop for Daemon {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
@@ -108,6 +135,23 @@ impl Project {
     pub(crate) fn recorded(&self) -> Value {
         let run = self.undrift(&["get", "-o", "json"]);
         run.json()["items"][0]["status"].clone()
+    }
+
+    /// A recorded condition of the only object, as `status reason`; empty before there is a status.
+    pub(crate) fn condition(&self, kind: &str) -> String {
+        let run = self.undrift(&["get", "-o", "json"]);
+        let status: Value = serde_json::from_str(&run.stdout).unwrap_or_default();
+        let conditions = status["items"][0]["status"]["conditions"].as_array();
+        let found = conditions.and_then(|all| all.iter().find(|condition| condition["type"] == kind));
+        let word = |name: &str| found.and_then(|condition| condition[name].as_str()).unwrap_or_default();
+        format!("{} {}", word("status"), word("reason"))
+    }
+
+    /// Changes the state behind undrift's back.
+    pub(crate) fn sql(&self, statement: &str) {
+        let state = rusqlite::Connection::open(self.state_dir().join("state.db")).unwrap();
+        state.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+        state.execute_batch(statement).unwrap();
     }
 
     /// Waits until the incident that is the n-th of the object has ended `Reconciled`; its ID.

@@ -1,7 +1,5 @@
 //! What follows from what was found of the state folder.
 
-use std::error::Error;
-
 use super::{Content, FILES_LIMIT, Folder, Keeping, State};
 use crate::{
     cli::doctor::Check,
@@ -149,7 +147,7 @@ fn schema(content: &Content) -> Check {
         ),
         Content::Unreadable(error) => Check::failed(
             name,
-            in_full(error),
+            error.to_string(),
             "move the folder away and keep it for a post-mortem; undrift begins a new one",
         ),
     }
@@ -167,18 +165,7 @@ fn trail(content: &Content) -> Check {
             Check::failed(name, format!("record {seq} {what}"), "undrift audit verify")
         }
         Content::Read { verification: Err(error), .. } => {
-            Check::failed(name, in_full(error), "undrift audit verify")
+            Check::failed(name, error.to_string(), "undrift audit verify")
         }
     }
-}
-
-/// The error with what lies behind it.
-fn in_full(error: &StoreError) -> String {
-    let mut text = error.to_string();
-    let mut error: &dyn Error = error;
-    while let Some(source) = error.source() {
-        text = format!("{text}: {source}");
-        error = source;
-    }
-    text
 }

@@ -1,0 +1,247 @@
+//! The daemon is asked to end, or is killed, at the worst moments: what it leaves, and what the next one makes of it.
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use rustix::process::Signal;
+
+use super::{Daemon, watch, wire::Wire};
+use crate::support::{MANIFEST, Project, SERVE, wait_for};
+
+/// How long the end of a process group, the last records and the process's own end may take on a machine that is busy.
+const AND_A_FEW_SECONDS: Duration = Duration::from_secs(6);
+
+/// In the incident's state, with a build that takes a while.
+fn with_a_build_of(seconds: u32) -> Project {
+    let project = Project::in_incident();
+    let dockerfile = fs::read_to_string(project.path("api/Dockerfile")).unwrap();
+    project.write("api/Dockerfile", &format!("{dockerfile}RUN sleep {seconds}\n"));
+    project
+}
+
+fn wait_for_build(project: &Project) {
+    wait_for("a build to be at work", || project.is_at("compose") && project.is_at(" build "));
+}
+
+/// Asks it to end; how long that took.
+fn end(daemon: Daemon) -> Duration {
+    let began = Instant::now();
+    let log = daemon.log();
+    let ended = daemon.end();
+    assert!(ended.success(), "{ended}\n{log}");
+    began.elapsed()
+}
+
+/// What must be so after any orderly end.
+#[track_caller]
+fn assert_ended(project: &Project) {
+    let trail = project.trail();
+    assert_eq!(trail.last().unwrap()["kind"], "Stopped");
+    let reconciling = project.condition("Reconciling");
+    assert!(reconciling.starts_with("False"), "nobody is at work: {reconciling}");
+    assert_eq!(project.processes(), [""; 0], "nothing is left of its commands");
+    project.assert_trail_is_whole();
+}
+
+/// The next daemon heals what is left, in the one incident that there is, with these steps in all.
+#[track_caller]
+fn assert_next_heals(project: &Project, steps: &[&str]) {
+    next_heals(project);
+    assert_eq!(project.steps_that_counted(), steps, "nothing is done twice");
+}
+
+#[track_caller]
+fn next_heals(project: &Project) {
+    let daemon = Daemon::start(project);
+    let incident = project.wait_for_healed(1);
+    end(daemon);
+    let trail = project.trail();
+    assert!(trail.iter().all(|r| r["incident"].is_null() || r["incident"] == incident.as_str()), "{trail:?}");
+    assert_eq!(project.containers("api").len(), 1);
+    assert_ended(project);
+}
+
+#[track_caller]
+fn assert_outcome_of_the_build(project: &Project, outcome: &str) {
+    let trail = project.trail();
+    let build = trail.iter().find(|record| record["kind"] == "StepFinished").unwrap();
+    assert_eq!((build["step"].as_str(), build["outcome"].as_str()), (Some("Build"), Some(outcome)));
+}
+
+#[test]
+fn build_that_outlasts_the_grace_period_is_ended_and_told() {
+    let project = with_a_build_of(600);
+    let daemon = watch(&project, &["--grace-period", "1s"]);
+    wait_for_build(&project);
+    let took = end(daemon);
+    assert!(took < Duration::from_secs(1) + AND_A_FEW_SECONDS, "{took:?}");
+    assert_outcome_of_the_build(&project, "Cancelled");
+    assert_ended(&project);
+
+    let dockerfile = fs::read_to_string(project.path("api/Dockerfile")).unwrap();
+    project.write("api/Dockerfile", &dockerfile.replace("RUN sleep 600\n", ""));
+    assert_next_heals(&project, &["Build", "Build", "Up"]);
+}
+
+#[test]
+fn build_within_the_grace_period_has_its_time_and_its_outcome() {
+    let project = with_a_build_of(4);
+    let daemon = watch(&project, &["--grace-period", "1m"]);
+    wait_for_build(&project);
+    end(daemon);
+    assert_outcome_of_the_build(&project, "Succeeded");
+    assert_eq!(project.steps(), ["Build"], "no step begins any more");
+    assert_ended(&project);
+    assert_next_heals(&project, &["Build", "Up"]);
+}
+
+#[test]
+fn proof_ends_at_once() {
+    let project = Project::healthy();
+    project.manifest(&MANIFEST.replace("stableFor: 1s", "stableFor: 1h"));
+    let daemon = watch(&project, &[]);
+    daemon.wait_for_log("next=Prove");
+    let took = end(daemon);
+    assert!(took < AND_A_FEW_SECONDS, "{took:?}");
+    assert!(project.trail().iter().all(|record| record["kind"] != "Verified"), "it is not proven");
+    assert_ended(&project);
+}
+
+#[test]
+fn backoff_ends_at_once() {
+    let project = Project::in_incident();
+    project.write("api/Dockerfile", "FROM undrift-example-base\nRUN false\n");
+    project.manifest(&MANIFEST.replace("initial: 200ms, max: 1s", "initial: 1h, max: 1h"));
+    let daemon = watch(&project, &[]);
+    daemon.wait_for_log("next=Wait");
+    let took = end(daemon);
+    assert!(took < AND_A_FEW_SECONDS, "{took:?}");
+    assert_outcome_of_the_build(&project, "Failed");
+    assert_ended(&project);
+}
+
+#[test]
+fn look_at_an_engine_that_hangs_ends_with_the_grace_period() {
+    let (project, wire) = (Project::healthy(), Wire::new());
+    wire.hang();
+    let daemon = wire.watch(&project, &["--grace-period", "500ms"]);
+    wait_for("it to ask", || wire.in_vain() > 0);
+    let took = end(daemon);
+    assert!(took < AND_A_FEW_SECONDS, "{took:?}");
+    assert_ended(&project);
+}
+
+#[test]
+fn killed_before_its_first_look_is_done() {
+    let (project, wire) = (Project::in_incident(), Wire::new());
+    wire.hang();
+    let daemon = wire.watch(&project, &[]);
+    wait_for("it to ask", || wire.in_vain() > 0);
+    daemon.kill();
+    assert_next_heals(&project, &["Build", "Up"]);
+}
+
+#[test]
+fn killed_in_a_build() {
+    let project = with_a_build_of(4);
+    let daemon = watch(&project, &[]);
+    wait_for_build(&project);
+    daemon.kill();
+    assert!(project.is_at(" build "), "it is at work on its own: {:?}", project.processes());
+    // It ends when it finds that nobody reads what it prints, and may have made its image before that.
+    next_heals(&project);
+    let steps = project.steps_that_counted();
+    assert!(steps == ["Build", "Up"] || steps == ["Build", "Build", "Up"], "{steps:?}");
+    assert_interrupted(&project, "Build");
+}
+
+#[test]
+fn killed_after_a_build_whose_outcome_is_not_written() {
+    let project = Project::in_incident();
+    let daemon = watch(&project, &[]);
+    project.wait_for_record("Started");
+    project.sql(&full_for("StepFinished", "Build"));
+    // Where there is no room for the outcome there is none for its end as interrupted either.
+    project.sql(&full_for("StepInterrupted", "Build").replace("full", "still_full"));
+    daemon.wait_for_log("the disk is full");
+    daemon.kill();
+    project.sql("DROP TRIGGER full; DROP TRIGGER still_full");
+    // The image is there: it is not built again.
+    assert_next_heals(&project, &["Build", "Up"]);
+    assert_interrupted(&project, "Build");
+}
+
+/// No record of this kind can be written about this step.
+fn full_for(kind: &str, step: &str) -> String {
+    format!(
+        "CREATE TRIGGER full BEFORE INSERT ON trail WHEN NEW.kind = '{kind}' AND NEW.step = '{step}'
+         BEGIN SELECT RAISE(FAIL, 'the disk is full'); END"
+    )
+}
+
+#[test]
+fn killed_between_build_and_up() {
+    let project = Project::in_incident();
+    let daemon = watch(&project, &[]);
+    project.wait_for_record("Started");
+    // It comes as far as the intent of the next step, and no further.
+    project.sql(&full_for("StepIntended", "Up"));
+    project.wait_for_record("StepFinished");
+    daemon.kill();
+    project.sql("DROP TRIGGER full");
+    assert_next_heals(&project, &["Build", "Up"]);
+}
+
+#[test]
+fn killed_in_an_up() {
+    let project = Project::in_incident();
+    // The old container takes its time to stop, so that `up` is in the middle of its recreate.
+    project.write("api/serve", &SERVE.replace("exec httpd -f", "trap '' TERM; httpd -f"));
+    project.write("compose.yaml", "services:\n  api: { build: ./api, stop_grace_period: 4s }\n");
+    project.compose(&["up", "-d", "--build"]);
+    project.add_module("api", "invoices");
+    let second = "workflow }, { source: api/src/invoices, path: /app/dist/modules/invoices }]";
+    project.manifest(&MANIFEST.replace("workflow }]", second));
+    let daemon = watch(&project, &[]);
+    wait_for("the recreate", || project.is_at(" up ") && project.containers("api").len() == 2);
+    daemon.kill();
+    next_heals(&project);
+    // As far as the first one came before it ended, the second has nothing to do or the rest.
+    let steps = project.steps_that_counted();
+    assert!(steps == ["Build", "Up"] || steps == ["Build", "Up", "Up"], "{steps:?}");
+    assert_interrupted(&project, "Up");
+}
+
+#[test]
+fn killed_in_the_proof() {
+    let project = Project::in_incident();
+    project.manifest(&MANIFEST.replace("stableFor: 1s", "stableFor: 5s"));
+    let daemon = watch(&project, &[]);
+    daemon.wait_for_log("next=Prove");
+    daemon.kill();
+    assert!(project.trail().iter().all(|record| record["kind"] != "Verified"), "it was in the proof");
+    assert_next_heals(&project, &["Build", "Up"]);
+}
+
+/// Asserts that the one intent that was open was closed, and which it was.
+#[track_caller]
+fn assert_interrupted(project: &Project, step: &str) {
+    let trail = project.trail();
+    let interrupted: Vec<_> = trail.iter().filter(|record| record["kind"] == "StepInterrupted").collect();
+    assert_eq!(interrupted.len(), 1);
+    assert_eq!(interrupted[0]["step"], step);
+}
+
+#[test]
+fn second_signal_while_it_ends_changes_nothing() {
+    let project = with_a_build_of(4);
+    let daemon = watch(&project, &["--grace-period", "1m"]);
+    wait_for_build(&project);
+    daemon.signal(Signal::TERM);
+    daemon.wait_for_log("ending");
+    end(daemon);
+    assert_outcome_of_the_build(&project, "Succeeded");
+    assert_ended(&project);
+}

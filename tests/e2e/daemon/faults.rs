@@ -1,0 +1,201 @@
+//! What fails around the daemon: the engine, the state folder, Compose. It does nothing wrong, says so, and goes on
+//! once it can.
+
+use std::{
+    os::unix::net::UnixDatagram,
+    time::{Duration, Instant},
+};
+
+use super::{Daemon, watch, wire::Wire};
+use crate::support::{MANIFEST, Project, docker, wait_for};
+
+/// A manifest whose objects are looked at every second.
+fn every_second() -> String {
+    MANIFEST.replace("  reconcile:\n", "  reconcile:\n    interval: 1s\n")
+}
+
+#[track_caller]
+fn wait_until_settled(project: &Project) {
+    wait_for("it to be proven", || {
+        project.condition("Ready").starts_with("True")
+            && project.condition("Reconciling").starts_with("False")
+    });
+}
+
+/// Nothing was done, and nothing is claimed.
+#[track_caller]
+fn assert_no_drift_is_told(project: &Project) {
+    let kinds = ["DriftDetected", "StepIntended", "Stalled"];
+    let trail = project.trail();
+    assert!(trail.iter().all(|r| !kinds.contains(&r["kind"].as_str().unwrap())), "{trail:?}");
+    let service = &project.recorded()["services"][0];
+    assert!(service["drift"].is_null(), "{service}");
+}
+
+/// A container is stopped while the engine cannot be asked: nothing is said of it before the engine is back.
+fn is_healed_after_an_outage(fail: fn(&Wire), manifest: &str) {
+    let (project, wire) = (Project::healthy(), Wire::new());
+    project.manifest(manifest);
+    let daemon = wire.watch(&project, &[]);
+    wait_until_settled(&project);
+    fail(&wire);
+    docker(&["kill", &project.containers("api")[0]]);
+    wait_for("the outage in the status", || project.condition("Ready") == "Unknown EngineUnavailable");
+    let before = wire.in_vain();
+    wait_for("further attempts", || wire.in_vain() > before + 1);
+    assert_no_drift_is_told(&project);
+    assert_eq!(project.condition("Reconciling"), "False EngineUnavailable");
+    wire.mend();
+    project.wait_for_healed(1);
+    assert_eq!(project.steps(), ["Up"]);
+    assert!(daemon.end().success());
+    project.assert_trail_is_whole();
+}
+
+#[test]
+fn engine_that_goes_away_is_no_drift_and_what_it_hid_is_healed() {
+    is_healed_after_an_outage(Wire::cut, MANIFEST);
+}
+
+#[test]
+fn engine_that_hangs_is_no_drift_and_what_it_hid_is_healed() {
+    is_healed_after_an_outage(Wire::hang, &every_second());
+}
+
+#[test]
+fn engine_that_comes_and_goes_on_a_healthy_host_leaves_no_trace() {
+    let (project, wire) = (Project::healthy(), Wire::new());
+    let daemon = wire.watch(&project, &[]);
+    wait_until_settled(&project);
+    let records = project.trail().len();
+    for _ in 0..3 {
+        wire.cut();
+        wait_for("the outage in the status", || project.condition("Ready") == "Unknown EngineUnavailable");
+        wire.mend();
+        wait_for("it to be seen again", || project.condition("Ready").starts_with("True"));
+    }
+    assert_eq!(project.trail().len(), records, "{:?}", project.trail());
+    assert!(daemon.end().success());
+}
+
+#[test]
+fn engine_that_is_not_there_at_the_start_is_waited_for() {
+    let (project, wire) = (Project::in_incident(), Wire::new());
+    wire.cut();
+    let daemon = wire.watch(&project, &[]);
+    wait_for("the outage in the status", || project.condition("Ready") == "Unknown EngineUnavailable");
+    let before = wire.in_vain();
+    wait_for("further attempts", || wire.in_vain() > before + 1);
+    assert!(!daemon.is_ready(), "nothing was looked at yet");
+    assert_no_drift_is_told(&project);
+    wire.mend();
+    daemon.wait_until_ready();
+    project.wait_for_healed(1);
+    assert_eq!(project.steps_that_counted(), ["Build", "Up"]);
+    assert!(daemon.end().success());
+    project.assert_trail_is_whole();
+}
+
+#[test]
+fn state_that_cannot_be_written_holds_every_step_back_until_it_can() {
+    for trigger in [
+        // The disk is full for the trail, or for everything.
+        "CREATE TRIGGER full BEFORE INSERT ON trail BEGIN SELECT RAISE(FAIL, 'the disk is full'); END",
+        "CREATE TRIGGER full BEFORE INSERT ON objects BEGIN SELECT RAISE(FAIL, 'the disk is full'); END",
+    ] {
+        let project = Project::healthy();
+        project.manifest(&every_second());
+        let daemon = watch(&project, &[]);
+        wait_until_settled(&project);
+        project.sql(trigger);
+        let container = project.containers("api");
+        docker(&["kill", &container[0]]);
+        daemon.wait_for_log("the disk is full");
+        let looks = || daemon.log().matches("looked services=").count();
+        let before = looks();
+        wait_for("further looks", || looks() > before + 2);
+        assert_eq!(docker(&["inspect", "--format", "{{.State.Running}}", &container[0]]).trim(), "false");
+        assert_eq!(project.steps(), [""; 0]);
+        assert!(daemon.log().matches("drift service=").count() <= 1, "not told anew at every look");
+        project.sql("DROP TRIGGER full");
+        project.wait_for_healed(1);
+        assert_eq!(project.steps(), ["Up"]);
+        assert!(daemon.end().success());
+        project.assert_trail_is_whole();
+    }
+}
+
+#[test]
+fn project_that_compose_refuses_is_left_alone_until_it_is_mended() {
+    let project = Project::healthy();
+    project.manifest(&every_second());
+    let daemon = watch(&project, &[]);
+    wait_until_settled(&project);
+    let compose = std::fs::read_to_string(project.path("compose.yaml")).unwrap();
+    project.write("compose.yaml", "services: [not, a, map]\n");
+    docker(&["kill", &project.containers("api")[0]]);
+    wait_for("the refusal in the status", || project.condition("Ready") == "Unknown ComposeRefused");
+    let refused = || daemon.log().matches("outcome=\"Failed\"").count();
+    let (before, began) = (refused(), Instant::now());
+    wait_for("further looks", || refused() > before + 10);
+    assert!(began.elapsed() < Duration::from_secs(30), "at the resync's pace, not at that of an outage");
+    assert_no_drift_is_told(&project);
+    project.write("compose.yaml", &compose);
+    project.wait_for_healed(1);
+    assert_eq!(project.steps(), ["Up"]);
+    assert!(daemon.end().success());
+    project.assert_trail_is_whole();
+}
+
+#[test]
+fn service_manager_is_told_of_the_first_look_of_the_life_and_of_the_end() {
+    let (project, wire) = (Project::in_incident(), Wire::new());
+    // A build that goes on for longer than this test does not keep it from being ready.
+    project.write("api/Dockerfile", "FROM undrift-example-base\nRUN sleep 600\n");
+    let manager = Manager::new(&project);
+    wire.cut();
+    let mut command = wire.command(&project, &["--grace-period", "100ms"]);
+    let daemon = Daemon::spawn(command.env("NOTIFY_SOCKET", manager.path()), &project);
+    wait_for("the outage in the status", || project.condition("Ready") == "Unknown EngineUnavailable");
+    manager.hear(&["WATCHDOG=1", "WATCHDOG=1"]);
+    wire.mend();
+    manager.hear(&["READY=1"]);
+    assert!(daemon.log().contains("looked services=1"), "ready before a look was done");
+    wait_for("the build", || project.is_at(" build "));
+    manager.hear(&["WATCHDOG=1", "WATCHDOG=1"]);
+    daemon.signal(rustix::process::Signal::TERM);
+    manager.hear(&["STOPPING=1"]);
+    assert!(daemon.end().success());
+}
+
+/// The service manager's end of the socket.
+struct Manager(UnixDatagram, std::path::PathBuf);
+
+impl Manager {
+    fn new(project: &Project) -> Self {
+        let path = project.path("notify.sock");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        Self(socket, path)
+    }
+
+    fn path(&self) -> &std::path::Path {
+        &self.1
+    }
+
+    /// Reads on until these have come in this order, watchdog's signs aside; nothing else may come.
+    #[track_caller]
+    fn hear(&self, expected: &[&str]) {
+        for expected in expected {
+            loop {
+                let mut said = [0; 256];
+                let length = self.0.recv(&mut said).unwrap_or_else(|error| panic!("{expected}: {error}"));
+                let said = String::from_utf8_lossy(&said[..length]).trim().to_owned();
+                if said == *expected {
+                    break;
+                }
+                assert_eq!(said, "WATCHDOG=1", "before {expected}");
+            }
+        }
+    }
+}
