@@ -92,9 +92,11 @@ fn apply_with_another_spec_than_the_daemons_is_refused() {
 fn second_daemon_on_the_same_state_is_refused_and_told_who_holds_it() {
     let project = Project::healthy();
     let daemon = Daemon::start(&project);
-    let second = project.with_manifest("run", &[]).expect(2);
+    let mut second = Daemon::spawn(&mut project.command(&["run", "-f", "undrift.yaml"]), &project);
+    wait_for("the second one to end", || second.child.try_wait().unwrap().is_some());
+    assert_eq!(second.child.wait().unwrap().code(), Some(2));
     let holder = format!("is held by undrift run, process {}, since ", daemon.pid());
-    assert!(second.stderr.contains(&holder), "{}", second.stderr);
+    assert!(second.log().contains(&holder), "{}", second.log());
     // It took nothing from the first.
     project.apply().expect(0);
     assert!(daemon.end().success());
