@@ -187,7 +187,9 @@ impl Manager {
     #[track_caller]
     fn hear(&self, expected: &[&str]) {
         for expected in expected {
+            let began = Instant::now();
             loop {
+                assert!(began.elapsed() < Duration::from_secs(60), "waited in vain: {expected}");
                 let mut said = [0; 256];
                 let length = self.0.recv(&mut said).unwrap_or_else(|error| panic!("{expected}: {error}"));
                 let said = String::from_utf8_lossy(&said[..length]).trim().to_owned();

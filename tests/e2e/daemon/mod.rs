@@ -14,6 +14,8 @@ use std::{
     fs::{self, File},
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -95,7 +97,12 @@ impl Daemon {
     /// Asks it to end, and waits until it has.
     pub(crate) fn end(mut self) -> ExitStatus {
         self.signal(Signal::TERM);
-        self.child.wait().unwrap()
+        let mut status = None;
+        wait_for("the daemon to end", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
     }
 
     /// Kills it: nothing of it can clear up.
@@ -118,9 +125,15 @@ fn watching(project: &Project, more: &[&str]) -> Command {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(None)) {
-            self.signal(Signal::TERM);
-            let _ = self.child.wait();
+        let mut signal = Signal::TERM;
+        let since = Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) {
+            let _ = kill_process(Pid::from_child(&self.child), signal);
+            thread::sleep(Duration::from_millis(20));
+            // The test has failed already: what is left of its project is removed by force.
+            if since.elapsed() > Duration::from_secs(10) {
+                signal = Signal::KILL;
+            }
         }
     }
 }
@@ -150,7 +163,7 @@ impl Project {
     /// Changes the state behind undrift's back.
     pub(crate) fn sql(&self, statement: &str) {
         let state = rusqlite::Connection::open(self.state_dir().join("state.db")).unwrap();
-        state.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+        state.busy_timeout(Duration::from_secs(10)).unwrap();
         state.execute_batch(statement).unwrap();
     }
 
