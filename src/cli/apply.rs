@@ -15,7 +15,7 @@ use crate::{
     api::{Desired, ObjectList, ObjectStatus, Transition},
     daemon::{self, Asked, Outcome, Reply, What},
     host::{Cache, LocalHost},
-    reconcile::{Applied, Progress, ReconcileError, Reconciler, close_interrupted, now},
+    reconcile::{Applied, AtWork, Progress, ReconcileError, Reconciler, close_interrupted, now},
     store::{LockError, StateLock, StepLock, Store},
 };
 
@@ -140,6 +140,7 @@ async fn apply_all(
 ) -> Vec<Applied> {
     let cancel = CancellationToken::new();
     let builds = tokio::sync::Semaphore::new(1);
+    let at_work = AtWork::default();
     let reconciler = Reconciler {
         host,
         store,
@@ -148,6 +149,7 @@ async fn apply_all(
         progress: tell,
         clock: &now,
         is_current: &|_| true,
+        at_work: &at_work,
         builds: &builds,
     };
     let all = apply_by_project(&reconciler, desired);

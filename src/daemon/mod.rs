@@ -31,7 +31,7 @@ use crate::{
     api::{AuditKind, NewRecord},
     host::LocalHost,
     manifest::{self, ManifestErrors, Source},
-    reconcile::{ReconcileError, begin_watch, end_watch, now},
+    reconcile::{AtWork, ReconcileError, begin_watch, end_watch, now},
     runtime::Controller,
     store::{Store, StoreError},
 };
@@ -137,6 +137,7 @@ fn shared(
         waiters: waiters::Waiters::default(),
         keys: keys::Keys::default(),
         readiness: Readiness::default(),
+        at_work: AtWork::default(),
         builds: Semaphore::new(options.builds.get()),
         narrate: options.narrate,
         stop: CancellationToken::new(),
@@ -172,6 +173,7 @@ fn shared(
 async fn end_when_asked(shared: &Shared<LocalHost>, signals: &mut Signals, grace: Duration) -> &'static str {
     let signal = signals.end().await;
     tracing::info!(signal, "ending");
+    shared.readiness.forgo();
     notify(&[NotifyState::Stopping]);
     shared.stop.cancel();
     let cancel = shared.cancel.clone();

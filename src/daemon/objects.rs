@@ -24,6 +24,8 @@ pub(super) struct Objects {
     sources: Vec<Source>,
     stdin_is_read: AtomicBool,
     watched: Mutex<BTreeMap<String, Arc<Desired>>>,
+    /// What was wrong the last time, a line each.
+    faults: Mutex<Vec<String>>,
     /// Objects that are no longer declared, and of which nobody has said so yet.
     removed: Mutex<BTreeMap<String, Arc<Desired>>>,
 }
@@ -40,6 +42,8 @@ pub(super) struct Reloaded {
     pub(super) removed: Vec<Arc<Desired>>,
     /// What is wrong with the manifests.
     pub(super) errors: Vec<ManifestError>,
+    /// Of that, what was not wrong the last time, a line each.
+    pub(super) news: Vec<String>,
 }
 
 impl Objects {
@@ -48,6 +52,7 @@ impl Objects {
             sources,
             stdin_is_read: AtomicBool::new(false),
             watched: Mutex::default(),
+            faults: Mutex::default(),
             removed: Mutex::default(),
         }
     }
@@ -77,13 +82,22 @@ impl Objects {
         unsaid.retain(|name, _| !next.contains_key(name));
         unsaid.extend(removed.iter().map(|desired| (desired.name().to_owned(), Arc::clone(desired))));
         *watched = next;
-        Reloaded { changed, removed, errors }
+        let faults: Vec<String> = errors.iter().map(ManifestError::in_a_line).collect();
+        let mut known = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = faults.iter().filter(|fault| !known.contains(fault)).cloned().collect();
+        *known = faults;
+        Reloaded { changed, removed, errors, news }
     }
 
     /// Standard input can be read once; what came from it stays.
     fn readable(&self) -> Vec<Source> {
         let again = self.stdin_is_read.swap(true, Ordering::Relaxed);
         self.sources.iter().filter(|source| !(again && **source == Source::Stdin)).cloned().collect()
+    }
+
+    /// Whether something was wrong the last time.
+    pub(super) fn has_faults(&self) -> bool {
+        !self.faults.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     /// An object that is no longer declared, as it was: once.

@@ -26,6 +26,11 @@ impl Readiness {
         self.settle();
     }
 
+    /// undrift was asked to end: nobody is told any more that it is ready.
+    pub(super) fn forgo(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     fn settle(&self) {
         let mut missing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if missing.as_ref().is_some_and(BTreeSet::is_empty) {

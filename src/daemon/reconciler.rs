@@ -12,7 +12,7 @@ use super::{
 use crate::{
     api::{ConditionStatus, ConditionType, Desired, Object, Time},
     host::Host,
-    reconcile::{Action, Progress, ReconcileError, Reconciler, Session, Turn, now, unseen},
+    reconcile::{Action, AtWork, Progress, ReconcileError, Reconciler, Session, Turn, now, unseen},
     runtime::{Reconcile, Requeue, jittered},
     store::{Store, StoreError},
 };
@@ -36,6 +36,7 @@ pub(super) struct Shared<H> {
     pub(super) waiters: Waiters,
     pub(super) keys: Keys,
     pub(super) readiness: Readiness,
+    pub(super) at_work: AtWork,
     pub(super) builds: Semaphore,
     pub(super) narrate: Narrate,
     /// No further step.
@@ -85,6 +86,7 @@ impl<H: Host> Shared<H> {
             progress: &tell,
             clock: &now,
             is_current: &|desired| self.objects.get(desired.name()).is_some_and(|now| *now == *desired),
+            at_work: &self.at_work,
             builds: &self.builds,
         };
         let turned = reconciler.turn(desired, session).await;
@@ -97,6 +99,7 @@ impl<H: Host> Shared<H> {
     fn turned(&self, desired: &Desired, turn: &Turn) -> Requeue {
         let name = desired.name();
         self.memory.saw(&turn.project, &turn.object);
+        self.readiness.observed(name);
         match turn.action {
             Action::Again => Requeue::Now,
             Action::At(time) => Requeue::At(at(time)),

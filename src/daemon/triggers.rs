@@ -16,6 +16,10 @@ const QUIET: Duration = Duration::from_millis(100);
 /// One without end is acted on after this.
 const LATEST: Duration = Duration::from_secs(1);
 
+/// How often manifests that are not valid are read again. What is wrong may be mended without an edit: a project
+/// directory that is mounted late.
+const MENDED: Duration = Duration::from_secs(30);
+
 impl<H: Host + 'static> Shared<H> {
     /// Names the objects that a change may concern, for as long as there are changes.
     pub(super) async fn follow(self: Arc<Self>, changes: impl Stream<Item = Change> + Send) {
@@ -37,19 +41,28 @@ impl<H: Host + 'static> Shared<H> {
     /// Reads the manifests again whenever something says so.
     pub(super) async fn read_again(self: Arc<Self>, edits: impl Stream<Item = ()> + Send) {
         let mut edits = std::pin::pin!(edits);
-        while let Some(()) = edits.next().await {
-            self.reload();
+        loop {
+            match tokio::time::timeout(MENDED, edits.next()).await {
+                Ok(Some(())) => self.reload(),
+                Ok(None) => return,
+                Err(_) if self.objects.has_faults() => self.reload(),
+                Err(_) => {}
+            }
         }
     }
 
     /// Reads the manifests, and has every object looked at whose declaration is another now.
     pub(super) fn reload(&self) {
         let reloaded = self.objects.reload();
-        for error in &reloaded.errors {
-            tracing::warn!(manifest = %error.in_a_line(), "not valid, and not in effect");
+        for fault in &reloaded.news {
+            tracing::warn!(manifest = fault, "not valid, and not in effect");
         }
         for desired in &reloaded.changed {
-            tracing::info!(object = desired.name(), manifest = desired.manifest, "declared");
+            if desired.outlived.is_none() {
+                tracing::info!(object = desired.name(), manifest = desired.manifest, "declared");
+            } else {
+                tracing::info!(object = desired.name(), "goes on as it was declared before");
+            }
             if let Err(error) = begin_watch(&self.store, desired.name(), &desired.manifest) {
                 tracing::error!(object = desired.name(), %error, "the new watch could not be recorded");
             }

@@ -23,8 +23,6 @@ struct Ready {
     project: String,
     argv: Vec<String>,
     notes: Vec<String>,
-    /// Held until the command has ended.
-    alone: Option<tokio::sync::OwnedMutexGuard<()>>,
 }
 
 impl LocalHost {
@@ -69,7 +67,6 @@ impl LocalHost {
         let resolved = compose::resolve(desired, self.engine.endpoint(), &*self.cache).await;
         let resolved = resolved.map_err(|error| error.to_string())?;
         ready.project.clone_from(&resolved.model.name);
-        ready.alone = Some(self.one_step(&resolved.model.name).lock_owned().await);
         self.spare_itself(&resolved, request.services).await?;
         let services = request.services;
         let up = async |force| {

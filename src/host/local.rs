@@ -1,11 +1,6 @@
 //! The host that undrift runs on.
 
-use std::{
-    collections::HashMap,
-    os::fd::OwnedFd,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{os::fd::OwnedFd, sync::Arc, time::Duration};
 
 use tokio::sync::OnceCell;
 
@@ -25,8 +20,6 @@ pub struct LocalHost {
     pub(super) cache: Arc<dyn Cache>,
     pub(super) step_lock: Option<StepLock>,
     swept: OnceCell<()>,
-    /// By Compose project: two `up` at once can leave it without containers, also where two objects declare it.
-    at_work: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl LocalHost {
@@ -53,14 +46,7 @@ impl LocalHost {
             action: "be asked over HTTP".into(),
             cause: error.to_string(),
         })?;
-        Ok(Self {
-            engine: Engine::new(endpoint),
-            prober,
-            cache,
-            step_lock,
-            swept: OnceCell::new(),
-            at_work: Mutex::default(),
-        })
+        Ok(Self { engine: Engine::new(endpoint), prober, cache, step_lock, swept: OnceCell::new() })
     }
 
     /// The same for an undrift that runs in this container, whatever the system says.
@@ -79,12 +65,6 @@ impl LocalHost {
     /// Waits until no look-up container is open any more; to be called before the process ends.
     pub async fn settle(&self, limit: Duration) {
         self.engine.settle(limit).await;
-    }
-
-    /// What a step on this Compose project holds, so that there is one at a time.
-    pub(super) fn one_step(&self, project: &str) -> Arc<tokio::sync::Mutex<()>> {
-        let mut at_work = self.at_work.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(at_work.entry(project.to_owned()).or_default())
     }
 
     /// At the first look: removes the look-up containers of an undrift that was killed. A failure is only logged,

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use memory::Session;
 pub use progress::Progress;
+pub use slot::AtWork;
 pub use turn::{Action, Turn, close_interrupted};
 pub use unwatch::{begin_watch, end_watch};
 
@@ -50,6 +51,8 @@ pub struct Reconciler<'a, H> {
     /// Whether this is what is declared at the moment. Where it is not any more, no step is taken for it and nothing is
     /// said of it: a manifest may be edited or removed while a look or a proof goes on.
     pub is_current: &'a (dyn Fn(&Desired) -> bool + Send + Sync),
+    /// The Compose projects that a step is at work on.
+    pub at_work: &'a AtWork,
     /// How many builds may run at a time on the host: one permit each.
     pub builds: &'a tokio::sync::Semaphore,
 }

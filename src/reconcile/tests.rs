@@ -56,6 +56,7 @@ impl Bench {
         runtime.block_on(async {
             self.host.clock.begin();
             let (host, store) = (&self.host, &self.store);
+            let at_work: &'static AtWork = Box::leak(Box::default());
             let reconciler = Reconciler {
                 host,
                 store,
@@ -64,6 +65,7 @@ impl Bench {
                 progress: &|_, _| {},
                 clock,
                 is_current: &|_| true,
+                at_work,
                 builds,
             };
             let done = f(reconciler).await;

@@ -23,6 +23,9 @@ use crate::{
 /// The limit of one `up`, `restart` or rollback. Compose itself waits for `depends_on` conditions in it.
 const UP_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(600);
 
+/// How soon to look again where another object's step is at work on the same Compose project.
+const CLAIMED: chrono::TimeDelta = chrono::TimeDelta::milliseconds(500);
+
 /// When to turn again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
@@ -118,7 +121,6 @@ impl<H: Host> Reconciler<'_, H> {
             tracing::warn!(what = told, "closed");
         }
         let mut scene = self.scene(desired, session).await?;
-        (self.progress)(desired, Progress::Looked);
         for row in &scene.decision.attempts {
             self.store.update_attempt(row)?;
         }
@@ -128,26 +130,15 @@ impl<H: Host> Reconciler<'_, H> {
         if let Some(incident) = &scene.history.incident {
             tracing::Span::current().record("incident", incident.id.as_str());
         }
-        let step = match &scene.decision.next {
-            Next::Execute(step) if !self.stop.is_cancelled() => Some(step.clone()),
-            _ => None,
-        };
-        if let Some(step) = step {
-            self.save(&scene, &Transitions::new())?;
-            let Ok(slot) = self.build_slot(step.step) else {
-                return Ok(Self::ended(&scene, Action::AfterBuild));
-            };
-            if !self.is_wanted(desired)? {
-                return Ok(Self::ended(&scene, Action::Again));
-            }
-            self.execute(&scene, &step, slot, session, journal).await?;
-            return Ok(Self::ended(&scene, Action::Again));
-        }
-        if !(self.is_current)(desired) {
-            return Ok(Self::ended(&scene, Action::Again));
-        }
         match scene.decision.next.clone() {
-            Next::Prove(services) if !self.stop.is_cancelled() => self.prove(scene, &services, session).await,
+            Next::Execute(step) if !self.stop.is_cancelled() => {
+                self.take(&scene, &step, session, journal).await
+            }
+            _ if !(self.is_current)(desired) => Ok(Self::ended(&scene, Action::Again)),
+            Next::Prove(services) if !self.stop.is_cancelled() => {
+                self.tell_looked(&scene)?;
+                self.prove(scene, &services, session).await
+            }
             Next::Wait(until) => {
                 self.tell_wait(&scene, until, session);
                 self.save(&scene, &Transitions::new())?;
@@ -169,6 +160,36 @@ impl<H: Host> Reconciler<'_, H> {
                 self.rest(&scene, journal).await
             }
         }
+    }
+
+    /// Takes a step, if it may be taken now.
+    async fn take(
+        &self,
+        scene: &Scene<'_>,
+        step: &PlannedStep,
+        session: &mut Session,
+        journal: Journal<'_>,
+    ) -> Result<Turn, ReconcileError> {
+        self.tell_looked(scene)?;
+        let Some(_claim) = self.at_work.claim(&scene.observed.project) else {
+            return Ok(Self::ended(scene, Action::At((self.clock)() + CLAIMED)));
+        };
+        let Ok(slot) = self.build_slot(step.step) else {
+            return Ok(Self::ended(scene, Action::AfterBuild));
+        };
+        if self.is_wanted(scene.desired)? {
+            self.execute(scene, step, slot, session, journal).await?;
+        }
+        Ok(Self::ended(scene, Action::Again))
+    }
+
+    /// What was seen is recorded before what may take long.
+    fn tell_looked(&self, scene: &Scene<'_>) -> Result<(), ReconcileError> {
+        if (self.is_current)(scene.desired) {
+            self.save(scene, &Transitions::new())?;
+        }
+        (self.progress)(scene.desired, Progress::Looked);
+        Ok(())
     }
 
     /// Nothing is left to do: an incident that is open ends here, if all is as declared and proven.

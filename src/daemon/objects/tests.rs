@@ -26,7 +26,7 @@ impl Folder {
     }
 
     fn reload(&self) -> (Vec<String>, Vec<String>, usize) {
-        let Reloaded { changed, removed, errors } = self.objects.reload();
+        let Reloaded { changed, removed, errors, .. } = self.objects.reload();
         let names = |all: Vec<Arc<Desired>>| all.iter().map(|desired| desired.name().to_owned()).collect();
         (names(changed), names(removed), errors.len())
     }
@@ -116,4 +116,17 @@ fn a_name_that_is_taken_stays_with_the_object_that_had_it() {
     assert_eq!(errors, 1);
     let watched = folder.objects.get("shop").unwrap();
     assert_eq!(watched.services()[0].name, "api");
+}
+
+#[test]
+fn what_was_wrong_before_is_no_news() {
+    let folder = Folder::new(&[("a.yaml", "["), ("b.yaml", &object("b", "api"))]);
+    assert_eq!(folder.objects.reload().news.len(), 1);
+    assert!(folder.objects.has_faults());
+    assert_eq!(folder.objects.reload().news.len(), 0);
+    folder.write("b.yaml", "{");
+    assert_eq!(folder.objects.reload().news.len(), 1);
+    folder.write("a.yaml", &object("a", "api"));
+    folder.write("b.yaml", &object("b", "api"));
+    assert!(folder.objects.reload().news.is_empty() && !folder.objects.has_faults());
 }

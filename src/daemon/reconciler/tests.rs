@@ -37,6 +37,7 @@ impl Bench {
             waiters: Waiters::default(),
             keys: Keys::default(),
             readiness: Readiness::default(),
+            at_work: AtWork::default(),
             builds: Semaphore::new(1),
             narrate: |_, _| None,
             stop: CancellationToken::new(),

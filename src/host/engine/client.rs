@@ -198,7 +198,7 @@ impl Engine {
         answer
     }
 
-    /// The same without waiting for a turn: for questions that all else rests on, which no line of others may hold up.
+    /// The same without waiting for a turn: whether the engine is there at all is to be known behind any line.
     pub(super) async fn call_at_once<'a, T, F>(
         &self,
         question: impl FnOnce(Docker) -> F,

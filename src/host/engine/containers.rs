@@ -155,7 +155,7 @@ impl Engine {
         let labels = vec![format!("{PROJECT}={project}"), format!("{ONE_OFF}=False"), CONFIG_HASH.to_owned()];
         let filters = HashMap::from([("label".to_owned(), labels)]);
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-        let list = self.call_at_once(async |docker| docker.list_containers(Some(options)).await).await?;
+        let list = self.call(async |docker| docker.list_containers(Some(options)).await).await?;
         Ok(list.into_iter().filter_map(row).collect())
     }
 }

@@ -51,14 +51,21 @@ impl Owner {
 pub(super) fn life(mark: &str) -> Life {
     match Owner::parse(mark) {
         Some(owner) if owner.host == OWN.host => {
-            if started(owner.pid) == Some(owner.started) {
-                Life::Lives
-            } else {
-                Life::Dead
+            match started(owner.pid) {
+                Some(started) if started == owner.started => Life::Lives,
+                // With `hidepid` another user's process is not to be seen. It may be that one: it is left alone.
+                None if is_there(owner.pid) => Life::Lives,
+                _ => Life::Dead,
             }
         }
         _ => Life::Elsewhere,
     }
+}
+
+/// Whether there is a process of this number, whoever's.
+fn is_there(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
 }
 
 fn host() -> String {
