@@ -161,7 +161,6 @@ fn killed_in_a_build() {
 fn killed_after_a_build_whose_outcome_is_not_written() {
     let project = Project::in_incident();
     let daemon = watch(&project, &[]);
-    project.wait_for_record("Started");
     project.sql(&full_for("StepFinished", "Build"));
     // Where there is no room for the outcome there is none for its end as interrupted either.
     project.sql(&full_for("StepInterrupted", "Build").replace("full", "still_full"));
@@ -185,7 +184,6 @@ fn full_for(kind: &str, step: &str) -> String {
 fn killed_between_build_and_up() {
     let project = Project::in_incident();
     let daemon = watch(&project, &[]);
-    project.wait_for_record("Started");
     // It comes as far as the intent of the next step, and no further.
     project.sql(&full_for("StepIntended", "Up"));
     project.wait_for_record("StepFinished");

@@ -99,7 +99,9 @@ fn engine_that_is_not_there_at_the_start_is_waited_for() {
 #[test]
 fn state_that_cannot_be_written_holds_every_step_back_until_it_can() {
     for trigger in [
-        // The disk is full for the trail, or for everything.
+        // For the intent alone, for the whole trail, for the status.
+        "CREATE TRIGGER full BEFORE INSERT ON trail WHEN NEW.kind = 'StepIntended'
+         BEGIN SELECT RAISE(FAIL, 'the disk is full'); END",
         "CREATE TRIGGER full BEFORE INSERT ON trail BEGIN SELECT RAISE(FAIL, 'the disk is full'); END",
         "CREATE TRIGGER full BEFORE INSERT ON objects BEGIN SELECT RAISE(FAIL, 'the disk is full'); END",
     ] {
@@ -155,7 +157,7 @@ fn service_manager_is_told_of_the_first_look_of_the_life_and_of_the_end() {
     let manager = Manager::new(&project);
     wire.cut();
     let mut command = wire.command(&project, &["--grace-period", "100ms"]);
-    let daemon = Daemon::spawn(command.env("NOTIFY_SOCKET", manager.path()), &project);
+    let daemon = Daemon::spawn(command.env("NOTIFY_SOCKET", manager.path()), &project).started();
     wait_for("the outage in the status", || project.condition("Ready") == "Unknown EngineUnavailable");
     manager.hear(&["WATCHDOG=1", "WATCHDOG=1"]);
     wire.mend();

@@ -45,7 +45,7 @@ fn watch(projects: &[Project], more: &[&str], wire: Option<&Wire>) -> Daemon {
     if let Some(wire) = wire {
         command.env("DOCKER_HOST", wire.docker_host());
     }
-    Daemon::spawn(&mut command, &projects[0])
+    Daemon::spawn(&mut command, &projects[0]).started()
 }
 
 /// How many questions to the engine may be open at once: the eight that have a turn, and the subscription to its events.

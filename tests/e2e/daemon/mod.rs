@@ -75,6 +75,12 @@ impl Daemon {
         self.log().contains("ready: every object was looked at")
     }
 
+    /// Waits until it has its state, and is about to look.
+    fn started(self) -> Self {
+        self.wait_for_log("started objects=");
+        self
+    }
+
     /// Waits until it has logged this.
     #[track_caller]
     pub(crate) fn wait_for_log(&self, said: &str) {
@@ -114,7 +120,7 @@ impl Daemon {
 
 /// Starts it on the project's manifest with a log of every look; does not wait for any.
 fn watch(project: &Project, more: &[&str]) -> Daemon {
-    Daemon::spawn(&mut watching(project, more), project)
+    Daemon::spawn(&mut watching(project, more), project).started()
 }
 
 fn watching(project: &Project, more: &[&str]) -> Command {

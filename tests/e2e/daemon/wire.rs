@@ -64,7 +64,7 @@ impl Wire {
 
     /// As `watch`, with this for the engine.
     pub(crate) fn watch(&self, project: &Project, more: &[&str]) -> Daemon {
-        Daemon::spawn(&mut self.command(project, more), project)
+        Daemon::spawn(&mut self.command(project, more), project).started()
     }
 
     pub(crate) fn command(&self, project: &Project, more: &[&str]) -> Command {
