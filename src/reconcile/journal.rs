@@ -14,7 +14,7 @@ use crate::{
         Attempt, AuditKind, Desired, Drift, IncidentOutcome, Layer, NewRecord, ObjectStatus, PlannedStep,
         Reason, RouteAuthStatus, ServiceStatus, Step, StepKind, StepOutcome, Transition,
     },
-    decide::{Next, OpenIncident, unlike_before},
+    decide::{Next, OpenIncident, Repair, unlike_before},
     host::StepReport,
     store::{RecordFilter, Store, step_evidence},
 };
@@ -251,13 +251,23 @@ fn key(service: &str, drift: &Drift) -> String {
     format!("{service} {} {}", drift.layer, drift.reason)
 }
 
-/// After undrift's own build the container is outdated: half of the repair, no news.
+/// What follows from undrift's own step is no news: after its build the container is outdated, which is half of the
+/// repair, and after its start of a container the server does not listen yet. What stays so is told once it is not
+/// waited for any more.
 fn is_our_own_doing(scene: &Scene<'_>, service: &str, drift: &Drift) -> bool {
-    let built =
-        |incident: &OpenIncident| incident.has_done(service, |step| matches!(step, Step::Build { .. }));
-    drift.layer == Layer::Container
-        && drift.reason == Reason::ImageOutdated
-        && scene.history.incident.as_ref().is_some_and(built)
+    let Some(incident) = &scene.history.incident else { return false };
+    match drift.layer {
+        Layer::Container => {
+            drift.reason == Reason::ImageOutdated
+                && incident.has_done(service, |step| matches!(step, Step::Build { .. }))
+        }
+        Layer::Route | Layer::Auth => {
+            let mut prospects = scene.decision.prospects.iter();
+            let waits = prospects.any(|p| p.service == service && matches!(p.repair, Repair::Wait { .. }));
+            waits && incident.has_done(service, |_| true)
+        }
+        Layer::Source | Layer::Artifact => false,
+    }
 }
 
 /// The image that each service ran when the incident opened.
