@@ -5,6 +5,8 @@
 //! a daemon turns whenever a key is due.
 
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod fake;
 mod journal;
 mod memory;
