@@ -158,10 +158,15 @@ impl Journal<'_> {
             evidence: step_evidence(report),
             ..NewRecord::of(AuditKind::StepFinished)
         };
-        self.store.finish(intent, &record)?;
-        for row in rows {
+        // The attempts first: a rollback whose end is told and whose giving up is not would be followed by the same repair.
+        // The other way round an undrift that is killed in between leaves an intent, which is closed as interrupted.
+        // A row that is gone was forgotten by a person while the step ran: `undrift retry` is not to be undone.
+        let counted = self.store.attempts(self.object)?;
+        let key = |row: &Attempt| (row.service.clone(), row.layer, row.reason, row.source_digest.clone());
+        for row in rows.iter().filter(|row| counted.iter().any(|counted| key(counted) == key(row))) {
             self.store.save_attempt(row)?;
         }
+        self.store.finish(intent, &record)?;
         tracing::info!(step = %planned.step.kind(), outcome = report.outcome.as_str(), ms = report.duration_ms, "step ended");
         if planned.step == Step::Rollback && report.outcome == StepOutcome::Succeeded {
             let evidence =

@@ -10,6 +10,8 @@ mod conformance;
 mod fake;
 mod journal;
 mod memory;
+#[cfg(test)]
+mod model;
 mod progress;
 mod prove;
 #[cfg(test)]

@@ -297,6 +297,27 @@ fn killed_at_any_step_the_next_undrift_converges() {
     }
 }
 
+#[test]
+fn a_rollback_whose_end_was_only_half_written_is_not_followed_by_the_same_repair() {
+    let mut world = World::incident();
+    world.faults.new_crashes = true;
+    let bench = Bench::new(world);
+    let other = rusqlite::Connection::open(bench.dir.path().join("state.db")).unwrap();
+    let cut_off = "CREATE TRIGGER cut BEFORE INSERT ON attempts WHEN NEW.attempt LIKE '%RolledBack%'
+                   BEGIN SELECT RAISE(FAIL, 'cut off'); END";
+    other.execute_batch(cut_off).unwrap();
+    let applied = bench.apply();
+    assert!(matches!(applied.error, Some(ReconcileError::Store(_))), "{:?}", applied.error);
+    other.execute_batch("DROP TRIGGER cut").unwrap();
+    close_interrupted(&bench.store).unwrap();
+    for _ in 0..3 {
+        bench.assert_honest(&bench.apply());
+    }
+    let steps = bench.host.world(|world| world.log.clone());
+    let builds = steps.iter().filter(|step| matches!(step, Step::Build { .. })).count();
+    assert_eq!((builds, steps.last()), (1, Some(&Step::Rollback)), "{steps:?}");
+}
+
 fn faults() -> impl Strategy<Value = Faults> {
     prop::array::uniform7(prop::bool::weighted(0.25)).prop_map(|bits| {
         let [build_fails, build_forgets, up_is_noop, new_crashes, route_lost, warms_up, engine_hiccups] =

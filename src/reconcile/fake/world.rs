@@ -142,6 +142,7 @@ impl World {
             && container.running
             && container.image == image
             && container.config == self.config
+            && container.crashes == 0
             && !self.faults.route_lost
             && !(self.faults.new_crashes && image.id > 1)
     }
