@@ -159,10 +159,12 @@ impl Journal<'_> {
             evidence: step_evidence(report),
             ..NewRecord::of(AuditKind::StepFinished)
         };
-        self.store.finish(intent, &record)?;
+        // The attempts first: a rollback whose end is told and whose giving up is not would be followed by the same repair.
+        // The other way round an undrift that is killed in between leaves an intent, which is closed as interrupted.
         for row in rows {
             self.store.update_attempt(row)?;
         }
+        self.store.finish(intent, &record)?;
         tracing::info!(step = %planned.step.kind(), outcome = report.outcome.as_str(), ms = report.duration_ms, "step ended");
         if planned.step == Step::Rollback && report.outcome == StepOutcome::Succeeded {
             tracing::warn!(services = ?planned.services, "rolled back");

@@ -5,9 +5,13 @@
 //! a daemon turns whenever a key is due.
 
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 pub(crate) mod fake;
 mod journal;
 mod memory;
+#[cfg(test)]
+mod model;
 mod progress;
 mod prove;
 mod slot;

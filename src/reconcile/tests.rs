@@ -5,7 +5,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    fake::{FakeHost, Faults, Kill, World},
+    fake::{FakeHost, Faults, Hand, Kill, World},
     *,
 };
 use crate::{
@@ -326,6 +326,27 @@ fn killed_at_any_step_the_next_undrift_converges() {
     }
 }
 
+#[test]
+fn a_rollback_whose_end_was_only_half_written_is_not_followed_by_the_same_repair() {
+    let mut world = World::incident();
+    world.faults.new_crashes = true;
+    let bench = Bench::new(world);
+    let other = rusqlite::Connection::open(bench.dir.path().join("state.db")).unwrap();
+    let cut_off = "CREATE TRIGGER cut BEFORE INSERT ON attempts WHEN NEW.attempt LIKE '%RolledBack%'
+                   BEGIN SELECT RAISE(FAIL, 'cut off'); END";
+    other.execute_batch(cut_off).unwrap();
+    let applied = bench.apply();
+    assert!(matches!(applied.error, Some(ReconcileError::Store(_))), "{:?}", applied.error);
+    other.execute_batch("DROP TRIGGER cut").unwrap();
+    close_interrupted(&bench.store).unwrap();
+    for _ in 0..3 {
+        bench.assert_honest(&bench.apply());
+    }
+    let steps = bench.host.world(|world| world.log.clone());
+    let builds = steps.iter().filter(|step| matches!(step, Step::Build { .. })).count();
+    assert_eq!((builds, steps.last()), (1, Some(&Step::Rollback)), "{steps:?}");
+}
+
 fn faults() -> impl Strategy<Value = Faults> {
     prop::array::uniform7(prop::bool::weighted(0.25)).prop_map(|bits| {
         let [build_fails, build_forgets, up_is_noop, new_crashes, route_lost, warms_up, engine_hiccups] =
@@ -337,12 +358,7 @@ fn faults() -> impl Strategy<Value = Faults> {
 /// What the world does to a host between two runs.
 #[derive(Debug, Clone, Copy)]
 enum Event {
-    Stop,
-    Remove,
-    Untag,
-    Edit,
-    LoseModule,
-    GainModule,
+    Hand(Hand),
     Heal,
     Fault(Faults),
     KillBefore,
@@ -350,29 +366,28 @@ enum Event {
 }
 
 fn event() -> impl Strategy<Value = Event> {
+    let hands = [
+        Hand::Stop,
+        Hand::Remove,
+        Hand::Untag,
+        Hand::Configure,
+        Hand::Edit,
+        Hand::LoseModule,
+        Hand::GainModule,
+    ];
     prop_oneof![
-        Just(Event::Stop),
-        Just(Event::Remove),
-        Just(Event::Untag),
-        Just(Event::Edit),
-        Just(Event::LoseModule),
-        Just(Event::GainModule),
-        Just(Event::Heal),
-        faults().prop_map(Event::Fault),
-        Just(Event::KillBefore),
-        Just(Event::KillAfter),
+        7 => prop::sample::select(hands.to_vec()).prop_map(Event::Hand),
+        1 => Just(Event::Heal),
+        1 => faults().prop_map(Event::Fault),
+        1 => Just(Event::KillBefore),
+        1 => Just(Event::KillAfter),
     ]
 }
 
 fn happens(bench: &mut Bench, event: Event) {
     let next = bench.host.world(|world| world.log.len()) + 1;
     match event {
-        Event::Stop => bench.host.world(|w| w.container.iter_mut().for_each(|c| c.running = false)),
-        Event::Remove => bench.host.world(|w| w.container = None),
-        Event::Untag => bench.host.world(|w| w.image = None),
-        Event::Edit => bench.host.world(|w| w.source += 1),
-        Event::LoseModule => bench.host.world(|w| (w.module_in_source, w.source) = (false, w.source + 1)),
-        Event::GainModule => bench.host.world(|w| (w.module_in_source, w.source) = (true, w.source + 1)),
+        Event::Hand(hand) => bench.host.world(|world| world.by_hand(hand)),
         Event::Heal => bench.host.world(|w| w.faults = Faults::default()),
         // A container that crashes from now on has crashed once when the next undrift looks.
         Event::Fault(faults) => bench.host.world(|w| {

@@ -77,7 +77,7 @@ impl Bench {
 
 fn healthy() -> World {
     let image = Image { id: 2, source: 2, module: true };
-    let container = Container { id: 1, image, running: true, starts: 1, crashes: 0, looks: 0 };
+    let container = Container { id: 1, image, config: 1, running: true, starts: 1, crashes: 0, looks: 0 };
     World { image: Some(image), container: Some(container), next: 3, ..World::incident() }
 }
 

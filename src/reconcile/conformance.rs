@@ -1,0 +1,273 @@
+//! The host in memory and the real one side by side: the same operations on both, and after each of them both must
+//! show the same. Without this the tests of the loop would prove things about a fiction.
+//!
+//! These tests need a Docker engine: without one they fail, they are never skipped. `PROPTEST_CASES` raises the number of
+//! random scripts, each of which takes seconds.
+
+mod look;
+mod real;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use proptest::{
+    prelude::*,
+    test_runner::{Config, RngSeed},
+};
+use tokio_util::sync::CancellationToken;
+
+use self::{
+    look::{Look, Names, look},
+    real::{Project, was_answered_from_a_stale_cache},
+};
+use super::fake::{FakeHost, Hand, World};
+use crate::{
+    api::{Desired, ProjectObservation, Step, StepOutcome},
+    host::{Host, LocalHost, StepReport, StepRequest},
+};
+
+/// One operation of a script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Op {
+    Step(Step),
+    /// A rollback to an image that the engine does not have.
+    RollbackToNothing,
+    Hand(Hand),
+}
+
+const BUILD: Op = Op::Step(Step::Build { no_cache: false });
+const UNCACHED: Op = Op::Step(Step::Build { no_cache: true });
+const UP: Op = Op::Step(Step::Up { force_recreate: false });
+const RECREATE: Op = Op::Step(Step::Up { force_recreate: true });
+const RESTART: Op = Op::Step(Step::Restart);
+const ROLLBACK: Op = Op::Step(Step::Rollback);
+
+const ALL: [Op; 16] = [
+    BUILD,
+    UNCACHED,
+    UP,
+    RECREATE,
+    RESTART,
+    ROLLBACK,
+    Op::RollbackToNothing,
+    Op::Hand(Hand::Stop),
+    Op::Hand(Hand::Remove),
+    Op::Hand(Hand::Untag),
+    Op::Hand(Hand::Configure),
+    Op::Hand(Hand::Edit),
+    Op::Hand(Hand::LoseModule),
+    Op::Hand(Hand::GainModule),
+    Op::Hand(Hand::Break),
+    Op::Hand(Hand::Mend),
+];
+
+/// What a side of the comparison is, besides its host.
+trait Side: Host {
+    /// What a person does.
+    fn by_hand(&self, desired: &Desired, hand: Hand);
+
+    /// A look at what has come to rest: a server that has just started answers nothing for a moment.
+    fn settled(&self, desired: &Desired) -> impl Future<Output = ProjectObservation>;
+
+    /// Whether a build was the engine's own mistake, to be made again without the cache.
+    fn must_build_again(&self, report: &StepReport, source_is_new: bool) -> bool;
+}
+
+impl Side for FakeHost {
+    fn by_hand(&self, _: &Desired, hand: Hand) {
+        self.world(|world| world.by_hand(hand));
+    }
+
+    async fn settled(&self, desired: &Desired) -> ProjectObservation {
+        self.observe(desired).await.unwrap()
+    }
+
+    fn must_build_again(&self, _: &StepReport, _: bool) -> bool {
+        false
+    }
+}
+
+impl Side for LocalHost {
+    fn by_hand(&self, desired: &Desired, hand: Hand) {
+        real::by_hand(&desired.directory, hand);
+    }
+
+    async fn settled(&self, desired: &Desired) -> ProjectObservation {
+        real::settled(self, desired).await
+    }
+
+    fn must_build_again(&self, report: &StepReport, source_is_new: bool) -> bool {
+        source_is_new && was_answered_from_a_stale_cache(&report.output)
+    }
+}
+
+/// One side while a script runs.
+struct Actor<'a, H> {
+    host: &'a H,
+    desired: &'a Desired,
+    /// Of `api` and of `dashboard`.
+    names: [Names; 2],
+    /// Whether the source was edited since a build last succeeded.
+    source_is_new: bool,
+}
+
+impl<'a, H: Side> Actor<'a, H> {
+    fn new(host: &'a H, desired: &'a Desired) -> Self {
+        Self { host, desired, names: Default::default(), source_is_new: true }
+    }
+
+    /// How the operation ended, where it is one that ends, and what is seen after it.
+    async fn does(&mut self, op: Op) -> (Option<StepOutcome>, Look) {
+        let outcome = match op {
+            Op::Hand(hand) => {
+                self.host.by_hand(self.desired, hand);
+                self.source_is_new |=
+                    !matches!(hand, Hand::Stop | Hand::Remove | Hand::Untag | Hand::Configure);
+                None
+            }
+            Op::RollbackToNothing => Some(self.takes(Step::Rollback, Some("sha256:0".into())).await),
+            Op::Step(Step::Rollback) => Some(self.takes(Step::Rollback, self.names[0].first_image()).await),
+            Op::Step(step) => Some(self.takes(step, None).await),
+        };
+        (outcome, self.looks().await)
+    }
+
+    async fn takes(&mut self, step: Step, rollback_to: Option<String>) -> StepOutcome {
+        let mut report = self.executes(step, rollback_to).await;
+        if matches!(step, Step::Build { .. }) {
+            if self.host.must_build_again(&report, self.source_is_new) {
+                report = self.executes(Step::Build { no_cache: true }, None).await;
+            }
+            self.source_is_new &= report.outcome != StepOutcome::Succeeded;
+        }
+        report.outcome
+    }
+
+    async fn executes(&self, step: Step, rollback_to: Option<String>) -> StepReport {
+        let request = StepRequest {
+            step,
+            services: &["api".to_owned()],
+            rollback_to: &rollback_to
+                .map(|image| ("api".to_owned(), image))
+                .into_iter()
+                .collect::<BTreeMap<_, _>>(),
+            timeout: Duration::from_secs(120),
+            cancel: &CancellationToken::new(),
+            progress: &|_| (),
+        };
+        self.host.execute(self.desired, request).await
+    }
+
+    async fn looks(&mut self) -> Look {
+        let seen = self.host.settled(self.desired).await;
+        look(&mut self.names, &seen)
+    }
+}
+
+/// Runs a script on both. The first difference, if there is one, with what led to it.
+fn difference(script: &[Op]) -> Option<String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let project = Project::new();
+        let (real, fake) = (project.host(), FakeHost::new(World::new()));
+        let mut real = Actor::new(&real, &project.desired);
+        let mut fake = Actor::new(&fake, &project.desired);
+        let (seen, imagined) = (real.looks().await, fake.looks().await);
+        assert_eq!(imagined, seen, "before anything was done: the fake, and the real host");
+        for (index, op) in script.iter().enumerate() {
+            let (seen, imagined) = (real.does(*op).await, fake.does(*op).await);
+            if seen != imagined {
+                let so_far = &script[..=index];
+                return Some(format!("after {so_far:?}\n the fake: {imagined:?}\n the real host: {seen:?}"));
+            }
+        }
+        None
+    })
+}
+
+const SCRIPT: [Op; 46] = [
+    // Nothing is there yet.
+    UP,
+    RESTART,
+    ROLLBACK,
+    BUILD,
+    UP,
+    // As in the incident.
+    Op::Hand(Hand::GainModule),
+    BUILD,
+    UP,
+    RESTART,
+    UP,
+    RECREATE,
+    // What a person does to the container.
+    Op::Hand(Hand::Stop),
+    Op::Hand(Hand::Stop),
+    UP,
+    Op::Hand(Hand::Stop),
+    RESTART,
+    Op::Hand(Hand::Configure),
+    RESTART,
+    UP,
+    // Builds that change nothing, that fail, and that are made anew.
+    BUILD,
+    Op::Hand(Hand::Break),
+    BUILD,
+    UNCACHED,
+    UP,
+    Op::Hand(Hand::Mend),
+    UNCACHED,
+    BUILD,
+    UP,
+    // Back to the first image, and forth.
+    ROLLBACK,
+    BUILD,
+    Op::RollbackToNothing,
+    UP,
+    Op::Hand(Hand::LoseModule),
+    Op::Hand(Hand::Edit),
+    BUILD,
+    UP,
+    // An image without a name.
+    Op::Hand(Hand::Untag),
+    RESTART,
+    UP,
+    Op::Hand(Hand::Stop),
+    UP,
+    Op::Hand(Hand::Remove),
+    RESTART,
+    UP,
+    BUILD,
+    UP,
+];
+
+#[test]
+fn the_fake_does_what_the_engine_does_in_a_script_of_every_operation() {
+    let missing: Vec<&Op> = ALL.iter().filter(|op| !SCRIPT.contains(op)).collect();
+    assert!(missing.is_empty(), "the script leaves out {missing:?}");
+    let difference = difference(&SCRIPT);
+    assert!(difference.is_none(), "{}", difference.unwrap_or_default());
+}
+
+/// Few cases, for each takes seconds; the same ones each time, unless the environment says otherwise.
+fn few() -> Config {
+    let config = Config::default();
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { config.cases } else { 3 };
+    let rng_seed = match config.rng_seed {
+        RngSeed::Random => RngSeed::Fixed(20),
+        fixed @ RngSeed::Fixed(_) => fixed,
+    };
+    Config { cases, rng_seed, failure_persistence: None, max_shrink_time: 60_000, ..config }
+}
+
+proptest! {
+    #![proptest_config(few())]
+
+    #[test]
+    fn the_fake_does_what_the_engine_does_in_random_scripts(
+        script in prop::collection::vec(prop::sample::select(ALL.to_vec()), 6..14),
+    ) {
+        // Where nothing is there most operations do nothing.
+        let script = [&[BUILD, UP], &script[..]].concat();
+        let difference = difference(&script);
+        prop_assert!(difference.is_none(), "{}", difference.unwrap_or_default());
+    }
+}

@@ -1,0 +1,125 @@
+//! What of a look is compared: all of it but what no two hosts share. An ID is called by when it was first seen, so that
+//! a new image, an old one that is back, and another start of the same container are told apart.
+
+use crate::api::{
+    Answer, ContainerObservation, ContainerState, Fact, MountCover, Presence, ProjectObservation,
+    RouteAnswer, ServiceObservation,
+};
+
+/// What is compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Look {
+    changing: bool,
+    services: Vec<Service>,
+}
+
+/// The look, with the names that the services' IDs go by.
+pub(super) fn look(names: &mut [Names; 2], seen: &ProjectObservation) -> Look {
+    let services = names.iter_mut().zip(&seen.services).map(|(names, seen)| names.service(seen)).collect();
+    Look { changing: seen.changing.is_some(), services }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Service {
+    name: String,
+    replicas: u32,
+    /// `None` for a service without `build:`, which the fake does not have.
+    source: Known<Option<usize>>,
+    config: Option<usize>,
+    modules_in_source: Vec<Option<Known<Presence>>>,
+    image: Known<Option<usize>>,
+    modules_in_image: Vec<Known<Presence>>,
+    containers: Known<Vec<Container>>,
+    /// By route, by replica.
+    routes: Vec<Vec<Statuses>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Container {
+    id: usize,
+    start: usize,
+    image: usize,
+    state: ContainerState,
+    exit_code: Option<i64>,
+    restart_count: i64,
+    restarting: bool,
+    config: Option<usize>,
+    config_changed: Known<bool>,
+    modules: Vec<(Known<Presence>, Option<MountCover>)>,
+}
+
+/// What was asked of one replica: plain, control, with credentials, control with credentials.
+type Statuses = [Option<Known<Option<u16>>>; 4];
+
+/// A fact without the words for why it is none.
+type Known<T> = Result<T, Unknown>;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Unknown;
+
+fn known<T: Clone>(fact: &Fact<T>) -> Known<T> {
+    fact.known().cloned().ok_or(Unknown)
+}
+
+/// What was seen of each kind of a service so far, in the order in which it was first seen.
+#[derive(Default)]
+pub(super) struct Names {
+    images: Vec<String>,
+    sources: Vec<String>,
+    configs: Vec<String>,
+    containers: Vec<String>,
+    starts: Vec<String>,
+}
+
+impl Names {
+    /// The image that was seen first.
+    pub(super) fn first_image(&self) -> Option<String> {
+        self.images.first().cloned()
+    }
+
+    fn service(&mut self, seen: &ServiceObservation) -> Service {
+        Service {
+            name: seen.name.clone(),
+            replicas: seen.replicas,
+            source: known(&seen.source.digest).map(|id| id.map(|id| name(&mut self.sources, id))),
+            config: seen.config_hash.clone().map(|hash| name(&mut self.configs, hash)),
+            modules_in_source: seen.source.modules.iter().map(|m| m.as_ref().map(known)).collect(),
+            image: known(&seen.artifact.image).map(|id| id.map(|id| name(&mut self.images, id))),
+            modules_in_image: seen.artifact.modules.iter().map(|module| known(&module.presence)).collect(),
+            containers: known(&seen.containers).map(|all| all.iter().map(|c| self.container(c)).collect()),
+            routes: seen.routes.iter().map(|route| route.answers.iter().map(answer).collect()).collect(),
+        }
+    }
+
+    fn container(&mut self, seen: &ContainerObservation) -> Container {
+        Container {
+            id: name(&mut self.containers, seen.id.clone()),
+            start: name(&mut self.starts, format!("{} {:?}", seen.id, seen.started_at)),
+            image: name(&mut self.images, seen.image_id.clone()),
+            state: seen.state,
+            exit_code: seen.exit_code,
+            restart_count: seen.restart_count,
+            restarting: seen.restarting,
+            config: seen.config_hash.clone().map(|hash| name(&mut self.configs, hash)),
+            config_changed: known(&seen.config_changed),
+            modules: seen.modules.iter().map(|m| (known(&m.presence), m.covered_by.clone())).collect(),
+        }
+    }
+}
+
+fn name(seen: &mut Vec<String>, id: String) -> usize {
+    seen.iter().position(|known| *known == id).unwrap_or_else(|| {
+        seen.push(id);
+        seen.len() - 1
+    })
+}
+
+fn answer(seen: &RouteAnswer) -> Statuses {
+    let status = |fact: &Fact<Answer>| known(fact).map(|answer| answer.status());
+    [
+        Some(status(&seen.plain)),
+        seen.control.as_ref().map(status),
+        seen.auth.as_ref().map(status),
+        seen.auth_control.as_ref().map(status),
+    ]
+}

@@ -1,0 +1,283 @@
+//! What a host in memory consists of: images, containers and routes that behave as Compose's do, and faults to order.
+//!
+//! The same operations on the real engine show the same: `conformance` holds this against it.
+
+use crate::{
+    api::{ContainerState, Fact, Presence, ProjectObservation, ServiceObservation, Step, StepOutcome},
+    fixtures::{answer_mut, at, container, container_mut, healthy, status},
+};
+
+/// What is behind a reference: built from which version of the source, with the module or without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Image {
+    pub(crate) id: u32,
+    pub(crate) source: u32,
+    pub(crate) module: bool,
+}
+
+/// What runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Container {
+    pub(crate) id: u32,
+    pub(crate) image: Image,
+    pub(crate) config: u32,
+    pub(crate) running: bool,
+    pub(crate) starts: i64,
+    pub(crate) crashes: i64,
+    pub(crate) looks: usize,
+}
+
+/// The whole host. `api` is the service with a module and a route; `dashboard` only has to run.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct World {
+    pub(crate) source: u32,
+    pub(crate) module_in_source: bool,
+    /// The version of the Compose files.
+    pub(crate) config: u32,
+    /// All that was ever built: the cache of builds, and what a rollback finds.
+    pub(crate) images: Vec<Image>,
+    /// What is behind the reference.
+    pub(crate) image: Option<Image>,
+    pub(crate) container: Option<Container>,
+    pub(crate) next: u32,
+    pub(crate) faults: Faults,
+    pub(crate) log: Vec<Step>,
+    pub(crate) engine_away: bool,
+    pub(crate) away_for: u32,
+    /// For how many looks the engine is still starting what it is to run.
+    pub(crate) starting_for: u32,
+    /// Whether it then has started the container by itself.
+    pub(crate) starts_it: bool,
+}
+
+/// What a person, or another program, does to the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Hand {
+    /// Kills the container.
+    Stop,
+    /// Removes it, running or not.
+    Remove,
+    /// Takes the name from the image, which stays under another.
+    Untag,
+    /// Changes the Compose files.
+    Configure,
+    /// Changes the source.
+    Edit,
+    LoseModule,
+    GainModule,
+    /// Changes the source so that no build of it ends well.
+    Break,
+    Mend,
+}
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fault that may be ordered by itself")]
+pub(crate) struct Faults {
+    /// A build exits with an error.
+    pub(crate) build_fails: bool,
+    /// A build ends well, without the module.
+    pub(crate) build_forgets: bool,
+    /// `up` ends well and changes nothing.
+    pub(crate) up_is_noop: bool,
+    /// A new container crashes a moment after each look.
+    pub(crate) new_crashes: bool,
+    /// A new container answers 404, 502, 404 before it answers as it should.
+    pub(crate) warms_up: bool,
+    /// The engine does not answer for a few looks after each step.
+    pub(crate) engine_hiccups: bool,
+    /// The server does not know the route although the module is there.
+    pub(crate) route_lost: bool,
+}
+
+impl World {
+    /// Version 1 of the source, without the module. Nothing is built.
+    pub(crate) fn new() -> Self {
+        Self {
+            source: 1,
+            module_in_source: false,
+            config: 1,
+            images: Vec::new(),
+            image: None,
+            container: None,
+            next: 1,
+            faults: Faults::default(),
+            log: Vec::new(),
+            engine_away: false,
+            away_for: 0,
+            starting_for: 0,
+            starts_it: false,
+        }
+    }
+
+    /// The incident: version 2 of the source has the module, image and container are of version 1.
+    pub(crate) fn incident() -> Self {
+        let mut world = Self::new();
+        world.build(false);
+        world.up(false);
+        world.by_hand(Hand::GainModule);
+        world
+    }
+
+    /// A person, or another program, at the host.
+    pub(crate) fn by_hand(&mut self, hand: Hand) {
+        match hand {
+            Hand::Stop => self.container.iter_mut().for_each(|container| container.running = false),
+            Hand::Remove => self.container = None,
+            Hand::Untag => self.image = None,
+            Hand::Configure => self.config += 1,
+            Hand::Edit => self.source += 1,
+            Hand::LoseModule => (self.module_in_source, self.source) = (false, self.source + 1),
+            Hand::GainModule => (self.module_in_source, self.source) = (true, self.source + 1),
+            Hand::Break => (self.faults.build_fails, self.source) = (true, self.source + 1),
+            Hand::Mend => (self.faults.build_fails, self.source) = (false, self.source + 1),
+        }
+    }
+
+    /// Whether `api` really is as declared: the judge of every test.
+    pub(crate) fn is_as_declared(&self) -> bool {
+        let (Some(image), Some(container)) = (self.image, self.container) else { return false };
+        self.module_in_source
+            && image.module
+            && container.running
+            && container.image == image
+            && container.config == self.config
+            && container.crashes == 0
+            && !self.faults.route_lost
+            && !(self.faults.new_crashes && image.id > 1)
+    }
+
+    /// `old` is the image that a rollback puts back.
+    pub(crate) fn take(&mut self, step: Step, old: Option<&String>) -> StepOutcome {
+        self.log.push(step);
+        self.away_for = if self.faults.engine_hiccups { 3 } else { 0 };
+        let done = match step {
+            Step::Build { no_cache } => self.build(no_cache),
+            Step::Up { .. } if self.faults.up_is_noop => true,
+            Step::Up { force_recreate } => self.up(force_recreate),
+            Step::Restart => self.restart(),
+            Step::Rollback => self.roll_back(old),
+        };
+        if done { StepOutcome::Succeeded } else { StepOutcome::Failed }
+    }
+
+    fn build(&mut self, no_cache: bool) -> bool {
+        if self.faults.build_fails {
+            return false;
+        }
+        let module = self.module_in_source && !self.faults.build_forgets;
+        let mut built = self.images.iter().rev();
+        let cached = built.find(|image| image.source == self.source && image.module == module && !no_cache);
+        let image = cached.copied().unwrap_or(Image { id: self.next, source: self.source, module });
+        if image.id == self.next {
+            self.images.push(image);
+            self.next += 1;
+        }
+        self.image = Some(image);
+        true
+    }
+
+    fn up(&mut self, force: bool) -> bool {
+        let Some(image) = self.image else { return false };
+        let config = self.config;
+        match &mut self.container {
+            Some(container) if (container.image, container.config) == (image, config) && !force => {
+                container.starts += i64::from(!container.running);
+                container.running = true;
+            }
+            _ => {
+                let id = self.next;
+                let new = Container { id, image, config, running: true, starts: 1, crashes: 0, looks: 0 };
+                self.container = Some(new);
+                self.next += 1;
+            }
+        }
+        true
+    }
+
+    fn restart(&mut self) -> bool {
+        if let Some(container) = &mut self.container {
+            container.running = true;
+            container.starts += 1;
+            container.crashes = 0;
+        }
+        true
+    }
+
+    fn roll_back(&mut self, old: Option<&String>) -> bool {
+        let Some(old) = self.images.iter().find(|image| Some(&image_id(image.id)) == old) else {
+            return false;
+        };
+        self.image = Some(*old);
+        self.up(true)
+    }
+
+    pub(crate) fn observe(&mut self) -> ProjectObservation {
+        let mut seen = healthy();
+        seen.changing = (self.starting_for > 0).then(|| "the engine has only just started".to_owned());
+        self.starting_for = self.starting_for.saturating_sub(1);
+        if self.starting_for == 0 && std::mem::take(&mut self.starts_it) {
+            self.container.iter_mut().for_each(|container| container.running = true);
+        }
+        let presence = |there| Fact::Known(if there { Presence::Present } else { Presence::Missing });
+        let api = &mut seen.services[0];
+        api.config_hash = Some(config_hash(self.config));
+        api.source.digest = Fact::Known(Some(format!("sha256:source-{}", self.source)));
+        api.source.modules[0] = Some(presence(self.module_in_source));
+        api.artifact.built_from = None;
+        api.artifact.image = Fact::Known(self.image.map(|image| image_id(image.id)));
+        api.artifact.modules[0].presence = match self.image {
+            Some(image) => presence(image.module),
+            None => Fact::unknown("there is no image"),
+        };
+        match self.container {
+            None => {
+                api.containers = Fact::Known(vec![]);
+                api.routes[0].answers.clear();
+            }
+            Some(found) => show(api, found, self.config, self.faults),
+        }
+        if let Some(container) = &mut self.container {
+            container.looks += 1;
+        }
+        if let Some(container) = self.container.as_mut().filter(|c| self.faults.new_crashes && c.image.id > 1)
+        {
+            container.crashes += 1;
+        }
+        seen
+    }
+}
+
+fn show(api: &mut ServiceObservation, found: Container, config: u32, faults: Faults) {
+    let shown = container_mut(api);
+    *shown = crate::api::ContainerObservation {
+        id: format!("container-{}", found.id),
+        image_id: image_id(found.image.id),
+        state: if found.running { ContainerState::Running } else { ContainerState::Exited },
+        exit_code: (!found.running).then_some(137),
+        restart_count: found.crashes,
+        config_hash: Some(config_hash(found.config)),
+        config_changed: Fact::Known(found.config != config),
+        started_at: Some(at(found.starts + 100 * i64::from(found.id))),
+        modules: shown.modules.clone(),
+        ..container("api")
+    };
+    shown.modules[0].presence =
+        Fact::Known(if found.image.module { Presence::Present } else { Presence::Missing });
+    let there = found.image.module && !faults.route_lost;
+    let warming = [404, 502, 404].get(found.looks).filter(|_| faults.warms_up && found.image.id > 1);
+    answer_mut(api).plain = status(*warming.unwrap_or(if there { &401 } else { &404 }));
+    answer_mut(api).auth = Some(status(if there { 200 } else { 404 }));
+    answer_mut(api).auth_control = (!there).then(|| status(404));
+    if !found.running {
+        api.routes[0].answers.clear();
+    }
+}
+
+fn config_hash(version: u32) -> String {
+    format!("config-{version}")
+}
+
+fn image_id(id: u32) -> String {
+    format!("sha256:{id:064x}")
+}

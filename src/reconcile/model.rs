@@ -1,0 +1,209 @@
+//! Every order in which undrift, a person and a kill can come, up to a number of persons' deeds and kills.
+//!
+//! The tests of the loop try some orders on the real glue and the real store; this tries all of them, on `decide` itself
+//! and on the fake host's world. What it has of its own is in `undrift`: the glue, without a disk.
+
+mod undrift;
+
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::OnceLock,
+};
+
+use serde_json::json;
+use stateright::{Checker, Model, Property};
+
+use self::undrift::{At, Undrift};
+use super::fake::{Faults, Hand, World};
+use crate::{api::Desired, fixtures::desired_with};
+
+/// Longer than any run without a person's deed: more steps, or more turns, are a loop without end.
+const MOST_STEPS: usize = 12;
+const MOST_TURNS: usize = 120;
+
+const HANDS: [Hand; 7] =
+    [Hand::Stop, Hand::Remove, Hand::Untag, Hand::Configure, Hand::Edit, Hand::LoseModule, Hand::GainModule];
+
+fn policy() -> &'static Desired {
+    static POLICY: OnceLock<Desired> = OnceLock::new();
+    POLICY.get_or_init(|| {
+        desired_with(&json!({
+            "verify": { "timeout": "1s", "stableFor": "400ms" },
+            "backoff": { "initial": "10s", "max": "10m" },
+            "attempts": 3,
+        }))
+    })
+}
+
+/// The bounds of a model, and the faults that it begins with.
+struct Bounds {
+    faults: Vec<Faults>,
+    deeds: usize,
+    kills: usize,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct State {
+    world: World,
+    undrift: Undrift,
+    deeds: usize,
+    kills: usize,
+    /// Steps and turns since a person last did something.
+    steps: usize,
+    turns: usize,
+    /// Whether it has looked again since.
+    resynced: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Action {
+    /// undrift does the next thing.
+    Advance,
+    Kill,
+    Hand(Hand),
+    /// The faults stop, and a person says `undrift retry`.
+    Heal,
+    /// Time passes, and it looks again at what it has given up.
+    Resync,
+}
+
+impl State {
+    fn new(faults: Faults) -> Self {
+        let mut world = World::incident();
+        world.faults = faults;
+        Self { world, undrift: Undrift::new(), deeds: 0, kills: 0, steps: 0, turns: 0, resynced: false }
+    }
+
+    /// Whether it rests, and says that it is reconciled.
+    const fn verdict(&self) -> Option<bool> {
+        match self.undrift.at {
+            At::Resting(reconciled) => Some(reconciled),
+            _ => None,
+        }
+    }
+
+    fn a_deed(&mut self) {
+        self.deeds += 1;
+        (self.steps, self.turns, self.resynced) = (0, 0, false);
+        self.undrift.wake();
+    }
+}
+
+/// Two states that print alike are alike: the types of `decide` have no hash of their own.
+impl Hash for State {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let mut text = DefaultHasher::new();
+        format!("{self:?}").hash(&mut text);
+        state.write_u64(text.finish());
+    }
+}
+
+impl Model for Bounds {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        self.faults.iter().copied().map(State::new).collect()
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        if state.verdict().is_none() {
+            actions.push(Action::Advance);
+            actions.extend((state.kills < self.kills).then_some(Action::Kill));
+        }
+        actions.extend((state.verdict() == Some(false) && !state.resynced).then_some(Action::Resync));
+        if state.deeds < self.deeds {
+            actions.extend(HANDS.map(Action::Hand));
+            actions.extend((state.world.faults != Faults::default()).then_some(Action::Heal));
+        }
+    }
+
+    fn next_state(&self, last: &State, action: Action) -> Option<State> {
+        let mut next = last.clone();
+        match action {
+            Action::Advance => {
+                next.undrift.advance(&mut next.world);
+                next.steps += next.world.log.len() - last.world.log.len();
+                next.turns += 1;
+            }
+            Action::Resync => {
+                next.undrift.wake();
+                next.resynced = true;
+            }
+            Action::Kill => {
+                next.undrift.crash();
+                next.kills += 1;
+            }
+            Action::Hand(hand) => {
+                next.world.by_hand(hand);
+                next.a_deed();
+            }
+            Action::Heal => {
+                next.world.faults = Faults::default();
+                next.undrift.retry();
+                next.a_deed();
+            }
+        }
+        Some(next)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always("reconciled is only said where it is so", |_, state: &State| {
+                state.verdict() != Some(true) || state.world.is_as_declared()
+            }),
+            Property::always("no step without an intent", |_, state: &State| {
+                state.world.log.len() <= state.undrift.kept.intents
+            }),
+            Property::always("within the budget", |_, state: &State| state.steps <= MOST_STEPS),
+            Property::always("it comes to rest", |_, state: &State| state.turns <= MOST_TURNS),
+            Property::always("what is as declared is left alone", |_, state: &State| {
+                state.undrift.needless == 0
+            }),
+            // What was mended a moment before it was given up is seen by the next look.
+            Property::always("without faults it converges", |_, state: &State| {
+                let mendable = state.world.faults == Faults::default() && state.world.module_in_source;
+                let given_up = state.verdict() == Some(false) && state.resynced;
+                !mendable || state.undrift.was_rolled_back() || !given_up
+            }),
+            Property::sometimes("it reconciles", |_, state: &State| state.verdict() == Some(true)),
+            Property::sometimes("it gives up", |_, state: &State| state.verdict() == Some(false)),
+        ]
+    }
+}
+
+fn check(bounds: Bounds) {
+    let began = std::time::Instant::now();
+    let checker = bounds.checker().threads(2).spawn_bfs().join();
+    println!(
+        "{} states in {:?}, depth {}",
+        checker.unique_state_count(),
+        began.elapsed(),
+        checker.max_depth()
+    );
+    checker.assert_properties();
+}
+
+#[test]
+fn whatever_two_deeds_come_and_whenever() {
+    check(Bounds { faults: vec![Faults::default()], deeds: 2, kills: 0 });
+}
+
+#[test]
+fn wherever_it_is_killed_and_whatever_else_is_done() {
+    check(Bounds { faults: vec![Faults::default()], deeds: 1, kills: 1 });
+}
+
+#[test]
+fn whatever_fails_and_whenever_that_ends() {
+    let none = Faults::default();
+    let faults = vec![
+        Faults { build_fails: true, ..none },
+        Faults { build_forgets: true, ..none },
+        Faults { up_is_noop: true, ..none },
+        Faults { new_crashes: true, ..none },
+        Faults { route_lost: true, ..none },
+        Faults { warms_up: true, ..none },
+    ];
+    check(Bounds { faults, deeds: 1, kills: 0 });
+}

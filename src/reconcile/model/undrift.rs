@@ -1,0 +1,333 @@
+//! undrift as the model has it: the turn of the loop without its disk, in steps between which it may be killed.
+//!
+//! What to do is asked of `decide` itself. What is kept of it, and in which order, is written here once more: the order of
+//! `turn`, `journal` and `prove`, each write to the disk a step of its own.
+
+use std::collections::BTreeMap;
+
+use super::{World, policy};
+use crate::{
+    api::{Attempt, Layer, PlannedStep, ProjectObservation, Reason, Step, StepOutcome, Time},
+    decide::{
+        self, Decision, Diagnosis, DoneStep, History, Identity, Inputs, Next, OpenIncident, Proof,
+        identities, judge,
+    },
+    fixtures::at,
+};
+
+/// What is on the disk.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Kept {
+    attempts: Vec<Attempt>,
+    incident: Option<OpenIncident>,
+    /// The incidents that ended, and the drift that the last one was given up with.
+    incidents: u32,
+    given_up: Option<Vec<String>>,
+    proven: BTreeMap<String, (Vec<Identity>, Time)>,
+    built_from: BTreeMap<String, String>,
+    /// The intent that has no outcome yet.
+    intent: Option<PlannedStep>,
+    pub(super) intents: usize,
+    pub(super) interrupted: usize,
+}
+
+/// What is lost with the process.
+#[derive(Debug, Clone, PartialEq)]
+struct Session {
+    since: Time,
+    restarts: BTreeMap<String, i64>,
+    /// The source's digest before a build that has just succeeded.
+    build: Option<String>,
+}
+
+/// What undrift does next.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum At {
+    Looking,
+    /// The step is decided and its intent is on the disk.
+    Intended(Box<Begun>),
+    /// Its attempt is on the disk, too.
+    Counted(Box<Begun>),
+    /// The step has had its effect.
+    Stepped(Box<Begun>, StepOutcome),
+    /// What follows for its attempts is on the disk.
+    Judged(Box<Begun>, StepOutcome),
+    Proving(Vec<String>, Time, Vec<(ProjectObservation, Vec<Diagnosis>)>),
+    /// Nothing is left to do, and whether it says *reconciled*.
+    Resting(bool),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Begun {
+    step: PlannedStep,
+    rows: Vec<Attempt>,
+    old_image: Option<String>,
+    source: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Undrift {
+    pub(super) now: Time,
+    pub(super) kept: Kept,
+    pub(super) at: At,
+    session: Session,
+    /// Steps on a host that was as declared.
+    pub(super) needless: usize,
+}
+
+impl Undrift {
+    pub(super) fn new() -> Self {
+        let now = at(1_000_000);
+        let session = Session::new(now);
+        Self { now, kept: Kept::default(), at: At::Looking, session, needless: 0 }
+    }
+
+    /// Something has changed: it looks again, with a new series of looks if it was at rest.
+    pub(super) fn wake(&mut self) {
+        if matches!(self.at, At::Resting(_)) {
+            (self.at, self.session) = (At::Looking, Session::new(self.now));
+        }
+    }
+
+    /// Whether it has given up because it has put an image back. A person who removes a new container before it is
+    /// proven is taken for that container's own failure.
+    pub(super) fn was_rolled_back(&self) -> bool {
+        self.kept.attempts.iter().any(|row| row.gave_up.is_some())
+    }
+
+    /// `undrift retry`.
+    pub(super) fn retry(&mut self) {
+        self.kept.attempts.clear();
+    }
+
+    /// Killed, and started again: what has no outcome was interrupted.
+    pub(super) fn crash(&mut self) {
+        (self.at, self.session) = (At::Looking, Session::new(self.now));
+        let Some(step) = self.kept.intent.take() else { return };
+        self.kept.interrupted += 1;
+        for row in self.kept.attempts.iter_mut().filter(|row| step.services.contains(&row.service)) {
+            row.pending = None;
+        }
+        self.done(&step, StepOutcome::Interrupted);
+    }
+
+    fn done(&mut self, step: &PlannedStep, outcome: StepOutcome) {
+        let done = DoneStep { step: step.step, services: step.services.clone(), at: self.now, outcome };
+        self.kept.incident.iter_mut().for_each(|incident| incident.steps.push(done.clone()));
+    }
+
+    /// The next thing that it does.
+    pub(super) fn advance(&mut self, world: &mut World) {
+        match std::mem::replace(&mut self.at, At::Looking) {
+            At::Resting(reconciled) => self.at = At::Resting(reconciled),
+            At::Looking => self.turn(world),
+            At::Proving(services, began, looks) => self.prove(world, &services, began, looks),
+            At::Intended(begun) => {
+                begun.rows.iter().for_each(|row| self.save_attempt(row));
+                self.at = At::Counted(begun);
+            }
+            At::Counted(begun) => {
+                let outcome = world.take(begun.step.step, begun.old_image.as_ref());
+                self.at = At::Stepped(begun, outcome);
+            }
+            At::Stepped(begun, outcome) => {
+                self.end(&begun, outcome);
+                self.at = At::Judged(begun, outcome);
+            }
+            At::Judged(begun, outcome) => {
+                self.kept.intent = None;
+                self.done(&begun.step, outcome);
+                if matches!(begun.step.step, Step::Build { .. }) && outcome == StepOutcome::Succeeded {
+                    self.session.build = begun.source;
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, begun: &Begun, outcome: StepOutcome) {
+        let rows = begun.rows.clone();
+        let rows = if begun.step.step == Step::Rollback && outcome == StepOutcome::Succeeded {
+            decide::end_rollback(rows)
+        } else {
+            let policy = &policy().object.spec.reconcile;
+            decide::end_step(rows, outcome, policy, self.now, 0)
+        };
+        // A person may have said `undrift retry` meanwhile.
+        let counted: Vec<_> = self.kept.attempts.iter().map(key).collect();
+        rows.iter().filter(|row| counted.contains(&key(row))).for_each(|row| self.save_attempt(row));
+    }
+
+    fn save_attempt(&mut self, row: &Attempt) {
+        self.kept.attempts.retain(|kept| key(kept) != key(row));
+        self.kept.attempts.push(row.clone());
+    }
+
+    /// One look and one decision, with what follows from it on the disk.
+    fn look(&mut self, world: &mut World) -> (ProjectObservation, History, Decision) {
+        let mut seen = world.observe();
+        for container in seen.services.iter().filter_map(|s| s.containers.known()).flatten() {
+            let least = self.session.restarts.entry(container.id.clone()).or_insert(container.restart_count);
+            *least = container.restart_count.min(*least);
+        }
+        self.learn(&mut seen);
+        let history = self.history();
+        let decision = decide::decide(inputs(&seen, &history, self.now));
+        self.kept.attempts.clone_from(&decision.attempts);
+        let as_declared =
+            |name: &String| decision.services.iter().any(|d| d.service == *name && d.as_declared());
+        self.kept.proven.retain(|name, (proof, _)| {
+            let seen = seen.services.iter().find(|s| s.name == *name);
+            seen.is_some_and(|seen| identities(seen) == *proof) && as_declared(name)
+        });
+        self.open_incident(&seen, &history, &decision);
+        (seen, History { incident: self.kept.incident.clone(), ..history }, decision)
+    }
+
+    fn learn(&mut self, seen: &mut ProjectObservation) {
+        let api = &mut seen.services[0];
+        let Some(Some(image)) = api.artifact.image.known() else { return };
+        if let Some(source) = self.session.build.take()
+            && api.source.digest.known() == Some(&Some(source.clone()))
+        {
+            self.kept.built_from.insert(image.clone(), source);
+        }
+        api.artifact.built_from = self.kept.built_from.get(image).cloned();
+    }
+
+    fn history(&self) -> History {
+        let proofs = self.kept.proven.clone().into_iter();
+        let (proven, proven_since) =
+            proofs.map(|(name, (all, at))| ((name.clone(), all), (name, at))).unzip();
+        History {
+            generation: 1,
+            attempts: self.kept.attempts.clone(),
+            incident: self.kept.incident.clone(),
+            proven,
+            proven_since,
+            restarts: self.session.restarts.clone(),
+            watching_since: Some(self.session.since),
+            looking_since: Some(self.session.since),
+            suspended: None,
+        }
+    }
+
+    fn open_incident(&mut self, seen: &ProjectObservation, history: &History, decision: &Decision) {
+        let drifts = drifts(decision);
+        let idle = matches!(decision.next, Next::GiveUp { .. } | Next::Nothing);
+        let told = idle && self.kept.given_up.as_ref() == Some(&drifts);
+        if drifts.is_empty() || told || self.kept.incident.is_some() {
+            return;
+        }
+        let before = decide::status(decide::StatusInputs {
+            desired: policy(),
+            generation: 1,
+            observed: seen,
+            decision,
+            previous: None,
+            proven: &history.proven.keys().cloned().collect::<Vec<_>>(),
+            transitions: &BTreeMap::new(),
+            incident: None,
+            at_work: true,
+            now: self.now,
+        });
+        let id = self.kept.incidents.to_string();
+        let (steps, verified) = (Vec::new(), Vec::new());
+        self.kept.incident = Some(OpenIncident { id, opened_at: self.now, before, steps, verified });
+    }
+
+    fn turn(&mut self, world: &mut World) {
+        let was_as_declared = world.is_as_declared() && world.image.is_some_and(|i| i.source == world.source);
+        let (seen, history, decision) = self.look(world);
+        match &decision.next {
+            Next::Execute(step) => {
+                self.needless += usize::from(was_as_declared);
+                let inputs = inputs(&seen, &history, self.now);
+                let (rows, of) = (&decision.attempts, &step.services);
+                let api = &seen.services[0];
+                let begun = Begun {
+                    rows: decide::begin_step(inputs, rows, &decision.services, step.step, of),
+                    step: step.clone(),
+                    old_image: old_image(history.incident.as_ref()),
+                    source: api.source.digest.known().cloned().flatten(),
+                };
+                self.kept.intent = Some(step.clone());
+                self.kept.intents += 1;
+                self.at = At::Intended(Box::new(begun));
+            }
+            Next::Prove(services) => {
+                self.at = At::Proving(services.clone(), self.now, vec![(seen, decision.services)]);
+            }
+            Next::Wait(until) => self.now = self.now.max(*until),
+            Next::GiveUp { .. } => self.rest(false, Some(drifts(&decision))),
+            Next::Nothing => {
+                let proven = self.kept.proven.len() == seen.services.len();
+                self.rest(decision.as_declared() && proven, None);
+            }
+        }
+    }
+
+    fn rest(&mut self, reconciled: bool, given_up: Option<Vec<String>>) {
+        if reconciled || given_up.is_some() {
+            self.kept.incidents += u32::from(self.kept.incident.take().is_some());
+            self.kept.given_up = given_up;
+        }
+        self.at = At::Resting(reconciled);
+    }
+
+    /// One more look of the stability window: three are the least that prove anything, and more tell the model nothing.
+    fn prove(
+        &mut self,
+        world: &mut World,
+        services: &[String],
+        began: Time,
+        mut looks: Vec<(ProjectObservation, Vec<Diagnosis>)>,
+    ) {
+        let window = policy().object.spec.reconcile.verify.stable_for.delta();
+        self.now += window / 2;
+        let (seen, _, decision) = self.look(world);
+        let held = |s: &String| decision.services.iter().any(|d| d.service == *s && d.as_declared());
+        let all_held = services.iter().all(held);
+        looks.push((seen, decision.services));
+        if all_held && (looks.len() < 3 || self.now - began < window) {
+            self.at = At::Proving(services.to_vec(), began, looks);
+            return;
+        }
+        for service in services.iter().filter(|service| judge(service, &looks) == Proof::Proven) {
+            let Some(seen) =
+                looks.last().and_then(|(seen, _)| seen.services.iter().find(|s| s.name == **service))
+            else {
+                continue;
+            };
+            self.kept.proven.insert(service.clone(), (identities(seen), self.now));
+            let pending = self.kept.attempts.iter_mut().filter(|row| row.service == *service);
+            pending.for_each(|row| row.pending = None);
+            self.kept.incident.iter_mut().for_each(|i| i.verified.push((service.clone(), self.now)));
+        }
+    }
+}
+
+impl Session {
+    const fn new(since: Time) -> Self {
+        Self { since, restarts: BTreeMap::new(), build: None }
+    }
+}
+
+fn inputs<'a>(observed: &'a ProjectObservation, history: &'a History, now: Time) -> Inputs<'a> {
+    Inputs { desired: policy(), observed, history, now, jitter_seed: 0 }
+}
+
+/// What makes a row of the attempts another one.
+fn key(row: &Attempt) -> (String, Layer, Reason, Option<String>) {
+    (row.service.clone(), row.layer, row.reason, row.source_digest.clone())
+}
+
+fn drifts(decision: &Decision) -> Vec<String> {
+    let drifts = decision.services.iter().filter_map(|d| Some((&d.service, d.drift.as_ref()?)));
+    drifts.map(|(service, drift)| format!("{service} {} {}", drift.layer, drift.reason)).collect()
+}
+
+/// The image that `api` ran when the incident opened.
+fn old_image(incident: Option<&OpenIncident>) -> Option<String> {
+    let before = incident?.before.services.first()?;
+    Some(before.containers.first()?.image_id.clone())
+}
