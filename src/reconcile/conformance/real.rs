@@ -170,9 +170,20 @@ fn all_that_runs_answers(seen: &ProjectObservation) -> bool {
 /// `BuildKit` 20.10 does that now and then while several builds run side by side. undrift sees that the image is the
 /// old one and builds once more without the cache; a script of operations must do so itself.
 pub(super) fn was_answered_from_a_stale_cache(output: &str) -> bool {
-    let copies = output.lines().filter(|line| line.ends_with("COPY src /src"));
-    let mut numbers = copies.filter_map(|line| line.split(' ').next());
-    numbers.any(|number| output.lines().any(|line| line == format!("{number} CACHED")))
+    cached(output, "COPY src /src").any(|cached| cached)
+}
+
+/// Whether a build ran none of the Dockerfile's instructions.
+pub(super) fn came_from_the_cache(output: &str) -> bool {
+    let mut all = DOCKERFILE.lines().filter(|line| line.starts_with("COPY") || line.starts_with("RUN"));
+    all.all(|instruction| cached(output, instruction).any(|cached| cached))
+}
+
+/// Of each line about an instruction, whether it was called `CACHED`.
+fn cached<'a>(output: &'a str, instruction: &'a str) -> impl Iterator<Item = bool> + 'a {
+    let told = output.lines().filter(move |line| line.ends_with(instruction));
+    let numbers = told.filter_map(|line| line.split(' ').next());
+    numbers.map(move |number| output.lines().any(|line| line == format!("{number} CACHED")))
 }
 
 /// The image stays, under another name, as it does where a person has tagged it.
