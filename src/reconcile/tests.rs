@@ -332,7 +332,7 @@ fn a_rollback_whose_end_was_only_half_written_is_not_followed_by_the_same_repair
     world.faults.new_crashes = true;
     let bench = Bench::new(world);
     let other = rusqlite::Connection::open(bench.dir.path().join("state.db")).unwrap();
-    let cut_off = "CREATE TRIGGER cut BEFORE INSERT ON attempts WHEN NEW.attempt LIKE '%RolledBack%'
+    let cut_off = "CREATE TRIGGER cut BEFORE UPDATE ON attempts WHEN NEW.attempt LIKE '%RolledBack%'
                    BEGIN SELECT RAISE(FAIL, 'cut off'); END";
     other.execute_batch(cut_off).unwrap();
     let applied = bench.apply();
