@@ -8,6 +8,7 @@ use super::{
 };
 use crate::api::{
     ConditionType, Drift, Fact, Layer, ObjectStatus, Reason, ServiceObservation, ServiceStatus, Step,
+    StepOutcome,
 };
 
 /// For how long after an `Up` a container that goes wrong is taken for that step's doing.
@@ -19,7 +20,11 @@ pub(super) fn is_worse(inputs: Inputs<'_>, seen: &ServiceObservation, drift: &Dr
     let Some(incident) = &inputs.history.incident else { return false };
     let Some(before) = service_before(&incident.before, &seen.name) else { return false };
     // What goes wrong long after a repair is a drift of its own, not that repair's doing.
-    let fresh = incident.unproven_up(&seen.name).is_some_and(|up| inputs.now - up.at < JUDGED_FOR);
+    let fresh = incident.unproven_up(&seen.name).is_some_and(|up| {
+        // What an `up` that succeeded has made, and is gone, was removed by someone: the image is not at fault.
+        let removed = drift.reason == Reason::Missing && up.outcome == StepOutcome::Succeeded;
+        inputs.now - up.at < JUDGED_FOR && !removed
+    });
     inputs.desired.object.spec.reconcile.rollback
         && fresh
         && !incident.has_done(&seen.name, |step| step == Step::Rollback)

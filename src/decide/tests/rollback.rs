@@ -85,3 +85,16 @@ fn a_rollback_whose_container_dies_all_the_same_says_where_to_look() {
     assert!(gives_up(&well).1.contains("was rolled back"), "{}", gives_up(&well).1);
     assert!(gives_up(&dying).1.contains("the image is not at fault"), "{}", gives_up(&dying).1);
 }
+
+#[test]
+fn a_container_that_someone_removed_before_its_proof_is_made_again_and_no_image_put_back() {
+    let mut seen = healthy();
+    seen.services[0].containers = Fact::Known(vec![]);
+    seen.services[0].routes[0].answers.clear();
+    let mut history = after_a_repair(&incident());
+    assert_eq!(kinds(&with_history(&desired(), &seen, &history).plan), [StepKind::Up]);
+    for done in history.incident.iter_mut().flat_map(|open| &mut open.steps) {
+        done.outcome = StepOutcome::Failed;
+    }
+    assert_eq!(kinds(&with_history(&desired(), &seen, &history).plan), [StepKind::Rollback]);
+}
