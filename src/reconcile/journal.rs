@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{
     Progress, ReconcileError,
     memory::PendingBuild,
-    turn::{Scene, Transitions, ends_as},
+    scene::{Scene, Transitions},
 };
 use crate::{
     api::{
@@ -345,4 +345,13 @@ fn told_transitions(status: &ObjectStatus) -> Value {
         })
     });
     Value::Array(rows.collect())
+}
+
+/// How an incident ends, in the words of its row and of its record.
+const fn ends_as(reconciled: bool) -> (IncidentOutcome, AuditKind) {
+    if reconciled {
+        (IncidentOutcome::Reconciled, AuditKind::Reconciled)
+    } else {
+        (IncidentOutcome::Stalled, AuditKind::Stalled)
+    }
 }

@@ -14,7 +14,9 @@ mod memory;
 mod model;
 mod progress;
 mod prove;
+mod scene;
 mod slot;
+mod step;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -27,7 +29,8 @@ use tokio_util::sync::CancellationToken;
 pub use memory::Session;
 pub use progress::Progress;
 pub use slot::AtWork;
-pub use turn::{Action, Turn, close_interrupted};
+pub use step::close_interrupted;
+pub use turn::{Action, Turn};
 pub use unwatch::{begin_watch, end_watch};
 
 use crate::{

@@ -9,7 +9,8 @@ use super::{
     Action, Progress, ReconcileError, Reconciler, Session,
     journal::Journal,
     object,
-    turn::{Scene, Transitions, Turn},
+    scene::{Scene, Transitions},
+    turn::Turn,
 };
 use crate::{
     api::{Attempt, AuditKind, NewRecord},

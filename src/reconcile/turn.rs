@@ -1,30 +1,17 @@
-//! One turn of the loop.
-
-use std::collections::BTreeMap;
-
-use tokio::sync::{SemaphorePermit, TryAcquireError};
+//! One turn of the loop: one look, one decision, at most one step.
 
 use super::{
     Progress, ReconcileError, Reconciler, Session,
     journal::{self, Journal},
-    memory, object,
-    slot::sharing,
+    object,
+    scene::{Scene, Transitions},
+    step::close,
 };
 use crate::{
-    api::{
-        AuditKind, Desired, GitState, IncidentOutcome, Object, ObjectStatus, PlannedStep, ProjectObservation,
-        RouteSpec, Step, StepOutcome, Time, Transition,
-    },
-    decide::{self, Decision, History, Inputs, Next, StatusInputs},
-    host::{Host, StepRequest},
-    store::{OpenIntent, Store},
+    api::{Desired, Object, RouteSpec, Time},
+    decide::{self, Next},
+    host::Host,
 };
-
-/// The limit of one `up`, `restart` or rollback. Compose itself waits for `depends_on` conditions in it.
-const UP_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(600);
-
-/// How soon to look again where another object's step is at work on the same Compose project.
-const CLAIMED: chrono::TimeDelta = chrono::TimeDelta::milliseconds(500);
 
 /// When to turn again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,56 +41,6 @@ pub struct Turn {
     pub suspended_until: Option<Time>,
     /// The Compose project's name, as Compose resolves it.
     pub project: String,
-}
-
-/// What one turn has seen and decided.
-pub(super) struct Scene<'a> {
-    pub(super) desired: &'a Desired,
-    pub(super) observed: ProjectObservation,
-    pub(super) history: History,
-    pub(super) decision: Decision,
-    /// The project's git work tree, where there is something to tell.
-    pub(super) git: Option<GitState>,
-    pub(super) previous: Option<ObjectStatus>,
-    pub(super) now: Time,
-    pub(super) jitter_seed: u64,
-    /// False once undrift was asked to end: then nobody is reconciling.
-    pub(super) at_work: bool,
-}
-
-pub(super) type Transitions = BTreeMap<(String, usize), (Transition, Option<Transition>)>;
-
-impl Scene<'_> {
-    pub(super) fn inputs(&self) -> Inputs<'_> {
-        Inputs {
-            desired: self.desired,
-            observed: &self.observed,
-            history: &self.history,
-            now: self.now,
-            jitter_seed: self.jitter_seed,
-        }
-    }
-
-    /// The status of this scene; `proven` are the services that are proven as they are.
-    pub(super) fn status(&self, proven: &[String], transitions: &Transitions) -> ObjectStatus {
-        let last = self.previous.as_ref().and_then(|p| p.incident.as_deref());
-        decide::status(StatusInputs {
-            desired: self.desired,
-            generation: self.history.generation,
-            observed: &self.observed,
-            decision: &self.decision,
-            previous: self.previous.as_ref(),
-            proven,
-            transitions,
-            incident: self.history.incident.as_ref().map(|incident| incident.id.as_str()).or(last),
-            at_work: self.at_work,
-            now: self.now,
-        })
-    }
-
-    pub(super) fn still_proven(&self) -> Vec<String> {
-        memory::still_proven(&self.history, &self.observed)
-    }
 }
 
 impl<H: Host> Reconciler<'_, H> {
@@ -162,36 +99,6 @@ impl<H: Host> Reconciler<'_, H> {
         }
     }
 
-    /// Takes a step, if it may be taken now.
-    async fn take(
-        &self,
-        scene: &Scene<'_>,
-        step: &PlannedStep,
-        session: &mut Session,
-        journal: Journal<'_>,
-    ) -> Result<Turn, ReconcileError> {
-        self.tell_looked(scene)?;
-        let Some(_claim) = self.at_work.claim(&scene.observed.project) else {
-            return Ok(Self::ended(scene, Action::At((self.clock)() + CLAIMED)));
-        };
-        let Ok(slot) = self.build_slot(step.step) else {
-            return Ok(Self::ended(scene, Action::AfterBuild));
-        };
-        if self.is_wanted(scene.desired)? {
-            self.execute(scene, step, slot, session, journal).await?;
-        }
-        Ok(Self::ended(scene, Action::Again))
-    }
-
-    /// What was seen is recorded before what may take long.
-    fn tell_looked(&self, scene: &Scene<'_>) -> Result<(), ReconcileError> {
-        if (self.is_current)(scene.desired) {
-            self.save(scene, &Transitions::new())?;
-        }
-        (self.progress)(scene.desired, Progress::Looked);
-        Ok(())
-    }
-
     /// Nothing is left to do: an incident that is open ends here, if all is as declared and proven.
     async fn rest(&self, scene: &Scene<'_>, journal: Journal<'_>) -> Result<Turn, ReconcileError> {
         let mut transitions = Transitions::new();
@@ -242,39 +149,6 @@ impl<H: Host> Reconciler<'_, H> {
         Ok(gone)
     }
 
-    /// Looks, and decides.
-    pub(super) async fn scene<'d>(
-        &self,
-        desired: &'d Desired,
-        session: &mut Session,
-    ) -> Result<Scene<'d>, ReconcileError> {
-        let mut observed = self.host.observe(desired).await?;
-        session.note_restarts(&observed);
-        session.note_quiet(&observed, (self.clock)());
-        memory::learn_from_builds(self.store, session, &observed)?;
-        memory::add_image_knowledge(self.store, &mut observed)?;
-        let now = (self.clock)();
-        let mut history = memory::history(self.store, desired, session, now)?;
-        let previous = self.store.object(desired.name())?.map(|object| object.status);
-        let jitter_seed = now.timestamp_micros().unsigned_abs();
-        let decide = |history: &History| {
-            decide::decide(Inputs { desired, observed: &observed, history, now, jitter_seed })
-        };
-        let mut decision = decide(&history);
-        if session.is_news(&observed, &decision, now) {
-            history.watching_since = Some(session.since);
-            history.looking_since = Some(session.begun);
-            history.restarts.clone_from(&session.restarts);
-            decision = decide(&history);
-        }
-        tracing::debug!(next = ?decision.next, "decided");
-        let at_work = !self.stop.is_cancelled();
-        let drifted = decision.services.iter().any(|diagnosis| diagnosis.drift.is_some());
-        let tells = drifted && (history.incident.is_none() || matches!(decision.next, Next::Execute(_)));
-        let git = if tells { self.host.git(desired).await.known().cloned().flatten() } else { None };
-        Ok(Scene { desired, observed, history, decision, git, previous, now, jitter_seed, at_work })
-    }
-
     /// Rows that the decision let go: a healthy period has passed, or the spec is another.
     fn forget_attempts(&self, scene: &Scene<'_>) -> Result<(), ReconcileError> {
         for service in scene.desired.services() {
@@ -288,31 +162,6 @@ impl<H: Host> Reconciler<'_, H> {
             }
         }
         Ok(())
-    }
-
-    /// Whether a step that was decided on may still be taken: a person may have said otherwise since.
-    fn is_wanted(&self, desired: &Desired) -> Result<bool, ReconcileError> {
-        let suspension = self.store.suspension(desired.name())?;
-        let suspended = suspension.is_some_and(|suspension| !suspension.has_passed((self.clock)()));
-        Ok(!suspended && (self.is_current)(desired))
-    }
-
-    pub(super) fn save(
-        &self,
-        scene: &Scene<'_>,
-        transitions: &Transitions,
-    ) -> Result<ObjectStatus, ReconcileError> {
-        let status = scene.status(&scene.still_proven(), transitions);
-        self.store.save_object(&object(scene.desired, status.clone()))?;
-        Ok(status)
-    }
-
-    pub(super) fn ended(scene: &Scene<'_>, action: Action) -> Turn {
-        let proven = scene.still_proven();
-        let reconciled = scene.decision.as_declared() && proven.len() == scene.desired.services().len();
-        let object = object(scene.desired, scene.status(&proven, &Transitions::new()));
-        let suspended_until = scene.history.suspended.as_ref().and_then(|suspension| suspension.until);
-        Turn { object, reconciled, action, suspended_until, project: scene.observed.project.clone() }
     }
 
     fn tell_wait(&self, scene: &Scene<'_>, until: Time, session: &mut Session) {
@@ -332,93 +181,5 @@ impl<H: Host> Reconciler<'_, H> {
                 (self.progress)(scene.desired, Progress::Waiting { until: Some(until), why });
             }
         }
-    }
-
-    /// The right to build, where the step is a build. Without it nothing is done now: what was decided before a
-    /// wait of minutes is not acted on, the next turn looks anew.
-    fn build_slot(&self, step: Step) -> Result<Option<SemaphorePermit<'_>>, TryAcquireError> {
-        if matches!(step, Step::Build { .. }) { self.builds.try_acquire().map(Some) } else { Ok(None) }
-    }
-
-    /// Intent, step, outcome. If the intent cannot be written, the step does not run.
-    async fn execute(
-        &self,
-        scene: &Scene<'_>,
-        planned: &PlannedStep,
-        slot: Option<SemaphorePermit<'_>>,
-        session: &mut Session,
-        journal: Journal<'_>,
-    ) -> Result<(), ReconcileError> {
-        let step = planned.step;
-        let inputs = scene.inputs();
-        let begun = decide::begin_step(
-            inputs,
-            &scene.decision.attempts,
-            &scene.decision.services,
-            step,
-            &planned.services,
-        );
-        let intent = journal.intend(scene, planned, &begun)?;
-        (self.progress)(scene.desired, Progress::StepBegins(planned));
-        let policy = &scene.desired.object.spec.reconcile;
-        let request = StepRequest {
-            step,
-            services: &planned.services,
-            rollback_to: &journal::rollback_targets(scene, &planned.services),
-            timeout: if matches!(step, Step::Build { .. }) { policy.build_timeout.get() } else { UP_TIMEOUT },
-            cancel: self.cancel,
-            progress: &|line| (self.progress)(scene.desired, Progress::Line(line)),
-        };
-        let report = sharing(slot, self.host.execute(scene.desired, request)).await;
-        let succeeded = report.outcome == StepOutcome::Succeeded;
-        if matches!(step, Step::Build { .. }) {
-            session.builds.extend(journal::pending_builds(scene, &planned.services, succeeded));
-        }
-        let rows = if step == Step::Rollback && succeeded {
-            decide::end_rollback(begun)
-        } else {
-            decide::end_step(begun, report.outcome, policy, (self.clock)(), scene.jitter_seed)
-        };
-        journal.finish(scene, planned, intent, &report, &rows)?;
-        (self.progress)(scene.desired, Progress::StepEnds(planned, &report));
-        Ok(())
-    }
-}
-
-/// Closes what an undrift that was killed has left open: intents without outcome, and the attempts that they
-/// began. To be called once, under the lock, before the first turn.
-///
-/// # Errors
-/// Where the state folder fails.
-pub fn close_interrupted(store: &Store) -> Result<Vec<String>, ReconcileError> {
-    close(store, store.close_interrupted()?)
-}
-
-/// Lets go of the attempts that these steps began; says each in words.
-fn close(store: &Store, intents: Vec<OpenIntent>) -> Result<Vec<String>, ReconcileError> {
-    let mut told = Vec::new();
-    for intent in intents {
-        let object = intent.object.unwrap_or_default();
-        for row in store.attempts(&object)? {
-            if row.pending.is_some() && intent.services.contains(&row.service) {
-                store.save_attempt(&crate::api::Attempt { pending: None, ..row })?;
-            }
-        }
-        told.push(format!(
-            "{object}: the {} of {} that began at {} was interrupted; its record is closed",
-            intent.step.kind(),
-            intent.services.join(", "),
-            intent.time
-        ));
-    }
-    Ok(told)
-}
-
-/// The incident outcome words, kept in one place for the journal.
-pub(super) const fn ends_as(reconciled: bool) -> (IncidentOutcome, AuditKind) {
-    if reconciled {
-        (IncidentOutcome::Reconciled, AuditKind::Reconciled)
-    } else {
-        (IncidentOutcome::Stalled, AuditKind::Stalled)
     }
 }

@@ -1,0 +1,113 @@
+//! What one turn has seen and decided, and how it is recorded.
+
+use std::collections::BTreeMap;
+
+use super::{Action, ReconcileError, Reconciler, Session, Turn, memory, object};
+use crate::{
+    api::{Desired, GitState, ObjectStatus, ProjectObservation, Time, Transition},
+    decide::{self, Decision, History, Inputs, Next, StatusInputs},
+    host::Host,
+};
+
+/// What one turn has seen and decided.
+pub(super) struct Scene<'a> {
+    pub(super) desired: &'a Desired,
+    pub(super) observed: ProjectObservation,
+    pub(super) history: History,
+    pub(super) decision: Decision,
+    /// The project's git work tree, where there is something to tell.
+    pub(super) git: Option<GitState>,
+    pub(super) previous: Option<ObjectStatus>,
+    pub(super) now: Time,
+    pub(super) jitter_seed: u64,
+    /// False once undrift was asked to end: then nobody is reconciling.
+    pub(super) at_work: bool,
+}
+
+pub(super) type Transitions = BTreeMap<(String, usize), (Transition, Option<Transition>)>;
+
+impl Scene<'_> {
+    pub(super) fn inputs(&self) -> Inputs<'_> {
+        Inputs {
+            desired: self.desired,
+            observed: &self.observed,
+            history: &self.history,
+            now: self.now,
+            jitter_seed: self.jitter_seed,
+        }
+    }
+
+    /// The status of this scene; `proven` are the services that are proven as they are.
+    pub(super) fn status(&self, proven: &[String], transitions: &Transitions) -> ObjectStatus {
+        let last = self.previous.as_ref().and_then(|p| p.incident.as_deref());
+        decide::status(StatusInputs {
+            desired: self.desired,
+            generation: self.history.generation,
+            observed: &self.observed,
+            decision: &self.decision,
+            previous: self.previous.as_ref(),
+            proven,
+            transitions,
+            incident: self.history.incident.as_ref().map(|incident| incident.id.as_str()).or(last),
+            at_work: self.at_work,
+            now: self.now,
+        })
+    }
+
+    pub(super) fn still_proven(&self) -> Vec<String> {
+        memory::still_proven(&self.history, &self.observed)
+    }
+}
+
+impl<H: Host> Reconciler<'_, H> {
+    /// Looks, and decides.
+    pub(super) async fn scene<'d>(
+        &self,
+        desired: &'d Desired,
+        session: &mut Session,
+    ) -> Result<Scene<'d>, ReconcileError> {
+        let mut observed = self.host.observe(desired).await?;
+        session.note_restarts(&observed);
+        session.note_quiet(&observed, (self.clock)());
+        memory::learn_from_builds(self.store, session, &observed)?;
+        memory::add_image_knowledge(self.store, &mut observed)?;
+        let now = (self.clock)();
+        let mut history = memory::history(self.store, desired, session, now)?;
+        let previous = self.store.object(desired.name())?.map(|object| object.status);
+        let jitter_seed = now.timestamp_micros().unsigned_abs();
+        let decide = |history: &History| {
+            decide::decide(Inputs { desired, observed: &observed, history, now, jitter_seed })
+        };
+        let mut decision = decide(&history);
+        if session.is_news(&observed, &decision, now) {
+            history.watching_since = Some(session.since);
+            history.looking_since = Some(session.begun);
+            history.restarts.clone_from(&session.restarts);
+            decision = decide(&history);
+        }
+        tracing::debug!(next = ?decision.next, "decided");
+        let at_work = !self.stop.is_cancelled();
+        let drifted = decision.services.iter().any(|diagnosis| diagnosis.drift.is_some());
+        let tells = drifted && (history.incident.is_none() || matches!(decision.next, Next::Execute(_)));
+        let git = if tells { self.host.git(desired).await.known().cloned().flatten() } else { None };
+        Ok(Scene { desired, observed, history, decision, git, previous, now, jitter_seed, at_work })
+    }
+
+    pub(super) fn save(
+        &self,
+        scene: &Scene<'_>,
+        transitions: &Transitions,
+    ) -> Result<ObjectStatus, ReconcileError> {
+        let status = scene.status(&scene.still_proven(), transitions);
+        self.store.save_object(&object(scene.desired, status.clone()))?;
+        Ok(status)
+    }
+
+    pub(super) fn ended(scene: &Scene<'_>, action: Action) -> Turn {
+        let proven = scene.still_proven();
+        let reconciled = scene.decision.as_declared() && proven.len() == scene.desired.services().len();
+        let object = object(scene.desired, scene.status(&proven, &Transitions::new()));
+        let suspended_until = scene.history.suspended.as_ref().and_then(|suspension| suspension.until);
+        Turn { object, reconciled, action, suspended_until, project: scene.observed.project.clone() }
+    }
+}

@@ -1,0 +1,140 @@
+//! One step: whether it may be taken now, its intent, its outcome, and what a kill has left of it.
+
+use tokio::sync::{SemaphorePermit, TryAcquireError};
+
+use super::{
+    Action, Progress, ReconcileError, Reconciler, Session, Turn,
+    journal::{self, Journal},
+    scene::{Scene, Transitions},
+    slot::sharing,
+};
+use crate::{
+    api::{Desired, PlannedStep, Step, StepOutcome},
+    decide,
+    host::{Host, StepRequest},
+    store::{OpenIntent, Store},
+};
+
+/// The limit of one `up`, `restart` or rollback. Compose itself waits for `depends_on` conditions in it.
+const UP_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(600);
+
+/// How soon to look again where another object's step is at work on the same Compose project.
+const CLAIMED: chrono::TimeDelta = chrono::TimeDelta::milliseconds(500);
+
+impl<H: Host> Reconciler<'_, H> {
+    /// Takes a step, if it may be taken now.
+    pub(super) async fn take(
+        &self,
+        scene: &Scene<'_>,
+        step: &PlannedStep,
+        session: &mut Session,
+        journal: Journal<'_>,
+    ) -> Result<Turn, ReconcileError> {
+        self.tell_looked(scene)?;
+        let Some(_claim) = self.at_work.claim(&scene.observed.project) else {
+            return Ok(Self::ended(scene, Action::At((self.clock)() + CLAIMED)));
+        };
+        let Ok(slot) = self.build_slot(step.step) else {
+            return Ok(Self::ended(scene, Action::AfterBuild));
+        };
+        if self.is_wanted(scene.desired)? {
+            self.execute(scene, step, slot, session, journal).await?;
+        }
+        Ok(Self::ended(scene, Action::Again))
+    }
+
+    /// What was seen is recorded before what may take long.
+    pub(super) fn tell_looked(&self, scene: &Scene<'_>) -> Result<(), ReconcileError> {
+        if (self.is_current)(scene.desired) {
+            self.save(scene, &Transitions::new())?;
+        }
+        (self.progress)(scene.desired, Progress::Looked);
+        Ok(())
+    }
+
+    /// Whether a step that was decided on may still be taken: a person may have said otherwise since.
+    fn is_wanted(&self, desired: &Desired) -> Result<bool, ReconcileError> {
+        let suspension = self.store.suspension(desired.name())?;
+        let suspended = suspension.is_some_and(|suspension| !suspension.has_passed((self.clock)()));
+        Ok(!suspended && (self.is_current)(desired))
+    }
+
+    /// The right to build, where the step is a build. Without it nothing is done now: what was decided before a
+    /// wait of minutes is not acted on, the next turn looks anew.
+    fn build_slot(&self, step: Step) -> Result<Option<SemaphorePermit<'_>>, TryAcquireError> {
+        if matches!(step, Step::Build { .. }) { self.builds.try_acquire().map(Some) } else { Ok(None) }
+    }
+
+    /// Intent, step, outcome. If the intent cannot be written, the step does not run.
+    async fn execute(
+        &self,
+        scene: &Scene<'_>,
+        planned: &PlannedStep,
+        slot: Option<SemaphorePermit<'_>>,
+        session: &mut Session,
+        journal: Journal<'_>,
+    ) -> Result<(), ReconcileError> {
+        let step = planned.step;
+        let inputs = scene.inputs();
+        let begun = decide::begin_step(
+            inputs,
+            &scene.decision.attempts,
+            &scene.decision.services,
+            step,
+            &planned.services,
+        );
+        let intent = journal.intend(scene, planned, &begun)?;
+        (self.progress)(scene.desired, Progress::StepBegins(planned));
+        let policy = &scene.desired.object.spec.reconcile;
+        let request = StepRequest {
+            step,
+            services: &planned.services,
+            rollback_to: &journal::rollback_targets(scene, &planned.services),
+            timeout: if matches!(step, Step::Build { .. }) { policy.build_timeout.get() } else { UP_TIMEOUT },
+            cancel: self.cancel,
+            progress: &|line| (self.progress)(scene.desired, Progress::Line(line)),
+        };
+        let report = sharing(slot, self.host.execute(scene.desired, request)).await;
+        let succeeded = report.outcome == StepOutcome::Succeeded;
+        if matches!(step, Step::Build { .. }) {
+            session.builds.extend(journal::pending_builds(scene, &planned.services, succeeded));
+        }
+        let rows = if step == Step::Rollback && succeeded {
+            decide::end_rollback(begun)
+        } else {
+            decide::end_step(begun, report.outcome, policy, (self.clock)(), scene.jitter_seed)
+        };
+        journal.finish(scene, planned, intent, &report, &rows)?;
+        (self.progress)(scene.desired, Progress::StepEnds(planned, &report));
+        Ok(())
+    }
+}
+
+/// Closes what an undrift that was killed has left open: intents without outcome, and the attempts that they
+/// began. To be called once, under the lock, before the first turn.
+///
+/// # Errors
+/// Where the state folder fails.
+pub fn close_interrupted(store: &Store) -> Result<Vec<String>, ReconcileError> {
+    close(store, store.close_interrupted()?)
+}
+
+/// Lets go of the attempts that these steps began; says each in words.
+pub(super) fn close(store: &Store, intents: Vec<OpenIntent>) -> Result<Vec<String>, ReconcileError> {
+    let mut told = Vec::new();
+    for intent in intents {
+        let object = intent.object.unwrap_or_default();
+        for row in store.attempts(&object)? {
+            if row.pending.is_some() && intent.services.contains(&row.service) {
+                store.save_attempt(&crate::api::Attempt { pending: None, ..row })?;
+            }
+        }
+        told.push(format!(
+            "{object}: the {} of {} that began at {} was interrupted; its record is closed",
+            intent.step.kind(),
+            intent.services.join(", "),
+            intent.time
+        ));
+    }
+    Ok(told)
+}
