@@ -10,6 +10,8 @@ mod evidence;
 mod incident;
 mod layer;
 mod observed;
+mod policy;
+mod route;
 mod spec;
 mod status;
 mod step;
@@ -27,10 +29,11 @@ pub use observed::{
     ModuleObservation, MountCover, ProjectObservation, RouteAnswer, RouteObservation, ServiceObservation,
     SourceObservation,
 };
+pub use policy::{Backoff, Mode, ReconcilePolicy, SourceDrift, SourcePolicy, Verify};
+pub use route::{Auth, BasicAuth, Control, RouteSpec, RouteTarget, SecretSource};
 pub use spec::{
-    API_VERSION, Auth, Backoff, BasicAuth, ComposeProject, ComposeProjectSpec, Control, KIND, Metadata, Mode,
-    ModuleSpec, ModuleType, ProjectRef, ReconcilePolicy, RouteSpec, RouteTarget, SecretSource, ServiceSpec,
-    SourceDrift, SourcePolicy, Verify,
+    API_VERSION, ComposeProject, ComposeProjectSpec, KIND, Metadata, ModuleSpec, ModuleType, ProjectRef,
+    ServiceSpec,
 };
 pub use status::{
     Condition, ConditionStatus, ContainerStatus, ImageStatus, ModulePresence, ModuleStatus, Object,

@@ -1,0 +1,207 @@
+//! Routes, as the manifest declares them: a request, and what it must be answered with.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Duration;
+
+/// An HTTP request to a service, and the status that it must answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RouteSpec {
+    /// The path without it. Unique in the service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The path at each replica; with `port`, instead of `url`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The container's port; with `path`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub port: Option<u16>,
+    /// A whole URL, instead of `path` and `port`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// `GET` without it.
+    #[serde(default = "default_method")]
+    pub method: String,
+    /// Request headers. Secrets have no place here: see `auth`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// The statuses that are as declared, without credentials; in the manifest one number or a list.
+    #[serde(deserialize_with = "one_or_many")]
+    #[schemars(schema_with = "statuses_schema")]
+    pub expect: Vec<u16>,
+    /// The statuses that say that the route is not there: `[404]` without it.
+    #[serde(default = "default_absent", deserialize_with = "one_or_many")]
+    #[schemars(schema_with = "statuses_schema")]
+    pub absent: Vec<u16>,
+    /// The request that must *not* answer as the route does.
+    #[serde(default)]
+    pub control: Control,
+    /// The last layer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<Auth>,
+    /// How long one request may take: `5s` without it.
+    #[serde(default = "default_timeout")]
+    pub timeout: Duration,
+}
+
+/// Where a route is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RouteTarget<'a> {
+    /// At each replica.
+    Replica {
+        /// The request's path, with its query.
+        path: &'a str,
+        /// The container's port.
+        port: u16,
+    },
+    /// At one fixed URL.
+    Url(&'a str),
+}
+
+impl RouteSpec {
+    /// The declared name, or the path, or the URL.
+    #[must_use]
+    pub fn display_name(&self) -> &str {
+        self.name.as_deref().or(self.path.as_deref()).or(self.url.as_deref()).unwrap_or_default()
+    }
+
+    /// Where to ask. `None` only for a spec that was never validated.
+    #[must_use]
+    pub fn target(&self) -> Option<RouteTarget<'_>> {
+        match (&self.url, &self.path, self.port) {
+            (Some(url), None, None) => Some(RouteTarget::Url(url)),
+            (None, Some(path), Some(port)) => Some(RouteTarget::Replica { path, port }),
+            _ => None,
+        }
+    }
+}
+
+/// The control request: to a path that cannot exist, next to the route.
+///
+/// Written `auto`, `off` or an absolute path.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(from = "String", into = "String")]
+#[schemars(with = "String")]
+pub enum Control {
+    /// A random sibling path, another one at each look.
+    #[default]
+    Auto,
+    /// None: the answer of the route is taken at its word.
+    Off,
+    /// A path that must not exist.
+    Path(String),
+}
+
+impl From<String> for Control {
+    fn from(text: String) -> Self {
+        match text.as_str() {
+            "auto" => Self::Auto,
+            "off" => Self::Off,
+            _ => Self::Path(text),
+        }
+    }
+}
+
+impl From<Control> for String {
+    fn from(control: Control) -> Self {
+        match control {
+            Control::Auto => "auto".into(),
+            Control::Off => "off".into(),
+            Control::Path(path) => path,
+        }
+    }
+}
+
+/// Credentials for the auth layer and the status that they must earn. Exactly one of `basic` and `bearerFrom`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Auth {
+    /// HTTP Basic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basic: Option<BasicAuth>,
+    /// `Authorization: Bearer …` with a token from here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bearer_from: Option<SecretSource>,
+    /// The statuses that are as declared, with credentials.
+    #[serde(deserialize_with = "one_or_many")]
+    #[schemars(schema_with = "statuses_schema")]
+    pub expect: Vec<u16>,
+}
+
+/// A user name, and where its password is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BasicAuth {
+    /// The user name.
+    pub username: String,
+    /// Where the password is; never the password itself.
+    pub password_from: SecretSource,
+}
+
+/// Where a secret is read from, at each use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum SecretSource {
+    /// An environment variable of undrift.
+    Env(String),
+    /// A file, relative to the manifest; one trailing newline is not part of the secret.
+    File(String),
+}
+
+fn default_method() -> String {
+    "GET".into()
+}
+
+fn default_absent() -> Vec<u16> {
+    vec![404]
+}
+
+fn default_timeout() -> Duration {
+    Duration::from_secs(5)
+}
+
+fn one_or_many<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<u16>, D::Error> {
+    struct OneOrMany;
+    impl<'de> serde::de::Visitor<'de> for OneOrMany {
+        type Value = Vec<u16>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("an HTTP status such as 401, or a list of them such as [401, 403]")
+        }
+
+        fn visit_u64<E: serde::de::Error>(self, status: u64) -> Result<Self::Value, E> {
+            u16::try_from(status)
+                .map(|status| vec![status])
+                .map_err(|_| E::invalid_value(serde::de::Unexpected::Unsigned(status), &self))
+        }
+
+        fn visit_i64<E: serde::de::Error>(self, status: i64) -> Result<Self::Value, E> {
+            u16::try_from(status)
+                .map(|status| vec![status])
+                .map_err(|_| E::invalid_value(serde::de::Unexpected::Signed(status), &self))
+        }
+
+        fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let mut statuses = Vec::new();
+            while let Some(status) = list.next_element()? {
+                statuses.push(status);
+            }
+            Ok(statuses)
+        }
+    }
+    deserializer.deserialize_any(OneOrMany)
+}
+
+fn statuses_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "oneOf": [
+            { "type": "integer", "minimum": 100, "maximum": 599 },
+            { "type": "array", "minItems": 1, "items": { "type": "integer", "minimum": 100, "maximum": 599 } }
+        ]
+    })
+}
