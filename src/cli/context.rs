@@ -180,7 +180,11 @@ pub(super) enum Failure {
 
 impl Failure {
     pub(super) fn is_broken_pipe(&self) -> bool {
-        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::BrokenPipe)
+        let error = match self {
+            Self::Io(error) | Self::Verb(VerbError::Write(error)) => error,
+            _ => return false,
+        };
+        error.kind() == io::ErrorKind::BrokenPipe
     }
 
     fn reason(&self) -> &'static str {

@@ -101,3 +101,23 @@ fn one_of_two_builds_fails_and_the_other_service_is_healed() {
     assert!(apply.condition("Stalled").starts_with("True"), "{}", apply.condition("Stalled"));
     project.assert_trail_is_whole();
 }
+
+/// `head` has seen enough: what an incident holds is more than any buffer between the two.
+#[test]
+fn a_reader_that_goes_early_is_no_error() {
+    let project = Project::in_incident();
+    project.apply().expect(0);
+    for args in [&["incident", "list", "-o", "json"][..], &["audit", "list", "-o", "json"]] {
+        let mut command = project.command(args);
+        let mut child = command
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Gone before a byte is read.
+        drop(child.stdout.take());
+        let ended = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!((ended.status.code(), said.as_str()), (Some(0), ""), "{args:?}");
+    }
+}
