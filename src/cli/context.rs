@@ -180,10 +180,7 @@ pub(super) enum Failure {
 
 impl Failure {
     pub(super) fn is_broken_pipe(&self) -> bool {
-        let error = match self {
-            Self::Io(error) | Self::Verb(VerbError::Write(error)) => error,
-            _ => return false,
-        };
+        let (Self::Io(error) | Self::Verb(VerbError::Write(error))) = self else { return false };
         error.kind() == io::ErrorKind::BrokenPipe
     }
 
