@@ -10,7 +10,7 @@ use super::{
     sessions::Memory, waiters::Narrate, waiters::Waiters,
 };
 use crate::{
-    api::{ConditionStatus, ConditionType, Desired, Object, Time},
+    api::{AuditKind, ConditionStatus, ConditionType, Desired, NewRecord, Object, Time},
     host::Host,
     reconcile::{Action, AtWork, Progress, ReconcileError, Reconciler, Session, Turn, now, unseen},
     runtime::{Reconcile, Requeue, jittered},
@@ -142,8 +142,16 @@ impl<H: Host> Shared<H> {
         Requeue::At(Instant::now() + jittered(wait, seed(name)))
     }
 
-    /// At the end: a status that was recorded before a step, or in the middle of a proof, says that undrift is at work.
-    pub(super) fn nobody_is_at_work(&self) -> Result<(), StoreError> {
+    /// The end: the trail has it, and no status says that undrift is at work.
+    pub(super) fn record_end(&self, signal: &str) -> Result<(), StoreError> {
+        self.nobody_is_at_work()?;
+        let evidence = serde_json::json!({ "signal": signal });
+        self.store.append(&NewRecord { evidence, ..NewRecord::of(AuditKind::Stopped) })?;
+        Ok(())
+    }
+
+    /// A status that was recorded before a step, or in the middle of a proof, says that undrift is at work.
+    fn nobody_is_at_work(&self) -> Result<(), StoreError> {
         for name in self.objects.names() {
             let Some(mut object) = self.store.object(&name)? else { continue };
             let conditions = &mut object.status.conditions;
@@ -173,10 +181,10 @@ fn resync(desired: &Desired) -> Instant {
     Instant::now() + jittered(desired.object.spec.reconcile.interval.get(), seed(desired.name()))
 }
 
-/// Another one at each call, and for each object.
+/// Another one at each call: each hasher has keys of its own.
 fn seed(name: &str) -> u64 {
     use std::hash::{BuildHasher as _, RandomState};
-    RandomState::new().hash_one((name, Instant::now().elapsed()))
+    RandomState::new().hash_one(name)
 }
 
 /// A time of the wall clock as one of the timer.
