@@ -196,35 +196,34 @@ impl Project {
     ///
     /// `BuildKit` 20.10 does that now and then while several builds run side by side: it takes in the changed files, and
     /// calls the `COPY` of them `CACHED` all the same, so that the new image is the old one. undrift sees that the
-    /// module is not in it and builds once more without the cache. Only a build whose own output says so is counted,
-    /// and only where the build without the cache came next: anything else that makes undrift build twice is a fault.
+    /// module is not in it and builds once more without the cache. Only a build without the cache is counted whose
+    /// services the output of the build before calls so: anything else that makes undrift build twice is a fault.
     pub(crate) fn stale_builds(&self) -> usize {
         let trail = self.trail();
-        let built: Vec<&Value> =
-            trail.iter().filter(|r| r["step"] == "Build" && r["kind"] == "StepFinished").collect();
-        let uncached: Vec<u64> = trail
-            .iter()
-            .filter(|r| r["kind"] == "StepIntended" && r["evidence"]["noCache"] == true)
-            .map(|r| r["seq"].as_u64().unwrap())
-            .collect();
-        let stale = built.iter().filter(|record| {
-            let output = record["evidence"]["output"].as_str().unwrap_or_default();
-            let seq = record["seq"].as_u64().unwrap();
-            copy_was_cached(output) && uncached.contains(&(seq + 1))
+        let is = |record: &Value, kind: &str| record["step"] == "Build" && record["kind"] == kind;
+        let uncached = |record: &&Value| is(record, "StepIntended") && record["evidence"]["noCache"] == true;
+        let stale = trail.iter().filter(uncached).filter(|again| {
+            let earlier = trail.iter().take_while(|record| record["seq"] != again["seq"]);
+            let built = earlier.filter(|record| is(record, "StepFinished")).last();
+            let output = built.map_or("", |record| record["evidence"]["output"].as_str().unwrap_or_default());
+            let services = again["evidence"]["services"].as_array().unwrap();
+            services.iter().all(|service| copy_was_cached(output, service.as_str().unwrap()))
         });
         stale.count()
     }
 
-    /// The kinds of step that were taken, without the builds of [`Self::stale_builds`].
+    /// The kinds of step that were taken, as if none of [`Self::stale_builds`] had been needed: without the builds past
+    /// the cache, and with the `Up` of the service that was built again as one with the other's.
     pub(crate) fn steps_that_counted(&self) -> Vec<String> {
-        let (steps, stale) = (self.steps(), self.stale_builds());
-        let first_build = steps.iter().position(|step| step == "Build").unwrap_or(0);
+        if self.stale_builds() == 0 {
+            return self.steps();
+        }
+        let trail = self.trail();
+        let counted =
+            trail.iter().filter(|r| r["kind"] == "StepIntended" && r["evidence"]["noCache"] != true);
+        let mut steps: Vec<String> = counted.map(|r| r["step"].as_str().unwrap().to_owned()).collect();
+        steps.dedup();
         steps
-            .into_iter()
-            .enumerate()
-            .filter(|(at, _)| !(first_build..first_build + stale).contains(at))
-            .map(|(_, step)| step)
-            .collect()
     }
 
     /// Asserts that the trail is whole and every intent in it has an outcome.
@@ -324,9 +323,10 @@ impl Run {
     }
 }
 
-/// Whether a build's output says that the copy of the source came from the cache.
-fn copy_was_cached(output: &str) -> bool {
-    let copies = output.lines().filter(|line| line.ends_with("COPY src /src"));
+/// Whether a build's output says that the copy of this service's source came from the cache.
+fn copy_was_cached(output: &str, service: &str) -> bool {
+    let of_service = format!(" [{service} ");
+    let copies = output.lines().filter(|line| line.contains(&of_service) && line.ends_with("COPY src /src"));
     let numbers = copies.filter_map(|line| line.split(' ').next());
     numbers.into_iter().any(|number| output.lines().any(|line| line == format!("{number} CACHED")))
 }
