@@ -28,13 +28,13 @@ impl LocalHost {
     #[tracing::instrument(name = "observe", skip_all, fields(object = desired.name()))]
     pub(super) async fn look(&self, desired: &Desired) -> Result<ProjectObservation, HostError> {
         let (at, began) = (chrono::Utc::now(), Instant::now());
-        let (resolved, ()) =
-            tokio::join!(compose::resolve(desired, self.engine.endpoint(), &*self.cache), self.sweep_once(),);
-        let resolved = resolved?;
-        let (sources, artifacts, production) = tokio::join!(
+        let resolved = compose::resolve(desired, self.engine.endpoint(), &*self.cache).await?;
+        // What a killed undrift left changes nothing of what is seen: it is swept beside the look.
+        let (sources, artifacts, production, ()) = tokio::join!(
             join_all(desired.services().iter().map(|service| self.source(desired, &resolved, service))),
             join_all(desired.services().iter().map(|service| self.artifact(&resolved, service))),
             self.production(desired, &resolved),
+            self.sweep_once(),
         );
         let (production, changing, own) = production?;
         let layers = desired.services().iter().zip(sources).zip(artifacts).zip(production);
