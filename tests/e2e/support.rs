@@ -5,6 +5,8 @@ use std::{
     path::PathBuf,
     process::{Command, Output, Stdio},
     sync::atomic::{AtomicU32, Ordering},
+    thread,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
@@ -213,17 +215,24 @@ impl Project {
     }
 
     /// The kinds of step that were taken, as if none of [`Self::stale_builds`] had been needed: without the builds past
-    /// the cache, and with the `Up` of the service that was built again as one with the other's.
+    /// the cache, and without the second `Up` of those that brings what they built into service beside the first one's.
     pub(crate) fn steps_that_counted(&self) -> Vec<String> {
         if self.stale_builds() == 0 {
             return self.steps();
         }
         let trail = self.trail();
+        let intents: Vec<&Value> = trail.iter().filter(|r| r["kind"] == "StepIntended").collect();
+        let is = |record: &Value, step: &str| record["step"] == step;
+        let late = |at: usize| {
+            let between = intents[..at].iter().rposition(|r| is(r, "Up")).map(|up| &intents[up + 1..at]);
+            let built = between.is_some_and(|steps| {
+                !steps.is_empty() && steps.iter().all(|r| is(r, "Build") && r["evidence"]["noCache"] == true)
+            });
+            is(intents[at], "Up") && built
+        };
         let counted =
-            trail.iter().filter(|r| r["kind"] == "StepIntended" && r["evidence"]["noCache"] != true);
-        let mut steps: Vec<String> = counted.map(|r| r["step"].as_str().unwrap().to_owned()).collect();
-        steps.dedup();
-        steps
+            (0..intents.len()).filter(|at| intents[*at]["evidence"]["noCache"] != true && !late(*at));
+        counted.map(|at| intents[at]["step"].as_str().unwrap().to_owned()).collect()
     }
 
     /// Asserts that the trail is whole and every intent in it has an outcome.
@@ -363,9 +372,10 @@ fn need_engine() {
 /// Waits until a condition holds; fails with its name after a generous while.
 #[track_caller]
 pub(crate) fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
-    let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let end = Instant::now() + Duration::from_secs(120);
     while !condition() {
-        assert!(std::time::Instant::now() < end, "waited in vain: {what}");
-        std::thread::yield_now();
+        assert!(Instant::now() < end, "waited in vain: {what}");
+        // Asking costs a process of its own often: without a pause the wait would starve what it waits for.
+        thread::sleep(Duration::from_millis(20));
     }
 }
