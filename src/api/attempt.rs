@@ -36,3 +36,12 @@ pub struct Attempt {
     /// Why no further repair is tried, in `PascalCase`.
     pub gave_up: Option<String>,
 }
+
+impl Attempt {
+    /// Whether both are of one drift of one service with one source: one replaces the other.
+    #[must_use]
+    pub fn is_of_the_same(&self, other: &Self) -> bool {
+        (&self.object, &self.service, self.layer, self.reason, &self.source_digest)
+            == (&other.object, &other.service, other.layer, other.reason, &other.source_digest)
+    }
+}

@@ -3,7 +3,10 @@
 use backon::{BackoffBuilder, ExponentialBuilder};
 use chrono::TimeDelta;
 
-use super::{Diagnosis, Inputs, repair, rollback};
+use super::{
+    Diagnosis, Inputs, repair, rollback,
+    start::{is_current, start},
+};
 use crate::api::{Attempt, Drift, ReconcilePolicy, ServiceObservation, Step, StepOutcome, Time};
 
 /// The rows as this look leaves them: steps judged by what they changed, rows dropped after a healthy period
@@ -12,7 +15,7 @@ pub(super) fn settle(inputs: Inputs<'_>, services: &[Diagnosis]) -> Vec<Attempt>
     let rows = inputs.history.attempts.iter().filter(|row| row.generation == inputs.history.generation);
     rows.filter_map(|row| {
         let diagnosis = services.iter().find(|diagnosis| diagnosis.service == row.service)?;
-        let keep = !healthy_for_long(inputs, row, diagnosis);
+        let keep = !is_well_again(inputs, row);
         keep.then(|| given_up_on(inputs, judged(inputs, row, diagnosis), diagnosis))
     })
     .collect()
@@ -32,13 +35,13 @@ fn given_up_on(inputs: Inputs<'_>, mut row: Attempt, diagnosis: &Diagnosis) -> A
 /// The least time after which a repair counts as history.
 const HEALTHY_PERIOD: TimeDelta = TimeDelta::minutes(10);
 
-/// A drift that stayed away for as long as the longest wait between attempts, and for ten minutes, is over; one
-/// good look is not enough, or a flapping service would be repaired without end.
-fn healthy_for_long(inputs: Inputs<'_>, row: &Attempt, diagnosis: &Diagnosis) -> bool {
+/// A service that was proven after the last repair, and has stayed so for as long as the longest wait between attempts and
+/// for ten minutes, is well. A good look is not enough, however long after the repair: a flapping service would be
+/// repaired without end.
+fn is_well_again(inputs: Inputs<'_>, row: &Attempt) -> bool {
     let period = inputs.desired.object.spec.reconcile.backoff.max.delta().max(HEALTHY_PERIOD);
     let proven_since = inputs.history.proven_since.get(&row.service);
-    let was_healed = row.pending.is_none() && proven_since.is_some_and(|since| *since >= row.last_at);
-    (diagnosis.as_declared() || was_healed) && inputs.now - row.last_at >= period
+    proven_since.is_some_and(|since| *since >= row.last_at && inputs.now - *since >= period)
 }
 
 fn judged(inputs: Inputs<'_>, row: &Attempt, diagnosis: &Diagnosis) -> Attempt {
@@ -116,24 +119,6 @@ pub(super) fn given_up<'a>(
     rows.iter().filter(|row| is_current(inputs, row, seen)).find_map(|row| row.gave_up.as_deref())
 }
 
-/// A build context that changes by itself (a log in it, a database) would be a new source at every look: within one
-/// incident it gives no new budget.
-fn is_current(inputs: Inputs<'_>, row: &Attempt, seen: &ServiceObservation) -> bool {
-    let in_this_incident =
-        inputs.history.incident.as_ref().is_some_and(|incident| row.last_at >= incident.opened_at);
-    row.service == seen.name
-        && row.generation == inputs.history.generation
-        && (row.source_digest == digest(seen) || in_this_incident)
-}
-
-/// What a repair starts from: the build context and the configuration. Mending either is a new chance.
-fn digest(seen: &ServiceObservation) -> Option<String> {
-    let context = seen.source.digest.known().cloned().flatten();
-    let parts = [context, seen.config_hash.as_ref().map(|hash| format!("config:{hash}"))];
-    let parts: Vec<String> = parts.into_iter().flatten().collect();
-    (!parts.is_empty()).then(|| parts.join(" "))
-}
-
 /// The rows after a step has begun: one more attempt for each of its services. To be stored together with the
 /// intent.
 #[must_use]
@@ -163,7 +148,7 @@ fn new_row(inputs: Inputs<'_>, seen: &ServiceObservation, drift: &Drift) -> Atte
         service: seen.name.clone(),
         layer: drift.layer,
         reason: drift.reason,
-        source_digest: digest(seen),
+        source_digest: start(seen),
         generation: inputs.history.generation,
         attempts: 0,
         tried: Vec::new(),

@@ -9,6 +9,7 @@
 //! | `repair` | which steps could mend a drift, and in which order they are tried |
 //! | `rollback` | whether the image of before should run again, and whether that has helped |
 //! | `attempts` | what an earlier step has changed, and when the next one may be taken |
+//! | `start` | what a repair starts from, and how much another source is worth |
 //! | `plan` | the steps of several services as one plan |
 //! | `verify` | whether a series of looks proves a repair |
 //! | `status` | all of it in the shape that is reported |
@@ -18,6 +19,7 @@ mod checks;
 mod plan;
 mod repair;
 mod rollback;
+mod start;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -26,9 +28,10 @@ mod verify;
 use std::collections::BTreeMap;
 
 pub use attempts::{begin_step, end_rollback, end_step};
-pub use checks::{Diagnosis, LOOP_RESTARTS, LayerVerdict, diagnose};
+pub use checks::{Diagnosis, LayerVerdict, diagnose, is_young};
 pub use plan::{NOT_PROVEN, Next};
 pub use repair::{Prospect, Repair};
+pub use rollback::{JUDGED_FOR, rollback_target};
 pub use status::{StatusInputs, failed_status, status};
 pub use verify::{Identity, Proof, identities, judge, unlike_before};
 
@@ -61,12 +64,14 @@ pub struct History {
     pub attempts: Vec<Attempt>,
     /// The incident that is open.
     pub incident: Option<OpenIncident>,
+    /// The one before it, where it ended not long ago and well: what it repaired may yet turn out to be worse.
+    pub last_healed: Option<OpenIncident>,
     /// What each service consisted of when it was last proven; see [`identities`].
     pub proven: BTreeMap<String, Vec<Identity>>,
     /// Since when each of these services has been proven.
     pub proven_since: BTreeMap<String, Time>,
-    /// The least restart count seen of each container, by ID, since undrift began to look. A count above it is
-    /// a crash that happened under undrift's eyes.
+    /// The restart count of each container, by ID, as it was ten minutes ago, or when undrift began to look: what has been
+    /// added to it are the deaths that it was seen to die.
     pub restarts: BTreeMap<String, i64>,
     /// Since when the present series of looks waits for things to pass: from its beginning, or from when nobody else
     /// was at work any more.
@@ -105,6 +110,18 @@ pub struct DoneStep {
     pub outcome: StepOutcome,
 }
 
+impl DoneStep {
+    const fn is_up(&self) -> bool {
+        matches!(self.step, Step::Up { .. })
+    }
+
+    /// Whether its command came to an end of its own. One that was interrupted has proven nothing against what it was
+    /// to make: a new container may never have been started.
+    const fn has_ended_by_itself(&self) -> bool {
+        matches!(self.outcome, StepOutcome::Succeeded | StepOutcome::Failed | StepOutcome::TimedOut)
+    }
+}
+
 impl OpenIncident {
     /// Whether a step of a kind that `which` selects has been taken for the service.
     #[must_use]
@@ -118,15 +135,22 @@ impl OpenIncident {
         self.of(service).last().map(|done| done.at)
     }
 
-    /// The last `Up` of the service that came to an end of its own, if nothing has proven the service since. One
-    /// that was interrupted has proven nothing against the new container: it may never have been started.
+    /// The last `Up` of the service.
     #[must_use]
-    pub fn unproven_up(&self, service: &str) -> Option<&DoneStep> {
-        let last = self.of(service).filter(|done| matches!(done.step, Step::Up { .. })).last()?;
-        let ended =
-            matches!(last.outcome, StepOutcome::Succeeded | StepOutcome::Failed | StepOutcome::TimedOut);
-        let proven = self.verified.iter().any(|(name, at)| name == service && *at >= last.at);
-        (ended && !proven).then_some(last)
+    pub fn last_up(&self, service: &str) -> Option<&DoneStep> {
+        self.of(service).filter(|done| done.is_up()).last()
+    }
+
+    /// How many times the service was brought up.
+    #[must_use]
+    pub fn ups(&self, service: &str) -> usize {
+        self.of(service).filter(|done| done.is_up()).count()
+    }
+
+    /// Whether the service was proven at that time or later.
+    #[must_use]
+    pub fn is_proven_since(&self, service: &str, time: Time) -> bool {
+        self.verified.iter().any(|(name, at)| name == service && *at >= time)
     }
 
     /// Whether the service was rolled back.
@@ -151,7 +175,7 @@ impl OpenIncident {
         self.of(service)
             .filter(|done| done.step == Step::Rollback)
             .last()
-            .is_some_and(|done| matches!(done.outcome, StepOutcome::Failed | StepOutcome::TimedOut))
+            .is_some_and(|done| done.has_ended_by_itself() && done.outcome != StepOutcome::Succeeded)
     }
 
     fn of(&self, service: &str) -> impl Iterator<Item = &DoneStep> {

@@ -1,6 +1,6 @@
 //! Which steps could mend a drift, in which order they are tried, and when none is.
 
-use super::{Diagnosis, Inputs, attempts, rollback};
+use super::{Diagnosis, Inputs, attempts, rollback, start};
 use crate::api::{Attempt, Drift, Fact, Layer, Reason, ServiceObservation, Step, Time};
 
 /// The steps of each rung.
@@ -80,15 +80,16 @@ fn repair(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis) -> Repair
             format!("the {layer} layer is unknown ({why}), and nothing is repaired on what is not known");
         return wait(inputs, "Unknown", message);
     }
-    let Some(drift) = &diagnosis.drift else { return Repair::Nothing };
     let Some(seen) = inputs.observed.services.iter().find(|s| s.name == diagnosis.service) else {
         return Repair::Nothing;
     };
+    let Some(drift) = &diagnosis.drift else { return as_declared(inputs, seen, diagnosis) };
     if seen.runs_undrift {
         let message = "undrift itself runs in a container of this service and never touches itself: a person must do it";
         return stalled(RUNS_UNDRIFT, message);
     }
     let row = attempts::row(inputs, rows, seen, drift);
+    let budget = Budget { inputs, row, not_before: start::not_before(inputs, rows, seen, drift) };
     if let Some(reason) = attempts::given_up(inputs, rows, seen) {
         return stalled(reason, rollback::words(reason, diagnosis));
     }
@@ -98,22 +99,33 @@ fn repair(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis) -> Repair
     let half =
         inputs.history.incident.as_ref().is_some_and(|incident| incident.is_half_rolled_back(&seen.name));
     if half || rollback::is_worse(inputs, seen, drift) {
-        return within_budget(inputs, row, vec![Step::Rollback]);
+        // What was lost is given back at once, however often the source has changed.
+        return Budget { not_before: None, ..budget }.spend(vec![Step::Rollback]);
     }
     match rungs(drift, seen) {
         Rungs::None(message) => stalled(drift.reason.as_str(), message),
         Rungs::Wait => wait(inputs, drift.reason.as_str(), drift.message.clone()),
         Rungs::UntilTried(steps) => match untried(&steps, row) {
-            Some(step) => within_budget(inputs, row, with_up(step)),
+            Some(step) => budget.spend(with_up(step)),
             None => {
                 stalled(REPAIRS_EXHAUSTED, &format!("every repair was tried, and still: {}", drift.message))
             }
         },
         Rungs::UntilSpent(steps) => match untried(&steps, row).or(steps.last().copied()) {
-            Some(step) => within_budget(inputs, row, with_up(step)),
+            Some(step) => budget.spend(with_up(step)),
             None => Repair::Nothing,
         },
     }
+}
+
+/// A service that is as declared because it was rolled back was not repaired: the one incident in which that was done
+/// does not end as if it had been.
+fn as_declared(inputs: Inputs<'_>, seen: &ServiceObservation, diagnosis: &Diagnosis) -> Repair {
+    let incident = inputs.history.incident.as_ref();
+    if incident.is_some_and(|incident| incident.is_rolled_back(&seen.name)) {
+        return stalled(ROLLED_BACK, rollback::words(ROLLED_BACK, diagnosis));
+    }
+    Repair::Nothing
 }
 
 /// How the repairs of a drift escalate.
@@ -181,13 +193,24 @@ fn with_up(step: Step) -> Vec<Step> {
     }
 }
 
-fn within_budget(inputs: Inputs<'_>, row: Option<&Attempt>, steps: Vec<Step>) -> Repair {
-    let budget = inputs.desired.object.spec.reconcile.attempts;
-    match row {
-        Some(row) if row.attempts >= budget => {
-            stalled(BUDGET_SPENT, &format!("{} of {budget} attempts did not mend it", row.attempts))
+/// What may still be done about a drift, and when.
+struct Budget<'a> {
+    inputs: Inputs<'a>,
+    row: Option<&'a Attempt>,
+    /// Before when a source that changed may not be tried.
+    not_before: Option<Time>,
+}
+
+impl Budget<'_> {
+    fn spend(&self, steps: Vec<Step>) -> Repair {
+        let attempts = self.inputs.desired.object.spec.reconcile.attempts;
+        match self.row {
+            Some(row) if row.attempts >= attempts => {
+                stalled(BUDGET_SPENT, &format!("{} of {attempts} attempts did not mend it", row.attempts))
+            }
+            Some(row) => Repair::Steps(steps, row.next_at.map(|at| at.min(longest(self.inputs)))),
+            None => Repair::Steps(steps, self.not_before),
         }
-        row => Repair::Steps(steps, row.and_then(|row| row.next_at).map(|at| at.min(longest(inputs)))),
     }
 }
 
@@ -247,10 +270,13 @@ fn still_settling(
     (inputs.now < until).then_some(until)
 }
 
-/// Someone else's start of a replica is as young: its first answers do not count either.
+/// Someone else's start of a replica is owed the same time: a build over their deployment, because its first answers are
+/// 404, would be the worse fault.
 fn young_until(inputs: Inputs<'_>, seen: &ServiceObservation) -> Option<Time> {
     let starts = seen.containers.known().into_iter().flatten().filter_map(|c| c.started_at);
-    Some(starts.max()? + inputs.desired.object.spec.reconcile.verify.stable_for.delta())
+    // A start that lies ahead, by a clock that was set back, was long ago for all that is known.
+    let youngest = starts.filter(|start| *start <= inputs.now).max()?;
+    Some(youngest + inputs.desired.object.spec.reconcile.verify.timeout.delta())
 }
 
 fn stepped_since_watching(inputs: Inputs<'_>, seen: &ServiceObservation) -> bool {

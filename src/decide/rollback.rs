@@ -3,37 +3,83 @@
 use chrono::TimeDelta;
 
 use super::{
-    Diagnosis, Inputs, LayerVerdict,
+    Diagnosis, History, Inputs, LayerVerdict, OpenIncident,
     repair::{ROLLBACK_IN_VAIN, ROLLED_BACK},
 };
 use crate::api::{
-    ConditionType, Drift, Fact, Layer, ObjectStatus, Reason, ServiceObservation, ServiceStatus, Step,
-    StepOutcome,
+    ConditionType, ContainerState, Drift, Fact, Layer, ObjectStatus, Reason, RouteObservation, RouteStatus,
+    ServiceObservation, ServiceSpec, ServiceStatus, Step, StepOutcome,
 };
 
 /// For how long after an `Up` a container that goes wrong is taken for that step's doing.
-const JUDGED_FOR: TimeDelta = TimeDelta::minutes(10);
+pub const JUDGED_FOR: TimeDelta = TimeDelta::minutes(10);
+
+/// The codes of a process that ended well, or because it was told to: by an interrupt, a kill, a stop.
+const TOLD_TO_END: [i64; 4] = [0, 130, 137, 143];
 
 /// Whether the service is worse off than before undrift replaced its container, so that the image that ran
 /// before should run again.
 pub(super) fn is_worse(inputs: Inputs<'_>, seen: &ServiceObservation, drift: &Drift) -> bool {
-    let Some(incident) = &inputs.history.incident else { return false };
-    let Some(before) = service_before(&incident.before, &seen.name) else { return false };
-    // What goes wrong long after a repair is a drift of its own, not that repair's doing.
-    let fresh = incident.unproven_up(&seen.name).is_some_and(|up| {
-        // What an `up` that succeeded has made, and is gone, was removed by someone: the image is not at fault.
-        let removed = drift.reason == Reason::Missing && up.outcome == StepOutcome::Succeeded;
-        inputs.now - up.at < JUDGED_FOR && !removed
-    });
+    let Some(repair) = last_repair(inputs.history, &seen.name) else { return false };
+    let Some(before) = service_before(&repair.before, &seen.name) else { return false };
+    let Some(spec) = inputs.desired.service(&seen.name) else { return false };
+    let is_tried = inputs
+        .history
+        .incident
+        .as_ref()
+        .is_some_and(|incident| incident.has_done(&seen.name, |step| step == Step::Rollback));
     inputs.desired.object.spec.reconcile.rollback
-        && fresh
-        && !incident.has_done(&seen.name, |step| step == Step::Rollback)
-        && rollback_target(before).is_some_and(|old| seen.artifact.image != Fact::Known(Some(old.to_owned())))
-        && lost_something(seen, drift, before)
+        && !is_tried
+        && is_to_blame(inputs, repair, seen, drift)
+        && image_of(before).is_some_and(|old| seen.artifact.image != Fact::Known(Some(old.to_owned())))
+        && lost_something(spec, seen, drift, before)
 }
 
-/// The image to put back: the one that all replicas ran before.
-pub(super) fn rollback_target(before: &ServiceStatus) -> Option<&str> {
+/// The incident in which undrift last replaced the service's containers: the one that is open, or the one just before it.
+fn last_repair<'a>(history: &'a History, service: &str) -> Option<&'a OpenIncident> {
+    let replaced = |incident: &&OpenIncident| incident.last_up(service).is_some();
+    history.incident.as_ref().filter(replaced).or(history.last_healed.as_ref().filter(replaced))
+}
+
+/// Whether its last `Up` may be to blame for how the service is now.
+fn is_to_blame(inputs: Inputs<'_>, repair: &OpenIncident, seen: &ServiceObservation, drift: &Drift) -> bool {
+    let Some(up) = repair.last_up(&seen.name).filter(|up| up.has_ended_by_itself()) else { return false };
+    // What goes wrong long after a repair is a drift of its own, not that repair's doing.
+    if (inputs.now - up.at).abs() >= JUDGED_FOR {
+        return false;
+    }
+    // After the proof only a death of its own counts: a person may stop a container, too.
+    if repair.is_proven_since(&seen.name, up.at) {
+        return died_by_itself(seen, drift);
+    }
+    if up.outcome == StepOutcome::Succeeded {
+        // What it has made, and is gone, was removed by someone: the image is not at fault.
+        return drift.reason != Reason::Missing;
+    }
+    // A port that was not free yet, a dependency that was slow: a container that never ran is owed one more try.
+    repair.ups(&seen.name) > 1 || has_run(seen)
+}
+
+fn died_by_itself(seen: &ServiceObservation, drift: &Drift) -> bool {
+    let mut codes = seen.containers.known().into_iter().flatten().filter_map(|c| c.exit_code);
+    match drift.reason {
+        Reason::CrashLooping | Reason::Unhealthy => true,
+        Reason::NotRunning => codes.any(|code| !TOLD_TO_END.contains(&code)),
+        _ => false,
+    }
+}
+
+fn has_run(seen: &ServiceObservation) -> bool {
+    seen.containers.known().into_iter().flatten().any(|c| c.state != ContainerState::Created)
+}
+
+/// The image to put a service back to: the one that all of its replicas ran before undrift replaced them.
+#[must_use]
+pub fn rollback_target<'a>(history: &'a History, service: &str) -> Option<&'a str> {
+    image_of(service_before(&last_repair(history, service)?.before, service)?)
+}
+
+fn image_of(before: &ServiceStatus) -> Option<&str> {
     let first = before.containers.first()?;
     let all_ran = before.containers.iter().all(|c| c.state == "running" && c.image_id == first.image_id);
     all_ran.then_some(first.image_id.as_str())
@@ -56,9 +102,7 @@ fn is_dying(diagnosis: &Diagnosis) -> bool {
 /// is taken. A second rollback would end like the first.
 pub(super) fn was_in_vain(inputs: Inputs<'_>, seen: &ServiceObservation, diagnosis: &Diagnosis) -> bool {
     let Some(incident) = &inputs.history.incident else { return false };
-    let Some(old) = service_before(&incident.before, &seen.name).and_then(rollback_target) else {
-        return false;
-    };
+    let Some(old) = rollback_target(inputs.history, &seen.name) else { return false };
     let containers = seen.containers.known().map(Vec::as_slice).unwrap_or_default();
     incident.has_failed_to_roll_back(&seen.name)
         && seen.artifact.image == Fact::Known(Some(old.to_owned()))
@@ -81,7 +125,12 @@ pub(super) fn words(reason: &str, diagnosis: &Diagnosis) -> &'static str {
     }
 }
 
-fn lost_something(seen: &ServiceObservation, drift: &Drift, before: &ServiceStatus) -> bool {
+fn lost_something(
+    spec: &ServiceSpec,
+    seen: &ServiceObservation,
+    drift: &Drift,
+    before: &ServiceStatus,
+) -> bool {
     match drift.layer {
         Layer::Container => {
             // Its condition, not its drift: an earlier layer may have been broken as well.
@@ -89,14 +138,20 @@ fn lost_something(seen: &ServiceObservation, drift: &Drift, before: &ServiceStat
             let was_dying = of_layer.any(|c| DYING.map(Reason::as_str).contains(&c.reason.as_str()));
             DYING.contains(&drift.reason) && !was_dying
         }
-        Layer::Route => before.routes.iter().zip(&seen.routes).any(|(before, now)| {
-            let worked = before.observed.is_some_and(|status| before.expected.contains(&status));
-            let works = now.answers.iter().all(|answer| {
-                let status = answer.plain.known().and_then(crate::api::Answer::status);
-                status.is_some_and(|status| before.expected.contains(&status))
-            });
-            worked && !works
+        Layer::Route => spec.routes.iter().zip(&seen.routes).any(|(route, now)| {
+            let mut same = before.routes.iter().filter(|before| before.name == route.display_name());
+            same.any(|before| worked(before) && no_longer_works(before, now))
         }),
         _ => false,
     }
+}
+
+fn worked(before: &RouteStatus) -> bool {
+    before.observed.is_some_and(|status| before.expected.contains(&status))
+}
+
+/// What is not known is not lost.
+fn no_longer_works(before: &RouteStatus, now: &RouteObservation) -> bool {
+    let mut answers = now.answers.iter().filter_map(|answer| answer.plain.known());
+    answers.any(|answer| answer.status().is_none_or(|status| !before.expected.contains(&status)))
 }

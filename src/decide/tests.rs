@@ -3,6 +3,7 @@
 mod cases;
 mod properties;
 mod rollback;
+mod start;
 
 use cases::CASES;
 use serde_json::json;
@@ -162,15 +163,17 @@ fn take_in_vain(
     history: &mut History,
     now: Time,
 ) -> Option<Step> {
-    let inputs = Inputs { desired, observed: seen, history, now, jitter_seed: 7 };
+    let before = history.clone();
+    let inputs = Inputs { desired, observed: seen, history: &before, now, jitter_seed: 7 };
     let decision = decide(inputs);
-    let Next::Execute(step) = decision.next.clone() else {
-        history.attempts = decision.attempts;
-        return None;
-    };
+    history.attempts = decision.attempts.clone();
+    let Next::Execute(step) = decision.next.clone() else { return None };
     let begun = begin_step(inputs, &decision.attempts, &decision.services, step.step, &step.services);
-    history.attempts =
-        end_step(begun, crate::api::StepOutcome::Succeeded, &desired.object.spec.reconcile, now, 7);
+    let outcome = crate::api::StepOutcome::Succeeded;
+    for row in end_step(begun, outcome, &desired.object.spec.reconcile, now, 7) {
+        history.attempts.retain(|kept| !kept.is_of_the_same(&row));
+        history.attempts.push(row);
+    }
     Some(step.step)
 }
 
@@ -212,22 +215,6 @@ fn the_budget_ends_what_would_go_on() {
         jitter_seed: 7,
     });
     assert!(matches!(&last.next, Next::GiveUp { reason, .. } if reason == "BudgetSpent"), "{:?}", last.next);
-}
-
-#[test]
-fn another_source_or_another_spec_is_tried_anew() {
-    let mut seen = incident();
-    let (desired, mut history) = (desired(), history());
-    for hour in 0..40 {
-        take_in_vain(&desired, &seen, &mut history, at(hour * 3600));
-    }
-    let next_spec = History { generation: 2, ..history.clone() };
-    assert_eq!(kinds(&with_history(&desired, &seen, &next_spec).plan), [StepKind::Build, StepKind::Up]);
-    seen.services[0].source.digest = Fact::Known(Some("sha256:source-3".into()));
-    assert_eq!(kinds(&with_history(&desired, &seen, &history).plan), [StepKind::Build, StepKind::Up]);
-    let mut mended = incident();
-    mended.services[0].config_hash = Some("another".into());
-    assert_eq!(kinds(&with_history(&desired, &mended, &history).plan), [StepKind::Build, StepKind::Up]);
 }
 
 #[test]
@@ -279,10 +266,17 @@ fn after_a_repair(before: &ProjectObservation) -> History {
     }
 }
 
+/// The new container has died twice, and the engine is about to start it again.
+fn dying() -> ProjectObservation {
+    let mut seen = healthy();
+    let container = container_mut(&mut seen.services[0]);
+    (container.state, container.restart_count) = (ContainerState::Restarting, 2);
+    seen
+}
+
 #[test]
 fn a_container_that_is_worse_than_before_is_rolled_back_once() {
-    let mut seen = healthy();
-    container_mut(&mut seen.services[0]).state = ContainerState::Restarting;
+    let seen = dying();
     let mut history = after_a_repair(&incident());
     assert_eq!(kinds(&with_history(&desired(), &seen, &history).plan), [StepKind::Rollback]);
     let off = desired_with(&json!({ "rollback": false }));
@@ -315,27 +309,20 @@ fn an_up_that_was_interrupted_is_taken_again_rather_than_rolled_back() {
 }
 
 #[test]
-fn what_goes_wrong_after_the_proof_is_not_rolled_back() {
-    let mut seen = healthy();
-    container_mut(&mut seen.services[0]).state = ContainerState::Exited;
-    let mut history = after_a_repair(&incident());
-    history.incident.iter_mut().for_each(|incident| incident.verified.push(("api".into(), at(0))));
-    assert_eq!(kinds(&with_history(&desired(), &seen, &history).plan), [StepKind::Up]);
-    let history = after_a_repair(&incident());
-    let desired = desired();
-    let later =
-        Inputs { desired: &desired, observed: &seen, history: &history, now: at(3600), jitter_seed: 7 };
-    assert_eq!(kinds(&decide(later).plan), [StepKind::Up], "nor an hour later");
-}
-
-#[test]
 fn a_route_of_a_container_that_was_just_started_is_given_time() {
     let mut seen = healthy();
     answer_mut(&mut seen.services[0]).plain = status(404);
     container_mut(&mut seen.services[0]).started_at = Some(at(0));
     assert!(matches!(decided(&seen).next, Next::Wait(_)), "{:?}", decided(&seen).next);
-    container_mut(&mut seen.services[0]).started_at = Some(at(-60));
+    container_mut(&mut seen.services[0]).started_at = Some(at(-118));
+    assert!(matches!(decided(&seen).next, Next::Wait(_)), "for as long as one of ours is");
+    container_mut(&mut seen.services[0]).started_at = Some(at(-119));
     assert!(matches!(decided(&seen).next, Next::Execute(_)));
+    container_mut(&mut seen.services[0]).started_at = Some(at(7200));
+    assert!(
+        matches!(decided(&seen).next, Next::Execute(_)),
+        "a start that lies ahead was before a clock was set back"
+    );
 }
 
 /// A row of a repair that began at `last_at` and was in hope or in vain.
@@ -358,30 +345,19 @@ fn row(pending: Option<Step>, last_at: Time) -> Attempt {
 
 #[test]
 fn attempts_are_forgotten_after_a_healthy_period_and_not_by_one_good_look() {
-    let seen = healthy();
-    let kept = |attempts: Vec<Attempt>, proven_since: BTreeMap<String, Time>, seen: &ProjectObservation| {
-        let history = History { attempts, proven_since, ..history() };
+    let kept = |proven_since: Option<Time>, seen: &ProjectObservation| {
+        let proven_since = proven_since.map(|since| ("api".to_owned(), since)).into_iter().collect();
+        let history = History { attempts: vec![row(None, at(-3600))], proven_since, ..history() };
         with_history(&desired(), seen, &history).attempts.len()
     };
-    assert_eq!(kept(vec![row(None, at(-60))], BTreeMap::new(), &seen), 1, "one good look");
-    assert_eq!(kept(vec![row(None, at(-3600))], BTreeMap::new(), &seen), 0, "an hour later");
+    assert_eq!(kept(None, &healthy()), 1, "one good look, an hour after the repair");
+    assert_eq!(kept(Some(at(-598)), &healthy()), 1, "well for less than ten minutes");
+    assert_eq!(kept(Some(at(-600)), &healthy()), 0, "well for ten minutes");
+    assert_eq!(kept(Some(at(-3601)), &healthy()), 1, "what was proven before the repair says nothing of it");
     let mut stopped = healthy();
     container_mut(&mut stopped.services[0]).state = ContainerState::Exited;
-    let proven = BTreeMap::from([("api".to_owned(), at(-3590))]);
-    assert_eq!(kept(vec![row(None, at(-3600))], proven, &stopped), 0, "healed an hour ago, and broken anew");
-    assert_eq!(kept(vec![row(None, at(-3600))], BTreeMap::new(), &stopped), 1, "never healed");
-}
-
-#[test]
-fn a_build_context_that_changes_by_itself_gives_no_new_budget_within_an_incident() {
-    let mut history = after_a_repair(&incident());
-    let mut tried = row(None, at(0));
-    (tried.layer, tried.reason, tried.attempts) = (Layer::Artifact, Reason::ModuleMissing, 5);
-    history.attempts = vec![tried];
-    let mut seen = incident();
-    seen.services[0].source.digest = Fact::Known(Some("sha256:a log line later".into()));
-    let decision = with_history(&desired(), &seen, &history);
-    assert!(decision.plan.is_empty(), "{:?}", decision.plan);
+    assert_eq!(kept(Some(at(-3590)), &stopped), 0, "healed an hour ago, and broken anew");
+    assert_eq!(kept(None, &stopped), 1, "never healed");
 }
 
 #[test]
@@ -405,14 +381,25 @@ fn what_was_broken_before_is_not_rolled_back() {
 }
 
 #[test]
-fn a_crash_under_undrifts_eyes_is_a_loop() {
-    let mut seen = healthy();
-    let container = container_mut(&mut seen.services[0]);
-    container.restart_count = 1;
-    let restarts = [(container.id.clone(), 0)].into();
-    let decision = with_history(&desired(), &seen, &History { restarts, ..history() });
-    assert_eq!(drift(&decision), Some((Layer::Container, Reason::CrashLooping)));
-    assert!(decided(&seen).as_declared(), "a crash long ago is none");
+fn two_deaths_of_late_are_a_loop_and_one_is_waited_for() {
+    let seen = |count: i64, started: Time| {
+        let mut seen = healthy();
+        let container = container_mut(&mut seen.services[0]);
+        (container.restart_count, container.started_at) = (count, Some(started));
+        seen
+    };
+    let after = |before: i64, seen: &ProjectObservation| {
+        let restarts = [("new-api".to_owned(), before)].into();
+        with_history(&desired(), seen, &History { restarts, ..history() })
+    };
+    let once = after(5, &seen(6, at(-5)));
+    assert_eq!(drift(&once), None);
+    assert!(once.services[0].unknown.is_some(), "it may die again");
+    assert!(after(5, &seen(6, at(-10))).as_declared(), "the engine has mended it");
+    for started in [at(-5), at(-60)] {
+        assert_eq!(drift(&after(5, &seen(7, started))), Some((Layer::Container, Reason::CrashLooping)));
+    }
+    assert!(decided(&seen(6, at(-60))).as_declared(), "deaths long ago are none");
 }
 
 #[test]

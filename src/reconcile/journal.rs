@@ -11,10 +11,11 @@ use super::{
 };
 use crate::{
     api::{
-        Attempt, AuditKind, Desired, Drift, IncidentOutcome, Layer, NewRecord, ObjectStatus, PlannedStep,
-        Reason, RouteAuthStatus, ServiceStatus, Step, StepKind, StepOutcome, Transition,
+        Attempt, AuditKind, ConditionStatus, ConditionType, Desired, Drift, Incident, IncidentOutcome, Layer,
+        NewRecord, ObjectStatus, PlannedStep, Reason, RouteAuthStatus, ServiceStatus, Step, StepKind,
+        StepOutcome, Transition,
     },
-    decide::{Next, OpenIncident, Repair, unlike_before},
+    decide::{self, Next, OpenIncident, Repair, unlike_before},
     host::StepReport,
     store::{RecordFilter, Store, step_evidence},
 };
@@ -84,18 +85,73 @@ impl Journal<'_> {
         Ok(())
     }
 
-    /// A drift that undrift has given up on is not a new incident at each look.
+    /// A drift that undrift has given up on is not a new incident at each look, for as long as it lasts.
     fn is_told_already(self, drifts: &[(String, Drift)]) -> Result<bool, ReconcileError> {
-        let Some(last) = self.store.last_incident(self.object)? else { return Ok(false) };
-        if last.outcome != Some(IncidentOutcome::Stalled) {
-            return Ok(false);
-        }
-        let after: ObjectStatus = last.after.and_then(|a| serde_json::from_value(a).ok()).unwrap_or_default();
+        let Some(last) = self.last_stalled()? else { return Ok(false) };
+        let recovered = self.recovered(&last)?;
+        let after = status_after(last);
         let same = |(service, drift): &(String, Drift)| {
             let then = after.services.iter().find(|s| s.name == *service).and_then(|s| s.drift.as_ref());
-            then.is_some_and(|then| then.class() == drift.class())
+            then.is_some_and(|then| then.class() == drift.class()) && !recovered.contains(service)
         };
         Ok(drifts.iter().all(same))
+    }
+
+    /// The last incident, if it is over and undrift gave it up.
+    fn last_stalled(self) -> Result<Option<Incident>, ReconcileError> {
+        let last = self.store.last_incident(self.object)?;
+        Ok(last.filter(|last| last.outcome == Some(IncidentOutcome::Stalled)))
+    }
+
+    /// The services of an incident that was given up which were proven since it ended.
+    fn recovered(self, stalled: &Incident) -> Result<Vec<String>, ReconcileError> {
+        let filter = RecordFilter { incident: Some(stalled.id.clone()), ..RecordFilter::default() };
+        let records = self.store.records(&filter)?;
+        let after = records.iter().rev().take_while(|record| record.kind != AuditKind::Stalled.as_str());
+        let proven = after.filter(|record| record.kind == AuditKind::Verified.as_str());
+        Ok(proven.filter_map(|record| record.service.clone()).collect())
+    }
+
+    /// Tells of a service that is proven: in the incident that is open, or in the last one if undrift has given that up and
+    /// the service was not well at its end. A recovery is a part of the story, whoever brought it about.
+    pub(super) fn verified(
+        self,
+        scene: &Scene<'_>,
+        service: &str,
+        evidence: Value,
+    ) -> Result<(), ReconcileError> {
+        let incident = match &scene.history.incident {
+            Some(incident) => {
+                let before = incident.before.services.iter().find(|status| status.name == service);
+                let had_drifted = before.is_some_and(|before| before.drift.is_some());
+                // Of a service that was fine all along there is nothing to tell.
+                (had_drifted || incident.has_done(service, |_| true)).then(|| incident.id.clone())
+            }
+            None => self.given_up_with(service)?,
+        };
+        let Some(incident) = incident else { return Ok(()) };
+        let record = NewRecord {
+            service: Some(service.to_owned()),
+            incident: Some(incident),
+            evidence,
+            ..NewRecord::of(AuditKind::Verified)
+        };
+        self.append(scene, record)
+    }
+
+    /// The last incident, where it was given up while the service was not well, and nothing was told of it since.
+    fn given_up_with(self, service: &str) -> Result<Option<String>, ReconcileError> {
+        let Some(last) = self.last_stalled()? else { return Ok(None) };
+        let recovered = self.recovered(&last)?;
+        let id = last.id.clone();
+        let after = status_after(last);
+        let then = after.services.iter().find(|status| status.name == service);
+        let was_proven = |then: &ServiceStatus| {
+            let mut conditions = then.conditions.iter();
+            conditions.any(|c| c.kind == ConditionType::Reconciled && c.status == ConditionStatus::True)
+        };
+        let was_ill = then.is_some_and(|then| !was_proven(then));
+        Ok((was_ill && !recovered.iter().any(|name| name == service)).then_some(id))
     }
 
     fn told(self, scene: &Scene<'_>) -> Result<Vec<String>, ReconcileError> {
@@ -124,6 +180,7 @@ impl Journal<'_> {
         planned: &PlannedStep,
         begun: &[Attempt],
     ) -> Result<u64, ReconcileError> {
+        self.renew_before(scene, &planned.services)?;
         let attempt = begun.iter().map(|row| row.attempts).max();
         let record = NewRecord {
             object: Some(self.object.into()),
@@ -140,6 +197,27 @@ impl Journal<'_> {
             self.store.save_attempt(row)?;
         }
         Ok(intent)
+    }
+
+    /// Takes the evidence from before the first step anew for services whose containers someone else has replaced since the
+    /// incident opened: it may have been open for weeks, in mode `observe` or suspended. What a repair is compared with,
+    /// and would be rolled back to, is what it found.
+    fn renew_before(self, scene: &Scene<'_>, services: &[String]) -> Result<(), ReconcileError> {
+        let Some(incident) = &scene.history.incident else { return Ok(()) };
+        let now = scene.status(&scene.still_proven(), &Transitions::new());
+        let mut before = incident.before.clone();
+        for old in before.services.iter_mut().filter(|old| services.contains(&old.name)) {
+            let seen = scene.observed.services.iter().find(|seen| seen.name == old.name);
+            let new = now.services.iter().find(|new| new.name == old.name);
+            let is_first = !incident.has_done(&old.name, |_| true);
+            if let Some(new) = new.filter(|_| is_first && seen.is_some_and(|seen| unlike_before(old, seen))) {
+                old.clone_from(new);
+            }
+        }
+        if before != incident.before {
+            self.store.set_incident_before(&incident.id, json!(before))?;
+        }
+        Ok(())
     }
 
     /// The outcome, on disk before anything else is looked at.
@@ -164,18 +242,20 @@ impl Journal<'_> {
         for row in rows {
             self.store.update_attempt(row)?;
         }
-        self.store.finish(intent, &record)?;
+        let rolled_back = planned.step == Step::Rollback && report.outcome == StepOutcome::Succeeded;
+        let more = rolled_back.then(|| NewRecord {
+            object: record.object.clone(),
+            incident: record.incident.clone(),
+            step: Some(StepKind::Rollback),
+            evidence: json!({
+                "services": planned.services, "to": rollback_targets(scene, &planned.services),
+            }),
+            ..NewRecord::of(AuditKind::RolledBack)
+        });
+        self.store.finish_with(intent, &record, more.as_ref())?;
         tracing::info!(step = %planned.step.kind(), outcome = report.outcome.as_str(), ms = report.duration_ms, "step ended");
-        if planned.step == Step::Rollback && report.outcome == StepOutcome::Succeeded {
+        if rolled_back {
             tracing::warn!(services = ?planned.services, "rolled back");
-            let evidence =
-                json!({ "services": planned.services, "to": rollback_targets(scene, &planned.services) });
-            let record = NewRecord {
-                step: Some(StepKind::Rollback),
-                evidence,
-                ..NewRecord::of(AuditKind::RolledBack)
-            };
-            self.append(scene, record)?;
         }
         Ok(())
     }
@@ -234,6 +314,11 @@ impl Journal<'_> {
     }
 }
 
+/// The status at the end of an incident.
+fn status_after(incident: Incident) -> ObjectStatus {
+    incident.after.and_then(|after| serde_json::from_value(after).ok()).unwrap_or_default()
+}
+
 /// Whether a step of undrift's ended well and left some service that it was for another than before.
 fn repaired(scene: &Scene<'_>, incident: &OpenIncident) -> bool {
     let succeeded = incident.steps.iter().filter(|done| done.outcome == StepOutcome::Succeeded);
@@ -272,12 +357,12 @@ fn is_our_own_doing(scene: &Scene<'_>, service: &str, drift: &Drift) -> bool {
     }
 }
 
-/// The image that each service ran when the incident opened.
+/// The image that each service would be put back to.
 pub(super) fn rollback_targets(scene: &Scene<'_>, services: &[String]) -> BTreeMap<String, String> {
-    let before = scene.history.incident.as_ref().map(|incident| &incident.before);
-    let images =
-        before.into_iter().flat_map(|status| &status.services).filter(|s| services.contains(&s.name));
-    images.filter_map(|s| Some((s.name.clone(), s.containers.first()?.image_id.clone()))).collect()
+    let target = |service: &String| {
+        Some((service.clone(), decide::rollback_target(&scene.history, service)?.to_owned()))
+    };
+    services.iter().filter_map(target).collect()
 }
 
 pub(super) fn pending_builds(scene: &Scene<'_>, services: &[String], succeeded: bool) -> Vec<PendingBuild> {

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::deaths::Deaths;
 use crate::{
     api::{
-        AuditKind, AuditRecord, ConditionStatus, ConditionType, Desired, Drift, Layer, ObjectStatus,
-        ProjectObservation, Reason, Step, StepOutcome, Time,
+        AuditKind, AuditRecord, ConditionStatus, ConditionType, Desired, Drift, Incident, IncidentOutcome,
+        Layer, ObjectStatus, ProjectObservation, Reason, Step, StepOutcome, Time,
     },
     decide::{self, Decision, Diagnosis, DoneStep, History, Identity, OpenIncident, identities},
     store::{ImageKnowledge, RecordFilter, Store, StoreError},
@@ -16,8 +17,8 @@ use crate::{
 pub struct Session {
     /// When the series began, or when it became quiet.
     pub(super) since: Time,
-    /// The least restart count seen of each container.
-    pub(super) restarts: BTreeMap<String, i64>,
+    /// How often each container has died of late.
+    pub(super) deaths: Deaths,
     /// The builds whose images are not looked at yet.
     pub(super) builds: Vec<PendingBuild>,
     /// The service drifts that were told already while waiting, so that each is said once.
@@ -26,6 +27,8 @@ pub struct Session {
     settled: Option<Vec<Standing>>,
     /// When the series began, whether it was quiet then or not.
     pub(super) begun: Time,
+    /// Whether a first look has been taken.
+    has_looked: bool,
 }
 
 /// How a service stands: its drift, whether something of it is unknown, and what it consists of.
@@ -46,15 +49,26 @@ pub(super) struct PendingBuild {
 impl Session {
     /// A series that begins now.
     #[must_use]
-    pub const fn new(now: Time) -> Self {
+    pub fn new(now: Time) -> Self {
         Self {
             since: now,
-            restarts: BTreeMap::new(),
+            deaths: Deaths::default(),
             builds: Vec::new(),
             told: BTreeSet::new(),
             settled: None,
             begun: now,
+            has_looked: false,
         }
+    }
+
+    /// Notes what a look has shown. What may pass by itself is waited for from the end of the first look on, which may take
+    /// longer than all others: nothing is in a cache yet.
+    pub(super) fn note(&mut self, observed: &ProjectObservation, now: Time) {
+        if !std::mem::replace(&mut self.has_looked, true) {
+            (self.since, self.begun) = (now, now);
+        }
+        self.deaths.note(observed, now);
+        self.note_quiet(observed, now);
     }
 
     /// Notes that nothing is left to do as things stand.
@@ -74,36 +88,16 @@ impl Session {
     pub(super) fn is_news(&mut self, observed: &ProjectObservation, decision: &Decision, now: Time) -> bool {
         let news = self.settled.as_ref().is_some_and(|settled| *settled != standing(observed, decision));
         if news {
-            let (builds, restarts) = (std::mem::take(&mut self.builds), std::mem::take(&mut self.restarts));
-            *self = Self { builds, ..Self::new(now) };
-            self.note_restarts(observed);
-            self.keep_loops(&restarts);
+            let (builds, deaths) = (std::mem::take(&mut self.builds), std::mem::take(&mut self.deaths));
+            *self = Self { builds, deaths, has_looked: true, ..Self::new(now) };
         }
         news
     }
 
     /// While someone else is at work, or the engine is only just starting, the time that a repair may take does not run.
-    pub(super) fn note_quiet(&mut self, observed: &ProjectObservation, now: Time) {
+    fn note_quiet(&mut self, observed: &ProjectObservation, now: Time) {
         if observed.changing.is_some() {
             self.since = now;
-        }
-    }
-
-    /// One crash that the engine's restart policy has mended is history; a count that grew by a loop since undrift last
-    /// looked is not, however long the container has been running when it is looked at.
-    fn keep_loops(&mut self, before: &BTreeMap<String, i64>) {
-        for (id, count) in &mut self.restarts {
-            if let Some(least) = before.get(id).filter(|least| *count - **least >= decide::LOOP_RESTARTS) {
-                *count = *least;
-            }
-        }
-    }
-
-    /// Keeps the least restart count of each container. A manual restart sets the engine's count back.
-    pub(super) fn note_restarts(&mut self, observed: &ProjectObservation) {
-        for container in observed.services.iter().filter_map(|s| s.containers.known()).flatten() {
-            let least = self.restarts.entry(container.id.clone()).or_insert(container.restart_count);
-            *least = container.restart_count.min(*least);
         }
     }
 }
@@ -129,13 +123,15 @@ pub(super) fn history(
     let previous = store.object(name)?.map(|object| object.status);
     let generation = store.peek_generation(name, &desired.spec_digest)?;
     let proofs = previous.as_ref().map(|status| proofs(status, generation)).unwrap_or_default();
+    let incident = open_incident(store, name)?;
     Ok(History {
+        last_healed: last_healed(store, name, incident.as_ref(), now)?,
         generation,
         attempts: store.attempts(name)?,
-        incident: open_incident(store, name)?,
+        incident,
         proven_since: proofs.iter().map(|(name, (_, since))| (name.clone(), *since)).collect(),
         proven: proofs.into_iter().map(|(name, (identities, _))| (name, identities)).collect(),
-        restarts: session.restarts.clone(),
+        restarts: session.deaths.counts_before(),
         watching_since: Some(session.since),
         looking_since: Some(session.begun),
         suspended: store.suspension(name)?.filter(|suspension| !suspension.has_passed(now)),
@@ -143,16 +139,33 @@ pub(super) fn history(
 }
 
 fn open_incident(store: &Store, object: &str) -> Result<Option<OpenIncident>, StoreError> {
-    let Some(incident) = store.current_incident(object)? else { return Ok(None) };
+    store.current_incident(object)?.map(|incident| story(store, incident)).transpose()
+}
+
+/// The incident that ended just before the open one began, or before now, if a repair of it may still turn out to be for
+/// the worse.
+fn last_healed(
+    store: &Store,
+    object: &str,
+    open: Option<&OpenIncident>,
+    now: Time,
+) -> Result<Option<OpenIncident>, StoreError> {
+    let since = open.map_or(now, |incident| incident.opened_at) - decide::JUDGED_FOR;
+    let last = store.incident_closed_since(object, since)?;
+    let healed = last.filter(|incident| incident.outcome == Some(IncidentOutcome::Reconciled));
+    healed.map(|incident| story(store, incident)).transpose()
+}
+
+fn story(store: &Store, incident: Incident) -> Result<OpenIncident, StoreError> {
     let records =
         store.records(&RecordFilter { incident: Some(incident.id.clone()), ..RecordFilter::default() })?;
-    Ok(Some(OpenIncident {
+    Ok(OpenIncident {
         before: serde_json::from_value(incident.before).unwrap_or_default(),
         opened_at: incident.opened_at,
         steps: records.iter().filter_map(step_of).collect(),
         verified: records.iter().filter_map(verified).collect(),
         id: incident.id,
-    }))
+    })
 }
 
 fn step_of(record: &AuditRecord) -> Option<DoneStep> {

@@ -6,6 +6,7 @@
 
 #[cfg(test)]
 mod conformance;
+mod deaths;
 #[cfg(test)]
 pub(crate) mod fake;
 mod journal;

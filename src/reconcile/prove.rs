@@ -13,7 +13,7 @@ use super::{
     turn::Turn,
 };
 use crate::{
-    api::{Attempt, AuditKind, NewRecord},
+    api::Attempt,
     decide::{Proof, identities, judge, unlike_before},
     host::Host,
     store::ImageKnowledge,
@@ -103,25 +103,17 @@ impl<H: Host> Reconciler<'_, H> {
                 self.store.update_attempt(&Attempt { pending: None, ..row })?;
             }
         }
-        // Of a service that was fine all along there is nothing to tell.
-        let Some(incident) = &scene.history.incident else { return Ok(()) };
-        let before = incident.before.services.iter().find(|status| status.name == service);
-        if before.is_none_or(|before| before.drift.is_none()) && !incident.has_done(service, |_| true) {
-            return Ok(());
-        }
         let containers: Vec<String> =
             identities(seen).into_iter().map(|identity| identity.container).collect();
-        let record = NewRecord {
-            service: Some(service.to_owned()),
-            evidence: json!({
-                "looks": looks,
-                "heldMs": u64::try_from(held.as_millis()).unwrap_or(u64::MAX),
-                "containers": containers,
-                "image": seen.artifact.image.known(),
-                "changedByRepair": before.is_some_and(|before| unlike_before(before, seen)),
-            }),
-            ..NewRecord::of(AuditKind::Verified)
-        };
-        Journal { store: self.store, object: scene.desired.name() }.append(scene, record)
+        let incident = scene.history.incident.as_ref();
+        let before = incident.and_then(|open| open.before.services.iter().find(|s| s.name == service));
+        let evidence = json!({
+            "looks": looks,
+            "heldMs": u64::try_from(held.as_millis()).unwrap_or(u64::MAX),
+            "containers": containers,
+            "image": seen.artifact.image.known(),
+            "changedByRepair": before.is_some_and(|before| unlike_before(before, seen)),
+        });
+        Journal { store: self.store, object: scene.desired.name() }.verified(scene, service, evidence)
     }
 }

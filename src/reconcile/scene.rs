@@ -67,8 +67,7 @@ impl<H: Host> Reconciler<'_, H> {
         session: &mut Session,
     ) -> Result<Scene<'d>, ReconcileError> {
         let mut observed = self.host.observe(desired).await?;
-        session.note_restarts(&observed);
-        session.note_quiet(&observed, (self.clock)());
+        session.note(&observed, (self.clock)());
         memory::learn_from_builds(self.store, session, &observed)?;
         memory::add_image_knowledge(self.store, &mut observed)?;
         let now = (self.clock)();
@@ -82,7 +81,6 @@ impl<H: Host> Reconciler<'_, H> {
         if session.is_news(&observed, &decision, now) {
             history.watching_since = Some(session.since);
             history.looking_since = Some(session.begun);
-            history.restarts.clone_from(&session.restarts);
             decision = decide(&history);
         }
         tracing::debug!(next = ?decision.next, "decided");

@@ -8,7 +8,7 @@ use super::{
     step::close,
 };
 use crate::{
-    api::{Desired, Object, RouteSpec, Time},
+    api::{Attempt, Desired, Object, RouteSpec, Time},
     decide::{self, Next},
     host::Host,
 };
@@ -151,17 +151,12 @@ impl<H: Host> Reconciler<'_, H> {
 
     /// Rows that the decision let go: a healthy period has passed, or the spec is another.
     fn forget_attempts(&self, scene: &Scene<'_>) -> Result<(), ReconcileError> {
-        for service in scene.desired.services() {
-            let had = scene.history.attempts.iter().filter(|row| row.service == service.name).count();
-            let has = scene.decision.attempts.iter().filter(|row| row.service == service.name).count();
-            if has < had {
-                self.store.clear_attempts(scene.desired.name(), Some(&service.name))?;
-                for row in scene.decision.attempts.iter().filter(|row| row.service == service.name) {
-                    self.store.save_attempt(row)?;
-                }
-            }
+        let kept = |row: &&Attempt| scene.decision.attempts.iter().any(|kept| kept.is_of_the_same(row));
+        let (_, gone): (Vec<&Attempt>, Vec<&Attempt>) = scene.history.attempts.iter().partition(kept);
+        if gone.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        Ok(self.store.forget_attempts(&gone)?)
     }
 
     fn tell_wait(&self, scene: &Scene<'_>, until: Time, session: &mut Session) {

@@ -97,6 +97,32 @@ impl Store {
         })
     }
 
+    /// Forgets these, all at once; others are left as they are.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn forget_attempts(&self, rows: &[&Attempt]) -> Result<()> {
+        let action = "forget attempts";
+        self.write(action, |change| {
+            for row in rows {
+                change
+                    .execute(
+                        "DELETE FROM attempts WHERE object = ?1 AND service = ?2 AND layer = ?3 AND reason = ?4
+                         AND source_digest = ?5",
+                        params![
+                            row.object,
+                            row.service,
+                            row.layer.as_str(),
+                            row.reason.as_str(),
+                            row.source_digest.as_deref().unwrap_or_default(),
+                        ],
+                    )
+                    .map_err(failed(action))?;
+            }
+            Ok(())
+        })
+    }
+
     /// Forgets the attempts at the drifts of this service, or of the whole object.
     ///
     /// # Errors
@@ -150,6 +176,17 @@ mod tests {
         let expected = [attempt("api", None, 2), attempt("api", Some("sha256:a"), 1)];
         assert_eq!(store.attempts("shop").unwrap(), expected);
         assert_eq!(store.attempts("bank").unwrap(), []);
+    }
+
+    #[test]
+    fn single_rows_are_forgotten_and_no_other() {
+        let (_home, store) = testing::store();
+        let [old, new] = [attempt("api", Some("sha256:a"), 1), attempt("api", Some("sha256:b"), 1)];
+        for one in [&old, &new, &attempt("api", None, 1)] {
+            store.save_attempt(one).unwrap();
+        }
+        store.forget_attempts(&[&old, &attempt("api", None, 9)]).unwrap();
+        assert_eq!(store.attempts("shop").unwrap(), [new]);
     }
 
     #[test]

@@ -116,8 +116,18 @@ impl Store {
     /// # Errors
     /// What SQLite says.
     pub fn last_incident(&self, object: &str) -> Result<Option<Incident>> {
-        let latest = "WHERE object = ?1 ORDER BY opened_at DESC, id DESC LIMIT 1";
+        // By the order in which they were opened: a clock that is set back shows an older time for a later one.
+        let latest = "WHERE object = ?1 ORDER BY rowid DESC LIMIT 1";
         Ok(self.select_incidents(latest, [object])?.pop())
+    }
+
+    /// The object's incident that was opened last of those that are closed, if it was closed after that time.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn incident_closed_since(&self, object: &str, since: Time) -> Result<Option<Incident>> {
+        let latest = "WHERE object = ?1 AND closed_at > ?2 ORDER BY rowid DESC LIMIT 1";
+        Ok(self.select_incidents(latest, [object, &stamp(since)])?.pop())
     }
 
     /// The incident of this ID, or of this beginning of one, in any case.

@@ -83,9 +83,19 @@ impl Store {
     /// # Errors
     /// [`StoreError::NoSuchIntent`] where the step is not open, and as [`append`](Self::append).
     pub fn finish(&self, intent: u64, record: &NewRecord) -> Result<u64> {
+        self.finish_with(intent, record, None)
+    }
+
+    /// The same, with what more there is to tell of its end: a kill can leave neither without the other.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub fn finish_with(&self, intent: u64, record: &NewRecord, more: Option<&NewRecord>) -> Result<u64> {
         self.write("record the outcome of a step", |change| {
             let open = open_step(change, intent)?.ok_or(StoreError::NoSuchIntent(intent))?;
-            self.close_in(change, &open, AuditKind::StepFinished, record)
+            let seq = self.close_in(change, &open, AuditKind::StepFinished, record)?;
+            more.map(|more| self.append_in(change, more)).transpose()?;
+            Ok(seq)
         })
     }
 

@@ -4,15 +4,16 @@ use chrono::TimeDelta;
 
 use super::{LayerVerdict, View, worst};
 use crate::api::{
-    ContainerObservation, ContainerState, Fact, Health, ModuleInContainer, ModuleSpec, Presence, Reason,
+    ContainerObservation, ContainerState, Fact, Health, ModuleInContainer, ModuleSpec, Presence, Reason, Time,
 };
 
 /// A container that ran for less than this counts as crashed again: the engine's own rule for the delay of its
 /// restart policy ("restart: always" starts over at 100 ms once a container has run for 10 s).
 const SETTLED_AFTER: TimeDelta = TimeDelta::seconds(10);
 
-/// As many restarts, with the last one just now, are a loop even at a first look; as many since the last look are one too.
-pub const LOOP_RESTARTS: i64 = 2;
+/// As many deaths within ten minutes are a loop. One that the engine's restart policy has mended is history: a service that
+/// was up before what it needs dies once, too.
+const LOOP_DEATHS: i64 = 2;
 
 pub(super) fn check(view: View<'_>) -> LayerVerdict {
     let containers = match &view.seen.containers {
@@ -46,9 +47,15 @@ fn missing(view: View<'_>, containers: &[ContainerObservation]) -> Option<LayerV
 
 /// The engine is between two starts of it: whatever else is wrong, it was seen to die.
 fn crash_looping_now(view: View<'_>, c: &ContainerObservation) -> LayerVerdict {
-    let dying = c.restarting || c.state == ContainerState::Restarting;
     // An outdated container that dies is mended by the new image rather than by a restart.
-    if dying && !matches!(image(view, c), LayerVerdict::Broken(..)) { looping(c) } else { fine() }
+    if !is_between_starts(c) || matches!(image(view, c), LayerVerdict::Broken(..)) {
+        return fine();
+    }
+    dies(view, c)
+}
+
+const fn is_between_starts(c: &ContainerObservation) -> bool {
+    c.restarting || matches!(c.state, ContainerState::Restarting)
 }
 
 fn not_running(_: View<'_>, c: &ContainerObservation) -> LayerVerdict {
@@ -135,22 +142,31 @@ fn module(
     }
 }
 
-/// A restart that was not there when undrift began to look, or several with the last one just now.
 fn crash_looping(view: View<'_>, c: &ContainerObservation) -> LayerVerdict {
-    if c.state != ContainerState::Running {
-        return fine();
+    if c.state == ContainerState::Running { dies(view, c) } else { fine() }
+}
+
+fn dies(view: View<'_>, c: &ContainerObservation) -> LayerVerdict {
+    let young = is_young(c, view.inputs.now);
+    let deaths = match view.inputs.history.restarts.get(&c.id) {
+        Some(before) => c.restart_count - before,
+        // At a first look: the last one was just now, and nobody knows when the others were.
+        None if young => c.restart_count,
+        None => 0,
+    };
+    if deaths >= LOOP_DEATHS {
+        looping(c)
+    } else if is_between_starts(c) || (young && c.restart_count > 0) {
+        LayerVerdict::Unknown(format!("{} has died just now, and the engine starts it again", c.name))
+    } else {
+        fine()
     }
-    if view.inputs.history.restarts.get(&c.id).is_some_and(|before| c.restart_count > *before) {
-        return looping(c);
-    }
-    let young = c.started_at.is_some_and(|started| view.inputs.now - started < SETTLED_AFTER);
-    match c.restart_count {
-        count if young && count >= LOOP_RESTARTS => looping(c),
-        count if young && count > 0 => {
-            LayerVerdict::Unknown(format!("{} was just started again by the engine", c.name))
-        }
-        _ => fine(),
-    }
+}
+
+/// Whether the last start of a container was so short a time ago that it counts as crashed again if it dies.
+#[must_use]
+pub fn is_young(c: &ContainerObservation, now: Time) -> bool {
+    is_between_starts(c) || c.started_at.is_some_and(|started| (now - started).abs() < SETTLED_AFTER)
 }
 
 fn health(_: View<'_>, c: &ContainerObservation) -> LayerVerdict {

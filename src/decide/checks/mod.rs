@@ -6,7 +6,7 @@ mod container;
 mod route;
 mod source;
 
-pub use container::LOOP_RESTARTS;
+pub use container::is_young;
 
 use super::Inputs;
 use crate::api::{Drift, Layer, Reason, ServiceObservation, ServiceSpec};

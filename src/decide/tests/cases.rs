@@ -117,7 +117,10 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         name: "between two crashes",
-        break_it: |seen| container_mut(&mut seen.services[0]).state = ContainerState::Restarting,
+        break_it: |seen| {
+            let container = container_mut(&mut seen.services[0]);
+            (container.state, container.restart_count) = (ContainerState::Restarting, 2);
+        },
         layer: Layer::Container,
         reason: Reason::CrashLooping,
         steps: &[StepKind::Restart],

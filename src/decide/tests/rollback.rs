@@ -78,7 +78,8 @@ fn a_rollback_whose_container_dies_all_the_same_says_where_to_look() {
     let rolled_back = after_a_rollback(StepOutcome::Succeeded);
     let (well, dying) = (with_history(&desired(), &incident(), &rolled_back), {
         let mut seen = incident();
-        container_mut(&mut seen.services[0]).state = ContainerState::Restarting;
+        let container = container_mut(&mut seen.services[0]);
+        (container.state, container.restart_count) = (ContainerState::Restarting, 2);
         with_history(&desired(), &seen, &rolled_back)
     });
     assert_eq!((gives_up(&well).0, gives_up(&dying).0), ("RolledBack", "RolledBack"));
@@ -91,10 +92,88 @@ fn a_container_that_someone_removed_before_its_proof_is_made_again_and_no_image_
     let mut seen = healthy();
     seen.services[0].containers = Fact::Known(vec![]);
     seen.services[0].routes[0].answers.clear();
-    let mut history = after_a_repair(&incident());
+    let history = after_a_repair(&incident());
     assert_eq!(kinds(&with_history(&desired(), &seen, &history).plan), [StepKind::Up]);
-    for done in history.incident.iter_mut().flat_map(|open| &mut open.steps) {
-        done.outcome = StepOutcome::Failed;
+}
+
+#[test]
+fn an_up_that_failed_before_its_container_ran_is_taken_once_more() {
+    let mut never_ran = healthy();
+    container_mut(&mut never_ran.services[0]).state = ContainerState::Created;
+    let mut died = healthy();
+    container_mut(&mut died.services[0]).state = ContainerState::Exited;
+    let mut history = after_a_repair(&incident());
+    history.incident.iter_mut().for_each(|open| open.steps[1].outcome = StepOutcome::Failed);
+    assert_eq!(kinds(&with_history(&desired(), &never_ran, &history).plan), [StepKind::Up]);
+    assert_eq!(kinds(&with_history(&desired(), &died, &history).plan), [StepKind::Rollback]);
+    let again = history.incident.as_ref().map(|open| open.steps[1].clone());
+    history.incident.iter_mut().for_each(|open| open.steps.extend(again.clone()));
+    assert_eq!(kinds(&with_history(&desired(), &never_ran, &history).plan), [StepKind::Rollback]);
+}
+
+/// A container that has ended with this code.
+fn ended(code: i64) -> ProjectObservation {
+    let mut seen = healthy();
+    let container = container_mut(&mut seen.services[0]);
+    (container.state, container.exit_code) = (ContainerState::Exited, Some(code));
+    seen
+}
+
+#[test]
+fn after_the_proof_only_a_death_of_its_own_is_rolled_back() {
+    let mut within = after_a_repair(&incident());
+    within.incident.iter_mut().for_each(|open| open.verified.push(("api".into(), at(0))));
+    // In the next incident: the repair's own ended reconciled.
+    let after = History { last_healed: within.incident.clone(), incident: None, ..within.clone() };
+    for history in [&within, &after] {
+        let plan = |seen: &ProjectObservation| kinds(&with_history(&desired(), seen, history).plan);
+        assert_eq!(plan(&ended(137)), [StepKind::Up], "a person has stopped it");
+        assert_eq!(plan(&ended(0)), [StepKind::Up]);
+        assert_eq!(plan(&ended(1)), [StepKind::Rollback]);
+        assert_eq!(plan(&dying()), [StepKind::Rollback]);
+        assert_eq!(rollback_target(history, "api"), Some(OLD));
+        let desired = desired();
+        let (observed, now) = (&dying(), at(600));
+        let later = decide(Inputs { desired: &desired, observed, history, now, jitter_seed: 7 });
+        assert_eq!(kinds(&later.plan), [StepKind::Restart], "ten minutes later it is a drift of its own");
     }
-    assert_eq!(kinds(&with_history(&desired(), &seen, &history).plan), [StepKind::Rollback]);
+}
+
+#[test]
+fn what_is_as_declared_because_it_was_rolled_back_is_proven_and_ends_as_no_success() {
+    let mut before = healthy();
+    container_mut(&mut before.services[0]).image_id = OLD.into();
+    // Someone built an image that dies; undrift brought it up, and put the old one back.
+    let mut history = after_a_repair(&before);
+    let outcome = StepOutcome::Succeeded;
+    let done = DoneStep { step: Step::Rollback, services: vec!["api".into()], at: at(0), outcome };
+    history.incident.iter_mut().for_each(|open| open.steps.push(done.clone()));
+    let mut seen = healthy();
+    seen.services[0].artifact.image = Fact::Known(Some(OLD.into()));
+    seen.services[0].artifact.built_from = None;
+    container_mut(&mut seen.services[0]).image_id = OLD.into();
+    let decision = with_history(&desired(), &seen, &history);
+    assert!(decision.as_declared());
+    assert_eq!(decision.next, Next::Prove(vec!["api".into()]));
+    history.proven.insert("api".into(), identities(&seen.services[0]));
+    assert_eq!(gives_up(&with_history(&desired(), &seen, &history)).0, "RolledBack");
+    let next_incident = History { incident: None, ..history };
+    assert_eq!(with_history(&desired(), &seen, &next_incident).next, Next::Nothing);
+}
+
+#[test]
+fn a_route_is_lost_by_its_name_and_only_where_that_is_known() {
+    let mut seen = healthy();
+    answer_mut(&mut seen.services[0]).plain = status(404);
+    let mut before = healthy();
+    container_mut(&mut before.services[0]).image_id = OLD.into();
+    let plan = |seen: &ProjectObservation, history: &History| {
+        let desired = desired();
+        let (observed, now) = (seen, at(300));
+        kinds(&decide(Inputs { desired: &desired, observed, history, now, jitter_seed: 7 }).plan)
+    };
+    assert_eq!(plan(&seen, &after_a_repair(&before)), [StepKind::Rollback]);
+    let mut renamed = after_a_repair(&before);
+    renamed.incident.iter_mut().for_each(|open| open.before.services[0].routes[0].name = "another".into());
+    assert_eq!(plan(&seen, &renamed), [StepKind::Restart], "what worked before was another route");
 }

@@ -20,6 +20,7 @@ use crate::{
 pub(super) struct Kept {
     attempts: Vec<Attempt>,
     incident: Option<OpenIncident>,
+    last_healed: Option<OpenIncident>,
     /// The incidents that ended, and the drift that the last one was given up with.
     incidents: u32,
     given_up: Option<Vec<String>>,
@@ -202,6 +203,7 @@ impl Undrift {
             generation: 1,
             attempts: self.kept.attempts.clone(),
             incident: self.kept.incident.clone(),
+            last_healed: self.kept.last_healed.clone(),
             proven,
             proven_since,
             restarts: self.session.restarts.clone(),
@@ -247,7 +249,7 @@ impl Undrift {
                 let begun = Begun {
                     rows: decide::begin_step(inputs, rows, &decision.services, step.step, of),
                     step: step.clone(),
-                    old_image: old_image(history.incident.as_ref()),
+                    old_image: decide::rollback_target(&history, &seen.services[0].name).map(str::to_owned),
                     source: api.source.digest.known().cloned().flatten(),
                 };
                 self.kept.intent = Some(step.clone());
@@ -268,7 +270,10 @@ impl Undrift {
 
     fn rest(&mut self, reconciled: bool, given_up: Option<Vec<String>>) {
         if reconciled || given_up.is_some() {
-            self.kept.incidents += u32::from(self.kept.incident.take().is_some());
+            if let Some(ended) = self.kept.incident.take() {
+                self.kept.incidents += 1;
+                self.kept.last_healed = reconciled.then_some(ended);
+            }
             self.kept.given_up = given_up;
         }
         self.at = At::Resting(reconciled);
@@ -324,10 +329,4 @@ fn key(row: &Attempt) -> (String, Layer, Reason, Option<String>) {
 fn drifts(decision: &Decision) -> Vec<String> {
     let drifts = decision.services.iter().filter_map(|d| Some((&d.service, d.drift.as_ref()?)));
     drifts.map(|(service, drift)| format!("{service} {} {}", drift.layer, drift.reason)).collect()
-}
-
-/// The image that `api` ran when the incident opened.
-fn old_image(incident: Option<&OpenIncident>) -> Option<String> {
-    let before = incident?.before.services.first()?;
-    Some(before.containers.first()?.image_id.clone())
 }

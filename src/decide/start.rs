@@ -1,0 +1,65 @@
+//! What a repair starts from, and how much another start is worth.
+//!
+//! A budget is one of a source: who mends the build context, the configuration or, where Compose does not build the
+//! image, the image itself is owed a new chance. A context that changes by itself (a log in it, a database) must not be:
+//! it would be built, and perhaps rolled back, again and again for ever.
+
+use chrono::TimeDelta;
+
+use super::Inputs;
+use crate::api::{Attempt, Drift, Fact, ServiceObservation, Time};
+
+/// What a repair of the service starts from; `None` where not all of it is known.
+pub(super) fn start(seen: &ServiceObservation) -> Option<String> {
+    let context = match &seen.source.digest {
+        Fact::Known(digest) => digest.clone(),
+        Fact::Unknown(_) => return None,
+    };
+    let config = format!("config:{}", seen.config_hash.as_ref()?);
+    let image = match &seen.artifact.image {
+        _ if seen.buildable => None,
+        Fact::Known(image) => Some(format!("image:{}", image.as_deref().unwrap_or("none"))),
+        Fact::Unknown(_) => return None,
+    };
+    let parts: Vec<String> = [context, Some(config), image].into_iter().flatten().collect();
+    Some(parts.join(" "))
+}
+
+/// Whether a row is of what a repair would start from now. What is not known is no new chance, and within one incident
+/// nothing is.
+pub(super) fn is_current(inputs: Inputs<'_>, row: &Attempt, seen: &ServiceObservation) -> bool {
+    let in_this_incident =
+        inputs.history.incident.as_ref().is_some_and(|incident| row.last_at >= incident.opened_at);
+    is_of(inputs, row, seen)
+        && (in_this_incident || start(seen).is_none_or(|start| row.source_digest.as_ref() == Some(&start)))
+}
+
+fn is_of(inputs: Inputs<'_>, row: &Attempt, seen: &ServiceObservation) -> bool {
+    row.service == seen.name && row.generation == inputs.history.generation
+}
+
+/// The longest wait before another start is given its chance.
+const LONGEST: TimeDelta = TimeDelta::days(1);
+
+/// Before when the chance of another start may not be taken, if that lies ahead.
+///
+/// The first one after a budget was spent in vain is free. From then on, and from the first one on after a rollback, which
+/// has cost its users something, each waits twice as long as the one before, beginning with the longest backoff, for as
+/// long as the service was not well in between.
+pub(super) fn not_before(
+    inputs: Inputs<'_>,
+    rows: &[Attempt],
+    seen: &ServiceObservation,
+    drift: &Drift,
+) -> Option<Time> {
+    let earlier = || rows.iter().filter(|row| is_of(inputs, row, seen) && !is_current(inputs, row, seen));
+    let of_drift = earlier().filter(|row| (row.layer, row.reason) == (drift.layer, drift.reason)).count();
+    let given_up = earlier().filter(|row| row.gave_up.is_some()).count();
+    let fruitless = of_drift.saturating_sub(1).max(given_up);
+    let doubled = u32::try_from(fruitless.checked_sub(1)?).unwrap_or(u32::MAX).min(20);
+    let backoff = inputs.desired.object.spec.reconcile.backoff.max.delta();
+    let wait = (backoff * (1 << doubled)).min(LONGEST.max(backoff));
+    // A clock that was set back makes the last repair lie ahead.
+    let last = earlier().map(|row| row.last_at).max()?.min(inputs.now);
+    Some(last + wait).filter(|at| *at > inputs.now)
+}

@@ -1,0 +1,117 @@
+//! What another source, or another image, is worth.
+
+use super::*;
+
+/// Ends the budget of this start, one hour after another.
+fn spend(seen: &ProjectObservation, history: &mut History, from: i64) -> Vec<Step> {
+    (0..8).filter_map(|hour| take_in_vain(&desired(), seen, history, at(from + hour * 3600))).collect()
+}
+
+fn of_source(digest: &str) -> ProjectObservation {
+    let mut seen = incident();
+    seen.services[0].source.digest = Fact::Known(Some(digest.into()));
+    seen
+}
+
+fn next(seen: &ProjectObservation, history: &History, now: i64) -> Next {
+    decide(Inputs { desired: &desired(), observed: seen, history, now: at(now), jitter_seed: 7 }).next
+}
+
+#[test]
+fn another_source_configuration_or_spec_is_tried_anew() {
+    let mut history = history();
+    spend(&incident(), &mut history, 0);
+    let next_spec = History { generation: 2, ..history.clone() };
+    let mut configured = incident();
+    configured.services[0].config_hash = Some("another".into());
+    let builds =
+        |seen: &ProjectObservation, history: &History| kinds(&with_history(&desired(), seen, history).plan);
+    assert_eq!(builds(&incident(), &history), []);
+    for (seen, history) in [
+        (incident(), next_spec),
+        (of_source("sha256:source-3"), history.clone()),
+        (configured, history.clone()),
+    ] {
+        assert_eq!(builds(&seen, &history), [StepKind::Build, StepKind::Up]);
+    }
+}
+
+#[test]
+fn within_an_incident_another_source_is_no_new_chance() {
+    let mut history = after_a_repair(&incident());
+    let mut tried = row(None, at(0));
+    (tried.layer, tried.reason, tried.attempts) = (Layer::Artifact, Reason::ModuleMissing, 5);
+    history.attempts = vec![tried];
+    let decision = with_history(&desired(), &of_source("sha256:a log line later"), &history);
+    assert!(decision.plan.is_empty(), "{:?}", decision.plan);
+}
+
+#[test]
+fn a_source_that_cannot_be_read_is_no_new_chance() {
+    let mut history = history();
+    spend(&incident(), &mut history, 0);
+    let mut unread = incident();
+    unread.services[0].source.digest = Fact::unknown("a file went while it was read");
+    assert!(with_history(&desired(), &unread, &history).plan.is_empty());
+    let mut unresolved = incident();
+    unresolved.services[0].config_hash = None;
+    assert!(with_history(&desired(), &unresolved, &history).plan.is_empty());
+}
+
+#[test]
+fn a_source_that_changes_by_itself_is_tried_less_and_less_often() {
+    let mut history = history();
+    spend(&of_source("0"), &mut history, 0);
+    // Each time a log line later, and each time the build and the uncached build are in vain.
+    let mut now = 100_000;
+    let mut waits = Vec::new();
+    for line in 1..14 {
+        let seen = of_source(&line.to_string());
+        let last = history.attempts.iter().map(|row| row.last_at).max().unwrap();
+        match next(&seen, &history, (last - at(0)).num_seconds() + 1) {
+            Next::Wait(until) => waits.push((until - last).num_minutes()),
+            Next::Execute(_) => waits.push(0),
+            other => panic!("{other:?}"),
+        }
+        now += 200_000;
+        assert_eq!(spend(&seen, &mut history, now).len(), 2);
+    }
+    assert_eq!(waits, [0, 10, 20, 40, 80, 160, 320, 640, 1280, 1440, 1440, 1440, 1440]);
+}
+
+#[test]
+fn after_a_rollback_the_first_other_source_waits_too_and_a_rollback_never_does() {
+    let mut gave_up = row(None, at(0));
+    gave_up.gave_up = Some("RolledBack".into());
+    let history = History { attempts: vec![gave_up], ..history() };
+    assert_eq!(next(&of_source("1"), &history, 1), Next::Wait(at(600)));
+    assert!(matches!(next(&of_source("1"), &history, 600), Next::Execute(_)));
+    let repaired = History { incident: after_a_repair(&incident()).incident, ..history };
+    let mut dying = dying();
+    dying.services[0].source.digest = Fact::Known(Some("1".into()));
+    dying.services[0].artifact.built_from = None;
+    let opened = repaired.incident.map(|open| OpenIncident { opened_at: at(1), ..open });
+    let decision = with_history(&desired(), &dying, &History { incident: opened, ..repaired });
+    assert_eq!(decision.prospects[0].repair, Repair::Steps(vec![Step::Rollback], None));
+}
+
+#[test]
+fn an_image_that_comes_from_elsewhere_is_what_a_repair_starts_from() {
+    let pulled = |image: &str| {
+        let mut seen = healthy();
+        seen.services[0].buildable = false;
+        seen.services[0].source.digest = Fact::Known(None);
+        seen.services[0].artifact.image = Fact::Known(Some(image.into()));
+        seen
+    };
+    let mut gave_up = row(None, at(-3600));
+    gave_up.source_digest = Some(format!("config:hash image:{NEW}"));
+    gave_up.gave_up = Some("RolledBack".into());
+    let history = History { attempts: vec![gave_up], ..history() };
+    let mut bad = pulled(NEW);
+    container_mut(&mut bad.services[0]).image_id = OLD.into();
+    assert!(matches!(next(&bad, &history, 1), Next::GiveUp { reason, .. } if reason == "RolledBack"));
+    let mut good = pulled("sha256:good");
+    container_mut(&mut good.services[0]).image_id = OLD.into();
+    assert!(matches!(next(&good, &history, 1), Next::Execute(_)));
+}
