@@ -7,17 +7,18 @@ use serde_json::{Value, json};
 use super::{
     Progress, ReconcileError,
     memory::PendingBuild,
-    scene::{Scene, Transitions},
+    scene::Scene,
+    told::key,
+    transitions::{Transitions, told_transitions},
 };
 use crate::{
     api::{
-        Attempt, AuditKind, ConditionStatus, ConditionType, Desired, Drift, Incident, IncidentOutcome, Layer,
-        NewRecord, ObjectStatus, PlannedStep, Reason, RouteAuthStatus, ServiceStatus, Step, StepKind,
-        StepOutcome, Transition,
+        Attempt, AuditKind, Desired, Drift, IncidentOutcome, Layer, NewRecord, ObjectStatus, PlannedStep,
+        Reason, Step, StepKind, StepOutcome,
     },
     decide::{self, Next, OpenIncident, Repair, unlike_before},
     host::StepReport,
-    store::{RecordFilter, Store, step_evidence},
+    store::{Store, step_evidence},
 };
 
 /// Writes the story of one object.
@@ -83,94 +84,6 @@ impl Journal<'_> {
             tracing::info!(service, layer = %drift.layer, reason = %drift.reason, "drift");
         }
         Ok(())
-    }
-
-    /// A drift that undrift has given up on is not a new incident at each look, for as long as it lasts.
-    fn is_told_already(self, drifts: &[(String, Drift)]) -> Result<bool, ReconcileError> {
-        let Some(last) = self.last_stalled()? else { return Ok(false) };
-        let recovered = self.recovered(&last)?;
-        let after = status_after(last);
-        let same = |(service, drift): &(String, Drift)| {
-            let then = after.services.iter().find(|s| s.name == *service).and_then(|s| s.drift.as_ref());
-            then.is_some_and(|then| then.class() == drift.class()) && !recovered.contains(service)
-        };
-        Ok(drifts.iter().all(same))
-    }
-
-    /// The last incident, if it is over and undrift gave it up.
-    fn last_stalled(self) -> Result<Option<Incident>, ReconcileError> {
-        let last = self.store.last_incident(self.object)?;
-        Ok(last.filter(|last| last.outcome == Some(IncidentOutcome::Stalled)))
-    }
-
-    /// The services of an incident that was given up which were proven since it ended.
-    fn recovered(self, stalled: &Incident) -> Result<Vec<String>, ReconcileError> {
-        let filter = RecordFilter { incident: Some(stalled.id.clone()), ..RecordFilter::default() };
-        let records = self.store.records(&filter)?;
-        let after = records.iter().rev().take_while(|record| record.kind != AuditKind::Stalled.as_str());
-        let proven = after.filter(|record| record.kind == AuditKind::Verified.as_str());
-        Ok(proven.filter_map(|record| record.service.clone()).collect())
-    }
-
-    /// Tells of a service that is proven: in the incident that is open, or in the last one if undrift has given that up and
-    /// the service was not well at its end. A recovery is a part of the story, whoever brought it about.
-    pub(super) fn verified(
-        self,
-        scene: &Scene<'_>,
-        service: &str,
-        evidence: Value,
-    ) -> Result<(), ReconcileError> {
-        let incident = match &scene.history.incident {
-            Some(incident) => {
-                let before = incident.before.services.iter().find(|status| status.name == service);
-                let had_drifted = before.is_some_and(|before| before.drift.is_some());
-                // Of a service that was fine all along there is nothing to tell.
-                (had_drifted || incident.has_done(service, |_| true)).then(|| incident.id.clone())
-            }
-            None => self.given_up_with(service)?,
-        };
-        let Some(incident) = incident else { return Ok(()) };
-        let record = NewRecord {
-            service: Some(service.to_owned()),
-            incident: Some(incident),
-            evidence,
-            ..NewRecord::of(AuditKind::Verified)
-        };
-        self.append(scene, record)
-    }
-
-    /// The last incident, where it was given up while the service was not well, and nothing was told of it since.
-    fn given_up_with(self, service: &str) -> Result<Option<String>, ReconcileError> {
-        let Some(last) = self.last_stalled()? else { return Ok(None) };
-        let recovered = self.recovered(&last)?;
-        let id = last.id.clone();
-        let after = status_after(last);
-        let then = after.services.iter().find(|status| status.name == service);
-        let was_proven = |then: &ServiceStatus| {
-            let mut conditions = then.conditions.iter();
-            conditions.any(|c| c.kind == ConditionType::Reconciled && c.status == ConditionStatus::True)
-        };
-        let was_ill = then.is_some_and(|then| !was_proven(then));
-        Ok((was_ill && !recovered.iter().any(|name| name == service)).then_some(id))
-    }
-
-    fn told(self, scene: &Scene<'_>) -> Result<Vec<String>, ReconcileError> {
-        let Some(incident) = &scene.history.incident else { return Ok(Vec::new()) };
-        let filter = RecordFilter { incident: Some(incident.id.clone()), ..RecordFilter::default() };
-        let records = self.store.records(&filter)?;
-        let drifts = records.iter().filter(|record| record.kind == AuditKind::DriftDetected.as_str());
-        let word =
-            |evidence: &Value, name: &str| evidence.get(name).and_then(Value::as_str).map(str::to_owned);
-        Ok(drifts
-            .filter_map(|r| {
-                Some(format!(
-                    "{} {} {}",
-                    r.service.as_deref()?,
-                    word(&r.evidence, "layer")?,
-                    word(&r.evidence, "reason")?
-                ))
-            })
-            .collect())
     }
 
     /// The intent, with the attempts that it begins, on disk before the step.
@@ -314,11 +227,6 @@ impl Journal<'_> {
     }
 }
 
-/// The status at the end of an incident.
-fn status_after(incident: Incident) -> ObjectStatus {
-    incident.after.and_then(|after| serde_json::from_value(after).ok()).unwrap_or_default()
-}
-
 /// Whether a step of undrift's ended well and left some service that it was for another than before.
 fn repaired(scene: &Scene<'_>, incident: &OpenIncident) -> bool {
     let succeeded = incident.steps.iter().filter(|done| done.outcome == StepOutcome::Succeeded);
@@ -332,10 +240,6 @@ fn repaired(scene: &Scene<'_>, incident: &OpenIncident) -> bool {
 fn drifts(scene: &Scene<'_>) -> Vec<(String, Drift)> {
     let services = scene.decision.services.iter();
     services.filter_map(|d| d.drift.clone().map(|drift| (d.service.clone(), drift))).collect()
-}
-
-fn key(service: &str, drift: &Drift) -> String {
-    format!("{service} {} {}", drift.layer, drift.reason)
 }
 
 /// What follows from undrift's own step is no news: after its build the container is outdated, which is half of the
@@ -377,59 +281,6 @@ pub(super) fn pending_builds(scene: &Scene<'_>, services: &[String], succeeded: 
             })
         })
         .collect()
-}
-
-/// Before and after, for each route of each service that a step of this incident has really changed.
-pub(super) fn transitions(scene: &Scene<'_>, incident: &OpenIncident) -> Transitions {
-    let mut transitions = Transitions::new();
-    let status = scene.status(&scene.still_proven(), &Transitions::new());
-    for before in &incident.before.services {
-        let seen = scene.observed.services.iter().find(|s| s.name == before.name);
-        let after = status.services.iter().find(|s| s.name == before.name);
-        let (Some(seen), Some(after)) = (seen, after) else { continue };
-        if !incident.has_done(&before.name, |_| true) || !unlike_before(before, seen) {
-            continue;
-        }
-        for (index, row) in routes_of(before, after) {
-            transitions.insert((before.name.clone(), index), row);
-        }
-    }
-    transitions
-}
-
-fn routes_of(
-    before: &ServiceStatus,
-    after: &ServiceStatus,
-) -> Vec<(usize, (Transition, Option<Transition>))> {
-    let pairs = before.routes.iter().zip(&after.routes).enumerate();
-    let pairs = pairs.filter(|(_, (before, after))| before.name == after.name);
-    pairs
-        .map(|(index, (before, after))| {
-            let plain = Transition { before: baseline(before.observed), after: after.observed };
-            let status = |auth: &Option<RouteAuthStatus>| auth.as_ref().and_then(|auth| auth.observed);
-            let auth = after
-                .auth
-                .as_ref()
-                .map(|_| Transition { before: baseline(status(&before.auth)), after: status(&after.auth) });
-            (index, (plain, auth))
-        })
-        .collect()
-}
-
-/// A server error says that something in front or behind is broken, not whether the route is there: it is never
-/// the baseline of a transition.
-fn baseline(status: Option<u16>) -> Option<u16> {
-    status.filter(|status| *status < 500)
-}
-
-fn told_transitions(status: &ObjectStatus) -> Value {
-    let rows = status.services.iter().flat_map(|service| {
-        service.routes.iter().filter_map(|route| {
-            let transition = route.transition?;
-            Some(json!({ "service": service.name, "route": route.name, "before": transition.before, "after": transition.after }))
-        })
-    });
-    Value::Array(rows.collect())
 }
 
 /// How an incident ends, in the words of its row and of its record.

@@ -20,6 +20,8 @@ mod slot;
 mod step;
 #[cfg(test)]
 mod tests;
+mod told;
+mod transitions;
 mod turn;
 mod unwatch;
 

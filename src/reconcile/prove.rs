@@ -6,11 +6,8 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::{
-    Action, Progress, ReconcileError, Reconciler, Session,
-    journal::Journal,
-    object,
-    scene::{Scene, Transitions},
-    turn::Turn,
+    Action, Progress, ReconcileError, Reconciler, Session, journal::Journal, object, scene::Scene,
+    transitions::Transitions, turn::Turn,
 };
 use crate::{
     api::Attempt,

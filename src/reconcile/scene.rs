@@ -1,10 +1,8 @@
 //! What one turn has seen and decided, and how it is recorded.
 
-use std::collections::BTreeMap;
-
-use super::{Action, ReconcileError, Reconciler, Session, Turn, memory, object};
+use super::{Action, ReconcileError, Reconciler, Session, Turn, memory, object, transitions::Transitions};
 use crate::{
-    api::{Desired, GitState, ObjectStatus, ProjectObservation, Time, Transition},
+    api::{Desired, GitState, ObjectStatus, ProjectObservation, Time},
     decide::{self, Decision, History, Inputs, Next, StatusInputs},
     host::Host,
 };
@@ -23,8 +21,6 @@ pub(super) struct Scene<'a> {
     /// False once undrift was asked to end: then nobody is reconciling.
     pub(super) at_work: bool,
 }
-
-pub(super) type Transitions = BTreeMap<(String, usize), (Transition, Option<Transition>)>;
 
 impl Scene<'_> {
     pub(super) fn inputs(&self) -> Inputs<'_> {

@@ -5,8 +5,9 @@ use tokio::sync::{SemaphorePermit, TryAcquireError};
 use super::{
     Action, Progress, ReconcileError, Reconciler, Session, Turn,
     journal::{self, Journal},
-    scene::{Scene, Transitions},
+    scene::Scene,
     slot::sharing,
+    transitions::Transitions,
 };
 use crate::{
     api::{Desired, PlannedStep, Step, StepOutcome},

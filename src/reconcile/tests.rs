@@ -1,5 +1,7 @@
 //! The loop on a host in memory: healed or honestly given up, whatever goes wrong and wherever it is killed.
 
+mod aftermath;
+
 use proptest::prelude::*;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;

@@ -2,10 +2,11 @@
 
 use super::{
     Progress, ReconcileError, Reconciler, Session,
-    journal::{self, Journal},
+    journal::Journal,
     object,
-    scene::{Scene, Transitions},
+    scene::Scene,
     step::close,
+    transitions::{Transitions, of_repair},
 };
 use crate::{
     api::{Attempt, Desired, Object, RouteSpec, Time},
@@ -90,7 +91,8 @@ impl<H: Host> Reconciler<'_, H> {
                 } else {
                     session.settle(&scene.observed, &scene.decision);
                 }
-                Ok(Self::ended(&scene, Action::Stalled))
+                // All may be as declared, because it was rolled back: that is no success.
+                Ok(Turn { reconciled: false, ..Self::ended(&scene, Action::Stalled) })
             }
             _ => {
                 session.settle(&scene.observed, &scene.decision);
@@ -105,7 +107,7 @@ impl<H: Host> Reconciler<'_, H> {
         let turn = Self::ended(scene, Action::Rest);
         let ends = scene.history.incident.as_ref().filter(|_| turn.reconciled);
         if let Some(incident) = ends {
-            transitions = journal::transitions(scene, incident);
+            transitions = of_repair(scene, incident);
         }
         let status = self.save(scene, &transitions)?;
         if let Some(incident) = ends {

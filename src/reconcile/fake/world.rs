@@ -134,7 +134,7 @@ impl World {
         }
     }
 
-    /// Whether `api` really is as declared: the judge of every test. A death that the engine has mended is history.
+    /// Whether `api` really is as declared: the judge of every test. Deaths that are over are history.
     pub(crate) fn is_as_declared(&self) -> bool {
         let (Some(image), Some(container)) = (self.image, self.container) else { return false };
         self.module_in_source
@@ -142,7 +142,6 @@ impl World {
             && container.running
             && container.image == image
             && container.config == self.config
-            && container.crashes < 2
             && !self.faults.route_lost
             && !(self.faults.new_crashes && image.id > 1)
     }

@@ -238,7 +238,10 @@ impl Undrift {
     }
 
     fn turn(&mut self, world: &mut World) {
-        let was_as_declared = world.is_as_declared() && world.image.is_some_and(|i| i.source == world.source);
+        // What has just died twice may be taken for one that goes on dying.
+        let was_as_declared = world.is_as_declared()
+            && world.image.is_some_and(|image| image.source == world.source)
+            && world.container.is_some_and(|container| container.crashes < 2);
         let (seen, history, decision) = self.look(world);
         match &decision.next {
             Next::Execute(step) => {

@@ -1,0 +1,111 @@
+//! What comes after a repair, or after undrift has given up: deaths, recoveries, and the same drift once more.
+
+use super::*;
+
+/// As declared, on image 1, and built by hand.
+fn well() -> World {
+    let mut world = World::new();
+    world.by_hand(Hand::GainModule);
+    world.take(Step::Build { no_cache: false }, None);
+    world.take(Step::Up { force_recreate: false }, None);
+    world.log.clear();
+    world
+}
+
+/// Someone builds image 2 by hand, of another source.
+fn build_by_hand(world: &mut World) {
+    world.by_hand(Hand::Edit);
+    world.take(Step::Build { no_cache: false }, None);
+    world.log.clear();
+}
+
+fn steps(bench: &Bench) -> Vec<Step> {
+    bench.host.world(|world| world.log.clone())
+}
+
+const UP: Step = Step::Up { force_recreate: false };
+
+#[test]
+fn a_rollback_after_which_all_is_as_declared_is_no_success() {
+    let mut world = well();
+    build_by_hand(&mut world);
+    world.faults.new_crashes = true;
+    let bench = Bench::new(world);
+    let applied = bench.apply();
+    assert_eq!(steps(&bench), [UP, Step::Rollback]);
+    assert!(!applied.reconciled, "a rollback is a repair that failed");
+    let incident = bench.store.last_incident("backoffice").unwrap().unwrap();
+    assert_eq!(incident.outcome, Some(IncidentOutcome::Stalled));
+    assert_eq!((bench.count(AuditKind::RolledBack), bench.count(AuditKind::Reconciled)), (1, 0));
+
+    let again = bench.apply();
+    assert!(again.reconciled, "what runs now is what is declared: {:?}", again.object.status.conditions);
+    assert_eq!(steps(&bench).len(), 2);
+}
+
+#[test]
+fn a_container_that_dies_after_its_proof_is_rolled_back_all_the_same() {
+    let mut world = well();
+    build_by_hand(&mut world);
+    let bench = Bench::new(world);
+    assert!(bench.apply().reconciled);
+    bench.host.world(|world| {
+        world.faults.new_crashes = true;
+        world.container.iter_mut().for_each(|container| container.crashes += 1);
+    });
+    assert!(!bench.apply().reconciled);
+    assert_eq!(steps(&bench), [UP, Step::Rollback]);
+    assert_eq!(bench.host.world(|world| world.container.unwrap().image.id), 1);
+    let outcomes: Vec<_> =
+        bench.store.incidents(None).unwrap().into_iter().map(|incident| incident.outcome).collect();
+    assert_eq!(outcomes, [Some(IncidentOutcome::Stalled), Some(IncidentOutcome::Reconciled)]);
+}
+
+#[test]
+fn a_recovery_from_what_was_given_up_is_told_and_the_same_drift_later_is_another_incident() {
+    let mut world = well();
+    world.by_hand(Hand::LoseModule);
+    let bench = Bench::new(world);
+    assert!(!bench.apply().reconciled);
+    assert!(!bench.apply().reconciled);
+    assert_eq!(bench.count(AuditKind::DriftDetected), 1, "what lasts is told once");
+    let given_up = bench.store.last_incident("backoffice").unwrap().unwrap();
+    assert_eq!(given_up.outcome, Some(IncidentOutcome::Stalled));
+
+    bench.host.world(|world| world.by_hand(Hand::GainModule));
+    assert!(bench.apply().reconciled);
+    assert!(bench.apply().reconciled);
+    let records = bench.store.records(&RecordFilter::default()).unwrap();
+    let recoveries: Vec<_> = records.iter().filter(|r| r.kind == AuditKind::Verified.as_str()).collect();
+    assert_eq!(recoveries.len(), 1, "told once");
+    assert_eq!(recoveries[0].incident.as_ref(), Some(&given_up.id));
+    assert_eq!(recoveries[0].service.as_deref(), Some("api"), "the other service was fine all along");
+
+    bench.host.world(|world| world.by_hand(Hand::LoseModule));
+    assert!(!bench.apply().reconciled);
+    assert_eq!(bench.store.incidents(None).unwrap().len(), 2);
+    assert_eq!((bench.count(AuditKind::DriftDetected), bench.count(AuditKind::Stalled)), (2, 2));
+}
+
+#[test]
+fn what_a_repair_finds_is_its_before_however_long_ago_the_incident_opened() {
+    let bench = Bench::new(World::incident());
+    let observe = desired_with(&json!({ "mode": "observe" }));
+    bench.run(|reconciler| async move { reconciler.apply(&observe).await });
+    let before = |bench: &Bench| {
+        let incident = bench.store.last_incident("backoffice").unwrap().unwrap();
+        incident.before["services"][0]["containers"][0]["id"].as_str().unwrap().to_owned()
+    };
+    let first = before(&bench);
+    bench.host.world(|world| {
+        world.by_hand(Hand::Remove);
+        world.take(UP, None);
+    });
+    assert_eq!(before(&bench), first);
+    assert!(bench.apply().reconciled);
+    assert_eq!(bench.store.incidents(None).unwrap().len(), 1);
+    assert_ne!(before(&bench), first, "nobody remembers that container");
+    let transition =
+        bench.store.object("backoffice").unwrap().unwrap().status.services[0].routes[0].transition;
+    assert_eq!(transition.map(|t| (t.before, t.after)), Some((Some(404), Some(401))));
+}

@@ -1,0 +1,67 @@
+//! Before and after: what a repair has made of each route.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::scene::Scene;
+use crate::{
+    api::{ObjectStatus, RouteAuthStatus, ServiceStatus, Transition},
+    decide::{OpenIncident, unlike_before},
+};
+
+/// By service and the route's index: without credentials, and with them.
+pub(super) type Transitions = BTreeMap<(String, usize), (Transition, Option<Transition>)>;
+
+/// Before and after, for each route of each service that a step of this incident has really changed.
+pub(super) fn of_repair(scene: &Scene<'_>, incident: &OpenIncident) -> Transitions {
+    let mut transitions = Transitions::new();
+    let status = scene.status(&scene.still_proven(), &Transitions::new());
+    for before in &incident.before.services {
+        let seen = scene.observed.services.iter().find(|s| s.name == before.name);
+        let after = status.services.iter().find(|s| s.name == before.name);
+        let (Some(seen), Some(after)) = (seen, after) else { continue };
+        if !incident.has_done(&before.name, |_| true) || !unlike_before(before, seen) {
+            continue;
+        }
+        for (index, row) in routes_of(before, after) {
+            transitions.insert((before.name.clone(), index), row);
+        }
+    }
+    transitions
+}
+
+fn routes_of(
+    before: &ServiceStatus,
+    after: &ServiceStatus,
+) -> Vec<(usize, (Transition, Option<Transition>))> {
+    let pairs = before.routes.iter().zip(&after.routes).enumerate();
+    let pairs = pairs.filter(|(_, (before, after))| before.name == after.name);
+    pairs
+        .map(|(index, (before, after))| {
+            let plain = Transition { before: baseline(before.observed), after: after.observed };
+            let status = |auth: &Option<RouteAuthStatus>| auth.as_ref().and_then(|auth| auth.observed);
+            let auth = after
+                .auth
+                .as_ref()
+                .map(|_| Transition { before: baseline(status(&before.auth)), after: status(&after.auth) });
+            (index, (plain, auth))
+        })
+        .collect()
+}
+
+/// A server error says that something in front or behind is broken, not whether the route is there: it is never
+/// the baseline of a transition.
+fn baseline(status: Option<u16>) -> Option<u16> {
+    status.filter(|status| *status < 500)
+}
+
+pub(super) fn told_transitions(status: &ObjectStatus) -> Value {
+    let rows = status.services.iter().flat_map(|service| {
+        service.routes.iter().filter_map(|route| {
+            let transition = route.transition?;
+            Some(json!({ "service": service.name, "route": route.name, "before": transition.before, "after": transition.after }))
+        })
+    });
+    Value::Array(rows.collect())
+}
