@@ -1,6 +1,7 @@
 //! undrift's binary against a real engine.
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod aftermath;
 mod contract;
 mod daemon;
 mod faults;
