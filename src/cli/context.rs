@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    error::Error,
     ffi::OsString,
     fmt,
     io::{self, BufWriter, IsTerminal, Write},
@@ -71,7 +72,7 @@ impl<'a> Context<'a> {
 
     /// Says why a verb failed: on standard error for people and, where JSON was asked for, as the document.
     pub(super) fn fail(&mut self, failure: &Failure, format: Option<Format>) {
-        let message = failure.to_string();
+        let message = with_causes(failure);
         // A broken standard error leaves nobody to tell.
         let _ = match (self.global.log_format, failure) {
             (LogFormat::Json, _) => {
@@ -143,6 +144,19 @@ pub(super) fn progress_style() -> Style {
     Style { colour: colour(io::stderr().is_terminal()) }
 }
 
+/// Prints clap's help, version or complaint. Its own printing obeys `CLICOLOR_FORCE`, also without a terminal.
+pub(super) fn print_usage(usage: &clap::Error) {
+    let terminal = if usage.use_stderr() { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
+    let text = usage.render();
+    let text = if colour(terminal) { text.ansi().to_string() } else { text.to_string() };
+    // Where nobody reads there is nobody to tell.
+    let _ = if usage.use_stderr() {
+        io::stderr().write_all(text.as_bytes())
+    } else {
+        io::stdout().write_all(text.as_bytes())
+    };
+}
+
 /// Colours on a terminal, unless the user has said otherwise (<https://no-color.org>).
 fn colour(terminal: bool) -> bool {
     let dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
@@ -189,16 +203,31 @@ impl Failure {
             Self::Manifest(_) => "ManifestInvalid",
             Self::Host(error) => error.reason(),
             Self::Reconcile(error) => error.reason(),
-            Self::Store(_) => "StateUnavailable",
-            Self::Lock(_) => "StateLocked",
+            Self::Store(_) | Self::Verb(VerbError::Store(_)) => "StateUnavailable",
+            Self::Lock(LockError::Held { .. }) => "StateLocked",
+            Self::Lock(_) => "StateUnavailable",
+            Self::Verb(VerbError::Write(_)) | Self::Io(_) => "InputOutput",
             Self::Verb(_) => "NotFound",
-            Self::Io(_) => "InputOutput",
             Self::NoSuchObject { .. } => "NoSuchObject",
             Self::NoStateDir | Self::Usage(_) => "Usage",
             Self::Daemon(_) => "DaemonFailed",
             Self::Refused(_) => "Refused",
         }
     }
+}
+
+/// An error with what it comes from: the messages of the store leave that to whoever prints them.
+pub(super) fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = error.source();
+    }
+    text
 }
 
 fn hint(known: &[String]) -> String {
@@ -293,7 +322,7 @@ pub(super) fn start_logging(global: &Global, default: &str) -> Result<(), Failur
         TALKATIVE.iter().filter_map(|quiet| quiet.parse().ok()).fold(filter, EnvFilter::add_directive);
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     match global.log_format {
-        LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).init(),
+        LogFormat::Text => log.with_ansi(colour(io::stderr().is_terminal())).init(),
         LogFormat::Json => log.json().flatten_event(true).with_current_span(true).init(),
     }
     Ok(())
