@@ -21,6 +21,7 @@ mod rollback;
 mod status;
 #[cfg(test)]
 mod tests;
+mod unseen;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -29,7 +30,8 @@ pub use attempts::{begin_step, end_rollback, end_step};
 pub use checks::{Diagnosis, LOOP_RESTARTS, LayerVerdict, diagnose};
 pub use plan::{NOT_PROVEN, Next};
 pub use repair::{Prospect, Repair};
-pub use status::{StatusInputs, failed_status, status};
+pub use status::{StatusInputs, status};
+pub use unseen::failed_status;
 pub use verify::{Identity, Proof, identities, judge, unlike_before};
 
 use crate::api::{

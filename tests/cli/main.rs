@@ -266,3 +266,13 @@ fn an_object_that_nobody_knows_is_an_error_in_the_wanted_form() {
         "{run:?}"
     );
 }
+
+#[test]
+fn an_object_that_was_never_seen_has_a_row_per_service_all_the_same() {
+    let home = Home::new();
+    home.manifest("shop");
+    home.undrift(&["apply", "-f", "shop.yaml"]).expect(2);
+    let run = home.undrift(&["get"]).expect(0);
+    let row: Vec<&str> = run.stdout.lines().nth(1).unwrap_or_default().split_whitespace().collect();
+    assert_eq!(row[..9], ["shop", "web", "–", "–", "?", "–", "–", "Unknown", "EngineUnavailable"], "{run:?}");
+}
