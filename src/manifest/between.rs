@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::{
+    mask,
     nearest::nearest,
     report::{Fault, Report},
     tree::{Node, Spot, Value},
@@ -22,7 +23,9 @@ fn unique<'n>(
     let mut seen: HashMap<&str, Spot> = HashMap::new();
     for (name, spot) in entries {
         if let Some(first) = seen.get(name) {
-            let shown: String = name.chars().take(60).collect();
+            // A route without a name of its own is called by its path or URL, and that may hold a secret by mistake.
+            let name: Vec<char> = name.chars().take(60).collect();
+            let shown: String = mask::line(&name, false, None).text.into_iter().collect();
             let message = format!("the {what} `{shown}` is declared twice, first in line {}", first.line);
             report.add(spot, Fault::new(message).mend(mend));
         } else {

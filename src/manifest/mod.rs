@@ -19,6 +19,7 @@ mod read;
 mod report;
 mod rules;
 mod schema;
+mod secret;
 mod shape;
 mod text;
 mod tree;
