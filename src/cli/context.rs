@@ -2,7 +2,6 @@
 
 use std::{
     env,
-    error::Error,
     ffi::OsString,
     fmt,
     io::{self, BufWriter, IsTerminal, Write},
@@ -16,18 +15,18 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tracing_subscriber::EnvFilter;
 
+pub(super) use super::failure::{Failure, outcome, with_causes};
 use super::{
     args::{Format, Global, LogFormat, Manifests},
-    recorded::{VerbError, View},
+    recorded::View,
     style::{Style, clean},
 };
 use crate::{
     api::{API_VERSION, Desired},
-    daemon::DaemonError,
     host::HostError,
-    manifest::{self, ManifestErrors, Source},
+    manifest::{self, Source},
     reconcile::ReconcileError,
-    store::{LockError, StepLock, Store, StoreError},
+    store::{StepLock, Store},
 };
 
 /// How long an orphaned Compose command may go on before undrift says that it does not end: as long as the
@@ -68,6 +67,20 @@ impl<'a> Context<'a> {
             LogFormat::Text => writeln!(self.err, "undrift: {}", clean(message)),
             LogFormat::Json => writeln!(self.err, "{}", event("WARN", message, None)),
         };
+    }
+
+    /// Says why nothing can be said of an object; where that is for the manifest to mend, with its lines.
+    pub(super) fn complain_of(&mut self, object: &str, error: &ReconcileError) {
+        let pointed = match (self.global.log_format, error) {
+            (LogFormat::Text, ReconcileError::Host(HostError::NoSuchService { manifest, unknown, .. })) => {
+                manifest::point(manifest, unknown)
+            }
+            _ => None,
+        };
+        let Some(errors) = pointed else {
+            return self.complain(&format!("{object}: {}", with_causes(error)));
+        };
+        let _ = writeln!(self.err, "{errors}");
     }
 
     /// Says why a verb failed: on standard error for people and, where JSON was asked for, as the document.
@@ -163,86 +176,6 @@ fn colour(terminal: bool) -> bool {
     terminal && !dumb && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Why a verb could not do its work.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
-    #[error("{0}")]
-    Manifest(#[from] ManifestErrors),
-    #[error(transparent)]
-    Host(#[from] HostError),
-    #[error(transparent)]
-    Reconcile(#[from] ReconcileError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Lock(#[from] LockError),
-    #[error(transparent)]
-    Verb(#[from] VerbError),
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    #[error("no object is named {name}; {}", hint(known))]
-    NoSuchObject { name: String, known: Vec<String> },
-    #[error("no state folder: set --state-dir, XDG_STATE_HOME or HOME")]
-    NoStateDir,
-    #[error("{0}")]
-    Usage(String),
-    #[error(transparent)]
-    Daemon(#[from] DaemonError),
-    #[error("{0}")]
-    Refused(String),
-}
-
-impl Failure {
-    pub(super) fn is_broken_pipe(&self) -> bool {
-        let (Self::Io(error) | Self::Verb(VerbError::Write(error))) = self else { return false };
-        error.kind() == io::ErrorKind::BrokenPipe
-    }
-
-    fn reason(&self) -> &'static str {
-        match self {
-            Self::Manifest(_) => "ManifestInvalid",
-            Self::Host(error) => error.reason(),
-            Self::Reconcile(error) => error.reason(),
-            Self::Store(_) | Self::Verb(VerbError::Store(_)) => "StateUnavailable",
-            Self::Lock(LockError::Held { .. }) => "StateLocked",
-            Self::Lock(_) => "StateUnavailable",
-            Self::Verb(VerbError::Write(_)) | Self::Io(_) => "InputOutput",
-            Self::Verb(_) => "NotFound",
-            Self::NoSuchObject { .. } => "NoSuchObject",
-            Self::NoStateDir | Self::Usage(_) => "Usage",
-            Self::Daemon(_) => "DaemonFailed",
-            Self::Refused(_) => "Refused",
-        }
-    }
-}
-
-/// An error with what it comes from: the messages of the store leave that to whoever prints them.
-pub(super) fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
-        }
-        cause = error.source();
-    }
-    text
-}
-
-fn hint(known: &[String]) -> String {
-    if known.is_empty() { "there are none".into() } else { format!("there are: {}", known.join(", ")) }
-}
-
-/// The exit code of a verb whose answer was printed. A reader that has seen enough, such as `head`, changes nothing
-/// about what the verb found.
-pub(super) fn outcome(printed: io::Result<()>, exit: u8) -> Result<u8, Failure> {
-    match printed {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(exit),
-    }
-}
-
 /// The manifests that `-f` names.
 pub(super) fn sources(files: &[OsString]) -> Vec<Source> {
     files.iter().map(|file| Source::from(file.as_os_str())).collect()
@@ -331,5 +264,46 @@ pub(super) fn start_logging(global: &Global, default: &str) -> Result<(), Failur
 impl fmt::Debug for Context<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Context").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::manifest::Pointed;
+
+    /// What is said of a service that the Compose project does not have.
+    fn told(log_format: LogFormat) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let (said, manifest) = (folder.path().join("said"), folder.path().join("shop.yaml"));
+        fs::write(&manifest, "services:\n  - name: dashbord\n").unwrap();
+        let global = Global { state_dir: None, log: None, log_format };
+        let err = Box::new(fs::File::create(&said).unwrap());
+        let mut context =
+            Context { out: Box::new(io::sink()), err, style: Style::default(), global: &global };
+        let unknown = Pointed {
+            line: 2,
+            column: 11,
+            text: "dashbord".into(),
+            message: "the Compose project shop has no service dashbord".into(),
+            mend: Some("did you mean dashboard?".into()),
+        };
+        let manifest = manifest.display().to_string();
+        let error = HostError::NoSuchService { manifest, unknown: vec![unknown] };
+        context.complain_of("shop", &error.into());
+        fs::read_to_string(&said).unwrap()
+    }
+
+    #[test]
+    fn a_service_that_does_not_exist_is_shown_in_its_line() {
+        let text = told(LogFormat::Text);
+        let shown = "2 |   - name: dashbord\n  |           ^^^^^^^^\n  = mend: did you mean dashboard?\n";
+        assert!(text.starts_with("error: the Compose project shop has no service dashbord\n"), "{text}");
+        assert!(text.contains(shown), "{text}");
+        let event: Value = serde_json::from_str(&told(LogFormat::Json)).unwrap();
+        let message = event["message"].as_str().unwrap();
+        assert!(message.contains("shop.yaml:2:11: the Compose project shop has no service"), "{event}");
     }
 }

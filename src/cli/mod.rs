@@ -10,6 +10,7 @@ mod completions;
 mod context;
 pub mod describe;
 mod doctor;
+mod failure;
 mod files;
 pub mod get;
 pub mod incident;

@@ -126,6 +126,11 @@ fn read_file(path: &Path) -> Result<Text, ManifestError> {
     Ok(Text { origin, base, bytes })
 }
 
+/// The text of one file, within the same limits; `None` where it cannot be had.
+pub(super) fn text_of(path: &Path) -> Option<String> {
+    String::from_utf8(read_file(path).ok()?.bytes).ok()
+}
+
 fn read_stdin() -> Result<Text, ManifestError> {
     let origin = "<stdin>".to_owned();
     let bytes = capped(std::io::stdin().lock(), &origin)?;
