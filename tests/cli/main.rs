@@ -69,6 +69,7 @@ fn manifests_may_be_several() {
     assert_eq!(names(&home.undrift(&["validate", "-f", first, "--file", second]).expect(0)), ["bar", "zoo"]);
     let missing = home.undrift(&["validate", "-f", first, "-f", "missing.yaml"]).expect(2);
     assert!(missing.stdout.is_empty() && missing.stderr.contains("missing.yaml"), "{missing:?}");
+    assert!(missing.stderr.contains("mend: name a manifest"), "{missing:?}");
 }
 
 #[test]
