@@ -3,6 +3,7 @@
 
 mod documents;
 mod home;
+mod shapes;
 mod streams;
 
 use std::{fs, io::Write, process::Stdio};
