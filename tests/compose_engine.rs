@@ -249,8 +249,9 @@ async fn says_what_is_wrong() {
     assert!(error.to_string().contains("frob"), "{error}");
     let other = Project::new("nosuch", "services: {dashboard: {image: x}, db: {image: x}}");
     match resolve(&other.desired(&["dashbord"]), &endpoint(), &NoCache).await.unwrap_err() {
-        HostError::NoSuchService { known, line, .. } => {
-            assert_eq!((known, line), (vec!["dashboard".to_owned(), "db".to_owned()], 10));
+        HostError::NoSuchService { unknown, .. } => {
+            let mend = unknown[0].mend.as_deref();
+            assert_eq!((unknown[0].line, mend), (10, Some("did you mean dashboard?")));
         }
         error => panic!("{error}"),
     }

@@ -93,9 +93,9 @@ pub struct ServiceStatus {
     pub drift: Option<Drift>,
     /// One per declared layer, and `Reconciled`.
     pub conditions: Vec<Condition>,
-    /// Its containers.
+    /// Its containers; none where they could not be seen.
     pub containers: Vec<ContainerStatus>,
-    /// The image behind its reference.
+    /// The image behind its reference; null where nothing was seen of the service.
     pub image: Option<ImageStatus>,
     /// Its modules, in the order of the spec.
     pub modules: Vec<ModuleStatus>,
@@ -159,7 +159,8 @@ pub enum ModulePresence {
 pub struct RouteStatus {
     /// The route's name.
     pub name: String,
-    /// The URL that was asked.
+    /// The URL that was asked; of several replicas' the one whose status is told. Null where no replica runs that could be
+    /// asked, and where nothing was seen; a declared `url` is always told.
     pub url: Option<String>,
     /// The declared statuses.
     pub expected: Vec<u16>,

@@ -82,7 +82,7 @@ async fn here(
         object,
         reconciled,
         acted,
-        error: error.map(|error: ReconcileError| error.to_string()),
+        error: error.map(|error: ReconcileError| context::with_causes(&error)),
     };
     Ok(applied.into_iter().map(outcome).collect())
 }

@@ -1,11 +1,11 @@
 //! `undrift audit list` and `undrift audit verify`: the trail, and the proof that it is whole.
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use serde_json::json;
 
 use super::{
-    recorded::{VerbError, View, moment_of, print_json, services_of, summary},
+    recorded::{VerbError, View, moment_of, print_json, services_of, summary, write_json},
     style::{Cell, Paint, cell, heading, table},
 };
 use crate::{
@@ -65,28 +65,34 @@ pub(super) fn kind_paint(kind: &str) -> Paint {
     }
 }
 
-/// Proves that the trail is whole, or says which record is the first that is not; whether it is: exit code 0 or 1.
-/// Without a state there is no record, and nothing is broken.
+/// Proves that the trail is whole, or finds the first record that is not. Without a state there is no record, and
+/// nothing is broken.
 ///
 /// # Errors
 /// Where the state cannot be read.
-pub fn verify(store: Option<&Store>, view: &View, out: &mut dyn Write) -> Result<bool, VerbError> {
+pub fn verify(store: Option<&Store>) -> Result<Verification, VerbError> {
     let empty = Verification::Whole { records: 0, head: GENESIS.into() };
-    let verification = store.map(Store::verify).transpose()?.unwrap_or(empty);
+    Ok(store.map(Store::verify).transpose()?.unwrap_or(empty))
+}
+
+/// Prints what [`verify`] has found. It is found before anything is printed: a reader that goes away takes nothing of
+/// the verdict with it.
+///
+/// # Errors
+/// What `out` says.
+pub fn print_verification(verification: &Verification, view: &View, out: &mut dyn Write) -> io::Result<()> {
     if view.json {
-        print_json(out, &verification_json(&verification))?;
-        return Ok(verification.is_whole());
+        return write_json(out, &verification_json(verification));
     }
-    match &verification {
+    match verification {
         Verification::Whole { records, head } => {
             let whole = view.style.green("whole");
-            writeln!(out, "{whole}: {records} records, head {head}")?;
+            writeln!(out, "{whole}: {records} records, head {head}")
         }
         Verification::Broken { seq, what } => {
-            writeln!(out, "{}: record {seq} {what}", view.style.red("broken"))?;
+            writeln!(out, "{}: record {seq} {what}", view.style.red("broken"))
         }
     }
-    Ok(verification.is_whole())
 }
 
 fn verification_json(verification: &Verification) -> serde_json::Value {

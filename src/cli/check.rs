@@ -26,7 +26,7 @@ pub(super) fn run(
     let exit = looks.iter().map(|(_, looked)| exit_code(looked)).max().unwrap_or(0);
     for (desired, looked) in &looks {
         if let Err(error) = looked {
-            context.complain(&format!("{}: {error}", desired.name()));
+            context.complain_of(desired.name(), error);
         }
     }
     let printed = match objects.output.output {

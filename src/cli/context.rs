@@ -15,18 +15,18 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tracing_subscriber::EnvFilter;
 
+pub(super) use super::failure::{Failure, outcome, with_causes};
 use super::{
     args::{Format, Global, LogFormat, Manifests},
-    recorded::{VerbError, View},
+    recorded::View,
     style::{Style, clean},
 };
 use crate::{
     api::{API_VERSION, Desired},
-    daemon::DaemonError,
     host::HostError,
-    manifest::{self, ManifestErrors, Source},
+    manifest::{self, Source},
     reconcile::ReconcileError,
-    store::{LockError, StepLock, Store, StoreError},
+    store::{StepLock, Store},
 };
 
 /// How long an orphaned Compose command may go on before undrift says that it does not end: as long as the
@@ -69,9 +69,23 @@ impl<'a> Context<'a> {
         };
     }
 
+    /// Says why nothing can be said of an object; where that is for the manifest to mend, with its lines.
+    pub(super) fn complain_of(&mut self, object: &str, error: &ReconcileError) {
+        let pointed = match (self.global.log_format, error) {
+            (LogFormat::Text, ReconcileError::Host(HostError::NoSuchService { manifest, unknown, .. })) => {
+                manifest::point(manifest, unknown)
+            }
+            _ => None,
+        };
+        let Some(errors) = pointed else {
+            return self.complain(&format!("{object}: {}", with_causes(error)));
+        };
+        let _ = writeln!(self.err, "{errors}");
+    }
+
     /// Says why a verb failed: on standard error for people and, where JSON was asked for, as the document.
     pub(super) fn fail(&mut self, failure: &Failure, format: Option<Format>) {
-        let message = failure.to_string();
+        let message = with_causes(failure);
         // A broken standard error leaves nobody to tell.
         let _ = match (self.global.log_format, failure) {
             (LogFormat::Json, _) => {
@@ -143,75 +157,23 @@ pub(super) fn progress_style() -> Style {
     Style { colour: colour(io::stderr().is_terminal()) }
 }
 
+/// Prints clap's help, version or complaint. Its own printing obeys `CLICOLOR_FORCE`, also without a terminal.
+pub(super) fn print_usage(usage: &clap::Error) {
+    let terminal = if usage.use_stderr() { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
+    let text = usage.render();
+    let text = if colour(terminal) { text.ansi().to_string() } else { text.to_string() };
+    // Where nobody reads there is nobody to tell.
+    let _ = if usage.use_stderr() {
+        io::stderr().write_all(text.as_bytes())
+    } else {
+        io::stdout().write_all(text.as_bytes())
+    };
+}
+
 /// Colours on a terminal, unless the user has said otherwise (<https://no-color.org>).
 fn colour(terminal: bool) -> bool {
     let dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
     terminal && !dumb && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-}
-
-/// Why a verb could not do its work.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
-    #[error("{0}")]
-    Manifest(#[from] ManifestErrors),
-    #[error(transparent)]
-    Host(#[from] HostError),
-    #[error(transparent)]
-    Reconcile(#[from] ReconcileError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Lock(#[from] LockError),
-    #[error(transparent)]
-    Verb(#[from] VerbError),
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    #[error("no object is named {name}; {}", hint(known))]
-    NoSuchObject { name: String, known: Vec<String> },
-    #[error("no state folder: set --state-dir, XDG_STATE_HOME or HOME")]
-    NoStateDir,
-    #[error("{0}")]
-    Usage(String),
-    #[error(transparent)]
-    Daemon(#[from] DaemonError),
-    #[error("{0}")]
-    Refused(String),
-}
-
-impl Failure {
-    pub(super) fn is_broken_pipe(&self) -> bool {
-        let (Self::Io(error) | Self::Verb(VerbError::Write(error))) = self else { return false };
-        error.kind() == io::ErrorKind::BrokenPipe
-    }
-
-    fn reason(&self) -> &'static str {
-        match self {
-            Self::Manifest(_) => "ManifestInvalid",
-            Self::Host(error) => error.reason(),
-            Self::Reconcile(error) => error.reason(),
-            Self::Store(_) => "StateUnavailable",
-            Self::Lock(_) => "StateLocked",
-            Self::Verb(_) => "NotFound",
-            Self::Io(_) => "InputOutput",
-            Self::NoSuchObject { .. } => "NoSuchObject",
-            Self::NoStateDir | Self::Usage(_) => "Usage",
-            Self::Daemon(_) => "DaemonFailed",
-            Self::Refused(_) => "Refused",
-        }
-    }
-}
-
-fn hint(known: &[String]) -> String {
-    if known.is_empty() { "there are none".into() } else { format!("there are: {}", known.join(", ")) }
-}
-
-/// The exit code of a verb whose answer was printed. A reader that has seen enough, such as `head`, changes nothing
-/// about what the verb found.
-pub(super) fn outcome(printed: io::Result<()>, exit: u8) -> Result<u8, Failure> {
-    match printed {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(exit),
-    }
 }
 
 /// The manifests that `-f` names.
@@ -293,7 +255,7 @@ pub(super) fn start_logging(global: &Global, default: &str) -> Result<(), Failur
         TALKATIVE.iter().filter_map(|quiet| quiet.parse().ok()).fold(filter, EnvFilter::add_directive);
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     match global.log_format {
-        LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).init(),
+        LogFormat::Text => log.with_ansi(colour(io::stderr().is_terminal())).init(),
         LogFormat::Json => log.json().flatten_event(true).with_current_span(true).init(),
     }
     Ok(())
@@ -302,5 +264,46 @@ pub(super) fn start_logging(global: &Global, default: &str) -> Result<(), Failur
 impl fmt::Debug for Context<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Context").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::manifest::Pointed;
+
+    /// What is said of a service that the Compose project does not have.
+    fn told(log_format: LogFormat) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let (said, manifest) = (folder.path().join("said"), folder.path().join("shop.yaml"));
+        fs::write(&manifest, "services:\n  - name: dashbord\n").unwrap();
+        let global = Global { state_dir: None, log: None, log_format };
+        let err = Box::new(fs::File::create(&said).unwrap());
+        let mut context =
+            Context { out: Box::new(io::sink()), err, style: Style::default(), global: &global };
+        let unknown = Pointed {
+            line: 2,
+            column: 11,
+            text: "dashbord".into(),
+            message: "the Compose project shop has no service dashbord".into(),
+            mend: Some("did you mean dashboard?".into()),
+        };
+        let manifest = manifest.display().to_string();
+        let error = HostError::NoSuchService { manifest, unknown: vec![unknown] };
+        context.complain_of("shop", &error.into());
+        fs::read_to_string(&said).unwrap()
+    }
+
+    #[test]
+    fn a_service_that_does_not_exist_is_shown_in_its_line() {
+        let text = told(LogFormat::Text);
+        let shown = "2 |   - name: dashbord\n  |           ^^^^^^^^\n  = mend: did you mean dashboard?\n";
+        assert!(text.starts_with("error: the Compose project shop has no service dashbord\n"), "{text}");
+        assert!(text.contains(shown), "{text}");
+        let event: Value = serde_json::from_str(&told(LogFormat::Json)).unwrap();
+        let message = event["message"].as_str().unwrap();
+        assert!(message.contains("shop.yaml:2:11: the Compose project shop has no service"), "{event}");
     }
 }

@@ -5,13 +5,16 @@ use std::io::{self, Write};
 use super::style::{Cell, Paint, Style, cell, clean, heading, table};
 use crate::{
     api::{Desired, Layer, RouteStatus, ServiceStatus, Step, StepKind},
-    decide::{Diagnosis, LayerVerdict, Repair},
+    decide::{Diagnosis, HeldBack, LayerVerdict, Repair},
     reconcile::Looked,
 };
 
 /// Writes the ladder of one object.
 pub(super) fn write(out: &mut dyn Write, style: Style, desired: &Desired, looked: &Looked) -> io::Result<()> {
     writeln!(out, "{}  {}", style.bold(desired.name()), style.dim(&desired.directory.display().to_string()))?;
+    if let Some(held_back) = &looked.decision.held_back {
+        writeln!(out, "  {}", style.yellow(&why_held_back(held_back)))?;
+    }
     let mut rows = vec![heading(&["SERVICE", "SOURCE", "ARTIFACT", "CONTAINER", "ROUTE", "AUTH"])];
     let services = looked.decision.services.iter().zip(&looked.object.status.services);
     rows.extend(services.map(|(diagnosis, status)| row(diagnosis, status)));
@@ -68,7 +71,7 @@ fn words(out: &mut dyn Write, style: Style, looked: &Looked) -> io::Result<()> {
             let place = style.yellow(&format!("{}: {layer} layer", diagnosis.service));
             writeln!(out, "\n  {place}  {}", clean(note))?;
         }
-        if let Some(mend) = mend(&prospect.repair) {
+        if let Some(mend) = mend(&prospect.repair, looked.decision.held_back.as_ref()) {
             writeln!(out, "    {} {}", style.dim("→"), clean(&mend))?;
         }
     }
@@ -96,14 +99,19 @@ fn wait(reason: &str) -> &'static str {
     }
 }
 
-/// What would repair it, in words.
-fn mend(repair: &Repair) -> Option<String> {
+/// What would repair it, in words; where undrift must not, why it does not.
+fn mend(repair: &Repair, held_back: Option<&HeldBack>) -> Option<String> {
     match repair {
         Repair::Nothing => None,
         Repair::Steps(steps, at) => {
             let steps: Vec<&str> = steps.iter().map(|step| in_words(*step)).collect();
+            let steps = steps.join(", then ");
+            let steps = steps.trim_end_matches(',');
+            if let Some(held_back) = held_back {
+                return Some(format!("no step while {}; otherwise {steps}", held_back_in_a_word(held_back)));
+            }
             let at = at.map(|at| format!(", not before {}", at.format("%H:%M:%S UTC"))).unwrap_or_default();
-            Some(format!("apply would run {}{at}", steps.join(", then ")))
+            Some(format!("apply would run {steps}{at}"))
         }
         Repair::Wait { reason, .. } => Some(wait(reason).into()),
         Repair::Stalled { reason, message } if GIVEN_UP.contains(&reason.as_str()) => {
@@ -111,6 +119,23 @@ fn mend(repair: &Repair) -> Option<String> {
         }
         Repair::Stalled { message, .. } => Some(format!("no step: {message}")),
     }
+}
+
+/// What keeps undrift from taking any step.
+const fn held_back_in_a_word(held_back: &HeldBack) -> &'static str {
+    match held_back {
+        HeldBack::Suspended(_) => "suspended",
+        HeldBack::ObserveOnly => "only observed",
+    }
+}
+
+/// The same with its reason, once for the object.
+fn why_held_back(held_back: &HeldBack) -> String {
+    let why = match held_back {
+        HeldBack::Suspended(words) => words.as_str(),
+        HeldBack::ObserveOnly => "spec.reconcile.mode is observe",
+    };
+    format!("{}: {why}", held_back_in_a_word(held_back))
 }
 
 /// A step as a command that a person knows.

@@ -10,6 +10,7 @@ mod completions;
 mod context;
 pub mod describe;
 mod doctor;
+mod failure;
 mod files;
 pub mod get;
 pub mod incident;
@@ -40,18 +41,19 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            let _ = error.print();
+            context::print_usage(&error);
             return ExitCode::from(if error.use_stderr() { ERROR } else { 0 });
         }
     };
     let mut context = Context::new(&cli.global);
     if let Err(error) = context::start_logging(&cli.global, default_log(&cli.verb)) {
-        context.fail(&error, None);
+        context.fail(&error, output_of(&cli.verb));
         return ExitCode::from(ERROR);
     }
     ExitCode::from(match dispatch(&mut context, &cli.verb) {
         Ok(code) => code,
-        // A reader that has seen enough, such as `head`, is no error of ours.
+        // A reader that has seen enough, such as `head`, is no error of ours. Where a verb has a verdict besides
+        // 0, the verb itself keeps it: see `context::outcome`.
         Err(failure) if failure.is_broken_pipe() => 0,
         Err(failure) => {
             context.fail(&failure, output_of(&cli.verb));
@@ -68,9 +70,10 @@ const fn default_log(verb: &Verb) -> &'static str {
 fn dispatch(context: &mut Context<'_>, verb: &Verb) -> Result<u8, Failure> {
     match verb {
         Verb::Validate(manifests) => {
-            Ok(validate::validate(&context::sources(&manifests.files), &mut context.out, &mut context.err))
+            let sources = context::sources(&manifests.files);
+            Ok(validate::validate(&sources, &mut context.out, &mut context.err)?)
         }
-        Verb::Schema => Ok(schema::schema(&mut context.out)),
+        Verb::Schema => context::outcome(schema::schema(&mut context.out), 0),
         Verb::Check(objects) => check::run(context, objects, false),
         Verb::Plan(objects) => check::run(context, objects, true),
         Verb::Apply(objects) => apply::run(context, objects),
@@ -118,9 +121,10 @@ fn audit_verb(context: &mut Context<'_>, verb: &AuditVerb) -> Result<u8, Failure
         }
         AuditVerb::Verify(output) => {
             let view = context.view(output.output);
-            let whole = audit::verify(store.as_ref(), &view, &mut context.out)?;
-            finished(context)?;
-            Ok(u8::from(!whole))
+            let verification = audit::verify(store.as_ref())?;
+            let printed = audit::print_verification(&verification, &view, &mut context.out);
+            let printed = printed.and_then(|()| context.out.flush());
+            context::outcome(printed, u8::from(!verification.is_whole()))
         }
     }
 }

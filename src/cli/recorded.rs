@@ -64,8 +64,13 @@ pub fn parse_when(text: &str, now: Time) -> Result<Time, ParseWhenError> {
 
 /// Prints one JSON document, indented, with a line end.
 pub(super) fn print_json(out: &mut dyn Write, value: &impl Serialize) -> Result<(), VerbError> {
-    serde_json::to_writer_pretty(&mut *out, value).map_err(io::Error::from)?;
-    Ok(writeln!(out)?)
+    Ok(write_json(out, value)?)
+}
+
+/// The same, where nothing else can fail.
+pub(super) fn write_json(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, value)?;
+    writeln!(out)
 }
 
 /// The error for a name that is not recorded, with the nearest that is.

@@ -23,6 +23,7 @@ mod start;
 mod status;
 #[cfg(test)]
 mod tests;
+mod unseen;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -32,7 +33,8 @@ pub use checks::{Diagnosis, LayerVerdict, diagnose, is_young};
 pub use plan::{NOT_PROVEN, Next};
 pub use repair::{Prospect, Repair};
 pub use rollback::{JUDGED_FOR, rollback_target};
-pub use status::{StatusInputs, failed_status, status};
+pub use status::{StatusInputs, status};
+pub use unseen::failed_status;
 pub use verify::{Identity, Proof, identities, judge, unlike_before};
 
 use crate::api::{

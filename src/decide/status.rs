@@ -58,47 +58,6 @@ pub fn status(inputs: StatusInputs<'_>) -> ObjectStatus {
     }
 }
 
-/// The status of an object of which nothing can be said: no engine, Compose files that Compose refuses.
-///
-/// It claims no drift. The services are those of before, with every condition unknown.
-#[must_use]
-pub fn failed_status(
-    previous: Option<&ObjectStatus>,
-    generation: i64,
-    reason: &str,
-    message: &str,
-    now: Time,
-) -> ObjectStatus {
-    let maker = Maker { previous: previous.map(|p| p.conditions.as_slice()), generation, now };
-    ObjectStatus {
-        observed_generation: generation,
-        conditions: vec![
-            maker.make(ConditionType::Ready, ConditionStatus::Unknown, reason, message),
-            maker.make(ConditionType::Reconciling, ConditionStatus::False, reason, ""),
-            maker.make(ConditionType::Stalled, ConditionStatus::Unknown, reason, ""),
-        ],
-        services: previous
-            .iter()
-            .flat_map(|p| &p.services)
-            .map(|s| unseen(s, generation, reason, now))
-            .collect(),
-        plan: Vec::new(),
-        incident: previous.and_then(|p| p.incident.clone()),
-        attempts: previous.map_or(0, |p| p.attempts),
-        next_attempt_time: None,
-    }
-}
-
-fn unseen(before: &ServiceStatus, generation: i64, reason: &str, now: Time) -> ServiceStatus {
-    let maker = Maker { previous: Some(&before.conditions), generation, now };
-    let unknown = |condition: &Condition| maker.make(condition.kind, ConditionStatus::Unknown, reason, "");
-    ServiceStatus {
-        drift: None,
-        conditions: before.conditions.iter().map(unknown).collect(),
-        ..before.clone()
-    }
-}
-
 fn object_conditions(inputs: StatusInputs<'_>, services: &[ServiceStatus]) -> Vec<Condition> {
     use ConditionStatus::{False, True, Unknown};
     let previous = inputs.previous.map(|p| p.conditions.as_slice());
@@ -147,14 +106,20 @@ fn with_outlived(message: String, desired: &Desired) -> String {
 }
 
 /// Makes conditions whose transition time moves only when their status flips.
-struct Maker<'a> {
-    previous: Option<&'a [Condition]>,
-    generation: i64,
-    now: Time,
+pub(super) struct Maker<'a> {
+    pub(super) previous: Option<&'a [Condition]>,
+    pub(super) generation: i64,
+    pub(super) now: Time,
 }
 
 impl Maker<'_> {
-    fn make(&self, kind: ConditionType, status: ConditionStatus, reason: &str, message: &str) -> Condition {
+    pub(super) fn make(
+        &self,
+        kind: ConditionType,
+        status: ConditionStatus,
+        reason: &str,
+        message: &str,
+    ) -> Condition {
         let before = self.previous.and_then(|all| all.iter().find(|c| c.kind == kind));
         let since = before.filter(|c| c.status == status).map_or(self.now, |c| c.last_transition_time);
         Condition {

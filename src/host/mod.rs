@@ -15,7 +15,10 @@ pub use crate::api::{Cache, StepReport};
 pub use local::{LocalHost, StepLock};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{Desired, Fact, GitState, ProjectObservation, Step};
+use crate::{
+    api::{Desired, Fact, GitState, ProjectObservation, Step},
+    manifest::Pointed,
+};
 
 /// A host that runs Compose projects: the real one, or a fake for tests.
 ///
@@ -116,21 +119,13 @@ pub enum HostError {
         /// Their names.
         variables: Vec<String>,
     },
-    /// The manifest names a service that the Compose project does not have.
-    #[error("{manifest}:{line}:{column}: the Compose project {project} has no service {service}; it has {}", known.join(", "))]
+    /// The manifest names services that the Compose project does not have.
+    #[error("{}", in_a_line(manifest, unknown))]
     NoSuchService {
         /// The manifest.
         manifest: String,
-        /// Its line.
-        line: u64,
-        /// Its column.
-        column: u64,
-        /// The Compose project.
-        project: String,
-        /// The service.
-        service: String,
-        /// The services that there are.
-        known: Vec<String>,
+        /// All of them, in the order of the manifest.
+        unknown: Vec<Pointed>,
     },
     /// Two services build into one image reference: the last one would win.
     #[error("the services {first} and {second} both build the image {image}: give each its own `image:`")]
@@ -174,6 +169,16 @@ impl HostError {
     pub const fn is_transient(&self) -> bool {
         matches!(self, Self::EngineUnavailable { .. } | Self::Engine { .. } | Self::Ending)
     }
+}
+
+/// Each with its place and what was meant, for a status and the log.
+fn in_a_line(manifest: &str, all: &[Pointed]) -> String {
+    let one = |pointed: &Pointed| {
+        let Pointed { line, column, message, mend, .. } = pointed;
+        let mend = mend.as_ref().map(|mend| format!(" ({mend})")).unwrap_or_default();
+        format!("{manifest}:{line}:{column}: {message}{mend}")
+    };
+    all.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
 /// For the log: the time since then in milliseconds. As an integer of 128 bits it would be a text in JSON.

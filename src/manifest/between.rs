@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::{
+    mask,
     nearest::nearest,
     report::{Fault, Report},
     tree::{Node, Spot, Value},
@@ -22,7 +23,9 @@ fn unique<'n>(
     let mut seen: HashMap<&str, Spot> = HashMap::new();
     for (name, spot) in entries {
         if let Some(first) = seen.get(name) {
-            let shown: String = name.chars().take(60).collect();
+            // A route without a name of its own is called by its path or URL, and that may hold a secret by mistake.
+            let name: Vec<char> = name.chars().take(60).collect();
+            let shown: String = mask::line(&name, false, None).text.into_iter().collect();
             let message = format!("the {what} `{shown}` is declared twice, first in line {}", first.line);
             report.add(spot, Fault::new(message).mend(mend));
         } else {
@@ -151,22 +154,37 @@ fn control_is_another_path(route: &Node, report: &mut Report<'_>) {
 
 /// `auth`: one kind of credentials.
 pub(super) fn auth(auth: &Node, report: &mut Report<'_>) {
-    exactly_one(auth, ["basic", "bearerFrom"], "`auth`", report);
+    let mend = "`basic: { username: …, passwordFrom: { env: NAME } }` or `bearerFrom: { env: NAME }`";
+    exactly_one(auth, ["basic", "bearerFrom"], "`auth`", mend, report);
 }
 
 /// A reference to a secret: one place.
 pub(super) fn secret(secret: &Node, report: &mut Report<'_>) {
-    exactly_one(secret, ["env", "file"], "a reference to a secret", report);
+    exactly_one(
+        secret,
+        ["env", "file"],
+        "a reference to a secret",
+        "`{ env: NAME }` or `{ file: PATH }`",
+        report,
+    );
 }
 
-fn exactly_one(record: &Node, [one, other]: [&str; 2], what: &str, report: &mut Report<'_>) {
+fn exactly_one(record: &Node, [one, other]: [&str; 2], what: &str, mend: &str, report: &mut Report<'_>) {
     let spot = match (record.entry(one), record.entry(other)) {
-        (Some((first, _)), Some((second, _))) => first.spot.max(second.spot),
+        (Some((first, _)), Some((second, _))) => {
+            let fault = Fault::new(format!("{what} needs exactly one of `{one}` and `{other}`"));
+            let mend = format!(
+                "keep the one that is meant, and remove the other; the first is in line {}",
+                first.spot.line.min(second.spot.line)
+            );
+            return report.add(first.spot.max(second.spot), fault.mend(mend));
+        }
         // A field that does not exist was most likely meant to be one of them, and is said already.
         (None, None) if !has_other_fields(record, &[one, other, "expect"]) => record.visible(),
         _ => return,
     };
-    report.add(spot, Fault::new(format!("{what} needs exactly one of `{one}` and `{other}`")));
+    let fault = Fault::new(format!("{what} needs exactly one of `{one}` and `{other}`"));
+    report.add(spot, fault.mend(format!("write one of them, as {mend}")));
 }
 
 fn has_other_fields(record: &Node, known: &[&str]) -> bool {

@@ -4,26 +4,10 @@
 
 use std::ops::Range;
 
-use super::{nearest::nearest, report::Lines};
+use super::{report::Lines, secret};
 
 /// What stands in for a secret; as long for each, so that it does not tell the length.
 const STARS: &str = "********";
-
-/// What the name of a field that holds a secret contains, in lower case and without dashes.
-const SECRET_WORDS: [&str; 12] = [
-    "pass",
-    "pwd",
-    "password",
-    "passwd",
-    "passphrase",
-    "secret",
-    "token",
-    "apikey",
-    "credential",
-    "authorization",
-    "cookie",
-    "bearer",
-];
 
 /// A line in which the secrets are stars.
 pub(super) struct Masked {
@@ -45,8 +29,8 @@ impl Masked {
     }
 }
 
-/// Masks a line: values of fields that are named like secrets, `user:password@` in URLs, the part that is to be
-/// hidden, and everything where the whole line is the value of a secret.
+/// Masks a line: values of fields and of parameters that are named like secrets, `user:password@` in URLs, the part that
+/// is to be hidden, and everything where the whole line is the value of a secret.
 pub(super) fn line(line: &[char], whole: bool, hide: Option<Range<usize>>) -> Masked {
     let mut ranges: Vec<Range<usize>> = hide.into_iter().collect();
     if whole {
@@ -56,6 +40,7 @@ pub(super) fn line(line: &[char], whole: bool, hide: Option<Range<usize>>) -> Ma
     ranges
         .extend((0..line.len()).filter(|at| line[*at] == ':').filter_map(|colon| secret_value(line, colon)));
     ranges.extend(user_infos(line));
+    ranges.extend(secret::in_query(line).into_iter().map(|(_, value)| value));
     ranges.retain(|range| range.start < range.end && range.end <= line.len());
     ranges.sort_by_key(|range| range.start);
     let ranges = ranges.into_iter().fold(Vec::<Range<usize>>::new(), |mut merged, range| {
@@ -134,11 +119,7 @@ fn is_secret_key(line: &[char], colon: usize) -> bool {
         .take_while(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
         .take(64)
         .collect();
-    let key: String = word.chars().rev().filter(|c| c.is_alphanumeric()).collect::<String>().to_lowercase();
-    // A misspelt field is what is shown most: `pasword` holds a secret as well.
-    key == "basic"
-        || SECRET_WORDS.iter().any(|word| key.contains(word))
-        || nearest(&key, SECRET_WORDS.iter().copied()).is_some()
+    secret::may_be_named(&word.chars().rev().collect::<String>())
 }
 
 /// `user:password` in `scheme://user:password@host`. A password may contain a slash or a space by mistake, so that the
@@ -179,6 +160,8 @@ mod tests {
             ("url: http://token@host", "url: http://********@host"),
             ("url: http://ops:hun ter2@host", "url: http://********@host"),
             ("{ password: hunter2 }", "{ password: ******** }"),
+            ("path: /a?page=2&token=hunter2&x=1", "path: /a?page=2&token=********&x=1"),
+            ("{ path: '/a?api-key=hunter2', port: 1 }", "{ path: '/a?api-key=********', port: 1 }"),
         ] {
             assert_eq!(masked(text), shown);
         }

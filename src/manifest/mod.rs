@@ -15,10 +15,12 @@ mod error;
 mod mask;
 mod nearest;
 mod object;
+mod point;
 mod read;
 mod report;
 mod rules;
 mod schema;
+mod secret;
 mod shape;
 mod text;
 mod tree;
@@ -30,11 +32,13 @@ mod yaml;
 use std::{collections::HashMap, path::Path};
 
 pub use error::{Excerpt, ManifestError, ManifestErrors};
+pub use point::{Pointed, point};
 pub use read::Source;
 pub use schema::json_schema;
 pub use watch::watch;
 
 pub(crate) use error::count;
+pub(crate) use nearest::nearest;
 
 use crate::api::Desired;
 use object::{Named, Parsed};

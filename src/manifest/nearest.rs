@@ -5,7 +5,7 @@ const LONGEST: usize = 40;
 
 /// The nearest of the right words, where one is near: a third of its letters may differ, or it is the one that
 /// starts so. Case, dashes and underscores do not count.
-pub(super) fn nearest<'w>(word: &str, right: impl IntoIterator<Item = &'w str> + Clone) -> Option<&'w str> {
+pub(crate) fn nearest<'w>(word: &str, right: impl IntoIterator<Item = &'w str> + Clone) -> Option<&'w str> {
     if word.len() > LONGEST {
         return None;
     }

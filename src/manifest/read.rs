@@ -5,15 +5,21 @@ use std::{
     convert::Infallible,
     ffi::OsStr,
     fs::File,
-    io::Read,
+    io::{self, Read},
     path::{Path, PathBuf},
     str::FromStr,
 };
 
 use super::{disk::in_words, error::ManifestError};
 
+/// What standard input is called in messages.
+const STDIN: &str = "<stdin>";
+
 /// The largest manifest, in bytes. Real ones have some thousands.
 pub(super) const LARGEST: u64 = 1024 * 1024;
+
+/// All manifests together, in bytes: they are in memory at once. A thousand of the usual size have a tenth of it.
+const MOST_BYTES: u64 = 16 * LARGEST;
 
 /// Manifests in one folder.
 const MOST_FILES: usize = 1_000;
@@ -66,27 +72,55 @@ pub(super) fn all(sources: &[Source]) -> (Vec<Text>, Vec<ManifestError>) {
     files.sort();
     let mut seen = HashSet::new();
     files.retain(|file| seen.insert(file.canonicalize().unwrap_or_else(|_| file.clone())));
-    let mut texts = Vec::new();
+    let mut texts = Texts { read: Vec::new(), errors, room: MOST_BYTES };
     for file in files {
-        match read_file(&file) {
-            Ok(text) => texts.push(text),
-            Err(error) => errors.push(error),
-        }
+        texts.add(&file.display().to_string(), || read_file(&file));
     }
     if sources.contains(&Source::Stdin) {
-        match read_stdin() {
-            Ok(text) => texts.push(text),
-            Err(error) => errors.push(error),
+        texts.add(STDIN, read_stdin);
+    }
+    (texts.read, texts.errors)
+}
+
+/// What was read so far.
+struct Texts {
+    read: Vec<Text>,
+    errors: Vec<ManifestError>,
+    /// How many bytes may still be read.
+    room: u64,
+}
+
+impl Texts {
+    /// Reads one more. Without room each of the others is an error of its own: what was declared in it is not gone.
+    fn add(&mut self, origin: &str, read: impl FnOnce() -> Result<Text, ManifestError>) {
+        let full = || {
+            let mend = "is this the right folder? Else name fewer of its files";
+            ManifestError::of_file(origin, "all manifests together have at most 16 MiB", Some(mend))
+        };
+        let text = if self.room == 0 { Err(full()) } else { read() };
+        match text {
+            Ok(text) if text.bytes.len() as u64 > self.room => {
+                self.room = 0;
+                self.errors.push(full());
+            }
+            Ok(text) => {
+                self.room -= text.bytes.len() as u64;
+                self.read.push(text);
+            }
+            Err(error) => self.errors.push(error),
         }
     }
-    (texts, errors)
 }
 
 /// The manifests that a path names: itself, or those in the folder that it is.
 pub(super) fn files_of(path: &Path) -> Result<Vec<PathBuf>, ManifestError> {
     let name = path.display().to_string();
     let fail = |message: String, mend: Option<&str>| ManifestError::of_file(&name, message, mend);
-    let unreadable = |error| fail(format!("this path {}", in_words(&error)), None);
+    let unreadable = |error: io::Error| {
+        let gone = error.kind() == io::ErrorKind::NotFound;
+        let mend = "name a manifest, or a folder of them; relative paths start at the current folder";
+        fail(format!("this path {}", in_words(&error)), gone.then_some(mend))
+    };
     let kind = path.metadata().map_err(unreadable)?;
     if !kind.is_dir() {
         return Ok(vec![path.to_path_buf()]);
@@ -126,8 +160,13 @@ fn read_file(path: &Path) -> Result<Text, ManifestError> {
     Ok(Text { origin, base, bytes })
 }
 
+/// The text of one file, within the same limits; `None` where it cannot be had.
+pub(super) fn text_of(path: &Path) -> Option<String> {
+    String::from_utf8(read_file(path).ok()?.bytes).ok()
+}
+
 fn read_stdin() -> Result<Text, ManifestError> {
-    let origin = "<stdin>".to_owned();
+    let origin = STDIN.to_owned();
     let bytes = capped(std::io::stdin().lock(), &origin)?;
     let base = std::env::current_dir().map_err(|error| {
         ManifestError::of_file(&origin, format!("the current folder {}", in_words(&error)), None)
@@ -156,6 +195,20 @@ fn capped(reader: impl Read, origin: &str) -> Result<Vec<u8>, ManifestError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_of_large_files_does_not_eat_memory_and_none_of_it_is_taken_for_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let large = vec![b'#'; usize::try_from(LARGEST).unwrap()];
+        for number in 0..18 {
+            std::fs::write(folder.path().join(format!("{number:02}.yaml")), &large).unwrap();
+        }
+        let (texts, errors) = all(&[Source::Path(folder.path().into())]);
+        assert_eq!(texts.len(), 16);
+        let files: Vec<&str> = errors.iter().filter_map(|error| error.file.rsplit('/').next()).collect();
+        assert_eq!(files, ["16.yaml", "17.yaml"], "each that was not read says so");
+        assert!(errors[1].message.contains("16 MiB"), "{}", errors[1]);
+    }
 
     #[test]
     fn an_endless_input_is_not_read_to_its_end() {

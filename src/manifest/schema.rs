@@ -3,6 +3,7 @@
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
+use super::secret;
 use crate::api::ComposeProject;
 
 /// The JSON Schema (draft 7, which editors know best) of one manifest document.
@@ -105,17 +106,18 @@ fn properties() -> Vec<(&'static str, &'static str, Value)> {
     ]
 }
 
-/// Names are tokens, and none of those that carry secrets, in any case of letters.
+/// Names are tokens, and none of those that carry secrets, in any case of letters. (A short word such as `pass`, and one
+/// that ends before a capital, are left to the parser.)
 fn headers() -> Value {
-    let any_case = |name: &str| -> String {
-        let either = |c: char| if c == '-' { "-".into() } else { format!("[{}{c}]", c.to_ascii_uppercase()) };
-        name.chars().map(either).collect()
-    };
-    let secret: Vec<_> = super::text::SECRET_HEADERS.iter().map(|name| any_case(name)).collect();
+    let any_case =
+        |name: &str| -> String { name.chars().map(|c| format!("[{}{c}]", c.to_ascii_uppercase())).collect() };
+    let pairs =
+        secret::PAIRS.iter().map(|(one, other)| format!("{}[-_.]?{}", any_case(one), any_case(other)));
+    let secret: Vec<_> = secret::long_words().map(any_case).chain(pairs).collect();
     json!({
         "propertyNames": {
             "pattern": "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$",
-            "not": { "pattern": format!("^({})$", secret.join("|")) }
+            "not": { "pattern": format!("({})([^A-Za-z0-9]|$)", secret.join("|")) }
         },
         "additionalProperties": { "pattern": r"^([!-~]([\t -~]*[!-~])?)?$" }
     })

@@ -118,8 +118,8 @@ fn scalar(shape: &Shape, slot: Slot<'_>, report: &mut Report<'_>) {
             (written != plain)
                 .then(|| Fault::new(format!("{name} must be true or false")).mend(format!("write `{plain}`")))
         }
-        (Shape::Whole(range), Value::Int(n)) if !range.contains(n) => Some(out_of_range(name, range)),
-        (Shape::Whole(range), Value::Number) => Some(out_of_range(name, range)),
+        (Shape::Whole(range), Value::Int(n)) if !range.contains(n) => Some(out_of_range(name, range, slot)),
+        (Shape::Whole(range), Value::Number) => Some(out_of_range(name, range, slot)),
         (Shape::Exactly(_) | Shape::Word(_), Value::Text(_)) | (Shape::Whole(_), Value::Int(_)) => None,
         (Shape::Duration { at_least }, Value::Text(text)) => duration(name, text, *at_least),
         _ => Some(wrong_type::fault(shape, slot, report)),
@@ -129,8 +129,14 @@ fn scalar(shape: &Shape, slot: Slot<'_>, report: &mut Report<'_>) {
     }
 }
 
-fn out_of_range(name: &str, range: &std::ops::RangeInclusive<i64>) -> Fault {
+fn out_of_range(name: &str, range: &std::ops::RangeInclusive<i64>, slot: Slot<'_>) -> Fault {
+    let mend = match name {
+        "`port`" => Some("write the port that the server listens on in the container, such as `port: 3000`"),
+        _ if slot.optional => Some("write such a number, or leave it out"),
+        _ => None,
+    };
     Fault::new(format!("{name} must be a whole number from {} to {}", range.start(), range.end()))
+        .maybe_mend(mend.map(Into::into))
 }
 
 /// `a`, `b` or `c`, each in backquotes.

@@ -4,15 +4,12 @@ use std::path::{Component, Path};
 
 use reqwest::Url;
 
-use super::{nearest::nearest, report::Fault, shape::one_of};
+use super::{nearest::nearest, report::Fault, secret, shape::one_of};
 
 type Verdict = Result<(), Fault>;
 
 /// HTTP's own methods (RFC 9110 and RFC 5789).
 const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
-
-/// Headers that carry nothing but secrets.
-pub(super) const SECRET_HEADERS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "set-cookie"];
 
 fn fail_if(wrong: bool, message: &str, mend: &str) -> Verdict {
     if wrong { Err(Fault::new(message).mend(mend)) } else { Ok(()) }
@@ -155,9 +152,21 @@ pub(super) fn route_path(path: &str) -> Verdict {
         &format!("did you mean `/{path}`?"),
     )?;
     no_control(path, "the path")?;
+    no_secret_in_query(path)?;
     fail_if(path.contains(' '), "the path contains a space", "write `%20` for a space")?;
     fail_if(path.contains('#'), "a `#` is never sent to a server", "remove it, or write `%23`")?;
     fail_if(!path.is_ascii(), "the path contains other than ASCII characters", "percent-encode them")
+}
+
+fn no_secret_in_query(text: &str) -> Verdict {
+    let chars: Vec<char> = text.chars().collect();
+    let Some((name, _)) = secret::in_query(&chars).into_iter().next() else { return Ok(()) };
+    let name: String = name.chars().take(40).collect();
+    let message =
+        format!("a secret has no place in a manifest, and `{name}` in this query is named like one");
+    // It may stand in the line in another spelling than in the text, in which nothing would find it.
+    let fault = Fault::new(message).secret();
+    Err(fault.mend("remove it, and declare `auth` with `basic` or `bearerFrom`"))
 }
 
 /// `auto`, `off` or a path.
@@ -187,6 +196,7 @@ pub(super) fn url(text: &str) -> Verdict {
         return Err(if text.contains("://") { fault } else { fault.secret() });
     }
     no_control(text, "the URL")?;
+    no_secret_in_query(text)?;
     fail_if(text.contains(' '), "the URL contains a space", "write `%20` for a space")?;
     let http = text.starts_with("http://") || text.starts_with("https://");
     fail_if(!http, "a URL starts with `http://` or `https://`", "write it as http://127.0.0.1:8080/api")?;
@@ -222,8 +232,9 @@ pub(super) fn method(text: &str) -> Verdict {
 /// A header with its value.
 pub(super) fn header(name: &str, value: &str) -> Verdict {
     fail_if(!is_token(name), "this is not the name of a header", "write it as `Accept: application/json`")?;
-    if SECRET_HEADERS.contains(&name.to_lowercase().as_str()) {
-        let fault = Fault::new(format!("a secret has no place in a manifest, and `{name}` is one"));
+    if secret::names(name) {
+        let fault =
+            Fault::new(format!("a secret has no place in a manifest, and `{name}` is named like one"));
         return Err(fault.mend("remove it, and declare `auth` with `basic` or `bearerFrom`"));
     }
     let right = |c: char| c == '\t' || (!c.is_control() && c.is_ascii());

@@ -55,6 +55,13 @@ fn found(value: &Value) -> &'static str {
     }
 }
 
+/// A number that is whole although it is written with a point: `200.0`.
+fn whole(written: &str) -> Option<&str> {
+    let (whole, rest) = written.split_once('.')?;
+    let digits = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit());
+    (digits(whole) && digits(rest) && rest.chars().all(|c| c == '0')).then_some(whole)
+}
+
 /// What would be right, where the value tells what was meant.
 fn mend(shape: &Shape, slot: Slot<'_>, report: &Report<'_>) -> Option<String> {
     // Short, for it is shown; never of a text that may be a secret: only numbers, truth values and the words below.
@@ -78,6 +85,9 @@ fn mend(shape: &Shape, slot: Slot<'_>, report: &Report<'_>) -> Option<String> {
             let number = digits.parse::<u32>().ok()?;
             Some(format!("write it as a plain number: {number}"))
         }
+        (Shape::Statuses, Value::Number) => whole(&written).map(|status| format!("write `{status}`")),
+        (Shape::Statuses, Value::List(_)) => Some("write one list of numbers, such as [200, 204]".into()),
+        (Shape::Text(_), Value::Map(_) | Value::List(_)) => Some("write one text".into()),
         (Shape::Duration { .. }, Value::Int(n)) if *n > 0 => Some(format!("did you mean `{n}s`?")),
         (Shape::Texts(_), Value::Text(_)) => Some(format!("write it as a list: [{written}]")),
         (Shape::List { .. }, Value::Map(_)) => Some("start each entry with `- `".into()),

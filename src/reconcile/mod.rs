@@ -161,6 +161,7 @@ pub fn unseen(store: Option<&Store>, desired: &Desired, error: &ReconcileError) 
     let previous = store.and_then(|store| store.object(desired.name()).ok().flatten());
     let generation = store.and_then(|store| store.peek_generation(desired.name(), &desired.spec_digest).ok());
     let status = decide::failed_status(
+        desired.services(),
         previous.as_ref().map(|object| &object.status),
         generation.unwrap_or(1),
         error.reason(),

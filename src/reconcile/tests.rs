@@ -263,6 +263,24 @@ fn an_engine_that_is_away_changes_nothing_and_claims_nothing() {
 }
 
 #[test]
+fn an_outage_of_the_engine_on_a_healthy_host_costs_a_new_proof_and_nothing_else() {
+    let bench = Bench::new(World::incident());
+    let healed = bench.apply().object.status;
+    let (records, steps) = (bench.kinds(), bench.host.world(|world| world.log.len()));
+    bench.host.world(|world| world.engine_away = true);
+    let away = bench.apply().object.status;
+    assert!(away.services.iter().all(|service| service.containers.is_empty()), "not seen, and not said");
+    bench.host.world(|world| world.engine_away = false);
+    let back = bench.apply();
+    bench.assert_honest(&back);
+    assert!(back.reconciled);
+    assert_eq!((bench.kinds(), bench.host.world(|world| world.log.len())), (records, steps));
+    let transitions = |status: &ObjectStatus| status.services[0].routes[0].transition;
+    assert!(transitions(&healed).is_some());
+    assert_eq!(transitions(&back.object.status), transitions(&healed), "what was repaired stays so");
+}
+
+#[test]
 fn what_a_starting_engine_has_not_started_yet_is_given_time() {
     for starts_it in [true, false] {
         let bench = Bench::new(World::incident());

@@ -4,7 +4,8 @@ use serde_json::json;
 
 use super::ReconcileError;
 use crate::{
-    api::{AuditKind, Condition, ConditionStatus, ConditionType, IncidentOutcome, NewRecord, Object, Time},
+    api::{AuditKind, ConditionType, IncidentOutcome, NewRecord, Object, Time},
+    decide::failed_status,
     store::Store,
 };
 
@@ -35,17 +36,9 @@ pub fn end_watch(store: &Store, name: &str, why: &str, now: Time) -> Result<(), 
         store.end_incident(&incident.id, now, outcome, None, &record)?;
     }
     if let Some(mut object) = recorded {
-        for condition in &mut object.status.conditions {
-            let status = match condition.kind {
-                ConditionType::Ready => ConditionStatus::Unknown,
-                _ => ConditionStatus::False,
-            };
-            set(condition, status, why, now);
-        }
-        for condition in object.status.services.iter_mut().flat_map(|service| &mut service.conditions) {
-            set(condition, ConditionStatus::Unknown, why, now);
-        }
-        object.status.plan.clear();
+        let (services, before) = (&object.declared.spec.services, &object.status);
+        object.status =
+            failed_status(services, Some(before), before.observed_generation, NOT_WATCHED, why, now);
         store.save_object(&object)?;
     }
     Ok(())
@@ -72,19 +65,13 @@ fn is_unwatched(object: &Object) -> bool {
         .any(|condition| condition.kind == ConditionType::Ready && condition.reason == NOT_WATCHED)
 }
 
-fn set(condition: &mut Condition, status: ConditionStatus, why: &str, now: Time) {
-    if condition.status != status {
-        condition.last_transition_time = now;
-    }
-    condition.status = status;
-    NOT_WATCHED.clone_into(&mut condition.reason);
-    why.clone_into(&mut condition.message);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{RecordFilter, testing};
+    use crate::{
+        api::ConditionStatus,
+        store::{RecordFilter, testing},
+    };
 
     fn kinds(store: &Store) -> Vec<String> {
         store.records(&RecordFilter::default()).unwrap().into_iter().map(|record| record.kind).collect()
@@ -108,6 +95,9 @@ mod tests {
             assert_ne!(condition.status, ConditionStatus::True, "{:?}", condition.kind);
             assert_eq!(condition.reason, "NotWatched");
         }
+        assert!(object.status.services.iter().any(|service| service.drift.is_some()), "the fixture drifts");
+        assert!(recorded.status.services.iter().all(|service| service.drift.is_none()));
+        assert!(recorded.status.services.iter().all(|service| service.containers.is_empty()));
     }
 
     #[test]

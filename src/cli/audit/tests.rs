@@ -50,8 +50,9 @@ fn listed(store: &Store, json: bool) -> String {
 
 fn verified(store: Option<&Store>, json: bool) -> (bool, String) {
     let mut out = Vec::new();
-    let whole = verify(store, &view(json), &mut out).unwrap();
-    (whole, String::from_utf8(out).unwrap())
+    let verification = verify(store).unwrap();
+    print_verification(&verification, &view(json), &mut out).unwrap();
+    (verification.is_whole(), String::from_utf8(out).unwrap())
 }
 
 #[test]

@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{Mode, OFlags};
+use rustix::{
+    fs::{Access, Mode, OFlags},
+    io::Errno,
+};
 
 use super::{
     FILES_LIMIT, in_time,
@@ -118,7 +121,7 @@ fn try_to_write(folder: &Path) -> Result<(), String> {
     let nameless = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
     match rustix::fs::open(folder, nameless, Mode::RUSR | Mode::WUSR) {
         Ok(_) => return Ok(()),
-        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::ISDIR | rustix::io::Errno::INVAL) => {}
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {}
         Err(error) => return Err(failed(error.into())),
     }
     let path = folder.join(format!(".undrift-doctor-{}", std::process::id()));
@@ -126,11 +129,16 @@ fn try_to_write(folder: &Path) -> Result<(), String> {
     fs::remove_file(&path).map_err(failed)
 }
 
-/// Opens each file that is there for writing, and writes nothing.
+/// Asks of each file that is there whether it may be written, and opens none: whoever closes a file of SQLite's ends the
+/// locks that this very process has on it by another descriptor (<https://www.sqlite.org/howtocorrupt.html>, 2.2), and
+/// the trail is being read meanwhile.
 fn writable_files(dir: &Path) -> Result<(), String> {
     for path in FILES.iter().map(|name| dir.join(name)) {
-        match fs::OpenOptions::new().write(true).open(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+        let writable =
+            if path.is_dir() { Err(Errno::ISDIR) } else { rustix::fs::access(&path, Access::WRITE_OK) };
+        match writable {
+            Err(error) if error != Errno::NOENT => {
+                let error = io::Error::from(error);
                 return Err(format!("{} cannot be written: {error}", path.display()));
             }
             _ => {}

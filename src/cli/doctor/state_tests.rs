@@ -142,3 +142,31 @@ fn place_room_and_lock_are_judged() {
     );
     drop(lock);
 }
+
+/// The POSIX locks that this process has on files of the folder, as the kernel tells them.
+fn own_locks(dir: &Path) -> Vec<String> {
+    use std::os::unix::fs::MetadataExt;
+
+    let inodes: Vec<u64> =
+        FILES.iter().filter_map(|name| Some(dir.join(name).metadata().ok()?.ino())).collect();
+    let own = format!(" {} ", std::process::id());
+    let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
+    let of_folder = |line: &&str| {
+        let inode = line.split_whitespace().find_map(|word| word.rsplit_once(':')?.1.parse::<u64>().ok());
+        line.contains(" POSIX ") && line.contains(&own) && inode.is_some_and(|inode| inodes.contains(&inode))
+    };
+    // Without its number, which counts all locks of the host.
+    locks.lines().filter(of_folder).filter_map(|line| Some(line.split_once(' ')?.1.to_owned())).collect()
+}
+
+#[test]
+fn a_look_at_the_folder_ends_no_lock_of_whoever_reads_in_it() {
+    let (home, store) = testing::store();
+    store.append(&NewRecord::of(AuditKind::Started)).unwrap();
+    let reader = testing::raw(home.path());
+    reader.execute_batch("BEGIN; SELECT count(*) FROM trail").unwrap();
+    let before = own_locks(home.path());
+    assert!(!before.is_empty(), "SQLite holds no lock while it reads");
+    look(home.path());
+    assert_eq!(own_locks(home.path()), before);
+}

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    api::{Attempt, ContainerState, Fact, Object, ProjectObservation, Reason, Time},
+    api::{Attempt, ContainerState, Fact, Object, ProjectObservation, Reason, Suspension, Time},
     decide::{self, History, Inputs, StatusInputs, identities},
     fixtures::{answer_mut, at, container_mut, desired, desired_with, healthy, incident, status},
 };
@@ -131,4 +131,22 @@ fn a_repair_that_waits_for_its_backoff() {
     let proven = [("dashboard".to_owned(), identities(&healthy().services[1]))].into();
     let history = History { attempts: vec![failed], proven, ..history() };
     insta::assert_snapshot!(shown(&desired(), &looked(&desired(), &seen, &history, at(1))));
+}
+
+#[test]
+fn an_object_that_is_only_observed() {
+    let desired = desired_with(&json!({ "mode": "observe" }));
+    insta::assert_snapshot!(shown(&desired, &looked(&desired, &incident(), &history(), at(1))));
+}
+
+#[test]
+fn an_object_that_is_suspended() {
+    let suspension = Suspension {
+        reason: "moving the database".into(),
+        actor: "ops@host undrift[1] suspend".into(),
+        since: at(0),
+        until: Some(at(7200)),
+    };
+    let history = History { suspended: Some(suspension), ..history() };
+    insta::assert_snapshot!(shown(&desired(), &looked(&desired(), &incident(), &history, at(1))));
 }

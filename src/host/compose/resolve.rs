@@ -16,6 +16,7 @@ use super::{
 use crate::{
     api::Desired,
     host::{Cache, HostError, endpoint::Endpoint},
+    manifest::{Pointed, nearest},
 };
 
 /// The cache's space.
@@ -158,10 +159,17 @@ pub(super) async fn run_quietly(
 
 /// What the object asks of the project.
 fn check(desired: &Desired, model: &Model) -> Result<(), HostError> {
-    for (index, declared) in desired.services().iter().enumerate() {
-        let Some(service) = model.services.get(&declared.name) else {
-            return Err(no_such_service(desired, model, index, &declared.name));
-        };
+    let names = || desired.services().iter().map(|declared| declared.name.as_str());
+    let unknown: Vec<Pointed> = names()
+        .enumerate()
+        .filter(|(_, name)| !model.services.contains_key(*name))
+        .map(|(index, name)| no_such_service(desired, model, index, name))
+        .collect();
+    if !unknown.is_empty() {
+        return Err(HostError::NoSuchService { manifest: desired.manifest.clone(), unknown });
+    }
+    for declared in desired.services() {
+        let Some(service) = model.services.get(&declared.name) else { continue };
         if let Some(other) = builds_the_same(model, &declared.name, service) {
             return Err(HostError::SharedImage {
                 first: declared.name.clone(),
@@ -189,17 +197,19 @@ fn full_reference(image: &str) -> String {
     if last.contains([':', '@']) { image.to_owned() } else { format!("{image}:latest") }
 }
 
-fn no_such_service(desired: &Desired, model: &Model, index: usize, name: &str) -> HostError {
+fn no_such_service(desired: &Desired, model: &Model, index: usize, name: &str) -> Pointed {
     let (line, column) = desired.service_positions.get(index).copied().unwrap_or((1, 1));
-    let mut known: Vec<String> = model.services.keys().cloned().collect();
-    known.sort_by_key(|service| strsim::damerau_levenshtein(service, name));
-    HostError::NoSuchService {
-        manifest: desired.manifest.clone(),
+    let known = model.services.keys().map(String::as_str);
+    let mend = match nearest(name, known.clone()) {
+        Some(meant) => format!("did you mean {meant}?"),
+        None => format!("it has {}", known.collect::<Vec<_>>().join(", ")),
+    };
+    Pointed {
         line,
         column,
-        project: model.name.clone(),
-        service: name.to_owned(),
-        known,
+        text: name.to_owned(),
+        message: format!("the Compose project {} has no service {name}", model.name),
+        mend: Some(mend),
     }
 }
 
@@ -216,10 +226,17 @@ mod tests {
     }
 
     #[test]
-    fn a_service_that_is_not_there_is_said_with_its_place_and_the_nearest_first() {
-        let error = check(&desired("/", &["web", "dashbord"]), &model()).unwrap_err();
-        let HostError::NoSuchService { line, column, ref known, .. } = error else { panic!("{error}") };
-        assert_eq!((line, column, known[0].as_str()), (2, 7, "dashboard"));
+    fn all_services_that_are_not_there_are_said_at_once_with_their_places_and_what_was_meant() {
+        let error = check(&desired("/", &["web", "dashbord", "mailer"]), &model()).unwrap_err();
+        let text = error.to_string();
+        let HostError::NoSuchService { unknown, .. } = error else { panic!("{error}") };
+        let told: Vec<_> =
+            unknown.iter().map(|p| (p.line, p.column, p.text.as_str(), p.mend.as_deref())).collect();
+        let (near, far) = ("did you mean dashboard?", "it has api, dashboard, web, worker");
+        assert_eq!(told, [(2, 7, "dashbord", Some(near)), (3, 7, "mailer", Some(far))]);
+        for part in [":2:7: ", "dashbord (did you mean dashboard?)", ":3:7: ", "mailer (it has api, "] {
+            assert!(text.contains(part), "no {part:?} in {text}");
+        }
     }
 
     #[test]

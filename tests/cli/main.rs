@@ -1,194 +1,21 @@
 //! The binary as a script sees it: exit codes, standard output, standard error. No engine is asked for anything.
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{
-    fs,
-    io::Write,
-    path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
-};
+mod documents;
+mod home;
+mod shapes;
+mod streams;
 
-use rusqlite::Connection;
-use serde::{Deserialize, de::DeserializeOwned};
+use std::{fs, io::Write, process::Stdio};
+
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use undrift::{
-    api::{
-        API_VERSION, AuditKind, AuditRecord, ConditionStatus, Incident, IncidentOutcome, NewRecord,
-        ObjectList, ObjectStatus, Time,
-    },
-    store::{StateLock, Store},
+    api::{API_VERSION, AuditRecord, ConditionStatus, Incident, IncidentOutcome, ObjectList, Time},
+    store::StateLock,
 };
 
-/// `audit verify -o json`.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct AuditVerification {
-    api_version: String,
-    kind: String,
-    whole: bool,
-    records: u64,
-    head: Option<String>,
-    first_bad: Option<FirstBad>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FirstBad {
-    seq: u64,
-    problem: String,
-}
-
-/// `audit list -o json`, `incident list -o json`.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct List<T> {
-    api_version: String,
-    kind: String,
-    items: Vec<T>,
-}
-
-/// `incident show -o json`.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct IncidentDocument {
-    api_version: String,
-    kind: String,
-    #[serde(flatten)]
-    incident: Incident,
-    timeline: Vec<AuditRecord>,
-}
-
-/// What a verb prints with `-o json` where it fails.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct ErrorDocument {
-    api_version: String,
-    kind: String,
-    reason: String,
-    message: String,
-}
-
-/// How a run ended.
-#[derive(Debug)]
-struct Run {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-impl Run {
-    #[track_caller]
-    fn expect(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "{self:?}");
-        // No run of this file has a terminal.
-        assert!(!self.stdout.contains('\u{1b}') && !self.stderr.contains('\u{1b}'), "an escape: {self:?}");
-        self
-    }
-
-    /// Standard output as the one JSON document that it must be.
-    #[track_caller]
-    fn json<T: DeserializeOwned>(&self) -> T {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-}
-
-/// A folder with a state folder in it, which need not exist.
-struct Home(TempDir);
-
-impl Home {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn state(&self) -> PathBuf {
-        self.0.path().join("state")
-    }
-
-    /// A manifest of one object, next to a project that has one service.
-    fn manifest(&self, name: &str) -> PathBuf {
-        fs::write(self.0.path().join("compose.yaml"), "services: { web: { image: none } }\n").unwrap();
-        let path = self.0.path().join(format!("{name}.yaml"));
-        fs::write(&path, manifest(name)).unwrap();
-        path
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_undrift"));
-        for variable in
-            ["FILE", "OUTPUT", "LOG", "LOG_FORMAT", "OBJECT", "SERVICE", "INCIDENT", "SINCE", "UNTIL"]
-        {
-            command.env_remove(format!("UNDRIFT_{variable}"));
-        }
-        command.env("UNDRIFT_STATE_DIR", self.state()).env("DOCKER_HOST", self.no_engine());
-        command.args(args).current_dir(self.0.path()).stdin(Stdio::null());
-        command
-    }
-
-    /// An address at which nobody listens.
-    fn no_engine(&self) -> String {
-        format!("unix://{}", self.0.path().join("no-engine.sock").display())
-    }
-
-    fn undrift(&self, args: &[&str]) -> Run {
-        run(&mut self.command(args))
-    }
-
-    /// A state with three records and a closed incident; its ID.
-    fn recorded(&self) -> String {
-        let store = Store::open(&self.state(), "ops@host undrift[1] test".into()).unwrap();
-        let at: Time = "2026-03-01T10:00:00Z".parse().unwrap();
-        let drift =
-            json!({ "web": { "layer": "container", "reason": "NotRunning", "message": "it exited" } });
-        let status = json!(ObjectStatus::default());
-        let id = store.open_incident("shop", at, drift.clone(), status.clone()).unwrap().id;
-        store.append(&NewRecord::of(AuditKind::Started)).unwrap();
-        let of = |kind, evidence| NewRecord {
-            object: Some("shop".into()),
-            incident: Some(id.clone()),
-            evidence,
-            ..NewRecord::of(kind)
-        };
-        store.append(&of(AuditKind::DriftDetected, drift["web"].clone())).unwrap();
-        store.append(&of(AuditKind::Reconciled, Value::Null)).unwrap();
-        let end = at + chrono::TimeDelta::seconds(90);
-        store.close_incident(&id, end, IncidentOutcome::Reconciled, Some(status)).unwrap();
-        id
-    }
-}
-
-fn manifest(name: &str) -> String {
-    format!(
-        "apiVersion: {API_VERSION}\nkind: ComposeProject\nmetadata: {{ name: {name} }}\n\
-         spec:\n  project: {{ directory: . }}\n  services: [{{ name: web }}]\n"
-    )
-}
-
-fn run(command: &mut Command) -> Run {
-    read(command.output().unwrap())
-}
-
-fn read(output: Output) -> Run {
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Run { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
-}
-
-/// Changes the database as one who may write the file and knows SQLite: first the triggers go.
-fn tamper(state: &Path, sql: &str) {
-    let db = Connection::open(state.join("state.db")).unwrap();
-    let triggers: Vec<String> = db
-        .prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger'")
-        .unwrap()
-        .query_map([], |row| row.get(0))
-        .unwrap()
-        .collect::<Result<_, _>>()
-        .unwrap();
-    assert!(!triggers.is_empty(), "the trail has no triggers");
-    for trigger in triggers {
-        db.execute_batch(&format!("DROP TRIGGER {trigger}")).unwrap();
-    }
-    assert_eq!(db.execute(sql, []).unwrap(), 1, "{sql}");
-}
+use documents::{AuditVerification, ErrorDocument, IncidentDocument, List};
+use home::{Home, Run, manifest, read, run, tamper};
 
 fn names(run: &Run) -> Vec<&str> {
     run.stdout.lines().filter_map(|line| line.split_whitespace().nth(1)).collect()
@@ -243,6 +70,7 @@ fn manifests_may_be_several() {
     assert_eq!(names(&home.undrift(&["validate", "-f", first, "--file", second]).expect(0)), ["bar", "zoo"]);
     let missing = home.undrift(&["validate", "-f", first, "-f", "missing.yaml"]).expect(2);
     assert!(missing.stdout.is_empty() && missing.stderr.contains("missing.yaml"), "{missing:?}");
+    assert!(missing.stderr.contains("mend: name a manifest"), "{missing:?}");
 }
 
 #[test]
@@ -439,4 +267,14 @@ fn an_object_that_nobody_knows_is_an_error_in_the_wanted_form() {
         ("NotFound", "no object nobody is recorded"),
         "{run:?}"
     );
+}
+
+#[test]
+fn an_object_that_was_never_seen_has_a_row_per_service_all_the_same() {
+    let home = Home::new();
+    home.manifest("shop");
+    home.undrift(&["apply", "-f", "shop.yaml"]).expect(2);
+    let run = home.undrift(&["get"]).expect(0);
+    let row: Vec<&str> = run.stdout.lines().nth(1).unwrap_or_default().split_whitespace().collect();
+    assert_eq!(row[..9], ["shop", "web", "–", "–", "?", "–", "–", "Unknown", "EngineUnavailable"], "{run:?}");
 }

@@ -1,0 +1,92 @@
+//! Why a verb could not do its work, and what that means for its exit code.
+
+use std::{error::Error, io};
+
+use super::recorded::VerbError;
+use crate::{
+    daemon::DaemonError,
+    host::HostError,
+    manifest::ManifestErrors,
+    reconcile::ReconcileError,
+    store::{LockError, StoreError},
+};
+
+/// Why a verb could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error("{0}")]
+    Manifest(#[from] ManifestErrors),
+    #[error(transparent)]
+    Host(#[from] HostError),
+    #[error(transparent)]
+    Reconcile(#[from] ReconcileError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    #[error(transparent)]
+    Verb(#[from] VerbError),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("no object is named {name}; {}", hint(known))]
+    NoSuchObject { name: String, known: Vec<String> },
+    #[error("no state folder: set --state-dir, XDG_STATE_HOME or HOME")]
+    NoStateDir,
+    #[error("{0}")]
+    Usage(String),
+    #[error(transparent)]
+    Daemon(#[from] DaemonError),
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl Failure {
+    pub(super) fn is_broken_pipe(&self) -> bool {
+        let (Self::Io(error) | Self::Verb(VerbError::Write(error))) = self else { return false };
+        error.kind() == io::ErrorKind::BrokenPipe
+    }
+
+    pub(super) fn reason(&self) -> &'static str {
+        match self {
+            Self::Manifest(_) => "ManifestInvalid",
+            Self::Host(error) => error.reason(),
+            Self::Reconcile(error) => error.reason(),
+            Self::Store(_) | Self::Verb(VerbError::Store(_)) => "StateUnavailable",
+            Self::Lock(LockError::Held { .. }) => "StateLocked",
+            Self::Lock(_) => "StateUnavailable",
+            Self::Verb(VerbError::Write(_)) | Self::Io(_) => "InputOutput",
+            Self::Verb(_) => "NotFound",
+            Self::NoSuchObject { .. } => "NoSuchObject",
+            Self::NoStateDir | Self::Usage(_) => "Usage",
+            Self::Daemon(_) => "DaemonFailed",
+            Self::Refused(_) => "Refused",
+        }
+    }
+}
+
+/// An error with what it comes from: the messages of the store leave that to whoever prints them.
+pub(super) fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+fn hint(known: &[String]) -> String {
+    if known.is_empty() { "there are none".into() } else { format!("there are: {}", known.join(", ")) }
+}
+
+/// The exit code of a verb whose answer was printed. A reader that has seen enough, such as `head`, changes nothing
+/// about what the verb found.
+pub(super) fn outcome(printed: io::Result<()>, exit: u8) -> Result<u8, Failure> {
+    match printed {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(exit),
+    }
+}

@@ -1,0 +1,204 @@
+//! The status of an object of which nothing could be seen: what is declared, and nothing that was seen earlier.
+
+use super::status::Maker;
+use crate::api::{
+    ConditionStatus, ConditionType, Layer, ModulePresence, ModuleStatus, ObjectStatus, RouteAuthStatus,
+    RouteSpec, RouteStatus, ServiceSpec, ServiceStatus, Time,
+};
+
+/// The status of an object of which nothing can be said: no engine, Compose files that Compose refuses, nobody who looks.
+///
+/// It claims no drift, and passes off no earlier look as this one: there is a row for each service that is declared, in
+/// which every condition and every module is unknown and no container, image or answer is named. What was done stays:
+/// the incident, its attempts and its transitions.
+#[must_use]
+pub fn failed_status(
+    services: &[ServiceSpec],
+    previous: Option<&ObjectStatus>,
+    generation: i64,
+    reason: &str,
+    message: &str,
+    now: Time,
+) -> ObjectStatus {
+    let maker = Maker { previous: previous.map(|p| p.conditions.as_slice()), generation, now };
+    let service = |spec: &ServiceSpec| {
+        let before = previous.and_then(|p| p.services.iter().find(|before| before.name == spec.name));
+        unseen(spec, before, generation, reason, now)
+    };
+    ObjectStatus {
+        observed_generation: generation,
+        conditions: vec![
+            maker.make(ConditionType::Ready, ConditionStatus::Unknown, reason, message),
+            maker.make(ConditionType::Reconciling, ConditionStatus::False, reason, ""),
+            maker.make(ConditionType::Stalled, ConditionStatus::Unknown, reason, ""),
+        ],
+        services: services.iter().map(service).collect(),
+        plan: Vec::new(),
+        incident: previous.and_then(|p| p.incident.clone()),
+        attempts: previous.map_or(0, |p| p.attempts),
+        next_attempt_time: None,
+    }
+}
+
+fn unseen(
+    spec: &ServiceSpec,
+    before: Option<&ServiceStatus>,
+    generation: i64,
+    reason: &str,
+    now: Time,
+) -> ServiceStatus {
+    let maker = Maker { previous: before.map(|before| before.conditions.as_slice()), generation, now };
+    let layers = Layer::ALL.into_iter().filter(|layer| is_declared(*layer, spec, before));
+    let kinds = layers.map(Layer::condition).chain([ConditionType::Reconciled]);
+    let route = |route: &RouteSpec| {
+        let same = |before: &&RouteStatus| before.name == route.display_name();
+        unasked(route, before.and_then(|before| before.routes.iter().find(same)))
+    };
+    ServiceStatus {
+        name: spec.name.clone(),
+        drift: None,
+        conditions: kinds.map(|kind| maker.make(kind, ConditionStatus::Unknown, reason, "")).collect(),
+        containers: Vec::new(),
+        image: None,
+        modules: spec.modules.iter().map(unknown_module).collect(),
+        routes: spec.routes.iter().map(route).collect(),
+    }
+}
+
+/// Whether the spec declares something for the layer. Of a service without modules only Compose knows whether it has an
+/// artifact: then it has one where it had one when it was seen.
+fn is_declared(layer: Layer, spec: &ServiceSpec, before: Option<&ServiceStatus>) -> bool {
+    match layer {
+        Layer::Source => spec.modules.iter().any(|module| module.source.is_some()),
+        Layer::Artifact => {
+            let had = |before: &ServiceStatus| before.conditions.iter().any(|c| c.kind == layer.condition());
+            !spec.modules.is_empty() || before.is_some_and(had)
+        }
+        Layer::Container => true,
+        Layer::Route => !spec.routes.is_empty(),
+        Layer::Auth => spec.routes.iter().any(|route| route.auth.is_some()),
+    }
+}
+
+fn unknown_module(spec: &crate::api::ModuleSpec) -> ModuleStatus {
+    let source = spec.source.as_ref().map_or(ModulePresence::Undeclared, |_| ModulePresence::Unknown);
+    ModuleStatus {
+        name: spec.display_name().into(),
+        source,
+        artifact: ModulePresence::Unknown,
+        container: ModulePresence::Unknown,
+    }
+}
+
+fn unasked(spec: &RouteSpec, before: Option<&RouteStatus>) -> RouteStatus {
+    RouteStatus {
+        name: spec.display_name().into(),
+        url: spec.url.clone(),
+        expected: spec.expect.clone(),
+        observed: None,
+        control: None,
+        transition: before.and_then(|before| before.transition),
+        auth: spec.auth.as_ref().map(|auth| RouteAuthStatus {
+            expected: auth.expect.clone(),
+            observed: None,
+            control: None,
+            transition: before.and_then(|before| before.auth.as_ref()?.transition),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::{
+        api::Transition,
+        decide::{History, Inputs, StatusInputs, decide, status},
+        fixtures::{at, desired, healthy},
+    };
+
+    fn away(services: &[ServiceSpec], previous: Option<&ObjectStatus>) -> ObjectStatus {
+        failed_status(services, previous, 2, "EngineUnavailable", "no engine answers", at(60))
+    }
+
+    /// A healthy host, just repaired.
+    fn seen() -> ObjectStatus {
+        let (desired, observed) = (desired(), healthy());
+        let history = History::default();
+        let decision = decide(Inputs {
+            desired: &desired,
+            observed: &observed,
+            history: &history,
+            now: at(1),
+            jitter_seed: 7,
+        });
+        let repaired = |before, after| Transition { before: Some(before), after: Some(after) };
+        let transitions: BTreeMap<_, _> =
+            [(("api".to_owned(), 0), (repaired(404, 401), Some(repaired(404, 200))))].into();
+        status(StatusInputs {
+            desired: &desired,
+            generation: 1,
+            observed: &observed,
+            decision: &decision,
+            previous: None,
+            proven: &["api".into(), "dashboard".into()],
+            transitions: &transitions,
+            incident: Some("01J"),
+            at_work: false,
+            now: at(1),
+        })
+    }
+
+    #[test]
+    fn nothing_that_was_seen_earlier_is_said_of_now() {
+        let before = seen();
+        let now = away(desired().services(), Some(&before));
+        assert!(
+            now.services.iter().flat_map(|s| &s.conditions).all(|c| c.status == ConditionStatus::Unknown)
+        );
+        let kinds = |status: &ObjectStatus| {
+            let of = |s: &ServiceStatus| s.conditions.iter().map(|c| c.kind).collect::<Vec<_>>();
+            status.services.iter().map(of).collect::<Vec<_>>()
+        };
+        assert_eq!(kinds(&now), kinds(&before), "the layers are those that are declared");
+        for service in &now.services {
+            assert!(service.containers.is_empty() && service.image.is_none() && service.drift.is_none());
+        }
+        let module = &now.services[0].modules[0];
+        let unknown = ModulePresence::Unknown;
+        assert_eq!((module.source, module.artifact, module.container), (unknown, unknown, unknown));
+        let route = &now.services[0].routes[0];
+        let auth = route.auth.as_ref().unwrap();
+        assert_eq!((route.observed, route.control, &route.url), (None, None, &None));
+        assert_eq!((auth.observed, auth.control), (None, None));
+        // What was done, was done.
+        let was = &before.services[0].routes[0];
+        assert!(was.transition.is_some() && was.transition == route.transition);
+        assert_eq!(was.auth.as_ref().unwrap().transition, auth.transition);
+        assert_eq!(now.incident, before.incident);
+    }
+
+    #[test]
+    fn the_rows_are_those_of_the_spec_and_not_of_an_earlier_one() {
+        let mut renamed = desired();
+        renamed.object.spec.services[1].name = "web".into();
+        let names =
+            |status: &ObjectStatus| status.services.iter().map(|s| s.name.clone()).collect::<Vec<_>>();
+        for previous in [None, Some(&seen())] {
+            let now = away(renamed.services(), previous);
+            assert_eq!(names(&now), ["api", "web"]);
+            let web = &now.services[1].conditions;
+            let kinds: Vec<ConditionType> = web.iter().map(|condition| condition.kind).collect();
+            assert_eq!(kinds, [ConditionType::ContainerCurrent, ConditionType::Reconciled]);
+        }
+    }
+
+    #[test]
+    fn a_condition_that_was_unknown_already_keeps_its_time() {
+        let first = away(desired().services(), None);
+        let later = failed_status(desired().services(), Some(&first), 2, "EngineUnavailable", "", at(90));
+        let times = later.services.iter().flat_map(|s| &s.conditions).chain(&later.conditions);
+        assert!(times.into_iter().all(|condition| condition.last_transition_time == at(60)));
+    }
+}

@@ -1,0 +1,75 @@
+//! Errors that are found after a manifest was loaded, with the lines of it that they are about.
+
+use std::path::Path;
+
+use super::{
+    error::{ManifestError, ManifestErrors},
+    read,
+    report::{Lines, excerpt},
+    tree::Spot,
+};
+
+/// What is wrong at one place of a manifest that was read without a fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pointed {
+    /// From 1.
+    pub line: u64,
+    /// In characters, from 1.
+    pub column: u64,
+    /// What stands there: where it does not any more, no line is shown.
+    pub text: String,
+    /// What is wrong.
+    pub message: String,
+    /// What would be right, where that can be said.
+    pub mend: Option<String>,
+}
+
+/// These as errors of the manifest that is named so. It is read once more for its lines; what came from standard input
+/// is gone, and then the places alone are told.
+///
+/// `None` where there is nothing wrong.
+#[must_use]
+pub fn point(manifest: &str, all: &[Pointed]) -> Option<ManifestErrors> {
+    let text = read::text_of(Path::new(manifest)).unwrap_or_default();
+    let lines = Lines::new(text.strip_prefix('\u{FEFF}').unwrap_or(&text));
+    let error = |pointed: &Pointed| {
+        let number = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+        let length = number(pointed.text.chars().count() as u64);
+        let spot = Spot { line: number(pointed.line), column: number(pointed.column), len: length };
+        let still = lines.at(spot) == pointed.text;
+        ManifestError {
+            file: manifest.to_owned(),
+            line: pointed.line,
+            column: pointed.column,
+            message: pointed.message.clone(),
+            mend: pointed.mend.clone(),
+            excerpt: still.then(|| Box::new(excerpt(&lines, spot, false))),
+        }
+    };
+    ManifestErrors::of(all.iter().map(error).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_shown_where_it_still_says_what_is_meant() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("shop.yaml");
+        std::fs::write(&path, "services:\n  - name: dashbord\n  - name: other\n").unwrap();
+        let name = |line, text: &str| Pointed {
+            line,
+            column: 11,
+            text: text.into(),
+            message: "wrong".into(),
+            mend: None,
+        };
+        let file = path.to_str().unwrap();
+        let errors = point(file, &[name(2, "dashbord"), name(3, "edited")]).unwrap();
+        let excerpts: Vec<_> = errors.iter().map(|error| error.excerpt.as_ref().map(|e| e.len)).collect();
+        assert_eq!(excerpts, [Some(8), None]);
+        assert!(point("<stdin>", &[name(2, "dashbord")]).unwrap().iter().all(|e| e.excerpt.is_none()));
+        assert_eq!(point(file, &[]), None);
+    }
+}

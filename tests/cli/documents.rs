@@ -1,0 +1,53 @@
+//! The documents of standard output as a program of someone else declares them.
+
+use serde::Deserialize;
+use undrift::api::{AuditRecord, Incident};
+
+/// `audit verify -o json`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct AuditVerification {
+    pub(crate) api_version: String,
+    pub(crate) kind: String,
+    pub(crate) whole: bool,
+    pub(crate) records: u64,
+    pub(crate) head: Option<String>,
+    pub(crate) first_bad: Option<FirstBad>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FirstBad {
+    pub(crate) seq: u64,
+    pub(crate) problem: String,
+}
+
+/// `audit list -o json`, `incident list -o json`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct List<T> {
+    pub(crate) api_version: String,
+    pub(crate) kind: String,
+    pub(crate) items: Vec<T>,
+}
+
+/// `incident show -o json`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct IncidentDocument {
+    pub(crate) api_version: String,
+    pub(crate) kind: String,
+    #[serde(flatten)]
+    pub(crate) incident: Incident,
+    pub(crate) timeline: Vec<AuditRecord>,
+}
+
+/// What a verb prints with `-o json` where it fails.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct ErrorDocument {
+    pub(crate) api_version: String,
+    pub(crate) kind: String,
+    pub(crate) reason: String,
+    pub(crate) message: String,
+}

@@ -1,0 +1,434 @@
+//! Every document as a program of someone else reads it: by types of its own that know nothing of ours, in the states that
+//! a healthy host never shows. A field that is not expected is as much an error as one that is missing.
+
+use std::fs;
+
+use serde::{Deserialize, Deserializer};
+use serde_json::{Value, json};
+use undrift::{
+    api::{AuditKind, NewRecord, Object as Ours, Step as OurStep, Time as OurTime},
+    store::Store,
+};
+
+use crate::home::{Home, Run};
+
+type Time = chrono::DateTime<chrono::Utc>;
+
+/// A field that may be null and must be there.
+fn there<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Option::deserialize(deserializer)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct List<T> {
+    api_version: String,
+    kind: String,
+    items: Vec<T>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Object {
+    api_version: String,
+    kind: String,
+    metadata: Value,
+    spec: Value,
+    status: Status,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Status {
+    observed_generation: u64,
+    conditions: Vec<Condition>,
+    services: Vec<Service>,
+    plan: Vec<Step>,
+    #[serde(deserialize_with = "there")]
+    incident: Option<String>,
+    attempts: u64,
+    #[serde(deserialize_with = "there")]
+    next_attempt_time: Option<Time>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Condition {
+    #[serde(rename = "type")]
+    kind: String,
+    status: String,
+    reason: String,
+    #[serde(rename = "message")]
+    _message: String,
+    #[serde(rename = "lastTransitionTime")]
+    _last_transition_time: Time,
+    observed_generation: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Service {
+    name: String,
+    #[serde(deserialize_with = "there")]
+    drift: Option<Drift>,
+    conditions: Vec<Condition>,
+    containers: Vec<Container>,
+    #[serde(deserialize_with = "there")]
+    image: Option<Image>,
+    modules: Vec<Module>,
+    routes: Vec<Route>,
+}
+
+#[derive(Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+struct Drift {
+    layer: String,
+    reason: String,
+    message: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Container {
+    #[serde(rename = "id")]
+    _id: String,
+    #[serde(rename = "name")]
+    _name: String,
+    #[serde(rename = "imageId")]
+    _image_id: String,
+    state: String,
+    #[serde(deserialize_with = "there")]
+    started_at: Option<Time>,
+    restart_count: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Image {
+    reference: String,
+    #[serde(deserialize_with = "there")]
+    id: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Module {
+    #[serde(rename = "name")]
+    _name: String,
+    source: String,
+    artifact: String,
+    container: String,
+}
+
+impl Module {
+    fn places(&self) -> [&str; 3] {
+        [&self.source, &self.artifact, &self.container]
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Route {
+    #[serde(rename = "name")]
+    _name: String,
+    #[serde(deserialize_with = "there")]
+    url: Option<String>,
+    expected: Vec<u16>,
+    #[serde(deserialize_with = "there")]
+    observed: Option<u16>,
+    #[serde(deserialize_with = "there")]
+    control: Option<u16>,
+    #[serde(deserialize_with = "there")]
+    transition: Option<Transition>,
+    #[serde(deserialize_with = "there")]
+    auth: Option<Auth>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Auth {
+    expected: Vec<u16>,
+    #[serde(deserialize_with = "there")]
+    observed: Option<u16>,
+    #[serde(deserialize_with = "there")]
+    control: Option<u16>,
+    #[serde(deserialize_with = "there")]
+    transition: Option<Transition>,
+}
+
+#[derive(Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+struct Transition {
+    #[serde(deserialize_with = "there")]
+    before: Option<u16>,
+    #[serde(deserialize_with = "there")]
+    after: Option<u16>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Step {
+    step: String,
+    services: Vec<String>,
+    reason: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Incident {
+    id: String,
+    object: String,
+    opened_at: Time,
+    #[serde(deserialize_with = "there")]
+    closed_at: Option<Time>,
+    #[serde(deserialize_with = "there")]
+    outcome: Option<String>,
+    drift: std::collections::BTreeMap<String, Drift>,
+    before: Status,
+    #[serde(deserialize_with = "there")]
+    after: Option<Status>,
+}
+
+/// `incident show`: an incident with its story. Written out, for what is flattened denies no field.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Shown {
+    api_version: String,
+    kind: String,
+    id: String,
+    #[serde(rename = "object")]
+    _object: String,
+    #[serde(rename = "openedAt")]
+    _opened_at: Time,
+    #[serde(deserialize_with = "there")]
+    closed_at: Option<Time>,
+    #[serde(deserialize_with = "there")]
+    outcome: Option<String>,
+    #[serde(rename = "drift")]
+    _drift: std::collections::BTreeMap<String, Drift>,
+    #[serde(rename = "before")]
+    _before: Status,
+    #[serde(deserialize_with = "there")]
+    after: Option<Status>,
+    timeline: Vec<Record>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Record {
+    seq: u64,
+    #[serde(rename = "time")]
+    _time: Time,
+    #[serde(deserialize_with = "there")]
+    object: Option<String>,
+    #[serde(deserialize_with = "there")]
+    service: Option<String>,
+    #[serde(deserialize_with = "there")]
+    incident: Option<String>,
+    actor: String,
+    kind: String,
+    #[serde(deserialize_with = "there")]
+    step: Option<String>,
+    #[serde(deserialize_with = "there")]
+    outcome: Option<String>,
+    evidence: Value,
+    prev_hash: String,
+    hash: String,
+}
+
+/// An object in the words of the contract: one service waits for its next attempt, with everything null that may be;
+/// one was repaired.
+fn waiting() -> Value {
+    let condition = |kind: &str, status: &str, reason: &str| {
+        json!({ "type": kind, "status": status, "reason": reason, "message": "", "observedGeneration": 3,
+                "lastTransitionTime": "2026-03-01T10:00:00Z" })
+    };
+    let message = "shop-api-1 is exited";
+    json!({
+        "apiVersion": "undrift.dev/v1alpha1", "kind": "ComposeProject", "metadata": { "name": "shop" },
+        "spec": {
+            "project": { "directory": "." },
+            "services": [
+                { "name": "api", "modules": [{ "path": "/app/x" }],
+                  "routes": [{ "path": "/x", "port": 3000, "expect": [200] }] },
+                { "name": "web", "routes": [{
+                    "url": "http://127.0.0.1:8080/x", "expect": [401],
+                    "auth": { "bearerFrom": { "env": "TOKEN" }, "expect": [200] } }] },
+            ],
+        },
+        "status": {
+            "observedGeneration": 3,
+            "conditions": [
+                condition("Ready", "False", "DriftDetected"),
+                condition("Reconciling", "True", "Progressing"),
+                condition("Stalled", "False", "NotStalled"),
+            ],
+            "services": [
+                { "name": "api", "drift": { "layer": "container", "reason": "NotRunning", "message": message },
+                  "conditions": [condition("ContainerCurrent", "False", "NotRunning")],
+                  "containers": [{ "id": "1", "name": "shop-api-1", "imageId": "sha256:1", "state": "exited",
+                                   "startedAt": null, "restartCount": 2 }],
+                  "image": { "reference": "shop-api", "id": null },
+                  "modules": [{ "name": "x", "source": "undeclared", "artifact": "present", "container": "unknown" }],
+                  "routes": [{ "name": "/x", "url": null, "expected": [200], "observed": null, "control": null,
+                               "transition": null, "auth": null }] },
+                { "name": "web", "drift": null, "conditions": [condition("Reconciled", "True", "Proven")],
+                  "containers": [], "image": null, "modules": [],
+                  "routes": [{ "name": "x", "url": "http://127.0.0.1:8080/x", "expected": [401], "observed": 401,
+                               "control": 404, "transition": { "before": null, "after": 401 },
+                               "auth": { "expected": [200], "observed": 200, "control": null,
+                                         "transition": { "before": 404, "after": 200 } } }] },
+            ],
+            "plan": [{ "step": "Up", "services": ["api"], "reason": "api: shop-api-1 is exited" }],
+            "incident": "01J0000000000000000000000A", "attempts": 1, "nextAttemptTime": "2026-03-01T10:00:20Z",
+        },
+    })
+}
+
+fn store(home: &Home) -> Store {
+    Store::open(&home.state(), "ops@host undrift[1] test".into()).unwrap()
+}
+
+fn assert_waiting(object: &Object) {
+    let of = (object.api_version.as_str(), object.kind.as_str(), &object.metadata["name"]);
+    assert_eq!(of, ("undrift.dev/v1alpha1", "ComposeProject", &json!("shop")));
+    assert_eq!(object.spec["services"][1]["name"], "web");
+    let status = &object.status;
+    assert_eq!((status.observed_generation, status.attempts), (3, 1));
+    assert_eq!(status.incident.as_deref(), Some("01J0000000000000000000000A"));
+    let next: Time = "2026-03-01T10:00:20Z".parse().unwrap();
+    assert_eq!(status.next_attempt_time, Some(next));
+    assert_eq!(
+        (status.plan[0].step.as_str(), status.plan[0].services.as_slice()),
+        ("Up", &["api".into()][..])
+    );
+    assert!(!status.plan[0].reason.is_empty());
+    let [api, web] = status.services.as_slice() else { panic!("{status:?}") };
+    let drift = api.drift.as_ref().unwrap();
+    assert_eq!((drift.layer.as_str(), drift.reason.as_str()), ("container", "NotRunning"));
+    assert_eq!(drift.message, "shop-api-1 is exited");
+    let container = &api.containers[0];
+    assert_eq!(
+        (container.state.as_str(), container.started_at, container.restart_count),
+        ("exited", None, 2)
+    );
+    let image = api.image.as_ref().unwrap();
+    assert_eq!((image.reference.as_str(), image.id.as_ref()), ("shop-api", None));
+    assert_eq!(api.modules[0].places(), ["undeclared", "present", "unknown"]);
+    let route = &api.routes[0];
+    assert!(route.url.is_none() && route.observed.is_none() && route.control.is_none(), "{route:?}");
+    assert!(route.transition.is_none() && route.auth.is_none(), "{route:?}");
+    let route = &web.routes[0];
+    assert!(web.drift.is_none() && web.image.is_none() && web.containers.is_empty());
+    assert_eq!(route.transition, Some(Transition { before: None, after: Some(401) }));
+    let auth = route.auth.as_ref().unwrap();
+    assert_eq!((auth.expected.as_slice(), auth.observed, auth.control), (&[200][..], Some(200), None));
+    assert_eq!(auth.transition, Some(Transition { before: Some(404), after: Some(200) }));
+    assert_eq!(
+        web.conditions.iter().map(|c| (c.kind.as_str(), c.status.as_str())).collect::<Vec<_>>(),
+        [("Reconciled", "True")]
+    );
+}
+
+#[test]
+fn get_and_describe_print_every_field_also_where_it_is_null() {
+    let home = Home::new();
+    let object: Ours = serde_json::from_value(waiting()).unwrap();
+    store(&home).save_object(&object).unwrap();
+    let list: List<Object> = home.undrift(&["get", "-o", "json"]).expect(0).json();
+    assert_eq!((list.api_version.as_str(), list.kind.as_str()), ("undrift.dev/v1alpha1", "List"));
+    assert_waiting(&list.items[0]);
+    assert_waiting(&home.undrift(&["describe", "shop", "-o", "json"]).expect(0).json());
+}
+
+/// A manifest that declares something of every kind.
+const EVERYTHING: &str = "
+apiVersion: undrift.dev/v1alpha1
+kind: ComposeProject
+metadata: { name: shop }
+spec:
+  project: { directory: . }
+  services:
+    - name: web
+      modules: [{ source: src, path: /app/x }, { name: y, path: /app/y }]
+      routes:
+        - { path: /x, port: 3000, expect: [200, 204] }
+        - { url: 'http://127.0.0.1:9/y', expect: 401, auth: { bearerFrom: { env: TOKEN }, expect: 200 } }
+";
+
+#[test]
+fn what_could_not_be_seen_has_the_same_shape_and_says_nothing() {
+    let home = Home::new();
+    home.manifest("unused");
+    fs::create_dir(home.0.path().join("src")).unwrap();
+    fs::write(home.0.path().join("all.yaml"), EVERYTHING).unwrap();
+    let assert_unseen = |run: Run, code: i32| {
+        let list: List<Object> = run.expect(code).json();
+        let status = &list.items[0].status;
+        let all = status.services.iter().flat_map(|service| &service.conditions);
+        for condition in all.chain(status.conditions.iter().filter(|c| c.kind == "Ready")) {
+            let told = (condition.status.as_str(), condition.reason.as_str());
+            assert_eq!(told, ("Unknown", "EngineUnavailable"), "{}", condition.kind);
+            assert_eq!(condition.observed_generation, status.observed_generation);
+        }
+        let [web] = status.services.as_slice() else { panic!("{status:?}") };
+        let kinds: Vec<&str> = web.conditions.iter().map(|condition| condition.kind.as_str()).collect();
+        let layers = ["SourcePresent", "ArtifactCurrent", "ContainerCurrent", "RouteExposed", "AuthVerified"];
+        assert_eq!(kinds, [&layers[..], &["Reconciled"]].concat());
+        assert_eq!(web.name, "web");
+        assert!(web.drift.is_none() && web.image.is_none() && web.containers.is_empty(), "{web:?}");
+        assert_eq!(web.modules[0].places(), ["unknown"; 3]);
+        assert_eq!(web.modules[1].places(), ["undeclared", "unknown", "unknown"]);
+        let [path, url] = web.routes.as_slice() else { panic!("{web:?}") };
+        assert!(path.url.is_none() && path.observed.is_none() && path.auth.is_none(), "{path:?}");
+        assert_eq!(path.expected, [200, 204]);
+        assert_eq!(url.url.as_deref(), Some("http://127.0.0.1:9/y"));
+        let auth = url.auth.as_ref().unwrap();
+        assert!(auth.observed.is_none() && auth.transition.is_none(), "{auth:?}");
+        assert!(status.plan.is_empty() && status.incident.is_none() && status.next_attempt_time.is_none());
+    };
+    for verb in ["check", "plan", "apply"] {
+        assert_unseen(home.undrift(&[verb, "-f", "all.yaml", "-o", "json"]), 2);
+    }
+    assert_unseen(home.undrift(&["get", "-o", "json"]), 0);
+}
+
+#[test]
+fn incidents_and_their_records_print_every_field_also_where_it_is_null() {
+    let home = Home::new();
+    let store = store(&home);
+    let object = waiting();
+    let at: OurTime = "2026-03-01T10:00:00Z".parse().unwrap();
+    let drift = json!({ "api": object["status"]["services"][0]["drift"] });
+    let id = store.open_incident("shop", at, drift, object["status"].clone()).unwrap().id;
+    let intent = NewRecord {
+        object: Some("shop".into()),
+        incident: Some(id.clone()),
+        ..NewRecord::of(AuditKind::StepIntended)
+    };
+    store.intend(&intent, OurStep::Up { force_recreate: false }, &["api".into()]).unwrap();
+
+    let list: List<Incident> = home.undrift(&["incident", "list", "-o", "json"]).expect(0).json();
+    assert_eq!((list.api_version.as_str(), list.kind.as_str()), ("undrift.dev/v1alpha1", "IncidentList"));
+    let [open] = list.items.as_slice() else { panic!("{list:?}") };
+    assert_eq!((open.id.as_str(), open.object.as_str(), open.opened_at), (id.as_str(), "shop", at));
+    assert!(open.closed_at.is_none() && open.outcome.is_none() && open.after.is_none(), "{open:?}");
+    assert_eq!(open.drift["api"].reason, "NotRunning");
+    assert_eq!(open.before.attempts, 1);
+
+    let shown: Shown = home.undrift(&["incident", "show", &id, "-o", "json"]).expect(0).json();
+    assert_eq!((shown.api_version.as_str(), shown.kind.as_str()), ("undrift.dev/v1alpha1", "Incident"));
+    assert!(shown.id == id && shown.closed_at.is_none() && shown.outcome.is_none() && shown.after.is_none());
+    let records: List<Record> = home.undrift(&["audit", "list", "-o", "json"]).expect(0).json();
+    assert_eq!(records.kind, "AuditList");
+    for record in shown.timeline.iter().chain(&records.items) {
+        let about = (record.object.as_deref(), record.service.as_deref(), record.incident.as_deref());
+        assert_eq!(about, (Some("shop"), None, Some(id.as_str())));
+        let step = (record.kind.as_str(), record.step.as_deref(), record.outcome.as_deref());
+        assert_eq!(step, ("StepIntended", Some("Up"), None));
+        assert_eq!((record.seq, record.actor.as_str()), (1, "ops@host undrift[1] test"));
+        assert_eq!(record.evidence["services"], json!(["api"]));
+        assert_eq!((record.prev_hash.as_str(), record.hash.len()), ("0".repeat(64).as_str(), 64));
+    }
+    assert_eq!((shown.timeline.len(), records.items.len()), (1, 1));
+}
