@@ -78,6 +78,18 @@ fn a_single_page_app_proves_nothing() {
     assert_eq!(drift(&decision), Some((Layer::Route, Reason::Indistinguishable)));
 }
 
+/// An upgrade of undrift repairs nothing.
+#[test]
+fn a_digest_that_another_version_made_is_no_changed_source() {
+    let mut seen = healthy();
+    seen.services[0].source.digest = Fact::Known(Some("v2:sha256:source-2".into()));
+    for (built_from, changed) in [("v1:sha256:source-2", false), ("v2:sha256:source-1", true)] {
+        seen.services[0].artifact.built_from = Some(built_from.into());
+        let drift = drift(&decided(&seen));
+        assert_eq!(drift, changed.then_some((Layer::Artifact, Reason::SourceChanged)), "{built_from}");
+    }
+}
+
 #[test]
 fn two_services_are_built_by_one_command() {
     let mut seen = incident();
