@@ -350,6 +350,27 @@ fn a_route_of_a_container_that_was_just_started_is_given_time() {
     assert!(matches!(decided(&seen).next, Next::Execute(_)));
 }
 
+/// One that starts refuses connections at first, and is no other drift for that.
+#[test]
+fn a_restart_is_not_repeated_because_the_server_took_its_time_to_answer() {
+    let mut absent = healthy();
+    answer_mut(&mut absent.services[0]).plain = status(404);
+    let mut silent = absent.clone();
+    answer_mut(&mut silent.services[0]).plain =
+        Fact::Known(crate::api::Answer::None("connection refused".into()));
+    let mut begun = row(Some(Step::Restart), at(0));
+    (begun.layer, begun.reason, begun.attempts) = (Layer::Route, Reason::Absent, 1);
+    let (desired, mut history) = (desired(), History { attempts: vec![begun], ..history() });
+    for (seen, now) in [(&silent, 1), (&absent, 2), (&absent, 3600)] {
+        let inputs =
+            Inputs { desired: &desired, observed: seen, history: &history, now: at(now), jitter_seed: 7 };
+        history.attempts = decide(inputs).attempts;
+    }
+    let decision = with_history(&desired, &absent, &history);
+    let steps: Vec<Step> = decision.plan.iter().map(|planned| planned.step).collect();
+    assert_eq!(steps, [Step::Build { no_cache: true }, Step::Up { force_recreate: false }]);
+}
+
 /// A row of a repair that began at `last_at` and was in hope or in vain.
 fn row(pending: Option<Step>, last_at: Time) -> Attempt {
     Attempt {
