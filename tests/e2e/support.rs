@@ -227,7 +227,16 @@ impl Drop for Project {
         self.end_processes();
         // Not Compose: the files of the project may be broken by the test.
         let label = format!("label=com.docker.compose.project={}", self.name);
+        let containers = listed(&["ps", "-aq", "--filter", &label]);
+        // An anonymous volume that `up` has taken over into another container is no more removed with that one.
+        let mounts = "{{range .Mounts}}{{if eq .Type \"volume\"}}{{println .Name}}{{end}}{{end}}";
+        let inspect: Vec<&str> =
+            ["inspect", "-f", mounts].into_iter().chain(containers.iter().map(String::as_str)).collect();
+        let volumes = listed(&inspect);
         remove(&["ps", "-aq", "--filter", &label], &["rm", "-f", "-v"]);
+        for volume in volumes.iter().filter(|name| !name.is_empty()) {
+            let _ = Command::new("docker").args(["volume", "rm", volume]).output();
+        }
         remove(&["network", "ls", "-q", "--filter", &label], &["network", "rm"]);
         remove(&["volume", "ls", "-q", "--filter", &label], &["volume", "rm"]);
         let references = [format!("{}-*", self.name), format!("undrift-keep/{}/*", self.name)];
