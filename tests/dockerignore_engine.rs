@@ -99,8 +99,10 @@ fn files_of(image: &str) -> BTreeSet<String> {
     below.map(|path| path.trim_end_matches('/').to_owned()).filter(|path| !path.is_empty()).collect()
 }
 
-fn compare(root: &Path, image: &str, what: &str) {
-    docker(&["build", "-q", "-t", image, root.to_str().unwrap()]);
+fn compare(root: &Path, image: &Image, what: &str) {
+    // Without the cache: this engine's calls a copy of changed files cached now and then.
+    let build = ["build", "-q", "--no-cache", "--label", &image.label(), "-t", &image.0];
+    docker(&[&build[..], &[root.to_str().unwrap()]].concat());
     let build = BuildModel {
         context: root.to_str().unwrap().into(),
         dockerfile: Some("Dockerfile".into()),
@@ -109,15 +111,30 @@ fn compare(root: &Path, image: &str, what: &str) {
     };
     let ours = context_files(&build).unwrap();
     let ours: BTreeSet<String> = ours.iter().map(|path| path.to_str().unwrap().to_owned()).collect();
-    assert_eq!(ours, files_of(image), "{what:?}");
+    assert_eq!(ours, files_of(&image.0), "{what:?}");
 }
 
-/// Removes the test's image when it goes.
+/// A reference for all builds of a test. When it goes, so do they, also those that have lost it to a later one, and the
+/// containers of a look that failed.
 struct Image(String);
+
+impl Image {
+    fn label(&self) -> String {
+        format!("dev.undrift.test={}", self.0)
+    }
+}
 
 impl Drop for Image {
     fn drop(&mut self) {
-        let _ = Command::new("docker").args(["rmi", "-f", &self.0]).output();
+        let filter = format!("label={}", self.label());
+        for (list, remove) in [(["ps", "-aq"], "rm"), (["images", "-q"], "rmi")] {
+            // What fails here is no failure: the test's own result counts.
+            let Ok(listed) = Command::new("docker").args(list).args(["--filter", &filter]).output() else {
+                return;
+            };
+            let ids = String::from_utf8_lossy(&listed.stdout).into_owned();
+            let _ = Command::new("docker").args([remove, "-f"]).args(ids.lines()).output();
+        }
     }
 }
 
@@ -128,7 +145,7 @@ fn counts_the_files_that_the_engine_copies() {
     make_tree(folder.path());
     for text in TABLE {
         fs::write(folder.path().join(".dockerignore"), text).unwrap();
-        compare(folder.path(), &image.0, text);
+        compare(folder.path(), &image, text);
     }
 }
 
@@ -139,5 +156,5 @@ fn the_dockerfiles_own_ignore_file_comes_first() {
     make_tree(folder.path());
     fs::write(folder.path().join(".dockerignore"), "src\n").unwrap();
     fs::write(folder.path().join("Dockerfile.dockerignore"), "docs\n").unwrap();
-    compare(folder.path(), &image.0, "Dockerfile.dockerignore");
+    compare(folder.path(), &image, "Dockerfile.dockerignore");
 }

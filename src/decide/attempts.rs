@@ -7,7 +7,7 @@ use super::{
     Diagnosis, Inputs, repair, rollback,
     start::{is_current, start},
 };
-use crate::api::{Attempt, Drift, ReconcilePolicy, ServiceObservation, Step, StepOutcome, Time};
+use crate::api::{Attempt, Drift, Layer, ReconcilePolicy, ServiceObservation, Step, StepOutcome, Time};
 
 /// The rows as this look leaves them: steps judged by what they changed, rows dropped after a healthy period
 /// or a change of the spec.
@@ -50,13 +50,16 @@ fn judged(inputs: Inputs<'_>, row: &Attempt, diagnosis: &Diagnosis) -> Attempt {
         return row;
     };
     if (drift.layer, drift.reason) != (row.layer, row.reason) {
-        // It moved on to another drift, which has a row of its own. An earlier layer says nothing of this one.
-        if drift.layer >= row.layer && !is_middle_of(step, drift) {
+        // It moved on to another drift, which has a row of its own. An earlier layer says nothing of this one, and
+        // neither does what a server answers that has its time to start yet.
+        let settling = drift.layer == row.layer && drift.layer == Layer::Route;
+        let settling = settling && inputs.now < repair::deadline(inputs);
+        if drift.layer >= row.layer && !settling && !is_middle_of(step, drift) {
             row.pending = None;
         }
         return row;
     }
-    if drift.layer < crate::api::Layer::Route || inputs.now >= repair::deadline(inputs) {
+    if drift.layer < Layer::Route || inputs.now >= repair::deadline(inputs) {
         row.pending = None;
         if !row.tried.contains(&step) {
             row.tried.push(step);

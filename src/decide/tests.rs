@@ -79,6 +79,18 @@ fn a_single_page_app_proves_nothing() {
     assert_eq!(drift(&decision), Some((Layer::Route, Reason::Indistinguishable)));
 }
 
+/// An upgrade of undrift repairs nothing.
+#[test]
+fn a_digest_that_another_version_made_is_no_changed_source() {
+    let mut seen = healthy();
+    seen.services[0].source.digest = Fact::Known(Some("v2:sha256:source-2".into()));
+    for (built_from, changed) in [("v1:sha256:source-2", false), ("v2:sha256:source-1", true)] {
+        seen.services[0].artifact.built_from = Some(built_from.into());
+        let drift = drift(&decided(&seen));
+        assert_eq!(drift, changed.then_some((Layer::Artifact, Reason::SourceChanged)), "{built_from}");
+    }
+}
+
 #[test]
 fn two_services_are_built_by_one_command() {
     let mut seen = incident();
@@ -323,6 +335,27 @@ fn a_route_of_a_container_that_was_just_started_is_given_time() {
         matches!(decided(&seen).next, Next::Execute(_)),
         "a start that lies ahead was before a clock was set back"
     );
+}
+
+/// One that starts refuses connections at first, and is no other drift for that.
+#[test]
+fn a_restart_is_not_repeated_because_the_server_took_its_time_to_answer() {
+    let mut absent = healthy();
+    answer_mut(&mut absent.services[0]).plain = status(404);
+    let mut silent = absent.clone();
+    answer_mut(&mut silent.services[0]).plain =
+        Fact::Known(crate::api::Answer::None("connection refused".into()));
+    let mut begun = row(Some(Step::Restart), at(0));
+    (begun.layer, begun.reason, begun.attempts) = (Layer::Route, Reason::Absent, 1);
+    let (desired, mut history) = (desired(), History { attempts: vec![begun], ..history() });
+    for (seen, now) in [(&silent, 1), (&absent, 2), (&absent, 3600)] {
+        let inputs =
+            Inputs { desired: &desired, observed: seen, history: &history, now: at(now), jitter_seed: 7 };
+        history.attempts = decide(inputs).attempts;
+    }
+    let decision = with_history(&desired, &absent, &history);
+    let steps: Vec<Step> = decision.plan.iter().map(|planned| planned.step).collect();
+    assert_eq!(steps, [Step::Build { no_cache: true }, Step::Up { force_recreate: false }]);
 }
 
 /// A row of a repair that began at `last_at` and was in hope or in vain.

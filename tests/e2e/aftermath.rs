@@ -16,7 +16,7 @@ fn healthy_with_a_new_image_that(ends: &str) -> Project {
     let project = Project::healthy();
     project.apply().expect(0);
     project.write("api/serve", &SERVE.replace("exec httpd -f", &format!("{ends}; exec httpd -f")));
-    project.compose(&["build", "--no-cache"]);
+    project.rebuild();
     project
 }
 

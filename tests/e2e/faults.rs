@@ -1,80 +1,115 @@
 //! undrift killed, the engine away, a step that hangs, someone else at work.
 
 use std::{
-    io::{BufRead, BufReader, Read},
-    process::{Child, Stdio},
+    io::{BufRead as _, BufReader},
+    process::{Command, Stdio},
 };
 
-use crate::support::{MANIFEST, Project, run, wait_for};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use serde_json::Value;
+
+use crate::{
+    processes::Running,
+    support::{MANIFEST, Project, SECOND_MODULE, docker, run, wait_for},
+};
+
+/// Starts `apply`; what it says is for who wants it.
+fn start(project: &Project) -> Running {
+    let mut command = project.command(&["apply", "-f", "undrift.yaml"]);
+    Running(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap())
+}
 
 /// Starts `apply` and returns when its standard error has said this.
-fn apply_until(project: &Project, said: &str) -> Child {
-    let mut command = project.command(&["apply", "-f", "undrift.yaml"]);
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+fn apply_until(project: &Project, said: &str) -> Running {
+    let mut apply = start(project);
+    let mut stderr = BufReader::new(apply.0.stderr.take().unwrap());
     let mut all = String::new();
     while !all.contains(said) {
         let read = stderr.read_line(&mut all).unwrap();
         assert!(read > 0, "undrift ended before it said {said:?}:\n{all}");
     }
-    child.stderr = Some(stderr.into_inner());
-    child
+    apply.0.stderr = Some(stderr.into_inner());
+    apply
 }
 
-fn kill(mut child: Child) {
-    child.kill().unwrap();
-    child.wait().unwrap();
+/// Starts `apply` and returns when Compose is at this for it.
+fn apply_until_at(project: &Project, words: &str) -> Running {
+    let apply = start(project);
+    wait_for(words, || project.is_at(words));
+    apply
 }
 
-#[test]
-fn killed_between_build_and_up_converges_at_the_next_apply() {
-    let project = Project::in_incident();
-    kill(apply_until(&project, "Build succeeded"));
-    project.apply().expect(0);
-    project.assert_trail_is_whole();
-}
-
-#[test]
-fn killed_in_the_build_is_closed_as_interrupted() {
-    let project = Project::in_incident();
-    let child = apply_until(&project, "docker compose build");
-    kill(child);
+/// The next `apply` closes this one intent, heals the rest within the incident that there is, and has then taken these
+/// steps in all.
+#[track_caller]
+fn assert_next_heals(project: &Project, interrupted: &[&str], steps: &[&str]) {
     let apply = project.apply().expect(0);
     assert_eq!(apply.drift("api"), "");
+    assert_eq!(project.steps_that_counted(), steps, "nothing is done twice");
     let trail = project.trail();
-    assert!(trail.iter().any(|record| record["kind"] == "StepInterrupted"), "{trail:?}");
-    project.assert_trail_is_whole();
-}
-
-#[test]
-fn killed_during_up_converges_at_the_next_apply() {
-    let project = Project::in_incident();
-    let child = apply_until(&project, "docker compose up");
-    kill(child);
-    let apply = project.apply().expect(0);
-    assert_eq!(apply.drift("api"), "");
+    let closed = trail.iter().filter(|record| record["kind"] == "StepInterrupted");
+    assert_eq!(closed.map(|record| record["step"].as_str().unwrap()).collect::<Vec<_>>(), interrupted);
+    let incident = &apply.status()["incident"];
+    assert!(trail.iter().all(|r| r["incident"].is_null() || r["incident"] == *incident), "{trail:?}");
     assert_eq!(project.containers("api").len(), 1, "nothing doubled");
     project.assert_trail_is_whole();
 }
 
 #[test]
+fn killed_between_build_and_up_converges_at_the_next_apply() {
+    let project = Project::in_incident();
+    drop(apply_until(&project, "Build succeeded"));
+    assert_eq!(project.steps(), ["Build"], "it has not come to the next one");
+    assert_next_heals(&project, &[], &["Build", "Up"]);
+}
+
+#[test]
+fn killed_in_the_build_is_closed_as_interrupted() {
+    let project = Project::in_incident();
+    project.slow_down_build(4);
+    let before = project.image();
+    drop(apply_until_at(&project, " build "));
+    assert_eq!(project.steps(), ["Build"]);
+    wait_for("the build that is on its own to end", || !project.is_at(" build "));
+    // It ends when it finds that nobody reads what it prints, and may have made its image before that.
+    let steps: &[&str] = if project.image() == before { &["Build", "Build", "Up"] } else { &["Build", "Up"] };
+    assert_next_heals(&project, &["Build"], steps);
+}
+
+#[test]
+fn killed_during_up_converges_at_the_next_apply() {
+    let project = Project::in_incident();
+    project.be_stubborn(4);
+    project.add_module("api", "invoices");
+    project.manifest(&MANIFEST.replace("workflow }]", SECOND_MODULE));
+    let apply = apply_until_at(&project, " up ");
+    wait_for("the recreate", || project.containers("api").len() == 2);
+    drop(apply);
+    wait_for("the up that is on its own to end", || !project.is_at(" up "));
+    // As far as it came before it ended, the next one has nothing to do or the rest.
+    let steps: &[&str] = if project.runs_its_image() { &["Build", "Up"] } else { &["Build", "Up", "Up"] };
+    assert_next_heals(&project, &["Up"], steps);
+}
+
+/// `docker compose up` by hand, in a process group of its own.
+fn up_by_hand(project: &Project) -> Running {
+    use std::os::unix::process::CommandExt as _;
+    let mut up = Command::new("docker");
+    up.args(["compose", "--project-name", &project.name, "up", "-d"]).current_dir(project.path(""));
+    Running(up.process_group(0).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+}
+
+#[test]
 fn someone_elses_up_is_let_finish() {
     let project = Project::healthy();
-    // The old container takes its time to stop, so that the other `up` is in the middle of its recreate.
-    project.write("api/serve", &crate::support::SERVE.replace("exec httpd -f", "trap '' TERM; httpd -f"));
-    project.write("compose.yaml", "services:\n  api: { build: ./api, stop_grace_period: 4s }\n");
-    project.compose(&["up", "-d", "--build"]);
-    project.write(
-        "compose.yaml",
-        "services:\n  api: { build: ./api, stop_grace_period: 4s, labels: { a: b } }\n",
-    );
+    project.be_stubborn(10);
+    let compose = std::fs::read_to_string(project.path("compose.yaml")).unwrap();
+    project.write("compose.yaml", &compose.replace(" }", ", labels: { a: b } }"));
     let count = || project.containers("api").len();
-    let mut other = std::process::Command::new("docker");
-    other.args(["compose", "--project-name", &project.name, "up", "-d"]).current_dir(project.path(""));
-    let mut other = other.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut other = up_by_hand(&project);
     wait_for("the other up to be at work", || count() == 2);
     let apply = project.apply().expect(0);
-    assert!(other.wait().unwrap().success(), "the other up was not disturbed");
+    assert!(other.0.wait().unwrap().success(), "the other up was not disturbed");
     assert_eq!(count(), 1);
     assert!(apply.stderr.contains("another Compose command"), "{}", apply.stderr);
     assert_eq!(project.steps(), [""; 0], "the other one has done the work");
@@ -83,39 +118,48 @@ fn someone_elses_up_is_let_finish() {
 #[test]
 fn leftover_of_a_killed_recreate_is_removed_first() {
     let project = Project::in_incident();
-    project.compose(&["build"]);
-    // Compose is killed in the middle of a recreate: its replacement is created and the old one not yet removed.
-    let old = project.containers("api");
-    let mut up = std::process::Command::new("docker");
-    up.args(["compose", "--project-name", &project.name, "up", "-d"]).current_dir(project.path(""));
-    let mut up = {
-        use std::os::unix::process::CommandExt;
-        up.process_group(0).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
-    };
-    wait_for("the replacement to be created", || {
-        project.containers("api").len() > 1 || project.containers("api") != old
-    });
+    project.be_stubborn(10);
+    let old = project.containers("api").remove(0);
+    project.add_module("api", "invoices");
+    project.rebuild();
+    // Compose is killed in the middle of a recreate: its replacement is created and the old one not yet stopped.
+    let mut up = up_by_hand(&project);
+    wait_for("the replacement to be created", || project.containers("api").len() == 2);
     // Not kill(1): procps' reads a group whose number begins with 1 as "-1", which is everyone.
-    let group = rustix::process::Pid::from_child(&up);
-    rustix::process::kill_process_group(group, rustix::process::Signal::KILL).unwrap();
-    up.wait().unwrap();
+    kill_process_group(Pid::from_child(&up.0), Signal::KILL).unwrap();
+    up.0.wait().unwrap();
+    let new = project.containers("api").into_iter().find(|id| *id != old).unwrap();
+    let left = docker(&["inspect", "-f", "{{.Name}} {{.State.Status}}", &new]);
+    let leftover = format!("{}_{}-api-1", &old[..12], project.name);
+    assert_eq!(left.trim(), format!("/{leftover} created"));
+
     project.apply().expect(0);
+    assert_eq!(project.steps(), ["Up"]);
+    let trail = project.trail();
+    let up = trail.iter().find(|record| record["kind"] == "StepFinished").unwrap();
+    let note = format!("removed {leftover}, which a killed recreate left behind");
+    assert_eq!(up["evidence"]["notes"], serde_json::json!([note]));
     assert_eq!(project.containers("api").len(), 1);
+    assert!(project.runs_its_image());
     project.assert_trail_is_whole();
+}
+
+/// The outcomes of the steps that ended, in order.
+fn outcomes(trail: &[Value]) -> Vec<&str> {
+    let ended = trail.iter().filter(|record| record["kind"] == "StepFinished");
+    ended.map(|record| record["outcome"].as_str().unwrap()).collect()
 }
 
 #[test]
 fn terminated_in_a_build_leaves_its_outcome_in_the_trail() {
     let project = Project::in_incident();
     project.write("api/Dockerfile", "FROM undrift-example-base\nRUN sleep 600\n");
-    let mut child = apply_until(&project, "docker compose build");
-    let status = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(status.success());
-    let ended = child.wait().unwrap();
-    assert_eq!(ended.code(), Some(1));
-    let trail = project.trail();
-    let finished = trail.iter().find(|record| record["kind"] == "StepFinished").expect("an outcome");
-    assert_eq!(finished["outcome"], "Cancelled");
+    let mut apply = apply_until_at(&project, " build ");
+    kill_process(Pid::from_child(&apply.0), Signal::INT).unwrap();
+    assert_eq!(apply.0.wait().unwrap().code(), Some(1));
+    assert_eq!(outcomes(&project.trail()), ["Cancelled"]);
+    assert_eq!(project.steps(), ["Build"]);
+    assert_eq!(project.processes(), [""; 0], "nothing is left of its command");
     project.assert_trail_is_whole();
 }
 
@@ -126,8 +170,9 @@ fn build_that_hangs_is_ended_at_its_limit() {
     project.manifest(&MANIFEST.replace("    attempts: 3", "    attempts: 1\n    buildTimeout: 3s"));
     let apply = project.apply().expect(1);
     assert_eq!(apply.condition("Stalled"), "True BudgetSpent");
-    let trail = project.trail();
-    assert!(trail.iter().any(|record| record["outcome"] == "TimedOut"), "{trail:?}");
+    assert_eq!(outcomes(&project.trail()), ["TimedOut"]);
+    assert_eq!(project.steps(), ["Build"]);
+    project.assert_trail_is_whole();
 }
 
 #[test]
@@ -138,33 +183,32 @@ fn engine_away_is_an_error_and_no_drift() {
     for verb in ["check", "plan", "apply"] {
         let mut command = project.command(&[verb, "-f", "undrift.yaml", "-o", "json"]);
         let away = run(command.env("DOCKER_HOST", "unix:///nowhere/docker.sock")).expect(2);
-        assert!(away.condition("Ready").starts_with("Unknown EngineUnavailable"), "{}", away.stdout);
+        assert_eq!(away.condition("Ready"), "Unknown EngineUnavailable", "{}", away.stdout);
         let service = &away.status()["services"][0];
         assert_eq!(service["drift"], serde_json::json!(null), "no drift is claimed");
         let conditions = service["conditions"].as_array().unwrap();
-        assert!(conditions.iter().all(|condition| condition["status"] == "Unknown"), "{conditions:?}");
+        let statuses: Vec<_> = conditions.iter().map(|condition| condition["status"].clone()).collect();
+        assert_eq!(statuses, ["Unknown"; 6], "{conditions:?}");
         assert!(away.stderr.contains("/nowhere/docker.sock"), "{}", away.stderr);
     }
     assert_eq!(project.trail().len(), records, "nothing was done, so nothing is told");
     let get = project.undrift(&["get", "-o", "json"]).expect(0);
-    assert!(
-        get.condition("Ready").starts_with("Unknown"),
-        "what was recorded is not known to be so any more"
-    );
-    assert!(project.apply().expect(0).condition("Ready").starts_with("True"), "and it is seen again");
+    let ready = get.condition("Ready");
+    assert_eq!(ready, "Unknown EngineUnavailable", "what was recorded is not known to be so any more");
+    assert_eq!(project.apply().expect(0).condition("Ready"), "True AsDeclared", "and it is seen again");
 }
 
 #[test]
 fn second_apply_says_who_holds_the_state() {
     let project = Project::in_incident();
     project.write("api/Dockerfile", "FROM undrift-example-base\nRUN sleep 600\n");
-    let mut child = apply_until(&project, "docker compose build");
+    let mut apply = apply_until_at(&project, " build ");
     let second = project.apply().expect(2);
-    assert!(second.stderr.contains(&child.id().to_string()), "{}", second.stderr);
-    let _ = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    child.wait().unwrap();
-    let mut rest = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut rest).unwrap();
+    let holder = format!("process {}, ", apply.0.id());
+    assert!(second.stderr.contains(&holder), "{}", second.stderr);
+    assert_eq!(project.steps(), ["Build"], "it took nothing from the first");
+    kill_process(Pid::from_child(&apply.0), Signal::INT).unwrap();
+    assert_eq!(apply.0.wait().unwrap().code(), Some(1));
 }
 
 #[test]

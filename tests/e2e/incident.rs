@@ -1,5 +1,7 @@
 //! The incident that undrift exists for, from the first look to the proof.
 
+use serde_json::Value;
+
 use crate::support::Project;
 
 const TWO_SERVICES: &str = "services:
@@ -93,12 +95,29 @@ fn the_trail_tells_the_incident_in_order() {
 fn one_of_two_builds_fails_and_the_other_service_is_healed() {
     let project = both();
     let old = project.containers("dashboard");
-    project.write("dashboard/Dockerfile", "FROM undrift-example-base\nRUN false\n");
+    // It fails when the other one's build is done.
+    project.write("dashboard/Dockerfile", "FROM undrift-example-base\nRUN sleep 3; false\n");
     let apply = project.apply().expect(1);
     assert_eq!(apply.drift("api"), "", "{}", apply.stderr);
     assert_eq!(apply.drift("dashboard"), "artifact ModuleMissing");
     assert_eq!(project.containers("dashboard"), old, "what worked is left alone");
-    assert!(apply.condition("Stalled").starts_with("True"), "{}", apply.condition("Stalled"));
+    assert_eq!(apply.condition("Stalled"), "True BudgetSpent");
+    let trail = project.trail();
+    let of = |service: &str| {
+        // An outcome follows its intent: one step is taken at a time.
+        let is = |r: &Value, kind: &str| r["kind"] == kind && r["step"] == "Build";
+        let intents = trail.iter().filter(|r| is(r, "StepIntended"));
+        let both = intents.zip(trail.iter().filter(|r| is(r, "StepFinished")));
+        let names = |r: &Value| r["evidence"]["services"].as_array().unwrap().contains(&service.into());
+        both.filter(|(intent, _)| names(intent)).map(|(_, end)| end["outcome"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(of("dashboard"), ["Failed", "Failed", "Failed"]);
+    assert_eq!(
+        of("api").len(),
+        1 + project.stale_builds(),
+        "the command failed, and its image is there all the same"
+    );
+    assert_eq!(of("api")[0], "Failed");
     project.assert_trail_is_whole();
 }
 

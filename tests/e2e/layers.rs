@@ -1,8 +1,8 @@
-//! Each layer broken by itself: what it is called, which steps are taken, and which never.
+//! Each layer below the route broken by itself: what it is called, which steps are taken, and which never.
 
 use std::fs;
 
-use crate::support::{MANIFEST, Project, SERVE, docker, wait_for};
+use crate::support::{MANIFEST, Project, docker};
 
 #[test]
 fn module_missing_in_source_takes_no_step_at_all() {
@@ -19,7 +19,7 @@ fn module_missing_in_source_takes_no_step_at_all() {
 #[test]
 fn image_built_but_not_recreated_needs_up_only() {
     let project = Project::in_incident();
-    project.compose(&["build"]);
+    project.rebuild();
     assert_eq!(project.check().expect(1).drift("api"), "container ImageOutdated");
     let apply = project.apply().expect(0);
     assert_eq!(project.steps(), ["Up"]);
@@ -72,99 +72,6 @@ fn override_file_is_compose_own_affair_and_is_followed() {
 }
 
 #[test]
-fn route_absent_behind_a_current_container_escalates_and_stops() {
-    let project = Project::healthy();
-    // The image has the module, and a server that never heard of it.
-    project.write(
-        "api/serve",
-        "touch /httpd.conf; mkdir -p /www; exec httpd -f -p 3000 -c /httpd.conf -h /www\n",
-    );
-    project.manifest(&MANIFEST.replace("timeout: 8s", "timeout: 1s"));
-    project.compose(&["up", "-d", "--build"]);
-    assert_eq!(project.check().expect(1).drift("api"), "route Absent");
-    let apply = project.apply().expect(1);
-    assert_eq!(apply.drift("api"), "route Absent");
-    let steps = project.steps();
-    assert_eq!(
-        steps.first().map(String::as_str),
-        Some("Build"),
-        "the image's origin is not known: {steps:?}"
-    );
-    assert!(steps.contains(&"Restart".to_owned()), "{steps:?}");
-    assert!(steps.iter().filter(|step| *step == "Build").count() <= 2, "one cached, one uncached: {steps:?}");
-    assert!(apply.condition("Stalled").starts_with("True"));
-    project.assert_trail_is_whole();
-    let taken = steps.len();
-    project.apply().expect(1);
-    assert_eq!(project.steps().len(), taken, "what was given up is not begun again");
-}
-
-#[test]
-fn route_that_the_running_server_lost_comes_back_with_a_restart() {
-    let project = Project::in_incident();
-    project.apply().expect(0);
-    // The process forgets the route; the image, built by undrift from this very source, still has it.
-    let id = &project.containers("api")[0];
-    docker(&[
-        "exec",
-        id,
-        "sh",
-        "-c",
-        "grep -q workflow /httpd.conf && : > /httpd.conf && rm -rf /www/api && killall -HUP httpd",
-    ]);
-    wait_for("the route to be gone", || project.check().drift("api") == "route Absent");
-    let before = project.steps().len();
-    project.apply().expect(0);
-    assert_eq!(project.steps()[before..], ["Restart"]);
-    assert_eq!(project.containers("api"), std::slice::from_ref(id));
-}
-
-#[test]
-fn blanket_401_proves_nothing_and_rebuilds_nothing() {
-    let project = Project::healthy();
-    project.write("api/serve", &SERVE.replace("\"/api/$name:ops:secret\"", "\"/:ops:secret\""));
-    project.manifest(&MANIFEST.lines().filter(|line| !line.contains("auth:")).collect::<Vec<_>>().join("\n"));
-    project.compose(&["up", "-d", "--build"]);
-    assert_eq!(project.check().expect(1).drift("api"), "route Indistinguishable");
-    project.manifest(
-        &MANIFEST
-            .replace("timeout: 8s", "timeout: 1s")
-            .lines()
-            .filter(|l| !l.contains("auth:"))
-            .collect::<Vec<_>>()
-            .join("\n"),
-    );
-    project.apply().expect(1);
-    assert_eq!(project.steps(), [""; 0]);
-    project.manifest(MANIFEST);
-    assert_eq!(project.check().expect(0).drift("api"), "", "credentials settle it");
-}
-
-#[test]
-fn wrong_credentials_are_the_last_layer_and_nobodys_rebuild() {
-    let project = Project::healthy();
-    let wrong = |verb: &str| {
-        let mut command = project.command(&[verb, "-f", "undrift.yaml", "-o", "json"]);
-        crate::support::run(command.env("E2E_PASSWORD", "wrong"))
-    };
-    let check = wrong("check").expect(1);
-    assert_eq!(check.drift("api"), "auth Rejected");
-    assert!(!check.stdout.contains("wrong"), "{}", check.stdout);
-    wrong("apply").expect(1);
-    assert_eq!(project.steps(), [""; 0]);
-}
-
-#[test]
-fn credentials_that_are_not_there_are_unknown_and_no_drift() {
-    let project = Project::healthy();
-    let mut command = project.command(&["check", "-f", "undrift.yaml", "-o", "json"]);
-    let check = crate::support::run(command.env_remove("E2E_PASSWORD")).expect(1);
-    assert_eq!(check.drift("api"), "");
-    assert!(check.condition("Ready").starts_with("Unknown"));
-    assert!(check.stdout.contains("E2E_PASSWORD"), "it says which variable: {}", check.stdout);
-}
-
-#[test]
 fn service_without_build_is_never_built() {
     let project = Project::new();
     project.write(
@@ -191,9 +98,11 @@ fn volume_over_the_module_is_named_and_left_to_a_person() {
     // filled again.)
     project.add_module("api", "customers");
     fs::rename(project.path("api/src/workflow"), project.path("later")).unwrap();
-    project.compose(&["up", "-d", "--build"]);
+    project.rebuild();
+    project.compose(&["up", "-d"]);
     fs::rename(project.path("later"), project.path("api/src/workflow")).unwrap();
-    project.compose(&["up", "-d", "--build"]);
+    project.rebuild();
+    project.compose(&["up", "-d"]);
     assert_eq!(project.check().expect(1).drift("api"), "container ShadowedByMount");
     project.apply().expect(1);
     assert_eq!(project.steps(), [""; 0]);
@@ -205,7 +114,56 @@ fn dangling_link_is_no_module() {
     std::os::unix::fs::symlink("/nowhere", project.path("api/src/workflow")).unwrap();
     project.manifest(&MANIFEST.replace("source: api/src/workflow, ", ""));
     project.compose(&["up", "-d", "--build"]);
+    let before = project.containers("api");
     assert_eq!(project.check().expect(1).drift("api"), "artifact ModuleMissing");
+    let apply = project.apply().expect(1);
+    assert_eq!(apply.drift("api"), "artifact ModuleMissing");
+    assert_eq!(apply.condition("Stalled"), "True RepairsExhausted");
+    assert_eq!(project.steps(), ["Build", "Build"], "once, once without the cache, and no up");
+    assert_eq!(project.containers("api"), before);
+}
+
+/// `up` takes an anonymous volume over into the new container, and with it the files of the old image.
+#[test]
+fn anonymous_volume_over_the_module_ends_in_a_stall_and_no_loop() {
+    let project = Project::new();
+    project.write(
+        "compose.yaml",
+        "services:\n  api: { build: ./api, init: true, stop_grace_period: 1s, volumes: [/app/dist/modules] }\n",
+    );
+    project.add_module("api", "customers");
+    project.compose(&["up", "-d", "--build"]);
+    project.add_module("api", "workflow");
+    let apply = project.apply().expect(1);
+    assert_eq!(apply.drift("api"), "container ShadowedByMount", "{}", apply.stderr);
+    assert_eq!(apply.condition("Stalled"), "True ShadowedByMount");
+    assert_eq!(project.steps_that_counted(), ["Build", "Up"]);
+    assert!(project.runs_its_image());
+    let (steps, containers) = (project.steps(), project.containers("api"));
+    assert_eq!(project.apply().expect(1).drift("api"), "container ShadowedByMount");
+    assert_eq!((project.steps(), project.containers("api")), (steps, containers), "it is left to a person");
+    project.assert_trail_is_whole();
+}
+
+/// The last of two builds would win, for both services.
+#[test]
+fn two_services_that_build_one_image_are_refused_with_both_names() {
+    let project = Project::healthy();
+    project.add_service("web");
+    project.write(
+        "compose.yaml",
+        "services:\n  api: { build: ./api, image: NAME-one }\n  web: { build: ./web, image: NAME-one }\n"
+            .replace("NAME", &project.name)
+            .as_str(),
+    );
+    let before = project.containers("api");
+    for verb in ["check", "plan", "apply"] {
+        let run = project.with_manifest(verb, &[]).expect(2);
+        assert!(run.stderr.contains("api") && run.stderr.contains("web"), "{verb}: {}", run.stderr);
+        assert!(run.stderr.contains(&format!("{}-one", project.name)), "{verb}: {}", run.stderr);
+    }
+    assert_eq!(project.steps(), [""; 0]);
+    assert_eq!(project.containers("api"), before);
 }
 
 #[test]
@@ -217,7 +175,7 @@ fn stale_replica_beside_a_current_one_is_drift() {
     );
     project.compose(&["up", "-d", "--build", "--scale", "api=1"]);
     project.add_module("api", "workflow");
-    project.compose(&["build"]);
+    project.rebuild();
     project.compose(&["up", "-d", "--no-recreate", "--scale", "api=2"]);
     assert_eq!(project.containers("api").len(), 2);
     let check = project.check().expect(1);

@@ -8,5 +8,8 @@ mod faults;
 mod incident;
 mod layers;
 mod more;
+mod processes;
 mod restraint;
+mod routes;
 mod support;
+mod trail;

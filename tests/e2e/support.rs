@@ -47,7 +47,8 @@ touch /httpd.conf
 exec httpd -f -p 3000 -c /httpd.conf -h /www
 "#;
 
-/// The manifest of one service `api` with the module `workflow`, short windows, and what a test adds.
+/// The manifest of one service `api` with the module `workflow`, a short window, and what a test adds. How long proof is
+/// waited for is long, for a first look may take seconds on a busy machine: a test that waits for its end says so.
 pub(crate) const MANIFEST: &str = r"apiVersion: undrift.dev/v1alpha1
 kind: ComposeProject
 metadata: { name: NAME }
@@ -62,10 +63,14 @@ spec:
           expect: [401]
           auth: { basic: { username: ops, passwordFrom: { env: E2E_PASSWORD } }, expect: [200] }
   reconcile:
-    verify: { timeout: 8s, stableFor: 1s }
+    verify: { timeout: 60s, stableFor: 1s }
     backoff: { initial: 200ms, max: 1s }
     attempts: 3
 ";
+
+/// For `workflow }]` in a manifest: the module `invoices` is declared too.
+pub(crate) const SECOND_MODULE: &str =
+    "workflow }, { source: api/src/invoices, path: /app/dist/modules/invoices }]";
 
 impl Project {
     /// One service `api`, built and running as it was before the module came into the source: nothing is up yet.
@@ -125,6 +130,28 @@ impl Project {
         self.write(&format!("{service}/src/.of"), &format!("{} {service}\n", self.name));
     }
 
+    /// Builds by hand what was edited since its last build: without the cache, which is not to be trusted (see
+    /// [`Self::stale_builds`]).
+    pub(crate) fn rebuild(&self) {
+        self.compose(&["build", "--no-cache"]);
+    }
+
+    /// From now on a build of `api` takes so long.
+    pub(crate) fn slow_down_build(&self, seconds: u32) {
+        let dockerfile = fs::read_to_string(self.path("api/Dockerfile")).unwrap();
+        self.write("api/Dockerfile", &format!("{dockerfile}RUN sleep {seconds}\n"));
+    }
+
+    /// Has `api` run in a container that takes this long to stop, so that an `up` is for as long in the middle of a
+    /// recreate.
+    pub(crate) fn be_stubborn(&self, seconds: u32) {
+        self.write("api/serve", &SERVE.replace("exec httpd -f", "trap '' TERM; httpd -f"));
+        let compose = format!("services:\n  api: {{ build: ./api, stop_grace_period: {seconds}s }}\n");
+        self.write("compose.yaml", &compose);
+        self.rebuild();
+        self.compose(&["up", "-d"]);
+    }
+
     pub(crate) fn add_module(&self, service: &str, module: &str) {
         self.write(&format!("{service}/src/{module}/index"), "ok\n");
     }
@@ -150,6 +177,19 @@ impl Project {
         let mut ids: Vec<String> = out.lines().map(str::to_owned).collect();
         ids.sort();
         ids
+    }
+
+    /// The ID of the image behind the reference of `api`.
+    pub(crate) fn image(&self) -> String {
+        docker(&["image", "inspect", "-f", "{{.Id}}", &format!("{}-api", self.name)]).trim().to_owned()
+    }
+
+    /// Whether `api` has one container, which runs and was made of [`Self::image`].
+    pub(crate) fn runs_its_image(&self) -> bool {
+        let ids = self.containers("api");
+        let [id] = &ids[..] else { return false };
+        let found = docker(&["inspect", "-f", "{{.State.Running}} {{.Image}}", id]);
+        found.trim() == format!("true {}", self.image())
     }
 
     /// A command that runs undrift with this project's state folder.
@@ -180,99 +220,52 @@ impl Project {
     pub(crate) fn apply(&self) -> Run {
         self.with_manifest("apply", &["-o", "json"])
     }
-
-    /// The trail, as a program would read it.
-    pub(crate) fn trail(&self) -> Vec<Value> {
-        let run = self.undrift(&["audit", "list", "-o", "json"]);
-        run.json()["items"].as_array().unwrap().clone()
-    }
-
-    /// The kinds of step that were taken, in order.
-    pub(crate) fn steps(&self) -> Vec<String> {
-        let trail = self.trail();
-        let taken = trail.iter().filter(|record| record["kind"] == "StepIntended");
-        taken.map(|record| record["step"].as_str().unwrap().to_owned()).collect()
-    }
-
-    /// How many of the builds the engine answered from its cache although their source had changed.
-    ///
-    /// `BuildKit` 20.10 does that now and then while several builds run side by side: it takes in the changed files, and
-    /// calls the `COPY` of them `CACHED` all the same, so that the new image is the old one. undrift sees that the
-    /// module is not in it and builds once more without the cache. Only a build without the cache is counted whose
-    /// services the output of the build before calls so: anything else that makes undrift build twice is a fault.
-    pub(crate) fn stale_builds(&self) -> usize {
-        let trail = self.trail();
-        let is = |record: &Value, kind: &str| record["step"] == "Build" && record["kind"] == kind;
-        let uncached = |record: &&Value| is(record, "StepIntended") && record["evidence"]["noCache"] == true;
-        let stale = trail.iter().filter(uncached).filter(|again| {
-            let earlier = trail.iter().take_while(|record| record["seq"] != again["seq"]);
-            let built = earlier.filter(|record| is(record, "StepFinished")).last();
-            let output = built.map_or("", |record| record["evidence"]["output"].as_str().unwrap_or_default());
-            let services = again["evidence"]["services"].as_array().unwrap();
-            services.iter().all(|service| copy_was_cached(output, service.as_str().unwrap()))
-        });
-        stale.count()
-    }
-
-    /// The kinds of step that were taken, as if none of [`Self::stale_builds`] had been needed: without the builds past
-    /// the cache, and without the second `Up` of those that brings what they built into service beside the first one's.
-    pub(crate) fn steps_that_counted(&self) -> Vec<String> {
-        if self.stale_builds() == 0 {
-            return self.steps();
-        }
-        let trail = self.trail();
-        let intents: Vec<&Value> = trail.iter().filter(|r| r["kind"] == "StepIntended").collect();
-        let is = |record: &Value, step: &str| record["step"] == step;
-        let late = |at: usize| {
-            let between = intents[..at].iter().rposition(|r| is(r, "Up")).map(|up| &intents[up + 1..at]);
-            let built = between.is_some_and(|steps| {
-                !steps.is_empty() && steps.iter().all(|r| is(r, "Build") && r["evidence"]["noCache"] == true)
-            });
-            is(intents[at], "Up") && built
-        };
-        let counted =
-            (0..intents.len()).filter(|at| intents[*at]["evidence"]["noCache"] != true && !late(*at));
-        counted.map(|at| intents[at]["step"].as_str().unwrap().to_owned()).collect()
-    }
-
-    /// Asserts that the trail is whole and every intent in it has an outcome.
-    #[track_caller]
-    pub(crate) fn assert_trail_is_whole(&self) {
-        let run = self.undrift(&["audit", "verify"]);
-        assert_eq!(run.code, Some(0), "{run:?}");
-        let trail = self.trail();
-        let count =
-            |kinds: &[&str]| trail.iter().filter(|r| kinds.contains(&r["kind"].as_str().unwrap())).count();
-        assert_eq!(
-            count(&["StepIntended"]),
-            count(&["StepFinished", "StepInterrupted"]),
-            "an intent is open"
-        );
-    }
 }
 
 impl Drop for Project {
     fn drop(&mut self) {
+        self.end_processes();
         // Not Compose: the files of the project may be broken by the test.
         let label = format!("label=com.docker.compose.project={}", self.name);
+        let containers = listed(&["ps", "-aq", "--filter", &label]);
+        // An anonymous volume that `up` has taken over into another container is no more removed with that one.
+        let mounts = "{{range .Mounts}}{{if eq .Type \"volume\"}}{{println .Name}}{{end}}{{end}}";
+        let inspect: Vec<&str> =
+            ["inspect", "-f", mounts].into_iter().chain(containers.iter().map(String::as_str)).collect();
+        let volumes = listed(&inspect);
         remove(&["ps", "-aq", "--filter", &label], &["rm", "-f", "-v"]);
+        for volume in volumes.iter().filter(|name| !name.is_empty()) {
+            let _ = Command::new("docker").args(["volume", "rm", volume]).output();
+        }
         remove(&["network", "ls", "-q", "--filter", &label], &["network", "rm"]);
         remove(&["volume", "ls", "-q", "--filter", &label], &["volume", "rm"]);
-        for reference in [format!("{}-*", self.name), format!("undrift-keep/{}/*", self.name)] {
-            remove(&["images", "-q", "--filter", &format!("reference={reference}")], &["rmi", "-f"]);
+        let references = [format!("{}-*", self.name), format!("undrift-keep/{}/*", self.name)];
+        let references = references.map(|reference| format!("reference={reference}"));
+        let filters = references.iter().map(|reference| vec!["--filter", reference]);
+        for filter in filters.chain([vec!["--filter", "dangling=true", "--filter", &label]]) {
+            let images = [&["images", "-q", "--no-trunc"], &filter[..]].concat();
+            for image in listed(&images) {
+                // The look-ups of an undrift that was killed.
+                let of_image = format!("ancestor={image}");
+                let look_ups = ["--filter", "label=dev.undrift.lookup", "--filter", &of_image];
+                remove(&[&["ps", "-aq"], &look_ups[..]].concat(), &["rm", "-f"]);
+            }
+            remove(&images, &["rmi", "-f"]);
         }
-        remove(&["images", "-qf", "dangling=true", "--filter", &label], &["rmi", "-f"]);
     }
 }
 
 /// Removes what a listing names. A thing that is gone already is no failure: the test's own result counts.
 fn remove(list: &[&str], how: &[&str]) {
-    let Ok(listed) = Command::new("docker").args(list).output() else { return };
-    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
-    let ids: Vec<&str> = listed.lines().collect();
+    let ids = listed(list);
     if !ids.is_empty() {
         let _ = Command::new("docker").args(how).args(ids).output();
     }
+}
+
+fn listed(list: &[&str]) -> Vec<String> {
+    let listed = Command::new("docker").args(list).output();
+    listed.map_or(Vec::new(), |out| String::from_utf8_lossy(&out.stdout).lines().map(str::to_owned).collect())
 }
 
 impl Run {
@@ -330,14 +323,6 @@ impl Run {
         assert_eq!(self.code, Some(code), "{}\n{}", self.stderr, self.stdout);
         self
     }
-}
-
-/// Whether a build's output says that the copy of this service's source came from the cache.
-fn copy_was_cached(output: &str, service: &str) -> bool {
-    let of_service = format!(" [{service} ");
-    let copies = output.lines().filter(|line| line.contains(&of_service) && line.ends_with("COPY src /src"));
-    let numbers = copies.filter_map(|line| line.split(' ').next());
-    numbers.into_iter().any(|number| output.lines().any(|line| line == format!("{number} CACHED")))
 }
 
 /// Runs a command to its end.

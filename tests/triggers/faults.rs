@@ -80,15 +80,21 @@ async fn a_consumer_that_does_not_read_holds_up_nothing_and_gathers_nothing() {
 async fn an_engine_that_speaks_is_not_asked_whether_it_is_there() {
     let fake = Fake::new();
     let heartbeat = Duration::from_millis(300);
+    let began = Instant::now();
     let mut changes = Changes::new(fake.engine().changes_with(heartbeat));
     assert_eq!(changes.next().await, Change::Everything);
-    let (began, before) = (Instant::now(), fake.asked.pings.load(Relaxed));
+    let before = fake.asked.pings.load(Relaxed);
+    // On a busy machine it may be silent for longer than is meant here: then it is asked.
+    let (mut silences, mut last) = (0, began);
     while began.elapsed() < heartbeat * 10 {
+        let now = Instant::now();
         fake.say_project("p").await;
         changes.until(&project("p")).await;
+        silences += last.elapsed().as_millis() / heartbeat.as_millis();
+        last = now;
     }
     let pings = fake.asked.pings.load(Relaxed) - before;
-    assert!(pings < 5, "{pings} pings in ten heartbeats");
+    assert!(pings as u128 <= silences, "{pings} pings, and {silences} heartbeats of silence in ten");
     let asked = std::sync::Arc::clone(&fake.asked);
     reaches("a ping once it is silent", move || asked.pings.load(Relaxed) > before + pings).await;
 }

@@ -1,11 +1,11 @@
 //! The poll of image references on the real engine.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use undrift::host::engine::{Change, keep_reference};
 
 use super::{
-    Changes, Labelled, Tag, engine,
+    Changes, LIMIT, Labelled, Tag, engine,
     proxy::Proxy,
     reaches,
     support::{BASE, docker, unique},
@@ -16,7 +16,9 @@ const PERIOD: Duration = Duration::from_millis(100);
 /// A stream whose first look is over: it has named a tag that was set after it.
 async fn looking(engine: &undrift::host::engine::Engine) -> Changes {
     let mut changes = Changes::new(engine.image_changes(PERIOD));
+    let end = Instant::now() + LIMIT;
     loop {
+        assert!(Instant::now() < end, "no poll names a tag");
         let tag = Tag::new(BASE, format!("{}:first", unique("poll")));
         let named = tokio::time::timeout(PERIOD * 5, changes.until(&tag.change())).await;
         if named.is_ok() {

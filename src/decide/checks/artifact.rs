@@ -56,6 +56,9 @@ fn source_changed(view: View<'_>) -> LayerVerdict {
             LayerVerdict::AsDeclared(None)
         }
         (Fact::Known(Some(now)), _) if now == built_from => LayerVerdict::AsDeclared(None),
+        (Fact::Known(Some(now)), _) if form(now) != form(built_from) => LayerVerdict::AsDeclared(Some(
+            "whether the source has changed since this image was built is not known: another version of undrift built it".into(),
+        )),
         (Fact::Known(Some(_)), SourceDrift::Report) => {
             LayerVerdict::AsDeclared(Some("the source has changed since this image was built".into()))
         }
@@ -65,4 +68,10 @@ fn source_changed(view: View<'_>) -> LayerVerdict {
         ),
         (Fact::Unknown(why), SourceDrift::Enforce) => LayerVerdict::Unknown(format!("build context: {why}")),
     }
+}
+
+/// By which rule a digest was made, as it says before its last colon. Those of two rules differ for the same source, so
+/// that an upgrade of undrift would rebuild everything.
+fn form(digest: &str) -> &str {
+    digest.rsplit_once(':').map_or("", |(form, _)| form)
 }

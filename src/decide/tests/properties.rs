@@ -2,11 +2,16 @@
 
 use proptest::prelude::*;
 
-use super::{cases::CASES, decided, kinds};
+use serde_json::json;
+
+use super::{
+    after_a_repair, cases::CASES, decided, drift as drift_of, history, kinds, rollback::after_a_rollback,
+    row, with_history,
+};
 use crate::{
-    api::{Fact, Layer, ProjectObservation, StepKind},
-    decide::Decision,
-    fixtures::{answer_mut, healthy},
+    api::{Attempt, Fact, Health, Layer, ProjectObservation, Step, StepKind, StepOutcome, Time},
+    decide::{Decision, History, Next, Repair, identities},
+    fixtures::{answer_mut, at, container_mut, desired, desired_with, healthy, incident, status},
 };
 
 /// Every single thing that can be unknown, made unknown.
@@ -55,19 +60,135 @@ fn any_host() -> impl Strategy<Value = ProjectObservation> {
     })
 }
 
+/// What is fine in other ways than that of the fixture.
+const SOUND: [fn(&mut ProjectObservation); 5] = [
+    |_| {},
+    |seen| container_mut(&mut seen.services[0]).restart_count = 5,
+    |seen| container_mut(&mut seen.services[0]).health = Some(Health::Healthy),
+    |seen| seen.services[0].artifact.built_from = None,
+    |seen| {
+        answer_mut(&mut seen.services[0]).control = Some(status(401));
+        answer_mut(&mut seen.services[0]).auth_control = Some(status(404));
+    },
+];
+
+fn any_sound_host() -> impl Strategy<Value = ProjectObservation> {
+    proptest::collection::vec(0..SOUND.len(), 0..3).prop_map(|which| {
+        let mut seen = healthy();
+        for which in which {
+            SOUND[which](&mut seen);
+        }
+        seen
+    })
+}
+
+const STEPS: [Step; 5] = [
+    Step::Build { no_cache: false },
+    Step::Build { no_cache: true },
+    Step::Up { force_recreate: false },
+    Step::Up { force_recreate: true },
+    Step::Restart,
+];
+
+/// What is remembered of any drift, in any state of its repair.
+fn any_row() -> impl Strategy<Value = Attempt> {
+    let step = || prop::sample::select(STEPS.to_vec());
+    let tried = prop::sample::subsequence(STEPS.to_vec(), 0..STEPS.len());
+    let times = (-7200..=0_i64, prop::option::of(-60..600_i64));
+    let gave_up = prop::option::weighted(0.1, Just("RolledBack".to_owned()));
+    (0..CASES.len(), 0..7_u32, tried, prop::option::of(step()), times, gave_up).prop_map(
+        |(case, attempts, tried, pending, (last, next), gave_up)| Attempt {
+            layer: CASES[case].layer,
+            reason: CASES[case].reason,
+            attempts,
+            tried,
+            next_at: next.map(at),
+            gave_up,
+            ..row(pending, at(last))
+        },
+    )
+}
+
+/// Any attempts, in no incident, in one, or after a rollback in it; `api` proven as it is, or not.
+fn any_history() -> impl Strategy<Value = History> {
+    let outcomes = [StepOutcome::Succeeded, StepOutcome::Failed, StepOutcome::Interrupted];
+    let before = (0..3_usize, prop::sample::select(outcomes.to_vec()));
+    (proptest::collection::vec(any_row(), 0..4), before, any::<bool>()).prop_map(
+        |(attempts, (how, outcome), proven)| {
+            let mut before = match how {
+                0 => history(),
+                1 => after_a_repair(&incident()),
+                _ => after_a_rollback(outcome),
+            };
+            if proven {
+                before.proven.insert("api".into(), identities(&healthy().services[0]));
+            }
+            History { attempts, ..before }
+        },
+    )
+}
+
+/// When every decision of these tests is made.
+fn at_now() -> Time {
+    at(1)
+}
+
 proptest! {
     #[test]
-    fn the_same_inputs_give_the_same_decision(seen in any_host()) {
-        prop_assert_eq!(decided(&seen), decided(&seen));
+    fn the_same_inputs_give_the_same_decision(seen in any_host(), history in any_history()) {
+        let decided = || with_history(&desired(), &seen, &history);
+        prop_assert_eq!(decided(), decided());
     }
 
     #[test]
-    fn as_declared_and_known_means_no_step(seen in any_host()) {
-        let decision = decided(&seen);
-        if decision.as_declared() {
-            prop_assert!(decision.plan.is_empty());
-        } else {
-            prop_assert!(decision.services.iter().any(|d| !d.as_declared()));
+    fn as_declared_means_no_step_whatever_was_done_before(seen in any_sound_host(), history in any_history()) {
+        let decision = with_history(&desired(), &seen, &history);
+        prop_assert!(decision.as_declared(), "{:?}", decision.services);
+        prop_assert_eq!(&decision.plan, &[]);
+        prop_assert!(matches!(decision.next, Next::Prove(_) | Next::Nothing), "{:?}", decision.next);
+    }
+
+    #[test]
+    fn what_is_held_back_takes_no_step_whatever_is_seen_and_was_done(
+        seen in any_host(),
+        history in any_history(),
+        setting in prop::sample::select(vec![json!({ "suspend": true }), json!({ "mode": "observe" })]),
+    ) {
+        let decision = with_history(&desired_with(&setting), &seen, &history);
+        prop_assert_eq!(&decision.plan, &[]);
+        prop_assert!(!matches!(decision.next, Next::Execute(_) | Next::GiveUp { .. }), "{:?}", decision.next);
+        let free = with_history(&desired(), &seen, &history);
+        prop_assert_eq!(free.services, decision.services, "what is seen is called the same");
+    }
+
+    #[test]
+    fn a_budget_that_is_spent_ends_every_repair_of_its_drift(seen in any_host(), history in any_history()) {
+        let desired = desired();
+        let Some(drift) = decided(&seen).services[0].drift.clone() else { return Ok(()) };
+        let mut spent = row(None, at(0));
+        (spent.layer, spent.reason) = (drift.layer, drift.reason);
+        spent.attempts = desired.object.spec.reconcile.attempts;
+        let mut history = history;
+        history.attempts.retain(|row| (row.layer, row.reason) != (drift.layer, drift.reason));
+        history.attempts.push(spent);
+        let decision = with_history(&desired, &seen, &history);
+        prop_assert_eq!(drift_of(&decision), Some((drift.layer, drift.reason)));
+        prop_assert!(decision.plan.iter().all(|p| !p.services.contains(&"api".to_owned())), "{:?}", decision.plan);
+    }
+
+    #[test]
+    fn what_is_taken_is_the_head_of_the_plan_and_due(seen in any_host(), history in any_history()) {
+        let decision = with_history(&desired(), &seen, &history);
+        if let Next::Execute(step) = &decision.next {
+            prop_assert!(decision.plan.contains(step), "{step:?} of {:?}", decision.plan);
+            let due = decision.prospects.iter().filter(|p| step.services.contains(&p.service));
+            for prospect in due {
+                let at = match &prospect.repair {
+                    Repair::Steps(_, at) => *at,
+                    other => return Err(TestCaseError::fail(format!("{other:?}"))),
+                };
+                prop_assert!(at.is_none_or(|due| due <= at_now()), "{at:?}");
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::api::StepOutcome;
 
 /// A repair after which `api` was rolled back with this outcome.
-fn after_a_rollback(outcome: StepOutcome) -> History {
+pub(super) fn after_a_rollback(outcome: StepOutcome) -> History {
     let mut history = after_a_repair(&incident());
     let done = DoneStep { step: Step::Rollback, services: vec!["api".into()], at: at(0), outcome };
     history.incident.iter_mut().for_each(|incident| incident.steps.push(done.clone()));

@@ -18,9 +18,9 @@ use super::{
 };
 use crate::host::{Cache, compose::BuildModel};
 
-/// The version of the digest's form, part of what is hashed: another form gives another digest for all contexts,
-/// and whoever compares digests must not take that for a change of the source.
-const VERSION: &[u8] = b"undrift-context-v1";
+/// The rule by which digests are made, with which each begins. A new rule gets a new version: digests of two versions
+/// differ for the same source, and whoever compares them must not take that for a change.
+const VERSION: &str = "v1";
 
 /// The cache's space: a context's digest by its files' sizes, times and inodes.
 const SPACE: &str = "context";
@@ -49,7 +49,7 @@ pub enum DigestError {
     Ended(String),
 }
 
-/// The digest of a build context (`sha256:…`), with the build's own settings in it; `None` for a context that is
+/// The digest of a build context (`v1:sha256:…`), with the build's own settings in it; `None` for a context that is
 /// not a folder of this host.
 ///
 /// It is over the sorted list of path, kind, owner's executable bit and content (or link target) of each file
@@ -62,7 +62,8 @@ pub async fn context_digest(build: &BuildModel, cache: &dyn Cache) -> Result<Opt
     if !is_folder_reference(&build.context) {
         return Ok(None);
     }
-    let form = format!("{build:?}");
+    // What an undrift of another version has remembered is no digest of this one.
+    let form = format!("{VERSION} {build:?}");
     let key = hex::encode(Sha256::digest(form));
     let known = cache.get(SPACE, &key);
     let build = build.clone();
@@ -173,7 +174,6 @@ impl Source {
 
     fn contents(&self) -> Result<String, DigestError> {
         let mut fields = Fields(Sha256::new());
-        fields.field(VERSION);
         fields.field(self.settings.as_bytes());
         for (name, value) in &self.references {
             fields.named("reference", &[name.as_bytes(), value.as_bytes()]);
@@ -197,7 +197,7 @@ impl Source {
                 }
             }
         }
-        Ok(format!("sha256:{}", hex::encode(fields.0.finalize())))
+        Ok(format!("{VERSION}:sha256:{}", hex::encode(fields.0.finalize())))
     }
 }
 

@@ -207,3 +207,17 @@ fn what_is_remembered_holds_only_while_no_file_was_touched() {
     assert_eq!(touched.0, tree.digest());
     assert_eq!(touched.1, None, "young");
 }
+
+#[tokio::test]
+async fn what_another_version_has_remembered_is_not_taken_for_a_digest() {
+    let (tree, cache) = (Tree::new(), Memory::default());
+    let of_before =
+        format!("{} v0:sha256:remembered", Source::read(&tree.build()).unwrap().stats().unwrap().0);
+    let build = tree.build();
+    for form in [format!("{build:?}"), format!("v0 {build:?}")] {
+        cache.put(SPACE, &hex::encode(Sha256::digest(form)), &of_before);
+    }
+    let digest = context_digest(&build, &cache).await.unwrap().unwrap();
+    assert_eq!(digest, tree.digest());
+    assert!(digest.starts_with("v1:sha256:"), "it says by which rule it was made: {digest}");
+}

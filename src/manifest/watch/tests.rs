@@ -185,7 +185,8 @@ async fn a_thousand_edits_are_few_tellings_and_the_last_one_is_among_them() {
         told += 1;
     }
     writer.await.unwrap();
-    let most = 2 + began.elapsed().as_secs() / TIMING.latest.as_secs();
+    // One for each quiet that a writer may have made on a busy machine.
+    let most = 2 + began.elapsed().as_millis() / TIMING.quiet.as_millis();
     assert!(told <= most, "{told} in {:?}", began.elapsed());
 }
 
@@ -252,8 +253,14 @@ fn a_look_right_after_a_change_is_not_trusted() {
     put(&at.join("a.yaml"), "1");
     let mut watched = watched(&at, inotify);
     trusted(&mut watched);
-    fs::write(at.join("a.yaml"), "2").unwrap();
-    assert!(watched.look());
+    // A look that comes later, because the machine was busy, may be trusted.
+    let right_after = |watched: &mut Watched| {
+        let began = Instant::now();
+        fs::write(at.join("a.yaml"), "2").unwrap();
+        assert!(watched.look());
+        began.elapsed() < Duration::from_millis(50)
+    };
+    assert!((0..100).any(|_| right_after(&mut watched)), "no look comes in time");
     assert!(watched.look(), "it may have been written again within the tick of its time");
 }
 

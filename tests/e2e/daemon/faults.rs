@@ -98,18 +98,16 @@ fn engine_that_is_not_there_at_the_start_is_waited_for() {
 
 #[test]
 fn state_that_cannot_be_written_holds_every_step_back_until_it_can() {
-    for trigger in [
-        // For the intent alone, for the whole trail, for the status.
-        "CREATE TRIGGER full BEFORE INSERT ON trail WHEN NEW.kind = 'StepIntended'
-         BEGIN SELECT RAISE(FAIL, 'the disk is full'); END",
-        "CREATE TRIGGER full BEFORE INSERT ON trail BEGIN SELECT RAISE(FAIL, 'the disk is full'); END",
-        "CREATE TRIGGER full BEFORE INSERT ON objects BEGIN SELECT RAISE(FAIL, 'the disk is full'); END",
-    ] {
+    // For the intent alone, for the whole trail, for the status; and how often the drift is told.
+    for (full, told) in [("trail WHEN NEW.kind = 'StepIntended'", 1), ("trail", 0), ("objects", 1)] {
+        let trigger = format!(
+            "CREATE TRIGGER full BEFORE INSERT ON {full} BEGIN SELECT RAISE(FAIL, 'the disk is full'); END"
+        );
         let project = Project::healthy();
         project.manifest(&every_second());
         let daemon = watch(&project, &[]);
         wait_until_settled(&project);
-        project.sql(trigger);
+        project.sql(&trigger);
         let container = project.containers("api");
         docker(&["kill", &container[0]]);
         daemon.wait_for_log("the disk is full");
@@ -118,7 +116,8 @@ fn state_that_cannot_be_written_holds_every_step_back_until_it_can() {
         wait_for("further looks", || looks() > before + 2);
         assert_eq!(docker(&["inspect", "--format", "{{.State.Running}}", &container[0]]).trim(), "false");
         assert_eq!(project.steps(), [""; 0]);
-        assert!(daemon.log().matches("drift service=").count() <= 1, "not told anew at every look");
+        let drifts = daemon.log().matches("drift service=").count();
+        assert_eq!(drifts, told, "{full}: what is told is in the trail, and not told anew at every look");
         project.sql("DROP TRIGGER full");
         project.wait_for_healed(1);
         assert_eq!(project.steps(), ["Up"]);
@@ -138,9 +137,9 @@ fn project_that_compose_refuses_is_left_alone_until_it_is_mended() {
     docker(&["kill", &project.containers("api")[0]]);
     wait_for("the refusal in the status", || project.condition("Ready") == "Unknown ComposeRefused");
     let refused = || daemon.log().matches("outcome=\"Failed\"").count();
-    let (before, began) = (refused(), Instant::now());
+    let before = refused();
+    // At the resync's pace: at that of an outage so many would take three minutes, for which nobody waits here.
     wait_for("further looks", || refused() > before + 10);
-    assert!(began.elapsed() < Duration::from_secs(30), "at the resync's pace, not at that of an outage");
     assert_no_drift_is_told(&project);
     project.write("compose.yaml", &compose);
     project.wait_for_healed(1);

@@ -65,8 +65,7 @@ fn suspended_object_is_looked_at_and_not_touched_until_a_person_resumes_it() {
 fn suspension_holds_the_next_step_of_a_repair_that_is_under_way() {
     let project = Project::in_incident();
     let (name, before) = (project.name.as_str(), project.containers("api"));
-    let quick = std::fs::read_to_string(project.path("api/Dockerfile")).unwrap();
-    project.write("api/Dockerfile", &format!("{quick}RUN sleep 3\n"));
+    project.slow_down_build(8);
     let mut command = project.command(&["run", "-f", "undrift.yaml"]);
     let daemon = Daemon::spawn(&mut command, &project);
     project.wait_for_record("StepIntended");
@@ -90,7 +89,7 @@ fn suspension_that_has_passed_ends_by_itself() {
     let project = Project::healthy();
     let _daemon = Daemon::start(&project);
     let name = project.name.as_str();
-    project.undrift(&["suspend", name, "--for", "3s", "--reason", "a look"]).expect(0);
+    project.undrift(&["suspend", name, "--for", "10s", "--reason", "a look"]).expect(0);
     stop(&project);
     project.wait_for_healed(1);
     let order = ["Suspended", "DriftDetected", "Resumed", "StepIntended"];

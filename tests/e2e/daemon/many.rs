@@ -5,7 +5,7 @@ use std::{path::PathBuf, thread};
 use serde_json::Value;
 
 use super::{Daemon, wire::Wire};
-use crate::support::{MANIFEST, Project, docker, wait_for};
+use crate::support::{MANIFEST, Project, SECOND_MODULE, docker, wait_for};
 
 /// How many.
 const MANY: usize = 10;
@@ -109,6 +109,32 @@ fn one_that_fails_one_that_hangs_and_one_that_is_not_valid_keep_no_other_from_be
     well.assert_trail_is_whole();
 }
 
+/// The one slot that there is for builds by default is taken for as long as this test goes on.
+#[test]
+fn build_that_hangs_keeps_nobody_waiting_who_needs_none() {
+    let (well, hangs, waits) = (Project::healthy(), Project::in_incident(), Project::healthy());
+    hangs.write("api/Dockerfile", "FROM undrift-example-base\nRUN sleep 600\n");
+    let all = [well, hangs, waits];
+    let [well, hangs, waits] = &all;
+    let daemon = watch(&all, &["--grace-period", "100ms"], None);
+    let trail = || well.trail();
+    wait_for("a build that hangs", || hangs.is_at(" build "));
+    // One more that is to be built has to wait for its turn.
+    waits.add_module("api", "invoices");
+    waits.manifest(&MANIFEST.replace("workflow }]", SECOND_MODULE));
+    wait_for("its drift", || !of(&trail(), waits, "DriftDetected").is_empty());
+    wait_for("the healthy one to be settled", || well.recorded_of(well)["conditions"][0]["status"] == "True");
+
+    docker(&["kill", &well.containers("api")[0]]);
+    wait_for("it to be healed", || !of(&trail(), well, "Reconciled").is_empty());
+    let trail = trail();
+    assert_eq!(of(&trail, well, "StepIntended").len(), 1);
+    assert_eq!(of(&trail, waits, "StepIntended"), [&Value::Null; 0], "one build at a time");
+    assert_eq!(of(&trail, hangs, "StepFinished"), [&Value::Null; 0], "and that one is still at work");
+    assert!(daemon.end().success());
+    well.assert_trail_is_whole();
+}
+
 #[test]
 fn two_objects_of_one_directory_are_never_at_work_at_once() {
     let project = two_services();
@@ -121,7 +147,7 @@ metadata: {{ name: {name} }}
 spec:
   project: {{ directory: ., name: NAME }}
   services: [{{ name: {name} }}]
-  reconcile: {{ verify: {{ timeout: 8s, stableFor: 1s }} }}
+  reconcile: {{ verify: {{ timeout: 60s, stableFor: 1s }} }}
 "
         )
     };
@@ -139,12 +165,8 @@ spec:
 
 /// A spec that declares a second module, which is in the source only.
 fn incident_manifest() -> String {
-    let second = "{ source: api/src/invoices, path: /app/dist/modules/invoices }]";
     let text = MANIFEST.replace("  reconcile:", "    - name: web\n  reconcile:");
-    text.replace(
-        "path: /app/dist/modules/workflow }]",
-        &format!("path: /app/dist/modules/workflow }}, {second}"),
-    )
+    text.replace("workflow }]", SECOND_MODULE)
 }
 
 /// The most questions to Compose that the daemon had open at once until something holds.

@@ -6,7 +6,6 @@ mod healing;
 mod maintenance;
 mod manifests;
 mod many;
-mod processes;
 mod visitors;
 mod wire;
 

@@ -4,13 +4,16 @@ use std::{
     fs,
     io::{BufRead as _, BufReader},
     os::unix::fs::PermissionsExt as _,
-    process::{Child, Stdio},
+    process::Stdio,
 };
 
 use serde_json::json;
 
 use super::Daemon;
-use crate::support::{MANIFEST, Project, docker, wait_for};
+use crate::{
+    processes::Running,
+    support::{MANIFEST, Project, docker, wait_for},
+};
 
 /// A daemon that rests at a drift that the source has and no event tells of: the module has come since it gave up, and
 /// its resync is minutes away.
@@ -141,32 +144,20 @@ fn socket_is_its_owners_alone_and_gone_with_the_daemon() {
     assert!(!fs::exists(socket).unwrap());
 }
 
-/// A person's `apply`; killed when it is dropped.
-struct Client(Child);
-
-impl Client {
-    /// Starts it, and waits until the daemon has told it something.
-    fn heard(project: &Project) -> Self {
-        let mut command = project.command(&["apply", "-f", "undrift.yaml"]);
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
-        assert!(line.contains("api"), "{line}");
-        Self(child)
-    }
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// A person's `apply` that the daemon has told something.
+fn heard(project: &Project) -> Running {
+    let mut command = project.command(&["apply", "-f", "undrift.yaml"]);
+    let mut apply = Running(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap());
+    let mut line = String::new();
+    BufReader::new(apply.0.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.contains("api"), "{line}");
+    apply
 }
 
 #[test]
 fn person_who_is_killed_in_the_middle_is_not_missed() {
     let (project, daemon) = at_rest_in_incident();
-    drop(Client::heard(&project));
+    drop(heard(&project));
     wait_for("the repair to go on", || project.trail().iter().any(|record| record["kind"] == "Reconciled"));
     assert_eq!(project.steps_that_counted(), ["Build", "Up"]);
     project.apply().expect(0);
