@@ -145,7 +145,12 @@ proptest! {
         let decision = with_history(&desired(), &seen, &history);
         prop_assert!(decision.as_declared(), "{:?}", decision.services);
         prop_assert_eq!(&decision.plan, &[]);
-        prop_assert!(matches!(decision.next, Next::Prove(_) | Next::Nothing), "{:?}", decision.next);
+        let rolled_back = history.incident.as_ref().is_some_and(|incident| incident.is_rolled_back("api"));
+        match &decision.next {
+            Next::Prove(_) => {}
+            Next::GiveUp { reason, .. } => prop_assert!(rolled_back && reason == "RolledBack", "{reason}"),
+            next => prop_assert!(!rolled_back && *next == Next::Nothing, "{next:?}"),
+        }
     }
 
     #[test]

@@ -19,6 +19,13 @@ pub(super) fn look(names: &mut [Names; 2], seen: &ProjectObservation) -> Look {
     Look { changing: seen.changing.is_some(), services }
 }
 
+impl Look {
+    /// The image behind the reference of `api`.
+    pub(super) fn image(&self) -> Option<usize> {
+        self.services.first().and_then(|api| api.image.clone().ok().flatten())
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Service {
     name: String,
@@ -75,6 +82,11 @@ impl Names {
     /// The image that was seen first.
     pub(super) fn first_image(&self) -> Option<String> {
         self.images.first().cloned()
+    }
+
+    /// The ID of the image that goes by this name.
+    pub(super) fn image(&self, name: usize) -> Option<&String> {
+        self.images.get(name)
     }
 
     fn service(&mut self, seen: &ServiceObservation) -> Service {

@@ -176,6 +176,14 @@ impl World {
         true
     }
 
+    /// Of the images of one source the next build takes this one from the cache.
+    pub(crate) fn prefer(&mut self, id: Option<&String>) {
+        if let Some(at) = self.images.iter().position(|image| Some(&image_id(image.id)) == id) {
+            let image = self.images.remove(at);
+            self.images.push(image);
+        }
+    }
+
     fn up(&mut self, force: bool) -> bool {
         let Some(image) = self.image else { return false };
         let config = self.config;
