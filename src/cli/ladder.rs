@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::style::{Cell, Paint, Style, cell, clean, heading, table};
 use crate::{
     api::{Desired, Layer, RouteStatus, ServiceStatus, Step, StepKind},
-    decide::{Diagnosis, HeldBack, LayerVerdict, Repair},
+    decide::{Diagnosis, HeldBack, LayerVerdict, Prospect, Repair},
     reconcile::Looked,
 };
 
@@ -71,7 +71,7 @@ fn words(out: &mut dyn Write, style: Style, looked: &Looked) -> io::Result<()> {
             let place = style.yellow(&format!("{}: {layer} layer", diagnosis.service));
             writeln!(out, "\n  {place}  {}", clean(note))?;
         }
-        if let Some(mend) = mend(&prospect.repair, looked.decision.held_back.as_ref()) {
+        if let Some(mend) = mend(prospect, looked.decision.held_back.as_ref()) {
             writeln!(out, "    {} {}", style.dim("→"), clean(&mend))?;
         }
     }
@@ -100,13 +100,13 @@ fn wait(reason: &str) -> &'static str {
 }
 
 /// What would repair it, in words; where undrift must not, why it does not.
-fn mend(repair: &Repair, held_back: Option<&HeldBack>) -> Option<String> {
-    match repair {
+fn mend(prospect: &Prospect, held_back: Option<&HeldBack>) -> Option<String> {
+    match &prospect.repair {
         Repair::Nothing => None,
         Repair::Steps(steps, at) => {
-            let steps: Vec<&str> = steps.iter().map(|step| in_words(*step)).collect();
+            let service = std::slice::from_ref(&prospect.service);
+            let steps: Vec<String> = steps.iter().map(|step| command(*step, service)).collect();
             let steps = steps.join(", then ");
-            let steps = steps.trim_end_matches(',');
             if let Some(held_back) = held_back {
                 return Some(format!("no step while {}; otherwise {steps}", held_back_in_a_word(held_back)));
             }
@@ -139,15 +139,16 @@ fn why_held_back(held_back: &HeldBack) -> String {
 }
 
 /// A step as a command that a person knows.
-pub(super) const fn in_words(step: Step) -> &'static str {
-    match step {
-        Step::Build { no_cache: false } => "docker compose build",
-        Step::Build { no_cache: true } => "docker compose build --no-cache",
-        Step::Up { force_recreate: false } => "docker compose up -d",
-        Step::Up { force_recreate: true } => "docker compose up -d --force-recreate",
-        Step::Restart => "docker compose restart",
-        Step::Rollback => "docker compose up -d, with the previous image put back,",
-    }
+pub(super) fn command(step: Step, services: &[String]) -> String {
+    let (words, more) = match step {
+        Step::Build { no_cache: false } => ("build", ""),
+        Step::Build { no_cache: true } => ("build --no-cache", ""),
+        Step::Up { force_recreate: false } => ("up -d", ""),
+        Step::Up { force_recreate: true } => ("up -d --force-recreate", ""),
+        Step::Restart => ("restart", ""),
+        Step::Rollback => ("up -d", " with the previous image put back"),
+    };
+    format!("docker compose {words} {}{more}", services.join(" "))
 }
 
 /// Writes the plan under the ladder.
@@ -158,7 +159,7 @@ pub(super) fn write_plan(out: &mut dyn Write, style: Style, looked: &Looked) -> 
     }
     writeln!(out, "\n  {}", style.bold("plan"))?;
     for (number, planned) in looked.decision.plan.iter().enumerate() {
-        let command = format!("{} {}", in_words(planned.step), planned.services.join(" "));
+        let command = command(planned.step, &planned.services);
         writeln!(out, "  {}. {:8} {command}", number + 1, kind(planned.step.kind()))?;
         let said =
             number.checked_sub(1).is_some_and(|before| looked.decision.plan[before].reason == planned.reason);

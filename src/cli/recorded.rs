@@ -197,7 +197,11 @@ fn shortened(evidence: &Value) -> String {
 fn cut(text: &str) -> String {
     const LONGEST: usize = 80;
     match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
+        Some((end, _)) => {
+            // Between two words, where one ends near.
+            let whole = text[..end].rfind(' ').filter(|space| end - space < LONGEST / 4);
+            whole.map_or_else(|| format!("{}…", &text[..end]), |space| format!("{} …", &text[..space]))
+        }
         None => text.to_owned(),
     }
 }
@@ -235,6 +239,13 @@ mod tests {
         for (seconds, text) in [(-5, "0s"), (59, "59s"), (60, "1m"), (7_199, "1h"), (200_000, "2d")] {
             assert_eq!(age(now() - TimeDelta::seconds(seconds), now()), text);
         }
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_two_words_where_one_ends_near() {
+        assert_eq!(cut(&format!("{} no /app/x", "x".repeat(74))), format!("{} no …", "x".repeat(74)));
+        assert_eq!(cut(&"x".repeat(90)), format!("{}…", "x".repeat(80)));
+        assert_eq!(cut("short"), "short");
     }
 
     #[test]

@@ -110,7 +110,7 @@ fn properties() -> Vec<(&'static str, &'static str, Value)> {
 /// that ends before a capital, are left to the parser.)
 fn headers() -> Value {
     let any_case =
-        |name: &str| -> String { name.chars().map(|c| format!("[{}{c}]", c.to_ascii_uppercase())).collect() };
+        |name: &str| -> String { name.chars().flat_map(|c| ['[', c.to_ascii_uppercase(), c, ']']).collect() };
     let pairs =
         secret::PAIRS.iter().map(|(one, other)| format!("{}[-_.]?{}", any_case(one), any_case(other)));
     let secret: Vec<_> = secret::long_words().map(any_case).chain(pairs).collect();

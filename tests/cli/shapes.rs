@@ -168,7 +168,8 @@ struct Transition {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Step {
-    step: String,
+    #[serde(rename = "step")]
+    kind: String,
     services: Vec<String>,
     reason: String,
 }
@@ -299,7 +300,7 @@ fn assert_waiting(object: &Object) {
     let next: Time = "2026-03-01T10:00:20Z".parse().unwrap();
     assert_eq!(status.next_attempt_time, Some(next));
     assert_eq!(
-        (status.plan[0].step.as_str(), status.plan[0].services.as_slice()),
+        (status.plan[0].kind.as_str(), status.plan[0].services.as_slice()),
         ("Up", &["api".into()][..])
     );
     assert!(!status.plan[0].reason.is_empty());
