@@ -68,6 +68,17 @@ fn blanket_401_is_settled_by_credentials() {
 }
 
 #[test]
+fn the_worst_answer_of_all_replicas_counts() {
+    for worst in 0..2 {
+        let mut seen = healthy();
+        let answers = &mut seen.services[0].routes[0].answers;
+        answers.push(answers[0].clone());
+        answers[worst].plain = status(404);
+        assert_eq!(drift(&decided(&seen)), Some((Layer::Route, Reason::Absent)), "{worst}");
+    }
+}
+
+#[test]
 fn a_single_page_app_proves_nothing() {
     let mut desired = desired();
     desired.object.spec.services[0].routes[0].expect = vec![200];
