@@ -100,7 +100,7 @@ impl LocalHost {
         request: &StepRequest<'_>,
         argv: &[String],
     ) -> Result<Finished, (StepOutcome, String)> {
-        let env = Environment::of_this_process().for_docker(self.engine.endpoint());
+        let env = Environment::of_this_process().for_docker(self.engine.endpoint(), &desired.directory);
         let hold: Option<OwnedFd> = self.step_lock.as_ref().and_then(|lock| lock());
         let invocation = Invocation {
             argv,

@@ -10,7 +10,10 @@ use std::{
     str::FromStr,
 };
 
-use super::{disk::in_words, error::ManifestError};
+use super::{
+    disk::{absolute, in_words},
+    error::ManifestError,
+};
 
 /// The largest manifest, in bytes. Real ones have some thousands.
 pub(super) const LARGEST: u64 = 1024 * 1024;
@@ -122,14 +125,14 @@ fn read_file(path: &Path) -> Result<Text, ManifestError> {
     }
     let bytes = capped(File::open(path).map_err(unreadable)?, &origin)?;
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let base = folder.canonicalize().map_err(unreadable)?;
+    let base = absolute(folder).map_err(unreadable)?;
     Ok(Text { origin, base, bytes })
 }
 
 fn read_stdin() -> Result<Text, ManifestError> {
     let origin = "<stdin>".to_owned();
     let bytes = capped(std::io::stdin().lock(), &origin)?;
-    let base = std::env::current_dir().map_err(|error| {
+    let base = absolute(Path::new(".")).map_err(|error| {
         ManifestError::of_file(&origin, format!("the current folder {}", in_words(&error)), None)
     })?;
     Ok(Text { origin, base, bytes })

@@ -4,6 +4,7 @@
 mod contract;
 mod daemon;
 mod faults;
+mod host_cases;
 mod incident;
 mod layers;
 mod more;
