@@ -217,6 +217,59 @@ async fn an_image_is_kept_from_the_reference_only_where_nothing_else_is_known() 
 }
 
 #[tokio::test]
+async fn the_image_of_before_an_incident_stays_kept_through_all_of_its_builds() {
+    let (project, desired) = incident("keep-before");
+    let host = host();
+    let mut steps = Steps::new(&host, &desired);
+    let id = |reference: &str| docker(&["inspect", "--format", "{{.Id}}", reference]);
+    let (reference, keep) =
+        (format!("{}-api", project.name), undrift::host::engine::keep_reference(&project.name, "api"));
+    project.compose(&["up", "--detach", "--build", "api"]);
+    let before = id(&reference);
+    steps.rollback_to.insert("api".into(), before.clone());
+    for content in ["second", "third"] {
+        project.write("api/modules/other/index", content);
+        steps.succeed(BUILD, &["api"]).await;
+        steps.succeed(UP, &["api"]).await;
+        assert_eq!(id(&keep), before, "after the {content}, which runs now");
+    }
+    // In the next incident another image is the one of before.
+    let third = id(&reference);
+    steps.rollback_to.insert("api".into(), third.clone());
+    project.write("api/modules/other/index", "fourth");
+    let build = steps.succeed(BUILD, &["api"]).await;
+    assert_eq!((id(&keep), build.notes), (third.clone(), vec![format!("kept {third} as {keep}")]));
+}
+
+#[tokio::test]
+async fn a_reference_that_another_project_runs_from_is_not_put_back() {
+    let base = docker(&["inspect", "--format", "{{.Id}}", BASE]);
+    let ours = Project::new("shares", "services: {}\n");
+    let reference = format!("{}-shared:1", ours.name);
+    ours.write("Dockerfile", &format!("FROM {BASE}\nLABEL shared=1\n"));
+    docker(&["build", "--quiet", "--tag", &reference, &ours.directory().to_string_lossy()]);
+    let service = format!("{{image: '{reference}', command: sleep 1000, init: true}}");
+    let theirs = Project::new("theirs", &format!("services: {{b: {service}}}\n"));
+    ours.write("compose.yaml", &format!("name: {}\nservices: {{a: {service}}}\n", ours.name));
+    ours.compose(&["up", "--detach"]);
+    theirs.compose(&["up", "--detach"]);
+    let (host, desired) = (host(), ours.desired(r#"[{"name": "a"}]"#));
+    let mut steps = Steps::new(&host, &desired);
+    steps.rollback_to.insert("a".into(), base.clone());
+    let id = || docker(&["inspect", "--format", "{{.Id}}", &reference]);
+    let (new, containers) = (id(), ours.container("a"));
+    let refused = steps.take(Step::Rollback, &["a"]).await;
+    assert_eq!((refused.outcome, refused.exit_code), (StepOutcome::Failed, None), "{refused:?}");
+    let said = [&reference, &theirs.name].iter().all(|word| refused.output.contains(*word));
+    assert!(said && refused.output.contains("a person"), "{}", refused.output);
+    assert_eq!((id(), ours.container("a")), (new, containers), "nothing was touched");
+
+    theirs.compose(&["down", "--timeout", "0"]);
+    steps.succeed(Step::Rollback, &["a"]).await;
+    assert_eq!(id(), base);
+}
+
+#[tokio::test]
 async fn a_changed_configuration_is_told_from_a_hash_that_lies() {
     let compose = |value: &str| {
         format!(
@@ -323,7 +376,14 @@ async fn an_up_clears_the_leftovers_of_a_killed_one() {
 
     let desired = project.desired(r#"[{"name": "a"}]"#);
     let host = host();
-    let report = Steps::new(&host, &desired).succeed(UP, &["a"]).await;
+    let steps = Steps::new(&host, &desired);
+    let report = steps.take(UP, &["a"]).await;
+    assert_eq!(report.outcome, StepOutcome::NotBegun, "it may be someone else's, and at work: {report:?}");
+    assert!(!listed().is_empty());
+    // As if the one that was killed had been undrift's own, or as if it had been waited for.
+    let now = chrono::Utc::now().timestamp();
+    host.engine().note_own_step(&project.name, now - 60..=now);
+    let report = steps.succeed(UP, &["a"]).await;
     assert_eq!(report.notes, [format!("removed {name}, which a killed recreate left behind")]);
     let seen = look(&host, &desired).await;
     assert_eq!(seen.services[0].containers.known().unwrap().len(), 1);

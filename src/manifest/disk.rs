@@ -150,7 +150,10 @@ mod tests {
             let (kernels, ours) = (root.join(path).canonicalize(), root.join(expected).canonicalize());
             assert_eq!(kernels.ok(), ours.ok(), "{path} is the same folder");
         }
-        assert_eq!(absolute(Path::new(".")).unwrap().canonicalize().unwrap(), std::env::current_dir().unwrap());
+        assert_eq!(
+            absolute(Path::new(".")).unwrap().canonicalize().unwrap(),
+            std::env::current_dir().unwrap()
+        );
     }
 
     #[test]

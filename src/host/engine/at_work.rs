@@ -61,6 +61,12 @@ impl Sight {
     }
 }
 
+/// How far two times lie apart. A clock that was set back, or that of an engine elsewhere, dates things in the future:
+/// they are as old as they are far from now, or nothing would be done until the clock has caught up.
+const fn distance(now: i64, then: i64) -> i64 {
+    now.saturating_sub(then).saturating_abs()
+}
+
 /// The sign that someone else is at work, in words.
 fn sign(rows: &[Row], sight: &Sight) -> Option<String> {
     let what = rows.iter().find_map(|row| of_container(row, rows, sight)).or_else(|| of_network(sight))?;
@@ -70,12 +76,12 @@ fn sign(rows: &[Row], sight: &Sight) -> Option<String> {
 fn of_container(row: &Row, rows: &[Row], sight: &Sight) -> Option<String> {
     if row.is_removing() {
         let since = sight.removing_since.get(&row.id).copied().unwrap_or(sight.now);
-        return (sight.now - since < AT_WORK_FOR).then(|| format!("{} is being removed", row.name));
+        return (distance(sight.now, since) < AT_WORK_FOR).then(|| format!("{} is being removed", row.name));
     }
     if !row.never_started() || !sight.is_foreign(row.created) {
         return None;
     }
-    let age = (sight.now - row.created).max(0);
+    let age = distance(sight.now, row.created);
     let dependency = rows.iter().find(|other| other.health_starting);
     let limit = match dependency {
         Some(_) => WAITS_AT_MOST,
@@ -91,7 +97,7 @@ fn of_container(row: &Row, rows: &[Row], sight: &Sight) -> Option<String> {
 
 fn of_network(sight: &Sight) -> Option<String> {
     let (name, created) = sight.network.as_ref().filter(|(_, created)| sight.is_foreign(*created))?;
-    let age = (sight.now - created).max(0);
+    let age = distance(sight.now, *created);
     (age < CREATES_FOR)
         .then(|| format!("the network {name} was created {age} s ago and has no container yet"))
 }
@@ -104,16 +110,36 @@ impl Engine {
         steps.insert(project.to_owned(), ran);
     }
 
+    /// When the last step of this process on a project ran.
+    fn own_step(&self, project: &str) -> Option<RangeInclusive<i64>> {
+        self.own_steps.lock().unwrap_or_else(PoisonError::into_inner).get(project).cloned()
+    }
+
+    /// The sign that someone else's `up` is at work on the project at this very moment.
+    ///
+    /// # Errors
+    /// Where the engine does not answer.
+    pub async fn someone_at_work(&self, project: &str) -> Result<Option<String>, EngineError> {
+        self.at_work(project, &self.rows(project).await?).await
+    }
+
+    /// Whether a container of the project that never ran may still belong to an `up` of someone else.
+    pub(super) fn may_be_at_work(&self, project: &str, row: &Row) -> bool {
+        let own = self.own_step(project).is_some_and(|own| own.contains(&row.created));
+        !own && distance(chrono::Utc::now().timestamp(), row.created) < AT_WORK_FOR
+    }
+
     /// The sign that someone else's `up` is at work on the project, one of whose containers these are.
     pub(super) async fn at_work(&self, project: &str, rows: &[Row]) -> Result<Option<String>, EngineError> {
-        let own = self.own_steps.lock().unwrap_or_else(PoisonError::into_inner).get(project).cloned();
+        let own = self.own_step(project);
         let now = chrono::Utc::now().timestamp();
         let removing_since = self.removing_since(project, rows, now);
         let mut sight = Sight { now, own, removing_since, ..Sight::default() };
         if rows.is_empty() {
             sight.network = self.youngest_network(project).await?;
         }
-        for row in rows.iter().filter(|row| row.never_started() && now - row.created >= AT_WORK_FOR) {
+        for row in rows.iter().filter(|row| row.never_started() && distance(now, row.created) >= AT_WORK_FOR)
+        {
             // Only a replacement waits for another one to stop.
             let Some(old) = &row.replaces else { continue };
             let grace = self.stop_grace(&row.id).await?.max(self.stop_grace(old).await?);
@@ -193,6 +219,19 @@ mod tests {
         let after_own = |own| Sight { own: Some(own), ..at(1_002) };
         assert_eq!(sign(&rows, &after_own(999..=1_001)), None, "what our own step left is no one's work");
         assert!(sign(&rows, &after_own(900..=999)).is_some());
+    }
+
+    #[test]
+    fn what_is_dated_in_the_future_is_not_waited_for_until_then() {
+        let network = |created| Sight { network: Some(("p_default".into(), created)), ..at(1_000) };
+        let removing = [Row { state: Some(State::REMOVING), ..running("a") }];
+        let since = |since| Sight { removing_since: [("a".to_owned(), since)].into(), ..at(1_000) };
+        for (ahead, waits) in [(2, true), (3_600, false)] {
+            let rows = [running("a"), created("b", 1_000 + ahead)];
+            assert_eq!(sign(&rows, &at(1_000)).is_some(), waits, "a container, {ahead} s ahead");
+            assert_eq!(sign(&[], &network(1_000 + ahead)).is_some(), waits, "a network, {ahead} s ahead");
+            assert_eq!(sign(&removing, &since(1_000 + ahead)).is_some(), waits, "a removal, {ahead} s ahead");
+        }
     }
 
     #[test]
