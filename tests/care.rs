@@ -226,6 +226,58 @@ async fn an_up_that_waits_is_seen_for_as_long_as_it_waits() {
     assert!(why.contains("-db-1 has not passed yet"), "{why}");
 }
 
+#[tokio::test]
+async fn a_project_that_someone_takes_down_is_left_to_them() {
+    let project = Project::new(
+        "down",
+        "services:
+  db: {image: BASE, command: sleep 1000, stop_grace_period: 60s}
+  a: {image: BASE, command: sleep 1000, init: true, depends_on: [db]}
+",
+    );
+    project.compose(&["up", "--detach"]);
+    let (host, desired) = (host(), project.desired(r#"[{"name": "a"}, {"name": "db"}]"#));
+    let seen = async || host.observe(&desired).await.unwrap().changing;
+    docker(&["kill", &project.container("a")]);
+    assert_eq!(seen().await, None, "what died is drift at once");
+    docker(&["stop", &project.container("a")]);
+    succeed(&host, &desired, UP).await;
+    docker(&["rm", "--force", &project.container("a")]);
+    assert_eq!(seen().await, None, "what was removed by force as well");
+    succeed(&host, &desired, UP).await;
+
+    let db = project.container("db");
+    let mut down = project.command(&["down"]);
+    let down = Up(down.process_group(0).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    let of = format!("label=com.docker.compose.project={}", project.name);
+    let left = || docker(&["ps", "--all", "--quiet", "--no-trunc", "--filter", &of]);
+    eventually("the first to be gone", || left() == db);
+    // Longer than anything but a signal without an end would be waited for.
+    let enough = Instant::now() + Duration::from_secs(7);
+    while Instant::now() < enough {
+        let why = seen().await.unwrap_or_else(|| panic!("{:?} before", enough - Instant::now()));
+        assert!(why.contains("another Compose command may be at work"), "{why}");
+        tokio::task::yield_now().await;
+    }
+    assert!(seen().await.is_some_and(|why| why.contains("-db-1 is being stopped")));
+    let report = take(&host, &desired, UP, "a").await;
+    assert_eq!(report.outcome, StepOutcome::NotBegun, "{report:?}");
+    docker(&["kill", &db]);
+    eventually("the project to be gone", || left().is_empty());
+    assert!(seen().await.is_some_and(|why| why.contains("was stopped and removed")), "an `up` may follow");
+    drop(down);
+    eventually_quiet(&seen).await;
+}
+
+/// Waits until nobody is taken to be at work any more.
+async fn eventually_quiet(seen: &impl AsyncFn() -> Option<String>) {
+    let began = Instant::now();
+    while let Some(why) = seen().await {
+        assert!(began.elapsed() < Duration::from_secs(10), "{why}");
+        tokio::task::yield_now().await;
+    }
+}
+
 /// A Unix socket in front of the engine that can be cut and put back.
 struct Proxy {
     folder: tempfile::TempDir,

@@ -29,17 +29,17 @@ use super::{
 /// How long a container that was created and not started may belong to an `up` that is at work: Compose creates
 /// the new one, gives the old one the usual 10 s to stop, then starts the new one. Two `up` at once left no
 /// container in 21 of 32 tries.
-const AT_WORK_FOR: i64 = 15;
+pub(super) const AT_WORK_FOR: i64 = 15;
 
 /// What Compose needs besides the grace period of the container that it replaces.
-const SPARE: i64 = 5;
+pub(super) const SPARE: i64 = 5;
 
 /// How long Compose takes from a network to the first container in it; images are pulled and built before.
 const CREATES_FOR: i64 = 5;
 
 /// Beyond this a container that was created and not started is a leftover whatever else is seen: a dependency may
 /// never become healthy, and a grace period may be a day.
-const WAITS_AT_MOST: i64 = 600;
+pub(super) const WAITS_AT_MOST: i64 = 600;
 
 /// What the signs are judged by, besides the list of containers. Times are in seconds since 1970.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl Sight {
 
 /// How far two times lie apart. A clock that was set back, or that of an engine elsewhere, dates things in the future:
 /// they are as old as they are far from now, or nothing would be done until the clock has caught up.
-const fn distance(now: i64, then: i64) -> i64 {
+pub(super) const fn distance(now: i64, then: i64) -> i64 {
     now.saturating_sub(then).saturating_abs()
 }
 
@@ -111,16 +111,20 @@ impl Engine {
     }
 
     /// When the last step of this process on a project ran.
-    fn own_step(&self, project: &str) -> Option<RangeInclusive<i64>> {
+    pub(super) fn own_step(&self, project: &str) -> Option<RangeInclusive<i64>> {
         self.own_steps.lock().unwrap_or_else(PoisonError::into_inner).get(project).cloned()
     }
 
-    /// The sign that someone else's `up` is at work on the project at this very moment.
+    /// The sign that someone else is at work on the project at this very moment.
     ///
     /// # Errors
     /// Where the engine does not answer.
     pub async fn someone_at_work(&self, project: &str) -> Result<Option<String>, EngineError> {
-        self.at_work(project, &self.rows(project).await?).await
+        let rows = self.rows(project).await?;
+        match self.at_work(project, &rows).await? {
+            Some(why) => Ok(Some(why)),
+            None => self.taken_down(project, &rows).await,
+        }
     }
 
     /// Whether a container of the project that never ran may still belong to an `up` of someone else.
@@ -163,7 +167,7 @@ impl Engine {
     }
 
     /// The grace period that a container is given to stop, in seconds; 0 where it is gone.
-    async fn stop_grace(&self, id: &str) -> Result<i64, EngineError> {
+    pub(super) async fn stop_grace(&self, id: &str) -> Result<i64, EngineError> {
         const USUAL: i64 = 10;
         let details = self
             .call(async |docker| docker.inspect_container(id, None::<InspectContainerOptions>).await)

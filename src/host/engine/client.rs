@@ -50,6 +50,8 @@ pub struct Engine {
     pub(super) itself: Arc<Itself>,
     /// From when to when the last step of this process on each Compose project ran, in seconds since 1970.
     pub(super) own_steps: Arc<Mutex<BTreeMap<String, RangeInclusive<i64>>>>,
+    /// The running containers that are being stopped by project, and since when.
+    pub(super) stopping: Arc<Mutex<BTreeMap<String, BTreeMap<String, i64>>>>,
     /// The containers in `removing` by project, and since when each has been seen so.
     pub(super) removing: Arc<Mutex<BTreeMap<String, BTreeMap<String, i64>>>>,
 }
@@ -148,6 +150,7 @@ impl Engine {
             presence: Arc::default(),
             itself: Arc::new(Itself::detect()),
             own_steps: Arc::default(),
+            stopping: Arc::default(),
             removing: Arc::default(),
         }
     }

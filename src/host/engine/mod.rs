@@ -21,6 +21,7 @@ mod owner;
 mod path;
 mod start;
 mod tags;
+mod taken_down;
 
 pub use about::Versions;
 pub use client::{API_OLDEST, CALL_LIMIT, Engine, EngineError};
