@@ -3,6 +3,7 @@
 mod cases;
 mod properties;
 mod rollback;
+mod routes;
 
 use cases::CASES;
 use serde_json::json;

@@ -1,12 +1,18 @@
 //! What a host's own ways (links, folders, people's other commands) must not be taken for.
 
 use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::{TcpListener, TcpStream},
     os::unix::fs::symlink,
     path::Path,
     process::{Command, Stdio},
+    thread,
 };
 
-use crate::support::{MANIFEST, Project, Run, run};
+use serde_json::Value;
+
+use crate::support::{MANIFEST, Project, Run, docker, run};
 
 /// As declared, brought up by a person who stood at a link to its folder, with a file that names no project and says
 /// `${PWD}`. The link's path.
@@ -42,4 +48,134 @@ fn project_behind_a_link_is_the_one_that_a_person_brought_up_there() {
     }
     standing_at(&project, Path::new("/"), "apply", &link.join("undrift.yaml")).expect(0);
     assert_eq!((project.containers("api"), project.steps().len()), (before, 0), "adoption disturbs nothing");
+}
+
+#[test]
+fn tag_that_is_gone_says_nothing_of_a_service_that_cannot_be_built() {
+    let project = Project::new();
+    let (image, other) = (format!("{}-fetched:1", project.name), format!("{}-fetched:other", project.name));
+    // An image of its own: what has this project's name is removed in the end, by its ID.
+    project.write("own/Dockerfile", &format!("FROM undrift-example-base\nLABEL of={}\n", project.name));
+    docker(&["build", "-q", "-t", &image, "-t", &other, project.path("own").to_str().unwrap()]);
+    project.write(
+        "compose.yaml",
+        &format!("services:\n  api: {{ image: '{image}', command: sleep 1000, init: true }}\n"),
+    );
+    let (head, policy) = MANIFEST.split_once("      modules:").unwrap();
+    let policy = policy.split_once("  reconcile:").unwrap().1.replace("timeout: 8s", "timeout: 1s");
+    project.manifest(&format!("{head}  reconcile:{policy}"));
+    project.compose(&["up", "-d"]);
+    project.check().expect(0);
+    docker(&["rmi", &image]);
+    let before = project.containers("api");
+    let check = project.check().expect(1);
+    assert_eq!((check.drift("api").as_str(), check.plan().len()), ("", 0));
+    assert!(check.condition("Ready").starts_with("Unknown"), "{}", check.stdout);
+    project.apply().expect(1);
+    assert_eq!((project.containers("api"), project.steps().len()), (before, 0));
+    docker(&["tag", &other, &image]);
+    project.check().expect(0);
+}
+
+/// A proxy of this process in front of a container's published port: it says 404 of its own for the path of the route,
+/// and for all others, as long as nobody is behind it. It ends with the test's process.
+fn proxy_to(port: u16) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let own = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for mut from in listener.incoming().flatten() {
+            thread::spawn(move || {
+                let mut head = [0; 4096];
+                let length = from.read(&mut head).unwrap_or(0);
+                let mut reply = Vec::new();
+                if let Ok(mut to) = TcpStream::connect(("127.0.0.1", port)) {
+                    let _ = to.write_all(&head[..length]);
+                    let _ = to.read_to_end(&mut reply);
+                }
+                if reply.is_empty() {
+                    reply = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n".to_vec();
+                }
+                let _ = from.write_all(&reply);
+            });
+        }
+    });
+    own
+}
+
+/// A port of this host that is free.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// As declared, with the service's port published, and its route asked at a URL.
+fn asked_at_a_url(url: &str, port: u16) -> Project {
+    let project = Project::new();
+    project.add_module("api", "workflow");
+    let api =
+        format!("{{ build: ./api, init: true, stop_grace_period: 1s, ports: ['127.0.0.1:{port}:3000'] }}");
+    project.write("compose.yaml", &format!("services:\n  api: {api}\n"));
+    project.manifest(&MANIFEST.replace(
+        "        - path: /api/workflow\n          port: 3000\n",
+        &format!("        - name: workflow\n          url: {url}\n"),
+    ));
+    project.compose(&["up", "-d", "--build"]);
+    project
+}
+
+#[test]
+fn answer_of_a_proxy_with_nobody_behind_it_is_no_baseline() {
+    let port = free_port();
+    let project = asked_at_a_url(&format!("http://127.0.0.1:{}/api/workflow", proxy_to(port)), port);
+    crate::support::wait_for("the server", || project.check().code == Some(0));
+    docker(&["kill", &project.containers("api")[0]]);
+    let check = project.check().expect(1);
+    assert_eq!(check.drift("api"), "container NotRunning");
+    assert_eq!(check.status()["services"][0]["routes"][0]["observed"], Value::Null, "{}", check.stdout);
+    let apply = project.apply().expect(0);
+    let route = &apply.status()["services"][0]["routes"][0];
+    assert_eq!(route["transition"], serde_json::json!({ "before": null, "after": 401 }), "{}", apply.stdout);
+}
+
+#[test]
+fn stranger_on_the_port_of_a_stopped_container_is_not_the_service() {
+    let port = free_port();
+    let project = asked_at_a_url(&format!("http://127.0.0.1:{port}/api/workflow"), port);
+    crate::support::wait_for("the server", || project.check().code == Some(0));
+    docker(&["kill", &project.containers("api")[0]]);
+    let stranger = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    thread::spawn(move || {
+        for mut from in stranger.incoming().flatten() {
+            let mut head = [0; 4096];
+            let length = from.read(&mut head).unwrap_or(0);
+            let is_route = String::from_utf8_lossy(&head[..length]).starts_with("GET /api/workflow ");
+            let status = if is_route { "401 Unauthorized" } else { "404 Not Found" };
+            let _ = write!(from, "HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+        }
+    });
+    let check = project.check().expect(1);
+    assert_eq!(check.drift("api"), "container NotRunning");
+    assert_eq!(check.status()["services"][0]["routes"][0]["observed"], Value::Null, "{}", check.stdout);
+}
+
+#[test]
+fn token_in_a_query_is_sent_and_nowhere_kept() {
+    let project = Project::in_incident();
+    let (head, tail) = MANIFEST.split_once("/api/workflow").unwrap();
+    project.manifest(&format!("{head}/api/workflow?token=hunter2&page=2{tail}"));
+    let mut apply = project.command(&["--log", "debug", "apply", "-f", "undrift.yaml", "-o", "json"]);
+    let apply = run(&mut apply).expect(0);
+    let route = &apply.status()["services"][0]["routes"][0];
+    assert!(route["url"].as_str().unwrap().ends_with("/api/workflow?token=…&page=…"), "{route}");
+    assert_eq!(route["name"], "/api/workflow?token=…&page=…");
+    assert_eq!(route["transition"]["after"], 401);
+    project.check().expect(0);
+    let describe = project.undrift(&["describe", &project.name, "-o", "json"]).expect(0);
+    for text in [&apply.stdout, &apply.stderr, &describe.stdout, &format!("{:?}", project.trail())] {
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+    for file in fs::read_dir(project.state_dir()).unwrap().flatten() {
+        let kept = fs::read(file.path()).unwrap_or_default();
+        let found = kept.windows(7).any(|bytes| bytes == b"hunter2");
+        assert!(!found, "{}", file.path().display());
+    }
 }
