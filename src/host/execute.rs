@@ -83,7 +83,7 @@ impl LocalHost {
             return Ok(());
         }
         // It was quiet when the decision was made; since then routes were asked, and dry runs were made.
-        self.hold_for_others(&resolved).await?;
+        self.hold_for_others(desired, &resolved).await?;
         let argv = match request.step {
             Step::Restart => {
                 self.settle_networks(&resolved, notes).await?;
@@ -96,7 +96,7 @@ impl LocalHost {
             }
         };
         // That took a dry run, which may be seconds.
-        self.hold_for_others(&resolved).await?;
+        self.hold_for_others(desired, &resolved).await?;
         if request.step == Step::Rollback {
             // Last of all: an image that is put back and not started would be started as if it were no rollback.
             self.put_back(&resolved, request, notes).await?;
@@ -136,8 +136,10 @@ impl LocalHost {
     }
 
     /// Two `up` at once can leave a service without a container.
-    async fn hold_for_others(&self, resolved: &Resolved) -> Result<(), Hindrance> {
-        match self.engine.someone_at_work(&resolved.model.name).await {
+    async fn hold_for_others(&self, desired: &Desired, resolved: &Resolved) -> Result<(), Hindrance> {
+        // As a look does it: what a look does not see here would be tried again at once, and so for ever.
+        let services = desired.services().iter().map(|service| service.name.as_str()).collect();
+        match self.engine.someone_at_work(&resolved.model.name, &services).await {
             Ok(None) => Ok(()),
             Ok(Some(why)) => Err(Hindrance(StepOutcome::NotBegun, why)),
             Err(error) => Err(format!("cannot see whether someone else is at work: {error}").into()),

@@ -12,7 +12,10 @@ use std::{
 
 use serde_json::Value;
 
-use crate::support::{MANIFEST, Project, Run, docker, run};
+use crate::{
+    daemon::Daemon,
+    support::{MANIFEST, Project, Run, docker, run},
+};
 
 /// As declared, brought up by a person who stood at a link to its folder, with a file that names no project and says
 /// `${PWD}`. The link's path.
@@ -63,7 +66,9 @@ fn tag_that_is_gone_says_nothing_of_a_service_that_cannot_be_built() {
     );
     let (head, policy) = MANIFEST.split_once("      modules:").unwrap();
     let policy = policy.split_once("  reconcile:").unwrap().1.replace("timeout: 8s", "timeout: 1s");
-    project.manifest(&format!("{head}  reconcile:{policy}"));
+    // With a module and without: the artifact layer is declared only with one.
+    let module = "      modules: [{ path: /bin/busybox }]\n";
+    project.manifest(&format!("{head}{module}  reconcile:{policy}"));
     project.compose(&["up", "-d"]);
     project.check().expect(0);
     docker(&["rmi", &image]);
@@ -72,6 +77,9 @@ fn tag_that_is_gone_says_nothing_of_a_service_that_cannot_be_built() {
     assert_eq!((check.drift("api").as_str(), check.plan().len()), ("", 0));
     assert!(check.condition("Ready").starts_with("Unknown"), "{}", check.stdout);
     project.apply().expect(1);
+    project.manifest(&format!("{head}  reconcile:{policy}"));
+    let check = project.apply().expect(1);
+    assert!(check.condition("Ready").starts_with("Unknown"), "{}", check.stdout);
     assert_eq!((project.containers("api"), project.steps().len()), (before, 0));
     docker(&["tag", &other, &image]);
     project.check().expect(0);
@@ -178,4 +186,38 @@ fn token_in_a_query_is_sent_and_nowhere_kept() {
         let found = kept.windows(7).any(|bytes| bytes == b"hunter2");
         assert!(!found, "{}", file.path().display());
     }
+}
+
+#[test]
+fn down_and_up_by_hand_is_left_to_its_end() {
+    let project = Project::new();
+    project.add_module("api", "workflow");
+    // Without an init the sleep is deaf to SIGTERM, so that `down` waits for it after `api` is gone.
+    project.write(
+        "compose.yaml",
+        "services:
+  api: { build: ./api, init: true, stop_grace_period: 1s, depends_on: [db] }
+  db: { image: undrift-example-base, command: sleep 1000, stop_grace_period: 4s }
+",
+    );
+    project.compose(&["up", "-d", "--build"]);
+    crate::support::wait_for("the server", || project.check().code == Some(0));
+    let daemon = Daemon::start_with(&project, &[]);
+    let mut down = Command::new("docker");
+    down.args(["compose", "--project-name", &project.name, "down"]).current_dir(project.path(""));
+    let mut down = down.stderr(Stdio::null()).spawn().unwrap();
+    // As long as it has only ended it may have died, which undrift mends at once.
+    crate::support::wait_for("the first to be gone", || project.containers("api").is_empty());
+    let early = project.steps().len();
+    assert!(down.wait().unwrap().success());
+    project.compose(&["up", "-d"]);
+    let mine = project.containers("api");
+    project.wait_for_healed(1);
+    let trail = project.trail();
+    let ended = trail.iter().filter(|record| record["kind"] == "StepFinished").skip(early);
+    let begun: Vec<&Value> = ended.filter(|record| record["outcome"] != "NotBegun").collect();
+    assert!(begun.is_empty(), "{begun:?}\n{}", daemon.log());
+    assert_eq!(project.containers("api"), mine, "they are those of the person");
+    assert!(daemon.end().success());
+    project.assert_trail_is_whole();
 }

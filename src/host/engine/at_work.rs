@@ -14,8 +14,7 @@
 //! Two containers that both ran under one number are no sign: Compose starts the new one when the old one is gone.
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    ops::RangeInclusive,
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::PoisonError,
 };
 
@@ -24,6 +23,7 @@ use bollard::query_parameters::{InspectContainerOptions, ListNetworksOptionsBuil
 use super::{
     Engine, EngineError,
     containers::{PROJECT, Row, time},
+    own_steps::Own,
 };
 
 /// How long a container that was created and not started may belong to an `up` that is at work: Compose creates
@@ -45,8 +45,8 @@ pub(super) const WAITS_AT_MOST: i64 = 600;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Sight {
     now: i64,
-    /// When the last step of this process on this project ran: what was created then is nobody else's work.
-    own: Option<RangeInclusive<i64>>,
+    /// When steps of this process ran on this project: what was created then is nobody else's work.
+    own: Own,
     /// How long stopping may take what a container replaces, by the ID of the new one.
     grace: BTreeMap<String, i64>,
     /// Since when each of the containers in `removing` has been seen so.
@@ -57,7 +57,7 @@ pub(super) struct Sight {
 
 impl Sight {
     fn is_foreign(&self, created: i64) -> bool {
-        !self.own.as_ref().is_some_and(|own| own.contains(&created))
+        !self.own.covers(created)
     }
 }
 
@@ -103,39 +103,41 @@ fn of_network(sight: &Sight) -> Option<String> {
 }
 
 impl Engine {
-    /// Says when a step of this process ran on a Compose project, in seconds since 1970: what was created there then
-    /// is nobody else's work.
-    pub fn note_own_step(&self, project: &str, ran: RangeInclusive<i64>) {
-        let mut steps = self.own_steps.lock().unwrap_or_else(PoisonError::into_inner);
-        steps.insert(project.to_owned(), ran);
-    }
-
-    /// When the last step of this process on a project ran.
-    pub(super) fn own_step(&self, project: &str) -> Option<RangeInclusive<i64>> {
-        self.own_steps.lock().unwrap_or_else(PoisonError::into_inner).get(project).cloned()
-    }
-
-    /// The sign that someone else is at work on the project at this very moment.
+    /// The sign that someone else is at work on the project at this very moment. These are the services that are to run.
     ///
     /// # Errors
     /// Where the engine does not answer.
-    pub async fn someone_at_work(&self, project: &str) -> Result<Option<String>, EngineError> {
-        let rows = self.rows(project).await?;
-        match self.at_work(project, &rows).await? {
-            Some(why) => Ok(Some(why)),
-            None => self.taken_down(project, &rows).await,
+    pub async fn someone_at_work(
+        &self,
+        project: &str,
+        services: &BTreeSet<&str>,
+    ) -> Result<Option<String>, EngineError> {
+        self.others(project, services, &self.rows(project).await?).await
+    }
+
+    /// The same, where these are the project's containers. Where all that is to run runs it costs no question.
+    pub(super) async fn others(
+        &self,
+        project: &str,
+        services: &BTreeSet<&str>,
+        rows: &[Row],
+    ) -> Result<Option<String>, EngineError> {
+        let runs = |service: &&str| rows.iter().any(|row| row.service == *service && row.is_running());
+        match self.at_work(project, rows).await? {
+            None if !services.iter().all(runs) => self.taken_down(project, rows).await,
+            sign => Ok(sign),
         }
     }
 
     /// Whether a container of the project that never ran may still belong to an `up` of someone else.
     pub(super) fn may_be_at_work(&self, project: &str, row: &Row) -> bool {
-        let own = self.own_step(project).is_some_and(|own| own.contains(&row.created));
-        !own && distance(chrono::Utc::now().timestamp(), row.created) < AT_WORK_FOR
+        let age = distance(chrono::Utc::now().timestamp(), row.created);
+        age < AT_WORK_FOR && !self.own_steps_on(project).covers(row.created)
     }
 
     /// The sign that someone else's `up` is at work on the project, one of whose containers these are.
-    pub(super) async fn at_work(&self, project: &str, rows: &[Row]) -> Result<Option<String>, EngineError> {
-        let own = self.own_step(project);
+    async fn at_work(&self, project: &str, rows: &[Row]) -> Result<Option<String>, EngineError> {
+        let own = self.own_steps_on(project);
         let now = chrono::Utc::now().timestamp();
         let removing_since = self.removing_since(project, rows, now);
         let mut sight = Sight { now, own, removing_since, ..Sight::default() };
@@ -220,7 +222,7 @@ mod tests {
         assert!(sign(&rows, &at(1_002)).is_some_and(|why| why.contains("p-b-1")));
         assert_eq!(sign(&rows, &at(1_015)), None, "and after a while it is what a killed one left behind");
         assert_eq!(sign(&rows[..1], &at(1_002)), None);
-        let after_own = |own| Sight { own: Some(own), ..at(1_002) };
+        let after_own = |own| Sight { own: Own(vec![own]), ..at(1_002) };
         assert_eq!(sign(&rows, &after_own(999..=1_001)), None, "what our own step left is no one's work");
         assert!(sign(&rows, &after_own(900..=999)).is_some());
     }
@@ -275,7 +277,7 @@ mod tests {
         let sight = |now| Sight { network: Some(("p_default".into(), 1_000)), ..at(now) };
         assert!(sign(&[], &sight(1_001)).is_some_and(|why| why.contains("p_default")));
         assert_eq!(sign(&[], &sight(1_005)), None);
-        assert_eq!(sign(&[], &Sight { own: Some(1_000..=1_000), ..sight(1_001) }), None);
+        assert_eq!(sign(&[], &Sight { own: Own(vec![1_000..=1_000]), ..sight(1_001) }), None);
     }
 
     #[test]

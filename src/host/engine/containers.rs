@@ -118,28 +118,12 @@ impl Engine {
         containers.sort_by(|a, b| {
             (&a.service, a.seen.number, &a.seen.name).cmp(&(&b.service, b.seen.number, &b.seen.name))
         });
-        let changing = self.changing(project, services, &rows).await?;
+        let changing = match self.others(project, services, &rows).await? {
+            Some(why) => Some(why),
+            None => self.just_started(&rows).await?,
+        };
         let own_services = self.itself.services(&rows);
         Ok(ProjectContainers { containers, leftovers, changing, own_services })
-    }
-
-    /// The sign that someone else changes the project. Where all that is asked for runs it costs no question.
-    async fn changing(
-        &self,
-        project: &str,
-        services: &BTreeSet<&str>,
-        rows: &[Row],
-    ) -> Result<Option<String>, EngineError> {
-        if let Some(why) = self.at_work(project, rows).await? {
-            return Ok(Some(why));
-        }
-        let runs = |service: &str| rows.iter().any(|row| row.service == service && row.is_running());
-        if !services.iter().all(|service| runs(service))
-            && let Some(why) = self.taken_down(project, rows).await?
-        {
-            return Ok(Some(why));
-        }
-        self.just_started(rows).await
     }
 
     /// The services, of all of the project's, in a container of which undrift itself runs.

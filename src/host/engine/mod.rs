@@ -17,6 +17,7 @@ mod leftovers;
 mod lookup;
 mod mailbox;
 mod networks;
+mod own_steps;
 mod owner;
 mod path;
 mod start;

@@ -6,14 +6,13 @@
 //! | what was told | what it means | at most for |
 //! | --- | --- | --- |
 //! | a signal that ends a process, to a container that still runs | it is being stopped | its grace period and [`SPARE`], at least [`AT_WORK_FOR`] |
-//! | `stop`, and then `destroy` | it was removed on purpose, and an `up` may follow | [`REMOVED_FOR`] |
+//! | `stop`, and then `destroy` | it was removed on purpose, and an `up` may follow | [`REMOVED_FOR`], also from the end of those that were being stopped then |
 //!
 //! A container that died, that was stopped and left there, or that was removed by force (no `stop` is told then) is none
 //! of these, and drift at once. The engine keeps its last 256 events only, of all kinds: what was seen once is remembered.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    ops::RangeInclusive,
     sync::PoisonError,
     time::Duration,
 };
@@ -25,6 +24,7 @@ use super::{
     Engine, EngineError,
     at_work::{AT_WORK_FOR, SPARE, WAITS_AT_MOST, distance},
     containers::{PROJECT, Row},
+    own_steps::Own,
 };
 use crate::api::Time;
 
@@ -60,17 +60,25 @@ enum What {
 struct Signs {
     /// Since when each of these containers has been being stopped, by ID.
     stopping: BTreeMap<String, i64>,
+    /// From the first signal to the end: those that ended of one.
+    ended: Vec<(i64, i64)>,
     /// Name and time of those that were stopped and removed.
     removed: Vec<(String, i64)>,
 }
 
 impl Signs {
     fn take(&mut self, told: &[Told]) {
-        let mut stopped = BTreeSet::new();
+        let (mut signalled, mut stopped) = (BTreeMap::new(), BTreeSet::new());
         for Told { at, id, name, what } in told {
             match what {
-                What::Signalled => drop(self.stopping.entry(id.clone()).or_insert(*at)),
-                What::Ended | What::Started => drop(self.stopping.remove(id)),
+                What::Signalled => {
+                    signalled.entry(id).or_insert(*at);
+                    self.stopping.entry(id.clone()).or_insert(*at);
+                }
+                What::Ended | What::Started => {
+                    self.ended.extend(signalled.remove(id).map(|since| (since, *at)));
+                    self.stopping.remove(id);
+                }
                 What::Stopped => drop(stopped.insert(id)),
                 What::Destroyed if stopped.contains(id) => self.removed.push((name.clone(), *at)),
                 What::Destroyed => {}
@@ -78,8 +86,14 @@ impl Signs {
         }
     }
 
-    fn removed_now(&self, now: i64, own: Option<&RangeInclusive<i64>>) -> Option<String> {
-        let is_fresh = |at: i64| distance(now, at) < REMOVED_FOR && !own.is_some_and(|own| own.contains(&at));
+    /// Until when whoever removed a container then was seen at work: until the end of those that were being stopped.
+    fn went_on_until(&self, at: i64) -> i64 {
+        let beside = self.ended.iter().filter(|(since, _)| distance(*since, at) < REMOVED_FOR);
+        beside.map(|(_, until)| *until).fold(at, i64::max)
+    }
+
+    fn removed_now(&self, now: i64, own: &Own) -> Option<String> {
+        let is_fresh = |at: i64| distance(now, self.went_on_until(at)) < REMOVED_FOR && !own.covers(at);
         let (name, at) = self.removed.iter().rfind(|(_, at)| is_fresh(*at))?;
         Some(format!("{name} was stopped and removed {} s ago", distance(now, *at)))
     }
@@ -111,7 +125,7 @@ impl Engine {
     ) -> Result<Option<String>, EngineError> {
         let at = chrono::Utc::now();
         let now = at.timestamp();
-        let mut signs = Signs { stopping: self.remembered_stopping(project), removed: Vec::new() };
+        let mut signs = Signs { stopping: self.remembered_stopping(project), ..Signs::default() };
         signs.take(&self.told_of(project, at).await?);
         let running = |id: &String| rows.iter().any(|row| row.id == *id && row.is_running());
         signs.stopping.retain(|id, since| running(id) && distance(now, *since) < WAITS_AT_MOST);
@@ -123,7 +137,7 @@ impl Engine {
                 return Ok(Some(format!("{name} is being stopped: another Compose command may be at work")));
             }
         }
-        let removed = signs.removed_now(now, self.own_step(project).as_ref());
+        let removed = signs.removed_now(now, &self.own_steps_on(project));
         Ok(removed.map(|removed| format!("{removed}: another Compose command may be at work")))
     }
 
@@ -191,13 +205,25 @@ mod tests {
     #[test]
     fn what_was_stopped_and_then_removed_was_removed_on_purpose() {
         use What::{Destroyed, Ended, Signalled, Stopped};
-        let now = |told: &[_], own| after(told).removed_now(12, own).is_some();
+        let now = |told: &[_], own| after(told).removed_now(12, &Own(own)).is_some();
         let down = [(10, "a", Signalled), (10, "a", Ended), (10, "a", Stopped), (11, "a", Destroyed)];
-        assert!(now(&down, None));
-        assert!(!now(&down, Some(&(9..=11))), "by undrift's own step");
-        assert!(after(&down).removed_now(16, None).is_none(), "a while ago");
-        assert!(after(&down).removed_now(6, None).is_none(), "or dated in the future");
-        assert!(!now(&[(11, "a", Signalled), (11, "a", Ended), (11, "a", Destroyed)], None), "by force");
-        assert!(!now(&down[..3], None), "it is still there");
+        assert!(now(&down, vec![]));
+        assert!(!now(&down, vec![9..=11]), "by undrift's own step");
+        assert!(after(&down).removed_now(16, &Own::default()).is_none(), "a while ago");
+        assert!(after(&down).removed_now(6, &Own::default()).is_none(), "or dated in the future");
+        assert!(!now(&[(11, "a", Signalled), (11, "a", Ended), (11, "a", Destroyed)], vec![]), "by force");
+        assert!(!now(&down[..3], vec![]), "it is still there");
+    }
+
+    #[test]
+    fn between_the_end_and_the_removal_of_a_slow_one_somebody_is_at_work() {
+        use What::{Destroyed, Ended, Signalled, Stopped};
+        // The engine tells of the stop some time after the end.
+        let fast = [(10, "a", Signalled), (10, "a", Ended), (10, "a", Stopped), (11, "a", Destroyed)];
+        let slow = [(11, "db", Signalled), (40, "db", Signalled), (41, "db", Ended)];
+        let at = |told: &[_], now| after(told).removed_now(now, &Own::default()).is_some();
+        assert!(at(&[&fast[..], &slow].concat(), 41) && at(&[&fast[..], &slow].concat(), 45));
+        assert!(!at(&[&fast[..], &slow].concat(), 46), "and no longer");
+        assert!(!at(&slow, 41), "what only ended is drift");
     }
 }
