@@ -93,6 +93,9 @@ async fn two_networks_of_one_name_are_made_one_before_an_up() {
     );
 
     let (host, desired) = (host(), project.desired(r#"[{"name": "a"}]"#));
+    assert_eq!(take(&host, &desired, UP, "a").await.outcome, StepOutcome::NotBegun, "that `up` was just now");
+    let now = chrono::Utc::now().timestamp();
+    host.engine().note_own_step(&project.name, now - 60..=now);
     let notes = succeed(&host, &desired, UP).await;
     assert_eq!(notes, [format!("removed network {}, one of several named {name}, unused", &newer[..12])]);
     let left = networks();
@@ -118,6 +121,58 @@ async fn a_step_on_one_project_hides_no_one_at_work_on_another() {
     }
     assert_eq!(changing(&engine, &ours).await, None, "what our own step left is no one's work");
     assert!(changing(&engine, &theirs).await.is_some_and(|why| why.contains("another Compose command")));
+}
+
+#[tokio::test]
+async fn a_step_does_not_begin_beside_someone_else_who_began_after_the_look() {
+    let project = Project::new("gap", SLEEPER);
+    let (host, desired) = (host(), project.desired(r#"[{"name": "a"}]"#));
+    assert_eq!(host.observe(&desired).await.unwrap().changing, None);
+    project.compose(&["up", "--no-start"]);
+    let created = project.container("a");
+    for step in [UP, Step::Up { force_recreate: true }, Step::Restart, Step::Rollback] {
+        let report = take(&host, &desired, step, "a").await;
+        assert_eq!((report.outcome, report.exit_code), (StepOutcome::NotBegun, None), "{report:?}");
+        assert!(report.output.contains("another Compose command may be at work"), "{}", report.output);
+        assert!(report.command.is_empty() && report.notes.is_empty(), "{report:?}");
+    }
+    let state = docker(&["inspect", "--format", "{{.State.Status}}", &created]);
+    assert_eq!((project.container("a"), state.as_str()), (created, "created"), "it is left alone");
+}
+
+#[tokio::test]
+async fn what_someone_else_creates_during_a_build_is_not_taken_for_the_builds() {
+    let services = "services:
+  a: {image: BASE, command: sleep 1000, init: true}
+  b: {build: ., command: sleep 1000, init: true}
+";
+    let project = Project::new("beside-build", services);
+    project.write("Dockerfile", &format!("FROM {}\nRUN echo {} && sleep 2\n", support::BASE, project.name));
+    let (host, desired) = (host(), project.desired(r#"[{"name": "a"}, {"name": "b"}]"#));
+    let building = tokio_util::sync::CancellationToken::new();
+    let request = StepRequest {
+        step: Step::Build { no_cache: false },
+        services: &["b".to_owned()],
+        rollback_to: &BTreeMap::new(),
+        timeout: Duration::from_secs(120),
+        cancel: &CancellationToken::new(),
+        progress: &|line| {
+            if line.contains("RUN") {
+                building.cancel();
+            }
+        },
+    };
+    let beside = async {
+        building.cancelled().await;
+        let mut up = tokio::process::Command::from(project.command(&["up", "--no-start", "a"]));
+        assert!(up.status().await.unwrap().success());
+        chrono::Utc::now().timestamp()
+    };
+    let (report, created_by) = tokio::join!(host.execute(&desired, request), beside);
+    assert_eq!(report.outcome, StepOutcome::Succeeded, "{report:?}");
+    let ended = report.started_at.timestamp_millis() + i64::try_from(report.duration_ms).unwrap();
+    assert!(created_by * 1000 <= ended, "it was created while the build ran: {created_by} {ended}");
+    assert!(changing(host.engine(), &project).await.is_some_and(|why| why.contains("-a-1 was created")));
 }
 
 /// An `up` of someone else's, ended with its whole group when it is dropped.
@@ -169,6 +224,58 @@ async fn an_up_that_waits_is_seen_for_as_long_as_it_waits() {
     }
     let why = changing(&engine, &waiting).await.unwrap();
     assert!(why.contains("-db-1 has not passed yet"), "{why}");
+}
+
+#[tokio::test]
+async fn a_project_that_someone_takes_down_is_left_to_them() {
+    let project = Project::new(
+        "down",
+        "services:
+  db: {image: BASE, command: sleep 1000, stop_grace_period: 60s}
+  a: {image: BASE, command: sleep 1000, init: true, depends_on: [db]}
+",
+    );
+    project.compose(&["up", "--detach"]);
+    let (host, desired) = (host(), project.desired(r#"[{"name": "a"}, {"name": "db"}]"#));
+    let seen = async || host.observe(&desired).await.unwrap().changing;
+    docker(&["kill", &project.container("a")]);
+    assert_eq!(seen().await, None, "what died is drift at once");
+    docker(&["stop", &project.container("a")]);
+    succeed(&host, &desired, UP).await;
+    docker(&["rm", "--force", &project.container("a")]);
+    assert_eq!(seen().await, None, "what was removed by force as well");
+    succeed(&host, &desired, UP).await;
+
+    let db = project.container("db");
+    let mut down = project.command(&["down"]);
+    let down = Up(down.process_group(0).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    let of = format!("label=com.docker.compose.project={}", project.name);
+    let left = || docker(&["ps", "--all", "--quiet", "--no-trunc", "--filter", &of]);
+    eventually("the first to be gone", || left() == db);
+    // Longer than anything but a signal without an end would be waited for.
+    let enough = Instant::now() + Duration::from_secs(7);
+    while Instant::now() < enough {
+        let why = seen().await.unwrap_or_else(|| panic!("{:?} before", enough - Instant::now()));
+        assert!(why.contains("another Compose command may be at work"), "{why}");
+        tokio::task::yield_now().await;
+    }
+    assert!(seen().await.is_some_and(|why| why.contains("-db-1 is being stopped")));
+    let report = take(&host, &desired, UP, "a").await;
+    assert_eq!(report.outcome, StepOutcome::NotBegun, "{report:?}");
+    docker(&["kill", &db]);
+    eventually("the project to be gone", || left().is_empty());
+    assert!(seen().await.is_some_and(|why| why.contains("was stopped and removed")), "an `up` may follow");
+    drop(down);
+    eventually_quiet(&seen).await;
+}
+
+/// Waits until nobody is taken to be at work any more.
+async fn eventually_quiet(seen: &impl AsyncFn() -> Option<String>) {
+    let began = Instant::now();
+    while let Some(why) = seen().await {
+        assert!(began.elapsed() < Duration::from_secs(10), "{why}");
+        tokio::task::yield_now().await;
+    }
 }
 
 /// A Unix socket in front of the engine that can be cut and put back.
@@ -262,6 +369,8 @@ async fn a_leftover_that_undrift_runs_in_is_left() {
     let old = create("x=y");
     let new = create(&format!("com.docker.compose.replace={old}"));
     let engine = Engine::new(Endpoint::Unix(socket()));
+    let now = chrono::Utc::now().timestamp();
+    engine.note_own_step(&project.name, now - 60..=now);
     let own = engine.clone().as_if_in(&new);
     assert_eq!(own.remove_leftovers(&project.name, &["a".into()]).await.unwrap(), [""; 0]);
     assert_eq!(engine.remove_leftovers(&project.name, &["a".into()]).await.unwrap().len(), 1);

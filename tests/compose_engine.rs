@@ -318,6 +318,42 @@ async fn the_dry_run_tells_what_would_be_recreated_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_project_is_what_it_is_for_a_person_who_stands_in_its_folder() {
+    let project = Project::with_image("stands", "services: {}\n");
+    let text = format!(
+        "services:\n  api:\n    image: {}\n    {SLEEP}\n    volumes: ['${{PWD}}/data:/data', './more:/more']\n",
+        project.image.as_deref().unwrap()
+    );
+    let link = project.folder.path().join(&project.name);
+    for release in ["one", "two"] {
+        project.write(&format!("releases/{release}/compose.yaml"), &text);
+    }
+    std::os::unix::fs::symlink("releases/one", &link).unwrap();
+    let mut by_hand = Command::new("docker");
+    by_hand.args(["compose", "up", "-d"]).current_dir(&link).env("PWD", &link);
+    assert!(by_hand.output().unwrap().status.success());
+
+    let mut desired = project.desired(&["api"]);
+    desired.directory.clone_from(&link);
+    let cache = Memory::default();
+    let resolved = resolve(&desired, &endpoint(), &cache).await.unwrap();
+    assert_eq!(resolved.model.name, project.name, "named by the link, which has no name in its file");
+    let container = format!("{}-api-1", project.name);
+    let label = "{{index .Config.Labels \"com.docker.compose.config-hash\"}}";
+    assert_eq!(docker(&["inspect", "-f", label, &container]).trim(), resolved.hashes["api"]);
+    let services = ["api".to_owned()];
+    let would = would_recreate(&desired, &endpoint(), &resolved, &services).await;
+    assert_eq!(would, Fact::Known(BTreeSet::new()), "undrift's own folder is no part of it");
+
+    fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink("releases/two", &link).unwrap();
+    resolve(&desired, &endpoint(), &cache).await.unwrap();
+    assert_eq!(cache.puts(), 2, "the link leads elsewhere: asked anew");
+    let unset = Environment::of_this_process().without("PWD");
+    resolve_in(&desired, &endpoint(), &NoCache, unset).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_dry_run_that_fails_is_unknown() {
     let project = Project::new("dryfail", "services: {api: {image: x}}");
     let desired = project.desired(&["api"]);
@@ -332,7 +368,8 @@ async fn up(desired: &Desired, services: &[&str]) -> Vec<String> {
     let resolved = resolve(desired, &endpoint(), &NoCache).await.unwrap();
     let services: Vec<String> = services.iter().map(|&service| service.to_owned()).collect();
     let argv = up_command(desired, &endpoint(), &resolved, &services, false).await;
-    let env = Environment::of_this_process().with("COMPOSE_REMOVE_ORPHANS", "1").for_docker(&endpoint());
+    let env = Environment::of_this_process().with("COMPOSE_REMOVE_ORPHANS", "1");
+    let env = env.for_docker(&endpoint(), &desired.directory);
     let finished = run(Invocation {
         argv: &argv,
         directory: &desired.directory,
@@ -450,7 +487,7 @@ async fn a_build_that_hangs_is_ended_with_all_its_processes() {
             started.cancel();
         }
     };
-    let env = Environment::of_this_process().for_docker(&endpoint());
+    let env = Environment::of_this_process().for_docker(&endpoint(), &desired.directory);
     let build = run(Invocation {
         argv: &argv,
         directory: &desired.directory,

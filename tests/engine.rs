@@ -317,6 +317,12 @@ fn kill_a_recreate(project: &Project, old: &str) -> String {
     id()
 }
 
+/// As if the recreate that was killed had been a step of undrift's own.
+fn killed_step_was_own(engine: &Engine, project: &Project) {
+    let now = chrono::Utc::now().timestamp();
+    engine.note_own_step(&project.name, now - 60..=now);
+}
+
 const STUBBORN: &str =
     "services:\n  a:\n    image: BASE\n    command: sleep 1000\n    stop_grace_period: 3s\n";
 
@@ -331,6 +337,9 @@ async fn the_replacement_of_a_killed_recreate_is_no_replica_and_is_removed() {
     assert!(matches!(&found.leftovers[..], [Leftover::Superfluous { id, .. }] if *id == new), "{found:?}");
     assert_eq!(found.containers.iter().map(|container| &container.seen.id).collect::<Vec<_>>(), [&old]);
 
+    let removed = engine.remove_leftovers(&project.name, &["a".into()]).await.unwrap();
+    assert_eq!(removed, [""; 0], "it is young: it may belong to an `up` of someone else");
+    killed_step_was_own(&engine, &project);
     assert_eq!(
         engine.remove_leftovers(&project.name, &["b".into()]).await.unwrap().len(),
         0,
@@ -355,6 +364,7 @@ async fn the_only_container_of_a_killed_recreate_is_kept_and_named() {
     let container = only_container(&engine, &project).await;
     assert_eq!((&container.seen.id, container.seen.state), (&new, ContainerState::Created), "a replica");
 
+    killed_step_was_own(&engine, &project);
     let notes = engine.remove_leftovers(&project.name, &["a".into()]).await.unwrap();
     assert_eq!(notes.len(), 1, "{notes:?}");
     project.compose(&["up", "--detach"]);

@@ -217,13 +217,136 @@ async fn an_image_is_kept_from_the_reference_only_where_nothing_else_is_known() 
 }
 
 #[tokio::test]
+async fn the_image_of_before_an_incident_stays_kept_through_all_of_its_builds() {
+    let (project, desired) = incident("keep-before");
+    let host = host();
+    let mut steps = Steps::new(&host, &desired);
+    let id = |reference: &str| docker(&["inspect", "--format", "{{.Id}}", reference]);
+    let (reference, keep) =
+        (format!("{}-api", project.name), undrift::host::engine::keep_reference(&project.name, "api"));
+    project.compose(&["up", "--detach", "--build", "api"]);
+    let before = id(&reference);
+    steps.rollback_to.insert("api".into(), before.clone());
+    for content in ["second", "third"] {
+        project.write("api/modules/other/index", content);
+        steps.succeed(BUILD, &["api"]).await;
+        steps.succeed(UP, &["api"]).await;
+        assert_eq!(id(&keep), before, "after the {content}, which runs now");
+    }
+    // In the next incident another image is the one of before.
+    let third = id(&reference);
+    steps.rollback_to.insert("api".into(), third.clone());
+    project.write("api/modules/other/index", "fourth");
+    let build = steps.succeed(BUILD, &["api"]).await;
+    assert_eq!((id(&keep), build.notes), (third.clone(), vec![format!("kept {third} as {keep}")]));
+}
+
+#[tokio::test]
+async fn a_reference_that_another_project_runs_from_is_not_put_back() {
+    let base = docker(&["inspect", "--format", "{{.Id}}", BASE]);
+    let ours = Project::new("shares", "services: {}\n");
+    let reference = format!("{}-shared:1", ours.name);
+    ours.write("Dockerfile", &format!("FROM {BASE}\nLABEL shared=1\n"));
+    docker(&["build", "--quiet", "--tag", &reference, &ours.directory().to_string_lossy()]);
+    let service = format!("{{image: '{reference}', command: sleep 1000, init: true}}");
+    let theirs = Project::new("theirs", &format!("services: {{b: {service}}}\n"));
+    ours.write("compose.yaml", &format!("name: {}\nservices: {{a: {service}}}\n", ours.name));
+    ours.compose(&["up", "--detach"]);
+    theirs.compose(&["up", "--detach"]);
+    let (host, desired) = (host(), ours.desired(r#"[{"name": "a"}]"#));
+    let mut steps = Steps::new(&host, &desired);
+    steps.rollback_to.insert("a".into(), base.clone());
+    let id = || docker(&["inspect", "--format", "{{.Id}}", &reference]);
+    let (new, containers) = (id(), ours.container("a"));
+    let refused = steps.take(Step::Rollback, &["a"]).await;
+    assert_eq!((refused.outcome, refused.exit_code), (StepOutcome::Failed, None), "{refused:?}");
+    let said = [&reference, &theirs.name].iter().all(|word| refused.output.contains(*word));
+    assert!(said && refused.output.contains("a person"), "{}", refused.output);
+    assert_eq!((id(), ours.container("a")), (new, containers), "nothing was touched");
+
+    theirs.compose(&["down", "--timeout", "0"]);
+    steps.succeed(Step::Rollback, &["a"]).await;
+    assert_eq!(id(), base);
+}
+
+/// The services below whose hash of `docker compose config` is not that of their container (Compose 2.26).
+const LYING: [&str; 4] = ["b", "c", "d", "e"];
+
+#[tokio::test]
+async fn a_build_from_the_cache_is_no_new_image() {
+    let (project, desired) = incident("cached");
+    let host = host();
+    let steps = Steps::new(&host, &desired);
+    steps.succeed(BUILD, &["api"]).await;
+    steps.succeed(UP, &["api"]).await;
+    let image = || docker(&["inspect", "--format", "{{.Id}}", &format!("{}-api", project.name)]);
+    let first = image();
+    for path in ["api/modules/workflow/index", "api/httpd.conf"] {
+        let file = std::fs::File::options().write(true).open(project.directory().join(path)).unwrap();
+        file.set_modified(std::time::SystemTime::now()).unwrap();
+    }
+    steps.succeed(BUILD, &["api"]).await;
+    assert_eq!(image(), first);
+    let seen = look(&host, &desired).await;
+    assert_eq!(seen.services[0].artifact.image, Fact::Known(Some(ids(&seen.services[0])[0].1.clone())));
+}
+
+#[tokio::test]
+async fn a_port_that_accepts_before_the_server_listens_is_no_answer_and_a_new_one_is_followed() {
+    let project = Project::new(
+        "ports",
+        "services:
+  a:
+    image: BASE
+    init: true
+    ports: [\"3000\"]
+    command: [sh, -c, 'until [ -e /listen ]; do sleep 0.1; done; exec httpd -f -p 3000 -h /']
+",
+    );
+    project.compose(&["up", "--detach"]);
+    let desired =
+        project.desired(r#"[{"name": "a", "routes": [{"path": "/bin/sh", "port": 3000, "expect": 200}]}]"#);
+    let host = host();
+    let answer = async || look(&host, &desired).await.services[0].routes[0].answers[0].clone();
+    let early = answer().await;
+    assert!(early.url.starts_with("http://127.0.0.1:"), "the published port is asked: {early:?}");
+    assert!(
+        matches!(early.plain, Fact::Known(Answer::None(_))),
+        "it is accepted, and nobody answers: {early:?}"
+    );
+    docker(&["exec", &project.container("a"), "touch", "/listen"]);
+    let answers = async || {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            let answer = answer().await;
+            if answer.plain.known().and_then(Answer::status) == Some(200) {
+                return answer.url;
+            }
+            assert!(Instant::now() < deadline, "{answer:?}");
+        }
+    };
+    let before = answers().await;
+    assert_eq!(before, early.url);
+    // The engine gives another port to the next container, so that this one does not get its own back.
+    project.compose(&["stop", "--timeout", "0"]);
+    let port = before.strip_prefix("http://127.0.0.1:").unwrap().split_once('/').unwrap().0;
+    let taken = std::net::TcpListener::bind(format!("0.0.0.0:{port}")).unwrap();
+    project.compose(&["start"]);
+    assert_ne!(answers().await, before);
+    drop(taken);
+}
+
+#[tokio::test]
 async fn a_changed_configuration_is_told_from_a_hash_that_lies() {
     let compose = |value: &str| {
         format!(
             "services:\n  a:\n    image: {BASE}\n    command: sleep 1000\n    init: true\n    \
+             ipc: shareable\n    volumes: [/shared]\n    \
              environment: {{X: \"{value}\"}}\n  b:\n    image: {BASE}\n    command: sleep 1000\n    init: true\n    \
              env_file: b.env\n  c:\n    image: {BASE}\n    command: sleep 1000\n    init: true\n    \
-             network_mode: service:a\n"
+             network_mode: service:a\n  d:\n    image: {BASE}\n    command: sleep 1000\n    init: true\n    \
+             ipc: service:a\n  e:\n    image: {BASE}\n    command: sleep 1000\n    init: true\n    \
+             volumes_from: [a]\n"
         )
     };
     let project = Project::new("hashes", "services: {}\n");
@@ -231,13 +354,21 @@ async fn a_changed_configuration_is_told_from_a_hash_that_lies() {
     project.write("b.env", "Y=1\n");
     project.compose(&["up", "--detach"]);
     let host = host();
-    let desired = project.desired(r#"[{"name": "a"}, {"name": "b"}, {"name": "c"}]"#);
+    let all = ["a", "b", "c", "d", "e"].map(|name| format!(r#"{{"name": "{name}"}}"#)).join(",");
+    let desired = project.desired(&format!("[{all}]"));
     let changed = async || -> Vec<Fact<bool>> {
         let seen = look(&host, &desired).await;
         let first = |service: &ServiceObservation| service.containers.known().unwrap()[0].clone();
         seen.services.iter().map(|service| first(service).config_changed).collect()
     };
-    assert_eq!(changed().await, vec![Fact::Known(false); 3]);
+    assert_eq!(changed().await, vec![Fact::Known(false); 5]);
+    let seen = look(&host, &desired).await;
+    let lies = seen.services.iter().filter(|service| {
+        let of = |container: &undrift::api::ContainerObservation| container.config_hash.clone();
+        service.config_hash != of(&service.containers.known().unwrap()[0])
+    });
+    let lies: Vec<&str> = lies.map(|service| service.name.as_str()).collect();
+    assert_eq!(lies, LYING, "for these the hash alone would have been wrong");
     project.write("compose.yaml", &format!("name: {}\n{}", project.name, compose("2")));
     assert_eq!(changed().await[..2], [Fact::Known(true), Fact::Known(false)]);
 }
@@ -323,7 +454,14 @@ async fn an_up_clears_the_leftovers_of_a_killed_one() {
 
     let desired = project.desired(r#"[{"name": "a"}]"#);
     let host = host();
-    let report = Steps::new(&host, &desired).succeed(UP, &["a"]).await;
+    let steps = Steps::new(&host, &desired);
+    let report = steps.take(UP, &["a"]).await;
+    assert_eq!(report.outcome, StepOutcome::NotBegun, "it may be someone else's, and at work: {report:?}");
+    assert!(!listed().is_empty());
+    // As if the one that was killed had been undrift's own, or as if it had been waited for.
+    let now = chrono::Utc::now().timestamp();
+    host.engine().note_own_step(&project.name, now - 60..=now);
+    let report = steps.succeed(UP, &["a"]).await;
     assert_eq!(report.notes, [format!("removed {name}, which a killed recreate left behind")]);
     let seen = look(&host, &desired).await;
     assert_eq!(seen.services[0].containers.known().unwrap().len(), 1);

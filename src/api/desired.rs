@@ -9,7 +9,8 @@ use super::{ComposeProject, ServiceSpec};
 pub struct Desired {
     /// The object as declared, defaults filled in.
     pub object: ComposeProject,
-    /// The project directory, absolute.
+    /// The project directory, absolute, as it was written: symbolic links in it stay, for Compose names a project by
+    /// the path at which a person stands.
     pub directory: PathBuf,
     /// Where the manifest is, for messages: a path, or `<stdin>`.
     pub manifest: String,

@@ -60,6 +60,8 @@ pub enum StepOutcome {
     Cancelled,
     /// undrift itself ended before the command did; found at the next start.
     Interrupted,
+    /// The command never ran: someone else was seen at work on the project right before it.
+    NotBegun,
 }
 
 impl StepOutcome {
@@ -72,6 +74,7 @@ impl StepOutcome {
             Self::TimedOut => "TimedOut",
             Self::Cancelled => "Cancelled",
             Self::Interrupted => "Interrupted",
+            Self::NotBegun => "NotBegun",
         }
     }
 }

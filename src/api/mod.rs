@@ -27,10 +27,10 @@ pub use layer::{ConditionType, Drift, Layer, Reason};
 pub use observed::{
     Answer, ArtifactObservation, ContainerObservation, ContainerState, GitState, Health, ModuleInContainer,
     ModuleObservation, MountCover, ProjectObservation, RouteAnswer, RouteObservation, ServiceObservation,
-    SourceObservation,
+    SourceObservation, speaks_of_its_path,
 };
 pub use policy::{Backoff, Mode, ReconcilePolicy, SourceDrift, SourcePolicy, Verify};
-pub use route::{Auth, BasicAuth, Control, RouteSpec, RouteTarget, SecretSource};
+pub use route::{Auth, BasicAuth, Control, RouteSpec, RouteTarget, SecretSource, without_query_values};
 pub use spec::{
     API_VERSION, ComposeProject, ComposeProjectSpec, KIND, Metadata, ModuleSpec, ModuleType, ProjectRef,
     ServiceSpec,

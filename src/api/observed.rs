@@ -237,6 +237,13 @@ impl Answer {
     }
 }
 
+/// Whether a status says something of the path that was asked for: a server that fails, or that has had enough of requests,
+/// says it of itself.
+#[must_use]
+pub const fn speaks_of_its_path(status: u16) -> bool {
+    status < 500 && status != 429
+}
+
 impl ServiceObservation {
     /// Containers by ID; empty where they are unknown.
     #[must_use]

@@ -1,6 +1,6 @@
 //! Routes, as the manifest declares them: a request, and what it must be answered with.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -66,8 +66,26 @@ pub enum RouteTarget<'a> {
 impl RouteSpec {
     /// The declared name, or the path, or the URL.
     #[must_use]
-    pub fn display_name(&self) -> &str {
+    pub fn written_name(&self) -> &str {
         self.name.as_deref().or(self.path.as_deref()).or(self.url.as_deref()).unwrap_or_default()
+    }
+
+    /// The same as it is shown and recorded: [`without_query_values`], where it is no name that a person gave.
+    #[must_use]
+    pub fn display_name(&self) -> Cow<'_, str> {
+        let name = self.written_name();
+        if self.name.is_some() { Cow::Borrowed(name) } else { without_query_values(name) }
+    }
+
+    /// The route as it is shown and recorded: [`without_query_values`].
+    #[must_use]
+    pub fn without_query_values(self) -> Self {
+        let shown = |text: String| without_query_values(&text).into_owned();
+        let control = match self.control {
+            Control::Path(path) => Control::Path(shown(path)),
+            control => control,
+        };
+        Self { path: self.path.map(shown), url: self.url.map(shown), control, ..self }
     }
 
     /// Where to ask. `None` only for a spec that was never validated.
@@ -79,6 +97,17 @@ impl RouteSpec {
             _ => None,
         }
     }
+}
+
+/// A path or a URL of whose query only the keys are left: a value may be a token, and what is shown is also kept.
+#[must_use]
+pub fn without_query_values(text: &str) -> Cow<'_, str> {
+    let Some((before, query)) = text.split_once('?') else { return Cow::Borrowed(text) };
+    let pairs = query.split('&').map(|pair| match pair.split_once('=') {
+        Some((key, _)) => format!("{key}=…"),
+        None => "…".to_owned(),
+    });
+    Cow::Owned(format!("{before}?{}", pairs.collect::<Vec<_>>().join("&")))
 }
 
 /// The control request: to a path that cannot exist, next to the route.
@@ -204,4 +233,35 @@ fn statuses_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
             { "type": "array", "minItems": 1, "items": { "type": "integer", "minimum": 100, "maximum": 599 } }
         ]
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_query_only_its_keys_are_shown() {
+        for (written, shown) in [
+            ("/api/workflow", "/api/workflow"),
+            ("http://h:1/x?token=hunter2&page=2", "http://h:1/x?token=…&page=…"),
+            ("/x?hunter2", "/x?…"),
+            ("/x?a=b=hunter2#hunter2", "/x?a=…"),
+            ("/x?token=%68?unter2", "/x?token=…"),
+        ] {
+            assert_eq!(without_query_values(written), shown);
+        }
+    }
+
+    #[test]
+    fn a_route_is_shown_without_what_may_be_a_secret_and_keeps_the_name_that_it_was_given() {
+        let route = |json: &str| serde_json::from_str::<RouteSpec>(json).unwrap();
+        let unnamed =
+            route(r#"{"path": "/x?t=hunter2", "port": 1, "expect": 200, "control": "/no?t=hunter2"}"#);
+        assert_eq!((&*unnamed.display_name(), unnamed.written_name()), ("/x?t=…", "/x?t=hunter2"));
+        let shown = serde_json::to_string(&unnamed.without_query_values()).unwrap();
+        assert!(shown.contains("/no?t=…") && !shown.contains("hunter2"), "{shown}");
+        let named = route(r#"{"name": "is it there?", "url": "http://h/x?t=hunter2", "expect": 200}"#);
+        assert_eq!(named.display_name(), "is it there?");
+        assert!(!format!("{:?}", named.without_query_values()).contains("hunter2"));
+    }
 }

@@ -118,6 +118,7 @@ const fn in_words(outcome: StepOutcome) -> &'static str {
         StepOutcome::TimedOut => "timed out",
         StepOutcome::Cancelled => "was cancelled",
         StepOutcome::Interrupted => "was interrupted",
+        StepOutcome::NotBegun => "was not begun",
     }
 }
 

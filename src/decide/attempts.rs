@@ -163,7 +163,7 @@ fn new_row(inputs: Inputs<'_>, seen: &ServiceObservation, drift: &Drift) -> Atte
 }
 
 /// The begun rows after the step ended. A success is not judged here but by the next look; a failure waits; an
-/// interruption was nobody's fault and does not.
+/// interruption was nobody's fault and does not; what never began was no attempt.
 #[must_use]
 pub fn end_step(
     begun: Vec<Attempt>,
@@ -180,6 +180,10 @@ pub fn end_step(
                 row.next_at = Some(now + wait_after(policy, row.attempts, jitter_seed));
             }
             StepOutcome::Cancelled | StepOutcome::Interrupted => row.pending = None,
+            StepOutcome::NotBegun => {
+                row.pending = None;
+                row.attempts = row.attempts.saturating_sub(1);
+            }
         }
         row
     };

@@ -8,7 +8,7 @@ use crate::api::{
     Answer, Condition, ConditionStatus, ConditionType, ContainerStatus, Fact, ImageStatus, Layer,
     ModulePresence, ModuleStatus, ObjectStatus, Presence, ProjectObservation, RouteAnswer, RouteAuthStatus,
     RouteObservation, RouteSpec, RouteStatus, ServiceObservation, ServiceSpec, ServiceStatus, Time,
-    Transition,
+    Transition, without_query_values,
 };
 
 /// Everything that a status is made of.
@@ -289,7 +289,9 @@ fn route(
     let status = |fact: Option<&Fact<Answer>>| fact.and_then(Fact::known).and_then(Answer::status);
     RouteStatus {
         name: spec.display_name().into(),
-        url: telling.map(|answer| answer.url.clone()).or_else(|| spec.url.clone()),
+        url: telling
+            .map(|answer| answer.url.clone())
+            .or_else(|| spec.url.as_deref().map(|url| without_query_values(url).into_owned())),
         expected: spec.expect.clone(),
         observed: status(telling.map(|answer| &answer.plain)),
         control: status(telling.and_then(|answer| answer.control.as_ref())),

@@ -3,6 +3,7 @@
 mod cases;
 mod properties;
 mod rollback;
+mod routes;
 mod start;
 
 use cases::CASES;
@@ -254,6 +255,24 @@ fn a_failed_step_waits_and_an_interrupted_one_does_not() {
         let attempts = end_step(begun.clone(), outcome, &desired.object.spec.reconcile, at(1), 7);
         let next = with_history(&desired, &seen, &History { attempts, ..history.clone() }).next;
         assert_eq!(matches!(next, Next::Wait(until) if until > at(1)), waits, "{outcome:?}: {next:?}");
+    }
+}
+
+#[test]
+fn a_step_that_was_not_begun_is_no_attempt() {
+    let (desired, seen) = (desired(), incident());
+    let history = history();
+    let inputs = Inputs { desired: &desired, observed: &seen, history: &history, now: at(1), jitter_seed: 7 };
+    let decision = decide(inputs);
+    let of = vec!["api".to_owned()];
+    let mut attempts = Vec::new();
+    for _ in 0..10 {
+        let begun = begin_step(inputs, &attempts, &decision.services, decision.plan[0].step, &of);
+        let policy = &desired.object.spec.reconcile;
+        attempts = end_step(begun, crate::api::StepOutcome::NotBegun, policy, at(1), 7);
+        let next = with_history(&desired, &seen, &History { attempts: attempts.clone(), ..history.clone() });
+        assert_eq!(next.next, decision.next, "the same step, at once, whatever the budget");
+        assert!(next.prospects.iter().all(|prospect| !prospect.alone));
     }
 }
 

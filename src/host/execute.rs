@@ -25,6 +25,15 @@ struct Ready {
     notes: Vec<String>,
 }
 
+/// Why a command must not run.
+struct Hindrance(StepOutcome, String);
+
+impl From<String> for Hindrance {
+    fn from(why: String) -> Self {
+        Self(StepOutcome::Failed, why)
+    }
+}
+
 impl LocalHost {
     /// See [`Host::execute`](super::Host::execute).
     pub(super) async fn step(&self, desired: &Desired, request: StepRequest<'_>) -> StepReport {
@@ -32,19 +41,18 @@ impl LocalHost {
         let began = Instant::now();
         let mut ready = Ready::default();
         let made = tokio::select! {
-            made = self.make_ready(desired, &request, &mut ready) => made.map_err(|why| (StepOutcome::Failed, why)),
+            made = self.make_ready(desired, &request, &mut ready) => made,
             () = request.cancel.cancelled() => {
-                Err((StepOutcome::Cancelled, "cancelled before the command began".to_owned()))
+                Err(Hindrance(StepOutcome::Cancelled, "cancelled before the command began".to_owned()))
             }
         };
         let ended = match made {
-            Ok(()) => self.run(desired, &request, &ready.argv).await,
-            Err(ended) => Err(ended),
+            Ok(()) => self.run(desired, &request, &ready).await,
+            Err(hindrance) => Err(hindrance),
         };
-        self.engine.note_own_step(&ready.project, started_at.timestamp()..=chrono::Utc::now().timestamp());
         let (outcome, exit_code, output) = match ended {
             Ok(finished) => (finished.outcome, finished.exit_code, finished.output),
-            Err((outcome, why)) => (outcome, None, why),
+            Err(Hindrance(outcome, why)) => (outcome, None, why),
         };
         StepReport {
             outcome,
@@ -63,34 +71,37 @@ impl LocalHost {
         desired: &Desired,
         request: &StepRequest<'_>,
         ready: &mut Ready,
-    ) -> Result<(), String> {
+    ) -> Result<(), Hindrance> {
         let resolved = compose::resolve(desired, self.engine.endpoint(), &*self.cache).await;
         let resolved = resolved.map_err(|error| error.to_string())?;
         ready.project.clone_from(&resolved.model.name);
-        self.spare_itself(&resolved, request.services).await?;
-        let services = request.services;
-        let up = async |force| {
-            compose::up_command(desired, self.engine.endpoint(), &resolved, services, force).await
-        };
-        ready.argv = match request.step {
-            Step::Build { no_cache } => {
-                self.keep_images(&resolved, services, &mut ready.notes).await?;
-                argv::build(desired, services, no_cache)
-            }
-            Step::Up { force_recreate } => {
-                self.clear_the_way(&resolved, services, &mut ready.notes).await?;
-                up(force_recreate).await
-            }
+        let (services, notes) = (request.services, &mut ready.notes);
+        self.spare_itself(&resolved, services).await?;
+        if let Step::Build { no_cache } = request.step {
+            self.keep_images(&resolved, request, notes).await?;
+            ready.argv = argv::build(desired, services, no_cache);
+            return Ok(());
+        }
+        // It was quiet when the decision was made; since then routes were asked, and dry runs were made.
+        self.hold_for_others(desired, &resolved).await?;
+        let argv = match request.step {
             Step::Restart => {
-                self.settle_networks(&resolved, &mut ready.notes).await?;
+                self.settle_networks(&resolved, notes).await?;
                 argv::restart(desired, services)
             }
-            Step::Rollback => {
-                self.put_back(&resolved, request, &mut ready.notes).await?;
-                self.clear_the_way(&resolved, services, &mut ready.notes).await?;
-                up(true).await
+            step => {
+                self.clear_the_way(&resolved, services, notes).await?;
+                let force = matches!(step, Step::Rollback | Step::Up { force_recreate: true });
+                compose::up_command(desired, self.engine.endpoint(), &resolved, services, force).await
             }
         };
+        // That took a dry run, which may be seconds.
+        self.hold_for_others(desired, &resolved).await?;
+        if request.step == Step::Rollback {
+            // Last of all: an image that is put back and not started would be started as if it were no rollback.
+            self.put_back(&resolved, request, notes).await?;
+        }
+        ready.argv = argv;
         Ok(())
     }
 
@@ -98,12 +109,12 @@ impl LocalHost {
         &self,
         desired: &Desired,
         request: &StepRequest<'_>,
-        argv: &[String],
-    ) -> Result<Finished, (StepOutcome, String)> {
-        let env = Environment::of_this_process().for_docker(self.engine.endpoint());
+        ready: &Ready,
+    ) -> Result<Finished, Hindrance> {
+        let env = Environment::of_this_process().for_docker(self.engine.endpoint(), &desired.directory);
         let hold: Option<OwnedFd> = self.step_lock.as_ref().and_then(|lock| lock());
         let invocation = Invocation {
-            argv,
+            argv: &ready.argv,
             directory: &desired.directory,
             env: &env,
             limit: request.timeout,
@@ -113,12 +124,26 @@ impl LocalHost {
             hold: hold.as_ref().map(OwnedFd::as_fd),
             keep_stdout: false,
         };
-        command::run(invocation).await.map_err(|error| {
-            (
-                StepOutcome::Failed,
-                format!("cannot start {}: {error}", argv.first().map_or("", String::as_str)),
-            )
+        let began = chrono::Utc::now().timestamp();
+        let finished = command::run(invocation).await;
+        // A build makes no container, and takes minutes: what appears meanwhile is someone else's.
+        if !matches!(request.step, Step::Build { .. }) {
+            self.engine.note_own_step(&ready.project, began..=chrono::Utc::now().timestamp());
+        }
+        finished.map_err(|error| {
+            format!("cannot start {}: {error}", ready.argv.first().map_or("", String::as_str)).into()
         })
+    }
+
+    /// Two `up` at once can leave a service without a container.
+    async fn hold_for_others(&self, desired: &Desired, resolved: &Resolved) -> Result<(), Hindrance> {
+        // As a look does it: what a look does not see here would be tried again at once, and so for ever.
+        let services = desired.services().iter().map(|service| service.name.as_str()).collect();
+        match self.engine.someone_at_work(&resolved.model.name, &services).await {
+            Ok(None) => Ok(()),
+            Ok(Some(why)) => Err(Hindrance(StepOutcome::NotBegun, why)),
+            Err(error) => Err(format!("cannot see whether someone else is at work: {error}").into()),
+        }
     }
 
     /// No step is decided for a service that undrift itself runs in; this holds whatever was decided.
@@ -151,38 +176,49 @@ impl LocalHost {
         Ok(())
     }
 
-    /// Gives the image that each service runs now a tag of undrift's own: the build takes its reference away,
-    /// and an image without any is anybody's to prune.
+    /// Gives the image that a rollback would put back a tag of undrift's own, or else the one that each service runs now:
+    /// the build takes its reference away, and an image without any is anybody's to prune.
     async fn keep_images(
         &self,
         resolved: &Resolved,
-        services: &[String],
+        request: &StepRequest<'_>,
         notes: &mut Vec<String>,
     ) -> Result<(), String> {
-        let names = services.iter().map(String::as_str).collect();
+        let names = request.services.iter().map(String::as_str).collect();
         let found = self.engine.project_containers(&resolved.model.name, &names).await;
         let found = found.map_err(|error| format!("cannot see which images run now: {error}"))?;
-        for service in services {
+        for service in request.services {
             let mut own = found.containers.iter().filter(|container| container.service == *service);
             let runs = own.clone().find(|container| container.seen.state == ContainerState::Running);
-            let image = runs.or_else(|| own.next()).map(|container| container.seen.image_id.clone());
-            let kept = self.keep_image(resolved, service, image).await;
+            let runs = runs.or_else(|| own.next()).map(|container| container.seen.image_id.as_str());
+            let before = request.rollback_to.get(service).map(String::as_str);
+            let kept = self.keep_image(resolved, service, before, runs).await;
             notes.extend(kept.map_err(|error| format!("cannot keep the image of {service}: {error}"))?);
         }
         Ok(())
     }
 
+    /// `before` is what ran when the incident opened: a second build in it must not take the tag away from that.
     async fn keep_image(
         &self,
         resolved: &Resolved,
         service: &str,
-        image: Option<String>,
+        before: Option<&str>,
+        runs: Option<&str>,
     ) -> Result<Option<String>, EngineError> {
         let keep = keep_reference(&resolved.model.name, service);
-        let image = match image {
+        let kept = self.engine.image_id(&keep).await?;
+        if kept.is_some() && kept.as_deref() == before {
+            return Ok(None);
+        }
+        let before = match before {
+            Some(before) => self.engine.image_id(before).await?,
+            None => None,
+        };
+        let image = match before.or_else(|| runs.map(str::to_owned)) {
             Some(image) => Some(image),
             // Without a container the reference may already point to what failed: an older tag is better.
-            None if self.engine.image_id(&keep).await?.is_some() => None,
+            None if kept.is_some() => None,
             None => self.engine.image_id(&reference(resolved, service)).await?,
         };
         let Some(image) = image else { return Ok(None) };
@@ -195,8 +231,8 @@ impl LocalHost {
         }
     }
 
-    /// Points the services' references at the images of before. All images are looked for first: half a rollback
-    /// is worse than none.
+    /// Points the services' references at the images of before. All are looked at first: half a rollback is worse than
+    /// none.
     async fn put_back(
         &self,
         resolved: &Resolved,
@@ -208,17 +244,33 @@ impl LocalHost {
             let image = request.rollback_to.get(service);
             let image = image.ok_or_else(|| format!("there is no image to put {service} back to"))?;
             match self.engine.image_id(image).await {
-                Ok(Some(_)) => images.push((service, image)),
+                Ok(Some(_)) => {}
                 Ok(None) => return Err(format!("the image {image}, to put {service} back to, is gone")),
                 Err(error) => return Err(error.to_string()),
             }
-        }
-        for (service, image) in images {
             let reference = reference(resolved, service);
+            self.spare_other_projects(resolved, &reference).await?;
+            images.push((reference, image));
+        }
+        for (reference, image) in images {
             let tagged = self.engine.tag(image, &reference).await;
             tagged.map_err(|error| format!("cannot point {reference} at {image}: {error}"))?;
             notes.push(format!("pointed {reference} back at {image}"));
         }
         Ok(())
+    }
+
+    /// A reference is the whole host's: what a rollback puts behind it would be what the others are made of next.
+    async fn spare_other_projects(&self, resolved: &Resolved, reference: &str) -> Result<(), String> {
+        let others = self.engine.other_users(reference, &resolved.model.name).await;
+        let others = others.map_err(|error| format!("cannot see who else uses {reference}: {error}"))?;
+        if others.is_empty() {
+            return Ok(());
+        }
+        let others: Vec<String> = others.into_iter().collect();
+        Err(format!(
+            "{reference} is also what {} runs, so it is not put back: a person must do it",
+            others.join(", ")
+        ))
     }
 }

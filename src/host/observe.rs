@@ -129,7 +129,8 @@ impl LocalHost {
         .await
     }
 
-    /// The routes of one service at all of its containers that run.
+    /// The routes of one service at all of its containers that run. Where none does, whoever answers at a fixed URL is
+    /// someone else: a proxy in front, or another program that has the port now.
     async fn routes(
         &self,
         desired: &Desired,
@@ -142,6 +143,7 @@ impl LocalHost {
             .collect();
         join_all(service.routes.iter().map(async |route| {
             let places = match route.target() {
+                Some(RouteTarget::Url(_)) if running.is_empty() => Vec::new(),
                 Some(RouteTarget::Url(url)) => vec![Place { container: None, url: Ok(url.to_owned()) }],
                 Some(RouteTarget::Replica { path, port }) => {
                     join_all(running.iter().map(|container| self.place(container, path, port))).await

@@ -23,7 +23,7 @@ pub(super) fn of(spec: &ComposeProjectSpec, directory: &Path, manifest_directory
             module.name = Some(module.display_name().to_owned());
         }
         for route in &mut service.routes {
-            route.name = Some(route.display_name().to_owned());
+            route.name = Some(route.written_name().to_owned());
             route.expect.sort_unstable();
             route.absent.sort_unstable();
             if let Some(auth) = &mut route.auth {

@@ -11,15 +11,15 @@ use super::{
     tree::Node,
 };
 
-/// Checks the project directory and what is in it; the directory's absolute path, without symbolic links, where it
-/// exists.
+/// Checks the project directory and what is in it; the directory's absolute path, where it exists. Symbolic links in it
+/// stay: Compose names a project by the path at which a person stands, and `current` is not to become `release-42`.
 pub(super) fn check(root: &Node, base: &Path, report: &mut Report<'_>) -> Option<PathBuf> {
     let spec = root.get("spec")?;
     let project = spec.get("project")?;
     let node = project.get("directory")?;
     let text = node.text().filter(|text| text::host_path(text).is_ok())?;
-    let directory = match existing_directory(&base.join(text)) {
-        Ok(directory) => directory,
+    let (directory, real) = match existing_directory(&base.join(text)) {
+        Ok(paths) => paths,
         Err(fault) => {
             report.add(node.spot, fault);
             return None;
@@ -32,19 +32,47 @@ pub(super) fn check(root: &Node, base: &Path, report: &mut Report<'_>) -> Option
     }
     for service in spec.get("services").map(Node::items).unwrap_or_default() {
         for module in service.get("modules").map(Node::items).unwrap_or_default() {
-            source(&directory, module, report);
+            source(&real, module, report);
         }
     }
     Some(directory)
 }
 
-fn existing_directory(path: &Path) -> Result<PathBuf, Fault> {
-    match path.canonicalize() {
-        Ok(real) if real.is_dir() => Ok(real),
+/// A directory's path as it was written, made absolute, and its real one.
+fn existing_directory(path: &Path) -> Result<(PathBuf, PathBuf), Fault> {
+    match path.canonicalize().and_then(|real| Ok((absolute(path)?, real))) {
+        Ok((written, real)) if real.is_dir() => Ok((written, real)),
         Ok(_) => Err(Fault::new("the project directory is a file").mend("name the folder that it is in")),
         Err(error) => Err(Fault::new(format!("the project directory {}", in_words(&error)))
             .mend("write it relative to the folder of this file")),
     }
+}
+
+/// The same path from the root on, without `.` and `..`. Symbolic links stay, but for one that a `..` follows: what lies
+/// above a link is not what lies above its end, and the kernel means the latter.
+pub(super) fn absolute(path: &Path) -> io::Result<PathBuf> {
+    let mut at = if path.is_absolute() { PathBuf::new() } else { working_directory()? };
+    for component in path.components() {
+        match component {
+            Component::ParentDir => {
+                if at.is_symlink() {
+                    at = at.canonicalize()?;
+                }
+                at.pop();
+            }
+            Component::CurDir => {}
+            Component::Normal(_) | Component::RootDir | Component::Prefix(_) => at.push(component),
+        }
+    }
+    Ok(at)
+}
+
+/// Where this process stands, as its shell calls it: `PWD`, as long as it is that folder. Compose goes by it as well.
+fn working_directory() -> io::Result<PathBuf> {
+    let real = std::env::current_dir()?;
+    let named = std::env::var_os("PWD").map(PathBuf::from);
+    let named = named.filter(|named| named.is_absolute() && named.canonicalize().is_ok_and(|it| it == real));
+    Ok(named.unwrap_or(real))
 }
 
 /// Why a path cannot be used, as the end of a sentence.
@@ -104,6 +132,29 @@ fn leaves(directory: &Path, relative: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_is_made_absolute_as_it_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        std::fs::create_dir_all(root.join("releases/42/manifests")).unwrap();
+        std::os::unix::fs::symlink("releases/42", root.join("current")).unwrap();
+        for (path, expected) in [
+            ("current", "current"),
+            ("current/./manifests/..", "current"),
+            ("current/manifests/../..", "releases"),
+            ("current/..", "releases"),
+            ("releases/../current/manifests", "current/manifests"),
+        ] {
+            assert_eq!(absolute(&root.join(path)).unwrap(), root.join(expected), "{path}");
+            let (kernels, ours) = (root.join(path).canonicalize(), root.join(expected).canonicalize());
+            assert_eq!(kernels.ok(), ours.ok(), "{path} is the same folder");
+        }
+        assert_eq!(
+            absolute(Path::new(".")).unwrap().canonicalize().unwrap(),
+            std::env::current_dir().unwrap()
+        );
+    }
 
     #[test]
     fn a_link_out_of_the_project_leaves_it() {

@@ -10,7 +10,10 @@ use std::{
     str::FromStr,
 };
 
-use super::{disk::in_words, error::ManifestError};
+use super::{
+    disk::{absolute, in_words},
+    error::ManifestError,
+};
 
 /// What standard input is called in messages.
 const STDIN: &str = "<stdin>";
@@ -156,7 +159,7 @@ fn read_file(path: &Path) -> Result<Text, ManifestError> {
     }
     let bytes = capped(File::open(path).map_err(unreadable)?, &origin)?;
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let base = folder.canonicalize().map_err(unreadable)?;
+    let base = absolute(folder).map_err(unreadable)?;
     Ok(Text { origin, base, bytes })
 }
 
@@ -168,7 +171,7 @@ pub(super) fn text_of(path: &Path) -> Option<String> {
 fn read_stdin() -> Result<Text, ManifestError> {
     let origin = STDIN.to_owned();
     let bytes = capped(std::io::stdin().lock(), &origin)?;
-    let base = std::env::current_dir().map_err(|error| {
+    let base = absolute(Path::new(".")).map_err(|error| {
         ManifestError::of_file(&origin, format!("the current folder {}", in_words(&error)), None)
     })?;
     Ok(Text { origin, base, bytes })

@@ -182,6 +182,8 @@ fn step_of(record: &AuditRecord) -> Option<DoneStep> {
     };
     let services = serde_json::from_value(record.evidence.get("services")?.clone()).ok()?;
     let outcome = match record.outcome.as_deref()? {
+        // It changed nothing, so nothing follows from it: neither a wait nor a rollback.
+        "NotBegun" => return None,
         "Succeeded" => StepOutcome::Succeeded,
         "Failed" => StepOutcome::Failed,
         "TimedOut" => StepOutcome::TimedOut,

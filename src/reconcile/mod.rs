@@ -37,7 +37,7 @@ pub use turn::{Action, Turn};
 pub use unwatch::{begin_watch, end_watch};
 
 use crate::{
-    api::{Desired, Object, ObjectStatus, Time},
+    api::{Desired, Object, ObjectStatus, RouteSpec, Time},
     decide::{self, Decision, Inputs, StatusInputs},
     host::{Host, HostError},
     store::{Store, StoreError},
@@ -248,8 +248,14 @@ pub struct Looked {
     pub decision: Decision,
 }
 
+/// What is recorded and shown of an object.
 pub(crate) fn object(desired: &Desired, status: ObjectStatus) -> Object {
-    Object { declared: desired.object.clone(), status }
+    let mut declared = desired.object.clone();
+    for service in &mut declared.spec.services {
+        let routes = std::mem::take(&mut service.routes);
+        service.routes = routes.into_iter().map(RouteSpec::without_query_values).collect();
+    }
+    Object { declared, status }
 }
 
 /// The time of this machine. The pure rooms are given the time; this is where it is read.

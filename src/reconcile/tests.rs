@@ -300,6 +300,21 @@ fn what_a_starting_engine_has_not_started_yet_is_given_time() {
 }
 
 #[test]
+fn a_step_that_someone_else_was_in_the_way_of_is_told_and_costs_nothing() {
+    let mut world = World::incident();
+    world.busy_for = 7;
+    let bench = Bench::new(world);
+    let applied = bench.apply();
+    bench.assert_honest(&applied);
+    assert!(applied.reconciled, "seven are more than the budget: {:?}", bench.kinds());
+    let records = bench.store.records(&RecordFilter::default()).unwrap();
+    let told = records.iter().filter(|record| record.outcome.as_deref() == Some("NotBegun")).count();
+    assert_eq!((told, bench.count(AuditKind::StepFinished)), (7, 9), "{:?}", bench.kinds());
+    let end = records.iter().find(|record| record.kind == AuditKind::Reconciled.as_str()).unwrap();
+    assert_eq!(end.evidence["steps"], 2, "what did not begin mended nothing");
+}
+
+#[test]
 fn without_an_intent_on_disk_there_is_no_step() {
     let bench = Bench::new(World::incident());
     let other = rusqlite::Connection::open(bench.dir.path().join("state.db")).unwrap();

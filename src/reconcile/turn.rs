@@ -118,7 +118,7 @@ impl<H: Host> Reconciler<'_, H> {
                 let route = name.map(RouteSpec::display_name).unwrap_or_default();
                 (self.progress)(
                     scene.desired,
-                    Progress::Transition { service, route, transition: *transition },
+                    Progress::Transition { service, route: &route, transition: *transition },
                 );
             }
         }

@@ -62,7 +62,7 @@ fn child() {
         "step" => {
             let lock = StepLock::open(&dir).unwrap();
             let _guard = lock.acquire().unwrap();
-            let inherited = lock.inheritable().unwrap();
+            let inherited = rustix::io::dup(lock.inheritable().unwrap()).unwrap();
             // It inherits this process's standard input, and ends when that ends.
             let mut step = Command::new("cat").stdout(Stdio::null()).spawn().unwrap();
             drop(inherited);

@@ -14,8 +14,6 @@ use std::{
     time::Duration,
 };
 
-use rustix::io::{FdFlags, dup, fcntl_setfd};
-
 use super::{
     folder,
     lock::{LockError, sign, take},
@@ -109,16 +107,14 @@ impl StepLock {
         }
     }
 
-    /// The lock as a descriptor that a child inherits. Keep it open across the spawn, then drop it. A child that
-    /// has it holds the lock with this process, and goes on holding it when this process is killed; the
-    /// [`StepGuard`] ends it for both.
+    /// The lock as a descriptor to pass on to one child, by a duplicate without its close-on-exec flag that is open only
+    /// across the spawn: all other children that are started meanwhile must not have it. A child that has it holds the
+    /// lock with this process, and goes on holding it when this process is killed; the [`StepGuard`] ends it for both.
     ///
     /// # Errors
     /// What the operating system says.
     pub fn inheritable(&self) -> io::Result<OwnedFd> {
-        let copy = dup(&self.state().file)?;
-        fcntl_setfd(&copy, FdFlags::empty())?;
-        Ok(copy)
+        Ok(self.state().file.try_clone()?.into())
     }
 
     /// Takes the lock and lets it go. A look at a `flock` without taking it does not exist.
@@ -174,10 +170,25 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let (one, other) = (StepLock::open(home.path()).unwrap(), StepLock::open(home.path()).unwrap());
         let guard = one.acquire().unwrap();
-        let inherited = one.inheritable().unwrap();
+        let inherited = rustix::io::dup(one.inheritable().unwrap()).unwrap();
         drop(guard);
         assert!(!other.is_held_elsewhere().unwrap());
         drop(inherited);
+    }
+
+    #[test]
+    fn a_child_that_it_was_not_passed_to_does_not_hold_it() {
+        let home = tempfile::tempdir().unwrap();
+        let lock = StepLock::open(home.path()).unwrap();
+        let open = lock.inheritable().unwrap();
+        let mut child =
+            std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let files = std::fs::read_dir(format!("/proc/{}/fd", child.id())).unwrap().flatten();
+        let files: Vec<PathBuf> = files.filter_map(|file| std::fs::read_link(file.path()).ok()).collect();
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        drop(open);
+        assert!(!files.is_empty() && files.iter().all(|file| !file.ends_with(FILE)), "{files:?}");
     }
 
     #[tokio::test(start_paused = true)]

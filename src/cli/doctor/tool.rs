@@ -39,10 +39,11 @@ pub(super) enum Said {
 pub(super) async fn ask(words: &[&str]) -> Said {
     let argv: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
     let nobody = Endpoint::Unix("/nonexistent/docker.sock".into());
-    let env = Environment::of_this_process().for_docker(&nobody).with("LC_ALL", "C");
+    let directory = Path::new("/");
+    let env = Environment::of_this_process().for_docker(&nobody, directory).with("LC_ALL", "C");
     let finished = command::run(Invocation {
         argv: &argv,
-        directory: Path::new("/"),
+        directory,
         env: &env,
         limit: LIMIT,
         grace: GRACE,

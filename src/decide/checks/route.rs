@@ -1,7 +1,7 @@
 //! The route layer: does each replica answer as declared, and only there?
 
 use super::{LayerVerdict, View, statuses, worst};
-use crate::api::{Answer, Fact, Reason, RouteAnswer, RouteObservation, RouteSpec};
+use crate::api::{Answer, Fact, Reason, RouteAnswer, RouteObservation, RouteSpec, speaks_of_its_path};
 
 pub(super) fn check(view: View<'_>) -> LayerVerdict {
     let routes = view.spec.routes.iter().zip(&view.seen.routes);
@@ -71,7 +71,8 @@ fn exposed(spec: &RouteSpec, answer: &RouteAnswer, status: u16, at: &str) -> Lay
         }
         Some(Fact::Known(Answer::Status { code, .. })) => *code,
     };
-    if control != status && !spec.expect.contains(&control) {
+    let told_apart = control != status && !spec.expect.contains(&control);
+    if told_apart && speaks_of_its_path(control) {
         return LayerVerdict::AsDeclared(None);
     }
     match settled_with_credentials(spec, answer) {
@@ -84,6 +85,9 @@ fn exposed(spec: &RouteSpec, answer: &RouteAnswer, status: u16, at: &str) -> Lay
                 "route {name}{at} is not there: it answers {status} like every path, and its absence with credentials"
             ),
         ),
+        None if told_apart => LayerVerdict::Unknown(format!(
+            "control request next to route {name}{at} is answered {control}, which says nothing of its path"
+        )),
         None => LayerVerdict::Broken(
             Reason::Indistinguishable,
             format!(

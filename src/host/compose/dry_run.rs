@@ -29,7 +29,8 @@ pub async fn would_recreate(
     resolved: &Resolved,
     services: &[String],
 ) -> Fact<BTreeSet<String>> {
-    let ask = &Asking { desired, env: Environment::of_this_process().for_docker(endpoint) };
+    let ask =
+        &Asking { desired, env: Environment::of_this_process().for_docker(endpoint, &desired.directory) };
     // Mapped before it is a stream: a closure in the stream would keep the future from being `Send`.
     let each: Vec<_> = services.iter().map(|service| of_service(ask, resolved, service)).collect();
     let all: Result<Vec<_>, String> = stream::iter(each).buffer_unordered(AT_ONCE).try_collect().await;
@@ -91,7 +92,8 @@ async fn leaves_others_alone(
     services: &[String],
     force_recreate: bool,
 ) -> bool {
-    let ask = Asking { desired, env: Environment::of_this_process().for_docker(endpoint) };
+    let ask =
+        Asking { desired, env: Environment::of_this_process().for_docker(endpoint, &desired.directory) };
     let (ours, all) =
         tokio::join!(ask.up(services, force_recreate, true), ask.up(services, force_recreate, false));
     match (ours, all) {

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     ffi::{OsStr, OsString},
+    path::Path,
 };
 
 use crate::host::endpoint::Endpoint;
@@ -43,11 +44,13 @@ impl Environment {
         self
     }
 
-    /// The same as docker commands need it: at this engine, whatever context is current, and plain.
+    /// The same as docker commands need it: at this engine, whatever context is current, plain, and with the folder that
+    /// they run in as `PWD`. Compose puts that variable into its files and names a project by it, as it does for a person
+    /// who stands in that folder; where undrift itself stands is no part of a project.
     #[must_use]
-    pub fn for_docker(self, endpoint: &Endpoint) -> Self {
+    pub fn for_docker(self, endpoint: &Endpoint, directory: &Path) -> Self {
         let env = FIXED.iter().fold(self, |env, (name, value)| env.with(name, value));
-        env.without("DOCKER_CONTEXT").with("DOCKER_HOST", endpoint.docker_host())
+        env.without("DOCKER_CONTEXT").with("DOCKER_HOST", endpoint.docker_host()).with("PWD", directory)
     }
 
     /// One variable's value.
@@ -73,9 +76,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn children_get_the_resolved_engine_and_no_context() {
-        let env = Environment::default().with("DOCKER_CONTEXT", "far").with("KEPT", "1");
-        let env = env.for_docker(&Endpoint::Tcp("127.0.0.1:1".into()));
+    fn children_get_the_resolved_engine_and_their_own_folder_and_no_context() {
+        let env = Environment::default().with("DOCKER_CONTEXT", "far").with("KEPT", "1").with("PWD", "/far");
+        let env = env.for_docker(&Endpoint::Tcp("127.0.0.1:1".into()), Path::new("/srv/shop"));
+        assert_eq!(env.get("PWD"), Some(OsStr::new("/srv/shop")));
         assert_eq!(env.get("DOCKER_HOST"), Some(OsStr::new("tcp://127.0.0.1:1")));
         assert_eq!(env.get("DOCKER_CONTEXT"), None);
         assert_eq!(env.get("BUILDX_NO_DEFAULT_ATTESTATIONS"), Some(OsStr::new("1")));

@@ -22,7 +22,7 @@ use super::{
 use crate::api::Desired;
 
 /// The version of the fingerprint's form and of the rules by which inputs are found.
-const VERSION: &str = "undrift-compose-v1";
+const VERSION: &str = "undrift-compose-v2";
 
 /// The names that Compose looks for, in its order; the first that exists is the project's file.
 const MAIN_FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
@@ -74,6 +74,8 @@ impl Inputs {
         let mut hash = Fields(Sha256::new());
         hash.field(VERSION.as_bytes());
         hash.field(desired.directory.as_os_str().as_bytes());
+        // A link in the path that leads elsewhere now is another project.
+        hash.field(fs::canonicalize(&desired.directory).ok()?.as_os_str().as_bytes());
         hash.field(&serde_json::to_vec(&desired.object.spec.project).ok()?);
         for path in &self.files {
             hash.field(path.as_os_str().as_bytes());

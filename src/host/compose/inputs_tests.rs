@@ -102,6 +102,21 @@ fn every_file_that_compose_reads_counts() {
 }
 
 #[test]
+fn a_link_on_the_way_to_the_project_that_leads_elsewhere_counts() {
+    let (mut project, folder) = (Project::new(), tempfile::tempdir().unwrap());
+    let link = folder.path().join("current");
+    for release in ["1", "2"] {
+        write(&folder.path().join(release), "compose.yaml", COMPOSE);
+    }
+    std::os::unix::fs::symlink("1", &link).unwrap();
+    project.desired.directory.clone_from(&link);
+    assert!(project.sees(|_| {
+        fs::remove_file(&link).unwrap();
+        std::os::unix::fs::symlink("2", &link).unwrap();
+    }));
+}
+
+#[test]
 fn files_that_appear_later_count() {
     for path in [
         "compose.override.yaml",

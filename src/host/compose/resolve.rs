@@ -69,7 +69,7 @@ pub async fn resolve_in(
     cache: &dyn Cache,
     env: Environment,
 ) -> Result<Resolved, HostError> {
-    let env = env.for_docker(endpoint);
+    let env = env.for_docker(endpoint, &desired.directory);
     let key = key(desired);
     let resolved = match recall(desired, &env, cache.get(SPACE, &key)) {
         Some(resolved) => resolved,

@@ -14,8 +14,7 @@
 //! Two containers that both ran under one number are no sign: Compose starts the new one when the old one is gone.
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    ops::RangeInclusive,
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::PoisonError,
 };
 
@@ -24,29 +23,30 @@ use bollard::query_parameters::{InspectContainerOptions, ListNetworksOptionsBuil
 use super::{
     Engine, EngineError,
     containers::{PROJECT, Row, time},
+    own_steps::Own,
 };
 
 /// How long a container that was created and not started may belong to an `up` that is at work: Compose creates
 /// the new one, gives the old one the usual 10 s to stop, then starts the new one. Two `up` at once left no
 /// container in 21 of 32 tries.
-const AT_WORK_FOR: i64 = 15;
+pub(super) const AT_WORK_FOR: i64 = 15;
 
 /// What Compose needs besides the grace period of the container that it replaces.
-const SPARE: i64 = 5;
+pub(super) const SPARE: i64 = 5;
 
 /// How long Compose takes from a network to the first container in it; images are pulled and built before.
 const CREATES_FOR: i64 = 5;
 
 /// Beyond this a container that was created and not started is a leftover whatever else is seen: a dependency may
 /// never become healthy, and a grace period may be a day.
-const WAITS_AT_MOST: i64 = 600;
+pub(super) const WAITS_AT_MOST: i64 = 600;
 
 /// What the signs are judged by, besides the list of containers. Times are in seconds since 1970.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Sight {
     now: i64,
-    /// When the last step of this process on this project ran: what was created then is nobody else's work.
-    own: Option<RangeInclusive<i64>>,
+    /// When steps of this process ran on this project: what was created then is nobody else's work.
+    own: Own,
     /// How long stopping may take what a container replaces, by the ID of the new one.
     grace: BTreeMap<String, i64>,
     /// Since when each of the containers in `removing` has been seen so.
@@ -57,8 +57,14 @@ pub(super) struct Sight {
 
 impl Sight {
     fn is_foreign(&self, created: i64) -> bool {
-        !self.own.as_ref().is_some_and(|own| own.contains(&created))
+        !self.own.covers(created)
     }
+}
+
+/// How far two times lie apart. A clock that was set back, or that of an engine elsewhere, dates things in the future:
+/// they are as old as they are far from now, or nothing would be done until the clock has caught up.
+pub(super) const fn distance(now: i64, then: i64) -> i64 {
+    now.saturating_sub(then).saturating_abs()
 }
 
 /// The sign that someone else is at work, in words.
@@ -70,12 +76,12 @@ fn sign(rows: &[Row], sight: &Sight) -> Option<String> {
 fn of_container(row: &Row, rows: &[Row], sight: &Sight) -> Option<String> {
     if row.is_removing() {
         let since = sight.removing_since.get(&row.id).copied().unwrap_or(sight.now);
-        return (sight.now - since < AT_WORK_FOR).then(|| format!("{} is being removed", row.name));
+        return (distance(sight.now, since) < AT_WORK_FOR).then(|| format!("{} is being removed", row.name));
     }
     if !row.never_started() || !sight.is_foreign(row.created) {
         return None;
     }
-    let age = (sight.now - row.created).max(0);
+    let age = distance(sight.now, row.created);
     let dependency = rows.iter().find(|other| other.health_starting);
     let limit = match dependency {
         Some(_) => WAITS_AT_MOST,
@@ -91,29 +97,55 @@ fn of_container(row: &Row, rows: &[Row], sight: &Sight) -> Option<String> {
 
 fn of_network(sight: &Sight) -> Option<String> {
     let (name, created) = sight.network.as_ref().filter(|(_, created)| sight.is_foreign(*created))?;
-    let age = (sight.now - created).max(0);
+    let age = distance(sight.now, *created);
     (age < CREATES_FOR)
         .then(|| format!("the network {name} was created {age} s ago and has no container yet"))
 }
 
 impl Engine {
-    /// Says when a step of this process ran on a Compose project, in seconds since 1970: what was created there then
-    /// is nobody else's work.
-    pub fn note_own_step(&self, project: &str, ran: RangeInclusive<i64>) {
-        let mut steps = self.own_steps.lock().unwrap_or_else(PoisonError::into_inner);
-        steps.insert(project.to_owned(), ran);
+    /// The sign that someone else is at work on the project at this very moment. These are the services that are to run.
+    ///
+    /// # Errors
+    /// Where the engine does not answer.
+    pub async fn someone_at_work(
+        &self,
+        project: &str,
+        services: &BTreeSet<&str>,
+    ) -> Result<Option<String>, EngineError> {
+        self.others(project, services, &self.rows(project).await?).await
+    }
+
+    /// The same, where these are the project's containers. Where all that is to run runs it costs no question.
+    pub(super) async fn others(
+        &self,
+        project: &str,
+        services: &BTreeSet<&str>,
+        rows: &[Row],
+    ) -> Result<Option<String>, EngineError> {
+        let runs = |service: &&str| rows.iter().any(|row| row.service == *service && row.is_running());
+        match self.at_work(project, rows).await? {
+            None if !services.iter().all(runs) => self.taken_down(project, rows).await,
+            sign => Ok(sign),
+        }
+    }
+
+    /// Whether a container of the project that never ran may still belong to an `up` of someone else.
+    pub(super) fn may_be_at_work(&self, project: &str, row: &Row) -> bool {
+        let age = distance(chrono::Utc::now().timestamp(), row.created);
+        age < AT_WORK_FOR && !self.own_steps_on(project).covers(row.created)
     }
 
     /// The sign that someone else's `up` is at work on the project, one of whose containers these are.
-    pub(super) async fn at_work(&self, project: &str, rows: &[Row]) -> Result<Option<String>, EngineError> {
-        let own = self.own_steps.lock().unwrap_or_else(PoisonError::into_inner).get(project).cloned();
+    async fn at_work(&self, project: &str, rows: &[Row]) -> Result<Option<String>, EngineError> {
+        let own = self.own_steps_on(project);
         let now = chrono::Utc::now().timestamp();
         let removing_since = self.removing_since(project, rows, now);
         let mut sight = Sight { now, own, removing_since, ..Sight::default() };
         if rows.is_empty() {
             sight.network = self.youngest_network(project).await?;
         }
-        for row in rows.iter().filter(|row| row.never_started() && now - row.created >= AT_WORK_FOR) {
+        for row in rows.iter().filter(|row| row.never_started() && distance(now, row.created) >= AT_WORK_FOR)
+        {
             // Only a replacement waits for another one to stop.
             let Some(old) = &row.replaces else { continue };
             let grace = self.stop_grace(&row.id).await?.max(self.stop_grace(old).await?);
@@ -137,7 +169,7 @@ impl Engine {
     }
 
     /// The grace period that a container is given to stop, in seconds; 0 where it is gone.
-    async fn stop_grace(&self, id: &str) -> Result<i64, EngineError> {
+    pub(super) async fn stop_grace(&self, id: &str) -> Result<i64, EngineError> {
         const USUAL: i64 = 10;
         let details = self
             .call(async |docker| docker.inspect_container(id, None::<InspectContainerOptions>).await)
@@ -190,9 +222,22 @@ mod tests {
         assert!(sign(&rows, &at(1_002)).is_some_and(|why| why.contains("p-b-1")));
         assert_eq!(sign(&rows, &at(1_015)), None, "and after a while it is what a killed one left behind");
         assert_eq!(sign(&rows[..1], &at(1_002)), None);
-        let after_own = |own| Sight { own: Some(own), ..at(1_002) };
+        let after_own = |own| Sight { own: Own(vec![own]), ..at(1_002) };
         assert_eq!(sign(&rows, &after_own(999..=1_001)), None, "what our own step left is no one's work");
         assert!(sign(&rows, &after_own(900..=999)).is_some());
+    }
+
+    #[test]
+    fn what_is_dated_in_the_future_is_not_waited_for_until_then() {
+        let network = |created| Sight { network: Some(("p_default".into(), created)), ..at(1_000) };
+        let removing = [Row { state: Some(State::REMOVING), ..running("a") }];
+        let since = |since| Sight { removing_since: [("a".to_owned(), since)].into(), ..at(1_000) };
+        for (ahead, waits) in [(2, true), (3_600, false)] {
+            let rows = [running("a"), created("b", 1_000 + ahead)];
+            assert_eq!(sign(&rows, &at(1_000)).is_some(), waits, "a container, {ahead} s ahead");
+            assert_eq!(sign(&[], &network(1_000 + ahead)).is_some(), waits, "a network, {ahead} s ahead");
+            assert_eq!(sign(&removing, &since(1_000 + ahead)).is_some(), waits, "a removal, {ahead} s ahead");
+        }
     }
 
     #[test]
@@ -232,7 +277,7 @@ mod tests {
         let sight = |now| Sight { network: Some(("p_default".into(), 1_000)), ..at(now) };
         assert!(sign(&[], &sight(1_001)).is_some_and(|why| why.contains("p_default")));
         assert_eq!(sign(&[], &sight(1_005)), None);
-        assert_eq!(sign(&[], &Sight { own: Some(1_000..=1_000), ..sight(1_001) }), None);
+        assert_eq!(sign(&[], &Sight { own: Own(vec![1_000..=1_000]), ..sight(1_001) }), None);
     }
 
     #[test]

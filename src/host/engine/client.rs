@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     future::Future,
-    ops::RangeInclusive,
     sync::{Arc, Mutex, OnceLock},
     time::{Duration, Instant},
 };
@@ -12,7 +11,7 @@ use bollard::{ClientVersion, Docker, errors::Error as BollardError};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
-use super::{Itself, start::Presence};
+use super::{Itself, own_steps::OwnSteps, start::Presence};
 use crate::host::{HostError, endpoint::Endpoint, ms_since};
 
 /// The longest that one question may take, its answer's body included. bollard's own limit ends at the headers.
@@ -48,8 +47,9 @@ pub struct Engine {
     pub(super) lookups: TaskTracker,
     pub(super) presence: Arc<Presence>,
     pub(super) itself: Arc<Itself>,
-    /// From when to when the last step of this process on each Compose project ran, in seconds since 1970.
-    pub(super) own_steps: Arc<Mutex<BTreeMap<String, RangeInclusive<i64>>>>,
+    pub(super) own_steps: Arc<OwnSteps>,
+    /// The running containers that are being stopped by project, and since when.
+    pub(super) stopping: Arc<Mutex<BTreeMap<String, BTreeMap<String, i64>>>>,
     /// The containers in `removing` by project, and since when each has been seen so.
     pub(super) removing: Arc<Mutex<BTreeMap<String, BTreeMap<String, i64>>>>,
 }
@@ -148,6 +148,7 @@ impl Engine {
             presence: Arc::default(),
             itself: Arc::new(Itself::detect()),
             own_steps: Arc::default(),
+            stopping: Arc::default(),
             removing: Arc::default(),
         }
     }

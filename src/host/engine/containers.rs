@@ -118,7 +118,7 @@ impl Engine {
         containers.sort_by(|a, b| {
             (&a.service, a.seen.number, &a.seen.name).cmp(&(&b.service, b.seen.number, &b.seen.name))
         });
-        let changing = match self.at_work(project, &rows).await? {
+        let changing = match self.others(project, services, &rows).await? {
             Some(why) => Some(why),
             None => self.just_started(&rows).await?,
         };

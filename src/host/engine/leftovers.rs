@@ -81,7 +81,8 @@ fn one(row: &Row, ids: &BTreeSet<&str>, names: &BTreeSet<&str>) -> Option<Leftov
 impl Engine {
     /// Clears the way for an `up` of these services; says what it did, in words for the trail.
     ///
-    /// Never touches a container that runs or ever ran, undrift's own, and no volume.
+    /// Never touches a container that runs or ever ran, undrift's own, one that may still belong to an `up` of someone
+    /// else, and no volume.
     ///
     /// # Errors
     /// Where the engine does not answer, or refuses. What was done until then is done.
@@ -92,7 +93,12 @@ impl Engine {
     ) -> Result<Vec<String>, EngineError> {
         let rows = self.rows(project).await?;
         let mut notes = Vec::new();
-        let ours = |found: &Leftover| services.contains(found.service()) && !self.itself.is(found.id());
+        let young = rows.iter().filter(|row| self.may_be_at_work(project, row));
+        let young: BTreeSet<&str> = young.map(|row| row.id.as_str()).collect();
+        let ours = |found: &Leftover| {
+            let spared = self.itself.is(found.id()) || young.contains(found.id().as_str());
+            services.contains(found.service()) && !spared
+        };
         for leftover in find(&rows).into_iter().filter(ours) {
             match leftover {
                 Leftover::Superfluous { id, name, .. } => {

@@ -17,10 +17,12 @@ mod leftovers;
 mod lookup;
 mod mailbox;
 mod networks;
+mod own_steps;
 mod owner;
 mod path;
 mod start;
 mod tags;
+mod taken_down;
 
 pub use about::Versions;
 pub use client::{API_OLDEST, CALL_LIMIT, Engine, EngineError};

@@ -1,13 +1,13 @@
 //! What is behind an image reference, and the tags that undrift sets.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, RemoveImageOptionsBuilder, TagImageOptionsBuilder,
 };
 use sha2::{Digest as _, Sha256};
 
-use super::{Engine, EngineError};
+use super::{Engine, EngineError, containers::PROJECT};
 
 impl Engine {
     /// The ID (`sha256:…`) behind a reference; `None` where the engine has nothing of that name.
@@ -30,6 +30,23 @@ impl Engine {
         let (repository, tag) = split(reference);
         let options = TagImageOptionsBuilder::default().repo(repository).tag(tag).build();
         self.call(async |docker| docker.tag_image(image, Some(options)).await).await
+    }
+
+    /// The other Compose projects of which a container runs, or is stopped, that was made of what is behind this
+    /// reference now, by its name: with another image behind it they would be out of date.
+    ///
+    /// # Errors
+    /// Where the engine does not answer.
+    pub async fn other_users(&self, reference: &str, project: &str) -> Result<BTreeSet<String>, EngineError> {
+        let filters = HashMap::from([("label".to_owned(), vec![PROJECT.to_owned()])]);
+        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+        let list = self.call(async |docker| docker.list_containers(Some(options)).await).await?;
+        // Where the reference has moved on since, the engine names an ID in its place.
+        let by_name = list.into_iter().filter(|one| {
+            one.image.as_deref().is_some_and(|image| split(familiar(image)) == split(familiar(reference)))
+        });
+        let projects = by_name.filter_map(|one| one.labels?.remove(PROJECT));
+        Ok(projects.filter(|other| other != project).collect())
     }
 
     /// Removes an image by its ID where it has no tag and no container, running or not, was made of it. Whether it
@@ -73,6 +90,12 @@ fn split(reference: &str) -> (&str, &str) {
         Some((repository, tag)) if !tag.contains('/') => (repository, tag),
         _ => (reference, "latest"),
     }
+}
+
+/// A reference as a person writes it: without the public registry's name.
+fn familiar(reference: &str) -> &str {
+    let short = reference.strip_prefix("docker.io/").unwrap_or(reference);
+    short.strip_prefix("library/").unwrap_or(short)
 }
 
 /// How every tag of undrift's own begins.
@@ -135,6 +158,9 @@ mod tests {
             ("host:5000/a:2", ("host:5000/a", "2")),
         ] {
             assert_eq!(split(reference), parts, "{reference}");
+        }
+        for same in ["nginx", "nginx:latest", "library/nginx", "docker.io/library/nginx:latest"] {
+            assert_eq!(split(familiar(same)), ("nginx", "latest"), "{same}");
         }
     }
 

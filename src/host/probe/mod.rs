@@ -15,7 +15,10 @@ use secret::Credentials;
 pub use target::{Place, replica_url};
 
 use crate::{
-    api::{Answer, Control, Fact, RouteAnswer, RouteObservation, RouteSpec},
+    api::{
+        Answer, Control, Fact, RouteAnswer, RouteObservation, RouteSpec, speaks_of_its_path,
+        without_query_values,
+    },
     host::probe::target::{control_url, without_user},
 };
 
@@ -68,7 +71,7 @@ impl Prober {
         };
         RouteAnswer {
             container: place.container.clone(),
-            url: url.into(),
+            url: without_query_values(url.as_str()).into_owned(),
             plain,
             control,
             auth,
@@ -83,8 +86,9 @@ fn needs_auth_control(route: &RouteSpec, plain: &Fact<Answer>, control: Option<&
     let status = |fact: &Fact<Answer>| fact.known().and_then(Answer::status);
     let Some(plain) = status(plain) else { return false };
     let as_declared = route.expect.contains(&plain);
-    let told_apart =
-        control.and_then(status).is_none_or(|control| control != plain && !route.expect.contains(&control));
+    let told_apart = control.and_then(status).is_none_or(|control| {
+        control != plain && !route.expect.contains(&control) && speaks_of_its_path(control)
+    });
     !as_declared || !told_apart
 }
 
@@ -120,6 +124,7 @@ mod tests {
             (status(404), Some(status(401)), true, "the control answers what the route should"),
             (status(404), Some(status(404)), true, "absent, perhaps only without credentials"),
             (status(200), Some(status(404)), true, "not as declared"),
+            (status(401), Some(status(503)), true, "the control says nothing of its path"),
             (status(401), None, false, "the control is off"),
             (Fact::Known(Answer::None("refused".into())), Some(status(401)), false, "no answer"),
             (Fact::unknown("no address"), None, false, "not asked"),

@@ -44,6 +44,8 @@ pub(crate) struct World {
     pub(crate) log: Vec<Step>,
     pub(crate) engine_away: bool,
     pub(crate) away_for: u32,
+    /// Before how many steps someone else turns out to be at work.
+    pub(crate) busy_for: usize,
     /// For how many looks the engine is still starting what it is to run.
     pub(crate) starting_for: u32,
     /// Whether it then has started the container by itself.
@@ -105,6 +107,7 @@ impl World {
             log: Vec::new(),
             engine_away: false,
             away_for: 0,
+            busy_for: 0,
             starting_for: 0,
             starts_it: false,
         }
@@ -148,6 +151,10 @@ impl World {
 
     /// `old` is the image that a rollback puts back.
     pub(crate) fn take(&mut self, step: Step, old: Option<&String>) -> StepOutcome {
+        if self.busy_for > 0 {
+            self.busy_for -= 1;
+            return StepOutcome::NotBegun;
+        }
         self.log.push(step);
         self.away_for = if self.faults.engine_hiccups { 3 } else { 0 };
         let done = match step {

@@ -1,0 +1,51 @@
+//! Which answers prove a route, and which only seem to.
+
+use super::*;
+use crate::api::Answer;
+
+/// What is decided of `api`, whose route and control answer so.
+fn answered(expect: &[u16], plain: u16, control: u16) -> Decision {
+    let mut desired = desired();
+    desired.object.spec.services[0].routes[0].expect = expect.to_vec();
+    desired.object.spec.services[0].routes[0].auth = None;
+    let mut seen = healthy();
+    let answer = answer_mut(&mut seen.services[0]);
+    (answer.plain, answer.control, answer.auth) = (status(plain), Some(status(control)), None);
+    with_history(&desired, &seen, &history())
+}
+
+#[test]
+fn a_401_without_a_challenge_is_a_401() {
+    let mut seen = healthy();
+    answer_mut(&mut seen.services[0]).plain = Fact::Known(Answer::Status { code: 401, challenge: false });
+    assert!(decided(&seen).as_declared());
+}
+
+#[test]
+fn a_403_exposes_the_route_only_where_it_is_declared() {
+    assert!(answered(&[401, 403], 403, 404).as_declared());
+    assert_eq!(drift(&answered(&[401], 403, 404)), Some((Layer::Route, Reason::UnexpectedStatus)));
+}
+
+#[test]
+fn a_control_that_speaks_of_the_server_tells_nothing_apart() {
+    for control in [429, 500, 503] {
+        let decision = answered(&[401], 401, control);
+        assert!(!decision.as_declared(), "{control}");
+        assert_eq!(drift(&decision), None, "{control} is no drift either");
+        let (layer, why) = decision.services[0].unknown.clone().unwrap();
+        assert!(layer == Layer::Route && why.contains(&control.to_string()), "{why}");
+    }
+    assert!(answered(&[503], 503, 404).as_declared(), "what the route itself must answer is declared");
+    assert_eq!(drift(&answered(&[503], 503, 503)), Some((Layer::Route, Reason::Indistinguishable)));
+}
+
+#[test]
+fn credentials_settle_what_a_control_that_fails_cannot() {
+    let mut seen = healthy();
+    let answer = answer_mut(&mut seen.services[0]);
+    (answer.control, answer.auth_control) = (Some(status(503)), Some(status(404)));
+    assert!(decided(&seen).as_declared());
+    answer_mut(&mut seen.services[0]).auth_control = Some(status(503));
+    assert!(!decided(&seen).as_declared());
+}

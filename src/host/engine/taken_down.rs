@@ -1,0 +1,229 @@
+//! Whether someone takes the project down right now: the first half of `docker compose down && docker compose up`.
+//!
+//! Compose 2.26 stops and removes what depends first (measured): while a slow container has its grace period to stop,
+//! others are gone already. The list of containers does not tell that from containers that died; the engine's events do:
+//!
+//! | what was told | what it means | at most for |
+//! | --- | --- | --- |
+//! | a signal that ends a process, to a container that still runs | it is being stopped | its grace period and [`SPARE`], at least [`AT_WORK_FOR`] |
+//! | `stop`, and then `destroy` | it was removed on purpose, and an `up` may follow | [`REMOVED_FOR`], also from the end of those that were being stopped then |
+//!
+//! A container that died, that was stopped and left there, or that was removed by force (no `stop` is told then) is none
+//! of these, and drift at once. The engine keeps its last 256 events only, of all kinds: what was seen once is remembered.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::PoisonError,
+    time::Duration,
+};
+
+use bollard::{models::EventMessage, query_parameters::EventsOptionsBuilder};
+use futures_util::{StreamExt as _, TryStreamExt as _};
+
+use super::{
+    Engine, EngineError,
+    at_work::{AT_WORK_FOR, SPARE, WAITS_AT_MOST, distance},
+    containers::{PROJECT, Row},
+    own_steps::Own,
+};
+use crate::api::Time;
+
+/// How long an `up` may take to begin after the containers are gone: `down` removes networks meanwhile.
+const REMOVED_FOR: i64 = 5;
+
+/// How long the engine may take to tell. Where its clock is behind this one it waits for the end of the time asked for.
+const TELLS_WITHIN: Duration = Duration::from_secs(1);
+
+/// The signals by which a container is stopped: INT, QUIT, KILL, TERM. Others make a server read its files anew.
+const ENDING: [&str; 4] = ["2", "3", "9", "15"];
+
+/// What the engine told of a container. Times are in seconds since 1970.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Told {
+    at: i64,
+    id: String,
+    name: String,
+    what: What,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    Signalled,
+    Ended,
+    Started,
+    Stopped,
+    Destroyed,
+}
+
+/// What follows from a series of events.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Signs {
+    /// Since when each of these containers has been being stopped, by ID.
+    stopping: BTreeMap<String, i64>,
+    /// From the first signal to the end: those that ended of one.
+    ended: Vec<(i64, i64)>,
+    /// Name and time of those that were stopped and removed.
+    removed: Vec<(String, i64)>,
+}
+
+impl Signs {
+    fn take(&mut self, told: &[Told]) {
+        let (mut signalled, mut stopped) = (BTreeMap::new(), BTreeSet::new());
+        for Told { at, id, name, what } in told {
+            match what {
+                What::Signalled => {
+                    signalled.entry(id).or_insert(*at);
+                    self.stopping.entry(id.clone()).or_insert(*at);
+                }
+                What::Ended | What::Started => {
+                    self.ended.extend(signalled.remove(id).map(|since| (since, *at)));
+                    self.stopping.remove(id);
+                }
+                What::Stopped => drop(stopped.insert(id)),
+                What::Destroyed if stopped.contains(id) => self.removed.push((name.clone(), *at)),
+                What::Destroyed => {}
+            }
+        }
+    }
+
+    /// Until when whoever removed a container then was seen at work: until the end of those that were being stopped.
+    fn went_on_until(&self, at: i64) -> i64 {
+        let beside = self.ended.iter().filter(|(since, _)| distance(*since, at) < REMOVED_FOR);
+        beside.map(|(_, until)| *until).fold(at, i64::max)
+    }
+
+    fn removed_now(&self, now: i64, own: &Own) -> Option<String> {
+        let is_fresh = |at: i64| distance(now, self.went_on_until(at)) < REMOVED_FOR && !own.covers(at);
+        let (name, at) = self.removed.iter().rfind(|(_, at)| is_fresh(*at))?;
+        Some(format!("{name} was stopped and removed {} s ago", distance(now, *at)))
+    }
+}
+
+fn told(event: EventMessage) -> Option<Told> {
+    let actor = event.actor?;
+    let attributes = actor.attributes.unwrap_or_default();
+    let what = match event.action.as_deref()? {
+        "kill" if attributes.get("signal").is_some_and(|signal| ENDING.contains(&signal.as_str())) => {
+            What::Signalled
+        }
+        "die" => What::Ended,
+        "start" => What::Started,
+        "stop" => What::Stopped,
+        "destroy" => What::Destroyed,
+        _ => return None,
+    };
+    Some(Told { at: event.time?, id: actor.id?, name: attributes.get("name").cloned()?, what })
+}
+
+impl Engine {
+    /// The sign that someone takes the project down, one of whose containers these are. To be asked for where a
+    /// container is missing or does not run: a project that runs is not being taken down.
+    pub(super) async fn taken_down(
+        &self,
+        project: &str,
+        rows: &[Row],
+    ) -> Result<Option<String>, EngineError> {
+        let at = chrono::Utc::now();
+        let now = at.timestamp();
+        let mut signs = Signs { stopping: self.remembered_stopping(project), ..Signs::default() };
+        signs.take(&self.told_of(project, at).await?);
+        let running = |id: &String| rows.iter().any(|row| row.id == *id && row.is_running());
+        signs.stopping.retain(|id, since| running(id) && distance(now, *since) < WAITS_AT_MOST);
+        self.remember_stopping(project, &signs.stopping);
+        for (id, since) in &signs.stopping {
+            let limit = (self.stop_grace(id).await? + SPARE).max(AT_WORK_FOR);
+            let name = rows.iter().find(|row| row.id == *id).map_or("", |row| row.name.as_str());
+            if distance(now, *since) < limit {
+                return Ok(Some(format!("{name} is being stopped: another Compose command may be at work")));
+            }
+        }
+        let removed = signs.removed_now(now, &self.own_steps_on(project));
+        Ok(removed.map(|removed| format!("{removed}: another Compose command may be at work")))
+    }
+
+    /// What the engine still knows of the project's containers, the oldest first.
+    async fn told_of(&self, project: &str, now: Time) -> Result<Vec<Told>, EngineError> {
+        let filters = HashMap::from([
+            ("type".to_owned(), vec!["container".to_owned()]),
+            ("label".to_owned(), vec![format!("{PROJECT}={project}")]),
+            ("event".to_owned(), ["kill", "die", "start", "stop", "destroy"].map(str::to_owned).to_vec()),
+        ]);
+        let options = EventsOptionsBuilder::default()
+            .since(&(now.timestamp() - WAITS_AT_MOST).to_string())
+            .until(&format!("{}.{:09}", now.timestamp(), now.timestamp_subsec_nanos()))
+            .filters(&filters)
+            .build();
+        let events = self
+            .call(async |docker| {
+                let enough = tokio::time::sleep(TELLS_WITHIN);
+                docker.events(Some(options)).take_until(enough).try_collect::<Vec<_>>().await
+            })
+            .await?;
+        Ok(events.into_iter().filter_map(told).collect())
+    }
+
+    fn remembered_stopping(&self, project: &str) -> BTreeMap<String, i64> {
+        let all = self.stopping.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(project).cloned().unwrap_or_default()
+    }
+
+    fn remember_stopping(&self, project: &str, stopping: &BTreeMap<String, i64>) {
+        let mut all = self.stopping.lock().unwrap_or_else(PoisonError::into_inner);
+        if stopping.is_empty() {
+            all.remove(project);
+        } else {
+            all.insert(project.to_owned(), stopping.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(told: &[(i64, &str, What)]) -> Signs {
+        let mut signs = Signs::default();
+        let told = told.iter().map(|(at, id, what)| Told {
+            at: *at,
+            id: (*id).into(),
+            name: format!("p-{id}-1"),
+            what: *what,
+        });
+        signs.take(&told.collect::<Vec<_>>());
+        signs
+    }
+
+    #[test]
+    fn what_was_signalled_and_has_not_ended_is_being_stopped() {
+        use What::{Ended, Signalled, Started};
+        let stopping = |told: &[_]| after(told).stopping;
+        assert_eq!(stopping(&[(1, "db", Signalled), (7, "db", Signalled)]), [("db".to_owned(), 1)].into());
+        assert_eq!(stopping(&[(1, "db", Signalled), (2, "db", Ended)]), BTreeMap::new());
+        assert_eq!(stopping(&[(1, "db", Signalled), (2, "db", Started)]), BTreeMap::new());
+    }
+
+    #[test]
+    fn what_was_stopped_and_then_removed_was_removed_on_purpose() {
+        use What::{Destroyed, Ended, Signalled, Stopped};
+        let now = |told: &[_], own| after(told).removed_now(12, &Own(own)).is_some();
+        let down = [(10, "a", Signalled), (10, "a", Ended), (10, "a", Stopped), (11, "a", Destroyed)];
+        assert!(now(&down, vec![]));
+        assert!(!now(&down, vec![9..=11]), "by undrift's own step");
+        assert!(after(&down).removed_now(16, &Own::default()).is_none(), "a while ago");
+        assert!(after(&down).removed_now(6, &Own::default()).is_none(), "or dated in the future");
+        assert!(!now(&[(11, "a", Signalled), (11, "a", Ended), (11, "a", Destroyed)], vec![]), "by force");
+        assert!(!now(&down[..3], vec![]), "it is still there");
+    }
+
+    #[test]
+    fn between_the_end_and_the_removal_of_a_slow_one_somebody_is_at_work() {
+        use What::{Destroyed, Ended, Signalled, Stopped};
+        // The engine tells of the stop some time after the end.
+        let fast = [(10, "a", Signalled), (10, "a", Ended), (10, "a", Stopped), (11, "a", Destroyed)];
+        let slow = [(11, "db", Signalled), (40, "db", Signalled), (41, "db", Ended)];
+        let at = |told: &[_], now| after(told).removed_now(now, &Own::default()).is_some();
+        assert!(at(&[&fast[..], &slow].concat(), 41) && at(&[&fast[..], &slow].concat(), 45));
+        assert!(!at(&[&fast[..], &slow].concat(), 46), "and no longer");
+        assert!(!at(&slow, 41), "what only ended is drift");
+    }
+}
