@@ -63,10 +63,10 @@ impl<H: Host> Reconciler<'_, H> {
         }
         self.forget_attempts(&scene)?;
         let journal = Journal { store: self.store, object: desired.name() };
-        journal.open_incident(&mut scene, self.progress)?;
         if let Some(incident) = &scene.history.incident {
             tracing::Span::current().record("incident", incident.id.as_str());
         }
+        journal.open_incident(&mut scene, self.progress)?;
         match scene.decision.next.clone() {
             Next::Execute(step) if !self.stop.is_cancelled() => {
                 self.take(&scene, &step, session, journal).await
