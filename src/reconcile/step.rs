@@ -52,11 +52,13 @@ impl<H: Host> Reconciler<'_, H> {
         Ok(())
     }
 
-    /// Whether a step that was decided on may still be taken: a person may have said otherwise since.
+    /// Whether a step that was decided on may still be taken: a person may have said otherwise since, or have asked
+    /// undrift to end.
     fn is_wanted(&self, desired: &Desired) -> Result<bool, ReconcileError> {
         let suspension = self.store.suspension(desired.name())?;
         let suspended = suspension.is_some_and(|suspension| !suspension.has_passed((self.clock)()));
-        Ok(!suspended && (self.is_current)(desired))
+        // Last, for the questions to the state take their time.
+        Ok(!suspended && (self.is_current)(desired) && !self.stop.is_cancelled())
     }
 
     /// The right to build, where the step is a build. Without it nothing is done now: what was decided before a
