@@ -18,9 +18,6 @@ use crate::{
 /// The limit of one `up`, `restart` or rollback. Compose itself waits for `depends_on` conditions in it.
 const UP_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(600);
 
-/// How soon to look again where another object's step is at work on the same Compose project.
-const CLAIMED: chrono::TimeDelta = chrono::TimeDelta::milliseconds(500);
-
 impl<H: Host> Reconciler<'_, H> {
     /// Takes a step, if it may be taken now.
     pub(super) async fn take(
@@ -32,7 +29,7 @@ impl<H: Host> Reconciler<'_, H> {
     ) -> Result<Turn, ReconcileError> {
         self.tell_looked(scene)?;
         let Some(_claim) = self.at_work.claim(&scene.observed.project) else {
-            return Ok(Self::ended(scene, Action::At((self.clock)() + CLAIMED)));
+            return Ok(Self::ended(scene, Action::AfterStep));
         };
         let Ok(slot) = self.build_slot(step.step) else {
             return Ok(Self::ended(scene, Action::AfterBuild));

@@ -20,6 +20,8 @@ pub enum Action {
     Again,
     /// As soon as another object's build has ended: only so many are built at a time.
     AfterBuild,
+    /// As soon as another object's step on the same Compose project has ended.
+    AfterStep,
     /// At that time: a backoff, or something that may pass by itself.
     At(Time),
     /// Not before the next trigger.

@@ -11,6 +11,9 @@ use crate::{
 /// The reason of an object whose manifest is gone.
 const NOT_WATCHED: &str = "NotWatched";
 
+/// The reason of an object whose manifest may be one that is not valid.
+const MANIFEST_INVALID: &str = "ManifestInvalid";
+
 /// The trail and the status say that nobody looks at the object any more, and why. No container is touched. Of an
 /// object of which that is said already nothing is written.
 ///
@@ -40,15 +43,40 @@ pub fn end_watch(store: &Store, name: &str, why: &str, now: Time) -> Result<(), 
                 ConditionType::Ready => ConditionStatus::Unknown,
                 _ => ConditionStatus::False,
             };
-            set(condition, status, why, now);
+            set(condition, status, (NOT_WATCHED, why), now);
         }
-        for condition in object.status.services.iter_mut().flat_map(|service| &mut service.conditions) {
-            set(condition, ConditionStatus::Unknown, why, now);
-        }
-        object.status.plan.clear();
+        claim_nothing_of_services(&mut object, (NOT_WATCHED, why), now);
         store.save_object(&object)?;
     }
     Ok(())
+}
+
+/// The status says that nobody looks at the object for now, since what declares it may be a manifest that is not valid.
+/// Nothing ends: an incident stays open, and goes on once the manifest is mended. What nobody watched before stays so.
+///
+/// # Errors
+/// Where the state folder fails.
+pub fn hold_watch(store: &Store, name: &str, why: &str, now: Time) -> Result<(), ReconcileError> {
+    let Some(mut object) = store.object(name)?.filter(|object| !is_unwatched(object)) else { return Ok(()) };
+    let reason = (MANIFEST_INVALID, why);
+    for condition in &mut object.status.conditions {
+        match condition.kind {
+            ConditionType::Ready => set(condition, ConditionStatus::Unknown, reason, now),
+            ConditionType::Reconciling => set(condition, ConditionStatus::False, reason, now),
+            // What undrift has given up on is given up on until it is looked at anew.
+            _ => {}
+        }
+    }
+    claim_nothing_of_services(&mut object, reason, now);
+    store.save_object(&object)?;
+    Ok(())
+}
+
+fn claim_nothing_of_services(object: &mut Object, reason: (&str, &str), now: Time) {
+    for condition in object.status.services.iter_mut().flat_map(|service| &mut service.conditions) {
+        set(condition, ConditionStatus::Unknown, reason, now);
+    }
+    object.status.plan.clear();
 }
 
 /// Records that an object is watched again whose watch had ended: otherwise the trail would tell of steps for an
@@ -72,12 +100,12 @@ fn is_unwatched(object: &Object) -> bool {
         .any(|condition| condition.kind == ConditionType::Ready && condition.reason == NOT_WATCHED)
 }
 
-fn set(condition: &mut Condition, status: ConditionStatus, why: &str, now: Time) {
+fn set(condition: &mut Condition, status: ConditionStatus, (reason, why): (&str, &str), now: Time) {
     if condition.status != status {
         condition.last_transition_time = now;
     }
     condition.status = status;
-    NOT_WATCHED.clone_into(&mut condition.reason);
+    reason.clone_into(&mut condition.reason);
     why.clone_into(&mut condition.message);
 }
 
@@ -108,6 +136,30 @@ mod tests {
             assert_ne!(condition.status, ConditionStatus::True, "{:?}", condition.kind);
             assert_eq!(condition.reason, "NotWatched");
         }
+    }
+
+    #[test]
+    fn nothing_of_what_is_held_is_called_fine_and_its_incident_stays_open() {
+        let (_home, store) = testing::store();
+        let object = testing::object();
+        let name = object.declared.metadata.name.as_str();
+        store.save_object(&object).unwrap();
+        store.open_incident(name, testing::start(), json!({}), json!({})).unwrap();
+        hold_watch(&store, name, "a.yaml:1:1: not valid", testing::start()).unwrap();
+        assert!(kinds(&store).is_empty());
+        assert!(store.current_incident(name).unwrap().is_some());
+        let recorded = store.object(name).unwrap().unwrap();
+        let ready = recorded.status.conditions.iter().find(|c| c.kind == ConditionType::Ready).unwrap();
+        let said = (ready.status, ready.reason.as_str(), ready.message.as_str());
+        assert_eq!(said, (ConditionStatus::Unknown, "ManifestInvalid", "a.yaml:1:1: not valid"));
+        let services = recorded.status.services.iter().flat_map(|service| &service.conditions);
+        assert!(
+            services.clone().count() > 0 && services.clone().all(|c| c.status == ConditionStatus::Unknown)
+        );
+        // What nobody watched before goes on being said so.
+        end_watch(&store, name, "its manifest is gone", testing::start()).unwrap();
+        hold_watch(&store, name, "a.yaml:1:1: not valid", testing::start()).unwrap();
+        assert!(is_unwatched(&store.object(name).unwrap().unwrap()));
     }
 
     #[test]
