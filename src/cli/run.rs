@@ -83,7 +83,10 @@ async fn watch(
 /// keeps its thread for as long. With none left there would be no clock, and nobody to say that undrift lives.
 fn runtime(concurrency: NonZeroUsize) -> std::io::Result<tokio::runtime::Runtime> {
     let threads = concurrency.get().saturating_add(4);
-    tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()
+    // Each look has one of these besides, and waits for others that read for it.
+    let for_files = threads.saturating_mul(2).saturating_add(512);
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.worker_threads(threads).max_blocking_threads(for_files).enable_all().build()
 }
 
 /// How progress is said to a person whose `apply` the daemon carries out.
