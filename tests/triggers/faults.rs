@@ -76,8 +76,9 @@ async fn an_engine_that_refuses_its_events_late_each_time_is_not_taken_for_one_t
     while let Ok(change) = tokio::time::timeout(Duration::from_secs(4), changes.0.next()).await {
         assert_eq!(change, Some(Change::Everything));
         told += 1;
+        assert!(told <= 5, "at each attempt");
     }
-    assert!((1..=5).contains(&told), "told of {told}");
+    assert!(told > 0);
     assert_eq!(fake.asked.events.load(Relaxed), 5, "it is left alone for a while");
     fake.refuses.send_replace(false);
     assert_eq!(changes.next().await, Change::Everything, "of a connection that lasts");

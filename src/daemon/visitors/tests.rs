@@ -24,6 +24,10 @@ struct Person {
 impl Person {
     fn comes_to(bench: &Bench) -> Self {
         let (theirs, ours) = UnixStream::pair().unwrap();
+        Self::at(bench, theirs, ours)
+    }
+
+    fn at(bench: &Bench, theirs: UnixStream, ours: UnixStream) -> Self {
         let shared = Arc::clone(&bench.shared);
         let served = tokio::spawn(async move { shared.serve(BufReader::new(ours)).await });
         Self { stream: BufReader::new(theirs), served }
@@ -83,7 +87,11 @@ async fn one_who_reads_late_loses_lines_and_hears_the_outcome() {
 async fn a_turn_that_begins_once_somebody_waits_looks_afresh() {
     let bench = Bench::new(healthy());
     bench.shared.memory.put("backoffice", crate::reconcile::Session::new(crate::reconcile::now()));
-    let mut person = Person::comes_to(&bench);
+    // No room is left on the way to the person: whatever is said first is waited for.
+    let (theirs, ours) = UnixStream::pair().unwrap();
+    ours.writable().await.unwrap();
+    while ours.try_write(&[b'x'; 4096]).is_ok() {}
+    let mut person = Person::at(&bench, theirs, ours);
     person.asks(reconcile(&bench)).await;
     // A turn that begins from here on is an answer: it must not go by what was remembered.
     while !bench.shared.waiters.is_awaited("backoffice") {

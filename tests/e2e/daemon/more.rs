@@ -78,14 +78,19 @@ fn manifests_that_never_come_from_standard_input_hold_up_no_end() {
 /// Between the wait for a command that an earlier undrift has left and the first look, there was nobody who listened.
 #[test]
 fn signal_that_comes_while_it_starts_ends_it() {
-    let project = Project::healthy();
-    project.apply().expect(0);
+    let project = Project::in_incident();
+    let dockerfile = fs::read_to_string(project.path("api/Dockerfile")).unwrap();
+    project.write("api/Dockerfile", &format!("{dockerfile}RUN sleep 2\n"));
+    let killed = Daemon::spawn(&mut command(&[&project], &[]), &project);
+    wait_for("a build to be at work", || project.is_at("compose") && project.is_at(" build "));
+    killed.kill();
+    // The command that it has left ends; in its place this holds the lock.
     let path = project.state_dir().join("step.lock");
     let orphan = File::options().read(true).write(true).open(&path).unwrap();
     orphan.lock().unwrap();
-    let daemon = Daemon::spawn(&mut command(&[&project], &[]), &project);
+    let mut daemon = Daemon::spawn(&mut command(&[&project], &[]), &project);
     daemon.wait_for_log("waiting for its end");
-    // From here on it stands still at the first thing that it writes into the state.
+    // From here on it stands still where it closes the step that was interrupted.
     let state = rusqlite::Connection::open(project.state_dir().join("state.db")).unwrap();
     state.execute_batch("BEGIN IMMEDIATE").unwrap();
     orphan.unlock().unwrap();
@@ -93,7 +98,6 @@ fn signal_that_comes_while_it_starts_ends_it() {
     wait_for("it to go on", || fs::read_to_string(&path).unwrap().contains(&signed));
     daemon.signal(Signal::TERM);
     state.execute_batch("ROLLBACK").unwrap();
-    let mut daemon = daemon;
     wait_for("it to end", || daemon.child.try_wait().unwrap().is_some());
     assert_eq!(daemon.child.wait().unwrap().code(), Some(0), "{}", daemon.log());
 }

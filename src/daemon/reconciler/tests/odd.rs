@@ -2,7 +2,7 @@
 
 use std::sync::{
     Condvar, Mutex as StdMutex,
-    atomic::{AtomicUsize, Ordering::Relaxed},
+    atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
 };
 
 use tokio::time::{advance, timeout};
@@ -34,6 +34,7 @@ struct Odd {
     look: StdMutex<Look>,
     changed: Condvar,
     looks: AtomicUsize,
+    hangs: AtomicBool,
 }
 
 impl Odd {
@@ -45,8 +46,10 @@ impl Odd {
     fn hang(&self) {
         let look = self.look.lock().unwrap();
         // A test that fails must end: the runtime waits for its threads.
-        let most = Duration::from_secs(3);
+        let most = Duration::from_secs(30);
+        self.hangs.store(true, Relaxed);
         drop(self.changed.wait_timeout_while(look, most, |look| *look == Look::Hangs).unwrap());
+        self.hangs.store(false, Relaxed);
     }
 }
 
@@ -91,6 +94,7 @@ fn bench(look: Look) -> Bench<Odd> {
         look: StdMutex::new(look),
         changed: Condvar::new(),
         looks: AtomicUsize::default(),
+        hangs: AtomicBool::default(),
     });
     bench.shared.readiness.expect(vec!["backoffice".into()]);
     bench
@@ -112,7 +116,9 @@ impl Bench<Odd> {
     async fn looking(&self) -> tokio::task::JoinHandle<Requeue> {
         let (shared, before) = (Arc::clone(&self.shared), self.looks());
         let turn = tokio::spawn(async move { shared.reconcile("backoffice".into()).await });
-        while self.looks() == before {
+        let host = &self.shared.host;
+        let hangs = *host.look.lock().unwrap() == Look::Hangs;
+        while self.looks() == before || hangs != host.hangs.load(Relaxed) {
             tokio::task::yield_now().await;
         }
         turn
@@ -165,6 +171,7 @@ async fn a_look_that_hangs_holds_up_the_end_no_longer_than_the_grace_period() {
     bench.shared.stop.cancel();
     bench.shared.cancel.cancel();
     turn.await.unwrap();
+    assert!(bench.shared.host.hangs.load(Relaxed), "it has not come back");
     assert_eq!(bench.ready(), "Unknown Ending");
     bench.shared.host.becomes(Look::Sees);
 }
