@@ -26,7 +26,7 @@ pub(super) fn run(context: &mut Context<'_>, objects: &super::args::Objects) -> 
     let narrator = Mutex::new(Narrator::new(context::progress_style(), desired.len() > 1));
     let runtime = context::runtime()?;
     let outcomes = match StateLock::acquire(&dir, "apply") {
-        Ok(_lock) => runtime.block_on(here(context, &dir, &desired, &narrator)),
+        Ok(lock) => runtime.block_on(here(context, &dir, &lock, &desired, &narrator)),
         Err(held @ LockError::Held { .. }) => {
             let asked = runtime.block_on(by_daemon(&dir, &desired, &narrator))?;
             asked.ok_or_else(|| held.into())
@@ -61,10 +61,11 @@ fn report(
 async fn here(
     context: &mut Context<'_>,
     dir: &Path,
+    lock: &StateLock,
     desired: &[Desired],
     narrator: &Mutex<Narrator>,
 ) -> Result<Vec<Outcome>, Failure> {
-    let store = Arc::new(Store::open(dir, context::actor("apply"))?);
+    let store = Arc::new(Store::open_locked(dir, context::actor("apply"), lock)?);
     let steps = Arc::new(StepLock::open(dir)?);
     context::wait_for_orphan(context, &steps).await?;
     let _while_at_work = steps.acquire()?;

@@ -18,6 +18,7 @@ use tracing_subscriber::EnvFilter;
 pub(super) use super::failure::{Failure, outcome, with_causes};
 use super::{
     args::{Format, Global, LogFormat, Manifests},
+    one_line,
     recorded::View,
     style::{Style, clean},
 };
@@ -124,7 +125,7 @@ impl<'a> Context<'a> {
         match Store::open(&dir, actor("check")) {
             Ok(store) => Ok(Some(store)),
             Err(error) => {
-                tracing::info!(%error, "the state folder cannot be written; looking without it");
+                tracing::info!(%error, "the state cannot be written; looking without it");
                 Ok(Store::open_read_only(&dir).unwrap_or_default())
             }
         }
@@ -253,7 +254,7 @@ pub(super) fn start_logging(global: &Global, default: &str) -> Result<(), Failur
     let filter = EnvFilter::try_new(log).map_err(|error| Failure::Usage(format!("--log {log}: {error}")))?;
     let filter =
         TALKATIVE.iter().filter_map(|quiet| quiet.parse().ok()).fold(filter, EnvFilter::add_directive);
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(one_line::stderr);
     match global.log_format {
         LogFormat::Text => log.with_ansi(colour(io::stderr().is_terminal())).init(),
         LogFormat::Json => log.json().flatten_event(true).with_current_span(true).init(),

@@ -7,7 +7,7 @@ use std::io::Write as _;
 use super::{Context, Failure, context, recorded, style::clean};
 use crate::{
     api::Duration,
-    daemon::{self, What},
+    daemon::{self, Reply, What},
     reconcile::now,
     store::Store,
 };
@@ -64,24 +64,42 @@ fn known(context: &Context<'_>, name: &str, verb: &str) -> Result<Store, Failure
     Err(recorded::no_such_object(name, known.iter().map(String::as_str)).into())
 }
 
-/// Tells a daemon that something was written; whether one runs.
-fn tell(context: &Context<'_>, name: &str) -> Result<bool, Failure> {
+/// What a daemon made of it.
+#[derive(Debug, PartialEq, Eq)]
+enum Told {
+    /// None runs.
+    Nobody,
+    /// It looks now.
+    Heard,
+    /// One runs, and does not look now; why.
+    Unheard(String),
+}
+
+/// Tells a daemon that something was written.
+fn tell(context: &Context<'_>, name: &str) -> Result<Told, Failure> {
     let dir = context.state_dir()?;
-    let (replies, _nobody_reads_them) = tokio::sync::mpsc::channel(4);
-    let told = context::runtime()?.block_on(daemon::ask(&dir, What::Look(name.into()), replies));
-    Ok(told
-        .unwrap_or_else(|error| {
-            tracing::warn!(%error, "the running undrift was not told; it looks at its next resync");
-            Some(())
-        })
-        .is_some())
+    let (replies, mut heard) = tokio::sync::mpsc::channel(4);
+    let asked = context::runtime()?.block_on(daemon::ask(&dir, What::Look(name.into()), replies));
+    Ok(match (asked, heard.try_recv()) {
+        (Ok(None), _) => Told::Nobody,
+        (_, Ok(Reply::Refused(why))) => Told::Unheard(why),
+        (_, Ok(_)) => Told::Heard,
+        (Ok(Some(())), Err(_)) => Told::Unheard("it said nothing".into()),
+        (Err(error), Err(_)) => Told::Unheard(error.to_string()),
+    })
 }
 
 /// What was said stands, whether a daemon hears it at once or not.
 fn finish(context: &mut Context<'_>, name: &str) -> Result<u8, Failure> {
     context.out.flush()?;
-    if !tell(context, name)? {
-        writeln!(context.out, "no daemon runs on this state: the next `apply` or `run` goes by it")?;
+    match tell(context, name)? {
+        Told::Heard => {}
+        Told::Nobody => {
+            writeln!(context.out, "no daemon runs on this state: the next `apply` or `run` goes by it")?;
+        }
+        Told::Unheard(why) => context.complain(&format!(
+            "it is written, and the running undrift does not look at once ({why}): it goes by it at its next look"
+        )),
     }
     context.out.flush()?;
     Ok(0)

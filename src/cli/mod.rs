@@ -17,6 +17,7 @@ pub mod incident;
 mod ladder;
 mod maintenance;
 mod narrator;
+mod one_line;
 pub mod recorded;
 mod run;
 pub mod schema;

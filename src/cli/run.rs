@@ -1,20 +1,33 @@
 //! `run`: the daemon.
 
-use std::sync::Arc;
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use super::{Context, Failure, args::Run, context, narrator, style::Style};
 use crate::{
-    daemon::{self, DaemonError, Narrate, Options},
+    daemon::{self, DaemonError, Narrate, Options, Signals},
     host::{Cache, LocalHost},
     reconcile::close_interrupted,
     store::{StateLock, StepLock, Store},
 };
 
+/// The least `--image-period`: below it the engine would do little else than list its images.
+const LEAST_PERIOD: Duration = Duration::from_secs(1);
+
+/// How long what still reads files may take at the end: what takes longer hangs, and has nothing to lose.
+const LAST_READS: Duration = Duration::from_secs(1);
+
 /// Watches until a signal.
 pub(super) fn run(context: &mut Context<'_>, verb: &Run) -> Result<u8, Failure> {
+    let runtime = runtime(verb.concurrency)?;
+    // Before all else: from here on no signal is lost.
+    let signals = runtime.block_on(async { Signals::new() })?;
+    if verb.image_period.get() < LEAST_PERIOD {
+        let given = verb.image_period;
+        return Err(Failure::Usage(format!("--image-period {given} is too short: give 1s or more")));
+    }
     let dir = context.state_dir()?;
-    let store = Arc::new(Store::open(&dir, context::actor("run"))?);
-    let _lock = StateLock::acquire(&dir, "run")?;
+    let lock = StateLock::acquire(&dir, "run")?;
+    let store = Arc::new(Store::open_locked(&dir, context::actor("run"), &lock)?);
     let steps = Arc::new(StepLock::open(&dir)?);
     let options = Options {
         sources: context::sources(&verb.manifests.files),
@@ -25,27 +38,39 @@ pub(super) fn run(context: &mut Context<'_>, verb: &Run) -> Result<u8, Failure> 
         grace: verb.grace_period.get(),
         narrate: NARRATE,
     };
-    let runtime = runtime()?;
-    let ended = runtime.block_on(async {
-        tokio::select! {
-            waited = context::wait_for_orphan(context, &steps) => waited?,
-            () = context::interrupted() => return Ok(0),
-        }
-        watch(options, &store, &steps).await
-    });
+    let ended = runtime.block_on(begin(context, options, &store, &steps, signals));
     // A question to a file system that hangs would be waited for without end.
-    runtime.shutdown_timeout(context::SETTLE_LIMIT);
+    runtime.shutdown_timeout(LAST_READS);
     ended
 }
 
-async fn watch(options: Options, store: &Arc<Store>, steps: &Arc<StepLock>) -> Result<u8, Failure> {
+async fn begin(
+    context: &mut Context<'_>,
+    options: Options,
+    store: &Arc<Store>,
+    steps: &Arc<StepLock>,
+    mut signals: Signals,
+) -> Result<u8, Failure> {
+    tokio::select! {
+        waited = context::wait_for_orphan(context, steps) => waited?,
+        _ = signals.end() => return Ok(0),
+    }
+    watch(options, store, steps, signals).await
+}
+
+async fn watch(
+    options: Options,
+    store: &Arc<Store>,
+    steps: &Arc<StepLock>,
+    signals: Signals,
+) -> Result<u8, Failure> {
     let _while_at_work = steps.acquire()?;
     for told in close_interrupted(store)? {
         tracing::warn!(what = told, "closed");
     }
     let cache = Arc::clone(store) as Arc<dyn Cache>;
     let host = Arc::new(LocalHost::connect(cache, Some(context::inheritable(steps)))?);
-    let ended = daemon::run(options, Arc::clone(&host), Arc::clone(store)).await;
+    let ended = daemon::run(options, Arc::clone(&host), Arc::clone(store), signals).await;
     host.settle(context::SETTLE_LIMIT).await;
     ended.map(|()| 0).map_err(|error| match error {
         // As every verb says what is wrong with manifests.
@@ -54,9 +79,14 @@ async fn watch(options: Options, store: &Arc<Store>, steps: &Arc<StepLock>) -> R
     })
 }
 
-/// Looks read files and the state, which may keep a thread for a moment: more threads than processors.
-fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(8).enable_all().build()
+/// A thread for each object at work, and some for all else: a turn writes the state, and on a disk that makes it wait it
+/// keeps its thread for as long. With none left there would be no clock, and nobody to say that undrift lives.
+fn runtime(concurrency: NonZeroUsize) -> std::io::Result<tokio::runtime::Runtime> {
+    let threads = concurrency.get().saturating_add(4);
+    // Each look has one of these besides, and waits for others that read for it.
+    let for_files = threads.saturating_mul(2).saturating_add(512);
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.worker_threads(threads).max_blocking_threads(for_files).enable_all().build()
 }
 
 /// How progress is said to a person whose `apply` the daemon carries out.

@@ -4,14 +4,17 @@
 //! names of objects; the [loop](crate::runtime) runs one turn of the reconciler for each, the very turn that `apply`
 //! takes. None of them says why.
 
-mod bounded;
 mod keys;
+mod looks;
 mod objects;
 mod protocol;
 mod readiness;
 mod reconciler;
 mod sessions;
+mod signals;
 mod socket;
+#[cfg(test)]
+mod testing;
 mod triggers;
 mod visitors;
 mod waiters;
@@ -20,10 +23,11 @@ use std::{num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
 use futures_util::{Stream, stream};
 use sd_notify::NotifyState;
-use tokio::{signal::unix, sync::Semaphore};
+use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use protocol::{Asked, Outcome, Reply, What};
+pub(crate) use signals::Signals;
 pub(crate) use socket::ask;
 pub(crate) use waiters::Narrate;
 
@@ -31,14 +35,15 @@ use crate::{
     api::{AuditKind, NewRecord},
     host::LocalHost,
     manifest::{self, ManifestErrors, Source},
-    reconcile::{AtWork, ReconcileError, begin_watch, end_watch, now},
+    reconcile::{AtWork, ReconcileError, begin_watch, end_watch, hold_watch, now},
     runtime::Controller,
     store::{Store, StoreError},
 };
-use objects::Objects;
+use objects::{Objects, Reloaded};
 use readiness::{Readiness, notify};
 use reconciler::Shared;
 use socket::Door;
+use triggers::NOT_DECLARED;
 
 /// What a daemon is started with.
 #[derive(Debug)]
@@ -89,15 +94,22 @@ pub(crate) async fn run(
     options: Options,
     host: Arc<LocalHost>,
     store: Arc<Store>,
+    mut signals: Signals,
 ) -> Result<(), DaemonError> {
     let io = |action| move |source| DaemonError::Io { action, source };
-    let mut signals = Signals::new().map_err(io("listen to signals"))?;
     let door = Door::open(&options.state_dir).map_err(io("open the socket in the state folder"))?;
-    // The first look at the files comes before they are read: an edit in between is not lost.
-    let edits = manifest::watch(&options.sources);
+    let (edits, objects, loaded) = tokio::select! {
+        first = first_read(options.sources.clone()) => first.map_err(io("read the manifests"))?,
+        // A file system that hangs keeps nobody from ending this.
+        signal = signals.end() => {
+            tracing::info!(signal, "ended before the manifests were read");
+            return Ok(());
+        }
+    };
     let concurrency = options.concurrency;
     let (image_period, grace) = (options.image_period, options.grace);
-    let shared = Arc::new(shared(options, Arc::clone(&host), store)?);
+    let shared = Arc::new(shared(&options, Arc::clone(&host), store, objects));
+    shared.begin(loaded)?;
     let changes = stream::select(host.engine().changes(), host.engine().image_changes(image_period));
 
     let tasks = TaskTracker::new();
@@ -111,10 +123,14 @@ pub(crate) async fn run(
     let keys = Box::pin(shared.keys.stream());
     let working = controller.run(keys, shared.stop.clone(), || notify(&[NotifyState::Watchdog]));
     let ending = end_when_asked(&shared, &mut signals, grace);
-    let ((), signal, ()) = tokio::join!(working, ending, shared.receive(&door, &tasks));
+    let signal = tokio::select! {
+        ((), signal) = async { tokio::join!(working, ending) } => signal,
+        never = shared.receive(&door, &tasks) => match never {},
+    };
     // Those whose last turn has ended only now.
     shared.objects.removed().iter().for_each(|name| shared.part_from(name));
     shared.waiters.dismiss(None);
+    shared.turn_away(door, &tasks);
     tasks.close();
     tasks.wait().await;
     // It has ended by a signal, as it should, whether there is room to say so or not.
@@ -124,50 +140,73 @@ pub(crate) async fn run(
     Ok(())
 }
 
-/// Everything that the turns share, the manifests read, and the start recorded.
-fn shared(
-    options: Options,
-    host: Arc<LocalHost>,
-    store: Arc<Store>,
-) -> Result<Shared<LocalHost>, DaemonError> {
-    let shared = Shared {
+/// The manifests, read for the first time, and a stream of their edits. The first look at the files comes before they
+/// are read: an edit in between is not lost.
+async fn first_read(
+    sources: Vec<Source>,
+) -> std::io::Result<(impl Stream<Item = ()> + Send, Objects, Reloaded)> {
+    let read = tokio::task::spawn_blocking(move || {
+        let edits = manifest::watch(&sources);
+        let objects = Objects::new(sources);
+        let loaded = objects.reload();
+        (edits, objects, loaded)
+    });
+    read.await.map_err(std::io::Error::other)
+}
+
+/// Everything that the turns share.
+fn shared(options: &Options, host: Arc<LocalHost>, store: Arc<Store>, objects: Objects) -> Shared<LocalHost> {
+    Shared {
         host,
         store,
-        objects: Objects::new(options.sources),
+        objects,
         memory: sessions::Memory::default(),
         waiters: waiters::Waiters::default(),
         keys: keys::Keys::default(),
         readiness: Readiness::default(),
         at_work: AtWork::default(),
+        hung: looks::Hung::default(),
+        reading: Arc::default(),
         builds: Semaphore::new(options.builds.get()),
         narrate: options.narrate,
         stop: CancellationToken::new(),
         cancel: CancellationToken::new(),
-    };
-    let loaded = shared.objects.reload();
-    let names = shared.objects.names();
-    if let Some(errors) = ManifestErrors::of(loaded.errors) {
-        if names.is_empty() {
-            return Err(errors.into());
-        }
-        for error in &errors {
-            tracing::warn!(manifest = %error.in_a_line(), "not valid, and not in effect");
-        }
     }
-    let gone = "no manifest that undrift was started with declares it; it is left as it is";
-    for object in shared.store.objects()? {
-        let name = &object.declared.metadata.name;
-        match shared.objects.get(name) {
-            Some(desired) => begin_watch(&shared.store, name, &desired.manifest)?,
-            None => end_watch(&shared.store, name, gone, now())?,
+}
+
+impl<H> Shared<H> {
+    /// Records the start, and names every object.
+    fn begin(&self, loaded: Reloaded) -> Result<(), DaemonError> {
+        let names = self.objects.names();
+        if let Some(errors) = ManifestErrors::of(loaded.errors) {
+            if names.is_empty() {
+                return Err(errors.into());
+            }
+            for error in &errors {
+                tracing::warn!(manifest = %error.in_a_line(), "not valid, and not in effect");
+            }
         }
+        let faults = self.objects.faults();
+        for object in self.store.objects()? {
+            let name = &object.declared.metadata.name;
+            match (self.objects.get(name), &faults) {
+                (Some(desired), _) => begin_watch(&self.store, name, &desired.manifest)?,
+                (None, None) => end_watch(&self.store, name, NOT_DECLARED, now())?,
+                // It may be in one of those that are not valid.
+                (None, Some(faults)) => {
+                    let why = format!("no manifest that is valid declares it: {faults}");
+                    hold_watch(&self.store, name, &why, now())?;
+                    self.objects.leave_undecided(name);
+                }
+            }
+        }
+        let evidence = serde_json::json!({ "version": env!("CARGO_PKG_VERSION"), "objects": names });
+        self.store.append(&NewRecord { evidence, ..NewRecord::of(AuditKind::Started) })?;
+        tracing::info!(objects = names.len(), "started");
+        self.readiness.expect(names.clone());
+        self.keys.name_all(names);
+        Ok(())
     }
-    let evidence = serde_json::json!({ "version": env!("CARGO_PKG_VERSION"), "objects": names });
-    shared.store.append(&NewRecord { evidence, ..NewRecord::of(AuditKind::Started) })?;
-    tracing::info!(objects = names.len(), "started");
-    shared.readiness.expect(names.clone());
-    shared.keys.name_all(names);
-    Ok(shared)
 }
 
 /// Asked to end: no step begins any more, and a command that runs has the grace period for its own end.
@@ -183,38 +222,4 @@ async fn end_when_asked(shared: &Shared<LocalHost>, signals: &mut Signals, grace
         cancel.cancel();
     });
     signal
-}
-
-/// The signals that a daemon knows.
-struct Signals {
-    terminate: unix::Signal,
-    interrupt: unix::Signal,
-    hangup: Option<unix::Signal>,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        let listen = |kind| unix::signal(kind);
-        Ok(Self {
-            terminate: listen(unix::SignalKind::terminate())?,
-            interrupt: listen(unix::SignalKind::interrupt())?,
-            hangup: Some(listen(unix::SignalKind::hangup())?),
-        })
-    }
-
-    async fn end(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
-    }
-
-    /// A stream of SIGHUPs; for one consumer.
-    fn hangups(&mut self) -> impl Stream<Item = ()> + Send + use<> {
-        stream::unfold(self.hangup.take(), |hangup| async {
-            let mut hangup = hangup?;
-            hangup.recv().await?;
-            Some(((), Some(hangup)))
-        })
-    }
 }

@@ -1,8 +1,10 @@
 //! What is declared at the moment: every object's last manifest that was valid.
 
 use std::{
-    collections::BTreeMap,
-    path::Path,
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -19,16 +21,25 @@ use crate::{
 /// # Guarantees
 /// An edit that is not valid takes nothing away: the object goes on as it was last declared, and says so. Only a
 /// manifest that is gone from a folder, or an object that is gone from a manifest without a fault, ends the watch.
+/// Whoever asks what is declared is never held up by the reading of manifests.
 #[derive(Debug)]
 pub(super) struct Objects {
     sources: Vec<Source>,
+    load: Load,
     stdin_is_read: AtomicBool,
     watched: Mutex<BTreeMap<String, Arc<Desired>>>,
+    /// The device that each folder was on when all that was declared in it was there.
+    devices: Mutex<BTreeMap<PathBuf, u64>>,
+    /// Recorded objects that may be declared by a manifest that was not valid yet since the start.
+    undecided: Mutex<BTreeSet<String>>,
     /// What was wrong the last time, a line each.
     faults: Mutex<Vec<String>>,
     /// Objects that are no longer declared, and of which nobody has said so yet.
     removed: Mutex<BTreeMap<String, Arc<Desired>>>,
 }
+
+/// How manifests are read.
+type Load = fn(&[Source]) -> (Vec<Desired>, Vec<ManifestError>);
 
 /// The manifest of what came from standard input.
 const STDIN: &str = "<stdin>";
@@ -42,7 +53,7 @@ pub(super) struct Reloaded {
     pub(super) removed: Vec<Arc<Desired>>,
     /// What is wrong with the manifests.
     pub(super) errors: Vec<ManifestError>,
-    /// Of that, what was not wrong the last time, a line each.
+    /// Of all that is wrong, what was not wrong the last time, a line each.
     pub(super) news: Vec<String>,
 }
 
@@ -50,8 +61,11 @@ impl Objects {
     pub(super) fn new(sources: Vec<Source>) -> Self {
         Self {
             sources,
+            load: manifest::load_partly,
             stdin_is_read: AtomicBool::new(false),
             watched: Mutex::default(),
+            devices: Mutex::default(),
+            undecided: Mutex::default(),
             faults: Mutex::default(),
             removed: Mutex::default(),
         }
@@ -65,28 +79,58 @@ impl Objects {
         self.watched().keys().cloned().collect()
     }
 
-    /// Reads the manifests. It is some milliseconds of reading files.
+    /// Reads the manifests. That takes as long as their file systems want, and blocks. One at a time: of two at once
+    /// either could have the last word.
     pub(super) fn reload(&self) -> Reloaded {
-        // Held throughout: of two reloads at once the later one has the last word.
-        let mut watched = self.watched();
-        let sources = self.readable();
-        let (loaded, errors) = manifest::load_partly(&sources);
-        let next = merged(&watched, loaded, &errors);
+        let before = self.watched().clone();
+        let (loaded, errors) = (self.load)(&self.readable());
+        let moved = self.moved(&before, &loaded);
+        let next = merged(&before, loaded, &errors, &moved);
         let differs =
-            |name: &str, desired: &Arc<Desired>| watched.get(name).is_none_or(|before| before != desired);
+            |name: &str, desired: &Arc<Desired>| before.get(name).is_none_or(|before| before != desired);
         let changed = next.iter().filter(|(name, desired)| differs(name, desired));
         let changed = changed.map(|(_, desired)| Arc::clone(desired)).collect();
-        let gone = watched.iter().filter(|(name, _)| !next.contains_key(*name));
+        let gone = before.iter().filter(|(name, _)| !next.contains_key(*name));
         let removed: Vec<_> = gone.map(|(_, desired)| Arc::clone(desired)).collect();
+        let mut watched = self.watched();
         let mut unsaid = self.unsaid();
         unsaid.retain(|name, _| !next.contains_key(name));
         unsaid.extend(removed.iter().map(|desired| (desired.name().to_owned(), Arc::clone(desired))));
         *watched = next;
-        let faults: Vec<String> = errors.iter().map(ManifestError::in_a_line).collect();
-        let mut known = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        let moved = moved.into_iter().map(|moved| moved.fault);
+        let faults: Vec<String> = errors.iter().map(ManifestError::in_a_line).chain(moved).collect();
+        let mut known = lock(&self.faults);
         let news = faults.iter().filter(|fault| !known.contains(fault)).cloned().collect();
         *known = faults;
         Reloaded { changed, removed, errors, news }
+    }
+
+    /// The folders that are on another file system than before, and have lost manifests by that: one that is not mounted
+    /// any more shows the folder below, which is empty as a rule.
+    fn moved(&self, before: &BTreeMap<String, Arc<Desired>>, loaded: &[Desired]) -> Vec<Moved> {
+        let mut devices = lock(&self.devices);
+        let mut moved = Vec::new();
+        for source in &self.sources {
+            let Source::Path(folder) = source else { continue };
+            // Opened, and not only asked for: what is mounted on demand is mounted by that.
+            let Ok(found) = File::open(folder).and_then(|opened| opened.metadata()) else { continue };
+            let is_in = |desired: &Desired| Path::new(&desired.manifest).starts_with(folder);
+            let mut declared = before.values().filter(|desired| is_in(desired));
+            let has_lost = declared.any(|was| !loaded.iter().any(|now| now.name() == was.name()));
+            match devices.get(folder) {
+                Some(device) if has_lost && *device != found.dev() => {
+                    let fault = format!(
+                        "{}: this folder is on another file system than before, and manifests are gone from it: \
+                         mount it, or restart undrift if it is right so",
+                        folder.display()
+                    );
+                    moved.push(Moved { folder: folder.clone(), fault });
+                }
+                _ if found.is_dir() => drop(devices.insert(folder.clone(), found.dev())),
+                _ => {}
+            }
+        }
+        moved
     }
 
     /// Standard input can be read once; what came from it stays.
@@ -97,7 +141,29 @@ impl Objects {
 
     /// Whether something was wrong the last time.
     pub(super) fn has_faults(&self) -> bool {
-        !self.faults.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        !lock(&self.faults).is_empty()
+    }
+
+    /// What was wrong the last time, in one line; `None` where nothing was.
+    pub(super) fn faults(&self) -> Option<String> {
+        let faults = lock(&self.faults);
+        let first = faults.first()?;
+        Some(match faults.len() - 1 {
+            0 => first.clone(),
+            more => format!("{first} (and {more} more)"),
+        })
+    }
+
+    /// A recorded object that no valid manifest declares, while some are not valid: it may be in one of those.
+    pub(super) fn leave_undecided(&self, name: &str) {
+        lock(&self.undecided).insert(name.to_owned());
+    }
+
+    /// Those that were left undecided and of which it is known now that nothing declares them: once.
+    pub(super) fn take_undeclared(&self) -> BTreeSet<String> {
+        let mut undecided = lock(&self.undecided);
+        undecided.retain(|name| self.get(name).is_none());
+        if self.has_faults() { BTreeSet::new() } else { std::mem::take(&mut undecided) }
     }
 
     /// An object that is no longer declared, as it was: once.
@@ -111,18 +177,29 @@ impl Objects {
     }
 
     fn unsaid(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Desired>>> {
-        self.removed.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.removed)
     }
 
     fn watched(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Desired>>> {
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.watched)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// See [`Objects::moved`].
+struct Moved {
+    folder: PathBuf,
+    fault: String,
 }
 
 fn merged(
     watched: &BTreeMap<String, Arc<Desired>>,
     loaded: Vec<Desired>,
     errors: &[ManifestError],
+    moved: &[Moved],
 ) -> BTreeMap<String, Arc<Desired>> {
     let mut next: BTreeMap<String, Arc<Desired>> = BTreeMap::new();
     for desired in loaded {
@@ -137,10 +214,14 @@ fn merged(
         if before.manifest == STDIN {
             next.entry(name.clone()).or_insert_with(|| Arc::clone(before));
         }
-        if let Some(fault) = errors.iter().find(|error| concerns(error, before)) {
+        let is_declared = next.contains_key(name);
+        let moved =
+            moved.iter().find(|moved| !is_declared && Path::new(&before.manifest).starts_with(&moved.folder));
+        let fault = errors.iter().find(|error| concerns(error, before)).map(ManifestError::in_a_line);
+        if let Some(fault) = moved.map(|moved| moved.fault.clone()).or(fault) {
             let goes_on = next.get(name).is_none_or(|other| other.manifest != before.manifest);
             if goes_on {
-                let outlived = Some(fault.in_a_line());
+                let outlived = Some(fault);
                 next.insert(name.clone(), Arc::new(Desired { outlived, ..before.as_ref().clone() }));
             }
         }

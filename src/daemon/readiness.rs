@@ -31,6 +31,12 @@ impl Readiness {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
+    /// Whether that was said.
+    #[cfg(test)]
+    pub(super) fn is_ready(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
     fn settle(&self) {
         let mut missing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if missing.as_ref().is_some_and(BTreeSet::is_empty) {

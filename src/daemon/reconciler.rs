@@ -2,16 +2,24 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::{
+    sync::{Mutex, Semaphore},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    bounded::Bounded, keys::Keys, objects::Objects, protocol::Outcome, readiness::Readiness,
-    sessions::Memory, waiters::Narrate, waiters::Waiters,
+    keys::Keys,
+    looks::{Bounded, Hung},
+    objects::Objects,
+    protocol::Outcome,
+    readiness::Readiness,
+    sessions::{Memory, Way},
+    waiters::{Narrate, Waiters},
 };
 use crate::{
     api::{AuditKind, ConditionStatus, ConditionType, Desired, NewRecord, Object, Time},
-    host::Host,
+    host::{Host, HostError},
     reconcile::{Action, AtWork, Progress, ReconcileError, Reconciler, Session, Turn, now, unseen},
     runtime::{Reconcile, Requeue, jittered},
     store::{Store, StoreError},
@@ -24,7 +32,7 @@ const FAILED: (Duration, Duration) = (Duration::from_secs(1), Duration::from_sec
 /// How many failures in a row a person who waits is not bothered with, where they may pass by themselves.
 const FAILURES_BORNE: u32 = 3;
 
-/// How often an object that waits for a build to end looks whether it may begin, where nobody tells it.
+/// How often an object that waits for another's step to end looks whether it may begin, where nobody tells it.
 const SLOT_POLL: Duration = Duration::from_secs(5);
 
 /// What the turns of all objects share.
@@ -37,6 +45,9 @@ pub(super) struct Shared<H> {
     pub(super) keys: Keys,
     pub(super) readiness: Readiness,
     pub(super) at_work: AtWork,
+    pub(super) hung: Hung,
+    /// The manifests are read again by one at a time.
+    pub(super) reading: Arc<Mutex<()>>,
     pub(super) builds: Semaphore,
     pub(super) narrate: Narrate,
     /// No further step.
@@ -54,6 +65,7 @@ impl<H: Host + 'static> Reconcile<String> for Shared<H> {
         if self.stop.is_cancelled() {
             return Requeue::Never;
         }
+        let _in_case = Panic { shared: self, name: &name };
         let mut session = self.memory.take(&name).unwrap_or_else(|| Session::new(now()));
         self.waiters.begin(&name);
         let turned = Box::pin(self.turn(&desired, &mut session)).await;
@@ -68,7 +80,7 @@ impl<H: Host + 'static> Reconcile<String> for Shared<H> {
     }
 }
 
-impl<H: Host> Shared<H> {
+impl<H: Host + 'static> Shared<H> {
     async fn turn(&self, desired: &Desired, session: &mut Session) -> Result<Turn, ReconcileError> {
         let tell = |desired: &Desired, progress: Progress<'_>| {
             // A service manager that waits for a build of half an hour to be over would have given up long before.
@@ -77,7 +89,7 @@ impl<H: Host> Shared<H> {
             }
             self.waiters.tell(desired.name(), &progress, self.narrate);
         };
-        let host = Bounded { host: &*self.host, over: &self.cancel };
+        let host = Bounded { host: &self.host, over: &self.cancel, hung: &self.hung };
         let reconciler = Reconciler {
             host: &host,
             store: &self.store,
@@ -90,9 +102,10 @@ impl<H: Host> Shared<H> {
             builds: &self.builds,
         };
         let turned = reconciler.turn(desired, session).await;
-        if self.builds.available_permits() > 0 {
-            self.keys.name_all(self.memory.after_build());
-        }
+        self.keys.name_all(self.memory.may_begin(|way| match way {
+            Way::Builds => self.builds.available_permits() > 0,
+            Way::Project(project) => self.at_work.is_free(project),
+        }));
         turned
     }
 
@@ -102,18 +115,22 @@ impl<H: Host> Shared<H> {
         self.readiness.observed(name);
         match turn.action {
             Action::Again => Requeue::Now,
-            Action::At(time) => Requeue::At(at(time)),
-            Action::AfterBuild => {
-                self.memory.wait_for_build(name);
-                // A slot may become free without the end of a turn, or just before the object waits for it.
-                Requeue::At(Instant::now() + SLOT_POLL)
-            }
+            // The interval is a promise: in a backoff of hours the status is not to be hours old.
+            Action::At(time) => Requeue::At(at(time).min(resync(desired))),
+            Action::AfterBuild => self.wait_for(name, Way::Builds),
+            Action::AfterStep => self.wait_for(name, Way::Project(turn.project.clone())),
             Action::Rest | Action::Stalled => {
                 self.answer(name, &turn.object, turn.reconciled, None);
                 let resync = resync(desired);
                 Requeue::At(turn.suspended_until.map_or(resync, |until| at(until).min(resync)))
             }
         }
+    }
+
+    fn wait_for(&self, name: &str, way: Way) -> Requeue {
+        self.memory.wait_for(name, way);
+        // The way may become free without the end of a turn, or just before the object waits for it.
+        Requeue::At(Instant::now() + SLOT_POLL)
     }
 
     /// Nothing could be said of the object. Its status says so, and claims nothing.
@@ -128,7 +145,7 @@ impl<H: Host> Shared<H> {
             tracing::warn!(object = name, %error, "the status could not be recorded");
         }
         let may_pass = matches!(error, ReconcileError::Host(error) if error.is_transient());
-        if !may_pass {
+        if is_a_look(error) {
             self.readiness.observed(name);
         }
         // A hiccup is no answer to a person who waits; an engine that stays away is one.
@@ -174,6 +191,33 @@ impl<H: Host> Shared<H> {
             acted,
             error: error.map(str::to_owned),
         });
+    }
+}
+
+/// Whether the host was looked at, though nothing can be said of the object. What is wrong with one project holds up no
+/// other's readiness; an engine that is away, or a state that cannot be kept, is wrong with all.
+const fn is_a_look(error: &ReconcileError) -> bool {
+    match error {
+        ReconcileError::Host(error) => {
+            !matches!(error, HostError::EngineUnavailable { .. } | HostError::Ending)
+        }
+        ReconcileError::Store(_) => false,
+    }
+}
+
+/// Where a turn panics, nobody waits for what it would have said: it is tried again in minutes, and most likely panics
+/// again.
+struct Panic<'a, H> {
+    shared: &'a Shared<H>,
+    name: &'a str,
+}
+
+impl<H> Drop for Panic<'_, H> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.shared.readiness.observed(self.name);
+            self.shared.waiters.dismiss(Some(self.name));
+        }
     }
 }
 

@@ -20,8 +20,17 @@ struct Inner {
     failures: HashMap<String, u32>,
     /// What each object was seen to consist of.
     seen: BTreeMap<String, Seen>,
-    /// Objects that wait for another's build.
-    after_build: BTreeSet<String>,
+    /// Objects that wait for another's step.
+    waiting: BTreeMap<String, Way>,
+}
+
+/// What stands in the way of an object's step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Way {
+    /// As many builds as may be are at work.
+    Builds,
+    /// Another object's step is at work on this Compose project.
+    Project(String),
 }
 
 /// By what an object is known to the engine.
@@ -36,6 +45,7 @@ impl Memory {
     pub(super) fn take(&self, object: &str) -> Option<Session> {
         let mut inner = self.lock();
         let session = inner.sessions.remove(object);
+        inner.waiting.remove(object);
         if inner.fresh.remove(object) { None } else { session }
     }
 
@@ -53,7 +63,7 @@ impl Memory {
         inner.sessions.remove(object);
         inner.failures.remove(object);
         inner.seen.remove(object);
-        inner.after_build.remove(object);
+        inner.waiting.remove(object);
     }
 
     /// Counts a failure; how many there were in a row, this one included.
@@ -97,14 +107,18 @@ impl Memory {
         all.into_iter().filter(may_be_meant).collect()
     }
 
-    /// Notes that an object waits until another's build has ended.
-    pub(super) fn wait_for_build(&self, object: &str) {
-        self.lock().after_build.insert(object.to_owned());
+    /// Notes that an object waits until another's step has ended.
+    pub(super) fn wait_for(&self, object: &str, way: Way) {
+        self.lock().waiting.insert(object.to_owned(), way);
     }
 
-    /// The objects that waited for a build to end.
-    pub(super) fn after_build(&self) -> BTreeSet<String> {
-        std::mem::take(&mut self.lock().after_build)
+    /// The objects whose way is free now, each once.
+    pub(super) fn may_begin(&self, is_free: impl Fn(&Way) -> bool) -> Vec<String> {
+        let mut inner = self.lock();
+        let free = inner.waiting.iter().filter(|(_, way)| is_free(way));
+        let free: Vec<String> = free.map(|(object, _)| object.clone()).collect();
+        inner.waiting.retain(|object, _| !free.contains(object));
+        free
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

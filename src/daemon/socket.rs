@@ -19,8 +19,8 @@ use super::protocol::{LONGEST, Reply, Request, VERSION, What};
 
 const FILE: &str = "undrift.sock";
 
-/// How long a request may take to arrive, and a reply to be taken.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a request may take to arrive, and a first reply to be taken.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The socket of the daemon that holds the state folder; removed when this is dropped.
 #[derive(Debug)]
@@ -70,6 +70,11 @@ pub(super) async fn hear(stream: &mut BufReader<UnixStream>) -> io::Result<Reque
 /// Answers. A person who does not read is left alone after a while.
 pub(super) async fn answer(stream: &mut (impl AsyncWrite + Unpin), reply: &Reply) -> io::Result<()> {
     tokio::time::timeout(PATIENCE, write(stream, reply)).await?
+}
+
+/// Answers one who may take as long as they want to read it.
+pub(super) async fn say(stream: &mut (impl AsyncWrite + Unpin), reply: &Reply) -> io::Result<()> {
+    write(stream, reply).await
 }
 
 /// Asks the daemon that holds this state folder; `None` where there is none. Each reply comes to `hear`; the first

@@ -20,6 +20,10 @@ const LATEST: Duration = Duration::from_secs(1);
 /// directory that is mounted late.
 const MENDED: Duration = Duration::from_secs(30);
 
+/// Why an object is not watched that the state knows from earlier.
+pub(super) const NOT_DECLARED: &str =
+    "no manifest that undrift was started with declares it; it is left as it is";
+
 impl<H: Host + 'static> Shared<H> {
     /// Names the objects that a change may concern, for as long as there are changes.
     pub(super) async fn follow(self: Arc<Self>, changes: impl Stream<Item = Change> + Send) {
@@ -43,16 +47,30 @@ impl<H: Host + 'static> Shared<H> {
         let mut edits = std::pin::pin!(edits);
         loop {
             match tokio::time::timeout(MENDED, edits.next()).await {
-                Ok(Some(())) => self.reload(),
+                Ok(Some(())) => self.reload().await,
                 Ok(None) => return,
-                Err(_) if self.objects.has_faults() => self.reload(),
+                Err(_) if self.objects.has_faults() => self.reload().await,
                 Err(_) => {}
             }
         }
     }
 
     /// Reads the manifests, and has every object looked at whose declaration is another now.
-    pub(super) fn reload(&self) {
+    ///
+    /// On a file system that hangs it hangs, and with it every later one; all else goes on by what was read last.
+    pub(super) async fn reload(self: &Arc<Self>) {
+        let reading = Arc::clone(&self.reading).lock_owned().await;
+        let shared = Arc::clone(self);
+        let read = tokio::task::spawn_blocking(move || {
+            shared.reload_now();
+            drop(reading);
+        });
+        if let Err(error) = read.await {
+            tracing::error!(%error, "the manifests were not read");
+        }
+    }
+
+    fn reload_now(&self) {
         let reloaded = self.objects.reload();
         for fault in &reloaded.news {
             tracing::warn!(manifest = fault, "not valid, and not in effect");
@@ -73,6 +91,11 @@ impl<H: Host + 'static> Shared<H> {
             tracing::info!(object = desired.name(), "no longer declared: it is left as it is");
             self.waiters.dismiss(Some(desired.name()));
             self.keys.name(desired.name());
+        }
+        for name in self.objects.take_undeclared() {
+            if let Err(error) = end_watch(&self.store, &name, NOT_DECLARED, now()) {
+                tracing::error!(object = name, %error, "the end of the watch could not be recorded");
+            }
         }
     }
 

@@ -1,10 +1,10 @@
 //! Persons at the socket: they ask, the loop works, they are told.
 
-use std::{io, sync::Arc};
+use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
-use futures_util::{StreamExt as _, stream};
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 use tokio::{
-    io::{AsyncReadExt as _, BufReader},
+    io::{AsyncReadExt as _, AsyncWrite, BufReader},
     net::UnixStream,
 };
 use tokio_util::task::TaskTracker;
@@ -12,61 +12,88 @@ use tokio_util::task::TaskTracker;
 use super::{
     protocol::{Asked, Reply, Request, VERSION, What},
     reconciler::Shared,
-    socket::{Door, answer, hear},
+    socket::{Door, PATIENCE, answer, hear, say},
 };
 use crate::host::Host;
 
+/// How long a request may take to arrive once undrift is to end. A person's arrives whole.
+const LAST_PATIENCE: Duration = Duration::from_millis(500);
+
+/// What everybody hears who asks once undrift is to end.
+const ENDING: &str = "the running undrift is about to end";
+
 impl<H: Host + 'static> Shared<H> {
-    /// Lets persons in until undrift is asked to end.
-    pub(super) async fn receive(self: &Arc<Self>, door: &Door, visits: &TaskTracker) {
+    /// Lets persons in, and once undrift was asked to end turns them away with a word, until this is dropped.
+    pub(super) async fn receive(self: &Arc<Self>, door: &Door, visits: &TaskTracker) -> Infallible {
         loop {
-            let visitor = tokio::select! {
-                visitor = door.next() => visitor,
-                () = self.stop.cancelled() => return,
-            };
-            match visitor {
-                Ok(stream) => {
-                    let shared = Arc::clone(self);
-                    visits.spawn(async move {
-                        if let Err(error) = shared.serve(BufReader::new(stream)).await {
-                            tracing::debug!(%error, "a request at the socket ended early");
-                        }
-                    });
-                }
+            match door.next().await {
+                Ok(stream) => self.let_in(stream, visits),
                 Err(error) => {
                     // Too many open files, for instance: that may pass.
                     tracing::warn!(%error, "nobody can be let in at the socket");
-                    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                    tokio::time::sleep(Duration::from_secs(1)).await;
                 }
             }
         }
     }
 
-    async fn serve(&self, mut stream: BufReader<UnixStream>) -> io::Result<()> {
-        let request = hear(&mut stream).await?;
-        if let Err(refused) = self.may(&request) {
-            return answer(&mut stream, &Reply::Refused(refused)).await;
+    /// Closes the door. Those who stand before it hear that undrift ends.
+    pub(super) fn turn_away(self: &Arc<Self>, door: Door, visits: &TaskTracker) {
+        while let Some(Ok(stream)) = door.next().now_or_never() {
+            self.let_in(stream, visits);
         }
-        match request.what {
-            What::Look(object) => {
+        drop(door);
+    }
+
+    fn let_in(self: &Arc<Self>, stream: UnixStream, visits: &TaskTracker) {
+        let shared = Arc::clone(self);
+        visits.spawn(async move {
+            if let Err(error) = shared.serve(BufReader::new(stream)).await {
+                tracing::debug!(%error, "a request at the socket ended early");
+            }
+        });
+    }
+
+    async fn serve(self: &Arc<Self>, mut stream: BufReader<UnixStream>) -> io::Result<()> {
+        let heard = tokio::select! {
+            heard = hear(&mut stream) => Some(heard?),
+            () = self.last_patience() => None,
+        };
+        let wanted = match heard {
+            Some(request) => self.may(&request).await.map(|()| request.what),
+            None => Err(ENDING.into()),
+        };
+        match wanted {
+            Err(why) => answer(&mut stream, &Reply::Refused(why)).await,
+            Ok(What::Look(object)) => {
                 self.memory.refresh(&object);
                 self.keys.name(&object);
                 answer(&mut stream, &Reply::Accepted).await
             }
-            What::Reconcile { objects, colour } => self.reconcile_for(stream, &objects, colour).await,
+            Ok(What::Reconcile { objects, colour }) => self.reconcile_for(stream, &objects, colour).await,
         }
     }
 
-    fn may(&self, request: &Request) -> Result<(), String> {
+    /// Over a moment after undrift was asked to end.
+    async fn last_patience(&self) {
+        self.stop.cancelled().await;
+        tokio::time::sleep(LAST_PATIENCE).await;
+    }
+
+    async fn may(self: &Arc<Self>, request: &Request) -> Result<(), String> {
         if request.version != VERSION {
             return Err("the running undrift is of another version: restart it".into());
         }
         if self.stop.is_cancelled() {
-            return Err("the running undrift is about to end".into());
+            return Err(ENDING.into());
         }
         if let What::Reconcile { objects, .. } = &request.what {
-            // What the person has just saved may not have been noticed yet.
-            self.reload();
+            // What the person has just saved may not have been noticed yet. Where the manifests cannot be read at the
+            // moment, what holds is what was read last.
+            tokio::select! {
+                _ = tokio::time::timeout(PATIENCE, self.reload()) => {}
+                () = self.stop.cancelled() => return Err(ENDING.into()),
+            }
             objects.iter().try_for_each(|asked| self.is_the_same(asked))?;
         }
         Ok(())
@@ -90,11 +117,13 @@ impl<H: Host + 'static> Shared<H> {
     /// leaves.
     async fn reconcile_for(
         &self,
-        mut stream: BufReader<UnixStream>,
+        stream: BufReader<UnixStream>,
         objects: &[Asked],
         colour: bool,
     ) -> io::Result<()> {
         let waiting = objects.iter().map(|asked| {
+            // First of all: a turn that begins right now, and is an answer therefore, is to look afresh.
+            self.memory.refresh(&asked.name);
             let replies = self.waiters.wait_for(&asked.name, colour);
             Box::pin(stream::unfold(
                 replies,
@@ -102,24 +131,31 @@ impl<H: Host + 'static> Shared<H> {
             ))
         });
         let mut replies = stream::select_all(waiting);
-        answer(&mut stream, &Reply::Accepted).await?;
-        for asked in objects {
-            self.memory.refresh(&asked.name);
-            self.keys.name(&asked.name);
-        }
+        let (mut from, mut to) = tokio::io::split(stream);
+        answer(&mut to, &Reply::Accepted).await?;
+        self.keys.name_all(objects.iter().map(|asked| asked.name.clone()));
         let mut unsaid = [0];
-        loop {
-            let reply = tokio::select! {
-                reply = replies.next() => reply,
-                // One who asked while undrift began to end would be waited for otherwise.
-                () = self.stop.cancelled() => return Ok(()),
-                // Nothing more is said by the person but goodbye.
-                _ = stream.read(&mut unsaid) => return Ok(()),
-            };
-            match reply {
-                Some(reply) => answer(&mut stream, &reply).await?,
-                None => return Ok(()),
-            }
+        tokio::select! {
+            passed = pass_on(&mut replies, &mut to) => passed,
+            // One who asked while undrift began to end would be waited for otherwise.
+            () = self.stop.cancelled() => Ok(()),
+            // Nothing more is said by the person but goodbye.
+            _ = from.read(&mut unsaid) => Ok(()),
         }
     }
 }
+
+/// Passes on each reply, as slowly as it is read: what comes meanwhile waits, lines are lost where they are too many, and
+/// the outcome never is.
+async fn pass_on(
+    replies: &mut (impl stream::Stream<Item = Reply> + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+) -> io::Result<()> {
+    while let Some(reply) = replies.next().await {
+        say(to, &reply).await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -73,6 +73,12 @@ impl Waiters {
         }
     }
 
+    /// Whether somebody waits for an object.
+    #[cfg(test)]
+    pub(super) fn is_awaited(&self, object: &str) -> bool {
+        self.lock().contains_key(object)
+    }
+
     /// Nobody is answered any more: their connections end.
     pub(super) fn dismiss(&self, object: Option<&str>) {
         match object {

@@ -99,6 +99,15 @@ pub enum HostError {
     /// undrift was asked to end, and would not wait any longer.
     #[error("undrift was asked to end before the host had answered")]
     Ending,
+    /// A look took so long that it was given up.
+    #[error(
+        "the look was given up after {} s: a file of the project, or the file system that it is on, may hang",
+        limit.as_secs()
+    )]
+    ObservationTimedOut {
+        /// How long it was waited for.
+        limit: std::time::Duration,
+    },
     /// `docker compose` is not there, or is version 1.
     #[error("Compose v2 is needed: {0}")]
     ComposeMissing(String),
@@ -155,6 +164,7 @@ impl HostError {
             Self::EngineUnavailable { .. } => "EngineUnavailable",
             Self::EngineUnsupported { .. } => "EngineUnsupported",
             Self::Ending => "Ending",
+            Self::ObservationTimedOut { .. } => "ObservationTimedOut",
             Self::ComposeMissing(_) => "ComposeMissing",
             Self::ComposeRefused { .. } => "ComposeRefused",
             Self::UnsetVariables { .. } => "UnsetVariables",
@@ -167,7 +177,13 @@ impl HostError {
     /// Whether it can pass by itself: the engine is away, or was not waited for. All others need a person.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::EngineUnavailable { .. } | Self::Engine { .. } | Self::Ending)
+        matches!(
+            self,
+            Self::EngineUnavailable { .. }
+                | Self::Engine { .. }
+                | Self::Ending
+                | Self::ObservationTimedOut { .. }
+        )
     }
 }
 

@@ -55,6 +55,8 @@ impl Journal<'_> {
             let by_service: BTreeMap<&String, &Drift> = drifts.iter().map(|(s, d)| (s, d)).collect();
             let incident =
                 self.store.open_incident(self.object, scene.now, json!(by_service), json!(before))?;
+            // Before anything is logged about it.
+            tracing::Span::current().record("incident", incident.id.as_str());
             scene.history.incident = Some(OpenIncident {
                 id: incident.id,
                 opened_at: incident.opened_at,

@@ -34,7 +34,7 @@ pub use progress::Progress;
 pub use slot::AtWork;
 pub use step::close_interrupted;
 pub use turn::{Action, Turn};
-pub use unwatch::{begin_watch, end_watch};
+pub use unwatch::{begin_watch, end_watch, hold_watch};
 
 use crate::{
     api::{Desired, Object, ObjectStatus, RouteSpec, Time},
@@ -42,6 +42,9 @@ use crate::{
     host::{Host, HostError},
     store::{Store, StoreError},
 };
+
+/// How soon `apply` looks again where another object's step is at work on the same Compose project.
+const CLAIMED: chrono::TimeDelta = chrono::TimeDelta::seconds(2);
 
 /// Reconciles objects on one host.
 #[expect(missing_debug_implementations, reason = "holds a closure")]
@@ -119,8 +122,15 @@ impl<H: Host> Reconciler<'_, H> {
                 Ok(turn) => match turn.action {
                     Action::Again => patience.renew((self.clock)()),
                     Action::AfterBuild if !self.stop.is_cancelled() => self.wait_for_a_build().await,
+                    Action::AfterStep if !self.stop.is_cancelled() => {
+                        self.wait_until((self.clock)() + CLAIMED).await;
+                    }
                     Action::At(time) if !self.stop.is_cancelled() => self.wait_until(time).await,
-                    Action::AfterBuild | Action::At(_) | Action::Rest | Action::Stalled => {
+                    Action::AfterBuild
+                    | Action::AfterStep
+                    | Action::At(_)
+                    | Action::Rest
+                    | Action::Stalled => {
                         let (object, reconciled, acted) =
                             (turn.object, turn.reconciled, patience.until.is_some());
                         return Applied { object, reconciled, acted, error: None };

@@ -13,7 +13,8 @@ use tokio::sync::SemaphorePermit;
 pub struct AtWork(Mutex<BTreeSet<String>>);
 
 /// A step's claim on a project, until this is dropped.
-pub(super) struct Claim<'a> {
+#[derive(Debug)]
+pub(crate) struct Claim<'a> {
     all: &'a AtWork,
     project: String,
 }
@@ -21,9 +22,14 @@ pub(super) struct Claim<'a> {
 impl AtWork {
     /// Claims a project, or says that another step has it: then nothing is done now, for what was decided before a
     /// wait is not acted on.
-    pub(super) fn claim(&self, project: &str) -> Option<Claim<'_>> {
+    pub(crate) fn claim(&self, project: &str) -> Option<Claim<'_>> {
         let is_free = self.projects().insert(project.to_owned());
         is_free.then(|| Claim { all: self, project: project.to_owned() })
+    }
+
+    /// Whether no step is at work on a project.
+    pub(crate) fn is_free(&self, project: &str) -> bool {
+        !self.projects().contains(project)
     }
 
     fn projects(&self) -> MutexGuard<'_, BTreeSet<String>> {

@@ -19,9 +19,6 @@ use crate::{
 /// The limit of one `up`, `restart` or rollback. Compose itself waits for `depends_on` conditions in it.
 const UP_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(600);
 
-/// How soon to look again where another object's step is at work on the same Compose project.
-const CLAIMED: chrono::TimeDelta = chrono::TimeDelta::milliseconds(500);
-
 impl<H: Host> Reconciler<'_, H> {
     /// Takes a step, if it may be taken now.
     pub(super) async fn take(
@@ -33,7 +30,7 @@ impl<H: Host> Reconciler<'_, H> {
     ) -> Result<Turn, ReconcileError> {
         self.tell_looked(scene)?;
         let Some(_claim) = self.at_work.claim(&scene.observed.project) else {
-            return Ok(Self::ended(scene, Action::At((self.clock)() + CLAIMED)));
+            return Ok(Self::ended(scene, Action::AfterStep));
         };
         let Ok(slot) = self.build_slot(step.step) else {
             return Ok(Self::ended(scene, Action::AfterBuild));
@@ -53,11 +50,13 @@ impl<H: Host> Reconciler<'_, H> {
         Ok(())
     }
 
-    /// Whether a step that was decided on may still be taken: a person may have said otherwise since.
+    /// Whether a step that was decided on may still be taken: a person may have said otherwise since, or have asked
+    /// undrift to end.
     fn is_wanted(&self, desired: &Desired) -> Result<bool, ReconcileError> {
         let suspension = self.store.suspension(desired.name())?;
         let suspended = suspension.is_some_and(|suspension| !suspension.has_passed((self.clock)()));
-        Ok(!suspended && (self.is_current)(desired))
+        // Last, for the questions to the state take their time.
+        Ok(!suspended && (self.is_current)(desired) && !self.stop.is_cancelled())
     }
 
     /// The right to build, where the step is a build. Without it nothing is done now: what was decided before a

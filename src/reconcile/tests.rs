@@ -119,6 +119,26 @@ impl Bench {
 }
 
 #[test]
+fn no_step_begins_once_undrift_is_to_end_however_far_the_turn_has_come() {
+    let bench = Bench::new(World::incident());
+    bench.run(|reconciler| async move {
+        let stop = reconciler.stop.clone();
+        // Decided on, recorded, told: the next thing would be the intent.
+        let progress = move |_: &Desired, progress: Progress<'_>| {
+            if matches!(progress, Progress::Looked) {
+                stop.cancel();
+            }
+        };
+        let reconciler = Reconciler { progress: &progress, ..reconciler };
+        let (desired, mut session) = (desired(), Session::new((reconciler.clock)()));
+        reconciler.turn(&desired, &mut session).await.unwrap();
+    });
+    assert_eq!(bench.count(AuditKind::DriftDetected), 1, "it has come that far");
+    assert_eq!(bench.count(AuditKind::StepIntended), 0);
+    assert!(bench.host.world(|world| world.log.is_empty()));
+}
+
+#[test]
 fn the_incident_is_healed_with_one_build_and_one_up() {
     let bench = Bench::new(World::incident());
     let applied = bench.apply();

@@ -21,6 +21,8 @@ pub enum Action {
     Again,
     /// As soon as another object's build has ended: only so many are built at a time.
     AfterBuild,
+    /// As soon as another object's step on the same Compose project has ended.
+    AfterStep,
     /// At that time: a backoff, or something that may pass by itself.
     At(Time),
     /// Not before the next trigger.
@@ -64,10 +66,10 @@ impl<H: Host> Reconciler<'_, H> {
         }
         self.forget_attempts(&scene)?;
         let journal = Journal { store: self.store, object: desired.name() };
-        journal.open_incident(&mut scene, self.progress)?;
         if let Some(incident) = &scene.history.incident {
             tracing::Span::current().record("incident", incident.id.as_str());
         }
+        journal.open_incident(&mut scene, self.progress)?;
         match scene.decision.next.clone() {
             Next::Execute(step) if !self.stop.is_cancelled() => {
                 self.take(&scene, &step, session, journal).await

@@ -12,6 +12,9 @@ use crate::{
 /// The reason of an object whose manifest is gone.
 const NOT_WATCHED: &str = "NotWatched";
 
+/// The reason of an object whose manifest may be one that is not valid.
+const MANIFEST_INVALID: &str = "ManifestInvalid";
+
 /// The trail and the status say that nobody looks at the object any more, and why. No container is touched. Of an
 /// object of which that is said already nothing is written.
 ///
@@ -36,12 +39,27 @@ pub fn end_watch(store: &Store, name: &str, why: &str, now: Time) -> Result<(), 
         store.end_incident(&incident.id, now, outcome, None, &record)?;
     }
     if let Some(mut object) = recorded {
-        let (services, before) = (&object.declared.spec.services, &object.status);
-        object.status =
-            failed_status(services, Some(before), before.observed_generation, NOT_WATCHED, why, now);
+        claim_nothing(&mut object, NOT_WATCHED, why, now);
         store.save_object(&object)?;
     }
     Ok(())
+}
+
+/// The status says that nobody looks at the object for now, since what declares it may be a manifest that is not valid.
+/// Nothing ends: an incident stays open, and goes on once the manifest is mended. What nobody watched before stays so.
+///
+/// # Errors
+/// Where the state folder fails.
+pub fn hold_watch(store: &Store, name: &str, why: &str, now: Time) -> Result<(), ReconcileError> {
+    let Some(mut object) = store.object(name)?.filter(|object| !is_unwatched(object)) else { return Ok(()) };
+    claim_nothing(&mut object, MANIFEST_INVALID, why, now);
+    store.save_object(&object)?;
+    Ok(())
+}
+
+fn claim_nothing(object: &mut Object, reason: &str, why: &str, now: Time) {
+    let (services, before) = (&object.declared.spec.services, &object.status);
+    object.status = failed_status(services, Some(before), before.observed_generation, reason, why, now);
 }
 
 /// Records that an object is watched again whose watch had ended: otherwise the trail would tell of steps for an
@@ -98,6 +116,30 @@ mod tests {
         assert!(object.status.services.iter().any(|service| service.drift.is_some()), "the fixture drifts");
         assert!(recorded.status.services.iter().all(|service| service.drift.is_none()));
         assert!(recorded.status.services.iter().all(|service| service.containers.is_empty()));
+    }
+
+    #[test]
+    fn nothing_of_what_is_held_is_called_fine_and_its_incident_stays_open() {
+        let (_home, store) = testing::store();
+        let object = testing::object();
+        let name = object.declared.metadata.name.as_str();
+        store.save_object(&object).unwrap();
+        store.open_incident(name, testing::start(), json!({}), json!({})).unwrap();
+        hold_watch(&store, name, "a.yaml:1:1: not valid", testing::start()).unwrap();
+        assert!(kinds(&store).is_empty());
+        assert!(store.current_incident(name).unwrap().is_some());
+        let recorded = store.object(name).unwrap().unwrap();
+        let ready = recorded.status.conditions.iter().find(|c| c.kind == ConditionType::Ready).unwrap();
+        let said = (ready.status, ready.reason.as_str(), ready.message.as_str());
+        assert_eq!(said, (ConditionStatus::Unknown, "ManifestInvalid", "a.yaml:1:1: not valid"));
+        let services = recorded.status.services.iter().flat_map(|service| &service.conditions);
+        assert!(
+            services.clone().count() > 0 && services.clone().all(|c| c.status == ConditionStatus::Unknown)
+        );
+        // What nobody watched before goes on being said so.
+        end_watch(&store, name, "its manifest is gone", testing::start()).unwrap();
+        hold_watch(&store, name, "a.yaml:1:1: not valid", testing::start()).unwrap();
+        assert!(is_unwatched(&store.object(name).unwrap().unwrap()));
     }
 
     #[test]

@@ -26,9 +26,10 @@ pub enum StoreError {
         /// The newest version known here.
         known: i64,
     },
-    /// The state was written by an older undrift, and was opened for reading only.
+    /// The state was written by an older undrift, and was opened for reading only, or while an undrift holds it.
     #[error(
-        "the state has schema version {found}, and {known} is needed: `undrift apply` or `run` upgrades it"
+        "the state has schema version {found}, and {known} is needed: restart the undrift that runs on it with this \
+         version, or let `undrift apply` upgrade it"
     )]
     OlderSchema {
         /// The version in the file.

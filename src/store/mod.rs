@@ -65,13 +65,23 @@ pub struct Store {
 
 impl Store {
     /// Opens the state in this folder for reading and writing; makes what is missing, readable by its owner
-    /// only, and brings an older schema up to date. `actor` is what the trail's records of this store say in
-    /// `actor`: `root@host undrift[1234] apply`.
+    /// only. `actor` is what the trail's records of this store say in `actor`: `root@host undrift[1234] apply`.
+    ///
+    /// An older schema is brought up to date only where nobody holds the folder's [`StateLock`]: an undrift that is at
+    /// work knows the schema that it found.
     ///
     /// # Errors
-    /// [`StoreError::Folder`], [`StoreError::NewerSchema`], or what SQLite says.
+    /// [`StoreError::Folder`], [`StoreError::NewerSchema`], [`StoreError::OlderSchema`], or what SQLite says.
     pub fn open(dir: &Path, actor: String) -> Result<Self> {
         Self::open_with_clock(dir, actor, Box::new(chrono::Utc::now))
+    }
+
+    /// As [`open`](Self::open), for who holds the folder's lock: an older schema is brought up to date.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_locked(dir: &Path, actor: String, _lock: &StateLock) -> Result<Self> {
+        Self::open_as(dir, actor, Box::new(chrono::Utc::now), true)
     }
 
     /// As [`open`](Self::open), with another clock.
@@ -79,8 +89,19 @@ impl Store {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_with_clock(dir: &Path, actor: String, clock: Clock) -> Result<Self> {
+        Self::open_as(dir, actor, clock, false)
+    }
+
+    fn open_as(dir: &Path, actor: String, clock: Clock, locked: bool) -> Result<Self> {
         let path = folder::create(dir)?;
         let mut db = folder::connect(&path)?;
+        let (found, known) = (schema::version(&db)?, schema::latest(schema::MIGRATIONS));
+        let is_older = found > 0 && found < known;
+        let _lock = if is_older && !locked {
+            Some(StateLock::acquire(dir, "upgrade").map_err(|_| StoreError::OlderSchema { found, known })?)
+        } else {
+            None
+        };
         schema::migrate(&mut db, schema::MIGRATIONS)?;
         let cache = folder::connect_cache(&path)?;
         Ok(Self { db: Mutex::new(db), cache: Some(Mutex::new(cache)), actor, clock })
@@ -132,5 +153,43 @@ impl fmt::Debug for Store {
             .field("actor", &self.actor)
             .field("read_only", &self.cache.is_none())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A state as the first version of the schema left it.
+    fn older(dir: &Path) {
+        let path = folder::create(dir).unwrap();
+        schema::migrate(&mut folder::connect(&path).unwrap(), &schema::MIGRATIONS[..1]).unwrap();
+    }
+
+    fn version(dir: &Path) -> i64 {
+        schema::version(&folder::connect(&dir.join(folder::FILE)).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn an_older_schema_stays_while_an_undrift_holds_the_folder_and_is_upgraded_by_its_holder() {
+        let home = tempfile::tempdir().unwrap();
+        older(home.path());
+        let lock = StateLock::acquire(home.path(), "run").unwrap();
+        let error = Store::open(home.path(), "test".into()).unwrap_err();
+        assert!(matches!(error, StoreError::OlderSchema { found: 1, .. }), "{error}");
+        assert_eq!(version(home.path()), 1);
+        drop(Store::open_locked(home.path(), "test".into(), &lock).unwrap());
+        assert_eq!(version(home.path()), schema::latest(schema::MIGRATIONS));
+        // Of the right version it is anybody's.
+        Store::open(home.path(), "test".into()).unwrap();
+    }
+
+    #[test]
+    fn an_older_schema_that_nobody_holds_is_upgraded_by_whoever_opens_it() {
+        let home = tempfile::tempdir().unwrap();
+        older(home.path());
+        Store::open(home.path(), "test".into()).unwrap();
+        assert_eq!(version(home.path()), schema::latest(schema::MIGRATIONS));
+        StateLock::acquire(home.path(), "run").unwrap();
     }
 }

@@ -63,6 +63,31 @@ async fn an_engine_that_refuses_its_events_is_not_taken_for_one_that_is_back() {
 }
 
 #[tokio::test]
+async fn an_engine_that_refuses_its_events_late_each_time_is_not_taken_for_one_that_is_back_each_time() {
+    let fake = Fake::new();
+    // Long after it has answered a ping.
+    fake.refuses_after.send_replace(Duration::from_millis(300));
+    fake.refuses.send_replace(true);
+    let mut changes = Changes::new(fake.engine().changes());
+    let asked = std::sync::Arc::clone(&fake.asked);
+    reaches("five attempts", move || asked.events.load(Relaxed) == 5).await;
+    // Longer than the pause before another attempt would be.
+    let mut told = 0;
+    while let Ok(change) = tokio::time::timeout(Duration::from_secs(4), changes.0.next()).await {
+        assert_eq!(change, Some(Change::Everything));
+        told += 1;
+        assert!(told <= 5, "at each attempt");
+    }
+    assert!(told > 0);
+    assert_eq!(fake.asked.events.load(Relaxed), 5, "it is left alone for a while");
+    fake.refuses.send_replace(false);
+    assert_eq!(changes.next().await, Change::Everything, "of a connection that lasts");
+    assert_eq!(fake.asked.events.load(Relaxed), 6);
+    fake.say_project("after").await;
+    assert_eq!(changes.next().await, project("after"));
+}
+
+#[tokio::test]
 async fn a_consumer_that_does_not_read_holds_up_nothing_and_gathers_nothing() {
     let fake = Fake::new();
     let mut changes = Changes::new(fake.engine().changes());

@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use tempfile::TempDir;
@@ -146,6 +147,8 @@ pub(crate) struct Fake {
     lines: mpsc::Sender<String>,
     /// Whether it answers a request for events with 403.
     pub(crate) refuses: watch::Sender<bool>,
+    /// How long that takes. By itself a little longer than it takes to answer a ping.
+    pub(crate) refuses_after: watch::Sender<Duration>,
     pub(crate) asked: Arc<Asked>,
 }
 
@@ -158,8 +161,9 @@ impl Fake {
         let (lines, said) = mpsc::channel(1);
         let said = Arc::new(Mutex::new(said));
         let (refuses, asked) = (watch::Sender::new(false), Arc::<Asked>::default());
+        let refuses_after = watch::Sender::new(Duration::from_millis(20));
         let mut server = JoinSet::new();
-        let (refusing, noted) = (refuses.subscribe(), Arc::clone(&asked));
+        let (refusing, noted) = ((refuses.subscribe(), refuses_after.subscribe()), Arc::clone(&asked));
         server.spawn(async move {
             let mut open = JoinSet::new();
             loop {
@@ -168,7 +172,7 @@ impl Fake {
             }
         });
         let engine = Engine::new(Endpoint::Unix(socket));
-        Self { _folder: folder, _server: server, engine, lines, refuses, asked }
+        Self { _folder: folder, _server: server, engine, lines, refuses, refuses_after, asked }
     }
 
     pub(crate) fn engine(&self) -> Engine {
@@ -194,7 +198,7 @@ impl Fake {
 async fn answer(
     mut client: UnixStream,
     said: Arc<Mutex<mpsc::Receiver<String>>>,
-    refuses: watch::Receiver<bool>,
+    (refuses, refuses_after): (watch::Receiver<bool>, watch::Receiver<Duration>),
     asked: Arc<Asked>,
 ) {
     let mut request = vec![0; 64 * 1024];
@@ -209,8 +213,8 @@ async fn answer(
         return;
     }
     if *refuses.borrow() {
-        // Slower than a ping is answered.
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        let after = *refuses_after.borrow();
+        tokio::time::sleep(after).await;
         let _ = client.write_all(format!("{}{{\"message\":\"no\"}}", head("403 Forbidden")).as_bytes()).await;
         return;
     }

@@ -1,4 +1,4 @@
-use std::fs;
+use std::{fs, sync::mpsc};
 
 use tempfile::TempDir;
 
@@ -129,4 +129,73 @@ fn what_was_wrong_before_is_no_news() {
     folder.write("a.yaml", &object("a", "api"));
     folder.write("b.yaml", &object("b", "api"));
     assert!(folder.objects.reload().news.is_empty() && !folder.objects.has_faults());
+}
+
+#[test]
+fn a_folder_that_is_another_file_systems_has_lost_no_object() {
+    let folder = Folder::new(&[("a.yaml", &object("a", "api")), ("b.yaml", &object("b", "api"))]);
+    folder.reload();
+    let elsewhere = |folder: &Folder| {
+        for device in lock(&folder.objects.devices).values_mut() {
+            *device += 1;
+        }
+    };
+    // As if it were not mounted any more: what is below the mount point is another file system's, and empty or not.
+    elsewhere(&folder);
+    for gone in ["a.yaml", "b.yaml"] {
+        fs::remove_file(folder.dir.path().join("m").join(gone)).unwrap();
+        let (_, removed, _) = folder.reload();
+        assert_eq!(removed, names(&[]), "without {gone}");
+        assert_eq!(folder.objects.names(), ["a", "b"]);
+    }
+    assert!(folder.outlived("a").unwrap().contains("another file system"), "{:?}", folder.outlived("a"));
+    assert!(folder.objects.has_faults(), "it is looked at again without an edit");
+    // Mounted again, by another number: all is there.
+    folder.write("a.yaml", &object("a", "api"));
+    folder.write("b.yaml", &object("b", "api"));
+    assert_eq!(folder.reload(), (names(&["a", "b"]), vec![], 0), "their statuses are to lose the note");
+    assert_eq!(folder.outlived("a"), None);
+    // From now on it is where it is: what is gone is gone.
+    fs::remove_file(folder.dir.path().join("m/a.yaml")).unwrap();
+    assert_eq!(folder.reload(), (vec![], names(&["a"]), 0));
+}
+
+#[test]
+fn who_asks_what_is_declared_does_not_wait_for_a_file_system_that_hangs() {
+    static HANGS: Mutex<Option<mpsc::Receiver<()>>> = Mutex::new(None);
+    static BEGUN: Mutex<Option<mpsc::Sender<()>>> = Mutex::new(None);
+    let (file_system, hangs) = mpsc::channel();
+    let (begun, begins) = mpsc::channel();
+    let mut folder = Folder::new(&[("a.yaml", &object("a", "api"))]);
+    folder.reload();
+    (*lock(&HANGS), *lock(&BEGUN)) = (Some(hangs), Some(begun));
+    folder.objects.load = |sources| {
+        lock(&BEGUN).take().unwrap().send(()).unwrap();
+        lock(&HANGS).take().unwrap().recv().unwrap();
+        manifest::load_partly(sources)
+    };
+    folder.write("b.yaml", &object("b", "api"));
+    std::thread::scope(|scope| {
+        let reload = scope.spawn(|| folder.reload());
+        begins.recv().unwrap();
+        assert_eq!(folder.objects.names(), ["a"]);
+        assert!(folder.objects.get("a").is_some() && !folder.objects.has_faults());
+        file_system.send(()).unwrap();
+        assert_eq!(reload.join().unwrap(), (names(&["b"]), vec![], 0));
+    });
+    assert_eq!(folder.objects.names(), ["a", "b"]);
+}
+
+#[test]
+fn what_was_left_undecided_is_decided_once_every_manifest_is_valid() {
+    let folder = Folder::new(&[("a.yaml", "["), ("b.yaml", &object("b", "api"))]);
+    folder.reload();
+    folder.objects.leave_undecided("a");
+    folder.objects.leave_undecided("gone");
+    let undeclared = || folder.objects.take_undeclared().into_iter().collect::<Vec<_>>();
+    assert_eq!(undeclared(), [""; 0], "either may be in a.yaml");
+    folder.write("a.yaml", &object("a", "api"));
+    folder.reload();
+    assert_eq!(undeclared(), ["gone"]);
+    assert_eq!(undeclared(), [""; 0], "once");
 }

@@ -2,84 +2,16 @@
 
 use std::fs;
 
-use crate::{
-    fixtures,
-    manifest::Source,
-    reconcile::fake::{Container, FakeHost, Image, World},
-};
-
 use super::*;
+use crate::{
+    daemon::testing::{Bench, healthy},
+    fixtures,
+    reconcile::fake::World,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Two objects, `backoffice` and `other`, on the same host.
-struct Bench {
-    shared: Shared<FakeHost>,
-    dir: tempfile::TempDir,
-}
-
-impl Bench {
-    fn new(world: World) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let manifests = dir.path().join("manifests");
-        fs::create_dir(&manifests).unwrap();
-        for name in ["backoffice", "other"] {
-            let mut object = fixtures::desired().object;
-            object.metadata.name = name.into();
-            fs::write(manifests.join(format!("{name}.yaml")), serde_json::to_string(&object).unwrap())
-                .unwrap();
-        }
-        let shared = Shared {
-            host: Arc::new(FakeHost::new(world)),
-            store: Arc::new(Store::open(dir.path(), "test".into()).unwrap()),
-            objects: Objects::new(vec![Source::Path(manifests)]),
-            memory: Memory::default(),
-            waiters: Waiters::default(),
-            keys: Keys::default(),
-            readiness: Readiness::default(),
-            at_work: AtWork::default(),
-            builds: Semaphore::new(1),
-            narrate: |_, _| None,
-            stop: CancellationToken::new(),
-            cancel: CancellationToken::new(),
-        };
-        assert_eq!(shared.objects.reload().errors.len(), 0);
-        Self { shared, dir }
-    }
-
-    async fn turn(&self, object: &str) -> Requeue {
-        self.shared.reconcile(object.into()).await
-    }
-
-    /// The time until the next turn, after one.
-    async fn wait_after_turn(&self) -> Duration {
-        match self.turn("backoffice").await {
-            Requeue::At(at) => at - Instant::now(),
-            other => panic!("no time: {other:?}"),
-        }
-    }
-
-    /// Turns until the object rests; the time until the next turn then.
-    async fn wait_at_rest(&self) -> Duration {
-        loop {
-            match self.turn("backoffice").await {
-                Requeue::Now => {}
-                Requeue::At(at) => return at - Instant::now(),
-                Requeue::Never => panic!("it is forgotten"),
-            }
-        }
-    }
-
-    fn is_away(&self, away: bool) {
-        self.shared.host.world(|world| world.engine_away = away);
-    }
-}
-
-fn healthy() -> World {
-    let image = Image { id: 2, source: 2, module: true };
-    let container = Container { id: 1, image, config: 1, running: true, starts: 1, crashes: 0, looks: 0 };
-    World { image: Some(image), container: Some(container), next: 3, ..World::incident() }
-}
+mod odd;
 
 /// A jittered wait.
 #[track_caller]
@@ -106,7 +38,7 @@ async fn who_wants_a_look_each_second_has_it_after_failures_too() {
     let often = fixtures::desired_with(&serde_json::json!({ "interval": "3s" })).object;
     let manifest = bench.dir.path().join("manifests/backoffice.yaml");
     fs::write(manifest, serde_json::to_string(&often).unwrap()).unwrap();
-    bench.shared.reload();
+    bench.shared.reload().await;
     bench.is_away(true);
     for seconds in [1, 2, 3, 3] {
         assert_about(bench.wait_after_turn().await, seconds * SECOND);
@@ -131,11 +63,48 @@ async fn who_waits_for_a_build_is_named_once_it_may_begin() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_waits_for_a_step_on_its_project_is_named_once_that_has_ended_and_not_before() {
+    let bench = Bench::new(World::incident());
+    let project = "backoffice";
+    let step = bench.shared.at_work.claim(project).unwrap();
+    for _ in 0..3 {
+        assert_eq!(bench.wait_after_turn().await, SLOT_POLL);
+    }
+    assert!(bench.shared.host.world(|world| world.log.is_empty()), "no step beside another's");
+    let named = || bench.shared.memory.may_begin(|way| *way == Way::Project(project.into()));
+    let mut keys = Box::pin(bench.shared.keys.stream());
+    let mut next =
+        || futures_util::FutureExt::now_or_never(futures_util::StreamExt::next(&mut keys)).flatten();
+    // Another one's turn that ends while the step is at work names nobody.
+    bench.turn("other").await;
+    assert_eq!(next(), None);
+    drop(step);
+    bench.turn("other").await;
+    assert_eq!(next().as_deref(), Some("backoffice"));
+    assert!(!named().contains(&"backoffice".to_owned()), "once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backoff_of_hours_keeps_nobody_from_being_looked_at_at_the_resync() {
+    let bench = Bench::new(World::incident());
+    let slow = fixtures::desired_with(&serde_json::json!({
+        "interval": "1m", "backoff": { "initial": "2h", "max": "2h" }
+    }));
+    let manifest = bench.dir.path().join("manifests/backoffice.yaml");
+    fs::write(manifest, serde_json::to_string(&slow.object).unwrap()).unwrap();
+    bench.shared.reload().await;
+    bench.shared.host.world(|world| world.faults.build_fails = true);
+    let wait = bench.wait_at_rest().await;
+    assert_eq!(bench.shared.host.world(|world| world.log.len()), 1, "it is in the backoff after its step");
+    assert_about(wait, 60 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_not_declared_any_more_is_never_looked_at_again() {
     let bench = Bench::new(healthy());
     bench.turn("backoffice").await;
     fs::remove_file(bench.dir.path().join("manifests/backoffice.yaml")).unwrap();
-    bench.shared.reload();
+    bench.shared.reload().await;
     let looks = || bench.shared.host.world(|world| world.container.unwrap().looks);
     let before = looks();
     assert_eq!(bench.turn("backoffice").await, Requeue::Never);

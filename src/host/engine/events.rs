@@ -32,8 +32,15 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 /// The first pause.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 
+/// How many connections in a row may break off before they have held for [`LONGEST_PAUSE`]. Each of them may hide a
+/// change; with more, whoever stands in between lets no events through, and every attempt would be a look at everything.
+const BREAKS_BORNE: u32 = 5;
+
+/// The pause between two attempts where they break off again and again.
+const BROKEN_PAUSE: Duration = Duration::from_secs(10);
+
 /// By how much the request for events precedes the first ping. bollard does not show when that request is accepted;
-/// an engine or a proxy that refuses it does so within this, and is not taken for one that is back.
+/// an engine or a proxy that refuses it does so within this as a rule, and is not taken for one that is back.
 const HEAD_START: Duration = Duration::from_millis(100);
 
 /// What happens to a container that a look can see. Not `kill`, which is a signal sent: `die` follows where it ends
@@ -79,8 +86,10 @@ impl Engine {
     ///   engine on another host whose clock is behind leaves a gap of milliseconds.)
     /// - Nothing of undrift's own looking comes: neither look-up containers nor mounts nor tags that keep an image.
     /// - A consumer that is slow costs a bounded amount of memory; equal changes come once.
+    /// - Where connections break off again and again, five at the most are told of before one has held for 3 s.
     /// - [`Change::Everything`] comes once when an engine that was there has gone: what was seen of it is not known any
-    ///   more. While it is away nothing else comes. Attempts to reach it are at most 3 s apart.
+    ///   more. While it is away nothing else comes. Attempts to reach it are at most 3 s apart, and 10 s where each breaks
+    ///   off.
     ///
     /// # Caveats
     /// A connection that is dead while others to the same engine live (a firewall that forgot one, on TCP) is not
@@ -101,6 +110,7 @@ impl Engine {
             connected: None,
             was_there: false,
             away: false,
+            breaks: 0,
         };
         let task = AbortOnDropHandle::new(tokio::spawn(reader.read()));
         stream::unfold((mailbox, task), |(mailbox, task)| async {
@@ -119,6 +129,8 @@ struct Reader {
     was_there: bool,
     /// Whether the log has said that the engine is away.
     away: bool,
+    /// How many connections in a row have broken off early.
+    breaks: u32,
 }
 
 impl Reader {
@@ -129,20 +141,47 @@ impl Reader {
             let why = self.follow().await;
             let held = self.connected.map(|since| since.elapsed());
             tracing::debug!(%why, held = ?held, "the engine's events ended");
-            if held.is_none() && !self.away {
-                self.away = true;
-                let engine = self.engine.endpoint().docker_host();
-                tracing::warn!(engine, %why, "the engine's events cannot be read; trying on");
-                if self.was_there {
-                    self.mailbox.put(Change::Everything);
-                }
+            if held.is_none() {
+                self.gone(&why);
             }
             if held.is_some_and(|held| held >= LONGEST_PAUSE) {
+                self.breaks = 0;
                 waits = pauses();
-            } else {
-                tokio::time::sleep(waits.next().unwrap_or(LONGEST_PAUSE)).await;
+                continue;
+            }
+            if held.is_some() {
+                self.broke_off(&why);
+            }
+            let wait = if self.is_broken() { Some(BROKEN_PAUSE) } else { waits.next() };
+            tokio::time::sleep(wait.unwrap_or(LONGEST_PAUSE)).await;
+        }
+    }
+
+    /// No connection could be made.
+    fn gone(&mut self, why: &EngineError) {
+        // One that lets no events through and then goes away altogether is another outage.
+        if !self.away || self.is_broken() {
+            (self.away, self.breaks) = (true, 0);
+            let engine = self.engine.endpoint().docker_host();
+            tracing::warn!(engine, %why, "the engine's events cannot be read; trying on");
+            if self.was_there {
+                self.mailbox.put(Change::Everything);
             }
         }
+    }
+
+    /// A connection was made and broke off before it could be relied on.
+    fn broke_off(&mut self, why: &EngineError) {
+        self.breaks = self.breaks.saturating_add(1);
+        if self.breaks == BREAKS_BORNE {
+            self.away = true;
+            let (engine, s) = (self.engine.endpoint().docker_host(), BROKEN_PAUSE.as_secs());
+            tracing::warn!(engine, %why, "the engine's events break off again and again; trying every {s} s");
+        }
+    }
+
+    const fn is_broken(&self) -> bool {
+        self.breaks >= BREAKS_BORNE
     }
 
     /// One connection, until it ends; says why.
@@ -155,9 +194,16 @@ impl Reader {
         let engine = self.engine.clone();
         let mut events = docker.events(Some(options));
         let mut pulse = std::pin::pin!(pulse(&engine, HEAD_START));
+        let mut lasting = std::pin::pin!(tokio::time::sleep(HEAD_START + LONGEST_PAUSE));
         loop {
             tokio::select! {
                 biased;
+                // It holds after all.
+                () = &mut lasting, if self.is_broken() && self.connected.is_some() => {
+                    self.breaks = 0;
+                    self.is_back();
+                    continue;
+                }
                 event = events.next() => match event {
                     Some(Ok(event)) => {
                         self.connected();
@@ -182,6 +228,13 @@ impl Reader {
             return;
         }
         self.connected = Some(Instant::now());
+        if !self.is_broken() {
+            self.is_back();
+        }
+    }
+
+    /// From here on no change is missed.
+    fn is_back(&mut self) {
         self.was_there = true;
         self.mailbox.put(Change::Everything);
         if std::mem::take(&mut self.away) {

@@ -63,7 +63,7 @@ fn removed_container_is_created_again() {
 #[test]
 fn image_that_was_built_by_hand_is_put_into_effect() {
     let project = Project::healthy();
-    let daemon = Daemon::start_with(&project, &["--image-period", "300ms"]);
+    let daemon = Daemon::start_with(&project, &["--image-period", "1s"]);
     let before = project.containers("api");
     project.add_module("api", "billing");
     project.rebuild();
@@ -116,7 +116,7 @@ fn healthy_host_is_looked_at_and_nothing_else() {
     let project = Project::healthy();
     project.manifest(&resynced());
     let before = project.containers("api");
-    let daemon = Daemon::start_with(&project, &["--image-period", "300ms"]);
+    let daemon = Daemon::start_with(&project, &["--image-period", "1s"]);
     wait_for("the proof", || {
         let status = project.recorded();
         let idle = status["conditions"][1]["reason"] == "Idle";

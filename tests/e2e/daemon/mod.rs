@@ -6,6 +6,7 @@ mod healing;
 mod maintenance;
 mod manifests;
 mod many;
+mod more;
 mod visitors;
 mod wire;
 
