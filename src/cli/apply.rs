@@ -220,6 +220,9 @@ fn summary(context: &mut Context<'_>, desired: &[Desired], outcomes: &[Outcome])
                 writeln!(context.out, "  {}", clean(&words))?;
             }
         }
+        if let Some(words) = held_back(status).filter(|_| !applied.reconciled) {
+            writeln!(context.out, "  no step was taken: {}", clean(&words))?;
+        }
         let stalled = status.conditions.iter().find(|c| c.kind == crate::api::ConditionType::Stalled);
         if let Some(stalled) = stalled.filter(|c| c.status == crate::api::ConditionStatus::True) {
             writeln!(context.out, "  {}: {}", stalled.reason, clean(&stalled.message))?;
@@ -228,10 +231,68 @@ fn summary(context: &mut Context<'_>, desired: &[Desired], outcomes: &[Outcome])
     context.out.flush()
 }
 
+/// Why undrift takes no step for the object, where it must not.
+fn held_back(status: &ObjectStatus) -> Option<String> {
+    let mut conditions = status.conditions.iter();
+    let reconciling = conditions.find(|c| c.kind == crate::api::ConditionType::Reconciling)?;
+    match reconciling.reason.as_str() {
+        "Suspended" => Some(format!("suspended: {}", reconciling.message)),
+        "ObserveOnly" => Some(reconciling.message.clone()),
+        _ => None,
+    }
+}
+
 /// The routes whose answer the last repair has changed.
 fn transitions(status: &ObjectStatus) -> impl Iterator<Item = (&str, &str, Transition)> {
     status.services.iter().flat_map(|service| {
         let routes = service.routes.iter();
         routes.filter_map(|route| Some((service.name.as_str(), route.name.as_str(), route.transition?)))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        api::Suspension,
+        decide::{self, History, Inputs, StatusInputs},
+        fixtures::{at, desired, desired_with, incident},
+    };
+
+    /// What is said of the incident's host where this is declared, and this is suspended.
+    fn said(desired: &Desired, suspended: Option<Suspension>) -> Option<String> {
+        let (observed, history) = (incident(), History { suspended, ..History::default() });
+        let inputs = Inputs { desired, observed: &observed, history: &history, now: at(1), jitter_seed: 7 };
+        let decision = decide::decide(inputs);
+        let status = decide::status(StatusInputs {
+            desired,
+            generation: 1,
+            observed: &observed,
+            decision: &decision,
+            previous: None,
+            proven: &[],
+            transitions: &BTreeMap::new(),
+            incident: None,
+            at_work: true,
+            now: at(1),
+        });
+        held_back(&status)
+    }
+
+    #[test]
+    fn who_applies_is_told_why_no_step_was_taken() {
+        assert_eq!(said(&desired(), None), None);
+        let observe = desired_with(&json!({ "mode": "observe" }));
+        assert_eq!(said(&observe, None).as_deref(), Some("spec.reconcile.mode is observe"));
+        let suspension = Suspension {
+            since: at(0),
+            until: None,
+            reason: "moving the database".into(),
+            actor: "ops".into(),
+        };
+        let words = "suspended: moving the database (ops, until it is resumed)";
+        assert_eq!(said(&desired(), Some(suspension)).as_deref(), Some(words));
+    }
 }
