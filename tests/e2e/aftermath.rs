@@ -83,8 +83,7 @@ fn build_context_that_changes_by_itself_is_tried_less_and_less_often() {
     assert_eq!(project.steps(), ["Build", "Build"], "the first other source is free");
     project.write("api/server.log", "three");
     let check = project.check().expect(1);
-    let next =
-        check.status()["nextAttemptTime"].as_str().map(|time| time.parse::<chrono::DateTime<chrono::Utc>>());
+    let next = check.status()["nextAttemptTime"].as_str().map(str::parse::<chrono::DateTime<chrono::Utc>>);
     let wait = next.expect("the next one is not").unwrap() - chrono::Utc::now();
     assert!(wait > chrono::TimeDelta::minutes(50) && wait <= chrono::TimeDelta::hours(1), "{wait}");
 

@@ -239,20 +239,23 @@ impl Drop for Project {
         }
         remove(&["network", "ls", "-q", "--filter", &label], &["network", "rm"]);
         remove(&["volume", "ls", "-q", "--filter", &label], &["volume", "rm"]);
-        let references = [format!("{}-*", self.name), format!("undrift-keep/{}/*", self.name)];
-        let references = references.map(|reference| format!("reference={reference}"));
-        let filters = references.iter().map(|reference| vec!["--filter", reference]);
-        for filter in filters.chain([vec!["--filter", "dangling=true", "--filter", &label]]) {
-            let images = [&["images", "-q", "--no-trunc"], &filter[..]].concat();
-            for image in listed(&images) {
-                // The look-ups of an undrift that was killed.
-                let of_image = format!("ancestor={image}");
-                let look_ups = ["--filter", "label=dev.undrift.lookup", "--filter", &of_image];
-                remove(&[&["ps", "-aq"], &look_ups[..]].concat(), &["rm", "-f"]);
-            }
-            remove(&images, &["rmi", "-f"]);
+        // By name: an image may have another one that is not the test's.
+        let named = ["images", "--format", "{{.Repository}}:{{.Tag}}"];
+        for names in [format!("{}-*", self.name), format!("undrift-keep/{}/*", self.name)] {
+            remove_images(&[&named[..], &["--filter", &format!("reference={names}")]].concat());
         }
+        remove_images(&["images", "-q", "--no-trunc", "--filter", "dangling=true", "--filter", &label]);
     }
+}
+
+/// Removes the images that a listing names, and the look-ups into them of an undrift that was killed.
+fn remove_images(list: &[&str]) {
+    for image in listed(list) {
+        let of_image = format!("ancestor={image}");
+        let look_ups = ["--filter", "label=dev.undrift.lookup", "--filter", &of_image];
+        remove(&[&["ps", "-aq"], &look_ups[..]].concat(), &["rm", "-f"]);
+    }
+    remove(list, &["rmi", "-f"]);
 }
 
 /// Removes what a listing names. A thing that is gone already is no failure: the test's own result counts.
