@@ -65,7 +65,7 @@ fn tag_that_is_gone_says_nothing_of_a_service_that_cannot_be_built() {
         &format!("services:\n  api: {{ image: '{image}', command: sleep 1000, init: true }}\n"),
     );
     let (head, policy) = MANIFEST.split_once("      modules:").unwrap();
-    let policy = policy.split_once("  reconcile:").unwrap().1.replace("timeout: 8s", "timeout: 1s");
+    let policy = policy.split_once("  reconcile:").unwrap().1.replace("timeout: 60s", "timeout: 1s");
     // With a module and without: the artifact layer is declared only with one.
     let module = "      modules: [{ path: /bin/busybox }]\n";
     project.manifest(&format!("{head}{module}  reconcile:{policy}"));
@@ -166,15 +166,15 @@ fn stranger_on_the_port_of_a_stopped_container_is_not_the_service() {
 }
 
 #[test]
-fn token_in_a_query_is_sent_and_nowhere_kept() {
+fn value_in_a_query_is_sent_and_nowhere_kept() {
     let project = Project::in_incident();
     let (head, tail) = MANIFEST.split_once("/api/workflow").unwrap();
-    project.manifest(&format!("{head}/api/workflow?token=hunter2&page=2{tail}"));
+    project.manifest(&format!("{head}/api/workflow?share=hunter2&page=2{tail}"));
     let mut apply = project.command(&["--log", "debug", "apply", "-f", "undrift.yaml", "-o", "json"]);
     let apply = run(&mut apply).expect(0);
     let route = &apply.status()["services"][0]["routes"][0];
-    assert!(route["url"].as_str().unwrap().ends_with("/api/workflow?token=…&page=…"), "{route}");
-    assert_eq!(route["name"], "/api/workflow?token=…&page=…");
+    assert!(route["url"].as_str().unwrap().ends_with("/api/workflow?share=…&page=…"), "{route}");
+    assert_eq!(route["name"], "/api/workflow?share=…&page=…");
     assert_eq!(route["transition"]["after"], 401);
     project.check().expect(0);
     let describe = project.undrift(&["describe", &project.name, "-o", "json"]).expect(0);
