@@ -122,7 +122,7 @@ async fn a_project_as_declared_is_seen_whole() {
     let [api, dashboard] = &seen.services[..] else { panic!("two services: {seen:?}") };
     assert!(api.buildable && api.replicas == 1);
     assert_eq!(api.source.modules, [Some(Fact::Known(Presence::Present))]);
-    assert!(matches!(&api.source.digest, Fact::Known(Some(digest)) if digest.starts_with("sha256:")));
+    assert!(matches!(&api.source.digest, Fact::Known(Some(digest)) if digest.starts_with("v1:sha256:")));
     assert_eq!(host.git(&desired).await, Fact::Known(None));
     assert_eq!(api.artifact.reference, format!("{}-api", project.name));
     assert_eq!(api.artifact.modules[0].presence, Fact::Known(Presence::Present));

@@ -19,7 +19,8 @@ pub struct Attempt {
     pub layer: Layer,
     /// The reason of the drift.
     pub reason: Reason,
-    /// The build context's digest and Compose's config hash at the time; null where there is neither.
+    /// What the repairs start from: the build context's digest, Compose's config hash and, where Compose does not build the
+    /// image, the image; null where not all of it is known.
     pub source_digest: Option<String>,
     /// The generation of the spec at the time.
     pub generation: i64,
@@ -35,6 +36,9 @@ pub struct Attempt {
     pub next_at: Option<Time>,
     /// Why no further repair is tried, in `PascalCase`.
     pub gave_up: Option<String>,
+    /// Whether the service was proven after the last repair.
+    #[serde(default)]
+    pub healed: bool,
 }
 
 impl Attempt {

@@ -140,6 +140,7 @@ pub fn begin_step(
         row.pending = Some(step);
         row.last_at = inputs.now;
         row.next_at = None;
+        row.healed = false;
         Some(row)
     });
     begun.collect()
@@ -159,6 +160,7 @@ fn new_row(inputs: Inputs<'_>, seen: &ServiceObservation, drift: &Drift) -> Atte
         last_at: inputs.now,
         next_at: None,
         gave_up: None,
+        healed: false,
     }
 }
 

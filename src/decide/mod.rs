@@ -32,7 +32,7 @@ pub use attempts::{begin_step, end_rollback, end_step};
 pub use checks::{Diagnosis, LayerVerdict, diagnose, is_young};
 pub use plan::{NOT_PROVEN, Next};
 pub use repair::{Prospect, Repair};
-pub use rollback::{JUDGED_FOR, rollback_target};
+pub use rollback::{JUDGED_FOR, rollback_target, to_keep};
 pub use status::{StatusInputs, status};
 pub use unseen::failed_status;
 pub use verify::{Identity, Proof, identities, judge, unlike_before};
@@ -95,8 +95,19 @@ pub struct OpenIncident {
     pub before: ObjectStatus,
     /// The steps so far that ended, oldest first.
     pub steps: Vec<DoneStep>,
-    /// The services that were proven in it, and when.
-    pub verified: Vec<(String, Time)>,
+    /// What was proven in it.
+    pub verified: Vec<Verified>,
+}
+
+/// A service that was proven.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// The service.
+    pub service: String,
+    /// When.
+    pub at: Time,
+    /// The image behind its reference, which is the one that its containers run.
+    pub image: String,
 }
 
 /// A step that ended.
@@ -149,10 +160,11 @@ impl OpenIncident {
         self.of(service).filter(|done| done.is_up()).count()
     }
 
-    /// Whether the service was proven at that time or later.
+    /// The image of the service's containers when it was proven last, if that was at that time or later.
     #[must_use]
-    pub fn is_proven_since(&self, service: &str, time: Time) -> bool {
-        self.verified.iter().any(|(name, at)| name == service && *at >= time)
+    pub fn proven_since(&self, service: &str, time: Time) -> Option<&str> {
+        let proofs = self.verified.iter().rev().filter(|proof| proof.service == service && proof.at >= time);
+        proofs.map(|proof| proof.image.as_str()).next()
     }
 
     /// Whether the service was rolled back.

@@ -102,7 +102,12 @@ fn next_look(inputs: Inputs<'_>, services: &[Diagnosis], prospects: &[Prospect])
         return Next::Prove(unproven);
     }
     let passing = prospects.iter().filter(|p| matches!(p.repair, Repair::Wait { .. }));
-    passing.filter_map(|p| look_again_at(inputs, &p.repair)).min().map_or(Next::Nothing, Next::Wait)
+    match passing.filter_map(|p| look_again_at(inputs, &p.repair)).min() {
+        Some(at) => Next::Wait(at),
+        // As declared because it was rolled back: that is told also where undrift may not act any more.
+        None if services.iter().all(Diagnosis::as_declared) => give_up(prospects, &[]),
+        None => Next::Nothing,
+    }
 }
 
 /// Services that are as declared and were not proven as they are.

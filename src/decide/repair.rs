@@ -121,8 +121,14 @@ fn repair(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis) -> Repair
 /// A service that is as declared because it was rolled back was not repaired: the one incident in which that was done
 /// does not end as if it had been.
 fn as_declared(inputs: Inputs<'_>, seen: &ServiceObservation, diagnosis: &Diagnosis) -> Repair {
-    let incident = inputs.history.incident.as_ref();
-    if incident.is_some_and(|incident| incident.is_rolled_back(&seen.name)) {
+    let rolled_back = inputs.history.incident.as_ref().is_some_and(|incident| {
+        // One that was cut off may have had its effect all the same.
+        let was_tried = incident.has_done(&seen.name, |step| step == Step::Rollback);
+        let old = super::rollback_target(inputs.history, &seen.name);
+        incident.is_rolled_back(&seen.name)
+            || was_tried && seen.artifact.image.known().and_then(Option::as_deref) == old && old.is_some()
+    });
+    if rolled_back {
         return stalled(ROLLED_BACK, rollback::words(ROLLED_BACK, diagnosis));
     }
     Repair::Nothing
@@ -208,13 +214,13 @@ impl Budget<'_> {
             Some(row) if row.attempts >= attempts => {
                 stalled(BUDGET_SPENT, &format!("{} of {attempts} attempts did not mend it", row.attempts))
             }
-            Some(row) => Repair::Steps(steps, row.next_at.map(|at| at.min(longest(self.inputs)))),
+            Some(row) => Repair::Steps(steps, row.next_at.filter(|at| *at <= longest(self.inputs))),
             None => Repair::Steps(steps, self.not_before),
         }
     }
 }
 
-/// No wait is longer than the longest backoff, whatever a clock that was set back says.
+/// No wait is longer than the longest backoff: what lies further ahead was written by a clock that was set back since.
 fn longest(inputs: Inputs<'_>) -> Time {
     inputs.now + inputs.desired.object.spec.reconcile.backoff.max.delta()
 }

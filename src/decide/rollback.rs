@@ -48,9 +48,10 @@ fn is_to_blame(inputs: Inputs<'_>, repair: &OpenIncident, seen: &ServiceObservat
     if (inputs.now - up.at).abs() >= JUDGED_FOR {
         return false;
     }
-    // After the proof only a death of its own counts: a person may stop a container, too.
-    if repair.is_proven_since(&seen.name, up.at) {
-        return died_by_itself(seen, drift);
+    // After the proof only a death of its own counts, and only of what was proven: a person may stop a container, or have
+    // brought up another image since.
+    if let Some(image) = repair.proven_since(&seen.name, up.at) {
+        return died_by_itself(seen, drift) && runs_only(seen, image);
     }
     if up.outcome == StepOutcome::Succeeded {
         // What it has made, and is gone, was removed by someone: the image is not at fault.
@@ -63,14 +64,26 @@ fn is_to_blame(inputs: Inputs<'_>, repair: &OpenIncident, seen: &ServiceObservat
 fn died_by_itself(seen: &ServiceObservation, drift: &Drift) -> bool {
     let mut codes = seen.containers.known().into_iter().flatten().filter_map(|c| c.exit_code);
     match drift.reason {
-        Reason::CrashLooping | Reason::Unhealthy => true,
+        Reason::CrashLooping => true,
         Reason::NotRunning => codes.any(|code| !TOLD_TO_END.contains(&code)),
         _ => false,
     }
 }
 
+fn runs_only(seen: &ServiceObservation, image: &str) -> bool {
+    seen.containers.known().is_some_and(|all| all.iter().all(|c| c.image_id == image))
+}
+
 fn has_run(seen: &ServiceObservation) -> bool {
     seen.containers.known().into_iter().flatten().any(|c| c.state != ContainerState::Created)
+}
+
+/// The image that a build must leave kept: the one that a rollback would put back. Before the incident's first `Up` that is
+/// what runs, whatever an earlier incident had replaced.
+#[must_use]
+pub fn to_keep<'a>(history: &'a History, service: &str) -> Option<&'a str> {
+    let open = history.incident.as_ref().filter(|open| open.last_up(service).is_some())?;
+    image_of(service_before(&open.before, service)?)
 }
 
 /// The image to put a service back to: the one that all of its replicas ran before undrift replaced them.
@@ -139,7 +152,10 @@ fn lost_something(
             DYING.contains(&drift.reason) && !was_dying
         }
         Layer::Route => spec.routes.iter().zip(&seen.routes).any(|(route, now)| {
-            let mut same = before.routes.iter().filter(|before| before.name == route.display_name());
+            let is_same = |before: &&RouteStatus| {
+                before.name == route.display_name() && before.expected == route.expect
+            };
+            let mut same = before.routes.iter().filter(is_same);
             same.any(|before| worked(before) && no_longer_works(before, now))
         }),
         _ => false,

@@ -53,13 +53,14 @@ pub(super) fn not_before(
     drift: &Drift,
 ) -> Option<Time> {
     let earlier = || rows.iter().filter(|row| is_of(inputs, row, seen) && !is_current(inputs, row, seen));
-    let of_drift = earlier().filter(|row| (row.layer, row.reason) == (drift.layer, drift.reason)).count();
+    let in_vain = earlier().filter(|row| !row.healed);
+    let of_drift = in_vain.filter(|row| (row.layer, row.reason) == (drift.layer, drift.reason)).count();
     let given_up = earlier().filter(|row| row.gave_up.is_some()).count();
     let fruitless = of_drift.saturating_sub(1).max(given_up);
     let doubled = u32::try_from(fruitless.checked_sub(1)?).unwrap_or(u32::MAX).min(20);
     let backoff = inputs.desired.object.spec.reconcile.backoff.max.delta();
     let wait = (backoff * (1 << doubled)).min(LONGEST.max(backoff));
-    // A clock that was set back makes the last repair lie ahead.
-    let last = earlier().map(|row| row.last_at).max()?.min(inputs.now);
+    // A clock that was set back makes repairs lie ahead: how long ago they were nobody knows.
+    let last = earlier().map(|row| row.last_at).filter(|last| *last <= inputs.now).max()?;
     Some(last + wait).filter(|at| *at > inputs.now)
 }

@@ -403,6 +403,7 @@ fn row(pending: Option<Step>, last_at: Time) -> Attempt {
         last_at,
         next_at: None,
         gave_up: None,
+        healed: false,
     }
 }
 

@@ -3,7 +3,7 @@
 use super::status::Maker;
 use crate::api::{
     ConditionStatus, ConditionType, Layer, ModulePresence, ModuleStatus, ObjectStatus, RouteAuthStatus,
-    RouteSpec, RouteStatus, ServiceSpec, ServiceStatus, Time,
+    RouteSpec, RouteStatus, ServiceSpec, ServiceStatus, Time, without_query_values,
 };
 
 /// The status of an object of which nothing can be said: no engine, Compose files that Compose refuses, nobody who looks.
@@ -93,7 +93,7 @@ fn unknown_module(spec: &crate::api::ModuleSpec) -> ModuleStatus {
 fn unasked(spec: &RouteSpec, before: Option<&RouteStatus>) -> RouteStatus {
     RouteStatus {
         name: spec.display_name().into(),
-        url: spec.url.clone(),
+        url: spec.url.as_deref().map(|url| without_query_values(url).into_owned()),
         expected: spec.expect.clone(),
         observed: None,
         control: None,

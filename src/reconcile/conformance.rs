@@ -126,7 +126,10 @@ impl<'a, H: Side> Actor<'a, H> {
                     !matches!(hand, Hand::Stop | Hand::Remove | Hand::Untag | Hand::Configure);
                 None
             }
-            Op::RollbackToNothing => Some(self.takes(Step::Rollback, Some("sha256:0".into())).await),
+            // The whole of an ID: the beginning of one may be an image's.
+            Op::RollbackToNothing => {
+                Some(self.takes(Step::Rollback, Some(format!("sha256:{:064}", 0))).await)
+            }
             Op::Step(Step::Rollback) => Some(self.takes(Step::Rollback, self.names[0].first_image()).await),
             Op::Step(step) => Some(self.takes(step, None).await),
         };

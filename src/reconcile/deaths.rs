@@ -13,7 +13,7 @@ use crate::{
 const COUNTED_FOR: TimeDelta = TimeDelta::minutes(10);
 
 /// The restart counts of each container, by ID, at the times at which they were first seen; oldest first.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Deaths(BTreeMap<String, Vec<(Time, i64)>>);
 
 impl Deaths {

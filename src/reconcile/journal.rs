@@ -163,7 +163,7 @@ impl Journal<'_> {
             incident: record.incident.clone(),
             step: Some(StepKind::Rollback),
             evidence: json!({
-                "services": planned.services, "to": rollback_targets(scene, &planned.services),
+                "services": planned.services, "to": images_of_before(scene, planned),
             }),
             ..NewRecord::of(AuditKind::RolledBack)
         });
@@ -263,12 +263,14 @@ fn is_our_own_doing(scene: &Scene<'_>, service: &str, drift: &Drift) -> bool {
     }
 }
 
-/// The image that each service would be put back to.
-pub(super) fn rollback_targets(scene: &Scene<'_>, services: &[String]) -> BTreeMap<String, String> {
-    let target = |service: &String| {
-        Some((service.clone(), decide::rollback_target(&scene.history, service)?.to_owned()))
+/// The image of before of each service of a step: the one that a rollback puts back, and a build must leave kept.
+pub(super) fn images_of_before(scene: &Scene<'_>, planned: &PlannedStep) -> BTreeMap<String, String> {
+    let image = match planned.step {
+        Step::Build { .. } => decide::to_keep,
+        _ => decide::rollback_target,
     };
-    services.iter().filter_map(target).collect()
+    let of = |service: &String| Some((service.clone(), image(&scene.history, service)?.to_owned()));
+    planned.services.iter().filter_map(of).collect()
 }
 
 pub(super) fn pending_builds(scene: &Scene<'_>, services: &[String], succeeded: bool) -> Vec<PendingBuild> {

@@ -8,7 +8,7 @@ use crate::{
         AuditKind, AuditRecord, ConditionStatus, ConditionType, Desired, Drift, Incident, IncidentOutcome,
         Layer, ObjectStatus, ProjectObservation, Reason, Step, StepOutcome, Time,
     },
-    decide::{self, Decision, Diagnosis, DoneStep, History, Identity, OpenIncident, identities},
+    decide::{self, Decision, Diagnosis, DoneStep, History, Identity, OpenIncident, Verified, identities},
     store::{ImageKnowledge, RecordFilter, Store, StoreError},
 };
 
@@ -193,9 +193,14 @@ fn step_of(record: &AuditRecord) -> Option<DoneStep> {
     Some(DoneStep { step, services, at: record.time.parse().ok()?, outcome })
 }
 
-fn verified(record: &AuditRecord) -> Option<(String, Time)> {
+fn verified(record: &AuditRecord) -> Option<Verified> {
     let of_kind = record.kind == AuditKind::Verified.as_str();
-    of_kind.then_some((record.service.clone()?, record.time.parse().ok()?))
+    let image = record.evidence.get("image").and_then(serde_json::Value::as_str).unwrap_or_default();
+    of_kind.then_some(Verified {
+        service: record.service.clone()?,
+        at: record.time.parse().ok()?,
+        image: image.to_owned(),
+    })
 }
 
 /// What each service consisted of when it was proven, and since when it has been: of those whose status says

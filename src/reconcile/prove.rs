@@ -97,7 +97,7 @@ impl<H: Host> Reconciler<'_, H> {
         }
         for row in self.store.attempts(scene.desired.name())? {
             if row.service == service && row.pending.is_some() {
-                self.store.update_attempt(&Attempt { pending: None, ..row })?;
+                self.store.update_attempt(&Attempt { pending: None, healed: true, ..row })?;
             }
         }
         let containers: Vec<String> =

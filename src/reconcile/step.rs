@@ -89,7 +89,7 @@ impl<H: Host> Reconciler<'_, H> {
         let request = StepRequest {
             step,
             services: &planned.services,
-            rollback_to: &journal::rollback_targets(scene, &planned.services),
+            rollback_to: &journal::images_of_before(scene, planned),
             timeout: if matches!(step, Step::Build { .. }) { policy.build_timeout.get() } else { UP_TIMEOUT },
             cancel: self.cancel,
             progress: &|line| (self.progress)(scene.desired, Progress::Line(line)),

@@ -162,6 +162,7 @@ mod tests {
             last_at: testing::start(),
             next_at: Some(testing::start()),
             gave_up: None,
+            healed: false,
         }
     }
 

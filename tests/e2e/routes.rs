@@ -8,6 +8,11 @@ use std::{
 
 use crate::support::{MANIFEST, Project, SERVE, docker, wait_for};
 
+/// What may pass by itself is waited for no longer than a server here may take to start.
+fn impatient(project: &Project) {
+    project.manifest(&MANIFEST.replace("timeout: 60s", "timeout: 8s"));
+}
+
 #[test]
 fn route_absent_behind_a_current_container_escalates_and_stops() {
     let project = Project::healthy();
@@ -51,6 +56,7 @@ fn lose_the_route(project: &Project, id: &str) {
 #[test]
 fn route_that_the_running_server_lost_comes_back_with_a_restart() {
     let project = Project::in_incident();
+    impatient(&project);
     project.apply().expect(0);
     // The process forgets the route; the image, built by undrift from this very source, still has it.
     let id = &project.containers("api")[0];
@@ -86,6 +92,7 @@ fn blanket_401_proves_nothing_and_rebuilds_nothing() {
 #[test]
 fn wrong_credentials_are_the_last_layer_and_nobodys_rebuild() {
     let project = Project::healthy();
+    impatient(&project);
     let wrong = |verb: &str| {
         let mut command = project.command(&[verb, "-f", "undrift.yaml", "-o", "json"]);
         crate::support::run(command.env("E2E_PASSWORD", "wrong"))
@@ -115,6 +122,7 @@ fn route_that_one_of_two_replicas_lost_is_absent() {
         "compose.yaml",
         "services:\n  api: { build: ./api, init: true, stop_grace_period: 1s, scale: 2 }\n",
     );
+    impatient(&project);
     project.compose(&["up", "-d", "--build"]);
     project.add_module("api", "workflow");
     project.apply().expect(0);

@@ -88,6 +88,7 @@ fn an_artifact_whose_budget_is_spent() {
         last_at: at(0),
         next_at: None,
         gave_up: None,
+        healed: false,
     };
     let history = History { attempts: vec![spent], ..history() };
     insta::assert_snapshot!(shown(&desired, &looked(&desired, &seen, &history, at(1))));
@@ -127,6 +128,7 @@ fn a_repair_that_waits_for_its_backoff() {
         last_at: at(0),
         next_at: Some(at(10)),
         gave_up: None,
+        healed: false,
     };
     let proven = [("dashboard".to_owned(), identities(&healthy().services[1]))].into();
     let history = History { attempts: vec![failed], proven, ..history() };

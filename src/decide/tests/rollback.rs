@@ -122,7 +122,8 @@ fn ended(code: i64) -> ProjectObservation {
 #[test]
 fn after_the_proof_only_a_death_of_its_own_is_rolled_back() {
     let mut within = after_a_repair(&incident());
-    within.incident.iter_mut().for_each(|open| open.verified.push(("api".into(), at(0))));
+    let proof = Verified { service: "api".into(), at: at(0), image: NEW.into() };
+    within.incident.iter_mut().for_each(|open| open.verified.push(proof.clone()));
     // In the next incident: the repair's own ended reconciled.
     let after = History { last_healed: within.incident.clone(), incident: None, ..within.clone() };
     for history in [&within, &after] {
@@ -130,6 +131,11 @@ fn after_the_proof_only_a_death_of_its_own_is_rolled_back() {
         assert_eq!(plan(&ended(137)), [StepKind::Up], "a person has stopped it");
         assert_eq!(plan(&ended(0)), [StepKind::Up]);
         assert_eq!(plan(&ended(1)), [StepKind::Rollback]);
+        let mut another = ended(1);
+        another.services[0].artifact.image = Fact::Known(Some("sha256:another".into()));
+        container_mut(&mut another.services[0]).image_id = "sha256:another".into();
+        another.services[0].artifact.built_from = None;
+        assert_eq!(plan(&another), [StepKind::Up], "a person has brought up another image since");
         assert_eq!(plan(&dying()), [StepKind::Rollback]);
         assert_eq!(rollback_target(history, "api"), Some(OLD));
         let desired = desired();
@@ -157,6 +163,12 @@ fn what_is_as_declared_because_it_was_rolled_back_is_proven_and_ends_as_no_succe
     assert_eq!(decision.next, Next::Prove(vec!["api".into()]));
     history.proven.insert("api".into(), identities(&seen.services[0]));
     assert_eq!(gives_up(&with_history(&desired(), &seen, &history)).0, "RolledBack");
+    let observe = with_history(&desired_with(&json!({ "mode": "observe" })), &seen, &history);
+    assert_eq!(gives_up(&observe).0, "RolledBack", "also where it may not act any more");
+    // What was cut off may have had its effect.
+    let mut cut_off = history.clone();
+    cut_off.incident.iter_mut().for_each(|open| open.steps[2].outcome = StepOutcome::Interrupted);
+    assert_eq!(gives_up(&with_history(&desired(), &seen, &cut_off)).0, "RolledBack");
     let next_incident = History { incident: None, ..history };
     assert_eq!(with_history(&desired(), &seen, &next_incident).next, Next::Nothing);
 }
@@ -176,4 +188,18 @@ fn a_route_is_lost_by_its_name_and_only_where_that_is_known() {
     let mut renamed = after_a_repair(&before);
     renamed.incident.iter_mut().for_each(|open| open.before.services[0].routes[0].name = "another".into());
     assert_eq!(plan(&seen, &renamed), [StepKind::Restart], "what worked before was another route");
+    let mut other = after_a_repair(&before);
+    other.incident.iter_mut().for_each(|open| open.before.services[0].routes[0].expected = vec![200, 401]);
+    assert_eq!(plan(&seen, &other), [StepKind::Restart], "two routes may be shown by one name");
+}
+
+#[test]
+fn a_build_keeps_what_runs_unless_its_incident_has_replaced_it_already() {
+    let within = after_a_repair(&incident());
+    assert_eq!(to_keep(&within, "api"), Some(OLD));
+    let mut before_any_up = within.clone();
+    before_any_up.incident.iter_mut().for_each(|open| open.steps.truncate(1));
+    assert_eq!(to_keep(&before_any_up, "api"), None);
+    let after = History { last_healed: within.incident, incident: None, ..history() };
+    assert_eq!((to_keep(&after, "api"), rollback_target(&after, "api")), (None, Some(OLD)));
 }

@@ -24,15 +24,14 @@ fn another_source_configuration_or_spec_is_tried_anew() {
     let next_spec = History { generation: 2, ..history.clone() };
     let mut configured = incident();
     configured.services[0].config_hash = Some("another".into());
-    let builds =
-        |seen: &ProjectObservation, history: &History| kinds(&with_history(&desired(), seen, history).plan);
-    assert_eq!(builds(&incident(), &history), []);
+    let is_due = |seen: &ProjectObservation, history: &History| matches!(next(seen, history, 100_000), Next::Execute(step) if step.step.kind() == StepKind::Build);
+    assert!(!is_due(&incident(), &history));
     for (seen, history) in [
         (incident(), next_spec),
         (of_source("sha256:source-3"), history.clone()),
         (configured, history.clone()),
     ] {
-        assert_eq!(builds(&seen, &history), [StepKind::Build, StepKind::Up]);
+        assert!(is_due(&seen, &history), "{seen:?}");
     }
 }
 
@@ -77,6 +76,32 @@ fn a_source_that_changes_by_itself_is_tried_less_and_less_often() {
         assert_eq!(spend(&seen, &mut history, now).len(), 2);
     }
     assert_eq!(waits, [0, 10, 20, 40, 80, 160, 320, 640, 1280, 1440, 1440, 1440, 1440]);
+}
+
+#[test]
+fn what_was_healed_was_no_vain_start() {
+    let mut history = history();
+    for line in 0..6 {
+        let seen = of_source(&line.to_string());
+        let from = line * 1000;
+        assert!(matches!(next(&seen, &history, from), Next::Execute(_)), "{line}");
+        take_in_vain(&desired(), &seen, &mut history, at(from)).unwrap();
+        history.attempts.iter_mut().for_each(|row| (row.pending, row.healed) = (None, true));
+    }
+    history.attempts.iter_mut().for_each(|row| row.healed = false);
+    assert!(matches!(next(&of_source("6"), &history, 6000), Next::Wait(_)));
+}
+
+#[test]
+fn a_wait_that_a_clock_has_put_far_ahead_is_none() {
+    let mut history = history();
+    let mut waits = row(None, at(0));
+    (waits.layer, waits.reason) = (Layer::Artifact, Reason::ModuleMissing);
+    for (next_at, is_due) in [(500, false), (601, true)] {
+        waits.next_at = Some(at(next_at));
+        history.attempts = vec![waits.clone()];
+        assert_eq!(matches!(next(&incident(), &history, 0), Next::Execute(_)), is_due, "{next_at}");
+    }
 }
 
 #[test]

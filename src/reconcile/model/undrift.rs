@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 
 use super::{World, policy};
+use crate::reconcile::deaths::Deaths;
 use crate::{
     api::{Attempt, Layer, PlannedStep, ProjectObservation, Reason, Step, StepOutcome, Time},
     decide::{
-        self, Decision, Diagnosis, DoneStep, History, Identity, Inputs, Next, OpenIncident, Proof,
+        self, Decision, Diagnosis, DoneStep, History, Identity, Inputs, Next, OpenIncident, Proof, Verified,
         identities, judge,
     },
     fixtures::at,
@@ -36,7 +37,7 @@ pub(super) struct Kept {
 #[derive(Debug, Clone, PartialEq)]
 struct Session {
     since: Time,
-    restarts: BTreeMap<String, i64>,
+    deaths: Deaths,
     /// The source's digest before a build that has just succeeded.
     build: Option<String>,
 }
@@ -166,10 +167,7 @@ impl Undrift {
     /// One look and one decision, with what follows from it on the disk.
     fn look(&mut self, world: &mut World) -> (ProjectObservation, History, Decision) {
         let mut seen = world.observe();
-        for container in seen.services.iter().filter_map(|s| s.containers.known()).flatten() {
-            let least = self.session.restarts.entry(container.id.clone()).or_insert(container.restart_count);
-            *least = container.restart_count.min(*least);
-        }
+        self.session.deaths.note(&seen, self.now);
         self.learn(&mut seen);
         let history = self.history();
         let decision = decide::decide(inputs(&seen, &history, self.now));
@@ -206,7 +204,7 @@ impl Undrift {
             last_healed: self.kept.last_healed.clone(),
             proven,
             proven_since,
-            restarts: self.session.restarts.clone(),
+            restarts: self.session.deaths.counts_before(),
             watching_since: Some(self.session.since),
             looking_since: Some(self.session.since),
             suspended: None,
@@ -308,15 +306,17 @@ impl Undrift {
             };
             self.kept.proven.insert(service.clone(), (identities(seen), self.now));
             let pending = self.kept.attempts.iter_mut().filter(|row| row.service == *service);
-            pending.for_each(|row| row.pending = None);
-            self.kept.incident.iter_mut().for_each(|i| i.verified.push((service.clone(), self.now)));
+            pending.for_each(|row| (row.pending, row.healed) = (None, true));
+            let image = seen.artifact.image.known().cloned().flatten().unwrap_or_default();
+            let proof = Verified { service: service.clone(), at: self.now, image };
+            self.kept.incident.iter_mut().for_each(|i| i.verified.push(proof.clone()));
         }
     }
 }
 
 impl Session {
-    const fn new(since: Time) -> Self {
-        Self { since, restarts: BTreeMap::new(), build: None }
+    fn new(since: Time) -> Self {
+        Self { since, deaths: Deaths::default(), build: None }
     }
 }
 
