@@ -91,3 +91,17 @@ fn build_context_that_changes_by_itself_is_tried_less_and_less_often() {
     project.undrift(&["retry", &project.name]).expect(0);
     assert!(project.check().expect(1).status()["nextAttemptTime"].is_null());
 }
+
+#[test]
+fn next_incident_keeps_the_image_that_it_found_and_not_the_last_ones() {
+    let project = Project::in_incident();
+    project.apply().expect(0);
+    let (found, _) = runs(&project);
+    project.add_module("api", "invoices");
+    let second = "workflow }, { source: api/src/invoices, path: /app/dist/modules/invoices }]";
+    project.manifest(&MANIFEST.replace("workflow }]", second));
+    project.apply().expect(0);
+    assert_ne!(runs(&project).0, found);
+    let kept = format!("undrift-keep/{}/api:previous", project.name);
+    assert_eq!(docker(&["image", "inspect", "-f", "{{.Id}}", &kept]).trim(), found);
+}
