@@ -1,13 +1,15 @@
-# make demo    the incident, found, repaired and proven on this host's engine, in one screenful
-# make test    every test, also those against the real engine
-# make lint    format, clippy, docs, shell scripts, licences and advisories of the dependencies
-# make bench   check and apply against the same done by hand, and how soon `run` heals, with a release build
+# make demo           the incident, found, repaired and proven on this host's engine, each command with its output
+# make test           every test, also those against the real engine
+# make lint           format, clippy, docs, shell scripts, licences and advisories of the dependencies
+# make bench          check and apply against the same done by hand, and how soon `run` heals, with a release build
+# make bench-daemon   only how soon `run` heals and what it costs at rest
+# make host           what the others need on this host: installs or starts what is missing
 #
-# demo, test and bench call scripts/host first: it installs or starts what is missing, and nothing where all is there.
+# demo, test and bench call scripts/host first; it changes nothing where all is there.
 .PHONY: help host demo test lint bench bench-daemon
 
 help:
-	@sed -n 's/^# //p' Makefile | head -n 4
+	@sed -n 's/^# //p' Makefile | head -n 6
 
 host:
 	@scripts/host

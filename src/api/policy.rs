@@ -9,21 +9,21 @@ use super::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SourcePolicy {
-    /// `report` without it.
+    /// Whether such a change is ignored, reported or repaired by a build. `report` if left out.
     #[serde(default)]
     pub drift: SourceDrift,
 }
 
-/// See [`SourcePolicy`].
+/// What to do about a build context that has changed since undrift's last build of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum SourceDrift {
-    /// Not looked at.
+    /// Do not look at it.
     Ignore,
-    /// Said, not repaired.
+    /// Say so, and build nothing.
     #[default]
     Report,
-    /// A drift of the artifact layer.
+    /// It is a drift of the artifact layer, and the service is built again.
     Enforce,
 }
 
@@ -31,21 +31,21 @@ pub enum SourceDrift {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ReconcilePolicy {
-    /// Whether undrift acts at all.
+    /// `enforce` repairs drift; `observe` only reports it. `enforce` if left out.
     pub mode: Mode,
-    /// No step while this is true.
+    /// While this is true undrift looks and takes no step. `false` if left out.
     pub suspend: bool,
-    /// The resync: how long undrift trusts that no event was lost.
+    /// How often to look when nothing has happened; at least `1s`. `5m` if left out.
     pub interval: Duration,
-    /// The limit of one `docker compose build`.
+    /// The time limit of one `docker compose build`. `30m` if left out.
     pub build_timeout: Duration,
-    /// The proof.
+    /// How a repair is proven.
     pub verify: Verify,
     /// How long to wait between attempts.
     pub backoff: Backoff,
-    /// The budget of one drift.
+    /// How many attempts one drift of one service gets before undrift gives up. `5` if left out.
     pub attempts: u32,
-    /// Whether to put the old image back where the new container is worse than the old one.
+    /// Whether to put the previous image back if the new container is worse than the old one. `true` if left out.
     pub rollback: bool,
 }
 
@@ -68,10 +68,10 @@ impl Default for ReconcilePolicy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Mode {
-    /// Drift is repaired.
+    /// Repair drift.
     #[default]
     Enforce,
-    /// Drift is reported; never a step.
+    /// Report drift, and never take a step.
     Observe,
 }
 
@@ -79,9 +79,9 @@ pub enum Mode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Verify {
-    /// From the end of the last step to the start of the window, at most.
+    /// How long after the last step the service may take until it is as declared. `2m` if left out.
     pub timeout: Duration,
-    /// The stability window.
+    /// How long it must then stay so to be proven. `3s` if left out.
     pub stable_for: Duration,
 }
 
@@ -95,9 +95,9 @@ impl Default for Verify {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Backoff {
-    /// After the first failed attempt.
+    /// The wait after the first failed attempt. `10s` if left out.
     pub initial: Duration,
-    /// At most.
+    /// The longest wait; at least `initial`. `10m` if left out.
     pub max: Duration,
 }
 

@@ -11,20 +11,20 @@ use super::Duration;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RouteSpec {
-    /// The path without it. Unique in the service.
+    /// What the route is called in reports; unique in the service. The path or the URL if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The path at each replica; with `port`, instead of `url`.
+    /// The path to ask for at each container of the service. Needs `port`; not together with `url`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// The container's port; with `path`.
+    /// The port that the server listens on in the container. Needs `path`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub port: Option<u16>,
-    /// A whole URL, instead of `path` and `port`.
+    /// A whole URL to ask, in place of `path` and `port`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// `GET` without it.
+    /// The HTTP method. `GET` if left out.
     #[serde(default = "default_method")]
     pub method: String,
     /// Request headers. Secrets have no place here: see `auth`.
@@ -34,17 +34,18 @@ pub struct RouteSpec {
     #[serde(deserialize_with = "one_or_many")]
     #[schemars(schema_with = "statuses_schema")]
     pub expect: Vec<u16>,
-    /// The statuses that say that the route is not there: `[404]` without it.
+    /// The statuses that say that the route is not there. `[404]` if left out.
     #[serde(default = "default_absent", deserialize_with = "one_or_many")]
     #[schemars(schema_with = "statuses_schema")]
     pub absent: Vec<u16>,
-    /// The request that must *not* answer as the route does.
+    /// A second request, to a path that must not exist: where it answers as the route does, the route proves nothing.
+    /// `auto` if left out.
     #[serde(default)]
     pub control: Control,
-    /// The last layer.
+    /// Credentials, and what the route must answer with them: the last layer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<Auth>,
-    /// How long one request may take: `5s` without it.
+    /// How long one request may take. `5s` if left out.
     #[serde(default = "default_timeout")]
     pub timeout: Duration,
 }
@@ -112,7 +113,7 @@ pub fn without_query_values(text: &str) -> Cow<'_, str> {
 
 /// The control request: to a path that cannot exist, next to the route.
 ///
-/// Written `auto`, `off` or an absolute path.
+/// `auto` asks for a random path next to the route, `off` for none, and an absolute path for that one.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "String", into = "String")]
 #[schemars(with = "String")]
@@ -150,10 +151,10 @@ impl From<Control> for String {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Auth {
-    /// HTTP Basic.
+    /// HTTP Basic authentication.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub basic: Option<BasicAuth>,
-    /// `Authorization: Bearer …` with a token from here.
+    /// Where the token for `Authorization: Bearer …` is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bearer_from: Option<SecretSource>,
     /// The statuses that are as declared, with credentials.

@@ -13,7 +13,7 @@ pub const API_VERSION: &str = "undrift.dev/v1alpha1";
 /// The only kind of object.
 pub const KIND: &str = "ComposeProject";
 
-/// One Compose project on one host: the unit of locking and of reconciling.
+/// A Compose project on one host, and what must be so in it: the unit of locking and of reconciling.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ComposeProject {
@@ -53,7 +53,7 @@ pub struct ComposeProjectSpec {
     /// The services that must run, at least one. undrift touches no other.
     #[schemars(length(min = 1))]
     pub services: Vec<ServiceSpec>,
-    /// What a changed build context means.
+    /// What a build context that changed since the image was built means.
     #[serde(default)]
     pub source: SourcePolicy,
     /// How undrift repairs.
@@ -71,7 +71,7 @@ pub struct ProjectRef {
     /// `compose.override.yaml` and `COMPOSE_FILE`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<String>,
-    /// The project name. Without it Compose's own rule holds.
+    /// The name of the Compose project. Compose's own rule if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Profiles to enable.
@@ -86,7 +86,7 @@ pub struct ProjectRef {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ServiceSpec {
-    /// A service of the Compose project; named once.
+    /// The name of a service of the Compose project; each once.
     pub name: String,
     /// Paths that must exist in each of its containers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -100,16 +100,16 @@ pub struct ServiceSpec {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ModuleSpec {
-    /// The last part of `path` without it. Unique in the service.
+    /// What the module is called in reports; unique in the service. The last part of `path` if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// What it is built from, relative to the project directory and never out of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// Absolute, in the container.
+    /// The module's absolute path in the container.
     #[schemars(regex(pattern = "^/"))]
     pub path: String,
-    /// What must be there.
+    /// What must be at the path. `any` if left out.
     #[serde(default, rename = "type")]
     pub kind: ModuleType,
 }

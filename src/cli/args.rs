@@ -36,6 +36,13 @@ const SUSPEND_EXAMPLES: &str = "\
 Example:
   undrift suspend ai-backoffice --for 2h --reason \"moving the database\"";
 
+/// What `undrift completions --help` ends with.
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  undrift completions bash > ~/.local/share/bash-completion/completions/undrift
+  undrift completions fish > ~/.config/fish/completions/undrift.fish
+  undrift completions zsh  > ~/.zfunc/_undrift      (with ~/.zfunc in fpath)";
+
 /// What `undrift audit list --help` ends with.
 const AUDIT_EXAMPLES: &str = "\
 Examples:
@@ -46,11 +53,11 @@ Examples:
 #[command(next_help_heading = "Options of every verb")]
 pub(super) struct Global {
     /// The folder of the trail, the incidents and the status [default: /var/lib/undrift for root, else
-    /// `$XDG_STATE_HOME/undrift`]
+    /// `$XDG_STATE_HOME/undrift` or ~/.local/state/undrift]
     #[arg(long, global = true, value_name = "DIR", env = "UNDRIFT_STATE_DIR")]
     pub(super) state_dir: Option<PathBuf>,
-    /// What to log to standard error: error, warn, info, debug, or a filter such as undrift=debug [default: warn; with
-    /// run also what undrift does]
+    /// What to log to standard error: error, warn, info, debug, or a filter such as undrift=debug [default: warn; for
+    /// run warn,undrift=info]
     #[arg(long, global = true, value_name = "FILTER", env = "UNDRIFT_LOG")]
     pub(super) log: Option<String>,
     /// How to log
@@ -100,13 +107,13 @@ pub(super) struct Run {
     /// How many objects are worked on at once
     #[arg(long, value_name = "N", env = "UNDRIFT_CONCURRENCY", default_value = "16")]
     pub(super) concurrency: NonZeroUsize,
-    /// How many objects are built at once; a build that takes more than 5 min no longer counts
+    /// How many objects are built at once; a build that has taken more than 5 min is not counted
     #[arg(long, value_name = "N", env = "UNDRIFT_BUILDS", default_value = "1")]
     pub(super) builds: NonZeroUsize,
-    /// How often to ask the engine for its images, for not every build emits an event
+    /// How often to ask the engine for its images, since not every build emits an event; at least 1s
     #[arg(long, value_name = "DURATION", env = "UNDRIFT_IMAGE_PERIOD", default_value = "5s")]
     pub(super) image_period: crate::api::Duration,
-    /// How long a command that runs may go on after SIGTERM or SIGINT, before undrift ends it
+    /// After SIGTERM or SIGINT: how long a Compose command that is running may go on before undrift ends it
     #[arg(long, value_name = "DURATION", env = "UNDRIFT_GRACE_PERIOD", default_value = "60s")]
     pub(super) grace_period: crate::api::Duration,
 }
@@ -129,14 +136,16 @@ pub(super) enum Verb {
     /// The daemon. It does what apply does, whenever something may have changed: a manifest, a container or an image
     /// of a project, or `reconcile.interval` has passed. On a host that is as declared it takes no step.
     ///
-    /// A manifest that is edited into an invalid one stays in effect as it was. An engine that is away is waited for.
-    /// SIGHUP reads the manifests again. At the end no step begins any more, and a command that runs has the grace
-    /// period; whatever ends undrift, the next start looks anew and needs nothing of this one.
+    /// If an edit makes a manifest invalid, the last valid version stays in effect. An engine that is away is waited for.
+    /// SIGHUP makes it read the manifests again. After SIGTERM or SIGINT it begins no step, and gives a Compose command
+    /// that is running the grace period. However undrift ends, the next start looks anew and decides anew.
     ///
-    /// It holds the state folder. An apply beside it has it reconcile at once; suspend, resume and retry are heard.
+    /// It holds the state folder: `undrift apply` beside it asks it to reconcile at once, and `undrift suspend`, `resume`
+    /// and `retry` take effect at once.
     #[command(after_help = RUN_EXAMPLES)]
     Run(Run),
-    /// Takes no step for an object until it is resumed, or for a while [exit 0, 2 error or no such object]
+    /// Keeps undrift from any step on an object, until it is resumed or for a while; looks go on [exit 0, 2 error or no
+    /// such object]
     #[command(after_help = SUSPEND_EXAMPLES)]
     Suspend {
         /// The object
@@ -192,7 +201,8 @@ pub(super) enum Verb {
         #[command(flatten)]
         output: Output,
     },
-    /// Prints the completions of a shell, for example into ~/.local/share/bash-completion/completions/undrift
+    /// Prints the completions of a shell; save them where it looks for them
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
@@ -216,7 +226,7 @@ pub(super) enum AuditVerb {
         /// Only records since then: a duration back from now (2h) or an RFC 3339 time
         #[arg(long, value_name = "TIME", env = "UNDRIFT_SINCE")]
         since: Option<String>,
-        /// Only records until then, said in the same way
+        /// Only records up to this time, written in the same way
         #[arg(long, value_name = "TIME", env = "UNDRIFT_UNTIL")]
         until: Option<String>,
         #[command(flatten)]

@@ -158,21 +158,8 @@ pub(super) fn progress_style() -> Style {
     Style { colour: colour(io::stderr().is_terminal()) }
 }
 
-/// Prints clap's help, version or complaint. Its own printing obeys `CLICOLOR_FORCE`, also without a terminal.
-pub(super) fn print_usage(usage: &clap::Error) {
-    let terminal = if usage.use_stderr() { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
-    let text = usage.render();
-    let text = if colour(terminal) { text.ansi().to_string() } else { text.to_string() };
-    // Where nobody reads there is nobody to tell.
-    let _ = if usage.use_stderr() {
-        io::stderr().write_all(text.as_bytes())
-    } else {
-        io::stdout().write_all(text.as_bytes())
-    };
-}
-
 /// Colours on a terminal, unless the user has said otherwise (<https://no-color.org>).
-fn colour(terminal: bool) -> bool {
+pub(super) fn colour(terminal: bool) -> bool {
     let dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
     terminal && !dumb && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

@@ -11,6 +11,10 @@ use crate::{
     store::Store,
 };
 
+/// Said where the state is empty: the daemon's is root's, and who asks without `sudo` has another one.
+const NOTHING: &str = "nothing is recorded yet: `undrift apply` records what it reconciles; each user has a state \
+                       of their own, `sudo undrift get` shows root's";
+
 /// Prints what is recorded of these objects, or of all; `store` is `None` where there is no state yet.
 ///
 /// # Errors
@@ -32,7 +36,7 @@ pub fn get(
         return print_json(out, &ObjectList::new(objects));
     }
     if objects.is_empty() {
-        return Ok(writeln!(out, "nothing is recorded yet: `undrift apply` records what it reconciles")?);
+        return Ok(writeln!(out, "{NOTHING}")?);
     }
     let recorded_at = store.map(Store::recorded_at).transpose()?.unwrap_or_default();
     Ok(table(out, view.style, 0, &rows(&objects, &recorded_at, view.now))?)
@@ -151,7 +155,8 @@ mod tests {
 
     #[test]
     fn without_a_state_there_is_nothing_and_no_such_object() {
-        assert!(answer(None, &[], false).unwrap().starts_with("nothing is recorded yet"));
+        let said = answer(None, &[], false).unwrap();
+        assert!(said.starts_with("nothing is recorded yet") && said.contains("`sudo undrift get`"), "{said}");
         let json: serde_json::Value = serde_json::from_str(&answer(None, &[], true).unwrap()).unwrap();
         assert_eq!(json["items"], serde_json::json!([]));
         assert!(matches!(answer(None, &["shop"], true), Err(VerbError::NoSuchObject { .. })));

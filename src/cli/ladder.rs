@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::style::{Cell, Paint, Style, cell, clean, heading, table};
 use crate::{
-    api::{Desired, Layer, RouteStatus, ServiceStatus, Step, StepKind},
+    api::{Desired, Layer, RouteStatus, ServiceStatus, Step},
     decide::{Diagnosis, HeldBack, LayerVerdict, Prospect, Repair},
     reconcile::Looked,
 };
@@ -105,13 +105,13 @@ fn mend(prospect: &Prospect, held_back: Option<&HeldBack>) -> Option<String> {
         Repair::Nothing => None,
         Repair::Steps(steps, at) => {
             let service = std::slice::from_ref(&prospect.service);
-            let steps: Vec<String> = steps.iter().map(|step| command(*step, service)).collect();
+            let steps: Vec<String> = steps.iter().map(|step| in_words(*step, service)).collect();
             let steps = steps.join(", then ");
             if let Some(held_back) = held_back {
                 return Some(format!("no step while {}; otherwise {steps}", held_back_in_a_word(held_back)));
             }
             let at = at.map(|at| format!(", not before {}", at.format("%H:%M:%S UTC"))).unwrap_or_default();
-            Some(format!("apply would run {steps}{at}"))
+            Some(format!("apply would {steps}{at}"))
         }
         Repair::Wait { reason, .. } => Some(wait(reason).into()),
         Repair::Stalled { reason, message } if GIVEN_UP.contains(&reason.as_str()) => {
@@ -138,17 +138,17 @@ fn why_held_back(held_back: &HeldBack) -> String {
     format!("{}: {why}", held_back_in_a_word(held_back))
 }
 
-/// A step as a command that a person knows.
-pub(super) fn command(step: Step, services: &[String]) -> String {
-    let (words, more) = match step {
-        Step::Build { no_cache: false } => ("build", ""),
-        Step::Build { no_cache: true } => ("build --no-cache", ""),
-        Step::Up { force_recreate: false } => ("up -d", ""),
-        Step::Up { force_recreate: true } => ("up -d --force-recreate", ""),
-        Step::Restart => ("restart", ""),
-        Step::Rollback => ("up -d", " with the previous image put back"),
-    };
-    format!("docker compose {words} {}{more}", services.join(" "))
+/// What a step does, in words: the command itself has options that say nothing to a person, and the trail holds it.
+pub(super) fn in_words(step: Step, services: &[String]) -> String {
+    let services = services.join(", ");
+    match step {
+        Step::Build { no_cache: false } => format!("build {services}"),
+        Step::Build { no_cache: true } => format!("build {services} without the cache"),
+        Step::Up { force_recreate: false } => format!("bring up {services}"),
+        Step::Up { force_recreate: true } => format!("recreate {services}"),
+        Step::Restart => format!("restart {services}"),
+        Step::Rollback => format!("put the previous image of {services} back and bring it up"),
+    }
 }
 
 /// Writes the plan under the ladder.
@@ -159,8 +159,7 @@ pub(super) fn write_plan(out: &mut dyn Write, style: Style, looked: &Looked) -> 
     }
     writeln!(out, "\n  {}", style.bold("plan"))?;
     for (number, planned) in looked.decision.plan.iter().enumerate() {
-        let command = command(planned.step, &planned.services);
-        writeln!(out, "  {}. {:8} {command}", number + 1, kind(planned.step.kind()))?;
+        writeln!(out, "  {}. {}", number + 1, in_words(planned.step, &planned.services))?;
         let said =
             number.checked_sub(1).is_some_and(|before| looked.decision.plan[before].reason == planned.reason);
         if !said {
@@ -168,10 +167,6 @@ pub(super) fn write_plan(out: &mut dyn Write, style: Style, looked: &Looked) -> 
         }
     }
     Ok(())
-}
-
-fn kind(kind: StepKind) -> String {
-    kind.to_string()
 }
 
 #[cfg(test)]

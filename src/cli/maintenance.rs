@@ -31,12 +31,19 @@ pub(super) fn suspend(
 
 /// Ends a suspension.
 pub(super) fn resume(context: &mut Context<'_>, name: &str) -> Result<u8, Failure> {
-    let ended = known(context, name, "resume")?.resume(name)?;
-    match ended {
+    let store = known(context, name, "resume")?;
+    match store.resume(name)? {
         Some(ended) => {
             writeln!(context.out, "{name} is resumed; it was suspended: {}", clean(&ended.in_words()))?;
         }
-        None => writeln!(context.out, "{name} was not suspended")?,
+        None => writeln!(context.out, "{name} was not suspended by anyone's word")?,
+    }
+    if store
+        .objects()?
+        .iter()
+        .any(|object| object.declared.metadata.name == name && object.declared.spec.reconcile.suspend)
+    {
+        writeln!(context.out, "its manifest suspends it: spec.reconcile.suspend is true; edit it there")?;
     }
     finish(context, name)
 }

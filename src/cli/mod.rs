@@ -22,9 +22,10 @@ pub mod recorded;
 mod run;
 pub mod schema;
 pub mod style;
+mod usage;
 pub mod validate;
 
-use std::{io::Write, process::ExitCode};
+use std::{env, io::Write, process::ExitCode};
 
 use clap::Parser;
 
@@ -42,7 +43,7 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            context::print_usage(&error);
+            usage::print(&error, &env::args_os().collect::<Vec<_>>());
             return ExitCode::from(if error.use_stderr() { ERROR } else { 0 });
         }
     };

@@ -77,7 +77,7 @@ pub(super) fn line(style: Style, progress: &Progress<'_>) -> Option<String> {
         }
         Progress::Interrupted(what) => style.yellow(what),
         Progress::StepBegins(step) => {
-            style.bold(&format!("{} …", ladder::command(step.step, &step.services)))
+            style.bold(&format!("{} …", ladder::in_words(step.step, &step.services)))
         }
         Progress::Line(line) => style.dim(&format!("  {}", clean(line))),
         Progress::StepEnds(step, report) => {

@@ -1,6 +1,7 @@
 //! The binary as a script sees it: exit codes, standard output, standard error. No engine is asked for anything.
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod docs;
 mod documents;
 mod home;
 mod shapes;
@@ -131,7 +132,7 @@ fn why_a_verb_failed_is_an_event_where_the_log_is_json() {
     let event: Value = serde_json::from_str(&run.stderr).unwrap();
     assert_eq!(
         (&event["level"], &event["message"], &event["reason"]),
-        (&json!("ERROR"), &json!("no object nobody is recorded"), &json!("NotFound"))
+        (&json!("ERROR"), &json!("no object nobody is recorded"), &json!("NoSuchObject"))
     );
     // Also where the message has several lines.
     fs::write(home.0.path().join("bad.yaml"), "kind: Nothing\n").unwrap();
@@ -186,6 +187,13 @@ fn usage_errors_exit_2_and_help_does_not() {
     ] {
         let run = home.undrift(args).expect(2);
         assert!(run.stdout.is_empty() && !run.stderr.is_empty(), "{args:?}: {run:?}");
+    }
+    // What clap refuses is told in the wanted form, too.
+    for json in [&["-o", "json"][..], &["--output", "json"], &["-ojson"], &["--output=json"]] {
+        let run = home.undrift(&[&["check"], json].concat()).expect(2);
+        let error: ErrorDocument = run.json();
+        assert_eq!((error.kind.as_str(), error.reason.as_str()), ("Error", "Usage"), "{run:?}");
+        assert!(error.message.contains("--file") && run.stderr.contains("--file"), "{run:?}");
     }
     for args in [&["--help"][..], &["--version"], &["audit", "list", "--help"]] {
         let run = home.undrift(args).expect(0);
@@ -251,6 +259,8 @@ fn an_incident_can_be_read_by_a_program() {
     let kinds: Vec<&str> = shown.timeline.iter().map(|record| record.kind.as_str()).collect();
     assert_eq!(kinds, ["DriftDetected", "Reconciled"]);
     assert_eq!(home.undrift(&["incident", "show", "01ZZZZ"]).expect(2).stdout, "");
+    let missing = home.undrift(&["incident", "show", "01ZZZZ", "-o", "json"]).expect(2);
+    assert_eq!(missing.json::<ErrorDocument>().reason, "NoSuchIncident");
 }
 
 #[test]
@@ -264,7 +274,7 @@ fn an_object_that_nobody_knows_is_an_error_in_the_wanted_form() {
     assert_eq!((error.api_version.as_str(), error.kind.as_str()), (API_VERSION, "Error"));
     assert_eq!(
         (error.reason.as_str(), error.message.as_str()),
-        ("NotFound", "no object nobody is recorded"),
+        ("NoSuchObject", "no object nobody is recorded"),
         "{run:?}"
     );
 }
@@ -277,4 +287,19 @@ fn an_object_that_was_never_seen_has_a_row_per_service_all_the_same() {
     let run = home.undrift(&["get"]).expect(0);
     let row: Vec<&str> = run.stdout.lines().nth(1).unwrap_or_default().split_whitespace().collect();
     assert_eq!(row[..9], ["shop", "web", "–", "–", "?", "–", "–", "Unknown", "EngineUnavailable"], "{run:?}");
+}
+
+#[test]
+fn an_object_that_its_manifest_suspends_is_not_resumed_by_a_word() {
+    let home = Home::new();
+    let path = home.manifest("shop");
+    let suspended = manifest("shop") + "  reconcile: { suspend: true }\n";
+    fs::write(path, suspended).unwrap();
+    home.undrift(&["apply", "-f", "shop.yaml"]).expect(2);
+    let run = home.undrift(&["resume", "shop"]).expect(0);
+    assert!(run.stdout.contains("spec.reconcile.suspend is true"), "{run:?}");
+    home.manifest("shop");
+    home.undrift(&["apply", "-f", "shop.yaml"]).expect(2);
+    let run = home.undrift(&["resume", "shop"]).expect(0);
+    assert!(run.stdout.contains("was not suspended") && !run.stdout.contains("its manifest"), "{run:?}");
 }
