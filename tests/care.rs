@@ -4,7 +4,7 @@
 mod support;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     io::{Read as _, Write as _},
     os::unix::{net::UnixStream, process::CommandExt as _},
     process::{Child, Stdio},
@@ -46,7 +46,7 @@ async fn succeed(host: &LocalHost, desired: &Desired, step: Step) -> Vec<String>
 }
 
 async fn changing(engine: &Engine, project: &Project) -> Option<String> {
-    engine.project_containers(&project.name, &BTreeSet::new()).await.unwrap().changing
+    engine.project_containers(&project.name, &BTreeMap::new()).await.unwrap().changing
 }
 
 /// Asks the engine for one more network of this name; the docker CLI would look first whether there is one.
@@ -278,6 +278,105 @@ async fn eventually_quiet(seen: &impl AsyncFn() -> Option<String>) {
     }
 }
 
+const TWO: &str = "services:
+  a: {image: BASE, command: sleep 1000, init: true}
+  b: {image: BASE, command: sleep 1000, stop_grace_period: 60s, stop_signal: SIGUSR1}
+";
+
+#[tokio::test]
+async fn only_the_signal_that_stops_a_container_tells_of_a_stop() {
+    let project = Project::new("signals", TWO);
+    project.compose(&["up", "--detach"]);
+    let (host, desired) = (host(), project.desired(r#"[{"name": "a"}, {"name": "b"}]"#));
+    let seen = async || host.observe(&desired).await.unwrap().changing;
+    docker(&["kill", &project.container("a")]);
+    for signal in ["QUIT", "TERM", "HUP"] {
+        docker(&["kill", "--signal", signal, &project.container("b")]);
+        assert_eq!(seen().await, None, "{signal} stops nothing here");
+    }
+    docker(&["kill", "--signal", "USR1", &project.container("b")]);
+    assert!(seen().await.is_some_and(|why| why.contains("-b-1 is being stopped")));
+}
+
+#[tokio::test]
+async fn a_service_of_which_one_replica_is_gone_already_may_be_taken_down() {
+    let service = "{image: BASE, command: sleep 1000, stop_grace_period: 60s, scale: 2}";
+    let project = Project::new("replicas", &format!("services: {{a: {service}}}\n"));
+    project.compose(&["up", "--detach"]);
+    let (host, desired) = (host(), project.desired(r#"[{"name": "a"}]"#));
+    let seen = async || host.observe(&desired).await.unwrap().changing;
+    assert_eq!(seen().await, None);
+    // As `down` does it: both are asked to end, and the faster one is gone while the other takes its time.
+    let ids = project.compose(&["ps", "--quiet", "a"]);
+    let (fast, slow) = ids.split_once('\n').unwrap();
+    docker(&["kill", "--signal", "TERM", slow]);
+    docker(&["rm", "--force", fast]);
+    assert!(seen().await.is_some_and(|why| why.contains("is being stopped")));
+}
+
+#[tokio::test]
+async fn an_engine_that_does_not_tell_what_it_did_is_looked_at_all_the_same() {
+    let project = Project::new("untold", SLEEPER);
+    project.compose(&["up", "--detach"]);
+    project.compose(&["kill"]);
+    let refusal = "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    for answer in [refusal, ""] {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path().join("docker.sock");
+        let listener = tokio::net::UnixListener::bind(&at).unwrap();
+        let (asked, mut was_asked) = tokio::sync::mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Ok((from, _)) = listener.accept().await {
+                tokio::spawn(without_events(from, answer, asked.clone()));
+            }
+        });
+        let host = LocalHost::at(Endpoint::Unix(at), Arc::new(MemoryCache::default()), None).unwrap();
+        let desired = project.desired(r#"[{"name": "a"}]"#);
+        for _ in 0..2 {
+            let seen = host.observe(&desired).await.unwrap();
+            assert_eq!(seen.changing, None, "what was killed is drift, and the engine was never away");
+            assert!(was_asked.try_recv().is_ok());
+        }
+        succeed(&host, &desired, UP).await;
+        project.compose(&["kill"]);
+    }
+}
+
+/// A connection to the engine on which this is the answer to the question for its events; where it is empty, the
+/// connection is cut.
+async fn without_events(
+    from: tokio::net::UnixStream,
+    answer: &str,
+    asked: tokio::sync::mpsc::UnboundedSender<()>,
+) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let (mut person, mut to_person) = from.into_split();
+    let (mut engine, mut to_engine) = tokio::net::UnixStream::connect(socket()).await.unwrap().into_split();
+    let back = async { tokio::io::copy(&mut engine, &mut to_person).await.map(drop) };
+    // Each question is written at once, and the next one only when it is answered.
+    let there = async {
+        let mut question = vec![0; 64 * 1024];
+        loop {
+            let read = person.read(&mut question).await?;
+            if question[..read].starts_with(b"GET /events") {
+                return Ok(true);
+            }
+            if read == 0 {
+                return Ok(false);
+            }
+            to_engine.write_all(&question[..read]).await?;
+        }
+    };
+    let refused = tokio::select! {
+        _ = back => false,
+        refused = there => std::io::Result::unwrap_or(refused, false),
+    };
+    if refused {
+        let _ = asked.send(());
+        let _ = to_person.write_all(answer.as_bytes()).await;
+    }
+}
+
 /// A Unix socket in front of the engine that can be cut and put back.
 struct Proxy {
     folder: tempfile::TempDir,
@@ -322,7 +421,7 @@ async fn an_engine_that_was_away_is_given_time_before_what_does_not_run_is_drift
     assert_eq!(changing(&engine, &project).await, None, "without an outage it is drift at once");
 
     proxy.cut().await;
-    assert!(engine.project_containers(&project.name, &BTreeSet::new()).await.is_err());
+    assert!(engine.project_containers(&project.name, &BTreeMap::new()).await.is_err());
     proxy.put_back();
     let back = Instant::now();
     assert!(changing(&engine, &project).await.is_some_and(|why| why.contains("is back")));

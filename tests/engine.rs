@@ -4,7 +4,7 @@
 mod support;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     os::unix::process::CommandExt as _,
     process::Stdio,
     sync::Arc,
@@ -66,7 +66,7 @@ fn tree(project: &Project) {
 }
 
 async fn only_container(engine: &Engine, project: &Project) -> Container {
-    let mut found = engine.project_containers(&project.name, &BTreeSet::from(["a"])).await.unwrap();
+    let mut found = engine.project_containers(&project.name, &BTreeMap::from([("a", 1)])).await.unwrap();
     assert_eq!(found.containers.len(), 1, "{found:?}");
     found.containers.remove(0)
 }
@@ -130,7 +130,7 @@ async fn modules_in_an_image_leave_no_container_and_are_remembered() {
     println!("{} paths in one image: {:?}", asked.len(), began.elapsed());
     assert_eq!(lookups_of(&image), "");
     // Compose labels what it builds, so the look-up must not pass for a container of the project.
-    let found = engine.project_containers(&project.name, &BTreeSet::from(["a"])).await.unwrap();
+    let found = engine.project_containers(&project.name, &BTreeMap::from([("a", 1)])).await.unwrap();
     assert_eq!(found.containers, []);
 
     docker(&["rmi", "--force", &image]);
@@ -269,7 +269,7 @@ async fn a_container_that_vanished_is_gone_and_its_modules_are_unknown() {
     assert_eq!(engine.container(&container.seen.id).await, Ok(None));
     let module = engine.module_in_container(&container, "/bin/none", Any).await;
     assert!(module.presence.why_unknown().is_some_and(|why| why.contains("gone")), "{module:?}");
-    let found = engine.project_containers(&project.name, &BTreeSet::from(["a"])).await.unwrap();
+    let found = engine.project_containers(&project.name, &BTreeMap::from([("a", 1)])).await.unwrap();
     assert_eq!(found.containers, []);
 }
 
@@ -292,7 +292,8 @@ async fn replicas_are_found_by_labels_and_one_off_containers_are_none() {
     );
     project.compose(&["up", "--detach"]);
     project.compose(&["run", "--detach", "a", "sleep", "1000"]);
-    let found = engine().project_containers(&project.name, &BTreeSet::from(["a"])).await.unwrap().containers;
+    let found =
+        engine().project_containers(&project.name, &BTreeMap::from([("a", 1)])).await.unwrap().containers;
     assert_eq!(found.iter().map(|container| container.seen.number).collect::<Vec<_>>(), [1, 2, 3]);
     let base = docker(&["inspect", "--format", "{{.Id}}", BASE]);
     let ports: BTreeSet<u16> = found.iter().map(|container| container.network.published[&8000].1).collect();
@@ -333,7 +334,7 @@ async fn the_replacement_of_a_killed_recreate_is_no_replica_and_is_removed() {
     let old = project.container("a");
     let new = kill_a_recreate(&project, &old);
     let engine = engine();
-    let found = engine.project_containers(&project.name, &BTreeSet::from(["a"])).await.unwrap();
+    let found = engine.project_containers(&project.name, &BTreeMap::from([("a", 1)])).await.unwrap();
     assert!(matches!(&found.leftovers[..], [Leftover::Superfluous { id, .. }] if *id == new), "{found:?}");
     assert_eq!(found.containers.iter().map(|container| &container.seen.id).collect::<Vec<_>>(), [&old]);
 

@@ -94,9 +94,7 @@ async fn by_daemon(
     desired: &[Desired],
     narrator: &Mutex<Narrator>,
 ) -> Result<Option<Vec<Outcome>>, Failure> {
-    let asked = desired
-        .iter()
-        .map(|desired| Asked { name: desired.name().to_owned(), spec_digest: desired.spec_digest.clone() });
+    let asked = desired.iter().map(Asked::of);
     let what = What::Reconcile { objects: asked.collect(), colour: context::progress_style().colour };
     let (replies, mut heard) = mpsc::channel(16);
     let mut outcomes = BTreeMap::new();

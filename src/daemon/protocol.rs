@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::Object;
+use crate::api::{Desired, Object};
 
 /// The version of what is said. Two that differ do not understand each other.
 pub(super) const VERSION: u32 = 1;
@@ -44,6 +44,20 @@ pub(crate) struct Asked {
     pub(crate) name: String,
     /// The digest of its spec: what is reconciled must be what the person has read.
     pub(crate) spec_digest: String,
+    /// The project directory as it is written there, to name it where the two differ; an older undrift leaves it out.
+    #[serde(default)]
+    pub(crate) directory: Option<String>,
+}
+
+impl Asked {
+    /// This object.
+    pub(crate) fn of(desired: &Desired) -> Self {
+        Self {
+            name: desired.name().to_owned(),
+            spec_digest: desired.spec_digest.clone(),
+            directory: Some(desired.directory.to_string_lossy().into_owned()),
+        }
+    }
 }
 
 /// What is answered.

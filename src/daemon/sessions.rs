@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use crate::{api::Object, reconcile::Session};
+use crate::{api::Object, host::reference, reconcile::Session};
 
 /// The memory of a daemon.
 #[derive(Debug, Default)]
@@ -78,7 +78,7 @@ impl Memory {
     pub(super) fn saw(&self, project: &str, object: &Object) {
         let images = object.status.services.iter().filter_map(|service| service.image.as_ref());
         // Some events name an image by its ID alone.
-        let images = images.flat_map(|image| [Some(tagged(&image.reference)), image.id.clone()]);
+        let images = images.flat_map(|image| [Some(reference::full(&image.reference)), image.id.clone()]);
         let images = images.flatten().collect();
         let name = object.declared.metadata.name.clone();
         let mut inner = self.lock();
@@ -93,7 +93,7 @@ impl Memory {
 
     /// The objects of `all` that an image reference belongs to, and those of which that is not known yet.
     pub(super) fn of_image(&self, all: Vec<String>, reference: &str) -> Vec<String> {
-        let reference = tagged(reference);
+        let reference = reference::full(reference);
         self.select(all, |seen| seen.images.contains(&reference))
     }
 
@@ -126,27 +126,9 @@ impl Memory {
     }
 }
 
-/// The engine writes every reference with its tag.
-fn tagged(reference: &str) -> String {
-    let name = reference.rsplit_once('/').map_or(reference, |(_, name)| name);
-    if name.contains([':', '@']) { reference.to_owned() } else { format!("{reference}:latest") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_reference_is_known_with_and_without_its_tag() {
-        for (given, expected) in [
-            ("shop-api", "shop-api:latest"),
-            ("shop-api:1", "shop-api:1"),
-            ("registry:5000/shop/api", "registry:5000/shop/api:latest"),
-            ("shop@sha256:00", "shop@sha256:00"),
-        ] {
-            assert_eq!(tagged(given), expected);
-        }
-    }
 
     #[test]
     fn what_is_not_known_yet_may_be_meant() {
@@ -158,7 +140,9 @@ mod tests {
         assert_eq!(memory.of_project(all(), "shop-project"), ["shop", "bank"]);
         assert_eq!(memory.of_project(all(), "another"), ["bank"]);
         let reference = object.status.services[0].image.as_ref().unwrap().reference.clone();
-        assert_eq!(memory.of_image(all(), &tagged(&reference)), ["shop", "bank"]);
+        for spelling in [reference.clone(), format!("docker.io/library/{reference}")] {
+            assert_eq!(memory.of_image(all(), &spelling), ["shop", "bank"], "{spelling}");
+        }
         assert_eq!(memory.of_image(all(), "another:latest"), ["bank"]);
         memory.forget("shop");
         assert_eq!(memory.of_project(all(), "another"), ["shop", "bank"]);

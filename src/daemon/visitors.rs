@@ -1,6 +1,6 @@
 //! Persons at the socket: they ask, the loop works, they are told.
 
-use std::{convert::Infallible, io, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, path::Path, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use tokio::{
@@ -106,8 +106,9 @@ impl<H: Host + 'static> Shared<H> {
                 Err(format!("the running undrift does not watch {name}: it was started with other manifests"))
             }
             Some(watched) if watched.spec_digest != asked.spec_digest => Err(format!(
-                "the running undrift watches {name} as declared in {}, which differs from what was given here",
-                watched.manifest
+                "the running undrift watches {name} as declared in {}, which differs from what was given here{}",
+                watched.manifest,
+                other_directory(&watched.directory, asked.directory.as_deref())
             )),
             Some(_) => Ok(()),
         }
@@ -143,6 +144,16 @@ impl<H: Host + 'static> Shared<H> {
             _ = from.read(&mut unsaid) => Ok(()),
         }
     }
+}
+
+/// That the project directories differ, in words. They may be one folder: through a link Compose may give the project
+/// another name, so it is not the same object, and a person who compares the manifests finds no difference.
+fn other_directory(watched: &Path, asked: Option<&str>) -> String {
+    let watched = watched.to_string_lossy();
+    let asked = asked.filter(|asked| *asked != watched);
+    asked
+        .map(|asked| format!(": there the project directory is {watched}, here it is {asked}"))
+        .unwrap_or_default()
 }
 
 /// Passes on each reply, as slowly as it is read: what comes meanwhile waits, lines are lost where they are too many, and

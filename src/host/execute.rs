@@ -138,8 +138,9 @@ impl LocalHost {
     /// Two `up` at once can leave a service without a container.
     async fn hold_for_others(&self, desired: &Desired, resolved: &Resolved) -> Result<(), Hindrance> {
         // As a look does it: what a look does not see here would be tried again at once, and so for ever.
-        let services = desired.services().iter().map(|service| service.name.as_str()).collect();
-        match self.engine.someone_at_work(&resolved.model.name, &services).await {
+        let services = desired.services().iter().map(|service| service.name.as_str());
+        let wanted = resolved.model.replicas(services);
+        match self.engine.someone_at_work(&resolved.model.name, &wanted).await {
             Ok(None) => Ok(()),
             Ok(Some(why)) => Err(Hindrance(StepOutcome::NotBegun, why)),
             Err(error) => Err(format!("cannot see whether someone else is at work: {error}").into()),
@@ -184,8 +185,8 @@ impl LocalHost {
         request: &StepRequest<'_>,
         notes: &mut Vec<String>,
     ) -> Result<(), String> {
-        let names = request.services.iter().map(String::as_str).collect();
-        let found = self.engine.project_containers(&resolved.model.name, &names).await;
+        let wanted = resolved.model.replicas(request.services.iter().map(String::as_str));
+        let found = self.engine.project_containers(&resolved.model.name, &wanted).await;
         let found = found.map_err(|error| format!("cannot see which images run now: {error}"))?;
         for service in request.services {
             let mut own = found.containers.iter().filter(|container| container.service == *service);

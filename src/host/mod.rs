@@ -7,6 +7,7 @@ mod execute;
 mod local;
 mod observe;
 pub mod probe;
+pub(crate) mod reference;
 pub mod source;
 
 use std::{collections::BTreeMap, future::Future};

@@ -94,8 +94,9 @@ impl LocalHost {
     /// The container, route and auth layers of each service. Without the list of containers nothing can be said
     /// at all.
     async fn production(&self, desired: &Desired, resolved: &Resolved) -> Result<Running, HostError> {
-        let names: BTreeSet<&str> = desired.services().iter().map(|service| service.name.as_str()).collect();
-        let found = self.engine.project_containers(&resolved.model.name, &names).await;
+        let names = desired.services().iter().map(|service| service.name.as_str());
+        let wanted = resolved.model.replicas(names);
+        let found = self.engine.project_containers(&resolved.model.name, &wanted).await;
         let found = found.map_err(|error| {
             error.into_host_error(self.engine.endpoint(), "list the project's containers")
         })?;

@@ -6,36 +6,85 @@ use std::{
 };
 
 use super::{
+    patience,
     report::{Fault, Report},
     text,
-    tree::Node,
+    tree::{Node, Spot},
 };
+
+/// What a manifest names of the host's files, with the place of each.
+struct Named {
+    directory: PathBuf,
+    spot: Spot,
+    files: Vec<(Spot, String)>,
+    sources: Vec<(Spot, String)>,
+}
+
+/// What is wrong with them, and where.
+type Faults = Vec<(Spot, Fault)>;
 
 /// Checks the project directory and what is in it; the directory's absolute path, where it exists. Symbolic links in it
 /// stay: Compose names a project by the path at which a person stands, and `current` is not to become `release-42`.
+///
+/// A project directory that does not answer is a fault of its manifest alone: the others are to be read.
 pub(super) fn check(root: &Node, base: &Path, report: &mut Report<'_>) -> Option<PathBuf> {
-    let spec = root.get("spec")?;
-    let project = spec.get("project")?;
-    let node = project.get("directory")?;
-    let text = node.text().filter(|text| text::host_path(text).is_ok())?;
-    let (directory, real) = match existing_directory(&base.join(text)) {
-        Ok(paths) => paths,
-        Err(fault) => {
-            report.add(node.spot, fault);
-            return None;
-        }
+    check_by(Named::look, root, base, report)
+}
+
+fn check_by(
+    look: impl FnOnce(&Named) -> (Option<PathBuf>, Faults) + Send + 'static,
+    root: &Node,
+    base: &Path,
+    report: &mut Report<'_>,
+) -> Option<PathBuf> {
+    let named = Named::of(root, base)?;
+    let (spot, directory) = (named.spot, named.directory.clone());
+    let Some((directory, faults)) = patience::look(&directory, move || look(&named)) else {
+        let fault = Fault::new("the project directory does not answer: what it is on hangs");
+        report.add(spot, fault.mend("mount it anew, or bring the server that it is mounted from back"));
+        return None;
     };
-    for field in ["files", "envFiles"] {
-        for node in project.get(field).map(Node::items).unwrap_or_default() {
-            file(&directory, node, report);
-        }
+    for (spot, fault) in faults {
+        report.add(spot, fault);
     }
-    for service in spec.get("services").map(Node::items).unwrap_or_default() {
-        for module in service.get("modules").map(Node::items).unwrap_or_default() {
-            source(&real, module, report);
-        }
+    directory
+}
+
+/// The items of a field that is a list, and none where it is not there.
+fn items<'a>(node: &'a Node, field: &str) -> &'a [Node] {
+    node.get(field).map(Node::items).unwrap_or_default()
+}
+
+impl Named {
+    fn of(root: &Node, base: &Path) -> Option<Self> {
+        let spec = root.get("spec")?;
+        let project = spec.get("project")?;
+        let node = project.get("directory")?;
+        let text = node.text().filter(|text| text::host_path(text).is_ok())?;
+        let inner = |node: &Node| {
+            let text = node.text().filter(|text| text::inner_path(text).is_ok())?;
+            Some((node.spot, text.to_owned()))
+        };
+        let files = ["files", "envFiles"].into_iter().flat_map(|field| items(project, field));
+        let modules = items(spec, "services").iter().flat_map(|service| items(service, "modules"));
+        Some(Self {
+            directory: base.join(text),
+            spot: node.spot,
+            files: files.filter_map(inner).collect(),
+            sources: modules.filter_map(|module| inner(module.get("source")?)).collect(),
+        })
     }
-    Some(directory)
+
+    fn look(&self) -> (Option<PathBuf>, Faults) {
+        let (directory, real) = match existing_directory(&self.directory) {
+            Ok(paths) => paths,
+            Err(fault) => return (None, vec![(self.spot, fault)]),
+        };
+        let files = self.files.iter().filter_map(|(spot, text)| Some((*spot, file(&directory, text)?)));
+        let sources = self.sources.iter().filter_map(|(spot, text)| Some((*spot, source(&real, text)?)));
+        let faults = files.chain(sources).collect();
+        (Some(directory), faults)
+    }
 }
 
 /// A directory's path as it was written, made absolute, and its real one.
@@ -84,26 +133,25 @@ pub(super) fn in_words(error: &io::Error) -> String {
     }
 }
 
-/// A Compose file or an env file. It may be a link out of the project: Compose reads it, not undrift.
-fn file(directory: &Path, node: &Node, report: &mut Report<'_>) {
-    let Some(text) = node.text().filter(|text| text::inner_path(text).is_ok()) else { return };
-    let fault = match directory.join(text).metadata() {
-        Ok(found) if found.is_file() => return,
-        Ok(_) => Fault::new("this is not a file"),
-        Err(error) => Fault::new(format!("this file {}", in_words(&error)))
-            .mend("write it relative to the project directory"),
-    };
-    report.add(node.spot, fault);
+/// What is wrong with a Compose file or an env file. It may be a link out of the project: Compose reads it, not undrift.
+fn file(directory: &Path, text: &str) -> Option<Fault> {
+    match directory.join(text).metadata() {
+        Ok(found) if found.is_file() => None,
+        Ok(_) => Some(Fault::new("this is not a file")),
+        Err(error) => Some(
+            Fault::new(format!("this file {}", in_words(&error)))
+                .mend("write it relative to the project directory"),
+        ),
+    }
 }
 
-/// A module's source: it need not exist (that is for `check` to say), but must not lead out of the project.
-fn source(directory: &Path, module: &Node, report: &mut Report<'_>) {
-    let Some(node) = module.get("source") else { return };
-    let Some(text) = node.text().filter(|text| text::inner_path(text).is_ok()) else { return };
-    if leaves(directory, Path::new(text)) {
-        let fault = Fault::new("the path leaves the project directory by a symbolic link");
-        report.add(node.spot, fault.mend("write the path of something that is in the project directory"));
-    }
+/// What is wrong with a module's source: it need not exist (that is for `check` to say), but must not lead out of the
+/// project.
+fn source(directory: &Path, text: &str) -> Option<Fault> {
+    leaves(directory, Path::new(text)).then(|| {
+        Fault::new("the path leaves the project directory by a symbolic link")
+            .mend("write the path of something that is in the project directory")
+    })
 }
 
 /// Whether a relative path below a directory leads out of it, as far as it exists. `directory` is canonical.
@@ -131,7 +179,27 @@ fn leaves(directory: &Path, relative: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::mpsc;
+
+    use super::{super::yaml, *};
+
+    #[test]
+    fn a_project_directory_that_hangs_is_a_fault_with_its_place() {
+        let text = "spec:\n  project:\n    directory: /hangs/shop\n";
+        let mut report = Report::new("shop.yaml", text);
+        let root = yaml::documents(report.lines()).roots.remove(0);
+        let (release, held) = mpsc::channel::<()>();
+        let hangs = move |_: &Named| {
+            let _ = held.recv();
+            (None, Vec::new())
+        };
+        assert_eq!(check_by(hangs, &root, Path::new("/"), &mut report), None);
+        let errors = report.finish();
+        let [error] = &errors[..] else { panic!("{errors:?}") };
+        assert_eq!((error.file.as_str(), error.line, error.column), ("shop.yaml", 3, 16));
+        assert!(error.message.contains("does not answer") && error.mend.is_some(), "{error:?}");
+        drop(release);
+    }
 
     #[test]
     fn a_path_is_made_absolute_as_it_was_written() {

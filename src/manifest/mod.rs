@@ -15,6 +15,7 @@ mod error;
 mod mask;
 mod nearest;
 mod object;
+mod patience;
 mod point;
 mod read;
 mod report;

@@ -50,9 +50,21 @@ impl Person {
 }
 
 fn reconcile(bench: &Bench) -> What {
-    let watched = bench.shared.objects.get("backoffice").unwrap();
-    let asked = Asked { name: "backoffice".into(), spec_digest: watched.spec_digest.clone() };
+    let asked = Asked::of(&bench.shared.objects.get("backoffice").unwrap());
     What::Reconcile { objects: vec![asked], colour: false }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_hears_by_which_folder_the_daemon_knows_the_project() {
+    let bench = Bench::new(healthy());
+    let watched = bench.shared.objects.get("backoffice").unwrap();
+    let mut person = Person::comes_to(&bench);
+    let link = Some("/srv/current".to_owned());
+    let asked = Asked { spec_digest: "v1:sha256:other".into(), directory: link, ..Asked::of(&watched) };
+    person.asks(What::Reconcile { objects: vec![asked], colour: false }).await;
+    let Some(Reply::Refused(why)) = person.hears().await else { panic!("it is not the same project") };
+    let there = format!(": there the project directory is {}, ", watched.directory.display());
+    assert!(why.contains(&there) && why.ends_with("here it is /srv/current"), "{why}");
 }
 
 fn outcome() -> Outcome {

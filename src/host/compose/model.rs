@@ -64,6 +64,13 @@ impl Model {
         Ok(Self { name: raw.name, services })
     }
 
+    /// How many containers Compose would run of each of these services.
+    #[must_use]
+    pub fn replicas<'a>(&self, services: impl IntoIterator<Item = &'a str>) -> BTreeMap<&'a str, u32> {
+        let replicas = |service| self.services.get(service).map_or(1, |service| service.replicas);
+        services.into_iter().map(|service| (service, replicas(service))).collect()
+    }
+
     /// The services that these depend on, at whatever distance. One of them is in it only where another one
     /// depends on it.
     #[must_use]

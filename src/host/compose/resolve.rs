@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     api::Desired,
-    host::{Cache, HostError, endpoint::Endpoint},
+    host::{Cache, HostError, endpoint::Endpoint, reference},
     manifest::{Pointed, nearest},
 };
 
@@ -185,16 +185,10 @@ fn check(desired: &Desired, model: &Model) -> Result<(), HostError> {
 /// takes it away from the other.
 fn builds_the_same<'a>(model: &'a Model, name: &str, service: &ServiceModel) -> Option<&'a str> {
     service.build.as_ref()?;
-    let reference = full_reference(&service.image);
+    let image = reference::full(&service.image);
     let mut others = model.services.iter().filter(|(other, _)| *other != name);
-    let other = others.find(|(_, o)| o.build.is_some() && full_reference(&o.image) == reference);
+    let other = others.find(|(_, o)| o.build.is_some() && reference::full(&o.image) == image);
     other.map(|(other, _)| other.as_str())
-}
-
-/// The reference with its tag: `app` and `app:latest` are one.
-fn full_reference(image: &str) -> String {
-    let last = image.rsplit_once('/').map_or(image, |(_, last)| last);
-    if last.contains([':', '@']) { image.to_owned() } else { format!("{image}:latest") }
 }
 
 fn no_such_service(desired: &Desired, model: &Model, index: usize, name: &str) -> Pointed {
@@ -219,7 +213,7 @@ mod tests {
 
     fn model() -> Model {
         let json = serde_json::json!({"name": "shop", "services": {
-            "api": {"build": "/a", "image": "same"}, "worker": {"build": "/b", "image": "same"},
+            "api": {"build": "/a", "image": "same"}, "worker": {"build": "/b", "image": "docker.io/library/same:latest"},
             "web": {"image": "same"}, "dashboard": {"build": "/d"}
         }});
         Model::parse(json.to_string().as_bytes()).unwrap()
@@ -252,14 +246,5 @@ mod tests {
         assert_eq!(shared(&["dashboard", "worker"]), pair("worker", "api"));
         // Using the image does no harm, and what others share is not the object's affair.
         assert_eq!(shared(&["web", "dashboard"]), None);
-    }
-
-    #[test]
-    fn a_tag_that_is_left_out_is_the_latest() {
-        assert_eq!(full_reference("app"), full_reference("app:latest"));
-        assert_eq!(full_reference("host:5000/app"), "host:5000/app:latest");
-        for full in ["app:1", "host:5000/app:1", "app@sha256:0"] {
-            assert_eq!(full_reference(full), full);
-        }
     }
 }

@@ -14,11 +14,11 @@
 //! Two containers that both ran under one number are no sign: Compose starts the new one when the old one is gone.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     sync::PoisonError,
 };
 
-use bollard::query_parameters::{InspectContainerOptions, ListNetworksOptionsBuilder};
+use bollard::query_parameters::ListNetworksOptionsBuilder;
 
 use super::{
     Engine, EngineError,
@@ -102,15 +102,25 @@ fn of_network(sight: &Sight) -> Option<String> {
         .then(|| format!("the network {name} was created {age} s ago and has no container yet"))
 }
 
+/// Whether each of these services has as many containers that run as it is to have. With one of two gone a `down` may be
+/// at work.
+fn all_run(services: &BTreeMap<&str, u32>, rows: &[Row]) -> bool {
+    services.iter().all(|(service, wanted)| {
+        let running = rows.iter().filter(|row| row.service == *service && row.is_running()).count();
+        usize::try_from(*wanted).is_ok_and(|wanted| running >= wanted)
+    })
+}
+
 impl Engine {
-    /// The sign that someone else is at work on the project at this very moment. These are the services that are to run.
+    /// The sign that someone else is at work on the project at this very moment. These are the services that are to run,
+    /// with how many containers each.
     ///
     /// # Errors
     /// Where the engine does not answer.
     pub async fn someone_at_work(
         &self,
         project: &str,
-        services: &BTreeSet<&str>,
+        services: &BTreeMap<&str, u32>,
     ) -> Result<Option<String>, EngineError> {
         self.others(project, services, &self.rows(project).await?).await
     }
@@ -119,12 +129,11 @@ impl Engine {
     pub(super) async fn others(
         &self,
         project: &str,
-        services: &BTreeSet<&str>,
+        services: &BTreeMap<&str, u32>,
         rows: &[Row],
     ) -> Result<Option<String>, EngineError> {
-        let runs = |service: &&str| rows.iter().any(|row| row.service == *service && row.is_running());
         match self.at_work(project, rows).await? {
-            None if !services.iter().all(runs) => self.taken_down(project, rows).await,
+            None if !all_run(services, rows) => Box::pin(self.taken_down(project, rows)).await,
             sign => Ok(sign),
         }
     }
@@ -166,19 +175,6 @@ impl Engine {
             all.insert(project.to_owned(), seen.clone());
         }
         seen
-    }
-
-    /// The grace period that a container is given to stop, in seconds; 0 where it is gone.
-    pub(super) async fn stop_grace(&self, id: &str) -> Result<i64, EngineError> {
-        const USUAL: i64 = 10;
-        let details = self
-            .call(async |docker| docker.inspect_container(id, None::<InspectContainerOptions>).await)
-            .await;
-        match details {
-            Ok(details) => Ok(details.config.and_then(|config| config.stop_timeout).unwrap_or(USUAL)),
-            Err(EngineError::NotFound(_)) => Ok(0),
-            Err(error) => Err(error),
-        }
     }
 
     async fn youngest_network(&self, project: &str) -> Result<Option<(String, i64)>, EngineError> {
@@ -278,6 +274,18 @@ mod tests {
         assert!(sign(&[], &sight(1_001)).is_some_and(|why| why.contains("p_default")));
         assert_eq!(sign(&[], &sight(1_005)), None);
         assert_eq!(sign(&[], &Sight { own: Own(vec![1_000..=1_000]), ..sight(1_001) }), None);
+    }
+
+    #[test]
+    fn a_service_runs_where_as_many_of_it_run_as_it_is_to_have() {
+        let of = |service: &str, row| Row { service: service.into(), ..row };
+        let rows = [of("a", running("a1")), of("a", running("a2")), of("b", running("b1"))];
+        let wanted = |a, b| BTreeMap::from([("a", a), ("b", b)]);
+        assert!(all_run(&wanted(2, 1), &rows) && all_run(&wanted(1, 0), &rows));
+        assert!(!all_run(&wanted(2, 2), &rows));
+        assert!(!all_run(&wanted(2, 1), &rows[1..]), "one is gone");
+        let exited = Row { state: Some(State::EXITED), ..rows[0].clone() };
+        assert!(!all_run(&wanted(2, 1), &[&[exited], &rows[1..]].concat()), "one has exited");
     }
 
     #[test]

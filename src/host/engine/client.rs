@@ -8,7 +8,7 @@ use std::{
 };
 
 use bollard::{ClientVersion, Docker, errors::Error as BollardError};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::task::TaskTracker;
 
 use super::{Itself, own_steps::OwnSteps, start::Presence};
@@ -190,13 +190,28 @@ impl Engine {
     where
         F: Future<Output = Result<T, BollardError>> + 'a,
     {
-        // The wait has a limit of its own: a line that is long says nothing of the engine.
-        let Ok(turn) = tokio::time::timeout(LINE_LIMIT, self.turns.acquire()).await else {
-            return Err(EngineError::TimedOut(LINE_LIMIT));
-        };
-        let answer = self.call_at_once(question).await;
-        drop(turn);
-        answer
+        let _turn = self.turn().await?;
+        self.call_at_once(question).await
+    }
+
+    /// The same, of which no answer says that the engine is away: a proxy in front of it may cut this question alone.
+    pub(super) async fn call_aside<'a, T, F>(
+        &self,
+        question: impl FnOnce(Docker) -> F,
+    ) -> Result<T, EngineError>
+    where
+        F: Future<Output = Result<T, BollardError>> + 'a,
+    {
+        let _turn = self.turn().await?;
+        self.answer(question).await
+    }
+
+    /// The wait has a limit of its own: a line that is long says nothing of the engine.
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, EngineError> {
+        match tokio::time::timeout(LINE_LIMIT, self.turns.acquire()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            _ => Err(EngineError::TimedOut(LINE_LIMIT)),
+        }
     }
 
     /// The same without waiting for a turn: whether the engine is there at all is to be known behind any line.

@@ -92,14 +92,14 @@ pub struct Network {
 }
 
 impl Engine {
-    /// The containers of these services: one list, then all details at once.
+    /// The containers of these services, of which each is to have so many: one list, then all details at once.
     ///
     /// # Errors
     /// Where the engine does not answer. A container that vanishes in between is simply not there.
     pub async fn project_containers(
         &self,
         project: &str,
-        services: &BTreeSet<&str>,
+        services: &BTreeMap<&str, u32>,
     ) -> Result<ProjectContainers, EngineError> {
         let rows = self.rows(project).await?;
         let leftovers = leftovers::find(&rows);
@@ -110,9 +110,9 @@ impl Engine {
                 Leftover::Unfinished { .. } => None,
             })
             .collect();
-        let wanted = rows
-            .iter()
-            .filter(|row| services.contains(row.service.as_str()) && !superfluous.contains(row.id.as_str()));
+        let wanted = rows.iter().filter(|row| {
+            services.contains_key(row.service.as_str()) && !superfluous.contains(row.id.as_str())
+        });
         let details = try_join_all(wanted.map(|row| self.container(&row.id))).await?;
         let mut containers: Vec<Container> = details.into_iter().flatten().collect();
         containers.sort_by(|a, b| {

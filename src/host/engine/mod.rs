@@ -21,6 +21,7 @@ mod own_steps;
 mod owner;
 mod path;
 mod start;
+mod stop;
 mod tags;
 mod taken_down;
 

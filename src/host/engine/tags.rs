@@ -8,6 +8,7 @@ use bollard::query_parameters::{
 use sha2::{Digest as _, Sha256};
 
 use super::{Engine, EngineError, containers::PROJECT};
+use crate::host::reference::full;
 
 impl Engine {
     /// The ID (`sha256:…`) behind a reference; `None` where the engine has nothing of that name.
@@ -27,7 +28,8 @@ impl Engine {
     /// # Errors
     /// Where the engine does not answer, has no such image, or refuses the reference.
     pub async fn tag(&self, image: &str, reference: &str) -> Result<(), EngineError> {
-        let (repository, tag) = split(reference);
+        let full = full(reference);
+        let (repository, tag) = full.rsplit_once(':').unwrap_or((&full, ""));
         let options = TagImageOptionsBuilder::default().repo(repository).tag(tag).build();
         self.call(async |docker| docker.tag_image(image, Some(options)).await).await
     }
@@ -42,9 +44,9 @@ impl Engine {
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
         let list = self.call(async |docker| docker.list_containers(Some(options)).await).await?;
         // Where the reference has moved on since, the engine names an ID in its place.
-        let by_name = list.into_iter().filter(|one| {
-            one.image.as_deref().is_some_and(|image| split(familiar(image)) == split(familiar(reference)))
-        });
+        let reference = full(reference);
+        let by_name =
+            list.into_iter().filter(|one| one.image.as_deref().is_some_and(|image| full(image) == reference));
         let projects = by_name.filter_map(|one| one.labels?.remove(PROJECT));
         Ok(projects.filter(|other| other != project).collect())
     }
@@ -82,20 +84,6 @@ impl Engine {
         let list = self.call(async |docker| docker.list_containers(Some(options)).await).await?;
         Ok(!list.is_empty())
     }
-}
-
-/// Repository and tag. A colon before the last slash belongs to a registry's port.
-fn split(reference: &str) -> (&str, &str) {
-    match reference.rsplit_once(':') {
-        Some((repository, tag)) if !tag.contains('/') => (repository, tag),
-        _ => (reference, "latest"),
-    }
-}
-
-/// A reference as a person writes it: without the public registry's name.
-fn familiar(reference: &str) -> &str {
-    let short = reference.strip_prefix("docker.io/").unwrap_or(reference);
-    short.strip_prefix("library/").unwrap_or(short)
 }
 
 /// How every tag of undrift's own begins.
@@ -148,21 +136,6 @@ fn is_component(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn splits_references() {
-        for (reference, parts) in [
-            ("a", ("a", "latest")),
-            ("a/b:1", ("a/b", "1")),
-            ("host:5000/a", ("host:5000/a", "latest")),
-            ("host:5000/a:2", ("host:5000/a", "2")),
-        ] {
-            assert_eq!(split(reference), parts, "{reference}");
-        }
-        for same in ["nginx", "nginx:latest", "library/nginx", "docker.io/library/nginx:latest"] {
-            assert_eq!(split(familiar(same)), ("nginx", "latest"), "{same}");
-        }
-    }
 
     #[test]
     fn plain_names_stay_readable() {

@@ -5,11 +5,13 @@
 //!
 //! | what was told | what it means | at most for |
 //! | --- | --- | --- |
-//! | a signal that ends a process, to a container that still runs | it is being stopped | its grace period and [`SPARE`], at least [`AT_WORK_FOR`] |
+//! | the signal that stops it, or KILL, to a container that still runs | it is being stopped | its grace period and [`SPARE`], at least [`AT_WORK_FOR`] |
 //! | `stop`, and then `destroy` | it was removed on purpose, and an `up` may follow | [`REMOVED_FOR`], also from the end of those that were being stopped then |
 //!
 //! A container that died, that was stopped and left there, or that was removed by force (no `stop` is told then) is none
-//! of these, and drift at once. The engine keeps its last 256 events only, of all kinds: what was seen once is remembered.
+//! of these, and drift at once; nor is one that got any other signal, as a server does that is to read its files anew or to
+//! show its threads. The engine keeps its last 256 events only, of all kinds: what was seen once is remembered. Where the
+//! engine does not tell, as behind a proxy that refuses it, there are no signs.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -18,13 +20,14 @@ use std::{
 };
 
 use bollard::{models::EventMessage, query_parameters::EventsOptionsBuilder};
-use futures_util::{StreamExt as _, TryStreamExt as _};
+use futures_util::{StreamExt as _, TryStreamExt as _, future::try_join_all};
 
 use super::{
     Engine, EngineError,
     at_work::{AT_WORK_FOR, SPARE, WAITS_AT_MOST, distance},
     containers::{PROJECT, Row},
     own_steps::Own,
+    stop::{KILL, Stop},
 };
 use crate::api::Time;
 
@@ -33,9 +36,6 @@ const REMOVED_FOR: i64 = 5;
 
 /// How long the engine may take to tell. Where its clock is behind this one it waits for the end of the time asked for.
 const TELLS_WITHIN: Duration = Duration::from_secs(1);
-
-/// The signals by which a container is stopped: INT, QUIT, KILL, TERM. Others make a server read its files anew.
-const ENDING: [&str; 4] = ["2", "3", "9", "15"];
 
 /// What the engine told of a container. Times are in seconds since 1970.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +48,8 @@ struct Told {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum What {
-    Signalled,
+    /// By this number.
+    Signalled(u8),
     Ended,
     Started,
     Stopped,
@@ -58,9 +59,10 @@ enum What {
 /// What follows from a series of events.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Signs {
-    /// Since when each of these containers has been being stopped, by ID.
+    /// Since when each of these containers has been being stopped, by ID: from the last signal on, for one that did not
+    /// end of an earlier one is given its time anew.
     stopping: BTreeMap<String, i64>,
-    /// From the first signal to the end: those that ended of one.
+    /// From each signal to the end: those that ended of one.
     ended: Vec<(i64, i64)>,
     /// Name and time of those that were stopped and removed.
     removed: Vec<(String, i64)>,
@@ -68,15 +70,16 @@ struct Signs {
 
 impl Signs {
     fn take(&mut self, told: &[Told]) {
-        let (mut signalled, mut stopped) = (BTreeMap::new(), BTreeSet::new());
+        let (mut signalled, mut stopped) = (BTreeMap::<_, Vec<_>>::new(), BTreeSet::new());
         for Told { at, id, name, what } in told {
             match what {
-                What::Signalled => {
-                    signalled.entry(id).or_insert(*at);
-                    self.stopping.entry(id.clone()).or_insert(*at);
+                What::Signalled(_) => {
+                    signalled.entry(id).or_default().push(*at);
+                    self.stopping.insert(id.clone(), *at);
                 }
                 What::Ended | What::Started => {
-                    self.ended.extend(signalled.remove(id).map(|since| (since, *at)));
+                    let signals = signalled.remove(id).unwrap_or_default();
+                    self.ended.extend(signals.into_iter().map(|since| (since, *at)));
                     self.stopping.remove(id);
                 }
                 What::Stopped => drop(stopped.insert(id)),
@@ -99,13 +102,22 @@ impl Signs {
     }
 }
 
+/// Whether this is no signal, or one that stops the container that got it. How one is stopped that is gone already is not
+/// known any more: any signal may have been it.
+fn may_count(told: &Told, stops: &BTreeMap<String, Stop>) -> bool {
+    match told.what {
+        What::Signalled(signal) => {
+            signal == KILL || stops.get(&told.id).is_none_or(|stop| stop.signal == signal)
+        }
+        _ => true,
+    }
+}
+
 fn told(event: EventMessage) -> Option<Told> {
     let actor = event.actor?;
     let attributes = actor.attributes.unwrap_or_default();
     let what = match event.action.as_deref()? {
-        "kill" if attributes.get("signal").is_some_and(|signal| ENDING.contains(&signal.as_str())) => {
-            What::Signalled
-        }
+        "kill" => What::Signalled(attributes.get("signal")?.parse().ok()?),
         "die" => What::Ended,
         "start" => What::Started,
         "stop" => What::Stopped,
@@ -126,12 +138,20 @@ impl Engine {
         let at = chrono::Utc::now();
         let now = at.timestamp();
         let mut signs = Signs { stopping: self.remembered_stopping(project), ..Signs::default() };
-        signs.take(&self.told_of(project, at).await?);
+        let mut told = self.told_of(project, at).await;
+        let signalled = told.iter().filter(|told| matches!(told.what, What::Signalled(_)));
+        let signalled: BTreeSet<&String> =
+            signalled.map(|told| &told.id).chain(signs.stopping.keys()).collect();
+        let stops = rows.iter().filter(|row| signalled.contains(&row.id)).map(|row| self.stop_of(&row.id));
+        let stops: BTreeMap<String, Stop> = try_join_all(stops).await?.into_iter().flatten().collect();
+        told.retain(|told| may_count(told, &stops));
+        signs.take(&told);
         let running = |id: &String| rows.iter().any(|row| row.id == *id && row.is_running());
         signs.stopping.retain(|id, since| running(id) && distance(now, *since) < WAITS_AT_MOST);
         self.remember_stopping(project, &signs.stopping);
         for (id, since) in &signs.stopping {
-            let limit = (self.stop_grace(id).await? + SPARE).max(AT_WORK_FOR);
+            let grace = stops.get(id).map_or(0, |stop| stop.grace);
+            let limit = grace.saturating_add(SPARE).max(AT_WORK_FOR);
             let name = rows.iter().find(|row| row.id == *id).map_or("", |row| row.name.as_str());
             if distance(now, *since) < limit {
                 return Ok(Some(format!("{name} is being stopped: another Compose command may be at work")));
@@ -141,8 +161,8 @@ impl Engine {
         Ok(removed.map(|removed| format!("{removed}: another Compose command may be at work")))
     }
 
-    /// What the engine still knows of the project's containers, the oldest first.
-    async fn told_of(&self, project: &str, now: Time) -> Result<Vec<Told>, EngineError> {
+    /// What the engine still knows of the project's containers, the oldest first; nothing where it does not tell.
+    async fn told_of(&self, project: &str, now: Time) -> Vec<Told> {
         let filters = HashMap::from([
             ("type".to_owned(), vec!["container".to_owned()]),
             ("label".to_owned(), vec![format!("{PROJECT}={project}")]),
@@ -154,12 +174,18 @@ impl Engine {
             .filters(&filters)
             .build();
         let events = self
-            .call(async |docker| {
+            .call_aside(async |docker| {
                 let enough = tokio::time::sleep(TELLS_WITHIN);
                 docker.events(Some(options)).take_until(enough).try_collect::<Vec<_>>().await
             })
-            .await?;
-        Ok(events.into_iter().filter_map(told).collect())
+            .await;
+        match events {
+            Ok(events) => events.into_iter().filter_map(told).collect(),
+            Err(error) => {
+                tracing::debug!(project, %error, "the engine does not tell what it did lately");
+                Vec::new()
+            }
+        }
     }
 
     fn remembered_stopping(&self, project: &str) -> BTreeMap<String, i64> {
@@ -181,6 +207,8 @@ impl Engine {
 mod tests {
     use super::*;
 
+    const TERMED: What = What::Signalled(15);
+
     fn after(told: &[(i64, &str, What)]) -> Signs {
         let mut signs = Signs::default();
         let told = told.iter().map(|(at, id, what)| Told {
@@ -195,32 +223,43 @@ mod tests {
 
     #[test]
     fn what_was_signalled_and_has_not_ended_is_being_stopped() {
-        use What::{Ended, Signalled, Started};
+        use What::{Ended, Started};
         let stopping = |told: &[_]| after(told).stopping;
-        assert_eq!(stopping(&[(1, "db", Signalled), (7, "db", Signalled)]), [("db".to_owned(), 1)].into());
-        assert_eq!(stopping(&[(1, "db", Signalled), (2, "db", Ended)]), BTreeMap::new());
-        assert_eq!(stopping(&[(1, "db", Signalled), (2, "db", Started)]), BTreeMap::new());
+        let last = [("db".to_owned(), 700)].into();
+        assert_eq!(stopping(&[(1, "db", TERMED), (700, "db", TERMED)]), last, "a `down` after one in vain");
+        assert_eq!(stopping(&[(1, "db", TERMED), (2, "db", Ended)]), BTreeMap::new());
+        assert_eq!(stopping(&[(1, "db", TERMED), (2, "db", Started)]), BTreeMap::new());
+    }
+
+    #[test]
+    fn only_the_signal_that_stops_a_container_counts_and_the_one_that_none_survives() {
+        let stops = BTreeMap::from([("apache".to_owned(), Stop { signal: 28, grace: 10 })]);
+        let counts =
+            |id: &str, what| may_count(&Told { at: 1, id: id.into(), name: String::new(), what }, &stops);
+        assert!(counts("apache", What::Signalled(28)) && counts("apache", What::Signalled(9)));
+        assert!(!counts("apache", TERMED) && !counts("apache", What::Signalled(3)));
+        assert!(counts("gone", TERMED) && counts("apache", What::Ended));
     }
 
     #[test]
     fn what_was_stopped_and_then_removed_was_removed_on_purpose() {
-        use What::{Destroyed, Ended, Signalled, Stopped};
+        use What::{Destroyed, Ended, Stopped};
         let now = |told: &[_], own| after(told).removed_now(12, &Own(own)).is_some();
-        let down = [(10, "a", Signalled), (10, "a", Ended), (10, "a", Stopped), (11, "a", Destroyed)];
+        let down = [(10, "a", TERMED), (10, "a", Ended), (10, "a", Stopped), (11, "a", Destroyed)];
         assert!(now(&down, vec![]));
         assert!(!now(&down, vec![9..=11]), "by undrift's own step");
         assert!(after(&down).removed_now(16, &Own::default()).is_none(), "a while ago");
         assert!(after(&down).removed_now(6, &Own::default()).is_none(), "or dated in the future");
-        assert!(!now(&[(11, "a", Signalled), (11, "a", Ended), (11, "a", Destroyed)], vec![]), "by force");
+        assert!(!now(&[(11, "a", TERMED), (11, "a", Ended), (11, "a", Destroyed)], vec![]), "by force");
         assert!(!now(&down[..3], vec![]), "it is still there");
     }
 
     #[test]
     fn between_the_end_and_the_removal_of_a_slow_one_somebody_is_at_work() {
-        use What::{Destroyed, Ended, Signalled, Stopped};
+        use What::{Destroyed, Ended, Stopped};
         // The engine tells of the stop some time after the end.
-        let fast = [(10, "a", Signalled), (10, "a", Ended), (10, "a", Stopped), (11, "a", Destroyed)];
-        let slow = [(11, "db", Signalled), (40, "db", Signalled), (41, "db", Ended)];
+        let fast = [(10, "a", TERMED), (10, "a", Ended), (10, "a", Stopped), (11, "a", Destroyed)];
+        let slow = [(11, "db", TERMED), (40, "db", TERMED), (41, "db", Ended)];
         let at = |told: &[_], now| after(told).removed_now(now, &Own::default()).is_some();
         assert!(at(&[&fast[..], &slow].concat(), 41) && at(&[&fast[..], &slow].concat(), 45));
         assert!(!at(&[&fast[..], &slow].concat(), 46), "and no longer");
