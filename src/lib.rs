@@ -20,6 +20,7 @@
 //! | [`api`] | pure types | nothing |
 
 pub mod api;
+mod causes;
 pub mod cli;
 mod daemon;
 pub mod decide;

@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroUsize, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::TypedValueParser};
 
 pub(super) use super::files::Manifests;
 
@@ -104,11 +104,11 @@ pub(super) struct Objects {
 pub(super) struct Run {
     #[command(flatten)]
     pub(super) manifests: Manifests,
-    /// How many objects are worked on at once
-    #[arg(long, value_name = "N", env = "UNDRIFT_CONCURRENCY", default_value = "16")]
+    /// How many objects are worked on at once, 256 at most: each has a thread
+    #[arg(long, value_name = "N", env = "UNDRIFT_CONCURRENCY", default_value = "16", value_parser = at_once())]
     pub(super) concurrency: NonZeroUsize,
-    /// How many objects are built at once; a build that has taken more than 5 min is not counted
-    #[arg(long, value_name = "N", env = "UNDRIFT_BUILDS", default_value = "1")]
+    /// How many objects are built at once, 256 at most; a build that has taken more than 5 min is not counted
+    #[arg(long, value_name = "N", env = "UNDRIFT_BUILDS", default_value = "1", value_parser = at_once())]
     pub(super) builds: NonZeroUsize,
     /// How often to ask the engine for its images, since not every build emits an event; at least 1s
     #[arg(long, value_name = "DURATION", env = "UNDRIFT_IMAGE_PERIOD", default_value = "5s")]
@@ -116,6 +116,12 @@ pub(super) struct Run {
     /// After SIGTERM or SIGINT: how long a Compose command that is running may go on before undrift ends it
     #[arg(long, value_name = "DURATION", env = "UNDRIFT_GRACE_PERIOD", default_value = "60s")]
     pub(super) grace_period: crate::api::Duration,
+}
+
+/// How much may be done at once.
+fn at_once() -> impl TypedValueParser<Value = NonZeroUsize> {
+    let number = clap::value_parser!(u64).range(1..=256);
+    number.map(|n| n.try_into().ok().and_then(NonZeroUsize::new).unwrap_or(NonZeroUsize::MIN))
 }
 
 #[derive(Debug, Subcommand)]
@@ -272,5 +278,17 @@ mod tests {
         let mut command = Cli::command();
         command.build();
         assert_eq!(without_variable(&command), [""; 0]);
+    }
+
+    #[test]
+    fn no_more_is_done_at_once_than_there_can_be_threads() {
+        for option in ["--concurrency", "--builds"] {
+            let run = |n: &str| Cli::try_parse_from(["undrift", "run", "-f", "x", option, n]);
+            assert!(run("1").is_ok() && run("256").is_ok(), "{option}");
+            for n in ["0", "257", "5000", "18446744073709551615"] {
+                let said = run(n).unwrap_err().to_string();
+                assert!(said.contains(option) && said.contains("is not in 1..=256"), "{n}: {said}");
+            }
+        }
     }
 }

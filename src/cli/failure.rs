@@ -1,8 +1,9 @@
 //! Why a verb could not do its work, and what that means for its exit code.
 
-use std::{error::Error, io};
+use std::io;
 
 use super::recorded::VerbError;
+pub(super) use crate::causes::with_causes;
 use crate::{
     daemon::DaemonError,
     host::HostError,
@@ -61,20 +62,6 @@ impl Failure {
             Self::Refused(_) => "Refused",
         }
     }
-}
-
-/// An error with what it comes from: the messages of the store leave that to whoever prints them.
-pub(super) fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 fn hint(known: &[String]) -> String {

@@ -1,43 +1,55 @@
-//! A host whose looks end: with the grace period, and at a limit of their own.
+//! A host whose looks and steps end with undrift: with the grace period, and a look at a limit of its own.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use tokio::{runtime::Handle, task::JoinHandle};
+use chrono::Utc;
+use tokio::{
+    runtime::Handle,
+    sync::mpsc,
+    task::{AbortHandle, JoinError, JoinHandle},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::{
-    api::{Desired, Fact, GitState, ProjectObservation},
+    api::{Desired, Fact, GitState, ProjectObservation, Step, StepOutcome},
     host::{Host, HostError, StepReport, StepRequest},
 };
 
-/// How long a look may take. What it asks the engine and Compose has limits far below; reading files has none, and a
+/// How long a look is waited for. What it asks the engine and Compose has limits far below; reading files has none, and a
 /// large build context on a slow disk takes its minutes.
 pub(super) const LIMIT: Duration = Duration::from_secs(300);
 
-type Looked = Option<Result<ProjectObservation, HostError>>;
+/// How long a step is waited for once its command was to end: a command that must be killed takes 14 s.
+pub(super) const STEP_END: Duration = Duration::from_secs(20);
 
-/// Looks that nobody waits for any more and that have not come back, by object. Such a look keeps its thread: an object
-/// whose files hang must not take another one at each attempt.
+/// Looks that nobody waits for any more and that have not come back, by object and project directory. Such a look keeps
+/// its threads: an object whose files hang must not take others at each attempt. It is not broken off, for what it has
+/// read is remembered: the next look at a large build context is short.
 #[derive(Debug, Default)]
-pub(super) struct Hung(Mutex<HashMap<String, JoinHandle<Looked>>>);
+pub(super) struct Hung(Mutex<HashMap<Place, AbortHandle>>);
+
+/// An object's name, and where its project is: who declares it elsewhere does not wait for the file system of before.
+type Place = (String, PathBuf);
 
 impl Hung {
-    fn has(&self, object: &str) -> bool {
+    fn has(&self, place: &Place) -> bool {
         let mut all = self.lock();
         all.retain(|_, look| !look.is_finished());
-        all.contains_key(object)
+        all.contains_key(place)
     }
 
-    fn keep(&self, object: &str, look: JoinHandle<Looked>) {
-        self.lock().insert(object.to_owned(), look);
+    fn keep(&self, place: Place, look: AbortHandle) {
+        self.lock().insert(place, look);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, JoinHandle<Looked>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Place, AbortHandle>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -45,8 +57,8 @@ impl Hung {
 /// The host, while undrift may still wait for it: an engine that hangs answers each question with its time limit only,
 /// and a look is several of them. A step hears of the end by itself, for its outcome is to be told.
 ///
-/// A look has a thread of its own. It reads files, and on a file system that hangs, or at a pipe that nobody writes to,
-/// that blocks for ever: it may cost the thread and a slot for a while, never the loop.
+/// Looks and steps have threads of their own. They read files, and on a file system that hangs, or at a pipe that nobody
+/// writes to, that blocks for ever: it may cost the thread and a slot for a while, never the loop, and never the end.
 pub(super) struct Bounded<'a, H> {
     pub(super) host: &'a Arc<H>,
     pub(super) over: &'a CancellationToken,
@@ -54,50 +66,127 @@ pub(super) struct Bounded<'a, H> {
 }
 
 impl<H: Host + 'static> Bounded<'_, H> {
-    /// Begins a look, which ends where it waits for something and `given_up` is cancelled.
-    fn begin(&self, desired: &Desired, given_up: CancellationToken) -> JoinHandle<Looked> {
-        let (host, desired, runtime) = (Arc::clone(self.host), desired.clone(), Handle::current());
-        let span = tracing::Span::current();
-        tokio::task::spawn_blocking(move || {
-            let look = async { given_up.run_until_cancelled(host.observe(&desired)).await };
-            runtime.block_on(look.instrument(span))
-        })
+    /// What is read of the host within the limit; `Err` where it is not waited for any longer.
+    async fn read<T: Send + 'static>(
+        &self,
+        desired: &Desired,
+        read: impl AsyncFnOnce(&H, &Desired) -> T + Send + 'static,
+    ) -> Result<T, HostError> {
+        let place = (desired.name().to_owned(), desired.directory.clone());
+        let late = HostError::ObservationTimedOut { limit: LIMIT };
+        if self.hung.has(&place) {
+            return Err(late);
+        }
+        let (host, desired, over) = (Arc::clone(self.host), desired.clone(), self.over.child_token());
+        let mut look = on_a_thread(async move || over.run_until_cancelled(read(&host, &desired)).await);
+        let error = tokio::select! {
+            looked = &mut look => return returned(looked).flatten().ok_or(HostError::Ending),
+            () = self.over.cancelled() => HostError::Ending,
+            () = tokio::time::sleep(LIMIT) => late,
+        };
+        self.hung.keep(place, look.abort_handle());
+        Err(error)
+    }
+}
+
+/// Work that may block, on a thread that it may keep.
+fn on_a_thread<T: Send + 'static>(work: impl AsyncFnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    let (runtime, span) = (Handle::current(), tracing::Span::current());
+    tokio::task::spawn_blocking(move || runtime.block_on(work().instrument(span)))
+}
+
+/// What a thread has brought; a panic there is one here. `None` where the runtime ends.
+fn returned<T>(joined: Result<T, JoinError>) -> Option<T> {
+    match joined.map_err(JoinError::try_into_panic) {
+        Ok(brought) => Some(brought),
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        Err(Err(_)) => None,
     }
 }
 
 impl<H: Host + 'static> Host for Bounded<'_, H> {
     async fn observe(&self, desired: &Desired) -> Result<ProjectObservation, HostError> {
-        if self.hung.has(desired.name()) {
-            return Err(HostError::ObservationTimedOut { limit: LIMIT });
-        }
-        let given_up = CancellationToken::new();
-        let mut look = self.begin(desired, given_up.clone());
-        let _gives_up = given_up.drop_guard();
-        let error = tokio::select! {
-            looked = &mut look => match looked {
-                // Only a look that was given up has nothing to say.
-                Ok(looked) => return looked.unwrap_or(Err(HostError::Ending)),
-                Err(error) => match error.try_into_panic() {
-                    Ok(panic) => std::panic::resume_unwind(panic),
-                    Err(_) => return Err(HostError::Ending),
-                },
-            },
-            () = self.over.cancelled() => HostError::Ending,
-            () = tokio::time::sleep(LIMIT) => HostError::ObservationTimedOut { limit: LIMIT },
-        };
-        self.hung.keep(desired.name(), look);
-        Err(error)
+        self.read(desired, async |host: &H, desired: &Desired| host.observe(desired).await).await?
     }
 
     async fn git(&self, desired: &Desired) -> Fact<Option<GitState>> {
-        self.host.git(desired).await
+        let read = self.read(desired, async |host: &H, desired: &Desired| host.git(desired).await).await;
+        read.unwrap_or_else(|error| Fact::unknown(error.to_string()))
     }
 
     async fn execute(&self, desired: &Desired, request: StepRequest<'_>) -> StepReport {
-        self.host.execute(desired, request).await
+        let (started_at, began) = (Utc::now(), Instant::now());
+        let (tell, mut told) = mpsc::unbounded_channel();
+        let own = OwnRequest::of(&request);
+        let (host, desired) = (Arc::clone(self.host), desired.clone());
+        let mut step = on_a_thread(async move || {
+            // Nobody hears it any more where undrift did not wait.
+            let progress = |line: &str| drop(tell.send(line.to_owned()));
+            host.execute(&desired, own.request(&progress)).await
+        });
+        let end = async {
+            request.cancel.cancelled().await;
+            tokio::time::sleep(STEP_END).await;
+        };
+        tokio::pin!(end);
+        let report = loop {
+            tokio::select! {
+                biased;
+                Some(line) = told.recv() => (request.progress)(&line),
+                ended = &mut step => break returned(ended),
+                () = &mut end => break None,
+            }
+        };
+        // The end of what it had to say came with its end.
+        while let Ok(line) = told.try_recv() {
+            (request.progress)(&line);
+        }
+        report.unwrap_or_else(|| StepReport {
+            outcome: StepOutcome::Cancelled,
+            exit_code: None,
+            command: Vec::new(),
+            output: "undrift was asked to end, and the step had not come back: a file of the project, or the file system \
+                     that it is on, may hang"
+                .into(),
+            notes: Vec::new(),
+            started_at,
+            duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        })
     }
 
     async fn prune(&self, images: &[String]) -> Vec<String> {
         self.over.run_until_cancelled(self.host.prune(images)).await.unwrap_or_default()
+    }
+}
+
+/// A step's request that borrows nothing.
+struct OwnRequest {
+    step: Step,
+    services: Vec<String>,
+    rollback_to: BTreeMap<String, String>,
+    timeout: Duration,
+    cancel: CancellationToken,
+}
+
+impl OwnRequest {
+    fn of(request: &StepRequest<'_>) -> Self {
+        Self {
+            step: request.step,
+            services: request.services.to_vec(),
+            rollback_to: request.rollback_to.clone(),
+            timeout: request.timeout,
+            cancel: request.cancel.clone(),
+        }
+    }
+
+    fn request<'a>(&'a self, progress: &'a (dyn Fn(&str) + Send + Sync)) -> StepRequest<'a> {
+        StepRequest {
+            step: self.step,
+            services: &self.services,
+            rollback_to: &self.rollback_to,
+            timeout: self.timeout,
+            cancel: &self.cancel,
+            progress,
+        }
     }
 }

@@ -33,6 +33,7 @@ pub(crate) use waiters::Narrate;
 
 use crate::{
     api::{AuditKind, NewRecord},
+    causes::with_causes,
     host::LocalHost,
     manifest::{self, ManifestErrors, Source},
     reconcile::{AtWork, ReconcileError, begin_watch, end_watch, hold_watch, now},
@@ -135,7 +136,7 @@ pub(crate) async fn run(
     tasks.wait().await;
     // It has ended by a signal, as it should, whether there is room to say so or not.
     if let Err(error) = shared.record_end(signal) {
-        tracing::error!(%error, "the end could not be recorded");
+        tracing::error!(error = %with_causes(&error), "the end could not be recorded");
     }
     Ok(())
 }

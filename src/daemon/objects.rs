@@ -2,14 +2,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::File,
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
+
+use rustix::fs::{Mode, OFlags, fstat, open};
 
 use crate::{
     api::Desired,
@@ -28,8 +28,8 @@ pub(super) struct Objects {
     load: Load,
     stdin_is_read: AtomicBool,
     watched: Mutex<BTreeMap<String, Arc<Desired>>>,
-    /// The device that each folder was on when all that was declared in it was there.
-    devices: Mutex<BTreeMap<PathBuf, u64>>,
+    /// Each folder, as it was when what was declared in it was there.
+    noted: Mutex<BTreeMap<PathBuf, Noted>>,
     /// Recorded objects that may be declared by a manifest that was not valid yet since the start.
     undecided: Mutex<BTreeSet<String>>,
     /// What was wrong the last time, a line each.
@@ -64,7 +64,7 @@ impl Objects {
             load: manifest::load_partly,
             stdin_is_read: AtomicBool::new(false),
             watched: Mutex::default(),
-            devices: Mutex::default(),
+            noted: Mutex::default(),
             undecided: Mutex::default(),
             faults: Mutex::default(),
             removed: Mutex::default(),
@@ -105,29 +105,34 @@ impl Objects {
         Reloaded { changed, removed, errors, news }
     }
 
-    /// The folders that are on another file system than before, and have lost manifests by that: one that is not mounted
-    /// any more shows the folder below, which is empty as a rule.
+    /// The folders that are on another file system than before, and have lost all that was declared in them: one that is
+    /// not mounted any more shows the folder below, which is empty as a rule. Where some of it is still there, the folder
+    /// was only mounted again meanwhile, and what is gone was removed.
     fn moved(&self, before: &BTreeMap<String, Arc<Desired>>, loaded: &[Desired]) -> Vec<Moved> {
-        let mut devices = lock(&self.devices);
+        let mut noted = lock(&self.noted);
         let mut moved = Vec::new();
         for source in &self.sources {
             let Source::Path(folder) = source else { continue };
-            // Opened, and not only asked for: what is mounted on demand is mounted by that.
-            let Ok(found) = File::open(folder).and_then(|opened| opened.metadata()) else { continue };
-            let is_in = |desired: &Desired| Path::new(&desired.manifest).starts_with(folder);
-            let mut declared = before.values().filter(|desired| is_in(desired));
-            let has_lost = declared.any(|was| !loaded.iter().any(|now| now.name() == was.name()));
-            match devices.get(folder) {
-                Some(device) if has_lost && *device != found.dev() => {
+            let Ok(device) = device(folder) else { continue };
+            let in_it = |desired: &&Desired| Path::new(&desired.manifest).starts_with(folder);
+            let was_declared = before.values().map(AsRef::as_ref).filter(in_it);
+            let declared = was_declared.clone().chain(loaded.iter().filter(in_it));
+            let declared = declared.map(|desired| desired.name().to_owned()).collect();
+            let is_there = |name: &String| loaded.iter().any(|now| now.name() == *name);
+            match noted.get(folder) {
+                Some(noted)
+                    if noted.device != device
+                        && was_declared.clone().next().is_some()
+                        && !noted.declared.iter().any(is_there) =>
+                {
                     let fault = format!(
-                        "{}: this folder is on another file system than before, and manifests are gone from it: \
+                        "{}: this folder is on another file system than before, and all manifests are gone from it: \
                          mount it, or restart undrift if it is right so",
                         folder.display()
                     );
                     moved.push(Moved { folder: folder.clone(), fault });
                 }
-                _ if found.is_dir() => drop(devices.insert(folder.clone(), found.dev())),
-                _ => {}
+                _ => drop(noted.insert(folder.clone(), Noted { device, declared })),
             }
         }
         moved
@@ -187,6 +192,21 @@ impl Objects {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The device that a folder is on. It is opened, and not only asked for: what is mounted on demand is mounted by that.
+/// What is no folder is not opened, for a pipe without a writer would never be.
+fn device(folder: &Path) -> rustix::io::Result<u64> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    Ok(fstat(open(folder, flags, Mode::empty())?)?.st_dev)
+}
+
+/// A folder, when what was declared in it was there.
+#[derive(Debug)]
+struct Noted {
+    device: u64,
+    /// The objects. What is found below a mount point is none of them.
+    declared: BTreeSet<String>,
 }
 
 /// See [`Objects::moved`].

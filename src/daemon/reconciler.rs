@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     api::{AuditKind, ConditionStatus, ConditionType, Desired, NewRecord, Object, Time},
+    causes::with_causes,
     host::{Host, HostError},
     reconcile::{Action, AtWork, Progress, ReconcileError, Reconciler, Session, Turn, now, unseen},
     runtime::{Reconcile, Requeue, jittered},
@@ -138,19 +139,23 @@ impl<H: Host + 'static> Shared<H> {
         let name = desired.name();
         let failures = self.memory.failed(name);
         if failures == 1 {
-            tracing::warn!(object = name, reason = error.reason(), %error, "nothing can be said of the object");
+            let (reason, error) = (error.reason(), with_causes(error));
+            tracing::warn!(object = name, reason, %error, "nothing can be said of the object");
         }
         let object = unseen(Some(&self.store), desired, error);
         if let Err(error) = self.store.save_object(&object) {
+            let error = with_causes(&error);
             tracing::warn!(object = name, %error, "the status could not be recorded");
         }
         let may_pass = matches!(error, ReconcileError::Host(error) if error.is_transient());
-        if is_a_look(error) {
-            self.readiness.observed(name);
+        match reach(error) {
+            Reach::ItAlone => self.readiness.excuse(name),
+            Reach::Open => self.readiness.unseen(name),
+            Reach::All => {}
         }
         // A hiccup is no answer to a person who waits; an engine that stays away is one.
         if !may_pass || failures >= FAILURES_BORNE {
-            self.answer(name, &object, false, Some(&error.to_string()));
+            self.answer(name, &object, false, Some(&with_causes(error)));
         }
         let (first, longest) = FAILED;
         // Who wants a look every second wants it of what is mended, too.
@@ -194,14 +199,25 @@ impl<H: Host + 'static> Shared<H> {
     }
 }
 
-/// Whether the host was looked at, though nothing can be said of the object. What is wrong with one project holds up no
-/// other's readiness; an engine that is away, or a state that cannot be kept, is wrong with all.
-const fn is_a_look(error: &ReconcileError) -> bool {
+/// With how many objects something is wrong.
+enum Reach {
+    /// With this one: that holds up no other's readiness.
+    ItAlone,
+    /// The engine is away, or one wedged container of it does not answer.
+    Open,
+    /// With all: a state that cannot be kept.
+    All,
+}
+
+const fn reach(error: &ReconcileError) -> Reach {
     match error {
-        ReconcileError::Host(error) => {
-            !matches!(error, HostError::EngineUnavailable { .. } | HostError::Ending)
+        ReconcileError::Host(HostError::EngineUnavailable { .. }) => Reach::Open,
+        ReconcileError::Host(HostError::Ending) => Reach::All,
+        ReconcileError::Host(_)
+        | ReconcileError::Store(StoreError::Unreadable { .. } | StoreError::NoSuchIntent(_)) => {
+            Reach::ItAlone
         }
-        ReconcileError::Store(_) => false,
+        ReconcileError::Store(_) => Reach::All,
     }
 }
 
@@ -215,7 +231,7 @@ struct Panic<'a, H> {
 impl<H> Drop for Panic<'_, H> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.shared.readiness.observed(self.name);
+            self.shared.readiness.excuse(self.name);
             self.shared.waiters.dismiss(Some(self.name));
         }
     }

@@ -6,6 +6,7 @@ use futures_util::{Stream, StreamExt as _};
 
 use super::reconciler::Shared;
 use crate::{
+    causes::with_causes,
     host::{Host, engine::Change},
     reconcile::{begin_watch, end_watch, now},
     runtime::debounce,
@@ -66,6 +67,7 @@ impl<H: Host + 'static> Shared<H> {
             drop(reading);
         });
         if let Err(error) = read.await {
+            let error = with_causes(&error);
             tracing::error!(%error, "the manifests were not read");
         }
     }
@@ -82,6 +84,7 @@ impl<H: Host + 'static> Shared<H> {
                 tracing::info!(object = desired.name(), "goes on as it was declared before");
             }
             if let Err(error) = begin_watch(&self.store, desired.name(), &desired.manifest) {
+                let error = with_causes(&error);
                 tracing::error!(object = desired.name(), %error, "the new watch could not be recorded");
             }
             self.memory.refresh(desired.name());
@@ -94,6 +97,7 @@ impl<H: Host + 'static> Shared<H> {
         }
         for name in self.objects.take_undeclared() {
             if let Err(error) = end_watch(&self.store, &name, NOT_DECLARED, now()) {
+                let error = with_causes(&error);
                 tracing::error!(object = name, %error, "the end of the watch could not be recorded");
             }
         }
@@ -104,9 +108,10 @@ impl<H: Host + 'static> Shared<H> {
     pub(super) fn part_from(&self, name: &str) {
         let Some(desired) = self.objects.take_removed(name) else { return };
         self.memory.forget(name);
-        self.readiness.observed(name);
+        self.readiness.excuse(name);
         let why = format!("its manifest {} is gone; it is left as it is", desired.manifest);
         if let Err(error) = end_watch(&self.store, name, &why, now()) {
+            let error = with_causes(&error);
             tracing::error!(object = name, %error, "the end of the watch could not be recorded");
         }
     }

@@ -33,7 +33,7 @@ pub use checks::{Diagnosis, LayerVerdict, diagnose, is_young};
 pub use plan::{NOT_PROVEN, Next};
 pub use repair::{Prospect, Repair};
 pub use rollback::{JUDGED_FOR, rollback_target, to_keep};
-pub use status::{StatusInputs, status};
+pub use status::{StatusInputs, status, with_outlived};
 pub use unseen::failed_status;
 pub use verify::{Identity, Proof, identities, judge, unlike_before};
 

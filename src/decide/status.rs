@@ -96,7 +96,8 @@ fn object_conditions(inputs: StatusInputs<'_>, services: &[ServiceStatus]) -> Ve
 }
 
 /// A person who has edited a manifest must not take an earlier spec's status for the new one's.
-fn with_outlived(message: String, desired: &Desired) -> String {
+#[must_use]
+pub fn with_outlived(message: String, desired: &Desired) -> String {
     match &desired.outlived {
         None => message,
         Some(fault) => format!(

@@ -175,7 +175,7 @@ pub fn unseen(store: Option<&Store>, desired: &Desired, error: &ReconcileError) 
         previous.as_ref().map(|object| &object.status),
         generation.unwrap_or(1),
         error.reason(),
-        &error.to_string(),
+        &decide::with_outlived(error.to_string(), desired),
         now(),
     );
     object(desired, status)

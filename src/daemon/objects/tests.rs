@@ -136,28 +136,59 @@ fn a_folder_that_is_another_file_systems_has_lost_no_object() {
     let folder = Folder::new(&[("a.yaml", &object("a", "api")), ("b.yaml", &object("b", "api"))]);
     folder.reload();
     let elsewhere = |folder: &Folder| {
-        for device in lock(&folder.objects.devices).values_mut() {
-            *device += 1;
+        for noted in lock(&folder.objects.noted).values_mut() {
+            noted.device += 1;
         }
     };
     // As if it were not mounted any more: what is below the mount point is another file system's, and empty or not.
     elsewhere(&folder);
     for gone in ["a.yaml", "b.yaml"] {
         fs::remove_file(folder.dir.path().join("m").join(gone)).unwrap();
-        let (_, removed, _) = folder.reload();
-        assert_eq!(removed, names(&[]), "without {gone}");
-        assert_eq!(folder.objects.names(), ["a", "b"]);
     }
+    let below = object("below", "api");
+    for below in [None, Some(&below), Some(&below)] {
+        if let Some(below) = below {
+            folder.write("below.yaml", below);
+        }
+        let (_, removed, _) = folder.reload();
+        assert_eq!(removed, names(&[]), "{below:?}");
+    }
+    assert_eq!(folder.objects.names(), ["a", "b", "below"]);
     assert!(folder.outlived("a").unwrap().contains("another file system"), "{:?}", folder.outlived("a"));
     assert!(folder.objects.has_faults(), "it is looked at again without an edit");
     // Mounted again, by another number: all is there.
     folder.write("a.yaml", &object("a", "api"));
     folder.write("b.yaml", &object("b", "api"));
-    assert_eq!(folder.reload(), (names(&["a", "b"]), vec![], 0), "their statuses are to lose the note");
+    fs::remove_file(folder.dir.path().join("m/below.yaml")).unwrap();
+    let (changed, removed, _) = folder.reload();
+    assert_eq!(changed, names(&["a", "b"]), "their statuses are to lose the note");
+    assert_eq!(removed, names(&["below"]));
     assert_eq!(folder.outlived("a"), None);
     // From now on it is where it is: what is gone is gone.
     fs::remove_file(folder.dir.path().join("m/a.yaml")).unwrap();
     assert_eq!(folder.reload(), (vec![], names(&["a"]), 0));
+}
+
+#[test]
+fn of_a_folder_that_was_mounted_again_meanwhile_a_manifest_can_be_removed() {
+    let folder = Folder::new(&[("a.yaml", &object("a", "api")), ("b.yaml", &object("b", "api"))]);
+    folder.reload();
+    lock(&folder.objects.noted).values_mut().for_each(|noted| noted.device += 1);
+    fs::remove_file(folder.dir.path().join("m/a.yaml")).unwrap();
+    assert_eq!(folder.reload(), (vec![], names(&["a"]), 0));
+    assert_eq!((folder.objects.names(), folder.outlived("b")), (names(&["b"]), None));
+}
+
+#[test]
+fn a_pipe_among_the_manifests_holds_up_no_reading() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe.yaml");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)
+        .unwrap();
+    let objects = Objects::new(vec![Source::Path(pipe)]);
+    let (read, reads) = mpsc::channel();
+    std::thread::spawn(move || read.send(objects.reload().errors.len()));
+    assert_eq!(reads.recv_timeout(std::time::Duration::from_secs(10)), Ok(1));
 }
 
 #[test]

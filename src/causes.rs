@@ -1,0 +1,17 @@
+//! Errors in full, for whoever prints them.
+
+use std::error::Error;
+
+/// An error with what it comes from: the messages of the store leave that to whoever prints them.
+pub(crate) fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = error.source();
+    }
+    text
+}
