@@ -14,8 +14,7 @@ impl Project {
     /// The kinds of step that were taken, in order.
     pub(crate) fn steps(&self) -> Vec<String> {
         let trail = self.trail();
-        let taken = trail.iter().filter(|record| record["kind"] == "StepIntended");
-        taken.map(|record| record["step"].as_str().unwrap().to_owned()).collect()
+        taken(&trail).iter().map(|intent| intent["step"].as_str().unwrap().to_owned()).collect()
     }
 
     /// How many of the builds the engine answered from its cache although their source had changed.
@@ -45,7 +44,7 @@ impl Project {
             return self.steps();
         }
         let trail = self.trail();
-        let intents: Vec<&Value> = trail.iter().filter(|r| r["kind"] == "StepIntended").collect();
+        let intents = taken(&trail);
         let is = |record: &Value, step: &str| record["step"] == step;
         let late = |at: usize| {
             let between = intents[..at].iter().rposition(|r| is(r, "Up")).map(|up| &intents[up + 1..at]);
@@ -81,4 +80,12 @@ fn copy_was_cached(output: &str, service: &str) -> bool {
     let copies = output.lines().filter(|line| line.contains(&of_service) && line.ends_with("COPY src /src"));
     let numbers = copies.filter_map(|line| line.split(' ').next());
     numbers.into_iter().any(|number| output.lines().any(|line| line == format!("{number} CACHED")))
+}
+
+/// The intents of the steps that were taken. One that found someone else at work was not begun, and comes again.
+fn taken(trail: &[Value]) -> Vec<&Value> {
+    let not_begun: Vec<&Value> =
+        trail.iter().filter(|r| r["outcome"] == "NotBegun").map(|r| &r["evidence"]["intent"]).collect();
+    let intents = trail.iter().filter(|record| record["kind"] == "StepIntended");
+    intents.filter(|intent| !not_begun.contains(&&intent["seq"])).collect()
 }
