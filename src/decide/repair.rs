@@ -30,7 +30,7 @@ pub struct Prospect {
     /// What could be done.
     pub repair: Repair,
     /// Whether a build of it must not share its command with other services: one that fails ends the others of the
-    /// same command, and would do so again and again.
+    /// same command, and would do so again and again. One that healed its service was no such build.
     pub alone: bool,
 }
 
@@ -69,8 +69,8 @@ pub(super) fn prospect(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnos
         (None, None) => String::new(),
     };
     let repair = repair(inputs, rows, diagnosis);
-    let alone =
-        rows.iter().any(|row| row.service == service && row.layer == Layer::Artifact && row.attempts > 0);
+    let was_in_vain = |row: &&Attempt| row.layer == Layer::Artifact && row.attempts > 0 && !row.healed;
+    let alone = rows.iter().filter(|row| row.service == service).any(|row| was_in_vain(&row));
     Prospect { service, why, repair, alone }
 }
 

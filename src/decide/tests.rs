@@ -276,6 +276,30 @@ fn a_step_that_was_not_begun_is_no_attempt() {
     }
 }
 
+#[test]
+fn a_build_that_was_in_vain_gets_a_command_of_its_own_and_one_that_healed_does_not() {
+    let (desired, mut seen) = (desired(), incident());
+    seen.services[1].artifact.image = Fact::Known(None);
+    let history = history();
+    let inputs = Inputs { desired: &desired, observed: &seen, history: &history, now: at(1), jitter_seed: 7 };
+    let first = decide(inputs);
+    let begun = begin_step(
+        inputs,
+        &first.attempts,
+        &first.services,
+        first.plan[0].step,
+        &first.plan[0].services,
+    );
+    let next = |healed: bool| {
+        let row = |row: &crate::api::Attempt| crate::api::Attempt { pending: None, healed, ..row.clone() };
+        let attempts = begun.iter().map(row).collect();
+        with_history(&desired, &seen, &History { attempts, ..history.clone() }).plan[0].services.clone()
+    };
+    assert_eq!(first.plan[0].services, ["api", "dashboard"]);
+    assert_eq!(next(false), ["api"]);
+    assert_eq!(next(true), ["api", "dashboard"]);
+}
+
 /// A history in which undrift has built and recreated `api`, which ran well on the old image before.
 fn after_a_repair(before: &ProjectObservation) -> History {
     let (desired, empty) = (desired(), history());
