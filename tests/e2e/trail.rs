@@ -11,10 +11,10 @@ impl Project {
         run.json()["items"].as_array().unwrap().clone()
     }
 
-    /// The kinds of step that were taken, in order.
+    /// The kinds of step that were intended, in order.
     pub(crate) fn steps(&self) -> Vec<String> {
         let trail = self.trail();
-        taken(&trail).iter().map(|intent| intent["step"].as_str().unwrap().to_owned()).collect()
+        intents(&trail).iter().map(|intent| intent["step"].as_str().unwrap().to_owned()).collect()
     }
 
     /// How many of the builds the engine answered from its cache although their source had changed.
@@ -37,14 +37,14 @@ impl Project {
         stale.count()
     }
 
-    /// The kinds of step that were taken, as if none of [`Self::stale_builds`] had been needed: without the builds past
+    /// The kinds of step that were intended, as if none of [`Self::stale_builds`] had been needed: without the builds past
     /// the cache, and without the second `Up` of those that brings what they built into service beside the first one's.
     pub(crate) fn steps_that_counted(&self) -> Vec<String> {
         if self.stale_builds() == 0 {
             return self.steps();
         }
         let trail = self.trail();
-        let intents = taken(&trail);
+        let intents = intents(&trail);
         let is = |record: &Value, step: &str| record["step"] == step;
         let late = |at: usize| {
             let between = intents[..at].iter().rposition(|r| is(r, "Up")).map(|up| &intents[up + 1..at]);
@@ -82,10 +82,6 @@ fn copy_was_cached(output: &str, service: &str) -> bool {
     numbers.into_iter().any(|number| output.lines().any(|line| line == format!("{number} CACHED")))
 }
 
-/// The intents of the steps that were taken. One that found someone else at work was not begun, and comes again.
-fn taken(trail: &[Value]) -> Vec<&Value> {
-    let not_begun: Vec<&Value> =
-        trail.iter().filter(|r| r["outcome"] == "NotBegun").map(|r| &r["evidence"]["intent"]).collect();
-    let intents = trail.iter().filter(|record| record["kind"] == "StepIntended");
-    intents.filter(|intent| !not_begun.contains(&&intent["seq"])).collect()
+fn intents(trail: &[Value]) -> Vec<&Value> {
+    trail.iter().filter(|record| record["kind"] == "StepIntended").collect()
 }

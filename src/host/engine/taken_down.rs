@@ -6,7 +6,7 @@
 //! | what was told | what it means | at most for |
 //! | --- | --- | --- |
 //! | the signal that stops it, or KILL, to a container that still runs | it is being stopped | its grace period and [`SPARE`], at least [`AT_WORK_FOR`] |
-//! | `stop`, and then `destroy` | it was removed on purpose, and an `up` may follow | [`REMOVED_FOR`], also from the end of those that were being stopped then |
+//! | `stop`, and then `destroy` | it was removed on purpose, and an `up` may follow | [`REMOVED_FOR`], also from the end of those that were being stopped then; until one of its name is started |
 //!
 //! A container that died, that was stopped and left there, or that was removed by force (no `stop` is told then) is none
 //! of these, and drift at once; nor is one that got any other signal, as a server does that is to read its files anew or to
@@ -64,7 +64,7 @@ struct Signs {
     stopping: BTreeMap<String, i64>,
     /// From each signal to the end: those that ended of one.
     ended: Vec<(i64, i64)>,
-    /// Name and time of those that were stopped and removed.
+    /// Name and time of those that were stopped and removed, and that no `up` has brought back since.
     removed: Vec<(String, i64)>,
 }
 
@@ -81,6 +81,9 @@ impl Signs {
                     let signals = signalled.remove(id).unwrap_or_default();
                     self.ended.extend(signals.into_iter().map(|since| (since, *at)));
                     self.stopping.remove(id);
+                    if *what == What::Started {
+                        self.removed.retain(|(removed, _)| removed != name);
+                    }
                 }
                 What::Stopped => drop(stopped.insert(id)),
                 What::Destroyed if stopped.contains(id) => self.removed.push((name.clone(), *at)),
@@ -90,13 +93,15 @@ impl Signs {
     }
 
     /// Until when whoever removed a container then was seen at work: until the end of those that were being stopped.
-    fn went_on_until(&self, at: i64) -> i64 {
-        let beside = self.ended.iter().filter(|(since, _)| distance(*since, at) < REMOVED_FOR);
+    fn went_on_until(&self, at: i64, own: &Own) -> i64 {
+        let foreign = self.ended.iter().filter(|(since, _)| !own.covers(*since));
+        let beside = foreign.filter(|(since, _)| distance(*since, at) < REMOVED_FOR);
         beside.map(|(_, until)| *until).fold(at, i64::max)
     }
 
     fn removed_now(&self, now: i64, own: &Own) -> Option<String> {
-        let is_fresh = |at: i64| distance(now, self.went_on_until(at)) < REMOVED_FOR && !own.covers(at);
+        let is_fresh =
+            |at: i64| !own.covers(at) && distance(now, self.went_on_until(at, own)) < REMOVED_FOR;
         let (name, at) = self.removed.iter().rfind(|(_, at)| is_fresh(*at))?;
         Some(format!("{name} was stopped and removed {} s ago", distance(now, *at)))
     }
@@ -252,6 +257,30 @@ mod tests {
         assert!(after(&down).removed_now(6, &Own::default()).is_none(), "or dated in the future");
         assert!(!now(&[(11, "a", TERMED), (11, "a", Ended), (11, "a", Destroyed)], vec![]), "by force");
         assert!(!now(&down[..3], vec![]), "it is still there");
+    }
+
+    #[test]
+    fn what_was_brought_back_since_is_not_being_taken_down() {
+        use What::{Destroyed, Ended, Started, Stopped};
+        let recreated = [(9, "a", TERMED), (10, "a", Ended), (10, "a", Stopped), (11, "a", Destroyed)];
+        let at = |rest: &[_], own: &[_]| {
+            let told = [&recreated[..], rest].concat();
+            after(&told).removed_now(14, &Own(own.to_vec())).is_some()
+        };
+        assert!(at(&[], &[]));
+        assert!(!at(&[(11, "a", Started)], &[]), "an `up` has brought it back");
+        assert!(!at(&[(11, "a", Started), (13, "a", Ended)], &[]), "what dies then is drift");
+        assert!(at(&[(11, "b", Started)], &[]), "another one tells nothing of it");
+    }
+
+    #[test]
+    fn a_step_of_undrifts_own_does_not_prolong_what_someone_else_did_before() {
+        use What::{Destroyed, Ended, Stopped};
+        let told = [(10, "a", TERMED), (10, "a", Ended), (10, "a", Stopped), (11, "a", Destroyed)];
+        let step = [(14, "b", TERMED), (15, "b", Ended), (15, "b", Stopped), (15, "b", Destroyed)];
+        let signs = after(&[&told[..], &step].concat());
+        assert!(signs.removed_now(17, &Own::default()).is_some());
+        assert!(signs.removed_now(17, &Own(vec![14..=15])).is_none());
     }
 
     #[test]
