@@ -4,7 +4,7 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use chrono::TimeDelta;
 
 use super::{
-    Diagnosis, Inputs, repair, rollback,
+    Diagnosis, Inputs, OpenIncident, repair, rollback,
     start::{is_current, start},
 };
 use crate::api::{Attempt, Drift, Layer, ReconcilePolicy, ServiceObservation, Step, StepOutcome, Time};
@@ -197,6 +197,21 @@ pub fn end_step(
 pub fn end_rollback(begun: Vec<Attempt>) -> Vec<Attempt> {
     let end = |row: Attempt| Attempt { pending: None, gave_up: Some(repair::ROLLED_BACK.into()), ..row };
     begun.into_iter().map(end).collect()
+}
+
+/// The rows of a service after it was proven: no repair of it in this incident was in vain, also where it left another drift
+/// behind that passed by itself, as a server does that takes its time to start.
+pub fn after_proof(
+    incident: Option<&OpenIncident>,
+    service: &str,
+    rows: &[Attempt],
+) -> impl Iterator<Item = Attempt> {
+    let repaired = incident.filter(|incident| !incident.is_rolled_back(service));
+    let of_it = move |row: &&Attempt| {
+        row.pending.is_some() || repaired.is_some_and(|incident| row.last_at >= incident.opened_at)
+    };
+    let rows = rows.iter().filter(move |row| row.service == service && row.gave_up.is_none()).filter(of_it);
+    rows.map(|row| Attempt { pending: None, healed: true, ..row.clone() })
 }
 
 #[cfg(test)]

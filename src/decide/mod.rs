@@ -28,14 +28,14 @@ mod verify;
 
 use std::collections::BTreeMap;
 
-pub use attempts::{begin_step, end_rollback, end_step};
+pub use attempts::{after_proof, begin_step, end_rollback, end_step};
 pub use checks::{Diagnosis, LayerVerdict, diagnose, is_young};
 pub use plan::{NOT_PROVEN, Next};
 pub use repair::{Prospect, Repair};
 pub use rollback::{JUDGED_FOR, rollback_target, to_keep};
 pub use status::{StatusInputs, status, with_outlived};
 pub use unseen::failed_status;
-pub use verify::{Identity, Proof, identities, judge, unlike_before};
+pub use verify::{Identity, LEAST_LOOKS, Proof, identities, judge, unlike_before};
 
 use crate::api::{
     Attempt, Desired, Mode, ObjectStatus, PlannedStep, ProjectObservation, Step, StepOutcome, Suspension,

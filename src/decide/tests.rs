@@ -283,13 +283,8 @@ fn a_build_that_was_in_vain_gets_a_command_of_its_own_and_one_that_healed_does_n
     let history = history();
     let inputs = Inputs { desired: &desired, observed: &seen, history: &history, now: at(1), jitter_seed: 7 };
     let first = decide(inputs);
-    let begun = begin_step(
-        inputs,
-        &first.attempts,
-        &first.services,
-        first.plan[0].step,
-        &first.plan[0].services,
-    );
+    let begun =
+        begin_step(inputs, &first.attempts, &first.services, first.plan[0].step, &first.plan[0].services);
     let next = |healed: bool| {
         let row = |row: &crate::api::Attempt| crate::api::Attempt { pending: None, healed, ..row.clone() };
         let attempts = begun.iter().map(row).collect();

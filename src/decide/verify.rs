@@ -5,7 +5,7 @@ use crate::api::{ContainerStatus, ProjectObservation, ServiceObservation, Servic
 
 /// As many looks, spread over the stability window, are the least that prove anything: the first, one in
 /// between, and the last.
-pub(super) const LEAST_LOOKS: usize = 3;
+pub const LEAST_LOOKS: usize = 3;
 
 /// What a container is, so that a replaced or restarted one is another.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

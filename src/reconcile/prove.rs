@@ -10,8 +10,8 @@ use super::{
     transitions::Transitions, turn::Turn,
 };
 use crate::{
-    api::Attempt,
-    decide::{Proof, identities, judge, unlike_before},
+    api::Desired,
+    decide::{self, LEAST_LOOKS, Next, Proof, identities, judge, unlike_before},
     host::Host,
     store::ImageKnowledge,
 };
@@ -19,8 +19,24 @@ use crate::{
 /// The looks within one window, besides the first. More would only load the host.
 const LOOKS_PER_WINDOW: u32 = 6;
 
+/// A service on the way to its proof.
+struct Candidate {
+    service: String,
+    /// When it was first seen as declared.
+    since: Instant,
+    /// The look that saw it so.
+    first_look: usize,
+}
+
+impl Candidate {
+    fn is_through(&self, window: Duration, looks: usize) -> bool {
+        self.since.elapsed() >= window && looks - self.first_look >= LEAST_LOOKS
+    }
+}
+
 impl<H: Host> Reconciler<'_, H> {
-    /// Looks on for the stability window. Ends at the first look that is not as declared.
+    /// Looks on for the stability window. A service that becomes as declared meanwhile is proven along with the others, or each
+    /// slow server would cost a window of its own. Ends at the first look at which one of them is not as declared.
     pub(super) async fn prove(
         &self,
         first: Scene<'_>,
@@ -29,17 +45,22 @@ impl<H: Host> Reconciler<'_, H> {
     ) -> Result<Turn, ReconcileError> {
         let window = first.desired.object.spec.reconcile.verify.stable_for.get();
         let desired = first.desired;
-        (self.progress)(desired, Progress::Proving { services, window });
-        let began = Instant::now();
+        let mut candidates = Vec::new();
         let mut looks = vec![(first.observed.clone(), first.decision.services.clone())];
+        self.join(desired, &mut candidates, services, 0);
         let mut last = first;
-        while (began.elapsed() < window || looks.len() < 3) && !self.stop.is_cancelled() {
-            self.pause((window / LOOKS_PER_WINDOW).min(window.saturating_sub(began.elapsed()))).await;
+        while !candidates.iter().all(|c| c.is_through(window, looks.len())) && !self.stop.is_cancelled() {
+            self.pause(until_next_look(&candidates, window)).await;
             last = self.scene(desired, session).await?;
             looks.push((last.observed.clone(), last.decision.services.clone()));
-            let held = |s: &String| last.decision.services.iter().any(|d| d.service == *s && d.as_declared());
-            if !services.iter().all(held) {
+            let held = |c: &Candidate| {
+                last.decision.services.iter().any(|d| d.service == c.service && d.as_declared())
+            };
+            if !candidates.iter().all(held) {
                 break;
+            }
+            if let Next::Prove(also) = &last.decision.next {
+                self.join(desired, &mut candidates, also, looks.len() - 1);
             }
         }
         if !(self.is_current)(desired) {
@@ -48,10 +69,11 @@ impl<H: Host> Reconciler<'_, H> {
         // A drift within the window is told, also where it has passed by the next look.
         Journal { store: self.store, object: desired.name() }.open_incident(&mut last, self.progress)?;
         let mut proven = last.still_proven();
-        for service in services {
-            match judge(service, &looks) {
-                Proof::Proven if began.elapsed() >= window => {
-                    self.record(&last, service, looks.len(), began.elapsed())?;
+        for candidate in &candidates {
+            let service = &candidate.service;
+            match judge(service, &looks[candidate.first_look..]) {
+                Proof::Proven if candidate.since.elapsed() >= window => {
+                    self.record(&last, candidate, looks.len())?;
                     proven.push(service.clone());
                 }
                 Proof::Proven => {}
@@ -70,6 +92,19 @@ impl<H: Host> Reconciler<'_, H> {
         Ok(Turn { object, reconciled: false, ..Self::ended(&last, action) })
     }
 
+    /// Has those services proven along that are not yet among the candidates, from this look on.
+    fn join(&self, desired: &Desired, candidates: &mut Vec<Candidate>, services: &[String], look: usize) {
+        let is_new = |service: &&String| candidates.iter().all(|c| c.service != **service);
+        let new: Vec<String> = services.iter().filter(is_new).cloned().collect();
+        if new.is_empty() {
+            return;
+        }
+        let window = desired.object.spec.reconcile.verify.stable_for.get();
+        (self.progress)(desired, Progress::Proving { services: &new, window });
+        let since = Instant::now();
+        candidates.extend(new.into_iter().map(|service| Candidate { service, since, first_look: look }));
+    }
+
     async fn pause(&self, time: Duration) {
         tokio::select! {
             () = tokio::time::sleep(time) => {}
@@ -77,13 +112,8 @@ impl<H: Host> Reconciler<'_, H> {
         }
     }
 
-    fn record(
-        &self,
-        scene: &Scene<'_>,
-        service: &str,
-        looks: usize,
-        held: Duration,
-    ) -> Result<(), ReconcileError> {
+    fn record(&self, scene: &Scene<'_>, proven: &Candidate, looks: usize) -> Result<(), ReconcileError> {
+        let service = proven.service.as_str();
         let Some(seen) = scene.observed.services.iter().find(|s| s.name == service) else { return Ok(()) };
         if let Some(Some(id)) = seen.artifact.image.known() {
             let known = self.store.image(id)?;
@@ -95,22 +125,27 @@ impl<H: Host> Reconciler<'_, H> {
                 last_good_at: Some((self.clock)()),
             })?;
         }
-        for row in self.store.attempts(scene.desired.name())? {
-            if row.service == service && row.pending.is_some() {
-                self.store.update_attempt(&Attempt { pending: None, healed: true, ..row })?;
-            }
+        let rows = self.store.attempts(scene.desired.name())?;
+        for row in decide::after_proof(scene.history.incident.as_ref(), service, &rows) {
+            self.store.update_attempt(&row)?;
         }
         let containers: Vec<String> =
             identities(seen).into_iter().map(|identity| identity.container).collect();
         let incident = scene.history.incident.as_ref();
         let before = incident.and_then(|open| open.before.services.iter().find(|s| s.name == service));
         let evidence = json!({
-            "looks": looks,
-            "heldMs": u64::try_from(held.as_millis()).unwrap_or(u64::MAX),
+            "looks": looks - proven.first_look,
+            "heldMs": u64::try_from(proven.since.elapsed().as_millis()).unwrap_or(u64::MAX),
             "containers": containers,
             "image": seen.artifact.image.known(),
             "changedByRepair": before.is_some_and(|before| unlike_before(before, seen)),
         });
         Journal { store: self.store, object: scene.desired.name() }.verified(scene, service, evidence)
     }
+}
+
+/// A part of the window, and no longer than until the next of them is through.
+fn until_next_look(candidates: &[Candidate], window: Duration) -> Duration {
+    let left = candidates.iter().map(|candidate| window.saturating_sub(candidate.since.elapsed()));
+    left.filter(|left| !left.is_zero()).min().unwrap_or_default().min(window / LOOKS_PER_WINDOW)
 }

@@ -240,6 +240,23 @@ fn a_server_that_warms_up_is_waited_for_and_not_repaired_again() {
     );
     let transition = applied.object.status.services[0].routes[0].transition.unwrap();
     assert_eq!((transition.before, transition.after), (Some(404), Some(401)));
+    let rows = bench.store.attempts("backoffice").unwrap();
+    assert!(rows.iter().all(|row| row.healed), "no repair of it was in vain: {rows:?}");
+}
+
+#[test]
+fn a_service_that_is_there_later_is_proven_along_with_the_others() {
+    let mut world = World::incident();
+    world.faults.warms_up = true;
+    let bench = Bench::new(world);
+    assert!(bench.apply().reconciled);
+    let records = bench.store.records(&RecordFilter::default()).unwrap();
+    let last = |kind: AuditKind| records.iter().rfind(|record| record.kind == kind.as_str()).unwrap();
+    let time = |kind| chrono::DateTime::parse_from_rfc3339(&last(kind).time).unwrap();
+    let taken = time(AuditKind::Reconciled) - time(AuditKind::StepFinished);
+    let held = last(AuditKind::Verified).evidence["heldMs"].as_u64().unwrap();
+    assert!(held >= 1000, "each has its whole window: {held}");
+    assert!(taken.num_milliseconds() < 2000, "the windows overlap: {taken}");
 }
 
 #[test]

@@ -100,8 +100,7 @@ impl Signs {
     }
 
     fn removed_now(&self, now: i64, own: &Own) -> Option<String> {
-        let is_fresh =
-            |at: i64| !own.covers(at) && distance(now, self.went_on_until(at, own)) < REMOVED_FOR;
+        let is_fresh = |at: i64| !own.covers(at) && distance(now, self.went_on_until(at, own)) < REMOVED_FOR;
         let (name, at) = self.removed.iter().rfind(|(_, at)| is_fresh(*at))?;
         Some(format!("{name} was stopped and removed {} s ago", distance(now, *at)))
     }

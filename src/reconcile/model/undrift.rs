@@ -305,8 +305,8 @@ impl Undrift {
                 continue;
             };
             self.kept.proven.insert(service.clone(), (identities(seen), self.now));
-            let pending = self.kept.attempts.iter_mut().filter(|row| row.service == *service);
-            pending.for_each(|row| (row.pending, row.healed) = (None, true));
+            let healed = decide::after_proof(self.kept.incident.as_ref(), service, &self.kept.attempts);
+            healed.collect::<Vec<_>>().iter().for_each(|row| self.save_attempt(row));
             let image = seen.artifact.image.known().cloned().flatten().unwrap_or_default();
             let proof = Verified { service: service.clone(), at: self.now, image };
             self.kept.incident.iter_mut().for_each(|i| i.verified.push(proof.clone()));
