@@ -10,8 +10,8 @@ use super::{
     transitions::Transitions, turn::Turn,
 };
 use crate::{
-    api::Desired,
-    decide::{self, LEAST_LOOKS, Next, Proof, identities, judge, unlike_before},
+    api::{Desired, ProjectObservation},
+    decide::{self, Diagnosis, LEAST_LOOKS, Next, Proof, identities, judge, unlike_before},
     host::Host,
     store::ImageKnowledge,
 };
@@ -34,40 +34,29 @@ impl Candidate {
     }
 }
 
+/// The looks of one window, oldest first, and what the last one was part of.
+struct Watched<'a> {
+    last: Scene<'a>,
+    looks: Vec<(ProjectObservation, Vec<Diagnosis>)>,
+    candidates: Vec<Candidate>,
+}
+
 impl<H: Host> Reconciler<'_, H> {
-    /// Looks on for the stability window. A service that becomes as declared meanwhile is proven along with the others, or each
-    /// slow server would cost a window of its own. Ends at the first look at which one of them is not as declared.
+    /// Looks on for the stability window, and says what that proves.
     pub(super) async fn prove(
         &self,
         first: Scene<'_>,
         services: &[String],
         session: &mut Session,
     ) -> Result<Turn, ReconcileError> {
-        let window = first.desired.object.spec.reconcile.verify.stable_for.get();
         let desired = first.desired;
-        let mut candidates = Vec::new();
-        let mut looks = vec![(first.observed.clone(), first.decision.services.clone())];
-        self.join(desired, &mut candidates, services, 0);
-        let mut last = first;
-        while !candidates.iter().all(|c| c.is_through(window, looks.len())) && !self.stop.is_cancelled() {
-            self.pause(until_next_look(&candidates, window)).await;
-            last = self.scene(desired, session).await?;
-            looks.push((last.observed.clone(), last.decision.services.clone()));
-            let held = |c: &Candidate| {
-                last.decision.services.iter().any(|d| d.service == c.service && d.as_declared())
-            };
-            if !candidates.iter().all(held) {
-                break;
-            }
-            if let Next::Prove(also) = &last.decision.next {
-                self.join(desired, &mut candidates, also, looks.len() - 1);
-            }
-        }
+        let Watched { mut last, looks, candidates } = self.watch(first, services, session).await?;
         if !(self.is_current)(desired) {
             return Ok(Self::ended(&last, Action::Again));
         }
         // A drift within the window is told, also where it has passed by the next look.
         Journal { store: self.store, object: desired.name() }.open_incident(&mut last, self.progress)?;
+        let window = desired.object.spec.reconcile.verify.stable_for.get();
         let mut proven = last.still_proven();
         for candidate in &candidates {
             let service = &candidate.service;
@@ -90,6 +79,37 @@ impl<H: Host> Reconciler<'_, H> {
         self.store.save_object(&object)?;
         let action = if self.stop.is_cancelled() { Action::Rest } else { Action::Again };
         Ok(Turn { object, reconciled: false, ..Self::ended(&last, action) })
+    }
+
+    /// Looks on for the stability window. A service that becomes as declared meanwhile is proven along with the others, or each
+    /// slow server would cost a window of its own. Ends at the first look at which one of them is not as declared.
+    async fn watch<'d>(
+        &self,
+        first: Scene<'d>,
+        services: &[String],
+        session: &mut Session,
+    ) -> Result<Watched<'d>, ReconcileError> {
+        let window = first.desired.object.spec.reconcile.verify.stable_for.get();
+        let desired = first.desired;
+        let mut candidates = Vec::new();
+        let mut looks = vec![(first.observed.clone(), first.decision.services.clone())];
+        self.join(desired, &mut candidates, services, 0);
+        let mut last = first;
+        while !candidates.iter().all(|c| c.is_through(window, looks.len())) && !self.stop.is_cancelled() {
+            self.pause(until_next_look(&candidates, window)).await;
+            last = self.scene(desired, session).await?;
+            looks.push((last.observed.clone(), last.decision.services.clone()));
+            let held = |c: &Candidate| {
+                last.decision.services.iter().any(|d| d.service == c.service && d.as_declared())
+            };
+            if !candidates.iter().all(held) {
+                break;
+            }
+            if let Next::Prove(also) = &last.decision.next {
+                self.join(desired, &mut candidates, also, looks.len() - 1);
+            }
+        }
+        Ok(Watched { last, looks, candidates })
     }
 
     /// Has those services proven along that are not yet among the candidates, from this look on.
