@@ -5,6 +5,9 @@ mod docs;
 mod documents;
 mod home;
 mod shapes;
+#[path = "../support/stranger.rs"]
+#[expect(dead_code, reason = "each of the crates that share it reads another part of it")]
+mod stranger;
 mod streams;
 
 use std::{fs, io::Write, process::Stdio};
