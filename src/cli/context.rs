@@ -182,7 +182,7 @@ pub(super) fn load(manifests: &Manifests, names: &[String]) -> Result<Vec<Desire
     Ok(all.into_iter().filter(wanted).collect())
 }
 
-/// One thread for all that waits: files are read and hashed on others anyway, and a second one costs more wake-ups than it
+/// One thread for all that waits: build contexts are hashed on others anyway, and a second one costs more wake-ups than it
 /// saves (a `check` takes a tenth longer with it).
 pub(super) fn runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()

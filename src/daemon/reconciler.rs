@@ -75,8 +75,11 @@ impl<H: Host + 'static> Reconcile<String> for Shared<H> {
                 self.memory.put(&name, session);
                 self.turned(&desired, &turn)
             }
-            // After an outage everything is looked at as if for the first time: the session goes.
-            Err(error) => self.failed(&desired, &error),
+            // After an outage everything is looked at as if for the first time.
+            Err(error) => {
+                self.memory.put(&name, session.begin_anew(now()));
+                self.failed(&desired, &error)
+            }
         }
     }
 }

@@ -5,7 +5,11 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use crate::{api::Object, host::reference, reconcile::Session};
+use crate::{
+    api::Object,
+    host::reference,
+    reconcile::{Session, now},
+};
 
 /// The memory of a daemon.
 #[derive(Debug, Default)]
@@ -46,7 +50,7 @@ impl Memory {
         let mut inner = self.lock();
         let session = inner.sessions.remove(object);
         inner.waiting.remove(object);
-        if inner.fresh.remove(object) { None } else { session }
+        if inner.fresh.remove(object) { session.map(|session| session.begin_anew(now())) } else { session }
     }
 
     pub(super) fn put(&self, object: &str, session: Session) {
@@ -151,14 +155,16 @@ mod tests {
     #[test]
     fn a_session_that_is_to_be_fresh_is_not_given_again() {
         let memory = Memory::default();
-        let session = || Session::new(crate::reconcile::now());
+        let session = || Session::new(chrono::DateTime::UNIX_EPOCH);
+        let is_old =
+            |taken: Option<Session>| taken.is_some_and(|taken| taken.began() == chrono::DateTime::UNIX_EPOCH);
         memory.put("shop", session());
-        assert!(memory.take("shop").is_some());
+        assert!(is_old(memory.take("shop")));
         memory.refresh("shop");
         // One that was out while it was asked for is not given again either.
         memory.put("shop", session());
-        assert!(memory.take("shop").is_none());
+        assert!(!is_old(memory.take("shop")));
         memory.put("shop", session());
-        assert!(memory.take("shop").is_some());
+        assert!(is_old(memory.take("shop")));
     }
 }

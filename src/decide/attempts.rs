@@ -7,7 +7,9 @@ use super::{
     Diagnosis, Inputs, OpenIncident, repair, rollback,
     start::{is_current, start},
 };
-use crate::api::{Attempt, Drift, Layer, ReconcilePolicy, ServiceObservation, Step, StepOutcome, Time};
+use crate::api::{
+    Attempt, Drift, Layer, Reason, ReconcilePolicy, ServiceObservation, Step, StepOutcome, Time,
+};
 
 /// The rows as this look leaves them: steps judged by what they changed, rows dropped after a healthy period
 /// or a change of the spec.
@@ -61,6 +63,9 @@ fn judged(inputs: Inputs<'_>, row: &Attempt, diagnosis: &Diagnosis) -> Attempt {
     }
     if drift.layer < Layer::Route || inputs.now >= repair::deadline(inputs) {
         row.pending = None;
+        if drift.reason == Reason::SourceChanged && has_built_what_there_was(inputs, &row) {
+            return row;
+        }
         if !row.tried.contains(&step) {
             row.tried.push(step);
         }
@@ -69,9 +74,16 @@ fn judged(inputs: Inputs<'_>, row: &Attempt, diagnosis: &Diagnosis) -> Attempt {
     row
 }
 
+/// Whether the image is of the source that the step began with: then it changed once more meanwhile, and nothing was in vain.
+fn has_built_what_there_was(inputs: Inputs<'_>, row: &Attempt) -> bool {
+    let seen = inputs.observed.services.iter().find(|seen| seen.name == row.service);
+    let built = seen.and_then(|seen| seen.artifact.built_from.as_deref());
+    built.is_some() && built == row.source_digest.as_deref().and_then(|start| start.split(' ').next())
+}
+
 /// After a build the container is outdated: that is half of the repair, not its result.
 fn is_middle_of(step: Step, drift: &Drift) -> bool {
-    matches!(step, Step::Build { .. }) && drift.reason == crate::api::Reason::ImageOutdated
+    matches!(step, Step::Build { .. }) && drift.reason == Reason::ImageOutdated
 }
 
 /// The wait after the n-th attempt: doubling, jittered, capped.
@@ -199,19 +211,21 @@ pub fn end_rollback(begun: Vec<Attempt>) -> Vec<Attempt> {
     begun.into_iter().map(end).collect()
 }
 
-/// The rows of a service after it was proven: no repair of it in this incident was in vain, also where it left another drift
-/// behind that passed by itself, as a server does that takes its time to start.
+/// The rows that the proof of a service settles: its step was not in vain. That holds also for one that left another drift
+/// behind which passed by itself, as a server does that takes its time to start; not for one that failed or changed nothing,
+/// and for none after a rollback.
 pub fn after_proof(
     incident: Option<&OpenIncident>,
     service: &str,
     rows: &[Attempt],
 ) -> impl Iterator<Item = Attempt> {
-    let repaired = incident.filter(|incident| !incident.is_rolled_back(service));
-    let of_it = move |row: &&Attempt| {
-        row.pending.is_some() || repaired.is_some_and(|incident| row.last_at >= incident.opened_at)
+    let repaired = incident.filter(|incident| !incident.has_done(service, |step| step == Step::Rollback));
+    let moved_on = move |row: &Attempt| {
+        row.next_at.is_none() && repaired.is_some_and(|incident| row.last_at >= incident.opened_at)
     };
-    let rows = rows.iter().filter(move |row| row.service == service && row.gave_up.is_none()).filter(of_it);
-    rows.map(|row| Attempt { pending: None, healed: true, ..row.clone() })
+    let rows = rows.iter().filter(move |row| row.service == service && row.gave_up.is_none());
+    let settled = rows.filter(move |row| row.pending.is_some() || moved_on(row));
+    settled.map(|row| Attempt { pending: None, healed: true, ..row.clone() })
 }
 
 #[cfg(test)]

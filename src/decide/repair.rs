@@ -98,9 +98,12 @@ fn repair(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis) -> Repair
     }
     let half =
         inputs.history.incident.as_ref().is_some_and(|incident| incident.is_half_rolled_back(&seen.name));
-    if half || rollback::is_worse(inputs, seen, drift) {
-        // What was lost is given back at once, however often the source has changed.
+    if half {
         return Budget { not_before: None, ..budget }.spend(vec![Step::Rollback]);
+    }
+    if rollback::is_worse(inputs, seen, drift) {
+        // What was lost is given back at once, whatever its repairs have cost; it is tried once in an incident.
+        return Repair::Steps(vec![Step::Rollback], None);
     }
     match rungs(drift, seen) {
         Rungs::None(message) => stalled(drift.reason.as_str(), message),
@@ -249,8 +252,10 @@ pub(super) fn waiting_since(inputs: Inputs<'_>) -> Time {
     // The last step of any service: another one's long build or restart is no fault of this one.
     let steps = inputs.history.incident.iter().flat_map(|incident| &incident.steps);
     let last = steps.map(|done| done.at).max();
-    // What a clock that was set back shows as lying ahead began now at the latest.
-    last.max(inputs.history.watching_since).unwrap_or(inputs.now).min(inputs.now)
+    let since = last.max(inputs.history.watching_since).unwrap_or(inputs.now);
+    // What a clock that was set back shows as lying ahead was as long ago: it would otherwise be waited for until the clock has
+    // caught up, be it hours.
+    since.min(inputs.now - (since - inputs.now))
 }
 
 /// Since when undrift looks in this series: the last step, or its beginning.

@@ -8,10 +8,11 @@ use super::{
 };
 use crate::api::{
     ConditionType, ContainerState, Drift, Fact, Layer, ObjectStatus, Reason, RouteObservation, RouteStatus,
-    ServiceObservation, ServiceSpec, ServiceStatus, Step, StepOutcome,
+    ServiceObservation, ServiceSpec, ServiceStatus, Step, StepOutcome, Time,
 };
 
-/// For how long after an `Up` a container that goes wrong is taken for that step's doing.
+/// For how long after an `Up` and its proof a container that goes wrong is taken for that step's doing; one that was never
+/// proven since, for as long after the last step and the time limit of its proof.
 pub const JUDGED_FOR: TimeDelta = TimeDelta::minutes(10);
 
 /// The codes of a process that ended well, or because it was told to: by an interrupt, a kill, a stop.
@@ -44,14 +45,16 @@ fn last_repair<'a>(history: &'a History, service: &str) -> Option<&'a OpenIncide
 /// Whether its last `Up` may be to blame for how the service is now.
 fn is_to_blame(inputs: Inputs<'_>, repair: &OpenIncident, seen: &ServiceObservation, drift: &Drift) -> bool {
     let Some(up) = repair.last_up(&seen.name).filter(|up| up.has_ended_by_itself()) else { return false };
-    // What goes wrong long after a repair is a drift of its own, not that repair's doing.
-    if (inputs.now - up.at).abs() >= JUDGED_FOR {
-        return false;
-    }
     // After the proof only a death of its own counts, and only of what was proven: a person may stop a container, or have
     // brought up another image since.
     if let Some(image) = repair.proven_since(&seen.name, up.at) {
-        return died_by_itself(seen, drift) && runs_only(seen, image);
+        return is_recent(inputs, up.at, JUDGED_FOR) && died_by_itself(seen, drift) && runs_only(seen, image);
+    }
+    // It was never seen to work. The time that all services are given after a step, and in which nobody may have looked as
+    // another one was built, is not its own.
+    let last = repair.steps.iter().map(|done| done.at).max().unwrap_or(up.at);
+    if !is_recent(inputs, last, JUDGED_FOR + inputs.desired.object.spec.reconcile.verify.timeout.delta()) {
+        return false;
     }
     if up.outcome == StepOutcome::Succeeded {
         // What it has made, and is gone, was removed by someone: the image is not at fault.
@@ -59,6 +62,11 @@ fn is_to_blame(inputs: Inputs<'_>, repair: &OpenIncident, seen: &ServiceObservat
     }
     // A port that was not free yet, a dependency that was slow: a container that never ran is owed one more try.
     repair.ups(&seen.name) > 1 || has_run(seen)
+}
+
+/// What goes wrong long after a repair is a drift of its own, not that repair's doing.
+fn is_recent(inputs: Inputs<'_>, at: Time, limit: TimeDelta) -> bool {
+    (inputs.now - at).abs() < limit
 }
 
 fn died_by_itself(seen: &ServiceObservation, drift: &Drift) -> bool {

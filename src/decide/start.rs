@@ -7,7 +7,7 @@
 use chrono::TimeDelta;
 
 use super::Inputs;
-use crate::api::{Attempt, Drift, Fact, ServiceObservation, Time};
+use crate::api::{Attempt, Drift, Fact, Reason, ServiceObservation, Time};
 
 /// What a repair of the service starts from; `None` where not all of it is known.
 pub(super) fn start(seen: &ServiceObservation) -> Option<String> {
@@ -45,7 +45,7 @@ const LONGEST: TimeDelta = TimeDelta::days(1);
 ///
 /// The first one after a budget was spent in vain is free. From then on, and from the first one on after a rollback, which
 /// has cost its users something, each waits twice as long as the one before, beginning with the longest backoff, for as
-/// long as the service was not well in between.
+/// long as the service was not well in between. Of rebuilds that only the source asks for, three in a row are free.
 pub(super) fn not_before(
     inputs: Inputs<'_>,
     rows: &[Attempt],
@@ -53,10 +53,12 @@ pub(super) fn not_before(
     drift: &Drift,
 ) -> Option<Time> {
     let earlier = || rows.iter().filter(|row| is_of(inputs, row, seen) && !is_current(inputs, row, seen));
-    let in_vain = earlier().filter(|row| !row.healed);
-    let of_drift = in_vain.filter(|row| (row.layer, row.reason) == (drift.layer, drift.reason)).count();
+    let of_drift = || earlier().filter(|row| (row.layer, row.reason) == (drift.layer, drift.reason));
+    let in_vain = of_drift().filter(|row| !row.healed).count();
+    // Where the source is to be enforced, a context that changes by itself is built well each time, and each time in vain.
+    let rebuilt = if drift.reason == Reason::SourceChanged { of_drift().count() } else { 0 };
     let given_up = earlier().filter(|row| row.gave_up.is_some()).count();
-    let fruitless = of_drift.saturating_sub(1).max(given_up);
+    let fruitless = in_vain.saturating_sub(1).max(rebuilt.saturating_sub(2)).max(given_up);
     let doubled = u32::try_from(fruitless.checked_sub(1)?).unwrap_or(u32::MAX).min(20);
     let backoff = inputs.desired.object.spec.reconcile.backoff.max.delta();
     let wait = (backoff * (1 << doubled)).min(LONGEST.max(backoff));

@@ -59,9 +59,6 @@ pub enum Proof {
 /// Judges a series of looks at one service, oldest first.
 #[must_use]
 pub fn judge(service: &str, looks: &[(ProjectObservation, Vec<Diagnosis>)]) -> Proof {
-    if looks.len() < LEAST_LOOKS {
-        return Proof::Unproven(format!("only {} looks were taken", looks.len()));
-    }
     let mut first: Option<Vec<Identity>> = None;
     for (seen, diagnoses) in looks {
         let Some(diagnosis) = diagnoses.iter().find(|d| d.service == service) else {
@@ -81,6 +78,9 @@ pub fn judge(service: &str, looks: &[(ProjectObservation, Vec<Diagnosis>)]) -> P
                 return Proof::Unproven("its containers were replaced or started again meanwhile".into());
             }
         }
+    }
+    if looks.len() < LEAST_LOOKS {
+        return Proof::Unproven(format!("only {} looks were taken", looks.len()));
     }
     Proof::Proven
 }

@@ -47,7 +47,7 @@ fn note(counts: &mut Vec<(Time, i64)>, count: i64, now: Time) {
         counts.push((now, count));
     }
     // The count of the beginning is the last one from before it.
-    let old = counts.iter().take_while(|(at, _)| now - *at >= COUNTED_FOR).count();
+    let old = counts.iter().take_while(|(at, _)| (now - *at).abs() >= COUNTED_FOR).count();
     counts.drain(..old.saturating_sub(1));
 }
 

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::deaths::Deaths;
+use super::{deaths::Deaths, series::Series};
 use crate::{
     api::{
-        AuditKind, AuditRecord, ConditionStatus, ConditionType, Desired, Drift, Incident, IncidentOutcome,
-        Layer, ObjectStatus, ProjectObservation, Reason, Step, StepOutcome, Time,
+        AuditKind, AuditRecord, ConditionStatus, ConditionType, Desired, Drift, Fact, Incident,
+        IncidentOutcome, Layer, ObjectStatus, ProjectObservation, Reason, Step, StepOutcome, Time,
     },
     decide::{self, Decision, Diagnosis, DoneStep, History, Identity, OpenIncident, Verified, identities},
     store::{ImageKnowledge, RecordFilter, Store, StoreError},
@@ -23,6 +23,8 @@ pub struct Session {
     pub(super) builds: Vec<PendingBuild>,
     /// The service drifts that were told already while waiting, so that each is said once.
     pub(super) told: BTreeSet<String>,
+    /// The stability window of services that became as declared while others were proven.
+    pub(super) series: Option<Series>,
     /// How things stood when there was nothing left to do.
     settled: Option<Vec<Standing>>,
     /// When the series began, whether it was quiet then or not.
@@ -55,10 +57,24 @@ impl Session {
             deaths: Deaths::default(),
             builds: Vec::new(),
             told: BTreeSet::new(),
+            series: None,
             settled: None,
             begun: now,
             has_looked: false,
         }
+    }
+
+    /// When the series began.
+    #[cfg(test)]
+    pub(crate) fn began(&self) -> Time {
+        self.begun
+    }
+
+    /// The series that begins where this one is given up: only what was built and not looked at yet goes on, or nobody would
+    /// ever know from which source.
+    #[must_use]
+    pub fn begin_anew(self, now: Time) -> Self {
+        Self { builds: self.builds, ..Self::new(now) }
     }
 
     /// Notes what a look has shown. What may pass by itself is waited for from the end of the first look on, which may take
@@ -237,20 +253,23 @@ pub(super) fn add_image_knowledge(
 
 /// Remembers what the images of the builds that just ended were built from.
 ///
-/// Only where the build context is now what it was before the build: otherwise nobody knows which of the two
-/// the build has read. Of two builds in one command one may fail, and the other's tag has moved all the same:
+/// Where the build context is another by now nobody knows which of the two the build has read: the one from before is noted,
+/// which at worst costs one build too many, and hides no change. What is not seen now may be seen next time. Of two builds in one command one may fail, and the other's tag has moved all the same:
 /// an image that is another than before was built.
 pub(super) fn learn_from_builds(
     store: &Store,
     session: &mut Session,
     observed: &ProjectObservation,
 ) -> Result<(), StoreError> {
-    for build in session.builds.drain(..) {
+    for build in std::mem::take(&mut session.builds) {
         let Some(seen) = observed.services.iter().find(|s| s.name == build.service) else { continue };
-        let Some(Some(id)) = seen.artifact.image.known() else { continue };
+        let Fact::Known(image) = &seen.artifact.image else {
+            session.builds.push(build);
+            continue;
+        };
+        let Some(id) = image else { continue };
         let was_built = build.succeeded || build.image_before.as_ref() != Some(id);
-        let same_source = seen.source.digest.known() == Some(&Some(build.digest.clone()));
-        if was_built && same_source {
+        if was_built {
             let known = store.image(id)?;
             store.save_image(&ImageKnowledge {
                 id: id.clone(),

@@ -16,6 +16,7 @@ mod model;
 mod progress;
 mod prove;
 mod scene;
+mod series;
 mod slot;
 mod step;
 #[cfg(test)]

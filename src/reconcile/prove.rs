@@ -3,69 +3,45 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::time::Instant;
 
 use super::{
-    Action, Progress, ReconcileError, Reconciler, Session, journal::Journal, object, scene::Scene,
-    transitions::Transitions, turn::Turn,
+    Action, Progress, ReconcileError, Reconciler, Session,
+    journal::Journal,
+    object,
+    scene::Scene,
+    series::{Candidate, Series},
+    transitions::Transitions,
+    turn::Turn,
 };
 use crate::{
-    api::{Desired, ProjectObservation},
-    decide::{self, Diagnosis, LEAST_LOOKS, Next, Proof, identities, judge, unlike_before},
+    decide::{self, Next, Proof, identities, unlike_before},
     host::Host,
     store::ImageKnowledge,
 };
 
-/// The looks within one window, besides the first. More would only load the host.
-const LOOKS_PER_WINDOW: u32 = 6;
-
-/// A service on the way to its proof.
-struct Candidate {
-    service: String,
-    /// When it was first seen as declared.
-    since: Instant,
-    /// The look that saw it so.
-    first_look: usize,
-}
-
-impl Candidate {
-    fn is_through(&self, window: Duration, looks: usize) -> bool {
-        self.since.elapsed() >= window && looks - self.first_look >= LEAST_LOOKS
-    }
-}
-
-/// The looks of one window, oldest first, and what the last one was part of.
-struct Watched<'a> {
-    last: Scene<'a>,
-    looks: Vec<(ProjectObservation, Vec<Diagnosis>)>,
-    candidates: Vec<Candidate>,
-}
-
 impl<H: Host> Reconciler<'_, H> {
-    /// Looks on for the stability window, and says what that proves.
+    /// Looks on for the stability window, and says what that proves. `begun` is what the turn before has left of a window.
     pub(super) async fn prove(
         &self,
         first: Scene<'_>,
         services: &[String],
+        begun: Option<Series>,
         session: &mut Session,
     ) -> Result<Turn, ReconcileError> {
-        let desired = first.desired;
-        let Watched { mut last, looks, candidates } = self.watch(first, services, session).await?;
+        let (desired, window) = (first.desired, first.desired.object.spec.reconcile.verify.stable_for.get());
+        let mut series = Series::go_on(begun, first.looked, window);
+        let last = self.watch(first, services, &mut series, session).await?;
         if !(self.is_current)(desired) {
             return Ok(Self::ended(&last, Action::Again));
         }
-        // A drift within the window is told, also where it has passed by the next look.
-        Journal { store: self.store, object: desired.name() }.open_incident(&mut last, self.progress)?;
-        let window = desired.object.spec.reconcile.verify.stable_for.get();
         let mut proven = last.still_proven();
-        for candidate in &candidates {
+        for (candidate, proof) in series.verdicts(window) {
             let service = &candidate.service;
-            match judge(service, &looks[candidate.first_look..]) {
-                Proof::Proven if candidate.since.elapsed() >= window => {
-                    self.record(&last, candidate, looks.len())?;
+            match proof {
+                Proof::Proven => {
+                    self.record(&last, candidate, &series)?;
                     proven.push(service.clone());
                 }
-                Proof::Proven => {}
                 Proof::Unproven(why) => {
                     tracing::info!(service, why, "not proven");
                     if session.told.insert(format!("{service}: {why}")) {
@@ -74,6 +50,7 @@ impl<H: Host> Reconciler<'_, H> {
                 }
             }
         }
+        session.series = series.rest(window);
         let status = last.status(&proven, &Transitions::new());
         let object = object(desired, status);
         self.store.save_object(&object)?;
@@ -81,48 +58,44 @@ impl<H: Host> Reconciler<'_, H> {
         Ok(Turn { object, reconciled: false, ..Self::ended(&last, action) })
     }
 
-    /// Looks on for the stability window. A service that becomes as declared meanwhile is proven along with the others, or each
-    /// slow server would cost a window of its own. Ends at the first look at which one of them is not as declared.
+    /// Looks until the window of these services is over, one of them falls, or there is something better to do: a step for
+    /// another service, an end, another spec. Returns the last look.
+    ///
+    /// A service that becomes as declared meanwhile is proven along with them, or each slow server would cost a whole window
+    /// more; that it falls again ends nothing.
     async fn watch<'d>(
         &self,
         first: Scene<'d>,
         services: &[String],
+        series: &mut Series,
         session: &mut Session,
-    ) -> Result<Watched<'d>, ReconcileError> {
-        let window = first.desired.object.spec.reconcile.verify.stable_for.get();
-        let desired = first.desired;
-        let mut candidates = Vec::new();
-        let mut looks = vec![(first.observed.clone(), first.decision.services.clone())];
-        self.join(desired, &mut candidates, services, 0);
+    ) -> Result<Scene<'d>, ReconcileError> {
+        let (desired, window) = (first.desired, first.desired.object.spec.reconcile.verify.stable_for.get());
+        let journal = Journal { store: self.store, object: desired.name() };
+        let begins = |new: Vec<String>| {
+            if !new.is_empty() {
+                (self.progress)(desired, Progress::Proving { services: &new, window });
+            }
+        };
+        series.add((first.observed.clone(), first.decision.services.clone()), first.looked);
+        begins(series.join(services, true));
         let mut last = first;
-        while !candidates.iter().all(|c| c.is_through(window, looks.len())) && !self.stop.is_cancelled() {
-            self.pause(until_next_look(&candidates, window)).await;
-            last = self.scene(desired, session).await?;
-            looks.push((last.observed.clone(), last.decision.services.clone()));
-            let held = |c: &Candidate| {
-                last.decision.services.iter().any(|d| d.service == c.service && d.as_declared())
-            };
-            if !candidates.iter().all(held) {
+        while !series.is_over(window) {
+            self.pause(series.pause(window)).await;
+            if self.stop.is_cancelled() || !(self.is_current)(desired) {
                 break;
             }
-            if let Next::Prove(also) = &last.decision.next {
-                self.join(desired, &mut candidates, also, looks.len() - 1);
+            last = self.scene(desired, session).await?;
+            // A drift within the window is told, also where it has passed by the next look.
+            journal.open_incident(&mut last, self.progress)?;
+            series.add((last.observed.clone(), last.decision.services.clone()), last.looked);
+            match &last.decision.next {
+                Next::Prove(also) => begins(series.join(also, false)),
+                Next::Execute(_) => break,
+                _ => {}
             }
         }
-        Ok(Watched { last, looks, candidates })
-    }
-
-    /// Has those services proven along that are not yet among the candidates, from this look on.
-    fn join(&self, desired: &Desired, candidates: &mut Vec<Candidate>, services: &[String], look: usize) {
-        let is_new = |service: &&String| candidates.iter().all(|c| c.service != **service);
-        let new: Vec<String> = services.iter().filter(is_new).cloned().collect();
-        if new.is_empty() {
-            return;
-        }
-        let window = desired.object.spec.reconcile.verify.stable_for.get();
-        (self.progress)(desired, Progress::Proving { services: &new, window });
-        let since = Instant::now();
-        candidates.extend(new.into_iter().map(|service| Candidate { service, since, first_look: look }));
+        Ok(last)
     }
 
     async fn pause(&self, time: Duration) {
@@ -132,7 +105,7 @@ impl<H: Host> Reconciler<'_, H> {
         }
     }
 
-    fn record(&self, scene: &Scene<'_>, proven: &Candidate, looks: usize) -> Result<(), ReconcileError> {
+    fn record(&self, scene: &Scene<'_>, proven: &Candidate, series: &Series) -> Result<(), ReconcileError> {
         let service = proven.service.as_str();
         let Some(seen) = scene.observed.services.iter().find(|s| s.name == service) else { return Ok(()) };
         if let Some(Some(id)) = seen.artifact.image.known() {
@@ -154,18 +127,12 @@ impl<H: Host> Reconciler<'_, H> {
         let incident = scene.history.incident.as_ref();
         let before = incident.and_then(|open| open.before.services.iter().find(|s| s.name == service));
         let evidence = json!({
-            "looks": looks - proven.first_look,
-            "heldMs": u64::try_from(proven.since.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "looks": series.looks_of(proven),
+            "heldMs": u64::try_from(series.held(proven).as_millis()).unwrap_or(u64::MAX),
             "containers": containers,
             "image": seen.artifact.image.known(),
             "changedByRepair": before.is_some_and(|before| unlike_before(before, seen)),
         });
         Journal { store: self.store, object: scene.desired.name() }.verified(scene, service, evidence)
     }
-}
-
-/// A part of the window, and no longer than until the next of them is through.
-fn until_next_look(candidates: &[Candidate], window: Duration) -> Duration {
-    let left = candidates.iter().map(|candidate| window.saturating_sub(candidate.since.elapsed()));
-    left.filter(|left| !left.is_zero()).min().unwrap_or_default().min(window / LOOKS_PER_WINDOW)
 }

@@ -1,5 +1,7 @@
 //! What one turn has seen and decided, and how it is recorded.
 
+use tokio::time::Instant;
+
 use super::{Action, ReconcileError, Reconciler, Session, Turn, memory, object, transitions::Transitions};
 use crate::{
     api::{Desired, GitState, ObjectStatus, ProjectObservation, Time},
@@ -17,6 +19,8 @@ pub(super) struct Scene<'a> {
     pub(super) git: Option<GitState>,
     pub(super) previous: Option<ObjectStatus>,
     pub(super) now: Time,
+    /// When the look began.
+    pub(super) looked: Instant,
     pub(super) jitter_seed: u64,
     /// False once undrift was asked to end: then nobody is reconciling.
     pub(super) at_work: bool,
@@ -62,6 +66,7 @@ impl<H: Host> Reconciler<'_, H> {
         desired: &'d Desired,
         session: &mut Session,
     ) -> Result<Scene<'d>, ReconcileError> {
+        let looked = Instant::now();
         let mut observed = self.host.observe(desired).await?;
         session.note(&observed, (self.clock)());
         memory::learn_from_builds(self.store, session, &observed)?;
@@ -84,7 +89,7 @@ impl<H: Host> Reconciler<'_, H> {
         let drifted = decision.services.iter().any(|diagnosis| diagnosis.drift.is_some());
         let tells = drifted && (history.incident.is_none() || matches!(decision.next, Next::Execute(_)));
         let git = if tells { self.host.git(desired).await.known().cloned().flatten() } else { None };
-        Ok(Scene { desired, observed, history, decision, git, previous, now, jitter_seed, at_work })
+        Ok(Scene { desired, observed, history, decision, git, previous, now, looked, jitter_seed, at_work })
     }
 
     pub(super) fn save(

@@ -60,6 +60,8 @@ impl<H: Host> Reconciler<'_, H> {
         for told in close(self.store, self.store.close_interrupted_of(desired.name())?)? {
             tracing::warn!(what = told, "closed");
         }
+        // A window that was begun goes on with this look or not at all.
+        let begun = session.series.take();
         let mut scene = self.scene(desired, session).await?;
         for row in &scene.decision.attempts {
             self.store.update_attempt(row)?;
@@ -77,7 +79,7 @@ impl<H: Host> Reconciler<'_, H> {
             _ if !(self.is_current)(desired) => Ok(Self::ended(&scene, Action::Again)),
             Next::Prove(services) if !self.stop.is_cancelled() => {
                 self.tell_looked(&scene)?;
-                self.prove(scene, &services, session).await
+                self.prove(scene, &services, begun, session).await
             }
             Next::Wait(until) => {
                 self.tell_wait(&scene, until, session);

@@ -93,6 +93,71 @@ fn what_was_healed_was_no_vain_start() {
 }
 
 #[test]
+fn a_source_that_is_enforced_and_changes_by_itself_is_built_less_and_less_often_however_well() {
+    let mut desired = desired();
+    desired.object.spec.source.drift = crate::api::SourceDrift::Enforce;
+    let mut history = history();
+    let mut waits = Vec::new();
+    let mut now = 0;
+    for line in 0..7 {
+        let mut seen = healthy();
+        seen.services[0].source.digest = Fact::Known(Some(format!("sha256:line-{line}")));
+        let next = |now| {
+            decide(Inputs {
+                desired: &desired,
+                observed: &seen,
+                history: &history,
+                now: at(now),
+                jitter_seed: 7,
+            })
+        };
+        if let Next::Wait(until) = next(now).next {
+            waits.push((until - at(now)).num_minutes());
+            now = (until - at(0)).num_seconds();
+        } else {
+            waits.push(0);
+        }
+        let decision = next(now);
+        let Next::Execute(step) = &decision.next else { panic!("{:?}", decision.next) };
+        let inputs =
+            Inputs { desired: &desired, observed: &seen, history: &history, now: at(now), jitter_seed: 7 };
+        let begun = begin_step(inputs, &decision.attempts, &decision.services, step.step, &step.services);
+        history.attempts.extend(begun.into_iter().map(|row| crate::api::Attempt {
+            pending: None,
+            healed: true,
+            ..row
+        }));
+        now += 1;
+    }
+    assert_eq!(waits, [0, 0, 0, 9, 19, 39, 79], "each from the last build on, which was a second ago");
+}
+
+#[test]
+fn a_proof_settles_what_moved_on_and_nothing_that_was_in_vain() {
+    let incident = after_a_repair(&incident()).incident.unwrap();
+    let row = |change: fn(&mut crate::api::Attempt)| {
+        let mut row = row(None, at(0));
+        change(&mut row);
+        row
+    };
+    let healed = |incident: Option<&OpenIncident>, row: crate::api::Attempt| {
+        attempts::after_proof(incident, "api", &[row]).next().is_some()
+    };
+    let some = Some(&incident);
+    assert!(healed(some, row(|_| {})) && healed(None, row(|row| row.pending = Some(Step::Restart))));
+    assert!(!healed(None, row(|_| {})), "no incident, no repair");
+    assert!(!healed(some, row(|row| row.last_at = at(-1))), "of an earlier one");
+    assert!(!healed(some, row(|row| row.next_at = Some(at(9)))), "it failed, or changed nothing");
+    assert!(!healed(some, row(|row| row.gave_up = Some("RolledBack".into()))));
+    assert!(!healed(some, row(|row| row.service = "dashboard".into())));
+    let mut cut_off = incident.clone();
+    let outcome = crate::api::StepOutcome::Interrupted;
+    let services = vec!["api".to_owned()];
+    cut_off.steps.push(DoneStep { step: Step::Rollback, services, at: at(0), outcome });
+    assert!(!healed(Some(&cut_off), row(|_| {})), "the rollback may have had its effect all the same");
+}
+
+#[test]
 fn a_wait_that_a_clock_has_put_far_ahead_is_none() {
     let mut history = history();
     let mut waits = row(None, at(0));

@@ -185,9 +185,7 @@ impl Undrift {
     fn learn(&mut self, seen: &mut ProjectObservation) {
         let api = &mut seen.services[0];
         let Some(Some(image)) = api.artifact.image.known() else { return };
-        if let Some(source) = self.session.build.take()
-            && api.source.digest.known() == Some(&Some(source.clone()))
-        {
+        if let Some(source) = self.session.build.take() {
             self.kept.built_from.insert(image.clone(), source);
         }
         api.artifact.built_from = self.kept.built_from.get(image).cloned();
