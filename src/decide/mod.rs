@@ -35,7 +35,7 @@ pub use repair::{Prospect, Repair};
 pub use rollback::{JUDGED_FOR, rollback_target, to_keep};
 pub use status::{StatusInputs, status, with_outlived};
 pub use unseen::failed_status;
-pub use verify::{Identity, LEAST_LOOKS, Proof, identities, judge, unlike_before};
+pub use verify::{Identity, LEAST_LOOKS, Proof, disproves, identities, identities_of, judge, unlike_before};
 
 use crate::api::{
     Attempt, Desired, Mode, ObjectStatus, PlannedStep, ProjectObservation, Step, StepOutcome, Suspension,

@@ -242,6 +242,34 @@ fn the_budget_ends_what_would_go_on() {
 }
 
 #[test]
+fn a_source_that_changed_while_it_was_built_is_built_once_more_and_that_was_not_in_vain() {
+    let mut desired = desired();
+    desired.object.spec.source.drift = crate::api::SourceDrift::Enforce;
+    let of_source = |source: &str, built_from: &str| {
+        let mut seen = healthy();
+        seen.services[0].source.digest = Fact::Known(Some(source.into()));
+        seen.services[0].artifact.built_from = Some(built_from.into());
+        seen
+    };
+    let before = of_source("sha256:two", "sha256:one");
+    let mut history = history();
+    let inputs =
+        Inputs { desired: &desired, observed: &before, history: &history, now: at(0), jitter_seed: 7 };
+    let decision = decide(inputs);
+    let step = decision.plan[0].step;
+    history.attempts = begin_step(inputs, &decision.attempts, &decision.services, step, &["api".into()]);
+    history.incident = after_a_repair(&before).incident;
+    let next = |seen: &ProjectObservation| with_history(&desired, seen, &history).next;
+    let changed = next(&of_source("sha256:three", "sha256:two"));
+    assert!(
+        matches!(&changed, Next::Execute(next) if next.step == step),
+        "at once, and with the cache: {changed:?}"
+    );
+    let in_vain = next(&of_source("sha256:two", "sha256:one"));
+    assert!(matches!(in_vain, Next::Wait(_)), "{in_vain:?}");
+}
+
+#[test]
 fn a_failed_step_waits_and_an_interrupted_one_does_not() {
     let (desired, seen) = (desired(), incident());
     let history = history();
@@ -384,6 +412,19 @@ fn a_route_of_a_container_that_was_just_started_is_given_time() {
         matches!(decided(&seen).next, Next::Execute(_)),
         "a start that lies ahead was before a clock was set back"
     );
+}
+
+#[test]
+fn a_step_that_a_clock_has_put_far_ahead_is_not_waited_for_until_then() {
+    let mut lost = healthy();
+    answer_mut(&mut lost.services[0]).plain = status(500);
+    for (ahead, waits) in [(60, true), (7200, false)] {
+        let mut history = after_a_repair(&incident());
+        history.incident.iter_mut().flat_map(|open| &mut open.steps).for_each(|done| done.at = at(ahead));
+        history.watching_since = Some(at(-9000));
+        let next = with_history(&desired(), &lost, &history).next;
+        assert_eq!(matches!(next, Next::Wait(_)), waits, "{ahead} s: {next:?}");
+    }
 }
 
 /// One that starts refuses connections at first, and is no other drift for that.

@@ -59,30 +59,42 @@ pub enum Proof {
 /// Judges a series of looks at one service, oldest first.
 #[must_use]
 pub fn judge(service: &str, looks: &[(ProjectObservation, Vec<Diagnosis>)]) -> Proof {
-    let mut first: Option<Vec<Identity>> = None;
-    for (seen, diagnoses) in looks {
-        let Some(diagnosis) = diagnoses.iter().find(|d| d.service == service) else {
-            return Proof::Unproven("it was not looked at".into());
-        };
-        if let Some(drift) = &diagnosis.drift {
-            return Proof::Unproven(drift.message.clone());
-        }
-        if let Some((_, why)) = &diagnosis.unknown {
-            return Proof::Unproven(why.clone());
-        }
-        let now = seen.services.iter().find(|s| s.name == service).map(identities).unwrap_or_default();
-        match &first {
-            None => first = Some(now),
-            Some(before) if *before == now => {}
-            Some(_) => {
-                return Proof::Unproven("its containers were replaced or started again meanwhile".into());
-            }
-        }
+    let first = looks.first().map(|(seen, _)| identities_of(service, seen)).unwrap_or_default();
+    if let Some(why) = looks.iter().find_map(|(seen, diagnoses)| disproves(service, &first, seen, diagnoses))
+    {
+        return Proof::Unproven(why);
     }
     if looks.len() < LEAST_LOOKS {
         return Proof::Unproven(format!("only {} looks were taken", looks.len()));
     }
     Proof::Proven
+}
+
+/// Why a look is no further one of a series that began with these containers, if so.
+#[must_use]
+pub fn disproves(
+    service: &str,
+    first: &[Identity],
+    seen: &ProjectObservation,
+    diagnoses: &[Diagnosis],
+) -> Option<String> {
+    let Some(diagnosis) = diagnoses.iter().find(|d| d.service == service) else {
+        return Some("it was not looked at".into());
+    };
+    if let Some(drift) = &diagnosis.drift {
+        return Some(drift.message.clone());
+    }
+    if let Some((_, why)) = &diagnosis.unknown {
+        return Some(why.clone());
+    }
+    let replaced = identities_of(service, seen) != first;
+    replaced.then(|| "its containers were replaced or started again meanwhile".into())
+}
+
+/// What a service of a project consists of.
+#[must_use]
+pub fn identities_of(service: &str, seen: &ProjectObservation) -> Vec<Identity> {
+    seen.services.iter().find(|s| s.name == service).map(identities).unwrap_or_default()
 }
 
 /// Whether anything that a step could have changed is another than before: an image, a container or a start.

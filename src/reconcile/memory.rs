@@ -282,3 +282,40 @@ pub(super) fn learn_from_builds(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{OLD, at, healthy};
+
+    fn built(digest: &str) -> PendingBuild {
+        let (service, image_before) = ("api".to_owned(), Some(OLD.to_owned()));
+        PendingBuild { service, digest: digest.to_owned(), image_before, succeeded: true }
+    }
+
+    #[test]
+    fn what_an_image_was_built_from_is_noted_also_where_the_source_has_changed_since() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), "test".into()).unwrap();
+        let mut session = Session::new(at(0));
+        session.builds.push(built("sha256:before"));
+        let mut seen = healthy();
+        let image =
+            std::mem::replace(&mut seen.services[0].artifact.image, Fact::unknown("the engine is busy"));
+        learn_from_builds(&store, &mut session, &seen).unwrap();
+        assert!(store.images().unwrap().is_empty());
+
+        // Neither an outage nor a person's request makes it forget.
+        let mut session = session.begin_anew(at(1));
+        seen.services[0].artifact.image = image;
+        learn_from_builds(&store, &mut session, &seen).unwrap();
+        let known = store.images().unwrap();
+        assert_eq!(known.len(), 1);
+        assert_eq!(
+            known[0].source_digest.as_deref(),
+            Some("sha256:before"),
+            "and not what the source is now"
+        );
+        assert!(known[0].built_by_undrift && session.builds.is_empty());
+    }
+}

@@ -9,12 +9,12 @@ use super::{
     journal::Journal,
     object,
     scene::Scene,
-    series::{Candidate, Series},
+    series::{Candidate, Series, Verdict},
     transitions::Transitions,
     turn::Turn,
 };
 use crate::{
-    decide::{self, Next, Proof, identities, unlike_before},
+    decide::{self, Next, identities, unlike_before},
     host::Host,
     store::ImageKnowledge,
 };
@@ -35,17 +35,17 @@ impl<H: Host> Reconciler<'_, H> {
             return Ok(Self::ended(&last, Action::Again));
         }
         let mut proven = last.still_proven();
-        for (candidate, proof) in series.verdicts(window) {
+        for (candidate, verdict) in series.verdicts(window) {
             let service = &candidate.service;
-            match proof {
-                Proof::Proven => {
+            match verdict {
+                Verdict::Proven => {
                     self.record(&last, candidate, &series)?;
                     proven.push(service.clone());
                 }
-                Proof::Unproven(why) => {
+                Verdict::Fell(why) => {
                     tracing::info!(service, why, "not proven");
                     if session.told.insert(format!("{service}: {why}")) {
-                        (self.progress)(desired, Progress::NotProven { service, why: &why });
+                        (self.progress)(desired, Progress::NotProven { service, why });
                     }
                 }
             }
@@ -77,8 +77,8 @@ impl<H: Host> Reconciler<'_, H> {
                 (self.progress)(desired, Progress::Proving { services: &new, window });
             }
         };
-        series.add((first.observed.clone(), first.decision.services.clone()), first.looked);
-        begins(series.join(services, true));
+        series.add(&first.observed, &first.decision.services, first.looked);
+        begins(series.join(services, &first.observed, true));
         let mut last = first;
         while !series.is_over(window) {
             self.pause(series.pause(window)).await;
@@ -88,9 +88,9 @@ impl<H: Host> Reconciler<'_, H> {
             last = self.scene(desired, session).await?;
             // A drift within the window is told, also where it has passed by the next look.
             journal.open_incident(&mut last, self.progress)?;
-            series.add((last.observed.clone(), last.decision.services.clone()), last.looked);
+            series.add(&last.observed, &last.decision.services, last.looked);
             match &last.decision.next {
-                Next::Prove(also) => begins(series.join(also, false)),
+                Next::Prove(also) => begins(series.join(also, &last.observed, false)),
                 Next::Execute(_) => break,
                 _ => {}
             }
@@ -127,7 +127,7 @@ impl<H: Host> Reconciler<'_, H> {
         let incident = scene.history.incident.as_ref();
         let before = incident.and_then(|open| open.before.services.iter().find(|s| s.name == service));
         let evidence = json!({
-            "looks": series.looks_of(proven),
+            "looks": proven.looks,
             "heldMs": u64::try_from(series.held(proven).as_millis()).unwrap_or(u64::MAX),
             "containers": containers,
             "image": seen.artifact.image.known(),

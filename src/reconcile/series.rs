@@ -6,11 +6,14 @@ use tokio::time::Instant;
 
 use crate::{
     api::ProjectObservation,
-    decide::{Diagnosis, LEAST_LOOKS, Proof, judge},
+    decide::{Diagnosis, Identity, LEAST_LOOKS, disproves, identities_of},
 };
 
 /// The looks within one window, besides the first. More would only load the host.
 const LOOKS_PER_WINDOW: u32 = 6;
+
+/// No longer than this is waited for the next look: in a window of an hour another service may need a step.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// A service on the way to its proof.
 #[derive(Debug, Clone)]
@@ -18,18 +21,29 @@ pub(super) struct Candidate {
     pub(super) service: String,
     /// When the look that first saw it as declared had ended.
     since: Instant,
-    first_look: usize,
+    /// What it consisted of then, and has consisted of ever since.
+    first: Vec<Identity>,
+    /// How many looks saw it as declared, the first one included.
+    pub(super) looks: usize,
     /// Whether the looks are taken for its sake. Otherwise it became as declared meanwhile, and its window goes on when
     /// that of the others is over.
     is_awaited: bool,
-    /// Whether it was awaited, and was not as declared in the last look.
-    fell: bool,
+    /// Why it is not proven, where it was awaited and the last look disproves it.
+    fell: Option<String>,
 }
 
-/// Looks one after the other, oldest first.
+/// What a series of looks has said of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Verdict<'a> {
+    /// As declared over the whole window.
+    Proven,
+    /// Not, and why.
+    Fell(&'a str),
+}
+
+/// Looks one after the other. Of each only what it says of the candidates is kept: a window may last for days.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Series {
-    looks: Vec<(ProjectObservation, Vec<Diagnosis>)>,
     candidates: Vec<Candidate>,
     /// When the last look began.
     looked: Option<Instant>,
@@ -43,19 +57,24 @@ impl Series {
         begun.filter(is_close).unwrap_or_default()
     }
 
-    /// Adds a look that began then. Who is not as declared in it is no candidate any more.
-    pub(super) fn add(&mut self, look: (ProjectObservation, Vec<Diagnosis>), looked: Instant) {
+    /// Adds a look that began then. Who is not as declared in it, or has other containers, is no candidate any more.
+    pub(super) fn add(&mut self, seen: &ProjectObservation, diagnoses: &[Diagnosis], looked: Instant) {
         for candidate in &mut self.candidates {
-            candidate.fell = !look.1.iter().any(|d| d.service == candidate.service && d.as_declared());
+            candidate.looks += 1;
+            candidate.fell = disproves(&candidate.service, &candidate.first, seen, diagnoses);
         }
-        self.candidates.retain(|candidate| candidate.is_awaited || !candidate.fell);
-        self.looks.push(look);
+        self.candidates.retain(|candidate| candidate.is_awaited || candidate.fell.is_none());
         self.looked = Some(looked);
     }
 
-    /// Has these services, as declared in the last look, proven too. Returns those whose window begins now.
-    pub(super) fn join(&mut self, services: &[String], is_awaited: bool) -> Vec<String> {
-        let (since, first_look) = (Instant::now(), self.looks.len() - 1);
+    /// Has these services, as declared in the look that was added last, proven too. Returns those whose window begins now.
+    pub(super) fn join(
+        &mut self,
+        services: &[String],
+        seen: &ProjectObservation,
+        is_awaited: bool,
+    ) -> Vec<String> {
+        let since = Instant::now();
         let mut new = Vec::new();
         for service in services {
             if let Some(known) = self.candidates.iter_mut().find(|c| c.service == *service) {
@@ -63,8 +82,8 @@ impl Series {
                 continue;
             }
             new.push(service.clone());
-            let service = service.clone();
-            self.candidates.push(Candidate { service, since, first_look, is_awaited, fell: false });
+            let (service, first) = (service.clone(), identities_of(service, seen));
+            self.candidates.push(Candidate { service, since, first, looks: 1, is_awaited, fell: None });
         }
         new
     }
@@ -74,42 +93,181 @@ impl Series {
         self.looked.map_or(Duration::ZERO, |looked| looked.saturating_duration_since(candidate.since))
     }
 
-    pub(super) fn looks_of(&self, candidate: &Candidate) -> usize {
-        self.looks.len() - candidate.first_look
-    }
-
     fn is_through(&self, candidate: &Candidate, window: Duration) -> bool {
-        self.held(candidate) >= window && self.looks_of(candidate) >= LEAST_LOOKS
+        self.held(candidate) >= window && candidate.looks >= LEAST_LOOKS
     }
 
-    /// Whether no further look is needed: all that are awaited are through, or one of them is not as declared.
+    /// Whether no further look is needed: all that are awaited are through, or one of them fell.
     pub(super) fn is_over(&self, window: Duration) -> bool {
         let mut awaited = self.candidates.iter().filter(|candidate| candidate.is_awaited);
-        self.candidates.iter().any(|c| c.fell) || awaited.all(|c| self.is_through(c, window))
+        self.candidates.iter().any(|c| c.fell.is_some()) || awaited.all(|c| self.is_through(c, window))
     }
 
     /// How long to wait before the next look: a part of the window, and no longer than until the next one may be through.
     pub(super) fn pause(&self, window: Duration) -> Duration {
-        let left =
-            self.candidates.iter().filter(|c| c.is_awaited).map(|c| window.saturating_sub(c.since.elapsed()));
-        left.filter(|left| !left.is_zero()).min().unwrap_or_default().min(window / LOOKS_PER_WINDOW)
+        let awaited = self.candidates.iter().filter(|candidate| candidate.is_awaited);
+        let left = awaited.map(|candidate| window.saturating_sub(candidate.since.elapsed()));
+        let next = left.filter(|left| !left.is_zero()).min().unwrap_or_default();
+        next.min(window / LOOKS_PER_WINDOW).min(LONGEST_PAUSE)
     }
 
     /// Those of whom something can be said: whose window is whole, or who fell.
-    pub(super) fn verdicts(&self, window: Duration) -> impl Iterator<Item = (&Candidate, Proof)> {
-        let told = self.candidates.iter().filter(move |c| c.fell || self.is_through(c, window));
-        told.map(|c| (c, judge(&c.service, &self.looks[c.first_look..])))
+    pub(super) fn verdicts(&self, window: Duration) -> impl Iterator<Item = (&Candidate, Verdict<'_>)> {
+        self.candidates.iter().filter_map(move |candidate| match &candidate.fell {
+            Some(why) => Some((candidate, Verdict::Fell(why))),
+            None => self.is_through(candidate, window).then_some((candidate, Verdict::Proven)),
+        })
     }
 
     /// What is left once these verdicts are given: who joined meanwhile and is not through yet.
     pub(super) fn rest(mut self, window: Duration) -> Option<Self> {
         let candidates = std::mem::take(&mut self.candidates).into_iter();
-        let mut left: Vec<Candidate> =
-            candidates.filter(|c| !c.is_awaited && !self.is_through(c, window)).collect();
-        let first = left.iter().map(|candidate| candidate.first_look).min()?;
-        left.iter_mut().for_each(|candidate| candidate.first_look -= first);
-        self.looks.drain(..first);
-        self.candidates = left;
-        Some(self)
+        self.candidates = candidates.filter(|c| !c.is_awaited && !self.is_through(c, window)).collect();
+        (!self.candidates.is_empty()).then_some(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        decide::{self, History, Inputs},
+        fixtures::{at, container_mut, desired, healthy},
+    };
+
+    const WINDOW: Duration = Duration::from_secs(6);
+
+    /// A look at which these services are as declared and the others do not run.
+    fn look(as_declared: &[&str]) -> (ProjectObservation, Vec<Diagnosis>) {
+        let mut observed = healthy();
+        for service in observed.services.iter_mut().filter(|s| !as_declared.contains(&s.name.as_str())) {
+            container_mut(service).state = crate::api::ContainerState::Exited;
+        }
+        let (desired, history) = (desired(), History::default());
+        let inputs =
+            Inputs { desired: &desired, observed: &observed, history: &history, now: at(0), jitter_seed: 7 };
+        let services = decide::decide(inputs).services;
+        (observed, services)
+    }
+
+    async fn looks_after(series: &mut Series, wait: Duration, as_declared: &[&str]) {
+        tokio::time::sleep(wait).await;
+        add(series, as_declared);
+    }
+
+    fn add(series: &mut Series, as_declared: &[&str]) {
+        let (seen, diagnoses) = look(as_declared);
+        series.add(&seen, &diagnoses, Instant::now());
+    }
+
+    fn join(series: &mut Series, services: &[&str], is_awaited: bool) -> Vec<String> {
+        let services: Vec<String> = services.iter().map(|s| (*s).to_owned()).collect();
+        series.join(&services, &healthy(), is_awaited)
+    }
+
+    fn proven(series: &Series) -> Vec<&str> {
+        let verdicts = series.verdicts(WINDOW).filter(|(_, verdict)| *verdict == Verdict::Proven);
+        verdicts.map(|(candidate, _)| candidate.service.as_str()).collect()
+    }
+
+    fn begun(services: &[&str]) -> Series {
+        let mut series = Series::default();
+        add(&mut series, services);
+        assert_eq!(join(&mut series, services, true), services);
+        series
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_window_is_over_when_those_it_was_begun_for_are_through() {
+        let mut series = begun(&["api", "dashboard"]);
+        for _ in 0..5 {
+            assert!(!series.is_over(WINDOW) && proven(&series).is_empty());
+            let pause = series.pause(WINDOW);
+            assert_eq!(pause, Duration::from_secs(1));
+            looks_after(&mut series, pause, &["api", "dashboard"]).await;
+        }
+        looks_after(&mut series, Duration::from_secs(1), &["api", "dashboard"]).await;
+        assert!(series.is_over(WINDOW));
+        assert_eq!(proven(&series), ["api", "dashboard"]);
+        assert!(series.rest(WINDOW).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_joins_prolongs_nothing_and_goes_on_in_the_next_window() {
+        let mut series = begun(&["api"]);
+        looks_after(&mut series, Duration::from_secs(2), &["api", "dashboard"]).await;
+        assert_eq!(join(&mut series, &["api", "dashboard"], false), ["dashboard"]);
+        looks_after(&mut series, Duration::from_secs(2), &["api", "dashboard"]).await;
+        looks_after(&mut series, Duration::from_secs(2), &["api", "dashboard"]).await;
+        assert!(series.is_over(WINDOW), "after four seconds of the other one");
+        assert_eq!(proven(&series), ["api"]);
+
+        let rest = series.rest(WINDOW);
+        let mut next = Series::go_on(rest, Instant::now(), WINDOW);
+        add(&mut next, &["api", "dashboard"]);
+        assert!(join(&mut next, &["dashboard"], true).is_empty(), "its window has begun");
+        assert!(!next.is_over(WINDOW) && proven(&next).is_empty());
+        assert_eq!(next.pause(WINDOW), Duration::from_secs(1));
+        looks_after(&mut next, Duration::from_secs(2), &["api", "dashboard"]).await;
+        assert!(next.is_over(WINDOW));
+        assert_eq!(proven(&next), ["dashboard"]);
+        assert_eq!(next.verdicts(WINDOW).map(|(c, _)| (next.held(c), c.looks)).next(), Some((WINDOW, 5)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_joined_and_falls_ends_nothing_and_begins_anew() {
+        let mut series = begun(&["api"]);
+        for second in 1..=6 {
+            let flaps = second % 2 == 0;
+            looks_after(
+                &mut series,
+                Duration::from_secs(1),
+                if flaps { &["api"] } else { &["api", "dashboard"] },
+            )
+            .await;
+            if !flaps {
+                assert_eq!(join(&mut series, &["dashboard"], false), ["dashboard"], "each time from here on");
+            }
+        }
+        assert!(series.is_over(WINDOW));
+        assert_eq!(proven(&series), ["api"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_was_begun_for_and_falls_ends_the_window_and_only_its_own_proof() {
+        let mut series = begun(&["api", "dashboard"]);
+        looks_after(&mut series, Duration::from_secs(2), &["api"]).await;
+        assert!(series.is_over(WINDOW));
+        let told: Vec<_> = series.verdicts(WINDOW).map(|(c, verdict)| (c.service.clone(), verdict)).collect();
+        let [(service, Verdict::Fell(why))] = &told[..] else { panic!("{told:?}") };
+        assert!(service == "dashboard" && why.contains("exited"), "it is said why: {told:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_gap_of_more_than_half_a_window_ends_what_was_begun() {
+        for (gap, goes_on) in [(3, true), (4, false)] {
+            let mut series = begun(&["api"]);
+            looks_after(&mut series, Duration::from_secs(1), &["api", "dashboard"]).await;
+            join(&mut series, &["dashboard"], false);
+            tokio::time::sleep(Duration::from_secs(gap)).await;
+            let next = Series::go_on(Some(series), Instant::now(), WINDOW);
+            assert_eq!(!next.candidates.is_empty(), goes_on, "{gap}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_container_is_no_proof_however_well_it_looks() {
+        let mut series = begun(&["api"]);
+        looks_after(&mut series, WINDOW / 3, &["api", "dashboard"]).await;
+        let (mut observed, diagnoses) = look(&["api", "dashboard"]);
+        container_mut(&mut observed.services[0]).restart_count += 1;
+        series.add(&observed, &diagnoses, Instant::now());
+        assert!(series.is_over(WINDOW) && proven(&series).is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_window_is_looked_at_often_enough_for_the_others() {
+        let hour = Duration::from_secs(3600);
+        assert_eq!(begun(&["api"]).pause(hour), LONGEST_PAUSE);
     }
 }

@@ -260,6 +260,27 @@ fn a_service_that_is_there_later_is_proven_along_with_the_others() {
 }
 
 #[test]
+fn a_step_that_is_due_for_another_service_does_not_wait_for_a_long_window() {
+    let mut world = World::incident();
+    world.faults.build_fails = true;
+    let bench = Bench::new(world);
+    let mut desired = desired();
+    desired.object.spec.reconcile.verify.stable_for = "10m".parse().unwrap();
+    let applied = bench.run(|reconciler| async move { reconciler.apply(&desired).await });
+    assert!(!applied.reconciled);
+    let records = bench.store.records(&RecordFilter::default()).unwrap();
+    let time = |record: &crate::api::AuditRecord| chrono::DateTime::parse_from_rfc3339(&record.time).unwrap();
+    let of = |kind: AuditKind| records.iter().filter(move |record| record.kind == kind.as_str()).map(time);
+    let waited: Vec<_> = of(AuditKind::StepIntended)
+        .skip(1)
+        .zip(of(AuditKind::StepFinished))
+        .map(|(next, ended)| (next - ended).num_seconds())
+        .collect();
+    assert_eq!(waited.len(), 2, "{records:?}");
+    assert!(waited.iter().all(|seconds| *seconds < 40), "a backoff, and one look at most: {waited:?}");
+}
+
+#[test]
 fn an_engine_that_hiccups_in_the_middle_of_a_repair_does_not_end_it() {
     let mut world = World::incident();
     world.faults.engine_hiccups = true;

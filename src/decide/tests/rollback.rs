@@ -193,6 +193,57 @@ fn a_route_is_lost_by_its_name_and_only_where_that_is_known() {
     assert_eq!(plan(&seen, &other), [StepKind::Restart], "two routes may be shown by one name");
 }
 
+/// The plan at a look so many seconds after the repair, whose last step was taken then.
+fn plan_at(
+    desired: &Desired,
+    observed: &ProjectObservation,
+    history: &History,
+    (last, now): (i64, i64),
+) -> Vec<StepKind> {
+    let mut history = history.clone();
+    let (services, outcome) = (vec!["dashboard".to_owned()], StepOutcome::Failed);
+    let of_another = DoneStep { step: Step::Build { no_cache: false }, services, at: at(last), outcome };
+    history.incident.iter_mut().for_each(|open| open.steps.push(of_another.clone()));
+    let (history, now) = (&history, at(now));
+    kinds(&decide(Inputs { desired, observed, history, now, jitter_seed: 7 }).plan)
+}
+
+#[test]
+fn what_was_lost_is_given_back_however_long_another_service_was_built_meanwhile() {
+    let mut before = healthy();
+    container_mut(&mut before.services[0]).image_id = OLD.into();
+    let mut lost = healthy();
+    answer_mut(&mut lost.services[0]).plain = status(500);
+    let history = after_a_repair(&before);
+    let (desired, minute) = (desired(), 60);
+    let plan = |observed: &ProjectObservation, times| plan_at(&desired, observed, &history, times);
+    assert_eq!(
+        plan(&lost, (14 * minute, 16 * minute)),
+        [StepKind::Rollback],
+        "nobody looked while it was built"
+    );
+    assert_eq!(plan(&dying(), (14 * minute, 14 * minute)), [StepKind::Rollback]);
+    assert_eq!(plan(&dying(), (14 * minute, 26 * minute)), [StepKind::Restart], "it stood for long enough");
+    // A slow server has its time first, and is judged after it.
+    let slow = desired_with(&json!({ "verify": { "timeout": "15m" } }));
+    assert_eq!(plan_at(&slow, &lost, &history, (0, 15 * minute + 1)), [StepKind::Rollback]);
+}
+
+#[test]
+fn what_was_lost_is_given_back_whatever_the_repairs_have_cost() {
+    let mut history = after_a_repair(&incident());
+    let mut spent = row(None, at(0));
+    (spent.layer, spent.reason, spent.attempts) = (Layer::Container, Reason::CrashLooping, 99);
+    spent.next_at = Some(at(500));
+    history.attempts = vec![spent];
+    let decision = with_history(&desired(), &dying(), &history);
+    assert!(
+        matches!(&decision.next, Next::Execute(step) if step.step == Step::Rollback),
+        "{:?}",
+        decision.next
+    );
+}
+
 #[test]
 fn a_build_keeps_what_runs_unless_its_incident_has_replaced_it_already() {
     let within = after_a_repair(&incident());
