@@ -36,6 +36,9 @@ fn each_bad_manifest_says_what_is_wrong() {
     for file in files {
         let name = file.file_stem().unwrap().to_str().unwrap().to_owned();
         let Err(errors) = load(&file) else { panic!("{name} was accepted") };
+        for error in &errors {
+            assert!(error.mend.is_some(), "{name} does not say what would be right:\n{error}");
+        }
         let report = errors.to_string();
         assert!(!report.contains("hunter2"), "{name} shows a secret:\n{report}");
         let json = serde_json::to_string(&errors).unwrap();
