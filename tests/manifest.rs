@@ -259,7 +259,11 @@ mod digest {
         let minimal = fs::read_to_string(format!("{GOOD}/minimal.yaml")).unwrap();
         let routes = "modules: [{ path: /a/b }], routes: [{ path: /x, port: 1, expect: 401 }]";
         let text = minimal.replace("../project", "/").replace("name: api", &format!("name: api, {routes}"));
-        assert_eq!(of(&text), "v1:sha256:49cd7e2eb69ef8e40546f75eefc280ed08aedbe1113f52d5c0dc806f22db8af5", "{text}");
+        assert_eq!(
+            of(&text),
+            "v1:sha256:49cd7e2eb69ef8e40546f75eefc280ed08aedbe1113f52d5c0dc806f22db8af5",
+            "{text}"
+        );
     }
 
     #[test]

@@ -150,6 +150,18 @@ fn any_history() -> impl Strategy<Value = History> {
     )
 }
 
+/// Broken things, and what was done about the very drift of `api` before: by chance alone hardly a row is about it, and no
+/// later rung would be reached.
+fn any_repair() -> impl Strategy<Value = (ProjectObservation, History)> {
+    (any_host_of_two(), any_history()).prop_map(|(seen, mut history)| {
+        let drift = decided(&seen).services[0].drift.clone();
+        if let Some((row, drift)) = history.attempts.first_mut().zip(drift) {
+            (row.layer, row.reason) = (drift.layer, drift.reason);
+        }
+        (seen, history)
+    })
+}
+
 /// When every decision of these tests is made.
 fn at_now() -> Time {
     at(1)
@@ -255,7 +267,7 @@ proptest! {
     }
 
     #[test]
-    fn every_step_is_in_the_table_of_its_layer(seen in any_host_of_two(), history in any_history()) {
+    fn every_step_is_in_the_table_of_its_layer((seen, history) in any_repair()) {
         let decision = with_history(&desired(), &seen, &history);
         for planned in &decision.plan {
             for service in &planned.services {
@@ -292,8 +304,8 @@ fn steps_of(layer: Layer) -> &'static [Step] {
 #[test]
 fn every_rung_and_a_rollback_are_among_what_is_decided() {
     let (mut runner, mut planned) = (TestRunner::deterministic(), Vec::new());
-    for _ in 0..2000 {
-        let (seen, history) = (any_host_of_two(), any_history()).new_tree(&mut runner).unwrap().current();
+    for _ in 0..1000 {
+        let (seen, history) = any_repair().new_tree(&mut runner).unwrap().current();
         let plan = with_history(&desired(), &seen, &history).plan;
         planned.extend(plan.into_iter().flat_map(|it| it.services.into_iter().map(move |of| (of, it.step))));
     }
