@@ -14,6 +14,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+#[path = "compose_engine/project_fields.rs"]
+mod project_fields;
+
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use undrift::{

@@ -6,7 +6,7 @@ use std::{
     fmt,
     io::{self, BufWriter, IsTerminal, Write},
     os::fd::OwnedFd,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -105,17 +105,8 @@ impl<'a> Context<'a> {
 
     /// The state folder.
     pub(super) fn state_dir(&self) -> Result<PathBuf, Failure> {
-        if let Some(dir) = &self.global.state_dir {
-            return Ok(dir.clone());
-        }
-        if rustix::process::geteuid().is_root() {
-            return Ok(PathBuf::from("/var/lib/undrift"));
-        }
-        let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        set("XDG_STATE_HOME")
-            .or_else(|| set("HOME").map(|home| home.join(".local/state")))
-            .map(|dir| dir.join("undrift"))
-            .ok_or(Failure::NoStateDir)
+        let (option, is_root) = (self.global.state_dir.as_deref(), rustix::process::geteuid().is_root());
+        state_dir(option, is_root, |name| env::var_os(name)).ok_or(Failure::NoStateDir)
     }
 
     /// The state for a verb that only looks: what it remembers of images and Compose files makes it fast, but
@@ -140,6 +131,24 @@ impl<'a> Context<'a> {
     pub(super) fn recorded(&self) -> Result<Option<Store>, Failure> {
         Ok(Store::open_read_only(&self.state_dir()?)?)
     }
+}
+
+/// The state folder: as the option says, else root's own, else below the user's, where the environment names one.
+fn state_dir(
+    option: Option<&Path>,
+    is_root: bool,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Option<PathBuf> {
+    if let Some(dir) = option {
+        return Some(dir.to_owned());
+    }
+    if is_root {
+        return Some(PathBuf::from("/var/lib/undrift"));
+    }
+    let set = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    set("XDG_STATE_HOME")
+        .or_else(|| set("HOME").map(|home| home.join(".local/state")))
+        .map(|dir| dir.join("undrift"))
 }
 
 /// What is said on standard error as an event of the log: one line, with the log's keys.
@@ -283,6 +292,27 @@ mod tests {
         let error = HostError::NoSuchService { manifest, unknown: vec![unknown] };
         context.complain_of("shop", &error.into());
         fs::read_to_string(&said).unwrap()
+    }
+
+    #[test]
+    fn the_state_folder_is_the_options_then_roots_then_the_users() {
+        let xdg_and_home = &[("XDG_STATE_HOME", "/xdg"), ("HOME", "/home/ops")][..];
+        for (option, is_root, environment, expected) in [
+            (Some("/srv/state"), true, xdg_and_home, Some("/srv/state")),
+            (Some("/srv/state"), false, &[], Some("/srv/state")),
+            (None, true, xdg_and_home, Some("/var/lib/undrift")),
+            (None, false, xdg_and_home, Some("/xdg/undrift")),
+            (None, false, &[("HOME", "/home/ops")], Some("/home/ops/.local/state/undrift")),
+            (None, false, &[("XDG_STATE_HOME", ""), ("HOME", "/h")], Some("/h/.local/state/undrift")),
+            (None, false, &[("HOME", "")], None),
+            (None, false, &[], None),
+        ] {
+            let variable = |name: &str| {
+                environment.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value))
+            };
+            let found = state_dir(option.map(Path::new), is_root, variable);
+            assert_eq!(found.as_deref(), expected.map(Path::new), "{option:?} {is_root} {environment:?}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod cases;
 mod properties;
 mod rollback;
 mod routes;
+mod source;
 mod start;
 
 use cases::CASES;

@@ -102,7 +102,8 @@ fn target(route: &Node, report: &mut Report<'_>) {
         (None, None, None) if is_misspelt(route, &["path", "port", "url"]) => {}
         (None, None, None) => {
             let fault = Fault::new("a route needs a `path` and a `port`, or a `url`");
-            report.add(route.visible(), fault);
+            let mend = "add `path: /…` and `port: 3000` to ask each replica, or `url: http://…` to ask a fixed place";
+            report.add(route.visible(), fault.mend(mend));
         }
     }
 }

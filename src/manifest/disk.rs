@@ -137,7 +137,7 @@ pub(super) fn in_words(error: &io::Error) -> String {
 fn file(directory: &Path, text: &str) -> Option<Fault> {
     match directory.join(text).metadata() {
         Ok(found) if found.is_file() => None,
-        Ok(_) => Some(Fault::new("this is not a file")),
+        Ok(_) => Some(Fault::new("this is not a file").mend("name a file, such as one in this folder")),
         Err(error) => Some(
             Fault::new(format!("this file {}", in_words(&error)))
                 .mend("write it relative to the project directory"),

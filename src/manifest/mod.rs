@@ -40,6 +40,7 @@ pub use watch::watch;
 
 pub(crate) use error::count;
 pub(crate) use nearest::nearest;
+pub(crate) use read::NO_MANIFESTS;
 
 use crate::api::Desired;
 use object::{Named, Parsed};

@@ -27,6 +27,9 @@ const MOST_BYTES: u64 = 16 * LARGEST;
 /// Manifests in one folder.
 const MOST_FILES: usize = 1_000;
 
+/// What is wrong with a folder that holds none.
+pub(crate) const NO_MANIFESTS: &str = "no *.yaml or *.yml in this folder";
+
 /// What one `-f` names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
@@ -138,12 +141,13 @@ pub(super) fn files_of(path: &Path) -> Result<Vec<PathBuf>, ManifestError> {
             files.push(file);
         }
         if files.len() > MOST_FILES {
-            return Err(fail(format!("more than {MOST_FILES} manifests in one folder"), None));
+            let mend = "is this the right folder? Else spread them over several";
+            return Err(fail(format!("more than {MOST_FILES} manifests in one folder"), Some(mend)));
         }
     }
     if files.is_empty() {
         let mend = "name another folder, or a file; folders in it are not looked at";
-        return Err(fail("no *.yaml or *.yml in this folder".into(), Some(mend)));
+        return Err(fail(NO_MANIFESTS.into(), Some(mend)));
     }
     Ok(files)
 }

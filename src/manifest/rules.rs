@@ -12,10 +12,14 @@ use super::{
 pub(super) static PROJECT: Record = Record {
     what: "an object",
     fields: &[
-        required("apiVersion", Shape::Exactly(crate::api::API_VERSION)),
-        required("kind", Shape::Exactly(crate::api::KIND)),
-        required("metadata", Shape::Record(&METADATA)),
-        required("spec", Shape::Record(&SPEC)),
+        required("apiVersion", crate::api::API_VERSION, Shape::Exactly(crate::api::API_VERSION)),
+        required("kind", crate::api::KIND, Shape::Exactly(crate::api::KIND)),
+        required("metadata", "{ name: shop }", Shape::Record(&METADATA)),
+        required(
+            "spec",
+            "{ project: { directory: ../shop }, services: [{ name: api }] }",
+            Shape::Record(&SPEC),
+        ),
     ],
     also: between::nothing,
 };
@@ -23,7 +27,7 @@ pub(super) static PROJECT: Record = Record {
 static METADATA: Record = Record {
     what: "`metadata`",
     fields: &[
-        required("name", Shape::Text(text::object_name)),
+        required("name", "shop", Shape::Text(text::object_name)),
         optional("labels", Shape::Labels(text::label)),
         optional("annotations", Shape::Labels(text::label)),
     ],
@@ -33,8 +37,8 @@ static METADATA: Record = Record {
 static SPEC: Record = Record {
     what: "`spec`",
     fields: &[
-        required("project", Shape::Record(&PROJECT_REF)),
-        required("services", Shape::List { of: &SERVICE, at_least_one: true }),
+        required("project", "{ directory: ../shop }", Shape::Record(&PROJECT_REF)),
+        required("services", "[{ name: api }]", Shape::List { of: &SERVICE, at_least_one: true }),
         optional("source", Shape::Record(&SOURCE)),
         optional("reconcile", Shape::Record(&RECONCILE)),
     ],
@@ -44,7 +48,7 @@ static SPEC: Record = Record {
 static PROJECT_REF: Record = Record {
     what: "`project`",
     fields: &[
-        required("directory", Shape::Text(text::host_path)),
+        required("directory", "../shop", Shape::Text(text::host_path)),
         optional("files", Shape::Texts(text::inner_path)),
         optional("name", Shape::Text(text::project_name)),
         optional("profiles", Shape::Texts(text::profile)),
@@ -56,7 +60,7 @@ static PROJECT_REF: Record = Record {
 static SERVICE: Record = Record {
     what: "a service",
     fields: &[
-        required("name", Shape::Text(text::service_name)),
+        required("name", "api", Shape::Text(text::service_name)),
         optional("modules", Shape::List { of: &MODULE, at_least_one: false }),
         optional("routes", Shape::List { of: &ROUTE, at_least_one: false }),
     ],
@@ -68,7 +72,7 @@ static MODULE: Record = Record {
     fields: &[
         optional("name", Shape::Text(text::label_text)),
         optional("source", Shape::Text(text::inner_path)),
-        required("path", Shape::Text(text::container_path)),
+        required("path", "/app/dist/modules/workflow", Shape::Text(text::container_path)),
         optional("type", Shape::Word(&["file", "directory", "any"])),
     ],
     also: between::nothing,
@@ -83,7 +87,7 @@ static ROUTE: Record = Record {
         optional("url", Shape::Text(text::url)),
         optional("method", Shape::Text(text::method)),
         optional("headers", Shape::Labels(text::header)),
-        required("expect", Shape::Statuses),
+        required("expect", "401", Shape::Statuses),
         optional("absent", Shape::Statuses),
         optional("control", Shape::Text(text::control)),
         optional("auth", Shape::Record(&AUTH)),
@@ -97,7 +101,7 @@ static AUTH: Record = Record {
     fields: &[
         optional("basic", Shape::Record(&BASIC)),
         optional("bearerFrom", Shape::Record(&SECRET)),
-        required("expect", Shape::Statuses),
+        required("expect", "200", Shape::Statuses),
     ],
     also: between::auth,
 };
@@ -105,8 +109,8 @@ static AUTH: Record = Record {
 static BASIC: Record = Record {
     what: "`basic`",
     fields: &[
-        required("username", Shape::Text(text::username)),
-        required("passwordFrom", Shape::Record(&SECRET)),
+        required("username", "ops", Shape::Text(text::username)),
+        required("passwordFrom", "{ env: NAME }", Shape::Record(&SECRET)),
     ],
     also: between::nothing,
 };
@@ -157,12 +161,12 @@ static BACKOFF: Record = Record {
     also: between::backoff,
 };
 
-const fn required(name: &'static str, shape: Shape) -> Field {
-    Field { name, required: true, shape }
+const fn required(name: &'static str, example: &'static str, shape: Shape) -> Field {
+    Field { name, required: Some(example), shape }
 }
 
 const fn optional(name: &'static str, shape: Shape) -> Field {
-    Field { name, required: false, shape }
+    Field { name, required: None, shape }
 }
 
 #[cfg(test)]
@@ -208,7 +212,7 @@ mod tests {
         let names: BTreeSet<_> = record.fields.iter().map(|field| field.name).collect();
         assert_eq!(names, properties.keys().map(String::as_str).collect(), "{}", record.what);
         let required: BTreeSet<_> =
-            record.fields.iter().filter(|field| field.required).map(|field| field.name).collect();
+            record.fields.iter().filter(|field| field.required.is_some()).map(|field| field.name).collect();
         let declared =
             schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         assert_eq!(required, declared, "{}", record.what);

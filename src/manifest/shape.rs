@@ -55,7 +55,8 @@ pub(super) struct Record {
 /// A field of a record.
 pub(super) struct Field {
     pub(super) name: &'static str,
-    pub(super) required: bool,
+    /// Of a field that must be there, an example of its value.
+    pub(super) required: Option<&'static str>,
     pub(super) shape: Shape,
 }
 
@@ -109,7 +110,8 @@ fn scalar(shape: &Shape, slot: Slot<'_>, report: &mut Report<'_>) {
         }
         (Shape::Word(words), Value::Text(text)) if !words.contains(&text.as_str()) => {
             let mend = nearest(text, words.iter().copied()).map(|word| format!("did you mean `{word}`?"));
-            Some(Fault::new(format!("{name} must be {}", one_of(words))).maybe_mend(mend))
+            let mend = mend.unwrap_or_else(|| "write one of these, or leave it out".into());
+            Some(Fault::new(format!("{name} must be {}", one_of(words))).mend(mend))
         }
         (Shape::Text(rule), Value::Text(text)) => rule(text).err(),
         (Shape::Bool, Value::Bool(right)) => {
@@ -131,12 +133,11 @@ fn scalar(shape: &Shape, slot: Slot<'_>, report: &mut Report<'_>) {
 
 fn out_of_range(name: &str, range: &std::ops::RangeInclusive<i64>, slot: Slot<'_>) -> Fault {
     let mend = match name {
-        "`port`" => Some("write the port that the server listens on in the container, such as `port: 3000`"),
-        _ if slot.optional => Some("write such a number, or leave it out"),
-        _ => None,
+        "`port`" => "write the port that the server listens on in the container, such as `port: 3000`",
+        _ if slot.optional => "write such a number, or leave it out",
+        _ => "write such a number",
     };
-    Fault::new(format!("{name} must be a whole number from {} to {}", range.start(), range.end()))
-        .maybe_mend(mend.map(Into::into))
+    Fault::new(format!("{name} must be a whole number from {} to {}", range.start(), range.end())).mend(mend)
 }
 
 /// `a`, `b` or `c`, each in backquotes.
@@ -162,8 +163,10 @@ fn duration(name: &str, text: &str, at_least: u64) -> Option<Fault> {
     };
     let least = Duration::from_millis(at_least);
     (duration < least).then(|| match at_least {
-        1 => Fault::new(format!("{name} must be more than nothing")),
-        _ => Fault::new(format!("{name} must be at least {least}")),
+        1 => Fault::new(format!("{name} must be more than nothing"))
+            .mend("write it as 500ms, 5s or 2m, or leave it out"),
+        _ => Fault::new(format!("{name} must be at least {least}"))
+            .mend(format!("write `{least}` or more, or leave it out")),
     })
 }
 
@@ -174,10 +177,8 @@ fn fields(record: &'static Record, slot: Slot<'_>, entries: &[(Key, Node)], repo
     let mut unknown: HashSet<&str> = HashSet::new();
     for (key, node) in entries {
         let Some(name) = key.name.as_deref() else {
-            report.add(
-                key.spot,
-                Fault::new(format!("the name of a field of {} must be a short text", record.what)),
-            );
+            let fault = Fault::new(format!("the name of a field of {} must be a short text", record.what));
+            report.add(key.spot, fault.mend(super::unknown::listed(record)));
             continue;
         };
         if let Some(first) = seen.get(name) {
@@ -187,7 +188,11 @@ fn fields(record: &'static Record, slot: Slot<'_>, entries: &[(Key, Node)], repo
         seen.insert(name, key.spot);
         if let Some(field) = record.fields.iter().find(|field| field.name == name) {
             let name = format!("`{name}`");
-            check(&field.shape, Slot { name: &name, key: key.spot, optional: !field.required, node }, report);
+            check(
+                &field.shape,
+                Slot { name: &name, key: key.spot, optional: field.required.is_none(), node },
+                report,
+            );
         } else {
             let (fault, meant) = super::unknown::fault(name, record);
             report.add(key.spot, fault);
@@ -195,11 +200,19 @@ fn fields(record: &'static Record, slot: Slot<'_>, entries: &[(Key, Node)], repo
         }
     }
     let there = |field: &&Field| seen.contains_key(field.name) || unknown.contains(field.name);
-    for field in record.fields.iter().filter(|field| field.required && !there(field)) {
-        let fault = Fault::new(format!("{} needs `{}`", record.what, field.name));
+    for field in record.fields.iter().filter(|field| !there(field)) {
+        let Some(example) = field.required else { continue };
+        let fault = missing(record, field, example);
         report.add(if slot.node.spot.len == 0 { slot.key } else { slot.node.visible() }, fault);
     }
     (record.also)(slot.node, report);
+}
+
+fn missing(record: &Record, field: &Field, example: &str) -> Fault {
+    let only = matches!(field.shape, Shape::Exactly(_));
+    let add = if only { "add" } else { "add it, such as" };
+    Fault::new(format!("{} needs `{}`", record.what, field.name))
+        .mend(format!("{add} `{}: {example}`", field.name))
 }
 
 fn doubled(name: &str, first: Spot) -> Fault {
@@ -225,7 +238,9 @@ fn texts(rule: TextRule, slot: Slot<'_>, items: &[Node], report: &mut Report<'_>
     for node in items {
         let item = Slot { name: &name, key: slot.key, optional: true, node };
         let fault = match &node.value {
-            Value::Text(text) if !seen.insert(text) => Some(Fault::new(format!("{name} is doubled"))),
+            Value::Text(text) if !seen.insert(text) => {
+                Some(Fault::new(format!("{name} is doubled")).mend("keep one"))
+            }
             Value::Text(text) => rule(text).err(),
             _ => Some(wrong_type::fault(&Shape::Text(|_| Ok(())), item, report)),
         };
@@ -244,7 +259,8 @@ fn labels(
     let mut seen: HashMap<String, Spot> = HashMap::new();
     for (key, node) in entries {
         let Some(name) = key.name.as_deref() else {
-            report.add(key.spot, Fault::new(format!("a name in {} must be a short text", slot.name)));
+            let fault = Fault::new(format!("a name in {} must be a short text", slot.name));
+            report.add(key.spot, fault.mend("write a word before the `: `, and its text behind it"));
             continue;
         };
         if let Some(first) = seen.insert(name.to_owned(), key.spot) {
@@ -276,10 +292,12 @@ fn statuses(slot: Slot<'_>, report: &mut Report<'_>) {
         let item = Slot { name, key: slot.key, optional: slot.optional, node };
         let fault = match node.value {
             Value::Int(status) if !(100..=599).contains(&status) => {
-                Some(Fault::new(format!("{name} names {status}, which is no HTTP status (100 to 599)")))
+                let fault =
+                    Fault::new(format!("{name} names {status}, which is no HTTP status (100 to 599)"));
+                Some(fault.mend("write the status that the server answers with, such as 200 or 401"))
             }
             Value::Int(status) if !seen.insert(status) => {
-                Some(Fault::new(format!("{name} names {status} twice")))
+                Some(Fault::new(format!("{name} names {status} twice")).mend("keep one"))
             }
             Value::Int(_) => None,
             _ => Some(wrong_type::fault(&Shape::Statuses, item, report)),

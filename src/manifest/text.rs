@@ -16,23 +16,23 @@ fn fail_if(wrong: bool, message: &str, mend: &str) -> Verdict {
 }
 
 fn not_empty(text: &str, what: &str) -> Verdict {
-    if text.is_empty() { Err(Fault::new(format!("{what} is empty"))) } else { Ok(()) }
+    fail_if(text.is_empty(), &format!("{what} is empty"), &format!("write {what}"))
 }
 
 fn no_control(text: &str, what: &str) -> Verdict {
-    if text.chars().any(char::is_control) {
-        return Err(Fault::new(format!("{what} contains a control character or a line break")));
-    }
-    Ok(())
+    fail_if(
+        text.chars().any(char::is_control),
+        &format!("{what} contains a control character or a line break"),
+        &format!("remove it, and write {what} in one line"),
+    )
 }
 
 /// `metadata.name`: the contract's pattern, as in Kubernetes (RFC 1123 label).
 pub(super) fn object_name(name: &str) -> Verdict {
     if name.len() > 63 {
-        return Err(Fault::new(format!(
-            "a name has at most 63 characters, and this one {}",
-            name.chars().count()
-        )));
+        let length = name.chars().count();
+        let fault = Fault::new(format!("a name has at most 63 characters, and this one {length}"));
+        return Err(fault.mend("write one of at most 63"));
     }
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if !name.is_empty() && name.chars().all(inner) && !name.starts_with('-') && !name.ends_with('-') {
@@ -40,11 +40,14 @@ pub(super) fn object_name(name: &str) -> Verdict {
     }
     let guess: String = name.to_lowercase().chars().map(|c| if inner(c) { c } else { '-' }).collect();
     let guess = guess.trim_matches('-');
-    let mend = (!guess.is_empty()).then(|| format!("did you mean `{guess}`?"));
+    let mend = match guess {
+        "" => "write a name, such as `shop`".into(),
+        guess => format!("did you mean `{guess}`?"),
+    };
     Err(Fault::new(
         "a name has lower-case letters, digits and `-` only, and neither starts nor ends with `-`",
     )
-    .maybe_mend(mend))
+    .mend(mend))
 }
 
 /// The name of a Compose service: Compose's own pattern (compose-spec.json).
@@ -178,8 +181,10 @@ pub(super) fn control(text: &str) -> Verdict {
         return route_path(text);
     }
     let mend = nearest(text, ["auto", "off"]).map(|word| format!("did you mean `{word}`?"));
+    let mend =
+        mend.unwrap_or_else(|| "write the path of something that must not exist, or leave it out".into());
     Err(Fault::new(format!("`control` must be {}, or a path that starts with `/`", one_of(&["auto", "off"])))
-        .maybe_mend(mend))
+        .mend(mend))
 }
 
 /// A whole URL, without user and password.
@@ -226,7 +231,8 @@ pub(super) fn method(text: &str) -> Verdict {
         return Ok(());
     }
     let mend = nearest(text, METHODS).map(|word| format!("did you mean `{word}`?"));
-    Err(Fault::new("this is not an HTTP method").maybe_mend(mend))
+    let mend = mend.unwrap_or_else(|| "write one in capitals, such as `HEAD`".into());
+    Err(Fault::new("this is not an HTTP method").mend(mend))
 }
 
 /// A header with its value.
@@ -239,9 +245,10 @@ pub(super) fn header(name: &str, value: &str) -> Verdict {
     }
     let right = |c: char| c == '\t' || (!c.is_control() && c.is_ascii());
     if !value.chars().all(right) || value.trim() != value {
-        return Err(Fault::new(format!(
+        let fault = Fault::new(format!(
             "the value of `{name}` must be printable ASCII without line breaks and without spaces around it"
-        )));
+        ));
+        return Err(fault.mend("write it in one line, without what HTTP cannot send"));
     }
     Ok(())
 }

@@ -31,13 +31,14 @@ pub(super) fn fault(name: &str, record: &'static Record) -> (Fault, Option<&'sta
     let mend = meant
         .map(|right| format!("did you mean `{right}`?"))
         .or_else(|| belongs(name).map(|path| format!("it belongs in `{path}`")))
-        .unwrap_or_else(|| format!("{} has {}", record.what, listed(record)));
+        .unwrap_or_else(|| listed(record));
     (Fault::new(format!("{} has no field `{shown}`", record.what)).mend(mend), meant)
 }
 
-fn listed(record: &Record) -> String {
+/// The fields that a record has, as a sentence.
+pub(super) fn listed(record: &Record) -> String {
     let names: Vec<_> = record.fields.iter().map(|field| format!("`{}`", field.name)).collect();
-    names.join(", ")
+    format!("{} has {}", record.what, names.join(", "))
 }
 
 /// The path of the one record that has a field of this name.

@@ -14,13 +14,14 @@ pub(super) fn fault(shape: &Shape, slot: Slot<'_>, report: &Report<'_>) -> Fault
             .mend(format!("give it {wanted}{}", if slot.optional { ", or leave it out" } else { "" }));
     }
     let found = found(&slot.node.value);
-    let mend = mend(shape, slot, report);
-    Fault::new(format!("{} must be {wanted}, and is {found}", slot.name)).maybe_mend(mend)
+    let mend = mend(shape, slot, report)
+        .unwrap_or_else(|| format!("write {wanted}{}", if slot.optional { ", or leave it out" } else { "" }));
+    Fault::new(format!("{} must be {wanted}, and is {found}", slot.name)).mend(mend)
 }
 
 /// The fault of an entry of a list of records that is none.
 pub(super) fn item(record: &Record, slot: Slot<'_>) -> Fault {
-    let first = record.fields.iter().find(|field| field.required).or(record.fields.first());
+    let first = record.fields.iter().find(|field| field.required.is_some()).or(record.fields.first());
     let mend = first.map(|field| format!("write it as `- {}: …`", field.name));
     let found = found(&slot.node.value);
     Fault::new(format!("{} must be {}, and is {found}", slot.name, record.what)).maybe_mend(mend)

@@ -11,6 +11,9 @@ const FEW_WATCHES: u64 = 8192;
 /// The kernel's default is 128, which all programs of a user share.
 const FEW_INSTANCES: u64 = 64;
 
+/// For who has no manifest yet: `validate` could only say so again.
+const HOW_TO_WRITE: &str = "undrift schema prints its fields for an editor, docs/manifest.md explains them";
+
 const INOTIFY: &str = "/proc/sys/fs/inotify";
 
 /// What was found; nothing of it where no `-f` was given.
@@ -28,6 +31,8 @@ pub(super) struct Manifests {
 pub(super) enum Loaded {
     /// So many objects.
     Objects(usize),
+    /// Nothing is wrong but that this folder holds no manifest.
+    EmptyFolder(String),
     Errors {
         count: usize,
         /// The first error: where it is, and what.
@@ -53,6 +58,10 @@ pub(super) async fn read(files: &[OsString]) -> Manifests {
 fn load(sources: &[manifest::Source]) -> Loaded {
     match manifest::load(sources) {
         Ok(objects) => Loaded::Objects(objects.len()),
+        Err(errors) if errors.iter().all(|error| error.message == manifest::NO_MANIFESTS) => {
+            let folders: Vec<&str> = errors.iter().map(|error| error.file.as_str()).collect();
+            Loaded::EmptyFolder(folders.join(", "))
+        }
         Err(errors) => {
             let first = errors.iter().next().map(|error| match error.line {
                 0 => format!("{}: {}", error.file, error.message),
@@ -77,9 +86,16 @@ fn valid(manifests: &Manifests) -> Check {
     let validate = format!("undrift validate{}", named.collect::<String>());
     match &manifests.loaded {
         None => Check::unknown(name, "they could not be read in time").with_mend(validate),
-        Some(Loaded::Objects(0)) => {
-            Check::failed(name, "there is no object in what -f names", "write a manifest: undrift schema")
-        }
+        Some(Loaded::Objects(0)) => Check::failed(
+            name,
+            "there is no object in what -f names",
+            format!("write a manifest: {HOW_TO_WRITE}"),
+        ),
+        Some(Loaded::EmptyFolder(folder)) => Check::failed(
+            name,
+            format!("{folder}: {}", manifest::NO_MANIFESTS),
+            format!("write one into it: {HOW_TO_WRITE}"),
+        ),
         Some(Loaded::Objects(count)) => Check::ok(name, manifest::count(*count, "object")),
         Some(Loaded::Errors { count: 1, first }) => Check::failed(name, first.clone(), validate),
         Some(Loaded::Errors { count, first }) => {

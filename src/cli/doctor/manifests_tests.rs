@@ -26,9 +26,15 @@ fn faulty_manifests_are_counted_and_handed_to_validate() {
 #[test]
 fn a_folder_without_manifests_is_a_fault() {
     let home = tempfile::tempdir().unwrap();
-    let loaded = load(&context::sources(&[home.path().into()]));
-    let Loaded::Errors { count: 1, first } = loaded else { panic!("{loaded:?}") };
-    assert!(first.ends_with("no *.yaml or *.yml in this folder"), "{first}");
+    let of = |files: &[OsString]| load(&context::sources(files));
+    let check = valid(&manifests(of(&[home.path().into()])));
+    assert_eq!(check.status, Status::Failed);
+    assert_eq!(check.found, format!("{}: no *.yaml or *.yml in this folder", home.path().display()));
+    let mend = check.mend.unwrap();
+    assert!(mend.contains("undrift schema") && mend.contains("docs/manifest.md"), "{mend}");
+    assert!(!mend.contains("validate"), "which would say the same again: {mend}");
+    let beside = of(&[home.path().into(), home.path().join("missing.yaml").into()]);
+    assert!(matches!(beside, Loaded::Errors { count: 2, .. }), "{beside:?}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What holds for every observation.
 
-use proptest::prelude::*;
+use proptest::{prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
 
 use serde_json::json;
 
@@ -9,7 +9,9 @@ use super::{
     row, with_history,
 };
 use crate::{
-    api::{Attempt, Fact, Health, Layer, ProjectObservation, Step, StepKind, StepOutcome, Time},
+    api::{
+        Attempt, ContainerState, Fact, Health, Layer, ProjectObservation, Step, StepKind, StepOutcome, Time,
+    },
     decide::{Decision, History, Next, Repair, identities},
     fixtures::{answer_mut, at, container_mut, desired, desired_with, healthy, incident, status},
 };
@@ -55,6 +57,26 @@ fn any_host() -> impl Strategy<Value = ProjectObservation> {
             if has_container {
                 (CASES[case].break_it)(&mut seen);
             }
+        }
+        seen
+    })
+}
+
+/// What can break of a service that declares neither a module nor a route.
+const BROKEN_NEIGHBOUR: [fn(&mut ProjectObservation); 6] = [
+    |seen| seen.services[1].artifact.image = Fact::Known(None),
+    |seen| seen.services[1].artifact.built_from = Some("sha256:source-1".into()),
+    |seen| seen.services[1].containers = Fact::Known(vec![]),
+    |seen| container_mut(&mut seen.services[1]).state = ContainerState::Exited,
+    |seen| container_mut(&mut seen.services[1]).config_changed = Fact::Known(true),
+    |seen| container_mut(&mut seen.services[1]).health = Some(Health::Unhealthy),
+];
+
+/// Any combination of broken things of `api`, and one or none of `dashboard`.
+fn any_host_of_two() -> impl Strategy<Value = ProjectObservation> {
+    (any_host(), prop::option::of(0..BROKEN_NEIGHBOUR.len())).prop_map(|(mut seen, neighbour)| {
+        if let Some(neighbour) = neighbour {
+            BROKEN_NEIGHBOUR[neighbour](&mut seen);
         }
         seen
     })
@@ -126,6 +148,18 @@ fn any_history() -> impl Strategy<Value = History> {
             History { attempts, ..before }
         },
     )
+}
+
+/// Broken things, and what was done about the very drift of `api` before: by chance alone hardly a row is about it, and no
+/// later rung would be reached.
+fn any_repair() -> impl Strategy<Value = (ProjectObservation, History)> {
+    (any_host_of_two(), any_history()).prop_map(|(seen, mut history)| {
+        let drift = decided(&seen).services[0].drift.clone();
+        if let Some((row, drift)) = history.attempts.first_mut().zip(drift) {
+            (row.layer, row.reason) = (drift.layer, drift.reason);
+        }
+        (seen, history)
+    })
 }
 
 /// When every decision of these tests is made.
@@ -233,20 +267,52 @@ proptest! {
     }
 
     #[test]
-    fn every_step_is_in_the_table_of_its_layer(seen in any_host()) {
-        let decision = decided(&seen);
+    fn every_step_is_in_the_table_of_its_layer((seen, history) in any_repair()) {
+        let decision = with_history(&desired(), &seen, &history);
         for planned in &decision.plan {
             for service in &planned.services {
                 let diagnosis = decision.services.iter().find(|d| d.service == *service).unwrap();
-                let layer = diagnosis.drift.as_ref().map(|drift| drift.layer);
-                let allowed: &[StepKind] = match layer {
-                    Some(Layer::Artifact) => &[StepKind::Build, StepKind::Up],
-                    Some(Layer::Container) => &[StepKind::Up, StepKind::Restart],
-                    Some(Layer::Route) => &[StepKind::Build, StepKind::Up, StepKind::Restart],
-                    _ => &[],
+                let Some(drift) = &diagnosis.drift else {
+                    return Err(TestCaseError::fail(format!("{planned:?} for no drift")));
                 };
-                prop_assert!(allowed.contains(&planned.step.kind()), "{planned:?} for {layer:?}");
+                let is_in_it = match planned.step {
+                    // Of any layer, where undrift has replaced the containers itself.
+                    Step::Rollback => history.incident.as_ref().is_some_and(|open| open.last_up(service).is_some()),
+                    step => steps_of(drift.layer).contains(&step),
+                };
+                prop_assert!(is_in_it, "{planned:?} for {drift:?}");
             }
         }
+    }
+}
+
+/// The steps of all rungs of a layer, each build with the `Up` behind it.
+fn steps_of(layer: Layer) -> &'static [Step] {
+    const BUILD: Step = Step::Build { no_cache: false };
+    const UNCACHED: Step = Step::Build { no_cache: true };
+    const UP: Step = Step::Up { force_recreate: false };
+    const RECREATE: Step = Step::Up { force_recreate: true };
+    match layer {
+        Layer::Artifact => &[BUILD, UNCACHED, UP],
+        Layer::Container => &[UP, RECREATE, Step::Restart],
+        Layer::Route => &[BUILD, UNCACHED, UP, Step::Restart],
+        Layer::Source | Layer::Auth => &[],
+    }
+}
+
+/// The properties above say something of a rollback and of the later rungs only where these are planned at all.
+#[test]
+fn every_rung_and_a_rollback_are_among_what_is_decided() {
+    let (mut runner, mut planned) = (TestRunner::deterministic(), Vec::new());
+    for _ in 0..1000 {
+        let (seen, history) = any_repair().new_tree(&mut runner).unwrap().current();
+        let plan = with_history(&desired(), &seen, &history).plan;
+        planned.extend(plan.into_iter().flat_map(|it| it.services.into_iter().map(move |of| (of, it.step))));
+    }
+    for step in STEPS.into_iter().chain([Step::Rollback]) {
+        assert!(planned.contains(&("api".into(), step)), "{step:?}");
+    }
+    for step in [STEPS[0], STEPS[2], STEPS[4]] {
+        assert!(planned.contains(&("dashboard".into(), step)), "{step:?} of the neighbour");
     }
 }

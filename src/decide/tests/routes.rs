@@ -49,3 +49,25 @@ fn credentials_settle_what_a_control_that_fails_cannot() {
     answer_mut(&mut seen.services[0]).auth_control = Some(status(503));
     assert!(!decided(&seen).as_declared());
 }
+
+#[test]
+fn what_says_absent_is_declared_and_404_is_only_the_default() {
+    let answered = |absent: &[u16], plain: u16| {
+        let (mut desired, mut seen) = (desired(), healthy());
+        desired.object.spec.services[0].routes[0].absent = absent.to_vec();
+        answer_mut(&mut seen.services[0]).plain = status(plain);
+        answer_mut(&mut seen.services[0]).auth = None;
+        let decision = with_history(&desired, &seen, &history());
+        (drift(&decision).map(|(_, reason)| reason), kinds(&decision.plan))
+    };
+    let (absent, unexpected) = (Some(Reason::Absent), Some(Reason::UnexpectedStatus));
+    for (declared, plain) in [(&[410][..], 410), (&[404, 410], 404), (&[404, 410], 410)] {
+        assert_eq!(answered(declared, plain), (absent, vec![StepKind::Restart]), "{plain} of {declared:?}");
+    }
+    assert_eq!(
+        answered(&[410], 404),
+        (unexpected, vec![]),
+        "nothing is repaired on what does not say absent"
+    );
+    assert_eq!(answered(&[404], 410), (unexpected, vec![]));
+}

@@ -250,6 +250,48 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_method_and_the_headers_of_the_route_are_those_of_each_request() {
+        let (base, heads) = serve(|head| {
+            let known = head.starts_with("PATCH /x ");
+            Some(if known { "HTTP/1.1 204 Yes\r\n\r\n" } else { "HTTP/1.1 404 No\r\n\r\n" })
+        })
+        .await;
+        let route = r#"{"url": "x", "method": "PATCH", "expect": 204,
+            "headers": {"Accept": "application/vnd.shop+json", "X-Tenant": "7"}}"#;
+        let answer = probe(route, format!("{base}/x")).await;
+        assert_eq!((code(&answer.plain), answer.control.as_ref().and_then(code)), (Some(204), Some(404)));
+        let heads = heads.lock().unwrap();
+        assert_eq!(heads.len(), 2);
+        for head in heads.iter() {
+            assert!(head.starts_with("PATCH /"), "{head}");
+            assert!(head.contains("\r\naccept: application/vnd.shop+json\r\n"), "{head}");
+            assert!(head.contains("\r\nx-tenant: 7\r\n"), "{head}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_bearer_token_is_sent_with_those_requests_that_are_to_have_it() {
+        let (base, heads) = serve(|head| {
+            let known = head.starts_with("GET /x ");
+            Some(match (head.contains("\r\nauthorization: Bearer hunter2\r\n"), known) {
+                (false, _) => "HTTP/1.1 401 No\r\n\r\n",
+                (true, true) => "HTTP/1.1 200 Yes\r\n\r\n",
+                (true, false) => "HTTP/1.1 404 No\r\n\r\n",
+            })
+        })
+        .await;
+        let route =
+            r#"{"url": "x", "expect": 401, "auth": {"bearerFrom": {"env": "PASSWORD"}, "expect": 200}}"#;
+        let answer = probe(route, format!("{base}/x")).await;
+        let codes = [&answer.control, &answer.auth, &answer.auth_control].map(|f| f.as_ref().and_then(code));
+        assert_eq!((code(&answer.plain), codes), (Some(401), [Some(401), Some(200), Some(404)]));
+        let heads = heads.lock().unwrap();
+        let with_token = heads.iter().filter(|head| head.contains("authorization: ")).count();
+        assert_eq!((heads.len(), with_token), (4, 2), "{heads:?}");
+        assert!(!format!("{answer:?}").contains("hunter2"));
+    }
+
+    #[tokio::test]
     async fn redirects_are_answers() {
         let (base, heads) =
             serve(|_| Some("HTTP/1.1 302 There\r\nlocation: /login\r\ncontent-length: 0\r\n\r\n")).await;
