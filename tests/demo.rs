@@ -125,12 +125,22 @@ fn demo_heals_the_incident_and_leaves_nothing() {
 
 #[test]
 fn demo_that_is_interrupted_in_its_build_leaves_nothing() {
+    interrupted_once("the build", |demo| demo.log().contains("FROM"));
+}
+
+#[test]
+fn demo_that_is_interrupted_once_it_has_made_an_image_leaves_nothing() {
+    interrupted_once("an image", |demo| !demo.made("image").is_empty());
+}
+
+#[track_caller]
+fn interrupted_once(what: &str, is_so: fn(&mut Demo) -> bool) {
     let mut demo = Demo::start();
-    demo.wait_for("the build", |demo| demo.log().contains("FROM"));
+    demo.wait_for(what, is_so);
     kill_process_group(Pid::from_child(&demo.child), Signal::INT).unwrap();
     let status = demo.ended();
     let said = demo.said();
     assert_eq!(status.code(), Some(130), "{said}");
-    assert!(!said.contains("undrift check"), "it was in the build: {said}");
+    assert!(!said.contains("undrift check"), "it was still at its beginning: {said}");
     demo.assert_nothing_is_left();
 }
