@@ -466,7 +466,6 @@ async fn an_up_of_ours_touches_no_service_outside_the_step() {
     assert!(!argv.contains(&"--no-deps".to_owned()), "no dependency lies outside this step: {argv:?}");
     assert_ne!(id("worker"), worker);
     assert_eq!(differ().await, [""; 0]);
-    println!("the step of both recreated api: {}", id("api") != api);
     let (api, worker) = (id("api"), id("worker"));
     project.edit("V: two", "V: three");
     let argv = up(&desired, &["api"]).await;

@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use support::{BASE, MemoryCache, Project, docker, eventually, unique};
 use undrift::{
     api::{ContainerState, Fact, ModuleType, Presence},
@@ -312,8 +313,7 @@ fn kill_a_recreate(project: &Project, old: &str) -> String {
     let name = format!("{}_{}-a-1", &old[..12], project.name);
     let id = || docker(&["ps", "--all", "--quiet", "--no-trunc", "--filter", &format!("name={name}")]);
     eventually("the replacement", || !id().is_empty());
-    let group = format!("-{}", up.id());
-    assert!(std::process::Command::new("kill").args(["-9", "--", &group]).status().unwrap().success());
+    kill_process_group(Pid::from_child(&up), Signal::KILL).unwrap();
     up.wait().unwrap();
     id()
 }

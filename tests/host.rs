@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use support::{BASE, MemoryCache, Project, docker, eventually};
 use tokio_util::sync::CancellationToken;
 use undrift::{
@@ -448,8 +449,7 @@ async fn an_up_clears_the_leftovers_of_a_killed_one() {
     let name = format!("{}_{}-a-1", &old[..12], project.name);
     let listed = || docker(&["ps", "--all", "--quiet", "--filter", &format!("name={name}")]);
     eventually("the replacement", || !listed().is_empty());
-    let group = format!("-{}", up.id());
-    assert!(std::process::Command::new("kill").args(["-9", "--", &group]).status().unwrap().success());
+    kill_process_group(Pid::from_child(&up), Signal::KILL).unwrap();
     up.wait().unwrap();
 
     let desired = project.desired(r#"[{"name": "a"}]"#);

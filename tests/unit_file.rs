@@ -117,8 +117,8 @@ fn the_end_has_longer_than_the_grace_period() {
     let grace = help.split("--grace-period").nth(1).unwrap();
     let grace = grace.split("[default: ").nth(1).unwrap().split(']').next().unwrap();
     let grace = grace.parse::<undrift::api::Duration>().unwrap().get();
-    // What follows the grace period: see `host::compose::command::GRACE` and the engine's limit of a call.
-    assert!(unit.seconds("TimeoutStopSec") >= grace + Duration::from_secs(30), "{grace:?}");
+    // The whole end is within it, but for an engine that hangs while look-up containers are to be removed.
+    assert!(unit.seconds("TimeoutStopSec") >= grace + Duration::from_secs(15), "{grace:?}");
     assert_eq!(unit.one("KillMode"), "mixed", "a Compose command is not to be ended beside undrift");
     assert!(unit.one("After").split(' ').any(|after| after == "docker.service"));
     assert!(!unit.0.contains_key("Requires") && !unit.0.contains_key("BindsTo"), "the engine may restart");

@@ -113,7 +113,8 @@ pub(super) struct Run {
     /// How often to ask the engine for its images, since not every build emits an event; at least 1s
     #[arg(long, value_name = "DURATION", env = "UNDRIFT_IMAGE_PERIOD", default_value = "5s")]
     pub(super) image_period: crate::api::Duration,
-    /// After SIGTERM or SIGINT: how long a Compose command that is running may go on before undrift ends it
+    /// How long the end may take after SIGTERM or SIGINT. A Compose command that is running has all of it but 16s, or a quarter
+    /// where that is more; then it gets SIGTERM, and SIGKILL 10s later. With less than 14s the end may take longer
     #[arg(long, value_name = "DURATION", env = "UNDRIFT_GRACE_PERIOD", default_value = "60s")]
     pub(super) grace_period: crate::api::Duration,
 }
@@ -144,7 +145,7 @@ pub(super) enum Verb {
     ///
     /// If an edit makes a manifest invalid, the last valid version stays in effect. An engine that is away is waited for.
     /// SIGHUP makes it read the manifests again. After SIGTERM or SIGINT it begins no step, and gives a Compose command
-    /// that is running the grace period. However undrift ends, the next start looks anew and decides anew.
+    /// that is running most of the grace period. However undrift ends, the next start looks anew and decides anew.
     ///
     /// It holds the state folder: `undrift apply` beside it asks it to reconcile at once, and `undrift suspend`, `resume`
     /// and `retry` take effect at once.

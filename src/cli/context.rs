@@ -110,16 +110,14 @@ impl<'a> Context<'a> {
     }
 
     /// The state for a verb that only looks: what it remembers of images and Compose files makes it fast, but
-    /// it is not needed, so a folder that cannot be written or does not exist is no error.
+    /// it is not needed. Where there is none, or one of another version, it looks without, and makes or upgrades
+    /// nothing: the copy that is taken before an upgrade is the way back.
     pub(super) fn store_for_looking(&self) -> Result<Option<Store>, Failure> {
         let dir = self.state_dir()?;
-        match Store::open(&dir, actor("check")) {
-            Ok(store) => Ok(Some(store)),
-            Err(error) => {
-                tracing::info!(%error, "the state cannot be written; looking without it");
-                Ok(Store::open_read_only(&dir).unwrap_or_default())
-            }
-        }
+        Ok(Store::open_for_looking(&dir).unwrap_or_else(|error| {
+            tracing::info!(%error, "the state cannot be used; looking without it");
+            None
+        }))
     }
 
     /// How a verb that shows the recorded state is to print.

@@ -26,8 +26,9 @@ use crate::{
 /// large build context on a slow disk takes its minutes.
 pub(super) const LIMIT: Duration = Duration::from_secs(300);
 
-/// How long a step is waited for once its command was to end: a command that must be killed takes 14 s.
-pub(super) const STEP_END: Duration = Duration::from_secs(20);
+/// How long a step is waited for once its command was to end: a command that must be killed takes 10 s as a rule, and at most
+/// this long where the kernel is slow to bury it. It is part of the grace period.
+pub(super) const STEP_END: Duration = Duration::from_secs(14);
 
 /// Looks that nobody waits for any more and that have not come back, by object and project directory. Such a look keeps
 /// its threads: an object whose files hang must not take others at each attempt. It is not broken off, for what it has

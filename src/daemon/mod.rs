@@ -59,7 +59,7 @@ pub(crate) struct Options {
     pub(crate) builds: NonZeroUsize,
     /// How often the engine is asked for its images.
     pub(crate) image_period: Duration,
-    /// How long a running command may go on after undrift was asked to end.
+    /// How long the end may take, once undrift was asked to end.
     pub(crate) grace: Duration,
     /// How progress is said to persons at the socket.
     pub(crate) narrate: Narrate,
@@ -129,7 +129,10 @@ pub(crate) async fn run(
         never = shared.receive(&door, &tasks) => match never {},
     };
     // Those whose last turn has ended only now.
-    shared.objects.removed().iter().for_each(|name| shared.part_from(name));
+    for name in shared.objects.removed() {
+        // What cannot be said now is said by the next start.
+        let _ = shared.part_from(&name);
+    }
     shared.waiters.dismiss(None);
     shared.turn_away(door, &tasks);
     tasks.close();
@@ -210,7 +213,7 @@ impl<H> Shared<H> {
     }
 }
 
-/// Asked to end: no step begins any more, and a command that runs has the grace period for its own end.
+/// Asked to end: no step begins any more, and a command that runs has most of the grace period for its own end.
 async fn end_when_asked(shared: &Shared<LocalHost>, signals: &mut Signals, grace: Duration) -> &'static str {
     let signal = signals.end().await;
     tracing::info!(signal, "ending");
@@ -219,8 +222,37 @@ async fn end_when_asked(shared: &Shared<LocalHost>, signals: &mut Signals, grace
     shared.stop.cancel();
     let cancel = shared.cancel.clone();
     tokio::spawn(async move {
-        tokio::time::sleep(grace).await;
+        tokio::time::sleep(of_its_own(grace)).await;
         cancel.cancel();
     });
     signal
+}
+
+/// What is kept of the grace period for what follows the command's own time: a step that is left behind takes longest, then
+/// come the last records, and the process's own end.
+const LAST: Duration = looks::STEP_END.saturating_add(Duration::from_secs(2));
+
+/// How long a command may go on by itself, for all to be over within the grace period. A short one leaves it a quarter: most
+/// commands end at once when they are asked to, and a look is over by then.
+fn of_its_own(grace: Duration) -> Duration {
+    grace.saturating_sub(LAST).max(grace / 4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::compose::command::GRACE;
+
+    #[test]
+    fn the_whole_end_is_within_the_grace_period() {
+        let seconds = Duration::from_secs;
+        assert_eq!(of_its_own(seconds(60)), seconds(44));
+        assert_eq!(of_its_own(seconds(2)), Duration::from_millis(500));
+        for grace in (14..600).map(seconds) {
+            assert!(of_its_own(grace) + GRACE < grace, "a command that must be killed, {grace:?}");
+        }
+        for grace in (22..600).map(seconds) {
+            assert!(of_its_own(grace) + looks::STEP_END < grace, "a step that hangs, {grace:?}");
+        }
+    }
 }

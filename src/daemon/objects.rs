@@ -36,6 +36,8 @@ pub(super) struct Objects {
     faults: Mutex<Vec<String>>,
     /// Objects that are no longer declared, and of which nobody has said so yet.
     removed: Mutex<BTreeMap<String, Arc<Desired>>>,
+    /// Objects that were declared anew, and of which nobody has said so yet.
+    anew: Mutex<BTreeSet<String>>,
 }
 
 /// How manifests are read.
@@ -68,6 +70,7 @@ impl Objects {
             undecided: Mutex::default(),
             faults: Mutex::default(),
             removed: Mutex::default(),
+            anew: Mutex::default(),
         }
     }
 
@@ -164,21 +167,49 @@ impl Objects {
         lock(&self.undecided).insert(name.to_owned());
     }
 
-    /// Those that were left undecided and of which it is known now that nothing declares them: once.
-    pub(super) fn take_undeclared(&self) -> BTreeSet<String> {
+    /// Those that were left undecided and of which it is known now that nothing declares them.
+    pub(super) fn undeclared(&self) -> BTreeSet<String> {
         let mut undecided = lock(&self.undecided);
         undecided.retain(|name| self.get(name).is_none());
-        if self.has_faults() { BTreeSet::new() } else { std::mem::take(&mut undecided) }
+        if self.has_faults() { BTreeSet::new() } else { undecided.clone() }
     }
 
-    /// An object that is no longer declared, as it was: once.
-    pub(super) fn take_removed(&self, name: &str) -> Option<Arc<Desired>> {
-        self.unsaid().remove(name)
+    /// It was said of an undeclared object that nothing declares it.
+    pub(super) fn is_decided(&self, name: &str) {
+        lock(&self.undecided).remove(name);
     }
 
-    /// Those that [`take_removed`](Self::take_removed) would give.
+    /// An object that is no longer declared, as it was, until somebody [has said so](Self::has_parted).
+    pub(super) fn parting(&self, name: &str) -> Option<Arc<Desired>> {
+        self.unsaid().get(name).cloned()
+    }
+
+    /// It was said that this is no longer declared. What was removed meanwhile under the same name is yet to be told.
+    pub(super) fn has_parted(&self, desired: &Arc<Desired>) {
+        let mut unsaid = self.unsaid();
+        if unsaid.get(desired.name()).is_some_and(|removed| Arc::ptr_eq(removed, desired)) {
+            unsaid.remove(desired.name());
+        }
+    }
+
+    /// Those that are [parting](Self::parting).
     pub(super) fn removed(&self) -> Vec<String> {
         self.unsaid().keys().cloned().collect()
+    }
+
+    /// An object was declared anew, which is to be said before its next turn.
+    pub(super) fn is_anew(&self, name: &str) {
+        lock(&self.anew).insert(name.to_owned());
+    }
+
+    /// Whether that is still to be said.
+    pub(super) fn is_to_begin(&self, name: &str) -> bool {
+        lock(&self.anew).contains(name)
+    }
+
+    /// It was said.
+    pub(super) fn has_begun(&self, name: &str) {
+        lock(&self.anew).remove(name);
     }
 
     fn unsaid(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Desired>>> {

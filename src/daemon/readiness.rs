@@ -14,30 +14,53 @@ pub(super) struct Readiness(Mutex<Option<Missing>>);
 #[derive(Debug, Default)]
 struct Missing {
     objects: BTreeSet<String>,
+    /// Those that nobody waits for although they were not seen.
+    unseen: BTreeSet<String>,
     /// Whether one was seen: the engine answers then.
     one_was_seen: bool,
+}
+
+impl Missing {
+    fn observed(&mut self, object: &str) {
+        self.objects.remove(object);
+        self.unseen.remove(object);
+        self.one_was_seen = true;
+    }
+
+    fn excuse(&mut self, object: &str) {
+        self.unseen.extend(self.objects.take(object));
+    }
+
+    /// Once nobody is waited for: those that were not seen, in words.
+    fn is_over(&self) -> Option<String> {
+        let names: Vec<&str> = self.unseen.iter().map(String::as_str).collect();
+        self.objects.is_empty().then(|| names.join(", "))
+    }
 }
 
 impl Readiness {
     /// Ready once all of these were looked at.
     pub(super) fn expect(&self, objects: Vec<String>) {
         let objects = objects.into_iter().collect();
-        *self.lock() = Some(Missing { objects, one_was_seen: false });
+        *self.lock() = Some(Missing { objects, ..Missing::default() });
         self.settle(|_| {});
     }
 
     /// An object was looked at, and seen.
     pub(super) fn observed(&self, object: &str) {
-        self.settle(|missing| {
-            missing.objects.remove(object);
-            missing.one_was_seen = true;
-        });
+        self.settle(|missing| missing.observed(object));
     }
 
-    /// An object that nobody needs to wait for: it will never be seen, or what is wrong is wrong with it alone.
+    /// An object that nobody needs to wait for: what is wrong is wrong with it alone.
     pub(super) fn excuse(&self, object: &str) {
+        self.settle(|missing| missing.excuse(object));
+    }
+
+    /// An object that is no longer declared.
+    pub(super) fn forget(&self, object: &str) {
         self.settle(|missing| {
             missing.objects.remove(object);
+            missing.unseen.remove(object);
         });
     }
 
@@ -46,7 +69,7 @@ impl Readiness {
     pub(super) fn unseen(&self, object: &str) {
         self.settle(|missing| {
             if missing.one_was_seen {
-                missing.objects.remove(object);
+                missing.excuse(object);
             }
         });
     }
@@ -66,11 +89,14 @@ impl Readiness {
         let mut all = self.lock();
         let Some(missing) = &mut *all else { return };
         change(missing);
-        if missing.objects.is_empty() {
-            *all = None;
+        let Some(unseen) = missing.is_over() else { return };
+        *all = None;
+        if unseen.is_empty() {
             tracing::info!("ready: every object was looked at");
-            notify(&[NotifyState::Ready]);
+        } else {
+            tracing::warn!(unseen, "ready: every object was looked at that can be");
         }
+        notify(&[NotifyState::Ready]);
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Missing>> {
@@ -82,5 +108,25 @@ impl Readiness {
 pub(super) fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::debug!(%error, "the service manager was not told");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_excused_and_not_seen_since_is_named() {
+        let names = ["api", "hangs", "refused", "web"].map(str::to_owned);
+        let mut missing = Missing { objects: names.into(), ..Missing::default() };
+        missing.excuse("refused");
+        missing.excuse("web");
+        missing.observed("api");
+        missing.observed("web");
+        assert_eq!(missing.is_over(), None, "one is waited for");
+        missing.excuse("hangs");
+        // No other is meant than those that were expected.
+        missing.excuse("later");
+        assert_eq!(missing.is_over().as_deref(), Some("hangs, refused"));
     }
 }

@@ -36,6 +36,9 @@ const FAILURES_BORNE: u32 = 3;
 /// How often an object that waits for another's step to end looks whether it may begin, where nobody tells it.
 const SLOT_POLL: Duration = Duration::from_secs(5);
 
+/// When what could not be recorded of a watch that began or ended is tried again.
+const UNSAID: Duration = Duration::from_secs(30);
+
 /// What the turns of all objects share.
 pub(super) struct Shared<H> {
     pub(super) host: Arc<H>,
@@ -60,8 +63,9 @@ pub(super) struct Shared<H> {
 impl<H: Host + 'static> Reconcile<String> for Shared<H> {
     async fn reconcile(&self, name: String) -> Requeue {
         let Some(desired) = self.objects.get(&name) else {
-            self.part_from(&name);
-            return Requeue::Never;
+            // One who asked just before it was removed would wait for ever.
+            self.waiters.dismiss(Some(&name));
+            return if self.part_from(&name) { Requeue::Never } else { Requeue::At(Instant::now() + UNSAID) };
         };
         if self.stop.is_cancelled() {
             return Requeue::Never;
@@ -69,6 +73,9 @@ impl<H: Host + 'static> Reconcile<String> for Shared<H> {
         let _in_case = Panic { shared: self, name: &name };
         let mut session = self.memory.take(&name).unwrap_or_else(|| Session::new(now()));
         self.waiters.begin(&name);
+        if let Err(error) = self.begin_again(&desired) {
+            return self.unsaid(&desired, &error);
+        }
         let turned = Box::pin(self.turn(&desired, &mut session)).await;
         match turned {
             Ok(turn) => {
@@ -167,12 +174,23 @@ impl<H: Host + 'static> Shared<H> {
         Requeue::At(Instant::now() + jittered(wait, seed(name)))
     }
 
+    /// That the object is watched again could not be recorded. It is not looked at before it is: see
+    /// [`begin_again`](Self::begin_again).
+    fn unsaid(&self, desired: &Desired, error: &ReconcileError) -> Requeue {
+        let name = desired.name();
+        let said = with_causes(error);
+        tracing::error!(object = name, error = %said, "the new watch could not be recorded");
+        self.answer(name, &unseen(Some(&self.store), desired, error), false, Some(&said));
+        Requeue::At(Instant::now() + UNSAID)
+    }
+
     /// The end: the trail has it, and no status says that undrift is at work.
     pub(super) fn record_end(&self, signal: &str) -> Result<(), StoreError> {
-        self.nobody_is_at_work()?;
+        // One status that cannot be written is no reason for a trail without its end.
+        let idle = self.nobody_is_at_work();
         let evidence = serde_json::json!({ "signal": signal });
-        self.store.append(&NewRecord { evidence, ..NewRecord::of(AuditKind::Stopped) })?;
-        Ok(())
+        let stopped = self.store.append(&NewRecord { evidence, ..NewRecord::of(AuditKind::Stopped) });
+        idle.and(stopped.map(drop))
     }
 
     /// A status that was recorded before a step, or in the middle of a proof, says that undrift is at work.

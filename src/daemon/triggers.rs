@@ -6,9 +6,10 @@ use futures_util::{Stream, StreamExt as _};
 
 use super::reconciler::Shared;
 use crate::{
+    api::Desired,
     causes::with_causes,
     host::{Host, engine::Change},
-    reconcile::{begin_watch, end_watch, now},
+    reconcile::{ReconcileError, begin_watch, end_watch, now},
     runtime::debounce,
 };
 
@@ -50,7 +51,9 @@ impl<H: Host + 'static> Shared<H> {
             match tokio::time::timeout(MENDED, edits.next()).await {
                 Ok(Some(())) => self.reload().await,
                 Ok(None) => return,
-                Err(_) if self.objects.has_faults() => self.reload().await,
+                Err(_) if self.objects.has_faults() || !self.objects.undeclared().is_empty() => {
+                    self.reload().await;
+                }
                 Err(_) => {}
             }
         }
@@ -83,10 +86,7 @@ impl<H: Host + 'static> Shared<H> {
             } else {
                 tracing::info!(object = desired.name(), "goes on as it was declared before");
             }
-            if let Err(error) = begin_watch(&self.store, desired.name(), &desired.manifest) {
-                let error = with_causes(&error);
-                tracing::error!(object = desired.name(), %error, "the new watch could not be recorded");
-            }
+            self.objects.is_anew(desired.name());
             self.memory.refresh(desired.name());
             self.keys.name(desired.name());
         }
@@ -95,24 +95,49 @@ impl<H: Host + 'static> Shared<H> {
             self.waiters.dismiss(Some(desired.name()));
             self.keys.name(desired.name());
         }
-        for name in self.objects.take_undeclared() {
-            if let Err(error) = end_watch(&self.store, &name, NOT_DECLARED, now()) {
-                let error = with_causes(&error);
-                tracing::error!(object = name, %error, "the end of the watch could not be recorded");
+        for name in self.objects.undeclared() {
+            if self.end_of_watch(&name, NOT_DECLARED) {
+                self.objects.is_decided(&name);
             }
         }
     }
 
-    /// Ends the watch of an object that is no longer declared. Not to be called while a turn is at work on it, which
-    /// would have the last word.
-    pub(super) fn part_from(&self, name: &str) {
-        let Some(desired) = self.objects.take_removed(name) else { return };
+    /// Ends the watch of an object that is no longer declared; whether there is nothing left to say of it. Not to be called
+    /// while a turn is at work on it, which would have the last word.
+    pub(super) fn part_from(&self, name: &str) -> bool {
+        let Some(desired) = self.objects.parting(name) else { return true };
         self.memory.forget(name);
-        self.readiness.excuse(name);
+        self.readiness.forget(name);
         let why = format!("its manifest {} is gone; it is left as it is", desired.manifest);
-        if let Err(error) = end_watch(&self.store, name, &why, now()) {
-            let error = with_causes(&error);
+        let is_said = self.end_of_watch(name, &why);
+        if is_said {
+            self.objects.has_parted(&desired);
+        }
+        is_said
+    }
+
+    /// Records that nobody watches an object any more; whether it could. Until then its last status stands, which may call
+    /// it fine.
+    fn end_of_watch(&self, name: &str, why: &str) -> bool {
+        let ended = end_watch(&self.store, name, why, now());
+        if let Err(error) = &ended {
+            let error = with_causes(error);
             tracing::error!(object = name, %error, "the end of the watch could not be recorded");
         }
+        ended.is_ok()
+    }
+
+    /// Records, before the first turn of an object that was declared anew, that it is watched again. A turn that went first
+    /// would replace the status that says that it is not.
+    ///
+    /// # Errors
+    /// Where the state folder fails.
+    pub(super) fn begin_again(&self, desired: &Desired) -> Result<(), ReconcileError> {
+        let name = desired.name();
+        if self.objects.is_to_begin(name) {
+            begin_watch(&self.store, name, &desired.manifest)?;
+            self.objects.has_begun(name);
+        }
+        Ok(())
     }
 }

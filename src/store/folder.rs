@@ -66,6 +66,21 @@ pub(super) fn connect_cache(path: &Path) -> Result<Connection> {
     connect_as(path, "NORMAL", CACHE_BUSY).map_err(failed("open the state's cache"))
 }
 
+/// As [`connect_cache`], where there is a log to write into and the user may; `None` elsewhere. See
+/// [`connect_read_only`] for what the log says.
+pub(super) fn connect_existing_cache(dir: &Path) -> Result<Option<Connection>> {
+    let path = dir.join(FILE);
+    if !log_exists(dir) || OpenOptions::new().write(true).open(&path).is_err() {
+        return Ok(None);
+    }
+    connect_cache(&path).map(Some)
+}
+
+/// Whether a writer has left its log.
+fn log_exists(dir: &Path) -> bool {
+    dir.join(format!("{FILE}-wal")).exists()
+}
+
 fn connect_as(path: &Path, synchronous: &str, busy: Duration) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags)?;
@@ -91,7 +106,7 @@ pub(super) fn connect_read_only(dir: &Path) -> Result<Option<Connection>> {
     }
     // A writer leaves its log behind, so without a log nobody writes: the file is a copy, or was just made. To
     // read it, SQLite would create a log; `immutable` says that it need not.
-    let immutable = !dir.join(format!("{FILE}-wal")).exists();
+    let immutable = !log_exists(dir);
     let address = address(&path, immutable);
     let flags =
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;

@@ -131,6 +131,21 @@ impl Store {
         }
     }
 
+    /// Opens the state in this folder for who only looks; `None` where there is none yet. As
+    /// [`open_read_only`](Self::open_read_only): nothing is created, and an older schema is left as it is. What was
+    /// looked up is remembered in the cache, and nothing else is written. In a copy of the file alone, or where the user
+    /// may only read, not even that.
+    ///
+    /// # Errors
+    /// As [`open_read_only`](Self::open_read_only).
+    pub fn open_for_looking(dir: &Path) -> Result<Option<Self>> {
+        let Some(mut store) = Self::open_read_only(dir)? else {
+            return Ok(None);
+        };
+        store.cache = folder::connect_existing_cache(dir)?.map(Mutex::new);
+        Ok(Some(store))
+    }
+
     /// The connection. A panic elsewhere while it was held left no open transaction: they roll back on drop.
     fn db(&self) -> MutexGuard<'_, Connection> {
         self.db.lock().unwrap_or_else(PoisonError::into_inner)
@@ -159,6 +174,7 @@ impl fmt::Debug for Store {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::{AuditKind, Cache as _, NewRecord};
 
     /// A state as the first version of the schema left it.
     fn older(dir: &Path) {
@@ -182,6 +198,37 @@ mod tests {
         assert_eq!(version(home.path()), schema::latest(schema::MIGRATIONS));
         // Of the right version it is anybody's.
         Store::open(home.path(), "test".into()).unwrap();
+    }
+
+    #[test]
+    fn who_looks_creates_nothing_upgrades_nothing_and_writes_the_cache_alone() {
+        let home = tempfile::tempdir().unwrap();
+        let missing = home.path().join("none");
+        assert!(Store::open_for_looking(&missing).unwrap().is_none());
+        assert!(!missing.exists());
+        older(home.path());
+        let error = Store::open_for_looking(home.path()).unwrap_err();
+        assert!(matches!(error, StoreError::OlderSchema { found: 1, .. }), "{error}");
+        assert_eq!(version(home.path()), 1);
+        drop(Store::open(home.path(), "test".into()).unwrap());
+        let store = Store::open_for_looking(home.path()).unwrap().unwrap();
+        store.put("module", "a", "1");
+        let error = store.append(&NewRecord::of(AuditKind::Started)).unwrap_err();
+        assert!(matches!(error, StoreError::ReadOnly(_)), "{error}");
+        drop(store);
+        let again = Store::open_for_looking(home.path()).unwrap().unwrap();
+        assert_eq!(again.get("module", "a").as_deref(), Some("1"));
+    }
+
+    #[test]
+    fn who_looks_leaves_a_copy_of_the_file_alone() {
+        let (home, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        drop(Store::open(home.path(), "test".into()).unwrap());
+        std::fs::copy(home.path().join(folder::FILE), copy.path().join(folder::FILE)).unwrap();
+        let store = Store::open_for_looking(copy.path()).unwrap().unwrap();
+        store.put("module", "a", "1");
+        assert_eq!(store.get("module", "a"), None);
+        assert_eq!(std::fs::read_dir(copy.path()).unwrap().count(), 1);
     }
 
     #[test]

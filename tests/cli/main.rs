@@ -128,6 +128,30 @@ fn standard_output_is_one_document_and_the_log_is_json() {
 }
 
 #[test]
+fn who_only_looks_makes_no_state_and_upgrades_none() {
+    let home = Home::new();
+    home.manifest("shop");
+    for verb in ["check", "plan"] {
+        home.undrift(&[verb, "-f", "shop.yaml"]).expect(2);
+        assert!(!home.state().exists(), "{verb} makes a state folder");
+    }
+    // As an earlier version left it.
+    fs::create_dir(home.state()).unwrap();
+    let state = rusqlite::Connection::open(home.state().join("state.db")).unwrap();
+    let mode: String = state.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).unwrap();
+    assert_eq!(mode, "wal");
+    state.execute_batch(include_str!("../../src/store/schema/1.sql")).unwrap();
+    state.pragma_update(None, "user_version", 1).unwrap();
+    let files = || fs::read_dir(home.state()).unwrap().count();
+    let before = files();
+    for verb in ["check", "plan"] {
+        home.undrift(&[verb, "-f", "shop.yaml"]).expect(2);
+        let version: i64 = state.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+        assert_eq!((version, files()), (1, before), "{verb} touches it");
+    }
+}
+
+#[test]
 fn why_a_verb_failed_is_an_event_where_the_log_is_json() {
     let home = Home::new();
     home.recorded();

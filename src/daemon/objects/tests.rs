@@ -91,7 +91,7 @@ fn the_last_manifest_of_a_folder_is_removed_as_any_other() {
     assert_eq!(folder.objects.removed(), ["a"]);
     folder.write("a.yaml", &object("a", "api"));
     assert_eq!(folder.reload(), (names(&["a"]), vec![], 0));
-    assert!(folder.objects.take_removed("a").is_none(), "it is back before anyone has said that it was gone");
+    assert!(folder.objects.parting("a").is_none(), "it is back before anyone has said that it was gone");
 }
 
 #[test]
@@ -223,10 +223,32 @@ fn what_was_left_undecided_is_decided_once_every_manifest_is_valid() {
     folder.reload();
     folder.objects.leave_undecided("a");
     folder.objects.leave_undecided("gone");
-    let undeclared = || folder.objects.take_undeclared().into_iter().collect::<Vec<_>>();
+    let undeclared = || folder.objects.undeclared().into_iter().collect::<Vec<_>>();
     assert_eq!(undeclared(), [""; 0], "either may be in a.yaml");
     folder.write("a.yaml", &object("a", "api"));
     folder.reload();
-    assert_eq!(undeclared(), ["gone"]);
-    assert_eq!(undeclared(), [""; 0], "once");
+    for _ in 0..2 {
+        assert_eq!(undeclared(), ["gone"], "until somebody has said so");
+    }
+    folder.objects.is_decided("gone");
+    assert_eq!(undeclared(), [""; 0]);
+}
+
+#[test]
+fn who_was_removed_again_meanwhile_is_yet_to_be_told_of() {
+    let folder = Folder::new(&[("a.yaml", &object("a", "api"))]);
+    folder.reload();
+    let remove = || {
+        fs::remove_file(folder.dir.path().join("m/a.yaml")).unwrap();
+        folder.reload();
+        folder.objects.parting("a").unwrap()
+    };
+    let first = remove();
+    folder.write("a.yaml", &object("a", "web"));
+    folder.reload();
+    let second = remove();
+    folder.objects.has_parted(&first);
+    assert_eq!(folder.objects.removed(), ["a"]);
+    folder.objects.has_parted(&second);
+    assert_eq!(folder.objects.removed(), [""; 0]);
 }

@@ -12,6 +12,7 @@ use crate::{
 const SECOND: Duration = Duration::from_secs(1);
 
 mod odd;
+mod watch;
 
 /// A jittered wait.
 #[track_caller]

@@ -2,17 +2,19 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt as _,
     time::{Duration, Instant},
 };
 
 use rustix::process::Signal;
 
-use super::{Daemon, watch, wire::Wire};
+use super::{Daemon, watch, watching, wire::Wire};
 use crate::support::{MANIFEST, Project, SECOND_MODULE, wait_for};
 
-/// How long the end of a process group (10 s before it is killed), the last records and the process's own end may take
-/// on a machine that is busy.
-const AND_A_FEW_SECONDS: Duration = Duration::from_secs(15);
+/// How long a whole end may take beside a short grace period, which keeps no time for it: this test's own looks at whether the
+/// process is gone, a second in which undrift waits for threads that hang, and a machine of two processors that builds for
+/// other tests at the same time.
+const AND_A_MOMENT: Duration = Duration::from_secs(5);
 
 /// In the incident's state, with a build that takes a while.
 fn with_a_build_of(seconds: u32) -> Project {
@@ -81,13 +83,44 @@ fn build_that_outlasts_the_grace_period_is_ended_and_told() {
     let daemon = watch(&project, &["--grace-period", "1s"]);
     wait_for_build(&project);
     let took = end(daemon);
-    assert!(took < Duration::from_secs(1) + AND_A_FEW_SECONDS, "{took:?}");
+    assert!(took < Duration::from_secs(1) + AND_A_MOMENT, "{took:?}");
     assert_outcome_of_the_build(&project, "Cancelled");
     assert_ended(&project);
 
     let dockerfile = fs::read_to_string(project.path("api/Dockerfile")).unwrap();
     project.write("api/Dockerfile", &dockerfile.replace("RUN sleep 600\n", ""));
     assert_next_heals(&project, &["Build", "Build", "Up"]);
+}
+
+/// In place of `docker` in the daemon's `PATH`: a build by Compose that does not end when it is asked to.
+const STUBBORN: &str = r#"#!/bin/sh
+case "$*" in
+compose*" build "*)
+    trap '' TERM
+    while :; do sleep 0.1; done
+    ;;
+esac
+exec DOCKER "$@"
+"#;
+
+#[test]
+fn command_that_must_be_killed_ends_within_the_grace_period_too() {
+    let project = Project::in_incident();
+    let path = std::env::var_os("PATH").unwrap();
+    let docker = std::env::split_paths(&path).map(|folder| folder.join("docker")).find(|file| file.exists());
+    project.write("../bin/docker", &STUBBORN.replace("DOCKER", docker.unwrap().to_str().unwrap()));
+    let bin = project.path("../bin");
+    fs::set_permissions(bin.join("docker"), fs::Permissions::from_mode(0o755)).unwrap();
+    let grace = Duration::from_secs(18);
+    let mut command = watching(&project, &["--grace-period", "18s"]);
+    let with_it = std::env::join_paths([bin].into_iter().chain(std::env::split_paths(&path))).unwrap();
+    let daemon = Daemon::spawn(command.env("PATH", with_it), &project).started();
+    wait_for_build(&project);
+    let took = end(daemon);
+    assert!(took >= Duration::from_secs(10), "it was not killed at once: {took:?}");
+    assert!(took < grace, "{took:?}");
+    assert_outcome_of_the_build(&project, "Cancelled");
+    assert_ended(&project);
 }
 
 #[test]
@@ -109,7 +142,7 @@ fn proof_ends_at_once() {
     let daemon = watch(&project, &[]);
     daemon.wait_for_log("next=Prove");
     let took = end(daemon);
-    assert!(took < AND_A_FEW_SECONDS, "{took:?}");
+    assert!(took < AND_A_MOMENT, "{took:?}");
     assert!(project.trail().iter().all(|record| record["kind"] != "Verified"), "it is not proven");
     assert_ended(&project);
 }
@@ -122,7 +155,7 @@ fn backoff_ends_at_once() {
     let daemon = watch(&project, &[]);
     daemon.wait_for_log("next=Wait");
     let took = end(daemon);
-    assert!(took < AND_A_FEW_SECONDS, "{took:?}");
+    assert!(took < AND_A_MOMENT, "{took:?}");
     assert_outcome_of_the_build(&project, "Failed");
     assert_ended(&project);
 }
@@ -134,7 +167,7 @@ fn look_at_an_engine_that_hangs_ends_with_the_grace_period() {
     let daemon = wire.watch(&project, &["--grace-period", "500ms"]);
     wait_for("it to ask", || wire.in_vain() > 0);
     let took = end(daemon);
-    assert!(took < AND_A_FEW_SECONDS, "{took:?}");
+    assert!(took < AND_A_MOMENT, "{took:?}");
     assert_ended(&project);
 }
 

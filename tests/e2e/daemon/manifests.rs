@@ -1,6 +1,7 @@
 //! Manifests that are edited, broken, removed and added while `run` watches them.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::PathBuf,
     process::Command,
@@ -184,14 +185,18 @@ fn new_manifest_in_the_folder_is_picked_up() {
 #[test]
 fn thousand_edits_are_one_reconcile_of_the_last() {
     let project = Project::healthy();
-    let daemon = Daemon::start_with(&project, &[]);
+    let watched = Watched { home: &project };
+    watched.declare(&project, MANIFEST);
+    let mut command = project.command(&["--log", "undrift=debug", "run", "-f", "manifests"]);
+    let daemon = Daemon::spawn(&mut command, &project);
+    wait_for("the first proof", || watched.is_ready(&project));
     let memory = resident(daemon.pid());
     let began = Instant::now();
     let expect = |number: u32| MANIFEST.replace("expect: [401]\n", &format!("expect: [401, {number}]\n"));
     for number in 0..1000 {
-        project.manifest(&expect(402 + number % 197));
+        watched.declare(&project, &expect(402 + number % 197));
     }
-    project.manifest(&expect(599));
+    watched.declare(&project, &expect(599));
     let burst = began.elapsed();
     let expected = || project.recorded()["services"][0]["routes"][0]["expected"].clone();
     wait_for("the last edit", || expected() == serde_json::json!([401, 599]));
@@ -202,13 +207,27 @@ fn thousand_edits_are_one_reconcile_of_the_last() {
     let most = 1 + burst.as_millis() / 200;
     assert!((1..=most).contains(&(reads as u128)), "{reads} reads of edits that took {burst:?}");
     let trail = project.trail();
-    let generations: Vec<_> = trail.iter().filter_map(|r| r["evidence"]["generation"].as_u64()).collect();
+    let generations: Vec<_> = trail.iter().filter(|r| r["evidence"]["generation"].is_u64()).collect();
     assert!(generations.len() <= 1 + reads, "{reads} reads, and the generations {generations:?}");
-    assert_eq!(project.recorded()["observedGeneration"].as_u64(), generations.last().copied());
+    let last = &generations.last().unwrap()["evidence"];
+    assert_eq!(project.recorded()["observedGeneration"], last["generation"]);
+    let of_the_last =
+        generations.iter().filter(|r| r["evidence"]["specDigest"] == last["specDigest"]).count();
+    assert_eq!(of_the_last, 1, "{generations:?}");
+    assert_eq!(proofs_since_the_last_declaration(&daemon.log()), 1, "{}", daemon.log());
     let more = resident(daemon.pid()).saturating_sub(memory);
     assert!(more < 8 * 1024, "{more} KiB more than before");
     assert_eq!(project.steps(), [""; 0]);
     project.assert_trail_is_whole();
+}
+
+/// How many turns that began after the last edit was read have proven something, by a log with each look.
+fn proofs_since_the_last_declaration(log: &str) -> usize {
+    let (before, after) = log.rsplit_once(" declared object=").unwrap();
+    let run = |line: &str| Some(line.split_once(" run=")?.1.split([' ', '}']).next()?.to_owned());
+    let earlier: BTreeSet<String> = before.lines().filter_map(run).collect();
+    let proving = after.lines().filter(|line| line.contains(" decided next=Prove")).filter_map(run);
+    proving.filter(|run| !earlier.contains(run)).collect::<BTreeSet<_>>().len()
 }
 
 /// Resident memory, in KiB.
