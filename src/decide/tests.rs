@@ -1,5 +1,6 @@
 //! What is decided, case by case.
 
+mod any;
 mod cases;
 mod properties;
 mod rollback;
