@@ -18,7 +18,8 @@ demo: host
 	cargo build --locked
 	@scripts/demo
 
-test: host
+test:
+	@scripts/host test
 	@if cargo nextest --version >/dev/null 2>&1; then set -x; cargo nextest run --locked && cargo test --doc --locked; \
 	else set -x; cargo test --locked; fi
 
@@ -26,12 +27,14 @@ lint:
 	@scripts/host toolchain
 	@scripts/lint
 
-bench: host
+bench:
+	@scripts/host bench
 	cargo build --release --locked
 	@scripts/bench
 	@scripts/bench-daemon
 
 # The second half alone.
-bench-daemon: host
+bench-daemon:
+	@scripts/host bench
 	cargo build --release --locked
 	@scripts/bench-daemon
