@@ -8,7 +8,7 @@ use super::{
     Progress, ReconcileError,
     memory::PendingBuild,
     scene::Scene,
-    told::key,
+    told::Story,
     transitions::{Transitions, told_transitions},
 };
 use crate::{
@@ -65,9 +65,9 @@ impl Journal<'_> {
                 verified: Vec::new(),
             });
         }
-        let told = self.told(scene)?;
+        let story = self.story(scene)?;
         for (service, drift) in &drifts {
-            if told.contains(&key(service, drift)) || is_our_own_doing(scene, service, drift) {
+            if story.tells(service, drift) || is_our_own_doing(scene, &story, service, drift) {
                 continue;
             }
             let seen = scene.observed.services.iter().find(|s| s.name == *service);
@@ -246,18 +246,17 @@ fn drifts(scene: &Scene<'_>) -> Vec<(String, Drift)> {
 
 /// What follows from undrift's own step is no news: after its build the container is outdated, which is half of the
 /// repair, and after its start of a container the server does not listen yet. What stays so is told once it is not
-/// waited for any more.
-fn is_our_own_doing(scene: &Scene<'_>, service: &str, drift: &Drift) -> bool {
-    let Some(incident) = &scene.history.incident else { return false };
+/// waited for any more. What comes after the proof follows from nothing that undrift did.
+fn is_our_own_doing(scene: &Scene<'_>, story: &Story, service: &str, drift: &Drift) -> bool {
     match drift.layer {
         Layer::Container => {
             drift.reason == Reason::ImageOutdated
-                && incident.has_done(service, |step| matches!(step, Step::Build { .. }))
+                && story.has_done(service, |step| matches!(step, Step::Build { .. }))
         }
         Layer::Route | Layer::Auth => {
             let mut prospects = scene.decision.prospects.iter();
             let waits = prospects.any(|p| p.service == service && matches!(p.repair, Repair::Wait { .. }));
-            waits && incident.has_done(service, |_| true)
+            waits && story.has_done(service, |_| true)
         }
         Layer::Source | Layer::Artifact => false,
     }
