@@ -45,7 +45,8 @@ impl Journal<'_> {
         progress: &(dyn Fn(&Desired, Progress<'_>) + Send + Sync),
     ) -> Result<(), ReconcileError> {
         let drifts: Vec<(String, Drift)> = drifts(scene);
-        let idle = matches!(scene.decision.next, Next::GiveUp { .. } | Next::Nothing);
+        // After an outage of the engine, or a restart, what was given up is first waited for, and its neighbours are proven.
+        let idle = !matches!(scene.decision.next, Next::Execute(_));
         let known = idle && scene.history.incident.is_none() && self.is_told_already(&drifts)?;
         if drifts.is_empty() || known {
             return Ok(());

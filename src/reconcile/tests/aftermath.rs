@@ -139,6 +139,30 @@ fn a_drift_that_comes_back_after_its_proof_is_told_again_in_an_incident_that_sta
 }
 
 #[test]
+fn what_was_given_up_stays_given_up_across_an_outage_and_a_new_undrift() {
+    let mut world = well();
+    world.by_hand(Hand::LoseModule);
+    let bench = Bench::new(world);
+    assert!(!bench.apply().reconciled);
+    assert_eq!(bench.count(AuditKind::Stalled), 1);
+    let (told, incidents) = (bench.kinds(), bench.store.incidents(None).unwrap());
+    bench.host.world(|world| world.engine_away = true);
+    assert!(bench.apply().error.is_some());
+    bench.host.world(|world| world.engine_away = false);
+    let back = bench.apply();
+    bench.assert_honest(&back);
+    assert!(back.object.status.services[1].containers.len() == 1, "its neighbour is seen again");
+    assert_eq!(bench.kinds(), told);
+    assert_eq!(bench.store.incidents(None).unwrap(), incidents);
+
+    bench.host.world(|world| world.by_hand(Hand::GainModule));
+    assert!(bench.apply().reconciled);
+    let last = bench.store.records(&RecordFilter::default()).unwrap().pop().unwrap();
+    assert_eq!((last.kind.as_str(), last.service.as_deref()), ("Verified", Some("api")));
+    assert_eq!(last.incident.as_ref(), Some(&incidents[0].id));
+}
+
+#[test]
 fn an_image_that_someone_builds_after_the_proof_is_told_although_undrift_built_in_that_incident() {
     let bench = Bench::new(World::incident());
     dashboard_runs(&bench, false);
