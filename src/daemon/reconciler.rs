@@ -169,6 +169,8 @@ impl<H: Host + 'static> Shared<H> {
 
     /// The end: the trail has it, and no status says that undrift is at work.
     pub(super) fn record_end(&self, signal: &str) -> Result<(), StoreError> {
+        // The last time that anybody knows them.
+        self.store.write_kept()?;
         self.nobody_is_at_work()?;
         let evidence = serde_json::json!({ "signal": signal });
         self.store.append(&NewRecord { evidence, ..NewRecord::of(AuditKind::Stopped) })?;

@@ -18,7 +18,7 @@ use crate::{
     },
     decide::{self, Next, OpenIncident, Repair, unlike_before},
     host::StepReport,
-    store::{Store, step_evidence},
+    store::{Outcome, Store, step_evidence},
 };
 
 /// Writes the story of one object.
@@ -107,12 +107,7 @@ impl Journal<'_> {
             }),
             ..NewRecord::of(AuditKind::StepIntended)
         };
-        // The intent first: without it a pending attempt would be taken for a step that was made in vain.
-        let intent = self.store.intend(&record, planned.step, &planned.services)?;
-        for row in begun {
-            self.store.save_attempt(row)?;
-        }
-        Ok(intent)
+        Ok(self.store.intend_with(&record, planned.step, &planned.services, begun)?)
     }
 
     /// Takes the evidence from before the first step anew for services whose containers someone else has replaced since the
@@ -136,14 +131,14 @@ impl Journal<'_> {
         Ok(())
     }
 
-    /// The outcome, on disk before anything else is looked at.
+    /// The outcome, on disk before anything else is looked at, and in the log in any case.
     pub(super) fn finish(
         self,
         scene: &Scene<'_>,
         planned: &PlannedStep,
         intent: u64,
         report: &StepReport,
-        rows: &[Attempt],
+        rows: Vec<Attempt>,
     ) -> Result<(), ReconcileError> {
         let record = NewRecord {
             object: Some(self.object.into()),
@@ -153,11 +148,6 @@ impl Journal<'_> {
             evidence: step_evidence(report),
             ..NewRecord::of(AuditKind::StepFinished)
         };
-        // The attempts first: a rollback whose end is told and whose giving up is not would be followed by the same repair.
-        // The other way round an undrift that is killed in between leaves an intent, which is closed as interrupted.
-        for row in rows {
-            self.store.update_attempt(row)?;
-        }
         let rolled_back = planned.step == Step::Rollback && report.outcome == StepOutcome::Succeeded;
         let more = rolled_back.then(|| NewRecord {
             object: record.object.clone(),
@@ -168,11 +158,11 @@ impl Journal<'_> {
             }),
             ..NewRecord::of(AuditKind::RolledBack)
         });
-        self.store.finish_with(intent, &record, more.as_ref())?;
         tracing::info!(step = %planned.step.kind(), outcome = report.outcome.as_str(), ms = report.duration_ms, "step ended");
         if rolled_back {
             tracing::warn!(services = ?planned.services, "rolled back");
         }
+        self.store.finish_with(Outcome { intent, record, more, rows })?;
         Ok(())
     }
 
