@@ -186,11 +186,13 @@ impl<H: Host + 'static> Shared<H> {
 
     /// The end: the trail has it, and no status says that undrift is at work.
     pub(super) fn record_end(&self, signal: &str) -> Result<(), StoreError> {
-        // One status that cannot be written is no reason for a trail without its end.
+        // The last time that anybody knows the outcomes that there was no room for. What cannot be written of one object is no
+        // reason for a trail without its end.
+        let kept = self.store.write_kept();
         let idle = self.nobody_is_at_work();
         let evidence = serde_json::json!({ "signal": signal });
         let stopped = self.store.append(&NewRecord { evidence, ..NewRecord::of(AuditKind::Stopped) });
-        idle.and(stopped.map(drop))
+        kept.and(idle).and(stopped.map(drop))
     }
 
     /// A status that was recorded before a step, or in the middle of a proof, says that undrift is at work.

@@ -97,7 +97,7 @@ impl Host for FakeHost {
         }
         StepReport {
             outcome,
-            exit_code: Some(i32::from(outcome != StepOutcome::Succeeded)),
+            exit_code: Some(if outcome == StepOutcome::Succeeded { 0 } else { 17 }),
             command: vec!["fake".into(), format!("{:?}", request.step)],
             output: String::new(),
             notes: vec![],

@@ -8,7 +8,7 @@ use super::{
     Progress, ReconcileError,
     memory::PendingBuild,
     scene::Scene,
-    told::key,
+    told::Story,
     transitions::{Transitions, told_transitions},
 };
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
     },
     decide::{self, Next, OpenIncident, Repair, unlike_before},
     host::StepReport,
-    store::{Store, step_evidence},
+    store::{Outcome, Store, step_evidence},
 };
 
 /// Writes the story of one object.
@@ -45,7 +45,8 @@ impl Journal<'_> {
         progress: &(dyn Fn(&Desired, Progress<'_>) + Send + Sync),
     ) -> Result<(), ReconcileError> {
         let drifts: Vec<(String, Drift)> = drifts(scene);
-        let idle = matches!(scene.decision.next, Next::GiveUp { .. } | Next::Nothing);
+        // After an outage of the engine, or a restart, what was given up is first waited for, and its neighbours are proven.
+        let idle = !matches!(scene.decision.next, Next::Execute(_));
         let known = idle && scene.history.incident.is_none() && self.is_told_already(&drifts)?;
         if drifts.is_empty() || known {
             return Ok(());
@@ -65,9 +66,9 @@ impl Journal<'_> {
                 verified: Vec::new(),
             });
         }
-        let told = self.told(scene)?;
+        let story = self.story(scene)?;
         for (service, drift) in &drifts {
-            if told.contains(&key(service, drift)) || is_our_own_doing(scene, service, drift) {
+            if story.tells(service, drift) || is_our_own_doing(scene, &story, service, drift) {
                 continue;
             }
             let seen = scene.observed.services.iter().find(|s| s.name == *service);
@@ -106,12 +107,7 @@ impl Journal<'_> {
             }),
             ..NewRecord::of(AuditKind::StepIntended)
         };
-        // The intent first: without it a pending attempt would be taken for a step that was made in vain.
-        let intent = self.store.intend(&record, planned.step, &planned.services)?;
-        for row in begun {
-            self.store.save_attempt(row)?;
-        }
-        Ok(intent)
+        Ok(self.store.intend_with(&record, planned.step, &planned.services, begun)?)
     }
 
     /// Takes the evidence from before the first step anew for services whose containers someone else has replaced since the
@@ -135,14 +131,14 @@ impl Journal<'_> {
         Ok(())
     }
 
-    /// The outcome, on disk before anything else is looked at.
+    /// The outcome, on disk before anything else is looked at, and in the log in any case.
     pub(super) fn finish(
         self,
         scene: &Scene<'_>,
         planned: &PlannedStep,
         intent: u64,
         report: &StepReport,
-        rows: &[Attempt],
+        rows: Vec<Attempt>,
     ) -> Result<(), ReconcileError> {
         let record = NewRecord {
             object: Some(self.object.into()),
@@ -152,11 +148,6 @@ impl Journal<'_> {
             evidence: step_evidence(report),
             ..NewRecord::of(AuditKind::StepFinished)
         };
-        // The attempts first: a rollback whose end is told and whose giving up is not would be followed by the same repair.
-        // The other way round an undrift that is killed in between leaves an intent, which is closed as interrupted.
-        for row in rows {
-            self.store.update_attempt(row)?;
-        }
         let rolled_back = planned.step == Step::Rollback && report.outcome == StepOutcome::Succeeded;
         let more = rolled_back.then(|| NewRecord {
             object: record.object.clone(),
@@ -167,11 +158,11 @@ impl Journal<'_> {
             }),
             ..NewRecord::of(AuditKind::RolledBack)
         });
-        self.store.finish_with(intent, &record, more.as_ref())?;
         tracing::info!(step = %planned.step.kind(), outcome = report.outcome.as_str(), ms = report.duration_ms, "step ended");
         if rolled_back {
             tracing::warn!(services = ?planned.services, "rolled back");
         }
+        self.store.finish_with(Outcome { intent, record, more, rows })?;
         Ok(())
     }
 
@@ -246,18 +237,17 @@ fn drifts(scene: &Scene<'_>) -> Vec<(String, Drift)> {
 
 /// What follows from undrift's own step is no news: after its build the container is outdated, which is half of the
 /// repair, and after its start of a container the server does not listen yet. What stays so is told once it is not
-/// waited for any more.
-fn is_our_own_doing(scene: &Scene<'_>, service: &str, drift: &Drift) -> bool {
-    let Some(incident) = &scene.history.incident else { return false };
+/// waited for any more. What comes after the proof follows from nothing that undrift did.
+fn is_our_own_doing(scene: &Scene<'_>, story: &Story, service: &str, drift: &Drift) -> bool {
     match drift.layer {
         Layer::Container => {
             drift.reason == Reason::ImageOutdated
-                && incident.has_done(service, |step| matches!(step, Step::Build { .. }))
+                && story.has_done(service, |step| matches!(step, Step::Build { .. }))
         }
         Layer::Route | Layer::Auth => {
             let mut prospects = scene.decision.prospects.iter();
             let waits = prospects.any(|p| p.service == service && matches!(p.repair, Repair::Wait { .. }));
-            waits && incident.has_done(service, |_| true)
+            waits && story.has_done(service, |_| true)
         }
         Layer::Source | Layer::Artifact => false,
     }

@@ -184,7 +184,7 @@ fn story(store: &Store, incident: Incident) -> Result<OpenIncident, StoreError> 
     })
 }
 
-fn step_of(record: &AuditRecord) -> Option<DoneStep> {
+pub(super) fn step_of(record: &AuditRecord) -> Option<DoneStep> {
     let ended = [AuditKind::StepFinished.as_str(), AuditKind::StepInterrupted.as_str()];
     if !ended.contains(&record.kind.as_str()) {
         return None;

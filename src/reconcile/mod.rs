@@ -157,6 +157,10 @@ impl<H: Host> Reconciler<'_, H> {
     }
 
     fn failed(&self, desired: &Desired, error: ReconcileError) -> Applied {
+        // The last time that anybody knows it.
+        if let Err(error) = self.store.write_kept() {
+            tracing::warn!(%error, "the outcome of a step could not be recorded");
+        }
         let object = unseen(Some(self.store), desired, &error);
         // What was recorded before is no longer known to be so. Where the store itself fails, that is the error.
         if let Err(error) = self.store.save_object(&object) {

@@ -104,9 +104,9 @@ impl<H: Host> Reconciler<'_, H> {
         } else {
             decide::end_step(begun, report.outcome, policy, (self.clock)(), scene.jitter_seed)
         };
-        journal.finish(scene, planned, intent, &report, &rows)?;
+        // Told before it is recorded: where it cannot be, nobody else would say why the step failed.
         (self.progress)(scene.desired, Progress::StepEnds(planned, &report));
-        Ok(())
+        journal.finish(scene, planned, intent, &report, rows)
     }
 }
 
@@ -116,25 +116,15 @@ impl<H: Host> Reconciler<'_, H> {
 /// # Errors
 /// Where the state folder fails.
 pub fn close_interrupted(store: &Store) -> Result<Vec<String>, ReconcileError> {
-    close(store, store.close_interrupted()?)
+    Ok(store.close_interrupted()?.iter().map(in_words).collect())
 }
 
-/// Lets go of the attempts that these steps began; says each in words.
-pub(super) fn close(store: &Store, intents: Vec<OpenIntent>) -> Result<Vec<String>, ReconcileError> {
-    let mut told = Vec::new();
-    for intent in intents {
-        let object = intent.object.unwrap_or_default();
-        for row in store.attempts(&object)? {
-            if row.pending.is_some() && intent.services.contains(&row.service) {
-                store.save_attempt(&crate::api::Attempt { pending: None, ..row })?;
-            }
-        }
-        told.push(format!(
-            "{object}: the {} of {} that began at {} was interrupted; its record is closed",
-            intent.step.kind(),
-            intent.services.join(", "),
-            intent.time
-        ));
-    }
-    Ok(told)
+pub(super) fn in_words(closed: &OpenIntent) -> String {
+    format!(
+        "{}: the {} of {} that began at {} was interrupted; its record is closed",
+        closed.object.as_deref().unwrap_or_default(),
+        closed.step.kind(),
+        closed.services.join(", "),
+        closed.time
+    )
 }

@@ -1,6 +1,7 @@
 //! The loop on a host in memory: healed or honestly given up, whatever goes wrong and wherever it is killed.
 
 mod aftermath;
+mod full_disk;
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -25,6 +26,11 @@ fn desired() -> Desired {
     }))
 }
 
+fn open(host: &FakeHost, dir: &tempfile::TempDir) -> Store {
+    let clock = host.clock.clone();
+    Store::open_with_clock(dir.path(), "test".into(), Box::new(move || clock.now())).unwrap()
+}
+
 struct Bench {
     host: FakeHost,
     store: Store,
@@ -35,9 +41,14 @@ impl Bench {
     fn new(world: World) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let host = FakeHost::new(world);
-        let clock = host.clock.clone();
-        let store = Store::open_with_clock(dir.path(), "test".into(), Box::new(move || clock.now())).unwrap();
+        let store = open(&host, &dir);
         Self { host, store, dir }
+    }
+
+    /// A new undrift, which knows nothing but what is on disk.
+    fn restart(&mut self) {
+        self.store = open(&self.host, &self.dir);
+        close_interrupted(&self.store).unwrap();
     }
 
     fn apply(&self) -> Applied {
@@ -373,37 +384,6 @@ fn a_step_that_someone_else_was_in_the_way_of_is_told_and_costs_nothing() {
 }
 
 #[test]
-fn without_an_intent_on_disk_there_is_no_step() {
-    let bench = Bench::new(World::incident());
-    let other = rusqlite::Connection::open(bench.dir.path().join("state.db")).unwrap();
-    let disk_is_full = "CREATE TRIGGER full BEFORE INSERT ON trail WHEN NEW.kind = 'StepIntended'
-                        BEGIN SELECT RAISE(FAIL, 'the disk is full'); END";
-    other.execute_batch(disk_is_full).unwrap();
-    let applied = bench.apply();
-    assert!(matches!(applied.error, Some(ReconcileError::Store(_))), "{:?}", applied.error);
-    assert!(bench.host.world(|world| world.log.is_empty()));
-}
-
-#[test]
-fn an_outcome_that_could_not_be_written_is_closed_before_anything_else_is_done() {
-    let bench = Bench::new(World::incident());
-    let other = rusqlite::Connection::open(bench.dir.path().join("state.db")).unwrap();
-    let disk_is_full = "CREATE TRIGGER full BEFORE INSERT ON trail WHEN NEW.kind = 'StepFinished'
-                        BEGIN SELECT RAISE(FAIL, 'the disk is full'); END";
-    other.execute_batch(disk_is_full).unwrap();
-    let applied = bench.apply();
-    assert!(matches!(applied.error, Some(ReconcileError::Store(_))), "{:?}", applied.error);
-    other.execute_batch("DROP TRIGGER full").unwrap();
-    let applied = bench.apply();
-    bench.assert_honest(&applied);
-    assert!(applied.reconciled);
-    let steps = bench.host.world(|world| world.log.clone());
-    assert_eq!(steps, [Step::Build { no_cache: false }, Step::Up { force_recreate: false }]);
-    let kinds: Vec<String> = bench.kinds().into_iter().filter(|kind| kind.starts_with("Step")).collect();
-    assert_eq!(kinds, ["StepIntended", "StepInterrupted", "StepIntended", "StepFinished"]);
-}
-
-#[test]
 fn killed_at_any_step_the_next_undrift_converges() {
     for number in 1..=2 {
         for kill in [Kill::Before(number), Kill::After(number)] {
@@ -417,27 +397,6 @@ fn killed_at_any_step_the_next_undrift_converges() {
             assert!(applied.reconciled, "{kill:?}: {:?}", bench.kinds());
         }
     }
-}
-
-#[test]
-fn a_rollback_whose_end_was_only_half_written_is_not_followed_by_the_same_repair() {
-    let mut world = World::incident();
-    world.faults.new_crashes = true;
-    let bench = Bench::new(world);
-    let other = rusqlite::Connection::open(bench.dir.path().join("state.db")).unwrap();
-    let cut_off = "CREATE TRIGGER cut BEFORE UPDATE ON attempts WHEN NEW.attempt LIKE '%RolledBack%'
-                   BEGIN SELECT RAISE(FAIL, 'cut off'); END";
-    other.execute_batch(cut_off).unwrap();
-    let applied = bench.apply();
-    assert!(matches!(applied.error, Some(ReconcileError::Store(_))), "{:?}", applied.error);
-    other.execute_batch("DROP TRIGGER cut").unwrap();
-    close_interrupted(&bench.store).unwrap();
-    for _ in 0..3 {
-        bench.assert_honest(&bench.apply());
-    }
-    let steps = bench.host.world(|world| world.log.clone());
-    let builds = steps.iter().filter(|step| matches!(step, Step::Build { .. })).count();
-    assert_eq!((builds, steps.last()), (1, Some(&Step::Rollback)), "{steps:?}");
 }
 
 fn faults() -> impl Strategy<Value = Faults> {

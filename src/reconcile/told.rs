@@ -1,13 +1,13 @@
 //! What the trail says already, and what is still owed to it: each drift once in its incident, and a recovery whoever brought
 //! it about.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{ReconcileError, journal::Journal, scene::Scene};
+use super::{ReconcileError, journal::Journal, memory, scene::Scene};
 use crate::{
     api::{
-        AuditKind, ConditionStatus, ConditionType, Drift, Incident, IncidentOutcome, NewRecord, ObjectStatus,
-        ServiceStatus,
+        AuditKind, AuditRecord, ConditionStatus, ConditionType, Drift, Incident, IncidentOutcome, NewRecord,
+        ObjectStatus, ServiceStatus, Step,
     },
     store::RecordFilter,
 };
@@ -50,10 +50,9 @@ impl Journal<'_> {
     ) -> Result<(), ReconcileError> {
         let incident = match &scene.history.incident {
             Some(incident) => {
-                let before = incident.before.services.iter().find(|status| status.name == service);
-                let had_drifted = before.is_some_and(|before| before.drift.is_some());
+                let owes_an_end = self.story(scene)?.has_drifted(service);
                 // Of a service that was fine all along there is nothing to tell.
-                (had_drifted || incident.has_done(service, |_| true)).then(|| incident.id.clone())
+                (owes_an_end || incident.has_done(service, |_| true)).then(|| incident.id.clone())
             }
             None => self.given_up_with(service)?,
         };
@@ -82,31 +81,53 @@ impl Journal<'_> {
         Ok((was_ill && !recovered.iter().any(|name| name == service)).then_some(id))
     }
 
-    pub(super) fn told(self, scene: &Scene<'_>) -> Result<Vec<String>, ReconcileError> {
-        let Some(incident) = &scene.history.incident else { return Ok(Vec::new()) };
+    /// What the trail says of the incident that is open.
+    pub(super) fn story(self, scene: &Scene<'_>) -> Result<Story, ReconcileError> {
+        let Some(incident) = &scene.history.incident else { return Ok(Story::default()) };
         let filter = RecordFilter { incident: Some(incident.id.clone()), ..RecordFilter::default() };
-        let records = self.store.records(&filter)?;
-        let drifts = records.iter().filter(|record| record.kind == AuditKind::DriftDetected.as_str());
-        let word =
-            |evidence: &Value, name: &str| evidence.get(name).and_then(Value::as_str).map(str::to_owned);
-        Ok(drifts
-            .filter_map(|r| {
-                Some(format!(
-                    "{} {} {}",
-                    r.service.as_deref()?,
-                    word(&r.evidence, "layer")?,
-                    word(&r.evidence, "reason")?
-                ))
-            })
-            .collect())
+        Ok(Story(self.store.records(&filter)?))
+    }
+}
+
+/// The records of an incident, oldest first. What was told of a service ends with its proof: an incident may stay open for
+/// weeks, and a service that drifts once more in it is news.
+#[derive(Debug, Default)]
+pub(super) struct Story(Vec<AuditRecord>);
+
+impl Story {
+    /// What followed the last proof of a service. By the order of the trail: a clock may be set back.
+    fn since_proof(&self, service: &str) -> impl Iterator<Item = &AuditRecord> {
+        let is_its_proof = move |record: &&AuditRecord| {
+            record.kind == AuditKind::Verified.as_str() && record.service.as_deref() == Some(service)
+        };
+        self.0.iter().rev().take_while(move |record| !is_its_proof(record))
+    }
+
+    fn drifts(&self, service: &str) -> impl Iterator<Item = &AuditRecord> {
+        let of_it = move |record: &&AuditRecord| record.service.as_deref() == Some(service);
+        let since = self.since_proof(service);
+        since.filter(|record| record.kind == AuditKind::DriftDetected.as_str()).filter(of_it)
+    }
+
+    /// Whether a drift of the service was told, and no proof since.
+    fn has_drifted(&self, service: &str) -> bool {
+        self.drifts(service).next().is_some()
+    }
+
+    /// Whether this drift was told, and no proof since.
+    pub(super) fn tells(&self, service: &str, drift: &Drift) -> bool {
+        let (layer, reason) = (json!(drift.layer), json!(drift.reason));
+        self.drifts(service).any(|told| told.evidence["layer"] == layer && told.evidence["reason"] == reason)
+    }
+
+    /// Whether such a step for the service ended, and no proof came after it.
+    pub(super) fn has_done(&self, service: &str, which: impl Fn(Step) -> bool) -> bool {
+        let mut steps = self.since_proof(service).filter_map(memory::step_of);
+        steps.any(|done| which(done.step) && done.services.iter().any(|name| name == service))
     }
 }
 
 /// The status at the end of an incident.
 fn status_after(incident: Incident) -> ObjectStatus {
     incident.after.and_then(|after| serde_json::from_value(after).ok()).unwrap_or_default()
-}
-
-pub(super) fn key(service: &str, drift: &Drift) -> String {
-    format!("{service} {} {}", drift.layer, drift.reason)
 }

@@ -5,7 +5,7 @@ use super::{
     journal::Journal,
     object,
     scene::Scene,
-    step::close,
+    step::in_words,
     transitions::{Transitions, of_repair},
 };
 use crate::{
@@ -51,14 +51,15 @@ impl<H: Host> Reconciler<'_, H> {
     ///
     /// # Errors
     /// Where nothing can be said about the host, or the state folder fails. No step was taken then, or its outcome
-    /// is in the trail.
+    /// is in the trail, or is kept and comes into it before anything else is done.
     #[tracing::instrument(name = "reconcile", skip_all, fields(object = desired.name(), run = %ulid::Ulid::generate(), incident = tracing::field::Empty))]
     pub async fn turn(&self, desired: &Desired, session: &mut Session) -> Result<Turn, ReconcileError> {
         self.store.generation(desired.name(), &desired.spec_digest)?;
         self.store.settle_suspension(desired.name(), (self.clock)())?;
         // Of one object there is one turn at a time: a step that is open now is one whose outcome could not be written.
-        for told in close(self.store, self.store.close_interrupted_of(desired.name())?)? {
-            tracing::warn!(what = told, "closed");
+        // It is written first; only what is not known any more is closed as interrupted.
+        for closed in self.store.close_interrupted_of(desired.name())? {
+            tracing::warn!(what = in_words(&closed), "closed");
         }
         // A window that was begun goes on with this look or not at all.
         let begun = session.series.take();

@@ -1,6 +1,6 @@
 //! Attempts: the memory of the budget, so that neither backoff nor giving up is forgotten at a restart.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::{
     Store,
@@ -8,23 +8,67 @@ use super::{
 };
 use crate::api::Attempt;
 
+/// The attempts at the drifts of this object, read within a larger transaction or by themselves.
+pub(super) fn attempts_in(db: &Connection, object: &str) -> Result<Vec<Attempt>> {
+    let action = "read the attempts";
+    let mut query = db
+        .prepare_cached(
+            "SELECT attempt FROM attempts WHERE object = ?1
+             ORDER BY service, layer, reason, source_digest",
+        )
+        .map_err(failed(action))?;
+    let rows = query.query_map([object], |row| row.get::<_, String>(0)).map_err(failed(action))?;
+    rows.map(|text| serde_json::from_str(&text.map_err(failed(action))?).map_err(unreadable("attempt")))
+        .collect()
+}
+
+/// [`save_attempt`](Store::save_attempt), as part of a larger transaction.
+pub(super) fn save_attempt_in(change: &Transaction<'_>, attempt: &Attempt) -> Result<()> {
+    let (text, [object, service, layer, reason, source]) = (text(attempt)?, key(attempt));
+    change
+        .execute(
+            "INSERT OR REPLACE INTO attempts VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            [object, service, layer, reason, source, &text],
+        )
+        .map(drop)
+        .map_err(failed("record an attempt"))
+}
+
+/// [`update_attempt`](Store::update_attempt), as part of a larger transaction.
+pub(super) fn update_attempt_in(change: &Transaction<'_>, attempt: &Attempt) -> Result<()> {
+    let (text, [object, service, layer, reason, source]) = (text(attempt)?, key(attempt));
+    change
+        .execute(
+            "UPDATE attempts SET attempt = ?6 WHERE object = ?1 AND service = ?2 AND layer = ?3
+             AND reason = ?4 AND source_digest = ?5",
+            [object, service, layer, reason, source, &text],
+        )
+        .map(drop)
+        .map_err(failed("record an attempt"))
+}
+
+fn text(attempt: &Attempt) -> Result<String> {
+    serde_json::to_string(attempt).map_err(unreadable("attempt"))
+}
+
+/// What a row is found by.
+fn key(attempt: &Attempt) -> [&str; 5] {
+    [
+        &attempt.object,
+        &attempt.service,
+        attempt.layer.as_str(),
+        attempt.reason.as_str(),
+        attempt.source_digest.as_deref().unwrap_or_default(),
+    ]
+}
+
 impl Store {
     /// The attempts at the drifts of this object.
     ///
     /// # Errors
     /// What SQLite says.
     pub fn attempts(&self, object: &str) -> Result<Vec<Attempt>> {
-        let action = "read the attempts";
-        let db = self.db();
-        let mut query = db
-            .prepare_cached(
-                "SELECT attempt FROM attempts WHERE object = ?1
-                 ORDER BY service, layer, reason, source_digest",
-            )
-            .map_err(failed(action))?;
-        let rows = query.query_map([object], |row| row.get::<_, String>(0)).map_err(failed(action))?;
-        rows.map(|text| serde_json::from_str(&text.map_err(failed(action))?).map_err(unreadable("attempt")))
-            .collect()
+        attempts_in(&self.db(), object)
     }
 
     /// Records the attempts at one drift; the ones of the same drift and source are replaced.
@@ -32,21 +76,7 @@ impl Store {
     /// # Errors
     /// As [`append`](Self::append).
     pub fn save_attempt(&self, attempt: &Attempt) -> Result<()> {
-        let text = serde_json::to_string(attempt).map_err(unreadable("attempt"))?;
-        let row = params![
-            attempt.object,
-            attempt.service,
-            attempt.layer.as_str(),
-            attempt.reason.as_str(),
-            attempt.source_digest.as_deref().unwrap_or_default(),
-            text,
-        ];
-        self.write("record an attempt", |change| {
-            change
-                .execute("INSERT OR REPLACE INTO attempts VALUES (?1, ?2, ?3, ?4, ?5, ?6)", row)
-                .map(drop)
-                .map_err(failed("record an attempt"))
-        })
+        self.write("record an attempt", |change| save_attempt_in(change, attempt))
     }
 
     /// Records how attempts stand that are recorded already. One that was forgotten meanwhile, because a person wants
@@ -55,46 +85,21 @@ impl Store {
     /// # Errors
     /// As [`append`](Self::append).
     pub fn update_attempt(&self, attempt: &Attempt) -> Result<()> {
-        let action = "record an attempt";
-        let text = serde_json::to_string(attempt).map_err(unreadable("attempt"))?;
-        let key = params![
-            attempt.object,
-            attempt.service,
-            attempt.layer.as_str(),
-            attempt.reason.as_str(),
-            attempt.source_digest.as_deref().unwrap_or_default(),
-        ];
         let recorded: Option<String> = self
             .db()
             .query_row(
                 "SELECT attempt FROM attempts WHERE object = ?1 AND service = ?2 AND layer = ?3 AND reason = ?4
                  AND source_digest = ?5",
-                key,
+                key(attempt),
                 |row| row.get(0),
             )
             .optional()
-            .map_err(failed(action))?;
+            .map_err(failed("record an attempt"))?;
+        let text = text(attempt)?;
         if recorded.is_none_or(|recorded| recorded == text) {
             return Ok(());
         }
-        let row = params![
-            text,
-            attempt.object,
-            attempt.service,
-            attempt.layer.as_str(),
-            attempt.reason.as_str(),
-            attempt.source_digest.as_deref().unwrap_or_default(),
-        ];
-        self.write(action, |change| {
-            change
-                .execute(
-                    "UPDATE attempts SET attempt = ?1 WHERE object = ?2 AND service = ?3 AND layer = ?4
-                     AND reason = ?5 AND source_digest = ?6",
-                    row,
-                )
-                .map(drop)
-                .map_err(failed(action))
-        })
+        self.write("record an attempt", |change| update_attempt_in(change, attempt))
     }
 
     /// Forgets these, all at once; others are left as they are.
@@ -109,13 +114,7 @@ impl Store {
                     .execute(
                         "DELETE FROM attempts WHERE object = ?1 AND service = ?2 AND layer = ?3 AND reason = ?4
                          AND source_digest = ?5",
-                        params![
-                            row.object,
-                            row.service,
-                            row.layer.as_str(),
-                            row.reason.as_str(),
-                            row.source_digest.as_deref().unwrap_or_default(),
-                        ],
+                        key(row),
                     )
                     .map_err(failed(action))?;
             }

@@ -16,6 +16,7 @@ mod images;
 mod incidents;
 mod lock;
 mod objects;
+mod outcomes;
 mod schema;
 mod step_lock;
 mod steps;
@@ -30,6 +31,7 @@ mod process_tests;
 pub(crate) mod testing;
 
 use std::{
+    collections::BTreeMap,
     fmt,
     path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -43,6 +45,7 @@ pub use holder::LockState;
 pub use images::ImageKnowledge;
 pub use lock::{Holder, LockError, StateLock};
 pub use objects::Generation;
+pub use outcomes::Outcome;
 pub use step_lock::{StepGuard, StepLock};
 pub use steps::{OpenIntent, step_evidence};
 pub use trail::RecordFilter;
@@ -61,6 +64,8 @@ pub struct Store {
     cache: Option<Mutex<Connection>>,
     actor: String,
     clock: Clock,
+    /// The outcomes that could not be written, by their intents.
+    kept: Mutex<BTreeMap<u64, Outcome>>,
 }
 
 impl Store {
@@ -104,7 +109,7 @@ impl Store {
         };
         schema::migrate(&mut db, schema::MIGRATIONS)?;
         let cache = folder::connect_cache(&path)?;
-        Ok(Self { db: Mutex::new(db), cache: Some(Mutex::new(cache)), actor, clock })
+        Ok(Self { db: Mutex::new(db), cache: Some(Mutex::new(cache)), actor, clock, kept: Mutex::default() })
     }
 
     /// Opens the state in this folder for reading; `None` where there is none yet. Creates nothing, works beside
@@ -126,7 +131,8 @@ impl Store {
             found if found < known => Err(StoreError::OlderSchema { found, known }),
             _ => {
                 let clock = Box::new(chrono::Utc::now);
-                Ok(Some(Self { db: Mutex::new(db), cache: None, actor: String::new(), clock }))
+                let (actor, kept) = (String::new(), Mutex::default());
+                Ok(Some(Self { db: Mutex::new(db), cache: None, actor, clock, kept }))
             }
         }
     }

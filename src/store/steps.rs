@@ -1,15 +1,16 @@
-//! Intent before a step, outcome after it.
+//! Intent before a step, and what a kill has left of it. Its outcome is in `outcomes`.
 
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 use serde_json::{Value, json};
 
 use super::{
     Store,
-    error::{Result, StoreError, failed, unreadable},
+    attempts::{attempts_in, save_attempt_in, update_attempt_in},
+    error::{Result, failed, unreadable},
     time,
     trail::number,
 };
-use crate::api::{AuditKind, NewRecord, Step, StepOutcome, StepReport, Time};
+use crate::api::{Attempt, AuditKind, NewRecord, Step, StepOutcome, StepReport, Time};
 
 /// A step that was intended and of which no outcome is recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +53,20 @@ impl Store {
     /// # Errors
     /// As [`append`](Self::append).
     pub fn intend(&self, record: &NewRecord, step: Step, services: &[String]) -> Result<u64> {
+        self.intend_with(record, step, services, &[])
+    }
+
+    /// The same, with the attempts that the step begins: a kill, or a full disk, can leave neither without the other.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn intend_with(
+        &self,
+        record: &NewRecord,
+        step: Step,
+        services: &[String],
+        begun: &[Attempt],
+    ) -> Result<u64> {
         let mut evidence = fields_of(&record.evidence);
         evidence["services"] = json!(services);
         match step {
@@ -71,30 +86,7 @@ impl Store {
             change
                 .execute("INSERT INTO open_steps VALUES (?1, ?2, ?3)", row)
                 .map_err(failed("record the intent of a step"))?;
-            Ok(seq)
-        })
-    }
-
-    /// Writes how an intended step ended, and closes it; the number of the record.
-    ///
-    /// The record becomes a `StepFinished`; object, incident and step are the intent's where it names none, and
-    /// its evidence gets `intent`, the intent's number, and the intent's `services`.
-    ///
-    /// # Errors
-    /// [`StoreError::NoSuchIntent`] where the step is not open, and as [`append`](Self::append).
-    pub fn finish(&self, intent: u64, record: &NewRecord) -> Result<u64> {
-        self.finish_with(intent, record, None)
-    }
-
-    /// The same, with what more there is to tell of its end: a kill can leave neither without the other.
-    ///
-    /// # Errors
-    /// As [`finish`](Self::finish).
-    pub fn finish_with(&self, intent: u64, record: &NewRecord, more: Option<&NewRecord>) -> Result<u64> {
-        self.write("record the outcome of a step", |change| {
-            let open = open_step(change, intent)?.ok_or(StoreError::NoSuchIntent(intent))?;
-            let seq = self.close_in(change, &open, AuditKind::StepFinished, record)?;
-            more.map(|more| self.append_in(change, more)).transpose()?;
+            begun.iter().try_for_each(|row| save_attempt_in(change, row))?;
             Ok(seq)
         })
     }
@@ -111,8 +103,10 @@ impl Store {
         rows.map(|row| parse_open(row.map_err(failed("read the open steps"))?)).collect()
     }
 
-    /// Closes every step without an outcome as `StepInterrupted`; what was closed. Only for the start, and under
-    /// the [`StateLock`](super::StateLock): a step of a living process would be closed too.
+    /// Closes every step without an outcome as `StepInterrupted`, and lets go of the attempts that it began; what was
+    /// closed. A step whose outcome is known, and could not be written, is closed with that instead, and not among
+    /// them. Only for the start, and under the [`StateLock`](super::StateLock): a step of a living process would be
+    /// closed too.
     ///
     /// # Errors
     /// As [`append`](Self::append).
@@ -120,8 +114,7 @@ impl Store {
         self.close_where(|_| true)
     }
 
-    /// The same for the steps of one object, at a time when none of them can be at work: their outcome was to be
-    /// written, and could not.
+    /// The same for the steps of one object, at a time when none of them can be at work.
     ///
     /// # Errors
     /// As [`append`](Self::append).
@@ -130,20 +123,33 @@ impl Store {
     }
 
     fn close_where(&self, which: impl Fn(&OpenIntent) -> bool) -> Result<Vec<OpenIntent>> {
-        let open: Vec<OpenIntent> = self.open_intents()?.into_iter().filter(which).collect();
-        for intent in &open {
-            let record = NewRecord {
-                outcome: Some(StepOutcome::Interrupted.as_str().into()),
-                ..NewRecord::of(AuditKind::StepInterrupted)
-            };
-            self.write("close an interrupted step", |change| {
-                self.close_in(change, intent, AuditKind::StepInterrupted, &record)
-            })?;
+        let mut closed = Vec::new();
+        for intent in self.open_intents()?.into_iter().filter(which) {
+            if !self.write_kept_of(intent.seq)? {
+                self.close_as_interrupted(&intent)?;
+                closed.push(intent);
+            }
         }
-        Ok(open)
+        Ok(closed)
     }
 
-    fn close_in(
+    /// The attempts in the same transaction: one that is still pending is taken for a step that was made in vain.
+    fn close_as_interrupted(&self, intent: &OpenIntent) -> Result<()> {
+        let record = NewRecord {
+            outcome: Some(StepOutcome::Interrupted.as_str().into()),
+            ..NewRecord::of(AuditKind::StepInterrupted)
+        };
+        self.write("close an interrupted step", |change| {
+            self.close_in(change, intent, AuditKind::StepInterrupted, &record)?;
+            let rows = attempts_in(change, intent.object.as_deref().unwrap_or_default())?.into_iter();
+            let begun = rows.filter(|row| row.pending.is_some() && intent.services.contains(&row.service));
+            begun
+                .map(|row| Attempt { pending: None, ..row })
+                .try_for_each(|row| update_attempt_in(change, &row))
+        })
+    }
+
+    pub(super) fn close_in(
         &self,
         change: &Transaction<'_>,
         open: &OpenIntent,
@@ -190,7 +196,7 @@ fn parse_open((seq, object, incident, step, services, time): OpenRow) -> Result<
     })
 }
 
-fn open_step(change: &Transaction<'_>, intent: u64) -> Result<Option<OpenIntent>> {
+pub(super) fn open_step(change: &Transaction<'_>, intent: u64) -> Result<Option<OpenIntent>> {
     change
         .query_row(&format!("{SELECT_OPEN} WHERE intent = ?1"), [signed(intent)], read_open)
         .optional()
@@ -261,17 +267,6 @@ mod tests {
         assert_eq!(records[1].object.as_deref(), Some("shop"));
         assert_eq!(records[1].incident.as_deref(), Some("01J"));
         assert_eq!(records[1].step.as_deref(), Some("Build"));
-    }
-
-    #[test]
-    fn a_step_ends_once() {
-        let (_home, store) = testing::store();
-        let outcome = NewRecord::of(AuditKind::StepFinished);
-        assert!(matches!(store.finish(1, &outcome), Err(StoreError::NoSuchIntent(1))));
-        let intent = store.intend(&build(), Step::Restart, &services()).unwrap();
-        store.finish(intent, &outcome).unwrap();
-        assert!(matches!(store.finish(intent, &outcome), Err(StoreError::NoSuchIntent(_))));
-        assert_eq!(store.records(&RecordFilter::default()).unwrap().len(), 2);
     }
 
     #[test]

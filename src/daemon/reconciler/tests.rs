@@ -7,6 +7,7 @@ use crate::{
     daemon::testing::{Bench, healthy},
     fixtures,
     reconcile::fake::World,
+    store::RecordFilter,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -44,6 +45,21 @@ async fn who_wants_a_look_each_second_has_it_after_failures_too() {
     for seconds in [1, 2, 3, 3] {
         assert_about(bench.wait_after_turn().await, seconds * SECOND);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outcome_that_there_was_no_room_for_is_written_at_the_end_at_the_latest() {
+    let bench = Bench::new(World::incident());
+    let disk = rusqlite::Connection::open(bench.dir.path().join("state.db")).unwrap();
+    let full = "CREATE TRIGGER full BEFORE INSERT ON trail WHEN NEW.kind = 'StepFinished'
+                BEGIN SELECT RAISE(FAIL, 'the disk is full'); END";
+    disk.execute_batch(full).unwrap();
+    assert_about(bench.wait_after_turn().await, SECOND);
+    disk.execute_batch("DROP TRIGGER full").unwrap();
+    bench.shared.record_end("SIGTERM").unwrap();
+    let records = bench.shared.store.records(&RecordFilter::default()).unwrap();
+    let last: Vec<&str> = records.iter().rev().take(3).map(|record| record.kind.as_str()).collect();
+    assert_eq!(last, ["Stopped", "StepFinished", "StepIntended"]);
 }
 
 #[tokio::test(start_paused = true)]

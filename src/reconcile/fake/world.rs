@@ -50,6 +50,8 @@ pub(crate) struct World {
     pub(crate) starting_for: u32,
     /// Whether it then has started the container by itself.
     pub(crate) starts_it: bool,
+    /// How `dashboard` ended, if it has. No step starts it.
+    pub(crate) dashboard_exit: Option<i64>,
 }
 
 /// What a person, or another program, does to the host.
@@ -110,6 +112,7 @@ impl World {
             busy_for: 0,
             starting_for: 0,
             starts_it: false,
+            dashboard_exit: None,
         }
     }
 
@@ -250,6 +253,10 @@ impl World {
                 api.routes[0].answers.clear();
             }
             Some(found) => show(api, found, self.config, self.faults),
+        }
+        if self.dashboard_exit.is_some() {
+            let dashboard = container_mut(&mut seen.services[1]);
+            (dashboard.state, dashboard.exit_code) = (ContainerState::Exited, self.dashboard_exit);
         }
         if let Some(container) = &mut self.container {
             container.looks += 1;

@@ -109,3 +109,79 @@ fn what_a_repair_finds_is_its_before_however_long_ago_the_incident_opened() {
         bench.store.object("backoffice").unwrap().unwrap().status.services[0].routes[0].transition;
     assert_eq!(transition.map(|t| (t.before, t.after)), Some((Some(404), Some(401))));
 }
+
+/// A service outside of what the fake host can mend: it runs, or it does not.
+fn dashboard_runs(bench: &Bench, runs: bool) {
+    bench.host.world(|world| world.dashboard_exit = (!runs).then_some(143));
+}
+
+#[test]
+fn a_drift_that_comes_back_after_its_proof_is_told_again_in_an_incident_that_stays_open() {
+    let bench = Bench::new(World::incident());
+    let observe = &desired_with(&json!({ "mode": "observe", "verify": { "stableFor": "1s" } }));
+    let look = || bench.run(|reconciler| async move { reconciler.apply(observe).await });
+    look();
+    for _ in 0..2 {
+        dashboard_runs(&bench, false);
+        look();
+        look();
+        dashboard_runs(&bench, true);
+        look();
+        look();
+    }
+    let records = bench.store.records(&RecordFilter::default()).unwrap();
+    let of_dashboard = records.iter().filter(|record| record.service.as_deref() == Some("dashboard"));
+    let told: Vec<&str> = of_dashboard.map(|record| record.kind.as_str()).collect();
+    assert_eq!(told, ["DriftDetected", "Verified", "DriftDetected", "Verified"]);
+    assert_eq!(bench.store.incidents(None).unwrap().len(), 1, "api drifts all the while");
+    let of_api = records.iter().filter(|record| record.service.as_deref() == Some("api")).count();
+    assert_eq!(of_api, 1, "and is told once");
+}
+
+#[test]
+fn what_was_given_up_stays_given_up_across_an_outage_and_a_new_undrift() {
+    let mut world = well();
+    world.by_hand(Hand::LoseModule);
+    let bench = Bench::new(world);
+    assert!(!bench.apply().reconciled);
+    assert_eq!(bench.count(AuditKind::Stalled), 1);
+    let (told, incidents) = (bench.kinds(), bench.store.incidents(None).unwrap());
+    bench.host.world(|world| world.engine_away = true);
+    assert!(bench.apply().error.is_some());
+    bench.host.world(|world| world.engine_away = false);
+    let back = bench.apply();
+    bench.assert_honest(&back);
+    assert!(back.object.status.services[1].containers.len() == 1, "its neighbour is seen again");
+    assert_eq!(bench.kinds(), told);
+    assert_eq!(bench.store.incidents(None).unwrap(), incidents);
+
+    bench.host.world(|world| world.by_hand(Hand::GainModule));
+    assert!(bench.apply().reconciled);
+    let last = bench.store.records(&RecordFilter::default()).unwrap().pop().unwrap();
+    assert_eq!((last.kind.as_str(), last.service.as_deref()), ("Verified", Some("api")));
+    assert_eq!(last.incident.as_ref(), Some(&incidents[0].id));
+}
+
+#[test]
+fn an_image_that_someone_builds_after_the_proof_is_told_although_undrift_built_in_that_incident() {
+    let bench = Bench::new(World::incident());
+    dashboard_runs(&bench, false);
+    let is_proven = || bench.count(AuditKind::Verified) > 0;
+    bench.run(|reconciler| async move {
+        let (desired, mut session) = (desired(), Session::new((reconciler.clock)()));
+        while !is_proven() {
+            if let Action::At(time) = reconciler.turn(&desired, &mut session).await.unwrap().action {
+                reconciler.wait_until(time).await;
+            }
+        }
+    });
+    bench.host.world(build_by_hand);
+    let observe = &desired_with(&json!({ "mode": "observe" }));
+    bench.run(|reconciler| async move { reconciler.apply(observe).await });
+    let records = bench.store.records(&RecordFilter::default()).unwrap();
+    let drifts = records.iter().filter(|record| record.kind == AuditKind::DriftDetected.as_str());
+    let of_api = drifts.filter(|record| record.service.as_deref() == Some("api"));
+    let told: Vec<_> = of_api.map(|record| record.evidence["reason"].as_str().unwrap()).collect();
+    assert_eq!(told, ["ModuleMissing", "ImageOutdated"], "{:?}", bench.kinds());
+    assert_eq!(bench.store.incidents(None).unwrap().len(), 1);
+}

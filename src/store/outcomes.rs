@@ -1,0 +1,195 @@
+//! How a step ended: written at once, or kept in memory until it can be.
+
+use std::{
+    collections::BTreeMap,
+    sync::{MutexGuard, PoisonError},
+};
+
+use super::{
+    Store,
+    attempts::update_attempt_in,
+    error::{Result, StoreError},
+    steps::open_step,
+};
+use crate::api::{Attempt, AuditKind, NewRecord};
+
+/// How a step ended, and all that follows from that.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The number of its `StepIntended` record.
+    pub intent: u64,
+    /// Becomes its `StepFinished`.
+    pub record: NewRecord,
+    /// What more there is to tell of its end.
+    pub more: Option<NewRecord>,
+    /// How its attempts stand. One that was forgotten meanwhile stays so.
+    pub rows: Vec<Attempt>,
+}
+
+impl Store {
+    /// Writes how an intended step ended, and closes it; the number of the record.
+    ///
+    /// The record becomes a `StepFinished`; object, incident and step are the intent's where it names none, and
+    /// its evidence gets `intent`, the intent's number, and the intent's `services`.
+    ///
+    /// # Errors
+    /// As [`finish_with`](Self::finish_with).
+    pub fn finish(&self, intent: u64, record: &NewRecord) -> Result<u64> {
+        self.finish_with(Outcome { intent, record: record.clone(), more: None, rows: Vec::new() })
+    }
+
+    /// The same, with what more follows from it: all of it is written, or nothing. What cannot be written, because the disk
+    /// is full, is kept in memory until the step is to be closed: it was not interrupted.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchIntent`] where the step is not open, and as [`append`](Self::append).
+    pub fn finish_with(&self, outcome: Outcome) -> Result<u64> {
+        let written = self.write_outcome(&outcome);
+        if !matches!(written, Ok(_) | Err(StoreError::NoSuchIntent(_))) {
+            self.kept().insert(outcome.intent, outcome);
+        }
+        written
+    }
+
+    /// Writes the outcomes that could not be written before.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append). What still cannot be written is still kept.
+    pub fn write_kept(&self) -> Result<()> {
+        let intents: Vec<u64> = self.kept().keys().copied().collect();
+        intents.into_iter().try_for_each(|intent| self.write_kept_of(intent).map(drop))
+    }
+
+    /// Writes the outcome of this step, if it is one that could not be written before; whether it is.
+    pub(super) fn write_kept_of(&self, intent: u64) -> Result<bool> {
+        let Some(outcome) = self.kept().remove(&intent) else { return Ok(false) };
+        self.finish_with(outcome)?;
+        tracing::info!(intent, "the outcome that could not be recorded before is recorded");
+        Ok(true)
+    }
+
+    fn write_outcome(&self, outcome: &Outcome) -> Result<u64> {
+        let Outcome { intent, record, more, rows } = outcome;
+        self.write("record the outcome of a step", |change| {
+            let open = open_step(change, *intent)?.ok_or(StoreError::NoSuchIntent(*intent))?;
+            rows.iter().try_for_each(|row| update_attempt_in(change, row))?;
+            let seq = self.close_in(change, &open, AuditKind::StepFinished, record)?;
+            more.iter().try_for_each(|more| self.append_in(change, more).map(drop))?;
+            Ok(seq)
+        })
+    }
+
+    fn kept(&self) -> MutexGuard<'_, BTreeMap<u64, Outcome>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        api::{Layer, Reason, Step},
+        store::{RecordFilter, testing},
+    };
+
+    fn services() -> Vec<String> {
+        vec!["api".into()]
+    }
+
+    fn attempt(pending: Option<Step>) -> Attempt {
+        Attempt {
+            object: "shop".into(),
+            service: "api".into(),
+            layer: Layer::Artifact,
+            reason: Reason::ModuleMissing,
+            source_digest: None,
+            generation: 1,
+            attempts: 1,
+            tried: vec![],
+            pending,
+            last_at: testing::start(),
+            next_at: None,
+            gave_up: None,
+            healed: false,
+        }
+    }
+
+    const STEP: Step = Step::Build { no_cache: false };
+
+    fn intend(store: &Store) -> u64 {
+        let record = NewRecord { object: Some("shop".into()), ..NewRecord::of(AuditKind::StepIntended) };
+        store.intend_with(&record, STEP, &services(), &[attempt(Some(STEP))]).unwrap()
+    }
+
+    fn failed(intent: u64) -> Outcome {
+        let record = NewRecord { outcome: Some("Failed".into()), ..NewRecord::of(AuditKind::StepFinished) };
+        Outcome { intent, record, more: None, rows: vec![attempt(None)] }
+    }
+
+    fn told(store: &Store) -> Vec<(String, Option<String>)> {
+        let records = store.records(&RecordFilter::default()).unwrap().into_iter();
+        records.map(|record| (record.kind, record.outcome)).collect()
+    }
+
+    #[test]
+    fn a_step_ends_once() {
+        let (_home, store) = testing::store();
+        let outcome = NewRecord::of(AuditKind::StepFinished);
+        assert!(matches!(store.finish(1, &outcome), Err(StoreError::NoSuchIntent(1))));
+        let intent = intend(&store);
+        store.finish(intent, &outcome).unwrap();
+        assert!(matches!(store.finish(intent, &outcome), Err(StoreError::NoSuchIntent(_))));
+        store.write_kept().unwrap();
+        assert_eq!(told(&store).len(), 2);
+    }
+
+    #[test]
+    fn an_intent_and_its_attempts_are_written_together_and_so_is_their_end() {
+        let (home, store) = testing::store();
+        let other = testing::raw(home.path());
+        let full = |when: &str| {
+            let full = format!(
+                "CREATE TRIGGER full BEFORE {when} ON attempts BEGIN SELECT RAISE(FAIL, 'full'); END"
+            );
+            other.execute_batch(&full).unwrap();
+        };
+        full("INSERT");
+        let record = NewRecord { object: Some("shop".into()), ..NewRecord::of(AuditKind::StepIntended) };
+        store.intend_with(&record, STEP, &services(), &[attempt(Some(STEP))]).unwrap_err();
+        assert_eq!((told(&store), store.open_intents().unwrap()), (vec![], vec![]));
+        other.execute_batch("DROP TRIGGER full").unwrap();
+
+        intend(&store);
+        full("UPDATE");
+        store.close_interrupted().unwrap_err();
+        assert_eq!((told(&store).len(), store.open_intents().unwrap().len()), (1, 1));
+        assert_eq!(store.attempts("shop").unwrap(), [attempt(Some(STEP))]);
+        other.execute_batch("DROP TRIGGER full").unwrap();
+        assert_eq!(store.close_interrupted().unwrap().len(), 1);
+        assert_eq!(store.attempts("shop").unwrap(), [attempt(None)]);
+    }
+
+    #[test]
+    fn an_outcome_that_cannot_be_written_is_kept_and_its_step_is_not_called_interrupted() {
+        let (home, store) = testing::store();
+        let other = testing::raw(home.path());
+        other
+            .execute_batch(
+                "CREATE TRIGGER full BEFORE INSERT ON trail WHEN NEW.kind = 'StepFinished'
+                 BEGIN SELECT RAISE(FAIL, 'the disk is full'); END",
+            )
+            .unwrap();
+        let intent = intend(&store);
+        store.finish_with(failed(intent)).unwrap_err();
+        assert_eq!(store.attempts("shop").unwrap(), [attempt(Some(STEP))], "all of it or nothing");
+        store.close_interrupted_of("shop").unwrap_err();
+        store.write_kept().unwrap_err();
+        other.execute_batch("DROP TRIGGER full").unwrap();
+        assert_eq!(store.close_interrupted_of("shop").unwrap(), []);
+        let last = told(&store).pop().unwrap();
+        assert_eq!(last, ("StepFinished".into(), Some("Failed".into())));
+        assert_eq!(store.attempts("shop").unwrap(), [attempt(None)]);
+        store.write_kept().unwrap();
+        assert_eq!(told(&store).len(), 2, "once");
+    }
+}
