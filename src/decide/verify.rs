@@ -76,9 +76,9 @@ pub fn disproves(
     service: &str,
     first: &[Identity],
     seen: &ProjectObservation,
-    diagnoses: &[Diagnosis],
+    verdicts: &[Diagnosis],
 ) -> Option<String> {
-    let Some(diagnosis) = diagnoses.iter().find(|d| d.service == service) else {
+    let Some(diagnosis) = verdicts.iter().find(|d| d.service == service) else {
         return Some("it was not looked at".into());
     };
     if let Some(drift) = &diagnosis.drift {
