@@ -88,6 +88,10 @@ impl<H: Host> Reconciler<'_, H> {
             last = self.scene(desired, session).await?;
             // A drift within the window is told, also where it has passed by the next look.
             journal.open_incident(&mut last, self.progress)?;
+            // Its service is to be proven anew, also where the same containers were proven before.
+            if last.decision.services.iter().any(|d| d.drift.is_some()) && (self.is_current)(desired) {
+                self.save(&last, &Transitions::new())?;
+            }
             series.add(&last.observed, &last.decision.services, last.looked);
             match &last.decision.next {
                 Next::Prove(also) => begins(series.join(also, &last.observed, false)),

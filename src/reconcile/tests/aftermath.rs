@@ -185,3 +185,24 @@ fn an_image_that_someone_builds_after_the_proof_is_told_although_undrift_built_i
     assert_eq!(told, ["ModuleMissing", "ImageOutdated"], "{:?}", bench.kinds());
     assert_eq!(bench.store.incidents(None).unwrap().len(), 1);
 }
+
+#[test]
+fn a_moment_of_drift_while_another_service_is_proven_is_told_to_its_end() {
+    let bench = Bench::new(well());
+    let observe = &desired_with(&json!({ "mode": "observe", "verify": { "stableFor": "1s" } }));
+    assert!(bench.apply().reconciled);
+    bench.host.world(|world| world.take(Step::Restart, None));
+    bench.run(|reconciler| async move {
+        let flap = async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            reconciler.host.world(|world| world.dashboard_exit = Some(143));
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            reconciler.host.world(|world| world.dashboard_exit = None);
+        };
+        tokio::join!(reconciler.apply(observe), flap).0
+    });
+    let records = bench.store.records(&RecordFilter::default()).unwrap().into_iter();
+    let of_dashboard = records.filter(|record| record.service.as_deref() == Some("dashboard"));
+    let told: Vec<String> = of_dashboard.map(|record| record.kind).collect();
+    assert_eq!(told, ["DriftDetected", "Verified"], "{:?}", bench.kinds());
+}
