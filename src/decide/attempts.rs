@@ -4,7 +4,7 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use chrono::TimeDelta;
 
 use super::{
-    Diagnosis, Inputs, OpenIncident, repair, rollback,
+    Diagnosis, Inputs, LayerVerdict, OpenIncident, repair, rollback,
     start::{is_current, start},
 };
 use crate::api::{
@@ -63,8 +63,8 @@ fn judged(inputs: Inputs<'_>, row: &Attempt, diagnosis: &Diagnosis) -> Attempt {
     }
     if drift.layer < Layer::Route || inputs.now >= repair::deadline(inputs) {
         row.pending = None;
-        if drift.reason == Reason::SourceChanged && has_built_what_there_was(inputs, &row) {
-            return row;
+        if drift.reason == Reason::SourceChanged {
+            return after_another_change(inputs, row, diagnosis);
         }
         if !row.tried.contains(&step) {
             row.tried.push(step);
@@ -74,11 +74,13 @@ fn judged(inputs: Inputs<'_>, row: &Attempt, diagnosis: &Diagnosis) -> Attempt {
     row
 }
 
-/// Whether the image is of the source that the step began with: then it changed once more meanwhile, and nothing was in vain.
-fn has_built_what_there_was(inputs: Inputs<'_>, row: &Attempt) -> bool {
-    let seen = inputs.observed.services.iter().find(|seen| seen.name == row.service);
-    let built = seen.and_then(|seen| seen.artifact.built_from.as_deref());
-    built.is_some() && built == row.source_digest.as_deref().and_then(|start| start.split(' ').next())
+/// What an image was built from is noted from before the build: the source has changed once more since, and nothing was in
+/// vain. The next build waits all the same, and what was built comes first.
+fn after_another_change(inputs: Inputs<'_>, row: Attempt, diagnosis: &Diagnosis) -> Attempt {
+    let is_to_come_up =
+        matches!(diagnosis.layer(Layer::Container), LayerVerdict::Broken(Reason::ImageOutdated, _));
+    let next_at = (!is_to_come_up).then(|| inputs.now + backoff(inputs, row.attempts));
+    Attempt { next_at, ..row }
 }
 
 /// After a build the container is outdated: that is half of the repair, not its result.

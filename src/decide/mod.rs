@@ -160,6 +160,16 @@ impl OpenIncident {
         self.of(service).filter(|done| done.is_up()).count()
     }
 
+    /// Whether an image of the service was built, and nothing was made of it yet.
+    #[must_use]
+    pub fn has_built_since_up(&self, service: &str) -> bool {
+        let built = |done: &&DoneStep| {
+            matches!(done.step, Step::Build { .. }) && done.outcome == StepOutcome::Succeeded
+        };
+        let steps = self.of(service).collect::<Vec<_>>();
+        steps.iter().rev().take_while(|done| !done.is_up()).any(|done| built(done))
+    }
+
     /// The image of the service's containers when it was proven last, if that was at that time or later.
     #[must_use]
     pub fn proven_since(&self, service: &str, time: Time) -> Option<&str> {

@@ -53,7 +53,9 @@ fn is_to_blame(inputs: Inputs<'_>, repair: &OpenIncident, seen: &ServiceObservat
     // It was never seen to work. The time that all services are given after a step, and in which nobody may have looked as
     // another one was built, is not its own.
     let last = repair.steps.iter().map(|done| done.at).max().unwrap_or(up.at);
-    if !is_recent(inputs, last, JUDGED_FOR + inputs.desired.object.spec.reconcile.verify.timeout.delta()) {
+    if was_started_since(seen, up.at)
+        || !is_recent(inputs, last, JUDGED_FOR + inputs.desired.object.spec.reconcile.verify.timeout.delta())
+    {
         return false;
     }
     if up.outcome == StepOutcome::Succeeded {
@@ -62,6 +64,13 @@ fn is_to_blame(inputs: Inputs<'_>, repair: &OpenIncident, seen: &ServiceObservat
     }
     // A port that was not free yet, a dependency that was slow: a container that never ran is owed one more try.
     repair.ups(&seen.name) > 1 || has_run(seen)
+}
+
+/// Whether a person has started a container of the service since: what undrift's `up` starts it has started when it ends, and
+/// what the engine starts again it counts.
+fn was_started_since(seen: &ServiceObservation, up: Time) -> bool {
+    let mut containers = seen.containers.known().into_iter().flatten();
+    containers.any(|c| c.restart_count == 0 && c.started_at.is_some_and(|started| started > up))
 }
 
 /// What goes wrong long after a repair is a drift of its own, not that repair's doing.

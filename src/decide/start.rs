@@ -45,7 +45,8 @@ const LONGEST: TimeDelta = TimeDelta::days(1);
 ///
 /// The first one after a budget was spent in vain is free. From then on, and from the first one on after a rollback, which
 /// has cost its users something, each waits twice as long as the one before, beginning with the longest backoff, for as
-/// long as the service was not well in between. Of rebuilds that only the source asks for, three in a row are free.
+/// long as the service was not well in between. Of rebuilds that only the source asks for, three in a row are free, and
+/// each further one waits for the longest backoff alone: it may be a person's next commit.
 pub(super) fn not_before(
     inputs: Inputs<'_>,
     rows: &[Attempt],
@@ -58,8 +59,12 @@ pub(super) fn not_before(
     // Where the source is to be enforced, a context that changes by itself is built well each time, and each time in vain.
     let rebuilt = if drift.reason == Reason::SourceChanged { of_drift().count() } else { 0 };
     let given_up = earlier().filter(|row| row.gave_up.is_some()).count();
-    let fruitless = in_vain.saturating_sub(1).max(rebuilt.saturating_sub(2)).max(given_up);
-    let doubled = u32::try_from(fruitless.checked_sub(1)?).unwrap_or(u32::MAX).min(20);
+    let fruitless = in_vain.saturating_sub(1).max(given_up);
+    let doubled = match fruitless.checked_sub(1) {
+        Some(doubled) => u32::try_from(doubled).unwrap_or(u32::MAX).min(20),
+        None if rebuilt > 2 => 0,
+        None => return None,
+    };
     let backoff = inputs.desired.object.spec.reconcile.backoff.max.delta();
     let wait = (backoff * (1 << doubled)).min(LONGEST.max(backoff));
     // A clock that was set back makes repairs lie ahead: how long ago they were nobody knows.

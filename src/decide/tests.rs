@@ -244,31 +244,57 @@ fn the_budget_ends_what_would_go_on() {
 }
 
 #[test]
-fn a_source_that_changed_while_it_was_built_is_built_once_more_and_that_was_not_in_vain() {
+fn a_source_that_changes_faster_than_it_is_built_runs_all_the_same() {
     let mut desired = desired();
     desired.object.spec.source.drift = crate::api::SourceDrift::Enforce;
-    let of_source = |source: &str, built_from: &str| {
-        let mut seen = healthy();
-        seen.services[0].source.digest = Fact::Known(Some(source.into()));
-        seen.services[0].artifact.built_from = Some(built_from.into());
-        seen
-    };
-    let before = of_source("sha256:two", "sha256:one");
     let mut history = history();
-    let inputs =
-        Inputs { desired: &desired, observed: &before, history: &history, now: at(0), jitter_seed: 7 };
-    let decision = decide(inputs);
-    let step = decision.plan[0].step;
-    history.attempts = begin_step(inputs, &decision.attempts, &decision.services, step, &["api".into()]);
-    history.incident = after_a_repair(&before).incident;
-    let next = |seen: &ProjectObservation| with_history(&desired, seen, &history).next;
-    let changed = next(&of_source("sha256:three", "sha256:two"));
-    assert!(
-        matches!(&changed, Next::Execute(next) if next.step == step),
-        "at once, and with the cache: {changed:?}"
-    );
-    let in_vain = next(&of_source("sha256:two", "sha256:one"));
-    assert!(matches!(in_vain, Next::Wait(_)), "{in_vain:?}");
+    let mut taken = Vec::new();
+    let mut seen = healthy();
+    let mut now = 0;
+    for change in 1..40 {
+        // Each build takes in what there was before it, and meanwhile the source is another.
+        seen.services[0].source.digest = Fact::Known(Some(format!("sha256:{change}")));
+        let inputs =
+            Inputs { desired: &desired, observed: &seen, history: &history, now: at(now), jitter_seed: 7 };
+        let decision = decide(inputs);
+        let step = match &decision.next {
+            Next::Execute(step) => step.clone(),
+            Next::Wait(until) => {
+                now = (*until - at(0)).num_seconds() + 1;
+                history.attempts = decision.attempts;
+                continue;
+            }
+            Next::GiveUp { reason, .. } => {
+                assert_eq!(reason, "BudgetSpent");
+                break;
+            }
+            other => panic!("{other:?}"),
+        };
+        let begun = begin_step(inputs, &decision.attempts, &decision.services, step.step, &step.services);
+        history.attempts = decision.attempts;
+        history.attempts.retain(|row| !begun.iter().any(|new| new.is_of_the_same(row)));
+        history.attempts.extend(begun);
+        history.incident.get_or_insert_with(|| OpenIncident {
+            steps: vec![],
+            opened_at: at(0),
+            ..after_a_repair(&healthy()).incident.unwrap()
+        });
+        let (outcome, services) = (crate::api::StepOutcome::Succeeded, step.services.clone());
+        let done = DoneStep { step: step.step, services, at: at(now), outcome };
+        history.incident.iter_mut().for_each(|open| open.steps.push(done.clone()));
+        taken.push(step.step);
+        let image = format!("sha256:image-{change}");
+        if matches!(step.step, Step::Build { .. }) {
+            seen.services[0].artifact.image = Fact::Known(Some(image));
+            seen.services[0].artifact.built_from = Some(format!("sha256:{change}"));
+        } else {
+            let built = seen.services[0].artifact.image.known().cloned().flatten().unwrap();
+            container_mut(&mut seen.services[0]).image_id = built;
+        }
+        now += 1;
+    }
+    let (build, up) = (Step::Build { no_cache: false }, Step::Up { force_recreate: false });
+    assert_eq!(taken, [build, up, build, up, build], "each image is brought up, and the budget ends it");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::TimeDelta;
+
 use super::{deaths::Deaths, series::Series};
 use crate::{
     api::{
@@ -206,7 +208,15 @@ pub(super) fn step_of(record: &AuditRecord) -> Option<DoneStep> {
         "Cancelled" => StepOutcome::Cancelled,
         _ => StepOutcome::Interrupted,
     };
-    Some(DoneStep { step, services, at: record.time.parse().ok()?, outcome })
+    Some(DoneStep { step, services, at: ended_at(record)?, outcome })
+}
+
+/// When the step ended. Its record may be hours younger, where there was no room for it before.
+fn ended_at(record: &AuditRecord) -> Option<Time> {
+    let began = record.evidence.get("startedAt").and_then(|at| at.as_str()?.parse::<Time>().ok());
+    let took = record.evidence.get("durationMs").and_then(serde_json::Value::as_i64);
+    let ended = began.zip(took).and_then(|(began, ms)| began.checked_add_signed(TimeDelta::milliseconds(ms)));
+    ended.or_else(|| record.time.parse().ok())
 }
 
 fn verified(record: &AuditRecord) -> Option<Verified> {
@@ -261,25 +271,26 @@ pub(super) fn learn_from_builds(
     session: &mut Session,
     observed: &ProjectObservation,
 ) -> Result<(), StoreError> {
-    for build in std::mem::take(&mut session.builds) {
+    for build in &session.builds {
         let Some(seen) = observed.services.iter().find(|s| s.name == build.service) else { continue };
-        let Fact::Known(image) = &seen.artifact.image else {
-            session.builds.push(build);
-            continue;
-        };
-        let Some(id) = image else { continue };
+        let Some(Some(id)) = seen.artifact.image.known() else { continue };
         let was_built = build.succeeded || build.image_before.as_ref() != Some(id);
         if was_built {
             let known = store.image(id)?;
             store.save_image(&ImageKnowledge {
                 id: id.clone(),
                 reference: seen.artifact.reference.clone(),
-                source_digest: Some(build.digest),
+                source_digest: Some(build.digest.clone()),
                 built_by_undrift: true,
                 last_good_at: known.and_then(|image| image.last_good_at),
             })?;
         }
     }
+    let is_unknown = |build: &PendingBuild| {
+        let seen = observed.services.iter().find(|s| s.name == build.service);
+        seen.is_some_and(|seen| seen.artifact.image.known().is_none())
+    };
+    session.builds.retain(is_unknown);
     Ok(())
 }
 
@@ -317,5 +328,39 @@ mod tests {
             "and not what the source is now"
         );
         assert!(known[0].built_by_undrift && session.builds.is_empty());
+    }
+
+    #[test]
+    fn what_the_state_has_no_room_for_is_not_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(Store::open(dir.path(), "test".into()).unwrap());
+        let read_only = Store::open_read_only(dir.path()).unwrap().unwrap();
+        let mut session = Session::new(at(0));
+        session.builds.push(built("sha256:before"));
+        learn_from_builds(&read_only, &mut session, &healthy()).unwrap_err();
+        assert_eq!(session.builds.len(), 1);
+    }
+
+    #[test]
+    fn a_step_has_ended_when_it_ended_however_late_that_was_recorded() {
+        let record = |evidence: serde_json::Value| AuditRecord {
+            seq: 1,
+            time: "2026-01-01T15:00:00.000000Z".into(),
+            object: None,
+            service: None,
+            incident: None,
+            actor: String::new(),
+            kind: AuditKind::StepFinished.as_str().into(),
+            step: Some("Up".into()),
+            outcome: Some("Failed".into()),
+            evidence,
+            prev_hash: String::new(),
+            hash: String::new(),
+        };
+        let at = |evidence| step_of(&record(evidence)).unwrap().at.to_rfc3339();
+        let services = serde_json::json!(["api"]);
+        let dated = serde_json::json!({ "services": services, "startedAt": "2026-01-01T12:00:00.5Z", "durationMs": 1500 });
+        assert_eq!(at(dated), "2026-01-01T12:00:02+00:00");
+        assert_eq!(at(serde_json::json!({ "services": services })), "2026-01-01T15:00:00+00:00");
     }
 }

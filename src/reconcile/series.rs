@@ -57,6 +57,11 @@ impl Series {
         begun.filter(is_close).unwrap_or_default()
     }
 
+    /// The services whose window has begun.
+    pub(super) fn services(&self) -> Vec<String> {
+        self.candidates.iter().map(|candidate| candidate.service.clone()).collect()
+    }
+
     /// Adds a look that began then. Who is not as declared in it, or has other containers, is no candidate any more.
     pub(super) fn add(&mut self, seen: &ProjectObservation, diagnoses: &[Diagnosis], looked: Instant) {
         for candidate in &mut self.candidates {

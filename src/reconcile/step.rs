@@ -104,9 +104,10 @@ impl<H: Host> Reconciler<'_, H> {
         } else {
             decide::end_step(begun, report.outcome, policy, (self.clock)(), scene.jitter_seed)
         };
-        // Told before it is recorded: where it cannot be, nobody else would say why the step failed.
+        let recorded = journal.finish(scene, planned, intent, &report, rows);
+        // Told also where it could not be recorded: nobody else would say why the step failed.
         (self.progress)(scene.desired, Progress::StepEnds(planned, &report));
-        journal.finish(scene, planned, intent, &report, rows)
+        recorded
     }
 }
 

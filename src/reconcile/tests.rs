@@ -292,6 +292,19 @@ fn a_step_that_is_due_for_another_service_does_not_wait_for_a_long_window() {
 }
 
 #[test]
+fn who_joins_a_long_window_is_proven_although_its_own_goes_on_past_the_time_limit() {
+    let mut world = World::incident();
+    world.faults.warms_up = true;
+    let bench = Bench::new(world);
+    let mut desired = desired();
+    desired.object.spec.reconcile.verify.stable_for = "10m".parse().unwrap();
+    desired.object.spec.reconcile.verify.timeout = "2m".parse().unwrap();
+    let applied = bench.run(|reconciler| async move { reconciler.apply(&desired).await });
+    bench.assert_honest(&applied);
+    assert!(applied.reconciled, "{:?}", bench.kinds());
+}
+
+#[test]
 fn an_engine_that_hiccups_in_the_middle_of_a_repair_does_not_end_it() {
     let mut world = World::incident();
     world.faults.engine_hiccups = true;

@@ -5,6 +5,7 @@ use super::{
     journal::Journal,
     object,
     scene::Scene,
+    series::Series,
     step::in_words,
     transitions::{Transitions, of_repair},
 };
@@ -73,7 +74,7 @@ impl<H: Host> Reconciler<'_, H> {
             tracing::Span::current().record("incident", incident.id.as_str());
         }
         journal.open_incident(&mut scene, self.progress)?;
-        match scene.decision.next.clone() {
+        match next(&scene, begun.as_ref()) {
             Next::Execute(step) if !self.stop.is_cancelled() => {
                 self.take(&scene, &step, session, journal).await
             }
@@ -184,4 +185,19 @@ impl<H: Host> Reconciler<'_, H> {
             }
         }
     }
+}
+
+/// What is decided; but a window that has begun is watched to its end, also past the time that services have to become as
+/// declared. Nobody new joins it then.
+fn next(scene: &Scene<'_>, begun: Option<&Series>) -> Next {
+    let is_over = match &scene.decision.next {
+        Next::GiveUp { .. } => true,
+        Next::Wait(_) => scene.observed.changing.is_none(),
+        _ => false,
+    };
+    let holds =
+        |service: &String| scene.decision.services.iter().any(|d| d.service == *service && d.as_declared());
+    let begun: Vec<String> =
+        begun.map(Series::services).unwrap_or_default().into_iter().filter(holds).collect();
+    if is_over && !begun.is_empty() { Next::Prove(begun) } else { scene.decision.next.clone() }
 }

@@ -148,7 +148,11 @@ impl Store {
         let Some(mut store) = Self::open_read_only(dir)? else {
             return Ok(None);
         };
-        store.cache = folder::connect_existing_cache(dir)?.map(Mutex::new);
+        // Without it a look is slower, and sees the same.
+        match folder::connect_existing_cache(dir) {
+            Ok(cache) => store.cache = cache.map(Mutex::new),
+            Err(error) => tracing::debug!(%error, "looking without what was looked up before"),
+        }
         Ok(Some(store))
     }
 

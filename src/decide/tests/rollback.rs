@@ -230,6 +230,23 @@ fn what_was_lost_is_given_back_however_long_another_service_was_built_meanwhile(
 }
 
 #[test]
+fn what_a_person_has_started_since_is_not_taken_away() {
+    let mut theirs = dying();
+    theirs.services[0].artifact.image = Fact::Known(Some("sha256:another".into()));
+    let container = container_mut(&mut theirs.services[0]);
+    (container.state, container.exit_code, container.restart_count) = (ContainerState::Exited, Some(1), 0);
+    let history = after_a_repair(&incident());
+    for (started_at, is_ours) in [(-1, true), (0, true), (20, false)] {
+        let mut seen = theirs.clone();
+        container_mut(&mut seen.services[0]).started_at = Some(at(started_at));
+        let (desired, now) = (desired(), at(25));
+        let inputs = Inputs { desired: &desired, observed: &seen, history: &history, now, jitter_seed: 7 };
+        let plan = kinds(&decide(inputs).plan);
+        assert_eq!(plan.contains(&StepKind::Rollback), is_ours, "{started_at}: {plan:?}");
+    }
+}
+
+#[test]
 fn what_was_lost_is_given_back_whatever_the_repairs_have_cost() {
     let mut history = after_a_repair(&incident());
     let mut spent = row(None, at(0));

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::{World, policy};
 use crate::reconcile::deaths::Deaths;
 use crate::{
-    api::{Attempt, Layer, PlannedStep, ProjectObservation, Reason, Step, StepOutcome, Time},
+    api::{Attempt, Fact, Layer, PlannedStep, ProjectObservation, Reason, Step, StepOutcome, Time},
     decide::{
         self, Decision, Diagnosis, DoneStep, History, Identity, Inputs, Next, OpenIncident, Proof, Verified,
         identities, judge,
@@ -239,9 +239,16 @@ impl Undrift {
             && world.image.is_some_and(|image| image.source == world.source)
             && world.container.is_some_and(|container| container.crashes < 2);
         let (seen, history, decision) = self.look(world);
+        // A source that changed during its build is built once more: nobody knows which of the two the build has read.
+        let api = &seen.services[0];
+        let is_noted = api
+            .artifact
+            .built_from
+            .as_ref()
+            .is_none_or(|from| api.source.digest == Fact::Known(Some(from.clone())));
         match &decision.next {
             Next::Execute(step) => {
-                self.needless += usize::from(was_as_declared);
+                self.needless += usize::from(was_as_declared && is_noted);
                 let inputs = inputs(&seen, &history, self.now);
                 let (rows, of) = (&decision.attempts, &step.services);
                 let api = &seen.services[0];
