@@ -167,7 +167,7 @@ impl OpenIncident {
             matches!(done.step, Step::Build { .. }) && done.outcome == StepOutcome::Succeeded
         };
         let steps = self.of(service).collect::<Vec<_>>();
-        steps.iter().rev().take_while(|done| !done.is_up()).any(|done| built(done))
+        steps.iter().rev().take_while(|done| !done.is_up()).any(built)
     }
 
     /// The image of the service's containers when it was proven last, if that was at that time or later.

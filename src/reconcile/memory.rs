@@ -7,8 +7,8 @@ use chrono::TimeDelta;
 use super::{deaths::Deaths, series::Series};
 use crate::{
     api::{
-        AuditKind, AuditRecord, ConditionStatus, ConditionType, Desired, Drift, Fact, Incident,
-        IncidentOutcome, Layer, ObjectStatus, ProjectObservation, Reason, Step, StepOutcome, Time,
+        AuditKind, AuditRecord, ConditionStatus, ConditionType, Desired, Drift, Incident, IncidentOutcome,
+        Layer, ObjectStatus, ProjectObservation, Reason, Step, StepOutcome, Time,
     },
     decide::{self, Decision, Diagnosis, DoneStep, History, Identity, OpenIncident, Verified, identities},
     store::{ImageKnowledge, RecordFilter, Store, StoreError},
@@ -297,7 +297,10 @@ pub(super) fn learn_from_builds(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::{OLD, at, healthy};
+    use crate::{
+        api::Fact,
+        fixtures::{OLD, at, healthy},
+    };
 
     fn built(digest: &str) -> PendingBuild {
         let (service, image_before) = ("api".to_owned(), Some(OLD.to_owned()));
