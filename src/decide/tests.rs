@@ -1,6 +1,7 @@
 //! What is decided, case by case.
 
 mod any;
+mod budget;
 mod cases;
 mod properties;
 mod rollback;
@@ -222,133 +223,6 @@ fn a_repair_that_changes_nothing_escalates_and_ends() {
         "{:?}",
         last.next
     );
-}
-
-#[test]
-fn the_budget_ends_what_would_go_on() {
-    let mut seen = healthy();
-    container_mut(&mut seen.services[0]).config_changed = Fact::Known(true);
-    let (desired, mut history) = (desired_with(&json!({ "attempts": 4 })), history());
-    let steps: Vec<Step> =
-        (0..40).filter_map(|hour| take_in_vain(&desired, &seen, &mut history, at(hour * 3600))).collect();
-    let (up, again) = (Step::Up { force_recreate: false }, Step::Up { force_recreate: true });
-    assert_eq!(steps, [up, again, again, again]);
-    let last = decide(Inputs {
-        desired: &desired,
-        observed: &seen,
-        history: &history,
-        now: at(200_000),
-        jitter_seed: 7,
-    });
-    assert!(matches!(&last.next, Next::GiveUp { reason, .. } if reason == "BudgetSpent"), "{:?}", last.next);
-}
-
-#[test]
-fn a_source_that_changes_faster_than_it_is_built_runs_all_the_same() {
-    let mut desired = desired();
-    desired.object.spec.source.drift = crate::api::SourceDrift::Enforce;
-    let mut history = history();
-    let mut taken = Vec::new();
-    let mut seen = healthy();
-    let mut now = 0;
-    for change in 1..40 {
-        // Each build takes in what there was before it, and meanwhile the source is another.
-        seen.services[0].source.digest = Fact::Known(Some(format!("sha256:{change}")));
-        let inputs =
-            Inputs { desired: &desired, observed: &seen, history: &history, now: at(now), jitter_seed: 7 };
-        let decision = decide(inputs);
-        let step = match &decision.next {
-            Next::Execute(step) => step.clone(),
-            Next::Wait(until) => {
-                now = (*until - at(0)).num_seconds() + 1;
-                history.attempts = decision.attempts;
-                continue;
-            }
-            Next::GiveUp { reason, .. } => {
-                assert_eq!(reason, "BudgetSpent");
-                break;
-            }
-            other => panic!("{other:?}"),
-        };
-        let begun = begin_step(inputs, &decision.attempts, &decision.services, step.step, &step.services);
-        history.attempts = decision.attempts;
-        history.attempts.retain(|row| !begun.iter().any(|new| new.is_of_the_same(row)));
-        history.attempts.extend(begun);
-        history.incident.get_or_insert_with(|| OpenIncident {
-            steps: vec![],
-            opened_at: at(0),
-            ..after_a_repair(&healthy()).incident.unwrap()
-        });
-        let (outcome, services) = (crate::api::StepOutcome::Succeeded, step.services.clone());
-        let done = DoneStep { step: step.step, services, at: at(now), outcome };
-        history.incident.iter_mut().for_each(|open| open.steps.push(done.clone()));
-        taken.push(step.step);
-        let image = format!("sha256:image-{change}");
-        if matches!(step.step, Step::Build { .. }) {
-            seen.services[0].artifact.image = Fact::Known(Some(image));
-            seen.services[0].artifact.built_from = Some(format!("sha256:{change}"));
-        } else {
-            let built = seen.services[0].artifact.image.known().cloned().flatten().unwrap();
-            container_mut(&mut seen.services[0]).image_id = built;
-        }
-        now += 1;
-    }
-    let (build, up) = (Step::Build { no_cache: false }, Step::Up { force_recreate: false });
-    assert_eq!(taken, [build, up, build, up, build], "each image is brought up, and the budget ends it");
-}
-
-#[test]
-fn a_failed_step_waits_and_an_interrupted_one_does_not() {
-    let (desired, seen) = (desired(), incident());
-    let history = history();
-    let inputs = Inputs { desired: &desired, observed: &seen, history: &history, now: at(1), jitter_seed: 7 };
-    let decision = decide(inputs);
-    let of = vec!["api".to_owned()];
-    let begun = begin_step(inputs, &decision.attempts, &decision.services, decision.plan[0].step, &of);
-    for (outcome, waits) in
-        [(crate::api::StepOutcome::Failed, true), (crate::api::StepOutcome::Interrupted, false)]
-    {
-        let attempts = end_step(begun.clone(), outcome, &desired.object.spec.reconcile, at(1), 7);
-        let next = with_history(&desired, &seen, &History { attempts, ..history.clone() }).next;
-        assert_eq!(matches!(next, Next::Wait(until) if until > at(1)), waits, "{outcome:?}: {next:?}");
-    }
-}
-
-#[test]
-fn a_step_that_was_not_begun_is_no_attempt() {
-    let (desired, seen) = (desired(), incident());
-    let history = history();
-    let inputs = Inputs { desired: &desired, observed: &seen, history: &history, now: at(1), jitter_seed: 7 };
-    let decision = decide(inputs);
-    let of = vec!["api".to_owned()];
-    let mut attempts = Vec::new();
-    for _ in 0..10 {
-        let begun = begin_step(inputs, &attempts, &decision.services, decision.plan[0].step, &of);
-        let policy = &desired.object.spec.reconcile;
-        attempts = end_step(begun, crate::api::StepOutcome::NotBegun, policy, at(1), 7);
-        let next = with_history(&desired, &seen, &History { attempts: attempts.clone(), ..history.clone() });
-        assert_eq!(next.next, decision.next, "the same step, at once, whatever the budget");
-        assert!(next.prospects.iter().all(|prospect| !prospect.alone));
-    }
-}
-
-#[test]
-fn a_build_that_was_in_vain_gets_a_command_of_its_own_and_one_that_healed_does_not() {
-    let (desired, mut seen) = (desired(), incident());
-    seen.services[1].artifact.image = Fact::Known(None);
-    let history = history();
-    let inputs = Inputs { desired: &desired, observed: &seen, history: &history, now: at(1), jitter_seed: 7 };
-    let first = decide(inputs);
-    let begun =
-        begin_step(inputs, &first.attempts, &first.services, first.plan[0].step, &first.plan[0].services);
-    let next = |healed: bool| {
-        let row = |row: &crate::api::Attempt| crate::api::Attempt { pending: None, healed, ..row.clone() };
-        let attempts = begun.iter().map(row).collect();
-        with_history(&desired, &seen, &History { attempts, ..history.clone() }).plan[0].services.clone()
-    };
-    assert_eq!(first.plan[0].services, ["api", "dashboard"]);
-    assert_eq!(next(false), ["api"]);
-    assert_eq!(next(true), ["api", "dashboard"]);
 }
 
 /// A history in which undrift has built and recreated `api`, which ran well on the old image before.

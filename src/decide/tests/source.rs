@@ -30,3 +30,57 @@ fn a_source_that_cannot_be_read_is_unknown_only_where_it_is_enforced() {
     let enforced = unread(SourceDrift::Enforce);
     assert!(matches!(&enforced, LayerVerdict::Unknown(_)), "{enforced:?}");
 }
+
+#[test]
+fn a_source_that_changes_faster_than_it_is_built_runs_all_the_same() {
+    let mut desired = desired();
+    desired.object.spec.source.drift = crate::api::SourceDrift::Enforce;
+    let mut history = history();
+    let mut taken = Vec::new();
+    let mut seen = healthy();
+    let mut now = 0;
+    for change in 1..40 {
+        // Each build takes in what there was before it, and meanwhile the source is another.
+        seen.services[0].source.digest = Fact::Known(Some(format!("sha256:{change}")));
+        let inputs =
+            Inputs { desired: &desired, observed: &seen, history: &history, now: at(now), jitter_seed: 7 };
+        let decision = decide(inputs);
+        let step = match &decision.next {
+            Next::Execute(step) => step.clone(),
+            Next::Wait(until) => {
+                now = (*until - at(0)).num_seconds() + 1;
+                history.attempts = decision.attempts;
+                continue;
+            }
+            Next::GiveUp { reason, .. } => {
+                assert_eq!(reason, "BudgetSpent");
+                break;
+            }
+            other => panic!("{other:?}"),
+        };
+        let begun = begin_step(inputs, &decision.attempts, &decision.services, step.step, &step.services);
+        history.attempts = decision.attempts;
+        history.attempts.retain(|row| !begun.iter().any(|new| new.is_of_the_same(row)));
+        history.attempts.extend(begun);
+        history.incident.get_or_insert_with(|| OpenIncident {
+            steps: vec![],
+            opened_at: at(0),
+            ..after_a_repair(&healthy()).incident.unwrap()
+        });
+        let (outcome, services) = (crate::api::StepOutcome::Succeeded, step.services.clone());
+        let done = DoneStep { step: step.step, services, at: at(now), outcome };
+        history.incident.iter_mut().for_each(|open| open.steps.push(done.clone()));
+        taken.push(step.step);
+        let image = format!("sha256:image-{change}");
+        if matches!(step.step, Step::Build { .. }) {
+            seen.services[0].artifact.image = Fact::Known(Some(image));
+            seen.services[0].artifact.built_from = Some(format!("sha256:{change}"));
+        } else {
+            let built = seen.services[0].artifact.image.known().cloned().flatten().unwrap();
+            container_mut(&mut seen.services[0]).image_id = built;
+        }
+        now += 1;
+    }
+    let (build, up) = (Step::Build { no_cache: false }, Step::Up { force_recreate: false });
+    assert_eq!(taken, [build, up, build, up, build], "each image is brought up, and the budget ends it");
+}
