@@ -74,6 +74,7 @@ impl<H: Host + 'static> Reconcile<String> for Shared<H> {
         let mut session = self.memory.take(&name).unwrap_or_else(|| Session::new(now()));
         self.waiters.begin(&name);
         if let Err(error) = self.begin_again(&desired) {
+            self.memory.put(&name, session);
             return self.unsaid(&desired, &error);
         }
         let turned = Box::pin(self.turn(&desired, &mut session)).await;

@@ -4,7 +4,7 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use chrono::TimeDelta;
 
 use super::{
-    Diagnosis, Inputs, LayerVerdict, OpenIncident, repair, rollback,
+    Diagnosis, Inputs, OpenIncident, repair, rollback,
     start::{is_current, start},
 };
 use crate::api::{
@@ -77,9 +77,7 @@ fn judged(inputs: Inputs<'_>, row: &Attempt, diagnosis: &Diagnosis) -> Attempt {
 /// What an image was built from is noted from before the build: the source has changed once more since, and nothing was in
 /// vain. The next build waits all the same, and what was built comes first.
 fn after_another_change(inputs: Inputs<'_>, row: Attempt, diagnosis: &Diagnosis) -> Attempt {
-    let is_to_come_up =
-        matches!(diagnosis.layer(Layer::Container), LayerVerdict::Broken(Reason::ImageOutdated, _));
-    let next_at = (!is_to_come_up).then(|| inputs.now + backoff(inputs, row.attempts));
+    let next_at = (!diagnosis.awaits_up()).then(|| inputs.now + backoff(inputs, row.attempts));
     Attempt { next_at, ..row }
 }
 

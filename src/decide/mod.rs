@@ -80,6 +80,8 @@ pub struct History {
     pub watching_since: Option<Time>,
     /// When the present series of looks began.
     pub looking_since: Option<Time>,
+    /// The services whose stability window has begun while others were proven.
+    pub proving: Vec<String>,
     /// The suspension by a person that holds now, besides the spec's own.
     pub suspended: Option<Suspension>,
 }

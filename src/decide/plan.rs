@@ -85,8 +85,8 @@ pub(super) fn next(inputs: Inputs<'_>, services: &[Diagnosis], prospects: &[Pros
         return Next::Execute(step);
     }
     let unproven = unproven(inputs, services);
-    if !unproven.is_empty() && inputs.now < repair::deadline(inputs) {
-        return Next::Prove(unproven);
+    if let Some(provable) = provable(inputs, &unproven) {
+        return Next::Prove(provable);
     }
     if let Some(at) = prospects.iter().filter_map(|p| look_again_at(inputs, &p.repair)).min() {
         return Next::Wait(at);
@@ -97,9 +97,8 @@ pub(super) fn next(inputs: Inputs<'_>, services: &[Diagnosis], prospects: &[Pros
 /// What to do where no step may be taken: what may pass by itself is looked at until it has, so that a person who has
 /// just mended something by hand is told so.
 fn next_look(inputs: Inputs<'_>, services: &[Diagnosis], prospects: &[Prospect]) -> Next {
-    let unproven = unproven(inputs, services);
-    if !unproven.is_empty() && inputs.now < repair::deadline(inputs) {
-        return Next::Prove(unproven);
+    if let Some(provable) = provable(inputs, &unproven(inputs, services)) {
+        return Next::Prove(provable);
     }
     let passing = prospects.iter().filter(|p| matches!(p.repair, Repair::Wait { .. }));
     match passing.filter_map(|p| look_again_at(inputs, &p.repair)).min() {
@@ -119,6 +118,15 @@ fn unproven(inputs: Inputs<'_>, services: &[Diagnosis]) -> Vec<String> {
     };
     let unproven = services.iter().filter(|d| d.as_declared()).filter(|d| !proven(d));
     unproven.map(|d| d.service.clone()).collect()
+}
+
+/// Those of them that may be proven now. A window that has begun is watched to its end, also past the time that services have
+/// to become as declared; nobody new begins one then.
+fn provable(inputs: Inputs<'_>, unproven: &[String]) -> Option<Vec<String>> {
+    let is_late = inputs.now >= repair::deadline(inputs);
+    let may_be = |service: &&String| !is_late || inputs.history.proving.contains(*service);
+    let provable: Vec<String> = unproven.iter().filter(may_be).cloned().collect();
+    (!provable.is_empty()).then_some(provable)
 }
 
 /// Soon at first, for a server that has just started, then less and less often: a tenth of the time that it has

@@ -1,6 +1,6 @@
 //! Which steps could mend a drift, in which order they are tried, and when none is.
 
-use super::{Diagnosis, Inputs, LayerVerdict, attempts, rollback, start};
+use super::{Diagnosis, Inputs, attempts, rollback, start};
 use crate::api::{Attempt, Drift, Fact, Layer, Reason, ServiceObservation, Step, Time};
 
 /// The steps of each rung.
@@ -128,9 +128,7 @@ fn repair(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis) -> Repair
 /// changes faster than it can be built would never run at all.
 fn is_half_done(inputs: Inputs<'_>, diagnosis: &Diagnosis) -> bool {
     let is_built = |incident: &super::OpenIncident| incident.has_built_since_up(&diagnosis.service);
-    let is_outdated =
-        matches!(diagnosis.layer(Layer::Container), LayerVerdict::Broken(Reason::ImageOutdated, _));
-    is_outdated && inputs.history.incident.as_ref().is_some_and(is_built)
+    diagnosis.awaits_up() && inputs.history.incident.as_ref().is_some_and(is_built)
 }
 
 /// A service that is as declared because it was rolled back was not repaired: the one incident in which that was done

@@ -152,6 +152,7 @@ pub(super) fn history(
         restarts: session.deaths.counts_before(),
         watching_since: Some(session.since),
         looking_since: Some(session.begun),
+        proving: session.series.as_ref().map(Series::services).unwrap_or_default(),
         suspended: store.suspension(name)?.filter(|suspension| !suspension.has_passed(now)),
     })
 }

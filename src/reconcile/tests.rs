@@ -53,7 +53,11 @@ impl Bench {
     }
 
     fn apply(&self) -> Applied {
-        self.run(|reconciler| async move { reconciler.apply(&desired()).await })
+        self.apply_as(&desired())
+    }
+
+    fn apply_as(&self, desired: &Desired) -> Applied {
+        self.run(|reconciler| async move { reconciler.apply(desired).await })
     }
 
     fn run<'a, T, F: Future<Output = T>>(&'a self, f: impl FnOnce(Reconciler<'a, FakeHost>) -> F) -> T

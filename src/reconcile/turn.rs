@@ -5,7 +5,6 @@ use super::{
     journal::Journal,
     object,
     scene::Scene,
-    series::Series,
     step::in_words,
     transitions::{Transitions, of_repair},
 };
@@ -62,9 +61,10 @@ impl<H: Host> Reconciler<'_, H> {
         for closed in self.store.close_interrupted_of(desired.name())? {
             tracing::warn!(what = in_words(&closed), "closed");
         }
+        let looked = self.scene(desired, session).await;
         // A window that was begun goes on with this look or not at all.
         let begun = session.series.take();
-        let mut scene = self.scene(desired, session).await?;
+        let mut scene = looked?;
         for row in &scene.decision.attempts {
             self.store.update_attempt(row)?;
         }
@@ -74,7 +74,7 @@ impl<H: Host> Reconciler<'_, H> {
             tracing::Span::current().record("incident", incident.id.as_str());
         }
         journal.open_incident(&mut scene, self.progress)?;
-        match next(&scene, begun.as_ref()) {
+        match scene.decision.next.clone() {
             Next::Execute(step) if !self.stop.is_cancelled() => {
                 self.take(&scene, &step, session, journal).await
             }
@@ -185,19 +185,4 @@ impl<H: Host> Reconciler<'_, H> {
             }
         }
     }
-}
-
-/// What is decided; but a window that has begun is watched to its end, also past the time that services have to become as
-/// declared. Nobody new joins it then.
-fn next(scene: &Scene<'_>, begun: Option<&Series>) -> Next {
-    let is_over = match &scene.decision.next {
-        Next::GiveUp { .. } => true,
-        Next::Wait(_) => scene.observed.changing.is_none(),
-        _ => false,
-    };
-    let holds =
-        |service: &String| scene.decision.services.iter().any(|d| d.service == *service && d.as_declared());
-    let begun: Vec<String> =
-        begun.map(Series::services).unwrap_or_default().into_iter().filter(holds).collect();
-    if is_over && !begun.is_empty() { Next::Prove(begun) } else { scene.decision.next.clone() }
 }

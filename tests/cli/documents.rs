@@ -22,15 +22,6 @@ pub(crate) struct FirstBad {
     pub(crate) problem: String,
 }
 
-/// `audit list -o json`, `incident list -o json`.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct List<T> {
-    pub(crate) api_version: String,
-    pub(crate) kind: String,
-    pub(crate) items: Vec<T>,
-}
-
 /// `incident show -o json`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -18,8 +18,9 @@ use undrift::{
     store::StateLock,
 };
 
-use documents::{AuditVerification, ErrorDocument, IncidentDocument, List};
+use documents::{AuditVerification, ErrorDocument, IncidentDocument};
 use home::{Home, Run, manifest, read, run, tamper};
+use stranger::List;
 
 fn names(run: &Run) -> Vec<&str> {
     run.stdout.lines().filter_map(|line| line.split_whitespace().nth(1)).collect()

@@ -50,6 +50,11 @@ impl Diagnosis {
         &self.layers[layer as usize]
     }
 
+    /// Whether an image waits to be brought up.
+    pub(super) const fn awaits_up(&self) -> bool {
+        matches!(self.layer(Layer::Container), LayerVerdict::Broken(Reason::ImageOutdated, _))
+    }
+
     fn new(service: &str, layers: [LayerVerdict; 5]) -> Self {
         let mut drift = None;
         let mut unknown = None;

@@ -205,6 +205,7 @@ impl Undrift {
             restarts: self.session.deaths.counts_before(),
             watching_since: Some(self.session.since),
             looking_since: Some(self.session.since),
+            proving: Vec::new(),
             suspended: None,
         }
     }

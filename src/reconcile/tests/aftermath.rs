@@ -91,7 +91,7 @@ fn a_recovery_from_what_was_given_up_is_told_and_the_same_drift_later_is_another
 fn what_a_repair_finds_is_its_before_however_long_ago_the_incident_opened() {
     let bench = Bench::new(World::incident());
     let observe = desired_with(&json!({ "mode": "observe" }));
-    bench.run(|reconciler| async move { reconciler.apply(&observe).await });
+    bench.apply_as(&observe);
     let before = |bench: &Bench| {
         let incident = bench.store.last_incident("backoffice").unwrap().unwrap();
         incident.before["services"][0]["containers"][0]["id"].as_str().unwrap().to_owned()
@@ -119,7 +119,7 @@ fn dashboard_runs(bench: &Bench, runs: bool) {
 fn a_drift_that_comes_back_after_its_proof_is_told_again_in_an_incident_that_stays_open() {
     let bench = Bench::new(World::incident());
     let observe = &desired_with(&json!({ "mode": "observe", "verify": { "stableFor": "1s" } }));
-    let look = || bench.run(|reconciler| async move { reconciler.apply(observe).await });
+    let look = || bench.apply_as(observe);
     look();
     for _ in 0..2 {
         dashboard_runs(&bench, false);
@@ -177,7 +177,7 @@ fn an_image_that_someone_builds_after_the_proof_is_told_although_undrift_built_i
     });
     bench.host.world(build_by_hand);
     let observe = &desired_with(&json!({ "mode": "observe" }));
-    bench.run(|reconciler| async move { reconciler.apply(observe).await });
+    bench.apply_as(observe);
     let records = bench.store.records(&RecordFilter::default()).unwrap();
     let drifts = records.iter().filter(|record| record.kind == AuditKind::DriftDetected.as_str());
     let of_api = drifts.filter(|record| record.service.as_deref() == Some("api"));

@@ -44,7 +44,7 @@ fn a_step_that_is_due_for_another_service_does_not_wait_for_a_long_window() {
     let bench = Bench::new(world);
     let mut desired = desired();
     desired.object.spec.reconcile.verify.stable_for = "10m".parse().unwrap();
-    let applied = bench.run(|reconciler| async move { reconciler.apply(&desired).await });
+    let applied = bench.apply_as(&desired);
     assert!(!applied.reconciled);
     let records = bench.store.records(&RecordFilter::default()).unwrap();
     let time = |record: &crate::api::AuditRecord| chrono::DateTime::parse_from_rfc3339(&record.time).unwrap();
@@ -66,7 +66,7 @@ fn who_joins_a_long_window_is_proven_although_its_own_goes_on_past_the_time_limi
     let mut desired = desired();
     desired.object.spec.reconcile.verify.stable_for = "10m".parse().unwrap();
     desired.object.spec.reconcile.verify.timeout = "2m".parse().unwrap();
-    let applied = bench.run(|reconciler| async move { reconciler.apply(&desired).await });
+    let applied = bench.apply_as(&desired);
     bench.assert_honest(&applied);
     assert!(applied.reconciled, "{:?}", bench.kinds());
 }
