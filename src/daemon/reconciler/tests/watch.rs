@@ -91,6 +91,8 @@ async fn an_object_is_not_looked_at_before_its_new_watch_is_recorded() {
     let mut waiting = bench.shared.waiters.wait_for("backoffice", false);
     assert_eq!(bench.wait_after_turn().await, UNSAID);
     assert_eq!((looks(), bench.ready_reason().as_str()), (before, "NotWatched"));
+    let session = bench.shared.memory.take("backoffice").expect("what is remembered is not lost over it");
+    bench.shared.memory.put("backoffice", session);
     let heard = waiting.recv().await;
     let Some(crate::daemon::Reply::Outcome(outcome)) = heard else { panic!("no outcome: {heard:?}") };
     assert!(outcome.error.unwrap().contains("the disk is full"), "a person is not left to wait");
