@@ -375,7 +375,7 @@ async fn a_dry_run_that_fails_is_unknown() {
 async fn up(desired: &Desired, services: &[&str]) -> Vec<String> {
     let resolved = resolve(desired, &endpoint(), &NoCache).await.unwrap();
     let services: Vec<String> = services.iter().map(|&service| service.to_owned()).collect();
-    let argv = up_command(desired, &endpoint(), &resolved, &services, false).await;
+    let argv = up_command(desired, &endpoint(), &resolved, &services, false, argv::Pull::Never).await;
     let env = Environment::of_this_process().with("COMPOSE_REMOVE_ORPHANS", "1");
     let env = env.for_docker(&endpoint(), &desired.directory);
     let finished = run(Invocation {

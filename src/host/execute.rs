@@ -8,7 +8,8 @@ use std::{
 use super::{
     LocalHost, StepReport, StepRequest,
     compose::{
-        self, Environment, Resolved, argv,
+        self, Environment, Resolved,
+        argv::{self, Pull},
         command::{self, Finished, GRACE, Invocation},
     },
     engine::{EngineError, keep_reference},
@@ -92,7 +93,8 @@ impl LocalHost {
             step => {
                 self.clear_the_way(&resolved, services, notes).await?;
                 let force = matches!(step, Step::Rollback | Step::Up { force_recreate: true });
-                compose::up_command(desired, self.engine.endpoint(), &resolved, services, force).await
+                let pull = self.pull(&resolved, services).await?;
+                compose::up_command(desired, self.engine.endpoint(), &resolved, services, force, pull).await
             }
         };
         // That took a dry run, which may be seconds.
@@ -133,6 +135,21 @@ impl LocalHost {
         finished.map_err(|error| {
             format!("cannot start {}: {error}", ready.argv.first().map_or("", String::as_str)).into()
         })
+    }
+
+    /// Whether the `up` of these services may fetch images: only where every one that the engine lacks comes from
+    /// elsewhere. What was examined is what comes up.
+    async fn pull(&self, resolved: &Resolved, services: &[String]) -> Result<Pull, String> {
+        let mut pull = Pull::Never;
+        for (image, may_be_fetched) in resolved.model.images(services) {
+            let found = self.engine.image_id(image).await;
+            match found.map_err(|error| format!("cannot see whether {image} is on the engine: {error}"))? {
+                Some(_) => {}
+                None if may_be_fetched => pull = Pull::Missing,
+                None => return Ok(Pull::Never),
+            }
+        }
+        Ok(pull)
     }
 
     /// Two `up` at once can leave a service without a container.

@@ -10,6 +10,7 @@ mod incident;
 mod layers;
 mod more;
 mod processes;
+mod pulls;
 mod restraint;
 mod routes;
 #[path = "../support/stranger.rs"]

@@ -42,11 +42,33 @@ pub fn build(desired: &Desired, services: &[String], no_cache: bool) -> Vec<Stri
     with(compose(desired), words, services)
 }
 
-/// `up --detach --no-build`, without the removal of orphans that `COMPOSE_REMOVE_ORPHANS` would turn on. Whether
-/// dependencies may be left in: see [`up_command`](super::up_command).
+/// Which images an `up` may fetch, whatever `pull_policy` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pull {
+    /// None: the containers are made of the images that were examined.
+    Never,
+    /// Those that the engine does not have.
+    Missing,
+}
+
+/// What an `up` does besides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UpOptions {
+    /// Recreate containers that do not differ, too.
+    pub force_recreate: bool,
+    /// Leave the services' dependencies alone. When that is needed: see [`up_command`](super::up_command).
+    pub no_deps: bool,
+    /// Which images it may fetch.
+    pub pull: Pull,
+}
+
+/// `up --detach --no-build`, without the removal of orphans that `COMPOSE_REMOVE_ORPHANS` would turn on.
+///
+/// `--pull` is always given. Without it `pull_policy: always` has Compose put the registry's release over the image that
+/// was just built (docker/compose#9730).
 #[must_use]
-pub fn up(desired: &Desired, services: &[String], force_recreate: bool, no_deps: bool) -> Vec<String> {
-    with(compose(desired), &up_words(force_recreate, no_deps), services)
+pub fn up(desired: &Desired, services: &[String], options: UpOptions) -> Vec<String> {
+    with(compose(desired), &up_words(options), services)
 }
 
 /// `restart --no-deps`: Compose would restart dependents too.
@@ -55,7 +77,10 @@ pub fn restart(desired: &Desired, services: &[String]) -> Vec<String> {
     with(compose(desired), &["restart", "--no-deps"], services)
 }
 
-/// The same as a dry run, which says what it would do and changes nothing.
+/// The same [`up`] as a dry run, which says what it would do and changes nothing.
+///
+/// It is never one that may fetch an image: Compose 2.26 asks the registry in a dry run, too (measured). Without the
+/// registry it then fails, and with it a container whose image is the very same is told as one to recreate.
 #[must_use]
 pub fn up_dry_run(
     desired: &Desired,
@@ -64,14 +89,18 @@ pub fn up_dry_run(
     no_deps: bool,
 ) -> Vec<String> {
     let mut words = vec!["--dry-run"];
-    words.extend(up_words(force_recreate, no_deps));
+    words.extend(up_words(UpOptions { force_recreate, no_deps, pull: Pull::Never }));
     with(compose(desired), &words, services)
 }
 
-fn up_words(force_recreate: bool, no_deps: bool) -> Vec<&'static str> {
-    let mut words = vec!["up", "--detach", "--no-build", "--remove-orphans=false"];
-    words.extend(no_deps.then_some("--no-deps"));
-    words.extend(force_recreate.then_some("--force-recreate"));
+fn up_words(options: UpOptions) -> Vec<&'static str> {
+    let pull = match options.pull {
+        Pull::Never => "never",
+        Pull::Missing => "missing",
+    };
+    let mut words = vec!["up", "--detach", "--no-build", "--remove-orphans=false", "--pull", pull];
+    words.extend(options.no_deps.then_some("--no-deps"));
+    words.extend(options.force_recreate.then_some("--force-recreate"));
     words
 }
 
@@ -154,8 +183,12 @@ mod tests {
         let dashed = build(&object, &["-x".to_owned()], false).join(" ");
         assert_eq!(dashed, "docker compose build -- -x");
         let dry = up_dry_run(&object, &api(), true, true).join(" ");
-        let words = "up --detach --no-build --remove-orphans=false --no-deps --force-recreate api";
+        let words =
+            "up --detach --no-build --remove-orphans=false --pull never --no-deps --force-recreate api";
         assert_eq!(dry, format!("docker compose --dry-run {words}"));
-        assert_eq!(up(&object, &api(), true, true).join(" "), format!("docker compose {words}"));
+        let options = UpOptions { force_recreate: true, no_deps: true, pull: Pull::Never };
+        assert_eq!(up(&object, &api(), options).join(" "), format!("docker compose {words}"));
+        let fetching = up(&object, &api(), UpOptions { pull: Pull::Missing, ..options }).join(" ");
+        assert!(fetching.contains(" --pull missing "), "{fetching}");
     }
 }

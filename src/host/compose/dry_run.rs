@@ -9,7 +9,13 @@ use std::collections::BTreeSet;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::{Environment, Resolved, argv, refusal, resolve::run_quietly, said::Said};
+use super::{
+    Environment, Resolved,
+    argv::{self, Pull, UpOptions},
+    refusal,
+    resolve::run_quietly,
+    said::Said,
+};
 use crate::{
     api::{Desired, Fact, StepOutcome},
     host::endpoint::Endpoint,
@@ -78,11 +84,12 @@ pub async fn up_command(
     resolved: &Resolved,
     services: &[String],
     force_recreate: bool,
+    pull: Pull,
 ) -> Vec<String> {
     let step = services.iter().map(String::as_str).collect();
     let no_deps = argv::depend_on_others(&resolved.model, services, &step)
         && !leaves_others_alone(desired, endpoint, services, force_recreate).await;
-    argv::up(desired, services, force_recreate, no_deps)
+    argv::up(desired, services, UpOptions { force_recreate, no_deps, pull })
 }
 
 /// Whether an `up` with dependencies would touch the containers of these services only.

@@ -22,6 +22,8 @@ pub struct ServiceModel {
     pub image: String,
     /// How it is built, where it is.
     pub build: Option<BuildModel>,
+    /// Whether its image may not be fetched: `pull_policy: never`.
+    pub pull_never: bool,
     /// How many containers Compose would run.
     pub replicas: u32,
     /// The services that Compose starts before it: `depends_on`, and what Compose infers from namespaces,
@@ -71,6 +73,15 @@ impl Model {
         services.into_iter().map(|service| (service, replicas(service))).collect()
     }
 
+    /// The images that these services and all that they depend on are made of, with whether each may be fetched: not
+    /// where Compose builds it, and not where the file forbids it.
+    #[must_use]
+    pub fn images(&self, services: &[String]) -> Vec<(&str, bool)> {
+        let names = self.dependencies(services).into_iter().chain(services.iter().map(String::as_str));
+        let models = names.filter_map(|name| self.services.get(name));
+        models.map(|model| (model.image.as_str(), model.build.is_none() && !model.pull_never)).collect()
+    }
+
     /// The services that these depend on, at whatever distance. One of them is in it only where another one
     /// depends on it.
     #[must_use]
@@ -110,6 +121,7 @@ struct RawService {
     #[serde(default, deserialize_with = "names")]
     volumes_from: BTreeSet<String>,
     platform: Option<String>,
+    pull_policy: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -152,6 +164,7 @@ impl RawService {
         ServiceModel {
             image: self.image.unwrap_or_else(|| format!("{project}-{name}")),
             build: self.build.map(|build| build.read(platform.as_deref())),
+            pull_never: self.pull_policy.as_deref() == Some("never"),
             replicas: self.scale.or(self.deploy.and_then(|deploy| deploy.replicas)).unwrap_or(1),
             depends_on: self.depends_on,
             joins_another,
@@ -246,6 +259,7 @@ mod tests {
         let api = service(&serde_json::json!({"image": "x:1", "build": "/srv", "scale": 0,
             "depends_on": ["a", "b"], "network_mode": "service:a"}));
         assert_eq!((api.image.as_str(), api.replicas, api.joins_another), ("x:1", 0, true));
+        assert!(!api.pull_never);
         assert_eq!(api.depends_on.len(), 2);
         let inline = service(&serde_json::json!({"build": {"context": "/s", "dockerfile_inline": "FROM x"}}));
         assert_eq!(inline.build.unwrap().dockerfile, None);
@@ -281,5 +295,15 @@ mod tests {
         let model = Model::parse(json.to_string().as_bytes()).unwrap();
         assert_eq!(model.dependencies(&["a".into()]), BTreeSet::from(["a", "b", "c"]));
         assert!(model.dependencies(&["d".into(), "gone".into()]).is_empty());
+    }
+
+    #[test]
+    fn only_what_comes_from_elsewhere_may_be_fetched() {
+        let json = serde_json::json!({"name": "p", "services": {
+            "api": {"build": "/a", "pull_policy": "always", "depends_on": {"db": {}, "cache": {}}},
+            "db": {"image": "db:1", "pull_policy": "never"}, "cache": {"image": "cache:1"}, "other": {"image": "o"}
+        }});
+        let model = Model::parse(json.to_string().as_bytes()).unwrap();
+        assert_eq!(model.images(&["api".into()]), [("cache:1", true), ("db:1", false), ("p-api", false)]);
     }
 }
