@@ -13,12 +13,12 @@ services:
 volumes: {data: {}}
 YAML
 done
-cd "$work/first"
+cd "$work/first" || exit
 compose up -d >/dev/null 2>&1
 folder() { basename "$(field web '{{index .Config.Labels "com.docker.compose.project.working_dir"}}')"; }
 volume=$(field web '{{range .Mounts}}{{.Name}}{{end}}')
 seen "folder of the container" first "$(folder)"
-cd "$work/second"
+cd "$work/second" || exit
 seen "exit code of the second folder's up" 0 "$(exit_code compose up -d)"
 seen "warnings" 0 "$(grep -ci warn "$work/output" || true)"
 seen "folder of the container" second "$(folder)"
