@@ -99,6 +99,11 @@ pub enum Reason {
     ImageOutdated,
     /// Container: a replica was created from another configuration than the Compose files describe.
     ConfigChanged,
+    /// Container: a replica is not attached to its networks, or its ports are not published, as the Compose files
+    /// declare it.
+    NetworkChanged,
+    /// Container: a network was made from another definition than the Compose files hold.
+    NetworkDefinitionChanged,
     /// Container: a volume or mount hides the module's path of the image.
     ShadowedByMount,
     /// Container: the replica dies and is started again and again.
@@ -147,6 +152,8 @@ impl Reason {
             Self::NotRunning => "NotRunning",
             Self::ImageOutdated => "ImageOutdated",
             Self::ConfigChanged => "ConfigChanged",
+            Self::NetworkChanged => "NetworkChanged",
+            Self::NetworkDefinitionChanged => "NetworkDefinitionChanged",
             Self::ShadowedByMount => "ShadowedByMount",
             Self::CrashLooping => "CrashLooping",
             Self::Unhealthy => "Unhealthy",

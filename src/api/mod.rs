@@ -9,6 +9,7 @@ mod duration;
 mod evidence;
 mod incident;
 mod layer;
+mod note;
 mod observed;
 mod policy;
 mod route;
@@ -24,6 +25,7 @@ pub use duration::{Duration, ParseDurationError};
 pub use evidence::{Fact, Presence};
 pub use incident::{AuditKind, AuditRecord, Incident, IncidentOutcome, NewRecord, StepOutcome};
 pub use layer::{ConditionType, Drift, Layer, Reason};
+pub use note::{Note, NoteReason};
 pub use observed::{
     Answer, ArtifactObservation, ContainerObservation, ContainerState, GitState, Health, ModuleInContainer,
     ModuleObservation, MountCover, ProjectObservation, RouteAnswer, RouteObservation, ServiceObservation,

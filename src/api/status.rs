@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{API_VERSION, ComposeProject, ConditionType, Drift, PlannedStep, StepKind, Time};
+use super::{API_VERSION, ComposeProject, ConditionType, Drift, Note, PlannedStep, StepKind, Time};
 
 /// The manifest's object together with its status.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -101,6 +101,9 @@ pub struct ServiceStatus {
     pub modules: Vec<ModuleStatus>,
     /// Its routes, in the order of the spec.
     pub routes: Vec<RouteStatus>,
+    /// What is worth saying besides; it changes no condition.
+    #[serde(default)]
+    pub notes: Vec<Note>,
 }
 
 /// A container, in short.

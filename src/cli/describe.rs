@@ -103,8 +103,13 @@ fn print_service(out: &mut dyn Write, style: Style, service: &ServiceStatus) -> 
         None => writeln!(out, "{}", style.green("as declared"))?,
     }
     table(out, style, 2, &conditions(&service.conditions))?;
-    let tables =
-        [image_table(service), container_table(service), module_table(service), route_table(service)];
+    let tables = [
+        image_table(service),
+        container_table(service),
+        module_table(service),
+        route_table(service),
+        note_table(service),
+    ];
     for rows in tables.iter().filter(|rows| !rows.is_empty()) {
         writeln!(out)?;
         table(out, style, 2, rows)?;
@@ -132,6 +137,14 @@ fn image_table(service: &ServiceStatus) -> Vec<Vec<Cell>> {
         vec![image.reference.as_str().into(), id.into()]
     });
     headed(&["IMAGE", "ID"], rows)
+}
+
+fn note_table(service: &ServiceStatus) -> Vec<Vec<Cell>> {
+    let rows = service
+        .notes
+        .iter()
+        .map(|note| vec![cell(note.reason.as_str(), Paint::Yellow), note.message.as_str().into()]);
+    headed(&["NOTE", "MESSAGE"], rows)
 }
 
 /// Where each module of the service is and is not; nothing where it declares none.

@@ -58,7 +58,8 @@ fn seen(layer: Layer, status: &ServiceStatus) -> String {
 }
 
 fn words(out: &mut dyn Write, style: Style, looked: &Looked) -> io::Result<()> {
-    for (diagnosis, prospect) in looked.decision.services.iter().zip(&looked.decision.prospects) {
+    let services = looked.decision.services.iter().zip(&looked.decision.prospects);
+    for ((diagnosis, prospect), status) in services.zip(&looked.object.status.services) {
         if let Some(drift) = &diagnosis.drift {
             let place = style.red(&format!("{}: {} layer", diagnosis.service, drift.layer));
             writeln!(out, "\n  {place}  {}", clean(&drift.message))?;
@@ -70,6 +71,10 @@ fn words(out: &mut dyn Write, style: Style, looked: &Looked) -> io::Result<()> {
         for (layer, note) in notes(diagnosis) {
             let place = style.yellow(&format!("{}: {layer} layer", diagnosis.service));
             writeln!(out, "\n  {place}  {}", clean(note))?;
+        }
+        for note in &status.notes {
+            let place = style.yellow(&format!("{}: {}", diagnosis.service, note.reason));
+            writeln!(out, "\n  {place}  {}", clean(&note.message))?;
         }
         if let Some(mend) = mend(prospect, looked.decision.held_back.as_ref()) {
             writeln!(out, "    {} {}", style.dim("→"), clean(&mend))?;

@@ -10,12 +10,14 @@
 //! | `rollback` | whether the image of before should run again, and whether that has helped |
 //! | `attempts` | what an earlier step has changed, and when the next one may be taken |
 //! | `start` | what a repair starts from, and how much another source is worth |
+//! | `notes` | what is worth saying of a service that is no drift |
 //! | `plan` | the steps of several services as one plan |
 //! | `verify` | whether a series of looks proves a repair |
 //! | `status` | all of it in the shape that is reported |
 
 mod attempts;
 mod checks;
+mod notes;
 mod plan;
 mod repair;
 mod rollback;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Decision, Diagnosis, HeldBack, LayerVerdict, Next, Repair};
+use super::{Decision, Diagnosis, HeldBack, LayerVerdict, Next, Repair, notes};
 use crate::api::Desired;
 use crate::api::{
     Answer, Condition, ConditionStatus, ConditionType, ContainerStatus, Fact, ImageStatus, Layer,
@@ -152,6 +152,7 @@ fn service(
         }),
         modules: modules(spec, seen),
         routes: routes(inputs, spec, seen, previous),
+        notes: notes::notes(seen),
     }
 }
 

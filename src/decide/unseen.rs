@@ -62,6 +62,7 @@ fn unseen(
         image: None,
         modules: spec.modules.iter().map(unknown_module).collect(),
         routes: spec.routes.iter().map(route).collect(),
+        notes: Vec::new(),
     }
 }
 

@@ -1,0 +1,65 @@
+//! What is worth saying of a service that is no drift.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A remark on a service. It changes no condition and no exit code, and no step follows from it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// What kind.
+    pub reason: NoteReason,
+    /// What was seen, in a sentence or two for a person.
+    pub message: String,
+}
+
+/// What a note is about. The names are a contract: scripts match on them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum NoteReason {
+    /// A mounted file or folder differs from what the container was started with.
+    MountChanged,
+    /// A container that only this version of Compose would make otherwise.
+    ComposeUpgraded,
+    /// The caller's environment is not the one of the last verified state.
+    EnvironmentDiffers,
+    /// A volume's definition in the Compose files differs from the volume.
+    VolumeChanged,
+    /// An entry of a folder was not expanded into a module or a route.
+    EntryIgnored,
+    /// A path that cannot exist answers as the route does.
+    ControlAmbiguous,
+}
+
+impl NoteReason {
+    /// The reason in `PascalCase`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::MountChanged => "MountChanged",
+            Self::ComposeUpgraded => "ComposeUpgraded",
+            Self::EnvironmentDiffers => "EnvironmentDiffers",
+            Self::VolumeChanged => "VolumeChanged",
+            Self::EntryIgnored => "EntryIgnored",
+            Self::ControlAmbiguous => "ControlAmbiguous",
+        }
+    }
+}
+
+impl fmt::Display for NoteReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::api::ServiceStatus;
+
+    #[test]
+    fn a_status_from_before_there_were_notes_has_none() {
+        let row = serde_json::json!({"name": "api", "drift": null, "conditions": [], "containers": [], "image": null,
+            "modules": [], "routes": []});
+        let status: ServiceStatus = serde_json::from_value(row).unwrap();
+        assert!(status.notes.is_empty());
+    }
+}
