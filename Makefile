@@ -3,13 +3,14 @@
 # make lint           format, clippy, docs, shell scripts, licences and advisories of the dependencies
 # make bench          check and apply against the same done by hand, and how soon `run` heals, with a release build
 # make bench-daemon   only how soon `run` heals and what it costs at rest
+# make test-engines   the tests on other engines and Composes, each in a container (AXES=…, ARGS=…; see docs/engines.md)
 # make host           what the others need on this host: installs or starts what is missing
 #
-# demo, test and bench call scripts/host first; it changes nothing where all is there.
-.PHONY: help host demo test lint bench bench-daemon
+# demo, test, test-engines and bench call scripts/host first; it changes nothing where all is there.
+.PHONY: help host demo test test-engines lint bench bench-daemon
 
 help:
-	@sed -n 's/^# //p' Makefile | head -n 6
+	@sed -n 's/^# //p' Makefile | head -n 7
 
 host:
 	@scripts/host
@@ -22,6 +23,10 @@ test:
 	@scripts/host test
 	@if cargo nextest --version >/dev/null 2>&1; then set -x; cargo nextest run --locked && cargo test --doc --locked; \
 	else set -x; cargo test --locked; fi
+
+test-engines:
+	@scripts/host test
+	@scripts/test-engines $(AXES) $(if $(ARGS),-- $(ARGS))
 
 lint:
 	@scripts/host toolchain
