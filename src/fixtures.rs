@@ -141,6 +141,7 @@ fn dashboard_named(name: &str) -> ServiceObservation {
         source: source(),
         artifact: artifact(name),
         containers: Fact::Known(vec![container(name)]),
+        other_directory: Fact::Known(None),
         runs_undrift: false,
         routes: vec![],
     }

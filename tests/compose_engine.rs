@@ -145,6 +145,7 @@ impl Project {
             name: None,
             profiles: vec![],
             env_files: vec![],
+            take_over: false,
         };
         let spec = ComposeProjectSpec {
             project,

@@ -91,6 +91,8 @@ pub enum Reason {
     ImageMissing,
     /// Artifact: the build context changed since the image was built (only where the spec enforces it).
     SourceChanged,
+    /// Container: a Compose project of the same name in another directory has made it.
+    OtherDirectory,
     /// Container: there are fewer replicas than the Compose project declares.
     Missing,
     /// Container: a replica exists and does not run.
@@ -148,6 +150,7 @@ impl Reason {
             Self::ModuleMissing => "ModuleMissing",
             Self::ImageMissing => "ImageMissing",
             Self::SourceChanged => "SourceChanged",
+            Self::OtherDirectory => "OtherDirectory",
             Self::Missing => "Missing",
             Self::NotRunning => "NotRunning",
             Self::ImageOutdated => "ImageOutdated",

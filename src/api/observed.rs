@@ -39,11 +39,23 @@ pub struct ServiceObservation {
     pub artifact: ArtifactObservation,
     /// The service's containers, by Compose's labels, in the order of their number; no one-off containers.
     pub containers: Fact<Vec<ContainerObservation>>,
+    /// The directory of another Compose project of the same name that made one of them; where there is none of them, that
+    /// made all containers of the project. Names a directory of this host that is there.
+    #[serde(default = "not_elsewhere", skip_serializing_if = "is_not_elsewhere")]
+    pub other_directory: Fact<Option<String>>,
     /// Whether undrift itself runs in one of them: then it takes no step for the service.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub runs_undrift: bool,
     /// One entry per route of the spec, in its order.
     pub routes: Vec<RouteObservation>,
+}
+
+const fn not_elsewhere() -> Fact<Option<String>> {
+    Fact::Known(None)
+}
+
+fn is_not_elsewhere(other: &Fact<Option<String>>) -> bool {
+    *other == not_elsewhere()
 }
 
 /// The source layer.

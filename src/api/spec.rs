@@ -80,6 +80,9 @@ pub struct ProjectRef {
     /// Env files for interpolation, relative to the directory.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub env_files: Vec<String>,
+    /// Whether containers that a Compose project of the same name in another directory has made may be replaced.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub take_over: bool,
 }
 
 /// What is declared of one Compose service.

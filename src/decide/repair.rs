@@ -88,6 +88,9 @@ fn repair(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis) -> Repair
         let message = "undrift itself runs in a container of this service and never touches itself: a person must do it";
         return stalled(RUNS_UNDRIFT, message);
     }
+    if let Some(whose) = of_another_directory(inputs, seen) {
+        return whose;
+    }
     let row = attempts::row(inputs, rows, seen, drift);
     let budget = Budget { inputs, row, not_before: start::not_before(inputs, rows, seen, drift) };
     if let Some(reason) = attempts::given_up(inputs, rows, seen) {
@@ -121,6 +124,26 @@ fn repair(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis) -> Repair
             Some(step) => budget.spend(with_up(step)),
             None => Repair::Nothing,
         },
+    }
+}
+
+/// No step, no build either, for what another directory's project has or may have: whatever else is wrong with it. A build
+/// would take the reference away from them.
+fn of_another_directory(inputs: Inputs<'_>, seen: &ServiceObservation) -> Option<Repair> {
+    if inputs.desired.object.spec.project.take_over {
+        return None;
+    }
+    match &seen.other_directory {
+        Fact::Known(None) => None,
+        Fact::Known(Some(directory)) => Some(stalled(
+            Reason::OtherDirectory.as_str(),
+            &format!(
+                "the containers are those of the project in {directory}: a person must say whose they are"
+            ),
+        )),
+        Fact::Unknown(why) => {
+            Some(wait(inputs, "Unknown", format!("whose container it is is not known: {why}")))
+        }
     }
 }
 
@@ -167,6 +190,9 @@ fn rungs(drift: &Drift, seen: &ServiceObservation) -> Rungs {
             Rungs::None("the service has no `build:`, so its image comes from elsewhere: a person must look")
         }
         (Layer::Artifact, _) => Rungs::UntilTried(vec![BUILD, UNCACHED]),
+        (Layer::Container, Reason::OtherDirectory) => Rungs::None(
+            "the containers are those of a project in another directory: a person must say whose they are",
+        ),
         (Layer::Container, Reason::Paused) => Rungs::None("a pause is a person's choice and is respected"),
         (Layer::Container, Reason::ShadowedByMount) => {
             Rungs::None("a mount hides the image's files and no rebuild changes that: a person must look")

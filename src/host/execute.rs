@@ -78,6 +78,7 @@ impl LocalHost {
         ready.project.clone_from(&resolved.model.name);
         let (services, notes) = (request.services, &mut ready.notes);
         self.spare_itself(&resolved, services).await?;
+        self.spare_another_directory(desired, &resolved, services).await?;
         if let Step::Build { no_cache } = request.step {
             self.keep_images(&resolved, request, notes).await?;
             ready.argv = argv::build(desired, services, no_cache);
@@ -174,6 +175,29 @@ impl LocalHost {
             }
             None => Ok(()),
         }
+    }
+
+    /// No step is decided for a service that another directory's project has; one may have come up there since the look. It
+    /// is as if somebody were at work: nothing was begun, and the next look says what is so.
+    async fn spare_another_directory(
+        &self,
+        desired: &Desired,
+        resolved: &Resolved,
+        services: &[String],
+    ) -> Result<(), Hindrance> {
+        if desired.object.spec.project.take_over {
+            return Ok(());
+        }
+        let origins = self.engine.origins(&resolved.model.name).await;
+        let origins = origins.map_err(|error| format!("cannot see who made the containers: {error}"))?;
+        let ownership = compose::ownership(desired, &*self.cache, &origins).await;
+        let others = services.iter().find_map(|service| {
+            ownership.of(service, 1).known().cloned().flatten().map(|directory| (service, directory))
+        });
+        others.map_or(Ok(()), |(service, directory)| {
+            let why = format!("the project in {directory} has the service {service}");
+            Err(Hindrance(StepOutcome::NotBegun, why))
+        })
     }
 
     /// A killed recreate makes the next `up` fail half of the time, and two networks of one name make it fail always.

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 
 use super::{
     HostError, LocalHost, compose,
-    compose::{Resolved, ServiceModel},
+    compose::{Ownership, Resolved, ServiceModel},
     engine::Container,
     ms_since,
     probe::{Place, replica_url},
@@ -20,8 +20,9 @@ use crate::api::{
 /// The containers of a service, and what its routes answered.
 type Production = (Vec<ContainerObservation>, Vec<RouteObservation>);
 
-/// What runs: one entry per service, the sign that somebody changes it, and the services that undrift itself is in.
-type Running = (Vec<Production>, Option<String>, BTreeSet<String>);
+/// What runs: one entry per service, the sign that somebody changes it, the services that undrift itself is in, and whose
+/// containers they are.
+type Running = (Vec<Production>, Option<String>, BTreeSet<String>, Ownership);
 
 impl LocalHost {
     /// See [`Host::observe`](super::Host::observe).
@@ -36,18 +37,20 @@ impl LocalHost {
             self.production(desired, &resolved),
             self.sweep_once(),
         );
-        let (production, changing, own) = production?;
+        let (production, changing, own, ownership) = production?;
         let layers = desired.services().iter().zip(sources).zip(artifacts).zip(production);
         let services = layers.map(|(((service, source), artifact), (containers, routes))| {
             let model = resolved.model.services.get(&service.name);
+            let replicas = model.map_or(1, |model| model.replicas);
             ServiceObservation {
                 name: service.name.clone(),
                 buildable: model.is_some_and(|model| model.build.is_some()),
-                replicas: model.map_or(1, |model| model.replicas),
+                replicas,
                 config_hash: resolved.hashes.get(&service.name).cloned(),
                 source,
                 artifact,
                 containers: Fact::Known(containers),
+                other_directory: ownership.of(&service.name, replicas),
                 runs_undrift: own.contains(&service.name),
                 routes,
             }
@@ -104,7 +107,8 @@ impl LocalHost {
             found.containers.iter().filter(|container| container.service == service.name).collect()
         };
         let services = desired.services();
-        let (changed, modules, routes) = tokio::join!(
+        let (ownership, changed, modules, routes) = tokio::join!(
+            compose::ownership(desired, &*self.cache, &found.origins),
             self.config_changed(desired, resolved, &found.containers),
             join_all(services.iter().map(|service| self.modules(service, of(service)))),
             join_all(services.iter().map(|service| self.routes(desired, service, of(service)))),
@@ -115,7 +119,7 @@ impl LocalHost {
             }
             (containers, routes)
         });
-        Ok((looks.collect(), found.changing, found.own_services))
+        Ok((looks.collect(), found.changing, found.own_services, ownership))
     }
 
     /// The containers of one service with its modules in them.

@@ -53,6 +53,7 @@ static PROJECT_REF: Record = Record {
         optional("name", Shape::Text(text::project_name)),
         optional("profiles", Shape::Texts(text::profile)),
         optional("envFiles", Shape::Texts(text::inner_path)),
+        optional("takeOver", Shape::Bool),
     ],
     also: between::nothing,
 };

@@ -29,6 +29,7 @@ async fn files_env_files_and_profiles_reach_compose_when_it_is_asked_and_when_it
         files: of(&["base.yaml", "production.yaml"]),
         profiles: of(&["debug"]),
         env_files: of(&["one.env", "two.env"]),
+        take_over: false,
         ..desired.object.spec.project
     };
     let resolved = resolve(&desired, &endpoint(), &NoCache).await.unwrap();

@@ -9,6 +9,7 @@ mod host_cases;
 mod incident;
 mod layers;
 mod more;
+mod ownership;
 mod processes;
 mod pulls;
 mod restraint;

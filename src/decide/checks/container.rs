@@ -20,6 +20,10 @@ pub(super) fn check(view: View<'_>) -> LayerVerdict {
         Fact::Known(containers) => containers,
         Fact::Unknown(why) => return LayerVerdict::Unknown(format!("containers: {why}")),
     };
+    // What is not this project's is not judged by what this project declares.
+    if let Some(others) = other_directory(view, containers) {
+        return others;
+    }
     // A pause is a person's, and makes `up` fail for the whole service: it comes before all other reasons.
     if let Some(paused) = containers.iter().find(|c| c.state == ContainerState::Paused) {
         return broken(Reason::Paused, format!("{} is paused: a person has chosen that", paused.name));
@@ -31,6 +35,28 @@ pub(super) fn check(view: View<'_>) -> LayerVerdict {
     let checks: [fn(View<'_>, &ContainerObservation) -> LayerVerdict; 7] =
         [crash_looping_now, not_running, image, config, modules, crash_looping, health];
     worst(checks.iter().flat_map(|check| containers.iter().map(move |c| check(view, c))))
+}
+
+fn other_directory(view: View<'_>, containers: &[ContainerObservation]) -> Option<LayerVerdict> {
+    if view.inputs.desired.object.spec.project.take_over {
+        return None;
+    }
+    let directory = match &view.seen.other_directory {
+        Fact::Known(None) => return None,
+        Fact::Known(Some(directory)) => directory,
+        Fact::Unknown(why) => return Some(LayerVerdict::Unknown(format!("whose container it is: {why}"))),
+    };
+    let (project, service) = (&view.inputs.observed.project, &view.seen.name);
+    let what = if containers.is_empty() {
+        format!("there is no container, and all others of the Compose project {project} were made")
+    } else {
+        format!("a container of {service} was made")
+    };
+    let message = format!(
+        "{what} in {directory}, which is another project of the name {project}: give one of the two a `name:` of its own, \
+         or set `project.takeOver: true`"
+    );
+    Some(broken(Reason::OtherDirectory, message))
 }
 
 fn missing(view: View<'_>, containers: &[ContainerObservation]) -> Option<LayerVerdict> {

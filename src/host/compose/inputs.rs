@@ -122,6 +122,13 @@ impl Fields {
     }
 }
 
+/// The files that Compose would take in this folder where none are named: empty where there is none.
+pub(super) fn main_files_in(folder: &Path) -> Vec<PathBuf> {
+    let there = |names: &[&str; 4]| names.iter().map(|name| folder.join(name)).find(|path| path.exists());
+    let Some(main) = there(&MAIN_FILES) else { return Vec::new() };
+    [main].into_iter().chain(there(&OVERRIDE_FILES)).collect()
+}
+
 struct Finder {
     inputs: Inputs,
     /// The folder that the relative paths of the main files start at.

@@ -12,6 +12,7 @@
 //! | `resolve` | the model and the config hashes, remembered until an input changes |
 //! | `refusal` | what Compose says, as errors |
 //! | `dry_run` | what `up` would do |
+//! | `ownership` | whether a project of the same name in another directory made the containers |
 //! | `said` | what a dry run says of containers |
 
 pub mod argv;
@@ -21,6 +22,7 @@ mod env;
 mod inputs;
 mod lines;
 pub mod model;
+mod ownership;
 mod refusal;
 mod resolve;
 mod said;
@@ -31,4 +33,5 @@ mod test_support;
 pub use dry_run::{up_command, would_recreate};
 pub use env::Environment;
 pub use model::{BuildModel, Model, ServiceModel};
+pub use ownership::{Ownership, ownership};
 pub use resolve::{Resolved, resolve, resolve_in};

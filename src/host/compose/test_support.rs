@@ -15,6 +15,7 @@ pub(super) fn desired(directory: &str, services: &[&str]) -> Desired {
         name: None,
         profiles: vec![],
         env_files: vec![],
+        take_over: false,
     };
     let named = |name: &&str| ServiceSpec { name: (*name).into(), modules: vec![], routes: vec![] };
     let spec = ComposeProjectSpec {

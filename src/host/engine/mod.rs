@@ -27,7 +27,7 @@ mod taken_down;
 
 pub use about::Versions;
 pub use client::{API_OLDEST, CALL_LIMIT, Engine, EngineError};
-pub use containers::{Container, Network, ProjectContainers};
+pub use containers::{Container, Network, Origin, ProjectContainers};
 pub use events::{Change, HEARTBEAT};
 pub use images::IMAGE_PERIOD;
 pub use itself::Itself;

@@ -1,0 +1,222 @@
+//! Whose containers these are: of the Compose project that is declared, or of one of the same name in another directory.
+//!
+//! Two directories of one name are one Compose project to Compose (docker/compose#2120): an `up` in either replaces what
+//! the other one made. The only trace of the directory is two labels on each container; volumes and networks have none.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsStr,
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{Environment, inputs, scan};
+use crate::{
+    api::{Desired, Fact},
+    host::{Cache, engine::Origin},
+};
+
+/// The cache's space: by the declared directory, where it led at the looks so far.
+const SPACE: &str = "project-directory";
+
+/// How many places are remembered of one directory, the latest. A deployment that keeps more releases than that beside each
+/// other is unheard of.
+const MOST_PLACES: usize = 100;
+
+/// How long the directory that a label names is waited for. It may lie on a file system that is away, and is not ours.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// By service, the directory of another project that made its containers.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Ownership {
+    by_service: BTreeMap<String, Fact<Option<String>>>,
+    /// Of a service without any container.
+    of_absent: Option<Fact<Option<String>>>,
+}
+
+impl Ownership {
+    /// The directory of the other project that has the service; for one without containers (`wanted` are to be made), that
+    /// has the whole project.
+    #[must_use]
+    pub fn of(&self, service: &str, wanted: u32) -> Fact<Option<String>> {
+        let absent = if wanted > 0 { self.of_absent.as_ref() } else { None };
+        self.by_service.get(service).or(absent).cloned().unwrap_or(Fact::Known(None))
+    }
+
+    fn judge(containers: impl IntoIterator<Item = (String, Maker)>) -> Self {
+        let mut ownership = Self::default();
+        let mut makers = Vec::new();
+        for (service, maker) in containers {
+            let known = ownership.by_service.entry(service).or_insert(Fact::Known(None));
+            *known = first_elsewhere(known.clone(), maker.fact());
+            makers.push(maker);
+        }
+        // A project with a single container of our own is no stranger's: the service was never brought up, or removed.
+        if !makers.is_empty() && makers.iter().all(|maker| !matches!(maker, Maker::NotElsewhere)) {
+            ownership.of_absent = makers.iter().map(Maker::fact).reduce(first_elsewhere);
+        }
+        ownership
+    }
+}
+
+/// What is known to be another's comes first, then what is not known.
+fn first_elsewhere(a: Fact<Option<String>>, b: Fact<Option<String>>) -> Fact<Option<String>> {
+    match (&a, &b) {
+        (Fact::Known(Some(_)), _) => a,
+        (_, Fact::Known(Some(_))) => b,
+        (Fact::Unknown(_), _) => a,
+        _ => b,
+    }
+}
+
+/// Who made a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Maker {
+    /// The declared project, or nobody who can be found any more.
+    NotElsewhere,
+    /// The project in this directory.
+    Elsewhere(String),
+    /// Its label cannot be followed.
+    Unknown(String),
+}
+
+impl Maker {
+    fn fact(&self) -> Fact<Option<String>> {
+        match self {
+            Self::NotElsewhere => Fact::Known(None),
+            Self::Elsewhere(directory) => Fact::Known(Some(directory.clone())),
+            Self::Unknown(why) => Fact::unknown(why),
+        }
+    }
+}
+
+/// Judges the containers of a project by where they were made.
+pub async fn ownership(desired: &Desired, cache: &dyn Cache, origins: &[Origin]) -> Ownership {
+    let declared = Declared::find(desired, &Environment::of_this_process());
+    let declared = declared.remembering(&desired.directory, cache);
+    let mut judged = Vec::new();
+    for origin in origins {
+        let maker = if declared.is_plainly(origin) {
+            Maker::NotElsewhere
+        } else {
+            followed(declared.clone(), origin.clone()).await
+        };
+        judged.push((origin.service.clone(), maker));
+    }
+    Ownership::judge(judged)
+}
+
+/// A thread of its own, which nobody joins: one that hangs costs neither the look nor the end of undrift.
+async fn followed(declared: Declared, origin: Origin) -> Maker {
+    let late = format!("the directory {} that it was made in does not answer", directory_of(&origin));
+    let (tell, told) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || tell.send(declared.maker(&origin)));
+    let told = tokio::time::timeout(LIMIT, told).await;
+    told.ok().and_then(Result::ok).unwrap_or(Maker::Unknown(late))
+}
+
+fn directory_of(origin: &Origin) -> &str {
+    origin.working_dir.as_deref().unwrap_or_default()
+}
+
+/// Where the declared project is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Declared {
+    /// As they are written.
+    directories: BTreeSet<PathBuf>,
+    /// Where these lead now, and have led before.
+    led_to: BTreeSet<PathBuf>,
+    /// The Compose files, without what they include: links followed.
+    files: BTreeSet<PathBuf>,
+}
+
+impl Declared {
+    fn find(desired: &Desired, env: &Environment) -> Self {
+        let files = main_files(desired, env);
+        // Compose's project directory is that of its first file.
+        let of_files = files.first().and_then(|file| file.parent()).map(Path::to_owned);
+        let directories: BTreeSet<PathBuf> =
+            [desired.directory.clone()].into_iter().chain(of_files).collect();
+        let real = |paths: &mut dyn Iterator<Item = &PathBuf>| -> BTreeSet<PathBuf> {
+            paths.filter_map(|path| fs::canonicalize(path).ok()).collect()
+        };
+        Self { led_to: real(&mut directories.iter()), files: real(&mut files.iter()), directories }
+    }
+
+    /// With where the directory led before. A link that is switched from release to release is one project.
+    fn remembering(mut self, directory: &Path, cache: &dyn Cache) -> Self {
+        // A path that is not UTF-8 cannot be a label's either.
+        let Some(key) = directory.to_str() else { return self };
+        let known = cache.get(SPACE, key).and_then(|text| serde_json::from_str(&text).ok());
+        let known: Vec<PathBuf> = known.unwrap_or_default();
+        let new: Vec<PathBuf> = self.led_to.iter().filter(|path| !known.contains(path)).cloned().collect();
+        if !new.is_empty() {
+            let places: Vec<&PathBuf> = known.iter().chain(&new).collect();
+            let kept = &places[places.len().saturating_sub(MOST_PLACES)..];
+            if let Ok(text) = serde_json::to_string(kept) {
+                cache.put(SPACE, key, &text);
+            }
+        }
+        self.led_to.extend(known);
+        self
+    }
+
+    /// Whether the label names the declared directory letter by letter, or there is no label that names any on this host:
+    /// `docker run` writes none, and Compose on another system writes `C:\shop`.
+    fn is_plainly(&self, origin: &Origin) -> bool {
+        let Some(directory) = &origin.working_dir else { return true };
+        let directory = Path::new(directory);
+        !directory.is_absolute() || self.directories.contains(directory) || self.led_to.contains(directory)
+    }
+
+    fn maker(&self, origin: &Origin) -> Maker {
+        let directory = directory_of(origin);
+        match fs::canonicalize(directory) {
+            Ok(real) if self.led_to.contains(&real) => return Maker::NotElsewhere,
+            Ok(real) if real.is_dir() => {}
+            Ok(_) => return Maker::NotElsewhere,
+            Err(error) if is_gone(&error) => return Maker::NotElsewhere,
+            Err(error) => {
+                return Maker::Unknown(format!("the directory {directory} that it was made in: {error}"));
+            }
+        }
+        let files: Vec<io::Result<PathBuf>> = origin.config_files.iter().map(fs::canonicalize).collect();
+        // `--project-directory` moves the directory and leaves the files where they are.
+        let are_ours = files.iter().flatten().any(|file| self.files.contains(file));
+        // A project that was moved into a folder of its own leaves its old one behind, without a Compose file.
+        let are_gone = !files.is_empty() && files.iter().all(|file| file.as_ref().is_err_and(is_gone));
+        if are_ours || are_gone { Maker::NotElsewhere } else { Maker::Elsewhere(directory.to_owned()) }
+    }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidFilename
+    )
+}
+
+/// The Compose files of the declared project, as Compose finds them: those of the spec, else of `COMPOSE_FILE`, else of the
+/// nearest folder upwards that has one.
+fn main_files(desired: &Desired, env: &Environment) -> Vec<PathBuf> {
+    let (directory, spec) = (&desired.directory, &desired.object.spec.project);
+    if !spec.files.is_empty() {
+        return spec.files.iter().map(|file| directory.join(file)).collect();
+    }
+    let env_files = spec.env_files.iter().map(String::as_str).chain([".env"]);
+    let assigned = || env_files.map(|file| directory.join(file)).find_map(|file| compose_file_of(&file));
+    let own = env.get("COMPOSE_FILE").and_then(OsStr::to_str).map(str::to_owned);
+    if let Some(list) = own.or_else(assigned).filter(|list| !list.is_empty()) {
+        return list.split(':').map(|file| directory.join(file)).collect();
+    }
+    directory.ancestors().map(inputs::main_files_in).find(|files| !files.is_empty()).unwrap_or_default()
+}
+
+fn compose_file_of(env_file: &Path) -> Option<String> {
+    scan::env_file(&fs::read_to_string(env_file).ok()?)?.assigned.remove("COMPOSE_FILE")
+}
+
+#[cfg(test)]
+#[path = "ownership_tests.rs"]
+mod tests;
