@@ -10,31 +10,38 @@ use std::{
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, Failure, args::Format, context, incident::arrow, narrator::Narrator, style::clean};
+use super::{
+    Context, Failure,
+    args::Format,
+    context::{self, Loaded},
+    incident::arrow,
+    narrator::Narrator,
+    style::clean,
+};
 use crate::{
     api::{Desired, ObjectList, ObjectStatus, Transition},
     daemon::{self, Asked, Outcome, Reply, What},
-    host::{Cache, LocalHost},
-    reconcile::{Applied, AtWork, Progress, ReconcileError, Reconciler, close_interrupted, now},
+    host::{Cache, HostError, LocalHost},
+    reconcile::{self, Applied, AtWork, Progress, ReconcileError, Reconciler, close_interrupted, now},
     store::{LockError, StateLock, StepLock, Store},
 };
 
 /// Reconciles the named objects: here, or by the daemon that holds the state folder.
 pub(super) fn run(context: &mut Context<'_>, objects: &super::args::Objects) -> Result<u8, Failure> {
-    let desired = context::load(&objects.manifests, &objects.names)?;
+    let loaded = context::load(&objects.manifests, &objects.names)?;
     let dir = context.state_dir()?;
-    let narrator = Mutex::new(Narrator::new(context::progress_style(), desired.len() > 1));
+    let narrator = Mutex::new(Narrator::new(context::progress_style(), loaded.named.len() > 1));
     let runtime = context::runtime()?;
     let outcomes = match StateLock::acquire(&dir, "apply") {
-        Ok(lock) => runtime.block_on(here(context, &dir, &lock, &desired, &narrator)),
+        Ok(lock) => runtime.block_on(here(context, &dir, &lock, &loaded, &narrator)),
         Err(held @ LockError::Held { .. }) => {
-            let asked = runtime.block_on(by_daemon(&dir, &desired, &narrator))?;
+            let asked = runtime.block_on(by_daemon(&dir, &loaded.named, &narrator))?;
             asked.ok_or_else(|| held.into())
         }
         Err(error) => Err(error.into()),
     }?;
     narrator.lock().unwrap_or_else(PoisonError::into_inner).end();
-    report(context, &desired, outcomes, objects.output.output)
+    report(context, &loaded.named, outcomes, objects.output.output)
 }
 
 fn report(
@@ -62,7 +69,7 @@ async fn here(
     context: &mut Context<'_>,
     dir: &Path,
     lock: &StateLock,
-    desired: &[Desired],
+    loaded: &Loaded,
     narrator: &Mutex<Narrator>,
 ) -> Result<Vec<Outcome>, Failure> {
     let store = Arc::new(Store::open_locked(dir, context::actor("apply"), lock)?);
@@ -77,7 +84,7 @@ async fn here(
     let tell = |desired: &Desired, progress: Progress<'_>| {
         narrator.lock().unwrap_or_else(PoisonError::into_inner).tell(desired.name(), &progress);
     };
-    let applied = apply_all(&host, &store, desired, &tell).await;
+    let applied = apply_all(&host, &store, loaded, &tell).await;
     host.settle(context::SETTLE_LIMIT).await;
     let outcome = |Applied { object, reconciled, acted, error }| Outcome {
         object,
@@ -134,7 +141,7 @@ async fn by_daemon(
 async fn apply_all(
     host: &LocalHost,
     store: &Store,
-    desired: &[Desired],
+    loaded: &Loaded,
     tell: &(dyn Fn(&Desired, Progress<'_>) + Send + Sync),
 ) -> Vec<Applied> {
     let cancel = CancellationToken::new();
@@ -151,7 +158,10 @@ async fn apply_all(
         at_work: &at_work,
         builds: &builds,
     };
-    let all = apply_by_project(&reconciler, desired);
+    let all = async {
+        let taken = reconcile::taken(host, &loaded.all).await;
+        apply_by_project(&reconciler, &loaded.named, taken).await
+    };
     tokio::pin!(all);
     tokio::select! {
         applied = &mut all => return applied,
@@ -163,9 +173,18 @@ async fn apply_all(
 
 /// Projects side by side; objects of one project directory one after the other, because two `up` at once can leave
 /// a project without containers.
-async fn apply_by_project(reconciler: &Reconciler<'_, LocalHost>, desired: &[Desired]) -> Vec<Applied> {
+async fn apply_by_project(
+    reconciler: &Reconciler<'_, LocalHost>,
+    desired: &[Desired],
+    mut taken: BTreeMap<String, HostError>,
+) -> Vec<Applied> {
+    let mut applied = Vec::new();
     let mut by_directory: BTreeMap<&Path, Vec<usize>> = BTreeMap::new();
     for (index, desired) in desired.iter().enumerate() {
+        if let Some(error) = taken.remove(desired.name()) {
+            applied.push((index, reconciler.refuse(desired, error)));
+            continue;
+        }
         by_directory.entry(&desired.directory).or_default().push(index);
     }
     let projects = by_directory.into_values().map(async |indexes| {
@@ -175,7 +194,7 @@ async fn apply_by_project(reconciler: &Reconciler<'_, LocalHost>, desired: &[Des
         }
         applied
     });
-    let mut applied: Vec<_> = futures_util::future::join_all(projects).await.into_iter().flatten().collect();
+    applied.extend(futures_util::future::join_all(projects).await.into_iter().flatten());
     applied.sort_by_key(|(index, _)| *index);
     applied.into_iter().map(|(_, applied)| applied).collect()
 }

@@ -5,7 +5,12 @@ use std::{
     sync::Arc,
 };
 
-use super::{Context, Failure, args::Format, context, ladder};
+use super::{
+    Context, Failure,
+    args::Format,
+    context::{self, Loaded},
+    ladder,
+};
 use crate::{
     api::{Desired, ObjectList},
     host::{Cache, LocalHost, NoCache},
@@ -19,10 +24,10 @@ pub(super) fn run(
     objects: &super::args::Objects,
     with_plan: bool,
 ) -> Result<u8, Failure> {
-    let desired = context::load(&objects.manifests, &objects.names)?;
+    let loaded = context::load(&objects.manifests, &objects.names)?;
     let store = context.store_for_looking()?.map(Arc::new);
     let runtime = context::runtime()?;
-    let looks = runtime.block_on(look_at_all(store.as_ref(), &desired))?;
+    let looks = runtime.block_on(look_at_all(store.as_ref(), &loaded))?;
     let exit = looks.iter().map(|(_, looked)| exit_code(looked)).max().unwrap_or(0);
     for (desired, looked) in &looks {
         if let Err(error) = looked {
@@ -58,18 +63,22 @@ fn print(context: &mut Context<'_>, looks: &[Look<'_>], with_plan: bool) -> io::
 
 type Look<'a> = (&'a Desired, Result<Looked, ReconcileError>);
 
-async fn look_at_all<'a>(
-    store: Option<&Arc<Store>>,
-    desired: &'a [Desired],
-) -> Result<Vec<Look<'a>>, Failure> {
+async fn look_at_all<'a>(store: Option<&Arc<Store>>, loaded: &'a Loaded) -> Result<Vec<Look<'a>>, Failure> {
     let cache: Arc<dyn Cache> = match store {
         Some(store) => Arc::clone(store) as Arc<dyn Cache>,
         None => Arc::new(NoCache),
     };
     let host = LocalHost::connect(cache, None)?;
-    let looks = desired.iter().map(|desired| {
-        let host = &host;
-        async move { (desired, reconcile::look(host, store.map(AsRef::as_ref), desired).await) }
+    let mut taken = reconcile::taken(&host, &loaded.all).await;
+    let looks = loaded.named.iter().map(|desired| {
+        let (host, taken) = (&host, taken.remove(desired.name()));
+        async move {
+            let looked = match taken {
+                Some(error) => Err(error.into()),
+                None => reconcile::look(host, store.map(AsRef::as_ref), desired).await,
+            };
+            (desired, looked)
+        }
     });
     let looks = futures_util::future::join_all(looks).await;
     host.settle(context::SETTLE_LIMIT).await;

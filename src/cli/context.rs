@@ -76,6 +76,9 @@ impl<'a> Context<'a> {
             (LogFormat::Text, ReconcileError::Host(HostError::NoSuchService { manifest, unknown, .. })) => {
                 manifest::point(manifest, unknown)
             }
+            (LogFormat::Text, ReconcileError::Host(HostError::ServiceTaken { manifest, taken })) => {
+                manifest::point(manifest, taken)
+            }
             _ => None,
         };
         let Some(errors) = pointed else {
@@ -176,8 +179,16 @@ pub(super) fn sources(files: &[OsString]) -> Vec<Source> {
     files.iter().map(|file| Source::from(file.as_os_str())).collect()
 }
 
-/// Loads the manifests, and keeps the named objects.
-pub(super) fn load(manifests: &Manifests, names: &[String]) -> Result<Vec<Desired>, Failure> {
+/// What the manifests declare.
+pub(super) struct Loaded {
+    /// All of it: of two objects that declare one service, one may not be named.
+    pub(super) all: Vec<Desired>,
+    /// The named objects; all of them where none is.
+    pub(super) named: Vec<Desired>,
+}
+
+/// Loads the manifests, and finds the named objects.
+pub(super) fn load(manifests: &Manifests, names: &[String]) -> Result<Loaded, Failure> {
     let all = manifest::load(&sources(&manifests.files))?;
     if let Some(unknown) =
         names.iter().find(|name| !all.iter().any(|desired| desired.name() == name.as_str()))
@@ -186,7 +197,7 @@ pub(super) fn load(manifests: &Manifests, names: &[String]) -> Result<Vec<Desire
         return Err(Failure::NoSuchObject { name: unknown.clone(), known });
     }
     let wanted = |desired: &Desired| names.is_empty() || names.iter().any(|name| name == desired.name());
-    Ok(all.into_iter().filter(wanted).collect())
+    Ok(Loaded { named: all.iter().filter(|desired| wanted(desired)).cloned().collect(), all })
 }
 
 /// One thread for all that waits: build contexts are hashed on others anyway, and a second one costs more wake-ups than it

@@ -4,6 +4,7 @@
 //! names of objects; the [loop](crate::runtime) runs one turn of the reconciler for each, the very turn that `apply`
 //! takes. None of them says why.
 
+mod claims;
 mod keys;
 mod looks;
 mod objects;
@@ -168,6 +169,7 @@ fn shared(options: &Options, host: Arc<LocalHost>, store: Arc<Store>, objects: O
         waiters: waiters::Waiters::default(),
         keys: keys::Keys::default(),
         readiness: Readiness::default(),
+        projects: claims::Projects::default(),
         at_work: AtWork::default(),
         hung: looks::Hung::default(),
         reading: Arc::default(),

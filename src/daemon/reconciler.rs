@@ -9,6 +9,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    claims::Projects,
     keys::Keys,
     looks::{Bounded, Hung},
     objects::Objects,
@@ -47,6 +48,7 @@ pub(super) struct Shared<H> {
     pub(super) memory: Memory,
     pub(super) waiters: Waiters,
     pub(super) keys: Keys,
+    pub(super) projects: Projects,
     pub(super) readiness: Readiness,
     pub(super) at_work: AtWork,
     pub(super) hung: Hung,
@@ -101,7 +103,10 @@ impl<H: Host + 'static> Shared<H> {
             }
             self.waiters.tell(desired.name(), &progress, self.narrate);
         };
-        let host = Bounded { host: &self.host, over: &self.cancel, hung: &self.hung };
+        if let Some(error) = self.taken(desired).await {
+            return Err(error.into());
+        }
+        let host = self.host();
         let reconciler = Reconciler {
             host: &host,
             store: &self.store,
@@ -119,6 +124,11 @@ impl<H: Host + 'static> Shared<H> {
             Way::Project(project) => self.at_work.is_free(project),
         }));
         turned
+    }
+
+    /// The host, while undrift may still wait for it.
+    pub(super) fn host(&self) -> Bounded<'_, H> {
+        Bounded { host: &self.host, over: &self.cancel, hung: &self.hung }
     }
 
     fn turned(&self, desired: &Desired, turn: &Turn) -> Requeue {

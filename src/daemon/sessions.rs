@@ -78,6 +78,11 @@ impl Memory {
         *failures
     }
 
+    /// Whether nothing could be said of the object the last time.
+    pub(super) fn has_failed(&self, object: &str) -> bool {
+        self.lock().failures.contains_key(object)
+    }
+
     /// Notes what an object consists of; a look that succeeded also ends its failures.
     pub(super) fn saw(&self, project: &str, object: &Object) {
         let images = object.status.services.iter().filter_map(|service| service.image.as_ref());

@@ -88,6 +88,11 @@ impl Host for LocalHost {
         self.look(desired).await
     }
 
+    async fn project(&self, desired: &Desired) -> Result<String, HostError> {
+        let resolved = super::compose::resolve(desired, self.engine.endpoint(), &*self.cache).await?;
+        Ok(resolved.model.name)
+    }
+
     async fn git(&self, desired: &Desired) -> Fact<Option<GitState>> {
         super::source::git_state(&desired.directory).await
     }

@@ -36,6 +36,12 @@ pub trait Host: Send + Sync {
         desired: &Desired,
     ) -> impl Future<Output = Result<ProjectObservation, HostError>> + Send;
 
+    /// The name of the Compose project, as Compose resolves it.
+    ///
+    /// # Errors
+    /// Where Compose is missing or refuses the project.
+    fn project(&self, desired: &Desired) -> impl Future<Output = Result<String, HostError>> + Send;
+
     /// The git work tree that the project directory is in; `Known(None)` where it is in none. It is evidence, and
     /// nothing depends on it: git is asked where there is something to tell, not at every look.
     fn git(&self, desired: &Desired) -> impl Future<Output = Fact<Option<GitState>>> + Send;
@@ -137,6 +143,14 @@ pub enum HostError {
         /// All of them, in the order of the manifest.
         unknown: Vec<Pointed>,
     },
+    /// An object that is declared before this one has some of its services.
+    #[error("{}", in_a_line(manifest, taken))]
+    ServiceTaken {
+        /// The manifest.
+        manifest: String,
+        /// All of them, in the order of the manifest, each with the other's place.
+        taken: Vec<Pointed>,
+    },
     /// Two services build into one image reference: the last one would win.
     #[error("the services {first} and {second} both build the image {image}: give each its own `image:`")]
     SharedImage {
@@ -170,6 +184,7 @@ impl HostError {
             Self::ComposeRefused { .. } => "ComposeRefused",
             Self::UnsetVariables { .. } => "UnsetVariables",
             Self::NoSuchService { .. } => "NoSuchService",
+            Self::ServiceTaken { .. } => "ServiceTaken",
             Self::SharedImage { .. } => "SharedImage",
             Self::Engine { .. } => "EngineError",
         }

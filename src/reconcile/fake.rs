@@ -76,6 +76,10 @@ impl Host for FakeHost {
         })
     }
 
+    async fn project(&self, desired: &Desired) -> Result<String, HostError> {
+        Ok(desired.name().to_owned())
+    }
+
     async fn git(&self, _: &Desired) -> Fact<Option<GitState>> {
         Fact::Known(Some(git()))
     }

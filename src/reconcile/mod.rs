@@ -4,6 +4,7 @@
 //! sees and on what the store knows, so a restart is one more turn. `apply` turns until nothing is left to do;
 //! a daemon turns whenever a key is due.
 
+mod claims;
 #[cfg(test)]
 mod conformance;
 mod deaths;
@@ -30,6 +31,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+pub use claims::{is_before, service_taken, share_a_service, taken};
 pub use memory::Session;
 pub use progress::Progress;
 pub use slot::AtWork;
@@ -139,6 +141,12 @@ impl<H: Host> Reconciler<'_, H> {
                 },
             }
         }
+    }
+
+    /// The object that must not be reconciled: its status says why.
+    #[must_use]
+    pub fn refuse(&self, desired: &Desired, error: HostError) -> Applied {
+        self.failed(desired, error.into())
     }
 
     async fn wait_for_a_build(&self) {

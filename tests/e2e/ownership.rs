@@ -3,7 +3,10 @@
 
 use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
 
-use crate::support::{MANIFEST, Project, docker};
+use crate::{
+    daemon::Daemon,
+    support::{MANIFEST, Project, Run, docker, wait_for},
+};
 
 /// Runs Compose by this project's name in another directory.
 fn compose_in(project: &Project, directory: &Path, args: &[&str]) {
@@ -75,7 +78,7 @@ fn containers_of_another_directory_are_left_alone_until_they_may_be_taken_over()
 
     project.manifest(&with_take_over(&MANIFEST.replace("workflow }]", crate::support::SECOND_MODULE)));
     project.apply().expect(0);
-    assert_eq!(project.steps(), ["Build", "Up"]);
+    assert_eq!(project.steps_that_counted(), ["Build", "Up"]);
 }
 
 #[test]
@@ -152,4 +155,87 @@ fn directory_that_is_gone_and_other_ways_to_the_same_files_are_no_strangers() {
     project.check().expect(0);
     project.apply().expect(0);
     assert_eq!(project.containers("api"), before);
+}
+
+/// A second object beside the project's own, `NAME-b`, for the services `declared`.
+fn second_object(project: &Project, declared: &str) {
+    let manifest = format!(
+        "apiVersion: undrift.dev/v1alpha1\nkind: ComposeProject\nmetadata: {{ name: {0}-b }}\nspec:\n  project: {{ directory: ., \
+         name: {0} }}\n  services: [{declared}]\n  reconcile: {{ verify: {{ timeout: 10s, stableFor: 1s }} }}\n",
+        project.name
+    );
+    project.write("zz.yaml", &manifest);
+}
+
+/// A verb on both manifests.
+fn on_both(project: &Project, verb: &str, more: &[&str]) -> Run {
+    project.undrift(&[&[verb, "-f", "undrift.yaml", "-f", "zz.yaml"], more].concat())
+}
+
+/// Why nothing can be said of the second object, which is the last item.
+fn said_of_second(run: &Run) -> String {
+    let items = run.json();
+    let ready = &items["items"].as_array().unwrap().last().unwrap()["status"]["conditions"][0];
+    format!("{} {}", ready["reason"].as_str().unwrap(), ready["message"].as_str().unwrap())
+}
+
+#[test]
+fn service_of_two_objects_is_the_first_one_s_and_the_second_is_refused() {
+    let project = Project::in_incident();
+    second_object(&project, "{ name: api }");
+    for verb in ["check", "plan"] {
+        let run = on_both(&project, verb, &["-o", "json"]).expect(2);
+        assert_eq!(run.drift("api"), "artifact ModuleMissing", "the first one is looked at");
+        let said = said_of_second(&run);
+        assert!(said.starts_with("ServiceTaken ") && said.contains("zz.yaml:6:"), "{said}");
+        assert!(said.contains("undrift.yaml:7:13 has it, in the object"), "both places: {said}");
+        assert!(run.stderr.contains("zz.yaml:6:") && run.stderr.contains("undrift.yaml:7:13"), "{run:?}");
+    }
+    let second = format!("{}-b", project.name);
+    on_both(&project, "check", &[&second]).expect(2);
+    on_both(&project, "check", &[&project.name]).expect(1);
+    let doctor = on_both(&project, "doctor", &["-o", "json"]).expect(1).json();
+    let once =
+        doctor["checks"].as_array().unwrap().iter().find(|c| c["name"] == "ServicesDeclaredOnce").unwrap();
+    assert!(
+        once["status"] == "failed" && once["found"].as_str().unwrap().contains("undrift.yaml:7:13"),
+        "{once}"
+    );
+
+    let apply = on_both(&project, "apply", &["-o", "json"]).expect(2);
+    assert_eq!(
+        (apply.drift("api").as_str(), project.steps_that_counted()),
+        ("", vec!["Build".into(), "Up".into()])
+    );
+    assert!(said_of_second(&apply).starts_with("ServiceTaken "), "{apply:?}");
+
+    // Other services of the same project are another object's to declare.
+    second_object(&project, "{ name: web }");
+    let web =
+        "  web: { image: undrift-example-base, command: sleep 1000, init: true, stop_grace_period: 1s }\n";
+    let compose = fs::read_to_string(project.path("compose.yaml")).unwrap();
+    project.write("compose.yaml", &format!("{compose}{web}"));
+    on_both(&project, "apply", &[]).expect(0);
+}
+
+#[test]
+fn daemon_refuses_the_later_object_alone() {
+    let project = Project::in_incident();
+    second_object(&project, "{ name: api }");
+    let mut command = project.command(&["run", "-f", "undrift.yaml", "-f", "zz.yaml"]);
+    let daemon = Daemon::spawn(&mut command, &project);
+    daemon.wait_until_ready();
+    wait_for("the first object to be healed", || project.steps_that_counted() == ["Build", "Up"]);
+    let described =
+        project.undrift(&["describe", &format!("{}-b", project.name), "-o", "json"]).expect(0).json();
+    let ready = &described["status"]["conditions"][0];
+    assert_eq!((&ready["status"], &ready["reason"]), (&"Unknown".into(), &"ServiceTaken".into()), "{ready}");
+    // Once it declares another one it goes on.
+    second_object(&project, "{ name: web }");
+    let web =
+        "  web: { image: undrift-example-base, command: sleep 1000, init: true, stop_grace_period: 1s }\n";
+    let compose = fs::read_to_string(project.path("compose.yaml")).unwrap();
+    project.write("compose.yaml", &format!("{compose}{web}"));
+    wait_for("the second object to bring up its own", || project.containers("web").len() == 1);
+    assert!(daemon.end().success());
 }

@@ -1,9 +1,14 @@
 //! The manifests of `-f`, and how many folders this user may watch.
 
-use std::{ffi::OsString, fs};
+use std::{ffi::OsString, fs, sync::Arc};
 
-use super::{Check, in_time};
-use crate::{cli::context, manifest};
+use super::{Check, FILES_LIMIT, in_time};
+use crate::{
+    api::Desired,
+    cli::context,
+    host::{LocalHost, NoCache},
+    manifest, reconcile,
+};
 
 /// The kernel's own default of old; a limit below it was chosen, or is that of a very small machine.
 const FEW_WATCHES: u64 = 8192;
@@ -23,6 +28,8 @@ pub(super) struct Manifests {
     pub(super) files: Vec<OsString>,
     /// `None` where they could not be read in time.
     pub(super) loaded: Option<Loaded>,
+    /// The objects with a service that another one has, with what is said of each; `None` where that is not known.
+    pub(super) taken: Option<Vec<String>>,
     pub(super) watches: Option<u64>,
     pub(super) instances: Option<u64>,
 }
@@ -46,23 +53,45 @@ pub(super) async fn read(files: &[OsString]) -> Manifests {
         return Manifests::default();
     }
     let sources = context::sources(files);
+    let (loaded, taken) = match in_time(move || load(&sources)).await {
+        Some((loaded, objects)) => (Some(loaded), taken(&objects).await),
+        None => (None, None),
+    };
     let limit = |name: &str| fs::read_to_string(format!("{INOTIFY}/{name}")).ok()?.trim().parse().ok();
     Manifests {
         files: files.to_vec(),
-        loaded: in_time(move || load(&sources)).await,
+        loaded,
+        taken,
         watches: limit("max_user_watches"),
         instances: limit("max_user_instances"),
     }
 }
 
-fn load(sources: &[manifest::Source]) -> Loaded {
-    match manifest::load(sources) {
-        Ok(objects) => Loaded::Objects(objects.len()),
-        Err(errors) if errors.iter().all(|error| error.message == manifest::NO_MANIFESTS) => {
+/// Compose is asked for the projects' names, where that matters.
+async fn taken(objects: &[Desired]) -> Option<Vec<String>> {
+    if !objects.iter().any(|one| objects.iter().any(|other| reconcile::share_a_service(one, other))) {
+        return Some(Vec::new());
+    }
+    let host = LocalHost::connect(Arc::new(NoCache), None).ok()?;
+    let taken = tokio::time::timeout(FILES_LIMIT, reconcile::taken(&host, objects)).await.ok()?;
+    Some(taken.into_values().map(|error| error.to_string()).collect())
+}
+
+fn load(sources: &[manifest::Source]) -> (Loaded, Vec<Desired>) {
+    let errors = match manifest::load(sources) {
+        Ok(objects) => return (Loaded::Objects(objects.len()), objects),
+        Err(errors) => errors,
+    };
+    (faulty(&errors), Vec::new())
+}
+
+fn faulty(errors: &manifest::ManifestErrors) -> Loaded {
+    match errors {
+        errors if errors.iter().all(|error| error.message == manifest::NO_MANIFESTS) => {
             let folders: Vec<&str> = errors.iter().map(|error| error.file.as_str()).collect();
             Loaded::EmptyFolder(folders.join(", "))
         }
-        Err(errors) => {
+        errors => {
             let first = errors.iter().next().map(|error| match error.line {
                 0 => format!("{}: {}", error.file, error.message),
                 line => format!("{}:{line}:{}: {}", error.file, error.column, error.message),
@@ -77,7 +106,20 @@ pub(super) fn judge(manifests: &Manifests) -> Vec<Check> {
     if manifests.files.is_empty() {
         return Vec::new();
     }
-    vec![valid(manifests), watches(manifests)]
+    vec![valid(manifests), declared_once(manifests), watches(manifests)]
+}
+
+fn declared_once(manifests: &Manifests) -> Check {
+    let name = "ServicesDeclaredOnce";
+    match manifests.taken.as_deref() {
+        None => Check::unknown(name, "the names of the Compose projects could not be read in time"),
+        Some([]) => Check::ok(name, "no two objects declare one service"),
+        Some(taken) => Check::failed(
+            name,
+            taken.join("; "),
+            "declare all of a service in one object: until then the one that is declared first goes on",
+        ),
+    }
 }
 
 fn valid(manifests: &Manifests) -> Check {

@@ -3,7 +3,13 @@ use crate::cli::doctor::Status;
 
 fn manifests(loaded: Loaded) -> Manifests {
     let files = vec!["a.yaml".into(), "it's here".into()];
-    Manifests { files, loaded: Some(loaded), watches: Some(65_536), instances: Some(128) }
+    Manifests {
+        files,
+        loaded: Some(loaded),
+        taken: Some(Vec::new()),
+        watches: Some(65_536),
+        instances: Some(128),
+    }
 }
 
 #[test]
@@ -26,7 +32,7 @@ fn faulty_manifests_are_counted_and_handed_to_validate() {
 #[test]
 fn a_folder_without_manifests_is_a_fault() {
     let home = tempfile::tempdir().unwrap();
-    let of = |files: &[OsString]| load(&context::sources(files));
+    let of = |files: &[OsString]| load(&context::sources(files)).0;
     let check = valid(&manifests(of(&[home.path().into()])));
     assert_eq!(check.status, Status::Failed);
     assert_eq!(check.found, format!("{}: no *.yaml or *.yml in this folder", home.path().display()));
@@ -35,6 +41,15 @@ fn a_folder_without_manifests_is_a_fault() {
     assert!(!mend.contains("validate"), "which would say the same again: {mend}");
     let beside = of(&[home.path().into(), home.path().join("missing.yaml").into()]);
     assert!(matches!(beside, Loaded::Errors { count: 2, .. }), "{beside:?}");
+}
+
+#[test]
+fn services_that_two_objects_declare_are_a_fault() {
+    let with = |taken| declared_once(&Manifests { taken, ..manifests(Loaded::Objects(2)) });
+    assert_eq!(with(Some(vec![])).status, Status::Ok);
+    assert_eq!(with(None).status, Status::Unknown);
+    let check = with(Some(vec!["b.yaml:9:7: the service api …".into()]));
+    assert_eq!((check.status, check.found.as_str()), (Status::Failed, "b.yaml:9:7: the service api …"));
 }
 
 #[test]

@@ -109,6 +109,10 @@ impl Host for Odd {
         self.well.observe(desired).await
     }
 
+    async fn project(&self, desired: &Desired) -> Result<String, HostError> {
+        self.well.project(desired).await
+    }
+
     async fn git(&self, desired: &Desired) -> Fact<Option<GitState>> {
         if self.git_hangs.load(Relaxed) && desired.name() == "backoffice" {
             self.hang();
