@@ -3,14 +3,15 @@
 # make lint           format, clippy, docs, shell scripts, licences and advisories of the dependencies
 # make bench          check and apply against the same done by hand, and how soon `run` heals, with a release build
 # make bench-daemon   only how soon `run` heals and what it costs at rest
+# make soak           a quarter of an hour of random kills under `run`: what was done, and what is down at its end
 # make test-engines   the tests on other engines and Composes, each in a container (AXES=…, ARGS=…; see docs/engines.md)
 # make host           what the others need on this host: installs or starts what is missing
 #
-# demo, test, test-engines and bench call scripts/host first; it changes nothing where all is there.
-.PHONY: help host demo test test-engines lint bench bench-daemon
+# demo, test, test-engines, bench and soak call scripts/host first; it changes nothing where all is there.
+.PHONY: help host demo test test-engines lint bench bench-daemon soak
 
 help:
-	@sed -n 's/^# //p' Makefile | head -n 7
+	@sed -n 's/^# //p' Makefile | head -n 8
 
 host:
 	@scripts/host
@@ -43,3 +44,8 @@ bench-daemon:
 	@scripts/host bench
 	cargo build --release --locked
 	@scripts/bench-daemon
+
+soak:
+	@scripts/host bench
+	cargo build --release --locked
+	@scripts/soak

@@ -12,6 +12,7 @@ mod layer;
 mod note;
 mod observed;
 mod policy;
+mod recent_step;
 mod route;
 mod spec;
 mod status;
@@ -32,6 +33,7 @@ pub use observed::{
     SourceObservation, speaks_of_its_path,
 };
 pub use policy::{Backoff, Mode, ReconcilePolicy, SourceDrift, SourcePolicy, Verify};
+pub use recent_step::{BeyondRate, RecentStep};
 pub use route::{Auth, BasicAuth, Control, RouteSpec, RouteTarget, SecretSource, without_query_values};
 pub use spec::{
     API_VERSION, ComposeProject, ComposeProjectSpec, KIND, Metadata, ModuleSpec, ModuleType, ProjectRef,

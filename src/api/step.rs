@@ -45,6 +45,9 @@ pub enum Step {
         /// container.
         force_recreate: bool,
     },
+    /// Start what is down of the services from the image that it ran: what exists is never recreated. Only where the rate
+    /// makes other steps wait.
+    Start,
     /// Restart the services' containers.
     Restart,
     /// Put the image that ran before the last build back, and recreate.
@@ -57,7 +60,7 @@ impl Step {
     pub const fn kind(self) -> StepKind {
         match self {
             Self::Build { .. } => StepKind::Build,
-            Self::Up { .. } => StepKind::Up,
+            Self::Up { .. } | Self::Start => StepKind::Up,
             Self::Restart => StepKind::Restart,
             Self::Rollback => StepKind::Rollback,
         }

@@ -21,6 +21,7 @@ use super::{
 use crate::{
     api::{Desired, ObjectList, ObjectStatus, Transition},
     daemon::{self, Asked, Outcome, Reply, What},
+    decide,
     host::{Cache, HostError, LocalHost},
     reconcile::{self, Applied, AtWork, Progress, ReconcileError, Reconciler, close_interrupted, now},
     store::{LockError, StateLock, StepLock, Store},
@@ -240,6 +241,9 @@ fn summary(context: &mut Context<'_>, desired: &[Desired], outcomes: &[Outcome])
         if let Some(words) = held_back(status).filter(|_| !applied.reconciled) {
             writeln!(context.out, "  no step was taken: {}", clean(&words))?;
         }
+        if let Some(words) = rate_exceeded(status).filter(|_| !applied.reconciled) {
+            writeln!(context.out, "  waits: {}", clean(&words))?;
+        }
         let stalled = status.conditions.iter().find(|c| c.kind == crate::api::ConditionType::Stalled);
         if let Some(stalled) = stalled.filter(|c| c.status == crate::api::ConditionStatus::True) {
             writeln!(context.out, "  {}: {}", stalled.reason, clean(&stalled.message))?;
@@ -259,6 +263,12 @@ fn held_back(status: &ObjectStatus) -> Option<String> {
     }
 }
 
+/// What the next step waits for, where that is the rate.
+fn rate_exceeded(status: &ObjectStatus) -> Option<String> {
+    let reconciling = status.conditions.iter().find(|c| c.reason == decide::RATE_EXCEEDED)?;
+    Some(format!("{}: {}", reconciling.reason, reconciling.message))
+}
+
 /// The routes whose answer the last repair has changed.
 fn transitions(status: &ObjectStatus) -> impl Iterator<Item = (&str, &str, Transition)> {
     status.services.iter().flat_map(|service| {
@@ -274,7 +284,7 @@ mod tests {
     use super::*;
     use crate::{
         api::Suspension,
-        decide::{self, History, Inputs, StatusInputs},
+        decide::{History, Inputs, StatusInputs},
         fixtures::{at, desired, desired_with, incident},
     };
 

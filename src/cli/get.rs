@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     api::{ConditionStatus, ConditionType, Layer, Object, ObjectList, ServiceStatus, Time},
+    decide::RATE_EXCEEDED,
     store::Store,
 };
 
@@ -105,6 +106,11 @@ fn reason(object: &Object, service: &ServiceStatus) -> String {
     };
     if has(ConditionType::Reconciling, |condition| condition.reason == "Suspended") {
         return why.map_or_else(|| "Suspended".into(), |why| format!("{why} (suspended)"));
+    }
+    if has(ConditionType::Reconciling, |condition| condition.reason == RATE_EXCEEDED)
+        && service.drift.is_some()
+    {
+        return format!("{} (RateExceeded)", why.unwrap_or_default());
     }
     let stalled = has(ConditionType::Stalled, |condition| condition.status == ConditionStatus::True);
     let note = if stalled && service.drift.is_some() { " (stalled)" } else { "" };

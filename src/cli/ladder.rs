@@ -116,7 +116,8 @@ fn mend(prospect: &Prospect, held_back: Option<&HeldBack>) -> Option<String> {
                 return Some(format!("no step while {}; otherwise {steps}", held_back_in_a_word(held_back)));
             }
             let at = at.map(|at| format!(", not before {}", at.format("%H:%M:%S UTC"))).unwrap_or_default();
-            Some(format!("apply would {steps}{at}"))
+            let rate = prospect.rate_exceeded.as_ref().map(|why| format!("; RateExceeded: {why}"));
+            Some(format!("apply would {steps}{at}{}", rate.unwrap_or_default()))
         }
         Repair::Wait { reason, .. } => Some(wait(reason).into()),
         Repair::Stalled { reason, message } if GIVEN_UP.contains(&reason.as_str()) => {
@@ -151,6 +152,7 @@ pub(super) fn in_words(step: Step, services: &[String]) -> String {
         Step::Build { no_cache: true } => format!("build {services} without the cache"),
         Step::Up { force_recreate: false } => format!("bring up {services}"),
         Step::Up { force_recreate: true } => format!("recreate {services}"),
+        Step::Start => format!("start what is down of {services}, as it ran before"),
         Step::Restart => format!("restart {services}"),
         Step::Rollback => format!("put the previous image of {services} back and bring it up"),
     }

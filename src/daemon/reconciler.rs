@@ -139,6 +139,10 @@ impl<H: Host + 'static> Shared<H> {
             Action::Again => Requeue::Now,
             // The interval is a promise: in a backoff of hours the status is not to be hours old.
             Action::At(time) => Requeue::At(at(time).min(resync(desired))),
+            Action::Paced(time) => {
+                self.answer(name, &turn.object, false, None);
+                Requeue::At(at(time).min(resync(desired)))
+            }
             Action::AfterBuild => self.wait_for(name, Way::Builds),
             Action::AfterStep => self.wait_for(name, Way::Project(turn.project.clone())),
             Action::Rest | Action::Stalled => {

@@ -146,6 +146,10 @@ pub fn begin_step(
 ) -> Vec<Attempt> {
     let begun = of.iter().filter_map(|service| {
         let drift = services.iter().find(|d| d.service == *service)?.drift.as_ref()?;
+        // A start while the rate makes the repair wait is meant for what is down, and mends nothing before it.
+        if step == Step::Start && drift.layer != Layer::Container {
+            return None;
+        }
         let seen = inputs.observed.services.iter().find(|s| s.name == *service)?;
         let mut row = row(inputs, rows, seen, drift).cloned().unwrap_or_else(|| new_row(inputs, seen, drift));
         row.attempts += 1;
@@ -211,9 +215,12 @@ pub fn end_rollback(begun: Vec<Attempt>) -> Vec<Attempt> {
     begun.into_iter().map(end).collect()
 }
 
-/// The rows that the proof of a service settles: its step was not in vain. That holds also for one that left another drift
-/// behind which passed by itself, as a server does that takes its time to start; not for one that failed or changed nothing,
-/// and for none after a rollback.
+/// The rows that the proof of a service settles: what counts is what was not verified, so none counts any more, and rows
+/// of which nothing was given up begin anew.
+///
+/// A step that was not in vain has healed: its rungs are tried from the first one on again. That holds also for one that left
+/// another drift behind which passed by itself, as a server does that takes its time to start; not for one that failed
+/// or changed nothing, which would be as much in vain the next time, and for none after a rollback.
 pub fn after_proof(
     incident: Option<&OpenIncident>,
     service: &str,
@@ -224,8 +231,13 @@ pub fn after_proof(
         row.next_at.is_none() && repaired.is_some_and(|incident| row.last_at >= incident.opened_at)
     };
     let rows = rows.iter().filter(move |row| row.service == service && row.gave_up.is_none());
-    let settled = rows.filter(move |row| row.pending.is_some() || moved_on(row));
-    settled.map(|row| Attempt { pending: None, healed: true, ..row.clone() })
+    rows.filter_map(move |row| {
+        let counted = Attempt { attempts: 0, ..row.clone() };
+        if row.pending.is_some() || moved_on(row) {
+            return Some(Attempt { pending: None, healed: true, tried: Vec::new(), ..counted });
+        }
+        (row.attempts > 0).then_some(counted)
+    })
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@
 //! | `attempts` | what an earlier step has changed, and when the next one may be taken |
 //! | `start` | what a repair starts from, and how much another source is worth |
 //! | `notes` | what is worth saying of a service that is no drift |
+//! | `rate` | how often a service may be built or brought up within an hour |
 //! | `plan` | the steps of several services as one plan |
 //! | `verify` | whether a series of looks proves a repair |
 //! | `status` | all of it in the shape that is reported |
@@ -19,6 +20,7 @@ mod attempts;
 mod checks;
 mod notes;
 mod plan;
+mod rate;
 mod repair;
 mod rollback;
 mod start;
@@ -33,15 +35,16 @@ use std::collections::BTreeMap;
 pub use attempts::{after_proof, begin_step, end_rollback, end_step};
 pub use checks::{Diagnosis, LayerVerdict, diagnose, is_young};
 pub use plan::{NOT_PROVEN, Next};
+pub use rate::recent_steps;
 pub use repair::{Prospect, Repair};
 pub use rollback::{JUDGED_FOR, rollback_target, to_keep};
-pub use status::{StatusInputs, status, with_outlived};
+pub use status::{RATE_EXCEEDED, StatusInputs, status, with_outlived};
 pub use unseen::failed_status;
 pub use verify::{Identity, LEAST_LOOKS, Proof, disproves, identities, identities_of, judge, unlike_before};
 
 use crate::api::{
-    Attempt, Desired, Mode, ObjectStatus, PlannedStep, ProjectObservation, Step, StepOutcome, Suspension,
-    Time,
+    Attempt, Desired, Mode, ObjectStatus, PlannedStep, ProjectObservation, RecentStep, Step, StepOutcome,
+    Suspension, Time,
 };
 
 /// Everything that a decision rests on.
@@ -66,6 +69,8 @@ pub struct History {
     pub generation: i64,
     /// The budget's memory.
     pub attempts: Vec<Attempt>,
+    /// The steps of the last hour for the project's services, oldest first: the rate's memory.
+    pub recent_steps: Vec<RecentStep>,
     /// The incident that is open.
     pub incident: Option<OpenIncident>,
     /// The one before it, where it ended not long ago and well: what it repaired may yet turn out to be worse.
@@ -243,6 +248,21 @@ impl Decision {
     #[must_use]
     pub fn as_declared(&self) -> bool {
         self.services.iter().all(Diagnosis::as_declared)
+    }
+
+    /// What makes the object wait, in words, where that is the rate alone: nothing is due, and nothing may pass by itself.
+    #[must_use]
+    pub fn rate_exceeded(&self) -> Option<String> {
+        let mut messages = Vec::new();
+        for prospect in &self.prospects {
+            match (&prospect.repair, &prospect.rate_exceeded) {
+                (Repair::Nothing | Repair::Stalled { .. }, _) => {}
+                (Repair::Steps(_, Some(_)), Some(message)) => messages.push(message.as_str()),
+                _ => return None,
+            }
+        }
+        let waits = matches!(self.next, Next::Wait(_)) && !messages.is_empty();
+        waits.then(|| messages.join("; "))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which steps could mend a drift, in which order they are tried, and when none is.
 
-use super::{Diagnosis, Inputs, attempts, rollback, start};
+use super::{Diagnosis, Inputs, attempts, rate, rollback, start};
 use crate::api::{Attempt, Drift, Fact, Layer, Reason, ServiceObservation, Step, Time};
 
 /// The steps of each rung.
@@ -32,6 +32,8 @@ pub struct Prospect {
     /// Whether a build of it must not share its command with other services: one that fails ends the others of the
     /// same command, and would do so again and again. One that healed its service was no such build.
     pub alone: bool,
+    /// Why a repair that could be done waits for the rate, in words, if it does. What is down may be started meanwhile.
+    pub rate_exceeded: Option<String>,
 }
 
 /// See [`Prospect`].
@@ -69,9 +71,13 @@ pub(super) fn prospect(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnos
         (None, None) => String::new(),
     };
     let repair = repair(inputs, rows, diagnosis);
+    let (repair, rate_exceeded) = match inputs.observed.services.iter().find(|seen| seen.name == service) {
+        Some(seen) => rate::limited(inputs, seen, diagnosis, repair),
+        None => (repair, None),
+    };
     let was_in_vain = |row: &&Attempt| row.layer == Layer::Artifact && row.attempts > 0 && !row.healed;
     let alone = rows.iter().filter(|row| row.service == service).any(|row| was_in_vain(&row));
-    Prospect { service, why, repair, alone }
+    Prospect { service, why, repair, alone, rate_exceeded }
 }
 
 fn repair(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis) -> Repair {

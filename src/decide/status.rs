@@ -11,6 +11,9 @@ use crate::api::{
     Transition, without_query_values,
 };
 
+/// The reason of an object whose next step waits for the rate.
+pub const RATE_EXCEEDED: &str = "RateExceeded";
+
 /// Everything that a status is made of.
 #[derive(Debug, Clone, Copy)]
 pub struct StatusInputs<'a> {
@@ -80,9 +83,13 @@ fn object_conditions(inputs: StatusInputs<'_>, services: &[ServiceStatus]) -> Ve
         maker.make(ConditionType::Ready, True, "AsDeclared", "every layer is as declared")
     };
     let ready = Condition { message: with_outlived(ready.message, inputs.desired), ..ready };
+    let rate_exceeded = inputs.decision.rate_exceeded();
     let (reconciling, why, words) = match (&inputs.decision.held_back, &inputs.decision.next) {
         (Some(HeldBack::Suspended(words)), _) => (False, "Suspended", words.as_str()),
         (Some(HeldBack::ObserveOnly), _) => (False, "ObserveOnly", "spec.reconcile.mode is observe"),
+        (None, _) if rate_exceeded.is_some() => {
+            (False, RATE_EXCEEDED, rate_exceeded.as_deref().unwrap_or_default())
+        }
         (None, Next::Execute(_) | Next::Wait(_) | Next::Prove(_)) if inputs.at_work => {
             (True, "Progressing", "")
         }

@@ -4,6 +4,7 @@ mod any;
 mod budget;
 mod cases;
 mod properties;
+mod rate;
 mod rollback;
 mod routes;
 mod source;

@@ -91,6 +91,14 @@ impl LocalHost {
                 self.settle_networks(&resolved, notes).await?;
                 argv::restart(desired, services)
             }
+            Step::Start => {
+                self.clear_the_way(&resolved, services, notes).await?;
+                if self.all_exist(&resolved, services).await? {
+                    argv::start(desired, services)
+                } else {
+                    argv::up_as_it_is(desired, services)
+                }
+            }
             step => {
                 self.clear_the_way(&resolved, services, notes).await?;
                 let force = matches!(step, Step::Rollback | Step::Up { force_recreate: true });
@@ -210,6 +218,17 @@ impl LocalHost {
         let removed = self.engine.remove_leftovers(&resolved.model.name, services).await;
         notes.extend(removed.map_err(|error| format!("cannot look for leftovers: {error}"))?);
         self.settle_networks(resolved, notes).await
+    }
+
+    /// Whether each of these services has as many containers as it is to have, running or not.
+    async fn all_exist(&self, resolved: &Resolved, services: &[String]) -> Result<bool, String> {
+        let wanted = resolved.model.replicas(services.iter().map(String::as_str));
+        let found = self.engine.project_containers(&resolved.model.name, &wanted).await;
+        let found = found.map_err(|error| format!("cannot see which containers there are: {error}"))?;
+        Ok(wanted.iter().all(|(service, wanted)| {
+            let own = found.containers.iter().filter(|container| container.service == *service).count();
+            usize::try_from(*wanted).is_ok_and(|wanted| own >= wanted)
+        }))
     }
 
     async fn settle_networks(&self, resolved: &Resolved, notes: &mut Vec<String>) -> Result<(), String> {

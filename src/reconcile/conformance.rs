@@ -39,14 +39,16 @@ const UNCACHED: Op = Op::Step(Step::Build { no_cache: true });
 const UP: Op = Op::Step(Step::Up { force_recreate: false });
 const RECREATE: Op = Op::Step(Step::Up { force_recreate: true });
 const RESTART: Op = Op::Step(Step::Restart);
+const START: Op = Op::Step(Step::Start);
 const ROLLBACK: Op = Op::Step(Step::Rollback);
 
-const ALL: [Op; 16] = [
+const ALL: [Op; 17] = [
     BUILD,
     UNCACHED,
     UP,
     RECREATE,
     RESTART,
+    START,
     ROLLBACK,
     Op::RollbackToNothing,
     Op::Hand(Hand::Stop),
@@ -204,10 +206,11 @@ fn compare(script: &[Op]) -> Result<usize, String> {
     })
 }
 
-const SCRIPT: [Op; 48] = [
+const SCRIPT: [Op; 55] = [
     // Nothing is there yet.
     UP,
     RESTART,
+    START,
     ROLLBACK,
     BUILD,
     UP,
@@ -224,8 +227,12 @@ const SCRIPT: [Op; 48] = [
     UP,
     Op::Hand(Hand::Stop),
     RESTART,
+    START,
     Op::Hand(Hand::Configure),
     RESTART,
+    Op::Hand(Hand::Stop),
+    START,
+    START,
     UP,
     // Builds that change nothing, that fail, and that are made anew.
     BUILD,
@@ -254,10 +261,12 @@ const SCRIPT: [Op; 48] = [
     UP,
     Op::Hand(Hand::Stop),
     UP,
+    START,
     Op::Hand(Hand::Remove),
     RESTART,
     UP,
     BUILD,
+    START,
     UP,
 ];
 

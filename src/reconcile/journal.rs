@@ -107,7 +107,8 @@ impl Journal<'_> {
             }),
             ..NewRecord::of(AuditKind::StepIntended)
         };
-        Ok(self.store.intend_with(&record, planned.step, &planned.services, begun)?)
+        let recent = decide::recent_steps(scene.inputs(), planned.step, &planned.services);
+        Ok(self.store.intend_with(&record, planned.step, &planned.services, begun, &recent)?)
     }
 
     /// Takes the evidence from before the first step anew for services whose containers someone else has replaced since the

@@ -130,10 +130,11 @@ fn standing(observed: &ProjectObservation, decision: &Decision) -> Vec<Standing>
     decision.services.iter().map(of).collect()
 }
 
-/// The history of an object.
+/// The history of an object, whose Compose project has this name.
 pub(super) fn history(
     store: &Store,
     desired: &Desired,
+    project: &str,
     session: &Session,
     now: Time,
 ) -> Result<History, StoreError> {
@@ -146,6 +147,7 @@ pub(super) fn history(
         last_healed: last_healed(store, name, incident.as_ref(), now)?,
         generation,
         attempts: store.attempts(name)?,
+        recent_steps: store.recent_steps(project, now)?,
         incident,
         proven_since: proofs.iter().map(|(name, (_, since))| (name.clone(), *since)).collect(),
         proven: proofs.into_iter().map(|(name, (identities, _))| (name, identities)).collect(),
@@ -194,6 +196,7 @@ pub(super) fn step_of(record: &AuditRecord) -> Option<DoneStep> {
     }
     let step = match record.step.as_deref()? {
         "Build" => Step::Build { no_cache: false },
+        "Up" if record.evidence.get("noRecreate").is_some() => Step::Start,
         "Up" => Step::Up { force_recreate: false },
         "Restart" => Step::Restart,
         "Rollback" => Step::Rollback,

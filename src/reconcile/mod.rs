@@ -132,6 +132,7 @@ impl<H: Host> Reconciler<'_, H> {
                     Action::AfterBuild
                     | Action::AfterStep
                     | Action::At(_)
+                    | Action::Paced(_)
                     | Action::Rest
                     | Action::Stalled => {
                         let (object, reconciled, acted) =
@@ -236,7 +237,7 @@ pub async fn look<H: Host>(
     let history = match store {
         Some(store) => {
             memory::add_image_knowledge(store, &mut observed)?;
-            memory::history(store, desired, &Session::new(now()), now())?
+            memory::history(store, desired, &observed.project, &Session::new(now()), now())?
         }
         None => decide::History { generation: 1, watching_since: Some(now()), ..decide::History::default() },
     };

@@ -72,7 +72,8 @@ impl<H: Host> Reconciler<'_, H> {
         memory::learn_from_builds(self.store, session, &observed)?;
         memory::add_image_knowledge(self.store, &mut observed)?;
         let now = (self.clock)();
-        let mut history = memory::history(self.store, desired, session, now)?;
+        self.store.settle_recent_steps(now)?;
+        let mut history = memory::history(self.store, desired, &observed.project, session, now)?;
         let previous = self.store.object(desired.name())?.map(|object| object.status);
         let jitter_seed = now.timestamp_micros().unsigned_abs();
         let decide = |history: &History| {

@@ -25,6 +25,8 @@ pub enum Action {
     AfterStep,
     /// At that time: a backoff, or something that may pass by itself.
     At(Time),
+    /// At that time, for the rate is exceeded and nothing else is left to do: who applies once does not wait for it.
+    Paced(Time),
     /// Not before the next trigger.
     Rest,
     /// Not before the spec or the source changes, or a person says so.
@@ -86,7 +88,8 @@ impl<H: Host> Reconciler<'_, H> {
             Next::Wait(until) => {
                 self.tell_wait(&scene, until, session);
                 self.save(&scene, &Transitions::new())?;
-                Ok(Self::ended(&scene, Action::At(until)))
+                let is_paced = scene.decision.rate_exceeded().is_some();
+                Ok(Self::ended(&scene, if is_paced { Action::Paced(until) } else { Action::At(until) }))
             }
             Next::GiveUp { reason, message } => {
                 let status = self.save(&scene, &Transitions::new())?;
@@ -177,7 +180,10 @@ impl<H: Host> Reconciler<'_, H> {
         for prospect in &scene.decision.prospects {
             let (why, until) = match &prospect.repair {
                 decide::Repair::Wait { message, until, .. } => (message, *until),
-                decide::Repair::Steps(_, Some(_)) => (&prospect.why, until),
+                decide::Repair::Steps(_, Some(at)) => match &prospect.rate_exceeded {
+                    Some(exceeded) => (exceeded, *at),
+                    None => (&prospect.why, until),
+                },
                 _ => continue,
             };
             if session.told.insert(format!("{}: {until}", prospect.service)) {

@@ -17,6 +17,7 @@ mod incidents;
 mod lock;
 mod objects;
 mod outcomes;
+mod recent_steps;
 mod schema;
 mod step_lock;
 mod steps;

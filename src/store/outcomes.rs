@@ -9,9 +9,10 @@ use super::{
     Store,
     attempts::update_attempt_in,
     error::{Result, StoreError},
+    recent_steps::forget_recent_steps_in,
     steps::open_step,
 };
-use crate::api::{Attempt, AuditKind, NewRecord};
+use crate::api::{Attempt, AuditKind, NewRecord, StepOutcome};
 
 /// How a step ended, and all that follows from that.
 #[derive(Debug, Clone)]
@@ -73,6 +74,9 @@ impl Store {
         self.write("record the outcome of a step", |change| {
             let open = open_step(change, *intent)?.ok_or(StoreError::NoSuchIntent(*intent))?;
             rows.iter().try_for_each(|row| update_attempt_in(change, row))?;
+            if record.outcome.as_deref() == Some(StepOutcome::NotBegun.as_str()) {
+                forget_recent_steps_in(change, *intent)?;
+            }
             let seq = self.close_in(change, &open, AuditKind::StepFinished, record)?;
             more.iter().try_for_each(|more| self.append_in(change, more).map(drop))?;
             Ok(seq)
@@ -118,7 +122,7 @@ mod tests {
 
     fn intend(store: &Store) -> u64 {
         let record = NewRecord { object: Some("shop".into()), ..NewRecord::of(AuditKind::StepIntended) };
-        store.intend_with(&record, STEP, &services(), &[attempt(Some(STEP))]).unwrap()
+        store.intend_with(&record, STEP, &services(), &[attempt(Some(STEP))], &[]).unwrap()
     }
 
     fn failed(intent: u64) -> Outcome {
@@ -155,7 +159,7 @@ mod tests {
         };
         full("INSERT");
         let record = NewRecord { object: Some("shop".into()), ..NewRecord::of(AuditKind::StepIntended) };
-        store.intend_with(&record, STEP, &services(), &[attempt(Some(STEP))]).unwrap_err();
+        store.intend_with(&record, STEP, &services(), &[attempt(Some(STEP))], &[]).unwrap_err();
         assert_eq!((told(&store), store.open_intents().unwrap()), (vec![], vec![]));
         other.execute_batch("DROP TRIGGER full").unwrap();
 

@@ -7,10 +7,11 @@ use super::{
     Store,
     attempts::{attempts_in, save_attempt_in, update_attempt_in},
     error::{Result, failed, unreadable},
+    recent_steps::save_recent_steps_in,
     time,
     trail::number,
 };
-use crate::api::{Attempt, AuditKind, NewRecord, Step, StepOutcome, StepReport, Time};
+use crate::api::{Attempt, AuditKind, NewRecord, RecentStep, Step, StepOutcome, StepReport, Time};
 
 /// A step that was intended and of which no outcome is recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,16 +48,17 @@ impl Store {
     /// Writes that a step is about to be done, and opens it; the number of the record, for
     /// [`finish`](Self::finish). Where this fails the step must not be done.
     ///
-    /// The record becomes a `StepIntended` of this step; its evidence gets `services`, and `noCache` or
-    /// `forceRecreate` where the step says so.
+    /// The record becomes a `StepIntended` of this step; its evidence gets `services`, and `noCache`,
+    /// `forceRecreate` or `noRecreate` where the step says so.
     ///
     /// # Errors
     /// As [`append`](Self::append).
     pub fn intend(&self, record: &NewRecord, step: Step, services: &[String]) -> Result<u64> {
-        self.intend_with(record, step, services, &[])
+        self.intend_with(record, step, services, &[], &[])
     }
 
-    /// The same, with the attempts that the step begins: a kill, or a full disk, can leave neither without the other.
+    /// The same, with the attempts that the step begins and with what the rate counts of it: a kill, or a full disk, can
+    /// leave none of them without the others.
     ///
     /// # Errors
     /// As [`append`](Self::append).
@@ -66,12 +68,14 @@ impl Store {
         step: Step,
         services: &[String],
         begun: &[Attempt],
+        recent: &[RecentStep],
     ) -> Result<u64> {
         let mut evidence = fields_of(&record.evidence);
         evidence["services"] = json!(services);
         match step {
             Step::Build { no_cache: true } => evidence["noCache"] = json!(true),
             Step::Up { force_recreate: true } => evidence["forceRecreate"] = json!(true),
+            Step::Start => evidence["noRecreate"] = json!(true),
             _ => {}
         }
         let record =
@@ -87,6 +91,7 @@ impl Store {
                 .execute("INSERT INTO open_steps VALUES (?1, ?2, ?3)", row)
                 .map_err(failed("record the intent of a step"))?;
             begun.iter().try_for_each(|row| save_attempt_in(change, row))?;
+            save_recent_steps_in(change, seq, recent)?;
             Ok(seq)
         })
     }
@@ -215,7 +220,7 @@ fn fields_of(evidence: &Value) -> Value {
 }
 
 /// A record's number for SQLite. One that is too large exists nowhere.
-fn signed(seq: u64) -> i64 {
+pub(super) fn signed(seq: u64) -> i64 {
     i64::try_from(seq).unwrap_or(i64::MAX)
 }
 

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::{
     Store,
     error::{Result, failed},
+    recent_steps::forget_recent_steps_of_in,
     time::{read, read_option, stamp},
 };
 use crate::api::{AuditKind, NewRecord, Suspension, Time};
@@ -78,8 +79,8 @@ impl Store {
         select(&self.db(), object)
     }
 
-    /// Gives an object a new budget: its attempts are forgotten, and that is recorded. How many drifts had
-    /// attempts.
+    /// Gives an object a new budget and ends its waits: its attempts and its steps of the last hour are forgotten, and
+    /// that is recorded. How many drifts had attempts.
     ///
     /// # Errors
     /// As [`append`](Self::append).
@@ -88,6 +89,7 @@ impl Store {
         self.write(action, |change| {
             let forgotten =
                 change.execute("DELETE FROM attempts WHERE object = ?1", [object]).map_err(failed(action))?;
+            forget_recent_steps_of_in(change, object)?;
             self.append_in(change, &of(object, AuditKind::Retried, json!({ "forgotten": forgotten })))?;
             Ok(forgotten)
         })

@@ -12,6 +12,7 @@ mod more;
 mod ownership;
 mod processes;
 mod pulls;
+mod rate;
 mod restraint;
 mod routes;
 #[path = "../support/stranger.rs"]

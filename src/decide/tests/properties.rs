@@ -6,11 +6,11 @@ use serde_json::json;
 
 use super::{
     any::{STEPS, any_history, any_host, any_repair, any_sound_host},
-    decided, drift as drift_of, kinds, row, with_history,
+    decided, drift as drift_of, history, kinds, row, with_history,
 };
 use crate::{
-    api::{Fact, Layer, ProjectObservation, Step, StepKind, Time},
-    decide::{Decision, Next, Repair},
+    api::{Fact, Layer, ProjectObservation, RecentStep, Step, StepKind, Time},
+    decide::{Decision, History, Next, Repair},
     fixtures::{answer_mut, at, desired, desired_with, healthy},
 };
 
@@ -108,6 +108,20 @@ proptest! {
     }
 
     #[test]
+    fn beyond_the_rate_only_what_is_down_is_started_and_nothing_is_given_up((seen, history) in any_repair()) {
+        let recent = |kind| (0..20).map(move |_| recent_step(kind));
+        let recent_steps = recent(StepKind::Build).chain(recent(StepKind::Up)).collect();
+        let free = with_history(&desired(), &seen, &history);
+        let paced = with_history(&desired(), &seen, &History { recent_steps, ..history });
+        if let Next::Execute(step) = &paced.next {
+            let is_exempt = matches!(step.step, Step::Start | Step::Rollback);
+            prop_assert!(is_exempt || !step.services.contains(&"api".to_owned()), "{step:?}");
+        }
+        let stalls = |decision: &Decision| matches!(decision.prospects[0].repair, Repair::Stalled { .. });
+        prop_assert_eq!(stalls(&free), stalls(&paced));
+    }
+
+    #[test]
     fn what_is_taken_is_the_head_of_the_plan_and_due(seen in any_host(), history in any_history()) {
         let decision = with_history(&desired(), &seen, &history);
         if let Next::Execute(step) = &decision.next {
@@ -166,6 +180,19 @@ proptest! {
                 prop_assert!(is_in_it, "{planned:?} for {drift:?}");
             }
         }
+    }
+}
+
+/// A step for `api` a moment ago.
+fn recent_step(kind: StepKind) -> RecentStep {
+    RecentStep {
+        project: "backoffice".into(),
+        service: "api".into(),
+        object: "backoffice".into(),
+        generation: history().generation,
+        kind,
+        at: at_now(),
+        beyond: None,
     }
 }
 

@@ -71,6 +71,20 @@ pub fn up(desired: &Desired, services: &[String], options: UpOptions) -> Vec<Str
     with(compose(desired), &up_words(options), services)
 }
 
+/// `start`: the containers that exist, as they are. Unlike an `up` it needs no image behind their references.
+#[must_use]
+pub fn start(desired: &Desired, services: &[String]) -> Vec<String> {
+    with(compose(desired), &["start"], services)
+}
+
+/// `up --no-recreate --no-deps`: what exists is started as it is, and what is gone is made anew, for which `start` fails.
+#[must_use]
+pub fn up_as_it_is(desired: &Desired, services: &[String]) -> Vec<String> {
+    let mut words = up_words(UpOptions { force_recreate: false, no_deps: true, pull: Pull::Never });
+    words.push("--no-recreate");
+    with(compose(desired), &words, services)
+}
+
 /// `restart --no-deps`: Compose would restart dependents too.
 #[must_use]
 pub fn restart(desired: &Desired, services: &[String]) -> Vec<String> {

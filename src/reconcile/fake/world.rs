@@ -162,8 +162,9 @@ impl World {
         self.away_for = if self.faults.engine_hiccups { 3 } else { 0 };
         let done = match step {
             Step::Build { no_cache } => self.build(no_cache),
-            Step::Up { .. } if self.faults.up_is_noop => true,
+            Step::Up { .. } | Step::Start if self.faults.up_is_noop => true,
             Step::Up { force_recreate } => self.up(force_recreate),
+            Step::Start => self.start(),
             Step::Restart => self.restart(),
             Step::Rollback => self.roll_back(old),
         };
@@ -209,6 +210,14 @@ impl World {
                 self.next += 1;
             }
         }
+        true
+    }
+
+    /// What exists stays what it is.
+    fn start(&mut self) -> bool {
+        let Some(container) = &mut self.container else { return self.up(false) };
+        container.starts += i64::from(!container.running);
+        container.running = true;
         true
     }
 

@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use super::{World, policy};
 use crate::reconcile::deaths::Deaths;
 use crate::{
-    api::{Attempt, Fact, Layer, PlannedStep, ProjectObservation, Reason, Step, StepOutcome, Time},
+    api::{
+        Attempt, Fact, Layer, PlannedStep, ProjectObservation, Reason, RecentStep, Step, StepOutcome, Time,
+    },
     decide::{
         self, Decision, Diagnosis, DoneStep, History, Identity, Inputs, Next, OpenIncident, Proof, Verified,
         identities, judge,
@@ -20,6 +22,7 @@ use crate::{
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Kept {
     attempts: Vec<Attempt>,
+    recent_steps: Vec<RecentStep>,
     incident: Option<OpenIncident>,
     last_healed: Option<OpenIncident>,
     /// The incidents that ended, and the drift that the last one was given up with.
@@ -100,6 +103,7 @@ impl Undrift {
     /// `undrift retry`.
     pub(super) fn retry(&mut self) {
         self.kept.attempts.clear();
+        self.kept.recent_steps.clear();
     }
 
     /// Killed, and started again: what has no outcome was interrupted.
@@ -198,6 +202,7 @@ impl Undrift {
         History {
             generation: 1,
             attempts: self.kept.attempts.clone(),
+            recent_steps: self.kept.recent_steps.clone(),
             incident: self.kept.incident.clone(),
             last_healed: self.kept.last_healed.clone(),
             proven,
@@ -259,6 +264,8 @@ impl Undrift {
                     old_image: decide::rollback_target(&history, &seen.services[0].name).map(str::to_owned),
                     source: api.source.digest.known().cloned().flatten(),
                 };
+                // One transaction with the intent.
+                self.kept.recent_steps.extend(decide::recent_steps(inputs, step.step, &step.services));
                 self.kept.intent = Some(step.clone());
                 self.kept.intents += 1;
                 self.at = At::Intended(Box::new(begun));

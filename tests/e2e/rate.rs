@@ -1,0 +1,128 @@
+//! A budget counts failures, not successes: what a start brings back is never given up, however often. A rate protects.
+
+use chrono::{TimeDelta, Utc};
+use undrift::{
+    api::{AuditKind, NewRecord, RecentStep, Step, StepKind},
+    store::Store,
+};
+
+use crate::{
+    daemon::Daemon,
+    support::{MANIFEST, Project, docker, wait_for},
+};
+
+/// Brings the state to where so many steps of this kind were taken for `api` within the last minute.
+fn with_steps_of_the_last_hour(project: &Project, kind: StepKind, count: usize) {
+    let store = Store::open(&project.state_dir(), "test".into()).unwrap();
+    let services = ["api".to_owned()];
+    for _ in 0..count {
+        let recent = RecentStep {
+            project: project.name.clone(),
+            service: "api".into(),
+            object: project.name.clone(),
+            generation: 1,
+            kind,
+            at: Utc::now() - TimeDelta::seconds(1),
+            beyond: None,
+        };
+        let record =
+            NewRecord { outcome: Some("Succeeded".into()), ..NewRecord::of(AuditKind::StepIntended) };
+        let intent = store.intend_with(&record, Step::Restart, &services, &[], &[recent]).unwrap();
+        store.finish(intent, &record).unwrap();
+    }
+}
+
+fn state(project: &Project) -> String {
+    docker(&["inspect", "-f", "{{.Id}} {{.State.Status}}", &project.containers("api")[0]]).trim().to_owned()
+}
+
+#[test]
+fn seven_kills_of_one_container_within_a_minute_are_all_healed() {
+    let project = Project::healthy();
+    project.manifest(&MANIFEST.replace("attempts: 3", "attempts: 5"));
+    for kill in 1..=7 {
+        docker(&["kill", &project.containers("api")[0]]);
+        let apply = project.apply().expect(0);
+        assert_eq!(apply.condition("Stalled"), "False NotStalled", "kill {kill}");
+        assert_eq!(project.steps(), vec!["Up"; kill]);
+    }
+    project.assert_trail_is_whole();
+}
+
+#[test]
+fn service_that_flaps_waits_for_the_rate_and_is_said_to_and_never_stalls() {
+    let project = Project::healthy();
+    project.manifest(&MANIFEST.replace("max: 1s", "max: 10m"));
+    project.apply().expect(0);
+    with_steps_of_the_last_hour(&project, StepKind::Up, 20);
+    docker(&["kill", &project.containers("api")[0]]);
+    let before = project.steps().len();
+    let apply = project.apply().expect(1);
+    assert_eq!(project.steps().len(), before, "no step beyond the rate, for now");
+    for run in [apply, project.check().expect(1), project.undrift(&["get", "-o", "json"]).expect(0)] {
+        assert_eq!(run.condition("Reconciling"), "False RateExceeded");
+        assert_eq!(run.condition("Stalled"), "False NotStalled");
+        assert_eq!(run.drift("api"), "container NotRunning");
+        assert!(run.status()["nextAttemptTime"].is_string(), "{run:?}");
+    }
+    let words = project.with_manifest("apply", &[]).expect(1).stdout;
+    assert!(words.contains("RateExceeded: 20 ups or restarts within an hour"), "{words}");
+    let words = project.with_manifest("plan", &[]).expect(1).stdout;
+    assert!(words.contains("start what is down of api") && words.contains("RateExceeded"), "{words}");
+    let words = project.undrift(&["get"]).expect(0).stdout;
+    assert!(words.contains("NotRunning (RateExceeded)"), "{words}");
+    // A person has edited the manifest: that ends the wait.
+    project.manifest(&MANIFEST.replace("attempts: 3", "attempts: 4").replace("max: 1s", "max: 10m"));
+    project.apply().expect(0);
+    docker(&["kill", &project.containers("api")[0]]);
+    project.manifest(&MANIFEST.replace("attempts: 3", "attempts: 6").replace("max: 1s", "max: 10m"));
+    project.apply().expect(1);
+    // A person's word ends every wait.
+    project.undrift(&["retry", &project.name]).expect(0);
+    project.apply().expect(0);
+}
+
+#[test]
+fn what_is_down_beyond_the_rate_is_started_as_it_ran_after_the_longest_backoff() {
+    let project = Project::healthy();
+    project.manifest(&MANIFEST.replace("max: 1s", "max: 3s"));
+    project.apply().expect(0);
+    with_steps_of_the_last_hour(&project, StepKind::Up, 20);
+    let ran = state(&project);
+    // An `up` would recreate it.
+    let compose =
+        "services:\n  api: { build: ./api, init: true, stop_grace_period: 1s, environment: { A: b } }\n";
+    project.write("compose.yaml", compose);
+    docker(&["kill", &project.containers("api")[0]]);
+    let before = project.steps().len();
+    let daemon = Daemon::start(&project);
+    wait_for("the start", || state(&project) == ran);
+    wait_for("its outcome", || {
+        project.trail().iter().any(|r| r["evidence"]["noRecreate"] == true && r["kind"] == "StepIntended")
+    });
+    assert_eq!(project.steps()[before..], ["Up"]);
+    // The configuration is another, and waits for its turn.
+    wait_for("what waits to be said", || {
+        let get = project.undrift(&["get", "-o", "json"]).expect(0);
+        get.condition("Reconciling") == "False RateExceeded" && get.drift("api") == "container ConfigChanged"
+    });
+    assert!(daemon.end().success());
+    assert_eq!(project.check().expect(1).drift("api"), "container ConfigChanged");
+    assert_eq!(state(&project), ran);
+}
+
+#[test]
+fn seventh_build_within_an_hour_waits() {
+    let project = Project::in_incident();
+    project.check().expect(1);
+    with_steps_of_the_last_hour(&project, StepKind::Build, 6);
+    let (before, ran) = (project.steps().len(), state(&project));
+    let apply = project.apply().expect(1);
+    assert_eq!(apply.condition("Reconciling"), "False RateExceeded");
+    assert_eq!((apply.plan(), project.steps().len()), (vec!["Build".into(), "Up".into()], before));
+    // What is down meanwhile is started at once, from the image that it ran.
+    docker(&["kill", &project.containers("api")[0]]);
+    project.apply().expect(1);
+    assert_eq!(project.steps()[before..], ["Up"]);
+    assert_eq!(state(&project), ran);
+}
