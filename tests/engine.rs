@@ -374,6 +374,52 @@ async fn the_only_container_of_a_killed_recreate_is_kept_and_named() {
     assert_eq!(container.seen.name, format!("{}-a-1", project.name));
 }
 
+/// What Compose 2.40 has made of a recreate when it is killed there: the label names the old one instead of its ID.
+fn replacement_of_2_40(old: &str, label: &str, final_name: &str) -> String {
+    let labels =
+        docker(&["inspect", "--format", "{{range $k, $v := .Config.Labels}}{{$k}}={{$v}}\n{{end}}", old]);
+    let name = format!("{}_{final_name}", &old[..12]);
+    let mut create = vec!["create", "--name", &name];
+    for label in labels.lines().filter(|label| label.starts_with("com.docker.compose.")) {
+        create.extend(["--label", label]);
+    }
+    let replaces = format!("com.docker.compose.replace={label}");
+    create.extend(["--label", &replaces, BASE, "sleep", "1000"]);
+    docker(&create)
+}
+
+#[tokio::test]
+async fn a_replacement_whose_label_names_the_old_one_is_no_replica_and_is_removed() {
+    let project = Project::new(
+        "killed-240",
+        "services:\n  a: { image: BASE, command: sleep 1000, init: true }\n  b: { image: BASE, command: sleep 1000, \
+         init: true, container_name: NAME-my_b }\n",
+    );
+    project.compose(&["up", "--detach"]);
+    let engine = engine();
+    let own = format!("{}-my_b", project.name);
+    for (service, label, name) in [("a", "a-1", format!("{}-a-1", project.name)), ("b", &own, own.clone())] {
+        let old = project.container(service);
+        let new = replacement_of_2_40(&old, label, &name);
+        let found = engine.project_containers(&project.name, &BTreeMap::from([(service, 1)])).await.unwrap();
+        assert!(
+            matches!(&found.leftovers[..], [Leftover::Superfluous { id, .. }] if *id == new),
+            "{found:?}"
+        );
+        let replicas: Vec<_> = found.containers.iter().map(|container| &container.seen.id).collect();
+        assert_eq!(replicas, [&old], "the old one runs, and is the only replica");
+        killed_step_was_own(&engine, &project);
+        let notes = engine.remove_leftovers(&project.name, &[service.into()]).await.unwrap();
+        assert_eq!(notes.len(), 1, "{notes:?}");
+        // The old one is gone: what is left is the replica, and gets its name.
+        let new = replacement_of_2_40(&old, label, &name);
+        docker(&["rm", "--force", &old]);
+        engine.remove_leftovers(&project.name, &[service.into()]).await.unwrap();
+        assert_eq!(docker(&["inspect", "--format", "{{.Name}}", &new]), format!("/{name}"));
+        docker(&["rm", "--force", &new]);
+    }
+}
+
 #[tokio::test]
 async fn references_are_ids_or_nothing_and_tags_keep_images() {
     let project = Project::new("tags", "services: {a: {image: BASE}}\n");

@@ -221,3 +221,28 @@ fn down_and_up_by_hand_is_left_to_its_end() {
     assert!(daemon.end().success());
     project.assert_trail_is_whole();
 }
+
+/// Compose 2.40 labels the replacement with the old one's name in place of its ID.
+#[test]
+fn container_that_runs_beside_the_leftover_of_a_newer_compose_is_as_declared() {
+    let project = Project::healthy();
+    let old = project.containers("api");
+    let labels =
+        docker(&["inspect", "-f", "{{range $k, $v := .Config.Labels}}{{$k}}={{$v}}\n{{end}}", &old[0]]);
+    let name = format!("{}_{}-api-1", &old[0][..12], project.name);
+    let mut create = vec!["create", "--name", &name, "--label", "com.docker.compose.replace=api-1"];
+    for label in labels.lines().filter(|label| label.starts_with("com.docker.compose.")) {
+        create.extend(["--label", label]);
+    }
+    let image = project.image();
+    create.push(&image);
+    docker(&create);
+    let check = project.check().expect(0);
+    assert_eq!(check.drift("api"), "");
+    let listed = check.status()["services"][0]["containers"].clone();
+    assert_eq!(listed.as_array().map(Vec::len), Some(1), "it is no replica: {listed}");
+    // The next `up` clears it away, once it is old enough to be nobody's.
+    docker(&["kill", &old[0]]);
+    project.apply().expect(0);
+    assert_eq!(project.containers("api"), old);
+}

@@ -23,6 +23,7 @@ use bollard::query_parameters::ListNetworksOptionsBuilder;
 use super::{
     Engine, EngineError,
     containers::{PROJECT, Row, time},
+    leftovers,
     own_steps::Own,
 };
 
@@ -156,8 +157,14 @@ impl Engine {
         for row in rows.iter().filter(|row| row.never_started() && distance(now, row.created) >= AT_WORK_FOR)
         {
             // Only a replacement waits for another one to stop.
-            let Some(old) = &row.replaces else { continue };
-            let grace = self.stop_grace(&row.id).await?.max(self.stop_grace(old).await?);
+            if row.replaces.is_none() {
+                continue;
+            }
+            let of_old = match leftovers::replaced(row, rows) {
+                Some(old) => self.stop_grace(&old.id).await?,
+                None => 0,
+            };
+            let grace = of_old.max(self.stop_grace(&row.id).await?);
             sight.grace.insert(row.id.clone(), grace);
         }
         Ok(sign(rows, &sight))

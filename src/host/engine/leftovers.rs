@@ -1,8 +1,10 @@
 //! What a killed recreate leaves behind.
 //!
 //! Compose 2 recreates in this order (measured with 2.26.1 by killing it): it creates `<12 hex>_NAME`, where the hex
-//! digits are the beginning of the old container's ID and the label [`REPLACES`] holds the whole of it; it stops and
-//! removes the old one; it renames the new one to `NAME`; it starts it. A kill leaves one of these:
+//! digits are the beginning of the old container's ID; it stops and removes the old one; it renames the new one to `NAME`;
+//! it starts it. The new one has the label [`REPLACES`]: in 2.26 it holds the whole of the old one's ID, from 2.40 on
+//! `SERVICE-NUMBER`, or the service's `container_name`. So the temporary name tells which container is replaced, and the label
+//! that one is. A kill leaves one of these:
 //!
 //! | old one | new one | what it is | before the next `up` |
 //! | --- | --- | --- | --- |
@@ -18,7 +20,7 @@ use bollard::query_parameters::{RemoveContainerOptionsBuilder, RenameContainerOp
 
 use super::{Engine, EngineError, containers::Row};
 
-/// Compose's label for the ID of the container that this one replaces.
+/// Compose's label for the container that this one replaces.
 pub(super) const REPLACES: &str = "com.docker.compose.replace";
 
 /// A container that a killed recreate left behind.
@@ -62,20 +64,45 @@ impl Leftover {
 
 /// Finds them among all containers of a project.
 pub(super) fn find(rows: &[Row]) -> Vec<Leftover> {
-    let ids: BTreeSet<&str> = rows.iter().map(|row| row.id.as_str()).collect();
-    let names: BTreeSet<&str> = rows.iter().map(|row| row.name.as_str()).collect();
-    rows.iter().filter(|row| row.never_started()).filter_map(|row| one(row, &ids, &names)).collect()
+    rows.iter().filter(|row| row.never_started()).filter_map(|row| one(row, rows)).collect()
 }
 
-fn one(row: &Row, ids: &BTreeSet<&str>, names: &BTreeSet<&str>) -> Option<Leftover> {
+fn one(row: &Row, rows: &[Row]) -> Option<Leftover> {
     let (id, name, service) = (row.id.clone(), row.name.clone(), row.service.clone());
-    let replaces = row.replaces.as_deref()?;
-    if replaces != row.id && ids.contains(replaces) {
+    if replaced(row, rows).is_some() {
         return Some(Leftover::Superfluous { id, name, service });
     }
-    let final_name = name.strip_prefix(replaces.get(..12)?)?.strip_prefix('_')?.to_owned();
-    let free = !final_name.is_empty() && !names.contains(final_name.as_str());
-    free.then_some(Leftover::Unfinished { id, name, service, final_name })
+    let (digits, final_name) = temporary_name(row)?;
+    let is_free = !rows.iter().any(|other| other.name == final_name);
+    let is_of_its_label = !is_id(row.replaces.as_deref()?) || row.replaces.as_deref()?.starts_with(digits);
+    let final_name = final_name.to_owned();
+    (is_free && is_of_its_label).then_some(Leftover::Unfinished { id, name, service, final_name })
+}
+
+/// The container that this one was made to replace, if that is still there.
+pub(super) fn replaced<'a>(row: &Row, rows: &'a [Row]) -> Option<&'a Row> {
+    let label = row.replaces.as_deref()?;
+    let mut others = rows.iter().filter(|other| other.id != row.id);
+    if is_id(label) {
+        return others.find(|other| other.id == label);
+    }
+    let (digits, _) = temporary_name(row)?;
+    others.find(|other| other.service == row.service && other.id.starts_with(digits))
+}
+
+/// The digits of the old container's ID and the final name, of a replacement that is still under its temporary name.
+fn temporary_name(row: &Row) -> Option<(&str, &str)> {
+    row.replaces.as_ref()?;
+    let (digits, name) = row.name.split_once('_')?;
+    (digits.len() == 12 && is_hexadecimal(digits) && !name.is_empty()).then_some((digits, name))
+}
+
+fn is_id(label: &str) -> bool {
+    label.len() == 64 && is_hexadecimal(label)
+}
+
+fn is_hexadecimal(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 impl Engine {
@@ -154,6 +181,29 @@ mod tests {
         let rows = [row(OLD, "p-a-1", false, None), row(NEW, "b0f66bcfef3d_p-a-1", true, Some(OLD))];
         let found = find(&rows);
         assert!(matches!(&found[..], [Leftover::Superfluous { id, .. }] if id == NEW), "{found:?}");
+    }
+
+    /// What Compose writes from 2.40 on: of a service without and with a `container_name`.
+    #[test]
+    fn a_label_that_names_the_old_one_says_the_same_as_its_id() {
+        for (label, name) in [("a-1", "p-a-1"), ("my_db", "my_db")] {
+            let temporary = format!("b0f66bcfef3d_{name}");
+            let new = row(NEW, &temporary, true, Some(label));
+            let found = find(&[row(OLD, name, false, None), new.clone()]);
+            assert!(matches!(&found[..], [Leftover::Superfluous { id, .. }] if id == NEW), "{found:?}");
+            let found = find(std::slice::from_ref(&new));
+            let [Leftover::Unfinished { final_name, .. }] = &found[..] else { panic!("{found:?}") };
+            assert_eq!(final_name, name);
+            let renamed = row(NEW, name, true, Some(label));
+            let started = row(NEW, &temporary, false, Some(label));
+            let unlabelled = row(NEW, &temporary, true, None);
+            let of_another = Row { service: "b".into(), ..row(OLD, "p-b-1", false, None) };
+            for rows in [vec![renamed], vec![row(OLD, name, true, None), started], vec![unlabelled]] {
+                assert_eq!(find(&rows), [], "{rows:?}");
+            }
+            let found = find(&[of_another, new]);
+            assert!(matches!(&found[..], [Leftover::Unfinished { .. }]), "another service's: {found:?}");
+        }
     }
 
     #[test]
