@@ -309,7 +309,7 @@ async fn the_dry_run_tells_what_would_be_recreated_and_changes_nothing() {
         let fact = would_recreate(&desired, &endpoint(), &resolved, &services).await;
         assert_eq!(project.inventory(), before, "{what}: a dry run changes nothing");
         let prefix = format!("{}-", project.name);
-        let names = fact.known().unwrap_or_else(|| panic!("{what}: {fact:?}")).clone();
+        let names = fact.recreated().known().unwrap_or_else(|| panic!("{what}: {fact:?}")).clone();
         names.into_iter().map(|name| name.replace(&prefix, "")).collect::<Vec<_>>()
     };
     assert!(recreated("as declared").await.is_empty());
@@ -352,7 +352,7 @@ async fn a_project_is_what_it_is_for_a_person_who_stands_in_its_folder() {
     assert_eq!(docker(&["inspect", "-f", label, &container]).trim(), resolved.hashes["api"]);
     let services = ["api".to_owned()];
     let would = would_recreate(&desired, &endpoint(), &resolved, &services).await;
-    assert_eq!(would, Fact::Known(BTreeSet::new()), "undrift's own folder is no part of it");
+    assert_eq!(would.recreated(), Fact::Known(BTreeSet::new()), "undrift's own folder is no part of it");
 
     fs::remove_file(&link).unwrap();
     std::os::unix::fs::symlink("releases/two", &link).unwrap();
@@ -369,7 +369,7 @@ async fn a_dry_run_that_fails_is_unknown() {
     let resolved = resolve(&desired, &endpoint(), &NoCache).await.unwrap();
     let away = Endpoint::Unix("/nonexistent/docker.sock".into());
     let fact = would_recreate(&desired, &away, &resolved, &["api".to_owned()]).await;
-    assert!(matches!(fact, Fact::Unknown(_)), "{fact:?}");
+    assert!(matches!(fact.recreated(), Fact::Unknown(_)), "{fact:?}");
 }
 
 /// Runs the `up` that undrift would run, in an environment that asks Compose to remove orphans.
@@ -411,7 +411,7 @@ async fn an_up_of_ours_touches_only_what_the_object_names() {
         let desired = project.desired(&["api"]);
         let resolved = resolve(&desired, &endpoint(), &NoCache).await.unwrap();
         let fact = would_recreate(&desired, &endpoint(), &resolved, &["api".to_owned()]).await;
-        !fact.known().unwrap_or_else(|| panic!("{fact:?}")).is_empty()
+        !fact.recreated().known().unwrap_or_else(|| panic!("{fact:?}")).is_empty()
     };
     let (first, db, old) = (id("api"), id("db"), id("old"));
     project.edit("  old:", "  young:");
@@ -454,7 +454,7 @@ async fn an_up_of_ours_touches_no_service_outside_the_step() {
         let resolved = resolve(&desired, &endpoint(), &NoCache).await.unwrap();
         let both = ["api", "worker"].map(str::to_owned);
         let fact = would_recreate(&desired, &endpoint(), &resolved, &both).await;
-        let names = fact.known().unwrap_or_else(|| panic!("{fact:?}")).clone();
+        let names = fact.recreated().known().unwrap_or_else(|| panic!("{fact:?}")).clone();
         names.iter().map(|name| name.replace(&format!("{}-", project.name), "")).collect::<Vec<_>>()
     };
     let (api, worker) = (id("api"), id("worker"));

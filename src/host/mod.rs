@@ -4,6 +4,7 @@ pub mod compose;
 pub mod endpoint;
 pub mod engine;
 mod execute;
+pub mod gate;
 mod local;
 mod observe;
 pub mod probe;

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 
 use super::{
     HostError, LocalHost, compose,
-    compose::{Ownership, Resolved, ServiceModel},
+    compose::{Ownership, Recreations, Resolved, ServiceModel},
     engine::Container,
     ms_since,
     probe::{Place, replica_url},
@@ -188,23 +188,20 @@ impl LocalHost {
             .filter(|container| !same_hash(resolved, &container.service, &container.seen))
             .map(|container| &container.service)
             .collect();
-        if differing.is_empty() {
-            return Changed(Fact::Known(BTreeSet::new()));
-        }
         let services: Vec<String> = differing.into_iter().cloned().collect();
         Changed(compose::would_recreate(desired, self.engine.endpoint(), resolved, &services).await)
     }
 }
 
-/// The names of the containers that `up` would recreate, among those with a differing hash.
-struct Changed(Fact<BTreeSet<String>>);
+/// What `up` would recreate, among the containers with a differing hash.
+struct Changed(Recreations);
 
 impl Changed {
     fn of(&self, service: &str, resolved: &Resolved, container: &ContainerObservation) -> Fact<bool> {
         if same_hash(resolved, service, container) {
             return Fact::Known(false);
         }
-        self.0.as_ref().map(|names| names.contains(&container.name))
+        self.0.of(service, &container.name)
     }
 }
 

@@ -5,6 +5,7 @@ mod aftermath;
 mod contract;
 mod daemon;
 mod faults;
+mod gate;
 mod host_cases;
 mod incident;
 mod layers;

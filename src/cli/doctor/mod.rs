@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | `engine` | the engine: its address, whether it answers, its API |
 //! | `compose` | Docker Compose and buildx |
+//! | `gate` | the gate that looks go through |
 //! | `state` | the state folder: rights, room, schema, lock, trail |
 //! | `place` | the file system that it is on |
 //! | `clock` | this host's clock, beside the engine's and the trail's |
@@ -16,6 +17,7 @@
 mod clock;
 mod compose;
 mod engine;
+mod gate;
 mod manifests;
 mod place;
 mod screen;
@@ -118,9 +120,10 @@ pub(super) fn run(
 
 async fn examine(dir: Result<std::path::PathBuf, String>, files: &[OsString]) -> Vec<Check> {
     let start = clock::Reading::now();
-    let (engine, compose, state, synchronised, manifests) = tokio::join!(
+    let (engine, compose, gate, state, synchronised, manifests) = tokio::join!(
         engine::read(),
         compose::read(),
+        gate::read(),
         state::read(dir),
         clock::read_synchronised(),
         manifests::read(files),
@@ -135,6 +138,7 @@ async fn examine(dir: Result<std::path::PathBuf, String>, files: &[OsString]) ->
     [
         engine::judge(&engine),
         compose::judge(&compose),
+        gate::judge(&gate),
         state::judge(&state),
         clock::judge(&clocks),
         manifests::judge(&manifests),

@@ -37,14 +37,17 @@ pub(super) enum Said {
 /// Runs a command that asks no engine. It is given an address that answers nobody, so that it cannot hang where the
 /// engine does.
 pub(super) async fn ask(words: &[&str]) -> Said {
-    let argv: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
     let nobody = Endpoint::Unix("/nonexistent/docker.sock".into());
-    let directory = Path::new("/");
-    let env = Environment::of_this_process().for_docker(&nobody, directory).with("LC_ALL", "C");
+    ask_in(words, Environment::of_this_process().for_docker(&nobody, Path::new("/"))).await
+}
+
+/// Runs a command in this environment.
+pub(super) async fn ask_in(words: &[&str], env: Environment) -> Said {
+    let argv: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
     let finished = command::run(Invocation {
         argv: &argv,
-        directory,
-        env: &env,
+        directory: Path::new("/"),
+        env: &env.with("LC_ALL", "C"),
         limit: LIMIT,
         grace: GRACE,
         cancel: &CancellationToken::new(),

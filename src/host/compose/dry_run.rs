@@ -4,73 +4,169 @@
 //! Without their dependencies (`--no-deps`) Compose 2.26 gives services another config hash than with them, and
 //! recreates each service that has any (measured; docker/compose#12069). Whatever made a container, one of both
 //! hashes fits it, so a container differs only where both dry runs say so.
+//!
+//! A dry run reaches the engine through a [`Gate`], so that nothing is changed by a Compose that ignores the flag. One on
+//! which the gate had to refuse something is evidence of nothing.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    pin::pin,
+    time::Duration,
+};
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{
+    StreamExt,
+    future::{Either, select},
+    stream,
+};
 
 use super::{
     Environment, Resolved,
     argv::{self, Pull, UpOptions},
     refusal,
-    resolve::run_quietly,
-    said::Said,
+    resolve::{Patience, run_quietly},
+    said::{Said, real_name},
 };
 use crate::{
     api::{Desired, Fact, StepOutcome},
-    host::endpoint::Endpoint,
+    host::{
+        endpoint::Endpoint,
+        gate::{Gate, Tally},
+    },
 };
 
 /// How many services are asked about at once; each takes up to two processes.
 const AT_ONCE: usize = 4;
 
-/// The names of the containers of these services that `up` would recreate because they differ from what is
-/// declared, or because something that they depend on does. Changes nothing.
+/// How long a dry run may take. It takes 0.1 s, on a busy machine a few seconds, and with some projects it never ends,
+/// because it waits for what a container that it only pretends to run will never do. What it has said until then counts:
+/// Compose says what becomes of each container before it waits for any.
+const PATIENCE: Patience = Patience { limit: Duration::from_secs(10), grace: Duration::from_secs(1) };
+
+/// What would become of containers, by service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recreations(BTreeMap<String, Verdict>);
+
+/// What is known of the containers of one service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Verdict {
+    /// By container name, whether it would be replaced.
+    said: BTreeMap<String, bool>,
+    /// Of all others, why that is not known.
+    silence: String,
+}
+
+impl Recreations {
+    /// Whether `up` would replace this container of this service. Silence is unknown, never `false`.
+    #[must_use]
+    pub fn of(&self, service: &str, container: &str) -> Fact<bool> {
+        let Some(verdict) = self.0.get(service) else {
+            return Fact::unknown(format!("Compose was not asked about {service}"));
+        };
+        match verdict.said.get(real_name(container)) {
+            Some(recreated) => Fact::Known(*recreated),
+            None => Fact::unknown(verdict.silence.clone()),
+        }
+    }
+
+    /// The names of those that would be replaced; unknown where nothing is known of some service.
+    #[must_use]
+    pub fn recreated(&self) -> Fact<BTreeSet<&str>> {
+        let mut names = BTreeSet::new();
+        for verdict in self.0.values() {
+            if verdict.said.is_empty() {
+                return Fact::unknown(verdict.silence.clone());
+            }
+            names.extend(
+                verdict.said.iter().filter(|(_, recreated)| **recreated).map(|(name, _)| name.as_str()),
+            );
+        }
+        Fact::Known(names)
+    }
+}
+
+impl Verdict {
+    fn unknown(silence: impl Into<String>) -> Self {
+        Self { said: BTreeMap::new(), silence: silence.into() }
+    }
+
+    /// What one dry run says.
+    fn of(dry: &DryRun) -> Self {
+        let said = dry.said.containers.iter().map(|name| (name.clone(), dry.said.recreated.contains(name)));
+        Self { said: said.collect(), silence: dry.silence() }
+    }
+
+    /// What is left of it beside another dry run: a container differs where both say so.
+    fn confirmed_by(self, other: &DryRun) -> Self {
+        let all = self.said.len();
+        let confirmed = |(name, recreated): (String, bool)| {
+            let both = if recreated { other.said.recreates(&name)? } else { false };
+            Some((name, both))
+        };
+        let said: BTreeMap<String, bool> = self.said.into_iter().filter_map(confirmed).collect();
+        let silence = if said.len() < all { other.silence() } else { self.silence };
+        Self { said, silence }
+    }
+}
+
+/// Which containers of these services `up` would recreate because they differ from what is declared, or because something
+/// that they depend on does. Changes nothing.
 ///
-/// It is meant for services whose config hash differs, and settles whether that means something. Unknown where a
-/// dry run fails or says something that is not understood.
+/// It is meant for services whose config hash differs, and settles whether that means something. Unknown where no line of
+/// a dry run says it.
 pub async fn would_recreate(
     desired: &Desired,
     endpoint: &Endpoint,
     resolved: &Resolved,
     services: &[String],
-) -> Fact<BTreeSet<String>> {
-    let ask =
-        &Asking { desired, env: Environment::of_this_process().for_docker(endpoint, &desired.directory) };
+) -> Recreations {
+    let ask = &Asking { desired, endpoint, resolved };
     // Mapped before it is a stream: a closure in the stream would keep the future from being `Send`.
-    let each: Vec<_> = services.iter().map(|service| of_service(ask, resolved, service)).collect();
-    let all: Result<Vec<_>, String> = stream::iter(each).buffer_unordered(AT_ONCE).try_collect().await;
-    Fact::from(all.map(|sets| sets.into_iter().flatten().collect::<BTreeSet<_>>()))
+    let each: Vec<_> = services.iter().map(|service| of_service(ask, service)).collect();
+    let all: Vec<_> = stream::iter(each).buffer_unordered(AT_ONCE).collect().await;
+    Recreations(all.into_iter().collect())
 }
 
-async fn of_service(
-    ask: &Asking<'_>,
-    resolved: &Resolved,
-    service: &str,
-) -> Result<BTreeSet<String>, String> {
+async fn of_service(ask: &Asking<'_>, service: &str) -> (String, Verdict) {
+    let verdict = judge(ask, service).await.unwrap_or_else(Verdict::unknown);
+    (service.to_owned(), verdict)
+}
+
+async fn judge(ask: &Asking<'_>, service: &str) -> Result<Verdict, String> {
     let services = [service.to_owned()];
-    let model = resolved.model.services.get(service);
+    let model = ask.resolved.model.services.get(service);
     if model.is_some_and(|model| model.depends_on.is_empty()) {
-        return Ok(ask.up(&services, false, true).await?.recreated);
+        return Ok(Verdict::of(&ask.up(&services, false, true).await?));
     }
-    let (alone, together) = tokio::join!(ask.up(&services, false, true), ask.up(&services, false, false));
-    let alone = alone?;
-    if alone.recreated.is_empty() {
-        return Ok(BTreeSet::new());
+    let (alone, together) = (pin!(ask.up(&services, false, true)), pin!(ask.up(&services, false, false)));
+    let (alone, together) = match select(alone, together).await {
+        Either::Left((alone, together)) => {
+            let alone = alone?;
+            if alone.said.recreated.is_empty() {
+                // Nothing is left to ask; the other one is ended.
+                return Ok(Verdict::of(&alone));
+            }
+            (alone, together.await)
+        }
+        Either::Right((together, alone)) => (alone.await?, together),
+    };
+    let verdict = Verdict::of(&alone);
+    if alone.said.recreated.is_empty() {
+        return Ok(verdict);
     }
     let together = together?;
-    let own: BTreeSet<String> = together.recreated.intersection(&alone.recreated).cloned().collect();
+    let own = together.said.recreated.intersection(&alone.said.recreated).count();
     // With what it joins, a service is recreated although it differs in nothing itself. Where the object names
     // that one too, its own recreation takes this one along.
     let named = ask.desired.services().iter().map(|service| service.name.as_str()).collect();
-    if !own.is_empty()
+    if own > 0
         && model.is_some_and(|model| model.joins_another)
-        && argv::depend_on_others(&resolved.model, &services, &named)
-        && together.recreated.len() > own.len()
+        && argv::depend_on_others(&ask.resolved.model, &services, &named)
+        && together.said.recreated.len() > own
     {
         return Err(format!("{service} shares a namespace or volumes with a service that differs itself"));
     }
-    Ok(own)
+    Ok(verdict.confirmed_by(&together))
 }
 
 /// The `up` command for these services that touches no service outside them: another one that the object names may
@@ -87,51 +183,117 @@ pub async fn up_command(
     pull: Pull,
 ) -> Vec<String> {
     let step = services.iter().map(String::as_str).collect();
+    let ask = Asking { desired, endpoint, resolved };
     let no_deps = argv::depend_on_others(&resolved.model, services, &step)
-        && !leaves_others_alone(desired, endpoint, services, force_recreate).await;
+        && !leaves_others_alone(&ask, services, force_recreate).await;
     argv::up(desired, services, UpOptions { force_recreate, no_deps, pull })
 }
 
 /// Whether an `up` with dependencies would touch the containers of these services only.
-async fn leaves_others_alone(
-    desired: &Desired,
-    endpoint: &Endpoint,
-    services: &[String],
-    force_recreate: bool,
-) -> bool {
-    let ask =
-        Asking { desired, env: Environment::of_this_process().for_docker(endpoint, &desired.directory) };
+async fn leaves_others_alone(ask: &Asking<'_>, services: &[String], force_recreate: bool) -> bool {
     let (ours, all) =
         tokio::join!(ask.up(services, force_recreate, true), ask.up(services, force_recreate, false));
     match (ours, all) {
-        (Ok(ours), Ok(all)) => all.touched.is_subset(&ours.containers),
+        (Ok(ours), Ok(all)) => {
+            ours.is_whole() && all.is_whole() && all.said.touched.is_subset(&ours.said.containers)
+        }
         _ => false,
+    }
+}
+
+/// What a dry run has said, and whether that is all of it.
+struct DryRun {
+    said: Said,
+    /// Why it did not come to its end.
+    flaw: Option<String>,
+}
+
+impl DryRun {
+    /// Whether it says of everything what would become of it.
+    const fn is_whole(&self) -> bool {
+        self.flaw.is_none() && self.said.odd.is_none()
+    }
+
+    /// Why nothing is known of what it does not speak of.
+    fn silence(&self) -> String {
+        let odd = || self.said.odd.as_ref().map(|line| format!("what is not understood: {line}"));
+        self.flaw.clone().unwrap_or_else(|| {
+            let what = odd().unwrap_or_else(|| "nothing of the container".to_owned());
+            format!("the dry run of `docker compose up` says {what}")
+        })
     }
 }
 
 /// Whom to ask.
 struct Asking<'a> {
     desired: &'a Desired,
-    env: Environment,
+    endpoint: &'a Endpoint,
+    resolved: &'a Resolved,
 }
 
 impl Asking<'_> {
-    async fn up(&self, services: &[String], force_recreate: bool, no_deps: bool) -> Result<Said, String> {
+    async fn up(&self, services: &[String], force_recreate: bool, no_deps: bool) -> Result<DryRun, String> {
+        self.spare_providers(services, no_deps)?;
         let argv = argv::up_dry_run(self.desired, services, force_recreate, no_deps);
-        let finished = run_quietly(self.desired, &self.env, &argv)
+        let gate = Gate::open(self.endpoint)
+            .map_err(|error| format!("the gate for a look's Compose cannot be opened: {error}"))?;
+        let env = Environment::of_this_process().for_look(&gate, &self.desired.directory);
+        let report = Report(gate);
+        let finished = run_quietly(self.desired, &env, &argv, PATIENCE)
             .await
             .map_err(|error| format!("the dry run of `docker compose up` could not start: {error}"))?;
-        match finished.outcome {
-            StepOutcome::Succeeded => {
-                let stdout = String::from_utf8_lossy(&finished.stdout);
-                Said::read(stdout.lines().chain(finished.output.lines()))
-            }
+        refused(&report.0.tally())?;
+        let flaw = match finished.outcome {
+            StepOutcome::Succeeded => None,
             StepOutcome::Failed => {
                 let message = refusal::message(&finished);
                 let last = message.lines().last().unwrap_or_default();
-                Err(format!("the dry run of `docker compose up` failed: {last}"))
+                Some(format!("the dry run of `docker compose up` failed: {last}"))
             }
-            _ => Err("the dry run of `docker compose up` did not end in time".to_owned()),
+            _ => Some(format!(
+                "the dry run of `docker compose up` did not end within {} s",
+                PATIENCE.limit.as_secs()
+            )),
+        };
+        let stdout = String::from_utf8_lossy(&finished.stdout);
+        Ok(DryRun { said: Said::read(stdout.lines().chain(finished.output.lines())), flaw })
+    }
+
+    /// A provider is a program that Compose runs in a dry run, too.
+    fn spare_providers(&self, services: &[String], no_deps: bool) -> Result<(), String> {
+        let model = &self.resolved.model;
+        let others = if no_deps { BTreeSet::new() } else { model.dependencies(services) };
+        let mut all = services.iter().map(String::as_str).chain(others);
+        let provided = |name: &str| model.services.get(name).is_some_and(|service| service.provider);
+        match all.find(|name| provided(name)) {
+            Some(name) => Err(format!("a dry run of `docker compose up` would run the provider of {name}")),
+            None => Ok(()),
         }
     }
+}
+
+/// A gate whose tally is told when it closes, also where nobody waits for the dry run any more.
+struct Report(Gate);
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        let Tally { passed, refused, first } = self.0.tally();
+        tracing::debug!(passed, refused, "the dry run has gone through the gate");
+        if let Some(first) = first.first() {
+            tracing::warn!(refused, first = %first, "a look was kept from changing the host");
+        }
+    }
+}
+
+/// What a Compose says that was kept from changing something is not believed.
+fn refused(tally: &Tally) -> Result<(), String> {
+    let Some(first) = tally.first.first() else { return Ok(()) };
+    let more = match tally.refused {
+        1 => String::new(),
+        all => format!(" and {} more", all - 1),
+    };
+    Err(format!(
+        "the dry run of `docker compose up` was kept from changing the host: {first}{more} was refused; is there a \
+         wrapper around Compose?"
+    ))
 }

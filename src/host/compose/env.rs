@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use crate::host::endpoint::Endpoint;
+use crate::host::{endpoint::Endpoint, gate::Gate};
 
 /// What every docker command is given besides: plain output for the trail, no menus and hints, and no
 /// attestations, with which a fully cached build changes an image's digest on the containerd store.
@@ -51,6 +51,16 @@ impl Environment {
     pub fn for_docker(self, endpoint: &Endpoint, directory: &Path) -> Self {
         let env = FIXED.iter().fold(self, |env, (name, value)| env.with(name, value));
         env.without("DOCKER_CONTEXT").with("DOCKER_HOST", endpoint.docker_host()).with("PWD", directory)
+    }
+
+    /// The same as a look's docker commands need it: with the gate in the engine's place, and with nothing that has the
+    /// docker CLI speak otherwise than plainly there. `DOCKER_HOST` wins over every context.
+    #[must_use]
+    pub fn for_look(self, gate: &Gate, directory: &Path) -> Self {
+        let env = self.for_docker(&gate.endpoint(), directory);
+        ["DOCKER_TLS_VERIFY", "DOCKER_TLS", "DOCKER_CERT_PATH"]
+            .iter()
+            .fold(env, |env, name| env.without(name))
     }
 
     /// One variable's value.

@@ -30,7 +30,7 @@ mod scan;
 #[cfg(test)]
 mod test_support;
 
-pub use dry_run::{up_command, would_recreate};
+pub use dry_run::{Recreations, up_command, would_recreate};
 pub use env::Environment;
 pub use model::{BuildModel, Model, ServiceModel};
 pub use ownership::{Ownership, ownership};

@@ -32,6 +32,9 @@ pub struct ServiceModel {
     /// Whether it shares a namespace or the volumes of another service. Its config hash then holds that
     /// service's container ID.
     pub joins_another: bool,
+    /// Whether a program outside the engine provides it (`provider:`): it has no container, and Compose runs the program
+    /// at each `up`, in a dry run too.
+    pub provider: bool,
 }
 
 /// How a service is built.
@@ -122,6 +125,7 @@ struct RawService {
     volumes_from: BTreeSet<String>,
     platform: Option<String>,
     pull_policy: Option<String>,
+    provider: Option<serde_json::Value>,
 }
 
 #[derive(Deserialize)]
@@ -168,6 +172,7 @@ impl RawService {
             replicas: self.scale.or(self.deploy.and_then(|deploy| deploy.replicas)).unwrap_or(1),
             depends_on: self.depends_on,
             joins_another,
+            provider: self.provider.is_some(),
         }
     }
 }

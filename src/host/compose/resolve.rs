@@ -22,8 +22,17 @@ use crate::{
 /// The cache's space.
 const SPACE: &str = "compose";
 
+/// How long a command that only answers a question is waited for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// After this it is ended.
+    pub(super) limit: Duration,
+    /// How long it may take to end then.
+    pub(super) grace: Duration,
+}
+
 /// How long Compose may take to resolve a project. It takes 60 ms; a machine under load, seconds.
-pub(super) const LIMIT: Duration = Duration::from_secs(30);
+const PATIENCE: Patience = Patience { limit: Duration::from_secs(30), grace: GRACE };
 
 /// How many questions to Compose are open at once. Each is a process that keeps a processor busy while it starts, and ten
 /// projects that are seen for the first time would be twenty of them.
@@ -131,7 +140,8 @@ async fn ask(desired: &Desired, env: &Environment) -> Result<Resolved, HostError
 }
 
 async fn question(desired: &Desired, env: &Environment, argv: &[String]) -> Result<Finished, HostError> {
-    let finished = run_quietly(desired, env, argv).await.map_err(|e| refusal::not_started(desired, &e))?;
+    let finished =
+        run_quietly(desired, env, argv, PATIENCE).await.map_err(|e| refusal::not_started(desired, &e))?;
     refusal::check(desired, &finished)?;
     Ok(finished)
 }
@@ -141,14 +151,15 @@ pub(super) async fn run_quietly(
     desired: &Desired,
     env: &Environment,
     argv: &[String],
+    patience: Patience,
 ) -> std::io::Result<Finished> {
     let _turn = TURNS.acquire().await;
     command::run(Invocation {
         argv,
         directory: &desired.directory,
         env,
-        limit: LIMIT,
-        grace: GRACE,
+        limit: patience.limit,
+        grace: patience.grace,
         cancel: &CancellationToken::new(),
         progress: &|_| {},
         hold: None,

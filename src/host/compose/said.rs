@@ -17,18 +17,21 @@ const OTHERS: &str = "Created Creating Starting Started Restart Restarting Resta
 /// Containers by name.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Said {
-    /// All that were spoken of.
+    /// All that were spoken of in words that are understood.
     pub(super) containers: BTreeSet<String>,
     /// Those that would be replaced.
     pub(super) recreated: BTreeSet<String>,
-    /// Those that would not be left alone.
+    /// Those that would not be left alone, as far as is understood.
     pub(super) touched: BTreeSet<String>,
+    /// The first line that is not understood: a provider's, a hook's, a word that is new.
+    pub(super) odd: Option<String>,
 }
 
 impl Said {
-    /// Reads ` DRY-RUN MODE -  Container NAME  STATE`, with whatever spaces and with or without the mark. Anything
-    /// that is not understood is an error.
-    pub(super) fn read<'a>(lines: impl Iterator<Item = &'a str>) -> Result<Self, String> {
+    /// Reads ` DRY-RUN MODE -  Container NAME  STATE`, with whatever spaces and with or without the mark, which Compose 5
+    /// leaves out. A line that is not understood is evidence of nothing: a container is as declared only where a line says
+    /// so of it.
+    pub(super) fn read<'a>(lines: impl Iterator<Item = &'a str>) -> Self {
         let mut said = Self::default();
         for line in lines.filter(|line| !refusal::is_warning(line)) {
             let line = line.trim();
@@ -41,20 +44,24 @@ impl Said {
                 _ => false,
             };
             if !known {
-                return Err(format!(
-                    "the dry run of `docker compose up` says what is not understood: {line}"
-                ));
+                said.odd.get_or_insert_with(|| line.trim().to_owned());
             }
         }
-        if said.containers.is_empty() {
-            return Err("the dry run of `docker compose up` says nothing of any container".to_owned());
-        }
-        Ok(said)
+        said
+    }
+
+    /// Whether it would be replaced; `None` where nothing is said of it.
+    pub(super) fn recreates(&self, container: &str) -> Option<bool> {
+        let name = real_name(container);
+        self.containers.contains(name).then(|| self.recreated.contains(name))
     }
 
     /// Whether the state is known.
     fn container(&mut self, name: &str, state: &str) -> bool {
         let (recreated, quiet) = (RECREATED.contains(&state), QUIET.contains(&state));
+        if !recreated && !quiet && !OTHERS.split_whitespace().any(|other| other == state) {
+            return false;
+        }
         self.containers.insert(name.to_owned());
         if recreated {
             self.recreated.insert(name.to_owned());
@@ -62,12 +69,12 @@ impl Said {
         if !quiet {
             self.touched.insert(name.to_owned());
         }
-        recreated || quiet || OTHERS.split_whitespace().any(|other| other == state)
+        true
     }
 }
 
 /// A container's name without the `<12 hex>_` that it has in the middle of a recreation.
-fn real_name(name: &str) -> &str {
+pub(super) fn real_name(name: &str) -> &str {
     match name.split_once('_') {
         Some((id, rest)) if id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) => rest,
         _ => name,
@@ -78,13 +85,18 @@ fn real_name(name: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn recreated(output: &str) -> Result<Vec<String>, String> {
-        Said::read(output.lines()).map(|said| said.recreated.into_iter().collect())
+    fn read(output: &str) -> Said {
+        Said::read(output.lines())
+    }
+
+    fn names(set: &BTreeSet<String>) -> Vec<&str> {
+        set.iter().map(String::as_str).collect()
     }
 
     #[test]
     fn reads_what_compose_2_26_says() {
-        let output = r#"time="2026-11-23T10:29:55Z" level=warning msg="Found orphan containers ([x-n-1])"
+        let said = read(
+            r#"time="2026-11-23T10:29:55Z" level=warning msg="Found orphan containers ([x-n-1])"
  DRY-RUN MODE -  Network x_default  Creating
  DRY-RUN MODE -  Container x-a-1  Recreate
  DRY-RUN MODE -  Container x-a-1  Recreated
@@ -93,21 +105,33 @@ mod tests {
  DRY-RUN MODE -  Container x-a-2  Created
  DRY-RUN MODE -  Container 59fff5ca76b7_x-a-1  Starting
  DRY-RUN MODE -  Container 59fff5ca76b7_x-a-1  Started
-"#;
-        assert_eq!(recreated(output).unwrap(), ["x-a-1"]);
-        let said = Said::read(output.lines()).unwrap();
-        assert_eq!(said.touched.iter().collect::<Vec<_>>(), ["x-a-1", "x-a-2"]);
-        assert_eq!(said.containers.len(), 3);
-        assert!(recreated(" DRY-RUN MODE -  Container x-b-1  Running\n").unwrap().is_empty());
-        assert_eq!(recreated("Container x-a-1 Recreate").unwrap(), ["x-a-1"]);
+"#,
+        );
+        assert_eq!(names(&said.recreated), ["x-a-1"]);
+        assert_eq!(names(&said.touched), ["x-a-1", "x-a-2"]);
+        assert_eq!((said.containers.len(), &said.odd), (3, &None));
+        let of = |name| said.recreates(name);
+        assert_eq!((of("x-a-1"), of("x-b-1"), of("x-c-1")), (Some(true), Some(false), None));
+        assert_eq!(of("59fff5ca76b7_x-a-1"), Some(true), "as it is called in the middle of a recreation");
     }
 
     #[test]
-    fn what_it_does_not_understand_is_unknown() {
+    fn reads_what_compose_5_says_of_a_provider_and_before_a_hook_ends_it() {
+        let said = read(
+            " Container x-hooked-1 Recreate \n Container x-hooked-1 Recreated \n database Creating \n database hello \n              database Created \n Container x-api-1 Running \n Container f010675d60cd_x-hooked-1 Starting \n\
+             interactive exec is not supported in dry-run mode",
+        );
+        assert_eq!((said.recreates("x-hooked-1"), said.recreates("x-api-1")), (Some(true), Some(false)));
+        assert_eq!(said.odd.as_deref(), Some("database Creating"));
+    }
+
+    #[test]
+    fn silence_and_what_is_not_understood_are_no_evidence() {
         for output in
             [" DRY-RUN MODE -  Container x-a-1  Transmuted", "x-a-1 will be recreated", "", "Container x"]
         {
-            assert!(recreated(output).is_err(), "{output}");
+            assert_eq!(read(output).recreates("x-a-1"), None, "{output}");
         }
+        assert_eq!(read(" Executing command [\"x\"] in x-a-1 (detached mode)").recreates("x-a-1"), None);
     }
 }

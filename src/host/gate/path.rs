@@ -1,0 +1,187 @@
+//! Which requests may pass.
+
+use hyper::{Method, Request, header};
+
+/// The paths that a dry run of `up` asks for, of Compose 2.26.1 to 5.6.1 (measured): questions that the engine answers from
+/// what it has. `{}` is a name of one segment, `{+}` one that may have more of them, as image references do.
+///
+/// Not in it, though they are GETs: `/distribution/…/json` and `/images/search`, for which the engine asks a registry,
+/// `/containers/…/attach/ws`, which writes to a container, `/session` and `/grpc`, which are upgraded, and whatever gives
+/// content (archives, logs, secrets): nobody needs it to tell what would be recreated.
+const QUESTIONS: [&str; 11] = [
+    "_ping",
+    "version",
+    "info",
+    "containers/json",
+    "containers/{}/json",
+    "images/json",
+    "images/{+}/json",
+    "networks",
+    "networks/{}",
+    "volumes",
+    "volumes/{}",
+];
+
+/// The longest path of a refused request that is kept.
+const LONGEST_SHOWN: usize = 160;
+
+/// Whether a request may pass: by its method, its path, and what would make more of it than a question.
+pub(super) fn may_pass<B: hyper::body::Body>(request: &Request<B>) -> bool {
+    let headers = request.headers();
+    matches!(*request.method(), Method::GET | Method::HEAD)
+        && request.body().is_end_stream()
+        && !headers.contains_key(header::UPGRADE)
+        && !headers.contains_key(header::TRANSFER_ENCODING)
+        && is_question(request.uri().path())
+}
+
+fn is_question(path: &str) -> bool {
+    QUESTIONS.iter().any(|question| fits(question, without_version(path)))
+}
+
+/// A path as it is kept of a refused request: without the API's version, which says nothing, and of bounded length. A
+/// query is not in it: it may hold more than names.
+pub(super) fn shown(path: &str) -> String {
+    let mut shown: String = without_version(path).chars().filter(|c| !c.is_control()).collect();
+    if let Some((end, _)) = shown.char_indices().nth(LONGEST_SHOWN) {
+        shown.truncate(end);
+        shown.push('…');
+    }
+    format!("/{shown}")
+}
+
+/// A path without the leading slash and without `/v1.41`.
+fn without_version(path: &str) -> &str {
+    let path = path.strip_prefix('/').unwrap_or(path);
+    match path.split_once('/') {
+        Some((version, rest)) if is_version(version) => rest,
+        _ => path,
+    }
+}
+
+fn is_version(segment: &str) -> bool {
+    let Some((major, minor)) = segment.strip_prefix('v').and_then(|numbers| numbers.split_once('.')) else {
+        return false;
+    };
+    [major, minor].iter().all(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// Whether a path fits a pattern, segment by segment.
+fn fits(pattern: &str, path: &str) -> bool {
+    let segments: Vec<&str> = path.split('/').collect();
+    let patterns: Vec<&str> = pattern.split('/').collect();
+    let many = patterns.contains(&"{+}");
+    if segments.len() < patterns.len() || (!many && segments.len() != patterns.len()) {
+        return false;
+    }
+    // The name of many segments takes as many as the others leave.
+    let spare = segments.len() - patterns.len();
+    let widths = patterns.iter().map(|pattern| if *pattern == "{+}" { spare + 1 } else { 1 });
+    let mut rest = segments.into_iter();
+    patterns.iter().zip(widths).all(|(pattern, width)| {
+        let mut own = rest.by_ref().take(width);
+        if pattern.starts_with('{') { own.all(is_name) } else { own.next() == Some(*pattern) }
+    })
+}
+
+/// Whether a segment is a name, whoever decodes it and however often: engines and proxies clean paths, and what is cleaned
+/// may be another path.
+fn is_name(segment: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:@+~ ".contains(&byte);
+    !segment.is_empty() && segment != "." && segment != ".." && segment.replace("%20", " ").bytes().all(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::{Empty, Full};
+    use hyper::body::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn what_a_dry_run_asks_passes_with_and_without_a_version() {
+        for path in [
+            "_ping",
+            "info",
+            "version",
+            "containers/json",
+            "containers/921207cc3c82_shop-api-1/json",
+            "images/json",
+            "images/undrift-example-base:latest/json",
+            "images/127.0.0.1:5000/team/shop:1@sha256:00/json",
+            "networks",
+            "networks/shop_default",
+            "networks/my%20net",
+            "volumes/shop_data",
+            "volumes",
+        ] {
+            assert!(is_question(&format!("/{path}")), "{path}");
+            assert!(is_question(&format!("/v1.41/{path}")), "{path}");
+        }
+    }
+
+    #[test]
+    fn whatever_else_does_not() {
+        for path in [
+            "",
+            "/",
+            "/v1.41",
+            "/v1.41/",
+            "//_ping",
+            "/v1.41/v1.41/_ping",
+            "/vx.41/_ping",
+            "/_ping/",
+            "/events",
+            "/session",
+            "/grpc",
+            "/build",
+            "/distribution/shop/json",
+            "/distribution/a/b/json",
+            "/images/search",
+            "/images/get",
+            "/images/shop/get",
+            "/images/shop/history",
+            "/containers/a/attach/ws",
+            "/containers/a/b/json",
+            "/containers/a/archive",
+            "/containers/../json",
+            "/containers/a%2f..%2fb/json",
+            "/containers/a%252fb/json",
+            "/images/a/../../containers/b/json",
+            "/images/a//json",
+            "/images/a/./json",
+            "/images//json",
+            "/networks/a/b",
+            "/networks/a%00",
+            "/networks/",
+            "/secrets",
+            "/v1.41/swarm/unlockkey",
+            "/v5.0.0/libpod/containers/json",
+            "/libpod/info",
+        ] {
+            assert!(!is_question(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_question_has_no_body_no_upgrade_and_no_other_method() {
+        let plain = || Request::get("/v1.41/info");
+        assert!(may_pass(&plain().body(Empty::<Bytes>::new()).unwrap()));
+        assert!(may_pass(&Request::head("/_ping").body(Empty::<Bytes>::new()).unwrap()));
+        assert!(!may_pass(&plain().body(Full::new(Bytes::from_static(b"x"))).unwrap()));
+        assert!(!may_pass(&plain().header("upgrade", "h2c").body(Empty::<Bytes>::new()).unwrap()));
+        for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE", "get", "FOO"] {
+            let request = Request::builder().method(method).uri("/v1.41/containers/json");
+            assert!(!may_pass(&request.body(Empty::<Bytes>::new()).unwrap()), "{method}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_of_a_refused_one_is_short_and_plain() {
+        assert_eq!(shown("/v1.41/containers/create"), "/containers/create");
+        assert_eq!(shown("/grpc"), "/grpc");
+        let long = shown(&format!("/images/{}/tag", "ä".repeat(1000)));
+        assert_eq!(long.chars().count(), LONGEST_SHOWN + 2);
+        assert!(long.ends_with('…'));
+    }
+}

@@ -1,0 +1,155 @@
+//! The connections of a gate: each request is read, judged, and written anew.
+
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex},
+};
+
+use http_body_util::{BodyExt, Empty, Full, combinators::BoxBody};
+use hyper::{
+    Request, Response, StatusCode, Version,
+    body::{Bytes, Incoming},
+    client::conn::http1 as client,
+    header::{self, HeaderMap, HeaderName, HeaderValue},
+    server::conn::http1 as server,
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixListener, UnixStream},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{Endpoint, KEPT, Refused, Tally, lock, path};
+
+/// The headers that speak of one connection and not of the question (RFC 9110, section 7.6.1), and those that hyper writes
+/// itself. Credentials for registries are nothing that a question needs.
+const OF_A_CONNECTION: [HeaderName; 9] = [
+    header::CONNECTION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::EXPECT,
+    header::HOST,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("x-registry-auth"),
+];
+
+type Body = BoxBody<Bytes, hyper::Error>;
+
+/// What a connection needs to know.
+#[derive(Clone)]
+pub(super) struct Relay {
+    pub(super) engine: Endpoint,
+    pub(super) tally: Arc<Mutex<Tally>>,
+    /// Cancelled when the gate closes: ends the connections on both sides.
+    pub(super) open: CancellationToken,
+}
+
+impl Relay {
+    /// Takes connections for as long as it is polled.
+    pub(super) async fn serve(self, listener: UnixListener) {
+        while let Ok((stream, _)) = listener.accept().await {
+            let relay = self.clone();
+            let service = service_fn(move |request| {
+                let relay = relay.clone();
+                async move { Ok::<_, Infallible>(relay.answer(request).await) }
+            });
+            let connection = server::Builder::new().serve_connection(TokioIo::new(stream), service);
+            tokio::spawn(self.open.clone().run_until_cancelled_owned(connection));
+        }
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        if !path::may_pass(&request) {
+            return self.refuse(&request);
+        }
+        lock(&self.tally).passed += 1;
+        match self.ask(&request).await {
+            Ok(response) => response,
+            Err(error) => said(StatusCode::BAD_GATEWAY, &format!("undrift cannot reach the engine: {error}")),
+        }
+    }
+
+    /// In the engine's words, so that whoever asked shows it to a person.
+    fn refuse(&self, request: &Request<Incoming>) -> Response<Body> {
+        let refused =
+            Refused { method: request.method().to_string(), path: path::shown(request.uri().path()) };
+        tracing::debug!(method = %refused.method, path = %refused.path, "the gate refuses a request");
+        let message = format!("undrift lets a look change nothing and ask no registry: {refused} is refused");
+        let mut tally = lock(&self.tally);
+        tally.refused += 1;
+        if tally.first.len() < KEPT {
+            tally.first.push(refused);
+        }
+        said(StatusCode::FORBIDDEN, &message)
+    }
+
+    /// A connection of its own for each question: none is open for longer than its answer takes.
+    async fn ask(
+        &self,
+        request: &Request<Incoming>,
+    ) -> Result<Response<Body>, Box<dyn std::error::Error + Send + Sync>> {
+        let anew = anew(request)?;
+        let response = match &self.engine {
+            Endpoint::Unix(path) => self.send(UnixStream::connect(path).await?, anew).await?,
+            Endpoint::Tcp(address) => self.send(TcpStream::connect(address).await?, anew).await?,
+        };
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Err("it switches protocols".into());
+        }
+        let (mut head, body) = response.into_parts();
+        head.headers = of_the_question(&head.headers);
+        head.version = Version::HTTP_11;
+        Ok(Response::from_parts(head, body.boxed()))
+    }
+
+    async fn send(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        request: Request<Empty<Bytes>>,
+    ) -> Result<Response<Incoming>, hyper::Error> {
+        let (mut sender, connection) = client::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(self.open.clone().run_until_cancelled_owned(connection));
+        sender.send_request(request).await
+    }
+}
+
+/// The same question in undrift's own hand: method, path and query, and what speaks of the question.
+fn anew(request: &Request<Incoming>) -> Result<Request<Empty<Bytes>>, hyper::http::Error> {
+    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+    let mut anew = Request::builder().method(request.method()).uri(target).body(Empty::new())?;
+    *anew.headers_mut() = of_the_question(request.headers());
+    // The engine does not look at it, and HTTP/1.1 wants one.
+    anew.headers_mut().insert(header::HOST, HeaderValue::from_static("docker"));
+    Ok(anew)
+}
+
+fn of_the_question(headers: &HeaderMap) -> HeaderMap {
+    let named: Vec<String> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|name| name.trim().to_ascii_lowercase())
+        .collect();
+    let stays =
+        |name: &HeaderName| !OF_A_CONNECTION.contains(name) && !named.iter().any(|n| n == name.as_str());
+    headers
+        .iter()
+        .filter(|(name, _)| stays(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+/// An answer in the form of the engine's errors.
+fn said(status: StatusCode, message: &str) -> Response<Body> {
+    let text = serde_json::json!({ "message": message }).to_string();
+    let body = Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed();
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

@@ -1,0 +1,182 @@
+//! A look changes nothing, whatever Compose does with a flag: a wrapper around its plugin does with `--dry-run` what it
+//! likes, as the docker CLI finds it.
+
+use std::{
+    fs, io,
+    net::{Shutdown, TcpListener, TcpStream},
+    os::unix::{fs::PermissionsExt, net::UnixStream},
+    process::Command,
+    thread,
+};
+
+use crate::support::{MANIFEST, Project, Run, docker, run};
+
+/// What the wrappers do to the words that they are called with, before they call Compose.
+const DROPS_THE_FLAG: &str = r#"for word do shift; [ "$word" = --dry-run ] || set -- "$@" "$word"; done"#;
+
+/// As declared and brought up by hand, but for an environment value that was changed since; observed only.
+fn changed() -> Project {
+    let project = Project::new();
+    // What is unknown is looked at again for `verify.timeout`.
+    let observe = "    mode: observe\n    verify: { timeout: 1s, stableFor: 500ms }\n";
+    let (head, _) = MANIFEST.split_once("    verify:").unwrap();
+    project.manifest(&format!("{head}{observe}"));
+    project.add_module("api", "workflow");
+    with_value(&project, "one");
+    project.compose(&["up", "-d", "--build"]);
+    with_value(&project, "two");
+    project
+}
+
+fn with_value(project: &Project, value: &str) {
+    let service = "{ build: ./api, init: true, stop_grace_period: 1s, environment: { V: VALUE } }";
+    project.write("compose.yaml", &format!("services:\n  api: {}\n", service.replace("VALUE", value)));
+}
+
+/// Compose's plugin as it is installed here.
+fn plugin() -> String {
+    let format = "{{range .ClientInfo.Plugins}}{{if eq .Name \"compose\"}}{{.Path}}{{end}}{{end}}";
+    docker(&["info", "-f", format]).trim().to_owned()
+}
+
+/// Puts a script in its place; `COMPOSE` in it is the real one.
+fn wrap(project: &Project, script: &str) {
+    project.write(
+        "docker/cli-plugins/docker-compose",
+        &format!("#!/bin/sh\n{script}\n").replace("COMPOSE", &plugin()),
+    );
+    let path = project.path("docker/cli-plugins/docker-compose");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// A verb with the wrapper in place.
+fn wrapped(project: &Project, verb: &str) -> Command {
+    let mut command = project.command(&[verb, "-f", "undrift.yaml", "-o", "json"]);
+    command.env("DOCKER_CONFIG", project.path("docker"));
+    command
+}
+
+/// Looks in each way that undrift has; nothing may have changed after any of them. Gives what `check` says.
+#[track_caller]
+fn looks(project: &Project, code: i32) -> Run {
+    let before = (project.containers("api"), project.image());
+    let [check, _, _] = ["check", "plan", "apply"].map(|verb| {
+        let said = run(&mut wrapped(project, verb)).expect(code);
+        assert_eq!((project.containers("api"), project.image()), before, "{verb}: {}", said.stdout);
+        said
+    });
+    assert_eq!(project.steps().len(), 0);
+    check
+}
+
+/// The configuration is unknown, and the reason names what was refused.
+#[track_caller]
+fn is_unknown(check: &Run, why: &str) {
+    assert!(check.condition("Ready").starts_with("Unknown"), "{}", check.stdout);
+    assert_eq!(check.condition("Stalled"), "False NotStalled");
+    assert!(check.stdout.contains(why), "no {why}: {}", check.stdout);
+}
+
+#[test]
+fn look_with_a_compose_that_drops_the_flag_recreates_nothing() {
+    let project = changed();
+    wrap(&project, &format!("{DROPS_THE_FLAG}\nexec COMPOSE \"$@\""));
+    is_unknown(&looks(&project, 1), "POST /containers/create was refused");
+    // It is the wrapper that is not believed, and not the gate that makes all unknown.
+    assert_eq!(project.check().expect(1).drift("api"), "container ConfigChanged");
+}
+
+#[test]
+fn look_with_a_compose_that_builds_moves_no_image() {
+    let project = changed();
+    project.write("api/src/workflow/index", "another\n");
+    let builds = r#"for word do shift
+  case "$word" in --dry-run) ;; --no-build) set -- "$@" --build ;; *) set -- "$@" "$word" ;; esac
+done
+exec COMPOSE "$@""#;
+    wrap(&project, builds);
+    is_unknown(&looks(&project, 1), " was refused");
+}
+
+#[test]
+fn look_with_a_compose_that_removes_first_and_answers_well_then_is_not_believed() {
+    let project = changed();
+    let container = format!("{}-api-1", project.name);
+    let removes =
+        format!("case \"$*\" in *--dry-run*) docker rm -f {container} ;; esac\nexec COMPOSE \"$@\"");
+    wrap(&project, &removes);
+    is_unknown(&looks(&project, 1), &format!("DELETE /containers/{container} was refused"));
+}
+
+#[test]
+fn look_with_a_compose_that_pulls_asks_no_registry() {
+    let project = changed();
+    wrap(&project, "case \"$*\" in *--dry-run*) docker pull 127.0.0.1:1/x ;; esac\nexec COMPOSE \"$@\"");
+    is_unknown(&looks(&project, 1), "POST /images/create was refused");
+}
+
+#[test]
+fn look_over_tcp_changes_nothing_either() {
+    let project = changed();
+    wrap(&project, &format!("{DROPS_THE_FLAG}\nexec COMPOSE \"$@\""));
+    let before = project.containers("api");
+    let engine = engine_on_tcp();
+    let over_tcp = |command: &mut Command| run(command.env("DOCKER_HOST", &engine)).expect(1);
+    is_unknown(&over_tcp(&mut wrapped(&project, "check")), "POST /containers/create was refused");
+    let plain = over_tcp(&mut project.command(&["check", "-f", "undrift.yaml", "-o", "json"]));
+    assert_eq!(plain.drift("api"), "container ConfigChanged");
+    assert_eq!(project.containers("api"), before);
+}
+
+#[test]
+fn lines_of_another_shape_and_of_others_take_no_verdict_away() {
+    let project = changed();
+    let talks = r#"case "$*" in *--dry-run*) ;; *) exec COMPOSE "$@" ;; esac
+printf ' database Creating \n Executing command ["x"] in x-1 (detached mode)\n' >&2
+COMPOSE "$@" 2>&1 | sed 's/ DRY-RUN MODE - / /; s/  */ /g; s/$/ /' >&2
+echo 'interactive exec is not supported in dry-run mode' >&2
+exit 1"#;
+    wrap(&project, talks);
+    assert_eq!(looks(&project, 1).drift("api"), "container ConfigChanged");
+}
+
+#[test]
+fn silence_is_not_taken_for_as_declared() {
+    let project = changed();
+    wrap(&project, "case \"$*\" in *--dry-run*) exit 0 ;; esac\nexec COMPOSE \"$@\"");
+    is_unknown(&looks(&project, 1), "says nothing of the container");
+}
+
+#[test]
+fn dry_run_that_never_ends_has_said_what_there_is_to_say() {
+    let project = changed();
+    let hangs =
+        "case \"$*\" in *--dry-run*) COMPOSE \"$@\"; while :; do sleep 1; done ;; esac\nexec COMPOSE \"$@\"";
+    wrap(&project, hangs);
+    assert_eq!(run(&mut wrapped(&project, "check")).expect(1).drift("api"), "container ConfigChanged");
+    wrap(&project, "case \"$*\" in *--dry-run*) while :; do sleep 1; done ;; esac\nexec COMPOSE \"$@\"");
+    is_unknown(&run(&mut wrapped(&project, "check")).expect(1), "did not end within 10 s");
+}
+
+/// This engine at a TCP address of this process; it ends with the process.
+fn engine_on_tcp() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("tcp://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let engine = UnixStream::connect("/var/run/docker.sock").unwrap();
+            let (mut from, mut to) = (client.try_clone().unwrap(), engine.try_clone().unwrap());
+            thread::spawn(move || {
+                let _ = io::copy(&mut from, &mut to);
+                let _ = to.shutdown(Shutdown::Write);
+            });
+            thread::spawn(move || answer(engine, client));
+        }
+    });
+    address
+}
+
+fn answer(mut engine: UnixStream, mut client: TcpStream) {
+    let _ = io::copy(&mut engine, &mut client);
+    let _ = client.shutdown(Shutdown::Both);
+}
