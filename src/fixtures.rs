@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use crate::api::{
-    Answer, ArtifactObservation, ContainerObservation, ContainerState, Desired, Fact, GitState,
-    ModuleInContainer, ModuleObservation, Presence, ProjectObservation, RouteAnswer, RouteObservation,
-    ServiceObservation, SourceObservation, Time,
+    Answer, ArtifactObservation, Attachments, ContainerObservation, ContainerState, DeclaredAttachments,
+    Desired, Fact, GitState, ModuleInContainer, ModuleObservation, Presence, ProjectObservation, RouteAnswer,
+    RouteObservation, ServiceObservation, SourceObservation, Time,
 };
 
 /// The image before a repair, and after it.
@@ -138,6 +138,9 @@ fn dashboard_named(name: &str) -> ServiceObservation {
         buildable: true,
         replicas: 1,
         config_hash: Some("hash".into()),
+        attachments: DeclaredAttachments::default(),
+        networks: Fact::Known(vec![]),
+        volumes: vec![],
         source: source(),
         artifact: artifact(name),
         containers: Fact::Known(vec![container(name)]),
@@ -179,6 +182,8 @@ pub(crate) fn container(name: &str) -> ContainerObservation {
         image_id: NEW.into(),
         config_hash: Some("hash".into()),
         config_changed: Fact::Known(false),
+        attachments: Attachments::default(),
+        contents: vec![],
         modules: vec![],
     }
 }

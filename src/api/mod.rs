@@ -2,6 +2,7 @@
 //!
 //! Nothing here performs I/O or knows the time.
 
+mod attachment;
 mod attempt;
 mod cache;
 mod desired;
@@ -19,6 +20,10 @@ mod status;
 mod step;
 mod suspension;
 
+pub use attachment::{
+    AttachedNetwork, Attachments, BoundPort, CopiedContent, DeclaredAttachments, DeclaredNetwork,
+    DeclaredPort, NetworkObservation, NetworkUser, VolumeObservation,
+};
 pub use attempt::Attempt;
 pub use cache::Cache;
 pub use desired::Desired;

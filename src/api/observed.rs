@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fact, Presence, Time};
+use super::{
+    Attachments, CopiedContent, DeclaredAttachments, Fact, NetworkObservation, Presence, Time,
+    VolumeObservation,
+};
 
 /// One look at one Compose project.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,6 +36,12 @@ pub struct ServiceObservation {
     pub replicas: u32,
     /// The hash of the service's configuration as Compose resolves it now; `None` where Compose gave none.
     pub config_hash: Option<String>,
+    /// What its containers are to be attached to.
+    pub attachments: DeclaredAttachments,
+    /// The networks that it joins and Compose makes.
+    pub networks: Fact<Vec<NetworkObservation>>,
+    /// The volumes that it mounts and Compose makes, as far as they could be seen.
+    pub volumes: Vec<VolumeObservation>,
     /// What is in the project directory.
     pub source: SourceObservation,
     /// What is behind the image reference.
@@ -130,6 +139,10 @@ pub struct ContainerObservation {
     /// Whether Compose would create it otherwise today. A differing hash alone is not believed: a dry run of
     /// `up` settles it.
     pub config_changed: Fact<bool>,
+    /// What it is attached to.
+    pub attachments: Attachments,
+    /// The configs and secrets that Compose copied into it.
+    pub contents: Vec<CopiedContent>,
     /// One entry per module of the spec.
     pub modules: Vec<ModuleInContainer>,
 }

@@ -1,7 +1,7 @@
 //! Which steps could mend a drift, in which order they are tried, and when none is.
 
-use super::{Diagnosis, Inputs, attempts, rate, rollback, start};
-use crate::api::{Attempt, Drift, Fact, Layer, Reason, ServiceObservation, Step, Time};
+use super::{Diagnosis, Inputs, attempts, checks::network, rate, rollback, start};
+use crate::api::{Attempt, Drift, Fact, Layer, NetworkObservation, Reason, ServiceObservation, Step, Time};
 
 /// The steps of each rung.
 const BUILD: Step = Step::Build { no_cache: false };
@@ -97,6 +97,9 @@ fn repair(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis) -> Repair
     if let Some(whose) = of_another_directory(inputs, seen) {
         return whose;
     }
+    if let Some(network) = network::blocking(seen).filter(|_| !is_mended_by_restart(drift)) {
+        return stalled(Reason::NetworkDefinitionChanged.as_str(), &blocked(seen, network));
+    }
     let row = attempts::row(inputs, rows, seen, drift);
     let budget = Budget { inputs, row, not_before: start::not_before(inputs, rows, seen, drift) };
     if let Some(reason) = attempts::given_up(inputs, rows, seen) {
@@ -107,10 +110,10 @@ fn repair(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis) -> Repair
     }
     let half =
         inputs.history.incident.as_ref().is_some_and(|incident| incident.is_half_rolled_back(&seen.name));
-    if half {
+    if half && network::blocking(seen).is_none() {
         return Budget { not_before: None, ..budget }.spend(vec![Step::Rollback]);
     }
-    if rollback::is_worse(inputs, seen, drift) {
+    if network::blocking(seen).is_none() && rollback::is_worse(inputs, seen, drift) {
         // What was lost is given back at once, whatever its repairs have cost; it is tried once in an incident.
         return Repair::Steps(vec![Step::Rollback], None);
     }
@@ -118,7 +121,7 @@ fn repair(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis) -> Repair
         return Budget { not_before: None, ..budget }.spend(vec![UP]);
     }
     match rungs(drift, seen) {
-        Rungs::None(message) => stalled(drift.reason.as_str(), message),
+        Rungs::None(message) => stalled(drift.reason.as_str(), &message),
         Rungs::Wait => wait(inputs, drift.reason.as_str(), drift.message.clone()),
         Rungs::UntilTried(steps) => match untried(&steps, row) {
             Some(step) => budget.spend(with_up(step)),
@@ -153,6 +156,20 @@ fn of_another_directory(inputs: Inputs<'_>, seen: &ServiceObservation) -> Option
     }
 }
 
+/// Whether a restart alone may mend it.
+const fn is_mended_by_restart(drift: &Drift) -> bool {
+    matches!(drift.reason, Reason::NotRunning | Reason::CrashLooping | Reason::Unhealthy)
+}
+
+fn blocked(seen: &ServiceObservation, network: &NetworkObservation) -> String {
+    format!(
+        "Compose would make the network {} anew, cannot while others are on it, and would leave {} down; {}",
+        network.name,
+        seen.name,
+        network::remedy(seen, network)
+    )
+}
+
 /// Whether a build waits to be brought up. Where the source changed once more meanwhile it comes first all the same, or what
 /// changes faster than it can be built would never run at all.
 fn is_half_done(inputs: Inputs<'_>, diagnosis: &Diagnosis) -> bool {
@@ -178,8 +195,8 @@ fn as_declared(inputs: Inputs<'_>, seen: &ServiceObservation, diagnosis: &Diagno
 
 /// How the repairs of a drift escalate.
 enum Rungs {
-    /// No step can mend it.
-    None(&'static str),
+    /// No step can mend it; why, in words.
+    None(String),
     /// No step is tried; it may pass.
     Wait,
     /// One after the other, and then none: a step that changed nothing would change nothing again.
@@ -191,19 +208,28 @@ enum Rungs {
 /// The table of repairs.
 fn rungs(drift: &Drift, seen: &ServiceObservation) -> Rungs {
     match (drift.layer, drift.reason) {
-        (Layer::Source, _) => Rungs::None("what the source does not have cannot be built"),
+        (Layer::Source, _) => Rungs::none("what the source does not have cannot be built"),
         (Layer::Artifact, _) if !seen.buildable => {
-            Rungs::None("the service has no `build:`, so its image comes from elsewhere: a person must look")
+            Rungs::none("the service has no `build:`, so its image comes from elsewhere: a person must look")
         }
         (Layer::Artifact, _) => Rungs::UntilTried(vec![BUILD, UNCACHED]),
-        (Layer::Container, Reason::OtherDirectory) => Rungs::None(
+        (Layer::Container, Reason::OtherDirectory) => Rungs::none(
             "the containers are those of a project in another directory: a person must say whose they are",
         ),
-        (Layer::Container, Reason::Paused) => Rungs::None("a pause is a person's choice and is respected"),
+        (Layer::Container, Reason::Paused) => Rungs::none("a pause is a person's choice and is respected"),
         (Layer::Container, Reason::ShadowedByMount) => {
-            Rungs::None("a mount hides the image's files and no rebuild changes that: a person must look")
+            Rungs::none("a mount hides the image's files and no rebuild changes that: a person must look")
         }
-        (Layer::Container, Reason::ModuleMissing) => Rungs::UntilSpent(vec![RECREATE]),
+        (Layer::Container, Reason::NetworkDefinitionChanged) => Rungs::None(definition_changed(seen)),
+        // Where the hash is the same, an `up` that is not forced would change nothing.
+        (Layer::Container, Reason::ModuleMissing | Reason::NetworkChanged) => {
+            Rungs::UntilSpent(vec![RECREATE])
+        }
+        (Layer::Container, Reason::ConfigChanged) if !is_other_hash(seen) => {
+            Rungs::UntilSpent(vec![RECREATE])
+        }
+        // An `up` would leave it down.
+        (Layer::Container, _) if network::blocking(seen).is_some() => Rungs::UntilSpent(vec![Step::Restart]),
         (Layer::Container, Reason::CrashLooping | Reason::Unhealthy) => {
             Rungs::UntilSpent(vec![Step::Restart, RECREATE])
         }
@@ -211,9 +237,30 @@ fn rungs(drift: &Drift, seen: &ServiceObservation) -> Rungs {
         (Layer::Route, Reason::Absent) => absent(seen),
         (Layer::Route, _) => Rungs::Wait,
         (Layer::Auth, _) => {
-            Rungs::None("the route is there; credentials are the next thing for a person to look at")
+            Rungs::none("the route is there; credentials are the next thing for a person to look at")
         }
     }
+}
+
+impl Rungs {
+    fn none(message: &str) -> Self {
+        Self::None(message.to_owned())
+    }
+}
+
+/// Whether Compose itself would create a container otherwise.
+fn is_other_hash(seen: &ServiceObservation) -> bool {
+    let containers = seen.containers.known().into_iter().flatten();
+    containers.into_iter().any(|container| container.config_changed == Fact::Known(true))
+}
+
+fn definition_changed(seen: &ServiceObservation) -> String {
+    let networks = seen.networks.known().into_iter().flatten();
+    let changed = networks.into_iter().find(|network| !network.differences.is_empty());
+    changed.map_or_else(String::new, |network| {
+        let remedy = network::remedy(seen, network);
+        format!("a network is made anew only without its containers, which a person must choose: {remedy}")
+    })
 }
 
 /// An absent route behind a current container. A build helps unless the image is known to come from the source

@@ -1,6 +1,7 @@
 //! What is decided, case by case.
 
 mod any;
+mod attachments;
 mod budget;
 mod cases;
 mod properties;

@@ -1,6 +1,7 @@
 //! Every effect on the host, behind one narrow trait.
 
 pub mod compose;
+mod definitions;
 pub mod endpoint;
 pub mod engine;
 mod execute;

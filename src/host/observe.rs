@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use super::{
     HostError, LocalHost, compose,
     compose::{Ownership, Recreations, Resolved, ServiceModel},
+    definitions::Definitions,
     engine::Container,
     ms_since,
     probe::{Place, replica_url},
@@ -14,7 +15,8 @@ use super::{
 };
 use crate::api::{
     ArtifactObservation, ContainerObservation, ContainerState, Desired, Fact, ModuleObservation, ModuleType,
-    ProjectObservation, RouteObservation, RouteTarget, ServiceObservation, ServiceSpec, SourceObservation,
+    NetworkObservation, ProjectObservation, RouteObservation, RouteTarget, ServiceObservation, ServiceSpec,
+    SourceObservation,
 };
 
 /// The containers of a service, and what its routes answered.
@@ -31,15 +33,17 @@ impl LocalHost {
         let (at, began) = (chrono::Utc::now(), Instant::now());
         let resolved = compose::resolve(desired, self.engine.endpoint(), &*self.cache).await?;
         // What a killed undrift left changes nothing of what is seen: it is swept beside the look.
-        let (sources, artifacts, production, ()) = tokio::join!(
+        let (sources, artifacts, production, (networks, definitions), ()) = tokio::join!(
             join_all(desired.services().iter().map(|service| self.source(desired, &resolved, service))),
             join_all(desired.services().iter().map(|service| self.artifact(&resolved, service))),
             self.production(desired, &resolved),
+            self.networks(desired, &resolved),
             self.sweep_once(),
         );
         let (production, changing, own, ownership) = production?;
-        let layers = desired.services().iter().zip(sources).zip(artifacts).zip(production);
-        let services = layers.map(|(((service, source), artifact), (containers, routes))| {
+        let layers = desired.services().iter().zip(sources).zip(artifacts).zip(networks).zip(production);
+        let services = layers.map(|((((service, source), artifact), networks), (containers, routes))| {
+            let declared = resolved.declared.services.get(&service.name);
             let model = resolved.model.services.get(&service.name);
             let replicas = model.map_or(1, |model| model.replicas);
             ServiceObservation {
@@ -47,6 +51,9 @@ impl LocalHost {
                 buildable: model.is_some_and(|model| model.build.is_some()),
                 replicas,
                 config_hash: resolved.hashes.get(&service.name).cloned(),
+                attachments: declared.map(|declared| declared.attachments.clone()).unwrap_or_default(),
+                networks,
+                volumes: definitions.volumes_of(&resolved, &service.name),
                 source,
                 artifact,
                 containers: Fact::Known(containers),
@@ -58,6 +65,18 @@ impl LocalHost {
         let services: Vec<_> = services.collect();
         tracing::debug!(services = services.len(), ms = ms_since(began), "looked");
         Ok(ProjectObservation { at, project: resolved.model.name.clone(), changing, services })
+    }
+
+    /// The networks of each service, and all definitions.
+    async fn networks(
+        &self,
+        desired: &Desired,
+        resolved: &Resolved,
+    ) -> (Vec<Fact<Vec<NetworkObservation>>>, Definitions) {
+        let definitions = self.definitions(resolved).await;
+        let services = desired.services().iter();
+        let networks = services.map(|service| self.networks_of(resolved, &definitions, &service.name));
+        (join_all(networks).await, definitions)
     }
 
     /// The source layer.
@@ -110,7 +129,7 @@ impl LocalHost {
         let (ownership, changed, modules, routes) = tokio::join!(
             compose::ownership(desired, &*self.cache, &found.origins),
             self.config_changed(desired, resolved, &found.containers),
-            join_all(services.iter().map(|service| self.modules(service, of(service)))),
+            join_all(services.iter().map(|service| self.contents(resolved, service, of(service)))),
             join_all(services.iter().map(|service| self.routes(desired, service, of(service)))),
         );
         let looks = services.iter().zip(modules).zip(routes).map(|((service, mut containers), routes)| {
@@ -122,14 +141,23 @@ impl LocalHost {
         Ok((looks.collect(), found.changing, found.own_services, ownership))
     }
 
-    /// The containers of one service with its modules in them.
-    async fn modules(&self, service: &ServiceSpec, containers: Vec<&Container>) -> Vec<ContainerObservation> {
+    /// The containers of one service with its modules in them, and what Compose copied there.
+    async fn contents(
+        &self,
+        resolved: &Resolved,
+        service: &ServiceSpec,
+        containers: Vec<&Container>,
+    ) -> Vec<ContainerObservation> {
+        let copied = resolved.declared.services.get(&service.name).map(|declared| &declared.contents[..]);
+        let copied = copied.unwrap_or_default();
         join_all(containers.into_iter().map(async |container| {
+            let contents = copied.iter().map(|content| self.engine.content_in_container(container, content));
             let modules = service
                 .modules
                 .iter()
                 .map(|module| self.engine.module_in_container(container, &module.path, module.kind));
-            ContainerObservation { modules: join_all(modules).await, ..container.seen.clone() }
+            let (modules, contents) = tokio::join!(join_all(modules), join_all(contents));
+            ContainerObservation { contents, modules, ..container.seen.clone() }
         }))
         .await
     }

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::{LayerVerdict, View, worst};
+use super::{LayerVerdict, View, network, worst};
 use crate::api::{
     ContainerObservation, ContainerState, Fact, Health, ModuleInContainer, ModuleSpec, Presence, Reason, Time,
 };
@@ -32,9 +32,20 @@ pub(super) fn check(view: View<'_>) -> LayerVerdict {
         return missing;
     }
     // Reason by reason, not container by container: what `up` mends comes before what a restart might.
-    let checks: [fn(View<'_>, &ContainerObservation) -> LayerVerdict; 7] =
-        [crash_looping_now, not_running, image, config, modules, crash_looping, health];
-    worst(checks.iter().flat_map(|check| containers.iter().map(move |c| check(view, c))))
+    let checks: [fn(View<'_>, &ContainerObservation) -> LayerVerdict; 9] = [
+        crash_looping_now,
+        not_running,
+        image,
+        config,
+        network::contents,
+        modules,
+        network::attachments,
+        crash_looping,
+        health,
+    ];
+    let each = checks.iter().flat_map(|check| containers.iter().map(move |c| check(view, c)));
+    // Last, because no step mends it.
+    worst(each.chain([network::definitions(view)]))
 }
 
 fn other_directory(view: View<'_>, containers: &[ContainerObservation]) -> Option<LayerVerdict> {

@@ -3,6 +3,7 @@
 mod artifact;
 mod auth;
 mod container;
+pub(super) mod network;
 mod route;
 mod source;
 

@@ -35,6 +35,12 @@ pub fn config_hashes(desired: &Desired) -> Vec<String> {
     with(compose(desired), &["config", "--hash", "*"], &[])
 }
 
+/// `version --short`: Compose's own version.
+#[must_use]
+pub fn version(desired: &Desired) -> Vec<String> {
+    with(compose(desired), &["version", "--short"], &[])
+}
+
 /// `build`, without the build cache where asked.
 #[must_use]
 pub fn build(desired: &Desired, services: &[String], no_cache: bool) -> Vec<String> {

@@ -7,6 +7,7 @@
 //! | `command` | running one: limit, cancellation, nothing left behind |
 //! | `lines` | what a child prints, as clean lines |
 //! | `model` | what is read of `docker compose config --format json` |
+//! | `declared` | what is read of it that config hashes leave out |
 //! | `inputs` | everything that Compose reads to make that |
 //! | `scan` | what one such file refers to |
 //! | `resolve` | the model and the config hashes, remembered until an input changes |
@@ -17,6 +18,7 @@
 
 pub mod argv;
 pub mod command;
+pub mod declared;
 mod dry_run;
 mod env;
 mod inputs;
@@ -30,8 +32,20 @@ mod scan;
 #[cfg(test)]
 mod test_support;
 
+pub use declared::{Declared, DeclaredContent, DeclaredService, NetworkModel, Subnet, VolumeModel};
 pub use dry_run::{Recreations, up_command, would_recreate};
 pub use env::Environment;
 pub use model::{BuildModel, Model, ServiceModel};
 pub use ownership::{Ownership, ownership};
 pub use resolve::{Resolved, resolve, resolve_in};
+
+/// The SHA-256 of some bytes.
+fn digest(bytes: &[u8]) -> [u8; 32] {
+    use sha2::Digest as _;
+    sha2::Sha256::digest(bytes).into()
+}
+
+/// The digest of what may be a secret, in hexadecimal: with its name in it, so that equal values are not seen to be equal.
+pub(super) fn secret_digest(name: &str, value: &[u8]) -> String {
+    hex::encode(digest(&[b"undrift-v1\0", name.as_bytes(), b"\0", value].concat()))
+}

@@ -8,10 +8,10 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Environment, Model, ServiceModel, argv,
+    Declared, Environment, Model, ServiceModel, argv,
     command::{self, Finished, GRACE, Invocation},
     inputs::Inputs,
-    refusal,
+    refusal, scan,
 };
 use crate::{
     api::Desired,
@@ -45,6 +45,10 @@ pub struct Resolved {
     pub model: Model,
     /// Compose's config hash by service.
     pub hashes: BTreeMap<String, String>,
+    /// What these hashes leave out.
+    pub declared: Declared,
+    /// Compose's version, without a leading `v`; `None` where it does not say it.
+    pub version: Option<String>,
 }
 
 /// What is remembered of a project: an answer, and everything that it rests on.
@@ -126,17 +130,47 @@ async fn ask_and_remember(
 
 /// Asks Compose, for the project and for its hashes at once.
 async fn ask(desired: &Desired, env: &Environment) -> Result<Resolved, HostError> {
-    let (json, hashes) = (argv::config_json(desired), argv::config_hashes(desired));
-    let (json, hashes) = tokio::join!(question(desired, env, &json), question(desired, env, &hashes));
+    let (json, hashes, version) =
+        (argv::config_json(desired), argv::config_hashes(desired), argv::version(desired));
+    let (json, hashes, version) = tokio::join!(
+        question(desired, env, &json),
+        question(desired, env, &hashes),
+        run_quietly(desired, env, &version, PATIENCE)
+    );
     let (json, hashes) = (json?, hashes?);
-    let model = Model::parse(&json.stdout).map_err(|error| HostError::ComposeRefused {
+    let not_understood = |error: serde_json::Error| HostError::ComposeRefused {
         directory: desired.directory.display().to_string(),
         cause: format!("its JSON is not understood: {error}"),
-    })?;
+    };
+    let model = Model::parse(&json.stdout).map_err(not_understood)?;
+    let variable = |name: &str| project_variable(desired, env, name);
+    let declared = Declared::parse(&json.stdout, variable).map_err(not_understood)?;
     let hashes = String::from_utf8_lossy(&hashes.stdout);
     let hashes = hashes.lines().filter_map(|line| line.trim().split_once(' '));
     let hashes = hashes.map(|(name, hash)| (name.to_owned(), hash.trim().to_owned())).collect();
-    Ok(Resolved { model, hashes })
+    Ok(Resolved { model, hashes, declared, version: version.ok().and_then(|said| version_of(&said)) })
+}
+
+/// What `version --short` says; some builds add a distribution's own number (`2.26.1-4`).
+fn version_of(said: &Finished) -> Option<String> {
+    let text = String::from_utf8_lossy(&said.stdout);
+    let version = text.trim().trim_start_matches('v').split(['-', '+']).next().unwrap_or_default();
+    version.starts_with(|c: char| c.is_ascii_digit()).then(|| version.to_owned())
+}
+
+/// A variable as Compose sees it: from the environment, or else a plain assignment of the project's env files.
+fn project_variable(desired: &Desired, env: &Environment, name: &str) -> Option<String> {
+    if let Some(value) = env.get(name) {
+        return value.to_str().map(str::to_owned);
+    }
+    let files = &desired.object.spec.project.env_files;
+    let files = if files.is_empty() { vec![".env".to_owned()] } else { files.clone() };
+    let assigned = files.iter().rev().find_map(|file| {
+        let text = std::fs::read_to_string(desired.directory.join(file)).ok()?;
+        scan::env_file(&text)?.assigned.remove(name)
+    })?;
+    // What quotes and references in it amount to is Compose's to say.
+    (!assigned.contains(['$', '"', '\'', '#', '\\'])).then_some(assigned)
 }
 
 async fn question(desired: &Desired, env: &Environment, argv: &[String]) -> Result<Finished, HostError> {

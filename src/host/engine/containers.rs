@@ -15,11 +15,11 @@ use bollard::{
 };
 use futures_util::future::try_join_all;
 
-use super::{Engine, EngineError, Leftover, leftovers};
+use super::{Engine, EngineError, Leftover, attachments::attachments, leftovers};
 use crate::api::{ContainerObservation, ContainerState, Fact, Health, MountCover, Time};
 
 pub(super) const PROJECT: &str = "com.docker.compose.project";
-const SERVICE: &str = "com.docker.compose.service";
+pub(super) const SERVICE: &str = "com.docker.compose.service";
 const NUMBER: &str = "com.docker.compose.container-number";
 pub(super) const ONE_OFF: &str = "com.docker.compose.oneoff";
 const CONFIG_HASH: &str = "com.docker.compose.config-hash";
@@ -212,7 +212,7 @@ fn row(summary: ContainerSummary) -> Option<Row> {
     })
 }
 
-fn bare(name: &str) -> String {
+pub(super) fn bare(name: &str) -> String {
     name.trim_start_matches('/').to_owned()
 }
 
@@ -236,6 +236,8 @@ fn container(details: ContainerInspectResponse) -> Container {
             image_id: details.image.unwrap_or_default(),
             config_hash: labels.remove(CONFIG_HASH),
             config_changed: Fact::unknown("it was not compared with the Compose files"),
+            attachments: attachments(details.network_settings.as_ref()),
+            contents: Vec::new(),
             modules: Vec::new(),
         },
         mounts: mounts(details.mounts.unwrap_or_default(), &host_config),

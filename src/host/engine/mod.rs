@@ -7,9 +7,12 @@
 
 mod about;
 mod at_work;
+mod attachments;
 mod client;
 mod containers;
+mod contents;
 mod cover;
+mod definitions;
 mod events;
 mod images;
 mod itself;

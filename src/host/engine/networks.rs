@@ -21,7 +21,7 @@ use super::{
 use crate::api::Time;
 
 /// Compose's label for the key of a network in the Compose files.
-const NETWORK: &str = "com.docker.compose.network";
+pub(super) const NETWORK: &str = "com.docker.compose.network";
 
 /// A network of a project.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,87 @@
+//! Configs and secrets that Compose copies into a container when it creates it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::super::secret_digest;
+
+/// The most bytes of one that are looked at; longer ones are not compared.
+const LONGEST: usize = 1 << 20;
+
+/// A config or secret that is copied: an inline one, or one from the environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeclaredContent {
+    /// What it is, in words: `config nginx`.
+    pub name: String,
+    /// Its path in the container.
+    pub target: String,
+    /// How long its content is, in bytes.
+    pub size: usize,
+    /// The digest of its content, salted with `name`.
+    pub digest: String,
+}
+
+/// An entry of the top-level `configs:` or `secrets:`.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct RawObject {
+    content: Option<String>,
+    environment: Option<String>,
+}
+
+/// A service's reference to one.
+#[derive(Deserialize)]
+pub(super) struct RawReference {
+    source: String,
+    #[serde(default)]
+    target: Option<String>,
+}
+
+/// All of a project's, with the environment that they may come from.
+pub(super) struct Copied<'a> {
+    pub(super) configs: BTreeMap<String, RawObject>,
+    pub(super) secrets: BTreeMap<String, RawObject>,
+    pub(super) variable: &'a dyn Fn(&str) -> Option<String>,
+}
+
+impl Copied<'_> {
+    /// Those that are copied into a service's containers; no files, which are mounted.
+    pub(super) fn of_service(
+        &self,
+        configs: &[RawReference],
+        secrets: &[RawReference],
+    ) -> Vec<DeclaredContent> {
+        let configs = configs.iter().filter_map(|reference| {
+            let target = reference.target.clone().unwrap_or_else(|| format!("/{}", reference.source));
+            self.content("config", &self.configs, &reference.source, target)
+        });
+        let secrets = secrets.iter().filter_map(|reference| {
+            let target = reference.target.as_ref().unwrap_or(&reference.source);
+            let target =
+                if target.starts_with('/') { target.clone() } else { format!("/run/secrets/{target}") };
+            self.content("secret", &self.secrets, &reference.source, target)
+        });
+        configs.chain(secrets).collect()
+    }
+
+    /// An empty one is not copied. Compose doubles the dollar signs of what `config` prints.
+    fn content(
+        &self,
+        kind: &str,
+        all: &BTreeMap<String, RawObject>,
+        source: &str,
+        target: String,
+    ) -> Option<DeclaredContent> {
+        let object = all.get(source)?;
+        let content = match (&object.content, &object.environment) {
+            (Some(content), _) if !content.is_empty() => content.replace("$$", "$"),
+            (_, Some(name)) => (self.variable)(name)?,
+            _ => return None,
+        };
+        let size = content.len();
+        let name = format!("{kind} {source}");
+        let digest = secret_digest(&name, content.as_bytes());
+        (1..=LONGEST).contains(&size).then_some(DeclaredContent { name, target, size, digest })
+    }
+}

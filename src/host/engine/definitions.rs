@@ -1,0 +1,89 @@
+//! The networks and volumes that Compose made for a project, as the engine has them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use bollard::{
+    models::{Network, Volume},
+    query_parameters::{ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder},
+};
+
+use super::{
+    Engine, EngineError,
+    containers::{PROJECT, SERVICE, bare},
+    networks::NETWORK,
+};
+use crate::api::NetworkUser;
+
+/// Compose's label for the key of a volume in the Compose files.
+const VOLUME: &str = "com.docker.compose.volume";
+
+impl Engine {
+    /// The networks of a project by their key in the Compose files; of several under one key none, for nobody knows
+    /// which one is meant.
+    ///
+    /// # Errors
+    /// Where the engine does not answer.
+    pub async fn networks_by_key(&self, project: &str) -> Result<BTreeMap<String, Network>, EngineError> {
+        let filters = labelled(project, NETWORK);
+        let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
+        let list = self.call(async |docker| docker.list_networks(Some(options)).await).await?;
+        let keyed = list.into_iter().filter_map(|network| {
+            let key = network.labels.as_ref()?.get(NETWORK)?.clone();
+            Some((key, network))
+        });
+        Ok(unambiguous(keyed))
+    }
+
+    /// The volumes of a project by their key in the Compose files.
+    ///
+    /// # Errors
+    /// Where the engine does not answer.
+    pub async fn volumes_by_key(&self, project: &str) -> Result<BTreeMap<String, Volume>, EngineError> {
+        let filters = labelled(project, VOLUME);
+        let options = ListVolumesOptionsBuilder::default().filters(&filters).build();
+        let list = self.call(async |docker| docker.list_volumes(Some(options)).await).await?;
+        let keyed = list.volumes.into_iter().flatten().filter_map(|volume| {
+            let key = volume.labels.get(VOLUME)?.clone();
+            Some((key, volume))
+        });
+        Ok(unambiguous(keyed))
+    }
+
+    /// Who is attached to a network, running or not, without the containers of one service.
+    ///
+    /// # Errors
+    /// Where the engine does not answer.
+    pub async fn others_on_network(
+        &self,
+        network: &str,
+        project: &str,
+        service: &str,
+    ) -> Result<BTreeSet<NetworkUser>, EngineError> {
+        let filters = HashMap::from([("network".to_owned(), vec![network.to_owned()])]);
+        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+        let list = self.call(async |docker| docker.list_containers(Some(options)).await).await?;
+        let users = list.into_iter().map(|container| {
+            let mut labels = container.labels.unwrap_or_default();
+            match (labels.remove(PROJECT), labels.remove(SERVICE)) {
+                (Some(of), Some(service)) if of == project => NetworkUser::Service(service),
+                _ => {
+                    let name = container.names.unwrap_or_default().first().map(|name| bare(name));
+                    NetworkUser::Stranger(name.or(container.id).unwrap_or_default())
+                }
+            }
+        });
+        Ok(users.filter(|user| *user != NetworkUser::Service(service.to_owned())).collect())
+    }
+}
+
+fn labelled(project: &str, kind: &str) -> HashMap<String, Vec<String>> {
+    HashMap::from([("label".to_owned(), vec![format!("{PROJECT}={project}"), kind.to_owned()])])
+}
+
+fn unambiguous<T>(keyed: impl Iterator<Item = (String, T)>) -> BTreeMap<String, T> {
+    let mut found: BTreeMap<String, Option<T>> = BTreeMap::new();
+    for (key, value) in keyed {
+        found.entry(key).and_modify(|found| *found = None).or_insert(Some(value));
+    }
+    found.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
+}
