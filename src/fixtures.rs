@@ -164,6 +164,7 @@ fn artifact(name: &str) -> ArtifactObservation {
         reference: format!("backoffice-{name}"),
         image: Fact::Known(Some(NEW.into())),
         built_from: Some("sha256:source-2".into()),
+        first_sight: None,
         modules: vec![],
     }
 }

@@ -33,9 +33,9 @@ pub use incident::{AuditKind, AuditRecord, Incident, IncidentOutcome, NewRecord,
 pub use layer::{ConditionType, Drift, Layer, Reason};
 pub use note::{Note, NoteReason};
 pub use observed::{
-    Answer, ArtifactObservation, ContainerObservation, ContainerState, GitState, Health, ModuleInContainer,
-    ModuleObservation, MountCover, ProjectObservation, RouteAnswer, RouteObservation, ServiceObservation,
-    SourceObservation, speaks_of_its_path,
+    Answer, ArtifactObservation, ContainerObservation, ContainerState, FirstSight, GitState, Health,
+    ModuleInContainer, ModuleObservation, MountCover, ProjectObservation, RouteAnswer, RouteObservation,
+    ServiceObservation, SourceObservation, speaks_of_its_path,
 };
 pub use policy::{Backoff, Mode, ReconcilePolicy, SourceDrift, SourcePolicy, Verify};
 pub use recent_step::{BeyondRate, RecentStep};

@@ -98,8 +98,24 @@ pub struct ArtifactObservation {
     pub image: Fact<Option<String>>,
     /// The build context's digest that the store knows for that image ID.
     pub built_from: Option<String>,
+    /// The build context as it was when this image was seen first; `None` where undrift has built it, or remembers nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_sight: Option<FirstSight>,
     /// One entry per module of the spec.
     pub modules: Vec<ModuleObservation>,
+}
+
+/// The build context of a service as it was when its image was seen for the first time. That says nothing of what the image
+/// was built from; but it is older than every change that was seen after that.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FirstSight {
+    /// The context's digest then.
+    pub digest: String,
+    /// When it was.
+    pub at: Time,
+    /// Since when the context has been seen to be another one; `None` while it is the same.
+    pub changed_at: Option<Time>,
 }
 
 /// A module at one place.

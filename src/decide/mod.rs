@@ -33,7 +33,7 @@ mod verify;
 use std::collections::BTreeMap;
 
 pub use attempts::{after_proof, begin_step, end_rollback, end_step};
-pub use checks::{Diagnosis, LayerVerdict, diagnose, is_young};
+pub use checks::{Diagnosis, LayerVerdict, diagnose, digest_form, is_young};
 pub use plan::{NOT_PROVEN, Next};
 pub use rate::recent_steps;
 pub use repair::{Prospect, Repair};

@@ -110,7 +110,7 @@ impl LocalHost {
             Fact::Unknown(reason) => vec![Fact::unknown(reason); paths.len()],
         };
         let modules = modules.into_iter().map(|presence| ModuleObservation { presence }).collect();
-        ArtifactObservation { reference, image, built_from: None, modules }
+        ArtifactObservation { reference, image, built_from: None, first_sight: None, modules }
     }
 
     /// The container, route and auth layers of each service. Without the list of containers nothing can be said

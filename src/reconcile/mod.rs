@@ -236,7 +236,7 @@ pub async fn look<H: Host>(
     };
     let history = match store {
         Some(store) => {
-            memory::add_image_knowledge(store, &mut observed)?;
+            memory::add_image_knowledge(store, desired, &mut observed, now())?;
             memory::history(store, desired, &observed.project, &Session::new(now()), now())?
         }
         None => decide::History { generation: 1, watching_since: Some(now()), ..decide::History::default() },

@@ -70,8 +70,8 @@ impl<H: Host> Reconciler<'_, H> {
         let mut observed = self.host.observe(desired).await?;
         session.note(&observed, (self.clock)());
         memory::learn_from_builds(self.store, session, &observed)?;
-        memory::add_image_knowledge(self.store, &mut observed)?;
         let now = (self.clock)();
+        memory::add_image_knowledge(self.store, desired, &mut observed, now)?;
         self.store.settle_recent_steps(now)?;
         let mut history = memory::history(self.store, desired, &observed.project, session, now)?;
         let previous = self.store.object(desired.name())?.map(|object| object.status);

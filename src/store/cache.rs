@@ -1,4 +1,4 @@
-//! The host's cache. Losing it costs time, never correctness: a failure is logged, nothing more.
+//! The host's cache. Losing it costs time, or leaves unsaid what was known: a failure is logged, nothing more.
 
 use std::sync::PoisonError;
 

@@ -17,6 +17,7 @@ mod pulls;
 mod rate;
 mod restraint;
 mod routes;
+mod source_drift;
 #[path = "../support/stranger.rs"]
 #[expect(dead_code, reason = "each of the crates that share it reads another part of it")]
 mod stranger;

@@ -1,7 +1,9 @@
 //! The artifact layer: does the image behind the service's reference hold what is declared?
 
 use super::{LayerVerdict, View, worst};
-use crate::api::{Fact, ModuleObservation, ModuleSpec, Presence, Reason, SourceDrift};
+use crate::api::{
+    ArtifactObservation, Fact, ModuleObservation, ModuleSpec, Presence, Reason, SourceDrift, Time,
+};
 
 pub(super) fn check(view: View<'_>) -> LayerVerdict {
     let seen = view.seen;
@@ -50,28 +52,45 @@ fn module(spec: &ModuleSpec, seen: &ModuleObservation, reference: &str) -> Layer
 
 fn source_changed(view: View<'_>) -> LayerVerdict {
     let policy = view.inputs.desired.object.spec.source.drift;
-    let Some(built_from) = &view.seen.artifact.built_from else { return LayerVerdict::AsDeclared(None) };
+    let Some((then, words)) = source_then(&view.seen.artifact) else { return LayerVerdict::AsDeclared(None) };
     match (&view.seen.source.digest, policy) {
         (_, SourceDrift::Ignore) | (Fact::Known(None), _) | (Fact::Unknown(_), SourceDrift::Report) => {
             LayerVerdict::AsDeclared(None)
         }
-        (Fact::Known(Some(now)), _) if now == built_from => LayerVerdict::AsDeclared(None),
-        (Fact::Known(Some(now)), _) if form(now) != form(built_from) => LayerVerdict::AsDeclared(Some(
+        (Fact::Known(Some(now)), _) if now == then => LayerVerdict::AsDeclared(None),
+        (Fact::Known(Some(now)), _) if form(now) != form(then) => LayerVerdict::AsDeclared(Some(
             "whether the source has changed since this image was built is not known: another version of undrift built it".into(),
         )),
-        (Fact::Known(Some(_)), SourceDrift::Report) => {
+        (Fact::Known(Some(_)), SourceDrift::Report) if view.seen.artifact.built_from.is_some() => {
             LayerVerdict::AsDeclared(Some("the source has changed since this image was built".into()))
         }
-        (Fact::Known(Some(_)), SourceDrift::Enforce) => LayerVerdict::Broken(
-            Reason::SourceChanged,
-            format!("the source has changed since the image {} was built", view.seen.artifact.reference),
-        ),
+        (Fact::Known(Some(_)), SourceDrift::Report) => LayerVerdict::AsDeclared(Some(words)),
+        (Fact::Known(Some(_)), SourceDrift::Enforce) => LayerVerdict::Broken(Reason::SourceChanged, words),
         (Fact::Unknown(why), SourceDrift::Enforce) => LayerVerdict::Unknown(format!("build context: {why}")),
     }
 }
 
+/// The source that the image cannot be newer than, and what is said where the source is another now. What undrift built
+/// itself it knows best; of any other image it knows only since when it has been there.
+fn source_then(seen: &ArtifactObservation) -> Option<(&String, String)> {
+    let reference = &seen.reference;
+    if let Some(built_from) = &seen.built_from {
+        return Some((built_from, format!("the source has changed since the image {reference} was built")));
+    }
+    let sight = seen.first_sight.as_ref()?;
+    let second = |time: Time| time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    let changed = sight.changed_at.map(|at| format!(" (seen at {})", second(at))).unwrap_or_default();
+    let words = format!(
+        "the source has changed{changed} since the image {reference} was seen first, at {}: an image that is older than a \
+         change cannot hold it",
+        second(sight.at)
+    );
+    Some((&sight.digest, words))
+}
+
 /// By which rule a digest was made, as it says before its last colon. Those of two rules differ for the same source, so
 /// that an upgrade of undrift would rebuild everything.
-fn form(digest: &str) -> &str {
+#[must_use]
+pub fn form(digest: &str) -> &str {
     digest.rsplit_once(':').map_or("", |(form, _)| form)
 }

@@ -7,6 +7,7 @@ pub(super) mod network;
 mod route;
 mod source;
 
+pub use artifact::form as digest_form;
 pub use container::is_young;
 
 use super::Inputs;

@@ -32,6 +32,34 @@ fn a_source_that_cannot_be_read_is_unknown_only_where_it_is_enforced() {
 }
 
 #[test]
+fn what_undrift_built_is_known_better_than_what_it_saw_first() {
+    let mut desired = desired();
+    desired.object.spec.source.drift = SourceDrift::Enforce;
+    let verdict = |built_from: Option<&str>, digest: &str, now: Fact<Option<String>>| {
+        let mut seen = healthy();
+        seen.services[0].source.digest = now;
+        let artifact = &mut seen.services[0].artifact;
+        artifact.built_from = built_from.map(str::to_owned);
+        let sight = crate::api::FirstSight { digest: digest.into(), at: at(-60), changed_at: Some(at(-5)) };
+        artifact.first_sight = Some(sight);
+        with_history(&desired, &seen, &history()).services[0].layer(Layer::Artifact).clone()
+    };
+    let two = || Fact::Known(Some("sha256:source-2".to_owned()));
+    assert_eq!(verdict(Some("sha256:source-2"), "sha256:source-1", two()), LayerVerdict::AsDeclared(None));
+    assert_eq!(verdict(None, "sha256:source-2", two()), LayerVerdict::AsDeclared(None));
+    let LayerVerdict::Broken(Reason::SourceChanged, words) = verdict(None, "sha256:source-1", two()) else {
+        panic!("it is older than the change");
+    };
+    for time in ["(seen at 2025-12-31T23:59:55Z)", "seen first, at 2025-12-31T23:59:00Z"] {
+        assert!(words.contains(time), "no {time} in {words}");
+    }
+    let unread = verdict(None, "sha256:source-1", Fact::unknown("no right"));
+    assert!(matches!(unread, LayerVerdict::Unknown(_)), "{unread:?}");
+    let by_another_rule = verdict(None, "v0:1", two());
+    assert!(matches!(by_another_rule, LayerVerdict::AsDeclared(Some(_))), "{by_another_rule:?}");
+}
+
+#[test]
 fn a_source_that_changes_faster_than_it_is_built_runs_all_the_same() {
     let mut desired = desired();
     desired.object.spec.source.drift = crate::api::SourceDrift::Enforce;
