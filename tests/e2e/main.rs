@@ -3,6 +3,7 @@
 
 mod aftermath;
 mod attachments;
+mod compose_files;
 mod contract;
 mod daemon;
 mod faults;
