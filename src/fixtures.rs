@@ -178,6 +178,7 @@ pub(crate) fn container(name: &str) -> ContainerObservation {
         restart_count: 0,
         exit_code: None,
         restarting: false,
+        created_at: Some(at(-3600)),
         started_at: Some(at(-3600)),
         health: None,
         image_id: NEW.into(),

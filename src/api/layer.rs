@@ -95,6 +95,8 @@ pub enum Reason {
     OtherDirectory,
     /// Container: there are fewer replicas than the Compose project declares.
     Missing,
+    /// Container: there are more replicas than the Compose project declares, and none of them is young.
+    Surplus,
     /// Container: a replica exists and does not run.
     NotRunning,
     /// Container: a replica runs another image than the one its reference points to.
@@ -152,6 +154,7 @@ impl Reason {
             Self::SourceChanged => "SourceChanged",
             Self::OtherDirectory => "OtherDirectory",
             Self::Missing => "Missing",
+            Self::Surplus => "Surplus",
             Self::NotRunning => "NotRunning",
             Self::ImageOutdated => "ImageOutdated",
             Self::ConfigChanged => "ConfigChanged",

@@ -144,6 +144,9 @@ pub struct ContainerObservation {
     pub exit_code: Option<i64>,
     /// Whether the engine is between two starts of it.
     pub restarting: bool,
+    /// When it was created.
+    #[serde(default)]
+    pub created_at: Option<Time>,
     /// The last start.
     pub started_at: Option<Time>,
     /// The health check, where there is one.

@@ -233,6 +233,8 @@ fn rungs(drift: &Drift, seen: &ServiceObservation) -> Rungs {
         (Layer::Container, Reason::CrashLooping | Reason::Unhealthy) => {
             Rungs::UntilSpent(vec![Step::Restart, RECREATE])
         }
+        // A recreation would end what works and change nothing of their number.
+        (Layer::Container, Reason::Surplus) => Rungs::UntilSpent(vec![UP]),
         (Layer::Container, _) => Rungs::UntilSpent(vec![UP, RECREATE]),
         (Layer::Route, Reason::Absent) => absent(seen),
         (Layer::Route, _) => Rungs::Wait,

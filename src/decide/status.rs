@@ -244,6 +244,9 @@ fn modules(spec: &ServiceSpec, seen: &ServiceObservation) -> Vec<ModuleStatus> {
 /// In every container; missing from one is missing.
 fn in_containers(seen: &ServiceObservation, index: usize) -> ModulePresence {
     let Fact::Known(containers) = &seen.containers else { return ModulePresence::Unknown };
+    if containers.is_empty() && seen.replicas == 0 {
+        return ModulePresence::Undeclared;
+    }
     let of = |c: &crate::api::ContainerObservation| {
         c.modules.get(index).map_or(ModulePresence::Unknown, |m| presence(&m.presence))
     };

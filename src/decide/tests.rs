@@ -6,6 +6,7 @@ mod budget;
 mod cases;
 mod properties;
 mod rate;
+mod replicas;
 mod rollback;
 mod routes;
 mod source;

@@ -166,7 +166,12 @@ impl LocalHost {
         // As a look does it: what a look does not see here would be tried again at once, and so for ever.
         let services = desired.services().iter().map(|service| service.name.as_str());
         let wanted = resolved.model.replicas(services);
-        match self.engine.someone_at_work(&resolved.model.name, &wanted).await {
+        let (project, young_for) = (&resolved.model.name, desired.object.spec.reconcile.verify.timeout.get());
+        let found = match self.engine.someone_at_work(project, &wanted).await {
+            Ok(None) => self.engine.roll_out_at_work(project, &wanted, young_for).await,
+            found => found,
+        };
+        match found {
             Ok(None) => Ok(()),
             Ok(Some(why)) => Err(Hindrance(StepOutcome::NotBegun, why)),
             Err(error) => Err(format!("cannot see whether someone else is at work: {error}").into()),

@@ -122,6 +122,9 @@ impl LocalHost {
         let found = found.map_err(|error| {
             error.into_host_error(self.engine.endpoint(), "list the project's containers")
         })?;
+        let young_for = desired.object.spec.reconcile.verify.timeout.get();
+        let roll_out = || self.engine.roll_out(&resolved.model.name, &wanted, &found.containers, young_for);
+        let changing = found.changing.clone().or_else(roll_out);
         let of = |service: &ServiceSpec| -> Vec<&Container> {
             found.containers.iter().filter(|container| container.service == service.name).collect()
         };
@@ -138,7 +141,7 @@ impl LocalHost {
             }
             (containers, routes)
         });
-        Ok((looks.collect(), found.changing, found.own_services, ownership))
+        Ok((looks.collect(), changing, found.own_services, ownership))
     }
 
     /// The containers of one service with its modules in them, and what Compose copied there.

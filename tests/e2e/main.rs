@@ -16,6 +16,7 @@ mod ownership;
 mod processes;
 mod pulls;
 mod rate;
+mod replicas;
 mod restraint;
 mod routes;
 mod source_drift;

@@ -1,9 +1,12 @@
 //! The auth layer: do credentials open the route, and is it closed without them?
 
-use super::{LayerVerdict, View, statuses, worst};
+use super::{LayerVerdict, View, replicas, statuses, worst};
 use crate::api::{Answer, Auth, Fact, Reason, RouteAnswer, RouteSpec};
 
 pub(super) fn check(view: View<'_>) -> LayerVerdict {
+    if replicas::none_is_declared(view) {
+        return LayerVerdict::Undeclared;
+    }
     let routes = view.spec.routes.iter().zip(&view.seen.routes);
     worst(routes.map(|(spec, seen)| {
         let Some(auth) = &spec.auth else { return LayerVerdict::Undeclared };

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::{LayerVerdict, View, network, worst};
+use super::{LayerVerdict, View, network, replicas, worst};
 use crate::api::{
     ContainerObservation, ContainerState, Fact, Health, ModuleInContainer, ModuleSpec, Presence, Reason, Time,
 };
@@ -14,6 +14,9 @@ const SETTLED_AFTER: TimeDelta = TimeDelta::seconds(10);
 /// As many deaths within ten minutes are a loop. One that the engine's restart policy has mended is history: a service that
 /// was up before what it needs dies once, too.
 const LOOP_DEATHS: i64 = 2;
+
+/// What is asked of one replica.
+type Check = fn(View<'_>, &ContainerObservation) -> LayerVerdict;
 
 pub(super) fn check(view: View<'_>) -> LayerVerdict {
     let containers = match &view.seen.containers {
@@ -28,24 +31,22 @@ pub(super) fn check(view: View<'_>) -> LayerVerdict {
     if let Some(paused) = containers.iter().find(|c| c.state == ContainerState::Paused) {
         return broken(Reason::Paused, format!("{} is paused: a person has chosen that", paused.name));
     }
-    if let Some(missing) = missing(view, containers) {
+    if let Some(missing) = replicas::missing(view, containers) {
         return missing;
     }
+    if replicas::none_is_declared(view) {
+        return replicas::surplus(view, containers);
+    }
     // Reason by reason, not container by container: what `up` mends comes before what a restart might.
-    let checks: [fn(View<'_>, &ContainerObservation) -> LayerVerdict; 9] = [
-        crash_looping_now,
-        not_running,
-        image,
-        config,
-        network::contents,
-        modules,
-        network::attachments,
-        crash_looping,
-        health,
-    ];
-    let each = checks.iter().flat_map(|check| containers.iter().map(move |c| check(view, c)));
-    // Last, because no step mends it.
-    worst(each.chain([network::definitions(view)]))
+    let up_mends: [Check; 7] =
+        [crash_looping_now, not_running, image, config, network::contents, modules, network::attachments];
+    let restart_mends: [Check; 2] = [crash_looping, health];
+    let each = |checks: &[Check]| {
+        worst(checks.iter().flat_map(|check| containers.iter().map(move |c| check(view, c))))
+    };
+    let surplus = replicas::surplus(view, containers);
+    // The last one last, because no step mends it.
+    worst([each(&up_mends), surplus, each(&restart_mends), network::definitions(view)])
 }
 
 fn other_directory(view: View<'_>, containers: &[ContainerObservation]) -> Option<LayerVerdict> {
@@ -70,18 +71,6 @@ fn other_directory(view: View<'_>, containers: &[ContainerObservation]) -> Optio
     Some(broken(Reason::OtherDirectory, message))
 }
 
-fn missing(view: View<'_>, containers: &[ContainerObservation]) -> Option<LayerVerdict> {
-    let there = containers.iter().filter(|c| c.state != ContainerState::Removing).count();
-    let wanted = usize::try_from(view.seen.replicas).unwrap_or(usize::MAX);
-    (there < wanted).then(|| {
-        let message = match (there, wanted) {
-            (0, 1) => "there is no container".to_owned(),
-            _ => format!("there are {there} of {wanted} containers"),
-        };
-        broken(Reason::Missing, message)
-    })
-}
-
 /// The engine is between two starts of it: whatever else is wrong, it was seen to die.
 fn crash_looping_now(view: View<'_>, c: &ContainerObservation) -> LayerVerdict {
     // An outdated container that dies is mended by the new image rather than by a restart.
@@ -95,7 +84,10 @@ const fn is_between_starts(c: &ContainerObservation) -> bool {
     c.restarting || matches!(c.state, ContainerState::Restarting)
 }
 
-fn not_running(_: View<'_>, c: &ContainerObservation) -> LayerVerdict {
+fn not_running(view: View<'_>, c: &ContainerObservation) -> LayerVerdict {
+    if replicas::is_spare(view, c) {
+        return fine();
+    }
     match c.state {
         ContainerState::Running
         | ContainerState::Restarting

@@ -4,6 +4,7 @@ mod artifact;
 mod auth;
 mod container;
 pub(super) mod network;
+mod replicas;
 mod route;
 mod source;
 

@@ -1,9 +1,12 @@
 //! The route layer: does each replica answer as declared, and only there?
 
-use super::{LayerVerdict, View, statuses, worst};
+use super::{LayerVerdict, View, replicas, statuses, worst};
 use crate::api::{Answer, Fact, Reason, RouteAnswer, RouteObservation, RouteSpec, speaks_of_its_path};
 
 pub(super) fn check(view: View<'_>) -> LayerVerdict {
+    if replicas::none_is_declared(view) {
+        return LayerVerdict::Undeclared;
+    }
     let routes = view.spec.routes.iter().zip(&view.seen.routes);
     worst(routes.map(|(spec, seen)| route(spec, seen)))
 }

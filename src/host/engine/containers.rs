@@ -231,6 +231,7 @@ fn container(details: ContainerInspectResponse) -> Container {
             restart_count: details.restart_count.unwrap_or_default(),
             exit_code: engine_state.exit_code.filter(|_| has_ended(state)),
             restarting: engine_state.restarting.unwrap_or_default(),
+            created_at: details.created.as_deref().and_then(time),
             started_at: engine_state.started_at.as_deref().and_then(time),
             health: engine_state.health.and_then(|health| health.status).and_then(health),
             image_id: details.image.unwrap_or_default(),

@@ -23,6 +23,7 @@ mod networks;
 mod own_steps;
 mod owner;
 mod path;
+mod roll_out;
 mod start;
 mod stop;
 mod tags;

@@ -1,0 +1,139 @@
+//! Whether someone else rolls a service out right now: one more replica is started by hand, and the old one is removed once the
+//! new one works.
+//!
+//! `docker compose up --no-recreate --scale web=2` and the removal that follows are two commands, with a wait between
+//! them in which nothing else shows that somebody is at work. An `up` in that wait takes the new replica away: Compose 2.26
+//! keeps the outdated ones, which it recreates, and of current ones those with the lowest numbers, also where they do not
+//! run (measured). So more replicas than declared, of which one is young, are somebody's work.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use crate::api::ContainerState;
+
+use super::{Container, Engine, EngineError, Leftover, at_work::distance, leftovers};
+
+/// What is asked of a replica.
+struct Replica<'a> {
+    service: &'a str,
+    name: &'a str,
+    /// When it was created, in seconds since 1970.
+    created: i64,
+}
+
+impl Engine {
+    /// The sign that someone else rolls one of these services out, each of which is to have so many replicas, where these are
+    /// the project's containers. A replica is young for as long as a repair may take to be verified.
+    #[must_use]
+    pub fn roll_out(
+        &self,
+        project: &str,
+        wanted: &BTreeMap<&str, u32>,
+        containers: &[Container],
+        young_for: Duration,
+    ) -> Option<String> {
+        let replicas: Vec<Replica<'_>> = containers
+            .iter()
+            .filter(|container| container.seen.state != ContainerState::Removing)
+            .map(|container| Replica {
+                service: &container.service,
+                name: &container.seen.name,
+                created: container.seen.created_at.map_or(0, |created| created.timestamp()),
+            })
+            .collect();
+        self.sign_of_roll_out(project, wanted, &replicas, young_for)
+    }
+
+    /// The same, from a list of its own.
+    ///
+    /// # Errors
+    /// Where the engine does not answer.
+    pub async fn roll_out_at_work(
+        &self,
+        project: &str,
+        wanted: &BTreeMap<&str, u32>,
+        young_for: Duration,
+    ) -> Result<Option<String>, EngineError> {
+        let rows = self.rows(project).await?;
+        let left = leftovers::find(&rows);
+        let is_left = |id: &String| {
+            left.iter().any(
+                |left| matches!(left, Leftover::Superfluous { id: superfluous, .. } if superfluous == id),
+            )
+        };
+        let replicas: Vec<Replica<'_>> = rows
+            .iter()
+            .filter(|row| !is_left(&row.id) && !row.is_removing())
+            .map(|row| Replica { service: &row.service, name: &row.name, created: row.created })
+            .collect();
+        Ok(self.sign_of_roll_out(project, wanted, &replicas, young_for))
+    }
+
+    fn sign_of_roll_out(
+        &self,
+        project: &str,
+        wanted: &BTreeMap<&str, u32>,
+        replicas: &[Replica<'_>],
+        young_for: Duration,
+    ) -> Option<String> {
+        let own = self.own_steps_on(project);
+        sign(wanted, replicas, young_for, chrono::Utc::now().timestamp(), |created| !own.covers(created))
+    }
+}
+
+fn sign(
+    wanted: &BTreeMap<&str, u32>,
+    replicas: &[Replica<'_>],
+    young_for: Duration,
+    now: i64,
+    is_foreign: impl Fn(i64) -> bool,
+) -> Option<String> {
+    let young_for = i64::try_from(young_for.as_secs()).unwrap_or(i64::MAX);
+    wanted.iter().find_map(|(service, wanted)| {
+        let of_service = || replicas.iter().filter(|replica| replica.service == *service);
+        let count = of_service().count();
+        let is_surplus = usize::try_from(*wanted).is_ok_and(|wanted| count > wanted);
+        let young = of_service().find(|replica| {
+            is_surplus && is_foreign(replica.created) && distance(now, replica.created) < young_for
+        })?;
+        let age = distance(now, young.created);
+        Some(format!(
+            "{service} has {count} replicas where {wanted} are declared, and {} was created {age} s ago: somebody may be \
+             rolling it out",
+            young.name
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMEOUT: Duration = Duration::from_secs(120);
+
+    fn replica(name: &str, created: i64) -> Replica<'_> {
+        Replica { service: "till", name, created }
+    }
+
+    fn found(wanted: u32, replicas: &[Replica<'_>]) -> Option<String> {
+        sign(&BTreeMap::from([("till", wanted)]), replicas, TIMEOUT, 1_000, |created| created != 950)
+    }
+
+    #[test]
+    fn more_replicas_than_declared_of_which_one_is_young_are_somebodys_work() {
+        let old = || replica("till-1", 1);
+        assert!(found(1, &[old(), replica("till-2", 900)]).is_some_and(|why| why.contains("till-2")));
+        assert_eq!(found(2, &[old(), replica("till-2", 900)]), None, "as many as declared");
+        assert_eq!(found(1, &[old(), replica("till-2", 880)]), None, "it has had its time");
+        assert_eq!(found(1, &[replica("till-1", 999)]), None);
+        assert_eq!(found(1, &[old(), replica("till-2", 950)]), None, "what undrift itself made");
+        assert!(found(0, &[replica("till-1", 900)]).is_some());
+        let of_another = Replica { service: "web", ..replica("web-1", 999) };
+        assert_eq!(found(1, &[old(), of_another]), None);
+    }
+
+    #[test]
+    fn a_replica_that_a_clock_has_put_far_ahead_is_not_young_until_then() {
+        assert!(found(0, &[replica("till-1", 1_060)]).is_some());
+        assert_eq!(found(0, &[replica("till-1", 9_000)]), None);
+    }
+}
