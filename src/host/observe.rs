@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 
 use super::{
     HostError, LocalHost, compose,
-    compose::{Ownership, Recreations, Resolved, ServiceModel},
+    compose::{Ownership, Provided, Recreations, Resolved, ServiceModel},
     definitions::Definitions,
     engine::Container,
     ms_since,
@@ -131,7 +131,7 @@ impl LocalHost {
         let services = desired.services();
         let (ownership, changed, modules, routes) = tokio::join!(
             compose::ownership(desired, &*self.cache, &found.origins),
-            self.config_changed(desired, resolved, &found.containers),
+            Box::pin(self.config_changed(desired, resolved, &found.containers)),
             join_all(services.iter().map(|service| self.contents(resolved, service, of(service)))),
             join_all(services.iter().map(|service| self.routes(desired, service, of(service)))),
         );
@@ -220,7 +220,25 @@ impl LocalHost {
             .map(|container| &container.service)
             .collect();
         let services: Vec<String> = differing.into_iter().cloned().collect();
-        Changed(compose::would_recreate(desired, self.engine.endpoint(), resolved, &services).await)
+        let provided = self.provided(resolved, containers, &services).await;
+        let endpoint = self.engine.endpoint();
+        Changed(compose::would_recreate_beside(desired, endpoint, resolved, &services, &provided).await)
+    }
+
+    /// What the providers of these services gave their containers. Of an engine that does not say it, nothing is known.
+    async fn provided(&self, resolved: &Resolved, containers: &[Container], services: &[String]) -> Provided {
+        let mut provided = Provided::default();
+        for service in services.iter().filter(|service| !resolved.model.providers_of(service).is_empty()) {
+            // All are made by one `up`; one that was not differs, whichever of them is asked.
+            let Some(container) = containers.iter().find(|container| container.service == **service) else {
+                continue;
+            };
+            match self.engine.variables(&container.seen.id).await {
+                Ok(variables) => provided.insert(service, variables),
+                Err(error) => tracing::debug!(%service, %error, "a container's variables are not known"),
+            }
+        }
+        provided
     }
 }
 

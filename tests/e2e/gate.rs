@@ -158,6 +158,70 @@ fn dry_run_that_never_ends_has_said_what_there_is_to_say() {
     is_unknown(&run(&mut wrapped(&project, "check")).expect(1), "did not end within 10 s");
 }
 
+/// A service with hooks, and one that gets a variable of a provider, which writes down each time that it is run.
+fn with_a_provider(value: &str) -> (Project, impl Fn(&str)) {
+    let project = Project::new();
+    project.manifest(
+        "apiVersion: undrift.dev/v1alpha1\nkind: ComposeProject\nmetadata: { name: NAME }\nspec:\n  \
+         project: { directory: ., name: NAME }\n  services: [{ name: api }, { name: hooked }]\n  \
+         reconcile: { mode: observe, verify: { timeout: 1s, stableFor: 500ms } }\n",
+    );
+    let [provider, log] = ["provider", "provider.log"].map(|name| project.path(name).display().to_string());
+    project.write(
+        "provider",
+        &format!(
+            "#!/bin/sh\necho \"$@\" >> {log}\necho '{{\"type\":\"setenv\",\"message\":\"URL=db://given\"}}'\n"
+        ),
+    );
+    fs::set_permissions(&provider, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = project.path("compose.yaml");
+    let write = move |value: &str| {
+        let base = format!(
+            "image: undrift-example-base, command: sleep 1000, init: true, environment: {{ V: {value}, DATABASE_NAME: {value} }}"
+        );
+        let text = format!(
+            "services:\n  database: {{ provider: {{ type: {provider} }} }}\n  api: {{ {base}, depends_on: [database] }}\n  \
+             hooked: {{ {base}, post_start: [{{ command: \"true\" }}], pre_stop: [{{ command: \"true\" }}] }}\n"
+        );
+        fs::write(&path, text).unwrap();
+    };
+    write(value);
+    (project, write)
+}
+
+/// Whether Compose knows providers, which began with 2.36.
+fn knows_providers() -> bool {
+    let said = docker(&["compose", "version", "--short"]);
+    let mut numbers =
+        said.trim().trim_start_matches('v').split('.').map(|number| number.parse::<u32>().unwrap_or(0));
+    (numbers.next().unwrap(), numbers.next().unwrap()) >= (2, 36)
+}
+
+#[test]
+fn provider_is_run_by_no_look_and_what_it_gave_is_no_drift() {
+    let (project, write) = with_a_provider("one");
+    if !knows_providers() {
+        // An older Compose refuses such a project, and so does undrift.
+        let said = run(&mut project.command(&["check", "-f", "undrift.yaml"])).expect(2);
+        assert!(said.stderr.contains("provider"), "{}", said.stderr);
+        return;
+    }
+    let runs = || fs::read_to_string(project.path("provider.log")).unwrap();
+    let seen = || (runs(), project.containers("api"), project.containers("hooked"));
+    project.compose(&["up", "-d"]);
+    let before = seen();
+    project.check().expect(0);
+    project.apply().expect(0);
+    assert_eq!(seen(), before, "as declared, and the provider was not run");
+    write("two");
+    let check = project.check().expect(1);
+    for service in ["api", "hooked"] {
+        assert_eq!(check.drift(service), "container ConfigChanged");
+    }
+    project.apply().expect(1);
+    assert_eq!(seen(), before, "observed only, and the provider was not run");
+}
+
 /// This engine at a TCP address of this process; it ends with the process.
 fn engine_on_tcp() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -23,6 +23,8 @@ use futures_util::{
 use super::{
     Environment, Resolved,
     argv::{self, Pull, UpOptions},
+    overlay::lay_over,
+    provided::Provided,
     refusal,
     resolve::{Patience, run_quietly},
     said::{Said, real_name},
@@ -120,15 +122,33 @@ pub async fn would_recreate(
     resolved: &Resolved,
     services: &[String],
 ) -> Recreations {
+    would_recreate_beside(desired, endpoint, resolved, services, &Provided::default()).await
+}
+
+/// The same, with what is known of the variables that providers gave. It must be known of each service that has one.
+pub async fn would_recreate_beside(
+    desired: &Desired,
+    endpoint: &Endpoint,
+    resolved: &Resolved,
+    services: &[String],
+    provided: &Provided,
+) -> Recreations {
     let ask = &Asking { desired, endpoint, resolved };
     // Mapped before it is a stream: a closure in the stream would keep the future from being `Send`.
-    let each: Vec<_> = services.iter().map(|service| of_service(ask, service)).collect();
+    let each: Vec<_> = services.iter().map(|service| of_service(ask, service, provided)).collect();
     let all: Vec<_> = stream::iter(each).buffer_unordered(AT_ONCE).collect().await;
     Recreations(all.into_iter().collect())
 }
 
-async fn of_service(ask: &Asking<'_>, service: &str) -> (String, Verdict) {
-    let verdict = judge(ask, service).await.unwrap_or_else(Verdict::unknown);
+async fn of_service(ask: &Asking<'_>, service: &str, provided: &Provided) -> (String, Verdict) {
+    let model = &ask.resolved.model;
+    let mut others = model.dependencies(&[service.to_owned()]).into_iter();
+    let verdict = if others.any(|other| model.is_provided(other)) {
+        judge_alone(ask, service, provided).await
+    } else {
+        judge(ask, service).await
+    };
+    let verdict = verdict.unwrap_or_else(Verdict::unknown);
     (service.to_owned(), verdict)
 }
 
@@ -167,6 +187,32 @@ async fn judge(ask: &Asking<'_>, service: &str) -> Result<Verdict, String> {
         return Err(format!("{service} shares a namespace or volumes with a service that differs itself"));
     }
     Ok(verdict.confirmed_by(&together))
+}
+
+/// Of a service behind a provider: alone, for with its dependencies the provider would be run. That is enough, since no
+/// Compose that has providers makes `depends_on` a part of the hash (it ended with 2.29.3, they began with 2.36).
+async fn judge_alone(ask: &Asking<'_>, service: &str, provided: &Provided) -> Result<Verdict, String> {
+    let services = [service.to_owned()];
+    if ask.resolved.model.providers_of(service).is_empty() {
+        return Ok(Verdict::of(&ask.up(&services, false, true).await?));
+    }
+    let undeclared = provided.undeclared(&ask.resolved.model, service);
+    let undeclared = undeclared.ok_or("it is not known what the service's provider gave its container")?;
+    let with = undeclared.of_providers;
+    let alone = ask.up_with(service, &with).await?;
+    if alone.said.recreated.is_empty() || undeclared.others.is_empty() {
+        return Ok(Verdict::of(&alone));
+    }
+    // To recreate it again and again for what its provider sets would be harm.
+    let all = ask.up_with(service, &[with, undeclared.others.clone()].concat()).await?;
+    if all.is_whole() && all.said.recreated.is_empty() {
+        let names: Vec<&str> = undeclared.others.iter().map(|(name, _)| *name).collect();
+        let names = names.join(", ");
+        return Err(format!(
+            "its container differs in variables that nobody declares and a provider may have set: {names}"
+        ));
+    }
+    Ok(Verdict::of(&alone))
 }
 
 /// The `up` command for these services that touches no service outside them: another one that the object names may
@@ -235,11 +281,28 @@ impl Asking<'_> {
     async fn up(&self, services: &[String], force_recreate: bool, no_deps: bool) -> Result<DryRun, String> {
         self.spare_providers(services, no_deps)?;
         let argv = argv::up_dry_run(self.desired, services, force_recreate, no_deps);
-        let gate = Gate::open(self.endpoint)
-            .map_err(|error| format!("the gate for a look's Compose cannot be opened: {error}"))?;
+        let gate = self.gate()?;
         let env = Environment::of_this_process().for_look(&gate, &self.desired.directory);
+        self.dry_run(gate, &env, &argv).await
+    }
+
+    /// Alone, and with these variables besides those that it declares.
+    async fn up_with(&self, service: &str, given: &[(&str, &str)]) -> Result<DryRun, String> {
+        let gate = self.gate()?;
+        let env = Environment::of_this_process().for_look(&gate, &self.desired.directory);
+        let (with, env) = lay_over(self.desired, env, gate.folder(), service, given)?;
+        let argv = argv::up_dry_run(&with, &[service.to_owned()], false, true);
+        self.dry_run(gate, &env, &argv).await
+    }
+
+    fn gate(&self) -> Result<Gate, String> {
+        Gate::open(self.endpoint)
+            .map_err(|error| format!("the gate for a look's Compose cannot be opened: {error}"))
+    }
+
+    async fn dry_run(&self, gate: Gate, env: &Environment, argv: &[String]) -> Result<DryRun, String> {
         let report = Report(gate);
-        let finished = run_quietly(self.desired, &env, &argv, PATIENCE)
+        let finished = run_quietly(self.desired, env, argv, PATIENCE)
             .await
             .map_err(|error| format!("the dry run of `docker compose up` could not start: {error}"))?;
         refused(&report.0.tally())?;
@@ -264,8 +327,7 @@ impl Asking<'_> {
         let model = &self.resolved.model;
         let others = if no_deps { BTreeSet::new() } else { model.dependencies(services) };
         let mut all = services.iter().map(String::as_str).chain(others);
-        let provided = |name: &str| model.services.get(name).is_some_and(|service| service.provider);
-        match all.find(|name| provided(name)) {
+        match all.find(|name| model.is_provided(name)) {
             Some(name) => Err(format!("a dry run of `docker compose up` would run the provider of {name}")),
             None => Ok(()),
         }

@@ -22,7 +22,7 @@ use super::{
 use crate::api::Desired;
 
 /// The version of the fingerprint's form and of the rules by which inputs are found.
-const VERSION: &str = "undrift-compose-v4";
+const VERSION: &str = "undrift-compose-v5";
 
 /// The names that Compose looks for, in its order; the first that exists is the project's file.
 const MAIN_FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
@@ -67,6 +67,11 @@ impl Inputs {
         finder.project(desired, env)?;
         finder.programs(env)?;
         Some(finder.inputs)
+    }
+
+    /// The files that Compose would take by itself, in its order; `None` where that is not known.
+    pub(super) fn main_files(desired: &Desired, env: &Environment) -> Option<Vec<PathBuf>> {
+        Finder { inputs: Self::default(), base: desired.directory.clone() }.main_files(desired, env)
     }
 
     /// One digest over all of it; `None` where something cannot be read.
@@ -137,6 +142,13 @@ struct Finder {
 
 impl Finder {
     fn project(&mut self, desired: &Desired, env: &Environment) -> Option<()> {
+        let files = self.main_files(desired, env)?;
+        files.first()?.parent()?.clone_into(&mut self.base);
+        self.env_file(&self.base.join(".env"))?;
+        files.iter().try_for_each(|file| self.compose_file(file))
+    }
+
+    fn main_files(&mut self, desired: &Desired, env: &Environment) -> Option<Vec<PathBuf>> {
         let directory = &desired.directory;
         let spec = &desired.object.spec.project;
         let mut assigned = BTreeMap::new();
@@ -151,14 +163,11 @@ impl Finder {
         if variable("COMPOSE_ENV_FILES")?.is_some() || variable("COMPOSE_PATH_SEPARATOR")?.is_some() {
             return None;
         }
-        let files: Vec<PathBuf> = match (spec.files.is_empty(), variable("COMPOSE_FILE")?) {
-            (false, _) => joined(directory, spec.files.iter().map(String::as_str))?,
-            (true, Some(list)) if !list.is_empty() => joined(directory, list.split(':'))?,
-            (true, _) => self.looked_up(directory)?,
-        };
-        files.first()?.parent()?.clone_into(&mut self.base);
-        self.env_file(&self.base.join(".env"))?;
-        files.iter().try_for_each(|file| self.compose_file(file))
+        match (spec.files.is_empty(), variable("COMPOSE_FILE")?) {
+            (false, _) => joined(directory, spec.files.iter().map(String::as_str)),
+            (true, Some(list)) if !list.is_empty() => joined(directory, list.split(':')),
+            (true, _) => self.looked_up(directory),
+        }
     }
 
     /// The files that Compose finds by itself. The rest of the names count as absent: they may appear.

@@ -8,6 +8,8 @@
 //! | `lines` | what a child prints, as clean lines |
 //! | `model` | what is read of `docker compose config --format json` |
 //! | `declared` | what is read of it that config hashes leave out |
+//! | `overlay` | one more Compose file for a single question |
+//! | `provided` | what a service's providers gave its container |
 //! | `inputs` | everything that Compose reads to make that |
 //! | `scan` | what one such file refers to |
 //! | `resolve` | the model and the config hashes, remembered until an input changes |
@@ -24,7 +26,9 @@ mod env;
 mod inputs;
 mod lines;
 pub mod model;
+mod overlay;
 mod ownership;
+mod provided;
 mod refusal;
 mod resolve;
 mod said;
@@ -33,10 +37,11 @@ mod scan;
 mod test_support;
 
 pub use declared::{Declared, DeclaredContent, DeclaredService, NetworkModel, Subnet, VolumeModel};
-pub use dry_run::{Recreations, up_command, would_recreate};
+pub use dry_run::{Recreations, up_command, would_recreate, would_recreate_beside};
 pub use env::Environment;
 pub use model::{BuildModel, Model, ServiceModel};
 pub use ownership::{Ownership, ownership};
+pub use provided::Provided;
 pub use resolve::{Resolved, resolve, resolve_in};
 
 /// The SHA-256 of some bytes.

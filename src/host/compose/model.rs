@@ -32,6 +32,8 @@ pub struct ServiceModel {
     /// Whether it shares a namespace or the volumes of another service. Its config hash then holds that
     /// service's container ID.
     pub joins_another: bool,
+    /// The names of the variables that it declares.
+    pub environment: BTreeSet<String>,
     /// Whether a program outside the engine provides it (`provider:`): it has no container, and Compose runs the program
     /// at each `up`, in a dry run too.
     pub provider: bool,
@@ -85,6 +87,19 @@ impl Model {
         models.map(|model| (model.image.as_str(), model.build.is_none() && !model.pull_never)).collect()
     }
 
+    /// The services that this one names as its dependencies and that a program provides: that program gives it variables.
+    #[must_use]
+    pub fn providers_of(&self, service: &str) -> Vec<&str> {
+        let named = self.services.get(service).into_iter().flat_map(|model| &model.depends_on);
+        named.map(String::as_str).filter(|name| self.is_provided(name)).collect()
+    }
+
+    /// Whether a program provides this service.
+    #[must_use]
+    pub fn is_provided(&self, service: &str) -> bool {
+        self.services.get(service).is_some_and(|model| model.provider)
+    }
+
     /// The services that these depend on, at whatever distance. One of them is in it only where another one
     /// depends on it.
     #[must_use]
@@ -126,6 +141,8 @@ struct RawService {
     platform: Option<String>,
     pull_policy: Option<String>,
     provider: Option<serde_json::Value>,
+    #[serde(default, deserialize_with = "names")]
+    environment: BTreeSet<String>,
 }
 
 #[derive(Deserialize)]
@@ -172,6 +189,7 @@ impl RawService {
             replicas: self.scale.or(self.deploy.and_then(|deploy| deploy.replicas)).unwrap_or(1),
             depends_on: self.depends_on,
             joins_another,
+            environment: self.environment.iter().map(|entry| variable(entry).to_owned()).collect(),
             provider: self.provider.is_some(),
         }
     }
@@ -213,6 +231,11 @@ fn named_contexts(value: &serde_json::Value) -> BTreeMap<String, String> {
             .collect(),
         _ => BTreeMap::new(),
     }
+}
+
+/// The name in `NAME` or `NAME=value`.
+fn variable(entry: &str) -> &str {
+    entry.split_once('=').map_or(entry, |(name, _)| name)
 }
 
 /// Names from `{name: …}` or `[name]`.
@@ -257,6 +280,20 @@ mod tests {
         assert_eq!((build.context.as_str(), build.dockerfile.as_deref()), ("/srv/app", Some("Dockerfile")));
         assert_eq!(build.additional_contexts["extra"], "/srv/extra");
         assert!(!serde_json::to_string(&api).unwrap().contains("hunter2"), "no environment values are kept");
+    }
+
+    #[test]
+    fn knows_providers_and_who_gets_variables_of_them() {
+        let json = serde_json::json!({"name": "p", "services": {
+            "db": {"provider": {"type": "awesomecloud"}}, "web": {"depends_on": {"api": {}}},
+            "api": {"depends_on": {"db": {}, "cache": {}}, "environment": {"A": "hunter2", "B": null}}, "cache": {},
+            "list": {"environment": ["A=hunter2", "B"]}
+        }});
+        let model = Model::parse(json.to_string().as_bytes()).unwrap();
+        assert_eq!((model.providers_of("api"), model.providers_of("web")), (vec!["db"], vec![]));
+        for service in ["api", "list"] {
+            assert_eq!(model.services[service].environment, BTreeSet::from(["A".to_owned(), "B".to_owned()]));
+        }
     }
 
     #[test]

@@ -28,6 +28,7 @@ mod start;
 mod stop;
 mod tags;
 mod taken_down;
+mod variables;
 
 pub use about::Versions;
 pub use client::{API_OLDEST, CALL_LIMIT, Engine, EngineError};

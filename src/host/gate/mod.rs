@@ -102,6 +102,12 @@ impl Gate {
         Endpoint::Unix(self.folder.path().join(SOCKET))
     }
 
+    /// Its folder, for files that only whoever goes through it is to read.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// What has come to it until now.
     #[must_use]
     pub fn tally(&self) -> Tally {
