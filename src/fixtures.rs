@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::api::{
     Answer, ArtifactObservation, Attachments, ContainerObservation, ContainerState, DeclaredAttachments,
     Desired, Fact, GitState, ModuleInContainer, ModuleObservation, Presence, ProjectObservation, RouteAnswer,
-    RouteObservation, ServiceObservation, SourceObservation, Time,
+    RouteObservation, ServiceObservation, SourceObservation, Ties, Time,
 };
 
 /// The image before a repair, and after it.
@@ -68,6 +68,7 @@ pub(crate) fn healthy() -> ProjectObservation {
         project: "backoffice".into(),
         changing: None,
         services: vec![api(), dashboard()],
+        related: vec![],
     }
 }
 
@@ -146,6 +147,7 @@ fn dashboard_named(name: &str) -> ServiceObservation {
         containers: Fact::Known(vec![container(name)]),
         other_directory: Fact::Known(None),
         runs_undrift: false,
+        ties: Ties::default(),
         routes: vec![],
     }
 }

@@ -12,6 +12,7 @@ mod incident;
 mod layer;
 mod note;
 mod observed;
+mod order;
 mod policy;
 mod recent_step;
 mod route;
@@ -37,6 +38,7 @@ pub use observed::{
     ModuleInContainer, ModuleObservation, MountCover, ProjectObservation, RouteAnswer, RouteObservation,
     ServiceObservation, SourceObservation, speaks_of_its_path,
 };
+pub use order::{RelatedObservation, Ties};
 pub use policy::{Backoff, Mode, ReconcilePolicy, SourceDrift, SourcePolicy, Verify};
 pub use recent_step::{BeyondRate, RecentStep};
 pub use route::{Auth, BasicAuth, Control, RouteSpec, RouteTarget, SecretSource, without_query_values};

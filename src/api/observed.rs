@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Attachments, CopiedContent, DeclaredAttachments, Fact, NetworkObservation, Presence, Time,
-    VolumeObservation,
+    Attachments, CopiedContent, DeclaredAttachments, Fact, NetworkObservation, Presence, RelatedObservation,
+    Ties, Time, VolumeObservation,
 };
 
 /// One look at one Compose project.
@@ -22,6 +22,9 @@ pub struct ProjectObservation {
     pub changing: Option<String>,
     /// One entry per service of the spec, in its order.
     pub services: Vec<ServiceObservation>,
+    /// The services that the spec does not name, and that the Compose files tie to those that it does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub related: Vec<RelatedObservation>,
 }
 
 /// One look at one service.
@@ -55,6 +58,9 @@ pub struct ServiceObservation {
     /// Whether undrift itself runs in one of them: then it takes no step for the service.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub runs_undrift: bool,
+    /// What the Compose files order of it and other services.
+    #[serde(default)]
+    pub ties: Ties,
     /// One entry per route of the spec, in its order.
     pub routes: Vec<RouteObservation>,
 }

@@ -237,6 +237,7 @@ mod plan_as_contract {
                 },
                 services: row.services,
                 reason: row.reason,
+                on_behalf_of: Vec::new(),
             })
             .collect())
     }

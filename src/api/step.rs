@@ -76,6 +76,10 @@ pub struct PlannedStep {
     pub services: Vec<String>,
     /// The drift that it answers, in words.
     pub reason: String,
+    /// The services whose repair it prepares, where it is not their own: a job is run for those that wait for it. What it
+    /// costs in vain is on their account.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub on_behalf_of: Vec<String>,
 }
 
 /// How a step ended.

@@ -162,6 +162,33 @@ pub fn begin_step(
     begun.collect()
 }
 
+/// The same for the services that a step prepares the repair of. Nothing is pending: what it leaves of their drift says
+/// nothing of it.
+#[must_use]
+pub fn begin_preparation(
+    inputs: Inputs<'_>,
+    rows: &[Attempt],
+    services: &[Diagnosis],
+    step: Step,
+    of: &[String],
+) -> Vec<Attempt> {
+    let begun = begin_step(inputs, rows, services, step, of).into_iter();
+    begun.map(|row| Attempt { pending: None, ..row }).collect()
+}
+
+/// The rows of a preparation after the step ended: one that ended well was no repair yet.
+#[must_use]
+pub fn end_preparation(
+    begun: Vec<Attempt>,
+    outcome: StepOutcome,
+    policy: &ReconcilePolicy,
+    now: Time,
+    jitter_seed: u64,
+) -> Vec<Attempt> {
+    let outcome = if outcome == StepOutcome::Succeeded { StepOutcome::NotBegun } else { outcome };
+    end_step(begun, outcome, policy, now, jitter_seed)
+}
+
 fn new_row(inputs: Inputs<'_>, seen: &ServiceObservation, drift: &Drift) -> Attempt {
     Attempt {
         object: inputs.desired.name().to_owned(),

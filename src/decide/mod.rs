@@ -12,6 +12,7 @@
 //! | `start` | what a repair starts from, and how much another source is worth |
 //! | `notes` | what is worth saying of a service that is no drift |
 //! | `rate` | how often a service may be built or brought up within an hour |
+//! | `order` | what must come before a step, and what must come along with it |
 //! | `plan` | the steps of several services as one plan |
 //! | `verify` | whether a series of looks proves a repair |
 //! | `status` | all of it in the shape that is reported |
@@ -19,6 +20,7 @@
 mod attempts;
 mod checks;
 mod notes;
+mod order;
 mod plan;
 mod rate;
 mod repair;
@@ -32,8 +34,9 @@ mod verify;
 
 use std::collections::BTreeMap;
 
-pub use attempts::{after_proof, begin_step, end_rollback, end_step};
+pub use attempts::{after_proof, begin_preparation, begin_step, end_preparation, end_rollback, end_step};
 pub use checks::{Diagnosis, LayerVerdict, diagnose, digest_form, is_young};
+pub use order::{Order, Turn};
 pub use plan::{NOT_PROVEN, Next};
 pub use rate::recent_steps;
 pub use repair::{Prospect, Repair};
@@ -273,6 +276,7 @@ pub fn decide(inputs: Inputs<'_>) -> Decision {
     let attempts = attempts::settle(inputs, &services);
     let prospects: Vec<Prospect> =
         services.iter().map(|diagnosis| repair::prospect(inputs, &attempts, diagnosis)).collect();
+    let prospects = order::ordered(inputs, &services, prospects);
     let held_back = held_back(inputs);
     let plan = if held_back.is_none() { plan::plan(&prospects, |_| true) } else { Vec::new() };
     let next = plan::next(inputs, &services, &prospects);

@@ -2,7 +2,11 @@
 
 use chrono::TimeDelta;
 
-use super::{Diagnosis, Inputs, Prospect, Repair, held_back, identities, repair};
+use super::{
+    Diagnosis, Inputs, Prospect, Repair, held_back, identities,
+    order::{RESTARTS_LAST, Turn},
+    repair,
+};
 use crate::api::{PlannedStep, Step, StepKind, Time};
 
 /// The least and the longest wait before another look at something that may pass by itself.
@@ -35,22 +39,28 @@ pub enum Next {
 /// container does not wait for another service's build.
 pub(super) fn plan(prospects: &[Prospect], wanted: impl Fn(&Prospect) -> bool) -> Vec<PlannedStep> {
     let mut plan: Vec<PlannedStep> = Vec::new();
-    let mut places: Vec<(u8, Step, Option<&str>)> = Vec::new();
+    let mut places: Vec<(u8, Turn, Step, Option<&str>)> = Vec::new();
     for prospect in prospects.iter().filter(|p| wanted(p)) {
         let Repair::Steps(steps, _) = &prospect.repair else { continue };
         for (index, step) in steps.iter().enumerate() {
+            let index = index + prospect.order.after;
+            let turn = if step.kind() == StepKind::Up { prospect.order.turn } else { Turn::Anybody };
             let apart = prospect.alone && matches!(step, Step::Build { .. });
-            let place = (rank(*step, index), *step, apart.then_some(prospect.service.as_str()));
+            let place = (rank(*step, index), turn, *step, apart.then_some(prospect.service.as_str()));
             let words = format!("{}: {}", prospect.service, prospect.why);
             if let Some(at) = places.iter().position(|p| *p == place) {
-                plan[at].services.push(prospect.service.clone());
-                plan[at].reason = format!("{}; {words}", plan[at].reason);
+                let same = &mut plan[at];
+                same.services.push(prospect.service.clone());
+                same.reason = format!("{}; {words}", same.reason);
+                let more = prospect.order.on_behalf_of.iter().filter(|s| !same.on_behalf_of.contains(s));
+                same.on_behalf_of.extend(more.cloned().collect::<Vec<_>>());
             } else {
                 places.push(place);
                 plan.push(PlannedStep {
                     step: *step,
                     services: vec![prospect.service.clone()],
                     reason: words,
+                    on_behalf_of: prospect.order.on_behalf_of.clone(),
                 });
             }
         }
@@ -63,6 +73,8 @@ pub(super) fn plan(prospects: &[Prospect], wanted: impl Fn(&Prospect) -> bool) -
 fn rank(step: Step, index: usize) -> u8 {
     match (step.kind(), index) {
         (StepKind::Rollback, _) => 0,
+        // What restarts with another comes when that one is there.
+        (StepKind::Restart, RESTARTS_LAST..) => 5,
         (StepKind::Restart, _) => 1,
         (StepKind::Up, 0) => 2,
         (StepKind::Build, _) => 3,

@@ -1,12 +1,12 @@
 //! Which steps could mend a drift, in which order they are tried, and when none is.
 
-use super::{Diagnosis, Inputs, attempts, checks::network, rate, rollback, start};
+use super::{Diagnosis, Inputs, attempts, checks::network, order::Order, rate, rollback, start};
 use crate::api::{Attempt, Drift, Fact, Layer, NetworkObservation, Reason, ServiceObservation, Step, Time};
 
 /// The steps of each rung.
-const BUILD: Step = Step::Build { no_cache: false };
+pub(super) const BUILD: Step = Step::Build { no_cache: false };
 const UNCACHED: Step = Step::Build { no_cache: true };
-const UP: Step = Step::Up { force_recreate: false };
+pub(super) const UP: Step = Step::Up { force_recreate: false };
 const RECREATE: Step = Step::Up { force_recreate: true };
 
 /// The reason of a service that was rolled back: nothing more is tried for it with this source and spec.
@@ -34,6 +34,8 @@ pub struct Prospect {
     pub alone: bool,
     /// Why a repair that could be done waits for the rate, in words, if it does. What is down may be started meanwhile.
     pub rate_exceeded: Option<String>,
+    /// Its place among the others.
+    pub order: Order,
 }
 
 /// See [`Prospect`].
@@ -77,7 +79,7 @@ pub(super) fn prospect(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnos
     };
     let was_in_vain = |row: &&Attempt| row.layer == Layer::Artifact && row.attempts > 0 && !row.healed;
     let alone = rows.iter().filter(|row| row.service == service).any(|row| was_in_vain(&row));
-    Prospect { service, why, repair, alone, rate_exceeded }
+    Prospect { service, why, repair, alone, rate_exceeded, order: Order::default() }
 }
 
 fn repair(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis) -> Repair {
@@ -324,7 +326,7 @@ fn stalled(reason: &str, message: &str) -> Repair {
 }
 
 /// Until the verification's time limit, counted from the last step or from when undrift began to look.
-fn wait(inputs: Inputs<'_>, reason: &str, message: String) -> Repair {
+pub(super) fn wait(inputs: Inputs<'_>, reason: &str, message: String) -> Repair {
     let until = deadline(inputs);
     if inputs.now < until {
         Repair::Wait { until, reason: reason.into(), message }

@@ -21,7 +21,8 @@ pub(super) fn start(seen: &ServiceObservation) -> Option<String> {
         Fact::Known(image) => Some(format!("image:{}", image.as_deref().unwrap_or("none"))),
         Fact::Unknown(_) => return None,
     };
-    let parts: Vec<String> = [context, Some(config), image].into_iter().flatten().collect();
+    let jobs = seen.ties.jobs.as_ref().map(|jobs| format!("jobs:{jobs}"));
+    let parts: Vec<String> = [context, Some(config), image, jobs].into_iter().flatten().collect();
     Some(parts.join(" "))
 }
 

@@ -20,8 +20,8 @@ use crate::api::{ContainerState, Desired, Step, StepOutcome};
 /// A step that is made ready: the command (none where it must not run), and what was done for it already.
 #[derive(Default)]
 struct Ready {
-    /// The Compose project; empty where Compose did not even tell its name.
-    project: String,
+    /// The project as Compose resolves it; `None` where it refused to.
+    resolved: Option<Resolved>,
     argv: Vec<String>,
     notes: Vec<String>,
 }
@@ -75,42 +75,42 @@ impl LocalHost {
     ) -> Result<(), Hindrance> {
         let resolved = compose::resolve(desired, self.engine.endpoint(), &*self.cache).await;
         let resolved = resolved.map_err(|error| error.to_string())?;
-        ready.project.clone_from(&resolved.model.name);
+        let resolved = ready.resolved.insert(resolved);
         let (services, notes) = (request.services, &mut ready.notes);
-        self.spare_itself(&resolved, services).await?;
-        self.spare_another_directory(desired, &resolved, services).await?;
+        self.spare_itself(resolved, services).await?;
+        self.spare_another_directory(desired, resolved, services).await?;
         if let Step::Build { no_cache } = request.step {
-            self.keep_images(&resolved, request, notes).await?;
+            self.keep_images(resolved, request, notes).await?;
             ready.argv = argv::build(desired, services, no_cache);
             return Ok(());
         }
         // It was quiet when the decision was made; since then routes were asked, and dry runs were made.
-        self.hold_for_others(desired, &resolved).await?;
+        self.hold_for_others(desired, resolved).await?;
         let argv = match request.step {
             Step::Restart => {
-                self.settle_networks(&resolved, notes).await?;
+                self.settle_networks(resolved, notes).await?;
                 argv::restart(desired, services)
             }
             Step::Start => {
-                self.clear_the_way(&resolved, services, notes).await?;
-                if self.all_exist(&resolved, services).await? {
+                self.clear_the_way(resolved, services, notes).await?;
+                if self.all_exist(resolved, services).await? {
                     argv::start(desired, services)
                 } else {
                     argv::up_as_it_is(desired, services)
                 }
             }
             step => {
-                self.clear_the_way(&resolved, services, notes).await?;
+                self.clear_the_way(resolved, services, notes).await?;
                 let force = matches!(step, Step::Rollback | Step::Up { force_recreate: true });
-                let pull = self.pull(&resolved, services).await?;
-                compose::up_command(desired, self.engine.endpoint(), &resolved, services, force, pull).await
+                let pull = self.pull(resolved, services).await?;
+                compose::up_command(desired, self.engine.endpoint(), resolved, services, force, pull).await
             }
         };
         // That took a dry run, which may be seconds.
-        self.hold_for_others(desired, &resolved).await?;
+        self.hold_for_others(desired, resolved).await?;
         if request.step == Step::Rollback {
             // Last of all: an image that is put back and not started would be started as if it were no rollback.
-            self.put_back(&resolved, request, notes).await?;
+            self.put_back(resolved, request, notes).await?;
         }
         ready.argv = argv;
         Ok(())
@@ -136,10 +136,14 @@ impl LocalHost {
             keep_stdout: false,
         };
         let began = chrono::Utc::now().timestamp();
-        let finished = command::run(invocation).await;
+        let finished = match (command::run(invocation).await, &ready.resolved) {
+            (Ok(finished), Some(resolved)) => Ok(self.await_jobs(resolved, request, finished).await),
+            (finished, _) => finished,
+        };
         // A build makes no container, and takes minutes: what appears meanwhile is someone else's.
         if !matches!(request.step, Step::Build { .. }) {
-            self.engine.note_own_step(&ready.project, began..=chrono::Utc::now().timestamp());
+            let project = ready.resolved.as_ref().map_or("", |resolved| &resolved.model.name);
+            self.engine.note_own_step(project, began..=chrono::Utc::now().timestamp());
         }
         finished.map_err(|error| {
             format!("cannot start {}: {error}", ready.argv.first().map_or("", String::as_str)).into()
@@ -165,9 +169,10 @@ impl LocalHost {
     async fn hold_for_others(&self, desired: &Desired, resolved: &Resolved) -> Result<(), Hindrance> {
         // As a look does it: what a look does not see here would be tried again at once, and so for ever.
         let services = desired.services().iter().map(|service| service.name.as_str());
-        let wanted = resolved.model.replicas(services);
+        let wanted = resolved.model.replicas(services.clone());
+        let to_run = resolved.model.to_run(services);
         let (project, young_for) = (&resolved.model.name, desired.object.spec.reconcile.verify.timeout.get());
-        let found = match self.engine.someone_at_work(project, &wanted).await {
+        let found = match self.engine.someone_at_work(project, &to_run).await {
             Ok(None) => self.engine.roll_out_at_work(project, &wanted, young_for).await,
             found => found,
         };
@@ -322,6 +327,13 @@ impl LocalHost {
             let tagged = self.engine.tag(image, &reference).await;
             tagged.map_err(|error| format!("cannot point {reference} at {image}: {error}"))?;
             notes.push(format!("pointed {reference} back at {image}"));
+        }
+        // No job is run with the image of before: nobody has said that it takes back what the newer one did.
+        for service in request.services {
+            let jobs = resolved.model.ties(service).waits_for;
+            if !jobs.is_empty() {
+                notes.push(format!("what {} did for {service} is not taken back", jobs.join(", ")));
+            }
         }
         Ok(())
     }

@@ -6,10 +6,12 @@ pub mod endpoint;
 pub mod engine;
 mod execute;
 pub mod gate;
+mod jobs;
 mod local;
 mod observe;
 pub mod probe;
 pub(crate) mod reference;
+mod related;
 pub mod source;
 
 use std::{collections::BTreeMap, future::Future};

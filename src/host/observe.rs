@@ -11,20 +11,30 @@ use super::{
     engine::Container,
     ms_since,
     probe::{Place, replica_url},
-    source,
+    related, source,
 };
 use crate::api::{
     ArtifactObservation, ContainerObservation, ContainerState, Desired, Fact, ModuleObservation, ModuleType,
-    NetworkObservation, ProjectObservation, RouteObservation, RouteTarget, ServiceObservation, ServiceSpec,
-    SourceObservation,
+    NetworkObservation, ProjectObservation, RelatedObservation, RouteObservation, RouteTarget,
+    ServiceObservation, ServiceSpec, SourceObservation,
 };
 
 /// The containers of a service, and what its routes answered.
 type Production = (Vec<ContainerObservation>, Vec<RouteObservation>);
 
-/// What runs: one entry per service, the sign that somebody changes it, the services that undrift itself is in, and whose
-/// containers they are.
-type Running = (Vec<Production>, Option<String>, BTreeSet<String>, Ownership);
+/// What runs.
+struct Running {
+    /// One entry per service of the spec.
+    services: Vec<Production>,
+    /// The services that are tied to those.
+    related: Vec<RelatedObservation>,
+    /// The sign that somebody changes it.
+    changing: Option<String>,
+    /// The services that undrift itself is in.
+    own: BTreeSet<String>,
+    /// Whose containers they are.
+    ownership: Ownership,
+}
 
 impl LocalHost {
     /// See [`Host::observe`](super::Host::observe).
@@ -40,8 +50,8 @@ impl LocalHost {
             self.networks(desired, &resolved),
             self.sweep_once(),
         );
-        let (production, changing, own, ownership) = production?;
-        let layers = desired.services().iter().zip(sources).zip(artifacts).zip(networks).zip(production);
+        let Running { services: running, related, changing, own, ownership } = production?;
+        let layers = desired.services().iter().zip(sources).zip(artifacts).zip(networks).zip(running);
         let services = layers.map(|((((service, source), artifact), networks), (containers, routes))| {
             let declared = resolved.declared.services.get(&service.name);
             let model = resolved.model.services.get(&service.name);
@@ -59,12 +69,13 @@ impl LocalHost {
                 containers: Fact::Known(containers),
                 other_directory: ownership.of(&service.name, replicas),
                 runs_undrift: own.contains(&service.name),
+                ties: resolved.ties(&service.name),
                 routes,
             }
         });
         let services: Vec<_> = services.collect();
         tracing::debug!(services = services.len(), ms = ms_since(began), "looked");
-        Ok(ProjectObservation { at, project: resolved.model.name.clone(), changing, services })
+        Ok(ProjectObservation { at, project: resolved.model.name.clone(), changing, services, related })
     }
 
     /// The networks of each service, and all definitions.
@@ -117,13 +128,16 @@ impl LocalHost {
     /// at all.
     async fn production(&self, desired: &Desired, resolved: &Resolved) -> Result<Running, HostError> {
         let names = desired.services().iter().map(|service| service.name.as_str());
-        let wanted = resolved.model.replicas(names);
+        let declared = resolved.model.replicas(names.clone());
+        let mut wanted = resolved.model.to_run(names);
+        // Whether the others run is not the object's affair.
+        wanted.extend(related::names(desired, resolved).into_iter().map(|name| (name, 0)));
         let found = self.engine.project_containers(&resolved.model.name, &wanted).await;
         let found = found.map_err(|error| {
             error.into_host_error(self.engine.endpoint(), "list the project's containers")
         })?;
         let young_for = desired.object.spec.reconcile.verify.timeout.get();
-        let roll_out = || self.engine.roll_out(&resolved.model.name, &wanted, &found.containers, young_for);
+        let roll_out = || self.engine.roll_out(&resolved.model.name, &declared, &found.containers, young_for);
         let changing = found.changing.clone().or_else(roll_out);
         let of = |service: &ServiceSpec| -> Vec<&Container> {
             found.containers.iter().filter(|container| container.service == service.name).collect()
@@ -141,7 +155,13 @@ impl LocalHost {
             }
             (containers, routes)
         });
-        Ok((looks.collect(), changing, found.own_services, ownership))
+        let of_related = |service: &str, seen: &ContainerObservation| changed.of(service, resolved, seen);
+        let mut related = self.related(desired, resolved, &found.containers, of_related).await;
+        for service in &mut related {
+            service.runs_undrift = found.own_services.contains(&service.name);
+        }
+        let services = looks.collect();
+        Ok(Running { services, related, changing, own: found.own_services, ownership })
     }
 
     /// The containers of one service with its modules in them, and what Compose copied there.
@@ -217,6 +237,11 @@ impl LocalHost {
         let differing: BTreeSet<&String> = containers
             .iter()
             .filter(|container| !same_hash(resolved, &container.service, &container.seen))
+            // What only restarts with another is restarted as it is.
+            .filter(|container| {
+                desired.service(&container.service).is_some()
+                    || resolved.model.ties(&container.service).is_job
+            })
             .map(|container| &container.service)
             .collect();
         let services: Vec<String> = differing.into_iter().cloned().collect();

@@ -76,14 +76,10 @@ impl<H: Host> Reconciler<'_, H> {
     ) -> Result<(), ReconcileError> {
         let step = planned.step;
         let inputs = scene.inputs();
-        let begun = decide::begin_step(
-            inputs,
-            &scene.decision.attempts,
-            &scene.decision.services,
-            step,
-            &planned.services,
-        );
-        let intent = journal.intend(scene, planned, &begun)?;
+        let (rows, services) = (&scene.decision.attempts, &scene.decision.services);
+        let begun = decide::begin_step(inputs, rows, services, step, &planned.services);
+        let prepared = decide::begin_preparation(inputs, rows, services, step, &planned.on_behalf_of);
+        let intent = journal.intend(scene, planned, &[&begun[..], &prepared].concat())?;
         (self.progress)(scene.desired, Progress::StepBegins(planned));
         let policy = &scene.desired.object.spec.reconcile;
         let request = StepRequest {
@@ -99,11 +95,13 @@ impl<H: Host> Reconciler<'_, H> {
         if matches!(step, Step::Build { .. }) {
             session.builds.extend(journal::pending_builds(scene, &planned.services, succeeded));
         }
-        let rows = if step == Step::Rollback && succeeded {
+        let mut rows = if step == Step::Rollback && succeeded {
             decide::end_rollback(begun)
         } else {
             decide::end_step(begun, report.outcome, policy, (self.clock)(), scene.jitter_seed)
         };
+        let (now, seed) = ((self.clock)(), scene.jitter_seed);
+        rows.extend(decide::end_preparation(prepared, report.outcome, policy, now, seed));
         let recorded = journal.finish(scene, planned, intent, &report, rows);
         // Told also where it could not be recorded: nobody else would say why the step failed.
         (self.progress)(scene.desired, Progress::StepEnds(planned, &report));

@@ -12,6 +12,7 @@ mod host_cases;
 mod incident;
 mod layers;
 mod more;
+mod order;
 mod ownership;
 mod processes;
 mod pulls;

@@ -69,7 +69,12 @@ fn a_repair_that_fails() {
     let output: Vec<String> = (1..=10).map(|n| format!("#{n} line \u{1b}[31m{n}")).collect();
     let failed = report(StepOutcome::Failed, &output.join("\n"), 4_200);
     let silent = report(StepOutcome::TimedOut, "", 1_800_000);
-    let restart = PlannedStep { step: Step::Restart, services: vec!["api".into()], reason: String::new() };
+    let restart = PlannedStep {
+        step: Step::Restart,
+        services: vec!["api".into()],
+        reason: String::new(),
+        on_behalf_of: vec![],
+    };
     let rollback = PlannedStep { step: Step::Rollback, ..restart.clone() };
     insta::assert_snapshot!(told(&[
         Progress::Interrupted("an earlier undrift was interrupted in Build of api"),

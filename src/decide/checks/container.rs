@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::{LayerVerdict, View, network, replicas, worst};
+use super::{LayerVerdict, View, job, network, replicas, worst};
 use crate::api::{
     ContainerObservation, ContainerState, Fact, Health, ModuleInContainer, ModuleSpec, Presence, Reason, Time,
 };
@@ -36,6 +36,9 @@ pub(super) fn check(view: View<'_>) -> LayerVerdict {
     }
     if replicas::none_is_declared(view) {
         return replicas::surplus(view, containers);
+    }
+    if let Some(of_job) = job::check(view, containers) {
+        return of_job;
     }
     // Reason by reason, not container by container: what `up` mends comes before what a restart might.
     let up_mends: [Check; 7] =

@@ -3,6 +3,7 @@
 mod artifact;
 mod auth;
 mod container;
+mod job;
 pub(super) mod network;
 mod replicas;
 mod route;
@@ -10,6 +11,7 @@ mod source;
 
 pub use artifact::form as digest_form;
 pub use container::is_young;
+pub(super) use job::has_ended_well;
 
 use super::Inputs;
 use crate::api::{Drift, Layer, Reason, ServiceObservation, ServiceSpec};

@@ -219,7 +219,8 @@ async fn judge_alone(ask: &Asking<'_>, service: &str, provided: &Provided) -> Re
 /// have to keep its container, because its new image lacks a module.
 ///
 /// Without `--no-deps` where that is safe: no dependency lies outside, or a dry run says that Compose would leave
-/// those that do alone. Otherwise with it; the container then has the other one of its two config hashes.
+/// those that do alone. Otherwise with it; the container then has the other one of its two config hashes. Providers that
+/// give these services their environment are named as well, and are no containers.
 pub async fn up_command(
     desired: &Desired,
     endpoint: &Endpoint,
@@ -231,8 +232,11 @@ pub async fn up_command(
     let step = services.iter().map(String::as_str).collect();
     let ask = Asking { desired, endpoint, resolved };
     let no_deps = argv::depend_on_others(&resolved.model, services, &step)
-        && !leaves_others_alone(&ask, services, force_recreate).await;
-    argv::up(desired, services, UpOptions { force_recreate, no_deps, pull })
+        && (resolved.model.must_leave_dependencies(services)
+            || !leaves_others_alone(&ask, services, force_recreate).await);
+    let providers = if no_deps { resolved.model.providers(services) } else { Vec::new() };
+    let named: Vec<String> = services.iter().cloned().chain(providers).collect();
+    argv::up(desired, &named, UpOptions { force_recreate, no_deps, pull })
 }
 
 /// Whether an `up` with dependencies would touch the containers of these services only.
@@ -358,4 +362,26 @@ fn refused(tally: &Tally) -> Result<(), String> {
         "the dry run of `docker compose up` was kept from changing the host: {first}{more} was refused; is there a \
          wrapper around Compose?"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::test_support::desired, *};
+    use crate::host::compose::Model;
+
+    #[tokio::test]
+    async fn a_provider_is_brought_up_along_without_being_tried_first() {
+        let json = serde_json::json!({"name": "p", "services": {
+            "api": {"image": "x", "depends_on": ["cloud", "db"]}, "db": {"image": "x"},
+            "cloud": {"provider": {"type": "cloud"}},
+        }});
+        let model = Model::parse(json.to_string().as_bytes()).unwrap();
+        let declared = crate::host::compose::declared::Declared::default();
+        let hashes = std::collections::BTreeMap::new();
+        let resolved = Resolved { model, hashes, declared, version: None };
+        // No such folder, so that a dry run could not even start.
+        let (desired, nowhere) = (desired("/nonexistent", &["api"]), Endpoint::Unix("/nonexistent".into()));
+        let argv = up_command(&desired, &nowhere, &resolved, &["api".into()], true, Pull::Never).await;
+        assert!(argv.join(" ").ends_with("--no-deps --force-recreate api cloud"), "{argv:?}");
+    }
 }

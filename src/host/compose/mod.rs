@@ -10,6 +10,7 @@
 //! | `declared` | what is read of it that config hashes leave out |
 //! | `overlay` | one more Compose file for a single question |
 //! | `provided` | what a service's providers gave its container |
+//! | `order` | what the files order among services |
 //! | `inputs` | everything that Compose reads to make that |
 //! | `scan` | what one such file refers to |
 //! | `resolve` | the model and the config hashes, remembered until an input changes |
@@ -26,6 +27,7 @@ mod env;
 mod inputs;
 mod lines;
 pub mod model;
+mod order;
 mod overlay;
 mod ownership;
 mod provided;

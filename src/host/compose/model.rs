@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::order::{AfterSuccess, Dependencies, Order};
+
 /// A Compose project as Compose resolves it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Model {
@@ -37,6 +39,8 @@ pub struct ServiceModel {
     /// Whether a program outside the engine provides it (`provider:`): it has no container, and Compose runs the program
     /// at each `up`, in a dry run too.
     pub provider: bool,
+    /// What else the files order of it and others.
+    pub order: Order,
 }
 
 /// How a service is built.
@@ -83,7 +87,7 @@ impl Model {
     #[must_use]
     pub fn images(&self, services: &[String]) -> Vec<(&str, bool)> {
         let names = self.dependencies(services).into_iter().chain(services.iter().map(String::as_str));
-        let models = names.filter_map(|name| self.services.get(name));
+        let models = names.filter_map(|name| self.services.get(name)).filter(|model| !model.provider);
         models.map(|model| (model.image.as_str(), model.build.is_none() && !model.pull_never)).collect()
     }
 
@@ -131,8 +135,8 @@ struct RawService {
     build: Option<RawBuild>,
     scale: Option<u32>,
     deploy: Option<RawDeploy>,
-    #[serde(default, deserialize_with = "names")]
-    depends_on: BTreeSet<String>,
+    #[serde(default)]
+    depends_on: Dependencies,
     network_mode: Option<String>,
     ipc: Option<String>,
     pid: Option<String>,
@@ -140,6 +144,7 @@ struct RawService {
     volumes_from: BTreeSet<String>,
     platform: Option<String>,
     pull_policy: Option<String>,
+    restart: Option<String>,
     provider: Option<serde_json::Value>,
     #[serde(default, deserialize_with = "names")]
     environment: BTreeSet<String>,
@@ -148,6 +153,12 @@ struct RawService {
 #[derive(Deserialize)]
 struct RawDeploy {
     replicas: Option<u32>,
+    restart_policy: Option<RawRestartPolicy>,
+}
+
+#[derive(Deserialize)]
+struct RawRestartPolicy {
+    condition: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -182,12 +193,16 @@ impl RawService {
             || joins(&self.ipc)
             || joins(&self.pid);
         let platform = self.platform;
+        let policy = self.deploy.as_ref().and_then(|deploy| deploy.restart_policy.as_ref());
+        let policy = policy.map(|policy| policy.condition.as_deref().unwrap_or("any"));
+        let after_success = AfterSuccess::read(self.restart.as_deref(), policy);
         ServiceModel {
+            order: self.depends_on.order(after_success),
             image: self.image.unwrap_or_else(|| format!("{project}-{name}")),
             build: self.build.map(|build| build.read(platform.as_deref())),
             pull_never: self.pull_policy.as_deref() == Some("never"),
             replicas: self.scale.or(self.deploy.and_then(|deploy| deploy.replicas)).unwrap_or(1),
-            depends_on: self.depends_on,
+            depends_on: self.depends_on.names(),
             joins_another,
             environment: self.environment.iter().map(|entry| variable(entry).to_owned()).collect(),
             provider: self.provider.is_some(),

@@ -13,6 +13,7 @@ mod containers;
 mod contents;
 mod cover;
 mod definitions;
+mod ended;
 mod events;
 mod images;
 mod itself;
