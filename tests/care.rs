@@ -49,8 +49,9 @@ async fn changing(engine: &Engine, project: &Project) -> Option<String> {
     engine.project_containers(&project.name, &BTreeMap::new()).await.unwrap().changing
 }
 
-/// Asks the engine for one more network of this name; the docker CLI would look first whether there is one.
-fn create_network(name: &str, project: Option<&str>) -> String {
+/// Asks the engine for one more network of this name; the docker CLI would look first whether there is one. The error is
+/// the engine's answer.
+fn try_network(name: &str, project: Option<&str>) -> Result<String, String> {
     let labels = project.map(|project| {
         format!(r#""com.docker.compose.project": "{project}", "com.docker.compose.network": "default""#)
     });
@@ -60,7 +61,11 @@ fn create_network(name: &str, project: Option<&str>) -> String {
     write!(engine, "{head} {}\r\n\r\n{body}", body.len()).unwrap();
     let mut answer = String::new();
     engine.read_to_string(&mut answer).unwrap();
-    answer.split_once(r#""Id":""#).unwrap().1[..64].to_owned()
+    answer.split_once(r#""Id":""#).map(|(_, id)| id[..64].to_owned()).ok_or(answer)
+}
+
+fn create_network(name: &str, project: Option<&str>) -> String {
+    try_network(name, project).unwrap()
 }
 
 /// Networks that are not the project's, removed whatever comes.
@@ -81,7 +86,15 @@ async fn two_networks_of_one_name_are_made_one_before_an_up() {
     let project = Project::new("doubled", SLEEPER);
     let name = format!("{}_default", project.name);
     let own = Some(project.name.as_str());
-    let (oldest, newer) = (create_network(&name, own), create_network(&name, own));
+    let oldest = create_network(&name, own);
+    let newer = match try_network(&name, own) {
+        Ok(newer) => newer,
+        // Engine 28, also where eight ask at once: there is never a second one to remove.
+        Err(answer) => {
+            assert!(answer.contains("already exists"), "{answer}");
+            return;
+        }
+    };
     let (elsewhere, beside) = (format!("{}_elsewhere", project.name), format!("{}-beside", project.name));
     let foreign = [None, None, Some(beside.as_str()), Some(beside.as_str())];
     let foreign = Foreign(foreign.map(|project| create_network(&elsewhere, project)).to_vec());

@@ -303,6 +303,7 @@ async fn the_dry_run_tells_what_would_be_recreated_and_changes_nothing() {
     project.compose(&["up", "-d"]);
     let all = ["api", "web", "side"];
     let (desired, services) = (project.desired(&all), all.map(str::to_owned));
+    let of_project = format!("label=com.docker.compose.project={}", project.name);
     let recreated = async |what: &str| {
         let before = project.inventory();
         let resolved = resolve(&desired, &endpoint(), &NoCache).await.unwrap();
@@ -312,14 +313,26 @@ async fn the_dry_run_tells_what_would_be_recreated_and_changes_nothing() {
         let names = fact.recreated().known().unwrap_or_else(|| panic!("{what}: {fact:?}")).clone();
         names.into_iter().map(|name| name.replace(&prefix, "")).collect::<Vec<_>>()
     };
+    // What an `up` of today's Compose does replace, which is not the same with each: from 2.40 on what a service depends on
+    // is no part of its config hash.
+    let replaced = || {
+        let named = |format: &str| docker(&["ps", "-a", "--filter", &of_project, "--format", format]);
+        let (before, names) = (named("{{.Names}} {{.ID}}"), named("{{.Names}}"));
+        project.compose(&["up", "-d"]);
+        let (after, prefix) = (named("{{.Names}} {{.ID}}"), format!("{}-", project.name));
+        let kept: BTreeSet<&str> = before.lines().filter(|line| after.contains(line)).collect();
+        let is_new = |name: &&str| !kept.iter().any(|line| line.starts_with(&format!("{name} ")));
+        names.lines().filter(is_new).map(|name| name.replace(&prefix, "")).collect::<BTreeSet<_>>()
+    };
     assert!(recreated("as declared").await.is_empty());
     project.edit("V: one", "V: two");
-    // `web` depends on `api`, and `side` on `web`: Compose recreates them along with it.
-    assert_eq!(recreated("a changed service").await, ["api-1", "api-2", "side-1", "web-1"]);
-    project.edit("V: two", "V: one");
+    let told = recreated("a changed service").await;
+    assert!(told.contains(&"api-1".to_owned()) && told.contains(&"api-2".to_owned()), "{told:?}");
+    assert_eq!(told.into_iter().collect::<BTreeSet<_>>(), replaced());
     project.write("web.env", "W=2\n");
-    assert_eq!(recreated("a changed env file").await, ["side-1", "web-1"]);
-    project.write("web.env", "W=1\n");
+    let told = recreated("a changed env file").await;
+    assert!(told.contains(&"web-1".to_owned()), "{told:?}");
+    assert_eq!(told.into_iter().collect::<BTreeSet<_>>(), replaced());
     docker(&["stop", "-t0", &format!("{}-api-1", project.name)]);
     assert!(recreated("a stopped container").await.is_empty());
     project.edit("scale: 2", "scale: 3");

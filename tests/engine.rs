@@ -438,28 +438,23 @@ async fn references_are_ids_or_nothing_and_tags_keep_images() {
 
 #[tokio::test]
 async fn only_images_without_tag_and_container_are_removed() {
-    let project = Project::new("prune", "services: {a: {build: .}}\n");
+    let project = Project::new("prune", "services: {a: {image: NAME-a}}\n");
+    let of_project = format!("com.docker.compose.project={}", project.name);
+    let reference = format!("{}-a", project.name);
+    // Not built: on containerd's store an image of BuildKit's that no name points to, or points to any more, is gone at once.
+    let origin = docker(&["create", "--label", &of_project, BASE, "true"]);
     let build = |version: &str| {
-        project.write("Dockerfile", &format!("FROM {BASE}\nLABEL version={version}\n"));
-        project.compose(&["build"]);
-        docker(&["inspect", "--format", "{{.Id}}", &format!("{}-a", project.name)])
+        let labels = format!("LABEL version={version} {of_project}");
+        docker(&["commit", "--change", &labels, &origin])
     };
     let kept = build("1");
     docker(&["tag", &kept, &format!("{}-kept:previous", project.name)]);
     let used = build("2");
     let stopped = format!("{}-stopped", project.name);
-    docker(&[
-        "create",
-        "--name",
-        &stopped,
-        "--label",
-        &format!("com.docker.compose.project={}", project.name),
-        &used,
-        "true",
-    ]);
+    docker(&["create", "--name", &stopped, "--label", &of_project, &used, "true"]);
     let (dangling, current) = (build("3"), build("4"));
+    docker(&["tag", &current, &reference]);
     let host = LocalHost::at(Endpoint::Unix(support::socket()), Arc::new(NoCache), None).unwrap();
-    let reference = format!("{}-a", project.name);
     let unknown = format!("sha256:{}", "0".repeat(64));
     let asked = [&kept, &used, &dangling, &current, &reference, &unknown, &dangling].map(String::clone);
     assert_eq!(host.prune(&asked).await, std::slice::from_ref(&dangling), "once");

@@ -158,9 +158,14 @@ impl Project {
 
     /// Runs `docker compose` on the project; it must succeed.
     pub(crate) fn compose(&self, args: &[&str]) -> String {
+        self.compose_with(args, &[])
+    }
+
+    /// The same with more environment variables.
+    pub(crate) fn compose_with(&self, args: &[&str], env: &[(&str, &str)]) -> String {
         let mut command = Command::new("docker");
         command.args(["compose", "--project-name", &self.name]).args(args).current_dir(self.path(""));
-        succeed(&mut command)
+        succeed(command.envs(env.iter().copied()))
     }
 
     /// The IDs of the service's containers, running or not, in a fixed order.
