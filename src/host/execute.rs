@@ -17,6 +17,9 @@ use super::{
 };
 use crate::api::{ContainerState, Desired, Step, StepOutcome};
 
+/// Says whether the docker CLI and Compose build by BuildKit; a person's own choice holds.
+const BUILDKIT: &str = "DOCKER_BUILDKIT";
+
 /// A step that is made ready: the command (none where it must not run), and what was done for it already.
 #[derive(Default)]
 struct Ready {
@@ -122,7 +125,7 @@ impl LocalHost {
         request: &StepRequest<'_>,
         ready: &Ready,
     ) -> Result<Finished, Hindrance> {
-        let env = Environment::of_this_process().for_docker(self.engine.endpoint(), &desired.directory);
+        let env = self.environment(desired, request.step).await?;
         let hold: Option<OwnedFd> = self.step_lock.as_ref().and_then(|lock| lock());
         let invocation = Invocation {
             argv: &ready.argv,
@@ -148,6 +151,17 @@ impl LocalHost {
         finished.map_err(|error| {
             format!("cannot start {}: {error}", ready.argv.first().map_or("", String::as_str)).into()
         })
+    }
+
+    /// Podman has no BuildKit: without the variable buildx would start one in a container, whose image it has to pull.
+    async fn environment(&self, desired: &Desired, step: Step) -> Result<Environment, String> {
+        let env = Environment::of_this_process().for_docker(self.engine.endpoint(), &desired.directory);
+        if !matches!(step, Step::Build { .. }) || env.get(BUILDKIT).is_some() {
+            return Ok(env);
+        }
+        let podman = self.engine.is_podman().await;
+        let podman = podman.map_err(|error| format!("cannot see which engine it is: {error}"))?;
+        Ok(if podman { env.with(BUILDKIT, "0") } else { env })
     }
 
     /// Whether the `up` of these services may fetch images: only where every one that the engine lacks comes from

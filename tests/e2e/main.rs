@@ -26,3 +26,4 @@ mod source_drift;
 mod stranger;
 mod support;
 mod trail;
+mod volumes;

@@ -129,6 +129,13 @@ fn reachable(found: &Found) -> Check {
         }
     };
     match &found.answer {
+        Answer::Versions(versions) if versions.podman => Check::ok(
+            name,
+            format!(
+                "Podman {} at {address}: it has no BuildKit, so undrift builds with DOCKER_BUILDKIT=0",
+                versions.engine
+            ),
+        ),
         Answer::Versions(versions) => Check::ok(name, format!("engine {} at {address}", versions.engine)),
         Answer::NotAsked => Check::unknown(name, format!("the engine at {address} was not asked")),
         Answer::NoSocket => Check::failed(name, format!("there is no socket at {address}"), start(found)),

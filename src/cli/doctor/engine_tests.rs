@@ -9,7 +9,18 @@ fn found(answer: Answer) -> Found {
 }
 
 fn versions(api: &str) -> Answer {
-    Answer::Versions(Versions { engine: "20.10.24".into(), api: api.into() })
+    Answer::Versions(Versions { engine: "20.10.24".into(), api: api.into(), podman: false })
+}
+
+#[test]
+fn podman_is_told_with_what_undrift_does_for_it() {
+    let podman = Answer::Versions(Versions { engine: "5.8.6".into(), api: "1.44".into(), podman: true });
+    let checks = judged(&found(podman));
+    assert_eq!((checks[0].0, checks[1].0), (Status::Ok, Status::Ok));
+    assert!(
+        checks[0].1.starts_with("Podman 5.8.6 at ") && checks[0].1.contains("DOCKER_BUILDKIT=0"),
+        "{checks:?}"
+    );
 }
 
 /// The two checks as `(status, found, mend)`.

@@ -10,7 +10,12 @@ pub struct Versions {
     pub engine: String,
     /// The newest API that it speaks: `1.41`.
     pub api: String,
+    /// Whether it is Podman, whose socket speaks Docker's API and a larger one of its own.
+    pub podman: bool,
 }
+
+/// How Podman calls itself among the components of its version.
+const PODMAN: &str = "Podman Engine";
 
 impl Engine {
     /// Which engine it is.
@@ -20,10 +25,20 @@ impl Engine {
     pub async fn versions(&self) -> Result<Versions, EngineError> {
         let answer = self.call(|docker| async move { docker.version().await }).await?;
         let known = |text: Option<String>| text.filter(|text| !text.is_empty());
+        let podman = answer.components.into_iter().flatten().any(|component| component.name == PODMAN);
         match (known(answer.version), known(answer.api_version)) {
-            (Some(engine), Some(api)) => Ok(Versions { engine, api }),
+            (Some(engine), Some(api)) => Ok(Versions { engine, api, podman }),
             _ => Err(EngineError::Malformed("it does not say which version it is".into())),
         }
+    }
+
+    /// Whether it is Podman. Asked once: nobody puts another engine behind a socket while undrift speaks to it.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn is_podman(&self) -> Result<bool, EngineError> {
+        let ask = async || Ok(self.versions().await?.podman);
+        self.podman.get_or_try_init(ask).await.copied()
     }
 
     /// Its clock; `None` where it does not say, or says no time.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bollard::{ClientVersion, Docker, errors::Error as BollardError};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 use tokio_util::task::TaskTracker;
 
 use super::{Itself, own_steps::OwnSteps, start::Presence};
@@ -47,6 +47,7 @@ pub struct Engine {
     pub(super) lookups: TaskTracker,
     pub(super) presence: Arc<Presence>,
     pub(super) itself: Arc<Itself>,
+    pub(super) podman: Arc<OnceCell<bool>>,
     pub(super) own_steps: Arc<OwnSteps>,
     /// The running containers that are being stopped by project, and since when.
     pub(super) stopping: Arc<Mutex<BTreeMap<String, BTreeMap<String, i64>>>>,
@@ -148,6 +149,7 @@ impl Engine {
             presence: Arc::default(),
             itself: Arc::new(Itself::detect()),
             own_steps: Arc::default(),
+            podman: Arc::default(),
             stopping: Arc::default(),
             removing: Arc::default(),
         }
@@ -165,6 +167,11 @@ impl Engine {
     pub fn as_if_in(mut self, container: &str) -> Self {
         self.itself = Arc::new(Itself::known(container));
         self
+    }
+
+    /// The longest that a question may take.
+    pub(super) const fn limit(&self) -> Duration {
+        self.limit
     }
 
     /// Its address.
@@ -207,7 +214,7 @@ impl Engine {
     }
 
     /// The wait has a limit of its own: a line that is long says nothing of the engine.
-    async fn turn(&self) -> Result<SemaphorePermit<'_>, EngineError> {
+    pub(super) async fn turn(&self) -> Result<SemaphorePermit<'_>, EngineError> {
         match tokio::time::timeout(LINE_LIMIT, self.turns.acquire()).await {
             Ok(Ok(turn)) => Ok(turn),
             _ => Err(EngineError::TimedOut(LINE_LIMIT)),

@@ -44,13 +44,14 @@ const BROKEN_PAUSE: Duration = Duration::from_secs(10);
 const HEAD_START: Duration = Duration::from_millis(100);
 
 /// What happens to a container that a look can see. Not `kill`, which is a signal sent: `die` follows where it ends
-/// the process.
-const CONTAINER_ACTIONS: [&str; 12] = [
+/// the process. `remove` is Podman's word for `destroy`.
+const CONTAINER_ACTIONS: [&str; 13] = [
     "create",
     "start",
     "die",
     "stop",
     "destroy",
+    "remove",
     "pause",
     "unpause",
     "oom",
@@ -61,7 +62,9 @@ const CONTAINER_ACTIONS: [&str; 12] = [
 ];
 
 /// What moves a reference or removes an image. Not `save` and `push`, which only read.
-const IMAGE_ACTIONS: [&str; 8] = ["tag", "untag", "delete", "load", "pull", "import", "build", "create"];
+/// `remove` and `loadfromarchive` are Podman's.
+const IMAGE_ACTIONS: [&str; 10] =
+    ["tag", "untag", "delete", "load", "pull", "import", "build", "create", "remove", "loadfromarchive"];
 
 /// What may have changed. It says where to look, never what is to be seen there.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

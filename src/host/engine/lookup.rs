@@ -30,6 +30,9 @@ pub const LOOKUP_LABEL: &str = "dev.undrift.lookup";
 const COMPOSE_LABELS: [&str; 3] =
     ["com.docker.compose.project", "com.docker.compose.service", "com.docker.compose.config-hash"];
 
+/// What a look-up would run: an image without a command of its own could not be created. It is never run.
+const COMMAND: &str = "undrift-lookup";
+
 /// A look-up takes well under a second. One of another host, whose process cannot be looked at, is taken for
 /// abandoned after this.
 const ABANDONED_AFTER_S: i64 = 3600;
@@ -127,15 +130,19 @@ impl Engine {
     }
 
     async fn create_lookup(&self, image: &str) -> Result<String, EngineError> {
-        let labels = COMPOSE_LABELS
+        let labels: HashMap<String, String> = COMPOSE_LABELS
             .iter()
             .map(|label| ((*label).to_owned(), String::new()))
             .chain([(LOOKUP_LABEL.to_owned(), Owner::own().mark())])
             .collect();
+        // Docker fills a volume that the image declares when the container is created, Podman when it is started: until
+        // then the volume is empty, and hides what the image has there.
+        if self.is_podman().await? {
+            return self.create_without_volumes(image, &labels, COMMAND).await;
+        }
         let body = ContainerCreateBody {
             image: Some(image.to_owned()),
-            // An image without a command of its own could not be created. It is never run.
-            cmd: Some(vec!["undrift-lookup".to_owned()]),
+            cmd: Some(vec![COMMAND.to_owned()]),
             labels: Some(labels),
             network_disabled: Some(true),
             host_config: Some(HostConfig { network_mode: Some("none".to_owned()), ..Default::default() }),

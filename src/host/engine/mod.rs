@@ -24,6 +24,7 @@ mod networks;
 mod own_steps;
 mod owner;
 mod path;
+mod podman;
 mod roll_out;
 mod start;
 mod stop;

@@ -34,7 +34,7 @@ enum Stat {
     Link(String),
     /// Nothing, or a file stands where a folder would have to.
     Absent,
-    /// Links that lead to each other.
+    /// Links that lead to each other; on Podman also one that leads nowhere.
     Loop,
 }
 
@@ -112,6 +112,9 @@ impl Engine {
             // The answer to HEAD has no words, so a second question tells a path that is not there from a
             // container that is gone.
             Err(EngineError::NotFound(_)) => match self.archive_info(container, "/").await {
+                Ok(_) if self.is_podman().await? && self.is_dangling(container, path).await? => {
+                    Ok(Stat::Loop)
+                }
                 Ok(_) => Ok(Stat::Absent),
                 Err(EngineError::NotFound(_)) => {
                     Err(EngineError::NotFound("the container is gone".to_owned()))

@@ -18,7 +18,7 @@ impl Engine {
     pub async fn image_id(&self, reference: &str) -> Result<Option<String>, EngineError> {
         match self.call(async |docker| docker.inspect_image(reference).await).await {
             Ok(image) => Ok(image.id),
-            Err(EngineError::NotFound(_)) => Ok(None),
+            Err(error) if is_unknown_image(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -59,7 +59,7 @@ impl Engine {
     pub async fn remove_superseded(&self, image: &str) -> Result<bool, EngineError> {
         let seen = match self.call(async |docker| docker.inspect_image(image).await).await {
             Ok(seen) => seen,
-            Err(EngineError::NotFound(_)) => return Ok(false),
+            Err(error) if is_unknown_image(&error) => return Ok(false),
             Err(error) => return Err(error),
         };
         // By ID the engine would remove an image along with its only tag, so the tags are looked at first. A
@@ -83,6 +83,18 @@ impl Engine {
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
         let list = self.call(async |docker| docker.list_containers(Some(options)).await).await?;
         Ok(!list.is_empty())
+    }
+}
+
+/// Whether the engine says by this that it has no such image. Podman takes an unknown ID of 64 digits for a name, which must
+/// not look so, and answers 500 (measured with 5.8.6).
+fn is_unknown_image(error: &EngineError) -> bool {
+    match error {
+        EngineError::NotFound(_) => true,
+        EngineError::Refused { status: 500, message } => {
+            message.contains("cannot specify 64-byte hexadecimal strings")
+        }
+        _ => false,
     }
 }
 

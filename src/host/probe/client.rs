@@ -44,13 +44,7 @@ impl Prober {
     /// # Errors
     /// Where the HTTP client cannot be built.
     pub fn new() -> Result<Self, BuildError> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let no_roots = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| BuildError(error.to_string()))?
-            .with_root_certificates(rustls::RootCertStore::empty())
-            .with_no_client_auth();
-        let http = builder().tls_backend_preconfigured(no_roots).build();
+        let http = without_tls()?.build();
         Ok(Self {
             http: http.map_err(|error| BuildError(error.to_string()))?,
             https: OnceLock::new(),
@@ -124,6 +118,17 @@ impl Prober {
     pub(super) fn with_env(env: Env) -> Self {
         Self { env, ..Self::new().unwrap() }
     }
+}
+
+/// A client that trusts no certificate, for addresses that need none: it costs no look at the host's roots.
+pub(in crate::host) fn without_tls() -> Result<reqwest::ClientBuilder, BuildError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let no_roots = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| BuildError(error.to_string()))?
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    Ok(builder().tls_backend_preconfigured(no_roots))
 }
 
 fn builder() -> reqwest::ClientBuilder {

@@ -10,6 +10,7 @@ mod target;
 use std::path::Path;
 
 use client::Ask;
+pub(super) use client::without_tls;
 pub use client::{BuildError, Prober};
 use secret::Credentials;
 pub use target::{Place, replica_url};
