@@ -234,7 +234,7 @@ async fn a_remembered_answer_needs_no_process() {
     fs::set_permissions(&shim, fs::Permissions::from_mode(0o755)).unwrap();
     let env = Environment::of_this_process().with("PATH", bin.path());
     let first = resolve_in(&desired, &endpoint(), &cache, env.clone()).await.unwrap();
-    assert_eq!(fs::read_to_string(&runs).unwrap().lines().count(), 2, "the project and its hashes");
+    assert_eq!(fs::read_to_string(&runs).unwrap().lines().count(), 3, "the project, its hashes, the version");
     fs::remove_file(&runs).unwrap();
     assert_eq!(resolve_in(&desired, &endpoint(), &cache, env).await.unwrap(), first);
     assert!(!runs.exists(), "it was run again: {:?}", fs::read_to_string(&runs));
