@@ -158,7 +158,11 @@ pub(crate) fn git() -> GitState {
 }
 
 fn source() -> SourceObservation {
-    SourceObservation { modules: vec![], digest: Fact::Known(Some("sha256:source-2".into())) }
+    SourceObservation {
+        modules: vec![],
+        digest: Fact::Known(Some("sha256:source-2".into())),
+        unreadable: None,
+    }
 }
 
 fn artifact(name: &str) -> ArtifactObservation {

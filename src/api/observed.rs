@@ -82,6 +82,9 @@ pub struct SourceObservation {
     /// The digest of the build context (`sha256:…`, with the build's own settings in it); `None` for a service
     /// without `build:`, or one whose context is not a folder of this host.
     pub digest: Fact<Option<String>>,
+    /// What of the build no digest covers, in words: a git repository, what another service builds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<String>,
 }
 
 /// A git work tree.

@@ -13,6 +13,7 @@ use super::{
         command::{self, Finished, GRACE, Invocation},
     },
     engine::{EngineError, keep_reference},
+    examined::Examined,
     observe::reference,
 };
 use crate::api::{ContainerState, Desired, Step, StepOutcome};
@@ -26,6 +27,7 @@ struct Ready {
     /// The project as Compose resolves it; `None` where it refused to.
     resolved: Option<Resolved>,
     argv: Vec<String>,
+    examined: Examined,
     notes: Vec<String>,
 }
 
@@ -84,7 +86,7 @@ impl LocalHost {
         self.spare_another_directory(desired, resolved, services).await?;
         if let Step::Build { no_cache } = request.step {
             self.keep_images(resolved, request, notes).await?;
-            ready.argv = argv::build(desired, services, no_cache);
+            ready.argv = argv::build(desired, &resolved.model.builds_once(services), no_cache);
             return Ok(());
         }
         // It was quiet when the decision was made; since then routes were asked, and dry runs were made.
@@ -115,6 +117,7 @@ impl LocalHost {
             // Last of all: an image that is put back and not started would be started as if it were no rollback.
             self.put_back(resolved, request, notes).await?;
         }
+        ready.examined = self.images_before_up(resolved, request).await?;
         ready.argv = argv;
         Ok(())
     }
@@ -140,7 +143,10 @@ impl LocalHost {
         };
         let began = chrono::Utc::now().timestamp();
         let finished = match (command::run(invocation).await, &ready.resolved) {
-            (Ok(finished), Some(resolved)) => Ok(self.await_jobs(resolved, request, finished).await),
+            (Ok(finished), Some(resolved)) => {
+                let finished = self.await_jobs(resolved, request, finished).await;
+                Ok(self.compare_images(resolved, &ready.examined, finished).await)
+            }
             (finished, _) => finished,
         };
         // A build makes no container, and takes minutes: what appears meanwhile is someone else's.

@@ -4,6 +4,7 @@ pub mod compose;
 mod definitions;
 pub mod endpoint;
 pub mod engine;
+mod examined;
 mod execute;
 pub mod gate;
 mod jobs;

@@ -105,7 +105,9 @@ impl LocalHost {
             let path = module.source.as_ref()?;
             Some(source::source_presence(&desired.directory, path, module.kind))
         });
-        SourceObservation { modules: modules.collect(), digest }
+        let build = resolved.model.services.get(&service.name).and_then(|model| model.build.as_ref());
+        let unreadable = build.and_then(compose::BuildModel::unreadable);
+        SourceObservation { modules: modules.collect(), digest, unreadable }
     }
 
     /// The artifact layer; what its image was built from is for the store to say.

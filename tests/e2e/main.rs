@@ -3,6 +3,7 @@
 
 mod aftermath;
 mod attachments;
+mod builds;
 mod compose_files;
 mod contract;
 mod daemon;

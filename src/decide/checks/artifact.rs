@@ -16,7 +16,11 @@ pub(super) fn check(view: View<'_>) -> LayerVerdict {
         Fact::Known(None) => without_image(view),
         Fact::Known(Some(_)) => {
             let modules = view.spec.modules.iter().zip(&seen.artifact.modules);
-            worst(modules.map(|(spec, seen)| module(spec, seen, reference)).chain([source_changed(view)]))
+            worst(
+                modules
+                    .map(|(spec, seen)| module(spec, seen, reference))
+                    .chain([source_changed(view), unreadable(view)]),
+            )
         }
     }
 }
@@ -47,6 +51,17 @@ fn module(spec: &ModuleSpec, seen: &ModuleObservation, reference: &str) -> Layer
             format!("module {name} is not in the image {reference}: {path} is not what is declared"),
         ),
         Fact::Unknown(why) => LayerVerdict::Unknown(format!("module {name} in the image {reference}: {why}")),
+    }
+}
+
+/// What cannot be read cannot be enforced, and is not silently taken for unchanged.
+fn unreadable(view: View<'_>) -> LayerVerdict {
+    match (&view.seen.source.unreadable, view.inputs.desired.object.spec.source.drift) {
+        (Some(what), SourceDrift::Enforce) => LayerVerdict::Unknown(format!(
+            "whether the source has changed since the image was built cannot be known ({what}), and `source.drift: \
+             enforce` asks for it"
+        )),
+        _ => LayerVerdict::AsDeclared(None),
     }
 }
 

@@ -10,6 +10,7 @@
 //! | `declared` | what is read of it that config hashes leave out |
 //! | `overlay` | one more Compose file for a single question |
 //! | `provided` | what a service's providers gave its container |
+//! | `builds` | which services build one image, and which inputs of a build cannot be read |
 //! | `order` | what the files order among services |
 //! | `inputs` | everything that Compose reads to make that |
 //! | `scan` | what one such file refers to |
@@ -20,6 +21,7 @@
 //! | `said` | what a dry run says of containers |
 
 pub mod argv;
+mod builds;
 pub mod command;
 pub mod declared;
 mod dry_run;

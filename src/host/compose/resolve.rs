@@ -226,13 +226,14 @@ fn check(desired: &Desired, model: &Model) -> Result<(), HostError> {
     Ok(())
 }
 
-/// Another service, named in the object or not, that builds the image that this one builds: whoever builds it last
+/// Another service, named in the object or not, that builds the image that this one builds, and otherwise: whoever builds it last
 /// takes it away from the other.
 fn builds_the_same<'a>(model: &'a Model, name: &str, service: &ServiceModel) -> Option<&'a str> {
     service.build.as_ref()?;
     let image = reference::full(&service.image);
     let mut others = model.services.iter().filter(|(other, _)| *other != name);
-    let other = others.find(|(_, o)| o.build.is_some() && reference::full(&o.image) == image);
+    let other = others
+        .find(|(_, o)| o.build.is_some() && o.build != service.build && reference::full(&o.image) == image);
     other.map(|(other, _)| other.as_str())
 }
 
