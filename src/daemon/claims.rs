@@ -1,4 +1,4 @@
-//! Whether an object may be reconciled beside the others that are watched: see [`reconcile::service_taken`].
+//! Whether an object may be reconciled beside the others that are watched: see [`service_taken`].
 
 use std::{
     collections::HashMap,

@@ -2,7 +2,7 @@
 
 use hyper::{Method, Request, header};
 
-/// The paths that a dry run of `up` asks for, of Compose 2.26.1 to 5.6.1 (measured): questions that the engine answers from
+/// The paths that a dry run of `up` asks for, of Compose 2.26.1 and 5.6.1 (measured): questions that the engine answers from
 /// what it has. `{}` is a name of one segment, `{+}` one that may have more of them, as image references do.
 ///
 /// Not in it, though they are GETs: `/distribution/…/json` and `/images/search`, for which the engine asks a registry,
