@@ -190,6 +190,8 @@ pub(crate) fn container(name: &str) -> ContainerObservation {
         image_id: NEW.into(),
         config_hash: Some("hash".into()),
         config_changed: Fact::Known(false),
+        made_by: Some("2.26.1".into()),
+        only_upgraded: false,
         attachments: Attachments::default(),
         contents: vec![],
         modules: vec![],

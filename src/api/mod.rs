@@ -39,7 +39,7 @@ pub use observed::{
     ServiceObservation, SourceObservation, speaks_of_its_path,
 };
 pub use order::{RelatedObservation, Ties};
-pub use policy::{Backoff, Mode, ReconcilePolicy, SourceDrift, SourcePolicy, Verify};
+pub use policy::{Backoff, Mode, ReconcilePolicy, SourceDrift, SourcePolicy, Upgrades, Verify};
 pub use recent_step::{BeyondRate, RecentStep};
 pub use route::{Auth, BasicAuth, Control, RouteSpec, RouteTarget, SecretSource, without_query_values};
 pub use spec::{

@@ -167,6 +167,10 @@ pub struct ContainerObservation {
     /// Whether Compose would create it otherwise today. A differing hash alone is not believed: a dry run of
     /// `up` settles it.
     pub config_changed: Fact<bool>,
+    /// The version of Compose that made it.
+    pub made_by: Option<String>,
+    /// Whether it was made from the configuration of today, by another version of Compose, whose hash of it is another one.
+    pub only_upgraded: bool,
     /// What it is attached to.
     pub attachments: Attachments,
     /// The configs and secrets that Compose copied into it.

@@ -47,6 +47,9 @@ pub struct ReconcilePolicy {
     pub attempts: u32,
     /// Whether to put the previous image back if the new container is worse than the old one. `true` if left out.
     pub rollback: bool,
+    /// What to do about containers that only another version of Compose would make otherwise. `report` if left out.
+    #[serde(skip_serializing_if = "Upgrades::is_report")]
+    pub upgrades: Upgrades,
 }
 
 impl Default for ReconcilePolicy {
@@ -60,7 +63,27 @@ impl Default for ReconcilePolicy {
             backoff: Backoff::default(),
             attempts: 5,
             rollback: true,
+            upgrades: Upgrades::Report,
         }
+    }
+}
+
+/// What to do about containers that were made from the same configuration, and that the Compose of now would make otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Upgrades {
+    /// Say so in a note, and leave them alone.
+    #[default]
+    Report,
+    /// It is a drift of the container layer, and they are recreated.
+    Recreate,
+}
+
+impl Upgrades {
+    /// Whether it is the default, which a spec's digest from before there was this field does not hold.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    fn is_report(&self) -> bool {
+        *self == Self::Report
     }
 }
 

@@ -1,11 +1,24 @@
 //! What is worth saying of a service that is no drift.
 
-use crate::api::{Note, NoteReason, ServiceObservation, VolumeObservation};
+use crate::api::{ContainerObservation, Note, NoteReason, ServiceObservation, VolumeObservation};
 
 /// The notes on one service.
 pub(super) fn notes(seen: &ServiceObservation) -> Vec<Note> {
     let volumes = seen.volumes.iter().filter(|volume| !volume.differences.is_empty());
-    volumes.map(volume_changed).collect()
+    let upgraded = seen.containers.known().into_iter().flatten().find(|container| container.only_upgraded);
+    volumes.map(volume_changed).chain(upgraded.map(compose_upgraded)).collect()
+}
+
+fn compose_upgraded(container: &ContainerObservation) -> Note {
+    let version = container.made_by.as_deref().unwrap_or("another version");
+    Note {
+        reason: NoteReason::ComposeUpgraded,
+        message: format!(
+            "{} was made from this configuration by Compose {version}; the Compose of now would make it otherwise, and any \
+             `up` of it would recreate it",
+            container.name
+        ),
+    }
 }
 
 /// undrift never touches a volume: making it anew would lose what it holds.

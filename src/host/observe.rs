@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 
 use super::{
     HostError, LocalHost, compose,
-    compose::{Ownership, Provided, Recreations, Resolved, ServiceModel},
+    compose::{Made, Ownership, Provided, Recreations, Resolved, ServiceModel},
     definitions::Definitions,
     engine::Container,
     ms_since,
@@ -151,9 +151,13 @@ impl LocalHost {
             join_all(services.iter().map(|service| self.contents(resolved, service, of(service)))),
             join_all(services.iter().map(|service| self.routes(desired, service, of(service)))),
         );
+        let made = made_otherwise(&changed, resolved, &found.containers);
+        let endpoint = self.engine.endpoint();
+        let upgraded = compose::made_from_this_model(desired, endpoint, &made).await;
         let looks = services.iter().zip(modules).zip(routes).map(|((service, mut containers), routes)| {
             for container in &mut containers {
                 container.config_changed = changed.of(&service.name, resolved, container);
+                container.only_upgraded = upgraded.contains(&container.id.as_str());
             }
             (containers, routes)
         });
@@ -279,6 +283,25 @@ impl Changed {
         }
         self.0.of(service, &container.name)
     }
+}
+
+/// The containers that Compose would make otherwise, and that another version of it made.
+fn made_otherwise<'a>(changed: &Changed, resolved: &Resolved, containers: &'a [Container]) -> Vec<Made<'a>> {
+    let other = containers.iter().filter(|container| {
+        let seen = &container.seen;
+        let is_other =
+            seen.made_by.is_some() && resolved.version.is_some() && seen.made_by != resolved.version;
+        is_other && changed.of(&container.service, resolved, seen) == Fact::Known(true)
+    });
+    let made = other.filter_map(|container| {
+        Some(Made {
+            container: &container.seen.id,
+            service: &container.service,
+            hash: container.seen.config_hash.as_deref()?,
+            network_mode: &container.network.mode,
+        })
+    });
+    made.collect()
 }
 
 fn same_hash(resolved: &Resolved, service: &str, container: &ContainerObservation) -> bool {

@@ -140,6 +140,7 @@ static RECONCILE: Record = Record {
         optional("backoff", Shape::Record(&BACKOFF)),
         optional("attempts", Shape::Whole(1..=u32::MAX as i64)),
         optional("rollback", Shape::Bool),
+        optional("upgrades", Shape::Word(&["report", "recreate"])),
     ],
     also: between::nothing,
 };

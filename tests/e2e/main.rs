@@ -27,4 +27,5 @@ mod source_drift;
 mod stranger;
 mod support;
 mod trail;
+mod upgrade;
 mod volumes;

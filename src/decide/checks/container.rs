@@ -4,7 +4,8 @@ use chrono::TimeDelta;
 
 use super::{LayerVerdict, View, job, network, replicas, worst};
 use crate::api::{
-    ContainerObservation, ContainerState, Fact, Health, ModuleInContainer, ModuleSpec, Presence, Reason, Time,
+    ContainerObservation, ContainerState, Fact, Health, ModuleInContainer, ModuleSpec, Presence, Reason,
+    Time, Upgrades,
 };
 
 /// A container that ran for less than this counts as crashed again: the engine's own rule for the delay of its
@@ -128,15 +129,21 @@ fn image(view: View<'_>, c: &ContainerObservation) -> LayerVerdict {
     }
 }
 
-fn config(_: View<'_>, c: &ContainerObservation) -> LayerVerdict {
+fn config(view: View<'_>, c: &ContainerObservation) -> LayerVerdict {
     match &c.config_changed {
         Fact::Known(false) => fine(),
+        // The same configuration: an upgrade of Compose repairs nothing, unless the manifest says so.
+        Fact::Known(true) if c.only_upgraded && reports_upgrades(view) => fine(),
         Fact::Known(true) => broken(
             Reason::ConfigChanged,
             format!("{} was created from another configuration than the Compose files describe now", c.name),
         ),
         Fact::Unknown(why) => LayerVerdict::Unknown(format!("configuration of {}: {why}", c.name)),
     }
+}
+
+fn reports_upgrades(view: View<'_>) -> bool {
+    view.inputs.desired.object.spec.reconcile.upgrades == Upgrades::Report
 }
 
 fn modules(view: View<'_>, c: &ContainerObservation) -> LayerVerdict {

@@ -188,3 +188,17 @@ fn volume_of_another_definition_is_a_note() {
     assert_eq!(notes.iter().map(|note| note.reason).collect::<Vec<_>>(), [NoteReason::VolumeChanged]);
     assert!(notes[0].message.contains("backoffice_data") && notes[0].message.contains("driver"));
 }
+
+#[test]
+fn upgrade_of_compose_is_a_note_unless_the_manifest_says_otherwise() {
+    let mut seen = attached();
+    let container = container_mut(&mut seen.services[0]);
+    container.config_changed = Fact::Known(true);
+    container.only_upgraded = true;
+    assert!(decided(&seen).as_declared());
+    let notes = crate::decide::notes::notes(&seen.services[0]);
+    assert_eq!(notes.iter().map(|note| note.reason).collect::<Vec<_>>(), [NoteReason::ComposeUpgraded]);
+    let recreate = desired_with(&json!({ "upgrades": "recreate" }));
+    let decision = with_history(&recreate, &seen, &history());
+    assert_eq!(drift(&decision), Some((Layer::Container, Reason::ConfigChanged)));
+}

@@ -71,7 +71,7 @@ impl Declared {
             let network: definition::RawNetwork = serde_json::from_str(text.get())?;
             names.insert(key.clone(), network.name(&raw.name, &key));
             if !network.is_external() {
-                let hash = hex::encode(digest(&as_compose_hashes(text.get())));
+                let hash = hex::encode(digest(dense(text.get()).as_bytes()));
                 let network = network.read(&raw.name, &key, hash);
                 networks.insert(key, network);
             }
@@ -90,7 +90,7 @@ impl Declared {
 
 /// The bytes that Compose makes a config hash over: the JSON as it prints it, on one line, and without the doubling of
 /// dollar signs that `config` adds (measured with 2.26.1 and 5.6.1: the digest of this is the label's very value).
-fn as_compose_hashes(json: &str) -> Vec<u8> {
+pub(super) fn dense(json: &str) -> String {
     let (mut text, mut escaped, mut dense) = (false, false, String::with_capacity(json.len()));
     for c in json.chars() {
         if text || !c.is_ascii_whitespace() {
@@ -102,7 +102,7 @@ fn as_compose_hashes(json: &str) -> Vec<u8> {
             _ => (text, false),
         };
     }
-    dense.replace("$$", "$").into_bytes()
+    dense.replace("$$", "$")
 }
 
 #[cfg(test)]

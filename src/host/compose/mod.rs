@@ -12,6 +12,7 @@
 //! | `provided` | what a service's providers gave its container |
 //! | `builds` | which services build one image, and which inputs of a build cannot be read |
 //! | `order` | what the files order among services |
+//! | `upgrade` | whether only another version of Compose makes a container otherwise |
 //! | `inputs` | everything that Compose reads to make that |
 //! | `scan` | what one such file refers to |
 //! | `resolve` | the model and the config hashes, remembered until an input changes |
@@ -39,6 +40,7 @@ mod said;
 mod scan;
 #[cfg(test)]
 mod test_support;
+mod upgrade;
 
 pub use declared::{Declared, DeclaredContent, DeclaredService, NetworkModel, Subnet, VolumeModel};
 pub use dry_run::{Recreations, up_command, would_recreate, would_recreate_beside};
@@ -47,6 +49,7 @@ pub use model::{BuildModel, Model, ServiceModel};
 pub use ownership::{Ownership, ownership};
 pub use provided::Provided;
 pub use resolve::{Resolved, resolve, resolve_in};
+pub use upgrade::{Made, made_from_this_model};
 
 /// The SHA-256 of some bytes.
 fn digest(bytes: &[u8]) -> [u8; 32] {

@@ -32,7 +32,7 @@ pub(super) struct Patience {
 }
 
 /// How long Compose may take to resolve a project. It takes 60 ms; a machine under load, seconds.
-const PATIENCE: Patience = Patience { limit: Duration::from_secs(30), grace: GRACE };
+pub(super) const PATIENCE: Patience = Patience { limit: Duration::from_secs(30), grace: GRACE };
 
 /// How many questions to Compose are open at once. Each is a process that keeps a processor busy while it starts, and ten
 /// projects that are seen for the first time would be twenty of them.

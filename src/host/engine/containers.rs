@@ -22,6 +22,7 @@ pub(super) const PROJECT: &str = "com.docker.compose.project";
 pub(super) const SERVICE: &str = "com.docker.compose.service";
 const NUMBER: &str = "com.docker.compose.container-number";
 pub(super) const ONE_OFF: &str = "com.docker.compose.oneoff";
+const COMPOSE_VERSION: &str = "com.docker.compose.version";
 const CONFIG_HASH: &str = "com.docker.compose.config-hash";
 const WORKING_DIR: &str = "com.docker.compose.project.working_dir";
 const CONFIG_FILES: &str = "com.docker.compose.project.config_files";
@@ -237,6 +238,8 @@ fn container(details: ContainerInspectResponse) -> Container {
             image_id: details.image.unwrap_or_default(),
             config_hash: labels.remove(CONFIG_HASH),
             config_changed: Fact::unknown("it was not compared with the Compose files"),
+            made_by: labels.remove(COMPOSE_VERSION),
+            only_upgraded: false,
             attachments: attachments(details.network_settings.as_ref()),
             contents: Vec::new(),
             modules: Vec::new(),

@@ -29,10 +29,7 @@ fn hash_of_a_network_is_the_one_of_compose() {
 
 #[test]
 fn spaces_within_a_text_stay() {
-    assert_eq!(
-        as_compose_hashes("{ \"a b\" : \"c \\\" d\\\\\" , \"e\": 1 }"),
-        b"{\"a b\":\"c \\\" d\\\\\",\"e\":1}"
-    );
+    assert_eq!(dense("{ \"a b\" : \"c \\\" d\\\\\" , \"e\": 1 }"), "{\"a b\":\"c \\\" d\\\\\",\"e\":1}");
 }
 
 #[test]

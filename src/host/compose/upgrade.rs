@@ -1,0 +1,175 @@
+//! Whether a container was made from the model of now by another version of Compose.
+//!
+//! What Compose makes its config hash over has changed from version to version: `depends_on` and `profiles` are in it before
+//! 2.30, and 5.x writes `bind` of a short mount otherwise. So the same Compose files have another hash after an upgrade. A hash
+//! is a proof in the other direction: where one of the forms in which some version writes the model of now has the very
+//! hash that the container bears, the container was made from this model.
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+use super::{argv, declared::dense, digest, resolve::PATIENCE, resolve::run_quietly};
+use crate::{
+    api::Desired,
+    host::{compose::Environment, endpoint::Endpoint},
+};
+
+/// The keys of a service in the order in which Compose hashes them (compose-go 2.0.2, whose order later versions keep).
+const ORDER: &str = "profiles annotations attach build develop blkio_config cap_add cap_drop cgroup_parent cgroup cpu_count \
+    cpu_percent cpu_period cpu_quota cpu_rt_period cpu_rt_runtime cpus cpuset cpu_shares command configs container_name \
+    credential_spec depends_on deploy device_cgroup_rules devices dns dns_opt dns_search dockerfile domainname entrypoint \
+    environment env_file expose extends external_links extra_hosts group_add hostname healthcheck image init ipc isolation \
+    labels links logging log_driver log_opt mem_limit mem_reservation memswap_limit mem_swappiness mac_address net \
+    network_mode networks oom_kill_disable oom_score_adj pid pids_limit platform ports privileged pull_policy read_only \
+    restart runtime scale secrets security_opt shm_size stdin_open stop_grace_period stop_signal storage_opt sysctls tmpfs \
+    tty ulimits user userns_mode uts volume_driver volumes volumes_from working_dir";
+
+/// In no version's hash.
+const NEVER: [&str; 3] = ["build", "pull_policy", "scale"];
+
+/// In the hash of some versions.
+const SOMETIMES: [&[&str]; 4] = [&[], &["depends_on"], &["profiles"], &["depends_on", "profiles"]];
+
+/// The two ways to write a mount whose folder is made where it is missing.
+const BINDS: [&str; 2] = ["\"bind\":{}", "\"bind\":{\"create_host_path\":true}"];
+
+/// A container that another version of Compose made.
+#[derive(Debug, Clone, Copy)]
+pub struct Made<'a> {
+    /// The container's ID.
+    pub container: &'a str,
+    /// Its service.
+    pub service: &'a str,
+    /// The config hash that it bears.
+    pub hash: &'a str,
+    /// The engine's network mode: `container:ID` where it shares another one's network.
+    pub network_mode: &'a str,
+}
+
+/// Those of these containers that were made from the model of now. None where Compose does not tell the model: then they count
+/// as made from another one.
+pub async fn made_from_this_model<'a>(
+    desired: &Desired,
+    endpoint: &Endpoint,
+    containers: &[Made<'a>],
+) -> Vec<&'a str> {
+    if containers.is_empty() {
+        return Vec::new();
+    }
+    let env = Environment::of_this_process().for_docker(endpoint, &desired.directory);
+    // Asked anew, for it holds the environment of services, which is not kept.
+    let said = run_quietly(desired, &env, &argv::config_json(desired), PATIENCE).await;
+    let Ok(said) = said else { return Vec::new() };
+    let Ok(project) = serde_json::from_slice::<Project>(&said.stdout) else { return Vec::new() };
+    let is_of = |made: &&Made<'_>| {
+        let service = project.services.0.iter().find(|(name, _)| name == made.service);
+        service.is_some_and(|(_, json)| {
+            forms(json.get(), made.network_mode).any(|form| is_hash(&form, made.hash))
+        })
+    };
+    containers.iter().filter(is_of).map(|made| made.container).collect()
+}
+
+fn is_hash(form: &str, hash: &str) -> bool {
+    hex::encode(digest(form.as_bytes())) == hash
+}
+
+#[derive(Deserialize)]
+struct Project {
+    services: Members,
+}
+
+/// The members of a JSON object as they stand there.
+struct Members(Vec<(String, Box<RawValue>)>);
+
+/// The forms in which versions of Compose write a service to hash it; none where it has a key that this list does not know.
+fn forms(service: &str, network_mode: &str) -> impl Iterator<Item = String> {
+    let members = serde_json::from_str::<Members>(service).map(|members| members.0).unwrap_or_default();
+    let known = members.iter().all(|(key, _)| ORDER.split_whitespace().any(|known| known == key));
+    let members = if known { members } else { Vec::new() };
+    let forms = SOMETIMES.iter().flat_map(move |left_out| {
+        let whole = write(&members, left_out, network_mode);
+        let filled = whole.replace(BINDS[0], BINDS[1]);
+        let emptied = whole.replace(BINDS[1], BINDS[0]);
+        [whole, filled, emptied]
+    });
+    forms.collect::<Vec<_>>().into_iter()
+}
+
+fn write(members: &[(String, Box<RawValue>)], left_out: &[&str], network_mode: &str) -> String {
+    let kept = ORDER.split_whitespace().filter(|key| !NEVER.contains(key) && !left_out.contains(key));
+    let written = kept.filter_map(|key| {
+        let (_, value) = members.iter().find(|(name, _)| name == key)?;
+        let value = match key {
+            // It is hashed with the other container's ID in place of its service.
+            "network_mode" if value.get().starts_with("\"service:") => format!("\"{network_mode}\""),
+            "deploy" => without_replicas(value.get()),
+            _ => dense(value.get()),
+        };
+        Some(format!("\"{key}\":{value}"))
+    });
+    format!("{{{}}}", written.collect::<Vec<_>>().join(","))
+}
+
+fn without_replicas(deploy: &str) -> String {
+    let members = serde_json::from_str::<Members>(deploy).map(|members| members.0).unwrap_or_default();
+    let kept = members.iter().filter(|(key, _)| key != "replicas");
+    let kept = kept.map(|(key, value)| format!("\"{key}\":{}", dense(value.get())));
+    format!("{{{}}}", kept.collect::<Vec<_>>().join(","))
+}
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Members;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SERVICE: &str = r#"{ "command": ["sleep", "1 000"], "image": "x", "network_mode": "service:a", "pull_policy": "never",
+        "volumes": [{"type": "bind", "source": "/b", "bind": {}}], "deploy": {"replicas": 2, "mode": "x"},
+        "environment": {"A": "$$1"}, "depends_on": {"a": {"condition": "service_started"}} }"#;
+
+    #[test]
+    fn forms_are_those_of_every_version() {
+        let forms: Vec<String> = forms(SERVICE, "container:0123").collect();
+        let (depends, bind) =
+            (r#""depends_on":{"a":{"condition":"service_started"}},"#, "{\"create_host_path\":true}");
+        for (depends, bind) in [(depends, "{}"), (depends, bind), ("", "{}"), ("", bind)] {
+            let form = format!(
+                r#"{{"command":["sleep","1 000"],{depends}"deploy":{{"mode":"x"}},"environment":{{"A":"$1"}},"image":"x","network_mode":"container:0123","volumes":[{{"type":"bind","source":"/b","bind":{bind}}}]}}"#
+            );
+            assert!(forms.contains(&form), "no {form} in {forms:#?}");
+        }
+    }
+
+    #[test]
+    fn a_service_with_a_key_of_the_future_has_no_form_that_is_known() {
+        let of_nothing = hex::encode(digest(b"{}"));
+        assert!(
+            forms(r#"{"image": "x", "teleport": true}"#, "")
+                .all(|form| hex::encode(digest(form.as_bytes())) == of_nothing)
+        );
+    }
+}
