@@ -195,5 +195,6 @@ pub(crate) fn container(name: &str) -> ContainerObservation {
         attachments: Attachments::default(),
         contents: vec![],
         modules: vec![],
+        joined: vec![],
     }
 }

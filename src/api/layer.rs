@@ -108,6 +108,9 @@ pub enum Reason {
     NetworkChanged,
     /// Container: a network was made from another definition than the Compose files hold.
     NetworkDefinitionChanged,
+    /// Container: the namespaces or volumes of another container that it shares are those of an earlier run, or of one that is
+    /// gone.
+    NamespaceLost,
     /// Container: a volume or mount hides the module's path of the image.
     ShadowedByMount,
     /// Container: the replica dies and is started again and again.
@@ -160,6 +163,7 @@ impl Reason {
             Self::ConfigChanged => "ConfigChanged",
             Self::NetworkChanged => "NetworkChanged",
             Self::NetworkDefinitionChanged => "NetworkDefinitionChanged",
+            Self::NamespaceLost => "NamespaceLost",
             Self::ShadowedByMount => "ShadowedByMount",
             Self::CrashLooping => "CrashLooping",
             Self::Unhealthy => "Unhealthy",

@@ -9,6 +9,7 @@ mod desired;
 mod duration;
 mod evidence;
 mod incident;
+mod joined;
 mod layer;
 mod note;
 mod observed;
@@ -31,6 +32,7 @@ pub use desired::Desired;
 pub use duration::{Duration, ParseDurationError};
 pub use evidence::{Fact, Presence};
 pub use incident::{AuditKind, AuditRecord, Incident, IncidentOutcome, NewRecord, StepOutcome};
+pub use joined::{Joined, OtherContainer, Shared};
 pub use layer::{ConditionType, Drift, Layer, Reason};
 pub use note::{Note, NoteReason};
 pub use observed::{

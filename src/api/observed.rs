@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Attachments, CopiedContent, DeclaredAttachments, Fact, NetworkObservation, Presence, RelatedObservation,
-    Ties, Time, VolumeObservation,
+    Attachments, CopiedContent, DeclaredAttachments, Fact, Joined, NetworkObservation, Presence,
+    RelatedObservation, Ties, Time, VolumeObservation,
 };
 
 /// One look at one Compose project.
@@ -177,6 +177,9 @@ pub struct ContainerObservation {
     pub contents: Vec<CopiedContent>,
     /// One entry per module of the spec.
     pub modules: Vec<ModuleInContainer>,
+    /// What it has of other containers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub joined: Vec<Joined>,
 }
 
 /// The state of a container, in the engine's words.

@@ -1,6 +1,11 @@
 //! Which steps could mend a drift, in which order they are tried, and when none is.
 
-use super::{Diagnosis, Inputs, attempts, checks::network, order::Order, rate, rollback, start};
+use super::{
+    Diagnosis, Inputs, attempts,
+    checks::{is_mended_by_a_restart, network},
+    order::Order,
+    rate, rollback, start,
+};
 use crate::api::{Attempt, Drift, Fact, Layer, NetworkObservation, Reason, ServiceObservation, Step, Time};
 
 /// The steps of each rung.
@@ -209,6 +214,7 @@ enum Rungs {
 
 /// The table of repairs.
 fn rungs(drift: &Drift, seen: &ServiceObservation) -> Rungs {
+    let containers = seen.containers.known().map(Vec::as_slice).unwrap_or_default();
     match (drift.layer, drift.reason) {
         (Layer::Source, _) => Rungs::none("what the source does not have cannot be built"),
         (Layer::Artifact, _) if !seen.buildable => {
@@ -230,11 +236,20 @@ fn rungs(drift: &Drift, seen: &ServiceObservation) -> Rungs {
         (Layer::Container, Reason::ConfigChanged) if !is_other_hash(seen) => {
             Rungs::UntilSpent(vec![RECREATE])
         }
+        (Layer::Container, Reason::NamespaceLost)
+            if is_mended_by_a_restart(containers) && network::blocking(seen).is_none() =>
+        {
+            Rungs::UntilSpent(vec![Step::Restart, RECREATE])
+        }
+        (Layer::Container, Reason::Surplus) if network::blocking(seen).is_some() => {
+            Rungs::None(definition_changed(seen))
+        }
         // An `up` would leave it down.
         (Layer::Container, _) if network::blocking(seen).is_some() => Rungs::UntilSpent(vec![Step::Restart]),
         (Layer::Container, Reason::CrashLooping | Reason::Unhealthy) => {
             Rungs::UntilSpent(vec![Step::Restart, RECREATE])
         }
+        (Layer::Container, Reason::NamespaceLost) => Rungs::UntilSpent(vec![RECREATE]),
         // A recreation would end what works and change nothing of their number.
         (Layer::Container, Reason::Surplus) => Rungs::UntilSpent(vec![UP]),
         (Layer::Container, _) => Rungs::UntilSpent(vec![UP, RECREATE]),

@@ -13,6 +13,7 @@ mod host_cases;
 mod incident;
 mod layers;
 mod more;
+mod namespaces;
 mod order;
 mod ownership;
 mod processes;

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::{LayerVerdict, View, job, network, replicas, worst};
+use super::{LayerVerdict, View, job, namespace, network, replicas, worst};
 use crate::api::{
     ContainerObservation, ContainerState, Fact, Health, ModuleInContainer, ModuleSpec, Presence, Reason,
     Time, Upgrades,
@@ -42,8 +42,16 @@ pub(super) fn check(view: View<'_>) -> LayerVerdict {
         return of_job;
     }
     // Reason by reason, not container by container: what `up` mends comes before what a restart might.
-    let up_mends: [Check; 7] =
-        [crash_looping_now, not_running, image, config, network::contents, modules, network::attachments];
+    let up_mends: [Check; 8] = [
+        crash_looping_now,
+        not_running,
+        image,
+        namespace::check,
+        config,
+        network::contents,
+        modules,
+        network::attachments,
+    ];
     let restart_mends: [Check; 2] = [crash_looping, health];
     let each = |checks: &[Check]| {
         worst(checks.iter().flat_map(|check| containers.iter().map(move |c| check(view, c))))

@@ -4,6 +4,7 @@ mod artifact;
 mod auth;
 mod container;
 mod job;
+mod namespace;
 pub(super) mod network;
 mod replicas;
 mod route;
@@ -12,6 +13,7 @@ mod source;
 pub use artifact::form as digest_form;
 pub use container::is_young;
 pub(super) use job::has_ended_well;
+pub(super) use namespace::is_mended_by_a_restart;
 
 use super::Inputs;
 use crate::api::{Drift, Layer, Reason, ServiceObservation, ServiceSpec};

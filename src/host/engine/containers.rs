@@ -15,7 +15,7 @@ use bollard::{
 };
 use futures_util::future::try_join_all;
 
-use super::{Engine, EngineError, Leftover, attachments::attachments, leftovers};
+use super::{Engine, EngineError, Leftover, attachments::attachments, joined, leftovers};
 use crate::api::{ContainerObservation, ContainerState, Fact, Health, MountCover, Time};
 
 pub(super) const PROJECT: &str = "com.docker.compose.project";
@@ -135,6 +135,7 @@ impl Engine {
         });
         let details = try_join_all(wanted.map(|row| self.container(&row.id))).await?;
         let mut containers: Vec<Container> = details.into_iter().flatten().collect();
+        self.look_up_joined(&mut containers).await;
         containers.sort_by(|a, b| {
             (&a.service, a.seen.number, &a.seen.name).cmp(&(&b.service, b.seen.number, &b.seen.name))
         });
@@ -243,6 +244,7 @@ fn container(details: ContainerInspectResponse) -> Container {
             attachments: attachments(details.network_settings.as_ref()),
             contents: Vec::new(),
             modules: Vec::new(),
+            joined: joined::declared(&host_config),
         },
         mounts: mounts(details.mounts.unwrap_or_default(), &host_config),
         network: network(details.network_settings, host_config),

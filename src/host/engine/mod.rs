@@ -17,6 +17,7 @@ mod ended;
 mod events;
 mod images;
 mod itself;
+mod joined;
 mod leftovers;
 mod lookup;
 mod mailbox;
