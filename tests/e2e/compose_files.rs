@@ -214,3 +214,13 @@ fn supabase() {
     project.write(".env", &env.replace("JWT_EXPIRY=3600", "JWT_EXPIRY=7200"));
     assert_eq!(drifts(&project, 1), ["db: container ConfigChanged"]);
 }
+
+#[test]
+fn sentry() {
+    as_declared("sentry", &["redis", "web", "worker", "cleanup"]);
+}
+
+#[test]
+fn airflow() {
+    as_declared("airflow", &["postgres", "airflow-scheduler", "airflow-init"]);
+}
