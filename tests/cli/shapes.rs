@@ -51,6 +51,7 @@ fn waiting() -> Value {
                                "transition": null, "auth": null }] },
                 { "name": "web", "drift": null, "conditions": [condition("Reconciled", "True", "Proven")],
                   "containers": [], "image": null, "modules": [],
+                  "notes": [{ "reason": "VolumeChanged", "message": "the volume shop_data differs" }],
                   "routes": [{ "name": "x", "url": "http://127.0.0.1:8080/x", "expected": [401], "observed": 401,
                                "control": 404, "transition": { "before": null, "after": 401 },
                                "auth": { "expected": [200], "observed": 200, "control": null,
@@ -95,6 +96,9 @@ fn assert_waiting(object: &Object) {
     let route = &api.routes[0];
     assert!(route.url.is_none() && route.observed.is_none() && route.control.is_none(), "{route:?}");
     assert!(route.transition.is_none() && route.auth.is_none(), "{route:?}");
+    let notes = web.notes.iter().map(|note| (note.reason.as_str(), note.message.as_str()));
+    assert_eq!(notes.collect::<Vec<_>>(), [("VolumeChanged", "the volume shop_data differs")]);
+    assert!(api.notes.is_empty(), "nothing is made up");
     let route = &web.routes[0];
     assert!(web.drift.is_none() && web.image.is_none() && web.containers.is_empty());
     assert_eq!(route.transition, Some(Transition { before: None, after: Some(401) }));

@@ -67,6 +67,16 @@ pub(crate) struct Service {
     pub(crate) image: Option<Image>,
     pub(crate) modules: Vec<Module>,
     pub(crate) routes: Vec<Route>,
+    /// An incident holds the evidence as it was recorded, which had none before there were notes.
+    #[serde(default)]
+    pub(crate) notes: Vec<Note>,
+}
+
+#[derive(Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Note {
+    pub(crate) reason: String,
+    pub(crate) message: String,
 }
 
 #[derive(Debug, Deserialize, PartialEq)]
