@@ -26,6 +26,8 @@ const BUILDKIT: &str = "DOCKER_BUILDKIT";
 struct Ready {
     /// The project as Compose resolves it; `None` where it refused to.
     resolved: Option<Resolved>,
+    /// Commands that come before it, each only after the one before has succeeded.
+    first: Vec<Vec<String>>,
     argv: Vec<String>,
     examined: Examined,
     notes: Vec<String>,
@@ -86,7 +88,9 @@ impl LocalHost {
         self.spare_another_directory(desired, resolved, services).await?;
         if let Step::Build { no_cache } = request.step {
             self.keep_images(resolved, request, notes).await?;
-            ready.argv = argv::build(desired, &resolved.model.builds_once(services), no_cache);
+            let mut stages = self.build_stages(desired, resolved, services, notes).await;
+            ready.argv = argv::build(desired, &stages.pop().unwrap_or_default(), no_cache);
+            ready.first = stages.iter().map(|stage| argv::build(desired, stage, no_cache)).collect();
             return Ok(());
         }
         // It was quiet when the decision was made; since then routes were asked, and dry runs were made.
@@ -142,7 +146,7 @@ impl LocalHost {
             keep_stdout: false,
         };
         let began = chrono::Utc::now().timestamp();
-        let finished = match (command::run(invocation).await, &ready.resolved) {
+        let finished = match (run_in_order(&ready.first, invocation).await, &ready.resolved) {
             (Ok(finished), Some(resolved)) => {
                 let finished = self.await_jobs(resolved, request, finished).await;
                 Ok(self.compare_images(resolved, &ready.examined, finished).await)
@@ -157,6 +161,34 @@ impl LocalHost {
         finished.map_err(|error| {
             format!("cannot start {}: {error}", ready.argv.first().map_or("", String::as_str)).into()
         })
+    }
+
+    /// What is built one after the other, with the services that were asked for last. Where the order is not known they are built
+    /// alone, and it is said: a build of an old base image is seen by the look into the new image.
+    async fn build_stages(
+        &self,
+        desired: &Desired,
+        resolved: &Resolved,
+        services: &[String],
+        notes: &mut Vec<String>,
+    ) -> Vec<Vec<String>> {
+        let once = resolved.model.builds_once(services);
+        match compose::build_order(desired, self.engine.endpoint(), &once).await {
+            Ok(stages) => {
+                let first = stages.iter().rev().skip(1).rev().flatten();
+                let first: Vec<&str> = first.map(String::as_str).collect();
+                if !first.is_empty() {
+                    notes.push(format!("built first, for others are made of it: {}", first.join(", ")));
+                }
+                stages
+            }
+            Err(why) => {
+                notes.push(format!(
+                    "what the images are made of is not known, and only they are built: {why}"
+                ));
+                vec![once]
+            }
+        }
     }
 
     /// Podman has no BuildKit: without the variable buildx would start one in a container, whose image it has to pull.
@@ -371,4 +403,19 @@ impl LocalHost {
             others.join(", ")
         ))
     }
+}
+
+/// Runs these commands and then the invocation's own, within its time limit together. One that does not succeed is the last.
+async fn run_in_order(first: &[Vec<String>], last: Invocation<'_>) -> std::io::Result<Finished> {
+    let began = Instant::now();
+    for argv in first {
+        let limit = last.limit.saturating_sub(began.elapsed());
+        let finished = command::run(Invocation { argv, limit, ..last }).await?;
+        if finished.outcome != StepOutcome::Succeeded {
+            let output =
+                format!("{}, which comes first, did not succeed:\n{}", argv.join(" "), finished.output);
+            return Ok(Finished { output, ..finished });
+        }
+    }
+    command::run(Invocation { limit: last.limit.saturating_sub(began.elapsed()), ..last }).await
 }

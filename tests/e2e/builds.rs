@@ -24,6 +24,67 @@ fn identical_builds_under_one_reference_are_built_once_and_all_brought_up() {
     project.check().expect(2);
 }
 
+/// The module's source lies in what another service builds: a base image, of a profile that nobody enables.
+fn on_a_base(api: &str, compose: &str) -> Project {
+    let project = Project::new();
+    let base = format!("{}-base", project.name);
+    let serve = fs::read_to_string(project.path("api/serve")).unwrap();
+    project.write("base/serve", &serve);
+    // Of its own for each test, as in every other context.
+    project.write("base/src/.of", &project.name);
+    project.write(
+        "base/Dockerfile",
+        "FROM undrift-example-base\nCOPY serve /serve\nCOPY src /app/dist/modules\nCMD [\"/bin/sh\", \"/serve\"]\n",
+    );
+    project.write("api/Dockerfile", &api.replace("BASE_IMAGE", &base));
+    let of_base = format!("  base: {{ build: ./base, image: {base}, profiles: [build] }}\n");
+    project.write("compose.yaml", &format!("services:\n{of_base}{}", compose.replace("BASE_IMAGE", &base)));
+    project.manifest(&MANIFEST.replace("source: api/src/workflow", "source: base/src/workflow"));
+    project.compose(&["build", "base"]);
+    project.compose(&["up", "-d", "--build", "api"]);
+    project.write("base/src/workflow/index.js", &project.name);
+    project
+}
+
+fn is_built_on_its_base(project: &Project) {
+    let apply = project.apply().expect(0);
+    assert_eq!(project.steps_that_counted(), ["Build", "Up"], "{apply:?}");
+    let trail = project.undrift(&["audit", "list", "-o", "json"]).expect(0).stdout;
+    assert!(trail.contains("built first, for others are made of it: base"), "{trail}");
+    project.check().expect(0);
+}
+
+const API: &str = "  api: { build: ./api, init: true, stop_grace_period: 1s }\n";
+
+#[test]
+fn module_in_the_base_image_that_another_service_builds_comes_with_one_build() {
+    is_built_on_its_base(&on_a_base("FROM BASE_IMAGE\nRUN true\n", API));
+}
+
+#[test]
+fn base_image_that_a_build_argument_names_is_built_first() {
+    let api = "  api: { build: { context: ./api, args: { BASE: BASE_IMAGE } }, init: true, stop_grace_period: 1s }\n";
+    is_built_on_its_base(&on_a_base("ARG BASE\nFROM ${BASE}:latest\nRUN true\n", api));
+}
+
+#[test]
+fn image_that_files_are_copied_from_is_built_first() {
+    let api = "FROM undrift-example-base\nCOPY --from=BASE_IMAGE /serve /serve\nCOPY --from=BASE_IMAGE /app/dist /app/dist\n\
+               CMD [\"/bin/sh\", \"/serve\"]\n";
+    is_built_on_its_base(&on_a_base(api, API));
+}
+
+#[test]
+fn base_image_that_cannot_be_built_fails_the_step_and_leaves_what_runs() {
+    let project = on_a_base("FROM BASE_IMAGE\nRUN true\n", API);
+    let before = project.containers("api");
+    project.append("base/Dockerfile", "RUN false\n");
+    project.apply().expect(1);
+    assert_eq!(project.containers("api"), before);
+    let trail = project.undrift(&["audit", "list", "-o", "json"]).expect(0).stdout;
+    assert!(trail.contains("build base, which comes first, did not succeed"), "{trail}");
+}
+
 #[test]
 fn build_input_that_cannot_be_read_is_unknown_where_the_source_is_to_be_enforced() {
     let project = Project::healthy();

@@ -29,6 +29,12 @@ pub fn config_json(desired: &Desired) -> Vec<String> {
     with(compose(desired), &["config", "--format", "json"], &[])
 }
 
+/// The same with the services of every profile.
+#[must_use]
+pub fn config_json_of_all_profiles(desired: &Desired) -> Vec<String> {
+    with(compose(desired), &["--profile", "*", "config", "--format", "json"], &[])
+}
+
 /// `config --hash '*'`: a line per service, its name and its config hash.
 #[must_use]
 pub fn config_hashes(desired: &Desired) -> Vec<String> {

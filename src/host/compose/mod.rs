@@ -11,6 +11,8 @@
 //! | `overlay` | one more Compose file for a single question |
 //! | `provided` | what a service's providers gave its container |
 //! | `builds` | which services build one image, and which inputs of a build cannot be read |
+//! | `build_order` | in which order services are built, by what their images are made of |
+//! | `dockerfile` | the images that a Dockerfile is built on |
 //! | `order` | what the files order among services |
 //! | `upgrade` | whether only another version of Compose makes a container otherwise |
 //! | `inputs` | everything that Compose reads to make that |
@@ -22,9 +24,11 @@
 //! | `said` | what a dry run says of containers |
 
 pub mod argv;
+mod build_order;
 mod builds;
 pub mod command;
 pub mod declared;
+mod dockerfile;
 mod dry_run;
 mod env;
 mod inputs;
@@ -42,6 +46,7 @@ mod scan;
 mod test_support;
 mod upgrade;
 
+pub use build_order::build_order;
 pub use declared::{Declared, DeclaredContent, DeclaredService, NetworkModel, Subnet, VolumeModel};
 pub use dry_run::{Recreations, up_command, would_recreate, would_recreate_beside};
 pub use env::Environment;

@@ -1,0 +1,122 @@
+//! The images that a Dockerfile is built on: those of `FROM`, `COPY --from` and `RUN --mount=from=`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use parse_dockerfile::{ArgInstruction, Dockerfile, Flag, Instruction};
+
+/// The names of images and additional contexts that a Dockerfile takes files from, its own stages left out. `args` are the
+/// build arguments that are given, by name; they win over the defaults in the file.
+///
+/// None of a file that cannot be read as a Dockerfile: its build says so. A name with a variable that neither the file nor
+/// `args` knows is left out, too: BuildKit's own, such as `TARGETARCH`.
+pub(super) fn images(text: &str, args: &BTreeMap<String, String>) -> BTreeSet<String> {
+    let Ok(file) = parse_dockerfile::parse(text) else { return BTreeSet::new() };
+    let variables = variables(&file, args);
+    let mut stages = BTreeSet::new();
+    let mut images = BTreeSet::new();
+    for instruction in &file.instructions {
+        let name = match instruction {
+            Instruction::From(from) => expand(&from.image.value, &variables),
+            Instruction::Copy(copy) => value(&copy.options, "from").map(str::to_owned),
+            Instruction::Run(run) => mount_source(&run.options).map(str::to_owned),
+            _ => None,
+        };
+        // A number is a stage by its position.
+        let is_stage = |name: &String| {
+            stages.contains(&name.to_ascii_lowercase()) || name.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        images.extend(name.filter(|name| !is_stage(name)));
+        if let Instruction::From(from) = instruction {
+            stages.extend(from.as_.iter().map(|(_, name)| name.value.to_ascii_lowercase()));
+        }
+    }
+    images
+}
+
+/// What `FROM` may name: the arguments before the first one.
+fn variables(file: &Dockerfile<'_>, args: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut variables = BTreeMap::new();
+    for (name, default) in file.global_args().filter_map(default) {
+        let value = args.get(&name).cloned().or_else(|| expand(&default?, &variables));
+        variables.extend(value.map(|value| (name, value)));
+    }
+    variables
+}
+
+/// `NAME` or `NAME=default`, quotes around the default left out.
+fn default(arg: &ArgInstruction<'_>) -> Option<(String, Option<String>)> {
+    let text = arg.arguments.value.trim();
+    let (name, default) = text.split_once('=').map_or((text, None), |(name, default)| (name, Some(default)));
+    let unquoted = default.map(|default| default.trim_matches(['"', '\'']).to_owned());
+    (!name.is_empty()).then(|| (name.to_owned(), unquoted))
+}
+
+fn value<'a>(options: &'a [Flag<'_>], name: &str) -> Option<&'a str> {
+    options.iter().find(|option| option.name.value == name)?.value.as_ref().map(|value| &*value.value)
+}
+
+/// Of `--mount=type=bind,from=NAME,…`.
+fn mount_source<'a>(options: &'a [Flag<'_>]) -> Option<&'a str> {
+    value(options, "mount")?.split(',').find_map(|part| part.strip_prefix("from="))
+}
+
+/// `$NAME`, `${NAME}`, `${NAME:-default}` and `${NAME:+other}`, as the Dockerfile reference has them. `None` where a variable is
+/// not known and has no default.
+fn expand(text: &str, variables: &BTreeMap<String, String>) -> Option<String> {
+    let Some((before, rest)) = text.split_once('$') else { return Some(text.to_owned()) };
+    let (value, after) = if let Some(braced) = rest.strip_prefix('{') {
+        let (inner, after) = braced.split_once('}')?;
+        (braced_value(inner, variables)?, after)
+    } else {
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+        (variables.get(&rest[..end])?.clone(), &rest[end..])
+    };
+    Some(format!("{before}{value}{}", expand(after, variables)?))
+}
+
+fn braced_value(inner: &str, variables: &BTreeMap<String, String>) -> Option<String> {
+    let set = |name: &str| variables.get(name).filter(|value| !value.is_empty()).cloned();
+    if let Some((name, default)) = inner.split_once(":-") {
+        return Some(set(name).unwrap_or_else(|| default.to_owned()));
+    }
+    if let Some((name, other)) = inner.split_once(":+") {
+        return Some(set(name).map(|_| other.to_owned()).unwrap_or_default());
+    }
+    variables.get(inner).cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(text: &str, args: &[(&str, &str)]) -> Vec<String> {
+        let args = args.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        images(text, &args).into_iter().collect()
+    }
+
+    #[test]
+    fn every_image_is_named_and_no_stage() {
+        let text = "# syntax=docker/dockerfile:1\nFROM --platform=linux/amd64 golang:1 AS Build\nRUN \\\n  make\n\
+                    from shop-base\nCOPY --from=build /a /a\nCOPY --from=0 /b /b\nCOPY --from=tools:2 /c /c\n\
+                    RUN --mount=type=bind,from=assets,target=/x true\n";
+        assert_eq!(named(text, &[]), ["assets", "golang:1", "shop-base", "tools:2"]);
+    }
+
+    #[test]
+    fn what_looks_like_an_instruction_in_a_text_is_none() {
+        let text =
+            "FROM debian:12\nCOPY <<NOTES /notes\nFROM here on\nNOTES\nRUN a \\\n# FROM comment\n  b\n";
+        assert_eq!(named(text, &[]), ["debian:12"]);
+        assert!(named("no Dockerfile at all", &[]).is_empty());
+    }
+
+    #[test]
+    fn variables_are_those_before_the_first_from_and_what_is_given() {
+        let text = "ARG NAME=base\nARG TAG=\"1\"\nARG BOTH=shop-$NAME:${TAG}\nFROM ${BOTH}\nFROM ${NONE:-other}\n\
+                    FROM a${NAME:+b}\nFROM x-${TARGETARCH}\nFROM $TAG\n";
+        assert_eq!(named(text, &[]), ["ab", "other", "shop-base:1"]);
+        assert_eq!(named("ARG BASE\nFROM $BASE\n", &[("BASE", "shop-base")]), ["shop-base"]);
+        assert!(named("ARG BASE\nFROM $BASE\n", &[]).is_empty());
+        assert!(named("FROM ${BASE\n", &[("BASE", "x")]).is_empty());
+    }
+}
