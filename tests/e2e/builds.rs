@@ -18,10 +18,20 @@ fn identical_builds_under_one_reference_are_built_once_and_all_brought_up() {
     let image = |service: &str| docker(&["inspect", "-f", "{{.Image}}", &project.containers(service)[0]]);
     assert_eq!(image("api"), image("worker"));
     assert_eq!(project.steps_that_counted(), ["Build", "Up"]);
+    assert!(accepted_by_doctor(&project).contains("\"ok\""));
     // Two that differ would take the image away from each other.
     let other = service.replace("./api", "{ context: ./api, args: { A: b } }");
     project.write("compose.yaml", &format!("services:\n  api: {service}\n  worker: {other}\n"));
     project.check().expect(2);
+    let accepted = accepted_by_doctor(&project);
+    assert!(accepted.contains("\"failed\"") && accepted.contains("both build the image"), "{accepted}");
+}
+
+/// What `doctor` says of the Compose projects.
+fn accepted_by_doctor(project: &Project) -> String {
+    let doctor = project.undrift(&["doctor", "-f", "undrift.yaml", "-o", "json"]).json();
+    let checks = doctor["checks"].as_array().unwrap();
+    checks.iter().find(|check| check["name"] == "ComposeProjectsAccepted").unwrap().to_string()
 }
 
 /// The module's source lies in what another service builds: a base image, of a profile that nobody enables.

@@ -6,7 +6,7 @@ use super::{Check, FILES_LIMIT, in_time};
 use crate::{
     api::Desired,
     cli::context,
-    host::{LocalHost, NoCache},
+    host::{Host as _, HostError, LocalHost, NoCache},
     manifest, reconcile,
 };
 
@@ -30,6 +30,8 @@ pub(super) struct Manifests {
     pub(super) loaded: Option<Loaded>,
     /// The objects with a service that another one has, with what is said of each; `None` where that is not known.
     pub(super) taken: Option<Vec<String>>,
+    /// What is wrong with the Compose projects of the objects, as every look would say it; `None` where that is not known.
+    pub(super) refused: Option<Vec<String>>,
     pub(super) watches: Option<u64>,
     pub(super) instances: Option<u64>,
 }
@@ -53,15 +55,19 @@ pub(super) async fn read(files: &[OsString]) -> Manifests {
         return Manifests::default();
     }
     let sources = context::sources(files);
-    let (loaded, taken) = match in_time(move || load(&sources)).await {
-        Some((loaded, objects)) => (Some(loaded), taken(&objects).await),
-        None => (None, None),
+    let (loaded, taken, refused) = match in_time(move || load(&sources)).await {
+        Some((loaded, objects)) => {
+            let (taken, refused) = tokio::join!(taken(&objects), refused(&objects));
+            (Some(loaded), taken, refused)
+        }
+        None => (None, None, None),
     };
     let limit = |name: &str| fs::read_to_string(format!("{INOTIFY}/{name}")).ok()?.trim().parse().ok();
     Manifests {
         files: files.to_vec(),
         loaded,
         taken,
+        refused,
         watches: limit("max_user_watches"),
         instances: limit("max_user_instances"),
     }
@@ -75,6 +81,25 @@ async fn taken(objects: &[Desired]) -> Option<Vec<String>> {
     let host = LocalHost::connect(Arc::new(NoCache), None).ok()?;
     let taken = tokio::time::timeout(FILES_LIMIT, reconcile::taken(&host, objects)).await.ok()?;
     Some(taken.into_values().map(|error| error.to_string()).collect())
+}
+
+/// What Compose refuses, and what undrift does: two builds of one reference, services that are not there.
+async fn refused(objects: &[Desired]) -> Option<Vec<String>> {
+    let host = &LocalHost::connect(Arc::new(NoCache), None).ok()?;
+    let each = objects.iter().map(async |desired| (desired, host.project(desired).await));
+    let all = tokio::time::timeout(FILES_LIMIT, futures_util::future::join_all(each)).await.ok()?;
+    let mut refused = Vec::new();
+    for (desired, answer) in all {
+        match answer {
+            Ok(_) => {}
+            // That there is no Compose, or no engine, is told by checks of their own.
+            Err(error) if error.is_transient() || matches!(error, HostError::ComposeMissing(_)) => {
+                return None;
+            }
+            Err(error) => refused.push(format!("{}: {error}", desired.name())),
+        }
+    }
+    Some(refused)
 }
 
 fn load(sources: &[manifest::Source]) -> (Loaded, Vec<Desired>) {
@@ -106,7 +131,20 @@ pub(super) fn judge(manifests: &Manifests) -> Vec<Check> {
     if manifests.files.is_empty() {
         return Vec::new();
     }
-    vec![valid(manifests), declared_once(manifests), watches(manifests)]
+    vec![valid(manifests), accepted(manifests), declared_once(manifests), watches(manifests)]
+}
+
+fn accepted(manifests: &Manifests) -> Check {
+    let name = "ComposeProjectsAccepted";
+    match manifests.refused.as_deref() {
+        None => Check::unknown(name, "the Compose projects could not be read in time"),
+        Some([]) => Check::ok(name, "Compose and undrift take every project"),
+        Some(refused) => Check::failed(
+            name,
+            refused.join("; "),
+            "mend what is named: until then nothing is known of these objects, and no step is taken",
+        ),
+    }
 }
 
 fn declared_once(manifests: &Manifests) -> Check {

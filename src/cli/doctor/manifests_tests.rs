@@ -7,6 +7,7 @@ fn manifests(loaded: Loaded) -> Manifests {
         files,
         loaded: Some(loaded),
         taken: Some(Vec::new()),
+        refused: Some(Vec::new()),
         watches: Some(65_536),
         instances: Some(128),
     }
@@ -50,6 +51,16 @@ fn services_that_two_objects_declare_are_a_fault() {
     assert_eq!(with(None).status, Status::Unknown);
     let check = with(Some(vec!["b.yaml:9:7: the service api …".into()]));
     assert_eq!((check.status, check.found.as_str()), (Status::Failed, "b.yaml:9:7: the service api …"));
+}
+
+#[test]
+fn projects_that_no_look_would_take_are_a_fault() {
+    let with = |refused| accepted(&Manifests { refused, ..manifests(Loaded::Objects(2)) });
+    assert_eq!(with(Some(vec![])).status, Status::Ok);
+    assert_eq!(with(None).status, Status::Unknown);
+    let check = with(Some(vec!["shop: both build one image".into(), "blog: no service x".into()]));
+    let found = "shop: both build one image; blog: no service x";
+    assert_eq!((check.status, check.found.as_str()), (Status::Failed, found));
 }
 
 #[test]
