@@ -49,7 +49,7 @@ pub struct ObjectStatus {
     pub plan: Vec<PlannedStep>,
     /// The open incident, or the last one.
     pub incident: Option<String>,
-    /// How often the present drift has been repaired in vain or in hope: the largest count of its services.
+    /// How many repairs of the open incident were not verified: the largest count of its services; a verified one sets it to 0.
     pub attempts: u32,
     /// When the next attempt may begin.
     pub next_attempt_time: Option<Time>,
