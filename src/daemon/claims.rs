@@ -13,23 +13,34 @@ use crate::{
     reconcile::{is_before, service_taken, share_a_service},
 };
 
-/// How long another object's Compose files are waited for. One whose files hang takes nothing from others.
-const LIMIT: Duration = Duration::from_secs(10);
+/// How long another object's Compose files are waited for. Compose takes less than a second for them; one whose files hang holds
+/// up others no longer than that. A slower one is known from its own turn on.
+const LIMIT: Duration = Duration::from_secs(3);
+
+/// What is known of an object's Compose project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Known {
+    /// Its name.
+    Named(String),
+    /// It did not answer in time. It is waited for once, or it would hold up every turn of every other; a turn of its own that
+    /// gets an answer says its name.
+    Unanswered,
+}
 
 /// The Compose project of each object, with the digest of the spec that it was asked for.
 #[derive(Debug, Default)]
-pub(super) struct Projects(Mutex<HashMap<String, (String, String)>>);
+pub(super) struct Projects(Mutex<HashMap<String, (String, Known)>>);
 
 impl Projects {
-    fn get(&self, desired: &Desired) -> Option<String> {
+    fn get(&self, desired: &Desired) -> Option<Known> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (digest, project) = all.get(desired.name())?;
-        (*digest == desired.spec_digest).then(|| project.clone())
+        let (digest, known) = all.get(desired.name())?;
+        (*digest == desired.spec_digest).then(|| known.clone())
     }
 
-    fn put(&self, desired: &Desired, project: &str) {
+    fn put(&self, desired: &Desired, known: Known) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.insert(desired.name().to_owned(), (desired.spec_digest.clone(), project.to_owned()));
+        all.insert(desired.name().to_owned(), (desired.spec_digest.clone(), known));
     }
 }
 
@@ -44,8 +55,14 @@ impl<H: Host + 'static> Shared<H> {
             return None;
         }
         // Asked at each turn, for the others to know it when the Compose files give it another name.
-        let project = self.host().project(desired).await.ok()?;
-        self.projects.put(desired, &project);
+        let project = match self.host().project(desired).await {
+            Ok(project) => project,
+            // Nothing is looked at any more: a look would only find that this question is still open.
+            Err(error @ HostError::Ending) => return Some(error),
+            // The look says what is wrong.
+            Err(_) => return None,
+        };
+        self.projects.put(desired, Known::Named(project.clone()));
         let mut same = Vec::new();
         for other in others.iter().filter(|other| is_before(other, desired)) {
             if self.project_of(other).await.as_ref() == Some(&project) {
@@ -56,16 +73,22 @@ impl<H: Host + 'static> Shared<H> {
     }
 
     async fn project_of(&self, other: &Desired) -> Option<String> {
-        if let Some(known) = self.projects.get(other) {
-            return Some(known);
+        match self.projects.get(other) {
+            Some(Known::Named(project)) => return Some(project),
+            Some(Known::Unanswered) => return None,
+            None => {}
         }
         // It has said what is wrong with it already, and is asked again by its own turns.
         if self.memory.has_failed(other.name()) {
             return None;
         }
         let host = self.host();
-        let project = tokio::time::timeout(LIMIT, host.project(other)).await.ok()?.ok()?;
-        self.projects.put(other, &project);
+        let Ok(answer) = tokio::time::timeout(LIMIT, host.project(other)).await else {
+            self.projects.put(other, Known::Unanswered);
+            return None;
+        };
+        let project = answer.ok()?;
+        self.projects.put(other, Known::Named(project.clone()));
         Some(project)
     }
 }
