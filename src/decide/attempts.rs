@@ -4,7 +4,7 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use chrono::TimeDelta;
 
 use super::{
-    Diagnosis, Inputs, OpenIncident, repair, rollback,
+    Diagnosis, Inputs, OpenIncident, repair, rollback, settling,
     start::{is_current, start},
 };
 use crate::api::{
@@ -55,13 +55,13 @@ fn judged(inputs: Inputs<'_>, row: &Attempt, diagnosis: &Diagnosis) -> Attempt {
         // It moved on to another drift, which has a row of its own. An earlier layer says nothing of this one, and
         // neither does what a server answers that has its time to start yet.
         let settling = drift.layer == row.layer && drift.layer == Layer::Route;
-        let settling = settling && inputs.now < repair::deadline(inputs);
+        let settling = settling && inputs.now < settling::deadline(inputs);
         if drift.layer >= row.layer && !settling && !is_middle_of(step, drift) {
             row.pending = None;
         }
         return row;
     }
-    if drift.layer < Layer::Route || inputs.now >= repair::deadline(inputs) {
+    if drift.layer < Layer::Route || inputs.now >= settling::deadline(inputs) {
         row.pending = None;
         if drift.reason == Reason::SourceChanged {
             return after_another_change(inputs, row, diagnosis);
@@ -115,10 +115,18 @@ pub(super) fn row<'a>(
     seen: &ServiceObservation,
     drift: &Drift,
 ) -> Option<&'a Attempt> {
-    let of_drift = rows.iter().filter(|row| {
-        (row.layer, row.reason) == (drift.layer, drift.reason) && is_current(inputs, row, seen)
-    });
+    let of_drift =
+        current(inputs, rows, seen).filter(|row| (row.layer, row.reason) == (drift.layer, drift.reason));
     of_drift.max_by_key(|row| row.last_at)
+}
+
+/// The rows that count for the service as it is now.
+fn current<'a>(
+    inputs: Inputs<'_>,
+    rows: &'a [Attempt],
+    seen: &ServiceObservation,
+) -> impl Iterator<Item = &'a Attempt> {
+    rows.iter().filter(move |row| is_current(inputs, row, seen))
 }
 
 /// Why nothing more is tried for the service with this spec and this source, if so: it was rolled back, or that was
@@ -131,7 +139,7 @@ pub(super) fn given_up<'a>(
     if inputs.history.incident.as_ref().is_some_and(|incident| incident.is_rolled_back(&seen.name)) {
         return Some(repair::ROLLED_BACK);
     }
-    rows.iter().filter(|row| is_current(inputs, row, seen)).find_map(|row| row.gave_up.as_deref())
+    current(inputs, rows, seen).find_map(|row| row.gave_up.as_deref())
 }
 
 /// The rows after a step has begun: one more attempt for each of its services. To be stored together with the

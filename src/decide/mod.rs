@@ -6,7 +6,9 @@
 //! | file | says |
 //! | --- | --- |
 //! | `checks` | which layer of a service is broken, one small check per layer |
-//! | `repair` | which steps could mend a drift, and in which order they are tried |
+//! | `repair` | what could be done about a drift now, and when nothing is |
+//! | `escalation` | which steps could help against a drift, and in which order they are tried |
+//! | `settling` | how long a service may still become as declared by itself |
 //! | `rollback` | whether the image of before should run again, and whether that has helped |
 //! | `attempts` | what an earlier step has changed, and when the next one may be taken |
 //! | `start` | what a repair starts from, and how much another source is worth |
@@ -19,12 +21,14 @@
 
 mod attempts;
 mod checks;
+mod escalation;
 mod notes;
 mod order;
 mod plan;
 mod rate;
 mod repair;
 mod rollback;
+mod settling;
 mod start;
 mod status;
 #[cfg(test)]

@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use super::{
     Diagnosis, Inputs, Prospect, Repair, held_back, identities,
     order::{RESTARTS_LAST, Turn},
-    repair,
+    settling,
 };
 use crate::api::{PlannedStep, Step, StepKind, Time};
 
@@ -135,7 +135,7 @@ fn unproven(inputs: Inputs<'_>, services: &[Diagnosis]) -> Vec<String> {
 /// Those of them that may be proven now. A window that has begun is watched to its end, also past the time that services have
 /// to become as declared; nobody new begins one then.
 fn provable(inputs: Inputs<'_>, unproven: &[String]) -> Option<Vec<String>> {
-    let is_late = inputs.now >= repair::deadline(inputs);
+    let is_late = inputs.now >= settling::deadline(inputs);
     let may_be = |service: &&String| !is_late || inputs.history.proving.contains(*service);
     let provable: Vec<String> = unproven.iter().filter(may_be).cloned().collect();
     (!provable.is_empty()).then_some(provable)
@@ -145,7 +145,7 @@ fn provable(inputs: Inputs<'_>, unproven: &[String]) -> Option<Vec<String>> {
 /// lasted. What is still so after minutes is worth no ten looks a second.
 fn look_again(inputs: Inputs<'_>) -> Time {
     let (least, longest) = LOOK_AGAIN_AFTER;
-    let lasted = inputs.now - repair::looking_since(inputs);
+    let lasted = inputs.now - settling::looking_since(inputs);
     // A clock that was set back makes the beginning lie ahead: nobody knows how long it has lasted.
     let wait = if lasted < TimeDelta::zero() { longest } else { (lasted / 10).clamp(least, longest) };
     inputs.now + wait

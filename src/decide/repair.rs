@@ -2,17 +2,14 @@
 
 use super::{
     Diagnosis, Inputs, attempts,
-    checks::{is_mended_by_a_restart, network},
+    checks::network,
+    escalation::{Escalation, UP, escalation, untried, with_up},
     order::Order,
-    rate, rollback, start,
+    rate, rollback,
+    settling::{deadline, still_settling},
+    start,
 };
 use crate::api::{Attempt, Drift, Fact, Layer, NetworkObservation, Reason, ServiceObservation, Step, Time};
-
-/// The steps of each rung.
-pub(super) const BUILD: Step = Step::Build { no_cache: false };
-const UNCACHED: Step = Step::Build { no_cache: true };
-pub(super) const UP: Step = Step::Up { force_recreate: false };
-const RECREATE: Step = Step::Up { force_recreate: true };
 
 /// The reason of a service that was rolled back: nothing more is tried for it with this source and spec.
 pub(super) const ROLLED_BACK: &str = "RolledBack";
@@ -127,16 +124,16 @@ fn repair(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis) -> Repair
     if drift.reason == Reason::SourceChanged && is_half_done(inputs, diagnosis) {
         return Budget { not_before: None, ..budget }.spend(vec![UP]);
     }
-    match rungs(drift, seen) {
-        Rungs::None(message) => stalled(drift.reason.as_str(), &message),
-        Rungs::Wait => wait(inputs, drift.reason.as_str(), drift.message.clone()),
-        Rungs::UntilTried(steps) => match untried(&steps, row) {
+    match escalation(drift, seen) {
+        Escalation::None(message) => stalled(drift.reason.as_str(), &message),
+        Escalation::Wait => wait(inputs, drift.reason.as_str(), drift.message.clone()),
+        Escalation::UntilTried(steps) => match untried(&steps, row) {
             Some(step) => budget.spend(with_up(step)),
             None => {
                 stalled(REPAIRS_EXHAUSTED, &format!("every repair was tried, and still: {}", drift.message))
             }
         },
-        Rungs::UntilSpent(steps) => match untried(&steps, row).or(steps.last().copied()) {
+        Escalation::UntilSpent(steps) => match untried(&steps, row).or(steps.last().copied()) {
             Some(step) => budget.spend(with_up(step)),
             None => Repair::Nothing,
         },
@@ -200,116 +197,6 @@ fn as_declared(inputs: Inputs<'_>, seen: &ServiceObservation, diagnosis: &Diagno
     Repair::Nothing
 }
 
-/// How the repairs of a drift escalate.
-enum Rungs {
-    /// No step can mend it; why, in words.
-    None(String),
-    /// No step is tried; it may pass.
-    Wait,
-    /// One after the other, and then none: a step that changed nothing would change nothing again.
-    UntilTried(Vec<Step>),
-    /// One after the other, the last one until the budget is spent.
-    UntilSpent(Vec<Step>),
-}
-
-/// The table of repairs.
-fn rungs(drift: &Drift, seen: &ServiceObservation) -> Rungs {
-    let containers = seen.containers.known().map(Vec::as_slice).unwrap_or_default();
-    match (drift.layer, drift.reason) {
-        (Layer::Source, _) => Rungs::none("what the source does not have cannot be built"),
-        (Layer::Artifact, _) if !seen.buildable => {
-            Rungs::none("the service has no `build:`, so its image comes from elsewhere: a person must look")
-        }
-        (Layer::Artifact, _) => Rungs::UntilTried(vec![BUILD, UNCACHED]),
-        (Layer::Container, Reason::OtherDirectory) => Rungs::none(
-            "the containers are those of a project in another directory: a person must say whose they are",
-        ),
-        (Layer::Container, Reason::Paused) => Rungs::none("a pause is a person's choice and is respected"),
-        (Layer::Container, Reason::ShadowedByMount) => {
-            Rungs::none("a mount hides the image's files and no rebuild changes that: a person must look")
-        }
-        (Layer::Container, Reason::NetworkDefinitionChanged) => Rungs::None(definition_changed(seen)),
-        // Where the hash is the same, an `up` that is not forced would change nothing.
-        (Layer::Container, Reason::ModuleMissing | Reason::NetworkChanged) => {
-            Rungs::UntilSpent(vec![RECREATE])
-        }
-        (Layer::Container, Reason::ConfigChanged) if !is_other_hash(seen) => {
-            Rungs::UntilSpent(vec![RECREATE])
-        }
-        (Layer::Container, Reason::NamespaceLost)
-            if is_mended_by_a_restart(containers) && network::blocking(seen).is_none() =>
-        {
-            Rungs::UntilSpent(vec![Step::Restart, RECREATE])
-        }
-        (Layer::Container, Reason::Surplus) if network::blocking(seen).is_some() => {
-            Rungs::None(definition_changed(seen))
-        }
-        // An `up` would leave it down.
-        (Layer::Container, _) if network::blocking(seen).is_some() => Rungs::UntilSpent(vec![Step::Restart]),
-        (Layer::Container, Reason::CrashLooping | Reason::Unhealthy) => {
-            Rungs::UntilSpent(vec![Step::Restart, RECREATE])
-        }
-        (Layer::Container, Reason::NamespaceLost) => Rungs::UntilSpent(vec![RECREATE]),
-        // A recreation would end what works and change nothing of their number.
-        (Layer::Container, Reason::Surplus) => Rungs::UntilSpent(vec![UP]),
-        (Layer::Container, _) => Rungs::UntilSpent(vec![UP, RECREATE]),
-        (Layer::Route, Reason::Absent) => absent(seen),
-        (Layer::Route, _) => Rungs::Wait,
-        (Layer::Auth, _) => {
-            Rungs::none("the route is there; credentials are the next thing for a person to look at")
-        }
-    }
-}
-
-impl Rungs {
-    fn none(message: &str) -> Self {
-        Self::None(message.to_owned())
-    }
-}
-
-/// Whether Compose itself would create a container otherwise.
-fn is_other_hash(seen: &ServiceObservation) -> bool {
-    let containers = seen.containers.known().into_iter().flatten();
-    containers.into_iter().any(|container| container.config_changed == Fact::Known(true))
-}
-
-fn definition_changed(seen: &ServiceObservation) -> String {
-    let networks = seen.networks.known().into_iter().flatten();
-    let changed = networks.into_iter().find(|network| !network.differences.is_empty());
-    changed.map_or_else(String::new, |network| {
-        let remedy = network::remedy(seen, network);
-        format!("a network is made anew only without its containers, which a person must choose: {remedy}")
-    })
-}
-
-/// An absent route behind a current container. A build helps unless the image is known to come from the source
-/// as it is now; a restart may; an uncached build is the last resort.
-fn absent(seen: &ServiceObservation) -> Rungs {
-    if !seen.buildable {
-        return Rungs::UntilTried(vec![Step::Restart]);
-    }
-    match (&seen.source.digest, &seen.artifact.built_from) {
-        // Whether the image is current cannot be told: no build on what is not known.
-        (Fact::Unknown(_), Some(_)) => Rungs::UntilTried(vec![Step::Restart]),
-        (Fact::Known(Some(now)), Some(built)) if now == built => {
-            Rungs::UntilTried(vec![Step::Restart, UNCACHED])
-        }
-        _ => Rungs::UntilTried(vec![BUILD, Step::Restart, UNCACHED]),
-    }
-}
-
-fn untried(steps: &[Step], row: Option<&Attempt>) -> Option<Step> {
-    steps.iter().copied().find(|step| row.is_none_or(|row| !row.tried.contains(step)))
-}
-
-/// A build alone changes nothing that runs.
-fn with_up(step: Step) -> Vec<Step> {
-    match step {
-        Step::Build { .. } => vec![step, UP],
-        _ => vec![step],
-    }
-}
-
 /// What may still be done about a drift, and when.
 struct Budget<'a> {
     inputs: Inputs<'a>,
@@ -348,57 +235,4 @@ pub(super) fn wait(inputs: Inputs<'_>, reason: &str, message: String) -> Repair 
     } else {
         Repair::Stalled { reason: reason.into(), message }
     }
-}
-
-/// Until when a service may still become as declared by itself.
-pub(super) fn deadline(inputs: Inputs<'_>) -> Time {
-    waiting_since(inputs) + inputs.desired.object.spec.reconcile.verify.timeout.delta()
-}
-
-/// Since when undrift waits for services to become as declared: the last step, or when it began to look.
-pub(super) fn waiting_since(inputs: Inputs<'_>) -> Time {
-    // The last step of any service: another one's long build or restart is no fault of this one.
-    let steps = inputs.history.incident.iter().flat_map(|incident| &incident.steps);
-    let last = steps.map(|done| done.at).max();
-    let since = last.max(inputs.history.watching_since).unwrap_or(inputs.now);
-    // What a clock that was set back shows as lying ahead was as long ago: it would otherwise be waited for until the clock has
-    // caught up, be it hours.
-    since.min(inputs.now - (since - inputs.now))
-}
-
-/// Since when undrift looks in this series: the last step, or its beginning.
-pub(super) fn looking_since(inputs: Inputs<'_>) -> Time {
-    let steps = inputs.history.incident.iter().flat_map(|incident| &incident.steps);
-    let last = steps.map(|done| done.at).max();
-    last.max(inputs.history.looking_since.or(inputs.history.watching_since)).unwrap_or(inputs.now)
-}
-
-/// After a step a route may be absent for a while: a server that has just started answers 404 first. A rung is
-/// judged only after the verification's time limit.
-fn still_settling(
-    inputs: Inputs<'_>,
-    seen: &ServiceObservation,
-    drift: &Drift,
-    row: Option<&Attempt>,
-) -> Option<Time> {
-    if drift.layer < Layer::Route {
-        return None;
-    }
-    let ours = row.is_some_and(|row| row.pending.is_some()) || stepped_since_watching(inputs, seen);
-    let until = if ours { deadline(inputs) } else { young_until(inputs, seen)? };
-    (inputs.now < until).then_some(until)
-}
-
-/// Someone else's start of a replica is owed the same time: a build over their deployment, because its first answers are
-/// 404, would be the worse fault.
-fn young_until(inputs: Inputs<'_>, seen: &ServiceObservation) -> Option<Time> {
-    let starts = seen.containers.known().into_iter().flatten().filter_map(|c| c.started_at);
-    // A start that lies ahead, by a clock that was set back, was long ago for all that is known.
-    let youngest = starts.filter(|start| *start <= inputs.now).max()?;
-    Some(youngest + inputs.desired.object.spec.reconcile.verify.timeout.delta())
-}
-
-fn stepped_since_watching(inputs: Inputs<'_>, seen: &ServiceObservation) -> bool {
-    let last = inputs.history.incident.as_ref().and_then(|incident| incident.last_step_at(&seen.name));
-    last.is_some_and(|last| inputs.history.watching_since.is_none_or(|since| last >= since))
 }

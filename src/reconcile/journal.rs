@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::{
     Progress, ReconcileError,
-    memory::PendingBuild,
     scene::Scene,
+    session::PendingBuild,
     told::Story,
     transitions::{Transitions, told_transitions},
 };

@@ -10,14 +10,16 @@ mod conformance;
 mod deaths;
 #[cfg(test)]
 pub(crate) mod fake;
+mod history;
+mod image_knowledge;
 mod journal;
-mod memory;
 #[cfg(test)]
 mod model;
 mod progress;
 mod prove;
 mod scene;
 mod series;
+mod session;
 mod slot;
 mod step;
 #[cfg(test)]
@@ -32,8 +34,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 pub use claims::{is_before, service_taken, share_a_service, taken};
-pub use memory::Session;
 pub use progress::Progress;
+pub use session::Session;
 pub use slot::AtWork;
 pub use step::close_interrupted;
 pub use turn::{Action, Turn};
@@ -236,8 +238,8 @@ pub async fn look<H: Host>(
     };
     let history = match store {
         Some(store) => {
-            memory::add_image_knowledge(store, desired, &mut observed, now())?;
-            memory::history(store, desired, &observed.project, &Session::new(now()), now())?
+            image_knowledge::add_image_knowledge(store, desired, &mut observed, now())?;
+            history::history(store, desired, &observed.project, &Session::new(now()), now())?
         }
         None => decide::History { generation: 1, watching_since: Some(now()), ..decide::History::default() },
     };
@@ -250,7 +252,7 @@ pub async fn look<H: Host>(
         observed: &observed,
         decision: &decision,
         previous: previous.as_ref(),
-        proven: &memory::still_proven(&history, &observed),
+        proven: &history::still_proven(&history, &observed),
         transitions: &std::collections::BTreeMap::new(),
         incident: history
             .incident

@@ -2,7 +2,10 @@
 
 use tokio::time::Instant;
 
-use super::{Action, ReconcileError, Reconciler, Session, Turn, memory, object, transitions::Transitions};
+use super::{
+    Action, ReconcileError, Reconciler, Session, Turn, history, image_knowledge, object,
+    transitions::Transitions,
+};
 use crate::{
     api::{Desired, GitState, ObjectStatus, ProjectObservation, Time},
     decide::{self, Decision, History, Inputs, Next, StatusInputs},
@@ -55,7 +58,7 @@ impl Scene<'_> {
     }
 
     pub(super) fn still_proven(&self) -> Vec<String> {
-        memory::still_proven(&self.history, &self.observed)
+        history::still_proven(&self.history, &self.observed)
     }
 }
 
@@ -69,11 +72,11 @@ impl<H: Host> Reconciler<'_, H> {
         let looked = Instant::now();
         let mut observed = self.host.observe(desired).await?;
         session.note(&observed, (self.clock)());
-        memory::learn_from_builds(self.store, session, &observed)?;
+        image_knowledge::learn_from_builds(self.store, session, &observed)?;
         let now = (self.clock)();
-        memory::add_image_knowledge(self.store, desired, &mut observed, now)?;
+        image_knowledge::add_image_knowledge(self.store, desired, &mut observed, now)?;
         self.store.settle_recent_steps(now)?;
-        let mut history = memory::history(self.store, desired, &observed.project, session, now)?;
+        let mut history = history::history(self.store, desired, &observed.project, session, now)?;
         let previous = self.store.object(desired.name())?.map(|object| object.status);
         let jitter_seed = now.timestamp_micros().unsigned_abs();
         let decide = |history: &History| {

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{ReconcileError, journal::Journal, memory, scene::Scene};
+use super::{ReconcileError, history, journal::Journal, scene::Scene};
 use crate::{
     api::{
         AuditKind, AuditRecord, ConditionStatus, ConditionType, Drift, Incident, IncidentOutcome, NewRecord,
@@ -122,7 +122,7 @@ impl Story {
 
     /// Whether such a step for the service ended, and no proof came after it.
     pub(super) fn has_done(&self, service: &str, which: impl Fn(Step) -> bool) -> bool {
-        let mut steps = self.since_proof(service).filter_map(memory::step_of);
+        let mut steps = self.since_proof(service).filter_map(history::step_of);
         steps.any(|done| which(done.step) && done.services.iter().any(|name| name == service))
     }
 }

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::{
-    api::{RelatedObservation, Step},
-    decide::{Decision, History, Inputs, Next, decide, tests::after_a_repair},
+    api::{ContainerState, RelatedObservation, Step, StepOutcome},
+    decide::{Decision, History, Inputs, Next, Repair, decide, tests::after_a_repair},
     fixtures::{NEW, OLD, at, container, container_mut, desired, healthy, incident},
 };
 

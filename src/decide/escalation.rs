@@ -1,0 +1,124 @@
+//! The table of repairs: which steps could help against a drift, and how they escalate.
+
+use super::checks::{is_mended_by_a_restart, network};
+use crate::api::{Attempt, Drift, Fact, Layer, Reason, ServiceObservation, Step};
+
+/// The steps of the table.
+pub(super) const BUILD: Step = Step::Build { no_cache: false };
+const UNCACHED: Step = Step::Build { no_cache: true };
+pub(super) const UP: Step = Step::Up { force_recreate: false };
+const RECREATE: Step = Step::Up { force_recreate: true };
+
+/// How the repairs of a drift escalate.
+pub(super) enum Escalation {
+    /// No step can mend it; why, in words.
+    None(String),
+    /// No step is tried; it may pass.
+    Wait,
+    /// One after the other, and then none: a step that changed nothing would change nothing again.
+    UntilTried(Vec<Step>),
+    /// One after the other, the last one until the budget is spent.
+    UntilSpent(Vec<Step>),
+}
+
+/// The table of repairs.
+pub(super) fn escalation(drift: &Drift, seen: &ServiceObservation) -> Escalation {
+    let containers = seen.containers.known().map(Vec::as_slice).unwrap_or_default();
+    match (drift.layer, drift.reason) {
+        (Layer::Source, _) => Escalation::none("what the source does not have cannot be built"),
+        (Layer::Artifact, _) if !seen.buildable => Escalation::none(
+            "the service has no `build:`, so its image comes from elsewhere: a person must look",
+        ),
+        (Layer::Artifact, _) => Escalation::UntilTried(vec![BUILD, UNCACHED]),
+        (Layer::Container, Reason::OtherDirectory) => Escalation::none(
+            "the containers are those of a project in another directory: a person must say whose they are",
+        ),
+        (Layer::Container, Reason::Paused) => {
+            Escalation::none("a pause is a person's choice and is respected")
+        }
+        (Layer::Container, Reason::ShadowedByMount) => Escalation::none(
+            "a mount hides the image's files and no rebuild changes that: a person must look",
+        ),
+        (Layer::Container, Reason::NetworkDefinitionChanged) => Escalation::None(definition_changed(seen)),
+        // Where the hash is the same, an `up` that is not forced would change nothing.
+        (Layer::Container, Reason::ModuleMissing | Reason::NetworkChanged) => {
+            Escalation::UntilSpent(vec![RECREATE])
+        }
+        (Layer::Container, Reason::ConfigChanged) if !is_other_hash(seen) => {
+            Escalation::UntilSpent(vec![RECREATE])
+        }
+        (Layer::Container, Reason::NamespaceLost)
+            if is_mended_by_a_restart(containers) && network::blocking(seen).is_none() =>
+        {
+            Escalation::UntilSpent(vec![Step::Restart, RECREATE])
+        }
+        (Layer::Container, Reason::Surplus) if network::blocking(seen).is_some() => {
+            Escalation::None(definition_changed(seen))
+        }
+        // An `up` would leave it down.
+        (Layer::Container, _) if network::blocking(seen).is_some() => {
+            Escalation::UntilSpent(vec![Step::Restart])
+        }
+        (Layer::Container, Reason::CrashLooping | Reason::Unhealthy) => {
+            Escalation::UntilSpent(vec![Step::Restart, RECREATE])
+        }
+        (Layer::Container, Reason::NamespaceLost) => Escalation::UntilSpent(vec![RECREATE]),
+        // A recreation would end what works and change nothing of their number.
+        (Layer::Container, Reason::Surplus) => Escalation::UntilSpent(vec![UP]),
+        (Layer::Container, _) => Escalation::UntilSpent(vec![UP, RECREATE]),
+        (Layer::Route, Reason::Absent) => absent(seen),
+        (Layer::Route, _) => Escalation::Wait,
+        (Layer::Auth, _) => {
+            Escalation::none("the route is there; credentials are the next thing for a person to look at")
+        }
+    }
+}
+
+impl Escalation {
+    fn none(message: &str) -> Self {
+        Self::None(message.to_owned())
+    }
+}
+
+/// Whether Compose itself would create a container otherwise.
+fn is_other_hash(seen: &ServiceObservation) -> bool {
+    let containers = seen.containers.known().into_iter().flatten();
+    containers.into_iter().any(|container| container.config_changed == Fact::Known(true))
+}
+
+fn definition_changed(seen: &ServiceObservation) -> String {
+    let networks = seen.networks.known().into_iter().flatten();
+    let changed = networks.into_iter().find(|network| !network.differences.is_empty());
+    changed.map_or_else(String::new, |network| {
+        let remedy = network::remedy(seen, network);
+        format!("a network is made anew only without its containers, which a person must choose: {remedy}")
+    })
+}
+
+/// An absent route behind a current container. A build helps unless the image is known to come from the source
+/// as it is now; a restart may; an uncached build is the last resort.
+fn absent(seen: &ServiceObservation) -> Escalation {
+    if !seen.buildable {
+        return Escalation::UntilTried(vec![Step::Restart]);
+    }
+    match (&seen.source.digest, &seen.artifact.built_from) {
+        // Whether the image is current cannot be told: no build on what is not known.
+        (Fact::Unknown(_), Some(_)) => Escalation::UntilTried(vec![Step::Restart]),
+        (Fact::Known(Some(now)), Some(built)) if now == built => {
+            Escalation::UntilTried(vec![Step::Restart, UNCACHED])
+        }
+        _ => Escalation::UntilTried(vec![BUILD, Step::Restart, UNCACHED]),
+    }
+}
+
+pub(super) fn untried(steps: &[Step], row: Option<&Attempt>) -> Option<Step> {
+    steps.iter().copied().find(|step| row.is_none_or(|row| !row.tried.contains(step)))
+}
+
+/// A build alone changes nothing that runs.
+pub(super) fn with_up(step: Step) -> Vec<Step> {
+    match step {
+        Step::Build { .. } => vec![step, UP],
+        _ => vec![step],
+    }
+}

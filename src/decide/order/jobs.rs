@@ -1,0 +1,233 @@
+//! The jobs that a service waits for: which must run before it, and by which repair.
+
+use std::collections::BTreeMap;
+
+use super::{Order, Seen, Turn, turn};
+use crate::{
+    api::{ContainerObservation, ContainerState, Fact, Layer, Step, StepKind, Ties, Time},
+    decide::{
+        Diagnosis, Inputs, LayerVerdict, Prospect, Repair,
+        checks::has_ended_well,
+        escalation::{BUILD, UP},
+        repair::wait,
+    },
+    host::reference,
+};
+
+pub(super) struct JobOrder<'a> {
+    pub(super) inputs: Inputs<'a>,
+    pub(super) services: &'a [Diagnosis],
+    pub(super) prospects: Vec<Prospect>,
+    /// What is run for others, by job.
+    pub(super) jobs: BTreeMap<String, Prospect>,
+}
+
+/// Whether a job must be run before who waits for it.
+enum Due {
+    No,
+    /// It must, for this reason.
+    Run(String),
+    /// That cannot be told yet.
+    NotKnown(String),
+}
+
+impl JobOrder<'_> {
+    /// A job that has ended well is built where its image lacks something, and is not run for that alone.
+    pub(super) fn leave_finished_jobs(&mut self) {
+        for prospect in &mut self.prospects {
+            let is_awaited =
+                Seen::of(self.inputs, &prospect.service).is_some_and(|seen| seen.ties.is_awaited);
+            let diagnosis = self.services.iter().find(|d| d.service == prospect.service);
+            let is_done =
+                diagnosis.is_some_and(|d| matches!(d.layer(Layer::Container), LayerVerdict::AsDeclared(_)));
+            if let Repair::Steps(steps, _) = &mut prospect.repair
+                && is_awaited
+                && is_done
+                && steps.first().is_some_and(|step| step.kind() == StepKind::Build)
+            {
+                steps.truncate(1);
+            }
+        }
+    }
+
+    /// Has the jobs that a service waits for run before it is brought up, where that is due.
+    pub(super) fn put_jobs_before(&mut self, at: usize) {
+        let Prospect { service, repair: Repair::Steps(steps, not_before), .. } = &self.prospects[at] else {
+            return;
+        };
+        let (service, steps, not_before) = (service.clone(), steps.clone(), *not_before);
+        let Some(seen) = Seen::of(self.inputs, &service) else { return };
+        if !steps.iter().any(|step| step.kind() == StepKind::Up) || only_starts(&steps, seen) {
+            return;
+        }
+        let build = steps.iter().copied().find(|step| step.kind() == StepKind::Build);
+        let waiter = Waiter { service: service.clone(), reference: seen.reference, build, not_before };
+        let mut path = vec![service];
+        self.run_first(at, &waiter, seen.ties, &mut path);
+    }
+
+    fn run_first(&mut self, at: usize, waiter: &Waiter<'_>, ties: &Ties, path: &mut Vec<String>) {
+        for job in &ties.waits_for {
+            // Compose refuses circles; they must not hang this.
+            if path.contains(job) {
+                continue;
+            }
+            let Some(seen) = Seen::of(self.inputs, job).filter(|seen| seen.ties.is_awaited) else { continue };
+            match due(seen, waiter, job) {
+                Due::No => {}
+                Due::NotKnown(why) => {
+                    let message = format!("it waits for the job {job}: {why}");
+                    self.prospects[at].repair = wait(self.inputs, "Unknown", message);
+                }
+                Due::Run(why) => {
+                    path.push(job.clone());
+                    self.run_first(at, waiter, seen.ties, path);
+                    path.pop();
+                    self.run(at, waiter, job, seen, why);
+                }
+            }
+        }
+    }
+
+    /// Has a job run, by its own repair where it has one.
+    fn run(&mut self, at: usize, waiter: &Waiter<'_>, job: &str, seen: Seen<'_>, why: String) {
+        let own = self.prospects.iter_mut().find(|prospect| prospect.service == job);
+        let own_repair = own.map(|own| (&mut own.repair, &mut own.order));
+        let builds = match own_repair {
+            Some((Repair::Steps(steps, own_at), _)) => {
+                let not_before = (*own_at).max(waiter.not_before);
+                if !steps.iter().any(|step| step.kind() == StepKind::Up) {
+                    steps.push(UP);
+                }
+                let builds = steps.iter().any(|step| step.kind() == StepKind::Build);
+                if let Repair::Steps(_, waits_until) = &mut self.prospects[at].repair {
+                    *waits_until = not_before;
+                }
+                builds
+            }
+            Some((Repair::Wait { until, reason, message }, _)) => {
+                let message = format!("it waits for the job {job}: {message}");
+                let repair = Repair::Wait { until: *until, reason: reason.clone(), message };
+                self.prospects[at].repair = repair;
+                return;
+            }
+            Some((Repair::Stalled { reason, message }, _)) => {
+                let message =
+                    format!("it waits for the job {job}, for which nothing more is tried: {message}");
+                self.prospects[at].repair = Repair::Stalled { reason: reason.clone(), message };
+                return;
+            }
+            Some((Repair::Nothing, _)) | None => self.run_for(waiter, job, seen, why),
+        };
+        if builds && waiter.build.is_none() {
+            self.prospects[at].order.after = 1;
+        }
+    }
+
+    /// Has a job run on behalf of who waits for it; whether it is built for that.
+    fn run_for(&mut self, waiter: &Waiter<'_>, job: &str, seen: Seen<'_>, why: String) -> bool {
+        let own_image = reference::full(seen.reference) != reference::full(waiter.reference);
+        let missing = *seen.image == Fact::Known(None);
+        let build =
+            waiter.build.filter(|_| own_image).or(missing.then_some(BUILD)).filter(|_| seen.buildable);
+        let steps: Vec<Step> = build.into_iter().chain([UP]).collect();
+        let after = usize::from(build.is_none() && waiter.build.is_some());
+        let mut entry = self.jobs.remove(job).unwrap_or_else(|| Prospect {
+            service: job.to_owned(),
+            why,
+            repair: Repair::Steps(steps.clone(), waiter.not_before),
+            alone: false,
+            rate_exceeded: None,
+            order: Order { turn: Turn::Anybody, after, on_behalf_of: Vec::new() },
+        });
+        if let Repair::Steps(known, at) = &mut entry.repair {
+            if steps.len() > known.len() {
+                *known = steps;
+            }
+            // `None` is at once.
+            *at = (*at).zip(waiter.not_before).map(|(a, b)| a.min(b));
+        }
+        entry.order.after = entry.order.after.max(after);
+        if !entry.order.on_behalf_of.contains(&waiter.service) {
+            entry.order.on_behalf_of.push(waiter.service.clone());
+        }
+        self.jobs.insert(job.to_owned(), entry);
+        build.is_some()
+    }
+
+    pub(super) fn set_turns(&mut self) {
+        let inputs = self.inputs;
+        for prospect in self.prospects.iter_mut().chain(self.jobs.values_mut()) {
+            prospect.order.turn = turn(inputs, &prospect.service);
+        }
+    }
+}
+
+/// Who waits for a job.
+struct Waiter<'a> {
+    service: String,
+    reference: &'a str,
+    /// The build that comes before its `up`.
+    build: Option<Step>,
+    not_before: Option<Time>,
+}
+
+/// Whether an `up` does no more than start containers that have run already, as they are.
+fn only_starts(steps: &[Step], seen: Seen<'_>) -> bool {
+    let Some(containers) = seen.containers.known() else { return false };
+    let there = u32::try_from(containers.len()).unwrap_or(u32::MAX) >= seen.replicas;
+    let as_it_was = |c: &ContainerObservation| {
+        c.state != ContainerState::Created
+            && c.config_changed == Fact::Known(false)
+            && seen.image.known().and_then(Option::as_ref).is_none_or(|image| *image == c.image_id)
+    };
+    steps == [Step::Start] || steps == [UP] && there && containers.iter().all(as_it_was)
+}
+
+fn due(seen: Seen<'_>, waiter: &Waiter<'_>, job: &str) -> Due {
+    let containers = match seen.containers {
+        Fact::Known(containers) => containers,
+        Fact::Unknown(why) => return Due::NotKnown(why.clone()),
+    };
+    let runs = |c: &ContainerObservation| {
+        c.restarting
+            || !matches!(c.state, ContainerState::Exited | ContainerState::Dead | ContainerState::Created)
+    };
+    if containers.iter().any(runs) {
+        // Whoever has started it, and of whatever image: half a migration is worse than a late one.
+        return Due::NotKnown("it runs right now".into());
+    }
+    if waiter.build.is_some() && (seen.buildable || same_image(seen, waiter)) {
+        return Due::Run(format!("{} waits for {job}, whose image is built", waiter.service));
+    }
+    let run = |why: &str| Due::Run(format!("{} waits for {job}, {why}", waiter.service));
+    if u32::try_from(containers.len()).unwrap_or(u32::MAX) < seen.replicas {
+        return run("which has no container");
+    }
+    if let Some(bad) = containers.iter().find(|c| !has_ended_well(c)) {
+        return match bad.exit_code {
+            Some(code) => run(&format!("which ended with code {code}")),
+            None => run("which was never started"),
+        };
+    }
+    match seen.image {
+        Fact::Unknown(why) => return Due::NotKnown(why.clone()),
+        Fact::Known(image) if containers.iter().any(|c| image.as_ref() != Some(&c.image_id)) => {
+            return run("whose image is new");
+        }
+        Fact::Known(_) => {}
+    }
+    let changed = containers.iter().map(|c| &c.config_changed);
+    for changed in changed {
+        match changed {
+            Fact::Known(true) => return run("whose configuration is new"),
+            Fact::Unknown(why) => return Due::NotKnown(why.clone()),
+            Fact::Known(false) => {}
+        }
+    }
+    Due::No
+}
+
+fn same_image(seen: Seen<'_>, waiter: &Waiter<'_>) -> bool {
+    reference::full(seen.reference) == reference::full(waiter.reference)
+}

@@ -1,0 +1,102 @@
+//! Who restarts with another (`restart: true`), and when that is due.
+
+use chrono::TimeDelta;
+
+use super::{Order, RESTARTS_LAST, Seen};
+use crate::{
+    api::{ContainerObservation, ContainerState, Step, StepKind, StepOutcome, Time},
+    decide::{Inputs, OpenIncident, Prospect, Repair},
+};
+
+/// How much earlier than the end of a step, by undrift's clock, the engine's may have dated what the step has started.
+const CLOCKS: TimeDelta = TimeDelta::seconds(5);
+
+/// The restarts of services that restart with another: those that are due because undrift has replaced or restarted that
+/// one, and those that will be when the plan has.
+pub(super) fn restarts(inputs: Inputs<'_>, prospects: &[Prospect]) -> Vec<Prospect> {
+    let mut found = Vec::new();
+    for (name, seen) in Seen::all(inputs) {
+        let is_repaired = prospects
+            .iter()
+            .any(|p| p.service == name && !matches!(p.repair, Repair::Nothing | Repair::Wait { .. }));
+        if is_repaired || seen.runs_undrift || started(seen).is_none() {
+            continue;
+        }
+        for with in &seen.ties.restarts_with {
+            let (at, after) = if is_due(inputs, name, seen, with) {
+                (None, 0)
+            } else if let Some(at) = replacing(prospects, with) {
+                (*at, RESTARTS_LAST)
+            } else {
+                continue;
+            };
+            let done =
+                if after == 0 { "undrift has replaced or restarted" } else { "is to be brought up anew" };
+            found.push(Prospect {
+                service: name.to_owned(),
+                why: format!("it restarts with {with} (`restart: true`), which {done}"),
+                repair: Repair::Steps(vec![Step::Restart], at),
+                alone: false,
+                rate_exceeded: None,
+                order: Order { after, ..Order::default() },
+            });
+            break;
+        }
+    }
+    found
+}
+
+/// What of the plan replaces or restarts a service, if anything does: not before when.
+fn replacing<'a>(prospects: &'a [Prospect], service: &str) -> Option<&'a Option<Time>> {
+    prospects.iter().filter(|prospect| prospect.service == service).find_map(|prospect| {
+        match &prospect.repair {
+            Repair::Steps(steps, at)
+                if steps.iter().any(|step| step.kind() != StepKind::Build && *step != Step::Start) =>
+            {
+                Some(at)
+            }
+            _ => None,
+        }
+    })
+}
+
+/// The earliest start of its containers, where all of them run.
+fn started(seen: Seen<'_>) -> Option<Time> {
+    let containers = seen.containers.known()?;
+    let start = |c: &ContainerObservation| c.started_at.filter(|_| c.state == ContainerState::Running);
+    containers.iter().map(start).collect::<Option<Vec<_>>>()?.into_iter().min()
+}
+
+/// Whether undrift has replaced or restarted `with` since this service was started. Not where it has only started what was
+/// down, and not where someone else has: Compose would not restart it then either.
+fn is_due(inputs: Inputs<'_>, name: &str, seen: Seen<'_>, with: &str) -> bool {
+    let Some(incident) = &inputs.history.incident else { return false };
+    let Some(other) = Seen::of(inputs, with) else { return false };
+    let newest = other.containers.known().into_iter().flatten().filter_map(|c| c.started_at).max();
+    let Some(newest) = newest.filter(|newest| started(seen).is_some_and(|started| *newest > started)) else {
+        return false;
+    };
+    let replaced = is_replaced(incident, with, other);
+    let mut steps = incident.steps.iter().filter(|done| done.services.iter().any(|s| s == with));
+    let ours = steps.rfind(|done| match done.step.kind() {
+        StepKind::Restart => true,
+        StepKind::Up | StepKind::Rollback => replaced,
+        StepKind::Build => false,
+    });
+    let is_ours = ours.is_some_and(|done| newest <= done.at + CLOCKS);
+    // One that was cut off is made up for; one that failed is not tried for ever.
+    let settled = incident.steps.iter().filter(|done| done.services.iter().any(|s| s == name)).any(|done| {
+        done.at >= newest && !matches!(done.outcome, StepOutcome::Interrupted | StepOutcome::Cancelled)
+    });
+    is_ours && !settled
+}
+
+/// Whether the service consists of other containers than when the incident opened, of which there were some.
+fn is_replaced(incident: &OpenIncident, service: &str, now: Seen<'_>) -> bool {
+    let before = incident.before.services.iter().find(|status| status.name == service);
+    before.is_some_and(|before| {
+        let now = now.containers.known().into_iter().flatten();
+        !before.containers.is_empty()
+            && now.into_iter().any(|c| before.containers.iter().all(|then| then.id != c.id))
+    })
+}

@@ -1,0 +1,165 @@
+//! From what the store keeps to the history that a decision rests on.
+
+use std::collections::BTreeMap;
+
+use chrono::TimeDelta;
+
+use super::{Session, series::Series};
+use crate::{
+    api::{
+        AuditKind, AuditRecord, ConditionStatus, ConditionType, Desired, Incident, IncidentOutcome,
+        ObjectStatus, ProjectObservation, Step, StepOutcome, Time,
+    },
+    decide::{self, DoneStep, History, Identity, OpenIncident, Verified, identities},
+    store::{RecordFilter, Store, StoreError},
+};
+
+/// The history of an object, whose Compose project has this name.
+pub(super) fn history(
+    store: &Store,
+    desired: &Desired,
+    project: &str,
+    session: &Session,
+    now: Time,
+) -> Result<History, StoreError> {
+    let name = desired.name();
+    let previous = store.object(name)?.map(|object| object.status);
+    let generation = store.peek_generation(name, &desired.spec_digest)?;
+    let proofs = previous.as_ref().map(|status| proofs(status, generation)).unwrap_or_default();
+    let incident = open_incident(store, name)?;
+    Ok(History {
+        last_healed: last_healed(store, name, incident.as_ref(), now)?,
+        generation,
+        attempts: store.attempts(name)?,
+        recent_steps: store.recent_steps(project, now)?,
+        incident,
+        proven_since: proofs.iter().map(|(name, (_, since))| (name.clone(), *since)).collect(),
+        proven: proofs.into_iter().map(|(name, (identities, _))| (name, identities)).collect(),
+        restarts: session.deaths.counts_before(),
+        watching_since: Some(session.since),
+        looking_since: Some(session.begun),
+        proving: session.series.as_ref().map(Series::services).unwrap_or_default(),
+        suspended: store.suspension(name)?.filter(|suspension| !suspension.has_passed(now)),
+    })
+}
+
+fn open_incident(store: &Store, object: &str) -> Result<Option<OpenIncident>, StoreError> {
+    store.current_incident(object)?.map(|incident| story(store, incident)).transpose()
+}
+
+/// The incident that ended just before the open one began, or before now, if a repair of it may still turn out to be for
+/// the worse.
+fn last_healed(
+    store: &Store,
+    object: &str,
+    open: Option<&OpenIncident>,
+    now: Time,
+) -> Result<Option<OpenIncident>, StoreError> {
+    let since = open.map_or(now, |incident| incident.opened_at) - decide::JUDGED_FOR;
+    let last = store.incident_closed_since(object, since)?;
+    let healed = last.filter(|incident| incident.outcome == Some(IncidentOutcome::Reconciled));
+    healed.map(|incident| story(store, incident)).transpose()
+}
+
+fn story(store: &Store, incident: Incident) -> Result<OpenIncident, StoreError> {
+    let records =
+        store.records(&RecordFilter { incident: Some(incident.id.clone()), ..RecordFilter::default() })?;
+    Ok(OpenIncident {
+        before: serde_json::from_value(incident.before).unwrap_or_default(),
+        opened_at: incident.opened_at,
+        steps: records.iter().filter_map(step_of).collect(),
+        verified: records.iter().filter_map(verified).collect(),
+        id: incident.id,
+    })
+}
+
+pub(super) fn step_of(record: &AuditRecord) -> Option<DoneStep> {
+    let ended = [AuditKind::StepFinished.as_str(), AuditKind::StepInterrupted.as_str()];
+    if !ended.contains(&record.kind.as_str()) {
+        return None;
+    }
+    let step = match record.step.as_deref()? {
+        "Build" => Step::Build { no_cache: false },
+        "Up" if record.evidence.get("noRecreate").is_some() => Step::Start,
+        "Up" => Step::Up { force_recreate: false },
+        "Restart" => Step::Restart,
+        "Rollback" => Step::Rollback,
+        _ => return None,
+    };
+    let services = serde_json::from_value(record.evidence.get("services")?.clone()).ok()?;
+    let outcome = match record.outcome.as_deref()? {
+        // It changed nothing, so nothing follows from it: neither a wait nor a rollback.
+        "NotBegun" => return None,
+        "Succeeded" => StepOutcome::Succeeded,
+        "Failed" => StepOutcome::Failed,
+        "TimedOut" => StepOutcome::TimedOut,
+        "Cancelled" => StepOutcome::Cancelled,
+        _ => StepOutcome::Interrupted,
+    };
+    Some(DoneStep { step, services, at: ended_at(record)?, outcome })
+}
+
+/// When the step ended. Its record may be hours younger, where there was no room for it before.
+fn ended_at(record: &AuditRecord) -> Option<Time> {
+    let began = record.evidence.get("startedAt").and_then(|at| at.as_str()?.parse::<Time>().ok());
+    let took = record.evidence.get("durationMs").and_then(serde_json::Value::as_i64);
+    let ended = began.zip(took).and_then(|(began, ms)| began.checked_add_signed(TimeDelta::milliseconds(ms)));
+    ended.or_else(|| record.time.parse().ok())
+}
+
+fn verified(record: &AuditRecord) -> Option<Verified> {
+    let of_kind = record.kind == AuditKind::Verified.as_str();
+    let image = record.evidence.get("image").and_then(serde_json::Value::as_str).unwrap_or_default();
+    of_kind.then_some(Verified {
+        service: record.service.clone()?,
+        at: record.time.parse().ok()?,
+        image: image.to_owned(),
+    })
+}
+
+/// What each service consisted of when it was proven, and since when it has been: of those whose status says
+/// `Reconciled`, of this very spec. Another spec may declare more than what was proven.
+fn proofs(status: &ObjectStatus, generation: i64) -> BTreeMap<String, (Vec<Identity>, Time)> {
+    let of = |service: &crate::api::ServiceStatus| {
+        let condition = service.conditions.iter().find(|c| c.kind == ConditionType::Reconciled)?;
+        let holds = condition.status == ConditionStatus::True && condition.observed_generation == generation;
+        let mut all: Vec<Identity> = service.containers.iter().map(Identity::from).collect();
+        all.sort();
+        holds.then(|| (service.name.clone(), (all, condition.last_transition_time)))
+    };
+    status.services.iter().filter_map(of).collect()
+}
+
+/// The services that consist of what they consisted of when they were proven.
+pub(super) fn still_proven(history: &History, observed: &ProjectObservation) -> Vec<String> {
+    let same = |s: &&crate::api::ServiceObservation| history.proven.get(&s.name) == Some(&identities(s));
+    observed.services.iter().filter(same).map(|s| s.name.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_has_ended_when_it_ended_however_late_that_was_recorded() {
+        let record = |evidence: serde_json::Value| AuditRecord {
+            seq: 1,
+            time: "2026-01-01T15:00:00.000000Z".into(),
+            object: None,
+            service: None,
+            incident: None,
+            actor: String::new(),
+            kind: AuditKind::StepFinished.as_str().into(),
+            step: Some("Up".into()),
+            outcome: Some("Failed".into()),
+            evidence,
+            prev_hash: String::new(),
+            hash: String::new(),
+        };
+        let at = |evidence| step_of(&record(evidence)).unwrap().at.to_rfc3339();
+        let services = serde_json::json!(["api"]);
+        let dated = serde_json::json!({ "services": services, "startedAt": "2026-01-01T12:00:00.5Z", "durationMs": 1500 });
+        assert_eq!(at(dated), "2026-01-01T12:00:02+00:00");
+        assert_eq!(at(serde_json::json!({ "services": services })), "2026-01-01T15:00:00+00:00");
+    }
+}

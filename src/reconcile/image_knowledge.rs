@@ -1,0 +1,194 @@
+//! What only the store can know of an image: the source that it was built from, or that was there when it was seen first.
+
+use super::session::{PendingBuild, Session};
+use crate::{
+    api::{Cache, Desired, Fact, FirstSight, Presence, ProjectObservation, SourceObservation, Time},
+    decide::digest_form as form,
+    store::{ImageKnowledge, Store, StoreError},
+};
+
+/// The cache's space for [`FirstSight`]s.
+const SIGHTS: &str = "first-sight";
+
+/// Adds to the observation what only the store can know of an image: the source that it was built from, or else the source
+/// as it was when the image was seen first.
+pub(super) fn add_image_knowledge(
+    store: &Store,
+    desired: &Desired,
+    observed: &mut ProjectObservation,
+    now: Time,
+) -> Result<(), StoreError> {
+    for service in &mut observed.services {
+        let Some(Some(id)) = service.artifact.image.known() else { continue };
+        service.artifact.built_from = store.image(id)?.and_then(|image| image.source_digest);
+        if service.artifact.built_from.is_none() {
+            // By directory and service, too: two services may have one image and two contexts.
+            let key = format!("{}\n{}\n{id}", desired.directory.display(), service.name);
+            service.artifact.first_sight = first_sight(store, &key, &service.source, now);
+        }
+    }
+    Ok(())
+}
+
+/// What is remembered of the image's first look after this one. Each look notes what it sees, that of `check` too.
+fn first_sight(cache: &dyn Cache, key: &str, source: &SourceObservation, now: Time) -> Option<FirstSight> {
+    let known: Option<FirstSight> = cache.get(SIGHTS, key).and_then(|text| serde_json::from_str(&text).ok());
+    let digest = match &source.digest {
+        Fact::Known(None) => return None,
+        // What it is now is not known; that the image is older than what comes still is.
+        Fact::Unknown(_) => return known,
+        Fact::Known(Some(digest)) => digest,
+    };
+    let next = match &known {
+        // Another rule gives other digests of the same source: nothing can be said of what was before.
+        Some(sight) if form(&sight.digest) == form(digest) => {
+            let changed_at = (sight.digest != *digest).then(|| sight.changed_at.unwrap_or(now));
+            FirstSight { changed_at, ..sight.clone() }
+        }
+        // A source that lacks what is declared is in the middle of something; what comes back was there before.
+        _ if !is_whole(source) => return None,
+        _ => FirstSight { digest: digest.clone(), at: now, changed_at: None },
+    };
+    if known.as_ref() != Some(&next)
+        && let Ok(text) = serde_json::to_string(&next)
+    {
+        cache.put(SIGHTS, key, &text);
+    }
+    Some(next)
+}
+
+fn is_whole(source: &SourceObservation) -> bool {
+    source.modules.iter().flatten().all(|module| *module == Fact::Known(Presence::Present))
+}
+
+/// Remembers what the images of the builds that just ended were built from.
+///
+/// Where the build context is another by now nobody knows which of the two the build has read: the one from before is noted,
+/// which at worst costs one build too many, and hides no change. What is not seen now may be seen next time. Of two builds in one command one may fail, and the other's tag has moved all the same:
+/// an image that is another than before was built.
+pub(super) fn learn_from_builds(
+    store: &Store,
+    session: &mut Session,
+    observed: &ProjectObservation,
+) -> Result<(), StoreError> {
+    for build in &session.builds {
+        let Some(seen) = observed.services.iter().find(|s| s.name == build.service) else { continue };
+        let Some(Some(id)) = seen.artifact.image.known() else { continue };
+        let was_built = build.succeeded || build.image_before.as_ref() != Some(id);
+        if was_built {
+            let known = store.image(id)?;
+            store.save_image(&ImageKnowledge {
+                id: id.clone(),
+                reference: seen.artifact.reference.clone(),
+                source_digest: Some(build.digest.clone()),
+                built_by_undrift: true,
+                last_good_at: known.and_then(|image| image.last_good_at),
+            })?;
+        }
+    }
+    let is_unknown = |build: &PendingBuild| {
+        let seen = observed.services.iter().find(|s| s.name == build.service);
+        seen.is_some_and(|seen| seen.artifact.image.known().is_none())
+    };
+    session.builds.retain(is_unknown);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{OLD, at, healthy};
+
+    fn built(digest: &str) -> PendingBuild {
+        let (service, image_before) = ("api".to_owned(), Some(OLD.to_owned()));
+        PendingBuild { service, digest: digest.to_owned(), image_before, succeeded: true }
+    }
+
+    #[test]
+    fn what_an_image_was_built_from_is_noted_also_where_the_source_has_changed_since() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), "test".into()).unwrap();
+        let mut session = Session::new(at(0));
+        session.builds.push(built("sha256:before"));
+        let mut seen = healthy();
+        let image =
+            std::mem::replace(&mut seen.services[0].artifact.image, Fact::unknown("the engine is busy"));
+        learn_from_builds(&store, &mut session, &seen).unwrap();
+        assert!(store.images().unwrap().is_empty());
+
+        // Neither an outage nor a person's request makes it forget.
+        let mut session = session.begin_anew(at(1));
+        seen.services[0].artifact.image = image;
+        learn_from_builds(&store, &mut session, &seen).unwrap();
+        let known = store.images().unwrap();
+        assert_eq!(known.len(), 1);
+        assert_eq!(
+            known[0].source_digest.as_deref(),
+            Some("sha256:before"),
+            "and not what the source is now"
+        );
+        assert!(known[0].built_by_undrift && session.builds.is_empty());
+    }
+
+    #[test]
+    fn first_sight_of_an_image_is_kept_and_a_source_that_goes_back_is_as_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), "test".into()).unwrap();
+        let source = |digest| SourceObservation { modules: vec![], digest, unreadable: None };
+        let sight = |digest: &str, seconds| {
+            let source = source(Fact::Known(Some(digest.to_owned())));
+            first_sight(&store, "a", &source, at(seconds)).unwrap()
+        };
+        let first = |changed_at| FirstSight { digest: "v1:sha256:1".into(), at: at(0), changed_at };
+        assert_eq!(sight("v1:sha256:1", 0), first(None));
+        assert_eq!(sight("v1:sha256:1", 5), first(None));
+        assert_eq!(sight("v1:sha256:2", 10), first(Some(at(10))));
+        assert_eq!(sight("v1:sha256:3", 20), first(Some(at(10))), "since when it has been another");
+        let unknown = first_sight(&store, "a", &source(Fact::unknown("no right")), at(25));
+        assert_eq!(unknown, Some(first(Some(at(10)))), "what cannot be read changes nothing");
+        assert_eq!(sight("v1:sha256:1", 30), first(None));
+        assert_eq!(sight("v1:sha256:2", 40), first(Some(at(40))));
+        // Another version of undrift digests by another rule, and begins anew.
+        let anew = FirstSight { digest: "v2:sha256:2".into(), at: at(50), changed_at: None };
+        assert_eq!(sight("v2:sha256:2", 50), anew);
+        assert_eq!(first_sight(&store, "b", &source(Fact::Known(None)), at(60)), None, "nothing to build");
+        assert_eq!(first_sight(&store, "b", &source(Fact::unknown("no right")), at(60)), None, "never seen");
+        let lacks = SourceObservation {
+            modules: vec![None, Some(Fact::Known(Presence::Missing))],
+            digest: Fact::Known(Some("v2:sha256:1".into())),
+            unreadable: None,
+        };
+        assert_eq!(first_sight(&store, "b", &lacks, at(70)), None, "it is not the source that is declared");
+    }
+
+    #[test]
+    fn services_of_one_image_have_a_first_sight_each_and_what_undrift_built_has_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), "test".into()).unwrap();
+        let look = |second_source: &str| {
+            let mut seen = healthy();
+            seen.services[1].source.digest = Fact::Known(Some(second_source.to_owned()));
+            add_image_knowledge(&store, &crate::fixtures::desired(), &mut seen, at(0)).unwrap();
+            seen.services.into_iter().map(|s| s.artifact.first_sight.map(|s| (s.digest, s.changed_at)))
+        };
+        let sights: Vec<_> = look("sha256:other").flatten().collect();
+        assert_eq!(sights, [("sha256:source-2".into(), None), ("sha256:other".into(), None)]);
+        let sights: Vec<_> = look("sha256:new").flatten().collect();
+        assert_eq!(sights[1], ("sha256:other".into(), Some(at(0))));
+        let mut session = Session::new(at(0));
+        session.builds.push(built("sha256:before"));
+        learn_from_builds(&store, &mut session, &healthy()).unwrap();
+        assert_eq!(look("sha256:new").flatten().count(), 0, "one image, which undrift has built");
+    }
+
+    #[test]
+    fn what_the_state_has_no_room_for_is_not_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(Store::open(dir.path(), "test".into()).unwrap());
+        let read_only = Store::open_read_only(dir.path()).unwrap().unwrap();
+        let mut session = Session::new(at(0));
+        session.builds.push(built("sha256:before"));
+        learn_from_builds(&read_only, &mut session, &healthy()).unwrap_err();
+        assert_eq!(session.builds.len(), 1);
+    }
+}

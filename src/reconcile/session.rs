@@ -1,0 +1,125 @@
+//! What one series of turns remembers in memory.
+
+use std::collections::BTreeSet;
+
+use super::{deaths::Deaths, series::Series};
+use crate::{
+    api::{Drift, Layer, ProjectObservation, Reason, Time},
+    decide::{Decision, Diagnosis, Identity, identities},
+};
+
+/// What one series of turns remembers in memory. Losing it costs a little time, never correctness.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// When the series began, or when it became quiet.
+    pub(super) since: Time,
+    /// How often each container has died of late.
+    pub(super) deaths: Deaths,
+    /// The builds whose images are not looked at yet.
+    pub(super) builds: Vec<PendingBuild>,
+    /// The service drifts that were told already while waiting, so that each is said once.
+    pub(super) told: BTreeSet<String>,
+    /// The stability window of services that became as declared while others were proven.
+    pub(super) series: Option<Series>,
+    /// How things stood when there was nothing left to do.
+    settled: Option<Vec<Standing>>,
+    /// When the series began, whether it was quiet then or not.
+    pub(super) begun: Time,
+    /// Whether a first look has been taken.
+    has_looked: bool,
+}
+
+/// How a service stands: its drift, whether something of it is unknown, and what it consists of.
+type Standing = (String, Option<(Layer, Reason)>, bool, Vec<Identity>);
+
+/// A service's build that ended just now.
+#[derive(Debug, Clone)]
+pub(super) struct PendingBuild {
+    pub(super) service: String,
+    /// The build context's digest before the build began.
+    pub(super) digest: String,
+    /// The image behind the reference before.
+    pub(super) image_before: Option<String>,
+    /// Whether the command as a whole succeeded.
+    pub(super) succeeded: bool,
+}
+
+impl Session {
+    /// A series that begins now.
+    #[must_use]
+    pub fn new(now: Time) -> Self {
+        Self {
+            since: now,
+            deaths: Deaths::default(),
+            builds: Vec::new(),
+            told: BTreeSet::new(),
+            series: None,
+            settled: None,
+            begun: now,
+            has_looked: false,
+        }
+    }
+
+    /// When the series began.
+    #[cfg(test)]
+    pub(crate) fn began(&self) -> Time {
+        self.begun
+    }
+
+    /// The series that begins where this one is given up: only what was built and not looked at yet goes on, or nobody would
+    /// ever know from which source.
+    #[must_use]
+    pub fn begin_anew(self, now: Time) -> Self {
+        Self { builds: self.builds, ..Self::new(now) }
+    }
+
+    /// Notes what a look has shown. What may pass by itself is waited for from the end of the first look on, which may take
+    /// longer than all others: nothing is in a cache yet.
+    pub(super) fn note(&mut self, observed: &ProjectObservation, now: Time) {
+        if !std::mem::replace(&mut self.has_looked, true) {
+            (self.since, self.begun) = (now, now);
+        }
+        self.deaths.note(observed, now);
+        self.note_quiet(observed, now);
+    }
+
+    /// Notes that nothing is left to do as things stand.
+    pub(super) fn settle(&mut self, observed: &ProjectObservation, decision: &Decision) {
+        self.settled = Some(standing(observed, decision));
+    }
+
+    /// Notes that it was given up to prove what is as declared. The next look is another series: what has become
+    /// steady since is to be proven then.
+    pub(super) fn give_up_proving(&mut self) {
+        self.settled = Some(Vec::new());
+    }
+
+    /// Begins a new series where things stand otherwise than when there was nothing left to do: what changed since
+    /// gets its time to become as declared, however long ago undrift began to look. What still stands as it did
+    /// does not: a drift that was given up on would otherwise be watched anew at every resync.
+    pub(super) fn is_news(&mut self, observed: &ProjectObservation, decision: &Decision, now: Time) -> bool {
+        let news = self.settled.as_ref().is_some_and(|settled| *settled != standing(observed, decision));
+        if news {
+            let (builds, deaths) = (std::mem::take(&mut self.builds), std::mem::take(&mut self.deaths));
+            *self = Self { builds, deaths, has_looked: true, ..Self::new(now) };
+        }
+        news
+    }
+
+    /// While someone else is at work, or the engine is only just starting, the time that a repair may take does not run.
+    fn note_quiet(&mut self, observed: &ProjectObservation, now: Time) {
+        if observed.changing.is_some() {
+            self.since = now;
+        }
+    }
+}
+
+fn standing(observed: &ProjectObservation, decision: &Decision) -> Vec<Standing> {
+    let of = |diagnosis: &Diagnosis| {
+        let seen = observed.services.iter().find(|seen| seen.name == diagnosis.service);
+        let drift = diagnosis.drift.as_ref().map(Drift::class);
+        let identities = seen.map(identities).unwrap_or_default();
+        (diagnosis.service.clone(), drift, diagnosis.unknown.is_some(), identities)
+    };
+    decision.services.iter().map(of).collect()
+}
