@@ -414,6 +414,7 @@ async fn a_replacement_whose_label_names_the_old_one_is_no_replica_and_is_remove
         // The old one is gone: what is left is the replica, and gets its name.
         let new = replacement_of_2_40(&old, label, &name);
         docker(&["rm", "--force", &old]);
+        killed_step_was_own(&engine, &project);
         engine.remove_leftovers(&project.name, &[service.into()]).await.unwrap();
         assert_eq!(docker(&["inspect", "--format", "{{.Name}}", &new]), format!("/{name}"));
         docker(&["rm", "--force", &new]);
@@ -445,7 +446,9 @@ async fn only_images_without_tag_and_container_are_removed() {
     let origin = docker(&["create", "--label", &of_project, BASE, "true"]);
     let build = |version: &str| {
         let labels = format!("LABEL version={version} {of_project}");
-        docker(&["commit", "--change", &labels, &origin])
+        let image = docker(&["commit", "--change", &labels, &origin]);
+        // Podman prints it without the algorithm.
+        docker(&["image", "inspect", "--format", "{{.Id}}", &image])
     };
     let kept = build("1");
     docker(&["tag", &kept, &format!("{}-kept:previous", project.name)]);
