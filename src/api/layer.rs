@@ -127,6 +127,8 @@ pub enum Reason {
     UnexpectedStatus,
     /// Route: a path that cannot exist answers the same, so the answer proves nothing.
     Indistinguishable,
+    /// Route: the server's certificate is not one that undrift was told to trust.
+    Untrusted,
     /// Auth: the credentials were not accepted.
     Rejected,
     /// Auth: the route answers without credentials as it does with them.
@@ -172,6 +174,7 @@ impl Reason {
             Self::Unreachable => "Unreachable",
             Self::UnexpectedStatus => "UnexpectedStatus",
             Self::Indistinguishable => "Indistinguishable",
+            Self::Untrusted => "Untrusted",
             Self::Rejected => "Rejected",
             Self::NotEnforced => "NotEnforced",
         }
@@ -179,6 +182,32 @@ impl Reason {
 }
 
 impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Why nothing can be concluded of a layer. The names are a contract: scripts match on them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum UnknownReason {
+    /// Something that the conclusion needs could not be seen; the message names it.
+    NotKnown,
+    /// A server has had enough requests for now.
+    RateLimited,
+}
+
+impl UnknownReason {
+    /// The reason in `PascalCase`, as in conditions.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotKnown => "NotKnown",
+            Self::RateLimited => "RateLimited",
+        }
+    }
+}
+
+impl fmt::Display for UnknownReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
     }

@@ -33,7 +33,7 @@ pub use duration::{Duration, ParseDurationError};
 pub use evidence::{Fact, Presence};
 pub use incident::{AuditKind, AuditRecord, Incident, IncidentOutcome, NewRecord, StepOutcome};
 pub use joined::{Joined, OtherContainer, Shared};
-pub use layer::{ConditionType, Drift, Layer, Reason};
+pub use layer::{ConditionType, Drift, Layer, Reason, UnknownReason};
 pub use note::{Note, NoteReason};
 pub use observed::{
     Answer, ArtifactObservation, ContainerObservation, ContainerState, FirstSight, GitState, Health,

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::style::{Cell, Paint, Style, cell, clean, heading, table};
 use crate::{
     api::{Desired, Layer, RouteStatus, ServiceStatus, Step},
-    decide::{Diagnosis, HeldBack, LayerVerdict, Prospect, Repair},
+    decide::{Diagnosis, HeldBack, LayerVerdict, Prospect, Repair, UnknownLayer},
     reconcile::Looked,
 };
 
@@ -41,7 +41,7 @@ fn rung(layer: Layer, verdict: &LayerVerdict, status: &ServiceStatus, explained:
         LayerVerdict::AsDeclared(None) => cell(format!("✓{seen}"), Paint::Green),
         LayerVerdict::AsDeclared(Some(_)) => cell(format!("✓{seen}"), Paint::Yellow),
         LayerVerdict::Broken(reason, _) => cell(format!("✗ {reason}"), Paint::Red),
-        LayerVerdict::Unknown(_) => cell("?", Paint::Yellow),
+        LayerVerdict::Unknown(..) => cell("?", Paint::Yellow),
     }
 }
 
@@ -64,9 +64,9 @@ fn words(out: &mut dyn Write, style: Style, looked: &Looked) -> io::Result<()> {
             let place = style.red(&format!("{}: {} layer", diagnosis.service, drift.layer));
             writeln!(out, "\n  {place}  {}", clean(&drift.message))?;
         }
-        if let Some((layer, why)) = &diagnosis.unknown {
+        if let Some(UnknownLayer { layer, message, .. }) = &diagnosis.unknown {
             let place = style.yellow(&format!("{}: {layer} layer unknown", diagnosis.service));
-            writeln!(out, "\n  {place}  {}", clean(why))?;
+            writeln!(out, "\n  {place}  {}", clean(message))?;
         }
         for (layer, note) in notes(diagnosis) {
             let place = style.yellow(&format!("{}: {layer} layer", diagnosis.service));
@@ -96,6 +96,9 @@ const GIVEN_UP: [&str; 4] = ["BudgetSpent", "RepairsExhausted", "RolledBack", "R
 /// What helps where no step does and time may.
 fn wait(reason: &str) -> &'static str {
     match reason {
+        "RateLimited" => {
+            "no step: the server wants fewer requests; apply would ask it again, ever less often"
+        }
         "Unknown" => "no step on what is not known; apply would look again for a while",
         "Indistinguishable" => {
             "no step: credentials in the manifest (`auth`) would tell the route from other paths"

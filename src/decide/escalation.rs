@@ -67,6 +67,10 @@ pub(super) fn escalation(drift: &Drift, seen: &ServiceObservation) -> Escalation
         (Layer::Container, Reason::Surplus) => Escalation::UntilSpent(vec![UP]),
         (Layer::Container, _) => Escalation::UntilSpent(vec![UP, RECREATE]),
         (Layer::Route, Reason::Absent) => absent(seen),
+        (Layer::Route, Reason::Untrusted) => Escalation::none(
+            "no step makes a certificate trusted: declare `tls.caFile`, `tls.serverName` or `tls.verify: false` with the route, \
+             or give the server another one",
+        ),
         (Layer::Route, _) => Escalation::Wait,
         (Layer::Auth, _) => {
             Escalation::none("the route is there; credentials are the next thing for a person to look at")

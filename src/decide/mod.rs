@@ -39,7 +39,7 @@ mod verify;
 use std::collections::BTreeMap;
 
 pub use attempts::{after_proof, begin_preparation, begin_step, end_preparation, end_rollback, end_step};
-pub use checks::{Diagnosis, LayerVerdict, diagnose, digest_form, is_young};
+pub use checks::{Diagnosis, LayerVerdict, UnknownLayer, diagnose, digest_form, is_young};
 pub use order::{Order, Turn};
 pub use plan::{NOT_PROVEN, Next};
 pub use rate::recent_steps;

@@ -1,7 +1,7 @@
 //! Which steps could mend a drift, in which order they are tried, and when none is.
 
 use super::{
-    Diagnosis, Inputs, attempts,
+    Diagnosis, Inputs, UnknownLayer, attempts,
     checks::network,
     escalation::{Escalation, UP, escalation, untried, with_up},
     order::Order,
@@ -9,7 +9,9 @@ use super::{
     settling::{deadline, still_settling},
     start,
 };
-use crate::api::{Attempt, Drift, Fact, Layer, NetworkObservation, Reason, ServiceObservation, Step, Time};
+use crate::api::{
+    Attempt, Drift, Fact, Layer, NetworkObservation, Reason, ServiceObservation, Step, Time, UnknownReason,
+};
 
 /// The reason of a service that was rolled back: nothing more is tried for it with this source and spec.
 pub(super) const ROLLED_BACK: &str = "RolledBack";
@@ -71,7 +73,7 @@ pub(super) fn prospect(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnos
     let service = diagnosis.service.clone();
     let why = match (&diagnosis.unknown, &diagnosis.drift) {
         (_, Some(drift)) => drift.message.clone(),
-        (Some((_, unknown)), None) => unknown.clone(),
+        (Some(unknown), None) => unknown.message.clone(),
         (None, None) => String::new(),
     };
     let repair = repair(inputs, rows, diagnosis);
@@ -85,10 +87,10 @@ pub(super) fn prospect(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnos
 }
 
 fn repair(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis) -> Repair {
-    if let Some((layer, why)) = &diagnosis.unknown {
+    if let Some(UnknownLayer { layer, reason, message: why }) = &diagnosis.unknown {
         let message =
             format!("the {layer} layer is unknown ({why}), and nothing is repaired on what is not known");
-        return wait(inputs, "Unknown", message);
+        return wait(inputs, unknown_in_a_word(*reason), message);
     }
     let Some(seen) = inputs.observed.services.iter().find(|s| s.name == diagnosis.service) else {
         return Repair::Nothing;
@@ -137,6 +139,14 @@ fn repair(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis) -> Repair
             Some(step) => budget.spend(with_up(step)),
             None => Repair::Nothing,
         },
+    }
+}
+
+/// What a wait for something that is not known is called, and what is given up where it does not come to be known.
+const fn unknown_in_a_word(reason: UnknownReason) -> &'static str {
+    match reason {
+        UnknownReason::NotKnown => "Unknown",
+        UnknownReason::RateLimited => reason.as_str(),
     }
 }
 

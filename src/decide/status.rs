@@ -8,7 +8,7 @@ use crate::api::{
     Answer, Condition, ConditionStatus, ConditionType, ContainerStatus, Fact, ImageStatus, Layer,
     ModulePresence, ModuleStatus, ObjectStatus, Presence, ProjectObservation, RouteAnswer, RouteAuthStatus,
     RouteObservation, RouteSpec, RouteStatus, ServiceObservation, ServiceSpec, ServiceStatus, Time,
-    Transition, without_query_values,
+    Transition, UnknownReason, without_query_values,
 };
 
 /// The reason of an object whose next step waits for the rate.
@@ -73,12 +73,14 @@ fn object_conditions(inputs: StatusInputs<'_>, services: &[ServiceStatus]) -> Ve
         .decision
         .services
         .iter()
-        .filter_map(|d| d.unknown.as_ref().map(|(layer, why)| format!("{}: {layer} layer, {why}", d.service)))
+        .filter_map(|d| {
+            d.unknown.as_ref().map(|u| format!("{}: {} layer, {}", d.service, u.layer, u.message))
+        })
         .collect();
     let ready = if !drifts.is_empty() {
         maker.make(ConditionType::Ready, False, "DriftDetected", &drifts.join("; "))
     } else if !unknowns.is_empty() {
-        maker.make(ConditionType::Ready, Unknown, "NotKnown", &unknowns.join("; "))
+        maker.make(ConditionType::Ready, Unknown, common_reason(inputs.decision), &unknowns.join("; "))
     } else {
         maker.make(ConditionType::Ready, True, "AsDeclared", "every layer is as declared")
     };
@@ -100,6 +102,13 @@ fn object_conditions(inputs: StatusInputs<'_>, services: &[ServiceStatus]) -> Ve
         _ => maker.make(ConditionType::Stalled, False, "NotStalled", ""),
     };
     vec![ready, maker.make(ConditionType::Reconciling, reconciling, why, words), stalled]
+}
+
+/// The name of what is not known where that is one thing for all services.
+fn common_reason(decision: &Decision) -> &'static str {
+    let mut reasons = decision.services.iter().filter_map(|d| d.unknown.as_ref()).map(|u| u.reason);
+    let first = reasons.next().unwrap_or(UnknownReason::NotKnown);
+    if reasons.all(|reason| reason == first) { first } else { UnknownReason::NotKnown }.as_str()
 }
 
 /// A person who has edited a manifest must not take an earlier spec's status for the new one's.
@@ -181,7 +190,9 @@ fn service_conditions(
             LayerVerdict::Broken(reason, message) => {
                 Some(maker.make(kind, ConditionStatus::False, reason.as_str(), message))
             }
-            LayerVerdict::Unknown(why) => Some(maker.make(kind, ConditionStatus::Unknown, "NotKnown", why)),
+            LayerVerdict::Unknown(reason, why) => {
+                Some(maker.make(kind, ConditionStatus::Unknown, reason.as_str(), why))
+            }
         }
     });
     layers.chain([reconciled(inputs, diagnosis, &maker)]).collect()
@@ -192,8 +203,8 @@ fn reconciled(inputs: StatusInputs<'_>, diagnosis: &Diagnosis, maker: &Maker<'_>
     if let Some(drift) = &diagnosis.drift {
         return maker.make(kind, ConditionStatus::False, drift.reason.as_str(), &drift.message);
     }
-    if let Some((_, why)) = &diagnosis.unknown {
-        return maker.make(kind, ConditionStatus::Unknown, "NotKnown", why);
+    if let Some(unknown) = &diagnosis.unknown {
+        return maker.make(kind, ConditionStatus::Unknown, unknown.reason.as_str(), &unknown.message);
     }
     if inputs.proven.contains(&diagnosis.service) {
         return maker.make(

@@ -84,8 +84,8 @@ pub fn disproves(
     if let Some(drift) = &diagnosis.drift {
         return Some(drift.message.clone());
     }
-    if let Some((_, why)) = &diagnosis.unknown {
-        return Some(why.clone());
+    if let Some(unknown) = &diagnosis.unknown {
+        return Some(unknown.message.clone());
     }
     let replaced = identities_of(service, seen) != first;
     replaced.then(|| "its containers were replaced or started again meanwhile".into())

@@ -12,7 +12,7 @@ pub(super) fn check(view: View<'_>) -> LayerVerdict {
     }
     let reference = &seen.artifact.reference;
     match &seen.artifact.image {
-        Fact::Unknown(why) => LayerVerdict::Unknown(format!("image {reference}: {why}")),
+        Fact::Unknown(why) => LayerVerdict::not_known(format!("image {reference}: {why}")),
         Fact::Known(None) => without_image(view),
         Fact::Known(Some(_)) => {
             let modules = view.spec.modules.iter().zip(&seen.artifact.modules);
@@ -34,7 +34,7 @@ fn without_image(view: View<'_>) -> LayerVerdict {
     }
     match &view.seen.containers {
         Fact::Known(containers) if containers.is_empty() => LayerVerdict::Undeclared,
-        _ => LayerVerdict::Unknown(format!("nothing is behind the reference {reference} any more")),
+        _ => LayerVerdict::not_known(format!("nothing is behind the reference {reference} any more")),
     }
 }
 
@@ -50,14 +50,16 @@ fn module(spec: &ModuleSpec, seen: &ModuleObservation, reference: &str) -> Layer
             Reason::ModuleMissing,
             format!("module {name} is not in the image {reference}: {path} is not what is declared"),
         ),
-        Fact::Unknown(why) => LayerVerdict::Unknown(format!("module {name} in the image {reference}: {why}")),
+        Fact::Unknown(why) => {
+            LayerVerdict::not_known(format!("module {name} in the image {reference}: {why}"))
+        }
     }
 }
 
 /// What cannot be read cannot be enforced, and is not silently taken for unchanged.
 fn unreadable(view: View<'_>) -> LayerVerdict {
     match (&view.seen.source.unreadable, view.inputs.desired.object.spec.source.drift) {
-        (Some(what), SourceDrift::Enforce) => LayerVerdict::Unknown(format!(
+        (Some(what), SourceDrift::Enforce) => LayerVerdict::not_known(format!(
             "whether the source has changed since the image was built cannot be known ({what}), and `source.drift: \
              enforce` asks for it"
         )),
@@ -81,7 +83,7 @@ fn source_changed(view: View<'_>) -> LayerVerdict {
         }
         (Fact::Known(Some(_)), SourceDrift::Report) => LayerVerdict::AsDeclared(Some(words)),
         (Fact::Known(Some(_)), SourceDrift::Enforce) => LayerVerdict::Broken(Reason::SourceChanged, words),
-        (Fact::Unknown(why), SourceDrift::Enforce) => LayerVerdict::Unknown(format!("build context: {why}")),
+        (Fact::Unknown(why), SourceDrift::Enforce) => LayerVerdict::not_known(format!("build context: {why}")),
     }
 }
 

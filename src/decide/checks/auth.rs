@@ -11,7 +11,7 @@ pub(super) fn check(view: View<'_>) -> LayerVerdict {
     worst(routes.map(|(spec, seen)| {
         let Some(auth) = &spec.auth else { return LayerVerdict::Undeclared };
         if seen.answers.is_empty() {
-            return LayerVerdict::Unknown(format!(
+            return LayerVerdict::not_known(format!(
                 "route {}: no replica runs that could be asked",
                 spec.display_name()
             ));
@@ -26,12 +26,14 @@ fn one(spec: &RouteSpec, auth: &Auth, answer: &RouteAnswer) -> LayerVerdict {
     let status = match &answer.auth {
         Some(Fact::Known(Answer::Status { code, .. })) => *code,
         Some(Fact::Known(Answer::None(why))) => {
-            return LayerVerdict::Unknown(format!("route {name}{at} with credentials gave no answer: {why}"));
+            return LayerVerdict::not_known(format!(
+                "route {name}{at} with credentials gave no answer: {why}"
+            ));
         }
         Some(Fact::Unknown(why)) => {
-            return LayerVerdict::Unknown(format!("route {name}{at} with credentials: {why}"));
+            return LayerVerdict::not_known(format!("route {name}{at} with credentials: {why}"));
         }
-        None => return LayerVerdict::Unknown(format!("route {name}{at} was not asked with credentials")),
+        None => return LayerVerdict::not_known(format!("route {name}{at} was not asked with credentials")),
     };
     if !auth.expect.contains(&status) {
         let expected = statuses(&auth.expect);

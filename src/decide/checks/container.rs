@@ -22,7 +22,7 @@ type Check = fn(View<'_>, &ContainerObservation) -> LayerVerdict;
 pub(super) fn check(view: View<'_>) -> LayerVerdict {
     let containers = match &view.seen.containers {
         Fact::Known(containers) => containers,
-        Fact::Unknown(why) => return LayerVerdict::Unknown(format!("containers: {why}")),
+        Fact::Unknown(why) => return LayerVerdict::not_known(format!("containers: {why}")),
     };
     // What is not this project's is not judged by what this project declares.
     if let Some(others) = other_directory(view, containers) {
@@ -68,7 +68,7 @@ fn other_directory(view: View<'_>, containers: &[ContainerObservation]) -> Optio
     let directory = match &view.seen.other_directory {
         Fact::Known(None) => return None,
         Fact::Known(Some(directory)) => directory,
-        Fact::Unknown(why) => return Some(LayerVerdict::Unknown(format!("whose container it is: {why}"))),
+        Fact::Unknown(why) => return Some(LayerVerdict::not_known(format!("whose container it is: {why}"))),
     };
     let (project, service) = (&view.inputs.observed.project, &view.seen.name);
     let what = if containers.is_empty() {
@@ -127,13 +127,13 @@ fn image(view: View<'_>, c: &ContainerObservation) -> LayerVerdict {
             ),
         ),
         // A tag that is gone is unknown, not stale.
-        Fact::Known(None) => LayerVerdict::Unknown(format!(
+        Fact::Known(None) => LayerVerdict::not_known(format!(
             "{} runs image {}, and nothing is behind {} to compare it with",
             c.name,
             short(&c.image_id),
             view.seen.artifact.reference
         )),
-        Fact::Unknown(why) => LayerVerdict::Unknown(format!("image of {}: {why}", c.name)),
+        Fact::Unknown(why) => LayerVerdict::not_known(format!("image of {}: {why}", c.name)),
     }
 }
 
@@ -146,7 +146,7 @@ fn config(view: View<'_>, c: &ContainerObservation) -> LayerVerdict {
             Reason::ConfigChanged,
             format!("{} was created from another configuration than the Compose files describe now", c.name),
         ),
-        Fact::Unknown(why) => LayerVerdict::Unknown(format!("configuration of {}: {why}", c.name)),
+        Fact::Unknown(why) => LayerVerdict::not_known(format!("configuration of {}: {why}", c.name)),
     }
 }
 
@@ -171,7 +171,7 @@ fn module(
     let (name, path) = (spec.display_name(), &spec.path);
     match &seen.presence {
         Fact::Known(Presence::Present) => fine(),
-        Fact::Unknown(why) => LayerVerdict::Unknown(format!("module {name} in {}: {why}", c.name)),
+        Fact::Unknown(why) => LayerVerdict::not_known(format!("module {name} in {}: {why}", c.name)),
         Fact::Known(Presence::Missing | Presence::WrongType) => match &seen.covered_by {
             Some(mount) => {
                 let there = in_image.is_some_and(|p| *p == Fact::Known(Presence::Present));
@@ -204,7 +204,7 @@ fn dies(view: View<'_>, c: &ContainerObservation) -> LayerVerdict {
     if deaths >= LOOP_DEATHS {
         looping(c)
     } else if is_between_starts(c) || (young && c.restart_count > 0) {
-        LayerVerdict::Unknown(format!("{} has died just now, and the engine starts it again", c.name))
+        LayerVerdict::not_known(format!("{} has died just now, and the engine starts it again", c.name))
     } else {
         fine()
     }
@@ -220,7 +220,7 @@ fn health(_: View<'_>, c: &ContainerObservation) -> LayerVerdict {
     match c.health {
         Some(Health::Unhealthy) => broken(Reason::Unhealthy, format!("the health check of {} fails", c.name)),
         Some(Health::Starting) => {
-            LayerVerdict::Unknown(format!("the health check of {} has not passed yet", c.name))
+            LayerVerdict::not_known(format!("the health check of {} has not passed yet", c.name))
         }
         Some(Health::Healthy) | None => fine(),
     }

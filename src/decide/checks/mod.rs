@@ -16,7 +16,7 @@ pub(super) use job::has_ended_well;
 pub(super) use namespace::is_mended_by_a_restart;
 
 use super::Inputs;
-use crate::api::{Drift, Layer, Reason, ServiceObservation, ServiceSpec};
+use crate::api::{Drift, Layer, Reason, ServiceObservation, ServiceSpec, UnknownReason};
 
 /// What a check says of its layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +28,25 @@ pub enum LayerVerdict {
     /// The evidence contradicts the spec.
     Broken(Reason, String),
     /// Not enough could be seen.
-    Unknown(String),
+    Unknown(UnknownReason, String),
+}
+
+impl LayerVerdict {
+    /// Unknown for no reason that has a name of its own.
+    pub(super) const fn not_known(message: String) -> Self {
+        Self::Unknown(UnknownReason::NotKnown, message)
+    }
+}
+
+/// A layer of which nothing can be concluded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownLayer {
+    /// Which.
+    pub layer: Layer,
+    /// Why, by name.
+    pub reason: UnknownReason,
+    /// Why, in words.
+    pub message: String,
 }
 
 /// The verdicts on one service.
@@ -41,7 +59,7 @@ pub struct Diagnosis {
     /// The first broken layer.
     pub drift: Option<Drift>,
     /// The first layer that is unknown before any that is broken. Nothing is repaired while there is one.
-    pub unknown: Option<(Layer, String)>,
+    pub unknown: Option<UnknownLayer>,
 }
 
 impl Diagnosis {
@@ -71,7 +89,9 @@ impl Diagnosis {
                     drift = Some(Drift { layer, reason: *reason, message: message.clone() });
                     break;
                 }
-                LayerVerdict::Unknown(why) if unknown.is_none() => unknown = Some((layer, why.clone())),
+                LayerVerdict::Unknown(reason, message) if unknown.is_none() => {
+                    unknown = Some(UnknownLayer { layer, reason: *reason, message: message.clone() });
+                }
                 _ => {}
             }
         }
@@ -96,7 +116,7 @@ pub(super) fn diagnose_all(inputs: Inputs<'_>) -> Vec<Diagnosis> {
 #[must_use]
 pub fn diagnose(spec: &ServiceSpec, inputs: Inputs<'_>) -> Diagnosis {
     let Some(seen) = inputs.observed.services.iter().find(|seen| seen.name == spec.name) else {
-        let unseen = || LayerVerdict::Unknown("it was not looked at".into());
+        let unseen = || LayerVerdict::not_known("it was not looked at".into());
         return Diagnosis::new(&spec.name, [unseen(), unseen(), unseen(), unseen(), unseen()]);
     };
     let view = View { spec, seen, inputs };
@@ -116,7 +136,7 @@ pub fn diagnose(spec: &ServiceSpec, inputs: Inputs<'_>) -> Diagnosis {
 fn worst(verdicts: impl IntoIterator<Item = LayerVerdict>) -> LayerVerdict {
     let rank = |verdict: &LayerVerdict| match verdict {
         LayerVerdict::Broken(..) => 0,
-        LayerVerdict::Unknown(_) => 1,
+        LayerVerdict::Unknown(..) => 1,
         LayerVerdict::AsDeclared(Some(_)) => 2,
         LayerVerdict::AsDeclared(None) => 3,
         LayerVerdict::Undeclared => 4,

@@ -16,7 +16,7 @@ pub(super) fn check(view: View<'_>, c: &ContainerObservation) -> LayerVerdict {
 fn one(view: View<'_>, c: &ContainerObservation, joined: &Joined) -> LayerVerdict {
     match &joined.other {
         Fact::Unknown(why) => {
-            LayerVerdict::Unknown(format!("the container whose {} {} shares: {why}", joined.what, c.name))
+            LayerVerdict::not_known(format!("the container whose {} {} shares: {why}", joined.what, c.name))
         }
         Fact::Known(None) => LayerVerdict::Broken(
             Reason::NamespaceLost,
@@ -36,7 +36,7 @@ fn of_other(
     other: &OtherContainer,
 ) -> LayerVerdict {
     if !other.is_running {
-        return LayerVerdict::Unknown(format!(
+        return LayerVerdict::not_known(format!(
             "{} shares the {} of {}, which does not run",
             c.name, joined.what, other.name
         ));
@@ -46,7 +46,7 @@ fn of_other(
     let started = other.started_at.filter(|started| *started <= now);
     match started.zip(c.started_at) {
         Some((theirs, ours)) if ours < theirs && now - theirs < SETTLED_AFTER => {
-            LayerVerdict::Unknown(format!(
+            LayerVerdict::not_known(format!(
                 "{} was started just now, and {}, which shares its {}, may be next",
                 other.name, c.name, joined.what
             ))

@@ -80,7 +80,7 @@ pub(super) fn contents(_: View<'_>, c: &ContainerObservation) -> LayerVerdict {
                 c.name, content.name
             ),
         ),
-        Fact::Unknown(why) => LayerVerdict::Unknown(format!("{} in {}: {why}", content.name, c.name)),
+        Fact::Unknown(why) => LayerVerdict::not_known(format!("{} in {}: {why}", content.name, c.name)),
     });
     super::worst(verdicts)
 }
@@ -89,7 +89,7 @@ pub(super) fn contents(_: View<'_>, c: &ContainerObservation) -> LayerVerdict {
 pub(super) fn definitions(view: View<'_>) -> LayerVerdict {
     let networks = match &view.seen.networks {
         Fact::Known(networks) => networks,
-        Fact::Unknown(why) => return LayerVerdict::Unknown(format!("networks: {why}")),
+        Fact::Unknown(why) => return LayerVerdict::not_known(format!("networks: {why}")),
     };
     match networks.iter().find(|network| !network.differences.is_empty()) {
         None => LayerVerdict::AsDeclared(None),

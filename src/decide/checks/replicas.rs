@@ -29,7 +29,7 @@ pub(super) fn surplus(view: View<'_>, containers: &[ContainerObservation]) -> La
     // A creation that a clock that was set back shows as lying ahead is as old as it is far from now.
     let is_young = |created: Time| (now - created).abs() < timeout;
     match present(containers).find(|c| c.created_at.is_some_and(is_young)) {
-        Some(young) => LayerVerdict::Unknown(format!(
+        Some(young) => LayerVerdict::not_known(format!(
             "{message}; {} is younger than the time that a repair has to be verified, so somebody may be rolling it out",
             young.name
         )),

@@ -13,7 +13,7 @@ pub(super) fn check(view: View<'_>) -> LayerVerdict {
 
 fn route(spec: &RouteSpec, seen: &RouteObservation) -> LayerVerdict {
     if seen.answers.is_empty() {
-        return LayerVerdict::Unknown(format!(
+        return LayerVerdict::not_known(format!(
             "route {}: no replica runs that could be asked",
             spec.display_name()
         ));
@@ -25,7 +25,7 @@ fn one(spec: &RouteSpec, answer: &RouteAnswer) -> LayerVerdict {
     let name = spec.display_name();
     let at = answer.container.as_deref().map(|c| format!(" at {c}")).unwrap_or_default();
     let status = match &answer.plain {
-        Fact::Unknown(why) => return LayerVerdict::Unknown(format!("route {name}{at}: {why}")),
+        Fact::Unknown(why) => return LayerVerdict::not_known(format!("route {name}{at}: {why}")),
         Fact::Known(Answer::None(why)) => {
             return LayerVerdict::Broken(
                 Reason::Unreachable,
@@ -59,10 +59,10 @@ fn exposed(spec: &RouteSpec, answer: &RouteAnswer, status: u16, at: &str) -> Lay
     let control = match &answer.control {
         None => return LayerVerdict::AsDeclared(None),
         Some(Fact::Unknown(why)) => {
-            return LayerVerdict::Unknown(format!("control request next to route {name}{at}: {why}"));
+            return LayerVerdict::not_known(format!("control request next to route {name}{at}: {why}"));
         }
         Some(Fact::Known(Answer::None(why))) => {
-            return LayerVerdict::Unknown(format!(
+            return LayerVerdict::not_known(format!(
                 "control request next to route {name}{at} got no answer: {why}"
             ));
         }
@@ -82,7 +82,7 @@ fn exposed(spec: &RouteSpec, answer: &RouteAnswer, status: u16, at: &str) -> Lay
                 "route {name}{at} is not there: it answers {status} like every path, and its absence with credentials"
             ),
         ),
-        None if told_apart => LayerVerdict::Unknown(format!(
+        None if told_apart => LayerVerdict::not_known(format!(
             "control request next to route {name}{at} is answered {control}, which says nothing of its path"
         )),
         None => LayerVerdict::Broken(

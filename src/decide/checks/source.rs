@@ -21,6 +21,6 @@ fn verdict(spec: &ModuleSpec, seen: Option<&Fact<Presence>>) -> LayerVerdict {
             Reason::ModuleMissing,
             format!("module {name} is not in the source: {path} exists and is not what is declared"),
         ),
-        Fact::Unknown(why) => LayerVerdict::Unknown(format!("source of module {name}: {why}")),
+        Fact::Unknown(why) => LayerVerdict::not_known(format!("source of module {name}: {why}")),
     }
 }

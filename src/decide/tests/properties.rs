@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     api::{Fact, Layer, ProjectObservation, RecentStep, Step, StepKind, Time},
-    decide::{Decision, History, Next, Repair},
+    decide::{Decision, History, Next, Repair, UnknownLayer},
     fixtures::{answer_mut, at, desired, desired_with, healthy},
 };
 
@@ -144,7 +144,7 @@ proptest! {
         let (before, after) = (decided(&seen), decided(&masked));
         let builds = |decision: &Decision| kinds(&decision.plan).contains(&StepKind::Build);
         prop_assert!(builds(&before) || !builds(&after), "a build only because something is unknown");
-        if let Some((layer, _)) = &after.services[0].unknown {
+        if let Some(UnknownLayer { layer, .. }) = &after.services[0].unknown {
             let drift_below = after.services[0].drift.as_ref().is_none_or(|d| d.layer >= *layer);
             prop_assert!(drift_below);
             prop_assert!(after.plan.iter().all(|p| !p.services.contains(&"api".to_owned())));

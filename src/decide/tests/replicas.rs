@@ -24,7 +24,7 @@ fn surplus_is_unknown_while_one_replica_is_young_and_a_drift_after_the_time_of_a
         let young = decided(&replicas(3, declared, at(-118)));
         assert_eq!((drift(&young), young.plan.len()), (None, 0), "{declared}");
         assert!(
-            young.services[0].unknown.as_ref().is_some_and(|(_, why)| why.contains("api-3")),
+            young.services[0].unknown.as_ref().is_some_and(|u| u.message.contains("api-3")),
             "{declared}"
         );
         for created in [at(-119), at(9000)] {

@@ -33,7 +33,7 @@ fn a_control_that_speaks_of_the_server_tells_nothing_apart() {
         let decision = answered(&[401], 401, control);
         assert!(!decision.as_declared(), "{control}");
         assert_eq!(drift(&decision), None, "{control} is no drift either");
-        let (layer, why) = decision.services[0].unknown.clone().unwrap();
+        let UnknownLayer { layer, message: why, .. } = decision.services[0].unknown.clone().unwrap();
         assert!(layer == Layer::Route && why.contains(&control.to_string()), "{why}");
     }
     assert!(answered(&[503], 503, 404).as_declared(), "what the route itself must answer is declared");
