@@ -30,7 +30,11 @@ fn brought_up(folder: &str, services: &[&str]) -> Project {
     fs::remove_dir_all(project.path("api")).unwrap();
     copy(&project, &Path::new(FILES).join(folder), "");
     declare(&project, services, "");
-    project.compose(&["up", "-d", "--build"]);
+    // One after the other: on containerd's store one build of two that make the same reference fails at the same moment.
+    for service in services {
+        project.compose(&["build", service]);
+    }
+    project.compose(&["up", "-d"]);
     let label = format!("label=com.docker.compose.project={}", project.name);
     wait_for("the health checks to have passed", || {
         docker(&["ps", "-q", "--filter", &label, "--filter", "health=starting"]).is_empty()
