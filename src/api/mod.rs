@@ -17,6 +17,7 @@ mod order;
 mod policy;
 mod recent_step;
 mod route;
+mod source_digest;
 mod spec;
 mod status;
 mod step;
@@ -44,6 +45,7 @@ pub use order::{RelatedObservation, Ties};
 pub use policy::{Backoff, Mode, ReconcilePolicy, SourceDrift, SourcePolicy, Upgrades, Verify};
 pub use recent_step::{BeyondRate, RecentStep};
 pub use route::{Auth, BasicAuth, Control, RouteSpec, RouteTarget, SecretSource, without_query_values};
+pub use source_digest::{SourceComparison, compare_sources, knows_less, on_bases};
 pub use spec::{
     API_VERSION, ComposeProject, ComposeProjectSpec, KIND, Metadata, ModuleSpec, ModuleType, ProjectRef,
     ServiceSpec,

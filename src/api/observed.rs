@@ -79,10 +79,11 @@ fn is_not_elsewhere(other: &Fact<Option<String>>) -> bool {
 pub struct SourceObservation {
     /// One entry per module of the spec; `None` where it declares no source.
     pub modules: Vec<Option<Fact<Presence>>>,
-    /// The digest of the build context (`sha256:…`, with the build's own settings in it); `None` for a service
-    /// without `build:`, or one whose context is not a folder of this host.
+    /// The digest of the build context (`v1:sha256:…`, with the build's own settings in it), and after a `+` that of the builds
+    /// of other services that the image is made of; `None` for a service without `build:`, or one whose context is not a
+    /// folder of this host.
     pub digest: Fact<Option<String>>,
-    /// What of the build no digest covers, in words: a git repository, what another service builds.
+    /// What of the build no digest covers, in words: a git repository, also one that a base image is built from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<String>,
 }

@@ -41,7 +41,7 @@ fn rung(layer: Layer, verdict: &LayerVerdict, status: &ServiceStatus, explained:
         LayerVerdict::AsDeclared(None) => cell(format!("✓{seen}"), Paint::Green),
         LayerVerdict::AsDeclared(Some(_)) => cell(format!("✓{seen}"), Paint::Yellow),
         LayerVerdict::Broken(reason, _) => cell(format!("✗ {reason}"), Paint::Red),
-        LayerVerdict::Unknown(..) => cell("?", Paint::Yellow),
+        LayerVerdict::Unknown(..) | LayerVerdict::Unverifiable(_) => cell("?", Paint::Yellow),
     }
 }
 
@@ -64,7 +64,7 @@ fn words(out: &mut dyn Write, style: Style, looked: &Looked) -> io::Result<()> {
             let place = style.red(&format!("{}: {} layer", diagnosis.service, drift.layer));
             writeln!(out, "\n  {place}  {}", clean(&drift.message))?;
         }
-        if let Some(UnknownLayer { layer, message, .. }) = &diagnosis.unknown {
+        for UnknownLayer { layer, message, .. } in diagnosis.unknown.iter().chain(&diagnosis.unverifiable) {
             let place = style.yellow(&format!("{}: {layer} layer unknown", diagnosis.service));
             writeln!(out, "\n  {place}  {}", clean(message))?;
         }

@@ -39,13 +39,13 @@ mod verify;
 use std::collections::BTreeMap;
 
 pub use attempts::{after_proof, begin_preparation, begin_step, end_preparation, end_rollback, end_step};
-pub use checks::{Diagnosis, LayerVerdict, UnknownLayer, diagnose, digest_form, is_young};
+pub use checks::{Diagnosis, LayerVerdict, UnknownLayer, diagnose, is_young};
 pub use order::{Order, Turn};
 pub use plan::{NOT_PROVEN, Next};
 pub use rate::recent_steps;
 pub use repair::{Prospect, Repair};
 pub use rollback::{JUDGED_FOR, rollback_target, to_keep};
-pub use status::{RATE_EXCEEDED, StatusInputs, status, with_outlived};
+pub use status::{RATE_EXCEEDED, StatusInputs, is_verified, status, with_outlived};
 pub use unseen::failed_status;
 pub use verify::{Identity, LEAST_LOOKS, Proof, disproves, identities, identities_of, judge, unlike_before};
 

@@ -5,6 +5,7 @@ use chrono::TimeDelta;
 use super::{
     Diagnosis, Inputs, Prospect, Repair, held_back, identities,
     order::{RESTARTS_LAST, Turn},
+    repair::UNKNOWN,
     settling,
 };
 use crate::api::{PlannedStep, Step, StepKind, Time};
@@ -103,7 +104,7 @@ pub(super) fn next(inputs: Inputs<'_>, services: &[Diagnosis], prospects: &[Pros
     if let Some(at) = prospects.iter().filter_map(|p| look_again_at(inputs, &p.repair)).min() {
         return Next::Wait(at);
     }
-    give_up(prospects, &unproven)
+    give_up(services, prospects, &unproven)
 }
 
 /// What to do where no step may be taken: what may pass by itself is looked at until it has, so that a person who has
@@ -116,19 +117,19 @@ fn next_look(inputs: Inputs<'_>, services: &[Diagnosis], prospects: &[Prospect])
     match passing.filter_map(|p| look_again_at(inputs, &p.repair)).min() {
         Some(at) => Next::Wait(at),
         // As declared because it was rolled back: that is told also where undrift may not act any more.
-        None if services.iter().all(Diagnosis::as_declared) => give_up(prospects, &[]),
+        None if services.iter().all(Diagnosis::as_declared) => give_up(services, prospects, &[]),
         None => Next::Nothing,
     }
 }
 
-/// Services that are as declared and were not proven as they are.
+/// Services that are as declared, as far as that can be seen, and were not proven as they are.
 fn unproven(inputs: Inputs<'_>, services: &[Diagnosis]) -> Vec<String> {
     let proven = |diagnosis: &&Diagnosis| {
         let seen = inputs.observed.services.iter().find(|s| s.name == diagnosis.service);
         let proof = inputs.history.proven.get(&diagnosis.service);
         seen.is_some_and(|seen| proof.is_some_and(|proof| *proof == identities(seen)))
     };
-    let unproven = services.iter().filter(|d| d.as_declared()).filter(|d| !proven(d));
+    let unproven = services.iter().filter(|d| d.holds()).filter(|d| !proven(d));
     unproven.map(|d| d.service.clone()).collect()
 }
 
@@ -159,7 +160,7 @@ fn look_again_at(inputs: Inputs<'_>, repair: &Repair) -> Option<Time> {
     }
 }
 
-fn give_up(prospects: &[Prospect], unproven: &[String]) -> Next {
+fn give_up(services: &[Diagnosis], prospects: &[Prospect], unproven: &[String]) -> Next {
     let stalled: Vec<(&str, &str, &str)> = prospects
         .iter()
         .filter_map(|p| match &p.repair {
@@ -174,8 +175,20 @@ fn give_up(prospects: &[Prospect], unproven: &[String]) -> Next {
         return Next::GiveUp { reason: (*reason).into(), message: messages.join("; ") };
     }
     if unproven.is_empty() {
-        return Next::Nothing;
+        return not_known(services);
     }
     let message = format!("{} did not stay as declared for the stability window", unproven.join(", "));
     Next::GiveUp { reason: NOT_PROVEN.into(), message }
+}
+
+/// All that can be seen is as declared and proven. What cannot be seen keeps that from being called reconciled.
+fn not_known(services: &[Diagnosis]) -> Next {
+    let unverifiable = services
+        .iter()
+        .filter_map(|d| d.unverifiable.as_ref().map(|u| format!("{}: {}", d.service, u.message)));
+    let messages: Vec<String> = unverifiable.collect();
+    if messages.is_empty() {
+        return Next::Nothing;
+    }
+    Next::GiveUp { reason: UNKNOWN.into(), message: messages.join("; ") }
 }

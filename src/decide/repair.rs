@@ -17,6 +17,8 @@ use crate::api::{
 pub(super) const ROLLED_BACK: &str = "RolledBack";
 /// The reason of a service that runs no better with the image of before than with the new one.
 pub(super) const ROLLBACK_IN_VAIN: &str = "RollbackInVain";
+/// The reason where too little is known.
+pub(super) const UNKNOWN: &str = "Unknown";
 /// The reason of a service that undrift itself runs in.
 const RUNS_UNDRIFT: &str = "RunsUndrift";
 /// The reason of a service whose budget is spent.
@@ -145,7 +147,7 @@ fn repair(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis) -> Repair
 /// What a wait for something that is not known is called, and what is given up where it does not come to be known.
 const fn unknown_in_a_word(reason: UnknownReason) -> &'static str {
     match reason {
-        UnknownReason::NotKnown => "Unknown",
+        UnknownReason::NotKnown => UNKNOWN,
         UnknownReason::RateLimited => reason.as_str(),
     }
 }
@@ -165,7 +167,7 @@ fn of_another_directory(inputs: Inputs<'_>, seen: &ServiceObservation) -> Option
             ),
         )),
         Fact::Unknown(why) => {
-            Some(wait(inputs, "Unknown", format!("whose container it is is not known: {why}")))
+            Some(wait(inputs, UNKNOWN, format!("whose container it is is not known: {why}")))
         }
     }
 }
@@ -204,7 +206,14 @@ fn as_declared(inputs: Inputs<'_>, seen: &ServiceObservation, diagnosis: &Diagno
     if rolled_back {
         return stalled(ROLLED_BACK, rollback::words(ROLLED_BACK, diagnosis));
     }
-    Repair::Nothing
+    match (&diagnosis.unverifiable, &seen.source.digest) {
+        // A file that went while it was read may be there at the next look.
+        (Some(unknown), Fact::Unknown(_)) => match wait(inputs, UNKNOWN, unknown.message.clone()) {
+            waits @ Repair::Wait { .. } => waits,
+            _ => Repair::Nothing,
+        },
+        _ => Repair::Nothing,
+    }
 }
 
 /// What may still be done about a drift, and when.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Decision, Diagnosis, HeldBack, LayerVerdict, Next, Repair, notes};
+use super::{Decision, Diagnosis, HeldBack, LayerVerdict, Next, Repair, UnknownLayer, notes};
 use crate::api::Desired;
 use crate::api::{
     Answer, Condition, ConditionStatus, ConditionType, ContainerStatus, Fact, ImageStatus, Layer,
@@ -13,6 +13,15 @@ use crate::api::{
 
 /// The reason of an object whose next step waits for the rate.
 pub const RATE_EXCEEDED: &str = "RateExceeded";
+
+/// The reason of `Reconciled=Unknown` where all that can be seen was verified, and something cannot be seen.
+const NOT_ALL_SEEN: &str = "NotAllSeen";
+
+/// Whether a service's condition `Reconciled` says that all of it that can be seen was verified.
+#[must_use]
+pub fn is_verified(reconciled: &Condition) -> bool {
+    reconciled.status == ConditionStatus::True || reconciled.reason == NOT_ALL_SEEN
+}
 
 /// Everything that a status is made of.
 #[derive(Debug, Clone, Copy)]
@@ -73,9 +82,8 @@ fn object_conditions(inputs: StatusInputs<'_>, services: &[ServiceStatus]) -> Ve
         .decision
         .services
         .iter()
-        .filter_map(|d| {
-            d.unknown.as_ref().map(|u| format!("{}: {} layer, {}", d.service, u.layer, u.message))
-        })
+        .flat_map(|d| d.unknown.iter().chain(&d.unverifiable).map(move |unknown| (&d.service, unknown)))
+        .map(|(service, unknown)| format!("{service}: {} layer, {}", unknown.layer, unknown.message))
         .collect();
     let ready = if !drifts.is_empty() {
         maker.make(ConditionType::Ready, False, "DriftDetected", &drifts.join("; "))
@@ -106,7 +114,8 @@ fn object_conditions(inputs: StatusInputs<'_>, services: &[ServiceStatus]) -> Ve
 
 /// The name of what is not known where that is one thing for all services.
 fn common_reason(decision: &Decision) -> &'static str {
-    let mut reasons = decision.services.iter().filter_map(|d| d.unknown.as_ref()).map(|u| u.reason);
+    let mut reasons =
+        decision.services.iter().flat_map(|d| d.unknown.iter().chain(&d.unverifiable)).map(|u| u.reason);
     let first = reasons.next().unwrap_or(UnknownReason::NotKnown);
     if reasons.all(|reason| reason == first) { first } else { UnknownReason::NotKnown }.as_str()
 }
@@ -193,6 +202,9 @@ fn service_conditions(
             LayerVerdict::Unknown(reason, why) => {
                 Some(maker.make(kind, ConditionStatus::Unknown, reason.as_str(), why))
             }
+            LayerVerdict::Unverifiable(why) => {
+                Some(maker.make(kind, ConditionStatus::Unknown, UnknownReason::NotKnown.as_str(), why))
+            }
         }
     });
     layers.chain([reconciled(inputs, diagnosis, &maker)]).collect()
@@ -206,7 +218,16 @@ fn reconciled(inputs: StatusInputs<'_>, diagnosis: &Diagnosis, maker: &Maker<'_>
     if let Some(unknown) = &diagnosis.unknown {
         return maker.make(kind, ConditionStatus::Unknown, unknown.reason.as_str(), &unknown.message);
     }
-    if inputs.proven.contains(&diagnosis.service) {
+    let is_proven = inputs.proven.contains(&diagnosis.service);
+    if let Some(UnknownLayer { reason, message: why, .. }) = &diagnosis.unverifiable {
+        let (reason, message) = if is_proven {
+            (NOT_ALL_SEEN, format!("all else was as declared for the whole stability window; {why}"))
+        } else {
+            (reason.as_str(), why.clone())
+        };
+        return maker.make(kind, ConditionStatus::Unknown, reason, &message);
+    }
+    if is_proven {
         return maker.make(
             kind,
             ConditionStatus::True,

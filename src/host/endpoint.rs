@@ -18,7 +18,7 @@ use super::HostError;
 pub const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 
 /// The context that means "no context": the environment and the default socket.
-const DEFAULT_CONTEXT: &str = "default";
+pub const DEFAULT_CONTEXT: &str = "default";
 
 /// An engine's address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

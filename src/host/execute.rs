@@ -88,7 +88,7 @@ impl LocalHost {
         self.refuse_another_directory(desired, resolved, services).await?;
         if let Step::Build { no_cache } = request.step {
             self.keep_images(resolved, request, notes).await?;
-            let mut stages = self.build_stages(desired, resolved, services, notes).await;
+            let mut stages = build_stages(resolved, services, notes);
             ready.argv = argv::build(desired, &stages.pop().unwrap_or_default(), no_cache);
             ready.first = stages.iter().map(|stage| argv::build(desired, stage, no_cache)).collect();
             return Ok(());
@@ -163,34 +163,6 @@ impl LocalHost {
         })
     }
 
-    /// What is built one after the other, with the services that were asked for last. Where the order is not known they are built
-    /// alone, and it is said: a build of an old base image is seen by the look into the new image.
-    async fn build_stages(
-        &self,
-        desired: &Desired,
-        resolved: &Resolved,
-        services: &[String],
-        notes: &mut Vec<String>,
-    ) -> Vec<Vec<String>> {
-        let once = resolved.model.builds_once(services);
-        match compose::build_order(desired, self.engine.endpoint(), &once).await {
-            Ok(stages) => {
-                let first = stages.iter().rev().skip(1).rev().flatten();
-                let first: Vec<&str> = first.map(String::as_str).collect();
-                if !first.is_empty() {
-                    notes.push(format!("built first, for others are made of it: {}", first.join(", ")));
-                }
-                stages
-            }
-            Err(why) => {
-                notes.push(format!(
-                    "what the images are made of is not known, and only they are built: {why}"
-                ));
-                vec![once]
-            }
-        }
-    }
-
     /// Podman has no BuildKit: without the variable buildx would start one in a container, whose image it has to pull.
     async fn environment(&self, desired: &Desired, step: Step) -> Result<Environment, String> {
         let env = Environment::of_this_process().for_docker(self.engine.endpoint(), &desired.directory);
@@ -201,6 +173,20 @@ impl LocalHost {
         let podman = podman.map_err(|error| format!("cannot see which engine it is: {error}"))?;
         Ok(if podman { env.with(BUILDKIT, "0") } else { env })
     }
+}
+
+/// What is built one after the other, with the services that were asked for last. Where a profile cannot be resolved that may
+/// build something that comes first, it is said: a build of an old base image is seen by the look into the new image.
+fn build_stages(resolved: &Resolved, services: &[String], notes: &mut Vec<String>) -> Vec<Vec<String>> {
+    let stages = resolved.builds.stages(&resolved.model.builds_once(services));
+    let first = stages.iter().rev().skip(1).rev().flatten();
+    let first: Vec<&str> = first.map(String::as_str).collect();
+    if !first.is_empty() {
+        notes.push(format!("built first, for others are made of it: {}", first.join(", ")));
+    }
+    let flaw = resolved.builds.flaw();
+    notes.extend(flaw.map(|why| format!("what profiles that are not enabled build is not known: {why}")));
+    stages
 }
 
 /// Runs these commands and then the invocation's own, within its time limit together. One that does not succeed is the last.

@@ -14,6 +14,7 @@ pub mod probe;
 pub(crate) mod reference;
 mod related;
 pub mod source;
+mod sources;
 
 use std::{collections::BTreeMap, future::Future};
 

@@ -12,12 +12,16 @@ use super::{
     ms_since,
     probe::{Place, replica_url},
     related, source,
+    sources::Sources,
 };
 use crate::api::{
     ArtifactObservation, ContainerObservation, ContainerState, Desired, Fact, ModuleObservation, ModuleType,
     NetworkObservation, ProjectObservation, RelatedObservation, RouteObservation, RouteTarget,
     ServiceObservation, ServiceSpec, SourceObservation,
 };
+
+/// The cache's space: by container, the names of the variables that its service declared while it was as declared.
+const DECLARED: &str = "declared-variables";
 
 /// The containers of a service, and what its routes answered.
 type Production = (Vec<ContainerObservation>, Vec<RouteObservation>);
@@ -42,15 +46,18 @@ impl LocalHost {
     pub(super) async fn look(&self, desired: &Desired) -> Result<ProjectObservation, HostError> {
         let (at, began) = (chrono::Utc::now(), Instant::now());
         let resolved = compose::resolve(desired, self.engine.endpoint(), &*self.cache).await?;
+        let services = desired.services().iter().map(|service| service.name.as_str());
+        let read = Sources::read(&resolved.builds, services, &*self.cache);
         // What a killed undrift left changes nothing of what is seen: it is swept beside the look.
         let (sources, artifacts, production, (networks, definitions), ()) = tokio::join!(
-            join_all(desired.services().iter().map(|service| self.source(desired, &resolved, service))),
+            read,
             join_all(desired.services().iter().map(|service| self.artifact(&resolved, service))),
             self.production(desired, &resolved),
             self.networks(desired, &resolved),
             self.sweep_once(),
         );
         let Running { services: running, related, changing, own, ownership } = production?;
+        let sources = desired.services().iter().map(|service| source(desired, &resolved, &sources, service));
         let layers = desired.services().iter().zip(sources).zip(artifacts).zip(networks).zip(running);
         let services = layers.map(|((((service, source), artifact), networks), (containers, routes))| {
             let declared = resolved.declared.services.get(&service.name);
@@ -88,26 +95,6 @@ impl LocalHost {
         let services = desired.services().iter();
         let networks = services.map(|service| self.networks_of(resolved, &definitions, &service.name));
         (join_all(networks).await, definitions)
-    }
-
-    /// The source layer.
-    async fn source(
-        &self,
-        desired: &Desired,
-        resolved: &Resolved,
-        service: &ServiceSpec,
-    ) -> SourceObservation {
-        let digest = match resolved.model.services.get(&service.name).and_then(|model| model.build.as_ref()) {
-            None => Fact::Known(None),
-            Some(build) => source::context_digest(build, &*self.cache).await.into(),
-        };
-        let modules = service.modules.iter().map(|module| {
-            let path = module.source.as_ref()?;
-            Some(source::source_presence(&desired.directory, path, module.kind))
-        });
-        let build = resolved.model.services.get(&service.name).and_then(|model| model.build.as_ref());
-        let unreadable = build.and_then(compose::BuildModel::unreadable);
-        SourceObservation { modules: modules.collect(), digest, unreadable }
     }
 
     /// The artifact layer; what its image was built from is for the store to say.
@@ -153,7 +140,7 @@ impl LocalHost {
         );
         let made = made_otherwise(&changed, resolved, &found.containers);
         let endpoint = self.engine.endpoint();
-        let upgraded = compose::made_from_this_model(desired, endpoint, &made).await;
+        let upgraded = compose::made_from_this_model(desired, endpoint, resolved, &made).await;
         let looks = services.iter().zip(modules).zip(routes).map(|((service, mut containers), routes)| {
             for container in &mut containers {
                 container.config_changed = changed.of(&service.name, resolved, container);
@@ -253,7 +240,29 @@ impl LocalHost {
         let services: Vec<String> = differing.into_iter().cloned().collect();
         let provided = self.provided(resolved, containers, &services).await;
         let endpoint = self.engine.endpoint();
-        Changed(compose::would_recreate_beside(desired, endpoint, resolved, &services, &provided).await)
+        let changed =
+            Changed(compose::would_recreate_beside(desired, endpoint, resolved, &services, &provided).await);
+        self.remember_declared(resolved, &changed, containers);
+        changed
+    }
+
+    /// Remembers which variables a service with a provider declares while its container is as declared: one that is not
+    /// declared any more is then known not to be the provider's.
+    fn remember_declared(&self, resolved: &Resolved, changed: &Changed, containers: &[Container]) {
+        for container in containers {
+            let (service, seen) = (&container.service, &container.seen);
+            if resolved.model.providers_of(service).is_empty()
+                || changed.of(service, resolved, seen) != Fact::Known(false)
+            {
+                continue;
+            }
+            let declared = resolved.model.services.get(service).map(|model| &model.environment);
+            if let Some(Ok(names)) = declared.map(serde_json::to_string)
+                && self.cache.get(DECLARED, &seen.id).as_ref() != Some(&names)
+            {
+                self.cache.put(DECLARED, &seen.id, &names);
+            }
+        }
     }
 
     /// What the providers of these services gave their containers. Of an engine that does not say it, nothing is known.
@@ -265,7 +274,11 @@ impl LocalHost {
                 continue;
             };
             match self.engine.variables(&container.seen.id).await {
-                Ok(variables) => provided.insert(service, variables),
+                Ok(variables) => {
+                    let names = self.cache.get(DECLARED, &container.seen.id);
+                    let names = names.and_then(|names| serde_json::from_str(&names).ok()).unwrap_or_default();
+                    provided.insert(service, variables, names);
+                }
                 Err(error) => tracing::debug!(%service, %error, "a container's variables are not known"),
             }
         }
@@ -285,20 +298,38 @@ impl Changed {
     }
 }
 
+/// The source layer of a service.
+fn source(
+    desired: &Desired,
+    resolved: &Resolved,
+    sources: &Sources<'_>,
+    service: &ServiceSpec,
+) -> SourceObservation {
+    let modules = service.modules.iter().map(|module| {
+        let path = module.source.as_ref()?;
+        Some(source::source_presence(&desired.directory, path, module.kind))
+    });
+    SourceObservation {
+        modules: modules.collect(),
+        digest: sources.digest(&service.name),
+        unreadable: resolved.builds.unreadable(&service.name),
+    }
+}
+
 /// The containers that Compose would make otherwise, and that another version of it made.
 fn made_otherwise<'a>(changed: &Changed, resolved: &Resolved, containers: &'a [Container]) -> Vec<Made<'a>> {
     let other = containers.iter().filter(|container| {
         let seen = &container.seen;
         let is_other =
             seen.made_by.is_some() && resolved.version.is_some() && seen.made_by != resolved.version;
-        is_other && changed.of(&container.service, resolved, seen) == Fact::Known(true)
+        is_other && changed.of(&container.service, resolved, seen) != Fact::Known(false)
     });
     let made = other.filter_map(|container| {
         Some(Made {
             container: &container.seen.id,
             service: &container.service,
             hash: container.seen.config_hash.as_deref()?,
-            network_mode: &container.network.mode,
+            joined: &container.seen.joined,
         })
     });
     made.collect()

@@ -7,8 +7,8 @@ use chrono::TimeDelta;
 use super::{Session, series::Series};
 use crate::{
     api::{
-        AuditKind, AuditRecord, ConditionStatus, ConditionType, Desired, Incident, IncidentOutcome,
-        ObjectStatus, ProjectObservation, Step, StepOutcome, Time,
+        AuditKind, AuditRecord, ConditionType, Desired, Incident, IncidentOutcome, ObjectStatus,
+        ProjectObservation, Step, StepOutcome, Time,
     },
     decide::{self, DoneStep, History, Identity, OpenIncident, Verified, identities},
     store::{RecordFilter, Store, StoreError},
@@ -118,11 +118,11 @@ fn verified(record: &AuditRecord) -> Option<Verified> {
 }
 
 /// What each service consisted of when it was proven, and since when it has been: of those whose status says
-/// `Reconciled`, of this very spec. Another spec may declare more than what was proven.
+/// so, of this very spec. Another spec may declare more than what was proven.
 fn proofs(status: &ObjectStatus, generation: i64) -> BTreeMap<String, (Vec<Identity>, Time)> {
     let of = |service: &crate::api::ServiceStatus| {
         let condition = service.conditions.iter().find(|c| c.kind == ConditionType::Reconciled)?;
-        let holds = condition.status == ConditionStatus::True && condition.observed_generation == generation;
+        let holds = decide::is_verified(condition) && condition.observed_generation == generation;
         let mut all: Vec<Identity> = service.containers.iter().map(Identity::from).collect();
         all.sort();
         holds.then(|| (service.name.clone(), (all, condition.last_transition_time)))

@@ -2,8 +2,10 @@
 
 use super::session::{PendingBuild, Session};
 use crate::{
-    api::{Cache, Desired, Fact, FirstSight, Presence, ProjectObservation, SourceObservation, Time},
-    decide::digest_form as form,
+    api::{
+        Cache, Desired, Fact, FirstSight, Presence, ProjectObservation, SourceComparison, SourceObservation,
+        Time, compare_sources, knows_less,
+    },
     store::{ImageKnowledge, Store, StoreError},
 };
 
@@ -21,7 +23,10 @@ pub(super) fn add_image_knowledge(
     for service in &mut observed.services {
         let Some(Some(id)) = service.artifact.image.known() else { continue };
         service.artifact.built_from = store.image(id)?.and_then(|image| image.source_digest);
-        if service.artifact.built_from.is_none() {
+        // What undrift built before it knew of the builds below it says nothing of those.
+        let digest = service.source.digest.known().and_then(Option::as_deref);
+        let built_from = service.artifact.built_from.as_deref();
+        if built_from.is_none_or(|then| digest.is_some_and(|digest| knows_less(then, digest))) {
             // By directory and service, too: two services may have one image and two contexts.
             let key = format!("{}\n{}\n{id}", desired.directory.display(), service.name);
             service.artifact.first_sight = first_sight(store, &key, &service.source, now);
@@ -39,15 +44,19 @@ fn first_sight(cache: &dyn Cache, key: &str, source: &SourceObservation, now: Ti
         Fact::Unknown(_) => return known,
         Fact::Known(Some(digest)) => digest,
     };
-    let next = match &known {
-        // Another rule gives other digests of the same source: nothing can be said of what was before.
-        Some(sight) if form(&sight.digest) == form(digest) => {
-            let changed_at = (sight.digest != *digest).then(|| sight.changed_at.unwrap_or(now));
-            FirstSight { changed_at, ..sight.clone() }
+    let anew = || FirstSight { digest: digest.clone(), at: now, changed_at: None };
+    let compared = known.as_ref().map(|sight| (sight, compare_sources(&sight.digest, digest)));
+    let next = match compared {
+        // From now on what is below it counts, too.
+        Some((sight, SourceComparison::Same)) if knows_less(&sight.digest, digest) => anew(),
+        Some((sight, SourceComparison::Same)) => FirstSight { changed_at: None, ..sight.clone() },
+        Some((sight, SourceComparison::Changed)) => {
+            FirstSight { changed_at: sight.changed_at.or(Some(now)), ..sight.clone() }
         }
         // A source that lacks what is declared is in the middle of something; what comes back was there before.
         _ if !is_whole(source) => return None,
-        _ => FirstSight { digest: digest.clone(), at: now, changed_at: None },
+        // Another rule gives other digests of the same source: nothing can be said of what was before.
+        _ => anew(),
     };
     if known.as_ref() != Some(&next)
         && let Ok(text) = serde_json::to_string(&next)
@@ -151,6 +160,12 @@ mod tests {
         // Another version of undrift digests by another rule, and begins anew.
         let anew = FirstSight { digest: "v2:sha256:2".into(), at: at(50), changed_at: None };
         assert_eq!(sight("v2:sha256:2", 50), anew);
+        // What is below it is known for the first time: from now on it counts.
+        let on = |bases: &str| crate::api::on_bases("v2:sha256:2", bases);
+        let below = FirstSight { digest: on("a"), at: at(52), changed_at: None };
+        assert_eq!(sight(&on("a"), 52), below);
+        assert_eq!(sight(&on("b"), 54), FirstSight { changed_at: Some(at(54)), ..below.clone() });
+        assert_eq!(sight(&on("a"), 56), below);
         assert_eq!(first_sight(&store, "b", &source(Fact::Known(None)), at(60)), None, "nothing to build");
         assert_eq!(first_sight(&store, "b", &source(Fact::unknown("no right")), at(60)), None, "never seen");
         let lacks = SourceObservation {

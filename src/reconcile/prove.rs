@@ -130,13 +130,18 @@ impl<H: Host> Reconciler<'_, H> {
             identities(seen).into_iter().map(|identity| identity.container).collect();
         let incident = scene.history.incident.as_ref();
         let before = incident.and_then(|open| open.before.services.iter().find(|s| s.name == service));
-        let evidence = json!({
+        let mut evidence = json!({
             "looks": proven.looks,
             "heldMs": u64::try_from(series.held(proven).as_millis()).unwrap_or(u64::MAX),
             "containers": containers,
             "image": seen.artifact.image.known(),
             "changedByRepair": before.is_some_and(|before| unlike_before(before, seen)),
         });
+        let mut diagnoses = scene.decision.services.iter();
+        let not_known = diagnoses.find(|d| d.service == service).and_then(|d| d.unverifiable.as_ref());
+        if let Some(unknown) = not_known {
+            evidence["notKnown"] = json!(unknown.message);
+        }
         Journal { store: self.store, object: scene.desired.name() }.verified(scene, service, evidence)
     }
 }

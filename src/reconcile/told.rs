@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 use super::{ReconcileError, history, journal::Journal, scene::Scene};
 use crate::{
     api::{
-        AuditKind, AuditRecord, ConditionStatus, ConditionType, Drift, Incident, IncidentOutcome, NewRecord,
-        ObjectStatus, ServiceStatus, Step,
+        AuditKind, AuditRecord, ConditionType, Drift, Incident, IncidentOutcome, NewRecord, ObjectStatus,
+        ServiceStatus, Step,
     },
+    decide,
     store::RecordFilter,
 };
 
@@ -75,7 +76,7 @@ impl Journal<'_> {
         let then = after.services.iter().find(|status| status.name == service);
         let was_proven = |then: &ServiceStatus| {
             let mut conditions = then.conditions.iter();
-            conditions.any(|c| c.kind == ConditionType::Reconciled && c.status == ConditionStatus::True)
+            conditions.any(|c| c.kind == ConditionType::Reconciled && decide::is_verified(c))
         };
         let was_ill = then.is_some_and(|then| !was_proven(then));
         Ok((was_ill && !recovered.iter().any(|name| name == service)).then_some(id))

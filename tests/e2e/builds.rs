@@ -2,7 +2,10 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
-use crate::support::{MANIFEST, Project, docker, run};
+use crate::{
+    composes::Compose,
+    support::{MANIFEST, Project, docker, run},
+};
 
 #[test]
 fn identical_builds_under_one_reference_are_built_once_and_all_brought_up() {
@@ -37,7 +40,7 @@ fn accepted_by_doctor(project: &Project) -> String {
 }
 
 /// The module's source lies in what another service builds: a base image, of a profile that nobody enables.
-fn on_a_base(api: &str, compose: &str) -> Project {
+pub(crate) fn on_a_base(api: &str, compose: &str) -> Project {
     let project = Project::new();
     let base = format!("{}-base", project.name);
     let serve = fs::read_to_string(project.path("api/serve")).unwrap();
@@ -66,7 +69,7 @@ fn is_built_on_its_base(project: &Project) {
     project.check().expect(0);
 }
 
-const API: &str = "  api: { build: ./api, init: true, stop_grace_period: 1s }\n";
+pub(crate) const API: &str = "  api: { build: ./api, init: true, stop_grace_period: 1s }\n";
 
 #[test]
 fn module_in_the_base_image_that_another_service_builds_comes_with_one_build() {
@@ -98,28 +101,12 @@ fn base_image_that_cannot_be_built_fails_the_step_and_leaves_what_runs() {
 }
 
 #[test]
-fn build_input_that_cannot_be_read_is_unknown_where_the_source_is_to_be_enforced() {
-    let project = Project::healthy();
-    let compose = "services:\n  base: { build: ./api, profiles: [never] }\n  api:\n    build: { context: ./api, additional_contexts: { base: 'https://example.org/shop.git' } }\n    \
-                   init: true\n    stop_grace_period: 1s\n";
-    project.write("compose.yaml", compose);
-    project.compose(&["up", "-d", "--no-build"]);
-    project.check().expect(0);
-    project.manifest(&MANIFEST.replace("  reconcile:\n", "  source: { drift: enforce }\n  reconcile:\n"));
-    let check = project.check().expect(1);
-    assert_eq!((check.drift("api"), check.condition("Ready")), (String::new(), "Unknown NotKnown".into()));
-    assert!(check.stdout.contains("the additional context base"), "{check:?}");
-}
-
-#[test]
 fn container_of_another_image_than_the_one_examined_is_a_failed_repair() {
     let project = Project::in_incident();
     let image = format!("{}-api", project.name);
     docker(&["tag", &image, &format!("{image}:old")]);
     // Somebody moves the reference between the last look and the containers.
-    let plugin = ["/usr/local/lib", "/usr/local/libexec", "/usr/lib", "/usr/libexec"]
-        .map(|folder| format!("{folder}/docker/cli-plugins/docker-compose"));
-    let plugin = plugin.iter().find(|path| fs::exists(path).unwrap()).unwrap();
+    let plugin = Compose::own().path();
     let moves =
         format!("case \" $* \" in *' --dry-run '*) ;; *' up '*) docker tag {image}:old {image} ;; esac");
     project

@@ -9,7 +9,10 @@ use std::{
     thread,
 };
 
-use crate::support::{MANIFEST, Project, Run, docker, run};
+use crate::{
+    composes::Compose,
+    support::{MANIFEST, Project, Run, docker, run},
+};
 
 /// What the wrappers do to the words that they are called with, before they call Compose.
 const DROPS_THE_FLAG: &str = r#"for word do shift; [ "$word" = --dry-run ] || set -- "$@" "$word"; done"#;
@@ -33,17 +36,11 @@ fn with_value(project: &Project, value: &str) {
     project.write("compose.yaml", &format!("services:\n  api: {}\n", service.replace("VALUE", value)));
 }
 
-/// Compose's plugin as it is installed here.
-fn plugin() -> String {
-    let format = "{{range .ClientInfo.Plugins}}{{if eq .Name \"compose\"}}{{.Path}}{{end}}{{end}}";
-    docker(&["info", "-f", format]).trim().to_owned()
-}
-
 /// Puts a script in its place; `COMPOSE` in it is the real one.
 fn wrap(project: &Project, script: &str) {
     project.write(
         "docker/cli-plugins/docker-compose",
-        &format!("#!/bin/sh\n{script}\n").replace("COMPOSE", &plugin()),
+        &format!("#!/bin/sh\n{script}\n").replace("COMPOSE", &Compose::own().path()),
     );
     let path = project.path("docker/cli-plugins/docker-compose");
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
@@ -156,6 +153,78 @@ fn dry_run_that_never_ends_has_said_what_there_is_to_say() {
     assert_eq!(run(&mut wrapped(&project, "check")).expect(1).drift("api"), "container ConfigChanged");
     wrap(&project, "case \"$*\" in *--dry-run*) while :; do sleep 1; done ;; esac\nexec COMPOSE \"$@\"");
     is_unknown(&run(&mut wrapped(&project, "check")).expect(1), "did not end within 10 s");
+}
+
+#[test]
+fn question_about_files_changes_nothing_whatever_stands_in_the_plugins_place() {
+    let project = changed();
+    let container = format!("{}-api-1", project.name);
+    // Each question but a dry run: `config` and `version`.
+    let removes = format!(
+        "case \" $* \" in *' config '*|*' version '*) docker rm -f {container} >&2 ;; esac\nexec COMPOSE \"$@\""
+    );
+    wrap(&project, &removes);
+    let before = project.containers("api");
+    for verb in ["check", "plan", "apply"] {
+        // What the files say is said all the same.
+        assert_eq!(run(&mut wrapped(&project, verb)).expect(1).drift("api"), "container ConfigChanged");
+        assert_eq!(project.containers("api"), before, "{verb}");
+    }
+}
+
+#[test]
+fn questions_about_files_ask_the_engine_for_nothing_that_the_gate_refuses() {
+    let project = changed();
+    let mut check = project.command(&["check", "-f", "undrift.yaml", "-o", "json"]);
+    let said = run(check.env("UNDRIFT_LOG", "undrift=debug")).expect(1);
+    let through: Vec<&str> =
+        said.stderr.lines().filter(|line| line.contains("gone through the gate")).collect();
+    // The project, its hashes, Compose's version, and the dry run.
+    assert!(through.len() >= 4, "{}", said.stderr);
+    assert!(through.iter().all(|line| line.contains("refused=0")), "{through:#?}");
+}
+
+/// A Compose file that names the engine: through the gate it would seem to be another file.
+#[test]
+fn file_that_names_the_engine_means_what_it_means_to_the_caller() {
+    let project = Project::new();
+    let (head, _) = MANIFEST.split_once("    verify:").unwrap();
+    project.manifest(&format!("{head}    verify: {{ timeout: 5s, stableFor: 500ms }}\n"));
+    project.add_module("api", "workflow");
+    project.write("api.env", "A=1\n");
+    let write = |value: &str| {
+        let service = "{ build: ./api, init: true, stop_grace_period: 1s, env_file: api.env, \
+                       environment: { ENGINE: \"${DOCKER_HOST:-none}\", V: VALUE } }";
+        project.write("compose.yaml", &format!("services:\n  api: {}\n", service.replace("VALUE", value)));
+    };
+    write("one");
+    // Where the variable is not set, and where it is.
+    for engine in [None, Some("unix:///var/run/docker.sock")] {
+        let env: Vec<(&str, &str)> = engine.iter().map(|engine| ("DOCKER_HOST", *engine)).collect();
+        project.compose_with(&["up", "-d", "--build"], &env);
+        let verb = |verb: &str| {
+            let mut command = project.command(&[verb, "-f", "undrift.yaml", "-o", "json"]);
+            run(command.env_remove("DOCKER_HOST").envs(env.iter().copied()))
+        };
+        verb("check").expect(0);
+        verb("apply").expect(0);
+        assert!(project.steps().is_empty(), "{engine:?}");
+        write("two");
+        assert_eq!(verb("check").expect(1).drift("api"), "container ConfigChanged", "{engine:?}");
+        write("one");
+    }
+    // One that would change something is not asked a second time.
+    write("two");
+    let container = format!("{}-api-1", project.name);
+    wrap(
+        &project,
+        &format!("case \"$*\" in *--dry-run*) docker rm -f {container} ;; esac\nexec COMPOSE \"$@\""),
+    );
+    let before = project.containers("api");
+    let mut check = wrapped(&project, "check");
+    let said = run(check.env("DOCKER_HOST", "unix:///var/run/docker.sock")).expect(1);
+    is_unknown(&said, " was refused");
+    assert_eq!(project.containers("api"), before);
 }
 
 /// A service with hooks, and one that gets a variable of a provider, which writes down each time that it is run.

@@ -3,8 +3,10 @@
 
 mod aftermath;
 mod attachments;
+mod bases;
 mod builds;
 mod compose_files;
+mod composes;
 mod contract;
 mod daemon;
 mod faults;
@@ -17,6 +19,7 @@ mod namespaces;
 mod order;
 mod ownership;
 mod processes;
+mod providers;
 mod pulls;
 mod rate;
 mod replicas;
@@ -28,5 +31,7 @@ mod source_drift;
 mod stranger;
 mod support;
 mod trail;
+mod unreadable;
 mod upgrade;
+mod versions;
 mod volumes;

@@ -2,7 +2,8 @@
 
 use super::{LayerVerdict, View, worst};
 use crate::api::{
-    ArtifactObservation, Fact, ModuleObservation, ModuleSpec, Presence, Reason, SourceDrift, Time,
+    Fact, ModuleObservation, ModuleSpec, Presence, Reason, ServiceObservation, SourceComparison, SourceDrift,
+    Time, compare_sources, knows_less,
 };
 
 pub(super) fn check(view: View<'_>) -> LayerVerdict {
@@ -56,10 +57,11 @@ fn module(spec: &ModuleSpec, seen: &ModuleObservation, reference: &str) -> Layer
     }
 }
 
-/// What cannot be read cannot be enforced, and is not silently taken for unchanged.
+/// What cannot be read cannot be enforced, and is not silently taken for unchanged. What runs, and what the image holds, is
+/// known all the same: it is repaired as where the source is only reported.
 fn unreadable(view: View<'_>) -> LayerVerdict {
     match (&view.seen.source.unreadable, view.inputs.desired.object.spec.source.drift) {
-        (Some(what), SourceDrift::Enforce) => LayerVerdict::not_known(format!(
+        (Some(what), SourceDrift::Enforce) => LayerVerdict::Unverifiable(format!(
             "whether the source has changed since the image was built cannot be known ({what}), and `source.drift: \
              enforce` asks for it"
         )),
@@ -69,45 +71,62 @@ fn unreadable(view: View<'_>) -> LayerVerdict {
 
 fn source_changed(view: View<'_>) -> LayerVerdict {
     let policy = view.inputs.desired.object.spec.source.drift;
-    let Some((then, words)) = source_then(&view.seen.artifact) else { return LayerVerdict::AsDeclared(None) };
     match (&view.seen.source.digest, policy) {
         (_, SourceDrift::Ignore) | (Fact::Known(None), _) | (Fact::Unknown(_), SourceDrift::Report) => {
             LayerVerdict::AsDeclared(None)
         }
-        (Fact::Known(Some(now)), _) if now == then => LayerVerdict::AsDeclared(None),
-        (Fact::Known(Some(now)), _) if form(now) != form(then) => LayerVerdict::AsDeclared(Some(
+        (Fact::Unknown(why), SourceDrift::Enforce) => {
+            LayerVerdict::Unverifiable(format!("build context: {why}"))
+        }
+        (Fact::Known(Some(now)), _) => {
+            worst(sources_then(view.seen, now).map(|then| since(then, now, policy)))
+        }
+    }
+}
+
+/// A source that the image cannot be newer than.
+struct Then<'a> {
+    digest: &'a str,
+    /// What is said where the source is another now.
+    changed: String,
+    /// What is said where that is reported only.
+    reported: String,
+}
+
+fn since(then: Then<'_>, now: &str, policy: SourceDrift) -> LayerVerdict {
+    match (compare_sources(then.digest, now), policy) {
+        (SourceComparison::Same, _) => LayerVerdict::AsDeclared(None),
+        (SourceComparison::OtherRule, _) => LayerVerdict::AsDeclared(Some(
             "whether the source has changed since this image was built is not known: another version of undrift built it".into(),
         )),
-        (Fact::Known(Some(_)), SourceDrift::Report) if view.seen.artifact.built_from.is_some() => {
-            LayerVerdict::AsDeclared(Some("the source has changed since this image was built".into()))
+        (SourceComparison::Changed, SourceDrift::Enforce) => {
+            LayerVerdict::Broken(Reason::SourceChanged, then.changed)
         }
-        (Fact::Known(Some(_)), SourceDrift::Report) => LayerVerdict::AsDeclared(Some(words)),
-        (Fact::Known(Some(_)), SourceDrift::Enforce) => LayerVerdict::Broken(Reason::SourceChanged, words),
-        (Fact::Unknown(why), SourceDrift::Enforce) => LayerVerdict::not_known(format!("build context: {why}")),
+        (SourceComparison::Changed, _) => LayerVerdict::AsDeclared(Some(then.reported)),
     }
 }
 
-/// The source that the image cannot be newer than, and what is said where the source is another now. What undrift built
-/// itself it knows best; of any other image it knows only since when it has been there.
-fn source_then(seen: &ArtifactObservation) -> Option<(&String, String)> {
+/// What undrift built itself it knows best; of any other image, and of what it did not yet know to be below its own, it knows
+/// only since when it has been there.
+fn sources_then<'a>(seen: &'a ServiceObservation, now: &str) -> impl Iterator<Item = Then<'a>> + use<'a> {
+    let seen = &seen.artifact;
     let reference = &seen.reference;
-    if let Some(built_from) = &seen.built_from {
-        return Some((built_from, format!("the source has changed since the image {reference} was built")));
-    }
-    let sight = seen.first_sight.as_ref()?;
-    let second = |time: Time| time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
-    let changed = sight.changed_at.map(|at| format!(" (seen at {})", second(at))).unwrap_or_default();
-    let words = format!(
-        "the source has changed{changed} since the image {reference} was seen first, at {}: an image that is older than a \
-         change cannot hold it",
-        second(sight.at)
-    );
-    Some((&sight.digest, words))
-}
-
-/// By which rule a digest was made, as it says before its last colon. Those of two rules differ for the same source, so
-/// that an upgrade of undrift would rebuild everything.
-#[must_use]
-pub fn form(digest: &str) -> &str {
-    digest.rsplit_once(':').map_or("", |(form, _)| form)
+    let is_all = |then: &String| !knows_less(then, now);
+    let sight = seen.first_sight.as_ref().filter(|_| !seen.built_from.as_ref().is_some_and(is_all));
+    let built = seen.built_from.as_deref().map(|digest| Then {
+        digest,
+        changed: format!("the source has changed since the image {reference} was built"),
+        reported: "the source has changed since this image was built".into(),
+    });
+    let sight = sight.map(|sight| {
+        let second = |time: Time| time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+        let changed = sight.changed_at.map(|at| format!(" (seen at {})", second(at))).unwrap_or_default();
+        let words = format!(
+            "the source has changed{changed} since the image {reference} was seen first, at {}: an image that is older than a \
+             change cannot hold it",
+            second(sight.at)
+        );
+        Then { digest: &sight.digest, changed: words.clone(), reported: words }
+    });
+    built.into_iter().chain(sight)
 }

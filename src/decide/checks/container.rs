@@ -141,7 +141,7 @@ fn config(view: View<'_>, c: &ContainerObservation) -> LayerVerdict {
     match &c.config_changed {
         Fact::Known(false) => fine(),
         // The same configuration: an upgrade of Compose repairs nothing, unless the manifest says so.
-        Fact::Known(true) if c.only_upgraded && reports_upgrades(view) => fine(),
+        _ if c.only_upgraded && reports_upgrades(view) => fine(),
         Fact::Known(true) => broken(
             Reason::ConfigChanged,
             format!("{} was created from another configuration than the Compose files describe now", c.name),

@@ -10,7 +10,6 @@ mod replicas;
 mod route;
 mod source;
 
-pub use artifact::form as digest_form;
 pub use container::is_young;
 pub(super) use job::has_ended_well;
 pub(super) use namespace::is_mended_by_a_restart;
@@ -27,8 +26,10 @@ pub enum LayerVerdict {
     AsDeclared(Option<String>),
     /// The evidence contradicts the spec.
     Broken(Reason, String),
-    /// Not enough could be seen.
+    /// Not enough could be seen, and nothing behind it is repaired.
     Unknown(UnknownReason, String),
+    /// Not enough could be seen to call it as declared, and no repair of a later layer rests on it.
+    Unverifiable(String),
 }
 
 impl LayerVerdict {
@@ -60,12 +61,21 @@ pub struct Diagnosis {
     pub drift: Option<Drift>,
     /// The first layer that is unknown before any that is broken. Nothing is repaired while there is one.
     pub unknown: Option<UnknownLayer>,
+    /// The first layer that cannot be judged and keeps nothing from being repaired. While there is one the service is not as
+    /// declared.
+    pub unverifiable: Option<UnknownLayer>,
 }
 
 impl Diagnosis {
     /// Whether every declared layer was seen to be as declared.
     #[must_use]
     pub const fn as_declared(&self) -> bool {
+        self.holds() && self.unverifiable.is_none()
+    }
+
+    /// Whether all that can be seen is as declared: that can be verified, and is no proof of what cannot be seen.
+    #[must_use]
+    pub const fn holds(&self) -> bool {
         self.drift.is_none() && self.unknown.is_none()
     }
 
@@ -82,20 +92,25 @@ impl Diagnosis {
 
     fn new(service: &str, layers: [LayerVerdict; 5]) -> Self {
         let mut drift = None;
-        let mut unknown = None;
+        let (mut unknown, mut unverifiable) = (None, None);
         for (layer, verdict) in Layer::ALL.into_iter().zip(&layers) {
             match verdict {
                 LayerVerdict::Broken(reason, message) => {
                     drift = Some(Drift { layer, reason: *reason, message: message.clone() });
                     break;
                 }
-                LayerVerdict::Unknown(reason, message) if unknown.is_none() => {
-                    unknown = Some(UnknownLayer { layer, reason: *reason, message: message.clone() });
+                LayerVerdict::Unknown(reason, message) => {
+                    let (reason, message) = (*reason, message.clone());
+                    unknown.get_or_insert(UnknownLayer { layer, reason, message });
                 }
-                _ => {}
+                LayerVerdict::Unverifiable(message) => {
+                    let (reason, message) = (UnknownReason::NotKnown, message.clone());
+                    unverifiable.get_or_insert(UnknownLayer { layer, reason, message });
+                }
+                LayerVerdict::Undeclared | LayerVerdict::AsDeclared(_) => {}
             }
         }
-        Self { service: service.to_owned(), layers, drift, unknown }
+        Self { service: service.to_owned(), layers, drift, unknown, unverifiable }
     }
 }
 
@@ -137,9 +152,10 @@ fn worst(verdicts: impl IntoIterator<Item = LayerVerdict>) -> LayerVerdict {
     let rank = |verdict: &LayerVerdict| match verdict {
         LayerVerdict::Broken(..) => 0,
         LayerVerdict::Unknown(..) => 1,
-        LayerVerdict::AsDeclared(Some(_)) => 2,
-        LayerVerdict::AsDeclared(None) => 3,
-        LayerVerdict::Undeclared => 4,
+        LayerVerdict::Unverifiable(_) => 2,
+        LayerVerdict::AsDeclared(Some(_)) => 3,
+        LayerVerdict::AsDeclared(None) => 4,
+        LayerVerdict::Undeclared => 5,
     };
     verdicts.into_iter().min_by_key(rank).unwrap_or(LayerVerdict::Undeclared)
 }

@@ -9,8 +9,8 @@ use super::{
     decided, drift as drift_of, history, kinds, row, with_history,
 };
 use crate::{
-    api::{Fact, Layer, ProjectObservation, RecentStep, Step, StepKind, Time},
-    decide::{Decision, History, Next, Repair, UnknownLayer},
+    api::{Fact, Layer, ProjectObservation, RecentStep, SourceDrift, Step, StepKind, Time},
+    decide::{Decision, History, Next, Repair, StatusInputs, UnknownLayer, identities, status},
     fixtures::{answer_mut, at, desired, desired_with, healthy},
 };
 
@@ -152,6 +152,39 @@ proptest! {
     }
 
     #[test]
+    fn where_the_source_cannot_be_known_all_else_is_repaired_as_if_it_were_only_reported(
+        (mut seen, history) in any_repair(),
+        proven in any::<bool>(),
+    ) {
+        let with = |drift| {
+            let mut desired = desired();
+            desired.object.spec.source.drift = drift;
+            desired
+        };
+        let (report, enforce) = (with(SourceDrift::Report), with(SourceDrift::Enforce));
+        // Of what can be read nothing has changed.
+        for service in &mut seen.services {
+            (service.artifact.built_from, service.artifact.first_sight) = (None, None);
+        }
+        seen.services[0].source.unreadable = Some("the build context itself".into());
+        let mut history = history;
+        if proven {
+            history.proven = seen.services.iter().map(|s| (s.name.clone(), identities(s))).collect();
+        }
+        let decision = with_history(&enforce, &seen, &history);
+        prop_assert_eq!(&decision.plan, &with_history(&report, &seen, &history).plan);
+        prop_assert!(!decision.as_declared());
+        prop_assert!(decision.next != Next::Nothing, "it is said");
+        let names: Vec<String> = seen.services.iter().map(|s| s.name.clone()).collect();
+        let status = status_of(&enforce, &seen, &decision, &names);
+        let is_true = |conditions: &[crate::api::Condition], kind| {
+            conditions.iter().any(|c| c.kind == kind && c.status == crate::api::ConditionStatus::True)
+        };
+        prop_assert!(!is_true(&status.conditions, crate::api::ConditionType::Ready));
+        prop_assert!(!is_true(&status.services[0].conditions, crate::api::ConditionType::Reconciled));
+    }
+
+    #[test]
     fn an_engine_that_says_nothing_is_no_drift(seen in any_host()) {
         let mut masked = seen;
         for mask in MASKS {
@@ -181,6 +214,26 @@ proptest! {
             }
         }
     }
+}
+
+fn status_of(
+    desired: &crate::api::Desired,
+    seen: &ProjectObservation,
+    decision: &Decision,
+    proven: &[String],
+) -> crate::api::ObjectStatus {
+    status(StatusInputs {
+        desired,
+        generation: 1,
+        observed: seen,
+        decision,
+        previous: None,
+        proven,
+        transitions: &std::collections::BTreeMap::new(),
+        incident: None,
+        at_work: true,
+        now: at_now(),
+    })
 }
 
 /// A step for `api` a moment ago.

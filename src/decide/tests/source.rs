@@ -28,7 +28,56 @@ fn a_source_that_cannot_be_read_is_unknown_only_where_it_is_enforced() {
     assert_eq!(unread(SourceDrift::Ignore), LayerVerdict::AsDeclared(None));
     assert_eq!(unread(SourceDrift::Report), LayerVerdict::AsDeclared(None));
     let enforced = unread(SourceDrift::Enforce);
-    assert!(matches!(&enforced, LayerVerdict::Unknown(..)), "{enforced:?}");
+    assert!(matches!(&enforced, LayerVerdict::Unverifiable(_)), "{enforced:?}");
+}
+
+/// `api` under `enforce`, with an input that no digest covers.
+fn unreadable() -> (crate::api::Desired, crate::api::ProjectObservation) {
+    let (mut desired, mut seen) = (desired(), healthy());
+    desired.object.spec.source.drift = SourceDrift::Enforce;
+    seen.services[0].source.unreadable = Some("the build context itself".into());
+    (desired, seen)
+}
+
+#[test]
+fn a_source_that_cannot_be_known_is_never_as_declared_and_keeps_nothing_down() {
+    let (desired, mut seen) = unreadable();
+    let decision = with_history(&desired, &seen, &history());
+    assert!(!decision.as_declared() && decision.plan.is_empty());
+    assert!(
+        matches!(&decision.next, Next::Prove(services) if services.contains(&"api".to_owned())),
+        "{decision:?}"
+    );
+    // All that can be seen is verified: now it is said that this is not all.
+    let mut proven = history();
+    proven.proven = seen.services.iter().map(|s| (s.name.clone(), crate::decide::identities(s))).collect();
+    let decision = with_history(&desired, &seen, &proven);
+    assert!(matches!(&decision.next, Next::GiveUp { reason, .. } if reason == "Unknown"), "{decision:?}");
+    assert!(!decision.as_declared());
+
+    container_mut(&mut seen.services[0]).state = crate::api::ContainerState::Exited;
+    let decision = with_history(&desired, &seen, &proven);
+    assert!(matches!(&decision.next, Next::Execute(step) if step.step == Step::Up { force_recreate: false }));
+    // What can be read of it has changed.
+    let (_, mut changed) = unreadable();
+    changed.services[0].artifact.built_from = Some("sha256:source-1".into());
+    let decision = with_history(&desired, &changed, &proven);
+    assert!(matches!(&decision.next, Next::Execute(step) if matches!(step.step, Step::Build { .. })));
+}
+
+#[test]
+fn a_file_that_went_while_it_was_read_is_looked_at_again() {
+    let (desired, mut seen) = unreadable();
+    seen.services[0].source.unreadable = None;
+    seen.services[0].artifact.built_from = Some("sha256:source-2".into());
+    seen.services[0].source.digest = Fact::unknown("no such file");
+    let mut proven = history();
+    proven.proven = seen.services.iter().map(|s| (s.name.clone(), crate::decide::identities(s))).collect();
+    proven.watching_since = Some(at(0));
+    assert!(matches!(with_history(&desired, &seen, &proven).next, Next::Wait(_)));
+    proven.watching_since = Some(at(-100_000));
+    let late = with_history(&desired, &seen, &proven).next;
+    assert!(matches!(&late, Next::GiveUp { reason, .. } if reason == "Unknown"), "{late:?}");
 }
 
 #[test]
@@ -54,7 +103,7 @@ fn what_undrift_built_is_known_better_than_what_it_saw_first() {
         assert!(words.contains(time), "no {time} in {words}");
     }
     let unread = verdict(None, "sha256:source-1", Fact::unknown("no right"));
-    assert!(matches!(unread, LayerVerdict::Unknown(..)), "{unread:?}");
+    assert!(matches!(unread, LayerVerdict::Unverifiable(_)), "{unread:?}");
     let by_another_rule = verdict(None, "v0:1", two());
     assert!(matches!(by_another_rule, LayerVerdict::AsDeclared(Some(_))), "{by_another_rule:?}");
 }

@@ -23,6 +23,14 @@ fn compose(desired: &Desired) -> Vec<String> {
     argv
 }
 
+/// The same command at another engine than the environment says: the docker CLI hands its own options on to its plugins, and
+/// `--host` wins over every variable and context.
+pub(super) fn at(argv: &[String], engine: &str) -> Vec<String> {
+    let (docker, words) = argv.split_at(argv.len().min(1));
+    let host = ["--host".to_owned(), engine.to_owned()];
+    docker.iter().cloned().chain(host).chain(words.iter().cloned()).collect()
+}
+
 /// `config --format json`: the project as Compose resolves it.
 #[must_use]
 pub fn config_json(desired: &Desired) -> Vec<String> {
@@ -214,6 +222,8 @@ mod tests {
         assert_eq!(dry, format!("docker compose --dry-run {words}"));
         let options = UpOptions { force_recreate: true, no_deps: true, pull: Pull::Never };
         assert_eq!(up(&object, &api(), options).join(" "), format!("docker compose {words}"));
+        let gated = at(&config_json(&object), "unix:///s");
+        assert_eq!(gated.join(" "), "docker --host unix:///s compose config --format json");
         let fetching = up(&object, &api(), UpOptions { pull: Pull::Missing, ..options }).join(" ");
         assert!(fetching.contains(" --pull missing "), "{fetching}");
     }

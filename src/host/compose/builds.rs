@@ -1,6 +1,9 @@
-//! What a build is of: which services build one and the same image, and which of its inputs cannot be read.
+//! What a build is of: which services build one and the same image, and which files and services it names.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use super::model::{BuildModel, Model};
 use crate::host::reference;
@@ -20,16 +23,30 @@ impl Model {
 }
 
 impl BuildModel {
-    /// The inputs whose content no digest covers, in words: what is fetched from elsewhere, and what another service
-    /// builds. A base image counts as what its name says. Addresses are left out: they may hold credentials.
+    /// The file that is its Dockerfile; `None` where it is inline, or where the context is no folder of this host. Docker takes
+    /// `dockerfile` where the default name is not there.
     #[must_use]
-    pub fn unreadable(&self) -> Option<String> {
-        let is_read = |context: &str| context.starts_with('/') || context.starts_with("docker-image://");
-        let main = (!self.context.starts_with('/')).then(|| "the build context itself".to_owned());
-        let more = self.additional_contexts.iter().filter(|(_, value)| !is_read(value));
-        let more = more.map(|(name, _)| format!("the additional context {name}"));
-        let all: Vec<String> = main.into_iter().chain(more).collect();
-        (!all.is_empty()).then(|| format!("{}: no folder of this host", all.join(", ")))
+    pub fn dockerfile_path(&self) -> Option<PathBuf> {
+        let [path, fallback] = &self.dockerfiles()[..] else { return self.dockerfiles().pop() };
+        Some(if !path.exists() && fallback.exists() { fallback.clone() } else { path.clone() })
+    }
+
+    /// Every file that could be that, the first choice first.
+    pub(super) fn dockerfiles(&self) -> Vec<PathBuf> {
+        let Some(name) = self.dockerfile.as_deref().filter(|_| self.context.starts_with('/')) else {
+            return Vec::new();
+        };
+        // A Dockerfile may also stand at a URL; then it is a setting, and no file.
+        if name.contains("://") {
+            return Vec::new();
+        }
+        let fallback = (name == "Dockerfile").then_some("dockerfile");
+        [name].into_iter().chain(fallback).map(|name| Path::new(&self.context).join(name)).collect()
+    }
+
+    /// The services that its additional contexts name.
+    pub(super) fn services(&self) -> impl Iterator<Item = &str> {
+        self.additional_contexts.values().filter_map(|context| context.strip_prefix("service:"))
     }
 }
 
@@ -40,9 +57,7 @@ mod tests {
     fn model() -> Model {
         let json = serde_json::json!({"name": "shop", "services": {
             "web": {"build": "/a", "image": "same"}, "worker": {"build": "/a", "image": "docker.io/library/same:latest"},
-            "api": {"build": {"context": "/b", "additional_contexts": {
-                "base": "service:web", "files": "/f", "debian": "docker-image://debian:12"}}},
-            "git": {"build": "https://user:hunter2@example.org/shop.git#main"}
+            "api": {"build": "/b"}
         }});
         Model::parse(json.to_string().as_bytes()).unwrap()
     }
@@ -51,13 +66,5 @@ mod tests {
     fn one_image_is_built_once() {
         let all = ["web", "api", "worker", "gone"].map(str::to_owned);
         assert_eq!(model().builds_once(&all), ["web", "api", "gone"]);
-    }
-
-    #[test]
-    fn what_cannot_be_read_is_named_without_its_address() {
-        let of = |service: &str| model().services[service].build.as_ref().unwrap().unreadable();
-        assert_eq!(of("web"), None);
-        assert_eq!(of("api").unwrap(), "the additional context base: no folder of this host");
-        assert_eq!(of("git").unwrap(), "the build context itself: no folder of this host");
     }
 }

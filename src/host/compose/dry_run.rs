@@ -5,7 +5,7 @@
 //! recreates each service that has any (measured; docker/compose#12069). Whatever made a container, one of both
 //! hashes fits it, so a container differs only where both dry runs say so.
 //!
-//! A dry run reaches the engine through a [`Gate`], so that nothing is changed by a Compose that ignores the flag. One on
+//! A dry run reaches the engine through a [`Gate`](crate::host::gate::Gate), so that nothing is changed by a Compose that ignores the flag. One on
 //! which the gate had to refuse something is evidence of nothing.
 
 use std::{
@@ -23,18 +23,17 @@ use futures_util::{
 use super::{
     Environment, Resolved,
     argv::{self, Pull, UpOptions},
+    command::Finished,
     overlay::lay_over,
     provided::Provided,
+    question::Passage,
     refusal,
-    resolve::{Patience, run_quietly},
+    resolve::Patience,
     said::{Said, real_name},
 };
 use crate::{
     api::{Desired, Fact, StepOutcome},
-    host::{
-        endpoint::Endpoint,
-        gate::{Gate, Tally},
-    },
+    host::{endpoint::Endpoint, gate::Tally},
 };
 
 /// How many services are asked about at once; each takes up to two processes.
@@ -200,7 +199,7 @@ async fn judge_alone(ask: &Asking<'_>, service: &str, provided: &Provided) -> Re
     let undeclared = undeclared.ok_or("it is not known what the service's provider gave its container")?;
     let with = undeclared.of_providers;
     let alone = ask.up_with(service, &with).await?;
-    if alone.said.recreated.is_empty() || undeclared.others.is_empty() {
+    if alone.said.recreated.is_empty() || undeclared.others.is_empty() || undeclared.is_one_removed {
         return Ok(Verdict::of(&alone));
     }
     // To recreate it again and again for what its provider sets would be harm.
@@ -259,6 +258,26 @@ struct DryRun {
 }
 
 impl DryRun {
+    fn of(finished: std::io::Result<Finished>, passage: &Passage) -> Result<Self, String> {
+        let finished = finished
+            .map_err(|error| format!("the dry run of `docker compose up` could not start: {error}"))?;
+        refused(&passage.tally())?;
+        let flaw = match finished.outcome {
+            StepOutcome::Succeeded => None,
+            StepOutcome::Failed => {
+                let message = refusal::message(&finished);
+                let last = message.lines().last().unwrap_or_default();
+                Some(format!("the dry run of `docker compose up` failed: {last}"))
+            }
+            _ => Some(format!(
+                "the dry run of `docker compose up` did not end within {} s",
+                PATIENCE.limit.as_secs()
+            )),
+        };
+        let stdout = String::from_utf8_lossy(&finished.stdout);
+        Ok(Self { said: Said::read(stdout.lines().chain(finished.output.lines())), flaw })
+    }
+
     /// Whether it says of everything what would become of it.
     const fn is_whole(&self) -> bool {
         self.flaw.is_none() && self.said.odd.is_none()
@@ -285,45 +304,39 @@ impl Asking<'_> {
     async fn up(&self, services: &[String], force_recreate: bool, no_deps: bool) -> Result<DryRun, String> {
         self.spare_providers(services, no_deps)?;
         let argv = argv::up_dry_run(self.desired, services, force_recreate, no_deps);
-        let gate = self.gate()?;
-        let env = Environment::of_this_process().for_look(&gate, &self.desired.directory);
-        self.dry_run(gate, &env, &argv).await
+        self.dry_run(&self.passage()?, self.desired, Environment::of_this_process(), &argv).await
     }
 
     /// Alone, and with these variables besides those that it declares.
     async fn up_with(&self, service: &str, given: &[(&str, &str)]) -> Result<DryRun, String> {
-        let gate = self.gate()?;
-        let env = Environment::of_this_process().for_look(&gate, &self.desired.directory);
-        let (with, env) = lay_over(self.desired, env, gate.folder(), service, given)?;
+        let passage = self.passage()?;
+        let env = Environment::of_this_process();
+        let (with, env) = lay_over(self.desired, env, passage.0.folder(), service, given)?;
         let argv = argv::up_dry_run(&with, &[service.to_owned()], false, true);
-        self.dry_run(gate, &env, &argv).await
+        self.dry_run(&passage, &with, env, &argv).await
     }
 
-    fn gate(&self) -> Result<Gate, String> {
-        Gate::open(self.endpoint)
-            .map_err(|error| format!("the gate for a look's Compose cannot be opened: {error}"))
+    fn passage(&self) -> Result<Passage, String> {
+        Passage::open(self.endpoint).map_err(|error| error.to_string())
     }
 
-    async fn dry_run(&self, gate: Gate, env: &Environment, argv: &[String]) -> Result<DryRun, String> {
-        let report = Report(gate);
-        let finished = run_quietly(self.desired, env, argv, PATIENCE)
-            .await
-            .map_err(|error| format!("the dry run of `docker compose up` could not start: {error}"))?;
-        refused(&report.0.tally())?;
-        let flaw = match finished.outcome {
-            StepOutcome::Succeeded => None,
-            StepOutcome::Failed => {
-                let message = refusal::message(&finished);
-                let last = message.lines().last().unwrap_or_default();
-                Some(format!("the dry run of `docker compose up` failed: {last}"))
-            }
-            _ => Some(format!(
-                "the dry run of `docker compose up` did not end within {} s",
-                PATIENCE.limit.as_secs()
-            )),
-        };
-        let stdout = String::from_utf8_lossy(&finished.stdout);
-        Ok(DryRun { said: Said::read(stdout.lines().chain(finished.output.lines())), flaw })
+    /// Files that name the engine read the gate in its place, so that what they describe seems to be another. Where a dry run
+    /// calls a container another, and has tried nothing else, such files are therefore asked about once more with the
+    /// variable as a step has it. A Compose that tries to change something is not asked again.
+    async fn dry_run(
+        &self,
+        passage: &Passage,
+        desired: &Desired,
+        env: Environment,
+        argv: &[String],
+    ) -> Result<DryRun, String> {
+        let env = env.for_docker(self.endpoint, &desired.directory);
+        let first = passage.within(desired, &env, argv, PATIENCE).await;
+        let first = DryRun::of(first, passage)?;
+        if first.said.recreated.is_empty() || !self.resolved.names_engine {
+            return Ok(first);
+        }
+        DryRun::of(passage.beside(desired, &env, argv, PATIENCE).await, passage)
     }
 
     /// A provider is a program that Compose runs in a dry run, too.
@@ -334,19 +347,6 @@ impl Asking<'_> {
         match all.find(|name| model.is_provided(name)) {
             Some(name) => Err(format!("a dry run of `docker compose up` would run the provider of {name}")),
             None => Ok(()),
-        }
-    }
-}
-
-/// A gate whose tally is told when it closes, also where nobody waits for the dry run any more.
-struct Report(Gate);
-
-impl Drop for Report {
-    fn drop(&mut self) {
-        let Tally { passed, refused, first } = self.0.tally();
-        tracing::debug!(passed, refused, "the dry run has gone through the gate");
-        if let Some(first) = first.first() {
-            tracing::warn!(refused, first = %first, "a look was kept from changing the host");
         }
     }
 }
@@ -378,7 +378,8 @@ mod tests {
         let model = Model::parse(json.to_string().as_bytes()).unwrap();
         let declared = crate::host::compose::declared::Declared::default();
         let hashes = std::collections::BTreeMap::new();
-        let resolved = Resolved { model, hashes, declared, version: None };
+        let builds = crate::host::compose::Builds::default();
+        let resolved = Resolved { model, hashes, declared, version: None, builds, names_engine: false };
         // No such folder, so that a dry run could not even start.
         let (desired, nowhere) = (desired("/nonexistent", &["api"]), Endpoint::Unix("/nonexistent".into()));
         let argv = up_command(&desired, &nowhere, &resolved, &["api".into()], true, Pull::Never).await;

@@ -6,7 +6,19 @@ use std::{
     path::Path,
 };
 
-use crate::host::{endpoint::Endpoint, gate::Gate};
+use crate::host::{
+    endpoint::{DEFAULT_CONTEXT, DEFAULT_SOCKET, Endpoint},
+    gate::Gate,
+};
+
+/// The variable that names the engine to docker commands, and that a Compose file may use.
+pub(super) const ENGINE: &str = "DOCKER_HOST";
+
+/// The variable that names a docker context.
+const CONTEXT: &str = "DOCKER_CONTEXT";
+
+/// Those that have the docker CLI speak TLS.
+const TLS: [&str; 3] = ["DOCKER_TLS_VERIFY", "DOCKER_TLS", "DOCKER_CERT_PATH"];
 
 /// What every docker command is given besides: plain output for the trail, no menus and hints, and no
 /// attestations, with which a fully cached build changes an image's digest on the containerd store.
@@ -47,20 +59,31 @@ impl Environment {
     /// The same as docker commands need it: at this engine, whatever context is current, plain, and with the folder that
     /// they run in as `PWD`. Compose puts that variable into its files and names a project by it, as it does for a person
     /// who stands in that folder; where undrift itself stands is no part of a project.
+    ///
+    /// The default engine is named by the default context where `DOCKER_HOST` is not set: a Compose file may use that variable,
+    /// and is to mean what it means to a person.
     #[must_use]
     pub fn for_docker(self, endpoint: &Endpoint, directory: &Path) -> Self {
         let env = FIXED.iter().fold(self, |env, (name, value)| env.with(name, value));
-        env.without("DOCKER_CONTEXT").with("DOCKER_HOST", endpoint.docker_host()).with("PWD", directory)
+        let env = env.with("PWD", directory);
+        let is_default = *endpoint == Endpoint::Unix(DEFAULT_SOCKET.into());
+        if is_default && env.get(ENGINE).is_none() {
+            return env.with(CONTEXT, DEFAULT_CONTEXT);
+        }
+        env.without(CONTEXT).with(ENGINE, endpoint.docker_host())
     }
 
     /// The same as a look's docker commands need it: with the gate in the engine's place, and with nothing that has the
     /// docker CLI speak otherwise than plainly there. `DOCKER_HOST` wins over every context.
     #[must_use]
     pub fn for_look(self, gate: &Gate, directory: &Path) -> Self {
-        let env = self.for_docker(&gate.endpoint(), directory);
-        ["DOCKER_TLS_VERIFY", "DOCKER_TLS", "DOCKER_CERT_PATH"]
-            .iter()
-            .fold(env, |env, name| env.without(name))
+        self.for_docker(&gate.endpoint(), directory).without_tls()
+    }
+
+    /// The same with nothing that has the docker CLI speak TLS.
+    #[must_use]
+    pub(super) fn without_tls(self) -> Self {
+        TLS.iter().fold(self, |env, name| env.without(name))
     }
 
     /// One variable's value.
@@ -94,6 +117,23 @@ mod tests {
         assert_eq!(env.get("DOCKER_CONTEXT"), None);
         assert_eq!(env.get("BUILDX_NO_DEFAULT_ATTESTATIONS"), Some(OsStr::new("1")));
         assert_eq!(env.get("KEPT"), Some(OsStr::new("1")));
+    }
+
+    #[test]
+    fn a_file_that_names_the_engine_means_what_it_means_to_the_caller() {
+        let socket = || Endpoint::Unix(DEFAULT_SOCKET.into());
+        let of = |env: Environment, endpoint| {
+            let env = env.for_docker(&endpoint, Path::new("/srv"));
+            let text = |name| env.get(name).map(|value| value.to_str().unwrap().to_owned());
+            (text(ENGINE), text(CONTEXT))
+        };
+        let default = || Some("default".to_owned());
+        assert_eq!(of(Environment::default(), socket()), (None, default()), "not set stays not set");
+        assert_eq!(of(Environment::default().with(CONTEXT, "x"), socket()), (None, default()));
+        let address = || Some(format!("unix://{DEFAULT_SOCKET}"));
+        assert_eq!(of(Environment::default().with(ENGINE, address().unwrap()), socket()), (address(), None));
+        let other = Endpoint::Unix("/run/other.sock".into());
+        assert_eq!(of(Environment::default(), other), (Some("unix:///run/other.sock".into()), None));
     }
 
     #[test]

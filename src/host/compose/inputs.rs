@@ -22,7 +22,7 @@ use super::{
 use crate::api::Desired;
 
 /// The version of the fingerprint's form and of the rules by which inputs are found.
-const VERSION: &str = "undrift-compose-v5";
+const VERSION: &str = "undrift-compose-v6";
 
 /// The names that Compose looks for, in its order; the first that exists is the project's file.
 const MAIN_FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
@@ -58,9 +58,27 @@ pub(super) struct Inputs {
     variables: BTreeSet<String>,
     /// The docker CLI and the Compose plugin, at every place where they could be: by size and time.
     programs: BTreeSet<PathBuf>,
+    /// Whether a service may belong to a profile.
+    profiles: bool,
 }
 
 impl Inputs {
+    /// The same with the contents of more files.
+    pub(super) fn with(mut self, files: impl IntoIterator<Item = PathBuf>) -> Self {
+        self.files.extend(files);
+        self
+    }
+
+    /// Whether a service may belong to a profile.
+    pub(super) const fn have_profiles(&self) -> bool {
+        self.profiles
+    }
+
+    /// Whether the files use this variable, or may do so.
+    pub(super) fn use_variable(&self, name: &str) -> bool {
+        self.variables.contains(name)
+    }
+
     /// Finds the inputs of a project; `None` where not all of them can be known.
     pub(super) fn find(desired: &Desired, env: &Environment) -> Option<Self> {
         let mut finder = Finder { inputs: Self::default(), base: desired.directory.clone() };
@@ -191,6 +209,7 @@ impl Finder {
             let text = self.read(&path)?;
             let found = scan::compose_file(&text)?;
             self.inputs.variables.extend(found.variables);
+            self.inputs.profiles |= found.profiles;
             let own = path.parent()?.to_owned();
             let bases = [own.clone(), self.base.clone()].into_iter();
             let bases: BTreeSet<PathBuf> =

@@ -10,13 +10,15 @@
 //! | `declared` | what is read of it that config hashes leave out |
 //! | `overlay` | one more Compose file for a single question |
 //! | `provided` | what a service's providers gave its container |
-//! | `builds` | which services build one image, and which inputs of a build cannot be read |
+//! | `builds` | which services build one image, and which files and services a build names |
+//! | `made_of` | which services build what the image of another one is made of |
 //! | `build_order` | in which order services are built, by what their images are made of |
 //! | `dockerfile` | the images that a Dockerfile is built on |
 //! | `order` | what the files order among services |
 //! | `upgrade` | whether only another version of Compose makes a container otherwise |
 //! | `inputs` | everything that Compose reads to make that |
 //! | `scan` | what one such file refers to |
+//! | `question` | asking Compose through the gate |
 //! | `resolve` | the model and the config hashes, remembered until an input changes |
 //! | `refusal` | what Compose says, as errors |
 //! | `dry_run` | what `up` would do |
@@ -33,11 +35,13 @@ mod dry_run;
 mod env;
 mod inputs;
 mod lines;
+mod made_of;
 pub mod model;
 mod order;
 mod overlay;
 mod ownership;
 mod provided;
+mod question;
 mod refusal;
 mod resolve;
 mod said;
@@ -46,10 +50,10 @@ mod scan;
 mod test_support;
 mod upgrade;
 
-pub use build_order::build_order;
 pub use declared::{Declared, DeclaredContent, DeclaredService, NetworkModel, Subnet, VolumeModel};
 pub use dry_run::{Recreations, up_command, would_recreate, would_recreate_beside};
 pub use env::Environment;
+pub use made_of::Builds;
 pub use model::{BuildModel, Model, ServiceModel};
 pub use ownership::{Ownership, ownership};
 pub use provided::Provided;

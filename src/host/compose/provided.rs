@@ -4,14 +4,21 @@
 //! that depends on it, under the provider's name in capitals (`DATABASE_URL`), and a part of that service's config hash. No
 //! look runs such a program, so what it gave is read from the container that was made with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Model;
 
 /// The variables of one container of each service that has a provider, without those of its image. No `Debug`: values may
 /// be secrets.
 #[derive(Clone, Default)]
-pub struct Provided(BTreeMap<String, Vec<(String, String)>>);
+pub struct Provided(BTreeMap<String, Container>);
+
+#[derive(Clone, Default)]
+struct Container {
+    variables: Vec<(String, String)>,
+    /// The names that its service declared when it was seen to be as declared.
+    once_declared: BTreeSet<String>,
+}
 
 /// The variables of a container that its service does not declare.
 pub(super) struct Undeclared<'a> {
@@ -19,12 +26,20 @@ pub(super) struct Undeclared<'a> {
     pub(super) of_providers: Vec<(&'a str, &'a str)>,
     /// All others: of a provider that sets them under names of its choice, or declared once and no more.
     pub(super) others: Vec<(&'a str, &'a str)>,
+    /// Whether one of these others is known to have been declared once.
+    pub(super) is_one_removed: bool,
 }
 
 impl Provided {
-    /// Takes the variables of a container of the service.
-    pub fn insert(&mut self, service: &str, variables: Vec<(String, String)>) {
-        self.0.insert(service.to_owned(), variables);
+    /// Takes the variables of a container of the service, and the names that the service declared when this container was
+    /// seen to be as declared; empty where that was never seen.
+    pub fn insert(
+        &mut self,
+        service: &str,
+        variables: Vec<(String, String)>,
+        once_declared: BTreeSet<String>,
+    ) {
+        self.0.insert(service.to_owned(), Container { variables, once_declared });
     }
 
     /// What nobody declares of them; `None` where they are not known.
@@ -32,11 +47,14 @@ impl Provided {
         let declared = &model.services.get(service)?.environment;
         let prefixes: Vec<String> =
             model.providers_of(service).iter().map(|name| format!("{}_", name.to_uppercase())).collect();
-        let all = self.0.get(service)?.iter().filter(|(name, _)| !declared.contains(name));
-        let (of_providers, others) = all
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .partition(|(name, _)| prefixes.iter().any(|prefix| name.starts_with(prefix)));
-        Some(Undeclared { of_providers, others })
+        let Container { variables, once_declared } = self.0.get(service)?;
+        let all = variables.iter().filter(|(name, _)| !declared.contains(name));
+        let (of_providers, others): (Vec<_>, Vec<_>) =
+            all.map(|(name, value)| (name.as_str(), value.as_str())).partition(|(name, _)| {
+                !once_declared.contains(*name) && prefixes.iter().any(|prefix| name.starts_with(prefix))
+            });
+        let is_one_removed = others.iter().any(|(name, _)| once_declared.contains(*name));
+        Some(Undeclared { of_providers, others, is_one_removed })
     }
 }
 
@@ -52,9 +70,15 @@ mod tests {
         let mut provided = Provided::default();
         assert!(provided.undeclared(&model, "api").is_none());
         let variables = [("A", "1"), ("DB_NAME", "old"), ("DB_URL", "x"), ("dB_z", "x"), ("RAW", "y")];
-        provided.insert("api", variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+        let variables = || variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        provided.insert("api", variables(), BTreeSet::new());
         let found = provided.undeclared(&model, "api").unwrap();
         assert_eq!(found.of_providers, [("DB_URL", "x")]);
         assert_eq!(found.others, [("dB_z", "x"), ("RAW", "y")]);
+        assert!(!found.is_one_removed, "who gave them nobody knows");
+        // Declared when the container was as declared, and no more: not the provider's, whatever its name is.
+        provided.insert("api", variables(), BTreeSet::from(["A".into(), "DB_URL".into()]));
+        let found = provided.undeclared(&model, "api").unwrap();
+        assert_eq!((found.of_providers.len(), found.is_one_removed), (0, true));
     }
 }

@@ -4,13 +4,14 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 
 use super::{
-    Declared, Environment, Model, ServiceModel, argv,
-    command::{self, Finished, GRACE, Invocation},
+    Builds, Declared, Environment, Model, ServiceModel, argv,
+    command::{Finished, GRACE},
+    env::ENGINE,
     inputs::Inputs,
+    made_of::Whole,
+    question::Questions,
     refusal, scan,
 };
 use crate::{
@@ -34,10 +35,6 @@ pub(super) struct Patience {
 /// How long Compose may take to resolve a project. It takes 60 ms; a machine under load, seconds.
 pub(super) const PATIENCE: Patience = Patience { limit: Duration::from_secs(30), grace: GRACE };
 
-/// How many questions to Compose are open at once. Each is a process that keeps a processor busy while it starts, and ten
-/// projects that are seen for the first time would be twenty of them.
-static TURNS: Semaphore = Semaphore::const_new(4);
-
 /// A project as Compose resolves it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resolved {
@@ -49,6 +46,10 @@ pub struct Resolved {
     pub declared: Declared,
     /// Compose's version, without a leading `v`; `None` where it does not say it.
     pub version: Option<String>,
+    /// What its images are made of.
+    pub builds: Builds,
+    /// Whether the files use the variable that names the engine, or may do so.
+    pub names_engine: bool,
 }
 
 /// What is remembered of a project: an answer, and everything that it rests on.
@@ -86,7 +87,7 @@ pub async fn resolve_in(
     let key = key(desired);
     let resolved = match recall(desired, &env, cache.get(SPACE, &key)) {
         Some(resolved) => resolved,
-        None => ask_and_remember(desired, &env, cache, &key).await?,
+        None => ask_and_remember(desired, endpoint, &env, cache, &key).await?,
     };
     check(desired, &resolved.model)?;
     Ok(resolved)
@@ -108,16 +109,22 @@ fn recall(desired: &Desired, env: &Environment, text: Option<String>) -> Option<
 
 async fn ask_and_remember(
     desired: &Desired,
+    endpoint: &Endpoint,
     env: &Environment,
     cache: &dyn Cache,
     key: &str,
 ) -> Result<Resolved, HostError> {
     // The fingerprint from before Compose read anything: what changes meanwhile is not remembered.
     let inputs = Inputs::find(desired, env);
-    let fingerprint = || inputs.as_ref().and_then(|inputs| inputs.fingerprint(desired, env));
-    let before = fingerprint();
-    let resolved = ask(desired, env).await?;
-    let after = fingerprint();
+    let fingerprint = |inputs: &Inputs| inputs.fingerprint(desired, env);
+    let before = inputs.as_ref().and_then(fingerprint);
+    let asked = ask(desired, endpoint, env, inputs.as_ref()).await?;
+    let inputs = inputs.filter(|inputs| before.is_some() && fingerprint(inputs) == before);
+    // The same of the Dockerfiles, which are known only now.
+    let inputs = inputs.map(|inputs| inputs.with(asked.whole.dockerfiles()));
+    let before = inputs.as_ref().and_then(fingerprint);
+    let resolved = asked.resolved();
+    let after = inputs.as_ref().and_then(fingerprint);
     if let (Some(inputs), Some(fingerprint)) = (inputs, after.filter(|after| Some(after) == before.as_ref()))
     {
         let remembered = Remembered { inputs, fingerprint, resolved: resolved.clone() };
@@ -128,27 +135,70 @@ async fn ask_and_remember(
     Ok(resolved)
 }
 
+/// What Compose has said.
+struct Asked {
+    model: Model,
+    hashes: BTreeMap<String, String>,
+    declared: Declared,
+    version: Option<String>,
+    whole: Whole,
+    names_engine: bool,
+}
+
+impl Asked {
+    fn resolved(self) -> Resolved {
+        let Self { model, hashes, declared, version, whole, names_engine } = self;
+        Resolved { model, hashes, declared, version, builds: whole.builds(), names_engine }
+    }
+}
+
 /// Asks Compose, for the project and for its hashes at once.
-async fn ask(desired: &Desired, env: &Environment) -> Result<Resolved, HostError> {
+async fn ask(
+    desired: &Desired,
+    endpoint: &Endpoint,
+    env: &Environment,
+    inputs: Option<&Inputs>,
+) -> Result<Asked, HostError> {
+    let names_engine = inputs.is_none_or(|inputs| inputs.use_variable(ENGINE));
+    let questions = Questions { desired, endpoint, env, name_engine: names_engine };
     let (json, hashes, version) =
         (argv::config_json(desired), argv::config_hashes(desired), argv::version(desired));
     let (json, hashes, version) = tokio::join!(
-        question(desired, env, &json),
-        question(desired, env, &hashes),
-        run_quietly(desired, env, &version, PATIENCE)
+        question(questions, &json),
+        question(questions, &hashes),
+        questions.ask(&version, PATIENCE)
     );
-    let (json, hashes) = (json?, hashes?);
+    let (json, hashes) = (json?.stdout, hashes?);
     let not_understood = |error: serde_json::Error| HostError::ComposeRefused {
         directory: desired.directory.display().to_string(),
         cause: format!("its JSON is not understood: {error}"),
     };
-    let model = Model::parse(&json.stdout).map_err(not_understood)?;
+    let model = Model::parse(&json).map_err(not_understood)?;
     let variable = |name: &str| project_variable(desired, env, name);
-    let declared = Declared::parse(&json.stdout, variable).map_err(not_understood)?;
+    let declared = Declared::parse(&json, variable).map_err(not_understood)?;
     let hashes = String::from_utf8_lossy(&hashes.stdout);
     let hashes = hashes.lines().filter_map(|line| line.trim().split_once(' '));
     let hashes = hashes.map(|(name, hash)| (name.to_owned(), hash.trim().to_owned())).collect();
-    Ok(Resolved { model, hashes, declared, version: version.ok().and_then(|said| version_of(&said)) })
+    let version = version.ok().and_then(|said| version_of(&said));
+    let is_built = model.services.values().any(|service| service.build.is_some());
+    let whole = if is_built && inputs.is_none_or(Inputs::have_profiles) {
+        of_all_profiles(questions, &json).await
+    } else {
+        Whole::parse(&json, None)
+    };
+    let whole = whole.map_err(not_understood)?;
+    Ok(Asked { model, hashes, declared, version, whole, names_engine })
+}
+
+/// The project of all profiles, for a service of another profile may build what an image is made of. Where Compose refuses
+/// that, the enabled ones are what is known, and why no more is.
+async fn of_all_profiles(questions: Questions<'_>, enabled: &[u8]) -> Result<Whole, serde_json::Error> {
+    let said = question(questions, &argv::config_json_of_all_profiles(questions.desired)).await;
+    match said.map(|said| Whole::parse(&said.stdout, None)) {
+        Ok(Ok(whole)) => Ok(whole),
+        Ok(Err(error)) => Whole::parse(enabled, Some(error.to_string())),
+        Err(error) => Whole::parse(enabled, Some(error.to_string())),
+    }
 }
 
 /// What `version --short` says; some builds add a distribution's own number (`2.26.1-4`).
@@ -173,33 +223,12 @@ fn project_variable(desired: &Desired, env: &Environment, name: &str) -> Option<
     (!assigned.contains(['$', '"', '\'', '#', '\\'])).then_some(assigned)
 }
 
-async fn question(desired: &Desired, env: &Environment, argv: &[String]) -> Result<Finished, HostError> {
+async fn question(questions: Questions<'_>, argv: &[String]) -> Result<Finished, HostError> {
+    let desired = questions.desired;
     let finished =
-        run_quietly(desired, env, argv, PATIENCE).await.map_err(|e| refusal::not_started(desired, &e))?;
+        questions.ask(argv, PATIENCE).await.map_err(|error| refusal::not_started(desired, &error))?;
     refusal::check(desired, &finished)?;
     Ok(finished)
-}
-
-/// Runs a command that only answers a question.
-pub(super) async fn run_quietly(
-    desired: &Desired,
-    env: &Environment,
-    argv: &[String],
-    patience: Patience,
-) -> std::io::Result<Finished> {
-    let _turn = TURNS.acquire().await;
-    command::run(Invocation {
-        argv,
-        directory: &desired.directory,
-        env,
-        limit: patience.limit,
-        grace: patience.grace,
-        cancel: &CancellationToken::new(),
-        progress: &|_| {},
-        hold: None,
-        keep_stdout: true,
-    })
-    .await
 }
 
 /// What the object asks of the project.

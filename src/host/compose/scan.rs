@@ -22,6 +22,8 @@ pub(super) struct ComposeReferences {
     pub(super) references: BTreeSet<(Reference, String)>,
     /// The `project_directory` of includes: more folders that relative paths may start at.
     pub(super) directories: BTreeSet<String>,
+    /// Whether a service of it may belong to a profile.
+    pub(super) profiles: bool,
 }
 
 /// What an env file refers to and assigns.
@@ -48,6 +50,7 @@ fn walk(value: &Value, found: &mut ComposeReferences) -> Option<()> {
             for (key, value) in map {
                 match (key.as_str(), value) {
                     ("env_file" | "label_file", _) => paths(value, Reference::EnvFile, found)?,
+                    ("profiles", _) => found.profiles = true,
                     ("include", _) => paths(value, Reference::Compose, found)?,
                     ("extends", Value::Object(extends)) => {
                         if let Some(file) = extends.get("file") {
@@ -188,6 +191,8 @@ mod tests {
         assert_eq!(of(Reference::Compose), ["a.yaml", "b.yaml", "base.yaml", "c.yaml"]);
         assert_eq!(of(Reference::EnvFile), ["common.env", "inc.env", "one.env", "two.env"]);
         assert_eq!(found.directories, set(["sub"]));
+        assert!(!found.profiles);
+        assert!(compose_file("services: {a: {image: x, profiles: [debug]}}").unwrap().profiles);
         for name in ["PASS", "THROUGH", "TAG"] {
             assert!(found.variables.contains(name), "{name}: {:?}", found.variables);
         }

@@ -11,9 +11,9 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::{argv, declared::dense, digest, resolve::PATIENCE, resolve::run_quietly};
+use super::{Resolved, argv, declared::dense, digest, question::Questions, resolve::PATIENCE};
 use crate::{
-    api::Desired,
+    api::{Desired, Joined, Shared},
     host::{compose::Environment, endpoint::Endpoint},
 };
 
@@ -45,8 +45,8 @@ pub struct Made<'a> {
     pub service: &'a str,
     /// The config hash that it bears.
     pub hash: &'a str,
-    /// The engine's network mode: `container:ID` where it shares another one's network.
-    pub network_mode: &'a str,
+    /// What it was created to share with other containers.
+    pub joined: &'a [Joined],
 }
 
 /// Those of these containers that were made from the model of now. None where Compose does not tell the model: then they count
@@ -54,6 +54,7 @@ pub struct Made<'a> {
 pub async fn made_from_this_model<'a>(
     desired: &Desired,
     endpoint: &Endpoint,
+    resolved: &Resolved,
     containers: &[Made<'a>],
 ) -> Vec<&'a str> {
     if containers.is_empty() {
@@ -61,14 +62,13 @@ pub async fn made_from_this_model<'a>(
     }
     let env = Environment::of_this_process().for_docker(endpoint, &desired.directory);
     // Asked anew, for it holds the environment of services, which is not kept.
-    let said = run_quietly(desired, &env, &argv::config_json(desired), PATIENCE).await;
+    let questions = Questions { desired, endpoint, env: &env, name_engine: resolved.names_engine };
+    let said = questions.ask(&argv::config_json(desired), PATIENCE).await;
     let Ok(said) = said else { return Vec::new() };
     let Ok(project) = serde_json::from_slice::<Project>(&said.stdout) else { return Vec::new() };
     let is_of = |made: &&Made<'_>| {
         let service = project.services.0.iter().find(|(name, _)| name == made.service);
-        service.is_some_and(|(_, json)| {
-            forms(json.get(), made.network_mode).any(|form| is_hash(&form, made.hash))
-        })
+        service.is_some_and(|(_, json)| forms(json.get(), made.joined).any(|form| is_hash(&form, made.hash)))
     };
     containers.iter().filter(is_of).map(|made| made.container).collect()
 }
@@ -86,12 +86,12 @@ struct Project {
 struct Members(Vec<(String, Box<RawValue>)>);
 
 /// The forms in which versions of Compose write a service to hash it; none where it has a key that this list does not know.
-fn forms(service: &str, network_mode: &str) -> impl Iterator<Item = String> {
+fn forms(service: &str, joined: &[Joined]) -> impl Iterator<Item = String> {
     let members = serde_json::from_str::<Members>(service).map(|members| members.0).unwrap_or_default();
     let known = members.iter().all(|(key, _)| ORDER.split_whitespace().any(|known| known == key));
     let members = if known { members } else { Vec::new() };
     let forms = SOMETIMES.iter().flat_map(move |left_out| {
-        let whole = write(&members, left_out, network_mode);
+        let whole = write(&members, left_out, joined);
         let filled = whole.replace(BINDS[0], BINDS[1]);
         let emptied = whole.replace(BINDS[1], BINDS[0]);
         [whole, filled, emptied]
@@ -99,19 +99,33 @@ fn forms(service: &str, network_mode: &str) -> impl Iterator<Item = String> {
     forms.collect::<Vec<_>>().into_iter()
 }
 
-fn write(members: &[(String, Box<RawValue>)], left_out: &[&str], network_mode: &str) -> String {
+fn write(members: &[(String, Box<RawValue>)], left_out: &[&str], joined: &[Joined]) -> String {
     let kept = ORDER.split_whitespace().filter(|key| !NEVER.contains(key) && !left_out.contains(key));
     let written = kept.filter_map(|key| {
         let (_, value) = members.iter().find(|(name, _)| name == key)?;
         let value = match key {
-            // It is hashed with the other container's ID in place of its service.
-            "network_mode" if value.get().starts_with("\"service:") => format!("\"{network_mode}\""),
             "deploy" => without_replicas(value.get()),
-            _ => dense(value.get()),
+            _ => shared(key, value.get(), joined).unwrap_or_else(|| dense(value.get())),
         };
         Some(format!("\"{key}\":{value}"))
     });
     format!("{{{}}}", written.collect::<Vec<_>>().join(","))
+}
+
+/// What is shared with a service is hashed with its container's ID in place of its name; of volumes no more than the ID.
+fn shared(key: &str, value: &str, joined: &[Joined]) -> Option<String> {
+    let ids = |what| joined.iter().filter(move |joined| joined.what == what).map(|joined| &joined.id);
+    let what = match key {
+        "network_mode" => Shared::Network,
+        "ipc" => Shared::Ipc,
+        "pid" => Shared::Pid,
+        "volumes_from" => {
+            return serde_json::to_string(&ids(Shared::Volumes).collect::<Vec<_>>()).ok();
+        }
+        _ => return None,
+    };
+    let id = ids(what).next().filter(|_| value.starts_with("\"service:"))?;
+    Some(format!("\"container:{id}\""))
 }
 
 fn without_replicas(deploy: &str) -> String {
@@ -151,9 +165,27 @@ mod tests {
         "volumes": [{"type": "bind", "source": "/b", "bind": {}}], "deploy": {"replicas": 2, "mode": "x"},
         "environment": {"A": "$$1"}, "depends_on": {"a": {"condition": "service_started"}} }"#;
 
+    fn joined(what: Shared, id: &str) -> Joined {
+        Joined { what, id: id.into(), other: crate::api::Fact::unknown("not looked up") }
+    }
+
+    #[test]
+    fn what_is_shared_is_hashed_by_the_others_id() {
+        let all =
+            [(Shared::Volumes, "aa"), (Shared::Ipc, "bb"), (Shared::Pid, "cc"), (Shared::Volumes, "dd")];
+        let all = all.map(|(what, id)| joined(what, id));
+        let service =
+            r#"{"image": "x", "ipc": "service:a", "pid": "service:b", "volumes_from": ["a:ro", "b"]}"#;
+        let form = r#"{"image":"x","ipc":"container:bb","pid":"container:cc","volumes_from":["aa","dd"]}"#;
+        assert!(forms(service, &all).any(|found| found == form));
+        // What is shared with no service is written as it is.
+        let host = r#"{"ipc":"shareable","network_mode":"host","pid":"host"}"#;
+        assert!(forms(host, &all).any(|found| found == host));
+    }
+
     #[test]
     fn forms_are_those_of_every_version() {
-        let forms: Vec<String> = forms(SERVICE, "container:0123").collect();
+        let forms: Vec<String> = forms(SERVICE, &[joined(Shared::Network, "0123")]).collect();
         let (depends, bind) =
             (r#""depends_on":{"a":{"condition":"service_started"}},"#, "{\"create_host_path\":true}");
         for (depends, bind) in [(depends, "{}"), (depends, bind), ("", "{}"), ("", bind)] {
@@ -168,7 +200,7 @@ mod tests {
     fn a_service_with_a_key_of_the_future_has_no_form_that_is_known() {
         let of_nothing = hex::encode(digest(b"{}"));
         assert!(
-            forms(r#"{"image": "x", "teleport": true}"#, "")
+            forms(r#"{"image": "x", "teleport": true}"#, &[])
                 .all(|form| hex::encode(digest(form.as_bytes())) == of_nothing)
         );
     }

@@ -110,7 +110,7 @@ struct Context {
 impl Source {
     fn read(build: &BuildModel) -> Result<Self, DigestError> {
         let root = PathBuf::from(&build.context);
-        let dockerfile = build.dockerfile.as_deref().map(|name| find_dockerfile(&root, name));
+        let dockerfile = build.dockerfile_path();
         let mut contexts = vec![Context::read(String::new(), root, dockerfile.as_deref())?];
         let mut references = BTreeMap::new();
         for (name, value) in &build.additional_contexts {
@@ -120,8 +120,6 @@ impl Source {
                 references.insert(name.clone(), value.clone());
             }
         }
-        // A Dockerfile may also stand at a URL; then it is a setting, and no file.
-        let dockerfile = dockerfile.filter(|_| !build.dockerfile.as_deref().unwrap_or("").contains("://"));
         Ok(Self { settings: build.settings.clone(), references, dockerfile, contexts })
     }
 
@@ -209,13 +207,6 @@ impl Context {
     }
 }
 
-/// The Dockerfile. Docker takes `dockerfile` where the default name is not there.
-fn find_dockerfile(root: &Path, name: &str) -> PathBuf {
-    let path = root.join(name);
-    let fallback = root.join("dockerfile");
-    if name == "Dockerfile" && !path.exists() && fallback.exists() { fallback } else { path }
-}
-
 /// The ignore file: the Dockerfile's own first, then the context's.
 fn ignore_file(
     root: &Path,
@@ -257,7 +248,8 @@ fn file(path: &Path) -> Result<Vec<u8>, Unreadable> {
 }
 
 /// A hash over fields, each with its length, so that no two lists of fields look alike.
-struct Fields(Sha256);
+#[derive(Default)]
+pub(in crate::host) struct Fields(Sha256);
 
 impl Fields {
     fn field(&mut self, bytes: &[u8]) {
@@ -265,11 +257,16 @@ impl Fields {
         self.0.update(bytes);
     }
 
-    fn named(&mut self, name: &str, fields: &[&[u8]]) {
+    pub(in crate::host) fn named(&mut self, name: &str, fields: &[&[u8]]) {
         self.field(name.as_bytes());
         for field in fields {
             self.field(field);
         }
+    }
+
+    /// The digest, in hexadecimal.
+    pub(in crate::host) fn hex(self) -> String {
+        hex::encode(self.0.finalize())
     }
 }
 

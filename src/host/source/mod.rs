@@ -16,6 +16,7 @@ mod modules;
 mod pattern;
 mod walk;
 
+pub(super) use digest::Fields;
 pub use digest::{DigestError, context_digest, context_files};
 pub use git::git_state;
 pub use modules::source_presence;

@@ -1,0 +1,75 @@
+//! The digest of what an image is built from, and how two of them compare.
+//!
+//! It is one text, because it is kept in the state and in attempts: `FORM:OWN`, or `FORM:OWN+BASES` for an image that is made
+//! of what other services build. `FORM` is the rule by which digests are made (`v1:sha256`), `OWN` the digest of the service's own
+//! build, `BASES` that of the builds below it.
+
+/// How the source of now compares with one of before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceComparison {
+    /// No change is known.
+    Same,
+    /// It is another.
+    Changed,
+    /// The two were made by different rules, of which the same source has different digests: an upgrade of undrift would
+    /// otherwise rebuild everything.
+    OtherRule,
+}
+
+/// A digest with that of the builds below it.
+#[must_use]
+pub fn on_bases(own: &str, bases: &str) -> String {
+    format!("{own}+{bases}")
+}
+
+/// Compares the source of before with that of now. Where only one of them speaks of builds below it, these are not compared:
+/// what they were then is not known, or what they are now is of no consequence.
+#[must_use]
+pub fn compare_sources(then: &str, now: &str) -> SourceComparison {
+    let ((form, own, bases), (form_now, own_now, bases_now)) = (parts(then), parts(now));
+    if form != form_now {
+        return SourceComparison::OtherRule;
+    }
+    let bases_differ = bases.zip(bases_now).is_some_and(|(then, now)| then != now);
+    if own != own_now || bases_differ { SourceComparison::Changed } else { SourceComparison::Same }
+}
+
+/// Whether the digest of now speaks of builds below it and this one of before does not.
+#[must_use]
+pub fn knows_less(then: &str, now: &str) -> bool {
+    parts(then).2.is_none() && parts(now).2.is_some()
+}
+
+fn parts(digest: &str) -> (&str, &str, Option<&str>) {
+    let (form, rest) = digest.rsplit_once(':').unwrap_or(("", digest));
+    match rest.split_once('+') {
+        Some((own, bases)) => (form, own, Some(bases)),
+        None => (form, rest, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_one_of_the_build_or_of_what_is_below_it() {
+        use SourceComparison::{Changed, OtherRule, Same};
+        let on = |bases| on_bases("v1:sha256:1", bases);
+        for (then, now, expected) in [
+            ("v1:sha256:1".to_owned(), "v1:sha256:1".to_owned(), Same),
+            ("v1:sha256:1".into(), "v1:sha256:2".into(), Changed),
+            ("v1:sha256:1".into(), "v2:sha256:1".into(), OtherRule),
+            (on("a"), on("a"), Same),
+            (on("a"), on("b"), Changed),
+            (on("a"), on_bases("v1:sha256:2", "a"), Changed),
+            ("v1:sha256:1".into(), on("a"), Same),
+            (on("a"), "v1:sha256:1".into(), Same),
+            ("v1:sha256:2".into(), on("a"), Changed),
+        ] {
+            assert_eq!(compare_sources(&then, &now), expected, "{then} {now}");
+        }
+        assert!(knows_less("v1:sha256:1", &on("a")) && !knows_less(&on("a"), &on("b")));
+        assert!(!knows_less("v1:sha256:1", "v1:sha256:1"));
+    }
+}
