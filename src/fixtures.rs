@@ -148,6 +148,7 @@ fn dashboard_named(name: &str) -> ServiceObservation {
         other_directory: Fact::Known(None),
         runs_undrift: false,
         ties: Ties::default(),
+        joins: vec![],
         routes: vec![],
     }
 }
@@ -172,6 +173,7 @@ fn artifact(name: &str) -> ArtifactObservation {
         built_from: Some("sha256:source-2".into()),
         first_sight: None,
         modules: vec![],
+        is_kept: false,
     }
 }
 

@@ -32,6 +32,7 @@ async fn take(host: &LocalHost, desired: &Desired, step: Step, service: &str) ->
         step,
         services: &[service.to_owned()],
         rollback_to: &BTreeMap::new(),
+        examined: &BTreeMap::new(),
         timeout: Duration::from_secs(120),
         cancel: &CancellationToken::new(),
         progress: &|_| (),
@@ -167,6 +168,7 @@ async fn what_someone_else_creates_during_a_build_is_not_taken_for_the_builds() 
         step: Step::Build { no_cache: false },
         services: &["b".to_owned()],
         rollback_to: &BTreeMap::new(),
+        examined: &BTreeMap::new(),
         timeout: Duration::from_secs(120),
         cancel: &CancellationToken::new(),
         progress: &|line| {

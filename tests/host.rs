@@ -96,6 +96,7 @@ impl<'a> Steps<'a> {
             step,
             services: &services,
             rollback_to: &self.rollback_to,
+            examined: &BTreeMap::new(),
             timeout: Duration::from_secs(120),
             cancel: &self.cancel,
             progress: &|_| (),

@@ -18,6 +18,28 @@ pub struct Joined {
     pub other: Fact<Option<OtherContainer>>,
 }
 
+/// One thing that a service's containers are to have of another one by the Compose files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeclaredJoin {
+    /// What it is.
+    pub what: Shared,
+    /// Whose it is.
+    pub owner: JoinOwner,
+    /// The container that would be joined now; `Known(None)` where there is none.
+    pub other: Fact<Option<OtherContainer>>,
+}
+
+/// Whose namespaces or volumes a service's containers are to have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JoinOwner {
+    /// A service of the same project: `service:x`.
+    Service(String),
+    /// A container by its name or ID: `container:x`. Whoever makes it, Compose does not.
+    Container(String),
+}
+
 /// The container that something is shared with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -33,7 +33,7 @@ pub use desired::Desired;
 pub use duration::{Duration, ParseDurationError};
 pub use evidence::{Fact, Presence};
 pub use incident::{AuditKind, AuditRecord, Incident, IncidentOutcome, NewRecord, StepOutcome};
-pub use joined::{Joined, OtherContainer, Shared};
+pub use joined::{DeclaredJoin, JoinOwner, Joined, OtherContainer, Shared};
 pub use layer::{ConditionType, Drift, Layer, Reason, UnknownReason};
 pub use note::{Note, NoteReason};
 pub use observed::{

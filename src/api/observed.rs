@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Attachments, CopiedContent, DeclaredAttachments, Fact, Joined, NetworkObservation, Presence,
-    RelatedObservation, Ties, Time, VolumeObservation,
+    Attachments, CopiedContent, DeclaredAttachments, DeclaredJoin, Fact, Joined, NetworkObservation,
+    Presence, RelatedObservation, Ties, Time, VolumeObservation,
 };
 
 /// One look at one Compose project.
@@ -25,6 +25,19 @@ pub struct ProjectObservation {
     /// The services that the spec does not name, and that the Compose files tie to those that it does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub related: Vec<RelatedObservation>,
+}
+
+impl ProjectObservation {
+    /// The image ID behind the reference of each of these services, as far as it was seen; `None` where there is none.
+    #[must_use]
+    pub fn examined(&self, services: &[String]) -> BTreeMap<String, Option<String>> {
+        let of = |name: &String| {
+            let named = self.services.iter().find(|seen| seen.name == *name).map(|seen| &seen.artifact.image);
+            let related = || self.related.iter().find(|seen| seen.name == *name).map(|seen| &seen.image);
+            named.or_else(related).and_then(Fact::known).map(|image| (name.clone(), image.clone()))
+        };
+        services.iter().filter_map(of).collect()
+    }
 }
 
 /// One look at one service.
@@ -61,6 +74,9 @@ pub struct ServiceObservation {
     /// What the Compose files order of it and other services.
     #[serde(default)]
     pub ties: Ties,
+    /// What its containers are to have of others: namespaces, volumes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub joins: Vec<DeclaredJoin>,
     /// One entry per route of the spec, in its order.
     pub routes: Vec<RouteObservation>,
 }
@@ -113,6 +129,9 @@ pub struct ArtifactObservation {
     pub first_sight: Option<FirstSight>,
     /// One entry per module of the spec.
     pub modules: Vec<ModuleObservation>,
+    /// Whether undrift's own tag for what was verified is on that image. No evidence: only what the tag is for counts.
+    #[serde(skip)]
+    pub is_kept: bool,
 }
 
 /// The build context of a service as it was when its image was seen for the first time. That says nothing of what the image

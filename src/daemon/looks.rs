@@ -1,7 +1,7 @@
 //! A host whose looks and steps end with undrift: with the grace period, and a look at a limit of its own.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -159,6 +159,14 @@ impl<H: Host + 'static> Host for Bounded<'_, H> {
         })
     }
 
+    async fn keep_verified(&self, project: &str, images: &BTreeMap<String, String>) {
+        self.over.run_until_cancelled(self.host.keep_verified(project, images)).await;
+    }
+
+    async fn gone_images(&self, images: &BTreeSet<String>) -> BTreeSet<String> {
+        self.over.run_until_cancelled(self.host.gone_images(images)).await.unwrap_or_default()
+    }
+
     async fn prune(&self, images: &[String]) -> Vec<String> {
         self.over.run_until_cancelled(self.host.prune(images)).await.unwrap_or_default()
     }
@@ -169,6 +177,7 @@ struct OwnRequest {
     step: Step,
     services: Vec<String>,
     rollback_to: BTreeMap<String, String>,
+    examined: BTreeMap<String, Option<String>>,
     timeout: Duration,
     cancel: CancellationToken,
 }
@@ -179,6 +188,7 @@ impl OwnRequest {
             step: request.step,
             services: request.services.to_vec(),
             rollback_to: request.rollback_to.clone(),
+            examined: request.examined.clone(),
             timeout: request.timeout,
             cancel: request.cancel.clone(),
         }
@@ -189,6 +199,7 @@ impl OwnRequest {
             step: self.step,
             services: &self.services,
             rollback_to: &self.rollback_to,
+            examined: &self.examined,
             timeout: self.timeout,
             cancel: &self.cancel,
             progress,

@@ -23,13 +23,17 @@ pub(super) fn settle(inputs: Inputs<'_>, services: &[Diagnosis]) -> Vec<Attempt>
     .collect()
 }
 
-/// A rollback that was in vain is remembered beyond its incident: the next one would begin with a build again.
+/// A rollback that was in vain, or that cannot be, is remembered beyond its incident: the next one would begin with a build
+/// again.
 fn given_up_on(inputs: Inputs<'_>, mut row: Attempt, diagnosis: &Diagnosis) -> Attempt {
     let seen = inputs.observed.services.iter().find(|seen| seen.name == row.service);
-    if seen
-        .is_some_and(|seen| is_current(inputs, &row, seen) && rollback::was_in_vain(inputs, seen, diagnosis))
-    {
+    let Some(seen) = seen.filter(|seen| is_current(inputs, &row, seen)) else { return row };
+    let is_impossible =
+        |drift| rollback::is_impossible(inputs, seen, drift) && !rollback::can_start_what_ran(inputs, seen);
+    if rollback::was_in_vain(inputs, seen, diagnosis) {
         row.gave_up = Some(repair::ROLLBACK_IN_VAIN.into());
+    } else if diagnosis.unknown.is_none() && diagnosis.drift.as_ref().is_some_and(is_impossible) {
+        row.gave_up = Some(repair::ROLLBACK_IMAGE_GONE.into());
     }
     row
 }

@@ -36,7 +36,7 @@ mod tests;
 mod unseen;
 mod verify;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use attempts::{after_proof, begin_preparation, begin_step, end_preparation, end_rollback, end_step};
 pub use checks::{Diagnosis, LayerVerdict, UnknownLayer, diagnose, is_young};
@@ -44,7 +44,7 @@ pub use order::{Order, Turn};
 pub use plan::{NOT_PROVEN, Next};
 pub use rate::recent_steps;
 pub use repair::{Prospect, Repair};
-pub use rollback::{JUDGED_FOR, rollback_target, to_keep};
+pub use rollback::{JUDGED_FOR, images_to_put_back, rollback_target, to_keep, verified_images};
 pub use status::{RATE_EXCEEDED, StatusInputs, is_verified, status, with_outlived};
 pub use unseen::failed_status;
 pub use verify::{Identity, LEAST_LOOKS, Proof, disproves, identities, identities_of, judge, unlike_before};
@@ -96,6 +96,8 @@ pub struct History {
     pub looking_since: Option<Time>,
     /// The services whose stability window has begun while others were proven.
     pub proving: Vec<String>,
+    /// The image IDs that a rollback would put back and that the engine no longer has.
+    pub gone_images: BTreeSet<String>,
     /// The suspension by a person that holds now, besides the spec's own.
     pub suspended: Option<Suspension>,
 }
@@ -216,6 +218,13 @@ impl OpenIncident {
             .filter(|done| done.step == Step::Rollback)
             .last()
             .is_some_and(|done| done.has_ended_by_itself() && done.outcome != StepOutcome::Succeeded)
+    }
+
+    /// Whether the service was started as it is, and not brought up since.
+    #[must_use]
+    pub fn has_started_since_up(&self, service: &str) -> bool {
+        let steps = self.of(service).collect::<Vec<_>>();
+        steps.iter().rev().take_while(|done| !done.is_up()).any(|done| done.step == Step::Start)
     }
 
     fn of(&self, service: &str) -> impl Iterator<Item = &DoneStep> {

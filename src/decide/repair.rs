@@ -2,7 +2,7 @@
 
 use super::{
     Diagnosis, Inputs, UnknownLayer, attempts,
-    checks::network,
+    checks::{namespace, network},
     escalation::{Escalation, UP, escalation, untried, with_up},
     order::Order,
     rate, rollback,
@@ -19,6 +19,8 @@ pub(super) const ROLLED_BACK: &str = "RolledBack";
 pub(super) const ROLLBACK_IN_VAIN: &str = "RollbackInVain";
 /// The reason where too little is known.
 pub(super) const UNKNOWN: &str = "Unknown";
+/// The reason of a service that is worse off than before, and whose image of before the engine no longer has.
+pub(super) const ROLLBACK_IMAGE_GONE: &str = "RollbackImageGone";
 /// The reason of a service that undrift itself runs in.
 const RUNS_UNDRIFT: &str = "RunsUndrift";
 /// The reason of a service whose budget is spent.
@@ -105,6 +107,10 @@ fn repair(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis) -> Repair
     if let Some(whose) = of_another_directory(inputs, seen) {
         return whose;
     }
+    // No build either: nothing could be made of it.
+    if let Some(why) = namespace::blocking(inputs, seen).filter(|_| drift.layer <= Layer::Container) {
+        return wait(inputs, drift.reason.as_str(), format!("{}; {why}", drift.message));
+    }
     if let Some(network) = network::blocking(seen).filter(|_| !is_mended_by_restart(drift)) {
         return stalled(Reason::NetworkDefinitionChanged.as_str(), &blocked(seen, network));
     }
@@ -116,8 +122,10 @@ fn repair(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis) -> Repair
     if let Some(until) = still_settling(inputs, seen, drift, row) {
         return Repair::Wait { until, reason: drift.reason.to_string(), message: drift.message.clone() };
     }
-    let half =
-        inputs.history.incident.as_ref().is_some_and(|incident| incident.is_half_rolled_back(&seen.name));
+    let half = rollback::is_half_done(inputs, &seen.name);
+    if rollback::is_impossible(inputs, seen, drift) {
+        return without_rollback(inputs, seen, diagnosis);
+    }
     if half && network::blocking(seen).is_none() {
         return Budget { not_before: None, ..budget }.spend(vec![Step::Rollback]);
     }
@@ -150,6 +158,15 @@ const fn unknown_in_a_word(reason: UnknownReason) -> &'static str {
         UnknownReason::NotKnown => UNKNOWN,
         UnknownReason::RateLimited => reason.as_str(),
     }
+}
+
+/// What ran is gone as an image, so nothing can be put back. Its container may still be there, and is started; nothing else is
+/// tried.
+fn without_rollback(inputs: Inputs<'_>, seen: &ServiceObservation, diagnosis: &Diagnosis) -> Repair {
+    if rollback::can_start_what_ran(inputs, seen) {
+        return Repair::Steps(vec![Step::Start], None);
+    }
+    stalled(ROLLBACK_IMAGE_GONE, rollback::words(ROLLBACK_IMAGE_GONE, diagnosis))
 }
 
 /// No step, no build either, for what another directory's project has or may have: whatever else is wrong with it. A build

@@ -1,14 +1,17 @@
 //! Whether the image that ran before a repair should run again, and whether that has helped.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use chrono::TimeDelta;
 
 use super::{
-    Diagnosis, History, Inputs, LayerVerdict, OpenIncident,
-    repair::{ROLLBACK_IN_VAIN, ROLLED_BACK},
+    Diagnosis, History, Inputs, LayerVerdict, OpenIncident, identities,
+    repair::{ROLLBACK_IMAGE_GONE, ROLLBACK_IN_VAIN, ROLLED_BACK},
 };
 use crate::api::{
-    ConditionType, ContainerState, Drift, Fact, Layer, ObjectStatus, Reason, RouteObservation, RouteStatus,
-    ServiceObservation, ServiceSpec, ServiceStatus, Step, StepOutcome, Time,
+    ConditionType, ContainerObservation, ContainerState, Drift, Fact, Layer, ObjectStatus,
+    ProjectObservation, Reason, RouteObservation, RouteStatus, ServiceObservation, ServiceSpec,
+    ServiceStatus, Step, StepOutcome, Time,
 };
 
 /// For how long after an `Up` and its proof a container that goes wrong is taken for that step's doing; one that was never
@@ -34,6 +37,60 @@ pub(super) fn is_worse(inputs: Inputs<'_>, seen: &ServiceObservation, drift: &Dr
         && is_to_blame(inputs, repair, seen, drift)
         && image_of(before).is_some_and(|old| seen.artifact.image != Fact::Known(Some(old.to_owned())))
         && lost_something(spec, seen, drift, before)
+}
+
+/// Whether a rollback was begun and did not succeed.
+pub(super) fn is_half_done(inputs: Inputs<'_>, service: &str) -> bool {
+    inputs.history.incident.as_ref().is_some_and(|incident| incident.is_half_rolled_back(service))
+}
+
+/// Whether the image of before should run again, and the engine no longer has it.
+pub(super) fn is_impossible(inputs: Inputs<'_>, seen: &ServiceObservation, drift: &Drift) -> bool {
+    let is_gone = rollback_target(inputs.history, &seen.name)
+        .is_some_and(|old| inputs.history.gone_images.contains(old));
+    is_gone && (is_half_done(inputs, &seen.name) || is_worse(inputs, seen, drift))
+}
+
+/// Whether what ran before is still there as containers that only do not run. They are started once after each `Up`.
+pub(super) fn can_start_what_ran(inputs: Inputs<'_>, seen: &ServiceObservation) -> bool {
+    let containers = seen.containers.known().map(Vec::as_slice).unwrap_or_default();
+    let started = inputs.history.incident.as_ref().is_some_and(|open| open.has_started_since_up(&seen.name));
+    let old = rollback_target(inputs.history, &seen.name);
+    !started
+        && !containers.is_empty()
+        && containers.iter().all(|c| Some(c.image_id.as_str()) == old)
+        && containers.iter().any(|c| c.state == ContainerState::Exited)
+}
+
+/// The images that undrift keeps by a tag of its own, by service: what was verified and runs on, before somebody builds over
+/// it by hand. None where no rollback is wanted, and none where undrift may change nothing.
+#[must_use]
+pub fn verified_images(inputs: Inputs<'_>, services: &[Diagnosis]) -> BTreeMap<String, String> {
+    if !inputs.desired.object.spec.reconcile.rollback || super::held_back(inputs).is_some() {
+        return BTreeMap::new();
+    }
+    let well = services.iter().filter(|diagnosis| diagnosis.as_declared());
+    let verified = well.filter_map(|diagnosis| {
+        let seen = inputs.observed.services.iter().find(|seen| seen.name == diagnosis.service)?;
+        let is_verified = inputs.history.proven.get(&seen.name) == Some(&identities(seen));
+        let image = seen.artifact.image.known()?.as_ref()?;
+        let containers = seen.containers.known()?;
+        let runs = |c: &ContainerObservation| c.state == ContainerState::Running && c.image_id == *image;
+        let is_to_keep = is_verified && !seen.artifact.is_kept && !containers.is_empty();
+        (is_to_keep && containers.iter().all(runs)).then(|| (seen.name.clone(), image.clone()))
+    });
+    verified.collect()
+}
+
+/// The images that rollbacks would put back, where another one is behind the reference.
+#[must_use]
+pub fn images_to_put_back(history: &History, observed: &ProjectObservation) -> BTreeSet<String> {
+    let targets = observed.services.iter().filter_map(|seen| {
+        let target = rollback_target(history, &seen.name)?;
+        let is_behind = seen.artifact.image.known().is_some_and(|image| image.as_deref() == Some(target));
+        (!is_behind).then(|| target.to_owned())
+    });
+    targets.collect()
 }
 
 /// The incident in which undrift last replaced the service's containers: the one that is open, or the one just before it.
@@ -150,6 +207,10 @@ pub(super) fn words(reason: &str, diagnosis: &Diagnosis) -> &'static str {
         ROLLED_BACK | ROLLBACK_IN_VAIN => {
             "the image that ran before is back and does no better, so the image is not at fault: look at the service's \
              configuration; nothing is tried again until that, the source or the spec changes"
+        }
+        ROLLBACK_IMAGE_GONE => {
+            "the repair made it worse, and the image that ran before is gone from the engine, so it cannot be put back: bring \
+             up a release that works; nothing is tried again until the source, the configuration or the spec changes"
         }
         _ => "it was given up",
     }

@@ -94,6 +94,7 @@ fn object_conditions(inputs: StatusInputs<'_>, services: &[ServiceStatus]) -> Ve
     };
     let ready = Condition { message: with_outlived(ready.message, inputs.desired), ..ready };
     let rate_exceeded = inputs.decision.rate_exceeded();
+    let waits = waits(inputs.decision);
     let (reconciling, why, words) = match (&inputs.decision.held_back, &inputs.decision.next) {
         (Some(HeldBack::Suspended(words)), _) => (False, "Suspended", words.as_str()),
         (Some(HeldBack::ObserveOnly), _) => (False, "ObserveOnly", "spec.reconcile.mode is observe"),
@@ -101,7 +102,7 @@ fn object_conditions(inputs: StatusInputs<'_>, services: &[ServiceStatus]) -> Ve
             (False, RATE_EXCEEDED, rate_exceeded.as_deref().unwrap_or_default())
         }
         (None, Next::Execute(_) | Next::Wait(_) | Next::Prove(_)) if inputs.at_work => {
-            (True, "Progressing", "")
+            (True, "Progressing", waits.as_str())
         }
         _ => (False, "Idle", ""),
     };
@@ -118,6 +119,18 @@ fn common_reason(decision: &Decision) -> &'static str {
         decision.services.iter().flat_map(|d| d.unknown.iter().chain(&d.unverifiable)).map(|u| u.reason);
     let first = reasons.next().unwrap_or(UnknownReason::NotKnown);
     if reasons.all(|reason| reason == first) { first } else { UnknownReason::NotKnown }.as_str()
+}
+
+/// What is waited for, in words, where nothing else is to be done.
+fn waits(decision: &Decision) -> String {
+    if !matches!(decision.next, Next::Wait(_)) {
+        return String::new();
+    }
+    let waits = decision.prospects.iter().filter_map(|prospect| match &prospect.repair {
+        Repair::Wait { message, .. } => Some(format!("{}: {message}", prospect.service)),
+        _ => None,
+    });
+    waits.collect::<Vec<_>>().join("; ")
 }
 
 /// A person who has edited a manifest must not take an earlier spec's status for the new one's.

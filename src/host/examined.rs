@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::{
     LocalHost, StepRequest,
     compose::{Resolved, command::Finished},
+    execute::Blocked,
     observe::reference,
 };
 use crate::api::{Step, StepOutcome};
@@ -15,11 +16,14 @@ pub(super) type Examined = BTreeMap<String, String>;
 
 impl LocalHost {
     /// The images of which a step's containers are to be. Empty for a step that makes no container of them.
+    ///
+    /// Where one of them is not the one that the look examined, somebody has built or pulled since: nothing is begun, and the
+    /// next look examines the new one.
     pub(super) async fn images_before_up(
         &self,
         resolved: &Resolved,
         request: &StepRequest<'_>,
-    ) -> Result<Examined, String> {
+    ) -> Result<Examined, Blocked> {
         let mut examined = Examined::new();
         if !matches!(request.step, Step::Up { .. } | Step::Rollback) {
             return Ok(examined);
@@ -27,9 +31,16 @@ impl LocalHost {
         for service in request.services {
             let name = reference(resolved, service);
             let image = self.engine.image_id(&name).await;
-            if let Some(image) =
-                image.map_err(|error| format!("cannot see which image {name} is: {error}"))?
+            let image = image.map_err(|error| format!("cannot see which image {name} is: {error}"))?;
+            if matches!(request.step, Step::Up { .. })
+                && request.examined.get(service).is_some_and(|looked_at| *looked_at != image)
             {
+                let why = format!(
+                    "{name} is another image than the one that was looked into: somebody has built it"
+                );
+                return Err(Blocked(StepOutcome::NotBegun, why));
+            }
+            if let Some(image) = image {
                 examined.insert(service.clone(), image);
             }
         }

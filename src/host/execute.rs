@@ -34,7 +34,7 @@ struct Ready {
 }
 
 /// Why a command must not run.
-struct Blocked(StepOutcome, String);
+pub(super) struct Blocked(pub(super) StepOutcome, pub(super) String);
 
 impl From<String> for Blocked {
     fn from(why: String) -> Self {

@@ -1,6 +1,11 @@
 //! The host that undrift runs on.
 
-use std::{os::fd::OwnedFd, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    os::fd::OwnedFd,
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::sync::OnceCell;
 
@@ -99,6 +104,27 @@ impl Host for LocalHost {
 
     async fn execute(&self, desired: &Desired, request: StepRequest<'_>) -> StepReport {
         self.step(desired, request).await
+    }
+
+    async fn keep_verified(&self, project: &str, images: &BTreeMap<String, String>) {
+        for (service, image) in images {
+            // The next look will try again.
+            if let Err(error) = self.engine.keep_verified(project, service, image).await {
+                tracing::warn!(project, %service, %image, %error, "a verified image could not be kept by a tag");
+            }
+        }
+    }
+
+    async fn gone_images(&self, images: &BTreeSet<String>) -> BTreeSet<String> {
+        let mut gone = BTreeSet::new();
+        for image in images {
+            match self.engine.image_id(image).await {
+                Ok(Some(_)) => {}
+                Ok(None) => drop(gone.insert(image.clone())),
+                Err(error) => tracing::debug!(%image, %error, "whether an image is there is not known"),
+            }
+        }
+        gone
     }
 
     async fn prune(&self, images: &[String]) -> Vec<String> {

@@ -8,6 +8,7 @@ mod examined;
 mod execute;
 pub mod gate;
 mod jobs;
+mod joins;
 mod local;
 mod observe;
 pub mod probe;
@@ -16,7 +17,10 @@ mod related;
 pub mod source;
 mod sources;
 
-use std::{collections::BTreeMap, future::Future};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::Future,
+};
 
 pub use crate::api::{Cache, StepReport};
 pub use local::{LocalHost, StepLock};
@@ -56,6 +60,17 @@ pub trait Host: Send + Sync {
     fn execute(&self, desired: &Desired, request: StepRequest<'_>)
     -> impl Future<Output = StepReport> + Send;
 
+    /// Gives each of these images, by service of a Compose project, the tag of what was verified, so that nobody's build
+    /// takes it away. The only thing that undrift changes on an engine besides its steps.
+    fn keep_verified(
+        &self,
+        project: &str,
+        images: &BTreeMap<String, String>,
+    ) -> impl Future<Output = ()> + Send;
+
+    /// Those of these image IDs that the engine no longer has. Where it does not answer none is called gone.
+    fn gone_images(&self, images: &BTreeSet<String>) -> impl Future<Output = BTreeSet<String>> + Send;
+
     /// Removes those of these image IDs that have no tag and no container; returns the ones that are gone. Never
     /// forces.
     fn prune(&self, images: &[String]) -> impl Future<Output = Vec<String>> + Send;
@@ -69,6 +84,9 @@ pub struct StepRequest<'a> {
     pub services: &'a [String],
     /// For a rollback: the image ID (`sha256:…`) to put back, by service.
     pub rollback_to: &'a BTreeMap<String, String>,
+    /// For an `Up`: the image ID that the look examined, by service; `None` where there was no image. Services of which that
+    /// was not seen are left out.
+    pub examined: &'a BTreeMap<String, Option<String>>,
     /// The limit of the step's command.
     pub timeout: std::time::Duration,
     /// Ends the command cleanly when it is cancelled.

@@ -8,23 +8,23 @@ use super::{
     HostError, LocalHost, compose,
     compose::{Made, Ownership, Provided, Recreations, Resolved, ServiceModel},
     definitions::Definitions,
-    engine::Container,
-    ms_since,
+    engine::{Container, verified_reference},
+    joins, ms_since,
     probe::{Place, replica_url},
     related, source,
     sources::Sources,
 };
 use crate::api::{
-    ArtifactObservation, ContainerObservation, ContainerState, Desired, Fact, ModuleObservation, ModuleType,
-    NetworkObservation, ProjectObservation, RelatedObservation, RouteObservation, RouteTarget,
-    ServiceObservation, ServiceSpec, SourceObservation,
+    ArtifactObservation, ContainerObservation, ContainerState, DeclaredJoin, Desired, Fact,
+    ModuleObservation, ModuleType, NetworkObservation, ProjectObservation, RelatedObservation,
+    RouteObservation, RouteTarget, ServiceObservation, ServiceSpec, SourceObservation,
 };
 
 /// The cache's space: by container, the names of the variables that its service declared while it was as declared.
 const DECLARED: &str = "declared-variables";
 
-/// The containers of a service, and what its routes answered.
-type Production = (Vec<ContainerObservation>, Vec<RouteObservation>);
+/// The containers of a service, what its routes answered, and what it shares with others.
+type Production = (Vec<ContainerObservation>, Vec<RouteObservation>, Vec<DeclaredJoin>);
 
 /// What runs.
 struct Running {
@@ -59,27 +59,29 @@ impl LocalHost {
         let Running { services: running, related, changing, own, ownership } = production?;
         let sources = desired.services().iter().map(|service| source(desired, &resolved, &sources, service));
         let layers = desired.services().iter().zip(sources).zip(artifacts).zip(networks).zip(running);
-        let services = layers.map(|((((service, source), artifact), networks), (containers, routes))| {
-            let declared = resolved.declared.services.get(&service.name);
-            let model = resolved.model.services.get(&service.name);
-            let replicas = model.map_or(1, |model| model.replicas);
-            ServiceObservation {
-                name: service.name.clone(),
-                buildable: model.is_some_and(|model| model.build.is_some()),
-                replicas,
-                config_hash: resolved.hashes.get(&service.name).cloned(),
-                attachments: declared.map(|declared| declared.attachments.clone()).unwrap_or_default(),
-                networks,
-                volumes: definitions.volumes_of(&resolved, &service.name),
-                source,
-                artifact,
-                containers: Fact::Known(containers),
-                other_directory: ownership.of(&service.name, replicas),
-                runs_undrift: own.contains(&service.name),
-                ties: resolved.ties(&service.name),
-                routes,
-            }
-        });
+        let services =
+            layers.map(|((((service, source), artifact), networks), (containers, routes, joins))| {
+                let declared = resolved.declared.services.get(&service.name);
+                let model = resolved.model.services.get(&service.name);
+                let replicas = model.map_or(1, |model| model.replicas);
+                ServiceObservation {
+                    name: service.name.clone(),
+                    buildable: model.is_some_and(|model| model.build.is_some()),
+                    replicas,
+                    config_hash: resolved.hashes.get(&service.name).cloned(),
+                    attachments: declared.map(|declared| declared.attachments.clone()).unwrap_or_default(),
+                    networks,
+                    volumes: definitions.volumes_of(&resolved, &service.name),
+                    source,
+                    artifact,
+                    containers: Fact::Known(containers),
+                    other_directory: ownership.of(&service.name, replicas),
+                    runs_undrift: own.contains(&service.name),
+                    ties: resolved.ties(&service.name),
+                    joins,
+                    routes,
+                }
+            });
         let services: Vec<_> = services.collect();
         tracing::debug!(services = services.len(), ms = ms_since(began), "looked");
         Ok(ProjectObservation { at, project: resolved.model.name.clone(), changing, services, related })
@@ -100,7 +102,10 @@ impl LocalHost {
     /// The artifact layer; what its image was built from is for the store to say.
     async fn artifact(&self, resolved: &Resolved, service: &ServiceSpec) -> ArtifactObservation {
         let reference = reference(resolved, &service.name);
-        let image: Fact<Option<String>> = self.engine.image_id(&reference).await.into();
+        let found = self.engine.tagged_image(&reference).await;
+        let kept = verified_reference(&resolved.model.name, &service.name);
+        let is_kept = matches!(&found, Ok(Some(image)) if image.has_tag(&kept));
+        let image: Fact<Option<String>> = found.map(|image| image.map(|image| image.id)).into();
         let paths: Vec<(&str, ModuleType)> =
             service.modules.iter().map(|module| (module.path.as_str(), module.kind)).collect();
         let modules = match &image {
@@ -110,7 +115,7 @@ impl LocalHost {
             Fact::Unknown(reason) => vec![Fact::unknown(reason); paths.len()],
         };
         let modules = modules.into_iter().map(|presence| ModuleObservation { presence }).collect();
-        ArtifactObservation { reference, image, built_from: None, first_sight: None, modules }
+        ArtifactObservation { reference, image, built_from: None, first_sight: None, modules, is_kept }
     }
 
     /// The container, route and auth layers of each service. Without the list of containers nothing can be said
@@ -121,6 +126,8 @@ impl LocalHost {
         let mut wanted = resolved.model.to_run(names);
         // Whether the others run is not the object's affair.
         wanted.extend(related::names(desired, resolved).into_iter().map(|name| (name, 0)));
+        // A service that is named is to run all the same.
+        wanted.extend(joins::owners(desired, resolved).map(|name| (name, 0)));
         let found = self.engine.project_containers(&resolved.model.name, &wanted).await;
         let found = found.map_err(|error| {
             error.into_host_error(self.engine.endpoint(), "list the project's containers")
@@ -132,8 +139,9 @@ impl LocalHost {
             found.containers.iter().filter(|container| container.service == service.name).collect()
         };
         let services = desired.services();
-        let (ownership, changed, modules, routes) = tokio::join!(
+        let (ownership, joins, changed, modules, routes) = tokio::join!(
             compose::ownership(desired, &*self.cache, &found.origins),
+            join_all(services.iter().map(|s| self.joins(resolved, &s.name, &found.containers))),
             Box::pin(self.config_changed(desired, resolved, &found.containers)),
             join_all(services.iter().map(|service| self.contents(resolved, service, of(service)))),
             join_all(services.iter().map(|service| self.routes(desired, service, of(service)))),
@@ -141,12 +149,13 @@ impl LocalHost {
         let made = made_otherwise(&changed, resolved, &found.containers);
         let endpoint = self.engine.endpoint();
         let upgraded = compose::made_from_this_model(desired, endpoint, resolved, &made).await;
-        let looks = services.iter().zip(modules).zip(routes).map(|((service, mut containers), routes)| {
+        let looks = services.iter().zip(modules).zip(routes).zip(joins);
+        let looks = looks.map(|(((service, mut containers), routes), joins)| {
             for container in &mut containers {
                 container.config_changed = changed.of(&service.name, resolved, container);
                 container.only_upgraded = upgraded.contains(&container.id.as_str());
             }
-            (containers, routes)
+            (containers, routes, joins)
         });
         let of_related = |service: &str, seen: &ContainerObservation| changed.of(service, resolved, seen);
         let mut related = self.related(desired, resolved, &found.containers, of_related).await;

@@ -158,6 +158,7 @@ impl<'a, H: Side> Actor<'a, H> {
                 .map(|image| ("api".to_owned(), image))
                 .into_iter()
                 .collect::<BTreeMap<_, _>>(),
+            examined: &BTreeMap::new(),
             timeout: Duration::from_secs(120),
             cancel: &CancellationToken::new(),
             progress: &|_| (),

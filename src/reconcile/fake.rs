@@ -2,7 +2,10 @@
 
 mod world;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use tokio::{sync::Notify, time::Instant};
 
@@ -82,6 +85,14 @@ impl Host for FakeHost {
 
     async fn git(&self, _: &Desired) -> Fact<Option<GitState>> {
         Fact::Known(Some(git()))
+    }
+
+    async fn keep_verified(&self, _: &str, images: &BTreeMap<String, String>) {
+        self.world(|world| world.kept.extend(images.clone()));
+    }
+
+    async fn gone_images(&self, images: &BTreeSet<String>) -> BTreeSet<String> {
+        self.world(|world| images.iter().filter(|image| world.is_gone(image)).cloned().collect())
     }
 
     async fn prune(&self, _: &[String]) -> Vec<String> {

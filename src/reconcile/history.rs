@@ -1,6 +1,6 @@
 //! From what the store keeps to the history that a decision rests on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 
@@ -39,6 +39,7 @@ pub(super) fn history(
         watching_since: Some(session.since),
         looking_since: Some(session.begun),
         proving: session.series.as_ref().map(Series::services).unwrap_or_default(),
+        gone_images: BTreeSet::new(),
         suspended: store.suspension(name)?.filter(|suspension| !suspension.has_passed(now)),
     })
 }

@@ -239,7 +239,10 @@ pub async fn look<H: Host>(
     let history = match store {
         Some(store) => {
             image_knowledge::add_image_knowledge(store, desired, &mut observed, now())?;
-            history::history(store, desired, &observed.project, &Session::new(now()), now())?
+            let mut history =
+                history::history(store, desired, &observed.project, &Session::new(now()), now())?;
+            history.gone_images = scene::gone_images(host, &history, &observed).await;
+            history
         }
         None => decide::History { generation: 1, watching_since: Some(now()), ..decide::History::default() },
     };

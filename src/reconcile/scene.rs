@@ -1,5 +1,7 @@
 //! What one turn has seen and decided, and how it is recorded.
 
+use std::collections::BTreeSet;
+
 use tokio::time::Instant;
 
 use super::{
@@ -62,6 +64,16 @@ impl Scene<'_> {
     }
 }
 
+/// Of the images that a rollback would put back those that the engine no longer has. There is seldom one to ask for.
+pub(super) async fn gone_images<H: Host>(
+    host: &H,
+    history: &History,
+    observed: &ProjectObservation,
+) -> BTreeSet<String> {
+    let wanted = decide::images_to_put_back(history, observed);
+    if wanted.is_empty() { wanted } else { host.gone_images(&wanted).await }
+}
+
 impl<H: Host> Reconciler<'_, H> {
     /// Looks, and decides.
     pub(super) async fn scene<'d>(
@@ -77,6 +89,7 @@ impl<H: Host> Reconciler<'_, H> {
         image_knowledge::add_image_knowledge(self.store, desired, &mut observed, now)?;
         self.store.settle_recent_steps(now)?;
         let mut history = history::history(self.store, desired, &observed.project, session, now)?;
+        history.gone_images = gone_images(self.host, &history, &observed).await;
         let previous = self.store.object(desired.name())?.map(|object| object.status);
         let jitter_seed = now.timestamp_micros().unsigned_abs();
         let decide = |history: &History| {
@@ -94,6 +107,17 @@ impl<H: Host> Reconciler<'_, H> {
         let tells = drifted && (history.incident.is_none() || matches!(decision.next, Next::Execute(_)));
         let git = if tells { self.host.git(desired).await.known().cloned().flatten() } else { None };
         Ok(Scene { desired, observed, history, decision, git, previous, now, looked, jitter_seed, at_work })
+    }
+
+    /// Keeps what was verified before somebody builds over it. A failure holds up nothing, and is tried again.
+    pub(super) async fn keep_verified(&self, scene: &Scene<'_>) {
+        if self.stop.is_cancelled() || !(self.is_current)(scene.desired) {
+            return;
+        }
+        let images = decide::verified_images(scene.inputs(), &scene.decision.services);
+        if !images.is_empty() {
+            self.host.keep_verified(&scene.observed.project, &images).await;
+        }
     }
 
     pub(super) fn save(

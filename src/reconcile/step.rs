@@ -86,6 +86,7 @@ impl<H: Host> Reconciler<'_, H> {
             step,
             services: &planned.services,
             rollback_to: &journal::images_of_before(scene, planned),
+            examined: &scene.observed.examined(&planned.services),
             timeout: if matches!(step, Step::Build { .. }) { policy.build_timeout.get() } else { UP_TIMEOUT },
             cancel: self.cancel,
             progress: &|line| (self.progress)(scene.desired, Progress::Line(line)),

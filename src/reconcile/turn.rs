@@ -76,6 +76,7 @@ impl<H: Host> Reconciler<'_, H> {
             tracing::Span::current().record("incident", incident.id.as_str());
         }
         journal.open_incident(&mut scene, self.progress)?;
+        self.keep_verified(&scene).await;
         match scene.decision.next.clone() {
             Next::Execute(step) if !self.stop.is_cancelled() => {
                 self.take(&scene, &step, session, journal).await

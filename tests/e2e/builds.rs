@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use crate::{
     composes::Compose,
-    support::{MANIFEST, Project, docker, run},
+    support::{MANIFEST, Project, Run, docker, run},
 };
 
 #[test]
@@ -100,21 +100,57 @@ fn base_image_that_cannot_be_built_fails_the_step_and_leaves_what_runs() {
     assert!(trail.contains("build base, which comes first, did not succeed"), "{trail}");
 }
 
+/// `apply` with this script before each of Compose's commands.
+fn apply_with(project: &Project, script: &str) -> Run {
+    let plugin = Compose::own().path();
+    project
+        .write("docker/cli-plugins/docker-compose", &format!("#!/bin/sh\n{script}\nexec {plugin} \"$@\"\n"));
+    let path = project.path("docker/cli-plugins/docker-compose");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut apply = project.command(&["apply", "-f", "undrift.yaml", "-o", "json"]);
+    run(apply.env("DOCKER_CONFIG", project.path("docker")))
+}
+
+#[test]
+fn image_that_is_built_by_hand_between_the_look_and_the_up_is_looked_into_first() {
+    let project = Project::healthy();
+    let dependency = "  db: { image: undrift-example-base, command: [sleep, '86400'], init: true }\n";
+    project.append("compose.yaml", dependency);
+    let compose = fs::read_to_string(project.path("compose.yaml")).unwrap();
+    project.write("compose.yaml", &compose.replace("init: true,", "init: true, depends_on: [db],"));
+    project.compose(&["up", "-d"]);
+    project.apply().expect(0);
+    let image = format!("{}-api", project.name);
+    project.write("api/src/workflow/index", "second\n");
+    project.rebuild();
+    docker(&["tag", &image, &format!("{image}:second")]);
+    project.write("api/src/workflow/index", "third\n");
+    project.rebuild();
+    let third = project.image();
+    docker(&["tag", &image, &format!("{image}:third")]);
+    // The step asks Compose by a dry run whether the dependency would be touched: the look is over by then.
+    let once = project.path("moved");
+    let moves = format!(
+        "case \" $* \" in *' --dry-run '*) [ -e {0} ] || {{ env -u DOCKER_HOST docker tag {image}:second {image}; touch {0}; }} ;; esac",
+        once.display()
+    );
+    apply_with(&project, &moves).expect(0);
+    assert!(once.exists() && project.image() != third && project.runs_its_image());
+    let trail = project.trail();
+    let ended = trail.iter().filter(|record| record["kind"] == "StepFinished");
+    let outcomes: Vec<&str> = ended.map(|record| record["outcome"].as_str().unwrap()).collect();
+    assert_eq!(outcomes, ["NotBegun", "Succeeded"]);
+}
+
 #[test]
 fn container_of_another_image_than_the_one_examined_is_a_failed_repair() {
     let project = Project::in_incident();
     let image = format!("{}-api", project.name);
     docker(&["tag", &image, &format!("{image}:old")]);
     // Somebody moves the reference between the last look and the containers.
-    let plugin = Compose::own().path();
     let moves =
         format!("case \" $* \" in *' --dry-run '*) ;; *' up '*) docker tag {image}:old {image} ;; esac");
-    project
-        .write("docker/cli-plugins/docker-compose", &format!("#!/bin/sh\n{moves}\nexec {plugin} \"$@\"\n"));
-    let path = project.path("docker/cli-plugins/docker-compose");
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-    let mut apply = project.command(&["apply", "-f", "undrift.yaml", "-o", "json"]);
-    run(apply.env("DOCKER_CONFIG", project.path("docker"))).expect(1);
+    apply_with(&project, &moves).expect(1);
     let trail = project.undrift(&["audit", "list", "-o", "json"]).expect(0).stdout;
     assert!(trail.contains("which was examined: somebody else moved the reference"), "{trail}");
 }

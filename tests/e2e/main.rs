@@ -13,6 +13,7 @@ mod faults;
 mod gate;
 mod host_cases;
 mod incident;
+mod kept_images;
 mod layers;
 mod more;
 mod namespaces;

@@ -1,6 +1,11 @@
 //! What the Compose files order among services is kept, although a service is brought up without what it depends on.
 
-use crate::support::{MANIFEST, Project, Run, SERVE, docker, wait_for};
+use std::time::{Duration, Instant};
+
+use crate::{
+    daemon::Daemon,
+    support::{MANIFEST, Project, Run, SERVE, docker, wait_for},
+};
 
 /// The job notes each of its runs, and what the image that it ran from holds.
 const JOB: &str = r#"["sh", "-c", "echo run >> /data/runs; ls /app/dist/modules >> /data/schema"]"#;
@@ -219,4 +224,40 @@ fn rollback_runs_no_job_with_the_image_of_before() {
     assert!(trail.contains("what migrate did for api is not taken back"), "{trail}");
     project.apply().expect(1);
     assert_eq!(runs(&project).0, 2);
+}
+
+#[test]
+fn job_that_takes_longer_than_a_proof_is_waited_for_to_its_end() {
+    let job = "[sh, -c, 'while [ -e /data/slow ]; do sleep 0.1; done']";
+    let project = in_incident(
+        SERVE,
+        &format!(
+            "  api: {{ image: NAME-app, {API} }}\n  migrate: {{ image: NAME-app, init: true, command: {job}, volumes: \
+             ['data:/data'] }}\n"
+        ),
+    );
+    let limit = Duration::from_secs(10);
+    project.manifest(&MANIFEST.replace("timeout: 60s", "timeout: 10s"));
+    let before = start_of(&project, "api");
+    // Somebody builds, and runs the migration by hand.
+    docker(&["exec", &before.0, "touch", "/data/slow"]);
+    project.rebuild();
+    project.compose(&["up", "-d", "--no-deps", "migrate"]);
+    let daemon = Daemon::start_with(&project, &[]);
+    let since = Instant::now();
+    wait_for("the time limit of a proof to pass", || since.elapsed() > limit + limit / 5);
+    daemon.wait_for_looks(1);
+    let get = project.undrift(&["get", "-o", "json"]).expect(0);
+    assert_eq!(get.condition("Stalled"), "False NotStalled");
+    assert_eq!(get.condition("Reconciling"), "True Progressing");
+    assert!(
+        get.stdout.contains("it waits for the job migrate, which has been running since"),
+        "{}",
+        get.stdout
+    );
+    assert_eq!((start_of(&project, "api"), project.steps()), (before.clone(), vec![]));
+    docker(&["exec", &before.0, "rm", "/data/slow"]);
+    project.wait_for_healed(1);
+    assert_eq!(project.steps(), ["Up"]);
+    assert_ne!(start_of(&project, "api").0, before.0);
 }

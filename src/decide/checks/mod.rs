@@ -4,7 +4,7 @@ mod artifact;
 mod auth;
 mod container;
 mod job;
-mod namespace;
+pub(super) mod namespace;
 pub(super) mod network;
 mod replicas;
 mod route;

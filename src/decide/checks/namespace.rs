@@ -2,8 +2,10 @@
 
 use chrono::TimeDelta;
 
-use super::{LayerVerdict, View};
-use crate::api::{ContainerObservation, ContainerState, Fact, Joined, OtherContainer, Reason};
+use super::{Inputs, LayerVerdict, View};
+use crate::api::{
+    ContainerObservation, ContainerState, Fact, JoinOwner, Joined, OtherContainer, Reason, ServiceObservation,
+};
 
 /// For so long after a start of the other container somebody may be about to restart this one, too, as `docker compose restart`
 /// does it one after the other.
@@ -18,10 +20,11 @@ fn one(view: View<'_>, c: &ContainerObservation, joined: &Joined) -> LayerVerdic
         Fact::Unknown(why) => {
             LayerVerdict::not_known(format!("the container whose {} {} shares: {why}", joined.what, c.name))
         }
-        Fact::Known(None) => LayerVerdict::Broken(
-            Reason::NamespaceLost,
-            format!("{} shares the {} of a container that is gone", c.name, joined.what),
-        ),
+        Fact::Known(None) => {
+            let lost = format!("{} shares the {} of a container that is gone", c.name, joined.what);
+            let blocked = blocking(view.inputs, view.seen).map(|why| format!(": {why}")).unwrap_or_default();
+            LayerVerdict::Broken(Reason::NamespaceLost, format!("{lost}{blocked}"))
+        }
         Fact::Known(Some(other)) if joined.what.is_namespace() && c.state == ContainerState::Running => {
             of_other(view, c, joined, other)
         }
@@ -60,6 +63,33 @@ fn of_other(
         ),
         _ => LayerVerdict::AsDeclared(None),
     }
+}
+
+/// Why a container of the service can be neither made nor started, and what a person can do: what it is to share is not there,
+/// and nothing that undrift does for the object brings it back. What is named is repaired by itself, and first.
+pub(in crate::decide) fn blocking(inputs: Inputs<'_>, seen: &ServiceObservation) -> Option<String> {
+    seen.joins.iter().find_map(|join| {
+        let is_there = |other: &OtherContainer| other.is_running || !join.what.is_namespace();
+        // What is not known blocks nothing.
+        let other = join.other.known()?.as_ref();
+        if other.is_some_and(is_there) {
+            return None;
+        }
+        let state = if other.is_some() { "does not run" } else { "is gone" };
+        match &join.owner {
+            JoinOwner::Service(name) if inputs.desired.service(name).is_some() => None,
+            JoinOwner::Service(name) => Some(format!(
+                "the container of {name}, whose {} it is to share, {state}, and the object does not name {name}: name it, \
+                 or run `docker compose up -d {name}`",
+                join.what
+            )),
+            JoinOwner::Container(name) => Some(format!(
+                "the container {name}, whose {} it is to share, {state}, and no Compose file of the project makes it: start \
+                 it",
+                join.what
+            )),
+        }
+    })
 }
 
 /// Whether a restart joins the namespaces anew: every one of the other containers is still there.

@@ -27,6 +27,8 @@ enum Due {
     No,
     /// It must, for this reason.
     Run(String),
+    /// It runs already, since then.
+    Runs(Option<Time>),
     /// That cannot be told yet.
     NotKnown(String),
 }
@@ -75,6 +77,7 @@ impl JobOrder<'_> {
             let Some(seen) = Seen::of(self.inputs, job).filter(|seen| seen.ties.is_awaited) else { continue };
             match due(seen, waiter, job) {
                 Due::No => {}
+                Due::Runs(since) => self.prospects[at].repair = await_end(self.inputs, job, since),
                 Due::NotKnown(why) => {
                     let message = format!("it waits for the job {job}: {why}");
                     self.prospects[at].repair = wait(self.inputs, "Unknown", message);
@@ -163,6 +166,23 @@ impl JobOrder<'_> {
     }
 }
 
+/// Waits for a job that runs already. How long one may take has nothing to do with how soon a service must prove itself: a
+/// migration may take its half hour. It is given as long as a build, from its own start on, and its end is news.
+fn await_end(inputs: Inputs<'_>, job: &str, since: Option<Time>) -> Repair {
+    let since = since.filter(|since| *since <= inputs.now).unwrap_or(inputs.now);
+    let limit = inputs.desired.object.spec.reconcile.build_timeout;
+    let until = since + limit.delta();
+    let reason = "Unknown".to_owned();
+    let message = format!(
+        "it waits for the job {job}, which has been running since {}, and is not brought up before its end",
+        since.format("%H:%M:%S UTC")
+    );
+    if inputs.now < until {
+        return Repair::Wait { until, reason, message };
+    }
+    Repair::Stalled { reason, message: format!("{message}; that is longer than {limit} (`buildTimeout`)") }
+}
+
 /// Who waits for a job.
 struct Waiter<'a> {
     service: String,
@@ -193,9 +213,15 @@ fn due(seen: Seen<'_>, waiter: &Waiter<'_>, job: &str) -> Due {
         c.restarting
             || !matches!(c.state, ContainerState::Exited | ContainerState::Dead | ContainerState::Created)
     };
-    if containers.iter().any(runs) {
+    if let Some(open) = containers.iter().find(|c| runs(c)) {
         // Whoever has started it, and of whatever image: half a migration is worse than a late one.
-        return Due::NotKnown("it runs right now".into());
+        let is_at_work = open.state == ContainerState::Running && !open.restarting && open.restart_count == 0;
+        // One that is paused, or that dies and is started again, does not come nearer to its end.
+        return if is_at_work {
+            Due::Runs(open.started_at)
+        } else {
+            Due::NotKnown("it has not ended".into())
+        };
     }
     if waiter.build.is_some() && (seen.buildable || same_image(seen, waiter)) {
         return Due::Run(format!("{} waits for {job}, whose image is built", waiter.service));

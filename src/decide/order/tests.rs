@@ -85,7 +85,8 @@ fn a_job_that_failed_or_is_gone_or_differs_has_not_been_done() {
 
 #[test]
 fn nothing_is_brought_up_before_a_job_that_runs_or_of_which_nothing_is_known() {
-    for containers in [Fact::unknown("the engine is busy"), Fact::Known(vec![container("migrate")])] {
+    let running = ContainerObservation { started_at: Some(at(-60)), ..container("migrate") };
+    for containers in [Fact::unknown("the engine is busy"), Fact::Known(vec![running])] {
         let mut seen = waiting(OLD);
         seen.related[0].containers = containers;
         assert!(plan(&seen).is_empty());
@@ -93,6 +94,38 @@ fn nothing_is_brought_up_before_a_job_that_runs_or_of_which_nothing_is_known() {
         assert!(
             matches!(&decision.prospects[0].repair, Repair::Wait { message, .. } if message.contains("migrate"))
         );
+    }
+}
+
+#[test]
+fn a_job_that_runs_is_waited_for_as_long_as_a_build_may_take_and_one_that_dies_is_not() {
+    let waits_at = |now: i64, change: fn(&mut ContainerObservation)| {
+        let mut running = ContainerObservation { started_at: Some(at(0)), ..container("migrate") };
+        change(&mut running);
+        let mut seen = waiting(OLD);
+        seen.related[0].containers = Fact::Known(vec![running]);
+        let (desired, history) = (desired(), History { watching_since: Some(at(0)), ..History::default() });
+        let inputs =
+            Inputs { desired: &desired, observed: &seen, history: &history, now: at(now), jitter_seed: 7 };
+        decide(inputs).prospects.swap_remove(0).repair
+    };
+    let minute = 60;
+    for now in [1, 3 * minute, 29 * minute] {
+        let repair = waits_at(now, |_| ());
+        assert!(
+            matches!(&repair, Repair::Wait { until, message, .. }
+                if *until == at(30 * minute) && message.contains("migrate") && message.contains("running since")),
+            "{now}: {repair:?}"
+        );
+    }
+    let late = waits_at(30 * minute, |_| ());
+    assert!(matches!(&late, Repair::Stalled { message, .. } if message.contains("buildTimeout")), "{late:?}");
+    let ahead = waits_at(minute, |c| c.started_at = Some(at(90_000)));
+    assert!(matches!(ahead, Repair::Wait { until, .. } if until == at(31 * minute)), "a clock was set back");
+    let dies: fn(&mut ContainerObservation) = |c| c.restart_count = 1;
+    let paused: fn(&mut ContainerObservation) = |c| c.state = ContainerState::Paused;
+    for change in [dies, paused] {
+        assert!(matches!(waits_at(3 * minute, change), Repair::Stalled { .. }));
     }
 }
 

@@ -1,7 +1,7 @@
 //! Containers that live in another's namespaces.
 
 use super::*;
-use crate::api::{Joined, OtherContainer, Shared, Time};
+use crate::api::{DeclaredJoin, JoinOwner, Joined, OtherContainer, Shared, Time};
 
 fn joined(what: Shared, other: Option<OtherContainer>) -> ProjectObservation {
     let mut seen = healthy();
@@ -58,4 +58,40 @@ fn a_restart_that_joined_nothing_is_followed_by_a_recreation() {
         (0..6).filter_map(|hour| take_in_vain(&desired, &seen, &mut history, at(hour * 3600))).collect();
     let recreate = Step::Up { force_recreate: true };
     assert_eq!(steps[..2], [Step::Restart, recreate]);
+}
+
+/// `api` is to share something with this one, and its container has lost it.
+fn to_share(what: Shared, owner: JoinOwner, other: Option<OtherContainer>) -> ProjectObservation {
+    let mut seen = joined(what, None);
+    seen.services[0].joins = vec![DeclaredJoin { what, owner, other: Fact::Known(other) }];
+    seen
+}
+
+#[test]
+fn no_step_is_taken_while_what_is_to_be_shared_is_not_there_and_it_says_what_to_do() {
+    let stopped = || Some(OtherContainer { is_running: false, ..other(at(-60)) });
+    let service = || JoinOwner::Service("vpn".into());
+    let recreate = Some(Step::Up { force_recreate: true });
+    for (what, owner, there, remedy) in [
+        (Shared::Network, service(), None, "docker compose up -d vpn"),
+        (Shared::Network, service(), stopped(), "docker compose up -d vpn"),
+        (Shared::Volumes, service(), None, "docker compose up -d vpn"),
+        (Shared::Ipc, JoinOwner::Container("box".into()), None, "start it"),
+    ] {
+        let decision = decided(&to_share(what, owner, there));
+        assert!(decision.plan.is_empty() && matches!(decision.next, Next::Wait(_)), "{:?}", decision.next);
+        let drift = decision.services[0].drift.as_ref().unwrap();
+        assert!(drift.reason == Reason::NamespaceLost && drift.message.contains(remedy), "{}", drift.message);
+        assert!(
+            matches!(&decision.prospects[0].repair, Repair::Wait { message, .. } if message.contains(remedy))
+        );
+    }
+    let back = decided(&to_share(Shared::Network, service(), Some(other(at(-1)))));
+    assert_eq!(lost(&back), recreate, "it is there again");
+    assert_eq!(lost(&decided(&to_share(Shared::Volumes, service(), stopped()))), recreate, "volumes stay");
+    let named = decided(&to_share(Shared::Network, JoinOwner::Service("dashboard".into()), None));
+    assert_eq!(lost(&named), recreate, "the object repairs it by itself");
+    let mut unknown = to_share(Shared::Network, service(), None);
+    unknown.services[0].joins[0].other = Fact::unknown("the engine did not answer");
+    assert_eq!(lost(&decided(&unknown)), recreate);
 }

@@ -271,3 +271,70 @@ fn a_build_keeps_what_runs_unless_its_incident_has_replaced_it_already() {
     let after = History { last_healed: within.incident, incident: None, ..history() };
     assert_eq!((to_keep(&after, "api"), rollback_target(&after, "api")), (None, Some(OLD)));
 }
+
+/// A history in which the engine no longer has the image of before.
+fn without_the_old_image(history: History) -> History {
+    History { gone_images: [OLD.to_owned()].into(), ..history }
+}
+
+#[test]
+fn a_rollback_whose_image_is_gone_is_no_step_and_stays_given_up() {
+    let mut tried = after_a_repair(&incident());
+    tried.attempts = vec![Attempt { attempts: 1, ..row(Some(Step::Up { force_recreate: false }), at(0)) }];
+    assert_eq!(images_to_put_back(&tried, &dying()), [OLD.to_owned()].into());
+    assert_eq!(kinds(&with_history(&desired(), &dying(), &tried).plan), [StepKind::Rollback], "it is there");
+    let failed = after_a_rollback(StepOutcome::Failed);
+    for history in [without_the_old_image(tried), without_the_old_image(failed)] {
+        let decision = with_history(&desired(), &dying(), &history);
+        assert_eq!((gives_up(&decision).0, decision.plan.len()), ("RollbackImageGone", 0));
+        assert!(gives_up(&decision).1.contains("is gone from the engine"), "{}", gives_up(&decision).1);
+        // Beyond its incident, too: no build begins anew with the source that was for the worse.
+        let later = History { attempts: decision.attempts, ..super::history() };
+        assert_eq!(gives_up(&with_history(&desired(), &dying(), &later)).0, "RollbackImageGone");
+    }
+    // What is behind the reference need not be put back there.
+    let mut back = dying();
+    back.services[0].artifact.image = Fact::Known(Some(OLD.into()));
+    assert!(images_to_put_back(&after_a_repair(&incident()), &back).is_empty());
+}
+
+#[test]
+fn what_ran_is_started_once_where_only_its_image_is_gone() {
+    let mut seen = ended(1);
+    container_mut(&mut seen.services[0]).image_id = OLD.into();
+    let mut history = without_the_old_image(after_a_repair(&incident()));
+    history.incident.iter_mut().for_each(|open| open.steps[1].outcome = StepOutcome::Failed);
+    let steps = |history: &History| {
+        let decision = with_history(&desired(), &seen, history);
+        decision.plan.into_iter().map(|planned| planned.step).collect::<Vec<_>>()
+    };
+    assert_eq!(steps(&history), [Step::Start]);
+    let (services, outcome) = (vec!["api".to_owned()], StepOutcome::Succeeded);
+    let started = DoneStep { step: Step::Start, services, at: at(0), outcome };
+    history.incident.iter_mut().for_each(|open| open.steps.push(started.clone()));
+    assert!(steps(&history).is_empty());
+}
+
+#[test]
+fn what_was_verified_and_runs_is_to_be_kept_and_nothing_where_undrift_changes_nothing() {
+    let kept = |desired: &Desired, seen: &ProjectObservation, change: &dyn Fn(&mut History)| {
+        let mut history = history();
+        history.proven.insert("api".into(), identities(&healthy().services[0]));
+        change(&mut history);
+        let inputs = Inputs { desired, observed: seen, history: &history, now: at(1), jitter_seed: 7 };
+        verified_images(inputs, &decide(inputs).services).into_keys().collect::<Vec<_>>()
+    };
+    let nothing = |_: &mut History| ();
+    assert_eq!(kept(&desired(), &healthy(), &nothing), ["api", "dashboard"]);
+    for off in [json!({ "mode": "observe" }), json!({ "rollback": false }), json!({ "suspend": true })] {
+        assert!(kept(&desired_with(&off), &healthy(), &nothing).is_empty(), "{off}");
+    }
+    let unproven = |history: &mut History| drop(history.proven.remove("api"));
+    assert_eq!(kept(&desired(), &healthy(), &unproven), ["dashboard"]);
+    let mut seen = healthy();
+    seen.services[0].artifact.is_kept = true;
+    assert_eq!(kept(&desired(), &seen, &nothing), ["dashboard"], "it is already");
+    let mut seen = healthy();
+    seen.services[0].artifact.image = Fact::Known(Some(OLD.into()));
+    assert_eq!(kept(&desired(), &seen, &nothing), ["dashboard"], "someone has built");
+}

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::order::{AfterSuccess, Dependencies, Order};
+use crate::api::{JoinOwner, Shared};
 
 /// A Compose project as Compose resolves it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +35,8 @@ pub struct ServiceModel {
     /// Whether it shares a namespace or the volumes of another service. Its config hash then holds that
     /// service's container ID.
     pub joins_another: bool,
+    /// What its containers are to have of another service's, or of a container that Compose does not make.
+    pub joins: Vec<(Shared, JoinOwner)>,
     /// The names of the variables that it declares.
     pub environment: BTreeSet<String>,
     /// Whether a program outside the engine provides it (`provider:`): it has no container, and Compose runs the program
@@ -192,6 +195,11 @@ impl RawService {
             || joins(&self.network_mode)
             || joins(&self.ipc)
             || joins(&self.pid);
+        let modes =
+            [(Shared::Network, &self.network_mode), (Shared::Ipc, &self.ipc), (Shared::Pid, &self.pid)];
+        let joins = modes.into_iter().filter_map(|(what, mode)| Some((what, owner(mode.as_deref()?)?)));
+        let joins = joins.chain(self.volumes_from.iter().map(|from| (Shared::Volumes, volumes_owner(from))));
+        let joins = joins.collect();
         let platform = self.platform;
         let policy = self.deploy.as_ref().and_then(|deploy| deploy.restart_policy.as_ref());
         let policy = policy.map(|policy| policy.condition.as_deref().unwrap_or("any"));
@@ -204,6 +212,7 @@ impl RawService {
             replicas: self.scale.or(self.deploy.and_then(|deploy| deploy.replicas)).unwrap_or(1),
             depends_on: self.depends_on.names(),
             joins_another,
+            joins,
             environment: self.environment.iter().map(|entry| variable(entry).to_owned()).collect(),
             provider: self.provider.is_some(),
         }
@@ -223,6 +232,25 @@ impl RawBuild {
             dockerfile: (!inline).then(|| settings.dockerfile.unwrap_or_else(|| "Dockerfile".into())),
             additional_contexts: named_contexts(&settings.additional_contexts),
         }
+    }
+}
+
+/// Of `network_mode`, `ipc` and `pid`.
+fn owner(mode: &str) -> Option<JoinOwner> {
+    let (kind, name) = mode.split_once(':')?;
+    match kind {
+        "service" => Some(JoinOwner::Service(name.to_owned())),
+        "container" => Some(JoinOwner::Container(name.to_owned())),
+        _ => None,
+    }
+}
+
+/// `SERVICE`, `SERVICE:ro`, `container:NAME` or `container:NAME:ro`.
+fn volumes_owner(from: &str) -> JoinOwner {
+    let bare = |name: &str| name.split(':').next().unwrap_or_default().to_owned();
+    match from.strip_prefix("container:") {
+        Some(name) => JoinOwner::Container(bare(name)),
+        None => JoinOwner::Service(bare(from)),
     }
 }
 
@@ -321,6 +349,26 @@ mod tests {
         let inline = service(&serde_json::json!({"build": {"context": "/s", "dockerfile_inline": "FROM x"}}));
         assert_eq!(inline.build.unwrap().dockerfile, None);
         assert_eq!(service(&serde_json::json!({"image": "x"})).replicas, 1);
+    }
+
+    #[test]
+    fn reads_whose_namespaces_and_volumes_are_joined() {
+        let api = service(
+            &serde_json::json!({"network_mode": "service:vpn", "ipc": "container:box", "pid": "host",
+            "volumes_from": ["data:ro", "container:old:rw"]}),
+        );
+        let (of_service, of_container) =
+            (|n: &str| JoinOwner::Service(n.into()), |n: &str| JoinOwner::Container(n.into()));
+        assert_eq!(
+            api.joins,
+            [
+                (Shared::Network, of_service("vpn")),
+                (Shared::Ipc, of_container("box")),
+                (Shared::Volumes, of_container("old")),
+                (Shared::Volumes, of_service("data")),
+            ]
+        );
+        assert!(service(&serde_json::json!({"network_mode": "none", "ipc": "shareable"})).joins.is_empty());
     }
 
     #[test]

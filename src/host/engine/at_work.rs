@@ -19,6 +19,7 @@ use std::{
 };
 
 use bollard::query_parameters::ListNetworksOptionsBuilder;
+use futures_util::future::try_join_all;
 
 use super::{
     Engine, EngineError,
@@ -26,6 +27,7 @@ use super::{
     leftovers,
     own_steps::Own,
 };
+use crate::api::{ContainerObservation, ContainerState};
 
 /// How long a container that was created and not started may belong to an `up` that is at work: Compose creates
 /// the new one, gives the old one the usual 10 s to stop, then starts the new one. Two `up` at once left no
@@ -112,6 +114,16 @@ fn all_run(services: &BTreeMap<&str, u32>, rows: &[Row]) -> bool {
     })
 }
 
+/// Notes in the list which containers are being removed by their details. The list of engine 28 calls such a one `exited`
+/// and then `dead`, and at the very end its details say `dead`, too (measured with 28.5.2); the list of 20.10 says it itself.
+pub(super) fn mark_removals<'a>(rows: &mut [Row], details: impl Iterator<Item = &'a ContainerObservation>) {
+    let goes = |c: &&ContainerObservation| matches!(c.state, ContainerState::Removing | ContainerState::Dead);
+    for container in details.filter(goes) {
+        let row = rows.iter_mut().find(|row| row.id == container.id);
+        row.into_iter().for_each(Row::set_removing);
+    }
+}
+
 impl Engine {
     /// The sign that someone else is at work on the project at this very moment. These are the services that are to run,
     /// with how many containers each.
@@ -123,7 +135,11 @@ impl Engine {
         project: &str,
         services: &BTreeMap<&str, u32>,
     ) -> Result<Option<String>, EngineError> {
-        self.others(project, services, &self.rows(project).await?).await
+        let mut rows = self.rows(project).await?;
+        let ended = rows.iter().filter(|row| row.has_ended() && services.contains_key(row.service.as_str()));
+        let details = try_join_all(ended.map(|row| self.container(&row.id))).await?;
+        mark_removals(&mut rows, details.iter().flatten().map(|container| &container.seen));
+        self.others(project, services, &rows).await
     }
 
     /// The same, where these are the project's containers. Where all that is to run runs it costs no question.
@@ -217,6 +233,21 @@ mod tests {
 
     fn at(now: i64) -> Sight {
         Sight { now, ..Sight::default() }
+    }
+
+    #[test]
+    fn a_removal_is_seen_in_the_details_where_the_list_does_not_say_it() {
+        for state in [ContainerState::Removing, ContainerState::Dead] {
+            let mut rows = vec![Row { state: Some(State::EXITED), ..created("a", 1) }, running("b")];
+            let details =
+                |state| ContainerObservation { id: "a".into(), state, ..crate::fixtures::container("a") };
+            mark_removals(&mut rows, [details(ContainerState::Exited)].iter());
+            assert!(!rows[0].is_removing() && rows[0].has_ended(), "it only ended");
+            mark_removals(&mut rows, [details(state)].iter());
+            assert!(rows[0].is_removing() && rows[1].is_running());
+            assert!(sign(&rows, &at(1_002)).is_some_and(|why| why.contains("p-a-1 is being removed")));
+        }
+        assert!(Row { state: Some(State::DEAD), ..created("a", 1) }.is_removing());
     }
 
     #[test]

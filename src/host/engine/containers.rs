@@ -15,7 +15,9 @@ use bollard::{
 };
 use futures_util::future::try_join_all;
 
-use super::{Engine, EngineError, Leftover, attachments::attachments, joined, leftovers};
+use super::{
+    Engine, EngineError, Leftover, at_work::mark_removals, attachments::attachments, joined, leftovers,
+};
 use crate::api::{ContainerObservation, ContainerState, Fact, Health, MountCover, Time};
 
 pub(super) const PROJECT: &str = "com.docker.compose.project";
@@ -66,9 +68,19 @@ impl Row {
         self.state == Some(SummaryState::RUNNING)
     }
 
-    /// Whether the engine is about to remove it.
+    /// Whether it has run, and does no more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.state == Some(SummaryState::EXITED)
+    }
+
+    /// Its details say that it is being removed.
+    pub(super) fn set_removing(&mut self) {
+        self.state = Some(SummaryState::REMOVING);
+    }
+
+    /// Whether the engine is about to remove it, or has tried to: that is what `dead` means.
     pub(super) fn is_removing(&self) -> bool {
-        self.state == Some(SummaryState::REMOVING)
+        matches!(self.state, Some(SummaryState::REMOVING | SummaryState::DEAD))
     }
 }
 
@@ -121,7 +133,7 @@ impl Engine {
         project: &str,
         services: &BTreeMap<&str, u32>,
     ) -> Result<ProjectContainers, EngineError> {
-        let rows = self.rows(project).await?;
+        let mut rows = self.rows(project).await?;
         let leftovers = leftovers::find(&rows);
         let superfluous: BTreeSet<&str> = leftovers
             .iter()
@@ -135,6 +147,7 @@ impl Engine {
         });
         let details = try_join_all(wanted.map(|row| self.container(&row.id))).await?;
         let mut containers: Vec<Container> = details.into_iter().flatten().collect();
+        mark_removals(&mut rows, containers.iter().map(|container| &container.seen));
         self.look_up_joined(&mut containers).await;
         containers.sort_by(|a, b| {
             (&a.service, a.seen.number, &a.seen.name).cmp(&(&b.service, b.seen.number, &b.seen.name))

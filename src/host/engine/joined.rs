@@ -55,7 +55,8 @@ impl Engine {
     }
 }
 
-fn other(found: &Container) -> OtherContainer {
+/// A container as one that something is shared with.
+pub(in crate::host) fn other(found: &Container) -> OtherContainer {
     OtherContainer {
         name: found.seen.name.clone(),
         is_running: found.seen.state == ContainerState::Running,

@@ -16,11 +16,37 @@ impl Engine {
     /// # Errors
     /// Where the engine does not answer.
     pub async fn image_id(&self, reference: &str) -> Result<Option<String>, EngineError> {
+        Ok(self.tagged_image(reference).await?.map(|image| image.id))
+    }
+
+    /// The same with all tags of that image, as the engine writes them.
+    ///
+    /// # Errors
+    /// Where the engine does not answer.
+    pub async fn tagged_image(&self, reference: &str) -> Result<Option<TaggedImage>, EngineError> {
         match self.call(async |docker| docker.inspect_image(reference).await).await {
-            Ok(image) => Ok(image.id),
+            Ok(image) => Ok(image.id.map(|id| TaggedImage { id, tags: image.repo_tags.unwrap_or_default() })),
             Err(error) if is_unknown_image(&error) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Gives an image that was verified its tag, [`verified_reference`]. The one that had it before gets the tag of what ran
+    /// before, unless that is where this one comes back from by a rollback.
+    ///
+    /// # Errors
+    /// Where the engine does not answer, or no longer has the image.
+    pub async fn keep_verified(&self, project: &str, service: &str, image: &str) -> Result<(), EngineError> {
+        let (verified, previous) = (verified_reference(project, service), keep_reference(project, service));
+        match self.image_id(&verified).await? {
+            Some(kept) if kept == image => return Ok(()),
+            // In this order: killed in between, it is done again.
+            Some(kept) if self.image_id(&previous).await?.as_deref() != Some(image) => {
+                self.tag(&kept, &previous).await?;
+            }
+            _ => {}
+        }
+        self.tag(image, &verified).await
     }
 
     /// Points a reference (`repository` or `repository:tag`) at an image.
@@ -98,6 +124,23 @@ fn is_unknown_image(error: &EngineError) -> bool {
     }
 }
 
+/// An image with its tags.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaggedImage {
+    /// Its ID (`sha256:…`).
+    pub id: String,
+    /// Its tags (`repository:tag`), as the engine writes them.
+    pub tags: Vec<String>,
+}
+
+impl TaggedImage {
+    /// Whether this is one of its tags, however either of the two is written.
+    #[must_use]
+    pub fn has_tag(&self, reference: &str) -> bool {
+        self.tags.iter().any(|tag| full(tag) == full(reference))
+    }
+}
+
 /// How every tag of undrift's own begins.
 pub(super) const KEEP: &str = "undrift-keep/";
 
@@ -107,7 +150,18 @@ pub(super) const KEEP: &str = "undrift-keep/";
 /// own digest, so that two names never share one.
 #[must_use]
 pub fn keep_reference(project: &str, service: &str) -> String {
-    format!("{KEEP}{}/{}:previous", component(project), component(service))
+    own_reference(project, service, "previous")
+}
+
+/// The reference by which undrift keeps the image that was verified last: `undrift-keep/PROJECT/SERVICE:verified`. On
+/// containerd's store an image is gone when a build takes its only name, also while a container runs it.
+#[must_use]
+pub fn verified_reference(project: &str, service: &str) -> String {
+    own_reference(project, service, "verified")
+}
+
+fn own_reference(project: &str, service: &str, tag: &str) -> String {
+    format!("{KEEP}{}/{}:{tag}", component(project), component(service))
 }
 
 /// One path component by the rules of
@@ -153,6 +207,16 @@ mod tests {
     fn plain_names_stay_readable() {
         assert_eq!(keep_reference("ai-backoffice", "api"), "undrift-keep/ai-backoffice/api:previous");
         assert_eq!(keep_reference("a__b", "c.d--e"), "undrift-keep/a__b/c.d--e:previous");
+        assert_eq!(verified_reference("shop", "api"), "undrift-keep/shop/api:verified");
+    }
+
+    #[test]
+    fn tags_are_found_however_the_engine_writes_them() {
+        let image = |tag: &str| TaggedImage { id: "sha256:1".into(), tags: vec!["a:1".into(), tag.into()] };
+        let kept = verified_reference("shop", "api");
+        assert!(image(&kept).has_tag(&kept));
+        assert!(image("docker.io/undrift-keep/shop/api:verified").has_tag(&kept), "Podman");
+        assert!(!image(&keep_reference("shop", "api")).has_tag(&kept));
     }
 
     #[test]

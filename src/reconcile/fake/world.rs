@@ -2,6 +2,8 @@
 //!
 //! The same operations on the real engine show the same: `conformance` holds this against it.
 
+use std::collections::BTreeMap;
+
 use crate::{
     api::{ContainerState, Fact, Presence, ProjectObservation, ServiceObservation, Step, StepOutcome},
     fixtures::{answer_mut, at, container, container_mut, healthy, status},
@@ -38,6 +40,8 @@ pub(crate) struct World {
     pub(crate) images: Vec<Image>,
     /// What is behind the reference.
     pub(crate) image: Option<Image>,
+    /// What undrift keeps by a tag of its own, by service.
+    pub(crate) kept: BTreeMap<String, String>,
     pub(crate) container: Option<Container>,
     pub(crate) next: u32,
     pub(crate) faults: Faults,
@@ -103,6 +107,7 @@ impl World {
             config: 1,
             images: Vec::new(),
             image: None,
+            kept: BTreeMap::new(),
             container: None,
             next: 1,
             faults: Faults::default(),
@@ -230,6 +235,10 @@ impl World {
         true
     }
 
+    pub(crate) fn is_gone(&self, image: &str) -> bool {
+        self.images.iter().all(|known| image_id(known.id) != image)
+    }
+
     fn roll_back(&mut self, old: Option<&String>) -> bool {
         let Some(old) = self.images.iter().find(|image| Some(&image_id(image.id)) == old) else {
             return false;
@@ -252,6 +261,7 @@ impl World {
         api.source.modules[0] = Some(presence(self.module_in_source));
         api.artifact.built_from = None;
         api.artifact.image = Fact::Known(self.image.map(|image| image_id(image.id)));
+        api.artifact.is_kept = self.kept.get("api") == self.image.map(|image| image_id(image.id)).as_ref();
         api.artifact.modules[0].presence = match self.image {
             Some(image) => presence(image.module),
             None => Fact::unknown("there is no image"),

@@ -3,7 +3,7 @@
 //! What to do is asked of `decide` itself. What is kept of it, and in which order, is written here once more: the order of
 //! `turn`, `journal` and `prove`, each write to the disk a step of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{World, policy};
 use crate::reconcile::deaths::Deaths;
@@ -211,6 +211,7 @@ impl Undrift {
             watching_since: Some(self.session.since),
             looking_since: Some(self.session.since),
             proving: Vec::new(),
+            gone_images: BTreeSet::new(),
             suspended: None,
         }
     }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use undrift::{api::Time, store::Store};
 
 use super::Daemon;
-use crate::support::{MANIFEST, Project, docker, wait_for};
+use crate::support::{MANIFEST, Project, SERVE, docker, wait_for};
 
 /// The manifest with a resync every second.
 fn resynced() -> String {
@@ -50,11 +50,34 @@ fn removed_container_is_created_again() {
     docker(&["rm", "-f", &before[0]]);
     project.wait_for_healed(1);
     // What it met first depends on how long the engine takes to remove it; in the end it is missing.
-    assert_eq!(drifts(&project).last().map(String::as_str), Some("container Missing"));
-    assert_eq!(project.steps(), ["Up"]);
+    assert_eq!(
+        drifts(&project).last().map(String::as_str),
+        Some("container Missing"),
+        "{:#?}",
+        project.trail()
+    );
+    assert_eq!(project.steps(), ["Up"], "{:#?}", project.trail());
     let after = project.containers("api");
     assert_ne!(after, before);
     assert_eq!(state_of(&after[0]), "running");
+    drop(daemon);
+    project.assert_trail_is_whole();
+}
+
+/// Engine 28 lists a container that is being removed as one that has exited, and refuses to start it.
+#[test]
+fn container_whose_removal_takes_its_time_is_created_again_when_it_is_gone() {
+    let project = Project::new();
+    project.add_module("api", "workflow");
+    let files = "(mkdir /many; cd /many; seq 10000 | xargs touch; touch /made) &\n";
+    project.write("api/serve", &format!("{files}{SERVE}"));
+    project.compose(&["up", "-d", "--build"]);
+    let container = project.containers("api")[0].clone();
+    wait_for("its files", || docker(&["exec", &container, "sh", "-c", "ls /made || true"]).contains("/made"));
+    let daemon = Daemon::start(&project);
+    docker(&["rm", "-f", &container]);
+    project.wait_for_healed(1);
+    assert_eq!(project.steps(), ["Up"], "{:#?}", project.trail());
     drop(daemon);
     project.assert_trail_is_whole();
 }

@@ -1,8 +1,11 @@
 //! Looks that hang, panic or fail, and a state that fails: what that costs the object, and what it costs the others.
 
-use std::sync::{
-    Condvar, Mutex as StdMutex,
-    atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Condvar, Mutex as StdMutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 use tokio::{
@@ -126,6 +129,14 @@ impl Host for Odd {
             self.hang();
         }
         self.well.execute(desired, request).await
+    }
+
+    async fn keep_verified(&self, project: &str, images: &BTreeMap<String, String>) {
+        self.well.keep_verified(project, images).await;
+    }
+
+    async fn gone_images(&self, images: &BTreeSet<String>) -> BTreeSet<String> {
+        self.well.gone_images(images).await
     }
 
     async fn prune(&self, images: &[String]) -> Vec<String> {
