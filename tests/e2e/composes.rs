@@ -30,6 +30,12 @@ impl Compose {
         other
     }
 
+    /// The older one of the two.
+    #[track_caller]
+    pub(crate) fn older() -> Self {
+        [Self::own(), Self::other()].into_iter().min_by_key(Self::version).unwrap()
+    }
+
     /// The newer one of the two.
     #[track_caller]
     pub(crate) fn newer() -> Self {

@@ -153,9 +153,9 @@ fn of_every_kind() -> Project {
     project
 }
 
-/// Made by the one and looked at by the other: nothing is done.
+/// Made by the one and looked at by the other: nothing is done. Returns how many services are noted.
 #[track_caller]
-fn repairs_nothing(made_by: &Compose, looked_at_by: &Compose) {
+fn repairs_nothing(made_by: &Compose, looked_at_by: &Compose) -> usize {
     let project = of_every_kind();
     made_by.run(&project, &["up", "-d"]);
     looked_at_by.install(&project);
@@ -166,26 +166,28 @@ fn repairs_nothing(made_by: &Compose, looked_at_by: &Compose) {
     verb("apply").expect(0);
     assert!(project.steps().is_empty() && containers() == before);
     let services = check.status()["services"].as_array().unwrap().clone();
-    let noted = services.iter().filter(|service| !service["notes"].as_array().unwrap().is_empty());
-    // Who would be recreated by that Compose itself is told, and there are some between these versions.
-    assert!(noted.count() > 0, "{}", check.stdout);
+    let noted = services.iter().filter(|service| !service["notes"].as_array().unwrap().is_empty()).count();
     // The same container is another one where the file has changed.
     let text = std::fs::read_to_string(project.path("compose.yaml")).unwrap();
     project
         .write("compose.yaml", &text.replace("volumes_from: [api]", "working_dir: /, volumes_from: [api]"));
     assert_eq!(verb("check").expect(1).drift("volumes"), "container ConfigChanged");
+    noted
 }
 
 #[test]
 #[ignore = "needs another Compose: scripts/test-engines"]
 fn upgrade_of_compose_repairs_nothing() {
-    repairs_nothing(&Compose::other(), &Compose::own());
+    let noted = repairs_nothing(&Compose::older(), &Compose::newer());
+    // Whom that Compose itself would recreate is told.
+    assert!(noted > 0);
 }
 
 #[test]
 #[ignore = "needs another Compose: scripts/test-engines"]
 fn downgrade_of_compose_repairs_nothing() {
-    repairs_nothing(&Compose::own(), &Compose::other());
+    // 2.26 gives a container either of two hashes, and takes each that 2.40 has made for its own.
+    repairs_nothing(&Compose::newer(), &Compose::older());
 }
 
 /// Each version puts itself into a label of the image, so that one source has as many IDs.

@@ -2,18 +2,20 @@
 
 use hyper::{Method, Request, header};
 
-/// The paths that a dry run of `up` asks for, of Compose 2.26.1 and 5.6.1 (measured): questions that the engine answers from
+/// The paths that a dry run of `up` asks for, of Compose 2.26.1, 2.40.3 and 5.6.1 (measured): questions that the engine answers from
 /// what it has. `{}` is a name of one segment, `{+}` one that may have more of them, as image references do.
 ///
 /// Not in it, though they are GETs: `/distribution/…/json` and `/images/search`, for which the engine asks a registry,
 /// `/containers/…/attach/ws`, which writes to a container, `/session` and `/grpc`, which are upgraded, and whatever gives
 /// content (archives, logs, secrets): nobody needs it to tell what would be recreated.
-const QUESTIONS: [&str; 11] = [
+const QUESTIONS: [&str; 12] = [
     "_ping",
     "version",
     "info",
     "containers/json",
     "containers/{}/json",
+    // Of a hook that 2.40.3 only pretends to run.
+    "exec/{}/json",
     "images/json",
     "images/{+}/json",
     "networks",
@@ -106,6 +108,7 @@ mod tests {
             "version",
             "containers/json",
             "containers/921207cc3c82_shop-api-1/json",
+            "exec/76fda0c0e901/json",
             "images/json",
             "images/undrift-example-base:latest/json",
             "images/127.0.0.1:5000/team/shop:1@sha256:00/json",
