@@ -1,7 +1,9 @@
 # shellcheck shell=bash
 # What every finding does alike: a temp folder that goes away, packages of a fixed version, and one comparison.
 set -euo pipefail
-export LC_ALL=C PIP_DISABLE_PIP_VERSION_CHECK=1
+export LC_ALL=C PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1
+PYTHONPATH=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd) # for `import answering`
+export PYTHONPATH
 
 work=$(mktemp -d) # where a finding runs
 cd "$work"
