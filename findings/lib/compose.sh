@@ -63,3 +63,13 @@ exit_code() { # COMMAND…
     "$@" >"$work/output" 2>&1 || code=$?
     echo "$code"
 }
+
+eventually() { # COMMAND…, until it succeeds, for half a minute at most
+    local tries
+    for ((tries = 0; tries < 150; tries++)); do
+        if "$@"; then return; fi
+        sleep 0.2
+    done
+    printf 'CHANGED: never so: %s\n' "$*" >&2
+    return 1
+}
