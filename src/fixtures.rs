@@ -100,7 +100,7 @@ pub(crate) fn answer_mut(service: &mut ServiceObservation) -> &mut RouteAnswer {
 }
 
 pub(crate) fn status(code: u16) -> Fact<Answer> {
-    Fact::Known(Answer::Status { code, challenge: code == 401 })
+    Fact::Known(Answer::Status { code, challenge: code == 401, allow: None, location: None })
 }
 
 fn api() -> ServiceObservation {
@@ -121,8 +121,12 @@ fn api() -> ServiceObservation {
                 url: "http://172.18.0.2:3000/api/workflow".into(),
                 plain: status(401),
                 control: Some(status(404)),
+                shape: Some(status(404)),
                 auth: Some(status(200)),
                 auth_control: None,
+                other_method: None,
+                in_the_clear: false,
+                head: None,
             }],
         }],
         ..dashboard_named("api")

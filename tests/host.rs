@@ -139,7 +139,10 @@ async fn a_project_as_declared_is_seen_whole() {
 
     let answer = &api.routes[0].answers[0];
     assert_eq!(answer.container.as_ref(), Some(&container.id));
-    assert_eq!(answer.plain, Fact::Known(Answer::Status { code: 401, challenge: true }));
+    assert_eq!(
+        answer.plain,
+        Fact::Known(Answer::Status { code: 401, challenge: true, allow: None, location: None })
+    );
     let status = |fact: &Option<Fact<Answer>>| fact.as_ref().unwrap().known().and_then(Answer::status);
     assert_eq!((status(&answer.control), status(&answer.auth)), (Some(404), Some(200)));
     assert_eq!(answer.auth_control, None);

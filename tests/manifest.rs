@@ -89,7 +89,7 @@ fn a_file_that_is_named_twice_is_read_once() {
 #[test]
 fn every_field_is_read() {
     let objects = load(format!("{GOOD}/everything.yaml")).unwrap();
-    assert_eq!(objects[0].service_positions, [(15, 13), (44, 13)]);
+    assert_eq!(objects[0].service_positions, [(15, 13), (53, 13)]);
     assert_eq!(objects[0].directory, fs::canonicalize("tests/manifest/project").unwrap());
     assert_eq!(objects[0].manifest_directory, fs::canonicalize(GOOD).unwrap());
     assert_eq!(objects[0].manifest, format!("{GOOD}/everything.yaml"));
@@ -221,6 +221,16 @@ mod digest {
             ("env: BACKOFFICE_PASSWORD", "env: PASSWORD"),
             ("env: BACKOFFICE_PASSWORD", "file: BACKOFFICE_PASSWORD"),
             ("expect: 200", "expect: 201"),
+            ("absent: [404, 410]\n            allow", "absent: [404]\n            allow"),
+            ("allowPlainHttp: false", "allowPlainHttp: true"),
+            ("http: 2", "http: 1"),
+            ("serverName: shop.example", "serverName: www.shop.example"),
+            ("caFile: ca.pem", "caFile: own.pem"),
+            ("tls: { verify: false }", "tls: { verify: true }"),
+            (
+                "          scheme: https\n          http: 2\n          tls: { serverName: shop.example, caFile: ca.pem, verify: true }\n",
+                "",
+            ),
             ("timeout: 1m30s", "timeout: 1m"),
             ("127.0.0.1:8443", "127.0.0.1:8444"),
             ("control: off", "control: auto"),

@@ -38,13 +38,15 @@ pub use layer::{ConditionType, Drift, Layer, Reason, UnknownReason};
 pub use note::{Note, NoteReason};
 pub use observed::{
     Answer, ArtifactObservation, ContainerObservation, ContainerState, FirstSight, GitState, Health,
-    ModuleInContainer, ModuleObservation, MountCover, ProjectObservation, RouteAnswer, RouteObservation,
-    ServiceObservation, SourceObservation, speaks_of_its_path,
+    ModuleInContainer, ModuleObservation, MountCover, OtherMethod, ProjectObservation, RouteAnswer,
+    RouteObservation, ServiceObservation, SourceObservation, TOO_MANY_REQUESTS, speaks_of_its_path,
 };
 pub use order::{RelatedObservation, Ties};
 pub use policy::{Backoff, Mode, ReconcilePolicy, SourceDrift, SourcePolicy, Upgrades, Verify};
 pub use recent_step::{BeyondRate, RecentStep};
-pub use route::{Auth, BasicAuth, Control, RouteSpec, RouteTarget, SecretSource, without_query_values};
+pub use route::{
+    Auth, BasicAuth, Control, RouteSpec, RouteTarget, Scheme, SecretSource, Tls, without_query_values,
+};
 pub use source_digest::{SourceComparison, compare_sources, knows_less, on_bases};
 pub use spec::{
     API_VERSION, ComposeProject, ComposeProjectSpec, KIND, Metadata, ModuleSpec, ModuleType, ProjectRef,

@@ -284,10 +284,34 @@ pub struct RouteAnswer {
     pub plain: Fact<Answer>,
     /// The control request without credentials; `None` where it is off.
     pub control: Option<Fact<Answer>>,
+    /// The second control, whose name has the shape of the route's own, without credentials; `None` where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shape: Option<Fact<Answer>>,
     /// With credentials; `None` where none are declared.
     pub auth: Option<Fact<Answer>>,
     /// The control request with credentials; asked only where the plain one cannot tell.
     pub auth_control: Option<Fact<Answer>>,
+    /// What a method that changes nothing was answered; asked only where nothing else tells the route from other paths.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other_method: Option<OtherMethod>,
+    /// Whether credentials were sent over plain HTTP to another host.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_the_clear: bool,
+    /// What `HEAD` was answered, where all the rest was therefore asked by `GET`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<u16>,
+}
+
+/// The answers to a method that the route is not declared with, all without credentials.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OtherMethod {
+    /// Which: `OPTIONS`, or one that nobody has.
+    pub method: String,
+    /// At the route.
+    pub route: Fact<Answer>,
+    /// At each path that must not exist.
+    pub controls: Vec<Fact<Answer>>,
 }
 
 /// How an HTTP request ended.
@@ -301,18 +325,53 @@ pub enum Answer {
         code: u16,
         /// Whether a `WWW-Authenticate` header came with it: evidence, never required.
         challenge: bool,
+        /// The methods that its `Allow` header names, if it has one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        allow: Option<String>,
+        /// The path that its `Location` header leads to, where that is on the same server.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        location: Option<String>,
     },
     /// Without one: refused, reset, timed out; the words for it.
     None(String),
+    /// None was asked for: the server's certificate is not trusted; why, in words.
+    Untrusted(String),
+    /// 429, or not asked at all because of an earlier one: the server has had enough for now.
+    #[serde(rename_all = "camelCase")]
+    Limited {
+        /// Before when it is not to be asked again.
+        again_at: Time,
+    },
+}
+
+impl RouteAnswer {
+    /// Before when the server wants no further request, where one of these was refused for that.
+    #[must_use]
+    pub fn limited_until(&self) -> Option<Time> {
+        let optional = [&self.control, &self.shape, &self.auth, &self.auth_control];
+        let all = optional.into_iter().flatten().chain([&self.plain]);
+        let until = |answer: &Fact<Answer>| match answer.known()? {
+            Answer::Limited { again_at } => Some(*again_at),
+            _ => None,
+        };
+        all.filter_map(until).max()
+    }
 }
 
 impl Answer {
+    /// A status, and no header that says anything.
+    #[must_use]
+    pub const fn of(code: u16) -> Self {
+        Self::Status { code, challenge: false, allow: None, location: None }
+    }
+
     /// The status, if there was one.
     #[must_use]
     pub const fn status(&self) -> Option<u16> {
         match self {
             Self::Status { code, .. } => Some(*code),
-            Self::None(_) => None,
+            Self::Limited { .. } => Some(TOO_MANY_REQUESTS),
+            Self::None(_) | Self::Untrusted(_) => None,
         }
     }
 }
@@ -321,8 +380,11 @@ impl Answer {
 /// says it of itself.
 #[must_use]
 pub const fn speaks_of_its_path(status: u16) -> bool {
-    status < 500 && status != 429
+    status < 500 && status != TOO_MANY_REQUESTS
 }
+
+/// What a server answers that has had enough requests (RFC 6585).
+pub const TOO_MANY_REQUESTS: u16 = 429;
 
 impl ServiceObservation {
     /// Containers by ID; empty where they are unknown.

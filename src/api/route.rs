@@ -24,6 +24,17 @@ pub struct RouteSpec {
     /// A whole URL to ask, in place of `path` and `port`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// `https` with `path` and `port`; a `url` says it itself. `http` if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheme: Option<Scheme>,
+    /// The version of HTTP: 1, or 2 without asking first (with https it is agreed on in the handshake). 1 if left out.
+    /// gRPC is not supported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 2))]
+    pub http: Option<u8>,
+    /// Which certificate is accepted, with https.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
     /// The HTTP method. `GET` if left out.
     #[serde(default = "default_method")]
     pub method: String,
@@ -38,7 +49,7 @@ pub struct RouteSpec {
     #[serde(default = "default_absent", deserialize_with = "one_or_many")]
     #[schemars(schema_with = "statuses_schema")]
     pub absent: Vec<u16>,
-    /// A second request, to a path that must not exist: where it answers as the route does, the route proves nothing.
+    /// Requests to paths that must not exist: where they answer as the route does, the route proves nothing.
     /// `auto` if left out.
     #[serde(default)]
     pub control: Control,
@@ -48,6 +59,43 @@ pub struct RouteSpec {
     /// How long one request may take. `5s` if left out.
     #[serde(default = "default_timeout")]
     pub timeout: Duration,
+}
+
+/// How a server is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Scheme {
+    /// Plain.
+    Http,
+    /// With TLS.
+    Https,
+}
+
+impl Scheme {
+    /// As in a URL.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+/// Which certificate of a server is accepted. Without any of it, one that this host trusts, for the name in the URL.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Tls {
+    /// `false`: any certificate. `true` if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify: Option<bool>,
+    /// A PEM file with the only certificates that are trusted: an own CA, or the server's own certificate. Relative to
+    /// the manifest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<String>,
+    /// The name that the certificate must be for, and that the server is asked for; the URL's host if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<String>,
 }
 
 /// Where a route is asked for.
@@ -89,6 +137,17 @@ impl RouteSpec {
         Self { path: self.path.map(shown), url: self.url.map(shown), control, ..self }
     }
 
+    /// The statuses that say with credentials that the route is not there: those of `auth.absent`; without it 404 and
+    /// what `absent` names, none of which the credentials are to earn.
+    #[must_use]
+    pub fn absent_with_credentials(&self) -> Vec<u16> {
+        let Some(auth) = &self.auth else { return Vec::new() };
+        auth.absent.clone().unwrap_or_else(|| {
+            let also = self.absent.iter().copied().filter(|status| *status != 404);
+            std::iter::once(404).chain(also).filter(|status| !auth.expect.contains(status)).collect()
+        })
+    }
+
     /// Where to ask. `None` only for a spec that was never validated.
     #[must_use]
     pub fn target(&self) -> Option<RouteTarget<'_>> {
@@ -111,14 +170,15 @@ pub fn without_query_values(text: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{before}?{}", pairs.collect::<Vec<_>>().join("&")))
 }
 
-/// The control request: to a path that cannot exist, next to the route.
+/// The control requests: to paths that cannot exist, next to the route.
 ///
-/// `auto` asks for a random path next to the route, `off` for none, and an absolute path for that one.
+/// `auto` asks for two random paths next to the route, the second one of the same form as the route's last part; `off` for
+/// none, and an absolute path for that one.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "String", into = "String")]
 #[schemars(with = "String")]
 pub enum Control {
-    /// A random sibling path, another one at each look.
+    /// Random sibling paths, others at each look.
     #[default]
     Auto,
     /// None: the answer of the route is taken at its word.
@@ -161,6 +221,15 @@ pub struct Auth {
     #[serde(deserialize_with = "one_or_many")]
     #[schemars(schema_with = "statuses_schema")]
     pub expect: Vec<u16>,
+    /// The statuses that say with credentials that the route is not there. If left out, 404 and those of the route's own
+    /// `absent`, without those of `expect`.
+    #[serde(default, deserialize_with = "some_or_many", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "statuses_schema")]
+    pub absent: Option<Vec<u16>>,
+    /// `false`: the credentials are not sent over plain HTTP to another host; `true`: they are, and nothing is said of it.
+    /// If left out they are sent, and that is remarked on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_plain_http: Option<bool>,
 }
 
 /// A user name, and where its password is.
@@ -193,6 +262,10 @@ fn default_absent() -> Vec<u16> {
 
 fn default_timeout() -> Duration {
     Duration::from_secs(5)
+}
+
+fn some_or_many<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<u16>>, D::Error> {
+    one_or_many(deserializer).map(Some)
 }
 
 fn one_or_many<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<u16>, D::Error> {

@@ -13,7 +13,13 @@ use std::{
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use tracing_subscriber::EnvFilter;
+use tracing::{Level, Metadata};
+use tracing_subscriber::{
+    EnvFilter, Layer as _,
+    filter::{FilterExt as _, filter_fn},
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
 
 pub(super) use super::failure::{Failure, outcome, with_causes};
 use super::{
@@ -252,18 +258,28 @@ pub(super) fn inheritable(steps: &Arc<StepLock>) -> Arc<dyn Fn() -> Option<Owned
 
 /// At `debug` these log whole answers of the engine, with the environment of containers, and request headers:
 /// secrets. No filter that a person gives opens them further.
-const TALKATIVE: [&str; 4] = ["bollard=info", "hyper=info", "hyper_util=info", "reqwest=info"];
+const TALKATIVE: [&str; 5] = ["bollard", "h2", "hyper", "hyper_util", "reqwest"];
+
+/// Whether an event may hold secrets, by who logs it and how talkatively.
+fn may_hold_secrets(event: &Metadata<'_>) -> bool {
+    let crate_name = event.target().split("::").next().unwrap_or_default();
+    *event.level() > Level::INFO && TALKATIVE.contains(&crate_name)
+}
 
 /// Starts the log on standard error.
 pub(super) fn start_logging(global: &Global, default: &str) -> Result<(), Failure> {
     let log = global.log.as_deref().unwrap_or(default);
     let filter = EnvFilter::try_new(log).map_err(|error| Failure::Usage(format!("--log {log}: {error}")))?;
-    let filter =
-        TALKATIVE.iter().filter_map(|quiet| quiet.parse().ok()).fold(filter, EnvFilter::add_directive);
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(one_line::stderr);
+    let filter = filter.and(filter_fn(|event| !may_hold_secrets(event)));
+    let log = tracing_subscriber::fmt::layer().with_writer(one_line::stderr);
+    let registry = tracing_subscriber::registry();
     match global.log_format {
-        LogFormat::Text => log.with_ansi(colour(io::stderr().is_terminal())).init(),
-        LogFormat::Json => log.json().flatten_event(true).with_current_span(true).init(),
+        LogFormat::Text => {
+            registry.with(log.with_ansi(colour(io::stderr().is_terminal())).with_filter(filter)).init();
+        }
+        LogFormat::Json => {
+            registry.with(log.json().flatten_event(true).with_current_span(true).with_filter(filter)).init();
+        }
     }
     Ok(())
 }

@@ -100,9 +100,7 @@ fn wait(reason: &str) -> &'static str {
             "no step: the server wants fewer requests; apply would ask it again, ever less often"
         }
         "Unknown" => "no step on what is not known; apply would look again for a while",
-        "Indistinguishable" => {
-            "no step: credentials in the manifest (`auth`) would tell the route from other paths"
-        }
+        "Indistinguishable" => "no step: no build makes the answers of other paths other ones",
         _ => "no step: it may pass by itself, so apply would look again for a while",
     }
 }

@@ -64,9 +64,10 @@ pub fn main() -> ExitCode {
     })
 }
 
-/// A daemon that heals without a word would be found out by its trail alone.
+/// A daemon that heals without a word would be found out by its trail alone. What the libraries log is for those who ask for
+/// it: undrift reports what their failures mean, once.
 const fn default_log(verb: &Verb) -> &'static str {
-    if matches!(verb, Verb::Run(_)) { "warn,undrift=info" } else { "warn" }
+    if matches!(verb, Verb::Run(_)) { "undrift=info" } else { "undrift=warn" }
 }
 
 fn dispatch(context: &mut Context<'_>, verb: &Verb) -> Result<u8, Failure> {

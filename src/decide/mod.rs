@@ -12,6 +12,7 @@
 //! | `rollback` | whether the image of before should run again, and whether that has helped |
 //! | `attempts` | what an earlier step has changed, and when the next one may be taken |
 //! | `start` | what a repair starts from, and how much another source is worth |
+//! | `oracle` | whether a route is there, by its answers and those of paths that must not exist |
 //! | `notes` | what is worth saying of a service that is no drift |
 //! | `rate` | how often a service may be built or brought up within an hour |
 //! | `order` | what must come before a step, and what must come along with it |
@@ -23,6 +24,7 @@ mod attempts;
 mod checks;
 mod escalation;
 mod notes;
+pub mod oracle;
 mod order;
 mod plan;
 mod rate;
@@ -47,7 +49,9 @@ pub use repair::{Prospect, Repair};
 pub use rollback::{JUDGED_FOR, images_to_put_back, rollback_target, to_keep, verified_images};
 pub use status::{RATE_EXCEEDED, StatusInputs, is_verified, status, with_outlived};
 pub use unseen::failed_status;
-pub use verify::{Identity, LEAST_LOOKS, Proof, disproves, identities, identities_of, judge, unlike_before};
+pub use verify::{
+    Identity, LEAST_LOOKS, Proof, Weight, identities, identities_of, judge, unlike_before, weigh,
+};
 
 use crate::api::{
     Attempt, Desired, Mode, ObjectStatus, PlannedStep, ProjectObservation, RecentStep, Step, StepOutcome,

@@ -8,7 +8,7 @@ use super::{
     repair::UNKNOWN,
     settling,
 };
-use crate::api::{PlannedStep, Step, StepKind, Time};
+use crate::api::{PlannedStep, RouteAnswer, Step, StepKind, Time, UnknownReason};
 
 /// The least and the longest wait before another look at something that may pass by itself.
 const LOOK_AGAIN_AFTER: (TimeDelta, TimeDelta) = (TimeDelta::milliseconds(100), TimeDelta::seconds(2));
@@ -101,7 +101,7 @@ pub(super) fn next(inputs: Inputs<'_>, services: &[Diagnosis], prospects: &[Pros
     if let Some(provable) = provable(inputs, &unproven) {
         return Next::Prove(provable);
     }
-    if let Some(at) = prospects.iter().filter_map(|p| look_again_at(inputs, &p.repair)).min() {
+    if let Some(at) = prospects.iter().filter_map(|p| look_again_at(inputs, p)).min() {
         return Next::Wait(at);
     }
     give_up(services, prospects, &unproven)
@@ -114,7 +114,7 @@ fn next_look(inputs: Inputs<'_>, services: &[Diagnosis], prospects: &[Prospect])
         return Next::Prove(provable);
     }
     let passing = prospects.iter().filter(|p| matches!(p.repair, Repair::Wait { .. }));
-    match passing.filter_map(|p| look_again_at(inputs, &p.repair)).min() {
+    match passing.filter_map(|p| look_again_at(inputs, p)).min() {
         Some(at) => Next::Wait(at),
         // As declared because it was rolled back: that is told also where undrift may not act any more.
         None if services.iter().all(Diagnosis::as_declared) => give_up(services, prospects, &[]),
@@ -152,12 +152,22 @@ fn look_again(inputs: Inputs<'_>) -> Time {
     inputs.now + wait
 }
 
-fn look_again_at(inputs: Inputs<'_>, repair: &Repair) -> Option<Time> {
-    match repair {
+fn look_again_at(inputs: Inputs<'_>, prospect: &Prospect) -> Option<Time> {
+    match &prospect.repair {
         Repair::Steps(_, at) => *at,
-        Repair::Wait { until, .. } => Some(look_again(inputs).min(*until)),
+        Repair::Wait { until, reason, .. } => {
+            let is_limited = reason == UnknownReason::RateLimited.as_str();
+            let opens = is_limited.then(|| opens_at(inputs, &prospect.service)).flatten();
+            Some(look_again(inputs).max(opens.unwrap_or(inputs.now)).min(*until))
+        }
         Repair::Nothing | Repair::Stalled { .. } => None,
     }
+}
+
+/// When the server of a route that has had enough requests may be asked again. A look before that would learn nothing of it.
+fn opens_at(inputs: Inputs<'_>, service: &str) -> Option<Time> {
+    let seen = inputs.observed.services.iter().find(|seen| seen.name == service)?;
+    seen.routes.iter().flat_map(|route| &route.answers).filter_map(RouteAnswer::limited_until).max()
 }
 
 fn give_up(services: &[Diagnosis], prospects: &[Prospect], unproven: &[String]) -> Next {

@@ -9,7 +9,7 @@ use super::{
     repair::{ROLLBACK_IMAGE_GONE, ROLLBACK_IN_VAIN, ROLLED_BACK},
 };
 use crate::api::{
-    ConditionType, ContainerObservation, ContainerState, Drift, Fact, Layer, ObjectStatus,
+    Answer, ConditionType, ContainerObservation, ContainerState, Drift, Fact, Layer, ObjectStatus,
     ProjectObservation, Reason, RouteObservation, RouteStatus, ServiceObservation, ServiceSpec,
     ServiceStatus, Step, StepOutcome, Time,
 };
@@ -246,6 +246,7 @@ fn worked(before: &RouteStatus) -> bool {
 
 /// What is not known is not lost.
 fn no_longer_works(before: &RouteStatus, now: &RouteObservation) -> bool {
-    let mut answers = now.answers.iter().filter_map(|answer| answer.plain.known());
-    answers.any(|answer| answer.status().is_none_or(|status| !before.expected.contains(&status)))
+    let answers = now.answers.iter().filter_map(|answer| answer.plain.known());
+    let mut telling = answers.filter(|answer| !matches!(answer, Answer::Limited { .. }));
+    telling.any(|answer| answer.status().is_none_or(|status| !before.expected.contains(&status)))
 }

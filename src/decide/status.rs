@@ -190,7 +190,7 @@ fn service(
         }),
         modules: modules(spec, seen),
         routes: routes(inputs, spec, seen, previous),
-        notes: notes::notes(seen),
+        notes: notes::notes(seen).into_iter().chain(diagnosis.notes.iter().cloned()).collect(),
     }
 }
 

@@ -1,7 +1,9 @@
 //! Whether a series of looks proves that a service is as declared, and stays so.
 
 use super::Diagnosis;
-use crate::api::{ContainerStatus, ProjectObservation, ServiceObservation, ServiceStatus, Time};
+use crate::api::{
+    ContainerStatus, ProjectObservation, ServiceObservation, ServiceStatus, Time, UnknownReason,
+};
 
 /// As many looks, spread over the stability window, are the least that prove anything: the first, one in
 /// between, and the last.
@@ -60,35 +62,51 @@ pub enum Proof {
 #[must_use]
 pub fn judge(service: &str, looks: &[(ProjectObservation, Vec<Diagnosis>)]) -> Proof {
     let first = looks.first().map(|(seen, _)| identities_of(service, seen)).unwrap_or_default();
-    if let Some(why) = looks.iter().find_map(|(seen, diagnoses)| disproves(service, &first, seen, diagnoses))
-    {
-        return Proof::Unproven(why);
+    let mut supporting = 0;
+    for (seen, diagnoses) in looks {
+        match weigh(service, &first, seen, diagnoses) {
+            Weight::Supports => supporting += 1,
+            Weight::SaysNothing(_) => {}
+            Weight::Disproves(why) => return Proof::Unproven(why),
+        }
     }
-    if looks.len() < LEAST_LOOKS {
-        return Proof::Unproven(format!("only {} looks were taken", looks.len()));
+    if supporting < LEAST_LOOKS {
+        return Proof::Unproven(format!("only {supporting} looks were taken"));
     }
     Proof::Proven
 }
 
-/// Why a look is no further one of a series that began with these containers, if so.
+/// What one look adds to a series.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Weight {
+    /// As declared, by the same containers.
+    Supports,
+    /// Neither: a server wanted fewer requests. Why, in words.
+    SaysNothing(String),
+    /// Not as declared, not known, or other containers. Why, in words.
+    Disproves(String),
+}
+
+/// What a look adds to a series that began with these containers.
 #[must_use]
-pub fn disproves(
-    service: &str,
-    first: &[Identity],
-    seen: &ProjectObservation,
-    verdicts: &[Diagnosis],
-) -> Option<String> {
+pub fn weigh(service: &str, first: &[Identity], seen: &ProjectObservation, verdicts: &[Diagnosis]) -> Weight {
     let Some(diagnosis) = verdicts.iter().find(|d| d.service == service) else {
-        return Some("it was not looked at".into());
+        return Weight::Disproves("it was not looked at".into());
     };
     if let Some(drift) = &diagnosis.drift {
-        return Some(drift.message.clone());
+        return Weight::Disproves(drift.message.clone());
     }
-    if let Some(unknown) = &diagnosis.unknown {
-        return Some(unknown.message.clone());
+    let is_replaced = identities_of(service, seen) != first;
+    match &diagnosis.unknown {
+        Some(unknown) if unknown.reason == UnknownReason::RateLimited && !is_replaced => {
+            Weight::SaysNothing(unknown.message.clone())
+        }
+        Some(unknown) => Weight::Disproves(unknown.message.clone()),
+        None if is_replaced => {
+            Weight::Disproves("its containers were replaced or started again meanwhile".into())
+        }
+        None => Weight::Supports,
     }
-    let replaced = identities_of(service, seen) != first;
-    replaced.then(|| "its containers were replaced or started again meanwhile".into())
 }
 
 /// What a service of a project consists of.

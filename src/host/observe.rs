@@ -10,14 +10,14 @@ use super::{
     definitions::Definitions,
     engine::{Container, verified_reference},
     joins, ms_since,
-    probe::{Place, replica_url},
+    probe::{Asked, Place, replica_url},
     related, source,
     sources::Sources,
 };
 use crate::api::{
     ArtifactObservation, ContainerObservation, ContainerState, DeclaredJoin, Desired, Fact,
     ModuleObservation, ModuleType, NetworkObservation, ProjectObservation, RelatedObservation,
-    RouteObservation, RouteTarget, ServiceObservation, ServiceSpec, SourceObservation,
+    RouteObservation, RouteTarget, Scheme, ServiceObservation, ServiceSpec, SourceObservation,
 };
 
 /// The cache's space: by container, the names of the variables that its service declared while it was as declared.
@@ -52,7 +52,7 @@ impl LocalHost {
         let (sources, artifacts, production, (networks, definitions), ()) = tokio::join!(
             read,
             join_all(desired.services().iter().map(|service| self.artifact(&resolved, service))),
-            self.production(desired, &resolved),
+            Box::pin(self.production(desired, &resolved)),
             self.networks(desired, &resolved),
             self.sweep_once(),
         );
@@ -204,7 +204,9 @@ impl LocalHost {
                 Some(RouteTarget::Url(_)) if running.is_empty() => Vec::new(),
                 Some(RouteTarget::Url(url)) => vec![Place { container: None, url: Ok(url.to_owned()) }],
                 Some(RouteTarget::Replica { path, port }) => {
-                    join_all(running.iter().map(|container| self.place(container, path, port))).await
+                    let scheme = route.scheme.unwrap_or(Scheme::Http);
+                    let asked = Asked { scheme, path, port };
+                    join_all(running.iter().map(|container| self.place(container, asked))).await
                 }
                 None => Vec::new(),
             };
@@ -214,8 +216,8 @@ impl LocalHost {
     }
 
     /// Where one container is asked; one that shares another's network is reached at that one's address.
-    async fn place(&self, container: &Container, path: &str, port: u16) -> Place {
-        let at = |network| replica_url(network, path, port, self.engine.endpoint_host());
+    async fn place(&self, container: &Container, asked: Asked<'_>) -> Place {
+        let at = |network| replica_url(network, asked, self.engine.endpoint_host());
         let url = match container.network.mode.strip_prefix("container:") {
             None => at(&container.network),
             Some(other) => match self.engine.container(other).await {

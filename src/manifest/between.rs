@@ -65,6 +65,7 @@ pub(super) fn service(service: &Node, report: &mut Report<'_>) {
 /// A route: one target, statuses that say one thing each, a control that is another path, each header once.
 pub(super) fn route(route: &Node, report: &mut Report<'_>) {
     target(route, report);
+    scheme(route, report);
     expect_and_absent(route, report);
     control_is_another_path(route, report);
     if let Some(Node { value: Value::Map(entries), .. }) = route.get("headers") {
@@ -105,6 +106,38 @@ fn target(route: &Node, report: &mut Report<'_>) {
             let mend = "add `path: /…` and `port: 3000` to ask each replica, or `url: http://…` to ask a fixed place";
             report.add(route.visible(), fault.mend(mend));
         }
+    }
+}
+
+/// The scheme is said once, and `tls` is for https.
+fn scheme(route: &Node, report: &mut Report<'_>) {
+    if let (Some((key, _)), Some(_)) = (route.entry("scheme"), route.get("url")) {
+        let fault = Fault::new("a `url` says its scheme itself");
+        return report.add(
+            key.spot,
+            fault.mend("remove `scheme`, and begin the URL with `https://` if that is meant"),
+        );
+    }
+    let is_https = match route.text_of("url") {
+        Some(url) => url.starts_with("https://"),
+        None => route.text_of("scheme") == Some("https"),
+    };
+    if let (false, Some((key, _))) = (is_https, route.entry("tls")) {
+        let fault = Fault::new("`tls` is for https, and this route is asked in plain HTTP");
+        report.add(
+            key.spot,
+            fault.mend("add `scheme: https`, or begin the URL with `https://`; or remove `tls`"),
+        );
+    }
+}
+
+/// `tls`: what is not verified needs nothing to be verified by.
+pub(super) fn tls(tls: &Node, report: &mut Report<'_>) {
+    let is_off = tls.get("verify").is_some_and(|verify| matches!(verify.value, Value::Bool(false)));
+    if let (true, Some((key, _))) = (is_off, tls.entry("caFile")) {
+        let fault =
+            Fault::new("with `verify: false` any certificate is accepted, and `caFile` is for nothing");
+        report.add(key.spot, fault.mend("remove one of them"));
     }
 }
 
@@ -157,6 +190,13 @@ fn control_is_another_path(route: &Node, report: &mut Report<'_>) {
 pub(super) fn auth(auth: &Node, report: &mut Report<'_>) {
     let mend = "`basic: { username: …, passwordFrom: { env: NAME } }` or `bearerFrom: { env: NAME }`";
     exactly_one(auth, ["basic", "bearerFrom"], "`auth`", mend, report);
+    let absent = statuses(auth.get("absent"));
+    for (status, spot) in statuses(auth.get("expect")) {
+        if absent.iter().any(|(other, _)| *other == status) {
+            let fault = Fault::new(format!("{status} is in `expect` and in `absent`"));
+            report.add(spot, fault.mend("remove it from one of them"));
+        }
+    }
 }
 
 /// A reference to a secret: one place.
@@ -181,7 +221,9 @@ fn exactly_one(record: &Node, [one, other]: [&str; 2], what: &str, mend: &str, r
             return report.add(first.spot.max(second.spot), fault.mend(mend));
         }
         // A field that does not exist was most likely meant to be one of them, and is said already.
-        (None, None) if !has_other_fields(record, &[one, other, "expect"]) => record.visible(),
+        (None, None) if !has_other_fields(record, &[one, other, "expect", "absent", "allowPlainHttp"]) => {
+            record.visible()
+        }
         _ => return,
     };
     let fault = Fault::new(format!("{what} needs exactly one of `{one}` and `{other}`"));

@@ -86,6 +86,9 @@ static ROUTE: Record = Record {
         optional("path", Shape::Text(text::route_path)),
         optional("port", Shape::Whole(1..=65_535)),
         optional("url", Shape::Text(text::url)),
+        optional("scheme", Shape::Word(&["http", "https"])),
+        optional("http", Shape::Whole(1..=2)),
+        optional("tls", Shape::Record(&TLS)),
         optional("method", Shape::Text(text::method)),
         optional("headers", Shape::Labels(text::header)),
         required("expect", "401", Shape::Statuses),
@@ -97,12 +100,24 @@ static ROUTE: Record = Record {
     also: between::route,
 };
 
+static TLS: Record = Record {
+    what: "`tls`",
+    fields: &[
+        optional("verify", Shape::Bool),
+        optional("caFile", Shape::Text(text::host_path)),
+        optional("serverName", Shape::Text(text::server_name)),
+    ],
+    also: between::tls,
+};
+
 static AUTH: Record = Record {
     what: "`auth`",
     fields: &[
         optional("basic", Shape::Record(&BASIC)),
         optional("bearerFrom", Shape::Record(&SECRET)),
         required("expect", "200", Shape::Statuses),
+        optional("absent", Shape::Statuses),
+        optional("allowPlainHttp", Shape::Bool),
     ],
     also: between::auth,
 };
@@ -239,6 +254,6 @@ mod tests {
         let root = crate::manifest::json_schema();
         let mut compared = 0;
         compare(&PROJECT, &root, &root, &mut compared);
-        assert_eq!(compared, 15, "records, those of secrets twice");
+        assert_eq!(compared, 16, "records, those of secrets twice");
     }
 }

@@ -91,6 +91,9 @@ fn properties() -> Vec<(&'static str, &'static str, Value)> {
         ("RouteSpec", "expect", json!({ "uniqueItems": true })),
         ("RouteSpec", "absent", json!({ "uniqueItems": true })),
         ("Auth", "expect", json!({ "uniqueItems": true })),
+        ("Auth", "absent", json!({ "uniqueItems": true })),
+        ("Tls", "caFile", text(HOST_PATH)),
+        ("Tls", "serverName", text(r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,62}(\.[A-Za-z0-9_][A-Za-z0-9_-]{0,62})*$")),
         ("RouteSpec", "timeout", text(SOME_TIME)),
         ("BasicAuth", "username", text("^[^:]+$")),
         ("ReconcilePolicy", "attempts", json!({ "minimum": 1, "maximum": u32::MAX })),
@@ -131,7 +134,7 @@ fn definitions() -> Vec<(&'static str, Value)> {
         (
             "RouteSpec",
             json!({ "oneOf": [
-                { "required": ["url"], "properties": { "path": false, "port": false } },
+                { "required": ["url"], "properties": { "path": false, "port": false, "scheme": false } },
                 { "required": ["path", "port"], "properties": { "url": false } }
             ] }),
         ),

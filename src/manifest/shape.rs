@@ -134,6 +134,7 @@ fn scalar(shape: &Shape, slot: Slot<'_>, report: &mut Report<'_>) {
 fn out_of_range(name: &str, range: &std::ops::RangeInclusive<i64>, slot: Slot<'_>) -> Fault {
     let mend = match name {
         "`port`" => "write the port that the server listens on in the container, such as `port: 3000`",
+        "`http`" => "write the version of HTTP that is spoken, 1 or 2; gRPC is not supported",
         _ if slot.optional => "write such a number, or leave it out",
         _ => "write such a number",
     };

@@ -210,6 +210,20 @@ pub(super) fn url(text: &str) -> Verdict {
     fail_if(!host || authority.is_empty(), "this is not a URL", "write it as http://127.0.0.1:8080/api")
 }
 
+/// The name of a server, as a certificate has it: no address, which no server can be asked for by name (RFC 6066).
+pub(super) fn server_name(name: &str) -> Verdict {
+    let label = |label: &str| {
+        let right = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        (1..=63).contains(&label.len()) && label.chars().all(right) && !label.starts_with('-')
+    };
+    let is_address = name.parse::<std::net::IpAddr>().is_ok();
+    fail_if(
+        is_address || name.len() > 253 || !name.split('.').all(label),
+        "this is not the name of a server",
+        "write the name that the certificate is for, such as shop.example",
+    )
+}
+
 /// A token as of RFC 9110.
 fn is_token(text: &str) -> bool {
     let right = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);

@@ -70,6 +70,9 @@ fn mend(shape: &Shape, slot: Slot<'_>, report: &Report<'_>) -> Option<String> {
     match (shape, &slot.node.value) {
         // YAML 1.1 tools write `off` so.
         (_, Value::Bool(false)) if slot.name == "`control`" => Some("write `off`".into()),
+        (Shape::Whole(_), _) if slot.name == "`http`" => {
+            Some("write the version of HTTP that is spoken, 1 or 2; gRPC is not supported".into())
+        }
         (Shape::Exactly(right), _) => Some(format!("write `{right}`")),
         (Shape::Text(_), Value::Int(_) | Value::Number | Value::Bool(_)) => {
             Some(format!("put it in quotes: \"{written}\""))

@@ -9,7 +9,7 @@ use super::{
     journal::Journal,
     object,
     scene::Scene,
-    series::{Candidate, Series, Verdict},
+    series::{Candidate, LONGEST_PAUSE, Series, Verdict},
     transitions::Transitions,
     turn::Turn,
 };
@@ -39,7 +39,7 @@ impl<H: Host> Reconciler<'_, H> {
             let service = &candidate.service;
             match verdict {
                 Verdict::Proven => {
-                    self.record(&last, candidate, &series)?;
+                    self.record(&last, candidate)?;
                     proven.push(service.clone());
                 }
                 Verdict::Fell(why) => {
@@ -77,11 +77,12 @@ impl<H: Host> Reconciler<'_, H> {
                 (self.progress)(desired, Progress::Proving { services: &new, window });
             }
         };
-        series.add(&first.observed, &first.decision.services, first.looked);
+        let patience = desired.object.spec.reconcile.verify.timeout.get();
+        series.add(&first.observed, &first.decision.services, first.looked, patience);
         begins(series.join(services, &first.observed, true));
         let mut last = first;
         while !series.is_over(window) {
-            self.pause(series.pause(window)).await;
+            self.pause(series.pause(window).max(last.limited_for().min(LONGEST_PAUSE))).await;
             if self.stop.is_cancelled() || !(self.is_current)(desired) {
                 break;
             }
@@ -92,7 +93,7 @@ impl<H: Host> Reconciler<'_, H> {
             if last.decision.services.iter().any(|d| d.drift.is_some()) && (self.is_current)(desired) {
                 self.save(&last, &Transitions::new())?;
             }
-            series.add(&last.observed, &last.decision.services, last.looked);
+            series.add(&last.observed, &last.decision.services, last.looked, patience);
             match &last.decision.next {
                 Next::Prove(also) => begins(series.join(also, &last.observed, false)),
                 Next::Execute(_) => break,
@@ -109,7 +110,7 @@ impl<H: Host> Reconciler<'_, H> {
         }
     }
 
-    fn record(&self, scene: &Scene<'_>, proven: &Candidate, series: &Series) -> Result<(), ReconcileError> {
+    fn record(&self, scene: &Scene<'_>, proven: &Candidate) -> Result<(), ReconcileError> {
         let service = proven.service.as_str();
         let Some(seen) = scene.observed.services.iter().find(|s| s.name == service) else { return Ok(()) };
         if let Some(Some(id)) = seen.artifact.image.known() {
@@ -132,7 +133,7 @@ impl<H: Host> Reconciler<'_, H> {
         let before = incident.and_then(|open| open.before.services.iter().find(|s| s.name == service));
         let mut evidence = json!({
             "looks": proven.looks,
-            "heldMs": u64::try_from(series.held(proven).as_millis()).unwrap_or(u64::MAX),
+            "heldMs": u64::try_from(Series::held(proven).as_millis()).unwrap_or(u64::MAX),
             "containers": containers,
             "image": seen.artifact.image.known(),
             "changedByRepair": before.is_some_and(|before| unlike_before(before, seen)),

@@ -9,7 +9,7 @@ use super::{
     transitions::Transitions,
 };
 use crate::{
-    api::{Desired, GitState, ObjectStatus, ProjectObservation, Time},
+    api::{Desired, GitState, ObjectStatus, ProjectObservation, RouteAnswer, Time},
     decide::{self, Decision, History, Inputs, Next, StatusInputs},
     host::Host,
 };
@@ -57,6 +57,13 @@ impl Scene<'_> {
             at_work: self.at_work,
             now: self.now,
         })
+    }
+
+    /// For how long a server that was asked wants no further request.
+    pub(super) fn limited_for(&self) -> std::time::Duration {
+        let answers = self.observed.services.iter().flat_map(|s| &s.routes).flat_map(|route| &route.answers);
+        let until = answers.filter_map(RouteAnswer::limited_until).max();
+        until.and_then(|until| (until - self.now).to_std().ok()).unwrap_or_default()
     }
 
     pub(super) fn still_proven(&self) -> Vec<String> {

@@ -6,14 +6,14 @@ use tokio::time::Instant;
 
 use crate::{
     api::ProjectObservation,
-    decide::{Diagnosis, Identity, LEAST_LOOKS, disproves, identities_of},
+    decide::{Diagnosis, Identity, LEAST_LOOKS, Weight, identities_of, weigh},
 };
 
 /// The looks within one window, besides the first. More would only load the host.
 const LOOKS_PER_WINDOW: u32 = 6;
 
 /// No longer than this is waited for the next look: in a window of an hour another service may need a step.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// A service on the way to its proof.
 #[derive(Debug, Clone)]
@@ -23,6 +23,8 @@ pub(super) struct Candidate {
     since: Instant,
     /// What it consisted of then, and has consisted of ever since.
     first: Vec<Identity>,
+    /// When the last look began that saw it as declared.
+    last: Instant,
     /// How many looks saw it as declared, the first one included.
     pub(super) looks: usize,
     /// Whether the looks are taken for its sake. Otherwise it became as declared meanwhile, and its window goes on when
@@ -62,11 +64,27 @@ impl Series {
         self.candidates.iter().map(|candidate| candidate.service.clone()).collect()
     }
 
-    /// Adds a look that began then. Who is not as declared in it, or has other containers, is no candidate any more.
-    pub(super) fn add(&mut self, seen: &ProjectObservation, diagnoses: &[Diagnosis], looked: Instant) {
+    /// Adds a look that began then. Who is not as declared in it, or has other containers, is no candidate any more; nor who
+    /// could not be asked for longer than `patience`, for too many requests were sent.
+    pub(super) fn add(
+        &mut self,
+        seen: &ProjectObservation,
+        diagnoses: &[Diagnosis],
+        looked: Instant,
+        patience: Duration,
+    ) {
         for candidate in &mut self.candidates {
-            candidate.looks += 1;
-            candidate.fell = disproves(&candidate.service, &candidate.first, seen, diagnoses);
+            candidate.fell = match weigh(&candidate.service, &candidate.first, seen, diagnoses) {
+                Weight::Supports => {
+                    candidate.looks += 1;
+                    candidate.last = looked.max(candidate.last);
+                    None
+                }
+                Weight::SaysNothing(why) => {
+                    (looked.saturating_duration_since(candidate.last) > patience).then_some(why)
+                }
+                Weight::Disproves(why) => Some(why),
+            };
         }
         self.candidates.retain(|candidate| candidate.is_awaited || candidate.fell.is_none());
         self.looked = Some(looked);
@@ -88,24 +106,25 @@ impl Series {
             }
             new.push(service.clone());
             let (service, first) = (service.clone(), identities_of(service, seen));
-            self.candidates.push(Candidate { service, since, first, looks: 1, is_awaited, fell: None });
+            let last = since;
+            self.candidates.push(Candidate { service, since, first, last, looks: 1, is_awaited, fell: None });
         }
         new
     }
 
-    /// For how long, up to the beginning of the last look, the service was seen as declared.
-    pub(super) fn held(&self, candidate: &Candidate) -> Duration {
-        self.looked.map_or(Duration::ZERO, |looked| looked.saturating_duration_since(candidate.since))
+    /// For how long, up to the beginning of the last look that saw it so, the service was as declared.
+    pub(super) fn held(candidate: &Candidate) -> Duration {
+        candidate.last.saturating_duration_since(candidate.since)
     }
 
-    fn is_through(&self, candidate: &Candidate, window: Duration) -> bool {
-        self.held(candidate) >= window && candidate.looks >= LEAST_LOOKS
+    fn is_through(candidate: &Candidate, window: Duration) -> bool {
+        Self::held(candidate) >= window && candidate.looks >= LEAST_LOOKS
     }
 
     /// Whether no further look is needed: all that are awaited are through, or one of them fell.
     pub(super) fn is_over(&self, window: Duration) -> bool {
         let mut awaited = self.candidates.iter().filter(|candidate| candidate.is_awaited);
-        self.candidates.iter().any(|c| c.fell.is_some()) || awaited.all(|c| self.is_through(c, window))
+        self.candidates.iter().any(|c| c.fell.is_some()) || awaited.all(|c| Self::is_through(c, window))
     }
 
     /// How long to wait before the next look: a part of the window, and no longer than until the next one may be through.
@@ -120,14 +139,14 @@ impl Series {
     pub(super) fn verdicts(&self, window: Duration) -> impl Iterator<Item = (&Candidate, Verdict<'_>)> {
         self.candidates.iter().filter_map(move |candidate| match &candidate.fell {
             Some(why) => Some((candidate, Verdict::Fell(why))),
-            None => self.is_through(candidate, window).then_some((candidate, Verdict::Proven)),
+            None => Self::is_through(candidate, window).then_some((candidate, Verdict::Proven)),
         })
     }
 
     /// What is left once these verdicts are given: who joined meanwhile and is not through yet.
     pub(super) fn rest(mut self, window: Duration) -> Option<Self> {
         let candidates = std::mem::take(&mut self.candidates).into_iter();
-        self.candidates = candidates.filter(|c| !c.is_awaited && !self.is_through(c, window)).collect();
+        self.candidates = candidates.filter(|c| !c.is_awaited && !Self::is_through(c, window)).collect();
         (!self.candidates.is_empty()).then_some(self)
     }
 }
@@ -162,7 +181,7 @@ mod tests {
 
     fn add(series: &mut Series, as_declared: &[&str]) {
         let (seen, diagnoses) = look(as_declared);
-        series.add(&seen, &diagnoses, Instant::now());
+        series.add(&seen, &diagnoses, Instant::now(), WINDOW);
     }
 
     fn join(series: &mut Series, services: &[&str], is_awaited: bool) -> Vec<String> {
@@ -216,7 +235,7 @@ mod tests {
         looks_after(&mut next, Duration::from_secs(2), &["api", "dashboard"]).await;
         assert!(next.is_over(WINDOW));
         assert_eq!(proven(&next), ["dashboard"]);
-        assert_eq!(next.verdicts(WINDOW).map(|(c, _)| (next.held(c), c.looks)).next(), Some((WINDOW, 5)));
+        assert_eq!(next.verdicts(WINDOW).map(|(c, _)| (Series::held(c), c.looks)).next(), Some((WINDOW, 5)));
     }
 
     #[tokio::test(start_paused = true)]
@@ -260,13 +279,57 @@ mod tests {
         }
     }
 
+    /// A look at which the server of `api` wants fewer requests.
+    fn add_limited(series: &mut Series, patience: Duration) {
+        let (mut observed, _) = look(&["api", "dashboard"]);
+        let limited = crate::api::Answer::Limited { again_at: at(60) };
+        crate::fixtures::answer_mut(&mut observed.services[0]).plain = crate::api::Fact::Known(limited);
+        let (desired, history) = (desired(), History::default());
+        let inputs =
+            Inputs { desired: &desired, observed: &observed, history: &history, now: at(0), jitter_seed: 7 };
+        series.add(&observed, &decide::decide(inputs).services, Instant::now(), patience);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_that_was_refused_for_its_number_neither_proves_nor_disproves() {
+        let mut series = begun(&["api"]);
+        looks_after(&mut series, Duration::from_secs(2), &["api", "dashboard"]).await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        add_limited(&mut series, WINDOW);
+        assert!(
+            !series.is_over(WINDOW) && proven(&series).is_empty(),
+            "the window ends with a look that saw it"
+        );
+        looks_after(&mut series, Duration::from_secs(1), &["api", "dashboard"]).await;
+        assert!(series.is_over(WINDOW));
+        assert_eq!(proven(&series), ["api"]);
+        assert_eq!(
+            series.verdicts(WINDOW).map(|(c, _)| c.looks).next(),
+            Some(3),
+            "the refused one does not count"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_refused_for_longer_than_proof_is_waited_for_is_given_up() {
+        let mut series = begun(&["api"]);
+        for second in 1..=3 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            add_limited(&mut series, Duration::from_secs(2));
+            assert_eq!(series.is_over(WINDOW), second > 2, "{second}");
+        }
+        assert!(
+            matches!(series.verdicts(WINDOW).next(), Some((_, Verdict::Fell(why))) if why.contains("429"))
+        );
+    }
+
     #[tokio::test(start_paused = true)]
     async fn another_container_is_no_proof_however_well_it_looks() {
         let mut series = begun(&["api"]);
         looks_after(&mut series, WINDOW / 3, &["api", "dashboard"]).await;
         let (mut observed, diagnoses) = look(&["api", "dashboard"]);
         container_mut(&mut observed.services[0]).restart_count += 1;
-        series.add(&observed, &diagnoses, Instant::now());
+        series.add(&observed, &diagnoses, Instant::now(), WINDOW);
         assert!(series.is_over(WINDOW) && proven(&series).is_empty());
     }
 

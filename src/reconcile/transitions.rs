@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::scene::Scene;
 use crate::{
-    api::{ObjectStatus, RouteAuthStatus, ServiceStatus, Transition},
+    api::{ObjectStatus, RouteAuthStatus, ServiceStatus, Transition, speaks_of_its_path},
     decide::{OpenIncident, unlike_before},
 };
 
@@ -50,10 +50,10 @@ fn routes_of(
         .collect()
 }
 
-/// A server error says that something in front or behind is broken, not whether the route is there: it is never
-/// the baseline of a transition.
+/// A server error says that something in front or behind is broken, and 429 that enough was asked, not whether the route is
+/// there: neither is ever the baseline of a transition.
 fn baseline(status: Option<u16>) -> Option<u16> {
-    status.filter(|status| *status < 500)
+    status.filter(|status| speaks_of_its_path(*status))
 }
 
 pub(super) fn told_transitions(status: &ObjectStatus) -> Value {

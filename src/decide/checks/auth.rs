@@ -1,7 +1,10 @@
 //! The auth layer: do credentials open the route, and is it closed without them?
 
 use super::{LayerVerdict, View, replicas, statuses, worst};
-use crate::api::{Answer, Auth, Fact, Reason, RouteAnswer, RouteSpec};
+use crate::{
+    api::{Answer, Auth, Fact, Reason, RouteAnswer, RouteSpec, TOO_MANY_REQUESTS, UnknownReason},
+    decide::oracle::AWAY,
+};
 
 pub(super) fn check(view: View<'_>) -> LayerVerdict {
     if replicas::none_is_declared(view) {
@@ -23,25 +26,61 @@ pub(super) fn check(view: View<'_>) -> LayerVerdict {
 fn one(spec: &RouteSpec, auth: &Auth, answer: &RouteAnswer) -> LayerVerdict {
     let name = spec.display_name();
     let at = answer.container.as_deref().map(|c| format!(" at {c}")).unwrap_or_default();
-    let status = match &answer.auth {
-        Some(Fact::Known(Answer::Status { code, .. })) => *code,
-        Some(Fact::Known(Answer::None(why))) => {
-            return LayerVerdict::not_known(format!(
-                "route {name}{at} with credentials gave no answer: {why}"
-            ));
-        }
-        Some(Fact::Unknown(why)) => {
-            return LayerVerdict::not_known(format!("route {name}{at} with credentials: {why}"));
-        }
-        None => return LayerVerdict::not_known(format!("route {name}{at} was not asked with credentials")),
+    let status = match status(answer) {
+        Ok(status) => status,
+        Err((reason, why)) => return LayerVerdict::Unknown(reason, format!("route {name}{at} {why}")),
     };
-    if !auth.expect.contains(&status) {
-        let expected = statuses(&auth.expect);
-        return LayerVerdict::Broken(
-            Reason::Rejected,
-            format!("route {name} answers {status}{at} with credentials; expected {expected}"),
+    if auth.expect.contains(&status) {
+        return opened(spec, auth, answer, status);
+    }
+    if status == TOO_MANY_REQUESTS {
+        return LayerVerdict::Unknown(
+            UnknownReason::RateLimited,
+            format!("route {name}{at} with credentials: {LIMITED}"),
         );
     }
+    if AWAY.contains(&status) {
+        return LayerVerdict::not_known(format!(
+            "route {name} answers {status}{at} with credentials: what answers behind the server in front is away"
+        ));
+    }
+    let expected = statuses(&auth.expect);
+    if spec.absent_with_credentials().contains(&status) {
+        return LayerVerdict::Broken(
+            Reason::Absent,
+            format!(
+                "route {name} answers {status}{at} with credentials: it is not there; expected {expected}"
+            ),
+        );
+    }
+    LayerVerdict::Broken(
+        Reason::Rejected,
+        format!("route {name} answers {status}{at} with credentials; expected {expected}"),
+    )
+}
+
+const LIMITED: &str = "the server has had enough requests for now";
+
+/// The status with credentials, or why there is none.
+fn status(answer: &RouteAnswer) -> Result<u16, (UnknownReason, String)> {
+    let not_known = |why: String| Err((UnknownReason::NotKnown, why));
+    match &answer.auth {
+        Some(Fact::Known(Answer::Status { code, .. })) => Ok(*code),
+        Some(Fact::Known(Answer::None(why))) => not_known(format!("with credentials gave no answer: {why}")),
+        Some(Fact::Known(Answer::Limited { .. })) => {
+            Err((UnknownReason::RateLimited, format!("with credentials: {LIMITED}")))
+        }
+        Some(Fact::Known(Answer::Untrusted(why)) | Fact::Unknown(why)) => {
+            not_known(format!("with credentials: {why}"))
+        }
+        None => not_known("was not asked with credentials".into()),
+    }
+}
+
+/// The credentials earn what they should; without them it must not be the same.
+fn opened(spec: &RouteSpec, auth: &Auth, answer: &RouteAnswer, status: u16) -> LayerVerdict {
+    let name = spec.display_name();
+    let at = answer.container.as_deref().map(|c| format!(" at {c}")).unwrap_or_default();
     let without = answer.plain.known().and_then(Answer::status);
     // A status that is declared for both is no contradiction.
     if without == Some(status) && !spec.expect.contains(&status) {
@@ -50,5 +89,10 @@ fn one(spec: &RouteSpec, auth: &Auth, answer: &RouteAnswer) -> LayerVerdict {
             format!("route {name} answers {status}{at} without credentials as it does with them"),
         );
     }
-    LayerVerdict::AsDeclared(None)
+    let is_in_the_clear = answer.in_the_clear && auth.allow_plain_http.is_none();
+    LayerVerdict::AsDeclared(is_in_the_clear.then(|| {
+        format!(
+            "route {name}: the credentials cross the network in plain HTTP; use https, or declare `auth.allowPlainHttp`"
+        )
+    }))
 }

@@ -15,7 +15,7 @@ pub(super) use job::has_ended_well;
 pub(super) use namespace::is_mended_by_a_restart;
 
 use super::Inputs;
-use crate::api::{Drift, Layer, Reason, ServiceObservation, ServiceSpec, UnknownReason};
+use crate::api::{Drift, Layer, Note, Reason, ServiceObservation, ServiceSpec, UnknownReason};
 
 /// What a check says of its layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +64,8 @@ pub struct Diagnosis {
     /// The first layer that cannot be judged and keeps nothing from being repaired. While there is one the service is not as
     /// declared.
     pub unverifiable: Option<UnknownLayer>,
+    /// What is worth saying besides.
+    pub notes: Vec<Note>,
 }
 
 impl Diagnosis {
@@ -110,7 +112,7 @@ impl Diagnosis {
                 LayerVerdict::Undeclared | LayerVerdict::AsDeclared(_) => {}
             }
         }
-        Self { service: service.to_owned(), layers, drift, unknown, unverifiable }
+        Self { service: service.to_owned(), layers, drift, unknown, unverifiable, notes: Vec::new() }
     }
 }
 
@@ -135,7 +137,7 @@ pub fn diagnose(spec: &ServiceSpec, inputs: Inputs<'_>) -> Diagnosis {
         return Diagnosis::new(&spec.name, [unseen(), unseen(), unseen(), unseen(), unseen()]);
     };
     let view = View { spec, seen, inputs };
-    Diagnosis::new(
+    let diagnosis = Diagnosis::new(
         &spec.name,
         [
             source::check(view),
@@ -144,7 +146,8 @@ pub fn diagnose(spec: &ServiceSpec, inputs: Inputs<'_>) -> Diagnosis {
             route::check(view),
             auth::check(view),
         ],
-    )
+    );
+    Diagnosis { notes: route::notes(view), ..diagnosis }
 }
 
 /// The first verdict of several on the same layer that matters most: broken before unknown before as declared.
@@ -161,7 +164,7 @@ fn worst(verdicts: impl IntoIterator<Item = LayerVerdict>) -> LayerVerdict {
 }
 
 /// `401`, or `one of 401, 403`.
-fn statuses(list: &[u16]) -> String {
+pub(super) fn statuses(list: &[u16]) -> String {
     let words: Vec<String> = list.iter().map(u16::to_string).collect();
     if words.len() == 1 { words.concat() } else { format!("one of {}", words.join(", ")) }
 }

@@ -17,7 +17,7 @@ fn answered(expect: &[u16], plain: u16, control: u16) -> Decision {
 #[test]
 fn a_401_without_a_challenge_is_a_401() {
     let mut seen = healthy();
-    answer_mut(&mut seen.services[0]).plain = Fact::Known(Answer::Status { code: 401, challenge: false });
+    answer_mut(&mut seen.services[0]).plain = Fact::Known(Answer::of(401));
     assert!(decided(&seen).as_declared());
 }
 

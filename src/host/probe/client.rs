@@ -1,39 +1,57 @@
-//! One HTTP request, and the words for how it ended.
+//! One HTTP request, and what it was answered.
 
-use std::{error::Error as _, io, sync::Arc, sync::OnceLock, time::Instant};
+use std::{sync::OnceLock, time::Instant};
 
 use reqwest::{
-    Client, Method, RequestBuilder, Url,
-    header::{HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE},
+    Client, Method, RequestBuilder, Response, Url,
+    header::{ALLOW, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE},
     redirect,
 };
 
-use super::secret::{Credentials, Env};
+use super::{
+    pace::{Paces, retry_after},
+    secret::{Credentials, Env},
+    tls::{TlsClients, Trust, plain},
+    words,
+};
 use crate::{
-    api::{Answer, Duration, Fact, RouteSpec},
+    api::{Answer, Fact, RouteSpec, TOO_MANY_REQUESTS, without_query_values},
     host::ms_since,
 };
 
 /// How undrift calls itself.
 const USER_AGENT: &str = concat!("undrift/", env!("CARGO_PKG_VERSION"));
 
+/// Heads of answers have no more headers: curl reads so many, too, and more than any server sends.
+const MOST_HEADERS: usize = 5000;
+
+/// A request that a server refuses for a while is sent so often in one look at most.
+const MOST_TRIES: usize = 3;
+
+/// No header is kept that is longer: it is evidence for a person.
+const LONGEST_HEADER: usize = 300;
+
 /// Asks routes.
 #[derive(Debug)]
 pub struct Prober {
     http: Client,
-    /// Built at the first https URL: loading the host's root certificates takes 20 ms.
-    https: OnceLock<Option<Client>>,
+    http2: OnceLock<Option<Client>>,
+    tls: TlsClients,
+    paces: Paces,
     env: Env,
 }
 
 /// The HTTP client cannot be built on this host.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot build the HTTP client: {0}")]
-pub struct BuildError(String);
+pub struct BuildError(pub(super) String);
 
 /// One request.
+#[derive(Clone, Copy)]
 pub(super) struct Ask<'a> {
     pub(super) route: &'a RouteSpec,
+    pub(super) trust: &'a Trust,
+    pub(super) method: &'a str,
     pub(super) url: &'a Url,
     pub(super) credentials: Option<&'a Credentials>,
 }
@@ -44,10 +62,12 @@ impl Prober {
     /// # Errors
     /// Where the HTTP client cannot be built.
     pub fn new() -> Result<Self, BuildError> {
-        let http = without_tls()?.build();
+        let http = plain(false)?.build();
         Ok(Self {
             http: http.map_err(|error| BuildError(error.to_string()))?,
-            https: OnceLock::new(),
+            http2: OnceLock::new(),
+            tls: TlsClients::default(),
+            paces: Paces::default(),
             env: |name| std::env::var_os(name),
         })
     }
@@ -56,41 +76,61 @@ impl Prober {
         self.env
     }
 
-    /// One request. Its answer's body is not read.
+    /// One request, at the pace that its server bears. Its answer's body is not read.
     pub(super) async fn ask(&self, ask: Ask<'_>) -> Fact<Answer> {
-        let request = match self.request(&ask) {
+        if expects_429(ask.route) {
+            return self.send(ask).await.0;
+        }
+        let pace = self.paces.of(ask.url);
+        for _ in 0..MOST_TRIES {
+            let began = match pace.turn().await {
+                Ok(began) => began,
+                Err(again_at) => return Fact::Known(Answer::Limited { again_at }),
+            };
+            let (answer, pause) = self.send(ask).await;
+            if answer.known().and_then(Answer::status) != Some(TOO_MANY_REQUESTS) {
+                pace.accepted();
+                return answer;
+            }
+            pace.refused(began, pause);
+        }
+        Fact::Known(Answer::Limited { again_at: pace.opens_at() })
+    }
+
+    /// One request at once. With its answer the pause that a 429 asks for.
+    async fn send(&self, ask: Ask<'_>) -> (Fact<Answer>, Option<std::time::Duration>) {
+        let request = match self.request(ask) {
             Ok(request) => request,
-            Err(reason) => return Fact::unknown(reason),
+            Err(reason) => return (Fact::unknown(reason), None),
         };
         let began = Instant::now();
-        let answer = match request.send().await {
-            Ok(response) => Fact::Known(Answer::Status {
-                code: response.status().as_u16(),
-                challenge: response.headers().contains_key(WWW_AUTHENTICATE),
-            }),
+        let (answer, pause) = match request.send().await {
+            Ok(response) => (Fact::Known(status(&response, ask.url)), pause(&response)),
             // The words of reqwest's builder may hold what was to be sent.
-            Err(error) if error.is_builder() => Fact::unknown("the request cannot be put into HTTP"),
-            Err(error) => Fact::Known(Answer::None(words(&error.without_url(), ask.route.timeout))),
+            Err(error) if error.is_builder() => (Fact::unknown("the request cannot be put into HTTP"), None),
+            Err(error) => {
+                let failed = words::failed(&error.without_url(), ask.route.timeout, ask.trust.http2);
+                (Fact::Known(failed), None)
+            }
         };
         tracing::debug!(
-            method = ask.route.method,
+            method = ask.method,
             url = %without_secrets(ask.url),
             credentials = ask.credentials.is_some(),
             status = answer.known().and_then(Answer::status),
             ms = ms_since(began),
             "route asked"
         );
-        answer
+        (answer, pause)
     }
 
-    fn request(&self, ask: &Ask<'_>) -> Result<RequestBuilder, String> {
-        let method = Method::from_bytes(ask.route.method.as_bytes())
-            .map_err(|_| format!("{:?} is not an HTTP method", ask.route.method))?;
-        let request = self
-            .client(ask.url)?
-            .request(method, ask.url.clone())
-            .headers(headers(ask.route)?)
-            .timeout(ask.route.timeout.get());
+    fn request(&self, ask: Ask<'_>) -> Result<RequestBuilder, String> {
+        let method = Method::from_bytes(ask.method.as_bytes())
+            .map_err(|_| format!("{:?} is not an HTTP method", ask.method))?;
+        let mut headers = headers(ask.route)?;
+        let url = by_name(ask, &mut headers)?;
+        let client = self.client(ask.trust, ask.url)?;
+        let request = client.request(method, url).headers(headers).timeout(ask.route.timeout.get());
         Ok(match ask.credentials {
             None => request,
             // Both mark the header as sensitive: it is not printed.
@@ -101,16 +141,15 @@ impl Prober {
         })
     }
 
-    fn client(&self, url: &Url) -> Result<&Client, String> {
-        if url.scheme() != "https" {
-            return Ok(&self.http);
+    fn client(&self, trust: &Trust, url: &Url) -> Result<Client, String> {
+        match (url.scheme(), trust.http2) {
+            ("https", _) => self.tls.of(trust, url),
+            (_, false) => Ok(self.http.clone()),
+            (_, true) => {
+                let client = self.http2.get_or_init(|| plain(true).ok()?.build().ok());
+                client.clone().ok_or_else(|| "the HTTP client cannot be built".to_owned())
+            }
         }
-        let https = self.https.get_or_init(|| {
-            // Fails only where a provider is installed already, which then serves as well.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-            builder().build().ok()
-        });
-        https.as_ref().ok_or_else(|| "this host's root certificates cannot be loaded".to_owned())
     }
 
     /// A prober with another environment.
@@ -120,24 +159,74 @@ impl Prober {
     }
 }
 
-/// A client that trusts no certificate, for addresses that need none: it costs no look at the host's roots.
-pub(in crate::host) fn without_tls() -> Result<reqwest::ClientBuilder, BuildError> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let no_roots = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| BuildError(error.to_string()))?
-        .with_root_certificates(rustls::RootCertStore::empty())
-        .with_no_client_auth();
-    Ok(builder().tls_backend_preconfigured(no_roots))
+/// Whether 429 is what the route is declared to answer: then it is an answer like any other.
+fn expects_429(route: &RouteSpec) -> bool {
+    let with_credentials = route.auth.iter().flat_map(|auth| &auth.expect);
+    route
+        .expect
+        .iter()
+        .chain(&route.absent)
+        .chain(with_credentials)
+        .any(|status| *status == TOO_MANY_REQUESTS)
 }
 
-fn builder() -> reqwest::ClientBuilder {
-    Client::builder()
-        .http1_only()
+/// The URL with the name that the server's certificate is to be for. The `Host` header stays that of the declared URL.
+fn by_name(ask: Ask<'_>, headers: &mut HeaderMap) -> Result<Url, String> {
+    let mut url = ask.url.clone();
+    let Some(name) = ask.trust.server_name.as_deref().filter(|_| url.scheme() == "https") else {
+        return Ok(url);
+    };
+    let host = url.host_str().unwrap_or_default();
+    let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+    if let (false, Ok(host)) = (headers.contains_key(HOST), HeaderValue::from_str(&host)) {
+        headers.insert(HOST, host);
+    }
+    url.set_host(Some(name)).map_err(|_| format!("{name:?} is not the name of a server"))?;
+    Ok(url)
+}
+
+/// What every client has in common. Heads are read as leniently as curl reads them: what counts is the status.
+pub(super) fn builder(http2: bool) -> reqwest::ClientBuilder {
+    let builder = Client::builder()
         .no_proxy()
         .redirect(redirect::Policy::none())
         .pool_max_idle_per_host(0)
         .user_agent(USER_AGENT)
+        .http1_max_headers(MOST_HEADERS)
+        .http1_allow_spaces_after_header_name_in_responses(true)
+        .http1_allow_obsolete_multiline_headers_in_responses(true)
+        .http1_ignore_invalid_headers_in_responses(true);
+    if http2 { builder.http2_prior_knowledge() } else { builder.http1_only() }
+}
+
+fn status(response: &Response, asked: &Url) -> Answer {
+    let headers = response.headers();
+    Answer::Status {
+        code: response.status().as_u16(),
+        challenge: headers.contains_key(WWW_AUTHENTICATE),
+        allow: all_of(headers, &ALLOW),
+        location: headers.get(LOCATION).and_then(|location| on_the_same_server(location, asked)),
+    }
+}
+
+fn pause(response: &Response) -> Option<std::time::Duration> {
+    retry_after(response.headers().get(RETRY_AFTER)?.to_str().ok()?, chrono::Utc::now())
+}
+
+/// A list that may stand in several headers.
+fn all_of(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let values: Vec<&str> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+    let list: String = values.join(", ").chars().take(LONGEST_HEADER).collect();
+    (!values.is_empty()).then_some(list)
+}
+
+/// The path of a location, if it is one of the server that named it. A query may hold a secret, and another server is of no
+/// interest.
+fn on_the_same_server(location: &HeaderValue, asked: &Url) -> Option<String> {
+    let location = asked.join(location.to_str().ok()?).ok()?;
+    let is_same = location.host_str() == asked.host_str();
+    (is_same && location.path().len() <= LONGEST_HEADER)
+        .then(|| without_query_values(location.path()).into_owned())
 }
 
 /// The URL for the log. A query may hold a token, and the part before the `@` a password.
@@ -156,31 +245,11 @@ fn headers(route: &RouteSpec) -> Result<HeaderMap, String> {
     route.headers.iter().map(header).collect()
 }
 
-/// How a request ended that got no answer.
-fn words(error: &reqwest::Error, timeout: Duration) -> String {
-    if error.is_timeout() {
-        return format!("no answer within {timeout}");
-    }
-    let mut deepest: &dyn std::error::Error = error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
-    }
-    match deepest.downcast_ref::<io::Error>().map(io::Error::kind) {
-        Some(io::ErrorKind::ConnectionRefused) => "connection refused".into(),
-        Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => "connection reset".into(),
-        Some(io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => {
-            "no route to the host".into()
-        }
-        _ if error.source().is_none() => "no answer".into(),
-        _ => deepest.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::{
         path::Path,
-        sync::{Mutex, PoisonError},
+        sync::{Arc, Mutex, PoisonError},
     };
 
     use tokio::{
@@ -242,12 +311,18 @@ mod tests {
         })
         .await;
         let answer = probe(WITH_PASSWORD, format!("{base}/api/workflow")).await;
-        assert_eq!(answer.plain, Fact::Known(Answer::Status { code: 401, challenge: true }));
+        let challenged = Answer::Status { code: 401, challenge: true, allow: None, location: None };
+        assert_eq!(answer.plain, Fact::Known(challenged));
         let codes = [&answer.control, &answer.auth, &answer.auth_control].map(|f| f.as_ref().and_then(code));
         assert_eq!(codes, [Some(401), Some(200), Some(404)]);
         assert!(!format!("{answer:?}").contains("hunter2"));
         let heads = heads.lock().unwrap();
-        assert_eq!(heads.len(), 4);
+        let with_password = heads.iter().filter(|head| head.contains("authorization: ")).count();
+        assert_eq!(
+            (heads.len(), with_password),
+            (5, 2),
+            "of the controls only the first, and only where it is needed"
+        );
         assert!(
             heads.iter().all(|head| head.contains(&format!("user-agent: {USER_AGENT}\r\n"))),
             "{heads:?}"
@@ -294,6 +369,119 @@ mod tests {
         let with_token = heads.iter().filter(|head| head.contains("authorization: ")).count();
         assert_eq!((heads.len(), with_token), (4, 2), "{heads:?}");
         assert!(!format!("{answer:?}").contains("hunter2"));
+    }
+
+    #[tokio::test]
+    async fn heads_that_curl_reads_are_read() {
+        static MANY: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
+            let many: Vec<String> = (0..300).map(|number| format!("x-{number}: y\r\n")).collect();
+            let many = many.concat();
+            format!(
+                "HTTP/1.1 401 No\r\nServer : old\r\nX-Folded: a\r\n b\r\n{many}WWW-Authenticate: Basic\r\n\r\n"
+            )
+        });
+        let (base, _) = serve(|_| Some(&MANY)).await;
+        let answer = probe(r#"{"url": "x", "expect": 401, "control": "off"}"#, format!("{base}/x")).await;
+        let challenged = Answer::Status { code: 401, challenge: true, allow: None, location: None };
+        assert_eq!(answer.plain, Fact::Known(challenged));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_has_had_enough_is_asked_again_when_it_wants_to_be() {
+        static ASKED: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+        let (base, heads) = serve(|head| {
+            let is_early = ASKED.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < 3;
+            Some(match (is_early, head.contains("/api/workflow ")) {
+                (true, _) => "HTTP/1.1 429 Later\r\nretry-after: 1\r\n\r\n",
+                (_, true) => "HTTP/1.1 401 No\r\n\r\n",
+                (_, false) => "HTTP/1.1 404 No\r\n\r\n",
+            })
+        })
+        .await;
+        let began = Instant::now();
+        let answer = probe(r#"{"url": "x", "expect": 401}"#, format!("{base}/api/workflow")).await;
+        let codes = [&answer.control, &answer.shape].map(|fact| fact.as_ref().and_then(code));
+        assert_eq!((code(&answer.plain), codes), (Some(401), [Some(404); 2]));
+        assert_eq!(heads.lock().unwrap().len(), 6, "each of the three was refused once");
+        // A second, and two gaps of a quarter between three requests.
+        assert!(began.elapsed() >= std::time::Duration::from_millis(1500), "{:?}", began.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_server_that_wants_a_long_pause_is_not_asked_until_then() {
+        let (base, heads) = serve(|_| Some("HTTP/1.1 429 Later\r\nretry-after: 600\r\n\r\n")).await;
+        let route: RouteSpec = serde_json::from_str(r#"{"url": "x", "expect": 401}"#).unwrap();
+        let (prober, place) =
+            (Prober::new().unwrap(), Place { container: None, url: Ok(format!("{base}/x")) });
+        for _ in 0..5 {
+            let answer =
+                prober.route(&route, std::slice::from_ref(&place), Path::new("/")).await.answers.remove(0);
+            let until = answer.limited_until().unwrap() - chrono::Utc::now();
+            assert!((500..=600).contains(&until.num_seconds()), "{answer:?}");
+        }
+        assert_eq!(
+            heads.lock().unwrap().len(),
+            2,
+            "the route and its control at the first look, and nothing after it"
+        );
+    }
+
+    #[tokio::test]
+    async fn head_is_asked_again_by_get_where_it_is_not_for_this_path() {
+        let (base, heads) = serve(|head| {
+            let known = head.contains(" /api/workflow ");
+            Some(match (head.starts_with("GET "), known) {
+                (true, true) => "HTTP/1.1 401 No\r\n\r\n",
+                (false, true) => "HTTP/1.1 405 No\r\nallow: GET\r\n\r\n",
+                _ => "HTTP/1.1 404 No\r\n\r\n",
+            })
+        })
+        .await;
+        let head = r#"{"url": "x", "expect": 401, "method": "HEAD"}"#;
+        let answer = probe(head, format!("{base}/api/workflow")).await;
+        assert_eq!((code(&answer.plain), answer.head), (Some(401), Some(405)));
+        assert_eq!(heads.lock().unwrap().len(), 6, "three by HEAD and three by GET");
+        let gone = probe(head, format!("{base}/api/nothing")).await;
+        assert_eq!((code(&gone.plain), gone.head), (Some(404), None), "both say the same");
+    }
+
+    #[tokio::test]
+    async fn what_nothing_else_settles_is_asked_by_another_method_without_credentials() {
+        let (base, heads) = serve(|head| {
+            Some(match (head.starts_with("OPTIONS "), head.contains(" /api/workflow ")) {
+                (true, true) => "HTTP/1.1 401 No\r\nallow: GET,HEAD\r\n\r\n",
+                _ => "HTTP/1.1 401 No\r\n\r\n",
+            })
+        })
+        .await;
+        let answer = probe(r#"{"url": "x", "expect": 401}"#, format!("{base}/api/workflow")).await;
+        let other = answer.other_method.as_ref().expect("nothing else settles it");
+        assert_eq!((other.method.as_str(), other.controls.len()), ("OPTIONS", 2));
+        let allow =
+            Answer::Status { code: 401, challenge: false, allow: Some("GET,HEAD".into()), location: None };
+        assert_eq!(other.route, Fact::Known(allow));
+        assert_eq!(heads.lock().unwrap().len(), 6);
+        let answer =
+            probe(r#"{"url": "x", "expect": 401, "method": "OPTIONS"}"#, format!("{base}/api/workflow"))
+                .await;
+        assert_eq!(answer.other_method.unwrap().method, "UNDRIFT-NO-METHOD");
+    }
+
+    #[tokio::test]
+    async fn credentials_are_kept_from_plain_http_to_another_host_where_that_is_declared() {
+        let route = |allow: &str| {
+            let auth = format!(r#""auth": {{"bearerFrom": {{"env": "PASSWORD"}}, "expect": 200{allow}}}"#);
+            format!(r#"{{"url": "x", "expect": 401, "timeout": "300ms", "control": "off", {auth}}}"#)
+        };
+        // Nobody answers at an address that is set aside for documentation (RFC 5737).
+        let elsewhere = || "http://192.0.2.1:9/x".to_owned();
+        let kept = probe(&route(r#", "allowPlainHttp": false"#), elsewhere()).await;
+        let why = kept.auth.as_ref().and_then(Fact::why_unknown).unwrap_or_default();
+        assert!(why.contains("`auth.allowPlainHttp: false`") && !kept.in_the_clear, "{kept:?}");
+        assert!(probe(&route(""), elsewhere()).await.in_the_clear, "as before, and remarked on");
+        let (base, _) = serve(|_| Some("HTTP/1.1 401 No\r\n\r\n")).await;
+        let here = probe(&route(r#", "allowPlainHttp": false"#), base).await;
+        assert_eq!((here.auth.as_ref().and_then(code), here.in_the_clear), (Some(401), false));
     }
 
     #[tokio::test]
@@ -356,6 +544,6 @@ mod tests {
     #[test]
     fn the_client_for_https_can_be_built() {
         let prober = Prober::new().unwrap();
-        assert!(prober.client(&Url::parse("https://localhost/").unwrap()).is_ok());
+        assert!(prober.client(&Trust::default(), &Url::parse("https://localhost/").unwrap()).is_ok());
     }
 }

@@ -85,7 +85,13 @@ mod tests {
     }
 
     async fn bearer(source: SecretSource, from: &Path) -> Result<String, String> {
-        let auth = Auth { basic: None, bearer_from: Some(source), expect: vec![200] };
+        let auth = Auth {
+            basic: None,
+            bearer_from: Some(source),
+            expect: vec![200],
+            absent: None,
+            allow_plain_http: None,
+        };
         match read(&auth, from, env).await? {
             Credentials::Bearer(token) => Ok(token.expose().to_owned()),
             Credentials::Basic { .. } => panic!("a token was declared"),

@@ -4,7 +4,10 @@ use std::net::IpAddr;
 
 use reqwest::Url;
 
-use crate::{api::Control, host::engine::Network};
+use crate::{
+    api::{Control, Scheme},
+    host::engine::Network,
+};
 
 /// Where a route is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +18,17 @@ pub struct Place {
     pub url: Result<String, String>,
 }
 
+/// What of a replica is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// Plain or with TLS.
+    pub scheme: Scheme,
+    /// The path, with its query.
+    pub path: &'a str,
+    /// The port in the container.
+    pub port: u16,
+}
+
 /// The URL of a path at one replica, or why it has none.
 ///
 /// The port that is published is preferred, then the container's own address; that one is of no use where the
@@ -22,9 +36,10 @@ pub struct Place {
 ///
 /// # Errors
 /// The reason, as a fragment in lower case.
-pub fn replica_url(network: &Network, path: &str, port: u16, engine_host: &str) -> Result<String, String> {
+pub fn replica_url(network: &Network, asked: Asked<'_>, engine_host: &str) -> Result<String, String> {
+    let Asked { scheme, path, port } = asked;
     let path = path.strip_prefix('/').unwrap_or(path);
-    let url = |host: &str, port: u16| format!("http://{}:{port}/{path}", bracketed(host));
+    let url = |host: &str, port: u16| format!("{}://{}:{port}/{path}", scheme.as_str(), bracketed(host));
     if network.mode == "host" {
         return Ok(url(engine_host, port));
     }
@@ -62,25 +77,88 @@ pub(super) fn without_user(url: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-/// The control request's URL: a sibling that cannot exist, another one at each look, or the declared path.
-pub(super) fn control_url(url: &Url, control: &Control) -> Option<Url> {
-    let mut url = url.clone();
-    url.set_fragment(None);
+/// The URLs of the control requests.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Controls {
+    /// A path that cannot exist, another one at each look, or the declared one.
+    pub(super) control: Option<Url>,
+    /// A path whose name has the shape of the route's own, another one at each look.
+    pub(super) shape: Option<Url>,
+}
+
+/// The controls of a route.
+pub(super) fn controls(url: &Url, control: &Control) -> Controls {
+    let mut plain = url.clone();
+    plain.set_fragment(None);
     match control {
-        Control::Off => return None,
+        Control::Off => Controls::default(),
         Control::Auto => {
-            url.set_query(None);
-            if let Ok(mut segments) = url.path_segments_mut() {
-                segments.pop().push(&format!("undrift-control-{:016x}", random()));
-            }
+            plain.set_query(None);
+            let name = plain.path().trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+            let shape = shape(name).map(|name| beside(&plain, &name));
+            let control = beside(&plain, &format!("undrift-control-{:016x}", random()));
+            Controls { control: Some(control), shape }
         }
         Control::Path(path) => {
             let (path, query) = path.split_once('?').map_or((path.as_str(), None), |(p, q)| (p, Some(q)));
-            url.set_path(path);
-            url.set_query(query);
+            plain.set_path(path);
+            plain.set_query(query);
+            Controls { control: Some(plain), shape: None }
         }
     }
-    Some(url)
+}
+
+/// The URL with another last name, and with the slash at its end that it has.
+fn beside(url: &Url, name: &str) -> Url {
+    let (path, mut url) = (url.path().trim_end_matches('/'), url.clone());
+    let slash = &url.path()[path.len()..];
+    let folder = path.rfind('/').map_or("", |at| &path[..at]);
+    // The root is no name: next to it there is nothing, below it there is.
+    let slash = if path.is_empty() { "" } else { slash };
+    let path = format!("{folder}/{name}{slash}");
+    url.set_path(&path);
+    url
+}
+
+/// No shorter name has room for another one that nobody has.
+const SHORTEST_SHAPE: usize = 4;
+
+/// Another name of the same shape: as long, letters for letters, digits for digits, hexadecimal for hexadecimal, and the same
+/// ending after a dot. `None` where there is no other, or where it may well be someone's: a number.
+fn shape(name: &str) -> Option<String> {
+    let is_number = name.bytes().all(|byte| byte.is_ascii_digit());
+    let letters = || name.bytes().filter(u8::is_ascii_alphabetic);
+    if name.len() < SHORTEST_SHAPE || is_number || letters().count() == 0 {
+        return None;
+    }
+    let stem = name.rfind('.').filter(|at| *at > 0).unwrap_or(name.len());
+    let letter_count = if letters().all(|letter| letter.is_ascii_hexdigit()) { 6 } else { 26 };
+    // One in 26 letters or more is the same by chance: that is no other name.
+    (0..SHAPE_TRIES).map(|_| of_same_shape(name, stem, letter_count)).find(|other| other != name)
+}
+
+const SHAPE_TRIES: usize = 16;
+
+fn of_same_shape(name: &str, stem: usize, letter_count: u64) -> String {
+    let mut escaped = 0_u8;
+    let other = name.char_indices().map(|(at, c)| {
+        if c == '%' {
+            escaped = 3;
+        }
+        if escaped > 0 || at >= stem {
+            escaped = escaped.saturating_sub(1);
+            return c;
+        }
+        let base = match c {
+            'a'..='z' => b'a',
+            'A'..='Z' => b'A',
+            '0'..='9' => b'0',
+            _ => return c,
+        };
+        let count = if base == b'0' { 10 } else { letter_count };
+        char::from(base + u8::try_from(random() % count).unwrap_or_default())
+    });
+    other.collect()
 }
 
 /// 64 of a ULID's random bits: a guess would have to be lucky, no secret hangs on it.
@@ -103,7 +181,8 @@ mod tests {
 
     #[test]
     fn replicas_are_asked_where_they_are_seen() {
-        let at = |network: &Network, host| replica_url(network, "/api/x?y=1", 3000, host);
+        let asked = Asked { scheme: Scheme::Http, path: "/api/x?y=1", port: 3000 };
+        let at = |network: &Network, host| replica_url(network, asked, host);
         let own = Some("172.18.0.2");
         for (network, host, url) in [
             (
@@ -156,27 +235,81 @@ mod tests {
     }
 
     #[test]
-    fn the_automatic_control_is_a_random_sibling() {
-        for (url, folder) in [
-            ("http://h/api/workflow?x=1#y", "http://h/api/undrift-control-"),
-            ("http://h/api/", "http://h/api/undrift-control-"),
-            ("http://h/", "http://h/undrift-control-"),
-            ("http://h", "http://h/undrift-control-"),
+    fn a_replica_is_asked_with_tls_where_that_is_declared() {
+        let asked = Asked { scheme: Scheme::Https, path: "/x", port: 8443 };
+        let url = replica_url(&network("p_default", &[], Some("172.18.0.2")), asked, "127.0.0.1");
+        assert_eq!(url.as_deref(), Ok("https://172.18.0.2:8443/x"));
+    }
+
+    fn of(url: &str, control: &Control) -> Controls {
+        controls(&Url::parse(url).unwrap(), control)
+    }
+
+    #[test]
+    fn both_automatic_controls_stand_beside_the_route_also_where_it_ends_in_a_slash() {
+        for (url, folder, end) in [
+            ("http://h/api/workflow?x=1#y", "http://h/api/", ""),
+            ("http://h/api/workflow/", "http://h/api/", "/"),
+            ("http://h/api//", "http://h/", "//"),
+            ("http://h/workflow", "http://h/", ""),
+            ("http://h/", "http://h/", ""),
+            ("http://h", "http://h/", ""),
         ] {
-            let url = Url::parse(url).unwrap();
-            let [first, second] = [(); 2].map(|()| control_url(&url, &Control::Auto).unwrap());
-            let token = first.as_str().strip_prefix(folder).expect("next to the route");
+            let [first, second] = [(); 2].map(|()| of(url, &Control::Auto));
+            let control = first.control.as_ref().unwrap().as_str();
+            let name =
+                control.strip_prefix(folder).and_then(|rest| rest.strip_suffix(end)).expect("beside it");
+            let token = name.strip_prefix("undrift-control-").expect("a name of its own");
             assert!(token.len() == 16 && token.bytes().all(|b| b.is_ascii_hexdigit()), "{token}");
             assert_ne!(first, second);
+            if let Some(shape) = first.shape {
+                let name = shape.as_str().strip_prefix(folder).and_then(|rest| rest.strip_suffix(end));
+                assert_eq!(
+                    name.map(str::len),
+                    Some("workflow".len()).filter(|_| url.contains("workflow")),
+                    "{shape}"
+                );
+            }
         }
     }
 
     #[test]
-    fn a_declared_control_stays_on_the_host() {
-        let url = Url::parse("http://h:1/api/workflow?x=1").unwrap();
-        let at = |path: &str| control_url(&url, &Control::Path(path.into())).unwrap().to_string();
+    fn the_second_control_has_the_shape_of_the_routes_own_name() {
+        for (name, pattern) in [
+            ("workflow", "aaaaaaaa"),
+            ("Work-Flow_2", "Aaaa-Aaaa_0"),
+            ("v2.1-rc", "a0.1-rc"),
+            ("status.json", "aaaaaa.json"),
+            (".env", ".aaa"),
+            ("r%C3%A9sum%C3%A9", "a%C3%A9aaa%C3%A9"),
+            ("3f2a9c", "0f0f0f"),
+        ] {
+            let other = shape(name).unwrap_or_else(|| panic!("{name} has a shape"));
+            assert!(other != name && other.len() == pattern.len(), "{name}: {other}");
+            let fits = other.chars().zip(pattern.chars()).all(|(c, kind)| match kind {
+                'a' => c.is_ascii_lowercase(),
+                'A' => c.is_ascii_uppercase(),
+                '0' => c.is_ascii_digit(),
+                'f' => matches!(c, 'a'..='f'),
+                kind => c == kind,
+            });
+            assert!(fits, "{name}: {other}");
+        }
+        for name in ["", "api", "1234", "20260101", "----", "1-2-3"] {
+            assert_eq!(shape(name), None, "{name}");
+        }
+        assert_ne!(shape("workflow"), shape("workflow"));
+    }
+
+    #[test]
+    fn a_declared_control_stays_on_the_host_and_is_the_only_one() {
+        let at = |path: &str| {
+            let controls = of("http://h:1/api/workflow?x=1", &Control::Path(path.into()));
+            assert_eq!(controls.shape, None);
+            controls.control.unwrap().to_string()
+        };
         assert_eq!(at("/no?z=2"), "http://h:1/no?z=2");
         assert_eq!(at("//evil/x"), "http://h:1//evil/x");
-        assert_eq!(control_url(&url, &Control::Off), None);
+        assert_eq!(of("http://h:1/api/workflow", &Control::Off), Controls::default());
     }
 }

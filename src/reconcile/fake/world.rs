@@ -308,7 +308,6 @@ fn show(api: &mut ServiceObservation, found: Container, config: u32, faults: Fau
     let warming = [404, 502, 404].get(found.looks).filter(|_| faults.warms_up && found.image.id > 1);
     answer_mut(api).plain = status(*warming.unwrap_or(if there { &401 } else { &404 }));
     answer_mut(api).auth = Some(status(if there { 200 } else { 404 }));
-    answer_mut(api).auth_control = (!there).then(|| status(404));
     if !found.running {
         api.routes[0].answers.clear();
     }

@@ -1,0 +1,148 @@
+//! One route at one place: the requests that are sent for it, one after the other and side by side.
+
+use std::net::IpAddr;
+
+use reqwest::{Method, Url};
+
+use super::{
+    client::{Ask, Prober},
+    secret::Credentials,
+    target::{Controls, Place},
+    tls::Trust,
+};
+use crate::{
+    api::{Answer, Fact, OtherMethod, RouteAnswer, RouteSpec, without_query_values},
+    decide::oracle::{self, Missing},
+};
+
+/// What HEAD is answered where a server knows the path, and nothing for this method.
+const NOT_FOR_HEAD: [u16; 2] = [404, 405];
+
+/// A method that changes nothing (RFC 9110), and one that nobody has, for a route that is declared with the first.
+const OTHER_METHODS: [&str; 2] = ["OPTIONS", "UNDRIFT-NO-METHOD"];
+
+/// A route, and everything that is needed to ask for it at one place.
+pub(super) struct AskedPlace<'a> {
+    pub(super) prober: &'a Prober,
+    pub(super) route: &'a RouteSpec,
+    pub(super) place: &'a Place,
+    pub(super) url: &'a Url,
+    pub(super) trust: &'a Trust,
+    /// The declared ones, or why they cannot be had.
+    pub(super) credentials: Option<&'a Result<Credentials, String>>,
+    pub(super) controls: Controls,
+}
+
+impl AskedPlace<'_> {
+    /// All that is worth asking.
+    pub(super) async fn answer(&self) -> RouteAnswer {
+        let mut answer = self.ask(&self.route.method).await;
+        if let Some(head) = self.fell_short(&answer) {
+            let by_get = self.ask(Method::GET.as_str()).await;
+            let differs =
+                [Some(&by_get.plain), by_get.auth.as_ref()] != [Some(&answer.plain), answer.auth.as_ref()];
+            answer = RouteAnswer { head: differs.then_some(head), ..by_get };
+        }
+        while let Some(missing) = oracle::missing(self.route, &answer) {
+            self.ask_also(missing, &mut answer).await;
+        }
+        answer
+    }
+
+    /// The first requests, side by side.
+    async fn ask(&self, method: &str) -> RouteAnswer {
+        let kept_back = self.credentials_kept_back();
+        let with_credentials = async {
+            match (self.credentials, kept_back) {
+                (None, _) => None,
+                (Some(Err(reason)), _) => Some(Fact::unknown(reason)),
+                (_, Some(reason)) => Some(Fact::unknown(reason)),
+                (Some(Ok(credentials)), None) => Some(self.send(method, self.url, Some(credentials)).await),
+            }
+        };
+        let Controls { control, shape } = &self.controls;
+        let (plain, control, shape, auth) = tokio::join!(
+            self.send(method, self.url, None),
+            self.send_to(method, control.as_ref()),
+            self.send_to(method, shape.as_ref()),
+            with_credentials
+        );
+        let was_sent = matches!(self.credentials, Some(Ok(_))) && kept_back.is_none();
+        RouteAnswer {
+            container: self.place.container.clone(),
+            url: without_query_values(self.url.as_str()).into_owned(),
+            plain,
+            control,
+            shape,
+            auth,
+            auth_control: None,
+            other_method: None,
+            in_the_clear: was_sent && self.is_in_the_clear(),
+            head: None,
+        }
+    }
+
+    /// What is asked only where the first answers settle nothing.
+    async fn ask_also(&self, missing: Missing, answer: &mut RouteAnswer) {
+        let method = if answer.head.is_some() { Method::GET.as_str() } else { &self.route.method };
+        let Controls { control, shape } = &self.controls;
+        match (missing, self.credentials, control) {
+            (Missing::ControlWithCredentials, Some(Ok(credentials)), Some(control)) => {
+                answer.auth_control = Some(self.send(method, control, Some(credentials)).await);
+            }
+            (Missing::ControlWithCredentials, ..) => {
+                answer.auth_control = Some(Fact::unknown("it was not asked"));
+            }
+            (Missing::OtherMethod, ..) => {
+                let [first, second] = OTHER_METHODS;
+                let other = if method == first { second } else { first };
+                let controls = control.iter().chain(shape).map(|url| self.send(other, url, None));
+                let controls = futures_util::future::join_all(controls);
+                let (route, controls) = tokio::join!(self.send(other, self.url, None), controls);
+                answer.other_method = Some(OtherMethod { method: other.to_owned(), route, controls });
+            }
+        }
+    }
+
+    async fn send_to(&self, method: &str, url: Option<&Url>) -> Option<Fact<Answer>> {
+        match url {
+            None => None,
+            Some(url) => Some(self.send(method, url, None).await),
+        }
+    }
+
+    async fn send(&self, method: &str, url: &Url, credentials: Option<&Credentials>) -> Fact<Answer> {
+        self.prober.ask(Ask { route: self.route, trust: self.trust, method, url, credentials }).await
+    }
+
+    /// The status that HEAD was answered, where that may be of the method only and not of the path.
+    fn fell_short(&self, answer: &RouteAnswer) -> Option<u16> {
+        if self.route.method != Method::HEAD.as_str() {
+            return None;
+        }
+        let short = |fact: Option<&Fact<Answer>>, expected: &[u16]| {
+            let status = fact?.known()?.status()?;
+            (NOT_FOR_HEAD.contains(&status) && !expected.contains(&status)).then_some(status)
+        };
+        let with_credentials = self.route.auth.as_ref();
+        let with_credentials = with_credentials.and_then(|auth| short(answer.auth.as_ref(), &auth.expect));
+        short(Some(&answer.plain), &self.route.expect).or(with_credentials)
+    }
+
+    /// Why the credentials are not sent, if so.
+    fn credentials_kept_back(&self) -> Option<&'static str> {
+        let is_forbidden = self.route.auth.as_ref().is_some_and(|auth| auth.allow_plain_http == Some(false));
+        (is_forbidden && self.is_in_the_clear()).then_some(
+            "they are not sent over plain HTTP to another host (`auth.allowPlainHttp: false`); use https",
+        )
+    }
+
+    /// Whether the way to the server leads over a network that others may listen on: it is asked in plain HTTP, and is neither a
+    /// container of this engine nor on this host.
+    fn is_in_the_clear(&self) -> bool {
+        let host = self.url.host_str().unwrap_or_default();
+        let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+        let is_here = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
+        self.url.scheme() == "http" && self.place.container.is_none() && !is_here
+    }
+}
