@@ -2,7 +2,7 @@
 # The same folder and .dockerignore, built by the docker CLI and by the Python library docker: `[^n]*` leaves out the names that
 # do not begin with n for the one, and the names that do for the other. The two images hold different files.
 . "$(dirname "$0")/lib/compose.sh"
-make_image
+docker version --format 'version: engine {{.Server.Version}}'
 python_packages docker==7.2.0
 mkdir context
 cd context || exit
