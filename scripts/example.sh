@@ -116,7 +116,7 @@ copy_example() { # DEBUG-OR-RELEASE
     ln -s "$undrift" "$folder/bin/undrift"
     cp -R "$repo/examples/ai-backoffice" "$folder/examples/"
     cp "$repo/$manifest" "$folder/manifests/"
-    export PATH=$folder/bin:$PATH UNDRIFT_STATE_DIR=$folder/state BACKOFFICE_PASSWORD=demo
+    export PATH=$folder/bin:$PATH UNDRIFT_STATE_DIR=$folder/state XDG_CACHE_HOME=$folder/cache BACKOFFICE_PASSWORD=demo
     # A builder in a container of its own would not see the base image, which only this engine has.
     BUILDX_BUILDER=$(docker context show)
     export BUILDX_BUILDER

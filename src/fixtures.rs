@@ -69,6 +69,7 @@ pub(crate) fn healthy() -> ProjectObservation {
         changing: None,
         services: vec![api(), dashboard()],
         related: vec![],
+        resolved_from: None,
     }
 }
 
@@ -196,6 +197,7 @@ pub(crate) fn container(name: &str) -> ContainerObservation {
         image_id: NEW.into(),
         config_hash: Some("hash".into()),
         config_changed: Fact::Known(false),
+        differences: Fact::Known(vec![]),
         made_by: Some("2.26.1".into()),
         only_upgraded: false,
         attachments: Attachments::default(),

@@ -6,6 +6,7 @@ mod attachment;
 mod attempt;
 mod cache;
 mod desired;
+mod difference;
 mod duration;
 mod evidence;
 mod incident;
@@ -16,6 +17,8 @@ mod observed;
 mod order;
 mod policy;
 mod recent_step;
+mod replaced;
+mod resolved_from;
 mod route;
 mod source_digest;
 mod spec;
@@ -30,6 +33,7 @@ pub use attachment::{
 pub use attempt::Attempt;
 pub use cache::Cache;
 pub use desired::Desired;
+pub use difference::ConfigDifference;
 pub use duration::{Duration, ParseDurationError};
 pub use evidence::{Fact, Presence};
 pub use incident::{AuditKind, AuditRecord, Incident, IncidentOutcome, NewRecord, StepOutcome};
@@ -44,6 +48,8 @@ pub use observed::{
 pub use order::{RelatedObservation, Ties};
 pub use policy::{Backoff, Mode, ReconcilePolicy, SourceDrift, SourcePolicy, Upgrades, Verify};
 pub use recent_step::{BeyondRate, RecentStep};
+pub use replaced::{LastWords, signal_of};
+pub use resolved_from::ResolvedFrom;
 pub use route::{
     Auth, BasicAuth, Control, RouteSpec, RouteTarget, Scheme, SecretSource, Tls, without_query_values,
 };

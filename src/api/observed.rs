@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Attachments, CopiedContent, DeclaredAttachments, DeclaredJoin, Fact, Joined, NetworkObservation,
-    Presence, RelatedObservation, Ties, Time, VolumeObservation,
+    Attachments, ConfigDifference, CopiedContent, DeclaredAttachments, DeclaredJoin, Fact, Joined,
+    NetworkObservation, Presence, RelatedObservation, ResolvedFrom, Ties, Time, VolumeObservation,
 };
 
 /// One look at one Compose project.
@@ -25,6 +25,10 @@ pub struct ProjectObservation {
     /// The services that the spec does not name, and that the Compose files tie to those that it does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub related: Vec<RelatedObservation>,
+    /// What the project was resolved from, where that is known and there is a key for its digests. It is compared, and never
+    /// recorded with a look.
+    #[serde(skip)]
+    pub resolved_from: Option<ResolvedFrom>,
 }
 
 impl ProjectObservation {
@@ -187,6 +191,10 @@ pub struct ContainerObservation {
     /// Whether Compose would create it otherwise today. A differing hash alone is not believed: a dry run of
     /// `up` settles it.
     pub config_changed: Fact<bool>,
+    /// In what it differs, where `config_changed`: the keys that can be seen of it, which may be none. Unknown where they could
+    /// not be compared.
+    #[serde(default = "in_nothing", skip_serializing_if = "is_in_nothing")]
+    pub differences: Fact<Vec<ConfigDifference>>,
     /// The version of Compose that made it.
     pub made_by: Option<String>,
     /// Whether it was made from the configuration of today, by another version of Compose, whose hash of it is another one.
@@ -200,6 +208,14 @@ pub struct ContainerObservation {
     /// What it has of other containers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub joined: Vec<Joined>,
+}
+
+const fn in_nothing() -> Fact<Vec<ConfigDifference>> {
+    Fact::Known(Vec::new())
+}
+
+fn is_in_nothing(differences: &Fact<Vec<ConfigDifference>>) -> bool {
+    *differences == in_nothing()
 }
 
 /// The state of a container, in the engine's words.

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{API_VERSION, ComposeProject, ConditionType, Drift, Note, PlannedStep, StepKind, Time};
+use super::{
+    API_VERSION, ComposeProject, ConditionType, ConfigDifference, Drift, Note, PlannedStep, StepKind, Time,
+};
 
 /// The manifest's object together with its status.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -122,6 +124,10 @@ pub struct ContainerStatus {
     pub started_at: Option<Time>,
     /// How often the engine's restart policy started it again.
     pub restart_count: i64,
+    /// In which keys it differs from what the Compose files describe now, where it was made from another configuration and that
+    /// can be seen of it. Keys only, never a value.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<ConfigDifference>,
 }
 
 /// An image reference and what is behind it.

@@ -23,18 +23,24 @@ use crate::{
     daemon::{self, Asked, Outcome, Reply, What},
     decide,
     host::{Cache, HostError, LocalHost},
-    reconcile::{self, Applied, AtWork, Progress, ReconcileError, Reconciler, close_interrupted, now},
+    reconcile::{
+        self, Applied, AtWork, Environment, Progress, ReconcileError, Reconciler, close_interrupted, now,
+    },
     store::{LockError, StateLock, StepLock, Store},
 };
 
 /// Reconciles the named objects: here, or by the daemon that holds the state folder.
-pub(super) fn run(context: &mut Context<'_>, objects: &super::args::Objects) -> Result<u8, Failure> {
+pub(super) fn run(
+    context: &mut Context<'_>,
+    objects: &super::args::Objects,
+    environment: Environment,
+) -> Result<u8, Failure> {
     let loaded = context::load(&objects.manifests, &objects.names)?;
     let dir = context.state_dir()?;
     let narrator = Mutex::new(Narrator::new(context::progress_style(), loaded.named.len() > 1));
     let runtime = context::runtime()?;
     let outcomes = match StateLock::acquire(&dir, "apply") {
-        Ok(lock) => runtime.block_on(here(context, &dir, &lock, &loaded, &narrator)),
+        Ok(lock) => runtime.block_on(here(context, &dir, &lock, (&loaded, environment), &narrator)),
         Err(held @ LockError::Held { .. }) => {
             let asked = runtime.block_on(by_daemon(&dir, &loaded.named, &narrator))?;
             asked.ok_or_else(|| held.into())
@@ -70,7 +76,7 @@ async fn here(
     context: &mut Context<'_>,
     dir: &Path,
     lock: &StateLock,
-    loaded: &Loaded,
+    (loaded, environment): (&Loaded, Environment),
     narrator: &Mutex<Narrator>,
 ) -> Result<Vec<Outcome>, Failure> {
     let store = Arc::new(Store::open_locked(dir, context::actor("apply"), lock)?);
@@ -82,10 +88,11 @@ async fn here(
     }
     let cache = Arc::clone(&store) as Arc<dyn Cache>;
     let host = LocalHost::connect(cache, Some(context::inheritable(&steps)))?;
+    let host = host.with_digests(context::digests(&store));
     let tell = |desired: &Desired, progress: Progress<'_>| {
         narrator.lock().unwrap_or_else(PoisonError::into_inner).tell(desired.name(), &progress);
     };
-    let applied = apply_all(&host, &store, loaded, &tell).await;
+    let applied = apply_all(&host, &store, (loaded, environment), &tell).await;
     host.settle(context::SETTLE_LIMIT).await;
     let outcome = |Applied { object, reconciled, acted, error }| Outcome {
         object,
@@ -142,7 +149,7 @@ async fn by_daemon(
 async fn apply_all(
     host: &LocalHost,
     store: &Store,
-    loaded: &Loaded,
+    (loaded, environment): (&Loaded, Environment),
     tell: &(dyn Fn(&Desired, Progress<'_>) + Send + Sync),
 ) -> Vec<Applied> {
     let cancel = CancellationToken::new();
@@ -156,6 +163,7 @@ async fn apply_all(
         progress: tell,
         clock: &now,
         is_current: &|_| true,
+        environment,
         at_work: &at_work,
         builds: &builds,
     };
@@ -258,7 +266,7 @@ fn held_back(status: &ObjectStatus) -> Option<String> {
     let reconciling = conditions.find(|c| c.kind == crate::api::ConditionType::Reconciling)?;
     match reconciling.reason.as_str() {
         "Suspended" => Some(format!("suspended: {}", reconciling.message)),
-        "ObserveOnly" => Some(reconciling.message.clone()),
+        "ObserveOnly" | "EnvironmentDiffers" => Some(reconciling.message.clone()),
         _ => None,
     }
 }

@@ -2,9 +2,13 @@
 
 use std::{num::NonZeroUsize, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum, builder::TypedValueParser};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    builder::{FalseyValueParser, TypedValueParser},
+};
 
 pub(super) use super::files::Manifests;
+use crate::reconcile::Environment;
 
 /// Reconciles Docker Compose hosts: finds the first layer that drifted, repairs just that, proves the repair.
 #[derive(Debug, Parser)]
@@ -101,6 +105,23 @@ pub(super) struct Objects {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct Apply {
+    #[command(flatten)]
+    pub(super) objects: Objects,
+    /// Take steps also where no file has changed and this environment alone makes the Compose project another one than in
+    /// the last verified state
+    #[arg(long, env = "UNDRIFT_ACCEPT_ENVIRONMENT", value_parser = FalseyValueParser::new())]
+    pub(super) accept_environment: bool,
+}
+
+impl Apply {
+    /// What the environment of this process is worth.
+    pub(super) const fn environment(&self) -> Environment {
+        if self.accept_environment { Environment::Declared } else { Environment::Callers }
+    }
+}
+
+#[derive(Debug, Args)]
 pub(super) struct Run {
     #[command(flatten)]
     pub(super) manifests: Manifests,
@@ -137,7 +158,7 @@ pub(super) enum Verb {
     /// without one, 2 error]
     Plan(Objects),
     /// Reconciles once, until reconciled or given up [exit 0 reconciled, 1 not, 2 error]
-    Apply(Objects),
+    Apply(Apply),
     /// Watches manifests, engine and clock until SIGTERM or SIGINT [exit 0 ended by signal, 2 error]
     ///
     /// The daemon. It does what apply does, whenever something may have changed: a manifest, a container or an image

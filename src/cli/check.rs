@@ -8,12 +8,13 @@ use std::{
 use super::{
     Context, Failure,
     args::Format,
+    cache,
     context::{self, Loaded},
     ladder,
 };
 use crate::{
     api::{Desired, ObjectList},
-    host::{Cache, LocalHost, NoCache},
+    host::LocalHost,
     reconcile::{self, Looked, ReconcileError},
     store::Store,
 };
@@ -64,11 +65,8 @@ fn print(context: &mut Context<'_>, looks: &[Look<'_>], with_plan: bool) -> io::
 type Look<'a> = (&'a Desired, Result<Looked, ReconcileError>);
 
 async fn look_at_all<'a>(store: Option<&Arc<Store>>, loaded: &'a Loaded) -> Result<Vec<Look<'a>>, Failure> {
-    let cache: Arc<dyn Cache> = match store {
-        Some(store) => Arc::clone(store) as Arc<dyn Cache>,
-        None => Arc::new(NoCache),
-    };
-    let host = LocalHost::connect(cache, None)?;
+    let host = LocalHost::connect(cache::of_look(store), None)?;
+    let host = host.with_digests(store.and_then(context::digests));
     let mut taken = reconcile::taken(&host, &loaded.all).await;
     let looks = loaded.named.iter().map(|desired| {
         let (host, taken) = (&host, taken.remove(desired.name()));

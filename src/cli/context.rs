@@ -30,7 +30,7 @@ use super::{
 };
 use crate::{
     api::{API_VERSION, Desired},
-    host::HostError,
+    host::{HostError, KeyedDigest},
     manifest::{self, Source},
     reconcile::ReconcileError,
     store::{StepLock, Store},
@@ -248,6 +248,12 @@ pub(super) async fn wait_for_orphan(context: &mut Context<'_>, steps: &StepLock)
         tracing::info!(ms = began.elapsed().as_millis(), "the orphaned command has ended");
     }
     Ok(())
+}
+
+/// Digests under the key of the state folder, where this user may read it.
+pub(super) fn digests(store: &Arc<Store>) -> Option<KeyedDigest> {
+    let key = store.digest_key()?.clone();
+    Some(Arc::new(move |name, value| key.digest(name, value)))
 }
 
 /// Gives each Compose command the step lock to inherit.

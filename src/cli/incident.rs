@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     api::{
-        API_VERSION, AuditKind, AuditRecord, Drift, Incident, IncidentOutcome, ModulePresence, ObjectStatus,
-        ServiceStatus, StepOutcome, Time, Transition,
+        API_VERSION, AuditKind, AuditRecord, Drift, Incident, IncidentOutcome, LastWords, ModulePresence,
+        ObjectStatus, ServiceStatus, StepKind, StepOutcome, Time, Transition,
     },
     store::{RecordFilter, Store},
 };
@@ -177,7 +177,8 @@ const fn presence(presence: ModulePresence) -> &'static str {
     }
 }
 
-/// Each record with the time since the incident opened; of a command that failed, the end of what it printed.
+/// Each record with the time since the incident opened; of a command that failed, the end of what it printed, and so of a
+/// container that had failed and was about to be replaced.
 pub(super) fn print_timeline(
     out: &mut dyn Write,
     style: Style,
@@ -200,7 +201,7 @@ pub(super) fn print_timeline(
             in_incident(record).into(),
         ]);
         let failed = record.step.is_some() && !outcome.is_empty() && !succeeded;
-        tails.push(if failed { tail(&record.evidence) } else { Vec::new() });
+        tails.push(if failed { tail(&record.evidence) } else { last_words(record) });
     }
     // The table is made as one, so that its columns align, and then the tails are put between its lines.
     let mut lines = Vec::new();
@@ -221,6 +222,20 @@ fn in_incident(record: &AuditRecord) -> String {
         return format!("{} {}", word("layer"), word("reason"));
     }
     summary(record)
+}
+
+/// What the containers that a step was about to replace had printed last, where they had failed, or were rolled back.
+fn last_words(record: &AuditRecord) -> Vec<String> {
+    let all = serde_json::from_value::<Vec<LastWords>>(record.evidence["containers"].clone());
+    let is_rollback = record.step == Some(StepKind::Rollback.to_string());
+    let told = all.unwrap_or_default().into_iter().filter(|words| is_rollback || words.has_failed());
+    let lines = told.flat_map(|words| {
+        let head = format!("{} {}", words.container, words.in_words());
+        let unknown = words.output_unknown.map(|why| format!("what it printed is not known: {why}"));
+        let from = words.output.len().saturating_sub(TAIL);
+        [head].into_iter().chain(unknown).chain(words.output.into_iter().skip(from))
+    });
+    lines.collect()
 }
 
 /// The command and the last lines of its output.

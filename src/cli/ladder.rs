@@ -133,13 +133,14 @@ const fn held_back_in_a_word(held_back: &HeldBack) -> &'static str {
     match held_back {
         HeldBack::Suspended(_) => "suspended",
         HeldBack::ObserveOnly => "only observed",
+        HeldBack::EnvironmentDiffers(_) => "the environment differs",
     }
 }
 
 /// The same with its reason, once for the object.
 fn why_held_back(held_back: &HeldBack) -> String {
     let why = match held_back {
-        HeldBack::Suspended(words) => words.as_str(),
+        HeldBack::Suspended(words) | HeldBack::EnvironmentDiffers(words) => words.as_str(),
         HeldBack::ObserveOnly => "spec.reconcile.mode is observe",
     };
     format!("{}: {why}", held_back_in_a_word(held_back))

@@ -5,6 +5,7 @@
 mod apply;
 mod args;
 pub mod audit;
+mod cache;
 mod check;
 mod completions;
 mod context;
@@ -79,7 +80,7 @@ fn dispatch(context: &mut Context<'_>, verb: &Verb) -> Result<u8, Failure> {
         Verb::Schema => context::outcome(schema::schema(&mut context.out), 0),
         Verb::Check(objects) => check::run(context, objects, false),
         Verb::Plan(objects) => check::run(context, objects, true),
-        Verb::Apply(objects) => apply::run(context, objects),
+        Verb::Apply(options) => apply::run(context, &options.objects, options.environment()),
         Verb::Run(options) => run::run(context, options),
         Verb::Suspend { name, duration, reason } => maintenance::suspend(context, name, *duration, reason),
         Verb::Resume { name } => maintenance::resume(context, name),
@@ -162,7 +163,8 @@ fn output_of(verb: &Verb) -> Option<args::Format> {
         | Verb::Suspend { .. }
         | Verb::Resume { .. }
         | Verb::Retry { .. } => None,
-        Verb::Check(objects) | Verb::Plan(objects) | Verb::Apply(objects) => Some(objects.output.output),
+        Verb::Check(objects) | Verb::Plan(objects) => Some(objects.output.output),
+        Verb::Apply(options) => Some(options.objects.output.output),
         Verb::Get { output, .. }
         | Verb::Describe { output, .. }
         | Verb::Doctor { output, .. }

@@ -69,7 +69,8 @@ async fn watch(
         tracing::warn!(what = told, "closed");
     }
     let cache = Arc::clone(store) as Arc<dyn Cache>;
-    let host = Arc::new(LocalHost::connect(cache, Some(context::inheritable(steps)))?);
+    let host = LocalHost::connect(cache, Some(context::inheritable(steps)))?;
+    let host = Arc::new(host.with_digests(context::digests(store)));
     let ended = daemon::run(options, Arc::clone(&host), Arc::clone(store), signals).await;
     host.settle(context::SETTLE_LIMIT).await;
     ended.map(|()| 0).map_err(|error| match error {

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::{
-    api::{Desired, Fact, GitState, ProjectObservation, Step, StepOutcome},
+    api::{Desired, Fact, GitState, LastWords, ProjectObservation, Step, StepOutcome},
     host::{Host, HostError, StepReport, StepRequest},
 };
 
@@ -117,6 +117,10 @@ impl<H: Host + 'static> Host for Bounded<'_, H> {
     async fn git(&self, desired: &Desired) -> Fact<Option<GitState>> {
         let read = self.read(desired, async |host: &H, desired: &Desired| host.git(desired).await).await;
         read.unwrap_or_else(|error| Fact::unknown(error.to_string()))
+    }
+
+    async fn last_words(&self, desired: &Desired, containers: &[(String, String)]) -> Vec<LastWords> {
+        self.over.run_until_cancelled(self.host.last_words(desired, containers)).await.unwrap_or_default()
     }
 
     async fn execute(&self, desired: &Desired, request: StepRequest<'_>) -> StepReport {

@@ -22,7 +22,9 @@ use crate::{
     api::{AuditKind, ConditionStatus, ConditionType, Desired, NewRecord, Object, Time},
     causes::with_causes,
     host::{Host, HostError},
-    reconcile::{Action, AtWork, Progress, ReconcileError, Reconciler, Session, Turn, now, unseen},
+    reconcile::{
+        Action, AtWork, Environment, Progress, ReconcileError, Reconciler, Session, Turn, now, unseen,
+    },
     runtime::{Reconcile, Requeue, jittered},
     store::{Store, StoreError},
 };
@@ -115,6 +117,7 @@ impl<H: Host + 'static> Shared<H> {
             progress: &tell,
             clock: &now,
             is_current: &|desired| self.objects.get(desired.name()).is_some_and(|now| *now == *desired),
+            environment: Environment::Declared,
             at_work: &self.at_work,
             builds: &self.builds,
         };

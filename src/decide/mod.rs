@@ -13,6 +13,7 @@
 //! | `attempts` | what an earlier step has changed, and when the next one may be taken |
 //! | `start` | what a repair starts from, and how much another source is worth |
 //! | `oracle` | whether a route is there, by its answers and those of paths that must not exist |
+//! | `environment` | whether the environment alone makes the project another one than in the last verified state |
 //! | `notes` | what is worth saying of a service that is no drift |
 //! | `rate` | how often a service may be built or brought up within an hour |
 //! | `order` | what must come before a step, and what must come along with it |
@@ -22,6 +23,7 @@
 
 mod attempts;
 mod checks;
+mod environment;
 mod escalation;
 mod notes;
 pub mod oracle;
@@ -54,8 +56,8 @@ pub use verify::{
 };
 
 use crate::api::{
-    Attempt, Desired, Mode, ObjectStatus, PlannedStep, ProjectObservation, RecentStep, Step, StepOutcome,
-    Suspension, Time,
+    Attempt, Desired, Mode, ObjectStatus, PlannedStep, ProjectObservation, RecentStep, ResolvedFrom, Step,
+    StepOutcome, Suspension, Time,
 };
 
 /// Everything that a decision rests on.
@@ -104,6 +106,8 @@ pub struct History {
     pub gone_images: BTreeSet<String>,
     /// The suspension by a person that holds now, besides the spec's own.
     pub suspended: Option<Suspension>,
+    /// What the last verified state was resolved from; `None` where the environment of now counts as declared.
+    pub verified_from: Option<ResolvedFrom>,
 }
 
 /// An incident that is open, as far as decisions need it.
@@ -252,6 +256,8 @@ pub struct Decision {
     pub attempts: Vec<Attempt>,
     /// What keeps undrift from taking any step for this object.
     pub held_back: Option<HeldBack>,
+    /// The variables whose other value alone makes the project another one than in the last verified state.
+    pub environment_differs: Vec<String>,
 }
 
 /// What keeps undrift from taking any step for an object.
@@ -261,6 +267,8 @@ pub enum HeldBack {
     Suspended(String),
     /// The spec's mode is `observe`.
     ObserveOnly,
+    /// Only the environment differs from that of the last verified state; in words.
+    EnvironmentDiffers(String),
 }
 
 impl Decision {
@@ -294,10 +302,11 @@ pub fn decide(inputs: Inputs<'_>) -> Decision {
     let prospects: Vec<Prospect> =
         services.iter().map(|diagnosis| repair::prospect(inputs, &attempts, diagnosis)).collect();
     let prospects = order::ordered(inputs, &services, prospects);
+    let environment_differs = environment::differing(inputs);
     let held_back = held_back(inputs);
     let plan = if held_back.is_none() { plan::plan(&prospects, |_| true) } else { Vec::new() };
     let next = plan::next(inputs, &services, &prospects);
-    Decision { services, prospects, plan, next, attempts, held_back }
+    Decision { services, prospects, plan, next, attempts, held_back, environment_differs }
 }
 
 /// What keeps undrift from taking any step for this object. A person's word comes first: it says why.
@@ -309,5 +318,9 @@ fn held_back(inputs: Inputs<'_>) -> Option<HeldBack> {
     if policy.suspend {
         return Some(HeldBack::Suspended("spec.reconcile.suspend is true".into()));
     }
-    (policy.mode == Mode::Observe).then_some(HeldBack::ObserveOnly)
+    if policy.mode == Mode::Observe {
+        return Some(HeldBack::ObserveOnly);
+    }
+    let variables = environment::differing(inputs);
+    (!variables.is_empty()).then(|| HeldBack::EnvironmentDiffers(environment::in_words(&variables)))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Decision, Diagnosis, HeldBack, LayerVerdict, Next, Repair, UnknownLayer, notes};
+use super::{Decision, Diagnosis, HeldBack, LayerVerdict, Next, Repair, UnknownLayer, environment, notes};
 use crate::api::Desired;
 use crate::api::{
     Answer, Condition, ConditionStatus, ConditionType, ContainerStatus, Fact, ImageStatus, Layer,
@@ -98,6 +98,7 @@ fn object_conditions(inputs: StatusInputs<'_>, services: &[ServiceStatus]) -> Ve
     let (reconciling, why, words) = match (&inputs.decision.held_back, &inputs.decision.next) {
         (Some(HeldBack::Suspended(words)), _) => (False, "Suspended", words.as_str()),
         (Some(HeldBack::ObserveOnly), _) => (False, "ObserveOnly", "spec.reconcile.mode is observe"),
+        (Some(HeldBack::EnvironmentDiffers(words)), _) => (False, "EnvironmentDiffers", words.as_str()),
         (None, _) if rate_exceeded.is_some() => {
             (False, RATE_EXCEEDED, rate_exceeded.as_deref().unwrap_or_default())
         }
@@ -179,6 +180,8 @@ fn service(
     diagnosis: &Diagnosis,
 ) -> ServiceStatus {
     let previous = inputs.previous.and_then(|p| p.services.iter().find(|s| s.name == spec.name));
+    let environment =
+        environment::note(&inputs.decision.environment_differs, diagnosis, &inputs.decision.services);
     ServiceStatus {
         name: spec.name.clone(),
         drift: diagnosis.drift.clone(),
@@ -190,7 +193,11 @@ fn service(
         }),
         modules: modules(spec, seen),
         routes: routes(inputs, spec, seen, previous),
-        notes: notes::notes(seen).into_iter().chain(diagnosis.notes.iter().cloned()).collect(),
+        notes: notes::notes(seen)
+            .into_iter()
+            .chain(diagnosis.notes.iter().cloned())
+            .chain(environment)
+            .collect(),
     }
 }
 
@@ -264,6 +271,7 @@ fn containers(seen: &ServiceObservation) -> Vec<ContainerStatus> {
         state: c.state.as_str().into(),
         started_at: c.started_at,
         restart_count: c.restart_count,
+        differences: c.differences.known().cloned().unwrap_or_default(),
     };
     seen.containers.known().into_iter().flatten().map(row).collect()
 }

@@ -4,6 +4,7 @@ mod any;
 mod attachments;
 mod budget;
 mod cases;
+mod environment;
 mod namespace;
 mod properties;
 mod rate;

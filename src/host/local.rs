@@ -7,16 +7,21 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use tokio::sync::OnceCell;
 
 use super::{
     Cache, Host, HostError, StepReport, StepRequest, endpoint::Endpoint, engine::Engine, probe::Prober,
+    redact::Redactor,
 };
-use crate::api::{Desired, Fact, GitState, ProjectObservation};
+use crate::api::{Desired, Fact, GitState, LastWords, ProjectObservation};
 
 /// Gives a file that the command of a step holds open as long as it lives: a lock that outlives an undrift that
 /// is killed.
 pub type StepLock = Arc<dyn Fn() -> Option<OwnedFd> + Send + Sync>;
+
+/// Makes the digest of a value under a key, with the value's name in it.
+pub type KeyedDigest = Arc<dyn Fn(&str, &[u8]) -> String + Send + Sync>;
 
 /// The real host: the engine that the docker CLI would use, Compose, and the files of this machine.
 pub struct LocalHost {
@@ -24,6 +29,8 @@ pub struct LocalHost {
     pub(super) prober: Prober,
     pub(super) cache: Arc<dyn Cache>,
     pub(super) step_lock: Option<StepLock>,
+    /// `None` where there is no key to make digests under.
+    pub(super) digests: Option<KeyedDigest>,
     swept: OnceCell<()>,
 }
 
@@ -51,7 +58,21 @@ impl LocalHost {
             action: "be asked over HTTP".into(),
             cause: error.to_string(),
         })?;
-        Ok(Self { engine: Engine::new(endpoint), prober, cache, step_lock, swept: OnceCell::new() })
+        Ok(Self {
+            engine: Engine::new(endpoint),
+            prober,
+            cache,
+            step_lock,
+            digests: None,
+            swept: OnceCell::new(),
+        })
+    }
+
+    /// The same, which says what projects are resolved from: digests under this key.
+    #[must_use]
+    pub fn with_digests(mut self, digests: Option<KeyedDigest>) -> Self {
+        self.digests = digests;
+        self
     }
 
     /// The same for an undrift that runs in this container, whatever the system says.
@@ -90,7 +111,8 @@ impl LocalHost {
 
 impl Host for LocalHost {
     async fn observe(&self, desired: &Desired) -> Result<ProjectObservation, HostError> {
-        self.look(desired).await
+        // It is large: what awaits it need not be.
+        Box::pin(self.look(desired)).await
     }
 
     async fn project(&self, desired: &Desired) -> Result<String, HostError> {
@@ -100,6 +122,16 @@ impl Host for LocalHost {
 
     async fn git(&self, desired: &Desired) -> Fact<Option<GitState>> {
         super::source::git_state(&desired.directory).await
+    }
+
+    async fn last_words(&self, desired: &Desired, containers: &[(String, String)]) -> Vec<LastWords> {
+        let own: Vec<(String, String)> = std::env::vars_os()
+            .filter_map(|(name, value)| name.into_string().ok().zip(value.into_string().ok()))
+            .collect();
+        let own = own.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let known = Redactor::of_declared(self.prober.credentials(desired).await).with_variables(own);
+        let all = containers.iter().map(|(service, id)| self.engine.last_words(service, id, &known));
+        join_all(all).await.into_iter().flatten().collect()
     }
 
     async fn execute(&self, desired: &Desired, request: StepRequest<'_>) -> StepReport {

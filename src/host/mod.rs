@@ -1,7 +1,10 @@
 //! Every effect on the host, behind one narrow trait.
 
+mod cache_folder;
 pub mod compose;
 mod definitions;
+mod difference;
+mod differing;
 pub mod endpoint;
 pub mod engine;
 mod examined;
@@ -12,6 +15,7 @@ mod joins;
 mod local;
 mod observe;
 pub mod probe;
+mod redact;
 pub(crate) mod reference;
 mod related;
 pub mod source;
@@ -23,11 +27,12 @@ use std::{
 };
 
 pub use crate::api::{Cache, StepReport};
-pub use local::{LocalHost, StepLock};
+pub use cache_folder::{CacheFolder, TwoCaches};
+pub use local::{KeyedDigest, LocalHost, StepLock};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{Desired, Fact, GitState, ProjectObservation, Step},
+    api::{Desired, Fact, GitState, LastWords, ProjectObservation, Step},
     manifest::Pointed,
 };
 
@@ -55,6 +60,14 @@ pub trait Host: Send + Sync {
     /// The git work tree that the project directory is in; `Known(None)` where it is in none. It is evidence, and
     /// nothing depends on it: git is asked where there is something to tell, not at every look.
     fn git(&self, desired: &Desired) -> impl Future<Output = Fact<Option<GitState>>> + Send;
+
+    /// How these containers stand or ended, with the last lines that they printed: asked just before a step may replace them,
+    /// for with a container both are gone. By service and ID; one that is gone already is left out.
+    fn last_words(
+        &self,
+        desired: &Desired,
+        containers: &[(String, String)],
+    ) -> impl Future<Output = Vec<LastWords>> + Send;
 
     /// One step. Never fails as a function: how it ended is in the report.
     fn execute(&self, desired: &Desired, request: StepRequest<'_>)

@@ -1,6 +1,9 @@
 //! One look at every layer of every service, all layers at once.
 
-use std::{collections::BTreeSet, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
 
 use futures_util::future::join_all;
 
@@ -84,7 +87,11 @@ impl LocalHost {
             });
         let services: Vec<_> = services.collect();
         tracing::debug!(services = services.len(), ms = ms_since(began), "looked");
-        Ok(ProjectObservation { at, project: resolved.model.name.clone(), changing, services, related })
+        let project = resolved.model.name.clone();
+        let endpoint = self.engine.endpoint();
+        let digests = self.digests.as_ref();
+        let resolved_from = digests.and_then(|digest| resolved.resolved_from(desired, endpoint, digest));
+        Ok(ProjectObservation { at, project, changing, services, related, resolved_from })
     }
 
     /// The networks of each service, and all definitions.
@@ -152,18 +159,22 @@ impl LocalHost {
         let looks = services.iter().zip(modules).zip(routes).zip(joins);
         let looks = looks.map(|(((service, mut containers), routes), joins)| {
             for container in &mut containers {
-                container.config_changed = changed.of(&service.name, resolved, container);
+                container.config_changed = changed.of(&service.name, container);
                 container.only_upgraded = upgraded.contains(&container.id.as_str());
             }
             (containers, routes, joins)
         });
-        let of_related = |service: &str, seen: &ContainerObservation| changed.of(service, resolved, seen);
+        let mut looks: Vec<Production> = looks.collect();
+        let all = services.iter().zip(&mut looks).flat_map(|(service, (containers, ..))| {
+            containers.iter_mut().map(|container| (service.name.as_str(), container))
+        });
+        self.add_differences(desired, resolved, all.collect()).await;
+        let of_related = |service: &str, seen: &ContainerObservation| changed.of(service, seen);
         let mut related = self.related(desired, resolved, &found.containers, of_related).await;
         for service in &mut related {
             service.runs_undrift = found.own_services.contains(&service.name);
         }
-        let services = looks.collect();
-        Ok(Running { services, related, changing, own: found.own_services, ownership })
+        Ok(Running { services: looks, related, changing, own: found.own_services, ownership })
     }
 
     /// The containers of one service with its modules in them, and what Compose copied there.
@@ -238,9 +249,22 @@ impl LocalHost {
         resolved: &Resolved,
         containers: &[Container],
     ) -> Changed {
+        let unlike = |container: &&Container| !same_hash(resolved, &container.service, &container.seen);
+        let endpoint = self.engine.endpoint();
+        let printed = if containers.iter().any(|container| unlike(&container)) {
+            compose::printed_hashes(desired, endpoint, resolved, &*self.cache).await
+        } else {
+            BTreeMap::new()
+        };
+        let as_printed = |container: &Container| {
+            let hash = container.seen.config_hash.as_ref();
+            hash.is_some() && hash == printed.get(&container.service)
+        };
+        let same = containers.iter().filter(|container| !unlike(container) || as_printed(container));
+        let same: BTreeSet<String> = same.map(|container| container.seen.id.clone()).collect();
         let differing: BTreeSet<&String> = containers
             .iter()
-            .filter(|container| !same_hash(resolved, &container.service, &container.seen))
+            .filter(|container| !same.contains(&container.seen.id))
             // What only restarts with another is restarted as it is.
             .filter(|container| {
                 desired.service(&container.service).is_some()
@@ -250,9 +274,9 @@ impl LocalHost {
             .collect();
         let services: Vec<String> = differing.into_iter().cloned().collect();
         let provided = self.provided(resolved, containers, &services).await;
-        let endpoint = self.engine.endpoint();
-        let changed =
-            Changed(compose::would_recreate_beside(desired, endpoint, resolved, &services, &provided).await);
+        let recreations =
+            compose::would_recreate_beside(desired, endpoint, resolved, &services, &provided).await;
+        let changed = Changed { same, recreations };
         self.remember_declared(resolved, &changed, containers);
         changed
     }
@@ -263,7 +287,7 @@ impl LocalHost {
         for container in containers {
             let (service, seen) = (&container.service, &container.seen);
             if resolved.model.providers_of(service).is_empty()
-                || changed.of(service, resolved, seen) != Fact::Known(false)
+                || changed.of(service, seen) != Fact::Known(false)
             {
                 continue;
             }
@@ -298,14 +322,18 @@ impl LocalHost {
 }
 
 /// What `up` would recreate, among the containers with a differing hash.
-struct Changed(Recreations);
+struct Changed {
+    /// The IDs of those that bear a hash of today.
+    same: BTreeSet<String>,
+    recreations: Recreations,
+}
 
 impl Changed {
-    fn of(&self, service: &str, resolved: &Resolved, container: &ContainerObservation) -> Fact<bool> {
-        if same_hash(resolved, service, container) {
+    fn of(&self, service: &str, container: &ContainerObservation) -> Fact<bool> {
+        if self.same.contains(&container.id) {
             return Fact::Known(false);
         }
-        self.0.of(service, &container.name)
+        self.recreations.of(service, &container.name)
     }
 }
 
@@ -333,7 +361,7 @@ fn made_otherwise<'a>(changed: &Changed, resolved: &Resolved, containers: &'a [C
         let seen = &container.seen;
         let is_other =
             seen.made_by.is_some() && resolved.version.is_some() && seen.made_by != resolved.version;
-        is_other && changed.of(&container.service, resolved, seen) != Fact::Known(false)
+        is_other && changed.of(&container.service, seen) != Fact::Known(false)
     });
     let made = other.filter_map(|container| {
         Some(Made {

@@ -61,6 +61,11 @@ pub(super) fn line(line: &[char], whole: bool, hide: Option<Range<usize>>) -> Ma
     Masked { text, ranges }
 }
 
+/// A line that another program printed, with the same parts of it masked.
+pub(crate) fn masked(text: &str) -> String {
+    line(&text.chars().collect::<Vec<_>>(), false, None).text.into_iter().collect()
+}
+
 /// Whether the line of this index goes on with a secret that starts in a line above it: a block text, or a value
 /// in a line of its own.
 pub(super) fn is_continued_secret(lines: &Lines<'_>, index: usize) -> bool {
@@ -134,10 +139,6 @@ fn user_infos(line: &[char]) -> Option<Range<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn masked(text: &str) -> String {
-        line(&text.chars().collect::<Vec<_>>(), false, None).text.iter().collect()
-    }
 
     #[test]
     fn values_of_secrets_are_hidden() {

@@ -39,8 +39,10 @@ pub use schema::json_schema;
 pub use watch::watch;
 
 pub(crate) use error::count;
+pub(crate) use mask::masked;
 pub(crate) use nearest::nearest;
 pub(crate) use read::NO_MANIFESTS;
+pub(crate) use secret::may_be_named as may_name_a_secret;
 
 use crate::api::Desired;
 use object::{Named, Parsed};

@@ -62,7 +62,7 @@ fn words(name: &str) -> Vec<String> {
 }
 
 /// Whether something that is named so may hold a secret. What is shown is masked rather too often than too seldom.
-pub(super) fn may_be_named(name: &str) -> bool {
+pub(crate) fn may_be_named(name: &str) -> bool {
     let key: String = name.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_lowercase();
     let pair = |(one, other): &(&str, &str)| key.contains(&format!("{one}{other}"));
     // A misspelt field is what is shown most: `pasword` holds a secret as well.

@@ -11,7 +11,7 @@ use tokio::{sync::Notify, time::Instant};
 
 pub(crate) use self::world::{Container, Faults, Hand, Image, World};
 use crate::{
-    api::{Desired, Fact, GitState, ProjectObservation, StepOutcome, Time},
+    api::{Desired, Fact, GitState, LastWords, ProjectObservation, StepOutcome, Time},
     fixtures::{at, git},
     host::{Host, HostError, StepReport, StepRequest},
 };
@@ -96,6 +96,10 @@ impl Host for FakeHost {
     }
 
     async fn prune(&self, _: &[String]) -> Vec<String> {
+        Vec::new()
+    }
+
+    async fn last_words(&self, _: &Desired, _: &[(String, String)]) -> Vec<LastWords> {
         Vec::new()
     }
 

@@ -41,6 +41,7 @@ pub(super) fn history(
         proving: session.series.as_ref().map(Series::services).unwrap_or_default(),
         gone_images: BTreeSet::new(),
         suspended: store.suspension(name)?.filter(|suspension| !suspension.has_passed(now)),
+        verified_from: store.verified_from(name)?,
     })
 }
 

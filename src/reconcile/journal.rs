@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     api::{
-        Attempt, AuditKind, Desired, Drift, IncidentOutcome, Layer, NewRecord, ObjectStatus, PlannedStep,
-        Reason, Step, StepKind, StepOutcome,
+        Attempt, AuditKind, Desired, Drift, IncidentOutcome, LastWords, Layer, NewRecord, ObjectStatus,
+        PlannedStep, Reason, Step, StepKind, StepOutcome,
     },
     decide::{self, Next, OpenIncident, Repair, unlike_before},
     host::StepReport,
@@ -89,22 +89,26 @@ impl Journal<'_> {
         Ok(())
     }
 
-    /// The intent, with the attempts that it begins, on disk before the step.
+    /// The intent, with the attempts that it begins, on disk before the step; with how the containers that it may replace
+    /// stand or ended.
     pub(super) fn intend(
         self,
         scene: &Scene<'_>,
         planned: &PlannedStep,
         begun: &[Attempt],
+        last_words: &[LastWords],
     ) -> Result<u64, ReconcileError> {
         self.renew_before(scene, &planned.services)?;
         let attempt = begun.iter().map(|row| row.attempts).max();
+        let mut evidence = json!({ "reason": planned.reason, "attempt": attempt, "git": scene.git });
+        if !last_words.is_empty() {
+            evidence["containers"] = json!(last_words);
+        }
         let record = NewRecord {
             object: Some(self.object.into()),
             incident: scene.history.incident.as_ref().map(|incident| incident.id.clone()),
             step: Some(planned.step.kind()),
-            evidence: json!({
-                "reason": planned.reason, "attempt": attempt, "git": scene.git,
-            }),
+            evidence,
             ..NewRecord::of(AuditKind::StepIntended)
         };
         let recent = decide::recent_steps(scene.inputs(), planned.step, &planned.services);

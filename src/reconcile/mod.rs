@@ -69,10 +69,22 @@ pub struct Reconciler<'a, H> {
     /// Whether this is what is declared at the moment. Where it is not any more, no step is taken for it and nothing is
     /// said of it: a manifest may be edited or removed while a look or a proof goes on.
     pub is_current: &'a (dyn Fn(&Desired) -> bool + Send + Sync),
+    /// Whether the environment of this process may be another one than that of the last verified state.
+    pub environment: Environment,
     /// The Compose projects that a step is at work on.
     pub at_work: &'a AtWork,
     /// How many builds may run at a time on the host: one permit each.
     pub builds: &'a tokio::sync::Semaphore,
+}
+
+/// What the environment of this process is worth, out of which Compose fills in the files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Environment {
+    /// It counts as declared: a daemon's, which a unit file gives it, or one that a person has accepted.
+    Declared,
+    /// It is whatever shell somebody stands in. Where it alone makes the project another one than in the last verified state,
+    /// no step is taken.
+    Callers,
 }
 
 /// Why an object could not be reconciled at all.

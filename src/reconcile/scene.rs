@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use tokio::time::Instant;
 
 use super::{
-    Action, ReconcileError, Reconciler, Session, Turn, history, image_knowledge, object,
+    Action, Environment, ReconcileError, Reconciler, Session, Turn, history, image_knowledge, object,
     transitions::Transitions,
 };
 use crate::{
@@ -97,6 +97,9 @@ impl<H: Host> Reconciler<'_, H> {
         self.store.settle_recent_steps(now)?;
         let mut history = history::history(self.store, desired, &observed.project, session, now)?;
         history.gone_images = gone_images(self.host, &history, &observed).await;
+        if self.environment == Environment::Declared {
+            history.verified_from = None;
+        }
         let previous = self.store.object(desired.name())?.map(|object| object.status);
         let jitter_seed = now.timestamp_micros().unsigned_abs();
         let decide = |history: &History| {

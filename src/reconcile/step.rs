@@ -10,7 +10,7 @@ use super::{
     transitions::Transitions,
 };
 use crate::{
-    api::{Desired, PlannedStep, Step, StepOutcome},
+    api::{Desired, LastWords, PlannedStep, Step, StepOutcome},
     decide,
     host::{Host, StepRequest},
     store::{OpenIntent, Store},
@@ -18,6 +18,9 @@ use crate::{
 
 /// The limit of one `up`, `restart` or rollback. Compose itself waits for `depends_on` conditions in it.
 const UP_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(600);
+
+/// Of how many containers of one step the end is kept.
+const MOST_CONTAINERS: usize = 20;
 
 impl<H: Host> Reconciler<'_, H> {
     /// Takes a step, if it may be taken now.
@@ -65,6 +68,25 @@ impl<H: Host> Reconciler<'_, H> {
         if matches!(step, Step::Build { .. }) { self.builds.try_acquire().map(Some) } else { Ok(None) }
     }
 
+    /// How the containers that a step may replace stand or ended: with them that is gone. It stands in the intent, for an
+    /// undrift that is killed in the middle of the step writes nothing more.
+    async fn last_words(&self, scene: &Scene<'_>, planned: &PlannedStep) -> Vec<LastWords> {
+        if !matches!(planned.step, Step::Up { .. } | Step::Rollback) {
+            return Vec::new();
+        }
+        let services = scene.observed.services.iter().filter(|seen| planned.services.contains(&seen.name));
+        let containers = services.flat_map(|seen| {
+            let ids = seen.containers.known().into_iter().flatten().map(|container| container.id.clone());
+            ids.map(|id| (seen.name.clone(), id))
+        });
+        let containers: Vec<(String, String)> = containers.take(MOST_CONTAINERS).collect();
+        if containers.is_empty() {
+            Vec::new()
+        } else {
+            self.host.last_words(scene.desired, &containers).await
+        }
+    }
+
     /// Intent, step, outcome. If the intent cannot be written, the step does not run.
     async fn execute(
         &self,
@@ -79,7 +101,8 @@ impl<H: Host> Reconciler<'_, H> {
         let (rows, services) = (&scene.decision.attempts, &scene.decision.services);
         let begun = decide::begin_step(inputs, rows, services, step, &planned.services);
         let prepared = decide::begin_preparation(inputs, rows, services, step, &planned.on_behalf_of);
-        let intent = journal.intend(scene, planned, &[&begun[..], &prepared].concat())?;
+        let last_words = self.last_words(scene, planned).await;
+        let intent = journal.intend(scene, planned, &[&begun[..], &prepared].concat(), &last_words)?;
         (self.progress)(scene.desired, Progress::StepBegins(planned));
         let policy = &scene.desired.object.spec.reconcile;
         let request = StepRequest {

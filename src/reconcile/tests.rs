@@ -83,6 +83,7 @@ impl Bench {
                 progress: &|_, _| {},
                 clock,
                 is_current: &|_| true,
+                environment: super::Environment::Callers,
                 at_work,
                 builds,
             };

@@ -120,6 +120,9 @@ impl<H: Host> Reconciler<'_, H> {
             transitions = of_repair(scene, incident);
         }
         let status = self.save(scene, &transitions)?;
+        if turn.reconciled {
+            self.note_verified(scene)?;
+        }
         if let Some(incident) = ends {
             let pruned = self.prune(scene).await?;
             journal.reconciled(scene, incident, &status, &pruned)?;
@@ -136,6 +139,16 @@ impl<H: Host> Reconciler<'_, H> {
             (self.progress)(scene.desired, Progress::Reconciled);
         }
         Ok(Turn { object: object(scene.desired, status), ..turn })
+    }
+
+    /// Notes what the verified state was resolved from. Another environment is no part of it before a person has accepted it,
+    /// also where nothing of it has come to a container yet.
+    fn note_verified(&self, scene: &Scene<'_>) -> Result<(), ReconcileError> {
+        let from = scene.observed.resolved_from.as_ref();
+        match from.filter(|_| scene.decision.environment_differs.is_empty()) {
+            Some(from) => Ok(self.store.save_verified_from(scene.desired.name(), from)?),
+            None => Ok(()),
+        }
     }
 
     /// Removes images that undrift built for these services and that are superseded by now: not behind the

@@ -156,7 +156,7 @@ mod tests {
         store.append(&NewRecord::of(AuditKind::Started)).unwrap();
         assert_eq!(mode(&dir), 0o700);
         let files: Vec<_> = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
-        assert_eq!(files.len(), 3, "{files:?}");
+        assert_eq!(files.len(), 4, "{files:?}");
         for file in files {
             assert_eq!(mode(&file), 0o600, "{}", file.display());
         }

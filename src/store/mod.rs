@@ -14,6 +14,7 @@ mod folder;
 mod holder;
 mod images;
 mod incidents;
+mod key;
 mod lock;
 mod objects;
 mod outcomes;
@@ -24,6 +25,7 @@ mod steps;
 mod suspensions;
 mod time;
 mod trail;
+mod verified_from;
 mod verify;
 
 #[cfg(test)]
@@ -44,6 +46,7 @@ pub use canonical::{GENESIS, canonical, record_hash};
 pub use error::StoreError;
 pub use holder::LockState;
 pub use images::ImageKnowledge;
+pub use key::DigestKey;
 pub use lock::{Holder, LockError, StateLock};
 pub use objects::Generation;
 pub use outcomes::Outcome;
@@ -65,6 +68,8 @@ pub struct Store {
     cache: Option<Mutex<Connection>>,
     actor: String,
     clock: Clock,
+    /// The key of the folder's digests, as far as this user may read it.
+    key: Option<DigestKey>,
     /// The outcomes that could not be written, by their intents.
     kept: Mutex<BTreeMap<u64, Outcome>>,
 }
@@ -109,8 +114,11 @@ impl Store {
             None
         };
         schema::migrate(&mut db, schema::MIGRATIONS)?;
-        let cache = folder::connect_cache(&path)?;
-        Ok(Self { db: Mutex::new(db), cache: Some(Mutex::new(cache)), actor, clock, kept: Mutex::default() })
+        let cache = Some(Mutex::new(folder::connect_cache(&path)?));
+        let key = DigestKey::of(dir)
+            .map_err(|source| StoreError::Folder { path: dir.join(key::FILE), source })
+            .map(Some)?;
+        Ok(Self { db: Mutex::new(db), cache, actor, clock, key, kept: Mutex::default() })
     }
 
     /// Opens the state in this folder for reading; `None` where there is none yet. Creates nothing, works beside
@@ -133,7 +141,11 @@ impl Store {
             _ => {
                 let clock = Box::new(chrono::Utc::now);
                 let (actor, kept) = (String::new(), Mutex::default());
-                Ok(Some(Self { db: Mutex::new(db), cache: None, actor, clock, kept }))
+                let key = DigestKey::read(dir).unwrap_or_else(|error| {
+                    tracing::debug!(%error, "the key of the digests cannot be read");
+                    None
+                });
+                Ok(Some(Self { db: Mutex::new(db), cache: None, actor, clock, key, kept }))
             }
         }
     }
@@ -155,6 +167,12 @@ impl Store {
             Err(error) => tracing::debug!(%error, "looking without what was looked up before"),
         }
         Ok(Some(store))
+    }
+
+    /// Whether what was looked up can be remembered in it.
+    #[must_use]
+    pub const fn remembers(&self) -> bool {
+        self.cache.is_some()
     }
 
     /// The connection. A panic elsewhere while it was held left no open transaction: they roll back on drop.

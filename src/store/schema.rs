@@ -6,8 +6,12 @@ use super::error::{Result, StoreError, failed};
 
 /// Every step that the schema ever took, in order. A step is never edited after its release: a change is a new
 /// step at the end.
-pub(super) const MIGRATIONS: &[&str] =
-    &[include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    include_str!("schema/3.sql"),
+    include_str!("schema/4.sql"),
+];
 
 /// The version of the schema that a database has: how many steps it took.
 pub(super) fn version(db: &Connection) -> Result<i64> {

@@ -67,6 +67,7 @@ impl Home {
             command.env_remove(format!("UNDRIFT_{variable}"));
         }
         command.env("UNDRIFT_STATE_DIR", self.state()).env("DOCKER_HOST", self.no_engine());
+        command.env("XDG_CACHE_HOME", self.0.path().join("cache")).env_remove("CACHE_DIRECTORY");
         command.args(args).current_dir(self.0.path()).stdin(Stdio::null());
         command
     }

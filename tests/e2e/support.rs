@@ -110,6 +110,11 @@ impl Project {
         self.dir.path().join("state")
     }
 
+    /// Where undrift's cache is, in a folder `undrift`.
+    pub(crate) fn cache_home(&self) -> PathBuf {
+        self.dir.path().join("cache")
+    }
+
     /// Writes a file below the project directory.
     pub(crate) fn write(&self, below: &str, text: &str) {
         let path = self.path(below);
@@ -207,6 +212,7 @@ impl Project {
         let mut command = Command::new(env!("CARGO_BIN_EXE_undrift"));
         command.arg("--state-dir").arg(self.state_dir()).args(args);
         command.env("E2E_PASSWORD", "secret").stdin(Stdio::null()).current_dir(self.path(""));
+        command.env("XDG_CACHE_HOME", self.cache_home()).env_remove("CACHE_DIRECTORY");
         // The second is set where Podman is tested, for the builds that a test makes by hand: undrift finds out by itself.
         command.env_remove("UNDRIFT_LOG").env_remove("DOCKER_BUILDKIT");
         command

@@ -4,8 +4,8 @@ use chrono::TimeDelta;
 
 use super::{LayerVerdict, View, job, namespace, network, replicas, worst};
 use crate::api::{
-    ContainerObservation, ContainerState, Fact, Health, ModuleInContainer, ModuleSpec, Presence, Reason,
-    Time, Upgrades,
+    ConfigDifference, ContainerObservation, ContainerState, Fact, Health, ModuleInContainer, ModuleSpec,
+    Presence, Reason, Time, Upgrades,
 };
 
 /// A container that ran for less than this counts as crashed again: the engine's own rule for the delay of its
@@ -144,10 +144,33 @@ fn config(view: View<'_>, c: &ContainerObservation) -> LayerVerdict {
         _ if c.only_upgraded && reports_upgrades(view) => fine(),
         Fact::Known(true) => broken(
             Reason::ConfigChanged,
-            format!("{} was created from another configuration than the Compose files describe now", c.name),
+            format!(
+                "{} was created from another configuration than the Compose files describe now: {}",
+                c.name,
+                in_what(c)
+            ),
         ),
         Fact::Unknown(why) => LayerVerdict::not_known(format!("configuration of {}: {why}", c.name)),
     }
+}
+
+/// How many keys are named in words; the status has all.
+const NAMED: usize = 6;
+
+/// In what a container differs, as far as it can be seen.
+fn in_what(c: &ContainerObservation) -> String {
+    let differences = match &c.differences {
+        Fact::Unknown(why) => return format!("which key differs is not known ({why})"),
+        Fact::Known(none) if none.is_empty() => {
+            return "which key differs cannot be seen of the container".to_owned();
+        }
+        Fact::Known(differences) => differences,
+    };
+    let named: Vec<String> = differences.iter().take(NAMED).map(ConfigDifference::in_words).collect();
+    let more = differences.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let verb = if differences.len() == 1 { "differs" } else { "differ" };
+    format!("{}{more} {verb}", named.join(", "))
 }
 
 fn reports_upgrades(view: View<'_>) -> bool {

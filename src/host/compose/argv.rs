@@ -37,6 +37,12 @@ pub fn config_json(desired: &Desired) -> Vec<String> {
     with(compose(desired), &["config", "--format", "json"], &[])
 }
 
+/// The same with variables as they stand in the files.
+#[must_use]
+pub fn config_as_written(desired: &Desired) -> Vec<String> {
+    with(compose(desired), &["config", "--no-interpolate", "--format", "json"], &[])
+}
+
 /// The same with the services of every profile.
 #[must_use]
 pub fn config_json_of_all_profiles(desired: &Desired) -> Vec<String> {

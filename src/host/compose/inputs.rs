@@ -19,7 +19,7 @@ use super::{
     env::Environment,
     scan::{self, Reference},
 };
-use crate::api::Desired;
+use crate::{api::Desired, host::KeyedDigest};
 
 /// The version of the fingerprint's form and of the rules by which inputs are found.
 const VERSION: &str = "undrift-compose-v7";
@@ -44,7 +44,13 @@ const PLUGIN_FOLDERS: [&str; 4] = [
 ];
 
 /// Variables that steer Compose or the docker CLI, whatever the files say.
-const PREFIXES: [&str; 2] = ["COMPOSE_", "DOCKER_"];
+const PREFIXES: [&str; 2] = [STEERS_COMPOSE, "DOCKER_"];
+
+/// Variables that steer Compose itself begin so.
+const STEERS_COMPOSE: &str = "COMPOSE_";
+
+/// Variables that say where the programs are, whatever the files use.
+const TO_FIND_PROGRAMS: [&str; 2] = ["PATH", "HOME"];
 
 /// The most files that a project is followed through: more is not remembered.
 const MOST_FILES: usize = 200;
@@ -56,7 +62,7 @@ pub(super) struct Inputs {
     files: BTreeSet<PathBuf>,
     /// Environment variables that the files use.
     variables: BTreeSet<String>,
-    /// The docker CLI and the Compose plugin, at every place where they could be: by size and time.
+    /// The docker CLI and the Compose plugin, at every place where they could be: by what tells one build from another.
     programs: BTreeSet<PathBuf>,
     /// Whether a service may belong to a profile.
     profiles: bool,
@@ -108,7 +114,7 @@ impl Inputs {
                 Err(_) => return None,
             }
         }
-        for name in &self.variables {
+        for name in self.variables.iter().map(String::as_str).chain(TO_FIND_PROGRAMS) {
             hash.variable(OsStr::new(name), env.get(name));
         }
         for (name, value) in env.iter() {
@@ -116,17 +122,62 @@ impl Inputs {
                 hash.variable(name, Some(value));
             }
         }
-        for path in &self.programs {
-            hash.field(path.as_os_str().as_bytes());
-            match fs::metadata(path) {
-                Ok(meta) => {
-                    hash.field(format!("{} {} {}", meta.len(), meta.mtime(), meta.mtime_nsec()).as_bytes());
-                }
-                Err(_) => hash.field(b"absent"),
-            }
-        }
+        hash.field(self.programs().as_bytes());
         Some(hex::encode(hash.0.finalize()))
     }
+
+    /// What tells these programs from all others, in a word.
+    pub(super) fn programs(&self) -> String {
+        let mut hash = Fields(Sha256::new());
+        for path in &self.programs {
+            hash.field(path.as_os_str().as_bytes());
+            hash.field(identity(path).as_bytes());
+        }
+        hex::encode(hash.0.finalize())
+    }
+
+    /// Each file and program by path, and each variable that the files use or that steers Compose, by name: digests. `None`
+    /// where something cannot be read.
+    pub(super) fn digests(&self, env: &Environment, digest: &KeyedDigest) -> Option<Digests> {
+        let mut files = BTreeMap::new();
+        for path in &self.files {
+            let name = path.to_string_lossy().into_owned();
+            let content = match fs::read(path) {
+                Ok(content) => digest(&name, &content),
+                Err(error) if is_absent(&error) => "absent".to_owned(),
+                Err(_) => return None,
+            };
+            files.insert(name, content);
+        }
+        // Another Compose, too, makes another project of the same files.
+        let programs = self.programs.iter().map(|path| {
+            let name = path.to_string_lossy().into_owned();
+            let identity = digest(&name, identity(path).as_bytes());
+            (name, identity)
+        });
+        files.extend(programs);
+        let value = |name: &str| env.get(name).map(|value| digest(name, value.as_bytes()));
+        let steering = env.iter().filter_map(|(name, _)| name.to_str());
+        let steering = steering.filter(|name| name.starts_with(STEERS_COMPOSE));
+        let names = self.variables.iter().map(String::as_str).chain(steering);
+        let variables = names.map(|name| (name.to_owned(), value(name))).collect();
+        Some((files, variables))
+    }
+}
+
+/// Files and programs by path, and variables by name.
+type Digests = (BTreeMap<String, String>, BTreeMap<String, Option<String>>);
+
+/// What tells one build of a program from another without reading it. A copy of another build may have its size and its time,
+/// and has neither its place on the disk nor the time of its last change there.
+fn identity(program: &Path) -> String {
+    fs::metadata(program).map_or_else(
+        |_| "absent".to_owned(),
+        |meta| {
+            let (modified, changed) = ((meta.mtime(), meta.mtime_nsec()), (meta.ctime(), meta.ctime_nsec()));
+            format!("{} {modified:?} {changed:?} {} {}", meta.len(), meta.dev(), meta.ino())
+        },
+    )
 }
 
 /// A hash over fields, each with its length, so that no two lists of fields look alike.
@@ -227,6 +278,12 @@ impl Finder {
                     }
                 }
             }
+            // What is in no folder of this host comes from another one (`github.com/…` is no path for Compose), or is to come.
+            let is_here = |target: &str| bases.iter().any(|base| base.join(target).exists());
+            let mut included = found.references.iter().filter(|(kind, _)| *kind == Reference::Compose);
+            if !included.all(|(_, target)| is_here(target)) {
+                return None;
+            }
         }
         Some(())
     }
@@ -250,7 +307,6 @@ impl Finder {
     }
 
     fn programs(&mut self, env: &Environment) -> Option<()> {
-        self.inputs.variables.extend(["PATH".to_owned(), "HOME".to_owned()]);
         for folder in std::env::split_paths(env.get("PATH")?) {
             let program = folder.join("docker");
             let found = program.is_file();

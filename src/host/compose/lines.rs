@@ -12,14 +12,14 @@ pub(super) const TAIL: usize = 16 * 1024;
 
 /// Cuts a stream of bytes into clean lines.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub(in crate::host) struct Lines {
     raw: Vec<u8>,
     cut: bool,
 }
 
 impl Lines {
     /// Takes the next bytes and gives each line that they end. Blank lines are left out.
-    pub(super) fn push(&mut self, bytes: &[u8], mut line: impl FnMut(&str)) {
+    pub(in crate::host) fn push(&mut self, bytes: &[u8], mut line: impl FnMut(&str)) {
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             let text = part.strip_suffix(b"\n").unwrap_or(part);
             self.add(text);
@@ -51,7 +51,7 @@ impl Lines {
     }
 
     /// Gives what is left when the stream has ended in the middle of a line.
-    pub(super) fn end(&mut self, mut line: impl FnMut(&str)) {
+    pub(in crate::host) fn end(&mut self, mut line: impl FnMut(&str)) {
         let mut text = clean(&self.raw);
         if self.cut {
             text.push('…');

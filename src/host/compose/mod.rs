@@ -12,11 +12,13 @@
 //! | `provided` | what a service's providers gave its container |
 //! | `builds` | which services build one image, and which files and services a build names |
 //! | `made_of` | which services build what the image of another one is made of |
+//! | `configuration` | the project with its values, to say in what a container differs |
 //! | `build_order` | in which order services are built, by what their images are made of |
 //! | `dockerfile` | the images that a Dockerfile is built on |
 //! | `order` | what the files order among services |
 //! | `upgrade` | whether only another version of Compose makes a container otherwise |
 //! | `inputs` | everything that Compose reads to make that |
+//! | `keyed` | what a project was resolved from, as digests under a key |
 //! | `scan` | what one such file refers to |
 //! | `question` | asking Compose through the gate |
 //! | `resolve` | the model and the config hashes, remembered until an input changes |
@@ -29,12 +31,14 @@ pub mod argv;
 mod build_order;
 mod builds;
 pub mod command;
+mod configuration;
 pub mod declared;
 mod dockerfile;
 mod dry_run;
 mod env;
 mod inputs;
-mod lines;
+mod keyed;
+pub(super) mod lines;
 mod made_of;
 pub mod model;
 mod order;
@@ -50,6 +54,7 @@ mod scan;
 mod test_support;
 mod upgrade;
 
+pub(super) use configuration::Configuration;
 pub use declared::{Declared, DeclaredContent, DeclaredService, NetworkModel, Subnet, VolumeModel};
 pub use dry_run::{Recreations, up_command, would_recreate, would_recreate_beside};
 pub use env::Environment;
@@ -57,7 +62,7 @@ pub use made_of::Builds;
 pub use model::{BuildModel, Model, ServiceModel};
 pub use ownership::{Ownership, ownership};
 pub use provided::Provided;
-pub use resolve::{Resolved, resolve, resolve_in};
+pub use resolve::{Resolved, printed_hashes, resolve, resolve_in};
 pub use upgrade::{Made, made_from_this_model};
 
 /// The SHA-256 of some bytes.

@@ -12,7 +12,7 @@ use super::{
     inputs::Inputs,
     made_of::Whole,
     question::Questions,
-    refusal, scan,
+    refusal, scan, upgrade,
 };
 use crate::{
     api::Desired,
@@ -22,6 +22,12 @@ use crate::{
 
 /// The cache's space.
 const SPACE: &str = "compose";
+
+/// The cache's space for Compose's version, by what tells one build of it from another.
+const VERSIONS: &str = "compose-version";
+
+/// The cache's space for the hashes that Compose prints, by the model that they are of.
+const HASHES: &str = "compose-hashes";
 
 /// How long a command that only answers a question is waited for.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +56,9 @@ pub struct Resolved {
     pub builds: Builds,
     /// Whether the files use the variable that names the engine, or may do so.
     pub names_engine: bool,
+    /// Everything that it rests on; `None` where that is not known.
+    #[serde(skip)]
+    pub(super) inputs: Option<Inputs>,
 }
 
 /// What is remembered of a project: an answer, and everything that it rests on.
@@ -104,7 +113,8 @@ fn key(desired: &Desired) -> String {
 fn recall(desired: &Desired, env: &Environment, text: Option<String>) -> Option<Resolved> {
     let remembered: Remembered = serde_json::from_str(&text?).ok()?;
     let now = remembered.inputs.fingerprint(desired, env)?;
-    (now == remembered.fingerprint).then_some(remembered.resolved)
+    let inputs = Some(remembered.inputs);
+    (now == remembered.fingerprint).then_some(Resolved { inputs, ..remembered.resolved })
 }
 
 async fn ask_and_remember(
@@ -118,7 +128,7 @@ async fn ask_and_remember(
     let inputs = Inputs::find(desired, env);
     let fingerprint = |inputs: &Inputs| inputs.fingerprint(desired, env);
     let before = inputs.as_ref().and_then(fingerprint);
-    let asked = ask(desired, endpoint, env, inputs.as_ref()).await?;
+    let asked = ask(desired, endpoint, env, cache, inputs.as_ref()).await?;
     let inputs = inputs.filter(|inputs| before.is_some() && fingerprint(inputs) == before);
     // The same of the Dockerfiles, which are known only now.
     let inputs = inputs.map(|inputs| inputs.with(asked.whole.dockerfiles()));
@@ -127,10 +137,11 @@ async fn ask_and_remember(
     let after = inputs.as_ref().and_then(fingerprint);
     if let (Some(inputs), Some(fingerprint)) = (inputs, after.filter(|after| Some(after) == before.as_ref()))
     {
-        let remembered = Remembered { inputs, fingerprint, resolved: resolved.clone() };
+        let remembered = Remembered { inputs, fingerprint, resolved };
         if let Ok(text) = serde_json::to_string(&remembered) {
             cache.put(SPACE, key, &text);
         }
+        return Ok(Resolved { inputs: Some(remembered.inputs), ..remembered.resolved });
     }
     Ok(resolved)
 }
@@ -148,27 +159,24 @@ struct Asked {
 impl Asked {
     fn resolved(self) -> Resolved {
         let Self { model, hashes, declared, version, whole, names_engine } = self;
-        Resolved { model, hashes, declared, version, builds: whole.builds(), names_engine }
+        let builds = whole.builds();
+        Resolved { model, hashes, declared, version, builds, names_engine, inputs: None }
     }
 }
 
-/// Asks Compose, for the project and for its hashes at once.
+/// Asks Compose for the project, and makes the hashes of what it says.
 async fn ask(
     desired: &Desired,
     endpoint: &Endpoint,
     env: &Environment,
+    cache: &dyn Cache,
     inputs: Option<&Inputs>,
 ) -> Result<Asked, HostError> {
     let names_engine = inputs.is_none_or(|inputs| inputs.use_variable(ENGINE));
     let questions = Questions { desired, endpoint, env, name_engine: names_engine };
-    let (json, hashes, version) =
-        (argv::config_json(desired), argv::config_hashes(desired), argv::version(desired));
-    let (json, hashes, version) = tokio::join!(
-        question(questions, &json),
-        question(questions, &hashes),
-        questions.ask(&version, PATIENCE)
-    );
-    let (json, hashes) = (json?.stdout, hashes?);
+    let json = argv::config_json(desired);
+    let (json, version) = tokio::join!(question(questions, &json), version(questions, cache, inputs));
+    let json = json?.stdout;
     let not_understood = |error: serde_json::Error| HostError::ComposeRefused {
         directory: desired.directory.display().to_string(),
         cause: format!("its JSON is not understood: {error}"),
@@ -176,10 +184,11 @@ async fn ask(
     let model = Model::parse(&json).map_err(not_understood)?;
     let variable = |name: &str| project_variable(desired, env, name);
     let declared = Declared::parse(&json, variable).map_err(not_understood)?;
-    let hashes = String::from_utf8_lossy(&hashes.stdout);
-    let hashes = hashes.lines().filter_map(|line| line.trim().split_once(' '));
-    let hashes = hashes.map(|(name, hash)| (name.to_owned(), hash.trim().to_owned())).collect();
-    let version = version.ok().and_then(|said| version_of(&said));
+    let hashes = match upgrade::hashes(&json, version.as_deref()) {
+        Some(hashes) => hashes,
+        // Of a service with a key of the future nobody but Compose can say it.
+        None => ask_for_hashes(questions).await?,
+    };
     let is_built = model.services.values().any(|service| service.build.is_some());
     let whole = if is_built && inputs.is_none_or(Inputs::have_profiles) {
         of_all_profiles(questions, &json).await
@@ -201,6 +210,53 @@ async fn of_all_profiles(questions: Questions<'_>, enabled: &[u8]) -> Result<Who
     }
 }
 
+/// The hashes that Compose itself prints, for containers that bear none of those that are made here; each answer is
+/// remembered for its model. Empty where Compose does not say it.
+pub async fn printed_hashes(
+    desired: &Desired,
+    endpoint: &Endpoint,
+    resolved: &Resolved,
+    cache: &dyn Cache,
+) -> BTreeMap<String, String> {
+    let key = resolved.digest();
+    let known = cache.get(HASHES, &key).and_then(|text| serde_json::from_str(&text).ok());
+    if let Some(known) = known {
+        return known;
+    }
+    let env = Environment::of_this_process().for_docker(endpoint, &desired.directory);
+    let questions = Questions { desired, endpoint, env: &env, name_engine: resolved.names_engine };
+    let printed = ask_for_hashes(questions).await.unwrap_or_default();
+    if !printed.is_empty()
+        && let Ok(text) = serde_json::to_string(&printed)
+    {
+        cache.put(HASHES, &key, &text);
+    }
+    printed
+}
+
+async fn ask_for_hashes(questions: Questions<'_>) -> Result<BTreeMap<String, String>, HostError> {
+    let printed = question(questions, &argv::config_hashes(questions.desired)).await?;
+    let printed = String::from_utf8_lossy(&printed.stdout);
+    let lines = printed.lines().filter_map(|line| line.trim().split_once(' '));
+    Ok(lines.map(|(name, hash)| (name.to_owned(), hash.trim().to_owned())).collect())
+}
+
+/// Compose's version, which is asked for once per build of it.
+async fn version(questions: Questions<'_>, cache: &dyn Cache, inputs: Option<&Inputs>) -> Option<String> {
+    let programs = || inputs.map(Inputs::programs);
+    let before = programs();
+    if let Some(known) = before.as_ref().and_then(|programs| cache.get(VERSIONS, programs)) {
+        return Some(known);
+    }
+    let said = questions.ask(&argv::version(questions.desired), PATIENCE).await;
+    let version = said.ok().and_then(|said| version_of(&said));
+    if let (Some(version), Some(programs)) = (&version, programs().filter(|now| Some(now) == before.as_ref()))
+    {
+        cache.put(VERSIONS, &programs, version);
+    }
+    version
+}
+
 /// What `version --short` says; some builds add a distribution's own number (`2.26.1-4`).
 fn version_of(said: &Finished) -> Option<String> {
     let text = String::from_utf8_lossy(&said.stdout);
@@ -209,7 +265,7 @@ fn version_of(said: &Finished) -> Option<String> {
 }
 
 /// A variable as Compose sees it: from the environment, or else a plain assignment of the project's env files.
-fn project_variable(desired: &Desired, env: &Environment, name: &str) -> Option<String> {
+pub(super) fn project_variable(desired: &Desired, env: &Environment, name: &str) -> Option<String> {
     if let Some(value) = env.get(name) {
         return value.to_str().map(str::to_owned);
     }

@@ -133,7 +133,7 @@ pub(super) fn env_file(text: &str) -> Option<EnvReferences> {
 }
 
 /// The names after each `$` and `${`, also inside the default of another one. `$$` is a dollar sign.
-fn used_variables(text: &str) -> BTreeSet<String> {
+pub(super) fn used_variables(text: &str) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let mut rest = text;
     while let Some(at) = rest.find('$') {

@@ -5,6 +5,8 @@
 //! is a proof in the other direction: where one of the forms in which some version writes the model of now has the very
 //! hash that the container bears, the container was made from this model.
 
+use std::collections::BTreeMap;
+
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
@@ -49,6 +51,38 @@ pub struct Made<'a> {
     pub joined: &'a [Joined],
 }
 
+/// The first version whose hash leaves `depends_on` and `profiles` out.
+const LEAVES_OUT_SINCE: (u32, u32) = (2, 30);
+
+/// The hash that this version of Compose makes of each service, of what Compose has printed. `None` where a service has a key
+/// that is not known here: then only Compose can say it.
+///
+/// `config --hash` says the same (2.26.1, measured), but for services with an `env_file`, where it is not what a container
+/// bears and this is. Of one that shares something of another's no hash is known: the other's ID is in it.
+pub(super) fn hashes(project: &[u8], version: Option<&str>) -> Option<BTreeMap<String, String>> {
+    let project: Project = serde_json::from_slice(project).ok()?;
+    let of = |(name, service): (String, Box<RawValue>)| {
+        let form = write(&known_members(service.get())?, left_out_by(version), &[]);
+        Some((name, hex::encode(digest(form.as_bytes()))))
+    };
+    project.services.0.into_iter().map(of).collect()
+}
+
+/// What this version leaves out; one that is not known is taken for a new one.
+fn left_out_by(version: Option<&str>) -> &'static [&'static str] {
+    let mut numbers = version.unwrap_or_default().split('.').map(|number| number.parse::<u32>().ok());
+    match (numbers.next().flatten(), numbers.next().flatten()) {
+        (Some(major), Some(minor)) if (major, minor) < LEAVES_OUT_SINCE => &[],
+        _ => &["depends_on", "profiles"],
+    }
+}
+
+/// The members of a service; `None` where one of them has a name that is not known here.
+fn known_members(service: &str) -> Option<Vec<(String, Box<RawValue>)>> {
+    let members = serde_json::from_str::<Members>(service).ok()?.0;
+    members.iter().all(|(key, _)| ORDER.split_whitespace().any(|known| known == key)).then_some(members)
+}
+
 /// Those of these containers that were made from the model of now. None where Compose does not tell the model: then they count
 /// as made from another one.
 pub async fn made_from_this_model<'a>(
@@ -87,9 +121,7 @@ struct Members(Vec<(String, Box<RawValue>)>);
 
 /// The forms in which versions of Compose write a service to hash it; none where it has a key that this list does not know.
 fn forms(service: &str, joined: &[Joined]) -> impl Iterator<Item = String> {
-    let members = serde_json::from_str::<Members>(service).map(|members| members.0).unwrap_or_default();
-    let known = members.iter().all(|(key, _)| ORDER.split_whitespace().any(|known| known == key));
-    let members = if known { members } else { Vec::new() };
+    let members = known_members(service).unwrap_or_default();
     let forms = SOMETIMES.iter().flat_map(move |left_out| {
         let whole = write(&members, left_out, joined);
         let filled = whole.replace(BINDS[0], BINDS[1]);
@@ -194,6 +226,19 @@ mod tests {
             );
             assert!(forms.contains(&form), "no {form} in {forms:#?}");
         }
+    }
+
+    #[test]
+    fn the_hash_is_that_of_this_version() {
+        let project = format!(r#"{{"name": "p", "services": {{"api": {SERVICE}, "db": {{"image": "x"}}}}}}"#);
+        let of = |version| hashes(project.as_bytes(), version).unwrap();
+        let hash = |form: &str| hex::encode(digest(form.as_bytes()));
+        assert_eq!(of(Some("2.26.1"))["db"], hash(r#"{"image":"x"}"#));
+        let (old, new) = (of(Some("2.26.1")), of(Some("2.40.3")));
+        assert_ne!(old["api"], new["api"], "depends_on is in one of them");
+        assert_eq!(of(None)["api"], new["api"]);
+        let future = br#"{"name": "p", "services": {"api": {"image": "x", "teleport": true}}}"#;
+        assert_eq!(hashes(future, None), None);
     }
 
     #[test]

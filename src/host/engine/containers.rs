@@ -252,6 +252,7 @@ fn container(details: ContainerInspectResponse) -> Container {
             image_id: details.image.unwrap_or_default(),
             config_hash: labels.remove(CONFIG_HASH),
             config_changed: Fact::unknown("it was not compared with the Compose files"),
+            differences: Fact::Known(Vec::new()),
             made_by: labels.remove(COMPOSE_VERSION),
             only_upgraded: false,
             attachments: attachments(details.network_settings.as_ref()),
@@ -264,7 +265,7 @@ fn container(details: ContainerInspectResponse) -> Container {
     }
 }
 
-fn state(state: &EngineState) -> ContainerState {
+pub(super) fn state(state: &EngineState) -> ContainerState {
     match state.status {
         Some(Status::CREATED) => ContainerState::Created,
         // Newer engines say so while a container that still runs is being stopped.
@@ -277,7 +278,7 @@ fn state(state: &EngineState) -> ContainerState {
     }
 }
 
-const fn has_ended(state: ContainerState) -> bool {
+pub(super) const fn has_ended(state: ContainerState) -> bool {
     matches!(state, ContainerState::Exited | ContainerState::Dead | ContainerState::Restarting)
 }
 

@@ -18,6 +18,7 @@ mod events;
 mod images;
 mod itself;
 pub(super) mod joined;
+mod last_words;
 mod leftovers;
 mod lookup;
 mod mailbox;

@@ -6,6 +6,7 @@
 
 mod asked;
 mod client;
+mod known;
 mod pace;
 mod secret;
 mod target;

@@ -213,6 +213,7 @@ impl Undrift {
             proving: Vec::new(),
             gone_images: BTreeSet::new(),
             suspended: None,
+            verified_from: None,
         }
     }
 

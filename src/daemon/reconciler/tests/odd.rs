@@ -15,7 +15,7 @@ use tokio::{
 
 use super::*;
 use crate::{
-    api::{Fact, GitState, ProjectObservation},
+    api::{Fact, GitState, LastWords, ProjectObservation},
     daemon::{
         looks::{LIMIT, STEP_END},
         protocol::Reply,
@@ -121,6 +121,10 @@ impl Host for Odd {
             self.hang();
         }
         self.well.git(desired).await
+    }
+
+    async fn last_words(&self, desired: &Desired, containers: &[(String, String)]) -> Vec<LastWords> {
+        self.well.last_words(desired, containers).await
     }
 
     async fn execute(&self, desired: &Desired, request: StepRequest<'_>) -> StepReport {

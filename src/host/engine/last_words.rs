@@ -1,0 +1,150 @@
+//! What a container printed last, and how it ended.
+
+use bollard::{
+    container::LogOutput,
+    models::{ContainerInspectResponse, ContainerState as EngineState},
+    query_parameters::{InspectContainerOptions, LogsOptionsBuilder},
+};
+use futures_util::StreamExt as _;
+
+use super::{Engine, EngineError, containers};
+use crate::{
+    api::{LastWords, signal_of},
+    host::{compose::lines::Lines, redact::Redactor},
+};
+
+/// The most lines that are kept.
+const LINES: usize = 50;
+
+/// The most bytes of them that are kept, of the end.
+const BYTES: usize = 8 * 1024;
+
+/// The most bytes that are read for them: a line may be without end.
+const READ: usize = 1024 * 1024;
+
+impl Engine {
+    /// How a container stands or ended, with its last lines; `None` where it is gone, or the engine does not say. `known` are
+    /// the secrets that are known besides those among its own variables.
+    pub(in crate::host) async fn last_words(
+        &self,
+        service: &str,
+        id: &str,
+        known: &Redactor,
+    ) -> Option<LastWords> {
+        let details = self
+            .call(async |docker| docker.inspect_container(id, None::<InspectContainerOptions>).await)
+            .await
+            .inspect_err(|error| tracing::debug!(id, %error, "a container's end is not known"))
+            .ok()?;
+        let variables = details.config.as_ref().and_then(|config| config.env.as_deref()).unwrap_or_default();
+        let variables = variables.iter().filter_map(|entry| entry.split_once('='));
+        let redactor = known.clone().with_variables(variables);
+        let (output, output_unknown) = match self.last_lines(id, &redactor).await {
+            Ok(lines) => (lines, None),
+            Err(error) => (Vec::new(), Some(redactor.line(&error.to_string()))),
+        };
+        let end = end(service, details);
+        let error = end.error.map(|error| redactor.line(&error));
+        Some(LastWords { error, output, output_unknown, ..end })
+    }
+
+    /// Both streams as they came.
+    async fn last_lines(&self, id: &str, redactor: &Redactor) -> Result<Vec<String>, EngineError> {
+        let options =
+            LogsOptionsBuilder::default().stdout(true).stderr(true).tail(&LINES.to_string()).build();
+        let mut lines = Vec::new();
+        self.call(async |docker| {
+            let mut take = |line: &str| lines.push(redactor.line(line));
+            let (mut out, mut err, mut read) = (Lines::default(), Lines::default(), 0);
+            let mut chunks = std::pin::pin!(docker.logs(id, Some(options)));
+            while let Some(chunk) = chunks.next().await {
+                let (cutter, bytes) = match chunk? {
+                    LogOutput::StdErr { message } => (&mut err, message),
+                    LogOutput::StdOut { message }
+                    | LogOutput::StdIn { message }
+                    | LogOutput::Console { message } => (&mut out, message),
+                };
+                cutter.push(&bytes, &mut take);
+                read += bytes.len();
+                if read > READ {
+                    break;
+                }
+            }
+            out.end(&mut take);
+            err.end(&mut take);
+            Ok(())
+        })
+        .await?;
+        Ok(bounded(lines))
+    }
+}
+
+/// As many of the last lines as there is room for.
+fn bounded(lines: Vec<String>) -> Vec<String> {
+    let mut bytes = 0;
+    let fits = |line: &&String| {
+        bytes += line.len() + 1;
+        bytes <= BYTES
+    };
+    let kept = lines.iter().rev().take(LINES).take_while(fits).count();
+    let mut lines = lines;
+    lines.split_off(lines.len() - kept)
+}
+
+fn end(service: &str, details: ContainerInspectResponse) -> LastWords {
+    let state: EngineState = details.state.unwrap_or_default();
+    let words = containers::state(&state);
+    let exit_code = state
+        .exit_code
+        .filter(|_| containers::has_ended(words) || state.error.as_deref().is_some_and(is_said));
+    let time = |text: Option<&String>| text.and_then(|text| containers::time(text));
+    LastWords {
+        service: service.to_owned(),
+        container: containers::bare(&details.name.unwrap_or_default()),
+        id: details.id.unwrap_or_default(),
+        image_id: details.image.unwrap_or_default(),
+        state: words,
+        exit_code,
+        signal: exit_code.and_then(signal_of),
+        oom_killed: state.oom_killed.unwrap_or_default(),
+        restart_count: details.restart_count.unwrap_or_default(),
+        started_at: time(state.started_at.as_ref()),
+        finished_at: time(state.finished_at.as_ref()),
+        error: state.error.filter(|error| is_said(error)),
+        output: Vec::new(),
+        output_unknown: None,
+    }
+}
+
+const fn is_said(error: &str) -> bool {
+    !error.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_is_kept_within_its_limits() {
+        let line = |n: usize| format!("line {n} {}", "x".repeat(200));
+        let kept = bounded((0..100).map(line).collect());
+        assert!(kept.len() < LINES && kept.last() == Some(&line(99)), "{kept:?}");
+        assert!(kept.iter().map(|line| line.len() + 1).sum::<usize>() <= BYTES);
+        assert_eq!(bounded((0..100).map(|n| n.to_string()).collect()).len(), LINES);
+        assert_eq!(bounded(vec!["x".repeat(2 * BYTES)]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_end_is_told_by_code_signal_and_memory() {
+        let details = serde_json::json!({"Id": "0123", "Name": "/shop-api-1", "Image": "sha256:4", "RestartCount": 2,
+            "State": {"Status": "exited", "ExitCode": 137, "OOMKilled": true, "Error": "",
+                "StartedAt": "2026-01-01T00:00:00Z", "FinishedAt": "2026-01-01T00:00:05Z"}});
+        let end = end("api", serde_json::from_value(details).unwrap());
+        assert_eq!(
+            (end.exit_code, end.signal, end.oom_killed, end.error.clone()),
+            (Some(137), Some(9), true, None)
+        );
+        assert_eq!((end.container.as_str(), end.restart_count), ("shop-api-1", 2));
+        assert!(end.finished_at.unwrap() > end.started_at.unwrap());
+    }
+}

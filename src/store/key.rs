@@ -1,0 +1,116 @@
+//! The key of the state folder: what undrift remembers of values that may be secrets are digests under it, so that who reads
+//! the database alone cannot try out what they are digests of.
+
+use std::{
+    fs::{File, Permissions},
+    io::{self, Read as _, Write as _},
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    path::Path,
+};
+
+use ring::{
+    hmac,
+    rand::{SecureRandom as _, SystemRandom},
+};
+
+/// The key's file in the state folder.
+pub(super) const FILE: &str = "digest.key";
+
+/// How long a key is: as long as a digest.
+const LENGTH: usize = 32;
+
+/// A key for digests: HMAC-SHA-256. No `Debug`.
+#[derive(Clone)]
+pub struct DigestKey(hmac::Key);
+
+impl DigestKey {
+    /// The digest of a value, in hexadecimal, with its name in it, so that equal values are not seen to be equal.
+    #[must_use]
+    pub fn digest(&self, name: &str, value: &[u8]) -> String {
+        let mut context = hmac::Context::with_key(&self.0);
+        context.update(&name.len().to_le_bytes());
+        context.update(name.as_bytes());
+        context.update(value);
+        hex::encode(context.sign())
+    }
+
+    /// The folder's key; made (0600) where it is missing or is none.
+    pub(super) fn of(dir: &Path) -> io::Result<Self> {
+        if let Some(key) = Self::read(dir)? {
+            return Ok(key);
+        }
+        let mut bytes = [0; LENGTH];
+        SystemRandom::new()
+            .fill(&mut bytes)
+            .map_err(|_| io::Error::other("the system gives no random bytes"))?;
+        // Whole or not at all, and of two processes that begin at once one makes it.
+        let mut file = tempfile::Builder::new()
+            .prefix(".digest-key-")
+            .permissions(Permissions::from_mode(0o600))
+            .tempfile_in(dir)?;
+        file.write_all(&bytes)?;
+        file.as_file().sync_all()?;
+        let path = dir.join(FILE);
+        if path.exists() {
+            // What is there is no key.
+            file.persist(&path)?;
+        } else if let Err(error) = file.persist_noclobber(&path)
+            && error.error.kind() != io::ErrorKind::AlreadyExists
+        {
+            return Err(error.error);
+        }
+        Self::read(dir)?.ok_or_else(|| io::Error::other("the key that was just made is none"))
+    }
+
+    /// The folder's key, where there is one that this user may read.
+    pub(super) fn read(dir: &Path) -> io::Result<Option<Self>> {
+        let path = dir.join(FILE);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let meta = file.metadata()?;
+        if meta.mode() & 0o077 != 0 {
+            tracing::warn!(path = %path.display(), "others may read the key of the digests: chmod 600 it");
+        }
+        let mut bytes = Vec::new();
+        file.take(LENGTH as u64 + 1).read_to_end(&mut bytes)?;
+        Ok((bytes.len() == LENGTH).then(|| Self(hmac::Key::new(hmac::HMAC_SHA256, &bytes))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_folder_has_one_key_for_its_owner_alone() {
+        let home = tempfile::tempdir().unwrap();
+        assert!(DigestKey::read(home.path()).unwrap().is_none());
+        let digest = |key: &DigestKey| key.digest("SHOP_PASSWORD", b"hunter2");
+        let first = digest(&DigestKey::of(home.path()).unwrap());
+        assert_eq!(digest(&DigestKey::of(home.path()).unwrap()), first);
+        assert_eq!(digest(&DigestKey::read(home.path()).unwrap().unwrap()), first);
+        let file = home.path().join(FILE);
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1, "nothing else is left");
+        let other = tempfile::tempdir().unwrap();
+        assert_ne!(digest(&DigestKey::of(other.path()).unwrap()), first, "and no other folder has it");
+        fs::write(&file, "cut").unwrap();
+        assert!(DigestKey::read(home.path()).unwrap().is_none());
+        assert_ne!(digest(&DigestKey::of(home.path()).unwrap()), first, "what is no key is made anew");
+    }
+
+    #[test]
+    fn a_digest_is_of_its_name_and_its_value() {
+        let home = tempfile::tempdir().unwrap();
+        let key = DigestKey::of(home.path()).unwrap();
+        assert_eq!(key.digest("A", b"1"), key.digest("A", b"1"));
+        for (name, value) in [("A", "2"), ("B", "1"), ("A1", ""), ("", "A1")] {
+            assert_ne!(key.digest("A", b"1"), key.digest(name, value.as_bytes()), "{name} {value}");
+        }
+    }
+}
