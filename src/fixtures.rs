@@ -66,6 +66,7 @@ pub(crate) fn healthy() -> ProjectObservation {
     ProjectObservation {
         at: at(0),
         project: "backoffice".into(),
+        engine: Some("ENGINE:1".into()),
         changing: None,
         services: vec![api(), dashboard()],
         related: vec![],
@@ -155,6 +156,7 @@ fn dashboard_named(name: &str) -> ServiceObservation {
         ties: Ties::default(),
         joins: vec![],
         routes: vec![],
+        obstacles: vec![],
     }
 }
 

@@ -14,6 +14,7 @@ mod joined;
 mod layer;
 mod note;
 mod observed;
+mod obstacle;
 mod order;
 mod policy;
 mod recent_step;
@@ -45,6 +46,7 @@ pub use observed::{
     ModuleInContainer, ModuleObservation, MountCover, OtherMethod, ProjectObservation, RouteAnswer,
     RouteObservation, ServiceObservation, SourceObservation, TOO_MANY_REQUESTS, speaks_of_its_path,
 };
+pub use obstacle::Obstacle;
 pub use order::{RelatedObservation, Ties};
 pub use policy::{Backoff, Mode, ReconcilePolicy, SourceDrift, SourcePolicy, Upgrades, Verify};
 pub use recent_step::{BeyondRate, RecentStep};

@@ -28,6 +28,14 @@ pub enum NoteReason {
     EntryIgnored,
     /// A path that cannot exist answers as the route does.
     ControlAmbiguous,
+    /// The password or token of a route cannot be read.
+    CredentialsUnreadable,
+    /// Nothing exposes the port of a route, and nobody answers there.
+    PortNotExposed,
+    /// No container of the service can be asked for a route.
+    NotReachable,
+    /// The build context or the Dockerfile is not there.
+    BuildFilesMissing,
 }
 
 impl NoteReason {
@@ -41,6 +49,10 @@ impl NoteReason {
             Self::VolumeChanged => "VolumeChanged",
             Self::EntryIgnored => "EntryIgnored",
             Self::ControlAmbiguous => "ControlAmbiguous",
+            Self::CredentialsUnreadable => "CredentialsUnreadable",
+            Self::PortNotExposed => "PortNotExposed",
+            Self::NotReachable => "NotReachable",
+            Self::BuildFilesMissing => "BuildFilesMissing",
         }
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Attachments, ConfigDifference, CopiedContent, DeclaredAttachments, DeclaredJoin, Fact, Joined,
-    NetworkObservation, Presence, RelatedObservation, ResolvedFrom, Ties, Time, VolumeObservation,
+    NetworkObservation, Obstacle, Presence, RelatedObservation, ResolvedFrom, Ties, Time, VolumeObservation,
 };
 
 /// One look at one Compose project.
@@ -17,6 +17,9 @@ pub struct ProjectObservation {
     pub at: Time,
     /// The Compose project's name, as Compose resolved it.
     pub project: String,
+    /// The ID of the engine that was looked at; `None` where it did not say, or has none that lasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<String>,
     /// The sign that someone else changes the project right now, in words: another Compose command, or an engine that
     /// has only just started and may not have run its restart policies. undrift then waits for quiet.
     pub changing: Option<String>,
@@ -83,6 +86,9 @@ pub struct ServiceObservation {
     pub joins: Vec<DeclaredJoin>,
     /// One entry per route of the spec, in its order.
     pub routes: Vec<RouteObservation>,
+    /// What keeps it from being repaired or verified, as it is known before a step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub obstacles: Vec<Obstacle>,
 }
 
 const fn not_elsewhere() -> Fact<Option<String>> {

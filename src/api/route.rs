@@ -148,6 +148,12 @@ impl RouteSpec {
         })
     }
 
+    /// The route as it is asked without credentials.
+    #[must_use]
+    pub fn without_auth(&self) -> Self {
+        Self { auth: None, ..self.clone() }
+    }
+
     /// Where to ask. `None` only for a spec that was never validated.
     #[must_use]
     pub fn target(&self) -> Option<RouteTarget<'_>> {

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    API_VERSION, ComposeProject, ConditionType, ConfigDifference, Drift, Note, PlannedStep, StepKind, Time,
+    API_VERSION, ComposeProject, ConditionType, ConfigDifference, Drift, Note, PlannedStep, StepKind,
+    Suspension, Time,
 };
 
 /// The manifest's object together with its status.
@@ -42,6 +43,16 @@ impl ObjectList {
 pub struct ObjectStatus {
     /// The generation that this status speaks of.
     pub observed_generation: i64,
+    /// When the last look began that saw the host; null where none ever did. A look that found no engine, or Compose files
+    /// that Compose refuses, saw nothing.
+    #[serde(default)]
+    pub observed_at: Option<Time>,
+    /// The engine's ID; null where it is not known, or the engine has none that lasts (Podman).
+    #[serde(default)]
+    pub engine: Option<String>,
+    /// The suspension by a person that holds; null where there is none. The spec's own is `spec.reconcile.suspend`.
+    #[serde(default)]
+    pub suspension: Option<Suspension>,
     /// `Ready`, `Reconciling`, `Stalled`.
     pub conditions: Vec<Condition>,
     /// One entry per service of the spec, in its order.

@@ -1,9 +1,11 @@
 //! A suspension: a person's word that undrift takes no step for an object for a while.
 
+use serde::{Deserialize, Serialize};
+
 use super::Time;
 
 /// A suspension as it is kept; the spec's own `suspend` is apart from it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suspension {
     /// Since when.
     pub since: Time,

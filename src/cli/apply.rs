@@ -306,6 +306,7 @@ mod tests {
             generation: 1,
             observed: &observed,
             decision: &decision,
+            suspended: history.suspended.as_ref(),
             previous: None,
             proven: &[],
             transitions: &BTreeMap::new(),

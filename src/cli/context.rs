@@ -26,6 +26,7 @@ use super::{
     args::{Format, Global, LogFormat, Manifests},
     one_line,
     recorded::View,
+    standing::Watcher,
     style::{Style, clean},
 };
 use crate::{
@@ -87,10 +88,15 @@ impl<'a> Context<'a> {
             }
             _ => None,
         };
-        let Some(errors) = pointed else {
-            return self.complain(&format!("{object}: {}", with_causes(error)));
-        };
-        let _ = writeln!(self.err, "{errors}");
+        match pointed {
+            None => self.complain(&format!("{object}: {}", with_causes(error))),
+            Some(errors) => drop(writeln!(self.err, "{errors}")),
+        }
+        if let (LogFormat::Text, ReconcileError::Host(error)) = (self.global.log_format, error)
+            && let Some(next) = error.next()
+        {
+            let _ = writeln!(self.err, "  → {}", clean(&next));
+        }
     }
 
     /// Says why a verb failed: on standard error for people and, where JSON was asked for, as the document.
@@ -132,6 +138,11 @@ impl<'a> Context<'a> {
     /// How a verb that shows the recorded state is to print.
     pub(super) fn view(&self, format: Format) -> View {
         View { json: format == Format::Json, style: self.style, now: crate::reconcile::now() }
+    }
+
+    /// Whether a daemon runs on the state.
+    pub(super) fn watcher(&self) -> Result<Watcher, Failure> {
+        Ok(Watcher::of(&self.state_dir()?))
     }
 
     /// The recorded state, for verbs that show it.

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use super::{
     incident::{arrow, drifts, outcome_cell, print_timeline},
     recorded::{VerbError, View, age, git_of, moment, no_such_object, print_json, span},
+    standing::{Standing, Watcher, ago, standings},
     style::{Cell, Paint, Style, cell, heading, table},
 };
 use crate::{
@@ -18,46 +19,67 @@ const INCIDENTS: usize = 3;
 /// An image or container ID is known by its first characters, as in docker's own lists.
 const ID: usize = 12;
 
-/// Prints what is recorded of one object; `store` is `None` where there is no state yet.
+/// Prints what is recorded of one object; `store` is `None` where there is no state yet. `watcher` is whether anybody looks on.
 ///
 /// # Errors
 /// [`VerbError::NoSuchObject`], or where the state cannot be read.
 pub fn describe(
     store: Option<&Store>,
     name: &str,
+    watcher: Watcher,
     view: &View,
     out: &mut dyn Write,
 ) -> Result<(), VerbError> {
     let Some(store) = store else {
         return Err(no_such_object(name, std::iter::empty()));
     };
-    let Some(object) = store.object(name)? else {
-        let known = store.recorded_at()?;
-        return Err(no_such_object(name, known.keys().map(String::as_str)));
+    let mut recorded = standings(store, watcher, view.now)?;
+    let Some(at) = recorded.iter().position(|standing| standing.name() == name) else {
+        return Err(no_such_object(name, recorded.iter().map(Standing::name)));
     };
+    let standing = recorded.swap_remove(at);
     if view.json {
-        return print_json(out, &object);
+        return print_json(out, &standing.object);
     }
     let style = view.style;
-    let recorded = store.recorded_at()?.get(name).map(|at| format!("{} ago", age(*at, view.now)));
-    print_object(out, style, &object, &recorded.unwrap_or_default())?;
-    for service in &object.status.services {
-        print_service(out, style, service)?;
+    let changed = store.recorded_at()?.get(name).map(|at| format!("{} ago", age(*at, view.now)));
+    print_object(out, view, &standing, &changed.unwrap_or_default())?;
+    for service in &standing.object.status.services {
+        print_service(out, style, service, as_of(&standing, view).as_deref())?;
     }
-    print_plan(out, style, &object)?;
+    print_plan(out, style, &standing.object)?;
     print_incidents(out, view, store, name)
 }
 
-fn print_object(out: &mut dyn Write, style: Style, object: &Object, recorded: &str) -> io::Result<()> {
+/// How old what is shown is, where it may no longer be so.
+fn as_of(standing: &Standing, view: &View) -> Option<String> {
+    standing.doubt?;
+    Some(match standing.object.status.observed_at {
+        Some(at) => format!(", as of {} ago", ago(view.now - at)),
+        None => ", as of a time that is not recorded".into(),
+    })
+}
+
+fn print_object(out: &mut dyn Write, view: &View, standing: &Standing, changed: &str) -> io::Result<()> {
+    let (style, object) = (view.style, &standing.object);
     let declared = &object.declared;
     writeln!(out, "{} {}", declared.kind, style.bold(&declared.metadata.name))?;
     let status = &object.status;
     let fact = |name: &str, value: String| vec![cell(name, Paint::Dim), value.into()];
+    let warning = |name: &str, value: String| vec![cell(name, Paint::Dim), cell(value, Paint::Yellow)];
+    let looked = status.observed_at.map(|at| format!("{} ({} ago)", moment(at), age(at, view.now)));
     let mut rows = vec![
         fact("directory", declared.spec.project.directory.clone()),
         fact("generation", status.observed_generation.to_string()),
-        fact("status changed", recorded.to_owned()),
+        fact("last look", looked.unwrap_or_else(|| "none is recorded".into())),
     ];
+    rows.extend(standing.doubt.map(|doubt| warning("in doubt", standing.in_words(doubt))));
+    rows.push(fact("status changed", changed.to_owned()));
+    rows.extend(status.engine.as_ref().map(|engine| fact("engine", engine.clone())));
+    rows.extend(status.suspension.as_ref().map(|suspension| warning("suspended", suspension.in_words())));
+    rows.extend(
+        standing.fault.as_ref().map(|fault| warning("manifest", format!("not in effect: {}", fault.fault))),
+    );
     if status.attempts > 0 {
         rows.push(fact("attempts", format!("{} of {}", status.attempts, declared.spec.reconcile.attempts)));
     }
@@ -90,16 +112,23 @@ fn conditions(conditions: &[Condition]) -> Vec<Vec<Cell>> {
     std::iter::once(heading(&["CONDITION", "STATUS", "REASON", "SINCE", "MESSAGE"])).chain(rows).collect()
 }
 
-fn print_service(out: &mut dyn Write, style: Style, service: &ServiceStatus) -> io::Result<()> {
+fn print_service(
+    out: &mut dyn Write,
+    style: Style,
+    service: &ServiceStatus,
+    as_of: Option<&str>,
+) -> io::Result<()> {
     write!(out, "\nService {}: ", style.bold(&service.name))?;
+    let age = style.yellow(as_of.unwrap_or_default());
     match &service.drift {
         Some(drift) => {
             let what = style.red(&format!("{} {}", drift.layer, drift.reason));
-            writeln!(out, "{what}, {}", super::style::clean(&drift.message))?;
+            writeln!(out, "{what}, {}{age}", super::style::clean(&drift.message))?;
         }
         None if service.conditions.iter().any(|c| c.status == ConditionStatus::Unknown) => {
-            writeln!(out, "{}", style.yellow("not all is known"))?;
+            writeln!(out, "{}{age}", style.yellow("not all is known"))?;
         }
+        None if as_of.is_some() => writeln!(out, "{}{age}", style.yellow("as declared"))?,
         None => writeln!(out, "{}", style.green("as declared"))?,
     }
     table(out, style, 2, &conditions(&service.conditions))?;
@@ -263,6 +292,7 @@ fn short(id: &str) -> &str {
 mod tests {
     use super::*;
     use crate::{
+        api::ObjectStatus,
         cli::incident::tests::{repaired, settled},
         store::testing,
     };
@@ -271,7 +301,7 @@ mod tests {
         let now = testing::start() + chrono::TimeDelta::minutes(3);
         let view = View { json, style: Style::default(), now };
         let mut out = Vec::new();
-        describe(store, name, &view, &mut out).map(|()| String::from_utf8(out).unwrap())
+        describe(store, name, Watcher::Runs, &view, &mut out).map(|()| String::from_utf8(out).unwrap())
     }
 
     #[test]
@@ -286,7 +316,9 @@ mod tests {
         let (_home, store, _) = repaired();
         let json: Object =
             serde_json::from_str(&answer(Some(&store), "ai-backoffice", true).unwrap()).unwrap();
-        assert_eq!(json, testing::object());
+        assert!(json.status.observed_at.is_some());
+        let never = ObjectStatus { observed_at: None, ..json.status.clone() };
+        assert_eq!(Object { status: never, ..json }, testing::object());
     }
 
     #[test]

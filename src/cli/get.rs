@@ -1,14 +1,15 @@
 //! `undrift get`: the last recorded status, a row per service.
 
-use std::{collections::BTreeMap, io::Write};
+use std::io::Write;
 
 use super::{
-    recorded::{VerbError, View, age, no_such_object, print_json},
+    recorded::{VerbError, View, no_such_object, print_json},
+    standing::{Standing, Watcher, standings},
     style::{Cell, Paint, cell, heading, table},
 };
 use crate::{
-    api::{ConditionStatus, ConditionType, Layer, Object, ObjectList, ServiceStatus, Time},
-    decide::RATE_EXCEEDED,
+    api::{Condition, ConditionStatus, ConditionType, Layer, ObjectList, ServiceStatus, Time},
+    decide::{MANIFEST_INVALID, RATE_EXCEEDED},
     store::Store,
 };
 
@@ -16,34 +17,46 @@ use crate::{
 const NOTHING: &str = "nothing is recorded yet: `undrift apply` records what it reconciles; each user has a state \
                        of their own, `sudo undrift get` shows root's";
 
-/// Prints what is recorded of these objects, or of all; `store` is `None` where there is no state yet.
+/// Stands behind each mark that may no longer be so; the lines below the rows say why.
+const DOUBT: &str = "*";
+
+/// Prints what is recorded of these objects, or of all; `store` is `None` where there is no state yet. What may no longer be
+/// so is marked: `watcher` is whether anybody looks on.
 ///
 /// # Errors
 /// [`VerbError::NoSuchObject`] for a name that is not recorded; then nothing is printed.
 pub fn get(
     store: Option<&Store>,
     names: &[String],
+    watcher: Watcher,
     view: &View,
     out: &mut dyn Write,
 ) -> Result<(), VerbError> {
-    let mut objects = store.map(Store::objects).transpose()?.unwrap_or_default();
-    let known = |name: &&str| objects.iter().any(|object| object.declared.metadata.name == **name);
-    if let Some(name) = names.iter().map(String::as_str).find(|name| !known(name)) {
-        let recorded = objects.iter().map(|object| object.declared.metadata.name.as_str());
-        return Err(no_such_object(name, recorded));
+    let recorded = store.map(|store| standings(store, watcher, view.now)).transpose()?;
+    let mut recorded = recorded.unwrap_or_default();
+    if let Some(name) = names.iter().find(|name| !recorded.iter().any(|standing| standing.name() == *name)) {
+        return Err(no_such_object(name, recorded.iter().map(Standing::name)));
     }
-    objects.retain(|object| names.is_empty() || names.contains(&object.declared.metadata.name));
+    recorded.retain(|standing| names.is_empty() || names.iter().any(|name| name == standing.name()));
     if view.json {
+        let objects = recorded.into_iter().map(|standing| standing.object).collect();
         return print_json(out, &ObjectList::new(objects));
     }
-    if objects.is_empty() {
+    if recorded.is_empty() {
         return Ok(writeln!(out, "{NOTHING}")?);
     }
-    let recorded_at = store.map(Store::recorded_at).transpose()?.unwrap_or_default();
-    Ok(table(out, view.style, 0, &rows(&objects, &recorded_at, view.now))?)
+    table(out, view.style, 0, &rows(&recorded, view.now))?;
+    let remarks: Vec<String> = recorded.iter().flat_map(Standing::remarks).collect();
+    if !remarks.is_empty() {
+        writeln!(out)?;
+    }
+    for remark in remarks {
+        writeln!(out, "{}", view.style.yellow(&remark))?;
+    }
+    Ok(())
 }
 
-fn rows(objects: &[Object], recorded_at: &BTreeMap<String, Time>, now: Time) -> Vec<Vec<Cell>> {
+fn rows(recorded: &[Standing], now: Time) -> Vec<Vec<Cell>> {
     let mut rows = vec![heading(&[
         "OBJECT",
         "SERVICE",
@@ -56,14 +69,17 @@ fn rows(objects: &[Object], recorded_at: &BTreeMap<String, Time>, now: Time) -> 
         "REASON",
         "AGE",
     ])];
-    for object in objects {
-        let name = &object.declared.metadata.name;
-        let age = recorded_at.get(name).map(|at| age(*at, now)).unwrap_or_default();
-        for service in &object.status.services {
-            let mut row: Vec<Cell> = vec![name.as_str().into(), service.name.as_str().into()];
-            row.extend(Layer::ALL.into_iter().map(|layer| layer_cell(service, layer)));
-            row.push(ready(service));
-            row.push(reason(object, service).into());
+    for standing in recorded {
+        let age = standing.looked(now).unwrap_or_else(|| "?".into());
+        for service in &standing.object.status.services {
+            let mut row: Vec<Cell> = vec![standing.name().into(), service.name.as_str().into()];
+            let marked = |(text, paint)| marked(standing, text, paint);
+            row.extend(Layer::ALL.into_iter().map(|layer| match layer_mark(service, layer) {
+                Some(mark) => marked(mark),
+                None => cell("–", Paint::Dim),
+            }));
+            row.push(marked(ready(service)));
+            row.push(reason(standing, service).into());
             row.push(cell(age.as_str(), Paint::Dim));
             rows.push(row);
         }
@@ -71,72 +87,104 @@ fn rows(objects: &[Object], recorded_at: &BTreeMap<String, Time>, now: Time) -> 
     rows
 }
 
-/// A layer's mark; a dash where the spec declares nothing for it.
-fn layer_cell(service: &ServiceStatus, layer: Layer) -> Cell {
-    let condition = service.conditions.iter().find(|condition| condition.kind == layer.condition());
-    match condition.map(|condition| condition.status) {
-        None => cell("–", Paint::Dim),
-        Some(ConditionStatus::True) => cell("✓", Paint::Green),
-        Some(ConditionStatus::False) => cell("✗", Paint::Red),
-        Some(ConditionStatus::Unknown) => cell("?", Paint::Yellow),
+/// What may no longer be so is neither green nor bare.
+fn marked(standing: &Standing, text: &str, paint: Paint) -> Cell {
+    match standing.doubt {
+        None => cell(text, paint),
+        Some(_) => cell(format!("{text}{DOUBT}"), Paint::Yellow),
     }
+}
+
+/// A layer's mark; `None` where the spec declares nothing for it.
+fn layer_mark(service: &ServiceStatus, layer: Layer) -> Option<(&'static str, Paint)> {
+    let condition = service.conditions.iter().find(|condition| condition.kind == layer.condition())?;
+    Some(match condition.status {
+        ConditionStatus::True => ("✓", Paint::Green),
+        ConditionStatus::False => ("✗", Paint::Red),
+        ConditionStatus::Unknown => ("?", Paint::Yellow),
+    })
 }
 
 /// Whether the service is as declared. `Unknown` is not `True`, and not drift.
-fn ready(service: &ServiceStatus) -> Cell {
+fn ready(service: &ServiceStatus) -> (&'static str, Paint) {
     let unknown = service.conditions.iter().any(|condition| condition.status == ConditionStatus::Unknown);
     if service.drift.is_some() {
-        cell("False", Paint::Red)
+        ("False", Paint::Red)
     } else if unknown {
-        cell("Unknown", Paint::Yellow)
+        ("Unknown", Paint::Yellow)
     } else {
-        cell("True", Paint::Green)
+        ("True", Paint::Green)
     }
 }
 
-/// Why the service is not as declared, and why nothing is done about it.
-fn reason(object: &Object, service: &ServiceStatus) -> String {
-    let unknown = |condition: &&crate::api::Condition| condition.status == ConditionStatus::Unknown;
+/// Why the service is not as declared, and what else holds of it: in parentheses where both are to be said.
+fn reason(standing: &Standing, service: &ServiceStatus) -> String {
+    let object = &standing.object;
+    let unknown = |condition: &&Condition| condition.status == ConditionStatus::Unknown;
     let why = match &service.drift {
         Some(drift) => Some(drift.reason.to_string()),
         None => service.conditions.iter().find(unknown).map(|condition| condition.reason.clone()),
     };
-    let has = |kind, is: fn(&crate::api::Condition) -> bool| {
+    let has = |kind, is: fn(&Condition) -> bool| {
         object.status.conditions.iter().any(|condition| condition.kind == kind && is(condition))
     };
-    if has(ConditionType::Reconciling, |condition| condition.reason == "Suspended") {
-        return why.map_or_else(|| "Suspended".into(), |why| format!("{why} (suspended)"));
-    }
-    if has(ConditionType::Reconciling, |condition| condition.reason == RATE_EXCEEDED)
-        && service.drift.is_some()
-    {
-        return format!("{} (RateExceeded)", why.unwrap_or_default());
-    }
-    let stalled = has(ConditionType::Stalled, |condition| condition.status == ConditionStatus::True);
-    let note = if stalled && service.drift.is_some() { " (stalled)" } else { "" };
-    format!("{}{note}", why.unwrap_or_default())
+    let is_suspended = has(ConditionType::Reconciling, |condition| condition.reason == "Suspended");
+    let is_paced = has(ConditionType::Reconciling, |condition| condition.reason == RATE_EXCEEDED);
+    let is_stalled = has(ConditionType::Stalled, |condition| condition.status == ConditionStatus::True);
+    let drifts = service.drift.is_some();
+    let holds = if is_suspended {
+        Some(if why.is_some() { "suspended" } else { "Suspended" })
+    } else if is_paced && drifts {
+        Some(RATE_EXCEEDED)
+    } else {
+        (is_stalled && drifts).then_some("stalled")
+    };
+    let invalid =
+        standing.fault.as_ref().map(|_| MANIFEST_INVALID).filter(|invalid| why.as_deref() != Some(*invalid));
+    let mut words = why.into_iter().chain(holds.map(str::to_owned)).chain(invalid.map(str::to_owned));
+    let first = words.next().unwrap_or_default();
+    let rest: Vec<String> = words.collect();
+    if rest.is_empty() { first } else { format!("{first} ({})", rest.join(", ")) }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
-    use crate::{cli::style::Style, store::testing};
+    use crate::{api::Object, cli::style::Style, store::testing};
 
     fn view(json: bool) -> View {
         View { json, style: Style::default(), now: testing::start() + chrono::TimeDelta::hours(2) }
     }
 
     fn answer(store: Option<&Store>, names: &[&str], json: bool) -> Result<String, VerbError> {
+        answer_beside(Watcher::Runs, store, names, json)
+    }
+
+    fn answer_beside(
+        watcher: Watcher,
+        store: Option<&Store>,
+        names: &[&str],
+        json: bool,
+    ) -> Result<String, VerbError> {
         let mut out = Vec::new();
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        get(store, &names, &view(json), &mut out).map(|()| String::from_utf8(out).unwrap())
+        get(store, &names, watcher, &view(json), &mut out).map(|()| String::from_utf8(out).unwrap())
+    }
+
+    /// An object that was looked at so long before it is shown.
+    fn object(minutes: i64) -> Object {
+        let mut object = testing::object();
+        object.status.observed_at = Some(view(false).now - chrono::TimeDelta::minutes(minutes));
+        object
     }
 
     #[test]
     fn a_row_per_service() {
         let (_home, store) = testing::store();
-        store.save_object(&testing::object()).unwrap();
-        let mut stalled = testing::object();
+        store.save_object(&object(2)).unwrap();
+        let mut stalled = object(3);
         stalled.declared.metadata.name = "shop".into();
         stalled.status.conditions[2].status = ConditionStatus::True;
         stalled.status.services[1].conditions[0].status = ConditionStatus::Unknown;
@@ -147,13 +195,46 @@ mod tests {
     }
 
     #[test]
+    fn what_may_no_longer_be_so_is_marked_and_the_lines_below_say_why() {
+        let (_home, store) = testing::store();
+        store.save_object(&object(2)).unwrap();
+        let mut late = object(11);
+        late.declared.metadata.name = "late".into();
+        store.save_object(&late).unwrap();
+        let mut never = testing::object();
+        never.declared.metadata.name = "never".into();
+        store.save_object(&never).unwrap();
+        let mut other = object(2);
+        other.declared.metadata.name = "other".into();
+        other.status.services[0].drift = None;
+        store.save_object(&other).unwrap();
+        store.suspend("other", None, "a migration").unwrap();
+        store.keep_manifest_fault("other", Some("other.yaml:3:1: not a status")).unwrap();
+        insta::assert_snapshot!(answer(Some(&store), &[], false).unwrap());
+        let dead = answer_beside(Watcher::Absent, Some(&store), &[], false).unwrap();
+        for mark in ["✓", "True"] {
+            let marks = dead.matches(mark).count();
+            assert!(marks > 0 && marks == dead.matches(&format!("{mark}*")).count(), "{dead}");
+        }
+        assert!(
+            dead.contains("* ai-backoffice: as it was 2m ago, at the last look: no daemon runs"),
+            "{dead}"
+        );
+    }
+
+    #[test]
     fn the_json_is_the_list_of_recorded_objects() {
         let (_home, store) = testing::store();
-        store.save_object(&testing::object()).unwrap();
+        store.save_object(&object(2)).unwrap();
         let json: serde_json::Value =
             serde_json::from_str(&answer(Some(&store), &[], true).unwrap()).unwrap();
         assert_eq!((&json["apiVersion"], &json["kind"]), (&"undrift.dev/v1alpha1".into(), &"List".into()));
         let object = &json["items"][0];
+        assert_eq!(object["status"]["observedAt"], "2026-03-01T11:58:00Z");
+        assert_eq!(
+            (&object["status"]["engine"], &object["status"]["suspension"]),
+            (&Value::Null, &Value::Null)
+        );
         assert_eq!(object["metadata"]["name"], "ai-backoffice");
         assert_eq!(object["status"]["services"][0]["drift"]["layer"], "artifact");
         assert_eq!(object["status"]["plan"][0]["step"], "Build");

@@ -72,7 +72,12 @@ fn words(out: &mut dyn Write, style: Style, looked: &Looked) -> io::Result<()> {
             let place = style.yellow(&format!("{}: {layer} layer", diagnosis.service));
             writeln!(out, "\n  {place}  {}", clean(note))?;
         }
-        for note in &status.notes {
+        // What is why no step is taken is said as that.
+        let why = match &prospect.repair {
+            Repair::Stalled { reason, .. } => Some(reason.as_str()),
+            _ => None,
+        };
+        for note in status.notes.iter().filter(|note| Some(note.reason.as_str()) != why) {
             let place = style.yellow(&format!("{}: {}", diagnosis.service, note.reason));
             writeln!(out, "\n  {place}  {}", clean(&note.message))?;
         }

@@ -22,6 +22,7 @@ mod one_line;
 pub mod recorded;
 mod run;
 pub mod schema;
+pub mod standing;
 pub mod style;
 mod usage;
 pub mod validate;
@@ -87,12 +88,12 @@ fn dispatch(context: &mut Context<'_>, verb: &Verb) -> Result<u8, Failure> {
         Verb::Retry { name } => maintenance::retry(context, name),
         Verb::Get { names, output } => {
             let (store, view) = (context.recorded()?, context.view(output.output));
-            get::get(store.as_ref(), names, &view, &mut context.out)?;
+            get::get(store.as_ref(), names, context.watcher()?, &view, &mut context.out)?;
             finished(context)
         }
         Verb::Describe { name, output } => {
             let (store, view) = (context.recorded()?, context.view(output.output));
-            describe::describe(store.as_ref(), name, &view, &mut context.out)?;
+            describe::describe(store.as_ref(), name, context.watcher()?, &view, &mut context.out)?;
             finished(context)
         }
         Verb::Audit { verb } => audit_verb(context, verb),

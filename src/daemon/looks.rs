@@ -114,6 +114,10 @@ impl<H: Host + 'static> Host for Bounded<'_, H> {
         self.read(desired, async |host: &H, desired: &Desired| host.project(desired).await).await?
     }
 
+    fn endpoint(&self) -> String {
+        self.host.endpoint()
+    }
+
     async fn git(&self, desired: &Desired) -> Fact<Option<GitState>> {
         let read = self.read(desired, async |host: &H, desired: &Desired| host.git(desired).await).await;
         read.unwrap_or_else(|error| Fact::unknown(error.to_string()))

@@ -29,7 +29,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use protocol::{Asked, Outcome, Reply, What};
 pub(crate) use signals::Signals;
-pub(crate) use socket::ask;
+pub(crate) use socket::{ask, is_listening};
 pub(crate) use waiters::Narrate;
 
 use crate::{

@@ -23,7 +23,8 @@ use crate::{
     causes::with_causes,
     host::{Host, HostError},
     reconcile::{
-        Action, AtWork, Environment, Progress, ReconcileError, Reconciler, Session, Turn, now, unseen,
+        Action, AtWork, Environment, Progress, ReconcileError, Reconciler, Session, Turn, is_record_of, now,
+        unseen,
     },
     runtime::{Reconcile, Requeue, jittered},
     store::{Store, StoreError},
@@ -171,7 +172,9 @@ impl<H: Host + 'static> Shared<H> {
             tracing::warn!(object = name, reason, %error, "nothing can be said of the object");
         }
         let object = unseen(Some(&self.store), desired, error);
-        if let Err(error) = self.store.save_object(&object) {
+        if is_record_of(&self.store, name, &self.host.endpoint())
+            && let Err(error) = self.store.save_object(&object)
+        {
             let error = with_causes(&error);
             tracing::warn!(object = name, %error, "the status could not be recorded");
         }

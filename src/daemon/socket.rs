@@ -101,6 +101,12 @@ pub(crate) async fn ask(dir: &Path, what: What, replies: mpsc::Sender<Reply>) ->
     Ok(Some(()))
 }
 
+/// Whether anybody accepts at the socket of this state folder. Blocks no longer than the kernel takes.
+pub(crate) fn is_listening(dir: &Path) -> bool {
+    let connect = || std::os::unix::net::UnixStream::connect(short(&File::open(dir)?));
+    connect().is_ok()
+}
+
 async fn connect(dir: &Path) -> io::Result<UnixStream> {
     let folder = File::open(dir)?;
     UnixStream::connect(short(&folder)).await

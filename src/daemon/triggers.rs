@@ -80,6 +80,7 @@ impl<H: Host + 'static> Shared<H> {
         for fault in &reloaded.news {
             tracing::warn!(manifest = fault, "not valid, and not in effect");
         }
+        self.keep_faults();
         for desired in &reloaded.changed {
             if desired.outlived.is_none() {
                 tracing::info!(object = desired.name(), manifest = desired.manifest, "declared");
@@ -98,6 +99,17 @@ impl<H: Host + 'static> Shared<H> {
         for name in self.objects.undeclared() {
             if self.end_of_watch(&name, NOT_DECLARED) {
                 self.objects.is_decided(&name);
+            }
+        }
+    }
+
+    /// Records at once which manifests are not in effect: the status says it at the end of a turn, which may be a build away.
+    fn keep_faults(&self) {
+        for name in self.objects.names() {
+            let fault = self.objects.get(&name).and_then(|desired| desired.outlived.clone());
+            if let Err(error) = self.store.keep_manifest_fault(&name, fault.as_deref()) {
+                let error = with_causes(&error);
+                tracing::error!(object = name, %error, "that its manifest is not valid could not be recorded");
             }
         }
     }

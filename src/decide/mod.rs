@@ -15,6 +15,7 @@
 //! | `oracle` | whether a route is there, by its answers and those of paths that must not exist |
 //! | `environment` | whether the environment alone makes the project another one than in the last verified state |
 //! | `notes` | what is worth saying of a service that is no drift |
+//! | `obstacles` | which repair is not begun, and which wait is none, for what is known beforehand |
 //! | `rate` | how often a service may be built or brought up within an hour |
 //! | `order` | what must come before a step, and what must come along with it |
 //! | `plan` | the steps of several services as one plan |
@@ -26,6 +27,7 @@ mod checks;
 mod environment;
 mod escalation;
 mod notes;
+mod obstacles;
 pub mod oracle;
 mod order;
 mod plan;
@@ -49,7 +51,10 @@ pub use plan::{NOT_PROVEN, Next};
 pub use rate::recent_steps;
 pub use repair::{Prospect, Repair};
 pub use rollback::{JUDGED_FOR, images_to_put_back, rollback_target, to_keep, verified_images};
-pub use status::{RATE_EXCEEDED, StatusInputs, is_verified, status, with_outlived};
+pub use status::{
+    AS_DECLARED, MANIFEST_INVALID, RATE_EXCEEDED, StatusInputs, is_verified, status, with_fault,
+    with_outlived,
+};
 pub use unseen::failed_status;
 pub use verify::{
     Identity, LEAST_LOOKS, Proof, Weight, identities, identities_of, judge, unlike_before, weigh,

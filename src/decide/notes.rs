@@ -1,12 +1,20 @@
 //! What is worth saying of a service that is no drift.
 
-use crate::api::{ContainerObservation, Note, NoteReason, ServiceObservation, VolumeObservation};
+use super::obstacles;
+use crate::api::{
+    ContainerObservation, Note, NoteReason, Obstacle, ServiceObservation, Time, VolumeObservation,
+};
 
 /// The notes on one service.
-pub(super) fn notes(seen: &ServiceObservation) -> Vec<Note> {
+pub(super) fn notes(now: Time, seen: &ServiceObservation) -> Vec<Note> {
+    let obstacles = obstacles::certain(now, seen).map(obstacle);
     let volumes = seen.volumes.iter().filter(|volume| !volume.differences.is_empty());
     let upgraded = seen.containers.known().into_iter().flatten().find(|container| container.only_upgraded);
-    volumes.map(volume_changed).chain(upgraded.map(compose_upgraded)).collect()
+    obstacles.chain(volumes.map(volume_changed)).chain(upgraded.map(compose_upgraded)).collect()
+}
+
+fn obstacle(obstacle: &Obstacle) -> Note {
+    Note { reason: obstacle.reason, message: obstacle.in_words() }
 }
 
 fn compose_upgraded(container: &ContainerObservation) -> Note {

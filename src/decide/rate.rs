@@ -123,7 +123,7 @@ fn ends_the_wait(inputs: Inputs<'_>, counted: &[&RecentStep]) -> bool {
 
 /// When what is down may be started from the image that it ran; `None` where it is not down, or where nobody knows that what
 /// would be started is that image.
-fn start_at(
+pub(super) fn start_at(
     inputs: Inputs<'_>,
     seen: &ServiceObservation,
     diagnosis: &Diagnosis,

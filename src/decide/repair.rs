@@ -4,6 +4,7 @@ use super::{
     Diagnosis, Inputs, UnknownLayer, attempts,
     checks::{namespace, network},
     escalation::{Escalation, UP, escalation, untried, with_up},
+    obstacles,
     order::Order,
     rate, rollback,
     settling::{deadline, still_settling},
@@ -82,7 +83,10 @@ pub(super) fn prospect(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnos
     };
     let repair = repair(inputs, rows, diagnosis);
     let (repair, rate_exceeded) = match inputs.observed.services.iter().find(|seen| seen.name == service) {
-        Some(seen) => rate::limited(inputs, seen, diagnosis, repair),
+        Some(seen) => {
+            let repair = obstacles::held(inputs, seen, diagnosis, repair);
+            rate::limited(inputs, seen, diagnosis, repair)
+        }
         None => (repair, None),
     };
     let was_in_vain = |row: &&Attempt| row.layer == Layer::Artifact && row.attempts > 0 && !row.healed;

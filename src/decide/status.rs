@@ -7,8 +7,8 @@ use crate::api::Desired;
 use crate::api::{
     Answer, Condition, ConditionStatus, ConditionType, ContainerStatus, Fact, ImageStatus, Layer,
     ModulePresence, ModuleStatus, ObjectStatus, Presence, ProjectObservation, RouteAnswer, RouteAuthStatus,
-    RouteObservation, RouteSpec, RouteStatus, ServiceObservation, ServiceSpec, ServiceStatus, Time,
-    Transition, UnknownReason, without_query_values,
+    RouteObservation, RouteSpec, RouteStatus, ServiceObservation, ServiceSpec, ServiceStatus, Suspension,
+    Time, Transition, UnknownReason, without_query_values,
 };
 
 /// The reason of an object whose next step waits for the rate.
@@ -23,6 +23,9 @@ pub fn is_verified(reconciled: &Condition) -> bool {
     reconciled.status == ConditionStatus::True || reconciled.reason == NOT_ALL_SEEN
 }
 
+/// The reason of an object whose manifest on disk is not in effect, for it is not valid.
+pub const MANIFEST_INVALID: &str = "ManifestInvalid";
+
 /// Everything that a status is made of.
 #[derive(Debug, Clone, Copy)]
 pub struct StatusInputs<'a> {
@@ -34,6 +37,8 @@ pub struct StatusInputs<'a> {
     pub observed: &'a ProjectObservation,
     /// What was decided.
     pub decision: &'a Decision,
+    /// The suspension by a person that holds.
+    pub suspended: Option<&'a Suspension>,
     /// The status before, for the times of transitions.
     pub previous: Option<&'a ObjectStatus>,
     /// The services that are proven as they are.
@@ -61,6 +66,9 @@ pub fn status(inputs: StatusInputs<'_>) -> ObjectStatus {
     let services: Vec<ServiceStatus> = services.collect();
     ObjectStatus {
         observed_generation: inputs.generation,
+        observed_at: Some(observed.at),
+        engine: observed.engine.clone().or_else(|| inputs.previous.and_then(|p| p.engine.clone())),
+        suspension: inputs.suspended.cloned(),
         conditions: object_conditions(inputs, &services),
         services,
         plan: decision.plan.clone(),
@@ -90,7 +98,8 @@ fn object_conditions(inputs: StatusInputs<'_>, services: &[ServiceStatus]) -> Ve
     } else if !unknowns.is_empty() {
         maker.make(ConditionType::Ready, Unknown, common_reason(inputs.decision), &unknowns.join("; "))
     } else {
-        maker.make(ConditionType::Ready, True, "AsDeclared", "every layer is as declared")
+        let reason = if inputs.desired.outlived.is_some() { MANIFEST_INVALID } else { "AsDeclared" };
+        maker.make(ConditionType::Ready, True, reason, AS_DECLARED)
     };
     let ready = Condition { message: with_outlived(ready.message, inputs.desired), ..ready };
     let rate_exceeded = inputs.decision.rate_exceeded();
@@ -134,15 +143,22 @@ fn waits(decision: &Decision) -> String {
     waits.collect::<Vec<_>>().join("; ")
 }
 
+/// What is said of an object that is as declared.
+pub const AS_DECLARED: &str = "every layer is as declared";
+
 /// A person who has edited a manifest must not take an earlier spec's status for the new one's.
 #[must_use]
 pub fn with_outlived(message: String, desired: &Desired) -> String {
     match &desired.outlived {
         None => message,
-        Some(fault) => format!(
-            "{message}; this is of the last valid manifest: the one on disk is not in effect ({fault})"
-        ),
+        Some(fault) => with_fault(&message, fault),
     }
+}
+
+/// What is said of an object, and that the manifest on disk is another one, with this fault.
+#[must_use]
+pub fn with_fault(message: &str, fault: &str) -> String {
+    format!("{message}; this is of the last valid manifest: the one on disk is not in effect ({fault})")
 }
 
 /// Makes conditions whose transition time moves only when their status flips.
@@ -193,7 +209,7 @@ fn service(
         }),
         modules: modules(spec, seen),
         routes: routes(inputs, spec, seen, previous),
-        notes: notes::notes(seen)
+        notes: notes::notes(inputs.now, seen)
             .into_iter()
             .chain(diagnosis.notes.iter().cloned())
             .chain(environment)

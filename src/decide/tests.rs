@@ -6,6 +6,7 @@ mod budget;
 mod cases;
 mod environment;
 mod namespace;
+mod obstacles;
 mod properties;
 mod rate;
 mod replicas;
@@ -240,6 +241,7 @@ pub(super) fn after_a_repair(before: &ProjectObservation) -> History {
         generation: 1,
         observed: before,
         decision: &decision,
+        suspended: None,
         previous: None,
         proven: &[],
         transitions: &BTreeMap::new(),

@@ -27,6 +27,9 @@ pub fn failed_status(
     };
     ObjectStatus {
         observed_generation: generation,
+        observed_at: previous.and_then(|p| p.observed_at),
+        engine: previous.and_then(|p| p.engine.clone()),
+        suspension: previous.and_then(|p| p.suspension.clone()),
         conditions: vec![
             maker.make(ConditionType::Ready, ConditionStatus::Unknown, reason, message),
             maker.make(ConditionType::Reconciling, ConditionStatus::False, reason, ""),
@@ -142,6 +145,7 @@ mod tests {
             generation: 1,
             observed: &observed,
             decision: &decision,
+            suspended: None,
             previous: None,
             proven: &["api".into(), "dashboard".into()],
             transitions: &transitions,

@@ -6,6 +6,7 @@
 use std::{
     ffi::OsString,
     fmt, fs, io,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -127,6 +128,27 @@ impl Endpoint {
                 (Origin::Context { name, by_variable }, endpoint)
             }
         }
+    }
+
+    /// The address, the same for all ways to write the path of a socket.
+    #[must_use]
+    pub fn canonical(&self) -> String {
+        match self {
+            Self::Unix(path) => match fs::canonicalize(path) {
+                Ok(path) => Self::Unix(path).docker_host(),
+                Err(_) => self.docker_host(),
+            },
+            Self::Tcp(_) => self.docker_host(),
+        }
+    }
+
+    /// What tells this file of a socket from any other, earlier ones at the same path as well; `None` where there is none.
+    #[must_use]
+    pub fn socket_file(&self) -> Option<String> {
+        let Self::Unix(path) = self else { return None };
+        let file = fs::metadata(path).ok()?;
+        let (device, number) = (file.dev(), file.ino());
+        Some(format!("{} {device} {number} {} {}", path.display(), file.ctime(), file.ctime_nsec()))
     }
 
     /// Reads an address as it stands in `DOCKER_HOST`.

@@ -93,6 +93,28 @@ impl LocalHost {
         self.engine.settle(limit).await;
     }
 
+    /// The engine's ID; `None` where it does not say, or has none that lasts. To ask for it is a large question (8 ms here), so
+    /// it is remembered for as long as the engine's socket is the same file: an engine makes its socket when it starts.
+    pub(super) async fn engine_id(&self) -> Option<String> {
+        const SPACE: &str = "engine";
+        let socket = self.engine.endpoint().socket_file();
+        if let Some(known) = socket.as_ref().and_then(|socket| self.cache.get(SPACE, socket)) {
+            return Some(known);
+        }
+        match self.engine.id().await {
+            Ok(id) => {
+                if let (Some(id), Some(socket)) = (&id, &socket) {
+                    self.cache.put(SPACE, socket, id);
+                }
+                id
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the engine does not say its ID");
+                None
+            }
+        }
+    }
+
     /// At the first look: removes the look-up containers of an undrift that was killed. A failure is only logged,
     /// for the look itself will tell of an engine that is away.
     pub(super) async fn sweep_once(&self) {
@@ -118,6 +140,10 @@ impl Host for LocalHost {
     async fn project(&self, desired: &Desired) -> Result<String, HostError> {
         let resolved = super::compose::resolve(desired, self.engine.endpoint(), &*self.cache).await?;
         Ok(resolved.model.name)
+    }
+
+    fn endpoint(&self) -> String {
+        self.engine.endpoint().canonical()
     }
 
     async fn git(&self, desired: &Desired) -> Fact<Option<GitState>> {

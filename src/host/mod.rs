@@ -14,6 +14,7 @@ mod jobs;
 mod joins;
 mod local;
 mod observe;
+mod obstacles;
 pub mod probe;
 mod redact;
 pub(crate) mod reference;
@@ -56,6 +57,9 @@ pub trait Host: Send + Sync {
     /// # Errors
     /// Where Compose is missing or refuses the project.
     fn project(&self, desired: &Desired) -> impl Future<Output = Result<String, HostError>> + Send;
+
+    /// The address of the engine, the same for all ways to write it.
+    fn endpoint(&self) -> String;
 
     /// The git work tree that the project directory is in; `Known(None)` where it is in none. It is evidence, and
     /// nothing depends on it: git is asked where there is something to tell, not at every look.
@@ -140,6 +144,20 @@ pub enum HostError {
         /// Why, and what to do.
         cause: String,
     },
+    /// The recorded state of the object is of another engine.
+    #[error(
+        "the recorded state of {object} is of the engine {recorded}, and this is the engine {here}: no step was taken, and \
+         the record stays as it was; unset DOCKER_HOST or choose the docker context of that engine, or keep another state for \
+         this one (--state-dir DIR); if {object} has moved to this engine for good, `undrift retry {object}`"
+    )]
+    OtherEngine {
+        /// The object.
+        object: String,
+        /// The engine that the record is of: its ID, where it has one, and its address.
+        recorded: String,
+        /// This one.
+        here: String,
+    },
     /// undrift was asked to end, and would not wait any longer.
     #[error("undrift was asked to end before the host had answered")]
     Ending,
@@ -215,6 +233,7 @@ impl HostError {
         match self {
             Self::EngineUnavailable { .. } => "EngineUnavailable",
             Self::EngineUnsupported { .. } => "EngineUnsupported",
+            Self::OtherEngine { .. } => "OtherEngine",
             Self::Ending => "Ending",
             Self::ObservationTimedOut { .. } => "ObservationTimedOut",
             Self::ComposeMissing(_) => "ComposeMissing",
@@ -225,6 +244,34 @@ impl HostError {
             Self::SharedImage { .. } => "SharedImage",
             Self::Engine { .. } => "EngineError",
         }
+    }
+
+    /// What a person can do about it: a command where one exists. `None` where the error says so itself, or it is to be
+    /// waited for.
+    #[must_use]
+    pub fn next(&self) -> Option<String> {
+        Some(match self {
+            Self::UnsetVariables { directory, variables } => {
+                let assignments: Vec<String> = variables.iter().map(|name| format!("{name}=…")).collect();
+                format!(
+                    "echo '{}' >> {directory}/.env, or set them for undrift itself; then docker compose --project-directory \
+                     {directory} config --quiet says nothing",
+                    assignments.join("' '")
+                )
+            }
+            Self::ComposeRefused { directory, .. } => format!(
+                "docker compose --project-directory {directory} config --quiet says the same until it is put right"
+            ),
+            Self::NoSuchService { .. } => {
+                "docker compose config --services lists the services of the project; one behind a \
+                                           profile needs `project.profiles`"
+                    .into()
+            }
+            Self::SharedImage { .. } => "give each of the two its own `image:` in the Compose files".into(),
+            Self::ComposeMissing(_) => "docker compose version".into(),
+            Self::ServiceTaken { .. } => "declare all of a service in one object".into(),
+            _ => return None,
+        })
     }
 
     /// Whether it can pass by itself: the engine is away, or was not waited for. All others need a person.

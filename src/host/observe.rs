@@ -13,21 +13,23 @@ use super::{
     definitions::Definitions,
     engine::{Container, verified_reference},
     joins, ms_since,
+    obstacles::Known,
     probe::{Asked, Place, replica_url},
     related, source,
     sources::Sources,
 };
 use crate::api::{
     ArtifactObservation, ContainerObservation, ContainerState, DeclaredJoin, Desired, Fact,
-    ModuleObservation, ModuleType, NetworkObservation, ProjectObservation, RelatedObservation,
+    ModuleObservation, ModuleType, NetworkObservation, Obstacle, ProjectObservation, RelatedObservation,
     RouteObservation, RouteTarget, Scheme, ServiceObservation, ServiceSpec, SourceObservation,
 };
 
 /// The cache's space: by container, the names of the variables that its service declared while it was as declared.
 const DECLARED: &str = "declared-variables";
 
-/// The containers of a service, what its routes answered, and what it shares with others.
-type Production = (Vec<ContainerObservation>, Vec<RouteObservation>, Vec<DeclaredJoin>);
+/// The containers of a service, what its routes answered, what it shares with others, and what keeps it from being repaired
+/// or verified.
+type Production = (Vec<ContainerObservation>, Vec<RouteObservation>, Vec<DeclaredJoin>, Vec<Obstacle>);
 
 /// What runs.
 struct Running {
@@ -52,18 +54,19 @@ impl LocalHost {
         let services = desired.services().iter().map(|service| service.name.as_str());
         let read = Sources::read(&resolved.builds, services, &*self.cache);
         // What a killed undrift left changes nothing of what is seen: it is swept beside the look.
-        let (sources, artifacts, production, (networks, definitions), ()) = tokio::join!(
+        let (sources, artifacts, production, (networks, definitions), engine, ()) = tokio::join!(
             read,
             join_all(desired.services().iter().map(|service| self.artifact(&resolved, service))),
             Box::pin(self.production(desired, &resolved)),
             self.networks(desired, &resolved),
+            self.engine_id(),
             self.sweep_once(),
         );
         let Running { services: running, related, changing, own, ownership } = production?;
         let sources = desired.services().iter().map(|service| source(desired, &resolved, &sources, service));
         let layers = desired.services().iter().zip(sources).zip(artifacts).zip(networks).zip(running);
-        let services =
-            layers.map(|((((service, source), artifact), networks), (containers, routes, joins))| {
+        let services = layers.map(
+            |((((service, source), artifact), networks), (containers, routes, joins, obstacles))| {
                 let declared = resolved.declared.services.get(&service.name);
                 let model = resolved.model.services.get(&service.name);
                 let replicas = model.map_or(1, |model| model.replicas);
@@ -83,15 +86,17 @@ impl LocalHost {
                     ties: resolved.ties(&service.name),
                     joins,
                     routes,
+                    obstacles,
                 }
-            });
+            },
+        );
         let services: Vec<_> = services.collect();
         tracing::debug!(services = services.len(), ms = ms_since(began), "looked");
         let project = resolved.model.name.clone();
         let endpoint = self.engine.endpoint();
         let digests = self.digests.as_ref();
         let resolved_from = digests.and_then(|digest| resolved.resolved_from(desired, endpoint, digest));
-        Ok(ProjectObservation { at, project, changing, services, related, resolved_from })
+        Ok(ProjectObservation { at, project, engine, changing, services, related, resolved_from })
     }
 
     /// The networks of each service, and all definitions.
@@ -153,16 +158,20 @@ impl LocalHost {
             join_all(services.iter().map(|service| self.contents(resolved, service, of(service)))),
             join_all(services.iter().map(|service| self.routes(desired, service, of(service)))),
         );
+        let obstacles = join_all(services.iter().zip(&routes).map(|(spec, routes)| {
+            self.obstacles(Known { desired, resolved, spec, containers: of(spec), routes })
+        }));
+        let obstacles = obstacles.await;
         let made = made_otherwise(&changed, resolved, &found.containers);
         let endpoint = self.engine.endpoint();
         let upgraded = compose::made_from_this_model(desired, endpoint, resolved, &made).await;
-        let looks = services.iter().zip(modules).zip(routes).zip(joins);
-        let looks = looks.map(|(((service, mut containers), routes), joins)| {
+        let looks = services.iter().zip(modules).zip(routes).zip(joins).zip(obstacles);
+        let looks = looks.map(|((((service, mut containers), routes), joins), obstacles)| {
             for container in &mut containers {
                 container.config_changed = changed.of(&service.name, container);
                 container.only_upgraded = upgraded.contains(&container.id.as_str());
             }
-            (containers, routes, joins)
+            (containers, routes, joins, obstacles)
         });
         let mut looks: Vec<Production> = looks.collect();
         let all = services.iter().zip(&mut looks).flat_map(|(service, (containers, ..))| {
@@ -200,7 +209,7 @@ impl LocalHost {
 
     /// The routes of one service at all of its containers that run. Where none does, whoever answers at a fixed URL is
     /// someone else: a proxy in front, or another program that has the port now.
-    async fn routes(
+    pub(super) async fn routes(
         &self,
         desired: &Desired,
         service: &ServiceSpec,

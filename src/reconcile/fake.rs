@@ -83,6 +83,10 @@ impl Host for FakeHost {
         Ok(desired.name().to_owned())
     }
 
+    fn endpoint(&self) -> String {
+        "fake".into()
+    }
+
     async fn git(&self, _: &Desired) -> Fact<Option<GitState>> {
         Fact::Known(Some(git()))
     }

@@ -15,6 +15,7 @@ mod image_knowledge;
 mod journal;
 #[cfg(test)]
 mod model;
+mod place;
 mod progress;
 mod prove;
 mod scene;
@@ -34,18 +35,19 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 pub use claims::{is_before, service_taken, share_a_service, taken};
+pub use place::is_record_of;
 pub use progress::Progress;
 pub use session::Session;
 pub use slot::AtWork;
 pub use step::close_interrupted;
 pub use turn::{Action, Turn};
-pub use unwatch::{begin_watch, end_watch, hold_watch};
+pub use unwatch::{NOT_WATCHED, begin_watch, end_watch, hold_watch};
 
 use crate::{
     api::{Desired, Object, ObjectStatus, RouteSpec, Time},
     decide::{self, Decision, Inputs, StatusInputs},
     host::{Host, HostError},
-    store::{Store, StoreError},
+    store::{EnginePlace, Store, StoreError},
 };
 
 /// How soon `apply` looks again where another object's step is at work on the same Compose project.
@@ -186,7 +188,9 @@ impl<H: Host> Reconciler<'_, H> {
         }
         let object = unseen(Some(self.store), desired, &error);
         // What was recorded before is no longer known to be so. Where the store itself fails, that is the error.
-        if let Err(error) = self.store.save_object(&object) {
+        if is_record_of(self.store, desired.name(), &self.host.endpoint())
+            && let Err(error) = self.store.save_object(&object)
+        {
             tracing::warn!(%error, "the status could not be recorded");
         }
         Applied { object, reconciled: false, acted: false, error: Some(error) }
@@ -244,6 +248,10 @@ pub async fn look<H: Host>(
     desired: &Desired,
 ) -> Result<Looked, ReconcileError> {
     let mut observed = host.observe(desired).await?;
+    let store = match store {
+        Some(store) => is_of(store, desired, &place::place(host, &observed))?.then_some(store),
+        None => None,
+    };
     let previous = match store {
         Some(store) => store.object(desired.name())?.map(|object| object.status),
         None => None,
@@ -266,6 +274,7 @@ pub async fn look<H: Host>(
         generation: history.generation,
         observed: &observed,
         decision: &decision,
+        suspended: history.suspended.as_ref(),
         previous: previous.as_ref(),
         proven: &history::still_proven(&history, &observed),
         transitions: &std::collections::BTreeMap::new(),
@@ -278,6 +287,20 @@ pub async fn look<H: Host>(
         now,
     });
     Ok(Looked { object: object(desired, status), decision })
+}
+
+/// Whether what is recorded of the object is of this engine. Where it is not, it says nothing of what was seen here.
+fn is_of(store: &Store, desired: &Desired, here: &EnginePlace) -> Result<bool, StoreError> {
+    let recorded = store.engine_place(desired.name())?;
+    let Some(other) = recorded.filter(|recorded| !recorded.is_same_place(here)) else { return Ok(true) };
+    let (recorded, here) = (place::in_words(&other), place::in_words(here));
+    tracing::warn!(
+        object = desired.name(),
+        recorded,
+        here,
+        "the recorded state is of another engine: looking without it"
+    );
+    Ok(false)
 }
 
 /// What one look showed.

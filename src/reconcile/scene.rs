@@ -50,6 +50,7 @@ impl Scene<'_> {
             generation: self.history.generation,
             observed: &self.observed,
             decision: &self.decision,
+            suspended: self.history.suspended.as_ref(),
             previous: self.previous.as_ref(),
             proven,
             transitions,
@@ -90,6 +91,7 @@ impl<H: Host> Reconciler<'_, H> {
     ) -> Result<Scene<'d>, ReconcileError> {
         let looked = Instant::now();
         let mut observed = self.host.observe(desired).await?;
+        self.stay_at_engine(desired, &observed)?;
         session.note(&observed, (self.clock)());
         image_knowledge::learn_from_builds(self.store, session, &observed)?;
         let now = (self.clock)();

@@ -58,6 +58,7 @@ impl<H: Host> Reconciler<'_, H> {
     pub async fn turn(&self, desired: &Desired, session: &mut Session) -> Result<Turn, ReconcileError> {
         self.store.generation(desired.name(), &desired.spec_digest)?;
         self.store.settle_suspension(desired.name(), (self.clock)())?;
+        self.store.keep_manifest_fault(desired.name(), desired.outlived.as_deref())?;
         // Of one object there is one turn at a time: a step that is open now is one whose outcome could not be written.
         // It is written first; only what is not known any more is closed as interrupted.
         for closed in self.store.close_interrupted_of(desired.name())? {

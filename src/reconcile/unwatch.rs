@@ -5,15 +5,12 @@ use serde_json::json;
 use super::ReconcileError;
 use crate::{
     api::{AuditKind, ConditionType, IncidentOutcome, NewRecord, Object, Time},
-    decide::failed_status,
+    decide::{self, failed_status},
     store::Store,
 };
 
 /// The reason of an object whose manifest is gone.
-const NOT_WATCHED: &str = "NotWatched";
-
-/// The reason of an object whose manifest may be one that is not valid.
-const MANIFEST_INVALID: &str = "ManifestInvalid";
+pub const NOT_WATCHED: &str = "NotWatched";
 
 /// The trail and the status say that nobody looks at the object any more, and why. No container is touched. Of an
 /// object of which that is said already nothing is written.
@@ -21,6 +18,7 @@ const MANIFEST_INVALID: &str = "ManifestInvalid";
 /// # Errors
 /// Where the state folder fails.
 pub fn end_watch(store: &Store, name: &str, why: &str, now: Time) -> Result<(), ReconcileError> {
+    store.keep_manifest_fault(name, None)?;
     let recorded = store.object(name)?;
     if recorded.as_ref().is_some_and(is_unwatched) {
         return Ok(());
@@ -52,7 +50,8 @@ pub fn end_watch(store: &Store, name: &str, why: &str, now: Time) -> Result<(), 
 /// Where the state folder fails.
 pub fn hold_watch(store: &Store, name: &str, why: &str, now: Time) -> Result<(), ReconcileError> {
     let Some(mut object) = store.object(name)?.filter(|object| !is_unwatched(object)) else { return Ok(()) };
-    claim_nothing(&mut object, MANIFEST_INVALID, why, now);
+    store.keep_manifest_fault(name, Some(why))?;
+    claim_nothing(&mut object, decide::MANIFEST_INVALID, why, now);
     store.save_object(&object)?;
     Ok(())
 }

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Value, json};
 
 use super::{
     Store,
     error::{Result, failed, unreadable},
+    looks::keep_look_in,
     time,
 };
 use crate::api::{AuditKind, NewRecord, Object, Time};
@@ -59,15 +60,16 @@ impl Store {
     }
 
     /// Records the object with its status; whether it was written. It is not where it says the same as what is
-    /// recorded, `lastTransitionTime`s aside.
+    /// recorded, `lastTransitionTime`s and the time of the look aside. That time is kept in any case.
     ///
     /// # Errors
     /// As [`append`](Self::append).
     pub fn save_object(&self, object: &Object) -> Result<bool> {
         let action = "record the status";
         let name = &object.declared.metadata.name;
-        let value = serde_json::to_value(object).map_err(unreadable("status"))?;
-        self.write(action, |change| {
+        let looked = object.status.observed_at;
+        let value = without_look(serde_json::to_value(object).map_err(unreadable("status"))?);
+        let is_new = self.write(action, |change| {
             let recorded: Option<String> = change
                 .query_row("SELECT object FROM objects WHERE name = ?1", [name], |row| row.get(0))
                 .optional()
@@ -83,8 +85,13 @@ impl Store {
                     params![name, time::stamp((self.clock)()), value.to_string()],
                 )
                 .map_err(failed(action))?;
+            looked.map(|at| keep_look_in(change, name, at)).transpose().map_err(failed(action))?;
             Ok(true)
-        })
+        })?;
+        if let Some(at) = looked.filter(|_| !is_new) {
+            self.keep_look(name, at)?;
+        }
+        Ok(is_new)
     }
 
     /// The object as it was last recorded.
@@ -94,10 +101,10 @@ impl Store {
     pub fn object(&self, name: &str) -> Result<Option<Object>> {
         let action = "read the status";
         self.db()
-            .query_row("SELECT object FROM objects WHERE name = ?1", [name], |row| row.get::<_, String>(0))
+            .query_row(&format!("{RECORDED} WHERE name = ?1"), [name], recorded)
             .optional()
             .map_err(failed(action))?
-            .map(|text| serde_json::from_str(&text).map_err(unreadable("status")))
+            .map(read)
             .transpose()
     }
 
@@ -108,10 +115,9 @@ impl Store {
     pub fn objects(&self) -> Result<Vec<Object>> {
         let action = "read the status";
         let db = self.db();
-        let mut query = db.prepare("SELECT object FROM objects ORDER BY name").map_err(failed(action))?;
-        let rows = query.query_map([], |row| row.get::<_, String>(0)).map_err(failed(action))?;
-        rows.map(|text| serde_json::from_str(&text.map_err(failed(action))?).map_err(unreadable("status")))
-            .collect()
+        let mut query = db.prepare(&format!("{RECORDED} ORDER BY name")).map_err(failed(action))?;
+        let rows = query.query_map([], recorded).map_err(failed(action))?;
+        rows.map(|row| read(row.map_err(failed(action))?)).collect()
     }
 
     /// When the recorded status of each object last changed, by the object's name.
@@ -127,6 +133,27 @@ impl Store {
             .map_err(failed(action))?;
         rows.collect::<rusqlite::Result<_>>().map_err(failed(action))
     }
+}
+
+/// An object as it is recorded, with the time of its last look.
+const RECORDED: &str = "SELECT objects.object, looks.at FROM objects LEFT JOIN looks ON looks.object = name";
+
+fn recorded(row: &Row<'_>) -> rusqlite::Result<(String, Option<Time>)> {
+    Ok((row.get(0)?, time::read_option(row.get::<_, Option<String>>(1)?.as_deref())?))
+}
+
+fn read((text, looked): (String, Option<Time>)) -> Result<Object> {
+    let mut object: Object = serde_json::from_str(&text).map_err(unreadable("status"))?;
+    object.status.observed_at = looked;
+    Ok(object)
+}
+
+/// The time of a look is kept apart: it is another one at each look.
+fn without_look(mut object: Value) -> Value {
+    if let Some(status) = object["status"].as_object_mut() {
+        status.remove("observedAt");
+    }
+    object
 }
 
 fn manifest_changed(object: &str, generation: i64, spec_digest: &str) -> NewRecord {

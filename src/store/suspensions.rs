@@ -79,8 +79,8 @@ impl Store {
         select(&self.db(), object)
     }
 
-    /// Gives an object a new budget and ends its waits: its attempts and its steps of the last hour are forgotten, and
-    /// that is recorded. How many drifts had attempts.
+    /// Gives an object a new budget and ends its waits: its attempts, its steps of the last hour and the engine that it was on
+    /// are forgotten, and that is recorded. How many drifts had attempts.
     ///
     /// # Errors
     /// As [`append`](Self::append).
@@ -90,6 +90,8 @@ impl Store {
             let forgotten =
                 change.execute("DELETE FROM attempts WHERE object = ?1", [object]).map_err(failed(action))?;
             forget_recent_steps_of_in(change, object)?;
+            // Where it has moved to another engine, that one is right from now on.
+            change.execute("DELETE FROM engines WHERE object = ?1", [object]).map_err(failed(action))?;
             self.append_in(change, &of(object, AuditKind::Retried, json!({ "forgotten": forgotten })))?;
             Ok(forgotten)
         })

@@ -1,6 +1,6 @@
 //! The audit trail: records are added at its end, and read.
 
-use rusqlite::{Row, ToSql, Transaction, named_params};
+use rusqlite::{OptionalExtension, Row, ToSql, Transaction, named_params};
 use serde_json::Value;
 
 use super::{
@@ -9,7 +9,7 @@ use super::{
     error::{Result, failed},
     time::stamp,
 };
-use crate::api::{AuditRecord, NewRecord, Time};
+use crate::api::{AuditKind, AuditRecord, NewRecord, Time};
 
 /// Which records of the trail; all of them without a field.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -129,6 +129,20 @@ impl Store {
             .query_row("SELECT max(time) FROM trail", [], |row| row.get(0))
             .map_err(failed("read the audit trail"))?;
         Ok(latest.and_then(|text| text.parse().ok()))
+    }
+}
+
+impl Store {
+    /// The last record of one of these kinds.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn latest_of(&self, kinds: &[AuditKind]) -> Result<Option<AuditRecord>> {
+        let marks = vec!["?"; kinds.len()].join(", ");
+        let select = format!("SELECT * FROM trail WHERE kind IN ({marks}) ORDER BY seq DESC LIMIT 1");
+        let names = rusqlite::params_from_iter(kinds.iter().map(|kind| kind.as_str()));
+        let found = self.db().query_row(&select, names, read_record).optional();
+        found.map_err(failed("read the audit trail"))
     }
 }
 

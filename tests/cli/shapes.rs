@@ -34,7 +34,7 @@ fn waiting() -> Value {
             ],
         },
         "status": {
-            "observedGeneration": 3,
+            "observedGeneration": 3, "observedAt": "2026-03-01T10:00:00Z", "engine": "ABCD:1234",
             "conditions": [
                 condition("Ready", "False", "DriftDetected"),
                 condition("Reconciling", "True", "Progressing"),
@@ -73,6 +73,12 @@ fn assert_waiting(object: &Object) {
     assert_eq!(object.spec["services"][1]["name"], "web");
     let status = &object.status;
     assert_eq!((status.observed_generation, status.attempts), (3, 1));
+    let looked: Time = "2026-03-01T10:00:00Z".parse().unwrap();
+    assert_eq!((status.observed_at, status.engine.as_deref()), (Some(looked), Some("ABCD:1234")));
+    let suspension = status.suspension.as_ref().unwrap();
+    let actor = "ops@host undrift[1] test";
+    assert_eq!((suspension.reason.as_str(), suspension.actor.as_str()), ("a migration", actor));
+    assert!(suspension.until.is_none() && suspension.since > looked, "{suspension:?}");
     assert_eq!(status.incident.as_deref(), Some("01J0000000000000000000000A"));
     let next: Time = "2026-03-01T10:00:20Z".parse().unwrap();
     assert_eq!(status.next_attempt_time, Some(next));
@@ -116,6 +122,10 @@ fn get_and_describe_print_every_field_also_where_it_is_null() {
     let home = Home::new();
     let object: Ours = serde_json::from_value(waiting()).unwrap();
     store(&home).save_object(&object).unwrap();
+    let never: Value = home.undrift(&["get", "-o", "json"]).expect(0).json();
+    let status = never["items"][0]["status"].as_object().unwrap();
+    assert_eq!(status.get("suspension"), Some(&Value::Null), "null, and there");
+    store(&home).suspend("shop", None, "a migration").unwrap();
     let list: List<Object> = home.undrift(&["get", "-o", "json"]).expect(0).json();
     assert_eq!((list.api_version.as_str(), list.kind.as_str()), ("undrift.dev/v1alpha1", "List"));
     assert_waiting(&list.items[0]);

@@ -33,6 +33,13 @@ pub(crate) struct Object {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Status {
     pub(crate) observed_generation: u64,
+    /// This and the next two: an incident holds the evidence as it was recorded, which had none before there were such fields.
+    #[serde(default)]
+    pub(crate) observed_at: Option<Time>,
+    #[serde(default)]
+    pub(crate) engine: Option<String>,
+    #[serde(default)]
+    pub(crate) suspension: Option<Suspension>,
     pub(crate) conditions: Vec<Condition>,
     pub(crate) services: Vec<Service>,
     pub(crate) plan: Vec<Step>,
@@ -41,6 +48,16 @@ pub(crate) struct Status {
     pub(crate) attempts: u64,
     #[serde(deserialize_with = "there")]
     pub(crate) next_attempt_time: Option<Time>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Suspension {
+    pub(crate) reason: String,
+    pub(crate) actor: String,
+    pub(crate) since: Time,
+    #[serde(deserialize_with = "there")]
+    pub(crate) until: Option<Time>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,10 +1,10 @@
 //! The manifests of `-f`, and how many folders this user may watch.
 
-use std::{ffi::OsString, fs, sync::Arc};
+use std::{ffi::OsString, fs, sync::Arc, time::Duration};
 
 use super::{Check, FILES_LIMIT, in_time};
 use crate::{
-    api::Desired,
+    api::{Desired, NoteReason, Obstacle},
     cli::context,
     host::{Host as _, HostError, LocalHost, NoCache},
     manifest, reconcile,
@@ -15,6 +15,9 @@ const FEW_WATCHES: u64 = 8192;
 
 /// The kernel's default is 128, which all programs of a user share.
 const FEW_INSTANCES: u64 = 64;
+
+/// The longest that projects are looked at: routes that nothing exposes are asked, and have a limit of their own.
+const OBSTACLES_LIMIT: Duration = Duration::from_secs(20);
 
 /// For who has no manifest yet: `validate` could only say so again.
 const HOW_TO_WRITE: &str = "undrift schema prints its fields for an editor, docs/manifest.md explains them";
@@ -30,8 +33,11 @@ pub(super) struct Manifests {
     pub(super) loaded: Option<Loaded>,
     /// The objects with a service that another one has, with what is said of each; `None` where that is not known.
     pub(super) taken: Option<Vec<String>>,
-    /// What is wrong with the Compose projects of the objects, as every look would say it; `None` where that is not known.
-    pub(super) refused: Option<Vec<String>>,
+    /// What is wrong with the Compose projects of the objects, as every look would say it, each with what to do about it;
+    /// `None` where that is not known.
+    pub(super) refused: Option<Vec<(String, Option<String>)>>,
+    /// What keeps services from being repaired or verified, each with its place; `None` where that is not known.
+    pub(super) obstacles: Option<Vec<(String, Obstacle)>>,
     pub(super) watches: Option<u64>,
     pub(super) instances: Option<u64>,
 }
@@ -55,12 +61,13 @@ pub(super) async fn read(files: &[OsString]) -> Manifests {
         return Manifests::default();
     }
     let sources = context::sources(files);
-    let (loaded, taken, refused) = match in_time(move || load(&sources)).await {
+    let (loaded, taken, refused, obstacles) = match in_time(move || load(&sources)).await {
         Some((loaded, objects)) => {
-            let (taken, refused) = tokio::join!(taken(&objects), refused(&objects));
-            (Some(loaded), taken, refused)
+            let (taken, refused, obstacles) =
+                tokio::join!(taken(&objects), refused(&objects), obstacles(&objects));
+            (Some(loaded), taken, refused, obstacles)
         }
-        None => (None, None, None),
+        None => (None, None, None, None),
     };
     let limit = |name: &str| fs::read_to_string(format!("{INOTIFY}/{name}")).ok()?.trim().parse().ok();
     Manifests {
@@ -68,6 +75,7 @@ pub(super) async fn read(files: &[OsString]) -> Manifests {
         loaded,
         taken,
         refused,
+        obstacles,
         watches: limit("max_user_watches"),
         instances: limit("max_user_instances"),
     }
@@ -84,7 +92,7 @@ async fn taken(objects: &[Desired]) -> Option<Vec<String>> {
 }
 
 /// What Compose refuses, and what undrift does: two builds of one reference, services that are not there.
-async fn refused(objects: &[Desired]) -> Option<Vec<String>> {
+async fn refused(objects: &[Desired]) -> Option<Vec<(String, Option<String>)>> {
     let host = &LocalHost::connect(Arc::new(NoCache), None).ok()?;
     let each = objects.iter().map(async |desired| (desired, host.project(desired).await));
     let all = tokio::time::timeout(FILES_LIMIT, futures_util::future::join_all(each)).await.ok()?;
@@ -96,10 +104,30 @@ async fn refused(objects: &[Desired]) -> Option<Vec<String>> {
             Err(error) if error.is_transient() || matches!(error, HostError::ComposeMissing(_)) => {
                 return None;
             }
-            Err(error) => refused.push(format!("{}: {error}", desired.name())),
+            Err(error) => refused.push((format!("{}: {error}", desired.name()), error.next())),
         }
     }
     Some(refused)
+}
+
+/// What a look would find in the way of a repair or of its verification. Of a project that is refused nothing is known.
+async fn obstacles(objects: &[Desired]) -> Option<Vec<(String, Obstacle)>> {
+    let host = &LocalHost::connect(Arc::new(NoCache), None).ok()?;
+    let each = objects.iter().map(async |desired| (desired, host.foresee(desired).await));
+    let all = tokio::time::timeout(OBSTACLES_LIMIT, futures_util::future::join_all(each)).await.ok()?;
+    let mut found = Vec::new();
+    for (desired, answer) in all {
+        match answer {
+            Ok(obstacles) => found.extend(
+                obstacles
+                    .into_iter()
+                    .map(|(service, obstacle)| (format!("{}, service {service}", desired.name()), obstacle)),
+            ),
+            Err(error) if error.is_transient() => return None,
+            Err(_) => {}
+        }
+    }
+    Some(found)
 }
 
 fn load(sources: &[manifest::Source]) -> (Loaded, Vec<Desired>) {
@@ -131,7 +159,45 @@ pub(super) fn judge(manifests: &Manifests) -> Vec<Check> {
     if manifests.files.is_empty() {
         return Vec::new();
     }
-    vec![valid(manifests), accepted(manifests), declared_once(manifests), watches(manifests)]
+    let mut checks = vec![valid(manifests), accepted(manifests), declared_once(manifests)];
+    checks.extend(unobstructed(manifests));
+    checks.push(watches(manifests));
+    checks
+}
+
+/// What each kind of obstacle is examined as, and whether undrift works in spite of it.
+const OBSTACLES: [(&str, &[NoteReason], &str); 3] = [
+    (
+        "CredentialsReadable",
+        &[NoteReason::CredentialsUnreadable],
+        "every password and token can be read here",
+    ),
+    (
+        "RoutesReachable",
+        &[NoteReason::NotReachable, NoteReason::PortNotExposed],
+        "every route by port can be asked",
+    ),
+    ("BuildsPossible", &[NoteReason::BuildFilesMissing], "every build context and Dockerfile is there"),
+];
+
+fn unobstructed(manifests: &Manifests) -> impl Iterator<Item = Check> {
+    OBSTACLES.into_iter().map(|(name, kinds, fine)| {
+        let Some(all) = &manifests.obstacles else {
+            return Check::unknown(name, "the projects could not be looked at in time");
+        };
+        let found: Vec<_> = all.iter().filter(|(_, obstacle)| kinds.contains(&obstacle.reason)).collect();
+        if found.is_empty() {
+            return Check::ok(name, fine);
+        }
+        let mut mends: Vec<&str> = found.iter().map(|(_, obstacle)| obstacle.next.as_str()).collect();
+        mends.dedup();
+        let what = found.iter().map(|(place, obstacle)| format!("{place}: {}", obstacle.message));
+        let what = what.collect::<Vec<_>>().join("; ");
+        // A server may listen at a port that nothing exposes, once it runs.
+        let may_pass = found.iter().all(|(_, obstacle)| obstacle.reason == NoteReason::PortNotExposed);
+        let check = if may_pass { Check::warning } else { Check::failed };
+        check(name, what, mends.join("; "))
+    })
 }
 
 fn accepted(manifests: &Manifests) -> Check {
@@ -139,11 +205,12 @@ fn accepted(manifests: &Manifests) -> Check {
     match manifests.refused.as_deref() {
         None => Check::unknown(name, "the Compose projects could not be read in time"),
         Some([]) => Check::ok(name, "Compose and undrift take every project"),
-        Some(refused) => Check::failed(
-            name,
-            refused.join("; "),
-            "mend what is named: until then nothing is known of these objects, and no step is taken",
-        ),
+        Some(refused) => {
+            let what: Vec<&str> = refused.iter().map(|(what, _)| what.as_str()).collect();
+            let mends: Vec<&str> = refused.iter().filter_map(|(_, next)| next.as_deref()).collect();
+            let until = "until then nothing is known of these objects, and no step is taken";
+            Check::failed(name, what.join("; "), format!("{}; {until}", mends.join("; ")))
+        }
     }
 }
 

@@ -8,6 +8,7 @@ fn manifests(loaded: Loaded) -> Manifests {
         loaded: Some(loaded),
         taken: Some(Vec::new()),
         refused: Some(Vec::new()),
+        obstacles: Some(Vec::new()),
         watches: Some(65_536),
         instances: Some(128),
     }
@@ -58,9 +59,34 @@ fn projects_that_no_look_would_take_are_a_fault() {
     let with = |refused| accepted(&Manifests { refused, ..manifests(Loaded::Objects(2)) });
     assert_eq!(with(Some(vec![])).status, Status::Ok);
     assert_eq!(with(None).status, Status::Unknown);
-    let check = with(Some(vec!["shop: both build one image".into(), "blog: no service x".into()]));
+    let refused = [("shop: both build one image", "give each its own"), ("blog: no service x", "list them")];
+    let refused = refused.map(|(what, next)| (what.to_owned(), Some(next.to_owned())));
+    let check = with(Some(refused.to_vec()));
     let found = "shop: both build one image; blog: no service x";
     assert_eq!((check.status, check.found.as_str()), (Status::Failed, found));
+    assert!(check.mend.unwrap().starts_with("give each its own; list them; "));
+}
+
+#[test]
+fn what_is_in_the_way_of_a_repair_is_found_by_its_kind() {
+    let with = |obstacles: Option<Vec<NoteReason>>| {
+        let of = |reason| {
+            let obstacle = Obstacle { reason, message: "something".into(), next: format!("do {reason}") };
+            ("shop, service api".to_owned(), obstacle)
+        };
+        let obstacles = obstacles.map(|reasons| reasons.into_iter().map(of).collect());
+        let manifests = Manifests { obstacles, ..manifests(Loaded::Objects(1)) };
+        let checks = unobstructed(&manifests);
+        checks.map(|check| (check.status, check.mend)).collect::<Vec<_>>()
+    };
+    assert_eq!(with(Some(vec![])), [(Status::Ok, None), (Status::Ok, None), (Status::Ok, None)]);
+    assert_eq!(with(None)[0].0, Status::Unknown);
+    let found = with(Some(vec![NoteReason::CredentialsUnreadable, NoteReason::PortNotExposed]));
+    assert_eq!(found[0], (Status::Failed, Some("do CredentialsUnreadable".to_owned())));
+    assert_eq!(found[1], (Status::Warning, Some("do PortNotExposed".to_owned())));
+    assert_eq!(found[2].0, Status::Ok);
+    let both = with(Some(vec![NoteReason::NotReachable, NoteReason::PortNotExposed]));
+    assert_eq!(both[1].0, Status::Failed);
 }
 
 #[test]

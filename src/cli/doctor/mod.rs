@@ -10,6 +10,7 @@
 //! | `gate` | the gate that looks go through |
 //! | `state` | the state folder: rights, room, schema, lock, trail |
 //! | `place` | the file system that it is on |
+//! | `objects` | the recorded objects: whether anybody looks at them, and how old the last look is |
 //! | `clock` | this host's clock, beside the engine's and the trail's |
 //! | `manifests` | the manifests of `-f`, and how many folders can be watched |
 //! | `screen` | how it looks |
@@ -19,6 +20,7 @@ mod compose;
 mod engine;
 mod gate;
 mod manifests;
+mod objects;
 mod place;
 mod screen;
 mod state;
@@ -120,11 +122,12 @@ pub(super) fn run(
 
 async fn examine(dir: Result<std::path::PathBuf, String>, files: &[OsString]) -> Vec<Check> {
     let start = clock::Reading::now();
-    let (engine, compose, gate, state, synchronised, manifests) = tokio::join!(
+    let (engine, compose, gate, state, objects, synchronised, manifests) = tokio::join!(
         engine::read(),
         compose::read(),
         gate::read(),
-        state::read(dir),
+        state::read(dir.clone()),
+        objects::read(dir, crate::reconcile::now()),
         clock::read_synchronised(),
         manifests::read(files),
     );
@@ -140,6 +143,7 @@ async fn examine(dir: Result<std::path::PathBuf, String>, files: &[OsString]) ->
         compose::judge(&compose),
         gate::judge(&gate),
         state::judge(&state),
+        objects::judge(&objects),
         clock::judge(&clocks),
         manifests::judge(&manifests),
     ]

@@ -31,7 +31,8 @@ fn report(outcome: StepOutcome, exit_code: i32, output: &str, duration_ms: u64) 
 /// A store with the incident: a build that fails, one that does not, an `Up`, the proof.
 pub(in crate::cli) fn repaired() -> (tempfile::TempDir, Store, Incident) {
     let (home, store) = testing::store();
-    let object = testing::object();
+    let mut object = testing::object();
+    object.status.observed_at = Some(testing::start() + chrono::TimeDelta::minutes(1));
     store.save_object(&object).unwrap();
     let drift = json!({ "api": object.status.services[0].drift });
     let incident =

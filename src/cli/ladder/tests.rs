@@ -21,6 +21,7 @@ fn looked(desired: &Desired, observed: &ProjectObservation, history: &History, n
         generation: 1,
         observed,
         decision: &decision,
+        suspended: history.suspended.as_ref(),
         previous: None,
         proven: &[],
         transitions: &std::collections::BTreeMap::new(),

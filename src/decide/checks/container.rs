@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::{LayerVerdict, View, job, namespace, network, replicas, worst};
+use super::{Inputs, LayerVerdict, View, job, namespace, network, replicas, worst};
 use crate::api::{
     ConfigDifference, ContainerObservation, ContainerState, Fact, Health, ModuleInContainer, ModuleSpec,
     Presence, Reason, Time, Upgrades,
@@ -216,15 +216,20 @@ fn crash_looping(view: View<'_>, c: &ContainerObservation) -> LayerVerdict {
     if c.state == ContainerState::Running { dies(view, c) } else { fine() }
 }
 
-fn dies(view: View<'_>, c: &ContainerObservation) -> LayerVerdict {
-    let young = is_young(c, view.inputs.now);
-    let deaths = match view.inputs.history.restarts.get(&c.id) {
+/// Whether a container is seen to die again and again.
+pub(in crate::decide) fn is_looping(inputs: Inputs<'_>, c: &ContainerObservation) -> bool {
+    let deaths = match inputs.history.restarts.get(&c.id) {
         Some(before) => c.restart_count - before,
         // At a first look: the last one was just now, and nobody knows when the others were.
-        None if young => c.restart_count,
+        None if is_young(c, inputs.now) => c.restart_count,
         None => 0,
     };
-    if deaths >= LOOP_DEATHS {
+    deaths >= LOOP_DEATHS
+}
+
+fn dies(view: View<'_>, c: &ContainerObservation) -> LayerVerdict {
+    let young = is_young(c, view.inputs.now);
+    if is_looping(view.inputs, c) {
         looping(c)
     } else if is_between_starts(c) || (young && c.restart_count > 0) {
         LayerVerdict::not_known(format!("{} has died just now, and the engine starts it again", c.name))

@@ -10,6 +10,7 @@ mod replicas;
 mod route;
 mod source;
 
+pub(super) use container::is_looping;
 pub use container::is_young;
 pub(super) use job::has_ended_well;
 pub(super) use namespace::is_mended_by_a_restart;

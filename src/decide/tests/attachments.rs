@@ -184,7 +184,7 @@ fn volume_of_another_definition_is_a_note() {
     let mut seen = attached();
     seen.services[0].volumes = vec![volume(vec![]), volume(vec!["driver".into()])];
     assert!(decided(&seen).as_declared());
-    let notes = crate::decide::notes::notes(&seen.services[0]);
+    let notes = crate::decide::notes::notes(at(1), &seen.services[0]);
     assert_eq!(notes.iter().map(|note| note.reason).collect::<Vec<_>>(), [NoteReason::VolumeChanged]);
     assert!(notes[0].message.contains("backoffice_data") && notes[0].message.contains("driver"));
 }
@@ -196,7 +196,7 @@ fn upgrade_of_compose_is_a_note_unless_the_manifest_says_otherwise() {
     container.config_changed = Fact::Known(true);
     container.only_upgraded = true;
     assert!(decided(&seen).as_declared());
-    let notes = crate::decide::notes::notes(&seen.services[0]);
+    let notes = crate::decide::notes::notes(at(1), &seen.services[0]);
     assert_eq!(notes.iter().map(|note| note.reason).collect::<Vec<_>>(), [NoteReason::ComposeUpgraded]);
     let recreate = desired_with(&json!({ "upgrades": "recreate" }));
     let decision = with_history(&recreate, &seen, &history());

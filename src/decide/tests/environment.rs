@@ -31,6 +31,7 @@ fn notes(seen: &ProjectObservation, decision: &Decision) -> Vec<Vec<NoteReason>>
         generation: 1,
         observed: seen,
         decision,
+        suspended: None,
         previous: None,
         proven: &[],
         transitions: &BTreeMap::new(),

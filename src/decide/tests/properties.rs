@@ -227,6 +227,7 @@ fn status_of(
         generation: 1,
         observed: seen,
         decision,
+        suspended: None,
         previous: None,
         proven,
         transitions: &std::collections::BTreeMap::new(),

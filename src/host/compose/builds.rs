@@ -2,11 +2,15 @@
 
 use std::{
     collections::BTreeSet,
+    fs,
     path::{Path, PathBuf},
 };
 
-use super::model::{BuildModel, Model};
-use crate::host::reference;
+use super::{
+    dockerfile,
+    model::{BuildModel, Model},
+};
+use crate::host::{engine::tcp_ports, reference};
 
 impl Model {
     /// These services, each image once: an anchor may give many services one build under one reference.
@@ -22,7 +26,21 @@ impl Model {
     }
 }
 
+/// A longer file is no Dockerfile that anybody wrote.
+const LONGEST_DOCKERFILE: u64 = 1 << 20;
+
 impl BuildModel {
+    /// The TCP ports that the Dockerfile exposes; `None` where that is not known: it is inline or elsewhere, or a variable
+    /// names a port.
+    #[must_use]
+    pub fn exposed(&self) -> Option<BTreeSet<u16>> {
+        let path = self.dockerfile_path()?;
+        let is_short = fs::metadata(&path).ok()?.len() <= LONGEST_DOCKERFILE;
+        let text = if is_short { fs::read_to_string(&path).ok()? } else { return None };
+        let ports = dockerfile::exposed(&text)?;
+        Some(tcp_ports(ports.iter().map(String::as_str)))
+    }
+
     /// The file that is its Dockerfile; `None` where it is inline, or where the context is no folder of this host. Docker takes
     /// `dockerfile` where the default name is not there.
     #[must_use]

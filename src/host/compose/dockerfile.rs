@@ -33,6 +33,18 @@ pub(super) fn images(text: &str, args: &BTreeMap<String, String>) -> BTreeSet<St
     images
 }
 
+/// The ports that a Dockerfile exposes, as it writes them. `None` where that cannot be read of it: it is none, or a variable
+/// names a port.
+pub(super) fn exposed(text: &str) -> Option<Vec<String>> {
+    let file = parse_dockerfile::parse(text).ok()?;
+    let exposes = file.instructions.iter().filter_map(|instruction| match instruction {
+        Instruction::Expose(expose) => Some(&expose.arguments),
+        _ => None,
+    });
+    let ports: Vec<String> = exposes.flatten().map(|port| port.value.to_string()).collect();
+    ports.iter().all(|port| !port.contains('$')).then_some(ports)
+}
+
 /// What `FROM` may name: the arguments before the first one.
 fn variables(file: &Dockerfile<'_>, args: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut variables = BTreeMap::new();
@@ -108,6 +120,18 @@ mod tests {
             "FROM debian:12\nCOPY <<NOTES /notes\nFROM here on\nNOTES\nRUN a \\\n# FROM comment\n  b\n";
         assert_eq!(named(text, &[]), ["debian:12"]);
         assert!(named("no Dockerfile at all", &[]).is_empty());
+    }
+
+    #[test]
+    fn exposed_ports_are_read_and_not_guessed_from_variables() {
+        let ports = |text| exposed(text).map(|ports| ports.join(" "));
+        assert_eq!(
+            ports("FROM scratch\nEXPOSE 80/tcp 443\nexpose 53/udp\n").as_deref(),
+            Some("80/tcp 443 53/udp")
+        );
+        assert_eq!(ports("FROM scratch\n").as_deref(), Some(""));
+        assert_eq!(ports("FROM scratch\nEXPOSE $PORT\n"), None);
+        assert_eq!(ports("no Dockerfile at all"), None);
     }
 
     #[test]

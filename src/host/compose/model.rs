@@ -42,6 +42,10 @@ pub struct ServiceModel {
     /// Whether a program outside the engine provides it (`provider:`): it has no container, and Compose runs the program
     /// at each `up`, in a dry run too.
     pub provider: bool,
+    /// The ports that it exposes to other containers, as the files write them: `3000`, `8000-8010`, `53/udp`.
+    pub expose: Vec<String>,
+    /// Whose network its containers have, where the files say it: `host`, `none`, `service:NAME`.
+    pub network_mode: Option<String>,
     /// What else the files order of it and others.
     pub order: Order,
 }
@@ -149,6 +153,8 @@ struct RawService {
     pull_policy: Option<String>,
     restart: Option<String>,
     provider: Option<serde_json::Value>,
+    #[serde(default)]
+    expose: Vec<serde_json::Value>,
     #[serde(default, deserialize_with = "names")]
     environment: BTreeSet<String>,
 }
@@ -213,6 +219,8 @@ impl RawService {
             depends_on: self.depends_on.names(),
             joins_another,
             joins,
+            expose: self.expose.iter().map(port).collect(),
+            network_mode: self.network_mode.filter(|mode| !mode.is_empty()),
             environment: self.environment.iter().map(|entry| variable(entry).to_owned()).collect(),
             provider: self.provider.is_some(),
         }
@@ -274,6 +282,11 @@ fn named_contexts(value: &serde_json::Value) -> BTreeMap<String, String> {
             .collect(),
         _ => BTreeMap::new(),
     }
+}
+
+/// A port, which is a text or a number.
+fn port(port: &serde_json::Value) -> String {
+    port.as_str().map_or_else(|| port.to_string(), str::to_owned)
 }
 
 /// The name in `NAME` or `NAME=value`.
@@ -342,7 +355,11 @@ mod tests {
     #[test]
     fn reads_other_forms() {
         let api = service(&serde_json::json!({"image": "x:1", "build": "/srv", "scale": 0,
-            "depends_on": ["a", "b"], "network_mode": "service:a"}));
+            "depends_on": ["a", "b"], "network_mode": "service:a", "expose": ["3000", 80]}));
+        assert_eq!(
+            (api.expose.join(" "), api.network_mode.as_deref()),
+            ("3000 80".into(), Some("service:a"))
+        );
         assert_eq!((api.image.as_str(), api.replicas, api.joins_another), ("x:1", 0, true));
         assert!(!api.pull_never);
         assert_eq!(api.depends_on.len(), 2);

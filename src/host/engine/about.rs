@@ -41,6 +41,18 @@ impl Engine {
         self.podman.get_or_try_init(ask).await.copied()
     }
 
+    /// Its ID; `None` for an engine that has none that lasts: Podman makes another one up at each question.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn id(&self) -> Result<Option<String>, EngineError> {
+        if self.is_podman().await? {
+            return Ok(None);
+        }
+        let answer = self.call(|docker| async move { docker.info().await }).await?;
+        Ok(answer.id.filter(|id| !id.is_empty()))
+    }
+
     /// Its clock; `None` where it does not say, or says no time.
     ///
     /// # Errors

@@ -192,6 +192,13 @@ impl Engine {
         }
     }
 
+    /// Whether its containers' own addresses can be reached from here.
+    #[must_use]
+    pub fn is_on_this_host(&self) -> bool {
+        let host = self.endpoint_host();
+        host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    }
+
     /// One question, with the time limit that each has, once it is its turn.
     pub(super) async fn call<'a, T, F>(&self, question: impl FnOnce(Docker) -> F) -> Result<T, EngineError>
     where

@@ -22,7 +22,7 @@ use target::{controls, without_user};
 use tls::Trust;
 pub(super) use tls::without_tls;
 
-use crate::api::{Control, Fact, RouteAnswer, RouteObservation, RouteSpec};
+use crate::api::{Auth, Control, Fact, RouteAnswer, RouteObservation, RouteSpec};
 
 impl Prober {
     /// One route at each of these places, all at once.
@@ -49,6 +49,11 @@ impl Prober {
             Box::pin(asked.answer()).await
         });
         RouteObservation { answers: futures_util::future::join_all(answers).await }
+    }
+
+    /// Why these credentials cannot be read; `None` where they can.
+    pub async fn unreadable(&self, auth: &Auth, files_from: &Path) -> Option<String> {
+        secret::read(auth, files_from, self.env()).await.err()
     }
 }
 

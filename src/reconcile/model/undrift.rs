@@ -229,6 +229,7 @@ impl Undrift {
             generation: 1,
             observed: seen,
             decision,
+            suspended: None,
             previous: None,
             proven: &history.proven.keys().cloned().collect::<Vec<_>>(),
             transitions: &BTreeMap::new(),

@@ -1,5 +1,6 @@
 //! `undrift run` on a real engine: what it notices, what it heals, and what it leaves alone.
 
+mod age;
 mod endings;
 mod faults;
 mod healing;

@@ -86,6 +86,10 @@ impl Odd {
 }
 
 impl Host for Odd {
+    fn endpoint(&self) -> String {
+        self.well.endpoint()
+    }
+
     async fn observe(&self, desired: &Desired) -> Result<ProjectObservation, HostError> {
         if desired.name() != "backoffice" {
             return self.well.observe(desired).await;

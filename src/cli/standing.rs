@@ -1,0 +1,293 @@
+//! How recorded objects stand now: how old the last look is, whether anybody looks on, and what is known since it.
+//!
+//! A status says what was so at the last look. A daemon that died leaves it as green as a quiet one does, so its age goes with
+//! it wherever it is shown.
+
+use std::path::Path;
+
+use chrono::TimeDelta;
+
+use super::{
+    recorded::{VerbError, age},
+    style::clean,
+};
+use crate::{
+    api::{Condition, ConditionStatus, ConditionType, Object, Suspension, Time},
+    daemon,
+    decide::{AS_DECLARED, MANIFEST_INVALID, with_fault},
+    reconcile::NOT_WATCHED,
+    store::{LockState, ManifestFault, Store},
+};
+
+/// The reason of `Reconciling` while a suspension holds.
+const SUSPENDED: &str = "Suspended";
+
+/// Whether a daemon runs on a state folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watcher {
+    /// It does.
+    Runs,
+    /// None does: nobody looks but who is asked to.
+    Absent,
+    /// That cannot be told.
+    NotKnown,
+}
+
+impl Watcher {
+    /// Finds out. The lock tells of a daemon that hangs as well; the socket tells of one in another container, whose lock the
+    /// kernel does not show here.
+    #[must_use]
+    pub fn of(dir: &Path) -> Self {
+        match LockState::of(dir) {
+            LockState::Held(Some(holder)) if holder.verb == "run" => Self::Runs,
+            _ if daemon::is_listening(dir) => Self::Runs,
+            LockState::Held(Some(_)) | LockState::Free => Self::Absent,
+            LockState::Held(None) | LockState::NotKnown(_) => Self::NotKnown,
+        }
+    }
+}
+
+/// A recorded object, and how it stands now.
+#[derive(Debug, Clone)]
+pub(super) struct Standing {
+    /// The object, with what is known since the last look.
+    pub(super) object: Object,
+    /// What is wrong with its manifest on disk, where that one is not in effect.
+    pub(super) fault: Option<ManifestFault>,
+    /// Why what is shown may no longer be so; `None` where somebody looks on and has looked lately.
+    pub(super) doubt: Option<Doubt>,
+}
+
+/// Why a status may no longer be so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Doubt {
+    /// No look is recorded: the state is of an earlier version.
+    NeverLooked,
+    /// The last look is older than twice the interval, though a daemon runs or may run.
+    Late { age: TimeDelta },
+    /// No daemon runs.
+    Unwatched { age: TimeDelta },
+}
+
+impl Standing {
+    pub(super) fn name(&self) -> &str {
+        &self.object.declared.metadata.name
+    }
+
+    /// The age of the last look.
+    pub(super) fn looked(&self, now: Time) -> Option<String> {
+        self.object.status.observed_at.map(|at| age(at, now))
+    }
+
+    /// The lines under a list: what the marks in it mean, and what is not in its columns.
+    pub(super) fn remarks(&self) -> Vec<String> {
+        let name = self.name();
+        let fault = self.fault.as_ref().map(|fault| {
+            format!(
+                "{name}: ManifestInvalid: the manifest on disk is not in effect ({}); the last valid one goes on",
+                fault.fault
+            )
+        });
+        let suspension = self.object.status.suspension.as_ref();
+        let suspension = suspension.map(|suspension| {
+            format!("{name}: suspended: {}; `undrift resume {name}` ends it", suspension.in_words())
+        });
+        let doubt = self.doubt.map(|doubt| format!("* {name}: {}", self.in_words(doubt)));
+        doubt.into_iter().chain(fault).chain(suspension).map(|line| clean(&line).into_owned()).collect()
+    }
+
+    /// The doubt, and what helps.
+    pub(super) fn in_words(&self, doubt: Doubt) -> String {
+        let interval = self.object.declared.spec.reconcile.interval;
+        match doubt {
+            Doubt::NeverLooked => {
+                "no look is recorded, so nobody knows how old this is: `undrift check` or `undrift apply` looks now".into()
+            }
+            Doubt::Late { age } => format!(
+                "as it was {} ago: the last look is older than twice the interval of {interval}; `undrift doctor` says why",
+                ago(age)
+            ),
+            Doubt::Unwatched { age } => format!(
+                "as it was {} ago, at the last look: no daemon runs on this state, so nobody looks on; `undrift check` looks \
+                 now, `undrift run` keeps looking",
+                ago(age)
+            ),
+        }
+    }
+}
+
+/// An age in its largest unit.
+pub(super) fn ago(span: TimeDelta) -> String {
+    age(Time::UNIX_EPOCH, Time::UNIX_EPOCH + span)
+}
+
+/// The recorded objects as they stand now, by name.
+pub(super) fn standings(store: &Store, watcher: Watcher, now: Time) -> Result<Vec<Standing>, VerbError> {
+    let mut faults = store.manifest_faults()?;
+    let objects = store.objects()?.into_iter();
+    let standings = objects.map(|object| {
+        let name = object.declared.metadata.name.clone();
+        let suspension = store.suspension(&name)?.filter(|suspension| !suspension.has_passed(now));
+        Ok(standing(object, suspension, faults.remove(&name), watcher, now))
+    });
+    standings.collect()
+}
+
+fn standing(
+    mut object: Object,
+    suspension: Option<Suspension>,
+    fault: Option<ManifestFault>,
+    watcher: Watcher,
+    now: Time,
+) -> Standing {
+    apply_suspension(&mut object, suspension);
+    apply_fault(&mut object, fault.as_ref());
+    let doubt = doubt(&object, watcher, now);
+    Standing { object, fault, doubt }
+}
+
+/// A person's word holds from when it was given, not from the next look.
+fn apply_suspension(object: &mut Object, suspension: Option<Suspension>) {
+    let by_spec = object.declared.spec.reconcile.suspend;
+    let reconciling = condition(object, ConditionType::Reconciling);
+    match (&suspension, reconciling) {
+        (Some(suspension), Some(reconciling)) => {
+            if reconciling.status != ConditionStatus::False {
+                reconciling.last_transition_time = suspension.since;
+            }
+            reconciling.status = ConditionStatus::False;
+            SUSPENDED.clone_into(&mut reconciling.reason);
+            reconciling.message = suspension.in_words();
+        }
+        (None, Some(reconciling)) if reconciling.reason == SUSPENDED && !by_spec => {
+            "Idle".clone_into(&mut reconciling.reason);
+            reconciling.message.clear();
+        }
+        _ => {}
+    }
+    object.status.suspension = suspension;
+}
+
+/// So does what is wrong with a manifest, and that nothing is any more.
+fn apply_fault(object: &mut Object, fault: Option<&ManifestFault>) {
+    let Some(ready) = condition(object, ConditionType::Ready) else { return };
+    let is_true = ready.status == ConditionStatus::True;
+    match fault {
+        Some(fault) => {
+            if is_true {
+                MANIFEST_INVALID.clone_into(&mut ready.reason);
+            }
+            if !ready.message.contains(&fault.fault) {
+                ready.message = with_fault(&ready.message, &fault.fault);
+            }
+        }
+        None if is_true && ready.reason == MANIFEST_INVALID => {
+            "AsDeclared".clone_into(&mut ready.reason);
+            AS_DECLARED.clone_into(&mut ready.message);
+        }
+        None => {}
+    }
+}
+
+fn condition(object: &mut Object, kind: ConditionType) -> Option<&mut Condition> {
+    object.status.conditions.iter_mut().find(|condition| condition.kind == kind)
+}
+
+fn doubt(object: &Object, watcher: Watcher, now: Time) -> Option<Doubt> {
+    let status = &object.status;
+    let ready = status.conditions.iter().find(|condition| condition.kind == ConditionType::Ready);
+    // That nobody looks is all that is said of it.
+    if ready.is_some_and(|ready| ready.reason == NOT_WATCHED) {
+        return None;
+    }
+    let Some(at) = status.observed_at else {
+        // What was never seen is not called anything.
+        let claims = ready.is_none_or(|ready| ready.status != ConditionStatus::Unknown);
+        return claims.then_some(Doubt::NeverLooked);
+    };
+    let age = now - at;
+    match watcher {
+        Watcher::Absent => Some(Doubt::Unwatched { age }),
+        Watcher::Runs | Watcher::NotKnown => {
+            let is_late = age > object.declared.spec.reconcile.interval.delta() * 2;
+            is_late.then_some(Doubt::Late { age })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing;
+
+    fn looked(minutes_ago: i64) -> (Object, Time) {
+        let (mut object, now) = (testing::object(), testing::start());
+        object.status.observed_at = Some(now - TimeDelta::minutes(minutes_ago));
+        (object, now)
+    }
+
+    #[test]
+    fn a_look_is_late_after_twice_the_interval_and_in_doubt_without_a_daemon() {
+        for (minutes, watcher, expected) in [
+            (10, Watcher::Runs, None),
+            (11, Watcher::Runs, Some(Doubt::Late { age: TimeDelta::minutes(11) })),
+            (11, Watcher::NotKnown, Some(Doubt::Late { age: TimeDelta::minutes(11) })),
+            (0, Watcher::Absent, Some(Doubt::Unwatched { age: TimeDelta::zero() })),
+            (-5, Watcher::Runs, None),
+        ] {
+            let (object, now) = looked(minutes);
+            assert_eq!(doubt(&object, watcher, now), expected, "{minutes} minutes, {watcher:?}");
+        }
+        let (mut object, now) = looked(0);
+        object.status.observed_at = None;
+        assert_eq!(doubt(&object, Watcher::Runs, now), Some(Doubt::NeverLooked));
+        object.status.conditions[0].status = ConditionStatus::Unknown;
+        assert_eq!(doubt(&object, Watcher::Absent, now), None, "nothing is claimed of it");
+        object.status.conditions[0].status = ConditionStatus::True;
+        NOT_WATCHED.clone_into(&mut object.status.conditions[0].reason);
+        assert_eq!(doubt(&object, Watcher::Absent, now), None, "it says already that nobody looks");
+    }
+
+    #[test]
+    fn what_is_known_since_the_last_look_is_in_the_object_at_once() {
+        let (mut object, now) = looked(1);
+        let ready = &mut object.status.conditions[0];
+        (ready.status, ready.reason, ready.message) =
+            (ConditionStatus::True, "AsDeclared".into(), AS_DECLARED.into());
+        let suspension =
+            Suspension { since: now, until: None, reason: "a migration".into(), actor: "ops".into() };
+        let fault = ManifestFault { since: now, fault: "shop.yaml:3:1: no".into() };
+        let standing = standing(object, Some(suspension.clone()), Some(fault), Watcher::Runs, now);
+        let conditions = &standing.object.status.conditions;
+        let row = |at: usize| {
+            (conditions[at].status, conditions[at].reason.as_str(), conditions[at].message.as_str())
+        };
+        let message = "every layer is as declared; this is of the last valid manifest: the one on disk is not in effect \
+                       (shop.yaml:3:1: no)";
+        assert_eq!(row(0), (ConditionStatus::True, "ManifestInvalid", message));
+        let words = "a migration (ops, until it is resumed)";
+        assert_eq!(row(1), (ConditionStatus::False, "Suspended", words));
+        assert_eq!(standing.object.status.suspension, Some(suspension));
+        assert_eq!(standing.remarks().len(), 2);
+
+        let after = super::standing(standing.object, None, None, Watcher::Runs, now);
+        let conditions = &after.object.status.conditions;
+        assert_eq!(
+            (conditions[0].reason.as_str(), conditions[0].message.as_str()),
+            ("AsDeclared", AS_DECLARED)
+        );
+        assert_eq!((conditions[1].reason.as_str(), conditions[1].message.as_str()), ("Idle", ""));
+        assert_eq!((after.object.status.suspension, after.doubt), (None, None));
+    }
+
+    #[test]
+    fn whether_a_daemon_runs_is_known_by_the_lock() {
+        let home = tempfile::tempdir().unwrap();
+        assert_eq!(Watcher::of(home.path()), Watcher::Absent);
+        for (verb, watcher) in [("apply", Watcher::Absent), ("run", Watcher::Runs)] {
+            let lock = crate::store::StateLock::acquire(home.path(), verb).unwrap();
+            assert_eq!(Watcher::of(home.path()), watcher, "{verb}");
+            drop(lock);
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What a known obstacle makes of a repair.
+//!
+//! A step that ends a working container and cannot be verified afterwards is not begun: the host would be left with what
+//! nobody knows to work, in place of what did. What is down is started all the same. And what cannot pass by itself is not
+//! waited for.
+
+use chrono::TimeDelta;
+
+use super::{Diagnosis, Inputs, Repair, checks, rate};
+use crate::api::{
+    Answer, ContainerObservation, ContainerState, Drift, Fact, Health, Layer, NoteReason, Obstacle, Reason,
+    ServiceObservation, Step, StepKind, Time,
+};
+
+/// How long a server may take until it listens at a port that nothing exposes. After that nobody is expected to.
+const LISTENS_WITHIN: TimeDelta = TimeDelta::seconds(30);
+
+/// The reason of a service of which too little is known: see `repair`.
+const UNKNOWN: &str = "Unknown";
+
+/// The obstacles that no time will remove.
+pub(super) fn certain(now: Time, seen: &ServiceObservation) -> impl Iterator<Item = &Obstacle> {
+    seen.obstacles.iter().filter(move |obstacle| may_listen_until(now, seen, obstacle).is_none())
+}
+
+/// The repair, as far as what is known beforehand leaves it.
+pub(super) fn held(
+    inputs: Inputs<'_>,
+    seen: &ServiceObservation,
+    diagnosis: &Diagnosis,
+    repair: Repair,
+) -> Repair {
+    match repair {
+        Repair::Steps(steps, at) => steps_that_may_be_taken(inputs, seen, diagnosis, steps, at),
+        Repair::Wait { until, reason, message } => {
+            wait_that_may_end(inputs, seen, diagnosis, (until, reason, message))
+        }
+        other => other,
+    }
+}
+
+fn steps_that_may_be_taken(
+    inputs: Inputs<'_>,
+    seen: &ServiceObservation,
+    diagnosis: &Diagnosis,
+    steps: Vec<Step>,
+    at: Option<Time>,
+) -> Repair {
+    let works = works(inputs, seen);
+    let builds = steps.iter().any(|step| step.kind() == StepKind::Build);
+    // A rollback gives back what was lost.
+    let ends = works && steps.iter().any(|step| !matches!(step, Step::Start | Step::Rollback));
+    let Some(obstacle) = seen.obstacles.iter().find(|obstacle| match obstacle.reason {
+        NoteReason::BuildFilesMissing => builds,
+        _ => ends,
+    }) else {
+        return Repair::Steps(steps, at);
+    };
+    if let Some(start) = rate::start_at(inputs, seen, diagnosis, at) {
+        return Repair::Steps(vec![Step::Start], Some(start).filter(|at| *at > inputs.now));
+    }
+    let why = match obstacle.reason {
+        NoteReason::BuildFilesMissing => "a build could not work",
+        _ => "no step is begun that ends a working container and could not be verified afterwards",
+    };
+    let message = format!("{why}: {}", obstacle.in_words());
+    match may_listen_until(inputs.now, seen, obstacle) {
+        Some(until) => Repair::Wait { until, reason: obstacle.reason.to_string(), message },
+        None => Repair::Stalled { reason: obstacle.reason.to_string(), message },
+    }
+}
+
+/// Until when somebody may yet listen at a port that nothing exposes.
+fn may_listen_until(now: Time, seen: &ServiceObservation, obstacle: &Obstacle) -> Option<Time> {
+    if obstacle.reason != NoteReason::PortNotExposed {
+        return None;
+    }
+    let starts = running(seen).filter_map(|container| container.started_at);
+    // A start that lies ahead, by a clock that was set back, was long ago for all that is known.
+    let youngest = starts.filter(|start| *start <= now).max()?;
+    Some(youngest + LISTENS_WITHIN).filter(|until| now < *until)
+}
+
+/// Whether a container of the service works: it runs, and neither dies again and again nor fails its health check, whatever
+/// its routes answer.
+fn works(inputs: Inputs<'_>, seen: &ServiceObservation) -> bool {
+    running(seen).any(|container| {
+        container.health != Some(Health::Unhealthy) && !checks::is_looping(inputs, container)
+    })
+}
+
+fn running(seen: &ServiceObservation) -> impl Iterator<Item = &ContainerObservation> {
+    let containers = seen.containers.known().into_iter().flatten();
+    containers.filter(|container| container.state == ContainerState::Running && !container.restarting)
+}
+
+/// A wait for what cannot pass by itself ends at once. A port that nothing exposes is none of that: a server may take its time to
+/// listen there.
+fn wait_that_may_end(
+    inputs: Inputs<'_>,
+    seen: &ServiceObservation,
+    diagnosis: &Diagnosis,
+    (until, reason, message): (Time, String, String),
+) -> Repair {
+    if let Some(obstacle) = waited_for_in_vain(diagnosis, seen, &reason) {
+        return Repair::Stalled { reason: obstacle.reason.to_string(), message: obstacle.in_words() };
+    }
+    let refused = diagnosis.drift.as_ref().is_some_and(|drift| is_refused(drift, seen));
+    let until = if refused { until.min(judged_from(inputs, seen)) } else { until };
+    if refused && until <= inputs.now {
+        let message = format!("{message}; credentials that are refused are not accepted by waiting");
+        return Repair::Stalled { reason, message };
+    }
+    Repair::Wait { until, reason, message }
+}
+
+/// The obstacle that is why a service is waited for.
+fn waited_for_in_vain<'a>(
+    diagnosis: &Diagnosis,
+    seen: &'a ServiceObservation,
+    reason: &str,
+) -> Option<&'a Obstacle> {
+    let unknown = diagnosis.unknown.as_ref().map(|unknown| unknown.layer);
+    let kind = match (&diagnosis.drift, unknown) {
+        (None, Some(Layer::Auth)) if reason == UNKNOWN => NoteReason::CredentialsUnreadable,
+        (_, Some(Layer::Route)) if reason == UNKNOWN => NoteReason::NotReachable,
+        // Only credentials would settle it.
+        (Some(drift), None) if drift.reason == Reason::Indistinguishable => NoteReason::CredentialsUnreadable,
+        _ => return None,
+    };
+    seen.obstacles.iter().find(|obstacle| obstacle.reason == kind)
+}
+
+/// Whether the server knows the credentials and says no (401 or 403): no answer of a server that is only just starting, as 404
+/// or 503 may be.
+fn is_refused(drift: &Drift, seen: &ServiceObservation) -> bool {
+    let status = |auth: &Fact<Answer>| auth.known().and_then(Answer::status);
+    let answers = seen.routes.iter().flat_map(|route| &route.answers);
+    drift.reason == Reason::Rejected
+        && answers
+            .filter_map(|answer| answer.auth.as_ref().and_then(status))
+            .any(|code| matches!(code, 401 | 403))
+}
+
+/// From when on a refusal counts: a server that has only just started is given the stability window to know its users.
+fn judged_from(inputs: Inputs<'_>, seen: &ServiceObservation) -> Time {
+    let starts = running(seen).filter_map(|container| container.started_at);
+    let youngest = starts.filter(|start| *start <= inputs.now).max().unwrap_or(inputs.now);
+    youngest + inputs.desired.object.spec.reconcile.verify.stable_for.delta()
+}

@@ -1,0 +1,170 @@
+//! What is known before a step: which steps are not begun, what is started all the same, what is not waited for.
+
+use super::*;
+use crate::api::{Answer, Health, NoteReason, Obstacle};
+
+fn obstacle(reason: NoteReason) -> Obstacle {
+    Obstacle { reason, message: "something is wrong".into(), next: "mend it".into() }
+}
+
+/// The host with this in the way of `api`.
+fn with(mut seen: ProjectObservation, reason: NoteReason) -> ProjectObservation {
+    seen.services[0].obstacles = vec![obstacle(reason)];
+    seen
+}
+
+fn repair(seen: &ProjectObservation) -> Repair {
+    decided(seen).prospects[0].repair.clone()
+}
+
+#[track_caller]
+fn stalled(seen: &ProjectObservation) -> (String, String) {
+    match repair(seen) {
+        Repair::Stalled { reason, message } => (reason, message),
+        other => panic!("not stalled: {other:?}"),
+    }
+}
+
+/// The auth layer as it is where the credentials cannot be read.
+fn unread(mut seen: ProjectObservation) -> ProjectObservation {
+    answer_mut(&mut seen.services[0]).auth = Some(Fact::unknown("the environment variable TOKEN is not set"));
+    with(seen, NoteReason::CredentialsUnreadable)
+}
+
+#[test]
+fn no_step_that_could_not_be_verified_ends_a_working_container() {
+    for reason in [NoteReason::CredentialsUnreadable, NoteReason::PortNotExposed, NoteReason::NotReachable] {
+        let (why, message) = stalled(&with(incident(), reason));
+        assert_eq!(why, reason.as_str());
+        assert!(
+            message.contains("ends a working container") && message.ends_with("next: mend it"),
+            "{message}"
+        );
+    }
+    assert!(matches!(repair(&incident()), Repair::Steps(..)), "without one it is repaired");
+    assert!(decided(&with(incident(), NoteReason::NotReachable)).plan.is_empty(), "nor is it built");
+}
+
+#[test]
+fn a_build_without_its_files_is_not_tried_and_all_else_is() {
+    assert_eq!(stalled(&with(incident(), NoteReason::BuildFilesMissing)).0, "BuildFilesMissing");
+    let mut outdated = with(healthy(), NoteReason::BuildFilesMissing);
+    container_mut(&mut outdated.services[0]).image_id = OLD.into();
+    assert!(matches!(repair(&outdated), Repair::Steps(..)));
+}
+
+#[test]
+fn what_does_not_work_is_repaired_all_the_same() {
+    let down = |change: fn(&mut crate::api::ContainerObservation)| {
+        let mut seen = unread(incident());
+        change(container_mut(&mut seen.services[0]));
+        matches!(repair(&seen), Repair::Steps(..))
+    };
+    assert!(down(|container| container.state = ContainerState::Exited));
+    assert!(down(|container| container.health = Some(Health::Unhealthy)));
+    let mut looping = unread(incident());
+    container_mut(&mut looping.services[0]).restart_count = 5;
+    let history = History { restarts: [("old".to_owned(), 0)].into(), ..history() };
+    let repair = &with_history(&desired(), &looping, &history).prospects[0].repair;
+    assert!(matches!(repair, Repair::Steps(..)), "{repair:?}");
+}
+
+#[test]
+fn a_replica_that_is_down_is_started_beside_one_that_works() {
+    let mut seen = unread(healthy());
+    let api = &mut seen.services[0];
+    api.replicas = 2;
+    let Fact::Known(containers) = &mut api.containers else { panic!("the fixture knows them") };
+    let second = crate::api::ContainerObservation {
+        id: "second".into(),
+        number: 2,
+        state: ContainerState::Exited,
+        ..containers[0].clone()
+    };
+    containers.push(second);
+    assert_eq!(repair(&seen), Repair::Steps(vec![Step::Start], None));
+}
+
+#[test]
+fn credentials_that_cannot_be_read_are_not_waited_for() {
+    let seen = unread(healthy());
+    let (reason, message) = stalled(&seen);
+    assert_eq!(reason, "CredentialsUnreadable");
+    assert_eq!(message, "something is wrong; next: mend it");
+    // What may pass is waited for, whatever else is wrong.
+    let mut engine = unread(healthy());
+    engine.services[0].artifact.image = Fact::unknown("the engine did not say");
+    assert!(matches!(repair(&engine), Repair::Wait { .. }));
+}
+
+#[test]
+fn a_port_that_nothing_exposes_is_given_a_moment_before_it_keeps_a_step_back() {
+    let refused = |mut seen: ProjectObservation, started: i64| {
+        let api = &mut seen.services[0];
+        answer_mut(api).plain = Fact::Known(Answer::None("connection refused".into()));
+        container_mut(api).started_at = Some(at(started));
+        repair(&with(seen, NoteReason::PortNotExposed))
+    };
+    for (started, until) in [(-28, at(2)), (0, at(30))] {
+        let waits = refused(incident(), started);
+        assert!(matches!(waits, Repair::Wait { until: u, .. } if u == until), "{waits:?}");
+    }
+    let stalled = refused(incident(), -29);
+    assert!(matches!(&stalled, Repair::Stalled { reason, .. } if reason == "PortNotExposed"), "{stalled:?}");
+    // Without a step to keep back a slow server has the whole time of a verification.
+    let slow = refused(healthy(), -40);
+    assert!(matches!(&slow, Repair::Wait { until, .. } if *until > at(60)), "{slow:?}");
+}
+
+#[test]
+fn refused_credentials_are_not_waited_for_and_a_server_that_starts_is() {
+    let answered = |code, started: i64| {
+        let mut seen = healthy();
+        let api = &mut seen.services[0];
+        answer_mut(api).auth = Some(status(code));
+        container_mut(api).started_at = Some(at(started));
+        repair(&seen)
+    };
+    for code in [401, 403] {
+        assert!(
+            matches!(answered(code, -3600), Repair::Stalled { reason, .. } if reason == "Rejected"),
+            "{code}"
+        );
+        assert!(matches!(answered(code, -10), Repair::Stalled { .. }), "{code}, the window has passed");
+        assert!(
+            matches!(answered(code, 0), Repair::Wait { until, .. } if until == at(3)),
+            "{code}, within the window"
+        );
+    }
+    for code in [404, 503] {
+        assert!(matches!(answered(code, -10), Repair::Wait { until, .. } if until > at(60)), "{code}");
+    }
+}
+
+#[test]
+fn an_obstacle_is_a_note_and_changes_no_condition() {
+    let status = |seen: &ProjectObservation| {
+        let (desired, history) = (desired(), history());
+        let inputs =
+            Inputs { desired: &desired, observed: seen, history: &history, now: at(1), jitter_seed: 7 };
+        let decision = decide(inputs);
+        status::status(StatusInputs {
+            desired: &desired,
+            generation: 1,
+            observed: seen,
+            decision: &decision,
+            suspended: None,
+            previous: None,
+            proven: &[],
+            transitions: &BTreeMap::new(),
+            incident: None,
+            at_work: false,
+            now: at(1),
+        })
+    };
+    let (plain, obstructed) = (status(&healthy()), status(&with(healthy(), NoteReason::NotReachable)));
+    assert_eq!(plain.conditions, obstructed.conditions);
+    let notes: Vec<_> =
+        obstructed.services[0].notes.iter().map(|note| (note.reason, note.message.as_str())).collect();
+    assert_eq!(notes, [(NoteReason::NotReachable, "something is wrong; next: mend it")]);
+}

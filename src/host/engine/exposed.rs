@@ -1,0 +1,47 @@
+//! The ports that an image exposes.
+
+use std::collections::BTreeSet;
+
+use super::{Engine, EngineError};
+use crate::host::Cache;
+
+/// The cache's space. An image's ID stands for its configuration, so that what is remembered of it stays true.
+const SPACE: &str = "exposed";
+
+impl Engine {
+    /// The TCP ports that an image exposes (`EXPOSE`), by its ID.
+    ///
+    /// # Errors
+    /// Where the engine does not answer, or has no such image.
+    pub async fn exposed_ports(&self, image: &str, cache: &dyn Cache) -> Result<BTreeSet<u16>, EngineError> {
+        if let Some(known) = cache.get(SPACE, image) {
+            return Ok(tcp_ports(known.split_whitespace()));
+        }
+        let found = self.call(async |docker| docker.inspect_image(image).await).await?;
+        let ports = found.config.and_then(|config| config.exposed_ports).unwrap_or_default();
+        cache.put(SPACE, image, &ports.join(" "));
+        Ok(tcp_ports(ports.iter().map(String::as_str)))
+    }
+}
+
+/// The TCP ports of a list such as `80/tcp`, `53/udp`, `3000`, `8000-8010`.
+pub(in crate::host) fn tcp_ports<'a>(ports: impl IntoIterator<Item = &'a str>) -> BTreeSet<u16> {
+    let ports = ports.into_iter().filter_map(|port| {
+        let (range, protocol) = port.split_once('/').unwrap_or((port, "tcp"));
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let bounds = (first.parse::<u16>().ok()?, last.parse::<u16>().ok()?);
+        protocol.eq_ignore_ascii_case("tcp").then_some(bounds)
+    });
+    ports.flat_map(|(first, last)| first..=last).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_read_in_every_form_and_only_those_of_tcp() {
+        let ports = tcp_ports(["80/tcp", "53/udp", "3000", "8000-8002", "9000-9001/TCP", "x", "", "70000"]);
+        assert_eq!(ports, BTreeSet::from([80, 3000, 8000, 8001, 8002, 9000, 9001]));
+    }
+}

@@ -1,0 +1,249 @@
+//! What keeps a service from being repaired or verified, as it is known before a step: credentials that cannot be read, a
+//! port that nothing exposes or that cannot be reached, a Dockerfile that is not there.
+
+use std::{collections::BTreeSet, path::Path};
+
+use futures_util::future::join_all;
+
+use super::{
+    LocalHost,
+    compose::{self, BuildModel, Resolved, ServiceModel},
+    engine::{Container, tcp_ports},
+    observe::reference,
+    probe::{Asked, replica_url},
+};
+use crate::api::{
+    Answer, Auth, ContainerState, Desired, Fact, NoteReason, Obstacle, RouteObservation, RouteSpec,
+    RouteTarget, Scheme, SecretSource, ServiceSpec,
+};
+
+/// What is known of one service when its obstacles are looked for.
+pub(super) struct Known<'a> {
+    pub(super) desired: &'a Desired,
+    pub(super) resolved: &'a Resolved,
+    pub(super) spec: &'a ServiceSpec,
+    /// Its containers.
+    pub(super) containers: Vec<&'a Container>,
+    /// What its routes answered, in the order of the spec.
+    pub(super) routes: &'a [RouteObservation],
+}
+
+impl Known<'_> {
+    fn model(&self) -> Option<&ServiceModel> {
+        self.resolved.model.services.get(&self.spec.name)
+    }
+}
+
+impl LocalHost {
+    /// The obstacles of one service. Of a healthy one nothing is asked of the engine.
+    pub(super) async fn obstacles(&self, known: Known<'_>) -> Vec<Obstacle> {
+        let known = &known;
+        let mut all = Vec::new();
+        all.extend(known.model().and_then(|model| no_build(model.build.as_ref()?)));
+        let from = &known.desired.manifest_directory;
+        for route in &known.spec.routes {
+            if let Some(auth) = &route.auth {
+                let unreadable = self.prober.unreadable(auth, from).await;
+                all.extend(unreadable.map(|why| credentials(route, auth, from, &why)));
+            }
+        }
+        let routes = known.spec.routes.iter().enumerate();
+        let unreachable = join_all(routes.map(|(index, route)| self.unreachable(known, index, route))).await;
+        all.extend(unreachable.into_iter().flatten());
+        all
+    }
+
+    /// The obstacles of every service, without a look at all of its layers; routes are asked only where nothing exposes
+    /// their port. By service.
+    ///
+    /// # Errors
+    /// As [`Host::project`](super::Host::project), and where the engine does not answer.
+    pub async fn foresee(&self, desired: &Desired) -> Result<Vec<(String, Obstacle)>, super::HostError> {
+        let resolved = compose::resolve(desired, self.engine.endpoint(), &*self.cache).await?;
+        let wanted = resolved.model.to_run(desired.services().iter().map(|service| service.name.as_str()));
+        let found = self.engine.project_containers(&resolved.model.name, &wanted).await;
+        let found = found.map_err(|error| {
+            error.into_host_error(self.engine.endpoint(), "list the project's containers")
+        })?;
+        let mut all = Vec::new();
+        for spec in desired.services() {
+            let containers: Vec<&Container> =
+                found.containers.iter().filter(|container| container.service == spec.name).collect();
+            // Who answers is asked without credentials: whether they are right is for a look to say.
+            let plain = spec.routes.iter().map(RouteSpec::without_auth).collect();
+            let probed = ServiceSpec { routes: plain, ..spec.clone() };
+            let routes = self.routes(desired, &probed, containers.clone()).await;
+            let known = Known { desired, resolved: &resolved, spec, containers, routes: &routes };
+            all.extend(self.obstacles(known).await.into_iter().map(|obstacle| (spec.name.clone(), obstacle)));
+        }
+        Ok(all)
+    }
+
+    /// Why no container of the service can be asked for this route, as far as that is known.
+    async fn unreachable(&self, known: &Known<'_>, index: usize, route: &RouteSpec) -> Option<Obstacle> {
+        let Some(RouteTarget::Replica { path, port }) = route.target() else { return None };
+        let model = known.model()?;
+        let name = route.display_name();
+        let service = &known.spec.name;
+        let not_reachable = |why: String, next: String| Obstacle {
+            reason: NoteReason::NotReachable,
+            message: format!("route {name}: {why}"),
+            next,
+        };
+        let by_url = || "ask by `url`, or remove the route from the manifest".to_owned();
+        match model.network_mode.as_deref() {
+            Some("none") => {
+                let why = format!(
+                    "the Compose files give {service} no network (network_mode: none), so nobody can ask it"
+                );
+                return Some(not_reachable(why, by_url()));
+            }
+            // Whose ports these are is another's affair.
+            Some(mode) if mode == "host" || mode.contains(':') => return None,
+            _ => {}
+        }
+        if is_answered(known.routes.get(index)) {
+            return None;
+        }
+        let declared = known.resolved.declared.services.get(service);
+        let published = declared.into_iter().flat_map(|declared| &declared.attachments.ports);
+        let published = tcp_ports(published.map(|port| port.target.as_str()));
+        if !self.engine.is_on_this_host() && !published.contains(&port) {
+            let why = format!("port {port} of {service} is not published, and the engine is on another host");
+            return Some(not_reachable(
+                why,
+                format!("publish it in the Compose files (ports: [\"{port}\"]), or {}", by_url()),
+            ));
+        }
+        let asked = Asked { scheme: route.scheme.unwrap_or(Scheme::Http), path, port };
+        let running: Vec<&&Container> =
+            known.containers.iter().filter(|c| c.seen.state == ContainerState::Running).collect();
+        for container in &running {
+            if let Err(why) = replica_url(&container.network, asked, self.engine.endpoint_host())
+                && !container.network.mode.contains(':')
+            {
+                return Some(not_reachable(format!("{}: {why}", container.seen.name), by_url()));
+            }
+        }
+        let of_files = &published | &tcp_ports(model.expose.iter().map(String::as_str));
+        let exposed = self.exposed(known, model, of_files).await?;
+        if exposed.contains(&port) || exposed.is_empty() && running.is_empty() {
+            return None;
+        }
+        Some(not_exposed(&name, service, port, &exposed, &model.image))
+    }
+
+    /// Every port that something exposes; `None` where that is not known.
+    async fn exposed(
+        &self,
+        known: &Known<'_>,
+        model: &ServiceModel,
+        of_files: BTreeSet<u16>,
+    ) -> Option<BTreeSet<u16>> {
+        // What an image that is not there will expose is not known.
+        let image = self.engine.image_id(&reference(known.resolved, &known.spec.name)).await.ok()??;
+        let of_image = self.engine.exposed_ports(&image, &*self.cache).await.ok()?;
+        let of_build = match &model.build {
+            Some(build) => build.exposed()?,
+            None => BTreeSet::new(),
+        };
+        Some(of_files.into_iter().chain(of_image).chain(of_build).collect())
+    }
+}
+
+/// Whether somebody answered there: then somebody listens, whatever is declared.
+fn is_answered(seen: Option<&RouteObservation>) -> bool {
+    let answers = seen.into_iter().flat_map(|seen| &seen.answers);
+    answers.into_iter().any(|answer| match &answer.plain {
+        Fact::Known(Answer::None(_)) | Fact::Unknown(_) => false,
+        Fact::Known(_) => true,
+    })
+}
+
+fn not_exposed(route: &str, service: &str, port: u16, exposed: &BTreeSet<u16>, image: &str) -> Obstacle {
+    let others: Vec<String> = exposed.iter().map(u16::to_string).collect();
+    let others = if others.is_empty() { "no port at all".into() } else { others.join(", ") };
+    Obstacle {
+        reason: NoteReason::PortNotExposed,
+        message: format!(
+            "route {route}: nothing exposes port {port} of {service}, and nobody answers there: its image and the Compose files \
+             expose {others}"
+        ),
+        next: format!(
+            "correct `port`, or declare it in the Compose files (expose: [\"{port}\"]); docker image inspect -f \
+             '{{{{.Config.ExposedPorts}}}}' {image} shows what the image exposes"
+        ),
+    }
+}
+
+fn credentials(route: &RouteSpec, auth: &Auth, from: &Path, why: &str) -> Obstacle {
+    let source = auth.basic.as_ref().map(|basic| &basic.password_from).or(auth.bearer_from.as_ref());
+    let next = match source {
+        Some(SecretSource::Env(name)) => {
+            format!(
+                "export {name}=…; for a daemon: sudo systemctl edit undrift, with Environment={name}=… under [Service]"
+            )
+        }
+        Some(SecretSource::File(name)) => {
+            let path = from.join(name);
+            format!("ls -l {path}; to write it: sudo install -m 600 /dev/stdin {path}", path = path.display())
+        }
+        None => "declare a password or a token under `auth`".into(),
+    };
+    Obstacle {
+        reason: NoteReason::CredentialsUnreadable,
+        message: format!(
+            "route {}: {why}, so what it answers with credentials cannot be verified",
+            route.display_name()
+        ),
+        next,
+    }
+}
+
+/// Why the service cannot be built at all: what Compose would hand to the builder is not there.
+fn no_build(build: &BuildModel) -> Option<Obstacle> {
+    let context = Path::new(&build.context);
+    if !context.is_absolute() {
+        return None;
+    }
+    let missing = if context.is_dir() {
+        let dockerfile = build.dockerfile_path()?;
+        matches!(dockerfile.try_exists(), Ok(false)).then_some(("Dockerfile", dockerfile))
+    } else {
+        matches!(context.try_exists(), Ok(false)).then(|| ("build context", context.to_owned()))
+    };
+    let (what, path) = missing?;
+    let path = path.display();
+    Some(Obstacle {
+        reason: NoteReason::BuildFilesMissing,
+        message: format!("there is no {what} {path}, so no build can work"),
+        next: format!("correct `build` in the Compose files, or bring it back: ls -l {path}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn build(context: &Path, dockerfile: Option<&str>) -> BuildModel {
+        BuildModel {
+            context: context.display().to_string(),
+            dockerfile: dockerfile.map(str::to_owned),
+            additional_contexts: std::collections::BTreeMap::new(),
+            settings: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_build_without_its_files_is_found_and_one_from_elsewhere_is_not_looked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let found =
+            |context: &Path, dockerfile| no_build(&build(context, dockerfile)).map(|found| found.message);
+        assert!(found(folder.path(), Some("Dockerfile")).unwrap().contains("no Dockerfile "));
+        std::fs::write(folder.path().join("Dockerfile"), "FROM scratch\n").unwrap();
+        assert_eq!(found(folder.path(), Some("Dockerfile")), None);
+        assert_eq!(found(folder.path(), None), None, "an inline Dockerfile");
+        assert!(found(&folder.path().join("no"), Some("Dockerfile")).unwrap().contains("no build context "));
+        assert_eq!(found(Path::new("https://example.org/shop.git"), Some("Dockerfile")), None);
+    }
+}
