@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use crate::{
+    composes::Compose,
     daemon::Daemon,
     support::{MANIFEST, Project, docker, run},
 };
@@ -44,7 +45,14 @@ fn rolling_update_by_hand_is_let_finish() {
     daemon.wait_for_looks(4);
     assert_eq!(project.containers("api").len(), 2, "neither the old one nor the new one is taken away");
     let check = project.check().expect(1);
-    assert_eq!(check.drift("api"), "container ConfigChanged", "the old one is");
+    // Compose 2.26 would remove the new one and make the old one anew. Later versions would remove the old one: that is what
+    // somebody is at, and no drift.
+    let (drift, ready) = if Compose::own().version() < vec![2, 40] {
+        ("container ConfigChanged", "False DriftDetected")
+    } else {
+        ("", "Unknown NotKnown")
+    };
+    assert_eq!((check.drift("api").as_str(), check.condition("Ready").as_str()), (drift, ready));
     docker(&["rm", "-f", &old[0]]);
     daemon.wait_for_looks(2);
     project.check().expect(0);
