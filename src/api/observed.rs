@@ -252,6 +252,13 @@ impl ContainerState {
             Self::Dead => "dead",
         }
     }
+
+    /// Whether it can never run again: the engine is removing it. Engine 28 calls it `dead` at the very end of a removal, as
+    /// every engine does where a removal got stuck (measured with 28.5.2).
+    #[must_use]
+    pub const fn is_being_removed(self) -> bool {
+        matches!(self, Self::Removing | Self::Dead)
+    }
 }
 
 /// The verdict of a container's own health check.

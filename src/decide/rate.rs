@@ -153,8 +153,7 @@ fn is_down(seen: &ServiceObservation) -> bool {
 /// A container that exists is started as it is. One that is gone is made of what is behind the reference, which must be what
 /// the service was seen to run, or what is as declared.
 fn starts_what_ran(inputs: Inputs<'_>, seen: &ServiceObservation, diagnosis: &Diagnosis) -> bool {
-    let is_gone =
-        count(seen, |c| c.state != ContainerState::Removing).is_none_or(|there| there < seen.replicas);
+    let is_gone = count(seen, |c| !c.state.is_being_removed()).is_none_or(|there| there < seen.replicas);
     let is_examined = diagnosis.drift.as_ref().is_some_and(|drift| drift.layer > Layer::Artifact);
     let Fact::Known(Some(image)) = &seen.artifact.image else { return !is_gone };
     let proven = inputs.history.proven.get(&seen.name);

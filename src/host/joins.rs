@@ -43,9 +43,8 @@ impl LocalHost {
 
 /// The one that runs, where there are several: Compose joins any.
 fn of_service(service: &str, found: &[Container]) -> Option<OtherContainer> {
-    let is_there = |container: &&Container| {
-        container.service == service && container.seen.state != ContainerState::Removing
-    };
+    let is_there =
+        |container: &&Container| container.service == service && !container.seen.state.is_being_removed();
     let mut own = found.iter().filter(is_there);
     let runs = own.clone().find(|container| container.seen.state == ContainerState::Running);
     runs.or_else(|| own.next()).map(other)

@@ -104,7 +104,8 @@ fn not_running(view: View<'_>, c: &ContainerObservation) -> LayerVerdict {
         ContainerState::Running
         | ContainerState::Restarting
         | ContainerState::Paused
-        | ContainerState::Removing => fine(),
+        | ContainerState::Removing
+        | ContainerState::Dead => fine(),
         state => {
             let code = c.exit_code.map(|code| format!(" with code {code}")).unwrap_or_default();
             let code = if state == ContainerState::Exited { code } else { String::new() };

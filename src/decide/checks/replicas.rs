@@ -58,5 +58,5 @@ fn count(containers: &[ContainerObservation]) -> usize {
 }
 
 fn present(containers: &[ContainerObservation]) -> impl Iterator<Item = &ContainerObservation> {
-    containers.iter().filter(|c| c.state != ContainerState::Removing)
+    containers.iter().filter(|c| !c.state.is_being_removed())
 }

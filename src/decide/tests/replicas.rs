@@ -60,6 +60,7 @@ fn what_up_mends_comes_first_and_a_spare_one_that_does_not_run_is_no_service_tha
     assert_eq!(with_last(|c| c.state = ContainerState::Paused), Some(Reason::Paused));
     assert_eq!(with_last(|c| c.health = Some(crate::api::Health::Unhealthy)), Some(Reason::Surplus));
     assert_eq!(with_last(|c| c.state = ContainerState::Removing), None);
+    assert_eq!(with_last(|c| c.state = ContainerState::Dead), None);
     let mut all_down = replicas(2, 1, at(-3600));
     if let Fact::Known(containers) = &mut all_down.services[0].containers {
         for container in containers {
@@ -67,6 +68,16 @@ fn what_up_mends_comes_first_and_a_spare_one_that_does_not_run_is_no_service_tha
         }
     }
     assert_eq!(drift(&decided(&all_down)), Some((Layer::Container, Reason::NotRunning)));
+}
+
+/// Engine 28 says so at the end of a removal; to start it again would fail.
+#[test]
+fn what_is_dead_is_as_good_as_gone() {
+    for state in [ContainerState::Removing, ContainerState::Dead] {
+        let mut seen = healthy();
+        container_mut(&mut seen.services[0]).state = state;
+        assert_eq!(drift(&decided(&seen)), Some((Layer::Container, Reason::Missing)), "{state:?}");
+    }
 }
 
 #[test]

@@ -91,9 +91,9 @@ impl Verdict {
         Self { said: BTreeMap::new(), silence: silence.into() }
     }
 
-    /// What one dry run says.
-    fn of(dry: &DryRun) -> Self {
-        let said = dry.said.containers.iter().map(|name| (name.clone(), dry.said.recreated.contains(name)));
+    /// What one dry run says of a service of which so many containers are declared.
+    fn of(dry: &DryRun, declared: usize) -> Self {
+        let said = dry.said.judged(declared).map(|(name, recreated)| (name.clone(), recreated));
         Self { said: said.collect(), silence: dry.silence() }
     }
 
@@ -155,7 +155,7 @@ async fn judge(ask: &Asking<'_>, service: &str) -> Result<Verdict, String> {
     let services = [service.to_owned()];
     let model = ask.resolved.model.services.get(service);
     if model.is_some_and(|model| model.depends_on.is_empty()) {
-        return Ok(Verdict::of(&ask.up(&services, false, true).await?));
+        return Ok(ask.verdict(service, &ask.up(&services, false, true).await?));
     }
     let (alone, together) = (pin!(ask.up(&services, false, true)), pin!(ask.up(&services, false, false)));
     let (alone, together) = match select(alone, together).await {
@@ -163,13 +163,13 @@ async fn judge(ask: &Asking<'_>, service: &str) -> Result<Verdict, String> {
             let alone = alone?;
             if alone.said.recreated.is_empty() {
                 // Nothing is left to ask; the other one is ended.
-                return Ok(Verdict::of(&alone));
+                return Ok(ask.verdict(service, &alone));
             }
             (alone, together.await)
         }
         Either::Right((together, alone)) => (alone.await?, together),
     };
-    let verdict = Verdict::of(&alone);
+    let verdict = ask.verdict(service, &alone);
     if alone.said.recreated.is_empty() {
         return Ok(verdict);
     }
@@ -193,14 +193,14 @@ async fn judge(ask: &Asking<'_>, service: &str) -> Result<Verdict, String> {
 async fn judge_alone(ask: &Asking<'_>, service: &str, provided: &Provided) -> Result<Verdict, String> {
     let services = [service.to_owned()];
     if ask.resolved.model.providers_of(service).is_empty() {
-        return Ok(Verdict::of(&ask.up(&services, false, true).await?));
+        return Ok(ask.verdict(service, &ask.up(&services, false, true).await?));
     }
     let undeclared = provided.undeclared(&ask.resolved.model, service);
     let undeclared = undeclared.ok_or("it is not known what the service's provider gave its container")?;
     let with = undeclared.of_providers;
     let alone = ask.up_with(service, &with).await?;
     if alone.said.recreated.is_empty() || undeclared.others.is_empty() || undeclared.is_one_removed {
-        return Ok(Verdict::of(&alone));
+        return Ok(ask.verdict(service, &alone));
     }
     // To recreate it again and again for what its provider sets would be harm.
     let all = ask.up_with(service, &[with, undeclared.others.clone()].concat()).await?;
@@ -211,7 +211,7 @@ async fn judge_alone(ask: &Asking<'_>, service: &str, provided: &Provided) -> Re
             "its container differs in variables that nobody declares and a provider may have set: {names}"
         ));
     }
-    Ok(Verdict::of(&alone))
+    Ok(ask.verdict(service, &alone))
 }
 
 /// The `up` command for these services that touches no service outside them: another one that the object names may
@@ -301,6 +301,12 @@ struct Asking<'a> {
 }
 
 impl Asking<'_> {
+    fn verdict(&self, service: &str, dry: &DryRun) -> Verdict {
+        let declared = self.resolved.model.replicas([service].into_iter());
+        let declared = declared.get(service).and_then(|declared| usize::try_from(*declared).ok());
+        Verdict::of(dry, declared.unwrap_or_default())
+    }
+
     async fn up(&self, services: &[String], force_recreate: bool, no_deps: bool) -> Result<DryRun, String> {
         self.spare_providers(services, no_deps)?;
         let argv = argv::up_dry_run(self.desired, services, force_recreate, no_deps);

@@ -7,6 +7,9 @@ use super::refusal;
 /// Of a container that Compose would replace.
 const RECREATED: [&str; 2] = ["Recreate", "Recreated"];
 
+/// Of a container that would go and not come back, unless it is also said to be replaced.
+const REMOVED: [&str; 2] = ["Removing", "Removed"];
+
 /// Of a container that it would leave alone.
 const QUIET: [&str; 3] = ["Running", "Waiting", "Healthy"];
 
@@ -21,6 +24,8 @@ pub(super) struct Said {
     pub(super) containers: BTreeSet<String>,
     /// Those that would be replaced.
     pub(super) recreated: BTreeSet<String>,
+    /// Those that would go and that nothing replaces under their name.
+    removed: BTreeSet<String>,
     /// Those that would not be left alone, as far as is understood.
     pub(super) touched: BTreeSet<String>,
     /// The first line that is not understood: a provider's, a hook's, a word that is new.
@@ -56,6 +61,16 @@ impl Said {
         self.containers.contains(name).then(|| self.recreated.contains(name))
     }
 
+    /// The containers of which it says whether they would be replaced, where so many are declared. One that would go is a
+    /// surplus one and nothing else where there are more. Otherwise another is preferred to it, and nothing is said of how the
+    /// two differ: Compose from 2.40 on keeps the replacement that an `up` has just created beside the old one (measured with
+    /// 2.40.3).
+    pub(super) fn judged(&self, declared: usize) -> impl Iterator<Item = (&String, bool)> {
+        let are_too_many = self.containers.len() > declared;
+        let each = self.containers.iter().map(|name| (name, self.recreated.contains(name)));
+        each.filter(move |(name, recreated)| *recreated || are_too_many || !self.removed.contains(*name))
+    }
+
     /// Whether the state is known.
     fn container(&mut self, name: &str, state: &str) -> bool {
         let (recreated, quiet) = (RECREATED.contains(&state), QUIET.contains(&state));
@@ -65,6 +80,9 @@ impl Said {
         self.containers.insert(name.to_owned());
         if recreated {
             self.recreated.insert(name.to_owned());
+        }
+        if REMOVED.contains(&state) {
+            self.removed.insert(name.to_owned());
         }
         if !quiet {
             self.touched.insert(name.to_owned());
@@ -123,6 +141,18 @@ mod tests {
         );
         assert_eq!((said.recreates("x-hooked-1"), said.recreates("x-api-1")), (Some(true), Some(false)));
         assert_eq!(said.odd.as_deref(), Some("database Creating"));
+    }
+
+    #[test]
+    fn what_would_go_is_judged_only_where_it_is_one_too_many() {
+        let said = read(
+            " DRY-RUN MODE -  Container x-a-1  Stopping\n DRY-RUN MODE -  Container x-a-1  Stopped\n DRY-RUN MODE -  Container x-a-1  Removing\n \
+             DRY-RUN MODE -  Container x-a-1  Removed\n DRY-RUN MODE -  Container 59fff5ca76b7_x-a-1  Starting\n",
+        );
+        assert_eq!(said.judged(1).count(), 0, "beside its replacement");
+        let said = read(" Container x-a-1 Running \n Container x-a-2 Removing \n Container x-a-2 Removed ");
+        let judged: Vec<(&str, bool)> = said.judged(1).map(|(name, is)| (name.as_str(), is)).collect();
+        assert_eq!(judged, [("x-a-1", false), ("x-a-2", false)]);
     }
 
     #[test]

@@ -27,7 +27,7 @@ use super::{
     leftovers,
     own_steps::Own,
 };
-use crate::api::{ContainerObservation, ContainerState};
+use crate::api::ContainerObservation;
 
 /// How long a container that was created and not started may belong to an `up` that is at work: Compose creates
 /// the new one, gives the old one the usual 10 s to stop, then starts the new one. Two `up` at once left no
@@ -117,7 +117,7 @@ fn all_run(services: &BTreeMap<&str, u32>, rows: &[Row]) -> bool {
 /// Notes in the list which containers are being removed by their details. The list of engine 28 calls such a one `exited`
 /// and then `dead`, and at the very end its details say `dead`, too (measured with 28.5.2); the list of 20.10 says it itself.
 pub(super) fn mark_removals<'a>(rows: &mut [Row], details: impl Iterator<Item = &'a ContainerObservation>) {
-    let goes = |c: &&ContainerObservation| matches!(c.state, ContainerState::Removing | ContainerState::Dead);
+    let goes = |c: &&ContainerObservation| c.state.is_being_removed();
     for container in details.filter(goes) {
         let row = rows.iter_mut().find(|row| row.id == container.id);
         row.into_iter().for_each(Row::set_removing);
@@ -216,6 +216,7 @@ mod tests {
     use bollard::models::ContainerSummaryStateEnum as State;
 
     use super::*;
+    use crate::api::ContainerState;
 
     fn created(id: &str, at: i64) -> Row {
         Row {

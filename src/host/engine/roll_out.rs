@@ -8,8 +8,6 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::api::ContainerState;
-
 use super::{Container, Engine, EngineError, Leftover, at_work::distance, leftovers};
 
 /// What is asked of a replica.
@@ -33,7 +31,7 @@ impl Engine {
     ) -> Option<String> {
         let replicas: Vec<Replica<'_>> = containers
             .iter()
-            .filter(|container| container.seen.state != ContainerState::Removing)
+            .filter(|container| !container.seen.state.is_being_removed())
             .map(|container| Replica {
                 service: &container.service,
                 name: &container.seen.name,
