@@ -302,7 +302,7 @@ struct Asking<'a> {
 
 impl Asking<'_> {
     fn verdict(&self, service: &str, dry: &DryRun) -> Verdict {
-        let declared = self.resolved.model.replicas([service].into_iter());
+        let declared = self.resolved.model.replicas([service]);
         let declared = declared.get(service).and_then(|declared| usize::try_from(*declared).ok());
         Verdict::of(dry, declared.unwrap_or_default())
     }
