@@ -178,18 +178,29 @@ fn build_that_hangs_is_ended_at_its_limit() {
 #[test]
 fn engine_away_is_an_error_and_no_drift() {
     let project = Project::healthy();
-    project.apply().expect(0);
-    let records = project.trail().len();
-    for verb in ["check", "plan", "apply"] {
+    // An address of its own, which leads nowhere later.
+    let socket = project.path("docker.sock");
+    std::os::unix::fs::symlink("/var/run/docker.sock", &socket).unwrap();
+    let at_engine = |verb: &str, address: &str| {
         let mut command = project.command(&[verb, "-f", "undrift.yaml", "-o", "json"]);
-        let away = run(command.env("DOCKER_HOST", "unix:///nowhere/docker.sock")).expect(2);
+        run(command.env("DOCKER_HOST", format!("unix://{address}")))
+    };
+    let address = socket.display().to_string();
+    at_engine("apply", &address).expect(0);
+    let records = project.trail().len();
+    // Another address says nothing of what was recorded at this one.
+    at_engine("apply", "/nowhere/docker.sock").expect(2);
+    assert_eq!(project.undrift(&["get", "-o", "json"]).expect(0).condition("Ready"), "True AsDeclared");
+    std::fs::remove_file(&socket).unwrap();
+    for verb in ["check", "plan", "apply"] {
+        let away = at_engine(verb, &address).expect(2);
         assert_eq!(away.condition("Ready"), "Unknown EngineUnavailable", "{}", away.stdout);
         let service = &away.status()["services"][0];
         assert_eq!(service["drift"], serde_json::json!(null), "no drift is claimed");
         let conditions = service["conditions"].as_array().unwrap();
         let statuses: Vec<_> = conditions.iter().map(|condition| condition["status"].clone()).collect();
         assert_eq!(statuses, ["Unknown"; 6], "{conditions:?}");
-        assert!(away.stderr.contains("/nowhere/docker.sock"), "{}", away.stderr);
+        assert!(away.stderr.contains(&address), "{}", away.stderr);
     }
     assert_eq!(project.trail().len(), records, "nothing was done, so nothing is told");
     let get = project.undrift(&["get", "-o", "json"]).expect(0);

@@ -145,7 +145,12 @@ fn healthy_host_is_looked_at_and_nothing_else() {
         let idle = status["conditions"][1]["reason"] == "Idle";
         idle && status["services"][0].to_string().contains("\"Proven\"")
     });
-    let recorded = project.undrift(&["get", "-o", "json"]).stdout;
+    let shown = || {
+        let mut shown = project.undrift(&["get", "-o", "json"]).json();
+        let observed = shown["items"][0]["status"]["observedAt"].take();
+        (shown, observed)
+    };
+    let (recorded, observed_before) = shown();
     let since = status_since(&project);
 
     let (looks, began) = (daemon.looks(), Instant::now());
@@ -154,8 +159,9 @@ fn healthy_host_is_looked_at_and_nothing_else() {
     let (looks, resyncs) = (daemon.looks() - looks, began.elapsed().as_millis() / 900);
     assert!(looks as u128 <= resyncs + 2, "it wakes itself: {looks} looks, {resyncs} resyncs");
 
-    let now = project.undrift(&["get", "-o", "json"]).stdout;
+    let (now, observed) = shown();
     assert!(now == recorded, "before: {recorded}\nafter: {now}");
+    assert_ne!(observed, observed_before, "only its age is new");
     assert_eq!(status_since(&project), since, "the status was written again");
     let kinds: Vec<_> = project.trail().iter().map(|record| record["kind"].clone()).collect();
     assert_eq!(kinds, ["Started", "ManifestChanged"]);

@@ -1,6 +1,7 @@
 //! `suspend`, `resume` and `retry`, with a daemon and without one.
 
 use serde_json::Value;
+use undrift::{api::Object, store::Store};
 
 use super::Daemon;
 use crate::support::{MANIFEST, Project, docker, wait_for};
@@ -72,7 +73,19 @@ fn suspension_holds_the_next_step_of_a_repair_that_is_under_way() {
     project.undrift(&["suspend", name, "--reason", "not now"]).expect(0);
     assert_eq!(records(&project, "StepFinished"), [Value::Null; 0], "the build is at work");
     wait_for_reason(&project, "Reconciling", "Suspended");
-    assert_eq!(records(&project, "StepFinished").len(), 1, "the build was let end");
+    assert_eq!(
+        records(&project, "StepFinished"),
+        [Value::Null; 0],
+        "that is said at once, in the middle of the build"
+    );
+    project.wait_for_record("StepFinished");
+    // What it was to do after the build it has done by its next decision, which it records.
+    let store = Store::open_read_only(&project.state_dir()).unwrap().unwrap();
+    let is_held = |object: Object| {
+        let mut conditions = object.status.conditions.into_iter();
+        conditions.any(|condition| condition.reason == "Suspended")
+    };
+    wait_for("the next step to be held", || store.object(name).unwrap().is_some_and(is_held));
     project.undrift(&["resume", name]).expect(0);
     project.wait_for_healed(1);
     let kinds: Vec<_> = project.trail().iter().map(|record| record["kind"].clone()).collect();
