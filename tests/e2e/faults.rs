@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::Value;
 
 use crate::{
+    daemon::wire::Wire,
     processes::Running,
     support::{MANIFEST, Project, SECOND_MODULE, docker, run, wait_for},
 };
@@ -178,20 +179,17 @@ fn build_that_hangs_is_ended_at_its_limit() {
 #[test]
 fn engine_away_is_an_error_and_no_drift() {
     let project = Project::healthy();
-    // An address of its own, which leads nowhere later.
-    let socket = project.path("docker.sock");
-    std::os::unix::fs::symlink("/var/run/docker.sock", &socket).unwrap();
+    let wire = Wire::new();
     let at_engine = |verb: &str, address: &str| {
-        let mut command = project.command(&[verb, "-f", "undrift.yaml", "-o", "json"]);
-        run(command.env("DOCKER_HOST", format!("unix://{address}")))
+        run(project.command(&[verb, "-f", "undrift.yaml", "-o", "json"]).env("DOCKER_HOST", address))
     };
-    let address = socket.display().to_string();
+    let address = wire.docker_host();
     at_engine("apply", &address).expect(0);
     let records = project.trail().len();
     // Another address says nothing of what was recorded at this one.
-    at_engine("apply", "/nowhere/docker.sock").expect(2);
+    at_engine("apply", "unix:///nowhere/docker.sock").expect(2);
     assert_eq!(project.undrift(&["get", "-o", "json"]).expect(0).condition("Ready"), "True AsDeclared");
-    std::fs::remove_file(&socket).unwrap();
+    wire.cut();
     for verb in ["check", "plan", "apply"] {
         let away = at_engine(verb, &address).expect(2);
         assert_eq!(away.condition("Ready"), "Unknown EngineUnavailable", "{}", away.stdout);
@@ -200,13 +198,15 @@ fn engine_away_is_an_error_and_no_drift() {
         let conditions = service["conditions"].as_array().unwrap();
         let statuses: Vec<_> = conditions.iter().map(|condition| condition["status"].clone()).collect();
         assert_eq!(statuses, ["Unknown"; 6], "{conditions:?}");
-        assert!(away.stderr.contains(&address), "{}", away.stderr);
+        assert!(away.stderr.contains(address.trim_start_matches("unix://")), "{}", away.stderr);
     }
     assert_eq!(project.trail().len(), records, "nothing was done, so nothing is told");
     let get = project.undrift(&["get", "-o", "json"]).expect(0);
     let ready = get.condition("Ready");
     assert_eq!(ready, "Unknown EngineUnavailable", "what was recorded is not known to be so any more");
-    assert_eq!(project.apply().expect(0).condition("Ready"), "True AsDeclared", "and it is seen again");
+    wire.mend();
+    let again = at_engine("apply", &address).expect(0);
+    assert_eq!(again.condition("Ready"), "True AsDeclared", "and it is seen again");
 }
 
 #[test]

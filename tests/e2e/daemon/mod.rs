@@ -9,7 +9,7 @@ mod manifests;
 mod many;
 mod more;
 mod visitors;
-mod wire;
+pub(crate) mod wire;
 
 use std::{
     fs::{self, File},
