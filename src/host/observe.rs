@@ -11,7 +11,7 @@ use super::{
     HostError, LocalHost, compose,
     compose::{Made, Ownership, Provided, Recreations, Resolved, ServiceModel},
     definitions::Definitions,
-    engine::{Container, verified_reference},
+    engine::{Container, Network, verified_reference},
     joins, ms_since,
     obstacles::Known,
     probe::{Asked, Place, replica_url},
@@ -222,7 +222,7 @@ impl LocalHost {
         join_all(service.routes.iter().map(async |route| {
             let places = match route.target() {
                 Some(RouteTarget::Url(_)) if running.is_empty() => Vec::new(),
-                Some(RouteTarget::Url(url)) => vec![Place { container: None, url: Ok(url.to_owned()) }],
+                Some(RouteTarget::Url(url)) => vec![Place::fixed(url.to_owned())],
                 Some(RouteTarget::Replica { path, port }) => {
                     let scheme = route.scheme.unwrap_or(Scheme::Http);
                     let asked = Asked { scheme, path, port };
@@ -237,17 +237,22 @@ impl LocalHost {
 
     /// Where one container is asked; one that shares another's network is reached at that one's address.
     async fn place(&self, container: &Container, asked: Asked<'_>) -> Place {
-        let at = |network| replica_url(network, asked, self.engine.endpoint_host());
-        let url = match container.network.mode.strip_prefix("container:") {
-            None => at(&container.network),
-            Some(other) => match self.engine.container(other).await {
-                Ok(Some(other)) if !other.network.mode.starts_with("container:") => at(&other.network),
-                Ok(Some(_)) => Err("it shares the network of a container that itself shares one".into()),
-                Ok(None) => Err("the container whose network it shares is gone".into()),
-                Err(error) => Err(error.to_string()),
-            },
+        let network = self.network_of(container).await;
+        let is_on_host_network = network.as_ref().is_ok_and(Network::is_the_hosts);
+        let url = network.and_then(|network| replica_url(&network, asked, self.engine.endpoint_host()));
+        Place { container: Some(container.seen.id.clone()), url, is_on_host_network }
+    }
+
+    async fn network_of(&self, container: &Container) -> Result<Network, String> {
+        let Some(other) = container.network.mode.strip_prefix("container:") else {
+            return Ok(container.network.clone());
         };
-        Place { container: Some(container.seen.id.clone()), url }
+        match self.engine.container(other).await {
+            Ok(Some(other)) if !other.network.mode.starts_with("container:") => Ok(other.network),
+            Ok(Some(_)) => Err("it shares the network of a container that itself shares one".into()),
+            Ok(None) => Err("the container whose network it shares is gone".into()),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     /// Asks Compose itself about the services with a container whose config hash is not the one of today: the

@@ -10,12 +10,16 @@ use super::{
     compose::{self, BuildModel, Resolved, ServiceModel},
     engine::{Container, tcp_ports},
     observe::reference,
-    probe::{Asked, replica_url},
+    probe::{Asked, may_see, replica_url},
 };
 use crate::api::{
     Answer, Auth, ContainerState, Desired, Fact, NoteReason, Obstacle, RouteObservation, RouteSpec,
     RouteTarget, Scheme, SecretSource, ServiceSpec,
 };
+
+/// What lets undrift see who listens.
+const SEE_SOCKETS: &str = "run undrift beside the engine, as root or with CAP_SYS_PTRACE (sudo systemctl edit undrift, with \
+                           CapabilityBoundingSet=CAP_DAC_READ_SEARCH CAP_SYS_PTRACE under [Service])";
 
 /// What is known of one service when its obstacles are looked for.
 pub(super) struct Known<'a> {
@@ -98,8 +102,13 @@ impl LocalHost {
                 );
                 return Some(not_reachable(why, by_url()));
             }
+            Some("host") => {
+                let why = self.whose_answer_is_not_known(known)?;
+                let why = format!("{service} shares this host's network (network_mode: host), and {why}");
+                return Some(not_reachable(why, format!("{SEE_SOCKETS}; or {}", by_url())));
+            }
             // Whose ports these are is another's affair.
-            Some(mode) if mode == "host" || mode.contains(':') => return None,
+            Some(mode) if mode.contains(':') => return None,
             _ => {}
         }
         if is_answered(known.routes.get(index)) {
@@ -131,6 +140,15 @@ impl LocalHost {
             return None;
         }
         Some(not_exposed(&name, service, port, &exposed, &model.image))
+    }
+
+    /// Why nobody could say whether it is a container of this service that answers at a port of the host.
+    fn whose_answer_is_not_known(&self, known: &Known<'_>) -> Option<String> {
+        if !self.engine.is_on_this_host() {
+            return Some("the engine is on another host".into());
+        }
+        let running = known.containers.iter().filter(|c| c.seen.state == ContainerState::Running);
+        running.map(|container| &container.seen.id).find_map(|id| may_see(id).err())
     }
 
     /// Every port that something exposes; `None` where that is not known.

@@ -16,6 +16,7 @@ mod faults;
 mod foreseen;
 mod gate;
 mod host_cases;
+mod host_network;
 mod incident;
 mod kept_images;
 mod last_words;

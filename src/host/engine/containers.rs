@@ -123,6 +123,14 @@ pub struct Network {
     pub address: Option<IpAddr>,
 }
 
+impl Network {
+    /// Whether the container has no network of its own, but the host's.
+    #[must_use]
+    pub fn is_the_hosts(&self) -> bool {
+        self.mode == "host"
+    }
+}
+
 impl Engine {
     /// The containers of these services, of which each is to have so many: one list, then all details at once.
     ///

@@ -6,6 +6,7 @@ use reqwest::{Method, Url};
 
 use super::{
     client::{Ask, Prober},
+    listener::{self, Listener},
     secret::Credentials,
     target::{Controls, Place},
     tls::Trust,
@@ -34,6 +35,34 @@ pub(super) struct AskedPlace<'a> {
 }
 
 impl AskedPlace<'_> {
+    /// All that is worth asking, where it is the container that answers. On the host's network that is looked up before and
+    /// after: a socket that listened at both times, and is the container's, has answered.
+    pub(super) async fn answer_of_the_container(&self) -> RouteAnswer {
+        let Some(container) = self.place.container.as_deref().filter(|_| self.place.is_on_host_network)
+        else {
+            return self.answer().await;
+        };
+        let own = match listener::at(self.url, container).await {
+            Listener::Container(sockets) => sockets,
+            Listener::NotTheContainer(why) => return self.unasked(&Fact::unknown(why)),
+            // Whoever begins to listen this moment is not known, and is told no password.
+            Listener::Nobody => {
+                return self.unasked(&Fact::Known(Answer::None("nobody listens there".into())));
+            }
+        };
+        let answer = self.answer().await;
+        match listener::at(self.url, container).await {
+            Listener::Container(sockets) if sockets == own => answer,
+            Listener::NotTheContainer(why) => self.unasked(&Fact::unknown(why)),
+            _ => self.unasked(&Fact::unknown("while it was asked, whoever listens there has changed")),
+        }
+    }
+
+    fn unasked(&self, answer: &Fact<Answer>) -> RouteAnswer {
+        let url = without_query_values(self.url.as_str()).into_owned();
+        RouteAnswer { url, ..super::unasked(self.route, self.place, answer) }
+    }
+
     /// All that is worth asking.
     pub(super) async fn answer(&self) -> RouteAnswer {
         let mut answer = self.ask(&self.route.method).await;

@@ -288,7 +288,7 @@ mod tests {
     async fn probe(route: &str, url: String) -> RouteAnswer {
         let route: RouteSpec = serde_json::from_str(route).unwrap();
         let prober = Prober::with_env(|name| (name == "PASSWORD").then(|| "hunter2".into()));
-        let place = Place { container: None, url: Ok(url) };
+        let place = Place::fixed(url);
         prober.route(&route, &[place], Path::new("/")).await.answers.remove(0)
     }
 
@@ -411,8 +411,7 @@ mod tests {
     async fn a_server_that_wants_a_long_pause_is_not_asked_until_then() {
         let (base, heads) = serve(|_| Some("HTTP/1.1 429 Later\r\nretry-after: 600\r\n\r\n")).await;
         let route: RouteSpec = serde_json::from_str(r#"{"url": "x", "expect": 401}"#).unwrap();
-        let (prober, place) =
-            (Prober::new().unwrap(), Place { container: None, url: Ok(format!("{base}/x")) });
+        let (prober, place) = (Prober::new().unwrap(), Place::fixed(format!("{base}/x")));
         for _ in 0..5 {
             let answer =
                 prober.route(&route, std::slice::from_ref(&place), Path::new("/")).await.answers.remove(0);
@@ -527,7 +526,7 @@ mod tests {
             r#"{"url": "x", "expect": 401, "auth": {"bearerFrom": {"env": "T"}, "expect": 200}}"#,
         )
         .unwrap();
-        let place = Place { container: None, url: Ok(base) };
+        let place = Place::fixed(base);
         let prober = Prober::with_env(|_| Some("hunter2\n".into()));
         let answer = prober.route(&route, &[place], Path::new("/")).await.answers.remove(0);
         let reason = answer.auth.as_ref().and_then(|auth| auth.why_unknown().map(str::to_owned));

@@ -7,6 +7,7 @@
 mod asked;
 mod client;
 mod known;
+mod listener;
 mod pace;
 mod secret;
 mod target;
@@ -17,12 +18,13 @@ use std::path::Path;
 
 use asked::AskedPlace;
 pub use client::{BuildError, Prober};
+pub(super) use listener::may_see;
 pub use target::{Asked, Place, replica_url};
 use target::{controls, without_user};
 use tls::Trust;
 pub(super) use tls::without_tls;
 
-use crate::api::{Auth, Control, Fact, RouteAnswer, RouteObservation, RouteSpec};
+use crate::api::{Answer, Auth, Control, Fact, RouteAnswer, RouteObservation, RouteSpec};
 
 impl Prober {
     /// One route at each of these places, all at once.
@@ -46,7 +48,7 @@ impl Prober {
             let (controls, credentials) = (controls(&url, &route.control), credentials.as_ref());
             let asked = AskedPlace { prober: self, route, place, url: &url, trust, credentials, controls };
             // A future of many requests, one for each place.
-            Box::pin(asked.answer()).await
+            Box::pin(asked.answer_of_the_container()).await
         });
         RouteObservation { answers: futures_util::future::join_all(answers).await }
     }
@@ -59,13 +61,18 @@ impl Prober {
 
 /// Nothing was asked; the URL is blank.
 fn unknown(route: &RouteSpec, place: &Place, reason: &str) -> RouteAnswer {
+    unasked(route, place, &Fact::unknown(reason))
+}
+
+/// The same where something is known without a request.
+fn unasked(route: &RouteSpec, place: &Place, answer: &Fact<Answer>) -> RouteAnswer {
     RouteAnswer {
         container: place.container.clone(),
         url: String::new(),
-        plain: Fact::unknown(reason),
-        control: (route.control != Control::Off).then(|| Fact::unknown(reason)),
+        plain: answer.clone(),
+        control: (route.control != Control::Off).then(|| answer.clone()),
         shape: None,
-        auth: route.auth.is_some().then(|| Fact::unknown(reason)),
+        auth: route.auth.is_some().then(|| answer.clone()),
         auth_control: None,
         other_method: None,
         in_the_clear: false,

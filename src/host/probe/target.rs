@@ -16,6 +16,16 @@ pub struct Place {
     pub container: Option<String>,
     /// The URL, or why there is none.
     pub url: Result<String, String>,
+    /// Whether the container's ports are those of this host, so that another program may answer in its place.
+    pub is_on_host_network: bool,
+}
+
+impl Place {
+    /// At this URL, whoever answers there.
+    #[must_use]
+    pub const fn fixed(url: String) -> Self {
+        Self { container: None, url: Ok(url), is_on_host_network: false }
+    }
 }
 
 /// What of a replica is asked.
@@ -40,8 +50,9 @@ pub fn replica_url(network: &Network, asked: Asked<'_>, engine_host: &str) -> Re
     let Asked { scheme, path, port } = asked;
     let path = path.strip_prefix('/').unwrap_or(path);
     let url = |host: &str, port: u16| format!("{}://{}:{port}/{path}", scheme.as_str(), bracketed(host));
-    if network.mode == "host" {
-        return Ok(url(engine_host, port));
+    if network.is_the_hosts() {
+        let why = "its ports are those of another host, where nobody sees from here who listens";
+        return if is_loopback(engine_host) { Ok(url(engine_host, port)) } else { Err(why.into()) };
     }
     if let Some((address, published)) = network.published.get(&port) {
         let everywhere = address.parse::<IpAddr>().map_or(address.is_empty(), |ip| ip.is_unspecified());
@@ -219,6 +230,7 @@ mod tests {
         }
         for (network, host, word) in [
             (network("none", &[], None), "127.0.0.1", "no network"),
+            (network("host", &[], None), "10.1.1.1", "another host"),
             (network("p_default", &[], None), "127.0.0.1", "no address"),
             (network("p_default", &[], own), "10.1.1.1", "another host"),
         ] {

@@ -1,0 +1,210 @@
+//! Who listens at a port of this host. A container with `network_mode: host` has no address of its own: where it does not
+//! listen, another program may, and its answers would be taken for the container's.
+//!
+//! The kernel tells the sockets that listen (`/proc/net/tcp`, `tcp6`), and which process has which of them open
+//! (`/proc/PID/fd`). To see the latter of a process with more rights, or of another user, takes `CAP_SYS_PTRACE`
+//! (`PTRACE_MODE_READ_FSCREDS` in proc(5)). A process is of a container where its control group bears the container's ID, which
+//! Docker and Podman write into it with either cgroup driver and in either version of cgroups.
+
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+};
+
+use procfs::{
+    ProcError,
+    net::{TcpNetEntry, TcpState},
+    process::{FDTarget, Process},
+};
+use reqwest::Url;
+
+/// Who would answer at an address of this host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Listener {
+    /// Nobody does.
+    Nobody,
+    /// The container, by these sockets and no other.
+    Container(BTreeSet<u64>),
+    /// It is somebody else, or it cannot be known: why, as a fragment.
+    NotTheContainer(String),
+}
+
+/// Who listens where this URL leads.
+pub(super) async fn at(url: &Url, container: &str) -> Listener {
+    let (Some(port), container) = (url.port_or_known_default(), container.to_owned()) else {
+        return Listener::NotTheContainer("the URL has no port".into());
+    };
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    let found = tokio::task::spawn_blocking(move || {
+        let Ok(address) = host.parse::<IpAddr>() else {
+            return Listener::NotTheContainer(format!("{host} is no address of this host"));
+        };
+        of_container(SocketAddr::new(address, port), &container)
+    });
+    found.await.unwrap_or_else(|_| Listener::NotTheContainer("the sockets could not be looked at".into()))
+}
+
+/// Whether undrift may see the sockets of this container's processes.
+///
+/// # Errors
+/// Why not, as a fragment.
+pub(in crate::host) fn may_see(container: &str) -> Result<(), String> {
+    sockets_of(container).map(|_| ())
+}
+
+fn of_container(address: SocketAddr, container: &str) -> Listener {
+    let listening = match listening() {
+        Ok(all) => first_in_line(&all, address),
+        Err(error) => {
+            return Listener::NotTheContainer(format!("which sockets listen cannot be read: {error}"));
+        }
+    };
+    if listening.is_empty() {
+        return Listener::Nobody;
+    }
+    match sockets_of(container) {
+        Ok(own) if listening.is_subset(&own) => Listener::Container(listening),
+        Ok(own) => {
+            let strange = listening.difference(&own).next().copied();
+            let holder = strange.and_then(holder).map_or_else(String::new, |who| format!(" ({who})"));
+            Listener::NotTheContainer(format!(
+                "port {} of this host is served by another process than the container's{holder}",
+                address.port()
+            ))
+        }
+        Err(why) => Listener::NotTheContainer(why),
+    }
+}
+
+/// Every socket of this network namespace that listens.
+fn listening() -> Result<Vec<(SocketAddr, u64)>, ProcError> {
+    let mut all = procfs::net::tcp()?;
+    match procfs::net::tcp6() {
+        Ok(six) => all.extend(six),
+        // A kernel without IPv6 has no such file.
+        Err(ProcError::NotFound(_)) => {}
+        Err(error) => return Err(error),
+    }
+    let listens = all.into_iter().filter(|entry| entry.state == TcpState::Listen);
+    Ok(listens.map(|TcpNetEntry { local_address, inode, .. }| (local_address, inode)).collect())
+}
+
+/// The sockets that the kernel hands a connection to this address to: those bound to it before those bound to every address,
+/// and of these the ones of its own family first (`inet_lookup_listener`). One of IPv6 may take those of IPv4 as well.
+fn first_in_line(all: &[(SocketAddr, u64)], address: SocketAddr) -> BTreeSet<u64> {
+    let rank = |bound: IpAddr| match bound.to_canonical() {
+        ip if ip == address.ip().to_canonical() => Some(0),
+        ip if !ip.is_unspecified() => None,
+        ip if ip.is_ipv4() == address.is_ipv4() => Some(1),
+        ip => ip.is_ipv6().then_some(2),
+    };
+    let at_port = all.iter().filter(|(bound, _)| bound.port() == address.port());
+    let ranked: Vec<(u8, u64)> =
+        at_port.filter_map(|(bound, inode)| Some((rank(bound.ip())?, *inode))).collect();
+    let first = ranked.iter().map(|(rank, _)| *rank).min();
+    ranked.into_iter().filter(|(rank, _)| Some(*rank) == first).map(|(_, inode)| inode).collect()
+}
+
+/// The sockets that the processes of a container have open.
+fn sockets_of(container: &str) -> Result<BTreeSet<u64>, String> {
+    let not_read = |error: &ProcError| format!("the processes of this host cannot be read: {error}");
+    let (mut sockets, mut is_seen) = (BTreeSet::new(), false);
+    for process in procfs::process::all_processes().map_err(|error| not_read(&error))? {
+        // A process may end at any moment.
+        let Ok(process) = process else { continue };
+        if !is_of(&process, container) {
+            continue;
+        }
+        match sockets_of_process(&process) {
+            Ok(own) => sockets.extend(own),
+            Err(ProcError::NotFound(_)) => continue,
+            Err(ProcError::PermissionDenied(_)) => {
+                return Err("whose sockets listen cannot be seen: that takes CAP_SYS_PTRACE".into());
+            }
+            Err(error) => return Err(not_read(&error)),
+        }
+        is_seen = true;
+    }
+    if is_seen {
+        Ok(sockets)
+    } else {
+        Err("no process of the container is seen from here, so whose sockets listen is not known".into())
+    }
+}
+
+fn is_of(process: &Process, container: &str) -> bool {
+    let Ok(groups) = process.cgroups() else { return false };
+    !container.is_empty() && groups.into_iter().any(|group| group.pathname.contains(container))
+}
+
+fn sockets_of_process(process: &Process) -> Result<Vec<u64>, ProcError> {
+    // The list of open files leaves out what may not be seen. This link is under the same rule, and says so.
+    process.exe()?;
+    let mut sockets = Vec::new();
+    for open in process.fd()? {
+        if let FDTarget::Socket(inode) = open?.target {
+            sockets.push(inode);
+        }
+    }
+    Ok(sockets)
+}
+
+/// A process that has the socket, in words.
+fn holder(inode: u64) -> Option<String> {
+    let mut processes = procfs::process::all_processes().ok()?.flatten();
+    let holds = |process: &Process| sockets_of_process(process).is_ok_and(|own| own.contains(&inode));
+    let process = processes.find(holds)?;
+    Some(format!("process {}", process.pid()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn the_most_exact_binding_is_first_in_line() {
+        let all: Vec<(SocketAddr, u64)> = [
+            ("127.0.0.1:80", 1),
+            ("0.0.0.0:80", 2),
+            ("[::]:80", 3),
+            ("[::1]:80", 4),
+            ("[::ffff:127.0.0.1]:81", 5),
+            ("0.0.0.0:82", 6),
+            ("[::]:82", 7),
+            ("[::]:83", 8),
+            ("10.0.0.1:84", 9),
+            ("0.0.0.0:85", 10),
+            ("0.0.0.0:85", 11),
+        ]
+        .map(|(address, inode)| (address.parse().unwrap(), inode))
+        .to_vec();
+        let first = |address: &str| Vec::from_iter(first_in_line(&all, address.parse().unwrap()));
+        assert_eq!(first("127.0.0.1:80"), [1]);
+        assert_eq!(first("[::1]:80"), [4]);
+        assert_eq!(first("10.0.0.1:80"), [2]);
+        assert_eq!(first("127.0.0.1:81"), [5], "an IPv4 address in an IPv6 socket");
+        assert_eq!(first("127.0.0.1:82"), [6]);
+        assert_eq!(first("[::1]:82"), [7]);
+        assert_eq!(first("127.0.0.1:83"), [8], "it may take both families");
+        assert_eq!(first("127.0.0.1:84"), [0_u64; 0], "bound to another address");
+        assert_eq!(first("127.0.0.1:85"), [10, 11], "two share the port");
+        assert_eq!(first("[::1]:85"), [0_u64; 0], "IPv4 takes no connection of IPv6");
+    }
+
+    #[test]
+    fn a_socket_of_this_process_is_found_and_is_no_containers() {
+        let here = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = here.local_addr().unwrap();
+        let found: Vec<u64> = first_in_line(&listening().unwrap(), address).into_iter().collect();
+        assert_eq!(found.len(), 1);
+        let own = sockets_of_process(&Process::myself().unwrap()).unwrap();
+        assert!(own.contains(&found[0]), "{found:?} in {own:?}");
+        assert_eq!(holder(found[0]), Some(format!("process {}", std::process::id())));
+        let of_nobody = "0".repeat(64);
+        assert!(matches!(of_container(address, &of_nobody), Listener::NotTheContainer(_)));
+        drop(here);
+        assert_eq!(of_container(address, &of_nobody), Listener::Nobody);
+    }
+}
