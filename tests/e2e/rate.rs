@@ -126,3 +126,54 @@ fn seventh_build_within_an_hour_waits() {
     assert_eq!(project.steps()[before..], ["Up"]);
     assert_eq!(state(&project), ran);
 }
+
+/// Counts the builds that were begun.
+fn builds(project: &Project) -> usize {
+    project.steps().iter().filter(|step| *step == "Build").count()
+}
+
+/// A project whose build fails, with a budget that each new spec gives anew.
+fn failing_build() -> Project {
+    let project = Project::in_incident();
+    project.append("api/Dockerfile", "RUN exit 3\n");
+    project
+}
+
+fn with_stable_for(ms: usize) -> String {
+    MANIFEST.replace("stableFor: 1s", &format!("stableFor: {ms}ms"))
+}
+
+#[test]
+fn spec_that_changes_beside_a_build_that_fails_gets_no_builds_without_end() {
+    let project = failing_build();
+    let daemon = Daemon::start(&project);
+    // Six within an hour, and one for a person who has changed the spec.
+    for edit in 0..20 {
+        let before = project.trail().len();
+        project.manifest(&with_stable_for(1000 + edit));
+        wait_for("a look at the new spec", || {
+            let get = project.undrift(&["get", "-o", "json"]).expect(0);
+            get.status()["observedGeneration"].as_u64() >= Some(edit as u64 + 1)
+                && (project.trail().len() > before + 1 || builds(&project) >= 7)
+        });
+    }
+    wait_for("the wait to be said", || {
+        project.undrift(&["get", "-o", "json"]).expect(0).condition("Reconciling") == "False RateExceeded"
+    });
+    assert!(daemon.end().success());
+    assert_eq!(builds(&project), 7);
+    project.assert_trail_is_whole();
+}
+
+#[test]
+fn two_specs_in_turn_share_one_rate() {
+    let project = failing_build();
+    for turn in 0..8 {
+        project.manifest(&with_stable_for(1000 + turn % 2));
+        project.apply().expect(1);
+    }
+    assert_eq!(builds(&project), 7);
+    let apply = project.apply().expect(1);
+    assert_eq!(apply.condition("Reconciling"), "False RateExceeded");
+    assert_eq!(builds(&project), 7);
+}

@@ -1,6 +1,6 @@
 //! An image that is older than a change of its source cannot hold it, whoever built it.
 
-use std::fs;
+use std::{fs, os::unix::fs::symlink, process::Command};
 
 use crate::support::{MANIFEST, Project, docker};
 
@@ -114,4 +114,75 @@ fn services_of_one_image_and_of_another_context_are_told_apart() {
     fs::remove_dir_all(project.path("web")).unwrap();
     let check = project.check();
     assert_ne!(check.code, Some(0), "what cannot be read is not as declared: {check:?}");
+}
+
+/// A release: a copy of the project of its own, with this in its module, that the link `current` leads to from now on.
+fn release(project: &Project, name: &str, module: &str) {
+    let to = project.path(&format!("../releases/{name}"));
+    fs::create_dir_all(&to).unwrap();
+    let copied =
+        Command::new("cp").arg("-a").arg(project.path("compose.yaml")).arg(project.path("api")).arg(&to);
+    assert!(copied.status().unwrap().success());
+    fs::write(to.join("api/src/workflow/index"), module).unwrap();
+    let (new, current) = (project.path("current.new"), project.path("current"));
+    symlink(&to, &new).unwrap();
+    fs::rename(new, current).unwrap();
+}
+
+fn released(drift: &str) -> Project {
+    let project = Project::new();
+    project.add_module("api", "workflow");
+    project.manifest(&with_drift(drift).replace("directory: .,", "directory: current,"));
+    project
+}
+
+/// Switches to this release, and has it reconciled.
+fn deploy(project: &Project, number: usize) {
+    release(project, &number.to_string(), &format!("{number}\n"));
+    let apply = project.apply().expect(0);
+    assert_eq!(apply.condition("Stalled"), "False NotStalled", "release {number}");
+    assert_eq!(running_module(project), format!("{number}\n"));
+}
+
+#[test]
+fn releases_switched_by_a_link_spend_no_budget_and_none_stalls() {
+    let project = released("enforce");
+    for number in 1..=6 {
+        deploy(&project, number);
+    }
+    assert_eq!(project.apply().expect(0).status()["attempts"], 0);
+    // What a build costs is bounded by the hour, and waited for; nothing is given up.
+    release(&project, "7", "7\n");
+    let apply = project.apply().expect(1);
+    assert_eq!(apply.condition("Reconciling"), "False RateExceeded");
+    assert_eq!(apply.condition("Stalled"), "False NotStalled");
+    assert!(apply.status()["nextAttemptTime"].is_string(), "{apply:?}");
+    assert_eq!(running_module(&project), "6\n", "what runs goes on");
+}
+
+#[test]
+fn release_of_the_same_content_and_one_switched_back_to_are_told_by_what_they_hold() {
+    let project = released("enforce");
+    deploy(&project, 1);
+    let steps = project.steps().len();
+    release(&project, "again", "1\n");
+    project.apply().expect(0);
+    assert_eq!(project.steps().len(), steps, "another folder with the same files");
+    deploy(&project, 2);
+    release(&project, "1", "1\n");
+    project.apply().expect(0);
+    assert_eq!(running_module(&project), "1\n", "a release that is taken back is a release");
+}
+
+#[test]
+fn file_edited_in_place_day_by_day_spends_no_budget_either() {
+    let project = Project::healthy();
+    project.manifest(&with_drift("enforce").replace("attempts: 3", "attempts: 1"));
+    project.apply().expect(0);
+    for day in 1..=4 {
+        project.write("api/src/workflow/index", &format!("day {day}\n"));
+        let apply = project.apply().expect(0);
+        assert_eq!(apply.status()["attempts"], 0);
+        assert_eq!(running_module(&project), format!("day {day}\n"));
+    }
 }
