@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::{StepKind, Time};
 
-/// From the first sight of a drift of an object to `Reconciled`, or to giving up.
+/// From the first sight of a drift of an object to `Reconciled`, or to giving up. One that comes back soon after it was
+/// reconciled is opened again, and counts: what flaps is one incident and not a hundred.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Incident {
@@ -27,6 +28,46 @@ pub struct Incident {
     pub before: Value,
     /// The same, from the proof that closed it; null until then.
     pub after: Option<Value>,
+    /// How often it has begun, from 1.
+    pub occurrences: u32,
+    /// When it began for the last time: `drift`, `before` and `after` are of that occurrence.
+    pub since: Time,
+    /// The trail's last record before that.
+    #[serde(skip)]
+    pub since_seq: u64,
+    /// The occurrence before that one, for who must judge what its repair has left; null in JSON.
+    #[serde(skip)]
+    pub earlier: Option<Earlier>,
+}
+
+impl Incident {
+    /// The occurrence that began last.
+    #[must_use]
+    pub const fn latest(&self) -> Occurrence {
+        Occurrence { since: self.since, since_seq: self.since_seq }
+    }
+}
+
+/// When an occurrence of an incident began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Occurrence {
+    /// When its drift was first seen.
+    pub since: Time,
+    /// The trail's last record before it: those of the incident after this number tell of it.
+    pub since_seq: u64,
+}
+
+/// An occurrence of an incident that is over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Earlier {
+    /// When it began.
+    #[serde(flatten)]
+    pub began: Occurrence,
+    /// When it was reconciled.
+    pub closed_at: Time,
+    /// Whole evidence from before its first step.
+    pub before: Value,
 }
 
 /// How an incident ended.

@@ -37,7 +37,9 @@ pub use desired::Desired;
 pub use difference::ConfigDifference;
 pub use duration::{Duration, ParseDurationError};
 pub use evidence::{Fact, Presence};
-pub use incident::{AuditKind, AuditRecord, Incident, IncidentOutcome, NewRecord, StepOutcome};
+pub use incident::{
+    AuditKind, AuditRecord, Earlier, Incident, IncidentOutcome, NewRecord, Occurrence, StepOutcome,
+};
 pub use joined::{DeclaredJoin, JoinOwner, Joined, OtherContainer, Shared};
 pub use layer::{ConditionType, Drift, Layer, Reason, UnknownReason};
 pub use note::{Note, NoteReason};

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{
-    incident::{arrow, drifts, outcome_cell, print_timeline},
+    incident::{arrow, drifts_in_words, outcome_cell, print_timeline},
     recorded::{VerbError, View, age, git_of, moment, no_such_object, print_json, span},
     standing::{Standing, Watcher, ago, standings},
     style::{Cell, Paint, Style, cell, heading, table},
@@ -271,14 +271,12 @@ fn print_incidents(out: &mut dyn Write, view: &View, store: &Store, object: &str
 }
 
 fn incident_row(incident: &Incident, view: &View) -> Vec<Cell> {
-    let what = drifts(incident).into_iter();
-    let what = what.map(|(service, drift)| format!("{service} {} {}", drift.layer, drift.reason));
     vec![
         incident.id.as_str().into(),
         moment(incident.opened_at).into(),
         span(incident.closed_at.unwrap_or(view.now) - incident.opened_at).into(),
         outcome_cell(incident),
-        what.collect::<Vec<_>>().join(", ").into(),
+        drifts_in_words(incident).into(),
     ]
 }
 

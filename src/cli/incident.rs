@@ -40,19 +40,25 @@ pub fn list(store: Option<&Store>, view: &View, out: &mut dyn Write) -> Result<(
 }
 
 fn row(incident: &Incident, now: Time) -> Vec<Cell> {
-    let drifts = drifts(incident).into_iter();
     vec![
         incident.id.as_str().into(),
         incident.object.as_str().into(),
         moment(incident.opened_at).into(),
         span(incident.closed_at.unwrap_or(now) - incident.opened_at).into(),
         outcome_cell(incident),
-        drifts
-            .map(|(service, drift)| format!("{service} {} {}", drift.layer, drift.reason))
-            .collect::<Vec<_>>()
-            .join(", ")
-            .into(),
+        drifts_in_words(incident).into(),
     ]
+}
+
+/// What broke, and how often it came back.
+pub(super) fn drifts_in_words(incident: &Incident) -> String {
+    let drifts = drifts(incident).into_iter();
+    let what = drifts.map(|(service, drift)| format!("{service} {} {}", drift.layer, drift.reason));
+    let what = what.collect::<Vec<_>>().join(", ");
+    match incident.occurrences {
+        1 => what,
+        times => format!("{what} ({times} times)"),
+    }
 }
 
 /// How the incident ended, in colour.
@@ -104,7 +110,7 @@ fn as_json(incident: &Incident, timeline: &[AuditRecord]) -> Value {
 fn print_head(out: &mut dyn Write, view: &View, incident: &Incident, git: Option<String>) -> io::Result<()> {
     let style = view.style;
     writeln!(out, "{}", style.bold(&format!("Incident {}", incident.id)))?;
-    let took = span(incident.closed_at.unwrap_or(view.now) - incident.opened_at);
+    let took = span(incident.closed_at.unwrap_or(view.now) - incident.since);
     let (label, took) = match incident.outcome {
         None => ("open for", took),
         Some(IncidentOutcome::Reconciled) => ("time to repair", took),
@@ -115,6 +121,10 @@ fn print_head(out: &mut dyn Write, view: &View, incident: &Incident, git: Option
         vec![cell("outcome", Paint::Dim), outcome_cell(incident)],
         vec![cell("opened", Paint::Dim), moment(incident.opened_at).into()],
     ];
+    if incident.occurrences > 1 {
+        let times = format!("{}, the latest since {}", incident.occurrences, moment(incident.since));
+        rows.push(vec![cell("occurrences", Paint::Dim), times.into()]);
+    }
     if let Some(closed) = incident.closed_at {
         rows.push(vec![cell("closed", Paint::Dim), moment(closed).into()]);
     }

@@ -41,11 +41,17 @@ fn given_up_on(inputs: Inputs<'_>, mut row: Attempt, diagnosis: &Diagnosis) -> A
 /// The least time after which a repair counts as history.
 const HEALTHY_PERIOD: TimeDelta = TimeDelta::minutes(10);
 
+/// How long a service must stay as declared until its last repair counts as history, and what breaks then as something new.
+#[must_use]
+pub fn healthy_period(policy: &ReconcilePolicy) -> TimeDelta {
+    policy.backoff.max.delta().max(HEALTHY_PERIOD)
+}
+
 /// A service that was proven after the last repair, and has stayed so for as long as the longest wait between attempts and
 /// for ten minutes, is well. A good look is not enough, however long after the repair: a flapping service would be
 /// repaired without end.
 fn is_well_again(inputs: Inputs<'_>, row: &Attempt) -> bool {
-    let period = inputs.desired.object.spec.reconcile.backoff.max.delta().max(HEALTHY_PERIOD);
+    let period = healthy_period(&inputs.desired.object.spec.reconcile);
     let proven_since = inputs.history.proven_since.get(&row.service);
     proven_since.is_some_and(|since| *since >= row.last_at && inputs.now - *since >= period)
 }

@@ -44,7 +44,9 @@ mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use attempts::{after_proof, begin_preparation, begin_step, end_preparation, end_rollback, end_step};
+pub use attempts::{
+    after_proof, begin_preparation, begin_step, end_preparation, end_rollback, end_step, healthy_period,
+};
 pub use checks::{Diagnosis, LayerVerdict, UnknownLayer, diagnose, is_young};
 pub use order::{Order, Turn};
 pub use plan::{NOT_PROVEN, Next};

@@ -104,55 +104,98 @@ fn repair(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis) -> Repair
         return Repair::Nothing;
     };
     let Some(drift) = &diagnosis.drift else { return as_declared(inputs, seen, diagnosis) };
-    if seen.runs_undrift {
-        let message = "undrift itself runs in a container of this service and never touches itself: a person must do it";
-        return stalled(RUNS_UNDRIFT, message);
+    let case = Case { inputs, rows, diagnosis, seen, drift };
+    // In this order: what may not be touched at all, what is over, what may pass, what was lost, and only then what is new.
+    let left = case.left_alone().or_else(|| case.given_up_or_settling());
+    left.or_else(|| case.put_back()).or_else(|| case.brought_up()).unwrap_or_else(|| case.escalated())
+}
+
+/// A drift of one service, and everything that its repair depends on.
+#[derive(Clone, Copy)]
+struct Case<'a> {
+    inputs: Inputs<'a>,
+    rows: &'a [Attempt],
+    diagnosis: &'a Diagnosis,
+    seen: &'a ServiceObservation,
+    drift: &'a Drift,
+}
+
+impl<'a> Case<'a> {
+    /// No step, a build neither: nothing could be made of it, or it is not undrift's to touch.
+    fn left_alone(self) -> Option<Repair> {
+        let Self { inputs, seen, drift, .. } = self;
+        if seen.runs_undrift {
+            let message = "undrift itself runs in a container of this service and never touches itself: a person must do it";
+            return Some(stalled(RUNS_UNDRIFT, message));
+        }
+        if let Some(whose) = of_another_directory(inputs, seen) {
+            return Some(whose);
+        }
+        if let Some(why) = namespace::blocking(inputs, seen).filter(|_| drift.layer <= Layer::Container) {
+            return Some(wait(inputs, drift.reason.as_str(), format!("{}; {why}", drift.message)));
+        }
+        let network = network::blocking(seen).filter(|_| !is_mended_by_restart(drift))?;
+        Some(stalled(Reason::NetworkDefinitionChanged.as_str(), &blocked(seen, network)))
     }
-    if let Some(whose) = of_another_directory(inputs, seen) {
-        return whose;
+
+    fn given_up_or_settling(self) -> Option<Repair> {
+        let Self { inputs, rows, diagnosis, seen, drift } = self;
+        if let Some(reason) = attempts::given_up(inputs, rows, seen) {
+            return Some(stalled(reason, rollback::words(reason, diagnosis)));
+        }
+        let until = still_settling(inputs, seen, drift, self.row())?;
+        Some(Repair::Wait { until, reason: drift.reason.to_string(), message: drift.message.clone() })
     }
-    // No build either: nothing could be made of it.
-    if let Some(why) = namespace::blocking(inputs, seen).filter(|_| drift.layer <= Layer::Container) {
-        return wait(inputs, drift.reason.as_str(), format!("{}; {why}", drift.message));
-    }
-    if let Some(network) = network::blocking(seen).filter(|_| !is_mended_by_restart(drift)) {
-        return stalled(Reason::NetworkDefinitionChanged.as_str(), &blocked(seen, network));
-    }
-    let row = attempts::row(inputs, rows, seen, drift);
-    let budget = Budget { inputs, row, not_before: start::not_before(inputs, rows, seen, drift) };
-    if let Some(reason) = attempts::given_up(inputs, rows, seen) {
-        return stalled(reason, rollback::words(reason, diagnosis));
-    }
-    if let Some(until) = still_settling(inputs, seen, drift, row) {
-        return Repair::Wait { until, reason: drift.reason.to_string(), message: drift.message.clone() };
-    }
-    let half = rollback::is_half_done(inputs, &seen.name);
-    if rollback::is_impossible(inputs, seen, drift) {
-        return without_rollback(inputs, seen, diagnosis);
-    }
-    if half && network::blocking(seen).is_none() {
-        return Budget { not_before: None, ..budget }.spend(vec![Step::Rollback]);
-    }
-    if network::blocking(seen).is_none() && rollback::is_worse(inputs, seen, drift) {
+
+    /// What ran before comes back, where what a repair brought up is worse.
+    fn put_back(self) -> Option<Repair> {
+        let Self { inputs, diagnosis, seen, drift, .. } = self;
+        if rollback::is_impossible(inputs, seen, drift) {
+            return Some(without_rollback(inputs, seen, diagnosis));
+        }
+        if network::blocking(seen).is_some() {
+            return None;
+        }
+        if rollback::is_half_done(inputs, &seen.name) {
+            return Some(Budget { not_before: None, ..self.budget() }.spend(vec![Step::Rollback]));
+        }
         // What was lost is given back at once, whatever its repairs have cost; it is tried once in an incident.
-        return Repair::Steps(vec![Step::Rollback], None);
+        rollback::is_worse(inputs, seen, drift).then(|| Repair::Steps(vec![Step::Rollback], None))
     }
-    if drift.reason == Reason::SourceChanged && is_half_done(inputs, diagnosis) {
-        return Budget { not_before: None, ..budget }.spend(vec![UP]);
+
+    /// A build that waits to be brought up comes first.
+    fn brought_up(self) -> Option<Repair> {
+        let waits = self.drift.reason == Reason::SourceChanged && is_half_done(self.inputs, self.diagnosis);
+        waits.then(|| Budget { not_before: None, ..self.budget() }.spend(vec![UP]))
     }
-    match escalation(drift, seen) {
-        Escalation::None(message) => stalled(drift.reason.as_str(), &message),
-        Escalation::Wait => wait(inputs, drift.reason.as_str(), drift.message.clone()),
-        Escalation::UntilTried(steps) => match untried(&steps, row) {
-            Some(step) => budget.spend(with_up(step)),
-            None => {
-                stalled(REPAIRS_EXHAUSTED, &format!("every repair was tried, and still: {}", drift.message))
-            }
-        },
-        Escalation::UntilSpent(steps) => match untried(&steps, row).or(steps.last().copied()) {
-            Some(step) => budget.spend(with_up(step)),
-            None => Repair::Nothing,
-        },
+
+    /// The next rung that was not tried.
+    fn escalated(self) -> Repair {
+        let Self { inputs, drift, seen, .. } = self;
+        match escalation(drift, seen) {
+            Escalation::None(message) => stalled(drift.reason.as_str(), &message),
+            Escalation::Wait => wait(inputs, drift.reason.as_str(), drift.message.clone()),
+            Escalation::UntilTried(steps) => match untried(&steps, self.row()) {
+                Some(step) => self.budget().spend(with_up(step)),
+                None => {
+                    let message = format!("every repair was tried, and still: {}", drift.message);
+                    stalled(REPAIRS_EXHAUSTED, &message)
+                }
+            },
+            Escalation::UntilSpent(steps) => match untried(&steps, self.row()).or(steps.last().copied()) {
+                Some(step) => self.budget().spend(with_up(step)),
+                None => Repair::Nothing,
+            },
+        }
+    }
+
+    fn row(self) -> Option<&'a Attempt> {
+        attempts::row(self.inputs, self.rows, self.seen, self.drift)
+    }
+
+    fn budget(self) -> Budget<'a> {
+        let Self { inputs, rows, seen, drift, .. } = self;
+        Budget { inputs, row: self.row(), not_before: start::not_before(inputs, rows, seen, drift) }
     }
 }
 

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
+use serde_json::Value;
 
 use super::{Session, series::Series};
 use crate::{
     api::{
-        AuditKind, AuditRecord, ConditionType, Desired, Incident, IncidentOutcome, ObjectStatus,
+        AuditKind, AuditRecord, ConditionType, Desired, Incident, IncidentOutcome, ObjectStatus, Occurrence,
         ProjectObservation, Step, StepOutcome, Time,
     },
     decide::{self, DoneStep, History, Identity, OpenIncident, Verified, identities},
@@ -46,7 +47,9 @@ pub(super) fn history(
 }
 
 fn open_incident(store: &Store, object: &str) -> Result<Option<OpenIncident>, StoreError> {
-    store.current_incident(object)?.map(|incident| story(store, incident)).transpose()
+    let Some(incident) = store.current_incident(object)? else { return Ok(None) };
+    let before = incident.before.clone();
+    story(store, &incident, incident.latest(), None, before).map(Some)
 }
 
 /// The incident that ended just before the open one began, or before now, if a repair of it may still turn out to be for
@@ -58,20 +61,40 @@ fn last_healed(
     now: Time,
 ) -> Result<Option<OpenIncident>, StoreError> {
     let since = open.map_or(now, |incident| incident.opened_at) - decide::JUDGED_FOR;
+    // One that was opened again has its own last time before it.
+    if let Some(incident) = store.current_incident(object)?
+        && let Some(earlier) = incident.earlier.clone()
+    {
+        let is_recent = earlier.closed_at > since;
+        let until = Some(incident.since_seq);
+        let told = || story(store, &incident, earlier.began, until, earlier.before.clone());
+        return is_recent.then(told).transpose();
+    }
     let last = store.incident_closed_since(object, since)?;
-    let healed = last.filter(|incident| incident.outcome == Some(IncidentOutcome::Reconciled));
-    healed.map(|incident| story(store, incident)).transpose()
+    let Some(healed) = last.filter(|incident| incident.outcome == Some(IncidentOutcome::Reconciled)) else {
+        return Ok(None);
+    };
+    let before = healed.before.clone();
+    story(store, &healed, healed.latest(), None, before).map(Some)
 }
 
-fn story(store: &Store, incident: Incident) -> Result<OpenIncident, StoreError> {
-    let records =
-        store.records(&RecordFilter { incident: Some(incident.id.clone()), ..RecordFilter::default() })?;
+/// One occurrence of an incident, which is over with the record of that number, or goes on.
+fn story(
+    store: &Store,
+    incident: &Incident,
+    began: Occurrence,
+    until: Option<u64>,
+    before: Value,
+) -> Result<OpenIncident, StoreError> {
+    let filter = RecordFilter { incident: Some(incident.id.clone()), ..RecordFilter::default() };
+    let mut records = store.records(&filter)?;
+    records.retain(|record| record.seq > began.since_seq && until.is_none_or(|until| record.seq <= until));
     Ok(OpenIncident {
-        before: serde_json::from_value(incident.before).unwrap_or_default(),
-        opened_at: incident.opened_at,
+        id: incident.id.clone(),
+        before: serde_json::from_value(before).unwrap_or_default(),
+        opened_at: began.since,
         steps: records.iter().filter_map(step_of).collect(),
         verified: records.iter().filter_map(verified).collect(),
-        id: incident.id,
     })
 }
 

@@ -18,7 +18,7 @@ use crate::{
     },
     decide::{self, Next, OpenIncident, Repair, unlike_before},
     host::StepReport,
-    store::{Outcome, Store, step_evidence},
+    store::{NewIncident, Outcome, Store, step_evidence},
 };
 
 /// Writes the story of one object.
@@ -54,13 +54,19 @@ impl Journal<'_> {
         if scene.history.incident.is_none() {
             let before = scene.status(&scene.still_proven(), &Transitions::new());
             let by_service: BTreeMap<&String, &Drift> = drifts.iter().map(|(s, d)| (s, d)).collect();
-            let incident =
-                self.store.open_incident(self.object, scene.now, json!(by_service), json!(before))?;
+            let new = NewIncident {
+                object: self.object,
+                at: scene.now,
+                drift: &json!(by_service),
+                before: &json!(before),
+            };
+            let policy = &scene.desired.object.spec.reconcile;
+            let incident = self.store.open_incident(new, decide::healthy_period(policy))?;
             // Before anything is logged about it.
             tracing::Span::current().record("incident", incident.id.as_str());
             scene.history.incident = Some(OpenIncident {
                 id: incident.id,
-                opened_at: incident.opened_at,
+                opened_at: incident.since,
                 before,
                 steps: Vec::new(),
                 verified: Vec::new(),

@@ -100,7 +100,7 @@ mod tests {
         let object = testing::object();
         let name = object.declared.metadata.name.as_str();
         store.save_object(&object).unwrap();
-        store.open_incident(name, testing::start(), json!({}), json!({})).unwrap();
+        testing::incident(&store, name, testing::start(), &json!({}), &json!({}));
         for _ in 0..2 {
             end_watch(&store, name, "its manifest is gone", testing::start()).unwrap();
         }
@@ -123,7 +123,7 @@ mod tests {
         let object = testing::object();
         let name = object.declared.metadata.name.as_str();
         store.save_object(&object).unwrap();
-        store.open_incident(name, testing::start(), json!({}), json!({})).unwrap();
+        testing::incident(&store, name, testing::start(), &json!({}), &json!({}));
         hold_watch(&store, name, "a.yaml:1:1: not valid", testing::start()).unwrap();
         assert!(kinds(&store).is_empty());
         assert!(store.current_incident(name).unwrap().is_some());

@@ -1,6 +1,7 @@
 //! Incidents: at most one is open for each object.
 
-use rusqlite::{Params, Row, named_params, params};
+use chrono::TimeDelta;
+use rusqlite::{OptionalExtension as _, Params, Row, Transaction, params};
 use serde_json::Value;
 use ulid::Ulid;
 
@@ -8,38 +9,29 @@ use super::{
     Store,
     error::{Result, StoreError, failed, unreadable},
     time::{read, read_option, stamp},
+    trail::number,
 };
-use crate::api::{Incident, IncidentOutcome, NewRecord, Time};
+use crate::api::{Earlier, Incident, IncidentOutcome, NewRecord, Time};
 
 impl Store {
-    /// Opens an incident of this object, with a new ULID. Where one is open already, that one is given, as it is:
-    /// an object has one at most.
+    /// Opens an incident of this object, with a new ULID. Where one is open already, that one is given, as it is: an object has
+    /// one at most. Where the last one was reconciled less than `recurs_within` ago, and some service drifts in the same layer
+    /// for the same reason, that one is opened again.
     ///
     /// # Errors
     /// As [`append`](Self::append).
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "evidence is made for the store, and is its own from then on"
-    )]
-    pub fn open_incident(&self, object: &str, at: Time, drift: Value, before: Value) -> Result<Incident> {
+    pub fn open_incident(&self, new: NewIncident<'_>, recurs_within: TimeDelta) -> Result<Incident> {
         let action = "open an incident";
         self.write(action, |change| {
-            change
-                .execute(
-                    "INSERT INTO incidents (id, object, opened_at, drift, before)
-                     VALUES (:id, :object, :at, :drift, :before) ON CONFLICT (object) WHERE closed_at IS NULL
-                     DO NOTHING",
-                    named_params! {
-                        ":id": Ulid::from_datetime(at.into()).to_string(),
-                        ":object": object,
-                        ":at": stamp(at),
-                        ":drift": drift.to_string(),
-                        ":before": before.to_string(),
-                    },
-                )
-                .map_err(failed(action))?;
-            let select = format!("{SELECT} WHERE object = ?1 AND closed_at IS NULL");
-            parse(change.query_row(&select, [object], read_row).map_err(failed(action))?)
+            let select = format!("{SELECT} WHERE object = ?1 ORDER BY rowid DESC LIMIT 1");
+            let last =
+                change.query_row(&select, [new.object], read_row).optional().map_err(failed(action))?;
+            match last.map(parse).transpose()? {
+                Some(open) if open.closed_at.is_none() => return Ok(open),
+                Some(last) if new.is_again(&last, recurs_within) => new.again(change, &last)?,
+                _ => new.insert(change)?,
+            }
+            parse(change.query_row(&select, [new.object], read_row).map_err(failed(action))?)
         })
     }
 
@@ -166,7 +158,59 @@ impl Store {
     }
 }
 
-const SELECT: &str = "SELECT id, object, opened_at, closed_at, outcome, drift, before, after FROM incidents";
+/// What an incident opens with.
+#[derive(Debug, Clone, Copy)]
+pub struct NewIncident<'a> {
+    /// The object.
+    pub object: &'a str,
+    /// Now.
+    pub at: Time,
+    /// The drift of each service, `service → {layer, reason, message}`.
+    pub drift: &'a Value,
+    /// Whole evidence from before the first step.
+    pub before: &'a Value,
+}
+
+impl NewIncident<'_> {
+    /// Whether it is the last one once more. What lies ahead was closed by a clock that was set back since, and is as good as
+    /// just now.
+    fn is_again(&self, last: &Incident, within: TimeDelta) -> bool {
+        let Some(closed_at) = last.closed_at.filter(|_| last.outcome == Some(IncidentOutcome::Reconciled))
+        else {
+            return false;
+        };
+        let kind = |drift: &Value| (drift["layer"].clone(), drift["reason"].clone());
+        let mut drifts = self.drift.as_object().into_iter().flatten();
+        let is_same = drifts.any(|(service, drift)| {
+            last.drift.get(service).is_some_and(|before| kind(before) == kind(drift))
+        });
+        is_same && self.at - closed_at < within
+    }
+
+    fn insert(&self, change: &Transaction<'_>) -> Result<()> {
+        let sql = "INSERT INTO incidents (id, object, opened_at, drift, before) VALUES (?1, ?2, ?3, ?4, ?5)";
+        let id = Ulid::from_datetime(self.at.into()).to_string();
+        let row = params![id, self.object, stamp(self.at), self.drift.to_string(), self.before.to_string()];
+        change.execute(sql, row).map(drop).map_err(failed("open an incident"))
+    }
+
+    fn again(&self, change: &Transaction<'_>, last: &Incident) -> Result<()> {
+        let earlier = last.closed_at.map(|closed_at| Earlier {
+            began: last.latest(),
+            closed_at,
+            before: last.before.clone(),
+        });
+        let earlier = serde_json::to_string(&earlier).map_err(unreadable("incident"))?;
+        let sql = "UPDATE incidents SET closed_at = NULL, outcome = NULL, after = NULL, drift = ?2, before = ?3, since = ?4,
+                       since_seq = (SELECT seq FROM head), earlier = ?5, occurrences = occurrences + 1
+                   WHERE id = ?1";
+        let row = params![last.id, self.drift.to_string(), self.before.to_string(), stamp(self.at), earlier];
+        change.execute(sql, row).map(drop).map_err(failed("open an incident again"))
+    }
+}
+
+const SELECT: &str = "SELECT id, object, opened_at, closed_at, outcome, drift, before, after, occurrences,
+                             coalesce(since, opened_at), since_seq, earlier FROM incidents";
 
 /// An incident whose JSON is still text.
 struct Stored {
@@ -178,6 +222,10 @@ struct Stored {
     drift: String,
     before: String,
     after: Option<String>,
+    occurrences: u32,
+    since: Time,
+    since_seq: u64,
+    earlier: Option<String>,
 }
 
 fn read_row(row: &Row<'_>) -> rusqlite::Result<Stored> {
@@ -190,12 +238,17 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<Stored> {
         drift: row.get(5)?,
         before: row.get(6)?,
         after: row.get(7)?,
+        occurrences: row.get(8)?,
+        since: read(&row.get::<_, String>(9)?)?,
+        since_seq: number(row.get(10)?),
+        earlier: row.get(11)?,
     })
 }
 
 fn parse(stored: Stored) -> Result<Incident> {
     let json = |text: &str| serde_json::from_str(text).map_err(unreadable("incident"));
     let outcome = stored.outcome.map(|word| serde_json::from_value(Value::String(word)));
+    let earlier = stored.earlier.as_deref().map(serde_json::from_str);
     Ok(Incident {
         id: stored.id,
         object: stored.object,
@@ -205,6 +258,10 @@ fn parse(stored: Stored) -> Result<Incident> {
         drift: json(&stored.drift)?,
         before: json(&stored.before)?,
         after: stored.after.as_deref().map(json).transpose()?,
+        occurrences: stored.occurrences,
+        since: stored.since,
+        since_seq: stored.since_seq,
+        earlier: earlier.transpose().map_err(unreadable("incident's earlier occurrence"))?,
     })
 }
 
@@ -214,17 +271,71 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::store::testing;
+    use crate::{api::AuditKind, store::testing};
+
+    /// Opens an incident; what was reconciled within ten minutes is opened again.
+    fn opened(store: &Store, object: &str, at: Time, drift: &Value, before: &Value) -> Incident {
+        store.open_incident(NewIncident { object, at, drift, before }, TimeDelta::minutes(10)).unwrap()
+    }
+
+    fn died(service: &str) -> Value {
+        json!({ service: { "layer": "container", "reason": "NotRunning", "message": "it has died" } })
+    }
+
+    #[test]
+    fn what_flaps_is_one_incident_that_counts() {
+        let (_home, store) = testing::store();
+        let (at, mut ids) = (testing::start(), Vec::new());
+        for minute in 0..12 {
+            let at = at + TimeDelta::minutes(minute);
+            let before = json!({ "minute": minute });
+            let open = opened(&store, "shop", at, &died("api"), &before);
+            assert_eq!((open.closed_at, open.outcome, &open.before), (None, None, &before));
+            assert_eq!((open.occurrences, open.since), (u32::try_from(minute).unwrap() + 1, at));
+            assert_eq!(open.opened_at, testing::start(), "when it was seen first");
+            let earlier = open.earlier.map(|earlier| (earlier.began.since, earlier.before));
+            let last = (minute > 0).then(|| (at - TimeDelta::minutes(1), json!({ "minute": minute - 1 })));
+            assert_eq!(earlier, last);
+            store.append(&NewRecord::of(AuditKind::DriftDetected)).unwrap();
+            let end = at + TimeDelta::seconds(5);
+            store.close_incident(&open.id, end, IncidentOutcome::Reconciled, None).unwrap();
+            ids.push((open.id, open.since_seq));
+        }
+        assert!(ids.windows(2).all(|two| two[0].0 == two[1].0 && two[0].1 < two[1].1), "{ids:?}");
+        assert_eq!(store.incidents(Some("shop")).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn another_drift_a_later_one_and_one_after_giving_up_are_others() {
+        let at = testing::start();
+        let route = json!({ "api": { "layer": "route", "reason": "Absent", "message": "" } });
+        let (reconciled, stalled) = (IncidentOutcome::Reconciled, IncidentOutcome::Stalled);
+        for (drift, minutes, outcome, is_again) in [
+            (died("api"), 1, reconciled, true),
+            (died("api"), 9, reconciled, true),
+            (died("api"), -60, reconciled, true),
+            (died("api"), 10, reconciled, false),
+            (died("web"), 1, reconciled, false),
+            (route, 1, reconciled, false),
+            (died("api"), 1, stalled, false),
+        ] {
+            let (_home, store) = testing::store();
+            let first = opened(&store, "shop", at, &died("api"), &json!({}));
+            store.close_incident(&first.id, at, outcome, None).unwrap();
+            let second = opened(&store, "shop", at + TimeDelta::minutes(minutes), &drift, &json!({}));
+            assert_eq!(second.id == first.id, is_again, "{drift} after {minutes} min");
+            assert_eq!(second.occurrences, if is_again { 2 } else { 1 });
+        }
+    }
 
     #[test]
     fn an_object_has_one_open_incident() {
         let (home, store) = testing::store();
         let at = testing::start();
-        let first = store.open_incident("shop", at, json!({"api": 1}), json!({"n": 1})).unwrap();
-        let again =
-            store.open_incident("shop", at + TimeDelta::hours(1), json!({"web": 1}), json!({})).unwrap();
-        assert_eq!(again, first);
-        let other = store.open_incident("bank", at, json!({}), json!({})).unwrap();
+        let open = |object, at, drift, before| opened(&store, object, at, &drift, &before);
+        let first = open("shop", at, json!({"api": 1}), json!({"n": 1}));
+        assert_eq!(open("shop", at + TimeDelta::hours(1), json!({"web": 1}), json!({})), first);
+        let other = open("bank", at, json!({}), json!({}));
         assert_ne!(other.id, first.id);
         assert_eq!(store.current_incident("shop").unwrap(), Some(first.clone()));
         // The index holds it too, whatever the code does.
@@ -246,8 +357,8 @@ mod tests {
     fn incidents_are_found_by_a_beginning_that_no_other_has() {
         let (_home, store) = testing::store();
         let at = testing::start();
-        let old = store.open_incident("shop", at, json!({}), json!({})).unwrap();
-        let new = store.open_incident("bank", at + TimeDelta::days(400), json!({}), json!({})).unwrap();
+        let old = opened(&store, "shop", at, &json!({}), &json!({}));
+        let new = opened(&store, "bank", at + TimeDelta::days(400), &json!({}), &json!({}));
         assert_eq!(store.incident(&old.id).unwrap(), Some(old.clone()));
         assert_eq!(store.incident(&new.id[..8].to_lowercase()).unwrap(), Some(new.clone()));
         assert_eq!(store.incident("8").unwrap(), None);
@@ -260,7 +371,7 @@ mod tests {
     #[test]
     fn the_baseline_can_be_replaced() {
         let (_home, store) = testing::store();
-        let incident = store.open_incident("shop", testing::start(), json!({}), json!({"n": 1})).unwrap();
+        let incident = opened(&store, "shop", testing::start(), &json!({}), &json!({"n": 1}));
         store.set_incident_before(&incident.id, json!({"n": 2})).unwrap();
         assert_eq!(store.current_incident("shop").unwrap().unwrap().before, json!({"n": 2}));
     }

@@ -49,6 +49,7 @@ pub use error::StoreError;
 pub use faults::ManifestFault;
 pub use holder::LockState;
 pub use images::ImageKnowledge;
+pub use incidents::NewIncident;
 pub use key::DigestKey;
 pub use lock::{Holder, LockError, StateLock};
 pub use looks::EnginePlace;

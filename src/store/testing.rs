@@ -7,10 +7,11 @@ use std::{
 
 use chrono::TimeDelta;
 use rusqlite::Connection;
+use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Clock, Store, folder::FILE};
-use crate::api::Time;
+use super::{Clock, NewIncident, Store, folder::FILE};
+use crate::api::{Incident, Time};
 
 /// Where the tests' clock starts.
 pub(crate) fn start() -> Time {
@@ -54,4 +55,10 @@ pub(crate) fn tamper(dir: &Path, sql: &str) {
 /// An object in the incident's state: `api` misses a module, `dashboard` is as declared.
 pub(crate) fn object() -> crate::api::Object {
     serde_json::from_str(include_str!("testing/object.json")).unwrap()
+}
+
+/// An incident that opens when [`start`] says, and never is one of before once more.
+pub(crate) fn incident(store: &Store, object: &str, at: Time, drift: &Value, before: &Value) -> Incident {
+    let new = NewIncident { object, at, drift, before };
+    store.open_incident(new, TimeDelta::zero()).unwrap()
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use undrift::{
     api::{API_VERSION, AuditKind, IncidentOutcome, NewRecord, ObjectStatus, Time},
-    store::Store,
+    store::{NewIncident, Store},
 };
 
 /// How a run ended.
@@ -88,7 +88,8 @@ impl Home {
         let drift =
             json!({ "web": { "layer": "container", "reason": "NotRunning", "message": "it exited" } });
         let status = json!(ObjectStatus::default());
-        let id = store.open_incident("shop", at, drift.clone(), status.clone()).unwrap().id;
+        let new = NewIncident { object: "shop", at, drift: &drift, before: &status };
+        let id = store.open_incident(new, chrono::TimeDelta::zero()).unwrap().id;
         store.append(&NewRecord::of(AuditKind::Started)).unwrap();
         let of = |kind, evidence| NewRecord {
             object: Some("shop".into()),

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 use undrift::{
     api::{AuditKind, NewRecord, Object as Ours, Step as OurStep, Time as OurTime},
-    store::Store,
+    store::{NewIncident, Store},
 };
 
 use crate::{
@@ -191,7 +191,8 @@ fn incidents_and_their_records_print_every_field_also_where_it_is_null() {
     let object = waiting();
     let at: OurTime = "2026-03-01T10:00:00Z".parse().unwrap();
     let drift = json!({ "api": object["status"]["services"][0]["drift"] });
-    let id = store.open_incident("shop", at, drift, object["status"].clone()).unwrap().id;
+    let new = NewIncident { object: "shop", at, drift: &drift, before: &object["status"] };
+    let id = store.open_incident(new, chrono::TimeDelta::zero()).unwrap().id;
     let intent = NewRecord {
         object: Some("shop".into()),
         incident: Some(id.clone()),
@@ -204,6 +205,7 @@ fn incidents_and_their_records_print_every_field_also_where_it_is_null() {
     let [open] = list.items.as_slice() else { panic!("{list:?}") };
     assert_eq!((open.id.as_str(), open.object.as_str(), open.opened_at), (id.as_str(), "shop", at));
     assert!(open.closed_at.is_none() && open.outcome.is_none() && open.after.is_none(), "{open:?}");
+    assert_eq!((open.occurrences, open.since == open.opened_at), (1, true));
     assert_eq!(open.drift["api"].reason, "NotRunning");
     assert_eq!(open.before.attempts, 1);
 

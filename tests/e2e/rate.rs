@@ -47,6 +47,18 @@ fn seven_kills_of_one_container_within_a_minute_are_all_healed() {
         assert_eq!(project.steps(), vec!["Up"; kill]);
     }
     project.assert_trail_is_whole();
+    // What flaps is one incident, and the trail has every time.
+    let list = project.undrift(&["incident", "list", "-o", "json"]).expect(0).json();
+    let incidents = list["items"].as_array().unwrap();
+    assert_eq!(incidents.len(), 1, "{list}");
+    assert_eq!((&incidents[0]["occurrences"], &incidents[0]["outcome"]), (&7.into(), &"Reconciled".into()));
+    let of_it = project.trail().into_iter().filter(|record| record["incident"] == incidents[0]["id"]);
+    let kinds: Vec<String> = of_it.map(|record| record["kind"].as_str().unwrap().to_owned()).collect();
+    for kind in ["DriftDetected", "StepIntended", "StepFinished", "Verified", "Reconciled"] {
+        assert_eq!(kinds.iter().filter(|k| *k == kind).count(), 7, "{kind} in {kinds:?}");
+    }
+    let list = project.undrift(&["incident", "list"]).expect(0).stdout;
+    assert!(list.contains("api container NotRunning (7 times)"), "{list}");
 }
 
 #[test]

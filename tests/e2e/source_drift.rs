@@ -120,9 +120,9 @@ fn services_of_one_image_and_of_another_context_are_told_apart() {
 fn release(project: &Project, name: &str, module: &str) {
     let to = project.path(&format!("../releases/{name}"));
     fs::create_dir_all(&to).unwrap();
-    let copied =
-        Command::new("cp").arg("-a").arg(project.path("compose.yaml")).arg(project.path("api")).arg(&to);
-    assert!(copied.status().unwrap().success());
+    let mut copy = Command::new("cp");
+    copy.arg("-a").arg(project.path("compose.yaml")).arg(project.path("api")).arg(&to);
+    assert!(copy.status().unwrap().success());
     fs::write(to.join("api/src/workflow/index"), module).unwrap();
     let (new, current) = (project.path("current.new"), project.path("current"));
     symlink(&to, &new).unwrap();

@@ -194,6 +194,8 @@ pub(crate) struct Incident {
     pub(crate) opened_at: Time,
     #[serde(deserialize_with = "there")]
     pub(crate) closed_at: Option<Time>,
+    pub(crate) occurrences: u32,
+    pub(crate) since: Time,
     #[serde(deserialize_with = "there")]
     pub(crate) outcome: Option<String>,
     pub(crate) drift: std::collections::BTreeMap<String, Drift>,
@@ -213,6 +215,8 @@ pub(crate) struct Shown {
     pub(crate) opened_at: Time,
     #[serde(deserialize_with = "there")]
     pub(crate) closed_at: Option<Time>,
+    pub(crate) occurrences: u32,
+    pub(crate) since: Time,
     #[serde(deserialize_with = "there")]
     pub(crate) outcome: Option<String>,
     pub(crate) drift: std::collections::BTreeMap<String, Drift>,

@@ -36,7 +36,7 @@ pub(in crate::cli) fn repaired() -> (tempfile::TempDir, Store, Incident) {
     store.save_object(&object).unwrap();
     let drift = json!({ "api": object.status.services[0].drift });
     let incident =
-        store.open_incident("ai-backoffice", testing::start(), drift.clone(), json!(object.status)).unwrap();
+        testing::incident(&store, "ai-backoffice", testing::start(), &drift, &json!(object.status));
     let of = |kind, evidence: Value| NewRecord {
         object: Some("ai-backoffice".into()),
         incident: Some(incident.id.clone()),
@@ -107,7 +107,7 @@ fn incidents_are_listed_newest_first() {
         "web": {"layer": "container", "reason": "NotRunning", "message": ""},
     });
     let opened = testing::start() + TimeDelta::minutes(2);
-    let second = store.open_incident("ai-backoffice", opened, drift, json!({})).unwrap();
+    let second = testing::incident(&store, "ai-backoffice", opened, &drift, &json!({}));
     let mut out = Vec::new();
     list(Some(&store), &view(false), &mut out).unwrap();
     let text = settled(&String::from_utf8(out).unwrap(), &first);
