@@ -175,13 +175,13 @@ impl<'a> Case<'a> {
         match escalation(drift, seen) {
             Escalation::None(message) => stalled(drift.reason.as_str(), &message),
             Escalation::Wait => wait(inputs, drift.reason.as_str(), drift.message.clone()),
-            Escalation::UntilTried(steps) => match untried(&steps, self.row()) {
-                Some(step) => self.budget().spend(with_up(step)),
-                None => {
+            Escalation::UntilTried(steps) => {
+                let Some(step) = untried(&steps, self.row()) else {
                     let message = format!("every repair was tried, and still: {}", drift.message);
-                    stalled(REPAIRS_EXHAUSTED, &message)
-                }
-            },
+                    return stalled(REPAIRS_EXHAUSTED, &message);
+                };
+                self.budget().spend(with_up(step))
+            }
             Escalation::UntilSpent(steps) => match untried(&steps, self.row()).or(steps.last().copied()) {
                 Some(step) => self.budget().spend(with_up(step)),
                 None => Repair::Nothing,
