@@ -101,7 +101,7 @@ fn backoff(inputs: Inputs<'_>, attempts: u32) -> TimeDelta {
     wait_after(&inputs.desired.object.spec.reconcile, attempts, inputs.jitter_seed)
 }
 
-fn wait_after(policy: &ReconcilePolicy, attempts: u32, jitter_seed: u64) -> TimeDelta {
+pub(super) fn wait_after(policy: &ReconcilePolicy, attempts: u32, jitter_seed: u64) -> TimeDelta {
     let (initial, max) = (policy.backoff.initial.get(), policy.backoff.max.get());
     let nth = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX).min(63);
     let wait = ExponentialBuilder::new()

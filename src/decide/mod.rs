@@ -26,6 +26,7 @@ mod attempts;
 mod checks;
 mod environment;
 mod escalation;
+mod kept_running;
 mod notes;
 mod obstacles;
 pub mod oracle;

@@ -7,7 +7,7 @@
 
 use chrono::TimeDelta;
 
-use super::{Diagnosis, Inputs, Repair};
+use super::{Diagnosis, Inputs, Repair, checks::has_ended_well};
 use crate::api::{
     BeyondRate, ContainerObservation, ContainerState, Fact, Layer, RecentStep, ServiceObservation, Step,
     StepKind, Time,
@@ -142,10 +142,12 @@ pub(super) fn start_at(
     Some(backoff.max(paced))
 }
 
-/// Whether fewer containers run than declared. One that the engine starts again and again is no work for a start.
+/// Whether fewer containers run than declared. One that the engine starts again and again is no work for a start, and a job
+/// that has ended well has done its work.
 fn is_down(seen: &ServiceObservation) -> bool {
     count(seen, |c| {
         matches!(c.state, ContainerState::Running | ContainerState::Restarting | ContainerState::Paused)
+            || seen.ties.is_job && has_ended_well(c)
     })
     .is_some_and(|up| up < seen.replicas)
 }

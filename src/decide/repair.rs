@@ -4,7 +4,7 @@ use super::{
     Diagnosis, Inputs, UnknownLayer, attempts,
     checks::{namespace, network},
     escalation::{Escalation, UP, escalation, untried, with_up},
-    obstacles,
+    kept_running, obstacles,
     order::Order,
     rate, rollback,
     settling::{deadline, still_settling},
@@ -85,6 +85,7 @@ pub(super) fn prospect(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnos
     let (repair, rate_exceeded) = match inputs.observed.services.iter().find(|seen| seen.name == service) {
         Some(seen) => {
             let repair = obstacles::held(inputs, seen, diagnosis, repair);
+            let repair = kept_running::at_least(inputs, rows, seen, diagnosis, repair);
             rate::limited(inputs, seen, diagnosis, repair)
         }
         None => (repair, None),
@@ -218,7 +219,7 @@ fn without_rollback(inputs: Inputs<'_>, seen: &ServiceObservation, diagnosis: &D
 
 /// No step, no build either, for what another directory's project has or may have: whatever else is wrong with it. A build
 /// would take the reference away from them.
-fn of_another_directory(inputs: Inputs<'_>, seen: &ServiceObservation) -> Option<Repair> {
+pub(super) fn of_another_directory(inputs: Inputs<'_>, seen: &ServiceObservation) -> Option<Repair> {
     if inputs.desired.object.spec.project.take_over {
         return None;
     }

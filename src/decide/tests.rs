@@ -5,6 +5,7 @@ mod attachments;
 mod budget;
 mod cases;
 mod environment;
+mod kept_running;
 mod namespace;
 mod obstacles;
 mod properties;

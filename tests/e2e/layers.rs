@@ -197,3 +197,18 @@ fn paused_container_is_a_persons_choice() {
     assert_eq!(project.steps(), [""; 0]);
     project.compose(&["unpause"]);
 }
+
+#[test]
+fn container_that_is_down_behind_a_source_that_is_gone_is_started_as_it_ran() {
+    let project = Project::healthy();
+    project.apply().expect(0);
+    let ran = docker(&["inspect", "-f", "{{.Id}} {{.Image}}", &project.containers("api")[0]]);
+    fs::remove_dir_all(project.path("api/src/workflow")).unwrap();
+    docker(&["kill", &project.containers("api")[0]]);
+    let apply = project.apply().expect(1);
+    assert_eq!(apply.drift("api"), "source ModuleMissing");
+    assert_eq!(project.steps(), ["Up"]);
+    let id = &project.containers("api")[0];
+    assert_eq!(docker(&["inspect", "-f", "{{.Id}} {{.Image}}", id]), ran, "the very container");
+    assert_eq!(docker(&["inspect", "-f", "{{.State.Running}}", id]).trim(), "true");
+}
