@@ -5,13 +5,14 @@
 # make bench-daemon   only how soon `run` heals and what it costs at rest
 # make soak           a quarter of an hour of random kills under `run`: what was done, and what is down at its end
 # make test-engines   the tests on other engines and Composes, each in a container (AXES=…, ARGS=…; see docs/engines.md)
+# make attack         what faults, files and strangers do, for at most an hour (SEED=…, KINDS=…, MINUTES=…; see docs/attacks.md)
 # make host           what the others need on this host: installs or starts what is missing
 #
-# demo, test, test-engines, bench and soak call scripts/host first; it changes nothing where all is there.
-.PHONY: help host demo test test-engines lint bench bench-daemon soak
+# demo, test, test-engines, bench, soak and attack call scripts/host first; it changes nothing where all is there.
+.PHONY: help host demo test test-engines lint bench bench-daemon soak attack
 
 help:
-	@sed -n 's/^# //p' Makefile | head -n 8
+	@sed -n 's/^# //p' Makefile | head -n 9
 
 host:
 	@scripts/host
@@ -49,3 +50,7 @@ soak:
 	@scripts/host bench
 	cargo build --release --locked
 	@scripts/soak
+
+attack:
+	@scripts/host bench
+	cargo test --locked --test attack
