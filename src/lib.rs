@@ -16,6 +16,7 @@
 //! | [`host`] | every effect on the host behind one narrow trait | I/O |
 //! | [`store`] | SQLite: audit trail, incidents, status, attempts | I/O in the state folder |
 //! | [`manifest`] | YAML to typed objects, errors that show the line, when to read them again | read and watch files |
+//! | `files` | files that somebody else names: regular ones only, within limits of size and time | read files |
 //! | [`decide`] | pure: what was observed to what should happen | nothing |
 //! | [`api`] | pure types | nothing |
 
@@ -24,6 +25,7 @@ mod causes;
 pub mod cli;
 mod daemon;
 pub mod decide;
+mod files;
 #[cfg(test)]
 mod fixtures;
 pub mod host;

@@ -3,6 +3,7 @@
 use std::{env, ffi::OsString, path::PathBuf, sync::Arc};
 
 use crate::{
+    files,
     host::{Cache, CacheFolder, NoCache, TwoCaches},
     store::Store,
 };
@@ -35,7 +36,7 @@ impl Cache for Shared {
 
 fn folder() -> Option<CacheFolder> {
     let path = path(rustix::process::geteuid().is_root(), |name| env::var_os(name))?;
-    let opened = CacheFolder::open(&path);
+    let opened = files::within_limit(&path, CacheFolder::open);
     opened
         .inspect_err(|error| tracing::warn!(path = %path.display(), %error, "the cache folder is not used"))
         .ok()

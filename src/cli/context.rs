@@ -5,6 +5,7 @@ use std::{
     ffi::OsString,
     fmt,
     io::{self, BufWriter, IsTerminal, Write},
+    ops::Deref,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
     sync::Arc,
@@ -21,6 +22,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
+use super::doctor::state::FILES;
 pub(super) use super::failure::{Failure, outcome, with_causes};
 use super::{
     args::{Format, Global, LogFormat, Manifests},
@@ -31,10 +33,11 @@ use super::{
 };
 use crate::{
     api::{API_VERSION, Desired},
+    files,
     host::{HostError, KeyedDigest},
     manifest::{self, Source},
     reconcile::ReconcileError,
-    store::{StepLock, Store},
+    store::{StepLock, Store, StoreError},
 };
 
 /// How long an orphaned Compose command may go on before undrift says that it does not end: as long as the
@@ -118,8 +121,26 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// The state folder.
+    /// The state folder, which is there or can be made, and at no file of which a verb would wait without end.
     pub(super) fn state_dir(&self) -> Result<PathBuf, Failure> {
+        let dir = self.named_state_dir()?;
+        let at = dir.clone();
+        let odd = files::look(move || {
+            let odd = |path: PathBuf| files::is_file_or_absent(&path).err().map(|source| (path, source));
+            FILES.iter().map(|file| at.join(file)).find_map(odd)
+        });
+        match odd {
+            Ok(Some((path, source))) if files::is_trap(&source) => {
+                Err(StoreError::Folder { path, source }.into())
+            }
+            // What else is wrong is found where it is used.
+            Ok(_) => Ok(dir),
+            Err(hangs) => Err(StoreError::Folder { path: dir, source: hangs.into() }.into()),
+        }
+    }
+
+    /// The state folder, as it is named.
+    pub(super) fn named_state_dir(&self) -> Result<PathBuf, Failure> {
         let (option, is_root) = (self.global.state_dir.as_deref(), rustix::process::geteuid().is_root());
         state_dir(option, is_root, |name| env::var_os(name)).ok_or(Failure::NoStateDir)
     }
@@ -128,8 +149,12 @@ impl<'a> Context<'a> {
     /// it is not needed. Where there is none, or one of another version, it looks without, and makes or upgrades
     /// nothing: the copy that is taken before an upgrade is the way back.
     pub(super) fn store_for_looking(&self) -> Result<Option<Store>, Failure> {
-        let dir = self.state_dir()?;
-        Ok(Store::open_for_looking(&dir).unwrap_or_else(|error| {
+        let opened = match self.state_dir() {
+            Ok(dir) => Store::open_for_looking(&dir),
+            Err(Failure::Store(error)) => Err(error),
+            Err(failure) => return Err(failure),
+        };
+        Ok(opened.unwrap_or_else(|error| {
             tracing::info!(%error, "the state cannot be used; looking without it");
             None
         }))
@@ -219,8 +244,30 @@ pub(super) fn load(manifests: &Manifests, names: &[String]) -> Result<Loaded, Fa
 
 /// One thread for all that waits: build contexts are hashed on others anyway, and a second one costs more wake-ups than it
 /// saves (a `check` takes a tenth longer with it).
-pub(super) fn runtime() -> io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()
+pub(super) fn runtime() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map(|runtime| Runtime(Some(runtime)))
+}
+
+/// A runtime whose end waits for nobody: a thread that hangs at a file, or at a name server, is left behind.
+pub(super) struct Runtime(Option<tokio::runtime::Runtime>);
+
+impl Deref for Runtime {
+    type Target = tokio::runtime::Runtime;
+
+    fn deref(&self) -> &Self::Target {
+        match &self.0 {
+            Some(runtime) => runtime,
+            None => unreachable!("it is taken at the end only"),
+        }
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// Who acts: the user and the process, for the trail.

@@ -19,16 +19,21 @@ use tracing::Instrument as _;
 
 use crate::{
     api::{Desired, Fact, GitState, LastWords, ProjectObservation, Step, StepOutcome},
+    files,
     host::{Host, HostError, StepReport, StepRequest},
 };
 
-/// How long a look is waited for. What it asks the engine and Compose has limits far below; reading files has none, and a
-/// large build context on a slow disk takes its minutes.
+/// How long a look is waited for. What it asks the engine and Compose has limits far below, and so has each access to a file;
+/// a large build context on a slow disk takes its minutes.
 pub(super) const LIMIT: Duration = Duration::from_secs(300);
 
 /// How long a step is waited for once its command was to end: a command that must be killed takes 10 s as a rule, and at most
 /// this long where the kernel is slow to bury it. It is part of the grace period.
 pub(super) const STEP_END: Duration = Duration::from_secs(14);
+
+/// How many looks may be waited for in vain at once. Each keeps a thread, of which there are some five hundred
+/// (`cli::run`), and the looks that come back need some, too.
+const MOST: usize = 256;
 
 /// Looks that nobody waits for any more and that have not come back, by object and project directory. Such a look keeps
 /// its threads: an object whose files hang must not take others at each attempt. It is not broken off, for what it has
@@ -47,7 +52,11 @@ impl Hung {
     }
 
     fn keep(&self, place: Place, look: AbortHandle) {
-        self.lock().insert(place, look);
+        let mut all = self.lock();
+        all.insert(place, look);
+        if all.len() >= MOST {
+            files::declare_spent();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Place, AbortHandle>> {
@@ -58,8 +67,8 @@ impl Hung {
 /// The host, while undrift may still wait for it: an engine that hangs answers each question with its time limit only,
 /// and a look is several of them. A step hears of the end by itself, for its outcome is to be told.
 ///
-/// Looks and steps have threads of their own. They read files, and on a file system that hangs, or at a pipe that nobody
-/// writes to, that blocks for ever: it may cost the thread and a slot for a while, never the loop, and never the end.
+/// Looks and steps have threads of their own. Files have theirs, too, and limits (`files`); what blocks in spite of all costs
+/// the thread and a slot for a while, never the loop, and never the end.
 pub(super) struct Bounded<'a, H> {
     pub(super) host: &'a Arc<H>,
     pub(super) over: &'a CancellationToken,

@@ -35,6 +35,7 @@ pub(crate) use waiters::Narrate;
 use crate::{
     api::{AuditKind, NewRecord},
     causes::with_causes,
+    files,
     host::LocalHost,
     manifest::{self, ManifestErrors, Source},
     reconcile::{AtWork, ReconcileError, begin_watch, end_watch, hold_watch, now},
@@ -78,6 +79,12 @@ pub(crate) enum DaemonError {
     /// The same, seen by the reconciler.
     #[error(transparent)]
     Reconcile(#[from] ReconcileError),
+    /// No thread is left to look at files with.
+    #[error(
+        "so many files hang that no more can be looked at; undrift has ended, for only a new start helps. Mount anew what \
+         does not answer, or bring its server back"
+    )]
+    FilesHang,
     /// The socket or the signals cannot be used.
     #[error("cannot {action}: {source}")]
     Io {
@@ -91,7 +98,7 @@ pub(crate) enum DaemonError {
 /// Watches until the process is asked to end, then ends within the grace period.
 ///
 /// # Errors
-/// Only before anything was done.
+/// Before anything was done; and where so many files hang that nothing more can be.
 pub(crate) async fn run(
     options: Options,
     host: Arc<LocalHost>,
@@ -125,8 +132,8 @@ pub(crate) async fn run(
     let keys = Box::pin(shared.keys.stream());
     let working = controller.run(keys, shared.stop.clone(), || notify(&[NotifyState::Watchdog]));
     let ending = end_when_asked(&shared, &mut signals, grace);
-    let signal = tokio::select! {
-        ((), signal) = async { tokio::join!(working, ending) } => signal,
+    let end = tokio::select! {
+        ((), end) = async { tokio::join!(working, ending) } => end,
         never = shared.receive(&door, &tasks) => match never {},
     };
     // Those whose last turn has ended only now.
@@ -138,11 +145,23 @@ pub(crate) async fn run(
     shared.turn_away(door, &tasks);
     tasks.close();
     tasks.wait().await;
-    // It has ended by a signal, as it should, whether there is room to say so or not.
-    if let Err(error) = shared.record_end(signal) {
+    // It has ended as it should, whether there is room to say so or not.
+    if let Err(error) = shared.record_end(&end) {
         tracing::error!(error = %with_causes(&error), "the end could not be recorded");
     }
-    Ok(())
+    match end {
+        End::Signal(_) => Ok(()),
+        End::FilesHang => Err(DaemonError::FilesHang),
+    }
+}
+
+/// Why a daemon ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// It was asked to, by this one.
+    Signal(&'static str),
+    /// See [`files::spent`].
+    FilesHang,
 }
 
 /// The manifests, read for the first time, and a stream of their edits. The first look at the files comes before they
@@ -216,9 +235,15 @@ impl<H> Shared<H> {
 }
 
 /// Asked to end: no step begins any more, and a command that runs has most of the grace period for its own end.
-async fn end_when_asked(shared: &Shared<LocalHost>, signals: &mut Signals, grace: Duration) -> &'static str {
-    let signal = signals.end().await;
-    tracing::info!(signal, "ending");
+async fn end_when_asked(shared: &Shared<LocalHost>, signals: &mut Signals, grace: Duration) -> End {
+    let end = tokio::select! {
+        signal = signals.end() => End::Signal(signal),
+        () = files::spent() => End::FilesHang,
+    };
+    match end {
+        End::Signal(signal) => tracing::info!(signal, "ending"),
+        End::FilesHang => tracing::error!("ending: {}", DaemonError::FilesHang),
+    }
     shared.readiness.forgo();
     notify(&[NotifyState::Stopping]);
     shared.stop.cancel();
@@ -227,7 +252,7 @@ async fn end_when_asked(shared: &Shared<LocalHost>, signals: &mut Signals, grace
         tokio::time::sleep(of_its_own(grace)).await;
         cancel.cancel();
     });
-    signal
+    end
 }
 
 /// What is kept of the grace period for what follows the command's own time: a step that is left behind takes longest, then

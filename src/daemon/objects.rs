@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -13,6 +14,7 @@ use rustix::fs::{Mode, OFlags, fstat, open};
 
 use crate::{
     api::Desired,
+    files,
     manifest::{self, ManifestError, Source},
 };
 
@@ -227,9 +229,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// The device that a folder is on. It is opened, and not only asked for: what is mounted on demand is mounted by that.
 /// What is no folder is not opened, for a pipe without a writer would never be.
-fn device(folder: &Path) -> rustix::io::Result<u64> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    Ok(fstat(open(folder, flags, Mode::empty())?)?.st_dev)
+fn device(folder: &Path) -> io::Result<u64> {
+    files::within_limit(folder, |folder| {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        Ok(fstat(open(folder, flags, Mode::empty())?)?.st_dev)
+    })
 }
 
 /// A folder, when what was declared in it was there.
@@ -286,7 +290,7 @@ fn merged(
 fn concerns(error: &ManifestError, desired: &Desired) -> bool {
     let (at_fault, manifest) = (Path::new(&error.file), Path::new(&desired.manifest));
     let was_removed =
-        || manifest != at_fault && at_fault.read_dir().is_ok() && matches!(manifest.try_exists(), Ok(false));
+        || manifest != at_fault && files::names_in(at_fault, 0).is_ok() && files::is_absent(manifest);
     manifest.starts_with(at_fault) && !was_removed()
 }
 

@@ -9,6 +9,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    DaemonError, End,
     claims::Projects,
     keys::Keys,
     looks::{Bounded, Hung},
@@ -206,12 +207,15 @@ impl<H: Host + 'static> Shared<H> {
     }
 
     /// The end: the trail has it, and no status says that undrift is at work.
-    pub(super) fn record_end(&self, signal: &str) -> Result<(), StoreError> {
+    pub(super) fn record_end(&self, end: &End) -> Result<(), StoreError> {
         // The last time that anybody knows the outcomes that there was no room for. What cannot be written of one object is no
         // reason for a trail without its end.
         let kept = self.store.write_kept();
         let idle = self.nobody_is_at_work();
-        let evidence = serde_json::json!({ "signal": signal });
+        let evidence = match end {
+            End::Signal(signal) => serde_json::json!({ "signal": signal }),
+            End::FilesHang => serde_json::json!({ "reason": DaemonError::FilesHang.to_string() }),
+        };
         let stopped = self.store.append(&NewRecord { evidence, ..NewRecord::of(AuditKind::Stopped) });
         kept.and(idle).and(stopped.map(drop))
     }

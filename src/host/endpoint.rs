@@ -5,7 +5,7 @@
 
 use std::{
     ffi::OsString,
-    fmt, fs, io,
+    fmt, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
@@ -14,6 +14,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::HostError;
+use crate::files::{self, LARGEST_TEXT};
 
 /// The engine's socket where nothing else is said. The docker CLI's own default.
 pub const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
@@ -134,7 +135,7 @@ impl Endpoint {
     #[must_use]
     pub fn canonical(&self) -> String {
         match self {
-            Self::Unix(path) => match fs::canonicalize(path) {
+            Self::Unix(path) => match files::canonicalize(path) {
                 Ok(path) => Self::Unix(path).docker_host(),
                 Err(_) => self.docker_host(),
             },
@@ -146,7 +147,7 @@ impl Endpoint {
     #[must_use]
     pub fn socket_file(&self) -> Option<String> {
         let Self::Unix(path) = self else { return None };
-        let file = fs::metadata(path).ok()?;
+        let file = files::metadata(path).ok()?;
         let (device, number) = (file.dev(), file.ino());
         Some(format!("{} {device} {number} {} {}", path.display(), file.ctime(), file.ctime_nsec()))
     }
@@ -219,7 +220,7 @@ fn config_folder(env: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
 /// The current context of the docker CLI's configuration, if it names one.
 fn current_context(folder: &Path) -> Result<Option<String>, HostError> {
     let path = folder.join("config.json");
-    let text = match fs::read_to_string(&path) {
+    let text = match files::read_to_string(&path, LARGEST_TEXT) {
         Ok(text) => text,
         Err(error) if is_absent(&error) => return Ok(None),
         Err(error) => return Err(unreadable(&path, &error)),
@@ -233,7 +234,7 @@ fn from_context(folder: &Path, name: &str) -> Result<Endpoint, HostError> {
     let id = hex::encode(Sha256::digest(name.as_bytes()));
     let label = format!("docker context {name}");
     let path = folder.join("contexts/meta").join(&id).join("meta.json");
-    let text = match fs::read_to_string(&path) {
+    let text = match files::read_to_string(&path, LARGEST_TEXT) {
         Ok(text) => text,
         Err(error) if is_absent(&error) => {
             return Err(unsupported(&label, "there is no such context; see docker context ls"));
@@ -245,7 +246,7 @@ fn from_context(folder: &Path, name: &str) -> Result<Endpoint, HostError> {
     if host.is_empty() {
         return Ok(Endpoint::Unix(DEFAULT_SOCKET.into()));
     }
-    Endpoint::parse(&host, folder.join("contexts/tls").join(&id).join("docker").is_dir())
+    Endpoint::parse(&host, files::is_dir(&folder.join("contexts/tls").join(&id).join("docker")))
 }
 
 fn is_absent(error: &io::Error) -> bool {

@@ -34,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::{Desired, Fact, GitState, LastWords, ProjectObservation, Step},
+    files::Hangs,
     manifest::Pointed,
 };
 
@@ -170,6 +171,17 @@ pub enum HostError {
         /// How long it was waited for.
         limit: std::time::Duration,
     },
+    /// A file that the project is made of does not answer: what it is on hangs.
+    #[error("{0}")]
+    FileHangs(String),
+    /// A file that the project is made of is none that can be read to its end.
+    #[error("the project in {directory} cannot be read: {cause}")]
+    FileUnusable {
+        /// The project directory.
+        directory: String,
+        /// Which, and what it is.
+        cause: String,
+    },
     /// `docker compose` is not there, or is version 1.
     #[error("Compose v2 is needed: {0}")]
     ComposeMissing(String),
@@ -226,6 +238,12 @@ pub enum HostError {
     },
 }
 
+impl From<Hangs> for HostError {
+    fn from(hangs: Hangs) -> Self {
+        Self::FileHangs(hangs.to_string())
+    }
+}
+
 impl HostError {
     /// The error's name for conditions.
     #[must_use]
@@ -236,6 +254,8 @@ impl HostError {
             Self::OtherEngine { .. } => "OtherEngine",
             Self::Ending => "Ending",
             Self::ObservationTimedOut { .. } => "ObservationTimedOut",
+            Self::FileHangs(_) => "FileHangs",
+            Self::FileUnusable { .. } => "FileUnusable",
             Self::ComposeMissing(_) => "ComposeMissing",
             Self::ComposeRefused { .. } => "ComposeRefused",
             Self::UnsetVariables { .. } => "UnsetVariables",
@@ -274,6 +294,14 @@ impl HostError {
         })
     }
 
+    /// Why a file of the project was not read.
+    pub(crate) fn unusable(desired: &Desired, error: &std::io::Error) -> Self {
+        if Hangs::is_why(error) {
+            return Self::FileHangs(error.to_string());
+        }
+        Self::FileUnusable { directory: desired.directory.display().to_string(), cause: error.to_string() }
+    }
+
     /// Whether it can pass by itself: the engine is away, or was not waited for. All others need a person.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
@@ -283,6 +311,7 @@ impl HostError {
                 | Self::Engine { .. }
                 | Self::Ending
                 | Self::ObservationTimedOut { .. }
+                | Self::FileHangs(_)
         )
     }
 }

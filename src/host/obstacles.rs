@@ -1,7 +1,11 @@
 //! What keeps a service from being repaired or verified, as it is known before a step: credentials that cannot be read, a
 //! port that nothing exposes or that cannot be reached, a Dockerfile that is not there.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::BTreeSet,
+    io,
+    path::{Path, PathBuf},
+};
 
 use futures_util::future::join_all;
 
@@ -12,9 +16,12 @@ use super::{
     observe::reference,
     probe::{Asked, may_see, replica_url},
 };
-use crate::api::{
-    Answer, Auth, ContainerState, Desired, Fact, NoteReason, Obstacle, RouteObservation, RouteSpec,
-    RouteTarget, Scheme, SecretSource, ServiceSpec,
+use crate::{
+    api::{
+        Answer, Auth, ContainerState, Desired, Fact, NoteReason, Obstacle, RouteObservation, RouteSpec,
+        RouteTarget, Scheme, SecretSource, ServiceSpec,
+    },
+    files::{self, Hangs},
 };
 
 /// What lets undrift see who listens.
@@ -218,25 +225,45 @@ fn credentials(route: &RouteSpec, auth: &Auth, from: &Path, why: &str) -> Obstac
     }
 }
 
-/// Why the service cannot be built at all: what Compose would hand to the builder is not there.
+/// Why the service cannot be built at all: what Compose would hand to the builder is not there, or whoever reads it waits
+/// without end.
 fn no_build(build: &BuildModel) -> Option<Obstacle> {
-    let context = Path::new(&build.context);
+    let build = build.clone();
+    let (message, path) = match files::look(move || no_build_of(&build)) {
+        Ok(found) => found?,
+        Err(hangs) => (format!("{hangs}, so no build can work"), None),
+    };
+    let next = match path {
+        Some(path) => {
+            format!("correct `build` in the Compose files, or bring it back: ls -l {}", path.display())
+        }
+        None => "mount it anew, or bring the server that it is mounted from back".to_owned(),
+    };
+    Some(Obstacle { reason: NoteReason::BuildFilesMissing, message, next })
+}
+
+/// In words, and what is missing or is not what it must be; `None` in its place where it does not answer.
+fn no_build_of(build: &BuildModel) -> Option<(String, Option<PathBuf>)> {
+    let context = PathBuf::from(&build.context);
     if !context.is_absolute() {
         return None;
     }
-    let missing = if context.is_dir() {
-        let dockerfile = build.dockerfile_path()?;
-        matches!(dockerfile.try_exists(), Ok(false)).then_some(("Dockerfile", dockerfile))
-    } else {
-        matches!(context.try_exists(), Ok(false)).then(|| ("build context", context.to_owned()))
-    };
-    let (what, path) = missing?;
-    let path = path.display();
-    Some(Obstacle {
-        reason: NoteReason::BuildFilesMissing,
-        message: format!("there is no {what} {path}, so no build can work"),
-        next: format!("correct `build` in the Compose files, or bring it back: ls -l {path}"),
-    })
+    match files::metadata(&context) {
+        Ok(found) if !found.is_dir() => return None,
+        Ok(_) => {}
+        Err(error) => return unusable("build context", context, &error),
+    }
+    let dockerfile = build.dockerfile_path()?;
+    let error = files::metadata(&dockerfile).and_then(|_| files::is_file_or_absent(&dockerfile)).err()?;
+    unusable("Dockerfile", dockerfile, &error)
+}
+
+fn unusable(what: &str, path: PathBuf, error: &io::Error) -> Option<(String, Option<PathBuf>)> {
+    if error.kind() == io::ErrorKind::NotFound {
+        return Some((format!("there is no {what} {}, so no build can work", path.display()), Some(path)));
+    }
+    let why = || format!("{error}, so no build can work");
+    files::is_trap(error).then(|| (why(), Some(path).filter(|_| !Hangs::is_why(error))))
 }
 
 #[cfg(test)]
@@ -258,6 +285,10 @@ mod tests {
         let found =
             |context: &Path, dockerfile| no_build(&build(context, dockerfile)).map(|found| found.message);
         assert!(found(folder.path(), Some("Dockerfile")).unwrap().contains("no Dockerfile "));
+        let pipe = folder.path().join("Pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0)
+            .unwrap();
+        assert!(found(folder.path(), Some("Pipe")).unwrap().contains("Pipe is a named pipe"));
         std::fs::write(folder.path().join("Dockerfile"), "FROM scratch\n").unwrap();
         assert_eq!(found(folder.path(), Some("Dockerfile")), None);
         assert_eq!(found(folder.path(), None), None, "an inline Dockerfile");

@@ -6,11 +6,11 @@ use std::{
 };
 
 use super::{
-    patience,
     report::{Fault, Report},
     text,
     tree::{Node, Spot},
 };
+use crate::files::{self, Hangs};
 
 /// What a manifest names of the host's files, with the place of each.
 struct Named {
@@ -19,6 +19,9 @@ struct Named {
     files: Vec<(Spot, String)>,
     sources: Vec<(Spot, String)>,
 }
+
+/// What to do about a file system that does not answer.
+const MOUNT_ANEW: &str = "mount it anew, or bring the server that it is mounted from back";
 
 /// What is wrong with them, and where.
 type Faults = Vec<(Spot, Fault)>;
@@ -38,11 +41,13 @@ fn check_by(
     report: &mut Report<'_>,
 ) -> Option<PathBuf> {
     let named = Named::of(root, base)?;
-    let (spot, directory) = (named.spot, named.directory.clone());
-    let Some((directory, faults)) = patience::look(&directory, move || look(&named)) else {
-        let fault = Fault::new("the project directory does not answer: what it is on hangs");
-        report.add(spot, fault.mend("mount it anew, or bring the server that it is mounted from back"));
-        return None;
+    let spot = named.spot;
+    let (directory, faults) = match files::look(move || look(&named)) {
+        Ok(found) => found,
+        Err(hangs) => {
+            report.add(spot, Fault::new(hangs.to_string()).mend(MOUNT_ANEW));
+            return None;
+        }
     };
     for (spot, fault) in faults {
         report.add(spot, fault);
@@ -89,9 +94,10 @@ impl Named {
 
 /// A directory's path as it was written, made absolute, and its real one.
 fn existing_directory(path: &Path) -> Result<(PathBuf, PathBuf), Fault> {
-    match path.canonicalize().and_then(|real| Ok((absolute(path)?, real))) {
-        Ok((written, real)) if real.is_dir() => Ok((written, real)),
+    match files::canonicalize(path).and_then(|real| Ok((absolute(path)?, real))) {
+        Ok((written, real)) if files::is_dir(&real) => Ok((written, real)),
         Ok(_) => Err(Fault::new("the project directory is a file").mend("name the folder that it is in")),
+        Err(error) if Hangs::is_why(&error) => Err(Fault::new(error.to_string()).mend(MOUNT_ANEW)),
         Err(error) => Err(Fault::new(format!("the project directory {}", in_words(&error)))
             .mend("write it relative to the folder of this file")),
     }
@@ -104,8 +110,8 @@ pub(super) fn absolute(path: &Path) -> io::Result<PathBuf> {
     for component in path.components() {
         match component {
             Component::ParentDir => {
-                if at.is_symlink() {
-                    at = at.canonicalize()?;
+                if files::symlink_metadata(&at).is_ok_and(|found| found.is_symlink()) {
+                    at = files::canonicalize(&at)?;
                 }
                 at.pop();
             }
@@ -120,7 +126,8 @@ pub(super) fn absolute(path: &Path) -> io::Result<PathBuf> {
 fn working_directory() -> io::Result<PathBuf> {
     let real = std::env::current_dir()?;
     let named = std::env::var_os("PWD").map(PathBuf::from);
-    let named = named.filter(|named| named.is_absolute() && named.canonicalize().is_ok_and(|it| it == real));
+    let named =
+        named.filter(|named| named.is_absolute() && files::canonicalize(named).is_ok_and(|it| it == real));
     Ok(named.unwrap_or(real))
 }
 
@@ -135,9 +142,10 @@ pub(super) fn in_words(error: &io::Error) -> String {
 
 /// What is wrong with a Compose file or an env file. It may be a link out of the project: Compose reads it, not undrift.
 fn file(directory: &Path, text: &str) -> Option<Fault> {
-    match directory.join(text).metadata() {
+    match files::metadata(&directory.join(text)) {
         Ok(found) if found.is_file() => None,
         Ok(_) => Some(Fault::new("this is not a file").mend("name a file, such as one in this folder")),
+        Err(error) if Hangs::is_why(&error) => Some(Fault::new(error.to_string()).mend(MOUNT_ANEW)),
         Err(error) => Some(
             Fault::new(format!("this file {}", in_words(&error)))
                 .mend("write it relative to the project directory"),
@@ -148,14 +156,19 @@ fn file(directory: &Path, text: &str) -> Option<Fault> {
 /// What is wrong with a module's source: it need not exist (that is for `check` to say), but must not lead out of the
 /// project.
 fn source(directory: &Path, text: &str) -> Option<Fault> {
-    leaves(directory, Path::new(text)).then(|| {
-        Fault::new("the path leaves the project directory by a symbolic link")
-            .mend("write the path of something that is in the project directory")
-    })
+    match leaves(directory, Path::new(text)) {
+        Ok(false) => None,
+        Ok(true) => Some(
+            Fault::new("the path leaves the project directory by a symbolic link")
+                .mend("write the path of something that is in the project directory"),
+        ),
+        Err(hangs) => Some(Fault::new(hangs.to_string()).mend(MOUNT_ANEW)),
+    }
 }
 
-/// Whether a relative path below a directory leads out of it, as far as it exists. `directory` is canonical.
-fn leaves(directory: &Path, relative: &Path) -> bool {
+/// Whether a relative path below a directory leads out of it, as far as it exists. `directory` is canonical. The error is that
+/// it does not answer.
+fn leaves(directory: &Path, relative: &Path) -> io::Result<bool> {
     let mut at = directory.to_path_buf();
     for component in relative.components() {
         match component {
@@ -165,16 +178,17 @@ fn leaves(directory: &Path, relative: &Path) -> bool {
             Component::Normal(name) => at.push(name),
             Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
         }
-        match at.canonicalize() {
+        match files::canonicalize(&at) {
             Ok(real) => at = real,
+            Err(error) if Hangs::is_why(&error) => return Err(error),
             // What does not exist leads nowhere.
-            Err(_) => return false,
+            Err(_) => return Ok(false),
         }
         if !at.starts_with(directory) {
-            return true;
+            return Ok(true);
         }
     }
-    false
+    Ok(false)
 }
 
 #[cfg(test)]
@@ -189,9 +203,12 @@ mod tests {
         let mut report = Report::new("shop.yaml", text);
         let root = yaml::documents(report.lines()).roots.remove(0);
         let (release, held) = mpsc::channel::<()>();
-        let hangs = move |_: &Named| {
-            let _ = held.recv();
-            (None, Vec::new())
+        let hangs = move |named: &Named| {
+            let directory = files::within_limit(&named.directory, move |at| {
+                let _ = held.recv();
+                Ok(at.to_owned())
+            });
+            (directory.ok(), Vec::new())
         };
         assert_eq!(check_by(hangs, &root, Path::new("/"), &mut report), None);
         let errors = report.finish();
@@ -245,7 +262,7 @@ mod tests {
             ("out", true),
             ("out/new", true),
         ] {
-            assert_eq!(leaves(&project, Path::new(path)), expected, "{path}");
+            assert_eq!(leaves(&project, Path::new(path)).unwrap(), expected, "{path}");
         }
     }
 }

@@ -15,7 +15,6 @@ mod error;
 mod mask;
 mod nearest;
 mod object;
-mod patience;
 mod point;
 mod read;
 mod report;

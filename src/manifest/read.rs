@@ -1,10 +1,9 @@
-//! The files behind `-f`, read without trust: sizes are capped, only regular files are opened.
+//! The files behind `-f`, read without trust: see [`crate::files`].
 
 use std::{
     collections::HashSet,
     convert::Infallible,
     ffi::OsStr,
-    fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
     str::FromStr,
@@ -14,6 +13,7 @@ use super::{
     disk::{absolute, in_words},
     error::ManifestError,
 };
+use crate::files::{self, NotRegular};
 
 /// What standard input is called in messages.
 const STDIN: &str = "<stdin>";
@@ -26,6 +26,9 @@ const MOST_BYTES: u64 = 16 * LARGEST;
 
 /// Manifests in one folder.
 const MOST_FILES: usize = 1_000;
+
+/// Names in one folder of manifests, of whatever kind. More are not looked through: that folder is for something else.
+const MOST_NAMES: usize = 100_000;
 
 /// What is wrong with a folder that holds none.
 pub(crate) const NO_MANIFESTS: &str = "no *.yaml or *.yml in this folder";
@@ -65,27 +68,43 @@ pub(super) struct Text {
 /// Reads every file once, in order of its name, standard input last. What could not be read is an error beside the
 /// others.
 pub(super) fn all(sources: &[Source]) -> (Vec<Text>, Vec<ManifestError>) {
-    let mut errors = Vec::new();
-    let mut files = Vec::new();
-    for source in sources {
-        if let Source::Path(path) = source {
-            match files_of(path) {
-                Ok(found) => files.extend(found),
-                Err(error) => errors.push(error),
-            }
-        }
-    }
-    files.sort();
-    let mut seen = HashSet::new();
-    files.retain(|file| seen.insert(file.canonicalize().unwrap_or_else(|_| file.clone())));
-    let mut texts = Texts { read: Vec::new(), errors, room: MOST_BYTES };
-    for file in files {
-        texts.add(&file.display().to_string(), || read_file(&file));
-    }
+    let paths = sources.iter().filter_map(|source| match source {
+        Source::Path(path) => Some(path.clone()),
+        Source::Stdin => None,
+    });
+    let mut texts = all_files(&paths.collect::<Vec<_>>());
     if sources.contains(&Source::Stdin) {
         texts.add(STDIN, read_stdin);
     }
     (texts.read, texts.errors)
+}
+
+/// All files in one look, or what is wrong with all of them.
+fn all_files(paths: &[PathBuf]) -> Texts {
+    let named = paths.to_vec();
+    files::look_past(move || read_files(&named)).unwrap_or_else(|hangs| {
+        let error =
+            |path: &PathBuf| ManifestError::of_file(&path.display().to_string(), hangs.to_string(), None);
+        Texts { errors: paths.iter().map(error).collect(), ..Texts::default() }
+    })
+}
+
+fn read_files(paths: &[PathBuf]) -> Texts {
+    let mut texts = Texts::default();
+    let mut files = Vec::new();
+    for path in paths {
+        match files_of(path) {
+            Ok(found) => files.extend(found),
+            Err(error) => texts.errors.push(error),
+        }
+    }
+    files.sort();
+    let mut seen = HashSet::new();
+    files.retain(|file| seen.insert(files::canonicalize(file).unwrap_or_else(|_| file.clone())));
+    for file in files {
+        texts.add(&file.display().to_string(), || read_file(&file));
+    }
+    texts
 }
 
 /// What was read so far.
@@ -94,6 +113,12 @@ struct Texts {
     errors: Vec<ManifestError>,
     /// How many bytes may still be read.
     room: u64,
+}
+
+impl Default for Texts {
+    fn default() -> Self {
+        Self { read: Vec::new(), errors: Vec::new(), room: MOST_BYTES }
+    }
 }
 
 impl Texts {
@@ -127,17 +152,16 @@ pub(super) fn files_of(path: &Path) -> Result<Vec<PathBuf>, ManifestError> {
         let mend = "name a manifest, or a folder of them; relative paths start at the current folder";
         fail(format!("this path {}", in_words(&error)), gone.then_some(mend))
     };
-    let kind = path.metadata().map_err(unreadable)?;
+    let kind = files::metadata(path).map_err(unreadable)?;
     if !kind.is_dir() {
         return Ok(vec![path.to_path_buf()]);
     }
     let mut files = Vec::new();
-    for entry in path.read_dir().map_err(unreadable)? {
-        let file = entry.map_err(unreadable)?;
-        let hidden = file.file_name().as_encoded_bytes().starts_with(b".");
-        let file = file.path();
+    for name in files::names_in(path, MOST_NAMES).map_err(unreadable)? {
+        let hidden = name.as_encoded_bytes().starts_with(b".");
+        let file = path.join(name);
         let yaml = file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
-        if yaml && !hidden && !file.is_dir() {
+        if yaml && !hidden && !files::is_dir(&file) {
             files.push(file);
         }
         if files.len() > MOST_FILES {
@@ -156,15 +180,22 @@ fn read_file(path: &Path) -> Result<Text, ManifestError> {
     let origin = path.display().to_string();
     let fail = |message: String, mend: Option<&str>| ManifestError::of_file(&origin, message, mend);
     let unreadable = |error| fail(format!("this file {}", in_words(&error)), None);
-    // A pipe without a writer would hang, a device never end. The file is asked before it is opened.
-    if !path.metadata().map_err(unreadable)?.is_file() {
-        let mend = "name a regular file, or write `-f -` and send it to standard input";
-        return Err(fail("this is not a regular file".into(), Some(mend)));
-    }
-    let bytes = capped(File::open(path).map_err(unreadable)?, &origin)?;
+    let bytes = files::read(path, LARGEST).map_err(|error| match error.kind() {
+        io::ErrorKind::FileTooLarge => too_large(&origin),
+        _ if NotRegular::is_why(&error) => {
+            let mend = "name a regular file, or write `-f -` and send it to standard input";
+            fail("this is not a regular file".into(), Some(mend))
+        }
+        _ => unreadable(error),
+    })?;
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let base = absolute(folder).map_err(unreadable)?;
     Ok(Text { origin, base, bytes })
+}
+
+fn too_large(origin: &str) -> ManifestError {
+    let mend = "is this the right file? Else split it";
+    ManifestError::of_file(origin, "a manifest has at most 1 MiB, and this file more", Some(mend))
 }
 
 /// The text of one file, within the same limits; `None` where it cannot be had.
@@ -188,15 +219,7 @@ fn capped(reader: impl Read, origin: &str) -> Result<Vec<u8>, ManifestError> {
         .take(LARGEST + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| ManifestError::of_file(origin, format!("this file {}", in_words(&error)), None))?;
-    if bytes.len() as u64 > LARGEST {
-        let mend = "is this the right file? Else split it";
-        return Err(ManifestError::of_file(
-            origin,
-            "a manifest has at most 1 MiB, and this file more",
-            Some(mend),
-        ));
-    }
-    Ok(bytes)
+    if bytes.len() as u64 > LARGEST { Err(too_large(origin)) } else { Ok(bytes) }
 }
 
 #[cfg(test)]

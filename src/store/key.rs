@@ -2,7 +2,7 @@
 //! the database alone cannot try out what they are digests of.
 
 use std::{
-    fs::{File, Permissions},
+    fs::Permissions,
     io::{self, Read as _, Write as _},
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::Path,
@@ -12,6 +12,8 @@ use ring::{
     hmac,
     rand::{SecureRandom as _, SystemRandom},
 };
+
+use crate::files;
 
 /// The key's file in the state folder.
 pub(super) const FILE: &str = "digest.key";
@@ -65,7 +67,7 @@ impl DigestKey {
     /// The folder's key, where there is one that this user may read.
     pub(super) fn read(dir: &Path) -> io::Result<Option<Self>> {
         let path = dir.join(FILE);
-        let file = match File::open(&path) {
+        let file = match files::open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),

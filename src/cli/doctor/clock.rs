@@ -12,7 +12,7 @@ use super::{
     engine::Offset,
     tool::{Said, ask},
 };
-use crate::api::Time;
+use crate::{api::Time, files};
 
 /// A difference that no slewing makes within seconds: somebody set the clock.
 const JUMP: TimeDelta = TimeDelta::milliseconds(100);
@@ -64,7 +64,7 @@ pub(super) enum Synchronised {
 
 /// Asks for it: first a file, then the service that reads the kernel's own mark.
 pub(super) async fn read_synchronised() -> Synchronised {
-    if Path::new(TIMESYNCD).exists() {
+    if files::exists(Path::new(TIMESYNCD)) {
         return Synchronised::Yes("systemd-timesyncd");
     }
     answer(&ask(&["timedatectl", "show", "--property=NTPSynchronized", "--value"]).await)

@@ -23,7 +23,7 @@ mod manifests;
 mod objects;
 mod place;
 mod screen;
-mod state;
+pub(super) mod state;
 mod tool;
 
 use std::{ffi::OsString, time::Duration};
@@ -107,10 +107,8 @@ pub(super) fn run(
     format: Format,
 ) -> Result<u8, Failure> {
     let runtime = context::runtime()?;
-    let dir = context.state_dir().map_err(|failure| failure.to_string());
+    let dir = context.named_state_dir().map_err(|failure| failure.to_string());
     let checks = runtime.block_on(examine(dir, &manifests.files));
-    // A thread that still waits for a file system that is away is left behind.
-    runtime.shutdown_background();
     let diagnosis = Diagnosis::of(checks);
     let exit = u8::from(!diagnosis.ok);
     let printed = match format {

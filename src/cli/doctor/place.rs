@@ -1,19 +1,11 @@
 //! The file system that the state folder is on: some lose locks, some do not survive a reboot.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// The mounts that this process sees.
-const MOUNTS: &str = "/proc/self/mountinfo";
-
-/// One mount.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Mount {
-    pub(super) point: PathBuf,
-    /// The kernel's name of the file system's type: `ext4`, `fuse.sshfs`.
-    pub(super) kind: String,
-    /// Of an overlay: the folder that takes what is written, as the mounter saw it.
-    pub(super) upper: Option<PathBuf>,
-}
+use crate::files::{
+    self,
+    mounts::{self, Mount, find},
+};
 
 /// What a file system does to a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,8 +30,7 @@ const MEMORY: &str = "tmpfs ramfs devtmpfs rootfs";
 
 /// The file system that the path is on, as far as the mounts tell.
 pub(super) fn mount_of(path: &Path) -> Option<(Mount, Keeping)> {
-    let mounts = read_mounts(&std::fs::read_to_string(MOUNTS).ok()?);
-    let path = path.canonicalize().ok()?;
+    let (mounts, path) = (mounts::all(), files::canonicalize(path).ok()?);
     let mount = find(&mounts, &path)?.clone();
     let keeping = keeping(&mounts, &mount);
     Some((mount, keeping))
@@ -69,34 +60,6 @@ pub(super) fn keeping(mounts: &[Mount], mount: &Mount) -> Keeping {
     }
 }
 
-/// The mount that a path lies in: the longest, and of two at one place the one on top, which comes last.
-pub(super) fn find<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount> {
-    let over = mounts.iter().filter(|mount| path.starts_with(&mount.point));
-    over.max_by_key(|mount| mount.point.components().count())
-}
-
-/// Reads `36 35 98:0 /root /point rw,noatime master:1 - ext3 /dev/root rw,errors=continue`.
-pub(super) fn read_mounts(text: &str) -> Vec<Mount> {
-    let mount = |line: &str| {
-        let (before, after) = line.split_once(" - ")?;
-        let point = unescaped(before.split(' ').nth(4)?);
-        let mut after = after.split(' ');
-        let kind = after.next()?.to_owned();
-        let options = after.nth(1).unwrap_or_default();
-        let upper = options.split(',').find_map(|option| option.strip_prefix("upperdir="));
-        Some(Mount { point, kind, upper: upper.map(unescaped) })
-    };
-    text.lines().filter_map(mount).collect()
-}
-
-/// The kernel writes a space, a tab, a line end and a backslash as `\ooo`.
-fn unescaped(text: &str) -> PathBuf {
-    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
-        .iter()
-        .fold(text.to_owned(), |text, (escape, plain)| text.replace(escape, plain))
-        .into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,7 +78,7 @@ mod tests {
 
     #[test]
     fn the_file_system_of_a_path_is_told() {
-        let mounts = read_mounts(TABLE);
+        let mounts = mounts::read(TABLE);
         assert_eq!(mounts.len(), 9);
         for (path, kind, expected) in [
             ("/var/lib/undrift", "ext4", Keeping::Safe),
@@ -138,7 +101,7 @@ mod tests {
     #[test]
     fn an_overlay_whose_upper_folder_is_not_to_be_seen_is_a_containers_layer() {
         let mounts =
-            read_mounts("1 0 0:1 / / rw - overlay overlay rw,upperdir=/var/lib/docker/x,workdir=/w\n");
+            mounts::read("1 0 0:1 / / rw - overlay overlay rw,upperdir=/var/lib/docker/x,workdir=/w\n");
         assert_eq!(keeping(&mounts, &mounts[0]), Keeping::EndsWithContainer);
     }
 

@@ -25,7 +25,8 @@ mod judge;
 pub(super) use judge::judge;
 
 /// The files that undrift makes in the folder: see `store`.
-const FILES: [&str; 5] = ["state.db", "state.db-wal", "state.db-shm", "lock", "step.lock"];
+pub(in crate::cli) const FILES: [&str; 6] =
+    ["state.db", "state.db-wal", "state.db-shm", "lock", "step.lock", "digest.key"];
 
 /// What was found; the reason where nothing could be.
 #[derive(Debug)]

@@ -56,7 +56,7 @@ async fn an_outcome_that_there_was_no_room_for_is_written_at_the_end_at_the_late
     disk.execute_batch(full).unwrap();
     assert_about(bench.wait_after_turn().await, SECOND);
     disk.execute_batch("DROP TRIGGER full").unwrap();
-    bench.shared.record_end("SIGTERM").unwrap();
+    bench.shared.record_end(&End::Signal("SIGTERM")).unwrap();
     let records = bench.shared.store.records(&RecordFilter::default()).unwrap();
     let last: Vec<&str> = records.iter().rev().take(3).map(|record| record.kind.as_str()).collect();
     assert_eq!(last, ["Stopped", "StepFinished", "StepIntended"]);

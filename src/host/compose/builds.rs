@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
     path::{Path, PathBuf},
 };
 
@@ -10,7 +9,10 @@ use super::{
     dockerfile,
     model::{BuildModel, Model},
 };
-use crate::host::{engine::tcp_ports, reference};
+use crate::{
+    files,
+    host::{engine::tcp_ports, reference},
+};
 
 impl Model {
     /// These services, each image once: an anchor may give many services one build under one reference.
@@ -27,7 +29,7 @@ impl Model {
 }
 
 /// A longer file is no Dockerfile that anybody wrote.
-const LONGEST_DOCKERFILE: u64 = 1 << 20;
+pub(super) const LONGEST_DOCKERFILE: u64 = 1 << 20;
 
 impl BuildModel {
     /// The TCP ports that the Dockerfile exposes; `None` where that is not known: it is inline or elsewhere, or a variable
@@ -35,8 +37,7 @@ impl BuildModel {
     #[must_use]
     pub fn exposed(&self) -> Option<BTreeSet<u16>> {
         let path = self.dockerfile_path()?;
-        let is_short = fs::metadata(&path).ok()?.len() <= LONGEST_DOCKERFILE;
-        let text = if is_short { fs::read_to_string(&path).ok()? } else { return None };
+        let text = files::read_to_string(&path, LONGEST_DOCKERFILE).ok()?;
         let ports = dockerfile::exposed(&text)?;
         Some(tcp_ports(ports.iter().map(String::as_str)))
     }
@@ -46,7 +47,7 @@ impl BuildModel {
     #[must_use]
     pub fn dockerfile_path(&self) -> Option<PathBuf> {
         let [path, fallback] = &self.dockerfiles()[..] else { return self.dockerfiles().pop() };
-        Some(if !path.exists() && fallback.exists() { fallback.clone() } else { path.clone() })
+        Some(if !files::exists(path) && files::exists(fallback) { fallback.clone() } else { path.clone() })
     }
 
     /// Every file that could be that, the first choice first.

@@ -24,7 +24,7 @@ use super::{
     env::Environment,
     lines::{Lines, Tail},
 };
-use crate::{api::StepOutcome, host::ms_since};
+use crate::{api::StepOutcome, files, host::ms_since};
 
 /// How long a process group may take to end after SIGTERM, before SIGKILL. Compose needs some seconds to put
 /// a half-done recreate away.
@@ -91,6 +91,7 @@ pub struct Finished {
 /// folder.
 pub async fn run(invocation: Invocation<'_>) -> io::Result<Finished> {
     let started = Instant::now();
+    answers(invocation.directory).await?;
     let (mut child, group) = spawn(&invocation)?;
     let sink = Sink { tail: Mutex::default(), stdout: Mutex::default(), progress: invocation.progress };
     let pump = pump(child.stdout.take(), child.stderr.take(), &sink, invocation.keep_stdout).fuse();
@@ -127,6 +128,13 @@ pub async fn run(invocation: Invocation<'_>) -> io::Result<Finished> {
         stdout: std::mem::take(&mut lock(&sink.stdout)),
         duration,
     })
+}
+
+/// A child that changes into a folder that hangs keeps the thread that starts it.
+async fn answers(directory: &Path) -> io::Result<()> {
+    let directory = directory.to_owned();
+    let found = files::looked(move || files::metadata(&directory)).await;
+    found.unwrap_or_else(|hangs| Err(hangs.into())).map(drop)
 }
 
 fn spawn(invocation: &Invocation<'_>) -> io::Result<(Child, Group)> {

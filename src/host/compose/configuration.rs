@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::{Environment, Resolved, argv, question::Questions, resolve, scan};
 use crate::{
     api::{Desired, StepOutcome},
+    files::{self, LARGEST_TEXT},
     host::endpoint::Endpoint,
 };
 
@@ -62,7 +63,7 @@ impl<'a> Configuration<'a> {
         let files = raw["env_file"].as_array().into_iter().flatten();
         let paths = files.filter_map(|file| file["path"].as_str().or_else(|| file.as_str()));
         let found = paths.collect::<Vec<_>>().into_iter().rev().find_map(|path| {
-            let text = std::fs::read_to_string(self.desired.directory.join(path)).ok()?;
+            let text = files::read_to_string(&self.desired.directory.join(path), LARGEST_TEXT).ok()?;
             let file = scan::env_file(&text)?;
             match file.assigned.get(variable) {
                 Some(value) => Some(scan::used_variables(value).into_iter().collect()),

@@ -7,7 +7,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
-    fs, io,
+    io,
     os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::{Path, PathBuf},
 };
@@ -19,7 +19,11 @@ use super::{
     env::Environment,
     scan::{self, Reference},
 };
-use crate::{api::Desired, host::KeyedDigest};
+use crate::{
+    api::Desired,
+    files::{self, LARGEST_TEXT},
+    host::KeyedDigest,
+};
 
 /// The version of the fingerprint's form and of the rules by which inputs are found.
 const VERSION: &str = "undrift-compose-v7";
@@ -86,16 +90,18 @@ impl Inputs {
     }
 
     /// Finds the inputs of a project; `None` where not all of them can be known.
-    pub(super) fn find(desired: &Desired, env: &Environment) -> Option<Self> {
-        let mut finder = Finder { inputs: Self::default(), base: desired.directory.clone() };
-        finder.project(desired, env)?;
-        finder.programs(env)?;
-        Some(finder.inputs)
+    ///
+    /// # Errors
+    /// Where Compose would wait without end at one of them: it is not to be asked.
+    pub(super) fn find(desired: &Desired, env: &Environment) -> io::Result<Option<Self>> {
+        let mut finder = Finder::new(desired);
+        let found = finder.project(desired, env).and_then(|()| finder.programs(env));
+        finder.trap.map_or(Ok(found.map(|()| finder.inputs)), Err)
     }
 
     /// The files that Compose would take by itself, in its order; `None` where that is not known.
     pub(super) fn main_files(desired: &Desired, env: &Environment) -> Option<Vec<PathBuf>> {
-        Finder { inputs: Self::default(), base: desired.directory.clone() }.main_files(desired, env)
+        Finder::new(desired).main_files(desired, env)
     }
 
     /// One digest over all of it; `None` where something cannot be read.
@@ -104,11 +110,11 @@ impl Inputs {
         hash.field(VERSION.as_bytes());
         hash.field(desired.directory.as_os_str().as_bytes());
         // A link in the path that leads elsewhere now is another project.
-        hash.field(fs::canonicalize(&desired.directory).ok()?.as_os_str().as_bytes());
+        hash.field(files::canonicalize(&desired.directory).ok()?.as_os_str().as_bytes());
         hash.field(&serde_json::to_vec(&desired.object.spec.project).ok()?);
         for path in &self.files {
             hash.field(path.as_os_str().as_bytes());
-            match fs::read(path) {
+            match files::read(path, LARGEST_TEXT) {
                 Ok(content) => hash.field(&Sha256::digest(content)),
                 Err(error) if is_absent(&error) => hash.field(b"absent"),
                 Err(_) => return None,
@@ -142,7 +148,7 @@ impl Inputs {
         let mut files = BTreeMap::new();
         for path in &self.files {
             let name = path.to_string_lossy().into_owned();
-            let content = match fs::read(path) {
+            let content = match files::read(path, LARGEST_TEXT) {
                 Ok(content) => digest(&name, &content),
                 Err(error) if is_absent(&error) => "absent".to_owned(),
                 Err(_) => return None,
@@ -171,7 +177,7 @@ type Digests = (BTreeMap<String, String>, BTreeMap<String, Option<String>>);
 /// What tells one build of a program from another without reading it. A copy of another build may have its size and its time,
 /// and has neither its place on the disk nor the time of its last change there.
 fn identity(program: &Path) -> String {
-    fs::metadata(program).map_or_else(
+    files::metadata(program).map_or_else(
         |_| "absent".to_owned(),
         |meta| {
             let (modified, changed) = ((meta.mtime(), meta.mtime_nsec()), (meta.ctime(), meta.ctime_nsec()));
@@ -198,7 +204,8 @@ impl Fields {
 
 /// The files that Compose would take in this folder where none are named: empty where there is none.
 pub(super) fn main_files_in(folder: &Path) -> Vec<PathBuf> {
-    let there = |names: &[&str; 4]| names.iter().map(|name| folder.join(name)).find(|path| path.exists());
+    let there =
+        |names: &[&str; 4]| names.iter().map(|name| folder.join(name)).find(|path| files::exists(path));
     let Some(main) = there(&MAIN_FILES) else { return Vec::new() };
     [main].into_iter().chain(there(&OVERRIDE_FILES)).collect()
 }
@@ -207,9 +214,32 @@ struct Finder {
     inputs: Inputs,
     /// The folder that the relative paths of the main files start at.
     base: PathBuf,
+    /// The first file at which Compose would wait without end.
+    trap: Option<io::Error>,
 }
 
 impl Finder {
+    fn new(desired: &Desired) -> Self {
+        Self { inputs: Inputs::default(), base: desired.directory.clone(), trap: None }
+    }
+
+    /// Whether something is there.
+    fn exists(&mut self, path: &Path) -> bool {
+        match files::metadata(path) {
+            Ok(_) => true,
+            Err(error) => {
+                self.note(error);
+                false
+            }
+        }
+    }
+
+    fn note(&mut self, error: io::Error) {
+        if files::is_trap(&error) {
+            self.trap.get_or_insert(error);
+        }
+    }
+
     fn project(&mut self, desired: &Desired, env: &Environment) -> Option<()> {
         let files = self.main_files(desired, env)?;
         files.first()?.parent()?.clone_into(&mut self.base);
@@ -245,8 +275,8 @@ impl Finder {
             MAIN_FILES.iter().chain(&OVERRIDE_FILES).map(|name| directory.join(name)).collect();
         self.inputs.files.extend(all.iter().cloned());
         // Without a file here Compose goes on in the parent folders.
-        all[..MAIN_FILES.len()].iter().any(|path| path.exists()).then_some(())?;
-        Some(all.into_iter().filter(|path| path.exists()).collect())
+        all[..MAIN_FILES.len()].iter().any(|path| self.exists(path)).then_some(())?;
+        Some(all.into_iter().filter(|path| self.exists(path)).collect())
     }
 
     /// A Compose file, and what it refers to.
@@ -279,7 +309,7 @@ impl Finder {
                 }
             }
             // What is in no folder of this host comes from another one (`github.com/…` is no path for Compose), or is to come.
-            let is_here = |target: &str| bases.iter().any(|base| base.join(target).exists());
+            let mut is_here = |target: &str| bases.iter().any(|base| self.exists(&base.join(target)));
             let mut included = found.references.iter().filter(|(kind, _)| *kind == Reference::Compose);
             if !included.all(|(_, target)| is_here(target)) {
                 return None;
@@ -299,17 +329,21 @@ impl Finder {
     /// A file's text; empty where there is no such file, which refers to nothing either.
     fn read(&mut self, path: &Path) -> Option<String> {
         self.inputs.files.insert(path.to_owned());
-        match fs::read_to_string(path) {
+        match files::read_to_string(path, LARGEST_TEXT) {
             Ok(text) if self.inputs.files.len() <= MOST_FILES => Some(text),
+            Ok(_) => None,
             Err(error) if is_absent(&error) => Some(String::new()),
-            _ => None,
+            Err(error) => {
+                self.note(error);
+                None
+            }
         }
     }
 
     fn programs(&mut self, env: &Environment) -> Option<()> {
         for folder in std::env::split_paths(env.get("PATH")?) {
             let program = folder.join("docker");
-            let found = program.is_file();
+            let found = self.exists(&program) && files::metadata(&program).is_ok_and(|found| found.is_file());
             self.inputs.programs.insert(program);
             if found {
                 break;
@@ -337,7 +371,7 @@ fn extra_plugin_folders(config: &Path) -> Vec<PathBuf> {
         #[serde(default)]
         cli_plugins_extra_dirs: Vec<PathBuf>,
     }
-    let text = fs::read_to_string(config.join("config.json")).unwrap_or_default();
+    let text = files::read_to_string(&config.join("config.json"), LARGEST_TEXT).unwrap_or_default();
     serde_json::from_str::<Config>(&text).map(|config| config.cli_plugins_extra_dirs).unwrap_or_default()
 }
 

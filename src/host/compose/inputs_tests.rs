@@ -49,7 +49,7 @@ impl Project {
     }
 
     fn inputs(&self) -> Option<Inputs> {
-        Inputs::find(&self.desired, &self.env)
+        Inputs::find(&self.desired, &self.env).unwrap()
     }
 
     fn fingerprint(&self) -> String {

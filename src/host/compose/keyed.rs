@@ -5,6 +5,7 @@ use sha2::{Digest as _, Sha256};
 use super::{Environment, Resolved};
 use crate::{
     api::{Desired, ResolvedFrom},
+    files,
     host::{KeyedDigest, endpoint::Endpoint},
 };
 
@@ -23,7 +24,8 @@ impl Resolved {
         digest: &KeyedDigest,
     ) -> Option<ResolvedFrom> {
         let env = Environment::of_this_process().for_docker(endpoint, &desired.directory);
-        let (files, variables) = self.inputs.as_ref()?.digests(&env, digest)?;
+        let (inputs, keyed) = (self.inputs.clone()?, digest.clone());
+        let (files, variables) = files::look(move || inputs.digests(&env, &keyed)).ok()??;
         // It rests on digests of whatever may be a secret, of which one under the key must be made.
         Some(ResolvedFrom::new(files, variables, digest("model", self.digest().as_bytes())))
     }

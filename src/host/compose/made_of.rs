@@ -7,20 +7,17 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
     path::PathBuf,
 };
 
 use serde::{Deserialize, Serialize};
 
 use super::{
+    builds::LONGEST_DOCKERFILE,
     dockerfile,
     model::{BuildModel, Model},
 };
-use crate::host::reference;
-
-/// A longer file is no Dockerfile that anybody wrote.
-const LONGEST_DOCKERFILE: u64 = 1 << 20;
+use crate::{files, host::reference};
 
 /// The image that nobody builds.
 const EMPTY_IMAGE: &str = "scratch";
@@ -47,24 +44,25 @@ pub(super) struct Built {
 
 /// The project of every profile as Compose resolves it, with the arguments of builds, which may be secrets: for as long as
 /// the Dockerfiles are read, and never kept.
+#[derive(Clone)]
 pub(super) struct Whole {
     model: Model,
     raw: RawProject,
     flaw: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 struct RawProject {
     #[serde(default)]
     services: BTreeMap<String, RawService>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 struct RawService {
     build: Option<RawBuild>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(untagged)]
 enum RawBuild {
     Settings(RawSettings),
@@ -72,7 +70,7 @@ enum RawBuild {
     Context(serde::de::IgnoredAny),
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Clone, Deserialize, Default)]
 #[serde(default)]
 struct RawSettings {
     dockerfile_inline: Option<String>,
@@ -144,12 +142,8 @@ impl Whole {
             }
             Some(RawBuild::Context(_)) | None => (BTreeMap::new(), None),
         };
-        let text = inline.or_else(|| {
-            let path = build.dockerfile_path()?;
-            let meta = fs::metadata(&path).ok()?;
-            let is_read = meta.is_file() && meta.len() <= LONGEST_DOCKERFILE;
-            is_read.then(|| fs::read_to_string(&path).ok())?
-        });
+        let text =
+            inline.or_else(|| files::read_to_string(&build.dockerfile_path()?, LONGEST_DOCKERFILE).ok());
         text.map(|text| dockerfile::images(&text, &args)).unwrap_or_default()
     }
 }

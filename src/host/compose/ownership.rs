@@ -6,14 +6,14 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
-    fs, io,
+    io,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use super::{Environment, inputs, scan};
 use crate::{
     api::{Desired, Fact},
+    files::{self, LARGEST_TEXT},
     host::{Cache, engine::Origin},
 };
 
@@ -23,9 +23,6 @@ const SPACE: &str = "project-directory";
 /// How many places are remembered of one directory, the latest. A deployment that keeps more releases than that beside each
 /// other is unheard of.
 const MOST_PLACES: usize = 100;
-
-/// How long the directory that a label names is waited for. It may lie on a file system that is away, and is not ours.
-const LIMIT: Duration = Duration::from_secs(5);
 
 /// By service, the directory of another project that made its containers.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -93,7 +90,10 @@ impl Maker {
 
 /// Judges the containers of a project by where they were made.
 pub async fn ownership(desired: &Desired, cache: &dyn Cache, origins: &[Origin]) -> Ownership {
-    let declared = Declared::find(desired, &Environment::of_this_process());
+    let whose = desired.clone();
+    let find = move || Declared::find(&whose, &Environment::of_this_process());
+    // Where nothing is known of the declared project, no label names its directory but letter by letter.
+    let declared = files::looked(find).await.unwrap_or_else(|_| Declared::as_written(desired));
     let declared = declared.remembering(&desired.directory, cache);
     let mut judged = Vec::new();
     for origin in origins {
@@ -107,13 +107,10 @@ pub async fn ownership(desired: &Desired, cache: &dyn Cache, origins: &[Origin])
     Ownership::judge(judged)
 }
 
-/// A thread of its own, which nobody joins: one that hangs costs neither the look nor the end of undrift.
+/// The directory may lie on a file system that is away, and is not ours.
 async fn followed(declared: Declared, origin: Origin) -> Maker {
     let late = format!("the directory {} that it was made in does not answer", directory_of(&origin));
-    let (tell, told) = tokio::sync::oneshot::channel();
-    std::thread::spawn(move || tell.send(declared.maker(&origin)));
-    let told = tokio::time::timeout(LIMIT, told).await;
-    told.ok().and_then(Result::ok).unwrap_or(Maker::Unknown(late))
+    files::looked(move || declared.maker(&origin)).await.unwrap_or(Maker::Unknown(late))
 }
 
 fn directory_of(origin: &Origin) -> &str {
@@ -132,6 +129,11 @@ struct Declared {
 }
 
 impl Declared {
+    /// What is known without a look at any file.
+    fn as_written(desired: &Desired) -> Self {
+        Self { directories: BTreeSet::from([desired.directory.clone()]), ..Self::default() }
+    }
+
     fn find(desired: &Desired, env: &Environment) -> Self {
         let files = main_files(desired, env);
         // Compose's project directory is that of its first file.
@@ -139,7 +141,7 @@ impl Declared {
         let directories: BTreeSet<PathBuf> =
             [desired.directory.clone()].into_iter().chain(of_files).collect();
         let real = |paths: &mut dyn Iterator<Item = &PathBuf>| -> BTreeSet<PathBuf> {
-            paths.filter_map(|path| fs::canonicalize(path).ok()).collect()
+            paths.filter_map(|path| files::canonicalize(path).ok()).collect()
         };
         Self { led_to: real(&mut directories.iter()), files: real(&mut files.iter()), directories }
     }
@@ -172,16 +174,18 @@ impl Declared {
 
     fn maker(&self, origin: &Origin) -> Maker {
         let directory = directory_of(origin);
-        match fs::canonicalize(directory) {
+        match files::canonicalize(Path::new(directory)) {
             Ok(real) if self.led_to.contains(&real) => return Maker::NotElsewhere,
-            Ok(real) if real.is_dir() => {}
+            Ok(real) if files::is_dir(&real) => {}
             Ok(_) => return Maker::NotElsewhere,
             Err(error) if is_gone(&error) => return Maker::NotElsewhere,
             Err(error) => {
                 return Maker::Unknown(format!("the directory {directory} that it was made in: {error}"));
             }
         }
-        let files: Vec<io::Result<PathBuf>> = origin.config_files.iter().map(fs::canonicalize).collect();
+        let config_files = origin.config_files.iter();
+        let files: Vec<io::Result<PathBuf>> =
+            config_files.map(|file| files::canonicalize(Path::new(file))).collect();
         // `--project-directory` moves the directory and leaves the files where they are.
         let are_ours = files.iter().flatten().any(|file| self.files.contains(file));
         // A project that was moved into a folder of its own leaves its old one behind, without a Compose file.
@@ -214,7 +218,7 @@ fn main_files(desired: &Desired, env: &Environment) -> Vec<PathBuf> {
 }
 
 fn compose_file_of(env_file: &Path) -> Option<String> {
-    scan::env_file(&fs::read_to_string(env_file).ok()?)?.assigned.remove("COMPOSE_FILE")
+    scan::env_file(&files::read_to_string(env_file, LARGEST_TEXT).ok()?)?.assigned.remove("COMPOSE_FILE")
 }
 
 #[cfg(test)]

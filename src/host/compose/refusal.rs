@@ -6,6 +6,7 @@ use std::{collections::BTreeSet, io};
 use super::command::Finished;
 use crate::{
     api::{Desired, StepOutcome},
+    files::{self, Hangs},
     host::HostError,
 };
 
@@ -23,7 +24,10 @@ const LINES: usize = 12;
 /// A command that could not even be started.
 pub(super) fn not_started(desired: &Desired, error: &io::Error) -> HostError {
     let directory = desired.directory.display().to_string();
-    if !desired.directory.is_dir() {
+    if Hangs::is_why(error) {
+        return HostError::FileHangs(error.to_string());
+    }
+    if !files::is_dir(&desired.directory) {
         return HostError::ComposeRefused { directory, cause: "there is no such directory".into() };
     }
     match error.kind() {

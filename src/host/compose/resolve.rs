@@ -1,6 +1,6 @@
 //! A project as Compose resolves it, remembered until something that Compose read changes.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, io, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     api::Desired,
+    files::{self, LARGEST_TEXT},
     host::{Cache, HostError, endpoint::Endpoint, reference},
     manifest::{Pointed, nearest},
 };
@@ -94,7 +95,7 @@ pub async fn resolve_in(
 ) -> Result<Resolved, HostError> {
     let env = env.for_docker(endpoint, &desired.directory);
     let key = key(desired);
-    let resolved = match recall(desired, &env, cache.get(SPACE, &key)) {
+    let resolved = match recall(desired, &env, cache.get(SPACE, &key)).await? {
         Some(resolved) => resolved,
         None => ask_and_remember(desired, endpoint, &env, cache, &key).await?,
     };
@@ -110,11 +111,20 @@ fn key(desired: &Desired) -> String {
 }
 
 /// What is remembered, where nothing that it rests on has changed.
-fn recall(desired: &Desired, env: &Environment, text: Option<String>) -> Option<Resolved> {
-    let remembered: Remembered = serde_json::from_str(&text?).ok()?;
-    let now = remembered.inputs.fingerprint(desired, env)?;
-    let inputs = Some(remembered.inputs);
-    (now == remembered.fingerprint).then_some(Resolved { inputs, ..remembered.resolved })
+///
+/// # Errors
+/// Where a file that it rests on does not answer.
+async fn recall(
+    desired: &Desired,
+    env: &Environment,
+    text: Option<String>,
+) -> Result<Option<Resolved>, HostError> {
+    let remembered: Option<Remembered> = text.and_then(|text| serde_json::from_str(&text).ok());
+    let Some(Remembered { inputs, fingerprint, resolved }) = remembered else { return Ok(None) };
+    let (desired, env) = (desired.clone(), env.clone());
+    let look = move || (inputs.fingerprint(&desired, &env), inputs);
+    let (now, inputs) = files::looked_past(look).await?;
+    Ok((now == Some(fingerprint)).then_some(Resolved { inputs: Some(inputs), ..resolved }))
 }
 
 async fn ask_and_remember(
@@ -124,19 +134,12 @@ async fn ask_and_remember(
     cache: &dyn Cache,
     key: &str,
 ) -> Result<Resolved, HostError> {
-    // The fingerprint from before Compose read anything: what changes meanwhile is not remembered.
-    let inputs = Inputs::find(desired, env);
-    let fingerprint = |inputs: &Inputs| inputs.fingerprint(desired, env);
-    let before = inputs.as_ref().and_then(fingerprint);
+    let (inputs, before) = find_inputs(desired, env).await?;
     let asked = ask(desired, endpoint, env, cache, inputs.as_ref()).await?;
-    let inputs = inputs.filter(|inputs| before.is_some() && fingerprint(inputs) == before);
-    // The same of the Dockerfiles, which are known only now.
-    let inputs = inputs.map(|inputs| inputs.with(asked.whole.dockerfiles()));
-    let before = inputs.as_ref().and_then(fingerprint);
-    let resolved = asked.resolved();
-    let after = inputs.as_ref().and_then(fingerprint);
-    if let (Some(inputs), Some(fingerprint)) = (inputs, after.filter(|after| Some(after) == before.as_ref()))
-    {
+    let (whose, env) = (desired.clone(), env.clone());
+    let read = move || read_dockerfiles(&whose, &env, asked, inputs, before.as_deref());
+    let (resolved, rests_on) = files::looked_past(read).await?;
+    if let Some((inputs, fingerprint)) = rests_on {
         let remembered = Remembered { inputs, fingerprint, resolved };
         if let Ok(text) = serde_json::to_string(&remembered) {
             cache.put(SPACE, key, &text);
@@ -146,7 +149,42 @@ async fn ask_and_remember(
     Ok(resolved)
 }
 
+/// The inputs, and their fingerprint from before Compose read anything: what changes meanwhile is not remembered.
+async fn find_inputs(
+    desired: &Desired,
+    env: &Environment,
+) -> Result<(Option<Inputs>, Option<String>), HostError> {
+    let (whose, env) = (desired.clone(), env.clone());
+    let find = move || {
+        let inputs = Inputs::find(&whose, &env)?;
+        let fingerprint = inputs.as_ref().and_then(|inputs| inputs.fingerprint(&whose, &env));
+        Ok((inputs, fingerprint))
+    };
+    let found: io::Result<_> = files::looked(find).await.unwrap_or_else(|hangs| Err(hangs.into()));
+    found.map_err(|error| HostError::unusable(desired, &error))
+}
+
+/// The answer with what its images are made of; and everything that it rests on with a fingerprint, where none of it has
+/// changed since the one from before.
+fn read_dockerfiles(
+    desired: &Desired,
+    env: &Environment,
+    asked: Asked,
+    inputs: Option<Inputs>,
+    before: Option<&str>,
+) -> (Resolved, Option<(Inputs, String)>) {
+    let fingerprint = |inputs: &Inputs| inputs.fingerprint(desired, env);
+    let inputs = inputs.filter(|inputs| before.is_some() && fingerprint(inputs).as_deref() == before);
+    // The same of the Dockerfiles, which are known only now.
+    let inputs = inputs.map(|inputs| inputs.with(asked.whole.dockerfiles()));
+    let before = inputs.as_ref().and_then(fingerprint);
+    let resolved = asked.resolved();
+    let after = inputs.as_ref().and_then(fingerprint).filter(|after| Some(after) == before.as_ref());
+    (resolved, inputs.zip(after))
+}
+
 /// What Compose has said.
+#[derive(Clone)]
 struct Asked {
     model: Model,
     hashes: BTreeMap<String, String>,
@@ -272,7 +310,7 @@ pub(super) fn project_variable(desired: &Desired, env: &Environment, name: &str)
     let files = &desired.object.spec.project.env_files;
     let files = if files.is_empty() { vec![".env".to_owned()] } else { files.clone() };
     let assigned = files.iter().rev().find_map(|file| {
-        let text = std::fs::read_to_string(desired.directory.join(file)).ok()?;
+        let text = files::read_to_string(&desired.directory.join(file), LARGEST_TEXT).ok()?;
         scan::env_file(&text)?.assigned.remove(name)
     })?;
     // What quotes and references in it amount to is Compose's to say.

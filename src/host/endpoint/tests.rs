@@ -1,3 +1,5 @@
+use std::fs;
+
 use super::*;
 
 fn resolve(vars: &[(&str, &str)]) -> Result<Endpoint, HostError> {

@@ -1,16 +1,14 @@
 //! Credentials: read at each use, kept out of everything that can be printed.
 
-use std::{ffi::OsString, fmt, io, path::Path, time::Duration};
+use std::{ffi::OsString, fmt, path::Path};
 
-use tokio::io::AsyncReadExt as _;
-
-use crate::api::{Auth, SecretSource};
+use crate::{
+    api::{Auth, SecretSource},
+    files,
+};
 
 /// No password and no token is longer than this; a file that is, is the wrong file.
 const LONGEST: u64 = 64 * 1024;
-
-/// A pipe that nobody writes to must not hold up a look.
-const READ_LIMIT: Duration = Duration::from_secs(5);
 
 /// How environment variables are read; tests put their own here.
 pub(super) type Env = fn(&str) -> Option<OsString>;
@@ -57,23 +55,14 @@ async fn secret(source: &SecretSource, from: &Path, env: Env) -> Result<Secret, 
             value.map(Secret).map_err(|_| format!("the environment variable {name} is not UTF-8"))
         }
         SecretSource::File(name) => {
-            let text = match tokio::time::timeout(READ_LIMIT, file(&from.join(name))).await {
-                Ok(text) => text.map_err(|error| format!("cannot read the secret in {name}: {error}"))?,
-                Err(_) => return Err(format!("cannot read the secret in {name}: nothing comes")),
-            };
+            let path = from.join(name);
+            let read = files::looked(move || files::read_to_string(&path, LONGEST)).await;
+            let text = read.unwrap_or_else(|hangs| Err(hangs.into()));
+            let text = text.map_err(|error| format!("cannot read the secret in {name}: {error}"))?;
             let text = text.strip_suffix('\n').map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t));
             Ok(Secret(text.to_owned()))
         }
     }
-}
-
-async fn file(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    let length = tokio::fs::File::open(path).await?.take(LONGEST + 1).read_to_string(&mut text).await?;
-    if length as u64 > LONGEST {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than any secret"));
-    }
-    Ok(text)
 }
 
 #[cfg(test)]
@@ -118,7 +107,7 @@ mod tests {
         assert!(file.starts_with("cannot read the secret in no: "), "{file}");
         std::fs::write(folder.path().join("big"), "x".repeat(70_000)).unwrap();
         let big = bearer(SecretSource::File("big".into()), folder.path()).await.unwrap_err();
-        assert!(big.ends_with("longer than any secret"), "{big}");
+        assert!(big.ends_with("it has more than 64 KiB"), "{big}");
     }
 
     #[test]

@@ -2,16 +2,12 @@
 
 use std::{
     collections::HashMap,
-    fs::File,
-    io::{self, Read as _},
     net::SocketAddr,
     path::Path,
     sync::{Arc, Mutex, OnceLock, PoisonError},
-    time::Duration,
 };
 
 use reqwest::{Client, Url};
-use rustix::fs::{Mode, OFlags};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
     client::{
@@ -23,13 +19,13 @@ use rustls::{
 };
 
 use super::client::{BuildError, builder};
-use crate::api::Tls;
+use crate::{api::Tls, files};
 
 /// A file of certificates is shorter: those of all public CAs together have 250 KiB.
 const LONGEST: u64 = 1024 * 1024;
 
-/// A file system that hangs must not hold up a look.
-const READ_LIMIT: Duration = Duration::from_secs(5);
+/// Where this host's root certificates are, as far as what hangs there is concerned.
+const ROOTS: &str = "/etc/ssl/certs";
 
 /// As many clients are kept. Each belongs to one way of trusting; more are made anew.
 const KEPT_CLIENTS: usize = 64;
@@ -59,29 +55,9 @@ impl Trust {
 
 async fn certificates(name: &str, from: &Path) -> Result<Vec<u8>, String> {
     let path = from.join(name);
-    let read = tokio::task::spawn_blocking(move || regular_file(&path));
-    let failed = |why: &dyn std::fmt::Display| format!("cannot read the certificates in {name}: {why}");
-    match tokio::time::timeout(READ_LIMIT, read).await {
-        Ok(Ok(content)) => content.map_err(|error| failed(&error)),
-        Ok(Err(_)) | Err(_) => Err(failed(&"nothing comes")),
-    }
-}
-
-/// The content of a regular file. Neither a pipe nor a device is opened to wait for.
-fn regular_file(path: &Path) -> io::Result<Vec<u8>> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
-    }
-    let mut content = Vec::new();
-    if file.take(LONGEST + 1).read_to_end(&mut content)? as u64 > LONGEST {
-        return Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            "it is longer than any file of certificates",
-        ));
-    }
-    Ok(content)
+    let read = files::looked(move || files::read(&path, LONGEST)).await;
+    let read = read.unwrap_or_else(|hangs| Err(hangs.into()));
+    read.map_err(|error| format!("cannot read the certificates in {name}: {error}"))
 }
 
 /// The clients for https, made when they are needed first.
@@ -127,7 +103,9 @@ impl TlsClients {
             return Own::new(pem).map(|own| Arc::new(own) as Arc<dyn ServerCertVerifier>);
         }
         let host = self.roots.get_or_init(|| {
-            let verifier = rustls_platform_verifier::Verifier::new(provider()).ok()?;
+            // The environment may name other files than the system's (SSL_CERT_FILE, SSL_CERT_DIR).
+            let load = |_: &Path| Ok(rustls_platform_verifier::Verifier::new(provider()));
+            let verifier = files::within_limit(Path::new(ROOTS), load).ok()?.ok()?;
             Some(Arc::new(verifier) as Arc<dyn ServerCertVerifier>)
         });
         host.clone().ok_or_else(|| "this host's root certificates cannot be loaded".to_owned())

@@ -3,8 +3,8 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
-    io::{self, Read},
+    fs::Metadata,
+    io,
     os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -16,7 +16,10 @@ use super::{
     dockerignore::Dockerignore,
     walk::{Entry, EntryKind, Unreadable, walk},
 };
-use crate::host::{Cache, compose::BuildModel};
+use crate::{
+    files::{self, LARGEST_TEXT},
+    host::{Cache, compose::BuildModel},
+};
 
 /// The rule by which digests are made, with which each begins. A new rule gets a new version: digests of two versions
 /// differ for the same source, and whoever compares them must not take that for a change.
@@ -44,9 +47,9 @@ pub enum DigestError {
         /// What is wrong.
         cause: String,
     },
-    /// The task that reads was ended.
-    #[error("reading the build context was ended: {0}")]
-    Ended(String),
+    /// It was not read to its end.
+    #[error("{0}")]
+    Hangs(String),
 }
 
 /// The digest of a build context (`v1:sha256:…`), with the build's own settings in it; `None` for a context that is
@@ -67,8 +70,8 @@ pub async fn context_digest(build: &BuildModel, cache: &dyn Cache) -> Result<Opt
     let key = hex::encode(Sha256::digest(form));
     let known = cache.get(SPACE, &key);
     let build = build.clone();
-    let task = tokio::task::spawn_blocking(move || Source::read(&build)?.digest(known.as_deref()));
-    let (digest, remember) = task.await.map_err(|error| DigestError::Ended(error.to_string()))??;
+    let read = files::looked(move || Source::read(&build)?.digest(known.as_deref())).await;
+    let (digest, remember) = read.map_err(|hangs| DigestError::Hangs(hangs.to_string()))??;
     if let Some(entry) = remember {
         cache.put(SPACE, &key, &entry);
     }
@@ -81,7 +84,9 @@ pub async fn context_digest(build: &BuildModel, cache: &dyn Cache) -> Result<Opt
 /// # Errors
 /// As [`context_digest`].
 pub fn context_files(build: &BuildModel) -> Result<Vec<PathBuf>, DigestError> {
-    let source = Source::read(build)?;
+    let build = build.clone();
+    let read = files::look(move || Source::read(&build));
+    let source = read.map_err(|hangs| DigestError::Hangs(hangs.to_string()))??;
     Ok(source.contexts.iter().flat_map(|context| &context.entries).map(|e| e.path.clone().into()).collect())
 }
 
@@ -149,7 +154,7 @@ impl Source {
     fn stats(&self) -> Result<(String, i64), DigestError> {
         let mut fields = Fields(Sha256::new());
         let mut newest = 0;
-        let mut stat = |path: &[u8], meta: &fs::Metadata| {
+        let mut stat = |path: &[u8], meta: &Metadata| {
             fields.field(path);
             let stat = [meta.ino(), meta.dev(), meta.size(), u64::from(meta.mode())];
             for number in stat {
@@ -164,7 +169,7 @@ impl Source {
             stat(entry.bytes(), &entry.meta);
         }
         for path in self.extra_files() {
-            let meta = fs::metadata(path).map_err(Unreadable::at(path))?;
+            let meta = files::metadata(path).map_err(Unreadable::at(path))?;
             stat(path.as_os_str().as_bytes(), &meta);
         }
         Ok((hex::encode(fields.0.finalize()), newest))
@@ -218,7 +223,7 @@ fn ignore_file(
         PathBuf::from(name)
     });
     for path in own.into_iter().chain([root.join(".dockerignore")]) {
-        match fs::read(&path) {
+        match files::read(&path, LARGEST_TEXT) {
             Ok(bytes) => {
                 let parsed = Dockerignore::parse(&String::from_utf8_lossy(&bytes));
                 let ignore = parsed
@@ -235,16 +240,8 @@ fn ignore_file(
 /// The digest of a file's content.
 fn file(path: &Path) -> Result<Vec<u8>, Unreadable> {
     let mut hash = Sha256::new();
-    let mut buffer = vec![0; 64 * 1024];
-    let mut file = File::open(path).map_err(Unreadable::at(path))?;
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(hash.finalize().to_vec()),
-            Ok(n) => hash.update(&buffer[..n]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(Unreadable::at(path)(error)),
-        }
-    }
+    files::read_in_pieces(path, |piece| hash.update(piece)).map_err(Unreadable::at(path))?;
+    Ok(hash.finalize().to_vec())
 }
 
 /// A hash over fields, each with its length, so that no two lists of fields look alike.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    fs,
     os::unix::fs::{PermissionsExt, symlink},
     sync::Mutex,
 };

@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::{Fact, GitState, StepOutcome},
+    files::{self, Hangs},
     host::compose::{
         Environment,
         command::{self, Finished, Invocation},
@@ -26,9 +27,11 @@ const STRAYING: [&str; 5] =
 /// in no work tree. Takes no lock in the repository, and runs no monitor that the repository configures.
 pub async fn git_state(directory: &Path) -> Fact<Option<GitState>> {
     // Most project directories that are in no work tree are told without a process.
-    let absolute = std::fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
-    if !absolute.ancestors().any(|folder| folder.join(".git").exists()) {
-        return Fact::Known(None);
+    let at = directory.to_owned();
+    match files::looked(move || may_be_in_a_work_tree(&at)).await {
+        Ok(true) => {}
+        Ok(false) => return Fact::Known(None),
+        Err(hangs) => return Fact::unknown(hangs.to_string()),
     }
     let env = STRAYING.iter().fold(Environment::of_this_process(), |env, name| env.without(name));
     let env = env.with("LC_ALL", "C").with("GIT_TERMINAL_PROMPT", "0").with("GIT_OPTIONAL_LOCKS", "0");
@@ -37,6 +40,13 @@ pub async fn git_state(directory: &Path) -> Fact<Option<GitState>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Fact::unknown("git is not installed"),
         Err(error) => Fact::unknown(format!("git could not be started: {error}")),
     }
+}
+
+fn may_be_in_a_work_tree(directory: &Path) -> bool {
+    let absolute = files::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
+    let mut marks = absolute.ancestors().map(|folder| files::metadata(&folder.join(".git")));
+    // What does not answer may be one.
+    marks.any(|mark| mark.is_ok() || mark.is_err_and(|error| Hangs::is_why(&error)))
 }
 
 async fn status(directory: &Path, env: &Environment) -> io::Result<Finished> {

@@ -1,11 +1,14 @@
 //! Whether a module's source is there.
 
 use std::{
-    fs, io,
+    io,
     path::{Component, Path, PathBuf},
 };
 
-use crate::api::{Fact, ModuleType, Presence};
+use crate::{
+    api::{Fact, ModuleType, Presence},
+    files,
+};
 
 /// Looks for a module's source below the project directory.
 ///
@@ -13,15 +16,16 @@ use crate::api::{Fact, ModuleType, Presence};
 /// [`Presence::WrongType`]: something is there, and a build would not see it.
 #[must_use]
 pub fn source_presence(directory: &Path, source: &str, kind: ModuleType) -> Fact<Presence> {
-    match look(directory, source, kind) {
+    let (at, below) = (directory.to_owned(), source.to_owned());
+    match files::look(move || look(&at, &below, kind)).unwrap_or_else(|hangs| Err(hangs.into())) {
         Ok(presence) => Fact::Known(presence),
         Err(error) => Fact::unknown(format!("cannot look at {source}: {error}")),
     }
 }
 
 fn look(directory: &Path, source: &str, kind: ModuleType) -> io::Result<Presence> {
-    let root = fs::canonicalize(directory)?;
-    let found = match fs::canonicalize(root.join(source)) {
+    let root = files::canonicalize(directory)?;
+    let found = match files::canonicalize(&root.join(source)) {
         Ok(found) => found,
         Err(error) if is_absent(&error) => return Ok(absent(&root, source)),
         Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
@@ -32,7 +36,7 @@ fn look(directory: &Path, source: &str, kind: ModuleType) -> io::Result<Presence
     if !found.starts_with(&root) {
         return Ok(Presence::WrongType);
     }
-    let meta = fs::metadata(&found)?;
+    let meta = files::metadata(&found)?;
     let fits = match kind {
         ModuleType::Any => true,
         ModuleType::File => meta.is_file(),
@@ -46,8 +50,8 @@ fn absent(root: &Path, source: &str) -> Presence {
     let mut path = PathBuf::from(root);
     for part in Path::new(source).components().filter(|part| *part != Component::CurDir) {
         path.push(part);
-        let is_link = fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_symlink());
-        if is_link && !path.exists() {
+        let is_link = files::symlink_metadata(&path).is_ok_and(|meta| meta.is_symlink());
+        if is_link && !files::exists(&path) {
             return Presence::WrongType;
         }
     }
@@ -60,7 +64,7 @@ fn is_absent(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::{fs, os::unix::fs::symlink};
 
     use super::*;
 

@@ -2,13 +2,14 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    fs::{self, Metadata},
+    fs::Metadata,
     io,
     os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::{Path, PathBuf},
 };
 
 use super::dockerignore::Dockerignore;
+use crate::files::{self, Listed};
 
 /// How deep folders may lie in each other; deeper paths are longer than the kernel takes.
 const DEEPEST: usize = 2048;
@@ -50,6 +51,12 @@ impl Unreadable {
     }
 }
 
+impl From<(PathBuf, io::Error)> for Unreadable {
+    fn from((path, source): (PathBuf, io::Error)) -> Self {
+        Self { path, source }
+    }
+}
+
 /// Lists a context, sorted by path as bytes. Links are not followed.
 pub(super) fn walk(root: &Path, ignore: &Dockerignore) -> Result<Vec<Entry>, Unreadable> {
     let mut walker = Walker { root, ignore, found: Vec::new() };
@@ -70,23 +77,26 @@ impl Walker<'_> {
         if depth > DEEPEST {
             return Err(Unreadable { path, source: io::ErrorKind::InvalidFilename.into() });
         }
-        for entry in fs::read_dir(&path).map_err(Unreadable::at(&path))? {
-            let name = entry.map_err(Unreadable::at(&path))?.file_name();
+        for Listed { name, meta, target } in files::list(&path).map_err(Unreadable::from)? {
             let mut relative = folder.to_owned();
             if !relative.is_empty() {
                 relative.push("/");
             }
             relative.push(name);
-            self.entry(relative, parent, depth)?;
+            self.entry(relative, meta, target, (parent, depth))?;
         }
         Ok(())
     }
 
-    fn entry(&mut self, path: OsString, parent: &[bool], depth: usize) -> Result<(), Unreadable> {
+    fn entry(
+        &mut self,
+        path: OsString,
+        meta: Metadata,
+        target: Option<PathBuf>,
+        (parent, depth): (&[bool], usize),
+    ) -> Result<(), Unreadable> {
         let text = path.to_string_lossy();
         let (excluded, matched) = self.ignore.excludes(&text, parent);
-        let whole = self.root.join(&path);
-        let meta = fs::symlink_metadata(&whole).map_err(Unreadable::at(&whole))?;
         let kind = if meta.is_dir() {
             let before = self.found.len();
             if !excluded || self.ignore.could_include_below(&text) {
@@ -99,8 +109,8 @@ impl Walker<'_> {
             EntryKind::Folder
         } else if excluded {
             return Ok(());
-        } else if meta.is_symlink() {
-            EntryKind::Link { target: fs::read_link(&whole).map_err(Unreadable::at(&whole))? }
+        } else if let Some(target) = target {
+            EntryKind::Link { target }
         } else if meta.is_file() {
             // The owner's bit alone: the others depend on the umask of whoever checked the files out.
             EntryKind::File { executable: meta.mode() & 0o100 != 0 }

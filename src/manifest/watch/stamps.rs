@@ -9,7 +9,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use crate::manifest::read;
+use crate::{files, manifest::read};
 
 /// Symbolic links in one path; as many as the kernel follows (`path_resolution(7)`).
 const MOST_LINKS: u32 = 40;
@@ -41,11 +41,17 @@ pub(super) struct Stamps {
 impl Stamps {
     /// Looks at these absolute paths.
     pub(super) fn take(paths: &[PathBuf]) -> Self {
+        let named = paths.to_vec();
+        // Of what does not answer nothing is seen, and it is another look once it does.
+        files::look_past(move || Self::take_here(&named)).unwrap_or_default()
+    }
+
+    fn take_here(paths: &[PathBuf]) -> Self {
         let taken = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
         let mut stamps = Self { taken, ..Self::default() };
         for path in paths {
             stamps.add(path);
-            if path.is_dir() {
+            if files::is_dir(path) {
                 stamps.folders.insert(path.clone());
                 for file in read::files_of(path).unwrap_or_default() {
                     stamps.add(&file);
@@ -72,7 +78,7 @@ impl Stamps {
 
     fn add(&mut self, path: &Path) {
         self.trace(path);
-        let stamp = path.metadata().ok().as_ref().map(stamp);
+        let stamp = files::metadata(path).ok().as_ref().map(stamp);
         if let Some(Stamp::File { seconds, nanoseconds, .. }) = stamp {
             let changed = u64::try_from(seconds).ok().zip(u32::try_from(nanoseconds).ok());
             let changed = changed.map(|(seconds, nanoseconds)| Duration::new(seconds, nanoseconds));
@@ -93,14 +99,14 @@ impl Stamps {
                 continue;
             }
             let next = at.join(&part);
-            let found = next.symlink_metadata();
+            let found = files::symlink_metadata(&next);
             if !found.as_ref().is_ok_and(Metadata::is_dir) || ahead.is_empty() {
                 self.folders.insert(at.clone());
             }
             match found {
                 Ok(found) if found.is_symlink() && links < MOST_LINKS => {
                     links += 1;
-                    let target = next.read_link().unwrap_or_default();
+                    let target = files::read_link(&next).unwrap_or_default();
                     if target.is_absolute() {
                         at = PathBuf::from("/");
                     }

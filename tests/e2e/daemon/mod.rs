@@ -104,6 +104,11 @@ impl Daemon {
     /// Asks it to end, and waits until it has.
     pub(crate) fn end(mut self) -> ExitStatus {
         self.signal(Signal::TERM);
+        self.wait_for_end()
+    }
+
+    /// Waits until it has ended.
+    pub(crate) fn wait_for_end(&mut self) -> ExitStatus {
         let mut status = None;
         wait_for("the daemon to end", || {
             status = self.child.try_wait().unwrap();

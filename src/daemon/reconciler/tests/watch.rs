@@ -138,7 +138,7 @@ async fn the_trail_has_its_end_where_a_status_cannot_be_written() {
     let bench = Bench::new(World::incident());
     assert_eq!(bench.turn("backoffice").await, Requeue::Now);
     bench.is_full("objects");
-    let error = bench.shared.record_end("SIGTERM").unwrap_err();
+    let error = bench.shared.record_end(&End::Signal("SIGTERM")).unwrap_err();
     assert!(
         error.to_string().contains("the disk is full") || with_causes(&error).contains("full"),
         "{error}"

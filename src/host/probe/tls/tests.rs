@@ -153,16 +153,16 @@ async fn a_file_of_certificates_is_a_regular_one_of_certain_length_with_certific
         rustix::fs::CWD,
         path("pipe"),
         rustix::fs::FileType::Fifo,
-        Mode::RUSR | Mode::WUSR,
+        rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
         0,
     )
     .unwrap();
     std::fs::write(path("long"), vec![b'a'; 1024 * 1024 + 1]).unwrap();
     std::fs::write(path("none"), "no certificate\n").unwrap();
     for (name, words) in [
-        ("pipe", "cannot read the certificates in pipe: it is not a regular file"),
-        ("/dev/zero", "cannot read the certificates in /dev/zero: it is not a regular file"),
-        ("long", "longer than any file of certificates"),
+        ("pipe", "pipe is a named pipe and not a regular file"),
+        ("/dev/zero", "/dev/zero is a device and not a regular file"),
+        ("long", "it has more than 1 MiB"),
         ("gone", "cannot read the certificates in gone"),
         ("none", "`tls.caFile` holds no PEM certificate"),
     ] {

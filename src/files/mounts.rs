@@ -1,0 +1,77 @@
+//! On which file system a path lies, by the kernel's own table and without a look at the path: that one may hang.
+
+use std::{
+    cell::OnceCell,
+    path::{Path, PathBuf},
+};
+
+/// The mounts that this process sees.
+const MOUNTS: &str = "/proc/self/mountinfo";
+
+/// One mount.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mount {
+    /// The kernel's number of it, and of the device: what is mounted anew at the same place has others.
+    numbers: (u64, String),
+    pub(crate) point: PathBuf,
+    /// The kernel's name of the file system's type: `ext4`, `fuse.sshfs`.
+    pub(crate) kind: String,
+    /// Of an overlay: the folder that takes what is written, as the mounter saw it.
+    pub(crate) upper: Option<PathBuf>,
+}
+
+/// All mounts, as far as the kernel tells.
+pub(crate) fn all() -> Vec<Mount> {
+    std::fs::read_to_string(MOUNTS).map(|text| read(&text)).unwrap_or_default()
+}
+
+/// The mount that a path lies on as it is written: links in it are not followed.
+pub(super) fn of(path: &Path) -> Option<Mount> {
+    find(&all(), &std::path::absolute(path).ok()?).cloned()
+}
+
+/// A path whose mount is looked up once, and only where it is asked for.
+pub(super) struct Asked<'a> {
+    path: &'a Path,
+    mount: OnceCell<Option<Mount>>,
+}
+
+impl<'a> Asked<'a> {
+    pub(super) const fn new(path: &'a Path) -> Self {
+        Self { path, mount: OnceCell::new() }
+    }
+
+    pub(super) fn mount(&self) -> Option<&Mount> {
+        self.mount.get_or_init(|| of(self.path)).as_ref()
+    }
+}
+
+/// The mount that an absolute path lies in: the longest, and of two at one place the one on top, which comes last.
+pub(crate) fn find<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount> {
+    let over = mounts.iter().filter(|mount| path.starts_with(&mount.point));
+    over.max_by_key(|mount| mount.point.components().count())
+}
+
+/// Reads `36 35 98:0 /root /point rw,noatime master:1 - ext3 /dev/root rw,errors=continue`.
+pub(crate) fn read(text: &str) -> Vec<Mount> {
+    let mount = |line: &str| {
+        let (before, after) = line.split_once(" - ")?;
+        let mut before = before.split(' ');
+        let (number, device) = (before.next()?.parse().ok()?, before.nth(1)?.to_owned());
+        let point = unescaped(before.nth(1)?);
+        let mut after = after.split(' ');
+        let kind = after.next()?.to_owned();
+        let options = after.nth(1).unwrap_or_default();
+        let upper = options.split(',').find_map(|option| option.strip_prefix("upperdir="));
+        Some(Mount { numbers: (number, device), point, kind, upper: upper.map(unescaped) })
+    };
+    text.lines().filter_map(mount).collect()
+}
+
+/// The kernel writes a space, a tab, a line end and a backslash as `\ooo`.
+fn unescaped(text: &str) -> PathBuf {
+    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
+        .iter()
+        .fold(text.to_owned(), |text, (escape, plain)| text.replace(escape, plain))
+        .into()
+}
