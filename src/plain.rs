@@ -1,5 +1,7 @@
-//! Text without what steers a terminal. What commands print is kept and shown, and must not move a cursor, clear a
-//! screen or turn the direction of writing when a person reads it.
+//! Text without what steers a terminal. What commands print, and what a person writes into files, is kept and shown, and must not
+//! move a cursor, clear a screen, begin a line or turn the direction of writing when somebody reads it.
+
+use std::{borrow::Cow, fmt::Write as _};
 
 /// Where a terminal is in a text: ECMA-48, as the state machine of the DEC terminals reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +72,55 @@ pub(crate) const fn turns(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}')
 }
 
+/// Characters that some programs take for the end of a line, besides the control characters.
+const fn breaks(c: char) -> bool {
+    matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+/// Whether a character does something else than stand in a text.
+pub(crate) fn steers(c: char) -> bool {
+    c.is_control() || turns(c) || breaks(c)
+}
+
+/// The text on one line and without what steers a terminal: escape sequences, control characters (C0, C1, DEL) and
+/// those that turn the direction of writing. White space of other kinds becomes a space.
+#[must_use]
+pub fn clean(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(steers) {
+        return text.into();
+    }
+    without_escapes(text)
+        .filter_map(|c| match c {
+            '\n' | '\t' | '\r' => Some(' '),
+            c if breaks(c) => Some(' '),
+            c if steers(c) => None,
+            c => Some(c),
+        })
+        .collect::<String>()
+        .into()
+}
+
+/// A JSON text that says the same, in which nothing steers a terminal. JSON itself demands that of less: of U+0000 to U+001F
+/// within strings.
+#[must_use]
+pub(crate) fn json(text: &str) -> Cow<'_, str> {
+    // What is below stands between strings: white space.
+    let is_raw = |c: char| c > ' ' && steers(c);
+    if !text.chars().any(is_raw) {
+        return text.into();
+    }
+    let mut safe = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if is_raw(c) {
+            // None of them is above U+FFFF. A text takes all that is written to it.
+            let _ = write!(safe, "\\u{:04x}", u32::from(c));
+        } else {
+            safe.push(c);
+        }
+    }
+    safe.into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,6 +154,38 @@ mod tests {
         }
         assert_eq!(plain("\u{1b}[3\u{18}1m"), "1m", "CAN ends it");
         assert_eq!(plain("\u{1b}[2\rJx"), "\rx", "a control character does not");
+    }
+
+    #[test]
+    fn a_clean_text_is_one_line_that_steers_nothing() {
+        assert_eq!(
+            clean("a\u{1b}[31mb\u{7}\u{9b}2J\u{7f}\nc\td\u{202e}e\u{0}\u{2028}f\u{85}g"),
+            "ab c de fg"
+        );
+        assert!(matches!(clean("é 漢 😀"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn a_json_text_says_the_same_and_steers_nothing() {
+        let hostile = "a\u{1b}[2J\u{9b}2J\u{7f}\n\u{202e}\u{2028}\u{85}\u{61c} é 漢 😀 \" \\";
+        let value = serde_json::json!({ hostile: [hostile, 1, null] });
+        for text in [value.to_string(), format!("{value:#}")] {
+            let safe = json(&text);
+            assert!(safe.chars().all(|c| c == '\n' || !steers(c)), "{safe}");
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&safe).unwrap(), value);
+        }
+        assert!(matches!(json("{\n  \"é\": 1\n}"), Cow::Borrowed(_)));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_cleaned_steers_nothing(text in "(\\PC|[\u{0}-\u{1f}\u{7f}-\u{9f}\u{200e}-\u{202e}\u{2066}-\u{2069}\u{61c}]){0,40}") {
+            proptest::prop_assert!(!clean(&text).chars().any(steers));
+            let value = serde_json::Value::String(text);
+            let safe = json(&value.to_string()).into_owned();
+            proptest::prop_assert!(!safe.chars().any(steers));
+            proptest::prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&safe).unwrap(), value);
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{
     path::Path,
     process::Command,
     sync::{
-        Mutex,
+        LazyLock, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -26,13 +26,14 @@ use undrift::{
         ReconcilePolicy, ServiceSpec, SourcePolicy, StepOutcome,
     },
     host::{
-        Cache, HostError, NoCache,
+        Cache, HostError, KeyedDigest, NoCache, Sealed,
         compose::{
             Environment, argv,
             command::{Invocation, run},
             resolve, resolve_in, up_command, would_recreate,
         },
         endpoint::Endpoint,
+        keyed_by_this_process,
     },
 };
 
@@ -55,6 +56,12 @@ impl Cache for Memory {
         self.1.fetch_add(1, Ordering::SeqCst);
         self.0.lock().unwrap().insert(format!("{space}/{key}"), value.into());
     }
+}
+
+/// A cache whose entries are sealed under one key for all tests.
+fn sealed(cache: &dyn Cache) -> Sealed<'_> {
+    static KEY: LazyLock<KeyedDigest> = LazyLock::new(keyed_by_this_process);
+    Sealed { cache, digest: &KEY }
 }
 
 fn docker(arguments: &[&str]) -> String {
@@ -195,7 +202,7 @@ async fn resolves_as_compose_does_and_asks_again_only_when_something_changed() {
     );
     project.write("svc.env", "A=1\n");
     let (desired, cache) = (project.desired(&["api"]), Memory::default());
-    let first = resolve(&desired, &endpoint(), &cache).await.unwrap();
+    let first = resolve(&desired, &endpoint(), sealed(&cache)).await.unwrap();
     let api = &first.model.services["api"];
     assert_eq!(first.model.name, project.name);
     assert_eq!((api.image.as_str(), api.replicas), (format!("{}-api", project.name).as_str(), 2));
@@ -204,17 +211,17 @@ async fn resolves_as_compose_does_and_asks_again_only_when_something_changed() {
     assert_eq!(first.hashes.keys().collect::<Vec<_>>(), ["api", "db"]);
     assert_eq!(first.hashes["api"].len(), 64);
 
-    assert_eq!(resolve(&desired, &endpoint(), &cache).await.unwrap(), first);
+    assert_eq!(resolve(&desired, &endpoint(), sealed(&cache)).await.unwrap(), first);
     assert_eq!(cache.puts(), 2, "the second answer was remembered, and Compose's version");
     project.write("svc.env", "A=2\n");
-    resolve(&desired, &endpoint(), &cache).await.unwrap();
+    resolve(&desired, &endpoint(), sealed(&cache)).await.unwrap();
     assert_eq!(cache.puts(), 3, "an env file changed");
     project.write("compose.override.yaml", "services: {db: {image: other}}\n");
-    let third = resolve(&desired, &endpoint(), &cache).await.unwrap();
+    let third = resolve(&desired, &endpoint(), sealed(&cache)).await.unwrap();
     assert_eq!(third.model.services["db"].image, "other", "an override that appeared");
     let env = Environment::of_this_process().with("TAG", "7");
     fs::remove_file(project.folder.path().join("compose.override.yaml")).unwrap();
-    let fourth = resolve_in(&desired, &endpoint(), &cache, env).await.unwrap();
+    let fourth = resolve_in(&desired, &endpoint(), sealed(&cache), env).await.unwrap();
     assert_eq!(fourth.model.services["db"].image, "x:7", "a variable that was set");
     assert_eq!(cache.puts(), 5);
 }
@@ -233,10 +240,10 @@ async fn a_remembered_answer_needs_no_process() {
     fs::write(&shim, script.replace("DOCKER", docker.unwrap().to_str().unwrap())).unwrap();
     fs::set_permissions(&shim, fs::Permissions::from_mode(0o755)).unwrap();
     let env = Environment::of_this_process().with("PATH", bin.path());
-    let first = resolve_in(&desired, &endpoint(), &cache, env.clone()).await.unwrap();
+    let first = resolve_in(&desired, &endpoint(), sealed(&cache), env.clone()).await.unwrap();
     assert_eq!(fs::read_to_string(&runs).unwrap().lines().count(), 2, "the project, the version");
     fs::remove_file(&runs).unwrap();
-    assert_eq!(resolve_in(&desired, &endpoint(), &cache, env).await.unwrap(), first);
+    assert_eq!(resolve_in(&desired, &endpoint(), sealed(&cache), env).await.unwrap(), first);
     assert!(!runs.exists(), "it was run again: {:?}", fs::read_to_string(&runs));
 }
 
@@ -246,18 +253,18 @@ async fn says_what_is_wrong() {
         "unset",
         "services: {api: {image: 'x:$UNDRIFT_NOT_SET', command: '${UNDRIFT_NOR_THIS}'}}",
     );
-    match resolve(&unset.desired(&["api"]), &endpoint(), &NoCache).await.unwrap_err() {
+    match resolve(&unset.desired(&["api"]), &endpoint(), sealed(&NoCache)).await.unwrap_err() {
         HostError::UnsetVariables { variables, .. } => {
             assert_eq!(variables, ["UNDRIFT_NOR_THIS", "UNDRIFT_NOT_SET"]);
         }
         error => panic!("{error}"),
     }
     let refused = Project::new("refused", "services: {api: {image: x, frob: 1}}");
-    let error = resolve(&refused.desired(&["api"]), &endpoint(), &NoCache).await.unwrap_err();
+    let error = resolve(&refused.desired(&["api"]), &endpoint(), sealed(&NoCache)).await.unwrap_err();
     assert!(matches!(error, HostError::ComposeRefused { .. }), "{error}");
     assert!(error.to_string().contains("frob"), "{error}");
     let other = Project::new("nosuch", "services: {dashboard: {image: x}, db: {image: x}}");
-    match resolve(&other.desired(&["dashbord"]), &endpoint(), &NoCache).await.unwrap_err() {
+    match resolve(&other.desired(&["dashbord"]), &endpoint(), sealed(&NoCache)).await.unwrap_err() {
         HostError::NoSuchService { unknown, .. } => {
             let mend = unknown[0].mend.as_deref();
             assert_eq!((unknown[0].line, mend), (10, Some("did you mean dashboard?")));
@@ -266,7 +273,7 @@ async fn says_what_is_wrong() {
     }
     let mut gone = other.desired(&["db"]);
     gone.directory = "/nonexistent/undrift".into();
-    let error = resolve(&gone, &endpoint(), &NoCache).await.unwrap_err();
+    let error = resolve(&gone, &endpoint(), sealed(&NoCache)).await.unwrap_err();
     assert!(matches!(error, HostError::ComposeRefused { .. }), "{error}");
 }
 
@@ -276,7 +283,8 @@ async fn a_missing_docker_or_plugin_is_said_with_the_mend() {
     let desired = project.desired(&["api"]);
     let with_path = |path: &Path| Environment::of_this_process().with("PATH", path);
     let empty = tempfile::tempdir().unwrap();
-    let error = resolve_in(&desired, &endpoint(), &NoCache, with_path(empty.path())).await.unwrap_err();
+    let error =
+        resolve_in(&desired, &endpoint(), sealed(&NoCache), with_path(empty.path())).await.unwrap_err();
     assert!(matches!(error, HostError::ComposeMissing(_)), "{error}");
     assert!(error.to_string().contains("PATH"), "{error}");
     // What a docker CLI without the plugin answers.
@@ -284,7 +292,8 @@ async fn a_missing_docker_or_plugin_is_said_with_the_mend() {
     let program = empty.path().join("docker");
     fs::write(&program, script).unwrap();
     fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let error = resolve_in(&desired, &endpoint(), &NoCache, with_path(empty.path())).await.unwrap_err();
+    let error =
+        resolve_in(&desired, &endpoint(), sealed(&NoCache), with_path(empty.path())).await.unwrap_err();
     assert!(matches!(error, HostError::ComposeMissing(_)), "{error}");
     assert!(error.to_string().contains("plugin"), "{error}");
 }
@@ -306,7 +315,7 @@ async fn the_dry_run_tells_what_would_be_recreated_and_changes_nothing() {
     let of_project = format!("label=com.docker.compose.project={}", project.name);
     let recreated = async |what: &str| {
         let before = project.inventory();
-        let resolved = resolve(&desired, &endpoint(), &NoCache).await.unwrap();
+        let resolved = resolve(&desired, &endpoint(), sealed(&NoCache)).await.unwrap();
         let fact = would_recreate(&desired, &endpoint(), &resolved, &services).await;
         assert_eq!(project.inventory(), before, "{what}: a dry run changes nothing");
         let prefix = format!("{}-", project.name);
@@ -360,7 +369,7 @@ async fn a_project_is_what_it_is_for_a_person_who_stands_in_its_folder() {
     let mut desired = project.desired(&["api"]);
     desired.directory.clone_from(&link);
     let cache = Memory::default();
-    let resolved = resolve(&desired, &endpoint(), &cache).await.unwrap();
+    let resolved = resolve(&desired, &endpoint(), sealed(&cache)).await.unwrap();
     assert_eq!(resolved.model.name, project.name, "named by the link, which has no name in its file");
     let container = format!("{}-api-1", project.name);
     let label = "{{index .Config.Labels \"com.docker.compose.config-hash\"}}";
@@ -371,17 +380,17 @@ async fn a_project_is_what_it_is_for_a_person_who_stands_in_its_folder() {
 
     fs::remove_file(&link).unwrap();
     std::os::unix::fs::symlink("releases/two", &link).unwrap();
-    resolve(&desired, &endpoint(), &cache).await.unwrap();
+    resolve(&desired, &endpoint(), sealed(&cache)).await.unwrap();
     assert_eq!(cache.puts(), 3, "the link leads elsewhere: asked anew, but for the version");
     let unset = Environment::of_this_process().without("PWD");
-    resolve_in(&desired, &endpoint(), &NoCache, unset).await.unwrap();
+    resolve_in(&desired, &endpoint(), sealed(&NoCache), unset).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_dry_run_that_fails_is_unknown() {
     let project = Project::new("dryfail", "services: {api: {image: x}}");
     let desired = project.desired(&["api"]);
-    let resolved = resolve(&desired, &endpoint(), &NoCache).await.unwrap();
+    let resolved = resolve(&desired, &endpoint(), sealed(&NoCache)).await.unwrap();
     let away = Endpoint::Unix("/nonexistent/docker.sock".into());
     let fact = would_recreate(&desired, &away, &resolved, &["api".to_owned()]).await;
     assert!(matches!(fact.recreated(), Fact::Unknown(_)), "{fact:?}");
@@ -389,7 +398,7 @@ async fn a_dry_run_that_fails_is_unknown() {
 
 /// Runs the `up` that undrift would run, in an environment that asks Compose to remove orphans.
 async fn up(desired: &Desired, services: &[&str]) -> Vec<String> {
-    let resolved = resolve(desired, &endpoint(), &NoCache).await.unwrap();
+    let resolved = resolve(desired, &endpoint(), sealed(&NoCache)).await.unwrap();
     let services: Vec<String> = services.iter().map(|&service| service.to_owned()).collect();
     let argv = up_command(desired, &endpoint(), &resolved, &services, false, argv::Pull::Never).await;
     let env = Environment::of_this_process().with("COMPOSE_REMOVE_ORPHANS", "1");
@@ -424,7 +433,7 @@ async fn an_up_of_ours_touches_only_what_the_object_names() {
     let id = |service: &str| docker(&["inspect", "-f", "{{.Id}}", &format!("{}-{service}-1", project.name)]);
     let differs = async || {
         let desired = project.desired(&["api"]);
-        let resolved = resolve(&desired, &endpoint(), &NoCache).await.unwrap();
+        let resolved = resolve(&desired, &endpoint(), sealed(&NoCache)).await.unwrap();
         let fact = would_recreate(&desired, &endpoint(), &resolved, &["api".to_owned()]).await;
         !fact.recreated().known().unwrap_or_else(|| panic!("{fact:?}")).is_empty()
     };
@@ -466,7 +475,7 @@ async fn an_up_of_ours_touches_no_service_outside_the_step() {
     let id = |service: &str| docker(&["inspect", "-f", "{{.Id}}", &format!("{}-{service}-1", project.name)]);
     let desired = project.desired(&["api", "worker"]);
     let differ = async || {
-        let resolved = resolve(&desired, &endpoint(), &NoCache).await.unwrap();
+        let resolved = resolve(&desired, &endpoint(), sealed(&NoCache)).await.unwrap();
         let both = ["api", "worker"].map(str::to_owned);
         let fact = would_recreate(&desired, &endpoint(), &resolved, &both).await;
         let names = fact.recreated().known().unwrap_or_else(|| panic!("{fact:?}")).clone();

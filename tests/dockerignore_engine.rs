@@ -107,7 +107,7 @@ fn compare(root: &Path, image: &Image, what: &str) {
         context: root.to_str().unwrap().into(),
         dockerfile: Some("Dockerfile".into()),
         additional_contexts: BTreeMap::new(),
-        settings: String::new(),
+        settings: undrift::host::compose::BuildSettings::default(),
     };
     let ours = context_files(&build).unwrap();
     let ours: BTreeSet<String> = ours.iter().map(|path| path.to_str().unwrap().to_owned()).collect();

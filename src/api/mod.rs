@@ -55,7 +55,8 @@ pub use recent_step::{BeyondRate, RecentStep};
 pub use replaced::{LastWords, signal_of};
 pub use resolved_from::ResolvedFrom;
 pub use route::{
-    Auth, BasicAuth, Control, RouteSpec, RouteTarget, Scheme, SecretSource, Tls, without_query_values,
+    Auth, BasicAuth, Control, RouteSpec, RouteTarget, Scheme, SecretSource, Tls, is_this_host,
+    without_query_values,
 };
 pub use source_digest::{SourceComparison, compare_sources, knows_less, on_bases};
 pub use spec::{

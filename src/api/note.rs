@@ -36,6 +36,8 @@ pub enum NoteReason {
     NotReachable,
     /// The build context or the Dockerfile is not there.
     BuildFilesMissing,
+    /// The credentials of a route cross the network in plain HTTP.
+    PlainHttp,
 }
 
 impl NoteReason {
@@ -53,6 +55,7 @@ impl NoteReason {
             Self::PortNotExposed => "PortNotExposed",
             Self::NotReachable => "NotReachable",
             Self::BuildFilesMissing => "BuildFilesMissing",
+            Self::PlainHttp => "PlainHttp",
         }
     }
 }

@@ -57,7 +57,8 @@ pub struct ServiceObservation {
     pub buildable: bool,
     /// How many containers Compose would run (`deploy.replicas` or `scale`).
     pub replicas: u32,
-    /// The hash of the service's configuration as Compose resolves it now; `None` where Compose gave none.
+    /// The hash of the service's configuration as Compose resolves it now, digested under the state folder's key; `None` where
+    /// Compose gave none.
     pub config_hash: Option<String>,
     /// What its containers are to be attached to.
     pub attachments: DeclaredAttachments,
@@ -105,8 +106,8 @@ fn is_not_elsewhere(other: &Fact<Option<String>>) -> bool {
 pub struct SourceObservation {
     /// One entry per module of the spec; `None` where it declares no source.
     pub modules: Vec<Option<Fact<Presence>>>,
-    /// The digest of the build context (`v1:sha256:…`, with the build's own settings in it), and after a `+` that of the builds
-    /// of other services that the image is made of; `None` for a service without `build:`, or one whose context is not a
+    /// The digest of the build context (`v1:sha256:…`, with the build's own settings in it; `v2.KEY:sha256:…` where these may be
+    /// secrets, and are in it under that key), and after a `+` that of the builds of other services that the image is made of; `None` for a service without `build:`, or one whose context is not a
     /// folder of this host.
     pub digest: Fact<Option<String>>,
     /// What of the build no digest covers, in words: a git repository, also one that a base image is built from.
@@ -192,7 +193,7 @@ pub struct ContainerObservation {
     pub health: Option<Health>,
     /// The image it runs (`sha256:…`).
     pub image_id: String,
-    /// Compose's config hash that it was created with.
+    /// Compose's config hash that it was created with, digested under the state folder's key.
     pub config_hash: Option<String>,
     /// Whether Compose would create it otherwise today. A differing hash alone is not believed: a dry run of
     /// `up` settles it.

@@ -1,6 +1,6 @@
 //! Routes, as the manifest declares them: a request, and what it must be answered with.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, net::IpAddr};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -148,6 +148,13 @@ impl RouteSpec {
         })
     }
 
+    /// Whether its credentials are sent over plain HTTP to another host, though nobody has declared that they may be.
+    #[must_use]
+    pub fn exposes_credentials(&self) -> bool {
+        let is_declared = self.auth.as_ref().is_some_and(|auth| auth.allow_plain_http.is_none());
+        is_declared && self.url.as_deref().is_some_and(is_plain_and_elsewhere)
+    }
+
     /// The route as it is asked without credentials.
     #[must_use]
     pub fn without_auth(&self) -> Self {
@@ -163,6 +170,24 @@ impl RouteSpec {
             _ => None,
         }
     }
+}
+
+/// Whether a URL is asked in plain HTTP, and not on this host.
+fn is_plain_and_elsewhere(url: &str) -> bool {
+    let Some((scheme, rest)) = url.split_once("://") else { return false };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let host = match authority.strip_prefix('[') {
+        Some(address) => address.split(']').next().unwrap_or(address),
+        None => authority.split(':').next().unwrap_or(authority),
+    };
+    scheme.eq_ignore_ascii_case("http") && !is_this_host(host)
+}
+
+/// Whether a host, by name or address, is the one that undrift runs on.
+#[must_use]
+pub fn is_this_host(host: &str) -> bool {
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// A path or a URL of whose query only the keys are left: a value may be a token, and what is shown is also kept.
@@ -330,6 +355,43 @@ mod tests {
         ] {
             assert_eq!(without_query_values(written), shown);
         }
+    }
+
+    #[test]
+    fn credentials_are_exposed_in_plain_http_to_another_host_where_nobody_has_declared_it() {
+        let exposes = |url: &str, more: &str| {
+            let auth = format!(r#"{{"bearerFrom": {{"env": "T"}}, "expect": 200{more}}}"#);
+            let route = format!(r#"{{"url": "{url}", "expect": 401, "auth": {auth}}}"#);
+            serde_json::from_str::<RouteSpec>(&route).unwrap().exposes_credentials()
+        };
+        for url in [
+            "http://shop.example/x",
+            "HTTP://10.0.0.7:8080/x",
+            "http://[2001:db8::1]:80/x",
+            "http://127.0.0.1.example/x",
+            "http://localhost.example",
+            "http://shop.example?x=localhost",
+        ] {
+            assert!(exposes(url, ""), "{url}");
+            for declared in [r#", "allowPlainHttp": true"#, r#", "allowPlainHttp": false"#] {
+                assert!(!exposes(url, declared), "{url} {declared}");
+            }
+        }
+        for url in [
+            "https://shop.example/x",
+            "http://localhost:8080/x",
+            "http://LOCALHOST",
+            "http://127.0.0.1:1/x",
+            "http://127.8.9.1/x",
+            "http://[::1]:80/x",
+        ] {
+            assert!(!exposes(url, ""), "{url}");
+        }
+        let at_each_replica =
+            r#"{"path": "/", "port": 1, "expect": 401, "auth": {"bearerFrom": {"env": "T"}, "expect": 200}}"#;
+        assert!(!serde_json::from_str::<RouteSpec>(at_each_replica).unwrap().exposes_credentials());
+        let without = r#"{"url": "http://shop.example/x", "expect": 401}"#;
+        assert!(!serde_json::from_str::<RouteSpec>(without).unwrap().exposes_credentials());
     }
 
     #[test]

@@ -2,16 +2,24 @@
 
 use std::{env, ffi::OsString, path::PathBuf, sync::Arc};
 
+use super::context;
 use crate::{
     files,
-    host::{Cache, CacheFolder, NoCache, TwoCaches},
-    store::Store,
+    host::{Cache, CacheFolder, KeyedDigest, NoCache, TwoCaches},
+    store::{DigestKey, Store},
 };
 
 /// The cache of a look: the state's, and beside it a folder of its own, for who has no state or may not write it. Without
-/// either a look is slower, and sees the same.
-pub(super) fn of_look(store: Option<&Arc<Store>>) -> Arc<dyn Cache> {
-    match (store, folder()) {
+/// either a look is slower, and sees the same. With it the key that its entries are sealed under: the state's, where this user may read it,
+/// else the folder's own.
+pub(super) fn of_look(store: Option<&Arc<Store>>) -> (Arc<dyn Cache>, Option<KeyedDigest>) {
+    let (folder, own_key) = folder().unzip();
+    let key = store.and_then(context::digests).or_else(|| own_key.flatten().map(context::keyed_digest));
+    (in_order(store, folder), key)
+}
+
+fn in_order(store: Option<&Arc<Store>>, folder: Option<CacheFolder>) -> Arc<dyn Cache> {
+    match (store, folder) {
         (Some(store), Some(folder)) => {
             let (first, writes_first) = (Shared(Arc::clone(store)), store.remembers());
             Arc::new(TwoCaches { first, writes_first, second: folder })
@@ -34,10 +42,17 @@ impl Cache for Shared {
     }
 }
 
-fn folder() -> Option<CacheFolder> {
+/// The folder, and its key.
+fn folder() -> Option<(CacheFolder, Option<DigestKey>)> {
     let path = path(rustix::process::geteuid().is_root(), |name| env::var_os(name))?;
     let opened = files::within_limit(&path, CacheFolder::open);
+    let with_key = |folder| {
+        let key =
+            DigestKey::of(&path).inspect_err(|error| tracing::debug!(%error, "the cache folder has no key"));
+        (folder, key.ok())
+    };
     opened
+        .map(with_key)
         .inspect_err(|error| tracing::warn!(path = %path.display(), %error, "the cache folder is not used"))
         .ok()
 }

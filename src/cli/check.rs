@@ -65,8 +65,8 @@ fn print(context: &mut Context<'_>, looks: &[Look<'_>], with_plan: bool) -> io::
 type Look<'a> = (&'a Desired, Result<Looked, ReconcileError>);
 
 async fn look_at_all<'a>(store: Option<&Arc<Store>>, loaded: &'a Loaded) -> Result<Vec<Look<'a>>, Failure> {
-    let host = LocalHost::connect(cache::of_look(store), None)?;
-    let host = host.with_digests(store.and_then(context::digests));
+    let (cache, key) = cache::of_look(store);
+    let host = LocalHost::connect(cache, None)?.with_digests(key);
     let mut taken = reconcile::taken(&host, &loaded.all).await;
     let looks = loaded.named.iter().map(|desired| {
         let (host, taken) = (&host, taken.remove(desired.name()));

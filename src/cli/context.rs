@@ -13,7 +13,7 @@ use std::{
 };
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use tracing::{Level, Metadata};
 use tracing_subscriber::{
     EnvFilter, Layer as _,
@@ -28,16 +28,18 @@ use super::{
     args::{Format, Global, LogFormat, Manifests},
     one_line,
     recorded::View,
+    safe::{self, Safe},
     standing::Watcher,
-    style::{Style, clean},
+    style::Style,
 };
 use crate::{
     api::{API_VERSION, Desired},
     files,
     host::{HostError, KeyedDigest},
     manifest::{self, Source},
+    plain,
     reconcile::ReconcileError,
-    store::{StepLock, Store, StoreError},
+    store::{DigestKey, StepLock, Store, StoreError},
 };
 
 /// How long an orphaned Compose command may go on before undrift says that it does not end: as long as the
@@ -57,25 +59,25 @@ pub(super) struct Context<'a> {
 
 impl<'a> Context<'a> {
     pub(super) fn new(global: &'a Global) -> Self {
+        let style = Style { colour: colour(io::stdout().is_terminal()) };
         Self {
-            out: Box::new(BufWriter::new(io::stdout())),
-            err: Box::new(io::stderr()),
-            style: Style { colour: colour(io::stdout().is_terminal()) },
+            out: Box::new(Safe::new(BufWriter::new(io::stdout()), style)),
+            err: Box::new(Safe::new(io::stderr(), progress_style())),
+            style,
             global,
         }
     }
 
     /// Prints a value as the one JSON document of standard output.
     pub(super) fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
-        serde_json::to_writer_pretty(&mut self.out, value).map_err(io::Error::from)?;
-        writeln!(self.out)?;
+        safe::document(&mut self.out, value)?;
         self.out.flush()
     }
 
     /// Says something on standard error. Where nobody hears it, the work goes on all the same.
     pub(super) fn complain(&mut self, message: &str) {
         let _ = match self.global.log_format {
-            LogFormat::Text => writeln!(self.err, "undrift: {}", clean(message)),
+            LogFormat::Text => writeln!(self.err, "undrift: {message}"),
             LogFormat::Json => writeln!(self.err, "{}", event("WARN", message, None)),
         };
     }
@@ -93,12 +95,12 @@ impl<'a> Context<'a> {
         };
         match pointed {
             None => self.complain(&format!("{object}: {}", with_causes(error))),
-            Some(errors) => drop(writeln!(self.err, "{errors}")),
+            Some(errors) => drop(safe::lines(&mut self.err, &errors.to_string())),
         }
         if let (LogFormat::Text, ReconcileError::Host(error)) = (self.global.log_format, error)
             && let Some(next) = error.next()
         {
-            let _ = writeln!(self.err, "  → {}", clean(&next));
+            let _ = writeln!(self.err, "  → {next}");
         }
     }
 
@@ -110,7 +112,7 @@ impl<'a> Context<'a> {
             (LogFormat::Json, _) => {
                 writeln!(self.err, "{}", event("ERROR", &message, Some(failure.reason())))
             }
-            (LogFormat::Text, Failure::Manifest(_)) => writeln!(self.err, "{message}"),
+            (LogFormat::Text, Failure::Manifest(errors)) => safe::lines(&mut self.err, &errors.to_string()),
             (LogFormat::Text, _) => writeln!(self.err, "undrift: {message}"),
         };
         if format == Some(Format::Json) {
@@ -195,14 +197,14 @@ fn state_dir(
 }
 
 /// What is said on standard error as an event of the log: one line, with the log's keys.
-fn event(level: &str, message: &str, reason: Option<&str>) -> Value {
+fn event(level: &str, message: &str, reason: Option<&str>) -> String {
     let timestamp = crate::reconcile::now().to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
     let mut event =
         json!({ "timestamp": timestamp, "level": level, "message": message, "target": "undrift::cli" });
     if let Some(reason) = reason {
         event["reason"] = json!(reason);
     }
-    event
+    plain::json(&event.to_string()).into_owned()
 }
 
 /// The style of standard error.
@@ -310,8 +312,12 @@ pub(super) async fn wait_for_orphan(context: &mut Context<'_>, steps: &StepLock)
 
 /// Digests under the key of the state folder, where this user may read it.
 pub(super) fn digests(store: &Arc<Store>) -> Option<KeyedDigest> {
-    let key = store.digest_key()?.clone();
-    Some(Arc::new(move |name, value| key.digest(name, value)))
+    Some(keyed_digest(store.digest_key()?.clone()))
+}
+
+/// Digests under a key.
+pub(super) fn keyed_digest(key: DigestKey) -> KeyedDigest {
+    Arc::new(move |name, value| key.digest(name, value))
 }
 
 /// Gives each Compose command the step lock to inherit.
@@ -335,13 +341,15 @@ pub(super) fn start_logging(global: &Global, default: &str) -> Result<(), Failur
     let log = global.log.as_deref().unwrap_or(default);
     let filter = EnvFilter::try_new(log).map_err(|error| Failure::Usage(format!("--log {log}: {error}")))?;
     let filter = filter.and(filter_fn(|event| !may_hold_secrets(event)));
-    let log = tracing_subscriber::fmt::layer().with_writer(one_line::stderr);
+    let log = tracing_subscriber::fmt::layer();
     let registry = tracing_subscriber::registry();
     match global.log_format {
         LogFormat::Text => {
-            registry.with(log.with_ansi(colour(io::stderr().is_terminal())).with_filter(filter)).init();
+            let log = log.with_ansi(colour(io::stderr().is_terminal())).with_writer(one_line::text);
+            registry.with(log.with_filter(filter)).init();
         }
         LogFormat::Json => {
+            let log = log.with_writer(one_line::json);
             registry.with(log.json().flatten_event(true).with_current_span(true).with_filter(filter)).init();
         }
     }
@@ -410,7 +418,7 @@ mod tests {
         let shown = "2 |   - name: dashbord\n  |           ^^^^^^^^\n  = mend: did you mean dashboard?\n";
         assert!(text.starts_with("error: the Compose project shop has no service dashbord\n"), "{text}");
         assert!(text.contains(shown), "{text}");
-        let event: Value = serde_json::from_str(&told(LogFormat::Json)).unwrap();
+        let event: serde_json::Value = serde_json::from_str(&told(LogFormat::Json)).unwrap();
         let message = event["message"].as_str().unwrap();
         assert!(message.contains("shop.yaml:2:11: the Compose project shop has no service"), "{event}");
     }

@@ -21,6 +21,7 @@ mod narrator;
 mod one_line;
 pub mod recorded;
 mod run;
+mod safe;
 pub mod schema;
 pub mod standing;
 pub mod style;

@@ -8,9 +8,13 @@ use std::{
 use super::{
     incident::arrow,
     ladder,
+    safe::{self, Safe},
     style::{Style, clean},
 };
 use crate::{api::StepOutcome, reconcile::Progress};
+
+/// Back to the begin of the line, and nothing left on it.
+const ERASE: &[u8] = b"\r\x1b[2K";
 
 /// Tells what happens, line by line.
 pub(super) struct Narrator {
@@ -42,13 +46,13 @@ impl Narrator {
         if passing && !self.live {
             return;
         }
-        let mut err = io::stderr().lock();
-        let erase = if self.unfinished { "\r\u{1b}[2K" } else { "" };
+        self.end();
+        let mut err = Safe::new(io::stderr().lock(), self.style);
         let _ = if passing {
             let short: String = line.chars().take(90).collect();
-            write!(err, "{erase}{clock}  {name}{short}")
+            write!(err, "{clock}  {name}{short}")
         } else {
-            writeln!(err, "{erase}{clock}  {name}{line}")
+            safe::lines(&mut err, &format!("{clock}  {name}{line}"))
         };
         let _ = err.flush();
         self.unfinished = passing;
@@ -57,7 +61,7 @@ impl Narrator {
     /// Clears a line that was passing.
     pub(super) fn end(&mut self) {
         if self.unfinished {
-            let _ = write!(io::stderr(), "\r\u{1b}[2K");
+            let _ = io::stderr().write_all(ERASE);
             self.unfinished = false;
         }
     }
@@ -94,7 +98,8 @@ pub(super) fn line(style: Style, progress: &Progress<'_>) -> Option<String> {
             }
         }
         Progress::Proving { services, window } => {
-            format!("{} as declared; proving it for {:.1} s …", services.join(", "), window.as_secs_f32())
+            let services = services.join(", ");
+            format!("{} as declared; proving it for {:.1} s …", clean(&services), window.as_secs_f32())
         }
         Progress::NotProven { service, why } => {
             style.yellow(&format!("{service}: not proven: {}", clean(why)))
@@ -104,7 +109,7 @@ pub(super) fn line(style: Style, progress: &Progress<'_>) -> Option<String> {
             format!("waiting{}: {}", until.unwrap_or_default(), clean(why))
         }
         Progress::Transition { service, route, transition } => {
-            format!("{service}: route {} {}", clean(route), style.green(&arrow(*transition)))
+            format!("{}: route {} {}", clean(service), clean(route), style.green(&arrow(*transition)))
         }
         Progress::Looked | Progress::Reconciled => return None,
         Progress::Stalled { reason, message } => style.red(&format!("stalled: {reason}: {}", clean(message))),

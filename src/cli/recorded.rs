@@ -6,7 +6,10 @@ use chrono::TimeDelta;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::style::{Style, clean};
+use super::{
+    safe,
+    style::{Style, clean},
+};
 use crate::{
     api::{AuditKind, AuditRecord, Duration, Time},
     store::StoreError,
@@ -69,8 +72,7 @@ pub(super) fn print_json(out: &mut dyn Write, value: &impl Serialize) -> Result<
 
 /// The same, where nothing else can fail.
 pub(super) fn write_json(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, value)?;
-    writeln!(out)
+    safe::document(out, value)
 }
 
 /// The error for a name that is not recorded, with the nearest that is.

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::safe;
 use crate::manifest;
 
 /// Prints the schema as `manifests/undrift.schema.json` holds it.
@@ -9,6 +10,6 @@ use crate::manifest;
 /// # Errors
 /// What `out` says.
 pub fn schema(out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "{:#}", manifest::json_schema())?;
+    safe::document(out, &manifest::json_schema())?;
     out.flush()
 }

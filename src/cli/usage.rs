@@ -5,17 +5,24 @@ use std::{
     io::{self, IsTerminal as _, Write as _},
 };
 
+use clap::Parser as _;
 use serde_json::json;
 
-use super::{context::colour, recorded::write_json};
+use super::{args::Cli, context::colour, one_line, recorded::write_json, style::clean};
 use crate::api::API_VERSION;
 
 /// Prints it. Clap's own printing obeys `CLICOLOR_FORCE`, also without a terminal. Where `args` ask for JSON, a complaint is
 /// also the one document of standard output: whoever reads it gets one in every case.
 pub(super) fn print(usage: &clap::Error, args: &[OsString]) {
+    // What is quoted of the arguments must not begin a line: they are read once more without such characters.
+    let plain: Vec<OsString> =
+        args.iter().map(|arg| clean(&arg.to_string_lossy()).into_owned().into()).collect();
+    let again = if plain == args { None } else { Cli::try_parse_from(&plain).err() };
+    let usage = again.as_ref().unwrap_or(usage);
     let terminal = if usage.use_stderr() { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
     let text = usage.render();
     let shown = if colour(terminal) { text.ansi().to_string() } else { text.to_string() };
+    let shown = one_line::in_lines(&shown);
     // Where nobody reads there is nobody to tell.
     if !usage.use_stderr() {
         let _ = io::stdout().write_all(shown.as_bytes());

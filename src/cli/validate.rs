@@ -1,36 +1,60 @@
 //! `undrift validate`: reads manifests, without an engine.
 
-use std::io::{self, Write};
-
-use crate::{
-    api::Desired,
-    manifest::{self, Source, count},
+use std::{
+    io::{self, Write},
+    time::Duration,
 };
 
-/// Prints a line for each object to `out`, or all errors to `err`. Exit code 0 where every manifest is valid, else 2.
+use super::{safe, style::clean};
+use crate::{
+    api::Desired,
+    host::probe::are_short_credentials,
+    manifest::{self, Source, Valid, Warning, count},
+};
+
+/// How long what still reads a file of a password may take at the end: what takes longer hangs, and has nothing to lose.
+const LAST_READS: Duration = Duration::from_millis(100);
+
+/// Prints a line for each object to `out` and what its writer should know to `err`, or all errors to `err`. Exit code 0 where
+/// every manifest is valid, else 2.
 ///
 /// # Errors
 /// What `out` says. Where `err` is gone nobody is left to be told, and what was found stands.
 pub fn validate(sources: &[Source], out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8> {
-    match manifest::load(sources) {
-        Ok(objects) => print(&objects, out).map(|()| 0),
+    match manifest::load_for_validation(sources) {
+        Ok(valid) => {
+            for warning in warnings(&valid)? {
+                let _ = safe::lines(err, &format!("{warning}\n"));
+            }
+            print(&valid.objects, out).map(|()| 0)
+        }
         Err(errors) => {
-            let _ = writeln!(err, "{errors}");
+            let _ = safe::lines(err, &errors.to_string());
             Ok(2)
         }
     }
 }
 
+/// Credentials that can be read here are.
+fn warnings(valid: &Valid) -> io::Result<Vec<Warning>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let warnings = valid
+        .warnings(|desired, auth| runtime.block_on(are_short_credentials(auth, &desired.manifest_directory)));
+    runtime.shutdown_timeout(LAST_READS);
+    Ok(warnings)
+}
+
 fn print(objects: &[Desired], out: &mut dyn Write) -> io::Result<()> {
     let width = |of: fn(&Desired) -> &str| objects.iter().map(|object| of(object).chars().count()).max();
     let name = width(Desired::name).unwrap_or_default();
-    let file = width(|object| &object.manifest).unwrap_or_default();
-    for object in objects {
+    let files: Vec<_> = objects.iter().map(|object| clean(&object.manifest)).collect();
+    let file = files.iter().map(|file| file.chars().count()).max().unwrap_or_default();
+    for (object, manifest) in objects.iter().zip(files) {
         let modules = object.services().iter().map(|service| service.modules.len()).sum();
         let routes = object.services().iter().map(|service| service.routes.len()).sum();
         let (services, modules, routes) =
             (count(object.services().len(), "service"), count(modules, "module"), count(routes, "route"));
-        let (called, manifest) = (object.name(), &object.manifest);
+        let called = object.name();
         writeln!(out, "ok  {called:name$}  {manifest:file$}  {services}, {modules}, {routes}")?;
     }
     out.flush()

@@ -36,6 +36,9 @@ const LONGEST: u64 = 16 * 1024 * 1024;
 /// How files begin that are being written.
 const UNFINISHED: &str = ".new-";
 
+/// The file of the key that entries are sealed under: no entry, and never tidied away.
+const KEY: &[u8] = b"digest.key";
+
 /// An unfinished file that is older was left by a process that was killed.
 const LEFT_AFTER: Duration = Duration::from_secs(3600);
 
@@ -108,6 +111,7 @@ impl CacheFolder {
         for entry in Dir::read_from(&self.0)? {
             names.push(entry?.file_name().to_owned());
         }
+        names.retain(|name| name.to_bytes() != KEY);
         if names.len() <= MOST_FILES && !names.iter().any(|name| is_unfinished(name.to_bytes())) {
             return Ok(());
         }

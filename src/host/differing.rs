@@ -26,7 +26,7 @@ impl LocalHost {
             .filter(|(_, seen)| seen.config_changed == Fact::Known(true) && !seen.only_upgraded);
         let (mut model, mut configuration) = (None, None);
         for (service, seen) in differing {
-            let model = model.get_or_insert_with(|| resolved.digest());
+            let model = model.get_or_insert_with(|| resolved.digest_under(&self.digests));
             let key = format!("{} {model}", seen.id);
             let known = self.cache.get(SPACE, &key).and_then(|text| serde_json::from_str(&text).ok());
             if let Some(known) = known {

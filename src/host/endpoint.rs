@@ -14,7 +14,10 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::HostError;
-use crate::files::{self, LARGEST_TEXT};
+use crate::{
+    files::{self, LARGEST_TEXT},
+    manifest::masked,
+};
 
 /// The engine's socket where nothing else is said. The docker CLI's own default.
 pub const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
@@ -192,6 +195,9 @@ impl fmt::Display for Endpoint {
 /// `host:port` with the docker CLI's defaults filled in: `127.0.0.1` and 2375.
 fn tcp(whole: &str, rest: &str) -> Result<Endpoint, HostError> {
     let address = rest.trim_end_matches('/');
+    if address.contains('@') {
+        return Err(unsupported(whole, "the engine is asked for no user: write it as tcp://127.0.0.1:2375"));
+    }
     if address.is_empty() || address.contains('/') {
         return Err(unsupported(whole, "write it as tcp://127.0.0.1:2375, without a path"));
     }
@@ -208,7 +214,8 @@ fn tcp(whole: &str, rest: &str) -> Result<Endpoint, HostError> {
 }
 
 fn unsupported(endpoint: &str, cause: &str) -> HostError {
-    HostError::EngineUnsupported { endpoint: endpoint.into(), cause: cause.into() }
+    // An address may have a password in it.
+    HostError::EngineUnsupported { endpoint: masked(endpoint), cause: cause.into() }
 }
 
 /// The folder of the docker CLI's configuration.

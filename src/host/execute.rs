@@ -15,6 +15,7 @@ use super::{
         command::{self, Finished, GRACE, Invocation},
     },
     examined::Examined,
+    redact::Redactor,
 };
 use crate::api::{Desired, Step, StepOutcome};
 
@@ -31,6 +32,8 @@ struct Ready {
     argv: Vec<String>,
     examined: Examined,
     notes: Vec<String>,
+    /// What must not be seen of all that is printed.
+    known: Redactor,
 }
 
 /// Why a command must not run.
@@ -66,8 +69,8 @@ impl LocalHost {
             outcome,
             exit_code,
             command: ready.argv,
-            output,
-            notes: ready.notes,
+            output: ready.known.text(&output),
+            notes: ready.notes.iter().map(|note| ready.known.text(note)).collect(),
             started_at,
             duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         }
@@ -80,9 +83,25 @@ impl LocalHost {
         request: &StepRequest<'_>,
         ready: &mut Ready,
     ) -> Result<(), Blocked> {
-        let resolved = compose::resolve(desired, self.engine.endpoint(), &*self.cache).await;
+        let resolved = compose::resolve(desired, self.engine.endpoint(), self.memory()).await;
         let resolved = resolved.map_err(|error| error.to_string())?;
-        let resolved = ready.resolved.insert(resolved);
+        let (made, known) = tokio::join!(
+            self.prepare(desired, request, &resolved, ready),
+            self.all_secrets(desired, &resolved),
+        );
+        ready.known = known;
+        ready.resolved = Some(resolved);
+        made
+    }
+
+    /// The same, once the project is resolved.
+    async fn prepare(
+        &self,
+        desired: &Desired,
+        request: &StepRequest<'_>,
+        resolved: &Resolved,
+        ready: &mut Ready,
+    ) -> Result<(), Blocked> {
         let (services, notes) = (request.services, &mut ready.notes);
         self.refuse_own_container(resolved, services).await?;
         self.refuse_another_directory(desired, resolved, services).await?;
@@ -141,7 +160,7 @@ impl LocalHost {
             limit: request.timeout,
             grace: GRACE,
             cancel: request.cancel,
-            progress: request.progress,
+            progress: &|line| (request.progress)(&ready.known.line(line)),
             hold: hold.as_ref().map(OwnedFd::as_fd),
             keep_stdout: false,
         };

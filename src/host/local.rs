@@ -7,12 +7,12 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::join_all;
+use futures_util::{FutureExt as _, future::join_all};
 use tokio::sync::OnceCell;
 
 use super::{
-    Cache, Host, HostError, StepReport, StepRequest, endpoint::Endpoint, engine::Engine, probe::Prober,
-    redact::Redactor,
+    Cache, Host, HostError, KeyedDigest, Sealed, StepReport, StepRequest, endpoint::Endpoint, engine::Engine,
+    probe::Prober, sealed,
 };
 use crate::api::{Desired, Fact, GitState, LastWords, ProjectObservation};
 
@@ -20,17 +20,16 @@ use crate::api::{Desired, Fact, GitState, LastWords, ProjectObservation};
 /// is killed.
 pub type StepLock = Arc<dyn Fn() -> Option<OwnedFd> + Send + Sync>;
 
-/// Makes the digest of a value under a key, with the value's name in it.
-pub type KeyedDigest = Arc<dyn Fn(&str, &[u8]) -> String + Send + Sync>;
-
 /// The real host: the engine that the docker CLI would use, Compose, and the files of this machine.
 pub struct LocalHost {
     pub(super) engine: Engine,
     pub(super) prober: Prober,
     pub(super) cache: Arc<dyn Cache>,
     pub(super) step_lock: Option<StepLock>,
-    /// `None` where there is no key to make digests under.
-    pub(super) digests: Option<KeyedDigest>,
+    /// Digests of what may be secret, and the key that it is sealed under.
+    pub(super) digests: KeyedDigest,
+    /// Whether that key is there when this process has ended.
+    pub(super) has_lasting_key: bool,
     swept: OnceCell<()>,
 }
 
@@ -63,16 +62,26 @@ impl LocalHost {
             prober,
             cache,
             step_lock,
-            digests: None,
+            digests: sealed::of_this_process(),
+            has_lasting_key: false,
             swept: OnceCell::new(),
         })
     }
 
-    /// The same, which says what projects are resolved from: digests under this key.
+    /// The same with a key that lasts: what it remembers can be read the next time, and it says what projects are resolved
+    /// from.
     #[must_use]
     pub fn with_digests(mut self, digests: Option<KeyedDigest>) -> Self {
-        self.digests = digests;
+        if let Some(digests) = digests {
+            self.digests = digests;
+            self.has_lasting_key = true;
+        }
         self
+    }
+
+    /// What it remembers of projects.
+    pub(super) fn memory(&self) -> Sealed<'_> {
+        Sealed { cache: &*self.cache, digest: &self.digests }
     }
 
     /// The same for an undrift that runs in this container, whatever the system says.
@@ -138,7 +147,7 @@ impl Host for LocalHost {
     }
 
     async fn project(&self, desired: &Desired) -> Result<String, HostError> {
-        let resolved = super::compose::resolve(desired, self.engine.endpoint(), &*self.cache).await?;
+        let resolved = super::compose::resolve(desired, self.engine.endpoint(), self.memory()).await?;
         Ok(resolved.model.name)
     }
 
@@ -151,12 +160,15 @@ impl Host for LocalHost {
     }
 
     async fn last_words(&self, desired: &Desired, containers: &[(String, String)]) -> Vec<LastWords> {
-        let own: Vec<(String, String)> = std::env::vars_os()
-            .filter_map(|(name, value)| name.into_string().ok().zip(value.into_string().ok()))
-            .collect();
-        let own = own.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let known = Redactor::of_declared(self.prober.credentials(desired).await).with_variables(own);
-        let all = containers.iter().map(|(service, id)| self.engine.last_words(service, id, &known));
+        // A container prints what it was given, which is not all in its environment.
+        let known = async {
+            match super::compose::resolve(desired, self.engine.endpoint(), self.memory()).await {
+                Ok(resolved) => self.all_secrets(desired, &resolved).await,
+                Err(_) => self.known_secrets(desired).await,
+            }
+        };
+        let known = known.boxed().shared();
+        let all = containers.iter().map(|(service, id)| self.engine.last_words(service, id, known.clone()));
         join_all(all).await.into_iter().flatten().collect()
     }
 

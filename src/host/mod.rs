@@ -12,6 +12,7 @@ mod execute;
 pub mod gate;
 mod jobs;
 mod joins;
+mod known_secrets;
 mod local;
 mod observe;
 mod obstacles;
@@ -19,6 +20,7 @@ pub mod probe;
 mod redact;
 pub(crate) mod reference;
 mod related;
+mod sealed;
 pub mod source;
 mod sources;
 
@@ -29,7 +31,8 @@ use std::{
 
 pub use crate::api::{Cache, StepReport};
 pub use cache_folder::{CacheFolder, TwoCaches};
-pub use local::{KeyedDigest, LocalHost, StepLock};
+pub use local::{LocalHost, StepLock};
+pub use sealed::{KeyedDigest, Sealed, of_this_process as keyed_by_this_process};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -195,12 +198,15 @@ pub enum HostError {
     },
     /// The Compose files use a variable that is not set. Compose would put a blank in its place; an operator
     /// must not.
-    #[error("the Compose files of {directory} use variables that are not set: {}", variables.join(", "))]
+    #[error("the Compose files of {directory} {}", unset(variables, dollars))]
     UnsetVariables {
         /// The project directory.
         directory: String,
         /// Their names.
         variables: Vec<String>,
+        /// Where a dollar sign stands that Compose takes for the beginning of one more, and that is most likely meant as such:
+        /// file and line. What follows it is not told, for it may be a part of a password.
+        dollars: Vec<String>,
     },
     /// The manifest names services that the Compose project does not have.
     #[error("{}", in_a_line(manifest, unknown))]
@@ -271,7 +277,11 @@ impl HostError {
     #[must_use]
     pub fn next(&self) -> Option<String> {
         Some(match self {
-            Self::UnsetVariables { directory, variables } => {
+            Self::UnsetVariables { directory, variables, .. } if variables.is_empty() => format!(
+                "write $$ for each dollar sign that is meant as such; then docker compose --project-directory {directory} config \
+                 --quiet says nothing"
+            ),
+            Self::UnsetVariables { directory, variables, .. } => {
                 let assignments: Vec<String> = variables.iter().map(|name| format!("{name}=…")).collect();
                 format!(
                     "echo '{}' >> {directory}/.env, or set them for undrift itself; then docker compose --project-directory \
@@ -280,7 +290,7 @@ impl HostError {
                 )
             }
             Self::ComposeRefused { directory, .. } => format!(
-                "docker compose --project-directory {directory} config --quiet says the same until it is put right"
+                "docker compose --project-directory {directory} config --quiet says it whole, until it is put right"
             ),
             Self::NoSuchService { .. } => {
                 "docker compose config --services lists the services of the project; one behind a \
@@ -314,6 +324,19 @@ impl HostError {
                 | Self::FileHangs(_)
         )
     }
+}
+
+/// What is wrong with the variables, in words.
+fn unset(variables: &[String], dollars: &[String]) -> String {
+    let named =
+        (!variables.is_empty()).then(|| format!("use variables that are not set: {}", variables.join(", ")));
+    let others = (!dollars.is_empty()).then(|| {
+        format!(
+            "have a $ that begins no variable that is set, and is to be $$ if it is meant as such: {}",
+            dollars.join(", ")
+        )
+    });
+    [named, others].into_iter().flatten().collect::<Vec<_>>().join("; they ")
 }
 
 /// Each with its place and what was meant, for a status and the log.

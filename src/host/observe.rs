@@ -50,7 +50,7 @@ impl LocalHost {
     #[tracing::instrument(name = "observe", skip_all, fields(object = desired.name()))]
     pub(super) async fn look(&self, desired: &Desired) -> Result<ProjectObservation, HostError> {
         let (at, began) = (chrono::Utc::now(), Instant::now());
-        let resolved = compose::resolve(desired, self.engine.endpoint(), &*self.cache).await?;
+        let resolved = compose::resolve(desired, self.engine.endpoint(), self.memory()).await?;
         let services = desired.services().iter().map(|service| service.name.as_str());
         let read = Sources::read(&resolved.builds, services, &*self.cache);
         // What a killed undrift left changes nothing of what is seen: it is swept beside the look.
@@ -90,13 +90,30 @@ impl LocalHost {
                 }
             },
         );
-        let services: Vec<_> = services.collect();
+        let mut services: Vec<_> = services.collect();
+        for service in &mut services {
+            self.key_hashes(service);
+        }
         tracing::debug!(services = services.len(), ms = ms_since(began), "looked");
         let project = resolved.model.name.clone();
         let endpoint = self.engine.endpoint();
-        let digests = self.digests.as_ref();
-        let resolved_from = digests.and_then(|digest| resolved.resolved_from(desired, endpoint, digest));
+        let resolved_from =
+            self.has_lasting_key.then(|| resolved.resolved_from(desired, endpoint, &self.digests)).flatten();
         Ok(ProjectObservation { at, project, engine, changing, services, related, resolved_from })
+    }
+
+    /// Has the hashes of the configuration compared by nobody but who has the key: they are Compose's, over values that may be
+    /// secrets and that can be tried out, and what is seen is recorded.
+    fn key_hashes(&self, service: &mut ServiceObservation) {
+        let keyed = |hash: &mut Option<String>| {
+            *hash = hash.take().map(|hash| (self.digests)("config hash", hash.as_bytes()));
+        };
+        keyed(&mut service.config_hash);
+        if let Fact::Known(containers) = &mut service.containers {
+            for container in containers {
+                keyed(&mut container.config_hash);
+            }
+        }
     }
 
     /// The networks of each service, and all definitions.
@@ -266,7 +283,7 @@ impl LocalHost {
         let unlike = |container: &&Container| !same_hash(resolved, &container.service, &container.seen);
         let endpoint = self.engine.endpoint();
         let printed = if containers.iter().any(|container| unlike(&container)) {
-            compose::printed_hashes(desired, endpoint, resolved, &*self.cache).await
+            compose::printed_hashes(desired, endpoint, resolved, self.memory()).await
         } else {
             BTreeMap::new()
         };

@@ -70,7 +70,7 @@ impl LocalHost {
     /// # Errors
     /// As [`Host::project`](super::Host::project), and where the engine does not answer.
     pub async fn foresee(&self, desired: &Desired) -> Result<Vec<(String, Obstacle)>, super::HostError> {
-        let resolved = compose::resolve(desired, self.engine.endpoint(), &*self.cache).await?;
+        let resolved = compose::resolve(desired, self.engine.endpoint(), self.memory()).await?;
         let wanted = resolved.model.to_run(desired.services().iter().map(|service| service.name.as_str()));
         let found = self.engine.project_containers(&resolved.model.name, &wanted).await;
         let found = found.map_err(|error| {
@@ -269,13 +269,14 @@ fn unusable(what: &str, path: PathBuf, error: &io::Error) -> Option<(String, Opt
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::compose::BuildSettings;
 
     fn build(context: &Path, dockerfile: Option<&str>) -> BuildModel {
         BuildModel {
             context: context.display().to_string(),
             dockerfile: dockerfile.map(str::to_owned),
             additional_contexts: std::collections::BTreeMap::new(),
-            settings: String::new(),
+            settings: BuildSettings::default(),
         }
     }
 

@@ -51,6 +51,7 @@ impl<'a> Sources<'a> {
             return Fact::Known(Some(own.clone()));
         }
         let mut fields = Fields::default();
+        let mut own = own.clone();
         for base in bases {
             let (kind, digest) = match self.own.get(base) {
                 Some(Fact::Unknown(why)) => {
@@ -61,7 +62,50 @@ impl<'a> Sources<'a> {
                 Some(Fact::Known(None)) | None => ("elsewhere", ""),
             };
             fields.named(kind, &[base.as_bytes(), digest.as_bytes()]);
+            own = by_the_rule_of(digest, own);
         }
-        Fact::Known(Some(on_bases(own, &fields.hex())))
+        Fact::Known(Some(on_bases(&own, &fields.hex())))
+    }
+}
+
+/// A digest as one of the rule that a base's was made by, where that has a key and its own has none: a digest over digests is of
+/// another rule as soon as one of them is.
+fn by_the_rule_of(base: &str, own: String) -> String {
+    let rule = |digest: &str| digest.split_once(':').map(|(rule, _)| rule.to_owned()).unwrap_or_default();
+    let (of_base, of_own) = (rule(base), rule(&own));
+    if of_base.contains('.') && !of_own.contains('.') { own.replacen(&of_own, &of_base, 1) } else { own }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{SourceComparison, compare_sources};
+
+    #[test]
+    fn a_key_makes_another_rule_and_no_change_also_where_only_a_base_has_it() {
+        let own = |digest: &str| Fact::Known(Some(digest.to_owned()));
+        let services = serde_json::json!({"base": {"build": "/b"}, "api": {"build": {"context": "/a", "dockerfile_inline": "FROM shop-base"}}});
+        let builds = crate::host::compose::builds_of(&services);
+        let digest = |of_base: &str, of_own: &str| {
+            let own = BTreeMap::from([("base", own(of_base)), ("api", own(of_own))]);
+            Sources { builds: &builds, own }.digest("api").known().cloned().flatten().unwrap()
+        };
+        let before = digest("v1:sha256:b", "v1:sha256:a");
+        let after = digest("v2.0123:sha256:c", "v1:sha256:a");
+        assert!(
+            before.starts_with("v1:sha256:a+") && after.starts_with("v2.0123:sha256:a+"),
+            "{before} {after}"
+        );
+        assert_eq!(
+            compare_sources(&before, &after),
+            SourceComparison::OtherRule,
+            "an upgrade rebuilds nothing"
+        );
+        let changed = digest("v2.0123:sha256:d", "v1:sha256:a");
+        assert_eq!(compare_sources(&after, &changed), SourceComparison::Changed);
+        assert_eq!(
+            compare_sources(&digest("v1:sha256:b", "v2.9:sha256:a"), &digest("v1:sha256:b", "v2.9:sha256:a")),
+            SourceComparison::Same
+        );
     }
 }

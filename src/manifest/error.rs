@@ -5,6 +5,8 @@ use std::{collections::BTreeSet, fmt};
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
+use crate::plain::clean;
+
 /// One fault of one manifest. Printed as a compiler would: what, where, the line, and what would be right.
 ///
 /// A secret that stands in the line is not in here: it was masked.
@@ -54,16 +56,20 @@ impl ManifestError {
     #[must_use]
     pub fn in_a_line(&self) -> String {
         let Self { file, line, column, message, .. } = self;
+        let (file, message) = (clean(file), clean(message));
         if *line == 0 { format!("{file}: {message}") } else { format!("{file}:{line}:{column}: {message}") }
     }
 }
 
-impl fmt::Display for ManifestError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl ManifestError {
+    /// As a compiler would print it; `severity` is the first word.
+    fn write(&self, severity: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { file, line, column, message, mend, excerpt } = self;
-        write!(f, "error: {message}")?;
+        // The names of files and fields may hold anything, and must begin no line.
+        write!(f, "{severity}: {}", clean(message))?;
         let gutter = line.to_string().len();
-        let place = if *line == 0 { file.clone() } else { format!("{file}:{line}:{column}") };
+        let file = clean(file);
+        let place = if *line == 0 { file.into_owned() } else { format!("{file}:{line}:{column}") };
         write!(f, "\n{:gutter$}--> {place}", "")?;
         if let Some(excerpt) = excerpt {
             let Excerpt { text, start, len } = excerpt.as_ref();
@@ -83,13 +89,29 @@ impl fmt::Display for ManifestError {
             )?;
         }
         if let Some(mend) = mend {
-            write!(f, "\n{:gutter$} = mend: {mend}", "")?;
+            write!(f, "\n{:gutter$} = mend: {}", "", clean(mend))?;
         }
         Ok(())
     }
 }
 
+impl fmt::Display for ManifestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write("error", f)
+    }
+}
+
 impl std::error::Error for ManifestError {}
+
+/// What the writer of a valid manifest should know. Printed as an error is, and none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning(pub(super) ManifestError);
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.write("warning", f)
+    }
+}
 
 /// All that is wrong with all manifests that were loaded, in order of file and line. Never empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -152,6 +174,24 @@ mod tests {
         let expected =
             "error: wrong\n  --> a.yaml:12:5\n   |\n12 | 名前: x名y\n   |       ^^^^\n   = mend: right";
         assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn nothing_that_stands_in_a_manifest_begins_a_line_or_steers_a_terminal() {
+        let hostile = "a\nerror: forged\u{1b}[2J\u{202e}\u{9b}2J";
+        let error = ManifestError {
+            file: hostile.into(),
+            line: 1,
+            column: 1,
+            message: hostile.into(),
+            mend: Some(hostile.into()),
+            excerpt: Some(Box::new(Excerpt { text: "a".into(), start: 0, len: 1 })),
+        };
+        for shown in [error.to_string(), Warning(error.clone()).to_string(), error.in_a_line()] {
+            assert!(shown.chars().all(|c| c == '\n' || !crate::plain::steers(c)), "{shown:?}");
+            assert!(!shown.contains("\nerror: forged"), "{shown}");
+        }
+        assert_eq!((error.to_string().lines().count(), error.in_a_line().lines().count()), (6, 1));
     }
 
     #[test]

@@ -25,16 +25,18 @@ mod shape;
 mod text;
 mod tree;
 mod unknown;
+mod warning;
 mod watch;
 mod wrong_type;
 mod yaml;
 
 use std::{collections::HashMap, path::Path};
 
-pub use error::{Excerpt, ManifestError, ManifestErrors};
+pub use error::{Excerpt, ManifestError, ManifestErrors, Warning};
 pub use point::{Pointed, point};
 pub use read::Source;
 pub use schema::json_schema;
+pub use warning::Valid;
 pub use watch::watch;
 
 pub(crate) use error::count;
@@ -44,7 +46,7 @@ pub(crate) use read::NO_MANIFESTS;
 pub(crate) use secret::may_be_named as may_name_a_secret;
 
 use crate::api::Desired;
-use object::{Named, Parsed};
+use object::{CredentialsAt, Named, Parsed};
 use report::{Excerpted, Fault};
 
 /// Loads everything that is named, each file once, standard input once.
@@ -54,21 +56,49 @@ use report::{Excerpted, Fault};
 /// # Errors
 /// All errors of all files at once; no object is returned where one file has an error.
 pub fn load(sources: &[Source]) -> Result<Vec<Desired>, ManifestErrors> {
-    let (desired, errors) = load_partly(sources);
-    ManifestErrors::of(errors).map_or(Ok(desired), Err)
+    load_for_validation(sources).map(|valid| valid.objects)
+}
+
+/// As [`load`], with what is needed to say what the writer should know of manifests that are right.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_for_validation(sources: &[Source]) -> Result<Valid, ManifestErrors> {
+    let All { desired, credentials, errors } = load_all(sources);
+    ManifestErrors::of(errors).map_or(Ok(Valid { objects: desired, credentials }), Err)
 }
 
 /// As [`load`], but an error takes nothing away from what is right elsewhere: every object without one, and all errors
 /// of all files. Of objects that share a name all are given; that they do is an error.
 #[must_use]
 pub fn load_partly(sources: &[Source]) -> (Vec<Desired>, Vec<ManifestError>) {
+    let All { desired, errors, .. } = load_all(sources);
+    (desired, errors)
+}
+
+/// Everything that is in some manifests.
+struct All {
+    desired: Vec<Desired>,
+    credentials: Vec<CredentialsAt>,
+    errors: Vec<ManifestError>,
+}
+
+fn load_all(sources: &[Source]) -> All {
     let (texts, mut errors) = read::all(sources);
     let mut desired = Vec::new();
+    let mut credentials = Vec::new();
     let mut names = Vec::new();
     for text in &texts {
         match object::decode(text) {
             Ok(readable) => {
                 let parsed = object::parse(readable, &text.origin, &text.base);
+                let before = desired.len();
+                credentials.extend(
+                    parsed
+                        .credentials
+                        .into_iter()
+                        .map(|at| CredentialsAt { object: before + at.object, ..at }),
+                );
                 desired.extend(parsed.desired);
                 errors.extend(parsed.errors);
                 names.extend(parsed.names);
@@ -78,7 +108,7 @@ pub fn load_partly(sources: &[Source]) -> (Vec<Desired>, Vec<ManifestError>) {
     }
     errors.extend(taken_names(&names));
     errors.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
-    (desired, errors)
+    All { desired, credentials, errors }
 }
 
 /// Parses the text of one manifest: the objects that are right, and all that is wrong with the others.
@@ -86,7 +116,7 @@ pub fn load_partly(sources: &[Source]) -> (Vec<Desired>, Vec<ManifestError>) {
 /// `origin` names the manifest in messages; `base` is the folder that its relative paths start at.
 #[must_use]
 pub fn parse(text: &str, origin: &str, base: &Path) -> (Vec<Desired>, Vec<ManifestError>) {
-    let Parsed { desired, mut errors, names } = object::parse(text, origin, base);
+    let Parsed { desired, mut errors, names, .. } = object::parse(text, origin, base);
     errors.extend(taken_names(&names));
     errors.sort_by_key(|error| (error.line, error.column));
     (desired, errors)

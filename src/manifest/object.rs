@@ -23,9 +23,21 @@ pub(super) struct Named {
     pub(super) place: Excerpted,
 }
 
+/// Where the credentials of a route are named: `passwordFrom`, `bearerFrom`.
+pub(super) struct CredentialsAt {
+    /// The object's place in what is loaded.
+    pub(super) object: usize,
+    /// The service's place in the object.
+    pub(super) service: usize,
+    /// The route's place in the service.
+    pub(super) route: usize,
+    pub(super) place: Excerpted,
+}
+
 /// What is in one manifest.
 pub(super) struct Parsed {
     pub(super) desired: Vec<Desired>,
+    pub(super) credentials: Vec<CredentialsAt>,
     pub(super) errors: Vec<ManifestError>,
     pub(super) names: Vec<Named>,
 }
@@ -58,7 +70,8 @@ pub(super) fn decode(text: &Text) -> Result<&str, ManifestError> {
 
 /// Reads all objects of a manifest.
 pub(super) fn parse(text: &str, origin: &str, base: &Path) -> Parsed {
-    let mut parsed = Parsed { desired: Vec::new(), errors: Vec::new(), names: Vec::new() };
+    let mut parsed =
+        Parsed { desired: Vec::new(), credentials: Vec::new(), errors: Vec::new(), names: Vec::new() };
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
     if text.len() as u64 > LARGEST {
         parsed.errors.push(ManifestError::of_file(origin, "a manifest has at most 1 MiB", None));
@@ -78,6 +91,7 @@ pub(super) fn parse(text: &str, origin: &str, base: &Path) -> Parsed {
     for root in &documents.roots {
         parsed.names.extend(name(root, &report));
         if let Some(desired) = object(root, origin, base, &mut report) {
+            parsed.credentials.extend(credentials(parsed.desired.len(), root, &report));
             parsed.desired.push(desired);
         }
     }
@@ -129,6 +143,24 @@ fn object(root: &Node, origin: &str, base: &Path, report: &mut Report<'_>) -> Op
             None
         }
     }
+}
+
+/// Where an object names credentials.
+fn credentials(object: usize, root: &Node, report: &Report<'_>) -> Vec<CredentialsAt> {
+    fn items<'n>(node: Option<&'n Node>, field: &str) -> impl Iterator<Item = (usize, &'n Node)> {
+        node.and_then(|node| node.get(field)).map(Node::items).unwrap_or_default().iter().enumerate()
+    }
+    let services = items(root.get("spec"), "services");
+    let routes = services.flat_map(|(service, node)| {
+        items(Some(node), "routes").map(move |(route, node)| (service, route, node))
+    });
+    let found = routes.filter_map(|(service, route, node)| {
+        let auth = node.get("auth")?;
+        let of_basic = auth.get("basic").and_then(|basic| basic.entry("passwordFrom"));
+        let (key, _) = of_basic.or_else(|| auth.entry("bearerFrom"))?;
+        Some(CredentialsAt { object, service, route, place: report.place(key.spot) })
+    });
+    found.collect()
 }
 
 fn service_positions(root: &Node) -> Vec<(u64, u64)> {

@@ -5,6 +5,7 @@ use super::{
     mask,
     tree::Spot,
 };
+use crate::plain::steers;
 
 /// Faults of one file that are shown. Behind that a person fixes the first ones first, and a hostile file cannot
 /// make the report larger than itself.
@@ -191,7 +192,7 @@ fn cut(line: &[char], start: usize, len: usize, cut_already: (bool, bool)) -> Ex
     let to = line.len().min(from + WIDEST);
     let visible = |c: &char| match c {
         '\t' => ' ',
-        c if c.is_control() => '\u{FFFD}',
+        c if steers(*c) => '\u{FFFD}',
         c => *c,
     };
     let mut text: String = line[from..to].iter().map(visible).collect();

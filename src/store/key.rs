@@ -37,7 +37,10 @@ impl DigestKey {
     }
 
     /// The folder's key; made (0600) where it is missing or is none.
-    pub(super) fn of(dir: &Path) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// Where it cannot be read or made.
+    pub fn of(dir: &Path) -> io::Result<Self> {
         if let Some(key) = Self::read(dir)? {
             return Ok(key);
         }

@@ -4,11 +4,13 @@
 mod docs;
 mod documents;
 mod home;
+mod hostile;
 mod shapes;
 #[path = "../support/stranger.rs"]
 #[expect(dead_code, reason = "each of the crates that share it reads another part of it")]
 mod stranger;
 mod streams;
+mod warnings;
 
 use std::{fs, io::Write, process::Stdio};
 

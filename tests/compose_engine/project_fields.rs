@@ -32,7 +32,7 @@ async fn files_env_files_and_profiles_reach_compose_when_it_is_asked_and_when_it
         take_over: false,
         ..desired.object.spec.project
     };
-    let resolved = resolve(&desired, &endpoint(), &NoCache).await.unwrap();
+    let resolved = resolve(&desired, &endpoint(), sealed(&NoCache)).await.unwrap();
     assert_eq!(resolved.hashes.keys().collect::<Vec<_>>(), ["api", "debug"], "`other` is in no such profile");
 
     up(&desired, &["api", "debug"]).await;
@@ -51,6 +51,6 @@ async fn files_env_files_and_profiles_reach_compose_when_it_is_asked_and_when_it
     );
 
     desired.object.spec.project.profiles.clear();
-    let error = resolve(&desired, &endpoint(), &NoCache).await.unwrap_err();
+    let error = resolve(&desired, &endpoint(), sealed(&NoCache)).await.unwrap_err();
     assert!(matches!(error, HostError::NoSuchService { .. }), "{error}");
 }

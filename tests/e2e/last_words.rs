@@ -32,7 +32,7 @@ fn crash_of_a_new_image_is_in_the_trail_when_it_is_rolled_back() {
     project.add_module("api", "workflow");
     project.write(
         "api/serve",
-        "echo 'starting with secret'\necho \"connect as shop:$DB_PASSWORD, $GREETING\"\necho 'API_TOKEN=abc123'\n\
+        "echo 'starting with \"secret\"'\necho \"connect as shop:$DB_PASSWORD, $GREETING\"\necho 'API_TOKEN=abc123'\n\
          echo 'FATAL: cannot bind db' >&2\nexit 3\n",
     );
     project.manifest(&MANIFEST.replace("timeout: 60s", "timeout: 10s"));
@@ -49,7 +49,10 @@ fn crash_of_a_new_image_is_in_the_trail_when_it_is_rolled_back() {
     assert!(lines.contains(&"FATAL: cannot bind db".to_owned()), "{lines:?}");
     assert!(lines.contains(&"connect as shop:********, good-morning".to_owned()), "{lines:?}");
     assert!(lines.contains(&"API_TOKEN=********".to_owned()), "{lines:?}");
-    assert!(lines.contains(&"starting with ********".to_owned()), "the declared password, too: {lines:?}");
+    assert!(
+        lines.contains(&"starting with \"********\"".to_owned()),
+        "the declared password, too: {lines:?}"
+    );
     let whole = project.trail().iter().map(Value::to_string).collect::<String>();
     assert!(!whole.contains("correct-horse-battery") && !whole.contains("abc123"), "{whole}");
     project.assert_trail_is_whole();

@@ -35,6 +35,7 @@ mod rate;
 mod replicas;
 mod restraint;
 mod routes;
+mod secrets;
 mod source_drift;
 #[path = "../support/stranger.rs"]
 #[expect(dead_code, reason = "each of the crates that share it reads another part of it")]

@@ -36,6 +36,9 @@ pub(super) struct Manifests {
     /// What is wrong with the Compose projects of the objects, as every look would say it, each with what to do about it;
     /// `None` where that is not known.
     pub(super) refused: Option<Vec<(String, Option<String>)>>,
+    /// The routes whose credentials cross the network in plain HTTP, each with its place; `None` where the manifests could not be
+    /// read in time.
+    pub(super) exposed: Option<Vec<String>>,
     /// What keeps services from being repaired or verified, each with its place; `None` where that is not known.
     pub(super) obstacles: Option<Vec<(String, Obstacle)>>,
     pub(super) watches: Option<u64>,
@@ -61,24 +64,39 @@ pub(super) async fn read(files: &[OsString]) -> Manifests {
         return Manifests::default();
     }
     let sources = context::sources(files);
-    let (loaded, taken, refused, obstacles) = match in_time(move || load(&sources)).await {
+    let (loaded, exposed, taken, refused, obstacles) = match in_time(move || load(&sources)).await {
         Some((loaded, objects)) => {
             let (taken, refused, obstacles) =
                 tokio::join!(taken(&objects), refused(&objects), obstacles(&objects));
-            (Some(loaded), taken, refused, obstacles)
+            (Some(loaded), Some(exposed(&objects)), taken, refused, obstacles)
         }
-        None => (None, None, None, None),
+        None => (None, None, None, None, None),
     };
     let limit = |name: &str| fs::read_to_string(format!("{INOTIFY}/{name}")).ok()?.trim().parse().ok();
     Manifests {
         files: files.to_vec(),
         loaded,
+        exposed,
         taken,
         refused,
         obstacles,
         watches: limit("max_user_watches"),
         instances: limit("max_user_instances"),
     }
+}
+
+/// The routes whose credentials others may read on their way.
+fn exposed(objects: &[Desired]) -> Vec<String> {
+    let mut found = Vec::new();
+    for desired in objects {
+        for service in desired.services() {
+            let routes = service.routes.iter().filter(|route| route.exposes_credentials());
+            found.extend(routes.map(|route| {
+                format!("{}, service {}: route {}", desired.name(), service.name, route.display_name())
+            }));
+        }
+    }
+    found
 }
 
 /// Compose is asked for the projects' names, where that matters.
@@ -160,6 +178,7 @@ pub(super) fn judge(manifests: &Manifests) -> Vec<Check> {
         return Vec::new();
     }
     let mut checks = vec![valid(manifests), accepted(manifests), declared_once(manifests)];
+    checks.push(protected(manifests));
     checks.extend(unobstructed(manifests));
     checks.push(watches(manifests));
     checks
@@ -198,6 +217,19 @@ fn unobstructed(manifests: &Manifests) -> impl Iterator<Item = Check> {
         let check = if may_pass { Check::warning } else { Check::failed };
         check(name, what, mends.join("; "))
     })
+}
+
+fn protected(manifests: &Manifests) -> Check {
+    let name = "CredentialsProtected";
+    match manifests.exposed.as_deref() {
+        None => Check::unknown(name, "the manifests could not be read in time"),
+        Some([]) => Check::ok(name, "no credentials cross the network in plain HTTP"),
+        Some(exposed) => Check::warning(
+            name,
+            format!("credentials cross the network in plain HTTP: {}", exposed.join("; ")),
+            "use https in `url`, or declare `auth.allowPlainHttp: true` where that network is trusted",
+        ),
+    }
 }
 
 fn accepted(manifests: &Manifests) -> Check {

@@ -6,6 +6,7 @@ fn manifests(loaded: Loaded) -> Manifests {
     Manifests {
         files,
         loaded: Some(loaded),
+        exposed: Some(Vec::new()),
         taken: Some(Vec::new()),
         refused: Some(Vec::new()),
         obstacles: Some(Vec::new()),
@@ -43,6 +44,15 @@ fn a_folder_without_manifests_is_a_fault() {
     assert!(!mend.contains("validate"), "which would say the same again: {mend}");
     let beside = of(&[home.path().into(), home.path().join("missing.yaml").into()]);
     assert!(matches!(beside, Loaded::Errors { count: 2, .. }), "{beside:?}");
+}
+
+#[test]
+fn credentials_that_others_may_read_are_a_warning() {
+    let with = |exposed| protected(&Manifests { exposed, ..manifests(Loaded::Objects(1)) });
+    assert_eq!((with(Some(vec![])).status, with(None).status), (Status::Ok, Status::Unknown));
+    let check = with(Some(vec!["shop, service web: route http://shop.example/x".into()]));
+    assert_eq!(check.status, Status::Warning);
+    assert!(check.found.ends_with("route http://shop.example/x"), "{check:?}");
 }
 
 #[test]

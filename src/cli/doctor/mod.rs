@@ -33,8 +33,9 @@ use serde::Serialize;
 use super::{Context, Failure, args::Format, context};
 use crate::api::API_VERSION;
 
-/// The longest that a look at files may take: a network file system that is away blocks for ever.
-const FILES_LIMIT: Duration = Duration::from_secs(5);
+/// The longest that a look at files may take: longer than the one access that a network file system that is away takes to be
+/// given up, so that it is named.
+const FILES_LIMIT: Duration = Duration::from_secs(12);
 
 /// How a check ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -31,7 +31,7 @@ fn one(spec: &RouteSpec, auth: &Auth, answer: &RouteAnswer) -> LayerVerdict {
         Err((reason, why)) => return LayerVerdict::Unknown(reason, format!("route {name}{at} {why}")),
     };
     if auth.expect.contains(&status) {
-        return opened(spec, auth, answer, status);
+        return opened(spec, answer, status);
     }
     if status == TOO_MANY_REQUESTS {
         return LayerVerdict::Unknown(
@@ -78,7 +78,7 @@ fn status(answer: &RouteAnswer) -> Result<u16, (UnknownReason, String)> {
 }
 
 /// The credentials earn what they should; without them it must not be the same.
-fn opened(spec: &RouteSpec, auth: &Auth, answer: &RouteAnswer, status: u16) -> LayerVerdict {
+fn opened(spec: &RouteSpec, answer: &RouteAnswer, status: u16) -> LayerVerdict {
     let name = spec.display_name();
     let at = answer.container.as_deref().map(|c| format!(" at {c}")).unwrap_or_default();
     let without = answer.plain.known().and_then(Answer::status);
@@ -89,10 +89,5 @@ fn opened(spec: &RouteSpec, auth: &Auth, answer: &RouteAnswer, status: u16) -> L
             format!("route {name} answers {status}{at} without credentials as it does with them"),
         );
     }
-    let is_in_the_clear = answer.in_the_clear && auth.allow_plain_http.is_none();
-    LayerVerdict::AsDeclared(is_in_the_clear.then(|| {
-        format!(
-            "route {name}: the credentials cross the network in plain HTTP; use https, or declare `auth.allowPlainHttp`"
-        )
-    }))
+    LayerVerdict::AsDeclared(None)
 }

@@ -34,7 +34,8 @@ fn one(view: View<'_>, spec: &RouteSpec, answer: &RouteAnswer) -> LayerVerdict {
     }
 }
 
-/// The remarks on the routes that a path of the same shape answers like, and that nothing was done for.
+/// The remarks on the routes: those that a path of the same shape answers like, and that nothing was done for; and those whose
+/// credentials others may read on their way.
 pub(super) fn notes(view: View<'_>) -> Vec<Note> {
     if replicas::none_is_declared(view) {
         return Vec::new();
@@ -47,7 +48,17 @@ pub(super) fn notes(view: View<'_>) -> Vec<Note> {
             _ => None,
         })
     });
-    ambiguous.collect()
+    let exposed = view.spec.routes.iter().filter(|route| route.exposes_credentials()).map(exposed);
+    ambiguous.chain(exposed).collect()
+}
+
+fn exposed(route: &RouteSpec) -> Note {
+    let message = format!(
+        "route {}: its credentials cross the network in plain HTTP, for whoever listens there; use https, or declare \
+         `auth.allowPlainHttp: true` where that network is trusted",
+        route.display_name()
+    );
+    Note { reason: NoteReason::PlainHttp, message }
 }
 
 /// Whether the route was absent in the incident that is open, or a step was taken for its service: then its answer is to prove

@@ -1,7 +1,7 @@
 //! Which answers prove a route, and which only seem to.
 
 use super::*;
-use crate::api::Answer;
+use crate::api::{Answer, NoteReason};
 
 /// What is decided of `api`, whose route and control answer so.
 fn answered(expect: &[u16], plain: u16, control: u16) -> Decision {
@@ -70,4 +70,26 @@ fn what_says_absent_is_declared_and_404_is_only_the_default() {
         "nothing is repaired on what does not say absent"
     );
     assert_eq!(answered(&[404], 410), (unexpected, vec![]));
+}
+
+#[test]
+fn credentials_that_cross_the_network_are_remarked_on_whatever_they_are_answered_and_nothing_else_changes() {
+    for (url, allow, with_credentials, is_remarked) in [
+        ("http://shop.example/api/workflow", None, 200, true),
+        ("http://shop.example/api/workflow", None, 403, true),
+        ("http://shop.example/api/workflow", Some(true), 200, false),
+        ("https://shop.example/api/workflow", None, 200, false),
+        ("http://127.0.0.1/api/workflow", None, 200, false),
+    ] {
+        let (mut desired, mut seen) = (desired(), healthy());
+        let route = &mut desired.object.spec.services[0].routes[0];
+        (route.url, route.path, route.port) = (Some(url.to_owned()), None, None);
+        route.auth.as_mut().unwrap().allow_plain_http = allow;
+        answer_mut(&mut seen.services[0]).auth = Some(status(with_credentials));
+        let decision = with_history(&desired, &seen, &history());
+        let notes: Vec<NoteReason> = decision.services[0].notes.iter().map(|note| note.reason).collect();
+        let expected = if is_remarked { vec![NoteReason::PlainHttp] } else { vec![] };
+        assert_eq!(notes, expected, "{url} {allow:?} {with_credentials}");
+        assert_eq!(decision.as_declared(), with_credentials == 200, "{url}");
+    }
 }

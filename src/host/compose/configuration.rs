@@ -48,8 +48,8 @@ impl<'a> Configuration<'a> {
             // `environment: [NAME]` passes the variable through.
             ("environment", Value::Null) if value.get(name).is_some() => vec![name.to_owned()],
             ("environment", Value::Null) => self.of_env_files(raw, name),
-            ("environment" | "labels", entry) => used(entry),
-            _ => used(value),
+            ("environment" | "labels", entry) => used(name, entry),
+            _ => used(part, value),
         };
         let mut names: Vec<String> =
             names.into_iter().filter(|name| self.environment_decides(name)).collect();
@@ -66,8 +66,8 @@ impl<'a> Configuration<'a> {
             let text = files::read_to_string(&self.desired.directory.join(path), LARGEST_TEXT).ok()?;
             let file = scan::env_file(&text)?;
             match file.assigned.get(variable) {
-                Some(value) => Some(scan::used_variables(value).into_iter().collect()),
-                None => file.variables.contains(variable).then(|| vec![variable.to_owned()]),
+                Some(value) => Some(used(variable, &Value::from(value.as_str()))),
+                None => file.variables.named.contains(variable).then(|| vec![variable.to_owned()]),
             }
         });
         found.unwrap_or_default()
@@ -78,14 +78,46 @@ impl<'a> Configuration<'a> {
     }
 }
 
-/// The variables in all texts of a value.
-fn used(value: &Value) -> Vec<String> {
+/// The variables in all texts of a value of this name. A dollar sign in a password begins none.
+fn used(name: &str, value: &Value) -> Vec<String> {
     match value {
-        Value::String(text) => scan::used_variables(text).into_iter().collect(),
-        Value::Array(list) => list.iter().flat_map(used).collect(),
-        Value::Object(map) => map.values().flat_map(used).collect(),
+        Value::String(text) => {
+            let line = format!("{name}={text}");
+            let named = scan::uses(&line).into_iter().filter(|found| found.is_named);
+            named.map(|found| found.name.to_owned()).collect()
+        }
+        Value::Array(list) => list.iter().flat_map(|value| used(name, value)).collect(),
+        Value::Object(map) => map.iter().flat_map(|(name, value)| used(name, value)).collect(),
         _ => Vec::new(),
     }
+}
+
+/// What is wrong with a JSON text, and where: the error itself quotes the value.
+pub(super) fn json_fault(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        serde_json::error::Category::Io => "it cannot be read",
+        serde_json::error::Category::Syntax => "it is no JSON",
+        serde_json::error::Category::Data => "a value is not of the type that is known",
+        serde_json::error::Category::Eof => "it ends too early",
+    };
+    format!("{what}, in line {}, column {}", error.line(), error.column())
+}
+
+/// All of a project with its values, as Compose resolves it now.
+///
+/// # Errors
+/// Why it is not known.
+pub(in crate::host) async fn values(
+    desired: &Desired,
+    endpoint: &Endpoint,
+    resolved: &Resolved,
+) -> Result<Value, String> {
+    let env = Environment::of_this_process().for_docker(endpoint, &desired.directory);
+    ask(
+        Questions { desired, endpoint, env: &env, name_engine: resolved.names_engine },
+        &argv::config_json(desired),
+    )
+    .await
 }
 
 async fn ask(questions: Questions<'_>, argv: &[String]) -> Result<Value, String> {
@@ -97,7 +129,7 @@ async fn ask(questions: Questions<'_>, argv: &[String]) -> Result<Value, String>
         return Err("`docker compose config` failed".to_owned());
     }
     serde_json::from_slice(&finished.stdout)
-        .map_err(|error| format!("Compose's JSON is not understood: {error}"))
+        .map_err(|error| format!("Compose's JSON is not understood: {}", json_fault(&error)))
 }
 
 #[cfg(test)]

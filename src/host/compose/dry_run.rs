@@ -27,7 +27,7 @@ use super::{
     overlay::lay_over,
     provided::Provided,
     question::Passage,
-    refusal,
+    refusal::{self, Passed},
     resolve::Patience,
     said::{Said, real_name},
 };
@@ -255,17 +255,29 @@ struct DryRun {
     said: Said,
     /// Why it did not come to its end.
     flaw: Option<String>,
+    /// The first line that is not understood, without what may be a value.
+    odd: Option<String>,
 }
 
 impl DryRun {
-    fn of(finished: std::io::Result<Finished>, passage: &Passage) -> Result<Self, String> {
+    /// `passed` says what of its words may be told.
+    fn of(
+        finished: std::io::Result<Finished>,
+        passage: &Passage,
+        passed: impl FnOnce() -> Passed,
+    ) -> Result<Self, String> {
         let finished = finished
             .map_err(|error| format!("the dry run of `docker compose up` could not start: {error}"))?;
         refused(&passage.tally())?;
-        let flaw = match finished.outcome {
-            StepOutcome::Succeeded => None,
-            StepOutcome::Failed => {
-                let message = refusal::message(&finished);
+        let stdout = String::from_utf8_lossy(&finished.stdout);
+        let said = Said::read(stdout.lines().chain(finished.output.lines()));
+        let is_told = finished.outcome == StepOutcome::Failed || said.odd.is_some();
+        let passed = is_told.then(passed);
+        let odd = said.odd.as_ref().zip(passed.as_ref()).map(|(line, passed)| passed.line(line).0);
+        let flaw = match (finished.outcome, &passed) {
+            (StepOutcome::Succeeded, _) => None,
+            (StepOutcome::Failed, Some(passed)) => {
+                let message = refusal::message(passed, &finished);
                 let last = message.lines().last().unwrap_or_default();
                 Some(format!("the dry run of `docker compose up` failed: {last}"))
             }
@@ -274,8 +286,7 @@ impl DryRun {
                 PATIENCE.limit.as_secs()
             )),
         };
-        let stdout = String::from_utf8_lossy(&finished.stdout);
-        Ok(Self { said: Said::read(stdout.lines().chain(finished.output.lines())), flaw })
+        Ok(Self { said, flaw, odd })
     }
 
     /// Whether it says of everything what would become of it.
@@ -285,7 +296,7 @@ impl DryRun {
 
     /// Why nothing is known of what it does not speak of.
     fn silence(&self) -> String {
-        let odd = || self.said.odd.as_ref().map(|line| format!("what is not understood: {line}"));
+        let odd = || self.odd.as_ref().map(|line| format!("what is not understood: {line}"));
         self.flaw.clone().unwrap_or_else(|| {
             let what = odd().unwrap_or_else(|| "nothing of the container".to_owned());
             format!("the dry run of `docker compose up` says {what}")
@@ -338,11 +349,12 @@ impl Asking<'_> {
     ) -> Result<DryRun, String> {
         let env = env.for_docker(self.endpoint, &desired.directory);
         let first = passage.within(desired, &env, argv, PATIENCE).await;
-        let first = DryRun::of(first, passage)?;
+        let passed = || Passed::of(desired, &env);
+        let first = DryRun::of(first, passage, passed)?;
         if first.said.recreated.is_empty() || !self.resolved.names_engine {
             return Ok(first);
         }
-        DryRun::of(passage.beside(desired, &env, argv, PATIENCE).await, passage)
+        DryRun::of(passage.beside(desired, &env, argv, PATIENCE).await, passage, passed)
     }
 
     /// A provider is a program that Compose runs in a dry run, too.

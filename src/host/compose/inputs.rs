@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// The version of the fingerprint's form and of the rules by which inputs are found.
-const VERSION: &str = "undrift-compose-v7";
+const VERSION: &str = "undrift-compose-v8";
 
 /// The names that Compose looks for, in its order; the first that exists is the project's file.
 const MAIN_FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
@@ -59,13 +59,16 @@ const TO_FIND_PROGRAMS: [&str; 2] = ["PATH", "HOME"];
 /// The most files that a project is followed through: more is not remembered.
 const MOST_FILES: usize = 200;
 
-/// What Compose reads. Names only: contents and values go into the fingerprint.
+/// What Compose reads. Names only: contents and values go into the fingerprint. Kept sealed, and no otherwise: among the words
+/// that may be variables there are passwords.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Inputs {
     /// Files by content; those that could exist and do not are in it too.
     files: BTreeSet<PathBuf>,
-    /// Environment variables that the files use.
+    /// Environment variables that the files use. These names may be told.
     variables: BTreeSet<String>,
+    /// Other words that Compose may take for one.
+    words: BTreeSet<String>,
     /// The docker CLI and the Compose plugin, at every place where they could be: by what tells one build from another.
     programs: BTreeSet<PathBuf>,
     /// Whether a service may belong to a profile.
@@ -86,7 +89,7 @@ impl Inputs {
 
     /// Whether the files use this variable, or may do so.
     pub(super) fn use_variable(&self, name: &str) -> bool {
-        self.variables.contains(name)
+        self.variables.contains(name) || self.words.contains(name)
     }
 
     /// Finds the inputs of a project; `None` where not all of them can be known.
@@ -97,6 +100,14 @@ impl Inputs {
         let mut finder = Finder::new(desired);
         let found = finder.project(desired, env).and_then(|()| finder.programs(env));
         finder.trap.map_or(Ok(found.map(|()| finder.inputs)), Err)
+    }
+
+    /// The files that Compose reads, as far as that is known: also of a project that it refuses.
+    pub(super) fn known_files(desired: &Desired, env: &Environment) -> BTreeSet<PathBuf> {
+        let mut finder = Finder::new(desired);
+        // What is not understood ends the search; what was found until then is of the project.
+        let _ = finder.project(desired, env);
+        finder.inputs.files
     }
 
     /// The files that Compose would take by itself, in its order; `None` where that is not known.
@@ -120,7 +131,7 @@ impl Inputs {
                 Err(_) => return None,
             }
         }
-        for name in self.variables.iter().map(String::as_str).chain(TO_FIND_PROGRAMS) {
+        for name in self.variables.union(&self.words).map(String::as_str).chain(TO_FIND_PROGRAMS) {
             hash.variable(OsStr::new(name), env.get(name));
         }
         for (name, value) in env.iter() {
@@ -165,7 +176,9 @@ impl Inputs {
         let value = |name: &str| env.get(name).map(|value| digest(name, value.as_bytes()));
         let steering = env.iter().filter_map(|(name, _)| name.to_str());
         let steering = steering.filter(|name| name.starts_with(STEERS_COMPOSE));
-        let names = self.variables.iter().map(String::as_str).chain(steering);
+        // A word that is set in the environment is the name of a variable, whatever else it may be.
+        let set = self.words.iter().map(String::as_str).filter(|name| env.get(name).is_some());
+        let names = self.variables.iter().map(String::as_str).chain(set).chain(steering);
         let variables = names.map(|name| (name.to_owned(), value(name))).collect();
         Some((files, variables))
     }
@@ -289,7 +302,8 @@ impl Finder {
             }
             let text = self.read(&path)?;
             let found = scan::compose_file(&text)?;
-            self.inputs.variables.extend(found.variables);
+            self.inputs.variables.extend(found.variables.named);
+            self.inputs.words.extend(found.variables.words);
             self.inputs.profiles |= found.profiles;
             let own = path.parent()?.to_owned();
             let bases = [own.clone(), self.base.clone()].into_iter();
@@ -322,7 +336,8 @@ impl Finder {
     fn env_file(&mut self, path: &Path) -> Option<BTreeMap<String, String>> {
         let text = self.read(path)?;
         let found = scan::env_file(&text)?;
-        self.inputs.variables.extend(found.variables);
+        self.inputs.variables.extend(found.variables.named);
+        self.inputs.words.extend(found.variables.words);
         Some(found.assigned)
     }
 

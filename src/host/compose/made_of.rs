@@ -205,7 +205,7 @@ impl Builds {
 }
 
 #[cfg(test)]
-pub(super) fn builds_of(services: &serde_json::Value) -> Builds {
+pub(in crate::host) fn builds_of(services: &serde_json::Value) -> Builds {
     let project = serde_json::json!({ "name": "shop", "services": services });
     Whole::parse(project.to_string().as_bytes(), None).unwrap().builds()
 }

@@ -20,9 +20,10 @@
 //! | `inputs` | everything that Compose reads to make that |
 //! | `keyed` | what a project was resolved from, as digests under a key |
 //! | `scan` | what one such file refers to |
+//! | `secrets` | the values of a project that may be secrets |
 //! | `question` | asking Compose through the gate |
 //! | `resolve` | the model and the config hashes, remembered until an input changes |
-//! | `refusal` | what Compose says, as errors |
+//! | `refusal` | what Compose says, as errors, without the values that it quotes |
 //! | `dry_run` | what `up` would do |
 //! | `ownership` | whether a project of the same name in another directory made the containers |
 //! | `said` | what a dry run says of containers |
@@ -50,19 +51,23 @@ mod refusal;
 mod resolve;
 mod said;
 mod scan;
+mod secrets;
 #[cfg(test)]
 mod test_support;
 mod upgrade;
 
-pub(super) use configuration::Configuration;
+pub(super) use configuration::{Configuration, values};
 pub use declared::{Declared, DeclaredContent, DeclaredService, NetworkModel, Subnet, VolumeModel};
 pub use dry_run::{Recreations, up_command, would_recreate, would_recreate_beside};
 pub use env::Environment;
 pub use made_of::Builds;
-pub use model::{BuildModel, Model, ServiceModel};
+#[cfg(test)]
+pub(super) use made_of::builds_of;
+pub use model::{BuildModel, BuildSettings, Model, ServiceModel};
 pub use ownership::{Ownership, ownership};
 pub use provided::Provided;
 pub use resolve::{Resolved, printed_hashes, resolve, resolve_in};
+pub(super) use secrets::{of_env_files, of_project};
 pub use upgrade::{Made, made_from_this_model};
 
 /// The SHA-256 of some bytes.

@@ -7,7 +7,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::order::{AfterSuccess, Dependencies, Order};
-use crate::api::{JoinOwner, Shared};
+use crate::{
+    api::{JoinOwner, Shared},
+    host::{KeyedDigest, sealed::name_of},
+};
 
 /// A Compose project as Compose resolves it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,9 +62,42 @@ pub struct BuildModel {
     pub dockerfile: Option<String>,
     /// Additional contexts by name: absolute folders, URLs, or references such as `docker-image://x`.
     pub additional_contexts: BTreeMap<String, String>,
-    /// A digest of the settings that change the image besides the files: arguments, target, inline
-    /// Dockerfile, labels, platforms. A digest, because arguments may be secrets.
-    pub settings: String,
+    /// The settings that change the image besides the files: arguments, target, inline Dockerfile, labels, platforms.
+    pub settings: BuildSettings,
+}
+
+/// A digest of the settings of a build. Arguments may be secrets, which can be tried out: what is kept is under a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BuildSettings {
+    /// Of settings that hold no values of the file's author, such as a target.
+    Open(String),
+    /// Of any others: for as long as the process lives.
+    Raw(String),
+    /// Of these, under a key.
+    Keyed {
+        /// The name of the key.
+        key: String,
+        /// The digest.
+        digest: String,
+    },
+}
+
+impl Default for BuildSettings {
+    fn default() -> Self {
+        Self::Open(String::new())
+    }
+}
+
+impl BuildSettings {
+    /// The same as it may be kept.
+    pub(super) fn keyed(self, digest: &KeyedDigest) -> Self {
+        match self {
+            Self::Raw(raw) => {
+                Self::Keyed { key: name_of(digest), digest: digest("build settings", raw.as_bytes()) }
+            }
+            other => other,
+        }
+    }
 }
 
 impl Model {
@@ -235,7 +271,7 @@ impl RawBuild {
         };
         let inline = settings.dockerfile_inline.is_some();
         BuildModel {
-            settings: digest(&settings, platform),
+            settings: settings.digest(platform),
             context: settings.context.unwrap_or_else(|| ".".into()),
             dockerfile: (!inline).then(|| settings.dockerfile.unwrap_or_else(|| "Dockerfile".into())),
             additional_contexts: named_contexts(&settings.additional_contexts),
@@ -262,10 +298,20 @@ fn volumes_owner(from: &str) -> JoinOwner {
     }
 }
 
-/// Objects of `serde_json` are sorted by key, so the digest does not depend on Compose's order.
-fn digest(settings: &RawSettings, platform: Option<&str>) -> String {
-    let form = serde_json::json!({"build": settings, "platform": platform});
-    hex::encode(Sha256::digest(form.to_string().as_bytes()))
+impl RawSettings {
+    /// Objects of `serde_json` are sorted by key, so the digest does not depend on Compose's order.
+    fn digest(&self, platform: Option<&str>) -> BuildSettings {
+        let form = serde_json::json!({"build": self, "platform": platform});
+        let digest = hex::encode(Sha256::digest(form.to_string().as_bytes()));
+        let is_empty = |value: &serde_json::Value| match value {
+            serde_json::Value::Null => true,
+            serde_json::Value::Object(map) => map.is_empty(),
+            serde_json::Value::Array(list) => list.is_empty(),
+            _ => false,
+        };
+        let is_open = is_empty(&self.args) && is_empty(&self.labels) && self.dockerfile_inline.is_none();
+        if is_open { BuildSettings::Open(digest) } else { BuildSettings::Raw(digest) }
+    }
 }
 
 /// `{name: value}`, or a list of `name=value`.
@@ -406,6 +452,40 @@ mod tests {
         }
         let b_a = digest(serde_json::json!({"args": {"B": "1", "A": "1"}}));
         assert_eq!(b_a, digest(serde_json::json!({"args": {"A": "1", "B": "1"}})));
+    }
+
+    #[test]
+    fn settings_that_may_hold_secrets_are_kept_under_a_key() {
+        let settings =
+            |json: serde_json::Value| service(&serde_json::json!({"build": json})).build.unwrap().settings;
+        let key: KeyedDigest = std::sync::Arc::new(|name, value| format!("0123456789{name}{}", value.len()));
+        let other: KeyedDigest = std::sync::Arc::new(|_, _| "another key".into());
+        for json in [
+            serde_json::json!({"args": {"A": "1"}}),
+            serde_json::json!({"args": ["A=1"]}),
+            serde_json::json!({"dockerfile_inline": "FROM scratch"}),
+            serde_json::json!({"labels": {"a": "b"}}),
+        ] {
+            let raw = settings(json.clone());
+            let BuildSettings::Keyed { key: name, digest } = raw.clone().keyed(&key) else {
+                panic!("{json}")
+            };
+            assert_eq!(
+                (name.as_str(), digest.as_str()),
+                ("01234567", "0123456789build settings64"),
+                "{json}"
+            );
+            assert_ne!(raw.clone().keyed(&other), raw.clone().keyed(&key));
+            assert_eq!(raw.clone().keyed(&key).keyed(&other), raw.keyed(&key), "once is enough");
+        }
+        for json in [
+            serde_json::json!({"target": "final"}),
+            serde_json::json!({"args": {}, "platforms": ["linux/arm64"]}),
+        ] {
+            let open = settings(json.clone());
+            assert!(matches!(open, BuildSettings::Open(_)), "{json}");
+            assert_eq!(open.clone().keyed(&key), open);
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::{
     Builds, Declared, Environment, Model, ServiceModel, argv,
     command::{Finished, GRACE},
+    configuration::json_fault,
     env::ENGINE,
     inputs::Inputs,
     made_of::Whole,
@@ -17,7 +18,7 @@ use super::{
 use crate::{
     api::Desired,
     files::{self, LARGEST_TEXT},
-    host::{Cache, HostError, endpoint::Endpoint, reference},
+    host::{Cache, HostError, Sealed, endpoint::Endpoint, reference},
     manifest::{Pointed, nearest},
 };
 
@@ -62,7 +63,7 @@ pub struct Resolved {
     pub(super) inputs: Option<Inputs>,
 }
 
-/// What is remembered of a project: an answer, and everything that it rests on.
+/// What is remembered of a project: an answer, and everything that it rests on. Sealed: some of its words may be passwords.
 #[derive(Serialize, Deserialize)]
 struct Remembered {
     inputs: Inputs,
@@ -78,9 +79,9 @@ struct Remembered {
 pub async fn resolve(
     desired: &Desired,
     endpoint: &Endpoint,
-    cache: &dyn Cache,
+    memory: Sealed<'_>,
 ) -> Result<Resolved, HostError> {
-    resolve_in(desired, endpoint, cache, Environment::of_this_process()).await
+    resolve_in(desired, endpoint, memory, Environment::of_this_process()).await
 }
 
 /// The same with another environment, which Compose's children get, too.
@@ -90,14 +91,14 @@ pub async fn resolve(
 pub async fn resolve_in(
     desired: &Desired,
     endpoint: &Endpoint,
-    cache: &dyn Cache,
+    memory: Sealed<'_>,
     env: Environment,
 ) -> Result<Resolved, HostError> {
     let env = env.for_docker(endpoint, &desired.directory);
     let key = key(desired);
-    let resolved = match recall(desired, &env, cache.get(SPACE, &key)).await? {
+    let resolved = match recall(desired, &env, memory.get(SPACE, &key)).await? {
         Some(resolved) => resolved,
-        None => ask_and_remember(desired, endpoint, &env, cache, &key).await?,
+        None => ask_and_remember(desired, endpoint, &env, memory, &key).await?,
     };
     check(desired, &resolved.model)?;
     Ok(resolved)
@@ -131,18 +132,19 @@ async fn ask_and_remember(
     desired: &Desired,
     endpoint: &Endpoint,
     env: &Environment,
-    cache: &dyn Cache,
+    memory: Sealed<'_>,
     key: &str,
 ) -> Result<Resolved, HostError> {
     let (inputs, before) = find_inputs(desired, env).await?;
-    let asked = ask(desired, endpoint, env, cache, inputs.as_ref()).await?;
+    let asked = ask(desired, endpoint, env, memory.cache, inputs.as_ref()).await?;
     let (whose, env) = (desired.clone(), env.clone());
     let read = move || read_dockerfiles(&whose, &env, asked, inputs, before.as_deref());
     let (resolved, rests_on) = files::looked_past(read).await?;
+    let resolved = resolved.keyed(memory.digest);
     if let Some((inputs, fingerprint)) = rests_on {
         let remembered = Remembered { inputs, fingerprint, resolved };
         if let Ok(text) = serde_json::to_string(&remembered) {
-            cache.put(SPACE, key, &text);
+            memory.put(SPACE, key, &text);
         }
         return Ok(Resolved { inputs: Some(remembered.inputs), ..remembered.resolved });
     }
@@ -217,7 +219,7 @@ async fn ask(
     let json = json?.stdout;
     let not_understood = |error: serde_json::Error| HostError::ComposeRefused {
         directory: desired.directory.display().to_string(),
-        cause: format!("its JSON is not understood: {error}"),
+        cause: format!("its JSON is not understood: {}", json_fault(&error)),
     };
     let model = Model::parse(&json).map_err(not_understood)?;
     let variable = |name: &str| project_variable(desired, env, name);
@@ -243,7 +245,7 @@ async fn of_all_profiles(questions: Questions<'_>, enabled: &[u8]) -> Result<Who
     let said = question(questions, &argv::config_json_of_all_profiles(questions.desired)).await;
     match said.map(|said| Whole::parse(&said.stdout, None)) {
         Ok(Ok(whole)) => Ok(whole),
-        Ok(Err(error)) => Whole::parse(enabled, Some(error.to_string())),
+        Ok(Err(error)) => Whole::parse(enabled, Some(json_fault(&error))),
         Err(error) => Whole::parse(enabled, Some(error.to_string())),
     }
 }
@@ -254,10 +256,10 @@ pub async fn printed_hashes(
     desired: &Desired,
     endpoint: &Endpoint,
     resolved: &Resolved,
-    cache: &dyn Cache,
+    memory: Sealed<'_>,
 ) -> BTreeMap<String, String> {
-    let key = resolved.digest();
-    let known = cache.get(HASHES, &key).and_then(|text| serde_json::from_str(&text).ok());
+    let key = resolved.digest_under(memory.digest);
+    let known = memory.get(HASHES, &key).and_then(|text| serde_json::from_str(&text).ok());
     if let Some(known) = known {
         return known;
     }
@@ -267,7 +269,7 @@ pub async fn printed_hashes(
     if !printed.is_empty()
         && let Ok(text) = serde_json::to_string(&printed)
     {
-        cache.put(HASHES, &key, &text);
+        memory.put(HASHES, &key, &text);
     }
     printed
 }
@@ -321,7 +323,7 @@ async fn question(questions: Questions<'_>, argv: &[String]) -> Result<Finished,
     let desired = questions.desired;
     let finished =
         questions.ask(argv, PATIENCE).await.map_err(|error| refusal::not_started(desired, &error))?;
-    refusal::check(desired, &finished)?;
+    refusal::check(desired, questions.env, &finished)?;
     Ok(finished)
 }
 

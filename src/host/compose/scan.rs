@@ -1,10 +1,19 @@
 //! What a Compose file or an env file refers to: other files, and environment variables.
 //!
-//! Not an interpreter of Compose: every variable that could matter counts, wherever it stands.
+//! Not an interpreter of Compose: every word that could be a variable counts, wherever it stands. Most of these words are
+//! none, and some are passwords; so those that are written as a variable are told from the others ([`Variables`]).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use serde_json::Value;
+
+use crate::{files, manifest::may_name_a_secret};
+
+/// A longer file is no env file and no Compose file that anybody wrote.
+const LONGEST_FILE: u64 = 1 << 20;
 
 /// A file that a Compose file refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,10 +24,19 @@ pub(super) enum Reference {
     EnvFile,
 }
 
+/// The environment variables that a file uses, or may use.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Variables {
+    /// What is written as a variable: these names may be told and kept.
+    pub(super) named: BTreeSet<String>,
+    /// All other words that Compose could take for one. They may be passwords, and are never told nor kept as they are.
+    pub(super) words: BTreeSet<String>,
+}
+
 /// What a Compose file refers to; paths as they stand there.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ComposeReferences {
-    pub(super) variables: BTreeSet<String>,
+    pub(super) variables: Variables,
     pub(super) references: BTreeSet<(Reference, String)>,
     /// The `project_directory` of includes: more folders that relative paths may start at.
     pub(super) directories: BTreeSet<String>,
@@ -29,15 +47,56 @@ pub(super) struct ComposeReferences {
 /// What an env file refers to and assigns.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct EnvReferences {
-    pub(super) variables: BTreeSet<String>,
+    pub(super) variables: Variables,
     /// Plain assignments by name.
     pub(super) assigned: BTreeMap<String, String>,
+}
+
+/// A `$NAME` or `${NAME…}` in a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Use<'t> {
+    pub(super) name: &'t str,
+    /// The line that it stands in, from 1.
+    pub(super) line: usize,
+    /// Whether it is written as a variable, and not as a part of a text that happens to have a dollar sign.
+    pub(super) is_named: bool,
+}
+
+/// An assignment of an env file, or a line of a Compose file that looks like one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry<'t> {
+    pub(super) name: &'t str,
+    /// Without its quotes; of several lines where the quotes are.
+    pub(super) value: String,
+}
+
+impl Variables {
+    fn of(text: &str) -> Self {
+        let (named, words): (Vec<_>, Vec<_>) = uses(text).into_iter().partition(|found| found.is_named);
+        let owned = |found: Vec<Use<'_>>| found.into_iter().map(|found| found.name.to_owned()).collect();
+        Self { named: owned(named), words: owned(words) }
+    }
+
+    /// A word at a place where Compose takes it for the name of a variable. In small letters it may also be half of a text
+    /// that was to be one line.
+    fn passed_through(&mut self, text: &str) {
+        if is_name(text) {
+            let is_named = is_in_capitals(text);
+            if is_named { &mut self.named } else { &mut self.words }.insert(text.to_owned());
+        }
+    }
+
+    fn word(&mut self, text: &str) {
+        if is_name(text) {
+            self.words.insert(text.to_owned());
+        }
+    }
 }
 
 /// Reads a Compose file; `None` where it is not understood.
 pub(super) fn compose_file(text: &str) -> Option<ComposeReferences> {
     let documents: Vec<Value> = serde_saphyr::from_multiple(text).ok()?;
-    let mut found = ComposeReferences { variables: used_variables(text), ..ComposeReferences::default() };
+    let mut found = ComposeReferences { variables: Variables::of(text), ..ComposeReferences::default() };
     for document in &documents {
         walk(document, &mut found)?;
     }
@@ -52,13 +111,14 @@ fn walk(value: &Value, found: &mut ComposeReferences) -> Option<()> {
                     ("env_file" | "label_file", _) => paths(value, Reference::EnvFile, found)?,
                     ("profiles", _) => found.profiles = true,
                     ("include", _) => paths(value, Reference::Compose, found)?,
+                    ("environment" | "args", _) => found.variables.all_passed_through(value),
                     ("extends", Value::Object(extends)) => {
                         if let Some(file) = extends.get("file") {
                             paths(file, Reference::Compose, found)?;
                         }
                     }
-                    // `environment: { NAME: }` passes the variable through.
-                    (name, Value::Null) => found.name(name),
+                    // `x-env: { NAME: }`, merged into an environment.
+                    (name, Value::Null) => found.variables.passed_through(name),
                     _ => {}
                 }
                 walk(value, found)?;
@@ -66,12 +126,29 @@ fn walk(value: &Value, found: &mut ComposeReferences) -> Option<()> {
             Some(())
         }
         Value::Array(list) => list.iter().try_for_each(|value| walk(value, found)),
-        // `environment: [NAME]`, `secrets: { x: { environment: NAME } }`: any lone word may be a variable.
+        // Any lone word may be a variable.
         Value::String(text) => {
-            found.name(text);
+            found.variables.word(text);
             Some(())
         }
         _ => Some(()),
+    }
+}
+
+impl Variables {
+    /// `environment: [NAME]`, `environment: { NAME: }`, `secrets: { x: { environment: NAME } }`.
+    fn all_passed_through(&mut self, value: &Value) {
+        match value {
+            Value::String(name) => self.passed_through(name),
+            Value::Array(list) => {
+                list.iter().filter_map(Value::as_str).for_each(|name| self.passed_through(name));
+            }
+            Value::Object(map) => {
+                let unset = map.iter().filter(|(_, value)| value.is_null());
+                unset.for_each(|(name, _)| self.passed_through(name));
+            }
+            _ => {}
+        }
     }
 }
 
@@ -95,18 +172,13 @@ fn paths(value: &Value, kind: Reference, found: &mut ComposeReferences) -> Optio
     }
 }
 
-impl ComposeReferences {
-    fn name(&mut self, text: &str) {
-        if is_name(text) {
-            self.variables.insert(text.to_owned());
-        }
-    }
-}
-
 /// Reads an env file; `None` where an assignment that steers Compose itself is not plain.
 pub(super) fn env_file(text: &str) -> Option<EnvReferences> {
-    let mut found = EnvReferences { variables: used_variables(text), ..EnvReferences::default() };
+    let mut found = EnvReferences { variables: Variables::of(text), ..EnvReferences::default() };
+    let mut quotation = None;
     for line in text.lines() {
+        let is_quoted = quotation.is_some();
+        quotation = still_quoted(line, quotation);
         let line = line.trim();
         let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
         // Compose takes `NAME: value` too.
@@ -116,10 +188,10 @@ pub(super) fn env_file(text: &str) -> Option<EnvReferences> {
             continue;
         }
         match value.map(str::trim) {
+            // A line of a value of several lines: a key, mostly.
+            None if is_quoted => found.variables.word(name),
             // A name alone is passed through.
-            None => {
-                found.variables.insert(name.to_owned());
-            }
+            None => found.variables.passed_through(name),
             Some(value) => {
                 let is_plain = !value.contains(['$', '"', '\'', '#', '\\']);
                 if !is_plain && name.starts_with("COMPOSE_") {
@@ -132,23 +204,117 @@ pub(super) fn env_file(text: &str) -> Option<EnvReferences> {
     Some(found)
 }
 
+/// The assignments of an env file, as far as they can be read: a quote that is not closed ends with its line.
+pub(super) fn entries(text: &str) -> Vec<Entry<'_>> {
+    let (mut found, mut at) = (Vec::new(), 0);
+    while at < text.len() {
+        let end_of_line = |from: usize| text[from..].find('\n').map_or(text.len(), |len| from + len);
+        let mut end = end_of_line(at);
+        if let Some((name, from)) = assignment(&text[at..end]) {
+            let (value, length) = value_at(&text[at + from..]);
+            found.push(Entry { name, value });
+            // A quotation may have more lines.
+            end = end_of_line(end.max(at + from + length));
+        }
+        at = end + 1;
+    }
+    found
+}
+
+/// The name that a line assigns, and where its value begins.
+fn assignment(line: &str) -> Option<(&str, usize)> {
+    let separator = line.find(['=', ':'])?;
+    let name = line[..separator].trim().trim_start_matches("- ").trim_start_matches("export ");
+    let name = name.trim().trim_matches(['"', '\'']);
+    let value = &line[separator + 1..];
+    let is_one = !name.is_empty() && !name.starts_with('#') && !name.contains(char::is_whitespace);
+    is_one.then(|| (name, line.len() - value.trim_start().len()))
+}
+
+/// The quote that is still open behind a line.
+fn still_quoted(line: &str, quotation: Option<char>) -> Option<char> {
+    if let Some(quote) = quotation {
+        return (!line.contains(quote)).then_some(quote);
+    }
+    let (_, from) = assignment(line)?;
+    let value = &line[from..];
+    let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    (!value[1..].contains(quote)).then_some(quote)
+}
+
+/// The value at the beginning of a text, and how much of the text it is.
+fn value_at(text: &str) -> (String, usize) {
+    let line = text.lines().next().unwrap_or_default();
+    let Some(quote) = text.chars().next().filter(|c| matches!(c, '"' | '\'')) else {
+        let value = line.split_once(" #").map_or(line, |(value, _)| value);
+        return (value.trim_end().to_owned(), line.len());
+    };
+    let mut escaped = false;
+    let close = text[1..].char_indices().find(|(_, c)| {
+        let closes = *c == quote && !escaped;
+        escaped = *c == '\\' && !escaped;
+        closes
+    });
+    match close {
+        Some((at, _)) => (text[1..=at].to_owned(), at + 2),
+        None => (line[1..].trim_end().to_owned(), line.len()),
+    }
+}
+
 /// The names after each `$` and `${`, also inside the default of another one. `$$` is a dollar sign.
-pub(super) fn used_variables(text: &str) -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
-    let mut rest = text;
-    while let Some(at) = rest.find('$') {
-        rest = &rest[at + 1..];
-        if let Some(after) = rest.strip_prefix('$') {
-            rest = after;
+pub(super) fn uses(text: &str) -> Vec<Use<'_>> {
+    let lines = text.split('\n').enumerate();
+    lines
+        .flat_map(|(index, line)| {
+            uses_in(line).into_iter().map(move |found| Use { line: index + 1, ..found })
+        })
+        .collect()
+}
+
+fn uses_in(line: &str) -> Vec<Use<'_>> {
+    let (mut found, mut from) = (Vec::new(), 0);
+    while let Some(at) = line[from..].find('$').map(|at| from + at) {
+        from = at + 1;
+        if line[from..].starts_with('$') {
+            from += 1;
             continue;
         }
-        rest = rest.strip_prefix('{').unwrap_or(rest);
-        let end = rest.find(|c: char| !is_name_char(c)).unwrap_or(rest.len());
-        if is_name(&rest[..end]) {
-            names.insert(rest[..end].to_owned());
+        let is_braced = line[from..].starts_with('{');
+        let name = &line[from + usize::from(is_braced)..];
+        let name = &name[..name.find(|c: char| !is_name_char(c)).unwrap_or(name.len())];
+        if is_name(name) {
+            found.push(Use {
+                name,
+                line: 1,
+                is_named: is_written_as_one(&line[..at], name, is_braced, line),
+            });
         }
     }
-    names
+    found
+}
+
+/// Whether a `$NAME` behind `before` is meant as a variable. `${NAME}` is, and so is one that no letter stands before; but where
+/// a secret may stand, only in capitals: a password has a dollar sign somewhere.
+fn is_written_as_one(before: &str, name: &str, is_braced: bool, line: &str) -> bool {
+    let stands_alone = is_braced || !before.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '$');
+    stands_alone && (is_in_capitals(name) || !may_hold_a_secret(before, line))
+}
+
+/// Whether the value that begins in `before` may be a secret: by its key, by an option, or because it is a URL with a
+/// password.
+fn may_hold_a_secret(before: &str, line: &str) -> bool {
+    let words = before.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '-' | '.'));
+    words.filter(|word| !word.is_empty()).any(may_name_a_secret) || line.contains("://") && line.contains('@')
+}
+
+/// A small file's text; `None` where it cannot be read, is no file, or is none that anybody wrote.
+pub(super) fn read_small(path: &Path) -> Option<String> {
+    let text = files::read(path, LONGEST_FILE).ok()?;
+    Some(String::from_utf8_lossy(&text).into_owned())
+}
+
+pub(super) fn is_in_capitals(name: &str) -> bool {
+    name.chars().any(|c| c.is_ascii_uppercase()) && !name.chars().any(|c| c.is_ascii_lowercase())
 }
 
 const fn is_name_char(c: char) -> bool {
@@ -162,54 +328,5 @@ fn is_name(text: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn set<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
-        names.map(str::to_owned).into()
-    }
-
-    #[test]
-    fn finds_variables_wherever_compose_would_use_them() {
-        let names = used_variables("$A ${B} ${C:-${D}} ${E?x} $$NOT $${NOT} $1 ${F-$G}z $");
-        assert_eq!(names, set(["A", "B", "C", "D", "E", "F", "G"]));
-    }
-
-    #[test]
-    fn finds_what_a_compose_file_refers_to() {
-        let found = compose_file(
-            "include: [a.yaml, {path: [b.yaml, c.yaml], project_directory: sub, env_file: inc.env}]\n\
-             x-common: &common {env_file: common.env}\n\
-             services:\n  api:\n    <<: *common\n    image: x:$TAG\n    environment: {PASS: , OWN: '1'}\n  \
-             web:\n    extends: {file: base.yaml, service: web}\n    environment: [THROUGH, A=1]\n    \
-             env_file: [one.env, {path: two.env, required: false}]\n  own: {extends: web}\n",
-        )
-        .unwrap();
-        let of = |kind| -> Vec<&str> {
-            found.references.iter().filter(|(k, _)| *k == kind).map(|(_, path)| path.as_str()).collect()
-        };
-        assert_eq!(of(Reference::Compose), ["a.yaml", "b.yaml", "base.yaml", "c.yaml"]);
-        assert_eq!(of(Reference::EnvFile), ["common.env", "inc.env", "one.env", "two.env"]);
-        assert_eq!(found.directories, set(["sub"]));
-        assert!(!found.profiles);
-        assert!(compose_file("services: {a: {image: x, profiles: [debug]}}").unwrap().profiles);
-        for name in ["PASS", "THROUGH", "TAG"] {
-            assert!(found.variables.contains(name), "{name}: {:?}", found.variables);
-        }
-    }
-
-    #[test]
-    fn gives_up_on_what_is_no_yaml() {
-        assert_eq!(compose_file("services: {a: [}"), None);
-    }
-
-    #[test]
-    fn reads_env_files() {
-        let found = env_file("# c\nA=1\nexport B = two\nPASS\nC=$X\nCOMPOSE_FILE=a.yaml:b.yaml\n").unwrap();
-        assert_eq!(found.variables, set(["PASS", "X"]));
-        assert_eq!(found.assigned["B"], "two");
-        assert_eq!(found.assigned["COMPOSE_FILE"], "a.yaml:b.yaml");
-        assert_eq!(env_file("COMPOSE_FILE='a.yaml'"), None);
-        assert!(env_file("OTHER='a.yaml'").is_some());
-    }
-}
+#[path = "scan_tests.rs"]
+mod tests;

@@ -12,7 +12,7 @@ use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 use tokio_util::task::TaskTracker;
 
 use super::{Itself, own_steps::OwnSteps, start::Presence};
-use crate::host::{HostError, endpoint::Endpoint, ms_since};
+use crate::host::{HostError, endpoint::Endpoint, ms_since, redact::Redactor};
 
 /// The longest that one question may take, its answer's body included. bollard's own limit ends at the headers.
 pub const CALL_LIMIT: Duration = Duration::from_secs(10);
@@ -111,8 +111,12 @@ impl EngineError {
 impl From<BollardError> for EngineError {
     fn from(error: BollardError) -> Self {
         match error {
-            BollardError::DockerResponseServerError { status_code: 404, message } => Self::NotFound(message),
+            // The engine quotes what it was asked for, a URL with a password among it.
+            BollardError::DockerResponseServerError { status_code: 404, message } => {
+                Self::NotFound(Redactor::of_this_process().text(&message))
+            }
             BollardError::DockerResponseServerError { status_code, message } => {
+                let message = Redactor::of_this_process().text(&message);
                 Self::Refused { status: status_code, message }
             }
             BollardError::RequestTimeoutError => Self::TimedOut(CALL_LIMIT),
@@ -133,7 +137,7 @@ fn deepest(error: &dyn std::error::Error) -> String {
     while let Some(source) = error.source() {
         error = source;
     }
-    error.to_string()
+    Redactor::of_this_process().text(&error.to_string())
 }
 
 impl Engine {

@@ -23,24 +23,25 @@ const BYTES: usize = 8 * 1024;
 const READ: usize = 1024 * 1024;
 
 impl Engine {
-    /// How a container stands or ended, with its last lines; `None` where it is gone, or the engine does not say. `known` are
-    /// the secrets that are known besides those among its own variables.
+    /// How a container stands or ended, with its last lines; `None` where it is gone, or the engine does not say. `known` gives
+    /// the secrets that are known besides those among its own variables, while the engine is asked.
     pub(in crate::host) async fn last_words(
         &self,
         service: &str,
         id: &str,
-        known: &Redactor,
+        known: impl Future<Output = Redactor>,
     ) -> Option<LastWords> {
-        let details = self
-            .call(async |docker| docker.inspect_container(id, None::<InspectContainerOptions>).await)
-            .await
+        let details =
+            self.call(async |docker| docker.inspect_container(id, None::<InspectContainerOptions>).await);
+        let (details, lines, known) = tokio::join!(details, self.last_lines(id), known);
+        let details = details
             .inspect_err(|error| tracing::debug!(id, %error, "a container's end is not known"))
             .ok()?;
         let variables = details.config.as_ref().and_then(|config| config.env.as_deref()).unwrap_or_default();
         let variables = variables.iter().filter_map(|entry| entry.split_once('='));
-        let redactor = known.clone().with_variables(variables);
-        let (output, output_unknown) = match self.last_lines(id, &redactor).await {
-            Ok(lines) => (lines, None),
+        let redactor = known.with_variables(variables);
+        let (output, output_unknown) = match lines {
+            Ok(lines) => (bounded(lines.iter().map(|line| redactor.line(line)).collect()), None),
             Err(error) => (Vec::new(), Some(redactor.line(&error.to_string()))),
         };
         let end = end(service, details);
@@ -48,13 +49,13 @@ impl Engine {
         Some(LastWords { error, output, output_unknown, ..end })
     }
 
-    /// Both streams as they came.
-    async fn last_lines(&self, id: &str, redactor: &Redactor) -> Result<Vec<String>, EngineError> {
+    /// Both streams as they came: what may be secret is in them.
+    async fn last_lines(&self, id: &str) -> Result<Vec<String>, EngineError> {
         let options =
             LogsOptionsBuilder::default().stdout(true).stderr(true).tail(&LINES.to_string()).build();
         let mut lines = Vec::new();
         self.call(async |docker| {
-            let mut take = |line: &str| lines.push(redactor.line(line));
+            let mut take = |line: &str| lines.push(line.to_owned());
             let (mut out, mut err, mut read) = (Lines::default(), Lines::default(), 0);
             let mut chunks = std::pin::pin!(docker.logs(id, Some(options)));
             while let Some(chunk) = chunks.next().await {
@@ -75,7 +76,7 @@ impl Engine {
             Ok(())
         })
         .await?;
-        Ok(bounded(lines))
+        Ok(lines)
     }
 }
 

@@ -1,7 +1,5 @@
 //! One route at one place: the requests that are sent for it, one after the other and side by side.
 
-use std::net::IpAddr;
-
 use reqwest::{Method, Url};
 
 use super::{
@@ -12,7 +10,7 @@ use super::{
     tls::Trust,
 };
 use crate::{
-    api::{Answer, Fact, OtherMethod, RouteAnswer, RouteSpec, without_query_values},
+    api::{Answer, Fact, OtherMethod, RouteAnswer, RouteSpec, is_this_host, without_query_values},
     decide::oracle::{self, Missing},
 };
 
@@ -169,9 +167,7 @@ impl AskedPlace<'_> {
     /// Whether the way to the server leads over a network that others may listen on: it is asked in plain HTTP, and is neither a
     /// container of this engine nor on this host.
     fn is_in_the_clear(&self) -> bool {
-        let host = self.url.host_str().unwrap_or_default();
-        let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
-        let is_here = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
+        let is_here = is_this_host(self.url.host_str().unwrap_or_default());
         self.url.scheme() == "http" && self.place.container.is_none() && !is_here
     }
 }

@@ -418,11 +418,9 @@ mod tests {
             let until = answer.limited_until().unwrap() - chrono::Utc::now();
             assert!((500..=600).contains(&until.num_seconds()), "{answer:?}");
         }
-        assert_eq!(
-            heads.lock().unwrap().len(),
-            2,
-            "the route and its control at the first look, and nothing after it"
-        );
+        // The control is sent beside the route, unless the refusal of one is known before the other has begun.
+        let asked = heads.lock().unwrap().len();
+        assert!((1..=2).contains(&asked), "the first look asked, and nothing after it: {asked}");
     }
 
     #[tokio::test]

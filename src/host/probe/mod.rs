@@ -18,6 +18,7 @@ use std::path::Path;
 
 use asked::AskedPlace;
 pub use client::{BuildError, Prober};
+pub use known::are_short_credentials;
 pub(super) use listener::may_see;
 pub use target::{Asked, Place, replica_url};
 use target::{controls, without_user};

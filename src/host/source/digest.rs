@@ -18,12 +18,19 @@ use super::{
 };
 use crate::{
     files::{self, LARGEST_TEXT},
-    host::{Cache, compose::BuildModel},
+    host::{
+        Cache,
+        compose::{BuildModel, BuildSettings},
+    },
 };
 
 /// The rule by which digests are made, with which each begins. A new rule gets a new version: digests of two versions
 /// differ for the same source, and whoever compares them must not take that for a change.
 const VERSION: &str = "v1";
+
+/// The same for a build whose settings may be secrets, with the name of the key that they are digested under behind a dot:
+/// two keys are two rules.
+const KEYED_VERSION: &str = "v2";
 
 /// The cache's space: a context's digest by its files' sizes, times and inodes.
 const SPACE: &str = "context";
@@ -66,7 +73,7 @@ pub async fn context_digest(build: &BuildModel, cache: &dyn Cache) -> Result<Opt
         return Ok(None);
     }
     // What an undrift of another version has remembered is no digest of this one.
-    let form = format!("{VERSION} {build:?}");
+    let form = format!("{VERSION} {KEYED_VERSION} {build:?}");
     let key = hex::encode(Sha256::digest(form));
     let known = cache.get(SPACE, &key);
     let build = build.clone();
@@ -97,7 +104,7 @@ fn is_folder_reference(context: &str) -> bool {
 
 /// Everything that a build reads, listed but not read yet.
 struct Source {
-    settings: String,
+    settings: BuildSettings,
     /// References that are no folders, by name.
     references: BTreeMap<String, String>,
     dockerfile: Option<PathBuf>,
@@ -177,7 +184,11 @@ impl Source {
 
     fn contents(&self) -> Result<String, DigestError> {
         let mut fields = Fields(Sha256::new());
-        fields.field(self.settings.as_bytes());
+        let (version, settings) = match &self.settings {
+            BuildSettings::Open(digest) | BuildSettings::Raw(digest) => (VERSION.to_owned(), digest),
+            BuildSettings::Keyed { key, digest } => (format!("{KEYED_VERSION}.{key}"), digest),
+        };
+        fields.field(settings.as_bytes());
         for (name, value) in &self.references {
             fields.named("reference", &[name.as_bytes(), value.as_bytes()]);
         }
@@ -200,7 +211,7 @@ impl Source {
                 }
             }
         }
-        Ok(format!("{VERSION}:sha256:{}", hex::encode(fields.0.finalize())))
+        Ok(format!("{version}:sha256:{}", hex::encode(fields.0.finalize())))
     }
 }
 

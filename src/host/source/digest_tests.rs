@@ -61,7 +61,7 @@ impl Tree {
             context: self.0.path().to_str().unwrap().into(),
             dockerfile: Some("Dockerfile".into()),
             additional_contexts: BTreeMap::new(),
-            settings: "s".into(),
+            settings: BuildSettings::Open("s".into()),
         }
     }
 
@@ -142,7 +142,7 @@ fn settings_and_additional_contexts_count() {
     let extra = tempfile::tempdir().unwrap();
     let mut build = tree.build();
     let mut seen = vec![tree.digest()];
-    build.settings = "other".into();
+    build.settings = BuildSettings::Open("other".into());
     seen.push(digest(&build).unwrap());
     build.additional_contexts.insert("base".into(), "docker-image://x:1".into());
     seen.push(digest(&build).unwrap());

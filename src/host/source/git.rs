@@ -7,9 +7,12 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     api::{Fact, GitState, StepOutcome},
     files::{self, Hangs},
-    host::compose::{
-        Environment,
-        command::{self, Finished, Invocation},
+    host::{
+        compose::{
+            Environment,
+            command::{self, Finished, Invocation},
+        },
+        redact::Redactor,
     },
 };
 
@@ -81,7 +84,8 @@ fn read(finished: &Finished) -> Fact<Option<GitState>> {
         }
         StepOutcome::Failed => {
             let reason = finished.output.lines().next().unwrap_or("no word about it");
-            return Fact::unknown(format!("git refused: {}", reason.trim_start_matches("fatal: ")));
+            let reason = without_values(reason.trim_start_matches("fatal: "));
+            return Fact::unknown(format!("git refused: {}", Redactor::of_this_process().line(&reason)));
         }
         _ => return Fact::unknown("git did not answer in time"),
     }
@@ -94,6 +98,16 @@ fn read(finished: &Finished) -> Fact<Option<GitState>> {
         })),
         None => Fact::unknown("git did not name a revision"),
     }
+}
+
+/// A line without what git quotes, but for paths: it quotes values of its configuration, too.
+fn without_values(line: &str) -> String {
+    let mut parts = line.split('\'').enumerate().map(|(index, part)| {
+        let is_quoted = index % 2 == 1;
+        if is_quoted && !part.starts_with('/') { "…" } else { part }
+    });
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |line, part| format!("{line}'{part}"))
 }
 
 #[cfg(test)]
@@ -136,6 +150,20 @@ mod tests {
         fs::write(app.join("a"), "2").unwrap();
         let dirty = state(&app).await;
         assert!(dirty.dirty && dirty.revision != clean.revision, "{dirty:?}");
+    }
+
+    #[test]
+    fn what_git_quotes_of_its_configuration_is_not_told() {
+        for (line, told) in [
+            ("bad boolean config value 'hunter2' for 'core.bare'", "bad boolean config value '…' for '…'"),
+            (
+                "detected dubious ownership in repository at '/srv/shop'",
+                "detected dubious ownership in repository at '/srv/shop'",
+            ),
+            ("bad config line 1 in file .git/config", "bad config line 1 in file .git/config"),
+        ] {
+            assert_eq!(without_values(line), told);
+        }
     }
 
     #[tokio::test]

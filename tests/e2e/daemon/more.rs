@@ -190,7 +190,7 @@ fn every_line_of_the_log_is_one_event_that_says_of_what_it_is() {
         }
     }
     let refused = of("nothing can be said of the object");
-    assert!(refused[0].contains("You may need to escape any $ with another $. | "), "{}", refused[0]);
+    assert!(refused[0].contains("services.api.image. | You may need to escape any $ with"), "{}", refused[0]);
 }
 
 #[test]

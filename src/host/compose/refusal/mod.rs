@@ -1,14 +1,17 @@
-//! What Compose says when it refuses, as errors. Its own words are passed on; values of the environment are not
-//! added to them.
+//! What Compose says when it refuses, as errors: what is refused and where, without the values that it quotes
+//! ([`passed`]).
 
-use std::{collections::BTreeSet, io};
+mod passed;
 
-use super::command::Finished;
+use std::{collections::BTreeSet, io, path::Path};
+
+use super::{Environment, command::Finished, inputs::Inputs, scan};
 use crate::{
     api::{Desired, StepOutcome},
     files::{self, Hangs},
     host::HostError,
 };
+pub(super) use passed::Passed;
 
 /// How Compose's warning about an unset variable ends, in all versions of 2.x. The name stands before it, bare
 /// or in quotes, which the log format may have escaped.
@@ -39,11 +42,12 @@ pub(super) fn not_started(desired: &Desired, error: &io::Error) -> HostError {
 }
 
 /// A command that ran, as an error where it did not end well.
-pub(super) fn check(desired: &Desired, finished: &Finished) -> Result<(), HostError> {
+pub(super) fn check(desired: &Desired, env: &Environment, finished: &Finished) -> Result<(), HostError> {
     let directory = || desired.directory.display().to_string();
-    let variables = unset_variables(&finished.output);
-    if !variables.is_empty() {
-        return Err(HostError::UnsetVariables { directory: directory(), variables });
+    let unset = unset_variables(&finished.output);
+    if !unset.is_empty() {
+        let (variables, dollars) = told(desired, env, unset);
+        return Err(HostError::UnsetVariables { directory: directory(), variables, dollars });
     }
     match finished.outcome {
         StepOutcome::Succeeded => Ok(()),
@@ -51,7 +55,8 @@ pub(super) fn check(desired: &Desired, finished: &Finished) -> Result<(), HostEr
             Err(HostError::ComposeMissing(format!("`docker compose` is not a command here; {MEND}")))
         }
         StepOutcome::Failed => {
-            Err(HostError::ComposeRefused { directory: directory(), cause: message(finished) })
+            let cause = message(&Passed::of(desired, env), finished);
+            Err(HostError::ComposeRefused { directory: directory(), cause })
         }
         _ => Err(HostError::Engine {
             action: "resolve the Compose files".into(),
@@ -66,8 +71,8 @@ fn is_no_compose(output: &str) -> bool {
         || (output.contains("unknown") && output.contains("Usage:  docker [OPTIONS]"))
 }
 
-/// What Compose says without its warnings.
-pub(super) fn message(finished: &Finished) -> String {
+/// What Compose says without its warnings, and without what may be a value.
+pub(super) fn message(passed: &Passed, finished: &Finished) -> String {
     let lines: Vec<&str> = finished.output.lines().filter(|line| !is_warning(line)).collect();
     if lines.is_empty() {
         return match finished.exit_code {
@@ -75,7 +80,41 @@ pub(super) fn message(finished: &Finished) -> String {
             None => "ended by a signal".into(),
         };
     }
-    lines[lines.len().saturating_sub(LINES)..].join("\n")
+    let said = passed.text(&lines[lines.len().saturating_sub(LINES)..].join("\n"));
+    // A wrapper's words, or those of a Compose of the future.
+    if said.is_empty() {
+        "what it says may hold values of the files, and is not passed on".into()
+    } else {
+        said
+    }
+}
+
+/// The variables whose names may be told, and the places of dollar signs that begin none: in a password one has to be doubled,
+/// and what follows it is a part of the password.
+fn told(desired: &Desired, env: &Environment, unset: Vec<String>) -> (Vec<String>, Vec<String>) {
+    let files = Inputs::known_files(desired, env);
+    let texts: Vec<(&Path, String)> =
+        files.iter().filter_map(|path| Some((path.as_path(), scan::read_small(path)?))).collect();
+    let uses: Vec<(&Path, scan::Use<'_>)> = texts
+        .iter()
+        .flat_map(|(path, text)| scan::uses(text).into_iter().map(|found| (*path, found)))
+        .collect();
+    // What no file has that is known here is told where it looks like a variable.
+    let is_named = |name: &String| {
+        let mut all = uses.iter().filter(|(_, found)| found.name == name).peekable();
+        all.peek().is_none() && scan::is_in_capitals(name) || all.any(|(_, found)| found.is_named)
+    };
+    let (variables, others): (Vec<String>, Vec<String>) = unset.into_iter().partition(is_named);
+    let place = |path: &Path, line: usize| {
+        let path = path.strip_prefix(&desired.directory).unwrap_or(path);
+        format!("{}:{line}", path.display())
+    };
+    let of_others = uses.iter().filter(|(_, found)| others.iter().any(|name| name == found.name));
+    let dollars: BTreeSet<String> = of_others.map(|(path, found)| place(path, found.line)).collect();
+    if dollars.is_empty() && variables.is_empty() {
+        return (variables, vec!["a file that is not known".into()]);
+    }
+    (variables, dollars.into_iter().collect())
 }
 
 /// A line of Compose's log, which is no part of an error.
@@ -113,7 +152,7 @@ mod tests {
     }
 
     fn error(outcome: StepOutcome, output: &str) -> HostError {
-        check(&desired("/", &["api"]), &finished(outcome, output)).unwrap_err()
+        check(&desired("/", &["api"]), &Environment::default(), &finished(outcome, output)).unwrap_err()
     }
 
     #[test]
@@ -142,10 +181,43 @@ an error: a variable is not set"#;
             assert!(matches!(error, HostError::ComposeMissing(_)), "{error}");
         }
         let warning = "time=\"x\" level=warning msg=\"whatever\"\n";
-        let refused = error(StepOutcome::Failed, &format!("{warning}yaml: line 3: did not find it"));
-        assert!(refused.to_string().ends_with("yaml: line 3: did not find it"), "{refused}");
+        let refused =
+            error(StepOutcome::Failed, &format!("{warning}yaml: line 3: did not find expected key"));
+        assert!(refused.to_string().ends_with("yaml: line 3: did not find expected key"), "{refused}");
         assert!(!refused.to_string().contains("whatever"));
         assert!(matches!(refused, HostError::ComposeRefused { .. }));
+    }
+
+    #[test]
+    fn what_follows_a_dollar_sign_in_a_password_is_not_told_and_its_place_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = [
+            (
+                "compose.yaml",
+                "services:\n  api:\n    image: x:${tag}\n    environment:\n      DB_PASSWORD: ab$hunter2\n",
+            ),
+            (".env", "OTHER_TOKEN=$hunter3\n"),
+        ];
+        for (name, text) in files {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        let warning = |name: &str| {
+            format!("time=\"x\" level=warning msg=\"The \\\"{name}\\\" variable is not set.\"\n")
+        };
+        let desired = desired(folder.path().to_str().unwrap(), &["api"]);
+        let of = |names: &[&str]| {
+            let output: String = names.iter().map(|name| warning(name)).collect();
+            check(&desired, &Environment::default(), &finished(StepOutcome::Succeeded, &output)).unwrap_err()
+        };
+        let error = of(&["tag", "hunter2", "hunter3"]).to_string();
+        assert!(error.contains("not set: tag; they have a $ "), "{error}");
+        assert!(error.ends_with(": .env:1, compose.yaml:5") && !error.contains("hunter"), "{error}");
+        let error = of(&["hunter2"]);
+        assert!(error.next().unwrap().starts_with("write $$ "), "{error}");
+        assert!(
+            !of(&["hunter9"]).to_string().contains("hunter9"),
+            "and what stands in no file that is known"
+        );
     }
 
     #[test]
