@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::{
     incident::{arrow, drifts_in_words, outcome_cell, print_timeline},
-    recorded::{VerbError, View, age, git_of, moment, no_such_object, print_json, span},
+    recorded::{VerbError, View, age, between, git_of, moment, no_such_object, print_json},
     standing::{Standing, Watcher, ago, standings},
     style::{Cell, Paint, Style, cell, heading, table},
 };
@@ -274,7 +274,7 @@ fn incident_row(incident: &Incident, view: &View) -> Vec<Cell> {
     vec![
         incident.id.as_str().into(),
         moment(incident.opened_at).into(),
-        span(incident.closed_at.unwrap_or(view.now) - incident.opened_at).into(),
+        between(incident.opened_at, incident.closed_at.unwrap_or(view.now)).into(),
         outcome_cell(incident),
         drifts_in_words(incident).into(),
     ]

@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 
 use super::{
     audit::kind_paint,
-    recorded::{VerbError, View, git_of, moment, print_json, services_of, span, summary},
+    recorded::{
+        CLOCK_SET_BACK, VerbError, View, between, elapsed, git_of, moment, print_json, services_of, span,
+        summary,
+    },
     style::{Cell, Paint, Style, cell, clean, heading, table},
 };
 use crate::{
@@ -44,7 +47,7 @@ fn row(incident: &Incident, now: Time) -> Vec<Cell> {
         incident.id.as_str().into(),
         incident.object.as_str().into(),
         moment(incident.opened_at).into(),
-        span(incident.closed_at.unwrap_or(now) - incident.opened_at).into(),
+        between(incident.opened_at, incident.closed_at.unwrap_or(now)).into(),
         outcome_cell(incident),
         drifts_in_words(incident).into(),
     ]
@@ -110,7 +113,7 @@ fn as_json(incident: &Incident, timeline: &[AuditRecord]) -> Value {
 fn print_head(out: &mut dyn Write, view: &View, incident: &Incident, git: Option<String>) -> io::Result<()> {
     let style = view.style;
     writeln!(out, "{}", style.bold(&format!("Incident {}", incident.id)))?;
-    let took = span(incident.closed_at.unwrap_or(view.now) - incident.since);
+    let took = between(incident.since, incident.closed_at.unwrap_or(view.now));
     let (label, took) = match incident.outcome {
         None => ("open for", took),
         Some(IncidentOutcome::Reconciled) => ("time to repair", took),
@@ -187,7 +190,7 @@ const fn presence(presence: ModulePresence) -> &'static str {
     }
 }
 
-/// Each record with the time since the incident opened; of a command that failed, the end of what it printed, and so of a
+/// Each record with the time since the incident opened, as far as the clock tells it; of a command that failed, the end of what it printed, and so of a
 /// container that had failed and was about to be replaced.
 pub(super) fn print_timeline(
     out: &mut dyn Write,
@@ -199,11 +202,14 @@ pub(super) fn print_timeline(
     let mut rows: Vec<Vec<Cell>> = Vec::new();
     let mut tails: Vec<Vec<String>> = Vec::new();
     for record in records {
-        let offset = record.time.parse::<Time>().map(|time| span(time - opened_at));
+        let offset = record.time.parse::<Time>().map(|time| {
+            elapsed(opened_at, time)
+                .map_or_else(|| CLOCK_SET_BACK.to_owned(), |passed| format!("+{}", span(passed)))
+        });
         let outcome = record.outcome.as_deref().unwrap_or_default();
         let succeeded = outcome == StepOutcome::Succeeded.as_str();
         rows.push(vec![
-            cell(offset.map_or("?".into(), |offset| format!("+{offset}")), Paint::Dim),
+            cell(offset.unwrap_or_else(|_| "?".into()), Paint::Dim),
             cell(record.kind.as_str(), kind_paint(&record.kind)),
             record.step.as_deref().unwrap_or_default().into(),
             services_of(record).into(),

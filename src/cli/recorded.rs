@@ -107,15 +107,32 @@ pub(super) fn age(since: Time, now: Time) -> String {
     }
 }
 
-/// How long something took: `0.4s`, `2m05s`, `3h07m`.
+/// How long something took: `0.4s`, `2m05s`, `3h07m`. Nothing takes less than no time.
 pub(super) fn span(span: TimeDelta) -> String {
-    let (sign, ms) = (if span < TimeDelta::zero() { "-" } else { "" }, span.num_milliseconds().abs());
+    let ms = span.num_milliseconds().max(0);
     let seconds = ms / 1000;
     match seconds {
-        0..60 => format!("{sign}{seconds}.{}s", ms % 1000 / 100),
-        60..3600 => format!("{sign}{}m{:02}s", seconds / 60, seconds % 60),
-        _ => format!("{sign}{}h{:02}m", seconds / 3600, seconds % 3600 / 60),
+        0..60 => format!("{seconds}.{}s", ms % 1000 / 100),
+        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        _ => format!("{}h{:02}m", seconds / 3600, seconds % 3600 / 60),
     }
+}
+
+/// Two times that were taken at almost the same moment may be in either order.
+const ALMOST_THE_SAME: TimeDelta = TimeDelta::seconds(1);
+
+/// How long it was from one time to a later one; `None` where that one is the earlier on the clock: then nobody knows.
+pub(super) fn elapsed(from: Time, to: Time) -> Option<TimeDelta> {
+    let passed = to - from;
+    (passed >= -ALMOST_THE_SAME).then(|| passed.max(TimeDelta::zero()))
+}
+
+/// What can be told in place of a duration that nobody knows.
+pub(super) const CLOCK_SET_BACK: &str = "clock set back";
+
+/// The same in words.
+pub(super) fn between(from: Time, to: Time) -> String {
+    elapsed(from, to).map_or_else(|| CLOCK_SET_BACK.into(), span)
 }
 
 /// The service or services that a record is about.
@@ -234,10 +251,15 @@ mod tests {
             (59_999, "59.9s"),
             (125_000, "2m05s"),
             (11_220_000, "3h07m"),
-            (-430, "-0.4s"),
+            (-430, "0.0s"),
         ] {
             assert_eq!(span(TimeDelta::milliseconds(ms)), text);
         }
+        let later = |ms| between(now(), now() + TimeDelta::milliseconds(ms));
+        assert_eq!(
+            (later(430).as_str(), later(-430).as_str(), later(-7_200_000).as_str()),
+            ("0.4s", "0.0s", "clock set back")
+        );
         for (seconds, text) in [(-5, "0s"), (59, "59s"), (60, "1m"), (7_199, "1h"), (200_000, "2d")] {
             assert_eq!(age(now() - TimeDelta::seconds(seconds), now()), text);
         }

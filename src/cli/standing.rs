@@ -67,6 +67,8 @@ pub(super) enum Doubt {
     Late { age: TimeDelta },
     /// No daemon runs.
     Unwatched { age: TimeDelta },
+    /// The last look lies ahead of this clock, which was set back since.
+    Ahead { by: TimeDelta },
 }
 
 impl Standing {
@@ -106,6 +108,11 @@ impl Standing {
             Doubt::Late { age } => format!(
                 "as it was {} ago: the last look is older than twice the interval of {interval}; `undrift doctor` says why",
                 ago(age)
+            ),
+            Doubt::Ahead { by } => format!(
+                "the last look is {} ahead of this host's clock, which was set back since, so nobody knows how old this is: \
+                 `undrift doctor` compares the clocks, `undrift check` looks now",
+                ago(by)
             ),
             Doubt::Unwatched { age } => format!(
                 "as it was {} ago, at the last look: no daemon runs on this state, so nobody looks on; `undrift check` looks \
@@ -206,12 +213,13 @@ fn doubt(object: &Object, watcher: Watcher, now: Time) -> Option<Doubt> {
         return claims.then_some(Doubt::NeverLooked);
     };
     let age = now - at;
+    let limit = object.declared.spec.reconcile.interval.delta() * 2;
+    if age < -limit {
+        return Some(Doubt::Ahead { by: -age });
+    }
     match watcher {
         Watcher::Absent => Some(Doubt::Unwatched { age }),
-        Watcher::Runs | Watcher::NotKnown => {
-            let is_late = age > object.declared.spec.reconcile.interval.delta() * 2;
-            is_late.then_some(Doubt::Late { age })
-        }
+        Watcher::Runs | Watcher::NotKnown => (age > limit).then_some(Doubt::Late { age }),
     }
 }
 
@@ -233,7 +241,9 @@ mod tests {
             (11, Watcher::Runs, Some(Doubt::Late { age: TimeDelta::minutes(11) })),
             (11, Watcher::NotKnown, Some(Doubt::Late { age: TimeDelta::minutes(11) })),
             (0, Watcher::Absent, Some(Doubt::Unwatched { age: TimeDelta::zero() })),
-            (-5, Watcher::Runs, None),
+            (-10, Watcher::Runs, None),
+            (-11, Watcher::Runs, Some(Doubt::Ahead { by: TimeDelta::minutes(11) })),
+            (-11, Watcher::Absent, Some(Doubt::Ahead { by: TimeDelta::minutes(11) })),
         ] {
             let (object, now) = looked(minutes);
             assert_eq!(doubt(&object, watcher, now), expected, "{minutes} minutes, {watcher:?}");

@@ -82,6 +82,9 @@ fn looks(recorded: &Recorded) -> Check {
     let limit = |standing: &Standing| standing.object.declared.spec.reconcile.interval.delta() * 2;
     let late = recorded.standings.iter().filter_map(|standing| match standing.doubt? {
         Doubt::NeverLooked => Some(format!("{} has no recorded look", standing.name())),
+        Doubt::Ahead { by } => {
+            Some(format!("the last look at {} is {} ahead of this clock", standing.name(), ago(by)))
+        }
         Doubt::Late { age } | Doubt::Unwatched { age } => (age > limit(standing)).then(|| {
             let interval = standing.object.declared.spec.reconcile.interval;
             format!(

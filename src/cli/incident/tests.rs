@@ -122,6 +122,30 @@ fn incidents_are_listed_newest_first() {
 }
 
 #[test]
+fn no_duration_is_negative_after_a_clock_that_was_set_back() {
+    let (_home, store, incident) = repaired();
+    // Opened by a clock that was two hours ahead, and set right before the end.
+    let (early, ahead) = (testing::start(), testing::start() + TimeDelta::hours(2));
+    let second = testing::incident(&store, "ai-backoffice", ahead, &json!({}), &json!({}));
+    let record = NewRecord { incident: Some(second.id.clone()), ..NewRecord::of(AuditKind::Stalled) };
+    store.end_incident(&second.id, early, IncidentOutcome::Stalled, None, &record).unwrap();
+    let mut out = Vec::new();
+    list(Some(&store), &view(false), &mut out).unwrap();
+    show(Some(&store), &second.id, &view(false), &mut out).unwrap();
+    crate::cli::describe::describe(
+        Some(&store),
+        "ai-backoffice",
+        crate::cli::standing::Watcher::Runs,
+        &view(false),
+        &mut out,
+    )
+    .unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert_eq!(text.matches("clock set back").count(), 4, "{text}");
+    assert!(!text.contains("-2h") && text.contains(&incident.id), "{text}");
+}
+
+#[test]
 fn an_incident_that_is_not_there_is_an_error() {
     let (_home, store, _) = repaired();
     for store in [None, Some(&store)] {
