@@ -1,8 +1,8 @@
 //! Incidents, and the records of the audit trail that tell them.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IntoDeserializer as _};
 use serde_json::Value;
 
 use super::{StepKind, Time};
@@ -160,6 +160,15 @@ impl AuditKind {
             Self::Started => "Started",
             Self::Stopped => "Stopped",
         }
+    }
+}
+
+impl FromStr for AuditKind {
+    type Err = serde::de::value::Error;
+
+    /// The kind of this name.
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::deserialize(name.into_deserializer())
     }
 }
 

@@ -6,7 +6,8 @@ use super::{StepKind, Time};
 ///
 /// Keyed by the Compose project and service, not by the object or its spec: the rate protects the service, whoever
 /// declares it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct RecentStep {
     /// The Compose project's name, as Compose resolved it.
     pub project: String,

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     recorded::{VerbError, View, moment_of, print_json, services_of, summary, write_json},
-    style::{Cell, Paint, cell, heading, table},
+    style::{Cell, Paint, cell, clean, heading, table},
 };
 use crate::{
     api::{API_VERSION, AuditRecord},
@@ -65,7 +65,7 @@ pub(super) fn kind_paint(kind: &str) -> Paint {
     }
 }
 
-/// Proves that the trail is whole, or finds the first record that is not. Without a state there is no record, and
+/// Proves that the trail is whole, or finds the first record that is not, or what is kept beside it and says otherwise. Without a state there is no record, and
 /// nothing is broken.
 ///
 /// # Errors
@@ -92,15 +92,25 @@ pub fn print_verification(verification: &Verification, view: &View, out: &mut dy
         Verification::Broken { seq, what } => {
             writeln!(out, "{}: record {seq} {what}", view.style.red("broken"))
         }
+        Verification::Differs { records, what, .. } => {
+            writeln!(
+                out,
+                "{}: the {records} records are whole, and what is kept beside them is not:",
+                view.style.red("broken")
+            )?;
+            what.iter().try_for_each(|what| writeln!(out, "  {}", clean(what)))
+        }
     }
 }
 
 fn verification_json(verification: &Verification) -> serde_json::Value {
-    let (records, head, first_bad) = match verification {
-        Verification::Whole { records, head } => (json!(records), json!(head), json!(null)),
+    let none: &[String] = &[];
+    let (records, head, first_bad, differs) = match verification {
+        Verification::Whole { records, head } => (*records, json!(head), json!(null), none),
         Verification::Broken { seq, what } => {
-            (json!(seq.saturating_sub(1)), json!(null), json!({ "seq": seq, "problem": what }))
+            (seq.saturating_sub(1), json!(null), json!({ "seq": seq, "problem": what }), none)
         }
+        Verification::Differs { records, head, what } => (*records, json!(head), json!(null), &what[..]),
     };
     json!({
         "apiVersion": API_VERSION,
@@ -110,6 +120,8 @@ fn verification_json(verification: &Verification) -> serde_json::Value {
         "records": records,
         "head": head,
         "firstBad": first_bad,
+        // What is damaged beside whole records, or says otherwise than they do.
+        "differs": differs,
     })
 }
 

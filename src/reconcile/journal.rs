@@ -207,7 +207,11 @@ impl Journal<'_> {
             return Ok(());
         }
         tracing::warn!(reason, why = message, "stalled");
-        self.end(scene, false, json!({ "reason": reason, "message": message }), status)
+        let mut evidence = json!({ "reason": reason, "message": message });
+        if !scene.decision.attempts.is_empty() {
+            evidence["attempts"] = json!(scene.decision.attempts);
+        }
+        self.end(scene, false, evidence, status)
     }
 
     fn end(

@@ -14,6 +14,7 @@ use super::{
     turn::Turn,
 };
 use crate::{
+    api::Attempt,
     decide::{self, Next, identities, unlike_before},
     host::Host,
     store::ImageKnowledge,
@@ -124,9 +125,8 @@ impl<H: Host> Reconciler<'_, H> {
             })?;
         }
         let rows = self.store.attempts(scene.desired.name())?;
-        for row in decide::after_proof(scene.history.incident.as_ref(), service, &rows) {
-            self.store.update_attempt(&row)?;
-        }
+        let rows: Vec<Attempt> =
+            decide::after_proof(scene.history.incident.as_ref(), service, &rows).collect();
         let containers: Vec<String> =
             identities(seen).into_iter().map(|identity| identity.container).collect();
         let incident = scene.history.incident.as_ref();
@@ -143,6 +143,6 @@ impl<H: Host> Reconciler<'_, H> {
         if let Some(unknown) = not_known {
             evidence["notKnown"] = json!(unknown.message);
         }
-        Journal { store: self.store, object: scene.desired.name() }.verified(scene, service, evidence)
+        Journal { store: self.store, object: scene.desired.name() }.verified(scene, service, evidence, &rows)
     }
 }

@@ -56,6 +56,7 @@ impl<H: Host> Reconciler<'_, H> {
     /// Whether a step that was decided on may still be taken: a person may have said otherwise since, or have asked
     /// undrift to end.
     fn is_wanted(&self, desired: &Desired) -> Result<bool, ReconcileError> {
+        self.store.agree_with_trail(desired.name(), (self.clock)())?;
         let suspension = self.store.suspension(desired.name())?;
         let suspended = suspension.is_some_and(|suspension| !suspension.has_passed((self.clock)()));
         // Last, for the questions to the state take their time.

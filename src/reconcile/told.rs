@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::{ReconcileError, history, journal::Journal, scene::Scene};
 use crate::{
     api::{
-        AuditKind, AuditRecord, ConditionType, Drift, Incident, IncidentOutcome, NewRecord, ObjectStatus,
-        ServiceStatus, Step,
+        Attempt, AuditKind, AuditRecord, ConditionType, Drift, Incident, IncidentOutcome, NewRecord,
+        ObjectStatus, ServiceStatus, Step,
     },
     decide,
     store::RecordFilter,
@@ -42,12 +42,14 @@ impl Journal<'_> {
     }
 
     /// Tells of a service that is proven: in the incident that is open, or in the last one if undrift has given that up and
-    /// the service was not well at its end. A recovery is a part of the story, whoever brought it about.
+    /// the service was not well at its end. A recovery is a part of the story, whoever brought it about. `rows` are the attempts
+    /// that the proof settles: a budget that begins anew is told in any case, or the trail could not speak for it.
     pub(super) fn verified(
         self,
         scene: &Scene<'_>,
         service: &str,
         evidence: Value,
+        rows: &[Attempt],
     ) -> Result<(), ReconcileError> {
         let incident = match &scene.history.incident {
             Some(incident) => {
@@ -57,14 +59,17 @@ impl Journal<'_> {
             }
             None => self.given_up_with(service)?,
         };
-        let Some(incident) = incident else { return Ok(()) };
+        if incident.is_none() && rows.is_empty() {
+            return Ok(());
+        }
         let record = NewRecord {
+            object: Some(self.object.into()),
             service: Some(service.to_owned()),
-            incident: Some(incident),
+            incident,
             evidence,
             ..NewRecord::of(AuditKind::Verified)
         };
-        self.append(scene, record)
+        Ok(self.store.append_with(&record, rows)?)
     }
 
     /// The last incident, where it was given up while the service was not well, and nothing was told of it since.

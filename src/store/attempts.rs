@@ -6,7 +6,7 @@ use super::{
     Store,
     error::{Result, failed, unreadable},
 };
-use crate::api::Attempt;
+use crate::api::{Attempt, NewRecord};
 
 /// The attempts at the drifts of this object, read within a larger transaction or by themselves.
 pub(super) fn attempts_in(db: &Connection, object: &str) -> Result<Vec<Attempt>> {
@@ -20,6 +20,20 @@ pub(super) fn attempts_in(db: &Connection, object: &str) -> Result<Vec<Attempt>>
     let rows = query.query_map([object], |row| row.get::<_, String>(0)).map_err(failed(action))?;
     rows.map(|text| serde_json::from_str(&text.map_err(failed(action))?).map_err(unreadable("attempt")))
         .collect()
+}
+
+/// Those of them that can be read.
+pub(super) fn readable_attempts_in(db: &Connection, object: &str) -> Result<Vec<Attempt>> {
+    let action = "read the attempts";
+    let mut query =
+        db.prepare_cached("SELECT attempt FROM attempts WHERE object = ?1").map_err(failed(action))?;
+    let mut rows = query.query([object]).map_err(failed(action))?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().map_err(failed(action))? {
+        let text: String = row.get(0).map_err(failed(action))?;
+        found.extend(serde_json::from_str::<Attempt>(&text).ok());
+    }
+    Ok(found)
 }
 
 /// [`save_attempt`](Store::save_attempt), as part of a larger transaction.
@@ -77,6 +91,18 @@ impl Store {
     /// As [`append`](Self::append).
     pub fn save_attempt(&self, attempt: &Attempt) -> Result<()> {
         self.write("record an attempt", |change| save_attempt_in(change, attempt))
+    }
+
+    /// Appends a record together with how the attempts stand that it speaks for; see
+    /// [`update_attempt`](Self::update_attempt).
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn append_with(&self, record: &NewRecord, rows: &[Attempt]) -> Result<()> {
+        self.write("record an attempt", |change| {
+            rows.iter().try_for_each(|row| update_attempt_in(change, row))?;
+            self.append_in(change, record).map(drop)
+        })
     }
 
     /// Records how attempts stand that are recorded already. One that was forgotten meanwhile, because a person wants

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::api::AuditRecord;
@@ -50,20 +50,29 @@ fn write(value: &Value, text: &mut String) {
 /// The hash of a record: SHA-256, lower-case hexadecimal, over the canonical form of all fields but `hash`.
 #[must_use]
 pub fn record_hash(record: &AuditRecord) -> String {
-    let fields = json!({
-        "seq": record.seq,
-        "time": record.time,
-        "object": record.object,
-        "service": record.service,
-        "incident": record.incident,
-        "actor": record.actor,
-        "kind": record.kind,
-        "step": record.step,
-        "outcome": record.outcome,
-        "evidence": record.evidence,
-        "prevHash": record.prev_hash,
-    });
-    hex::encode(Sha256::digest(canonical(&fields)))
+    hash_with(record, &canonical(&record.evidence))
+}
+
+/// The same, of evidence that is at hand as text: over that very text, whatever the record's own evidence says.
+pub(super) fn hash_with(record: &AuditRecord, evidence: &str) -> String {
+    let text = |text: &str| Value::from(text).to_string();
+    let or_null = |value: &Option<String>| value.as_deref().map_or_else(|| "null".to_owned(), text);
+    // The keys in their order.
+    let form = [
+        ("actor", text(&record.actor)),
+        ("evidence", evidence.to_owned()),
+        ("incident", or_null(&record.incident)),
+        ("kind", text(&record.kind)),
+        ("object", or_null(&record.object)),
+        ("outcome", or_null(&record.outcome)),
+        ("prevHash", text(&record.prev_hash)),
+        ("seq", record.seq.to_string()),
+        ("service", or_null(&record.service)),
+        ("step", or_null(&record.step)),
+        ("time", text(&record.time)),
+    ];
+    let fields: Vec<String> = form.into_iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
+    hex::encode(Sha256::digest(format!("{{{}}}", fields.join(","))))
 }
 
 /// Evidence as the trail can hold it. Numbers that are not whole become strings, for programs disagree on how to
@@ -87,6 +96,8 @@ fn admit(value: &Value, depth: usize) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

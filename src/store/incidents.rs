@@ -158,6 +158,16 @@ impl Store {
     }
 }
 
+/// The evidence from before the first step of an incident, as part of a larger transaction.
+pub(super) fn incident_before_in(change: &Transaction<'_>, id: &str) -> Result<Option<Value>> {
+    let select = "SELECT before FROM incidents WHERE id = ?1";
+    let text: Option<String> = change
+        .query_row(select, [id], |row| row.get(0))
+        .optional()
+        .map_err(failed("read the evidence from before"))?;
+    text.map(|text| serde_json::from_str(&text).map_err(unreadable("incident"))).transpose()
+}
+
 /// What an incident opens with.
 #[derive(Debug, Clone, Copy)]
 pub struct NewIncident<'a> {

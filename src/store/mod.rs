@@ -6,16 +6,20 @@
 //! Every function is synchronous and short: at most one transaction, durable when the function returns (the
 //! cache excepted, which may lose its last entries in a power cut).
 
+mod agreement;
 mod attempts;
 mod cache;
 mod canonical;
+mod chain;
 mod error;
 mod faults;
 mod folder;
 mod holder;
 mod images;
 mod incidents;
+mod integrity;
 mod key;
+mod ledger;
 mod lock;
 mod looks;
 mod objects;
@@ -62,6 +66,7 @@ pub use verify::Verification;
 
 use crate::api::Time;
 use error::{Result, failed};
+use ledger::Ledger;
 
 /// What tells the time of what the store writes by itself.
 pub type Clock = Box<dyn Fn() -> Time + Send + Sync>;
@@ -77,6 +82,8 @@ pub struct Store {
     key: Option<DigestKey>,
     /// The outcomes that could not be written, by their intents.
     kept: Mutex<BTreeMap<u64, Outcome>>,
+    /// What the trail says, as far as it was read. Locked before the connection where both are.
+    ledger: Mutex<Ledger>,
 }
 
 impl Store {
@@ -123,7 +130,15 @@ impl Store {
         let key = DigestKey::of(dir)
             .map_err(|source| StoreError::Folder { path: dir.join(key::FILE), source })
             .map(Some)?;
-        Ok(Self { db: Mutex::new(db), cache, actor, clock, key, kept: Mutex::default() })
+        Ok(Self {
+            db: Mutex::new(db),
+            cache,
+            actor,
+            clock,
+            key,
+            kept: Mutex::default(),
+            ledger: Mutex::default(),
+        })
     }
 
     /// Opens the state in this folder for reading; `None` where there is none yet. Creates nothing, works beside
@@ -145,12 +160,12 @@ impl Store {
             found if found < known => Err(StoreError::OlderSchema { found, known }),
             _ => {
                 let clock = Box::new(chrono::Utc::now);
-                let (actor, kept) = (String::new(), Mutex::default());
+                let (actor, kept, ledger) = (String::new(), Mutex::default(), Mutex::default());
                 let key = DigestKey::read(dir).unwrap_or_else(|error| {
                     tracing::debug!(%error, "the key of the digests cannot be read");
                     None
                 });
-                Ok(Some(Self { db: Mutex::new(db), cache: None, actor, clock, key, kept }))
+                Ok(Some(Self { db: Mutex::new(db), cache: None, actor, clock, key, kept, ledger }))
             }
         }
     }
@@ -183,6 +198,11 @@ impl Store {
     /// The connection. A panic elsewhere while it was held left no open transaction: they roll back on drop.
     fn db(&self) -> MutexGuard<'_, Connection> {
         self.db.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the trail says, as far as it was read.
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Does all of `work` in one durable transaction, or nothing of it. Takes the write lock at its begin, so

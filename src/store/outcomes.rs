@@ -10,7 +10,7 @@ use super::{
     attempts::update_attempt_in,
     error::{Result, StoreError},
     recent_steps::forget_recent_steps_in,
-    steps::open_step,
+    steps::{list, open_step},
 };
 use crate::api::{Attempt, AuditKind, NewRecord, StepOutcome};
 
@@ -77,7 +77,9 @@ impl Store {
             if record.outcome.as_deref() == Some(StepOutcome::NotBegun.as_str()) {
                 forget_recent_steps_in(change, *intent)?;
             }
-            let seq = self.close_in(change, &open, AuditKind::StepFinished, record)?;
+            let mut record = record.clone();
+            list(&mut record.evidence, "attempts", rows);
+            let seq = self.close_in(change, &open, AuditKind::StepFinished, &record)?;
             more.iter().try_for_each(|more| self.append_in(change, more).map(drop))?;
             Ok(seq)
         })

@@ -2,14 +2,15 @@
 //!
 //! A table of its own, and not a question to the trail, for three reasons:
 //!
-//! - It is keyed by the Compose project, which the trail's records do not hold. A manifest that is renamed, or a second
-//!   object of the same project, would otherwise begin with a rate of its own.
+//! - It is keyed by the Compose project. A manifest that is renamed, or a second object of the same project, would otherwise
+//!   begin with a rate of its own.
 //! - A record of the trail is never changed. What a clock that was set back shows as lying ahead is dated anew here, or it
 //!   would be waited for until the clock has caught up.
 //! - The trail may be pruned one day; the rate must not depend on how much of it is kept.
 //!
 //! A row is written in the transaction of the step's intent, without which no step is taken, so that no kill and no full disk
-//! can leave a step that is not counted. Only a step that never began is taken out again.
+//! can leave a step that is not counted. Only a step that never began is taken out again. The intent's record lists what is to
+//! be counted, so that a table that was altered is known from it.
 
 use chrono::TimeDelta;
 use rusqlite::{Connection, Row, Transaction, params};
@@ -19,6 +20,7 @@ use super::{
     error::{Result, failed, unreadable},
     steps::signed,
     time,
+    trail::number,
 };
 use crate::api::{RecentStep, Time};
 
@@ -39,7 +41,7 @@ impl Store {
                  WHERE project = ?1 AND at > ?2 ORDER BY at, intent",
             )
             .map_err(failed(action))?;
-        let since = time::stamp(now - KEPT_FOR);
+        let since = time::stamp(kept_since(now));
         let rows = query.query_map([project, &since], read).map_err(failed(action))?;
         rows.map(|row| parse(row.map_err(failed(action))?)).collect()
     }
@@ -51,6 +53,7 @@ impl Store {
     /// As [`append`](Self::append).
     pub fn settle_recent_steps(&self, now: Time) -> Result<()> {
         let action = "date the steps of the last hour";
+        self.ledger().date(now);
         let now = time::stamp(now);
         let lie_ahead: bool = self
             .db()
@@ -66,32 +69,62 @@ impl Store {
     }
 }
 
+/// What was begun at this time or before is not counted any more.
+pub(super) fn kept_since(now: Time) -> Time {
+    now - KEPT_FOR
+}
+
 /// Records the steps that an intent begins, and forgets what is older than an hour.
 pub(super) fn save_recent_steps_in(
     change: &Transaction<'_>,
     intent: u64,
     steps: &[RecentStep],
 ) -> Result<()> {
-    let action = "record a step of the last hour";
     for step in steps {
-        let since = time::stamp(step.at - KEPT_FOR);
-        change.execute("DELETE FROM recent_steps WHERE at <= ?1", [since]).map_err(failed(action))?;
-        let beyond = step.beyond.map(|beyond| json(&beyond)).transpose()?;
-        let row = params![
-            signed(intent),
-            step.project,
-            step.service,
-            step.object,
-            step.generation,
-            json(&step.kind)?,
-            time::stamp(step.at),
-            beyond,
-        ];
+        let since = time::stamp(kept_since(step.at));
         change
-            .execute("INSERT INTO recent_steps VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)", row)
-            .map_err(failed(action))?;
+            .execute("DELETE FROM recent_steps WHERE at <= ?1", [since])
+            .map_err(failed("forget the steps of before the last hour"))?;
+        save_recent_step_in(change, intent, step)?;
     }
     Ok(())
+}
+
+/// Records one of them; what was recorded of it before is replaced.
+pub(super) fn save_recent_step_in(change: &Transaction<'_>, intent: u64, step: &RecentStep) -> Result<()> {
+    let beyond = step.beyond.map(|beyond| json(&beyond)).transpose()?;
+    let row = params![
+        signed(intent),
+        step.project,
+        step.service,
+        step.object,
+        step.generation,
+        json(&step.kind)?,
+        time::stamp(step.at),
+        beyond,
+    ];
+    change
+        .execute("INSERT OR REPLACE INTO recent_steps VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)", row)
+        .map(drop)
+        .map_err(failed("record a step of the last hour"))
+}
+
+/// The steps that were taken for an object, with the numbers of their intents. A row that cannot be read is none.
+pub(super) fn recent_steps_in(db: &Connection, object: &str) -> Result<Vec<(u64, RecentStep)>> {
+    let action = "read the steps of the last hour";
+    let mut query = db
+        .prepare_cached(
+            "SELECT project, service, object, generation, kind, at, beyond, intent FROM recent_steps WHERE object = ?1",
+        )
+        .map_err(failed(action))?;
+    let mut rows = query.query([object]).map_err(failed(action))?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().map_err(failed(action))? {
+        let intent = number(row.get(7).map_err(failed(action))?);
+        let step = read(row).ok().and_then(|columns| parse(columns).ok());
+        found.extend(step.map(|step| (intent, step)));
+    }
+    Ok(found)
 }
 
 /// A step that never began has cost nothing.

@@ -1,12 +1,14 @@
 //! Intent before a step, and what a kill has left of it. Its outcome is in `outcomes`.
 
-use rusqlite::{OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde_json::{Value, json};
 
 use super::{
     Store,
     attempts::{attempts_in, save_attempt_in, update_attempt_in},
     error::{Result, failed, unreadable},
+    incidents::incident_before_in,
+    ledger::before_digest,
     recent_steps::save_recent_steps_in,
     time,
     trail::number,
@@ -49,7 +51,8 @@ impl Store {
     /// [`finish`](Self::finish). Where this fails the step must not be done.
     ///
     /// The record becomes a `StepIntended` of this step; its evidence gets `services`, and `noCache`,
-    /// `forceRecreate` or `noRecreate` where the step says so.
+    /// `forceRecreate` or `noRecreate` where the step says so. What else is decided by later is listed in it, so that the trail
+    /// can speak for it: `attempts`, `recentSteps`, and the digest of the incident's evidence from before (`beforeDigest`).
     ///
     /// # Errors
     /// As [`append`](Self::append).
@@ -78,18 +81,18 @@ impl Store {
             Step::Start => evidence["noRecreate"] = json!(true),
             _ => {}
         }
-        let record =
+        list(&mut evidence, "attempts", begun);
+        list(&mut evidence, "recentSteps", recent);
+        let mut record =
             NewRecord { kind: AuditKind::StepIntended, step: Some(step.kind()), evidence, ..record.clone() };
         self.write("record the intent of a step", |change| {
+            if let Some(before) =
+                record.incident.as_deref().map(|id| incident_before_in(change, id)).transpose()?.flatten()
+            {
+                record.evidence["beforeDigest"] = json!(before_digest(&before));
+            }
             let seq = self.append_in(change, &record)?;
-            let row = params![
-                signed(seq),
-                serde_json::to_string(&step).map_err(unreadable("step"))?,
-                json!(services).to_string(),
-            ];
-            change
-                .execute("INSERT INTO open_steps VALUES (?1, ?2, ?3)", row)
-                .map_err(failed("record the intent of a step"))?;
+            save_open_step_row_in(change, seq, step, services)?;
             begun.iter().try_for_each(|row| save_attempt_in(change, row))?;
             save_recent_steps_in(change, seq, recent)?;
             Ok(seq)
@@ -177,6 +180,47 @@ impl Store {
             .execute("DELETE FROM open_steps WHERE intent = ?1", [signed(open.seq)])
             .map_err(failed("close a step"))?;
         Ok(seq)
+    }
+}
+
+/// Opens a step whose intent is recorded; what the table has of it is replaced.
+pub(super) fn save_open_step_in(change: &Transaction<'_>, open: &OpenIntent) -> Result<()> {
+    save_open_step_row_in(change, open.seq, open.step, &open.services)
+}
+
+fn save_open_step_row_in(
+    change: &Transaction<'_>,
+    intent: u64,
+    step: Step,
+    services: &[String],
+) -> Result<()> {
+    let step = serde_json::to_string(&step).map_err(unreadable("step"))?;
+    let row = params![signed(intent), step, json!(services).to_string()];
+    change
+        .execute("INSERT OR REPLACE INTO open_steps VALUES (?1, ?2, ?3)", row)
+        .map(drop)
+        .map_err(failed("record the intent of a step"))
+}
+
+/// A row of the table of open steps as it is found: its intent, whose object that is, and the step, where it can be read.
+pub(super) type FoundOpen = (u64, Option<String>, Option<OpenIntent>);
+
+/// The rows of the table of open steps, readable or not.
+pub(super) fn found_open_steps_in(db: &Connection) -> Result<Vec<FoundOpen>> {
+    let action = "read the open steps";
+    let mut query = db.prepare_cached(&format!("{SELECT_OPEN} ORDER BY intent")).map_err(failed(action))?;
+    let rows = query.query_map([], |row| {
+        let open = read_open(row).ok().and_then(|row| parse_open(row).ok());
+        Ok((number(row.get(0)?), row.get(1)?, open))
+    });
+    rows.map_err(failed(action))?.collect::<rusqlite::Result<_>>().map_err(failed(action))
+}
+
+/// Lists in the evidence how these stand, where there are any.
+pub(super) fn list<T: serde::Serialize>(evidence: &mut Value, key: &str, rows: &[T]) {
+    if !rows.is_empty() {
+        *evidence = fields_of(evidence);
+        evidence[key] = json!(rows);
     }
 }
 

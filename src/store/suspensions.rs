@@ -1,9 +1,12 @@
 //! What persons have told undrift about an object: leave it alone for a while, or try it again.
 //!
 //! Each is one transaction with its record of the trail, so that neither can be without the other. They take no
-//! lock: a person must be heard while a step is at work.
+//! lock: a person must be heard while a step is at work. A suspension counts by its record: the table is what is asked, and
+//! [`agree_with_trail`](Store::agree_with_trail) holds it against the trail before anything is done.
 
-use rusqlite::{OptionalExtension, Row, Transaction, params};
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde_json::json;
 
 use super::{
@@ -23,12 +26,8 @@ impl Store {
     pub fn suspend(&self, object: &str, until: Option<Time>, reason: &str) -> Result<Suspension> {
         let suspension =
             Suspension { since: (self.clock)(), until, reason: reason.to_owned(), actor: self.actor.clone() };
-        let action = "suspend an object";
-        self.write(action, |change| {
-            let row = params![object, stamp(suspension.since), until.map(stamp), reason, self.actor];
-            change
-                .execute("INSERT OR REPLACE INTO suspensions VALUES (?1, ?2, ?3, ?4, ?5)", row)
-                .map_err(failed(action))?;
+        self.write("suspend an object", |change| {
+            save_suspension_in(change, object, &suspension)?;
             let evidence = json!({ "reason": reason, "until": until.map(stamp) });
             self.append_in(change, &of(object, AuditKind::Suspended, evidence))
         })?;
@@ -112,10 +111,34 @@ fn of(object: &str, kind: AuditKind, evidence: serde_json::Value) -> NewRecord {
     NewRecord { object: Some(object.to_owned()), evidence, ..NewRecord::of(kind) }
 }
 
-fn select(db: &rusqlite::Connection, object: &str) -> Result<Option<Suspension>> {
+fn select(db: &Connection, object: &str) -> Result<Option<Suspension>> {
     db.query_row("SELECT since, until, reason, actor FROM suspensions WHERE object = ?1", [object], row)
         .optional()
         .map_err(failed("read the suspension"))
+}
+
+/// Records a suspension in the table; its record is another matter.
+pub(super) fn save_suspension_in(
+    change: &Transaction<'_>,
+    object: &str,
+    suspension: &Suspension,
+) -> Result<()> {
+    let Suspension { since, until, reason, actor } = suspension;
+    let row = params![object, stamp(*since), until.map(stamp), reason, actor];
+    change
+        .execute("INSERT OR REPLACE INTO suspensions VALUES (?1, ?2, ?3, ?4, ?5)", row)
+        .map(drop)
+        .map_err(failed("record a suspension"))
+}
+
+/// The suspensions as the table has them, by object; `None` where one cannot be read.
+pub(super) fn suspensions_in(db: &Connection) -> Result<BTreeMap<String, Option<Suspension>>> {
+    let action = "read the suspensions";
+    let mut query = db
+        .prepare_cached("SELECT since, until, reason, actor, object FROM suspensions")
+        .map_err(failed(action))?;
+    let rows = query.query_map([], |columns| Ok((columns.get(4)?, row(columns).ok())));
+    rows.map_err(failed(action))?.collect::<rusqlite::Result<_>>().map_err(failed(action))
 }
 
 fn row(row: &Row<'_>) -> rusqlite::Result<Suspension> {

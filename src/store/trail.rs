@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::{
     Store,
+    agreement::follow,
     canonical::{admissible, canonical, record_hash},
     error::{Result, failed},
     time::stamp,
@@ -85,6 +86,29 @@ impl Store {
     /// # Errors
     /// What SQLite says.
     pub fn records(&self, filter: &RecordFilter) -> Result<Vec<AuditRecord>> {
+        let found = self.select_records(filter, "")?;
+        if !self.are_hidden(filter, found.len())? {
+            return Ok(found);
+        }
+        tracing::error!("an index of the audit trail hides records of an incident: `undrift audit verify`");
+        self.select_records(filter, "NOT INDEXED")
+    }
+
+    /// Whether the trail has more records of an incident than were found by its index. Only who has walked along the trail, as
+    /// all do who act, knows that.
+    fn are_hidden(&self, filter: &RecordFilter, found: usize) -> Result<bool> {
+        let by_incident = RecordFilter { incident: filter.incident.clone(), ..RecordFilter::default() };
+        let mut ledger = self.ledger();
+        let Some(incident) =
+            filter.incident.as_deref().filter(|_| ledger.has_begun() && *filter == by_incident)
+        else {
+            return Ok(false);
+        };
+        follow(&mut ledger, &self.db())?;
+        Ok(found < ledger.records_of(incident))
+    }
+
+    fn select_records(&self, filter: &RecordFilter, indexed: &str) -> Result<Vec<AuditRecord>> {
         let action = "read the audit trail";
         let db = self.db();
         // Only what is asked for is in the text: `:x IS NULL OR column = :x` would keep SQLite from its indexes, and a
@@ -97,8 +121,9 @@ impl Store {
         ];
         let clauses: Vec<&str> = clauses.iter().filter(|(asked, _)| *asked).map(|(_, sql)| *sql).collect();
         let and = if clauses.is_empty() { String::new() } else { format!("WHERE {}", clauses.join(" AND ")) };
-        let mut query =
-            db.prepare_cached(&format!("SELECT * FROM trail {and} ORDER BY seq")).map_err(failed(action))?;
+        let mut query = db
+            .prepare_cached(&format!("SELECT * FROM trail {indexed} {and} ORDER BY seq"))
+            .map_err(failed(action))?;
         let (since, until) = (filter.since.map(stamp), filter.until.map(stamp));
         let values: [(&str, &Option<String>); 4] = [
             (":object", &filter.object),
@@ -173,23 +198,41 @@ fn insert(change: &Transaction<'_>, seq: i64, record: &AuditRecord) -> rusqlite:
     Ok(())
 }
 
-/// A row of the trail as a record. Evidence that is no JSON any more is shown as the text that it is.
-pub(super) fn read_record(row: &Row<'_>) -> rusqlite::Result<AuditRecord> {
-    let evidence: String = row.get("evidence")?;
-    Ok(AuditRecord {
-        seq: number(row.get("seq")?),
-        time: row.get("time")?,
-        object: row.get("object")?,
-        service: row.get("service")?,
-        incident: row.get("incident")?,
-        actor: row.get("actor")?,
-        kind: row.get("kind")?,
-        step: row.get("step")?,
-        outcome: row.get("outcome")?,
-        evidence: serde_json::from_str(&evidence).unwrap_or(Value::String(evidence)),
-        prev_hash: row.get("prev_hash")?,
-        hash: row.get("hash")?,
-    })
+/// A record as it is stored: its evidence is still text, and null in the record itself.
+pub(super) struct Stored {
+    pub(super) record: AuditRecord,
+    pub(super) evidence: String,
+}
+
+impl Stored {
+    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let record = AuditRecord {
+            seq: number(row.get("seq")?),
+            time: row.get("time")?,
+            object: row.get("object")?,
+            service: row.get("service")?,
+            incident: row.get("incident")?,
+            actor: row.get("actor")?,
+            kind: row.get("kind")?,
+            step: row.get("step")?,
+            outcome: row.get("outcome")?,
+            evidence: Value::Null,
+            prev_hash: row.get("prev_hash")?,
+            hash: row.get("hash")?,
+        };
+        Ok(Self { record, evidence: row.get("evidence")? })
+    }
+
+    /// The whole record. Evidence that is no JSON any more is the text that it is.
+    pub(super) fn into_record(self) -> AuditRecord {
+        let evidence = serde_json::from_str(&self.evidence).unwrap_or(Value::String(self.evidence));
+        AuditRecord { evidence, ..self.record }
+    }
+}
+
+/// A row of the trail as a record.
+fn read_record(row: &Row<'_>) -> rusqlite::Result<AuditRecord> {
+    Stored::read(row).map(Stored::into_record)
 }
 
 /// A record's number. Negative ones exist only in a trail that was tampered with; they have no place in it.

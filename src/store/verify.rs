@@ -1,18 +1,22 @@
-//! The proof that the trail is whole.
+//! The proof that the trail is whole, and that what is kept beside it is what it says.
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension as _};
 
 use super::{
     Store,
-    canonical::{GENESIS, canonical, record_hash},
+    agreement::differences,
+    canonical::canonical,
+    chain::NOT_CANONICAL,
     error::{Result, failed},
-    trail::{number, read_record},
+    integrity,
+    ledger::Ledger,
+    trail::{Stored, number},
 };
 
-/// Whether the trail is whole.
+/// Whether the state is whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verification {
-    /// Every record is there, unaltered, in its order.
+    /// Every record is there, unaltered, in its order, and nothing beside them says otherwise.
     Whole {
         /// How many.
         records: u64,
@@ -20,17 +24,26 @@ pub enum Verification {
         /// up to it was rewritten.
         head: String,
     },
-    /// It is not.
+    /// The records are not whole.
     Broken {
         /// The number of the first bad record; of one that is missing, the number that it would have.
         seq: u64,
         /// What is wrong with it, as a sentence fragment.
         what: String,
     },
+    /// The records are whole, and what is kept beside them is damaged, or is not what they say.
+    Differs {
+        /// How many records.
+        records: u64,
+        /// The hash of the last one.
+        head: String,
+        /// What was found, each as a sentence without its full stop.
+        what: Vec<String>,
+    },
 }
 
 impl Verification {
-    /// Whether the trail is whole.
+    /// Whether the state is whole.
     #[must_use]
     pub const fn is_whole(&self) -> bool {
         matches!(self, Self::Whole { .. })
@@ -38,65 +51,53 @@ impl Verification {
 }
 
 impl Store {
-    /// Walks the chain from the first record to the last, one record in memory at a time.
+    /// Walks the chain from the first record to the last, one record in memory at a time. Then it checks the pages and indexes
+    /// of the file, and holds the tables that decisions rest on against the records.
     ///
-    /// It finds a field that was altered, a record that was removed, inserted or moved, and an end that was cut
-    /// off. It cannot find that someone rewrote the trail from some record on, with all hashes and the head: only a
-    /// head that was kept elsewhere can.
+    /// It finds a field that was altered, a record that was removed, inserted or moved, an end that was cut off, an index that
+    /// hides a record, and a suspension, an attempt or an open step that is not as it was recorded. It cannot find that someone
+    /// rewrote the trail from some record on, with all hashes and the head: only a head that was kept elsewhere can.
     ///
     /// # Errors
-    /// What SQLite says, for instance that the file itself is damaged.
+    /// What SQLite says, for instance that the records themselves cannot be read.
     pub fn verify(&self) -> Result<Verification> {
         let action = "walk the audit trail";
+        let now = (self.clock)();
         let db = self.db();
-        // One transaction: the head and the records are of the same moment.
+        // One transaction: the head, the records and the tables are of the same moment.
         let moment = db.unchecked_transaction().map_err(failed(action))?;
-        walk(&moment).map_err(failed(action))
+        let mut ledger = Ledger::default();
+        ledger.follow(&moment, not_canonical).map_err(failed(action))?;
+        let found = of_chain(&moment, &ledger).map_err(failed(action))?;
+        let Verification::Whole { records, head } = found else { return Ok(found) };
+        let mut what = integrity::faults(&moment)?;
+        if what.is_empty() {
+            let differs = differences(&moment, &ledger, None, now)?;
+            what.extend(differs.iter().map(ToString::to_string));
+        }
+        Ok(if what.is_empty() {
+            Verification::Whole { records, head }
+        } else {
+            Verification::Differs { records, head, what }
+        })
     }
 }
 
-fn walk(db: &Connection) -> rusqlite::Result<Verification> {
+fn not_canonical(stored: &Stored) -> Option<&'static str> {
+    let evidence = serde_json::from_str(&stored.evidence).ok();
+    let is_canonical = evidence.is_some_and(|evidence| canonical(&evidence) == stored.evidence);
+    (!is_canonical).then_some(NOT_CANONICAL)
+}
+
+/// What a walk has found, with the end of the chain held against the head that was written with it.
+fn of_chain(db: &Connection, ledger: &Ledger) -> rusqlite::Result<Verification> {
+    let broken = |seq, what: String| Ok(Verification::Broken { seq, what });
+    if let Some(bad) = &ledger.broken {
+        return broken(bad.seq, bad.what.clone());
+    }
     let head: Option<(i64, String)> =
         db.query_row("SELECT seq, hash FROM head", [], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-    let mut query = db.prepare("SELECT * FROM trail ORDER BY seq")?;
-    let mut rows = query.query([])?;
-    let (mut records, mut last) = (0_u64, GENESIS.to_owned());
-    while let Some(row) = rows.next()? {
-        match next(row, records, &last)? {
-            Ok(hash) => (records, last) = (records + 1, hash),
-            Err((seq, what)) => return Ok(Verification::Broken { seq, what }),
-        }
-    }
-    Ok(ends_at(head, records, last))
-}
-
-/// The row's hash where it is the record that follows `records` whole ones, or what is wrong and with which.
-fn next(row: &Row<'_>, records: u64, prev_hash: &str) -> rusqlite::Result<Result<String, (u64, String)>> {
-    let record = read_record(row)?;
-    let expected = records + 1;
-    let bad = |seq, what: &str| Ok(Err((seq, what.to_owned())));
-    if record.seq > expected {
-        return bad(expected, "is missing");
-    }
-    if record.seq < expected {
-        return bad(record.seq, "has a number that no record has");
-    }
-    if record_hash(&record) != record.hash {
-        return bad(expected, "was altered: its hash is not that of its fields");
-    }
-    if record.prev_hash != prev_hash {
-        return bad(expected, "does not follow the record before it: its prevHash is not that record's hash");
-    }
-    // Another text with the same meaning has the same hash; undrift writes only one.
-    if row.get::<_, String>("evidence")? != canonical(&record.evidence) {
-        return bad(expected, "was altered: its evidence is not in canonical form");
-    }
-    Ok(Ok(record.hash))
-}
-
-/// Holds the end of the chain against the head that was written with it.
-fn ends_at(head: Option<(i64, String)>, records: u64, last: String) -> Verification {
-    let broken = |seq, what: String| Verification::Broken { seq, what };
+    let (records, last) = (ledger.chain.records, ledger.chain.head.clone());
     match head {
         None => broken(records + 1, "cannot be excluded: the head of the trail is missing".into()),
         Some((seq, _)) if number(seq) > records => {
@@ -108,7 +109,7 @@ fn ends_at(head: Option<(i64, String)>, records: u64, last: String) -> Verificat
         Some((_, hash)) if hash != last => {
             broken(records.max(1), "is not the one that was written last: its hash is not the head's".into())
         }
-        Some(_) => Verification::Whole { records, head: last },
+        Some(_) => Ok(Verification::Whole { records, head: last }),
     }
 }
 
@@ -120,7 +121,7 @@ mod tests {
     use super::*;
     use crate::{
         api::{AuditKind, NewRecord},
-        store::{RecordFilter, testing},
+        store::{GENESIS, RecordFilter, record_hash, testing},
     };
 
     fn trail_of(n: u64) -> (TempDir, Store) {
@@ -138,7 +139,7 @@ mod tests {
         testing::tamper(home.path(), sql);
         match store.verify().unwrap() {
             Verification::Broken { seq, what } => (seq, what),
-            Verification::Whole { .. } => panic!("not found: {sql}"),
+            other => panic!("not found: {sql}: {other:?}"),
         }
     }
 

@@ -2,6 +2,7 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod aftermath;
+mod altered;
 mod answers;
 mod attachments;
 mod bases;

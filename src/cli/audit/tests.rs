@@ -27,6 +27,9 @@ fn recorded() -> (tempfile::TempDir, Store) {
         ..NewRecord::of(kind)
     };
     store.append(&NewRecord::of(AuditKind::Started)).unwrap();
+    let incident = "INSERT INTO incidents (id, object, opened_at, drift, before)
+        VALUES ('01KJM0K6G0ZZZZZZZZZZZZZZZZ', 'ai-backoffice', '2026-03-01T10:00:00.000000Z', '{}', '{}')";
+    testing::raw(home.path()).execute(incident, []).unwrap();
     let drift = json!({"layer": "artifact", "reason": "ModuleMissing", "message": "no \u{1b}[31mworkflow in the image"});
     store.append(&NewRecord { service: Some("api".into()), ..of(AuditKind::DriftDetected, drift) }).unwrap();
     let services = ["api".to_owned(), "dashboard".to_owned()];
@@ -88,6 +91,22 @@ fn a_whole_trail_is_said_to_be_so_and_a_broken_one_with_its_first_bad_record() {
     assert!(!whole);
     assert_eq!((&json["whole"], &json["head"]), (&json!(false), &Value::Null));
     assert_eq!(json["firstBad"], json!({"seq": 4, "problem": problem}));
+}
+
+#[test]
+fn what_differs_beside_whole_records_is_listed_and_is_no_whole_trail() {
+    let (home, store) = recorded();
+    testing::tamper(home.path(), "UPDATE incidents SET object = 'other'");
+    let (whole, text) = verified(Some(&store), false);
+    let expected = "broken: the 5 records are whole, and what is kept beside them is not:\n  the incident 01KJM0K6G0ZZZZZZZZZZZZZZZZ \
+                    of ai-backoffice, of record 2, is open, and the table of incidents says otherwise\n";
+    assert_eq!((whole, text.as_str()), (false, expected));
+    let json: Value = serde_json::from_str(&verified(Some(&store), true).1).unwrap();
+    assert_eq!(
+        (&json["whole"], &json["records"], &json["firstBad"]),
+        (&json!(false), &json!(5), &Value::Null)
+    );
+    assert_eq!(json["differs"].as_array().map(Vec::len), Some(1), "{json}");
 }
 
 /// The first block of this language in the documentation.

@@ -164,6 +164,9 @@ fn trail(content: &Content) -> Check {
         Content::Read { verification: Ok(Verification::Broken { seq, what }), .. } => {
             Check::failed(name, format!("record {seq} {what}"), "undrift audit verify")
         }
+        Content::Read { verification: Ok(Verification::Differs { what, .. }), .. } => {
+            Check::failed(name, what.join("; "), "undrift audit verify; docs/running.md says what to do then")
+        }
         Content::Read { verification: Err(error), .. } => {
             Check::failed(name, error.to_string(), "undrift audit verify")
         }

@@ -1,0 +1,295 @@
+use chrono::TimeDelta;
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::*;
+use crate::{
+    api::{AuditKind, Layer, NewRecord, Reason, Step, StepKind, StepOutcome},
+    store::{Outcome, RecordFilter, Verification, testing},
+};
+
+const STEP: Step = Step::Build { no_cache: true };
+
+fn about_shop(kind: AuditKind) -> NewRecord {
+    NewRecord { object: Some("shop".into()), ..NewRecord::of(kind) }
+}
+
+fn attempt(attempts: u32) -> Attempt {
+    Attempt {
+        object: "shop".into(),
+        service: "api".into(),
+        layer: Layer::Artifact,
+        reason: Reason::ModuleMissing,
+        source_digest: None,
+        generation: 1,
+        attempts,
+        tried: vec![STEP],
+        pending: Some(STEP),
+        last_at: testing::start(),
+        next_at: None,
+        gave_up: None,
+        healed: false,
+    }
+}
+
+fn recent(at: Time) -> RecentStep {
+    RecentStep {
+        project: "p".into(),
+        service: "api".into(),
+        object: "shop".into(),
+        generation: 1,
+        kind: StepKind::Build,
+        at,
+        beyond: None,
+    }
+}
+
+fn now() -> Time {
+    testing::start() + TimeDelta::minutes(1)
+}
+
+/// A suspended object whose incident is open, and of which a step is.
+fn at_work() -> (TempDir, Store, String, u64) {
+    let (home, store) = testing::store();
+    store.generation("shop", "v1:sha256:a").unwrap();
+    store.suspend("shop", None, "a migration").unwrap();
+    let before = json!({ "image": "sha256:before" });
+    let incident = testing::incident(&store, "shop", testing::start(), &json!({}), &before).id;
+    let of_incident = |kind| NewRecord { incident: Some(incident.clone()), ..about_shop(kind) };
+    let evidence = json!({ "layer": "artifact", "reason": "ModuleMissing", "message": "no workflow" });
+    let drift = NewRecord { service: Some("api".into()), evidence, ..of_incident(AuditKind::DriftDetected) };
+    store.append(&drift).unwrap();
+    let (begun, counted) = ([attempt(2)], [recent(testing::start())]);
+    let intent = of_incident(AuditKind::StepIntended);
+    let intent = store.intend_with(&intent, STEP, &["api".into()], &begun, &counted).unwrap();
+    (home, store, incident, intent)
+}
+
+/// What `verify` finds beside whole records.
+fn found(store: &Store) -> Vec<String> {
+    match store.verify().unwrap() {
+        Verification::Whole { .. } => Vec::new(),
+        Verification::Differs { what, .. } => what,
+        Verification::Broken { seq, what } => panic!("record {seq} {what}"),
+    }
+}
+
+#[test]
+fn what_undrift_writes_itself_agrees_with_its_records_at_every_moment() {
+    let (_home, store, incident, intent) = at_work();
+    assert_eq!(found(&store), [""; 0]);
+    let record = NewRecord { outcome: Some("Failed".into()), ..NewRecord::of(AuditKind::StepFinished) };
+    let waits = Attempt { next_at: Some(now()), pending: None, ..attempt(2) };
+    store.finish_with(Outcome { intent, record, more: None, rows: vec![waits.clone()] }).unwrap();
+    assert_eq!(found(&store), [""; 0]);
+    // Judged by the next look, which no record tells of.
+    store.update_attempt(&Attempt { gave_up: Some("Enough".into()), ..waits.clone() }).unwrap();
+    assert_eq!(found(&store), [""; 0]);
+    let proof = NewRecord { service: Some("api".into()), ..about_shop(AuditKind::Verified) };
+    store
+        .append_with(&proof, &[Attempt { attempts: 0, tried: vec![], next_at: None, ..waits.clone() }])
+        .unwrap();
+    assert_eq!(found(&store), [""; 0]);
+    store.forget_attempts(&[&waits]).unwrap();
+    store.resume("shop").unwrap();
+    let end = NewRecord { incident: Some(incident.clone()), ..about_shop(AuditKind::Reconciled) };
+    let outcome = crate::api::IncidentOutcome::Reconciled;
+    store.end_incident(&incident, now(), outcome, None, &end).unwrap();
+    store.generation("shop", "v1:sha256:b").unwrap();
+    store.retry("shop").unwrap();
+    assert_eq!(found(&store), [""; 0]);
+    let before = store.records(&RecordFilter::default()).unwrap();
+    store.agree_with_trail("shop", now()).unwrap();
+    assert_eq!(store.records(&RecordFilter::default()).unwrap(), before);
+}
+
+#[test]
+fn a_step_that_never_began_and_one_that_was_interrupted_agree_too() {
+    for outcome in [StepOutcome::NotBegun, StepOutcome::Interrupted] {
+        let (_home, store, _, intent) = at_work();
+        if outcome == StepOutcome::Interrupted {
+            store.close_interrupted().unwrap();
+        } else {
+            let record =
+                NewRecord { outcome: Some("NotBegun".into()), ..NewRecord::of(AuditKind::StepFinished) };
+            let rows = vec![Attempt { pending: None, ..attempt(1) }];
+            store.finish_with(Outcome { intent, record, more: None, rows }).unwrap();
+        }
+        assert_eq!(found(&store), [""; 0]);
+        store.agree_with_trail("shop", now()).unwrap();
+        let counted = usize::from(outcome == StepOutcome::Interrupted);
+        assert_eq!(store.recent_steps("p", now()).unwrap().len(), counted);
+    }
+}
+
+#[test]
+fn a_table_that_was_altered_is_found_and_put_right_from_the_trail() {
+    for (sql, table) in [
+        ("DELETE FROM suspensions", "suspensions"),
+        ("UPDATE suspensions SET until = '2020-01-01T00:00:00.000000Z'", "suspensions"),
+        ("UPDATE suspensions SET until = 'soon'", "suspensions"),
+        ("UPDATE suspensions SET reason = 'none'", "suspensions"),
+        ("UPDATE suspensions SET object = 'bank'", "suspensions"),
+        ("DELETE FROM attempts", "attempts"),
+        ("UPDATE attempts SET attempt = json_set(attempt, '$.attempts', 0)", "attempts"),
+        ("UPDATE attempts SET attempt = json_set(attempt, '$.generation', 0)", "attempts"),
+        ("UPDATE attempts SET attempt = json_set(attempt, '$.tried', json('[]'))", "attempts"),
+        (
+            "UPDATE attempts SET source_digest = 'x', attempt = json_set(attempt, '$.sourceDigest', 'x')",
+            "attempts",
+        ),
+        ("UPDATE attempts SET object = 'bank'", "attempts"),
+        ("DELETE FROM open_steps", "open steps"),
+        ("UPDATE open_steps SET services = '[]'", "open steps"),
+        ("UPDATE open_steps SET step = 'Nothing'", "open steps"),
+        ("DELETE FROM recent_steps", "last hour"),
+        ("UPDATE recent_steps SET at = '2020-01-01T00:00:00.000000Z'", "last hour"),
+        ("UPDATE recent_steps SET kind = '\"Up\"'", "last hour"),
+        ("UPDATE recent_steps SET kind = 'Up'", "last hour"),
+        ("UPDATE recent_steps SET project = 'x'", "last hour"),
+        ("UPDATE recent_steps SET beyond = '\"down\"'", "last hour"),
+        ("DELETE FROM generations", "generations"),
+        ("UPDATE generations SET number = 2", "generations"),
+        ("UPDATE generations SET digest = 'v1:sha256:x'", "generations"),
+        ("UPDATE incidents SET closed_at = opened_at, outcome = 'Reconciled'", "incidents"),
+        ("UPDATE incidents SET object = 'bank'", "incidents"),
+    ] {
+        let (home, store, incident, _) = at_work();
+        let tables = |store: &Store| {
+            let same = |suspension: Suspension| Suspension { since: now(), ..suspension };
+            (
+                store.suspension("shop").unwrap().map(same),
+                // One of another source is left alone: it holds undrift back further, if anything.
+                store.attempts("shop").unwrap().into_iter().find(|row| row.source_digest.is_none()),
+                store.open_intents().unwrap(),
+                store.recent_steps("p", now()).unwrap(),
+                store.peek_generation("shop", "v1:sha256:a").unwrap(),
+                store.current_incident("shop").unwrap().map(|incident| incident.before),
+            )
+        };
+        let before = tables(&store);
+        testing::tamper(home.path(), sql);
+        let words = found(&store).join("\n");
+        // A row that was made unreadable is found as that, by the file's own check.
+        assert!(words.contains(table), "{sql}: {words}");
+        store.agree_with_trail("shop", now()).unwrap();
+        assert_eq!(tables(&store), before, "{sql}");
+        let left = found(&store).into_iter().filter(|words| !words.contains("bank")).collect::<Vec<_>>();
+        assert_eq!(left, [""; 0], "{sql}");
+        assert_eq!(store.current_incident("shop").unwrap().unwrap().id, incident, "{sql}");
+    }
+}
+
+#[test]
+fn evidence_from_before_that_was_altered_is_not_believed_and_a_lost_incident_goes_on_without_it() {
+    for sql in ["UPDATE incidents SET before = '{\"image\":\"sha256:a-strangers\"}'", "DELETE FROM incidents"]
+    {
+        let (home, store, incident, _) = at_work();
+        testing::tamper(home.path(), sql);
+        assert!(found(&store)[0].contains(&incident), "{sql}");
+        store.agree_with_trail("shop", now()).unwrap();
+        let open = store.current_incident("shop").unwrap().unwrap();
+        assert_eq!((open.id, open.before), (incident, json!({})), "{sql}");
+    }
+}
+
+#[test]
+fn a_suspension_without_a_record_does_not_count() {
+    let (home, store) = testing::store();
+    store.generation("shop", "v1:sha256:a").unwrap();
+    testing::tamper(
+        home.path(),
+        "INSERT INTO suspensions VALUES ('shop', '2026-01-01T00:00:00.000000Z', NULL, 'no', 'nobody')",
+    );
+    assert_eq!(found(&store), ["the table of suspensions says that shop is suspended, and no record does"]);
+    store.agree_with_trail("shop", now()).unwrap();
+    assert_eq!(store.suspension("shop").unwrap(), None);
+}
+
+#[test]
+fn a_trail_that_is_broken_sets_nothing_free() {
+    for sql in [
+        "DELETE FROM trail WHERE kind = 'Suspended'",
+        "UPDATE trail SET actor = 'nobody' WHERE kind = 'Suspended'; DELETE FROM suspensions",
+        "INSERT INTO trail SELECT 9, time, object, service, incident, actor, 'Resumed', step, outcome, '{}', hash, hash
+         FROM trail WHERE seq = 4; DELETE FROM suspensions",
+    ] {
+        let (home, store, ..) = at_work();
+        drop(store);
+        testing::tamper(home.path(), sql);
+        let store = Store::open(home.path(), "another".into()).unwrap();
+        assert!(matches!(store.verify().unwrap(), Verification::Broken { .. }), "{sql}");
+        store.agree_with_trail("shop", now()).unwrap();
+        assert!(store.suspension("shop").unwrap().is_some(), "{sql}");
+    }
+}
+
+#[test]
+fn a_person_is_heard_who_writes_beside_a_process_that_follows_the_trail() {
+    let (home, store, ..) = at_work();
+    store.agree_with_trail("shop", now()).unwrap();
+    let person = Store::open(home.path(), "a person".into()).unwrap();
+    person.resume("shop").unwrap();
+    store.agree_with_trail("shop", now()).unwrap();
+    assert_eq!(store.suspension("shop").unwrap(), None);
+    person.suspend("shop", None, "once more").unwrap();
+    testing::tamper(home.path(), "DELETE FROM suspensions");
+    store.agree_with_trail("shop", now()).unwrap();
+    assert_eq!(store.suspension("shop").unwrap().unwrap().reason, "once more");
+}
+
+#[test]
+fn a_trail_that_is_cut_under_a_process_sets_nothing_free_in_it() {
+    let (home, store, ..) = at_work();
+    store.agree_with_trail("shop", now()).unwrap();
+    let before = store.records(&RecordFilter::default()).unwrap();
+    let (kept, cut) = (&before[0], before.len());
+    testing::tamper(
+        home.path(),
+        &format!(
+            "PRAGMA foreign_keys = OFF; DELETE FROM trail WHERE seq > 1; UPDATE head SET seq = 1, hash = '{}'; DELETE FROM suspensions",
+            kept.hash
+        ),
+    );
+    assert!(cut > 1 && store.verify().unwrap().is_whole(), "it is a whole trail of one record");
+    store.agree_with_trail("shop", now()).unwrap();
+    assert!(store.suspension("shop").unwrap().is_some());
+    assert_eq!(store.ledger().broken.as_ref().map(|bad| bad.seq), Some(cut as u64));
+}
+
+#[test]
+fn an_index_that_hides_a_record_is_found_and_hides_nothing_from_who_acts() {
+    let (home, store, incident, intent) = at_work();
+    let of_incident = RecordFilter { incident: Some(incident), ..RecordFilter::default() };
+    let before = store.records(&of_incident).unwrap();
+    drop(store);
+    let index: String = testing::raw(home.path())
+        .query_row("SELECT sql FROM sqlite_schema WHERE name = 'trail_incident'", [], |row| row.get(0))
+        .unwrap();
+    testing::tamper(
+        home.path(),
+        &format!(
+            "DROP INDEX trail_incident; {index} WHERE seq <> {intent}; PRAGMA writable_schema = ON;
+             UPDATE sqlite_schema SET sql = '{index}' WHERE name = 'trail_incident'"
+        ),
+    );
+    let store = Store::open(home.path(), "another".into()).unwrap();
+    assert_eq!(store.records(&of_incident).unwrap().len(), before.len() - 1, "it is hidden");
+    assert!(found(&store)[0].contains("trail_incident"), "{:?}", found(&store));
+    store.agree_with_trail("shop", now()).unwrap();
+    assert_eq!(store.records(&of_incident).unwrap(), before);
+}
+
+#[test]
+fn steps_that_were_dated_anew_agree() {
+    let (_home, store, ..) = at_work();
+    store.agree_with_trail("shop", now()).unwrap();
+    // The clock is set back by half an hour, and runs on past the first date.
+    let back = testing::start() - TimeDelta::minutes(30);
+    store.settle_recent_steps(back).unwrap();
+    for minutes in [0, 20, 40] {
+        store.agree_with_trail("shop", back + TimeDelta::minutes(minutes)).unwrap();
+        let dated = store.recent_steps("p", back + TimeDelta::minutes(1)).unwrap();
+        assert_eq!(dated[0].at, back, "{minutes} min");
+    }
+}

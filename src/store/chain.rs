@@ -1,0 +1,88 @@
+//! The chain itself: whether a record follows the one before it, and whether its hash is that of its fields.
+
+use super::{
+    canonical::{GENESIS, hash_with, record_hash},
+    trail::Stored,
+};
+use crate::api::AuditRecord;
+
+/// A record that is not whole, and what is wrong with it, as a sentence fragment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Bad {
+    pub(super) seq: u64,
+    pub(super) what: String,
+}
+
+/// How far a walk along the chain has come.
+#[derive(Debug, Clone)]
+pub(super) struct Chain {
+    /// The number of the last record.
+    pub(super) records: u64,
+    /// Its hash.
+    pub(super) head: String,
+}
+
+impl Default for Chain {
+    fn default() -> Self {
+        Self { records: 0, head: GENESIS.to_owned() }
+    }
+}
+
+impl Chain {
+    /// Goes on to this record, whatever is wrong with it; what that is.
+    pub(super) fn take(&mut self, next: &Stored) -> Option<Bad> {
+        let bad = self.wrong_with(next);
+        if next.record.seq > self.records {
+            (self.records, self.head) = (next.record.seq, next.record.hash.clone());
+        }
+        bad
+    }
+
+    /// Whether this is the last record.
+    pub(super) fn ends_with(&self, record: &AuditRecord) -> bool {
+        (record.seq, &record.hash) == (self.records, &self.head)
+    }
+
+    /// What is wrong where the last record is not there any more.
+    pub(super) fn cut(&self) -> Bad {
+        Bad {
+            seq: self.records,
+            what: "is not there any more, or is another: this process has read it".into(),
+        }
+    }
+
+    fn wrong_with(&self, next: &Stored) -> Option<Bad> {
+        let (record, expected) = (&next.record, self.records + 1);
+        let bad = |seq, what: &str| Some(Bad { seq, what: what.to_owned() });
+        if record.seq > expected {
+            return bad(expected, "is missing");
+        }
+        if record.seq < expected {
+            return bad(record.seq, "has a number that no record has");
+        }
+        if hash_with(record, &next.evidence) != record.hash {
+            return bad(expected, altered(next));
+        }
+        if record.prev_hash != self.head {
+            return bad(
+                expected,
+                "does not follow the record before it: its prevHash is not that record's hash",
+            );
+        }
+        None
+    }
+}
+
+/// How a record was altered whose hash is not that of its bytes.
+fn altered(stored: &Stored) -> &'static str {
+    let evidence = serde_json::from_str(&stored.evidence).unwrap_or_default();
+    let record = AuditRecord { evidence, ..stored.record.clone() };
+    if record_hash(&record) == record.hash {
+        NOT_CANONICAL
+    } else {
+        "was altered: its hash is not that of its fields"
+    }
+}
+
+/// Another text with the same meaning: undrift writes only one.
+pub(super) const NOT_CANONICAL: &str = "was altered: its evidence is not in canonical form";

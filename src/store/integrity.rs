@@ -1,0 +1,122 @@
+//! Whether the file itself is whole: its pages, its indexes, and what is in its tables.
+
+use rusqlite::{Connection, ErrorCode};
+use serde_json::Value;
+
+use super::error::{Result, failed};
+use crate::api::{Attempt, Object};
+
+/// How many faults are named: one is enough to act on, and a file that is damaged throughout has thousands.
+const MOST: usize = 10;
+
+/// What is wrong with the file, each as a sentence; nothing where it is whole.
+///
+/// SQLite reads every page and holds every index against its table. What it cannot know is whether a text is what undrift
+/// writes: that is read, too.
+pub(super) fn faults(db: &Connection) -> Result<Vec<String>> {
+    let found = match pages(db) {
+        Err(error) if is_damage(&error) => vec![error.to_string()],
+        found => found.map_err(failed("check the state's file"))?,
+    };
+    let found: Vec<String> =
+        found.iter().map(|fault| format!("the file state.db is damaged: {fault}")).collect();
+    if found.is_empty() { unreadable(db) } else { Ok(found) }
+}
+
+fn pages(db: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut query = db.prepare(&format!("PRAGMA integrity_check({MOST})"))?;
+    let found: Vec<String> = query.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    // One message may have several lines.
+    let lines = found.iter().flat_map(|fault| fault.lines()).filter(|line| *line != "ok");
+    Ok(lines.map(str::to_owned).take(MOST).collect())
+}
+
+fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+}
+
+/// A column of JSON: what a row of it is called, how it is read, and whether a text is one.
+type Column = (&'static str, &'static str, fn(&str) -> bool);
+
+const COLUMNS: [Column; 5] = [
+    ("the status of", "SELECT name, object FROM objects", is::<Object>),
+    ("an attempt of", "SELECT object, attempt FROM attempts", is::<Attempt>),
+    ("the drift of incident", "SELECT id, drift FROM incidents", is::<Value>),
+    ("the evidence from before incident", "SELECT id, before FROM incidents", is::<Value>),
+    (
+        "the evidence from after incident",
+        "SELECT id, after FROM incidents WHERE after IS NOT NULL",
+        is::<Value>,
+    ),
+];
+
+fn is<T: serde::de::DeserializeOwned>(text: &str) -> bool {
+    serde_json::from_str::<T>(text).is_ok()
+}
+
+fn unreadable(db: &Connection) -> Result<Vec<String>> {
+    let action = "read the state's tables";
+    let mut found = Vec::new();
+    for (what, select, is_readable) in COLUMNS {
+        let mut query = db.prepare(select).map_err(failed(action))?;
+        let rows = query.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)));
+        for row in rows.map_err(failed(action))? {
+            let (name, text) = row.map_err(failed(action))?;
+            if !is_readable(&text) {
+                found.push(format!("{what} {name} cannot be read"));
+            }
+        }
+    }
+    found.truncate(MOST);
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::File, os::unix::fs::FileExt as _};
+
+    use crate::store::{Store, Verification, testing};
+
+    const PAGE: u64 = 4096;
+
+    /// A state whose tables each have a row, all of it in the file, and the first page of this table.
+    fn at_rest(table: &str) -> (tempfile::TempDir, u64) {
+        let (home, store) = testing::store();
+        store.save_object(&testing::object()).unwrap();
+        store.generation("ai-backoffice", "v1:sha256:a").unwrap();
+        store.suspend("ai-backoffice", None, "a migration").unwrap();
+        drop(store);
+        let db = testing::raw(home.path());
+        db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+        let select = "SELECT rootpage FROM sqlite_schema WHERE name = ?1";
+        let page: i64 = db.query_row(select, [table], |row| row.get(0)).unwrap();
+        (home, u64::try_from(page).unwrap())
+    }
+
+    fn found(home: &std::path::Path) -> Vec<String> {
+        match Store::open_read_only(home).unwrap().unwrap().verify().unwrap() {
+            Verification::Differs { what, records: 2, .. } => what,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_damaged_page_of_any_table_or_index_is_found() {
+        for table in ["objects", "suspensions", "attempts", "images", "looks", "trail_object", "cache"] {
+            for bytes in [[0_u8; 64], [0xff; 64]] {
+                let (home, page) = at_rest(table);
+                let file = File::options().write(true).open(home.path().join("state.db")).unwrap();
+                file.write_all_at(&bytes, (page - 1) * PAGE).unwrap();
+                let found = found(home.path());
+                assert!(found[0].contains("state.db is damaged"), "{table}: {found:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_no_status_is_found() {
+        let (home, _) = at_rest("objects");
+        testing::raw(home.path()).execute("UPDATE objects SET object = '{}'", []).unwrap();
+        assert_eq!(found(home.path()), ["the status of ai-backoffice cannot be read"]);
+    }
+}
