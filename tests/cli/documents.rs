@@ -13,6 +13,7 @@ pub(crate) struct AuditVerification {
     pub(crate) records: u64,
     pub(crate) head: Option<String>,
     pub(crate) first_bad: Option<FirstBad>,
+    pub(crate) differs: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -260,6 +260,7 @@ fn a_tampered_trail_is_told_by_its_first_bad_record() {
     let verify = || home.undrift(&["audit", "verify", "-o", "json"]);
     let whole: AuditVerification = verify().expect(0).json();
     assert_eq!((whole.api_version.as_str(), whole.kind.as_str()), (API_VERSION, "AuditVerification"));
+    assert_eq!(whole.differs, [""; 0]);
     assert!(whole.whole && whole.records == 3 && whole.first_bad.is_none(), "{whole:?}");
     assert_eq!(whole.head.unwrap().len(), 64);
 
