@@ -1,14 +1,17 @@
 //! What ran and can run is kept running, whatever an earlier layer says.
 //!
 //! A module that is gone from the source, an image that cannot be built, a build context that cannot be read: nothing of that is
-//! mended by a container that stays down, and its users are without it meanwhile.
+//! mended by a container that stays down, and its users are without it meanwhile. Nor does a budget say anything of a service
+//! that something else ends each time.
 
 use chrono::TimeDelta;
 
 use super::{Diagnosis, Inputs, Repair, UnknownLayer, attempts, checks::namespace, rate, repair};
-use crate::api::{Attempt, Drift, Layer, ReconcilePolicy, ServiceObservation, Step, Time};
+use crate::api::{
+    Attempt, ContainerState, Drift, Layer, ReconcilePolicy, ServiceObservation, Step, Time,
+};
 
-/// The repair, or where nothing is done about an earlier layer, a start of what is down behind it.
+/// The repair, or where there is none, a start of what is down and can run.
 pub(super) fn at_least(
     inputs: Inputs<'_>,
     rows: &[Attempt],
@@ -16,20 +19,84 @@ pub(super) fn at_least(
     diagnosis: &Diagnosis,
     repair: Repair,
 ) -> Repair {
-    let is_idle = matches!(repair, Repair::Stalled { .. } | Repair::Wait { .. });
-    if !is_idle || !is_behind_an_earlier_layer(diagnosis) || !may_be_touched(inputs, rows, seen) {
+    if !matches!(repair, Repair::Stalled { .. } | Repair::Wait { .. }) || !may_be_touched(inputs, rows, seen) {
         return repair;
     }
+    if is_behind_an_earlier_layer(diagnosis) {
+        return behind_an_earlier_layer(inputs, seen, diagnosis).unwrap_or(repair);
+    }
+    match repair {
+        Repair::Stalled { reason, message } if is_spent(&reason) && was_ended_from_outside(rows, seen) => {
+            started_again(inputs, rows, seen, diagnosis, (reason, message))
+        }
+        other => other,
+    }
+}
+
+fn behind_an_earlier_layer(
+    inputs: Inputs<'_>,
+    seen: &ServiceObservation,
+    diagnosis: &Diagnosis,
+) -> Option<Repair> {
     let tried = starts(inputs, seen);
     let policy = &inputs.desired.object.spec.reconcile;
     // One that dies at every start cannot run.
     let has_budget = u32::try_from(tried.len()).is_ok_and(|count| count < policy.attempts);
-    let Some(start) = rate::start_at(inputs, seen, diagnosis, None).filter(|_| has_budget) else {
-        return repair;
-    };
+    let start = rate::start_at(inputs, seen, diagnosis, None).filter(|_| has_budget)?;
     let paced = tried.iter().max().map(|last| *last + wait_after(policy, tried.len(), inputs.jitter_seed));
     let start = paced.map_or(start, |paced| paced.max(start));
-    Repair::Steps(vec![Step::Start], Some(start).filter(|at| *at > inputs.now))
+    Some(Repair::Steps(vec![Step::Start], Some(start).filter(|at| *at > inputs.now)))
+}
+
+/// What something else ends each time, before it could be proven, can run: a budget that is spent on it says nothing of the
+/// service. It is started once in the longest backoff, and stalled in between, so that a person hears of it.
+fn started_again(
+    inputs: Inputs<'_>,
+    rows: &[Attempt],
+    seen: &ServiceObservation,
+    diagnosis: &Diagnosis,
+    (reason, message): (String, String),
+) -> Repair {
+    let Some(may) = rate::start_at(inputs, seen, diagnosis, None) else {
+        return Repair::Stalled { reason, message };
+    };
+    let of_service = rows.iter().filter(|row| row.service == seen.name);
+    let last = of_service.map(|row| row.last_at.min(inputs.now)).max();
+    let longest = inputs.desired.object.spec.reconcile.backoff.max.delta();
+    let at = last.map_or(may, |last| may.max(last + longest));
+    if at <= inputs.now {
+        return Repair::Steps(vec![Step::Start], None);
+    }
+    let at = at.format("%H:%M:%S UTC");
+    let message =
+        format!("{message}; something else ends it each time, and it is started once more at {at}");
+    Repair::Stalled { reason, message }
+}
+
+fn is_spent(reason: &str) -> bool {
+    matches!(reason, repair::BUDGET_SPENT | repair::REPAIRS_EXHAUSTED)
+}
+
+/// Whether what is down was ended by something else: its container ended of a signal that others send, or is gone although a
+/// step had brought it up.
+fn was_ended_from_outside(rows: &[Attempt], seen: &ServiceObservation) -> bool {
+    let Some(containers) = seen.containers.known() else { return false };
+    let mut down = containers.iter().filter(|c| c.state != ContainerState::Running).peekable();
+    if down.peek().is_none() {
+        return rows.iter().any(|row| row.service == seen.name && has_brought_up(row));
+    }
+    down.all(|c| c.state == ContainerState::Exited && c.exit_code.is_some_and(is_by_a_signal))
+}
+
+/// Whether a repair of this drift ended well, whatever came of it: one that failed waits, and was no rung that was tried.
+const fn has_brought_up(row: &Attempt) -> bool {
+    row.attempts > 0 && (row.next_at.is_none() || !row.tried.is_empty())
+}
+
+/// Whether a process with this exit code was ended by HUP, INT, QUIT, KILL (so by a lack of memory, too) or TERM: 128 and the
+/// signal's number. The signals of a process's own faults, such as SEGV and ABRT, are none of these.
+const fn is_by_a_signal(exit_code: i64) -> bool {
+    matches!(exit_code, 129..=131 | 137 | 143)
 }
 
 /// When it was started in this incident.

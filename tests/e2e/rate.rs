@@ -124,6 +124,30 @@ fn what_is_down_beyond_the_rate_is_started_as_it_ran_after_the_longest_backoff()
 }
 
 #[test]
+fn what_is_killed_before_each_proof_is_said_to_be_stalled_and_comes_back_once_nobody_kills_it() {
+    let project = Project::healthy();
+    project.manifest(&MANIFEST.replace("max: 1s", "max: 4s").replace("stableFor: 1s", "stableFor: 2s"));
+    project.apply().expect(0);
+    let daemon = Daemon::start(&project);
+    let get = || project.undrift(&["get", "-o", "json"]).expect(0);
+    wait_for("the budget to be spent", || {
+        if state(&project).ends_with("running") {
+            docker(&["kill", &project.containers("api")[0]]);
+        }
+        get().condition("Stalled") == "True BudgetSpent"
+    });
+    wait_for("the proof", || get().condition("Ready") == "True AsDeclared");
+    assert!(state(&project).ends_with("running"));
+    assert!(daemon.end().success());
+    let list = project.undrift(&["incident", "list", "-o", "json"]).expect(0).json();
+    let incidents = list["items"].as_array().unwrap();
+    assert_eq!((incidents.len(), &incidents[0]["outcome"]), (1, &"Reconciled".into()), "{list}");
+    let starts = project.trail().iter().filter(|r| r["evidence"]["noRecreate"] == true).count();
+    assert!(starts > 0);
+    project.assert_trail_is_whole();
+}
+
+#[test]
 fn seventh_build_within_an_hour_waits() {
     let project = Project::in_incident();
     project.check().expect(1);

@@ -1,7 +1,7 @@
 //! What ran and can run is kept running, whatever an earlier layer says.
 
 use super::*;
-use crate::api::{ObjectStatus, Presence, ServiceObservation, StepOutcome, Ties};
+use crate::api::{ContainerObservation, ObjectStatus, Presence, ServiceObservation, StepOutcome, Ties};
 
 /// The container is down, and the source layer is as this leaves it.
 fn down(source: Fact<Presence>) -> ProjectObservation {
@@ -71,4 +71,53 @@ fn one_that_dies_at_every_start_is_started_ever_later_and_then_left() {
     assert!(wait(1) < wait(2) && wait(2) < wait(4));
     let attempts = desired().object.spec.reconcile.attempts;
     assert!(matches!(after(attempts), Repair::Stalled { .. } | Repair::Wait { .. }));
+}
+
+/// What is done for `api` with these containers once its budget for `reason` is spent, an hour and this many seconds later.
+fn spent(containers: Vec<ContainerObservation>, reason: Reason, later: i64) -> Repair {
+    let desired = desired();
+    let mut seen = healthy();
+    seen.services[0].containers = Fact::Known(containers);
+    let attempts = desired.object.spec.reconcile.attempts;
+    let tried = vec![Step::Up { force_recreate: false }];
+    let source_digest = super::super::start::start(&seen.services[0]);
+    let row = crate::api::Attempt { attempts, tried, reason, source_digest, ..row(None, at(0)) };
+    let history = History { attempts: vec![row], ..history() };
+    let wait = desired.object.spec.reconcile.backoff.max.delta();
+    let now = at(later) + wait;
+    decide(Inputs { desired: &desired, observed: &seen, history: &history, now, jitter_seed: 7 }).prospects[0]
+        .repair
+        .clone()
+}
+
+fn exited(code: i64) -> Vec<ContainerObservation> {
+    let mut seen = healthy();
+    let container = container_mut(&mut seen.services[0]);
+    (container.state, container.exit_code) = (ContainerState::Exited, Some(code));
+    vec![container.clone()]
+}
+
+#[test]
+fn what_something_else_ends_before_each_proof_is_started_once_in_the_longest_backoff_and_stalled_in_between() {
+    for (containers, reason) in
+        [(exited(137), Reason::NotRunning), (exited(143), Reason::NotRunning), (vec![], Reason::Missing)]
+    {
+        let Repair::Stalled { reason: stalled, message } = spent(containers.clone(), reason, -1) else {
+            panic!("{containers:?}: it is not due")
+        };
+        assert_eq!(stalled, "BudgetSpent");
+        assert!(message.contains("something else ends it each time"), "{message}");
+        assert_eq!(spent(containers, reason, 0), Repair::Steps(vec![Step::Start], None));
+    }
+}
+
+#[test]
+fn what_ends_by_itself_is_given_up_when_the_budget_is_spent() {
+    let created = exited(137).into_iter().map(|c| ContainerObservation { state: ContainerState::Created, ..c });
+    for containers in [exited(1), exited(0), exited(139), created.collect()] {
+        let repair = spent(containers.clone(), Reason::NotRunning, 1_000_000);
+        let Repair::Stalled { reason, message } = repair else { panic!("{containers:?}: {repair:?}") };
+        assert_eq!(reason, "BudgetSpent");
+        assert!(!message.contains("something else"), "{message}");
+    }
 }
