@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use super::{ComposeProject, ServiceSpec};
 
 /// A valid object with what its text alone does not say.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Desired {
     /// The object as declared, defaults filled in.
     pub object: ComposeProject,
@@ -22,6 +25,7 @@ pub struct Desired {
     /// change it. The version says by which rule it was made.
     pub spec_digest: String,
     /// What is wrong with the manifest as it is on disk now, where this is an earlier one that goes on.
+    #[serde(skip)]
     pub outlived: Option<String>,
 }
 

@@ -33,10 +33,10 @@ pub(crate) use socket::{ask, is_listening};
 pub(crate) use waiters::Narrate;
 
 use crate::{
-    api::{AuditKind, NewRecord},
+    api::{AuditKind, Desired, NewRecord},
     causes::with_causes,
     files,
-    host::LocalHost,
+    host::{Host, LocalHost},
     manifest::{self, ManifestErrors, Source},
     reconcile::{AtWork, ReconcileError, begin_watch, end_watch, hold_watch, now},
     runtime::Controller,
@@ -107,8 +107,9 @@ pub(crate) async fn run(
 ) -> Result<(), DaemonError> {
     let io = |action| move |source| DaemonError::Io { action, source };
     let door = Door::open(&options.state_dir).map_err(io("open the socket in the state folder"))?;
+    let declared = store.declarations()?;
     let (edits, objects, loaded) = tokio::select! {
-        first = first_read(options.sources.clone()) => first.map_err(io("read the manifests"))?,
+        first = first_read(options.sources.clone(), declared) => first.map_err(io("read the manifests"))?,
         // A file system that hangs keeps nobody from ending this.
         signal = signals.end() => {
             tracing::info!(signal, "ended before the manifests were read");
@@ -168,10 +169,11 @@ enum End {
 /// are read: an edit in between is not lost.
 async fn first_read(
     sources: Vec<Source>,
+    declared: Vec<Desired>,
 ) -> std::io::Result<(impl Stream<Item = ()> + Send, Objects, Reloaded)> {
     let read = tokio::task::spawn_blocking(move || {
         let edits = manifest::watch(&sources);
-        let objects = Objects::new(sources);
+        let objects = Objects::new(sources).resume(declared);
         let loaded = objects.reload();
         (edits, objects, loaded)
     });
@@ -199,7 +201,7 @@ fn shared(options: &Options, host: Arc<LocalHost>, store: Arc<Store>, objects: O
     }
 }
 
-impl<H> Shared<H> {
+impl<H: Host + 'static> Shared<H> {
     /// Records the start, and names every object.
     fn begin(&self, loaded: Reloaded) -> Result<(), DaemonError> {
         let names = self.objects.names();
@@ -211,10 +213,13 @@ impl<H> Shared<H> {
                 tracing::warn!(manifest = %error.in_a_line(), "not valid, and not in effect");
             }
         }
-        let faults = self.objects.faults();
+        self.keep_declared();
+        let (faults, parting) = (self.objects.faults(), self.objects.removed());
+        self.keys.name_all(parting.clone());
         for object in self.store.objects()? {
             let name = &object.declared.metadata.name;
             match (self.objects.get(name), &faults) {
+                _ if parting.contains(name) => {}
                 (Some(desired), _) => begin_watch(&self.store, name, &desired.manifest)?,
                 (None, None) => end_watch(&self.store, name, NOT_DECLARED, now())?,
                 // It may be in one of those that are not valid.

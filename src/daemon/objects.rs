@@ -76,12 +76,32 @@ impl Objects {
         }
     }
 
+    /// Begins with what was declared before a restart: what it declares goes on where its manifest is at fault now. What came
+    /// from another manifest than those that are read now, or is not what its digest says, is left out, and so is what came
+    /// from standard input.
+    pub(super) fn resume(self, declared: Vec<Desired>) -> Self {
+        let is_read = |desired: &Desired| {
+            let mut paths = self.sources.iter().filter_map(|source| match source {
+                Source::Path(path) => Some(path),
+                Source::Stdin => None,
+            });
+            manifest::is_of_its_digest(desired) && is_where_it_was(desired) && paths.any(|path| Path::new(&desired.manifest).starts_with(path))
+        };
+        let resumed = declared.into_iter().filter(is_read);
+        self.watched().extend(resumed.map(|desired| (desired.name().to_owned(), Arc::new(desired))));
+        self
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<Arc<Desired>> {
         self.watched().get(name).cloned()
     }
 
     pub(super) fn names(&self) -> Vec<String> {
         self.watched().keys().cloned().collect()
+    }
+
+    pub(super) fn all(&self) -> Vec<Arc<Desired>> {
+        self.watched().values().cloned().collect()
     }
 
     /// Reads the manifests. That takes as long as their file systems want, and blocks. One at a time: of two at once
@@ -225,6 +245,12 @@ impl Objects {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether the manifest's path means the file that it meant then: a relative one is another file in another working directory.
+fn is_where_it_was(desired: &Desired) -> bool {
+    let now = std::path::absolute(&desired.manifest);
+    now.is_ok_and(|now| now.parent() == Some(&desired.manifest_directory))
 }
 
 /// The device that a folder is on. It is opened, and not only asked for: what is mounted on demand is mounted by that.

@@ -80,7 +80,7 @@ impl<H: Host + 'static> Shared<H> {
         for fault in &reloaded.news {
             tracing::warn!(manifest = fault, "not valid, and not in effect");
         }
-        self.keep_faults();
+        self.keep_declared();
         for desired in &reloaded.changed {
             if desired.outlived.is_none() {
                 tracing::info!(object = desired.name(), manifest = desired.manifest, "declared");
@@ -103,13 +103,18 @@ impl<H: Host + 'static> Shared<H> {
         }
     }
 
-    /// Records at once which manifests are not in effect: the status says it at the end of a turn, which may be a build away.
-    fn keep_faults(&self) {
-        for name in self.objects.names() {
-            let fault = self.objects.get(&name).and_then(|desired| desired.outlived.clone());
-            if let Err(error) = self.store.keep_manifest_fault(&name, fault.as_deref()) {
+    /// Records at once what is declared, and which manifests are not in effect: the status says it at the end of a turn, which
+    /// may be a build away.
+    pub(super) fn keep_declared(&self) {
+        for desired in self.objects.all() {
+            let fault = desired.outlived.as_deref();
+            let kept = self.store.keep_manifest_fault(desired.name(), fault).and_then(|()| match fault {
+                None => self.store.keep_declaration(&desired),
+                Some(_) => Ok(()),
+            });
+            if let Err(error) = kept {
                 let error = with_causes(&error);
-                tracing::error!(object = name, %error, "that its manifest is not valid could not be recorded");
+                tracing::error!(object = desired.name(), %error, "how it is declared could not be recorded");
             }
         }
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::api::{ComposeProjectSpec, SecretSource};
+use crate::api::{ComposeProjectSpec, Desired, SecretSource};
 
 /// The rule by which digests are made. A new rule gets a new version, so that an upgrade is not taken for a change
 /// of the spec.
@@ -38,6 +38,12 @@ pub(super) fn of(spec: &ComposeProjectSpec, directory: &Path, manifest_directory
         }
     }
     format!("{VERSION}:sha256:{}", hex::encode(Sha256::digest(canonical(&spec))))
+}
+
+/// Whether the digest that an object carries is that of its spec, by the rule of today. One that was kept may have been made by
+/// an earlier rule, or have been altered.
+pub(crate) fn is_of_its_digest(desired: &Desired) -> bool {
+    of(&desired.object.spec, &desired.directory, &desired.manifest_directory) == desired.spec_digest
 }
 
 /// Compact JSON with sorted keys: `serde_json`'s own map is sorted, as long as its `preserve_order` is off; a test

@@ -32,6 +32,7 @@ mod yaml;
 
 use std::{collections::HashMap, path::Path};
 
+pub(crate) use digest::is_of_its_digest;
 pub use error::{Excerpt, ManifestError, ManifestErrors, Warning};
 pub use point::{Pointed, point};
 pub use read::Source;

@@ -19,6 +19,7 @@ pub const NOT_WATCHED: &str = "NotWatched";
 /// Where the state folder fails.
 pub fn end_watch(store: &Store, name: &str, why: &str, now: Time) -> Result<(), ReconcileError> {
     store.keep_manifest_fault(name, None)?;
+    store.forget_declaration(name)?;
     let recorded = store.object(name)?;
     if recorded.as_ref().is_some_and(is_unwatched) {
         return Ok(());

@@ -11,6 +11,7 @@ mod attempts;
 mod cache;
 mod canonical;
 mod chain;
+mod declarations;
 mod error;
 mod faults;
 mod folder;

@@ -252,3 +252,47 @@ fn who_was_removed_again_meanwhile_is_yet_to_be_told_of() {
     folder.objects.has_parted(&second);
     assert_eq!(folder.objects.removed(), [""; 0]);
 }
+
+/// What is watched after a restart: what was declared before is kept.
+fn restarted(folder: &Folder, change: impl Fn(&mut Desired)) -> Objects {
+    let kept = folder.objects.all().into_iter().map(|desired| {
+        let mut desired = desired.as_ref().clone();
+        change(&mut desired);
+        desired
+    });
+    Objects::new(vec![Source::Path(folder.dir.path().join("m"))]).resume(kept.collect())
+}
+
+#[test]
+fn what_was_declared_before_a_restart_goes_on_where_its_manifest_is_at_fault_now() {
+    let folder = Folder::new(&[("a.yaml", &object("a", "api")), ("b.yaml", &object("b", "api"))]);
+    folder.reload();
+    folder.write("a.yaml", "nonsense");
+    let objects = restarted(&folder, |_| {});
+    let errors = objects.reload().errors.len();
+    assert_eq!((objects.names(), errors), (names(&["a", "b"]), 1));
+    assert!(objects.get("a").unwrap().outlived.as_ref().unwrap().contains("a.yaml"));
+    assert_eq!(objects.get("b").unwrap().outlived, None);
+
+    fs::remove_file(folder.dir.path().join("m/a.yaml")).unwrap();
+    let objects = restarted(&folder, |_| {});
+    objects.reload();
+    assert_eq!((objects.names(), objects.removed()), (names(&["b"]), names(&["a"])), "it is gone");
+}
+
+#[test]
+fn what_was_kept_of_another_file_or_is_not_what_its_digest_says_does_not_go_on() {
+    let folder = Folder::new(&[("a.yaml", &object("a", "api")), ("b.yaml", &object("b", "api"))]);
+    folder.reload();
+    folder.write("a.yaml", "nonsense");
+    let changes: [fn(&mut Desired); 3] = [
+        |kept| kept.object.spec.services[0].name = "web".into(),
+        |kept| kept.manifest = "m/a.yaml".into(),
+        |kept| kept.manifest = STDIN.into(),
+    ];
+    for (nth, change) in changes.into_iter().enumerate() {
+        let objects = restarted(&folder, change);
+        objects.reload();
+        assert_eq!(objects.names(), ["b"], "{nth}");
+    }
+}

@@ -138,13 +138,15 @@ fn manifest_that_is_not_valid_at_the_start_ends_no_watch() {
     other.manifest(&MANIFEST.replace("expect: [401]", "expect: [never]"));
     let daemon = Daemon::spawn(&mut command(&[&home, &other], &[]), &home);
     daemon.wait_until_ready();
-    assert_eq!(ready(&home, &other), "Unknown ManifestInvalid");
-    let said = recorded(&home, &other)["conditions"][0]["message"].to_string();
-    assert!(said.contains("undrift.yaml:12:20"), "{said}");
+    let said = || recorded(&home, &other)["conditions"][0]["message"].to_string();
+    wait_for("what holds to be said", || said().contains("is not in effect"));
+    assert!(said().contains("undrift.yaml:12:20"), "{}", said());
+    assert_eq!(ready(&home, &other), "True AsDeclared", "it goes on as it was declared before");
     assert_eq!(about_other(), before, "it is not said to be removed");
+    docker(&["kill", &other.containers("api")[0]]);
+    wait_for("a repair", || about_other().iter().any(|record| record["kind"] == "Reconciled"));
     other.manifest(MANIFEST);
-    wait_for("the other to be looked at again", are_well);
-    assert_eq!(about_other(), before);
+    wait_for("the manifest to be in effect", || are_well() && !said().contains("is not in effect"));
 
     // Once every manifest is valid, what none declares is not watched.
     other.manifest(&MANIFEST.replace("expect: [401]", "expect: [never]"));
@@ -155,6 +157,22 @@ fn manifest_that_is_not_valid_at_the_start_ends_no_watch() {
     wait_for("the end of the watch", || ready(&home, &other) == "Unknown NotWatched");
     assert!(daemon.end().success());
     home.assert_trail_is_whole();
+}
+
+#[test]
+fn last_good_spec_of_an_altered_state_does_not_go_on() {
+    let project = Project::healthy();
+    let daemon = Daemon::start(&project);
+    assert!(daemon.end().success());
+    project.manifest(&MANIFEST.replace("expect: [401]", "expect: [never]"));
+    let daemon = Daemon::start(&project);
+    assert!(daemon.end().success(), "the only manifest is not valid, and what was declared goes on");
+    let db = rusqlite::Connection::open(project.state_dir().join("state.db")).unwrap();
+    let alter = "UPDATE declarations SET declared = replace(declared, '/api/workflow', '/')";
+    assert_eq!(db.execute(alter, []).unwrap(), 1);
+    drop(db);
+    let run = run(&mut project.command(&["run", "-f", "undrift.yaml"])).expect(2);
+    assert!(run.stderr.contains("undrift.yaml:12:20"), "{}", run.stderr);
 }
 
 #[test]

@@ -1,0 +1,114 @@
+//! The last valid declaration of each object that a daemon watches: it outlives a restart beside a manifest that is not
+//! valid.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::{
+    RecordFilter, Store,
+    error::{Result, failed},
+};
+use crate::api::{AuditKind, Desired};
+
+impl Store {
+    /// Keeps what an object is declared as; writes only where that is new.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn keep_declaration(&self, desired: &Desired) -> Result<()> {
+        let action = "record a declaration";
+        let (object, declared) = (desired.name(), serde_json::json!(desired).to_string());
+        let select = "SELECT declared FROM declarations WHERE object = ?1";
+        let known: Option<String> =
+            self.db().query_row(select, [object], |row| row.get(0)).optional().map_err(failed(action))?;
+        if known.as_ref() == Some(&declared) {
+            return Ok(());
+        }
+        self.write(action, |change| {
+            let written = change.execute(
+                "INSERT INTO declarations VALUES (?1, ?2)
+                 ON CONFLICT (object) DO UPDATE SET declared = excluded.declared",
+                params![object, declared],
+            );
+            written.map(drop).map_err(failed(action))
+        })
+    }
+
+    /// Forgets what an object was declared as: nobody watches it any more.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn forget_declaration(&self, object: &str) -> Result<()> {
+        let action = "forget a declaration";
+        self.write(action, |change| {
+            let written = change.execute("DELETE FROM declarations WHERE object = ?1", [object]);
+            written.map(drop).map_err(failed(action))
+        })
+    }
+
+    /// The declarations that are kept, by the objects' names. One that cannot be read, or whose spec is not the one that the
+    /// trail names last, is left out with a line in the log: undrift acts on nothing that is not recorded there.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn declarations(&self) -> Result<Vec<Desired>> {
+        let action = "read the declarations";
+        let rows: Vec<(String, String)> = {
+            let db = self.db();
+            let mut query =
+                db.prepare("SELECT object, declared FROM declarations ORDER BY 1").map_err(failed(action))?;
+            let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).map_err(failed(action))?;
+            rows.collect::<rusqlite::Result<_>>().map_err(failed(action))?
+        };
+        let mut declared = Vec::new();
+        for (object, text) in rows {
+            match serde_json::from_str::<Desired>(&text) {
+                Err(error) => tracing::warn!(object, %error, "what it was declared as last cannot be read"),
+                Ok(desired) if self.recorded_digest(&object)?.as_deref() != Some(&desired.spec_digest) => {
+                    tracing::warn!(object, "what it was declared as last is not what the trail names");
+                }
+                Ok(desired) => declared.push(desired),
+            }
+        }
+        Ok(declared)
+    }
+
+    /// The digest of the object's spec that the trail names last.
+    fn recorded_digest(&self, object: &str) -> Result<Option<String>> {
+        let filter = RecordFilter { object: Some(object.to_owned()), ..RecordFilter::default() };
+        let records = self.records(&filter)?;
+        let mut digests = records.iter().rev().filter(|record| record.kind == AuditKind::ManifestChanged.as_str());
+        Ok(digests.find_map(|record| record.evidence["specDigest"].as_str().map(str::to_owned)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{fixtures, store::testing};
+
+    #[test]
+    fn what_was_declared_last_is_kept_until_it_is_forgotten() {
+        let (home, store) = testing::store();
+        let mut desired = fixtures::desired();
+        store.generation(desired.name(), &desired.spec_digest).unwrap();
+        desired.outlived = Some("a.yaml:1:1: not valid".into());
+        store.keep_declaration(&desired).unwrap();
+        desired.outlived = None;
+        let reader = Store::open_read_only(home.path()).unwrap().unwrap();
+        assert_eq!(reader.declarations().unwrap(), [desired.clone()], "a fault is of its moment");
+        store.forget_declaration(desired.name()).unwrap();
+        assert_eq!(reader.declarations().unwrap(), []);
+    }
+
+    #[test]
+    fn one_that_the_trail_does_not_name_or_that_cannot_be_read_is_left_out() {
+        let (home, store) = testing::store();
+        let desired = fixtures::desired();
+        store.keep_declaration(&desired).unwrap();
+        assert_eq!(store.declarations().unwrap(), [], "the trail knows no spec of it");
+        store.generation(desired.name(), &desired.spec_digest).unwrap();
+        assert_eq!(store.declarations().unwrap().len(), 1);
+        testing::raw(home.path()).execute_batch("UPDATE declarations SET declared = '{}'").unwrap();
+        assert_eq!(store.declarations().unwrap(), []);
+    }
+}
