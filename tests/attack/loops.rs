@@ -22,17 +22,13 @@ const UPS: usize = 20 + 1;
 /// A stop of what disturbs, the longest backoff, a look, an `up`, on a busy machine.
 const RECOVERS: Duration = Duration::from_secs(60);
 
+/// How long one attempt disturbs.
+const LASTS: Duration = Duration::from_secs(30);
+
+#[derive(Default)]
 pub(crate) struct Loops {
-    /// How long one attempt disturbs.
-    lasts: Duration,
     /// The builds, and the ups and restarts, of each attempt so far.
     steps: Vec<(usize, usize)>,
-}
-
-impl Loops {
-    pub(crate) fn new(time: Duration) -> Self {
-        Self { lasts: (time / 8).clamp(Duration::from_secs(30), Duration::from_secs(120)), steps: Vec::new() }
-    }
 }
 
 const RECONCILE: &str = "    interval: 1s
@@ -79,7 +75,7 @@ impl Attack for Loops {
         }
         let mut daemon = Daemon::start(&project);
         let (since, mut turn) = (Instant::now(), 0);
-        while since.elapsed() < self.lasts {
+        while since.elapsed() < LASTS {
             turn += 1;
             disturb(&project, case, &manifest, turn);
             comes(Duration::from_millis(rng.u64(500..2_000)), || false);
@@ -97,7 +93,7 @@ impl Attack for Loops {
                 incidents.len() <= 3,
                 "{} incidents of one service that flaps, in {} s",
                 incidents.len(),
-                self.lasts.as_secs()
+                LASTS.as_secs()
             )?;
         }
         Ok(())
