@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     audit::kind_paint,
+    narrator::OUTPUT_LINES,
     recorded::{
         CLOCK_SET_BACK, VerbError, View, between, elapsed, git_of, moment, print_json, services_of, span,
         summary,
@@ -20,7 +21,7 @@ use crate::{
     store::{RecordFilter, Store},
 };
 
-/// How much of a failed command's output is shown: its last lines, where the reason stands.
+/// How many of the last lines of a container are shown.
 const TAIL: usize = 12;
 
 /// Prints the incidents, newest first; `store` is `None` where there is no state yet.
@@ -262,7 +263,7 @@ fn tail(evidence: &Value) -> Vec<String> {
     let command = (!command.is_empty()).then(|| format!("$ {}", command.join(" ")));
     command
         .into_iter()
-        .chain(lines[lines.len().saturating_sub(TAIL)..].iter().map(ToString::to_string))
+        .chain(lines[lines.len().saturating_sub(OUTPUT_LINES)..].iter().map(ToString::to_string))
         .collect()
 }
 

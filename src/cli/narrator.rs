@@ -16,6 +16,10 @@ use crate::{api::StepOutcome, reconcile::Progress};
 /// Back to the begin of the line, and nothing left on it.
 const ERASE: &[u8] = b"\r\x1b[2K";
 
+/// How many of the last lines of a failed command are shown. From Compose 2.37 on BuildKit's summary, with an excerpt of the
+/// Dockerfile, fills ten of them; what the failed `RUN` printed stands before it.
+pub(super) const OUTPUT_LINES: usize = 24;
+
 /// Tells what happens, line by line.
 pub(super) struct Narrator {
     style: Style,
@@ -91,7 +95,7 @@ pub(super) fn line(style: Style, progress: &Progress<'_>) -> Option<String> {
             if report.outcome == StepOutcome::Succeeded {
                 format!("{} {took}", style.green(&words))
             } else {
-                let tail: Vec<&str> = report.output.lines().rev().take(8).collect();
+                let tail: Vec<&str> = report.output.lines().rev().take(OUTPUT_LINES).collect();
                 let tail: Vec<String> =
                     tail.into_iter().rev().map(|l| format!("           {}", clean(l))).collect();
                 format!("{} {took}\n{}", style.red(&words), tail.join("\n"))
