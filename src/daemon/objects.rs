@@ -85,7 +85,9 @@ impl Objects {
                 Source::Path(path) => Some(path),
                 Source::Stdin => None,
             });
-            manifest::is_of_its_digest(desired) && is_where_it_was(desired) && paths.any(|path| Path::new(&desired.manifest).starts_with(path))
+            manifest::is_of_its_digest(desired)
+                && is_where_it_was(desired)
+                && paths.any(|path| Path::new(&desired.manifest).starts_with(path))
         };
         let resumed = declared.into_iter().filter(is_read);
         self.watched().extend(resumed.map(|desired| (desired.name().to_owned(), Arc::new(desired))));

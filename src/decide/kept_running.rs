@@ -7,9 +7,7 @@
 use chrono::TimeDelta;
 
 use super::{Diagnosis, Inputs, Repair, UnknownLayer, attempts, checks::namespace, rate, repair};
-use crate::api::{
-    Attempt, ContainerState, Drift, Layer, ReconcilePolicy, ServiceObservation, Step, Time,
-};
+use crate::api::{Attempt, ContainerState, Drift, Layer, ReconcilePolicy, ServiceObservation, Step, Time};
 
 /// The repair, or where there is none, a start of what is down and can run.
 pub(super) fn at_least(
@@ -19,7 +17,8 @@ pub(super) fn at_least(
     diagnosis: &Diagnosis,
     repair: Repair,
 ) -> Repair {
-    if !matches!(repair, Repair::Stalled { .. } | Repair::Wait { .. }) || !may_be_touched(inputs, rows, seen) {
+    if !matches!(repair, Repair::Stalled { .. } | Repair::Wait { .. }) || !may_be_touched(inputs, rows, seen)
+    {
         return repair;
     }
     if is_behind_an_earlier_layer(diagnosis) {
@@ -63,13 +62,12 @@ fn started_again(
     let of_service = rows.iter().filter(|row| row.service == seen.name);
     let last = of_service.map(|row| row.last_at.min(inputs.now)).max();
     let longest = inputs.desired.object.spec.reconcile.backoff.max.delta();
-    let at = last.map_or(may, |last| may.max(last + longest));
-    if at <= inputs.now {
-        return Repair::Steps(vec![Step::Start], None);
+    let due = last.map_or(may, |last| last + longest);
+    if due <= inputs.now {
+        return Repair::Steps(vec![Step::Start], Some(may).filter(|at| *at > inputs.now));
     }
-    let at = at.format("%H:%M:%S UTC");
-    let message =
-        format!("{message}; something else ends it each time, and it is started once more at {at}");
+    let at = due.max(may).format("%H:%M:%S UTC");
+    let message = format!("{message}; something else ends it each time, and it is started once more at {at}");
     Repair::Stalled { reason, message }
 }
 

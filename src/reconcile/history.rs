@@ -93,19 +93,34 @@ fn story(
         id: incident.id.clone(),
         before: serde_json::from_value(before).unwrap_or_default(),
         opened_at: began.since,
-        steps: records.iter().filter_map(step_of).collect(),
+        steps: steps_of(&records),
         verified: records.iter().filter_map(verified).collect(),
     })
 }
 
-pub(super) fn step_of(record: &AuditRecord) -> Option<DoneStep> {
+/// The steps that ended, of these records about one object, in their order.
+pub(super) fn steps_of<'a>(records: impl IntoIterator<Item = &'a AuditRecord>) -> Vec<DoneStep> {
+    let records: Vec<&AuditRecord> = records.into_iter().collect();
+    // Only the intent says in which way a service was brought up.
+    let is_start = |record: &&&AuditRecord| {
+        record.kind == AuditKind::StepIntended.as_str() && record.evidence.get("noRecreate").is_some()
+    };
+    let starts: BTreeSet<u64> = records.iter().filter(is_start).map(|record| record.seq).collect();
+    let ended = |record: &&AuditRecord| {
+        let done = step_of(record)?;
+        let was_start = record.evidence["intent"].as_u64().is_some_and(|intent| starts.contains(&intent));
+        Some(DoneStep { step: if was_start { Step::Start } else { done.step }, ..done })
+    };
+    records.iter().filter_map(ended).collect()
+}
+
+fn step_of(record: &AuditRecord) -> Option<DoneStep> {
     let ended = [AuditKind::StepFinished.as_str(), AuditKind::StepInterrupted.as_str()];
     if !ended.contains(&record.kind.as_str()) {
         return None;
     }
     let step = match record.step.as_deref()? {
         "Build" => Step::Build { no_cache: false },
-        "Up" if record.evidence.get("noRecreate").is_some() => Step::Start,
         "Up" => Step::Up { force_recreate: false },
         "Restart" => Step::Restart,
         "Rollback" => Step::Rollback,

@@ -429,3 +429,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_down_behind_an_earlier_layer_and_stays_down_is_started_as_often_as_the_budget_allows() {
+    let mut bench = Bench::new(World::incident());
+    bench.host.world(|world| {
+        world.faults = Faults { build_fails: true, up_is_noop: true, ..Faults::default() };
+        world.by_hand(Hand::Stop);
+    });
+    bench.apply();
+    let starts = bench.host.world(|world| world.log.iter().filter(|step| **step == Step::Start).count());
+    let attempts = desired().object.spec.reconcile.attempts;
+    assert_eq!(starts, usize::try_from(attempts).unwrap());
+}

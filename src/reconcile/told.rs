@@ -128,7 +128,7 @@ impl Story {
 
     /// Whether such a step for the service ended, and no proof came after it.
     pub(super) fn has_done(&self, service: &str, which: impl Fn(Step) -> bool) -> bool {
-        let mut steps = self.since_proof(service).filter_map(history::step_of);
+        let mut steps = history::steps_of(self.since_proof(service)).into_iter();
         steps.any(|done| which(done.step) && done.services.iter().any(|name| name == service))
     }
 }

@@ -76,7 +76,8 @@ impl Store {
     fn recorded_digest(&self, object: &str) -> Result<Option<String>> {
         let filter = RecordFilter { object: Some(object.to_owned()), ..RecordFilter::default() };
         let records = self.records(&filter)?;
-        let mut digests = records.iter().rev().filter(|record| record.kind == AuditKind::ManifestChanged.as_str());
+        let mut digests =
+            records.iter().rev().filter(|record| record.kind == AuditKind::ManifestChanged.as_str());
         Ok(digests.find_map(|record| record.evidence["specDigest"].as_str().map(str::to_owned)))
     }
 }

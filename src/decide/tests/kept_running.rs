@@ -81,7 +81,7 @@ fn spent(containers: Vec<ContainerObservation>, reason: Reason, later: i64) -> R
     let attempts = desired.object.spec.reconcile.attempts;
     let tried = vec![Step::Up { force_recreate: false }];
     let source_digest = super::super::start::start(&seen.services[0]);
-    let row = crate::api::Attempt { attempts, tried, reason, source_digest, ..row(None, at(0)) };
+    let row = crate::api::Attempt { reason, source_digest, attempts, tried, ..row(None, at(0)) };
     let history = History { attempts: vec![row], ..history() };
     let wait = desired.object.spec.reconcile.backoff.max.delta();
     let now = at(later) + wait;
@@ -98,7 +98,8 @@ fn exited(code: i64) -> Vec<ContainerObservation> {
 }
 
 #[test]
-fn what_something_else_ends_before_each_proof_is_started_once_in_the_longest_backoff_and_stalled_in_between() {
+fn what_something_else_ends_before_each_proof_is_started_once_in_the_longest_backoff_and_stalled_in_between()
+{
     for (containers, reason) in
         [(exited(137), Reason::NotRunning), (exited(143), Reason::NotRunning), (vec![], Reason::Missing)]
     {
@@ -113,7 +114,8 @@ fn what_something_else_ends_before_each_proof_is_started_once_in_the_longest_bac
 
 #[test]
 fn what_ends_by_itself_is_given_up_when_the_budget_is_spent() {
-    let created = exited(137).into_iter().map(|c| ContainerObservation { state: ContainerState::Created, ..c });
+    let created =
+        exited(137).into_iter().map(|c| ContainerObservation { state: ContainerState::Created, ..c });
     for containers in [exited(1), exited(0), exited(139), created.collect()] {
         let repair = spent(containers.clone(), Reason::NotRunning, 1_000_000);
         let Repair::Stalled { reason, message } = repair else { panic!("{containers:?}: {repair:?}") };

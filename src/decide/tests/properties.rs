@@ -219,7 +219,7 @@ proptest! {
                 let is_in_it = match planned.step {
                     // Of any layer, where undrift has replaced the containers itself.
                     Step::Rollback => history.incident.as_ref().is_some_and(|open| open.last_up(service).is_some()),
-                    Step::Start if drift.layer < Layer::Container => true,
+                    Step::Start if drift.layer <= Layer::Container => true,
                     step => steps_of(drift.layer).contains(&step),
                 };
                 prop_assert!(is_in_it, "{planned:?} for {drift:?}");
