@@ -432,7 +432,7 @@ proptest! {
 
 #[test]
 fn what_is_down_behind_an_earlier_layer_and_stays_down_is_started_as_often_as_the_budget_allows() {
-    let mut bench = Bench::new(World::incident());
+    let bench = Bench::new(World::incident());
     bench.host.world(|world| {
         world.faults = Faults { build_fails: true, up_is_noop: true, ..Faults::default() };
         world.by_hand(Hand::Stop);
