@@ -153,7 +153,7 @@ impl<H: Host + 'static> Shared<H> {
             Action::Rest | Action::Stalled => {
                 self.answer(name, &turn.object, turn.reconciled, None);
                 let resync = resync(desired);
-                Requeue::At(turn.suspended_until.map_or(resync, |until| at(until).min(resync)))
+                Requeue::At(turn.latest.map_or(resync, |latest| at(latest).min(resync)))
             }
         }
     }

@@ -24,11 +24,11 @@ pub(super) fn at_least(
     if is_behind_an_earlier_layer(diagnosis) {
         return behind_an_earlier_layer(inputs, seen, diagnosis).unwrap_or(repair);
     }
-    match repair {
-        Repair::Stalled { reason, message } if is_spent(&reason) && was_ended_from_outside(rows, seen) => {
-            started_again(inputs, rows, seen, diagnosis, (reason, message))
+    match started_again(inputs, rows, seen, diagnosis, &repair) {
+        Some(StartedAgain { due, at }) if due <= inputs.now => {
+            Repair::Steps(vec![Step::Start], Some(at).filter(|at| *at > inputs.now))
         }
-        other => other,
+        _ => repair,
     }
 }
 
@@ -47,28 +47,33 @@ fn behind_an_earlier_layer(
     Some(Repair::Steps(vec![Step::Start], Some(start).filter(|at| *at > inputs.now)))
 }
 
+/// When what something else ends is started once more.
+pub(super) struct StartedAgain {
+    /// The longest backoff after the last attempt.
+    due: Time,
+    /// The same, or as late as the rate makes it.
+    pub(super) at: Time,
+}
+
 /// What something else ends each time, before it could be proven, can run: a budget that is spent on it says nothing of the
 /// service. It is started once in the longest backoff, and stalled in between, so that a person hears of it.
-fn started_again(
+pub(super) fn started_again(
     inputs: Inputs<'_>,
     rows: &[Attempt],
     seen: &ServiceObservation,
     diagnosis: &Diagnosis,
-    (reason, message): (String, String),
-) -> Repair {
-    let Some(may) = rate::start_at(inputs, seen, diagnosis, None) else {
-        return Repair::Stalled { reason, message };
-    };
+    repair: &Repair,
+) -> Option<StartedAgain> {
+    let Repair::Stalled { reason, .. } = repair else { return None };
+    if !is_spent(reason) || is_behind_an_earlier_layer(diagnosis) || !was_ended_from_outside(rows, seen) {
+        return None;
+    }
+    let may = rate::start_at(inputs, seen, diagnosis, None)?;
     let of_service = rows.iter().filter(|row| row.service == seen.name);
     let last = of_service.map(|row| row.last_at.min(inputs.now)).max();
     let longest = inputs.desired.object.spec.reconcile.backoff.max.delta();
     let due = last.map_or(may, |last| last + longest);
-    if due <= inputs.now {
-        return Repair::Steps(vec![Step::Start], Some(may).filter(|at| *at > inputs.now));
-    }
-    let at = due.max(may).format("%H:%M:%S UTC");
-    let message = format!("{message}; something else ends it each time, and it is started once more at {at}");
-    Repair::Stalled { reason, message }
+    Some(StartedAgain { due, at: due.max(may) })
 }
 
 fn is_spent(reason: &str) -> bool {

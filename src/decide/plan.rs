@@ -171,24 +171,31 @@ fn opens_at(inputs: Inputs<'_>, service: &str) -> Option<Time> {
 }
 
 fn give_up(services: &[Diagnosis], prospects: &[Prospect], unproven: &[String]) -> Next {
-    let stalled: Vec<(&str, &str, &str)> = prospects
-        .iter()
-        .filter_map(|p| match &p.repair {
-            Repair::Stalled { reason, message } => {
-                Some((p.service.as_str(), reason.as_str(), message.as_str()))
-            }
-            _ => None,
-        })
-        .collect();
-    if let Some((_, reason, _)) = stalled.first() {
-        let messages: Vec<String> = stalled.iter().map(|(s, _, m)| format!("{s}: {m}")).collect();
-        return Next::GiveUp { reason: (*reason).into(), message: messages.join("; ") };
+    let mut stalled = prospects.iter().filter_map(|p| match &p.repair {
+        Repair::Stalled { reason, message } => Some((reason, in_words(p, message))),
+        _ => None,
+    });
+    if let Some((reason, first)) = stalled.next() {
+        let messages: Vec<String> = std::iter::once(first).chain(stalled.map(|(_, words)| words)).collect();
+        return Next::GiveUp { reason: reason.clone(), message: messages.join("; ") };
     }
     if unproven.is_empty() {
         return not_known(services);
     }
     let message = format!("{} did not stay as declared for the stability window", unproven.join(", "));
     Next::GiveUp { reason: NOT_PROVEN.into(), message }
+}
+
+/// Why nothing more is tried for a service, and what is done for it all the same.
+fn in_words(prospect: &Prospect, message: &str) -> String {
+    let service = &prospect.service;
+    match prospect.started_again_at {
+        None => format!("{service}: {message}"),
+        Some(at) => {
+            let at = at.format("%H:%M:%S UTC");
+            format!("{service}: {message}; something else ends it each time, and it is started again at {at}")
+        }
+    }
 }
 
 /// All that can be seen is as declared and proven. What cannot be seen keeps that from being called reconciled.

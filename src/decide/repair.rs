@@ -43,6 +43,8 @@ pub struct Prospect {
     pub alone: bool,
     /// Why a repair that could be done waits for the rate, in words, if it does. What is down may be started meanwhile.
     pub rate_exceeded: Option<String>,
+    /// When a service that something else ends each time is started once more, although its budget is spent.
+    pub started_again_at: Option<Time>,
     /// Its place among the others.
     pub order: Order,
 }
@@ -81,18 +83,17 @@ pub(super) fn prospect(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnos
         (Some(unknown), None) => unknown.message.clone(),
         (None, None) => String::new(),
     };
-    let repair = repair(inputs, rows, diagnosis);
-    let (repair, rate_exceeded) = match inputs.observed.services.iter().find(|seen| seen.name == service) {
-        Some(seen) => {
-            let repair = obstacles::held(inputs, seen, diagnosis, repair);
-            let repair = kept_running::at_least(inputs, rows, seen, diagnosis, repair);
-            rate::limited(inputs, seen, diagnosis, repair)
-        }
-        None => (repair, None),
-    };
+    let mut repair = repair(inputs, rows, diagnosis);
+    let (mut rate_exceeded, mut started_again_at) = (None, None);
+    if let Some(seen) = inputs.observed.services.iter().find(|seen| seen.name == service) {
+        repair = obstacles::held(inputs, seen, diagnosis, repair);
+        repair = kept_running::at_least(inputs, rows, seen, diagnosis, repair);
+        started_again_at = kept_running::started_again(inputs, rows, seen, diagnosis, &repair).map(|s| s.at);
+        (repair, rate_exceeded) = rate::limited(inputs, seen, diagnosis, repair);
+    }
     let was_in_vain = |row: &&Attempt| row.layer == Layer::Artifact && row.attempts > 0 && !row.healed;
     let alone = rows.iter().filter(|row| row.service == service).any(|row| was_in_vain(&row));
-    Prospect { service, why, repair, alone, rate_exceeded, order: Order::default() }
+    Prospect { service, why, repair, alone, rate_exceeded, started_again_at, order: Order::default() }
 }
 
 fn repair(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis) -> Repair {

@@ -410,7 +410,7 @@ fn current_attempts(inputs: StatusInputs<'_>) -> u32 {
 fn next_attempt(decision: &Decision) -> Option<Time> {
     let times = decision.prospects.iter().filter_map(|p| match &p.repair {
         Repair::Steps(_, at) => *at,
-        _ => None,
+        _ => p.started_again_at,
     });
     times.min()
 }

@@ -147,6 +147,8 @@ impl<H: Host> Reconciler<'_, H> {
         let reconciled = scene.decision.as_declared() && proven.len() == scene.desired.services().len();
         let object = object(scene.desired, scene.status(&proven, &Transitions::new()));
         let suspended_until = scene.history.suspended.as_ref().and_then(|suspension| suspension.until);
-        Turn { object, reconciled, action, suspended_until, project: scene.observed.project.clone() }
+        let started_again = scene.decision.prospects.iter().filter_map(|prospect| prospect.started_again_at);
+        let latest = suspended_until.into_iter().chain(started_again).min();
+        Turn { object, reconciled, action, latest, project: scene.observed.project.clone() }
     }
 }

@@ -42,8 +42,9 @@ pub struct Turn {
     pub reconciled: bool,
     /// When to turn again.
     pub action: Action,
-    /// When the suspension that holds now ends by itself.
-    pub suspended_until: Option<Time>,
+    /// When to turn again at the latest, though nothing is waited for: a suspension ends by itself, or what something else
+    /// ends is started once more.
+    pub latest: Option<Time>,
     /// The Compose project's name, as Compose resolves it.
     pub project: String,
 }

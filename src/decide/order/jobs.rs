@@ -141,6 +141,7 @@ impl JobOrder<'_> {
             repair: Repair::Steps(steps.clone(), waiter.not_before),
             alone: false,
             rate_exceeded: None,
+            started_again_at: None,
             order: Order { turn: Turn::Anybody, after, on_behalf_of: Vec::new() },
         });
         if let Repair::Steps(known, at) = &mut entry.repair {

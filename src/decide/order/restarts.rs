@@ -38,6 +38,7 @@ pub(super) fn restarts(inputs: Inputs<'_>, prospects: &[Prospect]) -> Vec<Prospe
                 repair: Repair::Steps(vec![Step::Restart], at),
                 alone: false,
                 rate_exceeded: None,
+                started_again_at: None,
                 order: Order { after, ..Order::default() },
             });
             break;

@@ -73,8 +73,9 @@ fn one_that_dies_at_every_start_is_started_ever_later_and_then_left() {
     assert!(matches!(after(attempts), Repair::Stalled { .. } | Repair::Wait { .. }));
 }
 
-/// What is done for `api` with these containers once its budget for `reason` is spent, an hour and this many seconds later.
-fn spent(containers: Vec<ContainerObservation>, reason: Reason, later: i64) -> Repair {
+/// What is decided for `api` with these containers once its budget for `reason` is spent, by so many seconds after the longest
+/// backoff.
+fn spent(containers: Vec<ContainerObservation>, reason: Reason, later: i64) -> Decision {
     let desired = desired();
     let mut seen = healthy();
     seen.services[0].containers = Fact::Known(containers);
@@ -85,9 +86,7 @@ fn spent(containers: Vec<ContainerObservation>, reason: Reason, later: i64) -> R
     let history = History { attempts: vec![row], ..history() };
     let wait = desired.object.spec.reconcile.backoff.max.delta();
     let now = at(later) + wait;
-    decide(Inputs { desired: &desired, observed: &seen, history: &history, now, jitter_seed: 7 }).prospects[0]
-        .repair
-        .clone()
+    decide(Inputs { desired: &desired, observed: &seen, history: &history, now, jitter_seed: 7 })
 }
 
 fn exited(code: i64) -> Vec<ContainerObservation> {
@@ -103,12 +102,13 @@ fn what_something_else_ends_before_each_proof_is_started_once_in_the_longest_bac
     for (containers, reason) in
         [(exited(137), Reason::NotRunning), (exited(143), Reason::NotRunning), (vec![], Reason::Missing)]
     {
-        let Repair::Stalled { reason: stalled, message } = spent(containers.clone(), reason, -1) else {
-            panic!("{containers:?}: it is not due")
-        };
+        let before = spent(containers.clone(), reason, -1);
+        let Next::GiveUp { reason: stalled, message } = before.next else { panic!("{:?}", before.next) };
         assert_eq!(stalled, "BudgetSpent");
         assert!(message.contains("something else ends it each time"), "{message}");
-        assert_eq!(spent(containers, reason, 0), Repair::Steps(vec![Step::Start], None));
+        let due = at(0) + desired().object.spec.reconcile.backoff.max.delta();
+        assert_eq!(before.prospects[0].started_again_at, Some(due));
+        assert_eq!(spent(containers, reason, 0).prospects[0].repair, Repair::Steps(vec![Step::Start], None));
     }
 }
 
@@ -117,9 +117,10 @@ fn what_ends_by_itself_is_given_up_when_the_budget_is_spent() {
     let created =
         exited(137).into_iter().map(|c| ContainerObservation { state: ContainerState::Created, ..c });
     for containers in [exited(1), exited(0), exited(139), created.collect()] {
-        let repair = spent(containers.clone(), Reason::NotRunning, 1_000_000);
-        let Repair::Stalled { reason, message } = repair else { panic!("{containers:?}: {repair:?}") };
+        let decision = spent(containers, Reason::NotRunning, 1_000_000);
+        let Next::GiveUp { reason, message } = decision.next else { panic!("{:?}", decision.next) };
         assert_eq!(reason, "BudgetSpent");
         assert!(!message.contains("something else"), "{message}");
+        assert_eq!(decision.prospects[0].started_again_at, None);
     }
 }

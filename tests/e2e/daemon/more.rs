@@ -141,7 +141,7 @@ fn manifest_that_is_not_valid_at_the_start_ends_no_watch() {
     let said = || recorded(&home, &other)["conditions"][0]["message"].to_string();
     wait_for("what holds to be said", || said().contains("is not in effect"));
     assert!(said().contains("undrift.yaml:12:20"), "{}", said());
-    assert_eq!(ready(&home, &other), "True AsDeclared", "it goes on as it was declared before");
+    assert_eq!(ready(&home, &other), "True ManifestInvalid", "it goes on as it was declared before");
     assert_eq!(about_other(), before, "it is not said to be removed");
     docker(&["kill", &other.containers("api")[0]]);
     wait_for("a repair", || about_other().iter().any(|record| record["kind"] == "Reconciled"));
