@@ -136,12 +136,13 @@ fn what_is_killed_before_each_proof_is_said_to_be_stalled_and_comes_back_once_no
         }
         get().condition("Stalled") == "True BudgetSpent"
     });
-    wait_for("the proof", || get().condition("Ready") == "True AsDeclared");
+    wait_for("the proof", || {
+        let list = project.undrift(&["incident", "list", "-o", "json"]).expect(0).json();
+        list["items"][0]["outcome"] == "Reconciled"
+    });
+    assert_eq!(get().condition("Ready"), "True AsDeclared");
     assert!(state(&project).ends_with("running"));
     assert!(daemon.end().success());
-    let list = project.undrift(&["incident", "list", "-o", "json"]).expect(0).json();
-    let incidents = list["items"].as_array().unwrap();
-    assert_eq!((incidents.len(), &incidents[0]["outcome"]), (1, &"Reconciled".into()), "{list}");
     let starts = project.trail().iter().filter(|r| r["evidence"]["noRecreate"] == true).count();
     assert!(starts > 0);
     project.assert_trail_is_whole();
