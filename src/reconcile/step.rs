@@ -140,6 +140,7 @@ impl<H: Host> Reconciler<'_, H> {
 /// # Errors
 /// Where the state folder fails.
 pub fn close_interrupted(store: &Store) -> Result<Vec<String>, ReconcileError> {
+    store.agree_with_trail_in_all(super::now())?;
     Ok(store.close_interrupted()?.iter().map(in_words).collect())
 }
 

@@ -107,6 +107,18 @@ impl Store {
     /// # Errors
     /// As [`append`](Self::append).
     pub fn agree_with_trail(&self, object: &str, now: Time) -> Result<()> {
+        self.agree(Some(object), now)
+    }
+
+    /// The same for all objects, for who begins.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn agree_with_trail_in_all(&self, now: Time) -> Result<()> {
+        self.agree(None, now)
+    }
+
+    fn agree(&self, object: Option<&str>, now: Time) -> Result<()> {
         let mut ledger = self.ledger();
         let differs = {
             let db = self.db();
@@ -124,7 +136,7 @@ impl Store {
             follow(&mut ledger, change)?;
             for difference in to_put_right(change, &ledger, object, now)? {
                 if difference.put_right(change)? {
-                    tracing::error!(object, what = %difference, "the state was altered, and not by undrift: the trail counts");
+                    tracing::error!(what = %difference, "the state was altered, and not by undrift: the trail counts");
                 }
             }
             Ok(())
@@ -147,8 +159,13 @@ pub(super) fn follow(ledger: &mut Ledger, db: &Connection) -> Result<()> {
 }
 
 /// What is put right. The word of a trail that is broken sets nothing free: what is missing in it may be a suspension.
-fn to_put_right(db: &Connection, ledger: &Ledger, object: &str, now: Time) -> Result<Vec<Difference>> {
-    let found = differences(db, ledger, Some(object), now)?;
+fn to_put_right(
+    db: &Connection,
+    ledger: &Ledger,
+    object: Option<&str>,
+    now: Time,
+) -> Result<Vec<Difference>> {
+    let found = differences(db, ledger, object, now)?;
     if ledger.broken.is_none() {
         return Ok(found);
     }
