@@ -23,6 +23,7 @@ use crate::{
     daemon::{self, Asked, Outcome, Reply, What},
     decide,
     host::{Cache, HostError, LocalHost},
+    manifest,
     reconcile::{
         self, Applied, AtWork, Environment, Progress, ReconcileError, Reconciler, close_interrupted, now,
     },
@@ -36,6 +37,9 @@ pub(super) fn run(
     environment: Environment,
 ) -> Result<u8, Failure> {
     let loaded = context::load(&objects.manifests, &objects.names)?;
+    for what in manifest::exposed(&loaded.named) {
+        context.complain(&format!("somebody else could change what is declared: {what}"));
+    }
     let dir = context.state_dir()?;
     let narrator = Mutex::new(Narrator::new(context::progress_style(), loaded.named.len() > 1));
     let runtime = context::runtime()?;

@@ -116,7 +116,10 @@ impl Objects {
         let differs =
             |name: &str, desired: &Arc<Desired>| before.get(name).is_none_or(|before| before != desired);
         let changed = next.iter().filter(|(name, desired)| differs(name, desired));
-        let changed = changed.map(|(_, desired)| Arc::clone(desired)).collect();
+        let changed: Vec<_> = changed.map(|(_, desired)| Arc::clone(desired)).collect();
+        for what in manifest::exposed(changed.iter().map(AsRef::as_ref)) {
+            tracing::warn!(what, "somebody else could change what is declared");
+        }
         let gone = before.iter().filter(|(name, _)| !next.contains_key(*name));
         let removed: Vec<_> = gone.map(|(_, desired)| Arc::clone(desired)).collect();
         let mut watched = self.watched();

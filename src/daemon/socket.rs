@@ -16,6 +16,7 @@ use tokio::{
 };
 
 use super::protocol::{LONGEST, Reply, Request, VERSION, What};
+use crate::files::trust::{self, Others};
 
 const FILE: &str = "undrift.sock";
 
@@ -77,7 +78,8 @@ pub(super) async fn say(stream: &mut (impl AsyncWrite + Unpin), reply: &Reply) -
     write(stream, reply).await
 }
 
-/// Asks the daemon that holds this state folder; `None` where there is none. Each reply comes to `hear`; the first
+/// Asks the daemon that holds this state folder; `None` where there is none, or it is a stranger's: neither a folder that
+/// another user could change is believed in, nor a process of one. Each reply comes to `hear`; the first
 /// one is [`Reply::Accepted`] or [`Reply::Refused`].
 ///
 /// # Errors
@@ -101,15 +103,36 @@ pub(crate) async fn ask(dir: &Path, what: What, replies: mpsc::Sender<Reply>) ->
     Ok(Some(()))
 }
 
-/// Whether anybody accepts at the socket of this state folder. Blocks no longer than the kernel takes.
+/// Whether anybody accepts at the socket of this state folder, where no stranger could have put it. Blocks no longer than the
+/// kernel takes.
 pub(crate) fn is_listening(dir: &Path) -> bool {
-    let connect = || std::os::unix::net::UnixStream::connect(short(&File::open(dir)?));
+    let connect = || std::os::unix::net::UnixStream::connect(short(&trusted_folder(dir)?));
     connect().is_ok()
 }
 
 async fn connect(dir: &Path) -> io::Result<UnixStream> {
-    let folder = File::open(dir)?;
-    UnixStream::connect(short(&folder)).await
+    let folder = trusted_folder(dir)?;
+    let stream = UnixStream::connect(short(&folder)).await?;
+    refuse_stranger(stream.peer_cred()?.uid())?;
+    Ok(stream)
+}
+
+/// The folder, which no stranger could change: else whoever did could answer for the daemon.
+fn trusted_folder(dir: &Path) -> io::Result<File> {
+    match trust::exposed(dir, Others::WorldAndGroup)? {
+        None => File::open(dir),
+        Some(exposed) => Err(io::Error::new(io::ErrorKind::PermissionDenied, exposed.to_string())),
+    }
+}
+
+/// Refuses to ask a process of another user, which could answer anything. Who listens the kernel says (`SO_PEERCRED`, `unix(7)`).
+fn refuse_stranger(listens: u32) -> io::Result<()> {
+    if [0, rustix::process::geteuid().as_raw()].contains(&listens) {
+        return Ok(());
+    }
+    let message =
+        format!("a process of the user {listens} listens at its socket, and that is no undrift of yours");
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, message))
 }
 
 fn is_nobody(error: &io::Error) -> bool {
@@ -193,6 +216,23 @@ mod tests {
             let _door = Door::open(home.path()).unwrap();
             assert_eq!(std::fs::read_to_string(&other).unwrap(), "kept");
         });
+    }
+
+    #[test]
+    fn a_stranger_is_not_asked() {
+        assert!(refuse_stranger(0).is_ok() && refuse_stranger(rustix::process::geteuid().as_raw()).is_ok());
+        assert!(refuse_stranger(12_345).unwrap_err().to_string().contains("the user 12345"));
+        let home = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(home.path(), Permissions::from_mode(0o777)).unwrap();
+        let listener = std::os::unix::net::UnixListener::bind(home.path().join(FILE)).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        runtime().block_on(async {
+            let (replies, _heard) = mpsc::channel(4);
+            let error = ask(home.path(), What::Look("shop".into()), replies).await.unwrap_err();
+            assert!(error.to_string().contains("others can write"), "{error}");
+        });
+        assert!(!is_listening(home.path()));
+        assert!(listener.accept().is_err(), "nobody has even connected");
     }
 
     #[test]

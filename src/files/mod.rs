@@ -18,12 +18,14 @@
 //! | `workers` | the threads that make them |
 //! | `regular` | how a file is opened and read |
 //! | `mounts` | on which file system a path lies |
+//! | `trust` | who could change what lies at a path |
 
 mod accesses;
 pub(crate) mod mounts;
 mod regular;
 #[cfg(test)]
 mod tests;
+pub(crate) mod trust;
 mod workers;
 
 use std::{

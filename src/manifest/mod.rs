@@ -12,6 +12,7 @@ mod between;
 mod digest;
 mod disk;
 mod error;
+mod exposed;
 mod mask;
 mod nearest;
 mod object;
@@ -34,6 +35,7 @@ use std::{collections::HashMap, path::Path};
 
 pub(crate) use digest::is_of_its_digest;
 pub use error::{Excerpt, ManifestError, ManifestErrors, Warning};
+pub use exposed::exposed;
 pub use point::{Pointed, point};
 pub use read::Source;
 pub use schema::json_schema;

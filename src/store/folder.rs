@@ -9,8 +9,10 @@ use std::{
 };
 
 use rusqlite::{Connection, FileControl, OpenFlags};
+use rustix::fs::OFlags;
 
 use super::error::{Result, StoreError, failed};
+use crate::files::trust::{self, Exposed, Others};
 
 /// The database's file in the state folder.
 pub(super) const FILE: &str = "state.db";
@@ -32,20 +34,44 @@ pub(super) fn create(dir: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Creates the folder and those above it where they are missing, for their owner only.
+/// Creates the folder and those above it where they are missing, for their owner only. One that a stranger could change, or put
+/// another in the place of, is refused: what undrift does is decided by what lies there.
 pub(super) fn ensure(dir: &Path) -> Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io_error(dir))
+    refuse_exposed(dir)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io_error(dir))?;
+    refuse_exposed(dir)
+}
+
+fn refuse_exposed(dir: &Path) -> Result<()> {
+    let found = trust::exposed(dir, Others::WorldAndGroup).map_err(io_error(dir))?;
+    found.map_or(Ok(()), |exposed| Err(refused(dir, &exposed)))
+}
+
+fn refused(path: &Path, exposed: &Exposed) -> StoreError {
+    io_error(path)(io::Error::new(io::ErrorKind::PermissionDenied, exposed.to_string()))
+}
+
+/// Whether the folder and its database are nobody's to change but this user's and root's, as far as that can be seen.
+pub(super) fn is_trusted(dir: &Path) -> bool {
+    let folder = trust::exposed(dir, Others::WorldAndGroup);
+    let database = trust::exposed_file(&dir.join(FILE));
+    matches!((folder, database), (Ok(None), Ok(None)))
 }
 
 /// Opens a file for reading and writing, creating it for its owner only. SQLite gives its own files beside the
-/// database the database's mode.
+/// database the database's mode. A link is not followed, and a file that a stranger could change is refused.
 pub(super) fn open_private(path: &Path) -> Result<std::fs::File> {
+    if let Some(exposed) = trust::exposed_file(path).map_err(io_error(path))? {
+        return Err(refused(path, &exposed));
+    }
     OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
         .truncate(false)
         .mode(0o600)
+        // The folder is this user's alone, so nobody has put a link there since; should it be so all the same, it is not followed.
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
         .open(path)
         .map_err(io_error(path))
 }
@@ -70,7 +96,7 @@ pub(super) fn connect_cache(path: &Path) -> Result<Connection> {
 /// [`connect_read_only`] for what the log says.
 pub(super) fn connect_existing_cache(dir: &Path) -> Result<Option<Connection>> {
     let path = dir.join(FILE);
-    if !log_exists(dir) || OpenOptions::new().write(true).open(&path).is_err() {
+    if !log_exists(dir) || !is_trusted(dir) || OpenOptions::new().write(true).open(&path).is_err() {
         return Ok(None);
     }
     connect_cache(&path).map(Some)
@@ -160,6 +186,47 @@ mod tests {
         for file in files {
             assert_eq!(mode(&file), 0o600, "{}", file.display());
         }
+    }
+
+    #[test]
+    fn a_link_in_the_folder_is_not_followed_and_what_it_leads_to_stays_as_it_is() {
+        use crate::store::{StateLock, StepLock};
+
+        let home = tempfile::tempdir().unwrap();
+        let (dir, target) = (home.path().join("state"), home.path().join("target"));
+        drop(Store::open(&dir, "test".into()).unwrap());
+        fs::write(&target, "nobody may change this").unwrap();
+        for name in ["lock", "step.lock", FILE] {
+            let _ = fs::remove_file(dir.join(name));
+            std::os::unix::fs::symlink(&target, dir.join(name)).unwrap();
+            let refused: String = match name {
+                "lock" => StateLock::acquire(&dir, "test").unwrap_err().to_string(),
+                "step.lock" => StepLock::open(&dir).unwrap_err().to_string(),
+                _ => Store::open(&dir, "test".into()).unwrap_err().to_string(),
+            };
+            assert!(refused.contains(&format!("{name} is a symbolic link")), "{refused}");
+            fs::remove_file(dir.join(name)).unwrap();
+            assert_eq!(fs::read_to_string(&target).unwrap(), "nobody may change this", "{name}");
+        }
+    }
+
+    #[test]
+    fn a_folder_that_others_can_write_is_refused_and_one_that_is_linked_to_is_as_good_as_any() {
+        let home = tempfile::tempdir().unwrap();
+        let (real, link) = (home.path().join("data/state"), home.path().join("link"));
+        fs::create_dir_all(&real).unwrap();
+        std::os::unix::fs::symlink(home.path().join("data"), &link).unwrap();
+        drop(Store::open(&link.join("state"), "test".into()).unwrap());
+        let open =
+            || Store::open(&link.join("state"), "test".into()).map(drop).map_err(|error| error.to_string());
+        for (path, mode) in [(&real, 0o777), (&real, 0o1777), (&real.join(FILE), 0o606)] {
+            let before = fs::metadata(path).unwrap().permissions();
+            fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+            let error = open().unwrap_err();
+            assert!(error.contains(&format!("it has mode {mode:03o}")), "{error}");
+            fs::set_permissions(path, before).unwrap();
+        }
+        assert_eq!(open(), Ok(()));
     }
 
     #[test]

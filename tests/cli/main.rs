@@ -3,6 +3,7 @@
 
 mod docs;
 mod documents;
+mod exposed;
 mod home;
 mod hostile;
 mod shapes;

@@ -1,6 +1,6 @@
 //! The manifests of `-f`, and how many folders this user may watch.
 
-use std::{ffi::OsString, fs, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, ffi::OsString, fs, sync::Arc, time::Duration};
 
 use super::{Check, FILES_LIMIT, in_time};
 use crate::{
@@ -39,6 +39,9 @@ pub(super) struct Manifests {
     /// The routes whose credentials cross the network in plain HTTP, each with its place; `None` where the manifests could not be
     /// read in time.
     pub(super) exposed: Option<Vec<String>>,
+    /// What somebody else could change of the manifests and of the files of passwords; `None` where the manifests could not be
+    /// read in time.
+    pub(super) changeable: Option<BTreeSet<String>>,
     /// What keeps services from being repaired or verified, each with its place; `None` where that is not known.
     pub(super) obstacles: Option<Vec<(String, Obstacle)>>,
     pub(super) watches: Option<u64>,
@@ -64,19 +67,22 @@ pub(super) async fn read(files: &[OsString]) -> Manifests {
         return Manifests::default();
     }
     let sources = context::sources(files);
-    let (loaded, exposed, taken, refused, obstacles) = match in_time(move || load(&sources)).await {
+    let (loaded, exposed, changeable, taken, refused, obstacles) = match in_time(move || load(&sources)).await
+    {
         Some((loaded, objects)) => {
+            let changeable = manifest::exposed(&objects);
             let (taken, refused, obstacles) =
                 tokio::join!(taken(&objects), refused(&objects), obstacles(&objects));
-            (Some(loaded), Some(exposed(&objects)), taken, refused, obstacles)
+            (Some(loaded), Some(exposed(&objects)), Some(changeable), taken, refused, obstacles)
         }
-        None => (None, None, None, None, None),
+        None => (None, None, None, None, None, None),
     };
     let limit = |name: &str| fs::read_to_string(format!("{INOTIFY}/{name}")).ok()?.trim().parse().ok();
     Manifests {
         files: files.to_vec(),
         loaded,
         exposed,
+        changeable,
         taken,
         refused,
         obstacles,
@@ -178,7 +184,7 @@ pub(super) fn judge(manifests: &Manifests) -> Vec<Check> {
         return Vec::new();
     }
     let mut checks = vec![valid(manifests), accepted(manifests), declared_once(manifests)];
-    checks.push(protected(manifests));
+    checks.extend([protected(manifests), unchangeable(manifests)]);
     checks.extend(unobstructed(manifests));
     checks.push(watches(manifests));
     checks
@@ -230,6 +236,22 @@ fn protected(manifests: &Manifests) -> Check {
             "use https in `url`, or declare `auth.allowPlainHttp: true` where that network is trusted",
         ),
     }
+}
+
+fn unchangeable(manifests: &Manifests) -> Check {
+    let name = "ManifestsProtected";
+    let Some(changeable) = &manifests.changeable else {
+        return Check::unknown(name, "the manifests could not be read in time");
+    };
+    if changeable.is_empty() {
+        return Check::ok(name, "only their owners, and perhaps a group, can change manifests and passwords");
+    }
+    let what: Vec<&str> = changeable.iter().map(String::as_str).collect();
+    Check::warning(
+        name,
+        format!("somebody else could change what is declared: {}", what.join("; ")),
+        "chmod o-w, or chown, what is named: who writes a manifest has the engine run what they want",
+    )
 }
 
 fn accepted(manifests: &Manifests) -> Check {

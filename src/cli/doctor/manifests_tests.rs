@@ -7,6 +7,7 @@ fn manifests(loaded: Loaded) -> Manifests {
         files,
         loaded: Some(loaded),
         exposed: Some(Vec::new()),
+        changeable: Some(BTreeSet::new()),
         taken: Some(Vec::new()),
         refused: Some(Vec::new()),
         obstacles: Some(Vec::new()),
@@ -116,4 +117,14 @@ fn very_low_limits_are_warned_of_with_what_raises_them() {
 
 fn watches_of(watched: Option<u64>, instances: Option<u64>) -> Check {
     watches(&Manifests { watches: watched, instances, ..manifests(Loaded::Objects(1)) })
+}
+
+#[test]
+fn what_somebody_else_could_change_is_warned_of_by_name() {
+    let of = |changeable| unchangeable(&Manifests { changeable, ..manifests(Loaded::Objects(1)) });
+    let found = BTreeSet::from(["others can write /srv/a.yaml: it has mode 666".to_owned()]);
+    let check = of(Some(found));
+    assert_eq!(check.status, Status::Warning);
+    assert!(check.found.ends_with("others can write /srv/a.yaml: it has mode 666"), "{check:?}");
+    assert_eq!((of(Some(BTreeSet::new())).status, of(None).status), (Status::Ok, Status::Unknown));
 }

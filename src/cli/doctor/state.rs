@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     api::Time,
+    files::trust::{self, Others},
     store::{LockState, Store, StoreError, Verification},
 };
 
@@ -27,6 +28,9 @@ pub(super) use judge::judge;
 /// The files that undrift makes in the folder: see `store`.
 pub(in crate::cli) const FILES: [&str; 6] =
     ["state.db", "state.db-wal", "state.db-shm", "lock", "step.lock", "digest.key"];
+
+/// The daemon's socket in it.
+const SOCKET: &str = "undrift.sock";
 
 /// What was found; the reason where nothing could be.
 #[derive(Debug)]
@@ -49,6 +53,8 @@ struct Folder {
     unwritable: Option<String>,
     /// The folder and files in it that others than their owner may read, or even write, with their modes.
     open: Vec<(PathBuf, u32)>,
+    /// What a stranger could put another in the place of: the folder, something above it, or a file in it; in words.
+    exposed: Option<String>,
     mount: Option<(String, Keeping)>,
     /// Bytes that this user may still write there.
     free: Option<u64>,
@@ -102,6 +108,7 @@ fn look(dir: &Path) -> Folder {
         exists,
         unwritable: try_to_write(&tried).and_then(|()| writable_files(dir)).err(),
         open: if exists { open_to_others(dir) } else { Vec::new() },
+        exposed: exposed(dir),
         mount: mount_of(&tried).map(|(mount, keeping)| (mount.kind, keeping)),
         // A file system without blocks, such as proc, says nothing by having none free.
         free: space
@@ -155,6 +162,19 @@ fn open_to_others(dir: &Path) -> Vec<(PathBuf, u32)> {
         Some((path, mode))
     });
     modes.filter(|(_, mode)| mode & 0o077 != 0).collect()
+}
+
+fn exposed(dir: &Path) -> Option<String> {
+    let found = match trust::exposed(dir, Others::WorldAndGroup) {
+        Ok(Some(exposed)) => Some(exposed),
+        // That it cannot be looked at is told by what was tried there.
+        Err(_) => return None,
+        Ok(None) => {
+            let mut files = FILES.iter().chain(&[SOCKET]).map(|name| dir.join(name));
+            files.find_map(|file| trust::exposed_file(&file).ok().flatten())
+        }
+    };
+    found.map(|exposed| exposed.to_string())
 }
 
 fn look_inside(dir: &Path) -> Content {

@@ -170,3 +170,24 @@ fn a_look_at_the_folder_ends_no_lock_of_whoever_reads_in_it() {
     look(home.path());
     assert_eq!(own_locks(home.path()), before);
 }
+
+#[test]
+fn a_link_and_a_strangers_folder_are_faults_of_the_state() {
+    let (home, store) = testing::store();
+    drop(store);
+    mode(home.path(), 0o700);
+    let link = home.path().join("step.lock");
+    let _ = fs::remove_file(&link);
+    std::os::unix::fs::symlink("/nowhere", &link).unwrap();
+    let found = check(&looked(home.path()), "StatePrivate");
+    assert_eq!(found.status, Status::Failed);
+    assert!(found.found.contains("step.lock is a symbolic link"), "{found:?}");
+    fs::remove_file(&link).unwrap();
+    assert_eq!(check(&looked(home.path()), "StatePrivate").status, Status::Ok);
+    // Only root can give a folder away.
+    if std::os::unix::fs::chown(home.path(), Some(12_345), None).is_ok() {
+        let found = check(&looked(home.path()), "StatePrivate");
+        assert_eq!(found.status, Status::Failed);
+        assert!(found.found.contains("is owned by the user 12345"), "{found:?}");
+    }
+}

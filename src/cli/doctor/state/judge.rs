@@ -65,6 +65,12 @@ fn writable(dir: &str, folder: &Folder) -> Check {
 
 fn private(dir: &str, folder: &Folder) -> Check {
     let name = "StatePrivate";
+    let is_written = folder.open.iter().any(|(_, mode)| mode & 0o022 != 0);
+    if let Some(exposed) = folder.exposed.as_ref().filter(|_| !is_written) {
+        let mend = "chown or chmod what is named so that it is yours or root's alone; rm what is a link; or choose another: \
+                    --state-dir DIR";
+        return Check::failed(name, format!("{exposed}: nothing is written there"), mend);
+    }
     let Some((path, mode)) = folder.open.first() else {
         return Check::ok(
             name,
@@ -75,7 +81,7 @@ fn private(dir: &str, folder: &Folder) -> Check {
     let (path, others) = (path.display(), folder.open.len() - 1);
     let others = if others > 0 { format!(", and {others} more") } else { String::new() };
     // What a build printed is in there; whoever can write it can forge the trail.
-    if folder.open.iter().any(|(_, mode)| mode & 0o022 != 0) {
+    if is_written {
         return Check::failed(name, format!("others can write it: {path} has mode {mode:03o}{others}"), mend);
     }
     Check::warning(name, format!("others can read it: {path} has mode {mode:03o}{others}"), mend)
