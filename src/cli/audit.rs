@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     api::{API_VERSION, AuditRecord},
-    store::{GENESIS, RecordFilter, Store, Verification},
+    store::{Displaced, GENESIS, RecordFilter, Store, Verification},
 };
 
 /// Prints the records that the filter takes, oldest first; `store` is `None` where there is no state yet.
@@ -76,13 +76,23 @@ pub fn verify(store: Option<&Store>) -> Result<Verification, VerbError> {
 }
 
 /// Prints what [`verify`] has found. It is found before anything is printed: a reader that goes away takes nothing of
-/// the verdict with it.
+/// the verdict with it. `displaced` is an undrift that runs and writes another trail: this one is not whole then, though
+/// its chain may be.
 ///
 /// # Errors
 /// What `out` says.
-pub fn print_verification(verification: &Verification, view: &View, out: &mut dyn Write) -> io::Result<()> {
+pub fn print_verification(
+    verification: &Verification,
+    displaced: Option<&Displaced>,
+    view: &View,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     if view.json {
-        return write_json(out, &verification_json(verification));
+        return write_json(out, &verification_json(verification, displaced));
+    }
+    if let Some(displaced) = displaced {
+        let words = clean(&displaced.to_string()).into_owned();
+        writeln!(out, "{}: {words}; what it records is not in this trail", view.style.red("elsewhere"))?;
     }
     match verification {
         Verification::Whole { records, head } => {
@@ -103,7 +113,7 @@ pub fn print_verification(verification: &Verification, view: &View, out: &mut dy
     }
 }
 
-fn verification_json(verification: &Verification) -> serde_json::Value {
+fn verification_json(verification: &Verification, displaced: Option<&Displaced>) -> serde_json::Value {
     let none: &[String] = &[];
     let (records, head, first_bad, differs) = match verification {
         Verification::Whole { records, head } => (*records, json!(head), json!(null), none),
@@ -115,7 +125,7 @@ fn verification_json(verification: &Verification) -> serde_json::Value {
     json!({
         "apiVersion": API_VERSION,
         "kind": "AuditVerification",
-        "whole": verification.is_whole(),
+        "whole": displaced.is_none() && verification.is_whole(),
         // Of a broken trail: the records before the first bad one, which are whole.
         "records": records,
         "head": head,

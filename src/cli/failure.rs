@@ -9,7 +9,7 @@ use crate::{
     host::HostError,
     manifest::ManifestErrors,
     reconcile::ReconcileError,
-    store::{LockError, StoreError},
+    store::{Displaced, LockError, StoreError},
 };
 
 /// Why a verb could not do its work.
@@ -33,6 +33,8 @@ pub(super) enum Failure {
     NoSuchObject { name: String, known: Vec<String> },
     #[error("no state folder: set --state-dir, XDG_STATE_HOME or HOME")]
     NoStateDir,
+    #[error("{0}; put it back, or restart undrift, for it does not go by what is written here")]
+    Displaced(Displaced),
     #[error("{0}")]
     Usage(String),
     #[error(transparent)]
@@ -52,8 +54,10 @@ impl Failure {
             Self::Manifest(_) => "ManifestInvalid",
             Self::Host(error) => error.reason(),
             Self::Reconcile(error) => error.reason(),
-            Self::Lock(LockError::Held { .. }) => "StateLocked",
-            Self::Store(_) | Self::Lock(_) | Self::Verb(VerbError::Store(_)) => "StateUnavailable",
+            Self::Lock(LockError::Held { .. } | LockError::Displaced { .. }) => "StateLocked",
+            Self::Displaced(_) | Self::Store(_) | Self::Lock(_) | Self::Verb(VerbError::Store(_)) => {
+                "StateUnavailable"
+            }
             Self::Verb(VerbError::Write(_)) | Self::Io(_) => "InputOutput",
             Self::Verb(VerbError::NoSuchObject { .. }) | Self::NoSuchObject { .. } => "NoSuchObject",
             Self::Verb(VerbError::NoSuchIncident(_)) => "NoSuchIncident",

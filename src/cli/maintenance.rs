@@ -4,12 +4,12 @@
 
 use std::io::Write as _;
 
-use super::{Context, Failure, context, recorded, style::clean};
+use super::{Context, Failure, context, recorded, standing::Watcher, style::clean};
 use crate::{
     api::Duration,
     daemon::{self, Reply, What},
     reconcile::now,
-    store::Store,
+    store::{Displaced, Store},
 };
 
 /// Takes no step for an object, for a while or until it is resumed.
@@ -25,6 +25,7 @@ pub(super) fn suspend(
     let store = known(context, name, "suspend")?;
     let until = duration.map(|duration| now() + duration.delta());
     let suspension = store.suspend(name, until, reason)?;
+    is_heard(context)?;
     writeln!(context.out, "{name} is suspended: {}", clean(&suspension.in_words()))?;
     finish(context, name)
 }
@@ -32,7 +33,9 @@ pub(super) fn suspend(
 /// Ends a suspension.
 pub(super) fn resume(context: &mut Context<'_>, name: &str) -> Result<u8, Failure> {
     let store = known(context, name, "resume")?;
-    match store.resume(name)? {
+    let ended = store.resume(name)?;
+    is_heard(context)?;
+    match ended {
         Some(ended) => {
             writeln!(context.out, "{name} is resumed; it was suspended: {}", clean(&ended.in_words()))?;
         }
@@ -51,6 +54,7 @@ pub(super) fn resume(context: &mut Context<'_>, name: &str) -> Result<u8, Failur
 /// Gives an object a new budget.
 pub(super) fn retry(context: &mut Context<'_>, name: &str) -> Result<u8, Failure> {
     let forgotten = known(context, name, "retry")?.retry(name)?;
+    is_heard(context)?;
     writeln!(
         context.out,
         "{name} has a new budget; the attempts at {} are history",
@@ -62,6 +66,7 @@ pub(super) fn retry(context: &mut Context<'_>, name: &str) -> Result<u8, Failure
 /// The state for writing, if the object is in it: a typing error must not suspend nothing.
 fn known(context: &Context<'_>, name: &str, verb: &str) -> Result<Store, Failure> {
     let dir = context.state_dir()?;
+    is_heard(context)?;
     let recorded = context.recorded()?;
     let objects = recorded.map(|store| store.objects()).transpose()?.unwrap_or_default();
     if objects.iter().any(|object| object.declared.metadata.name == name) {
@@ -69,6 +74,12 @@ fn known(context: &Context<'_>, name: &str, verb: &str) -> Result<Store, Failure
     }
     let known: Vec<String> = objects.into_iter().map(|object| object.declared.metadata.name).collect();
     Err(recorded::no_such_object(name, known.iter().map(String::as_str)).into())
+}
+
+/// Whether an undrift that runs goes by what is in the folder: one that has other files open does not. Asked before anything
+/// is written, and again before it is called done.
+fn is_heard(context: &Context<'_>) -> Result<(), Failure> {
+    Displaced::of(&context.state_dir()?).map_or(Ok(()), |displaced| Err(Failure::Displaced(displaced)))
 }
 
 /// What a daemon made of it.
@@ -88,6 +99,9 @@ fn tell(context: &Context<'_>, name: &str) -> Result<Told, Failure> {
     let (replies, mut heard) = tokio::sync::mpsc::channel(4);
     let asked = context::runtime()?.block_on(daemon::ask(&dir, What::Look(name.into()), replies));
     Ok(match (asked, heard.try_recv()) {
+        (Ok(None), _) if Watcher::of(&dir) == Watcher::Runs => {
+            Told::Unheard("its socket is not there".into())
+        }
         (Ok(None), _) => Told::Nobody,
         (_, Ok(Reply::Refused(why))) => Told::Unheard(why),
         (_, Ok(_)) => Told::Heard,

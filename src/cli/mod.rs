@@ -35,7 +35,7 @@ use clap::Parser;
 use args::{AuditVerb, Cli, IncidentVerb, Verb};
 use context::{Context, Failure};
 
-use crate::store::RecordFilter;
+use crate::store::{Displaced, RecordFilter};
 
 /// Exit code of an error: bad input, no engine, a state folder that fails.
 const ERROR: u8 = 2;
@@ -107,7 +107,6 @@ fn dispatch(context: &mut Context<'_>, verb: &Verb) -> Result<u8, Failure> {
 }
 
 fn audit_verb(context: &mut Context<'_>, verb: &AuditVerb) -> Result<u8, Failure> {
-    let store = context.recorded()?;
     match verb {
         AuditVerb::List { object, service, incident, since, until, output } => {
             let view = context.view(output.output);
@@ -122,15 +121,22 @@ fn audit_verb(context: &mut Context<'_>, verb: &AuditVerb) -> Result<u8, Failure
                 since: when(since)?,
                 until: when(until)?,
             };
-            audit::list(store.as_ref(), &filter, &view, &mut context.out)?;
+            audit::list(context.recorded()?.as_ref(), &filter, &view, &mut context.out)?;
             finished(context)
         }
         AuditVerb::Verify(output) => {
             let view = context.view(output.output);
-            let verification = audit::verify(store.as_ref())?;
-            let printed = audit::print_verification(&verification, &view, &mut context.out);
+            let displaced = Displaced::of(&context.state_dir()?);
+            let verified = context.recorded().and_then(|store| Ok(audit::verify(store.as_ref())?));
+            let verification = match (verified, &displaced) {
+                // The one explains the other: a log that is not the database's, for instance.
+                (Err(_), Some(displaced)) => return Err(Failure::Displaced(displaced.clone())),
+                (verified, _) => verified?,
+            };
+            let printed =
+                audit::print_verification(&verification, displaced.as_ref(), &view, &mut context.out);
             let printed = printed.and_then(|()| context.out.flush());
-            context::outcome(printed, u8::from(!verification.is_whole()))
+            context::outcome(printed, u8::from(displaced.is_some() || !verification.is_whole()))
         }
     }
 }

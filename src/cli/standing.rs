@@ -16,7 +16,7 @@ use crate::{
     daemon,
     decide::{AS_DECLARED, MANIFEST_INVALID, with_fault},
     reconcile::NOT_WATCHED,
-    store::{LockState, ManifestFault, Store},
+    store::{Displaced, LockState, ManifestFault, Store},
 };
 
 /// The reason of `Reconciling` while a suspension holds.
@@ -27,6 +27,8 @@ const SUSPENDED: &str = "Suspended";
 pub enum Watcher {
     /// It does.
     Runs,
+    /// It does, and has other files open than those in the folder: what is recorded there is not what it knows.
+    Displaced,
     /// None does: nobody looks but who is asked to.
     Absent,
     /// That cannot be told.
@@ -38,6 +40,9 @@ impl Watcher {
     /// kernel does not show here.
     #[must_use]
     pub fn of(dir: &Path) -> Self {
+        if Displaced::of(dir).is_some() {
+            return Self::Displaced;
+        }
         match LockState::of(dir) {
             LockState::Held(Some(holder)) if holder.verb == "run" => Self::Runs,
             _ if daemon::is_listening(dir) => Self::Runs,
@@ -69,6 +74,8 @@ pub(super) enum Doubt {
     Unwatched { age: TimeDelta },
     /// The last look lies ahead of this clock, which was set back since.
     Ahead { by: TimeDelta },
+    /// The one that runs records elsewhere.
+    Displaced { age: TimeDelta },
 }
 
 impl Standing {
@@ -117,6 +124,11 @@ impl Standing {
             Doubt::Unwatched { age } => format!(
                 "as it was {} ago, at the last look: no daemon runs on this state, so nobody looks on; `undrift check` looks \
                  now, `undrift run` keeps looking",
+                ago(age)
+            ),
+            Doubt::Displaced { age } => format!(
+                "as it was {} ago, as far as it is recorded here: the running undrift has other files open, and takes no step; \
+                 `undrift doctor` says which",
                 ago(age)
             ),
         }
@@ -219,6 +231,7 @@ fn doubt(object: &Object, watcher: Watcher, now: Time) -> Option<Doubt> {
     }
     match watcher {
         Watcher::Absent => Some(Doubt::Unwatched { age }),
+        Watcher::Displaced => Some(Doubt::Displaced { age }),
         Watcher::Runs | Watcher::NotKnown => (age > limit).then_some(Doubt::Late { age }),
     }
 }
@@ -244,6 +257,7 @@ mod tests {
             (-10, Watcher::Runs, None),
             (-11, Watcher::Runs, Some(Doubt::Ahead { by: TimeDelta::minutes(11) })),
             (-11, Watcher::Absent, Some(Doubt::Ahead { by: TimeDelta::minutes(11) })),
+            (0, Watcher::Displaced, Some(Doubt::Displaced { age: TimeDelta::zero() })),
         ] {
             let (object, now) = looked(minutes);
             assert_eq!(doubt(&object, watcher, now), expected, "{minutes} minutes, {watcher:?}");

@@ -14,6 +14,7 @@ mod reconciler;
 mod sessions;
 mod signals;
 mod socket;
+mod state;
 #[cfg(test)]
 mod testing;
 mod triggers;
@@ -128,6 +129,7 @@ pub(crate) async fn run(
         tasks.spawn(async move { stop.run_until_cancelled(work).await });
     };
     until_stopped(Box::pin(Arc::clone(&shared).follow(changes)));
+    until_stopped(Box::pin(Arc::clone(&shared).watch_state()));
     until_stopped(Box::pin(Arc::clone(&shared).read_again(stream::select(edits, signals.hangups()))));
     let controller = Controller::new(Arc::clone(&shared), concurrency);
     let keys = Box::pin(shared.keys.stream());
@@ -190,6 +192,7 @@ fn shared(options: &Options, host: Arc<LocalHost>, store: Arc<Store>, objects: O
         waiters: waiters::Waiters::default(),
         keys: keys::Keys::default(),
         readiness: Readiness::default(),
+        state_found: state::StateFound::default(),
         projects: claims::Projects::default(),
         at_work: AtWork::default(),
         hung: looks::Hung::default(),

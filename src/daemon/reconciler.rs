@@ -17,6 +17,7 @@ use super::{
     protocol::Outcome,
     readiness::Readiness,
     sessions::{Memory, Way},
+    state::StateFound,
     waiters::{Narrate, Waiters},
 };
 use crate::{
@@ -54,6 +55,7 @@ pub(super) struct Shared<H> {
     pub(super) keys: Keys,
     pub(super) projects: Projects,
     pub(super) readiness: Readiness,
+    pub(super) state_found: StateFound,
     pub(super) at_work: AtWork,
     pub(super) hung: Hung,
     /// The manifests are read again by one at a time.
@@ -77,6 +79,9 @@ impl<H: Host + 'static> Reconcile<String> for Shared<H> {
             return Requeue::Never;
         }
         let _in_case = Panic { shared: self, name: &name };
+        if let Err(error) = self.check_state() {
+            return self.without_state(&desired, &error.into());
+        }
         let mut session = self.memory.take(&name).unwrap_or_else(|| Session::new(now()));
         self.waiters.begin(&name);
         if let Err(error) = self.begin_again(&desired) {
@@ -203,6 +208,15 @@ impl<H: Host + 'static> Shared<H> {
         let said = with_causes(error);
         tracing::error!(object = name, error = %said, "the new watch could not be recorded");
         self.answer(name, &unseen(Some(&self.store), desired, error), false, Some(&said));
+        Requeue::At(Instant::now() + UNSAID)
+    }
+
+    /// The state is not where it was opened: that is reported by itself, and so is its return. Only who waits is answered.
+    fn without_state(&self, desired: &Desired, error: &ReconcileError) -> Requeue {
+        let name = desired.name();
+        tracing::debug!(object = name, "no turn without the state");
+        self.waiters.begin(name);
+        self.answer(name, &unseen(Some(&self.store), desired, error), false, Some(&with_causes(error)));
         Requeue::At(Instant::now() + UNSAID)
     }
 

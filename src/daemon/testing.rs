@@ -56,6 +56,7 @@ impl<H: Host + 'static> Bench<H> {
             waiters: Waiters::default(),
             keys: Keys::default(),
             readiness: Readiness::default(),
+            state_found: super::state::StateFound::default(),
             projects: super::claims::Projects::default(),
             at_work: AtWork::default(),
             hung: Hung::default(),

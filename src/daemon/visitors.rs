@@ -87,6 +87,7 @@ impl<H: Host + 'static> Shared<H> {
         if self.stop.is_cancelled() {
             return Err(ENDING.into());
         }
+        self.state_checked().await?;
         if let What::Reconcile { objects, .. } = &request.what {
             // What the person has just saved may not have been noticed yet. Where the manifests cannot be read at the
             // moment, what holds is what was read last.

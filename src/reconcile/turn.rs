@@ -57,6 +57,8 @@ impl<H: Host> Reconciler<'_, H> {
     /// is in the trail, or is kept and comes into it before anything else is done.
     #[tracing::instrument(name = "reconcile", skip_all, fields(object = desired.name(), run = %ulid::Ulid::generate(), incident = tracing::field::Empty))]
     pub async fn turn(&self, desired: &Desired, session: &mut Session) -> Result<Turn, ReconcileError> {
+        // What is seen could not be recorded where anybody finds it.
+        self.store.check_held()?;
         // Before all that is decided by: a table may have been altered, and the trail counts.
         self.store.agree_with_trail(desired.name(), (self.clock)())?;
         self.store.generation(desired.name(), &desired.spec_digest)?;

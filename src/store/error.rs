@@ -4,6 +4,8 @@ use std::{io, path::PathBuf};
 
 use rusqlite::ErrorCode;
 
+use super::held::Gone;
+
 /// Why the state could not be read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -37,6 +39,11 @@ pub enum StoreError {
         /// The version known here.
         known: i64,
     },
+    /// The files that are open are not the ones at their paths, so nothing is written into them.
+    #[error(
+        "the state is not where it was opened: {0}; no step is taken until it is there again, or undrift is restarted"
+    )]
+    Gone(#[from] Gone),
     /// No room is left for the record.
     #[error("the state cannot grow: the disk is full")]
     Full(#[source] rusqlite::Error),

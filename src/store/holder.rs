@@ -1,13 +1,20 @@
 //! A look at who holds the lock on a state folder, without taking it.
 
 use std::{
+    fmt,
     fs::{self, File},
     io,
     os::unix::fs::MetadataExt,
     path::Path,
+    thread,
+    time::Duration,
 };
 
-use super::lock::{FILE, Holder, read_holder};
+use super::{
+    held::{Gone, check},
+    lock::{FILE, Holder, process, read_holder},
+    place,
+};
 
 /// The kernel's list of file locks. It shows those of the processes that this one can see.
 const LOCKS: &str = "/proc/locks";
@@ -41,6 +48,56 @@ impl LockState {
     }
 }
 
+/// An undrift runs on a state folder, and has other files open than those that are there: it does not go by what is written
+/// there, and what it writes is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Displaced {
+    who: String,
+    gone: Gone,
+}
+
+impl fmt::Display for Displaced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} has other files open: {}", self.who, self.gone)
+    }
+}
+
+/// How often it is looked whether an undrift that holds a path without the lock there only just begins or ends.
+const LOOKS: u32 = 10;
+
+impl Displaced {
+    /// Finds such an undrift. `None` also where it cannot be seen from here, in another container.
+    #[must_use]
+    pub fn of(dir: &Path) -> Option<Self> {
+        let mut found = None;
+        for _ in 0..LOOKS {
+            found = Some(Self::look(dir)?);
+            thread::sleep(Duration::from_millis(20));
+        }
+        found
+    }
+
+    fn look(dir: &Path) -> Option<Self> {
+        if let LockState::Held(holder) = LockState::of(dir) {
+            let holder = holder?;
+            let gone = check(dir, &holder.files).err()?;
+            return Some(Self { who: holder.to_string(), gone });
+        }
+        let occupant = place::occupant(dir)?;
+        Some(Self { who: process(occupant.pid), gone: lock_gone(dir) })
+    }
+}
+
+/// What has become of the lock that an undrift holds, as it is seen in the folder.
+fn lock_gone(dir: &Path) -> Gone {
+    let lock = dir.join(FILE);
+    match (dir.exists(), lock.exists()) {
+        (false, _) => Gone::Missing { path: dir.to_owned() },
+        (true, false) => Gone::Missing { path: lock },
+        (true, true) => Gone::Replaced { path: lock },
+    }
+}
+
 /// Whether somebody holds a `flock` on the file with this number: `1: FLOCK  ADVISORY  WRITE 123 fe:00:456 0 EOF`.
 /// The device is not compared: some file systems name another one there than `stat` does.
 fn is_locked(locks: &str, inode: u64) -> bool {
@@ -54,7 +111,7 @@ fn is_locked(locks: &str, inode: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::StateLock;
+    use crate::store::{StateLock, Store};
 
     #[test]
     fn a_look_tells_who_holds_the_lock_and_leaves_it_alone() {
@@ -66,6 +123,42 @@ mod tests {
         drop(lock);
         // Its file is still there.
         assert_eq!(LockState::of(home.path()), LockState::Free);
+    }
+
+    #[test]
+    fn an_undrift_whose_files_are_not_there_any_more_is_found_at_its_path() {
+        let home = tempfile::tempdir().unwrap();
+        let (dir, away) = (home.path().join("state"), home.path().join("away"));
+        assert_eq!(Displaced::of(&dir), None);
+        let lock = StateLock::acquire(&dir, "run").unwrap();
+        assert_eq!(Displaced::of(&dir), None, "it has not opened its state yet");
+        let _store = Store::open_locked(&dir, "test".into(), &lock).unwrap();
+        assert_eq!(Displaced::of(&dir), None);
+        let (db, backup) = (dir.join("state.db"), home.path().join("backup"));
+        fs::copy(&db, &backup).unwrap();
+        fs::rename(&db, home.path().join("kept")).unwrap();
+        fs::rename(&backup, &db).unwrap();
+        let said = Displaced::of(&dir).unwrap().to_string();
+        let pid = std::process::id();
+        assert!(said.starts_with(&format!("undrift run, process {pid}, since ")), "{said}");
+        assert!(
+            said.ends_with(&format!("has other files open: {} was replaced by another one", db.display()))
+        );
+        fs::rename(home.path().join("kept"), &db).unwrap();
+        assert_eq!(Displaced::of(&dir), None);
+
+        fs::rename(&dir, &away).unwrap();
+        let said = Displaced::of(&dir).unwrap().to_string();
+        let expected = format!(
+            "an undrift, process {pid}, has other files open: {} was moved or removed",
+            dir.display()
+        );
+        assert_eq!(said, expected);
+        assert_eq!(Displaced::of(&away), None, "and there it has these very files open");
+        fs::create_dir(&dir).unwrap();
+        assert!(Displaced::of(&dir).is_some());
+        drop(lock);
+        assert_eq!(Displaced::of(&dir), None);
     }
 
     #[test]

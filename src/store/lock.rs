@@ -5,22 +5,38 @@ use std::{
     fs::{File, TryLockError},
     io::{self, Read, Seek, Write},
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use chrono::SubsecRound;
 use serde::{Deserialize, Serialize};
 
-use super::{StoreError, folder};
+use super::{
+    StoreError, folder,
+    held::{Held, HeldFile},
+    holder::LockState,
+    place::PlaceLock,
+};
 use crate::api::Time;
+
+/// How long an undrift that just begins or ends may hold the path without the lock in the folder.
+const BETWEEN: Duration = Duration::from_secs(1);
+
+/// The time between two looks at it.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The lock's file in the state folder. Whether it exists says nothing: the lock is the kernel's `flock` on it,
 /// which ends with the process that took it, however that ends.
 pub(super) const FILE: &str = "lock";
 
-/// The lock on a state folder, held until this is dropped.
+/// The lock on a state folder, held until this is dropped: on its path, and on a file in it. The file is seen by whoever
+/// reaches the folder by another path, or from another container; the path stays locked where the folder is taken away.
 #[derive(Debug)]
 pub struct StateLock {
     file: File,
+    holder: Holder,
+    _place: PlaceLock,
 }
 
 /// Who holds a lock, as it said itself.
@@ -32,6 +48,9 @@ pub struct Holder {
     pub verb: String,
     /// Since when.
     pub since: Time,
+    /// The files of the state that it has open; none where it has not said so yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) files: Vec<HeldFile>,
 }
 
 impl fmt::Display for Holder {
@@ -52,6 +71,17 @@ pub enum LockError {
         /// Which; `None` where it has not said so yet.
         holder: Option<Holder>,
     },
+    /// Another process runs on it, and its files are elsewhere.
+    #[error(
+        "{} runs on the state folder {}, and its files were moved or removed from there: move them back, or end it",
+        process(*pid), dir.display()
+    )]
+    Displaced {
+        /// The state folder.
+        dir: PathBuf,
+        /// The process; `None` where it is not to be seen from here.
+        pid: Option<i32>,
+    },
     /// The lock's file cannot be used.
     #[error("cannot use the lock {path}")]
     Io {
@@ -63,6 +93,11 @@ pub enum LockError {
     /// The state folder cannot be made, or the lock's file in it.
     #[error(transparent)]
     Folder(#[from] StoreError),
+}
+
+/// An undrift that is known by its process alone.
+pub(super) fn process(pid: Option<i32>) -> String {
+    pid.map_or_else(|| "an undrift".into(), |pid| format!("an undrift, process {pid},"))
 }
 
 struct Described<'a>(Option<&'a Holder>);
@@ -81,14 +116,47 @@ impl StateLock {
     /// Makes the folder where it is missing.
     ///
     /// # Errors
-    /// [`LockError::Held`] where another process, or another lock of this one, holds it.
+    /// [`LockError::Held`] where another process, or another lock of this one, holds it; [`LockError::Displaced`] where one
+    /// runs on it whose files are not there any more.
     pub fn acquire(dir: &Path, owner: &str) -> Result<Self, LockError> {
+        // First, for it makes nothing: a folder that was moved away is to be moved back to where nothing is.
+        let place = acquire_place(dir)?;
         folder::ensure(dir)?;
         let path = dir.join(FILE);
         let mut file = folder::open_private(&path)?;
         take(&mut file, &path)?;
-        sign(&mut file, owner).map_err(|source| LockError::Io { path, source })?;
-        Ok(Self { file })
+        let holder = Holder::new(owner);
+        holder.sign(&file).map_err(|source| LockError::Io { path, source })?;
+        Ok(Self { file, holder, _place: place })
+    }
+
+    /// The open files of the state, which others can compare with those in the folder from now on.
+    ///
+    /// # Errors
+    /// As [`Held::of`].
+    pub(super) fn hold(&self, dir: &Path, db: &rusqlite::Connection) -> Result<Held, StoreError> {
+        let held = Held::of(dir, &self.file, db)?;
+        let holder = Holder { files: held.files().to_vec(), ..self.holder.clone() };
+        holder.sign(&self.file).map_err(|source| StoreError::Folder { path: dir.join(FILE), source })?;
+        Ok(held)
+    }
+}
+
+/// Takes the lock on the path.
+fn acquire_place(dir: &Path) -> Result<PlaceLock, LockError> {
+    let end = Instant::now() + BETWEEN;
+    loop {
+        let occupant = match PlaceLock::acquire(dir) {
+            Ok(place) => return Ok(place),
+            Err(occupant) => occupant,
+        };
+        match LockState::of(dir) {
+            LockState::Held(holder) => return Err(LockError::Held { dir: dir.to_owned(), holder }),
+            _ if Instant::now() > end => {
+                return Err(LockError::Displaced { dir: dir.to_owned(), pid: occupant.pid });
+            }
+            _ => thread::sleep(PAUSE),
+        }
     }
 }
 
@@ -114,13 +182,20 @@ pub(super) fn held(file: &mut File, path: &Path) -> LockError {
     LockError::Held { dir, holder: read_holder(file) }
 }
 
-/// Writes into the lock's file who holds it.
-pub(super) fn sign(file: &mut File, verb: &str) -> io::Result<()> {
-    let since = chrono::Utc::now().trunc_subsecs(0);
-    let holder = Holder { pid: std::process::id(), verb: verb.into(), since };
-    file.set_len(0)?;
-    file.rewind()?;
-    file.write_all(&serde_json::to_vec(&holder)?)
+impl Holder {
+    /// This process, from now on.
+    pub(super) fn new(verb: &str) -> Self {
+        let since = chrono::Utc::now().trunc_subsecs(0);
+        Self { pid: std::process::id(), verb: verb.into(), since, files: Vec::new() }
+    }
+
+    /// Writes into the lock's file who holds it. Over what was there, so that no reader finds nothing in between.
+    pub(super) fn sign(&self, mut file: &File) -> io::Result<()> {
+        let text = serde_json::to_vec(self)?;
+        file.rewind()?;
+        file.write_all(&text)?;
+        file.set_len(text.len() as u64)
+    }
 }
 
 /// Who signed the lock's file; nobody where it is empty or not understood.
@@ -161,6 +236,29 @@ mod tests {
         assert_eq!(read_holder(&mut file).unwrap().verb, "apply");
         drop(lock);
         assert_eq!(read_holder(&mut file), None);
+    }
+
+    #[test]
+    fn a_folder_that_is_taken_away_takes_no_lock_with_it() {
+        let home = tempfile::tempdir().unwrap();
+        let (dir, away) = (home.path().join("state"), home.path().join("away"));
+        let lock = StateLock::acquire(&dir, "run").unwrap();
+        std::fs::rename(&dir, &away).unwrap();
+        let error = StateLock::acquire(&dir, "run").unwrap_err();
+        let pid = i32::try_from(std::process::id()).ok();
+        assert!(matches!(&error, LockError::Displaced { pid: found, .. } if *found == pid), "{error}");
+        assert!(!dir.exists(), "nothing is in the way of the folder's return");
+        // By another path it is the same folder.
+        let error = StateLock::acquire(&away, "apply").unwrap_err();
+        assert!(matches!(error, LockError::Held { holder: Some(_), .. }), "{error}");
+        // Nor does a file that is put in the lock's place.
+        std::fs::rename(&away, &dir).unwrap();
+        std::fs::remove_file(dir.join(FILE)).unwrap();
+        std::fs::write(dir.join(FILE), "").unwrap();
+        let error = StateLock::acquire(&dir, "apply").unwrap_err();
+        assert!(matches!(error, LockError::Displaced { .. }), "{error}");
+        drop(lock);
+        StateLock::acquire(&dir, "run").unwrap();
     }
 
     #[test]

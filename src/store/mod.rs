@@ -1,7 +1,8 @@
 //! The memory of undrift: one SQLite file in the state folder.
 //!
 //! It holds the audit trail, incidents, the last status of each object, attempts, what is known of images, and a
-//! cache. Beside it lie two lock files: see [`StateLock`] and [`StepLock`].
+//! cache. Beside it lie two lock files: see [`StateLock`] and [`StepLock`]. Whoever holds them writes only while its open files
+//! are the ones at their paths: see [`Gone`].
 //!
 //! Every function is synchronous and short: at most one transaction, durable when the function returns (the
 //! cache excepted, which may lose its last entries in a power cut).
@@ -15,6 +16,7 @@ mod declarations;
 mod error;
 mod faults;
 mod folder;
+mod held;
 mod holder;
 mod images;
 mod incidents;
@@ -25,6 +27,7 @@ mod lock;
 mod looks;
 mod objects;
 mod outcomes;
+mod place;
 mod recent_steps;
 mod schema;
 mod step_lock;
@@ -52,7 +55,8 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 pub use canonical::{GENESIS, canonical, record_hash};
 pub use error::StoreError;
 pub use faults::ManifestFault;
-pub use holder::LockState;
+pub use held::Gone;
+pub use holder::{Displaced, LockState};
 pub use images::ImageKnowledge;
 pub use incidents::NewIncident;
 pub use key::DigestKey;
@@ -67,6 +71,7 @@ pub use verify::Verification;
 
 use crate::api::Time;
 use error::{Result, failed};
+use held::Held;
 use ledger::Ledger;
 
 /// What tells the time of what the store writes by itself.
@@ -85,6 +90,8 @@ pub struct Store {
     kept: Mutex<BTreeMap<u64, Outcome>>,
     /// What the trail says, as far as it was read. Locked before the connection where both are.
     ledger: Mutex<Ledger>,
+    /// The open files, for who holds the folder's lock.
+    held: Option<Held>,
 }
 
 impl Store {
@@ -100,12 +107,24 @@ impl Store {
         Self::open_with_clock(dir, actor, Box::new(chrono::Utc::now))
     }
 
-    /// As [`open`](Self::open), for who holds the folder's lock: an older schema is brought up to date.
+    /// As [`open`](Self::open), for who holds the folder's lock: an older schema is brought up to date. Nothing is ever
+    /// written unless the open files are the ones at their paths: see [`check_held`](Self::check_held).
     ///
     /// # Errors
-    /// As [`open`](Self::open).
-    pub fn open_locked(dir: &Path, actor: String, _lock: &StateLock) -> Result<Self> {
-        Self::open_as(dir, actor, Box::new(chrono::Utc::now), true)
+    /// As [`open`](Self::open), and [`StoreError::Gone`].
+    pub fn open_locked(dir: &Path, actor: String, lock: &StateLock) -> Result<Self> {
+        let mut store = Self::open_as(dir, actor, Box::new(chrono::Utc::now), true)?;
+        let held = lock.hold(dir, &store.db())?;
+        store.held = Some(held);
+        Ok(store)
+    }
+
+    /// Whether the open files are the ones at their paths, where that is held: the folder, the database, the locks.
+    ///
+    /// # Errors
+    /// [`StoreError::Gone`].
+    pub fn check_held(&self) -> Result<()> {
+        self.held.as_ref().map_or(Ok(()), |held| Ok(held.check()?))
     }
 
     /// As [`open`](Self::open), with another clock.
@@ -139,6 +158,7 @@ impl Store {
             key,
             kept: Mutex::default(),
             ledger: Mutex::default(),
+            held: None,
         })
     }
 
@@ -166,7 +186,16 @@ impl Store {
                     tracing::debug!(%error, "the key of the digests cannot be read");
                     None
                 });
-                Ok(Some(Self { db: Mutex::new(db), cache: None, actor, clock, key, kept, ledger }))
+                Ok(Some(Self {
+                    db: Mutex::new(db),
+                    cache: None,
+                    actor,
+                    clock,
+                    key,
+                    kept,
+                    ledger,
+                    held: None,
+                }))
             }
         }
     }
@@ -182,6 +211,10 @@ impl Store {
         let Some(mut store) = Self::open_read_only(dir)? else {
             return Ok(None);
         };
+        // SQLite would take the log for that of the database that is there now, and close it for the undrift that has it open.
+        if Displaced::of(dir).is_some() {
+            return Ok(Some(store));
+        }
         // Without it a look is slower, and sees the same.
         match folder::connect_existing_cache(dir) {
             Ok(cache) => store.cache = cache.map(Mutex::new),
@@ -207,8 +240,10 @@ impl Store {
     }
 
     /// Does all of `work` in one durable transaction, or nothing of it. Takes the write lock at its begin, so
-    /// that what it reads is still so when it writes.
+    /// that what it reads is still so when it writes. Nothing is written into files that are not at their paths: so no
+    /// step begins without an intent that can be found.
     fn write<T>(&self, action: &'static str, work: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        self.check_held()?;
         let mut db = self.db();
         let change = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed(action))?;
         let done = work(&change)?;

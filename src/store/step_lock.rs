@@ -16,11 +16,11 @@ use std::{
 
 use super::{
     folder,
-    lock::{LockError, sign, take},
+    lock::{Holder, LockError, take},
 };
 
 /// The lock's file in the state folder.
-const FILE: &str = "step.lock";
+pub(super) const FILE: &str = "step.lock";
 
 /// How often a lock that is held elsewhere is looked at again. The kernel offers no better: a wait in `flock`
 /// cannot be given a limit or be cancelled.
@@ -74,7 +74,7 @@ impl StepLock {
         state.held = true;
         let guard = StepGuard { lock: self };
         // Without the name the lock is as good; who finds it held is told less.
-        let _ = sign(&mut state.file, "step");
+        let _ = Holder::new("step").sign(&state.file);
         drop(state);
         Ok(guard)
     }

@@ -54,7 +54,7 @@ fn listed(store: &Store, json: bool) -> String {
 fn verified(store: Option<&Store>, json: bool) -> (bool, String) {
     let mut out = Vec::new();
     let verification = verify(store).unwrap();
-    print_verification(&verification, &view(json), &mut out).unwrap();
+    print_verification(&verification, None, &view(json), &mut out).unwrap();
     (verification.is_whole(), String::from_utf8(out).unwrap())
 }
 

@@ -57,6 +57,11 @@ fn daemon(recorded: &Recorded) -> Check {
     };
     match (recorded.watcher, &recorded.last) {
         (Watcher::Runs, _) => Check::ok(name, "a daemon runs on this state"),
+        (Watcher::Displaced, _) => Check::failed(
+            name,
+            "the one that runs has other files open than those in the state folder, and takes no step",
+            "put them back, or restart it: sudo systemctl restart undrift",
+        ),
         (Watcher::NotKnown, _) => Check::unknown(name, "whether one runs cannot be told from here"),
         (Watcher::Absent, None) => {
             Check::ok(name, "none was ever started on this state: `apply` and `check` look when they are run")
@@ -85,14 +90,15 @@ fn looks(recorded: &Recorded) -> Check {
         Doubt::Ahead { by } => {
             Some(format!("the last look at {} is {} ahead of this clock", standing.name(), ago(by)))
         }
-        Doubt::Late { age } | Doubt::Unwatched { age } => (age > limit(standing)).then(|| {
-            let interval = standing.object.declared.spec.reconcile.interval;
-            format!(
-                "the last look at {} was {} ago, with an interval of {interval}",
-                standing.name(),
-                ago(age)
-            )
-        }),
+        Doubt::Late { age } | Doubt::Unwatched { age } | Doubt::Displaced { age } => (age > limit(standing))
+            .then(|| {
+                let interval = standing.object.declared.spec.reconcile.interval;
+                format!(
+                    "the last look at {} was {} ago, with an interval of {interval}",
+                    standing.name(),
+                    ago(age)
+                )
+            }),
     });
     let late: Vec<String> = late.collect();
     if late.is_empty() {

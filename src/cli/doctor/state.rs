@@ -18,7 +18,7 @@ use super::{
 use crate::{
     api::Time,
     files::trust::{self, Others},
-    store::{LockState, Store, StoreError, Verification},
+    store::{Displaced, LockState, Store, StoreError, Verification},
 };
 
 mod judge;
@@ -59,6 +59,7 @@ struct Folder {
     /// Bytes that this user may still write there.
     free: Option<u64>,
     lock: LockState,
+    displaced: Option<Displaced>,
 }
 
 /// What is recorded.
@@ -115,6 +116,7 @@ fn look(dir: &Path) -> Folder {
             .filter(|space| space.f_blocks > 0)
             .map(|space| space.f_bavail.saturating_mul(space.f_frsize)),
         lock: LockState::of(dir),
+        displaced: Displaced::of(dir),
         tried,
     }
 }

@@ -170,28 +170,28 @@ fn service_manager_is_told_of_the_first_look_of_the_life_and_of_the_end() {
 }
 
 /// The service manager's end of the socket.
-struct Manager(UnixDatagram, std::path::PathBuf);
+pub(super) struct Manager(UnixDatagram, std::path::PathBuf);
 
 impl Manager {
-    fn new(project: &Project) -> Self {
+    pub(super) fn new(project: &Project) -> Self {
         let path = project.path("notify.sock");
         let socket = UnixDatagram::bind(&path).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         Self(socket, path)
     }
 
-    fn path(&self) -> &std::path::Path {
+    pub(super) fn path(&self) -> &std::path::Path {
         &self.1
     }
 
     /// Reads on until these have come in this order, watchdog's signs aside; nothing else may come.
     #[track_caller]
-    fn hear(&self, expected: &[&str]) {
+    pub(super) fn hear(&self, expected: &[&str]) {
         for expected in expected {
             let began = Instant::now();
             loop {
                 assert!(began.elapsed() < Duration::from_secs(60), "waited in vain: {expected}");
-                let mut said = [0; 256];
+                let mut said = [0; 1024];
                 let length = self.0.recv(&mut said).unwrap_or_else(|error| panic!("{expected}: {error}"));
                 let said = String::from_utf8_lossy(&said[..length]).trim().to_owned();
                 if said == *expected {

@@ -8,6 +8,7 @@ mod maintenance;
 mod manifests;
 mod many;
 mod more;
+mod taken_away;
 mod visitors;
 pub(crate) mod wire;
 

@@ -34,7 +34,7 @@ pub(in crate::cli::doctor) fn judge(state: &State) -> Vec<Check> {
             private(&dir, folder),
             file_system(&dir, folder),
             space(folder),
-            lock(&folder.lock),
+            lock(folder),
         ],
     };
     checks.extend(match &state.content {
@@ -127,10 +127,14 @@ fn space(folder: &Folder) -> Check {
     Check::ok(name, found)
 }
 
-/// For information: that undrift is at work is no fault.
-fn lock(lock: &LockState) -> Check {
+/// For information: that undrift is at work is no fault, unless it is at work elsewhere.
+fn lock(folder: &Folder) -> Check {
     let name = "StateLock";
-    match lock {
+    if let Some(displaced) = &folder.displaced {
+        let mend = "put back what was moved or replaced, or restart undrift: sudo systemctl restart undrift";
+        return Check::failed(name, format!("{displaced}; no step is taken"), mend);
+    }
+    match &folder.lock {
         LockState::Free => Check::ok(name, "nobody holds it"),
         LockState::Held(Some(holder)) => Check::ok(name, format!("held by {holder}")),
         LockState::Held(None) => Check::ok(name, "held by another undrift"),

@@ -1,0 +1,68 @@
+//! Whether the state is where it was opened. Where it is not, no step is taken and nobody is let in, until it is there again.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use sd_notify::NotifyState;
+use tokio::time::MissedTickBehavior;
+
+use super::{readiness::notify, reconciler::Shared};
+use crate::{
+    host::Host,
+    store::{Gone, StoreError},
+};
+
+/// How often it is looked at where nobody asks.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// What was found of it last.
+#[derive(Debug, Default)]
+pub(super) struct StateFound(Mutex<Option<Gone>>);
+
+impl<H: Host + 'static> Shared<H> {
+    /// Looks at it. What has changed since the last look is reported once: in the log, and to the service manager, to which
+    /// nothing but its status can be taken back. Once it is there again every object is looked at.
+    ///
+    /// # Errors
+    /// [`StoreError::Gone`].
+    pub(super) fn check_state(&self) -> Result<(), StoreError> {
+        let mut last = self.state_found.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = self.store.check_held();
+        let gone = match &found {
+            Err(StoreError::Gone(gone)) => Some(gone.clone()),
+            _ => None,
+        };
+        if *last != gone {
+            if let Err(error) = &found {
+                tracing::error!(%error, "not ready: no step is taken");
+                notify(&[NotifyState::Status(&format!("not ready: {error}"))]);
+            } else {
+                tracing::warn!("the state is where it was opened again: every object is looked at");
+                notify(&[NotifyState::Status("the state is where it was opened again")]);
+                self.keys.name_all(self.objects.names());
+            }
+            *last = gone;
+        }
+        found
+    }
+
+    /// The same for who may not block.
+    pub(super) async fn state_checked(self: &Arc<Self>) -> Result<(), String> {
+        let shared = Arc::clone(self);
+        let checked = tokio::task::spawn_blocking(move || shared.check_state()).await;
+        checked.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+    }
+
+    /// Looks at it as long as undrift runs.
+    pub(super) async fn watch_state(self: Arc<Self>) {
+        let mut clock = tokio::time::interval(LOOK);
+        clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            clock.tick().await;
+            // It is reported where it is found.
+            let _ = self.state_checked().await;
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! The lock on the place of a state folder: on its path, whatever is there now.
+//!
+//! The lock in the folder is of a file and goes where the file goes: once the folder is moved or removed, another undrift
+//! makes a new one at the same path and locks that. So the path is locked as well, by names of sockets that the kernel keeps
+//! in memory (abstract ones, `unix(7)`): they end with the process, and nobody can move or remove them. A lock in `/run`
+//! would be a file again, which the unit may not write.
+//!
+//! What is locked is the path and not the engine: one engine may have two states with different projects. The name is made of
+//! the file system's root, too, and is seen in one network namespace only. So a container with a path of the same name has
+//! another place.
+
+use std::{
+    io,
+    os::{
+        linux::net::SocketAddrExt as _,
+        unix::{
+            ffi::OsStrExt as _,
+            fs::MetadataExt as _,
+            net::{SocketAddr, UnixListener},
+        },
+    },
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::files;
+
+/// How often a name is tried that somebody binds or gives up just now.
+const TRIES: u32 = 5;
+
+/// The time between two tries.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// The lock, held until this is dropped.
+#[derive(Debug)]
+pub(super) struct PlaceLock {
+    /// None where this process may have no such sockets.
+    _names: Vec<UnixListener>,
+}
+
+/// Who holds a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Occupant {
+    /// Its process, as far as it is to be seen from here.
+    pub(super) pid: Option<i32>,
+}
+
+impl PlaceLock {
+    /// Takes the lock at once, or says who holds it. The folder need not exist, and nothing is made.
+    pub(super) fn acquire(dir: &Path) -> Result<Self, Occupant> {
+        let mut names = Vec::new();
+        for name in names_of(dir) {
+            names.extend(bind(&name, dir)?);
+        }
+        Ok(Self { _names: names })
+    }
+}
+
+/// Who holds the place of this folder.
+pub(super) fn occupant(dir: &Path) -> Option<Occupant> {
+    names_of(dir).into_iter().find_map(|name| trusted_peer(&name, dir))
+}
+
+/// Binds the name; `None` where nobody that counts holds it and it cannot be bound all the same.
+fn bind(name: &[u8], dir: &Path) -> Result<Option<UnixListener>, Occupant> {
+    for _ in 0..TRIES {
+        match SocketAddr::from_abstract_name(name).and_then(|address| UnixListener::bind_addr(&address)) {
+            Ok(listener) => return Ok(Some(listener)),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                if let Some(occupant) = trusted_peer(name, dir) {
+                    return Err(occupant);
+                }
+                thread::sleep(PAUSE);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the path of the state folder cannot be locked, only the files in it");
+                return Ok(None);
+            }
+        }
+    }
+    // Anybody may bind any such name: this is no reason not to begin.
+    tracing::warn!(
+        dir = %dir.display(),
+        "another user's process holds the name that locks the path of the state folder: only the files in it are locked"
+    );
+    Ok(None)
+}
+
+/// The names of a place: of its path as it is given, and without links, for either may come to lead elsewhere.
+fn names_of(dir: &Path) -> Vec<Vec<u8>> {
+    let root = files::metadata(Path::new("/")).map_or((0, 0), |root| (root.dev(), root.ino()));
+    let given = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+    let mut paths = vec![without_links(&given), given];
+    paths.dedup();
+    let name = |path: &PathBuf| {
+        let mut digest = Sha256::new();
+        digest.update(root.0.to_le_bytes());
+        digest.update(root.1.to_le_bytes());
+        digest.update(path.as_os_str().as_bytes());
+        format!("undrift-state-{}", hex::encode(digest.finalize())).into_bytes()
+    };
+    paths.iter().map(name).collect()
+}
+
+/// The path with the links resolved in as much of it as exists.
+fn without_links(path: &Path) -> PathBuf {
+    let resolve = |above: &Path| {
+        let rest = path.strip_prefix(above).ok()?;
+        let resolved = files::canonicalize(above).ok()?;
+        Some(if rest.as_os_str().is_empty() { resolved } else { resolved.join(rest) })
+    };
+    path.ancestors().find_map(resolve).unwrap_or_else(|| path.to_owned())
+}
+
+/// Who listens at the name, where it is root, this user, or the owner of the folder or of what is left above it.
+fn trusted_peer(name: &[u8], dir: &Path) -> Option<Occupant> {
+    let (pid, user) = peer(name)?;
+    let owner = dir.ancestors().find_map(|path| Some(files::metadata(path).ok()?.uid()));
+    counts(user, rustix::process::geteuid().as_raw(), owner).then_some(Occupant { pid })
+}
+
+/// Whether a process of this user can be an undrift that holds the place. Another user's is there to keep undrift from its
+/// work, or by chance.
+fn counts(user: u32, this_user: u32, owner: Option<u32>) -> bool {
+    user == 0 || user == this_user || owner == Some(user)
+}
+
+/// The process and the user that listen at a name. On a thread of its own: whoever asks may be in a runtime or not.
+fn peer(name: &[u8]) -> Option<(Option<i32>, u32)> {
+    let address = path_of(name);
+    let ask = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().ok()?;
+        let user = runtime.block_on(tokio::net::UnixStream::connect(address)).ok()?.peer_cred().ok()?;
+        Some((user.pid().filter(|pid| *pid > 0), user.uid()))
+    };
+    thread::spawn(ask).join().ok().flatten()
+}
+
+/// The name as Tokio takes it.
+fn path_of(name: &[u8]) -> PathBuf {
+    std::ffi::OsStr::from_bytes(&[b"\0", name].concat()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink};
+
+    use super::*;
+
+    fn this_process() -> Occupant {
+        Occupant { pid: i32::try_from(std::process::id()).ok() }
+    }
+
+    #[test]
+    fn a_place_is_held_once_whether_anything_is_there_or_not() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("a/state");
+        assert_eq!(occupant(&dir), None);
+        let lock = PlaceLock::acquire(&dir).unwrap();
+        assert!(!home.path().join("a").exists(), "nothing is made");
+        assert_eq!(PlaceLock::acquire(&dir).unwrap_err(), this_process());
+        fs::create_dir_all(&dir).unwrap();
+        assert_eq!(occupant(&dir), Some(this_process()));
+        assert_eq!(occupant(&home.path().join("a/./state")), Some(this_process()));
+        assert_eq!(occupant(&home.path().join("a/other")), None);
+        drop(lock);
+        assert_eq!(occupant(&dir), None);
+        PlaceLock::acquire(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_place_behind_a_link_is_held_as_both_also_where_the_link_leads_elsewhere_later() {
+        let home = tempfile::tempdir().unwrap();
+        let at = |name: &str| home.path().join(name);
+        fs::create_dir(at("one")).unwrap();
+        symlink("one", at("state")).unwrap();
+        let _lock = PlaceLock::acquire(&at("state")).unwrap();
+        assert_eq!(occupant(&at("one")), Some(this_process()));
+        fs::create_dir(at("two")).unwrap();
+        fs::remove_file(at("state")).unwrap();
+        symlink("two", at("state")).unwrap();
+        assert_eq!(occupant(&at("state")), Some(this_process()));
+        assert_eq!(occupant(&at("two")), None);
+    }
+
+    #[test]
+    fn one_who_has_bound_the_name_and_is_no_undrift_holds_nothing() {
+        let home = tempfile::tempdir().unwrap();
+        let name = names_of(home.path()).remove(0);
+        // It does not listen, so nobody knows whose it is.
+        let socket = tokio::net::UnixSocket::new_stream().unwrap();
+        socket.bind(path_of(&name)).unwrap();
+        assert_eq!(occupant(home.path()), None);
+        PlaceLock::acquire(home.path()).unwrap();
+        drop(socket);
+    }
+
+    #[test]
+    fn a_process_of_root_of_this_user_or_of_the_folders_owner_counts_and_no_other() {
+        for (user, this_user, owner, expected) in [
+            (0, 1000, Some(1000), true),
+            (1000, 1000, Some(0), true),
+            (1000, 0, Some(1000), true),
+            (1000, 0, Some(0), false),
+            (1001, 1000, Some(1000), false),
+            (1001, 1000, None, false),
+        ] {
+            assert_eq!(counts(user, this_user, owner), expected, "{user} {this_user} {owner:?}");
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! The state is taken away under an undrift that runs: no step and no answer until it is there again, and no second undrift
+//! in its place.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::{Daemon, faults::Manager, watching};
+use crate::{
+    processes::Running,
+    support::{MANIFEST, Project, Run, docker, run, wait_for},
+};
+
+/// How the state is taken away, and how it comes back.
+struct Taken {
+    what: &'static str,
+    away: fn(&Project),
+    back: fn(&Project),
+    /// What is said of which file of the folder.
+    said: (&'static str, &'static str),
+}
+
+const ALL: [Taken; 5] = [
+    Taken { what: "the folder is moved", away: move_folder, back: return_folder, said: ("", MISSING) },
+    Taken {
+        what: "a backup takes the folder's place",
+        away: |project| {
+            move_folder(project);
+            fs::create_dir(project.state_dir()).unwrap();
+            for name in ["lock", "step.lock", "state.db", "digest.key"] {
+                fs::copy(kept(project).join(name), project.state_dir().join(name)).unwrap();
+            }
+        },
+        back: |project| {
+            fs::remove_dir_all(project.state_dir()).unwrap();
+            return_folder(project);
+        },
+        said: ("", REPLACED),
+    },
+    Taken {
+        what: "the database is removed",
+        away: |project| fs::rename(project.db(), kept(project)).unwrap(),
+        back: |project| fs::rename(kept(project), project.db()).unwrap(),
+        said: ("state.db", MISSING),
+    },
+    Taken {
+        what: "a backup is renamed over the database",
+        away: |project| {
+            let backup = kept(project).with_extension("backup");
+            project.sql(&format!("VACUUM INTO '{}'", backup.display()));
+            fs::hard_link(project.db(), kept(project)).unwrap();
+            fs::rename(backup, project.db()).unwrap();
+        },
+        back: |project| fs::rename(kept(project), project.db()).unwrap(),
+        said: ("state.db", REPLACED),
+    },
+    Taken {
+        what: "the lock is made anew",
+        away: |project| {
+            fs::rename(project.state_dir().join("lock"), kept(project)).unwrap();
+            fs::write(project.state_dir().join("lock"), "").unwrap();
+        },
+        back: |project| fs::rename(kept(project), project.state_dir().join("lock")).unwrap(),
+        said: ("lock", REPLACED),
+    },
+];
+
+const MISSING: &str = "was moved or removed";
+const REPLACED: &str = "was replaced by another one";
+const NOT_READY: &str = "not ready: no step is taken";
+const AGAIN: &str = "the state is where it was opened again";
+
+/// Where what is taken away is kept.
+fn kept(project: &Project) -> PathBuf {
+    project.state_dir().with_extension("kept")
+}
+
+fn move_folder(project: &Project) {
+    fs::rename(project.state_dir(), kept(project)).unwrap();
+}
+
+fn return_folder(project: &Project) {
+    fs::rename(kept(project), project.state_dir()).unwrap();
+}
+
+impl Project {
+    fn db(&self) -> PathBuf {
+        self.state_dir().join("state.db")
+    }
+
+    fn every_second(&self) {
+        self.manifest(&MANIFEST.replace("  reconcile:\n", "  reconcile:\n    interval: 1s\n"));
+    }
+}
+
+fn is_running(container: &str) -> bool {
+    docker(&["inspect", "--format", "{{.State.Running}}", container]).trim() == "true"
+}
+
+/// Every verb that speaks of the running undrift, or would begin beside it, is refused or says so.
+fn assert_nobody_is_misled(project: &Project, what: &str) {
+    let name = project.name.as_str();
+    for verb in [&["suspend", name, "--reason", "x"][..], &["resume", name], &["retry", name]] {
+        let refused = project.undrift(verb).expect(2);
+        assert!(refused.stderr.contains("has other files open"), "{what}: {refused:?}");
+        assert_eq!(refused.stdout, "", "{what}");
+    }
+    let verified = project.undrift(&["audit", "verify"]);
+    assert_ne!(verified.code, Some(0), "{what}: {verified:?}");
+    assert!(format!("{verified:?}").contains("has other files open"), "{what}: {verified:?}");
+    let diagnosis = project.undrift(&["doctor", "-o", "json"]).expect(1).json();
+    let lock = diagnosis["checks"].as_array().unwrap().iter().find(|check| check["name"] == "StateLock");
+    assert_eq!(lock.unwrap()["status"], "failed", "{what}: {diagnosis}");
+    for verb in ["run", "apply"] {
+        let refused = second(project, verb).expect(2);
+        let words = ["runs on the state folder", "is held by undrift run", "is not where it was opened"];
+        assert!(words.iter().any(|words| refused.stderr.contains(words)), "{what}: {refused:?}");
+    }
+}
+
+/// Another undrift on the same manifest and the same path of the state.
+fn second(project: &Project, verb: &str) -> Run {
+    run(&mut project.command(&[verb, "-f", "undrift.yaml"]))
+}
+
+#[test]
+fn state_that_is_taken_away_holds_every_step_and_answer_back_until_it_is_there_again() {
+    let project = Project::healthy();
+    project.every_second();
+    let daemon = Daemon::start_with(&project, &[]);
+    for (nth, taken) in ALL.iter().enumerate() {
+        let (what, (file, why)) = (taken.what, taken.said);
+        let reported = |words: &str| daemon.log().matches(words).count();
+        (taken.away)(&project);
+        wait_for(what, || reported(NOT_READY) == nth + 1);
+        let path = if file.is_empty() { project.state_dir() } else { project.state_dir().join(file) };
+        assert!(daemon.log().contains(&format!("{} {why}", path.display())), "{what}: {}", daemon.log());
+        let (looks, container) = (daemon.looks(), project.containers("api"));
+        docker(&["kill", &container[0]]);
+        let held_back = reported("no turn without the state");
+        wait_for(what, || reported("no turn without the state") > held_back);
+        assert_nobody_is_misled(&project, what);
+        assert_eq!(daemon.looks(), looks, "{what}: it has looked");
+        assert!(!is_running(&container[0]), "{what}: it was repaired");
+        assert_eq!(project.state_dir().exists(), taken.what != "the folder is moved", "{what}");
+
+        (taken.back)(&project);
+        wait_for(what, || reported(AGAIN) == nth + 1);
+        project.wait_for_healed(nth + 1);
+        assert_eq!(project.steps(), vec!["Up"; nth + 1], "{what}");
+        assert!(is_running(&container[0]), "{what}");
+        assert_eq!(reported(NOT_READY), nth + 1, "{what}: once for each change");
+        project.assert_trail_is_whole();
+    }
+    assert!(daemon.end().success());
+    project.assert_trail_is_whole();
+}
+
+#[test]
+fn service_manager_is_told_that_the_state_is_away_and_that_it_is_back() {
+    let project = Project::healthy();
+    let manager = Manager::new(&project);
+    let mut command = watching(&project, &[]);
+    let daemon = Daemon::spawn(command.env("NOTIFY_SOCKET", manager.path()), &project).started();
+    manager.hear(&["READY=1"]);
+    move_folder(&project);
+    let dir = project.state_dir();
+    let status = format!(
+        "STATUS=not ready: the state is not where it was opened: {} was moved or removed; no step is taken until it is there \
+         again, or undrift is restarted",
+        dir.display()
+    );
+    manager.hear(&[&status]);
+    return_folder(&project);
+    manager.hear(&[&format!("STATUS={AGAIN}")]);
+    assert!(daemon.end().success());
+}
+
+/// By the folder's new path it is still the state of the undrift that runs.
+#[test]
+fn word_that_is_given_in_the_moved_folder_is_gone_by_once_it_is_back() {
+    let project = Project::healthy();
+    project.every_second();
+    let daemon = Daemon::start_with(&project, &[]);
+    move_folder(&project);
+    daemon.wait_for_log(NOT_READY);
+    let suspended = run(&mut at(&project, &kept(&project), &["suspend", &project.name, "--reason", "moved"]));
+    assert!(suspended.expect(0).stderr.contains("the running undrift does not look at once"));
+    return_folder(&project);
+    daemon.wait_for_log(AGAIN);
+    docker(&["kill", &project.containers("api")[0]]);
+    wait_for("it to be held", || project.condition("Reconciling") == "False Suspended");
+    daemon.wait_for_looks(3);
+    assert_eq!(project.steps(), [""; 0]);
+    project.undrift(&["resume", &project.name]).expect(0);
+    project.wait_for_healed(1);
+    assert!(daemon.end().success());
+}
+
+/// undrift with another state folder than the project's.
+fn at(project: &Project, dir: &Path, args: &[&str]) -> std::process::Command {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_undrift"));
+    command.arg("--state-dir").arg(dir).args(args).current_dir(project.path(""));
+    command
+}
+
+#[test]
+fn apply_takes_no_further_step_once_its_state_is_taken_away() {
+    let project = Project::in_incident();
+    project.slow_down_build(6);
+    let before = project.containers("api");
+    let mut command = project.command(&["apply", "-f", "undrift.yaml"]);
+    command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped());
+    let mut apply = Running(command.spawn().unwrap());
+    wait_for("the build", || project.is_at(" build "));
+    move_folder(&project);
+    let mut status = None;
+    wait_for("apply to end", || {
+        status = apply.0.try_wait().unwrap();
+        status.is_some()
+    });
+    assert_eq!(status.unwrap().code(), Some(2));
+    assert_eq!(project.containers("api"), before, "what was built is not brought up");
+    assert!(!project.state_dir().exists(), "no other state is begun in its place");
+    return_folder(&project);
+    assert_eq!(project.steps(), ["Build"]);
+    project.apply().expect(0);
+    project.assert_trail_is_whole();
+}
+
+/// Two states of one engine are two states: none is in the other's way.
+#[test]
+fn second_state_of_the_same_engine_is_nobodys_business() {
+    let (one, other) = (Project::healthy(), Project::healthy());
+    let _daemon = Daemon::start(&one);
+    other.apply().expect(0);
+    let _second = Daemon::start(&other);
+    one.apply().expect(0);
+}
