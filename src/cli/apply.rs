@@ -83,8 +83,8 @@ async fn here(
     (loaded, environment): (&Loaded, Environment),
     narrator: &Mutex<Narrator>,
 ) -> Result<Vec<Outcome>, Failure> {
-    let store = Arc::new(Store::open_locked(dir, context::actor("apply"), lock)?);
     let steps = Arc::new(StepLock::open(dir)?);
+    let store = Arc::new(Store::open_locked(dir, context::actor("apply"), lock)?);
     context::wait_for_orphan(context, &steps).await?;
     let _while_at_work = steps.acquire()?;
     for told in close_interrupted(&store)? {

@@ -1,6 +1,6 @@
 //! `run`: the daemon.
 
-use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{num::NonZeroUsize, path::Path, sync::Arc, time::Duration};
 
 use super::{Context, Failure, args::Run, context, narrator, style::Style};
 use crate::{
@@ -20,15 +20,14 @@ const LAST_READS: Duration = Duration::from_secs(1);
 pub(super) fn run(context: &mut Context<'_>, verb: &Run) -> Result<u8, Failure> {
     let runtime = runtime(verb.concurrency)?;
     // Before all else: from here on no signal is lost.
-    let signals = runtime.block_on(async { Signals::new() })?;
+    let mut signals = runtime.block_on(async { Signals::new() })?;
     if verb.image_period.get() < LEAST_PERIOD {
         let given = verb.image_period;
         return Err(Failure::Usage(format!("--image-period {given} is too short: give 1s or more")));
     }
     let dir = context.state_dir()?;
-    let lock = StateLock::acquire(&dir, "run")?;
-    let store = Arc::new(Store::open_locked(&dir, context::actor("run"), &lock)?);
-    let steps = Arc::new(StepLock::open(&dir)?);
+    let opened = runtime.block_on(daemon::once_writable(&mut signals, || open(&dir)))?;
+    let Some((_lock, steps, store)) = opened else { return Ok(0) };
     let options = Options {
         sources: context::sources(&verb.manifests.files),
         state_dir: dir,
@@ -42,6 +41,14 @@ pub(super) fn run(context: &mut Context<'_>, verb: &Run) -> Result<u8, Failure> 
     // A question to a file system that hangs would be waited for without end.
     runtime.shutdown_timeout(LAST_READS);
     ended
+}
+
+/// The locks and the state, in this order: the state notes which files are open.
+fn open(dir: &Path) -> Result<(StateLock, Arc<StepLock>, Arc<Store>), Failure> {
+    let lock = StateLock::acquire(dir, "run")?;
+    let steps = Arc::new(StepLock::open(dir)?);
+    let store = Arc::new(Store::open_locked(dir, context::actor("run"), &lock)?);
+    Ok((lock, steps, store))
 }
 
 async fn begin(
@@ -62,10 +69,12 @@ async fn watch(
     options: Options,
     store: &Arc<Store>,
     steps: &Arc<StepLock>,
-    signals: Signals,
+    mut signals: Signals,
 ) -> Result<u8, Failure> {
     let _while_at_work = steps.acquire()?;
-    for told in close_interrupted(store)? {
+    let closed = daemon::once_writable(&mut signals, || close_interrupted(store)).await?;
+    let Some(closed) = closed else { return Ok(0) };
+    for told in closed {
         tracing::warn!(what = told, "closed");
     }
     let cache = Arc::clone(store) as Arc<dyn Cache>;

@@ -20,6 +20,7 @@ mod testing;
 mod triggers;
 mod visitors;
 mod waiters;
+mod writable;
 
 use std::{num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
@@ -32,6 +33,7 @@ pub(crate) use protocol::{Asked, Outcome, Reply, What};
 pub(crate) use signals::Signals;
 pub(crate) use socket::{ask, is_listening};
 pub(crate) use waiters::Narrate;
+pub(crate) use writable::once_writable;
 
 use crate::{
     api::{AuditKind, Desired, NewRecord},
@@ -107,7 +109,8 @@ pub(crate) async fn run(
     mut signals: Signals,
 ) -> Result<(), DaemonError> {
     let io = |action| move |source| DaemonError::Io { action, source };
-    let door = Door::open(&options.state_dir).map_err(io("open the socket in the state folder"))?;
+    let door = once_writable(&mut signals, || Door::open(&options.state_dir)).await;
+    let Some(door) = door.map_err(io("open the socket in the state folder"))? else { return Ok(()) };
     let declared = store.declarations()?;
     let (edits, objects, loaded) = tokio::select! {
         first = first_read(options.sources.clone(), declared) => first.map_err(io("read the manifests"))?,
@@ -120,7 +123,10 @@ pub(crate) async fn run(
     let concurrency = options.concurrency;
     let (image_period, grace) = (options.image_period, options.grace);
     let shared = Arc::new(shared(&options, Arc::clone(&host), store, objects));
-    shared.begin(loaded)?;
+    shared.report_faults(loaded)?;
+    if once_writable(&mut signals, || shared.begin()).await?.is_none() {
+        return Ok(());
+    }
     let changes = stream::select(host.engine().changes(), host.engine().image_changes(image_period));
 
     let tasks = TaskTracker::new();
@@ -205,18 +211,21 @@ fn shared(options: &Options, host: Arc<LocalHost>, store: Arc<Store>, objects: O
 }
 
 impl<H: Host + 'static> Shared<H> {
-    /// Records the start, and names every object.
-    fn begin(&self, loaded: Reloaded) -> Result<(), DaemonError> {
-        let names = self.objects.names();
-        if let Some(errors) = ManifestErrors::of(loaded.errors) {
-            if names.is_empty() {
-                return Err(errors.into());
-            }
-            for error in &errors {
-                tracing::warn!(manifest = %error.in_a_line(), "not valid, and not in effect");
-            }
+    /// Reports what is wrong with the manifests. Where none is valid, that is the end.
+    fn report_faults(&self, loaded: Reloaded) -> Result<(), DaemonError> {
+        let Some(errors) = ManifestErrors::of(loaded.errors) else { return Ok(()) };
+        if self.objects.names().is_empty() {
+            return Err(errors.into());
         }
-        self.keep_declared();
+        for error in &errors {
+            tracing::warn!(manifest = %error.in_a_line(), "not valid, and not in effect");
+        }
+        Ok(())
+    }
+
+    /// Records the start, and names every object. An attempt that fails half-way has named none that is declared.
+    fn begin(&self) -> Result<(), DaemonError> {
+        let names = self.objects.names();
         let (faults, parting) = (self.objects.faults(), self.objects.removed());
         self.keys.name_all(parting.clone());
         for object in self.store.objects()? {
@@ -235,6 +244,7 @@ impl<H: Host + 'static> Shared<H> {
         }
         let evidence = serde_json::json!({ "version": env!("CARGO_PKG_VERSION"), "objects": names });
         self.store.append(&NewRecord { evidence, ..NewRecord::of(AuditKind::Started) })?;
+        self.keep_declared();
         tracing::info!(objects = names.len(), "started");
         self.readiness.expect(names.clone());
         self.keys.name_all(names);

@@ -1,6 +1,6 @@
 //! Why the state could not be read or written.
 
-use std::{io, path::PathBuf};
+use std::{error::Error, io, path::PathBuf};
 
 use rusqlite::ErrorCode;
 
@@ -82,6 +82,27 @@ pub enum StoreError {
     },
 }
 
+/// Whether an error is, at bottom, that nothing can be written: no room is left, the file system is read-only, or somebody
+/// else writes. All of these pass.
+#[must_use]
+pub fn is_unwritable(error: &(dyn Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |error: &&(dyn Error + 'static)| (*error).source());
+    causes.any(|cause| {
+        cause.downcast_ref().is_some_and(|error: &io::Error| {
+            use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+            matches!(error.kind(), QuotaExceeded | ReadOnlyFilesystem | StorageFull)
+        }) || cause.downcast_ref().is_some_and(|error: &rusqlite::Error| {
+            // The last two are what SQLite says where it cannot make, or make longer, a file beside the database.
+            use ErrorCode::{CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, ReadOnly, SystemIoFailure};
+            let code = error.sqlite_error_code();
+            matches!(
+                code,
+                Some(DiskFull | ReadOnly | DatabaseBusy | DatabaseLocked | CannotOpen | SystemIoFailure)
+            )
+        })
+    })
+}
+
 /// The result of everything in the store.
 pub(super) type Result<T, E = StoreError> = std::result::Result<T, E>;
 
@@ -98,4 +119,36 @@ pub(super) fn failed(action: &'static str) -> impl FnOnce(rusqlite::Error) -> St
 /// Names a stored JSON text that is not what it should be.
 pub(super) fn unreadable(what: &'static str) -> impl FnOnce(serde_json::Error) -> StoreError {
     move |source| StoreError::Unreadable { what, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::LockError;
+
+    #[test]
+    fn what_passes_is_told_from_what_does_not_however_deep_it_lies() {
+        let folder = |kind: io::ErrorKind| StoreError::Folder { path: "/state".into(), source: kind.into() };
+        for (kind, expected) in [
+            (io::ErrorKind::ReadOnlyFilesystem, true),
+            (io::ErrorKind::StorageFull, true),
+            (io::ErrorKind::QuotaExceeded, true),
+            (io::ErrorKind::PermissionDenied, false),
+            (io::ErrorKind::NotADirectory, false),
+        ] {
+            assert_eq!(is_unwritable(&folder(kind)), expected, "{kind}");
+            assert_eq!(is_unwritable(&LockError::from(folder(kind))), expected, "{kind}");
+        }
+        for (code, expected) in [
+            (rusqlite::ffi::SQLITE_FULL, true),
+            (rusqlite::ffi::SQLITE_READONLY_DBMOVED, true),
+            (rusqlite::ffi::SQLITE_IOERR_SHMSIZE, true),
+            (rusqlite::ffi::SQLITE_CORRUPT, false),
+            (rusqlite::ffi::SQLITE_NOTADB, false),
+        ] {
+            let error = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+            assert_eq!(is_unwritable(&failed("write")(error)), expected, "{code}");
+        }
+        assert!(!is_unwritable(&StoreError::NewerSchema { found: 9, known: 1 }));
+    }
 }

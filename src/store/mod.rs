@@ -53,7 +53,7 @@ use std::{
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 pub use canonical::{GENESIS, canonical, record_hash};
-pub use error::StoreError;
+pub use error::{StoreError, is_unwritable};
 pub use faults::ManifestFault;
 pub use held::Gone;
 pub use holder::{Displaced, LockState};

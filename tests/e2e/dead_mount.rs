@@ -48,7 +48,7 @@ impl Drop for DeadMount {
     }
 }
 
-fn as_root(argv: &[&str]) -> Command {
+pub(crate) fn as_root(argv: &[&str]) -> Command {
     let sudo: &[&str] =
         if rustix::process::geteuid().is_root() { &[] } else { &["sudo", "--non-interactive"] };
     let argv = [sudo, argv].concat();

@@ -42,6 +42,7 @@ mod source_drift;
 #[expect(dead_code, reason = "each of the crates that share it reads another part of it")]
 mod stranger;
 mod support;
+mod tmpfs;
 mod trail;
 mod unreadable;
 mod upgrade;

@@ -6,8 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Daemon, watch, wire::Wire};
-use crate::support::{MANIFEST, Project, docker, wait_for};
+use super::{Daemon, watch, watching, wire::Wire};
+use crate::{
+    support::{MANIFEST, Project, docker, wait_for},
+    tmpfs::Tmpfs,
+};
 
 /// A manifest whose objects are looked at every second.
 fn every_second() -> String {
@@ -124,6 +127,59 @@ fn state_that_cannot_be_written_holds_every_step_back_until_it_can() {
         assert!(daemon.end().success());
         project.assert_trail_is_whole();
     }
+}
+
+/// How a state folder cannot be written, and what makes it so again.
+type Unwritable = (fn(&Tmpfs), fn(&Tmpfs));
+
+const READ_ONLY: Unwritable = (|disk| disk.read_only(true), |disk| disk.read_only(false));
+const FULL: Unwritable = (Tmpfs::fill, Tmpfs::make_room);
+
+#[test]
+fn state_that_cannot_be_written_at_the_start_is_waited_for() {
+    for (unwritable, writable) in [READ_ONLY, FULL] {
+        // Where nothing is yet, and where an earlier undrift has left its state.
+        for is_new in [true, false] {
+            let project = Project::healthy();
+            project.manifest(&every_second());
+            let disk = Tmpfs::over(&project.state_dir());
+            if !is_new {
+                project.apply().expect(0);
+            }
+            unwritable(&disk);
+            let container = project.containers("api");
+            docker(&["kill", &container[0]]);
+            let daemon = Daemon::spawn(&mut watching(&project, &[]), &project);
+            let waits = "not ready: the state cannot be written, and is waited for";
+            daemon.wait_for_log(waits);
+            assert!(!daemon.is_ready());
+            writable(&disk);
+            project.wait_for_healed(1);
+            daemon.wait_until_ready();
+            assert_eq!(daemon.log().matches(waits).count(), 1, "{}", daemon.log());
+            assert!(daemon.log().contains("the state can be written again"));
+            assert_eq!(project.steps(), ["Up"]);
+            assert!(daemon.end().success());
+            project.assert_trail_is_whole();
+        }
+    }
+}
+
+#[test]
+fn wait_for_a_state_that_can_be_written_ends_by_signal() {
+    let project = Project::healthy();
+    let disk = Tmpfs::over(&project.state_dir());
+    disk.read_only(true);
+    let manager = Manager::new(&project);
+    let mut command = watching(&project, &[]);
+    let daemon = Daemon::spawn(command.env("NOTIFY_SOCKET", manager.path()), &project);
+    let lock = project.state_dir().join("lock");
+    manager.hear(&[&format!(
+        "STATUS=not ready: waits for a state that can be written: cannot use the state folder {}: Read-only file system (os \
+         error 30)",
+        lock.display()
+    )]);
+    assert_eq!(daemon.end().code(), Some(0));
 }
 
 #[test]

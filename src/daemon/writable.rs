@@ -1,0 +1,51 @@
+//! A state that cannot be written at the start: a disk that is full, or that was made read-only after a fault. Both pass, and
+//! who would have undrift start again and again instead gains nothing by it.
+
+use std::{error::Error, time::Duration};
+
+use sd_notify::NotifyState;
+
+use super::{Signals, readiness::notify};
+use crate::{causes::with_causes, store::is_unwritable};
+
+/// The waits between two attempts, doubling.
+const WAITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// Makes something in the state folder, as soon as it can be made; `None` where the process is asked to end before. What keeps
+/// it from that is reported once, in the log and to the service manager.
+///
+/// # Errors
+/// What does not pass by itself.
+pub(crate) async fn once_writable<T, E: Error + 'static>(
+    signals: &mut Signals,
+    mut attempt: impl FnMut() -> Result<T, E>,
+) -> Result<Option<T>, E> {
+    let (mut wait, longest) = WAITS;
+    let mut reported = String::new();
+    loop {
+        let error = match attempt() {
+            Err(error) if is_unwritable(&error) => with_causes(&error),
+            made => {
+                if !reported.is_empty() && made.is_ok() {
+                    tracing::info!("the state can be written again");
+                    notify(&[NotifyState::Status("the state can be written again")]);
+                }
+                return made.map(Some);
+            }
+        };
+        if error != reported {
+            tracing::error!(%error, "not ready: the state cannot be written, and is waited for");
+            notify(&[NotifyState::Status(&format!(
+                "not ready: waits for a state that can be written: {error}"
+            ))]);
+            reported = error;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(wait) => wait = (wait * 2).min(longest),
+            signal = signals.end() => {
+                tracing::info!(signal, "ended before the state could be written");
+                return Ok(None);
+            }
+        }
+    }
+}
