@@ -138,6 +138,7 @@ pub enum AuditKind {
     ManifestChanged,
     Started,
     Stopped,
+    TrailLost,
 }
 
 impl AuditKind {
@@ -159,6 +160,7 @@ impl AuditKind {
             Self::ManifestChanged => "ManifestChanged",
             Self::Started => "Started",
             Self::Stopped => "Stopped",
+            Self::TrailLost => "TrailLost",
         }
     }
 }

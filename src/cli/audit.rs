@@ -5,12 +5,12 @@ use std::io::{self, Write};
 use serde_json::json;
 
 use super::{
-    recorded::{VerbError, View, moment_of, print_json, services_of, summary, write_json},
+    recorded::{VerbError, View, moment, moment_of, print_json, services_of, summary, write_json},
     style::{Cell, Paint, cell, clean, heading, table},
 };
 use crate::{
-    api::{API_VERSION, AuditRecord},
-    store::{Displaced, GENESIS, RecordFilter, Store, Verification},
+    api::{API_VERSION, AuditRecord, Time},
+    store::{GENESIS, RecordFilter, Store, Verification},
 };
 
 /// Prints the records that the filter takes, oldest first; `store` is `None` where there is no state yet.
@@ -60,41 +60,60 @@ pub(super) fn kind_paint(kind: &str) -> Paint {
     match kind {
         "DriftDetected" | "StepInterrupted" | "RolledBack" => Paint::Yellow,
         "Reconciled" | "Verified" => Paint::Green,
-        "Stalled" => Paint::Red,
+        "Stalled" | "TrailLost" => Paint::Red,
         _ => Paint::Plain,
     }
 }
 
-/// Proves that the trail is whole, or finds the first record that is not, or what is kept beside it and says otherwise. Without a state there is no record, and
-/// nothing is broken.
+/// What is found of a trail.
+#[derive(Debug)]
+pub struct Verified {
+    /// Of its chain, and of what is kept beside it.
+    chain: Verification,
+    /// Why records are missing that the chain knows nothing of: an undrift that runs writes them elsewhere, or the trail itself
+    /// is gone.
+    missing: Option<String>,
+    /// When it began in place of an earlier one that was missing. It says so itself, so it is whole.
+    begun_anew: Option<Time>,
+}
+
+impl Verified {
+    /// Whether it is the trail, and whole.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        self.missing.is_none() && self.chain.is_whole()
+    }
+}
+
+/// Proves that the trail is whole, or finds the first record that is not, or what is kept beside it and says otherwise. Without
+/// a state there is no record, and nothing is broken. `missing` is why there are records that are not in it.
 ///
 /// # Errors
 /// Where the state cannot be read.
-pub fn verify(store: Option<&Store>) -> Result<Verification, VerbError> {
+pub fn verify(store: Option<&Store>, missing: Option<String>) -> Result<Verified, VerbError> {
     let empty = Verification::Whole { records: 0, head: GENESIS.into() };
-    Ok(store.map(Store::verify).transpose()?.unwrap_or(empty))
+    let chain = store.map(Store::verify).transpose()?.unwrap_or(empty);
+    let begun_anew = store.map(Store::begun_anew).transpose()?.flatten();
+    Ok(Verified { chain, missing, begun_anew })
 }
 
 /// Prints what [`verify`] has found. It is found before anything is printed: a reader that goes away takes nothing of
-/// the verdict with it. `displaced` is an undrift that runs and writes another trail: this one is not whole then, though
-/// its chain may be.
+/// the verdict with it.
 ///
 /// # Errors
 /// What `out` says.
-pub fn print_verification(
-    verification: &Verification,
-    displaced: Option<&Displaced>,
-    view: &View,
-    out: &mut dyn Write,
-) -> io::Result<()> {
+pub fn print_verification(verified: &Verified, view: &View, out: &mut dyn Write) -> io::Result<()> {
     if view.json {
-        return write_json(out, &verification_json(verification, displaced));
+        return write_json(out, &verification_json(verified));
     }
-    if let Some(displaced) = displaced {
-        let words = clean(&displaced.to_string()).into_owned();
-        writeln!(out, "{}: {words}; what it records is not in this trail", view.style.red("elsewhere"))?;
+    if let Some(missing) = &verified.missing {
+        writeln!(out, "{}: {}", view.style.red("missing"), clean(missing))?;
     }
-    match verification {
+    if let Some(at) = verified.begun_anew {
+        let word = view.style.yellow("begun anew");
+        writeln!(out, "{word}: an earlier trail is missing; this one begins at {}", moment(at))?;
+    }
+    match &verified.chain {
         Verification::Whole { records, head } => {
             let whole = view.style.green("whole");
             writeln!(out, "{whole}: {records} records, head {head}")
@@ -113,9 +132,9 @@ pub fn print_verification(
     }
 }
 
-fn verification_json(verification: &Verification, displaced: Option<&Displaced>) -> serde_json::Value {
+fn verification_json(verified: &Verified) -> serde_json::Value {
     let none: &[String] = &[];
-    let (records, head, first_bad, differs) = match verification {
+    let (records, head, first_bad, differs) = match &verified.chain {
         Verification::Whole { records, head } => (*records, json!(head), json!(null), none),
         Verification::Broken { seq, what } => {
             (seq.saturating_sub(1), json!(null), json!({ "seq": seq, "problem": what }), none)
@@ -125,13 +144,15 @@ fn verification_json(verification: &Verification, displaced: Option<&Displaced>)
     json!({
         "apiVersion": API_VERSION,
         "kind": "AuditVerification",
-        "whole": displaced.is_none() && verification.is_whole(),
+        "whole": verified.is_whole(),
         // Of a broken trail: the records before the first bad one, which are whole.
         "records": records,
         "head": head,
         "firstBad": first_bad,
         // What is damaged beside whole records, or says otherwise than they do.
         "differs": differs,
+        "missing": verified.missing,
+        "begunAnew": verified.begun_anew,
     })
 }
 

@@ -35,7 +35,7 @@ use clap::Parser;
 use args::{AuditVerb, Cli, IncidentVerb, Verb};
 use context::{Context, Failure};
 
-use crate::store::{Displaced, RecordFilter};
+use crate::store::{Displaced, LostTrail, RecordFilter};
 
 /// Exit code of an error: bad input, no engine, a state folder that fails.
 const ERROR: u8 = 2;
@@ -126,18 +126,24 @@ fn audit_verb(context: &mut Context<'_>, verb: &AuditVerb) -> Result<u8, Failure
         }
         AuditVerb::Verify(output) => {
             let view = context.view(output.output);
-            let displaced = Displaced::of(&context.state_dir()?);
-            let verified = context.recorded().and_then(|store| Ok(audit::verify(store.as_ref())?));
-            let verification = match (verified, &displaced) {
-                // The one explains the other: a log that is not the database's, for instance.
-                (Err(_), Some(displaced)) => return Err(Failure::Displaced(displaced.clone())),
-                (verified, _) => verified?,
-            };
-            let printed =
-                audit::print_verification(&verification, displaced.as_ref(), &view, &mut context.out);
+            let verified = verify(context)?;
+            let printed = audit::print_verification(&verified, &view, &mut context.out);
             let printed = printed.and_then(|()| context.out.flush());
-            context::outcome(printed, u8::from(displaced.is_some() || !verification.is_whole()))
+            context::outcome(printed, u8::from(!verified.is_whole()))
         }
+    }
+}
+
+fn verify(context: &Context<'_>) -> Result<audit::Verified, Failure> {
+    let dir = context.state_dir()?;
+    let displaced = Displaced::of(&dir);
+    let elsewhere = displaced.as_ref().map(|it| format!("{it}; what it records is not in this trail"));
+    let missing = elsewhere.or_else(|| LostTrail::of(&dir).map(|lost| lost.to_string()));
+    let verified = context.recorded().and_then(|store| Ok(audit::verify(store.as_ref(), missing)?));
+    match displaced {
+        // The one explains the other: a log that is not the database's, for instance.
+        Some(displaced) if verified.is_err() => Err(Failure::Displaced(displaced)),
+        _ => verified,
     }
 }
 

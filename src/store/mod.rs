@@ -25,6 +25,7 @@ mod key;
 mod ledger;
 mod lock;
 mod looks;
+mod lost;
 mod objects;
 mod outcomes;
 mod place;
@@ -62,6 +63,7 @@ pub use incidents::NewIncident;
 pub use key::DigestKey;
 pub use lock::{Holder, LockError, StateLock};
 pub use looks::EnginePlace;
+pub use lost::LostTrail;
 pub use objects::Generation;
 pub use outcomes::Outcome;
 pub use step_lock::{StepGuard, StepLock};
@@ -136,8 +138,9 @@ impl Store {
     }
 
     fn open_as(dir: &Path, actor: String, clock: Clock, locked: bool) -> Result<Self> {
+        let lost = LostTrail::of(dir);
         let path = folder::create(dir)?;
-        let mut db = folder::connect(&path)?;
+        let db = folder::connect(&path)?;
         let (found, known) = (schema::version(&db)?, schema::latest(schema::MIGRATIONS));
         let is_older = found > 0 && found < known;
         let _lock = if is_older && !locked {
@@ -145,21 +148,15 @@ impl Store {
         } else {
             None
         };
-        schema::migrate(&mut db, schema::MIGRATIONS)?;
+        let (db, kept) = (Mutex::new(db), Mutex::default());
+        let ledger = Mutex::default();
+        let store = Self { db, cache: None, actor, clock, key: None, kept, ledger, held: None };
+        store.migrate(schema::MIGRATIONS, lost)?;
         let cache = Some(Mutex::new(folder::connect_cache(&path)?));
         let key = DigestKey::of(dir)
             .map_err(|source| StoreError::Folder { path: dir.join(key::FILE), source })
             .map(Some)?;
-        Ok(Self {
-            db: Mutex::new(db),
-            cache,
-            actor,
-            clock,
-            key,
-            kept: Mutex::default(),
-            ledger: Mutex::default(),
-            held: None,
-        })
+        Ok(Self { cache, key, ..store })
     }
 
     /// Opens the state in this folder for reading; `None` where there is none yet. Creates nothing, works beside
@@ -269,7 +266,7 @@ mod tests {
     /// A state as the first version of the schema left it.
     fn older(dir: &Path) {
         let path = folder::create(dir).unwrap();
-        schema::migrate(&mut folder::connect(&path).unwrap(), &schema::MIGRATIONS[..1]).unwrap();
+        schema::migrate(&mut folder::connect(&path).unwrap(), &schema::MIGRATIONS[..1], |_| Ok(())).unwrap();
     }
 
     fn version(dir: &Path) -> i64 {
@@ -319,6 +316,25 @@ mod tests {
         store.put("module", "a", "1");
         assert_eq!(store.get("module", "a"), None);
         assert_eq!(std::fs::read_dir(copy.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn who_looks_at_a_backup_in_the_place_of_an_open_database_leaves_the_log_to_who_has_it_open() {
+        let home = tempfile::tempdir().unwrap();
+        let lock = StateLock::acquire(home.path(), "run").unwrap();
+        let store = Store::open_locked(home.path(), "test".into(), &lock).unwrap();
+        let (db, kept) = (home.path().join(folder::FILE), home.path().join("kept"));
+        store.append(&NewRecord::of(AuditKind::Started)).unwrap();
+        std::fs::rename(&db, &kept).unwrap();
+        std::fs::copy(&kept, &db).unwrap();
+        let reader = Store::open_for_looking(home.path()).unwrap().unwrap();
+        reader.put("module", "a", "1");
+        drop(reader);
+        std::fs::rename(&kept, &db).unwrap();
+        store.append(&NewRecord::of(AuditKind::Stopped)).unwrap();
+        drop(store);
+        let reader = Store::open_read_only(home.path()).unwrap().unwrap();
+        assert!(matches!(reader.verify().unwrap(), Verification::Whole { records: 2, .. }));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The schema of the state, and how it came to be: a list of steps, of which each is applied once.
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::error::{Result, StoreError, failed};
 
@@ -27,8 +27,13 @@ pub(super) fn latest(steps: &[&str]) -> i64 {
 }
 
 /// Takes the steps that the database has not taken yet, all in one transaction: a reader beside it sees the state as it
-/// was or as it is to be, and never a schema in between, which it could not read.
-pub(super) fn migrate(db: &mut Connection, steps: &[&str]) -> Result<()> {
+/// was or as it is to be, and never a schema in between, which it could not read. `begin` writes into a database that had
+/// no schema.
+pub(super) fn migrate(
+    db: &mut Connection,
+    steps: &[&str],
+    begin: impl FnOnce(&Transaction<'_>) -> Result<()>,
+) -> Result<()> {
     let known = latest(steps);
     // The version is read inside the transaction: of two processes that start at once, one migrates.
     let change = db
@@ -43,6 +48,9 @@ pub(super) fn migrate(db: &mut Connection, steps: &[&str]) -> Result<()> {
     for step in untaken {
         change.execute_batch(step).map_err(failed("upgrade the state"))?;
     }
+    if found == 0 {
+        begin(&change)?;
+    }
     change.pragma_update(None, "user_version", known).map_err(failed("upgrade the state"))?;
     change.commit().map_err(failed("upgrade the state"))
 }
@@ -50,6 +58,10 @@ pub(super) fn migrate(db: &mut Connection, steps: &[&str]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn migrate(db: &mut Connection, steps: &[&str]) -> Result<()> {
+        super::migrate(db, steps, |_| Ok(()))
+    }
 
     fn tables(db: &Connection) -> Vec<String> {
         let mut query = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY 1").unwrap();
@@ -77,6 +89,18 @@ mod tests {
         let steps = ["CREATE TABLE a (n)", "CREATE TABLE b (n); CREATE TABLE nonsense"];
         migrate(&mut db, &steps).unwrap_err();
         assert_eq!((version(&db).unwrap(), tables(&db)), (0, vec![]));
+    }
+
+    #[test]
+    fn a_beginning_that_fails_begins_nothing_and_there_is_one_only() {
+        let mut db = Connection::open_in_memory().unwrap();
+        let steps = ["CREATE TABLE a (n)"];
+        let no_room = |_: &Transaction<'_>| Err(StoreError::NoSuchIntent(1));
+        super::migrate(&mut db, &steps, no_room).unwrap_err();
+        assert_eq!((version(&db).unwrap(), tables(&db)), (0, vec![]));
+        migrate(&mut db, &steps).unwrap();
+        super::migrate(&mut db, &["", "CREATE TABLE b (n)"], no_room).unwrap();
+        assert_eq!(tables(&db), ["a", "b"]);
     }
 
     #[test]

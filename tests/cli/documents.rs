@@ -14,6 +14,8 @@ pub(crate) struct AuditVerification {
     pub(crate) head: Option<String>,
     pub(crate) first_bad: Option<FirstBad>,
     pub(crate) differs: Vec<String>,
+    pub(crate) missing: Option<String>,
+    pub(crate) begun_anew: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

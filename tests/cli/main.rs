@@ -263,6 +263,7 @@ fn a_tampered_trail_is_told_by_its_first_bad_record() {
     assert_eq!((whole.api_version.as_str(), whole.kind.as_str()), (API_VERSION, "AuditVerification"));
     assert_eq!(whole.differs, [""; 0]);
     assert!(whole.whole && whole.records == 3 && whole.first_bad.is_none(), "{whole:?}");
+    assert!(whole.differs.is_empty() && whole.missing.is_none() && whole.begun_anew.is_none(), "{whole:?}");
     assert_eq!(whole.head.unwrap().len(), 64);
 
     tamper(&home.state(), "UPDATE trail SET actor = 'nobody' WHERE seq = 2");

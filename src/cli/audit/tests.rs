@@ -53,9 +53,9 @@ fn listed(store: &Store, json: bool) -> String {
 
 fn verified(store: Option<&Store>, json: bool) -> (bool, String) {
     let mut out = Vec::new();
-    let verification = verify(store).unwrap();
-    print_verification(&verification, None, &view(json), &mut out).unwrap();
-    (verification.is_whole(), String::from_utf8(out).unwrap())
+    let verified = verify(store, None).unwrap();
+    print_verification(&verified, &view(json), &mut out).unwrap();
+    (verified.is_whole(), String::from_utf8(out).unwrap())
 }
 
 #[test]
@@ -107,6 +107,37 @@ fn what_differs_beside_whole_records_is_listed_and_is_no_whole_trail() {
         (&json!(false), &json!(5), &Value::Null)
     );
     assert_eq!(json["differs"].as_array().map(Vec::len), Some(1), "{json}");
+}
+
+#[test]
+fn records_that_are_missing_are_told_beside_a_chain_that_is_whole() {
+    let (_home, store) = recorded();
+    let verified = verify(Some(&store), Some("they are elsewhere".into())).unwrap();
+    assert!(!verified.is_whole());
+    let text = |json: bool| {
+        let mut out = Vec::new();
+        print_verification(&verified, &view(json), &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    assert!(
+        text(false).starts_with("missing: they are elsewhere\nwhole: 5 records, head "),
+        "{}",
+        text(false)
+    );
+    let json: Value = serde_json::from_str(&text(true)).unwrap();
+    assert_eq!((&json["whole"], &json["missing"]), (&json!(false), &json!("they are elsewhere")));
+}
+
+#[test]
+fn a_trail_that_says_that_an_earlier_one_is_missing_is_whole_and_says_so_here_too() {
+    let (_home, store) = testing::store();
+    store.append(&NewRecord::of(AuditKind::TrailLost)).unwrap();
+    let (whole, text) = verified(Some(&store), false);
+    assert!(whole);
+    let line = "begun anew: an earlier trail is missing; this one begins at 2026-";
+    assert!(text.starts_with(line) && text.contains("\nwhole: 1 records"), "{text}");
+    let json: Value = serde_json::from_str(&verified(Some(&store), true).1).unwrap();
+    assert_eq!(json["begunAnew"], json!(testing::start()));
 }
 
 /// The first block of this language in the documentation.

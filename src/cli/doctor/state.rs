@@ -18,7 +18,7 @@ use super::{
 use crate::{
     api::Time,
     files::trust::{self, Others},
-    store::{Displaced, LockState, Store, StoreError, Verification},
+    store::{Displaced, LockState, LostTrail, Store, StoreError, Verification},
 };
 
 mod judge;
@@ -67,11 +67,14 @@ struct Folder {
 enum Content {
     /// There is no database yet.
     Nothing,
+    /// There was one.
+    Lost(LostTrail),
     /// It cannot be read.
     Unreadable(StoreError),
     Read {
         verification: Result<Verification, StoreError>,
         latest: Result<Option<Time>, StoreError>,
+        begun_anew: Result<Option<Time>, StoreError>,
     },
 }
 
@@ -80,7 +83,7 @@ impl State {
     pub(super) fn latest_record(&self) -> Result<Option<Time>, String> {
         match &self.content {
             None => Err("the trail could not be read in time".into()),
-            Some(Content::Nothing) => Ok(None),
+            Some(Content::Nothing | Content::Lost(_)) => Ok(None),
             Some(Content::Unreadable(_)) => Err("the trail cannot be read".into()),
             Some(Content::Read { latest, .. }) => {
                 latest.as_ref().copied().map_err(|_| "the trail cannot be read".into())
@@ -181,8 +184,12 @@ fn exposed(dir: &Path) -> Option<String> {
 
 fn look_inside(dir: &Path) -> Content {
     match Store::open_read_only(dir) {
-        Ok(None) => Content::Nothing,
-        Ok(Some(store)) => Content::Read { verification: store.verify(), latest: store.latest_time() },
+        Ok(None) => LostTrail::of(dir).map_or(Content::Nothing, Content::Lost),
+        Ok(Some(store)) => Content::Read {
+            verification: store.verify(),
+            latest: store.latest_time(),
+            begun_anew: store.begun_anew(),
+        },
         // What is not there cannot be read; what is wrong with the folder is said of the folder.
         Err(StoreError::Folder { source, .. }) if source.kind() == io::ErrorKind::NotADirectory => {
             Content::Nothing

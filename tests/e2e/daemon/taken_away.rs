@@ -195,6 +195,17 @@ fn word_that_is_given_in_the_moved_folder_is_gone_by_once_it_is_back() {
     assert_eq!(project.steps(), [""; 0]);
     project.undrift(&["resume", &project.name]).expect(0);
     project.wait_for_healed(1);
+
+    // Without its socket it cannot be told, and goes by it all the same.
+    fs::remove_file(project.state_dir().join("undrift.sock")).unwrap();
+    let suspended = project.undrift(&["suspend", &project.name, "--reason", "no socket"]).expect(0);
+    assert!(suspended.stderr.contains("does not look at once (its socket is not there)"), "{suspended:?}");
+    assert!(!suspended.stdout.contains("no daemon runs"), "{suspended:?}");
+    wait_for("it to be held", || {
+        let store = undrift::store::Store::open_read_only(&project.state_dir()).unwrap().unwrap();
+        let object = store.object(&project.name).unwrap().unwrap();
+        object.status.conditions.iter().any(|condition| condition.reason == "Suspended")
+    });
     assert!(daemon.end().success());
 }
 
@@ -237,4 +248,43 @@ fn second_state_of_the_same_engine_is_nobodys_business() {
     other.apply().expect(0);
     let _second = Daemon::start(&other);
     one.apply().expect(0);
+}
+
+/// How the database is taken away while no undrift runs, and what is said of it.
+type Lost = (fn(&Project), &'static str);
+
+#[test]
+fn trail_that_is_missing_at_the_start_is_a_hole_that_the_next_one_begins_with() {
+    let ways: [Lost; 2] = [
+        (|project| fs::write(project.db(), "").unwrap(), "state.db was emptied"),
+        (|project| fs::remove_file(project.db()).unwrap(), "state.db is gone"),
+    ];
+    for (take_away, said) in ways {
+        let project = Project::healthy();
+        project.apply().expect(0);
+        take_away(&project);
+        let verified = project.undrift(&["audit", "verify", "-o", "json"]).expect(1).json();
+        assert_eq!(verified["whole"], false);
+        assert!(verified["missing"].as_str().unwrap().contains(said), "{verified}");
+
+        docker(&["kill", &project.containers("api")[0]]);
+        let daemon = Daemon::start_with(&project, &[]);
+        project.wait_for_healed(1);
+        assert!(daemon.log().contains(said), "{}", daemon.log());
+        let first = project.trail()[0].clone();
+        assert_eq!(first["kind"], "TrailLost");
+        assert!(first["evidence"]["message"].as_str().unwrap().contains(said), "{first}");
+        let verified = project.undrift(&["audit", "verify"]).expect(0).stdout;
+        assert!(verified.starts_with("begun anew: an earlier trail is missing; "), "{verified}");
+        let diagnosis = project.undrift(&["doctor", "-o", "json"]).json();
+        let trail =
+            diagnosis["checks"].as_array().unwrap().iter().find(|check| check["name"] == "TrailWhole");
+        assert_eq!(trail.unwrap()["status"], "warning", "{diagnosis}");
+        assert!(daemon.end().success());
+
+        // On purpose it is begun anew without a word of the earlier one.
+        fs::rename(project.state_dir(), kept(&project)).unwrap();
+        project.apply().expect(0);
+        assert_ne!(project.trail()[0]["kind"], "TrailLost");
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::{Content, FILES_LIMIT, Folder, Keeping, State};
 use crate::{
-    cli::doctor::Check,
+    cli::{doctor::Check, recorded::moment},
     store::{LockState, StoreError, Verification},
 };
 
@@ -145,7 +145,7 @@ fn lock(folder: &Folder) -> Check {
 fn schema(content: &Content) -> Check {
     let name = "StateSchema";
     match content {
-        Content::Nothing => Check::ok(name, "nothing is recorded yet"),
+        Content::Nothing | Content::Lost(_) => Check::ok(name, "nothing is recorded yet"),
         Content::Read { .. } => Check::ok(name, "as this undrift writes it"),
         Content::Unreadable(StoreError::OlderSchema { found, known }) => {
             Check::ok(name, format!("version {found}; the next apply brings it to {known}"))
@@ -167,7 +167,24 @@ fn trail(content: &Content) -> Check {
     let name = "TrailWhole";
     match content {
         Content::Nothing => Check::ok(name, "nothing is recorded yet"),
+        Content::Lost(lost) => Check::failed(
+            name,
+            lost.to_string(),
+            "stop undrift and put the backup there; to begin anew on purpose, move the whole folder aside",
+        ),
         Content::Unreadable(_) => Check::unknown(name, "it cannot be read"),
+        Content::Read {
+            begun_anew: Ok(Some(at)),
+            verification: Ok(Verification::Whole { records, .. }),
+            ..
+        } => {
+            let records = crate::manifest::count(usize::try_from(*records).unwrap_or(usize::MAX), "record");
+            Check::warning(
+                name,
+                format!("{records} since {}, where an earlier trail was missing", moment(*at)),
+                "find out what became of it: undrift audit list; a folder that is moved aside begins without this",
+            )
+        }
         Content::Read { verification: Ok(Verification::Whole { records, .. }), .. } => {
             Check::ok(name, crate::manifest::count(usize::try_from(*records).unwrap_or(usize::MAX), "record"))
         }

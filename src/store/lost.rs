@@ -1,0 +1,124 @@
+//! An earlier trail that is missing: the database is gone or empty, and what lies beside it says that there was one.
+//!
+//! A host goes on to be healed, so a new trail begins. Its first record says what it does not hold: a hole in a trail is never
+//! passed off as a beginning.
+
+use std::{fs, io, path::Path};
+
+use serde_json::json;
+
+use super::{Store, error::Result, folder, key, schema};
+use crate::api::{AuditKind, NewRecord, Time};
+
+/// A database that is missing, or has no content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "an earlier trail is missing: state.db {}, and digest.key says that there was a state", if *emptied { "was emptied" } else { "is gone" }
+)]
+pub struct LostTrail {
+    emptied: bool,
+}
+
+impl LostTrail {
+    /// Whether a trail is missing in this folder. The key of the digests is made with the first state and never without one; the
+    /// locks may be there before.
+    #[must_use]
+    pub fn of(dir: &Path) -> Option<Self> {
+        let emptied = match fs::metadata(dir.join(folder::FILE)) {
+            Ok(found) if found.len() == 0 => true,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            _ => return None,
+        };
+        dir.join(key::FILE).exists().then_some(Self { emptied })
+    }
+
+    /// The first record of the trail that begins in its place.
+    pub(super) fn record(self) -> NewRecord {
+        NewRecord { evidence: json!({ "message": self.to_string() }), ..NewRecord::of(AuditKind::TrailLost) }
+    }
+}
+
+impl Store {
+    /// When this trail began in place of one that was missing; `None` where it did not.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn begun_anew(&self) -> Result<Option<Time>> {
+        let record = self.latest_of(&[AuditKind::TrailLost])?;
+        Ok(record.and_then(|record| record.time.parse().ok()))
+    }
+
+    /// Brings the schema up to date. A trail that begins in place of a missing one begins with that, in the same transaction.
+    pub(super) fn migrate(&self, steps: &[&str], lost: Option<LostTrail>) -> Result<()> {
+        schema::migrate(&mut self.db(), steps, |change| {
+            let Some(lost) = lost else { return Ok(()) };
+            tracing::error!("{lost}; a new trail begins, and its first record says so");
+            self.append_in(change, &lost.record()).map(drop)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::store::{RecordFilter, testing};
+
+    fn kinds(dir: &Path) -> Vec<String> {
+        let store = Store::open_read_only(dir).unwrap().unwrap();
+        assert!(store.verify().unwrap().is_whole());
+        let records = store.records(&RecordFilter::default()).unwrap().into_iter();
+        records.map(|record| record.kind).collect()
+    }
+
+    /// A folder with a state that nobody has open.
+    fn state() -> (tempfile::TempDir, PathBuf) {
+        let (home, store) = testing::store();
+        store.append(&NewRecord::of(AuditKind::Started)).unwrap();
+        drop(store);
+        let db = home.path().join(folder::FILE);
+        (home, db)
+    }
+
+    /// How the database is taken away, and what is said then.
+    type TakenAway = (fn(&Path), &'static str);
+
+    #[test]
+    fn a_trail_that_begins_where_one_is_missing_says_so_in_its_first_record_once() {
+        let ways: [TakenAway; 2] = [
+            (|db| fs::remove_file(db).unwrap(), "state.db is gone"),
+            (|db| fs::write(db, "").unwrap(), "state.db was emptied"),
+        ];
+        for (take_away, said) in ways {
+            let (home, db) = state();
+            assert_eq!(LostTrail::of(home.path()), None);
+            take_away(&db);
+            let lost = LostTrail::of(home.path()).unwrap().to_string();
+            assert!(lost.contains(said), "{lost}");
+            for _ in 0..2 {
+                let store = Store::open(home.path(), "test".into()).unwrap();
+                assert!(store.begun_anew().unwrap().is_some());
+                let records = store.records(&RecordFilter::default()).unwrap();
+                assert_eq!(records[0].evidence["message"], lost);
+            }
+            assert_eq!(kinds(home.path()), ["TrailLost"]);
+            assert_eq!(LostTrail::of(home.path()), None, "it is in the trail now");
+        }
+    }
+
+    #[test]
+    fn a_folder_without_a_state_begins_a_trail_like_any_other() {
+        let home = tempfile::tempdir().unwrap();
+        let _lock = crate::store::StateLock::acquire(home.path(), "run").unwrap();
+        fs::write(home.path().join(folder::FILE), "").unwrap();
+        assert_eq!(
+            LostTrail::of(home.path()),
+            None,
+            "an undrift that was killed at its first start leaves this"
+        );
+        let store = Store::open(home.path(), "test".into()).unwrap();
+        assert_eq!(store.begun_anew().unwrap(), None);
+        assert_eq!(kinds(home.path()), [""; 0]);
+    }
+}
