@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     audit::kind_paint,
-    narrator::OUTPUT_LINES,
+    narrator::last_lines,
     recorded::{
         CLOCK_SET_BACK, VerbError, View, between, elapsed, git_of, moment, print_json, services_of, span,
         summary,
@@ -259,12 +259,9 @@ fn last_words(record: &AuditRecord) -> Vec<String> {
 fn tail(evidence: &Value) -> Vec<String> {
     let command: Vec<&str> =
         evidence["command"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    let lines: Vec<&str> = evidence["output"].as_str().unwrap_or_default().lines().collect();
+    let lines = last_lines(evidence["output"].as_str().unwrap_or_default());
     let command = (!command.is_empty()).then(|| format!("$ {}", command.join(" ")));
-    command
-        .into_iter()
-        .chain(lines[lines.len().saturating_sub(OUTPUT_LINES)..].iter().map(ToString::to_string))
-        .collect()
+    command.into_iter().chain(lines.into_iter().map(str::to_owned)).collect()
 }
 
 /// What each route answered before and after.

@@ -16,9 +16,22 @@ use crate::{api::StepOutcome, reconcile::Progress};
 /// Back to the begin of the line, and nothing left on it.
 const ERASE: &[u8] = b"\r\x1b[2K";
 
-/// How many of the last lines of a failed command are shown. From Compose 2.37 on BuildKit's summary, with an excerpt of the
-/// Dockerfile, fills ten of them; what the failed `RUN` printed stands before it.
-pub(super) const OUTPUT_LINES: usize = 24;
+/// How many of the last lines of a failed command are shown: the reason stands there.
+const LINES: usize = 12;
+
+/// How many they may be where BuildKit's summary is longer. It begins with what the failed `RUN` printed; from Compose 2.37 on
+/// an excerpt of the Dockerfile follows.
+const LINES_OF_SUMMARY: usize = 30;
+
+/// The last lines of what a failed command printed, from BuildKit's summary on where there is one: `------`, ` > [api 2/2] RUN
+/// …:`, what that has printed.
+pub(super) fn last_lines(output: &str) -> Vec<&str> {
+    let lines: Vec<&str> = output.lines().collect();
+    let is_summary = |pair: &[&str]| pair[0].starts_with("------") && pair[1].starts_with(" > ");
+    let summary = lines.windows(2).rposition(is_summary).unwrap_or(lines.len());
+    let from = summary.clamp(lines.len().saturating_sub(LINES_OF_SUMMARY), lines.len().saturating_sub(LINES));
+    lines[from..].to_vec()
+}
 
 /// Tells what happens, line by line.
 pub(super) struct Narrator {
@@ -95,9 +108,8 @@ pub(super) fn line(style: Style, progress: &Progress<'_>) -> Option<String> {
             if report.outcome == StepOutcome::Succeeded {
                 format!("{} {took}", style.green(&words))
             } else {
-                let tail: Vec<&str> = report.output.lines().rev().take(OUTPUT_LINES).collect();
-                let tail: Vec<String> =
-                    tail.into_iter().rev().map(|l| format!("           {}", clean(l))).collect();
+                let shown = last_lines(&report.output).into_iter();
+                let tail: Vec<String> = shown.map(|l| format!("           {}", clean(l))).collect();
                 format!("{} {took}\n{}", style.red(&words), tail.join("\n"))
             }
         }

@@ -3,6 +3,7 @@
 
 mod docs;
 mod documents;
+mod earlier_trail;
 mod exposed;
 mod home;
 mod hostile;

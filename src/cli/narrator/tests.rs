@@ -106,3 +106,20 @@ fn the_narrator_cannot_steer_the_terminal() {
     ]);
     assert!(!text.contains(['\u{1b}', '\u{7}']), "{text:?}");
 }
+
+#[test]
+fn of_a_failed_build_its_summary_is_shown_whole_and_of_all_else_the_end() {
+    let lines = |from: usize, to: usize| (from..to).map(|n| format!("#1 line {n}")).collect::<Vec<_>>();
+    assert_eq!(last_lines(&lines(0, 40).join("\n")), lines(28, 40));
+    assert_eq!(last_lines("one\ntwo"), ["one", "two"]);
+    // As Compose 2.40 prints it.
+    let said = ["------", " > [2/2] RUN make:", "0.2 no rule to make target", "------"];
+    let summary: Vec<String> = said.iter().map(ToString::to_string).chain(lines(40, 52)).collect();
+    let output = [lines(0, 40), summary.clone()].concat().join("\n");
+    assert_eq!(last_lines(&output), summary);
+    // A short one stands among the last lines, one that is too long is cut.
+    let output = [lines(0, 40), summary[..4].to_vec()].concat().join("\n");
+    assert_eq!(last_lines(&output).len(), 12);
+    let output = [summary, lines(0, 40)].concat().join("\n");
+    assert_eq!(last_lines(&output), lines(10, 40));
+}
