@@ -203,8 +203,11 @@ fn of_object(db: &Connection, name: &str, told: &Told) -> Result<Vec<Difference>
         found.extend(generations(db, name, *seq, generation)?);
     }
     let rows = readable_attempts_in(db, name)?;
-    let says_less = |told: &Attempt| {
-        rows.iter().find(|row| row.is_of_the_same(told)).is_none_or(|row| counts_for_less(row, told))
+    // One that never began is of no account, and may be forgotten without a record.
+    let matters = |told: &Attempt| told.attempts > 0 || told.gave_up.is_some();
+    let says_less = |told: &Attempt| match rows.iter().find(|row| row.is_of_the_same(told)) {
+        Some(row) => counts_for_less(row, told),
+        None => matters(told),
     };
     let less = told.attempts.iter().filter(|(_, told)| says_less(told));
     found.extend(less.map(|(seq, told)| Difference::Attempt { seq: *seq, told: told.clone() }));
@@ -257,9 +260,9 @@ fn open_steps(db: &Connection, ledger: &Ledger, object: Option<&str>) -> Result<
 
 fn recent_steps(db: &Connection, ledger: &Ledger, object: &str, now: Time) -> Result<Vec<Difference>> {
     let stored = recent_steps_in(db, object)?;
-    // What the clock shows as lying ahead was dated by whoever looked at it first.
+    // A later date counts for longer. What the clock shows as lying ahead was dated by whoever looked at it first.
     let is_same = |stored: &RecentStep, told: &RecentStep| {
-        let is_dated = told.at > now || stamp(stored.at) == stamp(told.at);
+        let is_dated = told.at > now || stamp(stored.at) >= stamp(told.at);
         let undated = |step: &RecentStep| RecentStep { at: now, ..step.clone() };
         is_dated && undated(stored) == undated(told)
     };

@@ -281,6 +281,26 @@ fn an_index_that_hides_a_record_is_found_and_hides_nothing_from_who_acts() {
 }
 
 #[test]
+fn attempt_that_never_began_may_be_forgotten_and_a_clock_that_was_set_back_a_little_alters_nothing() {
+    let (_home, store, _, intent) = at_work();
+    let record = NewRecord { outcome: Some("NotBegun".into()), ..NewRecord::of(AuditKind::StepFinished) };
+    let rows = vec![Attempt { pending: None, tried: vec![], ..attempt(0) }];
+    store.finish_with(Outcome { intent, record, more: None, rows: rows.clone() }).unwrap();
+    store.forget_attempts(&[&rows[0]]).unwrap();
+    assert_eq!(found(&store), [""; 0]);
+
+    let (home, store, ..) = at_work();
+    // A record that is older than the one before it.
+    let early = Store::open_with_clock(
+        home.path(),
+        "early".into(),
+        Box::new(|| testing::start() - TimeDelta::seconds(1)),
+    );
+    early.unwrap().append(&NewRecord::of(AuditKind::Started)).unwrap();
+    assert_eq!(found(&store), [""; 0]);
+}
+
+#[test]
 fn steps_that_were_dated_anew_agree() {
     let (_home, store, ..) = at_work();
     store.agree_with_trail("shop", now()).unwrap();

@@ -69,7 +69,7 @@ fn private(dir: &str, folder: &Folder) -> Check {
     if let Some(exposed) = folder.exposed.as_ref().filter(|_| !is_written) {
         let mend = "chown or chmod what is named so that it is yours or root's alone; rm what is a link; or choose another: \
                     --state-dir DIR";
-        return Check::failed(name, format!("{exposed}: nothing is written there"), mend);
+        return Check::failed(name, exposed.clone(), mend);
     }
     let Some((path, mode)) = folder.open.first() else {
         return Check::ok(
