@@ -151,6 +151,11 @@ impl Accesses {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// See [`super::hanging`].
+    pub(super) fn hanging(&self) -> Vec<PathBuf> {
+        self.lock().iter().filter(|access| access.hangs()).map(|access| access.path.clone()).collect()
+    }
+
     /// See [`super::spent`].
     pub(super) async fn spent(&self) {
         self.spent.notified().await;

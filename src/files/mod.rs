@@ -90,6 +90,11 @@ pub(crate) async fn looked_past<T: Send + 'static>(
     workers::run_past_beside(&ACCESSES, work).await
 }
 
+/// The files that hang right now, in the order in which they were asked for.
+pub(crate) fn hanging() -> Vec<PathBuf> {
+    ACCESSES.hanging()
+}
+
 /// Has [`spent`] return: threads are lost at files in a way that only its caller can count.
 pub(crate) fn declare_spent() {
     ACCESSES.declare_spent();

@@ -188,6 +188,43 @@ fn manifests_and_projects_on_a_dead_file_system_are_errors_of_their_own() {
     drop(dead);
 }
 
+/// More than may hang on one file system: a look at them takes longer than one access, and names each.
+#[test]
+fn doctor_names_manifests_and_env_files_that_hang_and_examines_all_else() {
+    const LINKS: usize = 10;
+    let project = Project::healthy();
+    let dead = DeadMount::over(&project.path("dead"));
+    let text = fs::read_to_string(project.path("undrift.yaml")).unwrap();
+    project.write("manifests/a.yaml", &text.replace("directory: .", "directory: .."));
+    for number in 0..LINKS {
+        let link = project.path(&format!("manifests/m{number}.yaml"));
+        std::os::unix::fs::symlink(project.path(&format!("dead/{number}.yaml")), link).unwrap();
+    }
+    let compose = fs::read_to_string(project.path("compose.yaml")).unwrap();
+    project
+        .write("other/compose.yaml", &compose.replace("init: true", "init: true, env_file: ../dead/x.env"));
+    project.write("other/api/Dockerfile", "FROM undrift-example-base\n");
+    let other = text.replace(&project.name, "other").replace("directory: .", "directory: ../other");
+    project.write("manifests/z.yaml", &other);
+
+    let doctor = ends(&project, &["doctor", "-f", "manifests", "-o", "json"]).expect(1).json();
+    let checks = doctor["checks"].as_array().unwrap();
+    let of = |name: &str| {
+        let check = checks.iter().find(|check| check["name"] == name).unwrap();
+        (check["status"].as_str().unwrap().to_owned(), check["found"].as_str().unwrap().to_owned())
+    };
+    let (status, found) = of("ManifestsValid");
+    assert_eq!(status, "failed", "{found}");
+    assert!(found.starts_with("10 errors: ") && found.contains("m0.yaml does not answer"), "{found}");
+    let (status, found) = of("ComposeProjectsAccepted");
+    assert_eq!(status, "failed", "{found}");
+    assert!(found.starts_with("other: ") && found.contains("dead/x.env does not answer"), "{found}");
+    for name in ["CredentialsReadable", "RoutesReachable", "BuildsPossible", "EngineReachable"] {
+        assert_eq!(of(name).0, "ok", "{name} is examined all the same: {checks:?}");
+    }
+    drop(dead);
+}
+
 /// The threads of a process that look at files.
 fn file_threads(daemon: &Daemon) -> usize {
     let tasks = fs::read_dir(format!("/proc/{}/task", daemon.pid())).unwrap().flatten();

@@ -2,12 +2,14 @@
 
 use std::{collections::BTreeSet, ffi::OsString, fs, sync::Arc, time::Duration};
 
-use super::{Check, FILES_LIMIT, in_time};
+use super::{Check, FILES_LIMIT, within};
 use crate::{
     api::{Desired, NoteReason, Obstacle},
     cli::context,
+    files,
     host::{Host as _, HostError, LocalHost, NoCache},
-    manifest, reconcile,
+    manifest::{self, ManifestError},
+    reconcile,
 };
 
 /// The kernel's own default of old; a limit below it was chosen, or is that of a very small machine.
@@ -16,8 +18,15 @@ const FEW_WATCHES: u64 = 8192;
 /// The kernel's default is 128, which all programs of a user share.
 const FEW_INSTANCES: u64 = 64;
 
-/// The longest that projects are looked at: routes that nothing exposes are asked, and have a limit of their own.
+/// The longest that manifests are read. One that hangs takes 5 s, and each of the others beside it on the same file system
+/// another one: this is enough for two such file systems, and each file is named.
+const MANIFESTS_LIMIT: Duration = Duration::from_secs(30);
+
+/// The longest that a project is looked at: routes that nothing exposes are asked, and have a limit of their own.
 const OBSTACLES_LIMIT: Duration = Duration::from_secs(20);
+
+/// How many errors are shown, and how many files that hang.
+const SHOWN: usize = 5;
 
 /// For who has no manifest yet: `validate` could only say so again.
 const HOW_TO_WRITE: &str = "undrift schema prints its fields for an editor, docs/manifest.md explains them";
@@ -25,17 +34,17 @@ const HOW_TO_WRITE: &str = "undrift schema prints its fields for an editor, docs
 const INOTIFY: &str = "/proc/sys/fs/inotify";
 
 /// What was found; nothing of it where no `-f` was given.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Manifests {
     /// As they were named.
     pub(super) files: Vec<OsString>,
-    /// `None` where they could not be read in time.
-    pub(super) loaded: Option<Loaded>,
+    /// Where they could not be read in time, which files hang.
+    pub(super) loaded: Result<Loaded, Vec<String>>,
     /// The objects with a service that another one has, with what is said of each; `None` where that is not known.
     pub(super) taken: Option<Vec<String>>,
     /// What is wrong with the Compose projects of the objects, as every look would say it, each with what to do about it;
     /// `None` where that is not known.
-    pub(super) refused: Option<Vec<(String, Option<String>)>>,
+    pub(super) refused: Option<Looked<(String, Option<String>)>>,
     /// The routes whose credentials cross the network in plain HTTP, each with its place; `None` where the manifests could not be
     /// read in time.
     pub(super) exposed: Option<Vec<String>>,
@@ -43,9 +52,30 @@ pub(super) struct Manifests {
     /// read in time.
     pub(super) changeable: Option<BTreeSet<String>>,
     /// What keeps services from being repaired or verified, each with its place; `None` where that is not known.
-    pub(super) obstacles: Option<Vec<(String, Obstacle)>>,
+    pub(super) obstacles: Option<Looked<(String, Obstacle)>>,
     pub(super) watches: Option<u64>,
     pub(super) instances: Option<u64>,
+}
+
+/// What a look at each of the projects has found.
+#[derive(Debug)]
+pub(super) struct Looked<T> {
+    pub(super) found: Vec<T>,
+    /// The objects that could not be looked at in time, each with that time.
+    pub(super) late: Vec<String>,
+}
+
+impl<T> Default for Looked<T> {
+    fn default() -> Self {
+        Self { found: Vec::new(), late: Vec::new() }
+    }
+}
+
+impl<T> Looked<T> {
+    /// That not all projects were looked at.
+    fn unknown(&self, name: &'static str) -> Option<Check> {
+        (!self.late.is_empty()).then(|| Check::unknown(name, self.late.join("; ")))
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -56,9 +86,25 @@ pub(super) enum Loaded {
     EmptyFolder(String),
     Errors {
         count: usize,
-        /// The first error: where it is, and what.
-        first: String,
+        /// The first ones: where each is, and what.
+        first: Vec<String>,
     },
+}
+
+impl Default for Manifests {
+    fn default() -> Self {
+        Self {
+            files: Vec::new(),
+            loaded: Ok(Loaded::Objects(0)),
+            taken: None,
+            refused: None,
+            exposed: None,
+            changeable: None,
+            obstacles: None,
+            watches: None,
+            instances: None,
+        }
+    }
 }
 
 /// Loads the manifests as every verb does, and reads the limits.
@@ -67,16 +113,16 @@ pub(super) async fn read(files: &[OsString]) -> Manifests {
         return Manifests::default();
     }
     let sources = context::sources(files);
-    let (loaded, exposed, changeable, taken, refused, obstacles) = match in_time(move || load(&sources)).await
-    {
-        Some((loaded, objects)) => {
-            let changeable = manifest::exposed(&objects);
-            let (taken, refused, obstacles) =
-                tokio::join!(taken(&objects), refused(&objects), obstacles(&objects));
-            (Some(loaded), Some(exposed(&objects)), Some(changeable), taken, refused, obstacles)
-        }
-        None => (None, None, None, None, None, None),
-    };
+    let (loaded, exposed, changeable, taken, refused, obstacles) =
+        match within(MANIFESTS_LIMIT, move || load(&sources)).await {
+            Some((loaded, objects)) => {
+                let changeable = manifest::exposed(&objects);
+                let (taken, refused, obstacles) =
+                    tokio::join!(taken(&objects), refused(&objects), obstacles(&objects));
+                (Ok(loaded), Some(exposed(&objects)), Some(changeable), taken, refused, obstacles)
+            }
+            None => (Err(hanging()), None, None, None, None, None),
+        };
     let limit = |name: &str| fs::read_to_string(format!("{INOTIFY}/{name}")).ok()?.trim().parse().ok();
     Manifests {
         files: files.to_vec(),
@@ -89,6 +135,11 @@ pub(super) async fn read(files: &[OsString]) -> Manifests {
         watches: limit("max_user_watches"),
         instances: limit("max_user_instances"),
     }
+}
+
+/// The files that undrift waits for in vain right now.
+fn hanging() -> Vec<String> {
+    files::hanging().into_iter().take(SHOWN).map(|path| path.display().to_string()).collect()
 }
 
 /// The routes whose credentials others may read on their way.
@@ -116,66 +167,83 @@ async fn taken(objects: &[Desired]) -> Option<Vec<String>> {
 }
 
 /// What Compose refuses, and what undrift does: two builds of one reference, services that are not there.
-async fn refused(objects: &[Desired]) -> Option<Vec<(String, Option<String>)>> {
+async fn refused(objects: &[Desired]) -> Option<Looked<(String, Option<String>)>> {
     let host = &LocalHost::connect(Arc::new(NoCache), None).ok()?;
-    let each = objects.iter().map(async |desired| (desired, host.project(desired).await));
-    let all = tokio::time::timeout(FILES_LIMIT, futures_util::future::join_all(each)).await.ok()?;
-    let mut refused = Vec::new();
-    for (desired, answer) in all {
+    let (answers, late) = each(objects, FILES_LIMIT, async |desired| host.project(desired).await).await;
+    let mut found = Vec::new();
+    for (desired, answer) in answers {
         match answer {
             Ok(_) => {}
+            Err(error @ HostError::FileHangs(_)) => {
+                let next = "mount anew what it is on, or bring the server that it is mounted from back";
+                found.push((format!("{}: {error}", desired.name()), Some(next.to_owned())));
+            }
             // That there is no Compose, or no engine, is told by checks of their own.
             Err(error) if error.is_transient() || matches!(error, HostError::ComposeMissing(_)) => {
                 return None;
             }
-            Err(error) => refused.push((format!("{}: {error}", desired.name()), error.next())),
+            Err(error) => found.push((format!("{}: {error}", desired.name()), error.next())),
         }
     }
-    Some(refused)
+    Some(Looked { found, late })
+}
+
+/// Asks something of each project, all at once; and says of which no answer came in time.
+async fn each<'a, T>(
+    objects: &'a [Desired],
+    limit: Duration,
+    ask: impl AsyncFn(&'a Desired) -> T,
+) -> (Vec<(&'a Desired, T)>, Vec<String>) {
+    let all = objects.iter().map(|desired| tokio::time::timeout(limit, ask(desired)));
+    let all = futures_util::future::join_all(all).await;
+    let (mut answers, mut late) = (Vec::new(), Vec::new());
+    for (desired, answer) in objects.iter().zip(all) {
+        match answer {
+            Ok(answer) => answers.push((desired, answer)),
+            Err(_) => late.push(format!("{}: not looked at within {} s", desired.name(), limit.as_secs())),
+        }
+    }
+    (answers, late)
 }
 
 /// What a look would find in the way of a repair or of its verification. Of a project that is refused nothing is known.
-async fn obstacles(objects: &[Desired]) -> Option<Vec<(String, Obstacle)>> {
+async fn obstacles(objects: &[Desired]) -> Option<Looked<(String, Obstacle)>> {
     let host = &LocalHost::connect(Arc::new(NoCache), None).ok()?;
-    let each = objects.iter().map(async |desired| (desired, host.foresee(desired).await));
-    let all = tokio::time::timeout(OBSTACLES_LIMIT, futures_util::future::join_all(each)).await.ok()?;
+    let (answers, late) = each(objects, OBSTACLES_LIMIT, async |desired| host.foresee(desired).await).await;
     let mut found = Vec::new();
-    for (desired, answer) in all {
+    for (desired, answer) in answers {
         match answer {
             Ok(obstacles) => found.extend(
                 obstacles
                     .into_iter()
                     .map(|(service, obstacle)| (format!("{}, service {service}", desired.name()), obstacle)),
             ),
-            Err(error) if error.is_transient() => return None,
+            Err(error) if error.is_transient() && !matches!(error, HostError::FileHangs(_)) => return None,
             Err(_) => {}
         }
     }
-    Some(found)
+    Some(Looked { found, late })
 }
 
+/// What is wrong with one takes nothing away from the others, which are examined.
 fn load(sources: &[manifest::Source]) -> (Loaded, Vec<Desired>) {
-    let errors = match manifest::load(sources) {
-        Ok(objects) => return (Loaded::Objects(objects.len()), objects),
-        Err(errors) => errors,
-    };
-    (faulty(&errors), Vec::new())
+    let (objects, errors) = manifest::load_partly(sources);
+    if errors.is_empty() {
+        return (Loaded::Objects(objects.len()), objects);
+    }
+    (faulty(&errors), objects)
 }
 
-fn faulty(errors: &manifest::ManifestErrors) -> Loaded {
-    match errors {
-        errors if errors.iter().all(|error| error.message == manifest::NO_MANIFESTS) => {
-            let folders: Vec<&str> = errors.iter().map(|error| error.file.as_str()).collect();
-            Loaded::EmptyFolder(folders.join(", "))
-        }
-        errors => {
-            let first = errors.iter().next().map(|error| match error.line {
-                0 => format!("{}: {}", error.file, error.message),
-                line => format!("{}:{line}:{}: {}", error.file, error.column, error.message),
-            });
-            Loaded::Errors { count: errors.iter().count(), first: first.unwrap_or_default() }
-        }
+fn faulty(errors: &[ManifestError]) -> Loaded {
+    if errors.iter().all(|error| error.message == manifest::NO_MANIFESTS) {
+        let folders: Vec<&str> = errors.iter().map(|error| error.file.as_str()).collect();
+        return Loaded::EmptyFolder(folders.join(", "));
     }
+    let in_words = |error: &ManifestError| match error.line {
+        0 => format!("{}: {}", error.file, error.message),
+        line => format!("{}:{line}:{}: {}", error.file, error.column, error.message),
+    };
+    Loaded::Errors { count: errors.len(), first: errors.iter().take(SHOWN).map(in_words).collect() }
 }
 
 /// Judges them. Without `-f` there is nothing to say.
@@ -210,9 +278,10 @@ fn unobstructed(manifests: &Manifests) -> impl Iterator<Item = Check> {
         let Some(all) = &manifests.obstacles else {
             return Check::unknown(name, "the projects could not be looked at in time");
         };
-        let found: Vec<_> = all.iter().filter(|(_, obstacle)| kinds.contains(&obstacle.reason)).collect();
+        let found = all.found.iter().filter(|(_, obstacle)| kinds.contains(&obstacle.reason));
+        let found: Vec<_> = found.collect();
         if found.is_empty() {
-            return Check::ok(name, fine);
+            return all.unknown(name).unwrap_or_else(|| Check::ok(name, fine));
         }
         let mut mends: Vec<&str> = found.iter().map(|(_, obstacle)| obstacle.next.as_str()).collect();
         mends.dedup();
@@ -256,10 +325,14 @@ fn unchangeable(manifests: &Manifests) -> Check {
 
 fn accepted(manifests: &Manifests) -> Check {
     let name = "ComposeProjectsAccepted";
-    match manifests.refused.as_deref() {
-        None => Check::unknown(name, "the Compose projects could not be read in time"),
-        Some([]) => Check::ok(name, "Compose and undrift take every project"),
-        Some(refused) => {
+    let Some(looked) = &manifests.refused else {
+        return Check::unknown(name, "the Compose projects could not be read");
+    };
+    match &looked.found[..] {
+        [] => {
+            looked.unknown(name).unwrap_or_else(|| Check::ok(name, "Compose and undrift take every project"))
+        }
+        refused => {
             let what: Vec<&str> = refused.iter().map(|(what, _)| what.as_str()).collect();
             let mends: Vec<&str> = refused.iter().filter_map(|(_, next)| next.as_deref()).collect();
             let until = "until then nothing is known of these objects, and no step is taken";
@@ -286,22 +359,37 @@ fn valid(manifests: &Manifests) -> Check {
     let named = manifests.files.iter().map(|file| format!(" -f {}", quoted(&file.to_string_lossy())));
     let validate = format!("undrift validate{}", named.collect::<String>());
     match &manifests.loaded {
-        None => Check::unknown(name, "they could not be read in time").with_mend(validate),
-        Some(Loaded::Objects(0)) => Check::failed(
+        Err(hanging) => Check::unknown(name, late(hanging)).with_mend(validate),
+        Ok(Loaded::Objects(0)) => Check::failed(
             name,
             "there is no object in what -f names",
             format!("write a manifest: {HOW_TO_WRITE}"),
         ),
-        Some(Loaded::EmptyFolder(folder)) => Check::failed(
+        Ok(Loaded::EmptyFolder(folder)) => Check::failed(
             name,
             format!("{folder}: {}", manifest::NO_MANIFESTS),
             format!("write one into it: {HOW_TO_WRITE}"),
         ),
-        Some(Loaded::Objects(count)) => Check::ok(name, manifest::count(*count, "object")),
-        Some(Loaded::Errors { count: 1, first }) => Check::failed(name, first.clone(), validate),
-        Some(Loaded::Errors { count, first }) => {
-            Check::failed(name, format!("{}; the first: {first}", manifest::count(*count, "error")), validate)
-        }
+        Ok(Loaded::Objects(count)) => Check::ok(name, manifest::count(*count, "object")),
+        Ok(Loaded::Errors { count, first }) => Check::failed(name, errors(*count, first), validate),
+    }
+}
+
+fn errors(count: usize, first: &[String]) -> String {
+    let shown = first.join("; ");
+    match count.checked_sub(first.len()) {
+        _ if count == 1 => shown,
+        None | Some(0) => format!("{}: {shown}", manifest::count(count, "error")),
+        Some(more) => format!("{}: {shown}; and {more} more", manifest::count(count, "error")),
+    }
+}
+
+/// That the manifests could not be read in time, and what hangs.
+fn late(hanging: &[String]) -> String {
+    let seconds = MANIFESTS_LIMIT.as_secs();
+    match hanging {
+        [] => format!("they could not be read within {seconds} s"),
+        files => format!("they could not be read within {seconds} s; these files hang: {}", files.join(", ")),
     }
 }
 

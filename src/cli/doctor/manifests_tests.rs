@@ -5,12 +5,12 @@ fn manifests(loaded: Loaded) -> Manifests {
     let files = vec!["a.yaml".into(), "it's here".into()];
     Manifests {
         files,
-        loaded: Some(loaded),
+        loaded: Ok(loaded),
         exposed: Some(Vec::new()),
         changeable: Some(BTreeSet::new()),
         taken: Some(Vec::new()),
-        refused: Some(Vec::new()),
-        obstacles: Some(Vec::new()),
+        refused: Some(Looked::default()),
+        obstacles: Some(Looked::default()),
         watches: Some(65_536),
         instances: Some(128),
     }
@@ -18,18 +18,26 @@ fn manifests(loaded: Loaded) -> Manifests {
 
 #[test]
 fn faulty_manifests_are_counted_and_handed_to_validate() {
-    let errors = |count| manifests(Loaded::Errors { count, first: "a.yaml:3:1: what is this".into() });
-    let check = valid(&errors(3));
+    let errors = |count, shown| {
+        let first = ["a.yaml:3:1: what is this", "b.yaml: gone"][..shown].iter().map(ToString::to_string);
+        manifests(Loaded::Errors { count, first: first.collect() })
+    };
+    let check = valid(&errors(3, 2));
     assert_eq!(
         (check.status, check.found.as_str()),
-        (Status::Failed, "3 errors; the first: a.yaml:3:1: what is this")
+        (Status::Failed, "3 errors: a.yaml:3:1: what is this; b.yaml: gone; and 1 more")
     );
+    assert_eq!(valid(&errors(2, 2)).found, "2 errors: a.yaml:3:1: what is this; b.yaml: gone");
     assert_eq!(check.mend.as_deref(), Some(r"undrift validate -f a.yaml -f 'it'\''s here'"));
-    assert_eq!(valid(&errors(1)).found, "a.yaml:3:1: what is this");
+    assert_eq!(valid(&errors(1, 1)).found, "a.yaml:3:1: what is this");
     assert_eq!(valid(&manifests(Loaded::Objects(2))).found, "2 objects");
     assert_eq!(valid(&manifests(Loaded::Objects(0))).status, Status::Failed);
-    let late = Manifests { loaded: None, ..manifests(Loaded::Objects(1)) };
-    assert_eq!(valid(&late).status, Status::Unknown);
+    let late = |hanging: &[&str]| {
+        let hanging = hanging.iter().map(ToString::to_string).collect();
+        valid(&Manifests { loaded: Err(hanging), ..manifests(Loaded::Objects(1)) })
+    };
+    assert_eq!(late(&[]).status, Status::Unknown);
+    assert_eq!(late(&["/a", "/b"]).found, "they could not be read within 30 s; these files hang: /a, /b");
     assert_eq!(judge(&Manifests::default()), []);
 }
 
@@ -67,12 +75,15 @@ fn services_that_two_objects_declare_are_a_fault() {
 
 #[test]
 fn projects_that_no_look_would_take_are_a_fault() {
-    let with = |refused| accepted(&Manifests { refused, ..manifests(Loaded::Objects(2)) });
-    assert_eq!(with(Some(vec![])).status, Status::Ok);
-    assert_eq!(with(None).status, Status::Unknown);
+    let accepted = |refused| accepted(&Manifests { refused, ..manifests(Loaded::Objects(2)) });
+    let with = |found| accepted(Some(Looked { found, late: Vec::new() }));
+    assert_eq!(with(vec![]).status, Status::Ok);
+    assert_eq!(accepted(None).status, Status::Unknown);
+    let late = accepted(Some(Looked { found: Vec::new(), late: vec!["shop: not looked at".into()] }));
+    assert_eq!((late.status, late.found.as_str()), (Status::Unknown, "shop: not looked at"));
     let refused = [("shop: both build one image", "give each its own"), ("blog: no service x", "list them")];
     let refused = refused.map(|(what, next)| (what.to_owned(), Some(next.to_owned())));
-    let check = with(Some(refused.to_vec()));
+    let check = with(refused.to_vec());
     let found = "shop: both build one image; blog: no service x";
     assert_eq!((check.status, check.found.as_str()), (Status::Failed, found));
     assert!(check.mend.unwrap().starts_with("give each its own; list them; "));
@@ -85,12 +96,13 @@ fn what_is_in_the_way_of_a_repair_is_found_by_its_kind() {
             let obstacle = Obstacle { reason, message: "something".into(), next: format!("do {reason}") };
             ("shop, service api".to_owned(), obstacle)
         };
-        let obstacles = obstacles.map(|reasons| reasons.into_iter().map(of).collect());
+        let obstacles = obstacles
+            .map(|reasons| Looked { found: reasons.into_iter().map(of).collect(), late: Vec::new() });
         let manifests = Manifests { obstacles, ..manifests(Loaded::Objects(1)) };
         let checks = unobstructed(&manifests);
         checks.map(|check| (check.status, check.mend)).collect::<Vec<_>>()
     };
-    assert_eq!(with(Some(vec![])), [(Status::Ok, None), (Status::Ok, None), (Status::Ok, None)]);
+    assert_eq!(with(Some(vec![])), [const { (Status::Ok, None) }; 3]);
     assert_eq!(with(None)[0].0, Status::Unknown);
     let found = with(Some(vec![NoteReason::CredentialsUnreadable, NoteReason::PortNotExposed]));
     assert_eq!(found[0], (Status::Failed, Some("do CredentialsUnreadable".to_owned())));

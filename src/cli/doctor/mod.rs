@@ -151,8 +151,13 @@ async fn examine(dir: Result<std::path::PathBuf, String>, files: &[OsString]) ->
 
 /// The answer of something that blocks; `None` where it takes longer than [`FILES_LIMIT`].
 async fn in_time<T: Send + 'static>(look: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    within(FILES_LIMIT, look).await
+}
+
+/// The same with another limit.
+async fn within<T: Send + 'static>(limit: Duration, look: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let looked = tokio::task::spawn_blocking(look);
-    tokio::time::timeout(FILES_LIMIT, looked).await.ok()?.ok()
+    tokio::time::timeout(limit, looked).await.ok()?.ok()
 }
 
 #[cfg(test)]
