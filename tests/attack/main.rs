@@ -21,6 +21,7 @@ mod support;
 mod tables;
 mod tools;
 mod trail;
+#[path = "../support/faulty_wire.rs"]
 mod wire;
 
 use std::{

@@ -31,6 +31,26 @@ const ABOUT: [&str; 10] = [
     "/events",
 ];
 
+/// What an answer may come without.
+const FIELDS: [&str; 16] = [
+    "/Id",
+    "/Names",
+    "/Labels",
+    "/Created",
+    "/State",
+    "/State/Status",
+    "/State/StartedAt",
+    "/Image",
+    "/Config",
+    "/Config/Labels",
+    "/HostConfig",
+    "/HostConfig/NetworkMode",
+    "/NetworkSettings",
+    "/NetworkSettings/Networks",
+    "/Mounts",
+    "/RestartCount",
+];
+
 pub(crate) struct Proxy {
     project: Project,
     wire: Wire,
@@ -94,16 +114,19 @@ impl Proxy {
 }
 
 fn plan(rng: &mut Rng) -> Plan {
-    let fault = match rng.u8(..8) {
+    let fault = match rng.u8(..10) {
         0 => Fault::Cut,
         1 => Fault::CutAfter(rng.usize(1..2_000)),
         2 => Fault::Late(Duration::from_millis(rng.u64(50..12_000))),
         3 => Fault::Fails,
         4 => Fault::Says("{}"),
         5 => Fault::Says("null"),
+        6 if rng.bool() => Fault::NotFound("<html>404 Not Found</html>"),
         6 => Fault::Says(
             rng.choice(["", "0", "\"\"", "{\"message\":null}", "[null]", "[{}]", "<html>"].iter()).unwrap(),
         ),
+        7 => Fault::Drips(Duration::from_millis(rng.u64(50..2_000))),
+        8 => Fault::Without(rng.choice(FIELDS).unwrap()),
         _ => Fault::Part(rng.usize(..100)),
     };
     let about = ABOUT[rng.usize(..ABOUT.len())];

@@ -15,6 +15,9 @@ mod contract;
 mod daemon;
 mod dead_mount;
 mod faults;
+#[path = "../support/faulty_wire.rs"]
+#[expect(dead_code, reason = "each of the crates that share it uses another part of it")]
+mod faulty_wire;
 mod foreseen;
 mod gate;
 mod hanging;
@@ -29,6 +32,7 @@ mod namespaces;
 mod order;
 mod other_engine;
 mod ownership;
+mod partial_answers;
 mod processes;
 mod providers;
 mod pulls;

@@ -118,6 +118,19 @@ impl Model {
         Ok(Self { name: raw.name, services })
     }
 
+    /// A service of which this JSON says neither what image it has, nor how it is built, nor who provides it: Compose refuses
+    /// such a one, so that not all that it printed is here.
+    ///
+    /// # Errors
+    /// Where it is not the JSON of a project.
+    pub(super) fn cut_off(json: &[u8]) -> Result<Option<String>, serde_json::Error> {
+        let raw: RawProject = serde_json::from_slice(json)?;
+        let is_cut_off = |service: &RawService| {
+            service.image.is_none() && service.build.is_none() && service.provider.is_none()
+        };
+        Ok(raw.services.into_iter().find(|(_, service)| is_cut_off(service)).map(|(name, _)| name))
+    }
+
     /// How many containers Compose would run of each of these services.
     #[must_use]
     pub fn replicas<'a>(&self, services: impl IntoIterator<Item = &'a str>) -> BTreeMap<&'a str, u32> {
@@ -168,7 +181,6 @@ impl Model {
 #[derive(Deserialize)]
 struct RawProject {
     name: String,
-    #[serde(default)]
     services: BTreeMap<String, RawService>,
 }
 
@@ -382,6 +394,26 @@ mod tests {
         assert_eq!((build.context.as_str(), build.dockerfile.as_deref()), ("/srv/app", Some("Dockerfile")));
         assert_eq!(build.additional_contexts["extra"], "/srv/extra");
         assert!(!serde_json::to_string(&api).unwrap().contains("hunter2"), "no environment values are kept");
+    }
+
+    #[test]
+    fn a_project_that_is_not_whole_is_none() {
+        for text in ["{}", "null", "[]", r#"{"name": "shop"}"#, r#"{"services": {}}"#] {
+            assert!(Model::parse(text.as_bytes()).is_err(), "{text}");
+        }
+        let cut_off = |service: serde_json::Value| {
+            let whole =
+                serde_json::json!({"name": "shop", "services": {"api": service, "db": {"image": "x"}}});
+            Model::cut_off(whole.to_string().as_bytes()).unwrap()
+        };
+        assert_eq!(cut_off(serde_json::json!({"ports": []})), Some("api".to_owned()));
+        for whole in [
+            serde_json::json!({"image": "x"}),
+            serde_json::json!({"build": "."}),
+            serde_json::json!({"provider": {"type": "cloud"}}),
+        ] {
+            assert_eq!(cut_off(whole), None);
+        }
     }
 
     #[test]

@@ -217,11 +217,16 @@ async fn ask(
     let json = argv::config_json(desired);
     let (json, version) = tokio::join!(question(questions, &json), version(questions, cache, inputs));
     let json = json?.stdout;
-    let not_understood = |error: serde_json::Error| HostError::ComposeRefused {
-        directory: desired.directory.display().to_string(),
-        cause: format!("its JSON is not understood: {}", json_fault(&error)),
-    };
+    let refused =
+        |cause| HostError::ComposeRefused { directory: desired.directory.display().to_string(), cause };
+    let not_understood =
+        |error: serde_json::Error| refused(format!("its JSON is not understood: {}", json_fault(&error)));
     let model = Model::parse(&json).map_err(not_understood)?;
+    if let Some(service) = Model::cut_off(&json).map_err(not_understood)? {
+        return Err(refused(format!(
+            "`docker compose config` printed neither an image nor a build of {service}"
+        )));
+    }
     let variable = |name: &str| project_variable(desired, env, name);
     let declared = Declared::parse(&json, variable).map_err(not_understood)?;
     let hashes = match upgrade::hashes(&json, version.as_deref()) {

@@ -7,6 +7,10 @@ use super::refusal;
 /// Of a container that Compose would replace.
 const RECREATED: [&str; 2] = ["Recreate", "Recreated"];
 
+/// Of a container that it would make because it sees none. Of one that is there it says so of no other: what it was told by the
+/// engine was not all.
+const UNSEEN: &str = "Creating";
+
 /// Of a container that would go and not come back, unless it is also said to be replaced.
 const REMOVED: [&str; 2] = ["Removing", "Removed"];
 
@@ -26,6 +30,8 @@ pub(super) struct Said {
     pub(super) recreated: BTreeSet<String>,
     /// Those that would go and that nothing replaces under their name.
     removed: BTreeSet<String>,
+    /// Those that it does not see.
+    unseen: BTreeSet<String>,
     /// Those that would not be left alone, as far as is understood.
     pub(super) touched: BTreeSet<String>,
     /// The first line that is not understood: a provider's, a hook's, a word that is new.
@@ -58,7 +64,7 @@ impl Said {
     /// Whether it would be replaced; `None` where nothing is said of it.
     pub(super) fn recreates(&self, container: &str) -> Option<bool> {
         let name = real_name(container);
-        self.containers.contains(name).then(|| self.recreated.contains(name))
+        (self.containers.contains(name) && self.sees(name)).then(|| self.recreated.contains(name))
     }
 
     /// The containers of which it says whether they would be replaced, where so many are declared. One that would go is a
@@ -68,7 +74,13 @@ impl Said {
     pub(super) fn judged(&self, declared: usize) -> impl Iterator<Item = (&String, bool)> {
         let are_too_many = self.containers.len() > declared;
         let each = self.containers.iter().map(|name| (name, self.recreated.contains(name)));
-        each.filter(move |(name, recreated)| *recreated || are_too_many || !self.removed.contains(*name))
+        let seen = each.filter(|(name, _)| self.sees(name));
+        seen.filter(move |(name, recreated)| *recreated || are_too_many || !self.removed.contains(*name))
+    }
+
+    /// Whether it sees this container.
+    fn sees(&self, name: &str) -> bool {
+        self.recreated.contains(name) || !self.unseen.contains(name)
     }
 
     /// Whether the state is known.
@@ -83,6 +95,9 @@ impl Said {
         }
         if REMOVED.contains(&state) {
             self.removed.insert(name.to_owned());
+        }
+        if state == UNSEEN {
+            self.unseen.insert(name.to_owned());
         }
         if !quiet {
             self.touched.insert(name.to_owned());
@@ -153,6 +168,17 @@ mod tests {
         let said = read(" Container x-a-1 Running \n Container x-a-2 Removing \n Container x-a-2 Removed ");
         let judged: Vec<(&str, bool)> = said.judged(1).map(|(name, is)| (name.as_str(), is)).collect();
         assert_eq!(judged, [("x-a-1", false), ("x-a-2", false)]);
+    }
+
+    #[test]
+    fn of_a_container_that_it_does_not_see_it_says_nothing() {
+        let said = read(" Container x-a-1 Creating \n Container x-a-1 Created \n Container x-a-2 Created ");
+        assert_eq!((said.recreates("x-a-1"), said.recreates("x-a-2")), (None, Some(false)), "{said:?}");
+        let judged: Vec<&str> = said.judged(2).map(|(name, _)| name.as_str()).collect();
+        assert_eq!(judged, ["x-a-2"], "one that is there and has ended is only `Created`");
+        let replaced =
+            read(" Container x-a-1 Recreate \n Container x-a-1 Creating \n Container x-a-1 Recreated ");
+        assert_eq!(replaced.recreates("x-a-1"), Some(true));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What the engine says of itself.
 
-use super::{Engine, EngineError};
+use super::{Engine, EngineError, request::Request};
 use crate::api::Time;
 
 /// An engine's versions.
@@ -21,15 +21,17 @@ impl Engine {
     /// Which engine it is.
     ///
     /// # Errors
-    /// [`EngineError`], [`EngineError::Malformed`] also for an answer without versions.
+    /// [`EngineError`], [`EngineError::Incomplete`] also for an answer without versions.
     pub async fn versions(&self) -> Result<Versions, EngineError> {
-        let answer = self.call(|docker| async move { docker.version().await }).await?;
-        let known = |text: Option<String>| text.filter(|text| !text.is_empty());
-        let podman = answer.components.into_iter().flatten().any(|component| component.name == PODMAN);
-        match (known(answer.version), known(answer.api_version)) {
-            (Some(engine), Some(api)) => Ok(Versions { engine, api, podman }),
-            _ => Err(EngineError::Malformed("it does not say which version it is".into())),
-        }
+        let request = Request::get("version");
+        let answer = self.ask(&request, |docker| async move { docker.version().await }).await?;
+        // Since 18.06; that Podman is none of them is what tells that it is Docker.
+        let components = request.required("Components", answer.components)?;
+        Ok(Versions {
+            engine: request.required_text("Version", answer.version)?,
+            api: request.required_text("ApiVersion", answer.api_version)?,
+            podman: components.iter().any(|component| component.name == PODMAN),
+        })
     }
 
     /// Whether it is Podman. Asked once: nobody puts another engine behind a socket while undrift speaks to it.
@@ -49,8 +51,9 @@ impl Engine {
         if self.is_podman().await? {
             return Ok(None);
         }
-        let answer = self.call(|docker| async move { docker.info().await }).await?;
-        Ok(answer.id.filter(|id| !id.is_empty()))
+        let request = Request::get("info");
+        let answer = self.ask(&request, |docker| async move { docker.info().await }).await?;
+        request.required_text("ID", answer.id).map(Some)
     }
 
     /// Its clock; `None` where it does not say, or says no time.

@@ -26,6 +26,7 @@ use super::{
     containers::{PROJECT, Row, time},
     leftovers,
     own_steps::Own,
+    request::Request,
 };
 use crate::api::ContainerObservation;
 
@@ -203,11 +204,15 @@ impl Engine {
     async fn youngest_network(&self, project: &str) -> Result<Option<(String, i64)>, EngineError> {
         let filters = HashMap::from([("label".to_owned(), vec![format!("{PROJECT}={project}")])]);
         let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
-        let list = self.call(async |docker| docker.list_networks(Some(options)).await).await?;
-        let dated = list.into_iter().filter_map(|network| {
-            Some((network.name?, network.created.as_deref().and_then(time)?.timestamp()))
-        });
-        Ok(dated.max_by_key(|(_, created)| *created))
+        let request = Request::networks();
+        let list = self.ask(&request, async |docker| docker.list_networks(Some(options)).await).await?;
+        let mut dated = Vec::new();
+        for network in list {
+            let name = request.required_text("Name", network.name)?;
+            let created = time(&request.required("Created", network.created)?);
+            dated.extend(created.map(|created| (name, created.timestamp())));
+        }
+        Ok(dated.into_iter().max_by_key(|(_, created)| *created))
     }
 }
 

@@ -5,11 +5,11 @@ use bollard::models::{EndpointSettings, NetworkSettings, PortBinding};
 use crate::api::{AttachedNetwork, Attachments, BoundPort};
 
 /// What the engine tells of a container's networks and ports.
-pub(super) fn attachments(settings: Option<&NetworkSettings>) -> Attachments {
-    let networks = settings.and_then(|settings| settings.networks.as_ref()).into_iter().flatten();
+pub(super) fn attachments(settings: &NetworkSettings) -> Attachments {
+    let networks = settings.networks.iter().flatten();
     let mut networks: Vec<AttachedNetwork> = networks.map(|(name, at)| network(name, at)).collect();
     networks.sort_by(|a, b| a.name.cmp(&b.name));
-    let ports = settings.and_then(|settings| settings.ports.as_ref()).into_iter().flatten();
+    let ports = settings.ports.iter().flatten();
     let mut ports: Vec<BoundPort> = ports
         .flat_map(|(target, bindings)| bindings.iter().flatten().filter_map(|binding| bound(target, binding)))
         .collect();

@@ -11,7 +11,7 @@ use bollard::{ClientVersion, Docker, errors::Error as BollardError};
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 use tokio_util::task::TaskTracker;
 
-use super::{Itself, own_steps::OwnSteps, start::Presence};
+use super::{Itself, own_steps::OwnSteps, request::Request, start::Presence};
 use crate::host::{HostError, endpoint::Endpoint, ms_since, redact::Redactor};
 
 /// The longest that one question may take, its answer's body included. bollard's own limit ends at the headers.
@@ -85,9 +85,30 @@ pub enum EngineError {
     /// It said something that cannot be read.
     #[error("the engine's answer cannot be read: {0}")]
     Malformed(String),
+    /// It left out what every engine says: what is missing in an answer is not known.
+    #[error("the engine's answer to {request} has no {field}")]
+    Incomplete {
+        /// The question: `GET /containers/ID/json`.
+        request: String,
+        /// What is missing: `State.Status`.
+        field: String,
+    },
 }
 
+/// The words in which an engine says that it has no such image or container. Docker: `No such image: …`, `No such container:
+/// …` (20.10, 28.5); Podman: `image not known`, `no such container` (5.8).
+const ABSENCE: [&str; 2] = ["no such ", "not known"];
+
 impl EngineError {
+    /// Whether the engine says by this that it has no such image or container. Another 404 is a server's that knows nothing of
+    /// either, such as a proxy's without a way to the engine.
+    #[must_use]
+    pub(super) fn says_absent(&self) -> bool {
+        let Self::NotFound(message) = self else { return false };
+        let message = message.to_lowercase();
+        ABSENCE.iter().any(|words| message.contains(words))
+    }
+
     /// The same as the reason why nothing at all can be said of a project.
     #[must_use]
     pub fn into_host_error(self, endpoint: &Endpoint, action: &str) -> HostError {
@@ -101,6 +122,7 @@ impl EngineError {
             Self::NotFound(cause) | Self::Malformed(cause) => {
                 HostError::Engine { action: action.into(), cause }
             }
+            Self::Incomplete { .. } => HostError::Engine { action: action.into(), cause: self.to_string() },
             Self::Refused { status, message } => {
                 HostError::Engine { action: action.into(), cause: format!("{message} ({status})") }
             }
@@ -210,6 +232,18 @@ impl Engine {
     {
         let _turn = self.turn().await?;
         self.call_at_once(question).await
+    }
+
+    /// The same of a question with a name, which an answer that cannot be read is told with.
+    pub(super) async fn ask<'a, T, F>(
+        &self,
+        request: &Request,
+        question: impl FnOnce(Docker) -> F,
+    ) -> Result<T, EngineError>
+    where
+        F: Future<Output = Result<T, BollardError>> + 'a,
+    {
+        self.call(question).await.map_err(|error| request.named(error))
     }
 
     /// The same, of which no answer says that the engine is away: a proxy in front of it may cut this question alone.

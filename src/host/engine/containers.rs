@@ -7,9 +7,9 @@ use std::{
 
 use bollard::{
     models::{
-        ContainerInspectResponse, ContainerState as EngineState, ContainerStateStatusEnum as Status,
-        ContainerSummary, ContainerSummaryStateEnum as SummaryState, HealthStatusEnum, HostConfig,
-        MountPoint, NetworkSettings,
+        ContainerConfig, ContainerInspectResponse, ContainerState as EngineState,
+        ContainerStateStatusEnum as Status, ContainerSummary, ContainerSummaryStateEnum as SummaryState,
+        EndpointSettings, HealthStatusEnum, HostConfig, MountPoint, NetworkSettings, PortBinding,
     },
     query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder},
 };
@@ -17,6 +17,7 @@ use futures_util::future::try_join_all;
 
 use super::{
     Engine, EngineError, Leftover, at_work::mark_removals, attachments::attachments, joined, leftovers,
+    request::Request,
 };
 use crate::api::{ContainerObservation, ContainerState, Fact, Health, MountCover, Time};
 
@@ -35,8 +36,10 @@ pub(super) struct Row {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) service: String,
-    /// `None` where the engine said something unheard of.
+    /// `None` where nothing is said of it.
     pub(super) state: Option<SummaryState>,
+    /// Compose's hash of the configuration that it was made of.
+    pub(super) config_hash: Option<String>,
     /// When it was created, in seconds since 1970.
     pub(super) created: i64,
     pub(super) replaces: Option<String>,
@@ -153,7 +156,7 @@ impl Engine {
         let wanted = rows.iter().filter(|row| {
             services.contains_key(row.service.as_str()) && !superfluous.contains(row.id.as_str())
         });
-        let details = try_join_all(wanted.map(|row| self.container(&row.id))).await?;
+        let details = try_join_all(wanted.map(|row| self.container_of(row))).await?;
         let mut containers: Vec<Container> = details.into_iter().flatten().collect();
         mark_removals(&mut rows, containers.iter().map(|container| &container.seen));
         self.look_up_joined(&mut containers).await;
@@ -190,31 +193,52 @@ impl Engine {
     /// # Errors
     /// Where the engine does not answer.
     pub async fn container(&self, id: &str) -> Result<Option<Container>, EngineError> {
+        let request = Request::container(id);
         let details = self
-            .call(async |docker| docker.inspect_container(id, None::<InspectContainerOptions>).await)
+            .ask(&request, async |docker| docker.inspect_container(id, None::<InspectContainerOptions>).await)
             .await;
         match details {
-            Ok(details) => Ok(Some(container(details))),
-            Err(EngineError::NotFound(_)) => Ok(None),
+            Ok(details) => container(&request, details).map(Some),
+            Err(error) if error.says_absent() => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    /// The container of a row. Labels never change, so that one that is said to have others now is not believed.
+    async fn container_of(&self, row: &Row) -> Result<Option<Container>, EngineError> {
+        let found = self.container(&row.id).await?;
+        let is_same =
+            |found: &Container| found.service == row.service && found.seen.config_hash == row.config_hash;
+        match found {
+            Some(found) if !is_same(&found) => {
+                Err(Request::container(&row.id).lacks("Config.Labels as the list has them"))
+            }
+            found => Ok(found),
         }
     }
 
     /// All containers of a project, stopped ones too, without one-off ones. Asking for the hash too keeps out
     /// what only inherits labels from an image that Compose built; Compose itself does the same.
     pub(super) async fn rows(&self, project: &str) -> Result<Vec<Row>, EngineError> {
+        let request = Request::containers();
         let labels = vec![format!("{PROJECT}={project}"), format!("{ONE_OFF}=False"), CONFIG_HASH.to_owned()];
         let filters = HashMap::from([("label".to_owned(), labels)]);
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-        let list = self.call(async |docker| docker.list_containers(Some(options)).await).await?;
-        Ok(list.into_iter().filter_map(row).collect())
+        let list = self.ask(&request, async |docker| docker.list_containers(Some(options)).await).await?;
+        list.into_iter().map(|summary| row(&request, project, summary)).collect()
     }
 }
 
-fn row(summary: ContainerSummary) -> Option<Row> {
-    let mut labels = summary.labels.unwrap_or_default();
-    let name = summary.names.unwrap_or_default().first().map(|name| bare(name)).unwrap_or_default();
-    let service = labels.remove(SERVICE)?;
+/// One that does not have the labels that were asked for is not believed either, nor is the list that holds it.
+fn row(request: &Request, project: &str, summary: ContainerSummary) -> Result<Row, EngineError> {
+    let mut labels = request.required("Labels", summary.labels)?;
+    let mut label = |name: &str| request.required(&format!("Labels[{name}]"), labels.remove(name));
+    if label(PROJECT)? != project {
+        return Err(request.lacks(&format!("Labels[{PROJECT}]={project}, which was asked for")));
+    }
+    let (service, config_hash) = (label(SERVICE)?, label(CONFIG_HASH)?);
+    let name = summary.names.unwrap_or_default().first().map(|name| bare(name));
+    let name = request.required_text("Names", name)?;
     let files = labels.remove(CONFIG_FILES).unwrap_or_default();
     let origin = Origin {
         service: service.clone(),
@@ -222,16 +246,17 @@ fn row(summary: ContainerSummary) -> Option<Row> {
         working_dir: labels.remove(WORKING_DIR),
         config_files: files.split(',').filter(|file| !file.is_empty()).map(str::to_owned).collect(),
     };
-    Some(Row {
-        id: summary.id?,
+    Ok(Row {
+        id: request.required_text("Id", summary.id)?,
         name,
         service,
         origin,
-        state: summary.state,
-        created: summary.created.unwrap_or_default(),
+        config_hash: Some(config_hash),
+        state: Some(request.required("State", summary.state)?),
+        created: request.required("Created", summary.created)?,
         replaces: labels.remove(leftovers::REPLACES),
         // The list has no field for it: "Up 3 seconds (health: starting)".
-        health_starting: summary.status.is_some_and(|status| status.contains("(health: starting)")),
+        health_starting: request.required("Status", summary.status)?.contains("(health: starting)"),
     })
 }
 
@@ -239,51 +264,70 @@ pub(super) fn bare(name: &str) -> String {
     name.trim_start_matches('/').to_owned()
 }
 
-fn container(details: ContainerInspectResponse) -> Container {
-    let mut labels = details.config.and_then(|config| config.labels).unwrap_or_default();
-    let engine_state = details.state.unwrap_or_default();
-    let state = state(&engine_state);
-    let host_config = details.host_config.unwrap_or_default();
-    Container {
+fn container(request: &Request, details: ContainerInspectResponse) -> Result<Container, EngineError> {
+    let engine_state = request.required("State", details.state)?;
+    let state = request.required("State.Status", state(&engine_state))?;
+    let host_config = request.required("HostConfig", details.host_config)?;
+    let config = request.required("Config", details.config)?;
+    let settings = request.required("NetworkSettings", details.network_settings)?;
+    let network = network(request, state, &settings, &host_config)?;
+    let has_health_check = has_health_check(&config);
+    let mut labels = config.labels.unwrap_or_default();
+    let created = request.required("Created", details.created)?;
+    let started = request.required("State.StartedAt", engine_state.started_at)?;
+    let exit_code = request.required("State.ExitCode", engine_state.exit_code)?;
+    let health = engine_state.health.and_then(|health| health.status);
+    if has_health_check && state == ContainerState::Running && health.is_none() {
+        return Err(request.lacks("State.Health"));
+    }
+    Ok(Container {
         service: labels.remove(SERVICE).unwrap_or_default(),
         seen: ContainerObservation {
-            id: details.id.unwrap_or_default(),
-            name: bare(&details.name.unwrap_or_default()),
+            id: request.required_text("Id", details.id)?,
+            name: bare(&request.required_text("Name", details.name)?),
             number: labels.remove(NUMBER).and_then(|number| number.parse().ok()).unwrap_or_default(),
             state,
-            restart_count: details.restart_count.unwrap_or_default(),
-            exit_code: engine_state.exit_code.filter(|_| has_ended(state)),
-            restarting: engine_state.restarting.unwrap_or_default(),
-            created_at: details.created.as_deref().and_then(time),
-            started_at: engine_state.started_at.as_deref().and_then(time),
-            health: engine_state.health.and_then(|health| health.status).and_then(health),
-            image_id: details.image.unwrap_or_default(),
+            restart_count: request.required("RestartCount", details.restart_count)?,
+            exit_code: Some(exit_code).filter(|_| has_ended(state)),
+            restarting: request.required("State.Restarting", engine_state.restarting)?,
+            created_at: Some(request.required("Created that is a time", time(&created))?),
+            started_at: time(&started),
+            health: health.and_then(self::health),
+            image_id: request.required_text("Image", details.image)?,
             config_hash: labels.remove(CONFIG_HASH),
             config_changed: Fact::unknown("it was not compared with the Compose files"),
             differences: Fact::Known(Vec::new()),
             made_by: labels.remove(COMPOSE_VERSION),
             only_upgraded: false,
-            attachments: attachments(details.network_settings.as_ref()),
+            attachments: attachments(&settings),
             contents: Vec::new(),
             modules: Vec::new(),
             joined: joined::declared(&host_config),
         },
-        mounts: mounts(details.mounts.unwrap_or_default(), &host_config),
-        network: network(details.network_settings, host_config),
-    }
+        mounts: mounts(request, details.mounts, &host_config)?,
+        network,
+    })
 }
 
-pub(super) fn state(state: &EngineState) -> ContainerState {
-    match state.status {
-        Some(Status::CREATED) => ContainerState::Created,
+/// Whether the engine looks after the health of a container made of this: moby's `daemon/health.go`.
+fn has_health_check(config: &ContainerConfig) -> bool {
+    let test = config.healthcheck.as_ref().and_then(|check| check.test.as_ref());
+    test.and_then(|test| test.first()).is_some_and(|kind| kind != "NONE")
+}
+
+/// `None` where the engine does not say it.
+pub(super) fn state(state: &EngineState) -> Option<ContainerState> {
+    Some(match state.status? {
+        Status::CREATED => ContainerState::Created,
         // Newer engines say so while a container that still runs is being stopped.
-        Some(Status::RUNNING | Status::STOPPING) => ContainerState::Running,
-        Some(Status::PAUSED) => ContainerState::Paused,
-        Some(Status::RESTARTING) => ContainerState::Restarting,
-        Some(Status::REMOVING) => ContainerState::Removing,
-        Some(Status::DEAD) => ContainerState::Dead,
-        Some(Status::EXITED | Status::EMPTY) | None => ContainerState::Exited,
-    }
+        Status::RUNNING | Status::STOPPING => ContainerState::Running,
+        Status::PAUSED => ContainerState::Paused,
+        Status::RESTARTING => ContainerState::Restarting,
+        Status::REMOVING => ContainerState::Removing,
+        Status::DEAD => ContainerState::Dead,
+        Status::EXITED => ContainerState::Exited,
+        Status::EMPTY => return None,
+    })
 }
 
 pub(super) const fn has_ended(state: ContainerState) -> bool {
@@ -306,42 +350,72 @@ const fn health(status: HealthStatusEnum) -> Option<Health> {
 }
 
 /// The engine's list, and the tmpfs of `tmpfs:` in Compose files, which that list leaves out.
-fn mounts(points: Vec<MountPoint>, host_config: &HostConfig) -> Vec<MountCover> {
-    let listed = points.into_iter().filter_map(|point| {
-        Some(MountCover {
+fn mounts(
+    request: &Request,
+    points: Option<Vec<MountPoint>>,
+    host_config: &HostConfig,
+) -> Result<Vec<MountCover>, EngineError> {
+    let listed = request.required("Mounts", points)?.into_iter().map(|point| {
+        Ok(MountCover {
             kind: point.typ.unwrap_or_else(|| "unknown".to_owned()),
-            destination: point.destination?,
+            destination: request.required_text("Mounts[].Destination", point.destination)?,
             source: point.name.filter(|name| !name.is_empty()).or(point.source).unwrap_or_default(),
         })
     });
-    let tmpfs = host_config.tmpfs.iter().flatten().map(|(destination, _)| MountCover {
-        kind: "tmpfs".into(),
-        destination: destination.clone(),
-        source: String::new(),
+    let tmpfs = host_config.tmpfs.iter().flatten().map(|(destination, _)| {
+        let destination = destination.clone();
+        Ok(MountCover { kind: "tmpfs".into(), destination, source: String::new() })
     });
     listed.chain(tmpfs).collect()
 }
 
-fn network(settings: Option<NetworkSettings>, host_config: HostConfig) -> Network {
-    let settings = settings.unwrap_or_default();
-    let networks: BTreeMap<_, _> = settings.networks.unwrap_or_default().into_iter().collect();
-    let addresses = networks.values().flat_map(|at| [&at.ip_address, &at.global_ipv6_address]);
-    Network {
-        mode: host_config.network_mode.unwrap_or_default(),
-        published: settings.ports.unwrap_or_default().into_iter().filter_map(published).collect(),
-        address: addresses.flatten().find_map(|address| address.parse().ok()),
+/// A container with a network of its own, which runs, has an entry for each; what it publishes is never null then.
+fn network(
+    request: &Request,
+    state: ContainerState,
+    settings: &NetworkSettings,
+    host_config: &HostConfig,
+) -> Result<Network, EngineError> {
+    let mode = request.required_text("HostConfig.NetworkMode", host_config.network_mode.clone())?;
+    let is_its_own = !matches!(mode.as_str(), "host" | "none") && !mode.starts_with("container:");
+    if is_its_own && state == ContainerState::Running {
+        let networks = request.required("NetworkSettings.Networks", settings.networks.as_ref())?;
+        networks.iter().try_for_each(|(name, at)| endpoint(request, name, at))?;
+        request.required("NetworkSettings.Ports", settings.ports.as_ref())?;
     }
+    let networks: BTreeMap<_, _> = settings.networks.iter().flatten().collect();
+    let addresses = networks.values().flat_map(|at| [&at.ip_address, &at.global_ipv6_address]);
+    Ok(Network {
+        mode,
+        published: settings.ports.iter().flatten().filter_map(published).collect(),
+        address: addresses.flatten().find_map(|address| address.parse().ok()),
+    })
+}
+
+/// On every network but the engine's own a container has names there: at least the beginning of its ID, which engines add.
+/// From 26 on they are in another list.
+fn endpoint(request: &Request, network: &str, at: &EndpointSettings) -> Result<(), EngineError> {
+    const WITHOUT_NAMES: [&str; 2] = ["bridge", "podman"];
+    let names = at.aliases.as_ref().or(at.dns_names.as_ref());
+    if !WITHOUT_NAMES.contains(&network) {
+        request.required("NetworkSettings.Networks[].Aliases", names)?;
+    }
+    request.required("NetworkSettings.Networks[].IPAddress", at.ip_address.as_ref()).map(drop)
 }
 
 /// One published port; of several bindings the IPv4 one, which every engine serves.
-fn published(
-    (port, bindings): (String, Option<Vec<bollard::models::PortBinding>>),
-) -> Option<(u16, (String, u16))> {
+fn published((port, bindings): (&String, &Option<Vec<PortBinding>>)) -> Option<(u16, (String, u16))> {
     let port = port.strip_suffix("/tcp")?.parse().ok()?;
-    let mut hosts: Vec<(String, u16)> = bindings?
-        .into_iter()
-        .filter_map(|binding| Some((binding.host_ip.unwrap_or_default(), binding.host_port?.parse().ok()?)))
+    let bindings = bindings.iter().flatten();
+    let mut hosts: Vec<(String, u16)> = bindings
+        .filter_map(|binding| {
+            Some((binding.host_ip.clone().unwrap_or_default(), binding.host_port.as_ref()?.parse().ok()?))
+        })
         .collect();
     hosts.sort_by_key(|(ip, _)| ip.contains(':'));
     hosts.into_iter().next().map(|host| (port, host))
 }
+
+#[cfg(test)]
+#[path = "containers_tests.rs"]
+mod tests;

@@ -8,7 +8,7 @@
 use bollard::query_parameters::{ContainerArchiveInfoOptionsBuilder, DownloadFromContainerOptionsBuilder};
 use futures_util::StreamExt as _;
 
-use super::{Container, Engine, EngineError, cover};
+use super::{Container, Engine, EngineError, cover, request::Request};
 use crate::{
     api::{CopiedContent, Fact},
     host::compose::{DeclaredContent, secret_digest},
@@ -44,15 +44,18 @@ impl Engine {
         declared: &DeclaredContent,
     ) -> Result<bool, EngineError> {
         let options = ContainerArchiveInfoOptionsBuilder::default().path(target).build();
-        let stat =
-            self.call(async |docker| docker.get_container_archive_info(container, Some(options)).await).await;
+        let request = Request::head(format_args!("containers/{container}/archive"));
+        let stat = self
+            .ask(&request, async |docker| docker.get_container_archive_info(container, Some(options)).await)
+            .await;
         let stat = match stat {
             Ok(stat) => stat,
             // Removed inside the container, which is its own affair, or a folder above it is now a file.
             Err(EngineError::NotFound(_) | EngineError::Refused { status: 500.., .. }) => return Ok(false),
             Err(error) => return Err(error),
         };
-        if !stat.link_target.is_empty() || !stat.modification_time.as_deref().is_some_and(is_whole_second) {
+        let modified = request.required("mtime", stat.modification_time)?;
+        if !stat.link_target.is_empty() || !is_whole_second(&modified) {
             return Ok(false);
         }
         if usize::try_from(stat.size).ok() != Some(declared.size) {

@@ -11,6 +11,7 @@ use super::{
     Engine, EngineError,
     containers::{PROJECT, SERVICE, bare},
     networks::NETWORK,
+    request::Request,
 };
 use crate::api::NetworkUser;
 
@@ -26,12 +27,10 @@ impl Engine {
     pub async fn networks_by_key(&self, project: &str) -> Result<BTreeMap<String, Network>, EngineError> {
         let filters = labelled(project, NETWORK);
         let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
-        let list = self.call(async |docker| docker.list_networks(Some(options)).await).await?;
-        let keyed = list.into_iter().filter_map(|network| {
-            let key = network.labels.as_ref()?.get(NETWORK)?.clone();
-            Some((key, network))
-        });
-        Ok(unambiguous(keyed))
+        let request = Request::networks();
+        let list = self.ask(&request, async |docker| docker.list_networks(Some(options)).await).await?;
+        let keyed = list.into_iter().map(|network| keyed(&request, network));
+        Ok(unambiguous(keyed.collect::<Result<Vec<_>, _>>()?.into_iter()))
     }
 
     /// The volumes of a project by their key in the Compose files.
@@ -41,7 +40,8 @@ impl Engine {
     pub async fn volumes_by_key(&self, project: &str) -> Result<BTreeMap<String, Volume>, EngineError> {
         let filters = labelled(project, VOLUME);
         let options = ListVolumesOptionsBuilder::default().filters(&filters).build();
-        let list = self.call(async |docker| docker.list_volumes(Some(options)).await).await?;
+        let request = Request::get("volumes");
+        let list = self.ask(&request, async |docker| docker.list_volumes(Some(options)).await).await?;
         let keyed = list.volumes.into_iter().flatten().filter_map(|volume| {
             let key = volume.labels.get(VOLUME)?.clone();
             Some((key, volume))
@@ -61,7 +61,8 @@ impl Engine {
     ) -> Result<BTreeSet<NetworkUser>, EngineError> {
         let filters = HashMap::from([("network".to_owned(), vec![network.to_owned()])]);
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-        let list = self.call(async |docker| docker.list_containers(Some(options)).await).await?;
+        let request = Request::containers();
+        let list = self.ask(&request, async |docker| docker.list_containers(Some(options)).await).await?;
         let users = list.into_iter().map(|container| {
             let mut labels = container.labels.unwrap_or_default();
             match (labels.remove(PROJECT), labels.remove(SERVICE)) {
@@ -74,6 +75,18 @@ impl Engine {
         });
         Ok(users.filter(|user| *user != NetworkUser::Service(service.to_owned())).collect())
     }
+}
+
+/// A network with its key; what is compared with its definition is there, or nothing can be said to differ.
+fn keyed(request: &Request, network: Network) -> Result<(String, Network), EngineError> {
+    let label = network.labels.as_ref().and_then(|labels| labels.get(NETWORK));
+    let key = request.required(&format!("Labels[{NETWORK}]"), label)?.clone();
+    request.required("Id", network.id.as_ref())?;
+    request.required("Name", network.name.as_ref())?;
+    request.required("Driver", network.driver.as_ref())?;
+    let ipam = request.required("IPAM", network.ipam.as_ref())?;
+    request.required("IPAM.Config", ipam.config.as_ref())?;
+    Ok((key, network))
 }
 
 fn labelled(project: &str, kind: &str) -> HashMap<String, Vec<String>> {

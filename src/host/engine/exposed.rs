@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Engine, EngineError};
+use super::{Engine, EngineError, request::Request};
 use crate::host::Cache;
 
 /// The cache's space. An image's ID stands for its configuration, so that what is remembered of it stays true.
@@ -17,8 +17,9 @@ impl Engine {
         if let Some(known) = cache.get(SPACE, image) {
             return Ok(tcp_ports(known.split_whitespace()));
         }
-        let found = self.call(async |docker| docker.inspect_image(image).await).await?;
-        let ports = found.config.and_then(|config| config.exposed_ports).unwrap_or_default();
+        let request = Request::image(image);
+        let found = self.ask(&request, async |docker| docker.inspect_image(image).await).await?;
+        let ports = request.required("Config", found.config)?.exposed_ports.unwrap_or_default();
         cache.put(SPACE, image, &ports.join(" "));
         Ok(tcp_ports(ports.iter().map(String::as_str)))
     }

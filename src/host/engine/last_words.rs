@@ -23,7 +23,7 @@ const BYTES: usize = 8 * 1024;
 const READ: usize = 1024 * 1024;
 
 impl Engine {
-    /// How a container stands or ended, with its last lines; `None` where it is gone, or the engine does not say. `known` gives
+    /// How a container stands or ended, with its last lines; `None` where it is gone, or the engine does not say it. `known` gives
     /// the secrets that are known besides those among its own variables, while the engine is asked.
     pub(in crate::host) async fn last_words(
         &self,
@@ -44,7 +44,7 @@ impl Engine {
             Ok(lines) => (bounded(lines.iter().map(|line| redactor.line(line)).collect()), None),
             Err(error) => (Vec::new(), Some(redactor.line(&error.to_string()))),
         };
-        let end = end(service, details);
+        let end = end(service, details)?;
         let error = end.error.map(|error| redactor.line(&error));
         Some(LastWords { error, output, output_unknown, ..end })
     }
@@ -92,14 +92,14 @@ fn bounded(lines: Vec<String>) -> Vec<String> {
     lines.split_off(lines.len() - kept)
 }
 
-fn end(service: &str, details: ContainerInspectResponse) -> LastWords {
-    let state: EngineState = details.state.unwrap_or_default();
-    let words = containers::state(&state);
+fn end(service: &str, details: ContainerInspectResponse) -> Option<LastWords> {
+    let state: EngineState = details.state?;
+    let words = containers::state(&state)?;
     let exit_code = state
         .exit_code
         .filter(|_| containers::has_ended(words) || state.error.as_deref().is_some_and(is_said));
     let time = |text: Option<&String>| text.and_then(|text| containers::time(text));
-    LastWords {
+    Some(LastWords {
         service: service.to_owned(),
         container: containers::bare(&details.name.unwrap_or_default()),
         id: details.id.unwrap_or_default(),
@@ -114,7 +114,7 @@ fn end(service: &str, details: ContainerInspectResponse) -> LastWords {
         error: state.error.filter(|error| is_said(error)),
         output: Vec::new(),
         output_unknown: None,
-    }
+    })
 }
 
 const fn is_said(error: &str) -> bool {
@@ -140,7 +140,9 @@ mod tests {
         let details = serde_json::json!({"Id": "0123", "Name": "/shop-api-1", "Image": "sha256:4", "RestartCount": 2,
             "State": {"Status": "exited", "ExitCode": 137, "OOMKilled": true, "Error": "",
                 "StartedAt": "2026-01-01T00:00:00Z", "FinishedAt": "2026-01-01T00:00:05Z"}});
-        let end = end("api", serde_json::from_value(details).unwrap());
+        let end = |details| end("api", serde_json::from_value(details).unwrap());
+        assert_eq!(end(serde_json::json!({"Id": "0123"})), None, "nothing is said of it");
+        let end = end(details).unwrap();
         assert_eq!(
             (end.exit_code, end.signal, end.oom_killed, end.error.clone()),
             (Some(137), Some(9), true, None)

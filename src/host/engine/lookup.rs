@@ -16,6 +16,7 @@ use tracing::Instrument;
 use super::{
     Engine, EngineError,
     owner::{self, Life, Owner},
+    request::Request,
 };
 use crate::{
     api::{Fact, ModuleType, Presence},
@@ -94,11 +95,10 @@ impl Engine {
     pub async fn sweep_lookups(&self) -> Result<usize, EngineError> {
         let filters = HashMap::from([("label".to_owned(), vec![LOOKUP_LABEL.to_owned()])]);
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-        let list = self.call(async |docker| docker.list_containers(Some(options)).await).await?;
-        let now = chrono::Utc::now().timestamp();
-        let abandoned =
-            list.into_iter().filter(|found| is_abandoned(found, now)).filter_map(|found| found.id);
-        let removed = join_all(abandoned.map(async |id| self.remove_lookup(&id).await)).await;
+        let request = Request::containers();
+        let list = self.ask(&request, async |docker| docker.list_containers(Some(options)).await).await?;
+        let abandoned = abandoned(&request, list, chrono::Utc::now().timestamp())?;
+        let removed = join_all(abandoned.iter().map(|id| self.remove_lookup(id))).await;
         let removed = removed.into_iter().filter(|removed| *removed).count();
         if removed > 0 {
             tracing::info!(removed, "removed look-up containers of an undrift that was killed");
@@ -167,12 +167,24 @@ impl Engine {
     }
 }
 
-fn is_abandoned(found: &ContainerSummary, now: i64) -> bool {
-    let mark = found.labels.as_ref().and_then(|labels| labels.get(LOOKUP_LABEL)).map_or("", String::as_str);
+/// The IDs of those that nobody is at any more. Of a list that holds others than were asked for none is removed.
+fn abandoned(request: &Request, list: Vec<ContainerSummary>, now: i64) -> Result<Vec<String>, EngineError> {
+    let mut abandoned = Vec::new();
+    for found in list {
+        let mark = found.labels.as_ref().and_then(|labels| labels.get(LOOKUP_LABEL));
+        let mark = request.required(&format!("Labels[{LOOKUP_LABEL}]"), mark)?;
+        if is_abandoned(mark, found.created, now) {
+            abandoned.push(request.required_text("Id", found.id)?);
+        }
+    }
+    Ok(abandoned)
+}
+
+fn is_abandoned(mark: &str, created: Option<i64>, now: i64) -> bool {
     match owner::life(mark) {
         Life::Lives => false,
         Life::Dead => true,
-        Life::Elsewhere => found.created.is_some_and(|created| now - created > ABANDONED_AFTER_S),
+        Life::Elsewhere => created.is_some_and(|created| now - created > ABANDONED_AFTER_S),
     }
 }
 
@@ -205,23 +217,30 @@ fn read(text: &str) -> Option<Fact<Presence>> {
 mod tests {
     use super::*;
 
-    fn found(mark: &str, created: i64) -> ContainerSummary {
-        ContainerSummary {
-            labels: Some([(LOOKUP_LABEL.to_owned(), mark.to_owned())].into()),
-            created: Some(created),
-            ..Default::default()
-        }
-    }
-
     #[test]
     fn only_the_dead_and_the_old_are_swept() {
         let own = Owner::own().mark();
         let (_, started) = own.rsplit_once(' ').unwrap();
         let dead = own.replace(started, "1");
-        assert!(!is_abandoned(&found(&own, 0), 10_000), "its process lives");
-        assert!(is_abandoned(&found(&dead, 9_999), 10_000), "its process is dead");
-        assert!(!is_abandoned(&found("elsewhere 1 2", 9_999), 10_000), "another host, just made");
-        assert!(is_abandoned(&found("elsewhere 1 2", 1), 10_000), "another host, long ago");
+        assert!(!is_abandoned(&own, Some(0), 10_000), "its process lives");
+        assert!(is_abandoned(&dead, Some(9_999), 10_000), "its process is dead");
+        assert!(!is_abandoned("elsewhere 1 2", Some(9_999), 10_000), "another host, just made");
+        assert!(is_abandoned("elsewhere 1 2", Some(1), 10_000), "another host, long ago");
+        assert!(!is_abandoned("elsewhere 1 2", None, 10_000), "nobody knows when");
+    }
+
+    #[test]
+    fn of_a_list_that_was_not_filtered_nothing_is_removed() {
+        let found = |id: &str, labels: &[(&str, &str)]| ContainerSummary {
+            id: Some(id.to_owned()),
+            labels: Some(labels.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect()),
+            created: Some(1),
+            ..Default::default()
+        };
+        let abandoned = |list| abandoned(&Request::containers(), list, 10_000);
+        let own = found("1", &[(LOOKUP_LABEL, "elsewhere 1 2")]);
+        assert_eq!(abandoned(vec![own.clone()]), Ok(vec!["1".to_owned()]));
+        assert!(abandoned(vec![own, found("2", &[("a", "b")])]).is_err());
     }
 
     #[test]

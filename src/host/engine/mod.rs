@@ -28,6 +28,7 @@ mod own_steps;
 mod owner;
 mod path;
 mod podman;
+mod request;
 mod roll_out;
 mod start;
 mod stop;

@@ -17,6 +17,7 @@ use bollard::{
 use super::{
     Engine, EngineError,
     containers::{PROJECT, time},
+    request::Request,
 };
 use crate::api::Time;
 
@@ -60,15 +61,17 @@ impl Engine {
         let labels = vec![format!("{PROJECT}={project}"), NETWORK.to_owned()];
         let filters = HashMap::from([("label".to_owned(), labels)]);
         let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
-        let list = self.call(async |docker| docker.list_networks(Some(options)).await).await?;
-        Ok(list.into_iter().filter_map(row).collect())
+        let request = Request::networks();
+        let list = self.ask(&request, async |docker| docker.list_networks(Some(options)).await).await?;
+        list.into_iter().map(|network| row(&request, network)).collect()
     }
 
     /// The engine's own list of a network's containers has only those that run.
     async fn is_in_use(&self, network: &str) -> Result<bool, EngineError> {
         let filters = HashMap::from([("network".to_owned(), vec![network.to_owned()])]);
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-        let list = self.call(async |docker| docker.list_containers(Some(options)).await).await?;
+        let request = Request::containers();
+        let list = self.ask(&request, async |docker| docker.list_containers(Some(options)).await).await?;
         Ok(!list.is_empty())
     }
 
@@ -82,9 +85,14 @@ impl Engine {
     }
 }
 
-fn row(network: Network) -> Option<Row> {
-    let created = network.created.as_deref().and_then(time);
-    Some(Row { id: network.id?, name: network.name?, created, in_use: false })
+fn row(request: &Request, network: Network) -> Result<Row, EngineError> {
+    let created = request.required("Created", network.created)?;
+    Ok(Row {
+        id: request.required_text("Id", network.id)?,
+        name: request.required_text("Name", network.name)?,
+        created: time(&created),
+        in_use: false,
+    })
 }
 
 /// Those that share their name with another one.

@@ -6,11 +6,14 @@
 use bollard::query_parameters::{ContainerArchiveInfoOptionsBuilder, DownloadFromContainerOptionsBuilder};
 use futures_util::{StreamExt as _, future::join_all};
 
-use super::{Container, Engine, EngineError, cover};
+use super::{Container, Engine, EngineError, cover, request::Request};
 use crate::api::{Fact, ModuleInContainer, ModuleType, MountCover, Presence};
 
 /// How many links are followed. The engine names a link's very end at once, so one is the rule.
 const LINKS: usize = 8;
+
+/// How Docker says that a path is not there.
+const NO_FILE: &str = "Could not find the file ";
 
 /// Go's `os.FileMode` bits, which the engine sends: <https://pkg.go.dev/io/fs#FileMode>.
 mod mode {
@@ -109,12 +112,11 @@ impl Engine {
         match self.archive_info(container, path).await {
             Ok((mode, Some(target))) if mode & mode::SYMLINK != 0 => Ok(Stat::Link(absolute(path, &target))),
             Ok((mode, _)) => Ok(Stat::Found(mode)),
-            // The answer to HEAD has no words, so a second question tells a path that is not there from a
-            // container that is gone.
+            // The answer to HEAD has no words, so further questions tell a path that is not there from a container that is
+            // gone, and from a server in between that knows nothing of either.
             Err(EngineError::NotFound(_)) => match self.archive_info(container, "/").await {
-                Ok(_) if self.is_podman().await? && self.is_dangling(container, path).await? => {
-                    Ok(Stat::Loop)
-                }
+                Ok(_) if !self.is_podman().await? => self.why_refused(container, path).await,
+                Ok(_) if self.is_dangling(container, path).await? => Ok(Stat::Loop),
                 Ok(_) => Ok(Stat::Absent),
                 Err(EngineError::NotFound(_)) => {
                     Err(EngineError::NotFound("the container is gone".to_owned()))
@@ -128,14 +130,15 @@ impl Engine {
 
     async fn archive_info(&self, container: &str, path: &str) -> Result<(u32, Option<String>), EngineError> {
         let options = ContainerArchiveInfoOptionsBuilder::default().path(path).build();
-        let container = container.to_owned();
+        let request = Request::head(format_args!("containers/{container}/archive"));
         let stat = self
-            .call(async |docker| docker.get_container_archive_info(&container, Some(options)).await)
+            .ask(&request, async |docker| docker.get_container_archive_info(container, Some(options)).await)
             .await?;
         Ok((stat.file_mode, Some(stat.link_target).filter(|target| !target.is_empty())))
     }
 
-    /// Asks for the archive itself, whose refusal comes with words; measured on engine 20.10.24.
+    /// Asks for the archive itself, whose refusal comes with words; measured on engine 20.10.24. The words for what is not
+    /// there are in moby's `daemon/errors.go`, the same on 28.
     async fn why_refused(&self, container: &str, path: &str) -> Result<Stat, EngineError> {
         let options = DownloadFromContainerOptionsBuilder::default().path(path).build();
         let container = container.to_owned();
@@ -146,6 +149,7 @@ impl Engine {
             })
             .await;
         match answer {
+            Err(EngineError::NotFound(message)) if message.starts_with(NO_FILE) => Ok(Stat::Absent),
             Err(EngineError::Refused { message, .. }) if message.contains("not a directory") => {
                 Ok(Stat::Absent)
             }

@@ -20,6 +20,7 @@ use chrono::TimeDelta;
 use super::{
     Engine, EngineError,
     containers::{Row, time},
+    request::Request,
 };
 use crate::api::Time;
 
@@ -71,11 +72,14 @@ impl Engine {
         if rows.iter().all(|row| row.is_running() || row.never_started()) {
             return Ok(None);
         }
+        let request = Request::get("networks/bridge");
         let bridge = self
-            .call(async |docker| docker.inspect_network("bridge", None::<InspectNetworkOptions>).await)
+            .ask(&request, async |docker| {
+                docker.inspect_network("bridge", None::<InspectNetworkOptions>).await
+            })
             .await;
         let bridge = match bridge {
-            Ok(network) => network.created.as_deref().and_then(time),
+            Ok(network) => time(&request.required("Created", network.created)?),
             Err(EngineError::NotFound(_)) => None,
             Err(error) => return Err(error),
         };

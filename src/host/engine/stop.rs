@@ -2,7 +2,7 @@
 
 use bollard::query_parameters::InspectContainerOptions;
 
-use super::{Engine, EngineError};
+use super::{Engine, EngineError, request::Request};
 
 /// The signal that no process survives.
 pub(super) const KILL: u8 = 9;
@@ -48,12 +48,13 @@ impl Engine {
     /// How a container is stopped, with its ID; `None` where it is gone.
     pub(super) async fn stop_of(&self, id: &str) -> Result<Option<(String, Stop)>, EngineError> {
         const USUAL: i64 = 10;
+        let request = Request::container(id);
         let details = self
-            .call(async |docker| docker.inspect_container(id, None::<InspectContainerOptions>).await)
+            .ask(&request, async |docker| docker.inspect_container(id, None::<InspectContainerOptions>).await)
             .await;
         let config = match details {
-            Ok(details) => details.config.unwrap_or_default(),
-            Err(EngineError::NotFound(_)) => return Ok(None),
+            Ok(details) => request.required("Config", details.config)?,
+            Err(error) if error.says_absent() => return Ok(None),
             Err(error) => return Err(error),
         };
         let signal = config.stop_signal.as_deref().and_then(number).unwrap_or(TERM);

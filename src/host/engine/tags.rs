@@ -7,7 +7,7 @@ use bollard::query_parameters::{
 };
 use sha2::{Digest as _, Sha256};
 
-use super::{Engine, EngineError, containers::PROJECT};
+use super::{Engine, EngineError, containers::PROJECT, request::Request};
 use crate::host::reference::full;
 
 impl Engine {
@@ -24,8 +24,12 @@ impl Engine {
     /// # Errors
     /// Where the engine does not answer.
     pub async fn tagged_image(&self, reference: &str) -> Result<Option<TaggedImage>, EngineError> {
-        match self.call(async |docker| docker.inspect_image(reference).await).await {
-            Ok(image) => Ok(image.id.map(|id| TaggedImage { id, tags: image.repo_tags.unwrap_or_default() })),
+        let request = Request::image(reference);
+        match self.ask(&request, async |docker| docker.inspect_image(reference).await).await {
+            Ok(image) => {
+                let id = request.required_text("Id", image.id)?;
+                Ok(Some(TaggedImage { id, tags: image.repo_tags.unwrap_or_default() }))
+            }
             Err(error) if is_unknown_image(&error) => Ok(None),
             Err(error) => Err(error),
         }
@@ -68,13 +72,20 @@ impl Engine {
     pub async fn other_users(&self, reference: &str, project: &str) -> Result<BTreeSet<String>, EngineError> {
         let filters = HashMap::from([("label".to_owned(), vec![PROJECT.to_owned()])]);
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-        let list = self.call(async |docker| docker.list_containers(Some(options)).await).await?;
+        let request = Request::containers();
+        let list = self.ask(&request, async |docker| docker.list_containers(Some(options)).await).await?;
         // Where the reference has moved on since, the engine names an ID in its place.
         let reference = full(reference);
-        let by_name =
-            list.into_iter().filter(|one| one.image.as_deref().is_some_and(|image| full(image) == reference));
-        let projects = by_name.filter_map(|one| one.labels?.remove(PROJECT));
-        Ok(projects.filter(|other| other != project).collect())
+        let mut others = BTreeSet::new();
+        for one in list {
+            let image = request.required_text("Image", one.image)?;
+            let of = one.labels.and_then(|mut labels| labels.remove(PROJECT));
+            let of = request.required(&format!("Labels[{PROJECT}]"), of)?;
+            if of != project && full(&image) == reference {
+                others.insert(of);
+            }
+        }
+        Ok(others)
     }
 
     /// Removes an image by its ID where it has no tag and no container, running or not, was made of it. Whether it
@@ -83,15 +94,16 @@ impl Engine {
     /// # Errors
     /// Where the engine does not answer.
     pub async fn remove_superseded(&self, image: &str) -> Result<bool, EngineError> {
-        let seen = match self.call(async |docker| docker.inspect_image(image).await).await {
+        let request = Request::image(image);
+        let seen = match self.ask(&request, async |docker| docker.inspect_image(image).await).await {
             Ok(seen) => seen,
             Err(error) if is_unknown_image(&error) => return Ok(false),
             Err(error) => return Err(error),
         };
         // By ID the engine would remove an image along with its only tag, so the tags are looked at first. A
         // reference that came here in place of an ID is no business of this.
-        let tagged = seen.repo_tags.is_some_and(|tags| !tags.is_empty());
-        if tagged || seen.id.as_deref() != Some(image) || self.has_containers(image).await? {
+        let is_tagged = !request.required("RepoTags", seen.repo_tags)?.is_empty();
+        if is_tagged || seen.id.as_deref() != Some(image) || self.has_containers(image).await? {
             return Ok(false);
         }
         let options = RemoveImageOptionsBuilder::default().force(false).noprune(true).build();
@@ -116,7 +128,7 @@ impl Engine {
 /// not look so, and answers 500 (measured with 5.8.6).
 fn is_unknown_image(error: &EngineError) -> bool {
     match error {
-        EngineError::NotFound(_) => true,
+        EngineError::NotFound(_) => error.says_absent(),
         EngineError::Refused { status: 500, message } => {
             message.contains("cannot specify 64-byte hexadecimal strings")
         }

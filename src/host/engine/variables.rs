@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use bollard::query_parameters::InspectContainerOptions;
+use bollard::{models::ImageConfig, query_parameters::InspectContainerOptions};
 use serde_json::Value;
 
-use super::{Engine, EngineError};
+use super::{Engine, EngineError, request::Request};
 
 impl Engine {
     /// A container and the configuration of its image, as the engine says them; null for an image that is gone. They hold what
@@ -14,15 +14,15 @@ impl Engine {
     /// # Errors
     /// Where the engine does not answer, or the container is gone.
     pub(in crate::host) async fn inspected(&self, container: &str) -> Result<(Value, Value), EngineError> {
+        let request = Request::container(container);
         let details = self
-            .call(async |docker| docker.inspect_container(container, None::<InspectContainerOptions>).await)
+            .ask(&request, async |docker| {
+                docker.inspect_container(container, None::<InspectContainerOptions>).await
+            })
             .await?;
-        let image = details.image.clone().unwrap_or_default();
-        let config = match self.call(async |docker| docker.inspect_image(&image).await).await {
-            Ok(image) => image.config,
-            Err(EngineError::NotFound(_)) => None,
-            Err(error) => return Err(error),
-        };
+        request.required("Config", details.config.as_ref())?;
+        let image = request.required_text("Image", details.image.clone())?;
+        let config = self.image_config(&image).await?;
         let json = |value: Result<Value, serde_json::Error>| {
             value.map_err(|error| EngineError::Malformed(error.to_string()))
         };
@@ -35,24 +35,33 @@ impl Engine {
     /// # Errors
     /// Where the engine does not answer.
     pub async fn variables(&self, container: &str) -> Result<Vec<(String, String)>, EngineError> {
+        let request = Request::container(container);
         let details = self
-            .call(async |docker| docker.inspect_container(container, None::<InspectContainerOptions>).await)
+            .ask(&request, async |docker| {
+                docker.inspect_container(container, None::<InspectContainerOptions>).await
+            })
             .await;
         let details = match details {
             Ok(details) => details,
-            Err(EngineError::NotFound(_)) => return Ok(Vec::new()),
+            Err(error) if error.says_absent() => return Ok(Vec::new()),
             Err(error) => return Err(error),
         };
-        let image = details.image.unwrap_or_default();
-        let of_image = match self.call(async |docker| docker.inspect_image(&image).await).await {
-            Ok(image) => image.config.and_then(|config| config.env).unwrap_or_default(),
-            // An image that is gone tells nothing of its variables.
-            Err(EngineError::NotFound(_)) => Vec::new(),
-            Err(error) => return Err(error),
-        };
+        let image = request.required_text("Image", details.image)?;
+        // An image that is gone tells nothing of its variables.
+        let of_image = self.image_config(&image).await?.and_then(|config| config.env).unwrap_or_default();
         let of_image: BTreeSet<String> = of_image.into_iter().collect();
-        let all = details.config.and_then(|config| config.env).unwrap_or_default();
+        let all = request.required("Config", details.config)?.env.unwrap_or_default();
         let own = all.into_iter().filter(|entry| !of_image.contains(entry));
         Ok(own.filter_map(|entry| entry.split_once('=').map(|(n, v)| (n.to_owned(), v.to_owned()))).collect())
+    }
+
+    /// `None` for an image that is gone.
+    async fn image_config(&self, image: &str) -> Result<Option<ImageConfig>, EngineError> {
+        let request = Request::image(image);
+        match self.ask(&request, async |docker| docker.inspect_image(image).await).await {
+            Ok(image) => request.required("Config", image.config).map(Some),
+            Err(error) if error.says_absent() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }

@@ -15,6 +15,7 @@ use std::{
 };
 
 use fastrand::Rng;
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// What a question meets.
@@ -30,11 +31,17 @@ pub(crate) enum Fault {
     Fails,
     /// 200 with this body.
     Says(&'static str),
+    /// 404 with this body.
+    NotFound(&'static str),
     /// The true answer in good form, but only so much of its body, in percent.
     Part(usize),
+    /// The true answer in good form, without what this JSON pointer leads to; of a list in each of its items.
+    Without(&'static str),
+    /// The head of an answer, and then a byte of its body each time that so much has passed, without end.
+    Drips(Duration),
 }
 
-/// Which questions meet it: those whose path holds `about`, so often of a hundred.
+/// Which questions meet it: those whose path holds `about`, in which `*` is anything, so often of a hundred.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) fault: Fault,
@@ -97,12 +104,21 @@ impl Shared {
             *count
         };
         let name = path.bytes().fold(plan.seed, |sum, byte| sum.wrapping_mul(31) ^ u64::from(byte));
-        let meets = path.contains(plan.about) && Rng::with_seed(name ^ asked).u64(..100) < plan.often;
+        let meets = holds(path, plan.about) && Rng::with_seed(name ^ asked).u64(..100) < plan.often;
         meets.then(|| {
             self.met.fetch_add(1, Relaxed);
             plan.fault
         })
     }
+}
+
+fn holds(path: &str, about: &str) -> bool {
+    let mut rest = path;
+    about.split('*').all(|piece| {
+        let found = rest.split_once(piece);
+        rest = found.map_or("", |(_, after)| after);
+        found.is_some()
+    })
 }
 
 fn engine() -> io::Result<UnixStream> {
@@ -127,10 +143,20 @@ fn serve(mut client: UnixStream, shared: &Shared) -> io::Result<()> {
             answer(client, "500 Internal Server Error", br#"{"message":"a fault"}"#, is_head)
         }
         Some(Fault::Says(body)) => answer(client, "200 OK", body.as_bytes(), is_head),
+        Some(Fault::NotFound(body)) => answer(client, "404 Not Found", body.as_bytes(), is_head),
         Some(Fault::Part(percent)) => {
             let body = whole(&head, &rest)?;
             answer(client, "200 OK", &body[..body.len() * percent / 100], is_head)
         }
+        Some(Fault::Without(pointer)) => {
+            let mut body: Value = serde_json::from_slice(&whole(&head, &rest)?)?;
+            match body.as_array_mut() {
+                Some(items) => items.iter_mut().for_each(|item| remove(item, pointer)),
+                None => remove(&mut body, pointer),
+            }
+            answer(client, "200 OK", body.to_string().as_bytes(), is_head)
+        }
+        Some(Fault::Drips(pause)) => drip(client, pause),
     }
 }
 
@@ -178,6 +204,24 @@ fn whole(head: &str, rest: &[u8]) -> io::Result<Vec<u8>> {
     engine.read_to_end(&mut answer)?;
     let at = answer.windows(4).position(|four| four == b"\r\n\r\n").map_or(answer.len(), |at| at + 4);
     Ok(answer.split_off(at))
+}
+
+fn remove(value: &mut Value, pointer: &str) {
+    let (above, name) = pointer.rsplit_once('/').unwrap();
+    if let Some(Value::Object(above)) = value.pointer_mut(above) {
+        above.remove(name);
+    }
+}
+
+/// A body of blanks, in chunks of one, which every reader of JSON waits to the end of.
+fn drip(mut client: UnixStream, pause: Duration) -> io::Result<()> {
+    client.write_all(
+        b"HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n",
+    )?;
+    loop {
+        client.write_all(b"1\r\n \r\n")?;
+        thread::sleep(pause);
+    }
 }
 
 fn answer(mut client: UnixStream, status: &str, body: &[u8], is_head: bool) -> io::Result<()> {
