@@ -202,6 +202,7 @@ pub(crate) fn container(name: &str) -> ContainerObservation {
         differences: Fact::Known(vec![]),
         made_by: Some("2.26.1".into()),
         only_upgraded: false,
+        port_taken: false,
         attachments: Attachments::default(),
         contents: vec![],
         modules: vec![],

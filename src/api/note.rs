@@ -36,6 +36,8 @@ pub enum NoteReason {
     NotReachable,
     /// The build context or the Dockerfile is not there.
     BuildFilesMissing,
+    /// Somebody else has a port of the host that the service is to publish.
+    PortTaken,
     /// The credentials of a route cross the network in plain HTTP.
     PlainHttp,
 }
@@ -55,6 +57,7 @@ impl NoteReason {
             Self::PortNotExposed => "PortNotExposed",
             Self::NotReachable => "NotReachable",
             Self::BuildFilesMissing => "BuildFilesMissing",
+            Self::PortTaken => "PortTaken",
             Self::PlainHttp => "PlainHttp",
         }
     }

@@ -206,6 +206,9 @@ pub struct ContainerObservation {
     pub made_by: Option<String>,
     /// Whether it was made from the configuration of today, by another version of Compose, whose hash of it is another one.
     pub only_upgraded: bool,
+    /// Whether it does not run because a port of the host that it publishes was taken when it was to be started.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub port_taken: bool,
     /// What it is attached to.
     pub attachments: Attachments,
     /// The configs and secrets that Compose copied into it.

@@ -55,8 +55,8 @@ pub(super) struct StartedAgain {
     pub(super) at: Time,
 }
 
-/// What something else ends each time, before it could be proven, can run: a budget that is spent on it says nothing of the
-/// service. It is started once in the longest backoff, and stalled in between, so that a person hears of it.
+/// What something else ends each time, before it could be proven, can run, and so can what only waits for a port that somebody
+/// else has: a budget that is spent on it says nothing of the service. It is started once in the longest backoff, and stalled in between, so that a person hears of it.
 pub(super) fn started_again(
     inputs: Inputs<'_>,
     rows: &[Attempt],
@@ -65,7 +65,8 @@ pub(super) fn started_again(
     repair: &Repair,
 ) -> Option<StartedAgain> {
     let Repair::Stalled { reason, .. } = repair else { return None };
-    if !is_spent(reason) || is_behind_an_earlier_layer(diagnosis) || !was_ended_from_outside(rows, seen) {
+    let is_somebody_elses = was_ended_from_outside(rows, seen) || was_refused_its_port(seen);
+    if !is_spent(reason) || is_behind_an_earlier_layer(diagnosis) || !is_somebody_elses {
         return None;
     }
     let may = rate::start_at(inputs, seen, diagnosis, None)?;
@@ -100,6 +101,12 @@ const fn has_brought_up(row: &Attempt) -> bool {
 /// signal's number. The signals of a process's own faults, such as SEGV and ABRT, are none of these.
 const fn is_by_a_signal(exit_code: i64) -> bool {
     matches!(exit_code, 129..=131 | 137 | 143)
+}
+
+/// Whether a container of the service is down because a port that it publishes was taken when it was to be started. No image
+/// is at fault for that.
+pub(super) fn was_refused_its_port(seen: &ServiceObservation) -> bool {
+    seen.containers.known().into_iter().flatten().any(|container| container.port_taken)
 }
 
 /// When it was started in this incident.

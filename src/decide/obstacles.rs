@@ -50,8 +50,11 @@ fn steps_that_may_be_taken(
     let builds = steps.iter().any(|step| step.kind() == StepKind::Build);
     // A rollback gives back what was lost.
     let ends = works && steps.iter().any(|step| !matches!(step, Step::Start | Step::Rollback));
+    // A restart leaves a container the ports that it has.
+    let replaces = works && steps.iter().any(|step| matches!(step, Step::Up { .. }));
     let Some(obstacle) = seen.obstacles.iter().find(|obstacle| match obstacle.reason {
         NoteReason::BuildFilesMissing => builds,
+        NoteReason::PortTaken => replaces,
         _ => ends,
     }) else {
         return Repair::Steps(steps, at);
@@ -61,6 +64,7 @@ fn steps_that_may_be_taken(
     }
     let why = match obstacle.reason {
         NoteReason::BuildFilesMissing => "a build could not work",
+        NoteReason::PortTaken => "no step is begun that would leave a working service without its port",
         _ => "no step is begun that ends a working container and could not be verified afterwards",
     };
     let message = format!("{why}: {}", obstacle.in_words());

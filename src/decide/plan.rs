@@ -193,7 +193,9 @@ fn in_words(prospect: &Prospect, message: &str) -> String {
         None => format!("{service}: {message}"),
         Some(at) => {
             let at = at.format("%H:%M:%S UTC");
-            format!("{service}: {message}; something else ends it each time, and it is started again at {at}")
+            format!(
+                "{service}: {message}; something else ends it each time or has its port, and it is started again at {at}"
+            )
         }
     }
 }

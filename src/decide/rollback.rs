@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::TimeDelta;
 
 use super::{
-    Diagnosis, History, Inputs, LayerVerdict, OpenIncident, identities,
+    Diagnosis, History, Inputs, LayerVerdict, OpenIncident, identities, kept_running,
     repair::{ROLLBACK_IMAGE_GONE, ROLLBACK_IN_VAIN, ROLLED_BACK},
 };
 use crate::api::{
@@ -102,6 +102,10 @@ fn last_repair<'a>(history: &'a History, service: &str) -> Option<&'a OpenIncide
 /// Whether its last `Up` may be to blame for how the service is now.
 fn is_to_blame(inputs: Inputs<'_>, repair: &OpenIncident, seen: &ServiceObservation, drift: &Drift) -> bool {
     let Some(up) = repair.last_up(&seen.name).filter(|up| up.has_ended_by_itself()) else { return false };
+    // The image of before could not have that port either.
+    if kept_running::was_refused_its_port(seen) {
+        return false;
+    }
     // After the proof only a death of its own counts, and only of what was proven: a person may stop a container, or have
     // brought up another image since.
     if let Some(image) = repair.proven_since(&seen.name, up.at) {

@@ -16,6 +16,7 @@ mod known_secrets;
 mod local;
 mod observe;
 mod obstacles;
+mod ports;
 pub mod probe;
 mod redact;
 pub(crate) mod reference;

@@ -1,5 +1,5 @@
 //! What keeps a service from being repaired or verified, as it is known before a step: credentials that cannot be read, a
-//! port that nothing exposes or that cannot be reached, a Dockerfile that is not there.
+//! port that nothing exposes or that cannot be reached, one that somebody else has, a Dockerfile that is not there.
 
 use std::{
     collections::BTreeSet,
@@ -14,6 +14,7 @@ use super::{
     compose::{self, BuildModel, Resolved, ServiceModel},
     engine::{Container, tcp_ports},
     observe::reference,
+    ports,
     probe::{Asked, may_see, replica_url},
 };
 use crate::{
@@ -59,6 +60,10 @@ impl LocalHost {
             }
         }
         let routes = known.spec.routes.iter().enumerate();
+        let own = known.containers.iter().map(|container| &container.seen);
+        if !ports::are_held(known.resolved, &known.spec.name, own) {
+            all.extend(self.port_taken(known.desired, known.resolved, &known.spec.name).await);
+        }
         let unreachable = join_all(routes.map(|(index, route)| self.unreachable(known, index, route))).await;
         all.extend(unreachable.into_iter().flatten());
         all

@@ -33,6 +33,7 @@ mod order;
 mod other_engine;
 mod ownership;
 mod partial_answers;
+mod ports;
 mod processes;
 mod providers;
 mod pulls;

@@ -259,7 +259,7 @@ pub(super) fn judge(manifests: &Manifests) -> Vec<Check> {
 }
 
 /// What each kind of obstacle is examined as, and whether undrift works in spite of it.
-const OBSTACLES: [(&str, &[NoteReason], &str); 3] = [
+const OBSTACLES: [(&str, &[NoteReason], &str); 4] = [
     (
         "CredentialsReadable",
         &[NoteReason::CredentialsUnreadable],
@@ -271,6 +271,7 @@ const OBSTACLES: [(&str, &[NoteReason], &str); 3] = [
         "every route by port can be asked",
     ),
     ("BuildsPossible", &[NoteReason::BuildFilesMissing], "every build context and Dockerfile is there"),
+    ("PortsFree", &[NoteReason::PortTaken], "nobody else has a port that a service is to publish"),
 ];
 
 fn unobstructed(manifests: &Manifests) -> impl Iterator<Item = Check> {
@@ -287,8 +288,10 @@ fn unobstructed(manifests: &Manifests) -> impl Iterator<Item = Check> {
         mends.dedup();
         let what = found.iter().map(|(place, obstacle)| format!("{place}: {}", obstacle.message));
         let what = what.collect::<Vec<_>>().join("; ");
-        // A server may listen at a port that nothing exposes, once it runs.
-        let may_pass = found.iter().all(|(_, obstacle)| obstacle.reason == NoteReason::PortNotExposed);
+        // A server may listen at a port that nothing exposes, once it runs; and who has a port may go.
+        let may_pass = found.iter().all(|(_, obstacle)| {
+            matches!(obstacle.reason, NoteReason::PortNotExposed | NoteReason::PortTaken)
+        });
         let check = if may_pass { Check::warning } else { Check::failed };
         check(name, what, mends.join("; "))
     })

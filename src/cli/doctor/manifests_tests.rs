@@ -102,12 +102,13 @@ fn what_is_in_the_way_of_a_repair_is_found_by_its_kind() {
         let checks = unobstructed(&manifests);
         checks.map(|check| (check.status, check.mend)).collect::<Vec<_>>()
     };
-    assert_eq!(with(Some(vec![])), [const { (Status::Ok, None) }; 3]);
+    assert_eq!(with(Some(vec![])), [const { (Status::Ok, None) }; 4]);
     assert_eq!(with(None)[0].0, Status::Unknown);
     let found = with(Some(vec![NoteReason::CredentialsUnreadable, NoteReason::PortNotExposed]));
     assert_eq!(found[0], (Status::Failed, Some("do CredentialsUnreadable".to_owned())));
     assert_eq!(found[1], (Status::Warning, Some("do PortNotExposed".to_owned())));
-    assert_eq!(found[2].0, Status::Ok);
+    assert_eq!((found[2].0, found[3].0), (Status::Ok, Status::Ok));
+    assert_eq!(with(Some(vec![NoteReason::PortTaken]))[3].0, Status::Warning, "who has it may go");
     let both = with(Some(vec![NoteReason::NotReachable, NoteReason::PortNotExposed]));
     assert_eq!(both[1].0, Status::Failed);
 }

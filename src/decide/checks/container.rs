@@ -16,6 +16,9 @@ const SETTLED_AFTER: TimeDelta = TimeDelta::seconds(10);
 /// was up before what it needs dies once, too.
 const LOOP_DEATHS: i64 = 2;
 
+/// Why a container was not started, beside its state.
+const PORT_TAKEN: &str = ": a port of the host that it publishes was taken when it was to be started";
+
 /// What is asked of one replica.
 type Check = fn(View<'_>, &ContainerObservation) -> LayerVerdict;
 
@@ -109,7 +112,8 @@ fn not_running(view: View<'_>, c: &ContainerObservation) -> LayerVerdict {
         state => {
             let code = c.exit_code.map(|code| format!(" with code {code}")).unwrap_or_default();
             let code = if state == ContainerState::Exited { code } else { String::new() };
-            broken(Reason::NotRunning, format!("{} is {}{code}", c.name, state.as_str()))
+            let port = if c.port_taken { PORT_TAKEN } else { "" };
+            broken(Reason::NotRunning, format!("{} is {}{code}{port}", c.name, state.as_str()))
         }
     }
 }

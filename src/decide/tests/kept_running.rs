@@ -124,3 +124,17 @@ fn what_ends_by_itself_is_given_up_when_the_budget_is_spent() {
         assert_eq!(decision.prospects[0].started_again_at, None);
     }
 }
+
+#[test]
+fn what_could_not_have_its_port_is_started_once_in_the_longest_backoff() {
+    let refused = exited(128)
+        .into_iter()
+        .map(|c| ContainerObservation { state: ContainerState::Created, port_taken: true, ..c })
+        .collect::<Vec<_>>();
+    let before = spent(refused.clone(), Reason::NotRunning, -1);
+    assert!(matches!(before.next, Next::GiveUp { reason, .. } if reason == "BudgetSpent"));
+    let due = at(0) + desired().object.spec.reconcile.backoff.max.delta();
+    assert_eq!(before.prospects[0].started_again_at, Some(due));
+    let start = Repair::Steps(vec![Step::Start], None);
+    assert_eq!(spent(refused, Reason::NotRunning, 0).prospects[0].repair, start);
+}

@@ -54,6 +54,23 @@ fn a_build_without_its_files_is_not_tried_and_all_else_is() {
 }
 
 #[test]
+fn a_service_that_works_is_not_made_anew_while_somebody_else_has_its_port() {
+    let (why, message) = stalled(&with(incident(), NoteReason::PortTaken));
+    assert_eq!(why, "PortTaken");
+    assert!(message.contains("a working service without its port"), "{message}");
+    let mut outdated = with(healthy(), NoteReason::PortTaken);
+    container_mut(&mut outdated.services[0]).image_id = OLD.into();
+    assert_eq!(stalled(&outdated).0, "PortTaken");
+    container_mut(&mut outdated.services[0]).state = ContainerState::Exited;
+    assert!(matches!(repair(&outdated), Repair::Steps(..)), "nothing is lost by trying");
+    // It keeps the port that it has.
+    let mut unhealthy = with(healthy(), NoteReason::PortTaken);
+    answer_mut(&mut unhealthy.services[0]).plain = status(404);
+    unhealthy.services[0].buildable = false;
+    assert_eq!(repair(&unhealthy), Repair::Steps(vec![Step::Restart], None));
+}
+
+#[test]
 fn what_does_not_work_is_repaired_all_the_same() {
     let down = |change: fn(&mut crate::api::ContainerObservation)| {
         let mut seen = unread(incident());

@@ -97,6 +97,22 @@ fn a_container_that_someone_removed_before_its_proof_is_made_again_and_no_image_
 }
 
 #[test]
+fn no_image_is_put_back_for_a_port_that_somebody_else_has() {
+    let mut history = after_a_repair(&incident());
+    let open = history.incident.as_mut().unwrap();
+    open.steps[1].outcome = StepOutcome::Failed;
+    open.steps.push(open.steps[1].clone());
+    let plan = |port_taken: bool| {
+        let mut seen = healthy();
+        let container = container_mut(&mut seen.services[0]);
+        (container.state, container.port_taken) = (ContainerState::Created, port_taken);
+        kinds(&with_history(&desired(), &seen, &history).plan)
+    };
+    assert_eq!(plan(false), [StepKind::Rollback], "it was brought up twice, and never ran");
+    assert_eq!(plan(true), [StepKind::Up]);
+}
+
+#[test]
 fn an_up_that_failed_before_its_container_ran_is_taken_once_more() {
     let mut never_ran = healthy();
     container_mut(&mut never_ran.services[0]).state = ContainerState::Created;

@@ -299,6 +299,8 @@ fn container(request: &Request, details: ContainerInspectResponse) -> Result<Con
             differences: Fact::Known(Vec::new()),
             made_by: labels.remove(COMPOSE_VERSION),
             only_upgraded: false,
+            port_taken: state != ContainerState::Running
+                && engine_state.error.is_some_and(|e| tells_of_port(&e)),
             attachments: attachments(&settings),
             contents: Vec::new(),
             modules: Vec::new(),
@@ -307,6 +309,12 @@ fn container(request: &Request, details: ContainerInspectResponse) -> Result<Con
         mounts: mounts(request, details.mounts, &host_config)?,
         network,
     })
+}
+
+/// Whether a container could not be started because a port of the host was taken: by another container, or by anybody else.
+/// Measured with 20.10.24 and 28.5.2.
+fn tells_of_port(error: &str) -> bool {
+    ["port is already allocated", "address already in use"].iter().any(|words| error.contains(words))
 }
 
 /// Whether the engine looks after the health of a container made of this: moby's `daemon/health.go`.

@@ -53,6 +53,11 @@ impl Itself {
         self.ids.contains(id) || self.short.as_ref().is_some_and(|short| id.starts_with(short.as_str()))
     }
 
+    /// What the engine may know as the container that undrift runs in: IDs, or the beginning of one.
+    pub(super) fn candidates(&self) -> impl Iterator<Item = &str> {
+        self.ids.iter().chain(&self.short).map(String::as_str)
+    }
+
     /// The services, among these containers of a project, that undrift runs in.
     pub(super) fn services(&self, rows: &[Row]) -> BTreeSet<String> {
         rows.iter().filter(|row| self.is(&row.id)).map(|row| row.service.clone()).collect()

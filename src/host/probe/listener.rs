@@ -13,10 +13,11 @@ use std::{
 
 use procfs::{
     ProcError,
-    net::{TcpNetEntry, TcpState},
     process::{FDTarget, Process},
 };
 use reqwest::Url;
+
+use super::sockets::listening;
 
 /// Who would answer at an address of this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,19 +75,6 @@ fn of_container(address: SocketAddr, container: &str) -> Listener {
         }
         Err(why) => Listener::NotTheContainer(why),
     }
-}
-
-/// Every socket of this network namespace that listens.
-fn listening() -> Result<Vec<(SocketAddr, u64)>, ProcError> {
-    let mut all = procfs::net::tcp()?;
-    match procfs::net::tcp6() {
-        Ok(six) => all.extend(six),
-        // A kernel without IPv6 has no such file.
-        Err(ProcError::NotFound(_)) => {}
-        Err(error) => return Err(error),
-    }
-    let listens = all.into_iter().filter(|entry| entry.state == TcpState::Listen);
-    Ok(listens.map(|TcpNetEntry { local_address, inode, .. }| (local_address, inode)).collect())
 }
 
 /// The sockets that the kernel hands a connection to this address to: those bound to it before those bound to every address,
@@ -149,8 +137,8 @@ fn sockets_of_process(process: &Process) -> Result<Vec<u64>, ProcError> {
     Ok(sockets)
 }
 
-/// A process that has the socket, in words.
-fn holder(inode: u64) -> Option<String> {
+/// A process that has the socket, in words; `None` where none is seen that does.
+pub(in crate::host) fn holder(inode: u64) -> Option<String> {
     let mut processes = procfs::process::all_processes().ok()?.flatten();
     let holds = |process: &Process| sockets_of_process(process).is_ok_and(|own| own.contains(&inode));
     let process = processes.find(holds)?;

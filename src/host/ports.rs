@@ -1,0 +1,233 @@
+//! Ports of the host that a service is to publish and that somebody else has. Compose stops and removes the container of before
+//! and starts the new one then: what cannot have its port stays down, and the one of before is gone.
+//!
+//! The engine knows which of its containers has which port, also where no socket listens for it (without its userland proxy).
+//! The sockets of this host tell of everybody else; of a host elsewhere only the engine's containers are known. No port is
+//! tried by binding it: whoever came just then would be refused it.
+
+use std::net::IpAddr;
+
+use super::{
+    LocalHost,
+    compose::Resolved,
+    engine::{PublishedPort, Publisher},
+    probe::{self, BoundSocket, Transport, are_in_each_others_way},
+};
+use crate::api::{ContainerObservation, ContainerState, DeclaredPort, Desired, NoteReason, Obstacle};
+
+/// The most ports of a range that are looked at. Whoever declares more wants any of them.
+const MOST: usize = 1024;
+
+/// A port that a service is to publish: one of these, for each of so many containers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Wanted {
+    transport: Transport,
+    host: Option<IpAddr>,
+    first: u16,
+    last: u16,
+    times: usize,
+}
+
+/// A port that somebody else has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Taken {
+    port: u16,
+    transport: Transport,
+    holder: Holder,
+}
+
+/// Who has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Holder {
+    /// A container, by its name.
+    Container(String),
+    /// Whoever has this socket.
+    Socket(u64),
+}
+
+/// Everything that has ports.
+struct Holders<'a> {
+    publishers: &'a [Publisher],
+    sockets: &'a [BoundSocket],
+    /// Whether the same step ends it, so that its ports are free then.
+    is_replaced: &'a (dyn Fn(&Publisher, PublishedPort) -> bool + Sync),
+}
+
+impl Holders<'_> {
+    /// The first port that is in the way, where not enough of those that would do are free.
+    fn in_the_way(&self, wanted: &Wanted) -> Option<Taken> {
+        let range = (wanted.first..=wanted.last).take(MOST);
+        let needed = wanted.times.min(range.clone().count());
+        let (mut free, mut first) = (0, None);
+        for port in range {
+            match self.of(wanted, port) {
+                None => free += 1,
+                Some(holder) => {
+                    first.get_or_insert(Taken { port, transport: wanted.transport, holder });
+                }
+            }
+            if free >= needed {
+                return None;
+            }
+        }
+        first
+    }
+
+    fn of(&self, wanted: &Wanted, port: u16) -> Option<Holder> {
+        let conflicts = |at: &PublishedPort| {
+            at.port == port
+                && at.transport == wanted.transport
+                && are_in_each_others_way(wanted.host, at.host)
+        };
+        let container = self.publishers.iter().find(|publisher| {
+            publisher.ports.iter().any(|at| conflicts(at) && !(self.is_replaced)(publisher, *at))
+        });
+        if let Some(container) = container {
+            return Some(Holder::Container(container.name.clone()));
+        }
+        let mut sockets = self.sockets.iter().filter(|socket| {
+            socket.transport == wanted.transport
+                && socket.address.port() == port
+                && are_in_each_others_way(wanted.host, Some(socket.address.ip()))
+        });
+        sockets.find(|socket| !self.is_the_engines(socket)).map(|socket| Holder::Socket(socket.inode))
+    }
+
+    /// Whether it is the engine that listens there, for a container.
+    fn is_the_engines(&self, socket: &BoundSocket) -> bool {
+        let address = Some(socket.address.ip().to_canonical()).filter(|ip| !ip.is_unspecified());
+        let is_its = |at: &PublishedPort| {
+            at.transport == socket.transport && at.port == socket.address.port() && at.host == address
+        };
+        self.publishers.iter().flat_map(|publisher| &publisher.ports).any(is_its)
+    }
+}
+
+impl LocalHost {
+    /// The port that is in the way of an `up` of this service, if one is. `None` also where that is not known, for then a step is
+    /// as good as without the question.
+    pub(super) async fn port_taken(
+        &self,
+        desired: &Desired,
+        resolved: &Resolved,
+        service: &str,
+    ) -> Option<Obstacle> {
+        let wanted = wanted(resolved, service);
+        if wanted.is_empty() {
+            return None;
+        }
+        let publishers = self.engine.publishers().await;
+        let publishers =
+            publishers.inspect_err(|error| tracing::debug!(%error, "ports are not known")).ok()?;
+        let is_here = self.engine.shares_its_network().await;
+        let sockets = if is_here { sockets().await } else { Vec::new() };
+        let is_replaced =
+            |publisher: &Publisher, at: PublishedPort| gives_up(desired, resolved, service, publisher, at);
+        let holders = Holders { publishers: &publishers, sockets: &sockets, is_replaced: &is_replaced };
+        let taken = wanted.iter().find_map(|wanted| holders.in_the_way(wanted))?;
+        Some(obstacle(service, &taken, is_here).await)
+    }
+}
+
+/// Whether every port that the service is to publish is held by one of these, its own, already: then nothing is asked.
+pub(super) fn are_held<'a>(
+    resolved: &Resolved,
+    service: &str,
+    containers: impl Iterator<Item = &'a ContainerObservation> + Clone,
+) -> bool {
+    let running = containers.filter(|container| container.state == ContainerState::Running);
+    declared(resolved, service).all(|declared| {
+        let mut bound = running.clone().flat_map(|container| &container.attachments.ports);
+        let Some((first, last)) = declared.published else { return true };
+        bound.any(|bound| {
+            let is_there = declared.host.is_none_or(|host| bound.host.is_none_or(|bound| bound == host));
+            bound.target == declared.target && is_there && (first..=last).contains(&bound.published)
+        })
+    })
+}
+
+/// What Compose is to publish. A container that is only in networks without a way to the outside publishes nothing.
+fn declared<'a>(resolved: &'a Resolved, service: &str) -> impl Iterator<Item = &'a DeclaredPort> {
+    let declared = resolved.declared.services.get(service);
+    let is_internal =
+        |key: &String| resolved.declared.networks.get(key).is_some_and(|network| network.internal);
+    let publishes = declared
+        .filter(|declared| declared.networks.is_empty() || !declared.networks.iter().all(is_internal));
+    publishes.into_iter().flat_map(|declared| &declared.attachments.ports)
+}
+
+/// The ports of the host that it must have; where the engine chooses nothing can be in the way.
+fn wanted(resolved: &Resolved, service: &str) -> Vec<Wanted> {
+    let replicas = resolved.model.services.get(service).map_or(1, |model| model.replicas);
+    let times = usize::try_from(replicas).unwrap_or(usize::MAX);
+    let each = declared(resolved, service).filter_map(|declared| {
+        let (first, last) = declared.published?;
+        let transport = match declared.target.split_once('/')?.1 {
+            "tcp" => Transport::Tcp,
+            "udp" => Transport::Udp,
+            _ => return None,
+        };
+        Some(Wanted { transport, host: declared.host, first, last, times })
+    });
+    each.collect()
+}
+
+/// Whether an `up` of the service has this container give up its port: it is one of its own, or of another service that the
+/// object names and that is no longer to have the port.
+fn gives_up(
+    desired: &Desired,
+    resolved: &Resolved,
+    service: &str,
+    publisher: &Publisher,
+    at: PublishedPort,
+) -> bool {
+    let Some((project, other)) = &publisher.of else { return false };
+    if *project != resolved.model.name {
+        return false;
+    }
+    let still_wants =
+        |wanted: &Wanted| wanted.transport == at.transport && (wanted.first..=wanted.last).contains(&at.port);
+    other == service || desired.service(other).is_some() && !wanted(resolved, other).iter().any(still_wants)
+}
+
+/// None where they cannot be read: the engine's list is still known.
+async fn sockets() -> Vec<BoundSocket> {
+    let read = tokio::task::spawn_blocking(probe::bound).await;
+    match read {
+        Ok(Ok(sockets)) => sockets,
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "the sockets of this host cannot be read");
+            Vec::new()
+        }
+        Err(_) => Vec::new(),
+    }
+}
+
+async fn obstacle(service: &str, taken: &Taken, is_here: bool) -> Obstacle {
+    let Taken { port, transport, holder } = taken;
+    let (protocol, flag) = match transport {
+        Transport::Tcp => ("TCP", 't'),
+        Transport::Udp => ("UDP", 'u'),
+    };
+    let whose = if is_here { "this host" } else { "the engine's host" };
+    let (who, free_it) = match holder {
+        Holder::Container(name) => (format!("the container {name}"), format!("docker stop {name}")),
+        Holder::Socket(inode) => {
+            (process(*inode).await, format!("ss -Hlnp{flag} 'sport = :{port}' shows who"))
+        }
+    };
+    Obstacle {
+        reason: NoteReason::PortTaken,
+        message: format!("{service} is to publish {protocol} port {port} of {whose}, which {who} has"),
+        next: format!("free it ({free_it}), or publish another port in the Compose files"),
+    }
+}
+
+async fn process(inode: u64) -> String {
+    let found = tokio::task::spawn_blocking(move || probe::holder(inode)).await.ok().flatten();
+    found.unwrap_or_else(|| "another process".to_owned())
+}
+
+#[cfg(test)]
+#[path = "ports_tests.rs"]
+mod tests;
