@@ -1,6 +1,9 @@
 //! What undrift sees through the real engine, without its binary.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/faulty_wire.rs"]
+#[expect(dead_code, reason = "each of the crates that share it uses another part of it")]
+mod faulty_wire;
 mod support;
 
 use std::{
@@ -11,6 +14,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use faulty_wire::{Fault, Plan, Wire};
+use futures_util::future::join_all;
 use rustix::process::{Pid, Signal, kill_process_group};
 use support::{BASE, MemoryCache, Project, docker, eventually, unique};
 use undrift::{
@@ -510,4 +515,51 @@ async fn an_engine_that_says_nothing_is_unavailable_in_time() {
     assert!(matches!(error, HostError::EngineUnavailable { .. }), "{error:?}");
     assert!(began.elapsed() < Duration::from_secs(2));
     silence.abort();
+}
+
+/// A wire on which the answers to these questions come byte by byte, and never end.
+fn dripping(about: &'static str) -> (Wire, Endpoint) {
+    let wire = Wire::new();
+    let fault = Fault::Drips(Duration::from_millis(100));
+    wire.set(Some(Plan { fault, about, often: 100, seed: 0 }));
+    let socket = wire.docker_host().trim_start_matches("unix://").into();
+    (wire, Endpoint::Unix(socket))
+}
+
+#[tokio::test]
+async fn questions_that_hang_keep_no_other_from_its_answer() {
+    support::engine();
+    let (_wire, endpoint) = dripping("/containers/hung*");
+    let engine = Engine::new(endpoint);
+    let ids: Vec<String> = (0..24).map(|number| format!("hung{number}")).collect();
+    let hung = join_all(ids.iter().map(|id| engine.container(id)));
+    let other = async {
+        // Behind all of them in the line.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let began = Instant::now();
+        (engine.versions().await, began.elapsed())
+    };
+    let (hung, (other, waited)) = tokio::join!(hung, other);
+    assert!(other.is_ok() && waited < Duration::from_secs(6), "{other:?} after {waited:?}");
+    assert!(hung.iter().all(|answer| matches!(answer, Err(EngineError::TimedOut(_)))), "{hung:?}");
+}
+
+#[tokio::test]
+async fn a_look_at_an_engine_that_drips_ends_at_its_limit_and_by_itself() {
+    let project = Project::new("drips", "services:\n  api: {image: BASE, command: sleep 600, init: true}\n");
+    let desired = project.desired(r#"[{"name": "api"}]"#);
+    let (_wire, endpoint) = dripping("/containers/json");
+    let host = || LocalHost::at(endpoint.clone(), Arc::new(NoCache), None).unwrap();
+    let limit = Duration::from_secs(2);
+    let began = Instant::now();
+    let limited = host().with_look_limit(limit).observe(&desired).await;
+    assert!(
+        matches!(limited, Err(HostError::ObservationTimedOut { limit: said }) if said == limit),
+        "{limited:?}"
+    );
+    assert!(began.elapsed() < limit + Duration::from_secs(2));
+    let began = Instant::now();
+    let look = host().observe(&desired).await;
+    assert!(matches!(look, Err(HostError::EngineUnavailable { .. })), "{look:?}");
+    assert!(began.elapsed() < Duration::from_secs(30), "each question has a limit of its own");
 }

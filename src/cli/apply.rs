@@ -22,7 +22,7 @@ use crate::{
     api::{Desired, ObjectList, ObjectStatus, Transition},
     daemon::{self, Asked, Outcome, Reply, What},
     decide,
-    host::{Cache, HostError, LocalHost},
+    host::{Cache, HostError, LOOK_LIMIT, LocalHost},
     manifest,
     reconcile::{
         self, Applied, AtWork, Environment, Progress, ReconcileError, Reconciler, close_interrupted, now,
@@ -92,7 +92,7 @@ async fn here(
     }
     let cache = Arc::clone(&store) as Arc<dyn Cache>;
     let host = LocalHost::connect(cache, Some(context::inheritable(&steps)))?;
-    let host = host.with_digests(context::digests(&store));
+    let host = host.with_digests(context::digests(&store)).with_look_limit(LOOK_LIMIT);
     let tell = |desired: &Desired, progress: Progress<'_>| {
         narrator.lock().unwrap_or_else(PoisonError::into_inner).tell(desired.name(), &progress);
     };

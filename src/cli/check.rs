@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     api::{Desired, ObjectList},
-    host::LocalHost,
+    host::{LOOK_LIMIT, LocalHost},
     reconcile::{self, Looked, ReconcileError},
     store::Store,
 };
@@ -66,7 +66,7 @@ type Look<'a> = (&'a Desired, Result<Looked, ReconcileError>);
 
 async fn look_at_all<'a>(store: Option<&Arc<Store>>, loaded: &'a Loaded) -> Result<Vec<Look<'a>>, Failure> {
     let (cache, key) = cache::of_look(store);
-    let host = LocalHost::connect(cache, None)?.with_digests(key);
+    let host = LocalHost::connect(cache, None)?.with_digests(key).with_look_limit(LOOK_LIMIT);
     let mut taken = reconcile::taken(&host, &loaded.all).await;
     let looks = loaded.named.iter().map(|desired| {
         let (host, taken) = (&host, taken.remove(desired.name()));

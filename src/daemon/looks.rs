@@ -20,12 +20,8 @@ use tracing::Instrument as _;
 use crate::{
     api::{Desired, Fact, GitState, LastWords, ProjectObservation, Step, StepOutcome},
     files,
-    host::{Host, HostError, StepReport, StepRequest},
+    host::{Host, HostError, LOOK_LIMIT, StepReport, StepRequest},
 };
-
-/// How long a look is waited for. What it asks the engine and Compose has limits far below, and so has each access to a file;
-/// a large build context on a slow disk takes its minutes.
-pub(super) const LIMIT: Duration = Duration::from_secs(300);
 
 /// How long a step is waited for once its command was to end: a command that must be killed takes 10 s as a rule, and at most
 /// this long where the kernel is slow to bury it. It is part of the grace period.
@@ -83,7 +79,7 @@ impl<H: Host + 'static> Bounded<'_, H> {
         read: impl AsyncFnOnce(&H, &Desired) -> T + Send + 'static,
     ) -> Result<T, HostError> {
         let place = (desired.name().to_owned(), desired.directory.clone());
-        let late = HostError::ObservationTimedOut { limit: LIMIT };
+        let late = HostError::ObservationTimedOut { limit: LOOK_LIMIT };
         if self.hung.has(&place) {
             return Err(late);
         }
@@ -92,7 +88,7 @@ impl<H: Host + 'static> Bounded<'_, H> {
         let error = tokio::select! {
             looked = &mut look => return returned(looked).flatten().ok_or(HostError::Ending),
             () = self.over.cancelled() => HostError::Ending,
-            () = tokio::time::sleep(LIMIT) => late,
+            () = tokio::time::sleep(LOOK_LIMIT) => late,
         };
         self.hung.keep(place, look.abort_handle());
         Err(error)

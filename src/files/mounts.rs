@@ -2,7 +2,7 @@
 
 use std::{
     cell::OnceCell,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 /// The mounts that this process sees.
@@ -27,7 +27,19 @@ pub(crate) fn all() -> Vec<Mount> {
 
 /// The mount that a path lies on as it is written: links in it are not followed.
 pub(super) fn of(path: &Path) -> Option<Mount> {
-    find(&all(), &std::path::absolute(path).ok()?).cloned()
+    find(&all(), &without_dots(&std::path::absolute(path).ok()?)).cloned()
+}
+
+/// The same path without `..`: `/srv/shop/../dead/x` lies on what is mounted at `/srv/dead`.
+fn without_dots(path: &Path) -> PathBuf {
+    let mut at = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::ParentDir => drop(at.pop()),
+            other => at.push(other),
+        }
+    }
+    at
 }
 
 /// A path whose mount is looked up once, and only where it is asked for.

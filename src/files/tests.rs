@@ -244,6 +244,7 @@ fn a_mount_is_found_without_a_look_at_the_path() {
     let point = |path: &str| mounts::of(Path::new(path)).map(|mount| mount.point);
     assert_eq!(point("/proc/self/none/at/all"), Some("/proc".into()));
     assert_eq!(point("/none/at/all"), Some("/".into()));
+    assert_eq!(point("/none/at/../../proc/x/../none"), Some("/proc".into()), "as it is once it is followed");
 }
 
 /// Who reaches files in another way, and why that is right.

@@ -30,6 +30,8 @@ pub struct LocalHost {
     pub(super) digests: KeyedDigest,
     /// Whether that key is there when this process has ended.
     pub(super) has_lasting_key: bool,
+    /// How long a look may take, where nobody else sees to that.
+    look_limit: Option<Duration>,
     swept: OnceCell<()>,
 }
 
@@ -64,6 +66,7 @@ impl LocalHost {
             step_lock,
             digests: sealed::of_this_process(),
             has_lasting_key: false,
+            look_limit: None,
             swept: OnceCell::new(),
         })
     }
@@ -77,6 +80,28 @@ impl LocalHost {
             self.has_lasting_key = true;
         }
         self
+    }
+
+    /// The same with an end to each look, however slowly the engine answers: a verb that looks once ends. A daemon sees to it
+    /// itself, and leaves a look that takes longer to its work.
+    #[must_use]
+    pub const fn with_look_limit(mut self, limit: Duration) -> Self {
+        self.look_limit = Some(limit);
+        self
+    }
+
+    /// The work, within the limit of a look.
+    fn in_time<T>(
+        &self,
+        work: impl Future<Output = Result<T, HostError>>,
+    ) -> impl Future<Output = Result<T, HostError>> {
+        // It is large: what awaits it need not be.
+        let (work, limit) = (Box::pin(work), self.look_limit);
+        async move {
+            let Some(limit) = limit else { return work.await };
+            let late = Err(HostError::ObservationTimedOut { limit });
+            tokio::time::timeout(limit, work).await.unwrap_or(late)
+        }
     }
 
     /// What it remembers of projects.
@@ -142,13 +167,12 @@ impl LocalHost {
 
 impl Host for LocalHost {
     async fn observe(&self, desired: &Desired) -> Result<ProjectObservation, HostError> {
-        // It is large: what awaits it need not be.
-        Box::pin(self.look(desired)).await
+        self.in_time(self.look(desired)).await
     }
 
     async fn project(&self, desired: &Desired) -> Result<String, HostError> {
-        let resolved = super::compose::resolve(desired, self.engine.endpoint(), self.memory()).await?;
-        Ok(resolved.model.name)
+        let resolve = super::compose::resolve(desired, self.engine.endpoint(), self.memory());
+        Ok(self.in_time(resolve).await?.model.name)
     }
 
     fn endpoint(&self) -> String {

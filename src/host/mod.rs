@@ -98,6 +98,10 @@ pub trait Host: Send + Sync {
     fn prune(&self, images: &[String]) -> impl Future<Output = Vec<String>> + Send;
 }
 
+/// How long a look is waited for. What it asks the engine and Compose has limits far below, and so has each access to a file;
+/// a large build context on a slow disk takes its minutes.
+pub const LOOK_LIMIT: std::time::Duration = std::time::Duration::from_secs(300);
+
 /// A step with what is needed to carry it out.
 pub struct StepRequest<'a> {
     /// What to do.
@@ -168,7 +172,8 @@ pub enum HostError {
     Ending,
     /// A look took so long that it was given up.
     #[error(
-        "the look was given up after {} s: a file of the project, or the file system that it is on, may hang",
+        "the look was given up after {} s: a file of the project, or the file system that it is on, may hang, or the engine \
+         answers too slowly",
         limit.as_secs()
     )]
     ObservationTimedOut {

@@ -267,6 +267,39 @@ fn a_daemon_asks_once_for_what_hangs_heals_all_else_and_reads_it_when_it_is_back
     assert!(daemon.end().success());
 }
 
+/// Far more objects than are worked on at once: each path that hangs is asked for once, and what does not hang is served.
+#[test]
+fn a_daemon_with_many_objects_that_hang_serves_the_others() {
+    const HUNG: usize = 60;
+    let (project, well) = (Project::healthy(), Project::healthy());
+    let dead = DeadMount::over(&project.path("dead"));
+    let compose = fs::read_to_string(project.path("compose.yaml")).unwrap();
+    let text = fs::read_to_string(project.path("undrift.yaml")).unwrap().replace(OFTEN.0, OFTEN.1);
+    for number in 0..HUNG {
+        let env_file = format!("init: true, env_file: ../dead/{number}.env");
+        project.write(&format!("p{number}/compose.yaml"), &compose.replace("init: true", &env_file));
+        project.write(&format!("p{number}/api/Dockerfile"), "FROM undrift-example-base\n");
+        let object = text.replace(&project.name, &format!("hung{number}"));
+        let object = object.replace("directory: .", &format!("directory: ../p{number}"));
+        project.write(&format!("manifests/{number}.yaml"), &object);
+    }
+    let mut command = project.command(&["run", "--concurrency", "2", "-f", "manifests", "-f"]);
+    let daemon = Daemon::spawn(command.arg(well.path("undrift.yaml")), &project);
+    wait_for("every object to be looked at", || {
+        daemon.log().matches("nothing can be said of the object").count() == HUNG
+    });
+    for _ in 0..3 {
+        docker(&["kill", &well.containers("api")[0]]);
+        let since = Instant::now();
+        wait_for("the other to be healed", || well.runs_its_image());
+        assert!(since.elapsed() < Duration::from_secs(20), "{:?}", since.elapsed());
+    }
+    // Eight on one file system, and one that tries whether it answers.
+    assert!(file_threads(&daemon) <= 9 + 2, "{}", file_threads(&daemon));
+    assert!(daemon.end().success());
+    drop(dead);
+}
+
 #[test]
 fn a_daemon_whose_threads_are_spent_says_so_and_ends_with_an_error() {
     // As many dead file systems as it takes, each with more files than may hang on one.

@@ -42,6 +42,7 @@ mod replicas;
 mod restraint;
 mod routes;
 mod secrets;
+mod slow_engine;
 mod source_drift;
 #[path = "../support/stranger.rs"]
 #[expect(dead_code, reason = "each of the crates that share it reads another part of it")]

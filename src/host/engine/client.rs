@@ -21,6 +21,13 @@ pub const CALL_LIMIT: Duration = Duration::from_secs(10);
 /// together, as at a start, is not to be a stampede on the engine that runs them.
 const AT_ONCE: usize = 8;
 
+/// How long a question keeps its turn from others. One that takes longer is about something that hangs, as a rule: a container
+/// that the engine cannot lock, a store that it cannot reach.
+const SHARE: Duration = Duration::from_secs(1);
+
+/// How many questions may be open at once beyond their share. With as many, the next ones keep their turn.
+const OVERDUE: usize = 56;
+
 /// How long a question may wait for its turn.
 const LINE_LIMIT: Duration = Duration::from_secs(30);
 
@@ -44,6 +51,7 @@ pub struct Engine {
     limit: Duration,
     docker: Arc<OnceLock<Docker>>,
     turns: Arc<Semaphore>,
+    overdue: Arc<Semaphore>,
     pub(super) lookups: TaskTracker,
     pub(super) presence: Arc<Presence>,
     pub(super) itself: Arc<Itself>,
@@ -171,6 +179,7 @@ impl Engine {
             limit: CALL_LIMIT,
             docker: Arc::default(),
             turns: Arc::new(Semaphore::new(AT_ONCE)),
+            overdue: Arc::new(Semaphore::new(OVERDUE)),
             lookups: TaskTracker::new(),
             presence: Arc::default(),
             itself: Arc::new(Itself::detect()),
@@ -230,8 +239,22 @@ impl Engine {
     where
         F: Future<Output = Result<T, BollardError>> + 'a,
     {
-        let _turn = self.turn().await?;
-        self.call_at_once(question).await
+        let turn = self.turn().await?;
+        let mut answer = Box::pin(self.call_at_once(question));
+        tokio::select! {
+            biased;
+            answer = &mut answer => return answer,
+            () = tokio::time::sleep(SHARE) => {}
+        }
+        // What hangs keeps nobody else from an answer.
+        let overdue = self.overdue.try_acquire();
+        let _kept = if overdue.is_ok() {
+            drop(turn);
+            None
+        } else {
+            Some(turn)
+        };
+        answer.await
     }
 
     /// The same of a question with a name, which an answer that cannot be read is told with.

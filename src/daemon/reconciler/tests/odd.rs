@@ -16,11 +16,8 @@ use tokio::{
 use super::*;
 use crate::{
     api::{Fact, GitState, LastWords, ProjectObservation},
-    daemon::{
-        looks::{LIMIT, STEP_END},
-        protocol::Reply,
-    },
-    host::{StepReport, StepRequest},
+    daemon::{looks::STEP_END, protocol::Reply},
+    host::{LOOK_LIMIT, StepReport, StepRequest},
     reconcile::fake::FakeHost,
 };
 
@@ -206,7 +203,7 @@ async fn a_look_that_hangs_is_given_up_and_another_one_begins_only_once_it_has_c
     // Who shares the loop's thread is not held up.
     bench.turn("other").await;
     assert!(!turn.is_finished());
-    advance(LIMIT + SECOND).await;
+    advance(LOOK_LIMIT + SECOND).await;
     turn.await.unwrap();
     assert_eq!(bench.ready(), "Unknown ObservationTimedOut");
     assert!(bench.shared.readiness.is_ready(), "it holds up nobody's readiness");
@@ -227,7 +224,7 @@ async fn a_look_that_hangs_is_given_up_and_another_one_begins_only_once_it_has_c
 async fn a_look_that_is_late_goes_on_and_no_other_begins_before_it_has_come_back() {
     let bench = bench(Look::Waits);
     let turn = bench.looking().await;
-    advance(LIMIT + SECOND).await;
+    advance(LOOK_LIMIT + SECOND).await;
     turn.await.unwrap();
     assert_eq!(bench.ready(), "Unknown ObservationTimedOut");
     for _ in 0..3 {
@@ -246,7 +243,7 @@ async fn a_look_that_is_late_goes_on_and_no_other_begins_before_it_has_come_back
 async fn who_is_declared_elsewhere_does_not_wait_for_the_file_system_of_before() {
     let bench = bench(Look::Hangs);
     let turn = bench.looking().await;
-    advance(LIMIT + SECOND).await;
+    advance(LOOK_LIMIT + SECOND).await;
     turn.await.unwrap();
     fs::create_dir(bench.dir.path().join("manifests").join(ELSEWHERE)).unwrap();
     let mut object = fixtures::desired().object;
@@ -282,7 +279,7 @@ async fn a_look_that_hangs_holds_up_the_end_no_longer_than_the_grace_period() {
 async fn a_look_that_was_late_and_waits_ends_with_undrift() {
     let bench = bench(Look::Waits);
     let turn = bench.looking().await;
-    advance(LIMIT + SECOND).await;
+    advance(LOOK_LIMIT + SECOND).await;
     turn.await.unwrap();
     let host = Arc::downgrade(&bench.shared.host);
     bench.shared.cancel.cancel();
