@@ -106,8 +106,9 @@ fn trusted(others: Others) -> Vec<u32> {
     [geteuid().as_raw(), 0, root].into_iter().chain(caller).collect()
 }
 
+/// Within the limit of an access: a folder above may be on a file system that hangs.
 fn metadata(path: &Path) -> io::Result<Option<fs::Metadata>> {
-    match fs::symlink_metadata(path) {
+    match super::symlink_metadata(path) {
         Ok(found) => Ok(Some(found)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
@@ -145,7 +146,7 @@ impl Walk {
                 if self.links > MOST_LINKS {
                     return Err(rustix::io::Errno::LOOP.into());
                 }
-                let to = fs::read_link(&at)?;
+                let to = super::read_link(&at)?;
                 let from = at.parent().unwrap_or(&at).join(to);
                 match self.along(&from, is_last)? {
                     Ok(led_to) => at = led_to,
