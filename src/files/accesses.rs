@@ -218,7 +218,13 @@ impl Accesses {
         let hanging = open.iter().filter(|access| access.hangs()).count();
         if hanging >= self.limits.hanging {
             self.declare_spent();
-            return Turn::Refuse(Hangs::Spent(path.to_owned()));
+            // Where nothing hangs nothing more is lost: the state folder must take the end.
+            let is_well = here.mount().is_some_and(|mount| {
+                !open.iter().any(|access| access.hangs() && access.mount() == Some(mount))
+            });
+            if !is_well {
+                return Turn::Refuse(Hangs::Spent(path.to_owned()));
+            }
         }
         if hanging == 0 && open.len() < self.limits.on_a_mount {
             return Turn::Begin(self.limits.time);
