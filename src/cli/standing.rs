@@ -88,12 +88,23 @@ impl Standing {
         self.object.status.observed_at.map(|at| age(at, now))
     }
 
+    /// Whether nothing is done for the object while its manifest is not valid.
+    pub(super) fn is_held(&self) -> bool {
+        let ready = self.object.status.conditions.iter().find(|c| c.kind == ConditionType::Ready);
+        ready.is_some_and(|c| c.status == ConditionStatus::Unknown && c.reason == MANIFEST_INVALID)
+    }
+
     /// The lines under a list: what the marks in it mean, and what is not in its columns.
     pub(super) fn remarks(&self) -> Vec<String> {
         let name = self.name();
         let fault = self.fault.as_ref().map(|fault| {
+            let instead = if self.is_held() {
+                "nobody works on the object until all manifests are valid"
+            } else {
+                "the last valid one goes on"
+            };
             format!(
-                "{name}: ManifestInvalid: the manifest on disk is not in effect ({}); the last valid one goes on",
+                "{name}: ManifestInvalid: the manifest on disk is not in effect ({}); {instead}",
                 fault.fault
             )
         });

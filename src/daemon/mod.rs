@@ -226,7 +226,12 @@ impl<H: Host + 'static> Shared<H> {
     /// Records the start, and names every object. An attempt that fails half-way has named none that is declared.
     fn begin(&self) -> Result<(), DaemonError> {
         let names = self.objects.names();
-        let (faults, parting) = (self.objects.faults(), self.objects.removed());
+        let faults = self.objects.faults();
+        if faults.is_some() {
+            // What is declared nowhere now may be in a manifest that is not valid under another name.
+            self.objects.keep_undecided();
+        }
+        let parting = self.objects.removed();
         self.keys.name_all(parting.clone());
         for object in self.store.objects()? {
             let name = &object.declared.metadata.name;

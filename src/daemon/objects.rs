@@ -80,16 +80,16 @@ impl Objects {
     /// from another manifest than those that are read now, or is not what its digest says, is left out, and so is what came
     /// from standard input.
     pub(super) fn resume(self, declared: Vec<Desired>) -> Self {
-        let is_read = |desired: &Desired| {
-            let mut paths = self.sources.iter().filter_map(|source| match source {
-                Source::Path(path) => Some(path),
+        let paths = || {
+            self.sources.iter().filter_map(|source| match source {
+                Source::Path(path) => Some(path.as_path()),
                 Source::Stdin => None,
-            });
-            manifest::is_of_its_digest(desired)
-                && is_where_it_was(desired)
-                && paths.any(|path| Path::new(&desired.manifest).starts_with(path))
+            })
         };
-        let resumed = declared.into_iter().filter(is_read);
+        let resumed = declared.into_iter().filter(manifest::is_of_its_digest).filter_map(|desired| {
+            let manifest = paths().find_map(|path| as_named_by(path, &desired))?;
+            Some(Desired { manifest: manifest.to_string_lossy().into_owned(), ..desired })
+        });
         self.watched().extend(resumed.map(|desired| (desired.name().to_owned(), Arc::new(desired))));
         self
     }
@@ -219,6 +219,11 @@ impl Objects {
         }
     }
 
+    /// Nothing is [parting](Self::parting) any more: whether those are declared is not known.
+    pub(super) fn keep_undecided(&self) {
+        self.unsaid().clear();
+    }
+
     /// Those that are [parting](Self::parting).
     pub(super) fn removed(&self) -> Vec<String> {
         self.unsaid().keys().cloned().collect()
@@ -252,10 +257,21 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether the manifest's path means the file that it meant then: a relative one is another file in another working directory.
-fn is_where_it_was(desired: &Desired) -> bool {
-    let now = std::path::absolute(&desired.manifest);
-    now.is_ok_and(|now| now.parent() == Some(&desired.manifest_directory))
+/// How a manifest that was read before is named where this path is given now, if it is that file or in that folder. The path
+/// may be written otherwise than then, and a relative one is another file in another working directory.
+fn as_named_by(given: &Path, desired: &Desired) -> Option<PathBuf> {
+    let file = Path::new(&desired.manifest).file_name().filter(|_| desired.manifest != STDIN)?;
+    let was = desired.manifest_directory.join(file);
+    let whole = |path: &Path| files::canonicalize(path).or_else(|_| std::path::absolute(path)).ok();
+    // The file may be gone; its folder is compared.
+    let was = whole(&desired.manifest_directory).map_or(was, |folder| folder.join(file));
+    let given_now = std::path::absolute(given).ok()?;
+    let is_file =
+        given_now.file_name() == Some(file) && given_now.parent().and_then(whole)? == was.parent()?;
+    if is_file {
+        return Some(given.to_owned());
+    }
+    (whole(given)? == was.parent()?).then(|| given.join(file))
 }
 
 /// The device that a folder is on. It is opened, and not only asked for: what is mounted on demand is mounted by that.

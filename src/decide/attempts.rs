@@ -170,7 +170,9 @@ pub fn begin_step(
         }
         let seen = inputs.observed.services.iter().find(|s| s.name == *service)?;
         let mut row = row(inputs, rows, seen, drift).cloned().unwrap_or_else(|| new_row(inputs, seen, drift));
-        row.attempts += 1;
+        // What is started again although its budget is spent counts for no more.
+        let is_over = step == Step::Start && row.attempts >= inputs.desired.object.spec.reconcile.attempts;
+        row.attempts += u32::from(!is_over);
         row.pending = Some(step);
         row.last_at = inputs.now;
         row.next_at = None;

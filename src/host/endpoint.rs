@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use super::HostError;
 use crate::{
     files::{self, LARGEST_TEXT},
-    manifest::masked,
+    manifest::masked_output,
 };
 
 /// The engine's socket where nothing else is said. The docker CLI's own default.
@@ -215,7 +215,7 @@ fn tcp(whole: &str, rest: &str) -> Result<Endpoint, HostError> {
 
 fn unsupported(endpoint: &str, cause: &str) -> HostError {
     // An address may have a password in it.
-    HostError::EngineUnsupported { endpoint: masked(endpoint), cause: cause.into() }
+    HostError::EngineUnsupported { endpoint: masked_output(endpoint), cause: cause.into() }
 }
 
 /// The folder of the docker CLI's configuration.

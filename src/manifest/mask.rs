@@ -37,8 +37,17 @@ pub(super) fn line(line: &[char], whole: bool, hide: Option<Range<usize>>) -> Ma
         let indent = line.iter().take_while(|c| c.is_whitespace()).count();
         ranges.push(indent..line.len());
     }
-    ranges
-        .extend((0..line.len()).filter(|at| line[*at] == ':').filter_map(|colon| secret_value(line, colon)));
+    ranges.extend(colons(line).filter_map(|colon| secret_value(line, colon)));
+    ranges.extend(colons(line).flat_map(|colon| values_in_flow(line, colon)));
+    without(line, ranges)
+}
+
+fn colons(line: &[char]) -> impl Iterator<Item = usize> {
+    (0..line.len()).filter(|at| line[*at] == ':')
+}
+
+/// The line without these parts, and without what is secret in a URL.
+fn without(line: &[char], mut ranges: Vec<Range<usize>>) -> Masked {
     ranges.extend(user_infos(line));
     ranges.extend(secret::in_query(line).into_iter().map(|(_, value)| value));
     ranges.retain(|range| range.start < range.end && range.end <= line.len());
@@ -61,9 +70,24 @@ pub(super) fn line(line: &[char], whole: bool, hide: Option<Range<usize>>) -> Ma
     Masked { text, ranges }
 }
 
-/// A line that another program printed, with the same parts of it masked.
-pub(crate) fn masked(text: &str) -> String {
-    line(&text.chars().collect::<Vec<_>>(), false, None).text.into_iter().collect()
+/// A line that another program printed, with the same parts of it masked, but for a sentence behind a sentence: `failed to
+/// fetch a token: the server says no` is no assignment.
+pub(crate) fn masked_output(text: &str) -> String {
+    let line: Vec<char> = text.chars().collect();
+    let values = colons(&line).filter_map(|colon| {
+        let value = secret_value(&line, colon)?;
+        (!is_a_sentence(&line, colon, &value)).then_some(value)
+    });
+    let ranges = values.collect();
+    without(&line, ranges).text.into_iter().collect()
+}
+
+/// Whether words stand before the key, and more than two behind it.
+fn is_a_sentence(line: &[char], colon: usize, value: &Range<usize>) -> bool {
+    let words = |part: &[char]| {
+        part.split(|c| c.is_whitespace()).filter(|word| word.iter().any(|c| c.is_alphabetic())).count()
+    };
+    words(&line[..colon]) > 1 && words(&line[value.clone()]) > 2
 }
 
 /// Whether the line of this index goes on with a secret that starts in a line above it: a block text, or a value
@@ -86,7 +110,8 @@ pub(super) fn is_continued_secret(lines: &Lines<'_>, index: usize) -> bool {
     let rest = rest.trim();
     let opens = rest.is_empty() || rest.starts_with(['|', '>', '"', '\'']);
     // `passwordFrom:` above `env: NAME` is how it should be.
-    opens && is_secret_key(&chars, colon) && !(rest.is_empty() && this.contains(':'))
+    let key = this.trim_start().split_once(':').map(|(key, _)| key.trim_matches(['"', '\'', ' ']));
+    opens && is_secret_key(&chars, colon) && !(rest.is_empty() && key.is_some_and(belongs_there))
 }
 
 /// The value behind a colon, where the key before it is named like a secret.
@@ -115,8 +140,39 @@ fn secret_value(line: &[char], colon: usize) -> Option<Range<usize>> {
     Some(start..end)
 }
 
+/// What stands within `{…}` or `[…]` behind a key that is named like a secret, where no such thing belongs there:
+/// `passwordFrom: { value: hunter2 }`, `bearerFrom: [hunter2]`.
+fn values_in_flow(line: &[char], colon: usize) -> Vec<Range<usize>> {
+    let start = colon + 1 + line[colon + 1..].iter().take_while(|c| c.is_whitespace()).count();
+    let Some(opens @ ('{' | '[')) = line.get(start).filter(|_| is_secret_key(line, colon)) else {
+        return Vec::new();
+    };
+    let closes = if *opens == '{' { '}' } else { ']' };
+    let end = line[start..].iter().position(|c| *c == closes).map_or(line.len(), |at| start + at);
+    if *opens == '[' {
+        return vec![start + 1..end];
+    }
+    let keys = colons(&line[..end]).filter(|at| *at > start && !belongs_there(&key_before(line, *at)));
+    let value = |at: usize| {
+        let value = at + 1 + line[at + 1..end].iter().take_while(|c| c.is_whitespace()).count();
+        let end = line[value..end].iter().position(|c| *c == ',').map_or(end, |comma| value + comma);
+        value..end - line[value..end].iter().rev().take_while(|c| c.is_whitespace()).count()
+    };
+    keys.map(value).collect()
+}
+
+/// Whether a field belongs below one that is named like a secret, and holds none itself: `auth` in the manifest's schema.
+fn belongs_there(key: &str) -> bool {
+    matches!(key, "env" | "file" | "username" | "passwordFrom" | "basic" | "bearerFrom" | "expect" | "absent")
+}
+
 /// Whether the word before a colon is named like a secret.
 fn is_secret_key(line: &[char], colon: usize) -> bool {
+    secret::may_be_named(&key_before(line, colon))
+}
+
+/// The word before a colon.
+fn key_before(line: &[char], colon: usize) -> String {
     let word: String = line[..colon]
         .iter()
         .rev()
@@ -124,7 +180,7 @@ fn is_secret_key(line: &[char], colon: usize) -> bool {
         .take_while(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
         .take(64)
         .collect();
-    secret::may_be_named(&word.chars().rev().collect::<String>())
+    word.chars().rev().collect()
 }
 
 /// `user:password` in `scheme://user:password@host`. A password may contain a slash or a space by mistake, so that the
@@ -140,6 +196,10 @@ fn user_infos(line: &[char]) -> Option<Range<usize>> {
 mod tests {
     use super::*;
 
+    fn masked(text: &str) -> String {
+        line(&text.chars().collect::<Vec<_>>(), false, None).text.into_iter().collect()
+    }
+
     #[test]
     fn values_of_secrets_are_hidden() {
         for (text, shown) in [
@@ -148,7 +208,7 @@ mod tests {
             ("  password: hunter2 # old", "  password: ********"),
             (
                 "basic: { username: ops, password: hunter2, x: y }",
-                "basic: { username: ops, password: ********, x: y }",
+                "basic: { username: ops, password: ********, x: ******** }",
             ),
             ("\"API-Key\": 'hun, ter'", "\"API-Key\": ********"),
             ("{ token: \"a } b\" }", "{ token: ******** }"),
@@ -165,6 +225,16 @@ mod tests {
             ("{ path: '/a?api-key=hunter2', port: 1 }", "{ path: '/a?api-key=********', port: 1 }"),
         ] {
             assert_eq!(masked(text), shown);
+        }
+        for (text, shown) in [
+            ("passwordFrom: { value: hunter2 }", "passwordFrom: { value: ******** }"),
+            ("passwordFrom: { file: x, text: hunter2 }", "passwordFrom: { file: x, text: ******** }"),
+            ("basic: [ops, hunter2]", "basic: ********]"),
+        ] {
+            assert_eq!(masked(text), shown);
+        }
+        for text in ["passwordFrom: { env: NAME }", "basic: { username: ops, passwordFrom: { file: x } }"] {
+            assert_eq!(masked(text), text);
         }
     }
 
@@ -199,8 +269,10 @@ mod tests {
 
     #[test]
     fn a_secret_that_goes_on_is_hidden() {
-        let lines = Lines::new("password: |\n  hunter2\n  more\ntimeout: 5s\npasswordFrom:\n  env: NAME\n");
-        let hidden: Vec<bool> = (0..6).map(|index| is_continued_secret(&lines, index)).collect();
-        assert_eq!(hidden, [false, true, true, false, false, false]);
+        let lines = Lines::new(
+            "password: |\n  hunter2\n  more\ntimeout: 5s\npasswordFrom:\n  env: NAME\n  value: x\n",
+        );
+        let hidden: Vec<bool> = (0..7).map(|index| is_continued_secret(&lines, index)).collect();
+        assert_eq!(hidden, [false, true, true, false, false, false, true]);
     }
 }

@@ -43,7 +43,7 @@ pub use warning::Valid;
 pub use watch::watch;
 
 pub(crate) use error::count;
-pub(crate) use mask::masked;
+pub(crate) use mask::masked_output;
 pub(crate) use nearest::nearest;
 pub(crate) use read::NO_MANIFESTS;
 pub(crate) use secret::may_be_named as may_name_a_secret;

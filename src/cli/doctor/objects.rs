@@ -121,11 +121,12 @@ fn manifests(recorded: &Recorded) -> Check {
     let faults = recorded.standings.iter().filter_map(|standing| {
         let fault = standing.fault.as_ref()?;
         let age = ago(recorded.now - fault.since);
-        Some(format!(
-            "{}: for {age} an earlier manifest goes on in place of the one on disk: {}",
-            standing.name(),
-            fault.fault
-        ))
+        let instead = if standing.is_held() {
+            "nobody works on the object, for its manifest is not valid"
+        } else {
+            "an earlier manifest goes on in place of the one on disk"
+        };
+        Some(format!("{}: for {age} {instead}: {}", standing.name(), fault.fault))
     });
     let faults: Vec<String> = faults.collect();
     if faults.is_empty() {

@@ -281,13 +281,34 @@ fn what_was_declared_before_a_restart_goes_on_where_its_manifest_is_at_fault_now
 }
 
 #[test]
+fn what_was_declared_before_a_restart_goes_on_however_its_path_is_written_now() {
+    let folder = Folder::new(&[("a.yaml", &object("a", "api")), ("b.yaml", &object("b", "api"))]);
+    folder.reload();
+    folder.write("a.yaml", "nonsense");
+    let home = folder.dir.path();
+    std::os::unix::fs::symlink("m", home.join("link")).unwrap();
+    for (given, expected) in [
+        ("link", &["a", "b"][..]),
+        ("m/../m", &["a", "b"]),
+        ("m/../m/a.yaml", &["a"]),
+        ("link/a.yaml", &["a"]),
+    ] {
+        let kept = folder.objects.all().into_iter().map(|desired| desired.as_ref().clone());
+        let objects = Objects::new(vec![Source::Path(home.join(given))]).resume(kept.collect());
+        objects.reload();
+        assert_eq!(objects.names(), expected, "{given}");
+    }
+}
+
+#[test]
 fn what_was_kept_of_another_file_or_is_not_what_its_digest_says_does_not_go_on() {
     let folder = Folder::new(&[("a.yaml", &object("a", "api")), ("b.yaml", &object("b", "api"))]);
     folder.reload();
     folder.write("a.yaml", "nonsense");
-    let changes: [fn(&mut Desired); 3] = [
+    let changes: [fn(&mut Desired); 4] = [
         |kept| kept.object.spec.services[0].name = "web".into(),
-        |kept| kept.manifest = "m/a.yaml".into(),
+        |kept| kept.manifest = "m/other.yaml".into(),
+        |kept| kept.manifest_directory = "/elsewhere".into(),
         |kept| kept.manifest = STDIN.into(),
     ];
     for (nth, change) in changes.into_iter().enumerate() {

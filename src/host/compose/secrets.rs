@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::{Environment, scan};
 use crate::{
     api::Desired,
-    host::redact::{assigned_secrets, passwords_in},
+    host::redact::{assigned_secrets, holds_a_secret, passwords_in},
     manifest::may_name_a_secret,
 };
 
@@ -47,19 +47,35 @@ pub(in crate::host) fn of_project(project: &Value, env: &Environment) -> Vec<Str
         );
     }
     for secret in project["secrets"].as_object().into_iter().flat_map(Map::values) {
-        found.extend(secret["content"].as_str().map(str::to_owned));
-        found.extend(secret["file"].as_str().and_then(|path| scan::read_small(Path::new(path))));
+        let content = secret["content"].as_str().map(str::to_owned);
+        let file = secret["file"].as_str().and_then(|path| scan::read_small(Path::new(path)));
         let value = secret["environment"].as_str().and_then(|name| env.get(name)).and_then(OsStr::to_str);
-        found.extend(value.map(str::to_owned));
+        for text in content.into_iter().chain(file).chain(value.map(str::to_owned)) {
+            found.extend(parts(&text));
+            found.push(text);
+        }
     }
     in_texts(project, &mut found);
     // Compose doubles the dollar signs of what `config` prints.
     found.into_iter().map(|value| value.replace("$$", "$")).collect()
 }
 
+/// How many parts of one secret are looked for by themselves.
+const MOST_PARTS: usize = 200;
+
+/// What stands between the marks of a secret that has a form of its own, and may be printed alone: a password of a `.pgpass`,
+/// an `.npmrc`, a JSON document. A word is none.
+fn parts(secret: &str) -> impl Iterator<Item = String> {
+    let is_mark = |c: char| c.is_whitespace() || "\"',=:;{}[]()<>@/?&".contains(c);
+    let is_part = |part: &&str| {
+        part.len() >= 8 && part.contains(|c: char| c.is_ascii_digit()) && part.contains(char::is_alphabetic)
+    };
+    secret.split(is_mark).filter(is_part).take(MOST_PARTS).map(str::to_owned)
+}
+
 /// Of a variable what is secret of it.
 fn variable(name: &str, value: &str) -> Vec<String> {
-    let whole = may_name_a_secret(name).then(|| value.to_owned());
+    let whole = holds_a_secret(name).then(|| value.to_owned());
     whole.into_iter().chain(passwords_in(value)).collect()
 }
 
@@ -69,11 +85,40 @@ fn in_texts(value: &Value, found: &mut Vec<String>) {
         Value::String(text) => {
             found.extend(passwords_in(text));
             found.extend(assigned_secrets(text));
+            // Settings in one variable, or in a config.
+            if let Ok(document @ (Value::Object(_) | Value::Array(_))) = serde_json::from_str(text) {
+                in_document(&document, found);
+            }
         }
-        Value::Array(list) => list.iter().for_each(|value| in_texts(value, found)),
+        Value::Array(list) => {
+            list.iter().for_each(|value| in_texts(value, found));
+            found.extend(list.windows(2).filter_map(of_option));
+        }
         Value::Object(map) => map.values().for_each(|value| in_texts(value, found)),
         _ => {}
     }
+}
+
+/// What is named like a secret in a document.
+fn in_document(document: &Value, found: &mut Vec<String>) {
+    let named = document.as_object().into_iter().flatten();
+    found.extend(
+        named
+            .filter(|(name, _)| may_name_a_secret(name))
+            .filter_map(|(_, value)| Some(value.as_str()?.to_owned())),
+    );
+    match document {
+        Value::Object(map) => map.values().for_each(|value| in_document(value, found)),
+        Value::Array(list) => list.iter().for_each(|value| in_document(value, found)),
+        text => in_texts(text, found),
+    }
+}
+
+/// Of two words of a command the second one, where the first is an option that is named like a secret.
+fn of_option(two: &[Value]) -> Option<String> {
+    let [option, value] = two else { return None };
+    let (name, value) = (option.as_str()?.strip_prefix('-')?, value.as_str()?);
+    (may_name_a_secret(name) && !value.starts_with('-')).then(|| value.to_owned())
 }
 
 /// Whether a build's argument may be a secret: by its name, or because it is no word and its name does not say what else
@@ -111,13 +156,15 @@ mod tests {
         let project = json!({"services": {
             "api": {
                 "image": "registry/app:1", "environment": {"DB_PASSWORD": "pa$$word-1", "MODE": "production", "N": 3, "U": "redis://:in-url-22@r"},
-                "command": ["serve", "--api-key=in-command-3", "--verbose"],
+                "command": ["serve", "--api-key=in-command-3", "--verbose", "--password", "in-list-12", "--", "--port", "80"],
+                "entrypoint": ["run"],
                 "labels": {"traefik.auth.token": "in-label-44"},
                 "build": {"context": "https://ghp_0123456789abcdef@github.com/x.git", "args": {
                     "NPM_AUTH": "a1b2c3d4e5", "VERSION": "12.0.0-rc1", "GIT_SHA": "0123456789abcdef", "MODE": "production", "PIN_TOKEN": "four"}},
             },
             "worker": {"environment": ["API_TOKEN=of-a-list-5"]},
-        }, "secrets": {
+        }, "configs": {"app": {"content": "{\"log\": \"{\\\"token\\\": \\\"in-json-9\\\"}\", \"db\": [{\"admin_password\": \"in-config-8\"}]}"}}, "secrets": {
+            "pgpass": {"content": "db:5432:shop:u:of-pgpass-1\n//r.example/:_authToken=of-npmrc-11\n"},
             "key": {"file": folder.path().join("key")}, "inline": {"content": "of-content-6"}, "env": {"environment": "FROM_ENV"},
         }});
         let env = Environment::default().with("FROM_ENV", "of-env-7");
@@ -134,6 +181,11 @@ mod tests {
             "line one of it\nline two of it\n",
             "of-content-6",
             "of-env-7",
+            "in-list-12",
+            "in-json-9",
+            "in-config-8",
+            "of-pgpass-1",
+            "of-npmrc-11",
         ] {
             assert!(found.contains(&secret.to_owned()), "{secret}: {found:?}");
         }

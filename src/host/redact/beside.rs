@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::STARS;
+use super::{STARS, variable::is_open};
 use crate::manifest::may_name_a_secret;
 
 /// A line in which these values are hidden.
@@ -40,10 +40,19 @@ fn assigned(line: &str, equals: usize) -> Option<Range<usize>> {
     let name_starts = line[..equals]
         .rfind(|c| !is_of_name(c))
         .map_or(0, |at| at + line[at..].chars().next().map_or(1, char::len_utf8));
-    if name_starts == equals || !may_name_a_secret(&line[name_starts..equals]) {
+    let name = &line[name_starts..equals];
+    if name.is_empty() || is_open(name) || !may_name_a_secret(name) {
         return None;
     }
-    value_at(line, equals + 1)
+    value_at(line, equals + 1).filter(|value| !is_count(name, &line[value.clone()]))
+}
+
+/// Whether this is a number of things and no secret: `passed=12`, `max_tokens=4096`.
+fn is_count(name: &str, value: &str) -> bool {
+    let is_of_several = ["s", "passed"].iter().any(|end| name.to_ascii_lowercase().ends_with(end));
+    is_of_several
+        && !name.to_ascii_lowercase().ends_with("pass")
+        && value.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// The values of options that are named like secrets and take the next word: `--password hunter2`.

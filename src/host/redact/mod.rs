@@ -9,19 +9,19 @@
 //! | `mod` | the values that are known, and a line without them |
 //! | `view` | what a line reads as once an encoding is undone |
 //! | `beside` | values that stand beside the name of a secret |
+//! | `variable` | which environment variables hold secrets |
 
 mod beside;
+mod variable;
 mod view;
 
 use std::{ops::Range, sync::OnceLock};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 
-use crate::{
-    manifest::{masked, may_name_a_secret},
-    plain::turns,
-};
+use crate::{manifest::masked_output, plain::turns};
 pub(super) use beside::assigned_secrets;
+pub(super) use variable::holds_a_secret;
 use view::View;
 pub(super) use view::percent_decoded;
 
@@ -83,7 +83,7 @@ impl Redactor {
     /// The same, and for the variables that are named like secrets, or hold a URL with a password.
     pub(super) fn with_variables<'a>(self, variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         self.with_secrets(variables.into_iter().flat_map(|(name, value)| {
-            let whole = may_name_a_secret(name).then(|| value.to_owned());
+            let whole = holds_a_secret(name).then(|| value.to_owned());
             whole.into_iter().chain(passwords_in(value))
         }))
     }
@@ -118,7 +118,7 @@ impl Redactor {
             None => (line, false),
         };
         let known = replaced(whole, self.known_in(whole));
-        let shown = masked(&beside::without(&known));
+        let shown = masked_output(&beside::without(&known));
         if is_cut { format!("{}{CUT}", self.without_torn_end(&shown)) } else { shown }
     }
 
@@ -176,9 +176,12 @@ fn replaced(line: &str, mut places: Vec<Range<usize>>) -> String {
     out
 }
 
-/// Whether what stands there is a whole value: behind `=` or `:`, or between quotes.
+/// Whether what stands there is a whole value: behind `=` or `:`, between quotes, or all of the line.
 fn is_whole_value(line: &str, at: &Range<usize>) -> bool {
     let (before, after) = (&line[..at.start], &line[at.end..]);
+    if before.trim().is_empty() && after.trim().is_empty() {
+        return true;
+    }
     let is_quoted =
         |quote: char| before.ends_with(quote) && after.trim_start_matches('\\').starts_with(quote);
     let is_behind = before.ends_with('=') || before.trim_end_matches(' ').ends_with(':');

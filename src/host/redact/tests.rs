@@ -39,6 +39,7 @@ fn what_is_known_to_be_secret_is_hidden_wherever_it_stands() {
 fn a_short_value_is_hidden_as_a_whole_value_and_never_inside_a_word() {
     for (line, shown) in [
         ("BACKOFFICE=demo", "BACKOFFICE=********"),
+        ("  demo", "  ********"),
         ("back: demo, next", "back: ********, next"),
         ("user:demo@host", "user:********@host"),
         ("said \"demo\" and 'demo' and `demo`", "said \"********\" and '********' and `********`"),
@@ -102,6 +103,19 @@ fn what_stands_beside_a_secrets_name_is_hidden_whatever_it_is() {
         ("[\"--api-token\" x", "[\"--api-token\" x"),
         ("redis --requirepass 'open sesame'", "redis --requirepass '********'"),
         ("login --password --stdin", "login --password --stdin"),
+        ("PWD=/srv/shop OLDPWD=/srv", "PWD=/srv/shop OLDPWD=/srv"),
+        ("DB_PASSWORD_FILE=/run/secrets/db", "DB_PASSWORD_FILE=/run/secrets/db"),
+        ("passed=12 failed=3 max_tokens=4096", "passed=12 failed=3 max_tokens=4096"),
+        ("invalid password: opensesame", "invalid password: ********"),
+        (
+            "failed to fetch anonymous token: unexpected status from GET request",
+            "failed to fetch anonymous token: unexpected status from GET request",
+        ),
+        (
+            "Error: cannot read the secret: no such file or directory",
+            "Error: cannot read the secret: no such file or directory",
+        ),
+        ("password: correct horse battery", "password: ********"),
     ] {
         assert_eq!(unknown.line(line), shown);
     }
