@@ -229,7 +229,8 @@ mod tests {
         for (text, shown) in [
             ("passwordFrom: { value: hunter2 }", "passwordFrom: { value: ******** }"),
             ("passwordFrom: { file: x, text: hunter2 }", "passwordFrom: { file: x, text: ******** }"),
-            ("basic: [ops, hunter2]", "basic: ********]"),
+            ("basic: [ops, hunter2]", "basic: ********"),
+            ("{ basic: [ops, hunter2] }", "{ basic: ********] }"),
         ] {
             assert_eq!(masked(text), shown);
         }
