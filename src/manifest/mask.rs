@@ -142,23 +142,21 @@ fn secret_value(line: &[char], colon: usize) -> Option<Range<usize>> {
 
 /// What stands within `{…}` or `[…]` behind a key that is named like a secret, where no such thing belongs there:
 /// `passwordFrom: { value: hunter2 }`, `bearerFrom: [hunter2]`.
-fn values_in_flow(line: &[char], colon: usize) -> Vec<Range<usize>> {
+fn values_in_flow(line: &[char], colon: usize) -> impl Iterator<Item = Range<usize>> {
     let start = colon + 1 + line[colon + 1..].iter().take_while(|c| c.is_whitespace()).count();
-    let Some(opens @ ('{' | '[')) = line.get(start).filter(|_| is_secret_key(line, colon)) else {
-        return Vec::new();
-    };
-    let closes = if *opens == '{' { '}' } else { ']' };
-    let end = line[start..].iter().position(|c| *c == closes).map_or(line.len(), |at| start + at);
-    if *opens == '[' {
-        return vec![start + 1..end];
-    }
-    let keys = colons(&line[..end]).filter(|at| *at > start && !belongs_there(&key_before(line, *at)));
-    let value = |at: usize| {
-        let value = at + 1 + line[at + 1..end].iter().take_while(|c| c.is_whitespace()).count();
-        let end = line[value..end].iter().position(|c| *c == ',').map_or(end, |comma| value + comma);
-        value..end - line[value..end].iter().rev().take_while(|c| c.is_whitespace()).count()
-    };
-    keys.map(value).collect()
+    let opens = line.get(start).copied().filter(|_| is_secret_key(line, colon));
+    let end_at = |closes| line[start..].iter().position(|c| *c == closes).map_or(line.len(), |at| start + at);
+    let list = (opens == Some('[')).then(|| start + 1..end_at(']'));
+    let end = if opens == Some('{') { end_at('}') } else { start };
+    let fields = (start..end).filter(|at| line[*at] == ':' && !belongs_there(&key_before(line, *at)));
+    list.into_iter().chain(fields.map(move |at| value_in_flow(line, at + 1, end)))
+}
+
+/// The value that begins behind a colon, up to a comma or this end.
+fn value_in_flow(line: &[char], from: usize, end: usize) -> Range<usize> {
+    let from = from + line[from..end].iter().take_while(|c| c.is_whitespace()).count();
+    let end = line[from..end].iter().position(|c| *c == ',').map_or(end, |comma| from + comma);
+    from..end - line[from..end].iter().rev().take_while(|c| c.is_whitespace()).count()
 }
 
 /// Whether a field belongs below one that is named like a secret, and holds none itself: `auth` in the manifest's schema.

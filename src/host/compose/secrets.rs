@@ -91,7 +91,9 @@ fn in_texts(value: &Value, found: &mut Vec<String>) {
             }
         }
         Value::Array(list) => {
-            list.iter().for_each(|value| in_texts(value, found));
+            for value in list {
+                in_texts(value, found);
+            }
             found.extend(list.windows(2).filter_map(of_option));
         }
         Value::Object(map) => map.values().for_each(|value| in_texts(value, found)),
