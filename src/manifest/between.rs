@@ -25,7 +25,7 @@ fn unique<'n>(
         if let Some(first) = seen.get(name) {
             // A route without a name of its own is called by its path or URL, and that may hold a secret by mistake.
             let name: Vec<char> = name.chars().take(60).collect();
-            let shown: String = mask::line(&name, false, None).text.into_iter().collect();
+            let shown: String = mask::line(&name, None, None).text.into_iter().collect();
             let message = format!("the {what} `{shown}` is declared twice, first in line {}", first.line);
             report.add(spot, Fault::new(message).mend(mend));
         } else {

@@ -30,13 +30,9 @@ impl Masked {
 }
 
 /// Masks a line: values of fields and of parameters that are named like secrets, `user:password@` in URLs, the part that
-/// is to be hidden, and everything where the whole line is the value of a secret.
-pub(super) fn line(line: &[char], whole: bool, hide: Option<Range<usize>>) -> Masked {
-    let mut ranges: Vec<Range<usize>> = hide.into_iter().collect();
-    if whole {
-        let indent = line.iter().take_while(|c| c.is_whitespace()).count();
-        ranges.push(indent..line.len());
-    }
+/// is to be hidden, and what goes on in it of a secret above it.
+pub(super) fn line(line: &[char], continued: Option<Range<usize>>, hide: Option<Range<usize>>) -> Masked {
+    let mut ranges: Vec<Range<usize>> = hide.into_iter().chain(continued).collect();
     ranges.extend(colons(line).filter_map(|colon| secret_value(line, colon)));
     ranges.extend(colons(line).flat_map(|colon| values_in_flow(line, colon)));
     without(line, ranges)
@@ -90,28 +86,37 @@ fn is_a_sentence(line: &[char], colon: usize, value: &Range<usize>) -> bool {
     words(&line[..colon]) > 1 && words(&line[value.clone()]) > 2
 }
 
-/// Whether the line of this index goes on with a secret that starts in a line above it: a block text, or a value
-/// in a line of its own.
-pub(super) fn is_continued_secret(lines: &Lines<'_>, index: usize) -> bool {
+/// Where the line of this index goes on with a secret that starts in a line above it: a block text, a value in a line of its
+/// own, or a field that does not belong below `passwordFrom:`.
+pub(super) fn continued_secret(lines: &Lines<'_>, index: usize) -> Option<Range<usize>> {
     let indent = |line: &str| line.len() - line.trim_start().len();
     let this = lines.get(index);
     if this.trim_start().starts_with('#') {
-        return false;
+        return None;
     }
     // A block of more than 100 lines is no password.
     let above = (index.saturating_sub(100)..index).rev().map(|index| lines.get(index));
     let Some(parent) = above.into_iter().find(|line| !line.trim().is_empty() && indent(line) < indent(this))
     else {
-        return false;
+        return None;
     };
     let chars: Vec<char> = parent.chars().collect();
-    let Some(colon) = chars.iter().position(|c| *c == ':') else { return false };
+    let colon = chars.iter().position(|c| *c == ':')?;
     let rest = chars[colon + 1..].iter().collect::<String>();
     let rest = rest.trim();
     let opens = rest.is_empty() || rest.starts_with(['|', '>', '"', '\'']);
-    // `passwordFrom:` above `env: NAME` is how it should be.
-    let key = this.trim_start().split_once(':').map(|(key, _)| key.trim_matches(['"', '\'', ' ']));
-    opens && is_secret_key(&chars, colon) && !(rest.is_empty() && key.is_some_and(belongs_there))
+    if !opens || !is_secret_key(&chars, colon) {
+        return None;
+    }
+    let this: Vec<char> = this.chars().collect();
+    let begins = |from: usize| from + this[from..].iter().take_while(|c| c.is_whitespace()).count();
+    let field = this.iter().position(|c| *c == ':').filter(|_| rest.is_empty());
+    match field {
+        // `passwordFrom:` above `env: NAME` is how it should be.
+        Some(colon) if belongs_there(&key_before(&this, colon)) => None,
+        Some(colon) => Some(begins(colon + 1)..this.len()),
+        None => Some(begins(0)..this.len()),
+    }
 }
 
 /// The value behind a colon, where the key before it is named like a secret.
@@ -195,7 +200,7 @@ mod tests {
     use super::*;
 
     fn masked(text: &str) -> String {
-        line(&text.chars().collect::<Vec<_>>(), false, None).text.into_iter().collect()
+        line(&text.chars().collect::<Vec<_>>(), None, None).text.into_iter().collect()
     }
 
     #[test]
@@ -261,7 +266,7 @@ mod tests {
     #[test]
     fn positions_move_with_the_text() {
         let text: Vec<char> = "{ password: a, expct: 1 }".chars().collect();
-        let masked = line(&text, false, None);
+        let masked = line(&text, None, None);
         let at = masked.position(15);
         assert_eq!(masked.text[at..at + 5].iter().collect::<String>(), "expct");
     }
@@ -271,7 +276,7 @@ mod tests {
         let lines = Lines::new(
             "password: |\n  hunter2\n  more\ntimeout: 5s\npasswordFrom:\n  env: NAME\n  value: x\n",
         );
-        let hidden: Vec<bool> = (0..7).map(|index| is_continued_secret(&lines, index)).collect();
+        let hidden: Vec<bool> = (0..7).map(|index| continued_secret(&lines, index).is_some()).collect();
         assert_eq!(hidden, [false, true, true, false, false, false, true]);
     }
 }

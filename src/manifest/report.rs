@@ -181,7 +181,10 @@ pub(super) fn excerpt(lines: &Lines<'_>, spot: Spot, secret: bool) -> Excerpt {
     let start = (column - skipped).min(line.len());
     let len = (spot.len as usize).clamp(1, (line.len() - start).max(1));
     let hide = secret.then_some(start..start + len);
-    let masked = mask::line(&line, mask::is_continued_secret(lines, index), hide);
+    let continued = mask::continued_secret(lines, index);
+    let shown = |at: usize| at.saturating_sub(skipped).min(line.len());
+    let continued = continued.map(|part| shown(part.start)..shown(part.end));
+    let masked = mask::line(&line, continued, hide);
     let (start, end) = (masked.position(start), masked.position(start + len));
     cut(&masked.text, start, end.saturating_sub(start), (skipped > 0, more))
 }

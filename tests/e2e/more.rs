@@ -1,7 +1,5 @@
 //! What goes wrong at the recreate itself, strangers beside the project, and drift of the source.
 
-use std::net::TcpListener;
-
 use crate::support::{MANIFEST, Project, docker};
 
 /// The kinds of the trail's records, in order.
@@ -56,13 +54,6 @@ fn command_that_cannot_start_is_never_called_reconciled() {
     let steps = project.steps();
     project.apply().expect(1);
     assert_eq!(project.steps(), steps, "and it is not tried every time");
-}
-
-#[test]
-fn port_that_is_taken_is_never_called_reconciled() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = taken.local_addr().unwrap().port();
-    cannot_start(&format!("ports: [\"127.0.0.1:{port}:3000\"]"), "address already in use");
 }
 
 /// A container without any label, which no Compose project removes.

@@ -35,6 +35,9 @@ const PREFIX: &str = "undrift-gate-";
 /// The socket's name in its folder.
 const SOCKET: &str = "s";
 
+/// Its name until somebody listens at it.
+const UNNAMED: &str = "b";
+
 /// The longest path that a socket may have everywhere: Linux has room for 107 bytes, macOS for 103.
 const LONGEST_PATH: usize = 103;
 
@@ -87,8 +90,13 @@ impl Gate {
     /// Where there is no folder for temporary files to put a socket into.
     pub fn open(engine: &Endpoint) -> io::Result<Self> {
         sweep::once(&[std::env::temp_dir().as_path(), Path::new(FALLBACK)]);
-        let folder = folder(&std::env::temp_dir())?;
-        let listener = UnixListener::bind(folder.path().join(SOCKET))?;
+        Self::open_in(&std::env::temp_dir(), engine)
+    }
+
+    /// The same, in this folder for temporary files.
+    fn open_in(temporary: &Path, engine: &Endpoint) -> io::Result<Self> {
+        let folder = folder(temporary)?;
+        let listener = bind(folder.path())?;
         let gate = Self { folder, tally: Arc::default(), open: CancellationToken::new() };
         let relay =
             relay::Relay { engine: engine.clone(), tally: gate.tally.clone(), open: gate.open.clone() };
@@ -119,6 +127,15 @@ impl Drop for Gate {
     fn drop(&mut self) {
         self.open.cancel();
     }
+}
+
+/// Listens at the socket. It gets its name once somebody listens: another undrift that begins just then would take it for what a
+/// dead one has left, and remove it.
+fn bind(folder: &Path) -> io::Result<UnixListener> {
+    let unnamed = folder.join(UNNAMED);
+    let listener = UnixListener::bind(&unnamed)?;
+    fs::rename(&unnamed, folder.join(SOCKET))?;
+    Ok(listener)
 }
 
 /// Where a gate goes when the path of the folder for temporary files is too long for a socket.

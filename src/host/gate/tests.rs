@@ -187,3 +187,23 @@ fn what_a_killed_undrift_left_is_removed_and_what_lives_is_not() {
     sweep::sweep(home.path());
     assert!(!dead.exists() && alive.exists() && opening.exists() && other.join(SOCKET).exists());
 }
+
+#[tokio::test]
+async fn a_gate_that_opens_while_another_undrift_sweeps_is_not_taken_for_a_dead_one() {
+    let (engine, home) = (fake(OK).await, TempDir::new().unwrap());
+    let is_over = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let (parent, over) = (home.path().to_owned(), Arc::clone(&is_over));
+    let sweeping = std::thread::spawn(move || {
+        while !over.load(std::sync::atomic::Ordering::Relaxed) {
+            sweep::sweep(&parent);
+        }
+    });
+    let mut lost = 0;
+    for _ in 0..2_000 {
+        let gate = Gate::open_in(home.path(), &engine.endpoint).unwrap();
+        lost += usize::from(UnixStream::connect(socket(&gate)).await.is_err());
+    }
+    is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+    sweeping.join().unwrap();
+    assert_eq!(lost, 0);
+}
