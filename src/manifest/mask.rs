@@ -96,10 +96,7 @@ pub(super) fn continued_secret(lines: &Lines<'_>, index: usize) -> Option<Range<
     }
     // A block of more than 100 lines is no password.
     let above = (index.saturating_sub(100)..index).rev().map(|index| lines.get(index));
-    let Some(parent) = above.into_iter().find(|line| !line.trim().is_empty() && indent(line) < indent(this))
-    else {
-        return None;
-    };
+    let parent = above.into_iter().find(|line| !line.trim().is_empty() && indent(line) < indent(this))?;
     let chars: Vec<char> = parent.chars().collect();
     let colon = chars.iter().position(|c| *c == ':')?;
     let rest = chars[colon + 1..].iter().collect::<String>();
