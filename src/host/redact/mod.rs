@@ -216,14 +216,21 @@ fn base64_around(line: &str, part: Range<usize>) -> Range<usize> {
     start..end
 }
 
+/// What stands before the host in a URL without its scheme. A password may hold a slash by mistake: what stands before the first
+/// one is no host then, for a port has digits only.
+fn user_info_of(url: &str) -> Option<&str> {
+    let whole = &url[..url.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'')).unwrap_or(url.len())];
+    let authority = &whole[..whole.find(['/', '?', '#']).unwrap_or(whole.len())];
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    let is_torn =
+        authority.rsplit_once(':').is_some_and(|(_, port)| !is_port(port)) && !authority.contains('@');
+    (if is_torn { whole } else { authority }).rsplit_once('@').map(|(user_info, _)| user_info)
+}
+
 /// The passwords, or tokens in their place, of the URLs in a text: as they stand there, and decoded.
 pub(super) fn passwords_in(text: &str) -> Vec<String> {
-    let user_infos = text.match_indices("://").filter_map(|(at, separator)| {
-        let rest = &text[at + separator.len()..];
-        let end = rest.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '/' | '?' | '#'));
-        let rest = &rest[..end.unwrap_or(rest.len())];
-        rest.rsplit_once('@').map(|(user_info, _)| user_info)
-    });
+    let user_infos =
+        text.match_indices("://").filter_map(|(at, separator)| user_info_of(&text[at + separator.len()..]));
     let passwords = user_infos.filter_map(|user_info| match user_info.split_once(':') {
         Some((_, password)) => Some(password),
         // A name alone may be a token, where it is as long as one.

@@ -182,3 +182,16 @@ proptest::proptest! {
         proptest::prop_assert!(!shown.contains(&secret) || STARS.contains(&secret), "{shown}");
     }
 }
+
+#[test]
+fn a_password_of_a_url_is_known_also_where_it_holds_a_slash_and_a_path_is_none() {
+    for (url, expected) in [
+        ("postgres://shop:hun/ter2hun@db/shop", Some("hun/ter2hun")),
+        ("postgres://shop:hunter2hun@db:5432/a@b", Some("hunter2hun")),
+        ("https://registry.example.org:5000/team/app@sha256", None),
+        ("https://registry.example.org/team/app@sha256", None),
+        ("http://h/x", None),
+    ] {
+        assert_eq!(passwords_in(url).first().map(String::as_str), expected, "{url}");
+    }
+}
