@@ -261,17 +261,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// may be written otherwise than then, and a relative one is another file in another working directory.
 fn as_named_by(given: &Path, desired: &Desired) -> Option<PathBuf> {
     let file = Path::new(&desired.manifest).file_name().filter(|_| desired.manifest != STDIN)?;
-    let was = desired.manifest_directory.join(file);
     let whole = |path: &Path| files::canonicalize(path).or_else(|_| std::path::absolute(path)).ok();
-    // The file may be gone; its folder is compared.
-    let was = whole(&desired.manifest_directory).map_or(was, |folder| folder.join(file));
-    let given_now = std::path::absolute(given).ok()?;
-    let is_file =
-        given_now.file_name() == Some(file) && given_now.parent().and_then(whole)? == was.parent()?;
-    if is_file {
+    // The file may be gone, so folders are compared.
+    let folder = whole(&desired.manifest_directory)?;
+    let now = std::path::absolute(given).ok()?;
+    let is_there = |path: &Path| whole(path).is_some_and(|path| path == folder);
+    if now.file_name() == Some(file) && now.parent().is_some_and(is_there) {
         return Some(given.to_owned());
     }
-    (whole(given)? == was.parent()?).then(|| given.join(file))
+    is_there(given).then(|| given.join(file))
 }
 
 /// The device that a folder is on. It is opened, and not only asked for: what is mounted on demand is mounted by that.

@@ -107,7 +107,9 @@ pub(super) fn continued_secret(lines: &Lines<'_>, index: usize) -> Option<Range<
     }
     let this: Vec<char> = this.chars().collect();
     let begins = |from: usize| from + this[from..].iter().take_while(|c| c.is_whitespace()).count();
-    let field = this.iter().position(|c| *c == ':').filter(|_| rest.is_empty());
+    // As YAML has it: a colon within a word ends no key.
+    let ends_key = |colon: &usize| this.get(colon + 1).is_none_or(|c| c.is_whitespace());
+    let field = colons(&this).find(ends_key).filter(|_| rest.is_empty());
     match field {
         // `passwordFrom:` above `env: NAME` is how it should be.
         Some(colon) if belongs_there(&key_before(&this, colon)) => None,
@@ -271,9 +273,10 @@ mod tests {
     #[test]
     fn a_secret_that_goes_on_is_hidden() {
         let lines = Lines::new(
-            "password: |\n  hunter2\n  more\ntimeout: 5s\npasswordFrom:\n  env: NAME\n  value: x\n",
+            "password: |\n  hunter2\n  more\ntimeout: 5s\npasswordFrom:\n  env: NAME\n  value: x\n  hun:ter2\n",
         );
-        let hidden: Vec<bool> = (0..7).map(|index| continued_secret(&lines, index).is_some()).collect();
-        assert_eq!(hidden, [false, true, true, false, false, false, true]);
+        let hidden: Vec<bool> = (0..8).map(|index| continued_secret(&lines, index).is_some()).collect();
+        assert_eq!(hidden, [false, true, true, false, false, false, true, true]);
+        assert_eq!(continued_secret(&lines, 7), Some(2..10), "all of it");
     }
 }
