@@ -235,6 +235,12 @@ fn file_threads(daemon: &Daemon) -> usize {
         .count()
 }
 
+/// How often the daemon has decided what is next for this project.
+fn looks_at(daemon: &Daemon, project: &Project) -> usize {
+    let of_it = format!("object=\"{}\"", project.name);
+    daemon.log().lines().filter(|line| line.contains(&of_it) && line.contains(" decided next=")).count()
+}
+
 #[test]
 fn a_daemon_asks_once_for_what_hangs_heals_all_else_and_reads_it_when_it_is_back() {
     let (project, well) = (Project::healthy(), Project::healthy());
@@ -243,9 +249,10 @@ fn a_daemon_asks_once_for_what_hangs_heals_all_else_and_reads_it_when_it_is_back
     let mut command = project.command(&["--log", "undrift=debug", "run", "-f", "undrift.yaml", "-f"]);
     let daemon = Daemon::spawn(command.arg(well.path("undrift.yaml")), &project);
     daemon.wait_until_ready();
-    daemon.wait_for_looks(12);
-    // The file, and the folder that it is in, which somebody else could change.
-    assert_eq!(file_threads(&daemon), 2, "{}", daemon.log());
+    wait_for("many looks at what hangs", || looks_at(&daemon, &project) >= 12);
+    // The file, and the folder that it is in, which somebody else could change. A thread that is at work on what does
+    // not hang may be seen beside them; had each look left one behind, they would never be two again.
+    wait_for("two threads to hang, and no more", || file_threads(&daemon) == 2);
     docker(&["kill", &well.containers("api")[0]]);
     wait_for("the other to be healed", || well.runs_its_image());
     let unknown = || project.condition("Ready").starts_with("Unknown");
@@ -262,7 +269,7 @@ fn a_daemon_asks_once_for_what_hangs_heals_all_else_and_reads_it_when_it_is_back
             .iter()
             .all(|item| item["status"]["conditions"][0]["status"] == "True")
     });
-    assert_eq!(file_threads(&daemon), 2, "they hang on");
+    wait_for("the two to hang on, and no more", || file_threads(&daemon) == 2);
     drop(dead);
     wait_for("the thread to end", || file_threads(&daemon) == 0);
     assert!(daemon.end().success());
@@ -289,14 +296,14 @@ fn a_daemon_with_many_objects_that_hang_serves_the_others() {
     wait_for("every object to be looked at", || {
         daemon.log().matches("nothing can be said of the object").count() == HUNG
     });
+    // Were each path waited for at each look, one round over all of them took longer than this waits: sixty times five
+    // seconds, two at once.
     for _ in 0..3 {
         docker(&["kill", &well.containers("api")[0]]);
-        let since = Instant::now();
         wait_for("the other to be healed", || well.runs_its_image());
-        assert!(since.elapsed() < Duration::from_secs(20), "{:?}", since.elapsed());
     }
     // Eight on one file system, and one that tries whether it answers.
-    assert!(file_threads(&daemon) <= 9 + 2, "{}", file_threads(&daemon));
+    wait_for("the others to end", || file_threads(&daemon) <= 9 + 2);
     assert!(daemon.end().success());
     drop(dead);
 }

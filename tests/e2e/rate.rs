@@ -8,7 +8,7 @@ use undrift::{
 
 use crate::{
     daemon::Daemon,
-    support::{MANIFEST, Project, docker, wait_for},
+    support::{MANIFEST, Project, docker, inspect, wait_for},
 };
 
 /// Brings the state to where so many steps of this kind were taken for `api` within the last minute.
@@ -33,7 +33,7 @@ fn with_steps_of_the_last_hour(project: &Project, kind: StepKind, count: usize) 
 }
 
 fn state(project: &Project) -> String {
-    docker(&["inspect", "-f", "{{.Id}} {{.State.Status}}", &project.containers("api")[0]]).trim().to_owned()
+    inspect(&project.containers("api")[0], "{{.Id}} {{.State.Status}}").unwrap_or_default()
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::{
     composes::Compose,
     daemon::Daemon,
-    support::{MANIFEST, Project, docker, run},
+    support::{MANIFEST, Project, docker, inspect, run},
 };
 
 /// A healthy project whose verification, and so whose youth, is this long.
@@ -25,7 +25,7 @@ const CONFIGURED: &str =
     "services:\n  api: { build: ./api, init: true, stop_grace_period: 1s, environment: { A: b } }\n";
 
 fn state(id: &str) -> String {
-    docker(&["inspect", "-f", "{{.State.Status}}", id]).trim().to_owned()
+    inspect(id, "{{.State.Status}}").unwrap_or_default()
 }
 
 /// The steps whose command ran. One that finds somebody at work right before it does not begin.

@@ -203,8 +203,8 @@ impl Project {
     pub(crate) fn runs_its_image(&self) -> bool {
         let ids = self.containers("api");
         let [id] = &ids[..] else { return false };
-        let found = docker(&["inspect", "-f", "{{.State.Running}} {{.Image}}", id]);
-        found.trim() == format!("true {}", self.image())
+        let found = inspect(id, "{{.State.Running}} {{.Image}}");
+        found.is_some_and(|found| found == format!("true {}", self.image()))
     }
 
     /// A command that runs undrift with this project's state folder.
@@ -355,6 +355,14 @@ pub(crate) fn run(command: &mut Command) -> Run {
 /// Runs the docker CLI; it must succeed.
 pub(crate) fn docker(args: &[&str]) -> String {
     succeed(Command::new("docker").args(args))
+}
+
+/// What the engine says of a container; `None` where it went after it was listed, as one does that is being recreated.
+pub(crate) fn inspect(id: &str, format: &str) -> Option<String> {
+    let found = Command::new("docker").args(["inspect", "-f", format, id]).output().unwrap();
+    let error = String::from_utf8_lossy(&found.stderr);
+    assert!(found.status.success() || error.contains("No such object"), "{id}: {error}");
+    found.status.success().then(|| String::from_utf8_lossy(&found.stdout).trim().to_owned())
 }
 
 fn succeed(command: &mut Command) -> String {

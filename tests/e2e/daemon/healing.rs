@@ -6,7 +6,7 @@ use serde_json::Value;
 use undrift::{api::Time, store::Store};
 
 use super::Daemon;
-use crate::support::{MANIFEST, Project, SERVE, docker, wait_for};
+use crate::support::{MANIFEST, Project, SERVE, docker, inspect, wait_for};
 
 /// The manifest with a resync every second.
 fn resynced() -> String {
@@ -22,7 +22,7 @@ fn drifts(project: &Project) -> Vec<String> {
 }
 
 fn state_of(id: &str) -> String {
-    docker(&["inspect", "-f", "{{.State.Status}}", id]).trim().to_owned()
+    inspect(id, "{{.State.Status}}").unwrap_or_default()
 }
 
 /// When the recorded status was last written.

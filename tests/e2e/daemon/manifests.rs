@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use super::Daemon;
-use crate::support::{MANIFEST, Project, docker, run, wait_for};
+use crate::support::{MANIFEST, Project, docker, inspect, run, wait_for};
 
 /// Not a status, on line 12.
 fn broken() -> String {
@@ -24,7 +24,7 @@ fn stop(project: &Project) {
 }
 
 fn state_of(project: &Project) -> String {
-    docker(&["inspect", "-f", "{{.State.Status}}", &project.containers("api")[0]]).trim().to_owned()
+    inspect(&project.containers("api")[0], "{{.State.Status}}").unwrap_or_default()
 }
 
 /// The message of the object's `Ready`.

@@ -9,7 +9,7 @@ use std::{
 use super::{Daemon, faults::Manager, watching};
 use crate::{
     processes::Running,
-    support::{MANIFEST, Project, Run, docker, run, wait_for},
+    support::{MANIFEST, Project, Run, docker, inspect, run, wait_for},
 };
 
 /// How the state is taken away, and how it comes back.
@@ -95,7 +95,7 @@ impl Project {
 }
 
 fn is_running(container: &str) -> bool {
-    docker(&["inspect", "--format", "{{.State.Running}}", container]).trim() == "true"
+    inspect(container, "{{.State.Running}}").is_some_and(|running| running == "true")
 }
 
 /// Every verb that speaks of the running undrift, or would begin beside it, is refused or says so.
