@@ -1,4 +1,4 @@
-# Builds src/ into dist/: each module's code, and the answer of the route that it registers, /api/MODULE.
+# Builds src/ into dist/: each module's code, and the response of its route, /api/MODULE.
 set -eu
 mkdir -p dist/modules dist/public/api
 for module in src/modules/*/; do

@@ -1,4 +1,4 @@
-# Serves dist/public. Every module that was built in asks for credentials; the password is the environment's, not the image's.
+# Serves dist/public. Every module in the image asks for credentials; the password comes from the environment, not from the image.
 set -eu
 umask 077
 for module in /app/dist/modules/*/; do
