@@ -1,14 +1,14 @@
-# make demo           the incident, found, repaired and proven on this host's engine, each command with its output
+# make demo           the incident, found, repaired and verified on this host's engine, each command with its output
 # make test           every test, also those against the real engine
 # make lint           format, clippy, docs, shell scripts, licences and advisories of the dependencies
-# make bench          check and apply against the same done by hand, and how soon `run` heals, with a release build
-# make bench-daemon   only how soon `run` heals and what it costs at rest
-# make soak           a quarter of an hour of random kills under `run`: what was done, and what is down at its end
+# make bench          check and apply against the same work done by hand, and how soon `run` repairs, with a release build
+# make bench-daemon   only how soon `run` repairs and what it costs at rest
+# make soak           a quarter of an hour of random kills under `run`: what undrift did, and what is down at the end
 # make test-engines   the tests on other engines and Composes, each in a container (AXES=…, ARGS=…; see docs/engines.md)
-# make attack         what faults, files and strangers do, for at most an hour (SEED=…, KINDS=…, MINUTES=…; see docs/attacks.md)
-# make host           what the others need on this host: installs or starts what is missing
+# make attack         attacks by faults, files and strangers, for at most an hour (SEED=…, KINDS=…, MINUTES=…; see docs/attacks.md)
+# make host           installs or starts what the others need and this host lacks
 #
-# demo, test, test-engines, bench, soak and attack call scripts/host first; it changes nothing where all is there.
+# demo, test, test-engines, bench, soak and attack call scripts/host first; it changes nothing where everything is there.
 .PHONY: help host demo test test-engines lint bench bench-daemon soak attack
 
 help:
