@@ -25,7 +25,7 @@ pub(super) fn at_least(
         return behind_an_earlier_layer(inputs, seen, diagnosis).unwrap_or(repair);
     }
     match started_again(inputs, rows, seen, diagnosis, &repair) {
-        Some(StartedAgain { due, at }) if due <= inputs.now => {
+        Some(StartedAgain { due, at }) if due <= inputs.now && was_stalled_in_between(inputs, seen) => {
             Repair::Steps(vec![Step::Start], Some(at).filter(|at| *at > inputs.now))
         }
         _ => repair,
@@ -49,7 +49,7 @@ fn behind_an_earlier_layer(
 
 /// When what something else ends is started once more.
 pub(super) struct StartedAgain {
-    /// The longest backoff after the last attempt.
+    /// The longest backoff after the end of the last step for it.
     due: Time,
     /// The same, or as late as the rate makes it.
     pub(super) at: Time,
@@ -70,11 +70,27 @@ pub(super) fn started_again(
         return None;
     }
     let may = rate::start_at(inputs, seen, diagnosis, None)?;
-    let of_service = rows.iter().filter(|row| row.service == seen.name);
-    let last = of_service.map(|row| row.last_at.min(inputs.now)).max();
+    let begun = rows.iter().filter(|row| row.service == seen.name).map(|row| row.last_at.min(inputs.now));
+    let last = begun.chain(last_end(inputs, seen)).max();
     let longest = inputs.desired.object.spec.reconcile.backoff.max.delta();
     let due = last.map_or(may, |last| last + longest);
     Some(StartedAgain { due, at: due.max(may) })
+}
+
+/// When the last step for it in this occurrence of the incident ended. The row of an attempt has its begin, and a start may take
+/// longer than the longest backoff.
+fn last_end(inputs: Inputs<'_>, seen: &ServiceObservation) -> Option<Time> {
+    let steps = inputs.history.incident.iter().flat_map(|incident| &incident.steps);
+    let of_service = steps.filter(|done| done.services.contains(&seen.name));
+    of_service.map(|done| done.at.min(inputs.now)).max()
+}
+
+/// Whether a person could hear of it since the last step: an incident ends where nothing else is to be done. Where another
+/// service keeps it open, it is not waited for longer than one verification may take. Without this an observation that takes
+/// longer than the longest backoff would be followed by a start, each time, and `apply` would never end.
+fn was_stalled_in_between(inputs: Inputs<'_>, seen: &ServiceObservation) -> bool {
+    let timeout = inputs.desired.object.spec.reconcile.verify.timeout.delta();
+    last_end(inputs, seen).is_none_or(|last| last + timeout <= inputs.now)
 }
 
 fn is_spent(reason: &str) -> bool {

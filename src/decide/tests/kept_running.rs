@@ -112,6 +112,59 @@ fn what_something_else_ends_before_each_proof_is_started_once_in_the_longest_bac
     }
 }
 
+/// A start that takes longer than the longest backoff is over when the next one would be due, and so may an observation be.
+#[test]
+fn a_start_that_takes_longer_than_the_longest_backoff_is_stalled_in_between_as_well() {
+    let mut desired = desired();
+    desired.object.spec.reconcile.backoff.max = crate::api::Duration::from_secs(1);
+    let (policy, mut seen) = (&desired.object.spec.reconcile, healthy());
+    let refused =
+        ContainerObservation { port_taken: true, state: ContainerState::Created, ..exited(128)[0].clone() };
+    let tried = vec![Step::Up { force_recreate: false }];
+    for containers in [vec![refused], exited(137)] {
+        seen.services[0].containers = Fact::Known(containers);
+        let source_digest = super::super::start::start(&seen.services[0]);
+        let (attempts, tried) = (policy.attempts, tried.clone());
+        let row = crate::api::Attempt {
+            reason: Reason::NotRunning,
+            source_digest,
+            attempts,
+            tried,
+            ..row(None, at(0))
+        };
+        let services = vec!["api".to_owned()];
+        let start = DoneStep { step: Step::Start, services, at: at(10), outcome: StepOutcome::Failed };
+        let incident = |opened, steps| OpenIncident {
+            id: "01".into(),
+            opened_at: opened,
+            before: ObjectStatus::default(),
+            steps,
+            verified: Vec::new(),
+        };
+        let decided = |incident, now| {
+            let history = History { incident, attempts: vec![row.clone()], ..history() };
+            decide(Inputs { desired: &desired, observed: &seen, history: &history, now, jitter_seed: 7 })
+        };
+        let start_now = Repair::Steps(vec![Step::Start], None);
+        let in_this = || Some(incident(at(0), vec![start.clone()]));
+        // The start began at 0 and ended at 10; the observation after it takes 3 s.
+        for later in [10, 13] {
+            let decision = decided(in_this(), at(later));
+            assert!(
+                matches!(&decision.next, Next::GiveUp { reason, .. } if reason == "BudgetSpent"),
+                "{later}"
+            );
+            assert_eq!(decision.prospects[0].started_again_at, Some(at(later.max(11))), "{later}");
+        }
+        // Another service keeps the incident open.
+        let much_later = at(10) + policy.verify.timeout.delta();
+        assert_eq!(decided(in_this(), much_later).prospects[0].repair, start_now);
+        // It has ended.
+        assert_eq!(decided(None, at(13)).prospects[0].repair, start_now);
+        assert_eq!(decided(Some(incident(at(12), vec![])), at(13)).prospects[0].repair, start_now);
+    }
+}
+
 #[test]
 fn what_ends_by_itself_is_given_up_when_the_budget_is_spent() {
     let created =

@@ -136,10 +136,15 @@ fn state_that_is_taken_away_holds_every_step_and_answer_back_until_it_is_there_a
         wait_for(what, || reported(NOT_READY) == nth + 1);
         let path = if file.is_empty() { project.state_dir() } else { project.state_dir().join(file) };
         assert!(daemon.log().contains(&format!("{} {why}", path.display())), "{what}: {}", daemon.log());
+        let one_more_held_back = || {
+            let before = reported("no turn without the state");
+            wait_for(what, || reported("no turn without the state") > before);
+        };
+        // An observation that was under way when the state went may still end.
+        one_more_held_back();
         let (looks, container) = (daemon.looks(), project.containers("api"));
         docker(&["kill", &container[0]]);
-        let held_back = reported("no turn without the state");
-        wait_for(what, || reported("no turn without the state") > held_back);
+        one_more_held_back();
         assert_nobody_is_misled(&project, what);
         assert_eq!(daemon.looks(), looks, "{what}: it has looked");
         assert!(!is_running(&container[0]), "{what}: it was repaired");
