@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# podman-compose of a fixed version. In place of podman stands a script that writes down what it is asked to create: so the
+# podman-compose of a fixed version. In place of podman stands a script that writes down what it is to create and start: so the
 # arguments of each container are seen, and no engine is needed.
 # shellcheck source=compose.sh
 . "$(dirname "${BASH_SOURCE[0]}")/compose.sh"
@@ -11,7 +11,7 @@ install_podman_compose() {
 case $1 in
 *version) echo podman version 5.2.0 ;;
 ps) echo '[]' ;;
-create) echo "$*" >>asked ;;
+create | start) echo "$*" >>asked ;;
 esac
 PODMAN
     chmod +x podman
