@@ -20,10 +20,12 @@ use std::{
         },
     },
     path::{Path, PathBuf},
-    thread,
+    sync::Arc,
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
+use rustix::net::Shutdown;
 use sha2::{Digest as _, Sha256};
 
 use crate::files;
@@ -38,7 +40,50 @@ const PAUSE: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(super) struct PlaceLock {
     /// None where this process may have no such sockets.
-    _names: Vec<UnixListener>,
+    _names: Vec<Name>,
+}
+
+/// A name that is bound.
+///
+/// Who asks for its holder connects to it, and anybody may. The kernel keeps as many connections as nobody has accepted
+/// (`listen(2)`), also those whose other end is closed, and refuses all later ones: the holder could not be asked for any more. So
+/// each is accepted, and closed at once.
+#[derive(Debug)]
+struct Name {
+    listener: Arc<UnixListener>,
+    accepting: Option<JoinHandle<()>>,
+}
+
+impl Name {
+    fn bind(name: &[u8]) -> io::Result<Self> {
+        let listener = Arc::new(UnixListener::bind_addr(&SocketAddr::from_abstract_name(name)?)?);
+        let accepts = Arc::clone(&listener);
+        let accepting = thread::Builder::new().name("place".into()).spawn(move || accept_all(&accepts))?;
+        Ok(Self { listener, accepting: Some(accepting) })
+    }
+}
+
+impl Drop for Name {
+    fn drop(&mut self) {
+        // It ends the thread that accepts, without which the name stays bound.
+        if rustix::net::shutdown(&self.listener, Shutdown::Both).is_ok()
+            && let Some(accepting) = self.accepting.take()
+        {
+            let _ = accepting.join();
+        }
+    }
+}
+
+/// Accepts until the socket is shut down, which is when `accept` calls it no listener (`EINVAL`).
+fn accept_all(listener: &UnixListener) {
+    loop {
+        match listener.accept() {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => return,
+            // The process has no descriptor left, for instance, and may have one soon.
+            Err(_) => thread::sleep(PAUSE),
+        }
+    }
 }
 
 /// Who holds a place.
@@ -65,10 +110,10 @@ pub(super) fn occupant(dir: &Path) -> Option<Occupant> {
 }
 
 /// Binds the name; `None` where nobody that counts holds it and it cannot be bound all the same.
-fn bind(name: &[u8], dir: &Path) -> Result<Option<UnixListener>, Occupant> {
+fn bind(name: &[u8], dir: &Path) -> Result<Option<Name>, Occupant> {
     for _ in 0..TRIES {
-        match SocketAddr::from_abstract_name(name).and_then(|address| UnixListener::bind_addr(&address)) {
-            Ok(listener) => return Ok(Some(listener)),
+        match Name::bind(name) {
+            Ok(name) => return Ok(Some(name)),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                 if let Some(occupant) = trusted_peer(name, dir) {
                     return Err(occupant);
@@ -133,7 +178,17 @@ fn peer(name: &[u8]) -> Option<(Option<i32>, u32)> {
     let address = path_of(name);
     let ask = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().ok()?;
-        let user = runtime.block_on(tokio::net::UnixStream::connect(address)).ok()?.peer_cred().ok()?;
+        let connect = || runtime.block_on(tokio::net::UnixStream::connect(&address));
+        let mut connected = connect();
+        for _ in 1..TRIES {
+            // So many ask at once that the holder is behind.
+            if !connected.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+                break;
+            }
+            thread::sleep(PAUSE);
+            connected = connect();
+        }
+        let user = connected.ok()?.peer_cred().ok()?;
         Some((user.pid().filter(|pid| *pid > 0), user.uid()))
     };
     thread::spawn(ask).join().ok().flatten()
@@ -184,6 +239,28 @@ mod tests {
         symlink("two", at("state")).unwrap();
         assert_eq!(occupant(&at("state")), Some(this_process()));
         assert_eq!(occupant(&at("two")), None);
+    }
+
+    #[test]
+    fn who_holds_a_place_is_known_however_often_that_was_asked() {
+        let home = tempfile::tempdir().unwrap();
+        let lock = PlaceLock::acquire(home.path()).unwrap();
+        let most = fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
+        let most: usize = most.trim().parse().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        let address = path_of(&names_of(home.path())[0]);
+        // Anybody may ask, and more often than the kernel keeps those who wait.
+        for _ in 0..=most {
+            drop(runtime.block_on(tokio::net::UnixStream::connect(&address)));
+        }
+        // The holder may be behind for a moment.
+        let since = std::time::Instant::now();
+        while occupant(home.path()).is_none() && since.elapsed() < Duration::from_secs(10) {}
+        assert_eq!(occupant(home.path()), Some(this_process()));
+        assert_eq!(PlaceLock::acquire(home.path()).unwrap_err(), this_process());
+        drop(lock);
+        assert_eq!(occupant(home.path()), None);
+        PlaceLock::acquire(home.path()).unwrap();
     }
 
     #[test]
