@@ -39,7 +39,7 @@ use crate::{
     manifest::{self, Source},
     plain,
     reconcile::ReconcileError,
-    store::{DigestKey, StepLock, Store, StoreError},
+    store::{DigestKey, Displaced, StepLock, Store, StoreError},
 };
 
 /// How long an orphaned Compose command may go on before undrift says that it does not end: as long as the
@@ -172,9 +172,17 @@ impl<'a> Context<'a> {
         Ok(Watcher::of(&self.state_dir()?))
     }
 
-    /// The recorded state, for verbs that show it.
+    /// The recorded state.
     pub(super) fn recorded(&self) -> Result<Option<Store>, Failure> {
         Ok(Store::open_read_only(&self.state_dir()?)?)
+    }
+
+    /// The same for verbs that show it. Where the undrift that runs records elsewhere, that is said beside whatever is shown.
+    pub(super) fn shown(&mut self) -> Result<Option<Store>, Failure> {
+        if let Some(displaced) = Displaced::of(&self.state_dir()?) {
+            self.complain(&format!("{displaced}; what it records is not shown here"));
+        }
+        self.recorded()
     }
 }
 

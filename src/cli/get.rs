@@ -17,6 +17,9 @@ use crate::{
 const NOTHING: &str = "nothing is recorded yet: `undrift apply` records what it reconciles; each user has a state \
                        of their own, `sudo undrift get` shows root's";
 
+/// The same where an undrift runs that records elsewhere: see [`Watcher::Displaced`].
+const NOTHING_HERE: &str = "nothing is recorded here";
+
 /// Stands behind each mark that may no longer be so; the lines below the rows say why.
 const DOUBT: &str = "*";
 
@@ -43,7 +46,8 @@ pub fn get(
         return print_json(out, &ObjectList::new(objects));
     }
     if recorded.is_empty() {
-        return Ok(writeln!(out, "{NOTHING}")?);
+        let nothing = if watcher == Watcher::Displaced { NOTHING_HERE } else { NOTHING };
+        return Ok(writeln!(out, "{nothing}")?);
     }
     table(out, view.style, 0, &rows(&recorded, view.now))?;
     let remarks: Vec<String> = recorded.iter().flat_map(Standing::remarks).collect();

@@ -88,12 +88,12 @@ fn dispatch(context: &mut Context<'_>, verb: &Verb) -> Result<u8, Failure> {
         Verb::Resume { name } => maintenance::resume(context, name),
         Verb::Retry { name } => maintenance::retry(context, name),
         Verb::Get { names, output } => {
-            let (store, view) = (context.recorded()?, context.view(output.output));
+            let (store, view) = (context.shown()?, context.view(output.output));
             get::get(store.as_ref(), names, context.watcher()?, &view, &mut context.out)?;
             finished(context)
         }
         Verb::Describe { name, output } => {
-            let (store, view) = (context.recorded()?, context.view(output.output));
+            let (store, view) = (context.shown()?, context.view(output.output));
             describe::describe(store.as_ref(), name, context.watcher()?, &view, &mut context.out)?;
             finished(context)
         }
@@ -121,7 +121,7 @@ fn audit_verb(context: &mut Context<'_>, verb: &AuditVerb) -> Result<u8, Failure
                 since: when(since)?,
                 until: when(until)?,
             };
-            audit::list(context.recorded()?.as_ref(), &filter, &view, &mut context.out)?;
+            audit::list(context.shown()?.as_ref(), &filter, &view, &mut context.out)?;
             finished(context)
         }
         AuditVerb::Verify(output) => {
@@ -148,7 +148,7 @@ fn verify(context: &Context<'_>) -> Result<audit::Verified, Failure> {
 }
 
 fn incident_verb(context: &mut Context<'_>, verb: &IncidentVerb) -> Result<u8, Failure> {
-    let store = context.recorded()?;
+    let store = context.shown()?;
     match verb {
         IncidentVerb::List(output) => {
             let view = context.view(output.output);

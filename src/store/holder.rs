@@ -66,7 +66,8 @@ impl fmt::Display for Displaced {
 const LOOKS: u32 = 10;
 
 impl Displaced {
-    /// Finds such an undrift. `None` also where it cannot be seen from here, in another container.
+    /// Finds such an undrift. `None` also where it cannot be seen from here: in another container, or in a folder that this user
+    /// may not look into.
     #[must_use]
     pub fn of(dir: &Path) -> Option<Self> {
         let mut found = None;
@@ -78,13 +79,19 @@ impl Displaced {
     }
 
     fn look(dir: &Path) -> Option<Self> {
-        if let LockState::Held(holder) = LockState::of(dir) {
-            let holder = holder?;
-            let gone = check(dir, &holder.files).err()?;
-            return Some(Self { who: holder.to_string(), gone });
+        match LockState::of(dir) {
+            LockState::Held(holder) => {
+                let holder = holder?;
+                let gone = check(dir, &holder.files).err()?;
+                Some(Self { who: holder.to_string(), gone })
+            }
+            LockState::Free => {
+                let occupant = place::occupant(dir)?;
+                Some(Self { who: process(occupant.pid), gone: lock_gone(dir) })
+            }
+            // Who may not look at the lock does not know that it is gone.
+            LockState::NotKnown(_) => None,
         }
-        let occupant = place::occupant(dir)?;
-        Some(Self { who: process(occupant.pid), gone: lock_gone(dir) })
     }
 }
 

@@ -4,10 +4,10 @@ use std::{
     io::{BufRead, BufReader},
     os::unix::{fs::PermissionsExt, fs::chown, process::CommandExt},
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
 };
 
-use super::{LockError, StateLock, StepLock, Store, Verification, testing};
+use super::{Displaced, LockError, LockState, StateLock, StepLock, Store, Verification, testing};
 use crate::api::{AuditKind, NewRecord, Step};
 
 const ROLE: &str = "UNDRIFT_TEST_ROLE";
@@ -73,6 +73,11 @@ fn child() {
             let store = Store::open_read_only(&dir).unwrap().unwrap();
             assert!(matches!(store.verify().unwrap(), Verification::Whole { records: 1, .. }));
             std::fs::write(dir.join("proof"), "").expect_err("the folder can be written");
+            println!("here");
+        }
+        "look" => {
+            assert!(matches!(LockState::of(&dir), LockState::NotKnown(_)), "the lock can be seen");
+            assert_eq!(Displaced::of(&dir), None);
             println!("here");
         }
         other => panic!("no such role: {other}"),
@@ -164,6 +169,20 @@ fn a_folder_that_may_only_be_read_is_read() {
     read_as_nobody(home.path());
 }
 
+/// The folder is its owner's alone, as it always is, and its undrift is at work.
+#[test]
+fn who_may_not_look_into_the_folder_does_not_say_that_anything_was_taken_from_it() {
+    let home = tempfile::tempdir().unwrap();
+    let lock = StateLock::acquire(home.path(), "run").unwrap();
+    let _store = Store::open_locked(home.path(), "parent".into(), &lock).unwrap();
+    let chmod = |mode| std::fs::set_permissions(home.path(), PermissionsExt::from_mode(mode)).unwrap();
+    // Root may look anywhere, so there another user does.
+    chmod(if rustix::process::geteuid().is_root() { 0o700 } else { 0 });
+    let output = output_of_nobody("look", home.path());
+    chmod(0o700);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
 fn read_as_nobody(dir: &Path) {
     let root = rustix::process::geteuid().is_root();
     let mut paths: Vec<_> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -179,18 +198,22 @@ fn read_as_nobody(dir: &Path) {
         }
     };
     chmod(false);
-    let mut command = role("read", dir);
+    let output = output_of_nobody("read", dir);
+    chmod(true);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+/// What this executable prints in a role, as nobody where this is root.
+fn output_of_nobody(name: &str, dir: &Path) -> Output {
+    let mut command = role(name, dir);
     let copies = tempfile::tempdir().unwrap();
-    if root {
+    if rustix::process::geteuid().is_root() {
         // The executable itself may lie where only root may look.
         std::fs::set_permissions(copies.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let copy = copies.path().join("tests");
         std::fs::copy(command.get_program(), &copy).unwrap();
-        command = role_of(&copy, "read", dir);
+        command = role_of(&copy, name, dir);
         command.uid(NOBODY).gid(NOBODY).current_dir("/");
     }
-    let output = command.output();
-    chmod(true);
-    let output = output.unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    command.output().unwrap()
 }

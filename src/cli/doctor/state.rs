@@ -2,7 +2,7 @@
 
 use std::{
     fs, io,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -47,6 +47,8 @@ pub(super) struct State {
 #[derive(Debug)]
 struct Folder {
     exists: bool,
+    /// Whether it is of another user, who may have an undrift at work on it.
+    is_anothers: bool,
     /// Where something was tried.
     tried: PathBuf,
     /// Why nothing can be made there, or a file that is there cannot be written.
@@ -108,8 +110,10 @@ fn look(dir: &Path) -> Folder {
     let tried = dir.ancestors().find(|folder| folder.exists()).unwrap_or(dir).to_owned();
     let tried = if tried.as_os_str().is_empty() { PathBuf::from(".") } else { tried };
     let space = rustix::fs::statvfs(&tried).ok();
+    let is_mine = |found: fs::Metadata| found.uid() == rustix::process::geteuid().as_raw();
     Folder {
         exists,
+        is_anothers: dir.metadata().is_ok_and(|found| !is_mine(found)),
         unwritable: try_to_write(&tried).and_then(|()| writable_files(dir)).err(),
         open: if exists { open_to_others(dir) } else { Vec::new() },
         exposed: exposed(dir),

@@ -61,6 +61,12 @@ fn what_cannot_be_written_is_a_fault_with_the_systems_words() {
         assert_eq!(check.status, Status::Failed, "{check:?}");
         assert!(check.mend.is_some_and(|mend| mend.contains("--state-dir")));
     }
+    let another =
+        |folder: &mut Folder| (folder.is_anothers, folder.unwritable) = (true, Some("denied".into()));
+    let mut state = looked(home.path());
+    another(state.folder.as_mut().unwrap());
+    let mend = check(&state, "StateWritable").mend.unwrap();
+    assert!(mend.contains("sudo undrift doctor") && !mend.contains("install"), "{mend}");
     // A file of ours that is none.
     fs::create_dir_all(home.path().join("state/state.db")).unwrap();
     assert!(
@@ -107,6 +113,12 @@ fn what_the_state_holds_is_judged() {
 
     let older = Content::Unreadable(StoreError::OlderSchema { found: 0, known: 1 });
     assert_eq!(check(&of(Some(older)), "StateSchema").status, Status::Ok);
+    // A state that this user may not read is no reason to move it away.
+    let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+    let denied = Content::Unreadable(StoreError::Folder { path: "/s/state.db".into(), source: denied });
+    let denied = check(&of(Some(denied)), "StateSchema");
+    assert_eq!(denied.status, Status::Unknown);
+    assert!(denied.mend.is_some_and(|mend| mend.contains("sudo undrift doctor")));
     let late = of(None);
     assert_eq!(check(&late, "TrailWhole").status, Status::Unknown);
     assert_eq!(check(&late, "StateWritable").status, Status::Failed);

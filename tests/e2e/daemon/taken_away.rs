@@ -106,6 +106,11 @@ fn assert_nobody_is_misled(project: &Project, what: &str) {
         assert!(refused.stderr.contains("has other files open"), "{what}: {refused:?}");
         assert_eq!(refused.stdout, "", "{what}");
     }
+    for verb in [&["get"][..], &["audit", "list"], &["incident", "list"]] {
+        let shown = project.undrift(verb);
+        assert!(shown.stderr.contains("has other files open"), "{what}: {shown:?}");
+        assert!(!shown.stdout.contains("`undrift apply` records"), "{what}: {shown:?}");
+    }
     let verified = project.undrift(&["audit", "verify"]);
     assert_ne!(verified.code, Some(0), "{what}: {verified:?}");
     assert!(format!("{verified:?}").contains("has other files open"), "{what}: {verified:?}");

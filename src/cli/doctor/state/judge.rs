@@ -1,5 +1,7 @@
 //! What follows from what was found of the state folder.
 
+use std::io;
+
 use super::{Content, FILES_LIMIT, Folder, Keeping, State};
 use crate::{
     cli::{doctor::Check, recorded::moment},
@@ -8,6 +10,9 @@ use crate::{
 
 /// Below this the trail has no room for a bad day.
 const LITTLE: u64 = 100 * 1_000_000;
+
+/// What helps where the folder is another user's.
+const AS_OWNER: &str = "ask as the user who owns it: sudo undrift doctor, or sudo -u NAME undrift doctor";
 
 /// Judges it.
 pub(in crate::cli::doctor) fn judge(state: &State) -> Vec<Check> {
@@ -53,6 +58,10 @@ pub(in crate::cli::doctor) fn judge(state: &State) -> Vec<Check> {
 fn writable(dir: &str, folder: &Folder) -> Check {
     let name = "StateWritable";
     match &folder.unwritable {
+        // To take it for oneself would end the other one's work there.
+        Some(why) if folder.is_anothers => {
+            Check::failed(name, why.clone(), format!("{AS_OWNER}, or choose another: --state-dir DIR"))
+        }
         Some(why) => Check::failed(
             name,
             why.clone(),
@@ -155,6 +164,11 @@ fn schema(content: &Content) -> Check {
             format!("the state has schema version {found}, and this undrift knows {known} at most"),
             "install the undrift that wrote it, or a newer one; undrift --version says which this is",
         ),
+        Content::Unreadable(error @ StoreError::Folder { source, .. })
+            if source.kind() == io::ErrorKind::PermissionDenied =>
+        {
+            Check::unknown(name, error.to_string()).with_mend(AS_OWNER)
+        }
         Content::Unreadable(error) => Check::failed(
             name,
             error.to_string(),
