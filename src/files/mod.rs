@@ -19,8 +19,12 @@
 //! | `regular` | how a file is opened and read |
 //! | `mounts` | on which file system a path lies |
 //! | `trust` | who could change what lies at a path |
+//! | `acl` | whom its access control list lets write |
+//! | `accounts` | which users are in which groups |
 
 mod accesses;
+mod accounts;
+mod acl;
 pub(crate) mod mounts;
 mod regular;
 #[cfg(test)]

@@ -76,7 +76,7 @@ fn private(dir: &str, folder: &Folder) -> Check {
     let name = "StatePrivate";
     let is_written = folder.open.iter().any(|(_, mode)| mode & 0o022 != 0);
     if let Some(exposed) = folder.exposed.as_ref().filter(|_| !is_written) {
-        let mend = "chown or chmod what is named so that it is yours or root's alone; rm what is a link; or choose another: \
+        let mend = "chown or chmod what is named (setfacl -b takes a list away) so that it is yours or root's alone; rm what is a link; or choose another: \
                     --state-dir DIR";
         return Check::failed(name, exposed.clone(), mend);
     }
