@@ -237,8 +237,9 @@ fn row(request: &Request, project: &str, summary: ContainerSummary) -> Result<Ro
         return Err(request.lacks(&format!("Labels[{PROJECT}]={project}, which was asked for")));
     }
     let (service, config_hash) = (label(SERVICE)?, label(CONFIG_HASH)?);
-    let name = summary.names.unwrap_or_default().first().map(|name| bare(name));
-    let name = request.required_text("Names", name)?;
+    let id = request.required_text("Id", summary.id)?;
+    let state = request.required("State", summary.state)?;
+    let name = name(request, summary.names, &id, state)?;
     let files = labels.remove(CONFIG_FILES).unwrap_or_default();
     let origin = Origin {
         service: service.clone(),
@@ -247,17 +248,31 @@ fn row(request: &Request, project: &str, summary: ContainerSummary) -> Result<Ro
         config_files: files.split(',').filter(|file| !file.is_empty()).map(str::to_owned).collect(),
     };
     Ok(Row {
-        id: request.required_text("Id", summary.id)?,
+        id,
         name,
         service,
         origin,
         config_hash: Some(config_hash),
-        state: Some(request.required("State", summary.state)?),
+        state: Some(state),
         created: request.required("Created", summary.created)?,
         replaces: labels.remove(leftovers::REPLACES),
         // The list has no field for it: "Up 3 seconds (health: starting)".
         health_starting: request.required("Status", summary.status)?.contains("(health: starting)"),
     })
+}
+
+/// One that could not be removed whole may have no name any more (moby's `container/view.go`: "Dead containers will often have no
+/// name"). It is called by the beginning of its ID.
+fn name(
+    request: &Request,
+    names: Option<Vec<String>>,
+    id: &str,
+    state: SummaryState,
+) -> Result<String, EngineError> {
+    let name = request.required("Names", names)?.first().map(|name| bare(name));
+    let is_half_gone = matches!(state, SummaryState::DEAD | SummaryState::REMOVING);
+    let name = name.or_else(|| is_half_gone.then(|| id.get(..12).unwrap_or(id).to_owned()));
+    request.required_text("Names", name)
 }
 
 pub(super) fn bare(name: &str) -> String {
@@ -317,10 +332,11 @@ fn tells_of_port(error: &str) -> bool {
     ["port is already allocated", "address already in use"].iter().any(|words| error.contains(words))
 }
 
-/// Whether the engine looks after the health of a container made of this: moby's `daemon/health.go`.
+/// Whether the engine looks after the health of a container made of this. It runs no test of another kind, and says of the
+/// container's health nothing then: moby's `daemon/health.go`, `getProbe`.
 fn has_health_check(config: &ContainerConfig) -> bool {
     let test = config.healthcheck.as_ref().and_then(|check| check.test.as_ref());
-    test.and_then(|test| test.first()).is_some_and(|kind| kind != "NONE")
+    test.and_then(|test| test.first()).is_some_and(|kind| matches!(kind.as_str(), "CMD" | "CMD-SHELL"))
 }
 
 /// `None` where the engine does not say it.

@@ -88,7 +88,8 @@ fn what_docker_leaves_out_by_right_is_none() {
     ended["State"]["Health"] = Value::Null;
     assert_eq!(read(ended).unwrap().seen.health, None);
     let mut unwatched = without(details(), "/State/Health");
-    for test in [json!(null), json!([]), json!(["NONE"])] {
+    // The engine knows no test of the last kind, and makes none: an image that was not made of a Dockerfile may have it.
+    for test in [json!(null), json!([]), json!(["NONE"]), json!(["curl", "-f", "http://localhost"])] {
         unwatched["Config"]["Healthcheck"] = json!({"Test": test});
         assert!(read(unwatched.clone()).is_ok(), "{test}");
     }
@@ -112,6 +113,21 @@ fn a_list_with_a_row_that_is_not_whole_is_not_believed() {
         let pointer = format!("/Labels/{label}");
         assert_incomplete(read_row(without(listed(), &pointer)), "GET /containers/json", &pointer);
     }
+}
+
+#[test]
+fn what_is_half_gone_may_have_no_name_and_hides_no_other_container() {
+    let nameless = |state: &str| {
+        let mut listed = listed();
+        (listed["Names"], listed["State"]) = (json!([]), state.into());
+        listed["Id"] = "0123456789abcdef".into();
+        read_row(listed)
+    };
+    for state in ["dead", "removing"] {
+        let row = nameless(state).unwrap();
+        assert_eq!((row.name.as_str(), row.is_removing()), ("0123456789ab", true));
+    }
+    assert_incomplete(nameless("running"), "GET /containers/json", "Names");
 }
 
 #[test]

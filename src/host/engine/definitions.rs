@@ -85,8 +85,15 @@ fn keyed(request: &Request, network: Network) -> Result<(String, Network), Engin
     request.required("Name", network.name.as_ref())?;
     request.required("Driver", network.driver.as_ref())?;
     let ipam = request.required("IPAM", network.ipam.as_ref())?;
-    request.required("IPAM.Config", ipam.config.as_ref())?;
+    if has_addresses(&network) {
+        request.required("IPAM.Config", ipam.config.as_ref())?;
+    }
     Ok((key, network))
+}
+
+/// Whether it has any. Engines from 28 on make networks that have none, and list no subnet of these (null).
+fn has_addresses(network: &Network) -> bool {
+    network.enable_ipv4 != Some(false) || network.enable_ipv6 == Some(true)
 }
 
 fn labelled(project: &str, kind: &str) -> HashMap<String, Vec<String>> {
@@ -99,4 +106,28 @@ fn unambiguous<T>(keyed: impl Iterator<Item = (String, T)>) -> BTreeMap<String, 
         found.entry(key).and_modify(|found| *found = None).or_insert(Some(value));
     }
     found.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_a_network_without_addresses_may_have_no_subnets() {
+        let listed = |config: serde_json::Value, enabled: [Option<bool>; 2]| {
+            let mut listed =
+                json!({"Id": "1", "Name": "shop_l2", "Driver": "macvlan", "Labels": {NETWORK: "l2"}});
+            listed["IPAM"] = json!({"Driver": "default", "Config": config});
+            (listed["EnableIPv4"], listed["EnableIPv6"]) = (json!(enabled[0]), json!(enabled[1]));
+            keyed(&Request::networks(), serde_json::from_value(listed).unwrap()).map(|(key, _)| key)
+        };
+        assert_eq!(listed(json!(null), [Some(false), Some(false)]).unwrap(), "l2");
+        assert_eq!(listed(json!([]), [None, Some(false)]).unwrap(), "l2");
+        for enabled in [[None, Some(false)], [Some(true), Some(false)], [Some(false), Some(true)]] {
+            let error = listed(json!(null), enabled).unwrap_err();
+            assert!(matches!(error, EngineError::Incomplete { .. }), "{enabled:?}: {error}");
+        }
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use bollard::models::{ImageConfig, ImageInspect};
+
 use super::{Engine, EngineError, request::Request};
 use crate::host::Cache;
 
@@ -19,10 +21,17 @@ impl Engine {
         }
         let request = Request::image(image);
         let found = self.ask(&request, async |docker| docker.inspect_image(image).await).await?;
-        let ports = request.required("Config", found.config)?.exposed_ports.unwrap_or_default();
+        let ports = config(&request, found)?.exposed_ports.unwrap_or_default();
         cache.put(SPACE, image, &ports.join(" "));
         Ok(tcp_ports(ports.iter().map(String::as_str)))
     }
+}
+
+/// The configuration of an image. One that was not made of a Dockerfile may have none (null, up to engine 27), which is an empty
+/// one.
+pub(super) fn config(request: &Request, found: ImageInspect) -> Result<ImageConfig, EngineError> {
+    request.required_text("Id", found.id)?;
+    Ok(found.config.unwrap_or_default())
 }
 
 /// The TCP ports of a list such as `80/tcp`, `53/udp`, `3000`, `8000-8010`.
@@ -39,6 +48,18 @@ pub(in crate::host) fn tcp_ports<'a>(ports: impl IntoIterator<Item = &'a str>) -
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_image_without_a_configuration_has_an_empty_one_and_an_answer_without_an_image_has_none() {
+        let read = |json| config(&Request::image("i"), serde_json::from_value(json).unwrap());
+        let whole = read(serde_json::json!({"Id": "sha256:1", "Config": {"Env": ["A=b"]}})).unwrap();
+        assert_eq!(whole.env, Some(vec!["A=b".to_owned()]));
+        assert_eq!(
+            read(serde_json::json!({"Id": "sha256:1", "Config": null})).unwrap(),
+            ImageConfig::default()
+        );
+        assert!(matches!(read(serde_json::json!({})), Err(EngineError::Incomplete { .. })));
+    }
 
     #[test]
     fn ports_are_read_in_every_form_and_only_those_of_tcp() {

@@ -63,7 +63,8 @@ impl Engine {
 
 fn publisher(request: &Request, summary: ContainerSummary) -> Result<Publisher, EngineError> {
     let name = summary.names.unwrap_or_default().first().map(|name| bare(name));
-    let mut labels = request.required("Labels", summary.labels)?;
+    // A container that was made without labels, of an image without a configuration, has none (null).
+    let mut labels = summary.labels.unwrap_or_default();
     let is_one_off = labels.remove(ONE_OFF).is_some_and(|value| value == "True");
     let of = labels.remove(PROJECT).zip(labels.remove(SERVICE)).filter(|_| !is_one_off);
     let ports = request.required("Ports", summary.ports)?;
@@ -109,6 +110,9 @@ mod tests {
         let mut one_off = listed.clone();
         one_off["Labels"][ONE_OFF] = "True".into();
         assert_eq!(read(one_off).unwrap().of, None);
+        let mut bare = listed.clone();
+        bare["Labels"] = serde_json::Value::Null;
+        assert_eq!(read(bare).unwrap().of, None);
         let mut cut_off = listed;
         cut_off.as_object_mut().unwrap().remove("Ports");
         assert!(read(cut_off).is_err());

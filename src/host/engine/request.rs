@@ -4,16 +4,21 @@
 //! or an engine in trouble leaves out would look like something that is not there, and would be made anew. What is missing is
 //! therefore not known, and the answer as a whole is not believed.
 //!
-//! Docker leaves these out by right, and they mean that there is none (API reference 1.41, and seen on 20.10.24):
+//! Docker leaves these out by right, and they mean that there is none (API reference 1.41, and seen on 20.10.24; in moby's sources
+//! up to 29.1 it is the same but for networks):
 //!
 //! | of | left out | where |
 //! | --- | --- | --- |
-//! | container | `State.Health` | without a health check, or never started |
+//! | container | `Names` (empty, in the list) | it could not be removed whole |
+//! | | `Labels` (null, in the list) | none is set |
+//! | | `State.Health` | without a health check, or never started |
 //! | | `NetworkSettings.Ports` (null) | while it does not run |
 //! | | `Config.Healthcheck`, `.StopSignal`, `.StopTimeout`, `.ExposedPorts`, `.Env`, `.Labels` | none is set |
 //! | | `HostConfig.Tmpfs`, `.VolumesFrom` (null) | none |
 //! | | `Mounts[].Name`, `.Type` | no volume; made by an engine before 1.8 |
-//! | image | `RepoTags` (null or empty), `Config.Env`, `.ExposedPorts`, `.Labels` | none |
+//! | image | `Config` (null, up to 27) | it was not made of a Dockerfile |
+//! | | `RepoTags` (null or empty), `Config.Env`, `.ExposedPorts`, `.Labels` | none |
+//! | network | `IPAM.Config` (null) | neither IPv4 nor IPv6 is enabled |
 //! | volume | `Labels`, `Options` (null) | none |
 
 use std::fmt;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bollard::{models::ImageConfig, query_parameters::InspectContainerOptions};
 use serde_json::Value;
 
-use super::{Engine, EngineError, request::Request};
+use super::{Engine, EngineError, exposed::config, request::Request};
 
 impl Engine {
     /// A container and the configuration of its image, as the engine says them; null for an image that is gone. They hold what
@@ -59,7 +59,7 @@ impl Engine {
     async fn image_config(&self, image: &str) -> Result<Option<ImageConfig>, EngineError> {
         let request = Request::image(image);
         match self.ask(&request, async |docker| docker.inspect_image(image).await).await {
-            Ok(image) => request.required("Config", image.config).map(Some),
+            Ok(image) => config(&request, image).map(Some),
             Err(error) if error.says_absent() => Ok(None),
             Err(error) => Err(error),
         }
