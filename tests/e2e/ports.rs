@@ -103,6 +103,25 @@ fn a_process_has_a_port_as_well_and_an_address_beside_it_is_free() {
     drop(listener);
 }
 
+/// `network_mode` may name a network, where a container publishes ports as anywhere else.
+#[test]
+fn a_service_on_the_engines_own_network_publishes_ports_as_well() {
+    let ports = free_ports(2);
+    let on_bridge = |port: u16| {
+        format!(
+            "services:\n  api: {{ build: ./api, init: true, stop_grace_period: 1s, network_mode: bridge, ports: [\"{port}:3000\"] }}\n"
+        )
+    };
+    let project = project(&format!("\"{}:3000\"", ports[0]));
+    project.write("compose.yaml", &on_bridge(ports[0]));
+    project.apply().expect(0);
+    assert_eq!(project.steps(), ["Up"]);
+    assert_eq!(project.check().expect(0).drift("api"), "");
+    let other = Other::with(&project, &format!("{}:80", ports[1]));
+    project.write("compose.yaml", &on_bridge(ports[1]));
+    assert_held_back(&project, ports[1], &format!("the container {}", other.0));
+}
+
 #[test]
 fn udp_has_ports_of_its_own() {
     let ports = free_ports(2);

@@ -67,7 +67,7 @@ impl RawService {
         let contents = copied.of_service(&self.configs, &self.secrets);
         let mode = self.network_mode.filter(|mode| !mode.is_empty());
         let joined = if mode.is_some() { BTreeMap::new() } else { self.networks.unwrap_or_default() };
-        let declared = match &mode {
+        let declared: Vec<DeclaredNetwork> = match &mode {
             Some(mode) => by_mode(mode).into_iter().collect(),
             None => joined
                 .iter()
@@ -78,8 +78,9 @@ impl RawService {
                 .collect(),
         };
         // A container without a network of its own publishes nothing, whatever the file says.
+        let has_its_own = mode.is_none() || !declared.is_empty();
         let ports: Vec<DeclaredPort> =
-            if mode.is_some() { Vec::new() } else { self.ports.into_iter().map(port).collect() };
+            if has_its_own { self.ports.into_iter().map(port).collect() } else { Vec::new() };
         let volumes = self.volumes.into_iter().filter(|volume| volume.kind == "volume");
         DeclaredService {
             attachments: DeclaredAttachments { networks: declared, ports },

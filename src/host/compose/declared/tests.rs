@@ -64,8 +64,14 @@ fn ports_are_read_in_every_form() {
     assert_eq!(port(json!({"target": 80, "published": 8080})).published, Some((8080, 8080)));
     assert_eq!(port(json!({"target": 80, "published": "0"})).published, None, "the engine chooses");
     assert_eq!(port(json!({"target": 80, "host_ip": "0.0.0.0"})).host, None, "any address");
-    let none = api(&json!({"network_mode": "host", "ports": [{"target": 80}]})).attachments.ports;
-    assert_eq!(none, [], "a container without a network of its own publishes nothing");
+    let in_mode =
+        |mode: &str| api(&json!({"network_mode": mode, "ports": [{"target": 80}]})).attachments.ports;
+    for mode in ["host", "none", "service:web", "container:abc"] {
+        assert_eq!(in_mode(mode), [], "{mode}: a container without a network of its own publishes nothing");
+    }
+    for mode in ["bridge", "default", "shop_default"] {
+        assert_eq!(in_mode(mode).len(), 1, "{mode}");
+    }
 }
 
 #[test]
