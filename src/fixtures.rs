@@ -1,6 +1,6 @@
 //! A declared object and a healthy host, for the tests of the pure rooms and of the glue.
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use serde_json::json;
 
@@ -157,6 +157,7 @@ fn dashboard_named(name: &str) -> ServiceObservation {
         joins: vec![],
         routes: vec![],
         obstacles: vec![],
+        ports_of: BTreeSet::new(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What one look at a host showed. Every field is known, or unknown with its reason.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -90,6 +90,10 @@ pub struct ServiceObservation {
     /// What keeps it from being repaired or verified, as it is known before a step.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub obstacles: Vec<Obstacle>,
+    /// The other services of the object that have a port of the host yet which this one is to publish, and that are not to have it
+    /// any more: it is free once they are brought up as well.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub ports_of: BTreeSet<String>,
 }
 
 const fn not_elsewhere() -> Fact<Option<String>> {

@@ -18,6 +18,7 @@
 //! | `obstacles` | which repair is not begun, and which wait is none, for what is known beforehand |
 //! | `rate` | how often a service may be built or brought up within an hour |
 //! | `order` | what must come before a step, and what must come along with it |
+//! | `ports` | when a service may take a port that another one of the object has yet |
 //! | `plan` | the steps of several services as one plan |
 //! | `verify` | whether a series of looks proves a repair |
 //! | `status` | all of it in the shape that is reported |
@@ -32,6 +33,7 @@ mod obstacles;
 pub mod oracle;
 mod order;
 mod plan;
+mod ports;
 mod rate;
 mod repair;
 mod rollback;
@@ -310,6 +312,7 @@ pub fn decide(inputs: Inputs<'_>) -> Decision {
     let prospects: Vec<Prospect> =
         services.iter().map(|diagnosis| repair::prospect(inputs, &attempts, diagnosis)).collect();
     let prospects = order::ordered(inputs, &services, prospects);
+    let prospects = ports::handed_over(inputs, prospects);
     let environment_differs = environment::differing(inputs);
     let held_back = held_back(inputs);
     let plan = if held_back.is_none() { plan::plan(&prospects, |_| true) } else { Vec::new() };

@@ -87,7 +87,7 @@ fn may_listen_until(now: Time, seen: &ServiceObservation, obstacle: &Obstacle) -
 
 /// Whether a container of the service works: it runs, and neither dies again and again nor fails its health check, whatever
 /// its routes answer.
-fn works(inputs: Inputs<'_>, seen: &ServiceObservation) -> bool {
+pub(super) fn works(inputs: Inputs<'_>, seen: &ServiceObservation) -> bool {
     running(seen).any(|container| {
         container.health != Some(Health::Unhealthy) && !checks::is_looping(inputs, container)
     })

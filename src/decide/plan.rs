@@ -40,14 +40,12 @@ pub enum Next {
 /// container does not wait for another service's build.
 pub(super) fn plan(prospects: &[Prospect], wanted: impl Fn(&Prospect) -> bool) -> Vec<PlannedStep> {
     let mut plan: Vec<PlannedStep> = Vec::new();
-    let mut places: Vec<(u8, Turn, Step, Option<&str>)> = Vec::new();
+    let mut places: Vec<(Place, Option<&str>)> = Vec::new();
     for prospect in prospects.iter().filter(|p| wanted(p)) {
         let Repair::Steps(steps, _) = &prospect.repair else { continue };
         for (index, step) in steps.iter().enumerate() {
-            let index = index + prospect.order.after;
-            let turn = if step.kind() == StepKind::Up { prospect.order.turn } else { Turn::Anybody };
             let apart = prospect.alone && matches!(step, Step::Build { .. });
-            let place = (rank(*step, index), turn, *step, apart.then_some(prospect.service.as_str()));
+            let place = (place(prospect, index, *step), apart.then_some(prospect.service.as_str()));
             let words = format!("{}: {}", prospect.service, prospect.why);
             if let Some(at) = places.iter().position(|p| *p == place) {
                 let same = &mut plan[at];
@@ -69,6 +67,15 @@ pub(super) fn plan(prospects: &[Prospect], wanted: impl Fn(&Prospect) -> bool) -
     let mut order: Vec<usize> = (0..plan.len()).collect();
     order.sort_by_key(|at| places[*at]);
     order.into_iter().map(|at| plan[at].clone()).collect()
+}
+
+/// Where a step comes among those of others; steps of one place are taken by one command.
+pub(super) type Place = (u8, Turn, Step);
+
+/// The place of a service's step, by its number among those of that service.
+pub(super) fn place(prospect: &Prospect, index: usize, step: Step) -> Place {
+    let turn = if step.kind() == StepKind::Up { prospect.order.turn } else { Turn::Anybody };
+    (rank(step, index + prospect.order.after), turn, step)
 }
 
 fn rank(step: Step, index: usize) -> u8 {

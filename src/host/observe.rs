@@ -29,7 +29,8 @@ const DECLARED: &str = "declared-variables";
 
 /// The containers of a service, what its routes answered, what it shares with others, and what keeps it from being repaired
 /// or verified.
-type Production = (Vec<ContainerObservation>, Vec<RouteObservation>, Vec<DeclaredJoin>, Vec<Obstacle>);
+type Production =
+    (Vec<ContainerObservation>, Vec<RouteObservation>, Vec<DeclaredJoin>, (Vec<Obstacle>, BTreeSet<String>));
 
 /// What runs.
 struct Running {
@@ -66,7 +67,10 @@ impl LocalHost {
         let sources = desired.services().iter().map(|service| source(desired, &resolved, &sources, service));
         let layers = desired.services().iter().zip(sources).zip(artifacts).zip(networks).zip(running);
         let services = layers.map(
-            |((((service, source), artifact), networks), (containers, routes, joins, obstacles))| {
+            |(
+                (((service, source), artifact), networks),
+                (containers, routes, joins, (obstacles, ports_of)),
+            )| {
                 let declared = resolved.declared.services.get(&service.name);
                 let model = resolved.model.services.get(&service.name);
                 let replicas = model.map_or(1, |model| model.replicas);
@@ -87,6 +91,7 @@ impl LocalHost {
                     joins,
                     routes,
                     obstacles,
+                    ports_of,
                 }
             },
         );

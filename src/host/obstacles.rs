@@ -14,7 +14,7 @@ use super::{
     compose::{self, BuildModel, Resolved, ServiceModel},
     engine::{Container, tcp_ports},
     observe::reference,
-    ports,
+    ports::{self, PortsFound},
     probe::{Asked, may_see, replica_url},
 };
 use crate::{
@@ -47,8 +47,9 @@ impl Known<'_> {
 }
 
 impl LocalHost {
-    /// The obstacles of one service. Of a healthy one nothing is asked of the engine.
-    pub(super) async fn obstacles(&self, known: Known<'_>) -> Vec<Obstacle> {
+    /// The obstacles of one service, and the services of the object that have its ports yet. Of a healthy one nothing is asked of
+    /// the engine.
+    pub(super) async fn obstacles(&self, known: Known<'_>) -> (Vec<Obstacle>, BTreeSet<String>) {
         let known = &known;
         let mut all = Vec::new();
         all.extend(known.model().and_then(|model| no_build(model.build.as_ref()?)));
@@ -61,12 +62,15 @@ impl LocalHost {
         }
         let routes = known.spec.routes.iter().enumerate();
         let own = known.containers.iter().map(|container| &container.seen);
-        if !ports::are_held(known.resolved, &known.spec.name, own) {
-            all.extend(self.port_taken(known.desired, known.resolved, &known.spec.name).await);
-        }
+        let ports = if ports::are_held(known.resolved, &known.spec.name, own) {
+            PortsFound::default()
+        } else {
+            self.ports(known.desired, known.resolved, &known.spec.name, &known.containers).await
+        };
+        all.extend(ports.taken);
         let unreachable = join_all(routes.map(|(index, route)| self.unreachable(known, index, route))).await;
         all.extend(unreachable.into_iter().flatten());
-        all
+        (all, ports.of_services)
     }
 
     /// The obstacles of every service, without a look at all of its layers; routes are asked only where nothing exposes
@@ -90,7 +94,8 @@ impl LocalHost {
             let probed = ServiceSpec { routes: plain, ..spec.clone() };
             let routes = self.routes(desired, &probed, containers.clone()).await;
             let known = Known { desired, resolved: &resolved, spec, containers, routes: &routes };
-            all.extend(self.obstacles(known).await.into_iter().map(|obstacle| (spec.name.clone(), obstacle)));
+            let (obstacles, _) = self.obstacles(known).await;
+            all.extend(obstacles.into_iter().map(|obstacle| (spec.name.clone(), obstacle)));
         }
         Ok(all)
     }

@@ -5,12 +5,12 @@
 //! The sockets of this host tell of everybody else; of a host elsewhere only the engine's containers are known. No port is
 //! tried by binding it: whoever came just then would be refused it.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use super::{
     LocalHost,
     compose::Resolved,
-    engine::{PublishedPort, Publisher},
+    engine::{Container, PublishedPort, Publisher},
     probe::{self, BoundSocket, Transport, are_in_each_others_way},
 };
 use crate::api::{ContainerObservation, ContainerState, DeclaredPort, Desired, NoteReason, Obstacle};
@@ -103,30 +103,71 @@ impl Holders<'_> {
     }
 }
 
+/// What is known of the ports that an `up` of a service must have. Nothing is in the way where that is not known, for then a step
+/// is as good as without the question.
+#[derive(Debug, Default)]
+pub(super) struct PortsFound {
+    /// A port that somebody else has and keeps.
+    pub(super) taken: Option<Obstacle>,
+    /// The other services of the object that have one, and give it up once they are brought up.
+    pub(super) of_services: BTreeSet<String>,
+}
+
 impl LocalHost {
-    /// The port that is in the way of an `up` of this service, if one is. `None` also where that is not known, for then a step is
-    /// as good as without the question.
-    pub(super) async fn port_taken(
+    /// Who has the ports that an `up` of this service must have. These are its containers.
+    pub(super) async fn ports(
         &self,
         desired: &Desired,
         resolved: &Resolved,
         service: &str,
-    ) -> Option<Obstacle> {
+        own: &[&Container],
+    ) -> PortsFound {
         let wanted = wanted(resolved, service);
         if wanted.is_empty() {
-            return None;
+            return PortsFound::default();
         }
-        let publishers = self.engine.publishers().await;
-        let publishers =
-            publishers.inspect_err(|error| tracing::debug!(%error, "ports are not known")).ok()?;
+        let publishers = match self.engine.publishers().await {
+            Ok(publishers) => publishers,
+            Err(error) => {
+                tracing::debug!(%error, "ports are not known");
+                return PortsFound::default();
+            }
+        };
         let is_here = self.engine.shares_its_network().await;
-        let sockets = if is_here { sockets().await } else { Vec::new() };
+        let listen = own.iter().filter(|own| own.network.is_the_hosts());
+        let listen = listen.filter(|own| own.seen.state == ContainerState::Running);
+        let listen = listen.map(|own| own.seen.id.clone()).collect();
+        let sockets = if is_here { sockets(listen).await } else { Vec::new() };
         let is_replaced =
             |publisher: &Publisher, at: PublishedPort| gives_up(desired, resolved, service, publisher, at);
         let holders = Holders { publishers: &publishers, sockets: &sockets, is_replaced: &is_replaced };
-        let taken = wanted.iter().find_map(|wanted| holders.in_the_way(wanted))?;
-        Some(obstacle(service, &taken, is_here).await)
+        if let Some(taken) = wanted.iter().find_map(|wanted| holders.in_the_way(wanted)) {
+            let taken = Some(obstacle(service, &taken, is_here).await);
+            return PortsFound { taken, of_services: BTreeSet::new() };
+        }
+        let is_its_own = |publisher: &Publisher, _| service_of(publisher, resolved) == Some(service);
+        let others = Holders { is_replaced: &is_its_own, ..holders };
+        PortsFound { taken: None, of_services: of_services(&others, &wanted, resolved) }
     }
+}
+
+/// The services whose containers have these ports.
+fn of_services(holders: &Holders<'_>, wanted: &[Wanted], resolved: &Resolved) -> BTreeSet<String> {
+    let names = wanted.iter().filter_map(|wanted| match holders.in_the_way(wanted)?.holder {
+        Holder::Container(name) => Some(name),
+        Holder::Socket(_) => None,
+    });
+    let services = names.filter_map(|name| {
+        let publisher = holders.publishers.iter().find(|publisher| publisher.name == name)?;
+        service_of(publisher, resolved).map(str::to_owned)
+    });
+    services.collect()
+}
+
+/// The service of this project that a container is a replica of.
+fn service_of<'a>(publisher: &'a Publisher, resolved: &Resolved) -> Option<&'a str> {
+    let (project, service) = publisher.of.as_ref()?;
+    (*project == resolved.model.name).then_some(service)
 }
 
 /// Whether every port that the service is to publish is held by one of these, its own, already: then nothing is asked.
@@ -181,22 +222,27 @@ fn gives_up(
     publisher: &Publisher,
     at: PublishedPort,
 ) -> bool {
-    let Some((project, other)) = &publisher.of else { return false };
-    if *project != resolved.model.name {
-        return false;
-    }
+    let Some(other) = service_of(publisher, resolved) else { return false };
     let still_wants =
         |wanted: &Wanted| wanted.transport == at.transport && (wanted.first..=wanted.last).contains(&at.port);
     other == service || desired.service(other).is_some() && !wanted(resolved, other).iter().any(still_wants)
 }
 
-/// None where they cannot be read: the engine's list is still known.
-async fn sockets() -> Vec<BoundSocket> {
-    let read = tokio::task::spawn_blocking(probe::bound).await;
-    match read {
+/// The sockets of this host without those of these containers on the host's network, which the step ends. None where they cannot
+/// be read, or these not be told from others: the engine's list is still known.
+async fn sockets(own: Vec<String>) -> Vec<BoundSocket> {
+    let read = move || {
+        let mut sockets = probe::bound().map_err(|error| error.to_string())?;
+        for container in own {
+            let of_container = probe::sockets_of(&container)?;
+            sockets.retain(|socket| !of_container.contains(&socket.inode));
+        }
+        Ok::<_, String>(sockets)
+    };
+    match tokio::task::spawn_blocking(read).await {
         Ok(Ok(sockets)) => sockets,
         Ok(Err(error)) => {
-            tracing::debug!(%error, "the sockets of this host cannot be read");
+            tracing::debug!(error, "the sockets of this host cannot be read");
             Vec::new()
         }
         Err(_) => Vec::new(),

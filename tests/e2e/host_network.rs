@@ -92,6 +92,21 @@ fn container_that_listens_itself_is_verified_with_its_credentials() {
     assert_eq!(project.steps(), ["Up"]);
 }
 
+/// The end of the container, which is a part of the step, frees the port that it listens at.
+#[test]
+fn container_that_leaves_the_hosts_network_may_publish_the_port_that_it_listens_at() {
+    let port = free_port();
+    let project = on_host_network(port);
+    wait_for("the server", || project.check().code == Some(0));
+    project.apply().expect(0);
+    let compose = format!(
+        "services:\n  api: {{ build: ./api, init: true, stop_grace_period: 1s, ports: [\"{port}:{port}\"] }}\n"
+    );
+    project.write("compose.yaml", &compose);
+    project.apply().expect(0);
+    assert_eq!(project.steps(), ["Up"]);
+}
+
 #[test]
 fn another_program_at_the_port_is_no_answer_and_is_told_nothing() {
     let port = free_port();

@@ -11,6 +11,7 @@ use std::{
 
 use crate::{
     daemon::Daemon,
+    processes::Running,
     support::{MANIFEST, Project, Run, docker, run, wait_for},
 };
 
@@ -236,4 +237,42 @@ fn what_is_down_for_its_port_is_started_once_the_port_is_free() {
     let ready = || project.undrift(&["get", "-o", "json"]).condition("Ready").starts_with("True ");
     wait_for("it to be verified", ready);
     assert!(daemon.end().success());
+}
+
+/// Two services of the object, `web` and `api`, of which `api` is to have the port of `web` from now on.
+fn handed_over(api: u16, web: u16, image: &str) -> String {
+    format!(
+        "services:\n  api: {{ build: ./api, init: true, stop_grace_period: 1s, ports: [\"{api}:3000\"] }}\n  web: {{ {image}, init: true, \
+         command: sleep 600, stop_grace_period: 1s, ports: [\"{web}:80\"] }}\n"
+    )
+}
+
+#[test]
+fn a_port_of_a_service_that_keeps_it_for_now_takes_no_other_service_down() {
+    let ports = free_ports(3);
+    let project = project(&format!("\"{}:3000\"", ports[0]));
+    let image = "image: undrift-example-base";
+    project.write("compose.yaml", &handed_over(ports[0], ports[1], image));
+    let manifest = MANIFEST.replace("timeout: 60s", "timeout: 5s");
+    project.manifest(&manifest.replace("  reconcile:", "    - name: web\n  reconcile:"));
+    project.apply().expect(0);
+    let before = (project.containers("api"), project.containers("web"), project.steps());
+
+    // The port that `web` is to have in its place is somebody else's.
+    let other = Other::with(&project, &format!("{}:80", ports[2]));
+    project.write("compose.yaml", &handed_over(ports[1], ports[2], image));
+    let apply = project.apply().expect(1);
+    assert_eq!((project.containers("api"), project.containers("web"), project.steps()), before, "{apply:?}");
+    assert!(project.runs_its_image());
+    assert!(stalled(&apply).contains("web has one that api is to publish"), "{apply:?}");
+    drop(other);
+
+    // It is to be built first, which takes its time.
+    project.write("web/Dockerfile", "FROM undrift-example-base\nRUN sleep 2\n");
+    project.write("compose.yaml", &handed_over(ports[1], ports[2], "build: ./web"));
+    let mut apply = Running(project.command(&["apply", "-f", "undrift.yaml"]).spawn().unwrap());
+    wait_for("the build", || project.is_at(" build "));
+    assert_eq!(project.containers("api"), before.0, "it works on while the other one is built");
+    assert!(apply.0.wait().unwrap().success());
+    assert_eq!(project.steps()[before.2.len()..], ["Build", "Up"]);
 }

@@ -70,6 +70,67 @@ fn a_service_that_works_is_not_made_anew_while_somebody_else_has_its_port() {
     assert_eq!(repair(&unhealthy), Repair::Steps(vec![Step::Restart], None));
 }
 
+/// `api` is to have a port that `dashboard` has, and both are to be brought up.
+fn handed_over() -> ProjectObservation {
+    let mut seen = healthy();
+    for service in &mut seen.services {
+        container_mut(service).config_changed = Fact::Known(true);
+    }
+    seen.services[0].ports_of = ["dashboard".to_owned()].into();
+    seen
+}
+
+#[test]
+fn who_is_to_have_a_port_of_another_service_is_brought_up_with_it_or_after_it() {
+    let services = |seen: &ProjectObservation| -> Vec<(StepKind, Vec<String>)> {
+        let plan = decided(seen).plan.into_iter();
+        plan.map(|planned| (planned.step.kind(), planned.services)).collect()
+    };
+    let both = vec!["api".to_owned(), "dashboard".to_owned()];
+    assert_eq!(services(&handed_over()), [(StepKind::Up, both)]);
+    // A build of the other one comes first, and meanwhile it has its port.
+    let mut built = handed_over();
+    built.services[1].artifact.image = Fact::Known(None);
+    let dashboard = vec!["dashboard".to_owned()];
+    assert_eq!(services(&built), [(StepKind::Build, dashboard.clone()), (StepKind::Up, dashboard)]);
+    let waits = repair(&built);
+    assert!(matches!(&waits, Repair::Wait { reason, .. } if reason == "PortTaken"), "{waits:?}");
+    assert!(matches!(decided(&built).next, Next::Execute(_)));
+    // Two that change their ports with each other do not wait for each other.
+    let mut swapped = built.clone();
+    swapped.services[1].ports_of = ["api".to_owned()].into();
+    assert!(matches!(repair(&swapped), Repair::Wait { .. }));
+    assert!(matches!(decided(&swapped).next, Next::Execute(step) if step.step.kind() == StepKind::Build));
+    // What does not work loses nothing.
+    container_mut(&mut built.services[0]).state = ContainerState::Exited;
+    assert!(matches!(repair(&built), Repair::Steps(..)));
+}
+
+#[test]
+fn who_is_to_have_a_port_of_a_service_that_keeps_it_is_left_as_it_is() {
+    let mut kept = handed_over();
+    kept.services[1].obstacles = vec![obstacle(NoteReason::PortTaken)];
+    let (reason, message) = stalled(&kept);
+    assert_eq!(reason, "PortTaken");
+    assert!(message.contains("dashboard has one that api is to publish"), "{message}");
+    assert!(decided(&kept).plan.is_empty());
+    // And so is whoever waits for that one.
+    let mut chain = kept;
+    chain.services[0].ports_of = ["third".to_owned()].into();
+    let mut third = chain.services[0].clone();
+    (third.name, third.ports_of) = ("third".into(), ["dashboard".to_owned()].into());
+    let mut desired = desired();
+    let mut spec = desired.object.spec.services[1].clone();
+    spec.name = "third".into();
+    (third.routes, third.source.modules, third.artifact.modules) = (vec![], vec![], vec![]);
+    container_mut(&mut third).modules = vec![];
+    desired.object.spec.services.push(spec);
+    chain.services.push(third);
+    assert!(with_history(&desired, &chain, &history()).plan.is_empty());
+    chain.services[1].obstacles = vec![];
+    assert_eq!(with_history(&desired, &chain, &history()).plan.len(), 1);
+}
+
 #[test]
 fn what_does_not_work_is_repaired_all_the_same() {
     let down = |change: fn(&mut crate::api::ContainerObservation)| {

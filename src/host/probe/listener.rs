@@ -94,7 +94,10 @@ fn first_in_line(all: &[(SocketAddr, u64)], address: SocketAddr) -> BTreeSet<u64
 }
 
 /// The sockets that the processes of a container have open.
-fn sockets_of(container: &str) -> Result<BTreeSet<u64>, String> {
+///
+/// # Errors
+/// Why they cannot be seen, as a fragment.
+pub(in crate::host) fn sockets_of(container: &str) -> Result<BTreeSet<u64>, String> {
     let not_read = |error: &ProcError| format!("the processes of this host cannot be read: {error}");
     let (mut sockets, mut is_seen) = (BTreeSet::new(), false);
     for process in procfs::process::all_processes().map_err(|error| not_read(&error))? {

@@ -20,7 +20,7 @@ use std::path::Path;
 use asked::AskedPlace;
 pub use client::{BuildError, Prober};
 pub use known::are_short_credentials;
-pub(super) use listener::{holder, may_see};
+pub(super) use listener::{holder, may_see, sockets_of};
 pub(super) use sockets::{BoundSocket, Transport, are_in_each_others_way, bound};
 pub use target::{Asked, Place, replica_url};
 use target::{controls, without_user};
