@@ -104,7 +104,12 @@ pub(super) fn connect_existing_cache(dir: &Path) -> Result<Option<Connection>> {
 
 /// Whether a writer has left its log.
 fn log_exists(dir: &Path) -> bool {
-    dir.join(format!("{FILE}-wal")).exists()
+    log(dir).exists()
+}
+
+/// Where the log is.
+pub(super) fn log(dir: &Path) -> PathBuf {
+    dir.join(format!("{FILE}-wal"))
 }
 
 fn connect_as(path: &Path, synchronous: &str, busy: Duration) -> rusqlite::Result<Connection> {

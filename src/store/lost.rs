@@ -1,9 +1,13 @@
-//! An earlier trail that is missing: the database is gone or empty, and what lies beside it says that there was one.
+//! An earlier trail that is missing: the database is gone or has nothing in it, and what lies beside it says that there was one.
 //!
 //! A host goes on to be healed, so a new trail begins. Its first record says what it does not hold: a hole in a trail is never
 //! passed off as a beginning.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs,
+    io::{self, Read as _},
+    path::Path,
+};
 
 use serde_json::json;
 
@@ -12,30 +16,63 @@ use crate::api::{AuditKind, NewRecord, Time};
 
 /// A database that is missing, or has no content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "an earlier trail is missing: state.db {}, and digest.key says that there was a state", if *emptied { "was emptied" } else { "is gone" }
-)]
+#[error("an earlier trail is missing: state.db {}, and digest.key says that there was a state", how.in_words())]
 pub struct LostTrail {
-    emptied: bool,
+    how: How,
 }
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    Gone,
+    Emptied,
+    /// SQLite writes into the log first: the database of a young state, copied without it, is one without a table.
+    WithoutLog,
+}
+
+impl How {
+    const fn in_words(self) -> &'static str {
+        match self {
+            Self::Gone => "is gone",
+            Self::Emptied => "was emptied",
+            Self::WithoutLog => "has nothing in it without its log, state.db-wal",
+        }
+    }
+}
+
+/// Where the header of a database has the version of its schema, in four bytes: <https://www.sqlite.org/fileformat.html>.
+const VERSION: std::ops::Range<usize> = 60..64;
 
 impl LostTrail {
     /// Whether a trail is missing in this folder. The key of the digests is made with the first state and never without one; the
     /// locks may be there before.
     #[must_use]
     pub fn of(dir: &Path) -> Option<Self> {
-        let emptied = match fs::metadata(dir.join(folder::FILE)) {
-            Ok(found) if found.len() == 0 => true,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        let db = dir.join(folder::FILE);
+        let how = match fs::metadata(&db) {
+            Ok(found) if found.len() == 0 => How::Emptied,
+            Ok(_) if !has_log(dir) && !has_schema(&db) => How::WithoutLog,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => How::Gone,
             _ => return None,
         };
-        dir.join(key::FILE).exists().then_some(Self { emptied })
+        dir.join(key::FILE).exists().then_some(Self { how })
     }
 
     /// The first record of the trail that begins in its place.
     pub(super) fn record(self) -> NewRecord {
         NewRecord { evidence: json!({ "message": self.to_string() }), ..NewRecord::of(AuditKind::TrailLost) }
     }
+}
+
+/// Whether there is a log with anything in it.
+fn has_log(dir: &Path) -> bool {
+    fs::metadata(folder::log(dir)).is_ok_and(|log| log.len() > 0)
+}
+
+/// Whether the database itself has a schema; what cannot be read is another fault.
+fn has_schema(db: &Path) -> bool {
+    let mut header = [0; VERSION.end];
+    let read = fs::File::open(db).and_then(|mut db| db.read_exact(&mut header));
+    read.is_err() || header[VERSION] != [0; 4]
 }
 
 impl Store {
@@ -84,11 +121,22 @@ mod tests {
     /// How the database is taken away, and what is said then.
     type TakenAway = (fn(&Path), &'static str);
 
+    /// As a copy of `state.db` alone, which was taken while an undrift ran, is put back.
+    fn restore_without_log(db: &Path) {
+        let (home, store) = testing::store();
+        store.append(&NewRecord::of(AuditKind::Started)).unwrap();
+        fs::copy(home.path().join(folder::FILE), db).unwrap();
+        assert_eq!(LostTrail::of(home.path()), None, "its log has it");
+        drop(store);
+        assert_eq!(LostTrail::of(home.path()), None, "and then the database itself");
+    }
+
     #[test]
     fn a_trail_that_begins_where_one_is_missing_says_so_in_its_first_record_once() {
-        let ways: [TakenAway; 2] = [
+        let ways: [TakenAway; 3] = [
             (|db| fs::remove_file(db).unwrap(), "state.db is gone"),
             (|db| fs::write(db, "").unwrap(), "state.db was emptied"),
+            (restore_without_log, "state.db has nothing in it without its log"),
         ];
         for (take_away, said) in ways {
             let (home, db) = state();

@@ -263,11 +263,20 @@ fn second_state_of_the_same_engine_is_nobodys_business() {
 /// How the database is taken away while no undrift runs, and what is said of it.
 type Lost = (fn(&Project), &'static str);
 
+/// A copy of `state.db` alone, which was taken while an undrift ran.
+fn restore_without_log(project: &Project) {
+    let another = tempfile::tempdir().unwrap();
+    let state = another.path().join("state");
+    let _store = undrift::store::Store::open(&state, "test".into()).unwrap();
+    fs::copy(state.join("state.db"), project.db()).unwrap();
+}
+
 #[test]
 fn trail_that_is_missing_at_the_start_is_a_hole_that_the_next_one_begins_with() {
-    let ways: [Lost; 2] = [
+    let ways: [Lost; 3] = [
         (|project| fs::write(project.db(), "").unwrap(), "state.db was emptied"),
         (|project| fs::remove_file(project.db()).unwrap(), "state.db is gone"),
+        (restore_without_log, "state.db has nothing in it without its log"),
     ];
     for (take_away, said) in ways {
         let project = Project::healthy();
