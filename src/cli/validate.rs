@@ -8,7 +8,7 @@ use std::{
 use super::{safe, style::clean};
 use crate::{
     api::Desired,
-    host::probe::are_short_credentials,
+    host::{compose, probe::are_short_credentials},
     manifest::{self, Source, Valid, Warning, count},
 };
 
@@ -35,12 +35,17 @@ pub fn validate(sources: &[Source], out: &mut dyn Write, err: &mut dyn Write) ->
     }
 }
 
-/// Credentials that can be read here are.
+/// Credentials that can be read here are, and the files of the projects are looked at as a look would.
 fn warnings(valid: &Valid) -> io::Result<Vec<Warning>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let warnings = valid
+    let mut warnings = valid
         .warnings(|desired, auth| runtime.block_on(are_short_credentials(auth, &desired.manifest_directory)));
     runtime.shutdown_timeout(LAST_READS);
+    let unreadable = |desired: &Desired| {
+        let error = compose::unreadable(desired)?;
+        Some(manifest::unreadable(desired, &error.to_string()))
+    };
+    warnings.extend(valid.objects.iter().filter_map(unreadable));
     Ok(warnings)
 }
 

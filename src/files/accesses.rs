@@ -12,7 +12,10 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::mounts::{self, Mount};
+use super::{
+    mounts::{self, Mount},
+    named::{Named, follow_links},
+};
 
 /// What files may cost.
 #[derive(Debug, Clone, Copy)]
@@ -41,8 +44,8 @@ impl Limits {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Hangs {
     /// The path has not answered in time, now or before.
-    #[error("{} does not answer: what it is on hangs", .0.display())]
-    Path(PathBuf),
+    #[error("{0} does not answer: what it is on hangs")]
+    Path(Named),
     /// The whole file system does not.
     #[error("{} does not answer: the file system at {} hangs", path.display(), mount.display())]
     Mount {
@@ -91,6 +94,8 @@ pub(super) struct Access {
     limit: Duration,
     /// Where it is, as it was when that was first of interest.
     mount: OnceLock<Option<Mount>>,
+    /// Where its links lead to, as far as they have been followed.
+    target: Mutex<Option<PathBuf>>,
 }
 
 impl Access {
@@ -113,11 +118,20 @@ impl Access {
         self.mount.get_or_init(|| mounts::of(&self.path)).as_ref()
     }
 
+    /// Notes where the links of the path lead to. It may hang there itself, and what was noted until then is the place.
+    pub(super) fn note_target(&self) {
+        follow_links(&self.path, |at| *self.target() = Some(at));
+    }
+
+    fn target(&self) -> MutexGuard<'_, Option<PathBuf>> {
+        self.target.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Why whoever waits for it is told no more than this.
     pub(super) fn given_up(&self) -> Hangs {
         // It is on what is mounted now; by the time it is asked for again that may be something else.
         let _ = self.mount();
-        Hangs::Path(self.path.clone())
+        Hangs::Path(Named::new(&self.path, self.target().clone()))
     }
 }
 
@@ -197,6 +211,7 @@ impl Accesses {
             touched: AtomicU64::new(0),
             limit,
             mount: OnceLock::new(),
+            target: Mutex::default(),
         });
         open.push(Arc::clone(&access));
         Ok(Begun { accesses: self, access })
@@ -212,7 +227,7 @@ impl Accesses {
                 }
             // What hangs on a file system that is not there any more says nothing of what is at the path now.
             } else if access.mount() == here.mount() {
-                return Turn::Refuse(Hangs::Path(path.to_owned()));
+                return Turn::Refuse(access.given_up());
             }
         }
         let hanging = open.iter().filter(|access| access.hangs()).count();

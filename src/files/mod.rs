@@ -5,7 +5,7 @@
 //! all of them are reached through this room, and its functions are named as those of [`std::fs`] that they stand for:
 //!
 //! - Only regular files are opened, without waiting for anybody. Anything else is an error that says what is there.
-//! - What is read has a limit of size.
+//! - What is read has a limit of size, and a file that has more by what the kernel says of it is not read at all.
 //! - Every access has a limit of time ([`Limits`]): after it the caller has an error, and the path is not asked again
 //!   before the kernel has come back. So a path costs one blocked thread, and a file system eight.
 //! - Where too many threads are blocked, [`spent`] says so: only a new process has new ones.
@@ -17,6 +17,7 @@
 //! | `accesses` | which accesses are under way, and which is not begun |
 //! | `workers` | the threads that make them |
 //! | `regular` | how a file is opened and read |
+//! | `named` | how a path is named in an error |
 //! | `mounts` | on which file system a path lies |
 //! | `trust` | who could change what lies at a path |
 //! | `acl` | whom its access control list lets write |
@@ -26,6 +27,7 @@ mod accesses;
 mod accounts;
 mod acl;
 pub(crate) mod mounts;
+mod named;
 mod regular;
 #[cfg(test)]
 mod tests;
@@ -41,7 +43,7 @@ use std::{
 
 pub(crate) use accesses::{Accesses, Hangs};
 use accesses::{Limits, Sharing};
-pub(crate) use regular::NotRegular;
+pub(crate) use regular::Odd;
 
 /// The accesses of this process.
 static ACCESSES: Accesses = Accesses::new(Limits::OF_A_PROCESS);
@@ -116,10 +118,44 @@ pub(crate) fn is_file_or_absent(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Whether a path leads to a folder, or to nothing. `/dev/null` counts as nothing.
+///
+/// # Errors
+/// Where something else is there, or it cannot be seen.
+pub(crate) fn is_folder_or_absent(path: &Path) -> io::Result<()> {
+    match metadata(path) {
+        Ok(found) => regular::refuse_no_folder(path, &found),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a path leads to a regular file that has at most `most` bytes. It is not opened.
+///
+/// # Errors
+/// Why it would not be read: [`Odd`], [`Hangs`], or that it cannot be seen.
+pub(crate) fn is_readable(path: &Path, most: u64) -> io::Result<()> {
+    access(path, move |path, _| {
+        let found = fs::metadata(path)?;
+        regular::refuse_odd(path, &found)?;
+        regular::refuse_large(path, &found, most)
+    })
+}
+
+/// Whether what was found at a path is a regular file, for who looks without a limit of time.
+///
+/// # Errors
+/// [`Odd::NotRegular`].
+pub(crate) fn refuse_irregular(path: &Path, found: &Metadata) -> io::Result<()> {
+    regular::refuse_irregular(path, found)
+}
+
 /// Opens a regular file to read it.
 ///
 /// # Errors
-/// Where it cannot be opened, is [not regular](NotRegular), or [`Hangs`].
+/// Where it cannot be opened, is [not regular](Odd::NotRegular), or [`Hangs`].
 pub(crate) fn open(path: &Path) -> io::Result<File> {
     access(path, |path, _| regular::open(path))
 }
@@ -127,7 +163,7 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
 /// All bytes of a regular file, of which it has at most `most`.
 ///
 /// # Errors
-/// As [`open`]; [`io::ErrorKind::FileTooLarge`] where it has more.
+/// As [`open`]; [`Odd::TooLarge`] where it has more, of the kind [`io::ErrorKind::FileTooLarge`].
 pub(crate) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     access(path, move |path, _| regular::read(path, most))
 }
@@ -154,9 +190,9 @@ pub(crate) fn read_in_pieces(path: &Path, mut take: impl FnMut(&[u8])) -> io::Re
     })
 }
 
-/// Whether another program that opens the same path would wait there as well, or read without end.
+/// Whether another program that opens the same path would wait there as well, or read without end or gigabytes.
 pub(crate) fn is_trap(error: &io::Error) -> bool {
-    Hangs::is_why(error) || NotRegular::is_trap(error)
+    Hangs::is_why(error) || Odd::is_trap(error)
 }
 
 /// One entry of a folder.

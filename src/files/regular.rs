@@ -1,14 +1,15 @@
 //! How a file is opened and read that somebody else names.
 
 use std::{
-    fmt,
     fs::{File, FileType, Metadata},
     io::{self, Read as _},
     os::unix::fs::{FileTypeExt as _, MetadataExt as _},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use rustix::fs::{Mode, OFlags, makedev};
+
+use super::named::Named;
 
 /// What a file is opened with: neither a pipe nor a device is waited for, and no terminal becomes undrift's own.
 const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC).union(OFlags::NOCTTY);
@@ -18,34 +19,72 @@ const PIECE: usize = 256 * 1024;
 
 const FOLDER: &str = "a folder";
 
-/// What is no regular file, with what it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct NotRegular {
-    path: PathBuf,
-    what: &'static str,
+/// Why a file is not read: what it is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Odd {
+    /// No regular file.
+    #[error("{file} is {what} and not a regular file")]
+    NotRegular {
+        /// The file.
+        file: Named,
+        /// What it is, in words.
+        what: &'static str,
+    },
+    /// No folder.
+    #[error("{file} is {what} and not a folder")]
+    NoFolder {
+        /// What is in its place.
+        file: Named,
+        /// What it is, in words.
+        what: &'static str,
+    },
+    /// It is larger than anything that is read.
+    #[error("{file} has {}, and {} at most are read", size.map_or_else(|| "more".to_owned(), in_units), in_units(*most))]
+    TooLarge {
+        /// The file.
+        file: Named,
+        /// Its size in bytes; `None` where only reading it shows that, as of a file in `/proc`.
+        size: Option<u64>,
+        /// The limit in bytes.
+        most: u64,
+    },
+    /// It is regular by its type, and whoever reads it waits for others all the same, such as `/proc/kmsg`.
+    #[error("{file} has nothing to read yet, and whoever reads it waits")]
+    Blocks {
+        /// The file.
+        file: Named,
+    },
 }
 
-impl fmt::Display for NotRegular {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is {} and not a regular file", self.path.display(), self.what)
-    }
-}
-
-impl std::error::Error for NotRegular {}
-
-impl NotRegular {
-    /// Whether this is why an access failed.
-    pub(crate) fn is_why(error: &io::Error) -> bool {
-        Self::of(error).is_some()
+impl Odd {
+    /// Whether this is why an access failed: there is no regular file.
+    pub(crate) fn is_not_regular(error: &io::Error) -> bool {
+        matches!(Self::of(error), Some(Self::NotRegular { .. }))
     }
 
-    /// Whether whoever opens it as a file waits there, or reads without end. Of a folder that is not so.
+    /// Whether whoever opens it as a file waits there, or reads without end or gigabytes. Of a folder that is not so.
     pub(super) fn is_trap(error: &io::Error) -> bool {
-        Self::of(error).is_some_and(|odd| odd.what != FOLDER)
+        match Self::of(error) {
+            Some(Self::NotRegular { what, .. }) => *what != FOLDER,
+            Some(Self::TooLarge { .. } | Self::Blocks { .. }) => true,
+            Some(Self::NoFolder { .. }) | None => false,
+        }
     }
 
     fn of(error: &io::Error) -> Option<&Self> {
         error.get_ref()?.downcast_ref()
+    }
+}
+
+impl From<Odd> for io::Error {
+    fn from(odd: Odd) -> Self {
+        let kind = match &odd {
+            Odd::NotRegular { .. } => io::ErrorKind::InvalidInput,
+            Odd::NoFolder { .. } => io::ErrorKind::NotADirectory,
+            Odd::TooLarge { .. } => io::ErrorKind::FileTooLarge,
+            Odd::Blocks { .. } => io::ErrorKind::WouldBlock,
+        };
+        Self::new(kind, odd)
     }
 }
 
@@ -66,18 +105,43 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
 
 /// `/dev/null` alone is taken for a file: it is how an empty one is written, and ends at once.
 pub(super) fn refuse_odd(path: &Path, found: &Metadata) -> io::Result<()> {
+    if is_null(found) { Ok(()) } else { refuse_irregular(path, found) }
+}
+
+fn is_null(found: &Metadata) -> bool {
+    found.file_type().is_char_device() && found.rdev() == makedev(1, 3)
+}
+
+/// The same without an exception.
+pub(super) fn refuse_irregular(path: &Path, found: &Metadata) -> io::Result<()> {
     let kind = found.file_type();
-    let is_null = kind.is_char_device() && found.rdev() == makedev(1, 3);
-    if kind.is_file() || is_null {
+    if kind.is_file() {
         return Ok(());
     }
-    let what = NotRegular { path: path.to_owned(), what: in_words(kind) };
-    Err(io::Error::new(io::ErrorKind::InvalidInput, what))
+    Err(Odd::NotRegular { file: Named::of(path), what: in_words(kind) }.into())
+}
+
+pub(super) fn refuse_no_folder(path: &Path, found: &Metadata) -> io::Result<()> {
+    let kind = found.file_type();
+    if kind.is_dir() || is_null(found) {
+        return Ok(());
+    }
+    Err(Odd::NoFolder { file: Named::of(path), what: in_words(kind) }.into())
+}
+
+pub(super) fn refuse_large(path: &Path, found: &Metadata, most: u64) -> io::Result<()> {
+    let size = found.len();
+    if size <= most {
+        return Ok(());
+    }
+    Err(Odd::TooLarge { file: Named::of(path), size: Some(size), most }.into())
 }
 
 fn in_words(kind: FileType) -> &'static str {
     if kind.is_dir() {
         FOLDER
+    } else if kind.is_file() {
+        "a file"
     } else if kind.is_fifo() {
         "a named pipe"
     } else if kind.is_socket() {
@@ -88,21 +152,30 @@ fn in_words(kind: FileType) -> &'static str {
 }
 
 pub(super) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let file = open(path)?;
+    refuse_large(path, &file.metadata()?, most)?;
     let mut content = Vec::new();
-    if open(path)?.take(most.saturating_add(1)).read_to_end(&mut content)? as u64 > most {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {}", size(most))));
+    // It may grow meanwhile, and one in `/proc` has no size.
+    let read = file.take(most.saturating_add(1)).read_to_end(&mut content).map_err(blocking(path))?;
+    if read as u64 > most {
+        return Err(Odd::TooLarge { file: Named::of(path), size: None, most }.into());
     }
     Ok(content)
 }
 
-fn size(bytes: u64) -> String {
-    const KIB: u64 = 1024;
-    const MIB: u64 = 1024 * KIB;
-    match bytes {
-        _ if bytes >= MIB && bytes.is_multiple_of(MIB) => format!("{} MiB", bytes / MIB),
-        _ if bytes >= KIB && bytes.is_multiple_of(KIB) => format!("{} KiB", bytes / KIB),
-        _ => format!("{bytes} bytes"),
+/// It was opened so that nothing is waited for.
+fn blocking(path: &Path) -> impl Fn(io::Error) -> io::Error {
+    move |error| match error.kind() {
+        io::ErrorKind::WouldBlock => Odd::Blocks { file: Named::of(path) }.into(),
+        _ => error,
     }
+}
+
+/// A size as it is said.
+fn in_units(bytes: u64) -> String {
+    const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let unit = UNITS.iter().find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit));
+    unit.map_or_else(|| format!("{bytes} bytes"), |(unit, name)| format!("{} {name}", bytes / unit))
 }
 
 /// Tells of each piece, the last and empty one, too.
@@ -119,7 +192,37 @@ pub(super) fn read_in_pieces(path: &Path, mut take: impl FnMut(&[u8])) -> io::Re
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Err(error) => return Err(blocking(path)(error)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_regular_file_that_others_would_wait_at_is_a_trap() {
+        let error = blocking(Path::new("/proc/kmsg"))(io::ErrorKind::WouldBlock.into());
+        assert_eq!(error.to_string(), "/proc/kmsg has nothing to read yet, and whoever reads it waits");
+        assert!(Odd::is_trap(&error) && !Odd::is_not_regular(&error));
+        let other = blocking(Path::new("/x"))(io::ErrorKind::PermissionDenied.into());
+        assert_eq!(other.kind(), io::ErrorKind::PermissionDenied);
+    }
+
+    #[test]
+    fn a_size_is_said_in_the_largest_unit_that_has_no_rest() {
+        let all = [0, 1, 1023, 1 << 10, 1025, 1 << 24, 3 << 30, (3 << 30) + 1].map(in_units);
+        let expected = [
+            "0 bytes",
+            "1 bytes",
+            "1023 bytes",
+            "1 KiB",
+            "1025 bytes",
+            "16 MiB",
+            "3 GiB",
+            "3221225473 bytes",
+        ];
+        assert_eq!(all, expected);
     }
 }

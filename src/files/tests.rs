@@ -76,12 +76,59 @@ fn only_regular_files_are_read_and_what_else_is_there_is_named() {
         assert!(error.contains(what), "{name}: {error}");
     }
     assert_eq!(read_to_string(&path("file"), 4).unwrap(), "text");
-    assert_eq!(said(read(&path("file"), 3)), "it has more than 3 bytes");
+    let too_large = format!("{} has 4 bytes, and 3 bytes at most are read", path("file").display());
+    assert_eq!(said(read(&path("file"), 3)), too_large);
+    assert_eq!(said(is_readable(&path("file"), 3)), too_large);
     assert_eq!(said(read_to_string(&path("binary"), 3)), "it is not UTF-8");
     assert_eq!(read(Path::new("/dev/null"), 3).unwrap(), b"", "how an empty file is written");
     // A folder holds nobody up, and may lie where Compose would look for a file.
     let is_trap = |name: &str| read(&path(name), 10).is_err_and(|error| super::is_trap(&error));
     assert_eq!(["pipe", "socket", "/dev/zero", "", "gone"].map(is_trap), [true, true, true, false, false]);
+}
+
+#[test]
+fn a_file_that_is_too_large_is_known_by_its_size_before_it_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, link) = (folder.path().join("sparse"), folder.path().join("link"));
+    fs::File::create(&path).unwrap().set_len(3 << 30).unwrap();
+    std::os::unix::fs::symlink("sparse", &link).unwrap();
+    for (asked, named) in [
+        (&path, path.display().to_string()),
+        (&link, format!("{} (a symbolic link to {})", link.display(), path.display())),
+    ] {
+        let error = read(asked, LARGEST_TEXT).unwrap_err();
+        assert_eq!((error.kind(), super::is_trap(&error)), (io::ErrorKind::FileTooLarge, true));
+        assert_eq!(error.to_string(), format!("{named} has 3 GiB, and 16 MiB at most are read"));
+    }
+    // What has no size has a limit all the same.
+    let endless = said(read(Path::new("/proc/version"), 3));
+    assert_eq!(endless, "/proc/version has more, and 3 bytes at most are read");
+}
+
+#[test]
+fn what_is_odd_behind_a_link_is_named_by_both() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pipe, link) = (folder.path().join("pipe"), folder.path().join("link"));
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    std::os::unix::fs::symlink(&pipe, &link).unwrap();
+    let named = format!("{} (a symbolic link to {})", link.display(), pipe.display());
+    assert_eq!(said(read(&link, 3)), format!("{named} is a named pipe and not a regular file"));
+    assert_eq!(said(is_folder_or_absent(&link)), format!("{named} is a named pipe and not a folder"));
+}
+
+#[test]
+fn what_hangs_behind_a_link_is_named_by_both_also_to_who_comes_later() {
+    static ACCESSES: Accesses = Accesses::new(limits(1_000, 8, 8));
+    let folder = tempfile::tempdir().unwrap();
+    let (target, link) = (folder.path().join("target"), folder.path().join("link"));
+    std::os::unix::fs::symlink(&target, &link).unwrap();
+    let path: &'static str = link.display().to_string().leak();
+    let expected =
+        format!("{path} (a symbolic link to {}) does not answer: what it is on hangs", target.display());
+    let (release, given_up) = hang(&ACCESSES, path);
+    assert_eq!(said(given_up), expected);
+    assert_eq!(said(at(&ACCESSES, path, seven)), expected);
+    drop(release);
 }
 
 #[test]
@@ -148,12 +195,28 @@ fn of_many_that_begin_at_once_one_hangs_at_a_path() {
 
 #[test]
 fn what_gets_on_has_as_much_time_as_it_wants() {
-    static ACCESSES: Accesses = Accesses::new(limits(200, 8, 8));
+    static ACCESSES: Accesses = Accesses::new(limits(10, 8, 8));
+    let begun = ACCESSES.begin(Path::new("/slow"), Sharing::Alone, |_| true).unwrap();
+    for _ in 0..3 {
+        wait_until("it hangs", || begun.access.left().is_zero());
+        assert_eq!(ACCESSES.hanging(), [Path::new("/slow")]);
+        wait_until("it gets on", || {
+            begun.access.touch();
+            !begun.access.left().is_zero()
+        });
+    }
+}
+
+#[test]
+fn who_waits_for_what_gets_on_waits_beyond_the_limit() {
+    static ACCESSES: Accesses = Accesses::new(limits(1_000, 8, 8));
     let slow = at(&ACCESSES, "/slow", |_, access| {
-        for _ in 0..8 {
-            thread::sleep(Duration::from_millis(50));
+        let began = Instant::now();
+        // A machine under load may keep a thread from its work for a while, and never for as long as the limit.
+        wait_until("more time has passed than the limit", || {
             access.touch();
-        }
+            began.elapsed() > Duration::from_millis(1_100)
+        });
         Ok(())
     });
     slow.unwrap();

@@ -145,6 +145,10 @@ pub(super) fn access<T>(
     let accesses = worker.as_ref().map_or(&super::ACCESSES, |worker| worker.accesses);
     let begun = accesses.begin(path, sharing, |mount| answers(accesses, mount))?;
     let _current = worker.as_ref().map(|worker| Current::set(worker, &begun.access));
+    // Of the many files of a folder each is named by the folder that was asked for.
+    if sharing == Sharing::Alone {
+        begun.access.note_target();
+    }
     work(path, &begun.access)
 }
 

@@ -13,7 +13,7 @@ use std::{
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::HostError;
+use super::{HostError, docker_config};
 use crate::{
     files::{self, LARGEST_TEXT},
     manifest::masked_output,
@@ -95,7 +95,8 @@ impl Endpoint {
     ///
     /// # Errors
     /// [`HostError::EngineUnsupported`] for addresses that undrift does not speak (ssh, npipe, TLS) and for a
-    /// context that cannot be read; the message says what to do.
+    /// context that cannot be read; the message says what to do. [`HostError::DockerConfigUnusable`] where the docker CLI's
+    /// configuration is none.
     pub fn resolve(env: &dyn Fn(&str) -> Option<OsString>) -> Result<Self, HostError> {
         Self::locate(env).1
     }
@@ -111,7 +112,7 @@ impl Endpoint {
             let tls = text("DOCKER_TLS_VERIFY").is_some() || text("DOCKER_TLS").is_some();
             return (Origin::Variable, Self::parse(&host, tls));
         }
-        let folder = config_folder(env);
+        let folder = docker_config::folder(env);
         let named = text("DOCKER_CONTEXT");
         let by_variable = named.is_some();
         let context = match named {
@@ -218,21 +219,17 @@ fn unsupported(endpoint: &str, cause: &str) -> HostError {
     HostError::EngineUnsupported { endpoint: masked_output(endpoint), cause: cause.into() }
 }
 
-/// The folder of the docker CLI's configuration.
-fn config_folder(env: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
-    let set = |name| env(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    set("DOCKER_CONFIG").or_else(|| set("HOME").map(|home| home.join(".docker")))
-}
-
 /// The current context of the docker CLI's configuration, if it names one.
 fn current_context(folder: &Path) -> Result<Option<String>, HostError> {
-    let path = folder.join("config.json");
-    let text = match files::read_to_string(&path, LARGEST_TEXT) {
-        Ok(text) => text,
-        Err(error) if is_absent(&error) => return Ok(None),
-        Err(error) => return Err(unreadable(&path, &error)),
+    let Some(text) = docker_config::settings(folder)? else { return Ok(None) };
+    let not_understood = |error: serde_json::Error| {
+        let path = folder.join(docker_config::SETTINGS).display().to_string();
+        let (line, column) = (error.line(), error.column());
+        // The error itself may quote a value, and there are credentials.
+        let cause = format!("{path} is not as the docker CLI writes it, in line {line}, column {column}");
+        HostError::DockerConfigUnusable { path, cause }
     };
-    let config: CliConfig = serde_json::from_str(&text).map_err(|error| unreadable(&path, &error))?;
+    let config: CliConfig = serde_json::from_str(&text).map_err(not_understood)?;
     Ok(Some(config.current_context).filter(|name| !name.is_empty()))
 }
 

@@ -5,6 +5,7 @@ pub mod compose;
 mod definitions;
 mod difference;
 mod differing;
+pub(crate) mod docker_config;
 pub mod endpoint;
 pub mod engine;
 mod examined;
@@ -191,6 +192,14 @@ pub enum HostError {
         /// Which, and what it is.
         cause: String,
     },
+    /// The docker CLI's own configuration is none that can be read.
+    #[error("the docker CLI's configuration cannot be used: {cause}")]
+    DockerConfigUnusable {
+        /// The folder or the file.
+        path: String,
+        /// Which, and what it is.
+        cause: String,
+    },
     /// `docker compose` is not there, or is version 1.
     #[error("Compose v2 is needed: {0}")]
     ComposeMissing(String),
@@ -268,6 +277,7 @@ impl HostError {
             Self::ObservationTimedOut { .. } => "ObservationTimedOut",
             Self::FileHangs(_) => "FileHangs",
             Self::FileUnusable { .. } => "FileUnusable",
+            Self::DockerConfigUnusable { .. } => "DockerConfigUnusable",
             Self::ComposeMissing(_) => "ComposeMissing",
             Self::ComposeRefused { .. } => "ComposeRefused",
             Self::UnsetVariables { .. } => "UnsetVariables",
@@ -305,6 +315,11 @@ impl HostError {
             }
             Self::SharedImage { .. } => "give each of the two its own `image:` in the Compose files".into(),
             Self::ComposeMissing(_) => "docker compose version".into(),
+            Self::DockerConfigUnusable { path, .. } => {
+                format!(
+                    "put right what is at {path}, or have DOCKER_CONFIG name the folder of another configuration"
+                )
+            }
             Self::ServiceTaken { .. } => "declare all of a service in one object".into(),
             _ => return None,
         })

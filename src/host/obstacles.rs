@@ -16,13 +16,14 @@ use super::{
     observe::reference,
     ports::{self, PortsFound},
     probe::{Asked, may_see, replica_url},
+    source::ignore_files,
 };
 use crate::{
     api::{
         Answer, Auth, ContainerState, Desired, Fact, NoteReason, Obstacle, RouteObservation, RouteSpec,
         RouteTarget, Scheme, SecretSource, ServiceSpec,
     },
-    files::{self, Hangs},
+    files::{self, Hangs, LARGEST_TEXT},
 };
 
 /// What lets undrift see who listens.
@@ -263,9 +264,28 @@ fn no_build_of(build: &BuildModel) -> Option<(String, Option<PathBuf>)> {
         Ok(_) => {}
         Err(error) => return unusable("build context", context, &error),
     }
-    let dockerfile = build.dockerfile_path()?;
-    let error = files::metadata(&dockerfile).and_then(|_| files::is_file_or_absent(&dockerfile)).err()?;
-    unusable("Dockerfile", dockerfile, &error)
+    let dockerfile = build.dockerfile_path();
+    let unreadable = dockerfile.as_deref().and_then(|path| {
+        let error = files::is_readable(path, LARGEST_TEXT).err()?;
+        unusable("Dockerfile", path.to_owned(), &error)
+    });
+    unreadable.or_else(|| {
+        let more = build.additional_contexts.values().map(Path::new).filter(|context| context.is_absolute());
+        let contexts =
+            [(&*context, dockerfile.as_deref())].into_iter().chain(more.map(|context| (context, None)));
+        contexts.into_iter().find_map(|(root, dockerfile)| unreadable_ignore_file(root, dockerfile))
+    })
+}
+
+/// The first one that is there counts, and none need be.
+fn unreadable_ignore_file(root: &Path, dockerfile: Option<&Path>) -> Option<(String, Option<PathBuf>)> {
+    let found = ignore_files(root, dockerfile).find_map(|path| {
+        let looked = files::is_readable(&path, LARGEST_TEXT);
+        let is_absent = looked.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        (!is_absent).then_some((path, looked))
+    });
+    let (path, looked) = found?;
+    unusable("ignore file", path, &looked.err()?)
 }
 
 fn unusable(what: &str, path: PathBuf, error: &io::Error) -> Option<(String, Option<PathBuf>)> {
@@ -305,5 +325,36 @@ mod tests {
         assert_eq!(found(folder.path(), None), None, "an inline Dockerfile");
         assert!(found(&folder.path().join("no"), Some("Dockerfile")).unwrap().contains("no build context "));
         assert_eq!(found(Path::new("https://example.org/shop.git"), Some("Dockerfile")), None);
+    }
+
+    #[test]
+    fn a_build_whose_files_are_too_large_to_be_read_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let large = |name: &str| {
+            let file = std::fs::File::create(folder.path().join(name)).unwrap();
+            file.set_len(3 << 30).unwrap();
+        };
+        let found = |more: Option<&Path>| {
+            let mut build = build(folder.path(), Some("Dockerfile"));
+            let more = more.map(|more| ("more".to_owned(), more.display().to_string()));
+            build.additional_contexts.extend(more);
+            no_build(&build).map(|found| found.message)
+        };
+        let told = |name: &str| {
+            let path = folder.path().join(name).display().to_string();
+            Some(format!("{path} has 3 GiB, and 16 MiB at most are read, so no build can work"))
+        };
+        large("Dockerfile");
+        assert_eq!(found(None), told("Dockerfile"));
+        std::fs::write(folder.path().join("Dockerfile"), "FROM scratch\n").unwrap();
+        large(".dockerignore");
+        assert_eq!(found(None), told(".dockerignore"));
+        std::fs::write(folder.path().join("Dockerfile.dockerignore"), "").unwrap();
+        assert_eq!(found(None), None, "the Dockerfile has one of its own");
+        let other = tempfile::tempdir().unwrap();
+        assert_eq!(found(Some(other.path())), None);
+        let ignore = other.path().join(".dockerignore");
+        std::fs::File::create(&ignore).unwrap().set_len(3 << 30).unwrap();
+        assert!(found(Some(other.path())).unwrap().starts_with(&ignore.display().to_string()));
     }
 }

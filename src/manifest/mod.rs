@@ -47,6 +47,7 @@ pub(crate) use mask::masked_output;
 pub(crate) use nearest::nearest;
 pub(crate) use read::NO_MANIFESTS;
 pub(crate) use secret::may_be_named as may_name_a_secret;
+pub(crate) use warning::unreadable;
 
 use crate::api::Desired;
 use object::{CredentialsAt, Named, Parsed};

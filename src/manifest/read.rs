@@ -13,7 +13,7 @@ use super::{
     disk::{absolute, in_words},
     error::ManifestError,
 };
-use crate::files::{self, NotRegular};
+use crate::files::{self, Odd};
 
 /// What standard input is called in messages.
 const STDIN: &str = "<stdin>";
@@ -182,7 +182,7 @@ fn read_file(path: &Path) -> Result<Text, ManifestError> {
     let unreadable = |error| fail(format!("this file {}", in_words(&error)), None);
     let bytes = files::read(path, LARGEST).map_err(|error| match error.kind() {
         io::ErrorKind::FileTooLarge => too_large(&origin),
-        _ if NotRegular::is_why(&error) => {
+        _ if Odd::is_not_regular(&error) => {
             let mend = "name a regular file, or write `-f -` and send it to standard input";
             fail("this is not a regular file".into(), Some(mend))
         }

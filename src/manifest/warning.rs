@@ -1,7 +1,7 @@
 //! What the writer of a valid manifest should know.
 
 use super::{
-    error::Warning,
+    error::{ManifestError, Warning},
     object::CredentialsAt,
     report::{Excerpted, Fault},
 };
@@ -34,6 +34,12 @@ impl Valid {
         }
         found
     }
+}
+
+/// That nothing can be known of an object while a file of its project is as it is.
+pub(crate) fn unreadable(desired: &Desired, why: &str) -> Warning {
+    let mend = "put a file there that Compose can read: until then nothing is known of the object, and no step is taken";
+    Warning(ManifestError::of_file(&desired.manifest, format!("{}: {why}", desired.name()), Some(mend)))
 }
 
 fn exposed(place: &Excerpted) -> Warning {

@@ -155,6 +155,41 @@ fn compose_inputs_that_hang_are_unknown_with_their_names_and_no_step_is_taken() 
 }
 
 #[test]
+fn build_files_that_are_too_large_are_named_and_no_build_begins() {
+    for name in ["api/.dockerignore", "api/Dockerfile"] {
+        let project = Project::in_incident();
+        let file = fs::File::create(project.path(name)).unwrap();
+        file.set_len(3 << 30).unwrap();
+        let apply = ends(&project, &["apply", "-f", "undrift.yaml"]).expect(1);
+        let said = format!("{} has 3 GiB, and", fs::canonicalize(project.path(name)).unwrap().display());
+        assert!(apply.stdout.contains(&said) && apply.stdout.contains("so no build can work"), "{apply:?}");
+        assert_eq!(project.steps(), [""; 0], "{name}");
+    }
+}
+
+/// The name of a link in a circle is told, whatever Compose says of it.
+#[test]
+fn compose_files_whose_links_lead_in_a_circle_are_refused_by_their_names() {
+    let project = Project::healthy();
+    let compose = fs::read_to_string(project.path("compose.yaml")).unwrap();
+    std::os::unix::fs::symlink("circle.yaml", project.path("circle.yaml")).unwrap();
+    let circle = fs::canonicalize(project.path("")).unwrap().join("circle.yaml");
+    for refers in [
+        format!("include: [circle.yaml]\n{compose}"),
+        compose.replace("init: true", "init: true, env_file: circle.yaml"),
+        compose.replace("init: true", "init: true, extends: { file: circle.yaml, service: api }"),
+    ] {
+        assert_ne!(refers, compose);
+        project.write("compose.yaml", &refers);
+        for verb in ["check", "apply"] {
+            let ended = ends(&project, &[verb, "-f", "undrift.yaml"]).expect(2);
+            let said = format!("{}: too many levels of symbolic links", circle.display());
+            assert!(ended.stderr.contains(&said), "{refers}: {ended:?}");
+        }
+    }
+}
+
+#[test]
 fn manifests_and_projects_on_a_dead_file_system_are_errors_of_their_own() {
     let project = Project::healthy();
     let dead = DeadMount::over(&project.path("dead"));
@@ -166,10 +201,9 @@ fn manifests_and_projects_on_a_dead_file_system_are_errors_of_their_own() {
     let other = text.replace(&project.name, "other").replace("directory: .", "directory: ../dead");
     project.write("manifests/c.yaml", &other);
     let invalid = ends(&project, &["validate", "-f", "manifests"]).expect(2);
-    assert!(
-        invalid.stderr.contains("this file cannot be read: manifests/b.yaml does not answer"),
-        "{invalid:?}"
-    );
+    let target = project.path("dead/b.yaml");
+    let by_both = format!("manifests/b.yaml (a symbolic link to {}) does not answer", target.display());
+    assert!(invalid.stderr.contains(&format!("this file cannot be read: {by_both}")), "{invalid:?}");
     assert!(invalid.stderr.contains("manifests/c.yaml:5:"), "{invalid:?}");
     assert_eq!(invalid.stderr.matches("does not answer").count(), 2, "{invalid:?}");
     for verb in ["check", "apply", "doctor"] {
@@ -215,7 +249,9 @@ fn doctor_names_manifests_and_env_files_that_hang_and_examines_all_else() {
     };
     let (status, found) = of("ManifestsValid");
     assert_eq!(status, "failed", "{found}");
-    assert!(found.starts_with("10 errors: ") && found.contains("m0.yaml does not answer"), "{found}");
+    let by_both =
+        format!("m0.yaml (a symbolic link to {}) does not answer", project.path("dead/0.yaml").display());
+    assert!(found.starts_with("10 errors: ") && found.contains(&by_both), "{found}");
     let (status, found) = of("ComposeProjectsAccepted");
     assert_eq!(status, "failed", "{found}");
     assert!(found.starts_with("other: ") && found.contains("dead/x.env does not answer"), "{found}");

@@ -70,6 +70,7 @@ fn compose(tools: &Tools) -> Check {
         (Said::Words(words), Some(_)) => Check::ok(name, format!("Compose {words}")),
         (Said::Words(words), None) => Check::unknown(name, format!("Compose says of its version: {words}")),
         (Said::Silent(why), _) => Check::unknown(name, why.clone()),
+        (Said::NotRun { why, next }, _) => not_run(name, why, next.as_deref()),
         (Said::NoProgram, _) => Check::failed(
             name,
             "there is no docker CLI on the PATH",
@@ -101,6 +102,7 @@ fn buildx(tools: &Tools) -> Check {
         (Said::Words(_), Some(version)) => Check::ok(name, format!("buildx {version}")),
         (Said::Words(words), None) => Check::unknown(name, format!("buildx says of its version: {words}")),
         (Said::Silent(why), _) => Check::unknown(name, why.clone()),
+        (Said::NotRun { why, next }, _) => not_run(name, why, next.as_deref()),
         (Said::Refused(_), _) if needs(CANNOT_BUILD_ALONE) => Check::failed(
             name,
             "no buildx, and this Compose has no builder of its own: nothing can be built",
@@ -113,6 +115,11 @@ fn buildx(tools: &Tools) -> Check {
             Check::warning(name, found, INSTALL_BUILDX)
         }
     }
+}
+
+/// No docker command works then.
+fn not_run(name: &'static str, why: &str, next: Option<&str>) -> Check {
+    Check::failed(name, why, next.unwrap_or("mount anew what does not answer"))
 }
 
 #[cfg(test)]

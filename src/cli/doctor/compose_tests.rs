@@ -29,6 +29,13 @@ fn compose_is_there_is_missing_or_is_of_yesterday() {
         assert!(compose.found.contains(part), "{compose:?}");
         assert!(compose.mend.is_some_and(|mend| mend.contains("apt-get install")));
     }
+    let not_run =
+        Said::NotRun { why: "/x/config.json is a named pipe".into(), next: Some("remove it".into()) };
+    let (compose, buildx) = of(not_run.clone(), Some(Said::NoProgram), not_run);
+    for check in [compose, buildx] {
+        assert_eq!((check.status, check.mend.as_deref()), (Status::Failed, Some("remove it")), "{check:?}");
+        assert!(check.found.contains("/x/config.json is a named pipe"), "{check:?}");
+    }
     for said in [Said::Silent("it hangs".into()), words("dev")] {
         assert_eq!(of(said, None, words("0.13.1")).0.status, Status::Unknown);
     }

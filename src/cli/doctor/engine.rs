@@ -195,7 +195,9 @@ fn elsewhere(origin: &Origin) -> String {
         Origin::Context { .. } => {
             "see docker context ls, or take this host's own engine: docker context use default".into()
         }
-        Origin::Default => "mend the docker CLI's configuration, or name the engine: export DOCKER_HOST=unix:///var/run/docker.sock".into(),
+        Origin::Default => {
+            "mend the docker CLI's configuration, or have DOCKER_CONFIG name the folder of another one".into()
+        }
     }
 }
 

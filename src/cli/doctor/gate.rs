@@ -64,7 +64,9 @@ fn gate(found: &Found) -> Check {
         Found::Tried { question: Said::NoProgram, .. } => {
             return Check::unknown(name, "without the docker CLI nobody goes through the gate");
         }
-        Found::Tried { question: Said::Silent(why), .. } => return Check::unknown(name, why.clone()),
+        Found::Tried { question: Said::Silent(why) | Said::NotRun { why, .. }, .. } => {
+            return Check::unknown(name, why.clone());
+        }
         Found::Tried { tally, .. } => tally,
     };
     let Found::Tried { question, .. } = found else { return Check::unknown(name, "it was not tried") };

@@ -1,16 +1,19 @@
 //! Short commands that answer a question, and versions in what they say.
 
-use std::{fmt, io, path::Path, time::Duration};
+use std::{ffi::OsStr, fmt, io, path::Path, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::StepOutcome,
+    files,
     host::{
+        HostError,
         compose::{
             Environment,
             command::{self, Invocation},
         },
+        docker_config,
         endpoint::Endpoint,
     },
 };
@@ -32,6 +35,13 @@ pub(super) enum Said {
     NoProgram,
     /// It could not be started, or did not end in time; the words for it.
     Silent(String),
+    /// It was not run, for it could not read its own configuration; the words for it, and what helps.
+    NotRun {
+        /// Which file, and what it is.
+        why: String,
+        /// What to do.
+        next: Option<String>,
+    },
 }
 
 /// Runs a command that asks no engine. It is given an address that answers nobody, so that it cannot hang where the
@@ -43,6 +53,11 @@ pub(super) async fn ask(words: &[&str]) -> Said {
 
 /// Runs a command in this environment.
 pub(super) async fn ask_in(words: &[&str], env: Environment) -> Said {
+    if words.first() == Some(&"docker")
+        && let Err(error) = configured(&env).await
+    {
+        return Said::NotRun { why: error.to_string(), next: error.next() };
+    }
     let argv: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
     let finished = command::run(Invocation {
         argv: &argv,
@@ -69,6 +84,13 @@ pub(super) async fn ask_in(words: &[&str], env: Environment) -> Said {
             _ => Said::Silent(format!("`{}` did not end within {} s", argv.join(" "), LIMIT.as_secs())),
         },
     }
+}
+
+/// Whether docker commands in this environment can read their configuration.
+async fn configured(env: &Environment) -> Result<(), HostError> {
+    let env = env.clone();
+    let check = move || docker_config::check(&|name| env.get(name).map(OsStr::to_owned));
+    files::looked(check).await.unwrap_or_else(|hangs| Err(hangs.into()))
 }
 
 /// A version's first three numbers.
@@ -116,6 +138,22 @@ mod tests {
             assert_eq!(Version::find(text), None, "{text}");
         }
         assert!(Version(2, 9, 9) < Version(2, 10, 0));
+    }
+
+    #[tokio::test]
+    async fn docker_is_not_run_where_it_would_wait_at_its_own_configuration() {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+        let folder = tempfile::tempdir().unwrap();
+        let settings = folder.path().join("config.json");
+        mknodat(CWD, &settings, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let env = || Environment::of_this_process().with("DOCKER_CONFIG", folder.path());
+        let Said::NotRun { why, next } = ask_in(&["docker", "version"], env()).await else {
+            panic!("it was run")
+        };
+        assert!(why.contains(&format!("{} is a named pipe", settings.display())), "{why}");
+        assert!(next.is_some_and(|next| next.contains("DOCKER_CONFIG")));
+        assert_eq!(ask_in(&["echo", "a"], env()).await, Said::Words("a".into()), "others do not read it");
     }
 
     #[tokio::test]

@@ -15,15 +15,16 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{
-    env::Environment,
-    scan::{self, Reference},
-};
+use super::env::Environment;
 use crate::{
     api::Desired,
     files::{self, LARGEST_TEXT},
     host::KeyedDigest,
 };
+
+mod finder;
+
+use finder::Finder;
 
 /// The version of the fingerprint's form and of the rules by which inputs are found.
 const VERSION: &str = "undrift-compose-v8";
@@ -39,14 +40,6 @@ const OVERRIDE_FILES: [&str; 4] = [
     "docker-compose.override.yaml",
 ];
 
-/// Where the docker CLI looks for plugins, besides the folder of its configuration.
-const PLUGIN_FOLDERS: [&str; 4] = [
-    "/usr/local/lib/docker/cli-plugins",
-    "/usr/local/libexec/docker/cli-plugins",
-    "/usr/lib/docker/cli-plugins",
-    "/usr/libexec/docker/cli-plugins",
-];
-
 /// Variables that steer Compose or the docker CLI, whatever the files say.
 const PREFIXES: [&str; 2] = [STEERS_COMPOSE, "DOCKER_"];
 
@@ -55,9 +48,6 @@ const STEERS_COMPOSE: &str = "COMPOSE_";
 
 /// Variables that say where the programs are, whatever the files use.
 const TO_FIND_PROGRAMS: [&str; 2] = ["PATH", "HOME"];
-
-/// The most files that a project is followed through: more is not remembered.
-const MOST_FILES: usize = 200;
 
 /// What Compose reads. Names only: contents and values go into the fingerprint. Kept sealed, and no otherwise: among the words
 /// that may be variables there are passwords.
@@ -95,19 +85,33 @@ impl Inputs {
     /// Finds the inputs of a project; `None` where not all of them can be known.
     ///
     /// # Errors
-    /// Where Compose would wait without end at one of them: it is not to be asked.
+    /// Where Compose would wait without end at one of them, or read gigabytes: it is not to be asked.
     pub(super) fn find(desired: &Desired, env: &Environment) -> io::Result<Option<Self>> {
         let mut finder = Finder::new(desired);
-        let found = finder.project(desired, env).and_then(|()| finder.programs(env));
+        let found = finder.project(desired, env).and(finder.programs(env));
         finder.trap.map_or(Ok(found.map(|()| finder.inputs)), Err)
+    }
+
+    /// The first file of the project at which Compose would wait without end, or read gigabytes.
+    pub(super) fn trap(desired: &Desired, env: &Environment) -> Option<io::Error> {
+        let mut finder = Finder::new(desired);
+        let _ = finder.project(desired, env);
+        finder.trap
     }
 
     /// The files that Compose reads, as far as that is known: also of a project that it refuses.
     pub(super) fn known_files(desired: &Desired, env: &Environment) -> BTreeSet<PathBuf> {
         let mut finder = Finder::new(desired);
-        // What is not understood ends the search; what was found until then is of the project.
+        // Of what is not understood nothing is found; what is found is of the project.
         let _ = finder.project(desired, env);
         finder.inputs.files
+    }
+
+    /// The files that the project names, or that Compose would look for, whose symbolic links lead in a circle.
+    pub(super) fn circles(desired: &Desired, env: &Environment) -> BTreeSet<PathBuf> {
+        let mut finder = Finder::new(desired);
+        let _ = finder.project(desired, env);
+        finder.circles
     }
 
     /// The files that Compose would take by itself, in its order; `None` where that is not known.
@@ -221,183 +225,6 @@ pub(super) fn main_files_in(folder: &Path) -> Vec<PathBuf> {
         |names: &[&str; 4]| names.iter().map(|name| folder.join(name)).find(|path| files::exists(path));
     let Some(main) = there(&MAIN_FILES) else { return Vec::new() };
     [main].into_iter().chain(there(&OVERRIDE_FILES)).collect()
-}
-
-struct Finder {
-    inputs: Inputs,
-    /// The folder that the relative paths of the main files start at.
-    base: PathBuf,
-    /// The first file at which Compose would wait without end.
-    trap: Option<io::Error>,
-}
-
-impl Finder {
-    fn new(desired: &Desired) -> Self {
-        Self { inputs: Inputs::default(), base: desired.directory.clone(), trap: None }
-    }
-
-    /// Whether something is there.
-    fn exists(&mut self, path: &Path) -> bool {
-        match files::metadata(path) {
-            Ok(_) => true,
-            Err(error) => {
-                self.note(error);
-                false
-            }
-        }
-    }
-
-    fn note(&mut self, error: io::Error) {
-        if files::is_trap(&error) {
-            self.trap.get_or_insert(error);
-        }
-    }
-
-    fn project(&mut self, desired: &Desired, env: &Environment) -> Option<()> {
-        let files = self.main_files(desired, env)?;
-        files.first()?.parent()?.clone_into(&mut self.base);
-        self.env_file(&self.base.join(".env"))?;
-        files.iter().try_for_each(|file| self.compose_file(file))
-    }
-
-    fn main_files(&mut self, desired: &Desired, env: &Environment) -> Option<Vec<PathBuf>> {
-        let directory = &desired.directory;
-        let spec = &desired.object.spec.project;
-        let mut assigned = BTreeMap::new();
-        for file in spec.env_files.iter().map(String::as_str).chain([".env"]) {
-            assigned.extend(self.env_file(&directory.join(plain(file)?))?);
-        }
-        let variable = |name: &str| {
-            let own = env.get(name).map(|value| value.to_str().map(str::to_owned));
-            own.map_or_else(|| Some(assigned.get(name).cloned()), |value| value.map(Some))
-        };
-        // Rare, and each changes by which rules all else is found.
-        if variable("COMPOSE_ENV_FILES")?.is_some() || variable("COMPOSE_PATH_SEPARATOR")?.is_some() {
-            return None;
-        }
-        match (spec.files.is_empty(), variable("COMPOSE_FILE")?) {
-            (false, _) => joined(directory, spec.files.iter().map(String::as_str)),
-            (true, Some(list)) if !list.is_empty() => joined(directory, list.split(':')),
-            (true, _) => self.looked_up(directory),
-        }
-    }
-
-    /// The files that Compose finds by itself. The rest of the names count as absent: they may appear.
-    fn looked_up(&mut self, directory: &Path) -> Option<Vec<PathBuf>> {
-        let all: Vec<PathBuf> =
-            MAIN_FILES.iter().chain(&OVERRIDE_FILES).map(|name| directory.join(name)).collect();
-        self.inputs.files.extend(all.iter().cloned());
-        // Without a file here Compose goes on in the parent folders.
-        all[..MAIN_FILES.len()].iter().any(|path| self.exists(path)).then_some(())?;
-        Some(all.into_iter().filter(|path| self.exists(path)).collect())
-    }
-
-    /// A Compose file, and what it refers to.
-    fn compose_file(&mut self, path: &Path) -> Option<()> {
-        let mut open = vec![path.to_owned()];
-        let mut seen = BTreeSet::new();
-        while let Some(path) = open.pop() {
-            if !seen.insert(path.clone()) {
-                continue;
-            }
-            let text = self.read(&path)?;
-            let found = scan::compose_file(&text)?;
-            self.inputs.variables.extend(found.variables.named);
-            self.inputs.words.extend(found.variables.words);
-            self.inputs.profiles |= found.profiles;
-            let own = path.parent()?.to_owned();
-            let bases = [own.clone(), self.base.clone()].into_iter();
-            let bases: BTreeSet<PathBuf> =
-                bases.chain(joined(&own, found.directories.iter().map(String::as_str))?).collect();
-            for base in &bases {
-                self.env_file(&base.join(".env"))?;
-                for (reference, target) in &found.references {
-                    let target = base.join(plain(target)?);
-                    match reference {
-                        Reference::EnvFile => self.env_file(&target).map(drop)?,
-                        Reference::Compose => {
-                            self.env_file(&target.parent()?.join(".env"))?;
-                            open.push(target);
-                        }
-                    }
-                }
-            }
-            // What is in no folder of this host comes from another one (`github.com/…` is no path for Compose), or is to come.
-            let mut is_here = |target: &str| bases.iter().any(|base| self.exists(&base.join(target)));
-            let mut included = found.references.iter().filter(|(kind, _)| *kind == Reference::Compose);
-            if !included.all(|(_, target)| is_here(target)) {
-                return None;
-            }
-        }
-        Some(())
-    }
-
-    /// An env file; gives what it assigns.
-    fn env_file(&mut self, path: &Path) -> Option<BTreeMap<String, String>> {
-        let text = self.read(path)?;
-        let found = scan::env_file(&text)?;
-        self.inputs.variables.extend(found.variables.named);
-        self.inputs.words.extend(found.variables.words);
-        Some(found.assigned)
-    }
-
-    /// A file's text; empty where there is no such file, which refers to nothing either.
-    fn read(&mut self, path: &Path) -> Option<String> {
-        self.inputs.files.insert(path.to_owned());
-        match files::read_to_string(path, LARGEST_TEXT) {
-            Ok(text) if self.inputs.files.len() <= MOST_FILES => Some(text),
-            Ok(_) => None,
-            Err(error) if is_absent(&error) => Some(String::new()),
-            Err(error) => {
-                self.note(error);
-                None
-            }
-        }
-    }
-
-    fn programs(&mut self, env: &Environment) -> Option<()> {
-        for folder in std::env::split_paths(env.get("PATH")?) {
-            let program = folder.join("docker");
-            let found = self.exists(&program) && files::metadata(&program).is_ok_and(|found| found.is_file());
-            self.inputs.programs.insert(program);
-            if found {
-                break;
-            }
-        }
-        let home = env.get("HOME").map(|home| Path::new(home).join(".docker"));
-        let config = env.get("DOCKER_CONFIG").map(PathBuf::from).or(home);
-        let mut folders: Vec<PathBuf> = PLUGIN_FOLDERS.iter().map(PathBuf::from).collect();
-        if let Some(config) = config {
-            folders.push(config.join("cli-plugins"));
-            folders.extend(extra_plugin_folders(&config));
-            // By its time: it holds credentials, and names more plugin folders.
-            self.inputs.programs.insert(config.join("config.json"));
-        }
-        self.inputs.programs.extend(folders.into_iter().map(|folder| folder.join("docker-compose")));
-        Some(())
-    }
-}
-
-/// The plugin folders that the docker CLI's configuration names. One that cannot be read names none.
-fn extra_plugin_folders(config: &Path) -> Vec<PathBuf> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Config {
-        #[serde(default)]
-        cli_plugins_extra_dirs: Vec<PathBuf>,
-    }
-    let text = files::read_to_string(&config.join("config.json"), LARGEST_TEXT).unwrap_or_default();
-    serde_json::from_str::<Config>(&text).map(|config| config.cli_plugins_extra_dirs).unwrap_or_default()
-}
-
-/// A path that means what it says: no variable, no URL, no home, not standard input.
-fn plain(path: &str) -> Option<&str> {
-    let odd = path.is_empty() || path == "-" || path.starts_with('~') || path.contains(['$', ':']);
-    (!odd).then_some(path)
-}
-
-fn joined<'a>(base: &Path, paths: impl Iterator<Item = &'a str>) -> Option<Vec<PathBuf>> {
-    paths.map(|path| plain(path).map(|path| base.join(path))).collect()
 }
 
 fn is_absent(error: &io::Error) -> bool {

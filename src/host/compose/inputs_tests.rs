@@ -209,6 +209,64 @@ fn gives_up_on_what_it_does_not_understand() {
     assert_eq!(project.inputs(), None, "Compose would go on in the parent folders");
 }
 
+/// What keeps Compose from being asked, and the path that it is to name.
+fn trap(project: &Project, path: &str) -> (String, String) {
+    let error = Inputs::find(&project.desired, &project.env).unwrap_err().to_string();
+    assert_eq!(Inputs::trap(&project.desired, &project.env).unwrap().to_string(), error);
+    (error, project.folder.path().join(path).display().to_string())
+}
+
+fn enlarge(project: &Project, path: &str) {
+    fs::File::create(project.folder.path().join(path)).unwrap().set_len(3 << 30).unwrap();
+}
+
+#[test]
+fn a_file_that_is_too_large_keeps_compose_from_being_asked_wherever_it_is_named() {
+    let paths = [".env", "svc.env", "inc/db.env", "inc/part.yaml", "base/base.yaml", "compose.yaml"];
+    for path in paths {
+        let project = Project::new();
+        enlarge(&project, path);
+        let (error, path) = trap(&project, path);
+        assert_eq!(error, format!("{path} has 3 GiB, and 16 MiB at most are read"));
+    }
+    for compose in [
+        "services: {a: {image: x, label_file: [odd]}}",
+        // Behind what is not understood.
+        "services: {a: {image: x, env_file: ['$WHERE.env', odd]}}",
+        "include: ['https://example.com/compose.yaml', odd]",
+        "include: [{path: inc/part.yaml, project_directory: '$WHERE'}, odd]",
+    ] {
+        let project = Project::new();
+        project.write("compose.yaml", compose);
+        enlarge(&project, "odd");
+        let (error, path) = trap(&project, "odd");
+        assert_eq!(error, format!("{path} has 3 GiB, and 16 MiB at most are read"), "{compose}");
+    }
+    let mut project = Project::new();
+    project.desired.object.spec.project.env_files = vec!["odd".into()];
+    enlarge(&project, "odd");
+    assert!(trap(&project, "odd").0.contains("/odd has 3 GiB"));
+}
+
+#[test]
+fn what_compose_mounts_and_does_not_read_may_be_of_any_size() {
+    let project = Project::new();
+    let compose = "services: {a: {image: x, configs: [c], secrets: [s]}}\nconfigs: {c: {file: odd}}\nsecrets: {s: {file: odd}}\n";
+    project.write("compose.yaml", compose);
+    enlarge(&project, "odd");
+    assert!(project.inputs().is_some());
+}
+
+#[test]
+fn what_leads_in_a_circle_is_found_and_keeps_nobody_from_asking() {
+    let project = Project::new();
+    let path = project.folder.path().join("svc.env");
+    fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink("svc.env", &path).unwrap();
+    assert_eq!(project.inputs(), None);
+    assert_eq!(Inputs::circles(&project.desired, &project.env), BTreeSet::from([path]));
+}
+
 #[test]
 fn circles_end() {
     let project = Project::new();

@@ -66,6 +66,7 @@ pub(super) use made_of::builds_of;
 pub use model::{BuildModel, BuildSettings, Model, ServiceModel};
 pub use ownership::{Ownership, ownership};
 pub use provided::Provided;
+pub(crate) use resolve::unreadable;
 pub use resolve::{Resolved, printed_hashes, resolve, resolve_in};
 pub(super) use secrets::{of_env_files, of_project};
 pub use upgrade::{Made, made_from_this_model};

@@ -1,6 +1,6 @@
 //! A project as Compose resolves it, remembered until something that Compose read changes.
 
-use std::{collections::BTreeMap, io, time::Duration};
+use std::{collections::BTreeMap, ffi::OsStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -18,7 +18,7 @@ use super::{
 use crate::{
     api::Desired,
     files::{self, LARGEST_TEXT},
-    host::{Cache, HostError, Sealed, endpoint::Endpoint, reference},
+    host::{Cache, HostError, Sealed, docker_config, endpoint::Endpoint, reference},
     manifest::{Pointed, nearest},
 };
 
@@ -158,12 +158,21 @@ async fn find_inputs(
 ) -> Result<(Option<Inputs>, Option<String>), HostError> {
     let (whose, env) = (desired.clone(), env.clone());
     let find = move || {
-        let inputs = Inputs::find(&whose, &env)?;
+        docker_config::check(&|name| env.get(name).map(OsStr::to_owned))?;
+        let inputs = Inputs::find(&whose, &env).map_err(|error| HostError::unusable(&whose, &error))?;
         let fingerprint = inputs.as_ref().and_then(|inputs| inputs.fingerprint(&whose, &env));
         Ok((inputs, fingerprint))
     };
-    let found: io::Result<_> = files::looked(find).await.unwrap_or_else(|hangs| Err(hangs.into()));
-    found.map_err(|error| HostError::unusable(desired, &error))
+    files::looked(find).await.unwrap_or_else(|hangs| Err(hangs.into()))
+}
+
+/// Why Compose would not be asked for a project, as far as its files say: it would wait at one of them, or read gigabytes.
+pub(crate) fn unreadable(desired: &Desired) -> Option<HostError> {
+    let whose = desired.clone();
+    match files::look_past(move || Inputs::trap(&whose, &Environment::of_this_process())) {
+        Ok(trap) => trap.map(|error| HostError::unusable(desired, &error)),
+        Err(hangs) => Some(hangs.into()),
+    }
 }
 
 /// The answer with what its images are made of; and everything that it rests on with a fingerprint, where none of it has

@@ -107,7 +107,7 @@ mod tests {
         assert!(file.starts_with("cannot read the secret in no: "), "{file}");
         std::fs::write(folder.path().join("big"), "x".repeat(70_000)).unwrap();
         let big = bearer(SecretSource::File("big".into()), folder.path()).await.unwrap_err();
-        assert!(big.ends_with("it has more than 64 KiB"), "{big}");
+        assert!(big.ends_with("and 64 KiB at most are read"), "{big}");
     }
 
     #[test]

@@ -223,17 +223,21 @@ impl Context {
     }
 }
 
-/// The ignore file: the Dockerfile's own first, then the context's.
-fn ignore_file(
-    root: &Path,
-    dockerfile: Option<&Path>,
-) -> Result<(Option<PathBuf>, Dockerignore), DigestError> {
+/// Where the ignore file of a context may be, the first choice first: the Dockerfile's own, then the context's.
+pub(in crate::host) fn ignore_files(root: &Path, dockerfile: Option<&Path>) -> impl Iterator<Item = PathBuf> {
     let own = dockerfile.map(|path| {
         let mut name = path.as_os_str().to_owned();
         name.push(".dockerignore");
         PathBuf::from(name)
     });
-    for path in own.into_iter().chain([root.join(".dockerignore")]) {
+    own.into_iter().chain([root.join(".dockerignore")])
+}
+
+fn ignore_file(
+    root: &Path,
+    dockerfile: Option<&Path>,
+) -> Result<(Option<PathBuf>, Dockerignore), DigestError> {
+    for path in ignore_files(root, dockerfile) {
         match files::read(&path, LARGEST_TEXT) {
             Ok(bytes) => {
                 let parsed = Dockerignore::parse(&String::from_utf8_lossy(&bytes));

@@ -17,6 +17,7 @@ mod pattern;
 mod walk;
 
 pub(super) use digest::Fields;
+pub(super) use digest::ignore_files;
 pub use digest::{DigestError, context_digest, context_files};
 pub use git::git_state;
 pub use modules::source_presence;

@@ -3,7 +3,11 @@
 
 mod passed;
 
-use std::{collections::BTreeSet, io, path::Path};
+use std::{
+    collections::BTreeSet,
+    io,
+    path::{Path, PathBuf},
+};
 
 use super::{Environment, command::Finished, inputs::Inputs, scan};
 use crate::{
@@ -55,7 +59,8 @@ pub(super) fn check(desired: &Desired, env: &Environment, finished: &Finished) -
             Err(HostError::ComposeMissing(format!("`docker compose` is not a command here; {MEND}")))
         }
         StepOutcome::Failed => {
-            let cause = message(&Passed::of(desired, env), finished);
+            let said = message(&Passed::of(desired, env), finished);
+            let cause = with_circles(&Inputs::circles(desired, env), said);
             Err(HostError::ComposeRefused { directory: directory(), cause })
         }
         _ => Err(HostError::Engine {
@@ -63,6 +68,14 @@ pub(super) fn check(desired: &Desired, env: &Environment, finished: &Finished) -
             cause: format!("docker compose config did not end within {:.0?}", finished.duration),
         }),
     }
+}
+
+/// What Compose said, after the files whose symbolic links lead in a circle: some versions take one for a file that is not there.
+fn with_circles(circles: &BTreeSet<PathBuf>, said: String) -> String {
+    let found = circles.iter().map(|path| format!("{}: too many levels of symbolic links", path.display()));
+    let mut all: Vec<String> = found.filter(|found| !said.contains(found.as_str())).collect();
+    all.push(said);
+    all.join("; ")
 }
 
 /// What a docker CLI without the plugin says: it takes Compose's options and verbs for its own.
@@ -218,6 +231,30 @@ an error: a variable is not set"#;
             !of(&["hunter9"]).to_string().contains("hunter9"),
             "and what stands in no file that is known"
         );
+    }
+
+    #[test]
+    fn a_file_whose_links_lead_in_a_circle_is_named_whatever_compose_says_of_it() {
+        for (compose, circle) in [
+            ("include: [part.yaml]\nservices: {api: {image: x}}\n", "part.yaml"),
+            ("services: {api: {extends: {file: base/web.yaml, service: web}}}\n", "base/web.yaml"),
+            ("services: {api: {image: x, env_file: [a.env]}}\n", "a.env"),
+            // Also behind what is not understood.
+            ("services: {api: {image: x, env_file: ['$WHERE.env', a.env]}}\n", "a.env"),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join("compose.yaml"), compose).unwrap();
+            let path = folder.path().join(circle);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::os::unix::fs::symlink(path.file_name().unwrap(), &path).unwrap();
+            let desired = desired(folder.path().to_str().unwrap(), &["api"]);
+            let expected = format!("{}: too many levels of symbolic links", path.display());
+            for said in [format!("open {expected}"), "invalid compose project".into()] {
+                let finished = finished(StepOutcome::Failed, &said);
+                let error = check(&desired, &Environment::default(), &finished).unwrap_err().to_string();
+                assert_eq!(error.matches(&expected).count(), 1, "{compose}: {error}");
+            }
+        }
     }
 
     #[test]

@@ -162,7 +162,7 @@ async fn a_file_of_certificates_is_a_regular_one_of_certain_length_with_certific
     for (name, words) in [
         ("pipe", "pipe is a named pipe and not a regular file"),
         ("/dev/zero", "/dev/zero is a device and not a regular file"),
-        ("long", "it has more than 1 MiB"),
+        ("long", "and 1 MiB at most are read"),
         ("gone", "cannot read the certificates in gone"),
         ("none", "`tls.caFile` holds no PEM certificate"),
     ] {

@@ -1,0 +1,107 @@
+//! The docker CLI's configuration: the folder with its settings, its contexts and its plugins.
+//!
+//! undrift reads there where the engine is, and every docker command that it starts reads all of it, whatever it is asked: one
+//! that waits at a file there answers nothing.
+
+use std::{
+    ffi::OsString,
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::HostError;
+use crate::files::{self, Hangs, LARGEST_TEXT};
+
+/// The file of its settings in the folder.
+pub(super) const SETTINGS: &str = "config.json";
+
+/// The folder: `DOCKER_CONFIG`, else `.docker` below `HOME`.
+pub(super) fn folder(env: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let set = |name| env(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    set("DOCKER_CONFIG").or_else(|| set("HOME").map(|home| home.join(".docker")))
+}
+
+/// The text of its settings; `None` where there are none.
+///
+/// # Errors
+/// [`HostError::DockerConfigUnusable`] where the folder or the file is something else, or cannot be read;
+/// [`HostError::FileHangs`].
+pub(super) fn settings(folder: &Path) -> Result<Option<String>, HostError> {
+    let path = folder.join(SETTINGS);
+    match files::read_to_string(&path, LARGEST_TEXT) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        // The folder is none, or what it is to be in.
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            files::is_folder_or_absent(folder).map(|()| None).map_err(|error| unusable(folder, &error))
+        }
+        Err(error) => Err(unusable(&path, &error)),
+    }
+}
+
+/// Whether docker commands in this environment can read their configuration.
+///
+/// # Errors
+/// As [`settings`].
+pub(crate) fn check(env: &dyn Fn(&str) -> Option<OsString>) -> Result<(), HostError> {
+    folder(env).map_or(Ok(()), |folder| settings(&folder).map(drop))
+}
+
+/// Why it is not used.
+pub(super) fn unusable(path: &Path, error: &io::Error) -> HostError {
+    if Hangs::is_why(error) {
+        return HostError::FileHangs(error.to_string());
+    }
+    let (path, said) = (path.display().to_string(), error.to_string());
+    let cause = if said.contains(&path) { said } else { format!("{path} cannot be read: {said}") };
+    HostError::DockerConfigUnusable { path, cause }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    use super::*;
+
+    fn pipe(path: &Path) {
+        mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    }
+
+    #[test]
+    fn what_is_no_folder_and_what_is_no_file_is_named_with_what_it_is() {
+        let home = tempfile::tempdir().unwrap();
+        let at = |name: &str| home.path().join(name);
+        let config = |name: &str| at(name).join(SETTINGS);
+        pipe(&at("pipe"));
+        fs::write(at("file"), "").unwrap();
+        for folder in ["empty", "of-pipe", "of-folder", "of-large", "of-loop", "well"] {
+            fs::create_dir(at(folder)).unwrap();
+        }
+        pipe(&config("of-pipe"));
+        fs::create_dir(config("of-folder")).unwrap();
+        fs::File::create(config("of-large")).unwrap().set_len(3 << 30).unwrap();
+        std::os::unix::fs::symlink(SETTINGS, config("of-loop")).unwrap();
+        fs::write(config("well"), "{}").unwrap();
+        for (folder, path, what) in [
+            ("pipe", at("pipe"), "is a named pipe and not a folder"),
+            ("file", at("file"), "is a file and not a folder"),
+            ("of-pipe", config("of-pipe"), "is a named pipe and not a regular file"),
+            ("of-folder", config("of-folder"), "is a folder and not a regular file"),
+            ("of-large", config("of-large"), "has 3 GiB, and 16 MiB at most are read"),
+            ("of-loop", config("of-loop"), "Too many levels of symbolic links"),
+        ] {
+            let error = settings(&at(folder)).unwrap_err();
+            let said = error.to_string();
+            assert!(said.starts_with("the docker CLI's configuration cannot be used: "), "{said}");
+            assert!(said.contains(&path.display().to_string()) && said.contains(what), "{folder}: {said}");
+            assert!(error.next().unwrap().contains(&path.display().to_string()), "{error:?}");
+        }
+        for (folder, found) in [("none", None), ("empty", None), ("well", Some("{}")), ("file/below", None)] {
+            assert_eq!(settings(&at(folder)).unwrap().as_deref(), found, "{folder}");
+        }
+        // How one says that there is none.
+        assert_eq!(settings(Path::new("/dev/null")).unwrap(), None);
+    }
+}
