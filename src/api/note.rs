@@ -40,6 +40,8 @@ pub enum NoteReason {
     PortTaken,
     /// The credentials of a route cross the network in plain HTTP.
     PlainHttp,
+    /// The look went without what is recorded: the state cannot be read.
+    StateUnavailable,
 }
 
 impl NoteReason {
@@ -59,6 +61,7 @@ impl NoteReason {
             Self::BuildFilesMissing => "BuildFilesMissing",
             Self::PortTaken => "PortTaken",
             Self::PlainHttp => "PlainHttp",
+            Self::StateUnavailable => "StateUnavailable",
         }
     }
 }

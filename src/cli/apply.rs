@@ -102,7 +102,7 @@ async fn here(
         object,
         reconciled,
         acted,
-        error: error.map(|error: ReconcileError| context::with_causes(&error)),
+        error: error.map(|error: ReconcileError| reconcile::in_full(&store, &error)),
     };
     Ok(applied.into_iter().map(outcome).collect())
 }

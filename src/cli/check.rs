@@ -13,7 +13,7 @@ use super::{
     ladder,
 };
 use crate::{
-    api::{Desired, ObjectList},
+    api::{Desired, Note, NoteReason, Object, ObjectList},
     host::{LOOK_LIMIT, LocalHost},
     reconcile::{self, Looked, ReconcileError},
     store::Store,
@@ -26,9 +26,18 @@ pub(super) fn run(
     with_plan: bool,
 ) -> Result<u8, Failure> {
     let loaded = context::load(&objects.manifests, &objects.names)?;
-    let store = context.store_for_looking()?.map(Arc::new);
+    let (store, unusable) = context.store_for_looking()?;
+    let store = store.map(Arc::new);
+    if let Some(why) = &unusable {
+        context.complain(&without_state(why));
+    }
     let runtime = context::runtime()?;
     let looks = runtime.block_on(look_at_all(store.as_ref(), &loaded))?;
+    // One that can be opened may be damaged further in.
+    let damaged = store.as_ref().and_then(|store| damage(store, &looks));
+    if let Some(why) = &damaged {
+        context.complain(&without_state(why));
+    }
     let exit = looks.iter().map(|(_, looked)| exit_code(looked)).max().unwrap_or(0);
     for (desired, looked) in &looks {
         if let Err(error) = looked {
@@ -37,15 +46,43 @@ pub(super) fn run(
     }
     let printed = match objects.output.output {
         Format::Json => {
-            let items = looks.into_iter().map(|(desired, looked)| match looked {
-                Ok(looked) => looked.object,
-                Err(error) => reconcile::unseen(store.as_deref(), desired, &error),
-            });
-            context.json(&ObjectList::new(items.collect()))
+            let why = unusable.or(damaged);
+            context.json(&ObjectList::new(seen(store.as_deref(), looks, why.as_deref())))
         }
         Format::Text => print(context, &looks, with_plan),
     };
     context::outcome(printed, exit)
+}
+
+/// The objects as they were seen; with a note for each service where that was without the state.
+fn seen(store: Option<&Store>, looks: Vec<Look<'_>>, why_without: Option<&str>) -> Vec<Object> {
+    let note =
+        why_without.map(|why| Note { reason: NoteReason::StateUnavailable, message: without_state(why) });
+    let objects = looks.into_iter().map(|(desired, looked)| match looked {
+        Ok(looked) => looked.object,
+        Err(error) => reconcile::unseen(store, desired, &error),
+    });
+    let noted = objects.map(|mut object| {
+        for service in &mut object.status.services {
+            service.notes.extend(note.clone());
+        }
+        object
+    });
+    noted.collect()
+}
+
+/// That the look goes without what is recorded, and what that means.
+fn without_state(why: &str) -> String {
+    format!(
+        "looking without the state: {why}; suspensions, open incidents and what was tried before are not known here, nor what \
+         images were built from"
+    )
+}
+
+/// What kept the state from being read, where that came out in the middle of a look.
+fn damage(store: &Store, looks: &[Look<'_>]) -> Option<String> {
+    let found = looks.iter().find_map(|(_, looked)| looked.as_ref().ok()?.without_state.as_ref());
+    found.map(|error| store.in_full(error))
 }
 
 fn print(context: &mut Context<'_>, looks: &[Look<'_>], with_plan: bool) -> io::Result<()> {

@@ -39,7 +39,7 @@ use crate::{
     manifest::{self, Source},
     plain,
     reconcile::ReconcileError,
-    store::{DigestKey, Displaced, StepLock, Store, StoreError},
+    store::{DigestKey, Displaced, LostTrail, StepLock, Store, StoreError},
 };
 
 /// How long an orphaned Compose command may go on before undrift says that it does not end: as long as the
@@ -106,7 +106,7 @@ impl<'a> Context<'a> {
 
     /// Says why a verb failed: on standard error for people and, where JSON was asked for, as the document.
     pub(super) fn fail(&mut self, failure: &Failure, format: Option<Format>) {
-        let message = with_causes(failure);
+        let message = self.in_full(failure);
         // A broken standard error leaves nobody to tell.
         let _ = match (self.global.log_format, failure) {
             (LogFormat::Json, _) => {
@@ -120,6 +120,15 @@ impl<'a> Context<'a> {
                 "apiVersion": API_VERSION, "kind": "Error", "reason": failure.reason(), "message": message,
             });
             let _ = self.json(&error);
+        }
+    }
+
+    /// A failure with its causes; one of the state with the file that it is of.
+    fn in_full(&self, failure: &Failure) -> String {
+        let said = with_causes(failure);
+        match (failure.of_state(), self.named_state_dir()) {
+            (Some(error), Ok(dir)) => error.name_file(&dir, said),
+            _ => said,
         }
     }
 
@@ -149,17 +158,19 @@ impl<'a> Context<'a> {
 
     /// The state for a verb that only looks: what it remembers of images and Compose files makes it fast, but
     /// it is not needed. Where there is none, or one of another version, it looks without, and makes or upgrades
-    /// nothing: the copy that is taken before an upgrade is the way back.
-    pub(super) fn store_for_looking(&self) -> Result<Option<Store>, Failure> {
+    /// nothing: the copy that is taken before an upgrade is the way back. With why it looks without one that is there, or was.
+    pub(super) fn store_for_looking(&self) -> Result<(Option<Store>, Option<String>), Failure> {
+        let dir = self.named_state_dir()?;
         let opened = match self.state_dir() {
             Ok(dir) => Store::open_for_looking(&dir),
             Err(Failure::Store(error)) => Err(error),
             Err(failure) => return Err(failure),
         };
-        Ok(opened.unwrap_or_else(|error| {
-            tracing::info!(%error, "the state cannot be used; looking without it");
-            None
-        }))
+        Ok(match opened {
+            Ok(None) => (None, LostTrail::of(&dir).map(|lost| lost.to_string())),
+            Ok(store) => (store, None),
+            Err(error) => (None, Some(error.in_full(&dir))),
+        })
     }
 
     /// How a verb that shows the recorded state is to print.

@@ -49,6 +49,20 @@ impl Failure {
         error.kind() == io::ErrorKind::BrokenPipe
     }
 
+    /// What is wrong with the state, where that is why.
+    pub(super) const fn of_state(&self) -> Option<&StoreError> {
+        match self {
+            Self::Store(error)
+            | Self::Verb(VerbError::Store(error))
+            | Self::Lock(LockError::Folder(error))
+            | Self::Reconcile(ReconcileError::Store(error))
+            | Self::Daemon(
+                DaemonError::Store(error) | DaemonError::Reconcile(ReconcileError::Store(error)),
+            ) => Some(error),
+            _ => None,
+        }
+    }
+
     pub(super) fn reason(&self) -> &'static str {
         match self {
             Self::Manifest(_) => "ManifestInvalid",

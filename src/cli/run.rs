@@ -26,7 +26,7 @@ pub(super) fn run(context: &mut Context<'_>, verb: &Run) -> Result<u8, Failure> 
         return Err(Failure::Usage(format!("--image-period {given} is too short: give 1s or more")));
     }
     let dir = context.state_dir()?;
-    let opened = runtime.block_on(daemon::once_writable(&mut signals, || open(&dir)))?;
+    let opened = runtime.block_on(daemon::once_writable(&dir, &mut signals, || open(&dir)))?;
     let Some((_lock, steps, store)) = opened else { return Ok(0) };
     let options = Options {
         sources: context::sources(&verb.manifests.files),
@@ -72,7 +72,7 @@ async fn watch(
     mut signals: Signals,
 ) -> Result<u8, Failure> {
     let _while_at_work = steps.acquire()?;
-    let closed = daemon::once_writable(&mut signals, || close_interrupted(store)).await?;
+    let closed = daemon::once_writable(store.dir(), &mut signals, || close_interrupted(store)).await?;
     let Some(closed) = closed else { return Ok(0) };
     for told in closed {
         tracing::warn!(what = told, "closed");

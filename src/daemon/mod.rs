@@ -37,7 +37,6 @@ pub(crate) use writable::once_writable;
 
 use crate::{
     api::{AuditKind, Desired, NewRecord},
-    causes::with_causes,
     files,
     host::{Host, LocalHost},
     manifest::{self, ManifestErrors, Source},
@@ -109,7 +108,7 @@ pub(crate) async fn run(
     mut signals: Signals,
 ) -> Result<(), DaemonError> {
     let io = |action| move |source| DaemonError::Io { action, source };
-    let door = once_writable(&mut signals, || Door::open(&options.state_dir)).await;
+    let door = once_writable(&options.state_dir, &mut signals, || Door::open(&options.state_dir)).await;
     let Some(door) = door.map_err(io("open the socket in the state folder"))? else { return Ok(()) };
     let declared = store.declarations()?;
     let (edits, objects, loaded) = tokio::select! {
@@ -124,7 +123,7 @@ pub(crate) async fn run(
     let (image_period, grace) = (options.image_period, options.grace);
     let shared = Arc::new(shared(&options, Arc::clone(&host), store, objects));
     shared.report_faults(loaded)?;
-    if once_writable(&mut signals, || shared.begin()).await?.is_none() {
+    if once_writable(&options.state_dir, &mut signals, || shared.begin()).await?.is_none() {
         return Ok(());
     }
     let changes = stream::select(host.engine().changes(), host.engine().image_changes(image_period));
@@ -156,7 +155,7 @@ pub(crate) async fn run(
     tasks.wait().await;
     // It has ended as it should, whether there is room to say so or not.
     if let Err(error) = shared.record_end(&end) {
-        tracing::error!(error = %with_causes(&error), "the end could not be recorded");
+        tracing::error!(error = %shared.store.in_full(&error), "the end could not be recorded");
     }
     match end {
         End::Signal(_) => Ok(()),

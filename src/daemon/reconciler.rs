@@ -22,11 +22,10 @@ use super::{
 };
 use crate::{
     api::{AuditKind, ConditionStatus, ConditionType, Desired, NewRecord, Object, Time},
-    causes::with_causes,
     host::{Host, HostError},
     reconcile::{
-        Action, AtWork, Environment, Progress, ReconcileError, Reconciler, Session, Turn, is_record_of, now,
-        unseen,
+        Action, AtWork, Environment, Progress, ReconcileError, Reconciler, Session, Turn, in_full,
+        is_record_of, now, unseen,
     },
     runtime::{Reconcile, Requeue, jittered},
     store::{Store, StoreError},
@@ -174,14 +173,14 @@ impl<H: Host + 'static> Shared<H> {
         let name = desired.name();
         let failures = self.memory.failed(name);
         if failures == 1 {
-            let (reason, error) = (error.reason(), with_causes(error));
+            let (reason, error) = (error.reason(), in_full(&self.store, error));
             tracing::warn!(object = name, reason, %error, "nothing can be said of the object");
         }
         let object = unseen(Some(&self.store), desired, error);
         if is_record_of(&self.store, name, &self.host.endpoint())
             && let Err(error) = self.store.save_object(&object)
         {
-            let error = with_causes(&error);
+            let error = self.store.in_full(&error);
             tracing::warn!(object = name, %error, "the status could not be recorded");
         }
         let may_pass = matches!(error, ReconcileError::Host(error) if error.is_transient());
@@ -192,7 +191,7 @@ impl<H: Host + 'static> Shared<H> {
         }
         // A hiccup is no answer to a person who waits; an engine that stays away is one.
         if !may_pass || failures >= FAILURES_BORNE {
-            self.answer(name, &object, false, Some(&with_causes(error)));
+            self.answer(name, &object, false, Some(&in_full(&self.store, error)));
         }
         let (first, longest) = FAILED;
         // Who wants a look every second wants it of what is mended, too.
@@ -205,7 +204,7 @@ impl<H: Host + 'static> Shared<H> {
     /// [`begin_again`](Self::begin_again).
     fn unsaid(&self, desired: &Desired, error: &ReconcileError) -> Requeue {
         let name = desired.name();
-        let said = with_causes(error);
+        let said = in_full(&self.store, error);
         tracing::error!(object = name, error = %said, "the new watch could not be recorded");
         self.answer(name, &unseen(Some(&self.store), desired, error), false, Some(&said));
         Requeue::At(Instant::now() + UNSAID)
@@ -216,7 +215,12 @@ impl<H: Host + 'static> Shared<H> {
         let name = desired.name();
         tracing::debug!(object = name, "no turn without the state");
         self.waiters.begin(name);
-        self.answer(name, &unseen(Some(&self.store), desired, error), false, Some(&with_causes(error)));
+        self.answer(
+            name,
+            &unseen(Some(&self.store), desired, error),
+            false,
+            Some(&in_full(&self.store, error)),
+        );
         Requeue::At(Instant::now() + UNSAID)
     }
 

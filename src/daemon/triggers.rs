@@ -9,7 +9,7 @@ use crate::{
     api::Desired,
     causes::with_causes,
     host::{Host, engine::Change},
-    reconcile::{ReconcileError, begin_watch, end_watch, now},
+    reconcile::{ReconcileError, begin_watch, end_watch, in_full, now},
     runtime::debounce,
 };
 
@@ -113,7 +113,7 @@ impl<H: Host + 'static> Shared<H> {
                 Some(_) => Ok(()),
             });
             if let Err(error) = kept {
-                let error = with_causes(&error);
+                let error = self.store.in_full(&error);
                 tracing::error!(object = desired.name(), %error, "how it is declared could not be recorded");
             }
         }
@@ -138,7 +138,7 @@ impl<H: Host + 'static> Shared<H> {
     fn end_of_watch(&self, name: &str, why: &str) -> bool {
         let ended = end_watch(&self.store, name, why, now());
         if let Err(error) = &ended {
-            let error = with_causes(error);
+            let error = in_full(&self.store, error);
             tracing::error!(object = name, %error, "the end of the watch could not be recorded");
         }
         ended.is_ok()

@@ -1,7 +1,7 @@
 //! A state that cannot be written at the start: a disk that is full, or that was made read-only after a fault. Both pass, and
 //! who would have undrift start again and again instead gains nothing by it.
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, path::Path, time::Duration};
 
 use sd_notify::NotifyState;
 
@@ -11,12 +11,13 @@ use crate::{causes::with_causes, store::is_unwritable};
 /// The waits between two attempts, doubling.
 const WAITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
-/// Makes something in the state folder, as soon as it can be made; `None` where the process is asked to end before. What keeps
+/// Makes something in the state folder `dir`, as soon as it can be made; `None` where the process is asked to end before. What keeps
 /// it from that is reported once, in the log and to the service manager.
 ///
 /// # Errors
 /// What does not pass by itself.
 pub(crate) async fn once_writable<T, E: Error + 'static>(
+    dir: &Path,
     signals: &mut Signals,
     mut attempt: impl FnMut() -> Result<T, E>,
 ) -> Result<Option<T>, E> {
@@ -24,7 +25,7 @@ pub(crate) async fn once_writable<T, E: Error + 'static>(
     let mut reported = String::new();
     loop {
         let error = match attempt() {
-            Err(error) if is_unwritable(&error) => with_causes(&error),
+            Err(error) if is_unwritable(&error) => naming(dir, with_causes(&error)),
             made => {
                 if !reported.is_empty() && made.is_ok() {
                     tracing::info!("the state can be written again");
@@ -48,4 +49,10 @@ pub(crate) async fn once_writable<T, E: Error + 'static>(
             }
         }
     }
+}
+
+/// The error with the state that it is of, where it does not say so itself.
+fn naming(dir: &Path, error: String) -> String {
+    let dir = dir.display().to_string();
+    if error.contains(&dir) { error } else { format!("{dir}: {error}") }
 }

@@ -44,7 +44,8 @@ pub use turn::{Action, Turn};
 pub use unwatch::{NOT_WATCHED, begin_watch, end_watch, hold_watch};
 
 use crate::{
-    api::{Desired, Object, ObjectStatus, RouteSpec, Time},
+    api::{Desired, Object, ObjectStatus, ProjectObservation, RouteSpec, Time},
+    causes::with_causes,
     decide::{self, Decision, Inputs, StatusInputs},
     host::{Host, HostError},
     store::{EnginePlace, Store, StoreError},
@@ -207,10 +208,27 @@ pub fn unseen(store: Option<&Store>, desired: &Desired, error: &ReconcileError) 
         previous.as_ref().map(|object| &object.status),
         generation.unwrap_or(1),
         error.reason(),
-        &decide::with_outlived(error.to_string(), desired),
+        &decide::with_outlived(in_words(store, error), desired),
         now(),
     );
     object(desired, status)
+}
+
+/// The error in a sentence; one of the state with the file that it is of.
+fn in_words(store: Option<&Store>, error: &ReconcileError) -> String {
+    match (store, error) {
+        (Some(store), ReconcileError::Store(of_state)) => of_state.name_file(store.dir(), error.to_string()),
+        _ => error.to_string(),
+    }
+}
+
+/// An error with its causes; one of the state with the file that it is of.
+pub(crate) fn in_full(store: &Store, error: &ReconcileError) -> String {
+    let said = with_causes(error);
+    match error {
+        ReconcileError::Store(error) => error.name_file(store.dir(), said),
+        ReconcileError::Host(_) => said,
+    }
 }
 
 /// How long an engine may be away in the middle of a repair before `apply` gives up. At the first look it may not
@@ -238,7 +256,8 @@ impl Patience {
     }
 }
 
-/// One look without any consequence: what `check` and `plan` show.
+/// One look without any consequence: what `check` and `plan` show. What is recorded is not needed for it, and where it cannot be
+/// read the look goes without.
 ///
 /// # Errors
 /// Where nothing can be said about the host.
@@ -248,24 +267,19 @@ pub async fn look<H: Host>(
     desired: &Desired,
 ) -> Result<Looked, ReconcileError> {
     let mut observed = host.observe(desired).await?;
-    let store = match store {
-        Some(store) => is_of(store, desired, &place::place(host, &observed))?.then_some(store),
-        None => None,
+    let (recorded, without_state) = match store {
+        None => (None, None),
+        Some(store) => match recorded(host, store, desired, &mut observed) {
+            Ok(recorded) => (recorded, None),
+            Err(error) => (None, Some(error)),
+        },
     };
-    let previous = match store {
-        Some(store) => store.object(desired.name())?.map(|object| object.status),
-        None => None,
-    };
-    let history = match store {
-        Some(store) => {
-            image_knowledge::add_image_knowledge(store, desired, &mut observed, now())?;
-            let mut history =
-                history::history(store, desired, &observed.project, &Session::new(now()), now())?;
-            history.gone_images = scene::gone_images(host, &history, &observed).await;
-            history
-        }
-        None => decide::History { generation: 1, watching_since: Some(now()), ..decide::History::default() },
-    };
+    let (previous, mut history) = recorded.unwrap_or_else(|| {
+        let none =
+            decide::History { generation: 1, watching_since: Some(now()), ..decide::History::default() };
+        (None, none)
+    });
+    history.gone_images = scene::gone_images(host, &history, &observed).await;
     let now = now();
     let decision =
         decide::decide(Inputs { desired, observed: &observed, history: &history, now, jitter_seed: 0 });
@@ -286,7 +300,23 @@ pub async fn look<H: Host>(
         at_work: false,
         now,
     });
-    Ok(Looked { object: object(desired, status), decision })
+    Ok(Looked { object: object(desired, status), decision, without_state })
+}
+
+/// What is recorded of an object: its last status, and its history. `None` where that is of another engine.
+fn recorded<H: Host>(
+    host: &H,
+    store: &Store,
+    desired: &Desired,
+    observed: &mut ProjectObservation,
+) -> Result<Option<(Option<ObjectStatus>, decide::History)>, StoreError> {
+    if !is_of(store, desired, &place::place(host, observed))? {
+        return Ok(None);
+    }
+    let previous = store.object(desired.name())?.map(|object| object.status);
+    image_knowledge::add_image_knowledge(store, desired, observed, now())?;
+    let history = history::history(store, desired, &observed.project, &Session::new(now()), now())?;
+    Ok(Some((previous, history)))
 }
 
 /// Whether what is recorded of the object is of this engine. Where it is not, it says nothing of what was seen here.
@@ -310,6 +340,8 @@ pub struct Looked {
     pub object: Object,
     /// What follows from it.
     pub decision: Decision,
+    /// Why nothing of what is recorded is in it, though there is a state: it is damaged.
+    pub without_state: Option<StoreError>,
 }
 
 /// What is recorded and shown of an object.

@@ -135,6 +135,26 @@ impl Bench {
     }
 }
 
+/// What can be opened may be damaged further in.
+#[test]
+fn a_look_goes_without_a_state_that_cannot_be_read_and_says_why() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for damage in ["DROP TABLE objects", "ALTER TABLE images RENAME TO lost", "DROP TABLE suspensions"] {
+        let bench = Bench::new(World::incident());
+        assert!(bench.apply().reconciled);
+        let look = || runtime.block_on(look(&bench.host, Some(&bench.store), &desired())).unwrap();
+        assert!(look().without_state.is_none());
+        let raw = rusqlite::Connection::open(bench.dir.path().join("state.db")).unwrap();
+        raw.execute_batch(&format!("PRAGMA foreign_keys = OFF; {damage}")).unwrap();
+        let looked = look();
+        let why = bench.store.in_full(looked.without_state.as_ref().unwrap());
+        assert!(why.contains("state.db: "), "{damage}: {why}");
+        let seen = looked.object.status.services.len();
+        assert_eq!(seen, desired().services().len(), "it has looked all the same");
+        assert_eq!(looked.object.status.incident, None, "{damage}");
+    }
+}
+
 #[test]
 fn no_step_begins_once_undrift_is_to_end_however_far_the_turn_has_come() {
     let bench = Bench::new(World::incident());

@@ -1,17 +1,22 @@
 //! Why the state could not be read or written.
 
-use std::{error::Error, io, path::PathBuf};
+use std::{
+    error::Error,
+    io,
+    path::{Path, PathBuf},
+};
 
 use rusqlite::ErrorCode;
 
-use super::held::Gone;
+use super::{folder, held::Gone};
+use crate::causes::with_causes;
 
 /// Why the state could not be read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
     /// The state folder or a file in it cannot be made or opened.
-    #[error("cannot use the state folder {path}: {source}")]
+    #[error("cannot use the state folder{}: {source}", unless_named(path, source))]
     Folder {
         /// The folder or file.
         path: PathBuf,
@@ -82,6 +87,36 @@ pub enum StoreError {
     },
 }
 
+/// The path, where what the operating system said does not name it.
+fn unless_named(path: &Path, source: &io::Error) -> String {
+    let path = path.display().to_string();
+    if source.to_string().contains(&path) { String::new() } else { format!(" {path}") }
+}
+
+impl StoreError {
+    /// The error with its causes, and with the database in `dir` where it is of that and does not name it.
+    #[must_use]
+    pub fn in_full(&self, dir: &Path) -> String {
+        self.name_file(dir, with_causes(self))
+    }
+
+    /// What is said of this error, and whose the error is.
+    pub(crate) fn name_file(&self, dir: &Path, said: String) -> String {
+        match self {
+            Self::Folder { .. } | Self::Gone(_) | Self::NoSuchIntent(_) | Self::AmbiguousIncident { .. } => {
+                said
+            }
+            Self::NewerSchema { .. }
+            | Self::OlderSchema { .. }
+            | Self::Full(_)
+            | Self::ReadOnly(_)
+            | Self::Busy(_)
+            | Self::Database { .. }
+            | Self::Unreadable { .. } => format!("{}: {said}", dir.join(folder::FILE).display()),
+        }
+    }
+}
+
 /// Whether an error is, at bottom, that nothing can be written: no room is left, the file system is read-only, or somebody
 /// else writes. All of these pass.
 #[must_use]
@@ -125,6 +160,33 @@ pub(super) fn unreadable(what: &'static str) -> impl FnOnce(serde_json::Error) -
 mod tests {
     use super::*;
     use crate::store::LockError;
+
+    #[test]
+    fn every_error_of_a_state_names_its_file_once() {
+        let sqlite = |code| rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+        let path = || PathBuf::from("/srv/state/state.db");
+        let odd = io::Error::other("/srv/state/state.db is a folder and not a regular file");
+        let json = serde_json::from_str::<u8>("x").unwrap_err();
+        for error in [
+            StoreError::Folder { path: path(), source: io::ErrorKind::PermissionDenied.into() },
+            StoreError::Folder { path: path(), source: odd },
+            StoreError::Gone(Gone::Missing { path: path() }),
+            StoreError::NewerSchema { found: 9, known: 1 },
+            StoreError::OlderSchema { found: 1, known: 9 },
+            failed("write")(sqlite(rusqlite::ffi::SQLITE_FULL)),
+            failed("write")(sqlite(rusqlite::ffi::SQLITE_READONLY)),
+            failed("write")(sqlite(rusqlite::ffi::SQLITE_BUSY)),
+            failed("read the audit trail")(sqlite(rusqlite::ffi::SQLITE_CORRUPT)),
+            unreadable("status")(json),
+        ] {
+            let said = error.in_full(Path::new("/srv/state"));
+            assert_eq!(said.matches("/srv/state/state.db").count(), 1, "{said}");
+        }
+        assert_eq!(
+            StoreError::NoSuchIntent(7).in_full(Path::new("/srv/state")),
+            "record 7 is not the intent of an open step"
+        );
+    }
 
     #[test]
     fn what_passes_is_told_from_what_does_not_however_deep_it_lies() {

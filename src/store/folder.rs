@@ -9,13 +9,22 @@ use std::{
 };
 
 use rusqlite::{Connection, FileControl, OpenFlags};
-use rustix::fs::OFlags;
+use rustix::fs::{Access, AtFlags, CWD, OFlags};
 
 use super::error::{Result, StoreError, failed};
-use crate::files::trust::{self, Exposed, Others};
+use crate::files::{
+    self,
+    trust::{self, Exposed, Others},
+};
 
 /// The database's file in the state folder.
 pub(super) const FILE: &str = "state.db";
+
+/// The database's log beside it, as SQLite names it.
+pub(super) const LOG: &str = "state.db-wal";
+
+/// The index of the log.
+pub(super) const INDEX: &str = "state.db-shm";
 
 /// How long a writer waits for another one. Longer than any transaction of undrift; shorter than patience.
 const BUSY: Duration = Duration::from_secs(5);
@@ -38,6 +47,8 @@ pub(super) fn create(dir: &Path) -> Result<PathBuf> {
 /// another in the place of, is refused: what undrift does is decided by what lies there.
 pub(super) fn ensure(dir: &Path) -> Result<()> {
     refuse_exposed(dir)?;
+    // That "File exists" would say of a pipe.
+    files::is_folder_or_absent(dir).map_err(io_error(dir))?;
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io_error(dir))?;
     refuse_exposed(dir)
 }
@@ -96,7 +107,7 @@ pub(super) fn connect_cache(path: &Path) -> Result<Connection> {
 /// [`connect_read_only`] for what the log says.
 pub(super) fn connect_existing_cache(dir: &Path) -> Result<Option<Connection>> {
     let path = dir.join(FILE);
-    if !log_exists(dir) || !is_trusted(dir) || OpenOptions::new().write(true).open(&path).is_err() {
+    if !log_exists(dir) || !is_trusted(dir) || may(&path, Access::WRITE_OK).is_err() {
         return Ok(None);
     }
     connect_cache(&path).map(Some)
@@ -109,7 +120,7 @@ fn log_exists(dir: &Path) -> bool {
 
 /// Where the log is.
 pub(super) fn log(dir: &Path) -> PathBuf {
-    dir.join(format!("{FILE}-wal"))
+    dir.join(LOG)
 }
 
 fn connect_as(path: &Path, synchronous: &str, busy: Duration) -> rusqlite::Result<Connection> {
@@ -130,11 +141,10 @@ fn connect_as(path: &Path, synchronous: &str, busy: Duration) -> rusqlite::Resul
 /// A connection that reads; `None` where there is no database.
 pub(super) fn connect_read_only(dir: &Path) -> Result<Option<Connection>> {
     let path = dir.join(FILE);
-    match std::fs::File::open(&path) {
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(io_error(&path)(error)),
+    if !is_there(dir)? {
+        return Ok(None);
     }
+    may(&path, Access::READ_OK)?;
     // A writer leaves its log behind, so without a log nobody writes: the file is a copy, or was just made. To
     // read it, SQLite would create a log; `immutable` says that it need not.
     let immutable = !log_exists(dir);
@@ -144,6 +154,35 @@ pub(super) fn connect_read_only(dir: &Path) -> Result<Option<Connection>> {
     let db = Connection::open_with_flags(address, flags).map_err(failed("open the state"))?;
     db.busy_timeout(BUSY).map_err(failed("open the state"))?;
     Ok(Some(db))
+}
+
+/// Whether there is a database. What is no file in its place, or beside it, would be waited at, or be no more than
+/// "unable to open" to SQLite.
+fn is_there(dir: &Path) -> Result<bool> {
+    let mut found = false;
+    for name in [FILE, LOG, INDEX] {
+        let path = dir.join(name);
+        match std::fs::metadata(&path) {
+            Ok(meta) => {
+                files::refuse_irregular(&path, &meta).map_err(io_error(&path))?;
+                found |= name == FILE;
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                // The folder itself is something else.
+                files::is_folder_or_absent(dir).map_err(io_error(dir))?;
+                return Err(io_error(&path)(error));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Whether this user may do that with a file. It is not opened: whoever closes a file of SQLite's ends the locks that this very
+/// process has on it (<https://www.sqlite.org/howtocorrupt.html>, 2.2).
+fn may(path: &Path, access: Access) -> Result<()> {
+    let allowed = rustix::fs::accessat(CWD, path, access, AtFlags::EACCESS);
+    allowed.map_err(|error| io_error(path)(error.into()))
 }
 
 /// The path as a `file:` URI. What has a meaning in a URI is escaped.
@@ -265,6 +304,43 @@ mod tests {
         assert_eq!(reader.records(&crate::store::RecordFilter::default()).unwrap().len(), 1);
         let error = reader.append(&NewRecord::of(AuditKind::Stopped)).unwrap_err();
         assert!(matches!(error, StoreError::ReadOnly(_)), "{error:?}");
+    }
+
+    #[test]
+    fn what_is_no_file_in_the_place_of_one_is_named_with_what_it_is() {
+        use rustix::fs::{FileType, Mode, mknodat};
+
+        fn pipe(path: &Path) {
+            mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        }
+        let odd: [(fn(&Path), &str); 4] = [
+            (|path| fs::create_dir(path).unwrap(), "a folder"),
+            (pipe, "a named pipe"),
+            (|path| drop(std::os::unix::net::UnixListener::bind(path).unwrap()), "a socket"),
+            (|path| std::os::unix::fs::symlink("/dev/zero", path).unwrap(), "a device"),
+        ];
+        for name in [FILE, LOG, INDEX] {
+            for (make, what) in odd {
+                let (home, store) = testing::store();
+                drop(store);
+                let path = home.path().join(name);
+                let _ = fs::remove_file(&path);
+                make(&path);
+                let error = Store::open_read_only(home.path()).unwrap_err();
+                let said = error.to_string();
+                assert!(matches!(error, StoreError::Folder { .. }), "{error:?}");
+                assert!(said.contains(&format!("{} ", path.display())), "{said}");
+                assert!(said.contains(&format!(" is {what} and not a regular file")), "{said}");
+            }
+        }
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("state");
+        pipe(&dir);
+        let said = Store::open_read_only(&dir).unwrap_err().to_string();
+        let expected =
+            format!("cannot use the state folder: {} is a named pipe and not a folder", dir.display());
+        assert_eq!(said, expected);
+        assert_eq!(Store::open(&dir, "test".into()).unwrap_err().to_string(), expected);
     }
 
     #[test]

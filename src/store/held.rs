@@ -18,7 +18,7 @@ use super::{folder, lock, step_lock};
 
 /// What is compared, the folder itself first. SQLite keeps the log and its index open for as long as the database, and never
 /// makes them anew meanwhile: see `folder::connect`.
-const NAMES: [&str; 6] = ["", lock::FILE, step_lock::FILE, folder::FILE, "state.db-wal", "state.db-shm"];
+const NAMES: [&str; 6] = ["", lock::FILE, step_lock::FILE, folder::FILE, folder::LOG, folder::INDEX];
 
 /// A file of the state folder that is open, as the kernel knows it whatever its name is now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -47,7 +47,7 @@ pub(crate) mod testing;
 use std::{
     collections::BTreeMap,
     fmt,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -81,6 +81,7 @@ pub type Clock = Box<dyn Fn() -> Time + Send + Sync>;
 
 /// The state: see the [module](self).
 pub struct Store {
+    dir: PathBuf,
     db: Mutex<Connection>,
     /// The cache has a connection of its own, which does not wait for the disk. `None`: read only.
     cache: Option<Mutex<Connection>>,
@@ -150,11 +151,12 @@ impl Store {
         };
         let (db, kept) = (Mutex::new(db), Mutex::default());
         let ledger = Mutex::default();
-        let store = Self { db, cache: None, actor, clock, key: None, kept, ledger, held: None };
+        let dir = dir.to_owned();
+        let store = Self { dir, db, cache: None, actor, clock, key: None, kept, ledger, held: None };
         store.migrate(schema::MIGRATIONS, lost)?;
         let cache = Some(Mutex::new(folder::connect_cache(&path)?));
-        let key = DigestKey::of(dir)
-            .map_err(|source| StoreError::Folder { path: dir.join(key::FILE), source })
+        let key = DigestKey::of(&store.dir)
+            .map_err(|source| StoreError::Folder { path: store.dir.join(key::FILE), source })
             .map(Some)?;
         Ok(Self { cache, key, ..store })
     }
@@ -184,6 +186,7 @@ impl Store {
                     None
                 });
                 Ok(Some(Self {
+                    dir: dir.to_owned(),
                     db: Mutex::new(db),
                     cache: None,
                     actor,
@@ -218,6 +221,18 @@ impl Store {
             Err(error) => tracing::debug!(%error, "looking without what was looked up before"),
         }
         Ok(Some(store))
+    }
+
+    /// An error of this store with its causes and its file.
+    #[must_use]
+    pub fn in_full(&self, error: &StoreError) -> String {
+        error.in_full(&self.dir)
+    }
+
+    /// The folder that it is in.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// Whether what was looked up can be remembered in it.

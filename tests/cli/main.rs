@@ -12,6 +12,7 @@ mod shapes;
 #[expect(dead_code, reason = "each of the crates that share it reads another part of it")]
 mod stranger;
 mod streams;
+mod unusable_files;
 mod warnings;
 
 use std::{fs, io::Write, process::Stdio};

@@ -29,7 +29,7 @@ fn looked(desired: &Desired, observed: &ProjectObservation, history: &History, n
         at_work: false,
         now,
     });
-    Looked { object: Object { declared: desired.object.clone(), status }, decision }
+    Looked { object: Object { declared: desired.object.clone(), status }, decision, without_state: None }
 }
 
 /// The ladder and the plan under it, as `plan` prints them.

@@ -1,6 +1,6 @@
 //! What follows from what was found of the state folder.
 
-use std::io;
+use std::{io, path::Path};
 
 use super::{Content, FILES_LIMIT, Folder, Keeping, State};
 use crate::{
@@ -50,7 +50,7 @@ pub(in crate::cli::doctor) fn judge(state: &State) -> Vec<Check> {
             )
             .with_mend("undrift audit verify"),
         ],
-        Some(content) => vec![schema(content), trail(content)],
+        Some(content) => vec![schema(&dir, content), trail(content)],
     });
     checks
 }
@@ -151,7 +151,7 @@ fn lock(folder: &Folder) -> Check {
     }
 }
 
-fn schema(content: &Content) -> Check {
+fn schema(dir: &str, content: &Content) -> Check {
     let name = "StateSchema";
     match content {
         Content::Nothing | Content::Lost(_) => Check::ok(name, "nothing is recorded yet"),
@@ -161,7 +161,7 @@ fn schema(content: &Content) -> Check {
         }
         Content::Unreadable(StoreError::NewerSchema { found, known }) => Check::failed(
             name,
-            format!("the state has schema version {found}, and this undrift knows {known} at most"),
+            format!("the state in {dir} has schema version {found}, and this undrift knows {known} at most"),
             "install the undrift that wrote it, or a newer one; undrift --version says which this is",
         ),
         Content::Unreadable(error @ StoreError::Folder { source, .. })
@@ -171,7 +171,7 @@ fn schema(content: &Content) -> Check {
         }
         Content::Unreadable(error) => Check::failed(
             name,
-            error.to_string(),
+            error.in_full(Path::new(dir)),
             "move the folder away and keep it for a post-mortem; undrift begins a new one",
         ),
     }

@@ -3,7 +3,7 @@
 use futures_util::stream;
 
 use super::*;
-use crate::store::RecordFilter;
+use crate::{causes::with_causes, store::RecordFilter};
 
 /// A bench whose objects have a status each.
 async fn bench() -> Bench {
