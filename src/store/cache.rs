@@ -17,7 +17,9 @@ impl Cache for Store {
     fn get(&self, space: &str, key: &str) -> Option<String> {
         let found = match &self.cache {
             Some(cache) => {
-                get(&cache.lock().unwrap_or_else(PoisonError::into_inner), space, key, Some(self.second()))
+                let may_mark = self.held.as_ref().is_none_or(|held| !held.is_overwritten());
+                let now = may_mark.then(|| self.second());
+                get(&cache.lock().unwrap_or_else(PoisonError::into_inner), space, key, now)
             }
             None => get(&self.db(), space, key, None),
         };
@@ -28,10 +30,9 @@ impl Cache for Store {
     }
 
     fn put(&self, space: &str, key: &str, value: &str) {
-        let Some(cache) = &self.cache else {
+        let Some(cache) = self.cache_to_write() else {
             return;
         };
-        let cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = put(&cache, space, key, value, self.second()) {
             tracing::warn!(space, %error, "failed to write the cache");
         }

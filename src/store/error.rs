@@ -44,10 +44,8 @@ pub enum StoreError {
         /// The version known here.
         known: i64,
     },
-    /// The files that are open are not the ones at their paths, so nothing is written into them.
-    #[error(
-        "the state is not where it was opened: {0}; no step is taken until it is there again, or undrift is restarted"
-    )]
+    /// The files that are open are not the ones at their paths, or not what was written there, so nothing is written into them.
+    #[error("{}", gone(.0))]
     Gone(#[from] Gone),
     /// No room is left for the record.
     #[error("the state cannot grow: the disk is full")]
@@ -85,6 +83,19 @@ pub enum StoreError {
         /// How many begin so.
         count: usize,
     },
+}
+
+/// What has become of the state, and what ends it.
+fn gone(gone: &Gone) -> String {
+    match gone {
+        Gone::Overwritten { .. } => format!(
+            "the state is not what undrift has open: {gone}; no step is taken; end undrift, remove state.db-wal and state.db-shm, \
+             put the backup there once more, and start it"
+        ),
+        _ => format!(
+            "the state is not where it was opened: {gone}; no step is taken until it is there again, or undrift is restarted"
+        ),
+    }
 }
 
 /// The path, where what the operating system said does not name it.

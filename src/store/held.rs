@@ -2,19 +2,22 @@
 //!
 //! An open file outlives its name. Where the state folder is removed or moved, or a backup is renamed over the database, what
 //! is written goes into files that nobody finds: a suspension is not heard, and the trail of a step is lost. So each file is
-//! compared with its path, by device and inode, before anything is written.
+//! compared with its path, by device and inode, before anything is written. What is in the file at its path is
+//! [another question](super::contents).
 
 use std::{
+    fs::File,
     io,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use rusqlite::{Connection, FileControl};
 use rustix::fs::{Mode, OFlags, Stat};
 use serde::{Deserialize, Serialize};
 
-use super::{folder, lock, step_lock};
+use super::{contents::Contents, folder, lock, lock::Holder, step_lock};
 
 /// What is compared, the folder itself first. SQLite keeps the log and its index open for as long as the database, and never
 /// makes them anew meanwhile: see `folder::connect`.
@@ -34,6 +37,10 @@ pub(super) struct HeldFile {
 pub(super) struct Held {
     dir: PathBuf,
     files: Vec<HeldFile>,
+    contents: Option<Contents>,
+    holder: Holder,
+    /// Whether others can read in the lock's file that the database was overwritten.
+    is_published: AtomicBool,
     /// While they are open the kernel gives their numbers to no other file.
     _open: Vec<OwnedFd>,
 }
@@ -60,6 +67,12 @@ pub enum Gone {
         /// The file.
         path: PathBuf,
     },
+    /// It is the same file, and what is in it is not what was written there.
+    #[error("{path} was overwritten with other content")]
+    Overwritten {
+        /// The file.
+        path: PathBuf,
+    },
     /// What is there cannot be told.
     #[error("{path} cannot be seen: {why}")]
     NotSeen {
@@ -71,11 +84,11 @@ pub enum Gone {
 }
 
 impl Held {
-    /// Notes the files that are open now: `lock` is the folder's, `db` is open in it.
+    /// Notes the files that are open now: `lock` is the folder's, held by `holder`, and `db` is open in it.
     ///
     /// # Errors
     /// Where one of them is not the file at its path already.
-    pub(super) fn of(dir: &Path, lock: &std::fs::File, db: &Connection) -> Result<Self, Gone> {
+    pub(super) fn of(dir: &Path, lock: &File, holder: &Holder, db: &Connection) -> Result<Self, Gone> {
         let (mut files, mut open) = (Vec::new(), Vec::new());
         for name in NAMES {
             let path = path_of(dir, name);
@@ -91,13 +104,15 @@ impl Held {
             files.push(HeldFile::of(name, &data));
             open.push(found);
         }
-        let held = Self { dir: dir.to_owned(), files, _open: open };
+        let contents = Contents::of(dir).map_err(|error| not_seen(path_of(dir, folder::FILE), &error))?;
+        let (dir, holder, is_published) = (dir.to_owned(), holder.clone(), AtomicBool::new(false));
+        let held = Self { dir, files, contents, holder, is_published, _open: open };
         held.is_of(lock, db)?;
         Ok(held)
     }
 
     /// Whether what was noted is what is open: a file may have been replaced just after it was opened.
-    fn is_of(&self, lock: &std::fs::File, db: &Connection) -> Result<(), Gone> {
+    fn is_of(&self, lock: &File, db: &Connection) -> Result<(), Gone> {
         let path = path_of(&self.dir, lock::FILE);
         let data = rustix::fs::fstat(lock).map_err(|error| not_seen(path.clone(), &error.into()))?;
         if !self.files.contains(&HeldFile::of(lock::FILE, &data)) {
@@ -111,17 +126,43 @@ impl Held {
         }
     }
 
-    /// Whether the files that are open are the ones at their paths: a look at six of them.
+    /// Whether the files that are open are the ones at their paths, and the database what SQLite wrote: a look at six of them.
     ///
     /// # Errors
     /// The first one that is not.
     pub(super) fn check(&self) -> Result<(), Gone> {
-        check(&self.dir, &self.files)
+        check(&self.dir, &self.files)?;
+        self.contents.as_ref().map_or(Ok(()), Contents::check)
     }
 
-    /// What another process can compare.
-    pub(super) fn files(&self) -> &[HeldFile] {
-        &self.files
+    /// That the database is another one, though the file is the same.
+    pub(super) fn overwritten(&self) -> Gone {
+        Gone::Overwritten { path: path_of(&self.dir, folder::FILE) }
+    }
+
+    /// Whether nothing is to be written into the database any more, not even what is in its log.
+    pub(super) fn is_overwritten(&self) -> bool {
+        self.contents.as_ref().is_some_and(Contents::is_overwritten)
+    }
+
+    /// Has others read in the lock's file which files are open, and whether the database was overwritten, which they cannot see.
+    /// Nothing is written where that is there already.
+    pub(super) fn publish(&self, overwritten: bool) {
+        if self.is_published.swap(overwritten, Ordering::Relaxed) == overwritten {
+            return;
+        }
+        let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let written = rustix::fs::open(path_of(&self.dir, lock::FILE), flags, Mode::empty());
+        let written =
+            written.map_err(io::Error::from).and_then(|file| self.sign(&File::from(file), overwritten));
+        if let Err(error) = written {
+            tracing::warn!(%error, "other processes are not told that the state was overwritten");
+        }
+    }
+
+    /// Writes into the lock's file who holds it, with what others can compare.
+    pub(super) fn sign(&self, lock: &File, overwritten: bool) -> io::Result<()> {
+        Holder { files: self.files.clone(), overwritten, ..self.holder.clone() }.sign(lock)
     }
 }
 
@@ -162,7 +203,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        api::{AuditKind, NewRecord},
+        api::{AuditKind, Cache as _, NewRecord},
         store::{RecordFilter, StateLock, StepLock, Store, StoreError},
     };
 
@@ -243,8 +284,94 @@ mod tests {
         assert!(!content.is_empty(), "it has content as soon as it is open");
         fs::write(&path, "").unwrap();
         bench.assert_gone(&Gone::Emptied { path: path.clone() });
+        // That it is what it was nobody can know.
         fs::write(&path, content).unwrap();
+        bench.assert_gone(&Gone::Overwritten { path });
+    }
+
+    #[test]
+    fn a_backup_that_is_copied_over_the_database_stays_as_it_is_put_there() {
+        let bench = Bench::new();
+        let (path, backup) = (bench.dir.join(folder::FILE), bench.path("backup"));
+        for _ in 0..3 {
+            bench.is_written().unwrap();
+        }
+        bench.store.db().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+        fs::copy(&path, &backup).unwrap();
+        // Some of it in the database, and the rest in the log.
+        bench.is_written().unwrap();
+        bench.store.put("module", "a", "1");
+        let content = fs::read(&backup).unwrap();
+        fs::write(&path, &content).unwrap();
+        bench.assert_gone(&Gone::Overwritten { path: path.clone() });
+        bench.store.put("module", "a", "2");
+        let other = StateLock::acquire(&bench.dir, "apply").unwrap_err().to_string();
+        assert!(other.contains("is held by undrift run"), "{other}");
+        let displaced = super::super::Displaced::of(&bench.dir).unwrap().to_string();
+        assert!(
+            displaced.ends_with(&format!("{} was overwritten with other content", path.display())),
+            "{displaced}"
+        );
+        // Nor does the end write what is left in the log into it.
+        let Bench { home: _home, dir, store, _locks: locks } = bench;
+        drop(store);
+        drop(locks);
+        assert!(fs::read(&path).unwrap() == content, "something was written into the backup");
+        // The log of the other database is nobody's business then.
+        fs::remove_file(dir.join(folder::LOG)).unwrap();
+        fs::remove_file(dir.join(folder::INDEX)).unwrap();
+        let lock = StateLock::acquire(&dir, "run").unwrap();
+        let store = Store::open_locked(&dir, "test".into(), &lock).unwrap();
+        assert!(store.verify().unwrap().is_whole());
+        assert_eq!(store.records(&RecordFilter::default()).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn a_backup_with_its_log_and_index_that_is_copied_over_all_three_is_seen_by_its_head() {
+        let bench = Bench::new();
+        let files = [folder::FILE, folder::LOG, folder::INDEX].map(|name| bench.dir.join(name));
         bench.assert_whole(1);
+        let backup = files.clone().map(|path| fs::read(path).unwrap());
+        bench.assert_whole(2);
+        bench.store.db().query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).unwrap();
+        bench.assert_whole(3);
+        for (path, content) in files.iter().zip(backup) {
+            fs::write(path, content).unwrap();
+        }
+        bench.assert_gone(&Gone::Overwritten { path: files[0].clone() });
+    }
+
+    #[test]
+    fn what_another_process_appends_and_checkpoints_is_no_other_content() {
+        let bench = Bench::new();
+        bench.assert_whole(1);
+        for records in [3, 5] {
+            let other = Store::open(&bench.dir, "another".into()).unwrap();
+            other.append(&NewRecord::of(AuditKind::Suspended)).unwrap();
+            other.db().query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).unwrap();
+            drop(other);
+            bench.assert_whole(records);
+        }
+        bench.store.check_held().unwrap();
+        assert_eq!(super::super::Displaced::of(&bench.dir), None);
+    }
+
+    #[test]
+    fn a_trail_that_ends_before_what_this_undrift_has_read_is_not_written_into_until_it_is_whole_again() {
+        let bench = Bench::new();
+        bench.assert_whole(1);
+        bench.assert_whole(2);
+        let raw = crate::store::testing::raw(&bench.dir);
+        let triggers = "SELECT group_concat('DROP TRIGGER ' || name || ';', ' ') FROM sqlite_schema WHERE type = 'trigger'";
+        let drop_them: String = raw.query_row(triggers, [], |row| row.get(0)).unwrap();
+        raw.execute_batch(&drop_them).unwrap();
+        raw.execute_batch("CREATE TABLE kept AS SELECT * FROM head").unwrap();
+        raw.execute_batch("UPDATE head SET seq = 1, hash = (SELECT hash FROM trail WHERE seq = 1)").unwrap();
+        bench.assert_gone(&Gone::Overwritten { path: bench.dir.join(folder::FILE) });
+        assert!(super::super::Displaced::of(&bench.dir).is_some());
+        raw.execute_batch("UPDATE head SET (seq, hash) = (SELECT seq, hash FROM kept)").unwrap();
+        bench.assert_whole(3);
+        assert_eq!(super::super::Displaced::of(&bench.dir), None);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::{
 };
 
 use super::{
+    folder,
     held::{Gone, check},
     lock::{FILE, Holder, process, read_holder},
     place,
@@ -58,7 +59,9 @@ pub struct Displaced {
 
 impl fmt::Display for Displaced {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} has other files open: {}", self.who, self.gone)
+        let what =
+            if matches!(self.gone, Gone::Overwritten { .. }) { "another database" } else { "other files" };
+        write!(f, "{} has {what} open: {}", self.who, self.gone)
     }
 }
 
@@ -82,7 +85,9 @@ impl Displaced {
         match LockState::of(dir) {
             LockState::Held(holder) => {
                 let holder = holder?;
-                let gone = check(dir, &holder.files).err()?;
+                let overwritten =
+                    || holder.overwritten.then(|| Gone::Overwritten { path: dir.join(folder::FILE) });
+                let gone = check(dir, &holder.files).err().or_else(overwritten)?;
                 Some(Self { who: holder.to_string(), gone })
             }
             LockState::Free => {

@@ -31,7 +31,8 @@ fn pages(db: &Connection) -> rusqlite::Result<Vec<String>> {
     Ok(lines.map(str::to_owned).take(MOST).collect())
 }
 
-fn is_damage(error: &rusqlite::Error) -> bool {
+/// Whether SQLite cannot make sense of the file.
+pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 

@@ -51,6 +51,9 @@ pub struct Holder {
     /// The files of the state that it has open; none where it has not said so yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) files: Vec<HeldFile>,
+    /// Whether the database was overwritten in place, which it alone can see.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) overwritten: bool,
 }
 
 impl fmt::Display for Holder {
@@ -135,9 +138,8 @@ impl StateLock {
     /// # Errors
     /// As [`Held::of`].
     pub(super) fn hold(&self, dir: &Path, db: &rusqlite::Connection) -> Result<Held, StoreError> {
-        let held = Held::of(dir, &self.file, db)?;
-        let holder = Holder { files: held.files().to_vec(), ..self.holder.clone() };
-        holder.sign(&self.file).map_err(|source| StoreError::Folder { path: dir.join(FILE), source })?;
+        let held = Held::of(dir, &self.file, &self.holder, db)?;
+        held.sign(&self.file, false).map_err(|source| StoreError::Folder { path: dir.join(FILE), source })?;
         Ok(held)
     }
 }
@@ -186,7 +188,7 @@ impl Holder {
     /// This process, from now on.
     pub(super) fn new(verb: &str) -> Self {
         let since = chrono::Utc::now().trunc_subsecs(0);
-        Self { pid: std::process::id(), verb: verb.into(), since, files: Vec::new() }
+        Self { pid: std::process::id(), verb: verb.into(), since, files: Vec::new(), overwritten: false }
     }
 
     /// Writes into the lock's file who holds it. Over what was there, so that no reader finds nothing in between.

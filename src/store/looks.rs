@@ -3,8 +3,6 @@
 //! A healthy object is looked at hundreds of times a day and nothing of its status changes but that time. It is kept apart
 //! for that: a look costs one small write that nobody waits for on the disk.
 
-use std::sync::PoisonError;
-
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
@@ -67,10 +65,10 @@ impl Store {
     /// nothing more: the look then seems older than it was.
     pub(super) fn keep_look(&self, object: &str, at: Time) -> Result<()> {
         let known = last_look(&self.db(), object).map_err(failed("read the time of a look"))?;
-        let Some(cache) = self.cache.as_ref().filter(|_| known != Some(time::stamp(at))) else {
+        if known == Some(time::stamp(at)) {
             return Ok(());
-        };
-        let cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
+        }
+        let Some(cache) = self.cache_to_write() else { return Ok(()) };
         if let Err(error) = keep_look_in(&cache, object, at) {
             tracing::warn!(object, %error, "the time of a look could not be kept");
         }

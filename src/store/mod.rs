@@ -12,6 +12,7 @@ mod attempts;
 mod cache;
 mod canonical;
 mod chain;
+mod contents;
 mod declarations;
 mod error;
 mod faults;
@@ -51,7 +52,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior, config::DbConfig};
 
 pub use canonical::{GENESIS, canonical, record_hash};
 pub use error::{StoreError, is_unwritable};
@@ -93,7 +94,9 @@ pub struct Store {
     kept: Mutex<BTreeMap<u64, Outcome>>,
     /// What the trail says, as far as it was read. Locked before the connection where both are.
     ledger: Mutex<Ledger>,
-    /// The open files, for who holds the folder's lock.
+    /// The head of the trail as it was seen last, for who holds the folder's lock.
+    head: Mutex<Option<(i64, String)>>,
+    /// The open files, for who holds the folder's lock. It ends after the connections, whose locks end with some of them.
     held: Option<Held>,
 }
 
@@ -119,15 +122,61 @@ impl Store {
         let mut store = Self::open_as(dir, actor, Box::new(chrono::Utc::now), true)?;
         let held = lock.hold(dir, &store.db())?;
         store.held = Some(held);
+        store.check_held()?;
         Ok(store)
     }
 
-    /// Whether the open files are the ones at their paths, where that is held: the folder, the database, the locks.
+    /// Whether the open files are the ones at their paths, where that is held: the folder, the database, the locks; and the
+    /// database is the one that this undrift knows.
     ///
     /// # Errors
-    /// [`StoreError::Gone`].
+    /// [`StoreError::Gone`], or what SQLite says.
     pub fn check_held(&self) -> Result<()> {
-        self.held.as_ref().map_or(Ok(()), |held| Ok(held.check()?))
+        let Some(held) = &self.held else { return Ok(()) };
+        let checked = held.check().map_err(StoreError::from).and_then(|()| self.check_head(held));
+        if held.is_overwritten() {
+            self.leave_alone();
+        }
+        match &checked {
+            Ok(()) => held.publish(false),
+            Err(StoreError::Gone(Gone::Overwritten { .. })) => held.publish(true),
+            Err(_) => {}
+        }
+        checked
+    }
+
+    /// Whether the trail goes on from the last record that this undrift has seen: any other was put in its place.
+    fn check_head(&self, held: &Held) -> Result<()> {
+        let action = "read the head of the audit trail";
+        let mut last = self.head.lock().unwrap_or_else(PoisonError::into_inner);
+        match trail::head_after(&self.db(), last.as_ref()) {
+            Ok(Some(head)) => {
+                *last = Some(head);
+                Ok(())
+            }
+            Ok(None) => Err(held.overwritten().into()),
+            Err(error) if integrity::is_damage(&error) => Err(held.overwritten().into()),
+            Err(error) => Err(failed(action)(error)),
+        }
+    }
+
+    /// Has SQLite write nothing into a database that somebody has put in the place of this one: what is left in the log is of
+    /// this one.
+    fn leave_alone(&self) {
+        for db in [Some(&self.db), self.cache.as_ref()].into_iter().flatten() {
+            let db = db.lock().unwrap_or_else(PoisonError::into_inner);
+            let kept = db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+            if let Err(error) = kept.and_then(|_| db.pragma_update(None, "wal_autocheckpoint", 0)) {
+                tracing::warn!(%error, "SQLite may write its log into the overwritten database");
+            }
+        }
+    }
+
+    /// The cache's connection, where it may be written.
+    fn cache_to_write(&self) -> Option<MutexGuard<'_, Connection>> {
+        let cache = self.cache.as_ref()?;
+        self.check_held().ok()?;
+        Some(cache.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// As [`open`](Self::open), with another clock.
@@ -152,7 +201,8 @@ impl Store {
         let (db, kept) = (Mutex::new(db), Mutex::default());
         let ledger = Mutex::default();
         let dir = dir.to_owned();
-        let store = Self { dir, db, cache: None, actor, clock, key: None, kept, ledger, held: None };
+        let head = Mutex::default();
+        let store = Self { dir, db, cache: None, actor, clock, key: None, kept, ledger, head, held: None };
         store.migrate(schema::MIGRATIONS, lost)?;
         let cache = Some(Mutex::new(folder::connect_cache(&path)?));
         let key = DigestKey::of(&store.dir)
@@ -194,6 +244,7 @@ impl Store {
                     key,
                     kept,
                     ledger,
+                    head: Mutex::default(),
                     held: None,
                 }))
             }

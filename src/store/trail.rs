@@ -1,6 +1,6 @@
 //! The audit trail: records are added at its end, and read.
 
-use rusqlite::{OptionalExtension, Row, ToSql, Transaction, named_params};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, Transaction, named_params};
 use serde_json::Value;
 
 use super::{
@@ -169,6 +169,22 @@ impl Store {
         let found = self.db().query_row(&select, names, read_record).optional();
         found.map_err(failed("read the audit trail"))
     }
+}
+
+/// The head of the trail: its last record's number and hash. `None` where it does not go on from the one that was seen
+/// before.
+pub(super) fn head_after(
+    db: &Connection,
+    before: Option<&(i64, String)>,
+) -> rusqlite::Result<Option<(i64, String)>> {
+    let mut query = db.prepare_cached("SELECT seq, hash FROM head")?;
+    let head: (i64, String) = query.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    // Of a trail without a record any one is the next.
+    let before = before.filter(|before| **before != head && before.0 > 0);
+    let Some((seq, hash)) = before else { return Ok(Some(head)) };
+    let mut query = db.prepare_cached("SELECT hash FROM trail NOT INDEXED WHERE seq = ?1")?;
+    let found: Option<String> = query.query_row([seq], |row| row.get(0)).optional()?;
+    Ok((head.0 > *seq && found.as_ref() == Some(hash)).then_some(head))
 }
 
 /// Writes the record and the head that names it; the schema's triggers refuse any other order of things.

@@ -8,6 +8,7 @@ mod exposed;
 mod home;
 mod hostile;
 mod shapes;
+mod state_locks;
 #[path = "../support/stranger.rs"]
 #[expect(dead_code, reason = "each of the crates that share it reads another part of it")]
 mod stranger;

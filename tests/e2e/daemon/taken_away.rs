@@ -167,6 +167,43 @@ fn state_that_is_taken_away_holds_every_step_and_answer_back_until_it_is_there_a
     project.assert_trail_is_whole();
 }
 
+/// The same file, and another content: SQLite goes on in what it has in memory and in its log.
+#[test]
+fn backup_that_is_copied_over_the_database_holds_every_step_back_until_undrift_is_restarted() {
+    let project = Project::healthy();
+    project.every_second();
+    let daemon = Daemon::start_with(&project, &[]);
+    let backup = kept(&project);
+    project.sql(&format!("VACUUM INTO '{}'", backup.display()));
+    daemon.wait_for_looks(2);
+    docker(&["kill", &project.containers("api")[0]]);
+    project.wait_for_healed(1);
+    fs::copy(&backup, project.db()).unwrap();
+    let container = project.containers("api");
+    docker(&["kill", &container[0]]);
+    let said = format!("{} was overwritten with other content", project.db().display());
+    daemon.wait_for_log(&said);
+    let looks = daemon.looks();
+    let held_back = || daemon.log().matches("no turn without the state").count();
+    let before = held_back();
+    wait_for("a look that is held back", || held_back() > before);
+    assert_eq!(daemon.looks(), looks, "it has looked");
+    assert!(!is_running(&container[0]), "it was repaired");
+    for verb in [&["suspend", &project.name, "--reason", "x"][..], &["retry", &project.name]] {
+        assert!(project.undrift(verb).expect(2).stderr.contains("has another database open"));
+    }
+    assert!(daemon.end().success());
+    assert!(fs::read(project.db()).unwrap() == fs::read(&backup).unwrap(), "it was written into");
+
+    for name in ["state.db-wal", "state.db-shm"] {
+        fs::remove_file(project.state_dir().join(name)).unwrap();
+    }
+    let daemon = Daemon::start_with(&project, &[]);
+    project.wait_for_healed(1);
+    assert!(daemon.end().success());
+    project.assert_trail_is_whole();
+}
+
 #[test]
 fn service_manager_is_told_that_the_state_is_away_and_that_it_is_back() {
     let project = Project::healthy();

@@ -1,0 +1,305 @@
+//! Whether the database was written over in place, by a `cp` of a backup for instance. It is the same file then, by device and
+//! inode, and SQLite does not notice: it has some of its pages in memory and in the log, and would write them among the pages of
+//! the other one.
+//!
+//! In WAL mode SQLite writes into the database's own file at a checkpoint alone. In the index of the log it notes how far one is
+//! to come before it begins, and how far it came once it is done; see <https://www.sqlite.org/walformat.html>, 2. So where the
+//! file has another size or time, and no checkpoint was made since and none is under way, somebody else has written it.
+//! Whoever makes the checkpoint does not matter: another undrift, a backup tool, a person at `sqlite3`.
+
+use std::{
+    fs::File,
+    io,
+    os::unix::fs::FileExt as _,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use super::{
+    folder::{self, INDEX, LOG},
+    held::Gone,
+};
+
+/// How often a look is tried that a writer comes between.
+const TRIES: u32 = 16;
+
+/// The header of the log, and of each of its frames, in bytes.
+const LOG_HEADER: u64 = 32;
+const FRAME_HEADER: u64 = 24;
+
+/// What is watched of an open database.
+#[derive(Debug)]
+pub(super) struct Contents {
+    dir: PathBuf,
+    log: File,
+    /// Open for as long as the connections are: whoever closes a file that SQLite has locked ends the locks of the whole process
+    /// on it (<https://www.sqlite.org/howtocorrupt.html>, 2.2).
+    index: File,
+    /// As it was seen last; `None` once it was written over, which nobody can undo while it is open.
+    seen: Mutex<Option<Seen>>,
+}
+
+/// The database at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Seen {
+    file: Stamp,
+    checkpoints: Checkpoints,
+}
+
+/// The size of a file, and the time of its last change in seconds and nanoseconds.
+type Stamp = (i64, i64, u64);
+
+/// What the index of the log says of checkpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Checkpoints {
+    /// Of the log: others once it begins anew.
+    salts: [u8; 8],
+    /// How many of its frames are in the database.
+    done: u32,
+    /// How many are to be there once the checkpoint that is under way is done.
+    attempted: u32,
+}
+
+impl Checkpoints {
+    const fn is_under_way(self) -> bool {
+        self.done != self.attempted
+    }
+}
+
+/// What the index of the log says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Index {
+    checkpoints: Checkpoints,
+    /// How many frames of the log are valid.
+    frames: u32,
+    /// The size of a page in bytes.
+    page: u32,
+}
+
+impl Contents {
+    /// Looks at the database that is open in this folder; `None` where its file system can have no log, and SQLite writes into
+    /// the file itself.
+    pub(super) fn of(dir: &Path) -> io::Result<Option<Self>> {
+        let is_absent = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+        let (log, index) = match (File::open(dir.join(LOG)), File::open(dir.join(INDEX))) {
+            (Err(error), _) | (_, Err(error)) if is_absent(&error) => return Ok(None),
+            (log, index) => (log?, index?),
+        };
+        let contents = Self { dir: dir.to_owned(), log, index, seen: Mutex::default() };
+        let first = contents.look()?.ok_or_else(|| io::Error::other("a writer is at it without end"))?;
+        *contents.seen() = first;
+        Ok(Some(contents))
+    }
+
+    /// Whether it is what SQLite wrote.
+    ///
+    /// # Errors
+    /// [`Gone::Overwritten`], from the first time on.
+    pub(super) fn check(&self) -> Result<(), Gone> {
+        let path = self.dir.join(folder::FILE);
+        let mut seen = self.seen();
+        let Some(before) = *seen else { return Err(Gone::Overwritten { path }) };
+        let now =
+            self.look().map_err(|error| Gone::NotSeen { path: path.clone(), why: error.to_string() })?;
+        // A writer is at it all the time: the next look will do.
+        let Some(now) = now else { return Ok(()) };
+        *seen = now.filter(|now| now.follows(before));
+        if seen.is_none() { Err(Gone::Overwritten { path }) } else { Ok(()) }
+    }
+
+    /// Whether it was written over.
+    pub(super) fn is_overwritten(&self) -> bool {
+        self.seen().is_none()
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Option<Seen>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All of it at one moment; `None` where writers come between again and again, `Some(None)` where the log is not the one
+    /// that its index is of.
+    fn look(&self) -> io::Result<Option<Option<Seen>>> {
+        for _ in 0..TRIES {
+            let (index, file) = (self.index()?, self.stamp()?);
+            let is_log = self.is_log_of(index)?;
+            if (self.index()?, self.stamp()?) == (index, file)
+                && let Some(index) = index
+            {
+                let seen = Seen { file, checkpoints: index.checkpoints };
+                return Ok(Some(is_log.then_some(seen)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn stamp(&self) -> io::Result<Stamp> {
+        let found = rustix::fs::stat(self.dir.join(folder::FILE))?;
+        Ok((found.st_size, found.st_mtime, found.st_mtime_nsec))
+    }
+
+    /// What the index says; `None` in the middle of a change, when its two copies of the header differ.
+    fn index(&self) -> io::Result<Option<Index>> {
+        let mut bytes = [0; 136];
+        self.index.read_exact_at(&mut bytes, 0)?;
+        let number = |at: usize| u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+        let mut salts = [0; 8];
+        salts.copy_from_slice(&bytes[32..40]);
+        let page = u32::from(u16::from_ne_bytes([bytes[14], bytes[15]]));
+        let checkpoints = Checkpoints { salts, done: number(96), attempted: number(128) };
+        // The largest size of a page does not fit, and is written as 1.
+        let page = if page == 1 { 65_536 } else { page };
+        Ok((bytes[..48] == bytes[48..96]).then(|| Index { checkpoints, frames: number(16), page }))
+    }
+
+    /// Whether the log holds the frames that the index names.
+    fn is_log_of(&self, index: Option<Index>) -> io::Result<bool> {
+        let Some(Index { checkpoints, frames, page }) = index.filter(|index| index.frames > 0) else {
+            return Ok(true);
+        };
+        let whole = LOG_HEADER + u64::from(frames) * (FRAME_HEADER + u64::from(page));
+        if self.log.metadata()?.len() < whole {
+            return Ok(false);
+        }
+        let mut salts = [0; 8];
+        self.log.read_exact_at(&mut salts, 16)?;
+        Ok(salts == checkpoints.salts)
+    }
+}
+
+impl Seen {
+    /// Whether it has become of that one by SQLite alone.
+    fn follows(self, before: Self) -> bool {
+        let is_checkpointed = self.checkpoints != before.checkpoints || self.checkpoints.is_under_way();
+        self.file == before.file || is_checkpointed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use rusqlite::Connection;
+
+    use super::*;
+
+    /// A database that is open, and what is watched of it.
+    fn open() -> (tempfile::TempDir, Connection, Contents) {
+        let home = tempfile::tempdir().unwrap();
+        folder::create(home.path()).unwrap();
+        let db = folder::connect(&home.path().join(folder::FILE)).unwrap();
+        db.execute_batch("CREATE TABLE t (n, text)").unwrap();
+        let contents = Contents::of(home.path()).unwrap().unwrap();
+        (home, db, contents)
+    }
+
+    fn write(db: &Connection, rows: u32) {
+        for n in 0..rows {
+            db.execute("INSERT INTO t VALUES (?1, ?2)", (n, "x".repeat(2_000))).unwrap();
+        }
+    }
+
+    fn checkpoint(db: &Connection, mode: &str) {
+        db.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(())).unwrap();
+    }
+
+    fn backup(home: &Path) -> PathBuf {
+        let copy = home.join("backup");
+        fs::copy(home.join(folder::FILE), &copy).unwrap();
+        copy
+    }
+
+    /// As `cp` does it: the same file, and another content.
+    fn put_back(home: &Path, copy: &Path) {
+        fs::write(home.join(folder::FILE), fs::read(copy).unwrap()).unwrap();
+    }
+
+    #[test]
+    fn whatever_sqlite_writes_and_whoever_has_it_written_is_its_own() {
+        let (home, db, contents) = open();
+        let other = folder::connect(&home.path().join(folder::FILE)).unwrap();
+        for mode in ["PASSIVE", "FULL", "RESTART", "TRUNCATE"] {
+            for (writer, checkpointer) in [(&db, &db), (&db, &other), (&other, &db), (&other, &other)] {
+                write(writer, 3);
+                assert_eq!(contents.check(), Ok(()), "{mode}");
+                checkpoint(checkpointer, mode);
+                assert_eq!(contents.check(), Ok(()), "{mode}");
+            }
+        }
+        // More than the log takes before SQLite makes a checkpoint by itself.
+        other.execute_batch("BEGIN").unwrap();
+        write(&other, 3_000);
+        other.execute_batch("COMMIT").unwrap();
+        assert_eq!(contents.check(), Ok(()));
+        db.execute_batch("DELETE FROM t; VACUUM").unwrap();
+        checkpoint(&other, "TRUNCATE");
+        assert_eq!(contents.check(), Ok(()));
+        fs::set_permissions(
+            home.path().join(folder::FILE),
+            std::os::unix::fs::PermissionsExt::from_mode(0o640),
+        )
+        .unwrap();
+        assert_eq!(contents.check(), Ok(()), "whose it is says nothing of what is in it");
+    }
+
+    #[test]
+    fn a_checkpoint_in_the_middle_is_no_alarm() {
+        let (home, db, contents) = open();
+        let writer = std::thread::spawn({
+            let path = home.path().join(folder::FILE);
+            move || {
+                let other = folder::connect(&path).unwrap();
+                for mode in ["PASSIVE", "RESTART", "TRUNCATE"].into_iter().cycle().take(60) {
+                    write(&other, 5);
+                    checkpoint(&other, mode);
+                }
+            }
+        });
+        while !writer.is_finished() {
+            assert_eq!(contents.check(), Ok(()));
+        }
+        writer.join().unwrap();
+        drop(db);
+    }
+
+    #[test]
+    fn a_backup_that_is_copied_over_it_is_seen_whatever_is_in_the_log_and_for_good() {
+        // How the log stands when the backup is put there: with frames, all of them in the database, and empty.
+        for mode in [None, Some("PASSIVE"), Some("RESTART"), Some("TRUNCATE")] {
+            let (home, db, contents) = open();
+            write(&db, 3);
+            checkpoint(&db, "TRUNCATE");
+            let copy = backup(home.path());
+            write(&db, 3);
+            if let Some(mode) = mode {
+                checkpoint(&db, mode);
+            }
+            assert_eq!(contents.check(), Ok(()));
+            let current = backup(home.path());
+            put_back(home.path(), &copy);
+            let gone = || Err(Gone::Overwritten { path: home.path().join(folder::FILE) });
+            assert_eq!(contents.check(), gone(), "{mode:?}");
+            // What SQLite would do now does not make it the one that was open.
+            write(&db, 1);
+            checkpoint(&db, "PASSIVE");
+            assert_eq!(contents.check(), gone(), "{mode:?}");
+            assert!(contents.is_overwritten());
+            put_back(home.path(), &current);
+            assert_eq!(contents.check(), gone(), "{mode:?}");
+        }
+    }
+
+    #[test]
+    fn a_log_that_is_cut_off_or_is_another_is_seen() {
+        let spoil: [fn(&Path); 2] = [
+            |log| File::options().write(true).open(log).unwrap().set_len(40).unwrap(),
+            |log| File::options().write(true).open(log).unwrap().write_all_at(&[7; 8], 16).unwrap(),
+        ];
+        for spoil in spoil {
+            let (home, db, contents) = open();
+            write(&db, 3);
+            assert_eq!(contents.check(), Ok(()));
+            spoil(&home.path().join(LOG));
+            assert!(matches!(contents.check(), Err(Gone::Overwritten { .. })));
+        }
+    }
+}
