@@ -24,7 +24,10 @@ mod writable;
 
 use std::{num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
-use futures_util::{Stream, stream};
+use futures_util::{
+    Stream, StreamExt as _,
+    stream::{self, BoxStream},
+};
 use sd_notify::NotifyState;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -107,59 +110,92 @@ pub(crate) async fn run(
     store: Arc<Store>,
     mut signals: Signals,
 ) -> Result<(), DaemonError> {
+    let Some(started) = start(&options, host, store, &mut signals).await? else { return Ok(()) };
+    let Started { door, shared, edits } = started;
+    let tasks = TaskTracker::new();
+    let why = work(&shared, &door, edits, &options, &mut signals, &tasks).await;
+    end(&shared, door, &tasks, &why).await;
+    match why {
+        End::Signal(_) => Ok(()),
+        End::FilesHang => Err(DaemonError::FilesHang),
+    }
+}
+
+/// A daemon that has recorded its start.
+struct Started {
+    door: Door,
+    shared: Arc<Shared<LocalHost>>,
+    edits: BoxStream<'static, ()>,
+}
+
+/// Opens the socket, reads the manifests, and records the start; `None` where the process was asked to end before.
+async fn start(
+    options: &Options,
+    host: Arc<LocalHost>,
+    store: Arc<Store>,
+    signals: &mut Signals,
+) -> Result<Option<Started>, DaemonError> {
     let io = |action| move |source| DaemonError::Io { action, source };
-    let door = once_writable(&options.state_dir, &mut signals, || Door::open(&options.state_dir)).await;
-    let Some(door) = door.map_err(io("open the socket in the state folder"))? else { return Ok(()) };
+    let dir = &options.state_dir;
+    let door = once_writable(dir, signals, || Door::open(dir)).await;
+    let Some(door) = door.map_err(io("open the socket in the state folder"))? else { return Ok(None) };
     let declared = store.declarations()?;
     let (edits, objects, loaded) = tokio::select! {
         first = first_read(options.sources.clone(), declared) => first.map_err(io("read the manifests"))?,
         // A file system that hangs keeps nobody from ending this.
         signal = signals.end() => {
             tracing::info!(signal, "ended before the manifests were read");
-            return Ok(());
+            return Ok(None);
         }
     };
-    let concurrency = options.concurrency;
-    let (image_period, grace) = (options.image_period, options.grace);
-    let shared = Arc::new(shared(&options, Arc::clone(&host), store, objects));
+    let shared = Arc::new(shared(options, host, store, objects));
     shared.report_faults(loaded)?;
-    if once_writable(&options.state_dir, &mut signals, || shared.begin()).await?.is_none() {
-        return Ok(());
-    }
-    let changes = stream::select(host.engine().changes(), host.engine().image_changes(image_period));
+    let begun = once_writable(dir, signals, || shared.begin()).await?;
+    Ok(begun.map(|()| Started { door, shared, edits: edits.boxed() }))
+}
 
-    let tasks = TaskTracker::new();
+/// Works until it is to end; why it is. What it starts besides is in `tasks`.
+async fn work(
+    shared: &Arc<Shared<LocalHost>>,
+    door: &Door,
+    edits: BoxStream<'static, ()>,
+    options: &Options,
+    signals: &mut Signals,
+    tasks: &TaskTracker,
+) -> End {
     let until_stopped = |work: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
         let stop = shared.stop.clone();
         tasks.spawn(async move { stop.run_until_cancelled(work).await });
     };
-    until_stopped(Box::pin(Arc::clone(&shared).follow(changes)));
-    until_stopped(Box::pin(Arc::clone(&shared).watch_state()));
-    until_stopped(Box::pin(Arc::clone(&shared).read_again(stream::select(edits, signals.hangups()))));
-    let controller = Controller::new(Arc::clone(&shared), concurrency);
+    let engine = shared.host.engine();
+    let changes = stream::select(engine.changes(), engine.image_changes(options.image_period));
+    until_stopped(Box::pin(Arc::clone(shared).follow(changes)));
+    until_stopped(Box::pin(Arc::clone(shared).watch_state()));
+    until_stopped(Box::pin(Arc::clone(shared).read_again(stream::select(edits, signals.hangups()))));
+    let controller = Controller::new(Arc::clone(shared), options.concurrency);
     let keys = Box::pin(shared.keys.stream());
     let working = controller.run(keys, shared.stop.clone(), || notify(&[NotifyState::Watchdog]));
-    let ending = end_when_asked(&shared, &mut signals, grace);
-    let end = tokio::select! {
+    let ending = end_when_asked(shared, signals, options.grace);
+    tokio::select! {
         ((), end) = async { tokio::join!(working, ending) } => end,
-        never = shared.receive(&door, &tasks) => match never {},
-    };
+        never = shared.receive(door, tasks) => match never {},
+    }
+}
+
+/// Says what is left to be said, and waits for all that was started.
+async fn end(shared: &Arc<Shared<LocalHost>>, door: Door, tasks: &TaskTracker, why: &End) {
     // Those whose last turn has ended only now.
     for name in shared.objects.removed() {
         // What cannot be said now is said by the next start.
         let _ = shared.part_from(&name);
     }
     shared.waiters.dismiss(None);
-    shared.turn_away(door, &tasks);
+    shared.turn_away(door, tasks);
     tasks.close();
     tasks.wait().await;
     // It has ended as it should, whether there is room to say so or not.
-    if let Err(error) = shared.record_end(&end) {
+    if let Err(error) = shared.record_end(why) {
         tracing::error!(error = %shared.store.in_full(&error), "the end could not be recorded");
-    }
-    match end {
-        End::Signal(_) => Ok(()),
-        End::FilesHang => Err(DaemonError::FilesHang),
     }
 }
 
