@@ -17,6 +17,7 @@
 //! | [`store`] | SQLite: audit trail, incidents, status, attempts | I/O in the state folder |
 //! | [`manifest`] | YAML to typed objects, errors that show the line, when to read them again | read and watch files |
 //! | `files` | files that somebody else names: regular ones only, within limits of size and time | read files |
+//! | `secret` | pure: names of secrets, and what is secret of a URL | nothing |
 //! | [`decide`] | pure: what was observed to what should happen | nothing |
 //! | [`api`] | pure types | nothing |
 
@@ -33,4 +34,5 @@ pub mod manifest;
 mod plain;
 pub mod reconcile;
 pub mod runtime;
+mod secret;
 pub mod store;

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use super::{HostError, docker_config};
 use crate::{
     files::{self, LARGEST_TEXT},
-    manifest::masked_output,
+    secret::url::without_user_info,
 };
 
 /// The engine's socket where nothing else is said. The docker CLI's own default.
@@ -215,8 +215,8 @@ fn tcp(whole: &str, rest: &str) -> Result<Endpoint, HostError> {
 }
 
 fn unsupported(endpoint: &str, cause: &str) -> HostError {
-    // An address may have a password in it.
-    HostError::EngineUnsupported { endpoint: masked_output(endpoint), cause: cause.into() }
+    // An address may have a password in it, with a scheme or without.
+    HostError::EngineUnsupported { endpoint: without_user_info(endpoint), cause: cause.into() }
 }
 
 /// The current context of the docker CLI's configuration, if it names one.

@@ -61,16 +61,17 @@ impl LocalHost {
             Ok(()) => self.run(desired, &request, &ready).await,
             Err(blocked) => Err(blocked),
         };
+        let known = &ready.known;
         let (outcome, exit_code, output) = match ended {
-            Ok(finished) => (finished.outcome, finished.exit_code, finished.output),
-            Err(Blocked(outcome, why)) => (outcome, None, why),
+            Ok(finished) => (finished.outcome, finished.exit_code, known.text(&finished.output)),
+            Err(Blocked(outcome, why)) => (outcome, None, known.message(&why)),
         };
         StepReport {
             outcome,
             exit_code,
-            command: ready.argv,
-            output: ready.known.text(&output),
-            notes: ready.notes.iter().map(|note| ready.known.text(note)).collect(),
+            command: ready.argv.iter().map(|word| known.own(word)).collect(),
+            output,
+            notes: ready.notes.iter().map(|note| known.message(note)).collect(),
             started_at,
             duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         }
@@ -83,6 +84,7 @@ impl LocalHost {
         request: &StepRequest<'_>,
         ready: &mut Ready,
     ) -> Result<(), Blocked> {
+        ready.known = self.known_secrets(desired).await;
         let resolved = compose::resolve(desired, self.engine.endpoint(), self.memory()).await;
         let resolved = resolved.map_err(|error| error.to_string())?;
         let (made, known) = tokio::join!(
@@ -153,6 +155,14 @@ impl LocalHost {
     ) -> Result<Finished, Blocked> {
         let env = self.environment(desired, request.step).await?;
         let hold: Option<OwnedFd> = self.step_lock.as_ref().and_then(|lock| lock());
+        if let Some(why) = ready.known.withheld() {
+            (request.progress)(why);
+        }
+        let progress = |line: &str| {
+            if ready.known.withheld().is_none() {
+                (request.progress)(&ready.known.line(line));
+            }
+        };
         let invocation = Invocation {
             argv: &ready.argv,
             directory: &desired.directory,
@@ -160,7 +170,7 @@ impl LocalHost {
             limit: request.timeout,
             grace: GRACE,
             cancel: request.cancel,
-            progress: &|line| (request.progress)(&ready.known.line(line)),
+            progress: &progress,
             hold: hold.as_ref().map(OwnedFd::as_fd),
             keep_stdout: false,
         };

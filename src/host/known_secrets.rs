@@ -1,9 +1,9 @@
-//! What is known to be secret of an object, so that it can be hidden in what other programs print.
+//! What is known to be secret of an object, so that it can be hidden in what other programs print, and in what undrift says.
 
 use super::{
     LocalHost,
-    compose::{self, Environment, Resolved},
-    redact::Redactor,
+    compose::{self, Environment, Resolved, SecretsFound},
+    redact::{Redactor, Words},
 };
 use crate::api::Desired;
 
@@ -11,22 +11,30 @@ impl LocalHost {
     /// The declared credentials, and the secrets among the variables of this process and of the project's env files.
     pub(super) async fn known_secrets(&self, desired: &Desired) -> Redactor {
         let declared = self.prober.credentials(desired).await;
-        let known = Redactor::of_this_process().clone().with_secrets(declared);
-        known.with_secrets(compose::of_env_files(desired))
+        let SecretsFound { values, unknown } = compose::of_env_files(desired);
+        let services = desired.services().iter().map(|service| service.name.clone()).collect();
+        let known = Redactor::of_this_process().clone().with_words(Words::of(services, [].into()));
+        knowing_all(known.with_secrets(declared.into_iter().chain(values)), unknown)
     }
 
     /// The same, and whatever builds and containers are given by the Compose files. Asked anew, for no value is kept.
     pub(super) async fn all_secrets(&self, desired: &Desired, resolved: &Resolved) -> Redactor {
         let known = self.known_secrets(desired).await;
         match compose::values(desired, self.engine.endpoint(), resolved).await {
-            Ok(project) => known.with_secrets(compose::of_project(&project, &Environment::of_this_process())),
-            Err(why) => {
-                tracing::debug!(
-                    why,
-                    "the values of the Compose files are not known: what is printed is hidden without them"
-                );
-                known
+            Ok(project) => {
+                let SecretsFound { values, unknown } =
+                    compose::of_project(&project, &Environment::of_this_process());
+                let known = known.with_words(compose::words_of(&project)).with_secrets(values);
+                knowing_all(known, unknown)
             }
+            Err(why) => known.withholding(&format!("the values of the Compose files: {why}")),
         }
+    }
+}
+
+fn knowing_all(known: Redactor, unknown: Option<String>) -> Redactor {
+    match unknown {
+        Some(why) => known.withholding(&why),
+        None => known,
     }
 }

@@ -4,10 +4,8 @@
 
 use std::ops::Range;
 
-use super::{report::Lines, secret};
-
-/// What stands in for a secret; as long for each, so that it does not tell the length.
-const STARS: &str = "********";
+use super::{nearest::nearest, report::Lines};
+use crate::secret::{STARS, names, url};
 
 /// A line in which the secrets are stars.
 pub(super) struct Masked {
@@ -33,8 +31,9 @@ impl Masked {
 /// is to be hidden, and what goes on in it of a secret above it.
 pub(super) fn line(line: &[char], continued: Option<Range<usize>>, hide: Option<Range<usize>>) -> Masked {
     let mut ranges: Vec<Range<usize>> = hide.into_iter().chain(continued).collect();
-    ranges.extend(colons(line).filter_map(|colon| secret_value(line, colon)));
-    ranges.extend(colons(line).flat_map(|colon| values_in_flow(line, colon)));
+    let secret = || colons(line).filter(|colon| is_secret_key(&key_before(line, *colon)));
+    ranges.extend(secret().filter_map(|colon| value_behind(line, colon)));
+    ranges.extend(secret().flat_map(|colon| values_in_flow(line, colon)));
     without(line, ranges)
 }
 
@@ -44,8 +43,8 @@ fn colons(line: &[char]) -> impl Iterator<Item = usize> {
 
 /// The line without these parts, and without what is secret in a URL.
 fn without(line: &[char], mut ranges: Vec<Range<usize>>) -> Masked {
-    ranges.extend(user_infos(line));
-    ranges.extend(secret::in_query(line).into_iter().map(|(_, value)| value));
+    ranges.extend(secrets_of_urls(line));
+    ranges.extend(url::in_query(line).into_iter().map(|(_, value)| value));
     ranges.retain(|range| range.start < range.end && range.end <= line.len());
     ranges.sort_by_key(|range| range.start);
     let ranges = ranges.into_iter().fold(Vec::<Range<usize>>::new(), |mut merged, range| {
@@ -71,8 +70,12 @@ fn without(line: &[char], mut ranges: Vec<Range<usize>>) -> Masked {
 pub(crate) fn masked_output(text: &str) -> String {
     let line: Vec<char> = text.chars().collect();
     let values = colons(&line).filter_map(|colon| {
-        let value = secret_value(&line, colon)?;
-        (!is_a_sentence(&line, colon, &value)).then_some(value)
+        let key = key_before(&line, colon);
+        let value =
+            value_behind(&line, colon).filter(|_| names::may_be_secret(&key) && !names::is_open(&key))?;
+        let is_number = line[value.clone()].iter().all(char::is_ascii_digit);
+        let is_count = is_number && names::is_of_several(&key);
+        (!is_count && !is_a_sentence(&line, colon, &value)).then_some(value)
     });
     let ranges = values.collect();
     without(&line, ranges).text.into_iter().collect()
@@ -102,7 +105,7 @@ pub(super) fn continued_secret(lines: &Lines<'_>, index: usize) -> Option<Range<
     let rest = chars[colon + 1..].iter().collect::<String>();
     let rest = rest.trim();
     let opens = rest.is_empty() || rest.starts_with(['|', '>', '"', '\'']);
-    if !opens || !is_secret_key(&chars, colon) {
+    if !opens || !is_secret_key(&key_before(&chars, colon)) {
         return None;
     }
     let this: Vec<char> = this.chars().collect();
@@ -118,49 +121,43 @@ pub(super) fn continued_secret(lines: &Lines<'_>, index: usize) -> Option<Range<
     }
 }
 
-/// The value behind a colon, where the key before it is named like a secret.
-fn secret_value(line: &[char], colon: usize) -> Option<Range<usize>> {
-    if !is_secret_key(line, colon) {
-        return None;
-    }
+/// The value behind the colon of a key.
+fn value_behind(line: &[char], colon: usize) -> Option<Range<usize>> {
     let start = colon + 1 + line[colon + 1..].iter().take_while(|c| c.is_whitespace()).count();
     let first = *line.get(start)?;
     if first == '{' || first == '#' || (start == colon + 1 && first != '"' && first != '\'') {
         return None;
     }
-    let flow = line[..colon].iter().filter(|c| **c == '{').count()
+    let is_in_flow = line[..colon].iter().filter(|c| **c == '{').count()
         > line[..colon].iter().filter(|c| **c == '}').count();
-    let end = match first {
+    Some(match first {
         '"' | '\'' => {
-            line[start + 1..].iter().rposition(|c| *c == first).map_or(line.len(), |at| start + 1 + at + 1)
+            let close = line[start + 1..].iter().rposition(|c| *c == first);
+            start..close.map_or(line.len(), |at| start + 1 + at + 1)
         }
-        _ if flow => {
-            let end =
-                line[start..].iter().position(|c| matches!(c, ',' | '}')).map_or(line.len(), |at| start + at);
-            end - line[start..end].iter().rev().take_while(|c| c.is_whitespace()).count()
-        }
-        _ => line.len(),
-    };
-    Some(start..end)
+        _ if is_in_flow => value_in_flow(line, start),
+        _ => start..line.len(),
+    })
 }
 
-/// What stands within `{…}` or `[…]` behind a key that is named like a secret, where no such thing belongs there:
+/// What stands within `{…}` or `[…]` behind the colon of a secret's key, where no such thing belongs there:
 /// `passwordFrom: { value: hunter2 }`, `bearerFrom: [hunter2]`.
 fn values_in_flow(line: &[char], colon: usize) -> impl Iterator<Item = Range<usize>> {
     let start = colon + 1 + line[colon + 1..].iter().take_while(|c| c.is_whitespace()).count();
-    let opens = line.get(start).copied().filter(|_| is_secret_key(line, colon));
+    let opens = line.get(start).copied();
     let end_at = |closes| line[start..].iter().position(|c| *c == closes).map_or(line.len(), |at| start + at);
     let list = (opens == Some('[')).then(|| start + 1..end_at(']'));
     let end = if opens == Some('{') { end_at('}') } else { start };
     let fields = (start..end).filter(|at| line[*at] == ':' && !belongs_there(&key_before(line, *at)));
-    list.into_iter().chain(fields.map(move |at| value_in_flow(line, at + 1, end)))
+    list.into_iter().chain(fields.map(|at| value_in_flow(line, at + 1)))
 }
 
-/// The value that begins behind a colon, up to a comma or this end.
-fn value_in_flow(line: &[char], from: usize, end: usize) -> Range<usize> {
-    let from = from + line[from..end].iter().take_while(|c| c.is_whitespace()).count();
-    let end = line[from..end].iter().position(|c| *c == ',').map_or(end, |comma| from + comma);
-    from..end - line[from..end].iter().rev().take_while(|c| c.is_whitespace()).count()
+/// The value in a flow that begins here: up to a comma or the end of the mapping, without the space around it.
+fn value_in_flow(line: &[char], from: usize) -> Range<usize> {
+    let blank = |part: &[char]| part.iter().take_while(|c| c.is_whitespace()).count();
+    let start = from + blank(&line[from..]);
+    let end = line[start..].iter().position(|c| matches!(c, ',' | '}')).map_or(line.len(), |at| start + at);
+    start..end - line[start..end].iter().rev().take_while(|c| c.is_whitespace()).count()
 }
 
 /// Whether a field belongs below one that is named like a secret, and holds none itself: `auth` in the manifest's schema.
@@ -168,9 +165,10 @@ fn belongs_there(key: &str) -> bool {
     matches!(key, "env" | "file" | "username" | "passwordFrom" | "basic" | "bearerFrom" | "expect" | "absent")
 }
 
-/// Whether the word before a colon is named like a secret.
-fn is_secret_key(line: &[char], colon: usize) -> bool {
-    secret::may_be_named(&key_before(line, colon))
+/// Whether a key of a manifest is named like a secret. It may be misspelt, for such a line is shown most.
+fn is_secret_key(key: &str) -> bool {
+    let plain: String = key.chars().filter(|c| c.is_alphanumeric()).collect();
+    names::may_be_secret(key) || nearest(&plain, names::all_words()).is_some()
 }
 
 /// The word before a colon.
@@ -185,13 +183,11 @@ fn key_before(line: &[char], colon: usize) -> String {
     word.chars().rev().collect()
 }
 
-/// `user:password` in `scheme://user:password@host`. A password may contain a slash or a space by mistake, so that the
-/// last `@` of the line ends it: rather too much is hidden than too little.
-fn user_infos(line: &[char]) -> Option<Range<usize>> {
-    let start = line.windows(3).position(|three| three == [':', '/', '/'])? + 3;
-    let at = start + line[start..].iter().rposition(|c| *c == '@')?;
-    let host = line[start..at].iter().take_while(|c| !matches!(c, '/' | '?' | '#')).count();
-    (start + host == at || line[start..at].contains(&':')).then_some(start..at)
+/// What is secret of the URLs in a line, in characters.
+fn secrets_of_urls(line: &[char]) -> Vec<Range<usize>> {
+    let text: String = line.iter().collect();
+    let chars = |bytes: usize| text[..bytes].chars().count();
+    url::secrets_in(&text).into_iter().map(|range| chars(range.start)..chars(range.end)).collect()
 }
 
 #[cfg(test)]
@@ -253,6 +249,27 @@ mod tests {
         ] {
             assert_eq!(masked(text), text);
         }
+    }
+
+    #[test]
+    fn a_value_in_a_flow_ends_alike_wherever_it_stands() {
+        for (text, shown) in [
+            ("{ password: a b , x: 1 }", "{ password: ******** , x: 1 }"),
+            ("{ token: a}", "{ token: ********}"),
+            ("passwordFrom: { value: a b , file: x }", "passwordFrom: { value: ******** , file: x }"),
+            ("passwordFrom: { value: a}", "passwordFrom: { value: ********}"),
+        ] {
+            assert_eq!(masked(text), shown);
+        }
+    }
+
+    #[test]
+    fn a_misspelt_key_counts_in_a_manifest_and_not_in_what_others_print() {
+        assert_eq!(masked("tokn: hunter2"), "tokn: ********");
+        for text in ["pid: 4711", "header: x", "secure: true", "passenger: 4", "max_tokens: 4096"] {
+            assert_eq!(masked_output(text), text);
+        }
+        assert_eq!(masked_output("pasword: hunter2"), "pasword: ********");
     }
 
     #[test]

@@ -21,7 +21,6 @@ mod read;
 mod report;
 mod rules;
 mod schema;
-mod secret;
 mod shape;
 mod text;
 mod tree;
@@ -46,7 +45,6 @@ pub(crate) use error::count;
 pub(crate) use mask::masked_output;
 pub(crate) use nearest::nearest;
 pub(crate) use read::NO_MANIFESTS;
-pub(crate) use secret::may_be_named as may_name_a_secret;
 pub(crate) use warning::unreadable;
 
 use crate::api::Desired;

@@ -3,8 +3,7 @@
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use super::secret;
-use crate::api::ComposeProject;
+use crate::{api::ComposeProject, secret::names};
 
 /// The JSON Schema (draft 7, which editors know best) of one manifest document.
 ///
@@ -114,9 +113,8 @@ fn properties() -> Vec<(&'static str, &'static str, Value)> {
 fn headers() -> Value {
     let any_case =
         |name: &str| -> String { name.chars().flat_map(|c| ['[', c.to_ascii_uppercase(), c, ']']).collect() };
-    let pairs =
-        secret::PAIRS.iter().map(|(one, other)| format!("{}[-_.]?{}", any_case(one), any_case(other)));
-    let secret: Vec<_> = secret::long_words().map(any_case).chain(pairs).collect();
+    let pairs = names::PAIRS.iter().map(|(one, other)| format!("{}[-_.]?{}", any_case(one), any_case(other)));
+    let secret: Vec<_> = names::long_words().map(any_case).chain(pairs).collect();
     json!({
         "propertyNames": {
             "pattern": "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$",

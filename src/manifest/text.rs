@@ -4,7 +4,8 @@ use std::path::{Component, Path};
 
 use reqwest::Url;
 
-use super::{nearest::nearest, report::Fault, secret, shape::one_of};
+use super::{nearest::nearest, report::Fault, shape::one_of};
+use crate::secret::{names, url::in_query};
 
 type Verdict = Result<(), Fault>;
 
@@ -163,7 +164,7 @@ pub(super) fn route_path(path: &str) -> Verdict {
 
 fn no_secret_in_query(text: &str) -> Verdict {
     let chars: Vec<char> = text.chars().collect();
-    let Some((name, _)) = secret::in_query(&chars).into_iter().next() else { return Ok(()) };
+    let Some((name, _)) = in_query(&chars).into_iter().next() else { return Ok(()) };
     let name: String = name.chars().take(40).collect();
     let message =
         format!("a secret has no place in a manifest, and `{name}` in this query is named like one");
@@ -252,7 +253,7 @@ pub(super) fn method(text: &str) -> Verdict {
 /// A header with its value.
 pub(super) fn header(name: &str, value: &str) -> Verdict {
     fail_if(!is_token(name), "this is not the name of a header", "write it as `Accept: application/json`")?;
-    if secret::names(name) {
+    if names::is_certain(name) {
         let fault =
             Fault::new(format!("a secret has no place in a manifest, and `{name}` is named like one"));
         return Err(fault.mend("remove it, and declare `auth` with `basic` or `bearerFrom`"));

@@ -253,7 +253,7 @@ fn credentials_over_plain_http_to_another_host_are_remarked_on_by_a_look() {
 }
 
 /// What is planted, each in a place of its own.
-const PLANTED: [&str; 13] = [
+const PLANTED: [&str; 14] = [
     "of-dot-env-aa1",
     "of-svc-env-bb2",
     "of-process-cc3",
@@ -267,16 +267,29 @@ const PLANTED: [&str; 13] = [
     "in-command-kk11",
     "in-config-ll12",
     "in-label-mm13",
+    "of-a-webhook-nn14",
 ];
 
 /// The same as other programs write some of them.
-const ENCODED: [&str; 5] = [
+const ENCODED: [&str; 14] = [
     "t&k/n=4+5",
     "t%26k%2Fn",
     "t\\u0026k",
     // Of `ops:declared-pass-hh8`, and of the password alone.
     "b3BzOmRlY2xhcmVkLXBhc3MtaGg4",
     "ZGVjbGFyZWQtcGFzcy1oaDg",
+    "t&amp;k",
+    "&quot;dd4",
+    // Of `in-config-ll12`, of `in-url-ii9` and of `of-svc-env-bb2`.
+    "\\151\\156\\055\\143",
+    "105 110 45 117 114 108",
+    "0x69, 0x6e, 0x2d, 0x75",
+    "b2Ytc3ZjLWVudi1iYjI",
+    // The same behind another letter, and in lines of twelve.
+    "eG9mLXN2Yy1lbnYtYmIy",
+    "YWJvZi1zdmMt",
+    // Of the first line of a file.
+    "a2V5LWxpbmUtZmY2",
 ];
 
 /// What undrift's process, and Compose by hand, are given.
@@ -285,7 +298,7 @@ const GIVEN: [(&str, &str); 3] =
 
 /// A project with a secret of each kind, whose build and whose container print all that they have.
 fn planted() -> Project {
-    let [env, svc, _, token, odd, key, _, _, url, inline, command, config, label] = PLANTED;
+    let [env, svc, _, token, odd, key, _, _, url, inline, command, config, label, hook] = PLANTED;
     let project = Project::new();
     project.write(
         "compose.yaml",
@@ -306,6 +319,7 @@ fn planted() -> Project {
       PROC_SECRET:
       DATABASE_URL: postgres://shop:{url}@db/shop
       DB_PASSWORD: {inline}
+      ALERT_WEBHOOK_URL: https://chat.example.org/in/{hook}
     labels: {{ auth.token: {label} }}
     secrets: [db]
     configs: [{{ source: app, target: /app.conf }}]
@@ -321,11 +335,14 @@ configs:
     project.write("svc.env", &format!("SVC_TOKEN={svc}\n"));
     project.write("deploy.key", &format!("{key}\nkey-line-two\n"));
     let said = "echo \"all: $*\"; env; cat /run/secrets/db /app.conf; echo; echo 't%26k%2Fn%3D4%2B5%20%22dd4'\n\
-                echo 'Authorization: Basic b3BzOmRlY2xhcmVkLXBhc3MtaGg4'; echo 'basic b3BzOmRlY2xhcmVkLXBhc3MtaGg4'\n";
+                echo 'Authorization: Basic b3BzOmRlY2xhcmVkLXBhc3MtaGg4'; echo 'basic b3BzOmRlY2xhcmVkLXBhc3MtaGg4'\n\
+                echo 'html t&amp;k/n=4+5 &quot;dd4'; echo 'octal \\151\\156\\055\\143\\157\\156\\146\\151\\147\\055\\154\\154\\061\\062'\n\
+                echo 'bytes [105 110 45 117 114 108 45 105 105 57]'; echo '0x69, 0x6e, 0x2d, 0x75, 0x72, 0x6c, 0x2d, 0x69, 0x69, 0x39'\n\
+                printf 'x%s' \"$SVC_TOKEN\" | base64; printf 'ab%s' \"$SVC_TOKEN\" | base64 -w 12; printf '%s' \"$SVC_TOKEN\" | base64\n";
     project.write("api/serve", &format!("{said}{}", SERVE.replace("ops:secret", "ops:$OPS_PASSWORD")));
     project.append(
         "api/Dockerfile",
-        "ARG NPM_TOKEN\nARG ODD\nARG OPS\nRUN --mount=type=secret,id=deploy cat /run/secrets/deploy; echo \"built with $NPM_TOKEN, $ODD$OPS\"\n",
+        "ARG NPM_TOKEN\nARG ODD\nARG OPS\nRUN --mount=type=secret,id=deploy cat /run/secrets/deploy; base64 /run/secrets/deploy; echo \"built with $NPM_TOKEN, $ODD$OPS\"\n",
     );
     project
 }
@@ -376,6 +393,64 @@ fn nothing_planted_passes_any_verb() {
     daemon.end();
     assert_not_kept(&project, &secrets);
     project.assert_trail_is_whole();
+}
+
+#[test]
+fn names_that_a_secret_is_filled_into_are_shown_and_kept_without_it() {
+    let secret = "filled-in-token-77";
+    let project = Project::new();
+    let name = &project.name;
+    project.write(".env", &format!("APP_TOKEN={secret}\n"));
+    project.write(
+        "compose.yaml",
+        &format!(
+            "services:\n  api:\n    build: ./api\n    image: {name}-app:${{APP_TOKEN}}\n    container_name: {name}-${{APP_TOKEN}}\n    \
+             init: true\n    stop_grace_period: 1s\n    networks: [inner]\n\
+             networks:\n  inner: {{ name: \"{name}-${{APP_TOKEN}}\" }}\n"
+        ),
+    );
+    project.add_module("api", "workflow");
+    let env = [("E2E_PASSWORD", "secret")];
+    let quiet = |args: &[&str]| quiet(&project, args, &env, &[secret]);
+    for args in LOOKING {
+        quiet(args);
+    }
+    quiet(&["--log", "trace", "apply", "-f", "undrift.yaml"]).expect(0);
+    crate::support::docker(&[
+        "network",
+        "disconnect",
+        "-f",
+        &format!("{name}-{secret}"),
+        &project.containers("api")[0],
+    ]);
+    let found = quiet(&["check", "-f", "undrift.yaml", "-o", "json"]).expect(1);
+    assert!(found.stdout.contains(&format!("{name}-{STARS}")), "it is said of what: {}", found.stdout);
+    quiet(&["apply", "-f", "undrift.yaml", "-o", "json"]).expect(0);
+    for args in LOOKING {
+        quiet(args);
+    }
+    show_all(&project, &[secret]);
+    assert_not_kept(&project, &[secret]);
+    project.assert_trail_is_whole();
+}
+
+#[test]
+fn what_is_printed_is_withheld_where_a_secret_cannot_be_read() {
+    let project = Project::new();
+    project.add_module("api", "workflow");
+    project.write(
+        "compose.yaml",
+        "services:\n  api: { build: ./api, init: true, stop_grace_period: 1s, secrets: [large] }\n\
+         secrets: { large: { file: ./large.key } }\n",
+    );
+    fs::File::create(project.path("large.key")).unwrap().set_len((16 << 20) + 1).unwrap();
+    project.append("api/Dockerfile", "RUN echo of-the-large-one; exit 3\n");
+    project.manifest(&MANIFEST.replace("attempts: 3", "attempts: 1"));
+    let ran = quiet(&project, &["apply", "-f", "undrift.yaml"], &[], &["of-the-large-one"]).expect(1);
+    assert!(ran.stderr.contains("large.key cannot be read: it has more than 16 MiB"), "{}", ran.stderr);
+    let shown = show_all(&project, &["of-the-large-one"]);
+    assert!(shown.contains("what was printed is withheld"), "{shown}");
+    assert_not_kept(&project, &["of-the-large-one"]);
 }
 
 #[test]

@@ -24,7 +24,11 @@ use super::{
     env::Environment,
     lines::{Lines, Tail},
 };
-use crate::{api::StepOutcome, files, host::ms_since};
+use crate::{
+    api::StepOutcome,
+    files,
+    host::{ms_since, redact::Redactor},
+};
 
 /// How long a process group may take to end after SIGTERM, before SIGKILL. Compose needs some seconds to put
 /// a half-done recreate away.
@@ -115,7 +119,7 @@ pub async fn run(invocation: Invocation<'_>) -> io::Result<Finished> {
     let duration = started.elapsed();
     // Neither the environment nor the output: they hold secrets.
     tracing::debug!(
-        argv = %invocation.argv.join(" "),
+        argv = %Redactor::of_this_process().own(&invocation.argv.join(" ")),
         outcome = outcome.as_str(),
         exit = exit_code,
         ms = ms_since(started),

@@ -68,7 +68,7 @@ pub use ownership::{Ownership, ownership};
 pub use provided::Provided;
 pub(crate) use resolve::unreadable;
 pub use resolve::{Resolved, printed_hashes, resolve, resolve_in};
-pub(super) use secrets::{of_env_files, of_project};
+pub(super) use secrets::{Found as SecretsFound, of_env_files, of_project, words_of};
 pub use upgrade::{Made, made_from_this_model};
 
 /// The SHA-256 of some bytes.

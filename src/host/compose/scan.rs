@@ -5,15 +5,16 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io,
     path::Path,
 };
 
 use serde_json::Value;
 
-use crate::{files, manifest::may_name_a_secret};
-
-/// A longer file is no env file and no Compose file that anybody wrote.
-const LONGEST_FILE: u64 = 1 << 20;
+use crate::{
+    files::{self, LARGEST_TEXT},
+    secret::names,
+};
 
 /// A file that a Compose file refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -304,13 +305,17 @@ fn is_written_as_one(before: &str, name: &str, is_braced: bool, line: &str) -> b
 /// password.
 fn may_hold_a_secret(before: &str, line: &str) -> bool {
     let words = before.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '-' | '.'));
-    words.filter(|word| !word.is_empty()).any(may_name_a_secret) || line.contains("://") && line.contains('@')
+    words.filter(|word| !word.is_empty()).any(names::may_be_secret)
+        || line.contains("://") && line.contains('@')
 }
 
-/// A small file's text; `None` where it cannot be read, is no file, or is none that anybody wrote.
-pub(super) fn read_small(path: &Path) -> Option<String> {
-    let text = files::read(path, LONGEST_FILE).ok()?;
-    Some(String::from_utf8_lossy(&text).into_owned())
+/// The text of a Compose file, an env file or a secret, whatever is no UTF-8 in it replaced.
+///
+/// # Errors
+/// As [`files::read`]: where it has more than [`LARGEST_TEXT`], too.
+pub(super) fn read_text(path: &Path) -> io::Result<String> {
+    let text = files::read(path, LARGEST_TEXT)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 pub(super) fn is_in_capitals(name: &str) -> bool {

@@ -1,44 +1,84 @@
 //! The values of a project that may be secrets, so that they can be hidden in what is printed while a step works on it.
 
-use std::{ffi::OsStr, path::Path};
+use std::{
+    collections::BTreeSet,
+    ffi::OsStr,
+    io,
+    path::{Path, PathBuf},
+};
 
 use serde_json::{Map, Value};
 
 use super::{Environment, scan};
 use crate::{
     api::Desired,
-    host::redact::{assigned_secrets, holds_a_secret, passwords_in},
-    manifest::may_name_a_secret,
+    files,
+    host::redact::{Words, assigned_secrets, secrets_in_text, secrets_of_variable},
+    secret::names,
 };
 
-/// What the name of a build's argument holds that is no secret, though it may look like one: `GIT_SHA`, `BASE_IMAGE`.
-const OPEN_ARGUMENTS: [&str; 22] = [
-    "sha", "commit", "revision", "version", "tag", "branch", "ref", "date", "time", "image", "base", "name",
-    "user", "uid", "gid", "host", "port", "path", "dir", "url", "arch", "platform",
-];
+/// Values that may be secrets, as far as they are known.
+#[derive(Default)]
+pub(in crate::host) struct Found {
+    pub(in crate::host) values: Vec<String>,
+    /// Why some are not known: a file that cannot be read. What is printed may have them in it.
+    pub(in crate::host) unknown: Option<String>,
+}
+
+impl Found {
+    /// The text of a file that may hold secrets; none where there is no such file, for then nobody reads it.
+    fn read(&mut self, path: &Path) -> Option<String> {
+        match scan::read_text(path) {
+            Ok(text) => Some(text),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                None
+            }
+            Err(error) => {
+                self.unknown.get_or_insert_with(|| format!("{} cannot be read: {error}", path.display()));
+                None
+            }
+        }
+    }
+}
 
 /// The secrets among the assignments of the project's own env files, used or not.
-pub(in crate::host) fn of_env_files(desired: &Desired) -> Vec<String> {
-    let named = desired.object.spec.project.env_files.iter().map(String::as_str);
-    let texts = named.chain([".env"]).filter_map(|file| scan::read_small(&desired.directory.join(file)));
-    texts
-        .flat_map(|text| {
-            scan::entries(&text)
-                .into_iter()
-                .flat_map(|entry| variable(entry.name, &entry.value))
-                .collect::<Vec<_>>()
-        })
-        .collect()
+pub(in crate::host) fn of_env_files(desired: &Desired) -> Found {
+    let mut found = Found::default();
+    for file in desired.object.spec.project.env_files.iter().map(String::as_str).chain([".env"]) {
+        let Some(text) = found.read(&desired.directory.join(file)) else { continue };
+        let secrets = scan::entries(&text);
+        found.values.extend(secrets.iter().flat_map(|entry| secrets_of_variable(entry.name, &entry.value)));
+    }
+    found
 }
 
 /// The secrets of a project as Compose prints it: of environments and labels, of builds, of `secrets:`, and passwords in
 /// whatever else is there. `env` is what Compose was given.
-pub(in crate::host) fn of_project(project: &Value, env: &Environment) -> Vec<String> {
+pub(in crate::host) fn of_project(project: &Value, env: &Environment) -> Found {
+    let mut found = in_definitions(project);
+    for secret in project["secrets"].as_object().into_iter().flat_map(Map::values) {
+        let content = secret["content"].as_str().map(str::to_owned);
+        let value = secret["environment"].as_str().and_then(|name| env.get(name)).and_then(OsStr::to_str);
+        let files =
+            secret["file"].as_str().map(|path| files_of(Path::new(path), &mut found)).unwrap_or_default();
+        let texts: Vec<String> = files.iter().filter_map(|path| found.read(path)).collect();
+        for text in content.into_iter().chain(texts).chain(value.map(str::to_owned)) {
+            found.values.extend(parts(&text));
+            found.values.push(text);
+        }
+    }
+    found
+}
+
+/// The same without those of `secrets:`, for which no file is read.
+pub(super) fn in_definitions(project: &Value) -> Found {
     let mut found = Vec::new();
     for service in project["services"].as_object().into_iter().flat_map(Map::values) {
-        let (build, deploy) = (&service["build"], &service["deploy"]);
-        for named in [&service["environment"], &service["labels"], &build["labels"], &deploy["labels"]] {
-            found.extend(pairs(named).flat_map(|(name, value)| variable(name, value)));
+        let build = &service["build"];
+        for named in
+            [&service["environment"], &service["labels"], &build["labels"], &service["deploy"]["labels"]]
+        {
+            found.extend(pairs(named).flat_map(|(name, value)| secrets_of_variable(name, value)));
         }
         found.extend(
             pairs(&build["args"])
@@ -46,18 +86,64 @@ pub(in crate::host) fn of_project(project: &Value, env: &Environment) -> Vec<Str
                 .map(|(_, value)| value.to_owned()),
         );
     }
-    for secret in project["secrets"].as_object().into_iter().flat_map(Map::values) {
-        let content = secret["content"].as_str().map(str::to_owned);
-        let file = secret["file"].as_str().and_then(|path| scan::read_small(Path::new(path)));
-        let value = secret["environment"].as_str().and_then(|name| env.get(name)).and_then(OsStr::to_str);
-        for text in content.into_iter().chain(file).chain(value.map(str::to_owned)) {
-            found.extend(parts(&text));
-            found.push(text);
-        }
-    }
     in_texts(project, &mut found);
     // Compose doubles the dollar signs of what `config` prints.
-    found.into_iter().map(|value| value.replace("$$", "$")).collect()
+    let values = found.into_iter().map(|value| value.replace("$$", "$")).collect();
+    Found { values, unknown: None }
+}
+
+/// The most files of a folder that is mounted as a secret.
+const MOST_FILES: usize = 100;
+
+/// The files of a secret: one, or those of a folder, which Compose mounts as well.
+fn files_of(path: &Path, found: &mut Found) -> Vec<PathBuf> {
+    if !files::is_dir(path) {
+        return vec![path.to_owned()];
+    }
+    let names = files::names_in(path, MOST_FILES + 1);
+    match names {
+        Ok(names) if names.len() <= MOST_FILES => {
+            let all = names.iter().map(|name| path.join(name));
+            // What is deeper is not looked at.
+            all.filter(|path| !files::is_dir(path)).collect()
+        }
+        Ok(_) => {
+            let why = format!("the folder {} has more than {MOST_FILES} files", path.display());
+            found.unknown.get_or_insert(why);
+            Vec::new()
+        }
+        Err(error) => {
+            let why = format!("the folder {} cannot be read: {error}", path.display());
+            found.unknown.get_or_insert(why);
+            Vec::new()
+        }
+    }
+}
+
+/// The words of a project, none of which is a secret though it may be the value of one: the names of its services; what its
+/// networks, volumes, images and users are called. The tag of an image is none of them.
+pub(in crate::host) fn words_of(project: &Value) -> Words {
+    let keys = |part: &str| project[part].as_object().into_iter().flat_map(Map::keys).cloned();
+    let services = project["services"].as_object().into_iter().flat_map(Map::values);
+    let mut others: BTreeSet<String> =
+        ["networks", "volumes", "configs", "secrets"].into_iter().flat_map(keys).collect();
+    others.extend(project["name"].as_str().map(str::to_owned));
+    for service in services {
+        others.extend(service["image"].as_str().into_iter().flat_map(words_of_image));
+        others.extend(service["user"].as_str().map(str::to_owned));
+        let users = pairs(&service["environment"]).filter(|(name, _)| names::of_user(name));
+        others.extend(users.map(|(_, value)| value.to_owned()));
+    }
+    Words::of(keys("services").collect(), others)
+}
+
+/// The parts of an image's name.
+pub(super) fn words_of_image(reference: &str) -> impl Iterator<Item = String> {
+    let name = reference.split('@').next().unwrap_or_default();
+    let (path, last) = name.rsplit_once('/').unwrap_or(("", name));
+    let last = last.split(':').next().unwrap_or_default();
+    let parts: Vec<String> = path.split('/').chain([last]).map(str::to_owned).collect();
+    parts.into_iter()
 }
 
 /// How many parts of one secret are looked for by themselves.
@@ -73,17 +159,11 @@ fn parts(secret: &str) -> impl Iterator<Item = String> {
     secret.split(is_mark).filter(is_part).take(MOST_PARTS).map(str::to_owned)
 }
 
-/// Of a variable what is secret of it.
-fn variable(name: &str, value: &str) -> Vec<String> {
-    let whole = holds_a_secret(name).then(|| value.to_owned());
-    whole.into_iter().chain(passwords_in(value)).collect()
-}
-
 /// Passwords in URLs and beside the name of a secret, in all texts.
 fn in_texts(value: &Value, found: &mut Vec<String>) {
     match value {
         Value::String(text) => {
-            found.extend(passwords_in(text));
+            found.extend(secrets_in_text(text));
             found.extend(assigned_secrets(text));
             // Settings in one variable, or in a config.
             if let Ok(document @ (Value::Object(_) | Value::Array(_))) = serde_json::from_str(text) {
@@ -106,7 +186,7 @@ fn in_document(document: &Value, found: &mut Vec<String>) {
     let named = document.as_object().into_iter().flatten();
     found.extend(
         named
-            .filter(|(name, _)| may_name_a_secret(name))
+            .filter(|(name, _)| names::may_be_secret(name))
             .filter_map(|(_, value)| Some(value.as_str()?.to_owned())),
     );
     match document {
@@ -120,18 +200,15 @@ fn in_document(document: &Value, found: &mut Vec<String>) {
 fn of_option(two: &[Value]) -> Option<String> {
     let [option, value] = two else { return None };
     let (name, value) = (option.as_str()?.strip_prefix('-')?, value.as_str()?);
-    (may_name_a_secret(name) && !value.starts_with('-')).then(|| value.to_owned())
+    (names::may_be_secret(name) && !value.starts_with('-')).then(|| value.to_owned())
 }
 
 /// Whether a build's argument may be a secret: by its name, or because it is no word and its name does not say what else
 /// it is. Builders print arguments, and who declares one does not always call it a token.
 fn may_be_secret(name: &str, value: &str) -> bool {
-    let lower = name.to_lowercase();
-    let is_open =
-        lower.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| OPEN_ARGUMENTS.contains(&word));
     let is_plain = value.chars().all(|c| c.is_ascii_alphabetic() || matches!(c, '-' | '_' | '/' | '.' | ':'))
         || value.chars().all(|c| c.is_ascii_digit() || c == '.');
-    may_name_a_secret(name) || !is_open && !is_plain && value.chars().count() >= 8
+    names::may_be_secret(name) || !names::is_open_argument(name) && !is_plain && value.chars().count() >= 8
 }
 
 /// `{name: value}` or `["name=value"]`.
@@ -150,6 +227,7 @@ mod tests {
     use serde_json::json;
 
     use super::{super::test_support::desired, *};
+    use crate::files::LARGEST_TEXT;
 
     #[test]
     fn every_kind_of_a_projects_secrets_is_found_and_settings_are_not() {
@@ -171,6 +249,8 @@ mod tests {
         }});
         let env = Environment::default().with("FROM_ENV", "of-env-7");
         let found = of_project(&project, &env);
+        assert_eq!(found.unknown, None);
+        let found = found.values;
         for secret in [
             "pa$word-1",
             "in-url-22",
@@ -205,6 +285,44 @@ mod tests {
         )
         .unwrap();
         let found = of_env_files(&desired(folder.path().to_str().unwrap(), &["api"]));
-        assert_eq!(found, ["of-an-open-quote", "of-a-url", "of-a-url"]);
+        assert_eq!((found.values, found.unknown), (vec!["of-an-open-quote".into(), "of-a-url".into()], None));
+    }
+
+    #[test]
+    fn a_secret_that_cannot_be_read_is_told_and_one_that_is_not_there_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let of =
+            |file: &Path| of_project(&json!({"secrets": {"s": {"file": file}}}), &Environment::default());
+        // More than once was read.
+        std::fs::write(path("large"), format!("{}\nof-its-end-1\n", "x".repeat(3 << 20))).unwrap();
+        let found = of(&path("large"));
+        assert!(found.unknown.is_none() && found.values.iter().any(|value| value.contains("of-its-end-1")));
+        std::fs::File::create(path("huge")).unwrap().set_len(LARGEST_TEXT + 1).unwrap();
+        let why = of(&path("huge")).unknown.unwrap();
+        assert!(why.contains("huge cannot be read: ") && why.contains("more than 16 MiB"), "{why}");
+        let found = of(&path("gone"));
+        assert!(found.unknown.is_none() && found.values.is_empty());
+        std::fs::create_dir_all(path("folder/deeper")).unwrap();
+        std::fs::write(path("folder/one"), "of-a-folder-1").unwrap();
+        assert_eq!(of(&path("folder")).values, ["of-a-folder-1", "of-a-folder-1"]);
+        let desired = desired(folder.path().to_str().unwrap(), &["api"]);
+        std::os::unix::fs::symlink("huge", path(".env")).unwrap();
+        assert!(of_env_files(&desired).unknown.is_some());
+    }
+
+    #[test]
+    fn words_of_a_project_are_its_names_and_users_and_no_tags() {
+        let project = json!({"name": "shop", "networks": {"backnet": null}, "services": {"api-v2": {
+            "image": "registry.example.org/team/application:tagtagtag@sha256:0", "user": "worker",
+            "environment": {"POSTGRES_USER": "shopowner", "DB_PASSWORD": "keepthisone", "USER_PASSWORD": "andthisone"},
+        }}});
+        let words = words_of(&project);
+        for word in ["api-v2", "application", "backnet", "shopowner"] {
+            assert!(words.are_of(word), "{word}");
+        }
+        for secret in ["tagtagtag", "keepthisone", "andthisone"] {
+            assert!(!words.are_of(secret), "{secret}");
+        }
     }
 }

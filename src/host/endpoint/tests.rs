@@ -52,6 +52,22 @@ fn refuses_what_it_does_not_speak_with_the_mend() {
 }
 
 #[test]
+fn the_password_of_an_address_is_in_no_error() {
+    for host in [
+        "ops:Hunter2x@far",
+        "ops:Hun@Hunter2x@far:2375",
+        "tcp://ops:Hunter2x/y@far",
+        "ssh://ops:Hunter2x@far",
+        "https://ops:Hunter2x@far",
+        "odd://ops:Hunter2x@far",
+        "unix://ops:Hunter2x@far",
+    ] {
+        let error = resolve(&[("DOCKER_HOST", host)]).unwrap_err().to_string();
+        assert!(error.contains("@far") && !error.contains("Hun"), "{error}");
+    }
+}
+
+#[test]
 fn follows_contexts_as_the_docker_cli_does() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().to_str().unwrap().to_owned();

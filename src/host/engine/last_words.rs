@@ -41,12 +41,14 @@ impl Engine {
         let variables = variables.iter().filter_map(|entry| entry.split_once('='));
         let redactor = known.with_variables(variables);
         let (output, output_unknown) = match lines {
+            Ok(_) if redactor.withheld().is_some() => (Vec::new(), redactor.withheld().map(str::to_owned)),
             Ok(lines) => (bounded(lines.iter().map(|line| redactor.line(line)).collect()), None),
             Err(error) => (Vec::new(), Some(redactor.line(&error.to_string()))),
         };
         let end = end(service, details)?;
         let error = end.error.map(|error| redactor.line(&error));
-        Some(LastWords { error, output, output_unknown, ..end })
+        let container = redactor.own(&end.container);
+        Some(LastWords { container, error, output, output_unknown, ..end })
     }
 
     /// Both streams as they came: what may be secret is in them.

@@ -1,9 +1,15 @@
-//! Values that stand beside the name of a secret: `NAME=value`, `--name value`.
+//! Values that stand beside the name of a secret: `NAME=value`, `NAME => value`, `--name value`.
 
 use std::ops::Range;
 
-use super::{STARS, variable::is_open};
-use crate::manifest::may_name_a_secret;
+use super::known::SETTINGS;
+use crate::secret::{STARS, names, url};
+
+/// What may stand before the equals sign of a mark: `:=`, `?=`, `+=`, and `!=`, which quotes a value as well.
+const BEFORE_EQUALS: [char; 4] = [':', '?', '+', '!'];
+
+/// What closes a key of a list or a mapping before a mark: `"password" =>`, `env["TOKEN"] =`.
+const CLOSES: [char; 5] = ['"', '\'', '`', ']', ')'];
 
 /// A line in which these values are hidden.
 pub(super) fn without(line: &str) -> String {
@@ -27,52 +33,85 @@ pub(in crate::host) fn assigned_secrets(text: &str) -> impl Iterator<Item = Stri
 
 /// Where they stand, each from its own place on; a later one may be within an earlier one.
 fn places(line: &str) -> Vec<Range<usize>> {
-    let assigned = line.match_indices('=').filter_map(|(at, _)| assigned(line, at));
-    let mut all: Vec<Range<usize>> = assigned.chain(options(line)).collect();
+    let mut all: Vec<Range<usize>> = marks(line).filter_map(|mark| assigned(line, &mark)).collect();
+    all.extend(options(line));
     all.sort_by_key(|place| place.start);
     all.dedup_by_key(|place| place.start);
     all
 }
 
-/// The value behind this equals sign, where the name before it is a secret's.
-fn assigned(line: &str, equals: usize) -> Option<Range<usize>> {
-    let is_of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    let name_starts = line[..equals]
-        .rfind(|c| !is_of_name(c))
-        .map_or(0, |at| at + line[at..].chars().next().map_or(1, char::len_utf8));
-    let name = &line[name_starts..equals];
-    if name.is_empty() || is_open(name) || !may_name_a_secret(name) {
+/// The marks of assignments and comparisons: `=`, `==`, `===`, `=>`, `:=` and the like.
+fn marks(line: &str) -> impl Iterator<Item = Range<usize>> {
+    let begins = line.match_indices('=').filter(|(at, _)| !line[..*at].ends_with('='));
+    begins.map(|(at, _)| {
+        let start = at - usize::from(line[..at].ends_with(BEFORE_EQUALS));
+        let end = at + line[at..].find(|c| c != '=').unwrap_or(line.len() - at);
+        start..end + usize::from(line[end..].starts_with('>'))
+    })
+}
+
+/// The value behind this mark, where the name before it is a secret's.
+fn assigned(line: &str, mark: &Range<usize>) -> Option<Range<usize>> {
+    let before = &line[..mark.start];
+    let spaced = before.trim_end();
+    let name = name_at_the_end(spaced.trim_end_matches(CLOSES));
+    if name.is_empty() || names::is_open(name) || !names::may_be_secret(name) && !names::of_webhook(name) {
         return None;
     }
-    value_at(line, equals + 1).filter(|value| !is_count(name, &line[value.clone()]))
+    // In a shell a space behind `NAME=` begins a command.
+    let is_apart = mark.len() > 1 || spaced.len() < before.len();
+    let gap = if is_apart { line[mark.end..].len() - line[mark.end..].trim_start().len() } else { 0 };
+    let place = value_at(line, mark.end + gap)?;
+    let value = &line[place.clone()];
+    let is_secret = names::may_be_secret(name) || url::behind_the_host(value).is_some();
+    (is_secret && !is_count(name, value) && !SETTINGS.contains(&value.to_lowercase().as_str()))
+        .then_some(place)
 }
 
-/// Whether this is a number of things and no secret: `passed=12`, `max_tokens=4096`.
+fn name_at_the_end(text: &str) -> &str {
+    let is_of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let start = text.rfind(|c| !is_of_name(c));
+    &text[start.map_or(0, |at| at + text[at..].chars().next().map_or(1, char::len_utf8))..]
+}
+
+/// Whether this is a number of things and no secret: `max_tokens=4096`.
 fn is_count(name: &str, value: &str) -> bool {
-    let is_of_several = ["s", "passed"].iter().any(|end| name.to_ascii_lowercase().ends_with(end));
-    is_of_several
-        && !name.to_ascii_lowercase().ends_with("pass")
-        && value.bytes().all(|byte| byte.is_ascii_digit())
+    names::is_of_several(name) && value.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The values of options that are named like secrets and take the next word: `--password hunter2`.
+/// The values of options that are named like secrets and take the next word: `--password hunter2`, `"--password", "hunter2"`.
 fn options(line: &str) -> impl Iterator<Item = Range<usize>> {
-    line.match_indices("--").filter_map(|(at, dashes)| {
-        let begins = line[..at].chars().next_back().is_none_or(|c| c.is_whitespace() || "\"'[(".contains(c));
-        let name = &line[at + dashes.len()..];
+    line.match_indices('-').filter_map(|(at, _)| {
+        let before = &line[..at];
+        let begins = before.chars().next_back().is_none_or(|c| c.is_whitespace() || "\"'[(".contains(c));
+        let name = line[at..].trim_start_matches('-');
+        let start = line.len() - name.len();
         let len = name.find(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_')?;
-        let space = name[len..].chars().next().filter(|c| c.is_whitespace())?;
-        let value = at + dashes.len() + len + space.len_utf8();
-        let is_option = line[value..].starts_with('-');
-        (begins && !is_option && len > 0 && may_name_a_secret(&name[..len])).then(|| value_at(line, value))?
+        let value = start + len + gap_at(&name[len..], before.chars().next_back())?;
+        let is_option = line[value..].trim_start_matches(['"', '\'']).starts_with('-');
+        let is_one = begins && start - at <= 2 && !is_option && len > 0 && names::may_be_secret(&name[..len]);
+        is_one.then(|| value_at(line, value))?
     })
+}
+
+/// How much stands between an option and its value: space, and in a list of words a quote and a comma.
+fn gap_at(text: &str, opening: Option<char>) -> Option<usize> {
+    let rest = match opening.filter(|quote| matches!(quote, '"' | '\'')) {
+        Some(quote) => {
+            let rest = text.strip_prefix(quote)?.trim_start();
+            rest.strip_prefix(',').or_else(|| rest.starts_with(quote).then_some(rest))?
+        }
+        None => text,
+    };
+    let value = rest.trim_start();
+    (value.len() < rest.len() || rest.len() < text.len()).then(|| text.len() - value.len())
 }
 
 /// The value that begins here: between quotes, or up to what ends one.
 fn value_at(line: &str, start: usize) -> Option<Range<usize>> {
     let value = &line[start..];
     let (from, to) = match value.chars().next()? {
-        quote @ ('"' | '\'') => (1, value[1..].find(quote).map_or(value.len(), |at| at + 1)),
+        quote @ ('"' | '\'') => (1, 1 + closing(&value[1..], quote)),
         _ => (
             0,
             value
@@ -81,4 +120,15 @@ fn value_at(line: &str, start: usize) -> Option<Range<usize>> {
         ),
     };
     (from < to).then_some(start + from..start + to)
+}
+
+/// Where a quotation is closed; one that is not goes on to the end.
+fn closing(text: &str, quote: char) -> usize {
+    let mut escaped = false;
+    let close = text.char_indices().find(|(_, c)| {
+        let closes = *c == quote && !escaped;
+        escaped = *c == '\\' && !escaped;
+        closes
+    });
+    close.map_or(text.len(), |(at, _)| at)
 }

@@ -1,29 +1,36 @@
-//! Which environment variables hold secrets, by their names.
+//! What is secret of an environment variable, a label or another text that a project gives.
 
-use crate::manifest::may_name_a_secret;
+use super::reading::percent_decoded;
+use crate::secret::{names, url};
 
-/// Shells keep the working directory in these: no password, whatever the name has of one.
-const DIRECTORIES: [&str; 2] = ["PWD", "OLDPWD"];
+/// The least characters of a user name alone that may be a token in its place.
+const TOKEN: usize = 16;
 
-/// What the last word of a variable's name says of its value, besides what names a secret anywhere: `APP_KEY`, `DB_PW`.
-const LAST_WORDS: [&str; 6] = ["KEY", "PW", "CRED", "CREDS", "SALT", "DSN"];
-
-/// Whether a variable of this name holds a secret. By Docker's convention one that ends with `_FILE` holds the path of it.
-pub(in crate::host) fn holds_a_secret(name: &str) -> bool {
-    !is_open(name) && (may_name_a_secret(name) || ends_like_one(name))
+/// Of a variable what is secret of it: all where it is named like a secret, the URL of a webhook, passwords of URLs.
+pub(in crate::host) fn secrets_of_variable(name: &str, value: &str) -> Vec<String> {
+    let whole = names::of_variable(name).then_some(value);
+    let hook = names::of_webhook(name).then(|| url::behind_the_host(value)).flatten();
+    let bare = url::bare_password(value);
+    let direct = whole.into_iter().chain(hook).chain(bare).map(str::to_owned);
+    direct.chain(secrets_in_text(value)).collect()
 }
 
-/// Whether its name looks like that of a secret, and is none.
-pub(super) fn is_open(name: &str) -> bool {
-    let name = name.to_ascii_uppercase();
-    DIRECTORIES.contains(&name.as_str()) || name.ends_with("_FILE")
-}
-
-fn ends_like_one(name: &str) -> bool {
-    let name = name.to_ascii_uppercase();
-    let words: Vec<&str> = name.split(|c: char| !c.is_ascii_alphanumeric()).collect();
-    let is_public = words.contains(&"PUBLIC");
-    !is_public && words.len() > 1 && words.last().is_some_and(|last| LAST_WORDS.contains(last))
+/// What is secret of the URLs in a text: passwords, or tokens in their place, as they stand there and decoded, and the paths of
+/// webhooks.
+pub(in crate::host) fn secrets_in_text(text: &str) -> Vec<String> {
+    let passwords =
+        url::user_infos_in(text).into_iter().filter_map(|user_info| match user_info.split_once(':') {
+            Some((_, password)) => Some(password),
+            // A name alone may be a token, where it is as long as one.
+            None => (user_info.chars().count() >= TOKEN).then_some(user_info),
+        });
+    let mut all = Vec::new();
+    for secret in passwords.chain(url::webhooks_in(text)) {
+        let decoded = percent_decoded(secret);
+        all.extend((decoded != secret).then_some(decoded));
+        all.push(secret.to_owned());
+    }
+    all
 }
 
 #[cfg(test)]
@@ -31,23 +38,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn variables_that_hold_secrets_are_told_by_their_names() {
-        for name in [
-            "DB_PASSWORD",
-            "pgpassword",
-            "ENCRYPTION_KEY",
-            "app_key",
-            "DB_PW",
-            "SMTP_CREDS",
-            "MYSQL_DSN",
-            "HASH_SALT",
+    fn passwords_of_urls_are_found_as_they_are_and_decoded() {
+        for (text, secrets) in [
+            ("x postgres://shop:a%20b@db/shop y", &["a b", "a%20b"][..]),
+            ("https://ghp_0123456789abcdef@github.com/x.git", &["ghp_0123456789abcdef"]),
+            ("postgres://shop:hun/ter2hun@db/shop", &["hun/ter2hun"]),
+            ("postgres://shop:hun@ter2@db/shop", &["hun@ter2"]),
+            ("postgres://shop:hunter2hun@db:5432/a@b", &["hunter2hun", "hunter2hun@db:5432/a"]),
+            ("https://hooks.slack.com/services/T0/B0/k", &["services/T0/B0/k"]),
         ] {
-            assert!(holds_a_secret(name), "{name}");
+            assert_eq!(secrets_in_text(text), secrets, "{text}");
         }
-        for name in
-            ["PWD", "OLDPWD", "POSTGRES_PASSWORD_FILE", "SSH_PUBLIC_KEY", "KEY", "MODE", "KEYCLOAK_URL"]
-        {
-            assert!(!holds_a_secret(name), "{name}");
+        for none in [
+            "https://git@github.com/x.git",
+            "https://example.org/a@b",
+            "a@b:c",
+            "",
+            "https://registry.example.org:5000/team/app@sha256",
+            "https://registry.example.org/team/app@sha256",
+            "http://h/x",
+        ] {
+            assert_eq!(secrets_in_text(none), [""; 0], "{none}");
+        }
+    }
+
+    #[test]
+    fn variables_have_secrets_by_their_names_and_by_their_values() {
+        for (name, value, secrets) in [
+            ("DB_PASSWORD", "x y", &["x y"][..]),
+            ("ALERT_WEBHOOK_URL", "https://ci.example.org/in/0123456789", &["in/0123456789"]),
+            ("WEBHOOK_URL", "https://n8n.example.org/", &[]),
+            ("WEBHOOK_PORT", "9000", &[]),
+            ("DOCKER_HOST", "ops:hunter22@far", &["hunter22"]),
+            ("IMAGE", "app:1.2@sha256:0123", &[]),
+            ("MODE", "production", &[]),
+        ] {
+            assert_eq!(secrets_of_variable(name, value), secrets, "{name}");
         }
     }
 }

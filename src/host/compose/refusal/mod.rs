@@ -107,7 +107,7 @@ pub(super) fn message(passed: &Passed, finished: &Finished) -> String {
 fn told(desired: &Desired, env: &Environment, unset: Vec<String>) -> (Vec<String>, Vec<String>) {
     let files = Inputs::known_files(desired, env);
     let texts: Vec<(&Path, String)> =
-        files.iter().filter_map(|path| Some((path.as_path(), scan::read_small(path)?))).collect();
+        files.iter().filter_map(|path| Some((path.as_path(), scan::read_text(path).ok()?))).collect();
     let uses: Vec<(&Path, scan::Use<'_>)> = texts
         .iter()
         .flat_map(|(path, text)| scan::uses(text).into_iter().map(|found| (*path, found)))

@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::super::{Environment, inputs::Inputs, scan};
-use crate::{api::Desired, manifest::may_name_a_secret};
+use crate::{api::Desired, secret::names};
 
 /// What stands for all that is not passed on.
 const LEFT_OUT: &str = "…";
@@ -72,7 +72,7 @@ impl Passed {
             passed.note_secret(&name, &value);
         }
         for path in passed.files.clone() {
-            let Some(text) = scan::read_small(&path) else { continue };
+            let Ok(text) = scan::read_text(&path) else { continue };
             for entry in scan::entries(&text) {
                 passed.note_secret(entry.name, &entry.value);
             }
@@ -86,7 +86,7 @@ impl Passed {
 
     /// The words of a value whose name is a secret's.
     fn note_secret(&mut self, name: &str, value: &str) {
-        if may_name_a_secret(name) {
+        if names::may_be_secret(name) {
             self.secret.extend(value.split_whitespace().map(|word| bare(word).to_lowercase()));
         }
     }

@@ -1,0 +1,143 @@
+//! Undrift's own words of a project: Compose fills in `image: app:${TOKEN}` or `container_name: x-${TOKEN}`, and such a name would be
+//! shown and recorded wherever something is said of it. So a look leaves the host without known secrets in its texts.
+
+use serde_json::Value;
+
+use super::{Redactor, known::Text, replaced};
+use crate::{
+    api::ProjectObservation,
+    host::HostError,
+    manifest::Pointed,
+    secret::{STARS, url},
+};
+
+/// Fields that tell one thing from another, and have nothing in them that a variable can fill in: the names of services are keys of
+/// the files, IDs and digests are the engine's or undrift's. That of the project is what containers are found by.
+const KEYS: [&str; 8] =
+    ["project", "engine", "service", "id", "imageId", "configHash", "digest", "builtFrom"];
+
+impl Redactor {
+    /// A text of undrift's own without known values, and without what is secret of a URL. What stands beside a name that is a
+    /// secret's stays: nobody but undrift has written it.
+    pub(in crate::host) fn own(&self, text: &str) -> String {
+        // A name is not encoded, and an ID that looks like base64 is none.
+        let mut shown = replaced(text, self.places_in(text.as_bytes(), Text::Own(&self.words), 0));
+        for range in url::secrets_in(&shown).into_iter().rev() {
+            shown.replace_range(range, STARS);
+        }
+        shown
+    }
+
+    /// What a look showed, without known values in its texts.
+    pub(in crate::host) fn observation(&self, observed: ProjectObservation) -> ProjectObservation {
+        let Ok(mut json) = serde_json::to_value(&observed) else { return observed };
+        if !self.hide_in(&mut json) {
+            return observed;
+        }
+        let Ok(mut shown) = serde_json::from_value::<ProjectObservation>(json) else { return observed };
+        // What is not recorded is not in the JSON.
+        shown.resolved_from = observed.resolved_from;
+        for (shown, service) in shown.services.iter_mut().zip(&observed.services) {
+            shown.artifact.is_kept = service.artifact.is_kept;
+        }
+        shown
+    }
+
+    /// Whether something was hidden.
+    fn hide_in(&self, value: &mut Value) -> bool {
+        match value {
+            Value::String(text) => {
+                let shown = self.own(text);
+                let is_changed = shown != *text;
+                *text = shown;
+                is_changed
+            }
+            Value::Array(list) => {
+                list.iter_mut().fold(false, |changed, value| self.hide_in(value) || changed)
+            }
+            Value::Object(map) => {
+                let others = map.iter_mut().filter(|(key, _)| !KEYS.contains(&key.as_str()));
+                others.fold(false, |changed, (_, value)| self.hide_in(value) || changed)
+            }
+            _ => false,
+        }
+    }
+
+    /// An error without known values: it names images, services and what the engine says.
+    pub(in crate::host) fn error(&self, error: HostError) -> HostError {
+        let own = |text: String| self.own(&text);
+        let pointed = |all: Vec<Pointed>| {
+            all.into_iter().map(|one| Pointed { message: self.own(&one.message), ..one }).collect()
+        };
+        match error {
+            HostError::EngineUnavailable { endpoint, cause } => {
+                HostError::EngineUnavailable { endpoint, cause: own(cause) }
+            }
+            HostError::FileHangs(why) => HostError::FileHangs(own(why)),
+            HostError::FileUnusable { directory, cause } => {
+                HostError::FileUnusable { directory, cause: own(cause) }
+            }
+            HostError::ComposeRefused { directory, cause } => {
+                HostError::ComposeRefused { directory, cause: own(cause) }
+            }
+            HostError::NoSuchService { manifest, unknown } => {
+                HostError::NoSuchService { manifest, unknown: pointed(unknown) }
+            }
+            HostError::SharedImage { first, second, image } => {
+                HostError::SharedImage { first, second, image: own(image) }
+            }
+            HostError::Engine { action, cause } => HostError::Engine { action, cause: own(cause) },
+            other => other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{api::ResolvedFrom, fixtures};
+
+    #[test]
+    fn names_that_a_variable_filled_in_are_hidden_and_plain_ones_stay() {
+        let redactor = Redactor::default().with_secrets([
+            "hunter2-long".to_owned(),
+            "hunter2".into(),
+            "postgres".into(),
+        ]);
+        for (text, shown) in [
+            ("registry/app:hunter2-long", "registry/app:********"),
+            ("x-hunter2-long-1 is missing", "x-********-1 is missing"),
+            ("app:hunter2", "app:********"),
+            ("a git repository: https://ops:x@h/y.git", "a git repository: https://********@h/y.git"),
+        ] {
+            assert_eq!(redactor.own(text), shown);
+        }
+        for text in ["hunter2", "postgres", "docker.io/library/postgres:16", "image: postgres", "TOKEN=x"] {
+            assert_eq!(redactor.own(text), text);
+        }
+    }
+
+    #[test]
+    fn a_look_has_no_known_value_in_its_texts_and_keeps_all_else() {
+        let redactor = Redactor::default().with_secrets(["filled-in-77".to_owned()]);
+        let seen = |filled_in: &str| {
+            let mut seen = fixtures::healthy();
+            let reference = format!("registry/app:{filled_in}");
+            let service = &mut seen.services[0];
+            service.artifact.reference = reference;
+            service.artifact.is_kept = true;
+            fixtures::container_mut(service).name = format!("x-{filled_in}-1");
+            seen.changing = Some(format!("`docker compose up` of x-{filled_in}-1"));
+            seen.resolved_from = Some(ResolvedFrom::new([].into(), [].into(), "model".into()));
+            seen
+        };
+        assert_eq!(redactor.observation(seen("filled-in-77")), seen(STARS));
+        assert_eq!(redactor.observation(seen("1")), seen("1"));
+        let error = HostError::SharedImage {
+            first: "api".into(),
+            second: "worker".into(),
+            image: "app:filled-in-77".into(),
+        };
+        assert!(redactor.error(error).to_string().contains("the image app:********"));
+    }
+}
