@@ -1,11 +1,11 @@
 //! What is known to be secret of an object, so that it can be hidden in what other programs print, and in what undrift says.
 
 use super::{
-    LocalHost,
+    HostError, LocalHost,
     compose::{self, Environment, Resolved, SecretsFound},
     redact::{Redactor, Words},
 };
-use crate::api::Desired;
+use crate::api::{Desired, ProjectObservation};
 
 impl LocalHost {
     /// The declared credentials, and the secrets among the variables of this process and of the project's env files.
@@ -29,6 +29,22 @@ impl LocalHost {
             }
             Err(why) => known.withholding(&format!("the values of the Compose files: {why}")),
         }
+    }
+
+    /// What a look showed, as it may be said and recorded.
+    pub(super) async fn without_secrets(
+        &self,
+        desired: &Desired,
+        resolved: &Resolved,
+        observed: ProjectObservation,
+    ) -> ProjectObservation {
+        let known = self.known_secrets(desired).await.with_words(resolved.words());
+        known.with_secrets(resolved.filled_in.iter().cloned()).observation(observed)
+    }
+
+    /// Why there is none, as it may be said and recorded.
+    pub(super) async fn error_without_secrets(&self, desired: &Desired, error: HostError) -> HostError {
+        self.known_secrets(desired).await.error(error)
     }
 }
 

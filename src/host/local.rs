@@ -167,12 +167,18 @@ impl LocalHost {
 
 impl Host for LocalHost {
     async fn observe(&self, desired: &Desired) -> Result<ProjectObservation, HostError> {
-        self.in_time(self.look(desired)).await
+        match self.in_time(self.look(desired)).await {
+            Ok(observed) => Ok(observed),
+            Err(error) => Err(self.error_without_secrets(desired, error).await),
+        }
     }
 
     async fn project(&self, desired: &Desired) -> Result<String, HostError> {
         let resolve = super::compose::resolve(desired, self.engine.endpoint(), self.memory());
-        Ok(self.in_time(resolve).await?.model.name)
+        match self.in_time(resolve).await {
+            Ok(resolved) => Ok(resolved.model.name),
+            Err(error) => Err(self.error_without_secrets(desired, error).await),
+        }
     }
 
     fn endpoint(&self) -> String {

@@ -104,7 +104,8 @@ impl LocalHost {
         let endpoint = self.engine.endpoint();
         let resolved_from =
             self.has_lasting_key.then(|| resolved.resolved_from(desired, endpoint, &self.digests)).flatten();
-        Ok(ProjectObservation { at, project, engine, changing, services, related, resolved_from })
+        let seen = ProjectObservation { at, project, engine, changing, services, related, resolved_from };
+        Ok(self.without_secrets(desired, &resolved, seen).await)
     }
 
     /// Has the hashes of the configuration compared by nobody but who has the key: they are Compose's, over values that may be

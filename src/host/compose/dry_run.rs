@@ -397,8 +397,16 @@ mod tests {
         let declared = crate::host::compose::declared::Declared::default();
         let hashes = std::collections::BTreeMap::new();
         let builds = crate::host::compose::Builds::default();
-        let resolved =
-            Resolved { model, hashes, declared, version: None, builds, names_engine: false, inputs: None };
+        let resolved = Resolved {
+            model,
+            hashes,
+            declared,
+            version: None,
+            builds,
+            names_engine: false,
+            filled_in: Vec::new(),
+            inputs: None,
+        };
         // No such folder, so that a dry run could not even start.
         let (desired, nowhere) = (desired("/nonexistent", &["api"]), Endpoint::Unix("/nonexistent".into()));
         let argv = up_command(&desired, &nowhere, &resolved, &["api".into()], true, Pull::Never).await;

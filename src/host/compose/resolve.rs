@@ -13,12 +13,12 @@ use super::{
     inputs::Inputs,
     made_of::Whole,
     question::Questions,
-    refusal, scan, upgrade,
+    refusal, scan, secrets, upgrade,
 };
 use crate::{
     api::Desired,
     files::{self, LARGEST_TEXT},
-    host::{Cache, HostError, Sealed, docker_config, endpoint::Endpoint, reference},
+    host::{Cache, HostError, Sealed, docker_config, endpoint::Endpoint, redact::Words, reference},
     manifest::{Pointed, nearest},
 };
 
@@ -58,9 +58,20 @@ pub struct Resolved {
     pub builds: Builds,
     /// Whether the files use the variable that names the engine, or may do so.
     pub names_engine: bool,
+    /// The secrets that stand in this all the same, for a variable has filled them into a name: `image: app:${TOKEN}`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::host) filled_in: Vec<String>,
     /// Everything that it rests on; `None` where that is not known.
     #[serde(skip)]
     pub(super) inputs: Option<Inputs>,
+}
+
+impl Resolved {
+    /// Words of the project that are no secrets: what its services and their images are called.
+    pub(in crate::host) fn words(&self) -> Words {
+        let images = self.model.services.values().flat_map(|service| secrets::words_of_image(&service.image));
+        Words::of(self.model.services.keys().cloned().collect(), images.collect())
+    }
 }
 
 /// What is remembered of a project: an answer, and everything that it rests on. Sealed: some of its words may be passwords.
@@ -203,13 +214,31 @@ struct Asked {
     version: Option<String>,
     whole: Whole,
     names_engine: bool,
+    /// Those of its definitions.
+    secrets: Vec<String>,
 }
 
 impl Asked {
     fn resolved(self) -> Resolved {
-        let Self { model, hashes, declared, version, whole, names_engine } = self;
+        let Self { model, hashes, declared, version, whole, names_engine, secrets } = self;
         let builds = whole.builds();
-        Resolved { model, hashes, declared, version, builds, names_engine, inputs: None }
+        let resolved = Resolved {
+            model,
+            hashes,
+            declared,
+            version,
+            builds,
+            names_engine,
+            filled_in: Vec::new(),
+            inputs: None,
+        };
+        let text = serde_json::to_string(&resolved).unwrap_or_default();
+        let is_filled_in = |secret: &String| {
+            // As it stands in that text.
+            let written = serde_json::to_string(secret).unwrap_or_default();
+            text.contains(written.trim_matches('"'))
+        };
+        Resolved { filled_in: secrets.into_iter().filter(is_filled_in).collect(), ..resolved }
     }
 }
 
@@ -250,7 +279,9 @@ async fn ask(
         Whole::parse(&json, None)
     };
     let whole = whole.map_err(not_understood)?;
-    Ok(Asked { model, hashes, declared, version, whole, names_engine })
+    let project: serde_json::Value = serde_json::from_slice(&json).map_err(not_understood)?;
+    let secrets = secrets::in_definitions(&project).values;
+    Ok(Asked { model, hashes, declared, version, whole, names_engine, secrets })
 }
 
 /// The project of all profiles, for a service of another profile may build what an image is made of. Where Compose refuses

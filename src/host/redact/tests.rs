@@ -222,7 +222,7 @@ fn what_is_torn_in_the_middle_of_base64_or_bytes_is_hidden_on_both_sides() {
     let secret = "correct-horse-battery-staple-and-more-0123456789";
     let redactor = Redactor::default().with_secrets([secret.to_owned()]);
     for before in 0..30 {
-        let text = format!("{}{secret}\nmore", "#".repeat(before));
+        let text = format!("{}{secret}\nx=1", "#".repeat(before));
         let bytes: Vec<String> = text.bytes().map(|byte| byte.to_string()).collect();
         for (encoded, width) in
             [(STANDARD.encode(&text), 76), (STANDARD.encode(&text), 64), (STANDARD.encode(&text), 20)]
