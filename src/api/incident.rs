@@ -8,7 +8,8 @@ use serde_json::Value;
 use super::{StepKind, Time};
 
 /// From the first sight of a drift of an object to `Reconciled`, or to giving up. One that comes back soon after it was
-/// reconciled is opened again, and counts: what flaps is one incident and not a hundred.
+/// reconciled, or that is acted on again after it was given up, is opened again, and counts: what flaps is one incident and not a
+/// hundred.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Incident {
@@ -64,10 +65,17 @@ pub struct Earlier {
     /// When it began.
     #[serde(flatten)]
     pub began: Occurrence,
-    /// When it was reconciled.
+    /// When it ended.
     pub closed_at: Time,
+    /// How it ended. Where that is not kept it was reconciled: an earlier undrift opened nothing else again.
+    #[serde(default = "reconciled")]
+    pub outcome: IncidentOutcome,
     /// Whole evidence from before its first step.
     pub before: Value,
+}
+
+const fn reconciled() -> IncidentOutcome {
+    IncidentOutcome::Reconciled
 }
 
 /// How an incident ended.

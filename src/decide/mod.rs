@@ -17,6 +17,7 @@
 //! | `notes` | what is worth saying of a service that is no drift |
 //! | `obstacles` | which repair is not begun, and which wait is none, for what is known beforehand |
 //! | `rate` | how often a service may be built or brought up within an hour |
+//! | `recurrence` | whether what drifts is the last incident once more |
 //! | `order` | what must come before a step, and what must come along with it |
 //! | `ports` | when a service may take a port that another one of the object has yet |
 //! | `plan` | the steps of several services as one plan |
@@ -35,6 +36,7 @@ mod order;
 mod plan;
 mod ports;
 mod rate;
+mod recurrence;
 mod repair;
 mod rollback;
 mod settling;
@@ -54,6 +56,7 @@ pub use checks::{Diagnosis, LayerVerdict, UnknownLayer, diagnose, is_young};
 pub use order::{Order, Turn};
 pub use plan::{NOT_PROVEN, Next};
 pub use rate::recent_steps;
+pub use recurrence::{AfterIncident, EndedIncident};
 pub use repair::{Prospect, Repair};
 pub use rollback::{JUDGED_FOR, images_to_put_back, rollback_target, to_keep, verified_images};
 pub use status::{

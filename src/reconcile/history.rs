@@ -65,7 +65,7 @@ fn last_healed(
     if let Some(incident) = store.current_incident(object)?
         && let Some(earlier) = incident.earlier.clone()
     {
-        let is_recent = earlier.closed_at > since;
+        let is_recent = earlier.outcome == IncidentOutcome::Reconciled && earlier.closed_at > since;
         let until = Some(incident.since_seq);
         let told = || story(store, &incident, earlier.began, until, earlier.before.clone());
         return is_recent.then(told).transpose();

@@ -16,7 +16,7 @@ use crate::{
         Attempt, AuditKind, Desired, Drift, IncidentOutcome, LastWords, Layer, NewRecord, ObjectStatus,
         PlannedStep, Reason, Step, StepKind, StepOutcome,
     },
-    decide::{self, Next, OpenIncident, Repair, unlike_before},
+    decide::{self, EndedIncident, Next, OpenIncident, Repair, unlike_before},
     host::StepReport,
     store::{NewIncident, Outcome, Store, step_evidence},
 };
@@ -45,35 +45,54 @@ impl Journal<'_> {
         progress: &(dyn Fn(&Desired, Progress<'_>) + Send + Sync),
     ) -> Result<(), ReconcileError> {
         let drifts: Vec<(String, Drift)> = drifts(scene);
-        // After an outage of the engine, or a restart, what was given up is first waited for, and its neighbours are proven.
-        let idle = !matches!(scene.decision.next, Next::Execute(_));
-        let known = idle && scene.history.incident.is_none() && self.is_told_already(&drifts)?;
-        if drifts.is_empty() || known {
+        if drifts.is_empty() {
             return Ok(());
         }
         if scene.history.incident.is_none() {
-            let before = scene.status(&scene.still_proven(), &Transitions::new());
-            let by_service: BTreeMap<&String, &Drift> = drifts.iter().map(|(s, d)| (s, d)).collect();
-            let new = NewIncident {
-                object: self.object,
-                at: scene.now,
-                drift: &json!(by_service),
-                before: &json!(before),
-            };
-            let policy = &scene.desired.object.spec.reconcile;
-            let incident = self.store.open_incident(new, decide::healthy_period(policy))?;
-            // Before anything is logged about it.
-            tracing::Span::current().record("incident", incident.id.as_str());
-            scene.history.incident = Some(OpenIncident {
-                id: incident.id,
-                opened_at: incident.since,
-                before,
-                steps: Vec::new(),
-                verified: Vec::new(),
-            });
+            let last = self.last_incident()?;
+            // After an outage of the engine, or a restart, what was given up is first waited for, and its neighbours are proven.
+            let idle = !matches!(scene.decision.next, Next::Execute(_));
+            if idle && last.as_ref().is_some_and(|last| last.lasts(&drifts)) {
+                return Ok(());
+            }
+            scene.history.incident = Some(self.begin_incident(scene, &drifts, last.as_ref())?);
         }
+        self.tell_drifts(scene, &drifts, progress)
+    }
+
+    /// A new incident, or the last one once more: see [`EndedIncident::recurs`].
+    fn begin_incident(
+        self,
+        scene: &Scene<'_>,
+        drifts: &[(String, Drift)],
+        last: Option<&EndedIncident>,
+    ) -> Result<OpenIncident, ReconcileError> {
+        let before = scene.status(&scene.still_proven(), &Transitions::new());
+        let by_service: BTreeMap<&String, &Drift> = drifts.iter().map(|(s, d)| (s, d)).collect();
+        let (drift, evidence) = (json!(by_service), json!(before));
+        let new = NewIncident { object: self.object, at: scene.now, drift: &drift, before: &evidence };
+        let within = decide::healthy_period(&scene.desired.object.spec.reconcile);
+        let again = last.filter(|last| last.recurs(drifts, scene.now, within));
+        let incident = self.store.open_incident(new, again.map(|last| last.id.as_str()))?;
+        // Before anything is logged about it.
+        tracing::Span::current().record("incident", incident.id.as_str());
+        Ok(OpenIncident {
+            id: incident.id,
+            opened_at: incident.since,
+            before,
+            steps: Vec::new(),
+            verified: Vec::new(),
+        })
+    }
+
+    fn tell_drifts(
+        self,
+        scene: &Scene<'_>,
+        drifts: &[(String, Drift)],
+        progress: &(dyn Fn(&Desired, Progress<'_>) + Send + Sync),
+    ) -> Result<(), ReconcileError> {
         let story = self.story(scene)?;
-        for (service, drift) in &drifts {
+        for (service, drift) in drifts {
             if story.tells(service, drift) || is_our_own_doing(scene, &story, service, drift) {
                 continue;
             }

@@ -130,6 +130,7 @@ impl Model for Bounds {
                 next.turns += 1;
             }
             Action::Resync => {
+                next.undrift.wait();
                 next.undrift.wake();
                 next.resynced = true;
             }
@@ -167,6 +168,9 @@ impl Model for Bounds {
             Property::always("it comes to rest", |_, state: &State| state.turns <= MOST_TURNS),
             Property::always("what is as declared is left alone", |_, state: &State| {
                 state.undrift.needless == 0
+            }),
+            Property::always("what was given up and lasts is one incident", |_, state: &State| {
+                state.undrift.split == 0
             }),
             // Another source, or another configuration, is another chance.
             Property::always("nothing is tried after a rollback", |_, state: &State| {

@@ -1,6 +1,5 @@
 //! Incidents: at most one is open for each object.
 
-use chrono::TimeDelta;
 use rusqlite::{OptionalExtension as _, Params, Row, Transaction, params};
 use serde_json::Value;
 use ulid::Ulid;
@@ -15,12 +14,11 @@ use crate::api::{Earlier, Incident, IncidentOutcome, NewRecord, Time};
 
 impl Store {
     /// Opens an incident of this object, with a new ULID. Where one is open already, that one is given, as it is: an object has
-    /// one at most. Where the last one was reconciled less than `recurs_within` ago, and some service drifts in the same layer
-    /// for the same reason, that one is opened again.
+    /// one at most. Where `again` is the object's last incident, that one is opened again.
     ///
     /// # Errors
     /// As [`append`](Self::append).
-    pub fn open_incident(&self, new: NewIncident<'_>, recurs_within: TimeDelta) -> Result<Incident> {
+    pub fn open_incident(&self, new: NewIncident<'_>, again: Option<&str>) -> Result<Incident> {
         let action = "open an incident";
         self.write(action, |change| {
             let select = format!("{SELECT} WHERE object = ?1 ORDER BY rowid DESC LIMIT 1");
@@ -28,7 +26,7 @@ impl Store {
                 change.query_row(&select, [new.object], read_row).optional().map_err(failed(action))?;
             match last.map(parse).transpose()? {
                 Some(open) if open.closed_at.is_none() => return Ok(open),
-                Some(last) if new.is_again(&last, recurs_within) => new.again(change, &last)?,
+                Some(last) if again == Some(last.id.as_str()) => new.again(change, &last)?,
                 _ => new.insert(change)?,
             }
             parse(change.query_row(&select, [new.object], read_row).map_err(failed(action))?)
@@ -182,21 +180,6 @@ pub struct NewIncident<'a> {
 }
 
 impl NewIncident<'_> {
-    /// Whether it is the last one once more. What lies ahead was closed by a clock that was set back since, and is as good as
-    /// just now.
-    fn is_again(&self, last: &Incident, within: TimeDelta) -> bool {
-        let Some(closed_at) = last.closed_at.filter(|_| last.outcome == Some(IncidentOutcome::Reconciled))
-        else {
-            return false;
-        };
-        let kind = |drift: &Value| (drift["layer"].clone(), drift["reason"].clone());
-        let mut drifts = self.drift.as_object().into_iter().flatten();
-        let is_same = drifts.any(|(service, drift)| {
-            last.drift.get(service).is_some_and(|before| kind(before) == kind(drift))
-        });
-        is_same && self.at - closed_at < within
-    }
-
     fn insert(&self, change: &Transaction<'_>) -> Result<()> {
         let sql = "INSERT INTO incidents (id, object, opened_at, drift, before) VALUES (?1, ?2, ?3, ?4, ?5)";
         let id = Ulid::from_datetime(self.at.into()).to_string();
@@ -205,9 +188,10 @@ impl NewIncident<'_> {
     }
 
     fn again(&self, change: &Transaction<'_>, last: &Incident) -> Result<()> {
-        let earlier = last.closed_at.map(|closed_at| Earlier {
+        let earlier = last.closed_at.zip(last.outcome).map(|(closed_at, outcome)| Earlier {
             began: last.latest(),
             closed_at,
+            outcome,
             before: last.before.clone(),
         });
         let earlier = serde_json::to_string(&earlier).map_err(unreadable("incident"))?;
@@ -283,9 +267,13 @@ mod tests {
     use super::*;
     use crate::{api::AuditKind, store::testing};
 
-    /// Opens an incident; what was reconciled within ten minutes is opened again.
     fn opened(store: &Store, object: &str, at: Time, drift: &Value, before: &Value) -> Incident {
-        store.open_incident(NewIncident { object, at, drift, before }, TimeDelta::minutes(10)).unwrap()
+        testing::incident(store, object, at, drift, before)
+    }
+
+    fn opened_again(store: &Store, id: &str, at: Time, drift: &Value, before: &Value) -> Incident {
+        let new = NewIncident { object: "shop", at, drift, before };
+        store.open_incident(new, Some(id)).unwrap()
     }
 
     fn died(service: &str) -> Value {
@@ -293,49 +281,61 @@ mod tests {
     }
 
     #[test]
-    fn what_flaps_is_one_incident_that_counts() {
+    fn what_is_opened_again_counts_and_keeps_how_it_was_before() {
         let (_home, store) = testing::store();
-        let (at, mut ids) = (testing::start(), Vec::new());
+        let (at, mut seqs) = (testing::start(), Vec::new());
+        let id = opened(&store, "shop", at, &died("api"), &json!({ "minute": 0 })).id;
         for minute in 0..12 {
             let at = at + TimeDelta::minutes(minute);
             let before = json!({ "minute": minute });
-            let open = opened(&store, "shop", at, &died("api"), &before);
-            assert_eq!((open.closed_at, open.outcome, &open.before), (None, None, &before));
+            // The first time it is open already.
+            let open = opened_again(&store, &id, at, &died("api"), &before);
+            assert_eq!((&open.id, open.closed_at, open.outcome, &open.before), (&id, None, None, &before));
             assert_eq!((open.occurrences, open.since), (u32::try_from(minute).unwrap() + 1, at));
             assert_eq!(open.opened_at, testing::start(), "when it was seen first");
-            let earlier = open.earlier.map(|earlier| (earlier.began.since, earlier.before));
-            let last = (minute > 0).then(|| (at - TimeDelta::minutes(1), json!({ "minute": minute - 1 })));
+            let earlier = open.earlier.map(|earlier| (earlier.began.since, earlier.before, earlier.outcome));
+            let last = (minute > 0).then(|| {
+                (at - TimeDelta::minutes(1), json!({ "minute": minute - 1 }), outcome_of(minute - 1))
+            });
             assert_eq!(earlier, last);
             store.append(&NewRecord::of(AuditKind::DriftDetected)).unwrap();
             let end = at + TimeDelta::seconds(5);
-            store.close_incident(&open.id, end, IncidentOutcome::Reconciled, None).unwrap();
-            ids.push((open.id, open.since_seq));
+            store.close_incident(&id, end, outcome_of(minute), None).unwrap();
+            seqs.push(open.since_seq);
         }
-        assert!(ids.windows(2).all(|two| two[0].0 == two[1].0 && two[0].1 < two[1].1), "{ids:?}");
+        assert!(seqs.windows(2).all(|two| two[0] < two[1]), "{seqs:?}");
         assert_eq!(store.incidents(Some("shop")).unwrap().len(), 1);
     }
 
+    fn outcome_of(minute: i64) -> IncidentOutcome {
+        if minute % 2 == 0 { IncidentOutcome::Reconciled } else { IncidentOutcome::Stalled }
+    }
+
     #[test]
-    fn another_drift_a_later_one_and_one_after_giving_up_are_others() {
+    fn none_but_the_last_one_is_opened_again() {
+        let (_home, store) = testing::store();
         let at = testing::start();
-        let route = json!({ "api": { "layer": "route", "reason": "Absent", "message": "" } });
-        let (reconciled, stalled) = (IncidentOutcome::Reconciled, IncidentOutcome::Stalled);
-        for (drift, minutes, outcome, is_again) in [
-            (died("api"), 1, reconciled, true),
-            (died("api"), 9, reconciled, true),
-            (died("api"), -60, reconciled, true),
-            (died("api"), 10, reconciled, false),
-            (died("web"), 1, reconciled, false),
-            (route, 1, reconciled, false),
-            (died("api"), 1, stalled, false),
-        ] {
-            let (_home, store) = testing::store();
-            let first = opened(&store, "shop", at, &died("api"), &json!({}));
-            store.close_incident(&first.id, at, outcome, None).unwrap();
-            let second = opened(&store, "shop", at + TimeDelta::minutes(minutes), &drift, &json!({}));
-            assert_eq!(second.id == first.id, is_again, "{drift} after {minutes} min");
-            assert_eq!(second.occurrences, if is_again { 2 } else { 1 });
-        }
+        let first = opened(&store, "shop", at, &died("api"), &json!({}));
+        store.close_incident(&first.id, at, IncidentOutcome::Stalled, None).unwrap();
+        let second = opened(&store, "shop", at, &died("web"), &json!({}));
+        assert_ne!(second.id, first.id);
+        store.close_incident(&second.id, at, IncidentOutcome::Stalled, None).unwrap();
+        let third = opened_again(&store, &first.id, at, &died("api"), &json!({}));
+        assert!(![&first.id, &second.id].contains(&&third.id), "it would be open beside a later one");
+        assert_eq!(third.occurrences, 1);
+    }
+
+    #[test]
+    fn an_occurrence_of_which_no_outcome_is_kept_was_reconciled() {
+        let (home, store) = testing::store();
+        let at = testing::start();
+        let first = opened(&store, "shop", at, &died("api"), &json!({}));
+        store.close_incident(&first.id, at, IncidentOutcome::Reconciled, None).unwrap();
+        opened_again(&store, &first.id, at, &died("api"), &json!({}));
+        let older = "UPDATE incidents SET earlier = json_remove(earlier, '$.outcome')";
+        testing::raw(home.path()).execute(older, []).unwrap();
+        let earlier = store.current_incident("shop").unwrap().unwrap().earlier.unwrap();
+        assert_eq!(earlier.outcome, IncidentOutcome::Reconciled);
     }
 
     #[test]

@@ -60,5 +60,5 @@ pub(crate) fn object() -> crate::api::Object {
 /// An incident that opens when [`start`] says, and never is one of before once more.
 pub(crate) fn incident(store: &Store, object: &str, at: Time, drift: &Value, before: &Value) -> Incident {
     let new = NewIncident { object, at, drift, before };
-    store.open_incident(new, TimeDelta::zero()).unwrap()
+    store.open_incident(new, None).unwrap()
 }

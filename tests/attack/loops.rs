@@ -86,7 +86,9 @@ impl Attack for Loops {
         self.steps.push((builds, ups));
         hold!(builds <= BUILDS && ups <= UPS, "{builds} builds and {ups} ups or restarts within an hour")?;
         hold!(up || !starts, "what can be started is down at the end")?;
-        if case == "a service that flaps" {
+        if ["a service that flaps", "a container that is killed", "a container that is removed"]
+            .contains(&case)
+        {
             let records = records(&project)?;
             let incidents: BTreeSet<_> = records.iter().filter_map(|r| r["incident"].as_str()).collect();
             hold!(

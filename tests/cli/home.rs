@@ -89,7 +89,7 @@ impl Home {
             json!({ "web": { "layer": "container", "reason": "NotRunning", "message": "it exited" } });
         let status = json!(ObjectStatus::default());
         let new = NewIncident { object: "shop", at, drift: &drift, before: &status };
-        let id = store.open_incident(new, chrono::TimeDelta::zero()).unwrap().id;
+        let id = store.open_incident(new, None).unwrap().id;
         store.append(&NewRecord::of(AuditKind::Started)).unwrap();
         let of = |kind, evidence| NewRecord {
             object: Some("shop".into()),

@@ -192,7 +192,7 @@ fn incidents_and_their_records_print_every_field_also_where_it_is_null() {
     let at: OurTime = "2026-03-01T10:00:00Z".parse().unwrap();
     let drift = json!({ "api": object["status"]["services"][0]["drift"] });
     let new = NewIncident { object: "shop", at, drift: &drift, before: &object["status"] };
-    let id = store.open_incident(new, chrono::TimeDelta::zero()).unwrap().id;
+    let id = store.open_incident(new, None).unwrap().id;
     let intent = NewRecord {
         object: Some("shop".into()),
         incident: Some(id.clone()),

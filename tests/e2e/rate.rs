@@ -124,28 +124,37 @@ fn what_is_down_beyond_the_rate_is_started_as_it_ran_after_the_longest_backoff()
 }
 
 #[test]
-fn what_is_killed_before_each_proof_is_said_to_be_stalled_and_comes_back_once_nobody_kills_it() {
+fn what_is_killed_before_each_proof_is_one_incident_and_comes_back_once_nobody_kills_it() {
     let project = Project::healthy();
     project.manifest(&MANIFEST.replace("max: 1s", "max: 4s").replace("stableFor: 1s", "stableFor: 2s"));
     project.apply().expect(0);
     let daemon = Daemon::start(&project);
     let get = || project.undrift(&["get", "-o", "json"]).expect(0);
-    wait_for("the budget to be spent", || {
+    let count = |kind: &str| project.trail().iter().filter(|record| record["kind"] == kind).count();
+    wait_for("the second time that it is given up", || {
         for id in project.containers("api") {
             // It may be down, or gone by now.
             std::process::Command::new("docker").args(["kill", &id]).output().unwrap();
         }
-        get().condition("Stalled") == "True BudgetSpent"
+        count("Stalled") == 2
     });
-    wait_for("the proof", || {
+    assert_eq!(get().condition("Stalled"), "True BudgetSpent");
+    let incidents = || {
         let list = project.undrift(&["incident", "list", "-o", "json"]).expect(0).json();
-        list["items"][0]["outcome"] == "Reconciled"
-    });
+        list["items"].as_array().unwrap().clone()
+    };
+    wait_for("the proof", || incidents()[0]["outcome"] == "Reconciled");
     assert_eq!(get().condition("Ready"), "True AsDeclared");
     assert!(state(&project).ends_with("running"));
     assert!(daemon.end().success());
     let starts = project.trail().iter().filter(|r| r["evidence"]["noRecreate"] == true).count();
     assert!(starts > 0);
+    // Each start is the same incident once more, and the trail has every time.
+    let incidents = incidents();
+    assert_eq!(incidents.len(), 1, "{incidents:?}");
+    let occurrences = incidents[0]["occurrences"].as_u64().unwrap();
+    assert!(occurrences >= 3, "two that were given up, and one that was proven: {occurrences}");
+    assert_eq!(count("Stalled") + count("Reconciled"), usize::try_from(occurrences).unwrap());
     project.assert_trail_is_whole();
 }
 

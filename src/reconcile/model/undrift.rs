@@ -9,11 +9,12 @@ use super::{World, policy};
 use crate::reconcile::deaths::Deaths;
 use crate::{
     api::{
-        Attempt, Fact, Layer, PlannedStep, ProjectObservation, Reason, RecentStep, Step, StepOutcome, Time,
+        Attempt, Drift, Fact, Layer, PlannedStep, ProjectObservation, Reason, RecentStep, Step, StepOutcome,
+        Time,
     },
     decide::{
-        self, Decision, Diagnosis, DoneStep, History, Identity, Inputs, Next, OpenIncident, Proof, Verified,
-        identities, judge,
+        self, AfterIncident, Decision, Diagnosis, DoneStep, EndedIncident, History, Identity, Inputs, Next,
+        OpenIncident, Proof, Verified, identities, judge,
     },
     fixtures::at,
 };
@@ -25,9 +26,10 @@ pub(super) struct Kept {
     recent_steps: Vec<RecentStep>,
     incident: Option<OpenIncident>,
     last_healed: Option<OpenIncident>,
-    /// The incidents that ended, and the drift that the last one was given up with.
+    /// How many incidents there were, the last one where it is over, and what drifted in it.
     incidents: u32,
-    given_up: Option<Vec<String>>,
+    last: Option<EndedIncident>,
+    drifted: BTreeMap<String, BTreeSet<(Layer, Reason)>>,
     proven: BTreeMap<String, (Vec<Identity>, Time)>,
     built_from: BTreeMap<String, String>,
     /// The intent that has no outcome yet.
@@ -78,13 +80,17 @@ pub(super) struct Undrift {
     session: Session,
     /// Steps on a host that was as declared.
     pub(super) needless: usize,
+    /// The drifts that were given up, for as long as nothing was proven since.
+    given_up: Option<Vec<String>>,
+    /// Other incidents that were opened for them.
+    pub(super) split: usize,
 }
 
 impl Undrift {
     pub(super) fn new() -> Self {
         let now = at(1_000_000);
         let session = Session::new(now);
-        Self { now, kept: Kept::default(), at: At::Looking, session, needless: 0 }
+        Self { now, kept: Kept::default(), at: At::Looking, session, needless: 0, given_up: None, split: 0 }
     }
 
     /// Something has changed: it looks again, with a new series of looks if it was at rest.
@@ -92,6 +98,11 @@ impl Undrift {
         if matches!(self.at, At::Resting(_)) {
             (self.at, self.session) = (At::Looking, Session::new(self.now));
         }
+    }
+
+    /// As long as the longest wait between two attempts has passed.
+    pub(super) fn wait(&mut self) {
+        self.now += policy().object.spec.reconcile.backoff.max.delta();
     }
 
     /// Whether it has given up because it has put an image back. A person who removes a new container before it is
@@ -219,11 +230,28 @@ impl Undrift {
 
     fn open_incident(&mut self, seen: &ProjectObservation, history: &History, decision: &Decision) {
         let drifts = drifts(decision);
-        let idle = matches!(decision.next, Next::GiveUp { .. } | Next::Nothing);
-        let told = idle && self.kept.given_up.as_ref() == Some(&drifts);
-        if drifts.is_empty() || told || self.kept.incident.is_some() {
+        if drifts.is_empty() {
             return;
         }
+        if self.kept.incident.is_none() {
+            let idle = !matches!(decision.next, Next::Execute(_));
+            if idle && self.kept.last.as_ref().is_some_and(|last| last.lasts(&drifts)) {
+                return;
+            }
+            self.begin_incident(seen, history, decision, &drifts);
+        }
+        for (service, drift) in drifts {
+            self.kept.drifted.entry(service).or_default().insert(drift.class());
+        }
+    }
+
+    fn begin_incident(
+        &mut self,
+        seen: &ProjectObservation,
+        history: &History,
+        decision: &Decision,
+        drifts: &[(String, Drift)],
+    ) {
         let before = decide::status(decide::StatusInputs {
             desired: policy(),
             generation: 1,
@@ -237,9 +265,18 @@ impl Undrift {
             at_work: true,
             now: self.now,
         });
-        let id = self.kept.incidents.to_string();
+        let within = decide::healthy_period(&policy().object.spec.reconcile);
+        let again = self.kept.last.take().filter(|last| last.recurs(drifts, self.now, within));
+        let id = again.map_or_else(|| self.another_incident(drifts), |last| last.id);
         let (steps, verified) = (Vec::new(), Vec::new());
         self.kept.incident = Some(OpenIncident { id, opened_at: self.now, before, steps, verified });
+    }
+
+    fn another_incident(&mut self, drifts: &[(String, Drift)]) -> String {
+        self.split += usize::from(self.given_up == Some(in_words(drifts)));
+        self.kept.incidents += 1;
+        self.kept.drifted.clear();
+        self.kept.incidents.to_string()
     }
 
     fn turn(&mut self, world: &mut World) {
@@ -277,23 +314,38 @@ impl Undrift {
                 self.at = At::Proving(services.clone(), self.now, vec![(seen, decision.services)]);
             }
             Next::Wait(until) => self.now = self.now.max(*until),
-            Next::GiveUp { .. } => self.rest(false, Some(drifts(&decision))),
+            Next::GiveUp { .. } => {
+                self.given_up = Some(in_words(&drifts(&decision)));
+                self.end_incident(&decision, true);
+                self.at = At::Resting(false);
+            }
             Next::Nothing => {
                 let proven = self.kept.proven.len() == seen.services.len();
-                self.rest(decision.as_declared() && proven, None);
+                let reconciled = decision.as_declared() && proven;
+                if reconciled {
+                    self.end_incident(&decision, false);
+                }
+                self.at = At::Resting(reconciled);
             }
         }
     }
 
-    fn rest(&mut self, reconciled: bool, given_up: Option<Vec<String>>) {
-        if reconciled || given_up.is_some() {
-            if let Some(ended) = self.kept.incident.take() {
-                self.kept.incidents += 1;
-                self.kept.last_healed = reconciled.then_some(ended);
-            }
-            self.kept.given_up = given_up;
+    fn end_incident(&mut self, decision: &Decision, gave_up: bool) {
+        let Some(ended) = self.kept.incident.take() else { return };
+        let well = |drifted: &BTreeSet<_>| AfterIncident {
+            drifted: drifted.clone(),
+            given_up: None,
+            well_since: Some(self.now),
+        };
+        let mut services: BTreeMap<String, AfterIncident> =
+            self.kept.drifted.iter().map(|(name, drifted)| (name.clone(), well(drifted))).collect();
+        let ill = decision.services.iter().filter(|d| gave_up && !self.kept.proven.contains_key(&d.service));
+        for diagnosis in ill {
+            let after = services.entry(diagnosis.service.clone()).or_default();
+            (after.given_up, after.well_since) = (diagnosis.drift.as_ref().map(Drift::class), None);
         }
-        self.at = At::Resting(reconciled);
+        self.kept.last = Some(EndedIncident { id: ended.id.clone(), services });
+        self.kept.last_healed = (!gave_up).then_some(ended);
     }
 
     /// One more look of the stability window: three are the least that prove anything, and more tell the model nothing.
@@ -321,6 +373,11 @@ impl Undrift {
                 continue;
             };
             self.kept.proven.insert(service.clone(), (identities(seen), self.now));
+            self.given_up = None;
+            let ended = self.kept.last.as_mut().filter(|_| self.kept.incident.is_none());
+            if let Some(after) = ended.and_then(|last| last.services.get_mut(service)) {
+                after.well_since.get_or_insert(self.now);
+            }
             let healed = decide::after_proof(self.kept.incident.as_ref(), service, &self.kept.attempts);
             healed.collect::<Vec<_>>().iter().for_each(|row| self.save_attempt(row));
             let image = seen.artifact.image.known().cloned().flatten().unwrap_or_default();
@@ -345,7 +402,11 @@ fn key(row: &Attempt) -> (String, Layer, Reason, Option<String>) {
     (row.service.clone(), row.layer, row.reason, row.source_digest.clone())
 }
 
-fn drifts(decision: &Decision) -> Vec<String> {
-    let drifts = decision.services.iter().filter_map(|d| Some((&d.service, d.drift.as_ref()?)));
-    drifts.map(|(service, drift)| format!("{service} {} {}", drift.layer, drift.reason)).collect()
+fn drifts(decision: &Decision) -> Vec<(String, Drift)> {
+    let drifts = decision.services.iter().filter_map(|d| Some((d.service.clone(), d.drift.clone()?)));
+    drifts.collect()
+}
+
+fn in_words(drifts: &[(String, Drift)]) -> Vec<String> {
+    drifts.iter().map(|(service, drift)| format!("{service} {} {}", drift.layer, drift.reason)).collect()
 }

@@ -62,7 +62,8 @@ fn a_container_that_dies_after_its_proof_is_rolled_back_all_the_same() {
 }
 
 #[test]
-fn a_recovery_from_what_was_given_up_is_told_and_the_same_drift_later_is_another_incident() {
+fn a_recovery_from_what_was_given_up_is_told_and_the_same_drift_is_that_incident_soon_and_another_one_later()
+{
     let mut world = well();
     world.by_hand(Hand::LoseModule);
     let bench = Bench::new(world);
@@ -83,8 +84,118 @@ fn a_recovery_from_what_was_given_up_is_told_and_the_same_drift_later_is_another
 
     bench.host.world(|world| world.by_hand(Hand::LoseModule));
     assert!(!bench.apply().reconciled);
-    assert_eq!(bench.store.incidents(None).unwrap().len(), 2);
+    let incidents = bench.store.incidents(None).unwrap();
+    assert_eq!((incidents.len(), incidents[0].occurrences), (1, 2));
     assert_eq!((bench.count(AuditKind::DriftDetected), bench.count(AuditKind::Stalled)), (2, 2));
+
+    bench.host.world(|world| world.by_hand(Hand::GainModule));
+    assert!(bench.apply().reconciled);
+    passes(&bench, 600);
+    bench.host.world(|world| world.by_hand(Hand::LoseModule));
+    assert!(!bench.apply().reconciled);
+    assert_eq!(bench.store.incidents(None).unwrap().len(), 2);
+    assert_eq!((bench.count(AuditKind::DriftDetected), bench.count(AuditKind::Stalled)), (3, 3));
+}
+
+/// Nothing happens for so many seconds.
+fn passes(bench: &Bench, seconds: u64) {
+    bench.run(|_| tokio::time::sleep(Duration::from_secs(seconds)));
+}
+
+/// The one incident that there is.
+fn only(bench: &Bench) -> crate::api::Incident {
+    let mut incidents = bench.store.incidents(None).unwrap();
+    assert_eq!(incidents.len(), 1, "{:?}", bench.kinds());
+    incidents.remove(0)
+}
+
+/// Turns as a daemon does, and somebody kills the container before each turn, until it was given up so many times.
+fn killed_until_given_up(bench: &Bench, times: usize) {
+    bench.run(|reconciler| async move {
+        let (desired, mut session) = (desired(), Session::new((reconciler.clock)()));
+        while bench.count(AuditKind::Stalled) < times {
+            reconciler.host.world(|world| world.by_hand(Hand::Stop));
+            let turn = reconciler.turn(&desired, &mut session).await.unwrap();
+            match turn.action {
+                Action::At(time) => reconciler.wait_until(time).await,
+                Action::Stalled => reconciler.wait_until(turn.latest.unwrap()).await,
+                _ => {}
+            }
+        }
+    });
+}
+
+#[test]
+fn what_is_killed_before_each_proof_is_one_incident_that_counts_each_start() {
+    let bench = Bench::new(well());
+    assert!(bench.apply().reconciled);
+    killed_until_given_up(&bench, 3);
+    let given_up = only(&bench);
+    assert_eq!((given_up.occurrences, given_up.outcome), (3, Some(IncidentOutcome::Stalled)));
+    let applied = bench.apply();
+    bench.assert_honest(&applied);
+    assert!(applied.reconciled, "nobody kills it any more: {:?}", bench.kinds());
+    let ended = only(&bench);
+    assert_eq!((ended.occurrences, ended.outcome), (4, Some(IncidentOutcome::Reconciled)));
+    assert_eq!(ended.opened_at, given_up.opened_at);
+    // Each time is told, with its drift and its end, and the tables agree with that.
+    let told = (bench.count(AuditKind::DriftDetected), bench.count(AuditKind::Stalled));
+    assert_eq!((told, bench.count(AuditKind::Reconciled)), ((4, 3), 1));
+}
+
+#[test]
+fn a_new_undrift_goes_on_with_the_incident_that_the_last_one_gave_up() {
+    let mut bench = Bench::new(well());
+    assert!(bench.apply().reconciled);
+    killed_until_given_up(&bench, 1);
+    bench.restart();
+    passes(&bench, 3600);
+    killed_until_given_up(&bench, 2);
+    assert_eq!(only(&bench).occurrences, 2);
+}
+
+#[test]
+fn a_build_that_fails_for_each_source_anew_is_one_incident_however_long_each_waits() {
+    let mut world = well();
+    world.by_hand(Hand::LoseModule);
+    world.take(Step::Build { no_cache: false }, None);
+    world.take(UP, None);
+    world.log.clear();
+    world.by_hand(Hand::GainModule);
+    world.by_hand(Hand::Break);
+    let bench = Bench::new(world);
+    let once = desired_with(&json!({
+        "verify": { "timeout": "10s", "stableFor": "1s" },
+        "backoff": { "initial": "10s", "max": "10m" },
+        "attempts": 1,
+    }));
+    let began = bench.host.clock.now();
+    for edits in 1..=4 {
+        assert!(!bench.apply_as(&once).reconciled);
+        let incident = only(&bench);
+        assert_eq!((incident.occurrences, incident.outcome), (edits, Some(IncidentOutcome::Stalled)));
+        bench.host.world(|world| world.by_hand(Hand::Edit));
+    }
+    let took = bench.host.clock.now() - began;
+    assert!(took > chrono::TimeDelta::minutes(25), "each source waits twice as long as the last one: {took}");
+    bench.host.world(|world| world.by_hand(Hand::Mend));
+    assert!(bench.apply_as(&once).reconciled);
+    assert_eq!(only(&bench).outcome, Some(IncidentOutcome::Reconciled));
+}
+
+#[test]
+fn a_route_that_goes_away_each_minute_is_one_incident() {
+    let bench = Bench::new(well());
+    assert!(bench.apply().reconciled);
+    for times in 1..=4 {
+        bench.host.world(|world| world.faults.route_lost = true);
+        assert!(!bench.apply().reconciled);
+        assert_eq!(only(&bench).occurrences, times);
+        assert_eq!(bench.count(AuditKind::Stalled), usize::try_from(times).unwrap());
+        bench.host.world(|world| world.faults.route_lost = false);
+        assert!(bench.apply().reconciled);
+        passes(&bench, 60);
+    }
 }
 
 #[test]
