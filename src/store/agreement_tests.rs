@@ -4,7 +4,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    api::{AuditKind, Layer, NewRecord, Reason, Step, StepKind, StepOutcome},
+    api::{AuditKind, NewRecord, Step, StepKind, StepOutcome},
     store::{Outcome, RecordFilter, Verification, testing},
 };
 
@@ -15,21 +15,7 @@ fn about_shop(kind: AuditKind) -> NewRecord {
 }
 
 fn attempt(attempts: u32) -> Attempt {
-    Attempt {
-        object: "shop".into(),
-        service: "api".into(),
-        layer: Layer::Artifact,
-        reason: Reason::ModuleMissing,
-        source_digest: None,
-        generation: 1,
-        attempts,
-        tried: vec![STEP],
-        pending: Some(STEP),
-        last_at: testing::start(),
-        next_at: None,
-        gave_up: None,
-        healed: false,
-    }
+    Attempt { tried: vec![STEP], pending: Some(STEP), ..testing::attempt(attempts) }
 }
 
 fn recent(at: Time) -> RecentStep {

@@ -168,27 +168,11 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        api::{Layer, Reason},
-        store::testing,
-    };
+    use crate::store::testing;
 
     fn attempt(service: &str, source: Option<&str>, attempts: u32) -> Attempt {
-        Attempt {
-            object: "shop".into(),
-            service: service.into(),
-            layer: Layer::Artifact,
-            reason: Reason::ModuleMissing,
-            source_digest: source.map(Into::into),
-            generation: 1,
-            attempts,
-            tried: vec![],
-            pending: None,
-            last_at: testing::start(),
-            next_at: Some(testing::start()),
-            gave_up: None,
-            healed: false,
-        }
+        let (service, source_digest) = (service.into(), source.map(Into::into));
+        Attempt { service, source_digest, next_at: Some(testing::start()), ..testing::attempt(attempts) }
     }
 
     #[test]

@@ -94,7 +94,7 @@ impl Store {
 mod tests {
     use super::*;
     use crate::{
-        api::{Layer, Reason, Step},
+        api::Step,
         store::{RecordFilter, testing},
     };
 
@@ -103,21 +103,7 @@ mod tests {
     }
 
     fn attempt(pending: Option<Step>) -> Attempt {
-        Attempt {
-            object: "shop".into(),
-            service: "api".into(),
-            layer: Layer::Artifact,
-            reason: Reason::ModuleMissing,
-            source_digest: None,
-            generation: 1,
-            attempts: 1,
-            tried: vec![],
-            pending,
-            last_at: testing::start(),
-            next_at: None,
-            gave_up: None,
-            healed: false,
-        }
+        Attempt { pending, ..testing::attempt(1) }
     }
 
     const STEP: Step = Step::Build { no_cache: false };

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{Clock, NewIncident, Store, folder::FILE};
-use crate::api::{Incident, Time};
+use crate::api::{Attempt, Incident, Layer, Reason, Time};
 
 /// Where the tests' clock starts.
 pub(crate) fn start() -> Time {
@@ -29,6 +29,25 @@ pub(crate) fn store() -> (TempDir, Store) {
     let home = tempfile::tempdir().unwrap();
     let store = Store::open_with_clock(home.path(), "ops@host undrift[1] test".into(), clock()).unwrap();
     (home, store)
+}
+
+/// So many attempts at a module that is missing in the image of `shop`'s service `api`, none of them at work.
+pub(crate) fn attempt(attempts: u32) -> Attempt {
+    Attempt {
+        object: "shop".into(),
+        service: "api".into(),
+        layer: Layer::Artifact,
+        reason: Reason::ModuleMissing,
+        source_digest: None,
+        generation: 1,
+        attempts,
+        tried: vec![],
+        pending: None,
+        last_at: start(),
+        next_at: None,
+        gave_up: None,
+        healed: false,
+    }
 }
 
 /// The database as any other program sees it.

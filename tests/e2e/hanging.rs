@@ -12,14 +12,11 @@ use std::{
 use crate::{
     daemon::Daemon,
     dead_mount::DeadMount,
-    support::{MANIFEST, Project, Run, docker, run, wait_for},
+    support::{EVERY_SECOND, MANIFEST, Project, Run, docker, run, wait_for},
 };
 
 /// What the manifests of other tests read their password from.
 const FROM_ENV: &str = "{ env: E2E_PASSWORD }";
-
-/// Looks that come without being asked for.
-const OFTEN: (&str, &str) = ("  reconcile:\n", "  reconcile:\n    interval: 1s\n");
 
 /// How long a verb may take that would otherwise not end.
 const LONG: Duration = Duration::from_secs(100);
@@ -281,7 +278,7 @@ fn looks_at(daemon: &Daemon, project: &Project) -> usize {
 fn a_daemon_asks_once_for_what_hangs_heals_all_else_and_reads_it_when_it_is_back() {
     let (project, well) = (Project::healthy(), Project::healthy());
     let dead = DeadMount::over(&project.path("dead"));
-    project.manifest(&password_from(Path::new("dead/secret")).replace(OFTEN.0, OFTEN.1));
+    project.manifest(&password_from(Path::new("dead/secret")).replace(EVERY_SECOND.0, EVERY_SECOND.1));
     let mut command = project.command(&["--log", "undrift=debug", "run", "-f", "undrift.yaml", "-f"]);
     let daemon = Daemon::spawn(command.arg(well.path("undrift.yaml")), &project);
     daemon.wait_until_ready();
@@ -318,7 +315,8 @@ fn a_daemon_with_many_objects_that_hang_serves_the_others() {
     let (project, well) = (Project::healthy(), Project::healthy());
     let dead = DeadMount::over(&project.path("dead"));
     let compose = fs::read_to_string(project.path("compose.yaml")).unwrap();
-    let text = fs::read_to_string(project.path("undrift.yaml")).unwrap().replace(OFTEN.0, OFTEN.1);
+    let text =
+        fs::read_to_string(project.path("undrift.yaml")).unwrap().replace(EVERY_SECOND.0, EVERY_SECOND.1);
     for number in 0..HUNG {
         let env_file = format!("init: true, env_file: ../dead/{number}.env");
         project.write(&format!("p{number}/compose.yaml"), &compose.replace("init: true", &env_file));
@@ -360,7 +358,7 @@ fn a_daemon_whose_threads_are_spent_says_so_and_ends_with_an_error() {
     };
     let routes = (0..MOUNTS * 9).map(route).collect::<Vec<_>>().concat();
     let manifest = MANIFEST.replace("      routes:\n", &format!("      routes:\n{routes}"));
-    project.manifest(&manifest.replace(OFTEN.0, OFTEN.1));
+    project.manifest(&manifest.replace(EVERY_SECOND.0, EVERY_SECOND.1));
     let notify = tempfile::tempdir().unwrap();
     let socket = std::os::unix::net::UnixDatagram::bind(notify.path().join("notify")).unwrap();
     socket.set_nonblocking(true).unwrap();

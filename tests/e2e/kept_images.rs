@@ -2,7 +2,7 @@
 
 use crate::{
     daemon::Daemon,
-    support::{MANIFEST, Project, SERVE, docker, wait_for},
+    support::{MANIFEST, Project, SERVE, docker, every_second, wait_for},
 };
 
 /// The tags of undrift's own for the project, with the image that each is on.
@@ -71,7 +71,7 @@ fn no_tag_is_set_where_undrift_only_looks() {
 #[test]
 fn daemon_keeps_what_it_has_verified_and_sets_a_lost_tag_again() {
     let project = Project::healthy();
-    project.manifest(&MANIFEST.replace("  reconcile:\n", "  reconcile:\n    interval: 1s\n"));
+    project.manifest(&every_second());
     let _daemon = Daemon::start(&project);
     let is_kept = || kept(&project) == tags(&[("verified", &project.image())]);
     wait_for("the tag", is_kept);

@@ -68,6 +68,14 @@ spec:
     attempts: 3
 ";
 
+/// What makes a manifest one whose objects are looked at every second.
+pub(crate) const EVERY_SECOND: (&str, &str) = ("  reconcile:\n", "  reconcile:\n    interval: 1s\n");
+
+/// [`MANIFEST`], looked at every second.
+pub(crate) fn every_second() -> String {
+    MANIFEST.replace(EVERY_SECOND.0, EVERY_SECOND.1)
+}
+
 /// For `workflow }]` in a manifest: the module `invoices` is declared too.
 pub(crate) const SECOND_MODULE: &str =
     "workflow }, { source: api/src/invoices, path: /app/dist/modules/invoices }]";

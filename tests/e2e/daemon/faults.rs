@@ -6,16 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Daemon, watch, watching, wire::Wire};
+use super::{Daemon, watching, wire::Wire};
 use crate::{
-    support::{MANIFEST, Project, docker, wait_for},
+    support::{MANIFEST, Project, docker, every_second, wait_for},
     tmpfs::Tmpfs,
 };
-
-/// A manifest whose objects are looked at every second.
-fn every_second() -> String {
-    MANIFEST.replace("  reconcile:\n", "  reconcile:\n    interval: 1s\n")
-}
 
 #[track_caller]
 fn wait_until_settled(project: &Project) {
@@ -107,8 +102,7 @@ fn state_that_cannot_be_written_holds_every_step_back_until_it_can() {
             "CREATE TRIGGER full BEFORE INSERT ON {full} BEGIN SELECT RAISE(FAIL, 'the disk is full'); END"
         );
         let project = Project::healthy();
-        project.manifest(&every_second());
-        let daemon = watch(&project, &[]);
+        let daemon = Daemon::start_every_second(&project);
         wait_until_settled(&project);
         project.sql(&trigger);
         let container = project.containers("api");
@@ -185,8 +179,7 @@ fn wait_for_a_state_that_can_be_written_ends_by_signal() {
 #[test]
 fn project_that_compose_refuses_is_left_alone_until_it_is_mended() {
     let project = Project::healthy();
-    project.manifest(&every_second());
-    let daemon = watch(&project, &[]);
+    let daemon = Daemon::start_every_second(&project);
     wait_until_settled(&project);
     let compose = std::fs::read_to_string(project.path("compose.yaml")).unwrap();
     project.write("compose.yaml", "services: [not, a, map]\n");

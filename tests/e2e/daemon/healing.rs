@@ -6,12 +6,7 @@ use serde_json::Value;
 use undrift::{api::Time, store::Store};
 
 use super::Daemon;
-use crate::support::{MANIFEST, Project, SERVE, docker, inspect, wait_for};
-
-/// The manifest with a resync every second.
-fn resynced() -> String {
-    MANIFEST.replace("  reconcile:\n", "  reconcile:\n    interval: 1s\n")
-}
+use crate::support::{Project, SERVE, docker, every_second, inspect, wait_for};
 
 /// Layer and reason of each drift that the trail tells of.
 fn drifts(project: &Project) -> Vec<String> {
@@ -104,7 +99,7 @@ fn image_that_was_built_by_hand_is_put_into_effect() {
 #[test]
 fn changed_source_is_built_where_it_is_enforced() {
     let project = Project::in_incident();
-    project.manifest(&resynced().replace("  services:", "  source: { drift: enforce }\n  services:"));
+    project.manifest(&every_second().replace("  services:", "  source: { drift: enforce }\n  services:"));
     let daemon = Daemon::start(&project);
     project.wait_for_healed(1);
     let (steps, told) = (project.steps_that_counted().len(), drifts(&project).len());
@@ -120,8 +115,7 @@ fn changed_source_is_built_where_it_is_enforced() {
 #[test]
 fn paused_container_is_left_alone_and_what_a_person_ends_is_seen() {
     let project = Project::healthy();
-    project.manifest(&resynced());
-    let daemon = Daemon::start_with(&project, &[]);
+    let daemon = Daemon::start_every_second(&project);
     let id = project.containers("api").remove(0);
     docker(&["pause", &id]);
     project.wait_for_record("Stalled");
@@ -137,7 +131,7 @@ fn paused_container_is_left_alone_and_what_a_person_ends_is_seen() {
 #[test]
 fn healthy_host_is_looked_at_and_nothing_else() {
     let project = Project::healthy();
-    project.manifest(&resynced());
+    project.manifest(&every_second());
     let before = project.containers("api");
     let daemon = Daemon::start_with(&project, &["--image-period", "1s"]);
     wait_for("the proof", || {

@@ -30,8 +30,7 @@ fn records(project: &Project, kind: &str) -> Vec<Value> {
 #[test]
 fn suspended_object_is_looked_at_and_not_touched_until_a_person_resumes_it() {
     let project = Project::healthy();
-    project.manifest(&MANIFEST.replace("  reconcile:\n", "  reconcile:\n    interval: 1s\n"));
-    let daemon = Daemon::start_with(&project, &[]);
+    let daemon = Daemon::start_every_second(&project);
     let name = project.name.as_str();
     let said = project.undrift(&["suspend", name, "--reason", "a migration"]).expect(0).stdout;
     assert!(said.starts_with(&format!("{name} is suspended: a migration (")), "{said}");

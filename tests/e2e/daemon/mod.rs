@@ -23,7 +23,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::support::{Project, wait_for};
+use crate::support::{Project, every_second, wait_for};
 
 /// A running `undrift run` on the manifest and the state of a project. Asked to end when it is dropped.
 pub(crate) struct Daemon {
@@ -45,6 +45,12 @@ impl Daemon {
         let daemon = Self::spawn(command.args(more), project);
         daemon.wait_until_ready();
         daemon
+    }
+
+    /// Starts it on the project's manifest, looked at every second, and waits until it is ready. It logs each of its looks.
+    pub(crate) fn start_every_second(project: &Project) -> Self {
+        project.manifest(&every_second());
+        Self::start_with(project, &[])
     }
 
     /// How often it has looked at the host, where it was started with [`Self::start_with`].

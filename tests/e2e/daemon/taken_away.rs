@@ -9,7 +9,7 @@ use std::{
 use super::{Daemon, faults::Manager, watching};
 use crate::{
     processes::Running,
-    support::{MANIFEST, Project, Run, docker, inspect, run, wait_for},
+    support::{Project, Run, docker, inspect, run, wait_for},
 };
 
 /// How the state is taken away, and how it comes back.
@@ -88,10 +88,6 @@ impl Project {
     fn db(&self) -> PathBuf {
         self.state_dir().join("state.db")
     }
-
-    fn every_second(&self) {
-        self.manifest(&MANIFEST.replace("  reconcile:\n", "  reconcile:\n    interval: 1s\n"));
-    }
 }
 
 fn is_running(container: &str) -> bool {
@@ -132,8 +128,7 @@ fn second(project: &Project, verb: &str) -> Run {
 #[test]
 fn state_that_is_taken_away_holds_every_step_and_answer_back_until_it_is_there_again() {
     let project = Project::healthy();
-    project.every_second();
-    let daemon = Daemon::start_with(&project, &[]);
+    let daemon = Daemon::start_every_second(&project);
     for (nth, taken) in ALL.iter().enumerate() {
         let (what, (file, why)) = (taken.what, taken.said);
         let reported = |words: &str| daemon.log().matches(words).count();
@@ -228,8 +223,7 @@ fn service_manager_is_told_that_the_state_is_away_and_that_it_is_back() {
 #[test]
 fn word_that_is_given_in_the_moved_folder_is_gone_by_once_it_is_back() {
     let project = Project::healthy();
-    project.every_second();
-    let daemon = Daemon::start_with(&project, &[]);
+    let daemon = Daemon::start_every_second(&project);
     move_folder(&project);
     daemon.wait_for_log(NOT_READY);
     let suspended = run(&mut at(&project, &kept(&project), &["suspend", &project.name, "--reason", "moved"]));
