@@ -16,8 +16,21 @@ pub(super) fn differing(inputs: Inputs<'_>) -> Vec<String> {
     both.map(|(before, now)| now.differs_by_environment_from(before)).unwrap_or_default()
 }
 
+/// Why no step is taken in this environment, in words, if so.
+pub(super) fn holding_back(inputs: Inputs<'_>) -> Option<String> {
+    if inputs.history.is_verified_from_altered {
+        return Some(ALTERED.into());
+    }
+    let variables = differing(inputs);
+    (!variables.is_empty()).then(|| in_words(&variables))
+}
+
+/// Where nobody knows which environment was verified.
+const ALTERED: &str = "what the last verified state was resolved from was altered, and not by undrift, so this environment may be \
+    another one; `apply --accept-environment` goes on with it";
+
 /// The same in words.
-pub(super) fn in_words(variables: &[String]) -> String {
+fn in_words(variables: &[String]) -> String {
     let mut names = variables.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
     if variables.len() > NAMED {
         names = format!("{names} and {} more", variables.len() - NAMED);

@@ -121,6 +121,8 @@ pub struct History {
     pub suspended: Option<Suspension>,
     /// What the last verified state was resolved from; `None` where the environment of now counts as declared.
     pub verified_from: Option<ResolvedFrom>,
+    /// Whether somebody else has written that, so that no environment is known to be the one that was verified.
+    pub is_verified_from_altered: bool,
 }
 
 /// An incident that is open, as far as decisions need it.
@@ -280,7 +282,7 @@ pub enum HeldBack {
     Suspended(String),
     /// The spec's mode is `observe`.
     ObserveOnly,
-    /// Only the environment differs from that of the last verified state; in words.
+    /// Only the environment differs from that of the last verified state, or may for all that is known; in words.
     EnvironmentDiffers(String),
 }
 
@@ -335,6 +337,5 @@ fn held_back(inputs: Inputs<'_>) -> Option<HeldBack> {
     if policy.mode == Mode::Observe {
         return Some(HeldBack::ObserveOnly);
     }
-    let variables = environment::differing(inputs);
-    (!variables.is_empty()).then(|| HeldBack::EnvironmentDiffers(environment::in_words(&variables)))
+    environment::holding_back(inputs).map(HeldBack::EnvironmentDiffers)
 }

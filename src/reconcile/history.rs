@@ -12,7 +12,7 @@ use crate::{
         ProjectObservation, Step, StepOutcome, Time,
     },
     decide::{self, DoneStep, History, Identity, OpenIncident, Verified, identities},
-    store::{RecordFilter, Store, StoreError},
+    store::{RecordFilter, Store, StoreError, VerifiedFrom},
 };
 
 /// The history of an object, whose Compose project has this name.
@@ -28,6 +28,11 @@ pub(super) fn history(
     let generation = store.peek_generation(name, &desired.spec_digest)?;
     let proofs = previous.as_ref().map(|status| proofs(status, generation)).unwrap_or_default();
     let incident = open_incident(store, name)?;
+    let (verified_from, is_verified_from_altered) = match store.verified_from(name)? {
+        VerifiedFrom::Nothing => (None, false),
+        VerifiedFrom::Resolved(from) => (Some(from), false),
+        VerifiedFrom::Altered => (None, true),
+    };
     Ok(History {
         last_healed: last_healed(store, name, incident.as_ref(), now)?,
         generation,
@@ -42,7 +47,8 @@ pub(super) fn history(
         proving: session.series.as_ref().map(Series::services).unwrap_or_default(),
         gone_images: BTreeSet::new(),
         suspended: store.suspension(name)?.filter(|suspension| !suspension.has_passed(now)),
-        verified_from: store.verified_from(name)?,
+        verified_from,
+        is_verified_from_altered,
     })
 }
 
@@ -179,6 +185,41 @@ pub(super) fn still_proven(history: &History, observed: &ProjectObservation) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        api::NewRecord,
+        fixtures::at,
+        store::{NewIncident, testing},
+    };
+
+    /// An incident in which `api` was brought up, that ended so, and is open again: what is told of the occurrence before.
+    fn before_it(outcome: IncidentOutcome) -> Option<OpenIncident> {
+        let (_home, store) = testing::store();
+        let (drift, before) = (serde_json::json!({}), serde_json::json!({}));
+        let id = testing::incident(&store, "shop", at(0), &drift, &before).id;
+        let record = NewRecord {
+            object: Some("shop".into()),
+            incident: Some(id.clone()),
+            outcome: Some("Succeeded".into()),
+            ..NewRecord::of(AuditKind::StepIntended)
+        };
+        let up = Step::Up { force_recreate: false };
+        let intent = store.intend(&record, up, &["api".to_owned()]).unwrap();
+        store.finish(intent, &record).unwrap();
+        store.close_incident(&id, at(60), outcome, None).unwrap();
+        let new = NewIncident { object: "shop", at: at(90), drift: &drift, before: &before };
+        store.open_incident(new, Some(&id)).unwrap();
+        let open = open_incident(&store, "shop").unwrap();
+        assert_eq!(open.as_ref().map(|open| (open.opened_at, open.steps.len())), Some((at(90), 0)));
+        last_healed(&store, "shop", open.as_ref(), at(120)).unwrap()
+    }
+
+    #[test]
+    fn an_occurrence_is_judged_by_the_one_before_it_where_that_was_reconciled_and_not_where_it_was_given_up()
+    {
+        let healed = before_it(IncidentOutcome::Reconciled).unwrap();
+        assert_eq!((healed.opened_at, healed.last_up("api").is_some()), (at(0), true));
+        assert_eq!(before_it(IncidentOutcome::Stalled), None);
+    }
 
     #[test]
     fn a_step_has_ended_when_it_ended_however_late_that_was_recorded() {

@@ -100,7 +100,7 @@ impl<H: Host> Reconciler<'_, H> {
         let mut history = history::history(self.store, desired, &observed.project, session, now)?;
         history.gone_images = gone_images(self.host, &history, &observed).await;
         if self.environment == Environment::Declared {
-            history.verified_from = None;
+            (history.verified_from, history.is_verified_from_altered) = (None, false);
         }
         let previous = self.store.object(desired.name())?.map(|object| object.status);
         let jitter_seed = now.timestamp_micros().unsigned_abs();

@@ -1,6 +1,7 @@
 //! The loop on a host in memory: healed or honestly given up, whatever goes wrong and wherever it is killed.
 
 mod aftermath;
+mod altered;
 mod full_disk;
 mod window;
 

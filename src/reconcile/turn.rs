@@ -151,7 +151,9 @@ impl<H: Host> Reconciler<'_, H> {
     /// also where nothing of it has come to a container yet.
     fn note_verified(&self, scene: &Scene<'_>) -> Result<(), ReconcileError> {
         let from = scene.observed.resolved_from.as_ref();
-        match from.filter(|_| scene.decision.environment_differs.is_empty()) {
+        let is_known =
+            scene.decision.environment_differs.is_empty() && !scene.history.is_verified_from_altered;
+        match from.filter(|_| is_known) {
             Some(from) => Ok(self.store.save_verified_from(scene.desired.name(), from)?),
             None => Ok(()),
         }

@@ -8,95 +8,35 @@
 //! | `generations` | all: `ManifestChanged` |
 //! | `attempts` | what they were at each intent, each outcome and each end: what says less was altered |
 //! | `incidents` | which one is open, and the digest of its evidence from before at each intent |
+//! | `verified_from` | which objects have a row |
+//!
+//! What no record tells of is sealed: see [`seals`](super::seals). A row without its seal counts as not there.
 //!
 //! A row that holds undrift back further than the trail says is left alone, but for a suspension and a step that is open:
 //! attempts are judged between two records, and kept for longer than one tells of them.
 
-use std::{collections::BTreeSet, fmt};
+use std::collections::BTreeSet;
 
-use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
-use serde_json::{Value, json};
+use rusqlite::{Connection, OptionalExtension as _};
 
 use super::{
-    Store,
-    attempts::{readable_attempts_in, save_attempt_in},
+    DigestKey, Store,
+    attempts::readable_attempts_in,
+    cache,
+    difference::{AlteredIncident, Difference, is_of_digest},
     error::{Result, failed},
-    ledger::{Generation, Ledger, TellsOf, Told, before_digest},
-    recent_steps::{kept_since, recent_steps_in, save_recent_step_in},
-    steps::{OpenIntent, found_open_steps_in, save_open_step_in, signed},
-    suspensions::{save_suspension_in, suspensions_in},
+    ledger::{Generation, Ledger, TellsOf, Told},
+    recent_steps::{kept_since, recent_steps_in},
+    seals::{Sealed, Unsealed, is_sealed_in, unsealed_in},
+    steps::{OpenIntent, found_open_steps_in},
+    suspensions::suspensions_in,
     time::stamp,
     trail::number,
+    verified_from::is_known_in,
 };
 use crate::api::{Attempt, RecentStep, Suspension, Time};
 
 const ACTION: &str = "hold the state against the trail";
-
-/// A table that does not say what the trail says.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Difference {
-    /// The trail suspends the object, or does not.
-    Suspension { object: String, told: Option<(u64, Suspension)> },
-    /// The trail has a step open, or has not.
-    OpenStep { intent: u64, told: Option<OpenIntent> },
-    /// A step of the last hour is not counted as it was recorded.
-    RecentStep { intent: u64, told: RecentStep },
-    /// What was tried counts for less than was recorded.
-    Attempt { seq: u64, told: Attempt },
-    /// The generation of a spec is another.
-    Generation { object: String, seq: u64, number: i64, digest: String },
-    /// The incident that is open is closed, or gone.
-    Incident { object: String, began: u64, id: String, opened_at: Time, drift: Value },
-    /// The evidence from before the first step of an incident is another.
-    Before { seq: u64, id: String },
-}
-
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Suspension { object, told: Some((seq, _)) } => {
-                write!(
-                    f,
-                    "{object} is suspended by record {seq}, and the table of suspensions says otherwise"
-                )
-            }
-            Self::Suspension { object, told: None } => {
-                write!(f, "the table of suspensions says that {object} is suspended, and no record does")
-            }
-            Self::OpenStep { intent, told: Some(_) } => {
-                write!(
-                    f,
-                    "the step of record {intent} has no end, and the table of open steps says otherwise"
-                )
-            }
-            Self::OpenStep { intent, told: None } => {
-                write!(f, "the table of open steps has record {intent}, which is of no step that is open")
-            }
-            Self::RecentStep { intent, told } => write!(
-                f,
-                "the step of record {intent} for {} is to be counted, and the table of the last hour's steps says otherwise",
-                told.service
-            ),
-            Self::Attempt { seq, told } => write!(
-                f,
-                "what was tried for {} of {} counts for less in the table of attempts than in record {seq}",
-                told.service, told.object
-            ),
-            Self::Generation { object, seq, number, .. } => write!(
-                f,
-                "{object} has the generation {number} by record {seq}, and the table of generations says otherwise"
-            ),
-            Self::Incident { object, began, id, .. } => write!(
-                f,
-                "the incident {id} of {object}, of record {began}, is open, and the table of incidents says otherwise"
-            ),
-            Self::Before { seq, id } => write!(
-                f,
-                "the evidence from before the incident {id} is another in the table of incidents than record {seq} says"
-            ),
-        }
-    }
-}
 
 impl Store {
     /// Holds what decisions about this object rest on against the trail, and puts right what differs, loudly. To be called
@@ -119,13 +59,13 @@ impl Store {
     }
 
     fn agree(&self, object: Option<&str>, now: Time) -> Result<()> {
-        let mut ledger = self.ledger();
+        let (mut ledger, key) = (self.ledger(), self.key.as_ref());
         let differs = {
             let db = self.db();
             // One transaction: the records and the tables are of the same moment.
             let moment = db.unchecked_transaction().map_err(failed(ACTION))?;
             follow(&mut ledger, &moment)?;
-            !to_put_right(&moment, &ledger, object, now)?.is_empty()
+            !to_put_right(&moment, key, &ledger, object, now)?.is_empty()
         };
         ledger.forget_before(kept_since(now));
         if !differs {
@@ -134,8 +74,8 @@ impl Store {
         self.write(ACTION, |change| {
             // Read again: it may have been in the middle of a change.
             follow(&mut ledger, change)?;
-            for difference in to_put_right(change, &ledger, object, now)? {
-                if difference.put_right(change)? {
+            for difference in to_put_right(change, key, &ledger, object, now)? {
+                if difference.put_right(change, key, now)? {
                     tracing::error!(what = %difference, "the state was altered, and not by undrift: the trail counts");
                 }
             }
@@ -161,11 +101,12 @@ pub(super) fn follow(ledger: &mut Ledger, db: &Connection) -> Result<()> {
 /// What is put right. The word of a trail that is broken sets nothing free: what is missing in it may be a suspension.
 fn to_put_right(
     db: &Connection,
+    key: Option<&DigestKey>,
     ledger: &Ledger,
     object: Option<&str>,
     now: Time,
 ) -> Result<Vec<Difference>> {
-    let found = differences(db, ledger, object, now)?;
+    let found = differences(db, key, ledger, object, now)?;
     if ledger.broken.is_none() {
         return Ok(found);
     }
@@ -178,9 +119,10 @@ fn to_put_right(
     Ok(holds_back)
 }
 
-/// Where the tables say otherwise than the trail, of this object, or of all.
+/// Where the tables say otherwise than the trail, or than undrift wrote, of this object, or of all.
 pub(super) fn differences(
     db: &Connection,
+    key: Option<&DigestKey>,
     ledger: &Ledger,
     object: Option<&str>,
     now: Time,
@@ -190,17 +132,48 @@ pub(super) fn differences(
     found
         .retain(|difference| matches!(difference, Difference::Suspension { object, .. } if is_asked(object)));
     found.extend(open_steps(db, ledger, object)?);
+    if let Some(key) = key {
+        // First what is over: of an object one incident at most is open.
+        found.extend(unsealed(db, key, ledger, object)?);
+        if object.is_none() {
+            let altered = cache::altered_in(db, key)?;
+            found.extend((!altered.is_empty()).then_some(Difference::Cached(altered)));
+        }
+    }
     for (name, told) in ledger.objects.iter().filter(|(name, _)| is_asked(name)) {
         found.extend(recent_steps(db, ledger, name, now)?);
-        found.extend(of_object(db, name, told)?);
+        found.extend(of_object(db, key, name, told)?);
     }
     Ok(found)
 }
 
-fn of_object(db: &Connection, name: &str, told: &Told) -> Result<Vec<Difference>> {
+/// What undrift has not written, but for the incidents that the trail has open: of these it tells itself.
+fn unsealed(
+    db: &Connection,
+    key: &DigestKey,
+    ledger: &Ledger,
+    object: Option<&str>,
+) -> Result<Vec<Difference>> {
+    let is_open = |id: &str| {
+        let mut open = ledger.objects.values().filter_map(|told| told.incident.as_ref());
+        open.any(|open| open.id == id)
+    };
+    let rows = unsealed_in(db, key, object)?.into_iter();
+    let told_apart = |row: &Unsealed| match row.of {
+        Sealed::Incident => is_open(&row.key),
+        Sealed::VerifiedFrom => row.gone && ledger.objects.contains_key(&row.key),
+        _ => false,
+    };
+    Ok(rows.filter(|row| !told_apart(row)).map(Difference::Unsealed).collect())
+}
+
+fn of_object(db: &Connection, key: Option<&DigestKey>, name: &str, told: &Told) -> Result<Vec<Difference>> {
     let mut found = Vec::new();
     if let Some((seq, generation)) = &told.generation {
         found.extend(generations(db, name, *seq, generation)?);
+        if !is_known_in(db, name)? {
+            found.push(Difference::VerifiedFrom { object: name.to_owned(), seq: *seq });
+        }
     }
     let rows = readable_attempts_in(db, name)?;
     // One that never began is of no account, and may be forgotten without a record.
@@ -212,7 +185,9 @@ fn of_object(db: &Connection, name: &str, told: &Told) -> Result<Vec<Difference>
     let less = told.attempts.iter().filter(|(_, told)| says_less(told));
     found.extend(less.map(|(seq, told)| Difference::Attempt { seq: *seq, told: told.clone() }));
     if let Some(open) = &told.incident {
-        found.extend(incident(db, name, open)?);
+        let (object, told) = (name.to_owned(), open.clone());
+        let what = altered_incident(db, key, name, open)?;
+        found.extend(what.map(|what| Difference::Incident { object, told, what }));
     }
     Ok(found)
 }
@@ -291,79 +266,29 @@ fn generations(db: &Connection, name: &str, seq: u64, told: &Generation) -> Resu
     Ok((!is_same).then_some(Difference::Generation { object, seq, number: told.number, digest }))
 }
 
-fn incident(db: &Connection, name: &str, told: &TellsOf) -> Result<Option<Difference>> {
+fn altered_incident(
+    db: &Connection,
+    key: Option<&DigestKey>,
+    name: &str,
+    told: &TellsOf,
+) -> Result<Option<AlteredIncident>> {
     let select =
         "SELECT before, since_seq FROM incidents WHERE id = ?1 AND object = ?2 AND closed_at IS NULL";
     let stored: Option<(String, i64)> = db
         .query_row(select, [&told.id, name], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()
         .map_err(failed(ACTION))?;
-    let id = told.id.clone();
-    let Some((before, since)) = stored else {
-        let (object, drift) = (name.to_owned(), json!(told.drift));
-        let (began, opened_at) = (told.began, told.opened_at);
-        return Ok(Some(Difference::Incident { object, began, id, opened_at, drift }));
-    };
+    let Some((before, since)) = stored else { return Ok(Some(AlteredIncident::Ended)) };
     // One that has been opened again since has other evidence.
     let asked = told.before.as_ref().filter(|(seq, _)| number(since) < *seq);
-    let is_same =
-        |digest: &String| serde_json::from_str(&before).is_ok_and(|before| before_digest(&before) == *digest);
-    let differs = asked.filter(|(_, digest)| !is_same(digest));
-    Ok(differs.map(|(seq, _)| Difference::Before { seq: *seq, id }))
+    if let Some((seq, digest)) = asked
+        && !is_of_digest(&before, digest)
+    {
+        return Ok(Some(AlteredIncident::Before(*seq)));
+    }
+    let is_sealed = key.map(|key| is_sealed_in(db, key, Sealed::Incident, &told.id)).transpose()?.flatten();
+    Ok((is_sealed == Some(false)).then_some(AlteredIncident::Unsealed))
 }
-
-impl Difference {
-    /// Whether to put it right takes nothing away that holds undrift back.
-    const fn holds_back(&self) -> bool {
-        !matches!(self, Self::Suspension { told: None, .. } | Self::OpenStep { told: None, .. })
-    }
-
-    /// Whether the record is there still that a row of it must name.
-    fn has_its_record(&self, db: &Connection) -> Result<bool> {
-        let (Self::OpenStep { intent, .. } | Self::RecentStep { intent, .. }) = self else { return Ok(true) };
-        let select = "SELECT EXISTS (SELECT 1 FROM trail WHERE seq = ?1)";
-        db.query_row(select, [signed(*intent)], |row| row.get(0)).map_err(failed(ACTION))
-    }
-
-    /// Writes what the trail says; whether that was another than before.
-    fn put_right(&self, change: &Transaction<'_>) -> Result<bool> {
-        let execute = |sql: &str, params: &[&dyn rusqlite::ToSql]| {
-            change.execute(sql, params).map(|rows| rows > 0).map_err(failed(ACTION))
-        };
-        match self {
-            Self::Suspension { object, told: Some((_, told)) } => {
-                save_suspension_in(change, object, told).map(|()| true)
-            }
-            Self::Suspension { object, told: None } => {
-                execute("DELETE FROM suspensions WHERE object = ?1", params![object])
-            }
-            Self::OpenStep { told: Some(told), .. } => save_open_step_in(change, told).map(|()| true),
-            Self::OpenStep { intent, told: None } => {
-                execute("DELETE FROM open_steps WHERE intent = ?1", params![signed(*intent)])
-            }
-            Self::RecentStep { intent, told } => save_recent_step_in(change, *intent, told).map(|()| true),
-            Self::Attempt { told, .. } => save_attempt_in(change, told).map(|()| true),
-            Self::Generation { object, number, digest, .. } => execute(
-                "INSERT OR REPLACE INTO generations VALUES (?1, ?2, ?3)",
-                params![object, number, digest],
-            ),
-            Self::Incident { object, id, opened_at, drift, .. } => {
-                let (at, drift) = (stamp(*opened_at), drift.to_string());
-                execute(REOPEN, params![id, object, at, drift])
-            }
-            // What it was nobody knows any more, and nothing is rolled back to what a stranger wrote.
-            Self::Before { id, .. } => {
-                execute("UPDATE incidents SET before = '{}' WHERE id = ?1 AND before <> '{}'", params![id])
-            }
-        }
-    }
-}
-
-/// Where another incident of the object is open, that one goes on in its place.
-const REOPEN: &str =
-    "INSERT INTO incidents (id, object, opened_at, drift, before) SELECT ?1, ?2, ?3, ?4, '{}'
-    WHERE NOT EXISTS (SELECT 1 FROM incidents WHERE object = ?2 AND closed_at IS NULL AND id <> ?1)
-    ON CONFLICT (id) DO UPDATE SET object = ?2, closed_at = NULL, outcome = NULL, after = NULL";
 
 #[cfg(test)]
 #[path = "agreement_tests.rs"]

@@ -1,10 +1,18 @@
 //! The host's cache. Losing it costs time, or leaves unsaid what was known: a failure is logged, nothing more.
+//!
+//! What is remembered of an image says whether a module is in it. So an entry bears a seal under the folder's key, and one that
+//! somebody else has written, or that this user has no key for, is as good as none.
 
 use std::sync::PoisonError;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::Store;
+use serde_json::json;
+
+use super::{
+    DigestKey, Store,
+    error::{Result, failed},
+};
 use crate::api::Cache;
 
 /// How many entries a space keeps. An entry is about 100 bytes; a host has tens of images and modules.
@@ -23,17 +31,27 @@ impl Cache for Store {
             }
             None => get(&self.db(), space, key, None),
         };
-        found.unwrap_or_else(|error| {
+        let found = found.unwrap_or_else(|error| {
             tracing::warn!(space, %error, "failed to read the cache");
             None
-        })
+        });
+        let (digest_key, text) = (self.key.as_ref()?, found?);
+        let value = unsealed(digest_key, space, key, &text);
+        if value.is_none() {
+            tracing::error!(
+                space,
+                "an entry of the cache was altered, and not by undrift: it is looked up anew"
+            );
+        }
+        value.map(str::to_owned)
     }
 
     fn put(&self, space: &str, key: &str, value: &str) {
-        let Some(cache) = self.cache_to_write() else {
+        let (Some(cache), Some(digest_key)) = (self.cache_to_write(), &self.key) else {
             return;
         };
-        if let Err(error) = put(&cache, space, key, value, self.second()) {
+        let sealed = sealed(digest_key, space, key, value);
+        if let Err(error) = put(&cache, space, key, &sealed, self.second()) {
             tracing::warn!(space, %error, "failed to write the cache");
         }
     }
@@ -43,6 +61,61 @@ impl Store {
     fn second(&self) -> i64 {
         (self.clock)().timestamp()
     }
+}
+
+/// An entry as it is kept: its seal, and its value after a space.
+fn sealed(digest_key: &DigestKey, space: &str, key: &str, value: &str) -> String {
+    format!("{} {value}", seal(digest_key, space, key, value))
+}
+
+/// The value of an entry, where it bears its seal.
+fn unsealed<'a>(digest_key: &DigestKey, space: &str, key: &str, text: &'a str) -> Option<&'a str> {
+    let (found, value) = text.split_once(' ')?;
+    (found == seal(digest_key, space, key, value)).then_some(value)
+}
+
+fn seal(digest_key: &DigestKey, space: &str, key: &str, value: &str) -> String {
+    digest_key.digest("an entry of the cache", json!([space, key, value]).to_string().as_bytes())
+}
+
+/// Seals the entries that were written before there were seals.
+pub(super) fn seal_cache_in(change: &Connection, digest_key: &DigestKey) -> Result<()> {
+    for Entry { space, key, text } in entries_in(change)? {
+        let row = params![space, key, sealed(digest_key, &space, &key, &text)];
+        change
+            .prepare_cached("UPDATE cache SET value = ?3 WHERE space = ?1 AND key = ?2")
+            .and_then(|mut update| update.execute(row))
+            .map_err(failed("seal the cache"))?;
+    }
+    Ok(())
+}
+
+/// The entries that undrift has not written, by space and key.
+pub(super) fn altered_in(db: &Connection, digest_key: &DigestKey) -> Result<Vec<(String, String)>> {
+    let entries = entries_in(db)?.into_iter();
+    let altered =
+        entries.filter(|Entry { space, key, text }| unsealed(digest_key, space, key, text).is_none());
+    Ok(altered.map(|entry| (entry.space, entry.key)).collect())
+}
+
+/// Forgets an entry.
+pub(super) fn forget_in(change: &Connection, space: &str, key: &str) -> Result<()> {
+    let forgotten = change.execute("DELETE FROM cache WHERE space = ?1 AND key = ?2", [space, key]);
+    forgotten.map(drop).map_err(failed("forget an entry of the cache"))
+}
+
+struct Entry {
+    space: String,
+    key: String,
+    text: String,
+}
+
+fn entries_in(db: &Connection) -> Result<Vec<Entry>> {
+    let action = "read the cache";
+    let mut query = db.prepare("SELECT space, key, value FROM cache").map_err(failed(action))?;
+    let rows =
+        query.query_map([], |row| Ok(Entry { space: row.get(0)?, key: row.get(1)?, text: row.get(2)? }));
+    rows.map_err(failed(action))?.collect::<rusqlite::Result<_>>().map_err(failed(action))
 }
 
 /// The value; marked as used at `now`, where it may be.
@@ -117,14 +190,40 @@ mod tests {
                 db.execute("INSERT INTO cache VALUES (?1, ?2, 'v', ?3)", row).unwrap();
             }
             db.execute_batch("COMMIT").unwrap();
-            assert!(get(&db, "module", "0", Some(MARK_SECONDS * 2)).unwrap().is_some());
+            assert!(get(&db, "module", "0", Some(MARK_SECONDS * 2)).unwrap().is_some(), "it is used");
             for key in ["new", "newer"] {
                 put(&db, "module", key, "v", MARK_SECONDS * 2).unwrap();
             }
         }
         assert_eq!((count(&store, "module"), count(&store, "config")), (PER_SPACE, 1));
+        let db = store.db();
         for (key, kept) in [("0", true), ("1", false), ("2", false), ("3", true), ("newer", true)] {
-            assert_eq!(store.get("module", key).is_some(), kept, "{key}");
+            assert_eq!(get(&db, "module", key, None).unwrap().is_some(), kept, "{key}");
+        }
+    }
+
+    #[test]
+    fn what_somebody_else_has_written_is_as_good_as_none() {
+        let (home, store) = testing::store();
+        for alter in [
+            "UPDATE cache SET value = replace(value, 'missing', 'present')",
+            "UPDATE cache SET value = 'present'",
+            "UPDATE cache SET value = (SELECT value FROM cache WHERE key = 'b') WHERE key = 'a'",
+            "UPDATE cache SET space = 'other' WHERE key = 'b'; UPDATE cache SET space = 'module' WHERE key = 'a'",
+        ] {
+            store.put("module", "a", "missing 1");
+            store.put("module", "b", "present 2");
+            store.put("module", "c", "present 3");
+            assert_eq!(store.get("module", "a").as_deref(), Some("missing 1"));
+            testing::raw(home.path()).execute_batch(alter).unwrap();
+            let altered = altered_in(&store.db(), store.digest_key().unwrap()).unwrap();
+            for (space, key) in &altered {
+                assert_eq!(store.get(space, key), None, "{alter}");
+            }
+            assert!(!altered.is_empty(), "{alter}");
+            assert!(matches!(store.verify().unwrap(), crate::store::Verification::Differs { .. }), "{alter}");
+            store.agree_with_trail_in_all(testing::start()).unwrap();
+            assert!(store.verify().unwrap().is_whole(), "{alter}");
         }
     }
 

@@ -6,6 +6,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use super::{
     Store,
     error::{Result, failed},
+    seals::Sealed,
     time::{read_option, stamp},
 };
 use crate::api::Time;
@@ -65,8 +66,8 @@ impl Store {
         self.write(action, |change| {
             change
                 .execute("INSERT OR REPLACE INTO images VALUES (?1, ?2, ?3, ?4, ?5)", row)
-                .map(drop)
-                .map_err(failed(action))
+                .map_err(failed(action))?;
+            self.seal_in(change, Sealed::Image, &image.id)
         })
     }
 
@@ -76,10 +77,8 @@ impl Store {
     /// As [`append`](Self::append).
     pub fn forget_image(&self, id: &str) -> Result<()> {
         self.write("forget an image", |change| {
-            change
-                .execute("DELETE FROM images WHERE id = ?1", [id])
-                .map(drop)
-                .map_err(failed("forget an image"))
+            change.execute("DELETE FROM images WHERE id = ?1", [id]).map_err(failed("forget an image"))?;
+            self.seal_in(change, Sealed::Image, id)
         })
     }
 }

@@ -7,6 +7,7 @@ use ulid::Ulid;
 use super::{
     Store,
     error::{Result, StoreError, failed, unreadable},
+    seals::Sealed,
     time::{read, read_option, stamp},
     trail::number,
 };
@@ -29,7 +30,9 @@ impl Store {
                 Some(last) if again == Some(last.id.as_str()) => new.again(change, &last)?,
                 _ => new.insert(change)?,
             }
-            parse(change.query_row(&select, [new.object], read_row).map_err(failed(action))?)
+            let opened = parse(change.query_row(&select, [new.object], read_row).map_err(failed(action))?)?;
+            self.seal_in(change, Sealed::Incident, &opened.id)?;
+            Ok(opened)
         })
     }
 
@@ -45,6 +48,7 @@ impl Store {
         after: Option<Value>,
     ) -> Result<()> {
         self.write_incident(
+            id,
             "UPDATE incidents SET closed_at = ?2, outcome = ?3, after = ?4
              WHERE id = ?1 AND closed_at IS NULL",
             params![id, stamp(at), outcome.to_string(), after.map(|after| after.to_string())],
@@ -74,6 +78,7 @@ impl Store {
             let sql = "UPDATE incidents SET closed_at = ?2, outcome = ?3, after = ?4
                        WHERE id = ?1 AND closed_at IS NULL";
             if change.execute(sql, row).map_err(failed(action))? == 1 {
+                self.seal_in(change, Sealed::Incident, id)?;
                 self.append_in(change, record)?;
             }
             Ok(())
@@ -90,7 +95,7 @@ impl Store {
     )]
     pub fn set_incident_before(&self, id: &str, before: Value) -> Result<()> {
         let before = before.to_string();
-        self.write_incident("UPDATE incidents SET before = ?2 WHERE id = ?1", params![id, before])
+        self.write_incident(id, "UPDATE incidents SET before = ?2 WHERE id = ?1", params![id, before])
     }
 
     /// The object's open incident.
@@ -141,9 +146,10 @@ impl Store {
         self.select_incidents("WHERE ?1 IS NULL OR object = ?1 ORDER BY opened_at DESC, id DESC", [object])
     }
 
-    fn write_incident(&self, sql: &str, params: impl Params) -> Result<()> {
+    fn write_incident(&self, id: &str, sql: &str, params: impl Params) -> Result<()> {
         self.write("write an incident", |change| {
-            change.execute(sql, params).map(drop).map_err(failed("write an incident"))
+            change.execute(sql, params).map_err(failed("write an incident"))?;
+            self.seal_in(change, Sealed::Incident, id)
         })
     }
 

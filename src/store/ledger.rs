@@ -56,7 +56,7 @@ pub(super) struct Generation {
 }
 
 /// The incident that is open.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct TellsOf {
     pub(super) id: String,
     /// Its first drift since it opened: the record, the service and the drift.

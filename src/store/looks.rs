@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{
     Store,
     error::{Result, failed},
+    seals::Sealed,
     time,
 };
 use crate::api::Time;
@@ -57,7 +58,8 @@ impl Store {
         self.write(action, |change| {
             let row = params![object, place.id, place.endpoint];
             let kept = change.execute("INSERT OR REPLACE INTO engines VALUES (?1, ?2, ?3)", row);
-            kept.map(drop).map_err(failed(action))
+            kept.map_err(failed(action))?;
+            self.seal_in(change, Sealed::Engine, object)
         })
     }
 

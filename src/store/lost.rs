@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::json;
 
-use super::{Store, error::Result, folder, key, schema};
+use super::{Store, cache::seal_cache_in, error::Result, folder, key, schema, seals::seal_all_in};
 use crate::api::{AuditKind, NewRecord, Time};
 
 /// A database that is missing, or has no content.
@@ -85,10 +85,15 @@ impl Store {
         Ok(record.and_then(|record| record.time.parse().ok()))
     }
 
-    /// Brings the schema up to date. A trail that begins in place of a missing one begins with that, in the same transaction.
+    /// Brings the schema up to date. A trail that begins in place of a missing one begins with that, in the same transaction, and
+    /// what was written before there were seals is sealed.
     pub(super) fn migrate(&self, steps: &[&str], lost: Option<LostTrail>) -> Result<()> {
-        schema::migrate(&mut self.db(), steps, |change| {
-            let Some(lost) = lost else { return Ok(()) };
+        schema::migrate(&mut self.db(), steps, |change, found| {
+            if let Some(key) = self.key.as_ref().filter(|_| found > 0 && found < schema::SEALS) {
+                seal_cache_in(change, key)?;
+                return seal_all_in(change, key);
+            }
+            let Some(lost) = lost.filter(|_| found == 0) else { return Ok(()) };
             tracing::error!("{lost}; a new trail begins, and its first record says so");
             self.append_in(change, &lost.record()).map(drop)
         })

@@ -14,6 +14,7 @@ mod canonical;
 mod chain;
 mod contents;
 mod declarations;
+mod difference;
 mod error;
 mod faults;
 mod folder;
@@ -32,6 +33,7 @@ mod outcomes;
 mod place;
 mod recent_steps;
 mod schema;
+mod seals;
 mod step_lock;
 mod steps;
 mod suspensions;
@@ -70,6 +72,7 @@ pub use outcomes::Outcome;
 pub use step_lock::{StepGuard, StepLock};
 pub use steps::{OpenIntent, step_evidence};
 pub use trail::RecordFilter;
+pub use verified_from::VerifiedFrom;
 pub use verify::Verification;
 
 use crate::api::Time;
@@ -198,17 +201,20 @@ impl Store {
         } else {
             None
         };
+        let key = || {
+            let key = DigestKey::of(dir);
+            key.map(Some).map_err(|source| StoreError::Folder { path: dir.join(key::FILE), source })
+        };
+        // A key beside a database that has no schema yet says that an earlier trail is missing: it is made after that.
+        let key_of_older = if is_older { key()? } else { None };
         let (db, kept) = (Mutex::new(db), Mutex::default());
         let ledger = Mutex::default();
-        let dir = dir.to_owned();
-        let head = Mutex::default();
-        let store = Self { dir, db, cache: None, actor, clock, key: None, kept, ledger, head, held: None };
+        let (dir, head) = (dir.to_owned(), Mutex::default());
+        let store =
+            Self { dir, db, cache: None, actor, clock, key: key_of_older, kept, ledger, head, held: None };
         store.migrate(schema::MIGRATIONS, lost)?;
         let cache = Some(Mutex::new(folder::connect_cache(&path)?));
-        let key = DigestKey::of(&store.dir)
-            .map_err(|source| StoreError::Folder { path: store.dir.join(key::FILE), source })
-            .map(Some)?;
-        Ok(Self { cache, key, ..store })
+        Ok(Self { cache, key: key()?, ..store })
     }
 
     /// Opens the state in this folder for reading; `None` where there is none yet. Creates nothing, works beside
@@ -332,7 +338,8 @@ mod tests {
     /// A state as the first version of the schema left it.
     fn older(dir: &Path) {
         let path = folder::create(dir).unwrap();
-        schema::migrate(&mut folder::connect(&path).unwrap(), &schema::MIGRATIONS[..1], |_| Ok(())).unwrap();
+        schema::migrate(&mut folder::connect(&path).unwrap(), &schema::MIGRATIONS[..1], |_, _| Ok(()))
+            .unwrap();
     }
 
     fn version(dir: &Path) -> i64 {

@@ -9,6 +9,7 @@ use super::{
     Store,
     error::{Result, failed, unreadable},
     looks::keep_look_in,
+    seals::Sealed,
     time,
 };
 use crate::api::{AuditKind, NewRecord, Object, Time};
@@ -46,6 +47,9 @@ impl Store {
             }
             if generation.changed {
                 self.append_in(change, &manifest_changed(object, generation.number, spec_digest))?;
+            }
+            if generation.changed && generation.number == 1 {
+                self.begin_verified_from_in(change, object)?;
             }
             Ok(generation)
         })
@@ -85,6 +89,7 @@ impl Store {
                     params![name, time::stamp((self.clock)()), value.to_string()],
                 )
                 .map_err(failed(action))?;
+            self.seal_in(change, Sealed::Status, name)?;
             looked.map(|at| keep_look_in(change, name, at)).transpose().map_err(failed(action))?;
             Ok(true)
         })?;

@@ -14,7 +14,11 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("schema/5.sql"),
     include_str!("schema/6.sql"),
     include_str!("schema/7.sql"),
+    include_str!("schema/8.sql"),
 ];
+
+/// The version from which on rows are sealed.
+pub(super) const SEALS: i64 = 8;
 
 /// The version of the schema that a database has: how many steps it took.
 pub(super) fn version(db: &Connection) -> Result<i64> {
@@ -27,12 +31,12 @@ pub(super) fn latest(steps: &[&str]) -> i64 {
 }
 
 /// Takes the steps that the database has not taken yet, all in one transaction: a reader beside it sees the state as it
-/// was or as it is to be, and never a schema in between, which it could not read. `begin` writes into a database that had
-/// no schema.
+/// was or as it is to be, and never a schema in between, which it could not read. `finish` does what no statement can, and is given
+/// the version from before: 0 of a database that had no schema.
 pub(super) fn migrate(
     db: &mut Connection,
     steps: &[&str],
-    begin: impl FnOnce(&Transaction<'_>) -> Result<()>,
+    finish: impl FnOnce(&Transaction<'_>, i64) -> Result<()>,
 ) -> Result<()> {
     let known = latest(steps);
     // The version is read inside the transaction: of two processes that start at once, one migrates.
@@ -48,9 +52,7 @@ pub(super) fn migrate(
     for step in untaken {
         change.execute_batch(step).map_err(failed("upgrade the state"))?;
     }
-    if found == 0 {
-        begin(&change)?;
-    }
+    finish(&change, found)?;
     change.pragma_update(None, "user_version", known).map_err(failed("upgrade the state"))?;
     change.commit().map_err(failed("upgrade the state"))
 }
@@ -60,7 +62,7 @@ mod tests {
     use super::*;
 
     fn migrate(db: &mut Connection, steps: &[&str]) -> Result<()> {
-        super::migrate(db, steps, |_| Ok(()))
+        super::migrate(db, steps, |_, _| Ok(()))
     }
 
     fn tables(db: &Connection) -> Vec<String> {
@@ -92,15 +94,23 @@ mod tests {
     }
 
     #[test]
-    fn a_beginning_that_fails_begins_nothing_and_there_is_one_only() {
+    fn what_fails_after_the_steps_leaves_none_of_them() {
         let mut db = Connection::open_in_memory().unwrap();
         let steps = ["CREATE TABLE a (n)"];
-        let no_room = |_: &Transaction<'_>| Err(StoreError::NoSuchIntent(1));
+        let no_room = |_: &Transaction<'_>, _| Err(StoreError::NoSuchIntent(1));
         super::migrate(&mut db, &steps, no_room).unwrap_err();
         assert_eq!((version(&db).unwrap(), tables(&db)), (0, vec![]));
         migrate(&mut db, &steps).unwrap();
+        super::migrate(&mut db, &["", "CREATE TABLE b (n)"], no_room).unwrap_err();
+        assert_eq!(tables(&db), ["a"]);
+        let mut before = None;
+        super::migrate(&mut db, &["", "CREATE TABLE b (n)"], |_, found| {
+            before = Some(found);
+            Ok(())
+        })
+        .unwrap();
         super::migrate(&mut db, &["", "CREATE TABLE b (n)"], no_room).unwrap();
-        assert_eq!(tables(&db), ["a", "b"]);
+        assert_eq!((tables(&db), before), (vec!["a".to_owned(), "b".to_owned()], Some(1)));
     }
 
     #[test]

@@ -1,12 +1,31 @@
 //! What the last verified state of an object was resolved from.
+//!
+//! Each object has a row from its first generation on, which the trail tells of: one that is missing was removed. Which
+//! environment was verified is not known then, and that is kept until another one is noted.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::{
     DigestKey, Store,
     error::{Result, failed, unreadable},
+    seals::{Sealed, is_sealed_in},
 };
 use crate::api::ResolvedFrom;
+
+/// What is known of that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VerifiedFrom {
+    /// Nothing was verified yet, or another version has written it.
+    Nothing,
+    /// It was resolved from this.
+    Resolved(ResolvedFrom),
+    /// Somebody else has written it.
+    Altered,
+}
+
+/// What a row holds before anything was verified, and after somebody else has written it.
+const NOTHING: &str = "null";
+const ALTERED: &str = "\"altered\"";
 
 impl Store {
     /// The key of the folder's digests; `None` where there is none, or this user may not read it.
@@ -15,17 +34,19 @@ impl Store {
         self.key.as_ref()
     }
 
-    /// What the last verified state of the object was resolved from. What another version has written counts as none.
+    /// What the last verified state of the object was resolved from.
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn verified_from(&self, object: &str) -> Result<Option<ResolvedFrom>> {
-        let text: Option<String> = self
-            .db()
-            .query_row("SELECT digests FROM verified_from WHERE object = ?1", [object], |row| row.get(0))
-            .optional()
-            .map_err(failed("read what was verified"))?;
-        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+    pub fn verified_from(&self, object: &str) -> Result<VerifiedFrom> {
+        let db = self.db();
+        let Some(text) = digests_in(&db, object)? else { return Ok(VerifiedFrom::Nothing) };
+        let sealed = self.key.as_ref().map(|key| is_sealed_in(&db, key, Sealed::VerifiedFrom, object));
+        if text == ALTERED || sealed.transpose()?.is_some_and(|sealed| sealed != Some(true)) {
+            return Ok(VerifiedFrom::Altered);
+        }
+        let from: Option<ResolvedFrom> = serde_json::from_str(&text).unwrap_or_default();
+        Ok(from.map_or(VerifiedFrom::Nothing, VerifiedFrom::Resolved))
     }
 
     /// Notes what a state that is verified was resolved from; nothing is written where that is known.
@@ -33,17 +54,47 @@ impl Store {
     /// # Errors
     /// As [`append`](Self::append).
     pub fn save_verified_from(&self, object: &str, from: &ResolvedFrom) -> Result<()> {
-        if self.verified_from(object)?.as_ref() == Some(from) {
+        if matches!(self.verified_from(object)?, VerifiedFrom::Resolved(known) if known == *from) {
             return Ok(());
         }
         let digests = serde_json::to_string(from).map_err(unreadable("digests"))?;
         self.write("note what was verified", |change| {
-            change
-                .execute("INSERT OR REPLACE INTO verified_from VALUES (?1, ?2)", params![object, digests])
-                .map_err(failed("note what was verified"))?;
-            Ok(())
+            save_in(change, object, &digests)?;
+            self.seal_in(change, Sealed::VerifiedFrom, object)
         })
     }
+
+    /// The row of an object that is seen for the first time.
+    pub(super) fn begin_verified_from_in(&self, change: &Transaction<'_>, object: &str) -> Result<()> {
+        if digests_in(change, object)?.is_some() {
+            return Ok(());
+        }
+        save_in(change, object, NOTHING)?;
+        self.seal_in(change, Sealed::VerifiedFrom, object)
+    }
+}
+
+/// Notes that somebody else has written what an object was verified from. The row is yet to be sealed.
+pub(super) fn note_alteration_in(change: &Transaction<'_>, object: &str) -> Result<()> {
+    save_in(change, object, ALTERED)
+}
+
+/// Whether the object has a row.
+pub(super) fn is_known_in(db: &Connection, object: &str) -> Result<bool> {
+    Ok(digests_in(db, object)?.is_some())
+}
+
+fn digests_in(db: &Connection, object: &str) -> Result<Option<String>> {
+    db.query_row("SELECT digests FROM verified_from WHERE object = ?1", [object], |row| row.get(0))
+        .optional()
+        .map_err(failed("read what was verified"))
+}
+
+fn save_in(change: &Transaction<'_>, object: &str, digests: &str) -> Result<()> {
+    change
+        .execute("INSERT OR REPLACE INTO verified_from VALUES (?1, ?2)", params![object, digests])
+        .map(drop)
+        .map_err(failed("note what was verified"))
 }
 
 #[cfg(test)]
@@ -51,18 +102,37 @@ mod tests {
     use super::*;
     use crate::store::testing;
 
+    fn from(model: &str) -> ResolvedFrom {
+        ResolvedFrom::new([].into(), [].into(), model.to_owned())
+    }
+
     #[test]
-    fn is_kept_per_object_across_restarts_and_what_is_not_understood_is_none() {
+    fn is_kept_per_object_across_restarts_and_what_is_not_understood_is_nothing() {
         let (home, store) = testing::store();
-        let from = |model: &str| ResolvedFrom::new([].into(), [].into(), model.to_owned());
-        assert_eq!(store.verified_from("shop").unwrap(), None);
-        store.save_verified_from("shop", &from("1")).unwrap();
-        store.save_verified_from("shop", &from("2")).unwrap();
-        store.save_verified_from("other", &from("3")).unwrap();
+        store.generation("shop", "v1:sha256:a").unwrap();
+        assert_eq!(store.verified_from("shop").unwrap(), VerifiedFrom::Nothing);
+        for (object, model) in [("shop", "1"), ("shop", "2"), ("other", "3")] {
+            store.save_verified_from(object, &from(model)).unwrap();
+        }
         drop(store);
         let store = Store::open(home.path(), "test".into()).unwrap();
-        assert_eq!(store.verified_from("shop").unwrap(), Some(from("2")));
-        store.db().execute("UPDATE verified_from SET digests = '[]'", []).unwrap();
-        assert_eq!(store.verified_from("shop").unwrap(), None);
+        assert_eq!(store.verified_from("shop").unwrap(), VerifiedFrom::Resolved(from("2")));
+        store
+            .write("write it as another version", |change| {
+                save_in(change, "shop", "[]")?;
+                store.seal_in(change, Sealed::VerifiedFrom, "shop")
+            })
+            .unwrap();
+        assert_eq!(store.verified_from("shop").unwrap(), VerifiedFrom::Nothing);
+    }
+
+    #[test]
+    fn what_somebody_else_has_written_is_no_environment_that_was_verified() {
+        let (home, store) = testing::store();
+        store.save_verified_from("shop", &from("1")).unwrap();
+        testing::tamper(home.path(), "UPDATE verified_from SET digests = 'null'");
+        assert_eq!(store.verified_from("shop").unwrap(), VerifiedFrom::Altered);
+        store.save_verified_from("shop", &from("1")).unwrap();
+        assert_eq!(store.verified_from("shop").unwrap(), VerifiedFrom::Resolved(from("1")));
     }
 }

@@ -55,7 +55,8 @@ impl Store {
     /// of the file, and holds the tables that decisions rest on against the records.
     ///
     /// It finds a field that was altered, a record that was removed, inserted or moved, an end that was cut off, an index that
-    /// hides a record, and a suspension, an attempt or an open step that is not as it was recorded. It cannot find that someone
+    /// hides a record, a suspension, an attempt or an open step that is not as it was recorded, and a row of another table that
+    /// undrift has not written, as far as this user may read the folder's key. It cannot find that someone
     /// rewrote the trail from some record on, with all hashes and the head: only a head that was kept elsewhere can.
     ///
     /// # Errors
@@ -72,7 +73,7 @@ impl Store {
         let Verification::Whole { records, head } = found else { return Ok(found) };
         let mut what = integrity::faults(&moment)?;
         if what.is_empty() {
-            let differs = differences(&moment, &ledger, None, now)?;
+            let differs = differences(&moment, self.key.as_ref(), &ledger, None, now)?;
             what.extend(differs.iter().map(ToString::to_string));
         }
         Ok(if what.is_empty() {

@@ -67,7 +67,7 @@ impl Tables {
 
 impl Attack for Tables {
     fn cases(&self) -> &'static [&'static str] {
-        &["suspensions", "attempts", "open steps", "incidents", "recent steps"]
+        &["suspensions", "attempts", "open steps", "incidents", "recent steps", "sealed rows", "environment"]
     }
 
     fn attempt(&mut self, case: &str, rng: &mut Rng) -> Verdict {
@@ -108,6 +108,28 @@ impl Attack for Tables {
                 ];
                 self.must_take_no_step(&choose(&ways, rng).replace("PAST", PAST))
             }
+            "sealed rows" => self.sealed_rows(&choose(
+                &[
+                    "UPDATE images SET source_digest = 'v1:sha256:0'",
+                    "UPDATE images SET id = 'sha256:0'",
+                    "UPDATE objects SET object = json_set(object, '$.status.services[0].containers', json('[]'))",
+                    "DELETE FROM objects",
+                    "UPDATE cache SET value = 'x'",
+                    "UPDATE engines SET id = 'x'",
+                    "DELETE FROM seals",
+                ],
+                rng,
+            )),
+            "environment" => {
+                docker(&["rm", "-f", &self.project.containers("api")[0]]);
+                let ways = [
+                    "DELETE FROM verified_from",
+                    "UPDATE verified_from SET digests = 'null'",
+                    "UPDATE verified_from SET object = 'x'",
+                    "DELETE FROM verified_from; DELETE FROM seals",
+                ];
+                self.must_take_no_step(&choose(&ways, rng))
+            }
             "incidents" => self.incidents(&choose(
                 &[
                     "DELETE FROM incidents",
@@ -130,6 +152,15 @@ impl Attack for Tables {
 }
 
 impl Tables {
+    /// A healthy project whose source is enforced gets no step, and all is whole after the `apply`.
+    fn sealed_rows(&self, altered: &str) -> Verdict {
+        self.project
+            .manifest(&MANIFEST.replace("  reconcile:", "  source: { drift: enforce }\n  reconcile:"));
+        must_apply(&self.project)?;
+        self.must_take_no_step(altered)?;
+        must_be_whole(&self.project)
+    }
+
     /// No record is hidden, and a healthy project gets no step.
     fn incidents(&self, altered: &str) -> Verdict {
         docker(&["rm", "-f", &self.project.containers("api")[0]]);

@@ -66,8 +66,7 @@ fn suspension_counts_by_its_record_whatever_the_table_says() {
 #[test]
 fn daemon_goes_by_the_record_of_a_suspension_that_is_deleted_under_it() {
     let project = Project::healthy();
-    project.manifest(&MANIFEST.replace("  reconcile:\n", "  reconcile:\n    interval: 1s\n"));
-    let daemon = Daemon::start_with(&project, &[]);
+    let daemon = Daemon::start_every_second(&project);
     project.undrift(&["suspend", &project.name, "--reason", "a migration"]).expect(0);
     project.alter("DELETE FROM suspensions");
     project.stop_api();
@@ -126,6 +125,50 @@ fn step_of_a_killed_undrift_gets_its_end_whatever_the_table_of_open_steps_says()
         project.apply().expect(0);
         project.assert_trail_is_whole();
     }
+}
+
+#[test]
+fn what_no_record_tells_of_is_believed_only_as_undrift_wrote_it() {
+    let project = Project::healthy();
+    project.apply().expect(0);
+    project.stop_api();
+    project.apply().expect(0);
+    let steps = project.steps();
+    for (sql, what) in [
+        ("UPDATE objects SET object = json_set(object, '$.status.attempts', 7)", "the recorded status of"),
+        (
+            "UPDATE images SET source_digest = 'v1:sha256:0', built_by_undrift = 1",
+            "what is known of the image",
+        ),
+        ("UPDATE incidents SET before = '{}'", "in the table of incidents is not as undrift wrote it"),
+        ("UPDATE engines SET id = 'other'", "the engine that"),
+    ] {
+        project.alter(sql);
+        project.assert_differs(what);
+        let apply = project.apply().expect(0);
+        assert!(apply.stderr.contains("the state was altered"), "{sql}: {}", apply.stderr);
+        assert_eq!(project.steps(), steps, "{sql}");
+        project.assert_trail_is_whole();
+    }
+}
+
+#[test]
+fn no_environment_was_verified_where_somebody_else_has_written_which_one() {
+    let project = Project::healthy();
+    project.apply().expect(0);
+    project.stop_api();
+    for sql in ["UPDATE verified_from SET digests = 'null'", "DELETE FROM verified_from"] {
+        project.alter(sql);
+        project.assert_differs("was verified from");
+        let apply = project.apply().expect(1);
+        assert_eq!(apply.condition("Reconciling"), "False EnvironmentDiffers", "{sql}: {}", apply.stderr);
+        assert_eq!(project.steps(), [""; 0], "{sql}");
+        project.assert_trail_is_whole();
+    }
+    project.with_manifest("apply", &["--accept-environment"]).expect(0);
+    assert_eq!(project.steps(), ["Up"]);
+    project.stop_api();
+    project.apply().expect(0);
 }
 
 #[test]

@@ -30,6 +30,7 @@ fn recorded() -> (tempfile::TempDir, Store) {
     let incident = "INSERT INTO incidents (id, object, opened_at, drift, before)
         VALUES ('01KJM0K6G0ZZZZZZZZZZZZZZZZ', 'ai-backoffice', '2026-03-01T10:00:00.000000Z', '{}', '{}')";
     testing::raw(home.path()).execute(incident, []).unwrap();
+    store.seal_all();
     let drift = json!({"layer": "artifact", "reason": "ModuleMissing", "message": "no \u{1b}[31mworkflow in the image"});
     store.append(&NewRecord { service: Some("api".into()), ..of(AuditKind::DriftDetected, drift) }).unwrap();
     let services = ["api".to_owned(), "dashboard".to_owned()];

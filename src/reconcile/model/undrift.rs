@@ -225,6 +225,7 @@ impl Undrift {
             gone_images: BTreeSet::new(),
             suspended: None,
             verified_from: None,
+            is_verified_from_altered: false,
         }
     }
 

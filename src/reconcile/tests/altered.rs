@@ -1,0 +1,140 @@
+//! A state that a stranger has altered: nothing is acted upon, and nothing is said, that undrift has not written.
+
+use rusqlite::Connection;
+
+use super::*;
+use crate::{
+    api::{ConditionType, ResolvedFrom},
+    store::VerifiedFrom,
+};
+
+fn alter(bench: &Bench, sql: &str) {
+    let db = Connection::open(bench.dir.path().join("state.db")).unwrap();
+    assert!(db.execute(sql, []).unwrap() > 0, "{sql}");
+}
+
+fn differs(bench: &Bench) -> bool {
+    matches!(bench.store.verify().unwrap(), Verification::Differs { .. })
+}
+
+/// Reconciled, and looked at once more, so that the first look has what it is to find.
+fn reconciled() -> Bench {
+    let bench = Bench::new(World::incident());
+    assert!(bench.apply().reconciled);
+    bench
+}
+
+#[test]
+fn what_a_stranger_calls_reconciled_is_proven_before_undrift_says_so() {
+    let bench = reconciled();
+    // Somebody else's container of the very image, which no window has seen.
+    bench.host.world(|world| {
+        world.by_hand(Hand::Remove);
+        world.take(Step::Up { force_recreate: false }, None);
+    });
+    let id = bench.host.world(|world| world.container.unwrap().id);
+    let started =
+        bench.host.world(|world| crate::fixtures::at(world.container.unwrap().starts + 100 * i64::from(id)));
+    let container = format!("container-{id}");
+    alter(
+        &bench,
+        &format!(
+            "UPDATE objects SET object = json_set(object, '$.status.services[0].containers[0].id', '{container}',
+             '$.status.services[0].containers[0].startedAt', '{}')",
+            started.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+        ),
+    );
+    assert!(differs(&bench));
+    let began = bench.host.clock.now();
+    let applied = bench.apply();
+    bench.assert_honest(&applied);
+    assert!(applied.reconciled);
+    let took = bench.host.clock.now() - began;
+    assert!(took >= chrono::TimeDelta::seconds(1), "it was watched for the whole window: {took}");
+    assert!(!differs(&bench));
+}
+
+/// Image 2 has been brought up in place of image 1, and proven.
+fn replaced() -> Bench {
+    let mut world = World::new();
+    world.by_hand(Hand::GainModule);
+    world.take(Step::Build { no_cache: false }, None);
+    world.take(Step::Up { force_recreate: false }, None);
+    world.by_hand(Hand::Edit);
+    world.take(Step::Build { no_cache: false }, None);
+    world.log.clear();
+    let bench = Bench::new(world);
+    assert!(bench.apply().reconciled);
+    bench
+}
+
+#[test]
+fn nothing_is_rolled_back_to_an_image_that_a_stranger_wrote_into_an_incident_that_is_over() {
+    for altered in [false, true] {
+        let bench = replaced();
+        if altered {
+            // Image 1 stands for any that is on the engine: what is put back is what the row says.
+            alter(&bench, "UPDATE incidents SET before = replace(before, '\"running\"', '\"running\" ')");
+        }
+        assert_eq!(differs(&bench), altered);
+        bench.host.world(|world| {
+            world.faults.new_crashes = true;
+            world.container.iter_mut().for_each(|container| container.crashes += 1);
+        });
+        let applied = bench.apply();
+        bench.assert_honest(&applied);
+        let rolled_back = bench.host.world(|world| world.log.contains(&Step::Rollback));
+        // The image was the right one. That undrift cannot know of a row that somebody else has written.
+        let image = bench.host.world(|world| world.container.unwrap().image.id);
+        if altered {
+            assert!(!rolled_back && image != 1, "{:?}", bench.kinds());
+        } else {
+            assert!(rolled_back && image == 1, "{:?}", bench.kinds());
+        }
+    }
+}
+
+#[test]
+fn what_a_stranger_says_that_an_image_was_built_from_is_no_reason_to_build() {
+    let enforced = || {
+        let mut desired = desired();
+        desired.object.spec.source.drift = crate::api::SourceDrift::Enforce;
+        desired
+    };
+    let bench = Bench::new(World::incident());
+    assert!(bench.apply_as(&enforced()).reconciled);
+    let before = bench.host.world(|world| world.log.len());
+    alter(&bench, "UPDATE images SET source_digest = 'sha256:another'");
+    assert!(differs(&bench));
+    let applied = bench.apply_as(&enforced());
+    bench.assert_honest(&applied);
+    assert_eq!(bench.host.world(|world| world.log.len()), before, "no build");
+    assert!(!differs(&bench));
+}
+
+#[test]
+fn without_what_was_verified_from_a_caller_takes_no_step_until_a_person_accepts_the_environment() {
+    for sql in ["DELETE FROM verified_from", "UPDATE verified_from SET digests = 'null'"] {
+        let bench = reconciled();
+        let from = ResolvedFrom::new([].into(), [].into(), "1".into());
+        bench.store.save_verified_from("backoffice", &from).unwrap();
+        alter(&bench, sql);
+        assert!(differs(&bench), "{sql}");
+        bench.host.world(|world| world.by_hand(Hand::Stop));
+        let before = bench.host.world(|world| world.log.len());
+        let applied = bench.apply();
+        assert!(!applied.reconciled);
+        let mut conditions = applied.object.status.conditions.iter();
+        let reconciling = conditions.find(|c| c.kind == ConditionType::Reconciling).unwrap();
+        assert_eq!(reconciling.reason, "EnvironmentDiffers", "{sql}");
+        assert!(reconciling.message.contains("--accept-environment"), "{}", reconciling.message);
+        assert_eq!(bench.host.world(|world| world.log.len()), before, "{sql}");
+        assert_eq!(bench.store.verified_from("backoffice").unwrap(), VerifiedFrom::Altered);
+
+        let accepted = bench.run(|reconciler| async move {
+            let reconciler = Reconciler { environment: Environment::Declared, ..reconciler };
+            reconciler.apply(&desired()).await
+        });
+        assert!(accepted.reconciled, "{sql}: {:?}", bench.kinds());
+    }
+}

@@ -1,0 +1,264 @@
+//! What of the tables is not what the trail says, or not what undrift wrote, in words, and how it is put right.
+
+use std::fmt;
+
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+use serde_json::json;
+
+use super::{
+    DigestKey,
+    attempts::save_attempt_in,
+    cache::forget_in,
+    error::{Result, failed},
+    ledger::{TellsOf, before_digest},
+    recent_steps::save_recent_step_in,
+    seals::{Sealed, Unsealed, seal_in},
+    steps::{OpenIntent, save_open_step_in, signed},
+    suspensions::save_suspension_in,
+    time::stamp,
+    verified_from::note_alteration_in,
+};
+use crate::api::{Attempt, RecentStep, Suspension, Time};
+
+const ACTION: &str = "put the state right";
+
+/// A table that does not say what the trail says.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Difference {
+    /// The trail suspends the object, or does not.
+    Suspension { object: String, told: Option<(u64, Suspension)> },
+    /// The trail has a step open, or has not.
+    OpenStep { intent: u64, told: Option<OpenIntent> },
+    /// A step of the last hour is not counted as it was recorded.
+    RecentStep { intent: u64, told: RecentStep },
+    /// What was tried counts for less than was recorded.
+    Attempt { seq: u64, told: Attempt },
+    /// The generation of a spec is another.
+    Generation { object: String, seq: u64, number: i64, digest: String },
+    /// The incident that is open is closed, gone, or another.
+    Incident { object: String, told: TellsOf, what: AlteredIncident },
+    /// What an object was verified from is gone, although the trail knows the object.
+    VerifiedFrom { object: String, seq: u64 },
+    /// A row of another table was not written by undrift.
+    Unsealed(Unsealed),
+    /// Entries of the cache, by space and key, were not.
+    Cached(Vec<(String, String)>),
+}
+
+/// What of an open incident is not as it is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AlteredIncident {
+    /// It is closed, or gone.
+    Ended,
+    /// Its evidence from before the first step is not that of the intent of this number.
+    Before(u64),
+    /// It was not written by undrift.
+    Unsealed,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Suspension { object, told: Some((seq, _)) } => {
+                write!(
+                    f,
+                    "{object} is suspended by record {seq}, and the table of suspensions says otherwise"
+                )
+            }
+            Self::Suspension { object, told: None } => {
+                write!(f, "the table of suspensions says that {object} is suspended, and no record does")
+            }
+            Self::OpenStep { intent, told: Some(_) } => {
+                write!(
+                    f,
+                    "the step of record {intent} has no end, and the table of open steps says otherwise"
+                )
+            }
+            Self::OpenStep { intent, told: None } => {
+                write!(f, "the table of open steps has record {intent}, which is of no step that is open")
+            }
+            Self::RecentStep { intent, told } => write!(
+                f,
+                "the step of record {intent} for {} is to be counted, and the table of the last hour's steps says otherwise",
+                told.service
+            ),
+            Self::Attempt { seq, told } => write!(
+                f,
+                "what was tried for {} of {} counts for less in the table of attempts than in record {seq}",
+                told.service, told.object
+            ),
+            Self::Generation { object, seq, number, .. } => write!(
+                f,
+                "{object} has the generation {number} by record {seq}, and the table of generations says otherwise"
+            ),
+            Self::Incident { object, told, what } => told_of_incident(f, object, told, *what),
+            Self::VerifiedFrom { object, seq } => write!(
+                f,
+                "what {object}, of record {seq}, was verified from is gone, and undrift did not remove it"
+            ),
+            Self::Unsealed(row) => write!(f, "{row}"),
+            Self::Cached(entries) => {
+                write!(f, "entries of the cache are not as undrift wrote them: {}", entries.len())
+            }
+        }
+    }
+}
+
+fn told_of_incident(
+    f: &mut fmt::Formatter<'_>,
+    object: &str,
+    TellsOf { id, began, .. }: &TellsOf,
+    what: AlteredIncident,
+) -> fmt::Result {
+    match what {
+        AlteredIncident::Ended => write!(
+            f,
+            "the incident {id} of {object}, of record {began}, is open, and the table of incidents says otherwise"
+        ),
+        AlteredIncident::Before(seq) => write!(
+            f,
+            "the evidence from before the incident {id} is another in the table of incidents than record {seq} says"
+        ),
+        AlteredIncident::Unsealed => {
+            write!(f, "the incident {id} of {object} is not in the table of incidents as undrift wrote it")
+        }
+    }
+}
+
+impl Difference {
+    /// Whether to put it right takes nothing away that holds undrift back.
+    pub(super) const fn holds_back(&self) -> bool {
+        !matches!(self, Self::Suspension { told: None, .. } | Self::OpenStep { told: None, .. })
+    }
+
+    /// Whether the record is there still that a row of it must name.
+    pub(super) fn has_its_record(&self, db: &Connection) -> Result<bool> {
+        let (Self::OpenStep { intent, .. } | Self::RecentStep { intent, .. }) = self else { return Ok(true) };
+        let select = "SELECT EXISTS (SELECT 1 FROM trail WHERE seq = ?1)";
+        db.query_row(select, [signed(*intent)], |row| row.get(0)).map_err(failed(ACTION))
+    }
+
+    /// Writes what the trail says, or nothing where it says nothing; whether that was another than before.
+    pub(super) fn put_right(
+        &self,
+        change: &Transaction<'_>,
+        key: Option<&DigestKey>,
+        now: Time,
+    ) -> Result<bool> {
+        let execute = |sql: &str, params: &[&dyn rusqlite::ToSql]| {
+            change.execute(sql, params).map(|rows| rows > 0).map_err(failed(ACTION))
+        };
+        match self {
+            Self::Suspension { object, told: Some((_, told)) } => {
+                save_suspension_in(change, object, told).map(|()| true)
+            }
+            Self::Suspension { object, told: None } => {
+                execute("DELETE FROM suspensions WHERE object = ?1", params![object])
+            }
+            Self::OpenStep { told: Some(told), .. } => save_open_step_in(change, told).map(|()| true),
+            Self::OpenStep { intent, told: None } => {
+                execute("DELETE FROM open_steps WHERE intent = ?1", params![signed(*intent)])
+            }
+            Self::RecentStep { intent, told } => save_recent_step_in(change, *intent, told).map(|()| true),
+            Self::Attempt { told, .. } => save_attempt_in(change, told).map(|()| true),
+            Self::Generation { object, number, digest, .. } => execute(
+                "INSERT OR REPLACE INTO generations VALUES (?1, ?2, ?3)",
+                params![object, number, digest],
+            ),
+            Self::Incident { object, told, .. } => {
+                let is_there = put_right_incident(change, object, told)?;
+                seal_in(change, key, Sealed::Incident, &told.id).map(|()| is_there)
+            }
+            Self::VerifiedFrom { object, .. } => {
+                note_alteration_in(change, object)?;
+                seal_in(change, key, Sealed::VerifiedFrom, object).map(|()| true)
+            }
+            Self::Unsealed(row) => {
+                row.take_back(change, now)?;
+                seal_in(change, key, row.of, &row.key).map(|()| true)
+            }
+            Self::Cached(entries) => {
+                entries.iter().try_for_each(|(space, key)| forget_in(change, space, key)).map(|()| true)
+            }
+        }
+    }
+}
+
+/// Has the incident open, with what the trail tells of it. Of its evidence from before only that is kept which an intent names:
+/// what it was otherwise nobody knows any more, and nothing is rolled back to what a stranger wrote. Where another incident of the
+/// object is open, that one goes on in its place.
+fn put_right_incident(change: &Transaction<'_>, object: &str, told: &TellsOf) -> Result<bool> {
+    let select = "SELECT before FROM incidents WHERE id = ?1";
+    let stored: Option<String> =
+        change.query_row(select, [&told.id], |row| row.get(0)).optional().map_err(failed(ACTION))?;
+    let named = told.before.as_ref().map(|(_, digest)| digest);
+    let before = stored.filter(|before| named.is_some_and(|digest| is_of_digest(before, digest)));
+    let put_right = "INSERT INTO incidents (id, object, opened_at, drift, before, since, since_seq, occurrences)
+            SELECT ?1, ?2, coalesce((SELECT min(time) FROM trail WHERE incident = ?1), ?3), ?4, ?5, ?3, ?6,
+                   1 + (SELECT count(*) FROM trail WHERE incident = ?1 AND kind IN ('Reconciled', 'Stalled'))
+            WHERE NOT EXISTS (SELECT 1 FROM incidents WHERE object = ?2 AND closed_at IS NULL AND id <> ?1)
+        ON CONFLICT (id) DO UPDATE SET object = ?2, opened_at = excluded.opened_at, closed_at = NULL, outcome = NULL,
+            drift = ?4, before = ?5, after = NULL, since = ?3, since_seq = ?6, earlier = NULL,
+            occurrences = excluded.occurrences";
+    let row = params![
+        told.id,
+        object,
+        stamp(told.opened_at),
+        json!(told.drift).to_string(),
+        before.as_deref().unwrap_or("{}"),
+        signed(told.began.saturating_sub(1)),
+    ];
+    change.execute(put_right, row).map(|rows| rows > 0).map_err(failed(ACTION))
+}
+
+impl Unsealed {
+    /// Takes back what somebody else has written: the row counts as not there. Of an incident that is over nothing but its end is
+    /// left, which the trail tells.
+    fn take_back(&self, change: &Transaction<'_>, now: Time) -> Result<()> {
+        let sql = match self.of {
+            Sealed::VerifiedFrom => return note_alteration_in(change, &self.key),
+            Sealed::Status => "DELETE FROM objects WHERE name = ?1 AND ?2 IS NOT NULL",
+            Sealed::Image => "DELETE FROM images WHERE id = ?1 AND ?2 IS NOT NULL",
+            Sealed::Engine => "DELETE FROM engines WHERE object = ?1 AND ?2 IS NOT NULL",
+            Sealed::Incident => END,
+        };
+        change.execute(sql, params![self.key, stamp(now)]).map(drop).map_err(failed(ACTION))
+    }
+}
+
+/// An incident that is over, as far as the trail tells of it.
+const END: &str = "
+    WITH told AS (SELECT * FROM trail WHERE incident = ?1)
+    UPDATE incidents SET
+        object = coalesce((SELECT object FROM told WHERE object IS NOT NULL LIMIT 1), object),
+        opened_at = coalesce((SELECT min(time) FROM told), ?2),
+        closed_at = coalesce(
+            (SELECT time FROM told WHERE kind IN ('Reconciled', 'Stalled') ORDER BY seq DESC LIMIT 1), ?2),
+        outcome = coalesce(
+            (SELECT kind FROM told WHERE kind IN ('Reconciled', 'Stalled') ORDER BY seq DESC LIMIT 1), 'Stalled'),
+        occurrences = max(1, (SELECT count(*) FROM told WHERE kind IN ('Reconciled', 'Stalled'))),
+        drift = '{}', before = '{}', after = NULL, since = NULL, since_seq = 0, earlier = NULL
+    WHERE id = ?1";
+
+impl fmt::Display for Unsealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = &self.key;
+        match self.of {
+            Sealed::Status => write!(f, "the recorded status of {key}")?,
+            Sealed::Incident => write!(f, "the incident {key} in the table of incidents")?,
+            Sealed::Image => write!(f, "what is known of the image {key}")?,
+            Sealed::VerifiedFrom => write!(f, "what {key} was verified from")?,
+            Sealed::Engine => write!(f, "the engine that {key} was seen on")?,
+        }
+        f.write_str(if self.gone {
+            " is gone, and undrift did not remove it"
+        } else {
+            " is not as undrift wrote it"
+        })
+    }
+}
+
+/// Whether evidence from before is that of this digest.
+pub(super) fn is_of_digest(before: &str, digest: &str) -> bool {
+    serde_json::from_str(before).is_ok_and(|before| before_digest(&before) == digest)
+}

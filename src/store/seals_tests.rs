@@ -1,0 +1,254 @@
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::*;
+use crate::{
+    api::{AuditKind, Incident, IncidentOutcome, NewRecord, ResolvedFrom, Time},
+    store::{EnginePlace, ImageKnowledge, Verification, VerifiedFrom, schema, testing},
+};
+
+/// A minute later than what the stores' clocks show.
+fn now() -> Time {
+    testing::start() + chrono::TimeDelta::minutes(1)
+}
+
+const OBJECT: &str = "ai-backoffice";
+const IMAGE: &str = "sha256:a";
+
+fn of_object(kind: AuditKind, incident: Option<&str>) -> NewRecord {
+    let evidence = json!({ "layer": "container", "reason": "NotRunning", "message": "it exited" });
+    NewRecord {
+        object: Some(OBJECT.into()),
+        service: Some("api".into()),
+        incident: incident.map(str::to_owned),
+        evidence,
+        ..NewRecord::of(kind)
+    }
+}
+
+/// A state with a row of each kind: an object that was reconciled, and one incident that is over.
+fn state() -> (TempDir, Store, Incident) {
+    let (home, store) = testing::store();
+    store.generation(OBJECT, "v1:sha256:a").unwrap();
+    let before = json!({ "services": [{ "name": "api" }] });
+    let incident = testing::incident(&store, OBJECT, testing::start(), &json!({}), &before);
+    store.append(&of_object(AuditKind::DriftDetected, Some(&incident.id))).unwrap();
+    let end = NewRecord {
+        outcome: Some("Reconciled".into()),
+        ..of_object(AuditKind::Reconciled, Some(&incident.id))
+    };
+    let (at, outcome) = (testing::start(), IncidentOutcome::Reconciled);
+    store.end_incident(&incident.id, at, outcome, Some(before), &end).unwrap();
+    store.save_object(&testing::object()).unwrap();
+    store
+        .save_image(&ImageKnowledge {
+            id: IMAGE.into(),
+            reference: "shop-api".into(),
+            source_digest: Some("v1:sha256:1".into()),
+            built_by_undrift: true,
+            last_good_at: None,
+        })
+        .unwrap();
+    let from = ResolvedFrom::new([].into(), [].into(), "1".into());
+    store.save_verified_from(OBJECT, &from).unwrap();
+    let place = EnginePlace { id: Some("A".into()), endpoint: "unix:///run/docker.sock".into() };
+    store.keep_engine_place(OBJECT, &place).unwrap();
+    (home, store, incident)
+}
+
+fn found(store: &Store) -> Vec<String> {
+    match store.verify().unwrap() {
+        Verification::Whole { .. } => Vec::new(),
+        Verification::Differs { what, .. } => what,
+        Verification::Broken { seq, what } => panic!("record {seq} {what}"),
+    }
+}
+
+/// What is left of each kind once the state was altered so, was found altered in these words, and was put right.
+fn left_after(alter: &str, words: &str) -> (TempDir, Store) {
+    let (home, store, _) = state();
+    assert_eq!(found(&store), [""; 0]);
+    testing::tamper(home.path(), alter);
+    let what = found(&store);
+    assert!(what.iter().any(|what| what.contains(words)), "{alter}: {what:?}");
+    store.agree_with_trail(OBJECT, now()).unwrap();
+    store.agree_with_trail_in_all(now()).unwrap();
+    assert_eq!(found(&store), [""; 0], "{alter}");
+    (home, store)
+}
+
+#[test]
+fn a_status_that_undrift_has_not_written_counts_as_not_there() {
+    for alter in [
+        "UPDATE objects SET object = json_set(object, '$.status.services[0].drift', null)",
+        "UPDATE objects SET recorded_at = '2026-01-01T00:00:00.000000Z'",
+        "DELETE FROM seals",
+        "UPDATE seals SET seal = 'x'",
+    ] {
+        let (_home, store) =
+            left_after(alter, "the recorded status of ai-backoffice is not as undrift wrote");
+        assert_eq!(store.object(OBJECT).unwrap(), None, "{alter}");
+        assert!(store.save_object(&testing::object()).unwrap());
+        assert_eq!((store.object(OBJECT).unwrap(), found(&store)), (Some(testing::object()), vec![]));
+    }
+    let (_home, store) = left_after("DELETE FROM objects", "the recorded status of ai-backoffice is gone");
+    assert_eq!(store.object(OBJECT).unwrap(), None);
+}
+
+#[test]
+fn what_a_stranger_says_of_an_image_counts_as_not_known() {
+    for (alter, words) in [
+        ("UPDATE images SET source_digest = 'v1:sha256:2'", "the image sha256:a is not as undrift wrote"),
+        ("UPDATE images SET id = 'sha256:b'", "the image sha256:b is not as undrift wrote"),
+        (
+            "UPDATE images SET id = 'sha256:b'; UPDATE seals SET row_key = 'sha256:b' WHERE table_name = 'images'",
+            "b is not",
+        ),
+        (
+            "INSERT INTO images SELECT 'sha256:b', reference, source_digest, 1, NULL FROM images",
+            "sha256:b is not",
+        ),
+        ("DELETE FROM images", "what is known of the image sha256:a is gone"),
+    ] {
+        let (_home, store) = left_after(alter, words);
+        let known = store.images().unwrap();
+        assert!(known.iter().all(|image| image.id == IMAGE), "{alter}: {known:?}");
+        assert!(known.iter().all(|image| image.source_digest.as_deref() == Some("v1:sha256:1")), "{alter}");
+    }
+}
+
+#[test]
+fn of_an_incident_that_is_over_nothing_is_believed_but_what_the_trail_tells() {
+    for alter in [
+        "UPDATE incidents SET before = '{\"image\":\"sha256:a-strangers\"}'",
+        "UPDATE incidents SET after = NULL",
+        "UPDATE incidents SET closed_at = '2026-12-31T00:00:00.000000Z'",
+        "UPDATE incidents SET outcome = 'Stalled'",
+        "UPDATE incidents SET closed_at = NULL, outcome = NULL",
+        "UPDATE incidents SET object = 'other'",
+        "UPDATE incidents SET earlier = '{}', since_seq = 99, occurrences = -1, opened_at = 'never'",
+    ] {
+        let (_home, store) = left_after(alter, "in the table of incidents is not as undrift wrote it");
+        let incident = store.last_incident(OBJECT).unwrap().unwrap();
+        assert_eq!(
+            (&incident.before, &incident.after, &incident.earlier),
+            (&json!({}), &None, &None),
+            "{alter}"
+        );
+        assert_eq!(
+            (incident.outcome, incident.occurrences),
+            (Some(IncidentOutcome::Reconciled), 1),
+            "{alter}"
+        );
+        let records = store.records(&crate::store::RecordFilter::default()).unwrap();
+        let end = records.iter().find(|record| record.kind == "Reconciled").unwrap();
+        assert_eq!(incident.closed_at, Some(end.time.parse().unwrap()), "{alter}");
+    }
+    let (_home, store) = left_after("DELETE FROM incidents", "in the table of incidents is gone");
+    assert_eq!(store.last_incident(OBJECT).unwrap(), None);
+}
+
+#[test]
+fn an_incident_that_is_open_goes_on_without_what_a_stranger_wrote() {
+    for alter in [
+        "UPDATE incidents SET since_seq = 99",
+        "UPDATE incidents SET earlier = '{\"since\":\"2026-03-01T10:00:00Z\",\"sinceSeq\":0,\"closedAt\":\"2026-03-01T10:00:00Z\",\"before\":{}}'",
+        "UPDATE incidents SET before = '{\"image\":\"sha256:a-strangers\"}'",
+    ] {
+        let (home, store, over) = state();
+        let open = testing::incident(&store, OBJECT, testing::start(), &json!({}), &json!({ "n": 1 }));
+        let began = store.append(&of_object(AuditKind::DriftDetected, Some(&open.id))).unwrap();
+        assert_eq!(found(&store), [""; 0]);
+        testing::tamper(home.path(), &format!("{alter} WHERE id = '{}'", open.id));
+        let what = found(&store);
+        assert_eq!(
+            what,
+            [format!(
+                "the incident {} of {OBJECT} is not in the table of incidents as undrift wrote it",
+                open.id
+            )]
+        );
+        store.agree_with_trail(OBJECT, now()).unwrap();
+        assert_eq!(found(&store), [""; 0], "{alter}");
+        let goes_on = store.current_incident(OBJECT).unwrap().unwrap();
+        assert_eq!((&goes_on.id, goes_on.since_seq), (&open.id, began - 1), "{alter}");
+        // No intent names it: what is put back later is what the first step finds.
+        assert_eq!((&goes_on.before, &goes_on.earlier), (&json!({}), &None), "{alter}");
+        assert_eq!(store.incident(&over.id).unwrap().unwrap().outcome, Some(IncidentOutcome::Reconciled));
+    }
+}
+
+#[test]
+fn what_a_state_was_verified_from_is_not_known_once_a_stranger_has_written_or_removed_it() {
+    for (alter, words) in [
+        (
+            "UPDATE verified_from SET digests = json_set(digests, '$.model', '2')",
+            "was verified from is not as",
+        ),
+        ("UPDATE verified_from SET digests = 'null'", "was verified from is not as undrift wrote it"),
+        ("UPDATE verified_from SET object = 'other'", "was verified from is gone"),
+        ("DELETE FROM verified_from", "was verified from is gone"),
+        (
+            "DELETE FROM verified_from; DELETE FROM seals WHERE table_name = 'verified_from'",
+            "was verified from is gone",
+        ),
+    ] {
+        let (home, store) = left_after(alter, words);
+        assert_eq!(store.verified_from(OBJECT).unwrap(), VerifiedFrom::Altered, "{alter}");
+        drop(store);
+        let store = Store::open(home.path(), "another".into()).unwrap();
+        assert_eq!(
+            store.verified_from(OBJECT).unwrap(),
+            VerifiedFrom::Altered,
+            "until one is noted: {alter}"
+        );
+        let from = ResolvedFrom::new([].into(), [].into(), "3".into());
+        store.save_verified_from(OBJECT, &from).unwrap();
+        assert_eq!(store.verified_from(OBJECT).unwrap(), VerifiedFrom::Resolved(from));
+        assert_eq!(found(&store), [""; 0]);
+    }
+}
+
+#[test]
+fn an_engine_that_a_stranger_wrote_down_is_none() {
+    let words = "the engine that ai-backoffice was seen on is not as undrift wrote it";
+    let (_home, store) = left_after("UPDATE engines SET id = 'B', endpoint = 'tcp://10.0.0.5:2375'", words);
+    assert_eq!(store.engine_place(OBJECT).unwrap(), None);
+    store.retry(OBJECT).unwrap();
+    assert_eq!(found(&store), [""; 0], "a person's word leaves no seal behind");
+}
+
+#[test]
+fn who_may_not_read_the_key_finds_nothing_and_alters_nothing() {
+    let (home, store, _) = state();
+    drop(store);
+    let copy = tempfile::tempdir().unwrap();
+    let db = testing::raw(home.path());
+    db.execute("VACUUM INTO ?1", [copy.path().join("state.db").to_str().unwrap()]).unwrap();
+    let reader = Store::open_read_only(copy.path()).unwrap().unwrap();
+    assert!(reader.digest_key().is_none());
+    assert_eq!(found(&reader), [""; 0]);
+    assert!(matches!(reader.verified_from(OBJECT).unwrap(), VerifiedFrom::Resolved(_)));
+}
+
+#[test]
+fn rows_of_an_earlier_state_are_sealed_by_its_upgrade_once() {
+    let (home, store, _) = state();
+    drop(store);
+    let db = testing::raw(home.path());
+    // As the version before has left it.
+    db.execute_batch(
+        "DROP TABLE seals; DELETE FROM verified_from; INSERT INTO cache VALUES ('module', 'a', 'present', 0)",
+    )
+    .unwrap();
+    db.pragma_update(None, "user_version", schema::SEALS - 1).unwrap();
+    drop(db);
+    let store = Store::open(home.path(), "upgraded".into()).unwrap();
+    assert_eq!(found(&store), [""; 0]);
+    assert_eq!(store.verified_from(OBJECT).unwrap(), VerifiedFrom::Nothing, "and no alarm");
+    assert_eq!(crate::api::Cache::get(&store, "module", "a").as_deref(), Some("present"));
+    testing::tamper(home.path(), "UPDATE images SET reference = 'x'");
+    drop(store);
+    let store = Store::open(home.path(), "again".into()).unwrap();
+    assert_eq!(found(&store).len(), 1, "it is not sealed anew");
+}
