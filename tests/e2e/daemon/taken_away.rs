@@ -166,8 +166,7 @@ fn state_that_is_taken_away_holds_every_step_and_answer_back_until_it_is_there_a
 #[test]
 fn backup_that_is_copied_over_the_database_holds_every_step_back_until_undrift_is_restarted() {
     let project = Project::healthy();
-    project.every_second();
-    let daemon = Daemon::start_with(&project, &[]);
+    let daemon = Daemon::start_every_second(&project);
     let backup = kept(&project);
     project.sql(&format!("VACUUM INTO '{}'", backup.display()));
     daemon.wait_for_looks(2);
