@@ -227,13 +227,13 @@ mod tests {
     fn what_was_told_before_an_end_is_told_again_and_its_proof_is_owed_all_the_same() {
         let (_home, store) = testing::store();
         let id = given_up(&store);
-        let story = || Story(store.records(&of_incident(&id)).unwrap());
+        let recorded = || Story(store.records(&of_incident(&id)).unwrap());
         let drift = Drift { layer: DEAD.0, reason: DEAD.1, message: String::new() };
-        assert!(!story().tells("api", &drift) && story().has_drifted("api"));
-        assert!(!story().has_drifted("web"), "it was proven");
+        assert!(!recorded().tells("api", &drift) && recorded().has_drifted("api"));
+        assert!(!recorded().has_drifted("web"), "it was proven");
         told(&store, &id, Some("api"), AuditKind::DriftDetected);
-        assert!(story().tells("api", &drift));
+        assert!(recorded().tells("api", &drift));
         told(&store, &id, Some("api"), AuditKind::Verified);
-        assert!(!story().tells("api", &drift) && !story().has_drifted("api"));
+        assert!(!recorded().tells("api", &drift) && !recorded().has_drifted("api"));
     }
 }

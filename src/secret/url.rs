@@ -8,8 +8,8 @@ use super::names;
 const SEPARATOR: &str = "://";
 
 /// Where webhooks are whose path is their secret: the host, or its end behind a dot, and how the path begins. From the
-/// documentation of Slack, Discord, Microsoft Teams and Power Automate, Google Chat, Telegram, Zapier, IFTTT, PagerDuty, Feishu,
-/// WeCom.
+/// documentation of Slack, Discord, Microsoft Teams and Power Automate, Google Chat, Telegram, Zapier, IFTTT, `PagerDuty`, Feishu
+/// and `WeCom`.
 const WEBHOOKS: [(&str, &str); 14] = [
     ("hooks.slack.com", "/"),
     ("discord.com", "/api/webhooks/"),

@@ -6,6 +6,8 @@
 //! to come before it begins, and how far it came once it is done; see <https://www.sqlite.org/walformat.html>, 2. So where the
 //! file has another size or time, and no checkpoint was made since and none is under way, somebody else has written it.
 //! Whoever makes the checkpoint does not matter: another undrift, a backup tool, a person at `sqlite3`.
+//!
+//! What is copied over it in the middle of a checkpoint that is cut off is not seen before the next one.
 
 use std::{
     fs::File,
@@ -44,6 +46,15 @@ pub(super) struct Contents {
 struct Seen {
     file: Stamp,
     checkpoints: Checkpoints,
+}
+
+/// What one look finds.
+enum Look {
+    Seen(Seen),
+    /// The log is not the one that its index is of.
+    AnotherLog,
+    /// Writers come between again and again.
+    Busy,
 }
 
 /// The size of a file, and the time of its last change in seconds and nanoseconds.
@@ -86,8 +97,11 @@ impl Contents {
             (log, index) => (log?, index?),
         };
         let contents = Self { dir: dir.to_owned(), log, index, seen: Mutex::default() };
-        let first = contents.look()?.ok_or_else(|| io::Error::other("a writer is at it without end"))?;
-        *contents.seen() = first;
+        *contents.seen() = match contents.look()? {
+            Look::Seen(first) => Some(first),
+            Look::AnotherLog => None,
+            Look::Busy => return Err(io::Error::other("a writer is at it without end")),
+        };
         Ok(Some(contents))
     }
 
@@ -101,24 +115,21 @@ impl Contents {
         let Some(before) = *seen else { return Err(Gone::Overwritten { path }) };
         let now =
             self.look().map_err(|error| Gone::NotSeen { path: path.clone(), why: error.to_string() })?;
-        // A writer is at it all the time: the next look will do.
-        let Some(now) = now else { return Ok(()) };
-        *seen = now.filter(|now| now.follows(before));
+        *seen = match now {
+            // The next look will do.
+            Look::Busy => return Ok(()),
+            Look::Seen(now) if now.follows(before) => Some(now),
+            Look::Seen(_) | Look::AnotherLog => None,
+        };
         if seen.is_none() { Err(Gone::Overwritten { path }) } else { Ok(()) }
-    }
-
-    /// Whether it was written over.
-    pub(super) fn is_overwritten(&self) -> bool {
-        self.seen().is_none()
     }
 
     fn seen(&self) -> MutexGuard<'_, Option<Seen>> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All of it at one moment; `None` where writers come between again and again, `Some(None)` where the log is not the one
-    /// that its index is of.
-    fn look(&self) -> io::Result<Option<Option<Seen>>> {
+    /// All of it at one moment.
+    fn look(&self) -> io::Result<Look> {
         for _ in 0..TRIES {
             let (index, file) = (self.index()?, self.stamp()?);
             let is_log = self.is_log_of(index)?;
@@ -126,10 +137,10 @@ impl Contents {
                 && let Some(index) = index
             {
                 let seen = Seen { file, checkpoints: index.checkpoints };
-                return Ok(Some(is_log.then_some(seen)));
+                return Ok(if is_log { Look::Seen(seen) } else { Look::AnotherLog });
             }
         }
-        Ok(None)
+        Ok(Look::Busy)
     }
 
     fn stamp(&self) -> io::Result<Stamp> {
@@ -161,8 +172,12 @@ impl Contents {
             return Ok(false);
         }
         let mut salts = [0; 8];
-        self.log.read_exact_at(&mut salts, 16)?;
-        Ok(salts == checkpoints.salts)
+        match self.log.read_exact_at(&mut salts, 16) {
+            Ok(()) => Ok(salts == checkpoints.salts),
+            // It was cut off just now; where a writer did that, the index says so as well.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -282,7 +297,6 @@ mod tests {
             write(&db, 1);
             checkpoint(&db, "PASSIVE");
             assert_eq!(contents.check(), gone(), "{mode:?}");
-            assert!(contents.is_overwritten());
             put_back(home.path(), &current);
             assert_eq!(contents.check(), gone(), "{mode:?}");
         }

@@ -1,7 +1,7 @@
 //! The state folder and the connections to the database in it.
 
 use std::{
-    fs::{DirBuilder, OpenOptions},
+    fs::{self, DirBuilder, OpenOptions},
     io,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
@@ -49,8 +49,16 @@ pub(super) fn ensure(dir: &Path) -> Result<()> {
     refuse_exposed(dir)?;
     // That "File exists" would say of a pipe.
     files::is_folder_or_absent(dir).map_err(io_error(dir))?;
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io_error(dir))?;
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.map_err(|error| leads_nowhere(dir).unwrap_or(error)).map_err(io_error(dir))?;
     refuse_exposed(dir)
+}
+
+/// That "File exists" would say of a link that leads nowhere.
+fn leads_nowhere(dir: &Path) -> Option<io::Error> {
+    let target = fs::read_link(dir).ok().filter(|_| !dir.exists())?;
+    let what = format!("{} is a symbolic link to {}, which is not there", dir.display(), target.display());
+    Some(io::Error::new(io::ErrorKind::NotFound, what))
 }
 
 fn refuse_exposed(dir: &Path) -> Result<()> {
@@ -310,10 +318,11 @@ mod tests {
     fn what_is_no_file_in_the_place_of_one_is_named_with_what_it_is() {
         use rustix::fs::{FileType, Mode, mknodat};
 
+        type Make = fn(&Path);
         fn pipe(path: &Path) {
             mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
         }
-        let odd: [(fn(&Path), &str); 4] = [
+        let odd: [(Make, &str); 4] = [
             (|path| fs::create_dir(path).unwrap(), "a folder"),
             (pipe, "a named pipe"),
             (|path| drop(std::os::unix::net::UnixListener::bind(path).unwrap()), "a socket"),

@@ -140,16 +140,16 @@ impl Held {
         Gone::Overwritten { path: path_of(&self.dir, folder::FILE) }
     }
 
-    /// Whether nothing is to be written into the database any more, not even what is in its log.
+    /// Whether it was overwritten when it was looked at last: then nothing is to be written into it.
     pub(super) fn is_overwritten(&self) -> bool {
-        self.contents.as_ref().is_some_and(Contents::is_overwritten)
+        self.is_published.load(Ordering::Relaxed)
     }
 
     /// Has others read in the lock's file which files are open, and whether the database was overwritten, which they cannot see.
-    /// Nothing is written where that is there already.
-    pub(super) fn publish(&self, overwritten: bool) {
+    /// Nothing is written where that is there already. Whether it is news.
+    pub(super) fn publish(&self, overwritten: bool) -> bool {
         if self.is_published.swap(overwritten, Ordering::Relaxed) == overwritten {
-            return;
+            return false;
         }
         let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let written = rustix::fs::open(path_of(&self.dir, lock::FILE), flags, Mode::empty());
@@ -158,6 +158,7 @@ impl Held {
         if let Err(error) = written {
             tracing::warn!(%error, "other processes are not told that the state was overwritten");
         }
+        true
     }
 
     /// Writes into the lock's file who holds it, with what others can compare.

@@ -79,6 +79,7 @@ use crate::api::Time;
 use error::{Result, failed};
 use held::Held;
 use ledger::Ledger;
+use trail::Head;
 
 /// What tells the time of what the store writes by itself.
 pub type Clock = Box<dyn Fn() -> Time + Send + Sync>;
@@ -97,11 +98,15 @@ pub struct Store {
     kept: Mutex<BTreeMap<u64, Outcome>>,
     /// What the trail says, as far as it was read. Locked before the connection where both are.
     ledger: Mutex<Ledger>,
-    /// The head of the trail as it was seen last, for who holds the folder's lock.
-    head: Mutex<Option<(i64, String)>>,
+    /// The head of the trail as it was seen or written last, for who holds the folder's lock. Locked after the connection where
+    /// both are.
+    head: Mutex<Option<Head>>,
     /// The open files, for who holds the folder's lock. It ends after the connections, whose locks end with some of them.
     held: Option<Held>,
 }
+
+/// After how many pages of its log SQLite writes them into the database: its own default (`SQLITE_DEFAULT_WAL_AUTOCHECKPOINT`).
+const AUTOCHECKPOINT_PAGES: u32 = 1000;
 
 impl Store {
     /// Opens the state in this folder for reading and writing; makes what is missing, readable by its owner
@@ -137,13 +142,13 @@ impl Store {
     pub fn check_held(&self) -> Result<()> {
         let Some(held) = &self.held else { return Ok(()) };
         let checked = held.check().map_err(StoreError::from).and_then(|()| self.check_head(held));
-        if held.is_overwritten() {
-            self.leave_alone();
-        }
-        match &checked {
-            Ok(()) => held.publish(false),
-            Err(StoreError::Gone(Gone::Overwritten { .. })) => held.publish(true),
-            Err(_) => {}
+        let overwritten = match &checked {
+            Ok(()) => false,
+            Err(StoreError::Gone(Gone::Overwritten { .. })) => true,
+            Err(_) => return checked,
+        };
+        if held.publish(overwritten) {
+            self.leave_alone(overwritten);
         }
         checked
     }
@@ -151,10 +156,11 @@ impl Store {
     /// Whether the trail goes on from the last record that this undrift has seen: any other was put in its place.
     fn check_head(&self, held: &Held) -> Result<()> {
         let action = "read the head of the audit trail";
-        let mut last = self.head.lock().unwrap_or_else(PoisonError::into_inner);
-        match trail::head_after(&self.db(), last.as_ref()) {
-            Ok(Some(head)) => {
-                *last = Some(head);
+        let db = self.db();
+        let mut last = self.head();
+        match trail::head_after(&db, last.as_ref()) {
+            Ok(Some(newest)) => {
+                *last = Some(newest);
                 Ok(())
             }
             Ok(None) => Err(held.overwritten().into()),
@@ -163,13 +169,14 @@ impl Store {
         }
     }
 
-    /// Has SQLite write nothing into a database that somebody has put in the place of this one: what is left in the log is of
-    /// this one.
-    fn leave_alone(&self) {
+    /// Has SQLite write nothing into a database that somebody has put in the place of this one, for what is left in the log is of
+    /// this one; or has it write again, once it is this one.
+    fn leave_alone(&self, is_another: bool) {
+        let pages = if is_another { 0 } else { AUTOCHECKPOINT_PAGES };
         for db in [Some(&self.db), self.cache.as_ref()].into_iter().flatten() {
             let db = db.lock().unwrap_or_else(PoisonError::into_inner);
-            let kept = db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
-            if let Err(error) = kept.and_then(|_| db.pragma_update(None, "wal_autocheckpoint", 0)) {
+            let kept = db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, is_another);
+            if let Err(error) = kept.and_then(|_| db.pragma_update(None, "wal_autocheckpoint", pages)) {
                 tracing::warn!(%error, "SQLite may write its log into the overwritten database");
             }
         }
@@ -303,6 +310,11 @@ impl Store {
         self.db.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The head of the trail as it was seen or written last.
+    fn head(&self) -> MutexGuard<'_, Option<Head>> {
+        self.head.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What the trail says, as far as it was read.
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
@@ -316,7 +328,11 @@ impl Store {
         let mut db = self.db();
         let change = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed(action))?;
         let done = work(&change)?;
+        let head = self.held.as_ref().map(|_| trail::head(&change)).transpose().map_err(failed(action))?;
         change.commit().map_err(failed(action))?;
+        if head.is_some() {
+            *self.head() = head;
+        }
         Ok(done)
     }
 }

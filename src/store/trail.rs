@@ -171,14 +171,17 @@ impl Store {
     }
 }
 
-/// The head of the trail: its last record's number and hash. `None` where it does not go on from the one that was seen
-/// before.
-pub(super) fn head_after(
-    db: &Connection,
-    before: Option<&(i64, String)>,
-) -> rusqlite::Result<Option<(i64, String)>> {
+/// The head of the trail: its last record's number and hash.
+pub(super) type Head = (i64, String);
+
+pub(super) fn head(db: &Connection) -> rusqlite::Result<Head> {
     let mut query = db.prepare_cached("SELECT seq, hash FROM head")?;
-    let head: (i64, String) = query.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    query.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+/// The head of the trail; `None` where it does not go on from the one that was seen before.
+pub(super) fn head_after(db: &Connection, before: Option<&Head>) -> rusqlite::Result<Option<Head>> {
+    let head = head(db)?;
     // Of a trail without a record any one is the next.
     let before = before.filter(|before| **before != head && before.0 > 0);
     let Some((seq, hash)) = before else { return Ok(Some(head)) };

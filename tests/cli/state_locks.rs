@@ -3,7 +3,7 @@
 
 use std::{
     fs::{self, File},
-    os::unix::fs::symlink,
+    os::unix::fs::{DirBuilderExt, symlink},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -168,7 +168,12 @@ fn second_daemon_on_a_new_folder_at_the_path_of_a_moved_one_is_refused_and_makes
 fn locks_of_a_killed_daemon_are_free_at_once_at_each_of_its_paths() {
     let home = Home::new();
     home.manifest("shop");
-    symlink("state", home.0.path().join("link")).unwrap();
+    let link = home.0.path().join("link");
+    symlink("state", &link).unwrap();
+    // Which folder to make, and who may change it, a link that leads nowhere does not say.
+    let run = refused(&home, &link);
+    assert!(run.stderr.contains("link is a symbolic link to state, which is not there"), "{run:?}");
+    fs::DirBuilder::new().mode(0o700).create(home.state()).unwrap();
     let paths = [home.0.path().join("link"), home.state()];
     for (round, path) in paths.iter().chain(&paths).enumerate() {
         let daemon = Daemon::start(&home, path, &format!("log{round}"));
@@ -193,6 +198,8 @@ fn backup_that_is_copied_over_the_database_is_noticed_and_stays_as_it_is_until_u
         fs::copy(&db, &backup).unwrap();
         let content = fs::read(&backup).unwrap();
         let daemon = Daemon::start(&home, &home.state(), &format!("log{round}"));
+        // Its first observation writes into the cache, and so may SQLite into the database.
+        daemon.wait_for("nothing can be said of the object");
         let other = rusqlite::Connection::open(&db).unwrap();
         other.query_row(checkpoint, [], |_| Ok(())).unwrap();
         drop(other);

@@ -98,7 +98,7 @@ fn a_state_folder_that_is_none_is_not_called_locked() {
     let run = home.undrift(&args).expect(2);
     let error: Value = run.json();
     assert_eq!(error["reason"], "StateUnavailable", "{run:?}");
-    assert!(run.stderr.contains("File exists"), "the cause is not said: {run:?}");
+    assert!(run.stderr.contains("shop.yaml is a file and not a folder"), "the cause is not said: {run:?}");
 }
 
 #[test]

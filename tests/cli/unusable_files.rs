@@ -17,6 +17,9 @@ use undrift::api::{ConditionStatus, ObjectList};
 
 use crate::home::{Home, Run, run};
 
+/// What makes a path unusable.
+type Damage = fn(&Path);
+
 const NOBODY: u32 = 65_534;
 
 /// Larger than anything that is read, and empty on the disk.
@@ -138,7 +141,7 @@ fn look_without_a_state_that_is_there_says_so_and_why() {
         );
     }
     // A state that is damaged, of a newer undrift, or gone.
-    let ways: [(fn(&Path), &str); 4] = [
+    let ways: [(Damage, &str); 4] = [
         (|db| fs::write(db, vec![b'x'; 8192]).unwrap(), "file is not a database"),
         (
             |db| {
@@ -221,7 +224,7 @@ fn every_verb_names_the_file_of_a_state_that_it_cannot_use() {
         &["apply", "-f", "shop.yaml"],
         &["run", "-f", "shop.yaml"],
     ];
-    let ways: [(fn(&Path), &str); 3] = [
+    let ways: [(Damage, &str); 3] = [
         (|db| fs::create_dir(db).unwrap(), "irectory"),
         (|db| fs::write(db, vec![b'x'; 8192]).unwrap(), "file is not a database"),
         (
@@ -277,7 +280,7 @@ fn every_state_file_that_somebody_would_wait_at_is_named() {
 
 #[test]
 fn docker_configuration_that_is_none_is_named_with_what_it_is_and_docker_is_not_asked() {
-    let ways: [(fn(&Path), &str, &str); 4] = [
+    let ways: [(Damage, &str, &str); 4] = [
         (pipe, "", "is a named pipe and not a folder"),
         (|config| fs::write(config, "").unwrap(), "", "is a file and not a folder"),
         (

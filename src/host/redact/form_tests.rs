@@ -19,6 +19,10 @@ fn each_char(value: &str, one: impl Fn(char) -> String) -> String {
     value.chars().map(one).collect()
 }
 
+fn utf16(value: &str) -> String {
+    value.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect::<Vec<_>>().concat()
+}
+
 fn json(value: &str) -> String {
     serde_json::to_string(value).unwrap()
 }
@@ -44,13 +48,11 @@ const FORMS: [Form; 36] = [
             if c.is_ascii() {
                 json(&c.to_string()).trim_matches('"').to_owned() + if c == '"' { "\"" } else { "" }
             } else {
-                c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect()
+                utf16(&c.to_string())
             }
         })
     }),
-    ("all of it escaped by JSON", |value| {
-        value.encode_utf16().map(|unit| format!("\\u{unit:04X}")).collect()
-    }),
+    ("all of it escaped by JSON", |value| utf16(value).to_uppercase().replace("\\U", "\\u")),
     ("Rust", |value| format!("{value:?}")),
     ("bytes of Rust and Python", |value| format!("b\"{}\"", value.as_bytes().escape_ascii())),
     ("hexadecimal escapes", |value| each_byte(value, "", |byte| format!("\\x{byte:02x}"))),

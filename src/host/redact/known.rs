@@ -91,7 +91,7 @@ impl Known {
         counted::made();
         // Other kinds take more memory or more time for many values.
         let automaton = AhoCorasick::builder().kind(Some(AhoCorasickKind::ContiguousNFA)).build(&values)?;
-        let long = || values.iter().filter(|value| is_long(value)).map(|value| value.as_bytes());
+        let long = || values.iter().filter(|value| is_long(value)).map(String::as_bytes);
         let mut turned: Vec<Vec<u8>> = long().map(|value| value.iter().rev().copied().collect()).collect();
         turned.sort();
         Ok(Self {

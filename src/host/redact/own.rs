@@ -52,15 +52,18 @@ impl Redactor {
                 *text = shown;
                 is_changed
             }
-            Value::Array(list) => {
-                list.iter_mut().fold(false, |changed, value| self.hide_in(value) || changed)
-            }
+            Value::Array(list) => self.hide_in_each(list.iter_mut()),
             Value::Object(map) => {
                 let others = map.iter_mut().filter(|(key, _)| !KEYS.contains(&key.as_str()));
-                others.fold(false, |changed, (_, value)| self.hide_in(value) || changed)
+                self.hide_in_each(others.map(|(_, value)| value))
             }
             _ => false,
         }
+    }
+
+    /// Whether something was hidden in one of them. Each is gone through.
+    fn hide_in_each<'v>(&self, values: impl Iterator<Item = &'v mut Value>) -> bool {
+        values.map(|value| self.hide_in(value)).filter(|hidden| *hidden).count() > 0
     }
 
     /// An error without known values: it names images, services and what the engine says.

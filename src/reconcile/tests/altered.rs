@@ -73,7 +73,7 @@ fn nothing_is_rolled_back_to_an_image_that_a_stranger_wrote_into_an_incident_tha
     for altered in [false, true] {
         let bench = replaced();
         if altered {
-            // Image 1 stands for any that is on the engine: what is put back is what the row says.
+            // The same image, in other bytes: what a row says that undrift has not written is not believed, were it right.
             alter(&bench, "UPDATE incidents SET before = replace(before, '\"running\"', '\"running\" ')");
         }
         assert_eq!(differs(&bench), altered);
@@ -81,10 +81,8 @@ fn nothing_is_rolled_back_to_an_image_that_a_stranger_wrote_into_an_incident_tha
             world.faults.new_crashes = true;
             world.container.iter_mut().for_each(|container| container.crashes += 1);
         });
-        let applied = bench.apply();
-        bench.assert_honest(&applied);
+        assert!(bench.apply().error.is_none());
         let rolled_back = bench.host.world(|world| world.log.contains(&Step::Rollback));
-        // The image was the right one. That undrift cannot know of a row that somebody else has written.
         let image = bench.host.world(|world| world.container.unwrap().image.id);
         if altered {
             assert!(!rolled_back && image != 1, "{:?}", bench.kinds());
