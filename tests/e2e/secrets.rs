@@ -405,7 +405,7 @@ fn names_that_a_secret_is_filled_into_are_shown_and_kept_without_it() {
         "compose.yaml",
         &format!(
             "services:\n  api:\n    build: ./api\n    image: {name}-app:${{APP_TOKEN}}\n    container_name: {name}-${{APP_TOKEN}}\n    \
-             init: true\n    stop_grace_period: 1s\n    networks: [inner]\n\
+             init: true\n    stop_grace_period: 1s\n    networks: [default, inner]\n\
              networks:\n  inner: {{ name: \"{name}-${{APP_TOKEN}}\" }}\n"
         ),
     );
