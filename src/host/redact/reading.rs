@@ -1,7 +1,7 @@
 //! What a text reads as once what others do to a value is undone, with the place in the text of all of it.
 //!
 //! [`FORMS`] is the one table of what is done to single characters. Two of them may be done one after the other: JSON within
-//! JSON, HTML within a query. What is done to a value as a whole is in [`runs`](super::runs).
+//! JSON, HTML within a query. What is done to a value as a whole is in [`runs`](mod@super::runs).
 
 use std::{iter, ops::Range};
 
