@@ -127,9 +127,18 @@ fn second(project: &Project, verb: &str) -> Run {
 
 #[test]
 fn state_that_is_taken_away_holds_every_step_and_answer_back_until_it_is_there_again() {
+    holds_back(&ALL[..2]);
+}
+
+#[test]
+fn state_that_is_taken_away_in_other_ways_does_so_too() {
+    holds_back(&ALL[2..]);
+}
+
+fn holds_back(ways: &[Taken]) {
     let project = Project::healthy();
     let daemon = Daemon::start_every_second(&project);
-    for (nth, taken) in ALL.iter().enumerate() {
+    for (nth, taken) in ways.iter().enumerate() {
         let (what, (file, why)) = (taken.what, taken.said);
         let reported = |words: &str| daemon.log().matches(words).count();
         (taken.away)(&project);
