@@ -1,8 +1,9 @@
 //! A Compose project of its own for each test, undrift's binary on it, and what is left of it removed.
 
 use std::{
+    collections::BTreeMap,
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     thread,
@@ -97,7 +98,7 @@ impl Project {
     /// The project in the incident's state: an old image runs, and the module is in the source only.
     pub(crate) fn in_incident() -> Self {
         let project = Self::new();
-        project.compose(&["up", "-d", "--build"]);
+        project.bring_up();
         project.add_module("api", "workflow");
         project
     }
@@ -106,8 +107,31 @@ impl Project {
     pub(crate) fn healthy() -> Self {
         let project = Self::new();
         project.add_module("api", "workflow");
-        project.compose(&["up", "-d", "--build"]);
+        project.bring_up();
         project
+    }
+
+    /// Builds and starts `api` by hand. The cache is not to be trusted here either (see [`Self::stale_builds`]): where it
+    /// gave another test's files, a project would not be in the state that it is meant to be in.
+    fn bring_up(&self) {
+        self.compose(&["up", "-d", "--build"]);
+        if !self.runs_its_source() {
+            self.rebuild();
+            self.compose(&["up", "-d"]);
+            assert!(
+                self.runs_its_source(),
+                "{}: a build without the cache has other files than its source",
+                self.name
+            );
+        }
+    }
+
+    /// Whether the container of `api` has the files of its source and no others.
+    fn runs_its_source(&self) -> bool {
+        let copy = tempfile::tempdir().unwrap();
+        let [id] = &self.containers("api")[..] else { panic!("{}: not one container", self.name) };
+        docker(&["cp", &format!("{id}:/src/."), copy.path().to_str().unwrap()]);
+        files_below(copy.path()) == files_below(&self.path("api/src"))
     }
 
     pub(crate) fn path(&self, below: &str) -> PathBuf {
@@ -371,6 +395,17 @@ pub(crate) fn inspect(id: &str, format: &str) -> Option<String> {
     let error = String::from_utf8_lossy(&found.stderr);
     assert!(found.status.success() || error.contains("No such object"), "{id}: {error}");
     found.status.success().then(|| String::from_utf8_lossy(&found.stdout).trim().to_owned())
+}
+
+/// The files below a folder by their path in it, with what is in them.
+fn files_below(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let (folders, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+    let name = |path: &Path| PathBuf::from(path.file_name().unwrap());
+    let below = folders.iter().flat_map(|inner| {
+        files_below(inner).into_iter().map(move |(path, bytes)| (name(inner).join(path), bytes))
+    });
+    files.iter().map(|path| (name(path), fs::read(path).unwrap())).chain(below).collect()
 }
 
 fn succeed(command: &mut Command) -> String {

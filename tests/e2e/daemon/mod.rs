@@ -154,6 +154,10 @@ impl Drop for Daemon {
                 signal = Signal::KILL;
             }
         }
+        if thread::panicking() {
+            // It says why the test waited in vain. The file goes with the project's folder.
+            eprintln!("the daemon's log:\n{}", fs::read_to_string(&self.log).unwrap_or_default());
+        }
     }
 }
 
