@@ -14,6 +14,7 @@ pub(crate) mod wire;
 
 use std::{
     fs::{self, File},
+    io::{self, Write as _},
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     thread,
@@ -156,7 +157,8 @@ impl Drop for Daemon {
         }
         if thread::panicking() {
             // It says why the test waited in vain. The file goes with the project's folder.
-            eprintln!("the daemon's log:\n{}", fs::read_to_string(&self.log).unwrap_or_default());
+            let log = fs::read_to_string(&self.log).unwrap_or_default();
+            let _ = writeln!(io::stderr(), "the daemon's log:\n{log}");
         }
     }
 }
