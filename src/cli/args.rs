@@ -10,7 +10,7 @@ use clap::{
 pub(super) use super::files::Manifests;
 use crate::reconcile::Environment;
 
-/// Reconciles Docker Compose hosts: finds the first layer that drifted, repairs just that, proves the repair.
+/// Reconciles Docker Compose hosts: finds the first layer that drifted, repairs just that layer, verifies the repair.
 #[derive(Debug, Parser)]
 #[command(name = "undrift", version, max_term_width = 100, disable_help_subcommand = true, after_help = EXAMPLES)]
 pub(super) struct Cli {
@@ -23,11 +23,11 @@ pub(super) struct Cli {
 /// What `undrift --help` ends with.
 const EXAMPLES: &str = "\
 To begin with:
-  undrift doctor                          is all there that undrift needs?
-  undrift plan -f manifests/              what is not as declared, and what would be done about it?
-  undrift apply -f manifests/             do it, once
-  undrift run -f manifests/               do it from now on
-  undrift get                             how is it?";
+  undrift doctor                          is everything there that undrift needs?
+  undrift plan -f manifests/              what drifted, and what would undrift do about it?
+  undrift apply -f manifests/             repair it, once
+  undrift run -f manifests/               keep repairing it
+  undrift get                             what is the status?";
 
 /// What `undrift run --help` ends with.
 const RUN_EXAMPLES: &str = "\
@@ -60,11 +60,11 @@ pub(super) struct Global {
     /// `$XDG_STATE_HOME/undrift` or ~/.local/state/undrift]
     #[arg(long, global = true, value_name = "DIR", env = "UNDRIFT_STATE_DIR")]
     pub(super) state_dir: Option<PathBuf>,
-    /// What to log to standard error: error, warn, info, debug, or a filter such as undrift=debug [default: warn; for
-    /// run warn,undrift=info]
+    /// What to log to standard error: error, warn, info, debug, or a filter such as undrift=debug [default:
+    /// undrift=warn; for run undrift=info]
     #[arg(long, global = true, value_name = "FILTER", env = "UNDRIFT_LOG")]
     pub(super) log: Option<String>,
-    /// How to log
+    /// The format of the log
     #[arg(long, global = true, value_name = "FORMAT", env = "UNDRIFT_LOG_FORMAT", default_value = "text")]
     pub(super) log_format: LogFormat,
 }
@@ -77,7 +77,7 @@ pub(super) enum LogFormat {
     Json,
 }
 
-/// How to print the answer.
+/// The format of the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
     /// For people
@@ -88,7 +88,7 @@ pub(super) enum Format {
 
 #[derive(Debug, Args)]
 pub(super) struct Output {
-    /// How to print the answer
+    /// The format of the result
     #[arg(short, long, value_name = "FORMAT", env = "UNDRIFT_OUTPUT", default_value = "text")]
     pub(super) output: Format,
 }
@@ -108,14 +108,14 @@ pub(super) struct Objects {
 pub(super) struct Apply {
     #[command(flatten)]
     pub(super) objects: Objects,
-    /// Take steps also where no file has changed and this environment alone makes the Compose project another one than in
-    /// the last verified state
+    /// Take steps even where no file has changed and only this environment makes the Compose project differ from the last
+    /// verified state
     #[arg(long, env = "UNDRIFT_ACCEPT_ENVIRONMENT", value_parser = FalseyValueParser::new())]
     pub(super) accept_environment: bool,
 }
 
 impl Apply {
-    /// What the environment of this process is worth.
+    /// How far to trust the environment of this process.
     pub(super) const fn environment(&self) -> Environment {
         if self.accept_environment { Environment::Declared } else { Environment::Callers }
     }
@@ -125,22 +125,22 @@ impl Apply {
 pub(super) struct Run {
     #[command(flatten)]
     pub(super) manifests: Manifests,
-    /// How many objects are worked on at once, 256 at most: each has a thread
+    /// How many objects undrift works on at once, 256 at most: each has a thread
     #[arg(long, value_name = "N", env = "UNDRIFT_CONCURRENCY", default_value = "16", value_parser = at_once())]
     pub(super) concurrency: NonZeroUsize,
-    /// How many objects are built at once, 256 at most; a build that has taken more than 5 min is not counted
+    /// How many objects undrift builds at once, 256 at most; a build that takes more than 5 min no longer counts
     #[arg(long, value_name = "N", env = "UNDRIFT_BUILDS", default_value = "1", value_parser = at_once())]
     pub(super) builds: NonZeroUsize,
-    /// How often to ask the engine for its images, since not every build emits an event; at least 1s
+    /// How often to ask the engine for its images, because not every build emits an event; at least 1s
     #[arg(long, value_name = "DURATION", env = "UNDRIFT_IMAGE_PERIOD", default_value = "5s")]
     pub(super) image_period: crate::api::Duration,
-    /// How long the end may take after SIGTERM or SIGINT. A Compose command that is running has all of it but 16s, or a quarter
-    /// where that is more; then it gets SIGTERM, and SIGKILL 10s later. With less than 14s the end may take longer
+    /// How long undrift may take to end after SIGTERM or SIGINT. A running Compose command has all of that but 16s, or a
+    /// quarter where that is more; then it gets SIGTERM, and SIGKILL 10s later. With less than 14s undrift may take longer
     #[arg(long, value_name = "DURATION", env = "UNDRIFT_GRACE_PERIOD", default_value = "60s")]
     pub(super) grace_period: crate::api::Duration,
 }
 
-/// How much may be done at once.
+/// How many may be at work at once.
 fn at_once() -> impl TypedValueParser<Value = NonZeroUsize> {
     let number = clap::value_parser!(u64).range(1..=256);
     number.map(|n| n.try_into().ok().and_then(NonZeroUsize::new).unwrap_or(NonZeroUsize::MIN))
@@ -161,27 +161,27 @@ pub(super) enum Verb {
     Apply(Apply),
     /// Watches manifests, engine and clock until SIGTERM or SIGINT [exit 0 ended by signal, 2 error]
     ///
-    /// The daemon. It does what apply does, whenever something may have changed: a manifest, a container or an image
-    /// of a project, or `reconcile.interval` has passed. On a host that is as declared it takes no step.
+    /// The daemon. It does what apply does, whenever a manifest, a container or an image of a project may have changed,
+    /// and after each `reconcile.interval`. On a host that is as declared it takes no step.
     ///
-    /// If an edit makes a manifest invalid, the last valid version stays in effect. An engine that is away is waited for.
-    /// SIGHUP makes it read the manifests again. After SIGTERM or SIGINT it begins no step, and gives a Compose command
-    /// that is running most of the grace period. However undrift ends, the next start looks anew and decides anew.
+    /// If an edit makes a manifest invalid, the last valid version stays in effect. The daemon waits for an engine that is
+    /// away. SIGHUP makes it read the manifests again. After SIGTERM or SIGINT it begins no step, and gives a running
+    /// Compose command most of the grace period. However undrift ends, the next start observes anew and decides anew.
     ///
-    /// It holds the state folder: `undrift apply` beside it asks it to reconcile at once, and `undrift suspend`, `resume`
-    /// and `retry` take effect at once.
+    /// The daemon holds the state folder. `undrift apply` then asks the daemon to reconcile at once, and `undrift
+    /// suspend`, `resume` and `retry` take effect at once.
     #[command(after_help = RUN_EXAMPLES)]
     Run(Run),
-    /// Keeps undrift from any step on an object, until it is resumed or for a while; looks go on [exit 0, 2 error or no
-    /// such object]
+    /// Suspends an object: undrift takes no step on it until resume, or for a time, and keeps observing it [exit 0, 2 error
+    /// or no such object]
     #[command(after_help = SUSPEND_EXAMPLES)]
     Suspend {
         /// The object
         name: String,
-        /// Why: for whoever reads the status or the trail
+        /// The reason, for whoever reads the status or the trail
         #[arg(long, value_name = "TEXT", env = "UNDRIFT_REASON")]
         reason: String,
-        /// For how long, such as 2h [default: until it is resumed]
+        /// For how long, such as 2h [default: until resume]
         #[arg(long = "for", value_name = "DURATION", env = "UNDRIFT_FOR")]
         duration: Option<crate::api::Duration>,
     },
@@ -203,7 +203,7 @@ pub(super) enum Verb {
         #[command(flatten)]
         output: Output,
     },
-    /// Shows one object whole: evidence, conditions, recent incidents and steps [exit 0, 2 error or no
+    /// Shows one object in full: evidence, conditions, recent incidents and steps [exit 0, 2 error or no
     /// such object]
     Describe {
         /// The object
@@ -211,25 +211,25 @@ pub(super) enum Verb {
         #[command(flatten)]
         output: Output,
     },
-    /// The audit trail: every drift, intent, step and proof
+    /// The audit trail: every drift, intent, outcome and verification
     Audit {
         #[command(subcommand)]
         verb: AuditVerb,
     },
-    /// Incidents: from the first sight of a drift to reconciled or given up
+    /// Incidents: each from the first observation of a drift until it is reconciled or given up
     Incident {
         #[command(subcommand)]
         verb: IncidentVerb,
     },
-    /// Examines engine, Compose, state folder, clock and manifests, and says what to do [exit 0, 1 something
-    /// failed]
+    /// Examines engine, Compose, state folder, clock and manifests, and gives a fix for each fault [exit 0, 1
+    /// something failed]
     Doctor {
         #[command(flatten)]
         manifests: Manifests<false>,
         #[command(flatten)]
         output: Output,
     },
-    /// Prints the completions of a shell; save them where it looks for them
+    /// Prints the completions of a shell; save them where the shell looks for them
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
         /// The shell
@@ -251,16 +251,16 @@ pub(super) enum AuditVerb {
         /// Only records of this incident
         #[arg(long, value_name = "ID", env = "UNDRIFT_INCIDENT")]
         incident: Option<String>,
-        /// Only records since then: a duration back from now (2h) or an RFC 3339 time
+        /// Only records since this time: a duration back from now (2h) or an RFC 3339 time
         #[arg(long, value_name = "TIME", env = "UNDRIFT_SINCE")]
         since: Option<String>,
-        /// Only records up to this time, written in the same way
+        /// Only records up to this time, in the same form
         #[arg(long, value_name = "TIME", env = "UNDRIFT_UNTIL")]
         until: Option<String>,
         #[command(flatten)]
         output: Output,
     },
-    /// Proves that the trail is whole [exit 0 whole, 1 not, 2 error]
+    /// Checks that the trail is whole [exit 0 whole, 1 not, 2 error]
     Verify(Output),
 }
 
@@ -270,7 +270,7 @@ pub(super) enum IncidentVerb {
     List(Output),
     /// Shows one incident as a timeline with its evidence [exit 0, 2 error or no such incident]
     Show {
-        /// Its ID, or as much of its beginning as is unique
+        /// Its ID, or a beginning of it that is unique
         incident: String,
         #[command(flatten)]
         output: Output,
