@@ -57,7 +57,7 @@ pub(crate) fn desired_with(reconcile: &serde_json::Value) -> Desired {
         manifest_directory: PathBuf::from("/srv"),
         service_positions: vec![(9, 7), (16, 7)],
         spec_digest: "v1:sha256:0".into(),
-        outlived: None,
+        superseded_by: None,
     }
 }
 
@@ -67,7 +67,7 @@ pub(crate) fn healthy() -> ProjectObservation {
         at: at(0),
         project: "backoffice".into(),
         engine: Some("ENGINE:1".into()),
-        changing: None,
+        external_activity: None,
         services: vec![api(), dashboard()],
         related: vec![],
         resolved_from: None,

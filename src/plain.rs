@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt::Write as _};
 
 /// Where a terminal is in a text: ECMA-48, as the state machine of the DEC terminals reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum EscapeState {
     Text,
     /// After ESC.
     Escape,
@@ -19,7 +19,7 @@ enum State {
     StringEscape,
 }
 
-impl State {
+impl EscapeState {
     /// The state after this character, and whether it belongs to the text.
     #[expect(clippy::match_same_arms, reason = "what stands above is stronger")]
     fn next(self, c: char) -> (Self, bool) {
@@ -59,7 +59,7 @@ impl State {
 
 /// The characters of the text that belong to no escape sequence. Other control characters are still among them.
 pub(crate) fn without_escapes(text: &str) -> impl Iterator<Item = char> {
-    let mut state = State::Text;
+    let mut state = EscapeState::Text;
     text.chars().filter(move |c| {
         let (next, shown) = state.next(*c);
         state = next;
@@ -68,7 +68,7 @@ pub(crate) fn without_escapes(text: &str) -> impl Iterator<Item = char> {
 }
 
 /// Characters that reorder the text around them: a line could show something else than it says.
-pub(crate) const fn turns(c: char) -> bool {
+pub(crate) const fn is_bidi_control(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}')
 }
 
@@ -79,7 +79,7 @@ const fn breaks(c: char) -> bool {
 
 /// Whether a character does something else than stand in a text.
 pub(crate) fn steers(c: char) -> bool {
-    c.is_control() || turns(c) || breaks(c)
+    c.is_control() || is_bidi_control(c) || breaks(c)
 }
 
 /// The text on one line and without what steers a terminal: escape sequences, control characters (C0, C1, DEL) and

@@ -39,15 +39,15 @@ use undrift::{
 
 /// A cache that counts how often something was put.
 #[derive(Default)]
-struct Memory(Mutex<HashMap<String, String>>, AtomicUsize);
+struct CountingCache(Mutex<HashMap<String, String>>, AtomicUsize);
 
-impl Memory {
+impl CountingCache {
     fn puts(&self) -> usize {
         self.1.load(Ordering::SeqCst)
     }
 }
 
-impl Cache for Memory {
+impl Cache for CountingCache {
     fn get(&self, space: &str, key: &str) -> Option<String> {
         self.0.lock().unwrap().get(&format!("{space}/{key}")).cloned()
     }
@@ -169,7 +169,7 @@ impl Project {
             manifest_directory: self.folder.path().into(),
             service_positions: vec![(10, 7); services.len()],
             spec_digest: "v1:sha256:0".into(),
-            outlived: None,
+            superseded_by: None,
         }
     }
 }
@@ -201,7 +201,7 @@ async fn resolves_as_compose_does_and_asks_again_only_when_something_changed() {
          image: 'x:${TAG-1}'\n",
     );
     project.write("svc.env", "A=1\n");
-    let (desired, cache) = (project.desired(&["api"]), Memory::default());
+    let (desired, cache) = (project.desired(&["api"]), CountingCache::default());
     let first = resolve(&desired, &endpoint(), sealed(&cache)).await.unwrap();
     let api = &first.model.services["api"];
     assert_eq!(first.model.name, project.name);
@@ -229,7 +229,7 @@ async fn resolves_as_compose_does_and_asks_again_only_when_something_changed() {
 #[tokio::test]
 async fn a_remembered_answer_needs_no_process() {
     let project = Project::new("hit", "services:\n  api:\n    image: x\n");
-    let (desired, cache) = (project.desired(&["api"]), Memory::default());
+    let (desired, cache) = (project.desired(&["api"]), CountingCache::default());
     // In place of `docker` in the `PATH`: it notes that it was run, and then is the docker that was meant.
     let bin = tempfile::tempdir().unwrap();
     let (shim, runs) = (bin.path().join("docker"), bin.path().join("runs"));
@@ -266,8 +266,8 @@ async fn says_what_is_wrong() {
     let other = Project::new("nosuch", "services: {dashboard: {image: x}, db: {image: x}}");
     match resolve(&other.desired(&["dashbord"]), &endpoint(), sealed(&NoCache)).await.unwrap_err() {
         HostError::NoSuchService { unknown, .. } => {
-            let mend = unknown[0].mend.as_deref();
-            assert_eq!((unknown[0].line, mend), (10, Some("did you mean dashboard?")));
+            let help = unknown[0].help.as_deref();
+            assert_eq!((unknown[0].line, help), (10, Some("did you mean dashboard?")));
         }
         error => panic!("{error}"),
     }
@@ -278,7 +278,7 @@ async fn says_what_is_wrong() {
 }
 
 #[tokio::test]
-async fn a_missing_docker_or_plugin_is_said_with_the_mend() {
+async fn a_missing_docker_or_plugin_is_said_with_the_help() {
     let project = Project::new("missing", "services: {api: {image: x}}");
     let desired = project.desired(&["api"]);
     let with_path = |path: &Path| Environment::of_this_process().with("PATH", path);
@@ -335,15 +335,19 @@ async fn the_dry_run_tells_what_would_be_recreated_and_changes_nothing() {
     };
     assert!(recreated("as declared").await.is_empty());
     project.edit("V: one", "V: two");
-    let told = recreated("a changed service").await;
-    assert!(told.contains(&"api-1".to_owned()) && told.contains(&"api-2".to_owned()), "{told:?}");
-    assert_eq!(told.into_iter().collect::<BTreeSet<_>>(), replaced());
+    let recreated_names = recreated("a changed service").await;
+    assert!(
+        recreated_names.contains(&"api-1".to_owned()) && recreated_names.contains(&"api-2".to_owned()),
+        "{recreated_names:?}"
+    );
+    assert_eq!(recreated_names.into_iter().collect::<BTreeSet<_>>(), replaced());
     project.write("web.env", "W=2\n");
-    let told = recreated("a changed env file").await;
-    assert!(told.contains(&"web-1".to_owned()), "{told:?}");
+    let recreated_names = recreated("a changed env file").await;
+    assert!(recreated_names.contains(&"web-1".to_owned()), "{recreated_names:?}");
     // `side`, in the network of `web`, differs in nothing itself to Compose 2.40, and is replaced along with it.
-    let (told, side) = (told.into_iter().collect::<BTreeSet<_>>(), BTreeSet::from(["side-1".to_owned()]));
-    assert_eq!(&told | &side, replaced());
+    let (recreated_names, side) =
+        (recreated_names.into_iter().collect::<BTreeSet<_>>(), BTreeSet::from(["side-1".to_owned()]));
+    assert_eq!(&recreated_names | &side, replaced());
     docker(&["stop", "-t0", &format!("{}-api-1", project.name)]);
     assert!(recreated("a stopped container").await.is_empty());
     project.edit("scale: 2", "scale: 3");
@@ -368,7 +372,7 @@ async fn a_project_is_what_it_is_for_a_person_who_stands_in_its_folder() {
 
     let mut desired = project.desired(&["api"]);
     desired.directory.clone_from(&link);
-    let cache = Memory::default();
+    let cache = CountingCache::default();
     let resolved = resolve(&desired, &endpoint(), sealed(&cache)).await.unwrap();
     assert_eq!(resolved.model.name, project.name, "named by the link, which has no name in its file");
     let container = format!("{}-api-1", project.name);

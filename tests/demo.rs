@@ -28,22 +28,22 @@ struct Demo {
 impl Demo {
     fn start() -> Self {
         let home = tempfile::tempdir().unwrap();
-        let said = File::create(home.path().join("said")).unwrap();
+        let output = File::create(home.path().join("said")).unwrap();
         let path = with_docker_that_says_when_it_builds(home.path());
         let child = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/demo"))
             .env("UNDRIFT", env!("CARGO_BIN_EXE_undrift"))
             .env("TMPDIR", home.path())
             .env("PATH", path)
             .stdin(Stdio::null())
-            .stdout(said.try_clone().unwrap())
-            .stderr(said)
+            .stdout(output.try_clone().unwrap())
+            .stderr(output)
             .process_group(0)
             .spawn()
             .unwrap();
         Self { child, home }
     }
 
-    fn said(&self) -> String {
+    fn output(&self) -> String {
         fs::read_to_string(self.home.path().join("said")).unwrap()
     }
 
@@ -62,7 +62,7 @@ impl Demo {
         let end = Instant::now() + LIMIT;
         while !is_so(self) {
             let goes_on = self.child.try_wait().unwrap().is_none() && Instant::now() < end;
-            assert!(goes_on, "waited in vain for {what}:\n{}", self.said());
+            assert!(goes_on, "waited in vain for {what}:\n{}", self.output());
             thread::sleep(Duration::from_millis(20));
         }
     }
@@ -73,7 +73,7 @@ impl Demo {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(Instant::now() < end, "it does not end:\n{}", self.said());
+            assert!(Instant::now() < end, "it does not end:\n{}", self.output());
             thread::sleep(Duration::from_millis(20));
         }
     }
@@ -141,9 +141,9 @@ fn demo_heals_the_incident_and_leaves_nothing() {
         demo.wait_for(kind, |demo| !demo.made(kind).is_empty());
     }
     let status = demo.ended();
-    let said = demo.said();
-    assert_eq!(status.code(), Some(0), "{said}");
-    assert!(said.contains("404 → 401"), "{said}");
+    let output = demo.output();
+    assert_eq!(status.code(), Some(0), "{output}");
+    assert!(output.contains("404 → 401"), "{output}");
     demo.assert_nothing_is_left();
 }
 
@@ -163,8 +163,8 @@ fn interrupted_once(what: &str, is_so: fn(&Demo) -> bool) {
     demo.wait_for(what, is_so);
     kill_process_group(Pid::from_child(&demo.child), Signal::INT).unwrap();
     let status = demo.ended();
-    let said = demo.said();
-    assert_eq!(status.code(), Some(130), "{said}");
-    assert!(!said.contains("undrift check"), "it was still at its beginning: {said}");
+    let output = demo.output();
+    assert_eq!(status.code(), Some(130), "{output}");
+    assert!(!output.contains("undrift check"), "it was still at its beginning: {output}");
     demo.assert_nothing_is_left();
 }

@@ -33,7 +33,7 @@ struct Check {
     name: String,
     status: String,
     found: String,
-    mend: Option<String>,
+    help: Option<String>,
 }
 
 impl Doctor {
@@ -62,7 +62,7 @@ fn examine(command: &mut Command) -> (i32, Doctor) {
     assert_eq!((doctor.api_version.as_str(), doctor.kind.as_str()), (API_VERSION, "Doctor"));
     let code = output.status.code().unwrap();
     assert_eq!(doctor.ok, code == 0, "{doctor:?}");
-    assert!(doctor.ok || doctor.checks.iter().any(|check| check.status == "failed" && check.mend.is_some()));
+    assert!(doctor.ok || doctor.checks.iter().any(|check| check.status == "failed" && check.help.is_some()));
     (code, doctor)
 }
 
@@ -75,13 +75,13 @@ fn recorded(home: &Path) -> PathBuf {
 }
 
 #[test]
-fn without_an_engine_the_address_and_the_mend_are_told() {
+fn without_an_engine_the_address_and_the_help_are_shown() {
     let home = TempDir::new().unwrap();
     let (code, doctor) = examine(&mut undrift(home.path(), &["doctor"]));
     let engine = doctor.check("EngineReachable");
     assert_eq!((code, engine.status.as_str()), (1, "failed"));
     assert!(engine.found.contains("unix:///nowhere (from DOCKER_HOST)"), "{engine:?}");
-    assert!(engine.mend.as_ref().unwrap().contains("unset DOCKER_HOST"), "{engine:?}");
+    assert!(engine.help.as_ref().unwrap().contains("unset DOCKER_HOST"), "{engine:?}");
     for name in ["EngineApi", "ClockAgreesWithEngine"] {
         assert_eq!(doctor.check(name).status, "unknown", "{doctor:?}");
     }
@@ -144,7 +144,7 @@ fn a_state_folder_that_cannot_be_written_is_explained() {
         let (code, doctor) = examine(undrift(home.path(), &["doctor", "--state-dir"]).arg(&dir));
         let state = doctor.check("StateWritable");
         assert_eq!((code, state.status.as_str()), (1, "failed"), "{state:?}");
-        assert!(state.mend.as_ref().unwrap().contains(dir.to_str().unwrap()), "{state:?}");
+        assert!(state.help.as_ref().unwrap().contains(dir.to_str().unwrap()), "{state:?}");
     }
 }
 
@@ -166,7 +166,7 @@ fn a_newer_schema_and_a_broken_trail_are_told() {
     db.execute("UPDATE trail SET actor = 'nobody', time = '2999-01-01T00:00:00.000000Z'", []).unwrap();
     let (_, doctor) = examine(&mut undrift(home.path(), &["doctor"]));
     let trail = doctor.check("TrailWhole");
-    assert_eq!((trail.status.as_str(), trail.mend.as_deref()), ("failed", Some("undrift audit verify")));
+    assert_eq!((trail.status.as_str(), trail.help.as_deref()), ("failed", Some("undrift audit verify")));
     let clock = doctor.check("ClockAfterTrail");
     assert!(clock.status == "failed" && clock.found.contains("2999-01-01T00:00:00Z"), "{clock:?}");
 
@@ -187,7 +187,7 @@ fn manifests_are_examined_where_they_are_named() {
     let (code, doctor) = examine(undrift(home.path(), &["doctor", "-f"]).arg(&bad));
     let manifests = doctor.check("ManifestsValid");
     assert_eq!((code, manifests.status.as_str()), (1, "failed"));
-    assert_eq!(manifests.mend, Some(format!("undrift validate -f {}", bad.display())));
+    assert_eq!(manifests.help, Some(format!("undrift validate -f {}", bad.display())));
 }
 
 #[test]

@@ -554,7 +554,7 @@ async fn a_look_at_an_engine_that_drips_ends_at_its_limit_and_by_itself() {
     let began = Instant::now();
     let limited = host().with_look_limit(limit).observe(&desired).await;
     assert!(
-        matches!(limited, Err(HostError::ObservationTimedOut { limit: said }) if said == limit),
+        matches!(limited, Err(HostError::ObservationTimedOut { limit: reported }) if reported == limit),
         "{limited:?}"
     );
     assert!(began.elapsed() < limit + Duration::from_secs(2));

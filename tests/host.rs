@@ -265,8 +265,8 @@ async fn a_reference_that_another_project_runs_from_is_not_put_back() {
     let (new, containers) = (id(), ours.container("a"));
     let refused = steps.take(Step::Rollback, &["a"]).await;
     assert_eq!((refused.outcome, refused.exit_code), (StepOutcome::Failed, None), "{refused:?}");
-    let said = [&reference, &theirs.name].iter().all(|word| refused.output.contains(*word));
-    assert!(said && refused.output.contains("a person"), "{}", refused.output);
+    let is_named = [&reference, &theirs.name].iter().all(|word| refused.output.contains(*word));
+    assert!(is_named && refused.output.contains("a person"), "{}", refused.output);
     assert_eq!((id(), ours.container("a")), (new, containers), "nothing was touched");
 
     theirs.compose(&["down", "--timeout", "0"]);

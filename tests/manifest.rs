@@ -10,14 +10,14 @@ use std::{
 use undrift::{
     api::Desired,
     cli::{schema::schema, validate::validate},
-    manifest::{self, ManifestErrors, Source},
+    manifest::{self, ManifestErrors, ManifestSource},
 };
 
 const GOOD: &str = "tests/manifest/good";
 const BAD: &str = "tests/manifest/bad";
 
 fn load(path: impl AsRef<Path>) -> Result<Vec<Desired>, ManifestErrors> {
-    manifest::load(&[Source::Path(path.as_ref().into())])
+    manifest::load(&[ManifestSource::Path(path.as_ref().into())])
 }
 
 fn snapshots() -> insta::Settings {
@@ -37,7 +37,7 @@ fn each_bad_manifest_says_what_is_wrong() {
         let name = file.file_stem().unwrap().to_str().unwrap().to_owned();
         let Err(errors) = load(&file) else { panic!("{name} was accepted") };
         for error in &errors {
-            assert!(error.mend.is_some(), "{name} does not say what would be right:\n{error}");
+            assert!(error.help.is_some(), "{name} does not say what would be right:\n{error}");
         }
         let report = errors.to_string();
         assert!(!report.contains("hunter2"), "{name} shows a secret:\n{report}");
@@ -53,8 +53,8 @@ fn each_bad_manifest_says_what_is_wrong() {
 #[test]
 fn all_errors_of_all_files_come_at_once() {
     let two = [
-        Source::Path(format!("{BAD}/name-empty.yaml").into()),
-        Source::Path(format!("{BAD}/missing").into()),
+        ManifestSource::Path(format!("{BAD}/name-empty.yaml").into()),
+        ManifestSource::Path(format!("{BAD}/missing").into()),
     ];
     let errors = manifest::load(&two).unwrap_err();
     let files: Vec<_> = errors.iter().map(|error| error.file.as_str()).collect();
@@ -76,7 +76,10 @@ fn a_name_is_unique_over_all_files() {
 
 #[test]
 fn a_file_that_is_named_twice_is_read_once() {
-    let both = [Source::Path(GOOD.into()), Source::Path(format!("{GOOD}/../good/minimal.yaml").into())];
+    let both = [
+        ManifestSource::Path(GOOD.into()),
+        ManifestSource::Path(format!("{GOOD}/../good/minimal.yaml").into()),
+    ];
     let names = |objects: &[Desired]| objects.iter().map(|o| o.name().to_owned()).collect::<Vec<_>>();
     let only_these = |objects: Vec<Desired>| objects.into_iter().filter(|o| o.name() == "minimal").count();
     assert_eq!(names(&load(format!("{GOOD}/several.yaml")).unwrap()), ["second", "first"]);
@@ -116,7 +119,7 @@ fn the_example_of_the_contract_is_valid() {
     let manifest = folder.path().join("manifests/ai-backoffice.yaml");
     fs::copy(format!("{GOOD}/contract.yaml"), &manifest).unwrap();
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let code = validate(&[Source::Path(manifest.clone())], &mut out, &mut err).unwrap();
+    let code = validate(&[ManifestSource::Path(manifest.clone())], &mut out, &mut err).unwrap();
     let line = format!("ok  ai-backoffice  {}  2 services, 1 module, 1 route\n", manifest.display());
     assert_eq!((code, String::from_utf8(out).unwrap(), err), (0, line, Vec::new()));
     let objects = load(&manifest).unwrap();
@@ -127,7 +130,7 @@ fn the_example_of_the_contract_is_valid() {
 #[test]
 fn validate_reports_on_standard_error_and_exits_with_2() {
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let bad = Source::Path(format!("{BAD}/kind-missing.yaml").into());
+    let bad = ManifestSource::Path(format!("{BAD}/kind-missing.yaml").into());
     assert_eq!(validate(&[bad], &mut out, &mut err).unwrap(), 2);
     assert!(out.is_empty());
     assert!(String::from_utf8(err).unwrap().starts_with("error: an object needs `kind`\n"));

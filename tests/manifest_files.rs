@@ -4,11 +4,11 @@
 
 use std::{fs, path::Path};
 
-use undrift::manifest::{self, Source};
+use undrift::manifest::{self, ManifestSource};
 
 /// The only error of a path, as `message`.
 fn only_error(path: &Path) -> String {
-    let errors = manifest::load(&[Source::Path(path.into())]).unwrap_err();
+    let errors = manifest::load(&[ManifestSource::Path(path.into())]).unwrap_err();
     let all: Vec<_> = errors.iter().map(|error| error.message.clone()).collect();
     assert_eq!(all.len(), 1, "{errors}");
     all[0].clone()
@@ -16,8 +16,8 @@ fn only_error(path: &Path) -> String {
 
 #[test]
 fn a_dash_is_standard_input() {
-    assert_eq!("-".parse(), Ok(Source::Stdin));
-    assert_eq!("-x".parse(), Ok(Source::Path("-x".into())));
+    assert_eq!("-".parse(), Ok(ManifestSource::Stdin));
+    assert_eq!("-x".parse(), Ok(ManifestSource::Path("-x".into())));
 }
 
 #[test]

@@ -65,12 +65,12 @@ fn undrift(arguments: &[&str]) -> Command {
     command
 }
 
-fn said(output: &Output) -> String {
+fn text_of(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 /// Says something in the test's output even where the test passes, and so its output is not shown.
-fn say(words: &str) {
+fn print_note(words: &str) {
     let _ = writeln!(std::io::stderr(), "unit_file: {words}");
 }
 
@@ -85,14 +85,14 @@ fn systemd_finds_no_fault_in_it() {
     match verified {
         Ok(output) => {
             // It also complains about units of the host that this one does not name.
-            let said = said(&output);
+            let text_of = text_of(&output);
             let complaints: Vec<&str> =
-                said.lines().filter(|line| line.contains("undrift.service")).collect();
+                text_of.lines().filter(|line| line.contains("undrift.service")).collect();
             assert!(complaints.is_empty(), "systemd-analyze verify: {complaints:#?}");
-            assert!(output.status.success(), "systemd-analyze verify: {said}");
+            assert!(output.status.success(), "systemd-analyze verify: {text_of}");
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            say("NOT RUN: systemd-analyze verify, for systemd is not installed here");
+            print_note("NOT RUN: systemd-analyze verify, for systemd is not installed here");
         }
         Err(error) => panic!("systemd-analyze could not be run: {error}"),
     }
@@ -113,7 +113,7 @@ fn what_the_daemon_says_to_systemd_is_listened_to() {
 #[test]
 fn the_end_has_longer_than_the_grace_period() {
     let unit = Unit::read();
-    let help = said(&undrift(&["run", "--help"]).env("COLUMNS", "1000").output().unwrap());
+    let help = text_of(&undrift(&["run", "--help"]).env("COLUMNS", "1000").output().unwrap());
     let grace = help.split("--grace-period").nth(1).unwrap();
     let grace = grace.split("[default: ").nth(1).unwrap().split(']').next().unwrap();
     let grace = grace.parse::<undrift::api::Duration>().unwrap().get();
@@ -140,13 +140,13 @@ fn the_binary_takes_the_arguments() {
     }
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert!(said(&output).contains("this path does not exist"), "{}", said(&output));
+    assert!(text_of(&output).contains("this path does not exist"), "{}", text_of(&output));
 }
 
 #[test]
 fn its_folders_are_the_ones_that_undrift_uses() {
     let unit = Unit::read();
-    let help = said(&undrift(&["--help"]).env("COLUMNS", "1000").output().unwrap());
+    let help = text_of(&undrift(&["--help"]).env("COLUMNS", "1000").output().unwrap());
     assert!(help.contains(&format!("/var/lib/{} for root", unit.one("StateDirectory"))), "{help}");
     assert_eq!(unit.one("StateDirectoryMode"), "0700");
     assert_eq!(unit.one("ProtectSystem"), "strict");

@@ -36,7 +36,7 @@ pub struct Attempt {
     pub next_at: Option<Time>,
     /// Why no further repair is tried, in `PascalCase`.
     pub gave_up: Option<String>,
-    /// Whether the service was proven after the last repair, which was not in vain.
+    /// Whether the service was verified after the last repair, which was not in vain.
     #[serde(default)]
     pub healed: bool,
 }

@@ -26,7 +26,7 @@ pub struct Desired {
     pub spec_digest: String,
     /// What is wrong with the manifest as it is on disk now, where this is an earlier one that goes on.
     #[serde(skip)]
-    pub outlived: Option<String>,
+    pub superseded_by: Option<String>,
 }
 
 impl Desired {

@@ -81,7 +81,7 @@ const fn reconciled() -> IncidentOutcome {
 /// How an incident ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum IncidentOutcome {
-    /// Repaired and proven.
+    /// Repaired and verified.
     Reconciled,
     /// Gave up: the budget is spent, no step can repair it, or it was rolled back.
     Stalled,

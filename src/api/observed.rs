@@ -22,7 +22,8 @@ pub struct ProjectObservation {
     pub engine: Option<String>,
     /// The sign that someone else changes the project right now, in words: another Compose command, or an engine that
     /// has only just started and may not have run its restart policies. undrift then waits for quiet.
-    pub changing: Option<String>,
+    #[serde(rename = "changing")]
+    pub external_activity: Option<String>,
     /// One entry per service of the spec, in its order.
     pub services: Vec<ServiceObservation>,
     /// The services that the spec does not name, and that the Compose files tie to those that it does.

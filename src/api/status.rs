@@ -213,7 +213,7 @@ pub struct RouteAuthStatus {
 pub struct Transition {
     /// Null where the baseline was no answer: refused, timeout, 5xx.
     pub before: Option<u16>,
-    /// After the proof.
+    /// After the verification.
     pub after: Option<u16>,
 }
 

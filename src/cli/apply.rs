@@ -15,17 +15,18 @@ use super::{
     args::Format,
     context::{self, Loaded},
     incident::arrow,
-    narrator::Narrator,
+    progress::ProgressPrinter,
     style::clean,
 };
 use crate::{
     api::{Desired, ObjectList, ObjectStatus, Transition},
-    daemon::{self, Asked, Outcome, Reply, What},
+    daemon::{self, ControlCommand, ObjectOutcome, Reply, RequestedObject},
     decide,
     host::{Cache, HostError, LOOK_LIMIT, LocalHost},
     manifest,
     reconcile::{
-        self, Applied, AtWork, Environment, Progress, ReconcileError, Reconciler, close_interrupted, now,
+        self, ActiveProjects, Applied, EnvironmentTrust, Progress, ReconcileError, Reconciler,
+        close_interrupted, now,
     },
     store::{LockError, StateLock, StepLock, Store},
 };
@@ -33,32 +34,32 @@ use crate::{
 /// Reconciles the named objects: here, or by the daemon that holds the state folder.
 pub(super) fn run(
     context: &mut Context<'_>,
-    objects: &super::args::Objects,
-    environment: Environment,
+    objects: &super::args::ObjectArgs,
+    environment: EnvironmentTrust,
 ) -> Result<u8, Failure> {
     let loaded = context::load(&objects.manifests, &objects.names)?;
     for what in manifest::exposed(&loaded.named) {
         context.complain(&format!("somebody else could change what is declared: {what}"));
     }
     let dir = context.state_dir()?;
-    let narrator = Mutex::new(Narrator::new(context::progress_style(), loaded.named.len() > 1));
+    let printer = Mutex::new(ProgressPrinter::new(context::progress_style(), loaded.named.len() > 1));
     let runtime = context::runtime()?;
     let outcomes = match StateLock::acquire(&dir, "apply") {
-        Ok(lock) => runtime.block_on(here(context, &dir, &lock, (&loaded, environment), &narrator)),
+        Ok(lock) => runtime.block_on(here(context, &dir, &lock, (&loaded, environment), &printer)),
         Err(held @ LockError::Held { .. }) => {
-            let asked = runtime.block_on(by_daemon(&dir, &loaded.named, &narrator))?;
+            let asked = runtime.block_on(by_daemon(&dir, &loaded.named, &printer))?;
             asked.ok_or_else(|| held.into())
         }
         Err(error) => Err(error.into()),
     }?;
-    narrator.lock().unwrap_or_else(PoisonError::into_inner).end();
+    printer.lock().unwrap_or_else(PoisonError::into_inner).end();
     report(context, &loaded.named, outcomes, objects.output.output)
 }
 
 fn report(
     context: &mut Context<'_>,
     desired: &[Desired],
-    outcomes: Vec<Outcome>,
+    outcomes: Vec<ObjectOutcome>,
     format: Format,
 ) -> Result<u8, Failure> {
     for outcome in &outcomes {
@@ -80,25 +81,25 @@ async fn here(
     context: &mut Context<'_>,
     dir: &Path,
     lock: &StateLock,
-    (loaded, environment): (&Loaded, Environment),
-    narrator: &Mutex<Narrator>,
-) -> Result<Vec<Outcome>, Failure> {
+    (loaded, environment): (&Loaded, EnvironmentTrust),
+    printer: &Mutex<ProgressPrinter>,
+) -> Result<Vec<ObjectOutcome>, Failure> {
     let steps = Arc::new(StepLock::open(dir)?);
     let store = Arc::new(Store::open_locked(dir, context::actor("apply"), lock)?);
     context::wait_for_orphan(context, &steps).await?;
     let _while_at_work = steps.acquire()?;
-    for told in close_interrupted(&store)? {
-        context.complain(&told);
+    for closed in close_interrupted(&store)? {
+        context.complain(&closed);
     }
     let cache = Arc::clone(&store) as Arc<dyn Cache>;
     let host = LocalHost::connect(cache, Some(context::inheritable(&steps)))?;
     let host = host.with_digests(context::digests(&store)).with_look_limit(LOOK_LIMIT);
-    let tell = |desired: &Desired, progress: Progress<'_>| {
-        narrator.lock().unwrap_or_else(PoisonError::into_inner).tell(desired.name(), &progress);
+    let print_progress = |desired: &Desired, progress: Progress<'_>| {
+        printer.lock().unwrap_or_else(PoisonError::into_inner).print_progress(desired.name(), &progress);
     };
-    let applied = apply_all(&host, &store, (loaded, environment), &tell).await;
+    let applied = apply_all(&host, &store, (loaded, environment), &print_progress).await;
     host.settle(context::SETTLE_LIMIT).await;
-    let outcome = |Applied { object, reconciled, acted, error }| Outcome {
+    let outcome = |Applied { object, reconciled, acted, error }| ObjectOutcome {
         object,
         reconciled,
         acted,
@@ -111,19 +112,23 @@ async fn here(
 async fn by_daemon(
     dir: &Path,
     desired: &[Desired],
-    narrator: &Mutex<Narrator>,
-) -> Result<Option<Vec<Outcome>>, Failure> {
-    let asked = desired.iter().map(Asked::of);
-    let what = What::Reconcile { objects: asked.collect(), colour: context::progress_style().colour };
-    let (replies, mut heard) = mpsc::channel(16);
+    printer: &Mutex<ProgressPrinter>,
+) -> Result<Option<Vec<ObjectOutcome>>, Failure> {
+    let asked = desired.iter().map(RequestedObject::of);
+    let what =
+        ControlCommand::Reconcile { objects: asked.collect(), colour: context::progress_style().colour };
+    let (replies, mut received) = mpsc::channel(16);
     let mut outcomes = BTreeMap::new();
     let listen = async {
-        while let Some(reply) = heard.recv().await {
+        while let Some(reply) = received.recv().await {
             match reply {
                 Reply::Accepted => {}
                 Reply::Refused(why) => return Err(Failure::Refused(why)),
                 Reply::Line { object, line, passing } => {
-                    narrator.lock().unwrap_or_else(PoisonError::into_inner).say(&object, &line, passing);
+                    printer
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .print_line(&object, &line, passing);
                 }
                 Reply::Outcome(outcome) => {
                     outcomes.insert(outcome.object.declared.metadata.name.clone(), *outcome);
@@ -142,7 +147,7 @@ async fn by_daemon(
     if asked?.is_none() {
         return Ok(None);
     }
-    let outcomes: Vec<Outcome> =
+    let outcomes: Vec<ObjectOutcome> =
         desired.iter().filter_map(|desired| outcomes.remove(desired.name())).collect();
     if outcomes.len() < desired.len() {
         return Err(Failure::Refused("the running undrift ended before all was said".into()));
@@ -153,22 +158,22 @@ async fn by_daemon(
 async fn apply_all(
     host: &LocalHost,
     store: &Store,
-    (loaded, environment): (&Loaded, Environment),
-    tell: &(dyn Fn(&Desired, Progress<'_>) + Send + Sync),
+    (loaded, environment): (&Loaded, EnvironmentTrust),
+    print_progress: &(dyn Fn(&Desired, Progress<'_>) + Send + Sync),
 ) -> Vec<Applied> {
     let cancel = CancellationToken::new();
     let builds = tokio::sync::Semaphore::new(1);
-    let at_work = AtWork::default();
+    let active_projects = ActiveProjects::default();
     let reconciler = Reconciler {
         host,
         store,
         stop: &cancel,
         cancel: &cancel,
-        progress: tell,
+        progress: print_progress,
         clock: &now,
         is_current: &|_| true,
         environment,
-        at_work: &at_work,
+        active_projects: &active_projects,
         builds: &builds,
     };
     let all = async {
@@ -212,14 +217,14 @@ async fn apply_by_project(
     applied.into_iter().map(|(_, applied)| applied).collect()
 }
 
-fn exit_code(applied: &Outcome) -> u8 {
+fn exit_code(applied: &ObjectOutcome) -> u8 {
     match (&applied.error, applied.reconciled) {
         (Some(_), _) => 2,
         (None, reconciled) => u8::from(!reconciled),
     }
 }
 
-fn summary(context: &mut Context<'_>, desired: &[Desired], outcomes: &[Outcome]) -> io::Result<()> {
+fn summary(context: &mut Context<'_>, desired: &[Desired], outcomes: &[ObjectOutcome]) -> io::Result<()> {
     for (desired, applied) in desired.iter().zip(outcomes) {
         let name = context.style.bold(desired.name());
         if applied.error.is_some() {
@@ -301,7 +306,7 @@ mod tests {
     };
 
     /// What is said of the incident's host where this is declared, and this is suspended.
-    fn said(desired: &Desired, suspended: Option<Suspension>) -> Option<String> {
+    fn held_back_reason(desired: &Desired, suspended: Option<Suspension>) -> Option<String> {
         let (observed, history) = (incident(), History { suspended, ..History::default() });
         let inputs = Inputs { desired, observed: &observed, history: &history, now: at(1), jitter_seed: 7 };
         let decision = decide::decide(inputs);
@@ -312,10 +317,10 @@ mod tests {
             decision: &decision,
             suspended: history.suspended.as_ref(),
             previous: None,
-            proven: &[],
+            verified: &[],
             transitions: &BTreeMap::new(),
             incident: None,
-            at_work: true,
+            reconciling: true,
             now: at(1),
         });
         held_back(&status)
@@ -323,9 +328,9 @@ mod tests {
 
     #[test]
     fn who_applies_is_told_why_no_step_was_taken() {
-        assert_eq!(said(&desired(), None), None);
+        assert_eq!(held_back_reason(&desired(), None), None);
         let observe = desired_with(&json!({ "mode": "observe" }));
-        assert_eq!(said(&observe, None).as_deref(), Some("spec.reconcile.mode is observe"));
+        assert_eq!(held_back_reason(&observe, None).as_deref(), Some("spec.reconcile.mode is observe"));
         let suspension = Suspension {
             since: at(0),
             until: None,
@@ -333,6 +338,6 @@ mod tests {
             actor: "ops".into(),
         };
         let words = "suspended: moving the database (ops, until it is resumed)";
-        assert_eq!(said(&desired(), Some(suspension)).as_deref(), Some(words));
+        assert_eq!(held_back_reason(&desired(), Some(suspension)).as_deref(), Some(words));
     }
 }

@@ -8,7 +8,7 @@ use clap::{
 };
 
 pub(super) use super::files::Manifests;
-use crate::reconcile::Environment;
+use crate::reconcile::EnvironmentTrust;
 
 /// Reconciles Docker Compose hosts: finds the first layer that drifted, repairs just that layer, verifies the repair.
 #[derive(Debug, Parser)]
@@ -94,7 +94,7 @@ pub(super) struct Output {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Objects {
+pub(super) struct ObjectArgs {
     #[command(flatten)]
     pub(super) manifests: Manifests,
     /// Only these objects
@@ -105,24 +105,24 @@ pub(super) struct Objects {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Apply {
+pub(super) struct ApplyArgs {
     #[command(flatten)]
-    pub(super) objects: Objects,
+    pub(super) objects: ObjectArgs,
     /// Take steps even where no file has changed and only this environment makes the Compose project differ from the last
     /// verified state
     #[arg(long, env = "UNDRIFT_ACCEPT_ENVIRONMENT", value_parser = FalseyValueParser::new())]
     pub(super) accept_environment: bool,
 }
 
-impl Apply {
+impl ApplyArgs {
     /// How far to trust the environment of this process.
-    pub(super) const fn environment(&self) -> Environment {
-        if self.accept_environment { Environment::Declared } else { Environment::Callers }
+    pub(super) const fn environment(&self) -> EnvironmentTrust {
+        if self.accept_environment { EnvironmentTrust::Declared } else { EnvironmentTrust::Callers }
     }
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Run {
+pub(super) struct RunArgs {
     #[command(flatten)]
     pub(super) manifests: Manifests,
     /// How many objects undrift works on at once, 256 at most: each has a thread
@@ -153,12 +153,12 @@ pub(super) enum Verb {
     /// Prints the JSON Schema of the manifest
     Schema,
     /// Shows the ladder of layers; changes nothing [exit 0 as declared, 1 drift or unknown, 2 error]
-    Check(Objects),
+    Check(ObjectArgs),
     /// Shows what check shows, and the steps that apply would take [exit 0 none, 1 steps or a drift
     /// without one, 2 error]
-    Plan(Objects),
+    Plan(ObjectArgs),
     /// Reconciles once, until reconciled or given up [exit 0 reconciled, 1 not, 2 error]
-    Apply(Apply),
+    Apply(ApplyArgs),
     /// Watches manifests, engine and clock until SIGTERM or SIGINT [exit 0 ended by signal, 2 error]
     ///
     /// The daemon. It does what apply does, whenever a manifest, a container or an image of a project may have changed,
@@ -171,7 +171,7 @@ pub(super) enum Verb {
     /// The daemon holds the state folder. `undrift apply` then asks the daemon to reconcile at once, and `undrift
     /// suspend`, `resume` and `retry` take effect at once.
     #[command(after_help = RUN_EXAMPLES)]
-    Run(Run),
+    Run(RunArgs),
     /// Suspends an object: undrift takes no step on it until resume, or for a time, and keeps observing it [exit 0, 2 error
     /// or no such object]
     #[command(after_help = SUSPEND_EXAMPLES)]
@@ -308,8 +308,8 @@ mod tests {
             let run = |n: &str| Cli::try_parse_from(["undrift", "run", "-f", "x", option, n]);
             assert!(run("1").is_ok() && run("256").is_ok(), "{option}");
             for n in ["0", "257", "5000", "18446744073709551615"] {
-                let said = run(n).unwrap_err().to_string();
-                assert!(said.contains(option) && said.contains("is not in 1..=256"), "{n}: {said}");
+                let error = run(n).unwrap_err().to_string();
+                assert!(error.contains(option) && error.contains("is not in 1..=256"), "{n}: {error}");
             }
         }
     }

@@ -67,7 +67,7 @@ pub(super) fn kind_paint(kind: &str) -> Paint {
 
 /// What is found of a trail.
 #[derive(Debug)]
-pub struct Verified {
+pub struct TrailReport {
     /// Of its chain, and of what is kept beside it.
     chain: Verification,
     /// Why records are missing that the chain knows nothing of: an undrift that runs writes them elsewhere, or the trail itself
@@ -77,7 +77,7 @@ pub struct Verified {
     begun_anew: Option<Time>,
 }
 
-impl Verified {
+impl TrailReport {
     /// Whether it is the trail, and whole.
     #[must_use]
     pub const fn is_whole(&self) -> bool {
@@ -90,11 +90,11 @@ impl Verified {
 ///
 /// # Errors
 /// Where the state cannot be read.
-pub fn verify(store: Option<&Store>, missing: Option<String>) -> Result<Verified, VerbError> {
+pub fn verify(store: Option<&Store>, missing: Option<String>) -> Result<TrailReport, VerbError> {
     let empty = Verification::Whole { records: 0, head: GENESIS.into() };
     let chain = store.map(Store::verify).transpose()?.unwrap_or(empty);
     let begun_anew = store.map(Store::begun_anew).transpose()?.flatten();
-    Ok(Verified { chain, missing, begun_anew })
+    Ok(TrailReport { chain, missing, begun_anew })
 }
 
 /// Prints what [`verify`] has found. It is found before anything is printed: a reader that goes away takes nothing of
@@ -102,18 +102,18 @@ pub fn verify(store: Option<&Store>, missing: Option<String>) -> Result<Verified
 ///
 /// # Errors
 /// What `out` says.
-pub fn print_verification(verified: &Verified, view: &View, out: &mut dyn Write) -> io::Result<()> {
+pub fn print_verification(report: &TrailReport, view: &View, out: &mut dyn Write) -> io::Result<()> {
     if view.json {
-        return write_json(out, &verification_json(verified));
+        return write_json(out, &verification_json(report));
     }
-    if let Some(missing) = &verified.missing {
+    if let Some(missing) = &report.missing {
         writeln!(out, "{}: {}", view.style.red("missing"), clean(missing))?;
     }
-    if let Some(at) = verified.begun_anew {
+    if let Some(at) = report.begun_anew {
         let word = view.style.yellow("begun anew");
         writeln!(out, "{word}: an earlier trail is missing; this one begins at {}", moment(at))?;
     }
-    match &verified.chain {
+    match &report.chain {
         Verification::Whole { records, head } => {
             let whole = view.style.green("whole");
             writeln!(out, "{whole}: {records} records, head {head}")
@@ -132,9 +132,9 @@ pub fn print_verification(verified: &Verified, view: &View, out: &mut dyn Write)
     }
 }
 
-fn verification_json(verified: &Verified) -> serde_json::Value {
+fn verification_json(report: &TrailReport) -> serde_json::Value {
     let none: &[String] = &[];
-    let (records, head, first_bad, differs) = match &verified.chain {
+    let (records, head, first_bad, differs) = match &report.chain {
         Verification::Whole { records, head } => (*records, json!(head), json!(null), none),
         Verification::Broken { seq, what } => {
             (seq.saturating_sub(1), json!(null), json!({ "seq": seq, "problem": what }), none)
@@ -144,15 +144,15 @@ fn verification_json(verified: &Verified) -> serde_json::Value {
     json!({
         "apiVersion": API_VERSION,
         "kind": "AuditVerification",
-        "whole": verified.is_whole(),
+        "whole": report.is_whole(),
         // Of a broken trail: the records before the first bad one, which are whole.
         "records": records,
         "head": head,
         "firstBad": first_bad,
         // What is damaged beside whole records, or says otherwise than they do.
         "differs": differs,
-        "missing": verified.missing,
-        "begunAnew": verified.begun_anew,
+        "missing": report.missing,
+        "begunAnew": report.begun_anew,
     })
 }
 

@@ -21,7 +21,7 @@ pub(super) fn of_look(store: Option<&Arc<Store>>) -> (Arc<dyn Cache>, Option<Key
 fn in_order(store: Option<&Arc<Store>>, folder: Option<CacheFolder>) -> Arc<dyn Cache> {
     match (store, folder) {
         (Some(store), Some(folder)) => {
-            let (first, writes_first) = (Shared(Arc::clone(store)), store.remembers());
+            let (first, writes_first) = (StoreCache(Arc::clone(store)), store.remembers());
             Arc::new(TwoCaches { first, writes_first, second: folder })
         }
         (Some(store), None) => Arc::clone(store) as Arc<dyn Cache>,
@@ -30,9 +30,9 @@ fn in_order(store: Option<&Arc<Store>>, folder: Option<CacheFolder>) -> Arc<dyn 
     }
 }
 
-struct Shared(Arc<Store>);
+struct StoreCache(Arc<Store>);
 
-impl Cache for Shared {
+impl Cache for StoreCache {
     fn get(&self, space: &str, key: &str) -> Option<String> {
         self.0.get(space, key)
     }

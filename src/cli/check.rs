@@ -15,14 +15,14 @@ use super::{
 use crate::{
     api::{Desired, Note, NoteReason, Object, ObjectList},
     host::{LOOK_LIMIT, LocalHost},
-    reconcile::{self, Looked, ReconcileError},
+    reconcile::{self, Assessment, ReconcileError},
     store::Store,
 };
 
 /// Looks at the named objects and prints what was seen.
 pub(super) fn run(
     context: &mut Context<'_>,
-    objects: &super::args::Objects,
+    objects: &super::args::ObjectArgs,
     with_plan: bool,
 ) -> Result<u8, Failure> {
     let loaded = context::load(&objects.manifests, &objects.names)?;
@@ -55,7 +55,7 @@ pub(super) fn run(
 }
 
 /// The objects as they were seen; with a note for each service where that was without the state.
-fn seen(store: Option<&Store>, looks: Vec<Look<'_>>, why_without: Option<&str>) -> Vec<Object> {
+fn seen(store: Option<&Store>, looks: Vec<CheckedObject<'_>>, why_without: Option<&str>) -> Vec<Object> {
     let note =
         why_without.map(|why| Note { reason: NoteReason::StateUnavailable, message: without_state(why) });
     let objects = looks.into_iter().map(|(desired, looked)| match looked {
@@ -80,12 +80,12 @@ fn without_state(why: &str) -> String {
 }
 
 /// What kept the state from being read, where that came out in the middle of a look.
-fn damage(store: &Store, looks: &[Look<'_>]) -> Option<String> {
+fn damage(store: &Store, looks: &[CheckedObject<'_>]) -> Option<String> {
     let found = looks.iter().find_map(|(_, looked)| looked.as_ref().ok()?.without_state.as_ref());
     found.map(|error| store.in_full(error))
 }
 
-fn print(context: &mut Context<'_>, looks: &[Look<'_>], with_plan: bool) -> io::Result<()> {
+fn print(context: &mut Context<'_>, looks: &[CheckedObject<'_>], with_plan: bool) -> io::Result<()> {
     let seen = looks.iter().filter_map(|(desired, looked)| Some((*desired, looked.as_ref().ok()?)));
     for (index, (desired, looked)) in seen.enumerate() {
         if index > 0 {
@@ -99,9 +99,12 @@ fn print(context: &mut Context<'_>, looks: &[Look<'_>], with_plan: bool) -> io::
     context.out.flush()
 }
 
-type Look<'a> = (&'a Desired, Result<Looked, ReconcileError>);
+type CheckedObject<'a> = (&'a Desired, Result<Assessment, ReconcileError>);
 
-async fn look_at_all<'a>(store: Option<&Arc<Store>>, loaded: &'a Loaded) -> Result<Vec<Look<'a>>, Failure> {
+async fn look_at_all<'a>(
+    store: Option<&Arc<Store>>,
+    loaded: &'a Loaded,
+) -> Result<Vec<CheckedObject<'a>>, Failure> {
     let (cache, key) = cache::of_look(store);
     let host = LocalHost::connect(cache, None)?.with_digests(key).with_look_limit(LOOK_LIMIT);
     let mut taken = reconcile::taken(&host, &loaded.all).await;
@@ -120,7 +123,7 @@ async fn look_at_all<'a>(store: Option<&Arc<Store>>, loaded: &'a Loaded) -> Resu
     Ok(looks)
 }
 
-fn exit_code(looked: &Result<Looked, ReconcileError>) -> u8 {
+fn exit_code(looked: &Result<Assessment, ReconcileError>) -> u8 {
     match looked {
         Err(_) => 2,
         Ok(looked) => u8::from(!looked.decision.as_declared()),

@@ -36,7 +36,7 @@ use crate::{
     api::{API_VERSION, Desired},
     files,
     host::{HostError, KeyedDigest},
-    manifest::{self, Source},
+    manifest::{self, ManifestSource},
     plain,
     reconcile::ReconcileError,
     store::{DigestKey, Displaced, LostTrail, StepLock, Store, StoreError},
@@ -125,10 +125,10 @@ impl<'a> Context<'a> {
 
     /// A failure with its causes; one of the state with the file that it is of.
     fn in_full(&self, failure: &Failure) -> String {
-        let said = with_causes(failure);
+        let output = with_causes(failure);
         match (failure.of_state(), self.named_state_dir()) {
-            (Some(error), Ok(dir)) => error.name_file(&dir, said),
-            _ => said,
+            (Some(error), Ok(dir)) => error.name_file(&dir, output),
+            _ => output,
         }
     }
 
@@ -238,8 +238,8 @@ pub(super) fn colour(terminal: bool) -> bool {
 }
 
 /// The manifests that `-f` names.
-pub(super) fn sources(files: &[OsString]) -> Vec<Source> {
-    files.iter().map(|file| Source::from(file.as_os_str())).collect()
+pub(super) fn sources(files: &[OsString]) -> Vec<ManifestSource> {
+    files.iter().map(|file| ManifestSource::from(file.as_os_str())).collect()
 }
 
 /// What the manifests declare.
@@ -389,12 +389,12 @@ mod tests {
     use crate::manifest::Pointed;
 
     /// What is said of a service that the Compose project does not have.
-    fn told(log_format: LogFormat) -> String {
+    fn printed(log_format: LogFormat) -> String {
         let folder = tempfile::tempdir().unwrap();
-        let (said, manifest) = (folder.path().join("said"), folder.path().join("shop.yaml"));
+        let (output, manifest) = (folder.path().join("said"), folder.path().join("shop.yaml"));
         fs::write(&manifest, "services:\n  - name: dashbord\n").unwrap();
         let global = Global { state_dir: None, log: None, log_format };
-        let err = Box::new(fs::File::create(&said).unwrap());
+        let err = Box::new(fs::File::create(&output).unwrap());
         let mut context =
             Context { out: Box::new(io::sink()), err, style: Style::default(), global: &global };
         let unknown = Pointed {
@@ -402,12 +402,12 @@ mod tests {
             column: 11,
             text: "dashbord".into(),
             message: "the Compose project shop has no service dashbord".into(),
-            mend: Some("did you mean dashboard?".into()),
+            help: Some("did you mean dashboard?".into()),
         };
         let manifest = manifest.display().to_string();
         let error = HostError::NoSuchService { manifest, unknown: vec![unknown] };
         context.complain_of("shop", &error.into());
-        fs::read_to_string(&said).unwrap()
+        fs::read_to_string(&output).unwrap()
     }
 
     #[test]
@@ -433,11 +433,11 @@ mod tests {
 
     #[test]
     fn a_service_that_does_not_exist_is_shown_in_its_line() {
-        let text = told(LogFormat::Text);
-        let shown = "2 |   - name: dashbord\n  |           ^^^^^^^^\n  = mend: did you mean dashboard?\n";
+        let text = printed(LogFormat::Text);
+        let shown = "2 |   - name: dashbord\n  |           ^^^^^^^^\n  = help: did you mean dashboard?\n";
         assert!(text.starts_with("error: the Compose project shop has no service dashbord\n"), "{text}");
         assert!(text.contains(shown), "{text}");
-        let event: serde_json::Value = serde_json::from_str(&told(LogFormat::Json)).unwrap();
+        let event: serde_json::Value = serde_json::from_str(&printed(LogFormat::Json)).unwrap();
         let message = event["message"].as_str().unwrap();
         assert!(message.contains("shop.yaml:2:11: the Compose project shop has no service"), "{event}");
     }

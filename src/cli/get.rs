@@ -246,8 +246,8 @@ mod tests {
 
     #[test]
     fn without_a_state_there_is_nothing_and_no_such_object() {
-        let said = answer(None, &[], false).unwrap();
-        assert!(said.starts_with("nothing is recorded yet") && said.contains("`sudo undrift get`"), "{said}");
+        let text = answer(None, &[], false).unwrap();
+        assert!(text.starts_with("nothing is recorded yet") && text.contains("`sudo undrift get`"), "{text}");
         let json: serde_json::Value = serde_json::from_str(&answer(None, &[], true).unwrap()).unwrap();
         assert_eq!(json["items"], serde_json::json!([]));
         assert!(matches!(answer(None, &["shop"], true), Err(VerbError::NoSuchObject { .. })));

@@ -1,4 +1,4 @@
-//! `undrift incident list` and `undrift incident show`: what broke, what was done, and whether it was proven.
+//! `undrift incident list` and `undrift incident show`: what broke, what was done, and whether it was verified.
 
 use std::io::{self, Write};
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     audit::kind_paint,
-    narrator::last_lines,
+    progress::last_lines,
     recorded::{
         CLOCK_SET_BACK, VerbError, View, between, elapsed, git_of, moment, print_json, services_of, span,
         summary,
@@ -245,8 +245,8 @@ fn in_incident(record: &AuditRecord) -> String {
 fn last_words(record: &AuditRecord) -> Vec<String> {
     let all = serde_json::from_value::<Vec<LastWords>>(record.evidence["containers"].clone());
     let is_rollback = record.step == Some(StepKind::Rollback.to_string());
-    let told = all.unwrap_or_default().into_iter().filter(|words| is_rollback || words.has_failed());
-    let lines = told.flat_map(|words| {
+    let shown = all.unwrap_or_default().into_iter().filter(|words| is_rollback || words.has_failed());
+    let lines = shown.flat_map(|words| {
         let head = format!("{} {}", words.container, words.in_words());
         let unknown = words.output_unknown.map(|why| format!("what it printed is not known: {why}"));
         let from = words.output.len().saturating_sub(TAIL);

@@ -5,12 +5,17 @@ use std::io::{self, Write};
 use super::style::{Cell, Paint, Style, cell, clean, heading, table};
 use crate::{
     api::{Desired, Layer, RouteStatus, ServiceStatus, Step},
-    decide::{Diagnosis, HeldBack, LayerVerdict, Prospect, Repair, UnknownLayer},
-    reconcile::Looked,
+    decide::{Diagnosis, HeldBack, LayerVerdict, Repair, RepairOption, UnknownLayer},
+    reconcile::Assessment,
 };
 
 /// Writes the ladder of one object.
-pub(super) fn write(out: &mut dyn Write, style: Style, desired: &Desired, looked: &Looked) -> io::Result<()> {
+pub(super) fn write(
+    out: &mut dyn Write,
+    style: Style,
+    desired: &Desired,
+    looked: &Assessment,
+) -> io::Result<()> {
     writeln!(out, "{}  {}", style.bold(desired.name()), style.dim(&desired.directory.display().to_string()))?;
     if let Some(held_back) = &looked.decision.held_back {
         writeln!(out, "  {}", style.yellow(&why_held_back(held_back)))?;
@@ -57,9 +62,9 @@ fn seen(layer: Layer, status: &ServiceStatus) -> String {
     if all.is_empty() { String::new() } else { format!(" {}", all.join(" ")) }
 }
 
-fn words(out: &mut dyn Write, style: Style, looked: &Looked) -> io::Result<()> {
-    let services = looked.decision.services.iter().zip(&looked.decision.prospects);
-    for ((diagnosis, prospect), status) in services.zip(&looked.object.status.services) {
+fn words(out: &mut dyn Write, style: Style, looked: &Assessment) -> io::Result<()> {
+    let services = looked.decision.services.iter().zip(&looked.decision.repair_options);
+    for ((diagnosis, option), status) in services.zip(&looked.object.status.services) {
         if let Some(drift) = &diagnosis.drift {
             let place = style.red(&format!("{}: {} layer", diagnosis.service, drift.layer));
             writeln!(out, "\n  {place}  {}", clean(&drift.message))?;
@@ -73,7 +78,7 @@ fn words(out: &mut dyn Write, style: Style, looked: &Looked) -> io::Result<()> {
             writeln!(out, "\n  {place}  {}", clean(note))?;
         }
         // What is why no step is taken is said as that.
-        let why = match &prospect.repair {
+        let why = match &option.repair {
             Repair::Stalled { reason, .. } => Some(reason.as_str()),
             _ => None,
         };
@@ -81,8 +86,8 @@ fn words(out: &mut dyn Write, style: Style, looked: &Looked) -> io::Result<()> {
             let place = style.yellow(&format!("{}: {}", diagnosis.service, note.reason));
             writeln!(out, "\n  {place}  {}", clean(&note.message))?;
         }
-        if let Some(mend) = mend(prospect, looked.decision.held_back.as_ref()) {
-            writeln!(out, "    {} {}", style.dim("→"), clean(&mend))?;
+        if let Some(help) = help(option, looked.decision.held_back.as_ref()) {
+            writeln!(out, "    {} {}", style.dim("→"), clean(&help))?;
         }
     }
     Ok(())
@@ -111,18 +116,18 @@ fn wait(reason: &str) -> &'static str {
 }
 
 /// What would repair it, in words; where undrift must not, why it does not.
-fn mend(prospect: &Prospect, held_back: Option<&HeldBack>) -> Option<String> {
-    match &prospect.repair {
+fn help(option: &RepairOption, held_back: Option<&HeldBack>) -> Option<String> {
+    match &option.repair {
         Repair::Nothing => None,
         Repair::Steps(steps, at) => {
-            let service = std::slice::from_ref(&prospect.service);
+            let service = std::slice::from_ref(&option.service);
             let steps: Vec<String> = steps.iter().map(|step| in_words(*step, service)).collect();
             let steps = steps.join(", then ");
             if let Some(held_back) = held_back {
                 return Some(format!("no step while {}; otherwise {steps}", held_back_in_a_word(held_back)));
             }
             let at = at.map(|at| format!(", not before {}", at.format("%H:%M:%S UTC"))).unwrap_or_default();
-            let rate = prospect.rate_exceeded.as_ref().map(|why| format!("; RateExceeded: {why}"));
+            let rate = option.rate_exceeded.as_ref().map(|why| format!("; RateExceeded: {why}"));
             Some(format!("apply would {steps}{at}{}", rate.unwrap_or_default()))
         }
         Repair::Wait { reason, .. } => Some(wait(reason).into()),
@@ -166,7 +171,7 @@ pub(super) fn in_words(step: Step, services: &[String]) -> String {
 }
 
 /// Writes the plan under the ladder.
-pub(super) fn write_plan(out: &mut dyn Write, style: Style, looked: &Looked) -> io::Result<()> {
+pub(super) fn write_plan(out: &mut dyn Write, style: Style, looked: &Assessment) -> io::Result<()> {
     if looked.decision.plan.is_empty() {
         let all = looked.decision.as_declared();
         return writeln!(out, "\n  {}", if all { "nothing to do" } else { "no step" });
@@ -174,9 +179,9 @@ pub(super) fn write_plan(out: &mut dyn Write, style: Style, looked: &Looked) -> 
     writeln!(out, "\n  {}", style.bold("plan"))?;
     for (number, planned) in looked.decision.plan.iter().enumerate() {
         writeln!(out, "  {}. {}", number + 1, in_words(planned.step, &planned.services))?;
-        let said =
+        let is_repeated =
             number.checked_sub(1).is_some_and(|before| looked.decision.plan[before].reason == planned.reason);
-        if !said {
+        if !is_repeated {
             writeln!(out, "     {}", style.dim(&clean(&planned.reason)))?;
         }
     }

@@ -7,7 +7,7 @@ use std::io::Write as _;
 use super::{Context, Failure, context, recorded, standing::Watcher, style::clean};
 use crate::{
     api::Duration,
-    daemon::{self, Reply, What},
+    daemon::{self, ControlCommand, Reply},
     reconcile::now,
     store::{Displaced, Store},
 };
@@ -25,7 +25,7 @@ pub(super) fn suspend(
     let store = known(context, name, "suspend")?;
     let until = duration.map(|duration| now() + duration.delta());
     let suspension = store.suspend(name, until, reason)?;
-    is_heard(context)?;
+    check_displaced(context)?;
     writeln!(context.out, "{name} is suspended: {}", clean(&suspension.in_words()))?;
     finish(context, name)
 }
@@ -34,7 +34,7 @@ pub(super) fn suspend(
 pub(super) fn resume(context: &mut Context<'_>, name: &str) -> Result<u8, Failure> {
     let store = known(context, name, "resume")?;
     let ended = store.resume(name)?;
-    is_heard(context)?;
+    check_displaced(context)?;
     match ended {
         Some(ended) => {
             writeln!(context.out, "{name} is resumed; it was suspended: {}", clean(&ended.in_words()))?;
@@ -54,7 +54,7 @@ pub(super) fn resume(context: &mut Context<'_>, name: &str) -> Result<u8, Failur
 /// Gives an object a new budget.
 pub(super) fn retry(context: &mut Context<'_>, name: &str) -> Result<u8, Failure> {
     let forgotten = known(context, name, "retry")?.retry(name)?;
-    is_heard(context)?;
+    check_displaced(context)?;
     writeln!(
         context.out,
         "{name} has a new budget; the attempts at {} are history",
@@ -66,7 +66,7 @@ pub(super) fn retry(context: &mut Context<'_>, name: &str) -> Result<u8, Failure
 /// The state for writing, if the object is in it: a typing error must not suspend nothing.
 fn known(context: &Context<'_>, name: &str, verb: &str) -> Result<Store, Failure> {
     let dir = context.state_dir()?;
-    is_heard(context)?;
+    check_displaced(context)?;
     let recorded = context.recorded()?;
     let objects = recorded.map(|store| store.objects()).transpose()?.unwrap_or_default();
     if objects.iter().any(|object| object.declared.metadata.name == name) {
@@ -78,47 +78,47 @@ fn known(context: &Context<'_>, name: &str, verb: &str) -> Result<Store, Failure
 
 /// Whether an undrift that runs goes by what is in the folder: one that has other files open does not. Asked before anything
 /// is written, and again before it is called done.
-fn is_heard(context: &Context<'_>) -> Result<(), Failure> {
+fn check_displaced(context: &Context<'_>) -> Result<(), Failure> {
     Displaced::of(&context.state_dir()?).map_or(Ok(()), |displaced| Err(Failure::Displaced(displaced)))
 }
 
 /// What a daemon made of it.
 #[derive(Debug, PartialEq, Eq)]
-enum Told {
+enum Notified {
     /// None runs.
-    Nobody,
+    NoDaemon,
     /// It looks now.
-    Heard,
+    Delivered,
     /// One runs, and does not look now; why.
-    Unheard(String),
+    Undelivered(String),
 }
 
 /// Tells a daemon that something was written.
-fn tell(context: &Context<'_>, name: &str) -> Result<Told, Failure> {
+fn notify_daemon(context: &Context<'_>, name: &str) -> Result<Notified, Failure> {
     let dir = context.state_dir()?;
-    let (replies, mut heard) = tokio::sync::mpsc::channel(4);
-    let asked = context::runtime()?.block_on(daemon::ask(&dir, What::Look(name.into()), replies));
-    Ok(match (asked, heard.try_recv()) {
+    let (replies, mut received) = tokio::sync::mpsc::channel(4);
+    let asked = context::runtime()?.block_on(daemon::ask(&dir, ControlCommand::Look(name.into()), replies));
+    Ok(match (asked, received.try_recv()) {
         (Ok(None), _) if Watcher::of(&dir) == Watcher::Runs => {
-            Told::Unheard("its socket is not there".into())
+            Notified::Undelivered("its socket is not there".into())
         }
-        (Ok(None), _) => Told::Nobody,
-        (_, Ok(Reply::Refused(why))) => Told::Unheard(why),
-        (_, Ok(_)) => Told::Heard,
-        (Ok(Some(())), Err(_)) => Told::Unheard("it said nothing".into()),
-        (Err(error), Err(_)) => Told::Unheard(error.to_string()),
+        (Ok(None), _) => Notified::NoDaemon,
+        (_, Ok(Reply::Refused(why))) => Notified::Undelivered(why),
+        (_, Ok(_)) => Notified::Delivered,
+        (Ok(Some(())), Err(_)) => Notified::Undelivered("it said nothing".into()),
+        (Err(error), Err(_)) => Notified::Undelivered(error.to_string()),
     })
 }
 
 /// What was said stands, whether a daemon hears it at once or not.
 fn finish(context: &mut Context<'_>, name: &str) -> Result<u8, Failure> {
     context.out.flush()?;
-    match tell(context, name)? {
-        Told::Heard => {}
-        Told::Nobody => {
+    match notify_daemon(context, name)? {
+        Notified::Delivered => {}
+        Notified::NoDaemon => {
             writeln!(context.out, "no daemon runs on this state: the next `apply` or `run` goes by it")?;
         }
-        Told::Unheard(why) => context.complain(&format!(
+        Notified::Undelivered(why) => context.complain(&format!(
             "it is written, and the running undrift does not look at once ({why}): it goes by it at its next look"
         )),
     }

@@ -17,8 +17,8 @@ pub mod get;
 pub mod incident;
 mod ladder;
 mod maintenance;
-mod narrator;
 mod one_line;
+mod progress;
 pub mod recorded;
 mod run;
 mod safe;
@@ -126,24 +126,24 @@ fn audit_verb(context: &mut Context<'_>, verb: &AuditVerb) -> Result<u8, Failure
         }
         AuditVerb::Verify(output) => {
             let view = context.view(output.output);
-            let verified = verify(context)?;
-            let printed = audit::print_verification(&verified, &view, &mut context.out);
+            let report = verify(context)?;
+            let printed = audit::print_verification(&report, &view, &mut context.out);
             let printed = printed.and_then(|()| context.out.flush());
-            context::outcome(printed, u8::from(!verified.is_whole()))
+            context::outcome(printed, u8::from(!report.is_whole()))
         }
     }
 }
 
-fn verify(context: &Context<'_>) -> Result<audit::Verified, Failure> {
+fn verify(context: &Context<'_>) -> Result<audit::TrailReport, Failure> {
     let dir = context.state_dir()?;
     let displaced = Displaced::of(&dir);
     let elsewhere = displaced.as_ref().map(|it| format!("{it}; what it records is not in this trail"));
     let missing = elsewhere.or_else(|| LostTrail::of(&dir).map(|lost| lost.to_string()));
-    let verified = context.recorded().and_then(|store| Ok(audit::verify(store.as_ref(), missing)?));
+    let report = context.recorded().and_then(|store| Ok(audit::verify(store.as_ref(), missing)?));
     match displaced {
         // The one explains the other: a log that is not the database's, for instance.
-        Some(displaced) if verified.is_err() => Err(Failure::Displaced(displaced)),
-        _ => verified,
+        Some(displaced) if report.is_err() => Err(Failure::Displaced(displaced)),
+        _ => report,
     }
 }
 

@@ -10,17 +10,17 @@ const JOINT: &str = " | ";
 
 /// Standard error, for events as text.
 pub(super) fn text() -> OneLine<io::Stderr> {
-    OneLine { out: io::stderr(), form: Form::Text }
+    OneLine { out: io::stderr(), form: EventFormat::Text }
 }
 
 /// Standard error, for events as JSON.
 pub(super) fn json() -> OneLine<io::Stderr> {
-    OneLine { out: io::stderr(), form: Form::Json }
+    OneLine { out: io::stderr(), form: EventFormat::Json }
 }
 
 /// How events are written.
 #[derive(Debug, Clone, Copy)]
-enum Form {
+enum EventFormat {
     Text,
     Json,
 }
@@ -29,15 +29,15 @@ enum Form {
 #[derive(Debug)]
 pub(super) struct OneLine<W> {
     out: W,
-    form: Form,
+    form: EventFormat,
 }
 
 impl<W: Write> Write for OneLine<W> {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(event);
         match self.form {
-            Form::Text => self.out.write_all(in_a_line(&text).as_bytes())?,
-            Form::Json => self.out.write_all(plain::json(&text).as_bytes())?,
+            EventFormat::Text => self.out.write_all(in_a_line(&text).as_bytes())?,
+            EventFormat::Json => self.out.write_all(plain::json(&text).as_bytes())?,
         }
         Ok(event.len())
     }
@@ -89,7 +89,7 @@ fn next_colour(text: &str) -> Option<(usize, &str)> {
 mod tests {
     use super::*;
 
-    fn written(event: &str, form: Form) -> String {
+    fn written(event: &str, form: EventFormat) -> String {
         let mut line = OneLine { out: Vec::new(), form };
         line.write_all(event.as_bytes()).unwrap();
         String::from_utf8(line.out).unwrap()
@@ -100,13 +100,13 @@ mod tests {
         let event =
             "WARN refused: validating compose.yaml:\n\n  services.api must be a mapping\r\n reason=x\n";
         let expected = "WARN refused: validating compose.yaml: | services.api must be a mapping | reason=x\n";
-        assert_eq!(written(event, Form::Text), expected);
+        assert_eq!(written(event, EventFormat::Text), expected);
     }
 
     #[test]
     fn an_event_of_one_line_is_left_as_it_is() {
         for event in ["INFO  started\n", "  an indent, and a space at the end \n", ""] {
-            assert_eq!(written(event, Form::Text), event);
+            assert_eq!(written(event, EventFormat::Text), event);
         }
     }
 
@@ -115,13 +115,13 @@ mod tests {
         let event =
             "\u{1b}[33m WARN\u{1b}[0m a\u{9b}2Jb\u{202e}c\u{1b}[2Jd\u{2028}e\u{7}f\u{85}g\u{1b}]0;t\u{7}h\n";
         let expected = "\u{1b}[33m WARN\u{1b}[0m abcd efgh\n";
-        assert_eq!(written(event, Form::Text), expected);
+        assert_eq!(written(event, EventFormat::Text), expected);
     }
 
     #[test]
     fn an_event_in_json_is_the_same_json() {
         let event = format!("{}\n", serde_json::json!({"message": "a\u{9b}2J\u{202e}\u{7f}\nb"}));
-        let shown = written(&event, Form::Json);
+        let shown = written(&event, EventFormat::Json);
         assert!(shown.chars().all(|c| c == '\n' || !plain::steers(c)), "{shown}");
         let (one, other): (serde_json::Value, serde_json::Value) =
             (serde_json::from_str(&shown).unwrap(), serde_json::from_str(&event).unwrap());

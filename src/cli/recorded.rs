@@ -147,9 +147,10 @@ pub(super) fn services_of(record: &AuditRecord) -> String {
 /// The git states of the source that the records tell of, each once for as long as it lasted: `1a2b3c4d5e6f, with
 /// changes that are not committed → 6f5e4d3c2b1a`; `None` where no record tells of one.
 pub(super) fn git_of(records: &[AuditRecord]) -> Option<String> {
-    let mut told: Vec<String> = records.iter().filter_map(|record| git(&record.evidence["git"])).collect();
-    told.dedup();
-    (!told.is_empty()).then(|| told.join(" → "))
+    let mut work_trees: Vec<String> =
+        records.iter().filter_map(|record| git(&record.evidence["git"])).collect();
+    work_trees.dedup();
+    (!work_trees.is_empty()).then(|| work_trees.join(" → "))
 }
 
 fn git(evidence: &Value) -> Option<String> {
@@ -171,7 +172,7 @@ pub(super) fn summary(record: &AuditRecord) -> String {
         };
     }
     if let Some(looks) = evidence["looks"].as_u64() {
-        return proof(looks, evidence);
+        return verification(looks, evidence);
     }
     if let Some(by) = evidence["healedBy"].as_str() {
         let steps =
@@ -192,7 +193,7 @@ pub(super) fn summary(record: &AuditRecord) -> String {
 }
 
 /// What a `Verified` record rests on.
-fn proof(looks: u64, evidence: &Value) -> String {
+fn verification(looks: u64, evidence: &Value) -> String {
     let held = span(TimeDelta::milliseconds(evidence["heldMs"].as_i64().unwrap_or_default()));
     let changed = evidence["changedByRepair"].as_bool().unwrap_or_default();
     let how = if changed { "started anew by the repair" } else { "running as before" };
@@ -291,8 +292,8 @@ mod tests {
         let none = record(serde_json::json!({ "revision": null, "dirty": false }));
         assert_eq!(git_of(&[none]).as_deref(), Some("before the first commit"));
         let records = [at(first, true), record(Value::Null), at(first, true), at(second, false)];
-        let told = "1a2b3c4d5e6f, with changes that are not committed → 6f5e4d3c2b1a";
-        assert_eq!(git_of(&records).as_deref(), Some(told));
+        let work_trees = "1a2b3c4d5e6f, with changes that are not committed → 6f5e4d3c2b1a";
+        assert_eq!(git_of(&records).as_deref(), Some(work_trees));
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use std::{num::NonZeroUsize, path::Path, sync::Arc, time::Duration};
 
-use super::{Context, Failure, args::Run, context, narrator, style::Style};
+use super::{Context, Failure, args::RunArgs, context, progress, style::Style};
 use crate::{
-    daemon::{self, DaemonError, Narrate, Options, Signals},
+    daemon::{self, DaemonError, Options, RenderProgress, Signals},
     host::{Cache, LocalHost},
     reconcile::close_interrupted,
     store::{StateLock, StepLock, Store},
@@ -17,7 +17,7 @@ const LEAST_PERIOD: Duration = Duration::from_secs(1);
 const LAST_READS: Duration = Duration::from_secs(1);
 
 /// Watches until a signal.
-pub(super) fn run(context: &mut Context<'_>, verb: &Run) -> Result<u8, Failure> {
+pub(super) fn run(context: &mut Context<'_>, verb: &RunArgs) -> Result<u8, Failure> {
     let runtime = runtime(verb.concurrency)?;
     // Before all else: from here on no signal is lost.
     let mut signals = runtime.block_on(async { Signals::new() })?;
@@ -35,7 +35,7 @@ pub(super) fn run(context: &mut Context<'_>, verb: &Run) -> Result<u8, Failure> 
         builds: verb.builds,
         image_period: verb.image_period.get(),
         grace: verb.grace_period.get(),
-        narrate: NARRATE,
+        render: RENDER,
     };
     let ended = runtime.block_on(begin(context, options, &store, &steps, signals));
     // A question to a file system that hangs would be waited for without end.
@@ -74,8 +74,8 @@ async fn watch(
     let _while_at_work = steps.acquire()?;
     let closed = daemon::once_writable(store.dir(), &mut signals, || close_interrupted(store)).await?;
     let Some(closed) = closed else { return Ok(0) };
-    for told in closed {
-        tracing::warn!(what = told, "closed");
+    for step in closed {
+        tracing::warn!(what = step, "closed");
     }
     let cache = Arc::clone(store) as Arc<dyn Cache>;
     let host = LocalHost::connect(cache, Some(context::inheritable(steps)))?;
@@ -100,6 +100,6 @@ fn runtime(concurrency: NonZeroUsize) -> std::io::Result<tokio::runtime::Runtime
 }
 
 /// How progress is said to a person whose `apply` the daemon carries out.
-const NARRATE: Narrate = |progress, colour| {
-    narrator::line(Style { colour }, progress).map(|line| (line, narrator::is_passing(progress)))
+const RENDER: RenderProgress = |progress, colour| {
+    progress::line(Style { colour }, progress).map(|line| (line, progress::is_passing(progress)))
 };

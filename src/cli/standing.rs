@@ -15,7 +15,7 @@ use crate::{
     api::{Condition, ConditionStatus, ConditionType, Object, Suspension, Time},
     daemon,
     decide::{AS_DECLARED, MANIFEST_INVALID, with_fault},
-    reconcile::NOT_WATCHED,
+    reconcile::NOT_MANAGED,
     store::{Displaced, LockState, ManifestFault, Store},
 };
 
@@ -227,7 +227,7 @@ fn doubt(object: &Object, watcher: Watcher, now: Time) -> Option<Doubt> {
     let status = &object.status;
     let ready = status.conditions.iter().find(|condition| condition.kind == ConditionType::Ready);
     // That nobody looks is all that is said of it.
-    if ready.is_some_and(|ready| ready.reason == NOT_WATCHED) {
+    if ready.is_some_and(|ready| ready.reason == NOT_MANAGED) {
         return None;
     }
     let Some(at) = status.observed_at else {
@@ -279,7 +279,7 @@ mod tests {
         object.status.conditions[0].status = ConditionStatus::Unknown;
         assert_eq!(doubt(&object, Watcher::Absent, now), None, "nothing is claimed of it");
         object.status.conditions[0].status = ConditionStatus::True;
-        NOT_WATCHED.clone_into(&mut object.status.conditions[0].reason);
+        NOT_MANAGED.clone_into(&mut object.status.conditions[0].reason);
         assert_eq!(doubt(&object, Watcher::Absent, now), None, "it says already that nobody looks");
     }
 

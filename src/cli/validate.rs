@@ -9,7 +9,7 @@ use super::{safe, style::clean};
 use crate::{
     api::Desired,
     host::{compose, probe::are_short_credentials},
-    manifest::{self, Source, Valid, Warning, count},
+    manifest::{self, ManifestSource, Valid, Warning, count},
 };
 
 /// How long what still reads a file of a password may take at the end: what takes longer hangs, and has nothing to lose.
@@ -20,7 +20,7 @@ const LAST_READS: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// What `out` says. Where `err` is gone nobody is left to be told, and what was found stands.
-pub fn validate(sources: &[Source], out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8> {
+pub fn validate(sources: &[ManifestSource], out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8> {
     match manifest::load_for_validation(sources) {
         Ok(valid) => {
             for warning in warnings(&valid)? {

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::reconciler::Shared;
+use super::reconciler::DaemonContext;
 use crate::{
     api::Desired,
     host::{Host, HostError},
@@ -19,7 +19,7 @@ const LIMIT: Duration = Duration::from_secs(3);
 
 /// What is known of an object's Compose project.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Known {
+enum ProjectAnswer {
     /// Its name.
     Named(String),
     /// It did not answer in time. It is waited for once, or it would hold up every turn of every other; a turn of its own that
@@ -29,22 +29,22 @@ enum Known {
 
 /// The Compose project of each object, with the digest of the spec that it was asked for.
 #[derive(Debug, Default)]
-pub(super) struct Projects(Mutex<HashMap<String, (String, Known)>>);
+pub(super) struct Projects(Mutex<HashMap<String, (String, ProjectAnswer)>>);
 
 impl Projects {
-    fn get(&self, desired: &Desired) -> Option<Known> {
+    fn get(&self, desired: &Desired) -> Option<ProjectAnswer> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (digest, known) = all.get(desired.name())?;
         (*digest == desired.spec_digest).then(|| known.clone())
     }
 
-    fn put(&self, desired: &Desired, known: Known) {
+    fn put(&self, desired: &Desired, known: ProjectAnswer) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.insert(desired.name().to_owned(), (desired.spec_digest.clone(), known));
     }
 }
 
-impl<H: Host + 'static> Shared<H> {
+impl<H: Host + 'static> DaemonContext<H> {
     /// Why this object must not be reconciled, where an object before it declares a service of the same Compose project.
     pub(super) async fn taken(&self, desired: &Desired) -> Option<HostError> {
         let names = self.objects.names().into_iter();
@@ -62,7 +62,7 @@ impl<H: Host + 'static> Shared<H> {
             // The look says what is wrong.
             Err(_) => return None,
         };
-        self.projects.put(desired, Known::Named(project.clone()));
+        self.projects.put(desired, ProjectAnswer::Named(project.clone()));
         let mut same = Vec::new();
         for other in others.iter().filter(|other| is_before(other, desired)) {
             if self.project_of(other).await.as_ref() == Some(&project) {
@@ -74,21 +74,21 @@ impl<H: Host + 'static> Shared<H> {
 
     async fn project_of(&self, other: &Desired) -> Option<String> {
         match self.projects.get(other) {
-            Some(Known::Named(project)) => return Some(project),
-            Some(Known::Unanswered) => return None,
+            Some(ProjectAnswer::Named(project)) => return Some(project),
+            Some(ProjectAnswer::Unanswered) => return None,
             None => {}
         }
         // It has said what is wrong with it already, and is asked again by its own turns.
-        if self.memory.has_failed(other.name()) {
+        if self.sessions.has_failed(other.name()) {
             return None;
         }
         let host = self.host();
         let Ok(answer) = tokio::time::timeout(LIMIT, host.project(other)).await else {
-            self.projects.put(other, Known::Unanswered);
+            self.projects.put(other, ProjectAnswer::Unanswered);
             return None;
         };
         let project = answer.ok()?;
-        self.projects.put(other, Known::Named(project.clone()));
+        self.projects.put(other, ProjectAnswer::Named(project.clone()));
         Some(project)
     }
 }

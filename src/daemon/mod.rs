@@ -4,22 +4,22 @@
 //! names of objects; the [loop](crate::runtime) runs one turn of the reconciler for each, the very turn that `apply`
 //! takes. None of them says why.
 
+mod bounded_host;
 mod claims;
-mod keys;
-mod looks;
+mod connections;
 mod objects;
 mod protocol;
 mod readiness;
 mod reconciler;
-mod sessions;
+mod session_cache;
 mod signals;
 mod socket;
 mod state;
+mod subscribers;
 #[cfg(test)]
 mod testing;
 mod triggers;
-mod visitors;
-mod waiters;
+mod work_queue;
 mod writable;
 
 use std::{num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
@@ -32,32 +32,32 @@ use sd_notify::NotifyState;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub(crate) use protocol::{Asked, Outcome, Reply, What};
+pub(crate) use protocol::{ControlCommand, ObjectOutcome, Reply, RequestedObject};
 pub(crate) use signals::Signals;
 pub(crate) use socket::{ask, is_listening};
-pub(crate) use waiters::Narrate;
+pub(crate) use subscribers::RenderProgress;
 pub(crate) use writable::once_writable;
 
 use crate::{
     api::{AuditKind, Desired, NewRecord},
     files,
     host::{Host, LocalHost},
-    manifest::{self, ManifestErrors, Source},
-    reconcile::{AtWork, ReconcileError, begin_watch, end_watch, hold_watch, now},
+    manifest::{self, ManifestErrors, ManifestSource},
+    reconcile::{ActiveProjects, ReconcileError, deregister, hold_registration, now, register},
     runtime::Controller,
     store::{Store, StoreError},
 };
-use objects::{Objects, Reloaded};
+use objects::{ManagedObjects, Reloaded};
 use readiness::{Readiness, notify};
-use reconciler::Shared;
-use socket::Door;
+use reconciler::DaemonContext;
+use socket::ControlSocket;
 use triggers::NOT_DECLARED;
 
 /// What a daemon is started with.
 #[derive(Debug)]
 pub(crate) struct Options {
     /// What `-f` names.
-    pub(crate) sources: Vec<Source>,
+    pub(crate) sources: Vec<ManifestSource>,
     /// The state folder, whose lock is held.
     pub(crate) state_dir: PathBuf,
     /// How many objects are worked on at once.
@@ -69,7 +69,7 @@ pub(crate) struct Options {
     /// How long the end may take, once undrift was asked to end.
     pub(crate) grace: Duration,
     /// How progress is said to persons at the socket.
-    pub(crate) narrate: Narrate,
+    pub(crate) render: RenderProgress,
 }
 
 /// Why a daemon did not run.
@@ -111,10 +111,10 @@ pub(crate) async fn run(
     mut signals: Signals,
 ) -> Result<(), DaemonError> {
     let Some(started) = start(&options, host, store, &mut signals).await? else { return Ok(()) };
-    let Started { door, shared, edits } = started;
+    let Started { socket, shared, edits } = started;
     let tasks = TaskTracker::new();
-    let why = work(&shared, &door, edits, &options, &mut signals, &tasks).await;
-    end(&shared, door, &tasks, &why).await;
+    let why = work(&shared, &socket, edits, &options, &mut signals, &tasks).await;
+    end(&shared, socket, &tasks, &why).await;
     match why {
         End::Signal(_) => Ok(()),
         End::FilesHang => Err(DaemonError::FilesHang),
@@ -123,8 +123,8 @@ pub(crate) async fn run(
 
 /// A daemon that has recorded its start.
 struct Started {
-    door: Door,
-    shared: Arc<Shared<LocalHost>>,
+    socket: ControlSocket,
+    shared: Arc<DaemonContext<LocalHost>>,
     edits: BoxStream<'static, ()>,
 }
 
@@ -137,8 +137,8 @@ async fn start(
 ) -> Result<Option<Started>, DaemonError> {
     let io = |action| move |source| DaemonError::Io { action, source };
     let dir = &options.state_dir;
-    let door = once_writable(dir, signals, || Door::open(dir)).await;
-    let Some(door) = door.map_err(io("open the socket in the state folder"))? else { return Ok(None) };
+    let socket = once_writable(dir, signals, || ControlSocket::open(dir)).await;
+    let Some(socket) = socket.map_err(io("open the socket in the state folder"))? else { return Ok(None) };
     let declared = store.declarations()?;
     let (edits, objects, loaded) = tokio::select! {
         first = first_read(options.sources.clone(), declared) => first.map_err(io("read the manifests"))?,
@@ -151,13 +151,13 @@ async fn start(
     let shared = Arc::new(shared(options, host, store, objects));
     shared.report_faults(loaded)?;
     let begun = once_writable(dir, signals, || shared.begin()).await?;
-    Ok(begun.map(|()| Started { door, shared, edits: edits.boxed() }))
+    Ok(begun.map(|()| Started { socket, shared, edits: edits.boxed() }))
 }
 
 /// Works until it is to end; why it is. What it starts besides is in `tasks`.
 async fn work(
-    shared: &Arc<Shared<LocalHost>>,
-    door: &Door,
+    shared: &Arc<DaemonContext<LocalHost>>,
+    socket: &ControlSocket,
     edits: BoxStream<'static, ()>,
     options: &Options,
     signals: &mut Signals,
@@ -173,24 +173,24 @@ async fn work(
     until_stopped(Box::pin(Arc::clone(shared).watch_state()));
     until_stopped(Box::pin(Arc::clone(shared).read_again(stream::select(edits, signals.hangups()))));
     let controller = Controller::new(Arc::clone(shared), options.concurrency);
-    let keys = Box::pin(shared.keys.stream());
+    let keys = Box::pin(shared.queue.stream());
     let working = controller.run(keys, shared.stop.clone(), || notify(&[NotifyState::Watchdog]));
     let ending = end_when_asked(shared, signals, options.grace);
     tokio::select! {
         ((), end) = async { tokio::join!(working, ending) } => end,
-        never = shared.receive(door, tasks) => match never {},
+        never = shared.accept_connections(socket, tasks) => match never {},
     }
 }
 
 /// Says what is left to be said, and waits for all that was started.
-async fn end(shared: &Arc<Shared<LocalHost>>, door: Door, tasks: &TaskTracker, why: &End) {
+async fn end(shared: &Arc<DaemonContext<LocalHost>>, socket: ControlSocket, tasks: &TaskTracker, why: &End) {
     // Those whose last turn has ended only now.
-    for name in shared.objects.removed() {
+    for name in shared.objects.pending_removals() {
         // What cannot be said now is said by the next start.
-        let _ = shared.part_from(&name);
+        let _ = shared.finish_removal(&name);
     }
-    shared.waiters.dismiss(None);
-    shared.turn_away(door, tasks);
+    shared.subscribers.disconnect(None);
+    shared.reject_pending(socket, tasks);
     tasks.close();
     tasks.wait().await;
     // It has ended as it should, whether there is room to say so or not.
@@ -211,12 +211,12 @@ enum End {
 /// The manifests, read for the first time, and a stream of their edits. The first look at the files comes before they
 /// are read: an edit in between is not lost.
 async fn first_read(
-    sources: Vec<Source>,
+    sources: Vec<ManifestSource>,
     declared: Vec<Desired>,
-) -> std::io::Result<(impl Stream<Item = ()> + Send, Objects, Reloaded)> {
+) -> std::io::Result<(impl Stream<Item = ()> + Send, ManagedObjects, Reloaded)> {
     let read = tokio::task::spawn_blocking(move || {
         let edits = manifest::watch(&sources);
-        let objects = Objects::new(sources).resume(declared);
+        let objects = ManagedObjects::new(sources).resume(declared);
         let loaded = objects.reload();
         (edits, objects, loaded)
     });
@@ -224,28 +224,33 @@ async fn first_read(
 }
 
 /// Everything that the turns share.
-fn shared(options: &Options, host: Arc<LocalHost>, store: Arc<Store>, objects: Objects) -> Shared<LocalHost> {
-    Shared {
+fn shared(
+    options: &Options,
+    host: Arc<LocalHost>,
+    store: Arc<Store>,
+    objects: ManagedObjects,
+) -> DaemonContext<LocalHost> {
+    DaemonContext {
         host,
         store,
         objects,
-        memory: sessions::Memory::default(),
-        waiters: waiters::Waiters::default(),
-        keys: keys::Keys::default(),
+        sessions: session_cache::SessionCache::default(),
+        subscribers: subscribers::Subscribers::default(),
+        queue: work_queue::WorkQueue::default(),
         readiness: Readiness::default(),
         state_found: state::StateFound::default(),
         projects: claims::Projects::default(),
-        at_work: AtWork::default(),
-        hung: looks::Hung::default(),
+        active_projects: ActiveProjects::default(),
+        hung_reads: bounded_host::HungReads::default(),
         reading: Arc::default(),
         builds: Semaphore::new(options.builds.get()),
-        narrate: options.narrate,
+        render: options.render,
         stop: CancellationToken::new(),
         cancel: CancellationToken::new(),
     }
 }
 
-impl<H: Host + 'static> Shared<H> {
+impl<H: Host + 'static> DaemonContext<H> {
     /// Reports what is wrong with the manifests. Where none is valid, that is the end.
     fn report_faults(&self, loaded: Reloaded) -> Result<(), DaemonError> {
         let Some(errors) = ManifestErrors::of(loaded.errors) else { return Ok(()) };
@@ -264,21 +269,21 @@ impl<H: Host + 'static> Shared<H> {
         let faults = self.objects.faults();
         if faults.is_some() {
             // What is declared nowhere now may be in a manifest that is not valid under another name.
-            self.objects.keep_undecided();
+            self.objects.drop_pending_removals();
         }
-        let parting = self.objects.removed();
-        self.keys.name_all(parting.clone());
+        let parting = self.objects.pending_removals();
+        self.queue.add_all(parting.clone());
         for object in self.store.objects()? {
             let name = &object.declared.metadata.name;
             match (self.objects.get(name), &faults) {
                 _ if parting.contains(name) => {}
-                (Some(desired), _) => begin_watch(&self.store, name, &desired.manifest)?,
-                (None, None) => end_watch(&self.store, name, NOT_DECLARED, now())?,
+                (Some(desired), _) => register(&self.store, name, &desired.manifest)?,
+                (None, None) => deregister(&self.store, name, NOT_DECLARED, now())?,
                 // It may be in one of those that are not valid.
                 (None, Some(faults)) => {
                     let why = format!("no manifest that is valid declares it: {faults}");
-                    hold_watch(&self.store, name, &why, now())?;
-                    self.objects.leave_undecided(name);
+                    hold_registration(&self.store, name, &why, now())?;
+                    self.objects.add_undecided(name);
                 }
             }
         }
@@ -287,13 +292,13 @@ impl<H: Host + 'static> Shared<H> {
         self.keep_declared();
         tracing::info!(objects = names.len(), "started");
         self.readiness.expect(names.clone());
-        self.keys.name_all(names);
+        self.queue.add_all(names);
         Ok(())
     }
 }
 
 /// Asked to end: no step begins any more, and a command that runs has most of the grace period for its own end.
-async fn end_when_asked(shared: &Shared<LocalHost>, signals: &mut Signals, grace: Duration) -> End {
+async fn end_when_asked(shared: &DaemonContext<LocalHost>, signals: &mut Signals, grace: Duration) -> End {
     let end = tokio::select! {
         signal = signals.end() => End::Signal(signal),
         () = files::spent() => End::FilesHang,
@@ -315,7 +320,7 @@ async fn end_when_asked(shared: &Shared<LocalHost>, signals: &mut Signals, grace
 
 /// What is kept of the grace period for what follows the command's own time: a step that is left behind takes longest, then
 /// come the last records, and the process's own end.
-const LAST: Duration = looks::STEP_END.saturating_add(Duration::from_secs(2));
+const LAST: Duration = bounded_host::STEP_END.saturating_add(Duration::from_secs(2));
 
 /// How long a command may go on by itself, for all to be over within the grace period. A short one leaves it a quarter: most
 /// commands end at once when they are asked to, and a look is over by then.
@@ -337,7 +342,7 @@ mod tests {
             assert!(of_its_own(grace) + GRACE < grace, "a command that must be killed, {grace:?}");
         }
         for grace in (22..600).map(seconds) {
-            assert!(of_its_own(grace) + looks::STEP_END < grace, "a step that hangs, {grace:?}");
+            assert!(of_its_own(grace) + bounded_host::STEP_END < grace, "a step that hangs, {grace:?}");
         }
     }
 }

@@ -15,7 +15,7 @@ use rustix::fs::{Mode, OFlags, fstat, open};
 use crate::{
     api::Desired,
     files,
-    manifest::{self, ManifestError, Source},
+    manifest::{self, ManifestError, ManifestSource},
 };
 
 /// The objects that a daemon watches.
@@ -25,11 +25,11 @@ use crate::{
 /// manifest that is gone from a folder, or an object that is gone from a manifest without a fault, ends the watch.
 /// Whoever asks what is declared is never held up by the reading of manifests.
 #[derive(Debug)]
-pub(super) struct Objects {
-    sources: Vec<Source>,
+pub(super) struct ManagedObjects {
+    sources: Vec<ManifestSource>,
     load: Load,
     stdin_is_read: AtomicBool,
-    watched: Mutex<BTreeMap<String, Arc<Desired>>>,
+    managed: Mutex<BTreeMap<String, Arc<Desired>>>,
     /// Each folder, as it was when what was declared in it was there.
     noted: Mutex<BTreeMap<PathBuf, Noted>>,
     /// Recorded objects that may be declared by a manifest that was not valid yet since the start.
@@ -37,13 +37,13 @@ pub(super) struct Objects {
     /// What was wrong the last time, a line each.
     faults: Mutex<Vec<String>>,
     /// Objects that are no longer declared, and of which nobody has said so yet.
-    removed: Mutex<BTreeMap<String, Arc<Desired>>>,
+    pending_removals: Mutex<BTreeMap<String, Arc<Desired>>>,
     /// Objects that were declared anew, and of which nobody has said so yet.
-    anew: Mutex<BTreeSet<String>>,
+    pending_registrations: Mutex<BTreeSet<String>>,
 }
 
 /// How manifests are read.
-type Load = fn(&[Source]) -> (Vec<Desired>, Vec<ManifestError>);
+type Load = fn(&[ManifestSource]) -> (Vec<Desired>, Vec<ManifestError>);
 
 /// The manifest of what came from standard input.
 const STDIN: &str = "<stdin>";
@@ -58,21 +58,21 @@ pub(super) struct Reloaded {
     /// What is wrong with the manifests.
     pub(super) errors: Vec<ManifestError>,
     /// Of all that is wrong, what was not wrong the last time, a line each.
-    pub(super) news: Vec<String>,
+    pub(super) new_faults: Vec<String>,
 }
 
-impl Objects {
-    pub(super) fn new(sources: Vec<Source>) -> Self {
+impl ManagedObjects {
+    pub(super) fn new(sources: Vec<ManifestSource>) -> Self {
         Self {
             sources,
             load: manifest::load_partly,
             stdin_is_read: AtomicBool::new(false),
-            watched: Mutex::default(),
+            managed: Mutex::default(),
             noted: Mutex::default(),
             undecided: Mutex::default(),
             faults: Mutex::default(),
-            removed: Mutex::default(),
-            anew: Mutex::default(),
+            pending_removals: Mutex::default(),
+            pending_registrations: Mutex::default(),
         }
     }
 
@@ -82,34 +82,34 @@ impl Objects {
     pub(super) fn resume(self, declared: Vec<Desired>) -> Self {
         let paths = || {
             self.sources.iter().filter_map(|source| match source {
-                Source::Path(path) => Some(path.as_path()),
-                Source::Stdin => None,
+                ManifestSource::Path(path) => Some(path.as_path()),
+                ManifestSource::Stdin => None,
             })
         };
         let resumed = declared.into_iter().filter(manifest::is_of_its_digest).filter_map(|desired| {
             let manifest = paths().find_map(|path| as_named_by(path, &desired))?;
             Some(Desired { manifest: manifest.to_string_lossy().into_owned(), ..desired })
         });
-        self.watched().extend(resumed.map(|desired| (desired.name().to_owned(), Arc::new(desired))));
+        self.managed().extend(resumed.map(|desired| (desired.name().to_owned(), Arc::new(desired))));
         self
     }
 
     pub(super) fn get(&self, name: &str) -> Option<Arc<Desired>> {
-        self.watched().get(name).cloned()
+        self.managed().get(name).cloned()
     }
 
     pub(super) fn names(&self) -> Vec<String> {
-        self.watched().keys().cloned().collect()
+        self.managed().keys().cloned().collect()
     }
 
     pub(super) fn all(&self) -> Vec<Arc<Desired>> {
-        self.watched().values().cloned().collect()
+        self.managed().values().cloned().collect()
     }
 
     /// Reads the manifests. That takes as long as their file systems want, and blocks. One at a time: of two at once
     /// either could have the last word.
     pub(super) fn reload(&self) -> Reloaded {
-        let before = self.watched().clone();
+        let before = self.managed().clone();
         let (loaded, errors) = (self.load)(&self.readable());
         let moved = self.moved(&before, &loaded);
         let next = merged(&before, loaded, &errors, &moved);
@@ -122,17 +122,17 @@ impl Objects {
         }
         let gone = before.iter().filter(|(name, _)| !next.contains_key(*name));
         let removed: Vec<_> = gone.map(|(_, desired)| Arc::clone(desired)).collect();
-        let mut watched = self.watched();
-        let mut unsaid = self.unsaid();
-        unsaid.retain(|name, _| !next.contains_key(name));
-        unsaid.extend(removed.iter().map(|desired| (desired.name().to_owned(), Arc::clone(desired))));
-        *watched = next;
+        let mut managed = self.managed();
+        let mut removals = self.lock_removals();
+        removals.retain(|name, _| !next.contains_key(name));
+        removals.extend(removed.iter().map(|desired| (desired.name().to_owned(), Arc::clone(desired))));
+        *managed = next;
         let moved = moved.into_iter().map(|moved| moved.fault);
         let faults: Vec<String> = errors.iter().map(ManifestError::in_a_line).chain(moved).collect();
         let mut known = lock(&self.faults);
-        let news = faults.iter().filter(|fault| !known.contains(fault)).cloned().collect();
+        let new_faults = faults.iter().filter(|fault| !known.contains(fault)).cloned().collect();
         *known = faults;
-        Reloaded { changed, removed, errors, news }
+        Reloaded { changed, removed, errors, new_faults }
     }
 
     /// The folders that are on another file system than before, and have lost all that was declared in them: one that is
@@ -142,7 +142,7 @@ impl Objects {
         let mut noted = lock(&self.noted);
         let mut moved = Vec::new();
         for source in &self.sources {
-            let Source::Path(folder) = source else { continue };
+            let ManifestSource::Path(folder) = source else { continue };
             let Ok(device) = device(folder) else { continue };
             let in_it = |desired: &&Desired| Path::new(&desired.manifest).starts_with(folder);
             let was_declared = before.values().map(AsRef::as_ref).filter(in_it);
@@ -169,9 +169,9 @@ impl Objects {
     }
 
     /// Standard input can be read once; what came from it stays.
-    fn readable(&self) -> Vec<Source> {
+    fn readable(&self) -> Vec<ManifestSource> {
         let again = self.stdin_is_read.swap(true, Ordering::Relaxed);
-        self.sources.iter().filter(|source| !(again && **source == Source::Stdin)).cloned().collect()
+        self.sources.iter().filter(|source| !(again && **source == ManifestSource::Stdin)).cloned().collect()
     }
 
     /// Whether something was wrong the last time.
@@ -190,7 +190,7 @@ impl Objects {
     }
 
     /// A recorded object that no valid manifest declares, while some are not valid: it may be in one of those.
-    pub(super) fn leave_undecided(&self, name: &str) {
+    pub(super) fn add_undecided(&self, name: &str) {
         lock(&self.undecided).insert(name.to_owned());
     }
 
@@ -202,54 +202,54 @@ impl Objects {
     }
 
     /// It was said of an undeclared object that nothing declares it.
-    pub(super) fn is_decided(&self, name: &str) {
+    pub(super) fn confirm_undeclared(&self, name: &str) {
         lock(&self.undecided).remove(name);
     }
 
-    /// An object that is no longer declared, as it was, until somebody [has said so](Self::has_parted).
-    pub(super) fn parting(&self, name: &str) -> Option<Arc<Desired>> {
-        self.unsaid().get(name).cloned()
+    /// An object that is no longer declared, as it was, until somebody [has said so](Self::confirm_removal).
+    pub(super) fn pending_removal(&self, name: &str) -> Option<Arc<Desired>> {
+        self.lock_removals().get(name).cloned()
     }
 
     /// It was said that this is no longer declared. What was removed meanwhile under the same name is yet to be told.
-    pub(super) fn has_parted(&self, desired: &Arc<Desired>) {
-        let mut unsaid = self.unsaid();
-        if unsaid.get(desired.name()).is_some_and(|removed| Arc::ptr_eq(removed, desired)) {
-            unsaid.remove(desired.name());
+    pub(super) fn confirm_removal(&self, desired: &Arc<Desired>) {
+        let mut removals = self.lock_removals();
+        if removals.get(desired.name()).is_some_and(|removed| Arc::ptr_eq(removed, desired)) {
+            removals.remove(desired.name());
         }
     }
 
-    /// Nothing is [parting](Self::parting) any more: whether those are declared is not known.
-    pub(super) fn keep_undecided(&self) {
-        self.unsaid().clear();
+    /// Nothing is [parting](Self::pending_removal) any more: whether those are declared is not known.
+    pub(super) fn drop_pending_removals(&self) {
+        self.lock_removals().clear();
     }
 
-    /// Those that are [parting](Self::parting).
-    pub(super) fn removed(&self) -> Vec<String> {
-        self.unsaid().keys().cloned().collect()
+    /// Those that are [parting](Self::pending_removal).
+    pub(super) fn pending_removals(&self) -> Vec<String> {
+        self.lock_removals().keys().cloned().collect()
     }
 
     /// An object was declared anew, which is to be said before its next turn.
-    pub(super) fn is_anew(&self, name: &str) {
-        lock(&self.anew).insert(name.to_owned());
+    pub(super) fn add_pending_registration(&self, name: &str) {
+        lock(&self.pending_registrations).insert(name.to_owned());
     }
 
     /// Whether that is still to be said.
-    pub(super) fn is_to_begin(&self, name: &str) -> bool {
-        lock(&self.anew).contains(name)
+    pub(super) fn is_pending_registration(&self, name: &str) -> bool {
+        lock(&self.pending_registrations).contains(name)
     }
 
     /// It was said.
-    pub(super) fn has_begun(&self, name: &str) {
-        lock(&self.anew).remove(name);
+    pub(super) fn confirm_registration(&self, name: &str) {
+        lock(&self.pending_registrations).remove(name);
     }
 
-    fn unsaid(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Desired>>> {
-        lock(&self.removed)
+    fn lock_removals(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Desired>>> {
+        lock(&self.pending_removals)
     }
 
-    fn watched(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Desired>>> {
-        lock(&self.watched)
+    fn managed(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Desired>>> {
+        lock(&self.managed)
     }
 }
 
@@ -289,28 +289,28 @@ struct Noted {
     declared: BTreeSet<String>,
 }
 
-/// See [`Objects::moved`].
+/// See [`ManagedObjects::moved`].
 struct Moved {
     folder: PathBuf,
     fault: String,
 }
 
 fn merged(
-    watched: &BTreeMap<String, Arc<Desired>>,
+    managed: &BTreeMap<String, Arc<Desired>>,
     loaded: Vec<Desired>,
     errors: &[ManifestError],
     moved: &[Moved],
 ) -> BTreeMap<String, Arc<Desired>> {
     let mut next: BTreeMap<String, Arc<Desired>> = BTreeMap::new();
     for desired in loaded {
-        let before = watched.get(desired.name()).map(|before| before.manifest.as_str());
+        let before = managed.get(desired.name()).map(|before| before.manifest.as_str());
         let taken = next.get(desired.name());
         // Of objects that share a name the one goes on that was there first.
         if taken.is_none_or(|_| before == Some(desired.manifest.as_str())) {
             next.insert(desired.name().to_owned(), Arc::new(desired));
         }
     }
-    for (name, before) in watched {
+    for (name, before) in managed {
         if before.manifest == STDIN {
             next.entry(name.clone()).or_insert_with(|| Arc::clone(before));
         }
@@ -321,8 +321,8 @@ fn merged(
         if let Some(fault) = moved.map(|moved| moved.fault.clone()).or(fault) {
             let goes_on = next.get(name).is_none_or(|other| other.manifest != before.manifest);
             if goes_on {
-                let outlived = Some(fault);
-                next.insert(name.clone(), Arc::new(Desired { outlived, ..before.as_ref().clone() }));
+                let superseded_by = Some(fault);
+                next.insert(name.clone(), Arc::new(Desired { superseded_by, ..before.as_ref().clone() }));
             }
         }
     }

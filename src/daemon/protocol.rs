@@ -15,20 +15,20 @@ pub(super) const LONGEST: u64 = 16 * 1024 * 1024;
 /// What a person wants.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Request {
+pub(crate) struct ControlRequest {
     /// [`VERSION`].
     pub(super) version: u32,
-    pub(super) what: What,
+    pub(super) what: ControlCommand,
 }
 
-/// See [`Request`].
+/// See [`ControlRequest`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) enum What {
+pub(crate) enum ControlCommand {
     /// Reconcile these now, and say what comes of each.
     Reconcile {
         /// Which.
-        objects: Vec<Asked>,
+        objects: Vec<RequestedObject>,
         /// Whether lines may have colours.
         colour: bool,
     },
@@ -39,7 +39,7 @@ pub(crate) enum What {
 /// An object as the person who asks knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Asked {
+pub(crate) struct RequestedObject {
     /// Its name.
     pub(crate) name: String,
     /// The digest of its spec: what is reconciled must be what the person has read.
@@ -49,7 +49,7 @@ pub(crate) struct Asked {
     pub(crate) directory: Option<String>,
 }
 
-impl Asked {
+impl RequestedObject {
     /// This object.
     pub(crate) fn of(desired: &Desired) -> Self {
         Self {
@@ -78,18 +78,18 @@ pub(crate) enum Reply {
         passing: bool,
     },
     /// What came of one object.
-    Outcome(Box<Outcome>),
+    Outcome(Box<ObjectOutcome>),
 }
 
 /// What came of one object.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Outcome {
+pub(crate) struct ObjectOutcome {
     /// The object with its status.
     pub(crate) object: Object,
-    /// Whether every service is as declared and proven.
+    /// Whether every service is as declared and verified.
     pub(crate) reconciled: bool,
-    /// Whether anything was done or proven since the person asked.
+    /// Whether anything was done or verified since the person asked.
     pub(crate) acted: bool,
     /// What kept undrift from saying anything.
     pub(crate) error: Option<String>,

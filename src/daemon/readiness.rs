@@ -9,10 +9,10 @@ use sd_notify::NotifyState;
 
 /// The objects that were not looked at yet since the start; `None` once there is nothing to say any more.
 #[derive(Debug, Default)]
-pub(super) struct Readiness(Mutex<Option<Missing>>);
+pub(super) struct Readiness(Mutex<Option<Unobserved>>);
 
 #[derive(Debug, Default)]
-struct Missing {
+struct Unobserved {
     objects: BTreeSet<String>,
     /// Those that nobody waits for although they were not seen.
     unseen: BTreeSet<String>,
@@ -20,7 +20,7 @@ struct Missing {
     one_was_seen: bool,
 }
 
-impl Missing {
+impl Unobserved {
     fn observed(&mut self, object: &str) {
         self.objects.remove(object);
         self.unseen.remove(object);
@@ -42,7 +42,7 @@ impl Readiness {
     /// Ready once all of these were looked at.
     pub(super) fn expect(&self, objects: Vec<String>) {
         let objects = objects.into_iter().collect();
-        *self.lock() = Some(Missing { objects, ..Missing::default() });
+        *self.lock() = Some(Unobserved { objects, ..Unobserved::default() });
         self.settle(|_| {});
     }
 
@@ -85,7 +85,7 @@ impl Readiness {
         self.lock().is_none()
     }
 
-    fn settle(&self, change: impl FnOnce(&mut Missing)) {
+    fn settle(&self, change: impl FnOnce(&mut Unobserved)) {
         let mut all = self.lock();
         let Some(missing) = &mut *all else { return };
         change(missing);
@@ -99,7 +99,7 @@ impl Readiness {
         notify(&[NotifyState::Ready]);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Missing>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Unobserved>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn who_was_excused_and_not_seen_since_is_named() {
         let names = ["api", "hangs", "refused", "web"].map(str::to_owned);
-        let mut missing = Missing { objects: names.into(), ..Missing::default() };
+        let mut missing = Unobserved { objects: names.into(), ..Unobserved::default() };
         missing.excuse("refused");
         missing.excuse("web");
         missing.observed("api");

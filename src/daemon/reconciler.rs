@@ -10,22 +10,22 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     DaemonError, End,
+    bounded_host::{BoundedHost, HungReads},
     claims::Projects,
-    keys::Keys,
-    looks::{Bounded, Hung},
-    objects::Objects,
-    protocol::Outcome,
+    objects::ManagedObjects,
+    protocol::ObjectOutcome,
     readiness::Readiness,
-    sessions::{Memory, Way},
+    session_cache::{BlockedOn, SessionCache},
     state::StateFound,
-    waiters::{Narrate, Waiters},
+    subscribers::{RenderProgress, Subscribers},
+    work_queue::WorkQueue,
 };
 use crate::{
     api::{AuditKind, ConditionStatus, ConditionType, Desired, NewRecord, Object, Time},
     host::{Host, HostError},
     reconcile::{
-        Action, AtWork, Environment, Progress, ReconcileError, Reconciler, Session, Turn, in_full,
-        is_record_of, now, unseen,
+        Action, ActiveProjects, EnvironmentTrust, Progress, ReconcileError, ReconcileOutcome, Reconciler,
+        Session, in_full, is_record_of, now, unseen,
     },
     runtime::{Reconcile, Requeue, jittered},
     store::{Store, StoreError},
@@ -42,37 +42,41 @@ const FAILURES_BORNE: u32 = 3;
 const SLOT_POLL: Duration = Duration::from_secs(5);
 
 /// When what could not be recorded of a watch that began or ended is tried again.
-const UNSAID: Duration = Duration::from_secs(30);
+const RECORD_RETRY: Duration = Duration::from_secs(30);
 
 /// What the turns of all objects share.
-pub(super) struct Shared<H> {
+pub(super) struct DaemonContext<H> {
     pub(super) host: Arc<H>,
     pub(super) store: Arc<Store>,
-    pub(super) objects: Objects,
-    pub(super) memory: Memory,
-    pub(super) waiters: Waiters,
-    pub(super) keys: Keys,
+    pub(super) objects: ManagedObjects,
+    pub(super) sessions: SessionCache,
+    pub(super) subscribers: Subscribers,
+    pub(super) queue: WorkQueue,
     pub(super) projects: Projects,
     pub(super) readiness: Readiness,
     pub(super) state_found: StateFound,
-    pub(super) at_work: AtWork,
-    pub(super) hung: Hung,
+    pub(super) active_projects: ActiveProjects,
+    pub(super) hung_reads: HungReads,
     /// The manifests are read again by one at a time.
     pub(super) reading: Arc<Mutex<()>>,
     pub(super) builds: Semaphore,
-    pub(super) narrate: Narrate,
+    pub(super) render: RenderProgress,
     /// No further step.
     pub(super) stop: CancellationToken,
     /// The running step's command is to be ended.
     pub(super) cancel: CancellationToken,
 }
 
-impl<H: Host + 'static> Reconcile<String> for Shared<H> {
+impl<H: Host + 'static> Reconcile<String> for DaemonContext<H> {
     async fn reconcile(&self, name: String) -> Requeue {
         let Some(desired) = self.objects.get(&name) else {
             // One who asked just before it was removed would wait for ever.
-            self.waiters.dismiss(Some(&name));
-            return if self.part_from(&name) { Requeue::Never } else { Requeue::At(Instant::now() + UNSAID) };
+            self.subscribers.disconnect(Some(&name));
+            return if self.finish_removal(&name) {
+                Requeue::Never
+            } else {
+                Requeue::At(Instant::now() + RECORD_RETRY)
+            };
         };
         if self.stop.is_cancelled() {
             return Requeue::Never;
@@ -81,35 +85,39 @@ impl<H: Host + 'static> Reconcile<String> for Shared<H> {
         if let Err(error) = self.check_state() {
             return self.without_state(&desired, &error.into());
         }
-        let mut session = self.memory.take(&name).unwrap_or_else(|| Session::new(now()));
-        self.waiters.begin(&name);
-        if let Err(error) = self.begin_again(&desired) {
-            self.memory.put(&name, session);
-            return self.unsaid(&desired, &error);
+        let mut session = self.sessions.take(&name).unwrap_or_else(|| Session::new(now()));
+        self.subscribers.begin(&name);
+        if let Err(error) = self.register_added(&desired) {
+            self.sessions.put(&name, session);
+            return self.registration_failed(&desired, &error);
         }
-        let turned = Box::pin(self.turn(&desired, &mut session)).await;
-        match turned {
-            Ok(turn) => {
-                self.memory.put(&name, session);
-                self.turned(&desired, &turn)
+        let result = Box::pin(self.reconcile_object(&desired, &mut session)).await;
+        match result {
+            Ok(outcome) => {
+                self.sessions.put(&name, session);
+                self.requeue(&desired, &outcome)
             }
             // After an outage everything is looked at as if for the first time.
             Err(error) => {
-                self.memory.put(&name, session.begin_anew(now()));
+                self.sessions.put(&name, session.restart(now()));
                 self.failed(&desired, &error)
             }
         }
     }
 }
 
-impl<H: Host + 'static> Shared<H> {
-    async fn turn(&self, desired: &Desired, session: &mut Session) -> Result<Turn, ReconcileError> {
-        let tell = |desired: &Desired, progress: Progress<'_>| {
+impl<H: Host + 'static> DaemonContext<H> {
+    async fn reconcile_object(
+        &self,
+        desired: &Desired,
+        session: &mut Session,
+    ) -> Result<ReconcileOutcome, ReconcileError> {
+        let report = |desired: &Desired, progress: Progress<'_>| {
             // A service manager that waits for a build of half an hour to be over would have given up long before.
-            if matches!(progress, Progress::Looked) {
+            if matches!(progress, Progress::Observed) {
                 self.readiness.observed(desired.name());
             }
-            self.waiters.tell(desired.name(), &progress, self.narrate);
+            self.subscribers.publish(desired.name(), &progress, self.render);
         };
         if let Some(error) = self.taken(desired).await {
             return Err(error.into());
@@ -120,50 +128,50 @@ impl<H: Host + 'static> Shared<H> {
             store: &self.store,
             stop: &self.stop,
             cancel: &self.cancel,
-            progress: &tell,
+            progress: &report,
             clock: &now,
             is_current: &|desired| self.objects.get(desired.name()).is_some_and(|now| *now == *desired),
-            environment: Environment::Declared,
-            at_work: &self.at_work,
+            environment: EnvironmentTrust::Declared,
+            active_projects: &self.active_projects,
             builds: &self.builds,
         };
-        let turned = reconciler.turn(desired, session).await;
-        self.keys.name_all(self.memory.may_begin(|way| match way {
-            Way::Builds => self.builds.available_permits() > 0,
-            Way::Project(project) => self.at_work.is_free(project),
+        let result = reconciler.reconcile_once(desired, session).await;
+        self.queue.add_all(self.sessions.unblocked(|blocked_on| match blocked_on {
+            BlockedOn::Builds => self.builds.available_permits() > 0,
+            BlockedOn::Project(project) => self.active_projects.is_free(project),
         }));
-        turned
+        result
     }
 
     /// The host, while undrift may still wait for it.
-    pub(super) fn host(&self) -> Bounded<'_, H> {
-        Bounded { host: &self.host, over: &self.cancel, hung: &self.hung }
+    pub(super) fn host(&self) -> BoundedHost<'_, H> {
+        BoundedHost { host: &self.host, over: &self.cancel, hung_reads: &self.hung_reads }
     }
 
-    fn turned(&self, desired: &Desired, turn: &Turn) -> Requeue {
+    fn requeue(&self, desired: &Desired, outcome: &ReconcileOutcome) -> Requeue {
         let name = desired.name();
-        self.memory.saw(&turn.project, &turn.object);
+        self.sessions.record_observed(&outcome.project, &outcome.object);
         self.readiness.observed(name);
-        match turn.action {
+        match outcome.action {
             Action::Again => Requeue::Now,
             // The interval is a promise: in a backoff of hours the status is not to be hours old.
             Action::At(time) => Requeue::At(at(time).min(resync(desired))),
             Action::Paced(time) => {
-                self.answer(name, &turn.object, false, None);
+                self.answer(name, &outcome.object, false, None);
                 Requeue::At(at(time).min(resync(desired)))
             }
-            Action::AfterBuild => self.wait_for(name, Way::Builds),
-            Action::AfterStep => self.wait_for(name, Way::Project(turn.project.clone())),
+            Action::AfterBuild => self.block(name, BlockedOn::Builds),
+            Action::AfterStep => self.block(name, BlockedOn::Project(outcome.project.clone())),
             Action::Rest | Action::Stalled => {
-                self.answer(name, &turn.object, turn.reconciled, None);
+                self.answer(name, &outcome.object, outcome.reconciled, None);
                 let resync = resync(desired);
-                Requeue::At(turn.latest.map_or(resync, |latest| at(latest).min(resync)))
+                Requeue::At(outcome.latest.map_or(resync, |latest| at(latest).min(resync)))
             }
         }
     }
 
-    fn wait_for(&self, name: &str, way: Way) -> Requeue {
-        self.memory.wait_for(name, way);
+    fn block(&self, name: &str, blocked_on: BlockedOn) -> Requeue {
+        self.sessions.block(name, blocked_on);
         // The way may become free without the end of a turn, or just before the object waits for it.
         Requeue::At(Instant::now() + SLOT_POLL)
     }
@@ -171,7 +179,7 @@ impl<H: Host + 'static> Shared<H> {
     /// Nothing could be said of the object. Its status says so, and claims nothing.
     fn failed(&self, desired: &Desired, error: &ReconcileError) -> Requeue {
         let name = desired.name();
-        let failures = self.memory.failed(name);
+        let failures = self.sessions.failed(name);
         if failures == 1 {
             let (reason, error) = (error.reason(), in_full(&self.store, error));
             tracing::warn!(object = name, reason, %error, "nothing can be said of the object");
@@ -201,27 +209,27 @@ impl<H: Host + 'static> Shared<H> {
     }
 
     /// That the object is watched again could not be recorded. It is not looked at before it is: see
-    /// [`begin_again`](Self::begin_again).
-    fn unsaid(&self, desired: &Desired, error: &ReconcileError) -> Requeue {
+    /// [`register_added`](Self::register_added).
+    fn registration_failed(&self, desired: &Desired, error: &ReconcileError) -> Requeue {
         let name = desired.name();
-        let said = in_full(&self.store, error);
-        tracing::error!(object = name, error = %said, "the new watch could not be recorded");
-        self.answer(name, &unseen(Some(&self.store), desired, error), false, Some(&said));
-        Requeue::At(Instant::now() + UNSAID)
+        let message = in_full(&self.store, error);
+        tracing::error!(object = name, error = %message, "the new watch could not be recorded");
+        self.answer(name, &unseen(Some(&self.store), desired, error), false, Some(&message));
+        Requeue::At(Instant::now() + RECORD_RETRY)
     }
 
     /// The state is not where it was opened: that is reported by itself, and so is its return. Only who waits is answered.
     fn without_state(&self, desired: &Desired, error: &ReconcileError) -> Requeue {
         let name = desired.name();
         tracing::debug!(object = name, "no turn without the state");
-        self.waiters.begin(name);
+        self.subscribers.begin(name);
         self.answer(
             name,
             &unseen(Some(&self.store), desired, error),
             false,
             Some(&in_full(&self.store, error)),
         );
-        Requeue::At(Instant::now() + UNSAID)
+        Requeue::At(Instant::now() + RECORD_RETRY)
     }
 
     /// The end: the trail has it, and no status says that undrift is at work.
@@ -238,7 +246,7 @@ impl<H: Host + 'static> Shared<H> {
         kept.and(idle).and(stopped.map(drop))
     }
 
-    /// A status that was recorded before a step, or in the middle of a proof, says that undrift is at work.
+    /// A status that was recorded before a step, or in the middle of a verification, says that undrift is at work.
     fn nobody_is_at_work(&self) -> Result<(), StoreError> {
         for name in self.objects.names() {
             let Some(mut object) = self.store.object(&name)? else { continue };
@@ -256,7 +264,7 @@ impl<H: Host + 'static> Shared<H> {
     }
 
     fn answer(&self, name: &str, object: &Object, reconciled: bool, error: Option<&str>) {
-        self.waiters.end(name, |acted| Outcome {
+        self.subscribers.end(name, |acted| ObjectOutcome {
             object: object.clone(),
             reconciled,
             acted,
@@ -290,7 +298,7 @@ const fn reach(error: &ReconcileError) -> Reach {
 /// Where a turn panics, nobody waits for what it would have said: it is tried again in minutes, and most likely panics
 /// again.
 struct Panic<'a, H> {
-    shared: &'a Shared<H>,
+    shared: &'a DaemonContext<H>,
     name: &'a str,
 }
 
@@ -298,7 +306,7 @@ impl<H> Drop for Panic<'_, H> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.shared.readiness.excuse(self.name);
-            self.shared.waiters.dismiss(Some(self.name));
+            self.shared.subscribers.disconnect(Some(self.name));
         }
     }
 }

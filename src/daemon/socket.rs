@@ -15,22 +15,22 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::protocol::{LONGEST, Reply, Request, VERSION, What};
+use super::protocol::{ControlCommand, ControlRequest, LONGEST, Reply, VERSION};
 use crate::files::trust::{self, Others};
 
 const FILE: &str = "undrift.sock";
 
 /// How long a request may take to arrive, and a first reply to be taken.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The socket of the daemon that holds the state folder; removed when this is dropped.
 #[derive(Debug)]
-pub(super) struct Door {
+pub(super) struct ControlSocket {
     listener: UnixListener,
     path: PathBuf,
 }
 
-impl Door {
+impl ControlSocket {
     /// Opens it. To be called under the state folder's lock: a socket that is there is then a dead daemon's.
     pub(super) fn open(dir: &Path) -> io::Result<Self> {
         let path = dir.join(FILE);
@@ -45,13 +45,13 @@ impl Door {
         Ok(Self { listener, path })
     }
 
-    /// The next person at the door.
+    /// The next connection.
     pub(super) async fn next(&self) -> io::Result<UnixStream> {
         self.listener.accept().await.map(|(stream, _)| stream)
     }
 }
 
-impl Drop for Door {
+impl Drop for ControlSocket {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.path);
     }
@@ -63,39 +63,46 @@ fn short(folder: &File) -> PathBuf {
 }
 
 /// Reads what the person wants.
-pub(super) async fn hear(stream: &mut BufReader<UnixStream>) -> io::Result<Request> {
-    let heard = tokio::time::timeout(PATIENCE, read(stream)).await??;
-    heard.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+pub(super) async fn read_request(stream: &mut BufReader<UnixStream>) -> io::Result<ControlRequest> {
+    let request = tokio::time::timeout(READ_TIMEOUT, read(stream)).await??;
+    request.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }
 
 /// Answers. A person who does not read is left alone after a while.
-pub(super) async fn answer(stream: &mut (impl AsyncWrite + Unpin), reply: &Reply) -> io::Result<()> {
-    tokio::time::timeout(PATIENCE, write(stream, reply)).await?
+pub(super) async fn write_first_reply(
+    stream: &mut (impl AsyncWrite + Unpin),
+    reply: &Reply,
+) -> io::Result<()> {
+    tokio::time::timeout(READ_TIMEOUT, write(stream, reply)).await?
 }
 
 /// Answers one who may take as long as they want to read it.
-pub(super) async fn say(stream: &mut (impl AsyncWrite + Unpin), reply: &Reply) -> io::Result<()> {
+pub(super) async fn write_reply(stream: &mut (impl AsyncWrite + Unpin), reply: &Reply) -> io::Result<()> {
     write(stream, reply).await
 }
 
 /// Asks the daemon that holds this state folder; `None` where there is none, or it is a stranger's: neither a folder that
-/// another user could change is believed in, nor a process of one. Each reply comes to `hear`; the first
+/// another user could change is believed in, nor a process of one. Each reply comes to `read_request`; the first
 /// one is [`Reply::Accepted`] or [`Reply::Refused`].
 ///
 /// # Errors
 /// Where the connection breaks.
-pub(crate) async fn ask(dir: &Path, what: What, replies: mpsc::Sender<Reply>) -> io::Result<Option<()>> {
+pub(crate) async fn ask(
+    dir: &Path,
+    what: ControlCommand,
+    replies: mpsc::Sender<Reply>,
+) -> io::Result<Option<()>> {
     let stream = match connect(dir).await {
         Ok(stream) => stream,
         Err(error) if is_nobody(&error) => return Ok(None),
         Err(error) => return Err(error),
     };
     let mut stream = BufReader::new(stream);
-    write(&mut stream, &Request { version: VERSION, what }).await?;
+    write(&mut stream, &ControlRequest { version: VERSION, what }).await?;
     // A daemon that is stopped or stuck still lets people in.
-    let mut reply = tokio::time::timeout(PATIENCE, read(&mut stream)).await??;
-    while let Some(said) = reply {
-        if replies.send(said).await.is_err() {
+    let mut reply = tokio::time::timeout(READ_TIMEOUT, read(&mut stream)).await??;
+    while let Some(received) = reply {
+        if replies.send(received).await.is_err() {
             break;
         }
         reply = read(&mut stream).await?;
@@ -174,19 +181,22 @@ mod tests {
         let dir = home.path().join("x".repeat(200));
         std::fs::create_dir(&dir).unwrap();
         runtime().block_on(async {
-            let door = Door::open(&dir).unwrap();
+            let socket = ControlSocket::open(&dir).unwrap();
             assert_eq!(dir.join(FILE).metadata().unwrap().permissions().mode() & 0o777, 0o600);
-            let (replies, mut heard) = mpsc::channel(4);
-            let asking = ask(&dir, What::Look("shop".into()), replies);
+            let (replies, mut request) = mpsc::channel(4);
+            let asking = ask(&dir, ControlCommand::Look("shop".into()), replies);
             let serving = async {
-                let mut stream = BufReader::new(door.next().await.unwrap());
-                let request = hear(&mut stream).await.unwrap();
-                assert_eq!(request, Request { version: VERSION, what: What::Look("shop".into()) });
-                answer(&mut stream, &Reply::Accepted).await.unwrap();
+                let mut stream = BufReader::new(socket.next().await.unwrap());
+                let request = read_request(&mut stream).await.unwrap();
+                assert_eq!(
+                    request,
+                    ControlRequest { version: VERSION, what: ControlCommand::Look("shop".into()) }
+                );
+                write_first_reply(&mut stream, &Reply::Accepted).await.unwrap();
             };
             let (asked, ()) = tokio::join!(asking, serving);
             assert_eq!(asked.unwrap(), Some(()));
-            assert_eq!(heard.recv().await, Some(Reply::Accepted));
+            assert_eq!(request.recv().await, Some(Reply::Accepted));
         });
     }
 
@@ -195,13 +205,13 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         runtime().block_on(async {
             let (replies, _heard) = mpsc::channel(4);
-            let look = || What::Look("shop".into());
+            let look = || ControlCommand::Look("shop".into());
             assert_eq!(ask(home.path(), look(), replies.clone()).await.unwrap(), None);
             // What a killed daemon leaves.
             drop(std::os::unix::net::UnixListener::bind(home.path().join(FILE)).unwrap());
             assert_eq!(ask(home.path(), look(), replies).await.unwrap(), None);
-            let door = Door::open(home.path()).unwrap();
-            drop(door);
+            let socket = ControlSocket::open(home.path()).unwrap();
+            drop(socket);
             assert!(!home.path().join(FILE).exists());
         });
     }
@@ -213,7 +223,7 @@ mod tests {
         std::fs::write(&other, "kept").unwrap();
         symlink(&other, home.path().join(FILE)).unwrap();
         runtime().block_on(async {
-            let _door = Door::open(home.path()).unwrap();
+            let _door = ControlSocket::open(home.path()).unwrap();
             assert_eq!(std::fs::read_to_string(&other).unwrap(), "kept");
         });
     }
@@ -228,7 +238,7 @@ mod tests {
         listener.set_nonblocking(true).unwrap();
         runtime().block_on(async {
             let (replies, _heard) = mpsc::channel(4);
-            let error = ask(home.path(), What::Look("shop".into()), replies).await.unwrap_err();
+            let error = ask(home.path(), ControlCommand::Look("shop".into()), replies).await.unwrap_err();
             assert!(error.to_string().contains("others can write"), "{error}");
         });
         assert!(!is_listening(home.path()));
@@ -239,7 +249,7 @@ mod tests {
     fn an_endless_line_is_not_read_to_its_end() {
         runtime().block_on(async {
             let mut endless = BufReader::new(tokio::io::repeat(b'x'));
-            assert!(read::<Request>(&mut endless).await.is_err());
+            assert!(read::<ControlRequest>(&mut endless).await.is_err());
         });
     }
 }

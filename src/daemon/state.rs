@@ -8,7 +8,7 @@ use std::{
 use sd_notify::NotifyState;
 use tokio::time::MissedTickBehavior;
 
-use super::{readiness::notify, reconciler::Shared};
+use super::{readiness::notify, reconciler::DaemonContext};
 use crate::{
     host::Host,
     store::{Gone, StoreError},
@@ -21,7 +21,7 @@ const LOOK: Duration = Duration::from_secs(2);
 #[derive(Debug, Default)]
 pub(super) struct StateFound(Mutex<Option<Gone>>);
 
-impl<H: Host + 'static> Shared<H> {
+impl<H: Host + 'static> DaemonContext<H> {
     /// Looks at it. What has changed since the last look is reported once: in the log, and to the service manager, to which
     /// nothing but its status can be taken back. Once it is there again every object is looked at.
     ///
@@ -41,7 +41,7 @@ impl<H: Host + 'static> Shared<H> {
             } else {
                 tracing::warn!("the state is where it was opened again: every object is looked at");
                 notify(&[NotifyState::Status("the state is where it was opened again")]);
-                self.keys.name_all(self.objects.names());
+                self.queue.add_all(self.objects.names());
             }
             *last = gone;
         }

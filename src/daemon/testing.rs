@@ -6,28 +6,28 @@ use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    keys::Keys, looks::Hung, objects::Objects, readiness::Readiness, reconciler::Shared, sessions::Memory,
-    waiters::Waiters,
+    bounded_host::HungReads, objects::ManagedObjects, readiness::Readiness, reconciler::DaemonContext,
+    session_cache::SessionCache, subscribers::Subscribers, work_queue::WorkQueue,
 };
 use crate::{
     fixtures,
     host::Host,
-    manifest::Source,
+    manifest::ManifestSource,
     reconcile::{
-        AtWork,
-        fake::{Container, FakeHost, Image, World},
+        ActiveProjects,
+        fake::{FakeContainer, FakeHost, Image, World},
     },
     runtime::{Reconcile as _, Requeue},
     store::Store,
 };
 
 /// Two objects, `backoffice` and `other`, on the same host.
-pub(super) struct Bench<H = FakeHost> {
-    pub(super) shared: Arc<Shared<H>>,
+pub(super) struct DaemonFixture<H = FakeHost> {
+    pub(super) shared: Arc<DaemonContext<H>>,
     pub(super) dir: tempfile::TempDir,
 }
 
-impl Bench {
+impl DaemonFixture {
     pub(super) fn new(world: World) -> Self {
         Self::on(FakeHost::new(world))
     }
@@ -37,7 +37,7 @@ impl Bench {
     }
 }
 
-impl<H: Host + 'static> Bench<H> {
+impl<H: Host + 'static> DaemonFixture<H> {
     pub(super) fn on(host: H) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let manifests = dir.path().join("manifests");
@@ -48,21 +48,21 @@ impl<H: Host + 'static> Bench<H> {
             fs::write(manifests.join(format!("{name}.yaml")), serde_json::to_string(&object).unwrap())
                 .unwrap();
         }
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(DaemonContext {
             host: Arc::new(host),
             store: Arc::new(Store::open(dir.path(), "test".into()).unwrap()),
-            objects: Objects::new(vec![Source::Path(manifests)]),
-            memory: Memory::default(),
-            waiters: Waiters::default(),
-            keys: Keys::default(),
+            objects: ManagedObjects::new(vec![ManifestSource::Path(manifests)]),
+            sessions: SessionCache::default(),
+            subscribers: Subscribers::default(),
+            queue: WorkQueue::default(),
             readiness: Readiness::default(),
             state_found: super::state::StateFound::default(),
             projects: super::claims::Projects::default(),
-            at_work: AtWork::default(),
-            hung: Hung::default(),
+            active_projects: ActiveProjects::default(),
+            hung_reads: HungReads::default(),
             reading: Arc::default(),
             builds: Semaphore::new(1),
-            narrate: |_, _| None,
+            render: |_, _| None,
             stop: CancellationToken::new(),
             cancel: CancellationToken::new(),
         });
@@ -70,13 +70,13 @@ impl<H: Host + 'static> Bench<H> {
         Self { shared, dir }
     }
 
-    pub(super) async fn turn(&self, object: &str) -> Requeue {
+    pub(super) async fn reconcile(&self, object: &str) -> Requeue {
         self.shared.reconcile(object.into()).await
     }
 
     /// The time until the next turn, after one.
-    pub(super) async fn wait_after_turn(&self) -> Duration {
-        match self.turn("backoffice").await {
+    pub(super) async fn wait_after_reconcile(&self) -> Duration {
+        match self.reconcile("backoffice").await {
             Requeue::At(at) => at - Instant::now(),
             other => panic!("no time: {other:?}"),
         }
@@ -85,7 +85,7 @@ impl<H: Host + 'static> Bench<H> {
     /// Turns until the object rests; the time until the next turn then.
     pub(super) async fn wait_at_rest(&self) -> Duration {
         loop {
-            match self.turn("backoffice").await {
+            match self.reconcile("backoffice").await {
                 Requeue::Now => {}
                 Requeue::At(at) => return at - Instant::now(),
                 Requeue::Never => panic!("it is forgotten"),
@@ -96,6 +96,6 @@ impl<H: Host + 'static> Bench<H> {
 
 pub(super) fn healthy() -> World {
     let image = Image { id: 2, source: 2, module: true };
-    let container = Container { id: 1, image, config: 1, running: true, starts: 1, crashes: 0, looks: 0 };
+    let container = FakeContainer { id: 1, image, config: 1, running: true, starts: 1, crashes: 0, looks: 0 };
     World { image: Some(image), container: Some(container), next: 3, ..World::incident() }
 }

@@ -4,12 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::{Stream, StreamExt as _};
 
-use super::reconciler::Shared;
+use super::reconciler::DaemonContext;
 use crate::{
     api::Desired,
     causes::with_causes,
     host::{Host, engine::Change},
-    reconcile::{ReconcileError, begin_watch, end_watch, in_full, now},
+    reconcile::{ReconcileError, deregister, in_full, now, register},
     runtime::debounce,
 };
 
@@ -20,13 +20,13 @@ const LATEST: Duration = Duration::from_secs(1);
 
 /// How often manifests that are not valid are read again. What is wrong may be mended without an edit: a project
 /// directory that is mounted late.
-const MENDED: Duration = Duration::from_secs(30);
+const FAULT_RECHECK: Duration = Duration::from_secs(30);
 
 /// Why an object is not watched that the state knows from earlier.
 pub(super) const NOT_DECLARED: &str =
     "no manifest that undrift was started with declares it; it is left as it is";
 
-impl<H: Host + 'static> Shared<H> {
+impl<H: Host + 'static> DaemonContext<H> {
     /// Names the objects that a change may concern, for as long as there are changes.
     pub(super) async fn follow(self: Arc<Self>, changes: impl Stream<Item = Change> + Send) {
         let mut changes = std::pin::pin!(debounce(changes, QUIET, LATEST));
@@ -34,13 +34,13 @@ impl<H: Host + 'static> Shared<H> {
             let all = self.objects.names();
             let meant = match &change {
                 Change::Everything => all,
-                Change::Project(project) => self.memory.of_project(all, project),
-                Change::Image(reference) => self.memory.of_image(all, reference),
+                Change::Project(project) => self.sessions.of_project(all, project),
+                Change::Image(reference) => self.sessions.of_image(all, reference),
             };
             if !meant.is_empty() {
                 tracing::debug!(?change, objects = ?meant, "may have changed");
             }
-            self.keys.name_all(meant);
+            self.queue.add_all(meant);
         }
     }
 
@@ -48,7 +48,7 @@ impl<H: Host + 'static> Shared<H> {
     pub(super) async fn read_again(self: Arc<Self>, edits: impl Stream<Item = ()> + Send) {
         let mut edits = std::pin::pin!(edits);
         loop {
-            match tokio::time::timeout(MENDED, edits.next()).await {
+            match tokio::time::timeout(FAULT_RECHECK, edits.next()).await {
                 Ok(Some(())) => self.reload().await,
                 Ok(None) => return,
                 Err(_) if self.objects.has_faults() || !self.objects.undeclared().is_empty() => {
@@ -77,28 +77,28 @@ impl<H: Host + 'static> Shared<H> {
 
     fn reload_now(&self) {
         let reloaded = self.objects.reload();
-        for fault in &reloaded.news {
+        for fault in &reloaded.new_faults {
             tracing::warn!(manifest = fault, "not valid, and not in effect");
         }
         self.keep_declared();
         for desired in &reloaded.changed {
-            if desired.outlived.is_none() {
+            if desired.superseded_by.is_none() {
                 tracing::info!(object = desired.name(), manifest = desired.manifest, "declared");
             } else {
                 tracing::info!(object = desired.name(), "goes on as it was declared before");
             }
-            self.objects.is_anew(desired.name());
-            self.memory.refresh(desired.name());
-            self.keys.name(desired.name());
+            self.objects.add_pending_registration(desired.name());
+            self.sessions.refresh(desired.name());
+            self.queue.add(desired.name());
         }
         for desired in &reloaded.removed {
             tracing::info!(object = desired.name(), "no longer declared: it is left as it is");
-            self.waiters.dismiss(Some(desired.name()));
-            self.keys.name(desired.name());
+            self.subscribers.disconnect(Some(desired.name()));
+            self.queue.add(desired.name());
         }
         for name in self.objects.undeclared() {
-            if self.end_of_watch(&name, NOT_DECLARED) {
-                self.objects.is_decided(&name);
+            if self.deregister_object(&name, NOT_DECLARED) {
+                self.objects.confirm_undeclared(&name);
             }
         }
     }
@@ -107,7 +107,7 @@ impl<H: Host + 'static> Shared<H> {
     /// may be a build away.
     pub(super) fn keep_declared(&self) {
         for desired in self.objects.all() {
-            let fault = desired.outlived.as_deref();
+            let fault = desired.superseded_by.as_deref();
             let kept = self.store.keep_manifest_fault(desired.name(), fault).and_then(|()| match fault {
                 None => self.store.keep_declaration(&desired),
                 Some(_) => Ok(()),
@@ -121,22 +121,22 @@ impl<H: Host + 'static> Shared<H> {
 
     /// Ends the watch of an object that is no longer declared; whether there is nothing left to say of it. Not to be called
     /// while a turn is at work on it, which would have the last word.
-    pub(super) fn part_from(&self, name: &str) -> bool {
-        let Some(desired) = self.objects.parting(name) else { return true };
-        self.memory.forget(name);
+    pub(super) fn finish_removal(&self, name: &str) -> bool {
+        let Some(desired) = self.objects.pending_removal(name) else { return true };
+        self.sessions.forget(name);
         self.readiness.forget(name);
         let why = format!("its manifest {} is gone; it is left as it is", desired.manifest);
-        let is_said = self.end_of_watch(name, &why);
-        if is_said {
-            self.objects.has_parted(&desired);
+        let is_recorded = self.deregister_object(name, &why);
+        if is_recorded {
+            self.objects.confirm_removal(&desired);
         }
-        is_said
+        is_recorded
     }
 
     /// Records that nobody watches an object any more; whether it could. Until then its last status stands, which may call
     /// it fine.
-    fn end_of_watch(&self, name: &str, why: &str) -> bool {
-        let ended = end_watch(&self.store, name, why, now());
+    fn deregister_object(&self, name: &str, why: &str) -> bool {
+        let ended = deregister(&self.store, name, why, now());
         if let Err(error) = &ended {
             let error = in_full(&self.store, error);
             tracing::error!(object = name, %error, "the end of the watch could not be recorded");
@@ -149,11 +149,11 @@ impl<H: Host + 'static> Shared<H> {
     ///
     /// # Errors
     /// Where the state folder fails.
-    pub(super) fn begin_again(&self, desired: &Desired) -> Result<(), ReconcileError> {
+    pub(super) fn register_added(&self, desired: &Desired) -> Result<(), ReconcileError> {
         let name = desired.name();
-        if self.objects.is_to_begin(name) {
-            begin_watch(&self.store, name, &desired.manifest)?;
-            self.objects.has_begun(name);
+        if self.objects.is_pending_registration(name) {
+            register(&self.store, name, &desired.manifest)?;
+            self.objects.confirm_registration(name);
         }
         Ok(())
     }

@@ -47,13 +47,13 @@ pub fn healthy_period(policy: &ReconcilePolicy) -> TimeDelta {
     policy.backoff.max.delta().max(HEALTHY_PERIOD)
 }
 
-/// A service that was proven after the last repair, and has stayed so for as long as the longest wait between attempts and
+/// A service that was verified after the last repair, and has stayed so for as long as the longest wait between attempts and
 /// for ten minutes, is well. A good look is not enough, however long after the repair: a flapping service would be
 /// repaired without end.
 fn is_well_again(inputs: Inputs<'_>, row: &Attempt) -> bool {
     let period = healthy_period(&inputs.desired.object.spec.reconcile);
-    let proven_since = inputs.history.proven_since.get(&row.service);
-    proven_since.is_some_and(|since| *since >= row.last_at && inputs.now - *since >= period)
+    let verified_since = inputs.history.verified_since.get(&row.service);
+    verified_since.is_some_and(|since| *since >= row.last_at && inputs.now - *since >= period)
 }
 
 fn judged(inputs: Inputs<'_>, row: &Attempt, diagnosis: &Diagnosis) -> Attempt {
@@ -262,13 +262,13 @@ pub fn end_rollback(begun: Vec<Attempt>) -> Vec<Attempt> {
     begun.into_iter().map(end).collect()
 }
 
-/// The rows that the proof of a service settles: what counts is what was not verified, so none counts any more, and rows
+/// The rows that the verification of a service settles: what counts is what was not verified, so none counts any more, and rows
 /// of which nothing was given up begin anew.
 ///
 /// A step that was not in vain has healed: its rungs are tried from the first one on again. That holds also for one that left
 /// another drift behind which passed by itself, as a server does that takes its time to start; not for one that failed
 /// or changed nothing, which would be as much in vain the next time, and for none after a rollback.
-pub fn after_proof(
+pub fn after_verification(
     incident: Option<&OpenIncident>,
     service: &str,
     rows: &[Attempt],

@@ -1,6 +1,6 @@
 //! The table of repairs: which steps could help against a drift, and how they escalate.
 
-use super::checks::{is_mended_by_a_restart, network};
+use super::checks::{is_fixed_by_a_restart, network};
 use crate::api::{Attempt, Drift, Fact, Layer, Reason, ServiceObservation, Step};
 
 /// The steps of the table.
@@ -48,7 +48,7 @@ pub(super) fn escalation(drift: &Drift, seen: &ServiceObservation) -> Escalation
             Escalation::UntilSpent(vec![RECREATE])
         }
         (Layer::Container, Reason::NamespaceLost)
-            if is_mended_by_a_restart(containers) && network::blocking(seen).is_none() =>
+            if is_fixed_by_a_restart(containers) && network::blocking(seen).is_none() =>
         {
             Escalation::UntilSpent(vec![Step::Restart, RECREATE])
         }

@@ -55,7 +55,7 @@ pub(super) struct StartedAgain {
     pub(super) at: Time,
 }
 
-/// What something else ends each time, before it could be proven, can run, and so can what only waits for a port that somebody
+/// What something else ends each time, before it could be verified, can run, and so can what only waits for a port that somebody
 /// else has: a budget that is spent on it says nothing of the service. It is started once in the longest backoff, and stalled in between, so that a person hears of it.
 pub(super) fn started_again(
     inputs: Inputs<'_>,

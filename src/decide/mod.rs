@@ -50,22 +50,23 @@ mod verify;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use attempts::{
-    after_proof, begin_preparation, begin_step, end_preparation, end_rollback, end_step, healthy_period,
+    after_verification, begin_preparation, begin_step, end_preparation, end_rollback, end_step,
+    healthy_period,
 };
-pub use checks::{Diagnosis, LayerVerdict, UnknownLayer, diagnose, is_young};
-pub use order::{Order, Turn};
-pub use plan::{NOT_PROVEN, Next};
+pub use checks::{Diagnosis, LayerVerdict, UnknownLayer, diagnose, within_start_grace};
+pub use order::{StepOrder, UpPhase};
+pub use plan::{NOT_VERIFIED, Next};
 pub use rate::recent_steps;
 pub use recurrence::{AfterIncident, EndedIncident};
-pub use repair::{Prospect, Repair};
-pub use rollback::{JUDGED_FOR, images_to_put_back, rollback_target, to_keep, verified_images};
+pub use repair::{Repair, RepairOption};
+pub use rollback::{JUDGED_FOR, images_to_restore, rollback_target, to_keep, verified_images};
 pub use status::{
     AS_DECLARED, MANIFEST_INVALID, RATE_EXCEEDED, StatusInputs, is_verified, status, with_fault,
-    with_outlived,
+    with_superseded_by,
 };
 pub use unseen::failed_status;
 pub use verify::{
-    Identity, LEAST_LOOKS, Proof, Weight, identities, identities_of, judge, unlike_before, weigh,
+    Identity, LEAST_LOOKS, Stability, Weight, identities, identities_of, judge, unlike_before, weigh,
 };
 
 use crate::api::{
@@ -101,10 +102,10 @@ pub struct History {
     pub incident: Option<OpenIncident>,
     /// The one before it, where it ended not long ago and well: what it repaired may yet turn out to be worse.
     pub last_healed: Option<OpenIncident>,
-    /// What each service consisted of when it was last proven; see [`identities`].
-    pub proven: BTreeMap<String, Vec<Identity>>,
-    /// Since when each of these services has been proven.
-    pub proven_since: BTreeMap<String, Time>,
+    /// What each service consisted of when it was last verified; see [`identities`].
+    pub verified: BTreeMap<String, Vec<Identity>>,
+    /// Since when each of these services has been verified.
+    pub verified_since: BTreeMap<String, Time>,
     /// The restart count of each container, by ID, as it was ten minutes ago, or when undrift began to look: what has been
     /// added to it are the deaths that it was seen to die.
     pub restarts: BTreeMap<String, i64>,
@@ -113,8 +114,8 @@ pub struct History {
     pub watching_since: Option<Time>,
     /// When the present series of looks began.
     pub looking_since: Option<Time>,
-    /// The services whose stability window has begun while others were proven.
-    pub proving: Vec<String>,
+    /// The services whose stability window has begun while others were verified.
+    pub verifying: Vec<String>,
     /// The image IDs that a rollback would put back and that the engine no longer has.
     pub gone_images: BTreeSet<String>,
     /// The suspension by a person that holds now, besides the spec's own.
@@ -136,11 +137,11 @@ pub struct OpenIncident {
     pub before: ObjectStatus,
     /// The steps so far that ended, oldest first.
     pub steps: Vec<DoneStep>,
-    /// What was proven in it.
+    /// What was verified in it.
     pub verified: Vec<Verified>,
 }
 
-/// A service that was proven.
+/// A service that was verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
     /// The service.
@@ -211,11 +212,15 @@ impl OpenIncident {
         steps.iter().rev().take_while(|done| !done.is_up()).any(built)
     }
 
-    /// The image of the service's containers when it was proven last, if that was at that time or later.
+    /// The image of the service's containers when it was verified last, if that was at that time or later.
     #[must_use]
-    pub fn proven_since(&self, service: &str, time: Time) -> Option<&str> {
-        let proofs = self.verified.iter().rev().filter(|proof| proof.service == service && proof.at >= time);
-        proofs.map(|proof| proof.image.as_str()).next()
+    pub fn verified_since(&self, service: &str, time: Time) -> Option<&str> {
+        let verifications = self
+            .verified
+            .iter()
+            .rev()
+            .filter(|verification| verification.service == service && verification.at >= time);
+        verifications.map(|verification| verification.image.as_str()).next()
     }
 
     /// Whether the service was rolled back.
@@ -261,7 +266,7 @@ pub struct Decision {
     /// One diagnosis per service of the spec.
     pub services: Vec<Diagnosis>,
     /// What could mend each of them.
-    pub prospects: Vec<Prospect>,
+    pub repair_options: Vec<RepairOption>,
     /// The steps, in order, that would mend all that can be mended. Only the first is ever executed before
     /// everything is observed anew.
     pub plan: Vec<PlannedStep>,
@@ -297,8 +302,8 @@ impl Decision {
     #[must_use]
     pub fn rate_exceeded(&self) -> Option<String> {
         let mut messages = Vec::new();
-        for prospect in &self.prospects {
-            match (&prospect.repair, &prospect.rate_exceeded) {
+        for option in &self.repair_options {
+            match (&option.repair, &option.rate_exceeded) {
                 (Repair::Nothing | Repair::Stalled { .. }, _) => {}
                 (Repair::Steps(_, Some(_)), Some(message)) => messages.push(message.as_str()),
                 _ => return None,
@@ -314,15 +319,15 @@ impl Decision {
 pub fn decide(inputs: Inputs<'_>) -> Decision {
     let services: Vec<Diagnosis> = checks::diagnose_all(inputs);
     let attempts = attempts::settle(inputs, &services);
-    let prospects: Vec<Prospect> =
-        services.iter().map(|diagnosis| repair::prospect(inputs, &attempts, diagnosis)).collect();
-    let prospects = order::ordered(inputs, &services, prospects);
-    let prospects = ports::handed_over(inputs, prospects);
+    let repair_options: Vec<RepairOption> =
+        services.iter().map(|diagnosis| repair::option(inputs, &attempts, diagnosis)).collect();
+    let repair_options = order::ordered(inputs, &services, repair_options);
+    let repair_options = ports::handed_over(inputs, repair_options);
     let environment_differs = environment::differing(inputs);
     let held_back = held_back(inputs);
-    let plan = if held_back.is_none() { plan::plan(&prospects, |_| true) } else { Vec::new() };
-    let next = plan::next(inputs, &services, &prospects);
-    Decision { services, prospects, plan, next, attempts, held_back, environment_differs }
+    let plan = if held_back.is_none() { plan::plan(&repair_options, |_| true) } else { Vec::new() };
+    let next = plan::next(inputs, &services, &repair_options);
+    Decision { services, repair_options, plan, next, attempts, held_back, environment_differs }
 }
 
 /// What keeps undrift from taking any step for this object. A person's word comes first: it says why.

@@ -31,7 +31,7 @@ pub enum Finding {
 
 /// What can still be asked where the answers so far settle nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Missing {
+pub enum FollowUp {
     /// The control request with credentials.
     ControlWithCredentials,
     /// A method that changes nothing, at the route and at its controls.
@@ -40,7 +40,7 @@ pub enum Missing {
 
 /// What else is worth asking, if anything.
 #[must_use]
-pub fn missing(spec: &RouteSpec, answer: &RouteAnswer) -> Option<Missing> {
+pub fn missing(spec: &RouteSpec, answer: &RouteAnswer) -> Option<FollowUp> {
     if spec.control == Control::Off {
         return None;
     }
@@ -49,7 +49,7 @@ pub fn missing(spec: &RouteSpec, answer: &RouteAnswer) -> Option<Missing> {
         && seen.earns_what_is_declared()
         && !seen.is_settled_without_credentials()
     {
-        return Some(Missing::ControlWithCredentials);
+        return Some(FollowUp::ControlWithCredentials);
     }
     let is_unsettled = match finding(spec, answer) {
         Finding::Ambiguous(_) | Finding::Broken(Reason::Indistinguishable, _) => true,
@@ -57,7 +57,7 @@ pub fn missing(spec: &RouteSpec, answer: &RouteAnswer) -> Option<Missing> {
         Finding::Broken(Reason::Absent, _) => seen.by_credentials() == ByCredentials::Nothing,
         _ => false,
     };
-    (answer.other_method.is_none() && is_unsettled).then_some(Missing::OtherMethod)
+    (answer.other_method.is_none() && is_unsettled).then_some(FollowUp::OtherMethod)
 }
 
 /// What the answers say.

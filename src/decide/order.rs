@@ -10,7 +10,7 @@ mod restarts;
 use std::collections::BTreeMap;
 
 use self::jobs::JobOrder;
-use super::{Diagnosis, Inputs, Prospect};
+use super::{Diagnosis, Inputs, RepairOption};
 use crate::api::{ContainerObservation, Fact, ServiceObservation, Ties};
 
 /// From this place in its own order on, a restart comes when all else is done.
@@ -18,9 +18,9 @@ pub(super) const RESTARTS_LAST: usize = 2;
 
 /// The place of a service's steps among those of others.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Order {
+pub struct StepOrder {
     /// When it is brought up.
-    pub turn: Turn,
+    pub phase: UpPhase,
     /// How many steps of others come before its first.
     pub after: usize,
     /// The services whose repair it prepares.
@@ -29,7 +29,7 @@ pub struct Order {
 
 /// When a service is brought up among others.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Turn {
+pub enum UpPhase {
     /// It waits for nobody, and nobody waits for it.
     #[default]
     Anybody,
@@ -41,7 +41,7 @@ pub enum Turn {
 
 /// A service as far as its order is concerned, named in the spec or not.
 #[derive(Clone, Copy)]
-struct Seen<'a> {
+struct OrderedService<'a> {
     ties: &'a Ties,
     buildable: bool,
     replicas: u32,
@@ -51,7 +51,7 @@ struct Seen<'a> {
     runs_undrift: bool,
 }
 
-impl<'a> Seen<'a> {
+impl<'a> OrderedService<'a> {
     fn of(inputs: Inputs<'a>, service: &str) -> Option<Self> {
         let named = inputs.observed.services.iter().find(|seen| seen.name == service);
         let related = || inputs.observed.related.iter().find(|seen| seen.name == service);
@@ -75,7 +75,7 @@ impl<'a> Seen<'a> {
     }
 }
 
-impl<'a> From<&'a ServiceObservation> for Seen<'a> {
+impl<'a> From<&'a ServiceObservation> for OrderedService<'a> {
     fn from(seen: &'a ServiceObservation) -> Self {
         Self {
             ties: &seen.ties,
@@ -90,31 +90,37 @@ impl<'a> From<&'a ServiceObservation> for Seen<'a> {
 }
 
 /// The prospects with their places, and those of what must come first or along.
-pub(super) fn ordered(inputs: Inputs<'_>, services: &[Diagnosis], prospects: Vec<Prospect>) -> Vec<Prospect> {
-    let mut ordered = JobOrder { inputs, services, prospects, jobs: BTreeMap::new() };
+pub(super) fn ordered(
+    inputs: Inputs<'_>,
+    services: &[Diagnosis],
+    repair_options: Vec<RepairOption>,
+) -> Vec<RepairOption> {
+    let mut ordered = JobOrder { inputs, services, repair_options, jobs: BTreeMap::new() };
     ordered.leave_finished_jobs();
-    for at in 0..ordered.prospects.len() {
+    for at in 0..ordered.repair_options.len() {
         ordered.put_jobs_before(at);
     }
-    ordered.set_turns();
-    let JobOrder { mut prospects, jobs, .. } = ordered;
-    prospects.extend(jobs.into_values());
-    let restarts = restarts::restarts(inputs, &prospects);
-    prospects.extend(restarts);
-    prospects
+    ordered.set_phases();
+    let JobOrder { mut repair_options, jobs, .. } = ordered;
+    repair_options.extend(jobs.into_values());
+    let restarts = restarts::restarts(inputs, &repair_options);
+    repair_options.extend(restarts);
+    repair_options
 }
 
-fn turn(inputs: Inputs<'_>, service: &str) -> Turn {
-    let Some(seen) = Seen::of(inputs, service) else { return Turn::Anybody };
+fn phase(inputs: Inputs<'_>, service: &str) -> UpPhase {
+    let Some(seen) = OrderedService::of(inputs, service) else { return UpPhase::Anybody };
     if seen.ties.is_awaited {
-        return Turn::Job(depth(inputs, service, &mut Vec::new()));
+        return UpPhase::Job(depth(inputs, service, &mut Vec::new()));
     }
-    if seen.ties.waits_for.is_empty() { Turn::Anybody } else { Turn::Waits }
+    if seen.ties.waits_for.is_empty() { UpPhase::Anybody } else { UpPhase::Waits }
 }
 
 /// How many jobs come before this one, one behind the other.
 fn depth(inputs: Inputs<'_>, job: &str, path: &mut Vec<String>) -> usize {
-    let Some(seen) = Seen::of(inputs, job).filter(|_| !path.iter().any(|p| p == job)) else { return 0 };
+    let Some(seen) = OrderedService::of(inputs, job).filter(|_| !path.iter().any(|p| p == job)) else {
+        return 0;
+    };
     path.push(job.to_owned());
     let before = seen.ties.waits_for.iter().map(|before| 1 + depth(inputs, before, path)).max().unwrap_or(0);
     path.pop();

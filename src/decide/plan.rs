@@ -3,8 +3,8 @@
 use chrono::TimeDelta;
 
 use super::{
-    Diagnosis, Inputs, Prospect, Repair, held_back, identities,
-    order::{RESTARTS_LAST, Turn},
+    Diagnosis, Inputs, Repair, RepairOption, held_back, identities,
+    order::{RESTARTS_LAST, UpPhase},
     repair::UNKNOWN,
     settling,
 };
@@ -14,15 +14,15 @@ use crate::api::{PlannedStep, RouteAnswer, Step, StepKind, Time, UnknownReason};
 const LOOK_AGAIN_AFTER: (TimeDelta, TimeDelta) = (TimeDelta::milliseconds(100), TimeDelta::seconds(2));
 
 /// The reason of what was as declared, and never for the whole stability window.
-pub const NOT_PROVEN: &str = "NotProven";
+pub const NOT_VERIFIED: &str = "NotProven";
 
 /// What to do now.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Next {
-    /// Nothing: all is as declared and proven, or undrift must not act.
+    /// Nothing: all is as declared and verified, or undrift must not act.
     Nothing,
-    /// Look on for the stability window: these services are as declared and not yet proven.
-    Prove(Vec<String>),
+    /// Look on for the stability window: these services are as declared and not yet verified.
+    Verify(Vec<String>),
     /// Take this step, then look again.
     Execute(PlannedStep),
     /// Look again at that time: a backoff, or something that may pass by itself.
@@ -38,28 +38,31 @@ pub enum Next {
 
 /// The plan of those services that `wanted` selects. What mends by itself comes first, so that a stopped
 /// container does not wait for another service's build.
-pub(super) fn plan(prospects: &[Prospect], wanted: impl Fn(&Prospect) -> bool) -> Vec<PlannedStep> {
+pub(super) fn plan(
+    repair_options: &[RepairOption],
+    wanted: impl Fn(&RepairOption) -> bool,
+) -> Vec<PlannedStep> {
     let mut plan: Vec<PlannedStep> = Vec::new();
-    let mut places: Vec<(Place, Option<&str>)> = Vec::new();
-    for prospect in prospects.iter().filter(|p| wanted(p)) {
-        let Repair::Steps(steps, _) = &prospect.repair else { continue };
+    let mut places: Vec<(PlanPosition, Option<&str>)> = Vec::new();
+    for option in repair_options.iter().filter(|p| wanted(p)) {
+        let Repair::Steps(steps, _) = &option.repair else { continue };
         for (index, step) in steps.iter().enumerate() {
-            let apart = prospect.alone && matches!(step, Step::Build { .. });
-            let place = (place(prospect, index, *step), apart.then_some(prospect.service.as_str()));
-            let words = format!("{}: {}", prospect.service, prospect.why);
+            let apart = option.build_separately && matches!(step, Step::Build { .. });
+            let place = (place(option, index, *step), apart.then_some(option.service.as_str()));
+            let words = format!("{}: {}", option.service, option.why);
             if let Some(at) = places.iter().position(|p| *p == place) {
                 let same = &mut plan[at];
-                same.services.push(prospect.service.clone());
+                same.services.push(option.service.clone());
                 same.reason = format!("{}; {words}", same.reason);
-                let more = prospect.order.on_behalf_of.iter().filter(|s| !same.on_behalf_of.contains(s));
+                let more = option.order.on_behalf_of.iter().filter(|s| !same.on_behalf_of.contains(s));
                 same.on_behalf_of.extend(more.cloned().collect::<Vec<_>>());
             } else {
                 places.push(place);
                 plan.push(PlannedStep {
                     step: *step,
-                    services: vec![prospect.service.clone()],
+                    services: vec![option.service.clone()],
                     reason: words,
-                    on_behalf_of: prospect.order.on_behalf_of.clone(),
+                    on_behalf_of: option.order.on_behalf_of.clone(),
                 });
             }
         }
@@ -70,12 +73,12 @@ pub(super) fn plan(prospects: &[Prospect], wanted: impl Fn(&Prospect) -> bool) -
 }
 
 /// Where a step comes among those of others; steps of one place are taken by one command.
-pub(super) type Place = (u8, Turn, Step);
+pub(super) type PlanPosition = (u8, UpPhase, Step);
 
 /// The place of a service's step, by its number among those of that service.
-pub(super) fn place(prospect: &Prospect, index: usize, step: Step) -> Place {
-    let turn = if step.kind() == StepKind::Up { prospect.order.turn } else { Turn::Anybody };
-    (rank(step, index + prospect.order.after), turn, step)
+pub(super) fn place(option: &RepairOption, index: usize, step: Step) -> PlanPosition {
+    let phase = if step.kind() == StepKind::Up { option.order.phase } else { UpPhase::Anybody };
+    (rank(step, index + option.order.after), phase, step)
 }
 
 fn rank(step: Step, index: usize) -> u8 {
@@ -91,62 +94,64 @@ fn rank(step: Step, index: usize) -> u8 {
 }
 
 /// The one thing to do now.
-pub(super) fn next(inputs: Inputs<'_>, services: &[Diagnosis], prospects: &[Prospect]) -> Next {
+pub(super) fn next(inputs: Inputs<'_>, services: &[Diagnosis], repair_options: &[RepairOption]) -> Next {
     if held_back(inputs).is_some() {
-        // Looking is no step: what a person has mended is proven all the same.
-        return next_look(inputs, services, prospects);
+        // Looking is no step: what a person has mended is verified all the same.
+        return next_look(inputs, services, repair_options);
     }
-    let ready =
-        plan(prospects, |p| matches!(p.repair, Repair::Steps(_, at) if at.is_none_or(|at| at <= inputs.now)));
-    if !ready.is_empty() && inputs.observed.changing.is_some() {
+    let ready = plan(
+        repair_options,
+        |p| matches!(p.repair, Repair::Steps(_, at) if at.is_none_or(|at| at <= inputs.now)),
+    );
+    if !ready.is_empty() && inputs.observed.external_activity.is_some() {
         return Next::Wait(look_again(inputs));
     }
     if let Some(step) = ready.into_iter().next() {
         return Next::Execute(step);
     }
-    let unproven = unproven(inputs, services);
-    if let Some(provable) = provable(inputs, &unproven) {
-        return Next::Prove(provable);
+    let unverified = unverified(inputs, services);
+    if let Some(verifiable) = verifiable(inputs, &unverified) {
+        return Next::Verify(verifiable);
     }
-    if let Some(at) = prospects.iter().filter_map(|p| look_again_at(inputs, p)).min() {
+    if let Some(at) = repair_options.iter().filter_map(|p| look_again_at(inputs, p)).min() {
         return Next::Wait(at);
     }
-    give_up(services, prospects, &unproven)
+    give_up(services, repair_options, &unverified)
 }
 
 /// What to do where no step may be taken: what may pass by itself is looked at until it has, so that a person who has
 /// just mended something by hand is told so.
-fn next_look(inputs: Inputs<'_>, services: &[Diagnosis], prospects: &[Prospect]) -> Next {
-    if let Some(provable) = provable(inputs, &unproven(inputs, services)) {
-        return Next::Prove(provable);
+fn next_look(inputs: Inputs<'_>, services: &[Diagnosis], repair_options: &[RepairOption]) -> Next {
+    if let Some(verifiable) = verifiable(inputs, &unverified(inputs, services)) {
+        return Next::Verify(verifiable);
     }
-    let passing = prospects.iter().filter(|p| matches!(p.repair, Repair::Wait { .. }));
+    let passing = repair_options.iter().filter(|p| matches!(p.repair, Repair::Wait { .. }));
     match passing.filter_map(|p| look_again_at(inputs, p)).min() {
         Some(at) => Next::Wait(at),
         // As declared because it was rolled back: that is told also where undrift may not act any more.
-        None if services.iter().all(Diagnosis::as_declared) => give_up(services, prospects, &[]),
+        None if services.iter().all(Diagnosis::as_declared) => give_up(services, repair_options, &[]),
         None => Next::Nothing,
     }
 }
 
-/// Services that are as declared, as far as that can be seen, and were not proven as they are.
-fn unproven(inputs: Inputs<'_>, services: &[Diagnosis]) -> Vec<String> {
-    let proven = |diagnosis: &&Diagnosis| {
+/// Services that are as declared, as far as that can be seen, and were not verified as they are.
+fn unverified(inputs: Inputs<'_>, services: &[Diagnosis]) -> Vec<String> {
+    let verified = |diagnosis: &&Diagnosis| {
         let seen = inputs.observed.services.iter().find(|s| s.name == diagnosis.service);
-        let proof = inputs.history.proven.get(&diagnosis.service);
-        seen.is_some_and(|seen| proof.is_some_and(|proof| *proof == identities(seen)))
+        let verification = inputs.history.verified.get(&diagnosis.service);
+        seen.is_some_and(|seen| verification.is_some_and(|verification| *verification == identities(seen)))
     };
-    let unproven = services.iter().filter(|d| d.holds()).filter(|d| !proven(d));
-    unproven.map(|d| d.service.clone()).collect()
+    let unverified = services.iter().filter(|d| d.holds()).filter(|d| !verified(d));
+    unverified.map(|d| d.service.clone()).collect()
 }
 
-/// Those of them that may be proven now. A window that has begun is watched to its end, also past the time that services have
+/// Those of them that may be verified now. A window that has begun is watched to its end, also past the time that services have
 /// to become as declared; nobody new begins one then.
-fn provable(inputs: Inputs<'_>, unproven: &[String]) -> Option<Vec<String>> {
+fn verifiable(inputs: Inputs<'_>, unverified: &[String]) -> Option<Vec<String>> {
     let is_late = inputs.now >= settling::deadline(inputs);
-    let may_be = |service: &&String| !is_late || inputs.history.proving.contains(*service);
-    let provable: Vec<String> = unproven.iter().filter(may_be).cloned().collect();
-    (!provable.is_empty()).then_some(provable)
+    let may_be = |service: &&String| !is_late || inputs.history.verifying.contains(*service);
+    let verifiable: Vec<String> = unverified.iter().filter(may_be).cloned().collect();
+    (!verifiable.is_empty()).then_some(verifiable)
 }
 
 /// Soon at first, for a server that has just started, then less and less often: a tenth of the time that it has
@@ -159,12 +164,12 @@ fn look_again(inputs: Inputs<'_>) -> Time {
     inputs.now + wait
 }
 
-fn look_again_at(inputs: Inputs<'_>, prospect: &Prospect) -> Option<Time> {
-    match &prospect.repair {
+fn look_again_at(inputs: Inputs<'_>, option: &RepairOption) -> Option<Time> {
+    match &option.repair {
         Repair::Steps(_, at) => *at,
         Repair::Wait { until, reason, .. } => {
             let is_limited = reason == UnknownReason::RateLimited.as_str();
-            let opens = is_limited.then(|| opens_at(inputs, &prospect.service)).flatten();
+            let opens = is_limited.then(|| opens_at(inputs, &option.service)).flatten();
             Some(look_again(inputs).max(opens.unwrap_or(inputs.now)).min(*until))
         }
         Repair::Nothing | Repair::Stalled { .. } => None,
@@ -177,8 +182,8 @@ fn opens_at(inputs: Inputs<'_>, service: &str) -> Option<Time> {
     seen.routes.iter().flat_map(|route| &route.answers).filter_map(RouteAnswer::limited_until).max()
 }
 
-fn give_up(services: &[Diagnosis], prospects: &[Prospect], unproven: &[String]) -> Next {
-    let mut stalled = prospects.iter().filter_map(|p| match &p.repair {
+fn give_up(services: &[Diagnosis], repair_options: &[RepairOption], unverified: &[String]) -> Next {
+    let mut stalled = repair_options.iter().filter_map(|p| match &p.repair {
         Repair::Stalled { reason, message } => Some((reason, in_words(p, message))),
         _ => None,
     });
@@ -186,17 +191,17 @@ fn give_up(services: &[Diagnosis], prospects: &[Prospect], unproven: &[String]) 
         let messages: Vec<String> = std::iter::once(first).chain(stalled.map(|(_, words)| words)).collect();
         return Next::GiveUp { reason: reason.clone(), message: messages.join("; ") };
     }
-    if unproven.is_empty() {
+    if unverified.is_empty() {
         return not_known(services);
     }
-    let message = format!("{} did not stay as declared for the stability window", unproven.join(", "));
-    Next::GiveUp { reason: NOT_PROVEN.into(), message }
+    let message = format!("{} did not stay as declared for the stability window", unverified.join(", "));
+    Next::GiveUp { reason: NOT_VERIFIED.into(), message }
 }
 
 /// Why nothing more is tried for a service, and what is done for it all the same.
-fn in_words(prospect: &Prospect, message: &str) -> String {
-    let service = &prospect.service;
-    match prospect.started_again_at {
+fn in_words(option: &RepairOption, message: &str) -> String {
+    let service = &option.service;
+    match option.started_again_at {
         None => format!("{service}: {message}"),
         Some(at) => {
             let at = at.format("%H:%M:%S UTC");
@@ -207,7 +212,7 @@ fn in_words(prospect: &Prospect, message: &str) -> String {
     }
 }
 
-/// All that can be seen is as declared and proven. What cannot be seen keeps that from being called reconciled.
+/// All that can be seen is as declared and verified. What cannot be seen keeps that from being called reconciled.
 fn not_known(services: &[Diagnosis]) -> Next {
     let unverifiable = services
         .iter()

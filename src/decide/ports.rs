@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 
 use super::{
-    Inputs, Prospect, Repair, obstacles,
-    plan::{Place, place},
+    Inputs, Repair, RepairOption, obstacles,
+    plan::{PlanPosition, place},
     settling,
 };
 use crate::api::{NoteReason, Step, Time};
@@ -19,34 +19,39 @@ use crate::api::{NoteReason, Step, Time};
 const WAITS_AT_LEAST: TimeDelta = TimeDelta::seconds(2);
 
 /// The prospects, where no service that works is brought up before a port of its own is free.
-pub(super) fn handed_over(inputs: Inputs<'_>, mut prospects: Vec<Prospect>) -> Vec<Prospect> {
+pub(super) fn handed_over(inputs: Inputs<'_>, mut repair_options: Vec<RepairOption>) -> Vec<RepairOption> {
     // Whom one waits for may wait itself: of so many services no chain is longer. Those that change their ports with each other
     // would wait for ever, and wait for no more than what comes first by itself.
-    for round in 0..prospects.len() {
-        let held = prospects.iter().enumerate();
-        let held = held.filter_map(|(at, p)| Some((at, held_back(inputs, &prospects, p, round == 0)?)));
+    for round in 0..repair_options.len() {
+        let held = repair_options.iter().enumerate();
+        let held = held.filter_map(|(at, p)| Some((at, held_back(inputs, &repair_options, p, round == 0)?)));
         let held: Vec<(usize, Repair)> = held.collect();
         if held.is_empty() {
             break;
         }
         for (at, repair) in held {
-            prospects[at].repair = repair;
+            repair_options[at].repair = repair;
         }
     }
-    prospects
+    repair_options
 }
 
 /// What becomes of a repair that another service's must come before; `is_first` where none was held back yet.
-fn held_back(inputs: Inputs<'_>, all: &[Prospect], prospect: &Prospect, is_first: bool) -> Option<Repair> {
-    let seen = inputs.observed.services.iter().find(|seen| seen.name == prospect.service)?;
-    let up = place_of_up(prospect)?;
+fn held_back(
+    inputs: Inputs<'_>,
+    all: &[RepairOption],
+    option: &RepairOption,
+    is_first: bool,
+) -> Option<Repair> {
+    let seen = inputs.observed.services.iter().find(|seen| seen.name == option.service)?;
+    let up = place_of_up(option)?;
     if !obstacles::works(inputs, seen) {
         return None;
     }
     let others = all.iter().filter(|other| seen.ports_of.contains(&other.service));
     let mut others =
         others.filter(|other| is_first || !is_to_have_ports_of(inputs, &other.service, &seen.name));
-    others.find_map(|other| after(inputs, prospect, up, other))
+    others.find_map(|other| after(inputs, option, up, other))
 }
 
 /// Whether a service is to have a port of this other one, or of one that is to have one of it.
@@ -65,10 +70,15 @@ fn is_to_have_ports_of(inputs: Inputs<'_>, service: &str, other: &str) -> bool {
 }
 
 /// The same where this other one has its port.
-fn after(inputs: Inputs<'_>, prospect: &Prospect, up: Place, other: &Prospect) -> Option<Repair> {
-    let Repair::Steps(steps, at) = &prospect.repair else { return None };
+fn after(
+    inputs: Inputs<'_>,
+    option: &RepairOption,
+    up: PlanPosition,
+    other: &RepairOption,
+) -> Option<Repair> {
+    let Repair::Steps(steps, at) = &option.repair else { return None };
     let reason = NoteReason::PortTaken.to_string();
-    let (service, other_service) = (&prospect.service, &other.service);
+    let (service, other_service) = (&option.service, &other.service);
     let message = format!(
         "no step is begun that would leave a working service without its port: {other_service} has one that {service} is to \
          publish, and gives it up only when it is brought up itself"
@@ -89,8 +99,8 @@ fn after(inputs: Inputs<'_>, prospect: &Prospect, up: Place, other: &Prospect) -
 }
 
 /// The place of the step that makes a service's containers anew, if one does.
-fn place_of_up(prospect: &Prospect) -> Option<Place> {
-    let Repair::Steps(steps, _) = &prospect.repair else { return None };
+fn place_of_up(option: &RepairOption) -> Option<PlanPosition> {
+    let Repair::Steps(steps, _) = &option.repair else { return None };
     let index = steps.iter().position(|step| matches!(step, Step::Up { .. }))?;
-    Some(place(prospect, index, steps[index]))
+    Some(place(option, index, steps[index]))
 }

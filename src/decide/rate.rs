@@ -1,6 +1,6 @@
 //! How often a service may be built, brought up or restarted within an hour.
 //!
-//! A budget counts failures, and a repair that was verified is none: without a rate what dies again after each proof would be
+//! A budget counts failures, and a repair that was verified is none: without a rate what dies again after each verification would be
 //! repaired without end. The rate counts every step of a service, across incidents, specs and sources. Beyond it a step
 //! waits, and nothing is given up. Meanwhile what is down is started from the image that it ran, as often as the longest
 //! backoff allows.
@@ -158,8 +158,8 @@ fn starts_what_ran(inputs: Inputs<'_>, seen: &ServiceObservation, diagnosis: &Di
     let is_gone = count(seen, |c| !c.state.is_being_removed()).is_none_or(|there| there < seen.replicas);
     let is_examined = diagnosis.drift.as_ref().is_some_and(|drift| drift.layer > Layer::Artifact);
     let Fact::Known(Some(image)) = &seen.artifact.image else { return !is_gone };
-    let proven = inputs.history.proven.get(&seen.name);
-    !is_gone || is_examined || proven.is_some_and(|all| all.iter().any(|ran| ran.image == *image))
+    let verified = inputs.history.verified.get(&seen.name);
+    !is_gone || is_examined || verified.is_some_and(|all| all.iter().any(|ran| ran.image == *image))
 }
 
 fn count(seen: &ServiceObservation, which: impl Fn(&ContainerObservation) -> bool) -> Option<u32> {

@@ -23,12 +23,12 @@ pub struct AfterIncident {
     pub drifted: BTreeSet<(Layer, Reason)>,
     /// The drift that it was given up with.
     pub given_up: Option<(Layer, Reason)>,
-    /// When it was proven, at the end of the incident or later; `None` where it was not yet.
+    /// When it was verified, at the end of the incident or later; `None` where it was not yet.
     pub well_since: Option<Time>,
 }
 
 impl EndedIncident {
-    /// Whether the service was not well when the incident was given up, and has not been proven since.
+    /// Whether the service was not well when the incident was given up, and has not been verified since.
     #[must_use]
     pub fn is_ill(&self, service: &str) -> bool {
         self.services.get(service).is_some_and(|after| after.well_since.is_none())
@@ -63,8 +63,8 @@ impl AfterIncident {
         self.well_since.is_none() && self.given_up == Some(drift.class())
     }
 
-    /// A service that was not proven since has never ceased to drift, however long ago it was given up: its next step may wait for
-    /// a day. What lies ahead was proven by a clock that was set back since, and is as good as just now.
+    /// A service that was not verified since has never ceased to drift, however long ago it was given up: its next step may wait for
+    /// a day. What lies ahead was verified by a clock that was set back since, and is as good as just now.
     fn is_again(&self, drift: &Drift, now: Time, within: TimeDelta) -> bool {
         self.drifted.contains(&drift.class()) && self.well_since.is_none_or(|since| now - since < within)
     }
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_given_up_and_never_proven_since_recurs_however_late_its_next_step_comes() {
+    fn what_was_given_up_and_never_verified_since_recurs_however_late_its_next_step_comes() {
         let after = AfterIncident {
             drifted: [(Layer::Artifact, Reason::ModuleMissing)].into(),
             given_up: Some(DEAD),

@@ -5,7 +5,7 @@ use super::{
     checks::{namespace, network},
     escalation::{Escalation, UP, escalation, untried, with_up},
     kept_running, obstacles,
-    order::Order,
+    order::StepOrder,
     rate, rollback,
     settling::{deadline, still_settling},
     start,
@@ -31,7 +31,7 @@ pub(super) const REPAIRS_EXHAUSTED: &str = "RepairsExhausted";
 
 /// What could be done for one service.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Prospect {
+pub struct RepairOption {
     /// The service.
     pub service: String,
     /// Its drift in words, for the reason of a step.
@@ -40,16 +40,16 @@ pub struct Prospect {
     pub repair: Repair,
     /// Whether a build of it must not share its command with other services: one that fails ends the others of the
     /// same command, and would do so again and again. One that healed its service was no such build.
-    pub alone: bool,
+    pub build_separately: bool,
     /// Why a repair that could be done waits for the rate, in words, if it does. What is down may be started meanwhile.
     pub rate_exceeded: Option<String>,
     /// When a service that something else ends each time is started once more, although its budget is spent.
     pub started_again_at: Option<Time>,
     /// Its place among the others.
-    pub order: Order,
+    pub order: StepOrder,
 }
 
-/// See [`Prospect`].
+/// See [`RepairOption`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Repair {
     /// Nothing is to be done.
@@ -76,7 +76,7 @@ pub enum Repair {
 }
 
 /// What could be done for a service with this diagnosis.
-pub(super) fn prospect(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis) -> Prospect {
+pub(super) fn option(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis) -> RepairOption {
     let service = diagnosis.service.clone();
     let why = match (&diagnosis.unknown, &diagnosis.drift) {
         (_, Some(drift)) => drift.message.clone(),
@@ -92,8 +92,16 @@ pub(super) fn prospect(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnos
         (repair, rate_exceeded) = rate::limited(inputs, seen, diagnosis, repair);
     }
     let was_in_vain = |row: &&Attempt| row.layer == Layer::Artifact && row.attempts > 0 && !row.healed;
-    let alone = rows.iter().filter(|row| row.service == service).any(|row| was_in_vain(&row));
-    Prospect { service, why, repair, alone, rate_exceeded, started_again_at, order: Order::default() }
+    let build_separately = rows.iter().filter(|row| row.service == service).any(|row| was_in_vain(&row));
+    RepairOption {
+        service,
+        why,
+        repair,
+        build_separately,
+        rate_exceeded,
+        started_again_at,
+        order: StepOrder::default(),
+    }
 }
 
 fn repair(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis) -> Repair {
@@ -106,15 +114,15 @@ fn repair(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis) -> Repair
         return Repair::Nothing;
     };
     let Some(drift) = &diagnosis.drift else { return as_declared(inputs, seen, diagnosis) };
-    let case = Case { inputs, rows, diagnosis, seen, drift };
+    let case = RepairCase { inputs, rows, diagnosis, seen, drift };
     // In this order: what may not be touched at all, what is over, what may pass, what was lost, and only then what is new.
     let left = case.left_alone().or_else(|| case.given_up_or_settling());
-    left.or_else(|| case.put_back()).or_else(|| case.brought_up()).unwrap_or_else(|| case.escalated())
+    left.or_else(|| case.restore_image()).or_else(|| case.brought_up()).unwrap_or_else(|| case.escalated())
 }
 
 /// A drift of one service, and everything that its repair depends on.
 #[derive(Clone, Copy)]
-struct Case<'a> {
+struct RepairCase<'a> {
     inputs: Inputs<'a>,
     rows: &'a [Attempt],
     diagnosis: &'a Diagnosis,
@@ -122,7 +130,7 @@ struct Case<'a> {
     drift: &'a Drift,
 }
 
-impl<'a> Case<'a> {
+impl<'a> RepairCase<'a> {
     /// No step, a build neither: nothing could be made of it, or it is not undrift's to touch.
     fn left_alone(self) -> Option<Repair> {
         let Self { inputs, seen, drift, .. } = self;
@@ -136,7 +144,7 @@ impl<'a> Case<'a> {
         if let Some(why) = namespace::blocking(inputs, seen).filter(|_| drift.layer <= Layer::Container) {
             return Some(wait(inputs, drift.reason.as_str(), format!("{}; {why}", drift.message)));
         }
-        let network = network::blocking(seen).filter(|_| !is_mended_by_restart(drift))?;
+        let network = network::blocking(seen).filter(|_| !is_fixed_by_restart(drift))?;
         Some(stalled(Reason::NetworkDefinitionChanged.as_str(), &blocked(seen, network)))
     }
 
@@ -150,7 +158,7 @@ impl<'a> Case<'a> {
     }
 
     /// What ran before comes back, where what a repair brought up is worse.
-    fn put_back(self) -> Option<Repair> {
+    fn restore_image(self) -> Option<Repair> {
         let Self { inputs, diagnosis, seen, drift, .. } = self;
         if rollback::is_impossible(inputs, seen, drift) {
             return Some(without_rollback(inputs, seen, diagnosis));
@@ -239,7 +247,7 @@ pub(super) fn of_another_directory(inputs: Inputs<'_>, seen: &ServiceObservation
 }
 
 /// Whether a restart alone may mend it.
-const fn is_mended_by_restart(drift: &Drift) -> bool {
+const fn is_fixed_by_restart(drift: &Drift) -> bool {
     matches!(drift.reason, Reason::NotRunning | Reason::CrashLooping | Reason::Unhealthy)
 }
 

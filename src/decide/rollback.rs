@@ -14,8 +14,8 @@ use crate::api::{
     ServiceStatus, Step, StepOutcome, Time,
 };
 
-/// For how long after an `Up` and its proof a container that goes wrong is taken for that step's doing; one that was never
-/// proven since, for as long after the last step and the time limit of its proof.
+/// For how long after an `Up` and its verification a container that goes wrong is taken for that step's doing; one that was never
+/// verified since, for as long after the last step and the time limit of its verification.
 pub const JUDGED_FOR: TimeDelta = TimeDelta::minutes(10);
 
 /// The codes of a process that ended well, or because it was told to: by an interrupt, a kill, a stop.
@@ -72,7 +72,7 @@ pub fn verified_images(inputs: Inputs<'_>, services: &[Diagnosis]) -> BTreeMap<S
     let well = services.iter().filter(|diagnosis| diagnosis.as_declared());
     let verified = well.filter_map(|diagnosis| {
         let seen = inputs.observed.services.iter().find(|seen| seen.name == diagnosis.service)?;
-        let is_verified = inputs.history.proven.get(&seen.name) == Some(&identities(seen));
+        let is_verified = inputs.history.verified.get(&seen.name) == Some(&identities(seen));
         let image = seen.artifact.image.known()?.as_ref()?;
         let containers = seen.containers.known()?;
         let runs = |c: &ContainerObservation| c.state == ContainerState::Running && c.image_id == *image;
@@ -84,7 +84,7 @@ pub fn verified_images(inputs: Inputs<'_>, services: &[Diagnosis]) -> BTreeMap<S
 
 /// The images that rollbacks would put back, where another one is behind the reference.
 #[must_use]
-pub fn images_to_put_back(history: &History, observed: &ProjectObservation) -> BTreeSet<String> {
+pub fn images_to_restore(history: &History, observed: &ProjectObservation) -> BTreeSet<String> {
     let targets = observed.services.iter().filter_map(|seen| {
         let target = rollback_target(history, &seen.name)?;
         let is_behind = seen.artifact.image.known().is_some_and(|image| image.as_deref() == Some(target));
@@ -106,9 +106,9 @@ fn is_to_blame(inputs: Inputs<'_>, repair: &OpenIncident, seen: &ServiceObservat
     if kept_running::was_refused_its_port(seen) {
         return false;
     }
-    // After the proof only a death of its own counts, and only of what was proven: a person may stop a container, or have
+    // After the verification only a death of its own counts, and only of what was verified: a person may stop a container, or have
     // brought up another image since.
-    if let Some(image) = repair.proven_since(&seen.name, up.at) {
+    if let Some(image) = repair.verified_since(&seen.name, up.at) {
         return is_recent(inputs, up.at, JUDGED_FOR) && died_by_itself(seen, drift) && runs_only(seen, image);
     }
     // It was never seen to work. The time that all services are given after a step, and in which nobody may have looked as

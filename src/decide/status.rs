@@ -41,15 +41,15 @@ pub struct StatusInputs<'a> {
     pub suspended: Option<&'a Suspension>,
     /// The status before, for the times of transitions.
     pub previous: Option<&'a ObjectStatus>,
-    /// The services that are proven as they are.
-    pub proven: &'a [String],
-    /// The transitions of a repair that was just proven: `(service, index of the route) → (plain, with
+    /// The services that are verified as they are.
+    pub verified: &'a [String],
+    /// The transitions of a repair that was just verified: `(service, index of the route) → (plain, with
     /// credentials)`.
     pub transitions: &'a BTreeMap<(String, usize), (Transition, Option<Transition>)>,
     /// The incident that is open, or the last one.
     pub incident: Option<&'a str>,
     /// Whether undrift is at work on the object, or only looks.
-    pub at_work: bool,
+    pub reconciling: bool,
     /// When it is.
     pub now: Time,
 }
@@ -81,7 +81,7 @@ pub fn status(inputs: StatusInputs<'_>) -> ObjectStatus {
 fn object_conditions(inputs: StatusInputs<'_>, services: &[ServiceStatus]) -> Vec<Condition> {
     use ConditionStatus::{False, True, Unknown};
     let previous = inputs.previous.map(|p| p.conditions.as_slice());
-    let maker = Maker { previous, generation: inputs.generation, now: inputs.now };
+    let maker = ConditionBuilder { previous, generation: inputs.generation, now: inputs.now };
     let drifts: Vec<String> = services
         .iter()
         .filter_map(|s| s.drift.as_ref().map(|d| format!("{}: {} layer, {}", s.name, d.layer, d.reason)))
@@ -98,10 +98,10 @@ fn object_conditions(inputs: StatusInputs<'_>, services: &[ServiceStatus]) -> Ve
     } else if !unknowns.is_empty() {
         maker.make(ConditionType::Ready, Unknown, common_reason(inputs.decision), &unknowns.join("; "))
     } else {
-        let reason = if inputs.desired.outlived.is_some() { MANIFEST_INVALID } else { "AsDeclared" };
+        let reason = if inputs.desired.superseded_by.is_some() { MANIFEST_INVALID } else { "AsDeclared" };
         maker.make(ConditionType::Ready, True, reason, AS_DECLARED)
     };
-    let ready = Condition { message: with_outlived(ready.message, inputs.desired), ..ready };
+    let ready = Condition { message: with_superseded_by(ready.message, inputs.desired), ..ready };
     let rate_exceeded = inputs.decision.rate_exceeded();
     let waits = waits(inputs.decision);
     let (reconciling, why, words) = match (&inputs.decision.held_back, &inputs.decision.next) {
@@ -111,7 +111,7 @@ fn object_conditions(inputs: StatusInputs<'_>, services: &[ServiceStatus]) -> Ve
         (None, _) if rate_exceeded.is_some() => {
             (False, RATE_EXCEEDED, rate_exceeded.as_deref().unwrap_or_default())
         }
-        (None, Next::Execute(_) | Next::Wait(_) | Next::Prove(_)) if inputs.at_work => {
+        (None, Next::Execute(_) | Next::Wait(_) | Next::Verify(_)) if inputs.reconciling => {
             (True, "Progressing", waits.as_str())
         }
         _ => (False, "Idle", ""),
@@ -136,8 +136,8 @@ fn waits(decision: &Decision) -> String {
     if !matches!(decision.next, Next::Wait(_)) {
         return String::new();
     }
-    let waits = decision.prospects.iter().filter_map(|prospect| match &prospect.repair {
-        Repair::Wait { message, .. } => Some(format!("{}: {message}", prospect.service)),
+    let waits = decision.repair_options.iter().filter_map(|option| match &option.repair {
+        Repair::Wait { message, .. } => Some(format!("{}: {message}", option.service)),
         _ => None,
     });
     waits.collect::<Vec<_>>().join("; ")
@@ -148,8 +148,8 @@ pub const AS_DECLARED: &str = "every layer is as declared";
 
 /// A person who has edited a manifest must not take an earlier spec's status for the new one's.
 #[must_use]
-pub fn with_outlived(message: String, desired: &Desired) -> String {
-    match &desired.outlived {
+pub fn with_superseded_by(message: String, desired: &Desired) -> String {
+    match &desired.superseded_by {
         None => message,
         Some(fault) => with_fault(&message, fault),
     }
@@ -162,13 +162,13 @@ pub fn with_fault(message: &str, fault: &str) -> String {
 }
 
 /// Makes conditions whose transition time moves only when their status flips.
-pub(super) struct Maker<'a> {
+pub(super) struct ConditionBuilder<'a> {
     pub(super) previous: Option<&'a [Condition]>,
     pub(super) generation: i64,
     pub(super) now: Time,
 }
 
-impl Maker<'_> {
+impl ConditionBuilder<'_> {
     pub(super) fn make(
         &self,
         kind: ConditionType,
@@ -223,7 +223,7 @@ fn service_conditions(
     previous: Option<&ServiceStatus>,
 ) -> Vec<Condition> {
     let previous = previous.map(|p| p.conditions.as_slice());
-    let maker = Maker { previous, generation: inputs.generation, now: inputs.now };
+    let maker = ConditionBuilder { previous, generation: inputs.generation, now: inputs.now };
     let layers = Layer::ALL.into_iter().zip(&diagnosis.layers).filter_map(|(layer, verdict)| {
         let kind = layer.condition();
         match verdict {
@@ -246,7 +246,7 @@ fn service_conditions(
     layers.chain([reconciled(inputs, diagnosis, &maker)]).collect()
 }
 
-fn reconciled(inputs: StatusInputs<'_>, diagnosis: &Diagnosis, maker: &Maker<'_>) -> Condition {
+fn reconciled(inputs: StatusInputs<'_>, diagnosis: &Diagnosis, maker: &ConditionBuilder<'_>) -> Condition {
     let kind = ConditionType::Reconciled;
     if let Some(drift) = &diagnosis.drift {
         return maker.make(kind, ConditionStatus::False, drift.reason.as_str(), &drift.message);
@@ -254,16 +254,16 @@ fn reconciled(inputs: StatusInputs<'_>, diagnosis: &Diagnosis, maker: &Maker<'_>
     if let Some(unknown) = &diagnosis.unknown {
         return maker.make(kind, ConditionStatus::Unknown, unknown.reason.as_str(), &unknown.message);
     }
-    let is_proven = inputs.proven.contains(&diagnosis.service);
+    let was_verified = inputs.verified.contains(&diagnosis.service);
     if let Some(UnknownLayer { reason, message: why, .. }) = &diagnosis.unverifiable {
-        let (reason, message) = if is_proven {
+        let (reason, message) = if was_verified {
             (NOT_ALL_SEEN, format!("all else was as declared for the whole stability window; {why}"))
         } else {
             (reason.as_str(), why.clone())
         };
         return maker.make(kind, ConditionStatus::Unknown, reason, &message);
     }
-    if is_proven {
+    if was_verified {
         return maker.make(
             kind,
             ConditionStatus::True,
@@ -408,7 +408,7 @@ fn current_attempts(inputs: StatusInputs<'_>) -> u32 {
 }
 
 fn next_attempt(decision: &Decision) -> Option<Time> {
-    let times = decision.prospects.iter().filter_map(|p| match &p.repair {
+    let times = decision.repair_options.iter().filter_map(|p| match &p.repair {
         Repair::Steps(_, at) => *at,
         _ => p.started_again_at,
     });

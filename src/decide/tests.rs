@@ -1,6 +1,6 @@
 //! What is decided, case by case.
 
-mod any;
+mod arbitrary;
 mod attachments;
 mod budget;
 mod cases;
@@ -29,10 +29,10 @@ fn decided(observed: &ProjectObservation) -> Decision {
     with_history(&desired(), observed, &history())
 }
 
-/// Nothing was done before; `dashboard` is proven as it is.
+/// Nothing was done before; `dashboard` is verified as it is.
 fn history() -> History {
-    let proven = [("dashboard".to_owned(), identities(&healthy().services[1]))].into();
-    History { generation: 1, watching_since: Some(at(0)), proven, ..History::default() }
+    let verified = [("dashboard".to_owned(), identities(&healthy().services[1]))].into();
+    History { generation: 1, watching_since: Some(at(0)), verified, ..History::default() }
 }
 
 fn with_history(desired: &Desired, observed: &ProjectObservation, history: &History) -> Decision {
@@ -61,11 +61,11 @@ fn each_layer_broken_by_itself_is_named_and_answered() {
 }
 
 #[test]
-fn a_healthy_host_is_proven_and_then_left_alone() {
+fn a_healthy_host_is_verified_and_then_left_alone() {
     let seen = healthy();
-    assert_eq!(decided(&seen).next, Next::Prove(vec!["api".into()]));
-    let proven = seen.services.iter().map(|s| (s.name.clone(), identities(s))).collect();
-    let decision = with_history(&desired(), &seen, &History { proven, ..history() });
+    assert_eq!(decided(&seen).next, Next::Verify(vec!["api".into()]));
+    let verified = seen.services.iter().map(|s| (s.name.clone(), identities(s))).collect();
+    let decision = with_history(&desired(), &seen, &History { verified, ..history() });
     assert!(decision.as_declared());
     assert_eq!(decision.next, Next::Nothing);
 }
@@ -90,7 +90,7 @@ fn the_worst_answer_of_all_replicas_counts() {
 }
 
 #[test]
-fn a_single_page_app_proves_nothing() {
+fn a_single_page_app_verifies_nothing() {
     let mut desired = desired();
     desired.object.spec.services[0].routes[0].expect = vec![200];
     desired.object.spec.services[0].routes[0].auth = None;
@@ -145,14 +145,14 @@ fn a_stopped_container_does_not_wait_for_another_services_build() {
 #[test]
 fn while_someone_else_is_at_work_undrift_waits() {
     let mut seen = incident();
-    seen.changing = Some("a container was created just now".into());
+    seen.external_activity = Some("a container was created just now".into());
     let decision = decided(&seen);
     assert!(matches!(decision.next, Next::Wait(until) if until > at(1)), "{:?}", decision.next);
     assert_eq!(kinds(&decision.plan), [StepKind::Build, StepKind::Up], "the plan is shown all the same");
 }
 
 #[test]
-fn undrift_never_touches_the_service_that_it_runs_in_and_mends_the_others() {
+fn undrift_never_touches_the_service_that_it_runs_in_and_repairs_the_others() {
     for case in CASES {
         let mut seen = healthy();
         (case.break_it)(&mut seen);
@@ -177,7 +177,7 @@ fn undrift_never_touches_the_service_that_it_runs_in_and_mends_the_others() {
 #[test]
 fn suspended_or_observing_takes_no_step() {
     let healthy_one = with_history(&desired_with(&json!({ "mode": "observe" })), &healthy(), &history());
-    assert!(matches!(healthy_one.next, Next::Prove(_)), "looking is no step");
+    assert!(matches!(healthy_one.next, Next::Verify(_)), "looking is no step");
     for reconcile in [json!({ "suspend": true }), json!({ "mode": "observe" })] {
         for case in CASES {
             let mut seen = healthy();
@@ -244,10 +244,10 @@ pub(super) fn after_a_repair(before: &ProjectObservation) -> History {
         decision: &decision,
         suspended: None,
         previous: None,
-        proven: &[],
+        verified: &[],
         transitions: &BTreeMap::new(),
         incident: None,
-        at_work: true,
+        reconciling: true,
         now: at(0),
     });
     let outcome = crate::api::StepOutcome::Succeeded;
@@ -379,9 +379,9 @@ fn row(pending: Option<Step>, last_at: Time) -> Attempt {
 
 #[test]
 fn attempts_are_forgotten_after_a_healthy_period_and_not_by_one_good_look() {
-    let kept = |proven_since: Option<Time>, seen: &ProjectObservation| {
-        let proven_since = proven_since.map(|since| ("api".to_owned(), since)).into_iter().collect();
-        let history = History { attempts: vec![row(None, at(-3600))], proven_since, ..history() };
+    let kept = |verified_since: Option<Time>, seen: &ProjectObservation| {
+        let verified_since = verified_since.map(|since| ("api".to_owned(), since)).into_iter().collect();
+        let history = History { attempts: vec![row(None, at(-3600))], verified_since, ..history() };
         with_history(&desired(), seen, &history).attempts.len()
     };
     assert_eq!(kept(None, &healthy()), 1, "one good look, an hour after the repair");
@@ -437,21 +437,21 @@ fn two_deaths_of_late_are_a_loop_and_one_is_waited_for() {
 }
 
 #[test]
-fn proof_needs_the_same_containers_in_every_look() {
+fn verification_needs_the_same_containers_in_every_look() {
     let look = |seen: &ProjectObservation| (seen.clone(), decided(seen).services);
     let good = healthy();
     let mut replaced = healthy();
     container_mut(&mut replaced.services[0]).id = "another".into();
     let mut broken = healthy();
     answer_mut(&mut broken.services[0]).plain = status(404);
-    assert_eq!(judge("api", &[look(&good), look(&good), look(&good)]), Proof::Proven);
+    assert_eq!(judge("api", &[look(&good), look(&good), look(&good)]), Stability::Verified);
     for looks in [
         vec![look(&good)],
         vec![look(&good), look(&replaced), look(&replaced)],
         vec![look(&good), look(&broken), look(&good)],
         vec![look(&broken), look(&good), look(&good)],
     ] {
-        assert!(matches!(judge("api", &looks), Proof::Unproven(_)));
+        assert!(matches!(judge("api", &looks), Stability::Unverified(_)));
     }
 }
 

@@ -1,6 +1,6 @@
 //! The status of an object of which nothing could be seen: what is declared, and nothing that was seen earlier.
 
-use super::status::Maker;
+use super::status::ConditionBuilder;
 use crate::api::{
     ConditionStatus, ConditionType, Layer, ModulePresence, ModuleStatus, ObjectStatus, RouteAuthStatus,
     RouteSpec, RouteStatus, ServiceSpec, ServiceStatus, Time, without_query_values,
@@ -20,7 +20,7 @@ pub fn failed_status(
     message: &str,
     now: Time,
 ) -> ObjectStatus {
-    let maker = Maker { previous: previous.map(|p| p.conditions.as_slice()), generation, now };
+    let maker = ConditionBuilder { previous: previous.map(|p| p.conditions.as_slice()), generation, now };
     let service = |spec: &ServiceSpec| {
         let before = previous.and_then(|p| p.services.iter().find(|before| before.name == spec.name));
         unseen(spec, before, generation, reason, now)
@@ -50,7 +50,8 @@ fn unseen(
     reason: &str,
     now: Time,
 ) -> ServiceStatus {
-    let maker = Maker { previous: before.map(|before| before.conditions.as_slice()), generation, now };
+    let maker =
+        ConditionBuilder { previous: before.map(|before| before.conditions.as_slice()), generation, now };
     let layers = Layer::ALL.into_iter().filter(|layer| is_declared(*layer, spec, before));
     let kinds = layers.map(Layer::condition).chain([ConditionType::Reconciled]);
     let route = |route: &RouteSpec| {
@@ -147,10 +148,10 @@ mod tests {
             decision: &decision,
             suspended: None,
             previous: None,
-            proven: &["api".into(), "dashboard".into()],
+            verified: &["api".into(), "dashboard".into()],
             transitions: &transitions,
             incident: Some("01J"),
-            at_work: false,
+            reconciling: false,
             now: at(1),
         })
     }

@@ -51,29 +51,29 @@ impl From<&ContainerStatus> for Identity {
 
 /// What a series of looks says of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Proof {
+pub enum Stability {
     /// As declared in every look, by the same containers.
-    Proven,
+    Verified,
     /// Not, and why.
-    Unproven(String),
+    Unverified(String),
 }
 
 /// Judges a series of looks at one service, oldest first.
 #[must_use]
-pub fn judge(service: &str, looks: &[(ProjectObservation, Vec<Diagnosis>)]) -> Proof {
+pub fn judge(service: &str, looks: &[(ProjectObservation, Vec<Diagnosis>)]) -> Stability {
     let first = looks.first().map(|(seen, _)| identities_of(service, seen)).unwrap_or_default();
     let mut supporting = 0;
     for (seen, diagnoses) in looks {
         match weigh(service, &first, seen, diagnoses) {
             Weight::Supports => supporting += 1,
-            Weight::SaysNothing(_) => {}
-            Weight::Disproves(why) => return Proof::Unproven(why),
+            Weight::Inconclusive(_) => {}
+            Weight::Contradicts(why) => return Stability::Unverified(why),
         }
     }
     if supporting < LEAST_LOOKS {
-        return Proof::Unproven(format!("only {supporting} looks were taken"));
+        return Stability::Unverified(format!("only {supporting} looks were taken"));
     }
-    Proof::Proven
+    Stability::Verified
 }
 
 /// What one look adds to a series.
@@ -82,28 +82,28 @@ pub enum Weight {
     /// As declared, by the same containers.
     Supports,
     /// Neither: a server wanted fewer requests. Why, in words.
-    SaysNothing(String),
+    Inconclusive(String),
     /// Not as declared, not known, or other containers. Why, in words.
-    Disproves(String),
+    Contradicts(String),
 }
 
 /// What a look adds to a series that began with these containers.
 #[must_use]
 pub fn weigh(service: &str, first: &[Identity], seen: &ProjectObservation, verdicts: &[Diagnosis]) -> Weight {
     let Some(diagnosis) = verdicts.iter().find(|d| d.service == service) else {
-        return Weight::Disproves("it was not looked at".into());
+        return Weight::Contradicts("it was not looked at".into());
     };
     if let Some(drift) = &diagnosis.drift {
-        return Weight::Disproves(drift.message.clone());
+        return Weight::Contradicts(drift.message.clone());
     }
     let is_replaced = identities_of(service, seen) != first;
     match &diagnosis.unknown {
         Some(unknown) if unknown.reason == UnknownReason::RateLimited && !is_replaced => {
-            Weight::SaysNothing(unknown.message.clone())
+            Weight::Inconclusive(unknown.message.clone())
         }
-        Some(unknown) => Weight::Disproves(unknown.message.clone()),
+        Some(unknown) => Weight::Contradicts(unknown.message.clone()),
         None if is_replaced => {
-            Weight::Disproves("its containers were replaced or started again meanwhile".into())
+            Weight::Contradicts("its containers were replaced or started again meanwhile".into())
         }
         None => Weight::Supports,
     }

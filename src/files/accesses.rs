@@ -146,7 +146,7 @@ pub(crate) struct Accesses {
 }
 
 /// What is to be done with an access that somebody wants to begin.
-enum Turn {
+enum Admission {
     /// It has this long.
     Begin(Duration),
     /// Others must end first, for which this is to be waited.
@@ -185,17 +185,17 @@ impl Accesses {
         path: &Path,
         sharing: Sharing,
         answers: impl Fn(&Path) -> bool,
-    ) -> Result<Begun, Hangs> {
+    ) -> Result<AccessGuard, Hangs> {
         let mut open = self.lock();
         let limit = loop {
-            match self.turn(&open, path, sharing) {
-                Turn::Begin(limit) => break limit,
-                Turn::Wait(left) => {
+            match self.admit(&open, path, sharing) {
+                Admission::Begin(limit) => break limit,
+                Admission::Wait(left) => {
                     let waited = self.ended.wait_timeout(open, left);
                     open = waited.unwrap_or_else(PoisonError::into_inner).0;
                 }
-                Turn::Refuse(hangs) => return Err(hangs),
-                Turn::Try(mount) => {
+                Admission::Refuse(hangs) => return Err(hangs),
+                Admission::Try(mount) => {
                     drop(open);
                     if !answers(&mount.point) {
                         return Err(Hangs::Mount { path: path.to_owned(), mount: mount.point });
@@ -214,20 +214,20 @@ impl Accesses {
             target: Mutex::default(),
         });
         open.push(Arc::clone(&access));
-        Ok(Begun { accesses: self, access })
+        Ok(AccessGuard { accesses: self, access })
     }
 
-    fn turn(&self, open: &[Arc<Access>], path: &Path, sharing: Sharing) -> Turn {
+    fn admit(&self, open: &[Arc<Access>], path: &Path, sharing: Sharing) -> Admission {
         let same = |access: &&Arc<Access>| access.path.as_os_str() == path.as_os_str();
-        let here = mounts::Asked::new(path);
+        let here = mounts::LazyMount::new(path);
         for access in open.iter().filter(same) {
             if !access.hangs() {
                 if sharing == Sharing::Alone {
-                    return Turn::Wait(access.left());
+                    return Admission::Wait(access.left());
                 }
             // What hangs on a file system that is not there any more says nothing of what is at the path now.
             } else if access.mount() == here.mount() {
-                return Turn::Refuse(access.given_up());
+                return Admission::Refuse(access.given_up());
             }
         }
         let hanging = open.iter().filter(|access| access.hangs()).count();
@@ -238,36 +238,36 @@ impl Accesses {
                 !open.iter().any(|access| access.hangs() && access.mount() == Some(mount))
             });
             if !is_well {
-                return Turn::Refuse(Hangs::Spent(path.to_owned()));
+                return Admission::Refuse(Hangs::Spent(path.to_owned()));
             }
         }
         if hanging == 0 && open.len() < self.limits.on_a_mount {
-            return Turn::Begin(self.limits.time);
+            return Admission::Begin(self.limits.time);
         }
         self.beside(open, path, here.mount())
     }
 
     /// The turn of an access on this file system, beside those that are under way there.
-    fn beside(&self, open: &[Arc<Access>], path: &Path, mount: Option<&Mount>) -> Turn {
-        let Some(mount) = mount else { return Turn::Begin(self.limits.time) };
+    fn beside(&self, open: &[Arc<Access>], path: &Path, mount: Option<&Mount>) -> Admission {
+        let Some(mount) = mount else { return Admission::Begin(self.limits.time) };
         let beside: Vec<_> = open.iter().filter(|access| access.mount() == Some(mount)).collect();
-        // By its mount point it is tried whether it answers: see `Turn::Try`.
+        // By its mount point it is tried whether it answers: see `Admission::Try`.
         if beside.len() < self.limits.on_a_mount || path == mount.point {
             let one_hangs = beside.iter().any(|access| access.hangs());
-            return Turn::Begin(if one_hangs { self.limits.time_beside } else { self.limits.time });
+            return Admission::Begin(if one_hangs { self.limits.time_beside } else { self.limits.time });
         }
         let first = beside.iter().map(|access| access.left()).filter(|left| !left.is_zero()).min();
-        first.map_or_else(|| Turn::Try(mount.clone()), Turn::Wait)
+        first.map_or_else(|| Admission::Try(mount.clone()), Admission::Wait)
     }
 }
 
 /// An access that has begun, and ends with this.
-pub(super) struct Begun {
+pub(super) struct AccessGuard {
     accesses: &'static Accesses,
     pub(super) access: Arc<Access>,
 }
 
-impl Drop for Begun {
+impl Drop for AccessGuard {
     fn drop(&mut self) {
         self.accesses.lock().retain(|open| !Arc::ptr_eq(open, &self.access));
         self.accesses.ended.notify_all();

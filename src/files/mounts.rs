@@ -43,12 +43,12 @@ fn without_dots(path: &Path) -> PathBuf {
 }
 
 /// A path whose mount is looked up once, and only where it is asked for.
-pub(super) struct Asked<'a> {
+pub(super) struct LazyMount<'a> {
     path: &'a Path,
     mount: OnceCell<Option<Mount>>,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> LazyMount<'a> {
     pub(super) const fn new(path: &'a Path) -> Self {
         Self { path, mount: OnceCell::new() }
     }

@@ -53,7 +53,7 @@ fn seven(_: &Path, _: &accesses::Access) -> io::Result<u8> {
     Ok(7)
 }
 
-fn said<T: std::fmt::Debug>(result: io::Result<T>) -> String {
+fn error_of<T: std::fmt::Debug>(result: io::Result<T>) -> String {
     result.unwrap_err().to_string()
 }
 
@@ -72,14 +72,14 @@ fn only_regular_files_are_read_and_what_else_is_there_is_named() {
         ("", "is a folder and not a regular file"),
         ("gone", "No such file"),
     ] {
-        let error = said(read(&path(name), 10));
+        let error = error_of(read(&path(name), 10));
         assert!(error.contains(what), "{name}: {error}");
     }
     assert_eq!(read_to_string(&path("file"), 4).unwrap(), "text");
     let too_large = format!("{} has 4 bytes, and 3 bytes at most are read", path("file").display());
-    assert_eq!(said(read(&path("file"), 3)), too_large);
-    assert_eq!(said(is_readable(&path("file"), 3)), too_large);
-    assert_eq!(said(read_to_string(&path("binary"), 3)), "it is not UTF-8");
+    assert_eq!(error_of(read(&path("file"), 3)), too_large);
+    assert_eq!(error_of(is_readable(&path("file"), 3)), too_large);
+    assert_eq!(error_of(read_to_string(&path("binary"), 3)), "it is not UTF-8");
     assert_eq!(read(Path::new("/dev/null"), 3).unwrap(), b"", "how an empty file is written");
     // A folder holds nobody up, and may lie where Compose would look for a file.
     let is_trap = |name: &str| read(&path(name), 10).is_err_and(|error| super::is_trap(&error));
@@ -101,7 +101,7 @@ fn a_file_that_is_too_large_is_known_by_its_size_before_it_is_read() {
         assert_eq!(error.to_string(), format!("{named} has 3 GiB, and 16 MiB at most are read"));
     }
     // What has no size has a limit all the same.
-    let endless = said(read(Path::new("/proc/version"), 3));
+    let endless = error_of(read(Path::new("/proc/version"), 3));
     assert_eq!(endless, "/proc/version has more, and 3 bytes at most are read");
 }
 
@@ -112,8 +112,8 @@ fn what_is_odd_behind_a_link_is_named_by_both() {
     mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
     std::os::unix::fs::symlink(&pipe, &link).unwrap();
     let named = format!("{} (a symbolic link to {})", link.display(), pipe.display());
-    assert_eq!(said(read(&link, 3)), format!("{named} is a named pipe and not a regular file"));
-    assert_eq!(said(is_folder_or_absent(&link)), format!("{named} is a named pipe and not a folder"));
+    assert_eq!(error_of(read(&link, 3)), format!("{named} is a named pipe and not a regular file"));
+    assert_eq!(error_of(is_folder_or_absent(&link)), format!("{named} is a named pipe and not a folder"));
 }
 
 #[test]
@@ -126,8 +126,8 @@ fn what_hangs_behind_a_link_is_named_by_both_also_to_who_comes_later() {
     let expected =
         format!("{path} (a symbolic link to {}) does not answer: what it is on hangs", target.display());
     let (release, given_up) = hang(&ACCESSES, path);
-    assert_eq!(said(given_up), expected);
-    assert_eq!(said(at(&ACCESSES, path, seven)), expected);
+    assert_eq!(error_of(given_up), expected);
+    assert_eq!(error_of(at(&ACCESSES, path, seven)), expected);
     drop(release);
 }
 
@@ -148,8 +148,8 @@ fn a_large_file_is_read_whole_in_pieces() {
 fn what_hangs_is_given_up_and_not_asked_again_before_it_comes_back() {
     static ACCESSES: Accesses = Accesses::new(limits(10, 8, 8));
     let (release, given_up) = hang(&ACCESSES, "/hangs");
-    assert_eq!(said(given_up), "/hangs does not answer: what it is on hangs");
-    assert_eq!(said(at(&ACCESSES, "/hangs", seven)), "/hangs does not answer: what it is on hangs");
+    assert_eq!(error_of(given_up), "/hangs does not answer: what it is on hangs");
+    assert_eq!(error_of(at(&ACCESSES, "/hangs", seven)), "/hangs does not answer: what it is on hangs");
     assert_eq!(at(&ACCESSES, "/answers", seven).unwrap(), 7, "others go on");
     drop(release);
     wait_until("what has come back does not hang", || at(&ACCESSES, "/hangs", seven).is_ok());
@@ -226,7 +226,7 @@ fn who_waits_for_what_gets_on_waits_beyond_the_limit() {
 fn a_look_that_breaks_off_finds_nothing_and_hangs_nowhere() {
     static ACCESSES: Accesses = Accesses::new(limits(10, 8, 8));
     let broken = at::<u8>(&ACCESSES, "/breaks", |_, _| std::panic::resume_unwind(Box::new(())));
-    assert_eq!(said(broken), "the look at the files broke off");
+    assert_eq!(error_of(broken), "the look at the files broke off");
     assert_eq!(at(&ACCESSES, "/breaks", seven).unwrap(), 7);
 }
 
@@ -296,7 +296,7 @@ fn no_more_than_a_few_are_at_one_file_system_at_once() {
 async fn that_too_many_hang_is_told() {
     static ACCESSES: Accesses = Accesses::new(limits(10, 100, 2));
     let hanging = ["/hangs/a", "/hangs/b"].map(|path| hang(&ACCESSES, path).0);
-    let refused = said(at(&ACCESSES, "/answers", seven));
+    let refused = error_of(at(&ACCESSES, "/answers", seven));
     assert!(refused.contains("only a new start of undrift helps"), "{refused}");
     tokio::time::timeout(LONG, ACCESSES.spent()).await.unwrap();
     drop(hanging);

@@ -84,7 +84,7 @@ pub(crate) enum Others {
 /// # Errors
 /// What the operating system says to looking at a component that is there.
 pub(crate) fn exposed(path: &Path, others: Others) -> io::Result<Option<Exposed>> {
-    let mut walk = Walk::of(others);
+    let mut walk = PathWalk::of(others);
     let path = std::path::absolute(path)?;
     walk.along(&path, true).map(Result::err)
 }
@@ -98,7 +98,7 @@ pub(crate) fn exposed_file(path: &Path) -> io::Result<Option<Exposed>> {
     if found.is_symlink() {
         return Ok(Some(Exposed { path: path.to_owned(), how: How::Link }));
     }
-    Walk::of(Others::WorldAndGroup).judge(path, &found, true)
+    PathWalk::of(Others::WorldAndGroup).judge(path, &found, true)
 }
 
 /// This user, root, and whoever owns the root folder: root's number is another one in a user namespace that does not have it.
@@ -119,7 +119,7 @@ fn metadata(path: &Path) -> io::Result<Option<fs::Metadata>> {
     }
 }
 
-struct Walk {
+struct PathWalk {
     others: Others,
     trusted: Vec<u32>,
     /// Looked at only where a group may write.
@@ -127,7 +127,7 @@ struct Walk {
     links: usize,
 }
 
-impl Walk {
+impl PathWalk {
     fn of(others: Others) -> Self {
         Self { others, trusted: trusted(others), accounts: OnceCell::new(), links: 0 }
     }

@@ -72,7 +72,7 @@ fn a_group_counts_for_the_state_and_not_for_a_manifest() {
 fn judged(state: &Path, (owner, gid): (u32, u32), passwd: &str, group: &str) -> Option<How> {
     let accounts = Accounts { passwd: passwd.to_owned(), group: group.to_owned() };
     let (trusted, accounts) = (vec![0, owner], OnceCell::from(accounts));
-    let walk = Walk { others: Others::WorldAndGroup, trusted, accounts, links: 0 };
+    let walk = PathWalk { others: Others::WorldAndGroup, trusted, accounts, links: 0 };
     chown(state, Some(owner), Some(gid)).unwrap();
     walk.judge(state, &fs::metadata(state).unwrap(), true).unwrap().map(|exposed| exposed.how)
 }

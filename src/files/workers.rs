@@ -52,7 +52,7 @@ impl Worker {
     }
 
     /// How long to wait until it is looked at whether it hangs.
-    fn patience(&self) -> Duration {
+    fn time_left(&self) -> Duration {
         self.current().as_ref().map_or(BETWEEN, |access| access.left().max(Duration::from_millis(1)))
     }
 
@@ -73,16 +73,16 @@ pub(super) fn run<T: Send + 'static>(
     accesses: &'static Accesses,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Hangs> {
-    let (tell, told) = mpsc::sync_channel(1);
-    let worker = Worker::start(accesses, move || drop(tell.send(work())))?;
+    let (sender, receiver) = mpsc::sync_channel(1);
+    let worker = Worker::start(accesses, move || drop(sender.send(work())))?;
     loop {
-        match told.recv_timeout(worker.patience()) {
+        match receiver.recv_timeout(worker.time_left()) {
             Ok(done) => return Ok(done),
             Err(mpsc::RecvTimeoutError::Disconnected) => return Err(Hangs::BrokenOff),
             Err(mpsc::RecvTimeoutError::Timeout) => {
                 if let Some(hangs) = worker.hangs() {
                     // It may have ended just now.
-                    return told.try_recv().map_err(|_| hangs);
+                    return receiver.try_recv().map_err(|_| hangs);
                 }
             }
         }
@@ -107,14 +107,14 @@ pub(super) async fn run_beside<T: Send + 'static>(
     accesses: &'static Accesses,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Hangs> {
-    let (tell, mut told) = oneshot::channel();
-    let worker = Worker::start(accesses, move || drop(tell.send(work())))?;
+    let (sender, mut receiver) = oneshot::channel();
+    let worker = Worker::start(accesses, move || drop(sender.send(work())))?;
     loop {
-        match tokio::time::timeout(worker.patience(), &mut told).await {
+        match tokio::time::timeout(worker.time_left(), &mut receiver).await {
             Ok(done) => return done.map_err(|_| Hangs::BrokenOff),
             Err(_) => {
                 if let Some(hangs) = worker.hangs() {
-                    return told.try_recv().map_err(|_| hangs);
+                    return receiver.try_recv().map_err(|_| hangs);
                 }
             }
         }

@@ -238,11 +238,11 @@ mod tests {
 
     use super::*;
 
-    struct Folder {
+    struct TestFolder {
         home: tempfile::TempDir,
     }
 
-    impl Folder {
+    impl TestFolder {
         fn new() -> Self {
             Self { home: tempfile::tempdir().unwrap() }
         }
@@ -266,7 +266,7 @@ mod tests {
 
     #[test]
     fn remembers_by_space_and_key_for_its_owner_alone() {
-        let folder = Folder::new();
+        let folder = TestFolder::new();
         let cache = folder.open();
         assert_eq!(cache.get("compose", "a"), None);
         cache.put("compose", "a", "1");
@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     fn what_is_damaged_or_lies_under_anothers_name_is_as_good_as_none() {
-        let folder = Folder::new();
+        let folder = TestFolder::new();
         let cache = folder.open();
         for damage in [
             |file: &Path| fs::write(file, "").unwrap(),
@@ -302,7 +302,7 @@ mod tests {
 
     #[test]
     fn what_others_can_write_is_not_believed() {
-        let folder = Folder::new();
+        let folder = TestFolder::new();
         let cache = folder.open();
         let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         for mode in [0o620, 0o602, 0o666] {
@@ -335,7 +335,7 @@ mod tests {
             // Only root can give a folder away.
             return;
         }
-        let folder = Folder::new();
+        let folder = TestFolder::new();
         let cache = folder.open();
         cache.put("compose", "a", "1");
         let give_away = |path: &Path| std::os::unix::fs::chown(path, Some(65534), None).unwrap();
@@ -352,7 +352,7 @@ mod tests {
 
     #[test]
     fn too_many_files_lose_their_older_half() {
-        let folder = Folder::new();
+        let folder = TestFolder::new();
         let cache = folder.open();
         for n in 0..MOST_FILES {
             let file = folder.path().join(format!("{n:05}"));
@@ -371,7 +371,7 @@ mod tests {
 
     #[test]
     fn what_names_a_password_is_not_kept() {
-        let folder = Folder::new();
+        let folder = TestFolder::new();
         let cache = folder.open();
         for value in [
             r#"{"context":"https://token@github.com/x.git"}"#,
@@ -389,7 +389,7 @@ mod tests {
 
     #[test]
     fn of_two_caches_the_first_that_can_be_written_is() {
-        let (one, other) = (Folder::new(), Folder::new());
+        let (one, other) = (TestFolder::new(), TestFolder::new());
         other.open().put("compose", "old", "1");
         let both = TwoCaches { first: one.open(), writes_first: true, second: other.open() };
         both.put("compose", "new", "2");

@@ -52,8 +52,8 @@ pub(super) fn unusable(path: &Path, error: &io::Error) -> HostError {
     if Hangs::is_why(error) {
         return HostError::FileHangs(error.to_string());
     }
-    let (path, said) = (path.display().to_string(), error.to_string());
-    let cause = if said.contains(&path) { said } else { format!("{path} cannot be read: {said}") };
+    let (path, message) = (path.display().to_string(), error.to_string());
+    let cause = if message.contains(&path) { message } else { format!("{path} cannot be read: {message}") };
     HostError::DockerConfigUnusable { path, cause }
 }
 
@@ -93,9 +93,12 @@ mod tests {
             ("of-loop", config("of-loop"), "Too many levels of symbolic links"),
         ] {
             let error = settings(&at(folder)).unwrap_err();
-            let said = error.to_string();
-            assert!(said.starts_with("the docker CLI's configuration cannot be used: "), "{said}");
-            assert!(said.contains(&path.display().to_string()) && said.contains(what), "{folder}: {said}");
+            let message = error.to_string();
+            assert!(message.starts_with("the docker CLI's configuration cannot be used: "), "{message}");
+            assert!(
+                message.contains(&path.display().to_string()) && message.contains(what),
+                "{folder}: {message}"
+            );
             assert!(error.next().unwrap().contains(&path.display().to_string()), "{error:?}");
         }
         for (folder, found) in [("none", None), ("empty", None), ("well", Some("{}")), ("file/below", None)] {

@@ -36,7 +36,7 @@ pub enum Endpoint {
 
 /// What an engine's address was taken from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
+pub enum EndpointSource {
     /// The variable `DOCKER_HOST`.
     Variable,
     /// A docker context.
@@ -50,7 +50,7 @@ pub enum Origin {
     Default,
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for EndpointSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Variable => f.write_str("from DOCKER_HOST"),
@@ -103,14 +103,14 @@ impl Endpoint {
 
     /// As [`resolve`](Self::resolve), and what the address was taken from, which is known also where it cannot be
     /// used.
-    pub fn locate(env: &dyn Fn(&str) -> Option<OsString>) -> (Origin, Result<Self, HostError>) {
+    pub fn locate(env: &dyn Fn(&str) -> Option<OsString>) -> (EndpointSource, Result<Self, HostError>) {
         let text = |name: &str| {
             env(name).filter(|value| !value.is_empty()).map(|value| value.to_string_lossy().into_owned())
         };
         if let Some(host) = text("DOCKER_HOST") {
             // The docker CLI reads any non-empty value as "verify".
             let tls = text("DOCKER_TLS_VERIFY").is_some() || text("DOCKER_TLS").is_some();
-            return (Origin::Variable, Self::parse(&host, tls));
+            return (EndpointSource::Variable, Self::parse(&host, tls));
         }
         let folder = docker_config::folder(env);
         let named = text("DOCKER_CONTEXT");
@@ -120,8 +120,8 @@ impl Endpoint {
             None => folder.as_deref().map(current_context).transpose().map(Option::flatten),
         };
         match context.map(|context| context.filter(|name| name != DEFAULT_CONTEXT)) {
-            Err(error) => (Origin::Default, Err(error)),
-            Ok(None) => (Origin::Default, Ok(Self::Unix(DEFAULT_SOCKET.into()))),
+            Err(error) => (EndpointSource::Default, Err(error)),
+            Ok(None) => (EndpointSource::Default, Ok(Self::Unix(DEFAULT_SOCKET.into()))),
             Ok(Some(name)) => {
                 let endpoint = match folder {
                     Some(folder) => from_context(&folder, &name),
@@ -130,7 +130,7 @@ impl Endpoint {
                         "there is no HOME to read docker contexts from; set DOCKER_HOST",
                     )),
                 };
-                (Origin::Context { name, by_variable }, endpoint)
+                (EndpointSource::Context { name, by_variable }, endpoint)
             }
         }
     }

@@ -18,14 +18,14 @@ use crate::api::{Desired, Fact, GitState, LastWords, ProjectObservation};
 
 /// Gives a file that the command of a step holds open as long as it lives: a lock that outlives an undrift that
 /// is killed.
-pub type StepLock = Arc<dyn Fn() -> Option<OwnedFd> + Send + Sync>;
+pub type StepLockFile = Arc<dyn Fn() -> Option<OwnedFd> + Send + Sync>;
 
 /// The real host: the engine that the docker CLI would use, Compose, and the files of this machine.
 pub struct LocalHost {
     pub(super) engine: Engine,
     pub(super) prober: Prober,
     pub(super) cache: Arc<dyn Cache>,
-    pub(super) step_lock: Option<StepLock>,
+    pub(super) step_lock: Option<StepLockFile>,
     /// Digests of what may be secret, and the key that it is sealed under.
     pub(super) digests: KeyedDigest,
     /// Whether that key is there when this process has ended.
@@ -41,7 +41,7 @@ impl LocalHost {
     ///
     /// # Errors
     /// [`HostError::EngineUnsupported`] for an address that undrift does not speak.
-    pub fn connect(cache: Arc<dyn Cache>, step_lock: Option<StepLock>) -> Result<Self, HostError> {
+    pub fn connect(cache: Arc<dyn Cache>, step_lock: Option<StepLockFile>) -> Result<Self, HostError> {
         let endpoint = Endpoint::resolve(&|name| std::env::var_os(name))?;
         Self::at(endpoint, cache, step_lock)
     }
@@ -53,7 +53,7 @@ impl LocalHost {
     pub fn at(
         endpoint: Endpoint,
         cache: Arc<dyn Cache>,
-        step_lock: Option<StepLock>,
+        step_lock: Option<StepLockFile>,
     ) -> Result<Self, HostError> {
         let prober = Prober::new().map_err(|error| HostError::Engine {
             action: "be asked over HTTP".into(),

@@ -33,7 +33,7 @@ use std::{
 
 pub use crate::api::{Cache, StepReport};
 pub use cache_folder::{CacheFolder, TwoCaches};
-pub use local::{LocalHost, StepLock};
+pub use local::{LocalHost, StepLockFile};
 pub use sealed::{KeyedDigest, Sealed, of_this_process as keyed_by_this_process};
 use tokio_util::sync::CancellationToken;
 
@@ -363,9 +363,9 @@ fn unset(variables: &[String], dollars: &[String]) -> String {
 /// Each with its place and what was meant, for a status and the log.
 fn in_a_line(manifest: &str, all: &[Pointed]) -> String {
     let one = |pointed: &Pointed| {
-        let Pointed { line, column, message, mend, .. } = pointed;
-        let mend = mend.as_ref().map(|mend| format!(" ({mend})")).unwrap_or_default();
-        format!("{manifest}:{line}:{column}: {message}{mend}")
+        let Pointed { line, column, message, help, .. } = pointed;
+        let help = help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
+        format!("{manifest}:{line}:{column}: {message}{help}")
     };
     all.iter().map(one).collect::<Vec<_>>().join("; ")
 }

@@ -13,8 +13,8 @@ use super::{
     definitions::Definitions,
     engine::{Container, Network, verified_reference},
     joins, ms_since,
-    obstacles::Known,
-    probe::{Asked, Place, replica_url},
+    obstacles::ServiceFacts,
+    probe::{ProbeTarget, ReplicaEndpoint, replica_url},
     related, source,
     sources::Sources,
 };
@@ -39,7 +39,7 @@ struct Running {
     /// The services that are tied to those.
     related: Vec<RelatedObservation>,
     /// The sign that somebody changes it.
-    changing: Option<String>,
+    external_activity: Option<String>,
     /// The services that undrift itself is in.
     own: BTreeSet<String>,
     /// Whose containers they are.
@@ -63,7 +63,7 @@ impl LocalHost {
             self.engine_id(),
             self.sweep_once(),
         );
-        let Running { services: running, related, changing, own, ownership } = production?;
+        let Running { services: running, related, external_activity, own, ownership } = production?;
         let sources = desired.services().iter().map(|service| source(desired, &resolved, &sources, service));
         let layers = desired.services().iter().zip(sources).zip(artifacts).zip(networks).zip(running);
         let services = layers.map(
@@ -104,7 +104,8 @@ impl LocalHost {
         let endpoint = self.engine.endpoint();
         let resolved_from =
             self.has_lasting_key.then(|| resolved.resolved_from(desired, endpoint, &self.digests)).flatten();
-        let seen = ProjectObservation { at, project, engine, changing, services, related, resolved_from };
+        let seen =
+            ProjectObservation { at, project, engine, external_activity, services, related, resolved_from };
         Ok(self.without_secrets(desired, &resolved, seen).await)
     }
 
@@ -169,7 +170,7 @@ impl LocalHost {
         })?;
         let young_for = desired.object.spec.reconcile.verify.timeout.get();
         let roll_out = || self.engine.roll_out(&resolved.model.name, &declared, &found.containers, young_for);
-        let changing = found.changing.clone().or_else(roll_out);
+        let external_activity = found.external_activity.clone().or_else(roll_out);
         let of = |service: &ServiceSpec| -> Vec<&Container> {
             found.containers.iter().filter(|container| container.service == service.name).collect()
         };
@@ -182,7 +183,7 @@ impl LocalHost {
             join_all(services.iter().map(|service| self.routes(desired, service, of(service)))),
         );
         let obstacles = join_all(services.iter().zip(&routes).map(|(spec, routes)| {
-            self.obstacles(Known { desired, resolved, spec, containers: of(spec), routes })
+            self.obstacles(ServiceFacts { desired, resolved, spec, containers: of(spec), routes })
         }));
         let obstacles = obstacles.await;
         let made = made_otherwise(&changed, resolved, &found.containers);
@@ -206,7 +207,7 @@ impl LocalHost {
         for service in &mut related {
             service.runs_undrift = found.own_services.contains(&service.name);
         }
-        Ok(Running { services: looks, related, changing, own: found.own_services, ownership })
+        Ok(Running { services: looks, related, external_activity, own: found.own_services, ownership })
     }
 
     /// The containers of one service with its modules in them, and what Compose copied there.
@@ -245,10 +246,10 @@ impl LocalHost {
         join_all(service.routes.iter().map(async |route| {
             let places = match route.target() {
                 Some(RouteTarget::Url(_)) if running.is_empty() => Vec::new(),
-                Some(RouteTarget::Url(url)) => vec![Place::fixed(url.to_owned())],
+                Some(RouteTarget::Url(url)) => vec![ProbeTarget::fixed(url.to_owned())],
                 Some(RouteTarget::Replica { path, port }) => {
                     let scheme = route.scheme.unwrap_or(Scheme::Http);
-                    let asked = Asked { scheme, path, port };
+                    let asked = ReplicaEndpoint { scheme, path, port };
                     join_all(running.iter().map(|container| self.place(container, asked))).await
                 }
                 None => Vec::new(),
@@ -259,11 +260,11 @@ impl LocalHost {
     }
 
     /// Where one container is asked; one that shares another's network is reached at that one's address.
-    async fn place(&self, container: &Container, asked: Asked<'_>) -> Place {
+    async fn place(&self, container: &Container, asked: ReplicaEndpoint<'_>) -> ProbeTarget {
         let network = self.network_of(container).await;
         let is_on_host_network = network.as_ref().is_ok_and(Network::is_the_hosts);
         let url = network.and_then(|network| replica_url(&network, asked, self.engine.endpoint_host()));
-        Place { container: Some(container.seen.id.clone()), url, is_on_host_network }
+        ProbeTarget { container: Some(container.seen.id.clone()), url, is_on_host_network }
     }
 
     async fn network_of(&self, container: &Container) -> Result<Network, String> {

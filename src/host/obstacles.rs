@@ -15,7 +15,7 @@ use super::{
     engine::{Container, tcp_ports},
     observe::reference,
     ports::{self, PortsFound},
-    probe::{Asked, may_see, replica_url},
+    probe::{ReplicaEndpoint, may_see, replica_url},
     source::ignore_files,
 };
 use crate::{
@@ -31,7 +31,7 @@ const SEE_SOCKETS: &str = "run undrift beside the engine, as root or with CAP_SY
                            CapabilityBoundingSet=CAP_DAC_READ_SEARCH CAP_SYS_PTRACE under [Service])";
 
 /// What is known of one service when its obstacles are looked for.
-pub(super) struct Known<'a> {
+pub(super) struct ServiceFacts<'a> {
     pub(super) desired: &'a Desired,
     pub(super) resolved: &'a Resolved,
     pub(super) spec: &'a ServiceSpec,
@@ -41,7 +41,7 @@ pub(super) struct Known<'a> {
     pub(super) routes: &'a [RouteObservation],
 }
 
-impl Known<'_> {
+impl ServiceFacts<'_> {
     fn model(&self) -> Option<&ServiceModel> {
         self.resolved.model.services.get(&self.spec.name)
     }
@@ -50,7 +50,7 @@ impl Known<'_> {
 impl LocalHost {
     /// The obstacles of one service, and the services of the object that have its ports yet. Of a healthy one nothing is asked of
     /// the engine.
-    pub(super) async fn obstacles(&self, known: Known<'_>) -> (Vec<Obstacle>, BTreeSet<String>) {
+    pub(super) async fn obstacles(&self, known: ServiceFacts<'_>) -> (Vec<Obstacle>, BTreeSet<String>) {
         let known = &known;
         let mut all = Vec::new();
         all.extend(known.model().and_then(|model| no_build(model.build.as_ref()?)));
@@ -94,7 +94,7 @@ impl LocalHost {
             let plain = spec.routes.iter().map(RouteSpec::without_auth).collect();
             let probed = ServiceSpec { routes: plain, ..spec.clone() };
             let routes = self.routes(desired, &probed, containers.clone()).await;
-            let known = Known { desired, resolved: &resolved, spec, containers, routes: &routes };
+            let known = ServiceFacts { desired, resolved: &resolved, spec, containers, routes: &routes };
             let (obstacles, _) = self.obstacles(known).await;
             all.extend(obstacles.into_iter().map(|obstacle| (spec.name.clone(), obstacle)));
         }
@@ -102,7 +102,12 @@ impl LocalHost {
     }
 
     /// Why no container of the service can be asked for this route, as far as that is known.
-    async fn unreachable(&self, known: &Known<'_>, index: usize, route: &RouteSpec) -> Option<Obstacle> {
+    async fn unreachable(
+        &self,
+        known: &ServiceFacts<'_>,
+        index: usize,
+        route: &RouteSpec,
+    ) -> Option<Obstacle> {
         let Some(RouteTarget::Replica { path, port }) = route.target() else { return None };
         let model = known.model()?;
         let name = route.display_name();
@@ -142,7 +147,7 @@ impl LocalHost {
                 format!("publish it in the Compose files (ports: [\"{port}\"]), or {}", by_url()),
             ));
         }
-        let asked = Asked { scheme: route.scheme.unwrap_or(Scheme::Http), path, port };
+        let asked = ReplicaEndpoint { scheme: route.scheme.unwrap_or(Scheme::Http), path, port };
         let running: Vec<&&Container> =
             known.containers.iter().filter(|c| c.seen.state == ContainerState::Running).collect();
         for container in &running {
@@ -161,7 +166,7 @@ impl LocalHost {
     }
 
     /// Why nobody could say whether it is a container of this service that answers at a port of the host.
-    fn whose_answer_is_not_known(&self, known: &Known<'_>) -> Option<String> {
+    fn whose_answer_is_not_known(&self, known: &ServiceFacts<'_>) -> Option<String> {
         if !self.engine.is_on_this_host() {
             return Some("the engine is on another host".into());
         }
@@ -172,7 +177,7 @@ impl LocalHost {
     /// Every port that something exposes; `None` where that is not known.
     async fn exposed(
         &self,
-        known: &Known<'_>,
+        known: &ServiceFacts<'_>,
         model: &ServiceModel,
         of_files: BTreeSet<u16>,
     ) -> Option<BTreeSet<u16>> {
@@ -340,15 +345,15 @@ mod tests {
             build.additional_contexts.extend(more);
             no_build(&build).map(|found| found.message)
         };
-        let told = |name: &str| {
+        let expected = |name: &str| {
             let path = folder.path().join(name).display().to_string();
             Some(format!("{path} has 3 GiB, and 16 MiB at most are read, so no build can work"))
         };
         large("Dockerfile");
-        assert_eq!(found(None), told("Dockerfile"));
+        assert_eq!(found(None), expected("Dockerfile"));
         std::fs::write(folder.path().join("Dockerfile"), "FROM scratch\n").unwrap();
         large(".dockerignore");
-        assert_eq!(found(None), told(".dockerignore"));
+        assert_eq!(found(None), expected(".dockerignore"));
         std::fs::write(folder.path().join("Dockerfile.dockerignore"), "").unwrap();
         assert_eq!(found(None), None, "the Dockerfile has one of its own");
         let other = tempfile::tempdir().unwrap();

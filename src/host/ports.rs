@@ -33,12 +33,12 @@ struct Wanted {
 struct Taken {
     port: u16,
     transport: Transport,
-    holder: Holder,
+    holder: PortHolder,
 }
 
 /// Who has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Holder {
+enum PortHolder {
     /// A container, by its name.
     Container(String),
     /// Whoever has this socket.
@@ -73,7 +73,7 @@ impl Holders<'_> {
         first
     }
 
-    fn of(&self, wanted: &Wanted, port: u16) -> Option<Holder> {
+    fn of(&self, wanted: &Wanted, port: u16) -> Option<PortHolder> {
         let conflicts = |at: &PublishedPort| {
             at.port == port
                 && at.transport == wanted.transport
@@ -83,14 +83,14 @@ impl Holders<'_> {
             publisher.ports.iter().any(|at| conflicts(at) && !(self.is_replaced)(publisher, *at))
         });
         if let Some(container) = container {
-            return Some(Holder::Container(container.name.clone()));
+            return Some(PortHolder::Container(container.name.clone()));
         }
         let mut sockets = self.sockets.iter().filter(|socket| {
             socket.transport == wanted.transport
                 && socket.address.port() == port
                 && are_in_each_others_way(wanted.host, Some(socket.address.ip()))
         });
-        sockets.find(|socket| !self.is_the_engines(socket)).map(|socket| Holder::Socket(socket.inode))
+        sockets.find(|socket| !self.is_the_engines(socket)).map(|socket| PortHolder::Socket(socket.inode))
     }
 
     /// Whether it is the engine that listens there, for a container.
@@ -154,8 +154,8 @@ impl LocalHost {
 /// The services whose containers have these ports.
 fn of_services(holders: &Holders<'_>, wanted: &[Wanted], resolved: &Resolved) -> BTreeSet<String> {
     let names = wanted.iter().filter_map(|wanted| match holders.in_the_way(wanted)?.holder {
-        Holder::Container(name) => Some(name),
-        Holder::Socket(_) => None,
+        PortHolder::Container(name) => Some(name),
+        PortHolder::Socket(_) => None,
     });
     let services = names.filter_map(|name| {
         let publisher = holders.publishers.iter().find(|publisher| publisher.name == name)?;
@@ -257,8 +257,8 @@ async fn obstacle(service: &str, taken: &Taken, is_here: bool) -> Obstacle {
     };
     let whose = if is_here { "this host" } else { "the engine's host" };
     let (who, free_it) = match holder {
-        Holder::Container(name) => (format!("the container {name}"), format!("docker stop {name}")),
-        Holder::Socket(inode) => {
+        PortHolder::Container(name) => (format!("the container {name}"), format!("docker stop {name}")),
+        PortHolder::Socket(inode) => {
             (process(*inode).await, format!("ss -Hlnp{flag} 'sport = :{port}' shows who"))
         }
     };

@@ -102,9 +102,9 @@ mod tests {
     use super::*;
 
     #[derive(Default)]
-    struct Memory(Mutex<HashMap<String, String>>);
+    struct PlainCache(Mutex<HashMap<String, String>>);
 
-    impl Cache for Memory {
+    impl Cache for PlainCache {
         fn get(&self, space: &str, key: &str) -> Option<String> {
             self.0.lock().unwrap().get(&format!("{space}/{key}")).cloned()
         }
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn an_entry_is_read_with_its_key_alone_and_nothing_of_it_stands_in_the_cache() {
-        let (cache, one) = (Memory::default(), of_this_process());
+        let (cache, one) = (PlainCache::default(), of_this_process());
         let other: KeyedDigest = Arc::new(|_, _| "00".repeat(32));
         let (sealed, foreign) =
             (Sealed { cache: &cache, digest: &one }, Sealed { cache: &cache, digest: &other });

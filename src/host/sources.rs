@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use super::{
     Cache,
     compose::Builds,
-    source::{self, Fields},
+    source::{self, FieldHasher},
 };
 use crate::api::{Fact, on_bases};
 
@@ -50,7 +50,7 @@ impl<'a> Sources<'a> {
         if bases.is_empty() {
             return Fact::Known(Some(own.clone()));
         }
-        let mut fields = Fields::default();
+        let mut fields = FieldHasher::default();
         let mut own = own.clone();
         for base in bases {
             let (kind, digest) = match self.own.get(base) {

@@ -6,14 +6,14 @@ use std::{
 };
 
 use super::{
+    formats,
     report::{Fault, Report},
-    text,
     tree::{Node, Spot},
 };
 use crate::files::{self, Hangs};
 
 /// What a manifest names of the host's files, with the place of each.
-struct Named {
+struct NamedFiles {
     directory: PathBuf,
     spot: Spot,
     files: Vec<(Spot, String)>,
@@ -24,28 +24,28 @@ struct Named {
 const MOUNT_ANEW: &str = "mount it anew, or bring the server that it is mounted from back";
 
 /// What is wrong with them, and where.
-type Faults = Vec<(Spot, Fault)>;
+type FileFaults = Vec<(Spot, Fault)>;
 
 /// Checks the project directory and what is in it; the directory's absolute path, where it exists. Symbolic links in it
 /// stay: Compose names a project by the path at which a person stands, and `current` is not to become `release-42`.
 ///
 /// A project directory that does not answer is a fault of its manifest alone: the others are to be read.
 pub(super) fn check(root: &Node, base: &Path, report: &mut Report<'_>) -> Option<PathBuf> {
-    check_by(Named::look, root, base, report)
+    check_by(NamedFiles::look, root, base, report)
 }
 
 fn check_by(
-    look: impl FnOnce(&Named) -> (Option<PathBuf>, Faults) + Send + 'static,
+    look: impl FnOnce(&NamedFiles) -> (Option<PathBuf>, FileFaults) + Send + 'static,
     root: &Node,
     base: &Path,
     report: &mut Report<'_>,
 ) -> Option<PathBuf> {
-    let named = Named::of(root, base)?;
+    let named = NamedFiles::of(root, base)?;
     let spot = named.spot;
     let (directory, faults) = match files::look(move || look(&named)) {
         Ok(found) => found,
         Err(hangs) => {
-            report.add(spot, Fault::new(hangs.to_string()).mend(MOUNT_ANEW));
+            report.add(spot, Fault::new(hangs.to_string()).help(MOUNT_ANEW));
             return None;
         }
     };
@@ -60,14 +60,14 @@ fn items<'a>(node: &'a Node, field: &str) -> &'a [Node] {
     node.get(field).map(Node::items).unwrap_or_default()
 }
 
-impl Named {
+impl NamedFiles {
     fn of(root: &Node, base: &Path) -> Option<Self> {
         let spec = root.get("spec")?;
         let project = spec.get("project")?;
         let node = project.get("directory")?;
-        let text = node.text().filter(|text| text::host_path(text).is_ok())?;
+        let text = node.text().filter(|text| formats::host_path(text).is_ok())?;
         let inner = |node: &Node| {
-            let text = node.text().filter(|text| text::inner_path(text).is_ok())?;
+            let text = node.text().filter(|text| formats::inner_path(text).is_ok())?;
             Some((node.spot, text.to_owned()))
         };
         let files = ["files", "envFiles"].into_iter().flat_map(|field| items(project, field));
@@ -80,7 +80,7 @@ impl Named {
         })
     }
 
-    fn look(&self) -> (Option<PathBuf>, Faults) {
+    fn look(&self) -> (Option<PathBuf>, FileFaults) {
         let (directory, real) = match existing_directory(&self.directory) {
             Ok(paths) => paths,
             Err(fault) => return (None, vec![(self.spot, fault)]),
@@ -96,10 +96,10 @@ impl Named {
 fn existing_directory(path: &Path) -> Result<(PathBuf, PathBuf), Fault> {
     match files::canonicalize(path).and_then(|real| Ok((absolute(path)?, real))) {
         Ok((written, real)) if files::is_dir(&real) => Ok((written, real)),
-        Ok(_) => Err(Fault::new("the project directory is a file").mend("name the folder that it is in")),
-        Err(error) if Hangs::is_why(&error) => Err(Fault::new(error.to_string()).mend(MOUNT_ANEW)),
+        Ok(_) => Err(Fault::new("the project directory is a file").help("name the folder that it is in")),
+        Err(error) if Hangs::is_why(&error) => Err(Fault::new(error.to_string()).help(MOUNT_ANEW)),
         Err(error) => Err(Fault::new(format!("the project directory {}", in_words(&error)))
-            .mend("write it relative to the folder of this file")),
+            .help("write it relative to the folder of this file")),
     }
 }
 
@@ -144,11 +144,11 @@ pub(super) fn in_words(error: &io::Error) -> String {
 fn file(directory: &Path, text: &str) -> Option<Fault> {
     match files::metadata(&directory.join(text)) {
         Ok(found) if found.is_file() => None,
-        Ok(_) => Some(Fault::new("this is not a file").mend("name a file, such as one in this folder")),
-        Err(error) if Hangs::is_why(&error) => Some(Fault::new(error.to_string()).mend(MOUNT_ANEW)),
+        Ok(_) => Some(Fault::new("this is not a file").help("name a file, such as one in this folder")),
+        Err(error) if Hangs::is_why(&error) => Some(Fault::new(error.to_string()).help(MOUNT_ANEW)),
         Err(error) => Some(
             Fault::new(format!("this file {}", in_words(&error)))
-                .mend("write it relative to the project directory"),
+                .help("write it relative to the project directory"),
         ),
     }
 }
@@ -160,9 +160,9 @@ fn source(directory: &Path, text: &str) -> Option<Fault> {
         Ok(false) => None,
         Ok(true) => Some(
             Fault::new("the path leaves the project directory by a symbolic link")
-                .mend("write the path of something that is in the project directory"),
+                .help("write the path of something that is in the project directory"),
         ),
-        Err(hangs) => Some(Fault::new(hangs.to_string()).mend(MOUNT_ANEW)),
+        Err(hangs) => Some(Fault::new(hangs.to_string()).help(MOUNT_ANEW)),
     }
 }
 
@@ -203,7 +203,7 @@ mod tests {
         let mut report = Report::new("shop.yaml", text);
         let root = yaml::documents(report.lines()).roots.remove(0);
         let (release, held) = mpsc::channel::<()>();
-        let hangs = move |named: &Named| {
+        let hangs = move |named: &NamedFiles| {
             let directory = files::within_limit(&named.directory, move |at| {
                 let _ = held.recv();
                 Ok(at.to_owned())
@@ -214,7 +214,7 @@ mod tests {
         let errors = report.finish();
         let [error] = &errors[..] else { panic!("{errors:?}") };
         assert_eq!((error.file.as_str(), error.line, error.column), ("shop.yaml", 3, 16));
-        assert!(error.message.contains("does not answer") && error.mend.is_some(), "{error:?}");
+        assert!(error.message.contains("does not answer") && error.help.is_some(), "{error:?}");
         drop(release);
     }
 

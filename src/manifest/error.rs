@@ -21,7 +21,7 @@ pub struct ManifestError {
     /// What is wrong.
     pub message: String,
     /// What would be right, where that can be said.
-    pub mend: Option<String>,
+    pub help: Option<String>,
     /// The line itself.
     pub excerpt: Option<Box<Excerpt>>,
 }
@@ -39,13 +39,13 @@ pub struct Excerpt {
 
 impl ManifestError {
     /// A fault of a file as a whole.
-    pub(super) fn of_file(file: &str, message: impl Into<String>, mend: Option<&str>) -> Self {
+    pub(super) fn of_file(file: &str, message: impl Into<String>, help: Option<&str>) -> Self {
         Self {
             file: file.into(),
             line: 0,
             column: 0,
             message: message.into(),
-            mend: mend.map(Into::into),
+            help: help.map(Into::into),
             excerpt: None,
         }
     }
@@ -64,7 +64,7 @@ impl ManifestError {
 impl ManifestError {
     /// As a compiler would print it; `severity` is the first word.
     fn write(&self, severity: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, line, column, message, mend, excerpt } = self;
+        let Self { file, line, column, message, help, excerpt } = self;
         // The names of files and fields may hold anything, and must begin no line.
         write!(f, "{severity}: {}", clean(message))?;
         let gutter = line.to_string().len();
@@ -88,8 +88,8 @@ impl ManifestError {
                 pad = before.width()
             )?;
         }
-        if let Some(mend) = mend {
-            write!(f, "\n{:gutter$} = mend: {}", "", clean(mend))?;
+        if let Some(help) = help {
+            write!(f, "\n{:gutter$} = help: {}", "", clean(help))?;
         }
         Ok(())
     }
@@ -168,11 +168,11 @@ mod tests {
             line: 12,
             column: 5,
             message: "wrong".into(),
-            mend: Some("right".into()),
+            help: Some("right".into()),
             excerpt: Some(Box::new(Excerpt { text: "名前: x名y".into(), start: 4, len: 3 })),
         };
         let expected =
-            "error: wrong\n  --> a.yaml:12:5\n   |\n12 | 名前: x名y\n   |       ^^^^\n   = mend: right";
+            "error: wrong\n  --> a.yaml:12:5\n   |\n12 | 名前: x名y\n   |       ^^^^\n   = help: right";
         assert_eq!(error.to_string(), expected);
     }
 
@@ -184,7 +184,7 @@ mod tests {
             line: 1,
             column: 1,
             message: hostile.into(),
-            mend: Some(hostile.into()),
+            help: Some(hostile.into()),
             excerpt: Some(Box::new(Excerpt { text: "a".into(), start: 0, len: 1 })),
         };
         for shown in [error.to_string(), Warning(error.clone()).to_string(), error.in_a_line()] {

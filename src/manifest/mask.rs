@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use super::{nearest::nearest, report::Lines};
+use super::{nearest::nearest, report::LineIndex};
 use crate::secret::{STARS, names, url};
 
 /// A line in which the secrets are stars.
@@ -91,7 +91,7 @@ fn is_a_sentence(line: &[char], colon: usize, value: &Range<usize>) -> bool {
 
 /// Where the line of this index goes on with a secret that starts in a line above it: a block text, a value in a line of its
 /// own, or a field that does not belong below `passwordFrom:`.
-pub(super) fn continued_secret(lines: &Lines<'_>, index: usize) -> Option<Range<usize>> {
+pub(super) fn continued_secret(lines: &LineIndex<'_>, index: usize) -> Option<Range<usize>> {
     let indent = |line: &str| line.len() - line.trim_start().len();
     let this = lines.get(index);
     if this.trim_start().starts_with('#') {
@@ -289,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_secret_that_goes_on_is_hidden() {
-        let lines = Lines::new(
+        let lines = LineIndex::new(
             "password: |\n  hunter2\n  more\ntimeout: 5s\npasswordFrom:\n  env: NAME\n  value: x\n  hun:ter2\n",
         );
         let hidden: Vec<bool> = (0..8).map(|index| continued_secret(&lines, index).is_some()).collect();

@@ -1,6 +1,6 @@
 //! YAML to typed objects, with errors that show the line.
 //!
-//! A file is read within limits ([`Source`]), its documents become trees that know their places, each tree is held
+//! A file is read within limits ([`ManifestSource`]), its documents become trees that know their places, each tree is held
 //! against the table of the manifest's shape and against the host's files, and only a tree without a fault becomes
 //! a typed object. So all faults of all files are found at once, and each can name its line.
 //!
@@ -8,11 +8,12 @@
 //! No manifest, of any content or size, makes this module panic, hang or eat memory. A password that a person wrote
 //! into a manifest by mistake is in no error.
 
-mod between;
+mod cross_field;
 mod digest;
 mod disk;
 mod error;
 mod exposed;
+mod formats;
 mod mask;
 mod nearest;
 mod object;
@@ -22,7 +23,6 @@ mod report;
 mod rules;
 mod schema;
 mod shape;
-mod text;
 mod tree;
 mod unknown;
 mod warning;
@@ -36,7 +36,7 @@ pub(crate) use digest::is_of_its_digest;
 pub use error::{Excerpt, ManifestError, ManifestErrors, Warning};
 pub use exposed::exposed;
 pub use point::{Pointed, point};
-pub use read::Source;
+pub use read::ManifestSource;
 pub use schema::json_schema;
 pub use warning::Valid;
 pub use watch::watch;
@@ -48,7 +48,7 @@ pub(crate) use read::NO_MANIFESTS;
 pub(crate) use warning::unreadable;
 
 use crate::api::Desired;
-use object::{CredentialsAt, Named, Parsed};
+use object::{CredentialsAt, NameAt, Parsed};
 use report::{Excerpted, Fault};
 
 /// Loads everything that is named, each file once, standard input once.
@@ -57,7 +57,7 @@ use report::{Excerpted, Fault};
 ///
 /// # Errors
 /// All errors of all files at once; no object is returned where one file has an error.
-pub fn load(sources: &[Source]) -> Result<Vec<Desired>, ManifestErrors> {
+pub fn load(sources: &[ManifestSource]) -> Result<Vec<Desired>, ManifestErrors> {
     load_for_validation(sources).map(|valid| valid.objects)
 }
 
@@ -65,7 +65,7 @@ pub fn load(sources: &[Source]) -> Result<Vec<Desired>, ManifestErrors> {
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_for_validation(sources: &[Source]) -> Result<Valid, ManifestErrors> {
+pub fn load_for_validation(sources: &[ManifestSource]) -> Result<Valid, ManifestErrors> {
     let All { desired, credentials, errors } = load_all(sources);
     ManifestErrors::of(errors).map_or(Ok(Valid { objects: desired, credentials }), Err)
 }
@@ -73,7 +73,7 @@ pub fn load_for_validation(sources: &[Source]) -> Result<Valid, ManifestErrors> 
 /// As [`load`], but an error takes nothing away from what is right elsewhere: every object without one, and all errors
 /// of all files. Of objects that share a name all are given; that they do is an error.
 #[must_use]
-pub fn load_partly(sources: &[Source]) -> (Vec<Desired>, Vec<ManifestError>) {
+pub fn load_partly(sources: &[ManifestSource]) -> (Vec<Desired>, Vec<ManifestError>) {
     let All { desired, errors, .. } = load_all(sources);
     (desired, errors)
 }
@@ -85,7 +85,7 @@ struct All {
     errors: Vec<ManifestError>,
 }
 
-fn load_all(sources: &[Source]) -> All {
+fn load_all(sources: &[ManifestSource]) -> All {
     let (texts, mut errors) = read::all(sources);
     let mut desired = Vec::new();
     let mut credentials = Vec::new();
@@ -125,8 +125,8 @@ pub fn parse(text: &str, origin: &str, base: &Path) -> (Vec<Desired>, Vec<Manife
 }
 
 /// An error for each name that an object before it has.
-fn taken_names(names: &[Named]) -> Vec<ManifestError> {
-    let mut first: HashMap<&str, &Named> = HashMap::new();
+fn taken_names(names: &[NameAt]) -> Vec<ManifestError> {
+    let mut first: HashMap<&str, &NameAt> = HashMap::new();
     let mut errors = Vec::new();
     for named in names {
         match first.get(named.name.as_str()) {
@@ -134,7 +134,7 @@ fn taken_names(names: &[Named]) -> Vec<ManifestError> {
                 let Excerpted { file, line, column, .. } = &other.place;
                 let message = format!("the name `{}` is taken: {file}:{line}:{column} has it", named.name);
                 errors
-                    .push(named.place.error(Fault::new(message).mend("give each object a name of its own")));
+                    .push(named.place.error(Fault::new(message).help("give each object a name of its own")));
             }
             None => {
                 first.insert(&named.name, named);

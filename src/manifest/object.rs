@@ -7,7 +7,7 @@ use super::{
     error::ManifestError,
     nearest::nearest,
     read::{LARGEST, Text},
-    report::{Excerpted, Fault, Lines, Report, excerpt},
+    report::{Excerpted, Fault, LineIndex, Report, excerpt},
     rules::PROJECT,
     shape::{self, Shape, Slot},
     tree::{Node, Spot, Value},
@@ -18,7 +18,7 @@ use crate::api::{API_VERSION, ComposeProject, Desired, KIND};
 static OBJECT: Shape = Shape::Record(&PROJECT);
 
 /// The name of an object, right or not, with its place.
-pub(super) struct Named {
+pub(super) struct NameAt {
     pub(super) name: String,
     pub(super) place: Excerpted,
 }
@@ -39,20 +39,20 @@ pub(super) struct Parsed {
     pub(super) desired: Vec<Desired>,
     pub(super) credentials: Vec<CredentialsAt>,
     pub(super) errors: Vec<ManifestError>,
-    pub(super) names: Vec<Named>,
+    pub(super) names: Vec<NameAt>,
 }
 
 /// The text of a file that is UTF-8, without a byte order mark.
 pub(super) fn decode(text: &Text) -> Result<&str, ManifestError> {
     let utf16 = text.bytes.starts_with(&[0xFF, 0xFE]) || text.bytes.starts_with(&[0xFE, 0xFF]);
     if utf16 {
-        let mend = "save the file as UTF-8";
-        return Err(ManifestError::of_file(&text.origin, "this file is UTF-16, not UTF-8", Some(mend)));
+        let help = "save the file as UTF-8";
+        return Err(ManifestError::of_file(&text.origin, "this file is UTF-16, not UTF-8", Some(help)));
     }
     std::str::from_utf8(&text.bytes).map_err(|error| {
         let shown = String::from_utf8_lossy(&text.bytes);
         let before = String::from_utf8_lossy(&text.bytes[..error.valid_up_to()]);
-        let lines = Lines::new(&before);
+        let lines = LineIndex::new(&before);
         let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let column = lines.get(lines.count() - 1).chars().count() + 1;
         let spot = Spot { line: small(lines.count()), column: small(column), len: 1 };
@@ -62,8 +62,8 @@ pub(super) fn decode(text: &Text) -> Result<&str, ManifestError> {
             line: spot.line.into(),
             column: spot.column.into(),
             message: format!("the byte 0x{byte:02X} here is not UTF-8"),
-            mend: Some("save the file as UTF-8".into()),
-            excerpt: Some(Box::new(excerpt(&Lines::new(&shown), spot, false))),
+            help: Some("save the file as UTF-8".into()),
+            excerpt: Some(Box::new(excerpt(&LineIndex::new(&shown), spot, false))),
         }
     })
 }
@@ -86,7 +86,7 @@ pub(super) fn parse(text: &str, origin: &str, base: &Path) -> Parsed {
     }
     if nothing {
         let fault = Fault::new("this file holds no object");
-        report.add(Spot::START, fault.mend(format!("start it with `apiVersion: {API_VERSION}`")));
+        report.add(Spot::START, fault.help(format!("start it with `apiVersion: {API_VERSION}`")));
     }
     for root in &documents.roots {
         parsed.names.extend(name(root, &report));
@@ -99,10 +99,10 @@ pub(super) fn parse(text: &str, origin: &str, base: &Path) -> Parsed {
     parsed
 }
 
-fn name(root: &Node, report: &Report<'_>) -> Option<Named> {
+fn name(root: &Node, report: &Report<'_>) -> Option<NameAt> {
     let node = root.get("metadata")?.get("name")?;
-    let name = node.text().filter(|name| super::text::object_name(name).is_ok())?;
-    Some(Named { name: name.to_owned(), place: report.place(node.spot) })
+    let name = node.text().filter(|name| super::formats::object_name(name).is_ok())?;
+    Some(NameAt { name: name.to_owned(), place: report.place(node.spot) })
 }
 
 /// One document: checked, and where nothing is wrong with it, as a typed object.
@@ -114,7 +114,7 @@ fn object(root: &Node, origin: &str, base: &Path, report: &mut Report<'_>) -> Op
     }
     if !matches!(root.value, Value::Map(_)) {
         let fault = Fault::new("this document is not a mapping of fields to values");
-        report.add(root.visible(), fault.mend(format!("start it with `apiVersion: {API_VERSION}`")));
+        report.add(root.visible(), fault.help(format!("start it with `apiVersion: {API_VERSION}`")));
         return None;
     }
     let slot = Slot { name: "a document", key: root.visible(), optional: false, node: root };
@@ -129,7 +129,7 @@ fn object(root: &Node, origin: &str, base: &Path, report: &mut Report<'_>) -> Op
             let spec_digest = digest::of(&object.spec, &directory, base);
             Some(Desired {
                 spec_digest,
-                outlived: None,
+                superseded_by: None,
                 directory,
                 service_positions: service_positions(root),
                 manifest: origin.into(),
@@ -183,10 +183,10 @@ fn foreign(root: &Node) -> Option<(Spot, Fault)> {
     if version.is_none() && kind.is_none() && root.get("spec").is_none() && root.get("metadata").is_none() {
         let compose = root.get("services").is_some_and(|node| matches!(node.value, Value::Map(_)));
         let fault = if compose {
-            let mend = "write a manifest whose `spec.project.directory` is the folder of this file";
-            Fault::new("this is a Compose file, not a manifest").mend(mend)
+            let help = "write a manifest whose `spec.project.directory` is the folder of this file";
+            Fault::new("this is a Compose file, not a manifest").help(help)
         } else {
-            Fault::new("this is not a manifest").mend(write.clone())
+            Fault::new("this is not a manifest").help(write.clone())
         };
         // An empty mapping, and one whose fields may be misspelt, get the errors of each field.
         let misspelt = entries
@@ -201,6 +201,6 @@ fn foreign(root: &Node) -> Option<(Spot, Fault)> {
     let kind: String = kind.chars().take(40).collect();
     Some((
         version.spot,
-        Fault::new(format!("this is a `{kind}` of another tool, not a manifest")).mend(write),
+        Fault::new(format!("this is a `{kind}` of another tool, not a manifest")).help(write),
     ))
 }

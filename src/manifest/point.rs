@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{
     error::{ManifestError, ManifestErrors},
     read,
-    report::{Lines, excerpt},
+    report::{LineIndex, excerpt},
     tree::Spot,
 };
 
@@ -21,7 +21,7 @@ pub struct Pointed {
     /// What is wrong.
     pub message: String,
     /// What would be right, where that can be said.
-    pub mend: Option<String>,
+    pub help: Option<String>,
 }
 
 /// These as errors of the manifest that is named so. It is read once more for its lines; what came from standard input
@@ -31,7 +31,7 @@ pub struct Pointed {
 #[must_use]
 pub fn point(manifest: &str, all: &[Pointed]) -> Option<ManifestErrors> {
     let text = read::text_of(Path::new(manifest)).unwrap_or_default();
-    let lines = Lines::new(text.strip_prefix('\u{FEFF}').unwrap_or(&text));
+    let lines = LineIndex::new(text.strip_prefix('\u{FEFF}').unwrap_or(&text));
     let error = |pointed: &Pointed| {
         let number = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
         let length = number(pointed.text.chars().count() as u64);
@@ -42,7 +42,7 @@ pub fn point(manifest: &str, all: &[Pointed]) -> Option<ManifestErrors> {
             line: pointed.line,
             column: pointed.column,
             message: pointed.message.clone(),
-            mend: pointed.mend.clone(),
+            help: pointed.help.clone(),
             excerpt: still.then(|| Box::new(excerpt(&lines, spot, false))),
         }
     };
@@ -63,7 +63,7 @@ mod tests {
             column: 11,
             text: text.into(),
             message: "wrong".into(),
-            mend: None,
+            help: None,
         };
         let file = path.to_str().unwrap();
         let errors = point(file, &[name(2, "dashbord"), name(3, "edited")]).unwrap();

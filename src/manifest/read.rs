@@ -35,20 +35,20 @@ pub(crate) const NO_MANIFESTS: &str = "no *.yaml or *.yml in this folder";
 
 /// What one `-f` names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub enum ManifestSource {
     /// A file, or a folder: its `*.yaml` and `*.yml`, not deeper, without hidden ones.
     Path(PathBuf),
     /// Standard input, written `-`.
     Stdin,
 }
 
-impl From<&OsStr> for Source {
+impl From<&OsStr> for ManifestSource {
     fn from(argument: &OsStr) -> Self {
         if argument == "-" { Self::Stdin } else { Self::Path(argument.into()) }
     }
 }
 
-impl FromStr for Source {
+impl FromStr for ManifestSource {
     type Err = Infallible;
 
     fn from_str(argument: &str) -> Result<Self, Infallible> {
@@ -67,13 +67,13 @@ pub(super) struct Text {
 
 /// Reads every file once, in order of its name, standard input last. What could not be read is an error beside the
 /// others.
-pub(super) fn all(sources: &[Source]) -> (Vec<Text>, Vec<ManifestError>) {
+pub(super) fn all(sources: &[ManifestSource]) -> (Vec<Text>, Vec<ManifestError>) {
     let paths = sources.iter().filter_map(|source| match source {
-        Source::Path(path) => Some(path.clone()),
-        Source::Stdin => None,
+        ManifestSource::Path(path) => Some(path.clone()),
+        ManifestSource::Stdin => None,
     });
     let mut texts = all_files(&paths.collect::<Vec<_>>());
-    if sources.contains(&Source::Stdin) {
+    if sources.contains(&ManifestSource::Stdin) {
         texts.add(STDIN, read_stdin);
     }
     (texts.read, texts.errors)
@@ -125,8 +125,8 @@ impl Texts {
     /// Reads one more. Without room each of the others is an error of its own: what was declared in it is not gone.
     fn add(&mut self, origin: &str, read: impl FnOnce() -> Result<Text, ManifestError>) {
         let full = || {
-            let mend = "is this the right folder? Else name fewer of its files";
-            ManifestError::of_file(origin, "all manifests together have at most 16 MiB", Some(mend))
+            let help = "is this the right folder? Else name fewer of its files";
+            ManifestError::of_file(origin, "all manifests together have at most 16 MiB", Some(help))
         };
         let text = if self.room == 0 { Err(full()) } else { read() };
         match text {
@@ -146,11 +146,11 @@ impl Texts {
 /// The manifests that a path names: itself, or those in the folder that it is.
 pub(super) fn files_of(path: &Path) -> Result<Vec<PathBuf>, ManifestError> {
     let name = path.display().to_string();
-    let fail = |message: String, mend: Option<&str>| ManifestError::of_file(&name, message, mend);
+    let fail = |message: String, help: Option<&str>| ManifestError::of_file(&name, message, help);
     let unreadable = |error: io::Error| {
         let gone = error.kind() == io::ErrorKind::NotFound;
-        let mend = "name a manifest, or a folder of them; relative paths start at the current folder";
-        fail(format!("this path {}", in_words(&error)), gone.then_some(mend))
+        let help = "name a manifest, or a folder of them; relative paths start at the current folder";
+        fail(format!("this path {}", in_words(&error)), gone.then_some(help))
     };
     let kind = files::metadata(path).map_err(unreadable)?;
     if !kind.is_dir() {
@@ -165,26 +165,26 @@ pub(super) fn files_of(path: &Path) -> Result<Vec<PathBuf>, ManifestError> {
             files.push(file);
         }
         if files.len() > MOST_FILES {
-            let mend = "is this the right folder? Else spread them over several";
-            return Err(fail(format!("more than {MOST_FILES} manifests in one folder"), Some(mend)));
+            let help = "is this the right folder? Else spread them over several";
+            return Err(fail(format!("more than {MOST_FILES} manifests in one folder"), Some(help)));
         }
     }
     if files.is_empty() {
-        let mend = "name another folder, or a file; folders in it are not looked at";
-        return Err(fail(NO_MANIFESTS.into(), Some(mend)));
+        let help = "name another folder, or a file; folders in it are not looked at";
+        return Err(fail(NO_MANIFESTS.into(), Some(help)));
     }
     Ok(files)
 }
 
 fn read_file(path: &Path) -> Result<Text, ManifestError> {
     let origin = path.display().to_string();
-    let fail = |message: String, mend: Option<&str>| ManifestError::of_file(&origin, message, mend);
+    let fail = |message: String, help: Option<&str>| ManifestError::of_file(&origin, message, help);
     let unreadable = |error| fail(format!("this file {}", in_words(&error)), None);
     let bytes = files::read(path, LARGEST).map_err(|error| match error.kind() {
         io::ErrorKind::FileTooLarge => too_large(&origin),
         _ if Odd::is_not_regular(&error) => {
-            let mend = "name a regular file, or write `-f -` and send it to standard input";
-            fail("this is not a regular file".into(), Some(mend))
+            let help = "name a regular file, or write `-f -` and send it to standard input";
+            fail("this is not a regular file".into(), Some(help))
         }
         _ => unreadable(error),
     })?;
@@ -194,8 +194,8 @@ fn read_file(path: &Path) -> Result<Text, ManifestError> {
 }
 
 fn too_large(origin: &str) -> ManifestError {
-    let mend = "is this the right file? Else split it";
-    ManifestError::of_file(origin, "a manifest has at most 1 MiB, and this file more", Some(mend))
+    let help = "is this the right file? Else split it";
+    ManifestError::of_file(origin, "a manifest has at most 1 MiB, and this file more", Some(help))
 }
 
 /// The text of one file, within the same limits; `None` where it cannot be had.
@@ -233,7 +233,7 @@ mod tests {
         for number in 0..18 {
             std::fs::write(folder.path().join(format!("{number:02}.yaml")), &large).unwrap();
         }
-        let (texts, errors) = all(&[Source::Path(folder.path().into())]);
+        let (texts, errors) = all(&[ManifestSource::Path(folder.path().into())]);
         assert_eq!(texts.len(), 16);
         let files: Vec<&str> = errors.iter().filter_map(|error| error.file.rsplit('/').next()).collect();
         assert_eq!(files, ["16.yaml", "17.yaml"], "each that was not read says so");

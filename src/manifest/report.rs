@@ -25,24 +25,24 @@ const AROUND: usize = 1_000;
 #[derive(Debug)]
 pub(super) struct Fault {
     message: String,
-    mend: Option<String>,
+    help: Option<String>,
     secret: bool,
 }
 
 impl Fault {
     pub(super) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), mend: None, secret: false }
+        Self { message: message.into(), help: None, secret: false }
     }
 
     /// Says what would be right.
-    pub(super) fn mend(mut self, mend: impl Into<String>) -> Self {
-        self.mend = Some(mend.into());
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
         self
     }
 
     /// Says what would be right, where that is known.
-    pub(super) fn maybe_mend(mut self, mend: Option<String>) -> Self {
-        self.mend = mend.or(self.mend);
+    pub(super) fn maybe_help(mut self, help: Option<String>) -> Self {
+        self.help = help.or(self.help);
         self
     }
 
@@ -54,12 +54,12 @@ impl Fault {
 }
 
 /// A text with its lines, as YAML counts them: ended by `\n`, `\r\n` or `\r`.
-pub(super) struct Lines<'t> {
+pub(super) struct LineIndex<'t> {
     text: &'t str,
     starts: Vec<usize>,
 }
 
-impl<'t> Lines<'t> {
+impl<'t> LineIndex<'t> {
     pub(super) fn new(text: &'t str) -> Self {
         let bytes = text.as_bytes();
         let ends = bytes.iter().enumerate().filter(|(at, byte)| match **byte {
@@ -111,7 +111,7 @@ impl Excerpted {
             line: self.line,
             column: self.column,
             message: fault.message,
-            mend: fault.mend,
+            help: fault.help,
             excerpt: Some(Box::new(self.excerpt.clone())),
         }
     }
@@ -120,17 +120,17 @@ impl Excerpted {
 /// The faults of one file so far.
 pub(super) struct Report<'t> {
     file: &'t str,
-    lines: Lines<'t>,
+    lines: LineIndex<'t>,
     errors: Vec<ManifestError>,
     dropped: usize,
 }
 
 impl<'t> Report<'t> {
     pub(super) fn new(file: &'t str, text: &'t str) -> Self {
-        Self { file, lines: Lines::new(text), errors: Vec::new(), dropped: 0 }
+        Self { file, lines: LineIndex::new(text), errors: Vec::new(), dropped: 0 }
     }
 
-    pub(super) fn lines(&self) -> &Lines<'t> {
+    pub(super) fn lines(&self) -> &LineIndex<'t> {
         &self.lines
     }
 
@@ -171,7 +171,7 @@ impl<'t> Report<'t> {
 }
 
 /// The line of a spot: masked, cut to a width that fits a screen, without control characters.
-pub(super) fn excerpt(lines: &Lines<'_>, spot: Spot, secret: bool) -> Excerpt {
+pub(super) fn excerpt(lines: &LineIndex<'_>, spot: Spot, secret: bool) -> Excerpt {
     let index = (spot.line as usize).saturating_sub(1);
     let column = (spot.column as usize).saturating_sub(1);
     let skipped = column.saturating_sub(AROUND);
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn lines_end_as_yaml_says() {
-        let lines = Lines::new("a\nb\r\nc\rd\n");
+        let lines = LineIndex::new("a\nb\r\nc\rd\n");
         let all: Vec<_> = (0..lines.count()).map(|index| lines.get(index)).collect();
         assert_eq!(all, ["a", "b", "c", "d", ""]);
         assert_eq!(lines.text_from(2), "c\rd\n");
@@ -228,20 +228,20 @@ mod tests {
     #[test]
     fn a_long_line_is_cut_around_the_part_that_is_meant() {
         let text = format!("{}here{}", "x".repeat(5_000), "y".repeat(5_000));
-        let shown = excerpt(&Lines::new(&text), Spot { line: 1, column: 5_001, len: 4 }, false);
+        let shown = excerpt(&LineIndex::new(&text), Spot { line: 1, column: 5_001, len: 4 }, false);
         assert_eq!(shown.text.chars().count(), WIDEST + 2);
         assert_eq!(shown.text.chars().skip(shown.start).take(shown.len).collect::<String>(), "here");
     }
 
     #[test]
     fn a_line_that_goes_on_with_a_secret_is_not_shown() {
-        let lines = Lines::new("password: |\n  hunter2\n");
+        let lines = LineIndex::new("password: |\n  hunter2\n");
         assert_eq!(excerpt(&lines, Spot { line: 2, column: 5, len: 2 }, false).text, "  ********");
     }
 
     #[test]
     fn a_spot_outside_the_text_shows_nothing_and_does_not_panic() {
-        let shown = excerpt(&Lines::new("a"), Spot { line: 9, column: 9, len: 9 }, true);
+        let shown = excerpt(&LineIndex::new("a"), Spot { line: 9, column: 9, len: 9 }, true);
         assert_eq!(shown, Excerpt { text: String::new(), start: 0, len: 1 });
     }
 

@@ -3,9 +3,8 @@
 //! A test holds this table against the types of [`crate::api`]: their JSON Schema names the same fields.
 
 use super::{
-    between,
+    cross_field, formats,
     shape::{Field, Record, Shape},
-    text,
 };
 
 /// A whole document.
@@ -21,17 +20,17 @@ pub(super) static PROJECT: Record = Record {
             Shape::Record(&SPEC),
         ),
     ],
-    also: between::nothing,
+    also: cross_field::nothing,
 };
 
 static METADATA: Record = Record {
     what: "`metadata`",
     fields: &[
-        required("name", "shop", Shape::Text(text::object_name)),
-        optional("labels", Shape::Labels(text::label)),
-        optional("annotations", Shape::Labels(text::label)),
+        required("name", "shop", Shape::Text(formats::object_name)),
+        optional("labels", Shape::Labels(formats::label)),
+        optional("annotations", Shape::Labels(formats::label)),
     ],
-    also: between::nothing,
+    also: cross_field::nothing,
 };
 
 static SPEC: Record = Record {
@@ -42,72 +41,72 @@ static SPEC: Record = Record {
         optional("source", Shape::Record(&SOURCE)),
         optional("reconcile", Shape::Record(&RECONCILE)),
     ],
-    also: between::spec,
+    also: cross_field::spec,
 };
 
 static PROJECT_REF: Record = Record {
     what: "`project`",
     fields: &[
-        required("directory", "../shop", Shape::Text(text::host_path)),
-        optional("files", Shape::Texts(text::inner_path)),
-        optional("name", Shape::Text(text::project_name)),
-        optional("profiles", Shape::Texts(text::profile)),
-        optional("envFiles", Shape::Texts(text::inner_path)),
+        required("directory", "../shop", Shape::Text(formats::host_path)),
+        optional("files", Shape::Texts(formats::inner_path)),
+        optional("name", Shape::Text(formats::project_name)),
+        optional("profiles", Shape::Texts(formats::profile)),
+        optional("envFiles", Shape::Texts(formats::inner_path)),
         optional("takeOver", Shape::Bool),
     ],
-    also: between::nothing,
+    also: cross_field::nothing,
 };
 
 static SERVICE: Record = Record {
     what: "a service",
     fields: &[
-        required("name", "api", Shape::Text(text::service_name)),
+        required("name", "api", Shape::Text(formats::service_name)),
         optional("modules", Shape::List { of: &MODULE, at_least_one: false }),
         optional("routes", Shape::List { of: &ROUTE, at_least_one: false }),
     ],
-    also: between::service,
+    also: cross_field::service,
 };
 
 static MODULE: Record = Record {
     what: "a module",
     fields: &[
-        optional("name", Shape::Text(text::label_text)),
-        optional("source", Shape::Text(text::inner_path)),
-        required("path", "/app/dist/modules/workflow", Shape::Text(text::container_path)),
+        optional("name", Shape::Text(formats::label_text)),
+        optional("source", Shape::Text(formats::inner_path)),
+        required("path", "/app/dist/modules/workflow", Shape::Text(formats::container_path)),
         optional("type", Shape::Word(&["file", "directory", "any"])),
     ],
-    also: between::nothing,
+    also: cross_field::nothing,
 };
 
 static ROUTE: Record = Record {
     what: "a route",
     fields: &[
-        optional("name", Shape::Text(text::label_text)),
-        optional("path", Shape::Text(text::route_path)),
+        optional("name", Shape::Text(formats::label_text)),
+        optional("path", Shape::Text(formats::route_path)),
         optional("port", Shape::Whole(1..=65_535)),
-        optional("url", Shape::Text(text::url)),
+        optional("url", Shape::Text(formats::url)),
         optional("scheme", Shape::Word(&["http", "https"])),
         optional("http", Shape::Whole(1..=2)),
         optional("tls", Shape::Record(&TLS)),
-        optional("method", Shape::Text(text::method)),
-        optional("headers", Shape::Labels(text::header)),
+        optional("method", Shape::Text(formats::method)),
+        optional("headers", Shape::Labels(formats::header)),
         required("expect", "401", Shape::Statuses),
         optional("absent", Shape::Statuses),
-        optional("control", Shape::Text(text::control)),
+        optional("control", Shape::Text(formats::control)),
         optional("auth", Shape::Record(&AUTH)),
         optional("timeout", Shape::Duration { at_least: 1 }),
     ],
-    also: between::route,
+    also: cross_field::route,
 };
 
 static TLS: Record = Record {
     what: "`tls`",
     fields: &[
         optional("verify", Shape::Bool),
-        optional("caFile", Shape::Text(text::host_path)),
-        optional("serverName", Shape::Text(text::server_name)),
+        optional("caFile", Shape::Text(formats::host_path)),
+        optional("serverName", Shape::Text(formats::server_name)),
     ],
-    also: between::tls,
+    also: cross_field::tls,
 };
 
 static AUTH: Record = Record {
@@ -119,28 +118,31 @@ static AUTH: Record = Record {
         optional("absent", Shape::Statuses),
         optional("allowPlainHttp", Shape::Bool),
     ],
-    also: between::auth,
+    also: cross_field::auth,
 };
 
 static BASIC: Record = Record {
     what: "`basic`",
     fields: &[
-        required("username", "ops", Shape::Text(text::username)),
+        required("username", "ops", Shape::Text(formats::username)),
         required("passwordFrom", "{ env: NAME }", Shape::Record(&SECRET)),
     ],
-    also: between::nothing,
+    also: cross_field::nothing,
 };
 
 static SECRET: Record = Record {
     what: "a reference to a secret",
-    fields: &[optional("env", Shape::Text(text::env_name)), optional("file", Shape::Text(text::host_path))],
-    also: between::secret,
+    fields: &[
+        optional("env", Shape::Text(formats::env_name)),
+        optional("file", Shape::Text(formats::host_path)),
+    ],
+    also: cross_field::secret,
 };
 
 static SOURCE: Record = Record {
     what: "`source`",
     fields: &[optional("drift", Shape::Word(&["ignore", "report", "enforce"]))],
-    also: between::nothing,
+    also: cross_field::nothing,
 };
 
 static RECONCILE: Record = Record {
@@ -157,7 +159,7 @@ static RECONCILE: Record = Record {
         optional("rollback", Shape::Bool),
         optional("upgrades", Shape::Word(&["report", "recreate"])),
     ],
-    also: between::nothing,
+    also: cross_field::nothing,
 };
 
 static VERIFY: Record = Record {
@@ -166,7 +168,7 @@ static VERIFY: Record = Record {
         optional("timeout", Shape::Duration { at_least: 1 }),
         optional("stableFor", Shape::Duration { at_least: 0 }),
     ],
-    also: between::nothing,
+    also: cross_field::nothing,
 };
 
 static BACKOFF: Record = Record {
@@ -175,7 +177,7 @@ static BACKOFF: Record = Record {
         optional("initial", Shape::Duration { at_least: 1 }),
         optional("max", Shape::Duration { at_least: 1 }),
     ],
-    also: between::backoff,
+    also: cross_field::backoff,
 };
 
 const fn required(name: &'static str, example: &'static str, shape: Shape) -> Field {

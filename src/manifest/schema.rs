@@ -66,7 +66,7 @@ const NAME: &str = r"\S";
 /// A duration that is more than nothing.
 const SOME_TIME: &str = "[1-9]";
 
-/// What the parser asks of single fields ([`super::rules`], [`super::text`]): definition, property, constraints.
+/// What the parser asks of single fields ([`super::rules`], [`super::formats`]): definition, property, constraints.
 fn properties() -> Vec<(&'static str, &'static str, Value)> {
     let text = |pattern: &str| json!({ "pattern": pattern });
     let texts = |pattern: &str| json!({ "items": { "pattern": pattern }, "uniqueItems": true });

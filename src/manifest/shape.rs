@@ -88,7 +88,7 @@ pub(super) fn check(shape: &'static Shape, slot: Slot<'_>, report: &mut Report<'
         (Shape::Record(record), Value::Map(entries)) => fields(record, slot, entries, report),
         (Shape::List { of, at_least_one }, Value::List(items)) => {
             if *at_least_one && items.is_empty() {
-                let fault = Fault::new(format!("{} is empty", slot.name)).mend("declare at least one");
+                let fault = Fault::new(format!("{} is empty", slot.name)).help("declare at least one");
                 report.add(slot.spot(), fault);
             }
             for item in items {
@@ -106,19 +106,19 @@ fn scalar(shape: &Shape, slot: Slot<'_>, report: &mut Report<'_>) {
     let name = slot.name;
     let fault = match (shape, &slot.node.value) {
         (Shape::Exactly(right), Value::Text(text)) if text != right => {
-            Some(Fault::new(format!("{name} is not `{right}`")).mend(format!("write `{right}`")))
+            Some(Fault::new(format!("{name} is not `{right}`")).help(format!("write `{right}`")))
         }
         (Shape::Word(words), Value::Text(text)) if !words.contains(&text.as_str()) => {
-            let mend = nearest(text, words.iter().copied()).map(|word| format!("did you mean `{word}`?"));
-            let mend = mend.unwrap_or_else(|| "write one of these, or leave it out".into());
-            Some(Fault::new(format!("{name} must be {}", one_of(words))).mend(mend))
+            let help = nearest(text, words.iter().copied()).map(|word| format!("did you mean `{word}`?"));
+            let help = help.unwrap_or_else(|| "write one of these, or leave it out".into());
+            Some(Fault::new(format!("{name} must be {}", one_of(words))).help(help))
         }
         (Shape::Text(rule), Value::Text(text)) => rule(text).err(),
         (Shape::Bool, Value::Bool(right)) => {
             let plain = if *right { "true" } else { "false" };
             let written = report.lines().at(slot.node.written);
             (written != plain)
-                .then(|| Fault::new(format!("{name} must be true or false")).mend(format!("write `{plain}`")))
+                .then(|| Fault::new(format!("{name} must be true or false")).help(format!("write `{plain}`")))
         }
         (Shape::Whole(range), Value::Int(n)) if !range.contains(n) => Some(out_of_range(name, range, slot)),
         (Shape::Whole(range), Value::Number) => Some(out_of_range(name, range, slot)),
@@ -132,13 +132,13 @@ fn scalar(shape: &Shape, slot: Slot<'_>, report: &mut Report<'_>) {
 }
 
 fn out_of_range(name: &str, range: &std::ops::RangeInclusive<i64>, slot: Slot<'_>) -> Fault {
-    let mend = match name {
+    let help = match name {
         "`port`" => "write the port that the server listens on in the container, such as `port: 3000`",
         "`http`" => "write the version of HTTP that is spoken, 1 or 2; gRPC is not supported",
         _ if slot.optional => "write such a number, or leave it out",
         _ => "write such a number",
     };
-    Fault::new(format!("{name} must be a whole number from {} to {}", range.start(), range.end())).mend(mend)
+    Fault::new(format!("{name} must be a whole number from {} to {}", range.start(), range.end())).help(help)
 }
 
 /// `a`, `b` or `c`, each in backquotes.
@@ -153,21 +153,21 @@ pub(super) fn one_of(words: &[&str]) -> String {
 fn duration(name: &str, text: &str, at_least: u64) -> Option<Fault> {
     let Ok(duration) = text.parse::<Duration>() else {
         let plain = text.to_lowercase().replace(' ', "");
-        let mend = [plain.clone(), format!("{plain}s")]
+        let help = [plain.clone(), format!("{plain}s")]
             .into_iter()
             .find(|guess| guess.parse::<Duration>().is_ok())
             .map_or_else(
                 || "write it as 500ms, 5s, 2m or 1h30m, at most one year".into(),
                 |guess| format!("did you mean `{guess}`?"),
             );
-        return Some(Fault::new(format!("{name} is not a duration")).mend(mend));
+        return Some(Fault::new(format!("{name} is not a duration")).help(help));
     };
     let least = Duration::from_millis(at_least);
     (duration < least).then(|| match at_least {
         1 => Fault::new(format!("{name} must be more than nothing"))
-            .mend("write it as 500ms, 5s or 2m, or leave it out"),
+            .help("write it as 500ms, 5s or 2m, or leave it out"),
         _ => Fault::new(format!("{name} must be at least {least}"))
-            .mend(format!("write `{least}` or more, or leave it out")),
+            .help(format!("write `{least}` or more, or leave it out")),
     })
 }
 
@@ -179,7 +179,7 @@ fn fields(record: &'static Record, slot: Slot<'_>, entries: &[(Key, Node)], repo
     for (key, node) in entries {
         let Some(name) = key.name.as_deref() else {
             let fault = Fault::new(format!("the name of a field of {} must be a short text", record.what));
-            report.add(key.spot, fault.mend(super::unknown::listed(record)));
+            report.add(key.spot, fault.help(super::unknown::listed(record)));
             continue;
         };
         if let Some(first) = seen.get(name) {
@@ -213,13 +213,13 @@ fn missing(record: &Record, field: &Field, example: &str) -> Fault {
     let only = matches!(field.shape, Shape::Exactly(_));
     let add = if only { "add" } else { "add it, such as" };
     Fault::new(format!("{} needs `{}`", record.what, field.name))
-        .mend(format!("{add} `{}: {example}`", field.name))
+        .help(format!("{add} `{}: {example}`", field.name))
 }
 
 fn doubled(name: &str, first: Spot) -> Fault {
     let name: String = name.chars().take(40).collect();
     Fault::new(format!("the field `{name}` is doubled"))
-        .mend(format!("keep one; the first is in line {}", first.line))
+        .help(format!("keep one; the first is in line {}", first.line))
 }
 
 fn record_item(record: &'static Record, list: Slot<'_>, item: &Node, report: &mut Report<'_>) {
@@ -240,7 +240,7 @@ fn texts(rule: TextRule, slot: Slot<'_>, items: &[Node], report: &mut Report<'_>
         let item = Slot { name: &name, key: slot.key, optional: true, node };
         let fault = match &node.value {
             Value::Text(text) if !seen.insert(text) => {
-                Some(Fault::new(format!("{name} is doubled")).mend("keep one"))
+                Some(Fault::new(format!("{name} is doubled")).help("keep one"))
             }
             Value::Text(text) => rule(text).err(),
             _ => Some(wrong_type::fault(&Shape::Text(|_| Ok(())), item, report)),
@@ -261,7 +261,7 @@ fn labels(
     for (key, node) in entries {
         let Some(name) = key.name.as_deref() else {
             let fault = Fault::new(format!("a name in {} must be a short text", slot.name));
-            report.add(key.spot, fault.mend("write a word before the `: `, and its text behind it"));
+            report.add(key.spot, fault.help("write a word before the `: `, and its text behind it"));
             continue;
         };
         if let Some(first) = seen.insert(name.to_owned(), key.spot) {
@@ -286,7 +286,7 @@ fn statuses(slot: Slot<'_>, report: &mut Report<'_>) {
     let single = std::slice::from_ref(slot.node);
     let items = if let Value::List(items) = &slot.node.value { items.as_slice() } else { single };
     if items.is_empty() {
-        report.add(slot.spot(), Fault::new(format!("{name} is empty")).mend("name at least one status"));
+        report.add(slot.spot(), Fault::new(format!("{name} is empty")).help("name at least one status"));
     }
     let mut seen = HashSet::new();
     for node in items {
@@ -295,10 +295,10 @@ fn statuses(slot: Slot<'_>, report: &mut Report<'_>) {
             Value::Int(status) if !(100..=599).contains(&status) => {
                 let fault =
                     Fault::new(format!("{name} names {status}, which is no HTTP status (100 to 599)"));
-                Some(fault.mend("write the status that the server answers with, such as 200 or 401"))
+                Some(fault.help("write the status that the server answers with, such as 200 or 401"))
             }
             Value::Int(status) if !seen.insert(status) => {
-                Some(Fault::new(format!("{name} names {status} twice")).mend("keep one"))
+                Some(Fault::new(format!("{name} names {status} twice")).help("keep one"))
             }
             Value::Int(_) => None,
             _ => Some(wrong_type::fault(&Shape::Statuses, item, report)),

@@ -14,25 +14,25 @@ pub(super) fn fault(name: &str, record: &'static Record) -> (Fault, Option<&'sta
     let has = |field: &str| record.fields.iter().any(|known| known.name == field);
     if name == "<<" {
         let fault = Fault::new("merge keys (`<<`) are not part of a manifest");
-        return (fault.mend("write the fields out; a whole value may be an alias (`*name`)"), None);
+        return (fault.help("write the fields out; a whole value may be an alias (`*name`)"), None);
     }
     let is_near = |words: &[&str]| nearest(name, words.iter().copied()).is_some();
     if has("passwordFrom") && is_near(&["password", "secret"]) {
         let fault = Fault::new("a password has no place in a manifest");
-        let mend = "write `passwordFrom: { env: NAME }` or `passwordFrom: { file: PATH }`";
-        return (fault.mend(mend), Some("passwordFrom"));
+        let help = "write `passwordFrom: { env: NAME }` or `passwordFrom: { file: PATH }`";
+        return (fault.help(help), Some("passwordFrom"));
     }
     if has("bearerFrom") && is_near(&["bearer", "bearerToken", "token", "password", "secret"]) {
         let fault = Fault::new("a secret has no place in a manifest");
-        let mend = "write `bearerFrom: { env: NAME }` or `bearerFrom: { file: PATH }`";
-        return (fault.mend(mend), Some("bearerFrom"));
+        let help = "write `bearerFrom: { env: NAME }` or `bearerFrom: { file: PATH }`";
+        return (fault.help(help), Some("bearerFrom"));
     }
     let meant = nearest(name, record.fields.iter().map(|field| field.name));
-    let mend = meant
+    let help = meant
         .map(|right| format!("did you mean `{right}`?"))
         .or_else(|| belongs(name).map(|path| format!("it belongs in `{path}`")))
         .unwrap_or_else(|| listed(record));
-    (Fault::new(format!("{} has no field `{shown}`", record.what)).mend(mend), meant)
+    (Fault::new(format!("{} has no field `{shown}`", record.what)).help(help), meant)
 }
 
 /// The fields that a record has, as a sentence.

@@ -38,26 +38,26 @@ impl Valid {
 
 /// That nothing can be known of an object while a file of its project is as it is.
 pub(crate) fn unreadable(desired: &Desired, why: &str) -> Warning {
-    let mend = "put a file there that Compose can read: until then nothing is known of the object, and no step is taken";
-    Warning(ManifestError::of_file(&desired.manifest, format!("{}: {why}", desired.name()), Some(mend)))
+    let help = "put a file there that Compose can read: until then nothing is known of the object, and no step is taken";
+    Warning(ManifestError::of_file(&desired.manifest, format!("{}: {why}", desired.name()), Some(help)))
 }
 
 fn exposed(place: &Excerpted) -> Warning {
     let message = "this password or token crosses the network in plain HTTP, for whoever listens there";
-    let mend =
+    let help =
         "write `https://` in `url`, or add `allowPlainHttp: true` to `auth` where that network is trusted";
-    Warning(place.error(Fault::new(message).mend(mend)))
+    Warning(place.error(Fault::new(message).help(help)))
 }
 
 fn short(place: &Excerpted) -> Warning {
     let message = "this password or token has fewer than 8 characters: where a build or a container prints it, it is hidden only \
                    where it stands as a whole value";
-    Warning(place.error(Fault::new(message).mend("take a longer one")))
+    Warning(place.error(Fault::new(message).help("take a longer one")))
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::manifest::{Source, load_for_validation};
+    use crate::manifest::{ManifestSource, load_for_validation};
 
     #[test]
     fn short_credentials_are_told_with_their_place() {
@@ -68,7 +68,7 @@ mod tests {
                     expect: 401\n          auth: { basic: { username: ops, passwordFrom: { env: SHORT } }, expect: 200 }\n    - name: web\n      \
                     routes:\n        - { path: /, port: 1, expect: 401, auth: { bearerFrom: { file: long }, expect: 200 } }\n";
         std::fs::write(&path, format!("{text}---\n{}", text.replace("name: shop", "name: bank"))).unwrap();
-        let valid = load_for_validation(&[Source::from(path.as_os_str())]).unwrap();
+        let valid = load_for_validation(&[ManifestSource::from(path.as_os_str())]).unwrap();
         let warnings = valid.warnings(|_, auth| auth.basic.is_some());
         let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
         assert_eq!(warnings.len(), 2, "{warnings:#?}");

@@ -16,7 +16,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::Source;
+use super::ManifestSource;
 use stamps::Stamps;
 
 /// When to look.
@@ -54,16 +54,20 @@ type Connect = fn(Arc<Notify>) -> notify::Result<Box<dyn Watcher + Send>>;
 /// - A file may be replaced, be a symbolic link that is swapped anywhere on its way (as Kubernetes does with a
 ///   `ConfigMap`), or not exist yet; a folder may be removed and made again.
 /// - Where the kernel does not wake, the files are looked at every 3 s, and the log says so once.
-pub fn watch(sources: &[Source]) -> impl Stream<Item = ()> + Send + use<> {
+pub fn watch(sources: &[ManifestSource]) -> impl Stream<Item = ()> + Send + use<> {
     watch_with(sources, TIMING, inotify)
 }
 
-fn watch_with(sources: &[Source], timing: Timing, connect: Connect) -> impl Stream<Item = ()> + Send + use<> {
+fn watch_with(
+    sources: &[ManifestSource],
+    timing: Timing,
+    connect: Connect,
+) -> impl Stream<Item = ()> + Send + use<> {
     let paths = sources.iter().filter_map(|source| match source {
-        Source::Path(path) => Some(std::path::absolute(path).unwrap_or_else(|_| path.clone())),
-        Source::Stdin => None,
+        ManifestSource::Path(path) => Some(std::path::absolute(path).unwrap_or_else(|_| path.clone())),
+        ManifestSource::Stdin => None,
     });
-    let mut watched = Watched::new(paths.collect(), connect);
+    let mut watched = WatchedPaths::new(paths.collect(), connect);
     let wake = Arc::clone(&watched.wake);
     watched.look();
     stream::unfold(watched, move |mut watched| {
@@ -97,7 +101,7 @@ async fn settled(wake: &Notify, period: Duration, timing: Timing) {
     }
 }
 
-struct Watched {
+struct WatchedPaths {
     paths: Vec<PathBuf>,
     wake: Arc<Notify>,
     connect: Connect,
@@ -108,10 +112,10 @@ struct Watched {
     /// Whether some folder is not watched by the kernel.
     blind: bool,
     /// Whether the log has said so.
-    said: bool,
+    warned: bool,
 }
 
-impl Watched {
+impl WatchedPaths {
     fn new(paths: Vec<PathBuf>, connect: Connect) -> Self {
         Self {
             paths,
@@ -121,7 +125,7 @@ impl Watched {
             folders: BTreeSet::new(),
             seen: Stamps::default(),
             blind: false,
-            said: false,
+            warned: false,
         }
     }
 
@@ -145,7 +149,7 @@ impl Watched {
     fn arm(&mut self, folders: &BTreeSet<PathBuf>) {
         let failed = self.try_arm(folders).err();
         self.blind = failed.is_some();
-        if let Some(error) = failed.filter(|_| !std::mem::replace(&mut self.said, true)) {
+        if let Some(error) = failed.filter(|_| !std::mem::replace(&mut self.warned, true)) {
             let s = TIMING.blind.as_secs();
             tracing::warn!(%error, "the manifests cannot be watched; looking at them every {s} s instead");
         }
@@ -175,11 +179,11 @@ impl Watched {
 }
 
 fn inotify(wake: Arc<Notify>) -> notify::Result<Box<dyn Watcher + Send>> {
-    let told = move |event| tell(&wake, event);
-    Ok(Box::new(RecommendedWatcher::new(told, Config::default())?))
+    let handler = move |event| wake_on_change(&wake, event);
+    Ok(Box::new(RecommendedWatcher::new(handler, Config::default())?))
 }
 
-fn tell(wake: &Notify, event: notify::Result<Event>) {
+fn wake_on_change(wake: &Notify, event: notify::Result<Event>) {
     // An error may hide anything, so it wakes too.
     if !event.is_ok_and(|event| only_reads(event.kind)) {
         wake.notify_one();

@@ -11,20 +11,20 @@ pub(super) fn fault(shape: &Shape, slot: Slot<'_>, report: &Report<'_>) -> Fault
     let wanted = wanted(shape);
     if matches!(slot.node.value, Value::Null) {
         return Fault::new(format!("{} has no value", slot.name))
-            .mend(format!("give it {wanted}{}", if slot.optional { ", or leave it out" } else { "" }));
+            .help(format!("give it {wanted}{}", if slot.optional { ", or leave it out" } else { "" }));
     }
     let found = found(&slot.node.value);
-    let mend = mend(shape, slot, report)
+    let help = help(shape, slot, report)
         .unwrap_or_else(|| format!("write {wanted}{}", if slot.optional { ", or leave it out" } else { "" }));
-    Fault::new(format!("{} must be {wanted}, and is {found}", slot.name)).mend(mend)
+    Fault::new(format!("{} must be {wanted}, and is {found}", slot.name)).help(help)
 }
 
 /// The fault of an entry of a list of records that is none.
 pub(super) fn item(record: &Record, slot: Slot<'_>) -> Fault {
     let first = record.fields.iter().find(|field| field.required.is_some()).or(record.fields.first());
-    let mend = first.map(|field| format!("write it as `- {}: …`", field.name));
+    let help = first.map(|field| format!("write it as `- {}: …`", field.name));
     let found = found(&slot.node.value);
-    Fault::new(format!("{} must be {}, and is {found}", slot.name, record.what)).maybe_mend(mend)
+    Fault::new(format!("{} must be {}, and is {found}", slot.name, record.what)).maybe_help(help)
 }
 
 fn wanted(shape: &Shape) -> String {
@@ -64,7 +64,7 @@ fn whole(written: &str) -> Option<&str> {
 }
 
 /// What would be right, where the value tells what was meant.
-fn mend(shape: &Shape, slot: Slot<'_>, report: &Report<'_>) -> Option<String> {
+fn help(shape: &Shape, slot: Slot<'_>, report: &Report<'_>) -> Option<String> {
     // Short, for it is shown; never of a text that may be a secret: only numbers, truth values and the words below.
     let written: String = report.lines().at(slot.node.written).chars().take(40).collect();
     match (shape, &slot.node.value) {

@@ -9,7 +9,7 @@ use serde_saphyr::{
 };
 
 use super::{
-    report::{Fault, Lines},
+    report::{Fault, LineIndex},
     tree::{Node, Spot, Value},
 };
 
@@ -64,7 +64,7 @@ fn options() -> Options {
 
 /// Reads all documents. Behind a fault of YAML reading goes on at the next `---`: a line that starts so is the
 /// start of a document whatever stands before it.
-pub(super) fn documents(lines: &Lines<'_>) -> Documents {
+pub(super) fn documents(lines: &LineIndex<'_>) -> Documents {
     let mut found = Documents { roots: Vec::new(), faults: Vec::new() };
     let mut first = 0;
     let mut count = 0;
@@ -81,13 +81,13 @@ pub(super) fn documents(lines: &Lines<'_>) -> Documents {
     }
     if count >= MOST_DOCUMENTS {
         let message = format!("more than {MOST_DOCUMENTS} documents in one file");
-        found.faults.push((Spot::START, Fault::new(message).mend("spread them over several files")));
+        found.faults.push((Spot::START, Fault::new(message).help("spread them over several files")));
     }
     found
 }
 
 /// Reads from a line on, up to the end or an error, which is returned.
-fn read_from(lines: &Lines<'_>, first: usize, count: &mut usize, found: &mut Documents) -> Option<Error> {
+fn read_from(lines: &LineIndex<'_>, first: usize, count: &mut usize, found: &mut Documents) -> Option<Error> {
     let mut bytes = lines.text_from(first).as_bytes();
     let offset = u32::try_from(first).unwrap_or(u32::MAX);
     for root in serde_saphyr::read_with_options::<_, Node>(&mut bytes, options()) {
@@ -108,7 +108,7 @@ fn read_from(lines: &Lines<'_>, first: usize, count: &mut usize, found: &mut Doc
 
 /// A first line without its colon is read as a text, and the next line then as an error. Only the latter says
 /// something to a person.
-fn drop_headless_text(roots: &mut Vec<Node>, error: Spot, lines: &Lines<'_>) {
+fn drop_headless_text(roots: &mut Vec<Node>, error: Spot, lines: &LineIndex<'_>) {
     let Some(last) = roots.last() else { return };
     let text = matches!(last.value, Value::Text(_) | Value::LongText);
     let between = last.spot.line as usize..error.line as usize;
@@ -122,7 +122,7 @@ fn is_marker(line: &str) -> bool {
 }
 
 /// What the reader says, as a person would say it, and the place that they should look at.
-fn in_words(error: &Error, spot: Spot, lines: &Lines<'_>) -> (Spot, Fault) {
+fn in_words(error: &Error, spot: Spot, lines: &LineIndex<'_>) -> (Spot, Fault) {
     match error.without_snippet() {
         Error::ExternalMessage { source, msg, .. } => match source.as_ref() {
             ExternalMessageSource::Parser(error) => syntax(error, spot, lines),
@@ -134,17 +134,17 @@ fn in_words(error: &Error, spot: Spot, lines: &Lines<'_>) -> (Spot, Fault) {
         | Error::AliasExpansionLimitExceeded { .. }
         | Error::AliasReplayStackDepthExceeded { .. } => (spot, too_many_copies()),
         Error::UnknownAnchor { .. } => {
-            let mend =
+            let help =
                 "put a text that starts with `*` in quotes; an alias needs its anchor (`&name`) before it";
-            (spot, Fault::new("this alias refers to an anchor that does not exist").mend(mend))
+            (spot, Fault::new("this alias refers to an anchor that does not exist").help(help))
         }
         Error::RecursiveReferencesRequireWeakTypes { .. } => {
-            (spot, Fault::new("this alias stands inside its own anchor").mend("write the value out"))
+            (spot, Fault::new("this alias stands inside its own anchor").help("write the value out"))
         }
         Error::UnsupportedTag { .. } => {
             let spot = tag_before(spot, lines);
-            let mend = "remove the tag; put a text that starts with `!` in quotes";
-            (spot, Fault::new("a manifest has no YAML tags of its own").mend(mend))
+            let help = "remove the tag; put a text that starts with `!` in quotes";
+            (spot, Fault::new("a manifest has no YAML tags of its own").help(help))
         }
         other => {
             let text = other.to_string();
@@ -155,8 +155,8 @@ fn in_words(error: &Error, spot: Spot, lines: &Lines<'_>) -> (Spot, Fault) {
 }
 
 /// Faults of syntax. Those that people make often get their own words, the others the parser's.
-fn syntax(error: &ScanError, spot: Spot, lines: &Lines<'_>) -> (Spot, Fault) {
-    let yaml = |message: &str, mend: &str| Fault::new(format!("not valid YAML: {message}")).mend(mend);
+fn syntax(error: &ScanError, spot: Spot, lines: &LineIndex<'_>) -> (Spot, Fault) {
+    let yaml = |message: &str, help: &str| Fault::new(format!("not valid YAML: {message}")).help(help);
     let fault = match error.kind() {
         Kind::TabNotAllowed
         | Kind::TabInBlockIndentation
@@ -200,7 +200,7 @@ fn syntax(error: &ScanError, spot: Spot, lines: &Lines<'_>) -> (Spot, Fault) {
 }
 
 /// The first line from here on that is indented by a tab, at that tab.
-fn first_tab(spot: Spot, lines: &Lines<'_>) -> Spot {
+fn first_tab(spot: Spot, lines: &LineIndex<'_>) -> Spot {
     let from = (spot.line as usize).saturating_sub(1);
     (from..lines.count().min(from + 1_000))
         .find_map(|line| {
@@ -217,7 +217,7 @@ fn first_tab(spot: Spot, lines: &Lines<'_>) -> Spot {
 }
 
 /// The reader points behind a tag; a person wants to see the tag.
-fn tag_before(spot: Spot, lines: &Lines<'_>) -> Spot {
+fn tag_before(spot: Spot, lines: &LineIndex<'_>) -> Spot {
     let line: Vec<char> = lines.get(spot.line as usize - 1).chars().take(spot.column as usize).collect();
     let Some(start) = line.iter().rposition(|c| *c == '!') else { return spot };
     let end = line[start..].iter().position(|c| c.is_whitespace()).map_or(line.len(), |n| start + n);
@@ -234,15 +234,15 @@ fn over_budget(breach: &BudgetBreach) -> Fault {
         | BudgetBreach::RecordedAnchorEvents { .. }
         | BudgetBreach::RecordedAnchorBytes { .. } => too_many_copies(),
         _ => Fault::new(format!("too much in one document: at most {MOST_NODES} values and 4 MiB of text"))
-            .mend("split it; aliases count as often as they are used"),
+            .help("split it; aliases count as often as they are used"),
     }
 }
 
 fn too_deep() -> Fault {
     Fault::new(format!("nested too deeply: at most {DEEPEST} levels"))
-        .mend("close the brackets; a manifest needs eleven levels")
+        .help("close the brackets; a manifest needs eleven levels")
 }
 
 fn too_many_copies() -> Fault {
-    Fault::new("too many anchors and aliases").mend("write the values out")
+    Fault::new("too many anchors and aliases").help("write the values out")
 }

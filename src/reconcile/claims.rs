@@ -64,8 +64,8 @@ pub fn service_taken<'a>(
                 there.1,
                 other.name()
             );
-            let mend = Some("declare all of a service in one object".to_owned());
-            Some(Pointed { line, column, text: service.name.clone(), message, mend })
+            let help = Some("declare all of a service in one object".to_owned());
+            Some(Pointed { line, column, text: service.name.clone(), message, help })
         })
         .collect();
     (!taken.is_empty()).then(|| HostError::ServiceTaken { manifest: desired.manifest.clone(), taken })

@@ -16,8 +16,8 @@ use proptest::{
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    look::{Look, Names, look},
-    real::{Project, came_from_the_cache, was_answered_from_a_stale_cache},
+    look::{HostView, SeenNames, look},
+    real::{ConformanceProject, came_from_the_cache, was_answered_from_a_stale_cache},
 };
 use super::fake::{FakeHost, Hand, World};
 use crate::{
@@ -27,22 +27,22 @@ use crate::{
 
 /// One operation of a script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Op {
+enum HostOp {
     Step(Step),
     /// A rollback to an image that the engine does not have.
     RollbackToNothing,
     Hand(Hand),
 }
 
-const BUILD: Op = Op::Step(Step::Build { no_cache: false });
-const UNCACHED: Op = Op::Step(Step::Build { no_cache: true });
-const UP: Op = Op::Step(Step::Up { force_recreate: false });
-const RECREATE: Op = Op::Step(Step::Up { force_recreate: true });
-const RESTART: Op = Op::Step(Step::Restart);
-const START: Op = Op::Step(Step::Start);
-const ROLLBACK: Op = Op::Step(Step::Rollback);
+const BUILD: HostOp = HostOp::Step(Step::Build { no_cache: false });
+const UNCACHED: HostOp = HostOp::Step(Step::Build { no_cache: true });
+const UP: HostOp = HostOp::Step(Step::Up { force_recreate: false });
+const RECREATE: HostOp = HostOp::Step(Step::Up { force_recreate: true });
+const RESTART: HostOp = HostOp::Step(Step::Restart);
+const START: HostOp = HostOp::Step(Step::Start);
+const ROLLBACK: HostOp = HostOp::Step(Step::Rollback);
 
-const ALL: [Op; 17] = [
+const ALL: [HostOp; 17] = [
     BUILD,
     UNCACHED,
     UP,
@@ -50,16 +50,16 @@ const ALL: [Op; 17] = [
     RESTART,
     START,
     ROLLBACK,
-    Op::RollbackToNothing,
-    Op::Hand(Hand::Stop),
-    Op::Hand(Hand::Remove),
-    Op::Hand(Hand::Untag),
-    Op::Hand(Hand::Configure),
-    Op::Hand(Hand::Edit),
-    Op::Hand(Hand::LoseModule),
-    Op::Hand(Hand::GainModule),
-    Op::Hand(Hand::Break),
-    Op::Hand(Hand::Mend),
+    HostOp::RollbackToNothing,
+    HostOp::Hand(Hand::Stop),
+    HostOp::Hand(Hand::Remove),
+    HostOp::Hand(Hand::Untag),
+    HostOp::Hand(Hand::Configure),
+    HostOp::Hand(Hand::Edit),
+    HostOp::Hand(Hand::LoseModule),
+    HostOp::Hand(Hand::GainModule),
+    HostOp::Hand(Hand::Break),
+    HostOp::Hand(Hand::Fix),
 ];
 
 /// What a side of the comparison is, besides its host.
@@ -107,33 +107,35 @@ struct Actor<'a, H> {
     host: &'a H,
     desired: &'a Desired,
     /// Of `api` and of `dashboard`.
-    names: [Names; 2],
+    names: [SeenNames; 2],
     /// Whether the source was edited since a build last succeeded.
     source_is_new: bool,
     /// What the last command printed.
-    said: String,
+    output: String,
 }
 
 impl<'a, H: Side> Actor<'a, H> {
     fn new(host: &'a H, desired: &'a Desired) -> Self {
-        Self { host, desired, names: Default::default(), source_is_new: true, said: String::new() }
+        Self { host, desired, names: Default::default(), source_is_new: true, output: String::new() }
     }
 
     /// How the operation ended, where it is one that ends, and what is seen after it.
-    async fn does(&mut self, op: Op) -> (Option<StepOutcome>, Look) {
+    async fn does(&mut self, op: HostOp) -> (Option<StepOutcome>, HostView) {
         let outcome = match op {
-            Op::Hand(hand) => {
+            HostOp::Hand(hand) => {
                 self.host.by_hand(self.desired, hand);
                 self.source_is_new |=
                     !matches!(hand, Hand::Stop | Hand::Remove | Hand::Untag | Hand::Configure);
                 None
             }
             // The whole of an ID: the beginning of one may be an image's.
-            Op::RollbackToNothing => {
+            HostOp::RollbackToNothing => {
                 Some(self.takes(Step::Rollback, Some(format!("sha256:{:064}", 0))).await)
             }
-            Op::Step(Step::Rollback) => Some(self.takes(Step::Rollback, self.names[0].first_image()).await),
-            Op::Step(step) => Some(self.takes(step, None).await),
+            HostOp::Step(Step::Rollback) => {
+                Some(self.takes(Step::Rollback, self.names[0].first_image()).await)
+            }
+            HostOp::Step(step) => Some(self.takes(step, None).await),
         };
         (outcome, self.looks().await)
     }
@@ -146,7 +148,7 @@ impl<'a, H: Side> Actor<'a, H> {
             }
             self.source_is_new &= report.outcome != StepOutcome::Succeeded;
         }
-        self.said = report.output;
+        self.output = report.output;
         report.outcome
     }
 
@@ -166,7 +168,7 @@ impl<'a, H: Side> Actor<'a, H> {
         self.host.execute(self.desired, request).await
     }
 
-    async fn looks(&mut self) -> Look {
+    async fn looks(&mut self) -> HostView {
         let seen = self.host.settled(self.desired).await;
         look(&mut self.names, &seen)
     }
@@ -174,10 +176,10 @@ impl<'a, H: Side> Actor<'a, H> {
 
 /// Runs a script on both. How many of its builds the engine answered from its cache, or the first difference, with what
 /// led to it.
-fn compare(script: &[Op]) -> Result<usize, String> {
+fn compare(script: &[HostOp]) -> Result<usize, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let project = Project::new();
+        let project = ConformanceProject::new();
         let (real, fake) = (project.host(), FakeHost::new(World::new()));
         let mut real = Actor::new(&real, &project.desired);
         let mut fake = Actor::new(&fake, &project.desired);
@@ -189,7 +191,7 @@ fn compare(script: &[Op]) -> Result<usize, String> {
             // Whether a build finds what it needs in the cache is for the engine to say: under load it forgets. Where it
             // says so the image must be one of this very source, and else a new one. Of two of this source, where one
             // was built without the cache, either may be the one: under load it is not always the younger.
-            let from_cache = *op == BUILD && came_from_the_cache(&real.said);
+            let from_cache = *op == BUILD && came_from_the_cache(&real.output);
             cached += usize::from(from_cache);
             if let Some(image) = seen.1.image().filter(|_| from_cache) {
                 fake.host.world(|world| world.prefer(fake.names[0].image(image)));
@@ -197,9 +199,9 @@ fn compare(script: &[Op]) -> Result<usize, String> {
             let imagined = fake.does(if *op == BUILD && !from_cache { UNCACHED } else { *op }).await;
             if seen != imagined {
                 let so_far = &script[..=index];
-                let said = &real.said;
+                let output = &real.output;
                 return Err(format!(
-                    "after {so_far:?}\n the fake: {imagined:?}\n the real host: {seen:?}\n{said}"
+                    "after {so_far:?}\n the fake: {imagined:?}\n the real host: {seen:?}\n{output}"
                 ));
             }
         }
@@ -207,7 +209,7 @@ fn compare(script: &[Op]) -> Result<usize, String> {
     })
 }
 
-const SCRIPT: [Op; 55] = [
+const SCRIPT: [HostOp; 55] = [
     // Nothing is there yet.
     UP,
     RESTART,
@@ -216,33 +218,33 @@ const SCRIPT: [Op; 55] = [
     BUILD,
     UP,
     // As in the incident.
-    Op::Hand(Hand::GainModule),
+    HostOp::Hand(Hand::GainModule),
     BUILD,
     UP,
     RESTART,
     UP,
     RECREATE,
     // What a person does to the container.
-    Op::Hand(Hand::Stop),
-    Op::Hand(Hand::Stop),
+    HostOp::Hand(Hand::Stop),
+    HostOp::Hand(Hand::Stop),
     UP,
-    Op::Hand(Hand::Stop),
+    HostOp::Hand(Hand::Stop),
     RESTART,
     START,
-    Op::Hand(Hand::Configure),
+    HostOp::Hand(Hand::Configure),
     RESTART,
-    Op::Hand(Hand::Stop),
+    HostOp::Hand(Hand::Stop),
     START,
     START,
     UP,
     // Builds that change nothing, that fail, and that are made anew.
     BUILD,
     UNCACHED,
-    Op::Hand(Hand::Break),
+    HostOp::Hand(Hand::Break),
     BUILD,
     UNCACHED,
     UP,
-    Op::Hand(Hand::Mend),
+    HostOp::Hand(Hand::Fix),
     UNCACHED,
     BUILD,
     UP,
@@ -250,20 +252,20 @@ const SCRIPT: [Op; 55] = [
     ROLLBACK,
     ROLLBACK,
     BUILD,
-    Op::RollbackToNothing,
+    HostOp::RollbackToNothing,
     UP,
-    Op::Hand(Hand::LoseModule),
-    Op::Hand(Hand::Edit),
+    HostOp::Hand(Hand::LoseModule),
+    HostOp::Hand(Hand::Edit),
     BUILD,
     UP,
     // An image without a name.
-    Op::Hand(Hand::Untag),
+    HostOp::Hand(Hand::Untag),
     RESTART,
     UP,
-    Op::Hand(Hand::Stop),
+    HostOp::Hand(Hand::Stop),
     UP,
     START,
-    Op::Hand(Hand::Remove),
+    HostOp::Hand(Hand::Remove),
     RESTART,
     UP,
     BUILD,
@@ -273,7 +275,7 @@ const SCRIPT: [Op; 55] = [
 
 #[test]
 fn the_fake_does_what_the_engine_does_in_a_script_of_every_operation() {
-    let missing: Vec<&Op> = ALL.iter().filter(|op| !SCRIPT.contains(op)).collect();
+    let missing: Vec<&HostOp> = ALL.iter().filter(|op| !SCRIPT.contains(op)).collect();
     assert!(missing.is_empty(), "the script leaves out {missing:?}");
     let cached = compare(&SCRIPT).unwrap_or_else(|difference| panic!("{difference}"));
     // Four of its builds change nothing. Where the engine says of none that it was cached, nothing was compared of what

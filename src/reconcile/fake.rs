@@ -9,7 +9,7 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
-pub(crate) use self::world::{Container, Faults, Hand, Image, World};
+pub(crate) use self::world::{FakeContainer, Faults, Hand, Image, World};
 use crate::{
     api::{Desired, Fact, GitState, LastWords, ProjectObservation, StepOutcome, Time},
     fixtures::{at, git},

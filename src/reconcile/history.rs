@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::TimeDelta;
 use serde_json::Value;
 
-use super::{Session, series::Series};
+use super::{Session, stability_window::StabilityWindow};
 use crate::{
     api::{
         AuditKind, AuditRecord, ConditionType, Desired, Incident, IncidentOutcome, ObjectStatus, Occurrence,
@@ -26,7 +26,7 @@ pub(super) fn history(
     let name = desired.name();
     let previous = store.object(name)?.map(|object| object.status);
     let generation = store.peek_generation(name, &desired.spec_digest)?;
-    let proofs = previous.as_ref().map(|status| proofs(status, generation)).unwrap_or_default();
+    let verifications = previous.as_ref().map(|status| verifications(status, generation)).unwrap_or_default();
     let incident = open_incident(store, name)?;
     let (verified_from, is_verified_from_altered) = match store.verified_from(name)? {
         VerifiedFrom::Nothing => (None, false),
@@ -39,12 +39,12 @@ pub(super) fn history(
         attempts: store.attempts(name)?,
         recent_steps: store.recent_steps(project, now)?,
         incident,
-        proven_since: proofs.iter().map(|(name, (_, since))| (name.clone(), *since)).collect(),
-        proven: proofs.into_iter().map(|(name, (identities, _))| (name, identities)).collect(),
-        restarts: session.deaths.counts_before(),
+        verified_since: verifications.iter().map(|(name, (_, since))| (name.clone(), *since)).collect(),
+        verified: verifications.into_iter().map(|(name, (identities, _))| (name, identities)).collect(),
+        restarts: session.restart_history.counts_before(),
         watching_since: Some(session.since),
         looking_since: Some(session.begun),
-        proving: session.series.as_ref().map(Series::services).unwrap_or_default(),
+        verifying: session.stability.as_ref().map(StabilityWindow::services).unwrap_or_default(),
         gone_images: BTreeSet::new(),
         suspended: store.suspension(name)?.filter(|suspension| !suspension.has_passed(now)),
         verified_from,
@@ -55,7 +55,7 @@ pub(super) fn history(
 fn open_incident(store: &Store, object: &str) -> Result<Option<OpenIncident>, StoreError> {
     let Some(incident) = store.current_incident(object)? else { return Ok(None) };
     let before = incident.before.clone();
-    story(store, &incident, incident.latest(), None, before).map(Some)
+    read_incident(store, &incident, incident.latest(), None, before).map(Some)
 }
 
 /// The incident that ended just before the open one began, or before now, if a repair of it may still turn out to be for
@@ -73,19 +73,19 @@ fn last_healed(
     {
         let is_recent = earlier.outcome == IncidentOutcome::Reconciled && earlier.closed_at > since;
         let until = Some(incident.since_seq);
-        let told = || story(store, &incident, earlier.began, until, earlier.before.clone());
-        return is_recent.then(told).transpose();
+        let read = || read_incident(store, &incident, earlier.began, until, earlier.before.clone());
+        return is_recent.then(read).transpose();
     }
     let last = store.incident_closed_since(object, since)?;
     let Some(healed) = last.filter(|incident| incident.outcome == Some(IncidentOutcome::Reconciled)) else {
         return Ok(None);
     };
     let before = healed.before.clone();
-    story(store, &healed, healed.latest(), None, before).map(Some)
+    read_incident(store, &healed, healed.latest(), None, before).map(Some)
 }
 
 /// One occurrence of an incident, which is over with the record of that number, or goes on.
-fn story(
+fn read_incident(
     store: &Store,
     incident: &Incident,
     began: Occurrence,
@@ -163,9 +163,9 @@ fn verified(record: &AuditRecord) -> Option<Verified> {
     })
 }
 
-/// What each service consisted of when it was proven, and since when it has been: of those whose status says
-/// so, of this very spec. Another spec may declare more than what was proven.
-fn proofs(status: &ObjectStatus, generation: i64) -> BTreeMap<String, (Vec<Identity>, Time)> {
+/// What each service consisted of when it was verified, and since when it has been: of those whose status says
+/// so, of this very spec. Another spec may declare more than what was verified.
+fn verifications(status: &ObjectStatus, generation: i64) -> BTreeMap<String, (Vec<Identity>, Time)> {
     let of = |service: &crate::api::ServiceStatus| {
         let condition = service.conditions.iter().find(|c| c.kind == ConditionType::Reconciled)?;
         let holds = decide::is_verified(condition) && condition.observed_generation == generation;
@@ -176,9 +176,9 @@ fn proofs(status: &ObjectStatus, generation: i64) -> BTreeMap<String, (Vec<Ident
     status.services.iter().filter_map(of).collect()
 }
 
-/// The services that consist of what they consisted of when they were proven.
-pub(super) fn still_proven(history: &History, observed: &ProjectObservation) -> Vec<String> {
-    let same = |s: &&crate::api::ServiceObservation| history.proven.get(&s.name) == Some(&identities(s));
+/// The services that consist of what they consisted of when they were verified.
+pub(super) fn still_verified(history: &History, observed: &ProjectObservation) -> Vec<String> {
+    let same = |s: &&crate::api::ServiceObservation| history.verified.get(&s.name) == Some(&identities(s));
     observed.services.iter().filter(same).map(|s| s.name.clone()).collect()
 }
 

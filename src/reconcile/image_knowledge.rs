@@ -44,11 +44,11 @@ fn first_sight(cache: &dyn Cache, key: &str, source: &SourceObservation, now: Ti
         Fact::Unknown(_) => return known,
         Fact::Known(Some(digest)) => digest,
     };
-    let anew = || FirstSight { digest: digest.clone(), at: now, changed_at: None };
+    let fresh = || FirstSight { digest: digest.clone(), at: now, changed_at: None };
     let compared = known.as_ref().map(|sight| (sight, compare_sources(&sight.digest, digest)));
     let next = match compared {
         // From now on what is below it counts, too.
-        Some((sight, SourceComparison::Same)) if knows_less(&sight.digest, digest) => anew(),
+        Some((sight, SourceComparison::Same)) if knows_less(&sight.digest, digest) => fresh(),
         Some((sight, SourceComparison::Same)) => FirstSight { changed_at: None, ..sight.clone() },
         Some((sight, SourceComparison::Changed)) => {
             FirstSight { changed_at: sight.changed_at.or(Some(now)), ..sight.clone() }
@@ -56,7 +56,7 @@ fn first_sight(cache: &dyn Cache, key: &str, source: &SourceObservation, now: Ti
         // A source that lacks what is declared is in the middle of something; what comes back was there before.
         _ if !is_whole(source) => return None,
         // Another rule gives other digests of the same source: nothing can be said of what was before.
-        _ => anew(),
+        _ => fresh(),
     };
     if known.as_ref() != Some(&next)
         && let Ok(text) = serde_json::to_string(&next)
@@ -126,7 +126,7 @@ mod tests {
         assert!(store.images().unwrap().is_empty());
 
         // Neither an outage nor a person's request makes it forget.
-        let mut session = session.begin_anew(at(1));
+        let mut session = session.restart(at(1));
         seen.services[0].artifact.image = image;
         learn_from_builds(&store, &mut session, &seen).unwrap();
         let known = store.images().unwrap();
@@ -158,8 +158,8 @@ mod tests {
         assert_eq!(sight("v1:sha256:1", 30), first(None));
         assert_eq!(sight("v1:sha256:2", 40), first(Some(at(40))));
         // Another version of undrift digests by another rule, and begins anew.
-        let anew = FirstSight { digest: "v2:sha256:2".into(), at: at(50), changed_at: None };
-        assert_eq!(sight("v2:sha256:2", 50), anew);
+        let fresh = FirstSight { digest: "v2:sha256:2".into(), at: at(50), changed_at: None };
+        assert_eq!(sight("v2:sha256:2", 50), fresh);
         // What is below it is known for the first time: from now on it counts.
         let on = |bases: &str| crate::api::on_bases("v2:sha256:2", bases);
         let below = FirstSight { digest: on("a"), at: at(52), changed_at: None };

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use super::{
     Progress, ReconcileError,
-    scene::Scene,
+    incident_records::IncidentRecords,
     session::PendingBuild,
-    told::Story,
-    transitions::{Transitions, told_transitions},
+    snapshot::Snapshot,
+    transitions::{Transitions, recorded_transitions},
 };
 use crate::{
     api::{
@@ -18,7 +18,7 @@ use crate::{
     },
     decide::{self, EndedIncident, Next, OpenIncident, Repair, unlike_before},
     host::StepReport,
-    store::{NewIncident, Outcome, Store, step_evidence},
+    store::{FinishedStep, NewIncident, Store, step_evidence},
 };
 
 /// Writes the story of one object.
@@ -30,8 +30,8 @@ pub(super) struct Journal<'a> {
 
 impl Journal<'_> {
     /// Appends a record about the object and its incident.
-    pub(super) fn append(self, scene: &Scene<'_>, record: NewRecord) -> Result<(), ReconcileError> {
-        let incident = scene.history.incident.as_ref().map(|incident| incident.id.clone());
+    pub(super) fn append(self, snapshot: &Snapshot<'_>, record: NewRecord) -> Result<(), ReconcileError> {
+        let incident = snapshot.history.incident.as_ref().map(|incident| incident.id.clone());
         let record =
             NewRecord { object: Some(self.object.into()), incident: record.incident.or(incident), ..record };
         self.store.append(&record)?;
@@ -41,38 +41,38 @@ impl Journal<'_> {
     /// Opens an incident at the first sight of a drift, and tells of each drift once in it.
     pub(super) fn open_incident(
         self,
-        scene: &mut Scene<'_>,
+        snapshot: &mut Snapshot<'_>,
         progress: &(dyn Fn(&Desired, Progress<'_>) + Send + Sync),
     ) -> Result<(), ReconcileError> {
-        let drifts: Vec<(String, Drift)> = drifts(scene);
+        let drifts: Vec<(String, Drift)> = drifts(snapshot);
         if drifts.is_empty() {
             return Ok(());
         }
-        if scene.history.incident.is_none() {
+        if snapshot.history.incident.is_none() {
             let last = self.last_incident()?;
-            // After an outage of the engine, or a restart, what was given up is first waited for, and its neighbours are proven.
-            let idle = !matches!(scene.decision.next, Next::Execute(_));
+            // After an outage of the engine, or a restart, what was given up is first waited for, and its neighbours are verified.
+            let idle = !matches!(snapshot.decision.next, Next::Execute(_));
             if idle && last.as_ref().is_some_and(|last| last.lasts(&drifts)) {
                 return Ok(());
             }
-            scene.history.incident = Some(self.begin_incident(scene, &drifts, last.as_ref())?);
+            snapshot.history.incident = Some(self.begin_incident(snapshot, &drifts, last.as_ref())?);
         }
-        self.tell_drifts(scene, &drifts, progress)
+        self.tell_drifts(snapshot, &drifts, progress)
     }
 
     /// A new incident, or the last one once more: see [`EndedIncident::recurs`].
     fn begin_incident(
         self,
-        scene: &Scene<'_>,
+        snapshot: &Snapshot<'_>,
         drifts: &[(String, Drift)],
         last: Option<&EndedIncident>,
     ) -> Result<OpenIncident, ReconcileError> {
-        let before = scene.status(&scene.still_proven(), &Transitions::new());
+        let before = snapshot.status(&snapshot.still_verified(), &Transitions::new());
         let by_service: BTreeMap<&String, &Drift> = drifts.iter().map(|(s, d)| (s, d)).collect();
         let (drift, evidence) = (json!(by_service), json!(before));
-        let new = NewIncident { object: self.object, at: scene.now, drift: &drift, before: &evidence };
-        let within = decide::healthy_period(&scene.desired.object.spec.reconcile);
-        let again = last.filter(|last| last.recurs(drifts, scene.now, within));
+        let new = NewIncident { object: self.object, at: snapshot.now, drift: &drift, before: &evidence };
+        let within = decide::healthy_period(&snapshot.desired.object.spec.reconcile);
+        let again = last.filter(|last| last.recurs(drifts, snapshot.now, within));
         let incident = self.store.open_incident(new, again.map(|last| last.id.as_str()))?;
         // Before anything is logged about it.
         tracing::Span::current().record("incident", incident.id.as_str());
@@ -87,28 +87,30 @@ impl Journal<'_> {
 
     fn tell_drifts(
         self,
-        scene: &Scene<'_>,
+        snapshot: &Snapshot<'_>,
         drifts: &[(String, Drift)],
         progress: &(dyn Fn(&Desired, Progress<'_>) + Send + Sync),
     ) -> Result<(), ReconcileError> {
-        let story = self.story(scene)?;
+        let incident_records = self.incident_records(snapshot)?;
         for (service, drift) in drifts {
-            if story.tells(service, drift) || is_our_own_doing(scene, &story, service, drift) {
+            if incident_records.has_drift(service, drift)
+                || is_our_own_doing(snapshot, &incident_records, service, drift)
+            {
                 continue;
             }
-            let seen = scene.observed.services.iter().find(|s| s.name == *service);
+            let seen = snapshot.observed.services.iter().find(|s| s.name == *service);
             let evidence = json!({
                 "layer": drift.layer, "reason": drift.reason, "message": drift.message, "observed": seen,
-                "git": scene.git,
+                "git": snapshot.git,
             });
             let record = NewRecord {
                 service: Some(service.clone()),
                 evidence,
                 ..NewRecord::of(AuditKind::DriftDetected)
             };
-            self.append(scene, record)?;
+            self.append(snapshot, record)?;
             // Told once it is recorded: where it cannot be, it is seen anew at every look.
-            progress(scene.desired, Progress::Drift { service, drift });
+            progress(snapshot.desired, Progress::Drift { service, drift });
             tracing::info!(service, layer = %drift.layer, reason = %drift.reason, "drift");
         }
         Ok(())
@@ -118,37 +120,37 @@ impl Journal<'_> {
     /// stand or ended.
     pub(super) fn intend(
         self,
-        scene: &Scene<'_>,
+        snapshot: &Snapshot<'_>,
         planned: &PlannedStep,
         begun: &[Attempt],
         last_words: &[LastWords],
     ) -> Result<u64, ReconcileError> {
-        self.renew_before(scene, &planned.services)?;
+        self.renew_before(snapshot, &planned.services)?;
         let attempt = begun.iter().map(|row| row.attempts).max();
-        let mut evidence = json!({ "reason": planned.reason, "attempt": attempt, "git": scene.git });
+        let mut evidence = json!({ "reason": planned.reason, "attempt": attempt, "git": snapshot.git });
         if !last_words.is_empty() {
             evidence["containers"] = json!(last_words);
         }
         let record = NewRecord {
             object: Some(self.object.into()),
-            incident: scene.history.incident.as_ref().map(|incident| incident.id.clone()),
+            incident: snapshot.history.incident.as_ref().map(|incident| incident.id.clone()),
             step: Some(planned.step.kind()),
             evidence,
             ..NewRecord::of(AuditKind::StepIntended)
         };
-        let recent = decide::recent_steps(scene.inputs(), planned.step, &planned.services);
+        let recent = decide::recent_steps(snapshot.inputs(), planned.step, &planned.services);
         Ok(self.store.intend_with(&record, planned.step, &planned.services, begun, &recent)?)
     }
 
     /// Takes the evidence from before the first step anew for services whose containers someone else has replaced since the
     /// incident opened: it may have been open for weeks, in mode `observe` or suspended. What a repair is compared with,
     /// and would be rolled back to, is what it found.
-    fn renew_before(self, scene: &Scene<'_>, services: &[String]) -> Result<(), ReconcileError> {
-        let Some(incident) = &scene.history.incident else { return Ok(()) };
-        let now = scene.status(&scene.still_proven(), &Transitions::new());
+    fn renew_before(self, snapshot: &Snapshot<'_>, services: &[String]) -> Result<(), ReconcileError> {
+        let Some(incident) = &snapshot.history.incident else { return Ok(()) };
+        let now = snapshot.status(&snapshot.still_verified(), &Transitions::new());
         let mut before = incident.before.clone();
         for old in before.services.iter_mut().filter(|old| services.contains(&old.name)) {
-            let seen = scene.observed.services.iter().find(|seen| seen.name == old.name);
+            let seen = snapshot.observed.services.iter().find(|seen| seen.name == old.name);
             let new = now.services.iter().find(|new| new.name == old.name);
             let is_first = !incident.has_done(&old.name, |_| true);
             if let Some(new) = new.filter(|_| is_first && seen.is_some_and(|seen| unlike_before(old, seen))) {
@@ -164,7 +166,7 @@ impl Journal<'_> {
     /// The outcome, on disk before anything else is looked at, and in the log in any case.
     pub(super) fn finish(
         self,
-        scene: &Scene<'_>,
+        snapshot: &Snapshot<'_>,
         planned: &PlannedStep,
         intent: u64,
         report: &StepReport,
@@ -172,7 +174,7 @@ impl Journal<'_> {
     ) -> Result<(), ReconcileError> {
         let record = NewRecord {
             object: Some(self.object.into()),
-            incident: scene.history.incident.as_ref().map(|incident| incident.id.clone()),
+            incident: snapshot.history.incident.as_ref().map(|incident| incident.id.clone()),
             step: Some(planned.step.kind()),
             outcome: Some(report.outcome.as_str().into()),
             evidence: step_evidence(report),
@@ -184,7 +186,7 @@ impl Journal<'_> {
             incident: record.incident.clone(),
             step: Some(StepKind::Rollback),
             evidence: json!({
-                "services": planned.services, "to": images_of_before(scene, planned),
+                "services": planned.services, "to": images_of_before(snapshot, planned),
             }),
             ..NewRecord::of(AuditKind::RolledBack)
         });
@@ -192,55 +194,55 @@ impl Journal<'_> {
         if rolled_back {
             tracing::warn!(services = ?planned.services, "rolled back");
         }
-        self.store.finish_with(Outcome { intent, record, more, rows })?;
+        self.store.finish_with(FinishedStep { intent, record, more, rows })?;
         Ok(())
     }
 
-    /// The end of an incident, proven.
+    /// The end of an incident, verified.
     pub(super) fn reconciled(
         self,
-        scene: &Scene<'_>,
+        snapshot: &Snapshot<'_>,
         incident: &OpenIncident,
         status: &ObjectStatus,
         pruned: &[String],
     ) -> Result<(), ReconcileError> {
         let evidence = json!({
             "pruned": pruned,
-            "transitions": told_transitions(status),
+            "transitions": recorded_transitions(status),
             "steps": incident.steps.len(),
-            "healedBy": if repaired(scene, incident) { "undrift" } else { "something other than undrift" },
+            "healedBy": if repaired(snapshot, incident) { "undrift" } else { "something other than undrift" },
         });
         tracing::info!(steps = incident.steps.len(), "reconciled");
-        self.end(scene, true, evidence, status)
+        self.end(snapshot, true, evidence, status)
     }
 
     /// The end of an incident, given up. Without an open one there is nothing to tell.
     pub(super) fn stalled(
         self,
-        scene: &Scene<'_>,
+        snapshot: &Snapshot<'_>,
         reason: &str,
         message: &str,
         status: &ObjectStatus,
     ) -> Result<(), ReconcileError> {
-        if scene.history.incident.is_none() {
+        if snapshot.history.incident.is_none() {
             return Ok(());
         }
         tracing::warn!(reason, why = message, "stalled");
         let mut evidence = json!({ "reason": reason, "message": message });
-        if !scene.decision.attempts.is_empty() {
-            evidence["attempts"] = json!(scene.decision.attempts);
+        if !snapshot.decision.attempts.is_empty() {
+            evidence["attempts"] = json!(snapshot.decision.attempts);
         }
-        self.end(scene, false, evidence, status)
+        self.end(snapshot, false, evidence, status)
     }
 
     fn end(
         self,
-        scene: &Scene<'_>,
+        snapshot: &Snapshot<'_>,
         reconciled: bool,
         evidence: Value,
         status: &ObjectStatus,
     ) -> Result<(), ReconcileError> {
-        let Some(incident) = &scene.history.incident else { return Ok(()) };
+        let Some(incident) = &snapshot.history.incident else { return Ok(()) };
         let (outcome, kind) = ends_as(reconciled);
         let record = NewRecord {
             object: Some(self.object.into()),
@@ -249,56 +251,66 @@ impl Journal<'_> {
             evidence,
             ..NewRecord::of(kind)
         };
-        self.store.end_incident(&incident.id, scene.now, outcome, Some(json!(status)), &record)?;
+        self.store.end_incident(&incident.id, snapshot.now, outcome, Some(json!(status)), &record)?;
         Ok(())
     }
 }
 
 /// Whether a step of undrift's ended well and left some service that it was for another than before.
-fn repaired(scene: &Scene<'_>, incident: &OpenIncident) -> bool {
+fn repaired(snapshot: &Snapshot<'_>, incident: &OpenIncident) -> bool {
     let succeeded = incident.steps.iter().filter(|done| done.outcome == StepOutcome::Succeeded);
     succeeded.flat_map(|done| &done.services).any(|service| {
         let before = incident.before.services.iter().find(|status| status.name == *service);
-        let now = scene.observed.services.iter().find(|seen| seen.name == *service);
+        let now = snapshot.observed.services.iter().find(|seen| seen.name == *service);
         before.zip(now).is_some_and(|(before, now)| unlike_before(before, now))
     })
 }
 
-fn drifts(scene: &Scene<'_>) -> Vec<(String, Drift)> {
-    let services = scene.decision.services.iter();
+fn drifts(snapshot: &Snapshot<'_>) -> Vec<(String, Drift)> {
+    let services = snapshot.decision.services.iter();
     services.filter_map(|d| d.drift.clone().map(|drift| (d.service.clone(), drift))).collect()
 }
 
 /// What follows from undrift's own step is no news: after its build the container is outdated, which is half of the
 /// repair, and after its start of a container the server does not listen yet. What stays so is told once it is not
-/// waited for any more. What comes after the proof follows from nothing that undrift did.
-fn is_our_own_doing(scene: &Scene<'_>, story: &Story, service: &str, drift: &Drift) -> bool {
+/// waited for any more. What comes after the verification follows from nothing that undrift did.
+fn is_our_own_doing(
+    snapshot: &Snapshot<'_>,
+    incident_records: &IncidentRecords,
+    service: &str,
+    drift: &Drift,
+) -> bool {
     match drift.layer {
         Layer::Container => {
             drift.reason == Reason::ImageOutdated
-                && story.has_done(service, |step| matches!(step, Step::Build { .. }))
+                && incident_records.has_done(service, |step| matches!(step, Step::Build { .. }))
         }
         Layer::Route | Layer::Auth => {
-            let mut prospects = scene.decision.prospects.iter();
-            let waits = prospects.any(|p| p.service == service && matches!(p.repair, Repair::Wait { .. }));
-            waits && story.has_done(service, |_| true)
+            let mut repair_options = snapshot.decision.repair_options.iter();
+            let waits =
+                repair_options.any(|p| p.service == service && matches!(p.repair, Repair::Wait { .. }));
+            waits && incident_records.has_done(service, |_| true)
         }
         Layer::Source | Layer::Artifact => false,
     }
 }
 
 /// The image of before of each service of a step: the one that a rollback puts back, and a build must leave kept.
-pub(super) fn images_of_before(scene: &Scene<'_>, planned: &PlannedStep) -> BTreeMap<String, String> {
+pub(super) fn images_of_before(snapshot: &Snapshot<'_>, planned: &PlannedStep) -> BTreeMap<String, String> {
     let image = match planned.step {
         Step::Build { .. } => decide::to_keep,
         _ => decide::rollback_target,
     };
-    let of = |service: &String| Some((service.clone(), image(&scene.history, service)?.to_owned()));
+    let of = |service: &String| Some((service.clone(), image(&snapshot.history, service)?.to_owned()));
     planned.services.iter().filter_map(of).collect()
 }
 
-pub(super) fn pending_builds(scene: &Scene<'_>, services: &[String], succeeded: bool) -> Vec<PendingBuild> {
-    let built = scene.observed.services.iter().filter(|s| services.contains(&s.name));
+pub(super) fn pending_builds(
+    snapshot: &Snapshot<'_>,
+    services: &[String],
+    succeeded: bool,
+) -> Vec<PendingBuild> {
+    let built = snapshot.observed.services.iter().filter(|s| services.contains(&s.name));
     built
         .filter_map(|s| {
             Some(PendingBuild {

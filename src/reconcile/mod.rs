@@ -1,47 +1,47 @@
 //! The only glue: observe, decide, record the intent, execute one step, record the outcome, observe again.
 //!
-//! [`Reconciler::turn`] is one turn of that loop and never resumes anything: what it does depends on what it
+//! [`Reconciler::reconcile_once`] is one turn of that loop and never resumes anything: what it does depends on what it
 //! sees and on what the store knows, so a restart is one more turn. `apply` turns until nothing is left to do;
 //! a daemon turns whenever a key is due.
 
+mod active_projects;
 mod claims;
 #[cfg(test)]
 mod conformance;
-mod deaths;
+mod engine_place;
 #[cfg(test)]
 pub(crate) mod fake;
 mod history;
 mod image_knowledge;
+mod incident_records;
 mod journal;
 #[cfg(test)]
 mod model;
-mod place;
 mod progress;
-mod prove;
-mod scene;
-mod series;
+mod reconcile_once;
+mod registration;
+mod restart_history;
 mod session;
-mod slot;
+mod snapshot;
+mod stability_window;
 mod step;
 #[cfg(test)]
 mod tests;
-mod told;
 mod transitions;
-mod turn;
-mod unwatch;
+mod verify;
 
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+pub use active_projects::ActiveProjects;
 pub use claims::{is_before, service_taken, share_a_service, taken};
-pub use place::is_record_of;
+pub use engine_place::is_record_of;
 pub use progress::Progress;
+pub use reconcile_once::{Action, ReconcileOutcome};
+pub use registration::{NOT_MANAGED, deregister, hold_registration, register};
 pub use session::Session;
-pub use slot::AtWork;
 pub use step::close_interrupted;
-pub use turn::{Action, Turn};
-pub use unwatch::{NOT_WATCHED, begin_watch, end_watch, hold_watch};
 
 use crate::{
     api::{Desired, Object, ObjectStatus, ProjectObservation, RouteSpec, Time},
@@ -70,19 +70,19 @@ pub struct Reconciler<'a, H> {
     /// What time it is. Waits are the timer's, so both are to come from one source.
     pub clock: &'a (dyn Fn() -> Time + Send + Sync),
     /// Whether this is what is declared at the moment. Where it is not any more, no step is taken for it and nothing is
-    /// said of it: a manifest may be edited or removed while a look or a proof goes on.
+    /// said of it: a manifest may be edited or removed while a look or a verification goes on.
     pub is_current: &'a (dyn Fn(&Desired) -> bool + Send + Sync),
     /// Whether the environment of this process may be another one than that of the last verified state.
-    pub environment: Environment,
+    pub environment: EnvironmentTrust,
     /// The Compose projects that a step is at work on.
-    pub at_work: &'a AtWork,
+    pub active_projects: &'a ActiveProjects,
     /// How many builds may run at a time on the host: one permit each.
     pub builds: &'a tokio::sync::Semaphore,
 }
 
 /// What the environment of this process is worth, out of which Compose fills in the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Environment {
+pub enum EnvironmentTrust {
     /// It counts as declared: a daemon's, which a unit file gives it, or one that a person has accepted.
     Declared,
     /// It is whatever shell somebody stands in. Where it alone makes the project another one than in the last verified state,
@@ -117,9 +117,9 @@ impl ReconcileError {
 pub struct Applied {
     /// The object with its last status.
     pub object: Object,
-    /// Whether every service is as declared and proven.
+    /// Whether every service is as declared and verified.
     pub reconciled: bool,
-    /// Whether anything was done or proven in this run.
+    /// Whether anything was done or verified in this run.
     pub acted: bool,
     /// What kept undrift from saying anything.
     pub error: Option<ReconcileError>,
@@ -132,15 +132,15 @@ impl<H: Host> Reconciler<'_, H> {
     /// Never as a function: a failure is in the result, beside what is known of the object.
     pub async fn apply(&self, desired: &Desired) -> Applied {
         let mut session = Session::new((self.clock)());
-        let mut patience = Patience::new(desired);
+        let mut tolerance = OutageTolerance::new(desired);
         loop {
-            match Box::pin(self.turn(desired, &mut session)).await {
-                Err(error) if patience.bears(&error, (self.clock)()) && !self.stop.is_cancelled() => {
-                    self.wait_until((self.clock)() + patience.pause).await;
+            match Box::pin(self.reconcile_once(desired, &mut session)).await {
+                Err(error) if tolerance.covers(&error, (self.clock)()) && !self.stop.is_cancelled() => {
+                    self.wait_until((self.clock)() + tolerance.pause).await;
                 }
                 Err(error) => return self.failed(desired, error),
-                Ok(turn) => match turn.action {
-                    Action::Again => patience.renew((self.clock)()),
+                Ok(outcome) => match outcome.action {
+                    Action::Again => tolerance.renew((self.clock)()),
                     Action::AfterBuild if !self.stop.is_cancelled() => self.wait_for_a_build().await,
                     Action::AfterStep if !self.stop.is_cancelled() => {
                         self.wait_until((self.clock)() + CLAIMED).await;
@@ -153,7 +153,7 @@ impl<H: Host> Reconciler<'_, H> {
                     | Action::Rest
                     | Action::Stalled => {
                         let (object, reconciled, acted) =
-                            (turn.object, turn.reconciled, patience.until.is_some());
+                            (outcome.object, outcome.reconciled, tolerance.until.is_some());
                         return Applied { object, reconciled, acted, error: None };
                     }
                 },
@@ -208,7 +208,7 @@ pub fn unseen(store: Option<&Store>, desired: &Desired, error: &ReconcileError) 
         previous.as_ref().map(|object| &object.status),
         generation.unwrap_or(1),
         error.reason(),
-        &decide::with_outlived(in_words(store, error), desired),
+        &decide::with_superseded_by(in_words(store, error), desired),
         now(),
     );
     object(desired, status)
@@ -224,22 +224,22 @@ fn in_words(store: Option<&Store>, error: &ReconcileError) -> String {
 
 /// An error with its causes; one of the state with the file that it is of.
 pub(crate) fn in_full(store: &Store, error: &ReconcileError) -> String {
-    let said = with_causes(error);
+    let message = with_causes(error);
     match error {
-        ReconcileError::Store(error) => error.name_file(store.dir(), said),
-        ReconcileError::Host(_) => said,
+        ReconcileError::Store(error) => error.name_file(store.dir(), message),
+        ReconcileError::Host(_) => message,
     }
 }
 
 /// How long an engine may be away in the middle of a repair before `apply` gives up. At the first look it may not
 /// at all: then nothing was begun, and the person should hear of it at once.
-struct Patience {
+struct OutageTolerance {
     limit: chrono::TimeDelta,
     pause: chrono::TimeDelta,
     until: Option<Time>,
 }
 
-impl Patience {
+impl OutageTolerance {
     fn new(desired: &Desired) -> Self {
         let policy = &desired.object.spec.reconcile;
         let pause = policy.backoff.initial.delta().min(chrono::TimeDelta::seconds(1));
@@ -250,7 +250,7 @@ impl Patience {
         self.until = Some(now + self.limit);
     }
 
-    fn bears(&self, error: &ReconcileError, now: Time) -> bool {
+    fn covers(&self, error: &ReconcileError, now: Time) -> bool {
         let transient = matches!(error, ReconcileError::Host(error) if error.is_transient());
         transient && self.until.is_some_and(|until| now < until)
     }
@@ -265,7 +265,7 @@ pub async fn look<H: Host>(
     host: &H,
     store: Option<&Store>,
     desired: &Desired,
-) -> Result<Looked, ReconcileError> {
+) -> Result<Assessment, ReconcileError> {
     let mut observed = host.observe(desired).await?;
     let (recorded, without_state) = match store {
         None => (None, None),
@@ -279,7 +279,7 @@ pub async fn look<H: Host>(
             decide::History { generation: 1, watching_since: Some(now()), ..decide::History::default() };
         (None, none)
     });
-    history.gone_images = scene::gone_images(host, &history, &observed).await;
+    history.gone_images = snapshot::gone_images(host, &history, &observed).await;
     let now = now();
     let decision =
         decide::decide(Inputs { desired, observed: &observed, history: &history, now, jitter_seed: 0 });
@@ -290,17 +290,17 @@ pub async fn look<H: Host>(
         decision: &decision,
         suspended: history.suspended.as_ref(),
         previous: previous.as_ref(),
-        proven: &history::still_proven(&history, &observed),
+        verified: &history::still_verified(&history, &observed),
         transitions: &std::collections::BTreeMap::new(),
         incident: history
             .incident
             .as_ref()
             .map(|incident| incident.id.as_str())
             .or(previous.as_ref().and_then(|p| p.incident.as_deref())),
-        at_work: false,
+        reconciling: false,
         now,
     });
-    Ok(Looked { object: object(desired, status), decision, without_state })
+    Ok(Assessment { object: object(desired, status), decision, without_state })
 }
 
 /// What is recorded of an object: its last status, and its history. `None` where that is of another engine.
@@ -310,7 +310,7 @@ fn recorded<H: Host>(
     desired: &Desired,
     observed: &mut ProjectObservation,
 ) -> Result<Option<(Option<ObjectStatus>, decide::History)>, StoreError> {
-    if !is_of(store, desired, &place::place(host, observed))? {
+    if !is_of(store, desired, &engine_place::place(host, observed))? {
         return Ok(None);
     }
     let previous = store.object(desired.name())?.map(|object| object.status);
@@ -323,7 +323,7 @@ fn recorded<H: Host>(
 fn is_of(store: &Store, desired: &Desired, here: &EnginePlace) -> Result<bool, StoreError> {
     let recorded = store.engine_place(desired.name())?;
     let Some(other) = recorded.filter(|recorded| !recorded.is_same_place(here)) else { return Ok(true) };
-    let (recorded, here) = (place::in_words(&other), place::in_words(here));
+    let (recorded, here) = (engine_place::in_words(&other), engine_place::in_words(here));
     tracing::warn!(
         object = desired.name(),
         recorded,
@@ -335,7 +335,7 @@ fn is_of(store: &Store, desired: &Desired, here: &EnginePlace) -> Result<bool, S
 
 /// What one look showed.
 #[derive(Debug)]
-pub struct Looked {
+pub struct Assessment {
     /// The object with its status.
     pub object: Object,
     /// What follows from it.

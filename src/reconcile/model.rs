@@ -46,20 +46,20 @@ struct Bounds {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-struct State {
+struct ModelState {
     world: World,
     undrift: Undrift,
     deeds: usize,
     kills: usize,
     /// Steps and turns since a person last did something.
     steps: usize,
-    turns: usize,
+    reconciles: usize,
     /// Whether it has looked again since.
     resynced: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Action {
+enum ModelAction {
     /// undrift does the next thing.
     Advance,
     Kill,
@@ -70,11 +70,11 @@ enum Action {
     Resync,
 }
 
-impl State {
+impl ModelState {
     fn new(faults: Faults) -> Self {
         let mut world = World::incident();
         world.faults = faults;
-        Self { world, undrift: Undrift::new(), deeds: 0, kills: 0, steps: 0, turns: 0, resynced: false }
+        Self { world, undrift: Undrift::new(), deeds: 0, kills: 0, steps: 0, reconciles: 0, resynced: false }
     }
 
     /// Whether it rests, and says that it is reconciled.
@@ -87,13 +87,13 @@ impl State {
 
     fn a_deed(&mut self) {
         self.deeds += 1;
-        (self.steps, self.turns, self.resynced) = (0, 0, false);
+        (self.steps, self.reconciles, self.resynced) = (0, 0, false);
         self.undrift.wake();
     }
 }
 
 /// Two states that print alike are alike: the types of `decide` have no hash of their own.
-impl Hash for State {
+impl Hash for ModelState {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let mut text = DefaultHasher::new();
         format!("{self:?}").hash(&mut text);
@@ -102,47 +102,47 @@ impl Hash for State {
 }
 
 impl Model for Bounds {
-    type State = State;
-    type Action = Action;
+    type State = ModelState;
+    type Action = ModelAction;
 
-    fn init_states(&self) -> Vec<State> {
-        self.faults.iter().copied().map(State::new).collect()
+    fn init_states(&self) -> Vec<ModelState> {
+        self.faults.iter().copied().map(ModelState::new).collect()
     }
 
-    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+    fn actions(&self, state: &ModelState, actions: &mut Vec<ModelAction>) {
         if state.verdict().is_none() {
-            actions.push(Action::Advance);
-            actions.extend((state.kills < self.kills).then_some(Action::Kill));
+            actions.push(ModelAction::Advance);
+            actions.extend((state.kills < self.kills).then_some(ModelAction::Kill));
         }
-        actions.extend((state.verdict() == Some(false) && !state.resynced).then_some(Action::Resync));
+        actions.extend((state.verdict() == Some(false) && !state.resynced).then_some(ModelAction::Resync));
         if state.deeds < self.deeds {
-            actions.extend(HANDS.map(Action::Hand));
-            actions.extend((state.world.faults != Faults::default()).then_some(Action::Heal));
+            actions.extend(HANDS.map(ModelAction::Hand));
+            actions.extend((state.world.faults != Faults::default()).then_some(ModelAction::Heal));
         }
     }
 
-    fn next_state(&self, last: &State, action: Action) -> Option<State> {
+    fn next_state(&self, last: &ModelState, action: ModelAction) -> Option<ModelState> {
         let mut next = last.clone();
         match action {
-            Action::Advance => {
+            ModelAction::Advance => {
                 next.undrift.advance(&mut next.world);
                 next.steps += next.world.log.len() - last.world.log.len();
-                next.turns += 1;
+                next.reconciles += 1;
             }
-            Action::Resync => {
+            ModelAction::Resync => {
                 next.undrift.wait();
                 next.undrift.wake();
                 next.resynced = true;
             }
-            Action::Kill => {
+            ModelAction::Kill => {
                 next.undrift.crash();
                 next.kills += 1;
             }
-            Action::Hand(hand) => {
+            ModelAction::Hand(hand) => {
                 next.world.by_hand(hand);
                 next.a_deed();
             }
-            Action::Heal => {
+            ModelAction::Heal => {
                 next.world.faults = Faults::default();
                 next.undrift.retry();
                 next.a_deed();
@@ -152,39 +152,39 @@ impl Model for Bounds {
     }
 
     /// What never comes to rest is found, and not followed for ever.
-    fn within_boundary(&self, state: &State) -> bool {
-        state.steps <= MOST_STEPS + 1 && state.turns <= MOST_TURNS + 1
+    fn within_boundary(&self, state: &ModelState) -> bool {
+        state.steps <= MOST_STEPS + 1 && state.reconciles <= MOST_TURNS + 1
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
-            Property::always("reconciled is only said where it is so", |_, state: &State| {
+            Property::always("reconciled is only said where it is so", |_, state: &ModelState| {
                 state.verdict() != Some(true) || state.world.is_as_declared()
             }),
-            Property::always("no step without an intent", |_, state: &State| {
+            Property::always("no step without an intent", |_, state: &ModelState| {
                 state.world.log.len() <= state.undrift.kept.intents
             }),
-            Property::always("within the budget", |_, state: &State| state.steps <= MOST_STEPS),
-            Property::always("it comes to rest", |_, state: &State| state.turns <= MOST_TURNS),
-            Property::always("what is as declared is left alone", |_, state: &State| {
+            Property::always("within the budget", |_, state: &ModelState| state.steps <= MOST_STEPS),
+            Property::always("it comes to rest", |_, state: &ModelState| state.reconciles <= MOST_TURNS),
+            Property::always("what is as declared is left alone", |_, state: &ModelState| {
                 state.undrift.needless == 0
             }),
-            Property::always("what was given up and lasts is one incident", |_, state: &State| {
+            Property::always("what was given up and lasts is one incident", |_, state: &ModelState| {
                 state.undrift.split == 0
             }),
             // Another source, or another configuration, is another chance.
-            Property::always("nothing is tried after a rollback", |_, state: &State| {
+            Property::always("nothing is tried after a rollback", |_, state: &ModelState| {
                 let mut since = state.world.log.iter().skip_while(|step| **step != Step::Rollback);
                 state.deeds > 0 || since.all(|step| *step == Step::Rollback)
             }),
             // What was mended a moment before it was given up is seen by the next look.
-            Property::always("without faults it converges", |_, state: &State| {
-                let mendable = state.world.faults == Faults::default() && state.world.module_in_source;
+            Property::always("without faults it converges", |_, state: &ModelState| {
+                let repairable = state.world.faults == Faults::default() && state.world.module_in_source;
                 let given_up = state.verdict() == Some(false) && state.resynced;
-                !mendable || state.undrift.was_rolled_back() || !given_up
+                !repairable || state.undrift.was_rolled_back() || !given_up
             }),
-            Property::sometimes("it reconciles", |_, state: &State| state.verdict() == Some(true)),
-            Property::sometimes("it gives up", |_, state: &State| state.verdict() == Some(false)),
+            Property::sometimes("it reconciles", |_, state: &ModelState| state.verdict() == Some(true)),
+            Property::sometimes("it gives up", |_, state: &ModelState| state.verdict() == Some(false)),
         ]
     }
 }

@@ -7,7 +7,7 @@ use crate::host::StepReport;
 #[derive(Debug, Clone)]
 pub enum Progress<'a> {
     /// The first look of a turn is recorded: what follows may take long.
-    Looked,
+    Observed,
     /// A drift was seen for the first time in this incident.
     Drift {
         /// The service.
@@ -24,14 +24,14 @@ pub enum Progress<'a> {
     /// A step ended.
     StepEnds(&'a PlannedStep, &'a StepReport),
     /// The stability window begins.
-    Proving {
+    Verifying {
         /// Which services.
         services: &'a [String],
         /// How long it is.
         window: std::time::Duration,
     },
     /// The window was not held.
-    NotProven {
+    NotVerified {
         /// The service.
         service: &'a str,
         /// Why.
@@ -53,7 +53,7 @@ pub enum Progress<'a> {
         /// From what to what.
         transition: Transition,
     },
-    /// Every service is as declared, and proven.
+    /// Every service is as declared, and verified.
     Reconciled,
     /// Given up.
     Stalled {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{deaths::Deaths, series::Series};
+use super::{restart_history::RestartHistory, stability_window::StabilityWindow};
 use crate::{
     api::{Drift, Layer, ProjectObservation, Reason, Time},
     decide::{Decision, Diagnosis, Identity, identities},
@@ -14,15 +14,15 @@ pub struct Session {
     /// When the series began, or when it became quiet.
     pub(super) since: Time,
     /// How often each container has died of late.
-    pub(super) deaths: Deaths,
+    pub(super) restart_history: RestartHistory,
     /// The builds whose images are not looked at yet.
     pub(super) builds: Vec<PendingBuild>,
     /// The service drifts that were told already while waiting, so that each is said once.
-    pub(super) told: BTreeSet<String>,
-    /// The stability window of services that became as declared while others were proven.
-    pub(super) series: Option<Series>,
+    pub(super) reported: BTreeSet<String>,
+    /// The stability window of services that became as declared while others were verified.
+    pub(super) stability: Option<StabilityWindow>,
     /// How things stood when there was nothing left to do.
-    settled: Option<Vec<Standing>>,
+    settled: Option<Vec<ServiceFingerprint>>,
     /// When the series began, whether it was quiet then or not.
     pub(super) begun: Time,
     /// Whether a first look has been taken.
@@ -30,7 +30,7 @@ pub struct Session {
 }
 
 /// How a service stands: its drift, whether something of it is unknown, and what it consists of.
-type Standing = (String, Option<(Layer, Reason)>, bool, Vec<Identity>);
+type ServiceFingerprint = (String, Option<(Layer, Reason)>, bool, Vec<Identity>);
 
 /// A service's build that ended just now.
 #[derive(Debug, Clone)]
@@ -50,10 +50,10 @@ impl Session {
     pub fn new(now: Time) -> Self {
         Self {
             since: now,
-            deaths: Deaths::default(),
+            restart_history: RestartHistory::default(),
             builds: Vec::new(),
-            told: BTreeSet::new(),
-            series: None,
+            reported: BTreeSet::new(),
+            stability: None,
             settled: None,
             begun: now,
             has_looked: false,
@@ -69,7 +69,7 @@ impl Session {
     /// The series that begins where this one is given up: only what was built and not looked at yet goes on, or nobody would
     /// ever know from which source.
     #[must_use]
-    pub fn begin_anew(self, now: Time) -> Self {
+    pub fn restart(self, now: Time) -> Self {
         Self { builds: self.builds, ..Self::new(now) }
     }
 
@@ -79,42 +79,49 @@ impl Session {
         if !std::mem::replace(&mut self.has_looked, true) {
             (self.since, self.begun) = (now, now);
         }
-        self.deaths.note(observed, now);
+        self.restart_history.note(observed, now);
         self.note_quiet(observed, now);
     }
 
     /// Notes that nothing is left to do as things stand.
     pub(super) fn settle(&mut self, observed: &ProjectObservation, decision: &Decision) {
-        self.settled = Some(standing(observed, decision));
+        self.settled = Some(fingerprint(observed, decision));
     }
 
     /// Notes that it was given up to prove what is as declared. The next look is another series: what has become
-    /// steady since is to be proven then.
-    pub(super) fn give_up_proving(&mut self) {
+    /// steady since is to be verified then.
+    pub(super) fn give_up_verifying(&mut self) {
         self.settled = Some(Vec::new());
     }
 
     /// Begins a new series where things stand otherwise than when there was nothing left to do: what changed since
     /// gets its time to become as declared, however long ago undrift began to look. What still stands as it did
     /// does not: a drift that was given up on would otherwise be watched anew at every resync.
-    pub(super) fn is_news(&mut self, observed: &ProjectObservation, decision: &Decision, now: Time) -> bool {
-        let news = self.settled.as_ref().is_some_and(|settled| *settled != standing(observed, decision));
-        if news {
-            let (builds, deaths) = (std::mem::take(&mut self.builds), std::mem::take(&mut self.deaths));
-            *self = Self { builds, deaths, has_looked: true, ..Self::new(now) };
+    pub(super) fn reset_if_changed(
+        &mut self,
+        observed: &ProjectObservation,
+        decision: &Decision,
+        now: Time,
+    ) -> bool {
+        let changed =
+            self.settled.as_ref().is_some_and(|settled| *settled != fingerprint(observed, decision));
+        if changed {
+            let (builds, restart_history) =
+                (std::mem::take(&mut self.builds), std::mem::take(&mut self.restart_history));
+            *self = Self { builds, restart_history, has_looked: true, ..Self::new(now) };
         }
-        news
+        changed
     }
 
     /// While someone else is at work, or the engine is only just starting, the time that a repair may take does not run.
     fn note_quiet(&mut self, observed: &ProjectObservation, now: Time) {
-        if observed.changing.is_some() {
+        if observed.external_activity.is_some() {
             self.since = now;
         }
     }
 }
 
-fn standing(observed: &ProjectObservation, decision: &Decision) -> Vec<Standing> {
+fn fingerprint(observed: &ProjectObservation, decision: &Decision) -> Vec<ServiceFingerprint> {
     let of = |diagnosis: &Diagnosis| {
         let seen = observed.services.iter().find(|seen| seen.name == diagnosis.service);
         let drift = diagnosis.drift.as_ref().map(Drift::class);

@@ -3,10 +3,10 @@
 use tokio::sync::{SemaphorePermit, TryAcquireError};
 
 use super::{
-    Action, Progress, ReconcileError, Reconciler, Session, Turn,
+    Action, Progress, ReconcileError, ReconcileOutcome, Reconciler, Session,
+    active_projects::sharing,
     journal::{self, Journal},
-    scene::Scene,
-    slot::sharing,
+    snapshot::Snapshot,
     transitions::Transitions,
 };
 use crate::{
@@ -26,30 +26,30 @@ impl<H: Host> Reconciler<'_, H> {
     /// Takes a step, if it may be taken now.
     pub(super) async fn take(
         &self,
-        scene: &Scene<'_>,
+        snapshot: &Snapshot<'_>,
         step: &PlannedStep,
         session: &mut Session,
         journal: Journal<'_>,
-    ) -> Result<Turn, ReconcileError> {
-        self.tell_looked(scene)?;
-        let Some(_claim) = self.at_work.claim(&scene.observed.project) else {
-            return Ok(Self::ended(scene, Action::AfterStep));
+    ) -> Result<ReconcileOutcome, ReconcileError> {
+        self.report_observed(snapshot)?;
+        let Some(_claim) = self.active_projects.claim(&snapshot.observed.project) else {
+            return Ok(Self::ended(snapshot, Action::AfterStep));
         };
         let Ok(slot) = self.build_slot(step.step) else {
-            return Ok(Self::ended(scene, Action::AfterBuild));
+            return Ok(Self::ended(snapshot, Action::AfterBuild));
         };
-        if self.is_wanted(scene.desired)? {
-            self.execute(scene, step, slot, session, journal).await?;
+        if self.is_wanted(snapshot.desired)? {
+            self.execute(snapshot, step, slot, session, journal).await?;
         }
-        Ok(Self::ended(scene, Action::Again))
+        Ok(Self::ended(snapshot, Action::Again))
     }
 
     /// What was seen is recorded before what may take long.
-    pub(super) fn tell_looked(&self, scene: &Scene<'_>) -> Result<(), ReconcileError> {
-        if (self.is_current)(scene.desired) {
-            self.save(scene, &Transitions::new())?;
+    pub(super) fn report_observed(&self, snapshot: &Snapshot<'_>) -> Result<(), ReconcileError> {
+        if (self.is_current)(snapshot.desired) {
+            self.save(snapshot, &Transitions::new())?;
         }
-        (self.progress)(scene.desired, Progress::Looked);
+        (self.progress)(snapshot.desired, Progress::Observed);
         Ok(())
     }
 
@@ -71,11 +71,11 @@ impl<H: Host> Reconciler<'_, H> {
 
     /// How the containers that a step may replace stand or ended: with them that is gone. It stands in the intent, for an
     /// undrift that is killed in the middle of the step writes nothing more.
-    async fn last_words(&self, scene: &Scene<'_>, planned: &PlannedStep) -> Vec<LastWords> {
+    async fn last_words(&self, snapshot: &Snapshot<'_>, planned: &PlannedStep) -> Vec<LastWords> {
         if !matches!(planned.step, Step::Up { .. } | Step::Rollback) {
             return Vec::new();
         }
-        let services = scene.observed.services.iter().filter(|seen| planned.services.contains(&seen.name));
+        let services = snapshot.observed.services.iter().filter(|seen| planned.services.contains(&seen.name));
         let containers = services.flat_map(|seen| {
             let ids = seen.containers.known().into_iter().flatten().map(|container| container.id.clone());
             ids.map(|id| (seen.name.clone(), id))
@@ -84,52 +84,52 @@ impl<H: Host> Reconciler<'_, H> {
         if containers.is_empty() {
             Vec::new()
         } else {
-            self.host.last_words(scene.desired, &containers).await
+            self.host.last_words(snapshot.desired, &containers).await
         }
     }
 
     /// Intent, step, outcome. If the intent cannot be written, the step does not run.
     async fn execute(
         &self,
-        scene: &Scene<'_>,
+        snapshot: &Snapshot<'_>,
         planned: &PlannedStep,
         slot: Option<SemaphorePermit<'_>>,
         session: &mut Session,
         journal: Journal<'_>,
     ) -> Result<(), ReconcileError> {
         let step = planned.step;
-        let inputs = scene.inputs();
-        let (rows, services) = (&scene.decision.attempts, &scene.decision.services);
+        let inputs = snapshot.inputs();
+        let (rows, services) = (&snapshot.decision.attempts, &snapshot.decision.services);
         let begun = decide::begin_step(inputs, rows, services, step, &planned.services);
         let prepared = decide::begin_preparation(inputs, rows, services, step, &planned.on_behalf_of);
-        let last_words = self.last_words(scene, planned).await;
-        let intent = journal.intend(scene, planned, &[&begun[..], &prepared].concat(), &last_words)?;
-        (self.progress)(scene.desired, Progress::StepBegins(planned));
-        let policy = &scene.desired.object.spec.reconcile;
+        let last_words = self.last_words(snapshot, planned).await;
+        let intent = journal.intend(snapshot, planned, &[&begun[..], &prepared].concat(), &last_words)?;
+        (self.progress)(snapshot.desired, Progress::StepBegins(planned));
+        let policy = &snapshot.desired.object.spec.reconcile;
         let request = StepRequest {
             step,
             services: &planned.services,
-            rollback_to: &journal::images_of_before(scene, planned),
-            examined: &scene.observed.examined(&planned.services),
+            rollback_to: &journal::images_of_before(snapshot, planned),
+            examined: &snapshot.observed.examined(&planned.services),
             timeout: if matches!(step, Step::Build { .. }) { policy.build_timeout.get() } else { UP_TIMEOUT },
             cancel: self.cancel,
-            progress: &|line| (self.progress)(scene.desired, Progress::Line(line)),
+            progress: &|line| (self.progress)(snapshot.desired, Progress::Line(line)),
         };
-        let report = sharing(slot, self.host.execute(scene.desired, request)).await;
+        let report = sharing(slot, self.host.execute(snapshot.desired, request)).await;
         let succeeded = report.outcome == StepOutcome::Succeeded;
         if matches!(step, Step::Build { .. }) {
-            session.builds.extend(journal::pending_builds(scene, &planned.services, succeeded));
+            session.builds.extend(journal::pending_builds(snapshot, &planned.services, succeeded));
         }
         let mut rows = if step == Step::Rollback && succeeded {
             decide::end_rollback(begun)
         } else {
-            decide::end_step(begun, report.outcome, policy, (self.clock)(), scene.jitter_seed)
+            decide::end_step(begun, report.outcome, policy, (self.clock)(), snapshot.jitter_seed)
         };
-        let (now, seed) = ((self.clock)(), scene.jitter_seed);
+        let (now, seed) = ((self.clock)(), snapshot.jitter_seed);
         rows.extend(decide::end_preparation(prepared, report.outcome, policy, now, seed));
-        let recorded = journal.finish(scene, planned, intent, &report, rows);
+        let recorded = journal.finish(snapshot, planned, intent, &report, rows);
         // Told also where it could not be recorded: nobody else would say why the step failed.
-        (self.progress)(scene.desired, Progress::StepEnds(planned, &report));
+        (self.progress)(snapshot.desired, Progress::StepEnds(planned, &report));
         recorded
     }
 }

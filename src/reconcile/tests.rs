@@ -1,6 +1,6 @@
 //! The loop on a host in memory: healed or honestly given up, whatever goes wrong and wherever it is killed.
 
-mod aftermath;
+mod after_repair;
 mod altered;
 mod full_disk;
 mod window;
@@ -33,13 +33,13 @@ fn open(host: &FakeHost, dir: &tempfile::TempDir) -> Store {
     Store::open_with_clock(dir.path(), "test".into(), Box::new(move || clock.now())).unwrap()
 }
 
-struct Bench {
+struct ReconcilerFixture {
     host: FakeHost,
     store: Store,
     dir: tempfile::TempDir,
 }
 
-impl Bench {
+impl ReconcilerFixture {
     fn new(world: World) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let host = FakeHost::new(world);
@@ -75,7 +75,7 @@ impl Bench {
         runtime.block_on(async {
             self.host.clock.begin();
             let (host, store) = (&self.host, &self.store);
-            let at_work: &'static AtWork = Box::leak(Box::default());
+            let active_projects: &'static ActiveProjects = Box::leak(Box::default());
             let reconciler = Reconciler {
                 host,
                 store,
@@ -84,8 +84,8 @@ impl Bench {
                 progress: &|_, _| {},
                 clock,
                 is_current: &|_| true,
-                environment: super::Environment::Callers,
-                at_work,
+                environment: super::EnvironmentTrust::Callers,
+                active_projects,
                 builds,
             };
             let done = f(reconciler).await;
@@ -141,14 +141,14 @@ impl Bench {
 fn a_look_goes_without_a_state_that_cannot_be_read_and_says_why() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for damage in ["DROP TABLE objects", "ALTER TABLE images RENAME TO lost", "DROP TABLE suspensions"] {
-        let bench = Bench::new(World::incident());
-        assert!(bench.apply().reconciled);
-        let look = || runtime.block_on(look(&bench.host, Some(&bench.store), &desired())).unwrap();
+        let fixture = ReconcilerFixture::new(World::incident());
+        assert!(fixture.apply().reconciled);
+        let look = || runtime.block_on(look(&fixture.host, Some(&fixture.store), &desired())).unwrap();
         assert!(look().without_state.is_none());
-        let raw = rusqlite::Connection::open(bench.dir.path().join("state.db")).unwrap();
+        let raw = rusqlite::Connection::open(fixture.dir.path().join("state.db")).unwrap();
         raw.execute_batch(&format!("PRAGMA foreign_keys = OFF; {damage}")).unwrap();
         let looked = look();
-        let why = bench.store.in_full(looked.without_state.as_ref().unwrap());
+        let why = fixture.store.in_full(looked.without_state.as_ref().unwrap());
         assert!(why.contains("state.db: "), "{damage}: {why}");
         let seen = looked.object.status.services.len();
         assert_eq!(seen, desired().services().len(), "it has looked all the same");
@@ -158,37 +158,37 @@ fn a_look_goes_without_a_state_that_cannot_be_read_and_says_why() {
 
 #[test]
 fn no_step_begins_once_undrift_is_to_end_however_far_the_turn_has_come() {
-    let bench = Bench::new(World::incident());
-    bench.run(|reconciler| async move {
+    let fixture = ReconcilerFixture::new(World::incident());
+    fixture.run(|reconciler| async move {
         let stop = reconciler.stop.clone();
         // Decided on, recorded, told: the next thing would be the intent.
         let progress = move |_: &Desired, progress: Progress<'_>| {
-            if matches!(progress, Progress::Looked) {
+            if matches!(progress, Progress::Observed) {
                 stop.cancel();
             }
         };
         let reconciler = Reconciler { progress: &progress, ..reconciler };
         let (desired, mut session) = (desired(), Session::new((reconciler.clock)()));
-        reconciler.turn(&desired, &mut session).await.unwrap();
+        reconciler.reconcile_once(&desired, &mut session).await.unwrap();
     });
-    assert_eq!(bench.count(AuditKind::DriftDetected), 1, "it has come that far");
-    assert_eq!(bench.count(AuditKind::StepIntended), 0);
-    assert!(bench.host.world(|world| world.log.is_empty()));
+    assert_eq!(fixture.count(AuditKind::DriftDetected), 1, "it has come that far");
+    assert_eq!(fixture.count(AuditKind::StepIntended), 0);
+    assert!(fixture.host.world(|world| world.log.is_empty()));
 }
 
 #[test]
 fn the_incident_is_healed_with_one_build_and_one_up() {
-    let bench = Bench::new(World::incident());
-    let applied = bench.apply();
-    bench.assert_honest(&applied);
+    let fixture = ReconcilerFixture::new(World::incident());
+    let applied = fixture.apply();
+    fixture.assert_honest(&applied);
     assert!(applied.reconciled);
-    let steps = bench.host.world(|world| world.log.clone());
+    let steps = fixture.host.world(|world| world.log.clone());
     assert_eq!(steps, [Step::Build { no_cache: false }, Step::Up { force_recreate: false }]);
     let transition = applied.object.status.services[0].routes[0].transition.unwrap();
     assert_eq!((transition.before, transition.after), (Some(404), Some(401)));
-    let incident = bench.store.last_incident("backoffice").unwrap().unwrap();
+    let incident = fixture.store.last_incident("backoffice").unwrap().unwrap();
     assert_eq!(incident.outcome, Some(IncidentOutcome::Reconciled));
-    let kinds: Vec<String> = bench.kinds().into_iter().skip_while(|kind| kind != "DriftDetected").collect();
+    let kinds: Vec<String> = fixture.kinds().into_iter().skip_while(|kind| kind != "DriftDetected").collect();
     assert_eq!(
         kinds,
         [
@@ -205,13 +205,13 @@ fn the_incident_is_healed_with_one_build_and_one_up() {
 
 #[test]
 fn the_drift_and_each_intent_tell_which_source_they_are_about() {
-    let bench = Bench::new(World::incident());
-    bench.apply();
-    let records = bench.store.records(&RecordFilter::default()).unwrap();
+    let fixture = ReconcilerFixture::new(World::incident());
+    fixture.apply();
+    let records = fixture.store.records(&RecordFilter::default()).unwrap();
     let about = ["DriftDetected", "StepIntended"];
-    let told: Vec<_> = records.iter().filter(|record| about.contains(&record.kind.as_str())).collect();
-    assert_eq!(told.len(), 3);
-    for record in told {
+    let reported: Vec<_> = records.iter().filter(|record| about.contains(&record.kind.as_str())).collect();
+    assert_eq!(reported.len(), 3);
+    for record in reported {
         let git = json!({ "revision": crate::fixtures::REVISION, "dirty": true });
         assert_eq!(record.evidence["git"], git, "{}", record.kind);
     }
@@ -219,67 +219,67 @@ fn the_drift_and_each_intent_tell_which_source_they_are_about() {
 
 #[test]
 fn a_healthy_host_is_never_touched_and_writes_no_record() {
-    let bench = Bench::new(World::incident());
-    bench.apply();
-    let container = || bench.host.world(|world| world.container.map(|c| (c.id, c.starts)));
-    let (before, records) = (container(), bench.kinds());
+    let fixture = ReconcilerFixture::new(World::incident());
+    fixture.apply();
+    let container = || fixture.host.world(|world| world.container.map(|c| (c.id, c.starts)));
+    let (before, records) = (container(), fixture.kinds());
     for _ in 0..5 {
-        assert!(bench.apply().reconciled);
+        assert!(fixture.apply().reconciled);
     }
     assert_eq!(container(), before);
-    assert_eq!(bench.kinds(), records);
+    assert_eq!(fixture.kinds(), records);
 }
 
 #[test]
 fn an_up_that_changes_nothing_is_never_a_success() {
     let mut world = World::incident();
     world.faults.up_is_noop = true;
-    let bench = Bench::new(world);
-    let applied = bench.apply();
-    bench.assert_honest(&applied);
+    let fixture = ReconcilerFixture::new(world);
+    let applied = fixture.apply();
+    fixture.assert_honest(&applied);
     assert!(!applied.reconciled);
     assert!(
-        bench.host.world(|world| world.log.len()) <= 4,
+        fixture.host.world(|world| world.log.len()) <= 4,
         "{:?}",
-        bench.host.world(|world| world.log.clone())
+        fixture.host.world(|world| world.log.clone())
     );
-    let steps = bench.host.world(|world| world.log.len());
-    assert!(!bench.apply().reconciled);
-    assert_eq!(bench.host.world(|world| world.log.len()), steps, "what is given up stays given up");
-    assert_eq!(bench.count(AuditKind::Stalled), 1, "and is told once");
+    let steps = fixture.host.world(|world| world.log.len());
+    assert!(!fixture.apply().reconciled);
+    assert_eq!(fixture.host.world(|world| world.log.len()), steps, "what is given up stays given up");
+    assert_eq!(fixture.count(AuditKind::Stalled), 1, "and is told once");
 }
 
 #[test]
 fn a_new_container_that_crashes_is_rolled_back() {
     let mut world = World::incident();
     world.faults.new_crashes = true;
-    let bench = Bench::new(world);
-    let applied = bench.apply();
-    bench.assert_honest(&applied);
-    assert_eq!(bench.host.world(|world| world.log.last().copied()), Some(Step::Rollback));
-    assert_eq!(bench.host.world(|world| world.container.unwrap().image.id), 1);
-    assert_eq!(bench.count(AuditKind::RolledBack), 1);
-    assert_eq!(bench.count(AuditKind::Reconciled), 0);
+    let fixture = ReconcilerFixture::new(world);
+    let applied = fixture.apply();
+    fixture.assert_honest(&applied);
+    assert_eq!(fixture.host.world(|world| world.log.last().copied()), Some(Step::Rollback));
+    assert_eq!(fixture.host.world(|world| world.container.unwrap().image.id), 1);
+    assert_eq!(fixture.count(AuditKind::RolledBack), 1);
+    assert_eq!(fixture.count(AuditKind::Reconciled), 0);
 }
 
 #[test]
 fn an_engine_that_hiccups_in_the_middle_of_a_repair_does_not_end_it() {
     let mut world = World::incident();
     world.faults.engine_hiccups = true;
-    let bench = Bench::new(world);
-    let applied = bench.apply();
-    bench.assert_honest(&applied);
-    assert!(applied.reconciled, "{:?}", bench.kinds());
+    let fixture = ReconcilerFixture::new(world);
+    let applied = fixture.apply();
+    fixture.assert_honest(&applied);
+    assert!(applied.reconciled, "{:?}", fixture.kinds());
 }
 
 #[test]
-fn a_proof_is_of_one_spec_only() {
-    let bench = Bench::new(World::incident());
-    bench.apply();
+fn a_verification_is_of_one_spec_only() {
+    let fixture = ReconcilerFixture::new(World::incident());
+    fixture.apply();
     let stricter = Desired { spec_digest: "v1:sha256:1".into(), ..desired() };
     let look = |desired: &Desired| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(look(&bench.host, Some(&bench.store), desired)).unwrap().object
+        runtime.block_on(look(&fixture.host, Some(&fixture.store), desired)).unwrap().object
     };
     let reconciled = |object: &Object| {
         let mut conditions = object.status.services[0].conditions.iter();
@@ -295,26 +295,26 @@ fn a_proof_is_of_one_spec_only() {
 fn an_engine_that_is_away_changes_nothing_and_claims_nothing() {
     let mut world = World::incident();
     world.engine_away = true;
-    let bench = Bench::new(world);
-    let applied = bench.apply();
+    let fixture = ReconcilerFixture::new(world);
+    let applied = fixture.apply();
     assert!(matches!(applied.error, Some(ReconcileError::Host(HostError::EngineUnavailable { .. }))));
-    assert!(bench.host.world(|world| world.log.is_empty()));
-    assert_eq!(bench.count(AuditKind::DriftDetected), 0);
+    assert!(fixture.host.world(|world| world.log.is_empty()));
+    assert_eq!(fixture.count(AuditKind::DriftDetected), 0);
 }
 
 #[test]
-fn an_outage_of_the_engine_on_a_healthy_host_costs_a_new_proof_and_nothing_else() {
-    let bench = Bench::new(World::incident());
-    let healed = bench.apply().object.status;
-    let (records, steps) = (bench.kinds(), bench.host.world(|world| world.log.len()));
-    bench.host.world(|world| world.engine_away = true);
-    let away = bench.apply().object.status;
+fn an_outage_of_the_engine_on_a_healthy_host_costs_a_new_verification_and_nothing_else() {
+    let fixture = ReconcilerFixture::new(World::incident());
+    let healed = fixture.apply().object.status;
+    let (records, steps) = (fixture.kinds(), fixture.host.world(|world| world.log.len()));
+    fixture.host.world(|world| world.engine_away = true);
+    let away = fixture.apply().object.status;
     assert!(away.services.iter().all(|service| service.containers.is_empty()), "not seen, and not said");
-    bench.host.world(|world| world.engine_away = false);
-    let back = bench.apply();
-    bench.assert_honest(&back);
+    fixture.host.world(|world| world.engine_away = false);
+    let back = fixture.apply();
+    fixture.assert_honest(&back);
     assert!(back.reconciled);
-    assert_eq!((bench.kinds(), bench.host.world(|world| world.log.len())), (records, steps));
+    assert_eq!((fixture.kinds(), fixture.host.world(|world| world.log.len())), (records, steps));
     let transitions = |status: &ObjectStatus| status.services[0].routes[0].transition;
     assert!(transitions(&healed).is_some());
     assert_eq!(transitions(&back.object.status), transitions(&healed), "what was repaired stays so");
@@ -323,17 +323,17 @@ fn an_outage_of_the_engine_on_a_healthy_host_costs_a_new_proof_and_nothing_else(
 #[test]
 fn what_a_starting_engine_has_not_started_yet_is_given_time() {
     for starts_it in [true, false] {
-        let bench = Bench::new(World::incident());
-        bench.apply();
-        bench.host.world(|world| {
+        let fixture = ReconcilerFixture::new(World::incident());
+        fixture.apply();
+        fixture.host.world(|world| {
             world.container.iter_mut().for_each(|container| container.running = false);
             (world.starting_for, world.starts_it) = (3, starts_it);
         });
-        let before = bench.host.world(|world| world.log.len());
-        let applied = bench.apply();
-        bench.assert_honest(&applied);
-        assert!(applied.reconciled, "{:?}", bench.kinds());
-        let taken = bench.host.world(|world| world.log[before..].to_vec());
+        let before = fixture.host.world(|world| world.log.len());
+        let applied = fixture.apply();
+        fixture.assert_honest(&applied);
+        assert!(applied.reconciled, "{:?}", fixture.kinds());
+        let taken = fixture.host.world(|world| world.log[before..].to_vec());
         let needed: &[Step] = if starts_it { &[] } else { &[Step::Up { force_recreate: false }] };
         assert_eq!(taken, needed, "an outage is no drift, and what stays down after it is");
     }
@@ -343,13 +343,13 @@ fn what_a_starting_engine_has_not_started_yet_is_given_time() {
 fn a_step_that_someone_else_was_in_the_way_of_is_told_and_costs_nothing() {
     let mut world = World::incident();
     world.busy_for = 7;
-    let bench = Bench::new(world);
-    let applied = bench.apply();
-    bench.assert_honest(&applied);
-    assert!(applied.reconciled, "seven are more than the budget: {:?}", bench.kinds());
-    let records = bench.store.records(&RecordFilter::default()).unwrap();
-    let told = records.iter().filter(|record| record.outcome.as_deref() == Some("NotBegun")).count();
-    assert_eq!((told, bench.count(AuditKind::StepFinished)), (7, 9), "{:?}", bench.kinds());
+    let fixture = ReconcilerFixture::new(world);
+    let applied = fixture.apply();
+    fixture.assert_honest(&applied);
+    assert!(applied.reconciled, "seven are more than the budget: {:?}", fixture.kinds());
+    let records = fixture.store.records(&RecordFilter::default()).unwrap();
+    let reported = records.iter().filter(|record| record.outcome.as_deref() == Some("NotBegun")).count();
+    assert_eq!((reported, fixture.count(AuditKind::StepFinished)), (7, 9), "{:?}", fixture.kinds());
     let end = records.iter().find(|record| record.kind == AuditKind::Reconciled.as_str()).unwrap();
     assert_eq!(end.evidence["steps"], 2, "what did not begin mended nothing");
 }
@@ -358,14 +358,14 @@ fn a_step_that_someone_else_was_in_the_way_of_is_told_and_costs_nothing() {
 fn killed_at_any_step_the_next_undrift_converges() {
     for number in 1..=2 {
         for kill in [Kill::Before(number), Kill::After(number)] {
-            let mut bench = Bench::new(World::incident());
-            bench.host.kill = Some(kill);
-            assert!(bench.apply_until_killed(), "{kill:?}");
-            assert_eq!(bench.count(AuditKind::StepInterrupted), 1, "{kill:?}");
-            bench.host.kill = None;
-            let applied = bench.apply();
-            bench.assert_honest(&applied);
-            assert!(applied.reconciled, "{kill:?}: {:?}", bench.kinds());
+            let mut fixture = ReconcilerFixture::new(World::incident());
+            fixture.host.kill = Some(kill);
+            assert!(fixture.apply_until_killed(), "{kill:?}");
+            assert_eq!(fixture.count(AuditKind::StepInterrupted), 1, "{kill:?}");
+            fixture.host.kill = None;
+            let applied = fixture.apply();
+            fixture.assert_honest(&applied);
+            assert!(applied.reconciled, "{kill:?}: {:?}", fixture.kinds());
         }
     }
 }
@@ -380,7 +380,7 @@ fn faults() -> impl Strategy<Value = Faults> {
 
 /// What the world does to a host between two runs.
 #[derive(Debug, Clone, Copy)]
-enum Event {
+enum WorldEvent {
     Hand(Hand),
     Heal,
     Fault(Faults),
@@ -388,7 +388,7 @@ enum Event {
     KillAfter,
 }
 
-fn event() -> impl Strategy<Value = Event> {
+fn event() -> impl Strategy<Value = WorldEvent> {
     let hands = [
         Hand::Stop,
         Hand::Remove,
@@ -399,27 +399,27 @@ fn event() -> impl Strategy<Value = Event> {
         Hand::GainModule,
     ];
     prop_oneof![
-        7 => prop::sample::select(hands.to_vec()).prop_map(Event::Hand),
-        1 => Just(Event::Heal),
-        1 => faults().prop_map(Event::Fault),
-        1 => Just(Event::KillBefore),
-        1 => Just(Event::KillAfter),
+        7 => prop::sample::select(hands.to_vec()).prop_map(WorldEvent::Hand),
+        1 => Just(WorldEvent::Heal),
+        1 => faults().prop_map(WorldEvent::Fault),
+        1 => Just(WorldEvent::KillBefore),
+        1 => Just(WorldEvent::KillAfter),
     ]
 }
 
-fn happens(bench: &mut Bench, event: Event) {
-    let next = bench.host.world(|world| world.log.len()) + 1;
+fn happens(fixture: &mut ReconcilerFixture, event: WorldEvent) {
+    let next = fixture.host.world(|world| world.log.len()) + 1;
     match event {
-        Event::Hand(hand) => bench.host.world(|world| world.by_hand(hand)),
-        Event::Heal => bench.host.world(|w| w.faults = Faults::default()),
+        WorldEvent::Hand(hand) => fixture.host.world(|world| world.by_hand(hand)),
+        WorldEvent::Heal => fixture.host.world(|w| w.faults = Faults::default()),
         // A container that crashes from now on has crashed once when the next undrift looks.
-        Event::Fault(faults) => bench.host.world(|w| {
+        WorldEvent::Fault(faults) => fixture.host.world(|w| {
             w.faults = faults;
             let crashing = w.container.iter_mut().filter(|c| faults.new_crashes && c.image.id > 1);
             crashing.for_each(|c| c.crashes += 1);
         }),
-        Event::KillBefore => bench.host.kill = Some(Kill::Before(next)),
-        Event::KillAfter => bench.host.kill = Some(Kill::After(next)),
+        WorldEvent::KillBefore => fixture.host.kill = Some(Kill::Before(next)),
+        WorldEvent::KillAfter => fixture.host.kill = Some(Kill::After(next)),
     }
 }
 
@@ -430,36 +430,36 @@ proptest! {
     /// stay within the budgets.
     #[test]
     fn reconciled_is_only_said_where_it_is_so(events in prop::collection::vec(event(), 1..6)) {
-        let mut bench = Bench::new(World::incident());
+        let mut fixture = ReconcilerFixture::new(World::incident());
         for event in events {
-            happens(&mut bench, event);
-            let before = bench.host.world(|world| world.log.len());
-            if bench.host.kill.is_some() {
-                bench.apply_until_killed();
-                bench.host.kill = None;
+            happens(&mut fixture, event);
+            let before = fixture.host.world(|world| world.log.len());
+            if fixture.host.kill.is_some() {
+                fixture.apply_until_killed();
+                fixture.host.kill = None;
             }
-            let applied = bench.apply();
+            let applied = fixture.apply();
             prop_assert!(applied.error.is_none(), "{:?}", applied.error);
-            let really = bench.host.world(|world| world.is_as_declared());
+            let really = fixture.host.world(|world| world.is_as_declared());
             prop_assert!(!applied.reconciled || really, "it says reconciled and it is not");
-            let whole = matches!(bench.store.verify().unwrap(), Verification::Whole { .. });
+            let whole = matches!(fixture.store.verify().unwrap(), Verification::Whole { .. });
             prop_assert!(whole, "the trail is not whole");
-            prop_assert!(bench.store.open_intents().unwrap().is_empty());
-            let taken = bench.host.world(|world| world.log.len()) - before;
-            prop_assert!(taken <= 16, "{taken} steps in one run: {:?}", bench.host.world(|w| w.log.clone()));
+            prop_assert!(fixture.store.open_intents().unwrap().is_empty());
+            let taken = fixture.host.world(|world| world.log.len()) - before;
+            prop_assert!(taken <= 16, "{taken} steps in one run: {:?}", fixture.host.world(|w| w.log.clone()));
         }
     }
 }
 
 #[test]
 fn what_is_down_behind_an_earlier_layer_and_stays_down_is_started_as_often_as_the_budget_allows() {
-    let bench = Bench::new(World::incident());
-    bench.host.world(|world| {
+    let fixture = ReconcilerFixture::new(World::incident());
+    fixture.host.world(|world| {
         world.faults = Faults { build_fails: true, up_is_noop: true, ..Faults::default() };
         world.by_hand(Hand::Stop);
     });
-    bench.apply();
-    let starts = bench.host.world(|world| world.log.iter().filter(|step| **step == Step::Start).count());
+    fixture.apply();
+    let starts = fixture.host.world(|world| world.log.iter().filter(|step| **step == Step::Start).count());
     let attempts = desired().object.spec.reconcile.attempts;
     assert_eq!(starts, usize::try_from(attempts).unwrap());
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::scene::Scene;
+use super::snapshot::Snapshot;
 use crate::{
     api::{ObjectStatus, RouteAuthStatus, ServiceStatus, Transition, speaks_of_its_path},
     decide::{OpenIncident, unlike_before},
@@ -14,11 +14,11 @@ use crate::{
 pub(super) type Transitions = BTreeMap<(String, usize), (Transition, Option<Transition>)>;
 
 /// Before and after, for each route of each service that a step of this incident has really changed.
-pub(super) fn of_repair(scene: &Scene<'_>, incident: &OpenIncident) -> Transitions {
+pub(super) fn of_repair(snapshot: &Snapshot<'_>, incident: &OpenIncident) -> Transitions {
     let mut transitions = Transitions::new();
-    let status = scene.status(&scene.still_proven(), &Transitions::new());
+    let status = snapshot.status(&snapshot.still_verified(), &Transitions::new());
     for before in &incident.before.services {
-        let seen = scene.observed.services.iter().find(|s| s.name == before.name);
+        let seen = snapshot.observed.services.iter().find(|s| s.name == before.name);
         let after = status.services.iter().find(|s| s.name == before.name);
         let (Some(seen), Some(after)) = (seen, after) else { continue };
         if !incident.has_done(&before.name, |_| true) || !unlike_before(before, seen) {
@@ -56,7 +56,7 @@ fn baseline(status: Option<u16>) -> Option<u16> {
     status.filter(|status| speaks_of_its_path(*status))
 }
 
-pub(super) fn told_transitions(status: &ObjectStatus) -> Value {
+pub(super) fn recorded_transitions(status: &ObjectStatus) -> Value {
     let rows = status.services.iter().flat_map(|service| {
         service.routes.iter().filter_map(|route| {
             let transition = route.transition?;

@@ -31,7 +31,7 @@ pub struct Controller<K, R> {
 }
 
 /// What makes the loop think anew.
-enum Event<K> {
+enum Wakeup<K> {
     Triggered(K),
     Ended(Ended<K>),
 }
@@ -65,8 +65,8 @@ where
     ) {
         let Self { mut scheduler, mut runner, mut ended } = self;
         // `select` takes them in turns: endless triggers do not hide that a run has ended, nor the other way round.
-        let ended = stream::poll_fn(move |cx| ended.poll_recv(cx)).map(Event::Ended);
-        let mut events = pin!(stream::select(triggers.map(Event::Triggered), ended));
+        let ended = stream::poll_fn(move |cx| ended.poll_recv(cx)).map(Wakeup::Ended);
+        let mut events = pin!(stream::select(triggers.map(Wakeup::Triggered), ended));
         let mut heartbeat = heartbeat();
         loop {
             // Triggers that are always ready would otherwise keep the thread from the runs.
@@ -79,8 +79,8 @@ where
                 _ = heartbeat.tick() => pulse(),
                 key = scheduler.due(|key| runner.can_start(key)) => runner.start(key),
                 Some(event) = events.next() => match event {
-                    Event::Triggered(key) => scheduler.schedule(key, tokio::time::Instant::now()),
-                    Event::Ended(ended) => {
+                    Wakeup::Triggered(key) => scheduler.schedule(key, tokio::time::Instant::now()),
+                    Wakeup::Ended(ended) => {
                         if let Some((key, at)) = runner.finish(ended) {
                             scheduler.schedule(key, at);
                         }

@@ -97,7 +97,7 @@ where
         let ended = self.ended.clone();
         self.tasks.spawn(async move {
             // Two tasks: however the inner one ends, the outer one tells, or the key would hold its slot for ever.
-            let outcome = tokio::spawn(run).await.map_err(|error| told(&key, error));
+            let outcome = tokio::spawn(run).await.map_err(|error| into_panicked(&key, error));
             // Nobody listens once the loop has ended. The run was at work all the same, and has ended.
             let _ = ended.send(Ended { key, outcome });
         });
@@ -137,7 +137,7 @@ fn wait_after(before: u32) -> Duration {
 }
 
 /// Logs why a run has no result.
-fn told<K: Debug>(key: &K, error: JoinError) -> Panicked {
+fn into_panicked<K: Debug>(key: &K, error: JoinError) -> Panicked {
     match error.try_into_panic() {
         Ok(payload) => tracing::error!(?key, panic = message(&*payload), "reconcile panicked"),
         // Nothing cancels a run but the end of the tokio runtime that it runs on.

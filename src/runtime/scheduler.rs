@@ -21,14 +21,14 @@ mod tests;
 #[derive(Debug)]
 pub(super) struct Scheduler<K> {
     timers: Timers<K>,
-    line: BTreeMap<Place, K>,
+    line: BTreeMap<QueuePosition, K>,
     in_line: HashSet<K>,
     next_ticket: u64,
 }
 
 /// A place in the line. The ticket tells those apart that are due since the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
+struct QueuePosition {
     since: Instant,
     ticket: u64,
 }
@@ -79,7 +79,7 @@ impl<K: Clone + Eq + Hash> Scheduler<K> {
 
     fn line_up(&mut self, key: K, since: Instant) {
         self.in_line.insert(key.clone());
-        self.line.insert(Place { since, ticket: self.next_ticket }, key);
+        self.line.insert(QueuePosition { since, ticket: self.next_ticket }, key);
         self.next_ticket += 1;
     }
 }

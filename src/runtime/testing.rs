@@ -61,12 +61,12 @@ pub(super) struct Run {
 type Behaviour = dyn Fn(u8, usize) -> Act + Send + Sync;
 
 /// A reconciler that behaves as it is told for the n-th run (from 0) of a key, and notes what happens.
-pub(super) struct Watched {
+pub(super) struct RecordingReconciler {
     behaviour: Box<Behaviour>,
     runs: Mutex<Vec<Run>>,
 }
 
-impl Watched {
+impl RecordingReconciler {
     pub(super) fn new(behaviour: impl Fn(u8, usize) -> Act + Send + Sync + 'static) -> Self {
         Self { behaviour: Box::new(behaviour), runs: Mutex::default() }
     }
@@ -87,16 +87,16 @@ impl Watched {
         let mut runs = self.lock();
         let nth = runs.iter().filter(|run| run.key == key).count();
         let act = (self.behaviour)(key, nth);
-        let at_work = |run: &&Run| run.ended.is_none();
-        let at_once = 1 + runs.iter().filter(at_work).count();
-        let twice = runs.iter().filter(at_work).any(|run| run.key == key);
+        let is_running = |run: &&Run| run.ended.is_none();
+        let at_once = 1 + runs.iter().filter(is_running).count();
+        let twice = runs.iter().filter(is_running).any(|run| run.key == key);
         let began = Instant::now();
         runs.push(Run { key, began, ended: None, then: act.then, at_once, twice });
         (runs.len() - 1, act)
     }
 }
 
-impl Reconcile<u8> for Watched {
+impl Reconcile<u8> for RecordingReconciler {
     async fn reconcile(&self, key: u8) -> Requeue {
         let (index, act) = self.begin(key);
         if !act.takes.is_zero() {

@@ -25,9 +25,9 @@ use super::{
     cache,
     difference::{AlteredIncident, Difference, is_of_digest},
     error::{Result, failed},
-    ledger::{Generation, Ledger, TellsOf, Told},
+    ledger::{Ledger, ObjectLedger, OpenIncidentLedger, RecordedGeneration},
     recent_steps::{kept_since, recent_steps_in},
-    seals::{Sealed, Unsealed, is_sealed_in, unsealed_in},
+    seals::{SealedTable, Unsealed, is_sealed_in, unsealed_in},
     steps::{OpenIntent, found_open_steps_in},
     suspensions::suspensions_in,
     time::stamp,
@@ -65,7 +65,7 @@ impl Store {
             // One transaction: the records and the tables are of the same moment.
             let moment = db.unchecked_transaction().map_err(failed(ACTION))?;
             follow(&mut ledger, &moment)?;
-            !to_put_right(&moment, key, &ledger, object, now)?.is_empty()
+            !to_repair(&moment, key, &ledger, object, now)?.is_empty()
         };
         ledger.forget_before(kept_since(now));
         if !differs {
@@ -74,8 +74,8 @@ impl Store {
         self.write(ACTION, |change| {
             // Read again: it may have been in the middle of a change.
             follow(&mut ledger, change)?;
-            for difference in to_put_right(change, key, &ledger, object, now)? {
-                if difference.put_right(change, key, now)? {
+            for difference in to_repair(change, key, &ledger, object, now)? {
+                if difference.repair(change, key, now)? {
                     tracing::error!(what = %difference, "the state was altered, and not by undrift: the trail counts");
                 }
             }
@@ -99,7 +99,7 @@ pub(super) fn follow(ledger: &mut Ledger, db: &Connection) -> Result<()> {
 }
 
 /// What is put right. The word of a trail that is broken sets nothing free: what is missing in it may be a suspension.
-fn to_put_right(
+fn to_repair(
     db: &Connection,
     key: Option<&DigestKey>,
     ledger: &Ledger,
@@ -140,9 +140,9 @@ pub(super) fn differences(
             found.extend((!altered.is_empty()).then_some(Difference::Cached(altered)));
         }
     }
-    for (name, told) in ledger.objects.iter().filter(|(name, _)| is_asked(name)) {
+    for (name, recorded) in ledger.objects.iter().filter(|(name, _)| is_asked(name)) {
         found.extend(recent_steps(db, ledger, name, now)?);
-        found.extend(of_object(db, key, name, told)?);
+        found.extend(of_object(db, key, name, recorded)?);
     }
     Ok(found)
 }
@@ -155,21 +155,26 @@ fn unsealed(
     object: Option<&str>,
 ) -> Result<Vec<Difference>> {
     let is_open = |id: &str| {
-        let mut open = ledger.objects.values().filter_map(|told| told.incident.as_ref());
+        let mut open = ledger.objects.values().filter_map(|recorded| recorded.incident.as_ref());
         open.any(|open| open.id == id)
     };
     let rows = unsealed_in(db, key, object)?.into_iter();
     let told_apart = |row: &Unsealed| match row.of {
-        Sealed::Incident => is_open(&row.key),
-        Sealed::VerifiedFrom => row.gone && ledger.objects.contains_key(&row.key),
+        SealedTable::Incident => is_open(&row.key),
+        SealedTable::VerifiedFrom => row.gone && ledger.objects.contains_key(&row.key),
         _ => false,
     };
     Ok(rows.filter(|row| !told_apart(row)).map(Difference::Unsealed).collect())
 }
 
-fn of_object(db: &Connection, key: Option<&DigestKey>, name: &str, told: &Told) -> Result<Vec<Difference>> {
+fn of_object(
+    db: &Connection,
+    key: Option<&DigestKey>,
+    name: &str,
+    recorded: &ObjectLedger,
+) -> Result<Vec<Difference>> {
     let mut found = Vec::new();
-    if let Some((seq, generation)) = &told.generation {
+    if let Some((seq, generation)) = &recorded.generation {
         found.extend(generations(db, name, *seq, generation)?);
         if !is_known_in(db, name)? {
             found.push(Difference::VerifiedFrom { object: name.to_owned(), seq: *seq });
@@ -177,81 +182,92 @@ fn of_object(db: &Connection, key: Option<&DigestKey>, name: &str, told: &Told) 
     }
     let rows = readable_attempts_in(db, name)?;
     // One that never began is of no account, and may be forgotten without a record.
-    let matters = |told: &Attempt| told.attempts > 0 || told.gave_up.is_some();
-    let says_less = |told: &Attempt| match rows.iter().find(|row| row.is_of_the_same(told)) {
-        Some(row) => counts_for_less(row, told),
-        None => matters(told),
+    let matters = |recorded: &Attempt| recorded.attempts > 0 || recorded.gave_up.is_some();
+    let counts_less = |recorded: &Attempt| match rows.iter().find(|row| row.is_of_the_same(recorded)) {
+        Some(row) => counts_for_less(row, recorded),
+        None => matters(recorded),
     };
-    let less = told.attempts.iter().filter(|(_, told)| says_less(told));
-    found.extend(less.map(|(seq, told)| Difference::Attempt { seq: *seq, told: told.clone() }));
-    if let Some(open) = &told.incident {
-        let (object, told) = (name.to_owned(), open.clone());
+    let less = recorded.attempts.iter().filter(|(_, recorded)| counts_less(recorded));
+    found.extend(less.map(|(seq, recorded)| Difference::Attempt { seq: *seq, recorded: recorded.clone() }));
+    if let Some(open) = &recorded.incident {
+        let (object, recorded) = (name.to_owned(), open.clone());
         let what = altered_incident(db, key, name, open)?;
-        found.extend(what.map(|what| Difference::Incident { object, told, what }));
+        found.extend(what.map(|what| Difference::Incident { object, recorded, what }));
     }
     Ok(found)
 }
 
 /// Whether a row would let more be tried than what was recorded of it.
-fn counts_for_less(row: &Attempt, told: &Attempt) -> bool {
-    row.generation != told.generation
-        || row.attempts < told.attempts
-        || row.last_at < told.last_at
-        || row.next_at < told.next_at
-        || told.gave_up.is_some() && row.gave_up.is_none()
-        || told.tried.iter().any(|step| !row.tried.contains(step))
+fn counts_for_less(row: &Attempt, recorded: &Attempt) -> bool {
+    row.generation != recorded.generation
+        || row.attempts < recorded.attempts
+        || row.last_at < recorded.last_at
+        || row.next_at < recorded.next_at
+        || recorded.gave_up.is_some() && row.gave_up.is_none()
+        || recorded.tried.iter().any(|step| !row.tried.contains(step))
 }
 
 fn suspensions(db: &Connection, ledger: &Ledger) -> Result<Vec<Difference>> {
     let stored = suspensions_in(db)?;
-    let told = |object: &String| ledger.objects.get(object).and_then(|told| told.suspended.as_ref());
+    let recorded =
+        |object: &String| ledger.objects.get(object).and_then(|recorded| recorded.suspended.as_ref());
     let suspended =
-        ledger.objects.iter().filter(|(_, told)| told.suspended.is_some()).map(|(object, _)| object);
+        ledger.objects.iter().filter(|(_, recorded)| recorded.suspended.is_some()).map(|(object, _)| object);
     let objects: BTreeSet<&String> = stored.keys().chain(suspended).collect();
     // The row is written a moment before the record, and bears that moment.
-    let is_same = |stored: &Suspension, told: &Suspension| {
-        stored.until.map(stamp) == told.until.map(stamp)
-            && (&stored.reason, &stored.actor) == (&told.reason, &told.actor)
+    let is_same = |stored: &Suspension, recorded: &Suspension| {
+        stored.until.map(stamp) == recorded.until.map(stamp)
+            && (&stored.reason, &stored.actor) == (&recorded.reason, &recorded.actor)
     };
-    let differs = objects.into_iter().filter(|object| match (stored.get(*object), told(object)) {
-        (Some(Some(stored)), Some((_, told))) => !is_same(stored, told),
+    let differs = objects.into_iter().filter(|object| match (stored.get(*object), recorded(object)) {
+        (Some(Some(stored)), Some((_, recorded))) => !is_same(stored, recorded),
         _ => true,
     });
     Ok(differs
-        .map(|object| Difference::Suspension { object: object.clone(), told: told(object).cloned() })
+        .map(|object| Difference::Suspension { object: object.clone(), recorded: recorded(object).cloned() })
         .collect())
 }
 
 fn open_steps(db: &Connection, ledger: &Ledger, object: Option<&str>) -> Result<Vec<Difference>> {
     let stored = found_open_steps_in(db)?;
     let is_asked = |of: &Option<String>| object.is_none() || of.as_deref() == object;
-    let is_stored = |told: &OpenIntent| stored.iter().any(|(_, _, found)| found.as_ref() == Some(told));
-    let told = ledger.open.values().filter(|told| is_asked(&told.object));
-    let lacking = told.filter(|told| !is_stored(told)).map(|told| (told.seq, Some(told.clone())));
+    let is_stored =
+        |recorded: &OpenIntent| stored.iter().any(|(_, _, found)| found.as_ref() == Some(recorded));
+    let recorded = ledger.open.values().filter(|recorded| is_asked(&recorded.object));
+    let lacking = recorded
+        .filter(|recorded| !is_stored(recorded))
+        .map(|recorded| (recorded.seq, Some(recorded.clone())));
     let of_none = stored.iter().filter(|(seq, of, _)| is_asked(of) && !ledger.open.contains_key(seq));
     let of_none = of_none.map(|(seq, ..)| (*seq, None));
-    Ok(lacking.chain(of_none).map(|(intent, told)| Difference::OpenStep { intent, told }).collect())
+    Ok(lacking.chain(of_none).map(|(intent, recorded)| Difference::OpenStep { intent, recorded }).collect())
 }
 
 fn recent_steps(db: &Connection, ledger: &Ledger, object: &str, now: Time) -> Result<Vec<Difference>> {
     let stored = recent_steps_in(db, object)?;
     // A later date counts for longer. What the clock shows as lying ahead was dated by whoever looked at it first.
-    let is_same = |stored: &RecentStep, told: &RecentStep| {
-        let is_dated = told.at > now || stamp(stored.at) >= stamp(told.at);
+    let is_same = |stored: &RecentStep, recorded: &RecentStep| {
+        let is_dated = recorded.at > now || stamp(stored.at) >= stamp(recorded.at);
         let undated = |step: &RecentStep| RecentStep { at: now, ..step.clone() };
-        is_dated && undated(stored) == undated(told)
+        is_dated && undated(stored) == undated(recorded)
     };
-    let counts = |intent: u64, told: &RecentStep| {
-        stored.iter().any(|(of, stored)| *of == intent && is_same(stored, told))
+    let counts = |intent: u64, recorded: &RecentStep| {
+        stored.iter().any(|(of, stored)| *of == intent && is_same(stored, recorded))
     };
-    let told =
+    let recorded =
         ledger.counted.iter().flat_map(|(intent, counted)| counted.steps.iter().map(|step| (*intent, step)));
-    let told = told.filter(|(_, step)| step.object == object && step.at > kept_since(now));
-    let lacking = told.filter(|(intent, step)| !counts(*intent, step));
-    Ok(lacking.map(|(intent, told)| Difference::RecentStep { intent, told: told.clone() }).collect())
+    let recorded = recorded.filter(|(_, step)| step.object == object && step.at > kept_since(now));
+    let lacking = recorded.filter(|(intent, step)| !counts(*intent, step));
+    Ok(lacking
+        .map(|(intent, recorded)| Difference::RecentStep { intent, recorded: recorded.clone() })
+        .collect())
 }
 
-fn generations(db: &Connection, name: &str, seq: u64, told: &Generation) -> Result<Option<Difference>> {
+fn generations(
+    db: &Connection,
+    name: &str,
+    seq: u64,
+    recorded: &RecordedGeneration,
+) -> Result<Option<Difference>> {
     let select = "SELECT number, digest FROM generations WHERE object = ?1";
     let stored: Option<(i64, String)> = db
         .query_row(select, [name], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -260,33 +276,34 @@ fn generations(db: &Connection, name: &str, seq: u64, told: &Generation) -> Resu
     // A digest by another rule takes the place of the one that was recorded, and says nothing of a change.
     let rule = |digest: &str| digest.split(':').next().map(str::to_owned);
     let is_same = stored.is_some_and(|(number, digest)| {
-        number == told.number && (digest == told.digest || rule(&digest) != rule(&told.digest))
+        number == recorded.number && (digest == recorded.digest || rule(&digest) != rule(&recorded.digest))
     });
-    let (object, digest) = (name.to_owned(), told.digest.clone());
-    Ok((!is_same).then_some(Difference::Generation { object, seq, number: told.number, digest }))
+    let (object, digest) = (name.to_owned(), recorded.digest.clone());
+    Ok((!is_same).then_some(Difference::Generation { object, seq, number: recorded.number, digest }))
 }
 
 fn altered_incident(
     db: &Connection,
     key: Option<&DigestKey>,
     name: &str,
-    told: &TellsOf,
+    recorded: &OpenIncidentLedger,
 ) -> Result<Option<AlteredIncident>> {
     let select =
         "SELECT before, since_seq FROM incidents WHERE id = ?1 AND object = ?2 AND closed_at IS NULL";
     let stored: Option<(String, i64)> = db
-        .query_row(select, [&told.id, name], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row(select, [&recorded.id, name], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()
         .map_err(failed(ACTION))?;
     let Some((before, since)) = stored else { return Ok(Some(AlteredIncident::Ended)) };
     // One that has been opened again since has other evidence.
-    let asked = told.before.as_ref().filter(|(seq, _)| number(since) < *seq);
+    let asked = recorded.before.as_ref().filter(|(seq, _)| number(since) < *seq);
     if let Some((seq, digest)) = asked
         && !is_of_digest(&before, digest)
     {
         return Ok(Some(AlteredIncident::Before(*seq)));
     }
-    let is_sealed = key.map(|key| is_sealed_in(db, key, Sealed::Incident, &told.id)).transpose()?.flatten();
+    let is_sealed =
+        key.map(|key| is_sealed_in(db, key, SealedTable::Incident, &recorded.id)).transpose()?.flatten();
     Ok((is_sealed == Some(false)).then_some(AlteredIncident::Unsealed))
 }
 

@@ -5,7 +5,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     api::{AuditKind, NewRecord, Step, StepKind, StepOutcome},
-    store::{Outcome, RecordFilter, Verification, testing},
+    store::{FinishedStep, RecordFilter, Verification, testing},
 };
 
 const STEP: Step = Step::Build { no_cache: true };
@@ -35,7 +35,7 @@ fn now() -> Time {
 }
 
 /// A suspended object whose incident is open, and of which a step is.
-fn at_work() -> (TempDir, Store, String, u64) {
+fn with_open_step() -> (TempDir, Store, String, u64) {
     let (home, store) = testing::store();
     store.generation("shop", "v1:sha256:a").unwrap();
     store.suspend("shop", None, "a migration").unwrap();
@@ -62,18 +62,18 @@ fn found(store: &Store) -> Vec<String> {
 
 #[test]
 fn what_undrift_writes_itself_agrees_with_its_records_at_every_moment() {
-    let (_home, store, incident, intent) = at_work();
+    let (_home, store, incident, intent) = with_open_step();
     assert_eq!(found(&store), [""; 0]);
     let record = NewRecord { outcome: Some("Failed".into()), ..NewRecord::of(AuditKind::StepFinished) };
     let waits = Attempt { next_at: Some(now()), pending: None, ..attempt(2) };
-    store.finish_with(Outcome { intent, record, more: None, rows: vec![waits.clone()] }).unwrap();
+    store.finish_with(FinishedStep { intent, record, more: None, rows: vec![waits.clone()] }).unwrap();
     assert_eq!(found(&store), [""; 0]);
     // Judged by the next look, which no record tells of.
     store.update_attempt(&Attempt { gave_up: Some("Enough".into()), ..waits.clone() }).unwrap();
     assert_eq!(found(&store), [""; 0]);
-    let proof = NewRecord { service: Some("api".into()), ..about_shop(AuditKind::Verified) };
+    let verification = NewRecord { service: Some("api".into()), ..about_shop(AuditKind::Verified) };
     store
-        .append_with(&proof, &[Attempt { attempts: 0, tried: vec![], next_at: None, ..waits.clone() }])
+        .append_with(&verification, &[Attempt { attempts: 0, tried: vec![], next_at: None, ..waits.clone() }])
         .unwrap();
     assert_eq!(found(&store), [""; 0]);
     store.forget_attempts(&[&waits]).unwrap();
@@ -92,14 +92,14 @@ fn what_undrift_writes_itself_agrees_with_its_records_at_every_moment() {
 #[test]
 fn a_step_that_never_began_and_one_that_was_interrupted_agree_too() {
     for outcome in [StepOutcome::NotBegun, StepOutcome::Interrupted] {
-        let (_home, store, _, intent) = at_work();
+        let (_home, store, _, intent) = with_open_step();
         if outcome == StepOutcome::Interrupted {
             store.close_interrupted().unwrap();
         } else {
             let record =
                 NewRecord { outcome: Some("NotBegun".into()), ..NewRecord::of(AuditKind::StepFinished) };
             let rows = vec![Attempt { pending: None, ..attempt(1) }];
-            store.finish_with(Outcome { intent, record, more: None, rows }).unwrap();
+            store.finish_with(FinishedStep { intent, record, more: None, rows }).unwrap();
         }
         assert_eq!(found(&store), [""; 0]);
         store.agree_with_trail("shop", now()).unwrap();
@@ -140,7 +140,7 @@ fn a_table_that_was_altered_is_found_and_put_right_from_the_trail() {
         ("UPDATE incidents SET closed_at = opened_at, outcome = 'Reconciled'", "incidents"),
         ("UPDATE incidents SET object = 'bank'", "incidents"),
     ] {
-        let (home, store, incident, _) = at_work();
+        let (home, store, incident, _) = with_open_step();
         let tables = |store: &Store| {
             let same = |suspension: Suspension| Suspension { since: now(), ..suspension };
             (
@@ -170,7 +170,7 @@ fn a_table_that_was_altered_is_found_and_put_right_from_the_trail() {
 fn evidence_from_before_that_was_altered_is_not_believed_and_a_lost_incident_goes_on_without_it() {
     for sql in ["UPDATE incidents SET before = '{\"image\":\"sha256:a-strangers\"}'", "DELETE FROM incidents"]
     {
-        let (home, store, incident, _) = at_work();
+        let (home, store, incident, _) = with_open_step();
         testing::tamper(home.path(), sql);
         assert!(found(&store)[0].contains(&incident), "{sql}");
         store.agree_with_trail("shop", now()).unwrap();
@@ -200,7 +200,7 @@ fn a_trail_that_is_broken_sets_nothing_free() {
         "INSERT INTO trail SELECT 9, time, object, service, incident, actor, 'Resumed', step, outcome, '{}', hash, hash
          FROM trail WHERE seq = 4; DELETE FROM suspensions",
     ] {
-        let (home, store, ..) = at_work();
+        let (home, store, ..) = with_open_step();
         drop(store);
         testing::tamper(home.path(), sql);
         let store = Store::open(home.path(), "another".into()).unwrap();
@@ -212,7 +212,7 @@ fn a_trail_that_is_broken_sets_nothing_free() {
 
 #[test]
 fn a_person_is_heard_who_writes_beside_a_process_that_follows_the_trail() {
-    let (home, store, ..) = at_work();
+    let (home, store, ..) = with_open_step();
     store.agree_with_trail("shop", now()).unwrap();
     let person = Store::open(home.path(), "a person".into()).unwrap();
     person.resume("shop").unwrap();
@@ -226,7 +226,7 @@ fn a_person_is_heard_who_writes_beside_a_process_that_follows_the_trail() {
 
 #[test]
 fn a_trail_that_is_cut_under_a_process_sets_nothing_free_in_it() {
-    let (home, store, ..) = at_work();
+    let (home, store, ..) = with_open_step();
     store.agree_with_trail("shop", now()).unwrap();
     let before = store.records(&RecordFilter::default()).unwrap();
     let (kept, cut) = (&before[0], before.len());
@@ -245,7 +245,7 @@ fn a_trail_that_is_cut_under_a_process_sets_nothing_free_in_it() {
 
 #[test]
 fn an_index_that_hides_a_record_is_found_and_hides_nothing_from_who_acts() {
-    let (home, store, incident, intent) = at_work();
+    let (home, store, incident, intent) = with_open_step();
     let of_incident = RecordFilter { incident: Some(incident), ..RecordFilter::default() };
     let before = store.records(&of_incident).unwrap();
     drop(store);
@@ -268,14 +268,14 @@ fn an_index_that_hides_a_record_is_found_and_hides_nothing_from_who_acts() {
 
 #[test]
 fn attempt_that_never_began_may_be_forgotten_and_a_clock_that_was_set_back_a_little_alters_nothing() {
-    let (_home, store, _, intent) = at_work();
+    let (_home, store, _, intent) = with_open_step();
     let record = NewRecord { outcome: Some("NotBegun".into()), ..NewRecord::of(AuditKind::StepFinished) };
     let rows = vec![Attempt { pending: None, tried: vec![], ..attempt(0) }];
-    store.finish_with(Outcome { intent, record, more: None, rows: rows.clone() }).unwrap();
+    store.finish_with(FinishedStep { intent, record, more: None, rows: rows.clone() }).unwrap();
     store.forget_attempts(&[&rows[0]]).unwrap();
     assert_eq!(found(&store), [""; 0]);
 
-    let (home, store, ..) = at_work();
+    let (home, store, ..) = with_open_step();
     // A record that is older than the one before it.
     let early = Store::open_with_clock(
         home.path(),
@@ -288,7 +288,7 @@ fn attempt_that_never_began_may_be_forgotten_and_a_clock_that_was_set_back_a_lit
 
 #[test]
 fn steps_that_were_dated_anew_agree() {
-    let (_home, store, ..) = at_work();
+    let (_home, store, ..) = with_open_step();
     store.agree_with_trail("shop", now()).unwrap();
     // The clock is set back by half an hour, and runs on past the first date.
     let back = testing::start() - TimeDelta::minutes(30);

@@ -2,7 +2,7 @@
 
 use super::{
     canonical::{GENESIS, hash_with, record_hash},
-    trail::Stored,
+    trail::StoredRecord,
 };
 use crate::api::AuditRecord;
 
@@ -30,7 +30,7 @@ impl Default for Chain {
 
 impl Chain {
     /// Goes on to this record, whatever is wrong with it; what that is.
-    pub(super) fn take(&mut self, next: &Stored) -> Option<Bad> {
+    pub(super) fn take(&mut self, next: &StoredRecord) -> Option<Bad> {
         let bad = self.wrong_with(next);
         if next.record.seq > self.records {
             (self.records, self.head) = (next.record.seq, next.record.hash.clone());
@@ -51,7 +51,7 @@ impl Chain {
         }
     }
 
-    fn wrong_with(&self, next: &Stored) -> Option<Bad> {
+    fn wrong_with(&self, next: &StoredRecord) -> Option<Bad> {
         let (record, expected) = (&next.record, self.records + 1);
         let bad = |seq, what: &str| Some(Bad { seq, what: what.to_owned() });
         if record.seq > expected {
@@ -74,7 +74,7 @@ impl Chain {
 }
 
 /// How a record was altered whose hash is not that of its bytes.
-fn altered(stored: &Stored) -> &'static str {
+fn altered(stored: &StoredRecord) -> &'static str {
     let evidence = serde_json::from_str(&stored.evidence).unwrap_or_default();
     let record = AuditRecord { evidence, ..stored.record.clone() };
     if record_hash(&record) == record.hash {

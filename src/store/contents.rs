@@ -44,7 +44,7 @@ pub(super) struct Contents {
 /// The database at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Seen {
-    file: Stamp,
+    file: FileStamp,
     checkpoints: Checkpoints,
 }
 
@@ -58,7 +58,7 @@ enum Look {
 }
 
 /// The size of a file, and the time of its last change in seconds and nanoseconds.
-type Stamp = (i64, i64, u64);
+type FileStamp = (i64, i64, u64);
 
 /// What the index of the log says of checkpoints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,7 +143,7 @@ impl Contents {
         Ok(Look::Busy)
     }
 
-    fn stamp(&self) -> io::Result<Stamp> {
+    fn stamp(&self) -> io::Result<FileStamp> {
         let found = rustix::fs::stat(self.dir.join(folder::FILE))?;
         Ok((found.st_size, found.st_mtime, found.st_mtime_nsec))
     }
@@ -224,7 +224,7 @@ mod tests {
     }
 
     /// As `cp` does it: the same file, and another content.
-    fn put_back(home: &Path, copy: &Path) {
+    fn restore(home: &Path, copy: &Path) {
         fs::write(home.join(folder::FILE), fs::read(copy).unwrap()).unwrap();
     }
 
@@ -290,14 +290,14 @@ mod tests {
             }
             assert_eq!(contents.check(), Ok(()));
             let current = backup(home.path());
-            put_back(home.path(), &copy);
+            restore(home.path(), &copy);
             let gone = || Err(Gone::Overwritten { path: home.path().join(folder::FILE) });
             assert_eq!(contents.check(), gone(), "{mode:?}");
             // What SQLite would do now does not make it the one that was open.
             write(&db, 1);
             checkpoint(&db, "PASSIVE");
             assert_eq!(contents.check(), gone(), "{mode:?}");
-            put_back(home.path(), &current);
+            restore(home.path(), &current);
             assert_eq!(contents.check(), gone(), "{mode:?}");
         }
     }

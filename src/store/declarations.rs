@@ -92,9 +92,9 @@ mod tests {
         let (home, store) = testing::store();
         let mut desired = fixtures::desired();
         store.generation(desired.name(), &desired.spec_digest).unwrap();
-        desired.outlived = Some("a.yaml:1:1: not valid".into());
+        desired.superseded_by = Some("a.yaml:1:1: not valid".into());
         store.keep_declaration(&desired).unwrap();
-        desired.outlived = None;
+        desired.superseded_by = None;
         let reader = Store::open_read_only(home.path()).unwrap().unwrap();
         assert_eq!(reader.declarations().unwrap(), [desired.clone()], "a fault is of its moment");
         store.forget_declaration(desired.name()).unwrap();

@@ -10,9 +10,9 @@ use super::{
     attempts::save_attempt_in,
     cache::forget_in,
     error::{Result, failed},
-    ledger::{TellsOf, before_digest},
+    ledger::{OpenIncidentLedger, before_digest},
     recent_steps::save_recent_step_in,
-    seals::{Sealed, Unsealed, seal_in},
+    seals::{SealedTable, Unsealed, seal_in},
     steps::{OpenIntent, save_open_step_in, signed},
     suspensions::save_suspension_in,
     time::stamp,
@@ -26,17 +26,17 @@ const ACTION: &str = "put the state right";
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Difference {
     /// The trail suspends the object, or does not.
-    Suspension { object: String, told: Option<(u64, Suspension)> },
+    Suspension { object: String, recorded: Option<(u64, Suspension)> },
     /// The trail has a step open, or has not.
-    OpenStep { intent: u64, told: Option<OpenIntent> },
+    OpenStep { intent: u64, recorded: Option<OpenIntent> },
     /// A step of the last hour is not counted as it was recorded.
-    RecentStep { intent: u64, told: RecentStep },
+    RecentStep { intent: u64, recorded: RecentStep },
     /// What was tried counts for less than was recorded.
-    Attempt { seq: u64, told: Attempt },
+    Attempt { seq: u64, recorded: Attempt },
     /// The generation of a spec is another.
     Generation { object: String, seq: u64, number: i64, digest: String },
     /// The incident that is open is closed, gone, or another.
-    Incident { object: String, told: TellsOf, what: AlteredIncident },
+    Incident { object: String, recorded: OpenIncidentLedger, what: AlteredIncident },
     /// What an object was verified from is gone, although the trail knows the object.
     VerifiedFrom { object: String, seq: u64 },
     /// A row of another table was not written by undrift.
@@ -59,39 +59,39 @@ pub(super) enum AlteredIncident {
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Suspension { object, told: Some((seq, _)) } => {
+            Self::Suspension { object, recorded: Some((seq, _)) } => {
                 write!(
                     f,
                     "{object} is suspended by record {seq}, and the table of suspensions says otherwise"
                 )
             }
-            Self::Suspension { object, told: None } => {
+            Self::Suspension { object, recorded: None } => {
                 write!(f, "the table of suspensions says that {object} is suspended, and no record does")
             }
-            Self::OpenStep { intent, told: Some(_) } => {
+            Self::OpenStep { intent, recorded: Some(_) } => {
                 write!(
                     f,
                     "the step of record {intent} has no end, and the table of open steps says otherwise"
                 )
             }
-            Self::OpenStep { intent, told: None } => {
+            Self::OpenStep { intent, recorded: None } => {
                 write!(f, "the table of open steps has record {intent}, which is of no step that is open")
             }
-            Self::RecentStep { intent, told } => write!(
+            Self::RecentStep { intent, recorded } => write!(
                 f,
                 "the step of record {intent} for {} is to be counted, and the table of the last hour's steps says otherwise",
-                told.service
+                recorded.service
             ),
-            Self::Attempt { seq, told } => write!(
+            Self::Attempt { seq, recorded } => write!(
                 f,
                 "what was tried for {} of {} counts for less in the table of attempts than in record {seq}",
-                told.service, told.object
+                recorded.service, recorded.object
             ),
             Self::Generation { object, seq, number, .. } => write!(
                 f,
                 "{object} has the generation {number} by record {seq}, and the table of generations says otherwise"
             ),
-            Self::Incident { object, told, what } => told_of_incident(f, object, told, *what),
+            Self::Incident { object, recorded, what } => write_incident(f, object, recorded, *what),
             Self::VerifiedFrom { object, seq } => write!(
                 f,
                 "what {object}, of record {seq}, was verified from is gone, and undrift did not remove it"
@@ -104,10 +104,10 @@ impl fmt::Display for Difference {
     }
 }
 
-fn told_of_incident(
+fn write_incident(
     f: &mut fmt::Formatter<'_>,
     object: &str,
-    TellsOf { id, began, .. }: &TellsOf,
+    OpenIncidentLedger { id, began, .. }: &OpenIncidentLedger,
     what: AlteredIncident,
 ) -> fmt::Result {
     match what {
@@ -128,7 +128,7 @@ fn told_of_incident(
 impl Difference {
     /// Whether to put it right takes nothing away that holds undrift back.
     pub(super) const fn holds_back(&self) -> bool {
-        !matches!(self, Self::Suspension { told: None, .. } | Self::OpenStep { told: None, .. })
+        !matches!(self, Self::Suspension { recorded: None, .. } | Self::OpenStep { recorded: None, .. })
     }
 
     /// Whether the record is there still that a row of it must name.
@@ -139,7 +139,7 @@ impl Difference {
     }
 
     /// Writes what the trail says, or nothing where it says nothing; whether that was another than before.
-    pub(super) fn put_right(
+    pub(super) fn repair(
         &self,
         change: &Transaction<'_>,
         key: Option<&DigestKey>,
@@ -149,29 +149,33 @@ impl Difference {
             change.execute(sql, params).map(|rows| rows > 0).map_err(failed(ACTION))
         };
         match self {
-            Self::Suspension { object, told: Some((_, told)) } => {
-                save_suspension_in(change, object, told).map(|()| true)
+            Self::Suspension { object, recorded: Some((_, recorded)) } => {
+                save_suspension_in(change, object, recorded).map(|()| true)
             }
-            Self::Suspension { object, told: None } => {
+            Self::Suspension { object, recorded: None } => {
                 execute("DELETE FROM suspensions WHERE object = ?1", params![object])
             }
-            Self::OpenStep { told: Some(told), .. } => save_open_step_in(change, told).map(|()| true),
-            Self::OpenStep { intent, told: None } => {
+            Self::OpenStep { recorded: Some(recorded), .. } => {
+                save_open_step_in(change, recorded).map(|()| true)
+            }
+            Self::OpenStep { intent, recorded: None } => {
                 execute("DELETE FROM open_steps WHERE intent = ?1", params![signed(*intent)])
             }
-            Self::RecentStep { intent, told } => save_recent_step_in(change, *intent, told).map(|()| true),
-            Self::Attempt { told, .. } => save_attempt_in(change, told).map(|()| true),
+            Self::RecentStep { intent, recorded } => {
+                save_recent_step_in(change, *intent, recorded).map(|()| true)
+            }
+            Self::Attempt { recorded, .. } => save_attempt_in(change, recorded).map(|()| true),
             Self::Generation { object, number, digest, .. } => execute(
                 "INSERT OR REPLACE INTO generations VALUES (?1, ?2, ?3)",
                 params![object, number, digest],
             ),
-            Self::Incident { object, told, .. } => {
-                let is_there = put_right_incident(change, object, told)?;
-                seal_in(change, key, Sealed::Incident, &told.id).map(|()| is_there)
+            Self::Incident { object, recorded, .. } => {
+                let is_there = repair_incident(change, object, recorded)?;
+                seal_in(change, key, SealedTable::Incident, &recorded.id).map(|()| is_there)
             }
             Self::VerifiedFrom { object, .. } => {
                 note_alteration_in(change, object)?;
-                seal_in(change, key, Sealed::VerifiedFrom, object).map(|()| true)
+                seal_in(change, key, SealedTable::VerifiedFrom, object).map(|()| true)
             }
             Self::Unsealed(row) => {
                 row.take_back(change, now)?;
@@ -187,13 +191,13 @@ impl Difference {
 /// Has the incident open, with what the trail tells of it. Of its evidence from before only that is kept which an intent names:
 /// what it was otherwise nobody knows any more, and nothing is rolled back to what a stranger wrote. Where another incident of the
 /// object is open, that one goes on in its place.
-fn put_right_incident(change: &Transaction<'_>, object: &str, told: &TellsOf) -> Result<bool> {
+fn repair_incident(change: &Transaction<'_>, object: &str, recorded: &OpenIncidentLedger) -> Result<bool> {
     let select = "SELECT before FROM incidents WHERE id = ?1";
     let stored: Option<String> =
-        change.query_row(select, [&told.id], |row| row.get(0)).optional().map_err(failed(ACTION))?;
-    let named = told.before.as_ref().map(|(_, digest)| digest);
+        change.query_row(select, [&recorded.id], |row| row.get(0)).optional().map_err(failed(ACTION))?;
+    let named = recorded.before.as_ref().map(|(_, digest)| digest);
     let before = stored.filter(|before| named.is_some_and(|digest| is_of_digest(before, digest)));
-    let put_right = "INSERT INTO incidents (id, object, opened_at, drift, before, since, since_seq, occurrences)
+    let repair = "INSERT INTO incidents (id, object, opened_at, drift, before, since, since_seq, occurrences)
             SELECT ?1, ?2, coalesce((SELECT min(time) FROM trail WHERE incident = ?1), ?3), ?4, ?5, ?3, ?6,
                    1 + (SELECT count(*) FROM trail WHERE incident = ?1 AND kind IN ('Reconciled', 'Stalled'))
             WHERE NOT EXISTS (SELECT 1 FROM incidents WHERE object = ?2 AND closed_at IS NULL AND id <> ?1)
@@ -201,14 +205,14 @@ fn put_right_incident(change: &Transaction<'_>, object: &str, told: &TellsOf) ->
             drift = ?4, before = ?5, after = NULL, since = ?3, since_seq = ?6, earlier = NULL,
             occurrences = excluded.occurrences";
     let row = params![
-        told.id,
+        recorded.id,
         object,
-        stamp(told.opened_at),
-        json!(told.drift).to_string(),
+        stamp(recorded.opened_at),
+        json!(recorded.drift).to_string(),
         before.as_deref().unwrap_or("{}"),
-        signed(told.began.saturating_sub(1)),
+        signed(recorded.began.saturating_sub(1)),
     ];
-    change.execute(put_right, row).map(|rows| rows > 0).map_err(failed(ACTION))
+    change.execute(repair, row).map(|rows| rows > 0).map_err(failed(ACTION))
 }
 
 impl Unsealed {
@@ -216,11 +220,11 @@ impl Unsealed {
     /// left, which the trail tells.
     fn take_back(&self, change: &Transaction<'_>, now: Time) -> Result<()> {
         let sql = match self.of {
-            Sealed::VerifiedFrom => return note_alteration_in(change, &self.key),
-            Sealed::Status => "DELETE FROM objects WHERE name = ?1 AND ?2 IS NOT NULL",
-            Sealed::Image => "DELETE FROM images WHERE id = ?1 AND ?2 IS NOT NULL",
-            Sealed::Engine => "DELETE FROM engines WHERE object = ?1 AND ?2 IS NOT NULL",
-            Sealed::Incident => END,
+            SealedTable::VerifiedFrom => return note_alteration_in(change, &self.key),
+            SealedTable::Status => "DELETE FROM objects WHERE name = ?1 AND ?2 IS NOT NULL",
+            SealedTable::Image => "DELETE FROM images WHERE id = ?1 AND ?2 IS NOT NULL",
+            SealedTable::Engine => "DELETE FROM engines WHERE object = ?1 AND ?2 IS NOT NULL",
+            SealedTable::Incident => END,
         };
         change.execute(sql, params![self.key, stamp(now)]).map(drop).map_err(failed(ACTION))
     }
@@ -244,11 +248,11 @@ impl fmt::Display for Unsealed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let key = &self.key;
         match self.of {
-            Sealed::Status => write!(f, "the recorded status of {key}")?,
-            Sealed::Incident => write!(f, "the incident {key} in the table of incidents")?,
-            Sealed::Image => write!(f, "what is known of the image {key}")?,
-            Sealed::VerifiedFrom => write!(f, "what {key} was verified from")?,
-            Sealed::Engine => write!(f, "the engine that {key} was seen on")?,
+            SealedTable::Status => write!(f, "the recorded status of {key}")?,
+            SealedTable::Incident => write!(f, "the incident {key} in the table of incidents")?,
+            SealedTable::Image => write!(f, "what is known of the image {key}")?,
+            SealedTable::VerifiedFrom => write!(f, "what {key} was verified from")?,
+            SealedTable::Engine => write!(f, "the engine that {key} was seen on")?,
         }
         f.write_str(if self.gone {
             " is gone, and undrift did not remove it"

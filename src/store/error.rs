@@ -112,10 +112,10 @@ impl StoreError {
     }
 
     /// What is said of this error, and whose the error is.
-    pub(crate) fn name_file(&self, dir: &Path, said: String) -> String {
+    pub(crate) fn name_file(&self, dir: &Path, message: String) -> String {
         match self {
             Self::Folder { .. } | Self::Gone(_) | Self::NoSuchIntent(_) | Self::AmbiguousIncident { .. } => {
-                said
+                message
             }
             Self::NewerSchema { .. }
             | Self::OlderSchema { .. }
@@ -123,7 +123,7 @@ impl StoreError {
             | Self::ReadOnly(_)
             | Self::Busy(_)
             | Self::Database { .. }
-            | Self::Unreadable { .. } => format!("{}: {said}", dir.join(folder::FILE).display()),
+            | Self::Unreadable { .. } => format!("{}: {message}", dir.join(folder::FILE).display()),
         }
     }
 }
@@ -190,8 +190,8 @@ mod tests {
             failed("read the audit trail")(sqlite(rusqlite::ffi::SQLITE_CORRUPT)),
             unreadable("status")(json),
         ] {
-            let said = error.in_full(Path::new("/srv/state"));
-            assert_eq!(said.matches("/srv/state/state.db").count(), 1, "{said}");
+            let message = error.in_full(Path::new("/srv/state"));
+            assert_eq!(message.matches("/srv/state/state.db").count(), 1, "{message}");
         }
         assert_eq!(
             StoreError::NoSuchIntent(7).in_full(Path::new("/srv/state")),

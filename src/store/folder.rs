@@ -336,19 +336,19 @@ mod tests {
                 let _ = fs::remove_file(&path);
                 make(&path);
                 let error = Store::open_read_only(home.path()).unwrap_err();
-                let said = error.to_string();
+                let message = error.to_string();
                 assert!(matches!(error, StoreError::Folder { .. }), "{error:?}");
-                assert!(said.contains(&format!("{} ", path.display())), "{said}");
-                assert!(said.contains(&format!(" is {what} and not a regular file")), "{said}");
+                assert!(message.contains(&format!("{} ", path.display())), "{message}");
+                assert!(message.contains(&format!(" is {what} and not a regular file")), "{message}");
             }
         }
         let home = tempfile::tempdir().unwrap();
         let dir = home.path().join("state");
         pipe(&dir);
-        let said = Store::open_read_only(&dir).unwrap_err().to_string();
+        let message = Store::open_read_only(&dir).unwrap_err().to_string();
         let expected =
             format!("cannot use the state folder: {} is a named pipe and not a folder", dir.display());
-        assert_eq!(said, expected);
+        assert_eq!(message, expected);
         assert_eq!(Store::open(&dir, "test".into()).unwrap_err().to_string(), expected);
     }
 

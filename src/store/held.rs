@@ -209,14 +209,14 @@ mod tests {
     };
 
     /// A state that is held, in a folder that can be moved.
-    struct Bench {
+    struct HeldFixture {
         home: tempfile::TempDir,
         dir: PathBuf,
         store: Store,
         _locks: (StateLock, StepLock),
     }
 
-    impl Bench {
+    impl HeldFixture {
         fn new() -> Self {
             let home = tempfile::tempdir().unwrap();
             let dir = home.path().join("state");
@@ -251,70 +251,70 @@ mod tests {
 
     #[test]
     fn nothing_is_written_while_the_folder_is_moved_and_all_goes_on_once_it_is_back() {
-        let bench = Bench::new();
-        bench.assert_whole(1);
-        let (dir, away) = (bench.dir.clone(), bench.path("away"));
+        let fixture = HeldFixture::new();
+        fixture.assert_whole(1);
+        let (dir, away) = (fixture.dir.clone(), fixture.path("away"));
         fs::rename(&dir, &away).unwrap();
-        bench.assert_gone(&Gone::Missing { path: dir.clone() });
+        fixture.assert_gone(&Gone::Missing { path: dir.clone() });
         fs::create_dir(&dir).unwrap();
-        bench.assert_gone(&Gone::Replaced { path: dir.clone() });
+        fixture.assert_gone(&Gone::Replaced { path: dir.clone() });
         fs::remove_dir(&dir).unwrap();
         fs::rename(&away, &dir).unwrap();
-        bench.assert_whole(2);
+        fixture.assert_whole(2);
     }
 
     #[test]
     fn each_file_that_is_open_counts() {
-        let bench = Bench::new();
+        let fixture = HeldFixture::new();
         for name in &NAMES[1..] {
-            let (path, away) = (bench.dir.join(name), bench.path("away"));
+            let (path, away) = (fixture.dir.join(name), fixture.path("away"));
             fs::rename(&path, &away).unwrap();
-            bench.assert_gone(&Gone::Missing { path: path.clone() });
+            fixture.assert_gone(&Gone::Missing { path: path.clone() });
             fs::copy(&away, &path).unwrap();
-            bench.assert_gone(&Gone::Replaced { path: path.clone() });
+            fixture.assert_gone(&Gone::Replaced { path: path.clone() });
             fs::rename(&away, &path).unwrap();
-            bench.is_written().unwrap();
+            fixture.is_written().unwrap();
         }
     }
 
     #[test]
     fn a_database_that_was_emptied_is_not_written_into() {
-        let bench = Bench::new();
-        let path = bench.dir.join(folder::FILE);
+        let fixture = HeldFixture::new();
+        let path = fixture.dir.join(folder::FILE);
         let content = fs::read(&path).unwrap();
         assert!(!content.is_empty(), "it has content as soon as it is open");
         fs::write(&path, "").unwrap();
-        bench.assert_gone(&Gone::Emptied { path: path.clone() });
+        fixture.assert_gone(&Gone::Emptied { path: path.clone() });
         // That it is what it was nobody can know.
         fs::write(&path, content).unwrap();
-        bench.assert_gone(&Gone::Overwritten { path });
+        fixture.assert_gone(&Gone::Overwritten { path });
     }
 
     #[test]
     fn a_backup_that_is_copied_over_the_database_stays_as_it_is_put_there() {
-        let bench = Bench::new();
-        let (path, backup) = (bench.dir.join(folder::FILE), bench.path("backup"));
+        let fixture = HeldFixture::new();
+        let (path, backup) = (fixture.dir.join(folder::FILE), fixture.path("backup"));
         for _ in 0..3 {
-            bench.is_written().unwrap();
+            fixture.is_written().unwrap();
         }
-        bench.store.db().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+        fixture.store.db().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
         fs::copy(&path, &backup).unwrap();
         // Some of it in the database, and the rest in the log.
-        bench.is_written().unwrap();
-        bench.store.put("module", "a", "1");
+        fixture.is_written().unwrap();
+        fixture.store.put("module", "a", "1");
         let content = fs::read(&backup).unwrap();
         fs::write(&path, &content).unwrap();
-        bench.assert_gone(&Gone::Overwritten { path: path.clone() });
-        bench.store.put("module", "a", "2");
-        let other = StateLock::acquire(&bench.dir, "apply").unwrap_err().to_string();
+        fixture.assert_gone(&Gone::Overwritten { path: path.clone() });
+        fixture.store.put("module", "a", "2");
+        let other = StateLock::acquire(&fixture.dir, "apply").unwrap_err().to_string();
         assert!(other.contains("is held by undrift run"), "{other}");
-        let displaced = super::super::Displaced::of(&bench.dir).unwrap().to_string();
+        let displaced = super::super::Displaced::of(&fixture.dir).unwrap().to_string();
         assert!(
             displaced.ends_with(&format!("{} was overwritten with other content", path.display())),
             "{displaced}"
         );
         // Nor does the end write what is left in the log into it.
-        let Bench { home: _home, dir, store, _locks: locks } = bench;
+        let HeldFixture { home: _home, dir, store, _locks: locks } = fixture;
         drop(store);
         drop(locks);
         assert!(fs::read(&path).unwrap() == content, "something was written into the backup");
@@ -329,50 +329,50 @@ mod tests {
 
     #[test]
     fn a_backup_with_its_log_and_index_that_is_copied_over_all_three_is_seen_by_its_head() {
-        let bench = Bench::new();
-        let files = [folder::FILE, folder::LOG, folder::INDEX].map(|name| bench.dir.join(name));
-        bench.assert_whole(1);
+        let fixture = HeldFixture::new();
+        let files = [folder::FILE, folder::LOG, folder::INDEX].map(|name| fixture.dir.join(name));
+        fixture.assert_whole(1);
         let backup = files.clone().map(|path| fs::read(path).unwrap());
-        bench.assert_whole(2);
-        bench.store.db().query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).unwrap();
-        bench.assert_whole(3);
+        fixture.assert_whole(2);
+        fixture.store.db().query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).unwrap();
+        fixture.assert_whole(3);
         for (path, content) in files.iter().zip(backup) {
             fs::write(path, content).unwrap();
         }
-        bench.assert_gone(&Gone::Overwritten { path: files[0].clone() });
+        fixture.assert_gone(&Gone::Overwritten { path: files[0].clone() });
     }
 
     #[test]
     fn what_another_process_appends_and_checkpoints_is_no_other_content() {
-        let bench = Bench::new();
-        bench.assert_whole(1);
+        let fixture = HeldFixture::new();
+        fixture.assert_whole(1);
         for records in [3, 5] {
-            let other = Store::open(&bench.dir, "another".into()).unwrap();
+            let other = Store::open(&fixture.dir, "another".into()).unwrap();
             other.append(&NewRecord::of(AuditKind::Suspended)).unwrap();
             other.db().query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).unwrap();
             drop(other);
-            bench.assert_whole(records);
+            fixture.assert_whole(records);
         }
-        bench.store.check_held().unwrap();
-        assert_eq!(super::super::Displaced::of(&bench.dir), None);
+        fixture.store.check_held().unwrap();
+        assert_eq!(super::super::Displaced::of(&fixture.dir), None);
     }
 
     #[test]
     fn a_trail_that_ends_before_what_this_undrift_has_read_is_not_written_into_until_it_is_whole_again() {
-        let bench = Bench::new();
-        bench.assert_whole(1);
-        bench.assert_whole(2);
-        let raw = crate::store::testing::raw(&bench.dir);
+        let fixture = HeldFixture::new();
+        fixture.assert_whole(1);
+        fixture.assert_whole(2);
+        let raw = crate::store::testing::raw(&fixture.dir);
         let triggers = "SELECT group_concat('DROP TRIGGER ' || name || ';', ' ') FROM sqlite_schema WHERE type = 'trigger'";
         let drop_them: String = raw.query_row(triggers, [], |row| row.get(0)).unwrap();
         raw.execute_batch(&drop_them).unwrap();
         raw.execute_batch("CREATE TABLE kept AS SELECT * FROM head").unwrap();
         raw.execute_batch("UPDATE head SET seq = 1, hash = (SELECT hash FROM trail WHERE seq = 1)").unwrap();
-        bench.assert_gone(&Gone::Overwritten { path: bench.dir.join(folder::FILE) });
-        assert!(super::super::Displaced::of(&bench.dir).is_some());
+        fixture.assert_gone(&Gone::Overwritten { path: fixture.dir.join(folder::FILE) });
+        assert!(super::super::Displaced::of(&fixture.dir).is_some());
         raw.execute_batch("UPDATE head SET (seq, hash) = (SELECT seq, hash FROM kept)").unwrap();
-        bench.assert_whole(3);
-        assert_eq!(super::super::Displaced::of(&bench.dir), None);
+        fixture.assert_whole(3);
+        assert_eq!(super::super::Displaced::of(&fixture.dir), None);
     }
 
     #[test]

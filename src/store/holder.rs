@@ -150,22 +150,22 @@ mod tests {
         fs::copy(&db, &backup).unwrap();
         fs::rename(&db, home.path().join("kept")).unwrap();
         fs::rename(&backup, &db).unwrap();
-        let said = Displaced::of(&dir).unwrap().to_string();
+        let message = Displaced::of(&dir).unwrap().to_string();
         let pid = std::process::id();
-        assert!(said.starts_with(&format!("undrift run, process {pid}, since ")), "{said}");
+        assert!(message.starts_with(&format!("undrift run, process {pid}, since ")), "{message}");
         assert!(
-            said.ends_with(&format!("has other files open: {} was replaced by another one", db.display()))
+            message.ends_with(&format!("has other files open: {} was replaced by another one", db.display()))
         );
         fs::rename(home.path().join("kept"), &db).unwrap();
         assert_eq!(Displaced::of(&dir), None);
 
         fs::rename(&dir, &away).unwrap();
-        let said = Displaced::of(&dir).unwrap().to_string();
+        let message = Displaced::of(&dir).unwrap().to_string();
         let expected = format!(
             "an undrift, process {pid}, has other files open: {} was moved or removed",
             dir.display()
         );
-        assert_eq!(said, expected);
+        assert_eq!(message, expected);
         assert_eq!(Displaced::of(&away), None, "and there it has these very files open");
         fs::create_dir(&dir).unwrap();
         assert!(Displaced::of(&dir).is_some());

@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use super::{
     Store,
     error::{Result, failed},
-    seals::Sealed,
+    seals::SealedTable,
     time::{read_option, stamp},
 };
 use crate::api::Time;
@@ -67,7 +67,7 @@ impl Store {
             change
                 .execute("INSERT OR REPLACE INTO images VALUES (?1, ?2, ?3, ?4, ?5)", row)
                 .map_err(failed(action))?;
-            self.seal_in(change, Sealed::Image, &image.id)
+            self.seal_in(change, SealedTable::Image, &image.id)
         })
     }
 
@@ -78,7 +78,7 @@ impl Store {
     pub fn forget_image(&self, id: &str) -> Result<()> {
         self.write("forget an image", |change| {
             change.execute("DELETE FROM images WHERE id = ?1", [id]).map_err(failed("forget an image"))?;
-            self.seal_in(change, Sealed::Image, id)
+            self.seal_in(change, SealedTable::Image, id)
         })
     }
 }

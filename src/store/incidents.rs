@@ -7,7 +7,7 @@ use ulid::Ulid;
 use super::{
     Store,
     error::{Result, StoreError, failed, unreadable},
-    seals::Sealed,
+    seals::SealedTable,
     time::{read, read_option, stamp},
     trail::number,
 };
@@ -31,7 +31,7 @@ impl Store {
                 _ => new.insert(change)?,
             }
             let opened = parse(change.query_row(&select, [new.object], read_row).map_err(failed(action))?)?;
-            self.seal_in(change, Sealed::Incident, &opened.id)?;
+            self.seal_in(change, SealedTable::Incident, &opened.id)?;
             Ok(opened)
         })
     }
@@ -78,7 +78,7 @@ impl Store {
             let sql = "UPDATE incidents SET closed_at = ?2, outcome = ?3, after = ?4
                        WHERE id = ?1 AND closed_at IS NULL";
             if change.execute(sql, row).map_err(failed(action))? == 1 {
-                self.seal_in(change, Sealed::Incident, id)?;
+                self.seal_in(change, SealedTable::Incident, id)?;
                 self.append_in(change, record)?;
             }
             Ok(())
@@ -149,7 +149,7 @@ impl Store {
     fn write_incident(&self, id: &str, sql: &str, params: impl Params) -> Result<()> {
         self.write("write an incident", |change| {
             change.execute(sql, params).map_err(failed("write an incident"))?;
-            self.seal_in(change, Sealed::Incident, id)
+            self.seal_in(change, SealedTable::Incident, id)
         })
     }
 
@@ -213,7 +213,7 @@ const SELECT: &str = "SELECT id, object, opened_at, closed_at, outcome, drift, b
                              coalesce(since, opened_at), since_seq, earlier FROM incidents";
 
 /// An incident whose JSON is still text.
-struct Stored {
+struct StoredIncident {
     id: String,
     object: String,
     opened_at: Time,
@@ -228,8 +228,8 @@ struct Stored {
     earlier: Option<String>,
 }
 
-fn read_row(row: &Row<'_>) -> rusqlite::Result<Stored> {
-    Ok(Stored {
+fn read_row(row: &Row<'_>) -> rusqlite::Result<StoredIncident> {
+    Ok(StoredIncident {
         id: row.get(0)?,
         object: row.get(1)?,
         opened_at: read(&row.get::<_, String>(2)?)?,
@@ -245,7 +245,7 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<Stored> {
     })
 }
 
-fn parse(stored: Stored) -> Result<Incident> {
+fn parse(stored: StoredIncident) -> Result<Incident> {
     let json = |text: &str| serde_json::from_str(text).map_err(unreadable("incident"));
     let outcome = stored.outcome.map(|word| serde_json::from_value(Value::String(word)));
     let earlier = stored.earlier.as_deref().map(serde_json::from_str);

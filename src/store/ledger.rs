@@ -17,7 +17,7 @@ use super::{
     recent_steps::kept_since,
     steps::{OpenIntent, signed},
     time::read_option,
-    trail::Stored,
+    trail::StoredRecord,
 };
 use crate::api::{
     Attempt, AuditKind, AuditRecord, RecentStep, Step, StepKind, StepOutcome, Suspension, Time,
@@ -29,7 +29,7 @@ pub(super) struct Ledger {
     pub(super) chain: Chain,
     /// The first record that is not whole. What comes after it counts as far as it is whole itself.
     pub(super) broken: Option<Bad>,
-    pub(super) objects: BTreeMap<String, Told>,
+    pub(super) objects: BTreeMap<String, ObjectLedger>,
     /// The steps without an outcome, by their intents.
     pub(super) open: BTreeMap<u64, OpenIntent>,
     /// What the rate counts, by the intents.
@@ -40,24 +40,24 @@ pub(super) struct Ledger {
 
 /// What the trail says of one object.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct ObjectLedger {
     pub(super) suspended: Option<(u64, Suspension)>,
-    pub(super) generation: Option<(u64, Generation)>,
+    pub(super) generation: Option<(u64, RecordedGeneration)>,
     /// How the attempts stood when they were last recorded, with the numbers of those records.
     pub(super) attempts: Vec<(u64, Attempt)>,
-    pub(super) incident: Option<TellsOf>,
+    pub(super) incident: Option<OpenIncidentLedger>,
 }
 
 /// A generation as it was recorded.
 #[derive(Debug)]
-pub(super) struct Generation {
+pub(super) struct RecordedGeneration {
     pub(super) number: i64,
     pub(super) digest: String,
 }
 
 /// The incident that is open.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct TellsOf {
+pub(super) struct OpenIncidentLedger {
     pub(super) id: String,
     /// Its first drift since it opened: the record, the service and the drift.
     pub(super) began: u64,
@@ -79,7 +79,7 @@ impl Ledger {
     pub(super) fn follow(
         &mut self,
         db: &Connection,
-        also: fn(&Stored) -> Option<&'static str>,
+        also: fn(&StoredRecord) -> Option<&'static str>,
     ) -> rusqlite::Result<()> {
         // From the last one that is known, which must be there still; of a walk that begins, what has no place before the first.
         let from = if self.has_begun() { signed(self.chain.records) } else { i64::MIN };
@@ -87,7 +87,7 @@ impl Ledger {
         let mut rows = query.query([from])?;
         let mut goes_on = !self.has_begun();
         while let Some(row) = rows.next()? {
-            let stored = Stored::read(row)?;
+            let stored = StoredRecord::read(row)?;
             if !goes_on && self.chain.ends_with(&stored.record) {
                 goes_on = true;
                 continue;
@@ -176,8 +176,8 @@ impl Ledger {
             self.counted.remove(&intent);
         }
         let object = record.object.as_ref().and_then(|object| self.objects.get_mut(object));
-        if let (AuditKind::StepInterrupted, Some(ended), Some(told)) = (kind, ended, object) {
-            let of_it = told.attempts.iter_mut().filter(|(_, row)| ended.services.contains(&row.service));
+        if let (AuditKind::StepInterrupted, Some(ended), Some(ledger)) = (kind, ended, object) {
+            let of_it = ledger.attempts.iter_mut().filter(|(_, row)| ended.services.contains(&row.service));
             of_it.for_each(|(_, row)| row.pending = None);
         }
     }
@@ -188,7 +188,7 @@ impl Ledger {
     }
 }
 
-impl Told {
+impl ObjectLedger {
     fn add(&mut self, record: &AuditRecord, kind: AuditKind, at: Time) {
         let rows: Vec<Attempt> = listed(record, "attempts");
         match kind {
@@ -196,7 +196,7 @@ impl Told {
             AuditKind::Resumed => self.suspended = None,
             AuditKind::Retried => self.attempts.clear(),
             AuditKind::ManifestChanged => self.changed(record),
-            // The proof begins the budget anew; a row that stays longer does so by a rule of its own.
+            // The verification begins the budget anew; a row that stays longer does so by a rule of its own.
             AuditKind::Verified => {
                 self.attempts.retain(|(_, row)| Some(&row.service) != record.service.as_ref());
             }
@@ -230,7 +230,7 @@ impl Told {
         let (number, digest) =
             (record.evidence["generation"].as_i64(), record.evidence["specDigest"].as_str());
         if let (Some(number), Some(digest)) = (number, digest) {
-            self.generation = Some((record.seq, Generation { number, digest: digest.to_owned() }));
+            self.generation = Some((record.seq, RecordedGeneration { number, digest: digest.to_owned() }));
             self.attempts.clear();
         }
     }
@@ -246,7 +246,7 @@ impl Told {
             Some(open) if open.id == *id => {}
             open => {
                 let (id, began) = (id.clone(), record.seq);
-                *open = Some(TellsOf { id, began, opened_at: at, drift, before: None });
+                *open = Some(OpenIncidentLedger { id, began, opened_at: at, drift, before: None });
             }
         }
     }

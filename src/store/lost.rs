@@ -18,18 +18,18 @@ use crate::api::{AuditKind, NewRecord, Time};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an earlier trail is missing: state.db {}, and digest.key says that there was a state", how.in_words())]
 pub struct LostTrail {
-    how: How,
+    how: Loss,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum How {
+enum Loss {
     Gone,
     Emptied,
     /// SQLite writes into the log first: the database of a young state, copied without it, is one without a table.
     WithoutLog,
 }
 
-impl How {
+impl Loss {
     const fn in_words(self) -> &'static str {
         match self {
             Self::Gone => "is gone",
@@ -49,9 +49,9 @@ impl LostTrail {
     pub fn of(dir: &Path) -> Option<Self> {
         let db = dir.join(folder::FILE);
         let how = match fs::metadata(&db) {
-            Ok(found) if found.len() == 0 => How::Emptied,
-            Ok(_) if !has_log(dir) && !has_schema(&db) => How::WithoutLog,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => How::Gone,
+            Ok(found) if found.len() == 0 => Loss::Emptied,
+            Ok(_) if !has_log(dir) && !has_schema(&db) => Loss::WithoutLog,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Loss::Gone,
             _ => return None,
         };
         dir.join(key::FILE).exists().then_some(Self { how })
@@ -143,12 +143,12 @@ mod tests {
             (|db| fs::write(db, "").unwrap(), "state.db was emptied"),
             (restore_without_log, "state.db has nothing in it without its log"),
         ];
-        for (take_away, said) in ways {
+        for (take_away, expected) in ways {
             let (home, db) = state();
             assert_eq!(LostTrail::of(home.path()), None);
             take_away(&db);
             let lost = LostTrail::of(home.path()).unwrap().to_string();
-            assert!(lost.contains(said), "{lost}");
+            assert!(lost.contains(expected), "{lost}");
             for _ in 0..2 {
                 let store = Store::open(home.path(), "test".into()).unwrap();
                 assert!(store.begun_anew().unwrap().is_some());

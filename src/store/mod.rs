@@ -26,9 +26,9 @@ mod integrity;
 mod key;
 mod ledger;
 mod lock;
-mod looks;
 mod lost;
 mod objects;
+mod observed_at;
 mod outcomes;
 mod place;
 mod recent_steps;
@@ -65,10 +65,10 @@ pub use images::ImageKnowledge;
 pub use incidents::NewIncident;
 pub use key::DigestKey;
 pub use lock::{Holder, LockError, StateLock};
-pub use looks::EnginePlace;
 pub use lost::LostTrail;
 pub use objects::Generation;
-pub use outcomes::Outcome;
+pub use observed_at::EnginePlace;
+pub use outcomes::FinishedStep;
 pub use step_lock::{StepGuard, StepLock};
 pub use steps::{OpenIntent, step_evidence};
 pub use trail::RecordFilter;
@@ -95,7 +95,7 @@ pub struct Store {
     /// The key of the folder's digests, as far as this user may read it.
     key: Option<DigestKey>,
     /// The outcomes that could not be written, by their intents.
-    kept: Mutex<BTreeMap<u64, Outcome>>,
+    kept: Mutex<BTreeMap<u64, FinishedStep>>,
     /// What the trail says, as far as it was read. Locked before the connection where both are.
     ledger: Mutex<Ledger>,
     /// The head of the trail as it was seen or written last, for who holds the folder's lock. Locked after the connection where

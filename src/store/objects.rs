@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::{
     Store,
     error::{Result, failed, unreadable},
-    looks::keep_look_in,
-    seals::Sealed,
+    observed_at::keep_look_in,
+    seals::SealedTable,
     time,
 };
 use crate::api::{AuditKind, NewRecord, Object, Time};
@@ -89,7 +89,7 @@ impl Store {
                     params![name, time::stamp((self.clock)()), value.to_string()],
                 )
                 .map_err(failed(action))?;
-            self.seal_in(change, Sealed::Status, name)?;
+            self.seal_in(change, SealedTable::Status, name)?;
             looked.map(|at| keep_look_in(change, name, at)).transpose().map_err(failed(action))?;
             Ok(true)
         })?;
@@ -252,14 +252,15 @@ mod tests {
         for digest in ["v1:sha256:a", "v1:sha256:a", "v1:sha256:b", "v2:sha256:c"] {
             store.generation("shop", digest).unwrap();
         }
-        let told = store.records(&RecordFilter::default()).unwrap();
-        let told: Vec<_> = told.iter().map(|r| (r.kind.as_str(), r.object.as_deref(), &r.evidence)).collect();
+        let records = store.records(&RecordFilter::default()).unwrap();
+        let records: Vec<_> =
+            records.iter().map(|r| (r.kind.as_str(), r.object.as_deref(), &r.evidence)).collect();
         let (first, second) = (
             json!({ "generation": 1, "specDigest": "v1:sha256:a" }),
             json!({ "generation": 2, "specDigest": "v1:sha256:b" }),
         );
         let kind = "ManifestChanged";
-        assert_eq!(told, [(kind, Some("shop"), &first), (kind, Some("shop"), &second)]);
+        assert_eq!(records, [(kind, Some("shop"), &first), (kind, Some("shop"), &second)]);
     }
 
     #[test]

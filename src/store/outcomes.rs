@@ -16,7 +16,7 @@ use crate::api::{Attempt, AuditKind, NewRecord, StepOutcome};
 
 /// How a step ended, and all that follows from that.
 #[derive(Debug, Clone)]
-pub struct Outcome {
+pub struct FinishedStep {
     /// The number of its `StepIntended` record.
     pub intent: u64,
     /// Becomes its `StepFinished`.
@@ -36,7 +36,7 @@ impl Store {
     /// # Errors
     /// As [`finish_with`](Self::finish_with).
     pub fn finish(&self, intent: u64, record: &NewRecord) -> Result<u64> {
-        self.finish_with(Outcome { intent, record: record.clone(), more: None, rows: Vec::new() })
+        self.finish_with(FinishedStep { intent, record: record.clone(), more: None, rows: Vec::new() })
     }
 
     /// The same, with what more follows from it: all of it is written, or nothing. What cannot be written, because the disk
@@ -44,7 +44,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::NoSuchIntent`] where the step is not open, and as [`append`](Self::append).
-    pub fn finish_with(&self, outcome: Outcome) -> Result<u64> {
+    pub fn finish_with(&self, outcome: FinishedStep) -> Result<u64> {
         let written = self.write_outcome(&outcome);
         if !matches!(written, Ok(_) | Err(StoreError::NoSuchIntent(_))) {
             self.kept().insert(outcome.intent, outcome);
@@ -69,8 +69,8 @@ impl Store {
         Ok(true)
     }
 
-    fn write_outcome(&self, outcome: &Outcome) -> Result<u64> {
-        let Outcome { intent, record, more, rows } = outcome;
+    fn write_outcome(&self, outcome: &FinishedStep) -> Result<u64> {
+        let FinishedStep { intent, record, more, rows } = outcome;
         self.write("record the outcome of a step", |change| {
             let open = open_step(change, *intent)?.ok_or(StoreError::NoSuchIntent(*intent))?;
             rows.iter().try_for_each(|row| update_attempt_in(change, row))?;
@@ -85,7 +85,7 @@ impl Store {
         })
     }
 
-    fn kept(&self) -> MutexGuard<'_, BTreeMap<u64, Outcome>> {
+    fn kept(&self) -> MutexGuard<'_, BTreeMap<u64, FinishedStep>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -113,12 +113,12 @@ mod tests {
         store.intend_with(&record, STEP, &services(), &[attempt(Some(STEP))], &[]).unwrap()
     }
 
-    fn failed(intent: u64) -> Outcome {
+    fn failed(intent: u64) -> FinishedStep {
         let record = NewRecord { outcome: Some("Failed".into()), ..NewRecord::of(AuditKind::StepFinished) };
-        Outcome { intent, record, more: None, rows: vec![attempt(None)] }
+        FinishedStep { intent, record, more: None, rows: vec![attempt(None)] }
     }
 
-    fn told(store: &Store) -> Vec<(String, Option<String>)> {
+    fn recorded(store: &Store) -> Vec<(String, Option<String>)> {
         let records = store.records(&RecordFilter::default()).unwrap().into_iter();
         records.map(|record| (record.kind, record.outcome)).collect()
     }
@@ -132,7 +132,7 @@ mod tests {
         store.finish(intent, &outcome).unwrap();
         assert!(matches!(store.finish(intent, &outcome), Err(StoreError::NoSuchIntent(_))));
         store.write_kept().unwrap();
-        assert_eq!(told(&store).len(), 2);
+        assert_eq!(recorded(&store).len(), 2);
     }
 
     #[test]
@@ -148,13 +148,13 @@ mod tests {
         full("INSERT");
         let record = NewRecord { object: Some("shop".into()), ..NewRecord::of(AuditKind::StepIntended) };
         store.intend_with(&record, STEP, &services(), &[attempt(Some(STEP))], &[]).unwrap_err();
-        assert_eq!((told(&store), store.open_intents().unwrap()), (vec![], vec![]));
+        assert_eq!((recorded(&store), store.open_intents().unwrap()), (vec![], vec![]));
         other.execute_batch("DROP TRIGGER full").unwrap();
 
         intend(&store);
         full("UPDATE");
         store.close_interrupted().unwrap_err();
-        assert_eq!((told(&store).len(), store.open_intents().unwrap().len()), (1, 1));
+        assert_eq!((recorded(&store).len(), store.open_intents().unwrap().len()), (1, 1));
         assert_eq!(store.attempts("shop").unwrap(), [attempt(Some(STEP))]);
         other.execute_batch("DROP TRIGGER full").unwrap();
         assert_eq!(store.close_interrupted().unwrap().len(), 1);
@@ -178,10 +178,10 @@ mod tests {
         store.write_kept().unwrap_err();
         other.execute_batch("DROP TRIGGER full").unwrap();
         assert_eq!(store.close_interrupted_of("shop").unwrap(), []);
-        let last = told(&store).pop().unwrap();
+        let last = recorded(&store).pop().unwrap();
         assert_eq!(last, ("StepFinished".into(), Some("Failed".into())));
         assert_eq!(store.attempts("shop").unwrap(), [attempt(None)]);
         store.write_kept().unwrap();
-        assert_eq!(told(&store).len(), 2, "once");
+        assert_eq!(recorded(&store).len(), 2, "once");
     }
 }

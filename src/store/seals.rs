@@ -15,8 +15,8 @@ const ACTION: &str = "seal a row of the state";
 
 /// A table whose rows are sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sealed {
-    /// The recorded statuses: which containers were proven.
+pub(super) enum SealedTable {
+    /// The recorded statuses: which containers were verified.
     Status,
     /// The incidents: what one that is over found, and would be rolled back to.
     Incident,
@@ -29,7 +29,7 @@ pub(super) enum Sealed {
 }
 
 /// What a table is read by.
-struct Shape {
+struct TableShape {
     table: &'static str,
     key: &'static str,
     columns: &'static str,
@@ -40,17 +40,17 @@ struct Shape {
 /// A row that is not as undrift wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Unsealed {
-    pub(super) of: Sealed,
+    pub(super) of: SealedTable,
     /// By which the row is found in its table.
     pub(super) key: String,
     /// Whether it is its seal alone that is left.
     pub(super) gone: bool,
 }
 
-impl Sealed {
+impl SealedTable {
     const ALL: [Self; 5] = [Self::Status, Self::Incident, Self::Image, Self::VerifiedFrom, Self::Engine];
 
-    const fn shape(self) -> Shape {
+    const fn shape(self) -> TableShape {
         let (table, key, columns, which) = match self {
             Self::Status => ("objects", "name", "recorded_at, object", "?1 IS NULL OR name = ?1"),
             Self::Incident => (
@@ -70,13 +70,13 @@ impl Sealed {
             Self::VerifiedFrom => ("verified_from", "object", "digests", "?1 IS NULL OR object = ?1"),
             Self::Engine => ("engines", "object", "id, endpoint", "?1 IS NULL OR object = ?1"),
         };
-        Shape { table, key, columns, which }
+        TableShape { table, key, columns, which }
     }
 }
 
 impl Store {
     /// Seals a row as it stands now; one that is gone has no seal any more.
-    pub(super) fn seal_in(&self, change: &Connection, of: Sealed, key: &str) -> Result<()> {
+    pub(super) fn seal_in(&self, change: &Connection, of: SealedTable, key: &str) -> Result<()> {
         seal_in(change, self.key.as_ref(), of, key)
     }
 }
@@ -93,11 +93,11 @@ impl Store {
 pub(super) fn seal_in(
     change: &Connection,
     digest_key: Option<&DigestKey>,
-    of: Sealed,
+    of: SealedTable,
     key: &str,
 ) -> Result<()> {
     let Some(digest_key) = digest_key else { return Ok(()) };
-    let Shape { table, .. } = of.shape();
+    let TableShape { table, .. } = of.shape();
     match content_in(change, of, key)? {
         Some(content) => change.execute(
             "INSERT OR REPLACE INTO seals VALUES (?1, ?2, ?3)",
@@ -113,8 +113,8 @@ pub(super) fn seal_in(
 
 /// Seals all rows as they stand: those that were written before there were seals.
 pub(super) fn seal_all_in(change: &Connection, digest_key: &DigestKey) -> Result<()> {
-    for of in Sealed::ALL {
-        let Shape { table, key, .. } = of.shape();
+    for of in SealedTable::ALL {
+        let TableShape { table, key, .. } = of.shape();
         let keys: Vec<String> = {
             let mut query = change.prepare(&format!("SELECT {key} FROM {table}")).map_err(failed(ACTION))?;
             let rows = query.query_map([], |row| row.get(0)).map_err(failed(ACTION))?;
@@ -129,10 +129,10 @@ pub(super) fn seal_all_in(change: &Connection, digest_key: &DigestKey) -> Result
 pub(super) fn is_sealed_in(
     db: &Connection,
     digest_key: &DigestKey,
-    of: Sealed,
+    of: SealedTable,
     key: &str,
 ) -> Result<Option<bool>> {
-    let Shape { table, .. } = of.shape();
+    let TableShape { table, .. } = of.shape();
     let Some(content) = content_in(db, of, key)? else { return Ok(None) };
     let select = "SELECT seal FROM seals WHERE table_name = ?1 AND row_key = ?2";
     let found: Option<String> =
@@ -148,7 +148,7 @@ pub(super) fn unsealed_in(
     object: Option<&str>,
 ) -> Result<Vec<Unsealed>> {
     let mut found = Vec::new();
-    for of in Sealed::ALL {
+    for of in SealedTable::ALL {
         found.extend(altered_in(db, digest_key, of, object)?);
         if object.is_none() {
             found.extend(gone_in(db, of)?);
@@ -160,10 +160,10 @@ pub(super) fn unsealed_in(
 fn altered_in(
     db: &Connection,
     digest_key: &DigestKey,
-    of: Sealed,
+    of: SealedTable,
     object: Option<&str>,
 ) -> Result<Vec<Unsealed>> {
-    let Shape { table, key, columns, which } = of.shape();
+    let TableShape { table, key, columns, which } = of.shape();
     let select = format!(
         "SELECT {key}, json_array({key}, {columns}), seal
          FROM {table} LEFT JOIN seals ON table_name = '{table}' AND row_key = {key} WHERE {which}"
@@ -180,8 +180,8 @@ fn altered_in(
     rows.filter_map(Result::transpose).collect::<rusqlite::Result<_>>().map_err(failed(ACTION))
 }
 
-fn gone_in(db: &Connection, of: Sealed) -> Result<Vec<Unsealed>> {
-    let Shape { table, key, .. } = of.shape();
+fn gone_in(db: &Connection, of: SealedTable) -> Result<Vec<Unsealed>> {
+    let TableShape { table, key, .. } = of.shape();
     let select = format!(
         "SELECT row_key FROM seals WHERE table_name = '{table}'
          AND NOT EXISTS (SELECT 1 FROM {table} WHERE {key} = row_key) ORDER BY row_key"
@@ -191,8 +191,8 @@ fn gone_in(db: &Connection, of: Sealed) -> Result<Vec<Unsealed>> {
     rows.map_err(failed(ACTION))?.collect::<rusqlite::Result<_>>().map_err(failed(ACTION))
 }
 
-fn content_in(db: &Connection, of: Sealed, key: &str) -> Result<Option<String>> {
-    let Shape { table, key: by, columns, .. } = of.shape();
+fn content_in(db: &Connection, of: SealedTable, key: &str) -> Result<Option<String>> {
+    let TableShape { table, key: by, columns, .. } = of.shape();
     let select = format!("SELECT json_array({by}, {columns}) FROM {table} WHERE {by} = ?1");
     let mut query = db.prepare_cached(&select).map_err(failed(ACTION))?;
     query.query_row([key], |row| row.get(0)).optional().map_err(failed(ACTION))

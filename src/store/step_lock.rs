@@ -34,11 +34,11 @@ const LOOK: Duration = Duration::from_millis(50);
 pub struct StepLock {
     path: PathBuf,
     /// Whether this lock is held through this very handle is known only here: the kernel would grant it again.
-    state: Mutex<State>,
+    state: Mutex<StepLockState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct StepLockState {
     file: File,
     held: bool,
 }
@@ -58,7 +58,7 @@ impl StepLock {
         folder::ensure(dir)?;
         let path = dir.join(FILE);
         let file = folder::open_private(&path)?;
-        Ok(Self { path, state: Mutex::new(State { file, held: false }) })
+        Ok(Self { path, state: Mutex::new(StepLockState { file, held: false }) })
     }
 
     /// Takes the lock at once.
@@ -127,7 +127,7 @@ impl StepLock {
         Ok(())
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, StepLockState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

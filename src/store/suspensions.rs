@@ -13,7 +13,7 @@ use super::{
     Store,
     error::{Result, failed},
     recent_steps::forget_recent_steps_of_in,
-    seals::Sealed,
+    seals::SealedTable,
     time::{read, read_option, stamp},
 };
 use crate::api::{AuditKind, NewRecord, Suspension, Time};
@@ -92,7 +92,7 @@ impl Store {
             forget_recent_steps_of_in(change, object)?;
             // Where it has moved to another engine, that one is right from now on.
             change.execute("DELETE FROM engines WHERE object = ?1", [object]).map_err(failed(action))?;
-            self.seal_in(change, Sealed::Engine, object)?;
+            self.seal_in(change, SealedTable::Engine, object)?;
             self.append_in(change, &of(object, AuditKind::Retried, json!({ "forgotten": forgotten })))?;
             Ok(forgotten)
         })

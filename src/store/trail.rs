@@ -218,12 +218,12 @@ fn insert(change: &Transaction<'_>, seq: i64, record: &AuditRecord) -> rusqlite:
 }
 
 /// A record as it is stored: its evidence is still text, and null in the record itself.
-pub(super) struct Stored {
+pub(super) struct StoredRecord {
     pub(super) record: AuditRecord,
     pub(super) evidence: String,
 }
 
-impl Stored {
+impl StoredRecord {
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         let record = AuditRecord {
             seq: number(row.get("seq")?),
@@ -251,7 +251,7 @@ impl Stored {
 
 /// A row of the trail as a record.
 fn read_record(row: &Row<'_>) -> rusqlite::Result<AuditRecord> {
-    Stored::read(row).map(Stored::into_record)
+    StoredRecord::read(row).map(StoredRecord::into_record)
 }
 
 /// A record's number. Negative ones exist only in a trail that was tampered with; they have no place in it.

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use super::{
     DigestKey, Store,
     error::{Result, failed, unreadable},
-    seals::{Sealed, is_sealed_in},
+    seals::{SealedTable, is_sealed_in},
 };
 use crate::api::ResolvedFrom;
 
@@ -41,7 +41,7 @@ impl Store {
     pub fn verified_from(&self, object: &str) -> Result<VerifiedFrom> {
         let db = self.db();
         let Some(text) = digests_in(&db, object)? else { return Ok(VerifiedFrom::Nothing) };
-        let sealed = self.key.as_ref().map(|key| is_sealed_in(&db, key, Sealed::VerifiedFrom, object));
+        let sealed = self.key.as_ref().map(|key| is_sealed_in(&db, key, SealedTable::VerifiedFrom, object));
         if text == ALTERED || sealed.transpose()?.is_some_and(|sealed| sealed != Some(true)) {
             return Ok(VerifiedFrom::Altered);
         }
@@ -60,7 +60,7 @@ impl Store {
         let digests = serde_json::to_string(from).map_err(unreadable("digests"))?;
         self.write("note what was verified", |change| {
             save_in(change, object, &digests)?;
-            self.seal_in(change, Sealed::VerifiedFrom, object)
+            self.seal_in(change, SealedTable::VerifiedFrom, object)
         })
     }
 
@@ -70,7 +70,7 @@ impl Store {
             return Ok(());
         }
         save_in(change, object, NOTHING)?;
-        self.seal_in(change, Sealed::VerifiedFrom, object)
+        self.seal_in(change, SealedTable::VerifiedFrom, object)
     }
 }
 
@@ -120,7 +120,7 @@ mod tests {
         store
             .write("write it as another version", |change| {
                 save_in(change, "shop", "[]")?;
-                store.seal_in(change, Sealed::VerifiedFrom, "shop")
+                store.seal_in(change, SealedTable::VerifiedFrom, "shop")
             })
             .unwrap();
         assert_eq!(store.verified_from("shop").unwrap(), VerifiedFrom::Nothing);

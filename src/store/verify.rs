@@ -10,7 +10,7 @@ use super::{
     error::{Result, failed},
     integrity,
     ledger::Ledger,
-    trail::{Stored, number},
+    trail::{StoredRecord, number},
 };
 
 /// Whether the state is whole.
@@ -84,7 +84,7 @@ impl Store {
     }
 }
 
-fn not_canonical(stored: &Stored) -> Option<&'static str> {
+fn not_canonical(stored: &StoredRecord) -> Option<&'static str> {
     let evidence = serde_json::from_str(&stored.evidence).ok();
     let is_canonical = evidence.is_some_and(|evidence| canonical(&evidence) == stored.evidence);
     (!is_canonical).then_some(NOT_CANONICAL)

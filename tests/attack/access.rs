@@ -40,7 +40,7 @@ impl Access {
         Self { project }
     }
 
-    fn put_back(&self) {
+    fn restore(&self) {
         for folder in [self.project.state_dir(), self.project.cache_home()] {
             let _ = fs::remove_dir_all(&folder);
             let _ = fs::remove_file(folder);
@@ -78,30 +78,30 @@ impl Attack for Access {
 
     fn attempt(&mut self, case: &str, rng: &mut Rng) -> Verdict {
         need(is_root(), "not root, so no owner can be set")?;
-        self.put_back();
+        self.restore();
         let verdict = match case {
             "link to a file" => self.link_to_a_file(rng),
             "socket of a stranger" => self.socket(),
             "owner of the state" => {
                 let files = ["state.db", "lock", "digest.key", "step.lock", ""];
                 let path = self.project.state_dir().join(files[rng.usize(..files.len())]);
-                self.must_be_told(&path, |path| chown(path, Some(NOBODY), None).unwrap())
+                self.must_report(&path, |path| chown(path, Some(NOBODY), None).unwrap())
             }
             "mode of the state" => {
                 let (modes, files) = ([0o666, 0o622, 0o660], ["state.db", "lock", "digest.key", ""]);
                 let path = self.project.state_dir().join(files[rng.usize(..files.len())]);
                 let bits = modes[rng.usize(..modes.len())];
-                self.must_be_told(&path, |path| mode(path, if path.is_dir() { bits | 0o111 } else { bits }))
+                self.must_report(&path, |path| mode(path, if path.is_dir() { bits | 0o111 } else { bits }))
             }
             "mode of a file" => {
                 let files = ["undrift.yaml", "password", ""];
                 let path = self.project.path(files[rng.usize(..files.len())]);
-                self.must_be_told(&path, |path| mode(path, if path.is_dir() { 0o777 } else { 0o666 }))
+                self.must_report(&path, |path| mode(path, if path.is_dir() { 0o777 } else { 0o666 }))
             }
             "cache" => self.cache(rng),
             _ => self.link_to_the_state(),
         };
-        self.put_back();
+        self.restore();
         verdict
     }
 }
@@ -163,7 +163,7 @@ impl Access {
     }
 
     /// `doctor` finds more amiss than before.
-    fn must_be_told(&self, path: &PathBuf, change: impl FnOnce(&Path)) -> Verdict {
+    fn must_report(&self, path: &PathBuf, change: impl FnOnce(&Path)) -> Verdict {
         let before = self.amiss()?;
         let found = fs::metadata(path).unwrap();
         change(path);

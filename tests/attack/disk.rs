@@ -85,7 +85,7 @@ impl Attack for Disk {
                 apply(&project)?;
                 undrift(&project, &["get"])?;
                 undrift(&project, &["doctor"])?;
-                mend(&disk);
+                remount(&disk);
             }
             "full during apply" => {
                 project.slow_down_build(2);
@@ -99,7 +99,7 @@ impl Attack for Disk {
                     ended && status.code().is_some_and(|code| code != 101),
                     "apply on a full disk: {status}"
                 )?;
-                mend(&disk);
+                remount(&disk);
             }
             "almost full" => {
                 apply(&project)?;
@@ -117,7 +117,7 @@ fn break_it(disk: &Mounted, case: &str) {
     if case.starts_with("full") { disk.fill() } else { disk.remount("ro") }
 }
 
-fn mend(disk: &Mounted) {
+fn remount(disk: &Mounted) {
     disk.remount("rw");
     disk.make_room();
 }
@@ -136,7 +136,7 @@ fn under_run(project: &Project, disk: &Mounted, case: &str, rng: &mut Rng) -> Ve
         thread::sleep(Duration::from_secs(3));
     }
     daemon.must_run()?;
-    mend(disk);
+    remount(disk);
     let healed = comes(Duration::from_secs(90), || project.runs_its_image() && project.image_has_module());
     daemon.must_run()?;
     hold!(healed, "not healed once there was room\n{}", crate::tools::tail(&daemon.log()))

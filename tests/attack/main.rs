@@ -7,6 +7,8 @@ mod access;
 mod clock;
 mod controls;
 mod disk;
+#[path = "../support/faulty_wire.rs"]
+mod faulty_wire;
 mod kills;
 mod loops;
 #[path = "../e2e/processes.rs"]
@@ -21,8 +23,6 @@ mod support;
 mod tables;
 mod tools;
 mod trail;
-#[path = "../support/faulty_wire.rs"]
-mod wire;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

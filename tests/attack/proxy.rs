@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use crate::{
     Attack,
+    faulty_wire::{Fault, Plan, Wire},
     support::Project,
     tools::{Daemon, Verdict, comes, finish, hold, intended, records, verified},
-    wire::{Fault, Plan, Wire},
 };
 
 const RECONCILE: &str = "    interval: 1s

@@ -31,13 +31,13 @@ impl Attack for Soak {
         let mut command = Command::new(script);
         command.env("UNDRIFT", env!("CARGO_BIN_EXE_undrift")).env("PROJECTS", "3");
         let out = command.env("MINUTES", self.minutes.to_string()).output().unwrap();
-        let (said, complained) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
-        self.report = said
+        let (stdout, stderr) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+        self.report = stdout
             .lines()
             .filter(|line| line.contains("killed"))
             .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
             .collect();
-        hold!(out.status.success(), "{}\n{}", tail(&said), tail(&complained))
+        hold!(out.status.success(), "{}\n{}", tail(&stdout), tail(&stderr))
     }
 
     fn remark(&self) -> String {

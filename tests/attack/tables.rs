@@ -30,7 +30,7 @@ impl Tables {
         Self { project }
     }
 
-    fn put_back(&self) {
+    fn restore(&self) {
         self.project.end_processes();
         self.project.manifest(MANIFEST);
         self.project.add_service("api");
@@ -71,7 +71,7 @@ impl Attack for Tables {
     }
 
     fn attempt(&mut self, case: &str, rng: &mut Rng) -> Verdict {
-        self.put_back();
+        self.restore();
         let choose = |from: &[&str], rng: &mut Rng| from[rng.usize(..from.len())].to_owned();
         match case {
             "suspensions" => {

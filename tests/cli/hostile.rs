@@ -112,7 +112,7 @@ fn logged(format: &str) -> String {
     let mut command = home.command(&["--log-format", format, "run", "-f", "."]);
     let mut daemon = command.stdout(Stdio::null()).stderr(File::create(&log).unwrap()).spawn().unwrap();
     let end = Instant::now() + Duration::from_secs(60);
-    let told = loop {
+    let logged = loop {
         let text = fs::read_to_string(&log).unwrap();
         if text.contains("not valid, and not in effect") && text.ends_with('\n') || Instant::now() > end {
             break text;
@@ -121,9 +121,9 @@ fn logged(format: &str) -> String {
     };
     kill_process(Pid::from_child(&daemon), Signal::KILL).unwrap();
     daemon.wait().unwrap();
-    assert!(told.contains("not valid, and not in effect"), "{told}");
-    assert!(!told.contains(steers), "{told:?}");
-    told
+    assert!(logged.contains("not valid, and not in effect"), "{logged}");
+    assert!(!logged.contains(steers), "{logged:?}");
+    logged
 }
 
 #[test]

@@ -81,7 +81,7 @@ fn manifests_may_be_several() {
     assert_eq!(names(&home.undrift(&["validate", "-f", first, "--file", second]).expect(0)), ["bar", "zoo"]);
     let missing = home.undrift(&["validate", "-f", first, "-f", "missing.yaml"]).expect(2);
     assert!(missing.stdout.is_empty() && missing.stderr.contains("missing.yaml"), "{missing:?}");
-    assert!(missing.stderr.contains("mend: name a manifest"), "{missing:?}");
+    assert!(missing.stderr.contains("help: name a manifest"), "{missing:?}");
 }
 
 #[test]
@@ -127,11 +127,11 @@ fn standard_output_is_one_document_and_the_log_is_json() {
     assert_eq!((&asked["span"]["object"], asked["ms"].is_u64()), (&json!("shop"), true), "{asked}");
     assert!(!run.stderr.contains("hunter2"), "the environment is in the log: {run:?}");
     // What is said to whoever typed the command is an event, too.
-    let said = events.iter().find(|event| event["target"] == "undrift::cli");
-    let said = said.unwrap_or_else(|| panic!("no complaint: {run:?}"));
-    assert_eq!(said["level"], "WARN");
-    assert!(said["message"].as_str().unwrap().starts_with("shop: no engine answers"), "{said}");
-    assert!(said["timestamp"].as_str().unwrap().parse::<Time>().is_ok(), "{said}");
+    let complaint = events.iter().find(|event| event["target"] == "undrift::cli");
+    let complaint = complaint.unwrap_or_else(|| panic!("no complaint: {run:?}"));
+    assert_eq!(complaint["level"], "WARN");
+    assert!(complaint["message"].as_str().unwrap().starts_with("shop: no engine answers"), "{complaint}");
+    assert!(complaint["timestamp"].as_str().unwrap().parse::<Time>().is_ok(), "{complaint}");
 }
 
 #[test]

@@ -158,8 +158,8 @@ fn what_could_not_be_seen_has_the_same_shape_and_says_nothing() {
         let status = &list.items[0].status;
         let all = status.services.iter().flat_map(|service| &service.conditions);
         for condition in all.chain(status.conditions.iter().filter(|c| c.kind == "Ready")) {
-            let told = (condition.status.as_str(), condition.reason.as_str());
-            assert_eq!(told, ("Unknown", "EngineUnavailable"), "{}", condition.kind);
+            let shown = (condition.status.as_str(), condition.reason.as_str());
+            assert_eq!(shown, ("Unknown", "EngineUnavailable"), "{}", condition.kind);
             assert_eq!(condition.observed_generation, status.observed_generation);
         }
         let [web] = status.services.as_slice() else { panic!("{status:?}") };

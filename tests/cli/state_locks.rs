@@ -40,10 +40,10 @@ impl Daemon {
     }
 
     #[track_caller]
-    fn wait_for(&self, said: &str) {
+    fn wait_for(&self, text: &str) {
         let end = Instant::now() + LONG;
-        while !self.log().contains(said) {
-            assert!(Instant::now() < end, "waited in vain for {said:?}: {}", self.log());
+        while !self.log().contains(text) {
+            assert!(Instant::now() < end, "waited in vain for {text:?}: {}", self.log());
             thread::sleep(Duration::from_millis(20));
         }
     }

@@ -65,17 +65,17 @@ fn project_with_a_file_that_is_too_large_is_unknown_by_its_name_and_compose_is_n
         let path = home.0.path().canonicalize().unwrap().join(file);
         enlarge(&path);
         let bin = docker(&home);
-        let said = format!("{} has 3 GiB, and 16 MiB at most are read", path.display());
+        let expected = format!("{} has 3 GiB, and 16 MiB at most are read", path.display());
         let undrift = |args: &[&str]| run(home.command(args).env("PATH", &bin));
 
         let validated = undrift(&["validate", "-f", "shop.yaml"]).expect(0);
         assert!(
-            validated.stderr.starts_with("warning: shop: ") && validated.stderr.contains(&said),
+            validated.stderr.starts_with("warning: shop: ") && validated.stderr.contains(&expected),
             "{validated:?}"
         );
         for verb in ["check", "plan", "apply"] {
             let ended = undrift(&[verb, "-f", "shop.yaml"]).expect(2);
-            assert!(ended.stderr.contains(&said), "{verb}, {file}: {ended:?}");
+            assert!(ended.stderr.contains(&expected), "{verb}, {file}: {ended:?}");
         }
         let list: ObjectList = undrift(&["check", "-f", "shop.yaml", "-o", "json"]).expect(2).json();
         let ready = &list.items[0].status.conditions[0];
@@ -84,12 +84,12 @@ fn project_with_a_file_that_is_too_large_is_unknown_by_its_name_and_compose_is_n
             (ConditionStatus::Unknown, "FileUnusable"),
             "{ready:?}"
         );
-        assert!(ready.message.contains(&said), "{ready:?}");
+        assert!(ready.message.contains(&expected), "{ready:?}");
         assert!(!home.0.path().join("asked").exists(), "{file}: Compose was asked");
 
         let doctor = undrift(&["doctor", "-f", "shop.yaml", "-o", "json"]).expect(1);
         let (status, found) = examined(&doctor, "ComposeProjectsAccepted");
-        assert!(status == "failed" && found.contains(&said), "{found}");
+        assert!(status == "failed" && found.contains(&expected), "{found}");
     }
 }
 
@@ -105,18 +105,18 @@ const ODD: [Odd; 4] = [
 
 /// Looks, and asserts that it says once, on standard error and in a note of each service, that it looks without its state.
 #[track_caller]
-fn looks_without_its_state(look: impl Fn(&[&str]) -> Run, said: &[&str]) {
+fn looks_without_its_state(look: impl Fn(&[&str]) -> Run, expected: &[&str]) {
     for verb in ["check", "plan"] {
         let looked = look(&[verb, "-f", "shop.yaml"]).expect(2);
         assert_eq!(looked.stderr.matches("looking without the state: ").count(), 1, "{looked:?}");
-        for part in said {
+        for part in expected {
             assert!(looked.stderr.contains(part), "no {part:?} in {looked:?}");
         }
         let list: ObjectList = look(&[verb, "-f", "shop.yaml", "-o", "json"]).expect(2).json();
         let notes = &list.items[0].status.services[0].notes;
         assert_eq!(notes.len(), 1, "{notes:?}");
         assert_eq!(notes[0].reason.as_str(), "StateUnavailable");
-        assert!(said.iter().all(|part| notes[0].message.contains(part)), "{notes:?}");
+        assert!(expected.iter().all(|part| notes[0].message.contains(part)), "{notes:?}");
     }
 }
 
@@ -268,12 +268,12 @@ fn every_state_file_that_somebody_would_wait_at_is_named() {
         let path = home.state().join(name);
         let _ = fs::remove_file(&path);
         pipe(&path);
-        let said = format!("{} is a named pipe and not a regular file", path.display());
+        let expected = format!("{} is a named pipe and not a regular file", path.display());
         for verb in
             [&["get"][..], &["audit", "verify"], &["apply", "-f", "shop.yaml"], &["run", "-f", "shop.yaml"]]
         {
             let ended = home.undrift(verb).expect(2);
-            assert_eq!(ended.stderr.matches(&said).count(), 1, "{name}, {verb:?}: {ended:?}");
+            assert_eq!(ended.stderr.matches(&expected).count(), 1, "{name}, {verb:?}: {ended:?}");
         }
     }
 }
@@ -303,7 +303,7 @@ fn docker_configuration_that_is_none_is_named_with_what_it_is_and_docker_is_not_
         let bin = docker(&home);
         let config = home.0.path().join("config");
         make(&config);
-        let said =
+        let expected =
             format!("the docker CLI's configuration cannot be used: {}{below} {what}", config.display());
         // With an engine that is named, and one that is looked for in the configuration.
         for named in [true, false] {
@@ -316,13 +316,13 @@ fn docker_configuration_that_is_none_is_named_with_what_it_is_and_docker_is_not_
             };
             for verb in ["check", "apply"] {
                 let ended = undrift(&[verb, "-f", "shop.yaml"]).expect(2);
-                assert!(ended.stderr.contains(&said), "{verb}: {ended:?}");
+                assert!(ended.stderr.contains(&expected), "{verb}: {ended:?}");
             }
-            assert!(!home.0.path().join("asked").exists(), "{said}: docker was asked");
+            assert!(!home.0.path().join("asked").exists(), "{expected}: docker was asked");
             let doctor = undrift(&["doctor", "-o", "json"]).expect(1);
             let (status, found) = examined(&doctor, "ComposeInstalled");
-            assert!(status == "failed" && found.contains(&said), "{found}");
-            assert!(!home.0.path().join("asked").exists(), "{said}: docker was asked by doctor");
+            assert!(status == "failed" && found.contains(&expected), "{found}");
+            assert!(!home.0.path().join("asked").exists(), "{expected}: docker was asked by doctor");
         }
     }
 }

@@ -136,8 +136,8 @@ fn authentik() {
     // A variable that must be set is an error, not a drift. What the project says of it stands beside the name of a secret.
     project.write(".env", "PG_PASS=p\n");
     let check = project.check().expect(2);
-    let said = "required variable AUTHENTIK_SECRET_KEY is missing a value";
-    assert!(check.stderr.contains(said), "{check:?}");
+    let expected = "required variable AUTHENTIK_SECRET_KEY is missing a value";
+    assert!(check.stderr.contains(expected), "{check:?}");
 }
 
 #[test]

@@ -245,7 +245,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 #[test]
 fn no_value_is_said_or_kept_anywhere() {
     let project = verified();
-    let mut said = Vec::new();
+    let mut outputs = Vec::new();
     for (verb, env, more) in [
         ("check", WRONG, &["-o", "json"][..]),
         ("check", WRONG, &[]),
@@ -256,15 +256,15 @@ fn no_value_is_said_or_kept_anywhere() {
     ] {
         let mut command = command(&project, verb, env, more);
         let run = run(command.env("UNDRIFT_LOG", "trace"));
-        said.push(run.stdout);
-        said.push(run.stderr);
+        outputs.push(run.stdout);
+        outputs.push(run.stderr);
     }
-    assert!(said.iter().any(|text| text.contains("SHOP_PASSWORD")));
+    assert!(outputs.iter().any(|text| text.contains("SHOP_PASSWORD")));
     let kept = files(&project.state_dir()).into_iter().chain(files(&project.cache_home()));
     let kept: Vec<Vec<u8>> = kept.map(|file| fs::read(file).unwrap()).collect();
     assert!(kept.len() > 3, "the state, its key and the cache");
     for secret in ["the-right-password", "another-password", "fallback-of-the-file"] {
-        assert!(said.iter().all(|text| !text.contains(secret)), "{secret}");
+        assert!(outputs.iter().all(|text| !text.contains(secret)), "{secret}");
         let holds = |bytes: &Vec<u8>| bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
         assert!(!kept.iter().any(holds), "{secret}");
     }

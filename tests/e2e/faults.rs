@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::Value;
 
 use crate::{
-    daemon::wire::Wire,
+    daemon::engine_proxy::EngineProxy,
     processes::Running,
     support::{MANIFEST, Project, SECOND_MODULE, docker, run, wait_for},
 };
@@ -21,13 +21,13 @@ fn start(project: &Project) -> Running {
 }
 
 /// Starts `apply` and returns when its standard error has said this.
-fn apply_until(project: &Project, said: &str) -> Running {
+fn apply_until(project: &Project, text: &str) -> Running {
     let mut apply = start(project);
     let mut stderr = BufReader::new(apply.0.stderr.take().unwrap());
     let mut all = String::new();
-    while !all.contains(said) {
+    while !all.contains(text) {
         let read = stderr.read_line(&mut all).unwrap();
-        assert!(read > 0, "undrift ended before it said {said:?}:\n{all}");
+        assert!(read > 0, "undrift ended before it said {text:?}:\n{all}");
     }
     apply.0.stderr = Some(stderr.into_inner());
     apply
@@ -179,17 +179,17 @@ fn build_that_hangs_is_ended_at_its_limit() {
 #[test]
 fn engine_away_is_an_error_and_no_drift() {
     let project = Project::healthy();
-    let wire = Wire::new();
+    let proxy = EngineProxy::new();
     let at_engine = |verb: &str, address: &str| {
         run(project.command(&[verb, "-f", "undrift.yaml", "-o", "json"]).env("DOCKER_HOST", address))
     };
-    let address = wire.docker_host();
+    let address = proxy.docker_host();
     at_engine("apply", &address).expect(0);
     let records = project.trail().len();
     // Another address says nothing of what was recorded at this one.
     at_engine("apply", "unix:///nowhere/docker.sock").expect(2);
     assert_eq!(project.undrift(&["get", "-o", "json"]).expect(0).condition("Ready"), "True AsDeclared");
-    wire.cut();
+    proxy.cut();
     for verb in ["check", "plan", "apply"] {
         let away = at_engine(verb, &address).expect(2);
         assert_eq!(away.condition("Ready"), "Unknown EngineUnavailable", "{}", away.stdout);
@@ -204,7 +204,7 @@ fn engine_away_is_an_error_and_no_drift() {
     let get = project.undrift(&["get", "-o", "json"]).expect(0);
     let ready = get.condition("Ready");
     assert_eq!(ready, "Unknown EngineUnavailable", "what was recorded is not known to be so any more");
-    wire.mend();
+    proxy.restore();
     let again = at_engine("apply", &address).expect(0);
     assert_eq!(again.condition("Ready"), "True AsDeclared", "and it is seen again");
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    composes::Compose,
+    compose_binaries::Compose,
     support::{MANIFEST, Project, Run, docker, run},
 };
 
@@ -58,9 +58,9 @@ fn wrapped(project: &Project, verb: &str) -> Command {
 fn looks(project: &Project, code: i32) -> Run {
     let before = (project.containers("api"), project.image());
     let [check, _, _] = ["check", "plan", "apply"].map(|verb| {
-        let said = run(&mut wrapped(project, verb)).expect(code);
-        assert_eq!((project.containers("api"), project.image()), before, "{verb}: {}", said.stdout);
-        said
+        let output = run(&mut wrapped(project, verb)).expect(code);
+        assert_eq!((project.containers("api"), project.image()), before, "{verb}: {}", output.stdout);
+        output
     });
     assert_eq!(project.steps().len(), 0);
     check
@@ -176,11 +176,11 @@ fn question_about_files_changes_nothing_whatever_stands_in_the_plugins_place() {
 fn questions_about_files_ask_the_engine_for_nothing_that_the_gate_refuses() {
     let project = changed();
     let mut check = project.command(&["check", "-f", "undrift.yaml", "-o", "json"]);
-    let said = run(check.env("UNDRIFT_LOG", "undrift=debug")).expect(1);
+    let output = run(check.env("UNDRIFT_LOG", "undrift=debug")).expect(1);
     let through: Vec<&str> =
-        said.stderr.lines().filter(|line| line.contains("gone through the gate")).collect();
+        output.stderr.lines().filter(|line| line.contains("gone through the gate")).collect();
     // The project, its hashes, Compose's version, and the dry run.
-    assert!(through.len() >= 4, "{}", said.stderr);
+    assert!(through.len() >= 4, "{}", output.stderr);
     assert!(through.iter().all(|line| line.contains("refused=0")), "{through:#?}");
 }
 
@@ -222,8 +222,8 @@ fn file_that_names_the_engine_means_what_it_means_to_the_caller() {
     );
     let before = project.containers("api");
     let mut check = wrapped(&project, "check");
-    let said = run(check.env("DOCKER_HOST", "unix:///var/run/docker.sock")).expect(1);
-    is_unknown(&said, " was refused");
+    let output = run(check.env("DOCKER_HOST", "unix:///var/run/docker.sock")).expect(1);
+    is_unknown(&output, " was refused");
     assert_eq!(project.containers("api"), before);
 }
 
@@ -260,9 +260,9 @@ fn with_a_provider(value: &str) -> (Project, impl Fn(&str)) {
 
 /// Whether Compose knows providers, which began with 2.36.
 fn knows_providers() -> bool {
-    let said = docker(&["compose", "version", "--short"]);
+    let output = docker(&["compose", "version", "--short"]);
     let mut numbers =
-        said.trim().trim_start_matches('v').split('.').map(|number| number.parse::<u32>().unwrap_or(0));
+        output.trim().trim_start_matches('v').split('.').map(|number| number.parse::<u32>().unwrap_or(0));
     (numbers.next().unwrap(), numbers.next().unwrap()) >= (2, 36)
 }
 
@@ -271,8 +271,8 @@ fn provider_is_run_by_no_look_and_what_it_gave_is_no_drift() {
     let (project, write) = with_a_provider("one");
     if !knows_providers() {
         // An older Compose refuses such a project, and so does undrift.
-        let said = run(&mut project.command(&["check", "-f", "undrift.yaml"])).expect(2);
-        assert!(said.stderr.contains("provider"), "{}", said.stderr);
+        let output = run(&mut project.command(&["check", "-f", "undrift.yaml"])).expect(2);
+        assert!(output.stderr.contains("provider"), "{}", output.stderr);
         return;
     }
     let runs = || fs::read_to_string(project.path("provider.log")).unwrap();

@@ -66,8 +66,8 @@ fn password_file_that_is_a_pipe_ends_every_verb_and_is_read_once_it_is_a_file() 
     let f = ["-f", "undrift.yaml"];
     for (verb, code) in [("validate", 0), ("check", 1), ("plan", 1), ("apply", 1), ("doctor", 1)] {
         let ended = ends(&project, &[&[verb], &f[..]].concat()).expect(code);
-        let said = format!("{}{}", ended.stdout, ended.stderr);
-        assert!(verb == "validate" || said.contains("is a named pipe"), "{verb}: {said}");
+        let output = format!("{}{}", ended.stdout, ended.stderr);
+        assert!(verb == "validate" || output.contains("is a named pipe"), "{verb}: {output}");
     }
     let check = project.check().expect(1);
     assert!(auth_verified(&check).starts_with("Unknown "), "{check:?}");
@@ -99,8 +99,8 @@ fn secrets_and_certificates_on_a_dead_file_system_end_every_verb() {
         project.manifest(&briefly(manifest.clone()));
         for (verb, code) in [("validate", 0), ("check", 1), ("plan", 1), ("apply", 1)] {
             let ended = ends(&project, &[verb, "-f", "undrift.yaml"]).expect(code);
-            let said = format!("{}{}", ended.stdout, ended.stderr);
-            assert!(verb == "validate" || said.contains("does not answer"), "{verb}: {said}");
+            let output = format!("{}{}", ended.stdout, ended.stderr);
+            assert!(verb == "validate" || output.contains("does not answer"), "{verb}: {output}");
         }
         ends(&project, &["doctor", "-f", "undrift.yaml"])
             .expect(u8::from(manifest.contains("secret")).into());
@@ -158,8 +158,8 @@ fn build_files_that_are_too_large_are_named_and_no_build_begins() {
         let file = fs::File::create(project.path(name)).unwrap();
         file.set_len(3 << 30).unwrap();
         let apply = ends(&project, &["apply", "-f", "undrift.yaml"]).expect(1);
-        let said = format!("{} has 3 GiB, and", fs::canonicalize(project.path(name)).unwrap().display());
-        assert!(apply.stdout.contains(&said) && apply.stdout.contains("so no build can work"), "{apply:?}");
+        let output = format!("{} has 3 GiB, and", fs::canonicalize(project.path(name)).unwrap().display());
+        assert!(apply.stdout.contains(&output) && apply.stdout.contains("so no build can work"), "{apply:?}");
         assert_eq!(project.steps(), [""; 0], "{name}");
     }
 }
@@ -180,8 +180,8 @@ fn compose_files_whose_links_lead_in_a_circle_are_refused_by_their_names() {
         project.write("compose.yaml", &refers);
         for verb in ["check", "apply"] {
             let ended = ends(&project, &[verb, "-f", "undrift.yaml"]).expect(2);
-            let said = format!("{}: too many levels of symbolic links", circle.display());
-            assert!(ended.stderr.contains(&said), "{refers}: {ended:?}");
+            let output = format!("{}: too many levels of symbolic links", circle.display());
+            assert!(ended.stderr.contains(&output), "{refers}: {ended:?}");
         }
     }
 }
@@ -366,12 +366,12 @@ fn a_daemon_whose_threads_are_spent_says_so_and_ends_with_an_error() {
     let mut daemon = Daemon::spawn(command.env("NOTIFY_SOCKET", notify.path().join("notify")), &project);
     assert_eq!(daemon.wait_for_end().code(), Some(2), "{}", daemon.log());
     assert!(daemon.log().contains("so many files hang that no more can be looked at"), "{}", daemon.log());
-    let mut told = Vec::new();
+    let mut messages = Vec::new();
     let mut message = [0; 4096];
     while let Ok(length) = socket.recv(&mut message) {
-        told.push(String::from_utf8_lossy(&message[..length]).into_owned());
+        messages.push(String::from_utf8_lossy(&message[..length]).into_owned());
     }
-    assert!(told.iter().any(|message| message.contains("STOPPING=1")), "{told:?}");
+    assert!(messages.iter().any(|message| message.contains("STOPPING=1")), "{messages:?}");
     let stopped = project.trail().into_iter().find(|record| record["kind"] == "Stopped").unwrap();
     assert!(
         stopped["evidence"]["reason"].as_str().is_some_and(|why| why.contains("files hang")),

@@ -27,7 +27,7 @@ fn both() -> Project {
 }
 
 #[test]
-fn the_incident_is_named_repaired_and_proven() {
+fn the_incident_is_named_repaired_and_verified() {
     let project = both();
     let old = project.containers("api");
 
@@ -136,7 +136,7 @@ fn a_reader_that_goes_early_is_no_error() {
         // Gone before a byte is read.
         drop(child.stdout.take());
         let ended = child.wait_with_output().unwrap();
-        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
-        assert_eq!((ended.status.code(), said.as_str()), (Some(0), ""), "{args:?}");
+        let stderr = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!((ended.status.code(), stderr.as_str()), (Some(0), ""), "{args:?}");
     }
 }

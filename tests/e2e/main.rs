@@ -1,15 +1,13 @@
 //! undrift's binary against a real engine.
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod aftermath;
-mod altered;
-mod answers;
+mod after_repair;
 mod attachments;
-mod bases;
+mod base_images;
 mod builds;
 mod cache;
+mod compose_binaries;
 mod compose_files;
-mod composes;
 mod configuration;
 mod contract;
 mod daemon;
@@ -18,17 +16,16 @@ mod faults;
 #[path = "../support/faulty_wire.rs"]
 #[expect(dead_code, reason = "each of the crates that share it uses another part of it")]
 mod faulty_wire;
-mod foreseen;
 mod gate;
 mod hanging;
-mod host_cases;
 mod host_network;
 mod incident;
 mod kept_images;
 mod last_words;
 mod layers;
-mod more;
+mod manual_changes;
 mod namespaces;
+mod obstacles;
 mod order;
 mod other_engine;
 mod ownership;
@@ -38,8 +35,10 @@ mod processes;
 mod providers;
 mod pulls;
 mod rate;
+mod recreate;
 mod replicas;
 mod restraint;
+mod route_verdicts;
 mod routes;
 mod secrets;
 mod slow_engine;
@@ -48,6 +47,7 @@ mod source_drift;
 #[expect(dead_code, reason = "each of the crates that share it reads another part of it")]
 mod stranger;
 mod support;
+mod tampered_state;
 mod tmpfs;
 mod trail;
 mod unreadable;

@@ -22,8 +22,8 @@ fn restart(project: &Project) {
 
 /// The reasons of all drifts that were told.
 fn reasons(project: &Project) -> Vec<String> {
-    let told = project.trail().into_iter().filter(|record| record["kind"] == "DriftDetected");
-    told.map(|record| record["evidence"]["reason"].as_str().unwrap().to_owned()).collect()
+    let drifts = project.trail().into_iter().filter(|record| record["kind"] == "DriftDetected");
+    drifts.map(|record| record["evidence"]["reason"].as_str().unwrap().to_owned()).collect()
 }
 
 fn without_route(project: &Project) {

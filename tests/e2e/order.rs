@@ -120,7 +120,7 @@ fn finished_job_that_is_declared_is_as_declared_and_runs_once_more_for_a_new_ima
 }
 
 #[test]
-fn job_that_fails_keeps_what_waits_for_it_as_it_is_until_it_is_mended() {
+fn job_that_fails_keeps_what_waits_for_it_as_it_is_until_it_is_fixed() {
     let project = sharing_an_image(SERVE);
     let good = std::fs::read_to_string(project.path("compose.yaml")).unwrap();
     let bad = good.replace("ls /app", "[ ! -e /app/dist/modules/workflow ] || exit 7; ls /app");
@@ -227,7 +227,7 @@ fn rollback_runs_no_job_with_the_image_of_before() {
 }
 
 #[test]
-fn job_that_takes_longer_than_a_proof_is_waited_for_to_its_end() {
+fn job_that_takes_longer_than_a_verification_is_waited_for_to_its_end() {
     let job = "[sh, -c, 'while [ -e /data/slow ]; do sleep 0.1; done']";
     let project = in_incident(
         SERVE,

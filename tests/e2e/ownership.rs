@@ -173,7 +173,7 @@ fn on_both(project: &Project, verb: &str, more: &[&str]) -> Run {
 }
 
 /// Why nothing can be said of the second object, which is the last item.
-fn said_of_second(run: &Run) -> String {
+fn found_of_second(run: &Run) -> String {
     let items = run.json();
     let ready = &items["items"].as_array().unwrap().last().unwrap()["status"]["conditions"][0];
     format!("{} {}", ready["reason"].as_str().unwrap(), ready["message"].as_str().unwrap())
@@ -186,9 +186,9 @@ fn service_of_two_objects_is_the_first_one_s_and_the_second_is_refused() {
     for verb in ["check", "plan"] {
         let run = on_both(&project, verb, &["-o", "json"]).expect(2);
         assert_eq!(run.drift("api"), "artifact ModuleMissing", "the first one is looked at");
-        let said = said_of_second(&run);
-        assert!(said.starts_with("ServiceTaken ") && said.contains("zz.yaml:6:"), "{said}");
-        assert!(said.contains("undrift.yaml:7:13 has it, in the object"), "both places: {said}");
+        let found = found_of_second(&run);
+        assert!(found.starts_with("ServiceTaken ") && found.contains("zz.yaml:6:"), "{found}");
+        assert!(found.contains("undrift.yaml:7:13 has it, in the object"), "both places: {found}");
         assert!(run.stderr.contains("zz.yaml:6:") && run.stderr.contains("undrift.yaml:7:13"), "{run:?}");
     }
     let second = format!("{}-b", project.name);
@@ -207,7 +207,7 @@ fn service_of_two_objects_is_the_first_one_s_and_the_second_is_refused() {
         (apply.drift("api").as_str(), project.steps_that_counted()),
         ("", vec!["Build".into(), "Up".into()])
     );
-    assert!(said_of_second(&apply).starts_with("ServiceTaken "), "{apply:?}");
+    assert!(found_of_second(&apply).starts_with("ServiceTaken "), "{apply:?}");
 
     // Other services of the same project are another object's to declare.
     second_object(&project, "{ name: web }");

@@ -37,10 +37,10 @@ fn through(wire: &Wire, project: &Project, verb: &str) -> Run {
 }
 
 #[track_caller]
-fn assert_unknown(found: &Run, said: &str, case: &str) {
+fn assert_unknown(found: &Run, expected: &str, case: &str) {
     let all = format!("{}{}", found.stdout, found.stderr);
     assert!(matches!(found.code, Some(1 | 2)), "{case}: {all}");
-    assert!(all.contains(said), "{case}: no {said:?} in {all}");
+    assert!(all.contains(expected), "{case}: no {expected:?} in {all}");
     assert_eq!(found.drift("api"), "", "{case}: {all}");
     assert!(found.condition("Ready").starts_with("Unknown "), "{case}: {all}");
     assert!(found.plan().is_empty(), "{case}: {all}");
@@ -50,14 +50,14 @@ fn assert_unknown(found: &Run, said: &str, case: &str) {
 fn assert_no_steps(cases: &[Case]) {
     let (project, wire) = (project(), Wire::new());
     let container = project.containers("api");
-    for (about, fault, said) in cases {
+    for (about, fault, expected) in cases {
         wire.set(Some(Plan { fault: fault.clone(), about, often: 100, seed: 0 }));
         for verb in ["check", "plan", "apply"] {
             let before = wire.met();
             let found = through(&wire, &project, verb);
             let case = format!("{verb}, {about}: {fault:?}");
             assert!(wire.met() > before, "{case}: nobody asked");
-            assert_unknown(&found, said, &case);
+            assert_unknown(&found, expected, &case);
             assert!(verb != "apply" || project.steps().is_empty(), "{case}");
         }
     }

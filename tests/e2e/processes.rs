@@ -28,7 +28,7 @@ fn command_line(process: &Path) -> String {
 
 impl Project {
     /// The folders in `/proc` of all processes whose own folder is the project's.
-    fn at_work(&self) -> Vec<PathBuf> {
+    fn working(&self) -> Vec<PathBuf> {
         let Ok(folder) = fs::canonicalize(self.path("")) else { return Vec::new() };
         let works_here =
             |process: &PathBuf| fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd == folder);
@@ -38,7 +38,7 @@ impl Project {
 
     /// The command lines of all processes whose folder is the project's, but for undrift itself.
     pub(crate) fn processes(&self) -> Vec<String> {
-        let lines = self.at_work().into_iter().map(|process| command_line(&process));
+        let lines = self.working().into_iter().map(|process| command_line(&process));
         lines.filter(|line| !line.is_empty() && !line.contains(" run ")).collect()
     }
 
@@ -49,13 +49,13 @@ impl Project {
 
     /// Those that have; each is there until it has ended.
     pub(crate) fn who_is_at(&self, words: &str) -> Vec<PathBuf> {
-        self.at_work().into_iter().filter(|process| command_line(process).contains(words)).collect()
+        self.working().into_iter().filter(|process| command_line(process).contains(words)).collect()
     }
 
     /// Kills whoever still works on the project, so that nobody makes anew what is removed with it.
     pub(crate) fn end_processes(&self) {
         let since = Instant::now();
-        let mut left = self.at_work();
+        let mut left = self.working();
         while !left.is_empty() && since.elapsed() < Duration::from_secs(10) {
             let ids = left.iter().filter_map(|process| process.file_name()?.to_str()?.parse().ok());
             for process in ids.filter_map(Pid::from_raw) {
@@ -63,7 +63,7 @@ impl Project {
                 let _ = kill_process(process, Signal::KILL);
             }
             thread::sleep(Duration::from_millis(20));
-            left = self.at_work();
+            left = self.working();
         }
     }
 }

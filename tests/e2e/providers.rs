@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use crate::{
-    composes::Compose,
+    compose_binaries::Compose,
     support::{Project, Run, docker, run},
 };
 

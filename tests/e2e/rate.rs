@@ -124,7 +124,7 @@ fn what_is_down_beyond_the_rate_is_started_as_it_ran_after_the_longest_backoff()
 }
 
 #[test]
-fn what_is_killed_before_each_proof_is_one_incident_and_comes_back_once_nobody_kills_it() {
+fn what_is_killed_before_each_verification_is_one_incident_and_comes_back_once_nobody_kills_it() {
     let project = Project::healthy();
     project.manifest(&MANIFEST.replace("max: 1s", "max: 4s").replace("stableFor: 1s", "stableFor: 2s"));
     project.apply().expect(0);

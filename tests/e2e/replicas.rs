@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::{
-    composes::Compose,
+    compose_binaries::Compose,
     daemon::Daemon,
     support::{MANIFEST, Project, docker, inspect, run},
 };
@@ -104,8 +104,8 @@ fn surplus_replica_that_somebody_has_paused_is_theirs() {
     // One that has exited is as much too many, and no service that is down.
     let apply = project.apply().expect(0);
     assert_eq!((project.containers("api").len(), apply.drift("api").as_str()), (1, ""));
-    let told: Vec<_> = project.trail().into_iter().filter(|r| r["kind"] == "DriftDetected").collect();
-    assert_eq!(told.last().unwrap()["evidence"]["reason"], "Surplus");
+    let drifts: Vec<_> = project.trail().into_iter().filter(|r| r["kind"] == "DriftDetected").collect();
+    assert_eq!(drifts.last().unwrap()["evidence"]["reason"], "Surplus");
 }
 
 #[test]

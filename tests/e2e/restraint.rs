@@ -108,7 +108,7 @@ fn images_that_undrift_built_are_removed_once_they_are_superseded() {
 }
 
 #[test]
-fn observe_mode_proves_what_a_person_has_mended() {
+fn observe_mode_verifies_what_a_person_has_fixed() {
     let project = Project::in_incident();
     project.manifest(&MANIFEST.replace("    attempts: 3", "    mode: observe"));
     project.apply().expect(1);

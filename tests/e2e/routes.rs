@@ -68,7 +68,7 @@ fn route_that_the_running_server_lost_comes_back_with_a_restart() {
 }
 
 #[test]
-fn blanket_401_proves_nothing_and_rebuilds_nothing() {
+fn blanket_401_verifies_nothing_and_rebuilds_nothing() {
     let project = Project::healthy();
     project.write("api/serve", &SERVE.replace("\"/api/$name:ops:secret\"", "\"/:ops:secret\""));
     project.manifest(&MANIFEST.lines().filter(|line| !line.contains("auth:")).collect::<Vec<_>>().join("\n"));
@@ -141,7 +141,7 @@ fn route_that_one_of_two_replicas_lost_is_absent() {
 
 /// A single-page app, or a proxy in front, that answers 200 for everything.
 #[test]
-fn answer_that_every_path_gives_proves_nothing_and_rebuilds_nothing() {
+fn answer_that_every_path_gives_verifies_nothing_and_rebuilds_nothing() {
     let app = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = app.local_addr().unwrap().port();
     // It ends with the test's process: nobody waits for it.

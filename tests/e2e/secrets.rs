@@ -83,22 +83,22 @@ const SHOWING: [&[&str]; 8] = [
 /// Runs all that shows what is recorded, each incident as well.
 #[track_caller]
 fn show_all(project: &Project, secrets: &[&str]) -> String {
-    let mut said = String::new();
+    let mut output = String::new();
     for args in SHOWING {
         let args: Vec<&str> =
             args.iter().map(|arg| if *arg == "NAME" { project.name.as_str() } else { arg }).collect();
-        said.push_str(&quiet(project, &args, &[], secrets).expect(0).stdout);
+        output.push_str(&quiet(project, &args, &[], secrets).expect(0).stdout);
     }
     let incidents: Vec<String> =
         project.trail().iter().filter_map(|record| record["incident"].as_str().map(str::to_owned)).collect();
     for incident in incidents.iter().collect::<std::collections::BTreeSet<_>>() {
         for format in ["text", "json"] {
-            said.push_str(
+            output.push_str(
                 &quiet(project, &["incident", "show", incident, "-o", format], &[], secrets).expect(0).stdout,
             );
         }
     }
-    said
+    output
 }
 
 /// Has a project with these files refused by every verb and by the daemon: its value is told and kept nowhere, and each of these
@@ -247,8 +247,8 @@ fn credentials_over_plain_http_to_another_host_are_remarked_on_by_a_look() {
     // Nobody answers at an address that is set aside for documentation (RFC 5737).
     let found = declared("");
     assert!(notes(&found).contains("PlainHttp"), "{found:?}");
-    let said = project.with_manifest("check", &[]).stdout;
-    assert!(said.contains("cross the network in plain HTTP"), "{said}");
+    let output = project.with_manifest("check", &[]).stdout;
+    assert!(output.contains("cross the network in plain HTTP"), "{output}");
     assert!(!notes(&declared(", allowPlainHttp: true")).contains("PlainHttp"));
 }
 
@@ -334,12 +334,12 @@ configs:
     project.write(".env", &format!("ENV_FILE_PASSWORD={env}\n"));
     project.write("svc.env", &format!("SVC_TOKEN={svc}\n"));
     project.write("deploy.key", &format!("{key}\nkey-line-two\n"));
-    let said = "echo \"all: $*\"; env; cat /run/secrets/db /app.conf; echo; echo 't%26k%2Fn%3D4%2B5%20%22dd4'\n\
+    let output = "echo \"all: $*\"; env; cat /run/secrets/db /app.conf; echo; echo 't%26k%2Fn%3D4%2B5%20%22dd4'\n\
                 echo 'Authorization: Basic b3BzOmRlY2xhcmVkLXBhc3MtaGg4'; echo 'basic b3BzOmRlY2xhcmVkLXBhc3MtaGg4'\n\
                 echo 'html t&amp;k/n=4+5 &quot;dd4'; echo 'octal \\151\\156\\055\\143\\157\\156\\146\\151\\147\\055\\154\\154\\061\\062'\n\
                 echo 'bytes [105 110 45 117 114 108 45 105 105 57]'; echo '0x69, 0x6e, 0x2d, 0x75, 0x72, 0x6c, 0x2d, 0x69, 0x69, 0x39'\n\
                 printf 'x%s' \"$SVC_TOKEN\" | base64; printf 'ab%s' \"$SVC_TOKEN\" | base64 -w 12; printf '%s' \"$SVC_TOKEN\" | base64\n";
-    project.write("api/serve", &format!("{said}{}", SERVE.replace("ops:secret", "ops:$OPS_PASSWORD")));
+    project.write("api/serve", &format!("{output}{}", SERVE.replace("ops:secret", "ops:$OPS_PASSWORD")));
     project.append(
         "api/Dockerfile",
         "ARG NPM_TOKEN\nARG ODD\nARG OPS\nRUN --mount=type=secret,id=deploy cat /run/secrets/deploy; base64 /run/secrets/deploy; echo \"built with $NPM_TOKEN, $ODD$OPS\"\n",

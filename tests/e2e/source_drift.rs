@@ -36,11 +36,11 @@ fn change_of_an_adopted_project_is_found_and_built_where_it_is_enforced() {
     project.write("api/src/workflow/index", "new\n");
     let check = project.check().expect(1);
     assert_eq!((check.drift("api").as_str(), project.steps().len()), ("artifact SourceChanged", 0));
-    let said = artifact(&check);
-    let times = said.split([' ', ')', ':']).filter(|word| word.starts_with("20")).count();
-    assert_eq!(times, 2, "both times: {said}");
-    assert!(said.contains("(seen at ") && said.contains("was seen first, at "), "{said}");
-    assert_eq!(artifact(&project.check().expect(1)), said, "the change keeps its time");
+    let message = artifact(&check);
+    let times = message.split([' ', ')', ':']).filter(|word| word.starts_with("20")).count();
+    assert_eq!(times, 2, "both times: {message}");
+    assert!(message.contains("(seen at ") && message.contains("was seen first, at "), "{message}");
+    assert_eq!(artifact(&project.check().expect(1)), message, "the change keeps its time");
 
     // As it was: nothing is to be done, and nothing is.
     project.write("api/src/workflow/index", "ok\n");

@@ -7,7 +7,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    composes::Compose,
+    compose_binaries::Compose,
     support::{MANIFEST as FULL, Project, Run, docker, run},
 };
 
@@ -119,7 +119,7 @@ fn container_that_another_compose_made_is_recreated_where_the_manifest_says_so()
 }
 
 #[test]
-fn nothing_is_taken_for_an_upgrade_that_is_not_proven_to_be_one() {
+fn nothing_is_taken_for_an_upgrade_that_is_not_verified_to_be_one() {
     let project = project();
     // Of another version, and of a configuration that nobody knows.
     make_as(&project, "1.99.0", &hash(&project, "{\"create_host_path\":false}"));

@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use crate::{
-    composes::Compose,
+    compose_binaries::Compose,
     support::{Project, run},
 };
 
@@ -17,7 +17,7 @@ fn ends_with(project: &Project, script: &str) {
 
 /// 2.26 ends a build that fails with 17, later versions with 1, a missing variable with 15 or 1; a signal is above 128.
 #[test]
-fn exit_code_that_is_not_zero_is_a_failure_whichever_it_is_and_zero_is_no_proof() {
+fn exit_code_that_is_not_zero_is_a_failure_whichever_it_is_and_zero_is_no_verification() {
     for code in [1, 15, 17, 130] {
         let project = Project::in_incident();
         ends_with(&project, &format!("case \" $* \" in *' build '*) exit {code} ;; esac\nexit $code"));

@@ -141,7 +141,7 @@ impl Project {
             manifest: "test.yaml".into(),
             manifest_directory: self.directory().to_owned(),
             spec_digest: "v1:sha256:0".into(),
-            outlived: None,
+            superseded_by: None,
         }
     }
 }

@@ -87,7 +87,7 @@ async fn an_engine_that_was_away_and_is_back_may_have_changed_in_everything() {
     reaches("several attempts", move || attempts.load(Relaxed) >= 3).await;
     assert_eq!(changes.next().await, Change::Everything, "what was seen is not known any more");
     assert_eq!(changes.0.next().now_or_never(), None, "nothing else comes while it is away");
-    proxy.mend().await;
+    proxy.restore().await;
     assert_eq!(changes.next().await, Change::Everything, "what happened meanwhile is in it");
     let after = Labelled::run("after", &[]);
     changes.until(&after.change()).await;

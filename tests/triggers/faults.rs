@@ -24,7 +24,7 @@ async fn an_unknown_event_leads_to_a_new_connection() {
     assert_eq!(changes.next().await, Change::Everything);
     fake.say_project("before").await;
     assert_eq!(changes.next().await, project("before"));
-    fake.say(UNKNOWN).await;
+    fake.send_event(UNKNOWN).await;
     assert_eq!(changes.next().await, Change::Everything, "of the new connection");
     assert_eq!(fake.asked.events.load(Relaxed), 2);
     fake.say_project("after").await;
@@ -39,7 +39,7 @@ async fn unknown_events_without_end_make_no_hot_loop() {
     let began = Instant::now();
     let spoken = async {
         loop {
-            fake.say(UNKNOWN).await;
+            fake.send_event(UNKNOWN).await;
         }
     };
     tokio::select! {
@@ -72,13 +72,13 @@ async fn an_engine_that_refuses_its_events_late_each_time_is_not_taken_for_one_t
     let asked = std::sync::Arc::clone(&fake.asked);
     reaches("five attempts", move || asked.events.load(Relaxed) == 5).await;
     // Longer than the pause before another attempt would be.
-    let mut told = 0;
+    let mut notices = 0;
     while let Ok(change) = tokio::time::timeout(Duration::from_secs(4), changes.0.next()).await {
         assert_eq!(change, Some(Change::Everything));
-        told += 1;
-        assert!(told <= 5, "at each attempt");
+        notices += 1;
+        assert!(notices <= 5, "at each attempt");
     }
-    assert!(told > 0);
+    assert!(notices > 0);
     assert_eq!(fake.asked.events.load(Relaxed), 5, "it is left alone for a while");
     fake.refuses.send_replace(false);
     assert_eq!(changes.next().await, Change::Everything, "of a connection that lasts");

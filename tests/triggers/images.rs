@@ -61,7 +61,7 @@ async fn an_engine_that_is_away_changes_no_reference() {
     let asked = tokio::spawn(async move { (changes.until(&meanwhile.change()).await, meanwhile) });
     reaches("several attempts", move || attempts.load(std::sync::atomic::Ordering::Relaxed) >= 3).await;
     assert!(!asked.is_finished(), "it is away");
-    proxy.mend().await;
+    proxy.restore().await;
     let (before, _meanwhile) = asked.await.unwrap();
     assert!(!before.contains(&there.change()), "it was there all the time: {before:?}");
     assert!(!before.contains(&Change::Everything), "{before:?}");

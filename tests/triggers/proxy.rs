@@ -60,7 +60,7 @@ impl Proxy {
             hangs: watch::Sender::new(false),
             asked: Arc::default(),
         };
-        proxy.mend().await;
+        proxy.restore().await;
         proxy
     }
 
@@ -92,7 +92,7 @@ impl Proxy {
     }
 
     /// Connects each new connection with the engine.
-    pub(crate) async fn mend(&mut self) {
+    pub(crate) async fn restore(&mut self) {
         let listener = self.listen().await;
         let (hangs, asked) = (self.hangs.subscribe(), Arc::clone(&self.asked));
         let mut wires = JoinSet::new();
@@ -158,8 +158,8 @@ impl Fake {
         let socket = folder.path().join("engine.sock");
         let listener = UnixListener::bind(&socket).unwrap();
         // Without room of its own: what was said has left for the socket.
-        let (lines, said) = mpsc::channel(1);
-        let said = Arc::new(Mutex::new(said));
+        let (lines, receiver) = mpsc::channel(1);
+        let receiver = Arc::new(Mutex::new(receiver));
         let (refuses, asked) = (watch::Sender::new(false), Arc::<Asked>::default());
         let refuses_after = watch::Sender::new(Duration::from_millis(20));
         let mut server = JoinSet::new();
@@ -168,7 +168,7 @@ impl Fake {
             let mut open = JoinSet::new();
             loop {
                 let (client, _) = listener.accept().await.unwrap();
-                open.spawn(answer(client, Arc::clone(&said), refusing.clone(), Arc::clone(&noted)));
+                open.spawn(answer(client, Arc::clone(&receiver), refusing.clone(), Arc::clone(&noted)));
             }
         });
         let engine = Engine::new(Endpoint::Unix(socket));
@@ -180,7 +180,7 @@ impl Fake {
     }
 
     /// Writes a line to the stream of events that was opened last.
-    pub(crate) async fn say(&self, line: &str) {
+    pub(crate) async fn send_event(&self, line: &str) {
         tokio::time::timeout(super::LIMIT, self.lines.send(format!("{line}\n")))
             .await
             .expect("it is read")
@@ -188,7 +188,7 @@ impl Fake {
     }
 
     pub(crate) async fn say_project(&self, project: &str) {
-        self.say(&format!(
+        self.send_event(&format!(
             r#"{{"Type":"container","Action":"start","Actor":{{"ID":"1","Attributes":{{"com.docker.compose.project":"{project}"}}}}}}"#
         ))
         .await;
@@ -197,7 +197,7 @@ impl Fake {
 
 async fn answer(
     mut client: UnixStream,
-    said: Arc<Mutex<mpsc::Receiver<String>>>,
+    receiver: Arc<Mutex<mpsc::Receiver<String>>>,
     (refuses, refuses_after): (watch::Receiver<bool>, watch::Receiver<Duration>),
     asked: Arc<Asked>,
 ) {
@@ -221,8 +221,8 @@ async fn answer(
     let _ = client.write_all(head("200 OK").as_bytes()).await;
     let (mut from, mut to) = client.into_split();
     let speak = async {
-        let mut said = said.lock().await;
-        while let Some(line) = said.recv().await {
+        let mut receiver = receiver.lock().await;
+        while let Some(line) = receiver.recv().await {
             if to.write_all(line.as_bytes()).await.is_err() {
                 return;
             }

@@ -41,8 +41,9 @@ fn recorded() -> (tempfile::TempDir, Store) {
     let ended = json!({"exitCode": 17, "durationMs": 12_345, "output": "é \"quoted\"\n漢\u{1}\u{7f}", "command": ["docker"]});
     let failed = NewRecord { outcome: Some("Failed".into()), ..of(AuditKind::StepFinished, ended) };
     store.finish(intent, &failed).unwrap();
-    let proof = json!({"routes": [{"before": 404, "after": 401}], "window": 3.5, "long": "x".repeat(100)});
-    store.append(&NewRecord { step: Some(StepKind::Up), ..of(AuditKind::Verified, proof) }).unwrap();
+    let verification =
+        json!({"routes": [{"before": 404, "after": 401}], "window": 3.5, "long": "x".repeat(100)});
+    store.append(&NewRecord { step: Some(StepKind::Up), ..of(AuditKind::Verified, verification) }).unwrap();
     (home, store)
 }
 
@@ -52,11 +53,11 @@ fn listed(store: &Store, json: bool) -> String {
     String::from_utf8(out).unwrap()
 }
 
-fn verified(store: Option<&Store>, json: bool) -> (bool, String) {
+fn report(store: Option<&Store>, json: bool) -> (bool, String) {
     let mut out = Vec::new();
-    let verified = verify(store, None).unwrap();
-    print_verification(&verified, &view(json), &mut out).unwrap();
-    (verified.is_whole(), String::from_utf8(out).unwrap())
+    let report = verify(store, None).unwrap();
+    print_verification(&report, &view(json), &mut out).unwrap();
+    (report.is_whole(), String::from_utf8(out).unwrap())
 }
 
 #[test]
@@ -70,14 +71,14 @@ fn without_a_state_there_is_no_record_and_nothing_is_broken() {
     let mut out = Vec::new();
     list(None, &RecordFilter::default(), &view(true), &mut out).unwrap();
     assert_eq!(serde_json::from_slice::<Value>(&out).unwrap()["items"], json!([]));
-    let (whole, text) = verified(None, false);
+    let (whole, text) = report(None, false);
     assert_eq!((whole, text), (true, format!("whole: 0 records, head {GENESIS}\n")));
 }
 
 #[test]
 fn a_whole_trail_is_said_to_be_so_and_a_broken_one_with_its_first_bad_record() {
     let (home, store) = recorded();
-    let (whole, text) = verified(Some(&store), true);
+    let (whole, text) = report(Some(&store), true);
     let json: Value = serde_json::from_str(&text).unwrap();
     assert!(whole);
     assert_eq!(json["whole"], true);
@@ -86,8 +87,8 @@ fn a_whole_trail_is_said_to_be_so_and_a_broken_one_with_its_first_bad_record() {
 
     testing::tamper(home.path(), "UPDATE trail SET outcome = 'Succeeded' WHERE seq = 4");
     let problem = "was altered: its hash is not that of its fields";
-    assert_eq!(verified(Some(&store), false), (false, format!("broken: record 4 {problem}\n")));
-    let (whole, text) = verified(Some(&store), true);
+    assert_eq!(report(Some(&store), false), (false, format!("broken: record 4 {problem}\n")));
+    let (whole, text) = report(Some(&store), true);
     let json: Value = serde_json::from_str(&text).unwrap();
     assert!(!whole);
     assert_eq!((&json["whole"], &json["head"]), (&json!(false), &Value::Null));
@@ -98,11 +99,11 @@ fn a_whole_trail_is_said_to_be_so_and_a_broken_one_with_its_first_bad_record() {
 fn what_differs_beside_whole_records_is_listed_and_is_no_whole_trail() {
     let (home, store) = recorded();
     testing::tamper(home.path(), "UPDATE incidents SET object = 'other'");
-    let (whole, text) = verified(Some(&store), false);
+    let (whole, text) = report(Some(&store), false);
     let expected = "broken: the 5 records are whole, and what is kept beside them is not:\n  the incident 01KJM0K6G0ZZZZZZZZZZZZZZZZ \
                     of ai-backoffice, of record 2, is open, and the table of incidents says otherwise\n";
     assert_eq!((whole, text.as_str()), (false, expected));
-    let json: Value = serde_json::from_str(&verified(Some(&store), true).1).unwrap();
+    let json: Value = serde_json::from_str(&report(Some(&store), true).1).unwrap();
     assert_eq!(
         (&json["whole"], &json["records"], &json["firstBad"]),
         (&json!(false), &json!(5), &Value::Null)
@@ -113,11 +114,11 @@ fn what_differs_beside_whole_records_is_listed_and_is_no_whole_trail() {
 #[test]
 fn records_that_are_missing_are_told_beside_a_chain_that_is_whole() {
     let (_home, store) = recorded();
-    let verified = verify(Some(&store), Some("they are elsewhere".into())).unwrap();
-    assert!(!verified.is_whole());
+    let report = verify(Some(&store), Some("they are elsewhere".into())).unwrap();
+    assert!(!report.is_whole());
     let text = |json: bool| {
         let mut out = Vec::new();
-        print_verification(&verified, &view(json), &mut out).unwrap();
+        print_verification(&report, &view(json), &mut out).unwrap();
         String::from_utf8(out).unwrap()
     };
     assert!(
@@ -133,11 +134,11 @@ fn records_that_are_missing_are_told_beside_a_chain_that_is_whole() {
 fn a_trail_that_says_that_an_earlier_one_is_missing_is_whole_and_says_so_here_too() {
     let (_home, store) = testing::store();
     store.append(&NewRecord::of(AuditKind::TrailLost)).unwrap();
-    let (whole, text) = verified(Some(&store), false);
+    let (whole, text) = report(Some(&store), false);
     assert!(whole);
     let line = "begun anew: an earlier trail is missing; this one begins at 2026-";
     assert!(text.starts_with(line) && text.contains("\nwhole: 1 records"), "{text}");
-    let json: Value = serde_json::from_str(&verified(Some(&store), true).1).unwrap();
+    let json: Value = serde_json::from_str(&report(Some(&store), true).1).unwrap();
     assert_eq!(json["begunAnew"], json!(testing::start()));
 }
 

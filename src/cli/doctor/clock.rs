@@ -10,7 +10,7 @@ use chrono::{SecondsFormat, TimeDelta};
 use super::{
     Check,
     engine::Offset,
-    tool::{Said, ask},
+    tool::{ToolOutput, ask},
 };
 use crate::{api::Time, files};
 
@@ -70,10 +70,10 @@ pub(super) async fn read_synchronised() -> Synchronised {
     answer(&ask(&["timedatectl", "show", "--property=NTPSynchronized", "--value"]).await)
 }
 
-fn answer(said: &Said) -> Synchronised {
-    match said {
-        Said::Words(word) if word == "yes" => Synchronised::Yes("timedatectl"),
-        Said::Words(word) if word == "no" => Synchronised::No("timedatectl"),
+fn answer(output: &ToolOutput) -> Synchronised {
+    match output {
+        ToolOutput::Words(word) if word == "yes" => Synchronised::Yes("timedatectl"),
+        ToolOutput::Words(word) if word == "no" => Synchronised::No("timedatectl"),
         _ => Synchronised::NotKnown,
     }
 }

@@ -19,20 +19,20 @@ fn check(clocks: &Clocks, name: &str) -> Check {
 
 #[test]
 fn a_clock_that_is_right_is_right() {
-    assert!(judge(&clocks()).iter().all(|check| check.status == Status::Ok && check.mend.is_none()));
+    assert!(judge(&clocks()).iter().all(|check| check.status == Status::Ok && check.help.is_none()));
 }
 
 #[test]
 fn who_does_not_know_does_not_say_that_it_is_well() {
-    for (said, expected, status) in [
-        (Said::Words("yes".into()), Synchronised::Yes("timedatectl"), Status::Ok),
-        (Said::Words("no".into()), Synchronised::No("timedatectl"), Status::Warning),
-        (Said::Words(String::new()), Synchronised::NotKnown, Status::Unknown),
-        (Said::Refused("no bus".into()), Synchronised::NotKnown, Status::Unknown),
-        (Said::NoProgram, Synchronised::NotKnown, Status::Unknown),
+    for (output, expected, status) in [
+        (ToolOutput::Words("yes".into()), Synchronised::Yes("timedatectl"), Status::Ok),
+        (ToolOutput::Words("no".into()), Synchronised::No("timedatectl"), Status::Warning),
+        (ToolOutput::Words(String::new()), Synchronised::NotKnown, Status::Unknown),
+        (ToolOutput::Refused("no bus".into()), Synchronised::NotKnown, Status::Unknown),
+        (ToolOutput::NoProgram, Synchronised::NotKnown, Status::Unknown),
     ] {
-        let synchronised = answer(&said);
-        assert_eq!(synchronised, expected, "{said:?}");
+        let synchronised = answer(&output);
+        assert_eq!(synchronised, expected, "{output:?}");
         assert_eq!(check(&Clocks { synchronised, ..clocks() }, "ClockSynchronized").status, status);
     }
     let unknown = Clocks { latest_record: Err("locked".into()), engine: None, ..clocks() };

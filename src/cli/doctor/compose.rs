@@ -2,7 +2,7 @@
 
 use super::{
     Check,
-    tool::{Said, Version, ask},
+    tool::{ToolOutput, Version, ask},
 };
 
 /// From here on Compose builds by `buildx bake` unless told otherwise; without buildx it falls back to a builder of its
@@ -28,11 +28,11 @@ const INSTALL_BUILDX: &str =
 #[derive(Debug)]
 pub(super) struct Tools {
     /// `docker compose version --short`.
-    pub(super) compose: Said,
+    pub(super) compose: ToolOutput,
     /// `docker-compose version --short`: version 1, or version 2 where it is no plugin.
-    pub(super) standalone: Option<Said>,
+    pub(super) standalone: Option<ToolOutput>,
     /// `docker buildx version`.
-    pub(super) buildx: Said,
+    pub(super) buildx: ToolOutput,
 }
 
 /// Asks the tools for their versions.
@@ -48,9 +48,9 @@ pub(super) async fn read() -> Tools {
     Tools { compose, standalone, buildx }
 }
 
-fn version(said: &Said) -> Option<Version> {
-    match said {
-        Said::Words(words) => Version::find(words),
+fn version(output: &ToolOutput) -> Option<Version> {
+    match output {
+        ToolOutput::Words(words) => Version::find(words),
         _ => None,
     }
 }
@@ -67,16 +67,18 @@ fn compose(tools: &Tools) -> Check {
         (_, Some(version)) if version.0 < 2 => {
             Check::failed(name, format!("Compose {version}: version 2 or later is needed"), INSTALL_COMPOSE)
         }
-        (Said::Words(words), Some(_)) => Check::ok(name, format!("Compose {words}")),
-        (Said::Words(words), None) => Check::unknown(name, format!("Compose says of its version: {words}")),
-        (Said::Silent(why), _) => Check::unknown(name, why.clone()),
-        (Said::NotRun { why, next }, _) => not_run(name, why, next.as_deref()),
-        (Said::NoProgram, _) => Check::failed(
+        (ToolOutput::Words(words), Some(_)) => Check::ok(name, format!("Compose {words}")),
+        (ToolOutput::Words(words), None) => {
+            Check::unknown(name, format!("Compose says of its version: {words}"))
+        }
+        (ToolOutput::Silent(why), _) => Check::unknown(name, why.clone()),
+        (ToolOutput::NotRun { why, next }, _) => not_run(name, why, next.as_deref()),
+        (ToolOutput::NoProgram, _) => Check::failed(
             name,
             "there is no docker CLI on the PATH",
             "sudo apt-get install docker.io (from Debian 13 on docker-cli), and Compose v2 as its plugin",
         ),
-        (Said::Refused(_), _) => match v1 {
+        (ToolOutput::Refused(_), _) => match v1 {
             Some(v1) => Check::failed(
                 name,
                 format!(
@@ -94,22 +96,24 @@ fn buildx(tools: &Tools) -> Check {
     let compose = version(&tools.compose);
     let needs = |since: Version| compose.is_some_and(|compose| compose >= since);
     match (&tools.buildx, version(&tools.buildx)) {
-        (Said::Words(_), Some(version)) if version < BUILDX && needs(DEMANDS) => Check::failed(
+        (ToolOutput::Words(_), Some(version)) if version < BUILDX && needs(DEMANDS) => Check::failed(
             name,
             format!("buildx {version}: this Compose refuses to build with one older than {BUILDX}"),
             INSTALL_BUILDX,
         ),
-        (Said::Words(_), Some(version)) => Check::ok(name, format!("buildx {version}")),
-        (Said::Words(words), None) => Check::unknown(name, format!("buildx says of its version: {words}")),
-        (Said::Silent(why), _) => Check::unknown(name, why.clone()),
-        (Said::NotRun { why, next }, _) => not_run(name, why, next.as_deref()),
-        (Said::Refused(_), _) if needs(CANNOT_BUILD_ALONE) => Check::failed(
+        (ToolOutput::Words(_), Some(version)) => Check::ok(name, format!("buildx {version}")),
+        (ToolOutput::Words(words), None) => {
+            Check::unknown(name, format!("buildx says of its version: {words}"))
+        }
+        (ToolOutput::Silent(why), _) => Check::unknown(name, why.clone()),
+        (ToolOutput::NotRun { why, next }, _) => not_run(name, why, next.as_deref()),
+        (ToolOutput::Refused(_), _) if needs(CANNOT_BUILD_ALONE) => Check::failed(
             name,
             "no buildx, and this Compose has no builder of its own: nothing can be built",
             INSTALL_BUILDX,
         ),
-        (Said::NoProgram, _) => Check::unknown(name, "without the docker CLI there is nobody to ask"),
-        (Said::Refused(_), _) => {
+        (ToolOutput::NoProgram, _) => Check::unknown(name, "without the docker CLI there is nobody to ask"),
+        (ToolOutput::Refused(_), _) => {
             let what = if needs(BAKES) { ", which this Compose builds with by default" } else { "" };
             let found = format!("no buildx{what}: Compose builds by itself, as its next versions cannot");
             Check::warning(name, found, INSTALL_BUILDX)

@@ -1,15 +1,15 @@
 use super::*;
 use crate::cli::doctor::Status;
 
-fn words(text: &str) -> Said {
-    Said::Words(text.into())
+fn words(text: &str) -> ToolOutput {
+    ToolOutput::Words(text.into())
 }
 
-fn refused() -> Said {
-    Said::Refused("docker: unknown command".into())
+fn refused() -> ToolOutput {
+    ToolOutput::Refused("docker: unknown command".into())
 }
 
-fn of(compose: Said, standalone: Option<Said>, buildx: Said) -> (Check, Check) {
+fn of(compose: ToolOutput, standalone: Option<ToolOutput>, buildx: ToolOutput) -> (Check, Check) {
     let [compose, buildx]: [Check; 2] = judge(&Tools { compose, standalone, buildx }).try_into().unwrap();
     (compose, buildx)
 }
@@ -18,26 +18,26 @@ fn of(compose: Said, standalone: Option<Said>, buildx: Said) -> (Check, Check) {
 fn compose_is_there_is_missing_or_is_of_yesterday() {
     let (compose, _) = of(words("2.26.1-4"), None, words("buildx 0.13.1"));
     assert_eq!((compose.status, compose.found.as_str()), (Status::Ok, "Compose 2.26.1-4"));
-    for (said, standalone, part) in [
-        (refused(), Some(Said::NoProgram), "not a command here"),
+    for (output, standalone, part) in [
+        (refused(), Some(ToolOutput::NoProgram), "not a command here"),
         (refused(), Some(words("1.29.2")), "only docker-compose 1.29.2"),
-        (Said::NoProgram, Some(Said::NoProgram), "no docker CLI"),
+        (ToolOutput::NoProgram, Some(ToolOutput::NoProgram), "no docker CLI"),
         (words("1.29.2"), None, "version 2 or later"),
     ] {
-        let (compose, _) = of(said, standalone, Said::NoProgram);
+        let (compose, _) = of(output, standalone, ToolOutput::NoProgram);
         assert_eq!(compose.status, Status::Failed, "{compose:?}");
         assert!(compose.found.contains(part), "{compose:?}");
-        assert!(compose.mend.is_some_and(|mend| mend.contains("apt-get install")));
+        assert!(compose.help.is_some_and(|help| help.contains("apt-get install")));
     }
     let not_run =
-        Said::NotRun { why: "/x/config.json is a named pipe".into(), next: Some("remove it".into()) };
-    let (compose, buildx) = of(not_run.clone(), Some(Said::NoProgram), not_run);
+        ToolOutput::NotRun { why: "/x/config.json is a named pipe".into(), next: Some("remove it".into()) };
+    let (compose, buildx) = of(not_run.clone(), Some(ToolOutput::NoProgram), not_run);
     for check in [compose, buildx] {
-        assert_eq!((check.status, check.mend.as_deref()), (Status::Failed, Some("remove it")), "{check:?}");
+        assert_eq!((check.status, check.help.as_deref()), (Status::Failed, Some("remove it")), "{check:?}");
         assert!(check.found.contains("/x/config.json is a named pipe"), "{check:?}");
     }
-    for said in [Said::Silent("it hangs".into()), words("dev")] {
-        assert_eq!(of(said, None, words("0.13.1")).0.status, Status::Unknown);
+    for output in [ToolOutput::Silent("it hangs".into()), words("dev")] {
+        assert_eq!(of(output, None, words("0.13.1")).0.status, Status::Unknown);
     }
 }
 
@@ -53,13 +53,13 @@ fn how_much_of_buildx_is_needed_depends_on_compose() {
         ("2.37.0", refused(), Status::Warning),
         ("5.0.0", refused(), Status::Failed),
         ("5.0.0", words("built by hand"), Status::Unknown),
-        ("5.0.0", Said::Silent("it hangs".into()), Status::Unknown),
+        ("5.0.0", ToolOutput::Silent("it hangs".into()), Status::Unknown),
     ] {
         let (_, check) = of(words(compose), None, buildx);
         assert_eq!(check.status, status, "Compose {compose}: {check:?}");
-        assert_eq!(check.mend.is_some(), matches!(status, Status::Warning | Status::Failed), "{check:?}");
+        assert_eq!(check.help.is_some(), matches!(status, Status::Warning | Status::Failed), "{check:?}");
     }
-    let (_, check) = of(Said::NoProgram, Some(Said::NoProgram), Said::NoProgram);
+    let (_, check) = of(ToolOutput::NoProgram, Some(ToolOutput::NoProgram), ToolOutput::NoProgram);
     assert_eq!(check.status, Status::Unknown, "{check:?}");
     let (_, check) = of(words("2.37.0"), None, refused());
     assert!(check.found.contains("by default"), "{check:?}");

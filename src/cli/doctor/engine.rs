@@ -10,7 +10,7 @@ use crate::{
     api::Time,
     host::{
         HostError,
-        endpoint::{Endpoint, Origin},
+        endpoint::{Endpoint, EndpointSource},
         engine::{API_OLDEST, Engine, EngineError, Versions},
     },
 };
@@ -20,11 +20,11 @@ const LIMIT: Duration = Duration::from_secs(4);
 
 /// What was found at the engine's address.
 #[derive(Debug)]
-pub(super) struct Found {
-    pub(super) origin: Origin,
+pub(super) struct EngineFindings {
+    pub(super) origin: EndpointSource,
     /// The address, or why it cannot be used.
     pub(super) endpoint: Result<String, String>,
-    pub(super) answer: Answer,
+    pub(super) answer: EngineReply,
     /// How far the engine's clock is ahead of this one; `None` where it could not be asked.
     pub(super) clock: Option<Offset>,
     /// Whether systemd runs this host, and starts its services.
@@ -39,7 +39,7 @@ pub(super) struct Offset {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum EngineReply {
     /// There is no address to ask at.
     NotAsked,
     /// There is no such socket.
@@ -56,7 +56,7 @@ pub(super) enum Answer {
 }
 
 /// Looks for the engine as every verb does, and asks it for its versions and its time.
-pub(super) async fn read() -> Found {
+pub(super) async fn read() -> EngineFindings {
     let (origin, endpoint) = Endpoint::locate(&|name| env::var_os(name));
     let systemd = Path::new("/run/systemd/system").is_dir();
     let endpoint = match endpoint {
@@ -66,39 +66,45 @@ pub(super) async fn read() -> Found {
                 HostError::EngineUnsupported { endpoint, cause } => format!("{endpoint}: {cause}"),
                 error => error.to_string(),
             };
-            return Found { origin, endpoint: Err(why), answer: Answer::NotAsked, clock: None, systemd };
+            return EngineFindings {
+                origin,
+                endpoint: Err(why),
+                answer: EngineReply::NotAsked,
+                clock: None,
+                systemd,
+            };
         }
     };
     let address = Ok(endpoint.docker_host());
     if let Endpoint::Unix(path) = &endpoint
         && let Some(answer) = closed(path).await
     {
-        return Found { origin, endpoint: address, answer, clock: None, systemd };
+        return EngineFindings { origin, endpoint: address, answer, clock: None, systemd };
     }
     let engine = Engine::new(endpoint).with_limit(LIMIT);
     let (versions, clock) = tokio::join!(engine.versions(), offset(&engine));
     let answer = match versions {
-        Ok(versions) => Answer::Versions(versions),
-        Err(EngineError::TimedOut(_)) => Answer::Silent,
+        Ok(versions) => EngineReply::Versions(versions),
+        Err(EngineError::TimedOut(_)) => EngineReply::Silent,
         // Every engine knows this question.
-        Err(EngineError::NotFound(_)) => Answer::Broken("something else than an engine answers".into()),
-        Err(error) => Answer::Broken(error.to_string()),
+        Err(EngineError::NotFound(_)) => EngineReply::Broken("something else than an engine answers".into()),
+        Err(error) => EngineReply::Broken(error.to_string()),
     };
-    Found { origin, endpoint: address, answer, clock, systemd }
+    EngineFindings { origin, endpoint: address, answer, clock, systemd }
 }
 
 /// Why nobody can be spoken to at this socket, in the words of the operating system, which a client does not pass on.
-async fn closed(path: &Path) -> Option<Answer> {
+async fn closed(path: &Path) -> Option<EngineReply> {
     let error = match timeout(LIMIT, UnixStream::connect(path)).await {
         Ok(Ok(_)) => return None,
         Ok(Err(error)) => error,
-        Err(_) => return Some(Answer::Silent),
+        Err(_) => return Some(EngineReply::Silent),
     };
     Some(match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Answer::NoSocket,
-        io::ErrorKind::PermissionDenied => Answer::Denied,
-        io::ErrorKind::ConnectionRefused => Answer::Refused,
-        _ => Answer::Broken(error.to_string()),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => EngineReply::NoSocket,
+        io::ErrorKind::PermissionDenied => EngineReply::Denied,
+        io::ErrorKind::ConnectionRefused => EngineReply::Refused,
+        _ => EngineReply::Broken(error.to_string()),
     })
 }
 
@@ -111,11 +117,11 @@ async fn offset(engine: &Engine) -> Option<Offset> {
 }
 
 /// Judges what was found.
-pub(super) fn judge(found: &Found) -> Vec<Check> {
+pub(super) fn judge(found: &EngineFindings) -> Vec<Check> {
     vec![reachable(found), api(&found.answer)]
 }
 
-fn reachable(found: &Found) -> Check {
+fn reachable(found: &EngineFindings) -> Check {
     let name = "EngineReachable";
     let origin = &found.origin;
     let address = match &found.endpoint {
@@ -129,34 +135,38 @@ fn reachable(found: &Found) -> Check {
         }
     };
     match &found.answer {
-        Answer::Versions(versions) if versions.podman => Check::ok(
+        EngineReply::Versions(versions) if versions.podman => Check::ok(
             name,
             format!(
                 "Podman {} at {address}: it has no BuildKit, so undrift builds with DOCKER_BUILDKIT=0",
                 versions.engine
             ),
         ),
-        Answer::Versions(versions) => Check::ok(name, format!("engine {} at {address}", versions.engine)),
-        Answer::NotAsked => Check::unknown(name, format!("the engine at {address} was not asked")),
-        Answer::NoSocket => Check::failed(name, format!("there is no socket at {address}"), start(found)),
-        Answer::Refused => Check::failed(name, format!("nobody listens at {address}"), start(found)),
-        Answer::Denied => Check::failed(
+        EngineReply::Versions(versions) => {
+            Check::ok(name, format!("engine {} at {address}", versions.engine))
+        }
+        EngineReply::NotAsked => Check::unknown(name, format!("the engine at {address} was not asked")),
+        EngineReply::NoSocket => {
+            Check::failed(name, format!("there is no socket at {address}"), start(found))
+        }
+        EngineReply::Refused => Check::failed(name, format!("nobody listens at {address}"), start(found)),
+        EngineReply::Denied => Check::failed(
             name,
             format!("this user may not use the socket at {address}"),
             "sudo usermod -aG docker \"$USER\", then log in again; whoever is in this group is root on this host",
         ),
-        Answer::Silent => Check::failed(
+        EngineReply::Silent => Check::failed(
             name,
             format!("{address} accepts, and does not answer within {} s", LIMIT.as_secs()),
             format!("look at the engine's log, then restart it: {}", restart(found.systemd)),
         ),
-        Answer::Broken(why) => Check::failed(name, format!("{address}: {why}"), start(found)),
+        EngineReply::Broken(why) => Check::failed(name, format!("{address}: {why}"), start(found)),
     }
 }
 
-fn api(answer: &Answer) -> Check {
+fn api(answer: &EngineReply) -> Check {
     let name = "EngineApi";
-    let Answer::Versions(versions) = answer else { return Check::unknown(name, "no engine answered") };
+    let EngineReply::Versions(versions) = answer else { return Check::unknown(name, "no engine answered") };
     let (major, minor) = API_OLDEST;
     let number = versions
         .api
@@ -177,8 +187,8 @@ fn api(answer: &Answer) -> Check {
 }
 
 /// How to get an engine where nobody listens.
-fn start(found: &Found) -> String {
-    if found.origin != Origin::Default {
+fn start(found: &EngineFindings) -> String {
+    if found.origin != EndpointSource::Default {
         return elsewhere(&found.origin);
     }
     let start = if found.systemd { "sudo systemctl start docker" } else { "sudo service docker start" };
@@ -186,16 +196,18 @@ fn start(found: &Found) -> String {
 }
 
 /// An address that someone chose: the choice may be what is wrong.
-fn elsewhere(origin: &Origin) -> String {
+fn elsewhere(origin: &EndpointSource) -> String {
     match origin {
-        Origin::Variable => "start the engine there, or take this host's own: unset DOCKER_HOST".into(),
-        Origin::Context { by_variable: true, .. } => {
+        EndpointSource::Variable => {
+            "start the engine there, or take this host's own: unset DOCKER_HOST".into()
+        }
+        EndpointSource::Context { by_variable: true, .. } => {
             "see docker context ls, or take this host's own engine: unset DOCKER_CONTEXT".into()
         }
-        Origin::Context { .. } => {
+        EndpointSource::Context { .. } => {
             "see docker context ls, or take this host's own engine: docker context use default".into()
         }
-        Origin::Default => {
+        EndpointSource::Default => {
             "mend the docker CLI's configuration, or have DOCKER_CONFIG name the folder of another one".into()
         }
     }

@@ -3,18 +3,18 @@ use std::os::unix::net::UnixListener;
 use super::*;
 use crate::cli::doctor::Status;
 
-fn found(answer: Answer) -> Found {
+fn found(answer: EngineReply) -> EngineFindings {
     let endpoint = Ok("unix:///var/run/docker.sock".into());
-    Found { origin: Origin::Default, endpoint, answer, clock: None, systemd: true }
+    EngineFindings { origin: EndpointSource::Default, endpoint, answer, clock: None, systemd: true }
 }
 
-fn versions(api: &str) -> Answer {
-    Answer::Versions(Versions { engine: "20.10.24".into(), api: api.into(), podman: false })
+fn versions(api: &str) -> EngineReply {
+    EngineReply::Versions(Versions { engine: "20.10.24".into(), api: api.into(), podman: false })
 }
 
 #[test]
 fn podman_is_told_with_what_undrift_does_for_it() {
-    let podman = Answer::Versions(Versions { engine: "5.8.6".into(), api: "1.44".into(), podman: true });
+    let podman = EngineReply::Versions(Versions { engine: "5.8.6".into(), api: "1.44".into(), podman: true });
     let checks = judged(&found(podman));
     assert_eq!((checks[0].0, checks[1].0), (Status::Ok, Status::Ok));
     assert!(
@@ -23,31 +23,31 @@ fn podman_is_told_with_what_undrift_does_for_it() {
     );
 }
 
-/// The two checks as `(status, found, mend)`.
-fn judged(found: &Found) -> Vec<(Status, String, String)> {
+/// The two checks as `(status, found, help)`.
+fn judged(found: &EngineFindings) -> Vec<(Status, String, String)> {
     judge(found)
         .into_iter()
-        .map(|check| (check.status, check.found, check.mend.unwrap_or_default()))
+        .map(|check| (check.status, check.found, check.help.unwrap_or_default()))
         .collect()
 }
 
 #[test]
-fn each_way_to_have_no_engine_has_its_mend() {
-    for (answer, part, mend) in [
+fn each_way_to_have_no_engine_has_its_help() {
+    for (answer, part, help) in [
         (
-            Answer::NoSocket,
+            EngineReply::NoSocket,
             "no socket at unix:///var/run/docker.sock (the default)",
             "systemctl start docker",
         ),
-        (Answer::Refused, "nobody listens", "systemctl start docker"),
-        (Answer::Denied, "may not use the socket", "usermod -aG docker"),
-        (Answer::Silent, "does not answer within 4 s", "systemctl restart docker"),
-        (Answer::Broken("the engine says: no (500)".into()), "no (500)", "systemctl start docker"),
+        (EngineReply::Refused, "nobody listens", "systemctl start docker"),
+        (EngineReply::Denied, "may not use the socket", "usermod -aG docker"),
+        (EngineReply::Silent, "does not answer within 4 s", "systemctl restart docker"),
+        (EngineReply::Broken("the engine says: no (500)".into()), "no (500)", "systemctl start docker"),
     ] {
         let checks = judged(&found(answer));
         let (status, what, how) = &checks[0];
         assert_eq!(*status, Status::Failed, "{what}");
-        assert!(what.contains(part) && how.contains(mend), "{what} → {how}");
+        assert!(what.contains(part) && how.contains(help), "{what} → {how}");
         // Of an engine that does not answer, the API is not known: neither well nor too old.
         assert_eq!(checks[1].0, Status::Unknown);
     }
@@ -55,19 +55,20 @@ fn each_way_to_have_no_engine_has_its_mend() {
 
 #[test]
 fn who_chose_the_address_is_told_to_choose_another() {
-    let context = |by_variable| Origin::Context { name: "far".into(), by_variable };
-    for (origin, words, mend) in [
-        (Origin::Variable, "from DOCKER_HOST", "unset DOCKER_HOST"),
+    let context = |by_variable| EndpointSource::Context { name: "far".into(), by_variable };
+    for (origin, words, help) in [
+        (EndpointSource::Variable, "from DOCKER_HOST", "unset DOCKER_HOST"),
         (context(true), "docker context far, from DOCKER_CONTEXT", "unset DOCKER_CONTEXT"),
         (context(false), "the current docker context, far", "docker context use default"),
     ] {
-        let checks = judged(&Found { origin: origin.clone(), ..found(Answer::NoSocket) });
-        assert!(checks[0].1.contains(words) && checks[0].2.contains(mend), "{checks:?}");
-        let unusable = Found { origin, endpoint: Err("no ssh".into()), ..found(Answer::NotAsked) };
+        let checks = judged(&EngineFindings { origin: origin.clone(), ..found(EngineReply::NoSocket) });
+        assert!(checks[0].1.contains(words) && checks[0].2.contains(help), "{checks:?}");
+        let unusable =
+            EngineFindings { origin, endpoint: Err("no ssh".into()), ..found(EngineReply::NotAsked) };
         let checks = judged(&unusable);
-        assert!(checks[0].1.contains("no ssh") && checks[0].2.contains(mend), "{checks:?}");
+        assert!(checks[0].1.contains("no ssh") && checks[0].2.contains(help), "{checks:?}");
     }
-    let no_systemd = Found { systemd: false, ..found(Answer::Refused) };
+    let no_systemd = EngineFindings { systemd: false, ..found(EngineReply::Refused) };
     assert!(judged(&no_systemd)[0].2.starts_with("sudo service docker start"));
 }
 
@@ -90,9 +91,9 @@ fn an_api_is_new_enough_by_number_and_not_by_text() {
 async fn a_socket_that_nobody_serves_is_told_from_one_that_is_not_there() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("engine.sock");
-    assert_eq!(closed(&path).await, Some(Answer::NoSocket));
+    assert_eq!(closed(&path).await, Some(EngineReply::NoSocket));
     let listener = UnixListener::bind(&path).unwrap();
     assert_eq!(closed(&path).await, None);
     drop(listener);
-    assert_eq!(closed(&path).await, Some(Answer::Refused));
+    assert_eq!(closed(&path).await, Some(EngineReply::Refused));
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{
     Check,
-    tool::{Said, ask_in},
+    tool::{ToolOutput, ask_in},
 };
 use crate::host::{
     compose::Environment,
@@ -15,12 +15,12 @@ use crate::host::{
 /// What cannot be there. Its removal changes nothing, also where the gate lets it pass.
 const NOBODY: &str = "undrift-doctor-no-such-network";
 
-const MEND: &str = "set TMPDIR to a folder that undrift can write and the docker CLI can see (one from a snap sees another \
+const HELP: &str = "set TMPDIR to a folder that undrift can write and the docker CLI can see (one from a snap sees another \
     /tmp)";
 
 /// What was found.
 #[derive(Debug)]
-pub(super) enum Found {
+pub(super) enum GateFindings {
     /// There is no address to ask at.
     NoEngine,
     /// No gate could be opened; the words for it.
@@ -28,60 +28,64 @@ pub(super) enum Found {
     /// It was tried.
     Tried {
         /// What a question said: `docker version`.
-        question: Said,
+        question: ToolOutput,
         /// What has come to the gate in all.
         tally: Tally,
     },
 }
 
 /// Tries it once: a question, and something else.
-pub(super) async fn read() -> Found {
-    let Ok(endpoint) = Endpoint::resolve(&|name| std::env::var_os(name)) else { return Found::NoEngine };
+pub(super) async fn read() -> GateFindings {
+    let Ok(endpoint) = Endpoint::resolve(&|name| std::env::var_os(name)) else {
+        return GateFindings::NoEngine;
+    };
     let gate = match Gate::open(&endpoint) {
         Ok(gate) => gate,
-        Err(error) => return Found::Closed(error.to_string()),
+        Err(error) => return GateFindings::Closed(error.to_string()),
     };
     let env = || Environment::of_this_process().for_look(&gate, Path::new("/"));
     let (question, _) = tokio::join!(
         ask_in(&["docker", "version", "--format", "{{.Server.Version}}"], env()),
         ask_in(&["docker", "network", "rm", NOBODY], env())
     );
-    Found::Tried { question, tally: gate.tally() }
+    GateFindings::Tried { question, tally: gate.tally() }
 }
 
 /// Judges what was found.
-pub(super) fn judge(found: &Found) -> Vec<Check> {
+pub(super) fn judge(found: &GateFindings) -> Vec<Check> {
     vec![gate(found)]
 }
 
-fn gate(found: &Found) -> Check {
+fn gate(found: &GateFindings) -> Check {
     let name = "LooksChangeNothing";
     let tally = match found {
-        Found::NoEngine => return Check::unknown(name, "there is no engine to look at"),
-        Found::Closed(why) => {
-            return Check::failed(name, format!("the gate for looks cannot be opened: {why}"), MEND);
+        GateFindings::NoEngine => return Check::unknown(name, "there is no engine to look at"),
+        GateFindings::Closed(why) => {
+            return Check::failed(name, format!("the gate for looks cannot be opened: {why}"), HELP);
         }
-        Found::Tried { question: Said::NoProgram, .. } => {
+        GateFindings::Tried { question: ToolOutput::NoProgram, .. } => {
             return Check::unknown(name, "without the docker CLI nobody goes through the gate");
         }
-        Found::Tried { question: Said::Silent(why) | Said::NotRun { why, .. }, .. } => {
+        GateFindings::Tried {
+            question: ToolOutput::Silent(why) | ToolOutput::NotRun { why, .. }, ..
+        } => {
             return Check::unknown(name, why.clone());
         }
-        Found::Tried { tally, .. } => tally,
+        GateFindings::Tried { tally, .. } => tally,
     };
-    let Found::Tried { question, .. } = found else { return Check::unknown(name, "it was not tried") };
+    let GateFindings::Tried { question, .. } = found else { return Check::unknown(name, "it was not tried") };
     match (question, tally.refused) {
-        (Said::Refused(why), _) if tally.passed == 0 && tally.refused == 0 => {
-            Check::failed(name, format!("the docker CLI does not find the gate for looks: {why}"), MEND)
+        (ToolOutput::Refused(why), _) if tally.passed == 0 && tally.refused == 0 => {
+            Check::failed(name, format!("the docker CLI does not find the gate for looks: {why}"), HELP)
         }
-        (Said::Refused(why), _) => {
+        (ToolOutput::Refused(why), _) => {
             Check::unknown(name, format!("the engine does not answer through the gate for looks: {why}"))
         }
         (_, 0) => Check::unknown(
             name,
             "the docker CLI asks an engine by another way than DOCKER_HOST: no look of Compose's is kept from changing it",
         )
-        .with_mend("look for a wrapper around docker: type -a docker"),
+        .with_help("look for a wrapper around docker: type -a docker"),
         (_, refused) => Check::ok(
             name,
             format!("looks go through a gate: {} questions passed, {refused} other refused, as it should be", tally.passed),
@@ -94,21 +98,21 @@ mod tests {
     use super::*;
     use crate::{cli::doctor::Status, host::gate::Refused};
 
-    fn tried(question: Said, passed: u64, refused: u64) -> (Status, String) {
+    fn tried(question: ToolOutput, passed: u64, refused: u64) -> (Status, String) {
         let first = vec![Refused { method: "DELETE".into(), path: format!("/networks/{NOBODY}") }];
-        let check = gate(&Found::Tried { question, tally: Tally { passed, refused, first } });
-        assert!(check.status != Status::Failed || check.mend.is_some());
+        let check = gate(&GateFindings::Tried { question, tally: Tally { passed, refused, first } });
+        assert!(check.status != Status::Failed || check.help.is_some());
         (check.status, check.found)
     }
 
     #[test]
     fn it_is_well_only_where_questions_pass_and_nothing_else_does() {
-        let said = || Said::Words("20.10.24".into());
-        assert_eq!(tried(said(), 2, 1).0, Status::Ok);
-        let (status, found) = tried(said(), 0, 0);
+        let version = || ToolOutput::Words("20.10.24".into());
+        assert_eq!(tried(version(), 2, 1).0, Status::Ok);
+        let (status, found) = tried(version(), 0, 0);
         assert!(status == Status::Unknown && found.contains("another way"), "{found}");
-        assert_eq!(tried(said(), 2, 0).0, Status::Unknown);
-        let refused = || Said::Refused("Cannot connect to the Docker daemon".into());
+        assert_eq!(tried(version(), 2, 0).0, Status::Unknown);
+        let refused = || ToolOutput::Refused("Cannot connect to the Docker daemon".into());
         let (status, found) = tried(refused(), 0, 0);
         assert!(status == Status::Failed && found.contains("Cannot connect"), "{found}");
         assert_eq!(
@@ -116,7 +120,7 @@ mod tests {
             Status::Unknown,
             "the engine is away, which is another line's to say"
         );
-        assert_eq!(tried(Said::NoProgram, 0, 0).0, Status::Unknown);
-        assert_eq!(gate(&Found::Closed("no space".into())).status, Status::Failed);
+        assert_eq!(tried(ToolOutput::NoProgram, 0, 0).0, Status::Unknown);
+        assert_eq!(gate(&GateFindings::Closed("no space".into())).status, Status::Failed);
     }
 }

@@ -35,16 +35,16 @@ const INOTIFY: &str = "/proc/sys/fs/inotify";
 
 /// What was found; nothing of it where no `-f` was given.
 #[derive(Debug)]
-pub(super) struct Manifests {
+pub(super) struct ManifestFindings {
     /// As they were named.
     pub(super) files: Vec<OsString>,
     /// Where they could not be read in time, which files hang.
-    pub(super) loaded: Result<Loaded, Vec<String>>,
+    pub(super) loaded: Result<ManifestLoad, Vec<String>>,
     /// The objects with a service that another one has, with what is said of each; `None` where that is not known.
     pub(super) taken: Option<Vec<String>>,
     /// What is wrong with the Compose projects of the objects, as every look would say it, each with what to do about it;
     /// `None` where that is not known.
-    pub(super) refused: Option<Looked<(String, Option<String>)>>,
+    pub(super) refused: Option<ProjectFindings<(String, Option<String>)>>,
     /// The routes whose credentials cross the network in plain HTTP, each with its place; `None` where the manifests could not be
     /// read in time.
     pub(super) exposed: Option<Vec<String>>,
@@ -52,26 +52,26 @@ pub(super) struct Manifests {
     /// read in time.
     pub(super) changeable: Option<BTreeSet<String>>,
     /// What keeps services from being repaired or verified, each with its place; `None` where that is not known.
-    pub(super) obstacles: Option<Looked<(String, Obstacle)>>,
+    pub(super) obstacles: Option<ProjectFindings<(String, Obstacle)>>,
     pub(super) watches: Option<u64>,
     pub(super) instances: Option<u64>,
 }
 
 /// What a look at each of the projects has found.
 #[derive(Debug)]
-pub(super) struct Looked<T> {
+pub(super) struct ProjectFindings<T> {
     pub(super) found: Vec<T>,
     /// The objects that could not be looked at in time, each with that time.
     pub(super) late: Vec<String>,
 }
 
-impl<T> Default for Looked<T> {
+impl<T> Default for ProjectFindings<T> {
     fn default() -> Self {
         Self { found: Vec::new(), late: Vec::new() }
     }
 }
 
-impl<T> Looked<T> {
+impl<T> ProjectFindings<T> {
     /// That not all projects were looked at.
     fn unknown(&self, name: &'static str) -> Option<Check> {
         (!self.late.is_empty()).then(|| Check::unknown(name, self.late.join("; ")))
@@ -79,7 +79,7 @@ impl<T> Looked<T> {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Loaded {
+pub(super) enum ManifestLoad {
     /// So many objects.
     Objects(usize),
     /// Nothing is wrong but that this folder holds no manifest.
@@ -91,11 +91,11 @@ pub(super) enum Loaded {
     },
 }
 
-impl Default for Manifests {
+impl Default for ManifestFindings {
     fn default() -> Self {
         Self {
             files: Vec::new(),
-            loaded: Ok(Loaded::Objects(0)),
+            loaded: Ok(ManifestLoad::Objects(0)),
             taken: None,
             refused: None,
             exposed: None,
@@ -108,9 +108,9 @@ impl Default for Manifests {
 }
 
 /// Loads the manifests as every verb does, and reads the limits.
-pub(super) async fn read(files: &[OsString]) -> Manifests {
+pub(super) async fn read(files: &[OsString]) -> ManifestFindings {
     if files.is_empty() {
-        return Manifests::default();
+        return ManifestFindings::default();
     }
     let sources = context::sources(files);
     let (loaded, exposed, changeable, taken, refused, obstacles) =
@@ -124,7 +124,7 @@ pub(super) async fn read(files: &[OsString]) -> Manifests {
             None => (Err(hanging()), None, None, None, None, None),
         };
     let limit = |name: &str| fs::read_to_string(format!("{INOTIFY}/{name}")).ok()?.trim().parse().ok();
-    Manifests {
+    ManifestFindings {
         files: files.to_vec(),
         loaded,
         exposed,
@@ -167,7 +167,7 @@ async fn taken(objects: &[Desired]) -> Option<Vec<String>> {
 }
 
 /// What Compose refuses, and what undrift does: two builds of one reference, services that are not there.
-async fn refused(objects: &[Desired]) -> Option<Looked<(String, Option<String>)>> {
+async fn refused(objects: &[Desired]) -> Option<ProjectFindings<(String, Option<String>)>> {
     let host = &LocalHost::connect(Arc::new(NoCache), None).ok()?;
     let (answers, late) = each(objects, FILES_LIMIT, async |desired| host.project(desired).await).await;
     let mut found = Vec::new();
@@ -185,7 +185,7 @@ async fn refused(objects: &[Desired]) -> Option<Looked<(String, Option<String>)>
             Err(error) => found.push((format!("{}: {error}", desired.name()), error.next())),
         }
     }
-    Some(Looked { found, late })
+    Some(ProjectFindings { found, late })
 }
 
 /// Asks something of each project, all at once; and says of which no answer came in time.
@@ -207,7 +207,7 @@ async fn each<'a, T>(
 }
 
 /// What a look would find in the way of a repair or of its verification. Of a project that is refused nothing is known.
-async fn obstacles(objects: &[Desired]) -> Option<Looked<(String, Obstacle)>> {
+async fn obstacles(objects: &[Desired]) -> Option<ProjectFindings<(String, Obstacle)>> {
     let host = &LocalHost::connect(Arc::new(NoCache), None).ok()?;
     let (answers, late) = each(objects, OBSTACLES_LIMIT, async |desired| host.foresee(desired).await).await;
     let mut found = Vec::new();
@@ -222,32 +222,32 @@ async fn obstacles(objects: &[Desired]) -> Option<Looked<(String, Obstacle)>> {
             Err(_) => {}
         }
     }
-    Some(Looked { found, late })
+    Some(ProjectFindings { found, late })
 }
 
 /// What is wrong with one takes nothing away from the others, which are examined.
-fn load(sources: &[manifest::Source]) -> (Loaded, Vec<Desired>) {
+fn load(sources: &[manifest::ManifestSource]) -> (ManifestLoad, Vec<Desired>) {
     let (objects, errors) = manifest::load_partly(sources);
     if errors.is_empty() {
-        return (Loaded::Objects(objects.len()), objects);
+        return (ManifestLoad::Objects(objects.len()), objects);
     }
     (faulty(&errors), objects)
 }
 
-fn faulty(errors: &[ManifestError]) -> Loaded {
+fn faulty(errors: &[ManifestError]) -> ManifestLoad {
     if errors.iter().all(|error| error.message == manifest::NO_MANIFESTS) {
         let folders: Vec<&str> = errors.iter().map(|error| error.file.as_str()).collect();
-        return Loaded::EmptyFolder(folders.join(", "));
+        return ManifestLoad::EmptyFolder(folders.join(", "));
     }
     let in_words = |error: &ManifestError| match error.line {
         0 => format!("{}: {}", error.file, error.message),
         line => format!("{}:{line}:{}: {}", error.file, error.column, error.message),
     };
-    Loaded::Errors { count: errors.len(), first: errors.iter().take(SHOWN).map(in_words).collect() }
+    ManifestLoad::Errors { count: errors.len(), first: errors.iter().take(SHOWN).map(in_words).collect() }
 }
 
 /// Judges them. Without `-f` there is nothing to say.
-pub(super) fn judge(manifests: &Manifests) -> Vec<Check> {
+pub(super) fn judge(manifests: &ManifestFindings) -> Vec<Check> {
     if manifests.files.is_empty() {
         return Vec::new();
     }
@@ -274,7 +274,7 @@ const OBSTACLES: [(&str, &[NoteReason], &str); 4] = [
     ("PortsFree", &[NoteReason::PortTaken], "nobody else has a port that a service is to publish"),
 ];
 
-fn unobstructed(manifests: &Manifests) -> impl Iterator<Item = Check> {
+fn unobstructed(manifests: &ManifestFindings) -> impl Iterator<Item = Check> {
     OBSTACLES.into_iter().map(|(name, kinds, fine)| {
         let Some(all) = &manifests.obstacles else {
             return Check::unknown(name, "the projects could not be looked at in time");
@@ -284,8 +284,8 @@ fn unobstructed(manifests: &Manifests) -> impl Iterator<Item = Check> {
         if found.is_empty() {
             return all.unknown(name).unwrap_or_else(|| Check::ok(name, fine));
         }
-        let mut mends: Vec<&str> = found.iter().map(|(_, obstacle)| obstacle.next.as_str()).collect();
-        mends.dedup();
+        let mut helps: Vec<&str> = found.iter().map(|(_, obstacle)| obstacle.next.as_str()).collect();
+        helps.dedup();
         let what = found.iter().map(|(place, obstacle)| format!("{place}: {}", obstacle.message));
         let what = what.collect::<Vec<_>>().join("; ");
         // A server may listen at a port that nothing exposes, once it runs; and who has a port may go.
@@ -293,11 +293,11 @@ fn unobstructed(manifests: &Manifests) -> impl Iterator<Item = Check> {
             matches!(obstacle.reason, NoteReason::PortNotExposed | NoteReason::PortTaken)
         });
         let check = if may_pass { Check::warning } else { Check::failed };
-        check(name, what, mends.join("; "))
+        check(name, what, helps.join("; "))
     })
 }
 
-fn protected(manifests: &Manifests) -> Check {
+fn protected(manifests: &ManifestFindings) -> Check {
     let name = "CredentialsProtected";
     match manifests.exposed.as_deref() {
         None => Check::unknown(name, "the manifests could not be read in time"),
@@ -310,7 +310,7 @@ fn protected(manifests: &Manifests) -> Check {
     }
 }
 
-fn unchangeable(manifests: &Manifests) -> Check {
+fn unchangeable(manifests: &ManifestFindings) -> Check {
     let name = "ManifestsProtected";
     let Some(changeable) = &manifests.changeable else {
         return Check::unknown(name, "the manifests could not be read in time");
@@ -326,7 +326,7 @@ fn unchangeable(manifests: &Manifests) -> Check {
     )
 }
 
-fn accepted(manifests: &Manifests) -> Check {
+fn accepted(manifests: &ManifestFindings) -> Check {
     let name = "ComposeProjectsAccepted";
     let Some(looked) = &manifests.refused else {
         return Check::unknown(name, "the Compose projects could not be read");
@@ -337,14 +337,14 @@ fn accepted(manifests: &Manifests) -> Check {
         }
         refused => {
             let what: Vec<&str> = refused.iter().map(|(what, _)| what.as_str()).collect();
-            let mends: Vec<&str> = refused.iter().filter_map(|(_, next)| next.as_deref()).collect();
+            let helps: Vec<&str> = refused.iter().filter_map(|(_, next)| next.as_deref()).collect();
             let until = "until then nothing is known of these objects, and no step is taken";
-            Check::failed(name, what.join("; "), format!("{}; {until}", mends.join("; ")))
+            Check::failed(name, what.join("; "), format!("{}; {until}", helps.join("; ")))
         }
     }
 }
 
-fn declared_once(manifests: &Manifests) -> Check {
+fn declared_once(manifests: &ManifestFindings) -> Check {
     let name = "ServicesDeclaredOnce";
     match manifests.taken.as_deref() {
         None => Check::unknown(name, "the names of the Compose projects could not be read in time"),
@@ -357,24 +357,24 @@ fn declared_once(manifests: &Manifests) -> Check {
     }
 }
 
-fn valid(manifests: &Manifests) -> Check {
+fn valid(manifests: &ManifestFindings) -> Check {
     let name = "ManifestsValid";
     let named = manifests.files.iter().map(|file| format!(" -f {}", quoted(&file.to_string_lossy())));
     let validate = format!("undrift validate{}", named.collect::<String>());
     match &manifests.loaded {
-        Err(hanging) => Check::unknown(name, late(hanging)).with_mend(validate),
-        Ok(Loaded::Objects(0)) => Check::failed(
+        Err(hanging) => Check::unknown(name, late(hanging)).with_help(validate),
+        Ok(ManifestLoad::Objects(0)) => Check::failed(
             name,
             "there is no object in what -f names",
             format!("write a manifest: {HOW_TO_WRITE}"),
         ),
-        Ok(Loaded::EmptyFolder(folder)) => Check::failed(
+        Ok(ManifestLoad::EmptyFolder(folder)) => Check::failed(
             name,
             format!("{folder}: {}", manifest::NO_MANIFESTS),
             format!("write one into it: {HOW_TO_WRITE}"),
         ),
-        Ok(Loaded::Objects(count)) => Check::ok(name, manifest::count(*count, "object")),
-        Ok(Loaded::Errors { count, first }) => Check::failed(name, errors(*count, first), validate),
+        Ok(ManifestLoad::Objects(count)) => Check::ok(name, manifest::count(*count, "object")),
+        Ok(ManifestLoad::Errors { count, first }) => Check::failed(name, errors(*count, first), validate),
     }
 }
 
@@ -396,25 +396,25 @@ fn late(hanging: &[String]) -> String {
     }
 }
 
-fn watches(manifests: &Manifests) -> Check {
+fn watches(manifests: &ManifestFindings) -> Check {
     let name = "WatchLimit";
     let (Some(watches), Some(instances)) = (manifests.watches, manifests.instances) else {
         return Check::unknown(name, format!("{INOTIFY} cannot be read"));
     };
     let found = format!("{watches} files or folders, by {instances} watchers");
     let raise = |limit: &str, to: u64| format!("sudo sysctl fs.inotify.{limit}={to}");
-    let mends: Vec<String> = [
+    let helps: Vec<String> = [
         (watches < FEW_WATCHES).then(|| raise("max_user_watches", 65_536)),
         (instances < FEW_INSTANCES).then(|| raise("max_user_instances", 128)),
     ]
     .into_iter()
     .flatten()
     .collect();
-    if mends.is_empty() {
+    if helps.is_empty() {
         return Check::ok(name, found);
     }
-    let mend = format!("{} (to stay: the same in a file of /etc/sysctl.d)", mends.join(" && "));
-    Check::warning(name, format!("a user may watch very few: {found}"), mend)
+    let help = format!("{} (to stay: the same in a file of /etc/sysctl.d)", helps.join(" && "));
+    Check::warning(name, format!("a user may watch very few: {found}"), help)
 }
 
 /// The word as a shell takes it.

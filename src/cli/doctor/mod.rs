@@ -58,35 +58,35 @@ struct Check {
     /// What was found, as a sentence fragment.
     found: String,
     /// What to do about it: a command where one exists.
-    mend: Option<String>,
+    help: Option<String>,
 }
 
 impl Check {
     fn ok(name: &'static str, found: impl Into<String>) -> Self {
-        Self { name, status: Status::Ok, found: found.into(), mend: None }
+        Self { name, status: Status::Ok, found: found.into(), help: None }
     }
 
-    fn warning(name: &'static str, found: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { name, status: Status::Warning, found: found.into(), mend: Some(mend.into()) }
+    fn warning(name: &'static str, found: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { name, status: Status::Warning, found: found.into(), help: Some(help.into()) }
     }
 
-    fn failed(name: &'static str, found: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { name, status: Status::Failed, found: found.into(), mend: Some(mend.into()) }
+    fn failed(name: &'static str, found: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { name, status: Status::Failed, found: found.into(), help: Some(help.into()) }
     }
 
     fn unknown(name: &'static str, found: impl Into<String>) -> Self {
-        Self { name, status: Status::Unknown, found: found.into(), mend: None }
+        Self { name, status: Status::Unknown, found: found.into(), help: None }
     }
 
-    fn with_mend(self, mend: impl Into<String>) -> Self {
-        Self { mend: Some(mend.into()), ..self }
+    fn with_help(self, help: impl Into<String>) -> Self {
+        Self { help: Some(help.into()), ..self }
     }
 }
 
 /// What was found, as `-o json` prints it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Diagnosis {
+struct DoctorReport {
     api_version: &'static str,
     kind: &'static str,
     /// Whether nothing failed.
@@ -94,7 +94,7 @@ struct Diagnosis {
     checks: Vec<Check>,
 }
 
-impl Diagnosis {
+impl DoctorReport {
     fn of(checks: Vec<Check>) -> Self {
         let ok = checks.iter().all(|check| check.status != Status::Failed);
         Self { api_version: API_VERSION, kind: "Doctor", ok, checks }
@@ -110,11 +110,11 @@ pub(super) fn run(
     let runtime = context::runtime()?;
     let dir = context.named_state_dir().map_err(|failure| failure.to_string());
     let checks = runtime.block_on(examine(dir, &manifests.files));
-    let diagnosis = Diagnosis::of(checks);
-    let exit = u8::from(!diagnosis.ok);
+    let report = DoctorReport::of(checks);
+    let exit = u8::from(!report.ok);
     let printed = match format {
-        Format::Json => context.json(&diagnosis),
-        Format::Text => screen::write(&mut context.out, context.style, &diagnosis),
+        Format::Json => context.json(&report),
+        Format::Text => screen::write(&mut context.out, context.style, &report),
     };
     context::outcome(printed, exit)
 }

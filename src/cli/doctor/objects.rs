@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// What was found; `None` where there is no state to look at, or it could not be read in time.
-pub(super) type Objects = Option<Recorded>;
+pub(super) type RecordedObjects = Option<Recorded>;
 
 /// What is recorded.
 #[derive(Debug)]
@@ -27,9 +27,9 @@ pub(super) struct Recorded {
 }
 
 /// Reads them.
-pub(super) async fn read(dir: Result<PathBuf, String>, now: Time) -> Objects {
+pub(super) async fn read(dir: Result<PathBuf, String>, now: Time) -> RecordedObjects {
     let dir = dir.ok()?;
-    let look = move || -> Result<Objects, VerbError> {
+    let look = move || -> Result<RecordedObjects, VerbError> {
         let Some(store) = Store::open_read_only(&dir)? else { return Ok(None) };
         let watcher = Watcher::of(&dir);
         let last = store.latest_of(&[AuditKind::Started, AuditKind::Stopped])?;
@@ -40,7 +40,7 @@ pub(super) async fn read(dir: Result<PathBuf, String>, now: Time) -> Objects {
 }
 
 /// Judges them. Where nothing is recorded there is nothing to say.
-pub(super) fn judge(objects: &Objects) -> Vec<Check> {
+pub(super) fn judge(objects: &RecordedObjects) -> Vec<Check> {
     let Some(recorded) = objects.as_ref().filter(|recorded| !recorded.standings.is_empty()) else {
         return Vec::new();
     };
@@ -142,22 +142,22 @@ fn manifests(recorded: &Recorded) -> Check {
 fn suspensions(recorded: &Recorded) -> Check {
     let name = "ObjectsNotSuspended";
     let mut found = Vec::new();
-    let mut mends = Vec::new();
+    let mut helps = Vec::new();
     for standing in &recorded.standings {
         let object = standing.name();
         if let Some(suspension) = &standing.object.status.suspension {
             found.push(format!("{object} is suspended: {}", suspension.in_words()));
-            mends.push(format!("undrift resume {object}"));
+            helps.push(format!("undrift resume {object}"));
         }
         if standing.object.declared.spec.reconcile.suspend {
             found.push(format!("{object} is suspended by its manifest"));
-            mends.push(format!("set spec.reconcile.suspend of {object} to false"));
+            helps.push(format!("set spec.reconcile.suspend of {object} to false"));
         }
     }
     if found.is_empty() {
         return Check::ok(name, "undrift may act on every object");
     }
-    Check::warning(name, found.join("; "), mends.join("; "))
+    Check::warning(name, found.join("; "), helps.join("; "))
 }
 
 #[cfg(test)]

@@ -2,21 +2,21 @@
 
 use std::io::{self, Write};
 
-use super::{Check, Diagnosis, Status};
+use super::{Check, DoctorReport, Status};
 use crate::cli::style::{Paint, Style, clean};
 
 /// Prints the diagnosis.
-pub(super) fn write(out: &mut dyn Write, style: Style, diagnosis: &Diagnosis) -> io::Result<()> {
-    let width = diagnosis.checks.iter().map(|check| check.name.len()).max().unwrap_or_default();
-    for check in &diagnosis.checks {
+pub(super) fn write(out: &mut dyn Write, style: Style, report: &DoctorReport) -> io::Result<()> {
+    let width = report.checks.iter().map(|check| check.name.len()).max().unwrap_or_default();
+    for check in &report.checks {
         let (mark, paint) = mark(check.status);
         let name = format!("{:width$}", check.name);
         writeln!(out, "{} {}  {}", style.paint(paint, mark), style.bold(&name), clean(&check.found))?;
-        if let Some(mend) = &check.mend {
-            writeln!(out, "  {} {}", style.dim("→"), clean(mend))?;
+        if let Some(help) = &check.help {
+            writeln!(out, "  {} {}", style.dim("→"), clean(help))?;
         }
     }
-    writeln!(out, "\n{}", summary(style, &diagnosis.checks))?;
+    writeln!(out, "\n{}", summary(style, &report.checks))?;
     out.flush()
 }
 

@@ -34,18 +34,18 @@ const SOCKET: &str = "undrift.sock";
 
 /// What was found; the reason where nothing could be.
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct StateFindings {
     /// The folder; why there is none where none is set.
     dir: Result<PathBuf, String>,
     /// `None` where the file system did not answer in time, or there is no folder to look at.
-    folder: Option<Folder>,
+    folder: Option<StateFolder>,
     /// `None` where it took too long.
     content: Option<Content>,
 }
 
 /// The folder itself; of one that does not exist yet, the nearest that does above it.
 #[derive(Debug)]
-struct Folder {
+struct StateFolder {
     exists: bool,
     /// Whether it is of another user, who may have an undrift at work on it.
     is_anothers: bool,
@@ -80,7 +80,7 @@ enum Content {
     },
 }
 
-impl State {
+impl StateFindings {
     /// The latest time in the trail, for the clock.
     pub(super) fn latest_record(&self) -> Result<Option<Time>, String> {
         match &self.content {
@@ -95,23 +95,23 @@ impl State {
 }
 
 /// Looks at the folder, and into it.
-pub(super) async fn read(dir: Result<PathBuf, String>) -> State {
+pub(super) async fn read(dir: Result<PathBuf, String>) -> StateFindings {
     let path = match &dir {
         Ok(path) => path.clone(),
-        Err(_) => return State { dir, folder: None, content: Some(Content::Nothing) },
+        Err(_) => return StateFindings { dir, folder: None, content: Some(Content::Nothing) },
     };
     let inside = path.clone();
     let (folder, content) = tokio::join!(in_time(move || look(&path)), in_time(move || look_inside(&inside)));
-    State { dir, folder, content }
+    StateFindings { dir, folder, content }
 }
 
-fn look(dir: &Path) -> Folder {
+fn look(dir: &Path) -> StateFolder {
     let exists = dir.symlink_metadata().is_ok();
     let tried = dir.ancestors().find(|folder| folder.exists()).unwrap_or(dir).to_owned();
     let tried = if tried.as_os_str().is_empty() { PathBuf::from(".") } else { tried };
     let space = rustix::fs::statvfs(&tried).ok();
     let is_mine = |found: fs::Metadata| found.uid() == rustix::process::geteuid().as_raw();
-    Folder {
+    StateFolder {
         exists,
         is_anothers: dir.metadata().is_ok_and(|found| !is_mine(found)),
         unwritable: try_to_write(&tried).and_then(|()| writable_files(dir)).err(),

@@ -5,12 +5,12 @@ use crate::{
     store::{StateLock, testing},
 };
 
-fn looked(dir: &Path) -> State {
+fn looked(dir: &Path) -> StateFindings {
     let (folder, content) = (look(dir), look_inside(dir));
-    State { dir: Ok(dir.to_owned()), folder: Some(folder), content: Some(content) }
+    StateFindings { dir: Ok(dir.to_owned()), folder: Some(folder), content: Some(content) }
 }
 
-fn check(state: &State, name: &str) -> Check {
+fn check(state: &StateFindings, name: &str) -> Check {
     judge(state).into_iter().find(|check| check.name == name).unwrap()
 }
 
@@ -59,14 +59,14 @@ fn what_cannot_be_written_is_a_fault_with_the_systems_words() {
         let state = looked(&dir);
         let check = check(&state, "StateWritable");
         assert_eq!(check.status, Status::Failed, "{check:?}");
-        assert!(check.mend.is_some_and(|mend| mend.contains("--state-dir")));
+        assert!(check.help.is_some_and(|help| help.contains("--state-dir")));
     }
     let another =
-        |folder: &mut Folder| (folder.is_anothers, folder.unwritable) = (true, Some("denied".into()));
+        |folder: &mut StateFolder| (folder.is_anothers, folder.unwritable) = (true, Some("denied".into()));
     let mut state = looked(home.path());
     another(state.folder.as_mut().unwrap());
-    let mend = check(&state, "StateWritable").mend.unwrap();
-    assert!(mend.contains("sudo undrift doctor") && !mend.contains("install"), "{mend}");
+    let help = check(&state, "StateWritable").help.unwrap();
+    assert!(help.contains("sudo undrift doctor") && !help.contains("install"), "{help}");
     // A file of ours that is none.
     fs::create_dir_all(home.path().join("state/state.db")).unwrap();
     assert!(
@@ -86,7 +86,7 @@ fn a_state_that_others_can_read_is_warned_of_and_one_that_they_can_write_is_a_fa
     let check = private();
     assert_eq!(check.status, Status::Warning);
     assert!(
-        check.found.ends_with("has mode 750") && check.mend.unwrap().starts_with("chmod 700 "),
+        check.found.ends_with("has mode 750") && check.help.unwrap().starts_with("chmod 700 "),
         "{}",
         check.found
     );
@@ -97,12 +97,12 @@ fn a_state_that_others_can_read_is_warned_of_and_one_that_they_can_write_is_a_fa
 
 #[test]
 fn what_the_state_holds_is_judged() {
-    let of = |content| State { dir: Ok("/s".into()), folder: None, content };
+    let of = |content| StateFindings { dir: Ok("/s".into()), folder: None, content };
     let (home, store) = testing::store();
     store.append(&NewRecord::of(AuditKind::Started)).unwrap();
     testing::tamper(home.path(), "UPDATE trail SET actor = 'nobody'");
     let broken = check(&looked(home.path()), "TrailWhole");
-    assert_eq!((broken.status, broken.mend.as_deref()), (Status::Failed, Some("undrift audit verify")));
+    assert_eq!((broken.status, broken.help.as_deref()), (Status::Failed, Some("undrift audit verify")));
     testing::raw(home.path()).pragma_update(None, "user_version", 99).unwrap();
     let newer = looked(home.path());
     assert!(check(&newer, "StateSchema").found.contains("version 99"));
@@ -118,7 +118,7 @@ fn what_the_state_holds_is_judged() {
     let denied = Content::Unreadable(StoreError::Folder { path: "/s/state.db".into(), source: denied });
     let denied = check(&of(Some(denied)), "StateSchema");
     assert_eq!(denied.status, Status::Unknown);
-    assert!(denied.mend.is_some_and(|mend| mend.contains("sudo undrift doctor")));
+    assert!(denied.help.is_some_and(|help| help.contains("sudo undrift doctor")));
     let late = of(None);
     assert_eq!(check(&late, "TrailWhole").status, Status::Unknown);
     assert_eq!(check(&late, "StateWritable").status, Status::Failed);
@@ -127,7 +127,7 @@ fn what_the_state_holds_is_judged() {
 #[test]
 fn place_room_and_lock_are_judged() {
     let home = tempfile::tempdir().unwrap();
-    let with = |change: &dyn Fn(&mut Folder)| {
+    let with = |change: &dyn Fn(&mut StateFolder)| {
         let mut state = looked(home.path());
         change(state.folder.as_mut().unwrap());
         state

@@ -26,7 +26,7 @@ const GRACE: Duration = Duration::from_millis(500);
 
 /// How a command answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Said {
+pub(super) enum ToolOutput {
     /// What it printed on standard output.
     Words(String),
     /// It exited with an error; the last line that it printed.
@@ -46,17 +46,17 @@ pub(super) enum Said {
 
 /// Runs a command that asks no engine. It is given an address that answers nobody, so that it cannot hang where the
 /// engine does.
-pub(super) async fn ask(words: &[&str]) -> Said {
+pub(super) async fn ask(words: &[&str]) -> ToolOutput {
     let nobody = Endpoint::Unix("/nonexistent/docker.sock".into());
     ask_in(words, Environment::of_this_process().for_docker(&nobody, Path::new("/"))).await
 }
 
 /// Runs a command in this environment.
-pub(super) async fn ask_in(words: &[&str], env: Environment) -> Said {
+pub(super) async fn ask_in(words: &[&str], env: Environment) -> ToolOutput {
     if words.first() == Some(&"docker")
         && let Err(error) = configured(&env).await
     {
-        return Said::NotRun { why: error.to_string(), next: error.next() };
+        return ToolOutput::NotRun { why: error.to_string(), next: error.next() };
     }
     let argv: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
     let finished = command::run(Invocation {
@@ -72,16 +72,16 @@ pub(super) async fn ask_in(words: &[&str], env: Environment) -> Said {
     })
     .await;
     match finished {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Said::NoProgram,
-        Err(error) => Said::Silent(format!("`{}` cannot be started: {error}", argv.join(" "))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => ToolOutput::NoProgram,
+        Err(error) => ToolOutput::Silent(format!("`{}` cannot be started: {error}", argv.join(" "))),
         Ok(finished) => match finished.outcome {
             StepOutcome::Succeeded => {
-                Said::Words(String::from_utf8_lossy(&finished.stdout).trim().to_owned())
+                ToolOutput::Words(String::from_utf8_lossy(&finished.stdout).trim().to_owned())
             }
             StepOutcome::Failed => {
-                Said::Refused(finished.output.lines().last().unwrap_or_default().to_owned())
+                ToolOutput::Refused(finished.output.lines().last().unwrap_or_default().to_owned())
             }
-            _ => Said::Silent(format!("`{}` did not end within {} s", argv.join(" "), LIMIT.as_secs())),
+            _ => ToolOutput::Silent(format!("`{}` did not end within {} s", argv.join(" "), LIMIT.as_secs())),
         },
     }
 }
@@ -148,18 +148,22 @@ mod tests {
         let settings = folder.path().join("config.json");
         mknodat(CWD, &settings, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
         let env = || Environment::of_this_process().with("DOCKER_CONFIG", folder.path());
-        let Said::NotRun { why, next } = ask_in(&["docker", "version"], env()).await else {
+        let ToolOutput::NotRun { why, next } = ask_in(&["docker", "version"], env()).await else {
             panic!("it was run")
         };
         assert!(why.contains(&format!("{} is a named pipe", settings.display())), "{why}");
         assert!(next.is_some_and(|next| next.contains("DOCKER_CONFIG")));
-        assert_eq!(ask_in(&["echo", "a"], env()).await, Said::Words("a".into()), "others do not read it");
+        assert_eq!(
+            ask_in(&["echo", "a"], env()).await,
+            ToolOutput::Words("a".into()),
+            "others do not read it"
+        );
     }
 
     #[tokio::test]
     async fn a_program_that_is_not_there_is_told_from_one_that_refuses() {
-        assert_eq!(ask(&["undrift-no-such-program"]).await, Said::NoProgram);
-        assert_eq!(ask(&["echo", "a", "b"]).await, Said::Words("a b".into()));
-        assert_eq!(ask(&["false"]).await, Said::Refused(String::new()));
+        assert_eq!(ask(&["undrift-no-such-program"]).await, ToolOutput::NoProgram);
+        assert_eq!(ask(&["echo", "a", "b"]).await, ToolOutput::Words("a b".into()));
+        assert_eq!(ask(&["false"]).await, ToolOutput::Refused(String::new()));
     }
 }

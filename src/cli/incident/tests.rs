@@ -28,7 +28,7 @@ fn report(outcome: StepOutcome, exit_code: i32, output: &str, duration_ms: u64) 
     }
 }
 
-/// A store with the incident: a build that fails, one that does not, an `Up`, the proof.
+/// A store with the incident: a build that fails, one that does not, an `Up`, the verification.
 pub(in crate::cli) fn repaired() -> (tempfile::TempDir, Store, Incident) {
     let (home, store) = testing::store();
     let mut object = testing::object();

@@ -14,7 +14,7 @@ fn history() -> History {
     History { generation: 1, watching_since: Some(at(0)), ..History::default() }
 }
 
-fn looked(desired: &Desired, observed: &ProjectObservation, history: &History, now: Time) -> Looked {
+fn looked(desired: &Desired, observed: &ProjectObservation, history: &History, now: Time) -> Assessment {
     let decision = decide::decide(Inputs { desired, observed, history, now, jitter_seed: 7 });
     let status = decide::status(StatusInputs {
         desired,
@@ -23,17 +23,17 @@ fn looked(desired: &Desired, observed: &ProjectObservation, history: &History, n
         decision: &decision,
         suspended: history.suspended.as_ref(),
         previous: None,
-        proven: &[],
+        verified: &[],
         transitions: &std::collections::BTreeMap::new(),
         incident: None,
-        at_work: false,
+        reconciling: false,
         now,
     });
-    Looked { object: Object { declared: desired.object.clone(), status }, decision, without_state: None }
+    Assessment { object: Object { declared: desired.object.clone(), status }, decision, without_state: None }
 }
 
 /// The ladder and the plan under it, as `plan` prints them.
-fn shown(desired: &Desired, looked: &Looked) -> String {
+fn shown(desired: &Desired, looked: &Assessment) -> String {
     let mut out = Vec::new();
     write(&mut out, Style::default(), desired, looked).unwrap();
     write_plan(&mut out, Style::default(), looked).unwrap();
@@ -131,8 +131,8 @@ fn a_repair_that_waits_for_its_backoff() {
         gave_up: None,
         healed: false,
     };
-    let proven = [("dashboard".to_owned(), identities(&healthy().services[1]))].into();
-    let history = History { attempts: vec![failed], proven, ..history() };
+    let verified = [("dashboard".to_owned(), identities(&healthy().services[1]))].into();
+    let history = History { attempts: vec![failed], verified, ..history() };
     insta::assert_snapshot!(shown(&desired(), &looked(&desired(), &seen, &history, at(1))));
 }
 

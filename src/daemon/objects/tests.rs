@@ -5,19 +5,19 @@ use tempfile::TempDir;
 use super::*;
 
 /// A folder of manifests that is watched as a whole.
-struct Folder {
+struct ManifestFolder {
     dir: TempDir,
-    objects: Objects,
+    objects: ManagedObjects,
 }
 
-impl Folder {
+impl ManifestFolder {
     fn new(manifests: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("m")).unwrap();
         for (file, text) in manifests {
             fs::write(dir.path().join("m").join(file), text).unwrap();
         }
-        let objects = Objects::new(vec![Source::Path(dir.path().join("m"))]);
+        let objects = ManagedObjects::new(vec![ManifestSource::Path(dir.path().join("m"))]);
         Self { dir, objects }
     }
 
@@ -31,8 +31,8 @@ impl Folder {
         (names(changed), names(removed), errors.len())
     }
 
-    fn outlived(&self, name: &str) -> Option<String> {
-        self.objects.get(name).unwrap().outlived.clone()
+    fn superseded_by(&self, name: &str) -> Option<String> {
+        self.objects.get(name).unwrap().superseded_by.clone()
     }
 }
 
@@ -49,7 +49,7 @@ fn names(all: &[&str]) -> Vec<String> {
 
 #[test]
 fn what_is_new_or_declared_otherwise_has_changed_and_nothing_else() {
-    let folder = Folder::new(&[("a.yaml", &object("a", "api")), ("b.yaml", &object("b", "api"))]);
+    let folder = ManifestFolder::new(&[("a.yaml", &object("a", "api")), ("b.yaml", &object("b", "api"))]);
     assert_eq!(folder.reload(), (names(&["a", "b"]), vec![], 0));
     assert_eq!(folder.reload(), (vec![], vec![], 0));
     folder.write("b.yaml", &object("b", "web"));
@@ -61,81 +61,84 @@ fn what_is_new_or_declared_otherwise_has_changed_and_nothing_else() {
 
 #[test]
 fn an_edit_that_is_not_valid_keeps_the_last_good_one_and_says_so() {
-    let folder = Folder::new(&[("a.yaml", &object("a", "api")), ("b.yaml", &object("b", "api"))]);
+    let folder = ManifestFolder::new(&[("a.yaml", &object("a", "api")), ("b.yaml", &object("b", "api"))]);
     folder.reload();
     for broken in ["[", "", "kind: ComposeProject\n", &object("a", "[]")] {
         folder.write("a.yaml", broken);
         let (_, removed, errors) = folder.reload();
         assert!(removed.is_empty() && errors > 0, "{broken:?}");
-        assert!(folder.outlived("a").unwrap().contains("a.yaml"), "{broken:?}");
-        assert_eq!(folder.outlived("b"), None, "the other file is without a fault");
+        assert!(folder.superseded_by("a").unwrap().contains("a.yaml"), "{broken:?}");
+        assert_eq!(folder.superseded_by("b"), None, "the other file is without a fault");
     }
     folder.write("a.yaml", &object("a", "api"));
     assert_eq!(folder.reload(), (names(&["a"]), vec![], 0), "its status is to lose the note");
-    assert_eq!(folder.outlived("a"), None);
+    assert_eq!(folder.superseded_by("a"), None);
 }
 
 #[test]
 fn a_bad_manifest_keeps_no_other_from_being_watched() {
-    let folder = Folder::new(&[("a.yaml", "["), ("b.yaml", &object("b", "api"))]);
+    let folder = ManifestFolder::new(&[("a.yaml", "["), ("b.yaml", &object("b", "api"))]);
     assert_eq!(folder.reload(), (names(&["b"]), vec![], 1));
 }
 
 #[test]
 fn the_last_manifest_of_a_folder_is_removed_as_any_other() {
-    let folder = Folder::new(&[("a.yaml", &object("a", "api"))]);
+    let folder = ManifestFolder::new(&[("a.yaml", &object("a", "api"))]);
     folder.reload();
     fs::remove_file(folder.dir.path().join("m/a.yaml")).unwrap();
     assert_eq!(folder.reload(), (vec![], names(&["a"]), 1));
     assert_eq!(folder.objects.names(), [""; 0]);
-    assert_eq!(folder.objects.removed(), ["a"]);
+    assert_eq!(folder.objects.pending_removals(), ["a"]);
     folder.write("a.yaml", &object("a", "api"));
     assert_eq!(folder.reload(), (names(&["a"]), vec![], 0));
-    assert!(folder.objects.parting("a").is_none(), "it is back before anyone has said that it was gone");
+    assert!(
+        folder.objects.pending_removal("a").is_none(),
+        "it is back before anyone has said that it was gone"
+    );
 }
 
 #[test]
 fn a_folder_that_cannot_be_read_has_not_lost_its_manifests() {
-    let folder = Folder::new(&[("a.yaml", &object("a", "api"))]);
+    let folder = ManifestFolder::new(&[("a.yaml", &object("a", "api"))]);
     folder.reload();
     let (here, away) = (folder.dir.path().join("m"), folder.dir.path().join("away"));
     fs::rename(&here, &away).unwrap();
     let (_, removed, errors) = folder.reload();
     assert!(removed.is_empty() && errors == 1);
-    assert!(folder.outlived("a").unwrap().contains("does not exist"));
+    assert!(folder.superseded_by("a").unwrap().contains("does not exist"));
     fs::rename(&away, &here).unwrap();
     assert_eq!(folder.reload(), (names(&["a"]), vec![], 0));
 }
 
 #[test]
 fn a_name_that_is_taken_stays_with_the_object_that_had_it() {
-    let folder = Folder::new(&[("b.yaml", &object("shop", "api"))]);
+    let folder = ManifestFolder::new(&[("b.yaml", &object("shop", "api"))]);
     folder.reload();
     folder.write("a.yaml", &object("shop", "web"));
     let (_, _, errors) = folder.reload();
     assert_eq!(errors, 1);
-    let watched = folder.objects.get("shop").unwrap();
-    assert_eq!(watched.services()[0].name, "api");
+    let managed = folder.objects.get("shop").unwrap();
+    assert_eq!(managed.services()[0].name, "api");
 }
 
 #[test]
 fn what_was_wrong_before_is_no_news() {
-    let folder = Folder::new(&[("a.yaml", "["), ("b.yaml", &object("b", "api"))]);
-    assert_eq!(folder.objects.reload().news.len(), 1);
+    let folder = ManifestFolder::new(&[("a.yaml", "["), ("b.yaml", &object("b", "api"))]);
+    assert_eq!(folder.objects.reload().new_faults.len(), 1);
     assert!(folder.objects.has_faults());
-    assert_eq!(folder.objects.reload().news.len(), 0);
+    assert_eq!(folder.objects.reload().new_faults.len(), 0);
     folder.write("b.yaml", "{");
-    assert_eq!(folder.objects.reload().news.len(), 1);
+    assert_eq!(folder.objects.reload().new_faults.len(), 1);
     folder.write("a.yaml", &object("a", "api"));
     folder.write("b.yaml", &object("b", "api"));
-    assert!(folder.objects.reload().news.is_empty() && !folder.objects.has_faults());
+    assert!(folder.objects.reload().new_faults.is_empty() && !folder.objects.has_faults());
 }
 
 #[test]
 fn a_folder_that_is_another_file_systems_has_lost_no_object() {
-    let folder = Folder::new(&[("a.yaml", &object("a", "api")), ("b.yaml", &object("b", "api"))]);
+    let folder = ManifestFolder::new(&[("a.yaml", &object("a", "api")), ("b.yaml", &object("b", "api"))]);
     folder.reload();
-    let elsewhere = |folder: &Folder| {
+    let elsewhere = |folder: &ManifestFolder| {
         for noted in lock(&folder.objects.noted).values_mut() {
             noted.device += 1;
         }
@@ -154,7 +157,11 @@ fn a_folder_that_is_another_file_systems_has_lost_no_object() {
         assert_eq!(removed, names(&[]), "{below:?}");
     }
     assert_eq!(folder.objects.names(), ["a", "b", "below"]);
-    assert!(folder.outlived("a").unwrap().contains("another file system"), "{:?}", folder.outlived("a"));
+    assert!(
+        folder.superseded_by("a").unwrap().contains("another file system"),
+        "{:?}",
+        folder.superseded_by("a")
+    );
     assert!(folder.objects.has_faults(), "it is looked at again without an edit");
     // Mounted again, by another number: all is there.
     folder.write("a.yaml", &object("a", "api"));
@@ -163,7 +170,7 @@ fn a_folder_that_is_another_file_systems_has_lost_no_object() {
     let (changed, removed, _) = folder.reload();
     assert_eq!(changed, names(&["a", "b"]), "their statuses are to lose the note");
     assert_eq!(removed, names(&["below"]));
-    assert_eq!(folder.outlived("a"), None);
+    assert_eq!(folder.superseded_by("a"), None);
     // From now on it is where it is: what is gone is gone.
     fs::remove_file(folder.dir.path().join("m/a.yaml")).unwrap();
     assert_eq!(folder.reload(), (vec![], names(&["a"]), 0));
@@ -171,12 +178,12 @@ fn a_folder_that_is_another_file_systems_has_lost_no_object() {
 
 #[test]
 fn of_a_folder_that_was_mounted_again_meanwhile_a_manifest_can_be_removed() {
-    let folder = Folder::new(&[("a.yaml", &object("a", "api")), ("b.yaml", &object("b", "api"))]);
+    let folder = ManifestFolder::new(&[("a.yaml", &object("a", "api")), ("b.yaml", &object("b", "api"))]);
     folder.reload();
     lock(&folder.objects.noted).values_mut().for_each(|noted| noted.device += 1);
     fs::remove_file(folder.dir.path().join("m/a.yaml")).unwrap();
     assert_eq!(folder.reload(), (vec![], names(&["a"]), 0));
-    assert_eq!((folder.objects.names(), folder.outlived("b")), (names(&["b"]), None));
+    assert_eq!((folder.objects.names(), folder.superseded_by("b")), (names(&["b"]), None));
 }
 
 #[test]
@@ -185,7 +192,7 @@ fn a_pipe_among_the_manifests_holds_up_no_reading() {
     let pipe = dir.path().join("pipe.yaml");
     rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)
         .unwrap();
-    let objects = Objects::new(vec![Source::Path(pipe)]);
+    let objects = ManagedObjects::new(vec![ManifestSource::Path(pipe)]);
     let (read, reads) = mpsc::channel();
     std::thread::spawn(move || read.send(objects.reload().errors.len()));
     assert_eq!(reads.recv_timeout(std::time::Duration::from_secs(10)), Ok(1));
@@ -197,7 +204,7 @@ fn who_asks_what_is_declared_does_not_wait_for_a_file_system_that_hangs() {
     static BEGUN: Mutex<Option<mpsc::Sender<()>>> = Mutex::new(None);
     let (file_system, hangs) = mpsc::channel();
     let (begun, begins) = mpsc::channel();
-    let mut folder = Folder::new(&[("a.yaml", &object("a", "api"))]);
+    let mut folder = ManifestFolder::new(&[("a.yaml", &object("a", "api"))]);
     folder.reload();
     (*lock(&HANGS), *lock(&BEGUN)) = (Some(hangs), Some(begun));
     folder.objects.load = |sources| {
@@ -219,10 +226,10 @@ fn who_asks_what_is_declared_does_not_wait_for_a_file_system_that_hangs() {
 
 #[test]
 fn what_was_left_undecided_is_decided_once_every_manifest_is_valid() {
-    let folder = Folder::new(&[("a.yaml", "["), ("b.yaml", &object("b", "api"))]);
+    let folder = ManifestFolder::new(&[("a.yaml", "["), ("b.yaml", &object("b", "api"))]);
     folder.reload();
-    folder.objects.leave_undecided("a");
-    folder.objects.leave_undecided("gone");
+    folder.objects.add_undecided("a");
+    folder.objects.add_undecided("gone");
     let undeclared = || folder.objects.undeclared().into_iter().collect::<Vec<_>>();
     assert_eq!(undeclared(), [""; 0], "either may be in a.yaml");
     folder.write("a.yaml", &object("a", "api"));
@@ -230,59 +237,59 @@ fn what_was_left_undecided_is_decided_once_every_manifest_is_valid() {
     for _ in 0..2 {
         assert_eq!(undeclared(), ["gone"], "until somebody has said so");
     }
-    folder.objects.is_decided("gone");
+    folder.objects.confirm_undeclared("gone");
     assert_eq!(undeclared(), [""; 0]);
 }
 
 #[test]
 fn who_was_removed_again_meanwhile_is_yet_to_be_told_of() {
-    let folder = Folder::new(&[("a.yaml", &object("a", "api"))]);
+    let folder = ManifestFolder::new(&[("a.yaml", &object("a", "api"))]);
     folder.reload();
     let remove = || {
         fs::remove_file(folder.dir.path().join("m/a.yaml")).unwrap();
         folder.reload();
-        folder.objects.parting("a").unwrap()
+        folder.objects.pending_removal("a").unwrap()
     };
     let first = remove();
     folder.write("a.yaml", &object("a", "web"));
     folder.reload();
     let second = remove();
-    folder.objects.has_parted(&first);
-    assert_eq!(folder.objects.removed(), ["a"]);
-    folder.objects.has_parted(&second);
-    assert_eq!(folder.objects.removed(), [""; 0]);
+    folder.objects.confirm_removal(&first);
+    assert_eq!(folder.objects.pending_removals(), ["a"]);
+    folder.objects.confirm_removal(&second);
+    assert_eq!(folder.objects.pending_removals(), [""; 0]);
 }
 
 /// What is watched after a restart: what was declared before is kept.
-fn restarted(folder: &Folder, change: impl Fn(&mut Desired)) -> Objects {
+fn restarted(folder: &ManifestFolder, change: impl Fn(&mut Desired)) -> ManagedObjects {
     let kept = folder.objects.all().into_iter().map(|desired| {
         let mut desired = desired.as_ref().clone();
         change(&mut desired);
         desired
     });
-    Objects::new(vec![Source::Path(folder.dir.path().join("m"))]).resume(kept.collect())
+    ManagedObjects::new(vec![ManifestSource::Path(folder.dir.path().join("m"))]).resume(kept.collect())
 }
 
 #[test]
 fn what_was_declared_before_a_restart_goes_on_where_its_manifest_is_at_fault_now() {
-    let folder = Folder::new(&[("a.yaml", &object("a", "api")), ("b.yaml", &object("b", "api"))]);
+    let folder = ManifestFolder::new(&[("a.yaml", &object("a", "api")), ("b.yaml", &object("b", "api"))]);
     folder.reload();
     folder.write("a.yaml", "nonsense");
     let objects = restarted(&folder, |_| {});
     let errors = objects.reload().errors.len();
     assert_eq!((objects.names(), errors), (names(&["a", "b"]), 1));
-    assert!(objects.get("a").unwrap().outlived.as_ref().unwrap().contains("a.yaml"));
-    assert_eq!(objects.get("b").unwrap().outlived, None);
+    assert!(objects.get("a").unwrap().superseded_by.as_ref().unwrap().contains("a.yaml"));
+    assert_eq!(objects.get("b").unwrap().superseded_by, None);
 
     fs::remove_file(folder.dir.path().join("m/a.yaml")).unwrap();
     let objects = restarted(&folder, |_| {});
     objects.reload();
-    assert_eq!((objects.names(), objects.removed()), (names(&["b"]), names(&["a"])), "it is gone");
+    assert_eq!((objects.names(), objects.pending_removals()), (names(&["b"]), names(&["a"])), "it is gone");
 }
 
 #[test]
 fn what_was_declared_before_a_restart_goes_on_however_its_path_is_written_now() {
-    let folder = Folder::new(&[("a.yaml", &object("a", "api")), ("b.yaml", &object("b", "api"))]);
+    let folder = ManifestFolder::new(&[("a.yaml", &object("a", "api")), ("b.yaml", &object("b", "api"))]);
     folder.reload();
     folder.write("a.yaml", "nonsense");
     let home = folder.dir.path();
@@ -294,7 +301,8 @@ fn what_was_declared_before_a_restart_goes_on_however_its_path_is_written_now() 
         ("link/a.yaml", &["a"]),
     ] {
         let kept = folder.objects.all().into_iter().map(|desired| desired.as_ref().clone());
-        let objects = Objects::new(vec![Source::Path(home.join(given))]).resume(kept.collect());
+        let objects =
+            ManagedObjects::new(vec![ManifestSource::Path(home.join(given))]).resume(kept.collect());
         objects.reload();
         assert_eq!(objects.names(), expected, "{given}");
     }
@@ -302,7 +310,7 @@ fn what_was_declared_before_a_restart_goes_on_however_its_path_is_written_now() 
 
 #[test]
 fn what_was_kept_of_another_file_or_is_not_what_its_digest_says_does_not_go_on() {
-    let folder = Folder::new(&[("a.yaml", &object("a", "api")), ("b.yaml", &object("b", "api"))]);
+    let folder = ManifestFolder::new(&[("a.yaml", &object("a", "api")), ("b.yaml", &object("b", "api"))]);
     folder.reload();
     folder.write("a.yaml", "nonsense");
     let changes: [fn(&mut Desired); 4] = [

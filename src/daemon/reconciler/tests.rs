@@ -4,7 +4,7 @@ use std::fs;
 
 use super::*;
 use crate::{
-    daemon::testing::{Bench, healthy},
+    daemon::testing::{DaemonFixture, healthy},
     fixtures,
     reconcile::fake::World,
     store::RecordFilter,
@@ -12,8 +12,8 @@ use crate::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
-mod odd;
-mod watch;
+mod failing_host;
+mod registration;
 
 /// A jittered wait.
 #[track_caller]
@@ -23,143 +23,144 @@ fn assert_about(wait: Duration, expected: Duration) {
 
 #[tokio::test(start_paused = true)]
 async fn the_wait_after_failures_grows_to_a_limit_and_a_success_ends_them() {
-    let bench = Bench::new(healthy());
+    let fixture = DaemonFixture::new(healthy());
     for _ in 0..2 {
-        bench.is_away(true);
+        fixture.is_away(true);
         for seconds in [1, 2, 4, 8, 16, 30, 30] {
-            assert_about(bench.wait_after_turn().await, seconds * SECOND);
+            assert_about(fixture.wait_after_reconcile().await, seconds * SECOND);
         }
-        bench.is_away(false);
-        assert_about(bench.wait_at_rest().await, 300 * SECOND);
+        fixture.is_away(false);
+        assert_about(fixture.wait_at_rest().await, 300 * SECOND);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_wants_a_look_each_second_has_it_after_failures_too() {
-    let bench = Bench::new(healthy());
+    let fixture = DaemonFixture::new(healthy());
     let often = fixtures::desired_with(&serde_json::json!({ "interval": "3s" })).object;
-    let manifest = bench.dir.path().join("manifests/backoffice.yaml");
+    let manifest = fixture.dir.path().join("manifests/backoffice.yaml");
     fs::write(manifest, serde_json::to_string(&often).unwrap()).unwrap();
-    bench.shared.reload().await;
-    bench.is_away(true);
+    fixture.shared.reload().await;
+    fixture.is_away(true);
     for seconds in [1, 2, 3, 3] {
-        assert_about(bench.wait_after_turn().await, seconds * SECOND);
+        assert_about(fixture.wait_after_reconcile().await, seconds * SECOND);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_outcome_that_there_was_no_room_for_is_written_at_the_end_at_the_latest() {
-    let bench = Bench::new(World::incident());
-    let disk = rusqlite::Connection::open(bench.dir.path().join("state.db")).unwrap();
+    let fixture = DaemonFixture::new(World::incident());
+    let disk = rusqlite::Connection::open(fixture.dir.path().join("state.db")).unwrap();
     let full = "CREATE TRIGGER full BEFORE INSERT ON trail WHEN NEW.kind = 'StepFinished'
                 BEGIN SELECT RAISE(FAIL, 'the disk is full'); END";
     disk.execute_batch(full).unwrap();
-    assert_about(bench.wait_after_turn().await, SECOND);
+    assert_about(fixture.wait_after_reconcile().await, SECOND);
     disk.execute_batch("DROP TRIGGER full").unwrap();
-    bench.shared.record_end(&End::Signal("SIGTERM")).unwrap();
-    let records = bench.shared.store.records(&RecordFilter::default()).unwrap();
+    fixture.shared.record_end(&End::Signal("SIGTERM")).unwrap();
+    let records = fixture.shared.store.records(&RecordFilter::default()).unwrap();
     let last: Vec<&str> = records.iter().rev().take(3).map(|record| record.kind.as_str()).collect();
     assert_eq!(last, ["Stopped", "StepFinished", "StepIntended"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_waits_for_a_build_is_named_once_it_may_begin() {
-    let bench = Bench::new(World::incident());
-    let building = bench.shared.builds.try_acquire().unwrap();
-    assert_eq!(bench.wait_after_turn().await, SLOT_POLL);
-    assert!(bench.shared.host.world(|world| world.log.is_empty()), "it does not build yet");
-    let mut keys = Box::pin(bench.shared.keys.stream());
+    let fixture = DaemonFixture::new(World::incident());
+    let building = fixture.shared.builds.try_acquire().unwrap();
+    assert_eq!(fixture.wait_after_reconcile().await, SLOT_POLL);
+    assert!(fixture.shared.host.world(|world| world.log.is_empty()), "it does not build yet");
+    let mut keys = Box::pin(fixture.shared.queue.stream());
     let mut named =
         || futures_util::FutureExt::now_or_never(futures_util::StreamExt::next(&mut keys)).flatten();
     // Another one's turn that ends while the slot is taken names nobody.
-    bench.turn("other").await;
+    fixture.reconcile("other").await;
     assert_eq!(named(), None);
     drop(building);
-    bench.turn("other").await;
+    fixture.reconcile("other").await;
     assert_eq!(named().as_deref(), Some("backoffice"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_waits_for_a_step_on_its_project_is_named_once_that_has_ended_and_not_before() {
-    let bench = Bench::new(World::incident());
+    let fixture = DaemonFixture::new(World::incident());
     let project = "backoffice";
-    let step = bench.shared.at_work.claim(project).unwrap();
+    let step = fixture.shared.active_projects.claim(project).unwrap();
     for _ in 0..3 {
-        assert_eq!(bench.wait_after_turn().await, SLOT_POLL);
+        assert_eq!(fixture.wait_after_reconcile().await, SLOT_POLL);
     }
-    assert!(bench.shared.host.world(|world| world.log.is_empty()), "no step beside another's");
-    let named = || bench.shared.memory.may_begin(|way| *way == Way::Project(project.into()));
-    let mut keys = Box::pin(bench.shared.keys.stream());
+    assert!(fixture.shared.host.world(|world| world.log.is_empty()), "no step beside another's");
+    let named =
+        || fixture.shared.sessions.unblocked(|blocked_on| *blocked_on == BlockedOn::Project(project.into()));
+    let mut keys = Box::pin(fixture.shared.queue.stream());
     let mut next =
         || futures_util::FutureExt::now_or_never(futures_util::StreamExt::next(&mut keys)).flatten();
     // Another one's turn that ends while the step is at work names nobody.
-    bench.turn("other").await;
+    fixture.reconcile("other").await;
     assert_eq!(next(), None);
     drop(step);
-    bench.turn("other").await;
+    fixture.reconcile("other").await;
     assert_eq!(next().as_deref(), Some("backoffice"));
     assert!(!named().contains(&"backoffice".to_owned()), "once");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_backoff_of_hours_keeps_nobody_from_being_looked_at_at_the_resync() {
-    let bench = Bench::new(World::incident());
+    let fixture = DaemonFixture::new(World::incident());
     let slow = fixtures::desired_with(&serde_json::json!({
         "interval": "1m", "backoff": { "initial": "2h", "max": "2h" }
     }));
-    let manifest = bench.dir.path().join("manifests/backoffice.yaml");
+    let manifest = fixture.dir.path().join("manifests/backoffice.yaml");
     fs::write(manifest, serde_json::to_string(&slow.object).unwrap()).unwrap();
-    bench.shared.reload().await;
-    bench.shared.host.world(|world| world.faults.build_fails = true);
-    let wait = bench.wait_at_rest().await;
-    assert_eq!(bench.shared.host.world(|world| world.log.len()), 1, "it is in the backoff after its step");
+    fixture.shared.reload().await;
+    fixture.shared.host.world(|world| world.faults.build_fails = true);
+    let wait = fixture.wait_at_rest().await;
+    assert_eq!(fixture.shared.host.world(|world| world.log.len()), 1, "it is in the backoff after its step");
     assert_about(wait, 60 * SECOND);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_not_declared_any_more_is_never_looked_at_again() {
-    let bench = Bench::new(healthy());
-    bench.turn("backoffice").await;
-    fs::remove_file(bench.dir.path().join("manifests/backoffice.yaml")).unwrap();
-    bench.shared.reload().await;
-    let looks = || bench.shared.host.world(|world| world.container.unwrap().looks);
+    let fixture = DaemonFixture::new(healthy());
+    fixture.reconcile("backoffice").await;
+    fs::remove_file(fixture.dir.path().join("manifests/backoffice.yaml")).unwrap();
+    fixture.shared.reload().await;
+    let looks = || fixture.shared.host.world(|world| world.container.unwrap().looks);
     let before = looks();
-    assert_eq!(bench.turn("backoffice").await, Requeue::Never);
-    assert_eq!(bench.turn("never-declared").await, Requeue::Never);
+    assert_eq!(fixture.reconcile("backoffice").await, Requeue::Never);
+    assert_eq!(fixture.reconcile("never-declared").await, Requeue::Never);
     assert_eq!(looks(), before);
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_is_suspended_is_looked_at_when_that_ends() {
-    let bench = Bench::new(World::incident());
+    let fixture = DaemonFixture::new(World::incident());
     let until = now() + chrono::TimeDelta::seconds(60);
-    bench.shared.store.suspend("backoffice", Some(until), "a test").unwrap();
-    let wait = bench.wait_at_rest().await;
+    fixture.shared.store.suspend("backoffice", Some(until), "a test").unwrap();
+    let wait = fixture.wait_at_rest().await;
     assert!(wait <= 60 * SECOND && wait > 40 * SECOND, "{wait:?}");
-    bench.shared.store.suspend("backoffice", None, "a test").unwrap();
-    assert_about(bench.wait_at_rest().await, 300 * SECOND);
-    assert!(bench.shared.host.world(|world| world.log.is_empty()));
+    fixture.shared.store.suspend("backoffice", None, "a test").unwrap();
+    assert_about(fixture.wait_at_rest().await, 300 * SECOND);
+    assert!(fixture.shared.host.world(|world| world.log.is_empty()));
 }
 
 #[tokio::test(start_paused = true)]
 async fn once_undrift_is_to_end_nothing_is_looked_at() {
-    let bench = Bench::new(World::incident());
-    bench.shared.stop.cancel();
-    assert_eq!(bench.turn("backoffice").await, Requeue::Never);
-    assert_eq!(bench.shared.host.world(|world| world.container.unwrap().looks), 0);
+    let fixture = DaemonFixture::new(World::incident());
+    fixture.shared.stop.cancel();
+    assert_eq!(fixture.reconcile("backoffice").await, Requeue::Never);
+    assert_eq!(fixture.shared.host.world(|world| world.container.unwrap().looks), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn at_the_end_no_status_says_that_somebody_is_at_work() {
-    let bench = Bench::new(World::incident());
+    let fixture = DaemonFixture::new(World::incident());
     // Ended in the middle of a repair: what was recorded last is the state before the step.
-    assert_eq!(bench.turn("backoffice").await, Requeue::Now);
+    assert_eq!(fixture.reconcile("backoffice").await, Requeue::Now);
     let reconciling = || {
-        let object = bench.shared.store.object("backoffice").unwrap().unwrap();
+        let object = fixture.shared.store.object("backoffice").unwrap().unwrap();
         let mut conditions = object.status.conditions.into_iter();
         conditions.find(|condition| condition.kind == ConditionType::Reconciling).unwrap().status
     };
     assert_eq!(reconciling(), ConditionStatus::True);
-    bench.shared.nobody_is_at_work().unwrap();
+    fixture.shared.nobody_is_at_work().unwrap();
     assert_eq!(reconciling(), ConditionStatus::False);
 }

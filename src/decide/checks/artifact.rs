@@ -1,12 +1,12 @@
 //! The artifact layer: does the image behind the service's reference hold what is declared?
 
-use super::{LayerVerdict, View, worst};
+use super::{LayerVerdict, ServiceView, worst};
 use crate::api::{
     Fact, ModuleObservation, ModuleSpec, Presence, Reason, ServiceObservation, SourceComparison, SourceDrift,
     Time, compare_sources, knows_less,
 };
 
-pub(super) fn check(view: View<'_>) -> LayerVerdict {
+pub(super) fn check(view: ServiceView<'_>) -> LayerVerdict {
     let seen = view.seen;
     if !seen.buildable && view.spec.modules.is_empty() {
         return LayerVerdict::Undeclared;
@@ -28,7 +28,7 @@ pub(super) fn check(view: View<'_>) -> LayerVerdict {
 
 /// Nothing is behind the reference. For a service that Compose cannot build this is no drift: where a container
 /// runs, its tag was moved or removed and says nothing about it; where none does, `up` fetches the image.
-fn without_image(view: View<'_>) -> LayerVerdict {
+fn without_image(view: ServiceView<'_>) -> LayerVerdict {
     let reference = &view.seen.artifact.reference;
     if view.seen.buildable {
         return LayerVerdict::Broken(Reason::ImageMissing, format!("there is no image {reference}"));
@@ -59,7 +59,7 @@ fn module(spec: &ModuleSpec, seen: &ModuleObservation, reference: &str) -> Layer
 
 /// What cannot be read cannot be enforced, and is not silently taken for unchanged. What runs, and what the image holds, is
 /// known all the same: it is repaired as where the source is only reported.
-fn unreadable(view: View<'_>) -> LayerVerdict {
+fn unreadable(view: ServiceView<'_>) -> LayerVerdict {
     match (&view.seen.source.unreadable, view.inputs.desired.object.spec.source.drift) {
         (Some(what), SourceDrift::Enforce) => LayerVerdict::Unverifiable(format!(
             "whether the source has changed since the image was built cannot be known ({what}), and `source.drift: \
@@ -69,7 +69,7 @@ fn unreadable(view: View<'_>) -> LayerVerdict {
     }
 }
 
-fn source_changed(view: View<'_>) -> LayerVerdict {
+fn source_changed(view: ServiceView<'_>) -> LayerVerdict {
     let policy = view.inputs.desired.object.spec.source.drift;
     match (&view.seen.source.digest, policy) {
         (_, SourceDrift::Ignore) | (Fact::Known(None), _) | (Fact::Unknown(_), SourceDrift::Report) => {
@@ -85,7 +85,7 @@ fn source_changed(view: View<'_>) -> LayerVerdict {
 }
 
 /// A source that the image cannot be newer than.
-struct Then<'a> {
+struct EarlierSource<'a> {
     digest: &'a str,
     /// What is said where the source is another now.
     changed: String,
@@ -93,7 +93,7 @@ struct Then<'a> {
     reported: String,
 }
 
-fn since(then: Then<'_>, now: &str, policy: SourceDrift) -> LayerVerdict {
+fn since(then: EarlierSource<'_>, now: &str, policy: SourceDrift) -> LayerVerdict {
     match (compare_sources(then.digest, now), policy) {
         (SourceComparison::Same, _) => LayerVerdict::AsDeclared(None),
         (SourceComparison::OtherRule, _) => LayerVerdict::AsDeclared(Some(
@@ -108,12 +108,15 @@ fn since(then: Then<'_>, now: &str, policy: SourceDrift) -> LayerVerdict {
 
 /// What undrift built itself it knows best; of any other image, and of what it did not yet know to be below its own, it knows
 /// only since when it has been there.
-fn sources_then<'a>(seen: &'a ServiceObservation, now: &str) -> impl Iterator<Item = Then<'a>> + use<'a> {
+fn sources_then<'a>(
+    seen: &'a ServiceObservation,
+    now: &str,
+) -> impl Iterator<Item = EarlierSource<'a>> + use<'a> {
     let seen = &seen.artifact;
     let reference = &seen.reference;
     let is_all = |then: &String| !knows_less(then, now);
     let sight = seen.first_sight.as_ref().filter(|_| !seen.built_from.as_ref().is_some_and(is_all));
-    let built = seen.built_from.as_deref().map(|digest| Then {
+    let built = seen.built_from.as_deref().map(|digest| EarlierSource {
         digest,
         changed: format!("the source has changed since the image {reference} was built"),
         reported: "the source has changed since this image was built".into(),
@@ -126,7 +129,7 @@ fn sources_then<'a>(seen: &'a ServiceObservation, now: &str) -> impl Iterator<It
              change cannot hold it",
             second(sight.at)
         );
-        Then { digest: &sight.digest, changed: words.clone(), reported: words }
+        EarlierSource { digest: &sight.digest, changed: words.clone(), reported: words }
     });
     built.into_iter().chain(sight)
 }

@@ -1,12 +1,12 @@
 //! The auth layer: do credentials open the route, and is it closed without them?
 
-use super::{LayerVerdict, View, replicas, statuses, worst};
+use super::{LayerVerdict, ServiceView, replicas, statuses, worst};
 use crate::{
     api::{Answer, Auth, Fact, Reason, RouteAnswer, RouteSpec, TOO_MANY_REQUESTS, UnknownReason},
     decide::oracle::AWAY,
 };
 
-pub(super) fn check(view: View<'_>) -> LayerVerdict {
+pub(super) fn check(view: ServiceView<'_>) -> LayerVerdict {
     if replicas::none_is_declared(view) {
         return LayerVerdict::Undeclared;
     }

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::{Inputs, LayerVerdict, View, job, namespace, network, replicas, worst};
+use super::{Inputs, LayerVerdict, ServiceView, job, namespace, network, replicas, worst};
 use crate::api::{
     ConfigDifference, ContainerObservation, ContainerState, Fact, Health, ModuleInContainer, ModuleSpec,
     Presence, Reason, Time, Upgrades,
@@ -14,15 +14,15 @@ const SETTLED_AFTER: TimeDelta = TimeDelta::seconds(10);
 
 /// As many deaths within ten minutes are a loop. One that the engine's restart policy has mended is history: a service that
 /// was up before what it needs dies once, too.
-const LOOP_DEATHS: i64 = 2;
+const LOOP_RESTARTS: i64 = 2;
 
 /// Why a container was not started, beside its state.
 const PORT_TAKEN: &str = ": a port of the host that it publishes was taken when it was to be started";
 
 /// What is asked of one replica.
-type Check = fn(View<'_>, &ContainerObservation) -> LayerVerdict;
+type ReplicaCheck = fn(ServiceView<'_>, &ContainerObservation) -> LayerVerdict;
 
-pub(super) fn check(view: View<'_>) -> LayerVerdict {
+pub(super) fn check(view: ServiceView<'_>) -> LayerVerdict {
     let containers = match &view.seen.containers {
         Fact::Known(containers) => containers,
         Fact::Unknown(why) => return LayerVerdict::not_known(format!("containers: {why}")),
@@ -45,7 +45,7 @@ pub(super) fn check(view: View<'_>) -> LayerVerdict {
         return of_job;
     }
     // Reason by reason, not container by container: what `up` mends comes before what a restart might.
-    let up_mends: [Check; 8] = [
+    let fixed_by_up: [ReplicaCheck; 8] = [
         crash_looping_now,
         not_running,
         image,
@@ -55,16 +55,16 @@ pub(super) fn check(view: View<'_>) -> LayerVerdict {
         modules,
         network::attachments,
     ];
-    let restart_mends: [Check; 2] = [crash_looping, health];
-    let each = |checks: &[Check]| {
+    let fixed_by_restart: [ReplicaCheck; 2] = [crash_looping, health];
+    let each = |checks: &[ReplicaCheck]| {
         worst(checks.iter().flat_map(|check| containers.iter().map(move |c| check(view, c))))
     };
     let surplus = replicas::surplus(view, containers);
     // The last one last, because no step mends it.
-    worst([each(&up_mends), surplus, each(&restart_mends), network::definitions(view)])
+    worst([each(&fixed_by_up), surplus, each(&fixed_by_restart), network::definitions(view)])
 }
 
-fn other_directory(view: View<'_>, containers: &[ContainerObservation]) -> Option<LayerVerdict> {
+fn other_directory(view: ServiceView<'_>, containers: &[ContainerObservation]) -> Option<LayerVerdict> {
     if view.inputs.desired.object.spec.project.take_over {
         return None;
     }
@@ -87,7 +87,7 @@ fn other_directory(view: View<'_>, containers: &[ContainerObservation]) -> Optio
 }
 
 /// The engine is between two starts of it: whatever else is wrong, it was seen to die.
-fn crash_looping_now(view: View<'_>, c: &ContainerObservation) -> LayerVerdict {
+fn crash_looping_now(view: ServiceView<'_>, c: &ContainerObservation) -> LayerVerdict {
     // An outdated container that dies is mended by the new image rather than by a restart.
     if !is_between_starts(c) || matches!(image(view, c), LayerVerdict::Broken(..)) {
         return fine();
@@ -99,7 +99,7 @@ const fn is_between_starts(c: &ContainerObservation) -> bool {
     c.restarting || matches!(c.state, ContainerState::Restarting)
 }
 
-fn not_running(view: View<'_>, c: &ContainerObservation) -> LayerVerdict {
+fn not_running(view: ServiceView<'_>, c: &ContainerObservation) -> LayerVerdict {
     if replicas::is_spare(view, c) {
         return fine();
     }
@@ -118,7 +118,7 @@ fn not_running(view: View<'_>, c: &ContainerObservation) -> LayerVerdict {
     }
 }
 
-fn image(view: View<'_>, c: &ContainerObservation) -> LayerVerdict {
+fn image(view: ServiceView<'_>, c: &ContainerObservation) -> LayerVerdict {
     match &view.seen.artifact.image {
         Fact::Known(Some(id)) if *id == c.image_id => fine(),
         Fact::Known(Some(id)) => broken(
@@ -142,7 +142,7 @@ fn image(view: View<'_>, c: &ContainerObservation) -> LayerVerdict {
     }
 }
 
-fn config(view: View<'_>, c: &ContainerObservation) -> LayerVerdict {
+fn config(view: ServiceView<'_>, c: &ContainerObservation) -> LayerVerdict {
     match &c.config_changed {
         Fact::Known(false) => fine(),
         // The same configuration: an upgrade of Compose repairs nothing, unless the manifest says so.
@@ -178,11 +178,11 @@ fn in_what(c: &ContainerObservation) -> String {
     format!("{}{more} {verb}", named.join(", "))
 }
 
-fn reports_upgrades(view: View<'_>) -> bool {
+fn reports_upgrades(view: ServiceView<'_>) -> bool {
     view.inputs.desired.object.spec.reconcile.upgrades == Upgrades::Report
 }
 
-fn modules(view: View<'_>, c: &ContainerObservation) -> LayerVerdict {
+fn modules(view: ServiceView<'_>, c: &ContainerObservation) -> LayerVerdict {
     let rows = view.spec.modules.iter().zip(&c.modules).enumerate();
     worst(rows.map(|(index, (spec, seen))| {
         let in_image = view.seen.artifact.modules.get(index).map(|m| &m.presence);
@@ -217,26 +217,26 @@ fn module(
     }
 }
 
-fn crash_looping(view: View<'_>, c: &ContainerObservation) -> LayerVerdict {
+fn crash_looping(view: ServiceView<'_>, c: &ContainerObservation) -> LayerVerdict {
     if c.state == ContainerState::Running { dies(view, c) } else { fine() }
 }
 
 /// Whether a container is seen to die again and again.
 pub(in crate::decide) fn is_looping(inputs: Inputs<'_>, c: &ContainerObservation) -> bool {
-    let deaths = match inputs.history.restarts.get(&c.id) {
+    let restarts = match inputs.history.restarts.get(&c.id) {
         Some(before) => c.restart_count - before,
         // At a first look: the last one was just now, and nobody knows when the others were.
-        None if is_young(c, inputs.now) => c.restart_count,
+        None if within_start_grace(c, inputs.now) => c.restart_count,
         None => 0,
     };
-    deaths >= LOOP_DEATHS
+    restarts >= LOOP_RESTARTS
 }
 
-fn dies(view: View<'_>, c: &ContainerObservation) -> LayerVerdict {
-    let young = is_young(c, view.inputs.now);
+fn dies(view: ServiceView<'_>, c: &ContainerObservation) -> LayerVerdict {
+    let in_grace = within_start_grace(c, view.inputs.now);
     if is_looping(view.inputs, c) {
         looping(c)
-    } else if is_between_starts(c) || (young && c.restart_count > 0) {
+    } else if is_between_starts(c) || (in_grace && c.restart_count > 0) {
         LayerVerdict::not_known(format!("{} has died just now, and the engine starts it again", c.name))
     } else {
         fine()
@@ -245,11 +245,11 @@ fn dies(view: View<'_>, c: &ContainerObservation) -> LayerVerdict {
 
 /// Whether the last start of a container was so short a time ago that it counts as crashed again if it dies.
 #[must_use]
-pub fn is_young(c: &ContainerObservation, now: Time) -> bool {
+pub fn within_start_grace(c: &ContainerObservation, now: Time) -> bool {
     is_between_starts(c) || c.started_at.is_some_and(|started| (now - started).abs() < SETTLED_AFTER)
 }
 
-fn health(_: View<'_>, c: &ContainerObservation) -> LayerVerdict {
+fn health(_: ServiceView<'_>, c: &ContainerObservation) -> LayerVerdict {
     match c.health {
         Some(Health::Unhealthy) => broken(Reason::Unhealthy, format!("the health check of {} fails", c.name)),
         Some(Health::Starting) => {

@@ -1,6 +1,6 @@
 //! The container layer of a job: a container that is to end.
 
-use super::{LayerVerdict, View};
+use super::{LayerVerdict, ServiceView};
 use crate::api::{ContainerObservation, ContainerState, Fact};
 
 /// The verdict on a job that has ended well, or that runs and is waited for; `None` where it is judged like any other
@@ -8,7 +8,7 @@ use crate::api::{ContainerObservation, ContainerState, Fact};
 ///
 /// A job is run anew by an `up` of a service that waits for it, and not because its image or its configuration is another
 /// one now: what it has done it has done. A service with routes is to answer, whatever its restart policy says.
-pub(super) fn check(view: View<'_>, containers: &[ContainerObservation]) -> Option<LayerVerdict> {
+pub(super) fn check(view: ServiceView<'_>, containers: &[ContainerObservation]) -> Option<LayerVerdict> {
     let ties = &view.seen.ties;
     let is_done = |c: &ContainerObservation| {
         has_ended_well(c) || ties.is_awaited && c.state == ContainerState::Running && !c.restarting
@@ -36,7 +36,7 @@ pub(in crate::decide) fn has_ended_well(c: &ContainerObservation) -> bool {
     c.state == ContainerState::Exited && c.exit_code == Some(0) && !c.restarting
 }
 
-fn is_outdated(view: View<'_>, c: &ContainerObservation) -> bool {
+fn is_outdated(view: ServiceView<'_>, c: &ContainerObservation) -> bool {
     let image = view.seen.artifact.image.known().and_then(Option::as_ref);
     image.is_some_and(|image| *image != c.image_id) || c.config_changed == Fact::Known(true)
 }

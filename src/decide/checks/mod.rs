@@ -11,9 +11,9 @@ mod route;
 mod source;
 
 pub(super) use container::is_looping;
-pub use container::is_young;
+pub use container::within_start_grace;
 pub(super) use job::has_ended_well;
-pub(super) use namespace::is_mended_by_a_restart;
+pub(super) use namespace::is_fixed_by_a_restart;
 
 use super::Inputs;
 use crate::api::{Drift, Layer, Note, Reason, ServiceObservation, ServiceSpec, UnknownReason};
@@ -119,7 +119,7 @@ impl Diagnosis {
 
 /// What one service's checks look at.
 #[derive(Clone, Copy)]
-struct View<'a> {
+struct ServiceView<'a> {
     spec: &'a ServiceSpec,
     seen: &'a ServiceObservation,
     inputs: Inputs<'a>,
@@ -137,7 +137,7 @@ pub fn diagnose(spec: &ServiceSpec, inputs: Inputs<'_>) -> Diagnosis {
         let unseen = || LayerVerdict::not_known("it was not looked at".into());
         return Diagnosis::new(&spec.name, [unseen(), unseen(), unseen(), unseen(), unseen()]);
     };
-    let view = View { spec, seen, inputs };
+    let view = ServiceView { spec, seen, inputs };
     let diagnosis = Diagnosis::new(
         &spec.name,
         [

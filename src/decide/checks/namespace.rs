@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::{Inputs, LayerVerdict, View};
+use super::{Inputs, LayerVerdict, ServiceView};
 use crate::api::{
     ContainerObservation, ContainerState, Fact, JoinOwner, Joined, OtherContainer, Reason, ServiceObservation,
 };
@@ -11,11 +11,11 @@ use crate::api::{
 /// does it one after the other.
 const SETTLED_AFTER: TimeDelta = TimeDelta::seconds(10);
 
-pub(super) fn check(view: View<'_>, c: &ContainerObservation) -> LayerVerdict {
+pub(super) fn check(view: ServiceView<'_>, c: &ContainerObservation) -> LayerVerdict {
     super::worst(c.joined.iter().map(|joined| one(view, c, joined)))
 }
 
-fn one(view: View<'_>, c: &ContainerObservation, joined: &Joined) -> LayerVerdict {
+fn one(view: ServiceView<'_>, c: &ContainerObservation, joined: &Joined) -> LayerVerdict {
     match &joined.other {
         Fact::Unknown(why) => {
             LayerVerdict::not_known(format!("the container whose {} {} shares: {why}", joined.what, c.name))
@@ -33,7 +33,7 @@ fn one(view: View<'_>, c: &ContainerObservation, joined: &Joined) -> LayerVerdic
 }
 
 fn of_other(
-    view: View<'_>,
+    view: ServiceView<'_>,
     c: &ContainerObservation,
     joined: &Joined,
     other: &OtherContainer,
@@ -93,7 +93,7 @@ pub(in crate::decide) fn blocking(inputs: Inputs<'_>, seen: &ServiceObservation)
 }
 
 /// Whether a restart joins the namespaces anew: every one of the other containers is still there.
-pub(in crate::decide) fn is_mended_by_a_restart(containers: &[ContainerObservation]) -> bool {
+pub(in crate::decide) fn is_fixed_by_a_restart(containers: &[ContainerObservation]) -> bool {
     let mut all = containers.iter().flat_map(|c| &c.joined);
     all.all(|joined| matches!(joined.other, Fact::Known(Some(_))))
 }

@@ -1,7 +1,7 @@
 //! What Compose's config hash leaves out: the networks and ports of a container, what was copied into it, and the
 //! definitions of the networks that its service joins.
 
-use super::{LayerVerdict, View};
+use super::{LayerVerdict, ServiceView};
 use crate::api::{
     AttachedNetwork, Attachments, BoundPort, ContainerObservation, ContainerState, DeclaredNetwork,
     DeclaredPort, Fact, NetworkObservation, NetworkUser, Reason, ServiceObservation,
@@ -12,7 +12,7 @@ const BRIDGE: &str = "bridge";
 
 /// Whether a container that runs is attached as the Compose files say. More networks than declared are somebody's own:
 /// a proxy that joins by hand.
-pub(super) fn attachments(view: View<'_>, c: &ContainerObservation) -> LayerVerdict {
+pub(super) fn attachments(view: ServiceView<'_>, c: &ContainerObservation) -> LayerVerdict {
     if c.state != ContainerState::Running {
         return LayerVerdict::AsDeclared(None);
     }
@@ -70,7 +70,7 @@ fn unpublished(declared: &DeclaredPort, attached: &Attachments) -> Option<String
 }
 
 /// Whether a container holds the configs and secrets that the Compose files have now.
-pub(super) fn contents(_: View<'_>, c: &ContainerObservation) -> LayerVerdict {
+pub(super) fn contents(_: ServiceView<'_>, c: &ContainerObservation) -> LayerVerdict {
     let verdicts = c.contents.iter().map(|content| match &content.differs {
         Fact::Known(false) => LayerVerdict::AsDeclared(None),
         Fact::Known(true) => LayerVerdict::Broken(
@@ -86,7 +86,7 @@ pub(super) fn contents(_: View<'_>, c: &ContainerObservation) -> LayerVerdict {
 }
 
 /// Whether the networks that the service joins were made from the definitions that the Compose files have now.
-pub(super) fn definitions(view: View<'_>) -> LayerVerdict {
+pub(super) fn definitions(view: ServiceView<'_>) -> LayerVerdict {
     let networks = match &view.seen.networks {
         Fact::Known(networks) => networks,
         Fact::Unknown(why) => return LayerVerdict::not_known(format!("networks: {why}")),

@@ -1,10 +1,10 @@
 //! How many replicas there are, and how many are declared.
 
-use super::{LayerVerdict, View};
+use super::{LayerVerdict, ServiceView};
 use crate::api::{ContainerObservation, ContainerState, Reason, Time};
 
 /// Whether fewer are there than declared.
-pub(super) fn missing(view: View<'_>, containers: &[ContainerObservation]) -> Option<LayerVerdict> {
+pub(super) fn missing(view: ServiceView<'_>, containers: &[ContainerObservation]) -> Option<LayerVerdict> {
     let (there, wanted) = (count(containers), wanted(view));
     (there < wanted).then(|| {
         let message = match (there, wanted) {
@@ -17,7 +17,7 @@ pub(super) fn missing(view: View<'_>, containers: &[ContainerObservation]) -> Op
 
 /// Whether more are there than declared. While one of them is young somebody may be rolling the service out, and what will be
 /// left of it nobody knows.
-pub(super) fn surplus(view: View<'_>, containers: &[ContainerObservation]) -> LayerVerdict {
+pub(super) fn surplus(view: ServiceView<'_>, containers: &[ContainerObservation]) -> LayerVerdict {
     let (there, wanted) = (count(containers), wanted(view));
     if there <= wanted {
         return LayerVerdict::AsDeclared(None);
@@ -27,8 +27,8 @@ pub(super) fn surplus(view: View<'_>, containers: &[ContainerObservation]) -> La
     let timeout = view.inputs.desired.object.spec.reconcile.verify.timeout.delta();
     let now = view.inputs.now;
     // A creation that a clock that was set back shows as lying ahead is as old as it is far from now.
-    let is_young = |created: Time| (now - created).abs() < timeout;
-    match present(containers).find(|c| c.created_at.is_some_and(is_young)) {
+    let within_timeout = |created: Time| (now - created).abs() < timeout;
+    match present(containers).find(|c| c.created_at.is_some_and(within_timeout)) {
         Some(young) => LayerVerdict::not_known(format!(
             "{message}; {} is younger than the time that a repair has to be verified, so somebody may be rolling it out",
             young.name
@@ -38,18 +38,18 @@ pub(super) fn surplus(view: View<'_>, containers: &[ContainerObservation]) -> La
 }
 
 /// Whether a replica that does not run is one too many, besides as many as are declared that do.
-pub(super) fn is_spare(view: View<'_>, c: &ContainerObservation) -> bool {
+pub(super) fn is_spare(view: ServiceView<'_>, c: &ContainerObservation) -> bool {
     let containers = view.seen.containers.known().map(Vec::as_slice).unwrap_or_default();
     let running = containers.iter().filter(|c| c.state == ContainerState::Running).count();
     c.state != ContainerState::Running && running >= wanted(view) && count(containers) > wanted(view)
 }
 
 /// Whether none is declared: then there is no route to ask either.
-pub(super) fn none_is_declared(view: View<'_>) -> bool {
+pub(super) fn none_is_declared(view: ServiceView<'_>) -> bool {
     view.seen.replicas == 0
 }
 
-fn wanted(view: View<'_>) -> usize {
+fn wanted(view: ServiceView<'_>) -> usize {
     usize::try_from(view.seen.replicas).unwrap_or(usize::MAX)
 }
 

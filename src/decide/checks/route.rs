@@ -1,12 +1,12 @@
 //! The route layer: does each replica answer as declared, and only there?
 
-use super::{LayerVerdict, View, replicas, worst};
+use super::{LayerVerdict, ServiceView, replicas, worst};
 use crate::{
     api::{Note, NoteReason, Reason, RouteAnswer, RouteSpec, RouteStatus},
     decide::oracle::{Finding, finding},
 };
 
-pub(super) fn check(view: View<'_>) -> LayerVerdict {
+pub(super) fn check(view: ServiceView<'_>) -> LayerVerdict {
     if replicas::none_is_declared(view) {
         return LayerVerdict::Undeclared;
     }
@@ -22,7 +22,7 @@ pub(super) fn check(view: View<'_>) -> LayerVerdict {
     }))
 }
 
-fn one(view: View<'_>, spec: &RouteSpec, answer: &RouteAnswer) -> LayerVerdict {
+fn one(view: ServiceView<'_>, spec: &RouteSpec, answer: &RouteAnswer) -> LayerVerdict {
     match finding(spec, answer) {
         Finding::Exposed(remark) => LayerVerdict::AsDeclared(remark),
         Finding::Ambiguous(message) if is_after_a_repair(view, spec) => {
@@ -36,7 +36,7 @@ fn one(view: View<'_>, spec: &RouteSpec, answer: &RouteAnswer) -> LayerVerdict {
 
 /// The remarks on the routes: those that a path of the same shape answers like, and that nothing was done for; and those whose
 /// credentials others may read on their way.
-pub(super) fn notes(view: View<'_>) -> Vec<Note> {
+pub(super) fn notes(view: ServiceView<'_>) -> Vec<Note> {
     if replicas::none_is_declared(view) {
         return Vec::new();
     }
@@ -63,7 +63,7 @@ fn exposed(route: &RouteSpec) -> Note {
 
 /// Whether the route was absent in the incident that is open, or a step was taken for its service: then its answer is to prove
 /// a repair, and an answer that another route may give proves none.
-fn is_after_a_repair(view: View<'_>, spec: &RouteSpec) -> bool {
+fn is_after_a_repair(view: ServiceView<'_>, spec: &RouteSpec) -> bool {
     let Some(incident) = &view.inputs.history.incident else { return false };
     let before = incident.before.services.iter().find(|before| before.name == view.spec.name);
     let is_same = |route: &&RouteStatus| route.name == spec.display_name();

@@ -1,9 +1,9 @@
 //! The source layer: is the module in the project directory?
 
-use super::{LayerVerdict, View, worst};
+use super::{LayerVerdict, ServiceView, worst};
 use crate::api::{Fact, ModuleSpec, Presence, Reason};
 
-pub(super) fn check(view: View<'_>) -> LayerVerdict {
+pub(super) fn check(view: ServiceView<'_>) -> LayerVerdict {
     let modules = view.spec.modules.iter().zip(&view.seen.source.modules);
     worst(modules.map(|(spec, seen)| verdict(spec, seen.as_ref())))
 }

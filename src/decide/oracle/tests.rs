@@ -66,8 +66,8 @@ fn asked(server: &Server, spec: &RouteSpec, is_there: bool) -> RouteAnswer {
     while let Some(missing) = missing(spec, &answer) {
         let [route, other] = [of, 1].map(|of| Fact::Known(server.options[of].clone()));
         match missing {
-            Missing::ControlWithCredentials => answer.auth_control = Some(known(server.with_credentials[1])),
-            Missing::OtherMethod => {
+            FollowUp::ControlWithCredentials => answer.auth_control = Some(known(server.with_credentials[1])),
+            FollowUp::OtherMethod => {
                 let controls = vec![other.clone(), other];
                 answer.other_method = Some(OtherMethod { method: "OPTIONS".into(), route, controls });
             }
@@ -180,14 +180,14 @@ fn reason(finding: &Finding) -> Option<Reason> {
 }
 
 #[test]
-fn a_narrow_neighbour_is_remarked_on_and_after_a_repair_it_proves_nothing() {
+fn a_narrow_neighbour_is_remarked_on_and_after_a_repair_it_verifies_nothing() {
     let answer = answers(401, 404, 401);
     let spec = spec(PLAIN);
     let Finding::Ambiguous(message) = finding(&spec, &answer) else {
         panic!("{:?}", finding(&spec, &answer))
     };
     assert!(message.contains("`control`") && message.contains("`auth`"), "{message}");
-    assert_eq!(missing(&spec, &answer), Some(Missing::OtherMethod));
+    assert_eq!(missing(&spec, &answer), Some(FollowUp::OtherMethod));
 
     let untouched = decided(&spec, &answer, &History::default());
     assert!(untouched.as_declared());
@@ -243,8 +243,8 @@ fn a_method_that_changes_nothing_settles_what_nothing_else_does() {
 
 #[test]
 fn what_is_missing_is_asked_only_where_it_can_settle_something() {
-    let control = Some(Missing::ControlWithCredentials);
-    let other = Some(Missing::OtherMethod);
+    let control = Some(FollowUp::ControlWithCredentials);
+    let other = Some(FollowUp::OtherMethod);
     let none = || answers(401, 404, 404);
     for (json, answer, expected, why) in [
         (PLAIN, none(), None, "told apart"),

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{Order, Seen, Turn, turn};
+use super::{OrderedService, StepOrder, UpPhase, phase};
 use crate::{
     api::{ContainerObservation, ContainerState, Fact, Layer, Step, StepKind, Ties, Time},
     decide::{
-        Diagnosis, Inputs, LayerVerdict, Prospect, Repair,
+        Diagnosis, Inputs, LayerVerdict, Repair, RepairOption,
         checks::has_ended_well,
         escalation::{BUILD, UP},
         repair::wait,
@@ -17,9 +17,9 @@ use crate::{
 pub(super) struct JobOrder<'a> {
     pub(super) inputs: Inputs<'a>,
     pub(super) services: &'a [Diagnosis],
-    pub(super) prospects: Vec<Prospect>,
+    pub(super) repair_options: Vec<RepairOption>,
     /// What is run for others, by job.
-    pub(super) jobs: BTreeMap<String, Prospect>,
+    pub(super) jobs: BTreeMap<String, RepairOption>,
 }
 
 /// Whether a job must be run before who waits for it.
@@ -36,13 +36,13 @@ enum Due {
 impl JobOrder<'_> {
     /// A job that has ended well is built where its image lacks something, and is not run for that alone.
     pub(super) fn leave_finished_jobs(&mut self) {
-        for prospect in &mut self.prospects {
+        for option in &mut self.repair_options {
             let is_awaited =
-                Seen::of(self.inputs, &prospect.service).is_some_and(|seen| seen.ties.is_awaited);
-            let diagnosis = self.services.iter().find(|d| d.service == prospect.service);
+                OrderedService::of(self.inputs, &option.service).is_some_and(|seen| seen.ties.is_awaited);
+            let diagnosis = self.services.iter().find(|d| d.service == option.service);
             let is_done =
                 diagnosis.is_some_and(|d| matches!(d.layer(Layer::Container), LayerVerdict::AsDeclared(_)));
-            if let Repair::Steps(steps, _) = &mut prospect.repair
+            if let Repair::Steps(steps, _) = &mut option.repair
                 && is_awaited
                 && is_done
                 && steps.first().is_some_and(|step| step.kind() == StepKind::Build)
@@ -54,56 +54,66 @@ impl JobOrder<'_> {
 
     /// Has the jobs that a service waits for run before it is brought up, where that is due.
     pub(super) fn put_jobs_before(&mut self, at: usize) {
-        let Prospect { service, repair: Repair::Steps(steps, not_before), .. } = &self.prospects[at] else {
+        let RepairOption { service, repair: Repair::Steps(steps, not_before), .. } = &self.repair_options[at]
+        else {
             return;
         };
         let (service, steps, not_before) = (service.clone(), steps.clone(), *not_before);
-        let Some(seen) = Seen::of(self.inputs, &service) else { return };
+        let Some(seen) = OrderedService::of(self.inputs, &service) else { return };
         if !steps.iter().any(|step| step.kind() == StepKind::Up) || only_starts(&steps, seen) {
             return;
         }
         let build = steps.iter().copied().find(|step| step.kind() == StepKind::Build);
-        let waiter = Waiter { service: service.clone(), reference: seen.reference, build, not_before };
+        let dependent = Dependent { service: service.clone(), reference: seen.reference, build, not_before };
         let mut path = vec![service];
-        self.run_first(at, &waiter, seen.ties, &mut path);
+        self.run_first(at, &dependent, seen.ties, &mut path);
     }
 
-    fn run_first(&mut self, at: usize, waiter: &Waiter<'_>, ties: &Ties, path: &mut Vec<String>) {
+    fn run_first(&mut self, at: usize, dependent: &Dependent<'_>, ties: &Ties, path: &mut Vec<String>) {
         for job in &ties.waits_for {
             // Compose refuses circles; they must not hang this.
             if path.contains(job) {
                 continue;
             }
-            let Some(seen) = Seen::of(self.inputs, job).filter(|seen| seen.ties.is_awaited) else { continue };
-            match due(seen, waiter, job) {
+            let Some(seen) = OrderedService::of(self.inputs, job).filter(|seen| seen.ties.is_awaited) else {
+                continue;
+            };
+            match due(seen, dependent, job) {
                 Due::No => {}
-                Due::Runs(since) => self.prospects[at].repair = await_end(self.inputs, job, since),
+                Due::Runs(since) => self.repair_options[at].repair = await_end(self.inputs, job, since),
                 Due::NotKnown(why) => {
                     let message = format!("it waits for the job {job}: {why}");
-                    self.prospects[at].repair = wait(self.inputs, "Unknown", message);
+                    self.repair_options[at].repair = wait(self.inputs, "Unknown", message);
                 }
                 Due::Run(why) => {
                     path.push(job.clone());
-                    self.run_first(at, waiter, seen.ties, path);
+                    self.run_first(at, dependent, seen.ties, path);
                     path.pop();
-                    self.run(at, waiter, job, seen, why);
+                    self.run(at, dependent, job, seen, why);
                 }
             }
         }
     }
 
     /// Has a job run, by its own repair where it has one.
-    fn run(&mut self, at: usize, waiter: &Waiter<'_>, job: &str, seen: Seen<'_>, why: String) {
-        let own = self.prospects.iter_mut().find(|prospect| prospect.service == job);
+    fn run(
+        &mut self,
+        at: usize,
+        dependent: &Dependent<'_>,
+        job: &str,
+        seen: OrderedService<'_>,
+        why: String,
+    ) {
+        let own = self.repair_options.iter_mut().find(|option| option.service == job);
         let own_repair = own.map(|own| (&mut own.repair, &mut own.order));
         let builds = match own_repair {
             Some((Repair::Steps(steps, own_at), _)) => {
-                let not_before = (*own_at).max(waiter.not_before);
+                let not_before = (*own_at).max(dependent.not_before);
                 if !steps.iter().any(|step| step.kind() == StepKind::Up) {
                     steps.push(UP);
                 }
                 let builds = steps.iter().any(|step| step.kind() == StepKind::Build);
-                if let Repair::Steps(_, waits_until) = &mut self.prospects[at].repair {
+                if let Repair::Steps(_, waits_until) = &mut self.repair_options[at].repair {
                     *waits_until = not_before;
                 }
                 builds
@@ -111,58 +121,64 @@ impl JobOrder<'_> {
             Some((Repair::Wait { until, reason, message }, _)) => {
                 let message = format!("it waits for the job {job}: {message}");
                 let repair = Repair::Wait { until: *until, reason: reason.clone(), message };
-                self.prospects[at].repair = repair;
+                self.repair_options[at].repair = repair;
                 return;
             }
             Some((Repair::Stalled { reason, message }, _)) => {
                 let message =
                     format!("it waits for the job {job}, for which nothing more is tried: {message}");
-                self.prospects[at].repair = Repair::Stalled { reason: reason.clone(), message };
+                self.repair_options[at].repair = Repair::Stalled { reason: reason.clone(), message };
                 return;
             }
-            Some((Repair::Nothing, _)) | None => self.run_for(waiter, job, seen, why),
+            Some((Repair::Nothing, _)) | None => self.run_for(dependent, job, seen, why),
         };
-        if builds && waiter.build.is_none() {
-            self.prospects[at].order.after = 1;
+        if builds && dependent.build.is_none() {
+            self.repair_options[at].order.after = 1;
         }
     }
 
     /// Has a job run on behalf of who waits for it; whether it is built for that.
-    fn run_for(&mut self, waiter: &Waiter<'_>, job: &str, seen: Seen<'_>, why: String) -> bool {
-        let own_image = reference::full(seen.reference) != reference::full(waiter.reference);
+    fn run_for(
+        &mut self,
+        dependent: &Dependent<'_>,
+        job: &str,
+        seen: OrderedService<'_>,
+        why: String,
+    ) -> bool {
+        let own_image = reference::full(seen.reference) != reference::full(dependent.reference);
         let missing = *seen.image == Fact::Known(None);
         let build =
-            waiter.build.filter(|_| own_image).or(missing.then_some(BUILD)).filter(|_| seen.buildable);
+            dependent.build.filter(|_| own_image).or(missing.then_some(BUILD)).filter(|_| seen.buildable);
         let steps: Vec<Step> = build.into_iter().chain([UP]).collect();
-        let after = usize::from(build.is_none() && waiter.build.is_some());
-        let mut entry = self.jobs.remove(job).unwrap_or_else(|| Prospect {
+        let after = usize::from(build.is_none() && dependent.build.is_some());
+        let mut entry = self.jobs.remove(job).unwrap_or_else(|| RepairOption {
             service: job.to_owned(),
             why,
-            repair: Repair::Steps(steps.clone(), waiter.not_before),
-            alone: false,
+            repair: Repair::Steps(steps.clone(), dependent.not_before),
+            build_separately: false,
             rate_exceeded: None,
             started_again_at: None,
-            order: Order { turn: Turn::Anybody, after, on_behalf_of: Vec::new() },
+            order: StepOrder { phase: UpPhase::Anybody, after, on_behalf_of: Vec::new() },
         });
         if let Repair::Steps(known, at) = &mut entry.repair {
             if steps.len() > known.len() {
                 *known = steps;
             }
             // `None` is at once.
-            *at = (*at).zip(waiter.not_before).map(|(a, b)| a.min(b));
+            *at = (*at).zip(dependent.not_before).map(|(a, b)| a.min(b));
         }
         entry.order.after = entry.order.after.max(after);
-        if !entry.order.on_behalf_of.contains(&waiter.service) {
-            entry.order.on_behalf_of.push(waiter.service.clone());
+        if !entry.order.on_behalf_of.contains(&dependent.service) {
+            entry.order.on_behalf_of.push(dependent.service.clone());
         }
         self.jobs.insert(job.to_owned(), entry);
         build.is_some()
     }
 
-    pub(super) fn set_turns(&mut self) {
+    pub(super) fn set_phases(&mut self) {
         let inputs = self.inputs;
-        for prospect in self.prospects.iter_mut().chain(self.jobs.values_mut()) {
-            prospect.order.turn = turn(inputs, &prospect.service);
+        for option in self.repair_options.iter_mut().chain(self.jobs.values_mut()) {
+            option.order.phase = phase(inputs, &option.service);
         }
     }
 }
@@ -185,7 +201,7 @@ fn await_end(inputs: Inputs<'_>, job: &str, since: Option<Time>) -> Repair {
 }
 
 /// Who waits for a job.
-struct Waiter<'a> {
+struct Dependent<'a> {
     service: String,
     reference: &'a str,
     /// The build that comes before its `up`.
@@ -194,7 +210,7 @@ struct Waiter<'a> {
 }
 
 /// Whether an `up` does no more than start containers that have run already, as they are.
-fn only_starts(steps: &[Step], seen: Seen<'_>) -> bool {
+fn only_starts(steps: &[Step], seen: OrderedService<'_>) -> bool {
     let Some(containers) = seen.containers.known() else { return false };
     let there = u32::try_from(containers.len()).unwrap_or(u32::MAX) >= seen.replicas;
     let as_it_was = |c: &ContainerObservation| {
@@ -205,7 +221,7 @@ fn only_starts(steps: &[Step], seen: Seen<'_>) -> bool {
     steps == [Step::Start] || steps == [UP] && there && containers.iter().all(as_it_was)
 }
 
-fn due(seen: Seen<'_>, waiter: &Waiter<'_>, job: &str) -> Due {
+fn due(seen: OrderedService<'_>, dependent: &Dependent<'_>, job: &str) -> Due {
     let containers = match seen.containers {
         Fact::Known(containers) => containers,
         Fact::Unknown(why) => return Due::NotKnown(why.clone()),
@@ -224,10 +240,10 @@ fn due(seen: Seen<'_>, waiter: &Waiter<'_>, job: &str) -> Due {
             Due::NotKnown("it has not ended".into())
         };
     }
-    if waiter.build.is_some() && (seen.buildable || same_image(seen, waiter)) {
-        return Due::Run(format!("{} waits for {job}, whose image is built", waiter.service));
+    if dependent.build.is_some() && (seen.buildable || same_image(seen, dependent)) {
+        return Due::Run(format!("{} waits for {job}, whose image is built", dependent.service));
     }
-    let run = |why: &str| Due::Run(format!("{} waits for {job}, {why}", waiter.service));
+    let run = |why: &str| Due::Run(format!("{} waits for {job}, {why}", dependent.service));
     if u32::try_from(containers.len()).unwrap_or(u32::MAX) < seen.replicas {
         return run("which has no container");
     }
@@ -255,6 +271,6 @@ fn due(seen: Seen<'_>, waiter: &Waiter<'_>, job: &str) -> Due {
     Due::No
 }
 
-fn same_image(seen: Seen<'_>, waiter: &Waiter<'_>) -> bool {
-    reference::full(seen.reference) == reference::full(waiter.reference)
+fn same_image(seen: OrderedService<'_>, dependent: &Dependent<'_>) -> bool {
+    reference::full(seen.reference) == reference::full(dependent.reference)
 }

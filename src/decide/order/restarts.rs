@@ -2,10 +2,10 @@
 
 use chrono::TimeDelta;
 
-use super::{Order, RESTARTS_LAST, Seen};
+use super::{OrderedService, RESTARTS_LAST, StepOrder};
 use crate::{
     api::{ContainerObservation, ContainerState, Step, StepKind, StepOutcome, Time},
-    decide::{Inputs, OpenIncident, Prospect, Repair},
+    decide::{Inputs, OpenIncident, Repair, RepairOption},
 };
 
 /// How much earlier than the end of a step, by undrift's clock, the engine's may have dated what the step has started.
@@ -13,10 +13,10 @@ const CLOCKS: TimeDelta = TimeDelta::seconds(5);
 
 /// The restarts of services that restart with another: those that are due because undrift has replaced or restarted that
 /// one, and those that will be when the plan has.
-pub(super) fn restarts(inputs: Inputs<'_>, prospects: &[Prospect]) -> Vec<Prospect> {
+pub(super) fn restarts(inputs: Inputs<'_>, repair_options: &[RepairOption]) -> Vec<RepairOption> {
     let mut found = Vec::new();
-    for (name, seen) in Seen::all(inputs) {
-        let is_repaired = prospects
+    for (name, seen) in OrderedService::all(inputs) {
+        let is_repaired = repair_options
             .iter()
             .any(|p| p.service == name && !matches!(p.repair, Repair::Nothing | Repair::Wait { .. }));
         if is_repaired || seen.runs_undrift || started(seen).is_none() {
@@ -25,21 +25,21 @@ pub(super) fn restarts(inputs: Inputs<'_>, prospects: &[Prospect]) -> Vec<Prospe
         for with in &seen.ties.restarts_with {
             let (at, after) = if is_due(inputs, name, seen, with) {
                 (None, 0)
-            } else if let Some(at) = replacing(prospects, with) {
+            } else if let Some(at) = replacing(repair_options, with) {
                 (*at, RESTARTS_LAST)
             } else {
                 continue;
             };
             let done =
                 if after == 0 { "undrift has replaced or restarted" } else { "is to be brought up anew" };
-            found.push(Prospect {
+            found.push(RepairOption {
                 service: name.to_owned(),
                 why: format!("it restarts with {with} (`restart: true`), which {done}"),
                 repair: Repair::Steps(vec![Step::Restart], at),
-                alone: false,
+                build_separately: false,
                 rate_exceeded: None,
                 started_again_at: None,
-                order: Order { after, ..Order::default() },
+                order: StepOrder { after, ..StepOrder::default() },
             });
             break;
         }
@@ -48,21 +48,19 @@ pub(super) fn restarts(inputs: Inputs<'_>, prospects: &[Prospect]) -> Vec<Prospe
 }
 
 /// What of the plan replaces or restarts a service, if anything does: not before when.
-fn replacing<'a>(prospects: &'a [Prospect], service: &str) -> Option<&'a Option<Time>> {
-    prospects.iter().filter(|prospect| prospect.service == service).find_map(|prospect| {
-        match &prospect.repair {
-            Repair::Steps(steps, at)
-                if steps.iter().any(|step| step.kind() != StepKind::Build && *step != Step::Start) =>
-            {
-                Some(at)
-            }
-            _ => None,
+fn replacing<'a>(repair_options: &'a [RepairOption], service: &str) -> Option<&'a Option<Time>> {
+    repair_options.iter().filter(|option| option.service == service).find_map(|option| match &option.repair {
+        Repair::Steps(steps, at)
+            if steps.iter().any(|step| step.kind() != StepKind::Build && *step != Step::Start) =>
+        {
+            Some(at)
         }
+        _ => None,
     })
 }
 
 /// The earliest start of its containers, where all of them run.
-fn started(seen: Seen<'_>) -> Option<Time> {
+fn started(seen: OrderedService<'_>) -> Option<Time> {
     let containers = seen.containers.known()?;
     let start = |c: &ContainerObservation| c.started_at.filter(|_| c.state == ContainerState::Running);
     containers.iter().map(start).collect::<Option<Vec<_>>>()?.into_iter().min()
@@ -70,9 +68,9 @@ fn started(seen: Seen<'_>) -> Option<Time> {
 
 /// Whether undrift has replaced or restarted `with` since this service was started. Not where it has only started what was
 /// down, and not where someone else has: Compose would not restart it then either.
-fn is_due(inputs: Inputs<'_>, name: &str, seen: Seen<'_>, with: &str) -> bool {
+fn is_due(inputs: Inputs<'_>, name: &str, seen: OrderedService<'_>, with: &str) -> bool {
     let Some(incident) = &inputs.history.incident else { return false };
-    let Some(other) = Seen::of(inputs, with) else { return false };
+    let Some(other) = OrderedService::of(inputs, with) else { return false };
     let newest = other.containers.known().into_iter().flatten().filter_map(|c| c.started_at).max();
     let Some(newest) = newest.filter(|newest| started(seen).is_some_and(|started| *newest > started)) else {
         return false;
@@ -93,7 +91,7 @@ fn is_due(inputs: Inputs<'_>, name: &str, seen: Seen<'_>, with: &str) -> bool {
 }
 
 /// Whether the service consists of other containers than when the incident opened, of which there were some.
-fn is_replaced(incident: &OpenIncident, service: &str, now: Seen<'_>) -> bool {
+fn is_replaced(incident: &OpenIncident, service: &str, now: OrderedService<'_>) -> bool {
     let before = incident.before.services.iter().find(|status| status.name == service);
     before.is_some_and(|before| {
         let now = now.containers.known().into_iter().flatten();

@@ -92,7 +92,7 @@ fn nothing_is_brought_up_before_a_job_that_runs_or_of_which_nothing_is_known() {
         assert!(plan(&seen).is_empty());
         let decision = decided(&seen, &History::default());
         assert!(
-            matches!(&decision.prospects[0].repair, Repair::Wait { message, .. } if message.contains("migrate"))
+            matches!(&decision.repair_options[0].repair, Repair::Wait { message, .. } if message.contains("migrate"))
         );
     }
 }
@@ -107,7 +107,7 @@ fn a_job_that_runs_is_waited_for_as_long_as_a_build_may_take_and_one_that_dies_i
         let (desired, history) = (desired(), History { watching_since: Some(at(0)), ..History::default() });
         let inputs =
             Inputs { desired: &desired, observed: &seen, history: &history, now: at(now), jitter_seed: 7 };
-        decide(inputs).prospects.swap_remove(0).repair
+        decide(inputs).repair_options.swap_remove(0).repair
     };
     let minute = 60;
     for now in [1, 3 * minute, 29 * minute] {

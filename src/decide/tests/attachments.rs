@@ -139,7 +139,7 @@ fn network_of_another_definition_is_for_a_person() {
         let decision = decided(&seen);
         assert_eq!(drift(&decision), Some((Layer::Container, Reason::NetworkDefinitionChanged)));
         assert!(decision.plan.is_empty());
-        let Repair::Stalled { reason, message } = &decision.prospects[0].repair else { panic!() };
+        let Repair::Stalled { reason, message } = &decision.repair_options[0].repair else { panic!() };
         assert_eq!(reason, "NetworkDefinitionChanged");
         assert!(message.contains("docker compose"), "{message}");
     }
@@ -159,7 +159,9 @@ fn no_up_is_taken_where_it_would_fail_for_a_network_and_leave_the_service_down()
         change(&mut seen);
         let decision = decided(&seen);
         assert!(decision.services[0].drift.is_some() && decision.plan.is_empty(), "{number}");
-        let Repair::Stalled { reason, message } = &decision.prospects[0].repair else { panic!("{number}") };
+        let Repair::Stalled { reason, message } = &decision.repair_options[0].repair else {
+            panic!("{number}")
+        };
         assert_eq!(reason, "NetworkDefinitionChanged", "{number}");
         assert!(message.contains("`docker compose up --detach --no-deps api dashboard`"), "{message}");
     }

@@ -33,7 +33,7 @@ fn a_step_that_was_not_begun_is_no_attempt() {
         attempts = end_step(begun, crate::api::StepOutcome::NotBegun, policy, at(1), 7);
         let next = with_history(&desired, &seen, &History { attempts: attempts.clone(), ..history.clone() });
         assert_eq!(next.next, decision.next, "the same step, at once, whatever the budget");
-        assert!(next.prospects.iter().all(|prospect| !prospect.alone));
+        assert!(next.repair_options.iter().all(|option| !option.build_separately));
     }
 }
 

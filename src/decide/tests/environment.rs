@@ -33,10 +33,10 @@ fn notes(seen: &ProjectObservation, decision: &Decision) -> Vec<Vec<NoteReason>>
         decision,
         suspended: None,
         previous: None,
-        proven: &[],
+        verified: &[],
         transitions: &BTreeMap::new(),
         incident: None,
-        at_work: true,
+        reconciling: true,
         now: at(1),
     });
     status.services.iter().map(|service| service.notes.iter().map(|note| note.reason).collect()).collect()

@@ -12,11 +12,11 @@ fn down(source: Fact<Presence>) -> ProjectObservation {
 }
 
 fn repair(seen: &ProjectObservation, history: &History) -> Repair {
-    with_history(&desired(), seen, history).prospects[0].repair.clone()
+    with_history(&desired(), seen, history).repair_options[0].repair.clone()
 }
 
 #[test]
-fn what_is_down_behind_a_layer_that_no_step_mends_is_started_as_it_is() {
+fn what_is_down_behind_a_layer_that_no_step_repairs_is_started_as_it_is() {
     let start = Repair::Steps(vec![Step::Start], None);
     for source in [Fact::Known(Presence::Missing), Fact::unknown("the file system is away")] {
         assert_eq!(repair(&down(source.clone()), &history()), start, "{source:?}");
@@ -97,8 +97,8 @@ fn exited(code: i64) -> Vec<ContainerObservation> {
 }
 
 #[test]
-fn what_something_else_ends_before_each_proof_is_started_once_in_the_longest_backoff_and_stalled_in_between()
-{
+fn what_something_else_ends_before_each_verification_is_started_once_in_the_longest_backoff_and_stalled_in_between()
+ {
     for (containers, reason) in
         [(exited(137), Reason::NotRunning), (exited(143), Reason::NotRunning), (vec![], Reason::Missing)]
     {
@@ -107,8 +107,11 @@ fn what_something_else_ends_before_each_proof_is_started_once_in_the_longest_bac
         assert_eq!(stalled, "BudgetSpent");
         assert!(message.contains("something else ends it each time"), "{message}");
         let due = at(0) + desired().object.spec.reconcile.backoff.max.delta();
-        assert_eq!(before.prospects[0].started_again_at, Some(due));
-        assert_eq!(spent(containers, reason, 0).prospects[0].repair, Repair::Steps(vec![Step::Start], None));
+        assert_eq!(before.repair_options[0].started_again_at, Some(due));
+        assert_eq!(
+            spent(containers, reason, 0).repair_options[0].repair,
+            Repair::Steps(vec![Step::Start], None)
+        );
     }
 }
 
@@ -154,14 +157,14 @@ fn a_start_that_takes_longer_than_the_longest_backoff_is_stalled_in_between_as_w
                 matches!(&decision.next, Next::GiveUp { reason, .. } if reason == "BudgetSpent"),
                 "{later}"
             );
-            assert_eq!(decision.prospects[0].started_again_at, Some(at(later.max(11))), "{later}");
+            assert_eq!(decision.repair_options[0].started_again_at, Some(at(later.max(11))), "{later}");
         }
         // Another service keeps the incident open.
         let much_later = at(10) + policy.verify.timeout.delta();
-        assert_eq!(decided(in_this(), much_later).prospects[0].repair, start_now);
+        assert_eq!(decided(in_this(), much_later).repair_options[0].repair, start_now);
         // It has ended.
-        assert_eq!(decided(None, at(13)).prospects[0].repair, start_now);
-        assert_eq!(decided(Some(incident(at(12), vec![])), at(13)).prospects[0].repair, start_now);
+        assert_eq!(decided(None, at(13)).repair_options[0].repair, start_now);
+        assert_eq!(decided(Some(incident(at(12), vec![])), at(13)).repair_options[0].repair, start_now);
     }
 }
 
@@ -174,7 +177,7 @@ fn what_ends_by_itself_is_given_up_when_the_budget_is_spent() {
         let Next::GiveUp { reason, message } = decision.next else { panic!("{:?}", decision.next) };
         assert_eq!(reason, "BudgetSpent");
         assert!(!message.contains("something else"), "{message}");
-        assert_eq!(decision.prospects[0].started_again_at, None);
+        assert_eq!(decision.repair_options[0].started_again_at, None);
     }
 }
 
@@ -187,7 +190,7 @@ fn what_could_not_have_its_port_is_started_once_in_the_longest_backoff() {
     let before = spent(refused.clone(), Reason::NotRunning, -1);
     assert!(matches!(before.next, Next::GiveUp { reason, .. } if reason == "BudgetSpent"));
     let due = at(0) + desired().object.spec.reconcile.backoff.max.delta();
-    assert_eq!(before.prospects[0].started_again_at, Some(due));
+    assert_eq!(before.repair_options[0].started_again_at, Some(due));
     let start = Repair::Steps(vec![Step::Start], None);
-    assert_eq!(spent(refused, Reason::NotRunning, 0).prospects[0].repair, start);
+    assert_eq!(spent(refused, Reason::NotRunning, 0).repair_options[0].repair, start);
 }

@@ -83,7 +83,7 @@ fn no_step_is_taken_while_what_is_to_be_shared_is_not_there_and_it_says_what_to_
         let drift = decision.services[0].drift.as_ref().unwrap();
         assert!(drift.reason == Reason::NamespaceLost && drift.message.contains(remedy), "{}", drift.message);
         assert!(
-            matches!(&decision.prospects[0].repair, Repair::Wait { message, .. } if message.contains(remedy))
+            matches!(&decision.repair_options[0].repair, Repair::Wait { message, .. } if message.contains(remedy))
         );
     }
     let back = decided(&to_share(Shared::Network, service(), Some(other(at(-1)))));

@@ -14,7 +14,7 @@ fn with(mut seen: ProjectObservation, reason: NoteReason) -> ProjectObservation 
 }
 
 fn repair(seen: &ProjectObservation) -> Repair {
-    decided(seen).prospects[0].repair.clone()
+    decided(seen).repair_options[0].repair.clone()
 }
 
 #[track_caller]
@@ -143,7 +143,7 @@ fn what_does_not_work_is_repaired_all_the_same() {
     let mut looping = unread(incident());
     container_mut(&mut looping.services[0]).restart_count = 5;
     let history = History { restarts: [("old".to_owned(), 0)].into(), ..history() };
-    let repair = &with_history(&desired(), &looping, &history).prospects[0].repair;
+    let repair = &with_history(&desired(), &looping, &history).repair_options[0].repair;
     assert!(matches!(repair, Repair::Steps(..)), "{repair:?}");
 }
 
@@ -233,10 +233,10 @@ fn an_obstacle_is_a_note_and_changes_no_condition() {
             decision: &decision,
             suspended: None,
             previous: None,
-            proven: &[],
+            verified: &[],
             transitions: &BTreeMap::new(),
             incident: None,
-            at_work: false,
+            reconciling: false,
             now: at(1),
         })
     };

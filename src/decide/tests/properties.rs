@@ -5,7 +5,7 @@ use proptest::{prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
 use serde_json::json;
 
 use super::{
-    any::{STEPS, any_history, any_host, any_repair, any_sound_host},
+    arbitrary::{STEPS, any_history, any_host, any_repair, any_sound_host},
     decided, drift as drift_of, history, kinds, row, with_history,
 };
 use crate::{
@@ -64,7 +64,7 @@ proptest! {
         prop_assert_eq!(&decision.plan, &[]);
         let rolled_back = history.incident.as_ref().is_some_and(|incident| incident.is_rolled_back("api"));
         match &decision.next {
-            Next::Prove(_) => {}
+            Next::Verify(_) => {}
             Next::GiveUp { reason, .. } => prop_assert!(rolled_back && reason == "RolledBack", "{reason}"),
             next => prop_assert!(!rolled_back && *next == Next::Nothing, "{next:?}"),
         }
@@ -82,7 +82,7 @@ proptest! {
             Next::Execute(step) => prop_assert!(false, "{step:?}"),
             // The end of an incident that a rollback has made as declared.
             Next::GiveUp { reason, .. } => prop_assert!(decision.as_declared() && reason == "RolledBack"),
-            Next::Nothing | Next::Prove(_) | Next::Wait(_) => {}
+            Next::Nothing | Next::Verify(_) | Next::Wait(_) => {}
         }
         let free = with_history(&desired(), &seen, &history);
         prop_assert_eq!(free.services, decision.services, "what is seen is called the same");
@@ -121,7 +121,7 @@ proptest! {
             let is_exempt = matches!(step.step, Step::Start | Step::Rollback);
             prop_assert!(is_exempt || !step.services.contains(&"api".to_owned()), "{step:?}");
         }
-        let stalls = |decision: &Decision| matches!(decision.prospects[0].repair, Repair::Stalled { .. });
+        let stalls = |decision: &Decision| matches!(decision.repair_options[0].repair, Repair::Stalled { .. });
         prop_assert_eq!(stalls(&free), stalls(&paced));
     }
 
@@ -130,9 +130,9 @@ proptest! {
         let decision = with_history(&desired(), &seen, &history);
         if let Next::Execute(step) = &decision.next {
             prop_assert!(decision.plan.contains(step), "{step:?} of {:?}", decision.plan);
-            let due = decision.prospects.iter().filter(|p| step.services.contains(&p.service));
-            for prospect in due {
-                let at = match &prospect.repair {
+            let due = decision.repair_options.iter().filter(|p| step.services.contains(&p.service));
+            for option in due {
+                let at = match &option.repair {
                     Repair::Steps(_, at) => *at,
                     other => return Err(TestCaseError::fail(format!("{other:?}"))),
                 };
@@ -161,7 +161,7 @@ proptest! {
     #[test]
     fn where_the_source_cannot_be_known_all_else_is_repaired_as_if_it_were_only_reported(
         (mut seen, history) in any_repair(),
-        proven in any::<bool>(),
+        verified in any::<bool>(),
     ) {
         let with = |drift| {
             let mut desired = desired();
@@ -175,8 +175,8 @@ proptest! {
         }
         seen.services[0].source.unreadable = Some("the build context itself".into());
         let mut history = history;
-        if proven {
-            history.proven = seen.services.iter().map(|s| (s.name.clone(), identities(s))).collect();
+        if verified {
+            history.verified = seen.services.iter().map(|s| (s.name.clone(), identities(s))).collect();
         }
         let decision = with_history(&enforce, &seen, &history);
         prop_assert_eq!(&decision.plan, &with_history(&report, &seen, &history).plan);
@@ -232,7 +232,7 @@ fn status_of(
     desired: &crate::api::Desired,
     seen: &ProjectObservation,
     decision: &Decision,
-    proven: &[String],
+    verified: &[String],
 ) -> crate::api::ObjectStatus {
     status(StatusInputs {
         desired,
@@ -241,10 +241,10 @@ fn status_of(
         decision,
         suspended: None,
         previous: None,
-        proven,
+        verified,
         transitions: &std::collections::BTreeMap::new(),
         incident: None,
-        at_work: true,
+        reconciling: true,
         now: at_now(),
     })
 }

@@ -34,7 +34,7 @@ fn outdated() -> ProjectObservation {
 }
 
 fn repair_of(seen: &ProjectObservation, history: &History) -> Repair {
-    with_history(&desired(), seen, history).prospects[0].repair.clone()
+    with_history(&desired(), seen, history).repair_options[0].repair.clone()
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn a_build_waits_also_where_its_image_could_not_be_brought_up() {
 fn what_is_down_is_started_from_its_own_image_after_the_longest_backoff_at_the_latest() {
     let mut starts = recent(StepKind::Up, 20, 10, 30);
     let decision = with_history(&desired(), &stopped(), &after(starts.clone()));
-    assert_eq!(decision.prospects[0].repair, Repair::Steps(vec![Step::Start], Some(at(1 - 30 + 600))));
+    assert_eq!(decision.repair_options[0].repair, Repair::Steps(vec![Step::Start], Some(at(1 - 30 + 600))));
     assert!(decision.rate_exceeded().is_some(), "who applies once does not wait for that");
     // Each further one beyond the rate as long after the one before, and none of them is counted.
     let beyond = RecentStep { at: at(-600), beyond: Some(BeyondRate::Down), ..starts[0].clone() };
@@ -102,7 +102,8 @@ fn what_is_down_while_its_build_waits_is_started_at_once_and_not_from_an_unknown
     assert_eq!(begin_step(inputs, &[], &decision.services, Step::Start, &["api".to_owned()]), []);
     seen.services[0].containers = Fact::Known(vec![]);
     assert!(matches!(repair_of(&seen, &builds), Repair::Steps(steps, Some(_)) if steps.len() == 2));
-    let ran = History { proven: [("api".to_owned(), identities(&incident().services[0]))].into(), ..builds };
+    let ran =
+        History { verified: [("api".to_owned(), identities(&incident().services[0]))].into(), ..builds };
     assert_eq!(repair_of(&seen, &ran), Repair::Steps(vec![Step::Start], None));
 }
 
@@ -137,7 +138,8 @@ fn the_rate_never_stalls_and_a_rollback_never_waits() {
         let mut seen = healthy();
         (case.break_it)(&mut seen);
         let (free, paced) = (decided(&seen), with_history(&desired(), &seen, &after(steps.clone())));
-        let stalls = |decision: &Decision| matches!(decision.prospects[0].repair, Repair::Stalled { .. });
+        let stalls =
+            |decision: &Decision| matches!(decision.repair_options[0].repair, Repair::Stalled { .. });
         assert_eq!(stalls(&free), stalls(&paced), "{}", case.name);
         assert_eq!(free.services, paced.services, "{}: what is seen is called the same", case.name);
         assert!(!matches!(paced.next, Next::Execute(_)), "{}: {:?}", case.name, paced.next);
@@ -153,20 +155,20 @@ fn verified_repairs_spend_no_budget_and_end_no_repair() {
         let now = at(death * 20);
         let taken = take_in_vain(&desired, &stopped(), &mut history, now);
         assert_eq!(taken, Some(Step::Up { force_recreate: false }), "{death}");
-        let rows: Vec<Attempt> = attempts::after_proof(None, "api", &history.attempts).collect();
+        let rows: Vec<Attempt> = attempts::after_verification(None, "api", &history.attempts).collect();
         assert_eq!(rows[0].attempts, 0);
         history.attempts = rows;
     }
 }
 
 #[test]
-fn a_proof_counts_what_failed_before_as_nothing_and_leaves_what_was_in_vain_tried() {
+fn a_verification_counts_what_failed_before_as_nothing_and_leaves_what_was_in_vain_tried() {
     let tried = vec![Step::Up { force_recreate: false }];
     let in_vain = Attempt { tried: tried.clone(), next_at: Some(at(9)), ..row(None, at(0)) };
     let healed = Attempt { reason: Reason::Missing, tried: tried.clone(), ..row(Some(Step::Restart), at(0)) };
     let given_up = Attempt { gave_up: Some("RolledBack".into()), ..in_vain.clone() };
     let rows: Vec<Attempt> =
-        attempts::after_proof(None, "api", &[in_vain.clone(), healed, given_up]).collect();
+        attempts::after_verification(None, "api", &[in_vain.clone(), healed, given_up]).collect();
     let [in_vain, healed] = &rows[..] else { panic!("{rows:?}") };
     assert_eq!((in_vain.attempts, in_vain.healed, &in_vain.tried), (0, false, &tried));
     assert_eq!((healed.attempts, healed.healed, &healed.tried), (0, true, &vec![]));

@@ -47,7 +47,7 @@ fn surplus_is_never_recreated() {
 }
 
 #[test]
-fn what_up_mends_comes_first_and_a_spare_one_that_does_not_run_is_no_service_that_is_down() {
+fn what_up_repairs_comes_first_and_a_spare_one_that_does_not_run_is_no_service_that_is_down() {
     let with_last = |change: fn(&mut ContainerObservation)| {
         let mut seen = replicas(2, 1, at(-3600));
         if let Fact::Known(containers) = &mut seen.services[0].containers {
@@ -87,5 +87,5 @@ fn of_a_service_of_which_none_is_declared_no_route_is_asked_for() {
     let decision = decided(&seen);
     assert!(decision.as_declared(), "{:?}", decision.services[0]);
     assert_eq!(decision.services[0].layer(Layer::Route), &LayerVerdict::Undeclared);
-    assert_eq!(decision.next, Next::Prove(vec!["api".into()]));
+    assert_eq!(decision.next, Next::Verify(vec!["api".into()]));
 }

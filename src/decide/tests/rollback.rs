@@ -42,9 +42,9 @@ fn it_stays_given_up_beyond_its_incident_until_the_configuration_is_another() {
     let settled = with_history(&desired(), &cannot_start(), &after_a_rollback(StepOutcome::Failed));
     let later = History { attempts: settled.attempts, ..history() };
     assert_eq!(gives_up(&with_history(&desired(), &cannot_start(), &later)).0, "RollbackInVain");
-    let mut mended = cannot_start();
-    mended.services[0].config_hash = Some("mended".into());
-    assert_eq!(kinds(&with_history(&desired(), &mended, &later).plan), [StepKind::Build, StepKind::Up]);
+    let mut fixed = cannot_start();
+    fixed.services[0].config_hash = Some("mended".into());
+    assert_eq!(kinds(&with_history(&desired(), &fixed, &later).plan), [StepKind::Build, StepKind::Up]);
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn a_rollback_whose_container_dies_all_the_same_says_where_to_look() {
 }
 
 #[test]
-fn a_container_that_someone_removed_before_its_proof_is_made_again_and_no_image_put_back() {
+fn a_container_that_someone_removed_before_its_verification_is_made_again_and_no_image_put_back() {
     let mut seen = healthy();
     seen.services[0].containers = Fact::Known(vec![]);
     seen.services[0].routes[0].answers.clear();
@@ -136,10 +136,10 @@ fn ended(code: i64) -> ProjectObservation {
 }
 
 #[test]
-fn after_the_proof_only_a_death_of_its_own_is_rolled_back() {
+fn after_the_verification_only_a_death_of_its_own_is_rolled_back() {
     let mut within = after_a_repair(&incident());
-    let proof = Verified { service: "api".into(), at: at(0), image: NEW.into() };
-    within.incident.iter_mut().for_each(|open| open.verified.push(proof.clone()));
+    let verification = Verified { service: "api".into(), at: at(0), image: NEW.into() };
+    within.incident.iter_mut().for_each(|open| open.verified.push(verification.clone()));
     // In the next incident: the repair's own ended reconciled.
     let after = History { last_healed: within.incident.clone(), incident: None, ..within.clone() };
     for history in [&within, &after] {
@@ -162,7 +162,7 @@ fn after_the_proof_only_a_death_of_its_own_is_rolled_back() {
 }
 
 #[test]
-fn what_is_as_declared_because_it_was_rolled_back_is_proven_and_ends_as_no_success() {
+fn what_is_as_declared_because_it_was_rolled_back_is_verified_and_ends_as_no_success() {
     let mut before = healthy();
     container_mut(&mut before.services[0]).image_id = OLD.into();
     // Someone built an image that dies; undrift brought it up, and put the old one back.
@@ -176,8 +176,8 @@ fn what_is_as_declared_because_it_was_rolled_back_is_proven_and_ends_as_no_succe
     container_mut(&mut seen.services[0]).image_id = OLD.into();
     let decision = with_history(&desired(), &seen, &history);
     assert!(decision.as_declared());
-    assert_eq!(decision.next, Next::Prove(vec!["api".into()]));
-    history.proven.insert("api".into(), identities(&seen.services[0]));
+    assert_eq!(decision.next, Next::Verify(vec!["api".into()]));
+    history.verified.insert("api".into(), identities(&seen.services[0]));
     assert_eq!(gives_up(&with_history(&desired(), &seen, &history)).0, "RolledBack");
     let observe = with_history(&desired_with(&json!({ "mode": "observe" })), &seen, &history);
     assert_eq!(gives_up(&observe).0, "RolledBack", "also where it may not act any more");
@@ -297,7 +297,7 @@ fn without_the_old_image(history: History) -> History {
 fn a_rollback_whose_image_is_gone_is_no_step_and_stays_given_up() {
     let mut tried = after_a_repair(&incident());
     tried.attempts = vec![Attempt { attempts: 1, ..row(Some(Step::Up { force_recreate: false }), at(0)) }];
-    assert_eq!(images_to_put_back(&tried, &dying()), [OLD.to_owned()].into());
+    assert_eq!(images_to_restore(&tried, &dying()), [OLD.to_owned()].into());
     assert_eq!(kinds(&with_history(&desired(), &dying(), &tried).plan), [StepKind::Rollback], "it is there");
     let failed = after_a_rollback(StepOutcome::Failed);
     for history in [without_the_old_image(tried), without_the_old_image(failed)] {
@@ -311,7 +311,7 @@ fn a_rollback_whose_image_is_gone_is_no_step_and_stays_given_up() {
     // What is behind the reference need not be put back there.
     let mut back = dying();
     back.services[0].artifact.image = Fact::Known(Some(OLD.into()));
-    assert!(images_to_put_back(&after_a_repair(&incident()), &back).is_empty());
+    assert!(images_to_restore(&after_a_repair(&incident()), &back).is_empty());
 }
 
 #[test]
@@ -335,7 +335,7 @@ fn what_ran_is_started_once_where_only_its_image_is_gone() {
 fn what_was_verified_and_runs_is_to_be_kept_and_nothing_where_undrift_changes_nothing() {
     let kept = |desired: &Desired, seen: &ProjectObservation, change: &dyn Fn(&mut History)| {
         let mut history = history();
-        history.proven.insert("api".into(), identities(&healthy().services[0]));
+        history.verified.insert("api".into(), identities(&healthy().services[0]));
         change(&mut history);
         let inputs = Inputs { desired, observed: seen, history: &history, now: at(1), jitter_seed: 7 };
         verified_images(inputs, &decide(inputs).services).into_keys().collect::<Vec<_>>()
@@ -345,8 +345,8 @@ fn what_was_verified_and_runs_is_to_be_kept_and_nothing_where_undrift_changes_no
     for off in [json!({ "mode": "observe" }), json!({ "rollback": false }), json!({ "suspend": true })] {
         assert!(kept(&desired_with(&off), &healthy(), &nothing).is_empty(), "{off}");
     }
-    let unproven = |history: &mut History| drop(history.proven.remove("api"));
-    assert_eq!(kept(&desired(), &healthy(), &unproven), ["dashboard"]);
+    let unverified = |history: &mut History| drop(history.verified.remove("api"));
+    assert_eq!(kept(&desired(), &healthy(), &unverified), ["dashboard"]);
     let mut seen = healthy();
     seen.services[0].artifact.is_kept = true;
     assert_eq!(kept(&desired(), &seen, &nothing), ["dashboard"], "it is already");

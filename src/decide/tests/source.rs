@@ -45,23 +45,24 @@ fn a_source_that_cannot_be_known_is_never_as_declared_and_keeps_nothing_down() {
     let decision = with_history(&desired, &seen, &history());
     assert!(!decision.as_declared() && decision.plan.is_empty());
     assert!(
-        matches!(&decision.next, Next::Prove(services) if services.contains(&"api".to_owned())),
+        matches!(&decision.next, Next::Verify(services) if services.contains(&"api".to_owned())),
         "{decision:?}"
     );
     // All that can be seen is verified: now it is said that this is not all.
-    let mut proven = history();
-    proven.proven = seen.services.iter().map(|s| (s.name.clone(), crate::decide::identities(s))).collect();
-    let decision = with_history(&desired, &seen, &proven);
+    let mut verified = history();
+    verified.verified =
+        seen.services.iter().map(|s| (s.name.clone(), crate::decide::identities(s))).collect();
+    let decision = with_history(&desired, &seen, &verified);
     assert!(matches!(&decision.next, Next::GiveUp { reason, .. } if reason == "Unknown"), "{decision:?}");
     assert!(!decision.as_declared());
 
     container_mut(&mut seen.services[0]).state = crate::api::ContainerState::Exited;
-    let decision = with_history(&desired, &seen, &proven);
+    let decision = with_history(&desired, &seen, &verified);
     assert!(matches!(&decision.next, Next::Execute(step) if step.step == Step::Up { force_recreate: false }));
     // What can be read of it has changed.
     let (_, mut changed) = unreadable();
     changed.services[0].artifact.built_from = Some("sha256:source-1".into());
-    let decision = with_history(&desired, &changed, &proven);
+    let decision = with_history(&desired, &changed, &verified);
     assert!(matches!(&decision.next, Next::Execute(step) if matches!(step.step, Step::Build { .. })));
 }
 
@@ -71,12 +72,13 @@ fn a_file_that_went_while_it_was_read_is_looked_at_again() {
     seen.services[0].source.unreadable = None;
     seen.services[0].artifact.built_from = Some("sha256:source-2".into());
     seen.services[0].source.digest = Fact::unknown("no such file");
-    let mut proven = history();
-    proven.proven = seen.services.iter().map(|s| (s.name.clone(), crate::decide::identities(s))).collect();
-    proven.watching_since = Some(at(0));
-    assert!(matches!(with_history(&desired, &seen, &proven).next, Next::Wait(_)));
-    proven.watching_since = Some(at(-100_000));
-    let late = with_history(&desired, &seen, &proven).next;
+    let mut verified = history();
+    verified.verified =
+        seen.services.iter().map(|s| (s.name.clone(), crate::decide::identities(s))).collect();
+    verified.watching_since = Some(at(0));
+    assert!(matches!(with_history(&desired, &seen, &verified).next, Next::Wait(_)));
+    verified.watching_since = Some(at(-100_000));
+    let late = with_history(&desired, &seen, &verified).next;
     assert!(matches!(&late, Next::GiveUp { reason, .. } if reason == "Unknown"), "{late:?}");
 }
 

@@ -133,7 +133,7 @@ fn a_source_that_is_enforced_and_changes_by_itself_is_built_less_and_less_often_
 }
 
 #[test]
-fn a_proof_settles_what_moved_on_and_nothing_that_was_in_vain() {
+fn a_verification_settles_what_moved_on_and_nothing_that_was_in_vain() {
     let incident = after_a_repair(&incident()).incident.unwrap();
     let row = |change: fn(&mut crate::api::Attempt)| {
         let mut row = row(None, at(0));
@@ -141,7 +141,7 @@ fn a_proof_settles_what_moved_on_and_nothing_that_was_in_vain() {
         row
     };
     let healed = |incident: Option<&OpenIncident>, row: crate::api::Attempt| {
-        attempts::after_proof(incident, "api", &[row]).any(|row| row.healed)
+        attempts::after_verification(incident, "api", &[row]).any(|row| row.healed)
     };
     let some = Some(&incident);
     assert!(healed(some, row(|_| {})) && healed(None, row(|row| row.pending = Some(Step::Restart))));
@@ -182,7 +182,7 @@ fn after_a_rollback_the_first_other_source_waits_too_and_a_rollback_never_does()
     dying.services[0].artifact.built_from = None;
     let opened = repaired.incident.map(|open| OpenIncident { opened_at: at(1), ..open });
     let decision = with_history(&desired(), &dying, &History { incident: opened, ..repaired });
-    assert_eq!(decision.prospects[0].repair, Repair::Steps(vec![Step::Rollback], None));
+    assert_eq!(decision.repair_options[0].repair, Repair::Steps(vec![Step::Rollback], None));
 }
 
 #[test]

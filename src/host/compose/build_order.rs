@@ -9,7 +9,7 @@ impl Builds {
     /// of each at once, and those that were asked for last. The other ones may be of any profile.
     #[must_use]
     pub fn stages(&self, services: &[String]) -> Vec<Vec<String>> {
-        let mut walk = Walk { builds: self, levels: BTreeMap::new() };
+        let mut walk = StageWalk { builds: self, levels: BTreeMap::new() };
         let needed: BTreeSet<String> = services.iter().flat_map(|service| walk.needed(service)).collect();
         let mut stages: BTreeMap<usize, Vec<String>> = BTreeMap::new();
         for base in &needed {
@@ -28,13 +28,13 @@ impl Builds {
 }
 
 /// A walk through what is made of what, which ends also where services are made of each other in a circle.
-struct Walk<'a> {
+struct StageWalk<'a> {
     builds: &'a Builds,
     /// How many builds come before one, at least; 0 while it is not known yet.
     levels: BTreeMap<String, usize>,
 }
 
-impl Walk<'_> {
+impl StageWalk<'_> {
     /// All that comes before this service, at whatever distance.
     fn needed(&mut self, service: &str) -> BTreeSet<String> {
         let mut needed = BTreeSet::new();

@@ -38,7 +38,7 @@ pub const GRACE: Duration = Duration::from_secs(10);
 const DRAIN: Duration = Duration::from_secs(1);
 
 /// How long the kernel may take to bury a group that was killed.
-const BURIAL: Duration = Duration::from_secs(2);
+const KILL_WAIT: Duration = Duration::from_secs(2);
 
 /// How often a process group is looked at until it is gone; the kernel offers no event for it.
 const LOOK: Duration = Duration::from_millis(10);
@@ -187,7 +187,7 @@ impl Group {
         pump: &mut P,
         grace: Duration,
     ) {
-        for (signal, patience) in [(Signal::TERM, grace), (Signal::KILL, BURIAL)] {
+        for (signal, wait) in [(Signal::TERM, grace), (Signal::KILL, KILL_WAIT)] {
             if child.id().is_none() && self.is_gone() {
                 break;
             }
@@ -198,7 +198,7 @@ impl Group {
                     sleep(LOOK).await;
                 }
             };
-            if timeout(patience, while_pumping(pump, gone)).await.is_ok() {
+            if timeout(wait, while_pumping(pump, gone)).await.is_ok() {
                 break;
             }
         }

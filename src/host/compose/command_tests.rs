@@ -6,7 +6,7 @@ use super::*;
 
 const LONG: Duration = Duration::from_secs(60);
 
-struct Run {
+struct CommandRun {
     env: Environment,
     limit: Duration,
     grace: Duration,
@@ -14,7 +14,7 @@ struct Run {
     keep_stdout: bool,
 }
 
-impl Run {
+impl CommandRun {
     fn new() -> Self {
         Self {
             env: Environment::of_this_process(),
@@ -73,18 +73,18 @@ fn unique(n: u32) -> String {
 #[tokio::test]
 async fn tells_how_a_command_ended_and_what_it_printed() {
     let (finished, lines) =
-        Run::new().script("echo out; echo err >&2; printf '\\033[1mbold'; exit 7", None).await;
+        CommandRun::new().script("echo out; echo err >&2; printf '\\033[1mbold'; exit 7", None).await;
     assert_eq!((finished.outcome, finished.exit_code), (StepOutcome::Failed, Some(7)));
     assert_eq!(lines.len(), 3);
     assert_eq!(finished.output.lines().count(), 3);
     assert!(finished.output.contains("bold") && !finished.output.contains('\u{1b}'), "{}", finished.output);
-    let (finished, _) = Run::new().script("true", None).await;
+    let (finished, _) = CommandRun::new().script("true", None).await;
     assert_eq!((finished.outcome, finished.exit_code), (StepOutcome::Succeeded, Some(0)));
 }
 
 #[tokio::test]
 async fn keeps_standard_output_apart_where_it_is_data() {
-    let run = Run { keep_stdout: true, ..Run::new() };
+    let run = CommandRun { keep_stdout: true, ..CommandRun::new() };
     let (finished, lines) = run.script("head -c 300000 /dev/zero; echo warning >&2", None).await;
     assert_eq!(finished.stdout.len(), 300_000);
     assert_eq!((finished.output.as_str(), lines), ("warning", vec!["warning".to_owned()]));
@@ -92,7 +92,8 @@ async fn keeps_standard_output_apart_where_it_is_data() {
 
 #[tokio::test]
 async fn gets_no_input_and_only_the_given_environment() {
-    let run = Run { env: Run::new().env.with("GIVEN", "1").without("HOME"), ..Run::new() };
+    let run =
+        CommandRun { env: CommandRun::new().env.with("GIVEN", "1").without("HOME"), ..CommandRun::new() };
     let (finished, _) = run.script("cat; echo \"$GIVEN${HOME-none}\"", None).await;
     assert_eq!(finished.output, "1none");
 }
@@ -100,7 +101,7 @@ async fn gets_no_input_and_only_the_given_environment() {
 #[tokio::test]
 async fn at_the_limit_the_whole_group_is_ended() {
     let seconds = unique(1);
-    let run = Run { limit: Duration::from_millis(200), ..Run::new() };
+    let run = CommandRun { limit: Duration::from_millis(200), ..CommandRun::new() };
     let (finished, _) = run.script(&format!("sleep {seconds} & echo on; wait"), None).await;
     assert_eq!((finished.outcome, finished.exit_code), (StepOutcome::TimedOut, None));
     assert_eq!(finished.output, "on");
@@ -111,7 +112,7 @@ async fn at_the_limit_the_whole_group_is_ended() {
 #[tokio::test]
 async fn what_ignores_the_first_signal_is_killed_after_the_grace() {
     let seconds = unique(2);
-    let run = Run { limit: Duration::from_millis(200), ..Run::new() };
+    let run = CommandRun { limit: Duration::from_millis(200), ..CommandRun::new() };
     let script = format!("trap '' TERM; sleep {seconds} & while :; do wait; sleep {seconds}; done");
     let (finished, _) = run.script(&script, None).await;
     assert_eq!(finished.outcome, StepOutcome::TimedOut);
@@ -121,7 +122,7 @@ async fn what_ignores_the_first_signal_is_killed_after_the_grace() {
 
 #[tokio::test]
 async fn what_ends_within_the_grace_may_finish() {
-    let run = Run { limit: Duration::from_millis(200), grace: LONG, ..Run::new() };
+    let run = CommandRun { limit: Duration::from_millis(200), grace: LONG, ..CommandRun::new() };
     let script = "trap 'echo put away; exit 0' TERM; while :; do sleep 0.01; done";
     let (finished, _) = run.script(script, None).await;
     assert_eq!(finished.outcome, StepOutcome::TimedOut);
@@ -131,7 +132,7 @@ async fn what_ends_within_the_grace_may_finish() {
 #[tokio::test]
 async fn a_cancellation_ends_it() {
     let seconds = unique(3);
-    let run = Run::new();
+    let run = CommandRun::new();
     let script = format!("sleep {seconds} & wait");
     let (cancel, word) = (run.cancel.clone(), seconds.clone());
     let canceller = tokio::spawn(async move {
@@ -147,7 +148,7 @@ async fn a_cancellation_ends_it() {
 #[tokio::test]
 async fn a_grandchild_that_stays_does_not_keep_us_and_does_not_stay() {
     let seconds = unique(4);
-    let run = Run { grace: LONG, ..Run::new() };
+    let run = CommandRun { grace: LONG, ..CommandRun::new() };
     let (finished, _) = run.script(&format!("sleep {seconds} & echo done"), None).await;
     assert_eq!((finished.outcome, finished.output.as_str()), (StepOutcome::Succeeded, "done"));
     assert!(finished.duration < Duration::from_secs(5), "{:?}", finished.duration);
@@ -158,7 +159,7 @@ async fn a_grandchild_that_stays_does_not_keep_us_and_does_not_stay() {
 async fn a_grandchild_in_a_group_of_its_own_does_not_keep_us() {
     let seconds = unique(5);
     let script = format!("setsid sleep {seconds} & echo $!");
-    let (finished, _) = Run::new().script(&script, None).await;
+    let (finished, _) = CommandRun::new().script(&script, None).await;
     assert!(finished.duration < Duration::from_secs(5), "{:?}", finished.duration);
     // It is out of reach, and ours to end here.
     until(|| runs(&seconds)).await;
@@ -169,7 +170,7 @@ async fn a_grandchild_in_a_group_of_its_own_does_not_keep_us() {
 #[tokio::test]
 async fn dropping_the_run_kills_the_group() {
     let seconds = unique(6);
-    let run = Run::new();
+    let run = CommandRun::new();
     let script = format!("trap '' TERM; sleep {seconds} & wait");
     tokio::select! {
         _ = run.script(&script, None) => panic!("it hangs"),
@@ -185,7 +186,7 @@ async fn the_child_holds_the_lock_that_it_is_given_and_gives_it_back() {
     let lock = fs::File::create(&path).unwrap();
     lock.try_lock().unwrap();
     let seconds = unique(7);
-    let run = Arc::new(Run::new());
+    let run = Arc::new(CommandRun::new());
     let script = format!("sleep {seconds}");
     let held = lock.try_clone().unwrap();
     let task = tokio::spawn({

@@ -122,7 +122,7 @@ pub(in crate::host) async fn values(
 
 async fn ask(questions: Questions<'_>, argv: &[String]) -> Result<Value, String> {
     let finished = questions
-        .ask(argv, resolve::PATIENCE)
+        .ask(argv, resolve::QUERY_TIMEOUT)
         .await
         .map_err(|error| format!("`docker compose config` could not start: {error}"))?;
     if finished.outcome != StepOutcome::Succeeded {

@@ -43,10 +43,10 @@ pub struct DeclaredService {
 }
 
 #[derive(Deserialize)]
-struct RawProject {
+struct RawDeclarations {
     name: String,
     #[serde(default)]
-    services: BTreeMap<String, service::RawService>,
+    services: BTreeMap<String, service::RawServiceDeclaration>,
     #[serde(default)]
     networks: BTreeMap<String, Box<RawValue>>,
     #[serde(default)]
@@ -64,7 +64,7 @@ impl Declared {
     /// # Errors
     /// Where it is not the JSON of a project.
     pub fn parse(json: &[u8], variable: impl Fn(&str) -> Option<String>) -> Result<Self, serde_json::Error> {
-        let raw: RawProject = serde_json::from_slice(json)?;
+        let raw: RawDeclarations = serde_json::from_slice(json)?;
         let mut names = BTreeMap::new();
         let mut networks = BTreeMap::new();
         for (key, text) in raw.networks {

@@ -24,12 +24,12 @@ use super::{
     Environment, Resolved,
     argv::{self, Pull, UpOptions},
     command::Finished,
+    dry_run_output::{DryRunOutput, real_name},
     overlay::lay_over,
     provided::Provided,
     question::Passage,
     refusal::{self, Passed},
-    resolve::Patience,
-    said::{Said, real_name},
+    resolve::QueryTimeout,
 };
 use crate::{
     api::{Desired, Fact, StepOutcome},
@@ -42,17 +42,18 @@ const AT_ONCE: usize = 4;
 /// How long a dry run may take. It takes 0.1 s, on a busy machine a few seconds, and with some projects it never ends,
 /// because it waits for what a container that it only pretends to run will never do. What it has said until then counts:
 /// Compose says what becomes of each container before it waits for any.
-const PATIENCE: Patience = Patience { limit: Duration::from_secs(10), grace: Duration::from_secs(1) };
+const QUERY_TIMEOUT: QueryTimeout =
+    QueryTimeout { limit: Duration::from_secs(10), grace: Duration::from_secs(1) };
 
 /// What would become of containers, by service.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recreations(BTreeMap<String, Verdict>);
+pub struct Recreations(BTreeMap<String, RecreateVerdict>);
 
 /// What is known of the containers of one service.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Verdict {
+struct RecreateVerdict {
     /// By container name, whether it would be replaced.
-    said: BTreeMap<String, bool>,
+    containers: BTreeMap<String, bool>,
     /// Of all others, why that is not known.
     silence: String,
 }
@@ -64,7 +65,7 @@ impl Recreations {
         let Some(verdict) = self.0.get(service) else {
             return Fact::unknown(format!("Compose was not asked about {service}"));
         };
-        match verdict.said.get(real_name(container)) {
+        match verdict.containers.get(real_name(container)) {
             Some(recreated) => Fact::Known(*recreated),
             None => Fact::unknown(verdict.silence.clone()),
         }
@@ -75,38 +76,38 @@ impl Recreations {
     pub fn recreated(&self) -> Fact<BTreeSet<&str>> {
         let mut names = BTreeSet::new();
         for verdict in self.0.values() {
-            if verdict.said.is_empty() {
+            if verdict.containers.is_empty() {
                 return Fact::unknown(verdict.silence.clone());
             }
             names.extend(
-                verdict.said.iter().filter(|(_, recreated)| **recreated).map(|(name, _)| name.as_str()),
+                verdict.containers.iter().filter(|(_, recreated)| **recreated).map(|(name, _)| name.as_str()),
             );
         }
         Fact::Known(names)
     }
 }
 
-impl Verdict {
+impl RecreateVerdict {
     fn unknown(silence: impl Into<String>) -> Self {
-        Self { said: BTreeMap::new(), silence: silence.into() }
+        Self { containers: BTreeMap::new(), silence: silence.into() }
     }
 
     /// What one dry run says of a service of which so many containers are declared.
     fn of(dry: &DryRun, declared: usize) -> Self {
-        let said = dry.said.judged(declared).map(|(name, recreated)| (name.clone(), recreated));
-        Self { said: said.collect(), silence: dry.silence() }
+        let containers = dry.output.judged(declared).map(|(name, recreated)| (name.clone(), recreated));
+        Self { containers: containers.collect(), silence: dry.silence() }
     }
 
     /// What is left of it beside another dry run: a container differs where both say so.
     fn confirmed_by(self, other: &DryRun) -> Self {
-        let all = self.said.len();
+        let all = self.containers.len();
         let confirmed = |(name, recreated): (String, bool)| {
-            let both = if recreated { other.said.recreates(&name)? } else { false };
+            let both = if recreated { other.output.recreates(&name)? } else { false };
             Some((name, both))
         };
-        let said: BTreeMap<String, bool> = self.said.into_iter().filter_map(confirmed).collect();
-        let silence = if said.len() < all { other.silence() } else { self.silence };
-        Self { said, silence }
+        let containers: BTreeMap<String, bool> = self.containers.into_iter().filter_map(confirmed).collect();
+        let silence = if containers.len() < all { other.silence() } else { self.silence };
+        Self { containers, silence }
     }
 }
 
@@ -139,7 +140,7 @@ pub async fn would_recreate_beside(
     Recreations(all.into_iter().collect())
 }
 
-async fn of_service(ask: &Asking<'_>, service: &str, provided: &Provided) -> (String, Verdict) {
+async fn of_service(ask: &Asking<'_>, service: &str, provided: &Provided) -> (String, RecreateVerdict) {
     let model = &ask.resolved.model;
     let mut others = model.dependencies(&[service.to_owned()]).into_iter();
     let verdict = if others.any(|other| model.is_provided(other)) {
@@ -147,11 +148,11 @@ async fn of_service(ask: &Asking<'_>, service: &str, provided: &Provided) -> (St
     } else {
         judge(ask, service).await
     };
-    let verdict = verdict.unwrap_or_else(Verdict::unknown);
+    let verdict = verdict.unwrap_or_else(RecreateVerdict::unknown);
     (service.to_owned(), verdict)
 }
 
-async fn judge(ask: &Asking<'_>, service: &str) -> Result<Verdict, String> {
+async fn judge(ask: &Asking<'_>, service: &str) -> Result<RecreateVerdict, String> {
     let services = [service.to_owned()];
     let model = ask.resolved.model.services.get(service);
     if model.is_some_and(|model| model.depends_on.is_empty()) {
@@ -161,7 +162,7 @@ async fn judge(ask: &Asking<'_>, service: &str) -> Result<Verdict, String> {
     let (alone, together) = match select(alone, together).await {
         Either::Left((alone, together)) => {
             let alone = alone?;
-            if alone.said.recreated.is_empty() {
+            if alone.output.recreated.is_empty() {
                 // Nothing is left to ask; the other one is ended.
                 return Ok(ask.verdict(service, &alone));
             }
@@ -170,18 +171,18 @@ async fn judge(ask: &Asking<'_>, service: &str) -> Result<Verdict, String> {
         Either::Right((together, alone)) => (alone.await?, together),
     };
     let verdict = ask.verdict(service, &alone);
-    if alone.said.recreated.is_empty() {
+    if alone.output.recreated.is_empty() {
         return Ok(verdict);
     }
     let together = together?;
-    let own = together.said.recreated.intersection(&alone.said.recreated).count();
+    let own = together.output.recreated.intersection(&alone.output.recreated).count();
     // With what it joins, a service is recreated although it differs in nothing itself. Where the object names
     // that one too, its own recreation takes this one along.
     let named = ask.desired.services().iter().map(|service| service.name.as_str()).collect();
     if own > 0
         && model.is_some_and(|model| model.joins_another)
         && argv::depend_on_others(&ask.resolved.model, &services, &named)
-        && together.said.recreated.len() > own
+        && together.output.recreated.len() > own
     {
         return Err(format!("{service} shares a namespace or volumes with a service that differs itself"));
     }
@@ -190,7 +191,11 @@ async fn judge(ask: &Asking<'_>, service: &str) -> Result<Verdict, String> {
 
 /// Of a service behind a provider: alone, for with its dependencies the provider would be run. That is enough, since no
 /// Compose that has providers makes `depends_on` a part of the hash (it ended with 2.29.3, they began with 2.36).
-async fn judge_alone(ask: &Asking<'_>, service: &str, provided: &Provided) -> Result<Verdict, String> {
+async fn judge_alone(
+    ask: &Asking<'_>,
+    service: &str,
+    provided: &Provided,
+) -> Result<RecreateVerdict, String> {
     let services = [service.to_owned()];
     if ask.resolved.model.providers_of(service).is_empty() {
         return Ok(ask.verdict(service, &ask.up(&services, false, true).await?));
@@ -199,12 +204,12 @@ async fn judge_alone(ask: &Asking<'_>, service: &str, provided: &Provided) -> Re
     let undeclared = undeclared.ok_or("it is not known what the service's provider gave its container")?;
     let with = undeclared.of_providers;
     let alone = ask.up_with(service, &with).await?;
-    if alone.said.recreated.is_empty() || undeclared.others.is_empty() || undeclared.is_one_removed {
+    if alone.output.recreated.is_empty() || undeclared.others.is_empty() || undeclared.is_one_removed {
         return Ok(ask.verdict(service, &alone));
     }
     // To recreate it again and again for what its provider sets would be harm.
     let all = ask.up_with(service, &[with, undeclared.others.clone()].concat()).await?;
-    if all.is_whole() && all.said.recreated.is_empty() {
+    if all.is_whole() && all.output.recreated.is_empty() {
         let names: Vec<&str> = undeclared.others.iter().map(|(name, _)| *name).collect();
         let names = names.join(", ");
         return Err(format!(
@@ -244,7 +249,7 @@ async fn leaves_others_alone(ask: &Asking<'_>, services: &[String], force_recrea
         tokio::join!(ask.up(services, force_recreate, true), ask.up(services, force_recreate, false));
     match (ours, all) {
         (Ok(ours), Ok(all)) => {
-            ours.is_whole() && all.is_whole() && all.said.touched.is_subset(&ours.said.containers)
+            ours.is_whole() && all.is_whole() && all.output.touched.is_subset(&ours.output.containers)
         }
         _ => false,
     }
@@ -252,7 +257,7 @@ async fn leaves_others_alone(ask: &Asking<'_>, services: &[String], force_recrea
 
 /// What a dry run has said, and whether that is all of it.
 struct DryRun {
-    said: Said,
+    output: DryRunOutput,
     /// Why it did not come to its end.
     flaw: Option<String>,
     /// The first line that is not understood, without what may be a value.
@@ -270,10 +275,10 @@ impl DryRun {
             .map_err(|error| format!("the dry run of `docker compose up` could not start: {error}"))?;
         refused(&passage.tally())?;
         let stdout = String::from_utf8_lossy(&finished.stdout);
-        let said = Said::read(stdout.lines().chain(finished.output.lines()));
-        let is_told = finished.outcome == StepOutcome::Failed || said.odd.is_some();
-        let passed = is_told.then(passed);
-        let odd = said.odd.as_ref().zip(passed.as_ref()).map(|(line, passed)| passed.line(line).0);
+        let output = DryRunOutput::read(stdout.lines().chain(finished.output.lines()));
+        let is_passed_on = finished.outcome == StepOutcome::Failed || output.odd.is_some();
+        let passed = is_passed_on.then(passed);
+        let odd = output.odd.as_ref().zip(passed.as_ref()).map(|(line, passed)| passed.line(line).0);
         let flaw = match (finished.outcome, &passed) {
             (StepOutcome::Succeeded, _) => None,
             (StepOutcome::Failed, Some(passed)) => {
@@ -283,15 +288,15 @@ impl DryRun {
             }
             _ => Some(format!(
                 "the dry run of `docker compose up` did not end within {} s",
-                PATIENCE.limit.as_secs()
+                QUERY_TIMEOUT.limit.as_secs()
             )),
         };
-        Ok(Self { said, flaw, odd })
+        Ok(Self { output, flaw, odd })
     }
 
     /// Whether it says of everything what would become of it.
     const fn is_whole(&self) -> bool {
-        self.flaw.is_none() && self.said.odd.is_none()
+        self.flaw.is_none() && self.output.odd.is_none()
     }
 
     /// Why nothing is known of what it does not speak of.
@@ -312,10 +317,10 @@ struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    fn verdict(&self, service: &str, dry: &DryRun) -> Verdict {
+    fn verdict(&self, service: &str, dry: &DryRun) -> RecreateVerdict {
         let declared = self.resolved.model.replicas([service]);
         let declared = declared.get(service).and_then(|declared| usize::try_from(*declared).ok());
-        Verdict::of(dry, declared.unwrap_or_default())
+        RecreateVerdict::of(dry, declared.unwrap_or_default())
     }
 
     async fn up(&self, services: &[String], force_recreate: bool, no_deps: bool) -> Result<DryRun, String> {
@@ -348,13 +353,13 @@ impl Asking<'_> {
         argv: &[String],
     ) -> Result<DryRun, String> {
         let env = env.for_docker(self.endpoint, &desired.directory);
-        let first = passage.within(desired, &env, argv, PATIENCE).await;
+        let first = passage.within(desired, &env, argv, QUERY_TIMEOUT).await;
         let passed = || Passed::of(desired, &env);
         let first = DryRun::of(first, passage, passed)?;
-        if first.said.recreated.is_empty() || !self.resolved.names_engine {
+        if first.output.recreated.is_empty() || !self.resolved.names_engine {
             return Ok(first);
         }
-        DryRun::of(passage.beside(desired, &env, argv, PATIENCE).await, passage, passed)
+        DryRun::of(passage.beside(desired, &env, argv, QUERY_TIMEOUT).await, passage, passed)
     }
 
     /// A provider is a program that Compose runs in a dry run, too.

@@ -52,7 +52,7 @@ const TO_FIND_PROGRAMS: [&str; 2] = ["PATH", "HOME"];
 /// What Compose reads. Names only: contents and values go into the fingerprint. Kept sealed, and no otherwise: among the words
 /// that may be variables there are passwords.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Inputs {
+pub(super) struct ComposeInputs {
     /// Files by content; those that could exist and do not are in it too.
     files: BTreeSet<PathBuf>,
     /// Environment variables that the files use. These names may be told.
@@ -65,7 +65,7 @@ pub(super) struct Inputs {
     profiles: bool,
 }
 
-impl Inputs {
+impl ComposeInputs {
     /// The same with the contents of more files.
     pub(super) fn with(mut self, files: impl IntoIterator<Item = PathBuf>) -> Self {
         self.files.extend(files);
@@ -121,7 +121,7 @@ impl Inputs {
 
     /// One digest over all of it; `None` where something cannot be read.
     pub(super) fn fingerprint(&self, desired: &Desired, env: &Environment) -> Option<String> {
-        let mut hash = Fields(Sha256::new());
+        let mut hash = FingerprintHasher(Sha256::new());
         hash.field(VERSION.as_bytes());
         hash.field(desired.directory.as_os_str().as_bytes());
         // A link in the path that leads elsewhere now is another project.
@@ -149,7 +149,7 @@ impl Inputs {
 
     /// What tells these programs from all others, in a word.
     pub(super) fn programs(&self) -> String {
-        let mut hash = Fields(Sha256::new());
+        let mut hash = FingerprintHasher(Sha256::new());
         for path in &self.programs {
             hash.field(path.as_os_str().as_bytes());
             hash.field(identity(path).as_bytes());
@@ -204,9 +204,9 @@ fn identity(program: &Path) -> String {
 }
 
 /// A hash over fields, each with its length, so that no two lists of fields look alike.
-struct Fields(Sha256);
+struct FingerprintHasher(Sha256);
 
-impl Fields {
+impl FingerprintHasher {
     fn field(&mut self, bytes: &[u8]) {
         self.0.update(bytes.len().to_le_bytes());
         self.0.update(bytes);

@@ -18,13 +18,13 @@ services:
 ";
 
 /// A project with one file of every kind, and the environment to load it in.
-struct Project {
+struct InputsProject {
     folder: TempDir,
     desired: Desired,
     env: Environment,
 }
 
-impl Project {
+impl InputsProject {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         for (path, text) in [
@@ -48,8 +48,8 @@ impl Project {
         Self { folder, desired, env }
     }
 
-    fn inputs(&self) -> Option<Inputs> {
-        Inputs::find(&self.desired, &self.env).unwrap()
+    fn inputs(&self) -> Option<ComposeInputs> {
+        ComposeInputs::find(&self.desired, &self.env).unwrap()
     }
 
     fn fingerprint(&self) -> String {
@@ -77,7 +77,7 @@ fn write(folder: &Path, path: &str, text: &str) {
 
 #[test]
 fn an_unchanged_project_has_one_fingerprint() {
-    let project = Project::new();
+    let project = InputsProject::new();
     assert_eq!(project.fingerprint(), project.fingerprint());
 }
 
@@ -93,7 +93,7 @@ fn every_file_that_compose_reads_counts() {
         "bin/docker",
         "cfg/cli-plugins/docker-compose",
     ] {
-        let seen = Project::new().sees(|project| {
+        let seen = InputsProject::new().sees(|project| {
             let old = fs::read_to_string(project.folder.path().join(path)).unwrap();
             project.write(path, &format!("{old}# changed"));
         });
@@ -103,7 +103,7 @@ fn every_file_that_compose_reads_counts() {
 
 #[test]
 fn a_link_on_the_way_to_the_project_that_leads_elsewhere_counts() {
-    let (mut project, folder) = (Project::new(), tempfile::tempdir().unwrap());
+    let (mut project, folder) = (InputsProject::new(), tempfile::tempdir().unwrap());
     let link = folder.path().join("current");
     for release in ["1", "2"] {
         write(&folder.path().join(release), "compose.yaml", "services: {api: {image: x}}");
@@ -128,10 +128,12 @@ fn files_that_appear_later_count() {
         "inc/.env",
         "base/.env",
     ] {
-        assert!(Project::new().sees(|project| project.write(path, "services: {}")), "{path}");
+        assert!(InputsProject::new().sees(|project| project.write(path, "services: {}")), "{path}");
     }
     // And one that goes away.
-    assert!(Project::new().sees(|project| fs::remove_file(project.folder.path().join(".env")).unwrap()));
+    assert!(
+        InputsProject::new().sees(|project| fs::remove_file(project.folder.path().join(".env")).unwrap())
+    );
 }
 
 #[test]
@@ -140,20 +142,20 @@ fn every_variable_that_the_files_use_counts_and_no_other() {
         ["TAG", "THROUGH", "WEB", "IN_ENV_FILE", "BARE", "COMPOSE_PROFILES", "DOCKER_DEFAULT_PLATFORM"]
     {
         let set = |value: &'static str| {
-            move |project: &mut Project| project.env = project.env.clone().with(name, value)
+            move |project: &mut InputsProject| project.env = project.env.clone().with(name, value)
         };
-        let mut project = Project::new();
+        let mut project = InputsProject::new();
         assert!(project.sees(set("one")), "{name} appears");
         assert!(project.sees(set("two")), "{name} changes");
         assert!(project.sees(set("")), "{name} becomes empty");
         assert!(project.sees(|p| p.env = p.env.clone().without(name)), "{name} goes away");
     }
-    assert!(!Project::new().sees(|project| project.env = project.env.clone().with("EDITOR", "vi")));
+    assert!(!InputsProject::new().sees(|project| project.env = project.env.clone().with("EDITOR", "vi")));
 }
 
 #[test]
 fn the_way_to_load_the_project_counts() {
-    let mut project = Project::new();
+    let mut project = InputsProject::new();
     assert!(project.sees(|p| p.desired.object.spec.project.profiles = vec!["debug".into()]));
     assert!(project.sees(|p| p.desired.object.spec.project.name = Some("other".into())));
     assert!(project.sees(|p| p.desired.object.spec.project.env_files = vec!["prod.env".into()]));
@@ -164,13 +166,13 @@ fn the_way_to_load_the_project_counts() {
 
 #[test]
 fn follows_compose_file_from_the_environment_and_from_dot_env() {
-    let mut project = Project::new();
+    let mut project = InputsProject::new();
     project.write("other.yaml", "services: {a: {image: '$OTHER'}}");
     project.env = project.env.clone().with("COMPOSE_FILE", "other.yaml:more.yaml");
     assert!(project.sees(|p| p.env = p.env.clone().with("OTHER", "1")));
     assert!(project.sees(|p| p.write("more.yaml", "services: {}")));
 
-    let mut project = Project::new();
+    let mut project = InputsProject::new();
     project.write("other.yaml", "services: {a: {image: '$OTHER'}}");
     project.write(".env", "COMPOSE_FILE=other.yaml\n");
     assert!(project.sees(|p| p.env = p.env.clone().with("OTHER", "1")));
@@ -193,30 +195,30 @@ fn gives_up_on_what_it_does_not_understand() {
         "services: {a: {extends: {file: '~/base.yaml', service: b}}}",
         "services: [",
     ] {
-        let project = Project::new();
+        let project = InputsProject::new();
         project.write("compose.yaml", compose);
         assert_eq!(project.inputs(), None, "{compose}");
     }
     for (name, value) in
         [("COMPOSE_PATH_SEPARATOR", ";"), ("COMPOSE_ENV_FILES", "x.env"), ("COMPOSE_FILE", "-")]
     {
-        let mut project = Project::new();
+        let mut project = InputsProject::new();
         project.env = project.env.with(name, value);
         assert_eq!(project.inputs(), None, "{name}");
     }
-    let project = Project::new();
+    let project = InputsProject::new();
     fs::remove_file(project.folder.path().join("compose.yaml")).unwrap();
     assert_eq!(project.inputs(), None, "Compose would go on in the parent folders");
 }
 
 /// What keeps Compose from being asked, and the path that it is to name.
-fn trap(project: &Project, path: &str) -> (String, String) {
-    let error = Inputs::find(&project.desired, &project.env).unwrap_err().to_string();
-    assert_eq!(Inputs::trap(&project.desired, &project.env).unwrap().to_string(), error);
+fn trap(project: &InputsProject, path: &str) -> (String, String) {
+    let error = ComposeInputs::find(&project.desired, &project.env).unwrap_err().to_string();
+    assert_eq!(ComposeInputs::trap(&project.desired, &project.env).unwrap().to_string(), error);
     (error, project.folder.path().join(path).display().to_string())
 }
 
-fn enlarge(project: &Project, path: &str) {
+fn enlarge(project: &InputsProject, path: &str) {
     fs::File::create(project.folder.path().join(path)).unwrap().set_len(3 << 30).unwrap();
 }
 
@@ -224,7 +226,7 @@ fn enlarge(project: &Project, path: &str) {
 fn a_file_that_is_too_large_keeps_compose_from_being_asked_wherever_it_is_named() {
     let paths = [".env", "svc.env", "inc/db.env", "inc/part.yaml", "base/base.yaml", "compose.yaml"];
     for path in paths {
-        let project = Project::new();
+        let project = InputsProject::new();
         enlarge(&project, path);
         let (error, path) = trap(&project, path);
         assert_eq!(error, format!("{path} has 3 GiB, and 16 MiB at most are read"));
@@ -236,13 +238,13 @@ fn a_file_that_is_too_large_keeps_compose_from_being_asked_wherever_it_is_named(
         "include: ['https://example.com/compose.yaml', odd]",
         "include: [{path: inc/part.yaml, project_directory: '$WHERE'}, odd]",
     ] {
-        let project = Project::new();
+        let project = InputsProject::new();
         project.write("compose.yaml", compose);
         enlarge(&project, "odd");
         let (error, path) = trap(&project, "odd");
         assert_eq!(error, format!("{path} has 3 GiB, and 16 MiB at most are read"), "{compose}");
     }
-    let mut project = Project::new();
+    let mut project = InputsProject::new();
     project.desired.object.spec.project.env_files = vec!["odd".into()];
     enlarge(&project, "odd");
     assert!(trap(&project, "odd").0.contains("/odd has 3 GiB"));
@@ -250,7 +252,7 @@ fn a_file_that_is_too_large_keeps_compose_from_being_asked_wherever_it_is_named(
 
 #[test]
 fn what_compose_mounts_and_does_not_read_may_be_of_any_size() {
-    let project = Project::new();
+    let project = InputsProject::new();
     let compose = "services: {a: {image: x, configs: [c], secrets: [s]}}\nconfigs: {c: {file: odd}}\nsecrets: {s: {file: odd}}\n";
     project.write("compose.yaml", compose);
     enlarge(&project, "odd");
@@ -259,17 +261,17 @@ fn what_compose_mounts_and_does_not_read_may_be_of_any_size() {
 
 #[test]
 fn what_leads_in_a_circle_is_found_and_keeps_nobody_from_asking() {
-    let project = Project::new();
+    let project = InputsProject::new();
     let path = project.folder.path().join("svc.env");
     fs::remove_file(&path).unwrap();
     std::os::unix::fs::symlink("svc.env", &path).unwrap();
     assert_eq!(project.inputs(), None);
-    assert_eq!(Inputs::circles(&project.desired, &project.env), BTreeSet::from([path]));
+    assert_eq!(ComposeInputs::circles(&project.desired, &project.env), BTreeSet::from([path]));
 }
 
 #[test]
 fn circles_end() {
-    let project = Project::new();
+    let project = InputsProject::new();
     project.write("compose.yaml", "include: [compose.yaml, inc/part.yaml]");
     project.write("inc/part.yaml", "include: [../compose.yaml]");
     // Each `..` makes another path of the same file: the limit on their number ends it.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::plain::{turns, without_escapes};
+use crate::plain::{is_bidi_control, without_escapes};
 
 /// The longest line that is kept, in bytes as printed. What follows is dropped up to the line's end.
 const LONGEST_LINE: usize = 4 * 1024;
@@ -76,7 +76,7 @@ pub(super) fn clean(raw: &[u8]) -> String {
 fn strip(text: &str) -> String {
     let shown = text.chars().filter_map(|c| match c {
         '\t' => Some(' '),
-        c if c.is_control() || turns(c) => None,
+        c if c.is_control() || is_bidi_control(c) => None,
         c => Some(c),
     });
     let mut out: String = shown.collect();

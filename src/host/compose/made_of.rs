@@ -47,32 +47,32 @@ pub(super) struct Built {
 #[derive(Clone)]
 pub(super) struct Whole {
     model: Model,
-    raw: RawProject,
+    raw: RawBuildsProject,
     flaw: Option<String>,
 }
 
 #[derive(Clone, Deserialize)]
-struct RawProject {
+struct RawBuildsProject {
     #[serde(default)]
-    services: BTreeMap<String, RawService>,
+    services: BTreeMap<String, RawBuildsService>,
 }
 
 #[derive(Clone, Deserialize)]
-struct RawService {
-    build: Option<RawBuild>,
+struct RawBuildsService {
+    build: Option<RawBuildSection>,
 }
 
 #[derive(Clone, Deserialize)]
 #[serde(untagged)]
-enum RawBuild {
-    Settings(RawSettings),
+enum RawBuildSection {
+    Settings(RawBuildArgs),
     /// Only a context, which the model has.
     Context(serde::de::IgnoredAny),
 }
 
 #[derive(Clone, Deserialize, Default)]
 #[serde(default)]
-struct RawSettings {
+struct RawBuildArgs {
     dockerfile_inline: Option<String>,
     args: BTreeMap<String, Option<String>>,
 }
@@ -135,12 +135,12 @@ impl Whole {
     /// The images that its Dockerfile names; none where that is not a readable file of this host.
     fn named(&self, service: &str, build: &BuildModel) -> BTreeSet<String> {
         let (args, inline) = match self.raw.services.get(service).and_then(|raw| raw.build.as_ref()) {
-            Some(RawBuild::Settings(settings)) => {
+            Some(RawBuildSection::Settings(settings)) => {
                 let args = settings.args.iter();
                 let args = args.filter_map(|(name, value)| Some((name.clone(), value.clone()?))).collect();
                 (args, settings.dockerfile_inline.clone())
             }
-            Some(RawBuild::Context(_)) | None => (BTreeMap::new(), None),
+            Some(RawBuildSection::Context(_)) | None => (BTreeMap::new(), None),
         };
         let text =
             inline.or_else(|| files::read_to_string(&build.dockerfile_path()?, LONGEST_DOCKERFILE).ok());

@@ -26,7 +26,7 @@
 //! | `refusal` | what Compose says, as errors, without the values that it quotes |
 //! | `dry_run` | what `up` would do |
 //! | `ownership` | whether a project of the same name in another directory made the containers |
-//! | `said` | what a dry run says of containers |
+//! | `dry_run_output` | what a dry run says of containers |
 
 pub mod argv;
 mod build_order;
@@ -36,6 +36,7 @@ mod configuration;
 pub mod declared;
 mod dockerfile;
 mod dry_run;
+mod dry_run_output;
 mod env;
 mod inputs;
 mod keyed;
@@ -49,7 +50,6 @@ mod provided;
 mod question;
 mod refusal;
 mod resolve;
-mod said;
 mod scan;
 mod secrets;
 #[cfg(test)]

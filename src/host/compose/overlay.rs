@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use super::{env::Environment, inputs::Inputs};
+use super::{env::Environment, inputs::ComposeInputs};
 use crate::api::Desired;
 
 /// The name of the file in its folder.
@@ -23,7 +23,7 @@ pub(super) fn lay_over(
     service: &str,
     given: &[(&str, &str)],
 ) -> Result<(Desired, Environment), String> {
-    let own = Inputs::main_files(desired, &env).ok_or("it is not known which files Compose reads")?;
+    let own = ComposeInputs::main_files(desired, &env).ok_or("it is not known which files Compose reads")?;
     let names = given.iter().enumerate().map(|(index, (name, _))| {
         ((*name).to_owned(), serde_json::Value::from(format!("${{{HANDED}{index}}}")))
     });

@@ -91,9 +91,9 @@ impl Maker {
 /// Judges the containers of a project by where they were made.
 pub async fn ownership(desired: &Desired, cache: &dyn Cache, origins: &[Origin]) -> Ownership {
     let whose = desired.clone();
-    let find = move || Declared::find(&whose, &Environment::of_this_process());
+    let find = move || ProjectLocation::find(&whose, &Environment::of_this_process());
     // Where nothing is known of the declared project, no label names its directory but letter by letter.
-    let declared = files::looked(find).await.unwrap_or_else(|_| Declared::as_written(desired));
+    let declared = files::looked(find).await.unwrap_or_else(|_| ProjectLocation::as_written(desired));
     let declared = declared.remembering(&desired.directory, cache);
     let mut judged = Vec::new();
     for origin in origins {
@@ -108,7 +108,7 @@ pub async fn ownership(desired: &Desired, cache: &dyn Cache, origins: &[Origin])
 }
 
 /// The directory may lie on a file system that is away, and is not ours.
-async fn followed(declared: Declared, origin: Origin) -> Maker {
+async fn followed(declared: ProjectLocation, origin: Origin) -> Maker {
     let late = format!("the directory {} that it was made in does not answer", directory_of(&origin));
     files::looked(move || declared.maker(&origin)).await.unwrap_or(Maker::Unknown(late))
 }
@@ -119,7 +119,7 @@ fn directory_of(origin: &Origin) -> &str {
 
 /// Where the declared project is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Declared {
+struct ProjectLocation {
     /// As they are written.
     directories: BTreeSet<PathBuf>,
     /// Where these lead now, and have led before.
@@ -128,7 +128,7 @@ struct Declared {
     files: BTreeSet<PathBuf>,
 }
 
-impl Declared {
+impl ProjectLocation {
     /// What is known without a look at any file.
     fn as_written(desired: &Desired) -> Self {
         Self { directories: BTreeSet::from([desired.directory.clone()]), ..Self::default() }

@@ -27,11 +27,11 @@ fn made_in(directory: &Path) -> Origin {
     origin(directory, &[&directory.join("compose.yaml")])
 }
 
-fn declared(directory: &Path) -> Declared {
-    Declared::find(&desired(directory.to_str().unwrap(), &["api"]), &Environment::default())
+fn declared(directory: &Path) -> ProjectLocation {
+    ProjectLocation::find(&desired(directory.to_str().unwrap(), &["api"]), &Environment::default())
 }
 
-fn maker(declared: &Declared, origin: &Origin) -> Maker {
+fn maker(declared: &ProjectLocation, origin: &Origin) -> Maker {
     if declared.is_plainly(origin) { Maker::NotElsewhere } else { declared.maker(origin) }
 }
 
@@ -72,18 +72,18 @@ fn project_directory_is_that_of_the_first_file_as_compose_finds_it() {
     let (shop, deploy) = (home.path().join("shop"), home.path().join("shop/deploy"));
     let mut named = desired(shop.to_str().unwrap(), &["api"]);
     named.object.spec.project.files = vec!["deploy/compose.yaml".into()];
-    let by_spec = Declared::find(&named, &Environment::default());
+    let by_spec = ProjectLocation::find(&named, &Environment::default());
     assert_eq!(maker(&by_spec, &made_in(&deploy)), Maker::NotElsewhere);
 
     named.object.spec.project.files.clear();
     assert!(matches!(
-        maker(&Declared::find(&named, &Environment::default()), &made_in(&deploy)),
+        maker(&ProjectLocation::find(&named, &Environment::default()), &made_in(&deploy)),
         Maker::Elsewhere(_)
     ));
     let set = Environment::default().with("COMPOSE_FILE", "deploy/compose.yaml");
-    assert_eq!(maker(&Declared::find(&named, &set), &made_in(&deploy)), Maker::NotElsewhere);
+    assert_eq!(maker(&ProjectLocation::find(&named, &set), &made_in(&deploy)), Maker::NotElsewhere);
     fs::write(shop.join(".env"), "COMPOSE_FILE=deploy/compose.yaml:compose.yaml\n").unwrap();
-    let by_env_file = Declared::find(&named, &Environment::default());
+    let by_env_file = ProjectLocation::find(&named, &Environment::default());
     assert_eq!(maker(&by_env_file, &made_in(&deploy)), Maker::NotElsewhere);
 
     // Without a file in its own directory Compose goes on upwards.
@@ -122,9 +122,10 @@ fn only_the_latest_places_are_remembered() {
     let store = crate::store::Store::open(state.path(), "test".into()).unwrap();
     for n in 0..=MOST_PLACES {
         let place = PathBuf::from(format!("/srv/releases/{n}"));
-        Declared { led_to: [place].into(), ..Declared::default() }.remembering(&current, &store);
+        ProjectLocation { led_to: [place].into(), ..ProjectLocation::default() }
+            .remembering(&current, &store);
     }
-    let known = Declared::default().remembering(&current, &store).led_to;
+    let known = ProjectLocation::default().remembering(&current, &store).led_to;
     assert_eq!(known.len(), MOST_PLACES);
     assert!(!known.contains(Path::new("/srv/releases/0")) && known.contains(Path::new("/srv/releases/1")));
 }

@@ -11,10 +11,10 @@ use super::Model;
 /// The variables of one container of each service that has a provider, without those of its image. No `Debug`: values may
 /// be secrets.
 #[derive(Clone, Default)]
-pub struct Provided(BTreeMap<String, Container>);
+pub struct Provided(BTreeMap<String, ProvidedVariables>);
 
 #[derive(Clone, Default)]
-struct Container {
+struct ProvidedVariables {
     variables: Vec<(String, String)>,
     /// The names that its service declared when it was seen to be as declared.
     once_declared: BTreeSet<String>,
@@ -39,7 +39,7 @@ impl Provided {
         variables: Vec<(String, String)>,
         once_declared: BTreeSet<String>,
     ) {
-        self.0.insert(service.to_owned(), Container { variables, once_declared });
+        self.0.insert(service.to_owned(), ProvidedVariables { variables, once_declared });
     }
 
     /// What nobody declares of them; `None` where they are not known.
@@ -47,7 +47,7 @@ impl Provided {
         let declared = &model.services.get(service)?.environment;
         let prefixes: Vec<String> =
             model.providers_of(service).iter().map(|name| format!("{}_", name.to_uppercase())).collect();
-        let Container { variables, once_declared } = self.0.get(service)?;
+        let ProvidedVariables { variables, once_declared } = self.0.get(service)?;
         let all = variables.iter().filter(|(name, _)| !declared.contains(name));
         let (of_providers, others): (Vec<_>, Vec<_>) =
             all.map(|(name, value)| (name.as_str(), value.as_str())).partition(|(name, _)| {

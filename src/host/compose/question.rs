@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Environment, argv,
     command::{self, Finished, Invocation},
-    resolve::Patience,
+    resolve::QueryTimeout,
 };
 use crate::{
     api::Desired,
@@ -43,13 +43,13 @@ impl Questions<'_> {
     ///
     /// # Errors
     /// Where the gate cannot be opened or the docker CLI cannot be started.
-    pub(super) async fn ask(self, argv: &[String], patience: Patience) -> io::Result<Finished> {
+    pub(super) async fn ask(self, argv: &[String], timeout: QueryTimeout) -> io::Result<Finished> {
         let passage = Passage::open(self.endpoint)?;
         if self.name_engine {
             // The gate in that variable's place would be another answer.
-            return passage.beside(self.desired, self.env, argv, patience).await;
+            return passage.beside(self.desired, self.env, argv, timeout).await;
         }
-        passage.within(self.desired, self.env, argv, patience).await
+        passage.within(self.desired, self.env, argv, timeout).await
     }
 }
 
@@ -72,10 +72,10 @@ impl Passage {
         desired: &Desired,
         env: &Environment,
         argv: &[String],
-        patience: Patience,
+        timeout: QueryTimeout,
     ) -> io::Result<Finished> {
         let env = env.clone().for_look(&self.0, &desired.directory);
-        run(desired, &env, argv, patience).await
+        run(desired, &env, argv, timeout).await
     }
 
     /// Runs a command that is given the gate beside its environment, in which the engine's address stays as it is: for files
@@ -85,10 +85,10 @@ impl Passage {
         desired: &Desired,
         env: &Environment,
         argv: &[String],
-        patience: Patience,
+        timeout: QueryTimeout,
     ) -> io::Result<Finished> {
         let argv = argv::at(argv, &self.0.endpoint().docker_host());
-        run(desired, &env.clone().without_tls(), &argv, patience).await
+        run(desired, &env.clone().without_tls(), &argv, timeout).await
     }
 
     /// What has come to the gate.
@@ -111,15 +111,15 @@ async fn run(
     desired: &Desired,
     env: &Environment,
     argv: &[String],
-    patience: Patience,
+    timeout: QueryTimeout,
 ) -> io::Result<Finished> {
     let _turn = TURNS.acquire().await;
     command::run(Invocation {
         argv,
         directory: &desired.directory,
         env,
-        limit: patience.limit,
-        grace: patience.grace,
+        limit: timeout.limit,
+        grace: timeout.grace,
         cancel: &CancellationToken::new(),
         progress: &|_| {},
         hold: None,

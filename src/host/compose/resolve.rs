@@ -10,7 +10,7 @@ use super::{
     command::{Finished, GRACE},
     configuration::json_fault,
     env::ENGINE,
-    inputs::Inputs,
+    inputs::ComposeInputs,
     made_of::Whole,
     question::Questions,
     refusal, scan, secrets, upgrade,
@@ -33,7 +33,7 @@ const HASHES: &str = "compose-hashes";
 
 /// How long a command that only answers a question is waited for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Patience {
+pub(super) struct QueryTimeout {
     /// After this it is ended.
     pub(super) limit: Duration,
     /// How long it may take to end then.
@@ -41,7 +41,7 @@ pub(super) struct Patience {
 }
 
 /// How long Compose may take to resolve a project. It takes 60 ms; a machine under load, seconds.
-pub(super) const PATIENCE: Patience = Patience { limit: Duration::from_secs(30), grace: GRACE };
+pub(super) const QUERY_TIMEOUT: QueryTimeout = QueryTimeout { limit: Duration::from_secs(30), grace: GRACE };
 
 /// A project as Compose resolves it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,7 +63,7 @@ pub struct Resolved {
     pub(in crate::host) filled_in: Vec<String>,
     /// Everything that it rests on; `None` where that is not known.
     #[serde(skip)]
-    pub(super) inputs: Option<Inputs>,
+    pub(super) inputs: Option<ComposeInputs>,
 }
 
 impl Resolved {
@@ -77,7 +77,7 @@ impl Resolved {
 /// What is remembered of a project: an answer, and everything that it rests on. Sealed: some of its words may be passwords.
 #[derive(Serialize, Deserialize)]
 struct Remembered {
-    inputs: Inputs,
+    inputs: ComposeInputs,
     fingerprint: String,
     resolved: Resolved,
 }
@@ -166,11 +166,12 @@ async fn ask_and_remember(
 async fn find_inputs(
     desired: &Desired,
     env: &Environment,
-) -> Result<(Option<Inputs>, Option<String>), HostError> {
+) -> Result<(Option<ComposeInputs>, Option<String>), HostError> {
     let (whose, env) = (desired.clone(), env.clone());
     let find = move || {
         docker_config::check(&|name| env.get(name).map(OsStr::to_owned))?;
-        let inputs = Inputs::find(&whose, &env).map_err(|error| HostError::unusable(&whose, &error))?;
+        let inputs =
+            ComposeInputs::find(&whose, &env).map_err(|error| HostError::unusable(&whose, &error))?;
         let fingerprint = inputs.as_ref().and_then(|inputs| inputs.fingerprint(&whose, &env));
         Ok((inputs, fingerprint))
     };
@@ -180,7 +181,7 @@ async fn find_inputs(
 /// Why Compose would not be asked for a project, as far as its files say: it would wait at one of them, or read gigabytes.
 pub(crate) fn unreadable(desired: &Desired) -> Option<HostError> {
     let whose = desired.clone();
-    match files::look_past(move || Inputs::trap(&whose, &Environment::of_this_process())) {
+    match files::look_past(move || ComposeInputs::trap(&whose, &Environment::of_this_process())) {
         Ok(trap) => trap.map(|error| HostError::unusable(desired, &error)),
         Err(hangs) => Some(hangs.into()),
     }
@@ -191,11 +192,11 @@ pub(crate) fn unreadable(desired: &Desired) -> Option<HostError> {
 fn read_dockerfiles(
     desired: &Desired,
     env: &Environment,
-    asked: Asked,
-    inputs: Option<Inputs>,
+    asked: ComposeAnswer,
+    inputs: Option<ComposeInputs>,
     before: Option<&str>,
-) -> (Resolved, Option<(Inputs, String)>) {
-    let fingerprint = |inputs: &Inputs| inputs.fingerprint(desired, env);
+) -> (Resolved, Option<(ComposeInputs, String)>) {
+    let fingerprint = |inputs: &ComposeInputs| inputs.fingerprint(desired, env);
     let inputs = inputs.filter(|inputs| before.is_some() && fingerprint(inputs).as_deref() == before);
     // The same of the Dockerfiles, which are known only now.
     let inputs = inputs.map(|inputs| inputs.with(asked.whole.dockerfiles()));
@@ -207,7 +208,7 @@ fn read_dockerfiles(
 
 /// What Compose has said.
 #[derive(Clone)]
-struct Asked {
+struct ComposeAnswer {
     model: Model,
     hashes: BTreeMap<String, String>,
     declared: Declared,
@@ -218,7 +219,7 @@ struct Asked {
     secrets: Vec<String>,
 }
 
-impl Asked {
+impl ComposeAnswer {
     fn resolved(self) -> Resolved {
         let Self { model, hashes, declared, version, whole, names_engine, secrets } = self;
         let builds = whole.builds();
@@ -248,8 +249,8 @@ async fn ask(
     endpoint: &Endpoint,
     env: &Environment,
     cache: &dyn Cache,
-    inputs: Option<&Inputs>,
-) -> Result<Asked, HostError> {
+    inputs: Option<&ComposeInputs>,
+) -> Result<ComposeAnswer, HostError> {
     let names_engine = inputs.is_none_or(|inputs| inputs.use_variable(ENGINE));
     let questions = Questions { desired, endpoint, env, name_engine: names_engine };
     let json = argv::config_json(desired);
@@ -273,7 +274,7 @@ async fn ask(
         None => ask_for_hashes(questions).await?,
     };
     let is_built = model.services.values().any(|service| service.build.is_some());
-    let whole = if is_built && inputs.is_none_or(Inputs::have_profiles) {
+    let whole = if is_built && inputs.is_none_or(ComposeInputs::have_profiles) {
         of_all_profiles(questions, &json).await
     } else {
         Whole::parse(&json, None)
@@ -281,14 +282,14 @@ async fn ask(
     let whole = whole.map_err(not_understood)?;
     let project: serde_json::Value = serde_json::from_slice(&json).map_err(not_understood)?;
     let secrets = secrets::in_definitions(&project).values;
-    Ok(Asked { model, hashes, declared, version, whole, names_engine, secrets })
+    Ok(ComposeAnswer { model, hashes, declared, version, whole, names_engine, secrets })
 }
 
 /// The project of all profiles, for a service of another profile may build what an image is made of. Where Compose refuses
 /// that, the enabled ones are what is known, and why no more is.
 async fn of_all_profiles(questions: Questions<'_>, enabled: &[u8]) -> Result<Whole, serde_json::Error> {
-    let said = question(questions, &argv::config_json_of_all_profiles(questions.desired)).await;
-    match said.map(|said| Whole::parse(&said.stdout, None)) {
+    let answer = question(questions, &argv::config_json_of_all_profiles(questions.desired)).await;
+    match answer.map(|answer| Whole::parse(&answer.stdout, None)) {
         Ok(Ok(whole)) => Ok(whole),
         Ok(Err(error)) => Whole::parse(enabled, Some(json_fault(&error))),
         Err(error) => Whole::parse(enabled, Some(error.to_string())),
@@ -327,14 +328,18 @@ async fn ask_for_hashes(questions: Questions<'_>) -> Result<BTreeMap<String, Str
 }
 
 /// Compose's version, which is asked for once per build of it.
-async fn version(questions: Questions<'_>, cache: &dyn Cache, inputs: Option<&Inputs>) -> Option<String> {
-    let programs = || inputs.map(Inputs::programs);
+async fn version(
+    questions: Questions<'_>,
+    cache: &dyn Cache,
+    inputs: Option<&ComposeInputs>,
+) -> Option<String> {
+    let programs = || inputs.map(ComposeInputs::programs);
     let before = programs();
     if let Some(known) = before.as_ref().and_then(|programs| cache.get(VERSIONS, programs)) {
         return Some(known);
     }
-    let said = questions.ask(&argv::version(questions.desired), PATIENCE).await;
-    let version = said.ok().and_then(|said| version_of(&said));
+    let answer = questions.ask(&argv::version(questions.desired), QUERY_TIMEOUT).await;
+    let version = answer.ok().and_then(|answer| version_of(&answer));
     if let (Some(version), Some(programs)) = (&version, programs().filter(|now| Some(now) == before.as_ref()))
     {
         cache.put(VERSIONS, &programs, version);
@@ -343,8 +348,8 @@ async fn version(questions: Questions<'_>, cache: &dyn Cache, inputs: Option<&In
 }
 
 /// What `version --short` says; some builds add a distribution's own number (`2.26.1-4`).
-fn version_of(said: &Finished) -> Option<String> {
-    let text = String::from_utf8_lossy(&said.stdout);
+fn version_of(answer: &Finished) -> Option<String> {
+    let text = String::from_utf8_lossy(&answer.stdout);
     let version = text.trim().trim_start_matches('v').split(['-', '+']).next().unwrap_or_default();
     version.starts_with(|c: char| c.is_ascii_digit()).then(|| version.to_owned())
 }
@@ -367,7 +372,7 @@ pub(super) fn project_variable(desired: &Desired, env: &Environment, name: &str)
 async fn question(questions: Questions<'_>, argv: &[String]) -> Result<Finished, HostError> {
     let desired = questions.desired;
     let finished =
-        questions.ask(argv, PATIENCE).await.map_err(|error| refusal::not_started(desired, &error))?;
+        questions.ask(argv, QUERY_TIMEOUT).await.map_err(|error| refusal::not_started(desired, &error))?;
     refusal::check(desired, questions.env, &finished)?;
     Ok(finished)
 }
@@ -410,7 +415,7 @@ fn builds_the_same<'a>(model: &'a Model, name: &str, service: &ServiceModel) -> 
 fn no_such_service(desired: &Desired, model: &Model, index: usize, name: &str) -> Pointed {
     let (line, column) = desired.service_positions.get(index).copied().unwrap_or((1, 1));
     let known = model.services.keys().map(String::as_str);
-    let mend = match nearest(name, known.clone()) {
+    let help = match nearest(name, known.clone()) {
         Some(meant) => format!("did you mean {meant}?"),
         None => format!("it has {}", known.collect::<Vec<_>>().join(", ")),
     };
@@ -419,7 +424,7 @@ fn no_such_service(desired: &Desired, model: &Model, index: usize, name: &str) -
         column,
         text: name.to_owned(),
         message: format!("the Compose project {} has no service {name}", model.name),
-        mend: Some(mend),
+        help: Some(help),
     }
 }
 
@@ -440,10 +445,10 @@ mod tests {
         let error = check(&desired("/", &["web", "dashbord", "mailer"]), &model()).unwrap_err();
         let text = error.to_string();
         let HostError::NoSuchService { unknown, .. } = error else { panic!("{error}") };
-        let told: Vec<_> =
-            unknown.iter().map(|p| (p.line, p.column, p.text.as_str(), p.mend.as_deref())).collect();
+        let found: Vec<_> =
+            unknown.iter().map(|p| (p.line, p.column, p.text.as_str(), p.help.as_deref())).collect();
         let (near, far) = ("did you mean dashboard?", "it has api, dashboard, web, worker");
-        assert_eq!(told, [(2, 7, "dashbord", Some(near)), (3, 7, "mailer", Some(far))]);
+        assert_eq!(found, [(2, 7, "dashbord", Some(near)), (3, 7, "mailer", Some(far))]);
         for part in [":2:7: ", "dashbord (did you mean dashboard?)", ":3:7: ", "mailer (it has api, "] {
             assert!(text.contains(part), "no {part:?} in {text}");
         }

@@ -65,7 +65,7 @@ pub(super) struct Use<'t> {
 
 /// An assignment of an env file, or a line of a Compose file that looks like one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry<'t> {
+pub(super) struct Assignment<'t> {
     pub(super) name: &'t str,
     /// Without its quotes; of several lines where the quotes are.
     pub(super) value: String,
@@ -206,14 +206,14 @@ pub(super) fn env_file(text: &str) -> Option<EnvReferences> {
 }
 
 /// The assignments of an env file, as far as they can be read: a quote that is not closed ends with its line.
-pub(super) fn entries(text: &str) -> Vec<Entry<'_>> {
+pub(super) fn entries(text: &str) -> Vec<Assignment<'_>> {
     let (mut found, mut at) = (Vec::new(), 0);
     while at < text.len() {
         let end_of_line = |from: usize| text[from..].find('\n').map_or(text.len(), |len| from + len);
         let mut end = end_of_line(at);
         if let Some((name, from)) = assignment(&text[at..end]) {
             let (value, length) = value_at(&text[at + from..]);
-            found.push(Entry { name, value });
+            found.push(Assignment { name, value });
             // A quotation may have more lines.
             end = end_of_line(end.max(at + from + length));
         }

@@ -32,6 +32,6 @@ pub(super) fn desired(directory: &str, services: &[&str]) -> Desired {
         manifest_directory: directory.into(),
         service_positions: (1..).map(|line| (line, 7)).take(services.len()).collect(),
         spec_digest: "v1:sha256:0".into(),
-        outlived: None,
+        superseded_by: None,
     }
 }

@@ -13,7 +13,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::{Resolved, argv, declared::dense, digest, question::Questions, resolve::PATIENCE};
+use super::{Resolved, argv, declared::dense, digest, question::Questions, resolve::QUERY_TIMEOUT};
 use crate::{
     api::{Desired, Joined, Shared},
     host::{compose::Environment, endpoint::Endpoint},
@@ -60,7 +60,7 @@ const LEAVES_OUT_SINCE: (u32, u32) = (2, 30);
 /// `config --hash` says the same (2.26.1, measured), but for services with an `env_file`, where it is not what a container
 /// bears and this is. Of one that shares something of another's no hash is known: the other's ID is in it.
 pub(super) fn hashes(project: &[u8], version: Option<&str>) -> Option<BTreeMap<String, String>> {
-    let project: Project = serde_json::from_slice(project).ok()?;
+    let project: ConfigDocument = serde_json::from_slice(project).ok()?;
     let of = |(name, service): (String, Box<RawValue>)| {
         let form = write(&known_members(service.get())?, left_out_by(version), &[]);
         Some((name, hex::encode(digest(form.as_bytes()))))
@@ -97,9 +97,9 @@ pub async fn made_from_this_model<'a>(
     let env = Environment::of_this_process().for_docker(endpoint, &desired.directory);
     // Asked anew, for it holds the environment of services, which is not kept.
     let questions = Questions { desired, endpoint, env: &env, name_engine: resolved.names_engine };
-    let said = questions.ask(&argv::config_json(desired), PATIENCE).await;
-    let Ok(said) = said else { return Vec::new() };
-    let Ok(project) = serde_json::from_slice::<Project>(&said.stdout) else { return Vec::new() };
+    let answer = questions.ask(&argv::config_json(desired), QUERY_TIMEOUT).await;
+    let Ok(answer) = answer else { return Vec::new() };
+    let Ok(project) = serde_json::from_slice::<ConfigDocument>(&answer.stdout) else { return Vec::new() };
     let is_of = |made: &&Made<'_>| {
         let service = project.services.0.iter().find(|(name, _)| name == made.service);
         service.is_some_and(|(_, json)| forms(json.get(), made.joined).any(|form| is_hash(&form, made.hash)))
@@ -112,7 +112,7 @@ fn is_hash(form: &str, hash: &str) -> bool {
 }
 
 #[derive(Deserialize)]
-struct Project {
+struct ConfigDocument {
     services: Members,
 }
 

@@ -33,8 +33,8 @@ fn reads_docker_host() {
 }
 
 #[test]
-fn refuses_what_it_does_not_speak_with_the_mend() {
-    for (host, mend) in [
+fn refuses_what_it_does_not_speak_with_the_help() {
+    for (host, help) in [
         ("ssh://me@host", "own host"),
         ("npipe:////./pipe/docker", "Linux"),
         ("unix://relative", "absolute"),
@@ -45,7 +45,7 @@ fn refuses_what_it_does_not_speak_with_the_mend() {
     ] {
         let error = resolve(&[("DOCKER_HOST", host)]).unwrap_err();
         assert!(matches!(error, HostError::EngineUnsupported { .. }), "{host}");
-        assert!(error.to_string().contains(mend), "{error}");
+        assert!(error.to_string().contains(help), "{error}");
     }
     let tls = [("DOCKER_HOST", "tcp://x:2376"), ("DOCKER_TLS_VERIFY", "1")];
     assert!(resolve(&tls).unwrap_err().to_string().contains("TLS"));

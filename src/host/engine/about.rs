@@ -1,6 +1,6 @@
 //! What the engine says of itself.
 
-use super::{Engine, EngineError, request::Request};
+use super::{Engine, EngineError, request::EngineRequest};
 use crate::api::Time;
 
 /// An engine's versions.
@@ -23,7 +23,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError`], [`EngineError::Incomplete`] also for an answer without versions.
     pub async fn versions(&self) -> Result<Versions, EngineError> {
-        let request = Request::get("version");
+        let request = EngineRequest::get("version");
         let answer = self.ask(&request, |docker| async move { docker.version().await }).await?;
         // Since 18.06; that Podman is none of them is what tells that it is Docker.
         let components = request.required("Components", answer.components)?;
@@ -51,7 +51,7 @@ impl Engine {
         if self.is_podman().await? {
             return Ok(None);
         }
-        let request = Request::get("info");
+        let request = EngineRequest::get("info");
         let answer = self.ask(&request, |docker| async move { docker.info().await }).await?;
         request.required_text("ID", answer.id).map(Some)
     }

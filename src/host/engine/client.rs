@@ -11,7 +11,10 @@ use bollard::{ClientVersion, Docker, errors::Error as BollardError};
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 use tokio_util::task::TaskTracker;
 
-use super::{Itself, own_steps::OwnSteps, request::Request, start::Presence};
+use super::{
+    OwnContainer, availability::EngineAvailability, interference::own_activity::OwnActivity,
+    request::EngineRequest,
+};
 use crate::host::{HostError, endpoint::Endpoint, ms_since, redact::Redactor};
 
 /// The longest that one question may take, its answer's body included. bollard's own limit ends at the headers.
@@ -50,13 +53,13 @@ pub struct Engine {
     endpoint: Endpoint,
     limit: Duration,
     docker: Arc<OnceLock<Docker>>,
-    turns: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     overdue: Arc<Semaphore>,
     pub(super) lookups: TaskTracker,
-    pub(super) presence: Arc<Presence>,
-    pub(super) itself: Arc<Itself>,
+    pub(super) presence: Arc<EngineAvailability>,
+    pub(super) own_container: Arc<OwnContainer>,
     pub(super) podman: Arc<OnceCell<bool>>,
-    pub(super) own_steps: Arc<OwnSteps>,
+    pub(super) own_activity: Arc<OwnActivity>,
     /// The running containers that are being stopped by project, and since when.
     pub(super) stopping: Arc<Mutex<BTreeMap<String, BTreeMap<String, i64>>>>,
     /// The containers in `removing` by project, and since when each has been seen so.
@@ -111,7 +114,7 @@ impl EngineError {
     /// Whether the engine says by this that it has no such image or container. Another 404 is a server's that knows nothing of
     /// either, such as a proxy's without a way to the engine.
     #[must_use]
-    pub(super) fn says_absent(&self) -> bool {
+    pub(super) fn is_absent(&self) -> bool {
         let Self::NotFound(message) = self else { return false };
         let message = message.to_lowercase();
         ABSENCE.iter().any(|words| message.contains(words))
@@ -178,12 +181,12 @@ impl Engine {
             endpoint,
             limit: CALL_LIMIT,
             docker: Arc::default(),
-            turns: Arc::new(Semaphore::new(AT_ONCE)),
+            permits: Arc::new(Semaphore::new(AT_ONCE)),
             overdue: Arc::new(Semaphore::new(OVERDUE)),
             lookups: TaskTracker::new(),
             presence: Arc::default(),
-            itself: Arc::new(Itself::detect()),
-            own_steps: Arc::default(),
+            own_container: Arc::new(OwnContainer::detect()),
+            own_activity: Arc::default(),
             podman: Arc::default(),
             stopping: Arc::default(),
             removing: Arc::default(),
@@ -200,7 +203,7 @@ impl Engine {
     /// The same for an undrift that runs in this container, whatever the system says.
     #[must_use]
     pub fn as_if_in(mut self, container: &str) -> Self {
-        self.itself = Arc::new(Itself::known(container));
+        self.own_container = Arc::new(OwnContainer::known(container));
         self
     }
 
@@ -239,7 +242,7 @@ impl Engine {
     where
         F: Future<Output = Result<T, BollardError>> + 'a,
     {
-        let turn = self.turn().await?;
+        let permit = self.permit().await?;
         let mut answer = Box::pin(self.call_at_once(question));
         tokio::select! {
             biased;
@@ -249,10 +252,10 @@ impl Engine {
         // What hangs keeps nobody else from an answer.
         let overdue = self.overdue.try_acquire();
         let _kept = if overdue.is_ok() {
-            drop(turn);
+            drop(permit);
             None
         } else {
-            Some(turn)
+            Some(permit)
         };
         answer.await
     }
@@ -260,7 +263,7 @@ impl Engine {
     /// The same of a question with a name, which an answer that cannot be read is told with.
     pub(super) async fn ask<'a, T, F>(
         &self,
-        request: &Request,
+        request: &EngineRequest,
         question: impl FnOnce(Docker) -> F,
     ) -> Result<T, EngineError>
     where
@@ -277,14 +280,14 @@ impl Engine {
     where
         F: Future<Output = Result<T, BollardError>> + 'a,
     {
-        let _turn = self.turn().await?;
+        let _permit = self.permit().await?;
         self.answer(question).await
     }
 
     /// The wait has a limit of its own: a line that is long says nothing of the engine.
-    pub(super) async fn turn(&self) -> Result<SemaphorePermit<'_>, EngineError> {
-        match tokio::time::timeout(LINE_LIMIT, self.turns.acquire()).await {
-            Ok(Ok(turn)) => Ok(turn),
+    pub(super) async fn permit(&self) -> Result<SemaphorePermit<'_>, EngineError> {
+        match tokio::time::timeout(LINE_LIMIT, self.permits.acquire()).await {
+            Ok(Ok(permit)) => Ok(permit),
             _ => Err(EngineError::TimedOut(LINE_LIMIT)),
         }
     }

@@ -16,8 +16,8 @@ use bollard::{
 use futures_util::future::try_join_all;
 
 use super::{
-    Engine, EngineError, Leftover, at_work::mark_removals, attachments::attachments, joined, leftovers,
-    request::Request,
+    Engine, EngineError, Leftover, attachments::attachments, interference::compose_up::mark_removals,
+    interference::leftovers, joined, request::EngineRequest,
 };
 use crate::api::{ContainerObservation, ContainerState, Fact, Health, MountCover, Time};
 
@@ -32,7 +32,7 @@ const CONFIG_FILES: &str = "com.docker.compose.project.config_files";
 
 /// A container of a project as the list shows it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Row {
+pub(super) struct ContainerRow {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) service: String,
@@ -62,7 +62,7 @@ pub struct Origin {
     pub config_files: Vec<String>,
 }
 
-impl Row {
+impl ContainerRow {
     pub(super) fn never_started(&self) -> bool {
         self.state == Some(SummaryState::CREATED)
     }
@@ -95,7 +95,7 @@ pub struct ProjectContainers {
     /// What a killed recreate left behind, in the whole project.
     pub leftovers: Vec<Leftover>,
     /// The sign that someone else's `up` is at work on the project right now, or an engine that has just started.
-    pub changing: Option<String>,
+    pub external_activity: Option<String>,
     /// The services, of all of the project's, in a container of which undrift itself runs.
     pub own_services: BTreeSet<String>,
     /// Where each container of the whole project was made.
@@ -163,13 +163,13 @@ impl Engine {
         containers.sort_by(|a, b| {
             (&a.service, a.seen.number, &a.seen.name).cmp(&(&b.service, b.seen.number, &b.seen.name))
         });
-        let changing = match self.others(project, services, &rows).await? {
+        let external_activity = match self.activity_of_others(project, services, &rows).await? {
             Some(why) => Some(why),
             None => self.just_started(&rows).await?,
         };
-        let own_services = self.itself.services(&rows);
+        let own_services = self.own_container.services(&rows);
         let origins = rows.into_iter().map(|row| row.origin).collect();
-        Ok(ProjectContainers { containers, leftovers, changing, own_services, origins })
+        Ok(ProjectContainers { containers, leftovers, external_activity, own_services, origins })
     }
 
     /// Where each container of the project was made.
@@ -185,7 +185,7 @@ impl Engine {
     /// # Errors
     /// Where the engine does not answer.
     pub async fn own_services(&self, project: &str) -> Result<BTreeSet<String>, EngineError> {
-        Ok(self.itself.services(&self.rows(project).await?))
+        Ok(self.own_container.services(&self.rows(project).await?))
     }
 
     /// One container by its ID; `None` where it is gone.
@@ -193,25 +193,25 @@ impl Engine {
     /// # Errors
     /// Where the engine does not answer.
     pub async fn container(&self, id: &str) -> Result<Option<Container>, EngineError> {
-        let request = Request::container(id);
+        let request = EngineRequest::container(id);
         let details = self
             .ask(&request, async |docker| docker.inspect_container(id, None::<InspectContainerOptions>).await)
             .await;
         match details {
             Ok(details) => container(&request, details).map(Some),
-            Err(error) if error.says_absent() => Ok(None),
+            Err(error) if error.is_absent() => Ok(None),
             Err(error) => Err(error),
         }
     }
 
     /// The container of a row. Labels never change, so that one that is said to have others now is not believed.
-    async fn container_of(&self, row: &Row) -> Result<Option<Container>, EngineError> {
+    async fn container_of(&self, row: &ContainerRow) -> Result<Option<Container>, EngineError> {
         let found = self.container(&row.id).await?;
         let is_same =
             |found: &Container| found.service == row.service && found.seen.config_hash == row.config_hash;
         match found {
             Some(found) if !is_same(&found) => {
-                Err(Request::container(&row.id).lacks("Config.Labels as the list has them"))
+                Err(EngineRequest::container(&row.id).lacks("Config.Labels as the list has them"))
             }
             found => Ok(found),
         }
@@ -219,8 +219,8 @@ impl Engine {
 
     /// All containers of a project, stopped ones too, without one-off ones. Asking for the hash too keeps out
     /// what only inherits labels from an image that Compose built; Compose itself does the same.
-    pub(super) async fn rows(&self, project: &str) -> Result<Vec<Row>, EngineError> {
-        let request = Request::containers();
+    pub(super) async fn rows(&self, project: &str) -> Result<Vec<ContainerRow>, EngineError> {
+        let request = EngineRequest::containers();
         let labels = vec![format!("{PROJECT}={project}"), format!("{ONE_OFF}=False"), CONFIG_HASH.to_owned()];
         let filters = HashMap::from([("label".to_owned(), labels)]);
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
@@ -230,7 +230,11 @@ impl Engine {
 }
 
 /// One that does not have the labels that were asked for is not believed either, nor is the list that holds it.
-fn row(request: &Request, project: &str, summary: ContainerSummary) -> Result<Row, EngineError> {
+fn row(
+    request: &EngineRequest,
+    project: &str,
+    summary: ContainerSummary,
+) -> Result<ContainerRow, EngineError> {
     let mut labels = request.required("Labels", summary.labels)?;
     let mut label = |name: &str| request.required(&format!("Labels[{name}]"), labels.remove(name));
     if label(PROJECT)? != project {
@@ -247,7 +251,7 @@ fn row(request: &Request, project: &str, summary: ContainerSummary) -> Result<Ro
         working_dir: labels.remove(WORKING_DIR),
         config_files: files.split(',').filter(|file| !file.is_empty()).map(str::to_owned).collect(),
     };
-    Ok(Row {
+    Ok(ContainerRow {
         id,
         name,
         service,
@@ -264,7 +268,7 @@ fn row(request: &Request, project: &str, summary: ContainerSummary) -> Result<Ro
 /// One that could not be removed whole may have no name any more (moby's `container/view.go`: "Dead containers will often have no
 /// name"). It is called by the beginning of its ID.
 fn name(
-    request: &Request,
+    request: &EngineRequest,
     names: Option<Vec<String>>,
     id: &str,
     state: SummaryState,
@@ -279,7 +283,7 @@ pub(super) fn bare(name: &str) -> String {
     name.trim_start_matches('/').to_owned()
 }
 
-fn container(request: &Request, details: ContainerInspectResponse) -> Result<Container, EngineError> {
+fn container(request: &EngineRequest, details: ContainerInspectResponse) -> Result<Container, EngineError> {
     let engine_state = request.required("State", details.state)?;
     let state = request.required("State.Status", state(&engine_state))?;
     let host_config = request.required("HostConfig", details.host_config)?;
@@ -315,7 +319,7 @@ fn container(request: &Request, details: ContainerInspectResponse) -> Result<Con
             made_by: labels.remove(COMPOSE_VERSION),
             only_upgraded: false,
             port_taken: state != ContainerState::Running
-                && engine_state.error.is_some_and(|e| tells_of_port(&e)),
+                && engine_state.error.is_some_and(|e| is_port_conflict(&e)),
             attachments: attachments(&settings),
             contents: Vec::new(),
             modules: Vec::new(),
@@ -328,7 +332,7 @@ fn container(request: &Request, details: ContainerInspectResponse) -> Result<Con
 
 /// Whether a container could not be started because a port of the host was taken: by another container, or by anybody else.
 /// Measured with 20.10.24 and 28.5.2.
-fn tells_of_port(error: &str) -> bool {
+fn is_port_conflict(error: &str) -> bool {
     ["port is already allocated", "address already in use"].iter().any(|words| error.contains(words))
 }
 
@@ -375,7 +379,7 @@ const fn health(status: HealthStatusEnum) -> Option<Health> {
 
 /// The engine's list, and the tmpfs of `tmpfs:` in Compose files, which that list leaves out.
 fn mounts(
-    request: &Request,
+    request: &EngineRequest,
     points: Option<Vec<MountPoint>>,
     host_config: &HostConfig,
 ) -> Result<Vec<MountCover>, EngineError> {
@@ -395,7 +399,7 @@ fn mounts(
 
 /// A container with a network of its own, which runs, has an entry for each; what it publishes is never null then.
 fn network(
-    request: &Request,
+    request: &EngineRequest,
     state: ContainerState,
     settings: &NetworkSettings,
     host_config: &HostConfig,
@@ -418,7 +422,7 @@ fn network(
 
 /// On every network but the engine's own a container has names there: at least the beginning of its ID, which engines add.
 /// From 26 on they are in another list.
-fn endpoint(request: &Request, network: &str, at: &EndpointSettings) -> Result<(), EngineError> {
+fn endpoint(request: &EngineRequest, network: &str, at: &EndpointSettings) -> Result<(), EngineError> {
     const WITHOUT_NAMES: [&str; 2] = ["bridge", "podman"];
     let names = at.aliases.as_ref().or(at.dns_names.as_ref());
     if !WITHOUT_NAMES.contains(&network) {

@@ -25,11 +25,11 @@ fn listed() -> Value {
 }
 
 fn read(details: Value) -> Result<Container, EngineError> {
-    container(&Request::container("0123"), serde_json::from_value(details).unwrap())
+    container(&EngineRequest::container("0123"), serde_json::from_value(details).unwrap())
 }
 
-fn read_row(listed: Value) -> Result<Row, EngineError> {
-    row(&Request::containers(), "shop", serde_json::from_value(listed).unwrap())
+fn read_row(listed: Value) -> Result<ContainerRow, EngineError> {
+    row(&EngineRequest::containers(), "shop", serde_json::from_value(listed).unwrap())
 }
 
 /// The same without what this JSON pointer leads to.

@@ -8,7 +8,7 @@
 use bollard::query_parameters::{ContainerArchiveInfoOptionsBuilder, DownloadFromContainerOptionsBuilder};
 use futures_util::StreamExt as _;
 
-use super::{Container, Engine, EngineError, cover, request::Request};
+use super::{Container, Engine, EngineError, cover, request::EngineRequest};
 use crate::{
     api::{CopiedContent, Fact},
     host::compose::{DeclaredContent, secret_digest},
@@ -44,7 +44,7 @@ impl Engine {
         declared: &DeclaredContent,
     ) -> Result<bool, EngineError> {
         let options = ContainerArchiveInfoOptionsBuilder::default().path(target).build();
-        let request = Request::head(format_args!("containers/{container}/archive"));
+        let request = EngineRequest::head(format_args!("containers/{container}/archive"));
         let stat = self
             .ask(&request, async |docker| docker.get_container_archive_info(container, Some(options)).await)
             .await;

@@ -11,7 +11,7 @@ use super::{
     Engine, EngineError,
     containers::{PROJECT, SERVICE, bare},
     networks::NETWORK,
-    request::Request,
+    request::EngineRequest,
 };
 use crate::api::NetworkUser;
 
@@ -27,7 +27,7 @@ impl Engine {
     pub async fn networks_by_key(&self, project: &str) -> Result<BTreeMap<String, Network>, EngineError> {
         let filters = labelled(project, NETWORK);
         let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
-        let request = Request::networks();
+        let request = EngineRequest::networks();
         let list = self.ask(&request, async |docker| docker.list_networks(Some(options)).await).await?;
         let keyed = list.into_iter().map(|network| keyed(&request, network));
         Ok(unambiguous(keyed.collect::<Result<Vec<_>, _>>()?.into_iter()))
@@ -40,7 +40,7 @@ impl Engine {
     pub async fn volumes_by_key(&self, project: &str) -> Result<BTreeMap<String, Volume>, EngineError> {
         let filters = labelled(project, VOLUME);
         let options = ListVolumesOptionsBuilder::default().filters(&filters).build();
-        let request = Request::get("volumes");
+        let request = EngineRequest::get("volumes");
         let list = self.ask(&request, async |docker| docker.list_volumes(Some(options)).await).await?;
         let keyed = list.volumes.into_iter().flatten().filter_map(|volume| {
             let key = volume.labels.get(VOLUME)?.clone();
@@ -61,7 +61,7 @@ impl Engine {
     ) -> Result<BTreeSet<NetworkUser>, EngineError> {
         let filters = HashMap::from([("network".to_owned(), vec![network.to_owned()])]);
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-        let request = Request::containers();
+        let request = EngineRequest::containers();
         let list = self.ask(&request, async |docker| docker.list_containers(Some(options)).await).await?;
         let users = list.into_iter().map(|container| {
             let mut labels = container.labels.unwrap_or_default();
@@ -78,7 +78,7 @@ impl Engine {
 }
 
 /// A network with its key; what is compared with its definition is there, or nothing can be said to differ.
-fn keyed(request: &Request, network: Network) -> Result<(String, Network), EngineError> {
+fn keyed(request: &EngineRequest, network: Network) -> Result<(String, Network), EngineError> {
     let label = network.labels.as_ref().and_then(|labels| labels.get(NETWORK));
     let key = request.required(&format!("Labels[{NETWORK}]"), label)?.clone();
     request.required("Id", network.id.as_ref())?;
@@ -121,7 +121,7 @@ mod tests {
                 json!({"Id": "1", "Name": "shop_l2", "Driver": "macvlan", "Labels": {NETWORK: "l2"}});
             listed["IPAM"] = json!({"Driver": "default", "Config": config});
             (listed["EnableIPv4"], listed["EnableIPv6"]) = (json!(enabled[0]), json!(enabled[1]));
-            keyed(&Request::networks(), serde_json::from_value(listed).unwrap()).map(|(key, _)| key)
+            keyed(&EngineRequest::networks(), serde_json::from_value(listed).unwrap()).map(|(key, _)| key)
         };
         assert_eq!(listed(json!(null), [Some(false), Some(false)]).unwrap(), "l2");
         assert_eq!(listed(json!([]), [None, Some(false)]).unwrap(), "l2");

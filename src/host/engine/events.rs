@@ -204,7 +204,7 @@ impl Reader {
                 // It holds after all.
                 () = &mut lasting, if self.is_broken() && self.connected.is_some() => {
                     self.breaks = 0;
-                    self.is_back();
+                    self.mark_reconnected();
                     continue;
                 }
                 event = events.next() => match event {
@@ -232,12 +232,12 @@ impl Reader {
         }
         self.connected = Some(Instant::now());
         if !self.is_broken() {
-            self.is_back();
+            self.mark_reconnected();
         }
     }
 
     /// From here on no change is missed.
-    fn is_back(&mut self) {
+    fn mark_reconnected(&mut self) {
         self.was_there = true;
         self.mailbox.put(Change::Everything);
         if std::mem::take(&mut self.away) {

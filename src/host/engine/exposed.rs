@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bollard::models::{ImageConfig, ImageInspect};
 
-use super::{Engine, EngineError, request::Request};
+use super::{Engine, EngineError, request::EngineRequest};
 use crate::host::Cache;
 
 /// The cache's space. An image's ID stands for its configuration, so that what is remembered of it stays true.
@@ -19,7 +19,7 @@ impl Engine {
         if let Some(known) = cache.get(SPACE, image) {
             return Ok(tcp_ports(known.split_whitespace()));
         }
-        let request = Request::image(image);
+        let request = EngineRequest::image(image);
         let found = self.ask(&request, async |docker| docker.inspect_image(image).await).await?;
         let ports = config(&request, found)?.exposed_ports.unwrap_or_default();
         cache.put(SPACE, image, &ports.join(" "));
@@ -29,7 +29,7 @@ impl Engine {
 
 /// The configuration of an image. One that was not made of a Dockerfile may have none (null, up to engine 27), which is an empty
 /// one.
-pub(super) fn config(request: &Request, found: ImageInspect) -> Result<ImageConfig, EngineError> {
+pub(super) fn config(request: &EngineRequest, found: ImageInspect) -> Result<ImageConfig, EngineError> {
     request.required_text("Id", found.id)?;
     Ok(found.config.unwrap_or_default())
 }
@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn an_image_without_a_configuration_has_an_empty_one_and_an_answer_without_an_image_has_none() {
-        let read = |json| config(&Request::image("i"), serde_json::from_value(json).unwrap());
+        let read = |json| config(&EngineRequest::image("i"), serde_json::from_value(json).unwrap());
         let whole = read(serde_json::json!({"Id": "sha256:1", "Config": {"Env": ["A=b"]}})).unwrap();
         assert_eq!(whole.env, Some(vec!["A=b".to_owned()]));
         assert_eq!(

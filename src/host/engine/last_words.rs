@@ -99,7 +99,7 @@ fn end(service: &str, details: ContainerInspectResponse) -> Option<LastWords> {
     let words = containers::state(&state)?;
     let exit_code = state
         .exit_code
-        .filter(|_| containers::has_ended(words) || state.error.as_deref().is_some_and(is_said));
+        .filter(|_| containers::has_ended(words) || state.error.as_deref().is_some_and(is_given));
     let time = |text: Option<&String>| text.and_then(|text| containers::time(text));
     Some(LastWords {
         service: service.to_owned(),
@@ -113,13 +113,13 @@ fn end(service: &str, details: ContainerInspectResponse) -> Option<LastWords> {
         restart_count: details.restart_count.unwrap_or_default(),
         started_at: time(state.started_at.as_ref()),
         finished_at: time(state.finished_at.as_ref()),
-        error: state.error.filter(|error| is_said(error)),
+        error: state.error.filter(|error| is_given(error)),
         output: Vec::new(),
         output_unknown: None,
     })
 }
 
-const fn is_said(error: &str) -> bool {
+const fn is_given(error: &str) -> bool {
     !error.is_empty()
 }
 

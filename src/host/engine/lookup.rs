@@ -15,8 +15,8 @@ use tracing::Instrument;
 
 use super::{
     Engine, EngineError,
-    owner::{self, Life, Owner},
-    request::Request,
+    owner::{self, Liveness, Owner},
+    request::EngineRequest,
 };
 use crate::{
     api::{Fact, ModuleType, Presence},
@@ -95,7 +95,7 @@ impl Engine {
     pub async fn sweep_lookups(&self) -> Result<usize, EngineError> {
         let filters = HashMap::from([("label".to_owned(), vec![LOOKUP_LABEL.to_owned()])]);
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-        let request = Request::containers();
+        let request = EngineRequest::containers();
         let list = self.ask(&request, async |docker| docker.list_containers(Some(options)).await).await?;
         let abandoned = abandoned(&request, list, chrono::Utc::now().timestamp())?;
         let removed = join_all(abandoned.iter().map(|id| self.remove_lookup(id))).await;
@@ -168,7 +168,11 @@ impl Engine {
 }
 
 /// The IDs of those that nobody is at any more. Of a list that holds others than were asked for none is removed.
-fn abandoned(request: &Request, list: Vec<ContainerSummary>, now: i64) -> Result<Vec<String>, EngineError> {
+fn abandoned(
+    request: &EngineRequest,
+    list: Vec<ContainerSummary>,
+    now: i64,
+) -> Result<Vec<String>, EngineError> {
     let mut abandoned = Vec::new();
     for found in list {
         let mark = found.labels.as_ref().and_then(|labels| labels.get(LOOKUP_LABEL));
@@ -181,10 +185,10 @@ fn abandoned(request: &Request, list: Vec<ContainerSummary>, now: i64) -> Result
 }
 
 fn is_abandoned(mark: &str, created: Option<i64>, now: i64) -> bool {
-    match owner::life(mark) {
-        Life::Lives => false,
-        Life::Dead => true,
-        Life::Elsewhere => created.is_some_and(|created| now - created > ABANDONED_AFTER_S),
+    match owner::liveness(mark) {
+        Liveness::Lives => false,
+        Liveness::Dead => true,
+        Liveness::Elsewhere => created.is_some_and(|created| now - created > ABANDONED_AFTER_S),
     }
 }
 
@@ -237,7 +241,7 @@ mod tests {
             created: Some(1),
             ..Default::default()
         };
-        let abandoned = |list| abandoned(&Request::containers(), list, 10_000);
+        let abandoned = |list| abandoned(&EngineRequest::containers(), list, 10_000);
         let own = found("1", &[(LOOKUP_LABEL, "elsewhere 1 2")]);
         assert_eq!(abandoned(vec![own.clone()]), Ok(vec!["1".to_owned()]));
         assert!(abandoned(vec![own, found("2", &[("a", "b")])]).is_err());

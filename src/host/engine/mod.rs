@@ -6,8 +6,8 @@
 //! stream of [`Change`]s, which decide nothing.
 
 mod about;
-mod at_work;
 mod attachments;
+mod availability;
 mod client;
 mod containers;
 mod contents;
@@ -17,24 +17,21 @@ mod ended;
 mod events;
 mod exposed;
 mod images;
-mod itself;
+mod interference;
 pub(super) mod joined;
 mod last_words;
-mod leftovers;
 mod lookup;
 mod mailbox;
 mod networks;
-mod own_steps;
+mod own_container;
 mod owner;
 mod path;
 mod podman;
 mod publishers;
 mod request;
 mod roll_out;
-mod start;
 mod stop;
 mod tags;
-mod taken_down;
 mod variables;
 
 pub use about::Versions;
@@ -43,8 +40,8 @@ pub use containers::{Container, Network, Origin, ProjectContainers};
 pub use events::{Change, HEARTBEAT};
 pub(super) use exposed::tcp_ports;
 pub use images::IMAGE_PERIOD;
-pub use itself::Itself;
-pub use leftovers::Leftover;
+pub use interference::leftovers::Leftover;
 pub use lookup::LOOKUP_LABEL;
+pub use own_container::OwnContainer;
 pub(super) use publishers::{PublishedPort, Publisher};
 pub use tags::{TaggedImage, keep_reference, verified_reference};

@@ -17,7 +17,7 @@ use bollard::{
 use super::{
     Engine, EngineError,
     containers::{PROJECT, time},
-    request::Request,
+    request::EngineRequest,
 };
 use crate::api::Time;
 
@@ -26,7 +26,7 @@ pub(super) const NETWORK: &str = "com.docker.compose.network";
 
 /// A network of a project.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Row {
+struct NetworkRow {
     id: String,
     name: String,
     created: Option<Time>,
@@ -57,11 +57,11 @@ impl Engine {
         Ok(notes)
     }
 
-    async fn networks(&self, project: &str) -> Result<Vec<Row>, EngineError> {
+    async fn networks(&self, project: &str) -> Result<Vec<NetworkRow>, EngineError> {
         let labels = vec![format!("{PROJECT}={project}"), NETWORK.to_owned()];
         let filters = HashMap::from([("label".to_owned(), labels)]);
         let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
-        let request = Request::networks();
+        let request = EngineRequest::networks();
         let list = self.ask(&request, async |docker| docker.list_networks(Some(options)).await).await?;
         list.into_iter().map(|network| row(&request, network)).collect()
     }
@@ -70,7 +70,7 @@ impl Engine {
     async fn is_in_use(&self, network: &str) -> Result<bool, EngineError> {
         let filters = HashMap::from([("network".to_owned(), vec![network.to_owned()])]);
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-        let request = Request::containers();
+        let request = EngineRequest::containers();
         let list = self.ask(&request, async |docker| docker.list_containers(Some(options)).await).await?;
         Ok(!list.is_empty())
     }
@@ -85,9 +85,9 @@ impl Engine {
     }
 }
 
-fn row(request: &Request, network: Network) -> Result<Row, EngineError> {
+fn row(request: &EngineRequest, network: Network) -> Result<NetworkRow, EngineError> {
     let created = request.required("Created", network.created)?;
-    Ok(Row {
+    Ok(NetworkRow {
         id: request.required_text("Id", network.id)?,
         name: request.required_text("Name", network.name)?,
         created: time(&created),
@@ -96,7 +96,7 @@ fn row(request: &Request, network: Network) -> Result<Row, EngineError> {
 }
 
 /// Those that share their name with another one.
-fn doubled(rows: Vec<Row>) -> Vec<Row> {
+fn doubled(rows: Vec<NetworkRow>) -> Vec<NetworkRow> {
     let mut count: BTreeMap<String, usize> = BTreeMap::new();
     for row in &rows {
         *count.entry(row.name.clone()).or_default() += 1;
@@ -105,8 +105,8 @@ fn doubled(rows: Vec<Row>) -> Vec<Row> {
 }
 
 /// Of several of one name those that can go: all that are not in use, but for the oldest where none is.
-fn superfluous(rows: &[Row]) -> Vec<&Row> {
-    let kept = |row: &&Row| {
+fn superfluous(rows: &[NetworkRow]) -> Vec<&NetworkRow> {
+    let kept = |row: &&NetworkRow| {
         let same = || rows.iter().filter(|other| other.name == row.name);
         let oldest = same().min_by_key(|other| (other.created, &other.id));
         row.in_use || (!same().any(|other| other.in_use) && oldest == Some(row))
@@ -118,12 +118,12 @@ fn superfluous(rows: &[Row]) -> Vec<&Row> {
 mod tests {
     use super::*;
 
-    fn row(id: &str, name: &str, created: i64, in_use: bool) -> Row {
+    fn row(id: &str, name: &str, created: i64, in_use: bool) -> NetworkRow {
         let created = chrono::DateTime::from_timestamp(created, 0);
-        Row { id: id.into(), name: name.into(), created, in_use }
+        NetworkRow { id: id.into(), name: name.into(), created, in_use }
     }
 
-    fn goes(rows: &[Row]) -> Vec<&str> {
+    fn goes(rows: &[NetworkRow]) -> Vec<&str> {
         superfluous(rows).into_iter().map(|row| row.id.as_str()).collect()
     }
 

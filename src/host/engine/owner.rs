@@ -21,7 +21,7 @@ pub(super) struct Owner {
 
 /// What can be said of an owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Life {
+pub(super) enum Liveness {
     Lives,
     Dead,
     /// It is of another host, or the mark cannot be read.
@@ -48,17 +48,17 @@ impl Owner {
 }
 
 /// Whether the process that wrote this mark still lives.
-pub(super) fn life(mark: &str) -> Life {
+pub(super) fn liveness(mark: &str) -> Liveness {
     match Owner::parse(mark) {
         Some(owner) if owner.host == OWN.host => {
             match started(owner.pid) {
-                Some(started) if started == owner.started => Life::Lives,
+                Some(started) if started == owner.started => Liveness::Lives,
                 // With `hidepid` another user's process is not to be seen. It may be that one: it is left alone.
-                None if is_there(owner.pid) => Life::Lives,
-                _ => Life::Dead,
+                None if is_there(owner.pid) => Liveness::Lives,
+                _ => Liveness::Dead,
             }
         }
-        _ => Life::Elsewhere,
+        _ => Liveness::Elsewhere,
     }
 }
 
@@ -87,23 +87,23 @@ mod tests {
     #[test]
     fn this_process_lives() {
         assert_ne!(Owner::own().started, 0);
-        assert_eq!(life(&Owner::own().mark()), Life::Lives);
+        assert_eq!(liveness(&Owner::own().mark()), Liveness::Lives);
     }
 
     #[test]
     fn a_pid_that_another_process_has_now_is_a_dead_owner() {
         let mut owner = Owner::own().clone();
         owner.started += 1;
-        assert_eq!(life(&owner.mark()), Life::Dead);
+        assert_eq!(liveness(&owner.mark()), Liveness::Dead);
     }
 
     #[test]
     fn nothing_is_said_of_other_hosts() {
         let mut owner = Owner::own().clone();
         owner.host.push('x');
-        assert_eq!(life(&owner.mark()), Life::Elsewhere);
+        assert_eq!(liveness(&owner.mark()), Liveness::Elsewhere);
         for mark in ["", "x", "host 1", "host one 2"] {
-            assert_eq!(life(mark), Life::Elsewhere, "{mark}");
+            assert_eq!(liveness(mark), Liveness::Elsewhere, "{mark}");
         }
     }
 }

@@ -6,7 +6,7 @@
 use bollard::query_parameters::{ContainerArchiveInfoOptionsBuilder, DownloadFromContainerOptionsBuilder};
 use futures_util::{StreamExt as _, future::join_all};
 
-use super::{Container, Engine, EngineError, cover, request::Request};
+use super::{Container, Engine, EngineError, cover, request::EngineRequest};
 use crate::api::{Fact, ModuleInContainer, ModuleType, MountCover, Presence};
 
 /// How many links are followed. The engine names a link's very end at once, so one is the rule.
@@ -42,7 +42,7 @@ enum Stat {
 }
 
 /// What was found at a path, and where it is after all links.
-pub(super) struct Look {
+pub(super) struct PathLookup {
     pub(super) presence: Fact<Presence>,
     end: String,
 }
@@ -77,7 +77,7 @@ impl Engine {
     }
 
     /// One path in one container, whatever is mounted there; links are followed inside the container.
-    pub(super) async fn look(&self, container: &str, path: &str, kind: ModuleType) -> Look {
+    pub(super) async fn look(&self, container: &str, path: &str, kind: ModuleType) -> PathLookup {
         let mut end = cover::clean(path);
         for followed in 0..=LINKS {
             let presence = match self.stat(container, &end).await {
@@ -90,9 +90,9 @@ impl Engine {
                     continue;
                 }
             };
-            return Look { presence, end };
+            return PathLookup { presence, end };
         }
-        Look { presence: Fact::Known(Presence::WrongType), end }
+        PathLookup { presence: Fact::Known(Presence::WrongType), end }
     }
 
     /// The path with the links above its last part resolved. Only containers with mounts need it: a link may
@@ -130,7 +130,7 @@ impl Engine {
 
     async fn archive_info(&self, container: &str, path: &str) -> Result<(u32, Option<String>), EngineError> {
         let options = ContainerArchiveInfoOptionsBuilder::default().path(path).build();
-        let request = Request::head(format_args!("containers/{container}/archive"));
+        let request = EngineRequest::head(format_args!("containers/{container}/archive"));
         let stat = self
             .ask(&request, async |docker| docker.get_container_archive_info(container, Some(options)).await)
             .await?;

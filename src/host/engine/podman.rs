@@ -38,7 +38,7 @@ impl Engine {
         labels: &HashMap<String, String>,
         command: &str,
     ) -> Result<String, EngineError> {
-        let _turn = self.turn().await?;
+        let _permit = self.permit().await?;
         let body = json!({
             "image": image,
             "command": [command],
@@ -68,7 +68,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError`].
     pub(super) async fn is_dangling(&self, container: &str, path: &str) -> Result<bool, EngineError> {
-        let _turn = self.turn().await?;
+        let _permit = self.permit().await?;
         let request =
             self.request(Method::HEAD, &format!("containers/{container}/archive"), &[("path", path)])?;
         let answer = request.send().await.map_err(|error| self.unanswered(&error))?;

@@ -10,7 +10,7 @@ use bollard::{
 use super::{
     Engine, EngineError,
     containers::{ONE_OFF, PROJECT, SERVICE, bare},
-    request::Request,
+    request::EngineRequest,
 };
 use crate::host::probe::Transport;
 
@@ -38,7 +38,7 @@ impl Engine {
     /// # Errors
     /// Where the engine does not answer.
     pub(in crate::host) async fn publishers(&self) -> Result<Vec<Publisher>, EngineError> {
-        let request = Request::containers();
+        let request = EngineRequest::containers();
         let options = ListContainersOptionsBuilder::default().build();
         let list = self.ask(&request, async |docker| docker.list_containers(Some(options)).await).await?;
         list.into_iter().map(|summary| publisher(&request, summary)).collect()
@@ -50,7 +50,7 @@ impl Engine {
         if !self.is_on_this_host() {
             return false;
         }
-        for id in self.itself.candidates() {
+        for id in self.own_container.candidates() {
             match self.container(id).await {
                 Ok(None) => {}
                 Ok(Some(own)) if own.network.is_the_hosts() => {}
@@ -61,7 +61,7 @@ impl Engine {
     }
 }
 
-fn publisher(request: &Request, summary: ContainerSummary) -> Result<Publisher, EngineError> {
+fn publisher(request: &EngineRequest, summary: ContainerSummary) -> Result<Publisher, EngineError> {
     let name = summary.names.unwrap_or_default().first().map(|name| bare(name));
     // A container that was made without labels, of an image without a configuration, has none (null).
     let mut labels = summary.labels.unwrap_or_default();
@@ -95,7 +95,8 @@ mod tests {
 
     #[test]
     fn what_is_published_is_read_and_what_is_exposed_is_not() {
-        let read = |summary| publisher(&Request::containers(), serde_json::from_value(summary).unwrap());
+        let read =
+            |summary| publisher(&EngineRequest::containers(), serde_json::from_value(summary).unwrap());
         let listed = json!({"Names": ["/web"], "Labels": {PROJECT: "shop", SERVICE: "web", ONE_OFF: "False"}, "Ports": [
             {"IP": "0.0.0.0", "PrivatePort": 80, "PublicPort": 8080, "Type": "tcp"},
             {"IP": "::", "PrivatePort": 80, "PublicPort": 8080, "Type": "tcp"},

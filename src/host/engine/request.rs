@@ -27,9 +27,9 @@ use super::EngineError;
 
 /// A question, as it is written in the API's reference: `GET /containers/ID/json`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Request(String);
+pub(super) struct EngineRequest(String);
 
-impl Request {
+impl EngineRequest {
     pub(super) fn get(path: impl fmt::Display) -> Self {
         Self(format!("GET /{path}"))
     }
@@ -88,7 +88,7 @@ impl Request {
     }
 }
 
-impl fmt::Display for Request {
+impl fmt::Display for EngineRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_field_that_is_missing_is_named_with_the_question() {
-        let request = Request::container("0123");
+        let request = EngineRequest::container("0123");
         assert_eq!(request.required("Id", Some(1)), Ok(1));
         let message = |error: EngineError| error.to_string();
         let missing = request.required("State.Status", None::<u8>).map_err(message);

@@ -8,7 +8,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Container, Engine, EngineError, Leftover, at_work::distance, leftovers};
+use super::{
+    Container, Engine, EngineError, Leftover, interference::compose_up::distance, interference::leftovers,
+};
 
 /// What is asked of a replica.
 struct Replica<'a> {
@@ -45,7 +47,7 @@ impl Engine {
     ///
     /// # Errors
     /// Where the engine does not answer.
-    pub async fn roll_out_at_work(
+    pub async fn roll_out_in_progress(
         &self,
         project: &str,
         wanted: &BTreeMap<&str, u32>,

@@ -2,7 +2,7 @@
 
 use bollard::query_parameters::InspectContainerOptions;
 
-use super::{Engine, EngineError, request::Request};
+use super::{Engine, EngineError, request::EngineRequest};
 
 /// The signal that no process survives.
 pub(super) const KILL: u8 = 9;
@@ -48,13 +48,13 @@ impl Engine {
     /// How a container is stopped, with its ID; `None` where it is gone.
     pub(super) async fn stop_of(&self, id: &str) -> Result<Option<(String, Stop)>, EngineError> {
         const USUAL: i64 = 10;
-        let request = Request::container(id);
+        let request = EngineRequest::container(id);
         let details = self
             .ask(&request, async |docker| docker.inspect_container(id, None::<InspectContainerOptions>).await)
             .await;
         let config = match details {
             Ok(details) => request.required("Config", details.config)?,
-            Err(error) if error.says_absent() => return Ok(None),
+            Err(error) if error.is_absent() => return Ok(None),
             Err(error) => return Err(error),
         };
         let signal = config.stop_signal.as_deref().and_then(number).unwrap_or(TERM);

@@ -7,7 +7,7 @@ use bollard::query_parameters::{
 };
 use sha2::{Digest as _, Sha256};
 
-use super::{Engine, EngineError, containers::PROJECT, request::Request};
+use super::{Engine, EngineError, containers::PROJECT, request::EngineRequest};
 use crate::host::reference::full;
 
 impl Engine {
@@ -24,7 +24,7 @@ impl Engine {
     /// # Errors
     /// Where the engine does not answer.
     pub async fn tagged_image(&self, reference: &str) -> Result<Option<TaggedImage>, EngineError> {
-        let request = Request::image(reference);
+        let request = EngineRequest::image(reference);
         match self.ask(&request, async |docker| docker.inspect_image(reference).await).await {
             Ok(image) => {
                 let id = request.required_text("Id", image.id)?;
@@ -72,7 +72,7 @@ impl Engine {
     pub async fn other_users(&self, reference: &str, project: &str) -> Result<BTreeSet<String>, EngineError> {
         let filters = HashMap::from([("label".to_owned(), vec![PROJECT.to_owned()])]);
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-        let request = Request::containers();
+        let request = EngineRequest::containers();
         let list = self.ask(&request, async |docker| docker.list_containers(Some(options)).await).await?;
         // Where the reference has moved on since, the engine names an ID in its place.
         let reference = full(reference);
@@ -94,7 +94,7 @@ impl Engine {
     /// # Errors
     /// Where the engine does not answer.
     pub async fn remove_superseded(&self, image: &str) -> Result<bool, EngineError> {
-        let request = Request::image(image);
+        let request = EngineRequest::image(image);
         let seen = match self.ask(&request, async |docker| docker.inspect_image(image).await).await {
             Ok(seen) => seen,
             Err(error) if is_unknown_image(&error) => return Ok(false),
@@ -128,7 +128,7 @@ impl Engine {
 /// not look so, and answers 500 (measured with 5.8.6).
 fn is_unknown_image(error: &EngineError) -> bool {
     match error {
-        EngineError::NotFound(_) => error.says_absent(),
+        EngineError::NotFound(_) => error.is_absent(),
         EngineError::Refused { status: 500, message } => {
             message.contains("cannot specify 64-byte hexadecimal strings")
         }

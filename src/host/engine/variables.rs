@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bollard::{models::ImageConfig, query_parameters::InspectContainerOptions};
 use serde_json::Value;
 
-use super::{Engine, EngineError, exposed::config, request::Request};
+use super::{Engine, EngineError, exposed::config, request::EngineRequest};
 
 impl Engine {
     /// A container and the configuration of its image, as the engine says them; null for an image that is gone. They hold what
@@ -14,7 +14,7 @@ impl Engine {
     /// # Errors
     /// Where the engine does not answer, or the container is gone.
     pub(in crate::host) async fn inspected(&self, container: &str) -> Result<(Value, Value), EngineError> {
-        let request = Request::container(container);
+        let request = EngineRequest::container(container);
         let details = self
             .ask(&request, async |docker| {
                 docker.inspect_container(container, None::<InspectContainerOptions>).await
@@ -35,7 +35,7 @@ impl Engine {
     /// # Errors
     /// Where the engine does not answer.
     pub async fn variables(&self, container: &str) -> Result<Vec<(String, String)>, EngineError> {
-        let request = Request::container(container);
+        let request = EngineRequest::container(container);
         let details = self
             .ask(&request, async |docker| {
                 docker.inspect_container(container, None::<InspectContainerOptions>).await
@@ -43,7 +43,7 @@ impl Engine {
             .await;
         let details = match details {
             Ok(details) => details,
-            Err(error) if error.says_absent() => return Ok(Vec::new()),
+            Err(error) if error.is_absent() => return Ok(Vec::new()),
             Err(error) => return Err(error),
         };
         let image = request.required_text("Image", details.image)?;
@@ -57,10 +57,10 @@ impl Engine {
 
     /// `None` for an image that is gone.
     async fn image_config(&self, image: &str) -> Result<Option<ImageConfig>, EngineError> {
-        let request = Request::image(image);
+        let request = EngineRequest::image(image);
         match self.ask(&request, async |docker| docker.inspect_image(image).await).await {
             Ok(image) => config(&request, image).map(Some),
-            Err(error) if error.says_absent() => Ok(None),
+            Err(error) if error.is_absent() => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -36,8 +36,8 @@ impl LocalHost {
         let wanted = resolved.model.replicas(services.clone());
         let to_run = resolved.model.to_run(services);
         let (project, young_for) = (&resolved.model.name, desired.object.spec.reconcile.verify.timeout.get());
-        let found = match self.engine.someone_at_work(project, &to_run).await {
-            Ok(None) => self.engine.roll_out_at_work(project, &wanted, young_for).await,
+        let found = match self.engine.external_activity(project, &to_run).await {
+            Ok(None) => self.engine.roll_out_in_progress(project, &wanted, young_for).await,
             found => found,
         };
         match found {

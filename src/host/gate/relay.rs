@@ -69,7 +69,9 @@ impl Relay {
         lock(&self.tally).passed += 1;
         match self.ask(&request).await {
             Ok(response) => response,
-            Err(error) => said(StatusCode::BAD_GATEWAY, &format!("undrift cannot reach the engine: {error}")),
+            Err(error) => {
+                text_response(StatusCode::BAD_GATEWAY, &format!("undrift cannot reach the engine: {error}"))
+            }
         }
     }
 
@@ -84,7 +86,7 @@ impl Relay {
         if tally.first.len() < KEPT {
             tally.first.push(refused);
         }
-        said(StatusCode::FORBIDDEN, &message)
+        text_response(StatusCode::FORBIDDEN, &message)
     }
 
     /// A connection of its own for each question: none is open for longer than its answer takes.
@@ -92,10 +94,10 @@ impl Relay {
         &self,
         request: &Request<Incoming>,
     ) -> Result<Response<Body>, Box<dyn std::error::Error + Send + Sync>> {
-        let anew = anew(request)?;
+        let rebuilt = rebuilt(request)?;
         let response = match &self.engine {
-            Endpoint::Unix(path) => self.send(UnixStream::connect(path).await?, anew).await?,
-            Endpoint::Tcp(address) => self.send(TcpStream::connect(address).await?, anew).await?,
+            Endpoint::Unix(path) => self.send(UnixStream::connect(path).await?, rebuilt).await?,
+            Endpoint::Tcp(address) => self.send(TcpStream::connect(address).await?, rebuilt).await?,
         };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err("it switches protocols".into());
@@ -118,13 +120,13 @@ impl Relay {
 }
 
 /// The same question in undrift's own hand: method, path and query, and what speaks of the question.
-fn anew(request: &Request<Incoming>) -> Result<Request<Empty<Bytes>>, hyper::http::Error> {
+fn rebuilt(request: &Request<Incoming>) -> Result<Request<Empty<Bytes>>, hyper::http::Error> {
     let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
-    let mut anew = Request::builder().method(request.method()).uri(target).body(Empty::new())?;
-    *anew.headers_mut() = of_the_question(request.headers());
+    let mut rebuilt = Request::builder().method(request.method()).uri(target).body(Empty::new())?;
+    *rebuilt.headers_mut() = of_the_question(request.headers());
     // The engine does not look at it, and HTTP/1.1 wants one.
-    anew.headers_mut().insert(header::HOST, HeaderValue::from_static("docker"));
-    Ok(anew)
+    rebuilt.headers_mut().insert(header::HOST, HeaderValue::from_static("docker"));
+    Ok(rebuilt)
 }
 
 fn of_the_question(headers: &HeaderMap) -> HeaderMap {
@@ -145,7 +147,7 @@ fn of_the_question(headers: &HeaderMap) -> HeaderMap {
 }
 
 /// An answer in the form of the engine's errors.
-fn said(status: StatusCode, message: &str) -> Response<Body> {
+fn text_response(status: StatusCode, message: &str) -> Response<Body> {
     let text = serde_json::json!({ "message": message }).to_string();
     let body = Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed();
     let mut response = Response::new(body);

@@ -14,25 +14,25 @@ use super::*;
 /// An engine on TCP that answers every request alike and hands out the bytes that it was sent.
 struct Fake {
     endpoint: Endpoint,
-    heard: mpsc::UnboundedReceiver<String>,
+    received: mpsc::UnboundedReceiver<String>,
 }
 
 async fn fake(answer: &'static str) -> Fake {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = Endpoint::Tcp(listener.local_addr().unwrap().to_string());
-    let (tell, heard) = mpsc::unbounded_channel();
+    let (sender, received) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            let tell = tell.clone();
+            let sender = sender.clone();
             tokio::spawn(async move {
                 let mut bytes = Vec::new();
                 while !bytes.ends_with(b"\r\n\r\n") && stream.read_buf(&mut bytes).await.unwrap_or(0) > 0 {}
-                tell.send(String::from_utf8(bytes).unwrap()).unwrap();
+                sender.send(String::from_utf8(bytes).unwrap()).unwrap();
                 let _ = stream.write_all(answer.as_bytes()).await;
             });
         }
     });
-    Fake { endpoint, heard }
+    Fake { endpoint, received }
 }
 
 const OK: &str =
@@ -65,11 +65,14 @@ async fn a_question_comes_to_the_engine_with_its_query_and_its_answer_back() {
     let answer = send(&gate, &request("GET /v1.41/containers/json?all=1&filters=%7B%7D", headers)).await;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\n{}"), "{answer}");
     assert!(answer.contains("api-version: 1.41"), "the client negotiates by it: {answer}");
-    let heard = engine.heard.recv().await.unwrap();
-    assert!(heard.starts_with("GET /v1.41/containers/json?all=1&filters=%7B%7D HTTP/1.1\r\n"), "{heard}");
-    assert!(heard.contains("user-agent: compose"), "{heard}");
+    let received = engine.received.recv().await.unwrap();
+    assert!(
+        received.starts_with("GET /v1.41/containers/json?all=1&filters=%7B%7D HTTP/1.1\r\n"),
+        "{received}"
+    );
+    assert!(received.contains("user-agent: compose"), "{received}");
     for word in ["secret", "x-hop", "close"] {
-        assert!(!heard.contains(word), "{word}: {heard}");
+        assert!(!received.contains(word), "{word}: {received}");
     }
     assert_eq!(gate.tally(), Tally { passed: 1, ..Tally::default() });
 }
@@ -107,7 +110,7 @@ async fn whatever_is_no_question_never_comes_to_the_engine_and_is_named() {
         named[..3],
         ["POST /containers/create", "DELETE /containers/shop-api-1", "GET /distribution/shop/json"]
     );
-    assert!(engine.heard.try_recv().is_err(), "nothing was sent on");
+    assert!(engine.received.try_recv().is_err(), "nothing was sent on");
 }
 
 #[tokio::test]
@@ -122,11 +125,11 @@ async fn a_request_that_is_hidden_behind_a_question_is_judged_like_every_other()
     let smuggled = format!("Content-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{delete}");
     let answer = send(&gate, &request("GET /v1.41/info", &smuggled)).await;
     assert!(!answer.contains("200 OK"), "{answer}");
-    let mut heard = Vec::new();
-    while let Ok(one) = engine.heard.try_recv() {
-        heard.push(one);
+    let mut received = Vec::new();
+    while let Ok(one) = engine.received.try_recv() {
+        received.push(one);
     }
-    assert!(heard.len() == 1 && heard[0].starts_with("GET /_ping HTTP/1.1\r\n"), "{heard:?}");
+    assert!(received.len() == 1 && received[0].starts_with("GET /_ping HTTP/1.1\r\n"), "{received:?}");
 }
 
 #[tokio::test]
@@ -152,7 +155,7 @@ async fn only_this_user_can_come_in_and_nothing_is_left_when_it_closes() {
     assert!(path.as_os_str().len() <= LONGEST_PATH);
     let mut stream = UnixStream::connect(&path).await.unwrap();
     stream.write_all(b"GET /v1.41/info HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
-    engine.heard.recv().await.unwrap();
+    engine.received.recv().await.unwrap();
     drop(gate);
     let mut rest = Vec::new();
     let ended = timeout(Duration::from_secs(20), stream.read_to_end(&mut rest)).await;

@@ -6,12 +6,12 @@ use super::{
     client::{Ask, Prober},
     listener::{self, Listener},
     secret::Credentials,
-    target::{Controls, Place},
+    target::{Controls, ProbeTarget},
     tls::Trust,
 };
 use crate::{
     api::{Answer, Fact, OtherMethod, RouteAnswer, RouteSpec, is_this_host, without_query_values},
-    decide::oracle::{self, Missing},
+    decide::oracle::{self, FollowUp},
 };
 
 /// What HEAD is answered where a server knows the path, and nothing for this method.
@@ -24,7 +24,7 @@ const OTHER_METHODS: [&str; 2] = ["OPTIONS", "UNDRIFT-NO-METHOD"];
 pub(super) struct AskedPlace<'a> {
     pub(super) prober: &'a Prober,
     pub(super) route: &'a RouteSpec,
-    pub(super) place: &'a Place,
+    pub(super) place: &'a ProbeTarget,
     pub(super) url: &'a Url,
     pub(super) trust: &'a Trust,
     /// The declared ones, or why they cannot be had.
@@ -110,17 +110,17 @@ impl AskedPlace<'_> {
     }
 
     /// What is asked only where the first answers settle nothing.
-    async fn ask_also(&self, missing: Missing, answer: &mut RouteAnswer) {
+    async fn ask_also(&self, missing: FollowUp, answer: &mut RouteAnswer) {
         let method = if answer.head.is_some() { Method::GET.as_str() } else { &self.route.method };
         let Controls { control, shape } = &self.controls;
         match (missing, self.credentials, control) {
-            (Missing::ControlWithCredentials, Some(Ok(credentials)), Some(control)) => {
+            (FollowUp::ControlWithCredentials, Some(Ok(credentials)), Some(control)) => {
                 answer.auth_control = Some(self.send(method, control, Some(credentials)).await);
             }
-            (Missing::ControlWithCredentials, ..) => {
+            (FollowUp::ControlWithCredentials, ..) => {
                 answer.auth_control = Some(Fact::unknown("it was not asked"));
             }
-            (Missing::OtherMethod, ..) => {
+            (FollowUp::OtherMethod, ..) => {
                 let [first, second] = OTHER_METHODS;
                 let other = if method == first { second } else { first };
                 let controls = control.iter().chain(shape).map(|url| self.send(other, url, None));

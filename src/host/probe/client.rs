@@ -83,7 +83,7 @@ impl Prober {
         }
         let pace = self.paces.of(ask.url);
         for _ in 0..MOST_TRIES {
-            let began = match pace.turn().await {
+            let began = match pace.slot().await {
                 Ok(began) => began,
                 Err(again_at) => return Fact::Known(Answer::Limited { again_at }),
             };
@@ -260,7 +260,7 @@ mod tests {
     use super::*;
     use crate::{
         api::{Fact, RouteAnswer},
-        host::probe::Place,
+        host::probe::ProbeTarget,
     };
 
     /// A server that answers each request with what `answer` makes of its head, and keeps the heads.
@@ -288,7 +288,7 @@ mod tests {
     async fn probe(route: &str, url: String) -> RouteAnswer {
         let route: RouteSpec = serde_json::from_str(route).unwrap();
         let prober = Prober::with_env(|name| (name == "PASSWORD").then(|| "hunter2".into()));
-        let place = Place::fixed(url);
+        let place = ProbeTarget::fixed(url);
         prober.route(&route, &[place], Path::new("/")).await.answers.remove(0)
     }
 
@@ -411,7 +411,7 @@ mod tests {
     async fn a_server_that_wants_a_long_pause_is_not_asked_until_then() {
         let (base, heads) = serve(|_| Some("HTTP/1.1 429 Later\r\nretry-after: 600\r\n\r\n")).await;
         let route: RouteSpec = serde_json::from_str(r#"{"url": "x", "expect": 401}"#).unwrap();
-        let (prober, place) = (Prober::new().unwrap(), Place::fixed(format!("{base}/x")));
+        let (prober, place) = (Prober::new().unwrap(), ProbeTarget::fixed(format!("{base}/x")));
         for _ in 0..5 {
             let answer =
                 prober.route(&route, std::slice::from_ref(&place), Path::new("/")).await.answers.remove(0);
@@ -524,7 +524,7 @@ mod tests {
             r#"{"url": "x", "expect": 401, "auth": {"bearerFrom": {"env": "T"}, "expect": 200}}"#,
         )
         .unwrap();
-        let place = Place::fixed(base);
+        let place = ProbeTarget::fixed(base);
         let prober = Prober::with_env(|_| Some("hunter2\n".into()));
         let answer = prober.route(&route, &[place], Path::new("/")).await.answers.remove(0);
         let reason = answer.auth.as_ref().and_then(|auth| auth.why_unknown().map(str::to_owned));

@@ -22,7 +22,7 @@ pub use client::{BuildError, Prober};
 pub use known::are_short_credentials;
 pub(super) use listener::{holder, may_see, sockets_of};
 pub(super) use sockets::{BoundSocket, Transport, are_in_each_others_way, bound};
-pub use target::{Asked, Place, replica_url};
+pub use target::{ProbeTarget, ReplicaEndpoint, replica_url};
 use target::{controls, without_user};
 use tls::Trust;
 pub(super) use tls::without_tls;
@@ -33,7 +33,12 @@ impl Prober {
     /// One route at each of these places, all at once.
     ///
     /// Relative paths of secrets and certificates start at `files_from`.
-    pub async fn route(&self, route: &RouteSpec, places: &[Place], files_from: &Path) -> RouteObservation {
+    pub async fn route(
+        &self,
+        route: &RouteSpec,
+        places: &[ProbeTarget],
+        files_from: &Path,
+    ) -> RouteObservation {
         if places.is_empty() {
             return RouteObservation { answers: Vec::new() };
         }
@@ -63,12 +68,12 @@ impl Prober {
 }
 
 /// Nothing was asked; the URL is blank.
-fn unknown(route: &RouteSpec, place: &Place, reason: &str) -> RouteAnswer {
+fn unknown(route: &RouteSpec, place: &ProbeTarget, reason: &str) -> RouteAnswer {
     unasked(route, place, &Fact::unknown(reason))
 }
 
 /// The same where something is known without a request.
-fn unasked(route: &RouteSpec, place: &Place, answer: &Fact<Answer>) -> RouteAnswer {
+fn unasked(route: &RouteSpec, place: &ProbeTarget, answer: &Fact<Answer>) -> RouteAnswer {
     RouteAnswer {
         container: place.container.clone(),
         url: String::new(),

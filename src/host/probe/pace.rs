@@ -37,10 +37,10 @@ pub(super) struct Paces(Mutex<HashMap<String, Arc<Pace>>>);
 
 /// The pace of one server.
 #[derive(Debug, Default)]
-pub(super) struct Pace(Mutex<State>);
+pub(super) struct Pace(Mutex<PaceState>);
 
 #[derive(Debug, Default)]
-struct State {
+struct PaceState {
     /// The gap between two requests; zero until the first 429.
     gap: Duration,
     /// When the next request may begin.
@@ -62,7 +62,7 @@ impl Paces {
 
 impl Pace {
     /// Waits until a request may begin, and gives the moment; or says when one may, where that is too long to wait for.
-    pub(super) async fn turn(&self) -> Result<Instant, Time> {
+    pub(super) async fn slot(&self) -> Result<Instant, Time> {
         loop {
             let at = match self.state().reserve(Instant::now()) {
                 Ok(at) => at,
@@ -107,12 +107,12 @@ impl Pace {
         in_time(self.state().closed_until.unwrap_or_else(Instant::now))
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+    fn state(&self) -> std::sync::MutexGuard<'_, PaceState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl PaceState {
     /// The moment of the next request, or, where it is too far away, that moment without a place in the queue.
     fn reserve(&mut self, now: Instant) -> Result<Instant, Instant> {
         if self
@@ -154,30 +154,30 @@ mod tests {
     use super::*;
 
     /// When each of so many requests that come together may begin, in milliseconds from now.
-    async fn turns(pace: &Pace, requests: usize) -> Vec<Option<u128>> {
+    async fn slots(pace: &Pace, requests: usize) -> Vec<Option<u128>> {
         let began = Instant::now();
-        let turn = async || pace.turn().await.ok().map(|at| (at - began).as_millis());
-        let turns: Vec<_> = (0..requests).map(|_| turn()).collect();
-        futures_util::future::join_all(turns).await
+        let slot = async || pace.slot().await.ok().map(|at| (at - began).as_millis());
+        let slots: Vec<_> = (0..requests).map(|_| slot()).collect();
+        futures_util::future::join_all(slots).await
     }
 
     #[tokio::test(start_paused = true)]
     async fn nobody_waits_before_the_first_refusal_and_each_for_the_other_after_it() {
         let pace = Pace::default();
-        assert_eq!(turns(&pace, 4).await, [Some(0); 4]);
+        assert_eq!(slots(&pace, 4).await, [Some(0); 4]);
         let began = Instant::now();
         for _ in 0..3 {
             pace.refused(began, None);
         }
         assert_eq!(
-            turns(&pace, 3).await,
+            slots(&pace, 3).await,
             [Some(1000), Some(1250), Some(1500)],
             "once for all that were under way"
         );
         pace.accepted();
         pace.refused(Instant::now() + Duration::from_millis(1), Some(Duration::from_secs(2)));
         assert_eq!(
-            turns(&pace, 2).await,
+            slots(&pace, 2).await,
             [Some(2000), Some(2500)],
             "the pause that was named, and twice the gap"
         );
@@ -188,14 +188,14 @@ mod tests {
         let pace = Pace::default();
         for pause in [1000, 2000] {
             pace.refused(Instant::now(), None);
-            assert_eq!(turns(&pace, 1).await, [Some(pause)]);
+            assert_eq!(slots(&pace, 1).await, [Some(pause)]);
         }
         pace.refused(Instant::now(), None);
-        assert_eq!(turns(&pace, 2).await, [None; 2], "4 s are too long for a look");
+        assert_eq!(slots(&pace, 2).await, [None; 2], "4 s are too long for a look");
         let (opens, now) = (pace.opens_at(), chrono::Utc::now());
         assert!((3500..=4000).contains(&(opens - now).num_milliseconds()), "{opens} {now}");
         tokio::time::sleep(Duration::from_secs(4)).await;
-        assert_eq!(turns(&pace, 1).await, [Some(0)]);
+        assert_eq!(slots(&pace, 1).await, [Some(0)]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -203,7 +203,7 @@ mod tests {
         let pace = Pace::default();
         pace.refused(Instant::now(), None);
         tokio::time::sleep(FORGOTTEN_AFTER + Duration::from_secs(1)).await;
-        assert_eq!(turns(&pace, 3).await, [Some(0); 3]);
+        assert_eq!(slots(&pace, 3).await, [Some(0); 3]);
     }
 
     #[test]

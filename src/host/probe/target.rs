@@ -11,7 +11,7 @@ use crate::{
 
 /// Where a route is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct ProbeTarget {
     /// The container's ID; `None` for a fixed URL.
     pub container: Option<String>,
     /// The URL, or why there is none.
@@ -20,7 +20,7 @@ pub struct Place {
     pub is_on_host_network: bool,
 }
 
-impl Place {
+impl ProbeTarget {
     /// At this URL, whoever answers there.
     #[must_use]
     pub const fn fixed(url: String) -> Self {
@@ -30,7 +30,7 @@ impl Place {
 
 /// What of a replica is asked.
 #[derive(Debug, Clone, Copy)]
-pub struct Asked<'a> {
+pub struct ReplicaEndpoint<'a> {
     /// Plain or with TLS.
     pub scheme: Scheme,
     /// The path, with its query.
@@ -46,8 +46,12 @@ pub struct Asked<'a> {
 ///
 /// # Errors
 /// The reason, as a fragment in lower case.
-pub fn replica_url(network: &Network, asked: Asked<'_>, engine_host: &str) -> Result<String, String> {
-    let Asked { scheme, path, port } = asked;
+pub fn replica_url(
+    network: &Network,
+    asked: ReplicaEndpoint<'_>,
+    engine_host: &str,
+) -> Result<String, String> {
+    let ReplicaEndpoint { scheme, path, port } = asked;
     let path = path.strip_prefix('/').unwrap_or(path);
     let url = |host: &str, port: u16| format!("{}://{}:{port}/{path}", scheme.as_str(), bracketed(host));
     if network.is_the_hosts() {
@@ -192,7 +196,7 @@ mod tests {
 
     #[test]
     fn replicas_are_asked_where_they_are_seen() {
-        let asked = Asked { scheme: Scheme::Http, path: "/api/x?y=1", port: 3000 };
+        let asked = ReplicaEndpoint { scheme: Scheme::Http, path: "/api/x?y=1", port: 3000 };
         let at = |network: &Network, host| replica_url(network, asked, host);
         let own = Some("172.18.0.2");
         for (network, host, url) in [
@@ -248,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_replica_is_asked_with_tls_where_that_is_declared() {
-        let asked = Asked { scheme: Scheme::Https, path: "/x", port: 8443 };
+        let asked = ReplicaEndpoint { scheme: Scheme::Https, path: "/x", port: 8443 };
         let url = replica_url(&network("p_default", &[], Some("172.18.0.2")), asked, "127.0.0.1");
         assert_eq!(url.as_deref(), Ok("https://172.18.0.2:8443/x"));
     }

@@ -100,7 +100,7 @@ impl TlsClients {
             return Ok(Arc::new(Any(provider())));
         }
         if let Some(pem) = &trust.own {
-            return Own::new(pem).map(|own| Arc::new(own) as Arc<dyn ServerCertVerifier>);
+            return DeclaredCertificates::new(pem).map(|own| Arc::new(own) as Arc<dyn ServerCertVerifier>);
         }
         let host = self.roots.get_or_init(|| {
             // The environment may name other files than the system's (SSL_CERT_FILE, SSL_CERT_DIR).
@@ -155,13 +155,13 @@ struct Any(Arc<CryptoProvider>);
 
 /// Accepts what the declared certificates have issued, and these themselves.
 #[derive(Debug)]
-struct Own {
+struct DeclaredCertificates {
     issuers: Arc<WebPkiServerVerifier>,
     certificates: Vec<CertificateDer<'static>>,
     provider: Arc<CryptoProvider>,
 }
 
-impl Own {
+impl DeclaredCertificates {
     fn new(pem: &[u8]) -> Result<Self, String> {
         let certificates = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
         let certificates =
@@ -178,7 +178,7 @@ impl Own {
     }
 }
 
-impl ServerCertVerifier for Own {
+impl ServerCertVerifier for DeclaredCertificates {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::{reading::percent_decoded, *};
 
 /// How others write a value, by name.
-type Form = (&'static str, fn(&str) -> String);
+type WrittenForm = (&'static str, fn(&str) -> String);
 
 fn each_byte(value: &str, separator: &str, one: impl Fn(u8) -> String) -> String {
     value.bytes().map(one).collect::<Vec<_>>().join(separator)
@@ -38,7 +38,7 @@ fn entity(c: char) -> String {
     }
 }
 
-const FORMS: [Form; 36] = [
+const FORMS: [WrittenForm; 36] = [
     ("as it is", str::to_owned),
     ("JSON", json),
     ("JSON in JSON", |value| json(&json(value))),

@@ -9,7 +9,7 @@ use std::{collections::HashSet, ops::Range};
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
 use super::{LONG, SHORT, ordinary, whole};
-use crate::plain::turns;
+use crate::plain::is_bidi_control;
 
 /// What a variable of a secret's name says that is no secret.
 pub(super) const SETTINGS: [&str; 12] = [
@@ -54,7 +54,7 @@ pub(super) struct Known {
 
 /// What the search is for.
 #[derive(Clone, Copy)]
-pub(super) enum Text<'a> {
+pub(super) enum SearchedText<'a> {
     /// What another program has printed.
     Output(&'a ordinary::Words),
     /// A name or a message of undrift's own, of which the whole is no value of a short secret: it is the name of something.
@@ -114,14 +114,14 @@ impl Known {
     }
 
     /// Where values stand in a text. Of two that overlap both are given.
-    pub(super) fn places_in(&self, text: &[u8], kind: Text<'_>) -> Vec<Range<usize>> {
+    pub(super) fn places_in(&self, text: &[u8], kind: SearchedText<'_>) -> Vec<Range<usize>> {
         counted::read(text.len());
         let all = self.automaton.find_overlapping_iter(text);
         let counts = |value: &str, at: &Range<usize>| match kind {
-            Text::Output(words) => {
+            SearchedText::Output(words) => {
                 is_long(value) && !words.are_of(value) || whole::is_value(text, at) || whole::is_all(text, at)
             }
-            Text::Own(words) => !words.are_of(value) && (is_long(value) || whole::is_value(text, at)),
+            SearchedText::Own(words) => !words.are_of(value) && (is_long(value) || whole::is_value(text, at)),
         };
         all.map(|found| (&self.values[found.pattern().as_usize()], found.range()))
             .filter(|(value, at)| counts(value, at))
@@ -161,7 +161,7 @@ fn is_long(value: &str) -> bool {
 fn as_printed(line: &str) -> String {
     let shown = line.chars().filter_map(|c| match c {
         '\t' => Some(' '),
-        c if c.is_control() || turns(c) => None,
+        c if c.is_control() || is_bidi_control(c) => None,
         c => Some(c),
     });
     shown.collect::<String>().trim().to_owned()

@@ -32,9 +32,9 @@ use std::{
 
 use crate::{manifest::masked_output, secret::STARS};
 pub(super) use beside::assigned_secrets;
-use known::{Known, Text};
+use known::{Known, SearchedText};
 pub(super) use ordinary::Words;
-use reading::Reading;
+use reading::LineReading;
 use runs::runs;
 pub(super) use variable::{secrets_in_text, secrets_of_variable};
 
@@ -133,15 +133,16 @@ impl Redactor {
             Some(whole) => (whole, true),
             None => (line, false),
         };
-        let known = replaced(whole, self.places_in(whole.as_bytes(), Text::Output(&self.words), DEPTH));
+        let known =
+            replaced(whole, self.places_in(whole.as_bytes(), SearchedText::Output(&self.words), DEPTH));
         let shown = masked_output(&beside::without(&known));
         if is_cut { format!("{}{CUT}", self.without_torn_end(&shown)) } else { shown }
     }
 
     /// Where what is known stands in a text, in whatever form. It may be encoded so many times.
-    fn places_in(&self, text: &[u8], kind: Text<'_>, depth: usize) -> Vec<Range<usize>> {
+    fn places_in(&self, text: &[u8], kind: SearchedText<'_>, depth: usize) -> Vec<Range<usize>> {
         let mut found = Vec::new();
-        for (index, reading) in Reading::all(text).into_iter().enumerate() {
+        for (index, reading) in LineReading::all(text).into_iter().enumerate() {
             let read = reading.text();
             let values = self.sets.iter().flat_map(|known| known.places_in(read, kind));
             found.extend(values.map(|part| reading.place(&part)));
@@ -156,7 +157,7 @@ impl Redactor {
     }
 
     /// Whether something that is known, or a part of it that the end of a line has torn, is in a decoded text.
-    fn is_within(&self, text: &[u8], kind: Text<'_>, depth: usize) -> bool {
+    fn is_within(&self, text: &[u8], kind: SearchedText<'_>, depth: usize) -> bool {
         if self.sets.iter().any(|known| known.has_torn(text)) {
             return true;
         }

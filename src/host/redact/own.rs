@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::{Redactor, known::Text, replaced};
+use super::{Redactor, known::SearchedText, replaced};
 use crate::{
     api::ProjectObservation,
     host::HostError,
@@ -21,7 +21,7 @@ impl Redactor {
     /// secret's stays: nobody but undrift has written it.
     pub(in crate::host) fn own(&self, text: &str) -> String {
         // A name is not encoded, and an ID that looks like base64 is none.
-        let mut shown = replaced(text, self.places_in(text.as_bytes(), Text::Own(&self.words), 0));
+        let mut shown = replaced(text, self.places_in(text.as_bytes(), SearchedText::Own(&self.words), 0));
         for range in url::secrets_in(&shown).into_iter().rev() {
             shown.replace_range(range, STARS);
         }
@@ -130,7 +130,7 @@ mod tests {
             service.artifact.reference = reference;
             service.artifact.is_kept = true;
             fixtures::container_mut(service).name = format!("x-{filled_in}-1");
-            seen.changing = Some(format!("`docker compose up` of x-{filled_in}-1"));
+            seen.external_activity = Some(format!("`docker compose up` of x-{filled_in}-1"));
             seen.resolved_from = Some(ResolvedFrom::new([].into(), [].into(), "model".into()));
             seen
         };

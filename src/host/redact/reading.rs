@@ -1,6 +1,6 @@
 //! What a text reads as once what others do to a value is undone, with the place in the text of all of it.
 //!
-//! [`FORMS`] is the one table of what is done to single characters. Two of them may be done one after the other: JSON within
+//! [`SPELLINGS`] is the one table of what is done to single characters. Two of them may be done one after the other: JSON within
 //! JSON, HTML within a query. What is done to a value as a whole is in [`runs`](mod@super::runs).
 
 use std::{iter, ops::Range};
@@ -9,7 +9,7 @@ use std::{iter, ops::Range};
 const DEPTH: usize = 2;
 
 /// What others write in place of a character.
-struct Form {
+struct Spelling {
     /// A text without this is not written so.
     mark: &'static str,
     means: Means,
@@ -17,7 +17,7 @@ struct Form {
 
 enum Means {
     /// The mark stands for this.
-    Text(&'static str),
+    Literal(&'static str),
     /// What the beginning of a text that begins with the mark stands for, and how long it is.
     Decoded(fn(&[u8]) -> Option<Meaning>),
 }
@@ -26,37 +26,37 @@ enum Means {
 type Meaning = (Vec<u8>, usize);
 
 /// The forms of characters.
-const FORMS: [Form; 11] = [
+const SPELLINGS: [Spelling; 11] = [
     // JSON, strings of Go, Rust, C and Python (`b'…'` among them), `printf %q`, quotes of a shell.
-    Form { mark: "\\", means: Means::Decoded(escape) },
+    Spelling { mark: "\\", means: Means::Decoded(escape) },
     // The same of JavaScript and Python, where `\xe9` is a character and no byte.
-    Form { mark: "\\x", means: Means::Decoded(escaped_character) },
+    Spelling { mark: "\\x", means: Means::Decoded(escaped_character) },
     // URLs.
-    Form { mark: "%", means: Means::Decoded(percent) },
+    Spelling { mark: "%", means: Means::Decoded(percent) },
     // Queries and forms.
-    Form { mark: "+", means: Means::Text(" ") },
+    Spelling { mark: "+", means: Means::Literal(" ") },
     // HTML and XML.
-    Form { mark: "&", means: Means::Decoded(entity) },
+    Spelling { mark: "&", means: Means::Decoded(entity) },
     // An apostrophe within the apostrophes of a shell.
-    Form { mark: "'\\''", means: Means::Text("'") },
-    Form { mark: "'\"'\"'", means: Means::Text("'") },
+    Spelling { mark: "'\\''", means: Means::Literal("'") },
+    Spelling { mark: "'\"'\"'", means: Means::Literal("'") },
     // Compose's own output.
-    Form { mark: "$$", means: Means::Text("$") },
+    Spelling { mark: "$$", means: Means::Literal("$") },
     // YAML and SQL; CSV.
-    Form { mark: "''", means: Means::Text("'") },
-    Form { mark: "\"\"", means: Means::Text("\"") },
+    Spelling { mark: "''", means: Means::Literal("'") },
+    Spelling { mark: "\"\"", means: Means::Literal("\"") },
     // `printf`, `date`, systemd.
-    Form { mark: "%%", means: Means::Text("%") },
+    Spelling { mark: "%%", means: Means::Literal("%") },
 ];
 
 /// A reading of a text.
-pub(super) struct Reading {
+pub(super) struct LineReading {
     text: Vec<u8>,
     /// For each byte of the reading, and for its end, where in the text what it was made of begins.
     at: Vec<usize>,
 }
 
-impl Reading {
+impl LineReading {
     /// The text as it stands there, and what else it may mean.
     pub(super) fn all(text: &[u8]) -> Vec<Self> {
         let mut all = vec![Self { text: text.to_vec(), at: (0..=text.len()).collect() }];
@@ -64,7 +64,7 @@ impl Reading {
         for _ in 0..DEPTH {
             let to = all.len();
             for index in from..to {
-                for form in &FORMS {
+                for form in &SPELLINGS {
                     let decoded = all[index].decoded(form);
                     all.extend(decoded.filter(|decoded| all.iter().all(|known| known.text != decoded.text)));
                 }
@@ -90,7 +90,7 @@ impl Reading {
     }
 
     /// This reading with one form undone; `None` where nothing of it is written so.
-    fn decoded(&self, form: &Form) -> Option<Self> {
+    fn decoded(&self, form: &Spelling) -> Option<Self> {
         let mark = form.mark.as_bytes();
         let mut from = find(&self.text, mark)?;
         let (mut text, mut at) = (self.text[..from].to_vec(), self.at[..from].to_vec());
@@ -115,7 +115,7 @@ impl Reading {
 impl Means {
     fn of(&self, text: &[u8], mark: usize) -> Option<Meaning> {
         match self {
-            Self::Text(means) => Some((means.as_bytes().to_vec(), mark)),
+            Self::Literal(means) => Some((means.as_bytes().to_vec(), mark)),
             Self::Decoded(decode) => decode(text),
         }
     }
@@ -123,8 +123,8 @@ impl Means {
 
 /// A text in which what is percent-encoded is decoded.
 pub(in crate::host) fn percent_decoded(text: &str) -> String {
-    let plain = Reading { text: text.as_bytes().to_vec(), at: (0..=text.len()).collect() };
-    let percent = Form { mark: "%", means: Means::Decoded(percent) };
+    let plain = LineReading { text: text.as_bytes().to_vec(), at: (0..=text.len()).collect() };
+    let percent = Spelling { mark: "%", means: Means::Decoded(percent) };
     let decoded = plain.decoded(&percent).and_then(|decoded| String::from_utf8(decoded.text).ok());
     decoded.unwrap_or_else(|| text.to_owned())
 }
@@ -239,7 +239,7 @@ mod tests {
     use super::*;
 
     fn readings(text: &str) -> Vec<String> {
-        let all = Reading::all(text.as_bytes());
+        let all = LineReading::all(text.as_bytes());
         all.iter().map(|reading| String::from_utf8_lossy(reading.text()).into_owned()).collect()
     }
 
@@ -275,7 +275,7 @@ mod tests {
     #[test]
     fn a_part_of_a_reading_has_its_place_in_the_text() {
         let text = r"x\u0026y\u0026z";
-        let reading = Reading::all(text.as_bytes()).into_iter().find(|r| r.text() == b"x&y&z").unwrap();
+        let reading = LineReading::all(text.as_bytes()).into_iter().find(|r| r.text() == b"x&y&z").unwrap();
         assert_eq!(&text[reading.place(&(1..3))], r"\u0026y");
         assert_eq!(&text[reading.place(&(3..5))], r"\u0026z");
         assert_eq!(percent_decoded("a%20b%"), "a b%");
@@ -284,7 +284,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_text_makes_it_panic(text in "(\\PC|[\\\\%&+$'\"#x0-9a-fu;{}]){0,40}") {
-            for reading in Reading::all(text.as_bytes()) {
+            for reading in LineReading::all(text.as_bytes()) {
                 let whole = reading.place(&(0..reading.text().len()));
                 proptest::prop_assert!(whole.end == text.len());
             }

@@ -27,7 +27,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// What a run of characters may be.
-pub(super) struct Run {
+pub(super) struct EncodedRun {
     /// Decoded.
     pub(super) bytes: Vec<u8>,
     /// Where the run stands, all of it.
@@ -35,7 +35,7 @@ pub(super) struct Run {
 }
 
 /// All that the runs of a text may be.
-pub(super) fn runs(text: &[u8]) -> Vec<Run> {
+pub(super) fn runs(text: &[u8]) -> Vec<EncodedRun> {
     let mut all = base64(text);
     all.extend(lists(text, decimal));
     all.extend(lists(text, hexadecimal));
@@ -44,7 +44,7 @@ pub(super) fn runs(text: &[u8]) -> Vec<Run> {
 
 /// Base64 of both alphabets. Four characters are three bytes, and nobody says with which of them a run begins: it may be the rest
 /// of a line, or stand behind a slash.
-fn base64(text: &[u8]) -> Vec<Run> {
+fn base64(text: &[u8]) -> Vec<EncodedRun> {
     let mut all = Vec::new();
     for range in stretches(text, is_base64).into_iter().filter(|range| range.len() >= SHORTEST_BASE64) {
         let standard: Vec<u8> = text[range.clone()].iter().copied().map(standard).collect();
@@ -54,7 +54,7 @@ fn base64(text: &[u8]) -> Vec<Run> {
             let part = &standard[skipped..];
             // One character alone is no byte.
             let part = if part.len() % 4 == 1 { &part[..part.len() - 1] } else { part };
-            all.extend(BASE64.decode(part).ok().map(|bytes| Run { bytes, place: place.clone() }));
+            all.extend(BASE64.decode(part).ok().map(|bytes| EncodedRun { bytes, place: place.clone() }));
         }
     }
     all
@@ -74,8 +74,8 @@ const fn standard(byte: u8) -> u8 {
 
 /// Lists of numbers, each of which is a byte or some: `[104 117]` as Go prints bytes, `104, 117`, `0x68, 0x75`, `68:75`,
 /// `6875 6e74`, and one number alone, `\x6875`.
-fn lists(text: &[u8], parse: fn(&[u8]) -> Option<Vec<u8>>) -> Vec<Run> {
-    let mut all: Vec<Run> = Vec::new();
+fn lists(text: &[u8], parse: fn(&[u8]) -> Option<Vec<u8>>) -> Vec<EncodedRun> {
+    let mut all: Vec<EncodedRun> = Vec::new();
     for range in stretches(text, |byte| byte.is_ascii_alphanumeric()) {
         let Some(bytes) = parse(&text[range.clone()]) else { continue };
         match all.last_mut() {
@@ -83,7 +83,7 @@ fn lists(text: &[u8], parse: fn(&[u8]) -> Option<Vec<u8>>) -> Vec<Run> {
                 last.bytes.extend(bytes);
                 last.place.end = range.end;
             }
-            _ => all.push(Run { bytes, place: range }),
+            _ => all.push(EncodedRun { bytes, place: range }),
         }
     }
     all.retain(|run| run.bytes.len() >= SHORTEST_LIST);

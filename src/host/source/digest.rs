@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     dockerignore::Dockerignore,
-    walk::{Entry, EntryKind, Unreadable, walk},
+    walk::{ContextEntry, EntryKind, Unreadable, walk},
 };
 use crate::{
     files::{self, LARGEST_TEXT},
@@ -77,7 +77,7 @@ pub async fn context_digest(build: &BuildModel, cache: &dyn Cache) -> Result<Opt
     let key = hex::encode(Sha256::digest(form));
     let known = cache.get(SPACE, &key);
     let build = build.clone();
-    let read = files::looked(move || Source::read(&build)?.digest(known.as_deref())).await;
+    let read = files::looked(move || BuildSource::read(&build)?.digest(known.as_deref())).await;
     let (digest, remember) = read.map_err(|hangs| DigestError::Hangs(hangs.to_string()))??;
     if let Some(entry) = remember {
         cache.put(SPACE, &key, &entry);
@@ -92,7 +92,7 @@ pub async fn context_digest(build: &BuildModel, cache: &dyn Cache) -> Result<Opt
 /// As [`context_digest`].
 pub fn context_files(build: &BuildModel) -> Result<Vec<PathBuf>, DigestError> {
     let build = build.clone();
-    let read = files::look(move || Source::read(&build));
+    let read = files::look(move || BuildSource::read(&build));
     let source = read.map_err(|hangs| DigestError::Hangs(hangs.to_string()))??;
     Ok(source.contexts.iter().flat_map(|context| &context.entries).map(|e| e.path.clone().into()).collect())
 }
@@ -103,31 +103,31 @@ fn is_folder_reference(context: &str) -> bool {
 }
 
 /// Everything that a build reads, listed but not read yet.
-struct Source {
+struct BuildSource {
     settings: BuildSettings,
     /// References that are no folders, by name.
     references: BTreeMap<String, String>,
     dockerfile: Option<PathBuf>,
-    contexts: Vec<Context>,
+    contexts: Vec<BuildContext>,
 }
 
 /// A folder of files.
-struct Context {
+struct BuildContext {
     name: String,
     root: PathBuf,
     ignore_file: Option<PathBuf>,
-    entries: Vec<Entry>,
+    entries: Vec<ContextEntry>,
 }
 
-impl Source {
+impl BuildSource {
     fn read(build: &BuildModel) -> Result<Self, DigestError> {
         let root = PathBuf::from(&build.context);
         let dockerfile = build.dockerfile_path();
-        let mut contexts = vec![Context::read(String::new(), root, dockerfile.as_deref())?];
+        let mut contexts = vec![BuildContext::read(String::new(), root, dockerfile.as_deref())?];
         let mut references = BTreeMap::new();
         for (name, value) in &build.additional_contexts {
             if is_folder_reference(value) {
-                contexts.push(Context::read(name.clone(), value.into(), None)?);
+                contexts.push(BuildContext::read(name.clone(), value.into(), None)?);
             } else {
                 references.insert(name.clone(), value.clone());
             }
@@ -159,7 +159,7 @@ impl Source {
 
     /// A digest of sizes, times and inodes, and the newest of the times in seconds.
     fn stats(&self) -> Result<(String, i64), DigestError> {
-        let mut fields = Fields(Sha256::new());
+        let mut fields = FieldHasher(Sha256::new());
         let mut newest = 0;
         let mut stat = |path: &[u8], meta: &Metadata| {
             fields.field(path);
@@ -183,7 +183,7 @@ impl Source {
     }
 
     fn contents(&self) -> Result<String, DigestError> {
-        let mut fields = Fields(Sha256::new());
+        let mut fields = FieldHasher(Sha256::new());
         let (version, settings) = match &self.settings {
             BuildSettings::Open(digest) | BuildSettings::Raw(digest) => (VERSION.to_owned(), digest),
             BuildSettings::Keyed { key, digest } => (format!("{KEYED_VERSION}.{key}"), digest),
@@ -215,7 +215,7 @@ impl Source {
     }
 }
 
-impl Context {
+impl BuildContext {
     fn read(name: String, root: PathBuf, dockerfile: Option<&Path>) -> Result<Self, DigestError> {
         let (ignore_file, ignore) = ignore_file(&root, dockerfile)?;
         let entries = walk(&root, &ignore)?;
@@ -261,9 +261,9 @@ fn file(path: &Path) -> Result<Vec<u8>, Unreadable> {
 
 /// A hash over fields, each with its length, so that no two lists of fields look alike.
 #[derive(Default)]
-pub(in crate::host) struct Fields(Sha256);
+pub(in crate::host) struct FieldHasher(Sha256);
 
-impl Fields {
+impl FieldHasher {
     fn field(&mut self, bytes: &[u8]) {
         self.0.update((bytes.len() as u64).to_le_bytes());
         self.0.update(bytes);

@@ -78,7 +78,7 @@ impl Tree {
 }
 
 fn digest(build: &BuildModel) -> Result<String, DigestError> {
-    Source::read(build)?.digest(None).map(|(digest, _)| digest)
+    BuildSource::read(build)?.digest(None).map(|(digest, _)| digest)
 }
 
 #[test]
@@ -167,9 +167,9 @@ fn what_cannot_be_read_is_an_error_and_not_a_digest() {
 }
 
 #[derive(Default)]
-struct Memory(Mutex<HashMap<String, String>>);
+struct DigestCache(Mutex<HashMap<String, String>>);
 
-impl Cache for Memory {
+impl Cache for DigestCache {
     fn get(&self, space: &str, key: &str) -> Option<String> {
         self.0.lock().unwrap().get(&format!("{space}/{key}")).cloned()
     }
@@ -191,7 +191,7 @@ async fn a_remote_context_has_no_digest() {
 #[tokio::test]
 async fn young_files_are_not_remembered() {
     let tree = Tree::new();
-    let cache = Memory::default();
+    let cache = DigestCache::default();
     let first = context_digest(&tree.build(), &cache).await.unwrap();
     assert!(cache.0.lock().unwrap().is_empty(), "a file could change again within its own time stamp");
     assert_eq!(context_digest(&tree.build(), &cache).await.unwrap(), first);
@@ -200,20 +200,20 @@ async fn young_files_are_not_remembered() {
 #[test]
 fn what_is_remembered_holds_only_while_no_file_was_touched() {
     let tree = Tree::new();
-    let source = Source::read(&tree.build()).unwrap();
+    let source = BuildSource::read(&tree.build()).unwrap();
     let known = format!("{} sha256:remembered", source.stats().unwrap().0);
     assert_eq!(source.digest(Some(&known)).unwrap().0, "sha256:remembered");
     tree.write("src/a.txt", "other");
-    let touched = Source::read(&tree.build()).unwrap().digest(Some(&known)).unwrap();
+    let touched = BuildSource::read(&tree.build()).unwrap().digest(Some(&known)).unwrap();
     assert_eq!(touched.0, tree.digest());
     assert_eq!(touched.1, None, "young");
 }
 
 #[tokio::test]
 async fn what_another_version_has_remembered_is_not_taken_for_a_digest() {
-    let (tree, cache) = (Tree::new(), Memory::default());
+    let (tree, cache) = (Tree::new(), DigestCache::default());
     let of_before =
-        format!("{} v0:sha256:remembered", Source::read(&tree.build()).unwrap().stats().unwrap().0);
+        format!("{} v0:sha256:remembered", BuildSource::read(&tree.build()).unwrap().stats().unwrap().0);
     let build = tree.build();
     for form in [format!("{build:?}"), format!("v0 {build:?}")] {
         cache.put(SPACE, &hex::encode(Sha256::digest(form)), &of_before);

@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn what_git_quotes_of_its_configuration_is_not_told() {
-        for (line, told) in [
+        for (line, expected) in [
             ("bad boolean config value 'hunter2' for 'core.bare'", "bad boolean config value '…' for '…'"),
             (
                 "detected dubious ownership in repository at '/srv/shop'",
@@ -162,7 +162,7 @@ mod tests {
             ),
             ("bad config line 1 in file .git/config", "bad config line 1 in file .git/config"),
         ] {
-            assert_eq!(without_values(line), told);
+            assert_eq!(without_values(line), expected);
         }
     }
 

@@ -16,7 +16,7 @@ mod modules;
 mod pattern;
 mod walk;
 
-pub(super) use digest::Fields;
+pub(super) use digest::FieldHasher;
 pub(super) use digest::ignore_files;
 pub use digest::{DigestError, context_digest, context_files};
 pub use git::git_state;

@@ -16,7 +16,7 @@ const DEEPEST: usize = 2048;
 
 /// One entry of a build context.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct ContextEntry {
     /// Relative to the context, with slashes.
     pub(super) path: OsString,
     /// What it is.
@@ -58,7 +58,7 @@ impl From<(PathBuf, io::Error)> for Unreadable {
 }
 
 /// Lists a context, sorted by path as bytes. Links are not followed.
-pub(super) fn walk(root: &Path, ignore: &Dockerignore) -> Result<Vec<Entry>, Unreadable> {
+pub(super) fn walk(root: &Path, ignore: &Dockerignore) -> Result<Vec<ContextEntry>, Unreadable> {
     let mut walker = Walker { root, ignore, found: Vec::new() };
     walker.folder(OsStr::new(""), &[], 0)?;
     walker.found.sort_unstable_by(|a, b| a.path.cmp(&b.path));
@@ -68,7 +68,7 @@ pub(super) fn walk(root: &Path, ignore: &Dockerignore) -> Result<Vec<Entry>, Unr
 struct Walker<'a> {
     root: &'a Path,
     ignore: &'a Dockerignore,
-    found: Vec<Entry>,
+    found: Vec<ContextEntry>,
 }
 
 impl Walker<'_> {
@@ -117,12 +117,12 @@ impl Walker<'_> {
         } else {
             return Ok(());
         };
-        self.found.push(Entry { path, kind, meta });
+        self.found.push(ContextEntry { path, kind, meta });
         Ok(())
     }
 }
 
-impl Entry {
+impl ContextEntry {
     /// The path's bytes.
     pub(super) fn bytes(&self) -> &[u8] {
         self.path.as_bytes()

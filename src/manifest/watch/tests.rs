@@ -21,7 +21,8 @@ struct Watching(Pin<Box<dyn Stream<Item = ()> + Send>>);
 
 impl Watching {
     fn new(paths: &[&Path], timing: Timing, connect: Connect) -> Self {
-        let sources: Vec<Source> = paths.iter().map(|path| Source::Path(path.to_path_buf())).collect();
+        let sources: Vec<ManifestSource> =
+            paths.iter().map(|path| ManifestSource::Path(path.to_path_buf())).collect();
         Self(Box::pin(watch_with(&sources, timing, connect)))
     }
 
@@ -29,9 +30,9 @@ impl Watching {
         Self::new(&[path], QUICK, inotify)
     }
 
-    async fn told_of(&mut self, what: &str) {
-        let told = timeout(Duration::from_secs(20), self.0.next()).await;
-        assert_eq!(told.unwrap_or_else(|_| panic!("not told of: {what}")), Some(()), "{what}");
+    async fn notified_of(&mut self, what: &str) {
+        let woken = timeout(Duration::from_secs(20), self.0.next()).await;
+        assert_eq!(woken.unwrap_or_else(|_| panic!("not told of: {what}")), Some(()), "{what}");
         // A look that came too soon after a change is followed by another one, which is told of as well.
         while self.0.next().now_or_never().is_some() {}
     }
@@ -60,16 +61,16 @@ async fn every_way_to_change_a_file_in_a_folder_is_told_of() {
     put(&file, "1");
     let mut watching = Watching::of(&at);
     fs::write(&file, "2").unwrap();
-    watching.told_of("a change between the start and the first wait").await;
+    watching.notified_of("a change between the start and the first wait").await;
     fs::OpenOptions::new().append(true).open(&file).unwrap().write_all(b"3").unwrap();
-    watching.told_of("an append").await;
+    watching.notified_of("an append").await;
     put(&at.join(".a.yaml.new"), "2");
     swap(&at.join(".a.yaml.new"), &file);
-    watching.told_of("a replacement by rename, as editors do it").await;
+    watching.notified_of("a replacement by rename, as editors do it").await;
     put(&at.join("b.yml"), "");
-    watching.told_of("a new file").await;
+    watching.notified_of("a new file").await;
     fs::remove_file(&file).unwrap();
-    watching.told_of("a removed file").await;
+    watching.notified_of("a removed file").await;
 }
 
 #[tokio::test]
@@ -81,9 +82,9 @@ async fn a_file_that_is_named_is_followed_through_replacements() {
     for text in ["2", "3", "4"] {
         put(&at.join("new"), text);
         swap(&at.join("new"), &file);
-        watching.told_of("a replacement").await;
+        watching.notified_of("a replacement").await;
         fs::write(&file, "in place").unwrap();
-        watching.told_of("an edit of the replacement").await;
+        watching.notified_of("an edit of the replacement").await;
     }
 }
 
@@ -102,7 +103,7 @@ async fn a_swap_of_links_as_of_a_config_map_is_told_of() {
             symlink(format!("..{round}"), at.join("..data_tmp")).unwrap();
             swap(&at.join("..data_tmp"), &at.join("..data"));
             fs::remove_dir_all(at.join(format!("..{}", round - 1))).unwrap();
-            watching.told_of("a swap").await;
+            watching.notified_of("a swap").await;
         }
         put(&at.join("..0/a.yaml"), "0");
         symlink("..0", at.join("..data_tmp")).unwrap();
@@ -123,16 +124,16 @@ async fn a_link_is_watched_at_both_its_ends() {
     let mut on_the_way = Watching::of(&at.join("way/link/real.yaml"));
     symlink("../two", at.join("way/new")).unwrap();
     swap(&at.join("way/new"), &at.join("way/link"));
-    on_the_way.told_of("a folder's link on the way").await;
+    on_the_way.notified_of("a folder's link on the way").await;
 
     let mut watching = Watching::of(&at.join("named/a.yaml"));
     fs::write(at.join("one/real.yaml"), "2").unwrap();
-    watching.told_of("an edit at the link's end").await;
+    watching.notified_of("an edit at the link's end").await;
     symlink("../two/real.yaml", at.join("named/new")).unwrap();
     swap(&at.join("named/new"), &at.join("named/a.yaml"));
-    watching.told_of("a link that leads elsewhere").await;
+    watching.notified_of("a link that leads elsewhere").await;
     fs::write(at.join("two/real.yaml"), "2").unwrap();
-    watching.told_of("an edit at the new end").await;
+    watching.notified_of("an edit at the new end").await;
 }
 
 #[tokio::test]
@@ -143,18 +144,18 @@ async fn a_folder_that_is_removed_and_made_again_is_watched_again() {
     let mut watching = Watching::of(&named);
     for round in 0..3 {
         fs::remove_dir_all(if round == 1 { at.join("deep") } else { named.clone() }).unwrap();
-        watching.told_of("a removed folder").await;
+        watching.notified_of("a removed folder").await;
         put(&named.join("a.yaml"), "1");
-        watching.told_of("a folder made again").await;
+        watching.notified_of("a folder made again").await;
         fs::write(named.join("a.yaml"), "2").unwrap();
-        watching.told_of("an edit in it").await;
+        watching.notified_of("an edit in it").await;
     }
     // Removed and made again between two looks.
     fs::remove_dir_all(&named).unwrap();
     put(&named.join("a.yaml"), "3");
-    watching.told_of("a folder made again at once").await;
+    watching.notified_of("a folder made again at once").await;
     fs::write(named.join("a.yaml"), "4").unwrap();
-    watching.told_of("an edit in it").await;
+    watching.notified_of("an edit in it").await;
 }
 
 #[tokio::test]
@@ -163,9 +164,9 @@ async fn what_does_not_exist_yet_is_told_of_when_it_does() {
     let file = at.join("not/yet/a.yaml");
     let mut watching = Watching::of(&file);
     put(&file, "1");
-    watching.told_of("a file whose folders were not there").await;
+    watching.notified_of("a file whose folders were not there").await;
     fs::write(&file, "2").unwrap();
-    watching.told_of("an edit of it").await;
+    watching.notified_of("an edit of it").await;
 }
 
 #[tokio::test]
@@ -179,15 +180,15 @@ async fn a_thousand_edits_are_few_tellings_and_the_last_one_is_among_them() {
         let file = file.clone();
         move || (1..=1_000).for_each(|edit| fs::write(&file, edit.to_string()).unwrap())
     });
-    let mut told = 0;
-    while fs::read_to_string(&file).unwrap() != "1000" || told == 0 {
+    let mut woken = 0;
+    while fs::read_to_string(&file).unwrap() != "1000" || woken == 0 {
         timeout(Duration::from_secs(20), watching.0.next()).await.expect("the last edit is told of");
-        told += 1;
+        woken += 1;
     }
     writer.await.unwrap();
     // One for each quiet that a writer may have made on a busy machine.
     let most = 2 + began.elapsed().as_millis() / TIMING.quiet.as_millis();
-    assert!(told <= most, "{told} in {:?}", began.elapsed());
+    assert!(woken <= most, "{woken} in {:?}", began.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
@@ -218,12 +219,12 @@ async fn a_burst_ends_when_it_is_quiet_and_one_without_end_is_looked_at_all_the_
     endless.abort();
 }
 
-fn watched(path: &Path, connect: Connect) -> Watched {
-    Watched::new(vec![path.to_path_buf()], connect)
+fn watched(path: &Path, connect: Connect) -> WatchedPaths {
+    WatchedPaths::new(vec![path.to_path_buf()], connect)
 }
 
 /// Looks until the manifest is old enough to be trusted.
-fn trusted(watched: &mut Watched) {
+fn trusted(watched: &mut WatchedPaths) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while watched.look() {
         assert!(Instant::now() < deadline, "each look finds a change");
@@ -254,7 +255,7 @@ fn a_look_right_after_a_change_is_not_trusted() {
     let mut watched = watched(&at, inotify);
     trusted(&mut watched);
     // A look that comes later, because the machine was busy, may be trusted.
-    let right_after = |watched: &mut Watched| {
+    let right_after = |watched: &mut WatchedPaths| {
         let began = Instant::now();
         fs::write(at.join("a.yaml"), "2").unwrap();
         assert!(watched.look());
@@ -268,7 +269,7 @@ fn a_look_right_after_a_change_is_not_trusted() {
 fn whatever_may_change_a_file_wakes() {
     let wakes = |event| {
         let wake = Notify::new();
-        tell(&wake, event);
+        wake_on_change(&wake, event);
         wake.notified().now_or_never().is_some()
     };
     let of = |kind| Ok(Event::new(kind));
@@ -287,16 +288,17 @@ fn reading_wakes_nobody() {
     let (_folder, at) = folder();
     let file = at.join("a.yaml");
     put(&file, "1");
-    let (tell, told) = mpsc::channel();
+    let (sender, woken) = mpsc::channel();
     let mut kernel =
-        RecommendedWatcher::new(move |event| tell.send(event).unwrap(), Config::default()).unwrap();
+        RecommendedWatcher::new(move |event| sender.send(event).unwrap(), Config::default()).unwrap();
     kernel.watch(&at, RecursiveMode::NonRecursive).unwrap();
-    let before = told.try_iter().count();
-    let _ = (Stamps::take(std::slice::from_ref(&at)), crate::manifest::load(&[Source::Path(at.clone())]));
+    let before = woken.try_iter().count();
+    let _ =
+        (Stamps::take(std::slice::from_ref(&at)), crate::manifest::load(&[ManifestSource::Path(at.clone())]));
     put(&at.join("marker"), "x");
     let mut reads = 0;
     let waking = loop {
-        let event: Event = told.recv_timeout(Duration::from_secs(20)).unwrap().unwrap();
+        let event: Event = woken.recv_timeout(Duration::from_secs(20)).unwrap().unwrap();
         if !only_reads(event.kind) {
             break event;
         }

@@ -8,18 +8,18 @@ use crate::api::{
 
 /// What is compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Look {
-    changing: bool,
+pub(super) struct HostView {
+    external_activity: bool,
     services: Vec<Service>,
 }
 
 /// The look, with the names that the services' IDs go by.
-pub(super) fn look(names: &mut [Names; 2], seen: &ProjectObservation) -> Look {
+pub(super) fn look(names: &mut [SeenNames; 2], seen: &ProjectObservation) -> HostView {
     let services = names.iter_mut().zip(&seen.services).map(|(names, seen)| names.service(seen)).collect();
-    Look { changing: seen.changing.is_some(), services }
+    HostView { external_activity: seen.external_activity.is_some(), services }
 }
 
-impl Look {
+impl HostView {
     /// The image behind the reference of `api`.
     pub(super) fn image(&self) -> Option<usize> {
         self.services.first().and_then(|api| api.image.clone().ok().flatten())
@@ -31,18 +31,18 @@ struct Service {
     name: String,
     replicas: u32,
     /// `None` for a service without `build:`, which the fake does not have.
-    source: Known<Option<usize>>,
+    source: Comparable<Option<usize>>,
     config: Option<usize>,
-    modules_in_source: Vec<Option<Known<Presence>>>,
-    image: Known<Option<usize>>,
-    modules_in_image: Vec<Known<Presence>>,
-    containers: Known<Vec<Container>>,
+    modules_in_source: Vec<Option<Comparable<Presence>>>,
+    image: Comparable<Option<usize>>,
+    modules_in_image: Vec<Comparable<Presence>>,
+    containers: Comparable<Vec<ContainerView>>,
     /// By route, by replica.
     routes: Vec<Vec<Statuses>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Container {
+struct ContainerView {
     id: usize,
     start: usize,
     image: usize,
@@ -51,26 +51,26 @@ struct Container {
     restart_count: i64,
     restarting: bool,
     config: Option<usize>,
-    config_changed: Known<bool>,
-    modules: Vec<(Known<Presence>, Option<MountCover>)>,
+    config_changed: Comparable<bool>,
+    modules: Vec<(Comparable<Presence>, Option<MountCover>)>,
 }
 
 /// What was asked of one replica: plain, control, with credentials, control with credentials.
-type Statuses = [Option<Known<Option<u16>>>; 4];
+type Statuses = [Option<Comparable<Option<u16>>>; 4];
 
 /// A fact without the words for why it is none.
-type Known<T> = Result<T, Unknown>;
+type Comparable<T> = Result<T, Unknown>;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Unknown;
 
-fn known<T: Clone>(fact: &Fact<T>) -> Known<T> {
+fn known<T: Clone>(fact: &Fact<T>) -> Comparable<T> {
     fact.known().cloned().ok_or(Unknown)
 }
 
 /// What was seen of each kind of a service so far, in the order in which it was first seen.
 #[derive(Default)]
-pub(super) struct Names {
+pub(super) struct SeenNames {
     images: Vec<String>,
     sources: Vec<String>,
     configs: Vec<String>,
@@ -78,7 +78,7 @@ pub(super) struct Names {
     starts: Vec<String>,
 }
 
-impl Names {
+impl SeenNames {
     /// The image that was seen first.
     pub(super) fn first_image(&self) -> Option<String> {
         self.images.first().cloned()
@@ -103,8 +103,8 @@ impl Names {
         }
     }
 
-    fn container(&mut self, seen: &ContainerObservation) -> Container {
-        Container {
+    fn container(&mut self, seen: &ContainerObservation) -> ContainerView {
+        ContainerView {
             id: name(&mut self.containers, seen.id.clone()),
             start: name(&mut self.starts, format!("{} {:?}", seen.id, seen.started_at)),
             image: name(&mut self.images, seen.image_id.clone()),

@@ -50,13 +50,13 @@ const COMPOSE: &str = r"services:
 ";
 
 /// The project, removed from the engine with all that it made when it is dropped, also by a test that fails.
-pub(super) struct Project {
+pub(super) struct ConformanceProject {
     pub(super) desired: Desired,
     name: String,
     folder: tempfile::TempDir,
 }
 
-impl Project {
+impl ConformanceProject {
     /// `dashboard` runs; of `api` nothing is built.
     pub(super) fn new() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -91,7 +91,7 @@ impl Project {
     }
 }
 
-impl Drop for Project {
+impl Drop for ConformanceProject {
     fn drop(&mut self) {
         let label = format!("label=com.docker.compose.project={}", self.name);
         remove(&["ps", "-aq", "--filter", &label], &["rm", "-fv"]);
@@ -131,7 +131,7 @@ pub(super) fn by_hand(directory: &Path, hand: Hand) {
         Hand::LoseModule => drop(fs::remove_file(api.join("modules/workflow"))),
         Hand::GainModule => write(&api.join("modules/workflow"), "ok\n"),
         Hand::Break => write(&api.join("broken"), "broken\n"),
-        Hand::Mend => drop(fs::remove_file(api.join("broken"))),
+        Hand::Fix => drop(fs::remove_file(api.join("broken"))),
     }
     if !matches!(hand, Hand::Stop | Hand::Remove | Hand::Untag | Hand::Configure) {
         let text = fs::read_to_string(api.join("version")).unwrap_or_default();
@@ -144,7 +144,7 @@ pub(super) async fn settled(host: &LocalHost, desired: &Desired) -> ProjectObser
     let deadline = Instant::now() + LIMIT;
     loop {
         let seen = host.observe(desired).await.unwrap();
-        if seen.changing.is_none() && all_that_runs_answers(&seen) {
+        if seen.external_activity.is_none() && all_that_runs_answers(&seen) {
             return seen;
         }
         assert!(Instant::now() < deadline, "it does not come to rest: {seen:#?}");
@@ -181,8 +181,8 @@ pub(super) fn came_from_the_cache(output: &str) -> bool {
 
 /// Of each line about an instruction, whether it was called `CACHED`.
 fn cached<'a>(output: &'a str, instruction: &'a str) -> impl Iterator<Item = bool> + 'a {
-    let told = output.lines().filter(move |line| line.ends_with(instruction));
-    let numbers = told.filter_map(|line| line.split(' ').next());
+    let steps = output.lines().filter(move |line| line.ends_with(instruction));
+    let numbers = steps.filter_map(|line| line.split(' ').next());
     numbers.map(move |number| output.lines().any(|line| line == format!("{number} CACHED")))
 }
 

@@ -19,7 +19,7 @@ pub(crate) struct Image {
 
 /// What runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Container {
+pub(crate) struct FakeContainer {
     pub(crate) id: u32,
     pub(crate) image: Image,
     pub(crate) config: u32,
@@ -42,7 +42,7 @@ pub(crate) struct World {
     pub(crate) image: Option<Image>,
     /// What undrift keeps by a tag of its own, by service.
     pub(crate) kept: BTreeMap<String, String>,
-    pub(crate) container: Option<Container>,
+    pub(crate) container: Option<FakeContainer>,
     pub(crate) next: u32,
     pub(crate) faults: Faults,
     pub(crate) log: Vec<Step>,
@@ -75,7 +75,7 @@ pub(crate) enum Hand {
     GainModule,
     /// Changes the source so that no build of it ends well.
     Break,
-    Mend,
+    Fix,
 }
 
 /// What goes wrong.
@@ -141,7 +141,7 @@ impl World {
             Hand::LoseModule => (self.module_in_source, self.source) = (false, self.source + 1),
             Hand::GainModule => (self.module_in_source, self.source) = (true, self.source + 1),
             Hand::Break => (self.faults.build_fails, self.source) = (true, self.source + 1),
-            Hand::Mend => (self.faults.build_fails, self.source) = (false, self.source + 1),
+            Hand::Fix => (self.faults.build_fails, self.source) = (false, self.source + 1),
         }
     }
 
@@ -210,7 +210,7 @@ impl World {
             }
             _ => {
                 let id = self.next;
-                let new = Container { id, image, config, running: true, starts: 1, crashes: 0, looks: 0 };
+                let new = FakeContainer { id, image, config, running: true, starts: 1, crashes: 0, looks: 0 };
                 self.container = Some(new);
                 self.next += 1;
             }
@@ -249,7 +249,8 @@ impl World {
 
     pub(crate) fn observe(&mut self) -> ProjectObservation {
         let mut seen = healthy();
-        seen.changing = (self.starting_for > 0).then(|| "the engine has only just started".to_owned());
+        seen.external_activity =
+            (self.starting_for > 0).then(|| "the engine has only just started".to_owned());
         self.starting_for = self.starting_for.saturating_sub(1);
         if self.starting_for == 0 && std::mem::take(&mut self.starts_it) {
             self.container.iter_mut().for_each(|container| container.running = true);
@@ -288,7 +289,7 @@ impl World {
     }
 }
 
-fn show(api: &mut ServiceObservation, found: Container, config: u32, faults: Faults) {
+fn show(api: &mut ServiceObservation, found: FakeContainer, config: u32, faults: Faults) {
     let shown = container_mut(api);
     *shown = crate::api::ContainerObservation {
         id: format!("container-{}", found.id),

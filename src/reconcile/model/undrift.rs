@@ -1,12 +1,12 @@
 //! undrift as the model has it: the turn of the loop without its disk, in steps between which it may be killed.
 //!
 //! What to do is asked of `decide` itself. What is kept of it, and in which order, is written here once more: the order of
-//! `turn`, `journal` and `prove`, each write to the disk a step of its own.
+//! `turn`, `journal` and `verify`, each write to the disk a step of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{World, policy};
-use crate::reconcile::deaths::Deaths;
+use crate::reconcile::restart_history::RestartHistory;
 use crate::{
     api::{
         Attempt, Drift, Fact, Layer, PlannedStep, ProjectObservation, Reason, RecentStep, Step, StepOutcome,
@@ -14,7 +14,7 @@ use crate::{
     },
     decide::{
         self, AfterIncident, Decision, Diagnosis, DoneStep, EndedIncident, History, Identity, Inputs, Next,
-        OpenIncident, Proof, Verified, identities, judge,
+        OpenIncident, Stability, Verified, identities, judge,
     },
     fixtures::at,
 };
@@ -30,7 +30,7 @@ pub(super) struct Kept {
     incidents: u32,
     last: Option<EndedIncident>,
     drifted: BTreeMap<String, BTreeSet<(Layer, Reason)>>,
-    proven: BTreeMap<String, (Vec<Identity>, Time)>,
+    verified: BTreeMap<String, (Vec<Identity>, Time)>,
     built_from: BTreeMap<String, String>,
     /// The intent that has no outcome yet.
     intent: Option<PlannedStep>,
@@ -40,9 +40,9 @@ pub(super) struct Kept {
 
 /// What is lost with the process.
 #[derive(Debug, Clone, PartialEq)]
-struct Session {
+struct VolatileState {
     since: Time,
-    deaths: Deaths,
+    restart_history: RestartHistory,
     /// The source's digest before a build that has just succeeded.
     build: Option<String>,
 }
@@ -52,20 +52,20 @@ struct Session {
 pub(super) enum At {
     Looking,
     /// The step is decided and its intent is on the disk.
-    Intended(Box<Begun>),
+    Intended(Box<RunningStep>),
     /// Its attempt is on the disk, too.
-    Counted(Box<Begun>),
+    Counted(Box<RunningStep>),
     /// The step has had its effect.
-    Stepped(Box<Begun>, StepOutcome),
+    Stepped(Box<RunningStep>, StepOutcome),
     /// What follows for its attempts is on the disk.
-    Judged(Box<Begun>, StepOutcome),
-    Proving(Vec<String>, Time, Vec<(ProjectObservation, Vec<Diagnosis>)>),
+    Judged(Box<RunningStep>, StepOutcome),
+    Verifying(Vec<String>, Time, Vec<(ProjectObservation, Vec<Diagnosis>)>),
     /// Nothing is left to do, and whether it says *reconciled*.
     Resting(bool),
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Begun {
+pub(super) struct RunningStep {
     step: PlannedStep,
     rows: Vec<Attempt>,
     old_image: Option<String>,
@@ -77,10 +77,10 @@ pub(super) struct Undrift {
     pub(super) now: Time,
     pub(super) kept: Kept,
     pub(super) at: At,
-    session: Session,
+    session: VolatileState,
     /// Steps on a host that was as declared.
     pub(super) needless: usize,
-    /// The drifts that were given up, for as long as nothing was proven since.
+    /// The drifts that were given up, for as long as nothing was verified since.
     given_up: Option<Vec<String>>,
     /// Other incidents that were opened for them.
     pub(super) split: usize,
@@ -89,14 +89,14 @@ pub(super) struct Undrift {
 impl Undrift {
     pub(super) fn new() -> Self {
         let now = at(1_000_000);
-        let session = Session::new(now);
+        let session = VolatileState::new(now);
         Self { now, kept: Kept::default(), at: At::Looking, session, needless: 0, given_up: None, split: 0 }
     }
 
     /// Something has changed: it looks again, with a new series of looks if it was at rest.
     pub(super) fn wake(&mut self) {
         if matches!(self.at, At::Resting(_)) {
-            (self.at, self.session) = (At::Looking, Session::new(self.now));
+            (self.at, self.session) = (At::Looking, VolatileState::new(self.now));
         }
     }
 
@@ -106,7 +106,7 @@ impl Undrift {
     }
 
     /// Whether it has given up because it has put an image back. A person who removes a new container before it is
-    /// proven is taken for that container's own failure.
+    /// verified is taken for that container's own failure.
     pub(super) fn was_rolled_back(&self) -> bool {
         self.kept.attempts.iter().any(|row| row.gave_up.is_some())
     }
@@ -119,7 +119,7 @@ impl Undrift {
 
     /// Killed, and started again: what has no outcome was interrupted.
     pub(super) fn crash(&mut self) {
-        (self.at, self.session) = (At::Looking, Session::new(self.now));
+        (self.at, self.session) = (At::Looking, VolatileState::new(self.now));
         let Some(step) = self.kept.intent.take() else { return };
         self.kept.interrupted += 1;
         for row in self.kept.attempts.iter_mut().filter(|row| step.services.contains(&row.service)) {
@@ -137,8 +137,8 @@ impl Undrift {
     pub(super) fn advance(&mut self, world: &mut World) {
         match std::mem::replace(&mut self.at, At::Looking) {
             At::Resting(reconciled) => self.at = At::Resting(reconciled),
-            At::Looking => self.turn(world),
-            At::Proving(services, began, looks) => self.prove(world, &services, began, looks),
+            At::Looking => self.reconcile_once(world),
+            At::Verifying(services, began, looks) => self.verify(world, &services, began, looks),
             At::Intended(begun) => {
                 begun.rows.iter().for_each(|row| self.save_attempt(row));
                 self.at = At::Counted(begun);
@@ -161,7 +161,7 @@ impl Undrift {
         }
     }
 
-    fn end(&mut self, begun: &Begun, outcome: StepOutcome) {
+    fn end(&mut self, begun: &RunningStep, outcome: StepOutcome) {
         let rows = begun.rows.clone();
         let rows = if begun.step.step == Step::Rollback && outcome == StepOutcome::Succeeded {
             decide::end_rollback(rows)
@@ -182,16 +182,16 @@ impl Undrift {
     /// One look and one decision, with what follows from it on the disk.
     fn look(&mut self, world: &mut World) -> (ProjectObservation, History, Decision) {
         let mut seen = world.observe();
-        self.session.deaths.note(&seen, self.now);
+        self.session.restart_history.note(&seen, self.now);
         self.learn(&mut seen);
         let history = self.history();
         let decision = decide::decide(inputs(&seen, &history, self.now));
         self.kept.attempts.clone_from(&decision.attempts);
         let as_declared =
             |name: &String| decision.services.iter().any(|d| d.service == *name && d.as_declared());
-        self.kept.proven.retain(|name, (proof, _)| {
+        self.kept.verified.retain(|name, (verification, _)| {
             let seen = seen.services.iter().find(|s| s.name == *name);
-            seen.is_some_and(|seen| identities(seen) == *proof) && as_declared(name)
+            seen.is_some_and(|seen| identities(seen) == *verification) && as_declared(name)
         });
         self.open_incident(&seen, &history, &decision);
         (seen, History { incident: self.kept.incident.clone(), ..history }, decision)
@@ -207,21 +207,21 @@ impl Undrift {
     }
 
     fn history(&self) -> History {
-        let proofs = self.kept.proven.clone().into_iter();
-        let (proven, proven_since) =
-            proofs.map(|(name, (all, at))| ((name.clone(), all), (name, at))).unzip();
+        let verifications = self.kept.verified.clone().into_iter();
+        let (verified, verified_since) =
+            verifications.map(|(name, (all, at))| ((name.clone(), all), (name, at))).unzip();
         History {
             generation: 1,
             attempts: self.kept.attempts.clone(),
             recent_steps: self.kept.recent_steps.clone(),
             incident: self.kept.incident.clone(),
             last_healed: self.kept.last_healed.clone(),
-            proven,
-            proven_since,
-            restarts: self.session.deaths.counts_before(),
+            verified,
+            verified_since,
+            restarts: self.session.restart_history.counts_before(),
             watching_since: Some(self.session.since),
             looking_since: Some(self.session.since),
-            proving: Vec::new(),
+            verifying: Vec::new(),
             gone_images: BTreeSet::new(),
             suspended: None,
             verified_from: None,
@@ -260,10 +260,10 @@ impl Undrift {
             decision,
             suspended: None,
             previous: None,
-            proven: &history.proven.keys().cloned().collect::<Vec<_>>(),
+            verified: &history.verified.keys().cloned().collect::<Vec<_>>(),
             transitions: &BTreeMap::new(),
             incident: None,
-            at_work: true,
+            reconciling: true,
             now: self.now,
         });
         let within = decide::healthy_period(&policy().object.spec.reconcile);
@@ -280,7 +280,7 @@ impl Undrift {
         self.kept.incidents.to_string()
     }
 
-    fn turn(&mut self, world: &mut World) {
+    fn reconcile_once(&mut self, world: &mut World) {
         // What has just died twice may be taken for one that goes on dying.
         let was_as_declared = world.is_as_declared()
             && world.image.is_some_and(|image| image.source == world.source)
@@ -299,7 +299,7 @@ impl Undrift {
                 let inputs = inputs(&seen, &history, self.now);
                 let (rows, of) = (&decision.attempts, &step.services);
                 let api = &seen.services[0];
-                let begun = Begun {
+                let begun = RunningStep {
                     rows: decide::begin_step(inputs, rows, &decision.services, step.step, of),
                     step: step.clone(),
                     old_image: decide::rollback_target(&history, &seen.services[0].name).map(str::to_owned),
@@ -311,8 +311,8 @@ impl Undrift {
                 self.kept.intents += 1;
                 self.at = At::Intended(Box::new(begun));
             }
-            Next::Prove(services) => {
-                self.at = At::Proving(services.clone(), self.now, vec![(seen, decision.services)]);
+            Next::Verify(services) => {
+                self.at = At::Verifying(services.clone(), self.now, vec![(seen, decision.services)]);
             }
             Next::Wait(until) => self.now = self.now.max(*until),
             Next::GiveUp { .. } => {
@@ -321,8 +321,8 @@ impl Undrift {
                 self.at = At::Resting(false);
             }
             Next::Nothing => {
-                let proven = self.kept.proven.len() == seen.services.len();
-                let reconciled = decision.as_declared() && proven;
+                let verified = self.kept.verified.len() == seen.services.len();
+                let reconciled = decision.as_declared() && verified;
                 if reconciled {
                     self.end_incident(&decision, false);
                 }
@@ -340,7 +340,8 @@ impl Undrift {
         };
         let mut services: BTreeMap<String, AfterIncident> =
             self.kept.drifted.iter().map(|(name, drifted)| (name.clone(), well(drifted))).collect();
-        let ill = decision.services.iter().filter(|d| gave_up && !self.kept.proven.contains_key(&d.service));
+        let ill =
+            decision.services.iter().filter(|d| gave_up && !self.kept.verified.contains_key(&d.service));
         for diagnosis in ill {
             let after = services.entry(diagnosis.service.clone()).or_default();
             (after.given_up, after.well_since) = (diagnosis.drift.as_ref().map(Drift::class), None);
@@ -350,7 +351,7 @@ impl Undrift {
     }
 
     /// One more look of the stability window: three are the least that prove anything, and more tell the model nothing.
-    fn prove(
+    fn verify(
         &mut self,
         world: &mut World,
         services: &[String],
@@ -364,33 +365,34 @@ impl Undrift {
         let all_held = services.iter().all(held);
         looks.push((seen, decision.services));
         if all_held && (looks.len() < 3 || self.now - began < window) {
-            self.at = At::Proving(services.to_vec(), began, looks);
+            self.at = At::Verifying(services.to_vec(), began, looks);
             return;
         }
-        for service in services.iter().filter(|service| judge(service, &looks) == Proof::Proven) {
+        for service in services.iter().filter(|service| judge(service, &looks) == Stability::Verified) {
             let Some(seen) =
                 looks.last().and_then(|(seen, _)| seen.services.iter().find(|s| s.name == **service))
             else {
                 continue;
             };
-            self.kept.proven.insert(service.clone(), (identities(seen), self.now));
+            self.kept.verified.insert(service.clone(), (identities(seen), self.now));
             self.given_up = None;
             let ended = self.kept.last.as_mut().filter(|_| self.kept.incident.is_none());
             if let Some(after) = ended.and_then(|last| last.services.get_mut(service)) {
                 after.well_since.get_or_insert(self.now);
             }
-            let healed = decide::after_proof(self.kept.incident.as_ref(), service, &self.kept.attempts);
+            let healed =
+                decide::after_verification(self.kept.incident.as_ref(), service, &self.kept.attempts);
             healed.collect::<Vec<_>>().iter().for_each(|row| self.save_attempt(row));
             let image = seen.artifact.image.known().cloned().flatten().unwrap_or_default();
-            let proof = Verified { service: service.clone(), at: self.now, image };
-            self.kept.incident.iter_mut().for_each(|i| i.verified.push(proof.clone()));
+            let verification = Verified { service: service.clone(), at: self.now, image };
+            self.kept.incident.iter_mut().for_each(|i| i.verified.push(verification.clone()));
         }
     }
 }
 
-impl Session {
+impl VolatileState {
     fn new(since: Time) -> Self {
-        Self { since, deaths: Deaths::default(), build: None }
+        Self { since, restart_history: RestartHistory::default(), build: None }
     }
 }
 

@@ -8,54 +8,55 @@ use crate::{
     store::VerifiedFrom,
 };
 
-fn alter(bench: &Bench, sql: &str) {
-    let db = Connection::open(bench.dir.path().join("state.db")).unwrap();
+fn alter(fixture: &ReconcilerFixture, sql: &str) {
+    let db = Connection::open(fixture.dir.path().join("state.db")).unwrap();
     assert!(db.execute(sql, []).unwrap() > 0, "{sql}");
 }
 
-fn differs(bench: &Bench) -> bool {
-    matches!(bench.store.verify().unwrap(), Verification::Differs { .. })
+fn differs(fixture: &ReconcilerFixture) -> bool {
+    matches!(fixture.store.verify().unwrap(), Verification::Differs { .. })
 }
 
 /// Reconciled, and looked at once more, so that the first look has what it is to find.
-fn reconciled() -> Bench {
-    let bench = Bench::new(World::incident());
-    assert!(bench.apply().reconciled);
-    bench
+fn reconciled() -> ReconcilerFixture {
+    let fixture = ReconcilerFixture::new(World::incident());
+    assert!(fixture.apply().reconciled);
+    fixture
 }
 
 #[test]
-fn what_a_stranger_calls_reconciled_is_proven_before_undrift_says_so() {
-    let bench = reconciled();
+fn what_a_stranger_calls_reconciled_is_verified_before_undrift_says_so() {
+    let fixture = reconciled();
     // Somebody else's container of the very image, which no window has seen.
-    bench.host.world(|world| {
+    fixture.host.world(|world| {
         world.by_hand(Hand::Remove);
         world.take(Step::Up { force_recreate: false }, None);
     });
-    let id = bench.host.world(|world| world.container.unwrap().id);
-    let started =
-        bench.host.world(|world| crate::fixtures::at(world.container.unwrap().starts + 100 * i64::from(id)));
+    let id = fixture.host.world(|world| world.container.unwrap().id);
+    let started = fixture
+        .host
+        .world(|world| crate::fixtures::at(world.container.unwrap().starts + 100 * i64::from(id)));
     let container = format!("container-{id}");
     alter(
-        &bench,
+        &fixture,
         &format!(
             "UPDATE objects SET object = json_set(object, '$.status.services[0].containers[0].id', '{container}',
              '$.status.services[0].containers[0].startedAt', '{}')",
             started.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
         ),
     );
-    assert!(differs(&bench));
-    let began = bench.host.clock.now();
-    let applied = bench.apply();
-    bench.assert_honest(&applied);
+    assert!(differs(&fixture));
+    let began = fixture.host.clock.now();
+    let applied = fixture.apply();
+    fixture.assert_honest(&applied);
     assert!(applied.reconciled);
-    let took = bench.host.clock.now() - began;
+    let took = fixture.host.clock.now() - began;
     assert!(took >= chrono::TimeDelta::seconds(1), "it was watched for the whole window: {took}");
-    assert!(!differs(&bench));
+    assert!(!differs(&fixture));
 }
 
-/// Image 2 has been brought up in place of image 1, and proven.
-fn replaced() -> Bench {
+/// Image 2 has been brought up in place of image 1, and verified.
+fn replaced() -> ReconcilerFixture {
     let mut world = World::new();
     world.by_hand(Hand::GainModule);
     world.take(Step::Build { no_cache: false }, None);
@@ -63,31 +64,31 @@ fn replaced() -> Bench {
     world.by_hand(Hand::Edit);
     world.take(Step::Build { no_cache: false }, None);
     world.log.clear();
-    let bench = Bench::new(world);
-    assert!(bench.apply().reconciled);
-    bench
+    let fixture = ReconcilerFixture::new(world);
+    assert!(fixture.apply().reconciled);
+    fixture
 }
 
 #[test]
 fn nothing_is_rolled_back_to_an_image_that_a_stranger_wrote_into_an_incident_that_is_over() {
     for altered in [false, true] {
-        let bench = replaced();
+        let fixture = replaced();
         if altered {
             // The same image, in other bytes: what a row says that undrift has not written is not believed, were it right.
-            alter(&bench, "UPDATE incidents SET before = replace(before, '\"running\"', '\"running\" ')");
+            alter(&fixture, "UPDATE incidents SET before = replace(before, '\"running\"', '\"running\" ')");
         }
-        assert_eq!(differs(&bench), altered);
-        bench.host.world(|world| {
+        assert_eq!(differs(&fixture), altered);
+        fixture.host.world(|world| {
             world.faults.new_crashes = true;
             world.container.iter_mut().for_each(|container| container.crashes += 1);
         });
-        assert!(bench.apply().error.is_none());
-        let rolled_back = bench.host.world(|world| world.log.contains(&Step::Rollback));
-        let image = bench.host.world(|world| world.container.unwrap().image.id);
+        assert!(fixture.apply().error.is_none());
+        let rolled_back = fixture.host.world(|world| world.log.contains(&Step::Rollback));
+        let image = fixture.host.world(|world| world.container.unwrap().image.id);
         if altered {
-            assert!(!rolled_back && image != 1, "{:?}", bench.kinds());
+            assert!(!rolled_back && image != 1, "{:?}", fixture.kinds());
         } else {
-            assert!(rolled_back && image == 1, "{:?}", bench.kinds());
+            assert!(rolled_back && image == 1, "{:?}", fixture.kinds());
         }
     }
 }
@@ -99,40 +100,40 @@ fn what_a_stranger_says_that_an_image_was_built_from_is_no_reason_to_build() {
         desired.object.spec.source.drift = crate::api::SourceDrift::Enforce;
         desired
     };
-    let bench = Bench::new(World::incident());
-    assert!(bench.apply_as(&enforced()).reconciled);
-    let before = bench.host.world(|world| world.log.len());
-    alter(&bench, "UPDATE images SET source_digest = 'sha256:another'");
-    assert!(differs(&bench));
-    let applied = bench.apply_as(&enforced());
-    bench.assert_honest(&applied);
-    assert_eq!(bench.host.world(|world| world.log.len()), before, "no build");
-    assert!(!differs(&bench));
+    let fixture = ReconcilerFixture::new(World::incident());
+    assert!(fixture.apply_as(&enforced()).reconciled);
+    let before = fixture.host.world(|world| world.log.len());
+    alter(&fixture, "UPDATE images SET source_digest = 'sha256:another'");
+    assert!(differs(&fixture));
+    let applied = fixture.apply_as(&enforced());
+    fixture.assert_honest(&applied);
+    assert_eq!(fixture.host.world(|world| world.log.len()), before, "no build");
+    assert!(!differs(&fixture));
 }
 
 #[test]
 fn without_what_was_verified_from_a_caller_takes_no_step_until_a_person_accepts_the_environment() {
     for sql in ["DELETE FROM verified_from", "UPDATE verified_from SET digests = 'null'"] {
-        let bench = reconciled();
+        let fixture = reconciled();
         let from = ResolvedFrom::new([].into(), [].into(), "1".into());
-        bench.store.save_verified_from("backoffice", &from).unwrap();
-        alter(&bench, sql);
-        assert!(differs(&bench), "{sql}");
-        bench.host.world(|world| world.by_hand(Hand::Stop));
-        let before = bench.host.world(|world| world.log.len());
-        let applied = bench.apply();
+        fixture.store.save_verified_from("backoffice", &from).unwrap();
+        alter(&fixture, sql);
+        assert!(differs(&fixture), "{sql}");
+        fixture.host.world(|world| world.by_hand(Hand::Stop));
+        let before = fixture.host.world(|world| world.log.len());
+        let applied = fixture.apply();
         assert!(!applied.reconciled);
         let mut conditions = applied.object.status.conditions.iter();
         let reconciling = conditions.find(|c| c.kind == ConditionType::Reconciling).unwrap();
         assert_eq!(reconciling.reason, "EnvironmentDiffers", "{sql}");
         assert!(reconciling.message.contains("--accept-environment"), "{}", reconciling.message);
-        assert_eq!(bench.host.world(|world| world.log.len()), before, "{sql}");
-        assert_eq!(bench.store.verified_from("backoffice").unwrap(), VerifiedFrom::Altered);
+        assert_eq!(fixture.host.world(|world| world.log.len()), before, "{sql}");
+        assert_eq!(fixture.store.verified_from("backoffice").unwrap(), VerifiedFrom::Altered);
 
-        let accepted = bench.run(|reconciler| async move {
-            let reconciler = Reconciler { environment: Environment::Declared, ..reconciler };
+        let accepted = fixture.run(|reconciler| async move {
+            let reconciler = Reconciler { environment: EnvironmentTrust::Declared, ..reconciler };
             reconciler.apply(&desired()).await
         });
-        assert!(accepted.reconciled, "{sql}: {:?}", bench.kinds());
+        assert!(accepted.reconciled, "{sql}: {:?}", fixture.kinds());
     }
 }

@@ -5,8 +5,8 @@ use super::*;
 /// A disk that takes everything but this.
 struct FullDisk(rusqlite::Connection);
 
-fn full_for(bench: &Bench, what: &str) -> FullDisk {
-    let other = rusqlite::Connection::open(bench.dir.path().join("state.db")).unwrap();
+fn full_for(fixture: &ReconcilerFixture, what: &str) -> FullDisk {
+    let other = rusqlite::Connection::open(fixture.dir.path().join("state.db")).unwrap();
     let full = format!("CREATE TRIGGER full BEFORE {what} BEGIN SELECT RAISE(FAIL, 'the disk is full'); END");
     other.execute_batch(&full).unwrap();
     FullDisk(other)
@@ -20,8 +20,8 @@ impl FullDisk {
 
 const OUTCOMES: &str = "INSERT ON trail WHEN NEW.kind = 'StepFinished'";
 
-fn steps(bench: &Bench) -> Vec<crate::api::AuditRecord> {
-    let records = bench.store.records(&RecordFilter::default()).unwrap().into_iter();
+fn steps(fixture: &ReconcilerFixture) -> Vec<crate::api::AuditRecord> {
+    let records = fixture.store.records(&RecordFilter::default()).unwrap().into_iter();
     records.filter(|record| record.kind.starts_with("Step")).collect()
 }
 
@@ -31,42 +31,42 @@ fn kinds(steps: &[crate::api::AuditRecord]) -> Vec<&str> {
 
 #[test]
 fn without_an_intent_on_disk_there_is_no_step() {
-    let bench = Bench::new(World::incident());
-    let _disk = full_for(&bench, "INSERT ON trail WHEN NEW.kind = 'StepIntended'");
-    let applied = bench.apply();
+    let fixture = ReconcilerFixture::new(World::incident());
+    let _disk = full_for(&fixture, "INSERT ON trail WHEN NEW.kind = 'StepIntended'");
+    let applied = fixture.apply();
     assert!(matches!(applied.error, Some(ReconcileError::Store(_))), "{:?}", applied.error);
-    assert!(bench.host.world(|world| world.log.is_empty()));
+    assert!(fixture.host.world(|world| world.log.is_empty()));
 }
 
 #[test]
 fn an_outcome_that_could_not_be_written_is_written_before_anything_else_is_done() {
-    let bench = Bench::new(World::incident());
-    let disk = full_for(&bench, OUTCOMES);
-    let applied = bench.apply();
+    let fixture = ReconcilerFixture::new(World::incident());
+    let disk = full_for(&fixture, OUTCOMES);
+    let applied = fixture.apply();
     assert!(matches!(applied.error, Some(ReconcileError::Store(_))), "{:?}", applied.error);
-    assert_eq!(bench.host.world(|world| world.log.len()), 1, "and nothing else is done before it is");
-    assert!(bench.apply().error.is_some());
-    assert_eq!(bench.host.world(|world| world.log.len()), 1);
+    assert_eq!(fixture.host.world(|world| world.log.len()), 1, "and nothing else is done before it is");
+    assert!(fixture.apply().error.is_some());
+    assert_eq!(fixture.host.world(|world| world.log.len()), 1);
     disk.make_room();
-    let applied = bench.apply();
-    bench.assert_honest(&applied);
+    let applied = fixture.apply();
+    fixture.assert_honest(&applied);
     assert!(applied.reconciled);
-    let taken = bench.host.world(|world| world.log.clone());
+    let taken = fixture.host.world(|world| world.log.clone());
     assert_eq!(taken, [Step::Build { no_cache: false }, Step::Up { force_recreate: false }]);
-    assert_eq!(kinds(&steps(&bench)), ["StepIntended", "StepFinished", "StepIntended", "StepFinished"]);
+    assert_eq!(kinds(&steps(&fixture)), ["StepIntended", "StepFinished", "StepIntended", "StepFinished"]);
 }
 
 #[test]
 fn a_build_that_fills_the_disk_has_failed_and_the_next_one_waits() {
     let mut world = World::incident();
     world.faults.build_fails = true;
-    let bench = Bench::new(world);
-    let disk = full_for(&bench, OUTCOMES);
-    assert!(bench.apply().error.is_some());
+    let fixture = ReconcilerFixture::new(world);
+    let disk = full_for(&fixture, OUTCOMES);
+    assert!(fixture.apply().error.is_some());
     disk.make_room();
-    let applied = bench.apply();
-    bench.assert_honest(&applied);
-    let steps = steps(&bench);
+    let applied = fixture.apply();
+    fixture.assert_honest(&applied);
+    let steps = steps(&fixture);
     assert_eq!(kinds(&steps[..3]), ["StepIntended", "StepFinished", "StepIntended"]);
     assert_eq!((steps[1].outcome.as_deref(), &steps[1].evidence["exitCode"]), (Some("Failed"), &json!(17)));
     let ended = chrono::DateTime::parse_from_rfc3339(steps[1].evidence["startedAt"].as_str().unwrap());
@@ -76,31 +76,31 @@ fn a_build_that_fills_the_disk_has_failed_and_the_next_one_waits() {
 
 #[test]
 fn an_outcome_that_could_not_be_written_is_unknown_to_the_next_undrift() {
-    let mut bench = Bench::new(World::incident());
-    let disk = full_for(&bench, OUTCOMES);
-    assert!(bench.apply().error.is_some());
+    let mut fixture = ReconcilerFixture::new(World::incident());
+    let disk = full_for(&fixture, OUTCOMES);
+    assert!(fixture.apply().error.is_some());
     disk.make_room();
-    bench.restart();
-    let applied = bench.apply();
-    bench.assert_honest(&applied);
+    fixture.restart();
+    let applied = fixture.apply();
+    fixture.assert_honest(&applied);
     assert!(applied.reconciled);
-    assert_eq!(kinds(&steps(&bench)), ["StepIntended", "StepInterrupted", "StepIntended", "StepFinished"]);
+    assert_eq!(kinds(&steps(&fixture)), ["StepIntended", "StepInterrupted", "StepIntended", "StepFinished"]);
 }
 
 #[test]
 fn a_rollback_whose_end_could_not_be_written_is_not_followed_by_the_same_repair() {
     let mut world = World::incident();
     world.faults.new_crashes = true;
-    let mut bench = Bench::new(world);
-    let disk = full_for(&bench, "UPDATE ON attempts WHEN NEW.attempt LIKE '%RolledBack%'");
-    let applied = bench.apply();
+    let mut fixture = ReconcilerFixture::new(world);
+    let disk = full_for(&fixture, "UPDATE ON attempts WHEN NEW.attempt LIKE '%RolledBack%'");
+    let applied = fixture.apply();
     assert!(matches!(applied.error, Some(ReconcileError::Store(_))), "{:?}", applied.error);
     disk.make_room();
-    bench.restart();
+    fixture.restart();
     for _ in 0..3 {
-        bench.assert_honest(&bench.apply());
+        fixture.assert_honest(&fixture.apply());
     }
-    let steps = bench.host.world(|world| world.log.clone());
+    let steps = fixture.host.world(|world| world.log.clone());
     let builds = steps.iter().filter(|step| matches!(step, Step::Build { .. })).count();
     assert_eq!((builds, steps.last()), (1, Some(&Step::Rollback)), "{steps:?}");
 }

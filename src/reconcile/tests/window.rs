@@ -1,4 +1,4 @@
-//! The stability window: who is proven in it, and what it does not hold up.
+//! The stability window: who is verified in it, and what it does not hold up.
 
 use super::*;
 
@@ -6,29 +6,29 @@ use super::*;
 fn a_server_that_warms_up_is_waited_for_and_not_repaired_again() {
     let mut world = World::incident();
     world.faults.warms_up = true;
-    let bench = Bench::new(world);
-    let applied = bench.apply();
-    bench.assert_honest(&applied);
-    assert!(applied.reconciled, "{:?}", bench.kinds());
+    let fixture = ReconcilerFixture::new(world);
+    let applied = fixture.apply();
+    fixture.assert_honest(&applied);
+    assert!(applied.reconciled, "{:?}", fixture.kinds());
     assert_eq!(
-        bench.host.world(|world| world.log.len()),
+        fixture.host.world(|world| world.log.len()),
         2,
         "{:?}",
-        bench.host.world(|world| world.log.clone())
+        fixture.host.world(|world| world.log.clone())
     );
     let transition = applied.object.status.services[0].routes[0].transition.unwrap();
     assert_eq!((transition.before, transition.after), (Some(404), Some(401)));
-    let rows = bench.store.attempts("backoffice").unwrap();
+    let rows = fixture.store.attempts("backoffice").unwrap();
     assert!(rows.iter().all(|row| row.healed), "no repair of it was in vain: {rows:?}");
 }
 
 #[test]
-fn a_service_that_is_there_later_is_proven_along_with_the_others() {
+fn a_service_that_is_there_later_is_verified_along_with_the_others() {
     let mut world = World::incident();
     world.faults.warms_up = true;
-    let bench = Bench::new(world);
-    assert!(bench.apply().reconciled);
-    let records = bench.store.records(&RecordFilter::default()).unwrap();
+    let fixture = ReconcilerFixture::new(world);
+    assert!(fixture.apply().reconciled);
+    let records = fixture.store.records(&RecordFilter::default()).unwrap();
     let last = |kind: AuditKind| records.iter().rfind(|record| record.kind == kind.as_str()).unwrap();
     let time = |kind| chrono::DateTime::parse_from_rfc3339(&last(kind).time).unwrap();
     let taken = time(AuditKind::Reconciled) - time(AuditKind::StepFinished);
@@ -41,12 +41,12 @@ fn a_service_that_is_there_later_is_proven_along_with_the_others() {
 fn a_step_that_is_due_for_another_service_does_not_wait_for_a_long_window() {
     let mut world = World::incident();
     world.faults.build_fails = true;
-    let bench = Bench::new(world);
+    let fixture = ReconcilerFixture::new(world);
     let mut desired = desired();
     desired.object.spec.reconcile.verify.stable_for = "10m".parse().unwrap();
-    let applied = bench.apply_as(&desired);
+    let applied = fixture.apply_as(&desired);
     assert!(!applied.reconciled);
-    let records = bench.store.records(&RecordFilter::default()).unwrap();
+    let records = fixture.store.records(&RecordFilter::default()).unwrap();
     let time = |record: &crate::api::AuditRecord| chrono::DateTime::parse_from_rfc3339(&record.time).unwrap();
     let of = |kind: AuditKind| records.iter().filter(move |record| record.kind == kind.as_str()).map(time);
     let waited: Vec<_> = of(AuditKind::StepIntended)
@@ -59,14 +59,14 @@ fn a_step_that_is_due_for_another_service_does_not_wait_for_a_long_window() {
 }
 
 #[test]
-fn who_joins_a_long_window_is_proven_although_its_own_goes_on_past_the_time_limit() {
+fn who_joins_a_long_window_is_verified_although_its_own_goes_on_past_the_time_limit() {
     let mut world = World::incident();
     world.faults.warms_up = true;
-    let bench = Bench::new(world);
+    let fixture = ReconcilerFixture::new(world);
     let mut desired = desired();
     desired.object.spec.reconcile.verify.stable_for = "10m".parse().unwrap();
     desired.object.spec.reconcile.verify.timeout = "2m".parse().unwrap();
-    let applied = bench.apply_as(&desired);
-    bench.assert_honest(&applied);
-    assert!(applied.reconciled, "{:?}", bench.kinds());
+    let applied = fixture.apply_as(&desired);
+    fixture.assert_honest(&applied);
+    assert!(applied.reconciled, "{:?}", fixture.kinds());
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::runtime::testing::{Act, SECOND, Then, Watched};
+use crate::runtime::testing::{Act, RecordingReconciler, SECOND, Then};
 
 const TWO: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 
@@ -18,7 +18,7 @@ async fn next_run<R: Reconcile<u8>>(
 
 #[tokio::test(start_paused = true)]
 async fn a_run_takes_a_slot_and_its_key_until_it_has_ended() {
-    let watched = Arc::new(Watched::new(|_, _| Act::new(SECOND, Then::Never)));
+    let watched = Arc::new(RecordingReconciler::new(|_, _| Act::new(SECOND, Then::Never)));
     let (mut runner, mut ends) = Runner::new(Arc::clone(&watched), TWO);
     runner.start(1);
     assert!(!runner.can_start(&1) && runner.can_start(&2));
@@ -33,7 +33,7 @@ async fn a_run_takes_a_slot_and_its_key_until_it_has_ended() {
 #[tokio::test(start_paused = true)]
 async fn how_a_run_ends_says_when_its_key_runs_again() {
     let thens = [Then::Never, Then::Now, Then::After(5 * SECOND)];
-    let watched = Arc::new(Watched::new(move |_, nth| Act::at_once(thens[nth])));
+    let watched = Arc::new(RecordingReconciler::new(move |_, nth| Act::at_once(thens[nth])));
     let (mut runner, mut ends) = Runner::new(watched, TWO);
     for expected in [None, Some(Duration::ZERO), Some(5 * SECOND)] {
         assert_eq!(next_run(&mut runner, &mut ends, 1).await, expected);
@@ -42,7 +42,8 @@ async fn how_a_run_ends_says_when_its_key_runs_again() {
 
 #[tokio::test(start_paused = true)]
 async fn panics_in_a_row_wait_longer_and_longer_until_a_run_ends_well() {
-    let watched = Watched::new(|_, nth| Act::at_once(if nth == 8 { Then::Never } else { Then::Panic }));
+    let watched =
+        RecordingReconciler::new(|_, nth| Act::at_once(if nth == 8 { Then::Never } else { Then::Panic }));
     let (mut runner, mut ends) = Runner::new(Arc::new(watched), TWO);
     for seconds in [10, 20, 40, 80, 160, 320, 600, 600] {
         assert_eq!(next_run(&mut runner, &mut ends, 1).await, Some(seconds * SECOND));
@@ -99,7 +100,7 @@ async fn a_panic_frees_the_slot_wherever_it_happens() {
 
 #[tokio::test(start_paused = true)]
 async fn idle_is_when_the_last_run_has_ended() {
-    let watched = Arc::new(Watched::new(|key, _| Act::new(u32::from(key) * SECOND, Then::Never)));
+    let watched = Arc::new(RecordingReconciler::new(|key, _| Act::new(u32::from(key) * SECOND, Then::Never)));
     let (mut runner, _ends) = Runner::new(Arc::clone(&watched), TWO);
     let begin = Instant::now();
     runner.start(3);

@@ -104,7 +104,7 @@ async fn someone_who_waits_is_woken_when_the_time_comes() {
 }
 
 #[derive(Debug, Clone)]
-enum Op {
+enum SchedulerOp {
     Schedule(u8, i64),
     Advance(u64),
     /// Takes what is due, of the keys that are not in the mask of those at work.
@@ -113,20 +113,20 @@ enum Op {
     DropWait,
 }
 
-fn any_op() -> impl Strategy<Value = Op> {
+fn any_op() -> impl Strategy<Value = SchedulerOp> {
     prop_oneof![
-        4 => (0..8_u8, -50..200_i64).prop_map(|(key, wait)| Op::Schedule(key, wait)),
-        2 => (0..150_u64).prop_map(Op::Advance),
-        3 => any::<u8>().prop_map(Op::Take),
-        1 => Just(Op::DropWait),
+        4 => (0..8_u8, -50..200_i64).prop_map(|(key, wait)| SchedulerOp::Schedule(key, wait)),
+        2 => (0..150_u64).prop_map(SchedulerOp::Advance),
+        3 => any::<u8>().prop_map(SchedulerOp::Take),
+        1 => Just(SchedulerOp::DropWait),
     ]
 }
 
 /// What a scheduler is: for each key the earliest of its times, none of them in the past when it was asked for.
 #[derive(Default)]
-struct Model(BTreeMap<u8, u64>);
+struct SchedulerModel(BTreeMap<u8, u64>);
 
-impl Model {
+impl SchedulerModel {
     fn schedule(&mut self, key: u8, at: u64) {
         let earliest = self.0.entry(key).or_insert(at);
         *earliest = at.min(*earliest);
@@ -143,25 +143,25 @@ impl Model {
     }
 }
 
-async fn agrees_with_the_model(ops: Vec<Op>) -> Result<(), TestCaseError> {
-    let (mut scheduler, mut model, begin) = (Scheduler::new(), Model::default(), Instant::now());
+async fn agrees_with_the_model(ops: Vec<SchedulerOp>) -> Result<(), TestCaseError> {
+    let (mut scheduler, mut model, begin) = (Scheduler::new(), SchedulerModel::default(), Instant::now());
     let mut now = 0_u64;
     for op in ops {
         match op {
-            Op::Schedule(key, wait) => {
+            SchedulerOp::Schedule(key, wait) => {
                 let at = now.saturating_add_signed(wait);
                 scheduler.schedule(key, begin + Duration::from_millis(at));
                 model.schedule(key, at.max(now));
             }
-            Op::Advance(millis) => {
+            SchedulerOp::Advance(millis) => {
                 advance(Duration::from_millis(millis)).await;
                 now += millis;
             }
-            Op::Take(busy) => {
+            SchedulerOp::Take(busy) => {
                 let taken = take(&mut scheduler, |key| busy & (1 << key) == 0);
                 model.take(taken, now, busy)?;
             }
-            Op::DropWait => assert_eq!(take(&mut scheduler, |_| false), None),
+            SchedulerOp::DropWait => assert_eq!(take(&mut scheduler, |_| false), None),
         }
     }
     advance(SECOND).await;

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Daemon, watching, wire::Wire};
+use super::{Daemon, engine_proxy::EngineProxy, watching};
 use crate::{
     support::{MANIFEST, Project, docker, every_second, wait_for},
     tmpfs::Tmpfs,
@@ -31,19 +31,19 @@ fn assert_no_drift_is_told(project: &Project) {
 }
 
 /// A container is stopped while the engine cannot be asked: nothing is said of it before the engine is back.
-fn is_healed_after_an_outage(fail: fn(&Wire), manifest: &str) {
-    let (project, wire) = (Project::healthy(), Wire::new());
+fn is_healed_after_an_outage(fail: fn(&EngineProxy), manifest: &str) {
+    let (project, proxy) = (Project::healthy(), EngineProxy::new());
     project.manifest(manifest);
-    let daemon = wire.watch(&project, &[]);
+    let daemon = proxy.watch(&project, &[]);
     wait_until_settled(&project);
-    fail(&wire);
+    fail(&proxy);
     docker(&["kill", &project.containers("api")[0]]);
     wait_for("the outage in the status", || project.condition("Ready") == "Unknown EngineUnavailable");
-    let before = wire.in_vain();
-    wait_for("further attempts", || wire.in_vain() > before + 1);
+    let before = proxy.in_vain();
+    wait_for("further attempts", || proxy.in_vain() > before + 1);
     assert_no_drift_is_told(&project);
     assert_eq!(project.condition("Reconciling"), "False EngineUnavailable");
-    wire.mend();
+    proxy.restore();
     project.wait_for_healed(1);
     assert_eq!(project.steps(), ["Up"]);
     assert!(daemon.end().success());
@@ -52,24 +52,24 @@ fn is_healed_after_an_outage(fail: fn(&Wire), manifest: &str) {
 
 #[test]
 fn engine_that_goes_away_is_no_drift_and_what_it_hid_is_healed() {
-    is_healed_after_an_outage(Wire::cut, MANIFEST);
+    is_healed_after_an_outage(EngineProxy::cut, MANIFEST);
 }
 
 #[test]
 fn engine_that_hangs_is_no_drift_and_what_it_hid_is_healed() {
-    is_healed_after_an_outage(Wire::hang, &every_second());
+    is_healed_after_an_outage(EngineProxy::hang, &every_second());
 }
 
 #[test]
 fn engine_that_comes_and_goes_on_a_healthy_host_leaves_no_trace() {
-    let (project, wire) = (Project::healthy(), Wire::new());
-    let daemon = wire.watch(&project, &[]);
+    let (project, proxy) = (Project::healthy(), EngineProxy::new());
+    let daemon = proxy.watch(&project, &[]);
     wait_until_settled(&project);
     let records = project.trail().len();
     for _ in 0..3 {
-        wire.cut();
+        proxy.cut();
         wait_for("the outage in the status", || project.condition("Ready") == "Unknown EngineUnavailable");
-        wire.mend();
+        proxy.restore();
         wait_for("it to be seen again", || project.condition("Ready").starts_with("True"));
     }
     assert_eq!(project.trail().len(), records, "{:?}", project.trail());
@@ -78,15 +78,15 @@ fn engine_that_comes_and_goes_on_a_healthy_host_leaves_no_trace() {
 
 #[test]
 fn engine_that_is_not_there_at_the_start_is_waited_for() {
-    let (project, wire) = (Project::in_incident(), Wire::new());
-    wire.cut();
-    let daemon = wire.watch(&project, &[]);
+    let (project, proxy) = (Project::in_incident(), EngineProxy::new());
+    proxy.cut();
+    let daemon = proxy.watch(&project, &[]);
     wait_for("the outage in the status", || project.condition("Ready") == "Unknown EngineUnavailable");
-    let before = wire.in_vain();
-    wait_for("further attempts", || wire.in_vain() > before + 1);
+    let before = proxy.in_vain();
+    wait_for("further attempts", || proxy.in_vain() > before + 1);
     assert!(!daemon.is_ready(), "nothing was looked at yet");
     assert_no_drift_is_told(&project);
-    wire.mend();
+    proxy.restore();
     daemon.wait_until_ready();
     project.wait_for_healed(1);
     assert_eq!(project.steps_that_counted(), ["Build", "Up"]);
@@ -97,7 +97,7 @@ fn engine_that_is_not_there_at_the_start_is_waited_for() {
 #[test]
 fn state_that_cannot_be_written_holds_every_step_back_until_it_can() {
     // For the intent alone, for the whole trail, for the status; and how often the drift is told.
-    for (full, told) in [("trail WHEN NEW.kind = 'StepIntended'", 1), ("trail", 0), ("objects", 1)] {
+    for (full, recorded) in [("trail WHEN NEW.kind = 'StepIntended'", 1), ("trail", 0), ("objects", 1)] {
         let trigger = format!(
             "CREATE TRIGGER full BEFORE INSERT ON {full} BEGIN SELECT RAISE(FAIL, 'the disk is full'); END"
         );
@@ -114,7 +114,7 @@ fn state_that_cannot_be_written_holds_every_step_back_until_it_can() {
         assert_eq!(docker(&["inspect", "--format", "{{.State.Running}}", &container[0]]).trim(), "false");
         assert_eq!(project.steps(), [""; 0]);
         let drifts = daemon.log().matches("drift service=").count();
-        assert_eq!(drifts, told, "{full}: what is told is in the trail, and not told anew at every look");
+        assert_eq!(drifts, recorded, "{full}: what is told is in the trail, and not told anew at every look");
         project.sql("DROP TRIGGER full");
         project.wait_for_healed(1);
         assert_eq!(project.steps(), ["Up"]);
@@ -168,7 +168,7 @@ fn wait_for_a_state_that_can_be_written_ends_by_signal() {
     let mut command = watching(&project, &[]);
     let daemon = Daemon::spawn(command.env("NOTIFY_SOCKET", manager.path()), &project);
     let lock = project.state_dir().join("lock");
-    manager.hear(&[&format!(
+    manager.expect_messages(&[&format!(
         "STATUS=not ready: waits for a state that can be written: cannot use the state folder {}: Read-only file system (os \
          error 30)",
         lock.display()
@@ -177,7 +177,7 @@ fn wait_for_a_state_that_can_be_written_ends_by_signal() {
 }
 
 #[test]
-fn project_that_compose_refuses_is_left_alone_until_it_is_mended() {
+fn project_that_compose_refuses_is_left_alone_until_it_is_fixed() {
     let project = Project::healthy();
     let daemon = Daemon::start_every_second(&project);
     wait_until_settled(&project);
@@ -199,22 +199,22 @@ fn project_that_compose_refuses_is_left_alone_until_it_is_mended() {
 
 #[test]
 fn service_manager_is_told_of_the_first_look_of_the_life_and_of_the_end() {
-    let (project, wire) = (Project::in_incident(), Wire::new());
+    let (project, proxy) = (Project::in_incident(), EngineProxy::new());
     // A build that goes on for longer than this test does not keep it from being ready.
     project.write("api/Dockerfile", "FROM undrift-example-base\nRUN sleep 600\n");
     let manager = Manager::new(&project);
-    wire.cut();
-    let mut command = wire.command(&project, &["--grace-period", "100ms"]);
+    proxy.cut();
+    let mut command = proxy.command(&project, &["--grace-period", "100ms"]);
     let daemon = Daemon::spawn(command.env("NOTIFY_SOCKET", manager.path()), &project).started();
     wait_for("the outage in the status", || project.condition("Ready") == "Unknown EngineUnavailable");
-    manager.hear(&["WATCHDOG=1", "WATCHDOG=1"]);
-    wire.mend();
-    manager.hear(&["READY=1"]);
+    manager.expect_messages(&["WATCHDOG=1", "WATCHDOG=1"]);
+    proxy.restore();
+    manager.expect_messages(&["READY=1"]);
     assert!(daemon.log().contains("looked services=1"), "ready before a look was done");
     wait_for("the build", || project.is_at(" build "));
-    manager.hear(&["WATCHDOG=1", "WATCHDOG=1"]);
+    manager.expect_messages(&["WATCHDOG=1", "WATCHDOG=1"]);
     daemon.signal(rustix::process::Signal::TERM);
-    manager.hear(&["STOPPING=1"]);
+    manager.expect_messages(&["STOPPING=1"]);
     assert!(daemon.end().success());
 }
 
@@ -235,18 +235,18 @@ impl Manager {
 
     /// Reads on until these have come in this order, watchdog's signs aside; nothing else may come.
     #[track_caller]
-    pub(super) fn hear(&self, expected: &[&str]) {
+    pub(super) fn expect_messages(&self, expected: &[&str]) {
         for expected in expected {
             let began = Instant::now();
             loop {
                 assert!(began.elapsed() < Duration::from_secs(60), "waited in vain: {expected}");
-                let mut said = [0; 1024];
-                let length = self.0.recv(&mut said).unwrap_or_else(|error| panic!("{expected}: {error}"));
-                let said = String::from_utf8_lossy(&said[..length]).trim().to_owned();
-                if said == *expected {
+                let mut message = [0; 1024];
+                let length = self.0.recv(&mut message).unwrap_or_else(|error| panic!("{expected}: {error}"));
+                let message = String::from_utf8_lossy(&message[..length]).trim().to_owned();
+                if message == *expected {
                     break;
                 }
-                assert_eq!(said, "WATCHDOG=1", "before {expected}");
+                assert_eq!(message, "WATCHDOG=1", "before {expected}");
             }
         }
     }

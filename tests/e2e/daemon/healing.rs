@@ -11,9 +11,11 @@ use crate::support::{Project, SERVE, docker, every_second, inspect, wait_for};
 /// Layer and reason of each drift that the trail tells of.
 fn drifts(project: &Project) -> Vec<String> {
     let trail = project.trail();
-    let told = trail.iter().filter(|record| record["kind"] == "DriftDetected");
+    let detected = trail.iter().filter(|record| record["kind"] == "DriftDetected");
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    told.map(|r| format!("{} {}", text(&r["evidence"]["layer"]), text(&r["evidence"]["reason"]))).collect()
+    detected
+        .map(|r| format!("{} {}", text(&r["evidence"]["layer"]), text(&r["evidence"]["reason"])))
+        .collect()
 }
 
 fn state_of(id: &str) -> String {
@@ -102,10 +104,10 @@ fn changed_source_is_built_where_it_is_enforced() {
     project.manifest(&every_second().replace("  services:", "  source: { drift: enforce }\n  services:"));
     let daemon = Daemon::start(&project);
     project.wait_for_healed(1);
-    let (steps, told) = (project.steps_that_counted().len(), drifts(&project).len());
+    let (steps, detected) = (project.steps_that_counted().len(), drifts(&project).len());
     project.add_module("api", "billing");
     project.wait_for_healed(2);
-    assert_eq!(drifts(&project)[told..], ["artifact SourceChanged"]);
+    assert_eq!(drifts(&project)[detected..], ["artifact SourceChanged"]);
     assert_eq!(project.steps_that_counted()[steps..], ["Build", "Up"]);
     docker(&["exec", &project.containers("api")[0], "test", "-e", "/app/dist/modules/billing/index"]);
     drop(daemon);

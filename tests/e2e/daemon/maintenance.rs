@@ -32,9 +32,9 @@ fn suspended_object_is_looked_at_and_not_touched_until_a_person_resumes_it() {
     let project = Project::healthy();
     let daemon = Daemon::start_every_second(&project);
     let name = project.name.as_str();
-    let said = project.undrift(&["suspend", name, "--reason", "a migration"]).expect(0).stdout;
-    assert!(said.starts_with(&format!("{name} is suspended: a migration (")), "{said}");
-    assert!(said.contains("until it is resumed") && !said.contains(NO_DAEMON), "{said}");
+    let stdout = project.undrift(&["suspend", name, "--reason", "a migration"]).expect(0).stdout;
+    assert!(stdout.starts_with(&format!("{name} is suspended: a migration (")), "{stdout}");
+    assert!(stdout.contains("until it is resumed") && !stdout.contains(NO_DAEMON), "{stdout}");
     stop(&project);
     wait_for_reason(&project, "Reconciling", "Suspended");
     wait_for_reason(&project, "Ready", "DriftDetected");
@@ -51,8 +51,8 @@ fn suspended_object_is_looked_at_and_not_touched_until_a_person_resumes_it() {
     assert_eq!(suspended[0]["evidence"]["reason"], "a migration");
     assert!(suspended[0]["actor"].as_str().unwrap().ends_with(" suspend"));
 
-    let said = project.undrift(&["resume", name]).expect(0).stdout;
-    assert!(said.contains("is resumed") && !said.contains(NO_DAEMON), "{said}");
+    let stdout = project.undrift(&["resume", name]).expect(0).stdout;
+    assert!(stdout.contains("is resumed") && !stdout.contains(NO_DAEMON), "{stdout}");
     project.wait_for_healed(1);
     assert_eq!(project.steps(), ["Up"]);
     assert_eq!(records(&project, "Resumed")[0]["evidence"]["passed"], false);
@@ -147,8 +147,8 @@ fn retry_tries_a_stalled_object_again_with_a_new_budget() {
     project.wait_for_record("Stalled");
     assert_eq!(project.steps(), ["Build"]);
 
-    let said = project.undrift(&["retry", name]).expect(0).stdout;
-    assert!(said.contains("has a new budget") && !said.contains(NO_DAEMON), "{said}");
+    let stdout = project.undrift(&["retry", name]).expect(0).stdout;
+    assert!(stdout.contains("has a new budget") && !stdout.contains(NO_DAEMON), "{stdout}");
     wait_for("the second stall", || records(&project, "Stalled").len() == 2);
     assert_eq!(project.steps(), ["Build", "Build"], "tried once more, and no more");
 
@@ -170,8 +170,8 @@ fn without_a_daemon_they_are_written_and_told_to_nobody() {
         (&["resume", name], "Resumed"),
         (&["retry", name], "Retried"),
     ] {
-        let said = project.undrift(args).expect(0).stdout;
-        assert!(said.contains(NO_DAEMON), "{said}");
+        let stdout = project.undrift(args).expect(0).stdout;
+        assert!(stdout.contains(NO_DAEMON), "{stdout}");
         assert_eq!(records(&project, kind).len(), 1, "{kind}");
     }
     project.assert_trail_is_whole();

@@ -133,8 +133,8 @@ fn removed_manifest_ends_the_watch_and_touches_nothing_until_it_is_back() {
     let _daemon = watched.start();
     let containers = other.containers("api");
     fs::remove_file(watched.file(&other)).unwrap();
-    let said = || watched.object(&other)["status"]["conditions"].to_string();
-    wait_for("the status to say so", || said().contains("NotWatched"));
+    let conditions = || watched.object(&other)["status"]["conditions"].to_string();
+    wait_for("the status to say so", || conditions().contains("NotWatched"));
     let trail = home.trail();
     let last = trail.iter().rfind(|record| record["object"] == other.name).unwrap();
     assert_eq!((&last["kind"], &last["evidence"]["removed"]), (&"ManifestChanged".into(), &true.into()));
@@ -144,12 +144,12 @@ fn removed_manifest_ends_the_watch_and_touches_nothing_until_it_is_back() {
     stop(&home);
     watched.wait_for_reconciled(&home);
     assert_eq!(state_of(&other), "exited");
-    assert!(said().contains("NotWatched"), "{}", said());
+    assert!(conditions().contains("NotWatched"), "{}", conditions());
 
     watched.declare(&other, MANIFEST);
     watched.wait_for_reconciled(&other);
     assert_eq!((state_of(&other).as_str(), other.containers("api")), ("running", containers));
-    wait_for("the status to be of now", || watched.is_ready(&other) && !said().contains("NotWatched"));
+    wait_for("the status to be of now", || watched.is_ready(&other) && !conditions().contains("NotWatched"));
     home.assert_trail_is_whole();
 }
 
@@ -226,8 +226,8 @@ fn proofs_since_the_last_declaration(log: &str) -> usize {
     let (before, after) = log.rsplit_once(" declared object=").unwrap();
     let run = |line: &str| Some(line.split_once(" run=")?.1.split([' ', '}']).next()?.to_owned());
     let earlier: BTreeSet<String> = before.lines().filter_map(run).collect();
-    let proving = after.lines().filter(|line| line.contains(" decided next=Prove")).filter_map(run);
-    proving.filter(|run| !earlier.contains(run)).collect::<BTreeSet<_>>().len()
+    let verifying = after.lines().filter(|line| line.contains(" decided next=Verify")).filter_map(run);
+    verifying.filter(|run| !earlier.contains(run)).collect::<BTreeSet<_>>().len()
 }
 
 /// Resident memory, in KiB.

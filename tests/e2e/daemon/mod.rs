@@ -1,16 +1,16 @@
 //! `undrift run` on a real engine: what it notices, what it heals, and what it leaves alone.
 
-mod age;
-mod endings;
+mod concurrency;
+mod control_socket;
+pub(crate) mod engine_proxy;
 mod faults;
 mod healing;
 mod maintenance;
 mod manifests;
-mod many;
-mod more;
-mod taken_away;
-mod visitors;
-pub(crate) mod wire;
+mod missing_state;
+mod shutdown;
+mod staleness;
+mod startup;
 
 use std::{
     fs::{self, File},
@@ -92,8 +92,8 @@ impl Daemon {
 
     /// Waits until it has logged this.
     #[track_caller]
-    pub(crate) fn wait_for_log(&self, said: &str) {
-        wait_for(said, || self.log().contains(said));
+    pub(crate) fn wait_for_log(&self, text: &str) {
+        wait_for(text, || self.log().contains(text));
     }
 
     /// All that it has logged.

@@ -2,7 +2,7 @@
 
 use std::{io, path::Path};
 
-use super::{Content, FILES_LIMIT, Folder, Keeping, State};
+use super::{Content, FILES_LIMIT, Keeping, StateFindings, StateFolder};
 use crate::{
     cli::{doctor::Check, recorded::moment},
     store::{LockState, StoreError, Verification},
@@ -15,7 +15,7 @@ const LITTLE: u64 = 100 * 1_000_000;
 const AS_OWNER: &str = "ask as the user who owns it: sudo undrift doctor, or sudo -u NAME undrift doctor";
 
 /// Judges it.
-pub(in crate::cli::doctor) fn judge(state: &State) -> Vec<Check> {
+pub(in crate::cli::doctor) fn judge(state: &StateFindings) -> Vec<Check> {
     let dir = match &state.dir {
         Ok(dir) => dir.display().to_string(),
         Err(why) => {
@@ -48,14 +48,14 @@ pub(in crate::cli::doctor) fn judge(state: &State) -> Vec<Check> {
                 "TrailWhole",
                 format!("to prove it takes longer than {} s", FILES_LIMIT.as_secs()),
             )
-            .with_mend("undrift audit verify"),
+            .with_help("undrift audit verify"),
         ],
         Some(content) => vec![schema(&dir, content), trail(content)],
     });
     checks
 }
 
-fn writable(dir: &str, folder: &Folder) -> Check {
+fn writable(dir: &str, folder: &StateFolder) -> Check {
     let name = "StateWritable";
     match &folder.unwritable {
         // To take it for oneself would end the other one's work there.
@@ -72,13 +72,13 @@ fn writable(dir: &str, folder: &Folder) -> Check {
     }
 }
 
-fn private(dir: &str, folder: &Folder) -> Check {
+fn private(dir: &str, folder: &StateFolder) -> Check {
     let name = "StatePrivate";
     let is_written = folder.open.iter().any(|(_, mode)| mode & 0o022 != 0);
     if let Some(exposed) = folder.exposed.as_ref().filter(|_| !is_written) {
-        let mend = "chown or chmod what is named (setfacl -b takes a list away) so that it is yours or root's alone; rm what is a link; or choose another: \
+        let help = "chown or chmod what is named (setfacl -b takes a list away) so that it is yours or root's alone; rm what is a link; or choose another: \
                     --state-dir DIR";
-        return Check::failed(name, exposed.clone(), mend);
+        return Check::failed(name, exposed.clone(), help);
     }
     let Some((path, mode)) = folder.open.first() else {
         return Check::ok(
@@ -86,17 +86,17 @@ fn private(dir: &str, folder: &Folder) -> Check {
             if folder.exists { "for its owner only" } else { "it will be for its owner only" },
         );
     };
-    let mend = format!("chmod 700 {dir} && chmod 600 {dir}/state.db* {dir}/*lock");
+    let help = format!("chmod 700 {dir} && chmod 600 {dir}/state.db* {dir}/*lock");
     let (path, others) = (path.display(), folder.open.len() - 1);
     let others = if others > 0 { format!(", and {others} more") } else { String::new() };
     // What a build printed is in there; whoever can write it can forge the trail.
     if is_written {
-        return Check::failed(name, format!("others can write it: {path} has mode {mode:03o}{others}"), mend);
+        return Check::failed(name, format!("others can write it: {path} has mode {mode:03o}{others}"), help);
     }
-    Check::warning(name, format!("others can read it: {path} has mode {mode:03o}{others}"), mend)
+    Check::warning(name, format!("others can read it: {path} has mode {mode:03o}{others}"), help)
 }
 
-fn file_system(dir: &str, folder: &Folder) -> Check {
+fn file_system(dir: &str, folder: &StateFolder) -> Check {
     let name = "StateFileSystem";
     let Some((kind, keeping)) = &folder.mount else {
         return Check::unknown(name, format!("the mounts do not tell what {} is on", folder.tried.display()));
@@ -120,28 +120,28 @@ fn file_system(dir: &str, folder: &Folder) -> Check {
             format!("mount a volume there: docker run --volume undrift:{dir} …"),
         ),
         Keeping::NotKnown => {
-            Check::unknown(name, format!("whether {kind} keeps locks is not known here")).with_mend(local)
+            Check::unknown(name, format!("whether {kind} keeps locks is not known here")).with_help(local)
         }
     }
 }
 
-fn space(folder: &Folder) -> Check {
+fn space(folder: &StateFolder) -> Check {
     let name = "StateSpace";
     let Some(free) = folder.free else { return Check::unknown(name, "the file system does not say") };
     let found = format!("{} MB free", free / 1_000_000);
     if free < LITTLE {
-        let mend = format!("df -h {}; old images take most: docker image prune", folder.tried.display());
-        return Check::warning(name, format!("only {found}; without room no step is taken"), mend);
+        let help = format!("df -h {}; old images take most: docker image prune", folder.tried.display());
+        return Check::warning(name, format!("only {found}; without room no step is taken"), help);
     }
     Check::ok(name, found)
 }
 
 /// For information: that undrift is at work is no fault, unless it is at work elsewhere.
-fn lock(folder: &Folder) -> Check {
+fn lock(folder: &StateFolder) -> Check {
     let name = "StateLock";
     if let Some(displaced) = &folder.displaced {
-        let mend = "put back what was moved or replaced, or restart undrift: sudo systemctl restart undrift";
-        return Check::failed(name, format!("{displaced}; no step is taken"), mend);
+        let help = "put back what was moved or replaced, or restart undrift: sudo systemctl restart undrift";
+        return Check::failed(name, format!("{displaced}; no step is taken"), help);
     }
     match &folder.lock {
         LockState::Free => Check::ok(name, "nobody holds it"),
@@ -167,7 +167,7 @@ fn schema(dir: &str, content: &Content) -> Check {
         Content::Unreadable(error @ StoreError::Folder { source, .. })
             if source.kind() == io::ErrorKind::PermissionDenied =>
         {
-            Check::unknown(name, error.to_string()).with_mend(AS_OWNER)
+            Check::unknown(name, error.to_string()).with_help(AS_OWNER)
         }
         Content::Unreadable(error) => Check::failed(
             name,

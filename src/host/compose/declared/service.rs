@@ -18,13 +18,13 @@ const BRIDGE: &str = "bridge";
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-pub(super) struct RawService {
+pub(super) struct RawServiceDeclaration {
     networks: Option<BTreeMap<String, Option<RawEndpoint>>>,
     network_mode: Option<String>,
     ports: Vec<RawPort>,
     configs: Vec<RawReference>,
     secrets: Vec<RawReference>,
-    volumes: Vec<RawVolume>,
+    volumes: Vec<RawServiceVolume>,
 }
 
 #[derive(Deserialize, Default)]
@@ -48,14 +48,14 @@ struct RawPort {
 }
 
 #[derive(Deserialize)]
-struct RawVolume {
+struct RawServiceVolume {
     #[serde(default, rename = "type")]
     kind: String,
     #[serde(default)]
     source: Option<String>,
 }
 
-impl RawService {
+impl RawServiceDeclaration {
     /// `networks` are the engine's names by the keys of the Compose files.
     pub(super) fn read(
         self,

@@ -14,7 +14,7 @@ use super::{
         env::Environment,
         scan::{self, Reference},
     },
-    Inputs, MAIN_FILES, OVERRIDE_FILES, is_absent,
+    ComposeInputs, MAIN_FILES, OVERRIDE_FILES, is_absent,
 };
 use crate::{
     api::Desired,
@@ -34,7 +34,7 @@ const PLUGIN_FOLDERS: [&str; 4] = [
 const MOST_FILES: usize = 200;
 
 pub(super) struct Finder {
-    pub(super) inputs: Inputs,
+    pub(super) inputs: ComposeInputs,
     /// The folder that the relative paths of the main files start at.
     base: PathBuf,
     /// The first file at which Compose would wait without end, or read gigabytes.
@@ -46,7 +46,7 @@ pub(super) struct Finder {
 impl Finder {
     pub(super) fn new(desired: &Desired) -> Self {
         let base = desired.directory.clone();
-        Self { inputs: Inputs::default(), base, trap: None, circles: BTreeSet::new() }
+        Self { inputs: ComposeInputs::default(), base, trap: None, circles: BTreeSet::new() }
     }
 
     /// Whether something is there.

@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Environment, command::Finished, inputs::Inputs, scan};
+use super::{Environment, command::Finished, inputs::ComposeInputs, scan};
 use crate::{
     api::{Desired, StepOutcome},
     files::{self, Hangs},
@@ -22,7 +22,7 @@ pub(super) use passed::Passed;
 const UNSET: &str = " variable is not set";
 
 /// What to do where Compose is not there.
-const MEND: &str = "install the docker CLI with its Compose plugin, version 2 \
+const HELP: &str = "install the docker CLI with its Compose plugin, version 2 \
     (on Debian and Ubuntu docker-compose-plugin, docker-compose-v2 or docker-compose)";
 
 /// How much of Compose's message an error carries, in lines from the end.
@@ -39,9 +39,9 @@ pub(super) fn not_started(desired: &Desired, error: &io::Error) -> HostError {
     }
     match error.kind() {
         io::ErrorKind::NotFound => {
-            HostError::ComposeMissing(format!("there is no `docker` on the PATH; {MEND}"))
+            HostError::ComposeMissing(format!("there is no `docker` on the PATH; {HELP}"))
         }
-        _ => HostError::ComposeMissing(format!("`docker` cannot be started ({error}); {MEND}")),
+        _ => HostError::ComposeMissing(format!("`docker` cannot be started ({error}); {HELP}")),
     }
 }
 
@@ -50,17 +50,17 @@ pub(super) fn check(desired: &Desired, env: &Environment, finished: &Finished) -
     let directory = || desired.directory.display().to_string();
     let unset = unset_variables(&finished.output);
     if !unset.is_empty() {
-        let (variables, dollars) = told(desired, env, unset);
+        let (variables, dollars) = named_variables(desired, env, unset);
         return Err(HostError::UnsetVariables { directory: directory(), variables, dollars });
     }
     match finished.outcome {
         StepOutcome::Succeeded => Ok(()),
         StepOutcome::Failed if is_no_compose(&finished.output) => {
-            Err(HostError::ComposeMissing(format!("`docker compose` is not a command here; {MEND}")))
+            Err(HostError::ComposeMissing(format!("`docker compose` is not a command here; {HELP}")))
         }
         StepOutcome::Failed => {
-            let said = message(&Passed::of(desired, env), finished);
-            let cause = with_circles(&Inputs::circles(desired, env), said);
+            let text = message(&Passed::of(desired, env), finished);
+            let cause = with_circles(&ComposeInputs::circles(desired, env), text);
             Err(HostError::ComposeRefused { directory: directory(), cause })
         }
         _ => Err(HostError::Engine {
@@ -71,10 +71,10 @@ pub(super) fn check(desired: &Desired, env: &Environment, finished: &Finished) -
 }
 
 /// What Compose said, after the files whose symbolic links lead in a circle: some versions take one for a file that is not there.
-fn with_circles(circles: &BTreeSet<PathBuf>, said: String) -> String {
+fn with_circles(circles: &BTreeSet<PathBuf>, text: String) -> String {
     let found = circles.iter().map(|path| format!("{}: too many levels of symbolic links", path.display()));
-    let mut all: Vec<String> = found.filter(|found| !said.contains(found.as_str())).collect();
-    all.push(said);
+    let mut all: Vec<String> = found.filter(|found| !text.contains(found.as_str())).collect();
+    all.push(text);
     all.join("; ")
 }
 
@@ -93,19 +93,19 @@ pub(super) fn message(passed: &Passed, finished: &Finished) -> String {
             None => "ended by a signal".into(),
         };
     }
-    let said = passed.text(&lines[lines.len().saturating_sub(LINES)..].join("\n"));
+    let text = passed.text(&lines[lines.len().saturating_sub(LINES)..].join("\n"));
     // A wrapper's words, or those of a Compose of the future.
-    if said.is_empty() {
+    if text.is_empty() {
         "what it says may hold values of the files, and is not passed on".into()
     } else {
-        said
+        text
     }
 }
 
 /// The variables whose names may be told, and the places of dollar signs that begin none: in a password one has to be doubled,
 /// and what follows it is a part of the password.
-fn told(desired: &Desired, env: &Environment, unset: Vec<String>) -> (Vec<String>, Vec<String>) {
-    let files = Inputs::known_files(desired, env);
+fn named_variables(desired: &Desired, env: &Environment, unset: Vec<String>) -> (Vec<String>, Vec<String>) {
+    let files = ComposeInputs::known_files(desired, env);
     let texts: Vec<(&Path, String)> =
         files.iter().filter_map(|path| Some((path.as_path(), scan::read_text(path).ok()?))).collect();
     let uses: Vec<(&Path, scan::Use<'_>)> = texts
@@ -249,8 +249,8 @@ an error: a variable is not set"#;
             std::os::unix::fs::symlink(path.file_name().unwrap(), &path).unwrap();
             let desired = desired(folder.path().to_str().unwrap(), &["api"]);
             let expected = format!("{}: too many levels of symbolic links", path.display());
-            for said in [format!("open {expected}"), "invalid compose project".into()] {
-                let finished = finished(StepOutcome::Failed, &said);
+            for text in [format!("open {expected}"), "invalid compose project".into()] {
+                let finished = finished(StepOutcome::Failed, &text);
                 let error = check(&desired, &Environment::default(), &finished).unwrap_err().to_string();
                 assert_eq!(error.matches(&expected).count(), 1, "{compose}: {error}");
             }

@@ -11,7 +11,7 @@ use std::{
     sync::LazyLock,
 };
 
-use super::super::{Environment, inputs::Inputs, scan};
+use super::super::{Environment, inputs::ComposeInputs, scan};
 use crate::{api::Desired, secret::names};
 
 /// What stands for all that is not passed on.
@@ -59,7 +59,7 @@ pub(in crate::host::compose) struct Passed {
 impl Passed {
     /// Reads the project's files, as far as they can be read.
     pub(in crate::host::compose) fn of(desired: &Desired, env: &Environment) -> Self {
-        let files = Inputs::known_files(desired, env);
+        let files = ComposeInputs::known_files(desired, env);
         let mut passed = Self {
             directory: desired.directory.clone(),
             keys: BTreeSet::new(),
@@ -135,9 +135,9 @@ impl Passed {
     }
 
     /// A text without what may be a value. Empty where nothing is left of it.
-    pub(in crate::host::compose) fn text(&self, said: &str) -> String {
+    pub(in crate::host::compose) fn text(&self, output: &str) -> String {
         let mut lines = Vec::new();
-        for line in said.lines() {
+        for line in output.lines() {
             let (line, is_open) = self.line(line);
             if line.chars().any(char::is_alphanumeric) {
                 lines.push(line);

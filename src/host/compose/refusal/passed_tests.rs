@@ -5,7 +5,7 @@ use super::{super::super::test_support, *};
 const SECRET: &str = "Seeded-S3cret.99";
 
 /// A project of these files, and what is passed on of a refusal of it.
-fn passed(files: &[(&str, &str)], said: &str) -> String {
+fn passed(files: &[(&str, &str)], output: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {
         std::fs::write(folder.path().join(name), text.replace("SECRET", SECRET)).unwrap();
@@ -13,7 +13,7 @@ fn passed(files: &[(&str, &str)], said: &str) -> String {
     let directory = folder.path().to_str().unwrap();
     let desired = test_support::desired(directory, &["api"]);
     let passed = Passed::of(&desired, &Environment::default());
-    passed.text(&said.replace("SECRET", SECRET).replace("DIR", directory)).replace(directory, "DIR")
+    passed.text(&output.replace("SECRET", SECRET).replace("DIR", directory)).replace(directory, "DIR")
 }
 
 const COMPOSE: (&str, &str) = (
@@ -23,7 +23,7 @@ const COMPOSE: (&str, &str) = (
 );
 
 /// What is said, and what of it is passed on.
-const SAID: &[(&str, &str)] = &[
+const OUTPUTS: &[(&str, &str)] = &[
     (
         "failed to read DIR/.env: line 4: unterminated quoted value \"SECRET",
         "failed to read DIR/.env: line 4: unterminated quoted value …",
@@ -137,9 +137,9 @@ const SAID: &[(&str, &str)] = &[
 
 #[test]
 fn place_and_kind_are_passed_on_and_no_value_is() {
-    for (said, told) in SAID {
-        let found = passed(&[COMPOSE], said);
-        assert_eq!(found, *told, "{said}");
+    for (output, expected) in OUTPUTS {
+        let found = passed(&[COMPOSE], output);
+        assert_eq!(found, *expected, "{output}");
         assert!(!found.contains("Seeded") && !found.contains("S3cret"), "{found}");
     }
 }
@@ -147,8 +147,8 @@ fn place_and_kind_are_passed_on_and_no_value_is() {
 #[test]
 fn a_password_that_is_a_word_of_composes_is_not_passed_on() {
     let env = (".env", "DB_PASSWORD='invalid service'\nOTHER=value\n");
-    let said = "Invalid hostPort: service\ninvalid value";
-    assert_eq!(passed(&[COMPOSE, env], said), "… hostPort: …\n… value");
+    let output = "Invalid hostPort: service\ninvalid value";
+    assert_eq!(passed(&[COMPOSE, env], output), "… hostPort: …\n… value");
 }
 
 #[test]
@@ -157,9 +157,10 @@ fn the_words_that_a_project_has_for_a_variable_that_must_be_set_are_passed_on() 
         "compose.yaml",
         "services: {api: {image: '${X:?secret key, see wiki}', command: '${Y:-no?SECRET}'}}\n",
     );
-    let said = |words: &str| passed(&[compose], &format!("required variable X is missing a value: {words}"));
-    assert!(said("secret key, see wiki").ends_with("variable X is missing a value: secret key, see wiki"));
-    assert!(said("no?SECRET").ends_with("missing a value: …"), "a default is a value");
+    let output =
+        |words: &str| passed(&[compose], &format!("required variable X is missing a value: {words}"));
+    assert!(output("secret key, see wiki").ends_with("variable X is missing a value: secret key, see wiki"));
+    assert!(output("no?SECRET").ends_with("missing a value: …"), "a default is a value");
 }
 
 #[test]
@@ -171,7 +172,7 @@ fn of_what_is_not_understood_nothing_is_left_but_composes_words() {
 
 proptest::proptest! {
     #[test]
-    fn never_panics(said in ".{0,80}") {
-        let _ = passed(&[], &said);
+    fn never_panics(output in ".{0,80}") {
+        let _ = passed(&[], &output);
     }
 }

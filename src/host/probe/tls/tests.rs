@@ -10,7 +10,7 @@ use tokio_rustls::TlsAcceptor;
 use super::*;
 use crate::{
     api::{Answer, Fact, RouteSpec},
-    host::probe::{Place, Prober},
+    host::probe::{ProbeTarget, Prober},
 };
 
 fn folder() -> PathBuf {
@@ -60,7 +60,7 @@ async fn answer<I: hyper::rt::Read + hyper::rt::Write + Unpin + 'static>(io: I, 
 async fn asked(url: &str, more: &str) -> Fact<Answer> {
     let route: RouteSpec =
         serde_json::from_str(&format!(r#"{{"url": "x", "expect": 401, "timeout": "5s"{more}}}"#)).unwrap();
-    let place = Place::fixed(url.to_owned());
+    let place = ProbeTarget::fixed(url.to_owned());
     let seen = Prober::new().unwrap().route(&route, &[place], &folder()).await;
     let answer = &seen.answers[0];
     assert!(answer.plain.known().and_then(Answer::status).is_none() || answer.control == Some(status(404)));

@@ -40,7 +40,7 @@ async fn without_the_kernel_the_files_are_looked_at() {
         let mut watching = Watching::new(&[&at], timing, connect);
         for round in 0..3 {
             fs::write(at.join("a.yaml"), format!("{round}")).unwrap();
-            watching.told_of("an edit").await;
+            watching.notified_of("an edit").await;
         }
     }
 }
@@ -52,7 +52,7 @@ async fn what_the_kernel_does_not_tell_of_is_seen_by_the_look_of_a_timer() {
     let timing = Timing { spare: Duration::from_millis(20), ..QUICK };
     let mut watching = Watching::new(&[&at.join("parent/folder/manifests")], timing, inotify);
     fs::rename(at.join("parent"), at.join("moved")).unwrap();
-    watching.told_of("a folder far above that was moved").await;
+    watching.notified_of("a folder far above that was moved").await;
 }
 
 #[derive(Clone, Default)]

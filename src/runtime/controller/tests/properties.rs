@@ -35,11 +35,11 @@ fn behaviour(acts: Vec<Act>) -> impl Fn(u8, usize) -> Act + Send + Sync + 'stati
 }
 
 /// Triggers in time, and returns what was triggered when.
-async fn trigger_all(at_work: &Loop, triggers: Vec<(Duration, u8)>) -> Vec<(u8, Instant)> {
+async fn trigger_all(running: &Loop, triggers: Vec<(Duration, u8)>) -> Vec<(u8, Instant)> {
     let mut triggered = Vec::new();
     for (wait, key) in triggers {
         sleep(wait).await;
-        at_work.trigger(&[key]);
+        running.trigger(&[key]);
         triggered.push((key, Instant::now()));
     }
     triggered
@@ -99,11 +99,11 @@ proptest! {
         triggers in any_triggers(), acts in vec(any_act(), 0..=8), concurrency in 1..4_usize
     ) {
         in_paused_time(async {
-            let at_work = Loop::start(concurrency, behaviour(acts));
-            let triggered = trigger_all(&at_work, triggers).await;
+            let running = Loop::start(concurrency, behaviour(acts));
+            let triggered = trigger_all(&running, triggers).await;
             sleep(A_WHILE).await;
-            let runs = at_work.watched.runs();
-            at_work.keys().await;
+            let runs = running.watched.runs();
+            running.keys().await;
             never_twice_and_within_the_bound(&runs, concurrency)?;
             nothing_is_lost(&runs, &triggered)?;
             nothing_is_doubled(&runs, &triggered)?;
@@ -116,9 +116,9 @@ proptest! {
         triggers in any_triggers(), acts in vec(any_act(), 0..=8), concurrency in 1..4_usize, dropped: bool
     ) {
         in_paused_time(async {
-            let at_work = Loop::start(concurrency, behaviour(acts));
-            trigger_all(&at_work, triggers).await;
-            let Loop { watched, stop, task, .. } = at_work;
+            let running = Loop::start(concurrency, behaviour(acts));
+            trigger_all(&running, triggers).await;
+            let Loop { watched, stop, task, .. } = running;
             let begun = watched.keys();
             if dropped {
                 task.abort();

@@ -1,0 +1,125 @@
+//! The lines of a repair, whole, for a person to read.
+
+use std::time::Duration;
+
+use super::*;
+use crate::{
+    api::{Drift, Layer, PlannedStep, Reason, Step, Transition},
+    decide::{self, History, Inputs},
+    fixtures::{at, desired, incident},
+    host::StepReport,
+};
+
+fn printed(all: &[Progress<'_>]) -> String {
+    let printer = ProgressPrinter::new(Style::default(), false);
+    let lines =
+        all.iter().map(|progress| line(printer.style, progress).unwrap_or_else(|| "(nothing)".into()));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The drift and the plan of the incident, as they are decided.
+fn decided() -> (Drift, Vec<PlannedStep>) {
+    let (desired, observed) = (desired(), incident());
+    let history = History { generation: 1, watching_since: Some(at(0)), ..History::default() };
+    let inputs =
+        Inputs { desired: &desired, observed: &observed, history: &history, now: at(1), jitter_seed: 7 };
+    let decision = decide::decide(inputs);
+    (decision.services[0].drift.clone().unwrap(), decision.plan)
+}
+
+fn report(outcome: StepOutcome, output: &str, duration_ms: u64) -> StepReport {
+    StepReport {
+        outcome,
+        exit_code: None,
+        command: Vec::new(),
+        output: output.into(),
+        notes: Vec::new(),
+        started_at: at(1),
+        duration_ms,
+    }
+}
+
+#[test]
+fn a_repair_that_succeeds() {
+    let (drift, plan) = decided();
+    let (built, up) = (report(StepOutcome::Succeeded, "", 12_345), report(StepOutcome::Succeeded, "", 870));
+    let transition = Transition { before: Some(404), after: Some(401) };
+    insta::assert_snapshot!(printed(&[
+        Progress::Drift { service: "api", drift: &drift },
+        Progress::StepBegins(&plan[0]),
+        Progress::Line("#5 [2/3] COPY src /app \u{1b}[2K"),
+        Progress::StepEnds(&plan[0], &built),
+        Progress::StepBegins(&plan[1]),
+        Progress::StepEnds(&plan[1], &up),
+        Progress::Waiting { until: Some(at(120)), why: "api: no answer: connection refused" },
+        Progress::Verifying { services: &["api".into(), "dashboard".into()], window: Duration::from_secs(3) },
+        Progress::Transition { service: "api", route: "GET /api/workflow", transition },
+        Progress::Reconciled,
+    ]));
+}
+
+#[test]
+fn a_repair_that_fails() {
+    let drift = Drift {
+        layer: Layer::Container,
+        reason: Reason::CrashLooping,
+        message: "backoffice-api-1 was restarted 3 times".into(),
+    };
+    let (_, plan) = decided();
+    let output: Vec<String> = (1..=10).map(|n| format!("#{n} line \u{1b}[31m{n}")).collect();
+    let failed = report(StepOutcome::Failed, &output.join("\n"), 4_200);
+    let silent = report(StepOutcome::TimedOut, "", 1_800_000);
+    let restart = PlannedStep {
+        step: Step::Restart,
+        services: vec!["api".into()],
+        reason: String::new(),
+        on_behalf_of: vec![],
+    };
+    let rollback = PlannedStep { step: Step::Rollback, ..restart.clone() };
+    insta::assert_snapshot!(printed(&[
+        Progress::Interrupted("an earlier undrift was interrupted in Build of api"),
+        Progress::Drift { service: "api", drift: &drift },
+        Progress::StepBegins(&plan[0]),
+        Progress::StepEnds(&plan[0], &failed),
+        Progress::Waiting { until: None, why: "the next attempt" },
+        Progress::StepBegins(&restart),
+        Progress::StepEnds(&restart, &silent),
+        Progress::NotVerified { service: "api", why: "it was restarted by the engine" },
+        Progress::StepBegins(&rollback),
+        Progress::Stalled { reason: "BudgetSpent", message: "api: 5 of 5 attempts did not mend it" },
+    ]));
+}
+
+#[test]
+fn the_narrator_cannot_steer_the_terminal() {
+    let evil = "\u{1b}]0;owned\u{7}\u{1b}[2J";
+    let drift = Drift { layer: Layer::Route, reason: Reason::Absent, message: evil.into() };
+    let failed = report(StepOutcome::Failed, evil, 1);
+    let (_, plan) = decided();
+    let text = printed(&[
+        Progress::Drift { service: "api", drift: &drift },
+        Progress::Line(evil),
+        Progress::StepEnds(&plan[0], &failed),
+        Progress::NotVerified { service: "api", why: evil },
+        Progress::Waiting { until: None, why: evil },
+        Progress::Stalled { reason: "Absent", message: evil },
+    ]);
+    assert!(!text.contains(['\u{1b}', '\u{7}']), "{text:?}");
+}
+
+#[test]
+fn of_a_failed_build_its_summary_is_shown_whole_and_of_all_else_the_end() {
+    let lines = |from: usize, to: usize| (from..to).map(|n| format!("#1 line {n}")).collect::<Vec<_>>();
+    assert_eq!(last_lines(&lines(0, 40).join("\n")), lines(28, 40));
+    assert_eq!(last_lines("one\ntwo"), ["one", "two"]);
+    // As Compose 2.40 prints it.
+    let buildkit = ["------", " > [2/2] RUN make:", "0.2 no rule to make target", "------"];
+    let summary: Vec<String> = buildkit.iter().map(ToString::to_string).chain(lines(40, 52)).collect();
+    let output = [lines(0, 40), summary.clone()].concat().join("\n");
+    assert_eq!(last_lines(&output), summary);
+    // A short one stands among the last lines, one that is too long is cut.
+    let output = [lines(0, 40), summary[..4].to_vec()].concat().join("\n");
+    assert_eq!(last_lines(&output).len(), 12);
+    let output = [summary, lines(0, 40)].concat().join("\n");
+    assert_eq!(last_lines(&output), lines(10, 40));
+}

@@ -1,0 +1,221 @@
+//! A host whose looks and steps end with undrift: with the grace period, and a look at a limit of its own.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use chrono::Utc;
+use tokio::{
+    runtime::Handle,
+    sync::mpsc,
+    task::{AbortHandle, JoinError, JoinHandle},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+
+use crate::{
+    api::{Desired, Fact, GitState, LastWords, ProjectObservation, Step, StepOutcome},
+    files,
+    host::{Host, HostError, LOOK_LIMIT, StepReport, StepRequest},
+};
+
+/// How long a step is waited for once its command was to end: a command that must be killed takes 10 s as a rule, and at most
+/// this long where the kernel is slow to bury it. It is part of the grace period.
+pub(super) const STEP_END: Duration = Duration::from_secs(14);
+
+/// How many looks may be waited for in vain at once. Each keeps a thread, of which there are some five hundred
+/// (`cli::run`), and the looks that come back need some, too.
+const MOST: usize = 256;
+
+/// Looks that nobody waits for any more and that have not come back, by object and project directory. Such a look keeps
+/// its threads: an object whose files hang must not take others at each attempt. It is not broken off, for what it has
+/// read is remembered: the next look at a large build context is short.
+#[derive(Debug, Default)]
+pub(super) struct HungReads(Mutex<HashMap<ObjectLocation, AbortHandle>>);
+
+/// An object's name, and where its project is: who declares it elsewhere does not wait for the file system of before.
+type ObjectLocation = (String, PathBuf);
+
+impl HungReads {
+    fn has(&self, place: &ObjectLocation) -> bool {
+        let mut all = self.lock();
+        all.retain(|_, look| !look.is_finished());
+        all.contains_key(place)
+    }
+
+    fn keep(&self, place: ObjectLocation, look: AbortHandle) {
+        let mut all = self.lock();
+        all.insert(place, look);
+        if all.len() >= MOST {
+            files::declare_spent();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ObjectLocation, AbortHandle>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The host, while undrift may still wait for it: an engine that hangs answers each question with its time limit only,
+/// and a look is several of them. A step hears of the end by itself, for its outcome is to be told.
+///
+/// Looks and steps have threads of their own. Files have theirs, too, and limits (`files`); what blocks in spite of all costs
+/// the thread and a slot for a while, never the loop, and never the end.
+pub(super) struct BoundedHost<'a, H> {
+    pub(super) host: &'a Arc<H>,
+    pub(super) over: &'a CancellationToken,
+    pub(super) hung_reads: &'a HungReads,
+}
+
+impl<H: Host + 'static> BoundedHost<'_, H> {
+    /// What is read of the host within the limit; `Err` where it is not waited for any longer.
+    async fn read<T: Send + 'static>(
+        &self,
+        desired: &Desired,
+        read: impl AsyncFnOnce(&H, &Desired) -> T + Send + 'static,
+    ) -> Result<T, HostError> {
+        let place = (desired.name().to_owned(), desired.directory.clone());
+        let late = HostError::ObservationTimedOut { limit: LOOK_LIMIT };
+        if self.hung_reads.has(&place) {
+            return Err(late);
+        }
+        let (host, desired, over) = (Arc::clone(self.host), desired.clone(), self.over.child_token());
+        let mut look = on_a_thread(async move || over.run_until_cancelled(read(&host, &desired)).await);
+        let error = tokio::select! {
+            looked = &mut look => return returned(looked).flatten().ok_or(HostError::Ending),
+            () = self.over.cancelled() => HostError::Ending,
+            () = tokio::time::sleep(LOOK_LIMIT) => late,
+        };
+        self.hung_reads.keep(place, look.abort_handle());
+        Err(error)
+    }
+}
+
+/// Work that may block, on a thread that it may keep.
+fn on_a_thread<T: Send + 'static>(work: impl AsyncFnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    let (runtime, span) = (Handle::current(), tracing::Span::current());
+    tokio::task::spawn_blocking(move || runtime.block_on(work().instrument(span)))
+}
+
+/// What a thread has brought; a panic there is one here. `None` where the runtime ends.
+fn returned<T>(joined: Result<T, JoinError>) -> Option<T> {
+    match joined.map_err(JoinError::try_into_panic) {
+        Ok(brought) => Some(brought),
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        Err(Err(_)) => None,
+    }
+}
+
+impl<H: Host + 'static> Host for BoundedHost<'_, H> {
+    async fn observe(&self, desired: &Desired) -> Result<ProjectObservation, HostError> {
+        self.read(desired, async |host: &H, desired: &Desired| host.observe(desired).await).await?
+    }
+
+    async fn project(&self, desired: &Desired) -> Result<String, HostError> {
+        self.read(desired, async |host: &H, desired: &Desired| host.project(desired).await).await?
+    }
+
+    fn endpoint(&self) -> String {
+        self.host.endpoint()
+    }
+
+    async fn git(&self, desired: &Desired) -> Fact<Option<GitState>> {
+        let read = self.read(desired, async |host: &H, desired: &Desired| host.git(desired).await).await;
+        read.unwrap_or_else(|error| Fact::unknown(error.to_string()))
+    }
+
+    async fn last_words(&self, desired: &Desired, containers: &[(String, String)]) -> Vec<LastWords> {
+        self.over.run_until_cancelled(self.host.last_words(desired, containers)).await.unwrap_or_default()
+    }
+
+    async fn execute(&self, desired: &Desired, request: StepRequest<'_>) -> StepReport {
+        let (started_at, began) = (Utc::now(), Instant::now());
+        let (sender, mut received) = mpsc::unbounded_channel();
+        let own = OwnRequest::of(&request);
+        let (host, desired) = (Arc::clone(self.host), desired.clone());
+        let mut step = on_a_thread(async move || {
+            // Nobody hears it any more where undrift did not wait.
+            let progress = |line: &str| drop(sender.send(line.to_owned()));
+            host.execute(&desired, own.request(&progress)).await
+        });
+        let end = async {
+            request.cancel.cancelled().await;
+            tokio::time::sleep(STEP_END).await;
+        };
+        tokio::pin!(end);
+        let report = loop {
+            tokio::select! {
+                biased;
+                Some(line) = received.recv() => (request.progress)(&line),
+                ended = &mut step => break returned(ended),
+                () = &mut end => break None,
+            }
+        };
+        // The end of what it had to say came with its end.
+        while let Ok(line) = received.try_recv() {
+            (request.progress)(&line);
+        }
+        report.unwrap_or_else(|| StepReport {
+            outcome: StepOutcome::Cancelled,
+            exit_code: None,
+            command: Vec::new(),
+            output: "undrift was asked to end, and the step had not come back: a file of the project, or the file system \
+                     that it is on, may hang"
+                .into(),
+            notes: Vec::new(),
+            started_at,
+            duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        })
+    }
+
+    async fn keep_verified(&self, project: &str, images: &BTreeMap<String, String>) {
+        self.over.run_until_cancelled(self.host.keep_verified(project, images)).await;
+    }
+
+    async fn gone_images(&self, images: &BTreeSet<String>) -> BTreeSet<String> {
+        self.over.run_until_cancelled(self.host.gone_images(images)).await.unwrap_or_default()
+    }
+
+    async fn prune(&self, images: &[String]) -> Vec<String> {
+        self.over.run_until_cancelled(self.host.prune(images)).await.unwrap_or_default()
+    }
+}
+
+/// A step's request that borrows nothing.
+struct OwnRequest {
+    step: Step,
+    services: Vec<String>,
+    rollback_to: BTreeMap<String, String>,
+    examined: BTreeMap<String, Option<String>>,
+    timeout: Duration,
+    cancel: CancellationToken,
+}
+
+impl OwnRequest {
+    fn of(request: &StepRequest<'_>) -> Self {
+        Self {
+            step: request.step,
+            services: request.services.to_vec(),
+            rollback_to: request.rollback_to.clone(),
+            examined: request.examined.clone(),
+            timeout: request.timeout,
+            cancel: request.cancel.clone(),
+        }
+    }
+
+    fn request<'a>(&'a self, progress: &'a (dyn Fn(&str) + Send + Sync)) -> StepRequest<'a> {
+        StepRequest {
+            step: self.step,
+            services: &self.services,
+            rollback_to: &self.rollback_to,
+            examined: &self.examined,
+            timeout: self.timeout,
+            cancel: &self.cancel,
+            progress,
+        }
+    }
+}

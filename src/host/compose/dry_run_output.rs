@@ -1,0 +1,193 @@
+//! What a dry run of `up` says of containers.
+
+use std::collections::BTreeSet;
+
+use super::refusal;
+
+/// Of a container that Compose would replace.
+const RECREATED: [&str; 2] = ["Recreate", "Recreated"];
+
+/// Of a container that it would make because it sees none. Of one that is there it says so of no other: what it was told by the
+/// engine was not all.
+const UNSEEN: &str = "Creating";
+
+/// Of a container that would go and not come back, unless it is also said to be replaced.
+const REMOVED: [&str; 2] = ["Removing", "Removed"];
+
+/// Of a container that it would leave alone.
+const QUIET: [&str; 3] = ["Running", "Waiting", "Healthy"];
+
+/// Of a container that stays what it is, but is started, stopped, added or removed.
+const OTHERS: &str = "Created Creating Starting Started Restart Restarting Restarted Stopping Stopped Removing \
+    Removed Killing Killed Exited Skipped Error Warning Pausing Paused Unpausing Unpaused";
+
+/// Containers by name.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct DryRunOutput {
+    /// All that were spoken of in words that are understood.
+    pub(super) containers: BTreeSet<String>,
+    /// Those that would be replaced.
+    pub(super) recreated: BTreeSet<String>,
+    /// Those that would go and that nothing replaces under their name.
+    removed: BTreeSet<String>,
+    /// Those that it does not see.
+    unseen: BTreeSet<String>,
+    /// Those that would not be left alone, as far as is understood.
+    pub(super) touched: BTreeSet<String>,
+    /// The first line that is not understood: a provider's, a hook's, a word that is new.
+    pub(super) odd: Option<String>,
+}
+
+impl DryRunOutput {
+    /// Reads ` DRY-RUN MODE -  Container NAME  STATE`, with whatever spaces and with or without the mark, which Compose 5
+    /// leaves out. A line that is not understood is evidence of nothing: a container is as declared only where a line says
+    /// so of it.
+    pub(super) fn read<'a>(lines: impl Iterator<Item = &'a str>) -> Self {
+        let mut output = Self::default();
+        for line in lines.filter(|line| !refusal::is_warning(line)) {
+            let line = line.trim();
+            let line = line.strip_prefix("DRY-RUN MODE -").unwrap_or(line);
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let known = match words[..] {
+                // What happens to networks, volumes and images is no recreation of a container.
+                [] | ["Network" | "Volume" | "Image" | "[+]", ..] | [_, "Pulling" | "Pulled"] => true,
+                ["Container", name, state] => output.container(real_name(name), state),
+                _ => false,
+            };
+            if !known {
+                output.odd.get_or_insert_with(|| line.trim().to_owned());
+            }
+        }
+        output
+    }
+
+    /// Whether it would be replaced; `None` where nothing is said of it.
+    pub(super) fn recreates(&self, container: &str) -> Option<bool> {
+        let name = real_name(container);
+        (self.containers.contains(name) && self.sees(name)).then(|| self.recreated.contains(name))
+    }
+
+    /// The containers of which it says whether they would be replaced, where so many are declared. One that would go is a
+    /// surplus one and nothing else where there are more. Otherwise another is preferred to it, and nothing is said of how the
+    /// two differ: Compose from 2.40 on keeps the replacement that an `up` has just created beside the old one (measured with
+    /// 2.40.3).
+    pub(super) fn judged(&self, declared: usize) -> impl Iterator<Item = (&String, bool)> {
+        let are_too_many = self.containers.len() > declared;
+        let each = self.containers.iter().map(|name| (name, self.recreated.contains(name)));
+        let seen = each.filter(|(name, _)| self.sees(name));
+        seen.filter(move |(name, recreated)| *recreated || are_too_many || !self.removed.contains(*name))
+    }
+
+    /// Whether it sees this container.
+    fn sees(&self, name: &str) -> bool {
+        self.recreated.contains(name) || !self.unseen.contains(name)
+    }
+
+    /// Whether the state is known.
+    fn container(&mut self, name: &str, state: &str) -> bool {
+        let (recreated, quiet) = (RECREATED.contains(&state), QUIET.contains(&state));
+        if !recreated && !quiet && !OTHERS.split_whitespace().any(|other| other == state) {
+            return false;
+        }
+        self.containers.insert(name.to_owned());
+        if recreated {
+            self.recreated.insert(name.to_owned());
+        }
+        if REMOVED.contains(&state) {
+            self.removed.insert(name.to_owned());
+        }
+        if state == UNSEEN {
+            self.unseen.insert(name.to_owned());
+        }
+        if !quiet {
+            self.touched.insert(name.to_owned());
+        }
+        true
+    }
+}
+
+/// A container's name without the `<12 hex>_` that it has in the middle of a recreation.
+pub(super) fn real_name(name: &str) -> &str {
+    match name.split_once('_') {
+        Some((id, rest)) if id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) => rest,
+        _ => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(output: &str) -> DryRunOutput {
+        DryRunOutput::read(output.lines())
+    }
+
+    fn names(set: &BTreeSet<String>) -> Vec<&str> {
+        set.iter().map(String::as_str).collect()
+    }
+
+    #[test]
+    fn reads_what_compose_2_26_says() {
+        let output = read(
+            r#"time="2026-11-23T10:29:55Z" level=warning msg="Found orphan containers ([x-n-1])"
+ DRY-RUN MODE -  Network x_default  Creating
+ DRY-RUN MODE -  Container x-a-1  Recreate
+ DRY-RUN MODE -  Container x-a-1  Recreated
+ DRY-RUN MODE -  Container x-b-1  Running
+ DRY-RUN MODE -  Container x-a-2  Creating
+ DRY-RUN MODE -  Container x-a-2  Created
+ DRY-RUN MODE -  Container 59fff5ca76b7_x-a-1  Starting
+ DRY-RUN MODE -  Container 59fff5ca76b7_x-a-1  Started
+"#,
+        );
+        assert_eq!(names(&output.recreated), ["x-a-1"]);
+        assert_eq!(names(&output.touched), ["x-a-1", "x-a-2"]);
+        assert_eq!((output.containers.len(), &output.odd), (3, &None));
+        let of = |name| output.recreates(name);
+        assert_eq!((of("x-a-1"), of("x-b-1"), of("x-c-1")), (Some(true), Some(false), None));
+        assert_eq!(of("59fff5ca76b7_x-a-1"), Some(true), "as it is called in the middle of a recreation");
+    }
+
+    #[test]
+    fn reads_what_compose_5_says_of_a_provider_and_before_a_hook_ends_it() {
+        let output = read(
+            " Container x-hooked-1 Recreate \n Container x-hooked-1 Recreated \n database Creating \n database hello \n              database Created \n Container x-api-1 Running \n Container f010675d60cd_x-hooked-1 Starting \n\
+             interactive exec is not supported in dry-run mode",
+        );
+        assert_eq!((output.recreates("x-hooked-1"), output.recreates("x-api-1")), (Some(true), Some(false)));
+        assert_eq!(output.odd.as_deref(), Some("database Creating"));
+    }
+
+    #[test]
+    fn what_would_go_is_judged_only_where_it_is_one_too_many() {
+        let output = read(
+            " DRY-RUN MODE -  Container x-a-1  Stopping\n DRY-RUN MODE -  Container x-a-1  Stopped\n DRY-RUN MODE -  Container x-a-1  Removing\n \
+             DRY-RUN MODE -  Container x-a-1  Removed\n DRY-RUN MODE -  Container 59fff5ca76b7_x-a-1  Starting\n",
+        );
+        assert_eq!(output.judged(1).count(), 0, "beside its replacement");
+        let output = read(" Container x-a-1 Running \n Container x-a-2 Removing \n Container x-a-2 Removed ");
+        let judged: Vec<(&str, bool)> = output.judged(1).map(|(name, is)| (name.as_str(), is)).collect();
+        assert_eq!(judged, [("x-a-1", false), ("x-a-2", false)]);
+    }
+
+    #[test]
+    fn of_a_container_that_it_does_not_see_it_says_nothing() {
+        let output = read(" Container x-a-1 Creating \n Container x-a-1 Created \n Container x-a-2 Created ");
+        assert_eq!((output.recreates("x-a-1"), output.recreates("x-a-2")), (None, Some(false)), "{output:?}");
+        let judged: Vec<&str> = output.judged(2).map(|(name, _)| name.as_str()).collect();
+        assert_eq!(judged, ["x-a-2"], "one that is there and has ended is only `Created`");
+        let replaced =
+            read(" Container x-a-1 Recreate \n Container x-a-1 Creating \n Container x-a-1 Recreated ");
+        assert_eq!(replaced.recreates("x-a-1"), Some(true));
+    }
+
+    #[test]
+    fn silence_and_what_is_not_understood_are_no_evidence() {
+        for output in
+            [" DRY-RUN MODE -  Container x-a-1  Transmuted", "x-a-1 will be recreated", "", "Container x"]
+        {
+            assert_eq!(read(output).recreates("x-a-1"), None, "{output}");
+        }
+        assert_eq!(read(" Executing command [\"x\"] in x-a-1 (detached mode)").recreates("x-a-1"), None);
+    }
+}

@@ -1,0 +1,291 @@
+//! What the texts of a manifest must look like, each by itself.
+
+use std::path::{Component, Path};
+
+use reqwest::Url;
+
+use super::{nearest::nearest, report::Fault, shape::one_of};
+use crate::secret::{names, url::in_query};
+
+type TextCheck = Result<(), Fault>;
+
+/// HTTP's own methods (RFC 9110 and RFC 5789).
+const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+
+fn fail_if(wrong: bool, message: &str, help: &str) -> TextCheck {
+    if wrong { Err(Fault::new(message).help(help)) } else { Ok(()) }
+}
+
+fn not_empty(text: &str, what: &str) -> TextCheck {
+    fail_if(text.is_empty(), &format!("{what} is empty"), &format!("write {what}"))
+}
+
+fn no_control(text: &str, what: &str) -> TextCheck {
+    fail_if(
+        text.chars().any(char::is_control),
+        &format!("{what} contains a control character or a line break"),
+        &format!("remove it, and write {what} in one line"),
+    )
+}
+
+/// `metadata.name`: the contract's pattern, as in Kubernetes (RFC 1123 label).
+pub(super) fn object_name(name: &str) -> TextCheck {
+    if name.len() > 63 {
+        let length = name.chars().count();
+        let fault = Fault::new(format!("a name has at most 63 characters, and this one {length}"));
+        return Err(fault.help("write one of at most 63"));
+    }
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if !name.is_empty() && name.chars().all(inner) && !name.starts_with('-') && !name.ends_with('-') {
+        return Ok(());
+    }
+    let guess: String = name.to_lowercase().chars().map(|c| if inner(c) { c } else { '-' }).collect();
+    let guess = guess.trim_matches('-');
+    let help = match guess {
+        "" => "write a name, such as `shop`".into(),
+        guess => format!("did you mean `{guess}`?"),
+    };
+    Err(Fault::new(
+        "a name has lower-case letters, digits and `-` only, and neither starts nor ends with `-`",
+    )
+    .help(help))
+}
+
+/// The name of a Compose service: Compose's own pattern (compose-spec.json).
+pub(super) fn service_name(name: &str) -> TextCheck {
+    not_empty(name, "the name of the service")?;
+    let right = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    fail_if(
+        !name.chars().all(right),
+        "a Compose service has letters, digits, `.`, `_` and `-` in its name only",
+        "write the name as the Compose file has it",
+    )
+}
+
+/// The name of a Compose project: Compose's own pattern.
+pub(super) fn project_name(name: &str) -> TextCheck {
+    let right = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-');
+    let starts = name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
+    fail_if(
+        !starts || !name.chars().all(right),
+        "a Compose project has lower-case letters, digits, `_` and `-` in its name only, and starts with a letter or digit",
+        "write the name as `docker compose ls` shows it",
+    )
+}
+
+/// A profile: Compose's own pattern, or `*` for all.
+pub(super) fn profile(name: &str) -> TextCheck {
+    let right = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let starts = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    fail_if(
+        name != "*" && (!starts || !name.chars().all(right)),
+        "a profile has letters, digits, `.`, `_` and `-` in its name only",
+        "write the name as the Compose file has it",
+    )
+}
+
+/// A label or an annotation.
+pub(super) fn label(name: &str, _: &str) -> TextCheck {
+    not_empty(name, "the name of the label")
+}
+
+/// The name of a module or a route: anything that fits in a line.
+pub(super) fn label_text(text: &str) -> TextCheck {
+    not_empty(text.trim(), "the name")?;
+    no_control(text, "the name")
+}
+
+/// A path on the host.
+pub(super) fn host_path(path: &str) -> TextCheck {
+    not_empty(path, "the path")?;
+    no_control(path, "the path")?;
+    fail_if(path.starts_with('~'), "`~` is not expanded", "write the path out, or relative to this file")
+}
+
+/// A path on the host that is relative to the project directory and does not leave it.
+pub(super) fn inner_path(path: &str) -> TextCheck {
+    host_path(path)?;
+    fail_if(
+        Path::new(path).is_absolute(),
+        "the path is absolute",
+        "write it relative to the project directory",
+    )?;
+    let mut depth = 0_i32;
+    for component in Path::new(path).components() {
+        depth += match component {
+            Component::ParentDir => -1,
+            Component::Normal(_) => 1,
+            _ => 0,
+        };
+        if depth < 0 {
+            let fault = Fault::new("the path leaves the project directory");
+            return Err(fault.help("write a path below the project directory, without `..`"));
+        }
+    }
+    Ok(())
+}
+
+/// A module's path in the container.
+pub(super) fn container_path(path: &str) -> TextCheck {
+    no_control(path, "the path")?;
+    let parts: Vec<_> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+    let normal = format!("/{}", parts.join("/"));
+    fail_if(
+        !path.starts_with('/'),
+        "the path in the container is not absolute",
+        &format!("did you mean `{normal}`?"),
+    )?;
+    fail_if(
+        parts.contains(&".."),
+        "the path in the container contains `..`",
+        "write the path that it leads to",
+    )?;
+    fail_if(parts.is_empty(), "`/` is in every container", "write the path of the module")?;
+    fail_if(
+        path != normal,
+        "the path in the container is not in its plain form",
+        &format!("write `{normal}`"),
+    )
+}
+
+/// A route's path, with its query: what may stand in a request line (RFC 9112).
+pub(super) fn route_path(path: &str) -> TextCheck {
+    fail_if(
+        !path.starts_with('/'),
+        "the path of a route starts with `/`",
+        &format!("did you mean `/{path}`?"),
+    )?;
+    no_control(path, "the path")?;
+    no_secret_in_query(path)?;
+    fail_if(path.contains(' '), "the path contains a space", "write `%20` for a space")?;
+    fail_if(path.contains('#'), "a `#` is never sent to a server", "remove it, or write `%23`")?;
+    fail_if(!path.is_ascii(), "the path contains other than ASCII characters", "percent-encode them")
+}
+
+fn no_secret_in_query(text: &str) -> TextCheck {
+    let chars: Vec<char> = text.chars().collect();
+    let Some((name, _)) = in_query(&chars).into_iter().next() else { return Ok(()) };
+    let name: String = name.chars().take(40).collect();
+    let message =
+        format!("a secret has no place in a manifest, and `{name}` in this query is named like one");
+    // It may stand in the line in another spelling than in the text, in which nothing would find it.
+    let fault = Fault::new(message).secret();
+    Err(fault.help("remove it, and declare `auth` with `basic` or `bearerFrom`"))
+}
+
+/// `auto`, `off` or a path.
+pub(super) fn control(text: &str) -> TextCheck {
+    if matches!(text, "auto" | "off") {
+        return Ok(());
+    }
+    if text.starts_with('/') {
+        return route_path(text);
+    }
+    let help = nearest(text, ["auto", "off"]).map(|word| format!("did you mean `{word}`?"));
+    let help =
+        help.unwrap_or_else(|| "write the path of something that must not exist, or leave it out".into());
+    Err(Fault::new(format!("`control` must be {}, or a path that starts with `/`", one_of(&["auto", "off"])))
+        .help(help))
+}
+
+/// A whole URL, without user and password.
+pub(super) fn url(text: &str) -> TextCheck {
+    let authority =
+        text.split_once("://").map_or("", |(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or(""));
+    let parsed = Url::parse(text).ok();
+    let user = parsed.as_ref().is_some_and(|url| !url.username().is_empty() || url.password().is_some());
+    if user || authority.contains('@') {
+        let fault = Fault::new("a URL with a user or a password has no place in a manifest").help(
+            "remove it, and write `auth: { basic: { username: …, passwordFrom: { env: NAME } }, expect: … }`",
+        );
+        // With `://` it is seen, and masked, in every line that is shown.
+        return Err(if text.contains("://") { fault } else { fault.secret() });
+    }
+    no_control(text, "the URL")?;
+    no_secret_in_query(text)?;
+    fail_if(text.contains(' '), "the URL contains a space", "write `%20` for a space")?;
+    let http = text.starts_with("http://") || text.starts_with("https://");
+    fail_if(!http, "a URL starts with `http://` or `https://`", "write it as http://127.0.0.1:8080/api")?;
+    fail_if(text.contains('#'), "a `#` is never sent to a server", "remove it, or write `%23`")?;
+    let host = parsed.as_ref().and_then(Url::host_str).is_some_and(|host| !host.is_empty());
+    fail_if(!host || authority.is_empty(), "this is not a URL", "write it as http://127.0.0.1:8080/api")
+}
+
+/// The name of a server, as a certificate has it: no address, which no server can be asked for by name (RFC 6066).
+pub(super) fn server_name(name: &str) -> TextCheck {
+    let label = |label: &str| {
+        let right = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        (1..=63).contains(&label.len()) && label.chars().all(right) && !label.starts_with('-')
+    };
+    let is_address = name.parse::<std::net::IpAddr>().is_ok();
+    fail_if(
+        is_address || name.len() > 253 || !name.split('.').all(label),
+        "this is not the name of a server",
+        "write the name that the certificate is for, such as shop.example",
+    )
+}
+
+/// A token as of RFC 9110.
+fn is_token(text: &str) -> bool {
+    let right = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    !text.is_empty() && text.chars().all(right)
+}
+
+/// A method; they are case-sensitive.
+pub(super) fn method(text: &str) -> TextCheck {
+    if METHODS.contains(&text) {
+        return Ok(());
+    }
+    let upper = text.to_uppercase();
+    fail_if(
+        METHODS.contains(&upper.as_str()),
+        "methods are written in capitals",
+        &format!("write `{upper}`"),
+    )?;
+    if is_token(text) && text.chars().all(|c| !c.is_ascii_lowercase()) && nearest(text, METHODS).is_none() {
+        return Ok(());
+    }
+    let help = nearest(text, METHODS).map(|word| format!("did you mean `{word}`?"));
+    let help = help.unwrap_or_else(|| "write one in capitals, such as `HEAD`".into());
+    Err(Fault::new("this is not an HTTP method").help(help))
+}
+
+/// A header with its value.
+pub(super) fn header(name: &str, value: &str) -> TextCheck {
+    fail_if(!is_token(name), "this is not the name of a header", "write it as `Accept: application/json`")?;
+    if names::is_certain(name) {
+        let fault =
+            Fault::new(format!("a secret has no place in a manifest, and `{name}` is named like one"));
+        return Err(fault.help("remove it, and declare `auth` with `basic` or `bearerFrom`"));
+    }
+    let right = |c: char| c == '\t' || (!c.is_control() && c.is_ascii());
+    if !value.chars().all(right) || value.trim() != value {
+        let fault = Fault::new(format!(
+            "the value of `{name}` must be printable ASCII without line breaks and without spaces around it"
+        ));
+        return Err(fault.help("write it in one line, without what HTTP cannot send"));
+    }
+    Ok(())
+}
+
+/// A user name for HTTP Basic (RFC 7617).
+pub(super) fn username(text: &str) -> TextCheck {
+    not_empty(text, "the user name")?;
+    no_control(text, "the user name")?;
+    if text.contains(':') {
+        let fault = Fault::new("a user name cannot contain `:`").secret();
+        return Err(fault.help("write the user name only; the password comes from `passwordFrom`"));
+    }
+    Ok(())
+}
+
+/// The name of an environment variable (POSIX). What is not one may be the secret itself, and is not shown.
+pub(super) fn env_name(name: &str) -> TextCheck {
+    let right = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if !name.is_empty() && name.chars().all(right) && !name.starts_with(|c: char| c.is_ascii_digit()) {
+        return Ok(());
+    }
+    Err(Fault::new("this is not the name of an environment variable")
+        .help("write the name of the variable that holds the secret, such as BACKOFFICE_PASSWORD")
+        .secret())
+}

@@ -1,0 +1,239 @@
+//! What the trail has of an incident, and what is still owed to it: each drift once in its incident, and a recovery whoever
+//! brought it about.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{ReconcileError, history, journal::Journal, snapshot::Snapshot};
+use crate::{
+    api::{
+        Attempt, AuditKind, AuditRecord, ConditionType, Drift, Incident, IncidentOutcome, NewRecord,
+        ObjectStatus, ServiceStatus, Step, Time,
+    },
+    decide::{self, AfterIncident, EndedIncident},
+    store::RecordFilter,
+};
+
+impl Journal<'_> {
+    /// The last incident, if it is over.
+    pub(super) fn last_incident(self) -> Result<Option<EndedIncident>, ReconcileError> {
+        let Some(last) = self.store.last_incident(self.object)? else { return Ok(None) };
+        let records = self.store.records(&of_incident(&last.id))?;
+        Ok(ended(&last, &records))
+    }
+
+    /// Tells of a service that is verified: in the incident that is open, or in the last one if undrift has given that up and
+    /// the service was not well at its end. A recovery is a part of the story, whoever brought it about. `rows` are the attempts
+    /// that the verification settles: a budget that begins anew is told in any case, or the trail could not speak for it.
+    pub(super) fn verified(
+        self,
+        snapshot: &Snapshot<'_>,
+        service: &str,
+        evidence: Value,
+        rows: &[Attempt],
+    ) -> Result<(), ReconcileError> {
+        let incident = match &snapshot.history.incident {
+            Some(incident) => {
+                let owes_an_end = self.incident_records(snapshot)?.has_drifted(service);
+                // Of a service that was fine all along there is nothing to tell.
+                (owes_an_end || incident.has_done(service, |_| true)).then(|| incident.id.clone())
+            }
+            None => self.last_incident()?.filter(|last| last.is_ill(service)).map(|last| last.id),
+        };
+        if incident.is_none() && rows.is_empty() {
+            return Ok(());
+        }
+        let record = NewRecord {
+            object: Some(self.object.into()),
+            service: Some(service.to_owned()),
+            incident,
+            evidence,
+            ..NewRecord::of(AuditKind::Verified)
+        };
+        Ok(self.store.append_with(&record, rows)?)
+    }
+
+    /// What the trail says of the incident that is open.
+    pub(super) fn incident_records(self, snapshot: &Snapshot<'_>) -> Result<IncidentRecords, ReconcileError> {
+        let Some(incident) = &snapshot.history.incident else { return Ok(IncidentRecords::default()) };
+        Ok(IncidentRecords(self.store.records(&of_incident(&incident.id))?))
+    }
+}
+
+fn of_incident(id: &str) -> RecordFilter {
+    RecordFilter { incident: Some(id.to_owned()), ..RecordFilter::default() }
+}
+
+/// What an incident that is over leaves, by its row and its records, oldest first.
+fn ended(incident: &Incident, records: &[AuditRecord]) -> Option<EndedIncident> {
+    let closed_at = incident.closed_at?;
+    let mut services: BTreeMap<String, AfterIncident> = BTreeMap::new();
+    let well = || AfterIncident { well_since: Some(closed_at), ..AfterIncident::default() };
+    for (service, drift) in records.iter().filter_map(drift_of) {
+        services.entry(service.to_owned()).or_insert_with(well).drifted.insert(drift.class());
+    }
+    if incident.outcome == Some(IncidentOutcome::Stalled) {
+        for status in status_after(incident).services.iter().filter(|status| !was_proven(status)) {
+            let after = services.entry(status.name.clone()).or_default();
+            (after.given_up, after.well_since) = (status.drift.as_ref().map(Drift::class), None);
+        }
+        for (service, at) in records.iter().rev().take_while(|record| !is_end(record)).filter_map(proof_of) {
+            services.entry(service.to_owned()).or_default().well_since.get_or_insert(at.unwrap_or(closed_at));
+        }
+    }
+    Some(EndedIncident { id: incident.id.clone(), services })
+}
+
+fn is_of(record: &AuditRecord, kind: AuditKind) -> bool {
+    record.kind == kind.as_str()
+}
+
+/// Whether the record ends an occurrence of its incident.
+fn is_end(record: &AuditRecord) -> bool {
+    is_of(record, AuditKind::Stalled) || is_of(record, AuditKind::Reconciled)
+}
+
+fn drift_of(record: &AuditRecord) -> Option<(&str, Drift)> {
+    let drift = is_of(record, AuditKind::DriftDetected).then(|| record.evidence.clone())?;
+    Some((record.service.as_deref()?, serde_json::from_value(drift).ok()?))
+}
+
+/// The service that a record tells the verification of, and when that was, where the record's time can be read.
+fn proof_of(record: &AuditRecord) -> Option<(&str, Option<Time>)> {
+    let service = record.service.as_deref().filter(|_| is_of(record, AuditKind::Verified))?;
+    Some((service, record.time.parse().ok()))
+}
+
+fn was_proven(then: &ServiceStatus) -> bool {
+    let mut conditions = then.conditions.iter();
+    conditions.any(|c| c.kind == ConditionType::Reconciled && decide::is_verified(c))
+}
+
+/// The records of an incident, oldest first. What was told of a service ends with its verification: an incident may stay open for
+/// weeks, and a service that drifts once more in it is news. It ends with an occurrence of the incident, too: one that is opened
+/// again begins with what drifts then.
+#[derive(Debug, Default)]
+pub(super) struct IncidentRecords(Vec<AuditRecord>);
+
+impl IncidentRecords {
+    /// What followed the last verification of a service. By the order of the trail: a clock may be set back.
+    fn since_verification(&self, service: &str) -> impl Iterator<Item = &AuditRecord> {
+        let is_its_proof = move |record: &&AuditRecord| {
+            is_of(record, AuditKind::Verified) && record.service.as_deref() == Some(service)
+        };
+        self.0.iter().rev().take_while(move |record| !is_its_proof(record))
+    }
+
+    /// What of that is of the occurrence that began last.
+    fn of_now(&self, service: &str) -> impl Iterator<Item = &AuditRecord> {
+        self.since_verification(service).take_while(|record| !is_end(record))
+    }
+
+    /// Whether a drift of the service was told, in whichever occurrence, and no verification since.
+    fn has_drifted(&self, service: &str) -> bool {
+        self.since_verification(service).filter_map(drift_of).any(|(of, _)| of == service)
+    }
+
+    /// Whether this drift was told, and no verification since.
+    pub(super) fn has_drift(&self, service: &str, drift: &Drift) -> bool {
+        let kind = (drift.layer, drift.reason);
+        let mut record = self.of_now(service).filter_map(drift_of);
+        record.any(|(of, drift)| of == service && (drift.layer, drift.reason) == kind)
+    }
+
+    /// Whether such a step for the service ended, and no verification came after it.
+    pub(super) fn has_done(&self, service: &str, which: impl Fn(Step) -> bool) -> bool {
+        let mut steps = history::steps_of(self.of_now(service)).into_iter();
+        steps.any(|done| which(done.step) && done.services.iter().any(|name| name == service))
+    }
+}
+
+/// The status at the end of an incident.
+fn status_after(incident: &Incident) -> ObjectStatus {
+    let after = incident.after.clone();
+    after.and_then(|after| serde_json::from_value(after).ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        api::{Layer, Reason},
+        fixtures::at,
+        store::{Store, testing},
+    };
+
+    const DEAD: (Layer, Reason) = (Layer::Container, Reason::NotRunning);
+
+    fn record(store: &Store, id: &str, service: Option<&str>, kind: AuditKind) {
+        let evidence = json!({ "layer": DEAD.0, "reason": DEAD.1, "message": "it exited", "git": null });
+        let (object, service) = (Some("shop".to_owned()), service.map(str::to_owned));
+        let record =
+            NewRecord { object, service, incident: Some(id.into()), evidence, ..NewRecord::of(kind) };
+        store.append(&record).unwrap();
+    }
+
+    /// `api` died and was given up so; `web` died and was verified.
+    fn given_up(store: &Store) -> String {
+        let id = testing::incident(store, "shop", at(0), &json!({}), &json!({})).id;
+        record(store, &id, Some("api"), AuditKind::DriftDetected);
+        record(store, &id, Some("web"), AuditKind::DriftDetected);
+        record(store, &id, Some("web"), AuditKind::Verified);
+        record(store, &id, None, AuditKind::Stalled);
+        let mut object = testing::object();
+        let services = &mut object.status.services;
+        (services[0].name, services[1].name) = ("api".into(), "web".into());
+        let drift = Drift { layer: DEAD.0, reason: DEAD.1, message: String::new() };
+        services[0].drift = Some(drift);
+        let after = Some(json!(object.status));
+        store.close_incident(&id, at(60), IncidentOutcome::Stalled, after).unwrap();
+        id
+    }
+
+    fn last(store: &Store) -> EndedIncident {
+        Journal { store, object: "shop" }.last_incident().unwrap().unwrap()
+    }
+
+    #[test]
+    fn an_incident_that_was_given_up_leaves_who_is_ill_and_who_was_well_since_when() {
+        let (_home, store) = testing::store();
+        let id = given_up(&store);
+        let ended = last(&store);
+        assert!(ended.is_ill("api") && !ended.is_ill("web"));
+        let drifted = std::collections::BTreeSet::from([DEAD]);
+        let (ill, well) = (&ended.services["api"], &ended.services["web"]);
+        assert_eq!((&ill.drifted, ill.given_up, ill.well_since), (&drifted, Some(DEAD), None));
+        assert_eq!((&well.drifted, well.given_up, well.well_since), (&drifted, None, Some(at(60))));
+
+        record(&store, &id, Some("api"), AuditKind::Verified);
+        let verification = store.records(&of_incident(&id)).unwrap().pop().unwrap();
+        assert_eq!(last(&store).services["api"].well_since, Some(verification.time.parse().unwrap()));
+    }
+
+    #[test]
+    fn nothing_is_known_of_the_end_that_nobody_looked_at_but_when_it_was() {
+        let (_home, store) = testing::store();
+        let id = testing::incident(&store, "shop", at(0), &json!({}), &json!({})).id;
+        record(&store, &id, Some("api"), AuditKind::DriftDetected);
+        assert!(Journal { store: &store, object: "shop" }.last_incident().unwrap().is_none(), "it is open");
+        store.close_incident(&id, at(60), IncidentOutcome::Stalled, None).unwrap();
+        assert_eq!(last(&store).services["api"].well_since, Some(at(60)));
+    }
+
+    #[test]
+    fn what_was_told_before_an_end_is_told_again_and_its_verification_is_owed_all_the_same() {
+        let (_home, store) = testing::store();
+        let id = given_up(&store);
+        let recorded = || IncidentRecords(store.records(&of_incident(&id)).unwrap());
+        let drift = Drift { layer: DEAD.0, reason: DEAD.1, message: String::new() };
+        assert!(!recorded().has_drift("api", &drift) && recorded().has_drifted("api"));
+        assert!(!recorded().has_drifted("web"), "it was proven");
+        record(&store, &id, Some("api"), AuditKind::DriftDetected);
+        assert!(recorded().has_drift("api", &drift));
+        record(&store, &id, Some("api"), AuditKind::Verified);
+        assert!(!recorded().has_drift("api", &drift) && !recorded().has_drifted("api"));
+    }
+}

@@ -1,0 +1,224 @@
+//! One turn of the loop: one look, one decision, at most one step.
+
+use super::{
+    Progress, ReconcileError, Reconciler, Session,
+    journal::Journal,
+    object,
+    snapshot::Snapshot,
+    step::in_words,
+    transitions::{Transitions, of_repair},
+};
+use crate::{
+    api::{Attempt, Desired, Object, RouteSpec, Time},
+    decide::{self, Next},
+    host::Host,
+};
+
+/// When to turn again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Now: something was done.
+    Again,
+    /// As soon as another object's build has ended: only so many are built at a time.
+    AfterBuild,
+    /// As soon as another object's step on the same Compose project has ended.
+    AfterStep,
+    /// At that time: a backoff, or something that may pass by itself.
+    At(Time),
+    /// At that time, for the rate is exceeded and nothing else is left to do: who applies once does not wait for it.
+    Paced(Time),
+    /// Not before the next trigger.
+    Rest,
+    /// Not before the spec or the source changes, or a person says so.
+    Stalled,
+}
+
+/// How one turn ended.
+#[derive(Debug)]
+pub struct ReconcileOutcome {
+    /// The object with its status.
+    pub object: Object,
+    /// Whether every service is as declared and verified.
+    pub reconciled: bool,
+    /// When to turn again.
+    pub action: Action,
+    /// When to turn again at the latest, though nothing is waited for: a suspension ends by itself, or what something else
+    /// ends is started once more.
+    pub latest: Option<Time>,
+    /// The Compose project's name, as Compose resolves it.
+    pub project: String,
+}
+
+impl<H: Host> Reconciler<'_, H> {
+    /// One turn: one look, one decision, at most one step.
+    ///
+    /// # Errors
+    /// Where nothing can be said about the host, or the state folder fails. No step was taken then, or its outcome
+    /// is in the trail, or is kept and comes into it before anything else is done.
+    #[tracing::instrument(name = "reconcile", skip_all, fields(object = desired.name(), run = %ulid::Ulid::generate(), incident = tracing::field::Empty))]
+    pub async fn reconcile_once(
+        &self,
+        desired: &Desired,
+        session: &mut Session,
+    ) -> Result<ReconcileOutcome, ReconcileError> {
+        // What is seen could not be recorded where anybody finds it.
+        self.store.check_held()?;
+        // Before all that is decided by: a table may have been altered, and the trail counts.
+        self.store.agree_with_trail(desired.name(), (self.clock)())?;
+        self.store.generation(desired.name(), &desired.spec_digest)?;
+        self.store.settle_suspension(desired.name(), (self.clock)())?;
+        self.store.keep_manifest_fault(desired.name(), desired.superseded_by.as_deref())?;
+        // Of one object there is one turn at a time: a step that is open now is one whose outcome could not be written.
+        // It is written first; only what is not known any more is closed as interrupted.
+        for closed in self.store.close_interrupted_of(desired.name())? {
+            tracing::warn!(what = in_words(&closed), "closed");
+        }
+        let looked = self.snapshot(desired, session).await;
+        // A window that was begun goes on with this look or not at all.
+        let begun = session.stability.take();
+        let mut snapshot = looked?;
+        for row in &snapshot.decision.attempts {
+            self.store.update_attempt(row)?;
+        }
+        self.forget_attempts(&snapshot)?;
+        let journal = Journal { store: self.store, object: desired.name() };
+        if let Some(incident) = &snapshot.history.incident {
+            tracing::Span::current().record("incident", incident.id.as_str());
+        }
+        journal.open_incident(&mut snapshot, self.progress)?;
+        self.keep_verified(&snapshot).await;
+        match snapshot.decision.next.clone() {
+            Next::Execute(step) if !self.stop.is_cancelled() => {
+                self.take(&snapshot, &step, session, journal).await
+            }
+            _ if !(self.is_current)(desired) => Ok(Self::ended(&snapshot, Action::Again)),
+            Next::Verify(services) if !self.stop.is_cancelled() => {
+                self.report_observed(&snapshot)?;
+                self.verify(snapshot, &services, begun, session).await
+            }
+            Next::Wait(until) => {
+                self.report_wait(&snapshot, until, session);
+                self.save(&snapshot, &Transitions::new())?;
+                let is_paced = snapshot.decision.rate_exceeded().is_some();
+                Ok(Self::ended(&snapshot, if is_paced { Action::Paced(until) } else { Action::At(until) }))
+            }
+            Next::GiveUp { reason, message } => {
+                let status = self.save(&snapshot, &Transitions::new())?;
+                journal.stalled(&snapshot, &reason, &message, &status)?;
+                (self.progress)(desired, Progress::Stalled { reason: &reason, message: &message });
+                if reason == decide::NOT_VERIFIED {
+                    session.give_up_verifying();
+                } else {
+                    session.settle(&snapshot.observed, &snapshot.decision);
+                }
+                // All may be as declared, because it was rolled back: that is no success.
+                Ok(ReconcileOutcome { reconciled: false, ..Self::ended(&snapshot, Action::Stalled) })
+            }
+            _ => {
+                session.settle(&snapshot.observed, &snapshot.decision);
+                self.rest(&snapshot, journal).await
+            }
+        }
+    }
+
+    /// Nothing is left to do: an incident that is open ends here, if all is as declared and verified.
+    async fn rest(
+        &self,
+        snapshot: &Snapshot<'_>,
+        journal: Journal<'_>,
+    ) -> Result<ReconcileOutcome, ReconcileError> {
+        let mut transitions = Transitions::new();
+        let outcome = Self::ended(snapshot, Action::Rest);
+        let ends = snapshot.history.incident.as_ref().filter(|_| outcome.reconciled);
+        if let Some(incident) = ends {
+            transitions = of_repair(snapshot, incident);
+        }
+        let status = self.save(snapshot, &transitions)?;
+        if outcome.reconciled {
+            self.note_verified(snapshot)?;
+        }
+        if let Some(incident) = ends {
+            let pruned = self.prune(snapshot).await?;
+            journal.reconciled(snapshot, incident, &status, &pruned)?;
+            for ((service, route), (transition, _)) in &transitions {
+                let name = snapshot.desired.service(service).and_then(|s| s.routes.get(*route));
+                let route = name.map(RouteSpec::display_name).unwrap_or_default();
+                (self.progress)(
+                    snapshot.desired,
+                    Progress::Transition { service, route: &route, transition: *transition },
+                );
+            }
+        }
+        if outcome.reconciled {
+            (self.progress)(snapshot.desired, Progress::Reconciled);
+        }
+        Ok(ReconcileOutcome { object: object(snapshot.desired, status), ..outcome })
+    }
+
+    /// Notes what the verified state was resolved from. Another environment is no part of it before a person has accepted it,
+    /// also where nothing of it has come to a container yet.
+    fn note_verified(&self, snapshot: &Snapshot<'_>) -> Result<(), ReconcileError> {
+        let from = snapshot.observed.resolved_from.as_ref();
+        let is_known =
+            snapshot.decision.environment_differs.is_empty() && !snapshot.history.is_verified_from_altered;
+        match from.filter(|_| is_known) {
+            Some(from) => Ok(self.store.save_verified_from(snapshot.desired.name(), from)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Removes images that undrift built for these services and that are superseded by now: not behind the
+    /// reference, without a tag (the last one before it has undrift's own), without a container.
+    async fn prune(&self, snapshot: &Snapshot<'_>) -> Result<Vec<String>, ReconcileError> {
+        let current = |id: &str| {
+            snapshot.observed.services.iter().any(|s| s.artifact.image.known() == Some(&Some(id.to_owned())))
+        };
+        let ours =
+            |reference: &str| snapshot.observed.services.iter().any(|s| s.artifact.reference == reference);
+        let images = self.store.images()?.into_iter();
+        let superseded: Vec<String> = images
+            .filter(|image| image.built_by_undrift && ours(&image.reference) && !current(&image.id))
+            .map(|image| image.id)
+            .collect();
+        if superseded.is_empty() {
+            return Ok(Vec::new());
+        }
+        let gone = self.host.prune(&superseded).await;
+        for id in &gone {
+            self.store.forget_image(id)?;
+        }
+        Ok(gone)
+    }
+
+    /// Rows that the decision let go: a healthy period has passed, or the spec is another.
+    fn forget_attempts(&self, snapshot: &Snapshot<'_>) -> Result<(), ReconcileError> {
+        let kept = |row: &&Attempt| snapshot.decision.attempts.iter().any(|kept| kept.is_of_the_same(row));
+        let (_, gone): (Vec<&Attempt>, Vec<&Attempt>) = snapshot.history.attempts.iter().partition(kept);
+        if gone.is_empty() {
+            return Ok(());
+        }
+        Ok(self.store.forget_attempts(&gone)?)
+    }
+
+    fn report_wait(&self, snapshot: &Snapshot<'_>, until: Time, session: &mut Session) {
+        if let Some(why) = &snapshot.observed.external_activity {
+            if session.reported.insert("someone else".into()) {
+                (self.progress)(snapshot.desired, Progress::Waiting { until: None, why });
+            }
+            return;
+        }
+        for option in &snapshot.decision.repair_options {
+            let (why, until) = match &option.repair {
+                decide::Repair::Wait { message, until, .. } => (message, *until),
+                decide::Repair::Steps(_, Some(at)) => match &option.rate_exceeded {
+                    Some(exceeded) => (exceeded, *at),
+                    None => (&option.why, until),
+                },
+                _ => continue,
+            };
+            if session.reported.insert(format!("{}: {until}", option.service)) {
+                (self.progress)(snapshot.desired, Progress::Waiting { until: Some(until), why });
+            }
+        }
+    }
+}

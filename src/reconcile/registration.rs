@@ -1,0 +1,160 @@
+//! Objects that are no longer declared, and that are declared again.
+
+use serde_json::json;
+
+use super::ReconcileError;
+use crate::{
+    api::{AuditKind, ConditionType, IncidentOutcome, NewRecord, Object, Time},
+    decide::{self, failed_status},
+    store::Store,
+};
+
+/// The reason of an object whose manifest is gone. The string is a contract.
+pub const NOT_MANAGED: &str = "NotWatched";
+
+/// The trail and the status say that nobody looks at the object any more, and why. No container is touched. Of an
+/// object of which that is said already nothing is written.
+///
+/// # Errors
+/// Where the state folder fails.
+pub fn deregister(store: &Store, name: &str, why: &str, now: Time) -> Result<(), ReconcileError> {
+    store.keep_manifest_fault(name, None)?;
+    store.forget_declaration(name)?;
+    let recorded = store.object(name)?;
+    if recorded.as_ref().is_some_and(is_not_managed) {
+        return Ok(());
+    }
+    let of = |kind| NewRecord { object: Some(name.into()), ..NewRecord::of(kind) };
+    let evidence = json!({ "removed": true, "why": why });
+    store.append(&NewRecord { evidence, ..of(AuditKind::ManifestChanged) })?;
+    if let Some(incident) = store.current_incident(name)? {
+        let outcome = IncidentOutcome::Stalled;
+        let record = NewRecord {
+            incident: Some(incident.id.clone()),
+            outcome: Some(outcome.to_string()),
+            evidence: json!({ "reason": NOT_MANAGED, "message": why }),
+            ..of(AuditKind::Stalled)
+        };
+        store.end_incident(&incident.id, now, outcome, None, &record)?;
+    }
+    if let Some(mut object) = recorded {
+        clear_status(&mut object, NOT_MANAGED, why, now);
+        store.save_object(&object)?;
+    }
+    Ok(())
+}
+
+/// The status says that nobody looks at the object for now, since what declares it may be a manifest that is not valid.
+/// Nothing ends: an incident stays open, and goes on once the manifest is mended. What nobody watched before stays so.
+///
+/// # Errors
+/// Where the state folder fails.
+pub fn hold_registration(store: &Store, name: &str, why: &str, now: Time) -> Result<(), ReconcileError> {
+    let Some(mut object) = store.object(name)?.filter(|object| !is_not_managed(object)) else {
+        return Ok(());
+    };
+    store.keep_manifest_fault(name, Some(why))?;
+    clear_status(&mut object, decide::MANIFEST_INVALID, why, now);
+    store.save_object(&object)?;
+    Ok(())
+}
+
+fn clear_status(object: &mut Object, reason: &str, why: &str, now: Time) {
+    let (services, before) = (&object.declared.spec.services, &object.status);
+    object.status = failed_status(services, Some(before), before.observed_generation, reason, why, now);
+}
+
+/// Records that an object is watched again whose watch had ended: otherwise the trail would tell of steps for an
+/// object that it says is gone. Of any other nothing is written.
+///
+/// # Errors
+/// Where the state folder fails.
+pub fn register(store: &Store, name: &str, manifest: &str) -> Result<(), ReconcileError> {
+    if store.object(name)?.as_ref().is_some_and(is_not_managed) {
+        let evidence = json!({ "restored": true, "manifest": manifest });
+        let object = Some(name.into());
+        store.append(&NewRecord { object, evidence, ..NewRecord::of(AuditKind::ManifestChanged) })?;
+    }
+    Ok(())
+}
+
+fn is_not_managed(object: &Object) -> bool {
+    let conditions = &object.status.conditions;
+    conditions
+        .iter()
+        .any(|condition| condition.kind == ConditionType::Ready && condition.reason == NOT_MANAGED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        api::ConditionStatus,
+        store::{RecordFilter, testing},
+    };
+
+    fn kinds(store: &Store) -> Vec<String> {
+        store.records(&RecordFilter::default()).unwrap().into_iter().map(|record| record.kind).collect()
+    }
+
+    #[test]
+    fn nothing_of_what_nobody_looks_at_is_called_fine_and_its_incident_ends() {
+        let (_home, store) = testing::store();
+        let object = testing::object();
+        let name = object.declared.metadata.name.as_str();
+        store.save_object(&object).unwrap();
+        testing::incident(&store, name, testing::start(), &json!({}), &json!({}));
+        for _ in 0..2 {
+            deregister(&store, name, "its manifest is gone", testing::start()).unwrap();
+        }
+        assert_eq!(kinds(&store), ["ManifestChanged", "Stalled"], "said once");
+        assert!(store.current_incident(name).unwrap().is_none());
+        let recorded = store.object(name).unwrap().unwrap();
+        let services = recorded.status.services.iter().flat_map(|service| &service.conditions);
+        for condition in recorded.status.conditions.iter().chain(services) {
+            assert_ne!(condition.status, ConditionStatus::True, "{:?}", condition.kind);
+            assert_eq!(condition.reason, "NotWatched");
+        }
+        assert!(object.status.services.iter().any(|service| service.drift.is_some()), "the fixture drifts");
+        assert!(recorded.status.services.iter().all(|service| service.drift.is_none()));
+        assert!(recorded.status.services.iter().all(|service| service.containers.is_empty()));
+    }
+
+    #[test]
+    fn nothing_of_what_is_held_is_called_fine_and_its_incident_stays_open() {
+        let (_home, store) = testing::store();
+        let object = testing::object();
+        let name = object.declared.metadata.name.as_str();
+        store.save_object(&object).unwrap();
+        testing::incident(&store, name, testing::start(), &json!({}), &json!({}));
+        hold_registration(&store, name, "a.yaml:1:1: not valid", testing::start()).unwrap();
+        assert!(kinds(&store).is_empty());
+        assert!(store.current_incident(name).unwrap().is_some());
+        let recorded = store.object(name).unwrap().unwrap();
+        let ready = recorded.status.conditions.iter().find(|c| c.kind == ConditionType::Ready).unwrap();
+        let shown = (ready.status, ready.reason.as_str(), ready.message.as_str());
+        assert_eq!(shown, (ConditionStatus::Unknown, "ManifestInvalid", "a.yaml:1:1: not valid"));
+        let services = recorded.status.services.iter().flat_map(|service| &service.conditions);
+        assert!(
+            services.clone().count() > 0 && services.clone().all(|c| c.status == ConditionStatus::Unknown)
+        );
+        // What nobody watched before goes on being said so.
+        deregister(&store, name, "its manifest is gone", testing::start()).unwrap();
+        hold_registration(&store, name, "a.yaml:1:1: not valid", testing::start()).unwrap();
+        assert!(is_not_managed(&store.object(name).unwrap().unwrap()));
+    }
+
+    #[test]
+    fn what_is_watched_again_is_told_and_what_always_was_is_not() {
+        let (_home, store) = testing::store();
+        let object = testing::object();
+        let name = object.declared.metadata.name.as_str();
+        register(&store, name, "a.yaml").unwrap();
+        store.save_object(&object).unwrap();
+        register(&store, name, "a.yaml").unwrap();
+        assert!(kinds(&store).is_empty());
+        deregister(&store, name, "its manifest is gone", testing::start()).unwrap();
+        register(&store, name, "a.yaml").unwrap();
+        assert_eq!(kinds(&store), ["ManifestChanged", "ManifestChanged"]);
+    }
+}

@@ -1,0 +1,167 @@
+//! What one turn has seen and decided, and how it is recorded.
+
+use std::collections::BTreeSet;
+
+use tokio::time::Instant;
+
+use super::{
+    Action, EnvironmentTrust, ReconcileError, ReconcileOutcome, Reconciler, Session, history,
+    image_knowledge, object, transitions::Transitions,
+};
+use crate::{
+    api::{Desired, GitState, ObjectStatus, ProjectObservation, RouteAnswer, Time},
+    decide::{self, Decision, History, Inputs, Next, StatusInputs},
+    host::Host,
+};
+
+/// What one reconcile has observed and decided.
+pub(super) struct Snapshot<'a> {
+    pub(super) desired: &'a Desired,
+    pub(super) observed: ProjectObservation,
+    pub(super) history: History,
+    pub(super) decision: Decision,
+    /// The project's git work tree, where there is something to tell.
+    pub(super) git: Option<GitState>,
+    pub(super) previous: Option<ObjectStatus>,
+    pub(super) now: Time,
+    /// When the look began.
+    pub(super) looked: Instant,
+    pub(super) jitter_seed: u64,
+    /// False once undrift was asked to end: then nobody is reconciling.
+    pub(super) reconciling: bool,
+}
+
+impl Snapshot<'_> {
+    pub(super) fn inputs(&self) -> Inputs<'_> {
+        Inputs {
+            desired: self.desired,
+            observed: &self.observed,
+            history: &self.history,
+            now: self.now,
+            jitter_seed: self.jitter_seed,
+        }
+    }
+
+    /// The status of this scene; `verified` are the services that are verified as they are.
+    pub(super) fn status(&self, verified: &[String], transitions: &Transitions) -> ObjectStatus {
+        let last = self.previous.as_ref().and_then(|p| p.incident.as_deref());
+        decide::status(StatusInputs {
+            desired: self.desired,
+            generation: self.history.generation,
+            observed: &self.observed,
+            decision: &self.decision,
+            suspended: self.history.suspended.as_ref(),
+            previous: self.previous.as_ref(),
+            verified,
+            transitions,
+            incident: self.history.incident.as_ref().map(|incident| incident.id.as_str()).or(last),
+            reconciling: self.reconciling,
+            now: self.now,
+        })
+    }
+
+    /// For how long a server that was asked wants no further request.
+    pub(super) fn limited_for(&self) -> std::time::Duration {
+        let answers = self.observed.services.iter().flat_map(|s| &s.routes).flat_map(|route| &route.answers);
+        let until = answers.filter_map(RouteAnswer::limited_until).max();
+        until.and_then(|until| (until - self.now).to_std().ok()).unwrap_or_default()
+    }
+
+    pub(super) fn still_verified(&self) -> Vec<String> {
+        history::still_verified(&self.history, &self.observed)
+    }
+}
+
+/// Of the images that a rollback would put back those that the engine no longer has. There is seldom one to ask for.
+pub(super) async fn gone_images<H: Host>(
+    host: &H,
+    history: &History,
+    observed: &ProjectObservation,
+) -> BTreeSet<String> {
+    let wanted = decide::images_to_restore(history, observed);
+    if wanted.is_empty() { wanted } else { host.gone_images(&wanted).await }
+}
+
+impl<H: Host> Reconciler<'_, H> {
+    /// Looks, and decides.
+    pub(super) async fn snapshot<'d>(
+        &self,
+        desired: &'d Desired,
+        session: &mut Session,
+    ) -> Result<Snapshot<'d>, ReconcileError> {
+        let looked = Instant::now();
+        let mut observed = self.host.observe(desired).await?;
+        self.stay_at_engine(desired, &observed)?;
+        session.note(&observed, (self.clock)());
+        image_knowledge::learn_from_builds(self.store, session, &observed)?;
+        let now = (self.clock)();
+        image_knowledge::add_image_knowledge(self.store, desired, &mut observed, now)?;
+        self.store.settle_recent_steps(now)?;
+        let mut history = history::history(self.store, desired, &observed.project, session, now)?;
+        history.gone_images = gone_images(self.host, &history, &observed).await;
+        if self.environment == EnvironmentTrust::Declared {
+            (history.verified_from, history.is_verified_from_altered) = (None, false);
+        }
+        let previous = self.store.object(desired.name())?.map(|object| object.status);
+        let jitter_seed = now.timestamp_micros().unsigned_abs();
+        let decide = |history: &History| {
+            decide::decide(Inputs { desired, observed: &observed, history, now, jitter_seed })
+        };
+        let mut decision = decide(&history);
+        if session.reset_if_changed(&observed, &decision, now) {
+            history.watching_since = Some(session.since);
+            history.looking_since = Some(session.begun);
+            decision = decide(&history);
+        }
+        tracing::debug!(next = ?decision.next, "decided");
+        let reconciling = !self.stop.is_cancelled();
+        let drifted = decision.services.iter().any(|diagnosis| diagnosis.drift.is_some());
+        let wants_git = drifted && (history.incident.is_none() || matches!(decision.next, Next::Execute(_)));
+        let git = if wants_git { self.host.git(desired).await.known().cloned().flatten() } else { None };
+        Ok(Snapshot {
+            desired,
+            observed,
+            history,
+            decision,
+            git,
+            previous,
+            now,
+            looked,
+            jitter_seed,
+            reconciling,
+        })
+    }
+
+    /// Keeps what was verified before somebody builds over it. A failure holds up nothing, and is tried again.
+    pub(super) async fn keep_verified(&self, snapshot: &Snapshot<'_>) {
+        if self.stop.is_cancelled() || !(self.is_current)(snapshot.desired) {
+            return;
+        }
+        let images = decide::verified_images(snapshot.inputs(), &snapshot.decision.services);
+        if !images.is_empty() {
+            self.host.keep_verified(&snapshot.observed.project, &images).await;
+        }
+    }
+
+    pub(super) fn save(
+        &self,
+        snapshot: &Snapshot<'_>,
+        transitions: &Transitions,
+    ) -> Result<ObjectStatus, ReconcileError> {
+        let status = snapshot.status(&snapshot.still_verified(), transitions);
+        self.store.save_object(&object(snapshot.desired, status.clone()))?;
+        Ok(status)
+    }
+
+    pub(super) fn ended(snapshot: &Snapshot<'_>, action: Action) -> ReconcileOutcome {
+        let verified = snapshot.still_verified();
+        let reconciled =
+            snapshot.decision.as_declared() && verified.len() == snapshot.desired.services().len();
+        let object = object(snapshot.desired, snapshot.status(&verified, &Transitions::new()));
+        let suspended_until = snapshot.history.suspended.as_ref().and_then(|suspension| suspension.until);
+        let started_again =
+            snapshot.decision.repair_options.iter().filter_map(|option| option.started_again_at);
+        let latest = suspended_until.into_iter().chain(started_again).min();
+        ReconcileOutcome { object, reconciled, action, latest, project: snapshot.observed.project.clone() }
+    }
+}

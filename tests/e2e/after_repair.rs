@@ -1,0 +1,109 @@
+//! What comes after a repair: containers that die once they are proven, rollbacks, sources that change by themselves.
+
+use crate::support::{MANIFEST, Project, SERVE, docker, wait_for};
+
+/// The image that the only container of `api` runs, and its state.
+fn runs(project: &Project) -> (String, String) {
+    let ids = project.containers("api");
+    assert_eq!(ids.len(), 1, "{ids:?}");
+    let both = docker(&["inspect", "-f", "{{.Image}} {{.State.Status}}", &ids[0]]);
+    let (image, state) = both.trim().split_once(' ').unwrap();
+    (image.to_owned(), state.to_owned())
+}
+
+/// As declared, and then someone builds, by hand, an image whose server does this in place of serving on.
+fn healthy_with_a_new_image_that(ends: &str) -> Project {
+    let project = Project::healthy();
+    project.apply().expect(0);
+    project.write("api/serve", &SERVE.replace("exec httpd -f", &format!("{ends}; exec httpd -f")));
+    // On containerd's store the image of before would be gone by now, but for the tag that undrift has set.
+    project.rebuild();
+    project
+}
+
+#[test]
+fn rollback_after_which_all_is_as_declared_is_told_as_the_failed_repair_that_it_is() {
+    let project = healthy_with_a_new_image_that("exit 3");
+    let (old, _) = runs(&project);
+    let apply = project.apply().expect(1);
+    assert_eq!(project.steps(), ["Up", "Rollback"], "{}", apply.stderr);
+    assert_eq!(apply.condition("Stalled"), "True RolledBack");
+    assert_eq!(runs(&project), (old, "running".to_owned()));
+    let incidents = project.undrift(&["incident", "list", "-o", "json"]).json();
+    assert_eq!(incidents["items"][0]["outcome"], "Stalled");
+    let trail = project.trail();
+    assert!(trail.iter().all(|record| record["kind"] != "Reconciled"), "{trail:?}");
+
+    let again = project.apply().expect(0);
+    assert_eq!(again.condition("Ready"), "True AsDeclared", "what runs is what is declared");
+    assert_eq!(project.steps().len(), 2);
+    project.assert_trail_is_whole();
+}
+
+#[test]
+fn container_that_dies_after_its_verification_is_rolled_back() {
+    let project = healthy_with_a_new_image_that(
+        "httpd -f -p 3000 -c /httpd.conf -h /www & while [ ! -e /dies ]; do sleep 0.1; done; exit 3",
+    );
+    let (old, _) = runs(&project);
+    project.apply().expect(0);
+    assert_eq!(project.steps(), ["Up"]);
+    let (new, _) = runs(&project);
+    assert_ne!(new, old);
+    docker(&["exec", &project.containers("api")[0], "touch", "/dies"]);
+    wait_for("the new container to die", || runs(&project).1 == "exited");
+    let apply = project.apply().expect(1);
+    assert_eq!(project.steps(), ["Up", "Rollback"], "{}", apply.stderr);
+    assert_eq!(runs(&project), (old, "running".to_owned()));
+    project.assert_trail_is_whole();
+}
+
+#[test]
+fn container_that_a_person_stops_after_its_verification_is_brought_up_and_not_rolled_back() {
+    let project = healthy_with_a_new_image_that("true");
+    project.apply().expect(0);
+    let (new, _) = runs(&project);
+    project.compose(&["stop"]);
+    project.apply().expect(0);
+    assert_eq!(project.steps(), ["Up", "Up"]);
+    assert_eq!(runs(&project), (new, "running".to_owned()));
+}
+
+#[test]
+fn build_context_that_changes_by_itself_is_tried_less_and_less_often() {
+    let project = Project::in_incident();
+    project.write("api/Dockerfile", "FROM undrift-example-base\nRUN false\n");
+    project.manifest(
+        &MANIFEST
+            .replace("initial: 200ms, max: 1s", "initial: 200ms, max: 1h")
+            .replace("attempts: 3", "attempts: 1"),
+    );
+    for line in ["one", "two"] {
+        project.write("api/server.log", line);
+        assert_eq!(project.apply().expect(1).condition("Stalled"), "True BudgetSpent", "{line}");
+    }
+    assert_eq!(project.steps(), ["Build", "Build"], "the first other source is free");
+    project.write("api/server.log", "three");
+    let check = project.check().expect(1);
+    let next = check.status()["nextAttemptTime"].as_str().map(str::parse::<chrono::DateTime<chrono::Utc>>);
+    let wait = next.expect("the next one is not").unwrap() - chrono::Utc::now();
+    assert!(wait > chrono::TimeDelta::minutes(50) && wait <= chrono::TimeDelta::hours(1), "{wait}");
+
+    // A person may say so.
+    project.undrift(&["retry", &project.name]).expect(0);
+    assert!(project.check().expect(1).status()["nextAttemptTime"].is_null());
+}
+
+#[test]
+fn next_incident_keeps_the_image_that_it_found_and_not_the_last_ones() {
+    let project = Project::in_incident();
+    project.apply().expect(0);
+    let (found, _) = runs(&project);
+    project.add_module("api", "invoices");
+    let second = "workflow }, { source: api/src/invoices, path: /app/dist/modules/invoices }]";
+    project.manifest(&MANIFEST.replace("workflow }]", second));
+    project.apply().expect(0);
+    assert_ne!(runs(&project).0, found);
+    let kept = format!("undrift-keep/{}/api:previous", project.name);
+    assert_eq!(docker(&["image", "inspect", "-f", "{{.Id}}", &kept]).trim(), found);
+}
