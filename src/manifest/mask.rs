@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use super::{nearest::nearest, report::LineIndex};
-use crate::secret::{STARS, names, url};
+use crate::secret::{STARS, names, remarks::is_remark, url};
 
 /// A line in which the secrets are stars.
 pub(super) struct Masked {
@@ -32,7 +32,7 @@ impl Masked {
 pub(super) fn line(line: &[char], continued: Option<Range<usize>>, hide: Option<Range<usize>>) -> Masked {
     let mut ranges: Vec<Range<usize>> = hide.into_iter().chain(continued).collect();
     let secret = || colons(line).filter(|colon| is_secret_key(&key_before(line, *colon)));
-    ranges.extend(secret().filter_map(|colon| value_behind(line, colon)));
+    ranges.extend(secret().filter_map(|colon| value_behind(line, colon, last_quote)));
     ranges.extend(secret().flat_map(|colon| values_in_flow(line, colon)));
     without(line, ranges)
 }
@@ -65,20 +65,34 @@ fn without(line: &[char], mut ranges: Vec<Range<usize>>) -> Masked {
     Masked { text, ranges }
 }
 
-/// A line that another program printed, with the same parts of it masked, but for a sentence behind a sentence: `failed to
-/// fetch a token: the server says no` is no assignment.
+/// A line that another program printed, with the same parts of it masked, but for what is no assignment: a sentence behind a
+/// sentence (`failed to fetch a token: the server says no`), and a reason (`open /run/secrets/token: permission denied`).
 pub(crate) fn masked_output(text: &str) -> String {
     let line: Vec<char> = text.chars().collect();
-    let values = colons(&line).filter_map(|colon| {
-        let key = key_before(&line, colon);
-        let value =
-            value_behind(&line, colon).filter(|_| names::may_be_secret(&key) && !names::is_open(&key))?;
-        let is_number = line[value.clone()].iter().all(char::is_ascii_digit);
-        let is_count = is_number && names::is_of_several(&key);
-        (!is_count && !is_a_sentence(&line, colon, &value)).then_some(value)
-    });
-    let ranges = values.collect();
+    let ranges = colons(&line).filter_map(|colon| value_in_output(&line, colon)).collect();
     without(&line, ranges).text.into_iter().collect()
+}
+
+/// The secret behind this colon in an output.
+fn value_in_output(line: &[char], colon: usize) -> Option<Range<usize>> {
+    let key = key_before(line, colon);
+    if !names::may_be_secret(&key)
+        || names::is_open(&key)
+        || names::of_error(&key)
+        || is_path(line, colon, &key)
+    {
+        return None;
+    }
+    let value = value_behind(line, colon, own_quote)?;
+    let text: String = line[value.clone()].iter().collect();
+    let is_count = text.bytes().all(|byte| byte.is_ascii_digit()) && names::is_of_several(&key);
+    (!is_count && !is_remark(&text) && !is_a_sentence(line, colon, &value)).then_some(value)
+}
+
+/// Whether the key before this colon is the last part of a path.
+fn is_path(line: &[char], colon: usize, key: &str) -> bool {
+    let end = colon - line[..colon].iter().rev().take_while(|c| is_beside_key(**c)).count();
+    line[..end - key.chars().count()].last() == Some(&'/')
 }
 
 /// Whether words stand before the key, and more than two behind it.
@@ -122,7 +136,13 @@ pub(super) fn continued_secret(lines: &LineIndex<'_>, index: usize) -> Option<Ra
 }
 
 /// The value behind the colon of a key.
-fn value_behind(line: &[char], colon: usize) -> Option<Range<usize>> {
+///
+/// `close` finds where a quotation ends, in what is behind the quote that opens it.
+fn value_behind(
+    line: &[char],
+    colon: usize,
+    close: fn(&[char], char) -> Option<usize>,
+) -> Option<Range<usize>> {
     let start = colon + 1 + line[colon + 1..].iter().take_while(|c| c.is_whitespace()).count();
     let first = *line.get(start)?;
     if first == '{' || first == '#' || (start == colon + 1 && first != '"' && first != '\'') {
@@ -132,11 +152,26 @@ fn value_behind(line: &[char], colon: usize) -> Option<Range<usize>> {
         > line[..colon].iter().filter(|c| **c == '}').count();
     Some(match first {
         '"' | '\'' => {
-            let close = line[start + 1..].iter().rposition(|c| *c == first);
+            let close = close(&line[start + 1..], first);
             start..close.map_or(line.len(), |at| start + 1 + at + 1)
         }
         _ if is_in_flow => value_in_flow(line, start),
         _ => start..line.len(),
+    })
+}
+
+/// The last quote of a line: what a person wrote by mistake may have quotes within.
+fn last_quote(text: &[char], quote: char) -> Option<usize> {
+    text.iter().rposition(|c| *c == quote)
+}
+
+/// The quote that closes: a program writes a backslash before one that does not.
+fn own_quote(text: &[char], quote: char) -> Option<usize> {
+    let mut escaped = false;
+    text.iter().position(|c| {
+        let closes = *c == quote && !escaped;
+        escaped = *c == '\\' && !escaped;
+        closes
     })
 }
 
@@ -176,11 +211,16 @@ fn key_before(line: &[char], colon: usize) -> String {
     let word: String = line[..colon]
         .iter()
         .rev()
-        .skip_while(|c| matches!(c, '"' | '\'' | ' '))
+        .skip_while(|c| is_beside_key(**c))
         .take_while(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
         .take(64)
         .collect();
     word.chars().rev().collect()
+}
+
+/// What may stand between a key and its colon.
+const fn is_beside_key(c: char) -> bool {
+    matches!(c, '"' | '\'' | ' ')
 }
 
 /// What is secret of the URLs in a line, in characters.

@@ -10,6 +10,7 @@
 //! | [`HARMLESS`] | no secret, though a word of these is within it | `tokenizer` |
 //! | [`LAST_WORDS`] | a secret, as the last word of a variable | `APP_KEY`, `DB_PW` |
 //! | [`DIRECTORIES`], [`OF_PATHS`] | no secret | `PWD`, `DB_PASSWORD_FILE` |
+//! | [`ERRORS`] | no secret, as the last word | `TokenExpiredError` |
 //! | [`WEBHOOKS`] | a secret where the value is a URL with a path | `SLACK_WEBHOOK_URL` |
 //! | [`OPEN_ARGUMENTS`] | of a build argument that it says what it holds, which is no secret | `GIT_SHA` |
 //! | [`USERS`] | no secret, but a word of the project | `POSTGRES_USER` |
@@ -120,6 +121,9 @@ const OPEN_ARGUMENTS: [&str; 22] = [
     "user", "uid", "gid", "host", "port", "path", "dir", "url", "arch", "platform",
 ];
 
+/// The last word of an error's name.
+const ERRORS: [&str; 4] = ["error", "err", "exception", "warning"];
+
 /// Variables whose values are words of the project: users, databases.
 const USERS: [&str; 7] = ["user", "username", "login", "db", "database", "owner", "role"];
 
@@ -204,6 +208,11 @@ fn ends_like_one(name: &str) -> bool {
     let words = words(&name.to_lowercase());
     let is_public = words.iter().any(|word| word == "public");
     !is_public && words.len() > 1 && words.last().is_some_and(|last| LAST_WORDS.contains(&last.as_str()))
+}
+
+/// Whether a name is that of an error, whatever it is about: `TokenExpiredError`.
+pub(crate) fn of_error(name: &str) -> bool {
+    words(name).last().is_some_and(|last| ERRORS.contains(&last.as_str()))
 }
 
 /// Whether the name of a build argument says what it holds, and that it is no secret.

@@ -7,6 +7,9 @@ use crate::plain::{is_bidi_control, without_escapes};
 /// The longest line that is kept, in bytes as printed. What follows is dropped up to the line's end.
 const LONGEST_LINE: usize = 4 * 1024;
 
+/// How a line ends that was cut. An ellipsis alone ends many a line of others.
+pub(in crate::host) const CUT: &str = "… (cut)";
+
 /// How much of the end of an output is kept, in bytes.
 pub(super) const TAIL: usize = 16 * 1024;
 
@@ -50,11 +53,16 @@ impl Lines {
         self.raw.extend_from_slice(&text[..text.len().min(room)]);
     }
 
+    /// The stream is not read to its end: what is left of a line is no whole one.
+    pub(in crate::host) fn tear(&mut self) {
+        self.cut |= !self.raw.is_empty();
+    }
+
     /// Gives what is left when the stream has ended in the middle of a line.
     pub(in crate::host) fn end(&mut self, mut line: impl FnMut(&str)) {
         let mut text = clean(&self.raw);
         if self.cut {
-            text.push('…');
+            text.push_str(CUT);
         }
         if !text.is_empty() {
             line(&text);
@@ -150,7 +158,7 @@ mod tests {
         // The line is too long; its last byte that has no room any more is the ESC.
         let long = [b"\r".as_slice(), &vec![b'.'; LONGEST_LINE - 1], b"\x1b"].concat();
         let all = lines(&[&long, b"[2Jx", b"\n", &long, b"[2Jx\r100%\n"]);
-        assert!(all[0].trim_end_matches('…').bytes().all(|byte| byte == b'.'), "{all:?}");
+        assert!(all[0].trim_end_matches(CUT).bytes().all(|byte| byte == b'.'), "{all:?}");
         assert_eq!(all[1..], ["100%"]);
     }
 
@@ -175,8 +183,19 @@ mod tests {
         let long = vec![b'x'; 10 * LONGEST_LINE];
         let all = lines(&[&long, &long, b"\nnext"]);
         assert_eq!(all.len(), 2);
-        assert_eq!(all[0].len(), LONGEST_LINE + '…'.len_utf8());
+        assert_eq!(all[0].len(), LONGEST_LINE + CUT.len());
         assert_eq!(all[1], "next");
+    }
+
+    #[test]
+    fn a_line_that_is_not_read_to_its_end_is_marked_and_no_other() {
+        for (read, shown) in [("one\ntw", vec!["one", "tw… (cut)"]), ("one\n", vec!["one"])] {
+            let (mut all, mut cutter) = (Vec::new(), Lines::default());
+            cutter.push(read.as_bytes(), |line| all.push(line.to_owned()));
+            cutter.tear();
+            cutter.end(|line| all.push(line.to_owned()));
+            assert_eq!(all, shown);
+        }
     }
 
     #[test]

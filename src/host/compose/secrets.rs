@@ -70,7 +70,10 @@ pub(in crate::host) fn of_project(project: &Value, env: &Environment) -> Found {
         let texts: Vec<String> = files.iter().filter_map(|path| found.read(path)).collect();
         for text in content.into_iter().chain(texts).chain(value.map(str::to_owned)) {
             found.values.extend(parts(&text));
-            found.values.push(text);
+            found.values.extend(text.lines().filter_map(of_field));
+            let text = Value::String(text);
+            in_texts(&text, &mut found.values);
+            found.values.extend(text.as_str().map(str::to_owned));
         }
     }
     found
@@ -165,6 +168,14 @@ fn parts(secret: &str) -> impl Iterator<Item = String> {
     secret.split(is_mark).filter(is_part).take(MOST_PARTS).map(str::to_owned)
 }
 
+/// The value of a field that is named like a secret: `password: correct horse` in a file of YAML or of a program's settings.
+fn of_field(line: &str) -> Option<String> {
+    let (name, value) = line.split_once(':')?;
+    let bare = |text: &str| text.trim().trim_matches(['"', '\'']).to_owned();
+    let (name, value) = (bare(name), bare(value));
+    (names::may_be_secret(&name) && !names::is_open(&name) && !value.is_empty()).then_some(value)
+}
+
 /// Passwords in URLs and beside the name of a secret, in all texts.
 fn in_texts(value: &Value, found: &mut Vec<String>) {
     match value {
@@ -239,6 +250,10 @@ mod tests {
     fn every_kind_of_a_projects_secrets_is_found_and_settings_are_not() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("key"), "line one of it\nline two of it\n").unwrap();
+        let account = json!({"private_key": "-----BEGIN KEY-----\nMIIEvQIBADANBg\n", "admin_password": "correct-horse"});
+        std::fs::write(folder.path().join("account"), account.to_string()).unwrap();
+        let fields = "db:\n  password: 'of a field'\nurl: postgres://u:correctbattery@db/x\nDB_PASSWORD=staplestaple\n";
+        std::fs::write(folder.path().join("fields"), fields).unwrap();
         let project = json!({"services": {
             "api": {
                 "image": "registry/app:1", "environment": {"DB_PASSWORD": "pa$$word-1", "MODE": "production", "N": 3, "U": "redis://:in-url-22@r"},
@@ -250,6 +265,7 @@ mod tests {
             },
             "worker": {"environment": ["API_TOKEN=of-a-list-5"]},
         }, "configs": {"app": {"content": "{\"log\": \"{\\\"token\\\": \\\"in-json-9\\\"}\", \"db\": [{\"admin_password\": \"in-config-8\"}]}"}}, "secrets": {
+            "account": {"file": folder.path().join("account")}, "fields": {"file": folder.path().join("fields")},
             "pgpass": {"content": "db:5432:shop:u:of-pgpass-1\n//r.example/:_authToken=of-npmrc-11\n"},
             "key": {"file": folder.path().join("key")}, "inline": {"content": "of-content-6"}, "env": {"environment": "FROM_ENV"},
         }});
@@ -274,6 +290,11 @@ mod tests {
             "in-config-8",
             "of-pgpass-1",
             "of-npmrc-11",
+            "-----BEGIN KEY-----\nMIIEvQIBADANBg\n",
+            "correct-horse",
+            "of a field",
+            "correctbattery",
+            "staplestaple",
         ] {
             assert!(found.contains(&secret.to_owned()), "{secret}: {found:?}");
         }

@@ -42,7 +42,8 @@ impl Engine {
         let redactor = known.with_variables(variables);
         let (output, output_unknown) = match lines {
             Ok(_) if redactor.withheld().is_some() => (Vec::new(), redactor.withheld().map(str::to_owned)),
-            Ok(lines) => (bounded(lines.iter().map(|line| redactor.line(line)).collect()), None),
+            // Before, so that no more is looked through than is kept; after, for stars may be longer than what they stand for.
+            Ok(lines) => (bounded(bounded(lines).iter().map(|line| redactor.line(line)).collect()), None),
             Err(error) => (Vec::new(), Some(redactor.line(&error.to_string()))),
         };
         let end = end(service, details)?;
@@ -70,6 +71,8 @@ impl Engine {
                 cutter.push(&bytes, &mut take);
                 read += bytes.len();
                 if read > READ {
+                    out.tear();
+                    err.tear();
                     break;
                 }
             }

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::known::SETTINGS;
-use crate::secret::{STARS, names, url};
+use super::{known::SETTINGS, replaced};
+use crate::secret::{names, remarks::is_remark, url};
 
 /// What may stand before the equals sign of a mark: `:=`, `?=`, `+=`, and `!=`, which quotes a value as well.
 const BEFORE_EQUALS: [char; 4] = [':', '?', '+', '!'];
@@ -13,17 +13,7 @@ const CLOSES: [char; 5] = ['"', '\'', '`', ']', ')'];
 
 /// A line in which these values are hidden.
 pub(super) fn without(line: &str) -> String {
-    let mut ranges: Vec<Range<usize>> = places(line);
-    ranges.reverse();
-    let mut line = line.to_owned();
-    let mut hidden_from = line.len();
-    for range in ranges {
-        // A value that holds another assignment is hidden whole.
-        let end = if range.end > hidden_from { hidden_from } else { range.end };
-        line.replace_range(range.start..end, STARS);
-        hidden_from = range.start;
-    }
-    line
+    replaced(line, places(line))
 }
 
 /// The values themselves, of a text that is no output but a setting, such as a command.
@@ -63,6 +53,9 @@ fn assigned(line: &str, mark: &Range<usize>) -> Option<Range<usize>> {
     let gap = if is_apart { line[mark.end..].len() - line[mark.end..].trim_start().len() } else { 0 };
     let place = value_at(line, mark.end + gap)?;
     let value = &line[place.clone()];
+    if is_remark(value) || names::of_error(name) {
+        return None;
+    }
     let is_secret = names::may_be_secret(name) || url::behind_the_host(value).is_some();
     (is_secret && !is_count(name, value) && !SETTINGS.contains(&value.to_lowercase().as_str()))
         .then_some(place)
@@ -90,7 +83,8 @@ fn options(line: &str) -> impl Iterator<Item = Range<usize>> {
         let value = start + len + gap_at(&name[len..], before.chars().next_back())?;
         let is_option = line[value..].trim_start_matches(['"', '\'']).starts_with('-');
         let is_one = begins && start - at <= 2 && !is_option && len > 0 && names::may_be_secret(&name[..len]);
-        is_one.then(|| value_at(line, value))?
+        let is_remark = is_remark(&line[value..]);
+        (is_one && !is_remark).then(|| value_at(line, value))?
     })
 }
 

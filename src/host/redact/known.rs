@@ -8,7 +8,11 @@ use std::{collections::HashSet, ops::Range};
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
-use super::{LONG, SHORT, ordinary, whole};
+use super::{
+    LONG, SHORT, ordinary,
+    reading::{self, LONGEST_FORM},
+    whole,
+};
 use crate::plain::is_bidi_control;
 
 /// What a variable of a secret's name says that is no secret.
@@ -108,9 +112,15 @@ impl Known {
         })
     }
 
-    /// The bytes of the longest value.
-    pub(super) const fn longest(&self) -> usize {
-        self.longest
+    /// Where the value begins that the end of a cut text has torn. A form of a character may be torn with it. One byte
+    /// counts: what a cut line loses at its end is no loss.
+    pub(super) fn torn_at_the_end(&self, text: &[u8]) -> Option<usize> {
+        let from = text.len().saturating_sub(self.longest + LONGEST_FORM);
+        (from..text.len()).find(|at| {
+            let head = common_head(&self.values, &text[*at..]);
+            let rest = &text[at + head..];
+            rest.is_empty() || rest.len() < LONGEST_FORM && reading::begins_form(rest)
+        })
     }
 
     /// Where values stand in a text. Of two that overlap both are given.
@@ -150,6 +160,14 @@ impl Known {
 fn begins_one<T: AsRef<[u8]>>(values: &[T], head: &[u8]) -> bool {
     let at = values.partition_point(|value| value.as_ref() < head);
     values.get(at).is_some_and(|value| value.as_ref().starts_with(head))
+}
+
+/// How many bytes of a text are the head of one of these values, which are sorted.
+fn common_head<T: AsRef<[u8]>>(values: &[T], text: &[u8]) -> usize {
+    let common = |value: &T| value.as_ref().iter().zip(text).take_while(|(one, other)| one == other).count();
+    // The two between which the text belongs have most in common with it.
+    let at = values.partition_point(|value| value.as_ref() < text);
+    values[at.saturating_sub(1)..values.len().min(at + 1)].iter().map(common).max().unwrap_or_default()
 }
 
 /// Whether a value is looked for within words as well.

@@ -26,10 +26,13 @@ mod variable;
 mod whole;
 
 use std::{
+    cell::Cell,
+    iter,
     ops::Range,
     sync::{Arc, OnceLock},
 };
 
+use super::compose::lines::CUT;
 use crate::{manifest::masked_output, secret::STARS};
 pub(super) use beside::assigned_secrets;
 use known::{Known, SearchedText};
@@ -44,17 +47,12 @@ pub(super) const LONG: usize = 8;
 /// The least characters of a value that is looked for at all.
 const SHORT: usize = 4;
 
-/// How a line ends that was cut (see [`Lines`](super::compose::lines::Lines)).
-const CUT: char = '…';
-
-/// The most bytes that a form makes of one byte of a value, as a rule: `\u0026`, `&#x27;`.
-const WIDEST: usize = 6;
-
-/// The most bytes that a cut line loses for a value that was cut.
-const LOST: usize = 2 * 1024;
-
 /// How many times a text may be encoded as a whole: the credentials of a registry are base64 within base64.
 const DEPTH: usize = 2;
+
+/// The most bytes of readings of one line that are looked through. A line of JSON with a stack trace and a body of JSON in it, as
+/// long as a line may be, has 34 KiB of them. A line that has more than these is made to cost time, and is hidden whole.
+const MOST_READ: usize = 512 * 1024;
 
 /// Secrets that are known by their values. No `Debug`.
 #[derive(Clone, Default)]
@@ -133,23 +131,36 @@ impl Redactor {
             Some(whole) => (whole, true),
             None => (line, false),
         };
-        let known =
-            replaced(whole, self.places_in(whole.as_bytes(), SearchedText::Output(&self.words), DEPTH));
-        let shown = masked_output(&beside::without(&known));
-        if is_cut { format!("{}{CUT}", self.without_torn_end(&shown)) } else { shown }
+        let mut places = self.places_of(whole, SearchedText::Output(&self.words), DEPTH);
+        if is_cut {
+            places.extend(self.torn_end(whole.as_bytes()));
+        }
+        let shown = masked_output(&beside::without(&replaced(whole, places)));
+        if is_cut { format!("{shown}{CUT}") } else { shown }
     }
 
     /// Where what is known stands in a text, in whatever form. It may be encoded so many times.
-    fn places_in(&self, text: &[u8], kind: SearchedText<'_>, depth: usize) -> Vec<Range<usize>> {
+    fn places_of(&self, text: &str, kind: SearchedText<'_>, depth: usize) -> Vec<Range<usize>> {
+        self.places_in(text.as_bytes(), &Search { kind, left: Cell::new(MOST_READ) }, depth)
+    }
+
+    /// The same as a part of this search.
+    fn places_in(&self, text: &[u8], search: &Search<'_>, depth: usize) -> Vec<Range<usize>> {
         let mut found = Vec::new();
+        if self.sets.is_empty() {
+            return found;
+        }
         for (index, reading) in LineReading::all(text).into_iter().enumerate() {
             let read = reading.text();
-            let values = self.sets.iter().flat_map(|known| known.places_in(read, kind));
+            if !search.may_read(read) {
+                return iter::once(0..text.len()).collect();
+            }
+            let values = self.sets.iter().flat_map(|known| known.places_in(read, search.kind));
             found.extend(values.map(|part| reading.place(&part)));
-            if depth > 0 && !self.sets.is_empty() {
+            if depth > 0 {
                 // What stands there as it is was looked at in the first reading, which is the text itself.
                 let new = runs(read).into_iter().filter(|run| index == 0 || !reading.is_plain(&run.place));
-                let secret = new.filter(|run| self.is_within(&run.bytes, kind, depth - 1));
+                let secret = new.filter(|run| self.is_within(&run.bytes, search, depth - 1));
                 found.extend(secret.map(|run| reading.place(&run.place)));
             }
         }
@@ -157,23 +168,43 @@ impl Redactor {
     }
 
     /// Whether something that is known, or a part of it that the end of a line has torn, is in a decoded text.
-    fn is_within(&self, text: &[u8], kind: SearchedText<'_>, depth: usize) -> bool {
-        if self.sets.iter().any(|known| known.has_torn(text)) {
+    fn is_within(&self, text: &[u8], search: &Search<'_>, depth: usize) -> bool {
+        if !search.may_read(text) || self.sets.iter().any(|known| known.has_torn(text)) {
             return true;
         }
         // Most that could be base64 is a word, which means nothing once it is decoded.
         let is_text =
             std::str::from_utf8(text).is_ok_and(|text| !text.contains(|c: char| c.is_control() && c != '\n'));
         if is_text {
-            return !self.places_in(text, kind, depth).is_empty();
+            return !self.places_in(text, search, depth).is_empty();
         }
-        self.sets.iter().any(|known| !known.places_in(text, kind).is_empty())
+        self.sets.iter().any(|known| !known.places_in(text, search.kind).is_empty())
     }
 
-    /// A line that was cut without as much of its end as the beginning of a value may be.
-    fn without_torn_end<'l>(&self, line: &'l str) -> &'l str {
-        let longest = self.sets.iter().map(|known| known.longest()).max().unwrap_or_default();
-        &line[..boundary_before(line, line.len().saturating_sub((longest * WIDEST).min(LOST)))]
+    /// Where a value stands that is torn by the end of a line that was cut.
+    fn torn_end(&self, text: &[u8]) -> Option<Range<usize>> {
+        let readings = LineReading::all(text);
+        let torn = readings.iter().flat_map(|reading| {
+            let begins = self.sets.iter().filter_map(|known| known.torn_at_the_end(reading.text()));
+            begins.map(|at| reading.place(&(at..reading.text().len())))
+        });
+        torn.min_by_key(|place| place.start)
+    }
+}
+
+/// A search through one line.
+struct Search<'a> {
+    kind: SearchedText<'a>,
+    /// How many bytes may be read yet.
+    left: Cell<usize>,
+}
+
+impl Search<'_> {
+    /// Whether there is time for this text.
+    fn may_read(&self, text: &[u8]) -> bool {
+        let left = self.left.get().checked_sub(text.len());
+        self.left.set(left.unwrap_or_default());
+        left.is_some()
     }
 }
 

@@ -21,7 +21,7 @@ impl Redactor {
     /// secret's stays: nobody but undrift has written it.
     pub(in crate::host) fn own(&self, text: &str) -> String {
         // A name is not encoded, and an ID that looks like base64 is none.
-        let mut shown = replaced(text, self.places_in(text.as_bytes(), SearchedText::Own(&self.words), 0));
+        let mut shown = replaced(text, self.places_of(text, SearchedText::Own(&self.words), 0));
         for range in url::secrets_in(&shown).into_iter().rev() {
             shown.replace_range(range, STARS);
         }

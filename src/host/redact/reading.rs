@@ -8,6 +8,9 @@ use std::{iter, ops::Range};
 /// How many forms may lie upon each other.
 const DEPTH: usize = 2;
 
+/// The most bytes that one character is written in: two `\u0026` for one beyond the first plane.
+pub(super) const LONGEST_FORM: usize = 12;
+
 /// What others write in place of a character.
 struct Spelling {
     /// A text without this is not written so.
@@ -119,6 +122,11 @@ impl Means {
             Self::Decoded(decode) => decode(text),
         }
     }
+}
+
+/// Whether a text begins as some form of a character does.
+pub(super) fn begins_form(text: &[u8]) -> bool {
+    SPELLINGS.iter().any(|form| text.first() == form.mark.as_bytes().first())
 }
 
 /// A text in which what is percent-encoded is decoded.

@@ -135,6 +135,14 @@ fn what_stands_beside_a_secrets_name_is_hidden_whatever_it_is() {
         ("posted to https://hooks.slack.com/services/T0/B0/k", "posted to https://hooks.slack.com/********"),
         ("at postgres://u:p@ss/w@db/x and back", "at postgres://********@db/x and back"),
         ("dbpass=x1 ROOTPWD=x2", "dbpass=******** ROOTPWD=********"),
+        // An assignment within a value.
+        ("Cookie=\"csrftoken=abc; sid=s3cr3t99\" z", "Cookie=\"********\" z"),
+        ("SECRETS=\"token=abc pin=4711xyz\"", "SECRETS=\"********\""),
+        (
+            r#"{"level":"error","token":"a\"bc","msg":"no answer of db:5432"}"#,
+            r#"{"level":"error","token":********,"msg":"no answer of db:5432"}"#,
+        ),
+        ("password: missing-4711", "password: ********"),
     ] {
         assert_eq!(unknown.line(line), shown);
     }
@@ -143,6 +151,16 @@ fn what_stands_beside_a_secrets_name_is_hidden_whatever_it_is() {
 #[test]
 fn what_only_looks_like_a_secrets_name_hides_nothing() {
     for line in [
+        "cat: /run/secrets/db_password: Permission denied",
+        "grep: /run/secrets/db_password: odd words",
+        "open /run/secrets/api_token: no such file or directory",
+        "ERROR: failed to solve: secret npm_token: not found",
+        "botocore.exceptions.NoCredentialsError: Unable to locate credentials",
+        "JsonWebTokenError: signature does not match",
+        "line 12: POSTGRES_PASSWORD: unbound variable",
+        "failed to fetch oauth token: unauthorized",
+        "error: --password is required",
+        "TOKEN=\"not set\"",
         "PASSENGER_APP_ENV=production",
         "PASSENGER_MIN_INSTANCES => 4",
         "passenger: started",
@@ -252,8 +270,16 @@ fn what_is_torn_in_the_middle_of_base64_or_bytes_is_hidden_on_both_sides() {
 
 #[test]
 fn what_is_no_secret_stays() {
-    for line in ["FATAL: cannot bind db", "a=b", "=", "listening on 0.0.0.0:3000", "PORT=", "PASSWORD=", "…"]
-    {
+    for line in [
+        "FATAL: cannot bind db",
+        "a=b",
+        "=",
+        "listening on 0.0.0.0:3000",
+        "PORT=",
+        "PASSWORD=",
+        "…",
+        "waiting for the correct…",
+    ] {
         assert_eq!(redactor().line(line), line);
     }
 }
@@ -265,11 +291,41 @@ fn of_a_line_that_was_cut_in_the_middle_of_a_secret_nothing_of_it_is_left() {
     let percent = secret.bytes().map(|byte| format!("%{byte:02x}")).collect::<Vec<_>>().concat();
     for encoded in [secret.to_owned(), percent] {
         for torn in 1..encoded.len() {
-            let line = format!("{} {}…", "x".repeat(200), &encoded[..torn]);
-            let shown = redactor.line(&line);
-            assert!(shown.ends_with("x…") && shown.chars().all(|c| c == 'x' || c == '…'), "{torn}: {shown}");
+            let line = format!("{} {}… (cut)", "x".repeat(200), &encoded[..torn]);
+            assert_eq!(redactor.line(&line), format!("{} {STARS}… (cut)", "x".repeat(200)), "{torn}");
         }
     }
+}
+
+/// As long as a line that is kept, and far longer than what stands before it there.
+#[test]
+fn of_a_long_secret_that_was_cut_nothing_is_left() {
+    let long = |len: usize| {
+        (0..len).map(|at| char::from(b'a' + u8::try_from(at * at % 23).unwrap())).collect::<String>()
+    };
+    for (before, len) in [(5, 6_000), (1_500, 2_800), (4_000, 2_800)] {
+        let secret = long(len);
+        let (mut shown, mut cutter) = (Vec::new(), crate::host::compose::lines::Lines::default());
+        let redactor = Redactor::default().with_secrets([secret.clone()]);
+        let line = format!("{} {secret} instead\n", "=".repeat(before));
+        cutter.push(line.as_bytes(), |line| shown.push(redactor.line(line)));
+        let end = if before + len > 4_096 { "… (cut)" } else { " instead" };
+        assert_eq!(shown, [format!("{} {STARS}{end}", "=".repeat(before))]);
+    }
+}
+
+/// Encodings upon encodings, in which each reading has others: time is bounded, and what is not looked through is not shown.
+#[test]
+fn a_line_that_is_made_to_cost_time_is_hidden_whole() {
+    let marks = "\\x41%41&amp;'\\''$$''\"\"%%+";
+    let encoded = |text: String| STANDARD.encode(text).replace('A', "\\x41").replace('Q', "%51");
+    let line: String =
+        [marks.repeat(8), encoded([marks.repeat(8), encoded(marks.repeat(30))].concat())].concat().repeat(4);
+    known::counted::so_far();
+    let shown = redactor().line(&line);
+    let (read, _) = known::counted::so_far();
+    assert!(shown == STARS, "{read} bytes read");
+    assert!(read <= MOST_READ * redactor().sets.len(), "{read}");
 }
 
 #[test]

@@ -1,0 +1,109 @@
+//! What programs print of a secret in the place of its value: `open /run/secrets/token: permission denied`.
+//!
+//! A reader needs these words most of all, for they are the reason of the failure. Whoever's password reads like one of them has
+//! it shown where it stands alone beside its name; where it is known by its value it is hidden all the same.
+
+/// How such a remark begins, in lower case.
+const BEGINNINGS: [&str; 65] = [
+    // strerror(3).
+    "bad file descriptor",
+    "connection refused",
+    "connection reset",
+    "device or resource busy",
+    "file exists",
+    "input/output error",
+    "is a directory",
+    "network is unreachable",
+    "no route to host",
+    "no space left",
+    "no such device",
+    "no such file",
+    "not a directory",
+    "operation not permitted",
+    "permission denied",
+    "read-only file system",
+    "stale file handle",
+    "text file busy",
+    "too many levels of symbolic links",
+    "too many open files",
+    // Shells.
+    "bad substitution",
+    "command not found",
+    "parameter not set",
+    "parameter null or not set",
+    "unbound variable",
+    // Builders, servers, libraries of authentication.
+    "access denied",
+    "authentication failed",
+    "bad credentials",
+    "can not",
+    "cannot",
+    "could not",
+    "denied",
+    "does not",
+    "expired",
+    "failed to",
+    "failed with",
+    "forbidden",
+    "has expired",
+    "has been",
+    "has no",
+    "invalid",
+    "is empty",
+    "is expired",
+    "is invalid",
+    "is missing",
+    "is not",
+    "is required",
+    "jwt expired",
+    "jwt malformed",
+    "malformed",
+    "missing",
+    "must be",
+    "must have",
+    "must not",
+    "no such",
+    "not allowed",
+    "not defined",
+    "not found",
+    "not provided",
+    "not set",
+    "not valid",
+    "revoked",
+    "unable to",
+    "unauthenticated",
+    "unauthorized",
+];
+
+/// Whether this is such a remark: it begins like one, and what follows is no part of a word.
+pub(crate) fn is_remark(value: &str) -> bool {
+    let value = value.trim_matches(['"', '\'', ' ']).to_lowercase();
+    let ends = |rest: &str| rest.chars().next().is_none_or(|c| c.is_whitespace() || ".,;:!)".contains(c));
+    BEGINNINGS.iter().any(|known| value.strip_prefix(known).is_some_and(ends))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_remark_is_one_and_a_password_that_begins_alike_is_none() {
+        for remark in [
+            "Permission denied",
+            "no such file or directory",
+            "is required",
+            "unauthorized",
+            "\"expired\"",
+            "invalid: too short",
+            "not found.",
+            "Unable to locate credentials",
+        ] {
+            assert!(is_remark(remark), "{remark}");
+        }
+        for value in
+            ["hunter2", "denied-4711", "invalid_horse", "expired2024", "missingno", "correct horse", ""]
+        {
+            assert!(!is_remark(value), "{value}");
+        }
+    }
+}
