@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
 use super::{HostError, docker_config};
@@ -67,17 +67,17 @@ impl fmt::Display for EndpointSource {
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct CliConfig {
-    current_context: String,
+    current_context: Option<String>,
 }
 
 /// What is read of a context's `meta.json`.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
 struct ContextMeta {
     endpoints: ContextEndpoints,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 struct ContextEndpoints {
     docker: Option<ContextEndpoint>,
 }
@@ -86,7 +86,7 @@ struct ContextEndpoints {
 #[serde(rename_all = "PascalCase")]
 struct ContextEndpoint {
     #[serde(default)]
-    host: String,
+    host: Option<String>,
 }
 
 impl Endpoint {
@@ -222,15 +222,21 @@ fn unsupported(endpoint: &str, cause: &str) -> HostError {
 /// The current context of the docker CLI's configuration, if it names one.
 fn current_context(folder: &Path) -> Result<Option<String>, HostError> {
     let Some(text) = docker_config::settings(folder)? else { return Ok(None) };
+    let config: Option<Option<CliConfig>> = first_document(&folder.join(docker_config::SETTINGS), &text)?;
+    Ok(config.flatten().and_then(|config| config.current_context).filter(|name| !name.is_empty()))
+}
+
+/// What the first document of a file says, as the docker CLI reads it: nothing in an empty one, and what comes behind it is not
+/// looked at.
+fn first_document<T: DeserializeOwned>(path: &Path, text: &str) -> Result<Option<T>, HostError> {
     let not_understood = |error: serde_json::Error| {
-        let path = folder.join(docker_config::SETTINGS).display().to_string();
+        let path = path.display().to_string();
         let (line, column) = (error.line(), error.column());
         // The error itself may quote a value, and there are credentials.
         let cause = format!("{path} is not as the docker CLI writes it, in line {line}, column {column}");
         HostError::DockerConfigUnusable { path, cause }
     };
-    let config: CliConfig = serde_json::from_str(&text).map_err(not_understood)?;
-    Ok(Some(config.current_context).filter(|name| !name.is_empty()))
+    serde_json::Deserializer::from_str(text).into_iter().next().transpose().map_err(not_understood)
 }
 
 /// The address in a context. The docker CLI keeps it below the SHA-256 of the context's name.
@@ -243,10 +249,11 @@ fn from_context(folder: &Path, name: &str) -> Result<Endpoint, HostError> {
         Err(error) if is_absent(&error) => {
             return Err(unsupported(&label, "there is no such context; see docker context ls"));
         }
-        Err(error) => return Err(unreadable(&path, &error)),
+        Err(error) => return Err(docker_config::unusable(&path, &error)),
     };
-    let meta: ContextMeta = serde_json::from_str(&text).map_err(|error| unreadable(&path, &error))?;
-    let host = meta.endpoints.docker.map(|endpoint| endpoint.host).unwrap_or_default();
+    let meta: Option<ContextMeta> = first_document(&path, &text)?;
+    let meta = meta.unwrap_or_default();
+    let host = meta.endpoints.docker.and_then(|endpoint| endpoint.host).unwrap_or_default();
     if host.is_empty() {
         return Ok(Endpoint::Unix(DEFAULT_SOCKET.into()));
     }
@@ -255,13 +262,6 @@ fn from_context(folder: &Path, name: &str) -> Result<Endpoint, HostError> {
 
 fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-}
-
-fn unreadable(path: &Path, error: &dyn fmt::Display) -> HostError {
-    unsupported(
-        &path.display().to_string(),
-        &format!("it cannot be read ({error}); mend it, or set DOCKER_HOST"),
-    )
 }
 
 #[cfg(test)]

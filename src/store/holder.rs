@@ -1,14 +1,8 @@
 //! A look at who holds the lock on a state folder, without taking it.
 
-use std::{
-    fmt,
-    fs::{self, File},
-    io,
-    os::unix::fs::MetadataExt,
-    path::Path,
-    thread,
-    time::Duration,
-};
+use std::{fmt, fs, io, os::unix::fs::MetadataExt, path::Path, thread, time::Duration};
+
+use crate::files;
 
 use super::{
     folder,
@@ -35,7 +29,7 @@ impl LockState {
     /// Looks. Taking the lock for a moment would be surer, and would turn away an undrift that begins just then.
     #[must_use]
     pub fn of(dir: &Path) -> Self {
-        let mut file = match File::open(dir.join(FILE)) {
+        let mut file = match files::open(&dir.join(FILE)) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Self::Free,
             Err(error) => return Self::NotKnown(error.to_string()),

@@ -57,6 +57,7 @@ fn project_with_a_file_that_is_too_large_is_unknown_by_its_name_and_compose_is_n
         ("part.yaml", "include: [part.yaml]\nservices: { web: { image: none } }\n"),
         ("base.yaml", "services: { web: { extends: { file: base.yaml, service: web } } }\n"),
         ("web.env", "services: { web: { image: none, env_file: web.env } }\n"),
+        ("prod.env", "services: { web: { image: none, env_file: '${WHERE:-prod}.env' } }\n"),
         ("web.labels", "services: { web: { image: none, label_file: [web.labels] } }\n"),
     ] {
         let home = Home::new();
@@ -275,6 +276,8 @@ fn every_state_file_that_somebody_would_wait_at_is_named() {
             let ended = home.undrift(verb).expect(2);
             assert_eq!(ended.stderr.matches(&expected).count(), 1, "{name}, {verb:?}: {ended:?}");
         }
+        let (status, found) = examined(&home.undrift(&["doctor", "-o", "json"]).expect(1), "StateWritable");
+        assert!(status == "failed" && found.contains(&expected), "{found}");
     }
 }
 

@@ -17,7 +17,10 @@ use super::{
 };
 use crate::{
     api::Time,
-    files::trust::{self, Others},
+    files::{
+        self,
+        trust::{self, Others},
+    },
     store::{Displaced, LockState, LostTrail, Store, StoreError, Verification},
 };
 
@@ -151,13 +154,10 @@ fn try_to_write(folder: &Path) -> Result<(), String> {
 /// the trail is being read meanwhile.
 fn writable_files(dir: &Path) -> Result<(), String> {
     for path in FILES.iter().map(|name| dir.join(name)) {
-        let writable =
-            if path.is_dir() { Err(Errno::ISDIR) } else { rustix::fs::access(&path, Access::WRITE_OK) };
-        match writable {
-            Err(error) if error != Errno::NOENT => {
-                let error = io::Error::from(error);
-                return Err(format!("{} cannot be written: {error}", path.display()));
-            }
+        let cannot = |error: io::Error| format!("{} cannot be written: {error}", path.display());
+        files::is_file_or_absent(&path).map_err(cannot)?;
+        match rustix::fs::access(&path, Access::WRITE_OK) {
+            Err(error) if error != Errno::NOENT => return Err(cannot(error.into())),
             _ => {}
         }
     }

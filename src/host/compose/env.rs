@@ -42,6 +42,13 @@ impl Environment {
         Self(std::env::vars_os().collect())
     }
 
+    /// All variables whose names and values are texts.
+    pub(super) fn texts(&self) -> impl Iterator<Item = (String, String)> {
+        self.0
+            .iter()
+            .filter_map(|(name, value)| Some((name.to_str()?.to_owned(), value.to_str()?.to_owned())))
+    }
+
     /// The same with one variable set.
     #[must_use]
     pub fn with(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {

@@ -39,6 +39,7 @@ mod dry_run;
 mod dry_run_output;
 mod env;
 mod inputs;
+mod interpolation;
 mod keyed;
 pub(super) mod lines;
 mod made_of;

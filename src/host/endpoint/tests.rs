@@ -67,6 +67,41 @@ fn the_password_of_an_address_is_in_no_error() {
     }
 }
 
+/// Each of these `docker info` works with.
+#[test]
+fn a_configuration_that_the_docker_cli_takes_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().to_str().unwrap();
+    for text in ["", "\n", "{}", r#"{"currentContext":null}"#, r#"{"auths":{}} trailing"#, "null"] {
+        fs::write(folder.path().join("config.json"), text).unwrap();
+        let endpoint = resolve(&[("DOCKER_CONFIG", config)]).unwrap();
+        assert_eq!(endpoint, Endpoint::Unix(DEFAULT_SOCKET.into()), "{text}");
+    }
+}
+
+#[test]
+fn a_context_that_cannot_be_used_is_named_and_not_quoted() {
+    let folder = tempfile::tempdir().unwrap();
+    with_context(folder.path(), "odd", "unix:///run/odd.sock");
+    let id = hex::encode(Sha256::digest("odd"));
+    let meta = folder.path().join("contexts/meta").join(id).join("meta.json");
+    let asked = [("DOCKER_CONFIG", folder.path().to_str().unwrap()), ("DOCKER_CONTEXT", "odd")];
+    let assert_named = |resolved: Result<Endpoint, HostError>| {
+        let error = resolved.unwrap_err();
+        let text = error.to_string();
+        assert!(matches!(error, HostError::DockerConfigUnusable { .. }), "{text}");
+        assert_eq!(text.matches("meta.json").count(), 1, "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+    };
+    fs::write(&meta, r#"{"Endpoints":{"docker":"tcp://ops:hunter2@x"}}"#).unwrap();
+    assert_named(resolve(&asked));
+    fs::File::create(&meta).unwrap().set_len(LARGEST_TEXT + 1).unwrap();
+    assert_named(resolve(&asked));
+    fs::remove_file(&meta).unwrap();
+    fs::create_dir(&meta).unwrap();
+    assert_named(resolve(&asked));
+}
+
 #[test]
 fn follows_contexts_as_the_docker_cli_does() {
     let folder = tempfile::tempdir().unwrap();

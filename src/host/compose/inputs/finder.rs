@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::{
     super::{
         env::Environment,
+        interpolation,
         scan::{self, Reference},
     },
     ComposeInputs, MAIN_FILES, OVERRIDE_FILES, is_absent,
@@ -37,6 +38,8 @@ pub(super) struct Finder {
     pub(super) inputs: ComposeInputs,
     /// The folder that the relative paths of the main files start at.
     base: PathBuf,
+    /// The variables that Compose fills in, as far as they are known.
+    variables: BTreeMap<String, String>,
     /// The first file at which Compose would wait without end, or read gigabytes.
     pub(super) trap: Option<io::Error>,
     /// What cannot be followed, for its symbolic links lead in a circle.
@@ -46,7 +49,13 @@ pub(super) struct Finder {
 impl Finder {
     pub(super) fn new(desired: &Desired) -> Self {
         let base = desired.directory.clone();
-        Self { inputs: ComposeInputs::default(), base, trap: None, circles: BTreeSet::new() }
+        Self {
+            inputs: ComposeInputs::default(),
+            base,
+            variables: BTreeMap::new(),
+            trap: None,
+            circles: BTreeSet::new(),
+        }
     }
 
     /// Whether something is there.
@@ -86,6 +95,8 @@ impl Finder {
             Some(())
         });
         every(Some(()), understood)?;
+        self.variables = assigned.clone();
+        self.variables.extend(env.texts());
         let variable = |name: &str| {
             let own = env.get(name).map(|value| value.to_str().map(str::to_owned));
             own.map_or_else(|| Some(assigned.get(name).cloned()), |value| value.map(Some))
@@ -154,7 +165,11 @@ impl Finder {
 
     /// What a Compose file refers to, from one of the folders that its path may start at.
     fn follow(&mut self, kind: Reference, base: &Path, target: &str, open: &mut Vec<PathBuf>) -> Option<()> {
-        let target = base.join(plain(target)?);
+        let Some(target) = plain(target) else {
+            self.look_where_filled_in(base, target);
+            return None;
+        };
+        let target = base.join(target);
         match kind {
             Reference::EnvFile => self.env_file(&target).map(drop),
             Reference::Compose => {
@@ -162,6 +177,17 @@ impl Finder {
                 open.push(target);
                 beside
             }
+        }
+    }
+
+    /// Looks at the file whose path has variables in it. Compose fills them in by rules of its own, so what it reads there is not
+    /// known; but a pipe, at which it would wait, is found where the rules are simple.
+    fn look_where_filled_in(&mut self, base: &Path, target: &str) {
+        let filled = interpolation::filled_in(target, &self.variables);
+        if let Some(path) = filled.as_deref().and_then(plain)
+            && let Err(error) = files::is_readable(&base.join(path), LARGEST_TEXT)
+        {
+            self.note(&base.join(path), error);
         }
     }
 

@@ -65,7 +65,11 @@ pub(super) fn check(desired: &Desired, env: &Environment, finished: &Finished) -
         }
         _ => Err(HostError::Engine {
             action: "resolve the Compose files".into(),
-            cause: format!("docker compose config did not end within {:.0?}", finished.duration),
+            cause: format!(
+                "docker compose config did not end within {:.0?}: a file that it reads may be a pipe, or on a file system that \
+                 hangs",
+                finished.duration
+            ),
         }),
     }
 }
