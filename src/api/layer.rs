@@ -144,6 +144,8 @@ impl Drift {
             (Layer::Route, Reason::UnexpectedStatus | Reason::Indistinguishable) => {
                 (Layer::Route, Reason::Unreachable)
             }
+            // What is killed and removed in turn is down.
+            (Layer::Container, Reason::Missing) => (Layer::Container, Reason::NotRunning),
             same => same,
         }
     }

@@ -118,6 +118,7 @@ fn audit_verb(context: &mut Context<'_>, verb: &AuditVerb) -> Result<u8, Failure
                 object: object.clone(),
                 service: service.clone(),
                 incident: incident.clone(),
+                after: None,
                 since: when(since)?,
                 until: when(until)?,
             };

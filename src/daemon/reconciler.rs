@@ -288,9 +288,9 @@ const fn reach(error: &ReconcileError) -> Reach {
         ReconcileError::Host(HostError::EngineUnavailable { .. }) => Reach::Open,
         ReconcileError::Host(HostError::Ending) => Reach::All,
         ReconcileError::Host(_)
-        | ReconcileError::Store(StoreError::Unreadable { .. } | StoreError::NoSuchIntent(_)) => {
-            Reach::ItAlone
-        }
+        | ReconcileError::Store(
+            StoreError::Unreadable { .. } | StoreError::NoSuchIntent(_) | StoreError::Altered(_),
+        ) => Reach::ItAlone,
         ReconcileError::Store(_) => Reach::All,
     }
 }

@@ -65,13 +65,13 @@ fn judged(inputs: Inputs<'_>, row: &Attempt, diagnosis: &Diagnosis) -> Attempt {
         // It moved on to another drift, which has a row of its own. An earlier layer says nothing of this one, and
         // neither does what a server answers that has its time to start yet.
         let settling = drift.layer == row.layer && drift.layer == Layer::Route;
-        let settling = settling && inputs.now < settling::deadline(inputs);
+        let settling = settling && inputs.now < settling::deadline(inputs, &row.service);
         if drift.layer >= row.layer && !settling && !is_middle_of(step, drift) {
             row.pending = None;
         }
         return row;
     }
-    if drift.layer < Layer::Route || inputs.now >= settling::deadline(inputs) {
+    if drift.layer < Layer::Route || inputs.now >= settling::deadline(inputs, &row.service) {
         row.pending = None;
         if drift.reason == Reason::SourceChanged {
             return after_another_change(inputs, row, diagnosis);

@@ -4,10 +4,8 @@
 //! mended by a container that stays down, and its users are without it meanwhile. Nor does a budget say anything of a service
 //! that something else ends each time.
 
-use chrono::TimeDelta;
-
 use super::{Diagnosis, Inputs, Repair, UnknownLayer, attempts, checks::namespace, rate, repair};
-use crate::api::{Attempt, ContainerState, Drift, Layer, ReconcilePolicy, ServiceObservation, Step, Time};
+use crate::api::{Attempt, ContainerState, Drift, Layer, ServiceObservation, Step, Time};
 
 /// The repair, or where there is none, a start of what is down and can run.
 pub(super) fn at_least(
@@ -37,12 +35,17 @@ fn behind_an_earlier_layer(
     seen: &ServiceObservation,
     diagnosis: &Diagnosis,
 ) -> Option<Repair> {
-    let tried = starts(inputs, seen);
     let policy = &inputs.desired.object.spec.reconcile;
+    let in_this_incident: Vec<Time> = starts(inputs, seen).collect();
     // One that dies at every start cannot run.
-    let has_budget = u32::try_from(tried.len()).is_ok_and(|count| count < policy.attempts);
+    let has_budget = number(in_this_incident.len()) < policy.attempts;
     let start = rate::start_at(inputs, seen, diagnosis, None).filter(|_| has_budget)?;
-    let paced = tried.iter().max().map(|last| *last + wait_after(policy, tried.len(), inputs.jitter_seed));
+    // The incident ends while what was started runs, and is open anew with its death. So the wait grows with the starts of the
+    // hour.
+    let begun: Vec<Time> = rate::starts(inputs, &seen.name).collect();
+    let count = number(begun.len().max(in_this_incident.len()));
+    let last = begun.into_iter().chain(in_this_incident).max();
+    let paced = last.map(|last| last + attempts::wait_after(policy, count, inputs.jitter_seed));
     let start = paced.map_or(start, |paced| paced.max(start));
     Some(Repair::Steps(vec![Step::Start], Some(start).filter(|at| *at > inputs.now)))
 }
@@ -70,7 +73,7 @@ pub(super) fn started_again(
         return None;
     }
     let may = rate::start_at(inputs, seen, diagnosis, None)?;
-    let begun = rows.iter().filter(|row| row.service == seen.name).map(|row| row.last_at.min(inputs.now));
+    let begun = rows.iter().filter(|row| row.service == seen.name).map(|row| before_now(inputs, row.last_at));
     let last = begun.chain(last_end(inputs, seen)).max();
     let longest = inputs.desired.object.spec.reconcile.backoff.max.delta();
     let due = last.map_or(may, |last| last + longest);
@@ -82,7 +85,7 @@ pub(super) fn started_again(
 fn last_end(inputs: Inputs<'_>, seen: &ServiceObservation) -> Option<Time> {
     let steps = inputs.history.incident.iter().flat_map(|incident| &incident.steps);
     let of_service = steps.filter(|done| done.services.contains(&seen.name));
-    of_service.map(|done| done.at.min(inputs.now)).max()
+    of_service.map(|done| before_now(inputs, done.at)).max()
 }
 
 /// Whether a person could hear of it since the last step: an incident ends where nothing else is to be done. Where another
@@ -125,16 +128,21 @@ pub(super) fn was_refused_its_port(seen: &ServiceObservation) -> bool {
     seen.containers.known().into_iter().flatten().any(|container| container.port_taken)
 }
 
-/// When it was started in this incident.
-fn starts(inputs: Inputs<'_>, seen: &ServiceObservation) -> Vec<Time> {
+/// When it was started in this occurrence of the incident.
+fn starts(inputs: Inputs<'_>, seen: &ServiceObservation) -> impl Iterator<Item = Time> {
     let steps = inputs.history.incident.iter().flat_map(|incident| &incident.steps);
     let starts = steps.filter(|done| done.step == Step::Start && done.services.contains(&seen.name));
-    starts.map(|done| done.at.min(inputs.now)).collect()
+    starts.map(move |done| before_now(inputs, done.at))
 }
 
-/// The n-th start waits as the n-th attempt does.
-fn wait_after(policy: &ReconcilePolicy, count: usize, jitter_seed: u64) -> TimeDelta {
-    attempts::wait_after(policy, u32::try_from(count).unwrap_or(u32::MAX), jitter_seed)
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// A time, or where a clock that was set back shows it as lying ahead, one that was as long ago: what is reckoned from it would
+/// otherwise move on with the clock until that has caught up.
+fn before_now(inputs: Inputs<'_>, at: Time) -> Time {
+    at.min(inputs.now - (at - inputs.now))
 }
 
 fn is_behind_an_earlier_layer(diagnosis: &Diagnosis) -> bool {

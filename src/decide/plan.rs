@@ -148,8 +148,9 @@ fn unverified(inputs: Inputs<'_>, services: &[Diagnosis]) -> Vec<String> {
 /// Those of them that may be verified now. A window that has begun is watched to its end, also past the time that services have
 /// to become as declared; nobody new begins one then.
 fn verifiable(inputs: Inputs<'_>, unverified: &[String]) -> Option<Vec<String>> {
-    let is_late = inputs.now >= settling::deadline(inputs);
-    let may_be = |service: &&String| !is_late || inputs.history.verifying.contains(*service);
+    let may_be = |service: &&String| {
+        inputs.now < settling::deadline(inputs, service) || inputs.history.verifying.contains(*service)
+    };
     let verifiable: Vec<String> = unverified.iter().filter(may_be).cloned().collect();
     (!verifiable.is_empty()).then_some(verifiable)
 }

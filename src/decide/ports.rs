@@ -93,7 +93,7 @@ fn after(
             Some(Repair::Steps(steps.clone(), *later))
         }
         Repair::Steps(..) if place_of_up(other).is_some_and(|their| their <= up) => None,
-        Repair::Steps(..) => Some(wait(settling::deadline(inputs).max(inputs.now + WAITS_AT_LEAST))),
+        Repair::Steps(..) => Some(wait(settling::deadline(inputs, service).max(inputs.now + WAITS_AT_LEAST))),
         Repair::Wait { until, .. } => Some(wait(*until)),
     }
 }

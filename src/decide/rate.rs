@@ -107,6 +107,11 @@ fn of<'a>(inputs: Inputs<'a>, service: &'a str, class: Class) -> impl Iterator<I
     recent.filter(move |step| Class::of(step.kind) == class).filter(within)
 }
 
+/// When its containers were brought up, started or restarted within the hour.
+pub(super) fn starts<'a>(inputs: Inputs<'a>, service: &'a str) -> impl Iterator<Item = Time> + 'a {
+    of(inputs, service, Class::Starts).map(move |step| dated(inputs, step))
+}
+
 /// What a clock that was set back shows as lying ahead was just now at the latest.
 fn dated(inputs: Inputs<'_>, step: &RecentStep) -> Time {
     step.at.min(inputs.now)

@@ -99,6 +99,7 @@ mod tests {
         let ended = ended("api", after);
         let route = drift("api", Layer::Route, Reason::Absent);
         let other = drift("api", Layer::Container, Reason::Missing);
+        let unhealthy = drift("api", Layer::Container, Reason::Unhealthy);
         for (drifts, later, recurs) in [
             (vec![died("api")], 60, true),
             (vec![died("api")], 599, true),
@@ -106,7 +107,8 @@ mod tests {
             (vec![died("api")], 600, false),
             (vec![died("web")], 60, false),
             (vec![route.clone()], 60, false),
-            (vec![other], 60, false),
+            (vec![other], 60, true),
+            (vec![unhealthy], 60, false),
             (vec![route, died("api")], 60, true),
         ] {
             assert_eq!(ended.recurs(&drifts, at(1000 + later), within()), recurs, "{drifts:?} {later}");

@@ -108,7 +108,7 @@ fn repair(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis) -> Repair
     if let Some(UnknownLayer { layer, reason, message: why }) = &diagnosis.unknown {
         let message =
             format!("the {layer} layer is unknown ({why}), and nothing is repaired on what is not known");
-        return wait(inputs, unknown_in_a_word(*reason), message);
+        return wait(inputs, &diagnosis.service, unknown_in_a_word(*reason), message);
     }
     let Some(seen) = inputs.observed.services.iter().find(|s| s.name == diagnosis.service) else {
         return Repair::Nothing;
@@ -142,7 +142,12 @@ impl<'a> RepairCase<'a> {
             return Some(whose);
         }
         if let Some(why) = namespace::blocking(inputs, seen).filter(|_| drift.layer <= Layer::Container) {
-            return Some(wait(inputs, drift.reason.as_str(), format!("{}; {why}", drift.message)));
+            return Some(wait(
+                inputs,
+                &seen.name,
+                drift.reason.as_str(),
+                format!("{}; {why}", drift.message),
+            ));
         }
         let network = network::blocking(seen).filter(|_| !is_fixed_by_restart(drift))?;
         Some(stalled(Reason::NetworkDefinitionChanged.as_str(), &blocked(seen, network)))
@@ -184,7 +189,7 @@ impl<'a> RepairCase<'a> {
         let Self { inputs, drift, seen, .. } = self;
         match escalation(drift, seen) {
             Escalation::None(message) => stalled(drift.reason.as_str(), &message),
-            Escalation::Wait => wait(inputs, drift.reason.as_str(), drift.message.clone()),
+            Escalation::Wait => wait(inputs, &seen.name, drift.reason.as_str(), drift.message.clone()),
             Escalation::UntilTried(steps) => {
                 let Some(step) = untried(&steps, self.row()) else {
                     let message = format!("every repair was tried, and still: {}", drift.message);
@@ -241,7 +246,7 @@ pub(super) fn of_another_directory(inputs: Inputs<'_>, seen: &ServiceObservation
             ),
         )),
         Fact::Unknown(why) => {
-            Some(wait(inputs, UNKNOWN, format!("whose container it is is not known: {why}")))
+            Some(wait(inputs, &seen.name, UNKNOWN, format!("whose container it is is not known: {why}")))
         }
     }
 }
@@ -282,7 +287,8 @@ fn as_declared(inputs: Inputs<'_>, seen: &ServiceObservation, diagnosis: &Diagno
     }
     match (&diagnosis.unverifiable, &seen.source.digest) {
         // A file that went while it was read may be there at the next look.
-        (Some(unknown), Fact::Unknown(_)) => match wait(inputs, UNKNOWN, unknown.message.clone()) {
+        (Some(unknown), Fact::Unknown(_)) => match wait(inputs, &seen.name, UNKNOWN, unknown.message.clone())
+        {
             waits @ Repair::Wait { .. } => waits,
             _ => Repair::Nothing,
         },
@@ -321,8 +327,8 @@ fn stalled(reason: &str, message: &str) -> Repair {
 }
 
 /// Until the verification's time limit, counted from the last step or from when undrift began to look.
-pub(super) fn wait(inputs: Inputs<'_>, reason: &str, message: String) -> Repair {
-    let until = deadline(inputs);
+pub(super) fn wait(inputs: Inputs<'_>, service: &str, reason: &str, message: String) -> Repair {
+    let until = deadline(inputs, service);
     if inputs.now < until {
         Repair::Wait { until, reason: reason.into(), message }
     } else {

@@ -1,22 +1,36 @@
 //! How long a service may still become as declared by itself.
 
-use super::Inputs;
-use crate::api::{Attempt, Drift, Layer, ServiceObservation, Time};
+use super::{DoneStep, Inputs};
+use crate::api::{Attempt, Drift, Layer, ServiceObservation, Step, Time};
 
 /// Until when a service may still become as declared by itself.
-pub(super) fn deadline(inputs: Inputs<'_>) -> Time {
-    waiting_since(inputs) + inputs.desired.object.spec.reconcile.verify.timeout.delta()
+pub(super) fn deadline(inputs: Inputs<'_>, service: &str) -> Time {
+    waiting_since(inputs, service) + inputs.desired.object.spec.reconcile.verify.timeout.delta()
 }
 
-/// Since when undrift waits for services to become as declared: the last step, or when it began to look.
-pub(super) fn waiting_since(inputs: Inputs<'_>) -> Time {
+/// Since when undrift waits for a service to become as declared: the last step, or when it began to look.
+pub(super) fn waiting_since(inputs: Inputs<'_>, service: &str) -> Time {
     // The last step of any service: another one's long build or restart is no fault of this one.
     let steps = inputs.history.incident.iter().flat_map(|incident| &incident.steps);
+    let steps = steps.filter(|done| !is_anothers_start_beyond_its_budget(inputs, done, service));
     let last = steps.map(|done| done.at).max();
     let since = last.max(inputs.history.watching_since).unwrap_or(inputs.now);
     // What a clock that was set back shows as lying ahead was as long ago: it would otherwise be waited for until the clock has
     // caught up, be it hours.
     since.min(inputs.now - (since - inputs.now))
+}
+
+/// Whether what something else ends each time was started once more, and this service has no part in it. That happens for as long as
+/// it is ended: whoever waited for it would never be judged.
+fn is_anothers_start_beyond_its_budget(inputs: Inputs<'_>, done: &DoneStep, service: &str) -> bool {
+    let budget = inputs.desired.object.spec.reconcile.attempts;
+    let is_spent = |of: &String| {
+        let mut rows = inputs.history.attempts.iter().filter(|row| row.service == *of);
+        rows.any(|row| row.layer == Layer::Container && row.attempts >= budget)
+    };
+    done.step == Step::Start
+        && !done.services.iter().any(|of| of == service)
+        && done.services.iter().all(is_spent)
 }
 
 /// Since when undrift looks in this series: the last step, or its beginning.
@@ -38,7 +52,7 @@ pub(super) fn still_settling(
         return None;
     }
     let ours = row.is_some_and(|row| row.pending.is_some()) || stepped_since_watching(inputs, seen);
-    let until = if ours { deadline(inputs) } else { young_until(inputs, seen)? };
+    let until = if ours { deadline(inputs, &seen.name) } else { young_until(inputs, seen)? };
     (inputs.now < until).then_some(until)
 }
 

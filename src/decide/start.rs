@@ -29,8 +29,10 @@ pub(super) fn start(seen: &ServiceObservation) -> Option<String> {
 /// Whether a row is of what a repair would start from now. What is not known is no new chance, and within one incident
 /// nothing is.
 pub(super) fn is_current(inputs: Inputs<'_>, row: &Attempt, seen: &ServiceObservation) -> bool {
-    let in_this_incident =
-        inputs.history.incident.as_ref().is_some_and(|incident| row.last_at >= incident.opened_at);
+    let in_this_incident = inputs.history.incident.as_ref().is_some_and(|incident| {
+        // What lies ahead is of before a clock was set back, and so of before the incident.
+        row.last_at >= incident.opened_at && row.last_at <= inputs.now
+    });
     is_of(inputs, row, seen)
         && (in_this_incident || start(seen).is_none_or(|start| row.source_digest.as_ref() == Some(&start)))
 }

@@ -92,9 +92,13 @@ fn read_incident(
     until: Option<u64>,
     before: Value,
 ) -> Result<OpenIncident, StoreError> {
-    let filter = RecordFilter { incident: Some(incident.id.clone()), ..RecordFilter::default() };
+    let filter = RecordFilter {
+        incident: Some(incident.id.clone()),
+        after: Some(began.since_seq),
+        ..RecordFilter::default()
+    };
     let mut records = store.records(&filter)?;
-    records.retain(|record| record.seq > began.since_seq && until.is_none_or(|until| record.seq <= until));
+    records.retain(|record| until.is_none_or(|until| record.seq <= until));
     Ok(OpenIncident {
         id: incident.id.clone(),
         before: serde_json::from_value(before).unwrap_or_default(),

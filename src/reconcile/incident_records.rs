@@ -1,7 +1,7 @@
 //! What the trail has of an incident, and what is still owed to it: each drift once in its incident, and a recovery whoever
 //! brought it about.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -12,15 +12,16 @@ use crate::{
         ObjectStatus, ServiceStatus, Step, Time,
     },
     decide::{self, AfterIncident, EndedIncident},
-    store::RecordFilter,
+    store::{IncidentSummary, RecordFilter, Store},
 };
 
 impl Journal<'_> {
     /// The last incident, if it is over.
     pub(super) fn last_incident(self) -> Result<Option<EndedIncident>, ReconcileError> {
         let Some(last) = self.store.last_incident(self.object)? else { return Ok(None) };
-        let records = self.store.records(&of_incident(&last.id))?;
-        Ok(ended(&last, &records))
+        let summary = self.store.incident_summary(&last.id)?;
+        let since = self.store.records(&after(&last.id, summary.last_end))?;
+        Ok(ended(&last, summary, &since))
     }
 
     /// Tells of a service that is verified: in the incident that is open, or in the last one if undrift has given that up and
@@ -57,28 +58,29 @@ impl Journal<'_> {
     /// What the trail says of the incident that is open.
     pub(super) fn incident_records(self, snapshot: &Snapshot<'_>) -> Result<IncidentRecords, ReconcileError> {
         let Some(incident) = &snapshot.history.incident else { return Ok(IncidentRecords::default()) };
-        Ok(IncidentRecords(self.store.records(&of_incident(&incident.id))?))
+        IncidentRecords::of(self.store, &incident.id)
     }
 }
 
-fn of_incident(id: &str) -> RecordFilter {
-    RecordFilter { incident: Some(id.to_owned()), ..RecordFilter::default() }
+fn after(id: &str, seq: u64) -> RecordFilter {
+    RecordFilter { incident: Some(id.to_owned()), after: Some(seq), ..RecordFilter::default() }
 }
 
-/// What an incident that is over leaves, by its row and its records, oldest first.
-fn ended(incident: &Incident, records: &[AuditRecord]) -> Option<EndedIncident> {
+/// What an incident that is over leaves, by its row, by what its records say together, and by those since its end, oldest first.
+fn ended(incident: &Incident, summary: IncidentSummary, since: &[AuditRecord]) -> Option<EndedIncident> {
     let closed_at = incident.closed_at?;
     let mut services: BTreeMap<String, AfterIncident> = BTreeMap::new();
     let well = || AfterIncident { well_since: Some(closed_at), ..AfterIncident::default() };
-    for (service, drift) in records.iter().filter_map(drift_of) {
-        services.entry(service.to_owned()).or_insert_with(well).drifted.insert(drift.class());
+    for (service, layer, reason) in summary.drifted {
+        let drift = Drift { layer, reason, message: String::new() };
+        services.entry(service).or_insert_with(well).drifted.insert(drift.class());
     }
     if incident.outcome == Some(IncidentOutcome::Stalled) {
         for status in status_after(incident).services.iter().filter(|status| !was_proven(status)) {
             let after = services.entry(status.name.clone()).or_default();
             (after.given_up, after.well_since) = (status.drift.as_ref().map(Drift::class), None);
         }
-        for (service, at) in records.iter().rev().take_while(|record| !is_end(record)).filter_map(proof_of) {
+        for (service, at) in since.iter().rev().filter_map(proof_of) {
             services.entry(service.to_owned()).or_default().well_since.get_or_insert(at.unwrap_or(closed_at));
         }
     }
@@ -87,11 +89,6 @@ fn ended(incident: &Incident, records: &[AuditRecord]) -> Option<EndedIncident> 
 
 fn is_of(record: &AuditRecord, kind: AuditKind) -> bool {
     record.kind == kind.as_str()
-}
-
-/// Whether the record ends an occurrence of its incident.
-fn is_end(record: &AuditRecord) -> bool {
-    is_of(record, AuditKind::Stalled) || is_of(record, AuditKind::Reconciled)
 }
 
 fn drift_of(record: &AuditRecord) -> Option<(&str, Drift)> {
@@ -110,29 +107,35 @@ fn was_proven(then: &ServiceStatus) -> bool {
     conditions.any(|c| c.kind == ConditionType::Reconciled && decide::is_verified(c))
 }
 
-/// The records of an incident, oldest first. What was told of a service ends with its verification: an incident may stay open for
-/// weeks, and a service that drifts once more in it is news. It ends with an occurrence of the incident, too: one that is opened
-/// again begins with what drifts then.
+/// What an incident's records say. What was told of a service ends with its verification: an incident may stay open for weeks, and
+/// a service that drifts once more in it is news. It ends with an occurrence of the incident, too: one that is opened again
+/// begins with what drifts then.
 #[derive(Debug, Default)]
-pub(super) struct IncidentRecords(Vec<AuditRecord>);
+pub(super) struct IncidentRecords {
+    /// Those of the occurrence that began last, oldest first.
+    of_now: Vec<AuditRecord>,
+    /// The services that were told to drift, in whichever occurrence, and not to be verified since.
+    unverified: BTreeSet<String>,
+}
 
 impl IncidentRecords {
-    /// What followed the last verification of a service. By the order of the trail: a clock may be set back.
-    fn since_verification(&self, service: &str) -> impl Iterator<Item = &AuditRecord> {
+    fn of(store: &Store, id: &str) -> Result<Self, ReconcileError> {
+        let IncidentSummary { last_end, unverified, .. } = store.incident_summary(id)?;
+        Ok(Self { of_now: store.records(&after(id, last_end))?, unverified })
+    }
+
+    /// What of the occurrence that began last followed the last verification of a service. By the order of the trail: a clock may
+    /// be set back.
+    fn of_now(&self, service: &str) -> impl Iterator<Item = &AuditRecord> {
         let is_its_proof = move |record: &&AuditRecord| {
             is_of(record, AuditKind::Verified) && record.service.as_deref() == Some(service)
         };
-        self.0.iter().rev().take_while(move |record| !is_its_proof(record))
-    }
-
-    /// What of that is of the occurrence that began last.
-    fn of_now(&self, service: &str) -> impl Iterator<Item = &AuditRecord> {
-        self.since_verification(service).take_while(|record| !is_end(record))
+        self.of_now.iter().rev().take_while(move |record| !is_its_proof(record))
     }
 
     /// Whether a drift of the service was told, in whichever occurrence, and no verification since.
     fn has_drifted(&self, service: &str) -> bool {
-        self.since_verification(service).filter_map(drift_of).any(|(of, _)| of == service)
+        self.unverified.contains(service)
     }
 
     /// Whether this drift was told, and no verification since.
@@ -163,7 +166,7 @@ mod tests {
     use crate::{
         api::{Layer, Reason},
         fixtures::at,
-        store::{Store, testing},
+        store::testing,
     };
 
     const DEAD: (Layer, Reason) = (Layer::Container, Reason::NotRunning);
@@ -209,7 +212,7 @@ mod tests {
         assert_eq!((&well.drifted, well.given_up, well.well_since), (&drifted, None, Some(at(60))));
 
         record(&store, &id, Some("api"), AuditKind::Verified);
-        let verification = store.records(&of_incident(&id)).unwrap().pop().unwrap();
+        let verification = store.records(&after(&id, 0)).unwrap().pop().unwrap();
         assert_eq!(last(&store).services["api"].well_since, Some(verification.time.parse().unwrap()));
     }
 
@@ -227,7 +230,7 @@ mod tests {
     fn what_was_told_before_an_end_is_told_again_and_its_verification_is_owed_all_the_same() {
         let (_home, store) = testing::store();
         let id = given_up(&store);
-        let recorded = || IncidentRecords(store.records(&of_incident(&id)).unwrap());
+        let recorded = || IncidentRecords::of(&store, &id).unwrap();
         let drift = Drift { layer: DEAD.0, reason: DEAD.1, message: String::new() };
         assert!(!recorded().has_drift("api", &drift) && recorded().has_drifted("api"));
         assert!(!recorded().has_drifted("web"), "it was proven");

@@ -18,7 +18,7 @@ use crate::{
     },
     decide::{self, EndedIncident, Next, OpenIncident, Repair, unlike_before},
     host::StepReport,
-    store::{FinishedStep, NewIncident, Store, step_evidence},
+    store::{FinishedStep, NewIncident, NewIntent, Store, step_evidence},
 };
 
 /// Writes the story of one object.
@@ -125,7 +125,7 @@ impl Journal<'_> {
         begun: &[Attempt],
         last_words: &[LastWords],
     ) -> Result<u64, ReconcileError> {
-        self.renew_before(snapshot, &planned.services)?;
+        let before = renewed_before(snapshot, &planned.services).map(|before| json!(before));
         let attempt = begun.iter().map(|row| row.attempts).max();
         let mut evidence = json!({ "reason": planned.reason, "attempt": attempt, "git": snapshot.git });
         if !last_words.is_empty() {
@@ -139,28 +139,10 @@ impl Journal<'_> {
             ..NewRecord::of(AuditKind::StepIntended)
         };
         let recent = decide::recent_steps(snapshot.inputs(), planned.step, &planned.services);
-        Ok(self.store.intend_with(&record, planned.step, &planned.services, begun, &recent)?)
-    }
-
-    /// Takes the evidence from before the first step anew for services whose containers someone else has replaced since the
-    /// incident opened: it may have been open for weeks, in mode `observe` or suspended. What a repair is compared with,
-    /// and would be rolled back to, is what it found.
-    fn renew_before(self, snapshot: &Snapshot<'_>, services: &[String]) -> Result<(), ReconcileError> {
-        let Some(incident) = &snapshot.history.incident else { return Ok(()) };
-        let now = snapshot.status(&snapshot.still_verified(), &Transitions::new());
-        let mut before = incident.before.clone();
-        for old in before.services.iter_mut().filter(|old| services.contains(&old.name)) {
-            let seen = snapshot.observed.services.iter().find(|seen| seen.name == old.name);
-            let new = now.services.iter().find(|new| new.name == old.name);
-            let is_first = !incident.has_done(&old.name, |_| true);
-            if let Some(new) = new.filter(|_| is_first && seen.is_some_and(|seen| unlike_before(old, seen))) {
-                old.clone_from(new);
-            }
-        }
-        if before != incident.before {
-            self.store.set_incident_before(&incident.id, json!(before))?;
-        }
-        Ok(())
+        let services = &planned.services;
+        let intent =
+            NewIntent { record: &record, step: planned.step, services, begun, recent: &recent, before };
+        Ok(self.store.intend_with(intent)?)
     }
 
     /// The outcome, on disk before anything else is looked at, and in the log in any case.
@@ -254,6 +236,24 @@ impl Journal<'_> {
         self.store.end_incident(&incident.id, snapshot.now, outcome, Some(json!(status)), &record)?;
         Ok(())
     }
+}
+
+/// The evidence from before the first step, taken anew for services whose containers someone else has replaced since the incident
+/// opened: it may have been open for weeks, in mode `observe` or suspended. What a repair is compared with, and would be rolled
+/// back to, is what it found. `None` where it is the same.
+fn renewed_before(snapshot: &Snapshot<'_>, services: &[String]) -> Option<ObjectStatus> {
+    let incident = snapshot.history.incident.as_ref()?;
+    let now = snapshot.status(&snapshot.still_verified(), &Transitions::new());
+    let mut before = incident.before.clone();
+    for old in before.services.iter_mut().filter(|old| services.contains(&old.name)) {
+        let seen = snapshot.observed.services.iter().find(|seen| seen.name == old.name);
+        let new = now.services.iter().find(|new| new.name == old.name);
+        let is_first = !incident.has_done(&old.name, |_| true);
+        if let Some(new) = new.filter(|_| is_first && seen.is_some_and(|seen| unlike_before(old, seen))) {
+            old.clone_from(new);
+        }
+    }
+    (before != incident.before).then_some(before)
 }
 
 /// Whether a step of undrift's ended well and left some service that it was for another than before.

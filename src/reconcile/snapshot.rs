@@ -161,6 +161,8 @@ impl<H: Host> Reconciler<'_, H> {
         let suspended_until = snapshot.history.suspended.as_ref().and_then(|suspension| suspension.until);
         let started_again =
             snapshot.decision.repair_options.iter().filter_map(|option| option.started_again_at);
+        // Where no step may be taken it may be over already: what is to be done then is nothing.
+        let started_again = started_again.filter(|at| *at > snapshot.now);
         let latest = suspended_until.into_iter().chain(started_again).min();
         ReconcileOutcome { object, reconciled, action, latest, project: snapshot.observed.project.clone() }
     }

@@ -23,7 +23,7 @@ use super::{
     DigestKey, Store,
     attempts::readable_attempts_in,
     cache,
-    difference::{AlteredIncident, Difference, is_of_digest},
+    difference::{AlteredIncident, Difference, NO_EVIDENCE, is_of_digest},
     error::{Result, failed},
     ledger::{Ledger, ObjectLedger, OpenIncidentLedger, RecordedGeneration},
     recent_steps::{kept_since, recent_steps_in},
@@ -295,15 +295,16 @@ fn altered_incident(
         .optional()
         .map_err(failed(ACTION))?;
     let Some((before, since)) = stored else { return Ok(Some(AlteredIncident::Ended)) };
-    // One that has been opened again since has other evidence.
-    let asked = recorded.before.as_ref().filter(|(seq, _)| number(since) < *seq);
+    let is_sealed =
+        key.map(|key| is_sealed_in(db, key, SealedTable::Incident, &recorded.id)).transpose()?.flatten();
+    // One that has been opened again since has other evidence, and one that was put right has none.
+    let is_put_right = before == NO_EVIDENCE && is_sealed == Some(true);
+    let asked = recorded.before.as_ref().filter(|(seq, _)| number(since) < *seq && !is_put_right);
     if let Some((seq, digest)) = asked
         && !is_of_digest(&before, digest)
     {
         return Ok(Some(AlteredIncident::Before(*seq)));
     }
-    let is_sealed =
-        key.map(|key| is_sealed_in(db, key, SealedTable::Incident, &recorded.id)).transpose()?.flatten();
     Ok((is_sealed == Some(false)).then_some(AlteredIncident::Unsealed))
 }
 

@@ -5,7 +5,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     api::{AuditKind, NewRecord, Step, StepKind, StepOutcome},
-    store::{FinishedStep, RecordFilter, Verification, testing},
+    store::{FinishedStep, NewIntent, RecordFilter, Verification, testing},
 };
 
 const STEP: Step = Step::Build { no_cache: true };
@@ -47,7 +47,16 @@ fn with_open_step() -> (TempDir, Store, String, u64) {
     store.append(&drift).unwrap();
     let (begun, counted) = ([attempt(2)], [recent(testing::start())]);
     let intent = of_incident(AuditKind::StepIntended);
-    let intent = store.intend_with(&intent, STEP, &["api".into()], &begun, &counted).unwrap();
+    let intent = store
+        .intend_with(NewIntent {
+            record: &intent,
+            step: STEP,
+            services: &["api".into()],
+            begun: &begun,
+            recent: &counted,
+            before: None,
+        })
+        .unwrap();
     (home, store, incident, intent)
 }
 
@@ -176,6 +185,7 @@ fn evidence_from_before_that_was_altered_is_not_believed_and_a_lost_incident_goe
         store.agree_with_trail("shop", now()).unwrap();
         let open = store.current_incident("shop").unwrap().unwrap();
         assert_eq!((open.id, open.before), (incident, json!({})), "{sql}");
+        assert_eq!(found(&store), [""; 0], "{sql}: what was put right is no difference at the next look");
     }
 }
 

@@ -22,6 +22,9 @@ use crate::api::{Attempt, RecentStep, Suspension, Time};
 
 const ACTION: &str = "put the state right";
 
+/// The evidence from before of an incident of which nobody knows any more what it was.
+pub(super) const NO_EVIDENCE: &str = "{}";
+
 /// A table that does not say what the trail says.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Difference {
@@ -209,7 +212,7 @@ fn repair_incident(change: &Transaction<'_>, object: &str, recorded: &OpenIncide
         object,
         stamp(recorded.opened_at),
         json!(recorded.drift).to_string(),
-        before.as_deref().unwrap_or("{}"),
+        before.as_deref().unwrap_or(NO_EVIDENCE),
         signed(recorded.began.saturating_sub(1)),
     ];
     change.execute(repair, row).map(|rows| rows > 0).map_err(failed(ACTION))

@@ -72,6 +72,9 @@ pub enum StoreError {
         /// Why.
         source: serde_json::Error,
     },
+    /// Somebody else has written the open incident since it was held against the trail. The next look puts it right.
+    #[error("the incident {0} was altered just now, and not by undrift")]
+    Altered(String),
     /// A step is to be finished that is not open.
     #[error("record {0} is not the intent of an open step")]
     NoSuchIntent(u64),
@@ -114,9 +117,11 @@ impl StoreError {
     /// What is said of this error, and whose the error is.
     pub(crate) fn name_file(&self, dir: &Path, message: String) -> String {
         match self {
-            Self::Folder { .. } | Self::Gone(_) | Self::NoSuchIntent(_) | Self::AmbiguousIncident { .. } => {
-                message
-            }
+            Self::Folder { .. }
+            | Self::Gone(_)
+            | Self::Altered(_)
+            | Self::NoSuchIntent(_)
+            | Self::AmbiguousIncident { .. } => message,
             Self::NewerSchema { .. }
             | Self::OlderSchema { .. }
             | Self::Full(_)

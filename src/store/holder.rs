@@ -1,6 +1,14 @@
 //! A look at who holds the lock on a state folder, without taking it.
 
-use std::{fmt, fs, io, os::unix::fs::MetadataExt, path::Path, thread, time::Duration};
+use std::{
+    fmt,
+    fs::File,
+    io::{self, Read as _},
+    os::unix::fs::MetadataExt,
+    path::Path,
+    thread,
+    time::Duration,
+};
 
 use crate::files;
 
@@ -34,7 +42,7 @@ impl LockState {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Self::Free,
             Err(error) => return Self::NotKnown(error.to_string()),
         };
-        let known = file.metadata().and_then(|data| Ok((data.ino(), fs::read_to_string(LOCKS)?)));
+        let known = file.metadata().and_then(|data| Ok((data.ino(), read_locks()?)));
         match known {
             Err(error) => Self::NotKnown(format!("{LOCKS}: {error}")),
             Ok((inode, locks)) if is_locked(&locks, inode) => Self::Held(read_holder(&mut file)),
@@ -104,6 +112,18 @@ fn lock_gone(dir: &Path) -> Gone {
     }
 }
 
+/// The kernel's list, in as few reads as there can be. Each gives whole lines, a page of them at most; between two of them locks
+/// come and go, and a line may be left out.
+fn read_locks() -> io::Result<String> {
+    let (mut file, mut text, mut piece) = (File::open(LOCKS)?, Vec::new(), vec![0; 64 * 1024]);
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(String::from_utf8_lossy(&text).into_owned()),
+            len => text.extend_from_slice(&piece[..len]),
+        }
+    }
+}
+
 /// Whether somebody holds a `flock` on the file with this number: `1: FLOCK  ADVISORY  WRITE 123 fe:00:456 0 EOF`.
 /// The device is not compared: some file systems name another one there than `stat` does.
 fn is_locked(locks: &str, inode: u64) -> bool {
@@ -116,6 +136,8 @@ fn is_locked(locks: &str, inode: u64) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::store::{StateLock, Store};
 

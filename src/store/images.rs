@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use super::{
     Store,
     error::{Result, failed},
-    seals::SealedTable,
+    seals::{SealedTable, if_sealed},
     time::{read_option, stamp},
 };
 use crate::api::Time;
@@ -27,15 +27,16 @@ pub struct ImageKnowledge {
 }
 
 impl Store {
-    /// What is known of the image of this ID.
+    /// What is known of the image of this ID. What somebody else has written counts as not there.
     ///
     /// # Errors
     /// What SQLite says.
     pub fn image(&self, id: &str) -> Result<Option<ImageKnowledge>> {
-        self.db()
-            .query_row("SELECT * FROM images WHERE id = ?1", [id], read_row)
-            .optional()
-            .map_err(failed("read what is known of an image"))
+        let db = self.db();
+        let select = "SELECT * FROM images WHERE id = ?1";
+        let found =
+            db.query_row(select, [id], read_row).optional().map_err(failed("read what is known of an image"));
+        if_sealed(&db, self.key.as_ref(), SealedTable::Image, id, found?)
     }
 
     /// What is known of all images, by ID.

@@ -7,7 +7,7 @@ use ulid::Ulid;
 use super::{
     Store,
     error::{Result, StoreError, failed, unreadable},
-    seals::SealedTable,
+    seals::{SealedTable, if_sealed},
     time::{read, read_option, stamp},
     trail::number,
 };
@@ -26,7 +26,11 @@ impl Store {
             let last =
                 change.query_row(&select, [new.object], read_row).optional().map_err(failed(action))?;
             match last.map(parse).transpose()? {
-                Some(open) if open.closed_at.is_none() => return Ok(open),
+                Some(open) if open.closed_at.is_none() => {
+                    let id = open.id.clone();
+                    let open = if_sealed(change, self.key.as_ref(), SealedTable::Incident, &id, Some(open))?;
+                    return open.ok_or(StoreError::Altered(id));
+                }
                 Some(last) if again == Some(last.id.as_str()) => new.again(change, &last)?,
                 _ => new.insert(change)?,
             }
@@ -85,25 +89,26 @@ impl Store {
         })
     }
 
-    /// Replaces the evidence from before the first step.
-    ///
-    /// # Errors
-    /// As [`append`](Self::append).
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "evidence is made for the store, and is its own from then on"
-    )]
-    pub fn set_incident_before(&self, id: &str, before: Value) -> Result<()> {
-        let before = before.to_string();
-        self.write_incident(id, "UPDATE incidents SET before = ?2 WHERE id = ?1", params![id, before])
+    /// Replaces the evidence from before the first step, as part of a larger transaction.
+    pub(super) fn renew_incident_before_in(
+        &self,
+        change: &Transaction<'_>,
+        id: &str,
+        before: &Value,
+    ) -> Result<()> {
+        let sql = "UPDATE incidents SET before = ?2 WHERE id = ?1";
+        change
+            .execute(sql, params![id, before.to_string()])
+            .map_err(failed("renew the evidence from before"))?;
+        self.seal_in(change, SealedTable::Incident, id)
     }
 
-    /// The object's open incident.
+    /// The object's open incident. This and the next two, on which decisions rest, give none that somebody else has written.
     ///
     /// # Errors
     /// What SQLite says.
     pub fn current_incident(&self, object: &str) -> Result<Option<Incident>> {
-        Ok(self.select_incidents("WHERE object = ?1 AND closed_at IS NULL", [object])?.pop())
+        self.select_sealed("WHERE object = ?1 AND closed_at IS NULL", [object])
     }
 
     /// The object's latest incident, open or closed.
@@ -113,7 +118,7 @@ impl Store {
     pub fn last_incident(&self, object: &str) -> Result<Option<Incident>> {
         // By the order in which they were opened: a clock that is set back shows an older time for a later one.
         let latest = "WHERE object = ?1 ORDER BY rowid DESC LIMIT 1";
-        Ok(self.select_incidents(latest, [object])?.pop())
+        self.select_sealed(latest, [object])
     }
 
     /// The object's incident that was opened last of those that are closed, if it was closed after that time.
@@ -122,7 +127,7 @@ impl Store {
     /// What SQLite says.
     pub fn incident_closed_since(&self, object: &str, since: Time) -> Result<Option<Incident>> {
         let latest = "WHERE object = ?1 AND closed_at > ?2 ORDER BY rowid DESC LIMIT 1";
-        Ok(self.select_incidents(latest, [object, &stamp(since)])?.pop())
+        self.select_sealed(latest, [object, &stamp(since)])
     }
 
     /// The incident of this ID, or of this beginning of one, in any case.
@@ -144,6 +149,12 @@ impl Store {
     /// What SQLite says.
     pub fn incidents(&self, object: Option<&str>) -> Result<Vec<Incident>> {
         self.select_incidents("WHERE ?1 IS NULL OR object = ?1 ORDER BY opened_at DESC, id DESC", [object])
+    }
+
+    fn select_sealed(&self, which: &str, params: impl Params) -> Result<Option<Incident>> {
+        let Some(found) = self.select_incidents(which, params)?.pop() else { return Ok(None) };
+        let id = found.id.clone();
+        if_sealed(&self.db(), self.key.as_ref(), SealedTable::Incident, &id, Some(found))
     }
 
     fn write_incident(&self, id: &str, sql: &str, params: impl Params) -> Result<()> {
@@ -271,7 +282,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{api::AuditKind, store::testing};
+    use crate::{
+        api::{AuditKind, Step},
+        store::{NewIntent, testing},
+    };
 
     fn opened(store: &Store, object: &str, at: Time, drift: &Value, before: &Value) -> Incident {
         testing::incident(store, object, at, drift, before)
@@ -340,6 +354,7 @@ mod tests {
         opened_again(&store, &first.id, at, &died("api"), &json!({}));
         let older = "UPDATE incidents SET earlier = json_remove(earlier, '$.outcome')";
         testing::raw(home.path()).execute(older, []).unwrap();
+        store.seal_all();
         let earlier = store.current_incident("shop").unwrap().unwrap().earlier.unwrap();
         assert_eq!(earlier.outcome, IncidentOutcome::Reconciled);
     }
@@ -385,10 +400,28 @@ mod tests {
     }
 
     #[test]
-    fn the_baseline_can_be_replaced() {
-        let (_home, store) = testing::store();
+    fn the_baseline_is_replaced_with_an_intent_or_not_at_all() {
+        let (home, store) = testing::store();
         let incident = opened(&store, "shop", testing::start(), &json!({}), &json!({"n": 1}));
-        store.set_incident_before(&incident.id, json!({"n": 2})).unwrap();
-        assert_eq!(store.current_incident("shop").unwrap().unwrap().before, json!({"n": 2}));
+        let record = NewRecord { incident: Some(incident.id), ..NewRecord::of(AuditKind::StepIntended) };
+        let intend = || {
+            store.intend_with(NewIntent {
+                record: &record,
+                step: Step::Restart,
+                services: &["api".to_owned()],
+                begun: &[],
+                recent: &[],
+                before: Some(json!({"n": 2})),
+            })
+        };
+        let full =
+            "CREATE TRIGGER full BEFORE INSERT ON trail BEGIN SELECT RAISE(FAIL, 'the disk is full'); END";
+        testing::raw(home.path()).execute_batch(full).unwrap();
+        intend().unwrap_err();
+        let before = || store.current_incident("shop").unwrap().unwrap().before;
+        assert_eq!(before(), json!({"n": 1}), "it is the one that an earlier intent may name");
+        testing::raw(home.path()).execute_batch("DROP TRIGGER full").unwrap();
+        intend().unwrap();
+        assert_eq!(before(), json!({"n": 2}));
     }
 }

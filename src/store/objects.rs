@@ -9,7 +9,7 @@ use super::{
     Store,
     error::{Result, failed, unreadable},
     observed_at::keep_look_in,
-    seals::SealedTable,
+    seals::{SealedTable, if_sealed},
     time,
 };
 use crate::api::{AuditKind, NewRecord, Object, Time};
@@ -99,18 +99,16 @@ impl Store {
         Ok(is_new)
     }
 
-    /// The object as it was last recorded.
+    /// The object as it was last recorded. What somebody else has written counts as not there.
     ///
     /// # Errors
     /// What SQLite says, or [`StoreError::Unreadable`](super::StoreError::Unreadable).
     pub fn object(&self, name: &str) -> Result<Option<Object>> {
-        let action = "read the status";
-        self.db()
-            .query_row(&format!("{RECORDED} WHERE name = ?1"), [name], recorded)
-            .optional()
-            .map_err(failed(action))?
-            .map(read)
-            .transpose()
+        let db = self.db();
+        let select = format!("{RECORDED} WHERE name = ?1");
+        let found = db.query_row(&select, [name], recorded).optional().map_err(failed("read the status"))?;
+        let found = if_sealed(&db, self.key.as_ref(), SealedTable::Status, name, found)?;
+        found.map(read).transpose()
     }
 
     /// All objects as they were last recorded, by name.

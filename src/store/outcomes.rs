@@ -95,7 +95,7 @@ mod tests {
     use super::*;
     use crate::{
         api::Step,
-        store::{RecordFilter, testing},
+        store::{NewIntent, RecordFilter, testing},
     };
 
     fn services() -> Vec<String> {
@@ -110,7 +110,16 @@ mod tests {
 
     fn intend(store: &Store) -> u64 {
         let record = NewRecord { object: Some("shop".into()), ..NewRecord::of(AuditKind::StepIntended) };
-        store.intend_with(&record, STEP, &services(), &[attempt(Some(STEP))], &[]).unwrap()
+        store
+            .intend_with(NewIntent {
+                record: &record,
+                step: STEP,
+                services: &services(),
+                begun: &[attempt(Some(STEP))],
+                recent: &[],
+                before: None,
+            })
+            .unwrap()
     }
 
     fn failed(intent: u64) -> FinishedStep {
@@ -147,7 +156,16 @@ mod tests {
         };
         full("INSERT");
         let record = NewRecord { object: Some("shop".into()), ..NewRecord::of(AuditKind::StepIntended) };
-        store.intend_with(&record, STEP, &services(), &[attempt(Some(STEP))], &[]).unwrap_err();
+        store
+            .intend_with(NewIntent {
+                record: &record,
+                step: STEP,
+                services: &services(),
+                begun: &[attempt(Some(STEP))],
+                recent: &[],
+                before: None,
+            })
+            .unwrap_err();
         assert_eq!((recorded(&store), store.open_intents().unwrap()), (vec![], vec![]));
         other.execute_batch("DROP TRIGGER full").unwrap();
 

@@ -168,7 +168,7 @@ mod tests {
     use super::*;
     use crate::{
         api::{AuditKind, BeyondRate, NewRecord, Step, StepKind, StepOutcome},
-        store::testing,
+        store::{NewIntent, testing},
     };
 
     fn recent(project: &str, at: Time) -> RecentStep {
@@ -186,7 +186,16 @@ mod tests {
     fn intend(store: &Store, step: &RecentStep) -> u64 {
         let record = NewRecord { object: Some("shop".into()), ..NewRecord::of(AuditKind::StepIntended) };
         let services = ["api".to_owned()];
-        store.intend_with(&record, Step::Restart, &services, &[], std::slice::from_ref(step)).unwrap()
+        store
+            .intend_with(NewIntent {
+                record: &record,
+                step: Step::Restart,
+                services: &services,
+                begun: &[],
+                recent: std::slice::from_ref(step),
+                before: None,
+            })
+            .unwrap()
     }
 
     fn minutes(n: i64) -> Time {

@@ -57,8 +57,8 @@ impl SealedTable {
                 "incidents",
                 "id",
                 "object, opened_at, closed_at, outcome, drift, before, after, occurrences, since, since_seq, earlier",
-                // The one that is open, and the last one that is over.
-                "?1 IS NULL OR incidents.rowid IN
+                // The last two, of which one may be open, and whatever else somebody has opened.
+                "?1 IS NULL OR object = ?1 AND closed_at IS NULL OR incidents.rowid IN
                  (SELECT rowid FROM incidents WHERE object = ?1 ORDER BY rowid DESC LIMIT 2)",
             ),
             Self::Image => (
@@ -138,6 +138,24 @@ pub(super) fn is_sealed_in(
     let found: Option<String> =
         db.query_row(select, params![table, key], |row| row.get(0)).optional().map_err(failed(ACTION))?;
     Ok(Some(found.as_deref() == Some(seal(digest_key, table, &content).as_str())))
+}
+
+/// What was read of a row, where undrift wrote that. Decisions rest on a moment after the one in which the rows were held against
+/// their seals, and what somebody writes in between must not be sealed with what is written next.
+pub(super) fn if_sealed<T>(
+    db: &Connection,
+    digest_key: Option<&DigestKey>,
+    of: SealedTable,
+    key: &str,
+    found: Option<T>,
+) -> Result<Option<T>> {
+    match (found, digest_key) {
+        (Some(found), Some(digest_key)) => {
+            Ok((is_sealed_in(db, digest_key, of, key)? == Some(true)).then_some(found))
+        }
+        // A reader who may not read the key has nothing to tell it by.
+        (found, _) => Ok(found),
+    }
 }
 
 /// The rows that are not as undrift wrote them: of those that decisions about this object may rest on, or of all. A row that is

@@ -4,7 +4,9 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     api::{AuditKind, Incident, IncidentOutcome, NewRecord, ResolvedFrom, Time},
-    store::{EnginePlace, ImageKnowledge, Verification, VerifiedFrom, schema, testing},
+    store::{
+        EnginePlace, ImageKnowledge, NewIncident, StoreError, Verification, VerifiedFrom, schema, testing,
+    },
 };
 
 /// A minute later than what the stores' clocks show.
@@ -251,4 +253,49 @@ fn rows_of_an_earlier_state_are_sealed_by_its_upgrade_once() {
     drop(store);
     let store = Store::open(home.path(), "again".into()).unwrap();
     assert_eq!(found(&store).len(), 1, "it is not sealed anew");
+}
+
+#[test]
+fn an_incident_of_long_ago_that_somebody_opens_again_is_over_again() {
+    let (home, store, oldest) = state();
+    let at = testing::start();
+    for _ in 0..3 {
+        let later = testing::incident(&store, OBJECT, at, &json!({}), &json!({}));
+        store.close_incident(&later.id, at, IncidentOutcome::Stalled, None).unwrap();
+    }
+    let open = format!(
+        "UPDATE incidents SET closed_at = NULL, outcome = NULL, before = '{{\"image\":\"sha256:forged\"}}' WHERE id = '{}'",
+        oldest.id
+    );
+    testing::tamper(home.path(), &open);
+    assert_eq!(store.current_incident(OBJECT).unwrap(), None, "nothing is decided on it");
+    store.agree_with_trail(OBJECT, now()).unwrap();
+    let found = store.incident(&oldest.id).unwrap().unwrap();
+    assert_eq!((found.outcome, found.before), (Some(IncidentOutcome::Reconciled), json!({})));
+    assert!(found.closed_at.is_some());
+}
+
+/// The rows are held against their seals when a look begins, and it may take minutes until it ends.
+#[test]
+fn what_is_altered_in_the_middle_of_a_look_is_neither_believed_nor_sealed() {
+    let (home, store, _) = state();
+    let open =
+        testing::incident(&store, OBJECT, testing::start(), &json!({}), &json!({ "image": "sha256:a" }));
+    store.agree_with_trail(OBJECT, now()).unwrap();
+    for alter in [
+        "UPDATE images SET source_digest = 'v1:sha256:forged'",
+        "UPDATE objects SET object = json_set(object, '$.status.services[0].drift', null)",
+        "UPDATE incidents SET before = '{\"image\":\"sha256:forged\"}' WHERE closed_at IS NULL",
+    ] {
+        testing::tamper(home.path(), alter);
+    }
+    assert_eq!(store.image(IMAGE).unwrap(), None);
+    assert_eq!(store.object(OBJECT).unwrap(), None);
+    assert_eq!(store.current_incident(OBJECT).unwrap(), None);
+    assert_eq!(store.last_incident(OBJECT).unwrap(), None);
+    let new = NewIncident { object: OBJECT, at: now(), drift: &json!({}), before: &json!({}) };
+    let error = store.open_incident(new, None).unwrap_err();
+    assert!(matches!(&error, StoreError::Altered(id) if *id == open.id), "{error}");
+    store.agree_with_trail(OBJECT, now()).unwrap();
+    store.open_incident(new, None).unwrap();
 }

@@ -46,6 +46,23 @@ pub fn step_evidence(report: &StepReport) -> Value {
     })
 }
 
+/// What is written down before a step begins.
+#[derive(Debug, Clone)]
+pub struct NewIntent<'a> {
+    /// The record that tells of it.
+    pub record: &'a NewRecord,
+    /// The step.
+    pub step: Step,
+    /// The services that it is for.
+    pub services: &'a [String],
+    /// The attempts that it begins.
+    pub begun: &'a [Attempt],
+    /// What the rate counts of it.
+    pub recent: &'a [RecentStep],
+    /// What the incident's evidence from before the first step is from now on; `None` where it stays.
+    pub before: Option<Value>,
+}
+
 impl Store {
     /// Writes that a step is about to be done, and opens it; the number of the record, for
     /// [`finish`](Self::finish). Where this fails the step must not be done.
@@ -57,22 +74,16 @@ impl Store {
     /// # Errors
     /// As [`append`](Self::append).
     pub fn intend(&self, record: &NewRecord, step: Step, services: &[String]) -> Result<u64> {
-        self.intend_with(record, step, services, &[], &[])
+        self.intend_with(NewIntent { record, step, services, begun: &[], recent: &[], before: None })
     }
 
-    /// The same, with the attempts that the step begins and with what the rate counts of it: a kill, or a full disk, can
-    /// leave none of them without the others.
+    /// The same, with the attempts that the step begins, with what the rate counts of it, and with the evidence from before the
+    /// incident's first step: a kill, or a full disk, can leave none of them without the others.
     ///
     /// # Errors
     /// As [`append`](Self::append).
-    pub fn intend_with(
-        &self,
-        record: &NewRecord,
-        step: Step,
-        services: &[String],
-        begun: &[Attempt],
-        recent: &[RecentStep],
-    ) -> Result<u64> {
+    pub fn intend_with(&self, intent: NewIntent<'_>) -> Result<u64> {
+        let NewIntent { record, step, services, begun, recent, before } = intent;
         let mut evidence = fields_of(&record.evidence);
         evidence["services"] = json!(services);
         match step {
@@ -86,6 +97,9 @@ impl Store {
         let mut record =
             NewRecord { kind: AuditKind::StepIntended, step: Some(step.kind()), evidence, ..record.clone() };
         self.write("record the intent of a step", |change| {
+            if let Some((id, before)) = record.incident.as_deref().zip(before.as_ref()) {
+                self.renew_incident_before_in(change, id, before)?;
+            }
             if let Some(before) =
                 record.incident.as_deref().map(|id| incident_before_in(change, id)).transpose()?.flatten()
             {

@@ -8,6 +8,7 @@ use super::{
     agreement::follow,
     canonical::{admissible, canonical, record_hash},
     error::{Result, failed},
+    steps::signed,
     time::stamp,
 };
 use crate::api::{AuditKind, AuditRecord, NewRecord, Time};
@@ -21,6 +22,8 @@ pub struct RecordFilter {
     pub service: Option<String>,
     /// Of this incident; its whole ID.
     pub incident: Option<String>,
+    /// With a greater number than this.
+    pub after: Option<u64>,
     /// Written at this time or later.
     pub since: Option<Time>,
     /// Written at this time or earlier.
@@ -87,7 +90,7 @@ impl Store {
     /// What SQLite says.
     pub fn records(&self, filter: &RecordFilter) -> Result<Vec<AuditRecord>> {
         let found = self.select_records(filter, "")?;
-        if !self.are_hidden(filter, found.len())? {
+        if !self.are_hidden(filter)? {
             return Ok(found);
         }
         tracing::error!("an index of the audit trail hides records of an incident: `undrift audit verify`");
@@ -96,16 +99,22 @@ impl Store {
 
     /// Whether the trail has more records of an incident than were found by its index. Only who has walked along the trail, as
     /// all do who act, knows that.
-    fn are_hidden(&self, filter: &RecordFilter, found: usize) -> Result<bool> {
-        let by_incident = RecordFilter { incident: filter.incident.clone(), ..RecordFilter::default() };
+    pub(super) fn are_hidden(&self, filter: &RecordFilter) -> Result<bool> {
+        let RecordFilter { incident, after, .. } = filter;
+        let by_incident =
+            RecordFilter { incident: incident.clone(), after: *after, ..RecordFilter::default() };
         let mut ledger = self.ledger();
-        let Some(incident) =
-            filter.incident.as_deref().filter(|_| ledger.has_begun() && *filter == by_incident)
+        let Some(incident) = incident.as_deref().filter(|_| ledger.has_begun() && *filter == by_incident)
         else {
             return Ok(false);
         };
-        follow(&mut ledger, &self.db())?;
-        Ok(found < ledger.records_of(incident))
+        let db = self.db();
+        follow(&mut ledger, &db)?;
+        let count = "SELECT count(*) FROM trail WHERE incident = ?1";
+        let found: i64 = db
+            .query_row(count, [incident], |row| row.get(0))
+            .map_err(failed("count the records of an incident"))?;
+        Ok(usize::try_from(found).unwrap_or(usize::MAX) < ledger.records_of(incident))
     }
 
     fn select_records(&self, filter: &RecordFilter, indexed: &str) -> Result<Vec<AuditRecord>> {
@@ -116,6 +125,7 @@ impl Store {
         let clauses = [
             (filter.object.is_some(), "object = :object"),
             (filter.incident.is_some(), "incident = :incident"),
+            (filter.after.is_some(), "seq > :after"),
             (filter.since.is_some(), "time >= :since"),
             (filter.until.is_some(), "time <= :until"),
         ];
@@ -132,8 +142,10 @@ impl Store {
             (":until", &until),
         ];
         let asked = values.iter().filter(|(_, value)| value.is_some());
-        let parameters: Vec<(&str, &dyn ToSql)> =
+        let mut parameters: Vec<(&str, &dyn ToSql)> =
             asked.map(|(name, value)| (*name, *value as &dyn ToSql)).collect();
+        let after = filter.after.map(signed);
+        parameters.extend(after.as_ref().map(|after| (":after", after as &dyn ToSql)));
         let rows = query.query_map(&*parameters, read_record).map_err(failed(action))?;
         rows.filter(|record| record.as_ref().map_or(true, |record| filter.takes_service_of(record)))
             .collect::<rusqlite::Result<_>>()

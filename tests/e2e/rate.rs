@@ -3,7 +3,7 @@
 use chrono::{TimeDelta, Utc};
 use undrift::{
     api::{AuditKind, NewRecord, RecentStep, Step, StepKind},
-    store::Store,
+    store::{NewIntent, Store},
 };
 
 use crate::{
@@ -27,7 +27,16 @@ fn with_steps_of_the_last_hour(project: &Project, kind: StepKind, count: usize) 
         };
         let record =
             NewRecord { outcome: Some("Succeeded".into()), ..NewRecord::of(AuditKind::StepIntended) };
-        let intent = store.intend_with(&record, Step::Restart, &services, &[], &[recent]).unwrap();
+        let intent = store
+            .intend_with(NewIntent {
+                record: &record,
+                step: Step::Restart,
+                services: &services,
+                begun: &[],
+                recent: &[recent],
+                before: None,
+            })
+            .unwrap();
         store.finish(intent, &record).unwrap();
     }
 }

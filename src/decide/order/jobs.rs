@@ -83,7 +83,8 @@ impl JobOrder<'_> {
                 Due::Runs(since) => self.repair_options[at].repair = await_end(self.inputs, job, since),
                 Due::NotKnown(why) => {
                     let message = format!("it waits for the job {job}: {why}");
-                    self.repair_options[at].repair = wait(self.inputs, "Unknown", message);
+                    let option = &mut self.repair_options[at];
+                    option.repair = wait(self.inputs, &option.service, "Unknown", message);
                 }
                 Due::Run(why) => {
                     path.push(job.clone());

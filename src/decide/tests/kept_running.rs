@@ -1,7 +1,9 @@
 //! What ran and can run is kept running, whatever an earlier layer says.
 
-use super::*;
-use crate::api::{ContainerObservation, ObjectStatus, Presence, ServiceObservation, StepOutcome, Ties};
+use super::{properties::recent_step, *};
+use crate::api::{
+    ContainerObservation, ObjectStatus, Presence, RecentStep, ServiceObservation, StepOutcome, Ties,
+};
 
 /// The container is down, and the source layer is as this leaves it.
 fn down(source: Fact<Presence>) -> ProjectObservation {
@@ -71,6 +73,21 @@ fn one_that_dies_at_every_start_is_started_ever_later_and_then_left() {
     assert!(wait(1) < wait(2) && wait(2) < wait(4));
     let attempts = desired().object.spec.reconcile.attempts;
     assert!(matches!(after(attempts), Repair::Stalled { .. } | Repair::Wait { .. }));
+}
+
+/// The incident ends while it runs: what was started within the hour is what tells how often it has died.
+#[test]
+fn one_that_dies_behind_an_earlier_layer_once_its_incident_is_over_is_started_ever_later_as_well() {
+    let wait = |starts: usize| {
+        let recent_steps = vec![RecentStep { at: at(0), ..recent_step(StepKind::Up) }; starts];
+        match repair(&down(Fact::Known(Presence::Missing)), &History { recent_steps, ..history() }) {
+            Repair::Steps(steps, Some(until)) if steps == [Step::Start] => until - at(0),
+            other => panic!("{starts}: {other:?}"),
+        }
+    };
+    let longest = desired().object.spec.reconcile.backoff.max.delta();
+    assert!(wait(1) < wait(2) && wait(2) < wait(4) && wait(4) < wait(8));
+    assert_eq!(wait(12), longest, "and kept running all the same");
 }
 
 /// What is decided for `api` with these containers once its budget for `reason` is spent, by so many seconds after the longest
@@ -193,4 +210,73 @@ fn what_could_not_have_its_port_is_started_once_in_the_longest_backoff() {
     assert_eq!(before.repair_options[0].started_again_at, Some(due));
     let start = Repair::Steps(vec![Step::Start], None);
     assert_eq!(spent(refused, Reason::NotRunning, 0).repair_options[0].repair, start);
+}
+
+/// A clock that was a day ahead when the last step was recorded, and was put right since.
+#[test]
+fn a_clock_that_was_set_back_keeps_nothing_down() {
+    let desired = desired();
+    let policy = &desired.object.spec.reconcile;
+    let mut seen = healthy();
+    seen.services[0].containers = Fact::Known(exited(137));
+    let tried = vec![Step::Up { force_recreate: false }];
+    let source_digest = super::super::start::start(&seen.services[0]);
+    let row =
+        crate::api::Attempt { source_digest, attempts: policy.attempts, tried, ..row(None, at(86_400)) };
+    let start = DoneStep {
+        step: Step::Start,
+        services: vec!["api".into()],
+        at: at(86_400),
+        outcome: StepOutcome::Succeeded,
+    };
+    let incident = OpenIncident {
+        id: "01".into(),
+        opened_at: at(0),
+        before: ObjectStatus::default(),
+        steps: vec![start],
+        verified: Vec::new(),
+    };
+    for incident in [None, Some(incident)] {
+        let history = History { incident, attempts: vec![row.clone()], ..history() };
+        let inputs =
+            Inputs { desired: &desired, observed: &seen, history: &history, now: at(60), jitter_seed: 7 };
+        assert_eq!(decide(inputs).repair_options[0].repair, Repair::Steps(vec![Step::Start], None));
+    }
+}
+
+/// What something else ends each time is started once in the longest backoff, for as long as that goes on.
+#[test]
+fn a_start_beyond_its_budget_prolongs_nobody_elses_wait() {
+    let desired = desired();
+    let policy = &desired.object.spec.reconcile;
+    let services = vec!["api".to_owned()];
+    let start = DoneStep { step: Step::Start, services, at: at(100), outcome: StepOutcome::Succeeded };
+    let incident = OpenIncident {
+        id: "01".into(),
+        opened_at: at(0),
+        before: ObjectStatus::default(),
+        steps: vec![start],
+        verified: Vec::new(),
+    };
+    let until = |attempts, service| {
+        let row = crate::api::Attempt { attempts, ..row(None, at(0)) };
+        let history = History {
+            incident: Some(incident.clone()),
+            attempts: vec![row],
+            watching_since: Some(at(0)),
+            ..history()
+        };
+        let observed = healthy();
+        let inputs = Inputs {
+            desired: &desired,
+            observed: &observed,
+            history: &history,
+            now: at(110),
+            jitter_seed: 7,
+        };
+        super::super::settling::deadline(inputs, service) - policy.verify.timeout.delta()
+    };
+    assert_eq!(until(policy.attempts, "web"), at(0));
+    assert_eq!(until(policy.attempts, "api"), at(100), "its own server takes its time");
+    assert_eq!(until(1, "web"), at(100), "a repair of another one may be what it waits for");
 }

@@ -250,7 +250,7 @@ fn status_of(
 }
 
 /// A step for `api` a moment ago.
-fn recent_step(kind: StepKind) -> RecentStep {
+pub(super) fn recent_step(kind: StepKind) -> RecentStep {
     RecentStep {
         project: "backoffice".into(),
         service: "api".into(),
