@@ -104,6 +104,8 @@ impl ReconcilerFixture {
             }
         });
         close_interrupted(&self.store).unwrap();
+        // Nobody calls again while the engine is away: `apply` would say so and end.
+        self.host.world(|world| world.away_for = 0);
         killed
     }
 
