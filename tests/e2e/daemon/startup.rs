@@ -56,8 +56,8 @@ fn file_at_which_compose_waits_holds_up_neither_the_others_nor_the_end() {
     let (well, hangs) = (Project::healthy(), Project::healthy());
     let made = Command::new("mkfifo").arg(hangs.path("x.env")).status().unwrap();
     assert!(made.success());
-    // undrift does not know what Compose makes of the path.
-    hangs.write("compose.yaml", "services:\n  api: { build: ./api, env_file: '${FILE:-x.env}' }\n");
+    // undrift does not know what Compose makes of such a path.
+    hangs.write("compose.yaml", "services:\n  api: { build: ./api, env_file: '${FILE:+y}x.env' }\n");
     let daemon = Daemon::spawn(&mut command(&[&hangs, &well], &["--grace-period", "500ms"]), &hangs);
     wait_for("the other to be looked at", || ready(&hangs, &well).starts_with("True"));
     docker(&["kill", &well.containers("api")[0]]);
