@@ -8,6 +8,7 @@ mod cache;
 mod desired;
 mod difference;
 mod duration;
+mod event;
 mod evidence;
 mod incident;
 mod joined;
@@ -36,6 +37,7 @@ pub use cache::Cache;
 pub use desired::Desired;
 pub use difference::ConfigDifference;
 pub use duration::{Duration, ParseDurationError};
+pub use event::{EndedStep, Event, EventError, RecordedEvent};
 pub use evidence::{Fact, Presence};
 pub use incident::{
     AuditKind, AuditRecord, Earlier, Incident, IncidentOutcome, NewRecord, Occurrence, StepOutcome,

@@ -19,6 +19,19 @@ pub enum StepKind {
     Rollback,
 }
 
+impl StepKind {
+    /// The step of this kind that goes no further than it must.
+    #[must_use]
+    pub const fn plain(self) -> Step {
+        match self {
+            Self::Build => Step::Build { no_cache: false },
+            Self::Up => Step::Up { force_recreate: false },
+            Self::Restart => Step::Restart,
+            Self::Rollback => Step::Rollback,
+        }
+    }
+}
+
 impl fmt::Display for StepKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {

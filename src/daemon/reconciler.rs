@@ -289,7 +289,11 @@ const fn reach(error: &ReconcileError) -> Reach {
         ReconcileError::Host(HostError::Ending) => Reach::All,
         ReconcileError::Host(_)
         | ReconcileError::Store(
-            StoreError::Unreadable { .. } | StoreError::NoSuchIntent(_) | StoreError::Altered(_),
+            StoreError::Unreadable { .. }
+            | StoreError::NoSuchIntent(_)
+            | StoreError::Altered(_)
+            | StoreError::NotUnderstood(_)
+            | StoreError::EvidenceUnreadable { .. },
         ) => Reach::ItAlone,
         ReconcileError::Store(_) => Reach::All,
     }

@@ -17,11 +17,13 @@
 //! | `notes` | what is worth saying of a service that is no drift |
 //! | `obstacles` | which repair is not begun, and which wait is none, for what is known beforehand |
 //! | `rate` | how often a service may be built or brought up within an hour |
+//! | `open_incident` | what was done and verified in the incident that is open |
 //! | `recurrence` | whether what drifts is the last incident once more |
 //! | `order` | what must come before a step, and what must come along with it |
 //! | `ports` | when a service may take a port that another one of the object has yet |
 //! | `plan` | the steps of several services as one plan |
-//! | `verify` | whether a series of looks proves a repair |
+//! | `verify` | what one look adds to a verification |
+//! | `stability_window` | whether the looks of a stability window verify a service |
 //! | `status` | all of it in the shape that is reported |
 
 mod attempts;
@@ -31,6 +33,7 @@ mod escalation;
 mod kept_running;
 mod notes;
 mod obstacles;
+mod open_incident;
 pub mod oracle;
 mod order;
 mod plan;
@@ -40,6 +43,7 @@ mod recurrence;
 mod repair;
 mod rollback;
 mod settling;
+mod stability_window;
 mod start;
 mod status;
 #[cfg(test)]
@@ -54,24 +58,23 @@ pub use attempts::{
     healthy_period,
 };
 pub use checks::{Diagnosis, LayerVerdict, UnknownLayer, diagnose, within_start_grace};
+pub use open_incident::{DoneStep, OpenIncident, Verified};
 pub use order::{StepOrder, UpPhase};
 pub use plan::{NOT_VERIFIED, Next};
 pub use rate::recent_steps;
 pub use recurrence::{AfterIncident, EndedIncident};
 pub use repair::{Repair, RepairOption};
 pub use rollback::{JUDGED_FOR, images_to_restore, rollback_target, to_keep, verified_images};
+pub(crate) use stability_window::{Candidate, LONGEST_PAUSE, StabilityWindow, WindowVerdict};
 pub use status::{
     AS_DECLARED, MANIFEST_INVALID, RATE_EXCEEDED, StatusInputs, is_verified, status, with_fault,
     with_superseded_by,
 };
 pub use unseen::failed_status;
-pub use verify::{
-    Identity, LEAST_LOOKS, Stability, Weight, identities, identities_of, judge, unlike_before, weigh,
-};
+pub use verify::{Identity, LEAST_LOOKS, Weight, identities, identities_of, unlike_before, weigh};
 
 use crate::api::{
-    Attempt, Desired, Mode, ObjectStatus, PlannedStep, ProjectObservation, RecentStep, ResolvedFrom, Step,
-    StepOutcome, Suspension, Time,
+    Attempt, Desired, Mode, PlannedStep, ProjectObservation, RecentStep, ResolvedFrom, Suspension, Time,
 };
 
 /// Everything that a decision rests on.
@@ -124,140 +127,6 @@ pub struct History {
     pub verified_from: Option<ResolvedFrom>,
     /// Whether somebody else has written that, so that no environment is known to be the one that was verified.
     pub is_verified_from_altered: bool,
-}
-
-/// An incident that is open, as far as decisions need it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct OpenIncident {
-    /// Its ID.
-    pub id: String,
-    /// When it opened.
-    pub opened_at: Time,
-    /// The evidence from before the first step.
-    pub before: ObjectStatus,
-    /// The steps so far that ended, oldest first.
-    pub steps: Vec<DoneStep>,
-    /// What was verified in it.
-    pub verified: Vec<Verified>,
-}
-
-/// A service that was verified.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verified {
-    /// The service.
-    pub service: String,
-    /// When.
-    pub at: Time,
-    /// The image behind its reference, which is the one that its containers run.
-    pub image: String,
-}
-
-/// A step that ended.
-#[derive(Debug, Clone, PartialEq)]
-pub struct DoneStep {
-    /// Its kind; how far it went is not told here.
-    pub step: Step,
-    /// For which services.
-    pub services: Vec<String>,
-    /// When it ended.
-    pub at: Time,
-    /// How its command did. A success is no proof of anything.
-    pub outcome: StepOutcome,
-}
-
-impl DoneStep {
-    const fn is_up(&self) -> bool {
-        matches!(self.step, Step::Up { .. })
-    }
-
-    /// Whether its command came to an end of its own. One that was interrupted has proven nothing against what it was
-    /// to make: a new container may never have been started.
-    const fn has_ended_by_itself(&self) -> bool {
-        matches!(self.outcome, StepOutcome::Succeeded | StepOutcome::Failed | StepOutcome::TimedOut)
-    }
-}
-
-impl OpenIncident {
-    /// Whether a step of a kind that `which` selects has been taken for the service.
-    #[must_use]
-    pub fn has_done(&self, service: &str, which: impl Fn(Step) -> bool) -> bool {
-        self.of(service).any(|done| which(done.step))
-    }
-
-    /// When the last step for the service ended.
-    #[must_use]
-    pub fn last_step_at(&self, service: &str) -> Option<Time> {
-        self.of(service).last().map(|done| done.at)
-    }
-
-    /// The last `Up` of the service.
-    #[must_use]
-    pub fn last_up(&self, service: &str) -> Option<&DoneStep> {
-        self.of(service).filter(|done| done.is_up()).last()
-    }
-
-    /// How many times the service was brought up.
-    #[must_use]
-    pub fn ups(&self, service: &str) -> usize {
-        self.of(service).filter(|done| done.is_up()).count()
-    }
-
-    /// Whether an image of the service was built, and nothing was made of it yet.
-    #[must_use]
-    pub fn has_built_since_up(&self, service: &str) -> bool {
-        let built = |done: &&DoneStep| {
-            matches!(done.step, Step::Build { .. }) && done.outcome == StepOutcome::Succeeded
-        };
-        let steps = self.of(service).collect::<Vec<_>>();
-        steps.iter().rev().take_while(|done| !done.is_up()).any(built)
-    }
-
-    /// The image of the service's containers when it was verified last, if that was at that time or later.
-    #[must_use]
-    pub fn verified_since(&self, service: &str, time: Time) -> Option<&str> {
-        let verifications = self
-            .verified
-            .iter()
-            .rev()
-            .filter(|verification| verification.service == service && verification.at >= time);
-        verifications.map(|verification| verification.image.as_str()).next()
-    }
-
-    /// Whether the service was rolled back.
-    #[must_use]
-    pub fn is_rolled_back(&self, service: &str) -> bool {
-        self.of(service).any(|done| done.step == Step::Rollback && done.outcome == StepOutcome::Succeeded)
-    }
-
-    /// Whether a rollback of the service was begun and did not succeed.
-    #[must_use]
-    pub fn is_half_rolled_back(&self, service: &str) -> bool {
-        self.of(service)
-            .filter(|done| done.step == Step::Rollback)
-            .last()
-            .is_some_and(|done| done.outcome != StepOutcome::Succeeded)
-    }
-
-    /// Whether the last rollback of the service came to an end of its own that was no success. One that was
-    /// interrupted says nothing of the image that it was to put back.
-    #[must_use]
-    pub fn has_failed_to_roll_back(&self, service: &str) -> bool {
-        self.of(service)
-            .filter(|done| done.step == Step::Rollback)
-            .last()
-            .is_some_and(|done| done.has_ended_by_itself() && done.outcome != StepOutcome::Succeeded)
-    }
-
-    /// Whether the service was started as it is, and not brought up since.
-    #[must_use]
-    pub fn has_started_since_up(&self, service: &str) -> bool {
-        let steps = self.of(service).collect::<Vec<_>>();
-        steps.iter().rev().take_while(|done| !done.is_up()).any(|done| done.step == Step::Start)
-    }
-
-    fn of(&self, service: &str) -> impl Iterator<Item = &DoneStep> {
-        self.steps.iter().filter(move |done| done.services.iter().any(|s| s == service))
-    }
 }
 
 /// What to report and what to do.

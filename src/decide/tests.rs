@@ -21,7 +21,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    api::{ContainerState, Fact, Layer, PlannedStep, ProjectObservation, Reason, StepKind},
+    api::{ContainerState, Fact, Layer, PlannedStep, ProjectObservation, Reason, Step, StepKind},
     fixtures::{NEW, OLD, answer_mut, at, container_mut, desired, desired_with, healthy, incident, status},
 };
 
@@ -437,21 +437,17 @@ fn two_deaths_of_late_are_a_loop_and_one_is_waited_for() {
 }
 
 #[test]
-fn verification_needs_the_same_containers_in_every_look() {
-    let look = |seen: &ProjectObservation| (seen.clone(), decided(seen).services);
+fn a_look_supports_a_verification_where_it_is_as_declared_by_the_same_containers() {
     let good = healthy();
     let mut replaced = healthy();
     container_mut(&mut replaced.services[0]).id = "another".into();
     let mut broken = healthy();
     answer_mut(&mut broken.services[0]).plain = status(404);
-    assert_eq!(judge("api", &[look(&good), look(&good), look(&good)]), Stability::Verified);
-    for looks in [
-        vec![look(&good)],
-        vec![look(&good), look(&replaced), look(&replaced)],
-        vec![look(&good), look(&broken), look(&good)],
-        vec![look(&broken), look(&good), look(&good)],
-    ] {
-        assert!(matches!(judge("api", &looks), Stability::Unverified(_)));
+    let first = identities_of("api", &good);
+    let weight = |seen: &ProjectObservation| weigh("api", &first, seen, &decided(seen).services);
+    assert_eq!(weight(&good), Weight::Supports);
+    for (seen, why) in [(replaced, "replaced"), (broken, "404")] {
+        assert!(matches!(weight(&seen), Weight::Contradicts(said) if said.contains(why)), "{why}");
     }
 }
 

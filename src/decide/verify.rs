@@ -49,33 +49,6 @@ impl From<&ContainerStatus> for Identity {
     }
 }
 
-/// What a series of looks says of a service.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Stability {
-    /// As declared in every look, by the same containers.
-    Verified,
-    /// Not, and why.
-    Unverified(String),
-}
-
-/// Judges a series of looks at one service, oldest first.
-#[must_use]
-pub fn judge(service: &str, looks: &[(ProjectObservation, Vec<Diagnosis>)]) -> Stability {
-    let first = looks.first().map(|(seen, _)| identities_of(service, seen)).unwrap_or_default();
-    let mut supporting = 0;
-    for (seen, diagnoses) in looks {
-        match weigh(service, &first, seen, diagnoses) {
-            Weight::Supports => supporting += 1,
-            Weight::Inconclusive(_) => {}
-            Weight::Contradicts(why) => return Stability::Unverified(why),
-        }
-    }
-    if supporting < LEAST_LOOKS {
-        return Stability::Unverified(format!("only {supporting} looks were taken"));
-    }
-    Stability::Verified
-}
-
 /// What one look adds to a series.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Weight {

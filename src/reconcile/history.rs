@@ -2,16 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::TimeDelta;
 use serde_json::Value;
 
-use super::{Session, stability_window::StabilityWindow};
+use super::Session;
 use crate::{
     api::{
-        AuditKind, AuditRecord, ConditionType, Desired, Incident, IncidentOutcome, ObjectStatus, Occurrence,
-        ProjectObservation, Step, StepOutcome, Time,
+        ConditionType, Desired, Incident, IncidentOutcome, ObjectStatus, Occurrence, ProjectObservation, Time,
     },
-    decide::{self, DoneStep, History, Identity, OpenIncident, Verified, identities},
+    decide::{self, History, Identity, OpenIncident, StabilityWindow, identities},
     store::{RecordFilter, Store, StoreError, VerifiedFrom},
 };
 
@@ -97,74 +95,24 @@ fn read_incident(
         after: Some(began.since_seq),
         ..RecordFilter::default()
     };
-    let mut records = store.records(&filter)?;
-    records.retain(|record| until.is_none_or(|until| record.seq <= until));
-    Ok(OpenIncident {
-        id: incident.id.clone(),
-        before: serde_json::from_value(before).unwrap_or_default(),
-        opened_at: began.since,
-        steps: steps_of(&records),
-        verified: records.iter().filter_map(verified).collect(),
-    })
+    let events = store.events(&filter)?;
+    let of_it = events.iter().filter(|event| until.is_none_or(|until| event.seq <= until));
+    Ok(OpenIncident::fold(
+        incident.id.clone(),
+        began.since,
+        evidence_from_before(&incident.id, before)?,
+        of_it,
+    ))
 }
 
-/// The steps that ended, of these records about one object, in their order.
-pub(super) fn steps_of<'a>(records: impl IntoIterator<Item = &'a AuditRecord>) -> Vec<DoneStep> {
-    let records: Vec<&AuditRecord> = records.into_iter().collect();
-    // Only the intent says in which way a service was brought up.
-    let is_start = |record: &&&AuditRecord| {
-        record.kind == AuditKind::StepIntended.as_str() && record.evidence.get("noRecreate").is_some()
-    };
-    let starts: BTreeSet<u64> = records.iter().filter(is_start).map(|record| record.seq).collect();
-    let ended = |record: &&AuditRecord| {
-        let done = step_of(record)?;
-        let was_start = record.evidence["intent"].as_u64().is_some_and(|intent| starts.contains(&intent));
-        Some(DoneStep { step: if was_start { Step::Start } else { done.step }, ..done })
-    };
-    records.iter().filter_map(ended).collect()
-}
-
-fn step_of(record: &AuditRecord) -> Option<DoneStep> {
-    let ended = [AuditKind::StepFinished.as_str(), AuditKind::StepInterrupted.as_str()];
-    if !ended.contains(&record.kind.as_str()) {
-        return None;
+/// How the object was before the first step. Where that cannot be read nobody knows what a rollback would bring back.
+fn evidence_from_before(incident: &str, before: Value) -> Result<ObjectStatus, StoreError> {
+    if before == Value::Object(serde_json::Map::new()) {
+        // Somebody else had written it: see `agree_with_trail`.
+        return Ok(ObjectStatus::default());
     }
-    let step = match record.step.as_deref()? {
-        "Build" => Step::Build { no_cache: false },
-        "Up" => Step::Up { force_recreate: false },
-        "Restart" => Step::Restart,
-        "Rollback" => Step::Rollback,
-        _ => return None,
-    };
-    let services = serde_json::from_value(record.evidence.get("services")?.clone()).ok()?;
-    let outcome = match record.outcome.as_deref()? {
-        // It changed nothing, so nothing follows from it: neither a wait nor a rollback.
-        "NotBegun" => return None,
-        "Succeeded" => StepOutcome::Succeeded,
-        "Failed" => StepOutcome::Failed,
-        "TimedOut" => StepOutcome::TimedOut,
-        "Cancelled" => StepOutcome::Cancelled,
-        _ => StepOutcome::Interrupted,
-    };
-    Some(DoneStep { step, services, at: ended_at(record)?, outcome })
-}
-
-/// When the step ended. Its record may be hours younger, where there was no room for it before.
-fn ended_at(record: &AuditRecord) -> Option<Time> {
-    let began = record.evidence.get("startedAt").and_then(|at| at.as_str()?.parse::<Time>().ok());
-    let took = record.evidence.get("durationMs").and_then(serde_json::Value::as_i64);
-    let ended = began.zip(took).and_then(|(began, ms)| began.checked_add_signed(TimeDelta::milliseconds(ms)));
-    ended.or_else(|| record.time.parse().ok())
-}
-
-fn verified(record: &AuditRecord) -> Option<Verified> {
-    let of_kind = record.kind == AuditKind::Verified.as_str();
-    let image = record.evidence.get("image").and_then(serde_json::Value::as_str).unwrap_or_default();
-    of_kind.then_some(Verified {
-        service: record.service.clone()?,
-        at: record.time.parse().ok()?,
-        image: image.to_owned(),
-    })
+    let unreadable = |source| StoreError::EvidenceUnreadable { incident: incident.to_owned(), source };
+    serde_json::from_value(before).map_err(unreadable)
 }
 
 /// What each service consisted of when it was verified, and since when it has been: of those whose status says
@@ -190,7 +138,7 @@ pub(super) fn still_verified(history: &History, observed: &ProjectObservation) -
 mod tests {
     use super::*;
     use crate::{
-        api::NewRecord,
+        api::{AuditKind, NewRecord, Step},
         fixtures::at,
         store::{NewIncident, testing},
     };
@@ -225,26 +173,30 @@ mod tests {
         assert_eq!(before_it(IncidentOutcome::Stalled), None);
     }
 
+    /// What was taken for harmless would be a repair without its rollback, or a step that counts as interrupted.
     #[test]
-    fn a_step_has_ended_when_it_ended_however_late_that_was_recorded() {
-        let record = |evidence: serde_json::Value| AuditRecord {
-            seq: 1,
-            time: "2026-01-01T15:00:00.000000Z".into(),
-            object: None,
-            service: None,
-            incident: None,
-            actor: String::new(),
-            kind: AuditKind::StepFinished.as_str().into(),
-            step: Some("Up".into()),
-            outcome: Some("Failed".into()),
-            evidence,
-            prev_hash: String::new(),
-            hash: String::new(),
+    fn a_record_and_evidence_that_cannot_be_understood_are_errors_that_name_them() {
+        let (_home, store) = testing::store();
+        let open = |before| testing::incident(&store, "shop", at(0), &serde_json::json!({}), &before).id;
+        let id = open(serde_json::json!({}));
+        assert_eq!(open_incident(&store, "shop").unwrap().unwrap().before, ObjectStatus::default());
+        let record = NewRecord {
+            object: Some("shop".into()),
+            incident: Some(id.clone()),
+            step: Some(crate::api::StepKind::Up),
+            outcome: Some("Sideways".into()),
+            evidence: serde_json::json!({ "services": ["api"] }),
+            ..NewRecord::of(AuditKind::StepFinished)
         };
-        let at = |evidence| step_of(&record(evidence)).unwrap().at.to_rfc3339();
-        let services = serde_json::json!(["api"]);
-        let dated = serde_json::json!({ "services": services, "startedAt": "2026-01-01T12:00:00.5Z", "durationMs": 1500 });
-        assert_eq!(at(dated), "2026-01-01T12:00:02+00:00");
-        assert_eq!(at(serde_json::json!({ "services": services })), "2026-01-01T15:00:00+00:00");
+        let seq = store.append(&record).unwrap();
+        let error = open_incident(&store, "shop").unwrap_err();
+        assert!(matches!(&error, StoreError::NotUnderstood(of) if of.seq == seq), "{error}");
+        store.close_incident(&id, at(60), IncidentOutcome::Stalled, None).unwrap();
+        let id = open(serde_json::json!({ "services": 3 }));
+        let error = open_incident(&store, "shop").unwrap_err();
+        assert!(
+            matches!(&error, StoreError::EvidenceUnreadable { incident, .. } if *incident == id),
+            "{error}"
+        );
     }
 }

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{ReconcileError, history, journal::Journal, snapshot::Snapshot};
+use super::{ReconcileError, journal::Journal, snapshot::Snapshot};
 use crate::{
     api::{
-        Attempt, AuditKind, AuditRecord, ConditionType, Drift, Incident, IncidentOutcome, NewRecord,
-        ObjectStatus, ServiceStatus, Step, Time,
+        Attempt, AuditKind, ConditionType, Drift, Event, Incident, IncidentOutcome, NewRecord, ObjectStatus,
+        RecordedEvent, ServiceStatus, StepKind, StepOutcome,
     },
     decide::{self, AfterIncident, EndedIncident},
     store::{IncidentSummary, RecordFilter, Store},
@@ -20,7 +20,7 @@ impl Journal<'_> {
     pub(super) fn last_incident(self) -> Result<Option<EndedIncident>, ReconcileError> {
         let Some(last) = self.store.last_incident(self.object)? else { return Ok(None) };
         let summary = self.store.incident_summary(&last.id)?;
-        let since = self.store.records(&after(&last.id, summary.last_end))?;
+        let since = self.store.events(&after(&last.id, summary.last_end))?;
         Ok(ended(&last, summary, &since))
     }
 
@@ -67,7 +67,7 @@ fn after(id: &str, seq: u64) -> RecordFilter {
 }
 
 /// What an incident that is over leaves, by its row, by what its records say together, and by those since its end, oldest first.
-fn ended(incident: &Incident, summary: IncidentSummary, since: &[AuditRecord]) -> Option<EndedIncident> {
+fn ended(incident: &Incident, summary: IncidentSummary, since: &[RecordedEvent]) -> Option<EndedIncident> {
     let closed_at = incident.closed_at?;
     let mut services: BTreeMap<String, AfterIncident> = BTreeMap::new();
     let well = || AfterIncident { well_since: Some(closed_at), ..AfterIncident::default() };
@@ -80,26 +80,13 @@ fn ended(incident: &Incident, summary: IncidentSummary, since: &[AuditRecord]) -
             let after = services.entry(status.name.clone()).or_default();
             (after.given_up, after.well_since) = (status.drift.as_ref().map(Drift::class), None);
         }
-        for (service, at) in since.iter().rev().filter_map(proof_of) {
-            services.entry(service.to_owned()).or_default().well_since.get_or_insert(at.unwrap_or(closed_at));
+        for RecordedEvent { time, event, .. } in since.iter().rev() {
+            if let Event::Verified { service, .. } = event {
+                services.entry(service.clone()).or_default().well_since.get_or_insert(*time);
+            }
         }
     }
     Some(EndedIncident { id: incident.id.clone(), services })
-}
-
-fn is_of(record: &AuditRecord, kind: AuditKind) -> bool {
-    record.kind == kind.as_str()
-}
-
-fn drift_of(record: &AuditRecord) -> Option<(&str, Drift)> {
-    let drift = is_of(record, AuditKind::DriftDetected).then(|| record.evidence.clone())?;
-    Some((record.service.as_deref()?, serde_json::from_value(drift).ok()?))
-}
-
-/// The service that a record tells the verification of, and when that was, where the record's time can be read.
-fn proof_of(record: &AuditRecord) -> Option<(&str, Option<Time>)> {
-    let service = record.service.as_deref().filter(|_| is_of(record, AuditKind::Verified))?;
-    Some((service, record.time.parse().ok()))
 }
 
 fn was_proven(then: &ServiceStatus) -> bool {
@@ -113,7 +100,7 @@ fn was_proven(then: &ServiceStatus) -> bool {
 #[derive(Debug, Default)]
 pub(super) struct IncidentRecords {
     /// Those of the occurrence that began last, oldest first.
-    of_now: Vec<AuditRecord>,
+    of_now: Vec<RecordedEvent>,
     /// The services that were told to drift, in whichever occurrence, and not to be verified since.
     unverified: BTreeSet<String>,
 }
@@ -121,16 +108,19 @@ pub(super) struct IncidentRecords {
 impl IncidentRecords {
     fn of(store: &Store, id: &str) -> Result<Self, ReconcileError> {
         let IncidentSummary { last_end, unverified, .. } = store.incident_summary(id)?;
-        Ok(Self { of_now: store.records(&after(id, last_end))?, unverified })
+        Ok(Self { of_now: store.events(&after(id, last_end))?, unverified })
     }
 
     /// What of the occurrence that began last followed the last verification of a service. By the order of the trail: a clock may
     /// be set back.
-    fn of_now(&self, service: &str) -> impl Iterator<Item = &AuditRecord> {
-        let is_its_proof = move |record: &&AuditRecord| {
-            is_of(record, AuditKind::Verified) && record.service.as_deref() == Some(service)
-        };
-        self.of_now.iter().rev().take_while(move |record| !is_its_proof(record))
+    fn of_now(&self, service: &str) -> impl Iterator<Item = &Event> {
+        let is_its_verification =
+            move |event: &&Event| matches!(event, Event::Verified { service: of, .. } if of == service);
+        self.of_now
+            .iter()
+            .rev()
+            .map(|recorded| &recorded.event)
+            .take_while(move |event| !is_its_verification(event))
     }
 
     /// Whether a drift of the service was told, in whichever occurrence, and no verification since.
@@ -141,14 +131,21 @@ impl IncidentRecords {
     /// Whether this drift was told, and no verification since.
     pub(super) fn has_drift(&self, service: &str, drift: &Drift) -> bool {
         let kind = (drift.layer, drift.reason);
-        let mut record = self.of_now(service).filter_map(drift_of);
-        record.any(|(of, drift)| of == service && (drift.layer, drift.reason) == kind)
+        self.of_now(service).any(|event| {
+            matches!(event, Event::DriftDetected { service: of, drift } if of == service && (drift.layer, drift.reason) == kind)
+        })
     }
 
-    /// Whether such a step for the service ended, and no verification came after it.
-    pub(super) fn has_done(&self, service: &str, which: impl Fn(Step) -> bool) -> bool {
-        let mut steps = history::steps_of(self.of_now(service)).into_iter();
-        steps.any(|done| which(done.step) && done.services.iter().any(|name| name == service))
+    /// Whether a step of such a kind for the service ended, and no verification came after it.
+    pub(super) fn has_done(&self, service: &str, which: impl Fn(StepKind) -> bool) -> bool {
+        self.of_now(service).any(|event| match event {
+            Event::StepEnded(ended) => {
+                ended.outcome != StepOutcome::NotBegun
+                    && which(ended.kind)
+                    && ended.services.iter().any(|name| name == service)
+            }
+            _ => false,
+        })
     }
 }
 

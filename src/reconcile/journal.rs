@@ -283,7 +283,7 @@ fn is_our_own_doing(
     match drift.layer {
         Layer::Container => {
             drift.reason == Reason::ImageOutdated
-                && incident_records.has_done(service, |step| matches!(step, Step::Build { .. }))
+                && incident_records.has_done(service, |kind| kind == StepKind::Build)
         }
         Layer::Route | Layer::Auth => {
             let mut repair_options = snapshot.decision.repair_options.iter();

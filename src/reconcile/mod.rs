@@ -23,7 +23,6 @@ mod registration;
 mod restart_history;
 mod session;
 mod snapshot;
-mod stability_window;
 mod step;
 #[cfg(test)]
 mod tests;

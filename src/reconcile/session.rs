@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{restart_history::RestartHistory, stability_window::StabilityWindow};
+use super::restart_history::RestartHistory;
 use crate::{
     api::{Drift, Layer, ProjectObservation, Reason, Time},
-    decide::{Decision, Diagnosis, Identity, identities},
+    decide::{Decision, Diagnosis, Identity, StabilityWindow, identities},
 };
 
 /// What one series of turns remembers in memory. Losing it costs a little time, never correctness.

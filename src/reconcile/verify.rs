@@ -3,19 +3,17 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::{
-    Action, Progress, ReconcileError, Reconciler, Session,
-    journal::Journal,
-    object,
-    reconcile_once::ReconcileOutcome,
-    snapshot::Snapshot,
-    stability_window::{Candidate, LONGEST_PAUSE, StabilityWindow, WindowVerdict},
-    transitions::Transitions,
+    Action, Progress, ReconcileError, Reconciler, Session, journal::Journal, object,
+    reconcile_once::ReconcileOutcome, snapshot::Snapshot, transitions::Transitions,
 };
 use crate::{
     api::Attempt,
-    decide::{self, Next, identities, unlike_before},
+    decide::{
+        self, Candidate, LONGEST_PAUSE, Next, StabilityWindow, WindowVerdict, identities, unlike_before,
+    },
     host::Host,
     store::ImageKnowledge,
 };
@@ -80,10 +78,11 @@ impl<H: Host> Reconciler<'_, H> {
         };
         let tolerance = desired.object.spec.reconcile.verify.timeout.get();
         stability.add(&first.observed, &first.decision.services, first.looked, tolerance);
-        begins(stability.join(services, &first.observed, true));
+        begins(stability.join(services, &first.observed, true, Instant::now()));
         let mut last = first;
         while !stability.is_over(window) {
-            self.pause(stability.pause(window).max(last.limited_for().min(LONGEST_PAUSE))).await;
+            self.pause(stability.pause(window, Instant::now()).max(last.limited_for().min(LONGEST_PAUSE)))
+                .await;
             if self.stop.is_cancelled() || !(self.is_current)(desired) {
                 break;
             }
@@ -96,7 +95,7 @@ impl<H: Host> Reconciler<'_, H> {
             }
             stability.add(&last.observed, &last.decision.services, last.looked, tolerance);
             match &last.decision.next {
-                Next::Verify(also) => begins(stability.join(also, &last.observed, false)),
+                Next::Verify(also) => begins(stability.join(also, &last.observed, false, Instant::now())),
                 Next::Execute(_) => break,
                 _ => {}
             }

@@ -9,7 +9,7 @@ use std::{
 use rusqlite::ErrorCode;
 
 use super::{folder, held::Gone};
-use crate::causes::with_causes;
+use crate::{api::EventError, causes::with_causes};
 
 /// Why the state could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +75,17 @@ pub enum StoreError {
     /// Somebody else has written the open incident since it was held against the trail. The next look puts it right.
     #[error("the incident {0} was altered just now, and not by undrift")]
     Altered(String),
+    /// A record that decisions rest on was damaged, or a later undrift has written it.
+    #[error(transparent)]
+    NotUnderstood(#[from] EventError),
+    /// The evidence from before the first step of an incident is none.
+    #[error("the evidence from before the incident {incident} cannot be read: {source}")]
+    EvidenceUnreadable {
+        /// The incident.
+        incident: String,
+        /// Why.
+        source: serde_json::Error,
+    },
     /// A step is to be finished that is not open.
     #[error("record {0} is not the intent of an open step")]
     NoSuchIntent(u64),
@@ -128,6 +139,8 @@ impl StoreError {
             | Self::ReadOnly(_)
             | Self::Busy(_)
             | Self::Database { .. }
+            | Self::NotUnderstood(_)
+            | Self::EvidenceUnreadable { .. }
             | Self::Unreadable { .. } => format!("{}: {message}", dir.join(folder::FILE).display()),
         }
     }

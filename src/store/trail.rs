@@ -11,7 +11,7 @@ use super::{
     steps::signed,
     time::stamp,
 };
-use crate::api::{AuditKind, AuditRecord, NewRecord, Time};
+use crate::api::{AuditKind, AuditRecord, NewRecord, RecordedEvent, Time};
 
 /// Which records of the trail; all of them without a field.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -95,6 +95,15 @@ impl Store {
         }
         tracing::error!("an index of the audit trail hides records of an incident: `undrift audit verify`");
         self.select_records(filter, "NOT INDEXED")
+    }
+
+    /// The same as what they tell.
+    ///
+    /// # Errors
+    /// What SQLite says; [`StoreError::NotUnderstood`](super::StoreError::NotUnderstood).
+    pub fn events(&self, filter: &RecordFilter) -> Result<Vec<RecordedEvent>> {
+        let records = self.records(filter)?;
+        Ok(records.iter().map(RecordedEvent::try_from).collect::<std::result::Result<_, _>>()?)
     }
 
     /// Whether the trail has more records of an incident than were found by its index. Only who has walked along the trail, as

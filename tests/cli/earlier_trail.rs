@@ -9,7 +9,10 @@ use std::{
 };
 
 use serde_json::Value;
-use undrift::store::Store;
+use undrift::{
+    api::{Event, ObjectStatus, RecordedEvent},
+    store::{RecordFilter, Store},
+};
 
 use crate::home::Home;
 
@@ -18,6 +21,9 @@ const RECORDS: &str = include_str!("trail-v1/audit.json");
 const INCIDENTS: &str = include_str!("trail-v1/incidents.json");
 const SHOWN: &str = include_str!("trail-v1/incidents.txt");
 const HEAD: &str = "5730e44e7fa0bebe483bb12b48778271de6fa6380e172a776b34c70b4b499a6d";
+
+/// How many of its records tell of the end of a step.
+const ENDED_STEPS: usize = 12;
 
 /// That state, brought up to this undrift's schema.
 fn earlier() -> Home {
@@ -37,6 +43,22 @@ fn a_trail_of_an_earlier_undrift_is_whole_and_reads_as_it_did() {
     let verified = home.undrift(&["audit", "verify"]).expect(0).stdout;
     assert!(verified.contains(&format!("whole: 50 records, head {HEAD}")), "{verified}");
     assert_eq!(home.undrift(&["audit", "list", "-o", "json"]).expect(0).stdout, RECORDS);
+}
+
+/// What decisions rest on: an object of an earlier undrift whose incident is open goes on.
+#[test]
+fn every_record_and_all_evidence_of_an_earlier_undrift_is_understood() {
+    let home = earlier();
+    let store = Store::open(&home.state(), "test".into()).unwrap();
+    let events = store.events(&RecordFilter::default()).unwrap();
+    let ended = |event: &&RecordedEvent| matches!(event.event, Event::StepEnded(_));
+    assert_eq!((events.len(), events.iter().filter(ended).count()), (50, ENDED_STEPS));
+    for incident in store.incidents(None).unwrap() {
+        for evidence in std::iter::once(incident.before).chain(incident.after) {
+            let status: ObjectStatus = serde_json::from_value(evidence).unwrap();
+            assert!(!status.services.is_empty());
+        }
+    }
 }
 
 #[test]

@@ -1,20 +1,26 @@
 //! undrift as the model has it: the turn of the loop without its disk, in steps between which it may be killed.
 //!
-//! What to do is asked of `decide` itself. What is kept of it, and in which order, is written here once more: the order of
-//! `turn`, `journal` and `verify`, each write to the disk a step of its own.
+//! What to do is asked of `decide` itself, and so are what the events have come to and what the looks of a window verify. What is
+//! kept of it, and in which order, is written here once more: the order of `reconcile_once`, `journal` and `verify`, each write
+//! to the disk a step of its own.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::OnceLock,
+};
+
+use tokio::time::Instant;
 
 use super::{World, policy};
 use crate::reconcile::restart_history::RestartHistory;
 use crate::{
     api::{
-        Attempt, Drift, Fact, Layer, PlannedStep, ProjectObservation, Reason, RecentStep, Step, StepOutcome,
-        Time,
+        Attempt, Drift, EndedStep, Event, Fact, Layer, PlannedStep, ProjectObservation, Reason, RecentStep,
+        RecordedEvent, Step, StepOutcome, Time,
     },
     decide::{
-        self, AfterIncident, Decision, Diagnosis, DoneStep, EndedIncident, History, Identity, Inputs, Next,
-        OpenIncident, Stability, Verified, identities, judge,
+        self, AfterIncident, Decision, EndedIncident, History, Identity, Inputs, Next, OpenIncident,
+        StabilityWindow, WindowVerdict, identities,
     },
     fixtures::at,
 };
@@ -25,6 +31,8 @@ pub(super) struct Kept {
     attempts: Vec<Attempt>,
     recent_steps: Vec<RecentStep>,
     incident: Option<OpenIncident>,
+    /// What the trail tells of it.
+    events: Vec<RecordedEvent>,
     last_healed: Option<OpenIncident>,
     /// How many incidents there were, the last one where it is over, and what drifted in it.
     incidents: u32,
@@ -59,7 +67,7 @@ pub(super) enum At {
     Stepped(Box<RunningStep>, StepOutcome),
     /// What follows for its attempts is on the disk.
     Judged(Box<RunningStep>, StepOutcome),
-    Verifying(Vec<String>, Time, Vec<(ProjectObservation, Vec<Diagnosis>)>),
+    Verifying(StabilityWindow),
     /// Nothing is left to do, and whether it says *reconciled*.
     Resting(bool),
 }
@@ -128,9 +136,20 @@ impl Undrift {
         self.done(&step, StepOutcome::Interrupted);
     }
 
+    /// Appends a record of the incident that is open to the trail.
+    fn append(&mut self, event: Event) {
+        let Some(open) = &self.kept.incident else { return };
+        let seq = self.kept.events.len() as u64;
+        self.kept.events.push(RecordedEvent { seq, time: self.now, incident: Some(open.id.clone()), event });
+        let (id, before) = (open.id.clone(), open.before.clone());
+        self.kept.incident = Some(OpenIncident::fold(id, open.opened_at, before, &self.kept.events));
+    }
+
     fn done(&mut self, step: &PlannedStep, outcome: StepOutcome) {
-        let done = DoneStep { step: step.step, services: step.services.clone(), at: self.now, outcome };
-        self.kept.incident.iter_mut().for_each(|incident| incident.steps.push(done.clone()));
+        let is_intent = |event: &&RecordedEvent| matches!(event.event, Event::StepIntended { .. });
+        let intent = self.kept.events.iter().rev().find(is_intent).map(|intended| intended.seq);
+        let (kind, services) = (step.step.kind(), step.services.clone());
+        self.append(Event::StepEnded(EndedStep { intent, kind, services, outcome, at: self.now }));
     }
 
     /// The next thing that it does.
@@ -138,7 +157,7 @@ impl Undrift {
         match std::mem::replace(&mut self.at, At::Looking) {
             At::Resting(reconciled) => self.at = At::Resting(reconciled),
             At::Looking => self.reconcile_once(world),
-            At::Verifying(services, began, looks) => self.verify(world, &services, began, looks),
+            At::Verifying(stability) => self.verify(world, stability),
             At::Intended(begun) => {
                 begun.rows.iter().for_each(|row| self.save_attempt(row));
                 self.at = At::Counted(begun);
@@ -269,8 +288,8 @@ impl Undrift {
         let within = decide::healthy_period(&policy().object.spec.reconcile);
         let again = self.kept.last.take().filter(|last| last.recurs(drifts, self.now, within));
         let id = again.map_or_else(|| self.another_incident(drifts), |last| last.id);
-        let (steps, verified) = (Vec::new(), Vec::new());
-        self.kept.incident = Some(OpenIncident { id, opened_at: self.now, before, steps, verified });
+        self.kept.events.clear();
+        self.kept.incident = Some(OpenIncident::fold(id, self.now, before, []));
     }
 
     fn another_incident(&mut self, drifts: &[(String, Drift)]) -> String {
@@ -307,12 +326,16 @@ impl Undrift {
                 };
                 // One transaction with the intent.
                 self.kept.recent_steps.extend(decide::recent_steps(inputs, step.step, &step.services));
+                self.append(Event::StepIntended { step: step.step, services: step.services.clone() });
                 self.kept.intent = Some(step.clone());
                 self.kept.intents += 1;
                 self.at = At::Intended(Box::new(begun));
             }
             Next::Verify(services) => {
-                self.at = At::Verifying(services.clone(), self.now, vec![(seen, decision.services)]);
+                let (mut stability, now) = (StabilityWindow::default(), moment(self.now));
+                stability.add(&seen, &decision.services, now, timeout());
+                stability.join(services, &seen, true, now);
+                self.at = At::Verifying(stability);
             }
             Next::Wait(until) => self.now = self.now.max(*until),
             Next::GiveUp { .. } => {
@@ -350,30 +373,20 @@ impl Undrift {
         self.kept.last_healed = (!gave_up).then_some(ended);
     }
 
-    /// One more look of the stability window: three are the least that prove anything, and more tell the model nothing.
-    fn verify(
-        &mut self,
-        world: &mut World,
-        services: &[String],
-        began: Time,
-        mut looks: Vec<(ProjectObservation, Vec<Diagnosis>)>,
-    ) {
-        let window = policy().object.spec.reconcile.verify.stable_for.delta();
-        self.now += window / 2;
+    /// One more look of the stability window: three are the least that verify anything, and more tell the model nothing.
+    fn verify(&mut self, world: &mut World, mut stability: StabilityWindow) {
+        let window = policy().object.spec.reconcile.verify.stable_for;
+        self.now += window.delta() / 2;
         let (seen, _, decision) = self.look(world);
-        let held = |s: &String| decision.services.iter().any(|d| d.service == *s && d.as_declared());
-        let all_held = services.iter().all(held);
-        looks.push((seen, decision.services));
-        if all_held && (looks.len() < 3 || self.now - began < window) {
-            self.at = At::Verifying(services.to_vec(), began, looks);
+        stability.add(&seen, &decision.services, moment(self.now), timeout());
+        if !stability.is_over(window.get()) && !matches!(decision.next, Next::Execute(_)) {
+            self.at = At::Verifying(stability);
             return;
         }
-        for service in services.iter().filter(|service| judge(service, &looks) == Stability::Verified) {
-            let Some(seen) =
-                looks.last().and_then(|(seen, _)| seen.services.iter().find(|s| s.name == **service))
-            else {
-                continue;
-            };
+        let verdicts = stability.verdicts(window.get());
+        let verified = verdicts.filter(|(_, verdict)| *verdict == WindowVerdict::Verified);
+        for service in verified.map(|(candidate, _)| &candidate.service) {
+            let Some(seen) = seen.services.iter().find(|seen| seen.name == *service) else { continue };
             self.kept.verified.insert(service.clone(), (identities(seen), self.now));
             self.given_up = None;
             let ended = self.kept.last.as_mut().filter(|_| self.kept.incident.is_none());
@@ -383,9 +396,8 @@ impl Undrift {
             let healed =
                 decide::after_verification(self.kept.incident.as_ref(), service, &self.kept.attempts);
             healed.collect::<Vec<_>>().iter().for_each(|row| self.save_attempt(row));
-            let image = seen.artifact.image.known().cloned().flatten().unwrap_or_default();
-            let verification = Verified { service: service.clone(), at: self.now, image };
-            self.kept.incident.iter_mut().for_each(|i| i.verified.push(verification.clone()));
+            let image = seen.artifact.image.known().cloned().flatten();
+            self.append(Event::Verified { service: service.clone(), image });
         }
     }
 }
@@ -394,6 +406,18 @@ impl VolatileState {
     fn new(since: Time) -> Self {
         Self { since, restart_history: RestartHistory::default(), build: None }
     }
+}
+
+/// A time of the model as one of a clock that only goes on.
+fn moment(time: Time) -> Instant {
+    static BEGAN: OnceLock<Instant> = OnceLock::new();
+    let passed = (time - at(0)).to_std().unwrap_or_default();
+    *BEGAN.get_or_init(Instant::now) + passed
+}
+
+/// For how long a server that wants fewer requests may keep a window from going on.
+fn timeout() -> std::time::Duration {
+    policy().object.spec.reconcile.verify.timeout.get()
 }
 
 fn inputs<'a>(observed: &'a ProjectObservation, history: &'a History, now: Time) -> Inputs<'a> {

@@ -4,21 +4,19 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::{
-    api::ProjectObservation,
-    decide::{Diagnosis, Identity, LEAST_LOOKS, Weight, identities_of, weigh},
-};
+use super::{Diagnosis, Identity, LEAST_LOOKS, Weight, identities_of, weigh};
+use crate::api::ProjectObservation;
 
 /// The looks within one window, besides the first. More would only load the host.
 const LOOKS_PER_WINDOW: u32 = 6;
 
 /// No longer than this is waited for the next look: in a window of an hour another service may need a step.
-pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// A service on the way to its verification.
-#[derive(Debug, Clone)]
-pub(super) struct Candidate {
-    pub(super) service: String,
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Candidate {
+    pub(crate) service: String,
     /// When the look that first saw it as declared had ended.
     since: Instant,
     /// What it consisted of then, and has consisted of ever since.
@@ -26,7 +24,7 @@ pub(super) struct Candidate {
     /// When the last look began that saw it as declared.
     last: Instant,
     /// How many looks saw it as declared, the first one included.
-    pub(super) looks: usize,
+    pub(crate) looks: usize,
     /// Whether the looks are taken for its sake. Otherwise it became as declared meanwhile, and its window goes on when
     /// that of the others is over.
     is_awaited: bool,
@@ -36,7 +34,7 @@ pub(super) struct Candidate {
 
 /// What a series of looks has said of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum WindowVerdict<'a> {
+pub(crate) enum WindowVerdict<'a> {
     /// As declared over the whole window.
     Verified,
     /// Not, and why.
@@ -44,8 +42,8 @@ pub(super) enum WindowVerdict<'a> {
 }
 
 /// Looks one after the other. Of each only what it says of the candidates is kept: a window may last for days.
-#[derive(Debug, Clone, Default)]
-pub(super) struct StabilityWindow {
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct StabilityWindow {
     candidates: Vec<Candidate>,
     /// When the last look began.
     looked: Option<Instant>,
@@ -54,19 +52,19 @@ pub(super) struct StabilityWindow {
 impl StabilityWindow {
     /// The series that an earlier turn has left, where a look that began then may be its next one: no gap between two looks
     /// is longer than half of the window.
-    pub(super) fn resume(begun: Option<Self>, looked: Instant, window: Duration) -> Self {
+    pub(crate) fn resume(begun: Option<Self>, looked: Instant, window: Duration) -> Self {
         let is_close = |stability: &Self| stability.looked.is_some_and(|last| looked - last <= window / 2);
         begun.filter(is_close).unwrap_or_default()
     }
 
     /// The services whose window has begun.
-    pub(super) fn services(&self) -> Vec<String> {
+    pub(crate) fn services(&self) -> Vec<String> {
         self.candidates.iter().map(|candidate| candidate.service.clone()).collect()
     }
 
     /// Adds a look that began then. Who is not as declared in it, or has other containers, is no candidate any more; nor who
     /// could not be asked for longer than `tolerance`, for too many requests were sent.
-    pub(super) fn add(
+    pub(crate) fn add(
         &mut self,
         seen: &ProjectObservation,
         diagnoses: &[Diagnosis],
@@ -90,14 +88,14 @@ impl StabilityWindow {
         self.looked = Some(looked);
     }
 
-    /// Has these services, as declared in the look that was added last, verified too. Returns those whose window begins now.
-    pub(super) fn join(
+    /// Has these services, as declared in the look that was added last and that ended now, verified too. Returns those whose window begins now.
+    pub(crate) fn join(
         &mut self,
         services: &[String],
         seen: &ProjectObservation,
         is_awaited: bool,
+        since: Instant,
     ) -> Vec<String> {
-        let since = Instant::now();
         let mut new = Vec::new();
         for service in services {
             if let Some(known) = self.candidates.iter_mut().find(|c| c.service == *service) {
@@ -121,7 +119,7 @@ impl StabilityWindow {
     }
 
     /// For how long, up to the beginning of the last look that saw it so, the service was as declared.
-    pub(super) fn held(candidate: &Candidate) -> Duration {
+    pub(crate) fn held(candidate: &Candidate) -> Duration {
         candidate.last.saturating_duration_since(candidate.since)
     }
 
@@ -130,21 +128,22 @@ impl StabilityWindow {
     }
 
     /// Whether no further look is needed: all that are awaited are through, or one of them fell.
-    pub(super) fn is_over(&self, window: Duration) -> bool {
+    pub(crate) fn is_over(&self, window: Duration) -> bool {
         let mut awaited = self.candidates.iter().filter(|candidate| candidate.is_awaited);
         self.candidates.iter().any(|c| c.failed.is_some()) || awaited.all(|c| Self::is_complete(c, window))
     }
 
     /// How long to wait before the next look: a part of the window, and no longer than until the next one may be through.
-    pub(super) fn pause(&self, window: Duration) -> Duration {
+    pub(crate) fn pause(&self, window: Duration, now: Instant) -> Duration {
         let awaited = self.candidates.iter().filter(|candidate| candidate.is_awaited);
-        let left = awaited.map(|candidate| window.saturating_sub(candidate.since.elapsed()));
+        let left =
+            awaited.map(|candidate| window.saturating_sub(now.saturating_duration_since(candidate.since)));
         let next = left.filter(|left| !left.is_zero()).min().unwrap_or_default();
         next.min(window / LOOKS_PER_WINDOW).min(LONGEST_PAUSE)
     }
 
     /// Those of whom something can be said: whose window is whole, or who fell.
-    pub(super) fn verdicts(&self, window: Duration) -> impl Iterator<Item = (&Candidate, WindowVerdict<'_>)> {
+    pub(crate) fn verdicts(&self, window: Duration) -> impl Iterator<Item = (&Candidate, WindowVerdict<'_>)> {
         self.candidates.iter().filter_map(move |candidate| match &candidate.failed {
             Some(why) => Some((candidate, WindowVerdict::Failed(why))),
             None => Self::is_complete(candidate, window).then_some((candidate, WindowVerdict::Verified)),
@@ -152,7 +151,7 @@ impl StabilityWindow {
     }
 
     /// What is left once these verdicts are given: who joined meanwhile and is not through yet.
-    pub(super) fn rest(mut self, window: Duration) -> Option<Self> {
+    pub(crate) fn rest(mut self, window: Duration) -> Option<Self> {
         let candidates = std::mem::take(&mut self.candidates).into_iter();
         self.candidates = candidates.filter(|c| !c.is_awaited && !Self::is_complete(c, window)).collect();
         (!self.candidates.is_empty()).then_some(self)
@@ -194,7 +193,7 @@ mod tests {
 
     fn join(stability: &mut StabilityWindow, services: &[&str], is_awaited: bool) -> Vec<String> {
         let services: Vec<String> = services.iter().map(|s| (*s).to_owned()).collect();
-        stability.join(&services, &healthy(), is_awaited)
+        stability.join(&services, &healthy(), is_awaited, Instant::now())
     }
 
     fn verified(stability: &StabilityWindow) -> Vec<&str> {
@@ -214,7 +213,7 @@ mod tests {
         let mut stability = begun(&["api", "dashboard"]);
         for _ in 0..5 {
             assert!(!stability.is_over(WINDOW) && verified(&stability).is_empty());
-            let pause = stability.pause(WINDOW);
+            let pause = stability.pause(WINDOW, Instant::now());
             assert_eq!(pause, Duration::from_secs(1));
             looks_after(&mut stability, pause, &["api", "dashboard"]).await;
         }
@@ -239,7 +238,7 @@ mod tests {
         add(&mut next, &["api", "dashboard"]);
         assert!(join(&mut next, &["dashboard"], true).is_empty(), "its window has begun");
         assert!(!next.is_over(WINDOW) && verified(&next).is_empty());
-        assert_eq!(next.pause(WINDOW), Duration::from_secs(1));
+        assert_eq!(next.pause(WINDOW, Instant::now()), Duration::from_secs(1));
         looks_after(&mut next, Duration::from_secs(2), &["api", "dashboard"]).await;
         assert!(next.is_over(WINDOW));
         assert_eq!(verified(&next), ["dashboard"]);
@@ -352,6 +351,6 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_long_window_is_looked_at_often_enough_for_the_others() {
         let hour = Duration::from_secs(3600);
-        assert_eq!(begun(&["api"]).pause(hour), LONGEST_PAUSE);
+        assert_eq!(begun(&["api"]).pause(hour, Instant::now()), LONGEST_PAUSE);
     }
 }
