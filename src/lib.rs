@@ -10,7 +10,7 @@
 //! | room | what it holds | what it may do |
 //! | --- | --- | --- |
 //! | `cli` | one file per verb, the screen and the JSON | print |
-//! | `daemon` | what the loop runs for: triggers become names of objects, a name a turn; persons at the socket | call the rooms below |
+//! | `daemon` | what the loop runs for: triggers become names of objects, a name a reconcile; persons at the socket | call the rooms below |
 //! | [`runtime`] | the loop: which key runs when, and never twice at once; knows no Docker and no manifest | tasks and timers |
 //! | [`reconcile`] | the only glue: observe, decide, record, execute, observe | call the rooms below |
 //! | [`host`] | every effect on the host behind one narrow trait | I/O |

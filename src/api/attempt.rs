@@ -26,7 +26,7 @@ pub struct Attempt {
     pub generation: i64,
     /// How many repairs were begun.
     pub attempts: u32,
-    /// The steps that ended well and changed nothing: the next repair goes one rung further.
+    /// The steps that ended well and changed nothing: the next repair goes one step further in the escalation.
     pub tried: Vec<Step>,
     /// The step that was taken last and whose effect is not judged yet.
     pub pending: Option<Step>,

@@ -27,7 +27,7 @@ pub struct Incident {
     pub drift: Value,
     /// Whole evidence from before the first step: an [`ObjectStatus`](super::ObjectStatus).
     pub before: Value,
-    /// The same, from the proof that closed it; null until then.
+    /// The same, from the verification that closed it; null until then.
     pub after: Option<Value>,
     /// How often it has begun, from 1.
     pub occurrences: u32,
@@ -99,7 +99,7 @@ impl fmt::Display for IncidentOutcome {
 /// How a step ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StepOutcome {
-    /// The command exited with zero. That is no proof of anything.
+    /// The command exited with zero. That verifies nothing.
     Succeeded,
     /// The command exited with another code.
     Failed,

@@ -125,7 +125,7 @@ pub enum Reason {
     Unreachable,
     /// Route: an answer that is neither expected nor says that the route is absent.
     UnexpectedStatus,
-    /// Route: a path that cannot exist answers the same, so the answer proves nothing.
+    /// Route: a path that cannot exist answers the same, so the answer shows nothing.
     Indistinguishable,
     /// Route: the server's certificate is not one that undrift was told to trust.
     Untrusted,

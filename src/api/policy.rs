@@ -39,7 +39,7 @@ pub struct ReconcilePolicy {
     pub interval: Duration,
     /// The time limit of one `docker compose build`. `30m` if left out.
     pub build_timeout: Duration,
-    /// How a repair is proven.
+    /// How a repair is verified.
     pub verify: Verify,
     /// How long to wait between attempts.
     pub backoff: Backoff,
@@ -98,13 +98,13 @@ pub enum Mode {
     Observe,
 }
 
-/// How long to wait for the proof of a repair, and how long it must then hold.
+/// How long to wait for the verification of a repair, and how long it must then hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Verify {
     /// How long after the last step the service may take until it is as declared. `2m` if left out.
     pub timeout: Duration,
-    /// How long it must then stay so to be proven. `3s` if left out.
+    /// How long it must then stay so to be verified. `3s` if left out.
     pub stable_for: Duration,
 }
 

@@ -49,7 +49,7 @@ pub struct RouteSpec {
     #[serde(default = "default_absent", deserialize_with = "one_or_many")]
     #[schemars(schema_with = "statuses_schema")]
     pub absent: Vec<u16>,
-    /// Requests to paths that must not exist: where they answer as the route does, the route proves nothing.
+    /// Requests to paths that must not exist: where they answer as the route does, the answer shows nothing.
     /// `auto` if left out.
     #[serde(default)]
     pub control: Control,

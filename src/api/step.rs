@@ -49,12 +49,12 @@ impl fmt::Display for StepKind {
 pub enum Step {
     /// Build the services' images.
     Build {
-        /// Without the build cache: the second rung, after a cached build changed nothing.
+        /// Without the build cache: the second step of the escalation, after a cached build changed nothing.
         no_cache: bool,
     },
     /// Create or recreate the services' containers where they differ from what Compose would create.
     Up {
-        /// Also where Compose sees no difference: the second rung, and for files that went missing inside a
+        /// Also where Compose sees no difference: the second step of the escalation, and for files that went missing inside a
         /// container.
         force_recreate: bool,
     },

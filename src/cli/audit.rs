@@ -1,4 +1,4 @@
-//! `undrift audit list` and `undrift audit verify`: the trail, and the proof that it is whole.
+//! `undrift audit list` and `undrift audit verify`: the trail, and the check that it is whole.
 
 use std::io::{self, Write};
 
@@ -85,7 +85,7 @@ impl TrailReport {
     }
 }
 
-/// Proves that the trail is whole, or finds the first record that is not, or what is kept beside it and says otherwise. Without
+/// Shows that the trail is whole, or finds the first record that is not, or what is kept beside it and says otherwise. Without
 /// a state there is no record, and nothing is broken. `missing` is why there are records that are not in it.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! The ladder: a row per service, a column per layer, the first broken rung in words under it.
+//! The ladder: a row per service, a column per layer, the first broken layer in words under it.
 
 use std::io::{self, Write};
 
@@ -37,7 +37,7 @@ fn row(diagnosis: &Diagnosis, status: &ServiceStatus) -> Vec<Cell> {
     cells
 }
 
-/// What is behind the first broken rung explains nothing: it is shown, but not judged.
+/// What is behind the first broken layer explains nothing: it is shown, but not judged.
 fn rung(layer: Layer, verdict: &LayerVerdict, status: &ServiceStatus, explained: bool) -> Cell {
     let seen = seen(layer, status);
     match verdict {

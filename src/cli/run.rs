@@ -89,7 +89,7 @@ async fn watch(
     })
 }
 
-/// A thread for each object at work, and some for all else: a turn writes the state, and on a disk that makes it wait it
+/// A thread for each object at work, and some for all else: a reconcile writes the state, and on a disk that makes it wait it
 /// keeps its thread for as long. With none left there would be no clock, and nobody to say that undrift lives.
 fn runtime(concurrency: NonZeroUsize) -> std::io::Result<tokio::runtime::Runtime> {
     let threads = concurrency.get().saturating_add(4);

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// How long another object's Compose files are waited for. Compose takes less than a second for them; one whose files hang holds
-/// up others no longer than that. A slower one is known from its own turn on.
+/// up others no longer than that. A slower one is known from its own reconcile on.
 const LIMIT: Duration = Duration::from_secs(3);
 
 /// What is known of an object's Compose project.
@@ -22,8 +22,8 @@ const LIMIT: Duration = Duration::from_secs(3);
 enum ProjectAnswer {
     /// Its name.
     Named(String),
-    /// It did not answer in time. It is waited for once, or it would hold up every turn of every other; a turn of its own that
-    /// gets an answer says its name.
+    /// It did not answer in time. It is waited for once, or it would hold up every reconcile of every other; a reconcile of its
+    /// own that gets an answer says its name.
     Unanswered,
 }
 
@@ -54,7 +54,7 @@ impl<H: Host + 'static> DaemonContext<H> {
         if others.is_empty() {
             return None;
         }
-        // Asked at each turn, for the others to know it when the Compose files give it another name.
+        // Asked at each reconcile, for the others to know it when the Compose files give it another name.
         let project = match self.host().project(desired).await {
             Ok(project) => project,
             // Nothing is looked at any more: a look would only find that this question is still open.
@@ -78,7 +78,7 @@ impl<H: Host + 'static> DaemonContext<H> {
             Some(ProjectAnswer::Unanswered) => return None,
             None => {}
         }
-        // It has said what is wrong with it already, and is asked again by its own turns.
+        // It has said what is wrong with it already, and is asked again by its own reconciles.
         if self.sessions.has_failed(other.name()) {
             return None;
         }

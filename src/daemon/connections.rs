@@ -130,7 +130,7 @@ impl<H: Host + 'static> DaemonContext<H> {
         colour: bool,
     ) -> io::Result<()> {
         let waiting = objects.iter().map(|asked| {
-            // First of all: a turn that begins right now, and is an answer therefore, is to look afresh.
+            // First of all: a reconcile that begins right now, and is an answer therefore, is to look afresh.
             self.sessions.refresh(&asked.name);
             let replies = self.subscribers.subscribe(&asked.name, colour);
             Box::pin(stream::unfold(

@@ -1,7 +1,7 @@
 //! `run`: a host that is watched, and healed without being asked.
 //!
 //! Triggers (the manifests' folder, the engine's events, a poll of images, persons at the socket, the clock) leave
-//! names of objects; the [loop](crate::runtime) runs one turn of the reconciler for each, the very turn that `apply`
+//! names of objects; the [loop](crate::runtime) runs one reconcile for each, the very one that `apply`
 //! takes. None of them says why.
 
 mod bounded_host;
@@ -184,7 +184,7 @@ async fn work(
 
 /// Says what is left to be said, and waits for all that was started.
 async fn end(shared: &Arc<DaemonContext<LocalHost>>, socket: ControlSocket, tasks: &TaskTracker, why: &End) {
-    // Those whose last turn has ended only now.
+    // Those whose last reconcile has ended only now.
     for name in shared.objects.pending_removals() {
         // What cannot be said now is said by the next start.
         let _ = shared.finish_removal(&name);
@@ -223,7 +223,7 @@ async fn first_read(
     read.await.map_err(std::io::Error::other)
 }
 
-/// Everything that the turns share.
+/// Everything that the reconciles share.
 fn shared(
     options: &Options,
     host: Arc<LocalHost>,

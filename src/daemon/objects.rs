@@ -229,7 +229,7 @@ impl ManagedObjects {
         self.lock_removals().keys().cloned().collect()
     }
 
-    /// An object was declared anew, which is to be said before its next turn.
+    /// An object was declared anew, which is to be said before its next reconcile.
     pub(super) fn add_pending_registration(&self, name: &str) {
         lock(&self.pending_registrations).insert(name.to_owned());
     }

@@ -1,4 +1,4 @@
-//! One turn for one object: what the loop drives.
+//! One reconcile of one object: what the loop drives.
 
 use std::{sync::Arc, time::Duration};
 
@@ -44,7 +44,7 @@ const SLOT_POLL: Duration = Duration::from_secs(5);
 /// When what could not be recorded of a watch that began or ended is tried again.
 const RECORD_RETRY: Duration = Duration::from_secs(30);
 
-/// What the turns of all objects share.
+/// What the reconciles of all objects share.
 pub(super) struct DaemonContext<H> {
     pub(super) host: Arc<H>,
     pub(super) store: Arc<Store>,
@@ -172,7 +172,7 @@ impl<H: Host + 'static> DaemonContext<H> {
 
     fn block(&self, name: &str, blocked_on: BlockedOn) -> Requeue {
         self.sessions.block(name, blocked_on);
-        // The way may become free without the end of a turn, or just before the object waits for it.
+        // The way may become free without the end of a reconcile, or just before the object waits for it.
         Requeue::At(Instant::now() + SLOT_POLL)
     }
 
@@ -299,7 +299,7 @@ const fn reach(error: &ReconcileError) -> Reach {
     }
 }
 
-/// Where a turn panics, nobody waits for what it would have said: it is tried again in minutes, and most likely panics
+/// Where a reconcile panics, nobody waits for what it would have reported: it is tried again in minutes, and most likely panics
 /// again.
 struct Panic<'a, H> {
     shared: &'a DaemonContext<H>,

@@ -1,4 +1,4 @@
-//! What is remembered of each object between its turns. Losing all of it costs time, never correctness.
+//! What is remembered of each object between its reconciles. Losing all of it costs time, never correctness.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -45,7 +45,7 @@ struct EngineIdentity {
 }
 
 impl SessionCache {
-    /// Takes the session of an object, for one turn.
+    /// Takes the session of an object, for one reconcile.
     pub(super) fn take(&self, object: &str) -> Option<Session> {
         let mut inner = self.lock();
         let session = inner.sessions.remove(object);

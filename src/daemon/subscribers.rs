@@ -23,7 +23,7 @@ pub(super) struct Subscribers(Mutex<HashMap<String, Vec<Subscriber>>>);
 #[derive(Debug)]
 struct Subscriber {
     colour: bool,
-    /// Whether a turn has begun since the person asked: what ends before that is no answer.
+    /// Whether a reconcile has begun since the person asked: what ends before that is no answer.
     begun: bool,
     acted: bool,
     replies: mpsc::Sender<Reply>,
@@ -38,7 +38,7 @@ impl Subscribers {
         waiting
     }
 
-    /// A turn begins: what comes of it is an answer to all who wait now.
+    /// A reconcile begins: what comes of it is an answer to all who wait now.
     pub(super) fn begin(&self, object: &str) {
         for subscriber in self.lock().get_mut(object).into_iter().flatten() {
             subscriber.begun = true;
@@ -60,7 +60,7 @@ impl Subscribers {
         }
     }
 
-    /// Nothing is left to do for the object: those who have waited since before the turn hear of it.
+    /// Nothing is left to do for the object: those who have waited since before the reconcile are told.
     pub(super) fn end(&self, object: &str, outcome: impl Fn(bool) -> ObjectOutcome) {
         let mut all = self.lock();
         let Some(waiting) = all.remove(object) else { return };

@@ -74,7 +74,7 @@ impl<H: Host + 'static> DaemonFixture<H> {
         self.shared.reconcile(object.into()).await
     }
 
-    /// The time until the next turn, after one.
+    /// The time until the next reconcile, after one.
     pub(super) async fn wait_after_reconcile(&self) -> Duration {
         match self.reconcile("backoffice").await {
             Requeue::At(at) => at - Instant::now(),
@@ -82,7 +82,7 @@ impl<H: Host + 'static> DaemonFixture<H> {
         }
     }
 
-    /// Turns until the object rests; the time until the next turn then.
+    /// Reconciles until the object rests; the time until the next reconcile then.
     pub(super) async fn wait_at_rest(&self) -> Duration {
         loop {
             match self.reconcile("backoffice").await {

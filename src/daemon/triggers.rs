@@ -103,7 +103,7 @@ impl<H: Host + 'static> DaemonContext<H> {
         }
     }
 
-    /// Records at once what is declared, and which manifests are not in effect: the status says it at the end of a turn, which
+    /// Records at once what is declared, and which manifests are not in effect: the status says it at the end of a reconcile, which
     /// may be a build away.
     pub(super) fn keep_declared(&self) {
         for desired in self.objects.all() {
@@ -120,7 +120,7 @@ impl<H: Host + 'static> DaemonContext<H> {
     }
 
     /// Ends the watch of an object that is no longer declared; whether there is nothing left to say of it. Not to be called
-    /// while a turn is at work on it, which would have the last word.
+    /// while a reconcile is at work on it, which would have the last word.
     pub(super) fn finish_removal(&self, name: &str) -> bool {
         let Some(desired) = self.objects.pending_removal(name) else { return true };
         self.sessions.forget(name);
@@ -144,7 +144,7 @@ impl<H: Host + 'static> DaemonContext<H> {
         ended.is_ok()
     }
 
-    /// Records, before the first turn of an object that was declared anew, that it is watched again. A turn that went first
+    /// Records, before the first reconcile of an object that was declared anew, that it is watched again. One that went first
     /// would replace the status that says that it is not.
     ///
     /// # Errors

@@ -265,7 +265,7 @@ pub fn end_rollback(begun: Vec<Attempt>) -> Vec<Attempt> {
 /// The rows that the verification of a service settles: what counts is what was not verified, so none counts any more, and rows
 /// of which nothing was given up begin anew.
 ///
-/// A step that was not in vain has healed: its rungs are tried from the first one on again. That holds also for one that left
+/// A step that was not in vain has healed: its escalation begins with the first step again. That holds also for one that left
 /// another drift behind which passed by itself, as a server does that takes its time to start; not for one that failed
 /// or changed nothing, which would be as much in vain the next time, and for none after a rollback.
 pub fn after_verification(

@@ -59,7 +59,8 @@ pub(super) struct StartedAgain {
 }
 
 /// What something else ends each time, before it could be verified, can run, and so can what only waits for a port that somebody
-/// else has: a budget that is spent on it says nothing of the service. It is started once in the longest backoff, and stalled in between, so that a person hears of it.
+/// else has: a budget that is spent on it says nothing of the service. It is started once in the longest backoff, and stalled in
+/// between, so that a person is told.
 pub(super) fn started_again(
     inputs: Inputs<'_>,
     rows: &[Attempt],
@@ -111,7 +112,7 @@ fn was_ended_from_outside(rows: &[Attempt], seen: &ServiceObservation) -> bool {
     down.all(|c| c.state == ContainerState::Exited && c.exit_code.is_some_and(is_by_a_signal))
 }
 
-/// Whether a repair of this drift ended well, whatever came of it: one that failed waits, and was no rung that was tried.
+/// Whether a repair of this drift ended well, whatever came of it: one that failed waits, and counts as no step that was tried.
 const fn has_brought_up(row: &Attempt) -> bool {
     row.attempts > 0 && (row.next_at.is_none() || !row.tried.is_empty())
 }

@@ -39,7 +39,7 @@ pub struct DoneStep {
     pub services: Vec<String>,
     /// When it ended.
     pub at: Time,
-    /// How its command did. A success is no proof of anything.
+    /// How its command did. A success verifies nothing.
     pub outcome: StepOutcome,
 }
 
@@ -58,7 +58,7 @@ impl DoneStep {
         matches!(self.step, Step::Up { .. })
     }
 
-    /// Whether its command came to an end of its own. One that was interrupted has proven nothing against what it was
+    /// Whether its command came to an end of its own. One that was interrupted says nothing against what it was
     /// to make: a new container may never have been started.
     pub(super) const fn has_ended_by_itself(&self) -> bool {
         matches!(self.outcome, StepOutcome::Succeeded | StepOutcome::Failed | StepOutcome::TimedOut)

@@ -23,7 +23,7 @@ pub enum Finding {
     Exposed(Option<String>),
     /// The same, but a path of the same shape answers as it does: a route with a parameter may be what answers.
     Ambiguous(String),
-    /// It does not answer as declared, or its answer proves nothing.
+    /// It does not answer as declared, or its answer shows nothing.
     Broken(Reason, String),
     /// Nothing can be concluded.
     Unknown(UnknownReason, String),

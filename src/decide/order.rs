@@ -89,7 +89,7 @@ impl<'a> From<&'a ServiceObservation> for OrderedService<'a> {
     }
 }
 
-/// The prospects with their places, and those of what must come first or along.
+/// The repair options with their places, and those of what must come first or along.
 pub(super) fn ordered(
     inputs: Inputs<'_>,
     services: &[Diagnosis],

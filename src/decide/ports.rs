@@ -18,7 +18,7 @@ use crate::api::{NoteReason, Step, Time};
 /// The least time that is given to a service whose steps come first.
 const WAITS_AT_LEAST: TimeDelta = TimeDelta::seconds(2);
 
-/// The prospects, where no service that works is brought up before a port of its own is free.
+/// The repair options, where no service that works is brought up before a port of its own is free.
 pub(super) fn handed_over(inputs: Inputs<'_>, mut repair_options: Vec<RepairOption>) -> Vec<RepairOption> {
     // Whom one waits for may wait itself: of so many services no chain is longer. Those that change their ports with each other
     // would wait for ever, and wait for no more than what comes first by itself.

@@ -26,7 +26,7 @@ pub(super) const ROLLBACK_IMAGE_GONE: &str = "RollbackImageGone";
 const RUNS_UNDRIFT: &str = "RunsUndrift";
 /// The reason of a service whose budget is spent.
 pub(super) const BUDGET_SPENT: &str = "BudgetSpent";
-/// The reason of a service for which every rung has been tried and none changed anything.
+/// The reason of a service for which every step of the escalation has been tried and none changed anything.
 pub(super) const REPAIRS_EXHAUSTED: &str = "RepairsExhausted";
 
 /// What could be done for one service.
@@ -184,7 +184,7 @@ impl<'a> RepairCase<'a> {
         waits.then(|| Budget { not_before: None, ..self.budget() }.spend(vec![UP]))
     }
 
-    /// The next rung that was not tried.
+    /// The next step of the escalation that was not tried.
     fn escalated(self) -> Repair {
         let Self { inputs, drift, seen, .. } = self;
         match escalation(drift, seen) {

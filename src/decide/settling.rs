@@ -20,8 +20,8 @@ pub(super) fn waiting_since(inputs: Inputs<'_>, service: &str) -> Time {
     since.min(inputs.now - (since - inputs.now))
 }
 
-/// Whether what something else ends each time was started once more, and this service has no part in it. That happens for as long as
-/// it is ended: whoever waited for it would never be judged.
+/// Whether what something else ends each time was started once more, and this service has no part in it. That happens for as
+/// long as it is ended: a service that waited for it would never be judged.
 fn is_anothers_start_beyond_its_budget(inputs: Inputs<'_>, done: &DoneStep, service: &str) -> bool {
     let budget = inputs.desired.object.spec.reconcile.attempts;
     let is_spent = |of: &String| {
@@ -40,7 +40,7 @@ pub(super) fn looking_since(inputs: Inputs<'_>) -> Time {
     last.max(inputs.history.looking_since.or(inputs.history.watching_since)).unwrap_or(inputs.now)
 }
 
-/// After a step a route may be absent for a while: a server that has just started answers 404 first. A rung is
+/// After a step a route may be absent for a while: a server that has just started answers 404 first. A step is
 /// judged only after the verification's time limit.
 pub(super) fn still_settling(
     inputs: Inputs<'_>,

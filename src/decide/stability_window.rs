@@ -1,4 +1,4 @@
-//! The looks of a stability window, and which services they are to prove.
+//! The looks of a stability window, and which services they are to verify.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ pub(crate) struct StabilityWindow {
 }
 
 impl StabilityWindow {
-    /// The series that an earlier turn has left, where a look that began then may be its next one: no gap between two looks
+    /// The window that an earlier reconcile has left, where a look that began then may be its next one: no gap between two looks
     /// is longer than half of the window.
     pub(crate) fn resume(begun: Option<Self>, looked: Instant, window: Duration) -> Self {
         let is_close = |stability: &Self| stability.looked.is_some_and(|last| looked - last <= window / 2);
@@ -88,7 +88,8 @@ impl StabilityWindow {
         self.looked = Some(looked);
     }
 
-    /// Has these services, as declared in the look that was added last and that ended now, verified too. Returns those whose window begins now.
+    /// Has these services, as declared in the look that was added last and that ended at `since`, verified too. Returns those whose
+    /// window begins with it.
     pub(crate) fn join(
         &mut self,
         services: &[String],
@@ -127,7 +128,7 @@ impl StabilityWindow {
         Self::held(candidate) >= window && candidate.looks >= LEAST_LOOKS
     }
 
-    /// Whether no further look is needed: all that are awaited are through, or one of them fell.
+    /// Whether no further look is needed: all that are awaited are complete, or one of them failed.
     pub(crate) fn is_over(&self, window: Duration) -> bool {
         let mut awaited = self.candidates.iter().filter(|candidate| candidate.is_awaited);
         self.candidates.iter().any(|c| c.failed.is_some()) || awaited.all(|c| Self::is_complete(c, window))
@@ -142,7 +143,7 @@ impl StabilityWindow {
         next.min(window / LOOKS_PER_WINDOW).min(LONGEST_PAUSE)
     }
 
-    /// Those of whom something can be said: whose window is whole, or who fell.
+    /// Those of whom something can be said: whose window is whole, or who failed.
     pub(crate) fn verdicts(&self, window: Duration) -> impl Iterator<Item = (&Candidate, WindowVerdict<'_>)> {
         self.candidates.iter().filter_map(move |candidate| match &candidate.failed {
             Some(why) => Some((candidate, WindowVerdict::Failed(why))),

@@ -1,11 +1,11 @@
-//! Whether a series of looks proves that a service is as declared, and stays so.
+//! What one look adds to the verification of a service.
 
 use super::Diagnosis;
 use crate::api::{
     ContainerStatus, ProjectObservation, ServiceObservation, ServiceStatus, Time, UnknownReason,
 };
 
-/// As many looks, spread over the stability window, are the least that prove anything: the first, one in
+/// As many looks, spread over the stability window, are the least that verify anything: the first, one in
 /// between, and the last.
 pub const LEAST_LOOKS: usize = 3;
 

@@ -233,7 +233,7 @@ impl Host for LocalHost {
             match self.engine.remove_superseded(image).await {
                 Ok(true) => gone.push(image.clone()),
                 Ok(false) => {}
-                // An image too many costs a little space, and another turn will try again.
+                // An image too many costs a little space, and another reconcile will try again.
                 Err(error) => tracing::debug!(%image, %error, "a superseded image could not be removed"),
             }
         }

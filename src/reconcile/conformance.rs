@@ -1,5 +1,5 @@
 //! The host in memory and the real one side by side: the same operations on both, and after each of them both must
-//! show the same. Without this the tests of the loop would prove things about a fiction.
+//! show the same. Without this the tests of the loop would test a fiction.
 //!
 //! These tests need a Docker engine: without one they fail, they are never skipped. `PROPTEST_CASES` raises the number of
 //! random scripts, each of which takes seconds.

@@ -1,8 +1,8 @@
 //! The only glue: observe, decide, record the intent, execute one step, record the outcome, observe again.
 //!
-//! [`Reconciler::reconcile_once`] is one turn of that loop and never resumes anything: what it does depends on what it
-//! sees and on what the store knows, so a restart is one more turn. `apply` turns until nothing is left to do;
-//! a daemon turns whenever a key is due.
+//! [`Reconciler::reconcile_once`] is one run of that loop and never resumes anything: what it does depends on what it
+//! sees and on what the store knows, so a restart is one more run. `apply` reconciles until nothing is left to do;
+//! a daemon reconciles whenever a key is due.
 
 mod active_projects;
 mod claims;
@@ -125,7 +125,7 @@ pub struct Applied {
 }
 
 impl<H: Host> Reconciler<'_, H> {
-    /// Turns until the object is reconciled or given up.
+    /// Reconciles until the object is reconciled or given up.
     ///
     /// # Errors
     /// Never as a function: a failure is in the result, beside what is known of the object.

@@ -20,7 +20,7 @@ use crate::{
     fixtures::desired_with,
 };
 
-/// Longer than any run without a person's deed: more steps, or more turns, are a loop without end.
+/// Longer than any run without a person's deed: more steps, or more reconciles, are a loop without end.
 const MOST_STEPS: usize = 12;
 const MOST_TURNS: usize = 120;
 
@@ -51,7 +51,7 @@ struct ModelState {
     undrift: Undrift,
     deeds: usize,
     kills: usize,
-    /// Steps and turns since a person last did something.
+    /// Steps and reconciles since a person last did something.
     steps: usize,
     reconciles: usize,
     /// Whether it has looked again since.

@@ -6,7 +6,7 @@ use crate::host::StepReport;
 /// One thing that happened.
 #[derive(Debug, Clone)]
 pub enum Progress<'a> {
-    /// The first look of a turn is recorded: what follows may take long.
+    /// The first look of a reconcile is recorded: what follows may take long.
     Observed,
     /// A drift was seen for the first time in this incident.
     Drift {

@@ -1,4 +1,4 @@
-//! One turn of the loop: one look, one decision, at most one step.
+//! One reconcile: one look, one decision, at most one step.
 
 use super::{
     Progress, ReconcileError, Reconciler, Session,
@@ -14,7 +14,7 @@ use crate::{
     host::Host,
 };
 
-/// When to turn again.
+/// When to reconcile again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// Now: something was done.
@@ -33,16 +33,16 @@ pub enum Action {
     Stalled,
 }
 
-/// How one turn ended.
+/// How one reconcile ended.
 #[derive(Debug)]
 pub struct ReconcileOutcome {
     /// The object with its status.
     pub object: Object,
     /// Whether every service is as declared and verified.
     pub reconciled: bool,
-    /// When to turn again.
+    /// When to reconcile again.
     pub action: Action,
-    /// When to turn again at the latest, though nothing is waited for: a suspension ends by itself, or what something else
+    /// When to reconcile again at the latest, though nothing is waited for: a suspension ends by itself, or what something else
     /// ends is started once more.
     pub latest: Option<Time>,
     /// The Compose project's name, as Compose resolves it.
@@ -50,7 +50,7 @@ pub struct ReconcileOutcome {
 }
 
 impl<H: Host> Reconciler<'_, H> {
-    /// One turn: one look, one decision, at most one step.
+    /// One reconcile: one look, one decision, at most one step.
     ///
     /// # Errors
     /// Where nothing can be said about the host, or the state folder fails. No step was taken then, or its outcome
@@ -68,7 +68,7 @@ impl<H: Host> Reconciler<'_, H> {
         self.store.generation(desired.name(), &desired.spec_digest)?;
         self.store.settle_suspension(desired.name(), (self.clock)())?;
         self.store.keep_manifest_fault(desired.name(), desired.superseded_by.as_deref())?;
-        // Of one object there is one turn at a time: a step that is open now is one whose outcome could not be written.
+        // Of one object there is one reconcile at a time: a step that is open now is one whose outcome could not be written.
         // It is written first; only what is not known any more is closed as interrupted.
         for closed in self.store.close_interrupted_of(desired.name())? {
             tracing::warn!(what = in_words(&closed), "closed");

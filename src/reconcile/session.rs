@@ -1,4 +1,4 @@
-//! What one series of turns remembers in memory.
+//! What one series of reconciles remembers in memory.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use crate::{
     decide::{Decision, Diagnosis, Identity, StabilityWindow, identities},
 };
 
-/// What one series of turns remembers in memory. Losing it costs a little time, never correctness.
+/// What one series of reconciles remembers in memory. Losing it costs a little time, never correctness.
 #[derive(Debug, Clone)]
 pub struct Session {
     /// When the series began, or when it became quiet.
@@ -88,7 +88,7 @@ impl Session {
         self.settled = Some(fingerprint(observed, decision));
     }
 
-    /// Notes that it was given up to prove what is as declared. The next look is another series: what has become
+    /// Notes that it was given up to verify what is as declared. The next look is another series: what has become
     /// steady since is to be verified then.
     pub(super) fn give_up_verifying(&mut self) {
         self.settled = Some(Vec::new());

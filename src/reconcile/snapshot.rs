@@ -1,4 +1,4 @@
-//! What one turn has seen and decided, and how it is recorded.
+//! What one reconcile has observed and decided, and how it is recorded.
 
 use std::collections::BTreeSet;
 
@@ -42,7 +42,7 @@ impl Snapshot<'_> {
         }
     }
 
-    /// The status of this scene; `verified` are the services that are verified as they are.
+    /// The status of this snapshot; `verified` are the services that are verified as they are.
     pub(super) fn status(&self, verified: &[String], transitions: &Transitions) -> ObjectStatus {
         let last = self.previous.as_ref().and_then(|p| p.incident.as_deref());
         decide::status(StatusInputs {

@@ -64,7 +64,7 @@ impl<H: Host> Reconciler<'_, H> {
     }
 
     /// The right to build, where the step is a build. Without it nothing is done now: what was decided before a
-    /// wait of minutes is not acted on, the next turn looks anew.
+    /// wait of minutes is not acted on, the next reconcile observes anew.
     fn build_slot(&self, step: Step) -> Result<Option<SemaphorePermit<'_>>, TryAcquireError> {
         if matches!(step, Step::Build { .. }) { self.builds.try_acquire().map(Some) } else { Ok(None) }
     }
@@ -135,7 +135,7 @@ impl<H: Host> Reconciler<'_, H> {
 }
 
 /// Closes what an undrift that was killed has left open: intents without outcome, and the attempts that they
-/// began. To be called once, under the lock, before the first turn.
+/// began. To be called once, under the lock, before the first reconcile.
 ///
 /// # Errors
 /// Where the state folder fails.

@@ -19,7 +19,8 @@ use crate::{
 };
 
 impl<H: Host> Reconciler<'_, H> {
-    /// Looks on for the stability window, and says what that proves. `begun` is what the turn before has left of a window.
+    /// Looks on for the stability window, and records what that verifies. `begun` is what the reconcile before has left of a
+    /// window.
     pub(super) async fn verify(
         &self,
         first: Snapshot<'_>,

@@ -1,6 +1,6 @@
 //! What is wrong with manifests that an earlier one goes on in place of.
 //!
-//! Kept apart from the status: it is known when the manifest is read, and the status is written at the end of a turn, which
+//! Kept apart from the status: it is known when the manifest is read, and the status is written at the end of a reconcile, which
 //! may be a build of half an hour away.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! The proof that the trail is whole, and that what is kept beside it is what it says.
+//! Whether the trail is whole, and what is kept beside it is what it says.
 
 use rusqlite::{Connection, OptionalExtension as _};
 
@@ -20,7 +20,7 @@ pub enum Verification {
     Whole {
         /// How many.
         records: u64,
-        /// The hash of the last one; 64 zeros where there is none. Kept elsewhere, it proves later that nothing
+        /// The hash of the last one; 64 zeros where there is none. Kept elsewhere, it shows later that nothing
         /// up to it was rewritten.
         head: String,
     },

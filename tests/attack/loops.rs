@@ -106,7 +106,7 @@ impl Attack for Loops {
     }
 }
 
-/// One turn of what disturbs.
+/// One round of what disturbs.
 fn disturb(project: &Project, case: &str, manifest: &str, turn: u32) {
     match case {
         "a spec that changes beside a build that fails" => {

@@ -110,7 +110,7 @@ async fn a_turn_that_begins_once_somebody_waits_looks_afresh() {
     while ours.try_write(&[b'x'; 4096]).is_ok() {}
     let mut client = Client::at(&fixture, theirs, ours);
     client.request(reconcile(&fixture)).await;
-    // A turn that begins from here on is an answer: it must not go by what was remembered.
+    // A reconcile that begins from here on is an answer: it must not go by what was remembered.
     while !fixture.shared.subscribers.has_subscriber("backoffice") {
         tokio::task::yield_now().await;
     }

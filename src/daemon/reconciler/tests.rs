@@ -1,4 +1,4 @@
-//! What the loop is told after a turn, on a host in memory and in paused time.
+//! What the loop is told after a reconcile, on a host in memory and in paused time.
 
 use std::fs;
 
@@ -71,7 +71,7 @@ async fn who_waits_for_a_build_is_named_once_it_may_begin() {
     let mut keys = Box::pin(fixture.shared.queue.stream());
     let mut named =
         || futures_util::FutureExt::now_or_never(futures_util::StreamExt::next(&mut keys)).flatten();
-    // Another one's turn that ends while the slot is taken names nobody.
+    // Another one's reconcile that ends while the slot is taken names nobody.
     fixture.reconcile("other").await;
     assert_eq!(named(), None);
     drop(building);
@@ -93,7 +93,7 @@ async fn who_waits_for_a_step_on_its_project_is_named_once_that_has_ended_and_no
     let mut keys = Box::pin(fixture.shared.queue.stream());
     let mut next =
         || futures_util::FutureExt::now_or_never(futures_util::StreamExt::next(&mut keys)).flatten();
-    // Another one's turn that ends while the step is at work names nobody.
+    // Another one's reconcile that ends while the step is at work names nobody.
     fixture.reconcile("other").await;
     assert_eq!(next(), None);
     drop(step);

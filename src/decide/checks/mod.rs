@@ -76,7 +76,7 @@ impl Diagnosis {
         self.holds() && self.unverifiable.is_none()
     }
 
-    /// Whether all that can be seen is as declared: that can be verified, and is no proof of what cannot be seen.
+    /// Whether all that can be seen is as declared: that can be verified, and says nothing of what cannot be seen.
     #[must_use]
     pub const fn holds(&self) -> bool {
         self.drift.is_none() && self.unknown.is_none()

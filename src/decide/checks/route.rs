@@ -61,8 +61,8 @@ fn exposed(route: &RouteSpec) -> Note {
     Note { reason: NoteReason::PlainHttp, message }
 }
 
-/// Whether the route was absent in the incident that is open, or a step was taken for its service: then its answer is to prove
-/// a repair, and an answer that another route may give proves none.
+/// Whether the route was absent in the incident that is open, or a step was taken for its service: then its answer is to verify
+/// a repair, and an answer that another route may give verifies none.
 fn is_after_a_repair(view: ServiceView<'_>, spec: &RouteSpec) -> bool {
     let Some(incident) = &view.inputs.history.incident else { return false };
     let before = incident.before.services.iter().find(|before| before.name == view.spec.name);

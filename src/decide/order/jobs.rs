@@ -184,7 +184,7 @@ impl JobOrder<'_> {
     }
 }
 
-/// Waits for a job that runs already. How long one may take has nothing to do with how soon a service must prove itself: a
+/// Waits for a job that runs already. How long one may take has nothing to do with how soon a service must be verified: a
 /// migration may take its half hour. It is given as long as a build, from its own start on, and its end is news.
 fn await_end(inputs: Inputs<'_>, job: &str, since: Option<Time>) -> Repair {
     let since = since.filter(|since| *since <= inputs.now).unwrap_or(inputs.now);

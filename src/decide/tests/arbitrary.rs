@@ -66,7 +66,7 @@ pub(super) fn any_sound_host() -> impl Strategy<Value = ProjectObservation> {
     })
 }
 
-/// The step of every rung.
+/// Every step of an escalation.
 pub(super) const STEPS: [Step; 5] = [
     Step::Build { no_cache: false },
     Step::Build { no_cache: true },
@@ -114,7 +114,7 @@ pub(super) fn any_history() -> impl Strategy<Value = History> {
 }
 
 /// Broken things, and what was done about the very drift of `api` before: by chance alone hardly a row is about it, and no
-/// later rung would be reached.
+/// later step would be reached.
 pub(super) fn any_repair() -> impl Strategy<Value = (ProjectObservation, History)> {
     (any_host_of_two(), any_history()).prop_map(|(seen, mut history)| {
         let drift = decided(&seen).services[0].drift.clone();

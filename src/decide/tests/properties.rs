@@ -262,7 +262,7 @@ pub(super) fn recent_step(kind: StepKind) -> RecentStep {
     }
 }
 
-/// The steps of all rungs of a layer, each build with the `Up` behind it.
+/// The steps of the whole escalation of a layer, each build with the `Up` behind it.
 fn steps_of(layer: Layer) -> &'static [Step] {
     const BUILD: Step = Step::Build { no_cache: false };
     const UNCACHED: Step = Step::Build { no_cache: true };
@@ -276,7 +276,7 @@ fn steps_of(layer: Layer) -> &'static [Step] {
     }
 }
 
-/// The properties above say something of a rollback and of the later rungs only where these are planned at all.
+/// The properties above say something of a rollback and of the later steps of an escalation only where these are planned at all.
 #[test]
 fn every_rung_and_a_rollback_are_among_what_is_decided() {
     let (mut runner, mut planned) = (TestRunner::deterministic(), Vec::new());

@@ -2,7 +2,7 @@
 //!
 //! What Compose makes its config hash over has changed from version to version: `depends_on` and `profiles` are in it before
 //! 2.30, and 5.x writes `bind` of a short mount otherwise. So the same Compose files have another hash after an upgrade. A hash
-//! is a proof in the other direction: where one of the forms in which some version writes the model of now has the very
+//! shows the other direction: where one of the forms in which some version writes the model of now has the very
 //! hash that the container bears, the container was made from this model.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! undrift as the model has it: the turn of the loop without its disk, in steps between which it may be killed.
+//! undrift as the model has it: a reconcile without its disk, in steps between which it may be killed.
 //!
 //! What to do is asked of `decide` itself, and so are what the events have come to and what the looks of a window verify. What is
 //! kept of it, and in which order, is written here once more: the order of `reconcile_once`, `journal` and `verify`, each write

@@ -109,7 +109,7 @@ fn only(fixture: &ReconcilerFixture) -> crate::api::Incident {
     incidents.remove(0)
 }
 
-/// Turns as a daemon does, and somebody kills the container before each turn, until it was given up so many times.
+/// Reconciles as a daemon does, and somebody kills the container before each reconcile, until it was given up so many times.
 fn killed_until_given_up(fixture: &ReconcilerFixture, times: usize) {
     fixture.run(|reconciler| async move {
         let (desired, mut session) = (desired(), Session::new((reconciler.clock)()));

@@ -153,7 +153,7 @@ fn removed_manifest_ends_the_watch_and_touches_nothing_until_it_is_back() {
     home.assert_trail_is_whole();
 }
 
-/// A turn that is at work does not have the last word.
+/// A reconcile that is at work does not have the last word.
 #[test]
 fn manifest_that_is_removed_in_the_middle_of_a_turn_is_said_to_be_gone() {
     let project = Project::healthy();
@@ -221,7 +221,7 @@ fn thousand_edits_are_one_reconcile_of_the_last() {
     project.assert_trail_is_whole();
 }
 
-/// How many turns that began after the last edit was read have proven something, by a log with each look.
+/// How many reconciles that began after the last edit was read have verified something, by a log with each look.
 fn proofs_since_the_last_declaration(log: &str) -> usize {
     let (before, after) = log.rsplit_once(" declared object=").unwrap();
     let run = |line: &str| Some(line.split_once(" run=")?.1.split([' ', '}']).next()?.to_owned());

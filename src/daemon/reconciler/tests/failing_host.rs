@@ -181,7 +181,7 @@ impl DaemonFixture<FailingHost> {
         self.shared.host.looks.load(Relaxed)
     }
 
-    /// A turn of `backoffice` that has come to its look, and is at it.
+    /// A reconcile of `backoffice` that has come to its look, and is at it.
     async fn looking(&self) -> tokio::task::JoinHandle<Requeue> {
         let (shared, before) = (Arc::clone(&self.shared), self.looks());
         let run = tokio::spawn(async move { shared.reconcile("backoffice".into()).await });
@@ -197,7 +197,7 @@ impl DaemonFixture<FailingHost> {
 #[tokio::test(start_paused = true)]
 async fn a_look_that_hangs_is_given_up_and_another_one_begins_only_once_it_has_come_back() {
     let fixture = fixture(ObserveResult::Hangs);
-    // Proven, so that it waits for no time to pass: with a thread at work that stands still here.
+    // Verified, so that it waits for no time to pass: with a thread at work that stands still here.
     while fixture.reconcile("other").await == Requeue::Now {}
     let run = fixture.looking().await;
     // Who shares the loop's thread is not held up.
@@ -290,7 +290,7 @@ async fn a_look_that_was_late_and_waits_ends_with_undrift() {
 }
 
 impl DaemonFixture<FailingHost> {
-    /// A turn of `backoffice` that hangs beside its look.
+    /// A reconcile of `backoffice` that hangs beside its look.
     async fn hanging(&self) -> tokio::task::JoinHandle<()> {
         self.shared.host.becomes(ObserveResult::Hangs);
         let shared = Arc::clone(&self.shared);
