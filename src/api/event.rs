@@ -72,7 +72,9 @@ pub struct EndedStep {
 
 /// Why a record tells nothing that can be relied on: it was damaged, or a later undrift has written it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("record {seq} of the audit trail cannot be understood: {what}; see undrift audit verify")]
+#[error(
+    "record {seq} of the audit trail cannot be understood: {what}; `undrift audit list -o json` shows it"
+)]
 pub struct EventError {
     /// The record's number.
     pub seq: u64,

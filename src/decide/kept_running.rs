@@ -41,8 +41,10 @@ fn behind_an_earlier_layer(
     let has_budget = number(in_this_incident.len()) < policy.attempts;
     let start = rate::start_at(inputs, seen, diagnosis, None).filter(|_| has_budget)?;
     // The incident ends while what was started runs, and is open anew with its death. So the wait grows with the starts of the
-    // hour.
-    let begun: Vec<Time> = rate::starts(inputs, &seen.name).collect();
+    // hour; those before its last verification were of no use against this.
+    let verified = inputs.history.verified_since.get(&seen.name);
+    let begun: Vec<Time> =
+        rate::starts(inputs, &seen.name).filter(|at| verified.is_none_or(|since| at > since)).collect();
     let count = number(begun.len().max(in_this_incident.len()));
     let last = begun.into_iter().chain(in_this_incident).max();
     let paced = last.map(|last| last + attempts::wait_after(policy, count, inputs.jitter_seed));

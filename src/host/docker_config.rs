@@ -9,6 +9,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use serde::de::DeserializeOwned;
+
 use super::HostError;
 use crate::files::{self, Hangs, LARGEST_TEXT};
 
@@ -37,6 +39,13 @@ pub(super) fn settings(folder: &Path) -> Result<Option<String>, HostError> {
         }
         Err(error) => Err(unusable(&path, &error)),
     }
+}
+
+/// What its settings say, as the docker CLI reads them: nothing in an empty file, and what comes behind the first document is not
+/// looked at.
+pub(super) fn parsed<T: DeserializeOwned>(settings: &str) -> serde_json::Result<Option<T>> {
+    let first = serde_json::Deserializer::from_str(settings).into_iter::<Option<T>>().next();
+    Ok(first.transpose()?.flatten())
 }
 
 /// Whether docker commands in this environment can read their configuration.

@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::{HostError, docker_config};
@@ -71,13 +71,13 @@ struct CliConfig {
 }
 
 /// What is read of a context's `meta.json`.
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "PascalCase", default)]
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
 struct ContextMeta {
     endpoints: ContextEndpoints,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize)]
 struct ContextEndpoints {
     docker: Option<ContextEndpoint>,
 }
@@ -222,21 +222,19 @@ fn unsupported(endpoint: &str, cause: &str) -> HostError {
 /// The current context of the docker CLI's configuration, if it names one.
 fn current_context(folder: &Path) -> Result<Option<String>, HostError> {
     let Some(text) = docker_config::settings(folder)? else { return Ok(None) };
-    let config: Option<Option<CliConfig>> = first_document(&folder.join(docker_config::SETTINGS), &text)?;
-    Ok(config.flatten().and_then(|config| config.current_context).filter(|name| !name.is_empty()))
+    let config: Option<CliConfig> =
+        docker_config::parsed(&text).map_err(not_understood(&folder.join(docker_config::SETTINGS)))?;
+    Ok(config.and_then(|config| config.current_context).filter(|name| !name.is_empty()))
 }
 
-/// What the first document of a file says, as the docker CLI reads it: nothing in an empty one, and what comes behind it is not
-/// looked at.
-fn first_document<T: DeserializeOwned>(path: &Path, text: &str) -> Result<Option<T>, HostError> {
-    let not_understood = |error: serde_json::Error| {
-        let path = path.display().to_string();
+fn not_understood(path: &Path) -> impl Fn(serde_json::Error) -> HostError {
+    let path = path.display().to_string();
+    move |error| {
         let (line, column) = (error.line(), error.column());
         // The error itself may quote a value, and there are credentials.
         let cause = format!("{path} is not as the docker CLI writes it, in line {line}, column {column}");
-        HostError::DockerConfigUnusable { path, cause }
-    };
-    serde_json::Deserializer::from_str(text).into_iter().next().transpose().map_err(not_understood)
+        HostError::DockerConfigUnusable { path: path.clone(), cause }
+    }
 }
 
 /// The address in a context. The docker CLI keeps it below the SHA-256 of the context's name.
@@ -251,9 +249,13 @@ fn from_context(folder: &Path, name: &str) -> Result<Endpoint, HostError> {
         }
         Err(error) => return Err(docker_config::unusable(&path, &error)),
     };
-    let meta: Option<ContextMeta> = first_document(&path, &text)?;
-    let meta = meta.unwrap_or_default();
-    let host = meta.endpoints.docker.and_then(|endpoint| endpoint.host).unwrap_or_default();
+    // As the docker CLI reads it: nothing that is left out is filled in. A file that was cut off must not lead to the engine of
+    // this host.
+    let meta: ContextMeta = serde_json::from_str(&text).map_err(not_understood(&path))?;
+    let Some(endpoint) = meta.endpoints.docker else {
+        return Err(unsupported(&label, "it names no docker engine; see docker context inspect"));
+    };
+    let host = endpoint.host.unwrap_or_default();
     if host.is_empty() {
         return Ok(Endpoint::Unix(DEFAULT_SOCKET.into()));
     }

@@ -76,15 +76,15 @@ pub(crate) fn masked_output(text: &str) -> String {
 /// The secret behind this colon in an output.
 fn value_in_output(line: &[char], colon: usize) -> Option<Range<usize>> {
     let key = key_before(line, colon);
-    if !names::may_be_secret(&key)
-        || names::is_open(&key)
-        || names::of_error(&key)
-        || is_path(line, colon, &key)
-    {
+    if !names::may_be_secret(&key) || names::is_open(&key) || names::of_error(&key) {
         return None;
     }
     let value = value_behind(line, colon, own_quote)?;
     let text: String = line[value.clone()].iter().collect();
+    // One word behind a path may be what is listed of it: `prod/db/password: hunter2`.
+    if is_path(line, colon, &key) && text.contains(' ') {
+        return None;
+    }
     let is_count = text.bytes().all(|byte| byte.is_ascii_digit()) && names::is_of_several(&key);
     (!is_count && !is_remark(&text) && !is_a_sentence(line, colon, &value)).then_some(value)
 }
@@ -165,14 +165,19 @@ fn last_quote(text: &[char], quote: char) -> Option<usize> {
     text.iter().rposition(|c| *c == quote)
 }
 
-/// The quote that closes: a program writes a backslash before one that does not.
+/// The quote that closes: a program writes a backslash before one that does not, and YAML and SQL double an apostrophe.
 fn own_quote(text: &[char], quote: char) -> Option<usize> {
-    let mut escaped = false;
-    text.iter().position(|c| {
-        let closes = *c == quote && !escaped;
-        escaped = *c == '\\' && !escaped;
-        closes
-    })
+    let mut at = 0;
+    while at < text.len() {
+        let is_doubled = quote == '\'' && text[at..].starts_with(&['\'', '\'']);
+        match text[at] {
+            '\\' => at += 2,
+            _ if is_doubled => at += 2,
+            c if c == quote => return Some(at),
+            _ => at += 1,
+        }
+    }
+    None
 }
 
 /// What stands within `{…}` or `[…]` behind the colon of a secret's key, where no such thing belongs there:

@@ -18,6 +18,8 @@ pub const NOT_MANAGED: &str = "NotWatched";
 /// # Errors
 /// Where the state folder fails.
 pub fn deregister(store: &Store, name: &str, why: &str, now: Time) -> Result<(), ReconcileError> {
+    // What is not believed would be passed over, and an incident of it never end.
+    store.agree_with_trail(name, now)?;
     store.keep_manifest_fault(name, None)?;
     store.forget_declaration(name)?;
     let recorded = store.object(name)?;

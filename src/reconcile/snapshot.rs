@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use chrono::TimeDelta;
 use tokio::time::Instant;
 
 use super::{
@@ -13,6 +14,9 @@ use crate::{
     decide::{self, Decision, History, Inputs, Next, StatusInputs},
     host::Host,
 };
+
+/// When an object is reconciled again that is due already.
+const SOON: TimeDelta = TimeDelta::seconds(2);
 
 /// What one reconcile has observed and decided.
 pub(super) struct Snapshot<'a> {
@@ -161,8 +165,11 @@ impl<H: Host> Reconciler<'_, H> {
         let suspended_until = snapshot.history.suspended.as_ref().and_then(|suspension| suspension.until);
         let started_again =
             snapshot.decision.repair_options.iter().filter_map(|option| option.started_again_at);
-        // Where no step may be taken it may be over already: what is to be done then is nothing.
-        let started_again = started_again.filter(|at| *at > snapshot.now);
+        // It may be due already: nothing is done about it where no step may be taken, and elsewhere soon.
+        let is_held_back = snapshot.decision.held_back.is_some();
+        let started_again = started_again
+            .filter(|at| !is_held_back || *at > snapshot.now)
+            .map(|at| at.max(snapshot.now + SOON));
         let latest = suspended_until.into_iter().chain(started_again).min();
         ReconcileOutcome { object, reconciled, action, latest, project: snapshot.observed.project.clone() }
     }

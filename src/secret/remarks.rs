@@ -75,11 +75,21 @@ const BEGINNINGS: [&str; 65] = [
     "unauthorized",
 ];
 
-/// Whether this is such a remark: it begins like one, and what follows is no part of a word.
+/// Whether this is such a remark: it begins like one, what follows is no part of a word, and nothing in it may be a value.
 pub(crate) fn is_remark(value: &str) -> bool {
     let value = value.trim_matches(['"', '\'', ' ']).to_lowercase();
-    let ends = |rest: &str| rest.chars().next().is_none_or(|c| c.is_whitespace() || ".,;:!)".contains(c));
-    BEGINNINGS.iter().any(|known| value.strip_prefix(known).is_some_and(ends))
+    BEGINNINGS.iter().any(|known| value.strip_prefix(known).is_some_and(is_rest))
+}
+
+/// Whether this may follow: its punctuation ends a word, and no word of it is quoted or has both letters and digits, but for paths.
+fn is_rest(rest: &str) -> bool {
+    let ended = rest.trim_start_matches(['.', ',', ';', ':', '!', ')']);
+    let is_apart = ended.is_empty() || ended.starts_with(char::is_whitespace);
+    let is_value = |word: &str| {
+        let is_mixed = word.contains(char::is_alphabetic) && word.contains(|c: char| c.is_ascii_digit());
+        is_mixed && !word.contains('/') || word.contains(['"', '\'', '`', '='])
+    };
+    is_apart && !ended.split_whitespace().any(is_value)
 }
 
 #[cfg(test)]
@@ -97,12 +107,25 @@ mod tests {
             "invalid: too short",
             "not found.",
             "Unable to locate credentials",
+            "no such file or directory (os error 2)",
+            "not found: /run/secrets/api2",
         ] {
             assert!(is_remark(remark), "{remark}");
         }
-        for value in
-            ["hunter2", "denied-4711", "invalid_horse", "expired2024", "missingno", "correct horse", ""]
-        {
+        for value in [
+            "hunter2",
+            "denied-4711",
+            "invalid_horse",
+            "expired2024",
+            "missingno",
+            "correct horse",
+            "",
+            "Forbidden!2024",
+            "missing.link7",
+            "expired:eyjhbgci",
+            "invalid value hunter2",
+            "invalid value 'hunter'",
+        ] {
             assert!(!is_remark(value), "{value}");
         }
     }

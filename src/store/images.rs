@@ -32,11 +32,13 @@ impl Store {
     /// # Errors
     /// What SQLite says.
     pub fn image(&self, id: &str) -> Result<Option<ImageKnowledge>> {
+        let action = "read what is known of an image";
         let db = self.db();
+        // The row and its seal are of one moment: another process may write both.
+        let moment = db.unchecked_transaction().map_err(failed(action))?;
         let select = "SELECT * FROM images WHERE id = ?1";
-        let found =
-            db.query_row(select, [id], read_row).optional().map_err(failed("read what is known of an image"));
-        if_sealed(&db, self.key.as_ref(), SealedTable::Image, id, found?)
+        let found = moment.query_row(select, [id], read_row).optional().map_err(failed(action))?;
+        if_sealed(&moment, self.key.as_ref(), SealedTable::Image, id, found)
     }
 
     /// What is known of all images, by ID.

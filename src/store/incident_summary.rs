@@ -4,15 +4,13 @@
 use std::collections::BTreeSet;
 
 use rusqlite::{Row, params};
-use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use super::{
     RecordFilter, Store,
-    error::{Result, failed},
+    error::{Result as StoreResult, failed},
     trail::number,
 };
-use crate::api::{AuditKind, Layer, Reason};
+use crate::api::{AuditKind, Drift, EventError, Layer, Reason};
 
 const ACTION: &str = "read what an incident has come to";
 
@@ -31,15 +29,14 @@ impl Store {
     /// What the records of the incident of this ID say together.
     ///
     /// # Errors
-    /// What SQLite says.
-    pub fn incident_summary(&self, id: &str) -> Result<IncidentSummary> {
+    /// What SQLite says; [`StoreError::NotUnderstood`](super::StoreError::NotUnderstood).
+    pub fn incident_summary(&self, id: &str) -> StoreResult<IncidentSummary> {
         let of_incident = RecordFilter { incident: Some(id.to_owned()), ..RecordFilter::default() };
         let indexed = if self.are_hidden(&of_incident)? { "NOT INDEXED" } else { "" };
         let db = self.db();
         let mut query = db
             .prepare_cached(&format!(
-                "SELECT seq, kind, service, json_extract(evidence, '$.layer'), json_extract(evidence, '$.reason')
-                 FROM trail {indexed} WHERE incident = ?1 AND kind IN (?2, ?3, ?4, ?5) ORDER BY seq"
+                "SELECT seq, kind, service, CASE kind WHEN ?2 THEN evidence END FROM trail {indexed} WHERE incident = ?1 AND kind IN (?2, ?3, ?4, ?5) ORDER BY seq"
             ))
             .map_err(failed(ACTION))?;
         let kinds =
@@ -49,35 +46,53 @@ impl Store {
             query.query(params![id, drift, verified, reconciled, stalled]).map_err(failed(ACTION))?;
         let mut summary = IncidentSummary::default();
         while let Some(row) = rows.next().map_err(failed(ACTION))? {
-            summary.add(row).map_err(failed(ACTION))?;
+            summary.add(&SummarizedRecord::read(row).map_err(failed(ACTION))?)?;
         }
         Ok(summary)
     }
 }
 
-impl IncidentSummary {
-    fn add(&mut self, row: &Row<'_>) -> rusqlite::Result<()> {
-        let (seq, kind, service): (i64, String, Option<String>) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let Some(service) = service else {
-            if kind != AuditKind::DriftDetected.as_str() && kind != AuditKind::Verified.as_str() {
-                self.last_end = number(seq);
-            }
-            return Ok(());
-        };
-        if kind == AuditKind::Verified.as_str() {
-            self.unverified.remove(&service);
-        } else if kind == AuditKind::DriftDetected.as_str()
-            && let Some(layer) = word(row.get(3)?)
-            && let Some(reason) = word(row.get(4)?)
-        {
-            self.unverified.insert(service.clone());
-            self.drifted.insert((service, layer, reason));
-        }
-        Ok(())
+/// What is read of a record.
+struct SummarizedRecord {
+    seq: u64,
+    kind: String,
+    service: Option<String>,
+    /// Of a drift.
+    evidence: Option<String>,
+}
+
+impl SummarizedRecord {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self { seq: number(row.get(0)?), kind: row.get(1)?, service: row.get(2)?, evidence: row.get(3)? })
+    }
+
+    fn service(&self) -> Result<&str, EventError> {
+        self.service.as_deref().ok_or_else(|| self.error("it has no service".into()))
+    }
+
+    fn drift(&self) -> Result<Drift, EventError> {
+        serde_json::from_str(self.evidence.as_deref().unwrap_or_default())
+            .map_err(|error| self.error(format!("its evidence is not of its kind ({error})")))
+    }
+
+    const fn error(&self, what: String) -> EventError {
+        EventError { seq: self.seq, what }
     }
 }
 
-/// A word of a contract, where it is one that this version knows.
-fn word<T: DeserializeOwned>(text: Option<String>) -> Option<T> {
-    serde_json::from_value(Value::String(text?)).ok()
+impl IncidentSummary {
+    fn add(&mut self, record: &SummarizedRecord) -> Result<(), EventError> {
+        match record.kind.parse() {
+            Ok(AuditKind::DriftDetected) => {
+                let (service, Drift { layer, reason, .. }) = (record.service()?.to_owned(), record.drift()?);
+                self.unverified.insert(service.clone());
+                self.drifted.insert((service, layer, reason));
+            }
+            Ok(AuditKind::Verified) => {
+                self.unverified.remove(record.service()?);
+            }
+            _ => self.last_end = record.seq,
+        }
+        Ok(())
+    }
 }

@@ -1,13 +1,13 @@
 //! Incidents: at most one is open for each object.
 
-use rusqlite::{OptionalExtension as _, Params, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, Params, Row, Transaction, params};
 use serde_json::Value;
 use ulid::Ulid;
 
 use super::{
     Store,
     error::{Result, StoreError, failed, unreadable},
-    seals::{SealedTable, if_sealed},
+    seals::{SealedTable, if_sealed, is_sealed_in},
     time::{read, read_option, stamp},
     trail::number,
 };
@@ -27,11 +27,13 @@ impl Store {
                 change.query_row(&select, [new.object], read_row).optional().map_err(failed(action))?;
             match last.map(parse).transpose()? {
                 Some(open) if open.closed_at.is_none() => {
-                    let id = open.id.clone();
-                    let open = if_sealed(change, self.key.as_ref(), SealedTable::Incident, &id, Some(open))?;
-                    return open.ok_or(StoreError::Altered(id));
+                    self.require_sealed_in(change, &open.id)?;
+                    return Ok(open);
                 }
-                Some(last) if again == Some(last.id.as_str()) => new.again(change, &last)?,
+                Some(last) if again == Some(last.id.as_str()) => {
+                    self.require_sealed_in(change, &last.id)?;
+                    new.again(change, &last)?;
+                }
                 _ => new.insert(change)?,
             }
             let opened = parse(change.query_row(&select, [new.object], read_row).map_err(failed(action))?)?;
@@ -78,6 +80,7 @@ impl Store {
     ) -> Result<()> {
         let action = "end an incident";
         self.write(action, |change| {
+            self.require_sealed_in(change, id)?;
             let row = params![id, stamp(at), outcome.to_string(), after.as_ref().map(Value::to_string)];
             let sql = "UPDATE incidents SET closed_at = ?2, outcome = ?3, after = ?4
                        WHERE id = ?1 AND closed_at IS NULL";
@@ -101,6 +104,16 @@ impl Store {
             .execute(sql, params![id, before.to_string()])
             .map_err(failed("renew the evidence from before"))?;
         self.seal_in(change, SealedTable::Incident, id)
+    }
+
+    /// Refuses an incident that somebody else has written since the look that goes on with it began: what is written of it now would
+    /// seal that. One that is not there is nobody's.
+    pub(super) fn require_sealed_in(&self, change: &Connection, id: &str) -> Result<()> {
+        let sealed = self.key.as_ref().map(|key| is_sealed_in(change, key, SealedTable::Incident, id));
+        match sealed.transpose()?.flatten() {
+            Some(false) => Err(StoreError::Altered(id.to_owned())),
+            _ => Ok(()),
+        }
     }
 
     /// The object's open incident. This and the next two, on which decisions rest, give none that somebody else has written.
@@ -152,9 +165,12 @@ impl Store {
     }
 
     fn select_sealed(&self, which: &str, params: impl Params) -> Result<Option<Incident>> {
-        let Some(found) = self.select_incidents(which, params)?.pop() else { return Ok(None) };
+        let db = self.db();
+        // The row and its seal are of one moment: another process may write both.
+        let moment = db.unchecked_transaction().map_err(failed(READ))?;
+        let Some(found) = select_incidents_in(&moment, which, params)?.pop() else { return Ok(None) };
         let id = found.id.clone();
-        if_sealed(&self.db(), self.key.as_ref(), SealedTable::Incident, &id, Some(found))
+        if_sealed(&moment, self.key.as_ref(), SealedTable::Incident, &id, Some(found))
     }
 
     fn write_incident(&self, id: &str, sql: &str, params: impl Params) -> Result<()> {
@@ -165,12 +181,16 @@ impl Store {
     }
 
     fn select_incidents(&self, which: &str, params: impl Params) -> Result<Vec<Incident>> {
-        let action = "read the incidents";
-        let db = self.db();
-        let mut query = db.prepare_cached(&format!("{SELECT} {which}")).map_err(failed(action))?;
-        let rows = query.query_map(params, read_row).map_err(failed(action))?;
-        rows.map(|row| parse(row.map_err(failed(action))?)).collect()
+        select_incidents_in(&self.db(), which, params)
     }
+}
+
+const READ: &str = "read the incidents";
+
+fn select_incidents_in(db: &Connection, which: &str, params: impl Params) -> Result<Vec<Incident>> {
+    let mut query = db.prepare_cached(&format!("{SELECT} {which}")).map_err(failed(READ))?;
+    let rows = query.query_map(params, read_row).map_err(failed(READ))?;
+    rows.map(|row| parse(row.map_err(failed(READ))?)).collect()
 }
 
 /// The evidence from before the first step of an incident, as part of a larger transaction.

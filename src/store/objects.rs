@@ -104,10 +104,13 @@ impl Store {
     /// # Errors
     /// What SQLite says, or [`StoreError::Unreadable`](super::StoreError::Unreadable).
     pub fn object(&self, name: &str) -> Result<Option<Object>> {
+        let action = "read the status";
         let db = self.db();
+        // The row and its seal are of one moment: another process may write both.
+        let moment = db.unchecked_transaction().map_err(failed(action))?;
         let select = format!("{RECORDED} WHERE name = ?1");
-        let found = db.query_row(&select, [name], recorded).optional().map_err(failed("read the status"))?;
-        let found = if_sealed(&db, self.key.as_ref(), SealedTable::Status, name, found)?;
+        let found = moment.query_row(&select, [name], recorded).optional().map_err(failed(action))?;
+        let found = if_sealed(&moment, self.key.as_ref(), SealedTable::Status, name, found)?;
         found.map(read).transpose()
     }
 

@@ -299,3 +299,33 @@ fn what_is_altered_in_the_middle_of_a_look_is_neither_believed_nor_sealed() {
     store.agree_with_trail(OBJECT, now()).unwrap();
     store.open_incident(new, None).unwrap();
 }
+
+#[test]
+fn what_is_written_of_an_incident_seals_nothing_that_somebody_has_written_into_it() {
+    let writes: [fn(&Store, &str) -> Result<()>; 3] = [
+        |store, id| {
+            let record = of_object(AuditKind::StepIntended, Some(id));
+            store.intend(&record, crate::api::Step::Restart, &["api".to_owned()]).map(drop)
+        },
+        |store, id| {
+            let end = of_object(AuditKind::Stalled, Some(id));
+            store.end_incident(id, now(), IncidentOutcome::Stalled, None, &end)
+        },
+        |store, id| {
+            store.write("close it", |change| {
+                let close = "UPDATE incidents SET closed_at = opened_at, outcome = 'Stalled' WHERE id = ?1";
+                change.execute(close, [id]).map(drop).map_err(failed(ACTION))
+            })?;
+            let new = NewIncident { object: OBJECT, at: now(), drift: &json!({}), before: &json!({}) };
+            store.open_incident(new, Some(id)).map(drop)
+        },
+    ];
+    for write in writes {
+        let (home, store, _) = state();
+        let open = testing::incident(&store, OBJECT, testing::start(), &json!({}), &json!({}));
+        let alter = "UPDATE incidents SET before = '{\"image\":\"sha256:forged\"}' WHERE closed_at IS NULL";
+        testing::tamper(home.path(), alter);
+        let error = write(&store, &open.id).unwrap_err();
+        assert!(matches!(&error, StoreError::Altered(id) if *id == open.id), "{error}");
+    }
+}

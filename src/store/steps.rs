@@ -97,8 +97,10 @@ impl Store {
         let mut record =
             NewRecord { kind: AuditKind::StepIntended, step: Some(step.kind()), evidence, ..record.clone() };
         self.write("record the intent of a step", |change| {
-            if let Some((id, before)) = record.incident.as_deref().zip(before.as_ref()) {
-                self.renew_incident_before_in(change, id, before)?;
+            match (record.incident.as_deref(), before.as_ref()) {
+                (Some(id), Some(before)) => self.renew_incident_before_in(change, id, before)?,
+                (Some(id), None) => self.require_sealed_in(change, id)?,
+                (None, _) => {}
             }
             if let Some(before) =
                 record.incident.as_deref().map(|id| incident_before_in(change, id)).transpose()?.flatten()

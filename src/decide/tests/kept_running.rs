@@ -88,6 +88,12 @@ fn one_that_dies_behind_an_earlier_layer_once_its_incident_is_over_is_started_ev
     let longest = desired().object.spec.reconcile.backoff.max.delta();
     assert!(wait(1) < wait(2) && wait(2) < wait(4) && wait(4) < wait(8));
     assert_eq!(wait(12), longest, "and kept running all the same");
+    // Seven ordinary changes, each of which was verified.
+    let recent_steps = vec![RecentStep { at: at(0), ..recent_step(StepKind::Up) }; 7];
+    let verified_since = [("api".to_owned(), at(1))].into();
+    let history = History { recent_steps, verified_since, ..history() };
+    let started = repair(&down(Fact::Known(Presence::Missing)), &history);
+    assert_eq!(started, Repair::Steps(vec![Step::Start], None));
 }
 
 /// What is decided for `api` with these containers once its budget for `reason` is spent, by so many seconds after the longest

@@ -93,8 +93,16 @@ fn a_context_that_cannot_be_used_is_named_and_not_quoted() {
         assert_eq!(text.matches("meta.json").count(), 1, "{text}");
         assert!(!text.contains("hunter2"), "{text}");
     };
-    fs::write(&meta, r#"{"Endpoints":{"docker":"tcp://ops:hunter2@x"}}"#).unwrap();
-    assert_named(resolve(&asked));
+    // What a full disk leaves leads to no other engine.
+    for text in
+        [r#"{"Endpoints":{"docker":"tcp://ops:hunter2@x"}}"#, "", "null", "{}", r#"{"Endpoints":{}} x"#]
+    {
+        fs::write(&meta, text).unwrap();
+        assert_named(resolve(&asked));
+    }
+    fs::write(&meta, r#"{"Endpoints":{}}"#).unwrap();
+    let error = resolve(&asked).unwrap_err().to_string();
+    assert!(error.contains("docker context odd") && error.contains("no docker engine"), "{error}");
     fs::File::create(&meta).unwrap().set_len(LARGEST_TEXT + 1).unwrap();
     assert_named(resolve(&asked));
     fs::remove_file(&meta).unwrap();

@@ -133,7 +133,9 @@ impl Redactor {
         };
         let mut places = self.places_of(whole, SearchedText::Output(&self.words), DEPTH);
         if is_cut {
-            places.extend(self.torn_end(whole.as_bytes()));
+            // A character that the cut has torn is shown as this.
+            let kept = whole.trim_end_matches('\u{fffd}');
+            places.extend(self.torn_end(kept.as_bytes()).map(|place| place.start..whole.len()));
         }
         let shown = masked_output(&beside::without(&replaced(whole, places)));
         if is_cut { format!("{shown}{CUT}") } else { shown }

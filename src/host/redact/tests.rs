@@ -143,6 +143,10 @@ fn what_stands_beside_a_secrets_name_is_hidden_whatever_it_is() {
             r#"{"level":"error","token":********,"msg":"no answer of db:5432"}"#,
         ),
         ("password: missing-4711", "password: ********"),
+        ("POSTGRES_PASSWORD=Forbidden!2024", "POSTGRES_PASSWORD=********"),
+        ("password: 'it''s-4711'", "password: ********"),
+        ("prod/db/password: hunter2", "prod/db/password: ********"),
+        ("{'password': '', 'user': 'x'}", "{'password': ********, 'user': 'x'}"),
     ] {
         assert_eq!(unknown.line(line), shown);
     }

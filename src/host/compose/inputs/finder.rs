@@ -252,7 +252,8 @@ fn extra_plugin_folders(config: &Path) -> Vec<PathBuf> {
         cli_plugins_extra_dirs: Vec<PathBuf>,
     }
     let text = docker_config::settings(config).ok().flatten().unwrap_or_default();
-    serde_json::from_str::<Config>(&text).map(|config| config.cli_plugins_extra_dirs).unwrap_or_default()
+    let config: Option<Config> = docker_config::parsed(&text).unwrap_or_default();
+    config.map(|config| config.cli_plugins_extra_dirs).unwrap_or_default()
 }
 
 /// A path that means what it says: no variable, no URL, no home, not standard input.
