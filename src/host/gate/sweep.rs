@@ -1,10 +1,11 @@
-//! What a killed undrift leaves of a gate: a folder with a socket that nobody listens at.
+//! What a killed undrift leaves of a gate: a folder with a socket that nobody listens at, with none yet, or with files of a look.
 
 use std::{
     fs, io,
     os::unix::{fs::MetadataExt, net::UnixStream},
     path::Path,
     sync::Once,
+    time::Duration,
 };
 
 use super::{PREFIX, SOCKET};
@@ -22,13 +23,25 @@ pub(super) fn sweep(parent: &Path) {
         let named = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
         // Of the entry itself: a link is nobody's gate.
         let of_this_user = entry.metadata().is_ok_and(|meta| meta.is_dir() && meta.uid() == own);
-        if named && of_this_user && is_dead(&entry.path().join(SOCKET)) {
-            let _ = fs::remove_file(entry.path().join(SOCKET)).and_then(|()| fs::remove_dir(entry.path()));
+        if named && of_this_user && is_dead(&entry.path()) {
+            // A link in it is removed, and not followed.
+            let _ = fs::remove_dir_all(entry.path());
         }
     }
 }
 
+/// How long a gate may take to open. It takes less than a millisecond.
+const OPENS_WITHIN: Duration = Duration::from_secs(10);
+
 /// One that is being opened has no socket yet, and is not dead.
-fn is_dead(socket: &Path) -> bool {
-    matches!(UnixStream::connect(socket), Err(error) if error.kind() == io::ErrorKind::ConnectionRefused)
+fn is_dead(folder: &Path) -> bool {
+    match UnixStream::connect(folder.join(SOCKET)) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => true,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let changed = folder.metadata().and_then(|found| found.modified()).ok();
+            // A time that lies ahead is nobody's to judge.
+            changed.and_then(|at| at.elapsed().ok()).is_some_and(|age| age > OPENS_WITHIN)
+        }
+        _ => false,
+    }
 }

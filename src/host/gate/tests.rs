@@ -183,12 +183,23 @@ fn what_a_killed_undrift_left_is_removed_and_what_lives_is_not() {
     };
     let (dead, alive, opening, other) =
         (make("undrift-gate-dead"), make("undrift-gate-live"), make("undrift-gate-new"), make("other"));
+    // Killed in the middle of a look, and before it had opened.
+    fs::write(dead.join("of-a-look"), "x").unwrap();
+    let never_opened = make("undrift-gate-none");
+    let long_ago = std::time::SystemTime::now() - Duration::from_secs(60);
+    fs::File::open(&never_opened).unwrap().set_modified(long_ago).unwrap();
     drop(UnixListener::bind(dead.join(SOCKET)).unwrap());
     drop(UnixListener::bind(other.join(SOCKET)).unwrap());
     let _listener = UnixListener::bind(alive.join(SOCKET)).unwrap();
     std::os::unix::fs::symlink(&other, home.path().join("undrift-gate-link")).unwrap();
     sweep::sweep(home.path());
-    assert!(!dead.exists() && alive.exists() && opening.exists() && other.join(SOCKET).exists());
+    assert!(
+        !dead.exists()
+            && !never_opened.exists()
+            && alive.exists()
+            && opening.exists()
+            && other.join(SOCKET).exists()
+    );
 }
 
 #[tokio::test]
