@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use super::{nearest::nearest, report::LineIndex};
-use crate::secret::{STARS, names, remarks::is_remark, url};
+use crate::secret::{STARS, names, quotation::closing, remarks::is_remark, url};
 
 /// A line in which the secrets are stars.
 pub(super) struct Masked {
@@ -165,19 +165,9 @@ fn last_quote(text: &[char], quote: char) -> Option<usize> {
     text.iter().rposition(|c| *c == quote)
 }
 
-/// The quote that closes: a program writes a backslash before one that does not, and YAML and SQL double an apostrophe.
+/// The quote that closes, as a program writes it.
 fn own_quote(text: &[char], quote: char) -> Option<usize> {
-    let mut at = 0;
-    while at < text.len() {
-        let is_doubled = quote == '\'' && text[at..].starts_with(&['\'', '\'']);
-        match text[at] {
-            '\\' => at += 2,
-            _ if is_doubled => at += 2,
-            c if c == quote => return Some(at),
-            _ => at += 1,
-        }
-    }
-    None
+    closing(text.iter().copied().enumerate(), quote)
 }
 
 /// What stands within `{…}` or `[…]` behind the colon of a secret's key, where no such thing belongs there:

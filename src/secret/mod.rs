@@ -3,10 +3,12 @@
 //! | file | says |
 //! | --- | --- |
 //! | `names` | which names are those of secrets: the one table of them |
+//! | `quotation` | where a quotation ends |
 //! | `remarks` | what programs print in the place of a value, which is none |
 //! | `url` | what is secret of a URL: user info, parameters of the query, the path of a webhook |
 
 pub(crate) mod names;
+pub(crate) mod quotation;
 pub(crate) mod remarks;
 pub(crate) mod url;
 

@@ -108,18 +108,20 @@ mod tests {
 
     const STEP: Step = Step::Build { no_cache: false };
 
-    fn intend(store: &Store) -> u64 {
+    fn try_to_intend(store: &Store) -> Result<u64> {
         let record = NewRecord { object: Some("shop".into()), ..NewRecord::of(AuditKind::StepIntended) };
-        store
-            .intend_with(NewIntent {
-                record: &record,
-                step: STEP,
-                services: &services(),
-                begun: &[attempt(Some(STEP))],
-                recent: &[],
-                before: None,
-            })
-            .unwrap()
+        store.intend_with(NewIntent {
+            record: &record,
+            step: STEP,
+            services: &services(),
+            begun: &[attempt(Some(STEP))],
+            recent: &[],
+            before: None,
+        })
+    }
+
+    fn intend(store: &Store) -> u64 {
+        try_to_intend(store).unwrap()
     }
 
     fn failed(intent: u64) -> FinishedStep {
@@ -155,17 +157,7 @@ mod tests {
             other.execute_batch(&full).unwrap();
         };
         full("INSERT");
-        let record = NewRecord { object: Some("shop".into()), ..NewRecord::of(AuditKind::StepIntended) };
-        store
-            .intend_with(NewIntent {
-                record: &record,
-                step: STEP,
-                services: &services(),
-                begun: &[attempt(Some(STEP))],
-                recent: &[],
-                before: None,
-            })
-            .unwrap_err();
+        try_to_intend(&store).unwrap_err();
         assert_eq!((recorded(&store), store.open_intents().unwrap()), (vec![], vec![]));
         other.execute_batch("DROP TRIGGER full").unwrap();
 

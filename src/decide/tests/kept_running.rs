@@ -13,6 +13,11 @@ fn down(source: Fact<Presence>) -> ProjectObservation {
     seen
 }
 
+/// An incident that opened then, with these steps.
+fn incident_of(opened_at: Time, steps: Vec<DoneStep>) -> OpenIncident {
+    OpenIncident { steps, ..OpenIncident::fold("01".into(), opened_at, ObjectStatus::default(), []) }
+}
+
 fn repair(seen: &ProjectObservation, history: &History) -> Repair {
     with_history(&desired(), seen, history).repair_options[0].repair.clone()
 }
@@ -57,13 +62,7 @@ fn one_that_dies_at_every_start_is_started_ever_later_and_then_left() {
             at: at(1),
             outcome: StepOutcome::Succeeded,
         };
-        let incident = OpenIncident {
-            id: "01".into(),
-            opened_at: at(0),
-            before: ObjectStatus::default(),
-            steps: (0..starts).map(|_| start()).collect(),
-            verified: Vec::new(),
-        };
+        let incident = incident_of(at(0), (0..starts).map(|_| start()).collect());
         repair(&down(Fact::Known(Presence::Missing)), &History { incident: Some(incident), ..history() })
     };
     let wait = |starts| match after(starts) {
@@ -160,13 +159,7 @@ fn a_start_that_takes_longer_than_the_longest_backoff_is_stalled_in_between_as_w
         };
         let services = vec!["api".to_owned()];
         let start = DoneStep { step: Step::Start, services, at: at(10), outcome: StepOutcome::Failed };
-        let incident = |opened, steps| OpenIncident {
-            id: "01".into(),
-            opened_at: opened,
-            before: ObjectStatus::default(),
-            steps,
-            verified: Vec::new(),
-        };
+        let incident = |opened, steps| incident_of(opened, steps);
         let decided = |incident, now| {
             let history = History { incident, attempts: vec![row.clone()], ..history() };
             decide(Inputs { desired: &desired, observed: &seen, history: &history, now, jitter_seed: 7 })
@@ -235,13 +228,7 @@ fn a_clock_that_was_set_back_keeps_nothing_down() {
         at: at(86_400),
         outcome: StepOutcome::Succeeded,
     };
-    let incident = OpenIncident {
-        id: "01".into(),
-        opened_at: at(0),
-        before: ObjectStatus::default(),
-        steps: vec![start],
-        verified: Vec::new(),
-    };
+    let incident = incident_of(at(0), vec![start]);
     for incident in [None, Some(incident)] {
         let history = History { incident, attempts: vec![row.clone()], ..history() };
         let inputs =
@@ -257,13 +244,7 @@ fn a_start_beyond_its_budget_prolongs_nobody_elses_wait() {
     let policy = &desired.object.spec.reconcile;
     let services = vec!["api".to_owned()];
     let start = DoneStep { step: Step::Start, services, at: at(100), outcome: StepOutcome::Succeeded };
-    let incident = OpenIncident {
-        id: "01".into(),
-        opened_at: at(0),
-        before: ObjectStatus::default(),
-        steps: vec![start],
-        verified: Vec::new(),
-    };
+    let incident = incident_of(at(0), vec![start]);
     let until = |attempts, service| {
         let row = crate::api::Attempt { attempts, ..row(None, at(0)) };
         let history = History {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{known::SETTINGS, replaced};
-use crate::secret::{names, remarks::is_remark, url};
+use crate::secret::{names, quotation::closing, remarks::is_remark, url};
 
 /// What may stand before the equals sign of a mark: `:=`, `?=`, `+=`, and `!=`, which quotes a value as well.
 const BEFORE_EQUALS: [char; 4] = [':', '?', '+', '!'];
@@ -105,7 +105,7 @@ fn gap_at(text: &str, opening: Option<char>) -> Option<usize> {
 fn value_at(line: &str, start: usize) -> Option<Range<usize>> {
     let value = &line[start..];
     let (from, to) = match value.chars().next()? {
-        quote @ ('"' | '\'') => (1, 1 + closing(&value[1..], quote)),
+        quote @ ('"' | '\'') => (1, closing(value.char_indices().skip(1), quote).unwrap_or(value.len())),
         _ => (
             0,
             value
@@ -114,15 +114,4 @@ fn value_at(line: &str, start: usize) -> Option<Range<usize>> {
         ),
     };
     (from < to).then_some(start + from..start + to)
-}
-
-/// Where a quotation is closed; one that is not goes on to the end.
-fn closing(text: &str, quote: char) -> usize {
-    let mut escaped = false;
-    let close = text.char_indices().find(|(_, c)| {
-        let closes = *c == quote && !escaped;
-        escaped = *c == '\\' && !escaped;
-        closes
-    });
-    close.map_or(text.len(), |(at, _)| at)
 }

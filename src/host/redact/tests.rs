@@ -145,6 +145,7 @@ fn what_stands_beside_a_secrets_name_is_hidden_whatever_it_is() {
         ("password: missing-4711", "password: ********"),
         ("POSTGRES_PASSWORD=Forbidden!2024", "POSTGRES_PASSWORD=********"),
         ("password: 'it''s-4711'", "password: ********"),
+        ("PASSWORD='it''s-4711' z", "PASSWORD='********' z"),
         ("prod/db/password: hunter2", "prod/db/password: ********"),
         ("{'password': '', 'user': 'x'}", "{'password': ********, 'user': 'x'}"),
     ] {
