@@ -7,7 +7,10 @@
 
 use chrono::TimeDelta;
 
-use super::{Diagnosis, Inputs, Repair, checks::has_ended_well};
+use super::{
+    Diagnosis, Inputs, Repair,
+    checks::{has_ended_well, network},
+};
 use crate::api::{
     BeyondRate, ContainerObservation, ContainerState, Fact, Layer, RecentStep, ServiceObservation, Step,
     StepKind, Time,
@@ -161,6 +164,10 @@ fn is_down(seen: &ServiceObservation) -> bool {
 /// the service was seen to run, or what is as declared.
 fn starts_what_ran(inputs: Inputs<'_>, seen: &ServiceObservation, diagnosis: &Diagnosis) -> bool {
     let is_gone = count(seen, |c| !c.state.is_being_removed()).is_none_or(|there| there < seen.replicas);
+    // What is gone is made by an `up`, which would take down those that run: see `network::blocking`.
+    if is_gone && network::blocking(seen).is_some() {
+        return false;
+    }
     let is_examined = diagnosis.drift.as_ref().is_some_and(|drift| drift.layer > Layer::Artifact);
     let Fact::Known(Some(image)) = &seen.artifact.image else { return !is_gone };
     let verified = inputs.history.verified.get(&seen.name);

@@ -151,6 +151,8 @@ fn differences(declared: &NetworkModel, found: &Network, labels: &HashMap<String
     if declared.ipam_driver.as_ref().zip(driver).is_some_and(|(declared, found)| declared != found) {
         all.push("ipam driver".to_owned());
     }
+    let options = ipam.and_then(|ipam| ipam.options.as_ref()).unwrap_or(&none);
+    all.extend(other_values("ipam option", &declared.ipam_options, options, |_| false));
     let subnets = ipam.and_then(|ipam| ipam.config.as_deref()).unwrap_or_default();
     let missing = |subnet: &&Subnet| !subnets.iter().any(|found| is_subnet(subnet, found));
     all.extend(declared.subnets.iter().find(missing).map(|_| "subnet".to_owned()));

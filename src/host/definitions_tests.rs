@@ -71,6 +71,7 @@ fn each_part_that_differs_is_named() {
         (NetworkModel { driver: Some("macvlan".into()), ..declared() }, "driver"),
         (NetworkModel { options: digests(&[("mtu", "1400")]), ..declared() }, "option mtu"),
         (NetworkModel { labels: digests(&[("tier", "two")]), ..declared() }, "label tier"),
+        (NetworkModel { ipam_options: digests(&[("a", "b")]), ..declared() }, "ipam option a"),
         (NetworkModel { internal: true, ..declared() }, "internal"),
         (NetworkModel { attachable: true, ..declared() }, "attachable"),
         (NetworkModel { ipv6: Some(true), ..declared() }, "enable_ipv6"),

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 
 use super::{
     HostError, LocalHost, compose,
-    compose::{Made, Ownership, Provided, Recreations, Resolved, ServiceModel},
+    compose::{Made, Ownership, Program, Provided, Recreations, Resolved, ServiceModel},
     definitions::Definitions,
     engine::{Container, Network, verified_reference},
     joins, ms_since,
@@ -188,7 +188,8 @@ impl LocalHost {
         let obstacles = obstacles.await;
         let made = made_otherwise(&changed, resolved, &found.containers);
         let endpoint = self.engine.endpoint();
-        let upgraded = compose::made_from_this_model(desired, endpoint, resolved, &made).await;
+        let upgraded =
+            compose::made_from_this_model(desired, endpoint, resolved, &made, &changed.provided).await;
         let looks = services.iter().zip(modules).zip(routes).zip(joins).zip(obstacles);
         let looks = looks.map(|((((service, mut containers), routes), joins), obstacles)| {
             for container in &mut containers {
@@ -312,9 +313,19 @@ impl LocalHost {
             .collect();
         let services: Vec<String> = differing.into_iter().cloned().collect();
         let provided = self.provided(resolved, containers, &services).await;
+        let of_models: Vec<Made<'_>> = containers
+            .iter()
+            .filter(|container| services.contains(&container.service) && !same.contains(&container.seen.id))
+            .filter(|container| resolved.model.program(&container.service) == Some(Program::ModelRunner))
+            .filter_map(made)
+            .collect();
+        let judged =
+            compose::judge_by_hash(desired, endpoint, resolved, &printed, &of_models, &provided).await;
+        let judged: BTreeMap<String, bool> =
+            judged.into_iter().map(|(id, is_same)| (id.to_owned(), !is_same)).collect();
         let recreations =
             compose::would_recreate_beside(desired, endpoint, resolved, &services, &provided).await;
-        let changed = Changed { same, recreations };
+        let changed = Changed { same, judged, provided, recreations };
         self.remember_declared(resolved, &changed, containers);
         changed
     }
@@ -338,10 +349,10 @@ impl LocalHost {
         }
     }
 
-    /// What the providers of these services gave their containers. Of an engine that does not say it, nothing is known.
+    /// What programs gave the containers of these services. Of an engine that does not say it, nothing is known.
     async fn provided(&self, resolved: &Resolved, containers: &[Container], services: &[String]) -> Provided {
         let mut provided = Provided::default();
-        for service in services.iter().filter(|service| !resolved.model.providers_of(service).is_empty()) {
+        for service in services.iter().filter(|service| resolved.model.is_given_variables(service)) {
             // All are made by one `up`; one that was not differs, whichever of them is asked.
             let Some(container) = containers.iter().find(|container| container.service == **service) else {
                 continue;
@@ -363,6 +374,10 @@ impl LocalHost {
 struct Changed {
     /// The IDs of those that bear a hash of today.
     same: BTreeSet<String>,
+    /// By ID, whether those differ that only their hash tells of.
+    judged: BTreeMap<String, bool>,
+    /// What programs gave them.
+    provided: Provided,
     recreations: Recreations,
 }
 
@@ -370,6 +385,9 @@ impl Changed {
     fn of(&self, service: &str, container: &ContainerObservation) -> Fact<bool> {
         if self.same.contains(&container.id) {
             return Fact::Known(false);
+        }
+        if let Some(differs) = self.judged.get(&container.id) {
+            return Fact::Known(*differs);
         }
         self.recreations.of(service, &container.name)
     }
@@ -401,15 +419,16 @@ fn made_otherwise<'a>(changed: &Changed, resolved: &Resolved, containers: &'a [C
             seen.made_by.is_some() && resolved.version.is_some() && seen.made_by != resolved.version;
         is_other && changed.of(&container.service, seen) != Fact::Known(false)
     });
-    let made = other.filter_map(|container| {
-        Some(Made {
-            container: &container.seen.id,
-            service: &container.service,
-            hash: container.seen.config_hash.as_deref()?,
-            joined: &container.seen.joined,
-        })
-    });
-    made.collect()
+    other.filter_map(made).collect()
+}
+
+fn made(container: &Container) -> Option<Made<'_>> {
+    Some(Made {
+        container: &container.seen.id,
+        service: &container.service,
+        hash: container.seen.config_hash.as_deref()?,
+        joined: &container.seen.joined,
+    })
 }
 
 fn same_hash(resolved: &Resolved, service: &str, container: &ContainerObservation) -> bool {

@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use crate::support::{Project, Run, docker};
+use crate::{
+    compose_binaries::Compose,
+    support::{Project, Run, docker, run},
+};
 
 /// `api` and `web`, of an image that is there, as Compose files that a test adds to, and nothing declared of them.
 pub(crate) fn of_base_image(services: &str, rest: &str) -> Project {
@@ -265,6 +268,34 @@ fn replicas_in_a_range_of_ports_are_as_declared() {
     let project = of_base_image(&ports, "");
     project.check().expect(0);
     project.apply().expect(0);
+    assert!(project.steps().is_empty());
+}
+
+#[test]
+#[ignore = "needs another Compose: scripts/test-engines"]
+fn no_up_is_taken_on_a_network_that_compose_would_make_anew_until_a_person_has_it_made() {
+    let tier = |tier: &str| format!("networks: {{ default: {{ labels: {{ tier: {tier} }} }} }}");
+    let project = Project::new();
+    project.manifest(MANIFEST);
+    write(&project, "api:\nweb:", &tier("one"));
+    let compose = Compose::newer();
+    compose.install(&project);
+    compose.run(&project, &["up", "-d"]);
+    let undrift = |verb: &str, code: i32| run(&mut Compose::undrift(&project, verb)).expect(code);
+    undrift("check", 0);
+    let containers = (project.containers("api"), project.containers("web"));
+    // An edit of the network, and one that needs an `up`.
+    write(&project, "api:, environment: { V: two }\nweb:", &tier("two"));
+    assert_eq!(undrift("check", 1).drift("api"), "container ConfigChanged");
+    let apply = undrift("apply", 1);
+    let stalled = apply.status()["conditions"].to_string();
+    assert!(stalled.contains("up --detach --no-deps api web"), "{stalled}");
+    assert!(project.steps().is_empty());
+    assert_eq!((project.containers("api"), project.containers("web")), containers);
+    // What it names is what helps.
+    compose.run(&project, &["up", "--detach", "--no-deps", "api", "web"]);
+    undrift("apply", 0);
+    undrift("check", 0);
     assert!(project.steps().is_empty());
 }
 

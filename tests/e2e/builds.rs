@@ -4,8 +4,44 @@ use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use crate::{
     compose_binaries::Compose,
+    faulty_wire::{Fault, Plan, Wire},
     support::{MANIFEST, Project, Run, docker, run},
 };
+
+/// What Podman says of itself, as far as undrift reads it.
+const PODMAN: &str = r#"{"Version":"5.4.0","ApiVersion":"1.41","MinAPIVersion":"1.24","Os":"linux","Arch":"amd64",
+    "Components":[{"Name":"Podman Engine","Version":"5.4.0"}]}"#;
+
+#[test]
+fn podman_builds_without_buildkit_unless_the_caller_says_otherwise() {
+    for (given, used) in [(None, "0"), (Some("1"), "1")] {
+        let project = Project::in_incident();
+        // Nothing to look into: for that Podman has calls of its own.
+        project.manifest(
+            "apiVersion: undrift.dev/v1alpha1\nkind: ComposeProject\nmetadata: { name: NAME }\nspec:\n  \
+             project: { directory: ., name: NAME }\n  services: [{ name: api }]\n  \
+             reconcile: { verify: { timeout: 20s, stableFor: 500ms } }\n",
+        );
+        project.compose(&["down", "--rmi", "all"]);
+        let log = project.path("builds.log");
+        let plugin = project.path("docker/cli-plugins/docker-compose");
+        fs::create_dir_all(plugin.parent().unwrap()).unwrap();
+        let script = "#!/bin/sh\ncase \"$*\" in *' build '*) echo \"$DOCKER_BUILDKIT\" >> LOG;; esac\nexec COMPOSE \"$@\"\n";
+        let script =
+            script.replace("LOG", &log.display().to_string()).replace("COMPOSE", &Compose::own().path());
+        fs::write(&plugin, script).unwrap();
+        fs::set_permissions(&plugin, fs::Permissions::from_mode(0o755)).unwrap();
+        let wire = Wire::new();
+        wire.set(Some(Plan { fault: Fault::Says(PODMAN), about: "/version", often: 100, seed: 1 }));
+        let mut apply = project.command(&["apply", "-f", "undrift.yaml"]);
+        apply.env("DOCKER_CONFIG", project.path("docker")).env("DOCKER_HOST", wire.docker_host());
+        apply.env_remove("DOCKER_CONTEXT").env_remove("DOCKER_BUILDKIT");
+        apply.envs(given.map(|value| ("DOCKER_BUILDKIT", value)));
+        let output = run(&mut apply);
+        let built = fs::read_to_string(&log).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+        assert_eq!(built.lines().next(), Some(used), "{output:?}");
+    }
+}
 
 #[test]
 fn identical_builds_under_one_reference_are_built_once_and_all_brought_up() {

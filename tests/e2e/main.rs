@@ -21,6 +21,7 @@ mod hanging;
 mod host_network;
 mod incident;
 mod kept_images;
+mod language_models;
 mod last_words;
 mod layers;
 mod manual_changes;

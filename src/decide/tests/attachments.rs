@@ -181,6 +181,21 @@ fn what_is_down_behind_such_a_network_is_restarted_and_never_brought_up() {
 }
 
 #[test]
+fn a_replica_that_is_gone_is_not_made_on_such_a_network_while_others_run() {
+    for blocked in [true, false] {
+        let mut seen = defined_otherwise(true, if blocked { &["dashboard"] } else { &[] });
+        let api = &mut seen.services[0];
+        api.replicas = 2;
+        api.source.modules[0] = Some(Fact::Known(crate::api::Presence::Missing));
+        let mut history = history();
+        history.verified.insert(api.name.clone(), identities(api));
+        api.artifact.image = Fact::Known(Some(container_mut(api).image_id.clone()));
+        let plan = with_history(&desired(), &seen, &history).plan;
+        assert_eq!(plan.iter().any(|step| step.step == Step::Start), !blocked, "{plan:?}");
+    }
+}
+
+#[test]
 fn volume_of_another_definition_is_a_note() {
     let volume = |differences| VolumeObservation { name: "backoffice_data".into(), differences };
     let mut seen = attached();

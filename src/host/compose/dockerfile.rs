@@ -15,17 +15,17 @@ pub(super) fn images(text: &str, args: &BTreeMap<String, String>) -> BTreeSet<St
     let mut stages = BTreeSet::new();
     let mut images = BTreeSet::new();
     for instruction in &file.instructions {
-        let name = match instruction {
-            Instruction::From(from) => expand(&from.image.value, &variables),
-            Instruction::Copy(copy) => value(&copy.options, "from").map(str::to_owned),
-            Instruction::Run(run) => mount_source(&run.options).map(str::to_owned),
-            _ => None,
+        let names: Vec<String> = match instruction {
+            Instruction::From(from) => expand(&from.image.value, &variables).into_iter().collect(),
+            Instruction::Copy(copy) => values(&copy.options, "from").map(str::to_owned).collect(),
+            Instruction::Run(run) => mount_sources(&run.options).collect(),
+            _ => Vec::new(),
         };
         // A number is a stage by its position.
         let is_stage = |name: &String| {
             stages.contains(&name.to_ascii_lowercase()) || name.bytes().all(|byte| byte.is_ascii_digit())
         };
-        images.extend(name.filter(|name| !is_stage(name)));
+        images.extend(names.into_iter().filter(|name| !is_stage(name)));
         if let Instruction::From(from) = instruction {
             stages.extend(from.as_.iter().map(|(_, name)| name.value.to_ascii_lowercase()));
         }
@@ -63,22 +63,29 @@ fn default(arg: &ArgInstruction<'_>) -> Option<(String, Option<String>)> {
     (!name.is_empty()).then(|| (name.to_owned(), unquoted))
 }
 
-fn value<'a>(options: &'a [Flag<'_>], name: &str) -> Option<&'a str> {
-    options.iter().find(|option| option.name.value == name)?.value.as_ref().map(|value| &*value.value)
+/// The values of every option of this name: an instruction may have several `--mount`.
+fn values<'a>(options: &'a [Flag<'_>], name: &str) -> impl Iterator<Item = &'a str> {
+    let named = options.iter().filter(move |option| option.name.value == name);
+    named.filter_map(|option| option.value.as_ref().map(|value| &*value.value))
 }
 
-/// Of `--mount=type=bind,from=NAME,…`.
-fn mount_source<'a>(options: &'a [Flag<'_>]) -> Option<&'a str> {
-    value(options, "mount")?.split(',').find_map(|part| part.strip_prefix("from="))
+/// Of each `--mount=type=bind,from=NAME,…`. BuildKit reads the value as a line of CSV, in which a field may be quoted.
+fn mount_sources(options: &[Flag<'_>]) -> impl Iterator<Item = String> {
+    let parts = values(options, "mount").flat_map(|mount| mount.split(','));
+    let unquoted = parts.map(|part| part.trim_matches(['"', '\'']));
+    unquoted.filter_map(|part| {
+        let (key, from) = part.split_once('=')?;
+        key.eq_ignore_ascii_case("from").then(|| from.to_owned())
+    })
 }
 
-/// `$NAME`, `${NAME}`, `${NAME:-default}` and `${NAME:+other}`, as the Dockerfile reference has them. `None` where a variable is
-/// not known and has no default.
+/// `$NAME`, `${NAME}`, and with `-`, `+` and `?`, alone or behind a colon, as the Dockerfile reference has them. `None` where a
+/// variable is not known and has no default.
 fn expand(text: &str, variables: &BTreeMap<String, String>) -> Option<String> {
     let Some((before, rest)) = text.split_once('$') else { return Some(text.to_owned()) };
     let (value, after) = if let Some(braced) = rest.strip_prefix('{') {
-        let (inner, after) = braced.split_once('}')?;
-        (braced_value(inner, variables)?, after)
+        let (inner, after) = braced.split_at(closing_brace(braced)?);
+        (braced_value(inner, variables)?, &after[1..])
     } else {
         let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
         (variables.get(&rest[..end])?.clone(), &rest[end..])
@@ -86,15 +93,38 @@ fn expand(text: &str, variables: &BTreeMap<String, String>) -> Option<String> {
     Some(format!("{before}{value}{}", expand(after, variables)?))
 }
 
+/// Where the brace ends that was opened before this text: a default may have variables in braces itself.
+fn closing_brace(text: &str) -> Option<usize> {
+    let mut open = 1_u32;
+    text.char_indices().find_map(|(at, c)| {
+        match c {
+            '{' => open += 1,
+            '}' => open -= 1,
+            _ => {}
+        }
+        (open == 0).then_some(at)
+    })
+}
+
 fn braced_value(inner: &str, variables: &BTreeMap<String, String>) -> Option<String> {
-    let set = |name: &str| variables.get(name).filter(|value| !value.is_empty()).cloned();
-    if let Some((name, default)) = inner.split_once(":-") {
-        return Some(set(name).unwrap_or_else(|| default.to_owned()));
+    let end = inner.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(inner.len());
+    let (name, rest) = inner.split_at(end);
+    // With a colon, what is set and empty counts as not set.
+    let (rest, empty_counts) = rest.strip_prefix(':').map_or((rest, true), |rest| (rest, false));
+    let set = variables.get(name).filter(|value| empty_counts || !value.is_empty()).cloned();
+    match rest.split_at_checked(1) {
+        Some(("-", default)) => set.or_else(|| expand(default, variables)),
+        Some(("+", other)) => {
+            if set.is_some() {
+                expand(other, variables)
+            } else {
+                Some(String::new())
+            }
+        }
+        // Of what must be set the build says that it is not.
+        None | Some(("?", _)) => set,
+        Some(_) => None,
     }
-    if let Some((name, other)) = inner.split_once(":+") {
-        return Some(set(name).map(|_| other.to_owned()).unwrap_or_default());
-    }
-    variables.get(inner).cloned()
 }
 
 #[cfg(test)]
@@ -112,6 +142,32 @@ mod tests {
                     from shop-base\nCOPY --from=build /a /a\nCOPY --from=0 /b /b\nCOPY --from=tools:2 /c /c\n\
                     RUN --mount=type=bind,from=assets,target=/x true\n";
         assert_eq!(named(text, &[]), ["assets", "golang:1", "shop-base", "tools:2"]);
+    }
+
+    #[test]
+    fn every_mount_of_an_instruction_is_read_however_it_is_written() {
+        let text = "FROM scratch\nRUN --network=none --mount=type=cache,target=/c --mount=type=bind,from=one,target=/a \\\n  \
+                    --mount=type=bind,\"from=two\",target=/b --mount=From=three,target=/d true\n";
+        assert_eq!(named(text, &[]), ["one", "scratch", "three", "two"]);
+    }
+
+    #[test]
+    fn variables_have_every_form_that_the_reference_names() {
+        let of = |from: &str, args: &[(&str, &str)]| named(&format!("ARG A\nARG B=b\nFROM {from}\n"), args);
+        for (from, unset, empty, set) in [
+            ("x-${A:-d}", Some("x-d"), Some("x-d"), Some("x-a")),
+            ("x-${A-d}", Some("x-d"), Some("x-"), Some("x-a")),
+            ("x-${A:+d}", Some("x-"), Some("x-"), Some("x-d")),
+            ("x-${A+d}", Some("x-"), Some("x-d"), Some("x-d")),
+            ("x-${A:?missing}", None, None, Some("x-a")),
+            ("x-${A?missing}", None, Some("x-"), Some("x-a")),
+            ("x-${A:-${B}}-y", Some("x-b-y"), Some("x-b-y"), Some("x-a-y")),
+        ] {
+            let expected = |name: Option<&str>| name.map(str::to_owned).into_iter().collect::<Vec<_>>();
+            assert_eq!(of(from, &[]), expected(unset), "{from}, not set");
+            assert_eq!(of(from, &[("A", "")]), expected(empty), "{from}, empty");
+            assert_eq!(of(from, &[("A", "a")]), expected(set), "{from}, set");
+        }
     }
 
     #[test]

@@ -25,6 +25,7 @@ use super::{
     argv::{self, Pull, UpOptions},
     command::Finished,
     dry_run_output::{DryRunOutput, real_name},
+    model::Program,
     overlay::lay_over,
     provided::Provided,
     question::Passage,
@@ -142,8 +143,16 @@ pub async fn would_recreate_beside(
 
 async fn of_service(ask: &Asking<'_>, service: &str, provided: &Provided) -> (String, RecreateVerdict) {
     let model = &ask.resolved.model;
+    if model.program(service) == Some(Program::ModelRunner) {
+        return (
+            service.to_owned(),
+            RecreateVerdict::unknown(format!(
+                "a dry run of `docker compose up` would run `docker model` for {service}, and its hash alone does not say it"
+            )),
+        );
+    }
     let mut others = model.dependencies(&[service.to_owned()]).into_iter();
-    let verdict = if others.any(|other| model.is_provided(other)) {
+    let verdict = if others.any(|other| model.program(other).is_some()) {
         judge_alone(ask, service, provided).await
     } else {
         judge(ask, service).await
@@ -324,7 +333,7 @@ impl Asking<'_> {
     }
 
     async fn up(&self, services: &[String], force_recreate: bool, no_deps: bool) -> Result<DryRun, String> {
-        self.spare_providers(services, no_deps)?;
+        self.run_no_program(services, no_deps)?;
         let argv = argv::up_dry_run(self.desired, services, force_recreate, no_deps);
         self.dry_run(&self.passage()?, self.desired, Environment::of_this_process(), &argv).await
     }
@@ -362,15 +371,16 @@ impl Asking<'_> {
         DryRun::of(passage.beside(desired, &env, argv, QUERY_TIMEOUT).await, passage, passed)
     }
 
-    /// A provider is a program that Compose runs in a dry run, too.
-    fn spare_providers(&self, services: &[String], no_deps: bool) -> Result<(), String> {
+    /// Compose runs providers and `docker model` in a dry run, too.
+    fn run_no_program(&self, services: &[String], no_deps: bool) -> Result<(), String> {
         let model = &self.resolved.model;
         let others = if no_deps { BTreeSet::new() } else { model.dependencies(services) };
         let mut all = services.iter().map(String::as_str).chain(others);
-        match all.find(|name| model.is_provided(name)) {
-            Some(name) => Err(format!("a dry run of `docker compose up` would run the provider of {name}")),
-            None => Ok(()),
-        }
+        let what = all.find_map(|name| match model.program(name)? {
+            Program::Provider => Some(format!("the provider of {name}")),
+            Program::ModelRunner => Some(format!("`docker model` for {name}")),
+        });
+        what.map_or(Ok(()), |what| Err(format!("a dry run of `docker compose up` would run {what}")))
     }
 }
 

@@ -9,7 +9,8 @@
 //! | `model` | what is read of `docker compose config --format json` |
 //! | `declared` | what is read of it that config hashes leave out |
 //! | `overlay` | one more Compose file for a single question |
-//! | `provided` | what a service's providers gave its container |
+//! | `provided` | what programs gave a service's container |
+//! | `given` | the same, as Compose hashes it |
 //! | `builds` | which services build one image, and which files and services a build names |
 //! | `made_of` | which services build what the image of another one is made of |
 //! | `configuration` | the project with its values, to say in what a container differs |
@@ -38,6 +39,7 @@ mod dockerfile;
 mod dry_run;
 mod dry_run_output;
 mod env;
+mod given;
 mod inputs;
 mod interpolation;
 mod keyed;
@@ -64,13 +66,13 @@ pub use env::Environment;
 pub use made_of::Builds;
 #[cfg(test)]
 pub(super) use made_of::builds_of;
-pub use model::{BuildModel, BuildSettings, Model, ServiceModel};
+pub use model::{BuildModel, BuildSettings, Model, Program, ServiceModel};
 pub use ownership::{Ownership, ownership};
 pub use provided::Provided;
 pub(crate) use resolve::unreadable;
 pub use resolve::{Resolved, printed_hashes, resolve, resolve_in};
 pub(super) use secrets::{Found as SecretsFound, of_env_files, of_project, words_of};
-pub use upgrade::{Made, made_from_this_model};
+pub use upgrade::{Made, judge_by_hash, made_from_this_model};
 
 /// The SHA-256 of some bytes.
 fn digest(bytes: &[u8]) -> [u8; 32] {

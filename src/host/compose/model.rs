@@ -42,15 +42,23 @@ pub struct ServiceModel {
     pub joins: Vec<(Shared, JoinOwner)>,
     /// The names of the variables that it declares.
     pub environment: BTreeSet<String>,
-    /// Whether a program outside the engine provides it (`provider:`): it has no container, and Compose runs the program
-    /// at each `up`, in a dry run too.
-    pub provider: bool,
+    /// The program that Compose runs for it at each `up`, in a dry run too.
+    pub program: Option<Program>,
     /// The ports that it exposes to other containers, as the files write them: `3000`, `8000-8010`, `53/udp`.
     pub expose: Vec<String>,
     /// Whose network its containers have, where the files say it: `host`, `none`, `service:NAME`.
     pub network_mode: Option<String>,
     /// What else the files order of it and others.
     pub order: Order,
+}
+
+/// A program that Compose runs besides the engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Program {
+    /// The one that provides the service (`provider:`, Compose 2.36), which has no container.
+    Provider,
+    /// `docker model`, of whose answer the service's containers get variables (`models:`, Compose 2.38).
+    ModelRunner,
 }
 
 /// How a service is built.
@@ -143,7 +151,9 @@ impl Model {
     #[must_use]
     pub fn images(&self, services: &[String]) -> Vec<(&str, bool)> {
         let names = self.dependencies(services).into_iter().chain(services.iter().map(String::as_str));
-        let models = names.filter_map(|name| self.services.get(name)).filter(|model| !model.provider);
+        let models = names
+            .filter_map(|name| self.services.get(name))
+            .filter(|model| model.program != Some(Program::Provider));
         models.map(|model| (model.image.as_str(), model.build.is_none() && !model.pull_never)).collect()
     }
 
@@ -154,10 +164,22 @@ impl Model {
         named.map(String::as_str).filter(|name| self.is_provided(name)).collect()
     }
 
+    /// The program that an `up` of this service runs, as a dry run does.
+    #[must_use]
+    pub fn program(&self, service: &str) -> Option<Program> {
+        self.services.get(service)?.program
+    }
+
     /// Whether a program provides this service.
     #[must_use]
     pub fn is_provided(&self, service: &str) -> bool {
-        self.services.get(service).is_some_and(|model| model.provider)
+        self.program(service) == Some(Program::Provider)
+    }
+
+    /// Whether a program gives variables to the containers of this service.
+    #[must_use]
+    pub fn is_given_variables(&self, service: &str) -> bool {
+        self.program(service) == Some(Program::ModelRunner) || !self.providers_of(service).is_empty()
     }
 
     /// The services that these depend on, at whatever distance. One of them is in it only where another one
@@ -201,6 +223,8 @@ struct RawService {
     pull_policy: Option<String>,
     restart: Option<String>,
     provider: Option<serde_json::Value>,
+    #[serde(default)]
+    models: BTreeMap<String, serde_json::Value>,
     #[serde(default)]
     expose: Vec<serde_json::Value>,
     #[serde(default, deserialize_with = "names")]
@@ -258,6 +282,8 @@ impl RawService {
         let policy = self.deploy.as_ref().and_then(|deploy| deploy.restart_policy.as_ref());
         let policy = policy.map(|policy| policy.condition.as_deref().unwrap_or("any"));
         let after_success = AfterSuccess::read(self.restart.as_deref(), policy);
+        let uses_models = (!self.models.is_empty()).then_some(Program::ModelRunner);
+        let program = self.provider.as_ref().map(|_| Program::Provider).or(uses_models);
         ServiceModel {
             order: self.depends_on.order(after_success),
             image: self.image.unwrap_or_else(|| format!("{project}-{name}")),
@@ -270,7 +296,7 @@ impl RawService {
             expose: self.expose.iter().map(port).collect(),
             network_mode: self.network_mode.filter(|mode| !mode.is_empty()),
             environment: self.environment.iter().map(|entry| variable(entry).to_owned()).collect(),
-            provider: self.provider.is_some(),
+            program,
         }
     }
 }

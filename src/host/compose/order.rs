@@ -158,16 +158,15 @@ impl Model {
     pub fn providers(&self, services: &[String]) -> Vec<String> {
         let models = services.iter().filter_map(|service| self.services.get(service));
         let named: BTreeSet<&String> = models.flat_map(|model| &model.depends_on).collect();
-        let is_provider = |name: &&String| self.services.get(*name).is_some_and(|model| model.provider);
+        let is_provider = |name: &&String| self.is_provided(name);
         named.into_iter().filter(is_provider).filter(|name| !services.contains(name)).cloned().collect()
     }
 
-    /// Whether an `up` of these services with all that they depend on must not even be tried: it would run a provider, run
-    /// a job again that has ended, or (as a dry run) wait without end for one that is only said to start.
+    /// Whether an `up` of these services with all that they depend on must not even be tried: it would run a provider or
+    /// `docker model`, run a job again that has ended, or (as a dry run) wait without end for one that is only said to start.
     #[must_use]
     pub fn must_leave_dependencies(&self, services: &[String]) -> bool {
-        let is_special =
-            |name: &str| self.is_awaited(name) || self.services.get(name).is_some_and(|model| model.provider);
+        let is_special = |name: &str| self.is_awaited(name) || self.program(name).is_some();
         self.dependencies(services).into_iter().any(is_special)
     }
 }

@@ -1,4 +1,4 @@
-//! The variables that a service's providers gave its container.
+//! The variables that programs gave the container of a service: its providers, and `docker model`.
 //!
 //! A provider is a program that Compose runs at each `up`. What it prints as `setenv` becomes a variable of each service
 //! that depends on it, under the provider's name in capitals (`DATABASE_URL`), and a part of that service's config hash. No
@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Model;
 
-/// The variables of one container of each service that has a provider, without those of its image. No `Debug`: values may
+/// The variables of one container of each service that programs give some, without those of its image. No `Debug`: values may
 /// be secrets.
 #[derive(Clone, Default)]
 pub struct Provided(BTreeMap<String, ProvidedVariables>);
@@ -40,6 +40,12 @@ impl Provided {
         once_declared: BTreeSet<String>,
     ) {
         self.0.insert(service.to_owned(), ProvidedVariables { variables, once_declared });
+    }
+
+    /// One variable of the container of a service.
+    pub(super) fn variable(&self, service: &str, name: &str) -> Option<&str> {
+        let all = &self.0.get(service)?.variables;
+        all.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// What nobody declares of them; `None` where they are not known.

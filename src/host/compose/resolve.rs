@@ -380,11 +380,12 @@ async fn question(questions: Questions<'_>, argv: &[String]) -> Result<Finished,
 /// What the object asks of the project.
 fn check(desired: &Desired, model: &Model) -> Result<(), HostError> {
     let names = || desired.services().iter().map(|declared| declared.name.as_str());
-    let unknown: Vec<Pointed> = names()
-        .enumerate()
-        .filter(|(_, name)| !model.services.contains_key(*name))
-        .map(|(index, name)| no_such_service(desired, model, index, name))
-        .collect();
+    let unobservable = |(index, name)| match model.services.get(name) {
+        None => Some(no_such_service(desired, model, index, name)),
+        Some(_) if model.is_provided(name) => Some(without_container(desired, index, name)),
+        Some(_) => None,
+    };
+    let unknown: Vec<Pointed> = names().enumerate().filter_map(unobservable).collect();
     if !unknown.is_empty() {
         return Err(HostError::NoSuchService { manifest: desired.manifest.clone(), unknown });
     }
@@ -412,19 +413,33 @@ fn builds_the_same<'a>(model: &'a Model, name: &str, service: &ServiceModel) -> 
     other.map(|(other, _)| other.as_str())
 }
 
-fn no_such_service(desired: &Desired, model: &Model, index: usize, name: &str) -> Pointed {
+/// A service that a program provides: each `up` that names it runs the program, and nothing could ever be seen of it.
+fn without_container(desired: &Desired, index: usize, name: &str) -> Pointed {
+    let help = "take it out of spec.services: a service that depends on it gets its variables all the same";
+    Pointed {
+        message: format!(
+            "the Compose service {name} has a `provider`, and so no container that could be observed"
+        ),
+        help: Some(help.to_owned()),
+        ..pointed(desired, index, name)
+    }
+}
+
+fn pointed(desired: &Desired, index: usize, name: &str) -> Pointed {
     let (line, column) = desired.service_positions.get(index).copied().unwrap_or((1, 1));
+    Pointed { line, column, text: name.to_owned(), message: String::new(), help: None }
+}
+
+fn no_such_service(desired: &Desired, model: &Model, index: usize, name: &str) -> Pointed {
     let known = model.services.keys().map(String::as_str);
     let help = match nearest(name, known.clone()) {
         Some(meant) => format!("did you mean {meant}?"),
         None => format!("it has {}", known.collect::<Vec<_>>().join(", ")),
     };
     Pointed {
-        line,
-        column,
-        text: name.to_owned(),
         message: format!("the Compose project {} has no service {name}", model.name),
         help: Some(help),
+        ..pointed(desired, index, name)
     }
 }
 
@@ -452,6 +467,16 @@ mod tests {
         for part in [":2:7: ", "dashbord (did you mean dashboard?)", ":3:7: ", "mailer (it has api, "] {
             assert!(text.contains(part), "no {part:?} in {text}");
         }
+    }
+
+    #[test]
+    fn a_service_without_containers_of_its_own_cannot_be_observed() {
+        let json = serde_json::json!({"name": "shop", "services": {
+            "api": {"image": "x", "depends_on": ["database"]}, "database": {"provider": {"type": "cloud"}}}});
+        let model = Model::parse(json.to_string().as_bytes()).unwrap();
+        let error = check(&desired("/", &["api", "database"]), &model).unwrap_err().to_string();
+        assert!(error.contains(":2:7: ") && error.contains("database has a `provider`"), "{error}");
+        assert!(check(&desired("/", &["api"]), &model).is_ok());
     }
 
     #[test]

@@ -13,21 +13,30 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::{Resolved, argv, declared::dense, digest, question::Questions, resolve::QUERY_TIMEOUT};
+use super::{
+    Model, Provided, Resolved, argv,
+    declared::dense,
+    digest,
+    given::{Given, LanguageModel},
+    question::Questions,
+    resolve::QUERY_TIMEOUT,
+};
 use crate::{
     api::{Desired, Joined, Shared},
     host::{compose::Environment, endpoint::Endpoint},
 };
 
-/// The keys of a service in the order in which Compose hashes them (compose-go 2.0.2, whose order later versions keep).
+/// The keys of a service in the order in which Compose hashes them (compose-go 2.0.2, whose order later versions keep; keys of up to 2.9.1 among
+/// them). `use_api_socket` is none of them: what Compose makes of it is hashed, and not printed.
 const ORDER: &str = "profiles annotations attach build develop blkio_config cap_add cap_drop cgroup_parent cgroup cpu_count \
     cpu_percent cpu_period cpu_quota cpu_rt_period cpu_rt_runtime cpus cpuset cpu_shares command configs container_name \
     credential_spec depends_on deploy device_cgroup_rules devices dns dns_opt dns_search dockerfile domainname entrypoint \
-    environment env_file expose extends external_links extra_hosts group_add hostname healthcheck image init ipc isolation \
-    labels links logging log_driver log_opt mem_limit mem_reservation memswap_limit mem_swappiness mac_address net \
+    provider environment env_file expose extends external_links extra_hosts group_add gpus hostname healthcheck image init ipc isolation \
+    labels label_file links logging log_driver log_opt mem_limit mem_reservation memswap_limit mem_swappiness mac_address models net \
     network_mode networks oom_kill_disable oom_score_adj pid pids_limit platform ports privileged pull_policy read_only \
     restart runtime scale secrets security_opt shm_size stdin_open stop_grace_period stop_signal storage_opt sysctls tmpfs \
-    tty ulimits user userns_mode uts volume_driver volumes volumes_from working_dir";
+    tty ulimits user userns_mode uts volume_driver volumes volumes_from working_dir \
+    pre_start post_start pre_stop";
 
 /// In no version's hash.
 const NEVER: [&str; 3] = ["build", "pull_policy", "scale"];
@@ -62,7 +71,7 @@ const LEAVES_OUT_SINCE: (u32, u32) = (2, 30);
 pub(super) fn hashes(project: &[u8], version: Option<&str>) -> Option<BTreeMap<String, String>> {
     let project: ConfigDocument = serde_json::from_slice(project).ok()?;
     let of = |(name, service): (String, Box<RawValue>)| {
-        let form = write(&known_members(service.get())?, left_out_by(version), &[]);
+        let form = write(&known_members(service.get())?, left_out_by(version), &[], &Given::default());
         Some((name, hex::encode(digest(form.as_bytes()))))
     };
     project.services.0.into_iter().map(of).collect()
@@ -90,21 +99,45 @@ pub async fn made_from_this_model<'a>(
     endpoint: &Endpoint,
     resolved: &Resolved,
     containers: &[Made<'a>],
+    provided: &Provided,
 ) -> Vec<&'a str> {
     if containers.is_empty() {
         return Vec::new();
     }
+    let Some(project) = document(desired, endpoint, resolved).await else { return Vec::new() };
+    let is_of = |made: &&Made<'_>| project.is_made_of(made, &resolved.model, provided) == Some(true);
+    containers.iter().filter(is_of).map(|made| made.container).collect()
+}
+
+/// Of containers that programs gave variables, by ID, whether the model of now together with these variables has the hash that
+/// they bear: a dry run would run those programs. Left out are those of which that is not known; a difference is known where
+/// this Compose prints the very hash (`printed`, by service) that the model has without them.
+pub async fn judge_by_hash<'a>(
+    desired: &Desired,
+    endpoint: &Endpoint,
+    resolved: &Resolved,
+    printed: &BTreeMap<String, String>,
+    containers: &[Made<'a>],
+    provided: &Provided,
+) -> BTreeMap<&'a str, bool> {
+    if containers.is_empty() {
+        return BTreeMap::new();
+    }
+    let Some(project) = document(desired, endpoint, resolved).await else { return BTreeMap::new() };
+    let judge = |made: &Made<'a>| {
+        let is_same = project.is_made_of(made, &resolved.model, provided)?;
+        let plain = || project.hash(made.service, resolved.version.as_deref());
+        (is_same || plain().as_ref() == printed.get(made.service)).then_some((made.container, is_same))
+    };
+    containers.iter().filter_map(judge).collect()
+}
+
+/// What Compose makes of the files. Asked anew, for it holds the environment of services, which is not kept.
+async fn document(desired: &Desired, endpoint: &Endpoint, resolved: &Resolved) -> Option<ConfigDocument> {
     let env = Environment::of_this_process().for_docker(endpoint, &desired.directory);
-    // Asked anew, for it holds the environment of services, which is not kept.
     let questions = Questions { desired, endpoint, env: &env, name_engine: resolved.names_engine };
     let answer = questions.ask(&argv::config_json(desired), QUERY_TIMEOUT).await;
-    let Ok(answer) = answer else { return Vec::new() };
-    let Ok(project) = serde_json::from_slice::<ConfigDocument>(&answer.stdout) else { return Vec::new() };
-    let is_of = |made: &&Made<'_>| {
-        let service = project.services.0.iter().find(|(name, _)| name == made.service);
-        service.is_some_and(|(_, json)| forms(json.get(), made.joined).any(|form| is_hash(&form, made.hash)))
-    };
-    containers.iter().filter(is_of).map(|made| made.container).collect()
+    serde_json::from_slice(&answer.ok()?.stdout).ok()
 }
 
 fn is_hash(form: &str, hash: &str) -> bool {
@@ -114,16 +147,42 @@ fn is_hash(form: &str, hash: &str) -> bool {
 #[derive(Deserialize)]
 struct ConfigDocument {
     services: Members,
+    #[serde(default)]
+    models: BTreeMap<String, LanguageModel>,
+}
+
+impl ConfigDocument {
+    fn service(&self, name: &str) -> Option<&str> {
+        self.services.0.iter().find(|(known, _)| known == name).map(|(_, json)| json.get())
+    }
+
+    /// The hash of a service in this version, without what programs give it.
+    fn hash(&self, service: &str, version: Option<&str>) -> Option<String> {
+        let members = known_members(self.service(service)?)?;
+        let form = write(&members, left_out_by(version), &[], &Given::default());
+        Some(hex::encode(digest(form.as_bytes())))
+    }
+
+    /// Whether some version makes that container's hash of this; `None` where the service has a key that is not known here.
+    fn is_made_of(&self, made: &Made<'_>, model: &Model, provided: &Provided) -> Option<bool> {
+        let service = self.service(made.service)?;
+        let members = known_members(service)?;
+        let given = Given::of(made.service, service, &self.models, model, provided);
+        Some(forms(&members, made.joined, &given).any(|form| is_hash(&form, made.hash)))
+    }
 }
 
 /// The members of a JSON object as they stand there.
-struct Members(Vec<(String, Box<RawValue>)>);
+pub(super) struct Members(pub(super) Vec<(String, Box<RawValue>)>);
 
-/// The forms in which versions of Compose write a service to hash it; none where it has a key that this list does not know.
-fn forms(service: &str, joined: &[Joined]) -> impl Iterator<Item = String> {
-    let members = known_members(service).unwrap_or_default();
+/// The forms in which versions of Compose write a service to hash it.
+fn forms(
+    members: &[(String, Box<RawValue>)],
+    joined: &[Joined],
+    given: &Given<'_>,
+) -> impl Iterator<Item = String> {
     let forms = SOMETIMES.iter().flat_map(move |left_out| {
-        let whole = write(&members, left_out, joined);
+        let whole = write(members, left_out, joined, given);
         let filled = whole.replace(BINDS[0], BINDS[1]);
         let emptied = whole.replace(BINDS[1], BINDS[0]);
         [whole, filled, emptied]
@@ -131,13 +190,19 @@ fn forms(service: &str, joined: &[Joined]) -> impl Iterator<Item = String> {
     forms.collect::<Vec<_>>().into_iter()
 }
 
-fn write(members: &[(String, Box<RawValue>)], left_out: &[&str], joined: &[Joined]) -> String {
+fn write(
+    members: &[(String, Box<RawValue>)],
+    left_out: &[&str],
+    joined: &[Joined],
+    given: &Given<'_>,
+) -> String {
     let kept = ORDER.split_whitespace().filter(|key| !NEVER.contains(key) && !left_out.contains(key));
     let written = kept.filter_map(|key| {
-        let (_, value) = members.iter().find(|(name, _)| name == key)?;
-        let value = match key {
-            "deploy" => without_replicas(value.get()),
-            _ => shared(key, value.get(), joined).unwrap_or_else(|| dense(value.get())),
+        let value = members.iter().find(|(name, _)| name == key).map(|(_, value)| value.get());
+        let value = match (key, value) {
+            ("environment", value) if !given.is_empty() => given.added_to(value),
+            ("deploy", Some(value)) => without_replicas(value),
+            (_, value) => shared(key, value?, joined).unwrap_or_else(|| dense(value.unwrap_or_default())),
         };
         Some(format!("\"{key}\":{value}"))
     });
@@ -197,6 +262,10 @@ mod tests {
         "volumes": [{"type": "bind", "source": "/b", "bind": {}}], "deploy": {"replicas": 2, "mode": "x"},
         "environment": {"A": "$$1"}, "depends_on": {"a": {"condition": "service_started"}} }"#;
 
+    fn all_forms(service: &str, joined: &[Joined]) -> Vec<String> {
+        forms(&known_members(service).unwrap(), joined, &Given::default()).collect()
+    }
+
     fn joined(what: Shared, id: &str) -> Joined {
         Joined { what, id: id.into(), other: crate::api::Fact::unknown("not looked up") }
     }
@@ -209,15 +278,15 @@ mod tests {
         let service =
             r#"{"image": "x", "ipc": "service:a", "pid": "service:b", "volumes_from": ["a:ro", "b"]}"#;
         let form = r#"{"image":"x","ipc":"container:bb","pid":"container:cc","volumes_from":["aa","dd"]}"#;
-        assert!(forms(service, &all).any(|found| found == form));
+        assert!(all_forms(service, &all).iter().any(|found| found == form));
         // What is shared with no service is written as it is.
         let host = r#"{"ipc":"shareable","network_mode":"host","pid":"host"}"#;
-        assert!(forms(host, &all).any(|found| found == host));
+        assert!(all_forms(host, &all).iter().any(|found| found == host));
     }
 
     #[test]
     fn forms_are_those_of_every_version() {
-        let forms: Vec<String> = forms(SERVICE, &[joined(Shared::Network, "0123")]).collect();
+        let forms = all_forms(SERVICE, &[joined(Shared::Network, "0123")]);
         let (depends, bind) =
             (r#""depends_on":{"a":{"condition":"service_started"}},"#, "{\"create_host_path\":true}");
         for (depends, bind) in [(depends, "{}"), (depends, bind), ("", "{}"), ("", bind)] {
@@ -243,10 +312,6 @@ mod tests {
 
     #[test]
     fn a_service_with_a_key_of_the_future_has_no_form_that_is_known() {
-        let of_nothing = hex::encode(digest(b"{}"));
-        assert!(
-            forms(r#"{"image": "x", "teleport": true}"#, &[])
-                .all(|form| hex::encode(digest(form.as_bytes())) == of_nothing)
-        );
+        assert!(known_members(r#"{"image": "x", "teleport": true}"#).is_none());
     }
 }

@@ -9,6 +9,9 @@ use super::super::secret_digest;
 /// The most bytes of one that are looked at; longer ones are not compared.
 const LONGEST: usize = 1 << 20;
 
+/// Where Compose puts secrets whose target is no absolute path; no image has files there.
+const SECRETS: &str = "/run/secrets/";
+
 /// A config or secret that is copied: an inline one, or one from the environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeclaredContent {
@@ -58,14 +61,14 @@ impl Copied<'_> {
         });
         let secrets = secrets.iter().filter_map(|reference| {
             let target = reference.target.as_ref().unwrap_or(&reference.source);
-            let target =
-                if target.starts_with('/') { target.clone() } else { format!("/run/secrets/{target}") };
+            let target = if target.starts_with('/') { target.clone() } else { format!("{SECRETS}{target}") };
             self.content("secret", &self.secrets, &reference.source, target)
         });
         configs.chain(secrets).collect()
     }
 
-    /// An empty one is not copied. Compose doubles the dollar signs of what `config` prints.
+    /// An empty one may not be copied: what is found where a secret would be came from a time when it was not empty. A config's
+    /// target may be a file of the image. Compose doubles the dollar signs of what `config` prints.
     fn content(
         &self,
         kind: &str,
@@ -82,6 +85,7 @@ impl Copied<'_> {
         let size = content.len();
         let name = format!("{kind} {source}");
         let digest = secret_digest(&name, content.as_bytes());
-        (1..=LONGEST).contains(&size).then_some(DeclaredContent { name, target, size, digest })
+        let is_judged = size > 0 || target.starts_with(SECRETS);
+        (is_judged && size <= LONGEST).then_some(DeclaredContent { name, target, size, digest })
     }
 }

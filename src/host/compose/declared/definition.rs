@@ -27,6 +27,8 @@ pub struct NetworkModel {
     pub ipv6: Option<bool>,
     /// The driver that gives out addresses; `None` for the engine's default.
     pub ipam_driver: Option<String>,
+    /// The options of its driver of addresses, as digests.
+    pub ipam_options: BTreeMap<String, String>,
     /// Its subnets; none where the engine chooses.
     pub subnets: Vec<Subnet>,
 }
@@ -76,6 +78,7 @@ pub(super) struct RawNetwork {
 #[serde(default)]
 struct RawIpam {
     driver: Option<String>,
+    options: BTreeMap<String, serde_json::Value>,
     config: Vec<Subnet>,
 }
 
@@ -109,6 +112,7 @@ impl RawNetwork {
             attachable: self.attachable,
             ipv6: self.enable_ipv6,
             ipam_driver: self.ipam.driver.filter(|driver| !driver.is_empty()),
+            ipam_options: digests(&self.ipam.options),
             subnets: self.ipam.config,
         }
     }

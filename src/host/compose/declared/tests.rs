@@ -5,7 +5,10 @@ use super::*;
 fn parse(json: &serde_json::Value) -> Declared {
     // As Compose prints it, over many lines.
     let text = serde_json::to_string_pretty(json).unwrap();
-    Declared::parse(text.as_bytes(), |name| (name == "SET").then(|| "from outside".to_owned())).unwrap()
+    let outside = [("SET", "from outside"), ("EMPTY", "")];
+    let value =
+        |name: &str| outside.iter().find(|(set, _)| *set == name).map(|(_, value)| (*value).to_owned());
+    Declared::parse(text.as_bytes(), value).unwrap()
 }
 
 fn api(service: &serde_json::Value) -> DeclaredService {
@@ -108,4 +111,14 @@ fn definitions_keep_no_value_and_leave_out_what_is_external() {
     assert_eq!((own.name.as_str(), own.internal, own.ipv6), ("shop_own", true, Some(false)));
     assert_eq!(own.subnets[0].subnet, "10.0.0.0/8");
     assert!(!serde_json::to_string(&declared).unwrap().contains("hunter2"));
+}
+
+#[test]
+fn a_secret_that_became_empty_is_compared_and_an_empty_config_is_the_images() {
+    let project = json!({"name": "shop", "services": {"api": {"image": "x",
+            "secrets": [{"source": "gone"}, {"source": "gone", "target": "/etc/own"}], "configs": [{"source": "gone"}]}},
+        "secrets": {"gone": {"environment": "EMPTY"}}, "configs": {"gone": {"environment": "EMPTY"}}});
+    let found = &parse(&project).services["api"].contents;
+    let found: Vec<_> = found.iter().map(|content| (content.target.as_str(), content.size)).collect();
+    assert_eq!(found, [("/run/secrets/gone", 0)]);
 }
