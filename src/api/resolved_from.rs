@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// The form of the digests. Those of another one say nothing about a change.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 
 /// Variables that steer Compose whatever the files say begin so.
 const STEERS: &str = "COMPOSE_";
@@ -51,9 +51,12 @@ impl ResolvedFrom {
             return Vec::new();
         }
         let of = |all: &Self, name: &str| all.variables.get(name).cloned().flatten();
-        // What only one of the two has read was not looked at in the other, but for what steers Compose in any case.
+        // Of the same files all the same variables were looked for. Else, what only one of the two has read was not looked at in
+        // the other, but for what steers Compose in any case.
+        let of_the_same = self.files == before.files;
         let known = |name: &&String| {
-            name.starts_with(STEERS)
+            of_the_same
+                || name.starts_with(STEERS)
                 || (self.variables.contains_key(*name) && before.variables.contains_key(*name))
         };
         let mut names: Vec<String> = self

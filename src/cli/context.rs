@@ -355,11 +355,19 @@ fn may_hold_secrets(event: &Metadata<'_>) -> bool {
     *event.level() > Level::INFO && TALKATIVE.contains(&crate_name)
 }
 
+/// Reports each certificate that it does not trust as an error, at each look; undrift's status says it in its own words.
+const REPORTS_ITSELF: &str = "rustls_platform_verifier";
+
+/// Whether an event is undrift's to show.
+fn is_shown(event: &Metadata<'_>) -> bool {
+    !may_hold_secrets(event) && event.target().split("::").next() != Some(REPORTS_ITSELF)
+}
+
 /// Starts the log on standard error.
 pub(super) fn start_logging(global: &Global, default: &str) -> Result<(), Failure> {
     let log = global.log.as_deref().unwrap_or(default);
     let filter = EnvFilter::try_new(log).map_err(|error| Failure::Usage(format!("--log {log}: {error}")))?;
-    let filter = filter.and(filter_fn(|event| !may_hold_secrets(event)));
+    let filter = filter.and(filter_fn(is_shown));
     let log = tracing_subscriber::fmt::layer();
     let registry = tracing_subscriber::registry();
     match global.log_format {

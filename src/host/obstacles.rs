@@ -57,9 +57,11 @@ impl LocalHost {
         let from = &known.desired.manifest_directory;
         for route in &known.spec.routes {
             if let Some(auth) = &route.auth {
-                let unreadable = self.prober.unreadable(auth, from).await;
-                all.extend(unreadable.map(|why| credentials(route, auth, from, &why)));
+                let unusable = self.prober.unusable(auth, from).await;
+                all.extend(unusable.map(|why| credentials(route, auth, from, &why)));
             }
+            let untrustable = self.prober.untrustable(route, from).await;
+            all.extend(untrustable.map(|why| certificates(route, from, &why)));
         }
         let routes = known.spec.routes.iter().enumerate();
         let own = known.containers.iter().map(|container| &container.seen);
@@ -238,6 +240,15 @@ fn credentials(route: &RouteSpec, auth: &Auth, from: &Path, why: &str) -> Obstac
             route.display_name()
         ),
         next,
+    }
+}
+
+fn certificates(route: &RouteSpec, from: &Path, why: &str) -> Obstacle {
+    let file = route.tls.as_ref().and_then(|tls| tls.ca_file.as_deref()).unwrap_or_default();
+    Obstacle {
+        reason: NoteReason::CredentialsUnreadable,
+        message: format!("route {}: {why}, so its answer cannot be verified", route.display_name()),
+        next: format!("openssl x509 -noout -subject -in {}", from.join(file).display()),
     }
 }
 

@@ -115,6 +115,44 @@ fn shell_with_another_value_takes_no_step_and_names_the_variable() {
     assert_eq!((right.drift("api").as_str(), notes(&right)), ("", vec![]));
 }
 
+/// Names that look like words and not like variables, a home that stands for `~`, and a login in between.
+#[test]
+fn every_variable_that_compose_fills_in_is_compared() {
+    let api = "image: undrift-example-base:latest, command: sleep 10000, init: true, stop_grace_period: 1s";
+    for (more, name) in [
+        ("environment: { DB_PASSWORD: \"${shop_password:-fallback}\" }", "shop_password"),
+        ("environment: [shop_proxy]", "shop_proxy"),
+        ("environment: { shop_key: }", "shop_key"),
+        ("tmpfs: [/tmp], volumes: [ \"~/data:/data\" ]", "HOME"),
+    ] {
+        let project = Project::new();
+        project.manifest(MANIFEST);
+        project.write("compose.yaml", &format!("services:\n  api: {{ {api}, {more} }}\n"));
+        let (one, other) = (project.path("one"), project.path("other"));
+        let value = one.display().to_string();
+        let docker_config = project.path("docker");
+        let settings = docker_config.display().to_string();
+        project.write("docker/config.json", "{}");
+        let right = [(name, value.as_str()), ("DOCKER_CONFIG", settings.as_str())];
+        project.compose_with(&["up", "-d"], &right);
+        with(&project, "apply", &right, &[]).expect(0);
+        let before = project.containers("api");
+        let value = other.display().to_string();
+        let wrong = [(name, value.as_str()), right[1]];
+        // `docker login` writes this file.
+        project.write("docker/config.json", "{ \"auths\": {} }");
+        let others: &[&[(&str, &str)]] = if name == "HOME" { &[&wrong] } else { &[&wrong, &wrong[1..]] };
+        for env in others {
+            let check = as_json(&project, "check", env).expect(1);
+            let [(reason, note)] = &notes(&check)[..] else { panic!("{name}: {check:?}") };
+            assert!(reason == "EnvironmentDiffers" && note.contains(name), "{note}");
+            with(&project, "apply", env, &[]).expect(1);
+            assert_eq!((steps(&project), project.containers("api")), (0, before.clone()), "{name}");
+        }
+        with(&project, "apply", &right, &[]).expect(0);
+    }
+}
+
 #[test]
 fn environment_that_is_accepted_is_the_one_of_the_next_verified_state() {
     let project = verified();

@@ -33,7 +33,7 @@ const AS_IT_IS: (&str, &str) = ("", "");
 const PASSWORD: &str = "passwordFrom: { env: E2E_PASSWORD }";
 const AUTH: &str = "basic: { username: ops, passwordFrom: { env: E2E_PASSWORD } }";
 
-const MISTAKES: [Mistake; 12] = [
+const MISTAKES: [Mistake; 14] = [
     Mistake {
         what: "a password variable that is not set",
         manifest: (PASSWORD, "passwordFrom: { env: E2E_NOT_SET }"),
@@ -68,6 +68,27 @@ const MISTAKES: [Mistake; 12] = [
         doctor: "CredentialsReadable",
         names: "the environment variable E2E_NO_TOKEN is not set",
         next: "export E2E_NO_TOKEN=…",
+        code: 1,
+    },
+    Mistake {
+        what: "a token file of several lines",
+        manifest: (AUTH, "bearerFrom: { file: api/Dockerfile }"),
+        compose: COMPOSE,
+        doctor: "CredentialsReadable",
+        names: "the token has a line break",
+        next: "ls -l ",
+        code: 1,
+    },
+    Mistake {
+        what: "certificates that are not there",
+        manifest: (
+            "          expect: [401]",
+            "          scheme: https\n          tls: { caFile: no-such-ca.pem }\n          expect: [401]",
+        ),
+        compose: COMPOSE,
+        doctor: "CredentialsReadable",
+        names: "cannot read the certificates in no-such-ca.pem",
+        next: "openssl x509 -noout -subject -in ",
         code: 1,
     },
     Mistake {
@@ -152,7 +173,7 @@ fn check(project: &Project) -> (Option<i32>, String) {
 }
 
 #[test]
-fn project_made_wrong_in_twelve_ways_is_told_before_any_step_and_keeps_what_works() {
+fn project_made_wrong_in_fourteen_ways_is_told_before_any_step_and_keeps_what_works() {
     let project = Project::in_incident();
     let (containers, image) = (project.containers("api"), project.image());
     for mistake in &MISTAKES {

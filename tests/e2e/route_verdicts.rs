@@ -19,7 +19,7 @@ use axum::{
 };
 use serde_json::Value;
 
-use crate::support::{Project, Run};
+use crate::support::{Project, Run, run};
 
 /// `tests/routes/server.py`, of the kind that a test wants, which it may change.
 pub(crate) struct Server {
@@ -418,6 +418,9 @@ fn a_certificate_that_nobody_trusts_is_named_in_plain_words_and_can_be_declared(
     assert_eq!(check.drift("api"), "route Untrusted");
     let words = message(&check, "RouteExposed");
     assert!(words.contains("`tls.caFile`") && !words.contains("InvalidCertificate"), "{words}");
+    assert!(!check.stderr.contains("ERROR"), "no library's own words: {}", check.stderr);
+    // As the unit file has it.
+    let check = run(project.command(&["check", "-f", "undrift.yaml"]).env("UNDRIFT_LOG", "info")).expect(1);
     assert!(!check.stderr.contains("ERROR"), "no library's own words: {}", check.stderr);
     let apply = project.apply().expect(1);
     assert_eq!(apply.condition("Stalled"), "True Untrusted");

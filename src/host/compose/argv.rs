@@ -55,6 +55,12 @@ pub fn config_hashes(desired: &Desired) -> Vec<String> {
     with(compose(desired), &["config", "--hash", "*"], &[])
 }
 
+/// `config --models`: a line per language model of the project.
+#[must_use]
+pub fn config_models(desired: &Desired) -> Vec<String> {
+    with(compose(desired), &["config", "--models"], &[])
+}
+
 /// `version --short`: Compose's own version.
 #[must_use]
 pub fn version(desired: &Desired) -> Vec<String> {

@@ -1,19 +1,12 @@
 //! What programs give a service's containers besides what it declares, as Compose hashes it: the variables of its providers, and
 //! those of the language models that it uses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{Model, Provided, declared::dense};
-
-/// An entry of the project's `models:`.
-#[derive(Deserialize)]
-pub(super) struct LanguageModel {
-    /// Its reference: `ai/smollm2`.
-    model: String,
-}
 
 /// What a service says of a model that it uses: the names of its variables, where they are not the default ones.
 #[derive(Deserialize, Default)]
@@ -34,12 +27,13 @@ struct UsedModels {
 pub(super) struct Given<'a>(BTreeMap<String, &'a str>);
 
 impl<'a> Given<'a> {
-    /// Those of one service, whose JSON this is. What its providers gave, and where `docker model` answers, stands in its
-    /// container; which model it is to use stands in the files.
+    /// Those of one service, whose JSON this is, as its container has them. A model that is not among those of the project
+    /// (`models`) is left out. Compose does not say which key of the project is which model: of two that were exchanged nothing
+    /// is seen.
     pub(super) fn of(
         service: &str,
         json: &str,
-        models: &'a BTreeMap<String, LanguageModel>,
+        models: &BTreeSet<String>,
         project: &Model,
         provided: &'a Provided,
     ) -> Self {
@@ -55,7 +49,8 @@ impl<'a> Given<'a> {
             let endpoint = used.endpoint_var.unwrap_or_else(|| format!("{prefix}_URL"));
             let name = used.model_var.unwrap_or_else(|| format!("{prefix}_MODEL"));
             let answers_at = provided.variable(service, &endpoint);
-            given.extend(models.get(&key).map(|model| (name, model.model.as_str())));
+            let model = provided.variable(service, &name).filter(|model| models.contains(*model));
+            given.extend(model.map(|model| (name, model)));
             given.extend(answers_at.map(|url| (endpoint, url)));
         }
         Self(given)
@@ -105,19 +100,20 @@ mod tests {
         let service = r#"{"image": "x", "models": {"my-llm": null, "other": {"endpoint_var": "AT", "model_var": "WHICH"}}}"#;
         let json = format!(r#"{{"name": "p", "services": {{"api": {service}}}}}"#);
         let project = Model::parse(json.as_bytes()).unwrap();
-        let model = |model: &str| LanguageModel { model: model.into() };
-        let models = BTreeMap::from([("my-llm".into(), model("ai/a")), ("other".into(), model("ai/b<c"))]);
+        let models = ["ai/a", "ai/b<c"].map(str::to_owned).into();
         let mut provided = Provided::default();
-        let url = ("MY_LLM_URL".to_owned(), "http://x/?a&b".to_owned());
-        provided.insert(
-            "api",
-            vec![url, ("WHICH".into(), "ai/older".into())],
-            std::collections::BTreeSet::new(),
-        );
+        let variables = [
+            ("MY_LLM_URL", "http://x/?a&b"),
+            ("MY_LLM_MODEL", "ai/older"),
+            ("WHICH", "ai/b<c"),
+            ("AT", "http://y/"),
+        ];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        provided.insert("api", variables.into(), BTreeSet::new());
         let given = Given::of("api", service, &models, &project, &provided);
         assert_eq!(
             given.added_to(Some(r#"{ "Z": "$$1", "A": null }"#)),
-            r#"{"A":null,"MY_LLM_MODEL":"ai/a","MY_LLM_URL":"http://x/?a\u0026b","WHICH":"ai/b\u003cc","Z":"$1"}"#
+            r#"{"A":null,"AT":"http://y/","MY_LLM_URL":"http://x/?a\u0026b","WHICH":"ai/b\u003cc","Z":"$1"}"#
         );
         assert_eq!(Given::default().added_to(None), "{}");
     }

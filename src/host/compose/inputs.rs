@@ -19,7 +19,7 @@ use super::env::Environment;
 use crate::{
     api::Desired,
     files::{self, LARGEST_TEXT},
-    host::KeyedDigest,
+    host::{KeyedDigest, docker_config},
 };
 
 mod finder;
@@ -27,7 +27,7 @@ mod finder;
 use finder::Finder;
 
 /// The version of the fingerprint's form and of the rules by which inputs are found.
-const VERSION: &str = "undrift-compose-v8";
+const VERSION: &str = "undrift-compose-v9";
 
 /// The names that Compose looks for, in its order; the first that exists is the project's file.
 const MAIN_FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
@@ -47,7 +47,10 @@ const PREFIXES: [&str; 2] = [STEERS_COMPOSE, "DOCKER_"];
 const STEERS_COMPOSE: &str = "COMPOSE_";
 
 /// Variables that say where the programs are, whatever the files use.
-const TO_FIND_PROGRAMS: [&str; 2] = ["PATH", "HOME"];
+const TO_FIND_PROGRAMS: [&str; 2] = ["PATH", HOME];
+
+/// What Compose fills in for a `~`.
+const HOME: &str = "HOME";
 
 /// What Compose reads. Names only: contents and values go into the fingerprint. Kept sealed, and no otherwise: among the words
 /// that may be variables there are passwords.
@@ -170,8 +173,10 @@ impl ComposeInputs {
             };
             files.insert(name, content);
         }
-        // Another Compose, too, makes another project of the same files.
-        let programs = self.programs.iter().map(|path| {
+        // Another Compose, too, makes another project of the same files. The docker CLI's settings hold credentials that are
+        // renewed, and nothing that the project is made of.
+        let makes_it = |path: &&PathBuf| path.file_name() != Some(OsStr::new(docker_config::SETTINGS));
+        let programs = self.programs.iter().filter(makes_it).map(|path| {
             let name = path.to_string_lossy().into_owned();
             let identity = digest(&name, identity(path).as_bytes());
             (name, identity)
@@ -182,7 +187,7 @@ impl ComposeInputs {
         let steering = steering.filter(|name| name.starts_with(STEERS_COMPOSE));
         // A word that is set in the environment is the name of a variable, whatever else it may be.
         let set = self.words.iter().map(String::as_str).filter(|name| env.get(name).is_some());
-        let names = self.variables.iter().map(String::as_str).chain(set).chain(steering);
+        let names = self.variables.iter().map(String::as_str).chain(set).chain(steering).chain([HOME]);
         let variables = names.map(|name| (name.to_owned(), value(name))).collect();
         Some((files, variables))
     }

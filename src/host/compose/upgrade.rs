@@ -5,7 +5,7 @@
 //! shows the other direction: where one of the forms in which some version writes the model of now has the very
 //! hash that the container bears, the container was made from this model.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{
     Deserialize, Deserializer,
@@ -14,11 +14,7 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::{
-    Model, Provided, Resolved, argv,
-    declared::dense,
-    digest,
-    given::{Given, LanguageModel},
-    question::Questions,
+    Model, Program, Provided, Resolved, argv, declared::dense, digest, given::Given, question::Questions,
     resolve::QUERY_TIMEOUT,
 };
 use crate::{
@@ -137,7 +133,14 @@ async fn document(desired: &Desired, endpoint: &Endpoint, resolved: &Resolved) -
     let env = Environment::of_this_process().for_docker(endpoint, &desired.directory);
     let questions = Questions { desired, endpoint, env: &env, name_engine: resolved.names_engine };
     let answer = questions.ask(&argv::config_json(desired), QUERY_TIMEOUT).await;
-    serde_json::from_slice(&answer.ok()?.stdout).ok()
+    let mut document: ConfigDocument = serde_json::from_slice(&answer.ok()?.stdout).ok()?;
+    let mut services = resolved.model.services.values();
+    if services.any(|service| service.program == Some(Program::ModelRunner)) {
+        let printed = questions.ask(&argv::config_models(desired), QUERY_TIMEOUT).await.ok()?;
+        let printed = String::from_utf8_lossy(&printed.stdout);
+        document.models = printed.lines().map(|line| line.trim().to_owned()).collect();
+    }
+    Some(document)
 }
 
 fn is_hash(form: &str, hash: &str) -> bool {
@@ -147,8 +150,9 @@ fn is_hash(form: &str, hash: &str) -> bool {
 #[derive(Deserialize)]
 struct ConfigDocument {
     services: Members,
-    #[serde(default)]
-    models: BTreeMap<String, LanguageModel>,
+    /// The language models of the project.
+    #[serde(skip)]
+    models: BTreeSet<String>,
 }
 
 impl ConfigDocument {

@@ -61,9 +61,16 @@ impl Prober {
         RouteObservation { answers: futures_util::future::join_all(answers).await }
     }
 
-    /// Why these credentials cannot be read; `None` where they can.
-    pub async fn unreadable(&self, auth: &Auth, files_from: &Path) -> Option<String> {
-        secret::read(auth, files_from, self.env()).await.err()
+    /// Why these credentials cannot be read, or sent in any request; `None` where they can.
+    pub async fn unusable(&self, auth: &Auth, files_from: &Path) -> Option<String> {
+        let read = secret::read(auth, files_from, self.env()).await;
+        read.map_or_else(Some, |credentials| credentials.unsendable())
+    }
+
+    /// Why the certificates that a route is to trust cannot be used; `None` where they can, or none are declared.
+    pub async fn untrustable(&self, route: &RouteSpec, files_from: &Path) -> Option<String> {
+        let trust = Trust::read(false, route.tls.as_ref(), files_from).await;
+        trust.map_or_else(Some, |trust| trust.flaw())
     }
 }
 

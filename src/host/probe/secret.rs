@@ -2,6 +2,8 @@
 
 use std::{ffi::OsString, fmt, path::Path};
 
+use reqwest::header::HeaderValue;
+
 use crate::{
     api::{Auth, SecretSource},
     files,
@@ -18,6 +20,17 @@ pub(super) type Env = fn(&str) -> Option<OsString>;
 pub(super) enum Credentials {
     Basic { username: String, password: Secret },
     Bearer(Secret),
+}
+
+impl Credentials {
+    /// Why no request can carry them. A line break within a token is the usual one; a password is written in base64.
+    pub(super) fn unsendable(&self) -> Option<String> {
+        let Self::Bearer(token) = self else { return None };
+        let is_sendable = HeaderValue::try_from(token.expose()).is_ok();
+        (!is_sendable).then(|| {
+            "the token has a line break or another character that no HTTP header may have".to_owned()
+        })
+    }
 }
 
 /// Text that is never printed.

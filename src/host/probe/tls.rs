@@ -51,6 +51,11 @@ impl Trust {
         };
         Ok(Self { http2, any: tls.verify == Some(false), own, server_name: tls.server_name.clone() })
     }
+
+    /// Why its own certificates are none.
+    pub(super) fn flaw(&self) -> Option<String> {
+        DeclaredCertificates::new(self.own.as_deref()?).err()
+    }
 }
 
 async fn certificates(name: &str, from: &Path) -> Result<Vec<u8>, String> {
