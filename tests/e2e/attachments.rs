@@ -292,11 +292,19 @@ fn no_up_is_taken_on_a_network_that_compose_would_make_anew_until_a_person_has_i
     assert!(stalled.contains("up --detach --no-deps api web"), "{stalled}");
     assert!(project.steps().is_empty());
     assert_eq!((project.containers("api"), project.containers("web")), containers);
-    // What it names is what helps.
+    // What it names is what helps. Compose 2.40.3 puts `web`, which it keeps, on the new network without the name of its
+    // service: that is left to undrift.
     compose.run(&project, &["up", "--detach", "--no-deps", "api", "web"]);
+    let left = drift_of_web(&project);
+    assert!(["", "container NetworkChanged"].contains(&left.as_str()), "{left}");
     undrift("apply", 0);
     undrift("check", 0);
-    assert_eq!(project.steps(), [""; 0]);
+    assert_eq!(project.steps(), vec!["Up"; usize::from(!left.is_empty())]);
+}
+
+/// What has drifted of `web`, with the Compose that was installed.
+fn drift_of_web(project: &Project) -> String {
+    run(&mut Compose::undrift(project, "check")).drift("web")
 }
 
 #[test]
