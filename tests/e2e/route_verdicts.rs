@@ -388,6 +388,31 @@ fn a_server_of_eight_requests_a_second_is_verified_with_a_handful_of_refusals() 
 }
 
 #[test]
+fn a_pause_that_a_server_asks_for_is_kept_whether_in_seconds_or_as_a_date() {
+    for kind in ["pause in seconds", "pause as a date"] {
+        let server = Server::new(kind);
+        let project = down();
+        declare_at(&project, &server, "expect: 401");
+        let manifest = fs::read_to_string(project.path("undrift.yaml")).unwrap();
+        project.write("undrift.yaml", &manifest.replace("timeout: 10s", "timeout: 60s"));
+        project.apply().expect(0);
+        let asked = server.asked();
+        let first = asked.iter().find(|asked| asked.status == 429).expect("it refuses at first").at;
+        // Requests that were on their way side by side come at once.
+        let early = asked.iter().filter(|asked| (first + 0.5..first + 3.5).contains(&asked.at)).count();
+        assert_eq!(early, 0, "{kind}: {asked:?}");
+    }
+}
+
+#[test]
+fn heads_that_curl_reads_are_read() {
+    let server = Server::new("odd heads");
+    let project = up();
+    declare_at(&project, &server, "expect: 401");
+    project.check().expect(0);
+}
+
+#[test]
 fn a_server_that_always_has_had_enough_is_unknown_and_asked_ever_less_often() {
     let server = Server::new("never enough");
     let project = down();

@@ -7,6 +7,7 @@ It prints its port.
 
 import base64
 import collections
+import email.utils
 import http.server
 import pathlib
 import re
@@ -20,6 +21,8 @@ RIGHT = "Basic " + base64.b64encode(b"ops:secret").decode()
 ROUTE = "/api/workflow"
 LOCK = threading.Lock()
 RECENT = collections.deque()
+PAUSE = 4  # seconds
+REFUSING = {}
 
 
 def protected(authorized):
@@ -41,6 +44,20 @@ def limited(limit):
         return 429
     RECENT.append(now)
     return None
+
+
+def refusing():
+    """Whether it is within the pause, which begins with the first request."""
+    with LOCK:
+        return time.monotonic() < REFUSING.setdefault("until", time.monotonic() + PAUSE)
+
+
+def pause(kind):
+    """How it asks for the pause."""
+    if kind == "pause in seconds":
+        return str(PAUSE)
+    # A date has whole seconds.
+    return email.utils.formatdate(time.time() + PAUSE + 1, usegmt=True)
 
 
 def answer(kind, method, path, authorized):
@@ -73,6 +90,10 @@ def answer(kind, method, path, authorized):
     if kind == "eight in a second":
         with LOCK:
             return limited(8) or (protected(authorized) if known else 404), None
+    if kind.startswith("pause "):
+        return 429 if refusing() else (protected(authorized) if known else 404), None
+    if kind == "odd heads":
+        return (protected(authorized) if known else 404), None
     if kind == "never enough":
         return 429, None
     raise ValueError(kind)
@@ -90,6 +111,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(status)
         if allow:
             self.send_header("Allow", allow)
+        if status == 429 and kind.startswith("pause "):
+            self.send_header("Retry-After", pause(kind))
+        if kind == "odd heads":
+            for number in range(150):
+                self.send_header(f"X-{number}", "x")
+            self.flush_headers()
+            self.wfile.write(b"X-Spaced : before its colon\r\nX-Folded: over\r\n two lines\r\n")
         self.send_header("Content-Length", "0")
         self.end_headers()
 
