@@ -313,16 +313,15 @@ impl LocalHost {
             .collect();
         let services: Vec<String> = differing.into_iter().cloned().collect();
         let provided = self.provided(resolved, containers, &services).await;
-        let of_models: Vec<Made<'_>> = containers
-            .iter()
-            .filter(|container| services.contains(&container.service) && !same.contains(&container.seen.id))
-            .filter(|container| resolved.model.program(&container.service) == Some(Program::ModelRunner))
-            .filter_map(made)
-            .collect();
+        let uses_models = |container: &&Container| {
+            services.contains(&container.service)
+                && !same.contains(&container.seen.id)
+                && resolved.model.program(&container.service) == Some(Program::ModelRunner)
+        };
+        let of_models: Vec<Made<'_>> = containers.iter().filter(uses_models).filter_map(made).collect();
         let judged =
             compose::judge_by_hash(desired, endpoint, resolved, &printed, &of_models, &provided).await;
-        let judged: BTreeMap<String, bool> =
-            judged.into_iter().map(|(id, is_same)| (id.to_owned(), !is_same)).collect();
+        let judged = judged.into_iter().map(|(id, is_same)| (id.to_owned(), !is_same)).collect();
         let recreations =
             compose::would_recreate_beside(desired, endpoint, resolved, &services, &provided).await;
         let changed = Changed { same, judged, provided, recreations };

@@ -4,7 +4,8 @@ use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use crate::{
     compose_binaries::Compose,
-    support::{Project, Run, docker, run},
+    providers::{undrift, variables},
+    support::{Project, run},
 };
 
 /// Stands in for Docker Model Runner, and writes down what it was asked for.
@@ -55,20 +56,12 @@ fn up(project: &Project) {
     run(command.current_dir(project.path("")).env("DOCKER_CONFIG", project.path("docker"))).expect(0);
 }
 
-fn undrift(project: &Project, verb: &str, code: i32) -> Run {
-    run(&mut Compose::undrift(project, verb)).expect(code)
-}
-
 /// What `docker model` was asked for since it was last looked.
 fn asked(project: &Project) -> String {
     let log = project.path("model.log");
     let asked = fs::read_to_string(&log).unwrap_or_default();
     let _ = fs::remove_file(log);
     asked
-}
-
-fn variables(project: &Project) -> String {
-    docker(&["inspect", "-f", "{{.Config.Env}}", &project.containers("api")[0]])
 }
 
 #[test]

@@ -40,7 +40,8 @@ fn declare(project: &Project, environment: &str) {
     );
 }
 
-fn undrift(project: &Project, verb: &str, code: i32) -> Run {
+/// A verb with the newer Compose.
+pub(crate) fn undrift(project: &Project, verb: &str, code: i32) -> Run {
     run(&mut Compose::undrift(project, verb)).expect(code)
 }
 
@@ -49,7 +50,8 @@ fn runs(project: &Project) -> usize {
     fs::read_to_string(project.path("provider.log")).unwrap().lines().count()
 }
 
-fn variables(project: &Project) -> String {
+/// The variables of `api`'s container.
+pub(crate) fn variables(project: &Project) -> String {
     docker(&["inspect", "-f", "{{.Config.Env}}", &project.containers("api")[0]])
 }
 

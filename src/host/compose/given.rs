@@ -1,5 +1,5 @@
-//! What programs give a service's containers besides what it declares, as Compose hashes it: the variables of its providers, and
-//! those of the language models that it uses.
+//! What programs give a service's containers besides what it declares, as Compose hashes it: the variables of its providers,
+//! and those of the language models that it uses.
 
 use std::collections::{BTreeMap, BTreeSet};
 

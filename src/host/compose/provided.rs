@@ -42,6 +42,11 @@ impl Provided {
         self.0.insert(service.to_owned(), ProvidedVariables { variables, once_declared });
     }
 
+    /// Whether the variables of the service's container are known.
+    pub(super) fn is_known(&self, service: &str) -> bool {
+        self.0.contains_key(service)
+    }
+
     /// One variable of the container of a service.
     pub(super) fn variable(&self, service: &str, name: &str) -> Option<&str> {
         let all = &self.0.get(service)?.variables;

@@ -14,21 +14,22 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::{
-    Model, Program, Provided, Resolved, argv, declared::dense, digest, given::Given, question::Questions,
-    resolve::QUERY_TIMEOUT,
+    Model, Program, Provided, Resolved, argv, command::Finished, declared::dense, digest, given::Given,
+    question::Questions, resolve::QUERY_TIMEOUT,
 };
 use crate::{
-    api::{Desired, Joined, Shared},
+    api::{Desired, Joined, Shared, StepOutcome},
     host::{compose::Environment, endpoint::Endpoint},
 };
 
-/// The keys of a service in the order in which Compose hashes them (compose-go 2.0.2, whose order later versions keep; keys of up to 2.9.1 among
-/// them). `use_api_socket` is none of them: what Compose makes of it is hashed, and not printed.
+/// The keys of a service in the order in which Compose hashes them (compose-go 2.0.2, whose order later versions keep; keys of
+/// up to 2.9.1 among them). `use_api_socket` is none of them: what Compose makes of it is hashed, and not printed.
 const ORDER: &str = "profiles annotations attach build develop blkio_config cap_add cap_drop cgroup_parent cgroup cpu_count \
     cpu_percent cpu_period cpu_quota cpu_rt_period cpu_rt_runtime cpus cpuset cpu_shares command configs container_name \
     credential_spec depends_on deploy device_cgroup_rules devices dns dns_opt dns_search dockerfile domainname entrypoint \
-    provider environment env_file expose extends external_links extra_hosts group_add gpus hostname healthcheck image init ipc isolation \
-    labels label_file links logging log_driver log_opt mem_limit mem_reservation memswap_limit mem_swappiness mac_address models net \
+    provider environment env_file expose extends external_links extra_hosts group_add gpus hostname healthcheck image init \
+    ipc isolation labels label_file links logging log_driver log_opt mem_limit mem_reservation memswap_limit mem_swappiness \
+    mac_address models net \
     network_mode networks oom_kill_disable oom_score_adj pid pids_limit platform ports privileged pull_policy read_only \
     restart runtime scale secrets security_opt shm_size stdin_open stop_grace_period stop_signal storage_opt sysctls tmpfs \
     tty ulimits user userns_mode uts volume_driver volumes volumes_from working_dir \
@@ -121,7 +122,10 @@ pub async fn judge_by_hash<'a>(
     }
     let Some(project) = document(desired, endpoint, resolved).await else { return BTreeMap::new() };
     let judge = |made: &Made<'a>| {
-        let is_same = project.is_made_of(made, &resolved.model, provided)?;
+        // Without what its container was given, every container would seem to differ.
+        let is_same = provided
+            .is_known(made.service)
+            .then(|| project.is_made_of(made, &resolved.model, provided))??;
         let plain = || project.hash(made.service, resolved.version.as_deref());
         (is_same || plain().as_ref() == printed.get(made.service)).then_some((made.container, is_same))
     };
@@ -137,10 +141,16 @@ async fn document(desired: &Desired, endpoint: &Endpoint, resolved: &Resolved) -
     let mut services = resolved.model.services.values();
     if services.any(|service| service.program == Some(Program::ModelRunner)) {
         let printed = questions.ask(&argv::config_models(desired), QUERY_TIMEOUT).await.ok()?;
-        let printed = String::from_utf8_lossy(&printed.stdout);
-        document.models = printed.lines().map(|line| line.trim().to_owned()).collect();
+        document.models = language_models(&printed)?;
     }
     Some(document)
+}
+
+/// The models that Compose prints; `None` where it refuses to, as one that does not know the option.
+fn language_models(printed: &Finished) -> Option<BTreeSet<String>> {
+    let lines = String::from_utf8_lossy(&printed.stdout);
+    let names = lines.lines().map(|line| line.trim().to_owned());
+    (printed.outcome == StepOutcome::Succeeded).then(|| names.collect())
 }
 
 fn is_hash(form: &str, hash: &str) -> bool {
@@ -286,6 +296,22 @@ mod tests {
         // What is shared with no service is written as it is.
         let host = r#"{"ipc":"shareable","network_mode":"host","pid":"host"}"#;
         assert!(all_forms(host, &all).iter().any(|found| found == host));
+    }
+
+    #[test]
+    fn models_that_compose_does_not_print_are_not_known() {
+        let printed = |outcome| Finished {
+            outcome,
+            exit_code: None,
+            output: String::new(),
+            stdout: b"ai/one\nai/two\n".to_vec(),
+            duration: std::time::Duration::ZERO,
+        };
+        let known = language_models(&printed(StepOutcome::Succeeded)).unwrap();
+        assert_eq!(known.into_iter().collect::<Vec<_>>(), ["ai/one", "ai/two"]);
+        for outcome in [StepOutcome::Failed, StepOutcome::TimedOut] {
+            assert_eq!(language_models(&printed(outcome)), None);
+        }
     }
 
     #[test]
