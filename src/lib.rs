@@ -26,6 +26,7 @@ mod causes;
 pub mod cli;
 mod daemon;
 pub mod decide;
+mod documents;
 mod files;
 #[cfg(test)]
 mod fixtures;

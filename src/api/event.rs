@@ -1,9 +1,11 @@
-//! What a record of the audit trail tells, typed: decisions rest on this, and never on the JSON of a record.
+//! What happens to an object, typed. Whoever reconciles emits it, the control socket streams it as JSON, and the command line
+//! shows it. Most of it is in the audit trail, too: decisions rest on what is read from there, and never on the JSON of a
+//! record.
 
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::{AuditKind, AuditRecord, Drift, Step, StepKind, StepOutcome, Time};
+use super::{AuditKind, AuditRecord, Drift, Step, StepKind, StepOutcome, Time, Transition};
 
 /// One record of the trail, as far as decisions and stories need it.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,8 +20,9 @@ pub struct RecordedEvent {
     pub event: Event,
 }
 
-/// What happened.
-#[derive(Debug, Clone, PartialEq)]
+/// What happened. As JSON each has its name as `kind`; the names that the trail has are [`AuditKind`]'s.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all_fields = "camelCase")]
 #[non_exhaustive]
 pub enum Event {
     /// A drift of a service was seen for the first time in an occurrence of its incident.
@@ -27,16 +30,19 @@ pub enum Event {
         /// The service.
         service: String,
         /// What of it.
+        #[serde(flatten)]
         drift: Drift,
     },
     /// A step is about to begin.
     StepIntended {
         /// The step, with how far it goes.
+        #[serde(flatten, with = "step_fields")]
         step: Step,
         /// The services that it is for.
         services: Vec<String>,
     },
     /// A step ended, or was found to have ended with the undrift that began it.
+    #[serde(rename = "StepFinished")]
     StepEnded(EndedStep),
     /// A service was as declared for the whole stability window.
     Verified {
@@ -48,19 +54,75 @@ pub enum Event {
     /// The images of before run again.
     RolledBack,
     /// The incident is over: everything is as declared, and verified.
-    Reconciled,
-    /// The incident is over: undrift gave up.
-    Stalled,
+    Reconciled {
+        /// The routes that answer otherwise than before the repair.
+        transitions: Vec<RouteTransition>,
+    },
+    /// Nothing more is tried; an incident that was open is over.
+    Stalled {
+        /// Why, in `PascalCase`.
+        reason: String,
+        /// Why, in words.
+        message: String,
+    },
     /// What is about the object, or about undrift itself, and changes no incident.
-    Other(AuditKind),
+    Other {
+        /// What.
+        what: AuditKind,
+    },
+    /// Not in the trail: a look is over, and its status is recorded. What follows may take long.
+    Observed,
+    /// Not in the trail: the command of the running step printed a line.
+    Output {
+        /// The line.
+        line: String,
+    },
+    /// Not in the trail: the stability window of these services begins.
+    Verifying {
+        /// The services.
+        services: Vec<String>,
+        /// How long it is, in milliseconds.
+        window_ms: u64,
+    },
+    /// Not in the trail: a service was not as declared for the whole window.
+    NotVerified {
+        /// The service.
+        service: String,
+        /// Why, in words.
+        why: String,
+    },
+    /// Not in the trail: nothing is done for now.
+    Waiting {
+        /// Until when at most, where that is known.
+        until: Option<Time>,
+        /// Why, in words.
+        why: String,
+    },
+}
+
+impl Event {
+    /// Whether the trail has it, too.
+    #[must_use]
+    pub const fn is_recorded(&self) -> bool {
+        !matches!(
+            self,
+            Self::Observed
+                | Self::Output { .. }
+                | Self::Verifying { .. }
+                | Self::NotVerified { .. }
+                | Self::Waiting { .. }
+        )
+    }
 }
 
 /// How a step ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct EndedStep {
     /// The record of its intent. Only that says how far the step was to go; `None` in a record that does not name it.
     pub intent: Option<u64>,
     /// Its kind.
+    #[serde(rename = "step")]
     pub kind: StepKind,
     /// The services that it was for.
     pub services: Vec<String>,
@@ -68,6 +130,78 @@ pub struct EndedStep {
     pub outcome: StepOutcome,
     /// When. The record may be hours younger, where there was no room for it before.
     pub at: Time,
+    /// How its command ended; `None` where the step was interrupted.
+    pub command: Option<CommandEnd>,
+}
+
+/// How the command of a step ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CommandEnd {
+    /// Its exit code, where it exited.
+    pub exit_code: Option<i32>,
+    /// How long the step took, in milliseconds.
+    pub duration_ms: u64,
+    /// The end of what it printed.
+    pub output: String,
+}
+
+/// A route's status before and after a repair.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteTransition {
+    /// The service.
+    pub service: String,
+    /// The route as it is shown.
+    pub route: String,
+    /// From what to what.
+    #[serde(flatten)]
+    pub transition: Transition,
+}
+
+/// A step as the trail has it: its kind, and how far it goes in fields that are true or not there.
+mod step_fields {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::{Step, StepKind};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Fields {
+        step: StepKind,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        no_cache: bool,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        force_recreate: bool,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        no_recreate: bool,
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    pub(super) fn serialize<S: Serializer>(step: &Step, serializer: S) -> Result<S::Ok, S::Error> {
+        let fields = Fields {
+            step: step.kind(),
+            no_cache: *step == Step::Build { no_cache: true },
+            force_recreate: *step == Step::Up { force_recreate: true },
+            no_recreate: *step == Step::Start,
+        };
+        fields.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Step, D::Error> {
+        let Fields { step, no_cache, force_recreate, no_recreate } = Fields::deserialize(deserializer)?;
+        Ok(of(step, no_cache, force_recreate, no_recreate))
+    }
+
+    /// The step of this kind that goes so far.
+    pub(super) const fn of(kind: StepKind, no_cache: bool, force_recreate: bool, no_recreate: bool) -> Step {
+        match kind {
+            StepKind::Build => Step::Build { no_cache },
+            StepKind::Up if no_recreate => Step::Start,
+            StepKind::Up => Step::Up { force_recreate },
+            StepKind::Restart => Step::Restart,
+            StepKind::Rollback => Step::Rollback,
+        }
+    }
 }
 
 /// Why a record tells nothing that can be relied on: it was damaged, or a later undrift has written it.
@@ -102,9 +236,14 @@ impl TryFrom<&AuditRecord> for RecordedEvent {
             AuditKind::StepInterrupted => Event::StepEnded(read.ended(StepOutcome::Interrupted, time)?),
             AuditKind::Verified => Event::Verified { service: read.service()?, image: read.field("image")? },
             AuditKind::RolledBack => Event::RolledBack,
-            AuditKind::Reconciled => Event::Reconciled,
-            AuditKind::Stalled => Event::Stalled,
-            other => Event::Other(other),
+            AuditKind::Reconciled => Event::Reconciled {
+                // Records of the first versions have none.
+                transitions: read.field::<Option<_>>("transitions")?.unwrap_or_default(),
+            },
+            AuditKind::Stalled => {
+                Event::Stalled { reason: read.field("reason")?, message: read.field("message")? }
+            }
+            what => Event::Other { what },
         };
         Ok(Self { seq: record.seq, time, incident: record.incident.clone(), event })
     }
@@ -154,27 +293,32 @@ impl RecordReader<'_> {
     }
 
     fn step(self) -> Result<Step, EventError> {
-        Ok(match self.word("step", self.0.step.as_ref())? {
-            StepKind::Build => Step::Build { no_cache: self.is("noCache")? },
-            StepKind::Up if self.is("noRecreate")? => Step::Start,
-            StepKind::Up => Step::Up { force_recreate: self.is("forceRecreate")? },
-            StepKind::Restart => Step::Restart,
-            StepKind::Rollback => Step::Rollback,
-        })
+        let kind = self.word("step", self.0.step.as_ref())?;
+        let (no_cache, force_recreate) = (self.is("noCache")?, self.is("forceRecreate")?);
+        Ok(step_fields::of(kind, no_cache, force_recreate, self.is("noRecreate")?))
     }
 
     fn ended(self, outcome: StepOutcome, written: Time) -> Result<EndedStep, EventError> {
         let began: Option<Time> = self.field("startedAt")?;
-        let took: Option<i64> = self.field("durationMs")?;
-        let ended = began
-            .zip(took)
-            .and_then(|(began, ms)| began.checked_add_signed(chrono::TimeDelta::try_milliseconds(ms)?));
+        let took: Option<u64> = self.field("durationMs")?;
+        let ended = began.zip(took).and_then(|(began, ms)| {
+            began.checked_add_signed(chrono::TimeDelta::try_milliseconds(i64::try_from(ms).ok()?)?)
+        });
+        let command = match took {
+            Some(duration_ms) => Some(CommandEnd {
+                exit_code: self.field("exitCode")?,
+                duration_ms,
+                output: self.field::<Option<String>>("output")?.unwrap_or_default(),
+            }),
+            None => None,
+        };
         Ok(EndedStep {
             intent: self.field("intent")?,
             kind: self.word("step", self.0.step.as_ref())?,
             services: self.field("services")?,
             outcome,
             at: ended.unwrap_or(written),
+            command,
         })
     }
 }
@@ -184,6 +328,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::api::{Layer, Reason};
 
     fn record(kind: AuditKind, step: Option<&str>, outcome: Option<&str>, evidence: Value) -> AuditRecord {
         AuditRecord {
@@ -222,6 +367,53 @@ mod tests {
         }
     }
 
+    /// What the control socket streams is what its client reads.
+    #[test]
+    fn each_event_is_read_back_from_its_json() {
+        let at: Time = "2026-01-01T15:00:00Z".parse().unwrap();
+        let drift = Drift { layer: Layer::Route, reason: Reason::Absent, message: "404".into() };
+        let command = CommandEnd { exit_code: Some(1), duration_ms: 1_500, output: "no such file".into() };
+        let services = vec!["api".to_owned()];
+        let ended = EndedStep {
+            intent: Some(3),
+            kind: StepKind::Up,
+            services: services.clone(),
+            outcome: StepOutcome::Failed,
+            at,
+            command: Some(command),
+        };
+        let transition = Transition { before: Some(404), after: Some(401) };
+        let transitions = vec![RouteTransition { service: "api".into(), route: "/x".into(), transition }];
+        let intended = |step| Event::StepIntended { step, services: services.clone() };
+        let events = [
+            Event::DriftDetected { service: "api".into(), drift },
+            intended(Step::Build { no_cache: false }),
+            intended(Step::Build { no_cache: true }),
+            intended(Step::Up { force_recreate: false }),
+            intended(Step::Up { force_recreate: true }),
+            intended(Step::Start),
+            intended(Step::Restart),
+            intended(Step::Rollback),
+            Event::StepEnded(EndedStep { command: None, ..ended.clone() }),
+            Event::StepEnded(ended),
+            Event::Verified { service: "api".into(), image: None },
+            Event::RolledBack,
+            Event::Reconciled { transitions },
+            Event::Stalled { reason: "BudgetSpent".into(), message: "5 of 5".into() },
+            Event::Other { what: AuditKind::Suspended },
+            Event::Observed,
+            Event::Output { line: "#5 COPY".into() },
+            Event::Verifying { services: services.clone(), window_ms: 3_000 },
+            Event::NotVerified { service: "api".into(), why: "it ended".into() },
+            Event::Waiting { until: Some(at), why: "backoff".into() },
+        ];
+        let lines: Vec<String> = events.iter().map(|event| serde_json::to_string(event).unwrap()).collect();
+        insta::assert_snapshot!(lines.join("\n"));
+        for (line, event) in lines.iter().zip(events) {
+            assert_eq!(serde_json::from_str::<Event>(line).unwrap(), event, "{line}");
+        }
+    }
+
     #[test]
     fn a_step_has_ended_when_it_ended_however_late_that_was_recorded() {
         let at = |evidence| {
@@ -254,6 +446,11 @@ mod tests {
                 "its evidence.startedAt is not",
             ),
             (record(AuditKind::DriftDetected, None, None, json!({})), "its evidence is not of its kind"),
+            (record(AuditKind::Stalled, None, None, json!({})), "its evidence.reason is not of its kind"),
+            (
+                record(AuditKind::Reconciled, None, None, json!({ "transitions": 3 })),
+                "its evidence.transitions is not of its kind",
+            ),
             (record(AuditKind::Verified, None, None, json!({ "image": 1 })), "its evidence.image is not"),
             (
                 AuditRecord { service: None, ..record(AuditKind::Verified, None, None, json!({})) },

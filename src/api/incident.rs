@@ -199,6 +199,8 @@ pub struct NewRecord {
     pub outcome: Option<String>,
     /// What was seen or done, as JSON: objects, lists, strings, whole numbers, booleans and null only.
     pub evidence: Value,
+    /// Who did it, where that is another one than who has the state open.
+    pub actor: Option<String>,
 }
 
 impl NewRecord {
@@ -213,6 +215,7 @@ impl NewRecord {
             step: None,
             outcome: None,
             evidence: Value::Null,
+            actor: None,
         }
     }
 }

@@ -37,7 +37,7 @@ pub use cache::Cache;
 pub use desired::Desired;
 pub use difference::ConfigDifference;
 pub use duration::{Duration, ParseDurationError};
-pub use event::{EndedStep, Event, EventError, RecordedEvent};
+pub use event::{CommandEnd, EndedStep, Event, EventError, RecordedEvent, RouteTransition};
 pub use evidence::{Fact, Presence};
 pub use incident::{
     AuditKind, AuditRecord, Earlier, Incident, IncidentOutcome, NewRecord, Occurrence, StepOutcome,

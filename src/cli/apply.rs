@@ -4,10 +4,9 @@ use std::{
     collections::BTreeMap,
     io::{self, Write},
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -20,13 +19,12 @@ use super::{
 };
 use crate::{
     api::{Desired, ObjectList, ObjectStatus, Transition},
-    daemon::{self, ControlCommand, ObjectOutcome, Reply, RequestedObject},
+    daemon::{self, AskError, ObjectOutcome, ReconcileRequest, Replies, Reply},
     decide,
     host::{Cache, HostError, LOOK_LIMIT, LocalHost},
     manifest,
     reconcile::{
-        self, ActiveProjects, Applied, EnvironmentTrust, Progress, ReconcileError, Reconciler,
-        close_interrupted, now,
+        self, Applied, EnvironmentTrust, EventSink, ReconcileError, Reconciler, close_interrupted, now,
     },
     store::{LockError, StateLock, StepLock, Store},
 };
@@ -42,7 +40,8 @@ pub(super) fn run(
         context.complain(&format!("somebody else could change what is declared: {what}"));
     }
     let dir = context.state_dir()?;
-    let printer = Mutex::new(ProgressPrinter::new(context::progress_style(), loaded.named.len() > 1));
+    let printer = ProgressPrinter::new(context::progress_style(), loaded.named.len() > 1);
+    let printer = Arc::new(Mutex::new(printer));
     let runtime = context::runtime()?;
     let outcomes = match StateLock::acquire(&dir, "apply") {
         Ok(lock) => runtime.block_on(here(context, &dir, &lock, (&loaded, environment), &printer)),
@@ -52,8 +51,13 @@ pub(super) fn run(
         }
         Err(error) => Err(error.into()),
     }?;
-    printer.lock().unwrap_or_else(PoisonError::into_inner).end();
+    locked(&printer).end();
     report(context, &loaded.named, outcomes, objects.output.output)
+}
+
+/// Nothing is half done where a thread panicked with it.
+fn locked(printer: &Mutex<ProgressPrinter>) -> MutexGuard<'_, ProgressPrinter> {
+    printer.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn report(
@@ -82,7 +86,7 @@ async fn here(
     dir: &Path,
     lock: &StateLock,
     (loaded, environment): (&Loaded, EnvironmentTrust),
-    printer: &Mutex<ProgressPrinter>,
+    printer: &Arc<Mutex<ProgressPrinter>>,
 ) -> Result<Vec<ObjectOutcome>, Failure> {
     let steps = Arc::new(StepLock::open(dir)?);
     let store = Arc::new(Store::open_locked(dir, context::actor("apply"), lock)?);
@@ -93,11 +97,10 @@ async fn here(
     }
     let cache = Arc::clone(&store) as Arc<dyn Cache>;
     let host = LocalHost::connect(cache, Some(context::inheritable(&steps)))?;
-    let host = host.with_digests(context::digests(&store)).with_look_limit(LOOK_LIMIT);
-    let print_progress = |desired: &Desired, progress: Progress<'_>| {
-        printer.lock().unwrap_or_else(PoisonError::into_inner).print_progress(desired.name(), &progress);
-    };
-    let applied = apply_all(&host, &store, (loaded, environment), &print_progress).await;
+    let host = Arc::new(host.with_digests(context::digests(&store)).with_look_limit(LOOK_LIMIT));
+    let printer = Arc::clone(printer);
+    let events: EventSink = Arc::new(move |object, event| locked(&printer).print(object, &event));
+    let applied = apply_all(&host, &store, (loaded, environment), events).await;
     host.settle(context::SETTLE_LIMIT).await;
     let outcome = |Applied { object, reconciled, acted, error }| ObjectOutcome {
         object,
@@ -108,76 +111,70 @@ async fn here(
     Ok(applied.into_iter().map(outcome).collect())
 }
 
-/// Has the daemon reconcile now, and tells what it says; `None` where no daemon answers.
+/// Has the daemon reconcile now, and shows what it reports; `None` where no daemon answers.
 async fn by_daemon(
     dir: &Path,
     desired: &[Desired],
     printer: &Mutex<ProgressPrinter>,
 ) -> Result<Option<Vec<ObjectOutcome>>, Failure> {
-    let asked = desired.iter().map(RequestedObject::of);
-    let what =
-        ControlCommand::Reconcile { objects: asked.collect(), colour: context::progress_style().colour };
-    let (replies, mut received) = mpsc::channel(16);
-    let mut outcomes = BTreeMap::new();
-    let listen = async {
-        while let Some(reply) = received.recv().await {
-            match reply {
-                Reply::Accepted => {}
-                Reply::Refused(why) => return Err(Failure::Refused(why)),
-                Reply::Line { object, line, passing } => {
-                    printer
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .print_line(&object, &line, passing);
-                }
-                Reply::Outcome(outcome) => {
-                    outcomes.insert(outcome.object.declared.metadata.name.clone(), *outcome);
-                }
-            }
+    let ask = async {
+        let mut asked = Vec::new();
+        // Nothing is waited for before the daemon has accepted all.
+        for desired in desired {
+            let replies = daemon::reconcile(dir, desired.name(), &ReconcileRequest::of(desired)).await;
+            let Some(replies) = replies.map_err(refused)? else { return Ok(None) };
+            asked.push(replies);
         }
-        Ok(())
+        let outcomes = asked.into_iter().map(|replies| outcome(replies, printer));
+        futures_util::future::try_join_all(outcomes).await.map(Some)
     };
-    let (asked, listened) = tokio::select! {
-        both = async { tokio::join!(daemon::ask(dir, what, replies), listen) } => both,
+    tokio::select! {
+        outcomes = ask => outcomes,
         () = context::interrupted() => {
-            return Err(Failure::Refused("interrupted: the running undrift goes on by itself".into()));
+            Err(Failure::Refused("interrupted: the running undrift goes on by itself".into()))
         }
-    };
-    listened?;
-    if asked?.is_none() {
-        return Ok(None);
     }
-    let outcomes: Vec<ObjectOutcome> =
-        desired.iter().filter_map(|desired| outcomes.remove(desired.name())).collect();
-    if outcomes.len() < desired.len() {
-        return Err(Failure::Refused("the running undrift ended before all was said".into()));
+}
+
+fn refused(error: AskError) -> Failure {
+    match error {
+        AskError::Refused(why) => Failure::Refused(why),
+        AskError::Io(error) => error.into(),
     }
-    Ok(Some(outcomes))
+}
+
+/// Shows what is reported of one object until its outcome.
+async fn outcome(mut replies: Replies, printer: &Mutex<ProgressPrinter>) -> Result<ObjectOutcome, Failure> {
+    loop {
+        match replies.next().await? {
+            Some(Reply::Event(reported)) => locked(printer).print(&reported.object, &reported.event),
+            Some(Reply::Result(outcome)) => return Ok(*outcome),
+            None => return Err(Failure::Refused("the running undrift ended before all was said".into())),
+        }
+    }
 }
 
 async fn apply_all(
-    host: &LocalHost,
-    store: &Store,
+    host: &Arc<LocalHost>,
+    store: &Arc<Store>,
     (loaded, environment): (&Loaded, EnvironmentTrust),
-    print_progress: &(dyn Fn(&Desired, Progress<'_>) + Send + Sync),
+    events: EventSink,
 ) -> Vec<Applied> {
     let cancel = CancellationToken::new();
-    let builds = tokio::sync::Semaphore::new(1);
-    let active_projects = ActiveProjects::default();
     let reconciler = Reconciler {
-        host,
-        store,
-        stop: &cancel,
-        cancel: &cancel,
-        progress: print_progress,
-        clock: &now,
-        is_current: &|_| true,
+        host: Arc::clone(host),
+        store: Arc::clone(store),
+        stop: cancel.clone(),
+        cancel: cancel.clone(),
+        events,
+        clock: Arc::new(now),
+        is_current: Arc::new(|_| true),
         environment,
-        active_projects: &active_projects,
-        builds: &builds,
+        active_projects: Arc::default(),
+        builds: Arc::new(tokio::sync::Semaphore::new(1)),
     };
     let all = async {
-        let taken = reconcile::taken(host, &loaded.all).await;
+        let taken = reconcile::taken(&**host, &loaded.all).await;
         apply_by_project(&reconciler, &loaded.named, taken).await
     };
     tokio::pin!(all);
@@ -192,7 +189,7 @@ async fn apply_all(
 /// Projects side by side; objects of one project directory one after the other, because two `up` at once can leave
 /// a project without containers.
 async fn apply_by_project(
-    reconciler: &Reconciler<'_, LocalHost>,
+    reconciler: &Reconciler<LocalHost>,
     desired: &[Desired],
     mut taken: BTreeMap<String, HostError>,
 ) -> Vec<Applied> {

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     api::{API_VERSION, AuditRecord, Time},
+    documents,
     store::{GENESIS, RecordFilter, Store, Verification},
 };
 
@@ -25,8 +26,7 @@ pub fn list(
 ) -> Result<(), VerbError> {
     let records = store.map(|store| store.records(filter)).transpose()?.unwrap_or_default();
     if view.json {
-        let list = json!({ "apiVersion": API_VERSION, "kind": "AuditList", "items": records });
-        return print_json(out, &list);
+        return print_json(out, &documents::record_list(&records, None));
     }
     if records.is_empty() {
         return Ok(writeln!(out, "no records")?);

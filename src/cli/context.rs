@@ -33,8 +33,8 @@ use super::{
     style::Style,
 };
 use crate::{
-    api::{API_VERSION, Desired},
-    files,
+    api::Desired,
+    documents, files,
     host::{HostError, KeyedDigest},
     manifest::{self, ManifestSource},
     plain,
@@ -116,10 +116,7 @@ impl<'a> Context<'a> {
             (LogFormat::Text, _) => writeln!(self.err, "undrift: {message}"),
         };
         if format == Some(Format::Json) {
-            let error = json!({
-                "apiVersion": API_VERSION, "kind": "Error", "reason": failure.reason(), "message": message,
-            });
-            let _ = self.json(&error);
+            let _ = self.json(&documents::error(failure.reason(), &message));
         }
     }
 

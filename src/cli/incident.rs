@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     audit::kind_paint,
@@ -15,9 +15,10 @@ use super::{
 };
 use crate::{
     api::{
-        API_VERSION, AuditKind, AuditRecord, Drift, Incident, IncidentOutcome, LastWords, ModulePresence,
-        ObjectStatus, ServiceStatus, StepKind, StepOutcome, Time, Transition,
+        AuditKind, AuditRecord, Drift, Incident, IncidentOutcome, LastWords, ModulePresence, ObjectStatus,
+        ServiceStatus, StepKind, StepOutcome, Time, Transition,
     },
+    documents,
     store::{RecordFilter, Store},
 };
 
@@ -31,8 +32,7 @@ const TAIL: usize = 12;
 pub fn list(store: Option<&Store>, view: &View, out: &mut dyn Write) -> Result<(), VerbError> {
     let incidents = store.map(|store| store.incidents(None)).transpose()?.unwrap_or_default();
     if view.json {
-        let list = json!({ "apiVersion": API_VERSION, "kind": "IncidentList", "items": incidents });
-        return print_json(out, &list);
+        return print_json(out, &documents::incident_list(&incidents, None));
     }
     if incidents.is_empty() {
         return Ok(writeln!(out, "no incidents")?);
@@ -93,7 +93,7 @@ pub fn show(store: Option<&Store>, id: &str, view: &View, out: &mut dyn Write) -
     let filter = RecordFilter { incident: Some(incident.id.clone()), ..RecordFilter::default() };
     let timeline = store.records(&filter)?;
     if view.json {
-        return print_json(out, &as_json(&incident, &timeline));
+        return print_json(out, &documents::incident(&incident, &timeline));
     }
     let style = view.style;
     print_head(out, view, &incident, git_of(&timeline))?;
@@ -101,14 +101,6 @@ pub fn show(store: Option<&Store>, id: &str, view: &View, out: &mut dyn Write) -
     writeln!(out, "\n{}", style.bold("Timeline"))?;
     print_timeline(out, style, 2, incident.opened_at, &timeline)?;
     Ok(print_transitions(out, style, &incident)?)
-}
-
-fn as_json(incident: &Incident, timeline: &[AuditRecord]) -> Value {
-    let mut document = json!(incident);
-    document["apiVersion"] = json!(API_VERSION);
-    document["kind"] = json!("Incident");
-    document["timeline"] = json!(timeline);
-    document
 }
 
 fn print_head(out: &mut dyn Write, view: &View, incident: &Incident, git: Option<String>) -> io::Result<()> {

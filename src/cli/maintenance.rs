@@ -7,7 +7,7 @@ use std::io::Write as _;
 use super::{Context, Failure, context, recorded, standing::Watcher, style::clean};
 use crate::{
     api::Duration,
-    daemon::{self, ControlCommand, Reply},
+    daemon::{self, AskError, ReconcileRequest},
     reconcile::now,
     store::{Displaced, Store},
 };
@@ -96,17 +96,16 @@ enum Notified {
 /// Tells a daemon that something was written.
 fn notify_daemon(context: &Context<'_>, name: &str) -> Result<Notified, Failure> {
     let dir = context.state_dir()?;
-    let (replies, mut received) = tokio::sync::mpsc::channel(4);
-    let asked = context::runtime()?.block_on(daemon::ask(&dir, ControlCommand::Look(name.into()), replies));
-    Ok(match (asked, received.try_recv()) {
-        (Ok(None), _) if Watcher::of(&dir) == Watcher::Runs => {
+    // What comes of it nobody waits for.
+    let asked = context::runtime()?.block_on(daemon::reconcile(&dir, name, &ReconcileRequest::default()));
+    Ok(match asked {
+        Ok(None) if Watcher::of(&dir) == Watcher::Runs => {
             Notified::Undelivered("its socket is not there".into())
         }
-        (Ok(None), _) => Notified::NoDaemon,
-        (_, Ok(Reply::Refused(why))) => Notified::Undelivered(why),
-        (_, Ok(_)) => Notified::Delivered,
-        (Ok(Some(())), Err(_)) => Notified::Undelivered("it said nothing".into()),
-        (Err(error), Err(_)) => Notified::Undelivered(error.to_string()),
+        Ok(None) => Notified::NoDaemon,
+        Ok(Some(_)) => Notified::Delivered,
+        Err(AskError::Refused(why)) => Notified::Undelivered(why),
+        Err(AskError::Io(error)) => Notified::Undelivered(error.to_string()),
     })
 }
 

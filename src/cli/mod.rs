@@ -121,6 +121,7 @@ fn audit_verb(context: &mut Context<'_>, verb: &AuditVerb) -> Result<u8, Failure
                 after: None,
                 since: when(since)?,
                 until: when(until)?,
+                limit: None,
             };
             audit::list(context.shown()?.as_ref(), &filter, &view, &mut context.out)?;
             finished(context)

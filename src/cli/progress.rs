@@ -11,7 +11,7 @@ use super::{
     safe::{self, Safe},
     style::{Style, clean},
 };
-use crate::{api::StepOutcome, reconcile::Progress};
+use crate::api::{EndedStep, Event, RouteTransition, StepOutcome};
 
 /// Back to the begin of the line, and nothing left on it.
 const ERASE: &[u8] = b"\r\x1b[2K";
@@ -33,7 +33,7 @@ pub(super) fn last_lines(output: &str) -> Vec<&str> {
     lines[from..].to_vec()
 }
 
-/// Tells what happens, line by line.
+/// Shows what happens, line by line.
 pub(super) struct ProgressPrinter {
     style: Style,
     live: bool,
@@ -48,28 +48,22 @@ impl ProgressPrinter {
         Self { style, live: io::stderr().is_terminal(), named, began: Instant::now(), unfinished: false }
     }
 
-    /// Tells one thing.
-    pub(super) fn print_progress(&mut self, object: &str, progress: &Progress<'_>) {
-        if let Some(line) = line(self.style, progress) {
-            self.print_line(object, &line, is_passing(progress));
-        }
-    }
-
-    /// Says a line, or shows one whose place the next line takes. A terminal that is gone must not end a repair: write
-    /// errors are dropped.
-    pub(super) fn print_line(&mut self, object: &str, line: &str, passing: bool) {
-        let clock = self.style.dim(&format!("{:6.1}s", self.began.elapsed().as_secs_f32()));
-        let name = if self.named { format!("{object}  ") } else { String::new() };
+    /// Shows one event of an object. A terminal that is gone must not end a repair: write errors are dropped.
+    pub(super) fn print(&mut self, object: &str, event: &Event) {
+        let passing = is_passing(event);
         if passing && !self.live {
             return;
         }
+        let Some(text) = line(self.style, event) else { return };
         self.end();
+        let clock = self.style.dim(&format!("{:6.1}s", self.began.elapsed().as_secs_f32()));
+        let name = if self.named { format!("{object}  ") } else { String::new() };
         let mut err = Safe::new(io::stderr().lock(), self.style);
         let _ = if passing {
-            let short: String = line.chars().take(90).collect();
+            let short: String = text.chars().take(90).collect();
             write!(err, "{clock}  {name}{short}")
         } else {
-            safe::lines(&mut err, &format!("{clock}  {name}{line}"))
+            safe::lines(&mut err, &format!("{clock}  {name}{text}"))
         };
         let _ = err.flush();
         self.unfinished = passing;
@@ -84,52 +78,58 @@ impl ProgressPrinter {
     }
 }
 
-/// Whether a thing is only worth a line until the next one.
-pub(super) const fn is_passing(progress: &Progress<'_>) -> bool {
-    matches!(progress, Progress::Line(_))
+/// Whether an event is only worth a line until the next one.
+const fn is_passing(event: &Event) -> bool {
+    matches!(event, Event::Output { .. })
 }
 
-/// A thing in words; none for what the summary says.
-pub(super) fn line(style: Style, progress: &Progress<'_>) -> Option<String> {
-    Some(match progress {
-        Progress::Drift { service, drift } => {
-            let place = style.red(&format!("{service}: {} layer, {}", drift.layer, drift.reason));
+/// An event in words; none for what the summary says.
+fn line(style: Style, event: &Event) -> Option<String> {
+    Some(match event {
+        Event::DriftDetected { service, drift } => {
+            let place = style.red(&format!("{}: {} layer, {}", clean(service), drift.layer, drift.reason));
             format!("{place}  {}", clean(&drift.message))
         }
-        Progress::Interrupted(what) => style.yellow(what),
-        Progress::StepBegins(step) => {
-            style.bold(&format!("{} …", ladder::in_words(step.step, &step.services)))
+        Event::StepIntended { step, services } => {
+            style.bold(&format!("{} …", clean(&ladder::in_words(*step, services))))
         }
-        Progress::Line(line) => style.dim(&format!("  {}", clean(line))),
-        Progress::StepEnds(step, report) => {
-            let words = format!("{} {}", step.step.kind(), in_words(report.outcome));
-            let took =
-                format!("in {:.1} s", std::time::Duration::from_millis(report.duration_ms).as_secs_f32());
-            if report.outcome == StepOutcome::Succeeded {
-                format!("{} {took}", style.green(&words))
-            } else {
-                let shown = last_lines(&report.output).into_iter();
-                let tail: Vec<String> = shown.map(|l| format!("           {}", clean(l))).collect();
-                format!("{} {took}\n{}", style.red(&words), tail.join("\n"))
-            }
+        Event::Output { line } => style.dim(&format!("  {}", clean(line))),
+        Event::StepEnded(ended) => step_ended(style, ended),
+        Event::Verifying { services, window_ms } => {
+            let window = std::time::Duration::from_millis(*window_ms).as_secs_f32();
+            format!("{} as declared; verifying it for {window:.1} s …", clean(&services.join(", ")))
         }
-        Progress::Verifying { services, window } => {
-            let services = services.join(", ");
-            format!("{} as declared; verifying it for {:.1} s …", clean(&services), window.as_secs_f32())
+        Event::NotVerified { service, why } => {
+            style.yellow(&format!("{}: not verified: {}", clean(service), clean(why)))
         }
-        Progress::NotVerified { service, why } => {
-            style.yellow(&format!("{service}: not verified: {}", clean(why)))
-        }
-        Progress::Waiting { until, why } => {
+        Event::Waiting { until, why } => {
             let until = until.map(|until| format!(" until {} at most", until.format("%H:%M:%S UTC")));
             format!("waiting{}: {}", until.unwrap_or_default(), clean(why))
         }
-        Progress::Transition { service, route, transition } => {
-            format!("{}: route {} {}", clean(service), clean(route), style.green(&arrow(*transition)))
+        Event::Reconciled { transitions } if !transitions.is_empty() => {
+            let lines = transitions.iter().map(|RouteTransition { service, route, transition }| {
+                format!("{}: route {} {}", clean(service), clean(route), style.green(&arrow(*transition)))
+            });
+            lines.collect::<Vec<_>>().join("\n")
         }
-        Progress::Observed | Progress::Reconciled => return None,
-        Progress::Stalled { reason, message } => style.red(&format!("stalled: {reason}: {}", clean(message))),
+        Event::Stalled { reason, message } => {
+            style.red(&format!("stalled: {}: {}", clean(reason), clean(message)))
+        }
+        _ => return None,
     })
+}
+
+/// How a step ended; of one that failed the end of what its command printed.
+fn step_ended(style: Style, ended: &EndedStep) -> String {
+    let words = format!("{} {}", ended.kind, in_words(ended.outcome));
+    let Some(command) = &ended.command else { return style.yellow(&words) };
+    let took = format!("in {:.1} s", std::time::Duration::from_millis(command.duration_ms).as_secs_f32());
+    if ended.outcome == StepOutcome::Succeeded {
+        return format!("{} {took}", style.green(&words));
+    }
+    let tail = last_lines(&command.output).into_iter().map(|line| format!("           {}", clean(line)));
+    let tail: Vec<String> = tail.collect();
+    format!("{} {took}\n{}", style.red(&words), tail.join("\n"))
 }
 
 const fn in_words(outcome: StepOutcome) -> &'static str {

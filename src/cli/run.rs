@@ -2,9 +2,9 @@
 
 use std::{num::NonZeroUsize, path::Path, sync::Arc, time::Duration};
 
-use super::{Context, Failure, args::RunArgs, context, progress, style::Style};
+use super::{Context, Failure, args::RunArgs, context};
 use crate::{
-    daemon::{self, DaemonError, Options, RenderProgress, Signals},
+    daemon::{self, DaemonError, Options, Signals},
     host::{Cache, LocalHost},
     reconcile::close_interrupted,
     store::{StateLock, StepLock, Store},
@@ -35,7 +35,6 @@ pub(super) fn run(context: &mut Context<'_>, verb: &RunArgs) -> Result<u8, Failu
         builds: verb.builds,
         image_period: verb.image_period.get(),
         grace: verb.grace_period.get(),
-        render: RENDER,
     };
     let ended = runtime.block_on(begin(context, options, &store, &steps, signals));
     // A question to a file system that hangs would be waited for without end.
@@ -98,8 +97,3 @@ fn runtime(concurrency: NonZeroUsize) -> std::io::Result<tokio::runtime::Runtime
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     runtime.worker_threads(threads).max_blocking_threads(for_files).enable_all().build()
 }
-
-/// How progress is said to a person whose `apply` the daemon carries out.
-const RENDER: RenderProgress = |progress, colour| {
-    progress::line(Style { colour }, progress).map(|line| (line, progress::is_passing(progress)))
-};

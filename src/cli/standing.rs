@@ -12,15 +12,12 @@ use super::{
     style::clean,
 };
 use crate::{
-    api::{Condition, ConditionStatus, ConditionType, Object, Suspension, Time},
+    api::{ConditionStatus, ConditionType, Object, Time},
     daemon,
-    decide::{AS_DECLARED, MANIFEST_INVALID, with_fault},
-    reconcile::NOT_MANAGED,
+    decide::MANIFEST_INVALID,
+    reconcile::{CurrentObject, NOT_MANAGED, current_objects},
     store::{Displaced, LockState, ManifestFault, Store},
 };
-
-/// The reason of `Reconciling` while a suspension holds.
-const SUSPENDED: &str = "Suspended";
 
 /// Whether a daemon runs on a state folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,74 +150,13 @@ pub(super) fn ago(span: TimeDelta) -> String {
 
 /// The recorded objects as they stand now, by name.
 pub(super) fn standings(store: &Store, watcher: Watcher, now: Time) -> Result<Vec<Standing>, VerbError> {
-    let mut faults = store.manifest_faults()?;
-    let objects = store.objects()?.into_iter();
-    let standings = objects.map(|object| {
-        let name = object.declared.metadata.name.clone();
-        let suspension = store.suspension(&name)?.filter(|suspension| !suspension.has_passed(now));
-        Ok(standing(object, suspension, faults.remove(&name), watcher, now))
-    });
-    standings.collect()
+    let objects = current_objects(store, now)?.into_iter();
+    Ok(objects.map(|current| standing(current, watcher, now)).collect())
 }
 
-fn standing(
-    mut object: Object,
-    suspension: Option<Suspension>,
-    fault: Option<ManifestFault>,
-    watcher: Watcher,
-    now: Time,
-) -> Standing {
-    apply_suspension(&mut object, suspension);
-    apply_fault(&mut object, fault.as_ref());
+fn standing(CurrentObject { object, fault }: CurrentObject, watcher: Watcher, now: Time) -> Standing {
     let doubt = doubt(&object, watcher, now);
     Standing { object, fault, doubt }
-}
-
-/// A person's word holds from when it was given, not from the next look.
-fn apply_suspension(object: &mut Object, suspension: Option<Suspension>) {
-    let by_spec = object.declared.spec.reconcile.suspend;
-    let reconciling = condition(object, ConditionType::Reconciling);
-    match (&suspension, reconciling) {
-        (Some(suspension), Some(reconciling)) => {
-            if reconciling.status != ConditionStatus::False {
-                reconciling.last_transition_time = suspension.since;
-            }
-            reconciling.status = ConditionStatus::False;
-            SUSPENDED.clone_into(&mut reconciling.reason);
-            reconciling.message = suspension.in_words();
-        }
-        (None, Some(reconciling)) if reconciling.reason == SUSPENDED && !by_spec => {
-            "Idle".clone_into(&mut reconciling.reason);
-            reconciling.message.clear();
-        }
-        _ => {}
-    }
-    object.status.suspension = suspension;
-}
-
-/// So does what is wrong with a manifest, and that nothing is any more.
-fn apply_fault(object: &mut Object, fault: Option<&ManifestFault>) {
-    let Some(ready) = condition(object, ConditionType::Ready) else { return };
-    let is_true = ready.status == ConditionStatus::True;
-    match fault {
-        Some(fault) => {
-            if is_true {
-                MANIFEST_INVALID.clone_into(&mut ready.reason);
-            }
-            if !ready.message.contains(&fault.fault) {
-                ready.message = with_fault(&ready.message, &fault.fault);
-            }
-        }
-        None if is_true && ready.reason == MANIFEST_INVALID => {
-            "AsDeclared".clone_into(&mut ready.reason);
-            AS_DECLARED.clone_into(&mut ready.message);
-        }
-        None => {}
-    }
-}
-
-fn condition(object: &mut Object, kind: ConditionType) -> Option<&mut Condition> {
-    object.status.conditions.iter_mut().find(|condition| condition.kind == kind)
 }
 
 fn doubt(object: &Object, watcher: Watcher, now: Time) -> Option<Doubt> {
@@ -281,38 +217,6 @@ mod tests {
         object.status.conditions[0].status = ConditionStatus::True;
         NOT_MANAGED.clone_into(&mut object.status.conditions[0].reason);
         assert_eq!(doubt(&object, Watcher::Absent, now), None, "it says already that nobody looks");
-    }
-
-    #[test]
-    fn what_is_known_since_the_last_look_is_in_the_object_at_once() {
-        let (mut object, now) = looked(1);
-        let ready = &mut object.status.conditions[0];
-        (ready.status, ready.reason, ready.message) =
-            (ConditionStatus::True, "AsDeclared".into(), AS_DECLARED.into());
-        let suspension =
-            Suspension { since: now, until: None, reason: "a migration".into(), actor: "ops".into() };
-        let fault = ManifestFault { since: now, fault: "shop.yaml:3:1: no".into() };
-        let standing = standing(object, Some(suspension.clone()), Some(fault), Watcher::Runs, now);
-        let conditions = &standing.object.status.conditions;
-        let row = |at: usize| {
-            (conditions[at].status, conditions[at].reason.as_str(), conditions[at].message.as_str())
-        };
-        let message = "every layer is as declared; this is of the last valid manifest: the one on disk is not in effect \
-                       (shop.yaml:3:1: no)";
-        assert_eq!(row(0), (ConditionStatus::True, "ManifestInvalid", message));
-        let words = "a migration (ops, until it is resumed)";
-        assert_eq!(row(1), (ConditionStatus::False, "Suspended", words));
-        assert_eq!(standing.object.status.suspension, Some(suspension));
-        assert_eq!(standing.remarks().len(), 2);
-
-        let after = super::standing(standing.object, None, None, Watcher::Runs, now);
-        let conditions = &after.object.status.conditions;
-        assert_eq!(
-            (conditions[0].reason.as_str(), conditions[0].message.as_str()),
-            ("AsDeclared", AS_DECLARED)
-        );
-        assert_eq!((conditions[1].reason.as_str(), conditions[1].message.as_str()), ("Idle", ""));
-        assert_eq!((after.object.status.suspension, after.doubt), (None, None));
     }
 
     #[test]

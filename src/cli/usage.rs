@@ -5,11 +5,9 @@ use std::{
     io::{self, IsTerminal as _, Write as _},
 };
 
-use clap::Parser as _;
-use serde_json::json;
-
 use super::{args::Cli, context::colour, one_line, recorded::write_json, style::clean};
-use crate::api::API_VERSION;
+use crate::documents;
+use clap::Parser as _;
 
 /// Prints it. Clap's own printing obeys `CLICOLOR_FORCE`, also without a terminal. Where `args` ask for JSON, a complaint is
 /// also the one document of standard output: whoever reads it gets one in every case.
@@ -32,9 +30,7 @@ pub(super) fn print(usage: &clap::Error, args: &[OsString]) {
     if want_json(args) {
         let plain = text.to_string();
         let message = plain.trim_start_matches("error: ").trim_end();
-        let error =
-            json!({ "apiVersion": API_VERSION, "kind": "Error", "reason": "Usage", "message": message });
-        let _ = write_json(&mut io::stdout().lock(), &error);
+        let _ = write_json(&mut io::stdout().lock(), &documents::error("Usage", message));
     }
 }
 

@@ -65,13 +65,13 @@ impl HungReads {
 ///
 /// Looks and steps have threads of their own. Files have theirs, too, and limits (`files`); what blocks in spite of all costs
 /// the thread and a slot for a while, never the loop, and never the end.
-pub(super) struct BoundedHost<'a, H> {
-    pub(super) host: &'a Arc<H>,
-    pub(super) over: &'a CancellationToken,
-    pub(super) hung_reads: &'a HungReads,
+pub(super) struct BoundedHost<H> {
+    pub(super) host: Arc<H>,
+    pub(super) over: CancellationToken,
+    pub(super) hung_reads: Arc<HungReads>,
 }
 
-impl<H: Host + 'static> BoundedHost<'_, H> {
+impl<H: Host + 'static> BoundedHost<H> {
     /// What is read of the host within the limit; `Err` where it is not waited for any longer.
     async fn read<T: Send + 'static>(
         &self,
@@ -83,7 +83,7 @@ impl<H: Host + 'static> BoundedHost<'_, H> {
         if self.hung_reads.has(&place) {
             return Err(late);
         }
-        let (host, desired, over) = (Arc::clone(self.host), desired.clone(), self.over.child_token());
+        let (host, desired, over) = (Arc::clone(&self.host), desired.clone(), self.over.child_token());
         let mut look = on_a_thread(async move || over.run_until_cancelled(read(&host, &desired)).await);
         let error = tokio::select! {
             looked = &mut look => return returned(looked).flatten().ok_or(HostError::Ending),
@@ -110,7 +110,7 @@ fn returned<T>(joined: Result<T, JoinError>) -> Option<T> {
     }
 }
 
-impl<H: Host + 'static> Host for BoundedHost<'_, H> {
+impl<H: Host + 'static> Host for BoundedHost<H> {
     async fn observe(&self, desired: &Desired) -> Result<ProjectObservation, HostError> {
         self.read(desired, async |host: &H, desired: &Desired| host.observe(desired).await).await?
     }
@@ -136,7 +136,7 @@ impl<H: Host + 'static> Host for BoundedHost<'_, H> {
         let (started_at, began) = (Utc::now(), Instant::now());
         let (sender, mut received) = mpsc::unbounded_channel();
         let own = OwnRequest::of(&request);
-        let (host, desired) = (Arc::clone(self.host), desired.clone());
+        let (host, desired) = (Arc::clone(&self.host), desired.clone());
         let mut step = on_a_thread(async move || {
             // Nobody hears it any more where undrift did not wait.
             let progress = |line: &str| drop(sender.send(line.to_owned()));

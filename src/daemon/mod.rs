@@ -6,7 +6,10 @@
 
 mod bounded_host;
 mod claims;
+mod client;
 mod connections;
+mod heartbeat;
+mod http;
 mod objects;
 mod protocol;
 mod readiness;
@@ -29,13 +32,13 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 use sd_notify::NotifyState;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, broadcast::Sender};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub(crate) use protocol::{ControlCommand, ObjectOutcome, Reply, RequestedObject};
+pub(crate) use client::{AskError, Replies, reconcile};
+pub(crate) use protocol::{ObjectOutcome, ReconcileRequest, Reply};
 pub(crate) use signals::Signals;
-pub(crate) use socket::{ask, is_listening};
-pub(crate) use subscribers::RenderProgress;
+pub(crate) use socket::{FILE as CONTROL_SOCKET, is_listening};
 pub(crate) use writable::once_writable;
 
 use crate::{
@@ -43,15 +46,18 @@ use crate::{
     files,
     host::{Host, LocalHost},
     manifest::{self, ManifestErrors, ManifestSource},
-    reconcile::{ActiveProjects, ReconcileError, deregister, hold_registration, now, register},
+    reconcile::{ReconcileError, deregister, hold_registration, now, register},
     runtime::Controller,
     store::{Store, StoreError},
 };
 use objects::{ManagedObjects, Reloaded};
-use readiness::{Readiness, notify};
+use readiness::notify;
 use reconciler::DaemonContext;
 use socket::ControlSocket;
 use triggers::NOT_DECLARED;
+
+/// Events that wait for one who follows them. One who is slower loses some, never a record of the trail.
+const FEED: usize = 1_024;
 
 /// What a daemon is started with.
 #[derive(Debug)]
@@ -68,8 +74,6 @@ pub(crate) struct Options {
     pub(crate) image_period: Duration,
     /// How long the end may take, once undrift was asked to end.
     pub(crate) grace: Duration,
-    /// How progress is said to persons at the socket.
-    pub(crate) render: RenderProgress,
 }
 
 /// Why a daemon did not run.
@@ -174,7 +178,10 @@ async fn work(
     until_stopped(Box::pin(Arc::clone(shared).read_again(stream::select(edits, signals.hangups()))));
     let controller = Controller::new(Arc::clone(shared), options.concurrency);
     let keys = Box::pin(shared.queue.stream());
-    let working = controller.run(keys, shared.stop.clone(), || notify(&[NotifyState::Watchdog]));
+    let working = controller.run(keys, shared.stop.clone(), || {
+        shared.heartbeat.beat();
+        notify(&[NotifyState::Watchdog]);
+    });
     let ending = end_when_asked(shared, signals, options.grace);
     tokio::select! {
         ((), end) = async { tokio::join!(working, ending) } => end,
@@ -233,18 +240,19 @@ fn shared(
     DaemonContext {
         host,
         store,
-        objects,
+        objects: Arc::new(objects),
         sessions: session_cache::SessionCache::default(),
-        subscribers: subscribers::Subscribers::default(),
+        subscribers: Arc::default(),
         queue: work_queue::WorkQueue::default(),
-        readiness: Readiness::default(),
+        readiness: Arc::default(),
+        heartbeat: heartbeat::Heartbeat::default(),
+        feed: Sender::new(FEED),
         state_found: state::StateFound::default(),
         projects: claims::Projects::default(),
-        active_projects: ActiveProjects::default(),
-        hung_reads: bounded_host::HungReads::default(),
+        active_projects: Arc::default(),
+        hung_reads: Arc::default(),
         reading: Arc::default(),
-        builds: Semaphore::new(options.builds.get()),
-        render: options.render,
+        builds: Arc::new(Semaphore::new(options.builds.get())),
         stop: CancellationToken::new(),
         cancel: CancellationToken::new(),
     }

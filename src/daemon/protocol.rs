@@ -1,96 +1,61 @@
-//! What is said over the socket in the state folder: one request, then replies, each a line of JSON.
-//!
-//! It is between two processes of one undrift; other programs are to use the command line.
+//! What goes over the control socket besides the recorded documents.
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::{Desired, Object};
+use crate::api::{Desired, Event, Object};
 
-/// The version of what is said. Two that differ do not understand each other.
-pub(super) const VERSION: u32 = 1;
-
-/// The longest line that is read. An object with all its evidence is far below.
-pub(super) const LONGEST: u64 = 16 * 1024 * 1024;
-
-/// What a person wants.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct ControlRequest {
-    /// [`VERSION`].
-    pub(super) version: u32,
-    pub(super) what: ControlCommand,
-}
-
-/// See [`ControlRequest`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) enum ControlCommand {
-    /// Reconcile these now, and say what comes of each.
-    Reconcile {
-        /// Which.
-        objects: Vec<RequestedObject>,
-        /// Whether lines may have colours.
-        colour: bool,
-    },
-    /// Something was written about this object: look at it now, as if for the first time.
-    Look(String),
-}
-
-/// An object as the person who asks knows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct RequestedObject {
-    /// Its name.
-    pub(crate) name: String,
-    /// The digest of its spec: what is reconciled must be what the person has read.
-    pub(crate) spec_digest: String,
-    /// The project directory as it is written there, to name it where the two differ; an older undrift leaves it out.
-    #[serde(default)]
+/// What comes with a request to reconcile an object.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct ReconcileRequest {
+    /// The digest of the spec that the person has read, which must be the one that is declared; without it any is.
+    pub(crate) spec_digest: Option<String>,
+    /// The project directory as it is written there, to name it where the two differ.
     pub(crate) directory: Option<String>,
 }
 
-impl RequestedObject {
-    /// This object.
+impl ReconcileRequest {
+    /// This object as it is declared.
     pub(crate) fn of(desired: &Desired) -> Self {
         Self {
-            name: desired.name().to_owned(),
-            spec_digest: desired.spec_digest.clone(),
+            spec_digest: Some(desired.spec_digest.clone()),
             directory: Some(desired.directory.to_string_lossy().into_owned()),
         }
     }
 }
 
-/// What is answered.
+/// Something that happened to an object.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+pub(crate) struct ReportedEvent {
+    /// The object's name.
+    pub(crate) object: String,
+    /// What.
+    #[serde(flatten)]
+    pub(crate) event: Event,
+}
+
+/// A line of the answer to a request to reconcile an object.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
 pub(crate) enum Reply {
-    /// The request is taken.
-    Accepted,
-    /// It is not, and why.
-    Refused(String),
     /// Something happened.
-    Line {
-        /// To which object.
-        object: String,
-        /// In words.
-        line: String,
-        /// Whether the next line may take its place.
-        passing: bool,
-    },
-    /// What came of one object.
-    Outcome(Box<ObjectOutcome>),
+    Event(ReportedEvent),
+    /// What came of it: the last line.
+    Result(Box<ObjectOutcome>),
 }
 
 /// What came of one object.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(tag = "kind", rename = "Result", rename_all = "camelCase")]
 pub(crate) struct ObjectOutcome {
-    /// The object with its status.
-    pub(crate) object: Object,
     /// Whether every service is as declared and verified.
+    #[serde(rename = "ready")]
     pub(crate) reconciled: bool,
     /// Whether anything was done or verified since the person asked.
     pub(crate) acted: bool,
     /// What kept undrift from saying anything.
     pub(crate) error: Option<String>,
+    /// The object with its status.
+    #[serde(rename = "current")]
+    pub(crate) object: Object,
 }

@@ -7,9 +7,29 @@ use std::{
 
 use sd_notify::NotifyState;
 
-/// The objects that were not looked at yet since the start; `None` once there is nothing to say any more.
+/// How far undrift is since its start.
 #[derive(Debug, Default)]
-pub(super) struct Readiness(Mutex<Option<Unobserved>>);
+pub(super) struct Readiness(Mutex<State>);
+
+#[derive(Debug, Default)]
+enum State {
+    /// Nobody has said yet what is to be looked at.
+    #[default]
+    New,
+    /// Not every object was looked at.
+    Starting(Unobserved),
+    Ready,
+    Ending,
+}
+
+/// How far undrift is since its start, for who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// These objects were not looked at yet.
+    Starting(Vec<String>),
+    Ready,
+    Ending,
+}
 
 #[derive(Debug, Default)]
 struct Unobserved {
@@ -42,7 +62,7 @@ impl Readiness {
     /// Ready once all of these were looked at.
     pub(super) fn expect(&self, objects: Vec<String>) {
         let objects = objects.into_iter().collect();
-        *self.lock() = Some(Unobserved { objects, ..Unobserved::default() });
+        *self.lock() = State::Starting(Unobserved { objects, ..Unobserved::default() });
         self.settle(|_| {});
     }
 
@@ -76,21 +96,31 @@ impl Readiness {
 
     /// undrift was asked to end: nobody is told any more that it is ready.
     pub(super) fn forgo(&self) {
-        *self.lock() = None;
+        *self.lock() = State::Ending;
+    }
+
+    /// How far undrift is.
+    pub(super) fn stage(&self) -> Stage {
+        match &*self.lock() {
+            State::New => Stage::Starting(Vec::new()),
+            State::Starting(missing) => Stage::Starting(missing.objects.iter().cloned().collect()),
+            State::Ready => Stage::Ready,
+            State::Ending => Stage::Ending,
+        }
     }
 
     /// Whether that was said.
     #[cfg(test)]
     pub(super) fn is_ready(&self) -> bool {
-        self.lock().is_none()
+        self.stage() == Stage::Ready
     }
 
     fn settle(&self, change: impl FnOnce(&mut Unobserved)) {
         let mut all = self.lock();
-        let Some(missing) = &mut *all else { return };
+        let State::Starting(missing) = &mut *all else { return };
         change(missing);
         let Some(unseen) = missing.is_over() else { return };
-        *all = None;
+        *all = State::Ready;
         if unseen.is_empty() {
             tracing::info!("ready: every object was looked at");
         } else {
@@ -99,7 +129,7 @@ impl Readiness {
         notify(&[NotifyState::Ready]);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Unobserved>> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

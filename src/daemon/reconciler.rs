@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{Mutex, Semaphore},
+    sync::{Mutex, Semaphore, broadcast},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
@@ -12,19 +12,20 @@ use super::{
     DaemonError, End,
     bounded_host::{BoundedHost, HungReads},
     claims::Projects,
+    heartbeat::Heartbeat,
     objects::ManagedObjects,
-    protocol::ObjectOutcome,
+    protocol::{ObjectOutcome, ReportedEvent},
     readiness::Readiness,
     session_cache::{BlockedOn, SessionCache},
     state::StateFound,
-    subscribers::{RenderProgress, Subscribers},
+    subscribers::Subscribers,
     work_queue::WorkQueue,
 };
 use crate::{
-    api::{AuditKind, ConditionStatus, ConditionType, Desired, NewRecord, Object, Time},
+    api::{AuditKind, ConditionStatus, ConditionType, Desired, Event, NewRecord, Object, Time},
     host::{Host, HostError},
     reconcile::{
-        Action, ActiveProjects, EnvironmentTrust, Progress, ReconcileError, ReconcileOutcome, Reconciler,
+        Action, ActiveProjects, EnvironmentTrust, EventSink, ReconcileError, ReconcileOutcome, Reconciler,
         Session, in_full, is_record_of, now, unseen,
     },
     runtime::{Reconcile, Requeue, jittered},
@@ -48,19 +49,21 @@ const RECORD_RETRY: Duration = Duration::from_secs(30);
 pub(super) struct DaemonContext<H> {
     pub(super) host: Arc<H>,
     pub(super) store: Arc<Store>,
-    pub(super) objects: ManagedObjects,
+    pub(super) objects: Arc<ManagedObjects>,
     pub(super) sessions: SessionCache,
-    pub(super) subscribers: Subscribers,
+    pub(super) subscribers: Arc<Subscribers>,
     pub(super) queue: WorkQueue,
     pub(super) projects: Projects,
-    pub(super) readiness: Readiness,
+    pub(super) readiness: Arc<Readiness>,
+    pub(super) heartbeat: Heartbeat,
+    /// What happens, for whoever follows it.
+    pub(super) feed: broadcast::Sender<Arc<ReportedEvent>>,
     pub(super) state_found: StateFound,
-    pub(super) active_projects: ActiveProjects,
-    pub(super) hung_reads: HungReads,
+    pub(super) active_projects: Arc<ActiveProjects>,
+    pub(super) hung_reads: Arc<HungReads>,
     /// The manifests are read again by one at a time.
     pub(super) reading: Arc<Mutex<()>>,
-    pub(super) builds: Semaphore,
-    pub(super) render: RenderProgress,
+    pub(super) builds: Arc<Semaphore>,
     /// No further step.
     pub(super) stop: CancellationToken,
     /// The running step's command is to be ended.
@@ -112,30 +115,10 @@ impl<H: Host + 'static> DaemonContext<H> {
         desired: &Desired,
         session: &mut Session,
     ) -> Result<ReconcileOutcome, ReconcileError> {
-        let report = |desired: &Desired, progress: Progress<'_>| {
-            // A service manager that waits for a build of half an hour to be over would have given up long before.
-            if matches!(progress, Progress::Observed) {
-                self.readiness.observed(desired.name());
-            }
-            self.subscribers.publish(desired.name(), &progress, self.render);
-        };
         if let Some(error) = self.taken(desired).await {
             return Err(error.into());
         }
-        let host = self.host();
-        let reconciler = Reconciler {
-            host: &host,
-            store: &self.store,
-            stop: &self.stop,
-            cancel: &self.cancel,
-            progress: &report,
-            clock: &now,
-            is_current: &|desired| self.objects.get(desired.name()).is_some_and(|now| *now == *desired),
-            environment: EnvironmentTrust::Declared,
-            active_projects: &self.active_projects,
-            builds: &self.builds,
-        };
-        let result = reconciler.reconcile_once(desired, session).await;
+        let result = self.object_reconciler().reconcile_once(desired, session).await;
         self.queue.add_all(self.sessions.unblocked(|blocked_on| match blocked_on {
             BlockedOn::Builds => self.builds.available_permits() > 0,
             BlockedOn::Project(project) => self.active_projects.is_free(project),
@@ -143,9 +126,45 @@ impl<H: Host + 'static> DaemonContext<H> {
         result
     }
 
+    /// What reconciles one object.
+    fn object_reconciler(&self) -> Reconciler<BoundedHost<H>> {
+        let objects = Arc::clone(&self.objects);
+        Reconciler {
+            host: Arc::new(self.host()),
+            store: Arc::clone(&self.store),
+            stop: self.stop.clone(),
+            cancel: self.cancel.clone(),
+            events: self.event_sink(),
+            clock: Arc::new(now),
+            is_current: Arc::new(move |desired: &Desired| {
+                objects.get(desired.name()).is_some_and(|now| *now == *desired)
+            }),
+            environment: EnvironmentTrust::Declared,
+            active_projects: Arc::clone(&self.active_projects),
+            builds: Arc::clone(&self.builds),
+        }
+    }
+
+    /// Publishes to whoever waits for the object, and to whoever follows all.
+    fn event_sink(&self) -> EventSink {
+        let (readiness, subscribers) = (Arc::clone(&self.readiness), Arc::clone(&self.subscribers));
+        let feed = self.feed.clone();
+        Arc::new(move |object, event| {
+            // A service manager that waits for a build of half an hour to be over would have given up long before.
+            if event == Event::Observed {
+                readiness.observed(object);
+            }
+            let reported = ReportedEvent { object: object.to_owned(), event };
+            subscribers.publish(&reported);
+            // Nobody may follow.
+            let _ = feed.send(Arc::new(reported));
+        })
+    }
+
     /// The host, while undrift may still wait for it.
-    pub(super) fn host(&self) -> BoundedHost<'_, H> {
-        BoundedHost { host: &self.host, over: &self.cancel, hung_reads: &self.hung_reads }
+    pub(super) fn host(&self) -> BoundedHost<H> {
+        let hung_reads = Arc::clone(&self.hung_reads);
+        BoundedHost { host: Arc::clone(&self.host), over: self.cancel.clone(), hung_reads }
     }
 
     fn requeue(&self, desired: &Desired, outcome: &ReconcileOutcome) -> Requeue {

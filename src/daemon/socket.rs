@@ -1,125 +1,102 @@
-//! The socket in the state folder, from both sides.
+//! The control socket in the state folder, from both sides; and the one of earlier versions.
 
 use std::{
     fs::{File, Permissions},
     io,
     os::{fd::AsRawFd as _, unix::fs::PermissionsExt as _},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
-use serde::{Serialize, de::DeserializeOwned};
-use tokio::{
-    io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader},
-    net::{UnixListener, UnixStream},
-    sync::mpsc,
-};
+use tokio::net::{UnixListener, UnixStream};
 
-use super::protocol::{ControlCommand, ControlRequest, LONGEST, Reply, VERSION};
 use crate::files::trust::{self, Others};
 
-const FILE: &str = "undrift.sock";
+/// The socket at which a daemon speaks HTTP.
+pub(crate) const FILE: &str = "control.sock";
 
-/// How long a request may take to arrive, and a first reply to be taken.
-pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// The socket of earlier versions, which spoke lines of JSON. Whoever asks there is told what to do; the next version does without
+/// it.
+const FORMER_FILE: &str = "undrift.sock";
 
-/// The socket of the daemon that holds the state folder; removed when this is dropped.
+/// The sockets of the daemon that holds the state folder; removed when this is dropped.
 #[derive(Debug)]
 pub(super) struct ControlSocket {
+    current: Listener,
+    former: Listener,
+}
+
+/// A connection.
+#[derive(Debug)]
+pub(super) enum Connection {
+    /// It speaks HTTP.
+    Http(UnixStream),
+    /// It is of an earlier version.
+    Former(UnixStream),
+}
+
+impl ControlSocket {
+    /// Opens both. To be called under the state folder's lock: a socket that is there is then a dead daemon's.
+    pub(super) fn open(dir: &Path) -> io::Result<Self> {
+        Ok(Self { current: Listener::bind(dir, FILE)?, former: Listener::bind(dir, FORMER_FILE)? })
+    }
+
+    /// The next connection.
+    pub(super) async fn next(&self) -> io::Result<Connection> {
+        tokio::select! {
+            stream = self.current.accept() => stream.map(Connection::Http),
+            stream = self.former.accept() => stream.map(Connection::Former),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Listener {
     listener: UnixListener,
     path: PathBuf,
 }
 
-impl ControlSocket {
-    /// Opens it. To be called under the state folder's lock: a socket that is there is then a dead daemon's.
-    pub(super) fn open(dir: &Path) -> io::Result<Self> {
-        let path = dir.join(FILE);
+impl Listener {
+    fn bind(dir: &Path, file: &str) -> io::Result<Self> {
+        let path = dir.join(file);
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
         let folder = File::open(dir)?;
-        let listener = UnixListener::bind(short(&folder))?;
+        let listener = UnixListener::bind(short(&folder, file))?;
         // The folder is its owner's alone already; this is for one that was made by other hands.
         std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
         Ok(Self { listener, path })
     }
 
-    /// The next connection.
-    pub(super) async fn next(&self) -> io::Result<UnixStream> {
+    async fn accept(&self) -> io::Result<UnixStream> {
         self.listener.accept().await.map(|(stream, _)| stream)
     }
 }
 
-impl Drop for ControlSocket {
+impl Drop for Listener {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.path);
     }
 }
 
 /// The socket's path by way of the open folder. A socket's address has 108 bytes, a folder's path may have more.
-fn short(folder: &File) -> PathBuf {
-    PathBuf::from(format!("/proc/self/fd/{}/{FILE}", folder.as_raw_fd()))
-}
-
-/// Reads what the person wants.
-pub(super) async fn read_request(stream: &mut BufReader<UnixStream>) -> io::Result<ControlRequest> {
-    let request = tokio::time::timeout(READ_TIMEOUT, read(stream)).await??;
-    request.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
-}
-
-/// Answers. A person who does not read is left alone after a while.
-pub(super) async fn write_first_reply(
-    stream: &mut (impl AsyncWrite + Unpin),
-    reply: &Reply,
-) -> io::Result<()> {
-    tokio::time::timeout(READ_TIMEOUT, write(stream, reply)).await?
-}
-
-/// Answers one who may take as long as they want to read it.
-pub(super) async fn write_reply(stream: &mut (impl AsyncWrite + Unpin), reply: &Reply) -> io::Result<()> {
-    write(stream, reply).await
-}
-
-/// Asks the daemon that holds this state folder; `None` where there is none, or it is a stranger's: neither a folder that
-/// another user could change is believed in, nor a process of one. Each reply comes to `read_request`; the first
-/// one is [`Reply::Accepted`] or [`Reply::Refused`].
-///
-/// # Errors
-/// Where the connection breaks.
-pub(crate) async fn ask(
-    dir: &Path,
-    what: ControlCommand,
-    replies: mpsc::Sender<Reply>,
-) -> io::Result<Option<()>> {
-    let stream = match connect(dir).await {
-        Ok(stream) => stream,
-        Err(error) if is_nobody(&error) => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let mut stream = BufReader::new(stream);
-    write(&mut stream, &ControlRequest { version: VERSION, what }).await?;
-    // A daemon that is stopped or stuck still lets people in.
-    let mut reply = tokio::time::timeout(READ_TIMEOUT, read(&mut stream)).await??;
-    while let Some(received) = reply {
-        if replies.send(received).await.is_err() {
-            break;
-        }
-        reply = read(&mut stream).await?;
-    }
-    Ok(Some(()))
+fn short(folder: &File, file: &str) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}/{file}", folder.as_raw_fd()))
 }
 
 /// Whether anybody accepts at the socket of this state folder, where no stranger could have put it. Blocks no longer than the
 /// kernel takes.
 pub(crate) fn is_listening(dir: &Path) -> bool {
-    let connect = || std::os::unix::net::UnixStream::connect(short(&trusted_folder(dir)?));
+    let connect = || std::os::unix::net::UnixStream::connect(short(&trusted_folder(dir)?, FILE));
     connect().is_ok()
 }
 
-async fn connect(dir: &Path) -> io::Result<UnixStream> {
+/// Connects to the daemon that holds this state folder: neither a folder that another user could change is believed in, nor a
+/// process of one.
+pub(super) async fn connect(dir: &Path) -> io::Result<UnixStream> {
     let folder = trusted_folder(dir)?;
-    let stream = UnixStream::connect(short(&folder)).await?;
+    let stream = UnixStream::connect(short(&folder, FILE)).await?;
     refuse_stranger(stream.peer_cred()?.uid())?;
     Ok(stream)
 }
@@ -142,27 +119,8 @@ fn refuse_stranger(listens: u32) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::PermissionDenied, message))
 }
 
-fn is_nobody(error: &io::Error) -> bool {
+pub(super) fn is_nobody(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
-}
-
-async fn write(stream: &mut (impl AsyncWrite + Unpin), value: &impl Serialize) -> io::Result<()> {
-    let mut line = serde_json::to_vec(value)?;
-    line.push(b'\n');
-    stream.write_all(&line).await?;
-    stream.flush().await
-}
-
-async fn read<T: DeserializeOwned>(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<T>> {
-    let mut line = Vec::new();
-    stream.take(LONGEST).read_until(b'\n', &mut line).await?;
-    if line.is_empty() {
-        return Ok(None);
-    }
-    if line.last() != Some(&b'\n') {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    Ok(Some(serde_json::from_slice(&line)?))
 }
 
 #[cfg(test)]
@@ -182,21 +140,11 @@ mod tests {
         std::fs::create_dir(&dir).unwrap();
         runtime().block_on(async {
             let socket = ControlSocket::open(&dir).unwrap();
-            assert_eq!(dir.join(FILE).metadata().unwrap().permissions().mode() & 0o777, 0o600);
-            let (replies, mut request) = mpsc::channel(4);
-            let asking = ask(&dir, ControlCommand::Look("shop".into()), replies);
-            let serving = async {
-                let mut stream = BufReader::new(socket.next().await.unwrap());
-                let request = read_request(&mut stream).await.unwrap();
-                assert_eq!(
-                    request,
-                    ControlRequest { version: VERSION, what: ControlCommand::Look("shop".into()) }
-                );
-                write_first_reply(&mut stream, &Reply::Accepted).await.unwrap();
-            };
-            let (asked, ()) = tokio::join!(asking, serving);
-            assert_eq!(asked.unwrap(), Some(()));
-            assert_eq!(request.recv().await, Some(Reply::Accepted));
+            for file in [FILE, FORMER_FILE] {
+                assert_eq!(dir.join(file).metadata().unwrap().permissions().mode() & 0o777, 0o600);
+            }
+            let (connected, accepted) = tokio::join!(connect(&dir), socket.next());
+            assert!(connected.is_ok() && matches!(accepted, Ok(Connection::Http(_))));
         });
     }
 
@@ -204,15 +152,13 @@ mod tests {
     fn without_a_daemon_nobody_answers_and_a_dead_ones_socket_is_in_nobodys_way() {
         let home = tempfile::tempdir().unwrap();
         runtime().block_on(async {
-            let (replies, _heard) = mpsc::channel(4);
-            let look = || ControlCommand::Look("shop".into());
-            assert_eq!(ask(home.path(), look(), replies.clone()).await.unwrap(), None);
+            assert!(is_nobody(&connect(home.path()).await.unwrap_err()));
             // What a killed daemon leaves.
             drop(std::os::unix::net::UnixListener::bind(home.path().join(FILE)).unwrap());
-            assert_eq!(ask(home.path(), look(), replies).await.unwrap(), None);
+            assert!(is_nobody(&connect(home.path()).await.unwrap_err()));
             let socket = ControlSocket::open(home.path()).unwrap();
             drop(socket);
-            assert!(!home.path().join(FILE).exists());
+            assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
         });
     }
 
@@ -237,19 +183,10 @@ mod tests {
         let listener = std::os::unix::net::UnixListener::bind(home.path().join(FILE)).unwrap();
         listener.set_nonblocking(true).unwrap();
         runtime().block_on(async {
-            let (replies, _heard) = mpsc::channel(4);
-            let error = ask(home.path(), ControlCommand::Look("shop".into()), replies).await.unwrap_err();
+            let error = connect(home.path()).await.unwrap_err();
             assert!(error.to_string().contains("others can write"), "{error}");
         });
         assert!(!is_listening(home.path()));
         assert!(listener.accept().is_err(), "nobody has even connected");
-    }
-
-    #[test]
-    fn an_endless_line_is_not_read_to_its_end() {
-        runtime().block_on(async {
-            let mut endless = BufReader::new(tokio::io::repeat(b'x'));
-            assert!(read::<ControlRequest>(&mut endless).await.is_err());
-        });
     }
 }

@@ -7,14 +7,11 @@ use std::{
 
 use tokio::sync::mpsc;
 
-use super::protocol::{ObjectOutcome, Reply};
-use crate::reconcile::Progress;
+use super::protocol::{ObjectOutcome, Reply, ReportedEvent};
+use crate::api::Event;
 
-/// Lines that wait to be sent to one person. One who reads slower than this loses lines, never the outcome.
-const LINES: usize = 256;
-
-/// Renders an event: the line, and whether the next line may replace it. `None` where it is not shown.
-pub(crate) type RenderProgress = fn(&Progress<'_>, colour: bool) -> Option<(String, bool)>;
+/// Events that wait to be sent to one client. One that reads slower than this loses some, never the outcome.
+const EVENTS: usize = 256;
 
 /// All that wait, by object.
 #[derive(Debug, Default)]
@@ -22,7 +19,6 @@ pub(super) struct Subscribers(Mutex<HashMap<String, Vec<Subscriber>>>);
 
 #[derive(Debug)]
 struct Subscriber {
-    colour: bool,
     /// Whether a reconcile has begun since the person asked: what ends before that is no answer.
     begun: bool,
     acted: bool,
@@ -31,9 +27,9 @@ struct Subscriber {
 
 impl Subscribers {
     /// Waits for an object: its progress, and at last its outcome.
-    pub(super) fn subscribe(&self, object: &str, colour: bool) -> mpsc::Receiver<Reply> {
-        let (replies, waiting) = mpsc::channel(LINES);
-        let subscriber = Subscriber { colour, begun: false, acted: false, replies };
+    pub(super) fn subscribe(&self, object: &str) -> mpsc::Receiver<Reply> {
+        let (replies, waiting) = mpsc::channel(EVENTS);
+        let subscriber = Subscriber { begun: false, acted: false, replies };
         self.lock().entry(object.to_owned()).or_default().push(subscriber);
         waiting
     }
@@ -46,16 +42,14 @@ impl Subscribers {
     }
 
     /// Sends what happens to all who wait.
-    pub(super) fn publish(&self, object: &str, progress: &Progress<'_>, render: RenderProgress) {
+    pub(super) fn publish(&self, reported: &ReportedEvent) {
+        let ReportedEvent { object, event } = reported;
         let mut all = self.lock();
         for subscriber in all.get_mut(object).into_iter().flatten().filter(|subscriber| subscriber.begun) {
-            subscriber.acted |= matches!(progress, Progress::StepBegins(_) | Progress::Verifying { .. });
-            if let Some((line, passing)) = render(progress, subscriber.colour) {
-                // The last place is the outcome's.
-                if subscriber.replies.capacity() > 1 {
-                    let _ =
-                        subscriber.replies.try_send(Reply::Line { object: object.to_owned(), line, passing });
-                }
+            subscriber.acted |= matches!(event, Event::StepIntended { .. } | Event::Verifying { .. });
+            // The last place is the outcome's.
+            if subscriber.replies.capacity() > 1 {
+                let _ = subscriber.replies.try_send(Reply::Event(reported.clone()));
             }
         }
     }
@@ -68,7 +62,7 @@ impl Subscribers {
             waiting.into_iter().partition(|subscriber| subscriber.begun);
         for subscriber in answered {
             // A person who has gone away needs no answer.
-            let _ = subscriber.replies.try_send(Reply::Outcome(Box::new(outcome(subscriber.acted))));
+            let _ = subscriber.replies.try_send(Reply::Result(Box::new(outcome(subscriber.acted))));
         }
         if !others.is_empty() {
             all.insert(object.to_owned(), others);
@@ -102,45 +96,41 @@ mod tests {
         ObjectOutcome { object: crate::store::testing::object(), reconciled: true, acted, error: None }
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "the shape of `Narrate`")]
-    fn render(_: &Progress<'_>, _: bool) -> Option<(String, bool)> {
-        Some(("a line".into(), true))
-    }
-
     #[test]
     fn what_began_before_the_question_is_no_answer_to_it() {
         let subscribers = Subscribers::default();
-        let mut early = subscribers.subscribe("shop", false);
+        let mut early = subscribers.subscribe("shop");
         subscribers.begin("shop");
-        let mut late = subscribers.subscribe("shop", false);
+        let mut late = subscribers.subscribe("shop");
         subscribers.end("shop", outcome);
-        assert!(matches!(early.try_recv(), Ok(Reply::Outcome(_))));
+        assert!(matches!(early.try_recv(), Ok(Reply::Result(_))));
         assert!(matches!(late.try_recv(), Err(mpsc::error::TryRecvError::Empty)));
         subscribers.begin("shop");
         subscribers.end("shop", outcome);
-        assert!(matches!(late.try_recv(), Ok(Reply::Outcome(_))));
+        assert!(matches!(late.try_recv(), Ok(Reply::Result(_))));
     }
 
     #[test]
     fn one_who_does_not_read_loses_lines_and_never_the_outcome() {
         let subscribers = Subscribers::default();
-        let mut waiting = subscribers.subscribe("shop", false);
+        let mut waiting = subscribers.subscribe("shop");
         subscribers.begin("shop");
-        for _ in 0..10 * LINES {
-            subscribers.publish("shop", &Progress::Line("x"), render);
+        for _ in 0..10 * EVENTS {
+            subscribers
+                .publish(&ReportedEvent { object: "shop".into(), event: Event::Output { line: "x".into() } });
         }
         subscribers.end("shop", outcome);
         let mut last = None;
         while let Ok(reply) = waiting.try_recv() {
             last = Some(reply);
         }
-        assert!(matches!(last, Some(Reply::Outcome(outcome)) if !outcome.acted));
+        assert!(matches!(last, Some(Reply::Result(outcome)) if !outcome.acted));
     }
 
     #[test]
     fn the_dismissed_hear_the_end_of_their_connection() {
         let subscribers = Subscribers::default();
-        let mut waiting = subscribers.subscribe("shop", false);
+        let mut waiting = subscribers.subscribe("shop");
         subscribers.disconnect(None);
         assert!(matches!(waiting.try_recv(), Err(mpsc::error::TryRecvError::Disconnected)));
     }

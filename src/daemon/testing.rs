@@ -6,17 +6,13 @@ use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    bounded_host::HungReads, objects::ManagedObjects, readiness::Readiness, reconciler::DaemonContext,
-    session_cache::SessionCache, subscribers::Subscribers, work_queue::WorkQueue,
+    objects::ManagedObjects, reconciler::DaemonContext, session_cache::SessionCache, work_queue::WorkQueue,
 };
 use crate::{
     fixtures,
     host::Host,
     manifest::ManifestSource,
-    reconcile::{
-        ActiveProjects,
-        fake::{FakeContainer, FakeHost, Image, World},
-    },
+    reconcile::fake::{FakeContainer, FakeHost, Image, World},
     runtime::{Reconcile as _, Requeue},
     store::Store,
 };
@@ -51,18 +47,19 @@ impl<H: Host + 'static> DaemonFixture<H> {
         let shared = Arc::new(DaemonContext {
             host: Arc::new(host),
             store: Arc::new(Store::open(dir.path(), "test".into()).unwrap()),
-            objects: ManagedObjects::new(vec![ManifestSource::Path(manifests)]),
+            objects: Arc::new(ManagedObjects::new(vec![ManifestSource::Path(manifests)])),
             sessions: SessionCache::default(),
-            subscribers: Subscribers::default(),
+            subscribers: Arc::default(),
             queue: WorkQueue::default(),
-            readiness: Readiness::default(),
+            readiness: Arc::default(),
+            heartbeat: super::heartbeat::Heartbeat::default(),
+            feed: tokio::sync::broadcast::Sender::new(16),
             state_found: super::state::StateFound::default(),
             projects: super::claims::Projects::default(),
-            active_projects: ActiveProjects::default(),
-            hung_reads: HungReads::default(),
+            active_projects: Arc::default(),
+            hung_reads: Arc::default(),
             reading: Arc::default(),
-            builds: Semaphore::new(1),
-            render: |_, _| None,
+            builds: Arc::new(Semaphore::new(1)),
             stop: CancellationToken::new(),
             cancel: CancellationToken::new(),
         });

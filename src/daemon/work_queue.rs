@@ -32,6 +32,12 @@ impl WorkQueue {
         }
     }
 
+    /// Whether it holds this one.
+    #[cfg(test)]
+    pub(super) fn has(&self, object: &str) -> bool {
+        self.0.pending.lock().unwrap_or_else(PoisonError::into_inner).contains(object)
+    }
+
     /// The names as they come; for one consumer. It never ends.
     pub(super) fn stream(&self) -> impl Stream<Item = String> + Send + use<> {
         stream::unfold(self.clone(), |queue| async {

@@ -49,9 +49,10 @@ impl DoneStep {
     #[must_use]
     pub fn of(ended: &EndedStep, intended: &BTreeMap<u64, Step>) -> Option<Self> {
         let step = ended.intent.and_then(|intent| intended.get(&intent)).copied();
-        let EndedStep { kind, services, outcome, at, .. } = ended.clone();
+        let EndedStep { kind, services, outcome, at, .. } = ended;
         let step = step.unwrap_or_else(|| kind.plain());
-        (outcome != StepOutcome::NotBegun).then_some(Self { step, services, at, outcome })
+        let done = || Self { step, services: services.clone(), at: *at, outcome: *outcome };
+        (*outcome != StepOutcome::NotBegun).then(done)
     }
 
     pub(super) const fn is_up(&self) -> bool {

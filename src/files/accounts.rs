@@ -15,6 +15,12 @@ impl Accounts {
         Self { passwd: read("/etc/passwd"), group: read("/etc/group") }
     }
 
+    /// The user's name; `uid N` of one that the files do not have.
+    pub(super) fn name(&self, uid: u32) -> String {
+        let name = self.users().find_map(|(name, of, _)| (of == uid).then_some(name));
+        name.map_or_else(|| format!("uid {uid}"), str::to_owned)
+    }
+
     /// The user's name, with the number where that has one.
     pub(super) fn user(&self, uid: u32) -> String {
         let mut users = self.users();

@@ -52,6 +52,11 @@ static ACCESSES: Accesses = Accesses::new(Limits::OF_A_PROCESS);
 /// some thousands.
 pub(crate) const LARGEST_TEXT: u64 = 16 * 1024 * 1024;
 
+/// The name of a user of this host; `uid N` of one that its files do not have.
+pub(crate) fn user_name(uid: u32) -> String {
+    accounts::Accounts::of_this_host().name(uid)
+}
+
 /// Runs work that makes accesses, on a thread of its own. It is over where one of them takes longer than its limit;
 /// together they may take as long as they want.
 ///

@@ -12,14 +12,14 @@ use crate::{
     store::{EnginePlace, Store},
 };
 
-impl<H: Host> Reconciler<'_, H> {
+impl<H: Host> Reconciler<H> {
     /// Refuses an engine that the record is not of, and keeps the one that it is of.
     pub(super) fn stay_at_engine(
         &self,
         desired: &Desired,
         observed: &ProjectObservation,
     ) -> Result<(), ReconcileError> {
-        let (name, here) = (desired.name(), place(self.host, observed));
+        let (name, here) = (desired.name(), place(&*self.host, observed));
         let Some(recorded) = self.store.engine_place(name)? else {
             return Ok(self.store.keep_engine_place(name, &here)?);
         };

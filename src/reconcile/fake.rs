@@ -54,13 +54,28 @@ impl VirtualClock {
 pub(crate) struct FakeHost {
     pub(crate) clock: VirtualClock,
     pub(crate) world: Mutex<World>,
-    pub(crate) kill: Option<Kill>,
+    pub(crate) kill: Mutex<Option<Kill>>,
     pub(crate) killed: Notify,
 }
 
 impl FakeHost {
     pub(crate) fn new(world: World) -> Self {
-        Self { clock: VirtualClock::new(), world: Mutex::new(world), kill: None, killed: Notify::new() }
+        Self {
+            clock: VirtualClock::new(),
+            world: Mutex::new(world),
+            kill: Mutex::default(),
+            killed: Notify::new(),
+        }
+    }
+
+    /// Where undrift is killed next.
+    pub(crate) fn kills(&self) -> Option<Kill> {
+        *self.kill.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has undrift killed there, or nowhere any more.
+    pub(crate) fn kill(&self, at: Option<Kill>) {
+        *self.kill.lock().unwrap_or_else(PoisonError::into_inner) = at;
     }
 
     pub(crate) fn world<T>(&self, f: impl FnOnce(&mut World) -> T) -> T {
@@ -109,12 +124,12 @@ impl Host for FakeHost {
 
     async fn execute(&self, _: &Desired, request: StepRequest<'_>) -> StepReport {
         let number = self.world(|world| world.log.len()) + 1;
-        if self.kill == Some(Kill::Before(number)) {
+        if self.kills() == Some(Kill::Before(number)) {
             self.killed.notify_one();
             std::future::pending::<()>().await;
         }
         let outcome = self.world(|world| world.take(request.step, request.rollback_to.get("api")));
-        if self.kill == Some(Kill::After(number)) {
+        if self.kills() == Some(Kill::After(number)) {
             self.killed.notify_one();
             std::future::pending::<()>().await;
         }

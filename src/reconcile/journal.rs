@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{
-    Progress, ReconcileError,
+    EventSink, ReconcileError,
     incident_records::IncidentRecords,
     session::PendingBuild,
     snapshot::Snapshot,
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     api::{
-        Attempt, AuditKind, Desired, Drift, IncidentOutcome, LastWords, Layer, NewRecord, ObjectStatus,
+        Attempt, AuditKind, Drift, Event, IncidentOutcome, LastWords, Layer, NewRecord, ObjectStatus,
         PlannedStep, Reason, Step, StepKind, StepOutcome,
     },
     decide::{self, EndedIncident, Next, OpenIncident, Repair, unlike_before},
@@ -38,11 +38,11 @@ impl Journal<'_> {
         Ok(())
     }
 
-    /// Opens an incident at the first sight of a drift, and tells of each drift once in it.
+    /// Opens an incident at the first sight of a drift, and records each drift once in it.
     pub(super) fn open_incident(
         self,
         snapshot: &mut Snapshot<'_>,
-        progress: &(dyn Fn(&Desired, Progress<'_>) + Send + Sync),
+        events: &EventSink,
     ) -> Result<(), ReconcileError> {
         let drifts: Vec<(String, Drift)> = drifts(snapshot);
         if drifts.is_empty() {
@@ -57,7 +57,7 @@ impl Journal<'_> {
             }
             snapshot.history.incident = Some(self.begin_incident(snapshot, &drifts, last.as_ref())?);
         }
-        self.tell_drifts(snapshot, &drifts, progress)
+        self.record_drifts(snapshot, &drifts, events)
     }
 
     /// A new incident, or the last one once more: see [`EndedIncident::recurs`].
@@ -85,11 +85,11 @@ impl Journal<'_> {
         })
     }
 
-    fn tell_drifts(
+    fn record_drifts(
         self,
         snapshot: &Snapshot<'_>,
         drifts: &[(String, Drift)],
-        progress: &(dyn Fn(&Desired, Progress<'_>) + Send + Sync),
+        events: &EventSink,
     ) -> Result<(), ReconcileError> {
         let incident_records = self.incident_records(snapshot)?;
         for (service, drift) in drifts {
@@ -109,8 +109,8 @@ impl Journal<'_> {
                 ..NewRecord::of(AuditKind::DriftDetected)
             };
             self.append(snapshot, record)?;
-            // Told once it is recorded: where it cannot be, it is seen anew at every look.
-            progress(snapshot.desired, Progress::Drift { service, drift });
+            // Only once it is recorded: where it cannot be, it is seen anew at every look.
+            events(self.object, Event::DriftDetected { service: service.clone(), drift: drift.clone() });
             tracing::info!(service, layer = %drift.layer, reason = %drift.reason, "drift");
         }
         Ok(())

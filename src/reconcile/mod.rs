@@ -8,7 +8,9 @@ mod active_projects;
 mod claims;
 #[cfg(test)]
 mod conformance;
+mod current;
 mod engine_place;
+mod events;
 #[cfg(test)]
 pub(crate) mod fake;
 mod history;
@@ -17,7 +19,6 @@ mod incident_records;
 mod journal;
 #[cfg(test)]
 mod model;
-mod progress;
 mod reconcile_once;
 mod registration;
 mod restart_history;
@@ -29,21 +30,23 @@ mod tests;
 mod transitions;
 mod verify;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub use active_projects::ActiveProjects;
 pub use claims::{is_before, service_taken, share_a_service, taken};
+pub use current::{CurrentObject, current_objects};
 pub use engine_place::is_record_of;
-pub use progress::Progress;
+pub use events::{Clock, EventSink};
 pub use reconcile_once::{Action, ReconcileOutcome};
 pub use registration::{NOT_MANAGED, deregister, hold_registration, register};
 pub use session::Session;
 pub use step::close_interrupted;
 
 use crate::{
-    api::{Desired, Object, ObjectStatus, ProjectObservation, RouteSpec, Time},
+    api::{Desired, Event, Object, ObjectStatus, ProjectObservation, RouteSpec, Time},
     causes::with_causes,
     decide::{self, Decision, Inputs, StatusInputs},
     host::{Host, HostError},
@@ -54,29 +57,29 @@ use crate::{
 const CLAIMED: chrono::TimeDelta = chrono::TimeDelta::seconds(2);
 
 /// Reconciles objects on one host.
-#[expect(missing_debug_implementations, reason = "holds a closure")]
-pub struct Reconciler<'a, H> {
+#[expect(missing_debug_implementations, reason = "holds closures")]
+pub struct Reconciler<H> {
     /// The host.
-    pub host: &'a H,
+    pub host: Arc<H>,
     /// The state folder.
-    pub store: &'a Store,
+    pub store: Arc<Store>,
     /// Once cancelled no further step is taken, and nothing is waited for.
-    pub stop: &'a CancellationToken,
+    pub stop: CancellationToken,
     /// Once cancelled the command of a running step is ended; its outcome is recorded all the same.
-    pub cancel: &'a CancellationToken,
-    /// Hears what happens, for a person who waits.
-    pub progress: &'a (dyn Fn(&Desired, Progress<'_>) + Send + Sync),
+    pub cancel: CancellationToken,
+    /// Where what happens is reported.
+    pub events: EventSink,
     /// What time it is. Waits are the timer's, so both are to come from one source.
-    pub clock: &'a (dyn Fn() -> Time + Send + Sync),
+    pub clock: Clock,
     /// Whether this is what is declared at the moment. Where it is not any more, no step is taken for it and nothing is
     /// said of it: a manifest may be edited or removed while a look or a verification goes on.
-    pub is_current: &'a (dyn Fn(&Desired) -> bool + Send + Sync),
+    pub is_current: Arc<dyn Fn(&Desired) -> bool + Send + Sync>,
     /// Whether the environment of this process may be another one than that of the last verified state.
     pub environment: EnvironmentTrust,
     /// The Compose projects that a step is at work on.
-    pub active_projects: &'a ActiveProjects,
+    pub active_projects: Arc<ActiveProjects>,
     /// How many builds may run at a time on the host: one permit each.
-    pub builds: &'a tokio::sync::Semaphore,
+    pub builds: Arc<Semaphore>,
 }
 
 /// What the environment of this process is worth, out of which Compose fills in the files.
@@ -124,7 +127,12 @@ pub struct Applied {
     pub error: Option<ReconcileError>,
 }
 
-impl<H: Host> Reconciler<'_, H> {
+impl<H: Host> Reconciler<H> {
+    /// Reports what happens to this object.
+    fn emit(&self, desired: &Desired, event: Event) {
+        (self.events)(desired.name(), event);
+    }
+
     /// Reconciles until the object is reconciled or given up.
     ///
     /// # Errors
@@ -186,9 +194,9 @@ impl<H: Host> Reconciler<'_, H> {
         if let Err(error) = self.store.write_kept() {
             tracing::warn!(%error, "the outcome of a step could not be recorded");
         }
-        let object = unseen(Some(self.store), desired, &error);
+        let object = unseen(Some(&self.store), desired, &error);
         // What was recorded before is no longer known to be so. Where the store itself fails, that is the error.
-        if is_record_of(self.store, desired.name(), &self.host.endpoint())
+        if is_record_of(&self.store, desired.name(), &self.host.endpoint())
             && let Err(error) = self.store.save_object(&object)
         {
             tracing::warn!(%error, "the status could not be recorded");

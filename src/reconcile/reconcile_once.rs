@@ -1,7 +1,7 @@
 //! One reconcile: one look, one decision, at most one step.
 
 use super::{
-    Progress, ReconcileError, Reconciler, Session,
+    ReconcileError, Reconciler, Session,
     journal::Journal,
     object,
     snapshot::Snapshot,
@@ -9,7 +9,7 @@ use super::{
     transitions::{Transitions, of_repair},
 };
 use crate::{
-    api::{Attempt, Desired, Object, RouteSpec, Time},
+    api::{Attempt, Desired, Event, Object, RouteSpec, RouteTransition, Time, Transition},
     decide::{self, Next},
     host::Host,
 };
@@ -49,7 +49,7 @@ pub struct ReconcileOutcome {
     pub project: String,
 }
 
-impl<H: Host> Reconciler<'_, H> {
+impl<H: Host> Reconciler<H> {
     /// One reconcile: one look, one decision, at most one step.
     ///
     /// # Errors
@@ -81,11 +81,11 @@ impl<H: Host> Reconciler<'_, H> {
             self.store.update_attempt(row)?;
         }
         self.forget_attempts(&snapshot)?;
-        let journal = Journal { store: self.store, object: desired.name() };
+        let journal = Journal { store: &self.store, object: desired.name() };
         if let Some(incident) = &snapshot.history.incident {
             tracing::Span::current().record("incident", incident.id.as_str());
         }
-        journal.open_incident(&mut snapshot, self.progress)?;
+        journal.open_incident(&mut snapshot, &self.events)?;
         self.keep_verified(&snapshot).await;
         match snapshot.decision.next.clone() {
             Next::Execute(step) if !self.stop.is_cancelled() => {
@@ -105,7 +105,7 @@ impl<H: Host> Reconciler<'_, H> {
             Next::GiveUp { reason, message } => {
                 let status = self.save(&snapshot, &Transitions::new())?;
                 journal.stalled(&snapshot, &reason, &message, &status)?;
-                (self.progress)(desired, Progress::Stalled { reason: &reason, message: &message });
+                self.emit(desired, Event::Stalled { reason: reason.clone(), message });
                 if reason == decide::NOT_VERIFIED {
                     session.give_up_verifying();
                 } else {
@@ -140,17 +140,8 @@ impl<H: Host> Reconciler<'_, H> {
         if let Some(incident) = ends {
             let pruned = self.prune(snapshot).await?;
             journal.reconciled(snapshot, incident, &status, &pruned)?;
-            for ((service, route), (transition, _)) in &transitions {
-                let name = snapshot.desired.service(service).and_then(|s| s.routes.get(*route));
-                let route = name.map(RouteSpec::display_name).unwrap_or_default();
-                (self.progress)(
-                    snapshot.desired,
-                    Progress::Transition { service, route: &route, transition: *transition },
-                );
-            }
-        }
-        if outcome.reconciled {
-            (self.progress)(snapshot.desired, Progress::Reconciled);
+            let transitions = displayed(snapshot.desired, &transitions);
+            self.emit(snapshot.desired, Event::Reconciled { transitions });
         }
         Ok(ReconcileOutcome { object: object(snapshot.desired, status), ..outcome })
     }
@@ -203,7 +194,7 @@ impl<H: Host> Reconciler<'_, H> {
     fn report_wait(&self, snapshot: &Snapshot<'_>, until: Time, session: &mut Session) {
         if let Some(why) = &snapshot.observed.external_activity {
             if session.reported.insert("someone else".into()) {
-                (self.progress)(snapshot.desired, Progress::Waiting { until: None, why });
+                self.emit(snapshot.desired, Event::Waiting { until: None, why: why.clone() });
             }
             return;
         }
@@ -217,8 +208,18 @@ impl<H: Host> Reconciler<'_, H> {
                 _ => continue,
             };
             if session.reported.insert(format!("{}: {until}", option.service)) {
-                (self.progress)(snapshot.desired, Progress::Waiting { until: Some(until), why });
+                self.emit(snapshot.desired, Event::Waiting { until: Some(until), why: why.clone() });
             }
         }
     }
+}
+
+/// The transitions of a repair with the routes as they are shown.
+fn displayed(desired: &Desired, transitions: &Transitions) -> Vec<RouteTransition> {
+    let one = |((service, index), (transition, _)): (&(String, usize), &(Transition, Option<Transition>))| {
+        let route = desired.service(service).and_then(|declared| declared.routes.get(*index));
+        let route = route.map(RouteSpec::display_name).unwrap_or_default().into_owned();
+        RouteTransition { service: service.clone(), route, transition: *transition }
+    };
+    transitions.iter().map(one).collect()
 }

@@ -86,7 +86,7 @@ pub(super) async fn gone_images<H: Host>(
     if wanted.is_empty() { wanted } else { host.gone_images(&wanted).await }
 }
 
-impl<H: Host> Reconciler<'_, H> {
+impl<H: Host> Reconciler<H> {
     /// Looks, and decides.
     pub(super) async fn snapshot<'d>(
         &self,
@@ -97,12 +97,12 @@ impl<H: Host> Reconciler<'_, H> {
         let mut observed = self.host.observe(desired).await?;
         self.stay_at_engine(desired, &observed)?;
         session.note(&observed, (self.clock)());
-        image_knowledge::learn_from_builds(self.store, session, &observed)?;
+        image_knowledge::learn_from_builds(&self.store, session, &observed)?;
         let now = (self.clock)();
-        image_knowledge::add_image_knowledge(self.store, desired, &mut observed, now)?;
+        image_knowledge::add_image_knowledge(&self.store, desired, &mut observed, now)?;
         self.store.settle_recent_steps(now)?;
-        let mut history = history::history(self.store, desired, &observed.project, session, now)?;
-        history.gone_images = gone_images(self.host, &history, &observed).await;
+        let mut history = history::history(&self.store, desired, &observed.project, session, now)?;
+        history.gone_images = gone_images(&*self.host, &history, &observed).await;
         if self.environment == EnvironmentTrust::Declared {
             (history.verified_from, history.is_verified_from_altered) = (None, false);
         }

@@ -3,14 +3,14 @@
 use tokio::sync::{SemaphorePermit, TryAcquireError};
 
 use super::{
-    Action, Progress, ReconcileError, ReconcileOutcome, Reconciler, Session,
+    Action, ReconcileError, ReconcileOutcome, Reconciler, Session,
     active_projects::sharing,
     journal::{self, Journal},
     snapshot::Snapshot,
     transitions::Transitions,
 };
 use crate::{
-    api::{Desired, LastWords, PlannedStep, Step, StepOutcome},
+    api::{CommandEnd, Desired, EndedStep, Event, LastWords, PlannedStep, Step, StepOutcome, StepReport},
     decide,
     host::{Host, StepRequest},
     store::{OpenIntent, Store},
@@ -22,7 +22,7 @@ const UP_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(600);
 /// Of how many containers of one step the end is kept.
 const MOST_CONTAINERS: usize = 20;
 
-impl<H: Host> Reconciler<'_, H> {
+impl<H: Host> Reconciler<H> {
     /// Takes a step, if it may be taken now.
     pub(super) async fn take(
         &self,
@@ -49,7 +49,7 @@ impl<H: Host> Reconciler<'_, H> {
         if (self.is_current)(snapshot.desired) {
             self.save(snapshot, &Transitions::new())?;
         }
-        (self.progress)(snapshot.desired, Progress::Observed);
+        self.emit(snapshot.desired, Event::Observed);
         Ok(())
     }
 
@@ -104,7 +104,7 @@ impl<H: Host> Reconciler<'_, H> {
         let prepared = decide::begin_preparation(inputs, rows, services, step, &planned.on_behalf_of);
         let last_words = self.last_words(snapshot, planned).await;
         let intent = journal.intend(snapshot, planned, &[&begun[..], &prepared].concat(), &last_words)?;
-        (self.progress)(snapshot.desired, Progress::StepBegins(planned));
+        self.emit(snapshot.desired, Event::StepIntended { step, services: planned.services.clone() });
         let policy = &snapshot.desired.object.spec.reconcile;
         let request = StepRequest {
             step,
@@ -112,8 +112,8 @@ impl<H: Host> Reconciler<'_, H> {
             rollback_to: &journal::images_of_before(snapshot, planned),
             examined: &snapshot.observed.examined(&planned.services),
             timeout: if matches!(step, Step::Build { .. }) { policy.build_timeout.get() } else { UP_TIMEOUT },
-            cancel: self.cancel,
-            progress: &|line| (self.progress)(snapshot.desired, Progress::Line(line)),
+            cancel: &self.cancel,
+            progress: &|line| self.emit(snapshot.desired, Event::Output { line: line.to_owned() }),
         };
         let report = sharing(slot, self.host.execute(snapshot.desired, request)).await;
         let succeeded = report.outcome == StepOutcome::Succeeded;
@@ -129,8 +129,25 @@ impl<H: Host> Reconciler<'_, H> {
         rows.extend(decide::end_preparation(prepared, report.outcome, policy, now, seed));
         let recorded = journal.finish(snapshot, planned, intent, &report, rows);
         // Told also where it could not be recorded: nobody else would say why the step failed.
-        (self.progress)(snapshot.desired, Progress::StepEnds(planned, &report));
+        self.emit(snapshot.desired, Event::StepEnded(ended(planned, intent, &report)));
         recorded
+    }
+}
+
+/// The end of a step whose intent is that record.
+fn ended(planned: &PlannedStep, intent: u64, report: &StepReport) -> EndedStep {
+    let took = chrono::TimeDelta::milliseconds(i64::try_from(report.duration_ms).unwrap_or(i64::MAX));
+    EndedStep {
+        intent: Some(intent),
+        kind: planned.step.kind(),
+        services: planned.services.clone(),
+        outcome: report.outcome,
+        at: report.started_at + took,
+        command: Some(CommandEnd {
+            exit_code: report.exit_code,
+            duration_ms: report.duration_ms,
+            output: report.output.clone(),
+        }),
     }
 }
 

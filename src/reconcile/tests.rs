@@ -34,22 +34,22 @@ fn open(host: &FakeHost, dir: &tempfile::TempDir) -> Store {
 }
 
 struct ReconcilerFixture {
-    host: FakeHost,
-    store: Store,
+    host: Arc<FakeHost>,
+    store: Arc<Store>,
     dir: tempfile::TempDir,
 }
 
 impl ReconcilerFixture {
     fn new(world: World) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let host = FakeHost::new(world);
-        let store = open(&host, &dir);
+        let host = Arc::new(FakeHost::new(world));
+        let store = Arc::new(open(&host, &dir));
         Self { host, store, dir }
     }
 
     /// A new undrift, which knows nothing but what is on disk.
     fn restart(&mut self) {
-        self.store = open(&self.host, &self.dir);
+        self.store = Arc::new(open(&self.host, &self.dir));
         close_interrupted(&self.store).unwrap();
     }
 
@@ -61,32 +61,24 @@ impl ReconcilerFixture {
         self.run(|reconciler| async move { reconciler.apply(desired).await })
     }
 
-    fn run<'a, T, F: Future<Output = T>>(&'a self, f: impl FnOnce(Reconciler<'a, FakeHost>) -> F) -> T
-    where
-        Self: 'a,
-    {
+    fn run<T, F: Future<Output = T>>(&self, f: impl FnOnce(Reconciler<FakeHost>) -> F) -> T {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_all().start_paused(true).build().unwrap();
-        // Leaked per call, a few bytes: the reconciler borrows for the whole of the async block.
-        let cancel: &'static CancellationToken = Box::leak(Box::new(CancellationToken::new()));
-        let builds: &'static tokio::sync::Semaphore = Box::leak(Box::new(tokio::sync::Semaphore::new(1)));
         let clock = self.host.clock.clone();
-        let clock: &'static (dyn Fn() -> Time + Send + Sync) = Box::leak(Box::new(move || clock.now()));
         runtime.block_on(async {
             self.host.clock.begin();
-            let (host, store) = (&self.host, &self.store);
-            let active_projects: &'static ActiveProjects = Box::leak(Box::default());
+            let cancel = CancellationToken::new();
             let reconciler = Reconciler {
-                host,
-                store,
-                stop: cancel,
+                host: Arc::clone(&self.host),
+                store: Arc::clone(&self.store),
+                stop: cancel.clone(),
                 cancel,
-                progress: &|_, _| {},
-                clock,
-                is_current: &|_| true,
-                environment: super::EnvironmentTrust::Callers,
-                active_projects,
-                builds,
+                events: Arc::new(|_, _| {}),
+                clock: Arc::new(move || clock.now()),
+                is_current: Arc::new(|_| true),
+                environment: EnvironmentTrust::Callers,
+                active_projects: Arc::default(),
+                builds: Arc::new(Semaphore::new(1)),
             };
             let done = f(reconciler).await;
             self.host.clock.end();
@@ -145,7 +137,7 @@ fn a_look_goes_without_a_state_that_cannot_be_read_and_says_why() {
     for damage in ["DROP TABLE objects", "ALTER TABLE images RENAME TO lost", "DROP TABLE suspensions"] {
         let fixture = ReconcilerFixture::new(World::incident());
         assert!(fixture.apply().reconciled);
-        let look = || runtime.block_on(look(&fixture.host, Some(&fixture.store), &desired())).unwrap();
+        let look = || runtime.block_on(look(&*fixture.host, Some(&fixture.store), &desired())).unwrap();
         assert!(look().without_state.is_none());
         let raw = rusqlite::Connection::open(fixture.dir.path().join("state.db")).unwrap();
         raw.execute_batch(&format!("PRAGMA foreign_keys = OFF; {damage}")).unwrap();
@@ -163,13 +155,13 @@ fn no_step_begins_once_undrift_is_to_end_however_far_the_turn_has_come() {
     let fixture = ReconcilerFixture::new(World::incident());
     fixture.run(|reconciler| async move {
         let stop = reconciler.stop.clone();
-        // Decided on, recorded, told: the next thing would be the intent.
-        let progress = move |_: &Desired, progress: Progress<'_>| {
-            if matches!(progress, Progress::Observed) {
+        // Decided on, recorded, reported: the next thing would be the intent.
+        let events = move |_: &str, event: Event| {
+            if event == Event::Observed {
                 stop.cancel();
             }
         };
-        let reconciler = Reconciler { progress: &progress, ..reconciler };
+        let reconciler = Reconciler { events: Arc::new(events), ..reconciler };
         let (desired, mut session) = (desired(), Session::new((reconciler.clock)()));
         reconciler.reconcile_once(&desired, &mut session).await.unwrap();
     });
@@ -281,7 +273,7 @@ fn a_verification_is_of_one_spec_only() {
     let stricter = Desired { spec_digest: "v1:sha256:1".into(), ..desired() };
     let look = |desired: &Desired| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(look(&fixture.host, Some(&fixture.store), desired)).unwrap().object
+        runtime.block_on(look(&*fixture.host, Some(&fixture.store), desired)).unwrap().object
     };
     let reconciled = |object: &Object| {
         let mut conditions = object.status.services[0].conditions.iter();
@@ -360,11 +352,11 @@ fn a_step_that_someone_else_was_in_the_way_of_is_told_and_costs_nothing() {
 fn killed_at_any_step_the_next_undrift_converges() {
     for number in 1..=2 {
         for kill in [Kill::Before(number), Kill::After(number)] {
-            let mut fixture = ReconcilerFixture::new(World::incident());
-            fixture.host.kill = Some(kill);
+            let fixture = ReconcilerFixture::new(World::incident());
+            fixture.host.kill(Some(kill));
             assert!(fixture.apply_until_killed(), "{kill:?}");
             assert_eq!(fixture.count(AuditKind::StepInterrupted), 1, "{kill:?}");
-            fixture.host.kill = None;
+            fixture.host.kill(None);
             let applied = fixture.apply();
             fixture.assert_honest(&applied);
             assert!(applied.reconciled, "{kill:?}: {:?}", fixture.kinds());
@@ -420,8 +412,8 @@ fn happens(fixture: &mut ReconcilerFixture, event: WorldEvent) {
             let crashing = w.container.iter_mut().filter(|c| faults.new_crashes && c.image.id > 1);
             crashing.for_each(|c| c.crashes += 1);
         }),
-        WorldEvent::KillBefore => fixture.host.kill = Some(Kill::Before(next)),
-        WorldEvent::KillAfter => fixture.host.kill = Some(Kill::After(next)),
+        WorldEvent::KillBefore => fixture.host.kill(Some(Kill::Before(next))),
+        WorldEvent::KillAfter => fixture.host.kill(Some(Kill::After(next))),
     }
 }
 
@@ -436,9 +428,9 @@ proptest! {
         for event in events {
             happens(&mut fixture, event);
             let before = fixture.host.world(|world| world.log.len());
-            if fixture.host.kill.is_some() {
+            if fixture.host.kills().is_some() {
                 fixture.apply_until_killed();
-                fixture.host.kill = None;
+                fixture.host.kill(None);
             }
             let applied = fixture.apply();
             prop_assert!(applied.error.is_none(), "{:?}", applied.error);

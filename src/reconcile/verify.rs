@@ -6,11 +6,11 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::{
-    Action, Progress, ReconcileError, Reconciler, Session, journal::Journal, object,
-    reconcile_once::ReconcileOutcome, snapshot::Snapshot, transitions::Transitions,
+    Action, ReconcileError, Reconciler, Session, journal::Journal, object, reconcile_once::ReconcileOutcome,
+    snapshot::Snapshot, transitions::Transitions,
 };
 use crate::{
-    api::Attempt,
+    api::{Attempt, Event},
     decide::{
         self, Candidate, LONGEST_PAUSE, Next, StabilityWindow, WindowVerdict, identities, unlike_before,
     },
@@ -18,7 +18,7 @@ use crate::{
     store::ImageKnowledge,
 };
 
-impl<H: Host> Reconciler<'_, H> {
+impl<H: Host> Reconciler<H> {
     /// Looks on for the stability window, and records what that verifies. `begun` is what the reconcile before has left of a
     /// window.
     pub(super) async fn verify(
@@ -45,7 +45,7 @@ impl<H: Host> Reconciler<'_, H> {
                 WindowVerdict::Failed(why) => {
                     tracing::info!(service, why, "not verified");
                     if session.reported.insert(format!("{service}: {why}")) {
-                        (self.progress)(desired, Progress::NotVerified { service, why });
+                        self.emit(desired, Event::NotVerified { service: service.clone(), why: why.into() });
                     }
                 }
             }
@@ -71,10 +71,11 @@ impl<H: Host> Reconciler<'_, H> {
         session: &mut Session,
     ) -> Result<Snapshot<'d>, ReconcileError> {
         let (desired, window) = (first.desired, first.desired.object.spec.reconcile.verify.stable_for.get());
-        let journal = Journal { store: self.store, object: desired.name() };
+        let journal = Journal { store: &self.store, object: desired.name() };
         let begins = |new: Vec<String>| {
             if !new.is_empty() {
-                (self.progress)(desired, Progress::Verifying { services: &new, window });
+                let window_ms = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
+                self.emit(desired, Event::Verifying { services: new, window_ms });
             }
         };
         let tolerance = desired.object.spec.reconcile.verify.timeout.get();
@@ -89,7 +90,7 @@ impl<H: Host> Reconciler<'_, H> {
             }
             last = self.snapshot(desired, session).await?;
             // A drift within the window is told, also where it has passed by the next look.
-            journal.open_incident(&mut last, self.progress)?;
+            journal.open_incident(&mut last, &self.events)?;
             // Its service is to be verified anew, also where the same containers were verified before.
             if last.decision.services.iter().any(|d| d.drift.is_some()) && (self.is_current)(desired) {
                 self.save(&last, &Transitions::new())?;
@@ -143,7 +144,7 @@ impl<H: Host> Reconciler<'_, H> {
         if let Some(unknown) = not_known {
             evidence["notKnown"] = json!(unknown.message);
         }
-        Journal { store: self.store, object: snapshot.desired.name() }
+        Journal { store: &self.store, object: snapshot.desired.name() }
             .verified(snapshot, service, evidence, &rows)
     }
 }

@@ -164,6 +164,22 @@ impl Store {
         self.select_incidents("WHERE ?1 IS NULL OR object = ?1 ORDER BY opened_at DESC, id DESC", [object])
     }
 
+    /// At most `limit` incidents of this object, or of all, that are older than the one of this ID, newest first.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn incidents_before(
+        &self,
+        object: Option<&str>,
+        before: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Incident>> {
+        let which = "WHERE (?1 IS NULL OR object = ?1)
+                       AND (?2 IS NULL OR (opened_at, id) < (SELECT opened_at, id FROM incidents WHERE id = ?2))
+                     ORDER BY opened_at DESC, id DESC LIMIT ?3";
+        self.select_incidents(which, params![object, before, i64::try_from(limit).unwrap_or(i64::MAX)])
+    }
+
     fn select_sealed(&self, which: &str, params: impl Params) -> Result<Option<Incident>> {
         let db = self.db();
         // The row and its seal are of one moment: another process may write both.

@@ -73,6 +73,7 @@ pub use observed_at::EnginePlace;
 pub use outcomes::FinishedStep;
 pub use step_lock::{StepGuard, StepLock};
 pub use steps::{NewIntent, OpenIntent, step_evidence};
+pub use suspensions::Instructions;
 pub use trail::RecordFilter;
 pub use verified_from::VerifiedFrom;
 pub use verify::Verification;

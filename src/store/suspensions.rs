@@ -19,35 +19,34 @@ use super::{
 use crate::api::{AuditKind, NewRecord, Suspension, Time};
 
 impl Store {
-    /// Suspends an object from now on, until then or until a person resumes it. One that is suspended already is
-    /// suspended anew, by these words.
+    /// What this person wants done about an object; it is recorded under their name.
+    #[must_use]
+    pub const fn by<'a>(&'a self, actor: &'a str) -> Instructions<'a> {
+        Instructions { store: self, actor }
+    }
+
+    /// As [`Instructions::suspend`], by whoever has the state open.
     ///
     /// # Errors
     /// As [`append`](Self::append).
     pub fn suspend(&self, object: &str, until: Option<Time>, reason: &str) -> Result<Suspension> {
-        let suspension =
-            Suspension { since: (self.clock)(), until, reason: reason.to_owned(), actor: self.actor.clone() };
-        self.write("suspend an object", |change| {
-            save_suspension_in(change, object, &suspension)?;
-            let evidence = json!({ "reason": reason, "until": until.map(stamp) });
-            self.append_in(change, &of(object, AuditKind::Suspended, evidence))
-        })?;
-        Ok(suspension)
+        self.by(&self.actor).suspend(object, until, reason)
     }
 
-    /// Ends the suspension of an object; which it was, or `None` where there was none, and then nothing is
-    /// recorded.
+    /// As [`Instructions::resume`], by whoever has the state open.
     ///
     /// # Errors
     /// As [`append`](Self::append).
     pub fn resume(&self, object: &str) -> Result<Option<Suspension>> {
-        self.write("resume an object", |change| {
-            let found = select(change, object)?;
-            if let Some(found) = &found {
-                self.end_in(change, object, found, false)?;
-            }
-            Ok(found)
-        })
+        self.by(&self.actor).resume(object)
+    }
+
+    /// As [`Instructions::retry`], by whoever has the state open.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn retry(&self, object: &str) -> Result<usize> {
+        self.by(&self.actor).retry(object)
     }
 
     /// The suspension that holds at this time. One that has passed is ended, and recorded as ended by itself.
@@ -63,7 +62,7 @@ impl Store {
             // Read again: a person may have suspended it anew since.
             match select(change, object)? {
                 Some(found) if found.has_passed(now) => {
-                    self.end_in(change, object, &found, true)?;
+                    self.end_in(change, object, &found, None)?;
                     Ok(None)
                 }
                 found => Ok(found),
@@ -79,33 +78,92 @@ impl Store {
         select(&self.db(), object)
     }
 
+    /// `actor` is who ended it; `None` where it has passed by itself.
+    fn end_in(
+        &self,
+        change: &Transaction<'_>,
+        object: &str,
+        ended: &Suspension,
+        actor: Option<&str>,
+    ) -> Result<()> {
+        change
+            .execute("DELETE FROM suspensions WHERE object = ?1", [object])
+            .map_err(failed("end a suspension"))?;
+        let evidence = json!({
+            "reason": ended.reason, "since": stamp(ended.since), "suspendedBy": ended.actor,
+            "passed": actor.is_none(),
+        });
+        let record =
+            NewRecord { actor: actor.map(str::to_owned), ..of(object, AuditKind::Resumed, evidence) };
+        self.append_in(change, &record).map(drop)
+    }
+}
+
+/// What one person wants done about an object.
+#[derive(Debug, Clone, Copy)]
+pub struct Instructions<'a> {
+    store: &'a Store,
+    actor: &'a str,
+}
+
+impl Instructions<'_> {
+    /// Suspends an object from now on, until then or until a person resumes it. One that is suspended already is
+    /// suspended anew, by these words.
+    ///
+    /// # Errors
+    /// As [`append`](Store::append).
+    pub fn suspend(self, object: &str, until: Option<Time>, reason: &str) -> Result<Suspension> {
+        let suspension = Suspension {
+            since: (self.store.clock)(),
+            until,
+            reason: reason.to_owned(),
+            actor: self.actor.to_owned(),
+        };
+        self.store.write("suspend an object", |change| {
+            save_suspension_in(change, object, &suspension)?;
+            let evidence = json!({ "reason": reason, "until": until.map(stamp) });
+            self.store.append_in(change, &self.of(object, AuditKind::Suspended, evidence))
+        })?;
+        Ok(suspension)
+    }
+
+    /// Ends the suspension of an object; which it was, or `None` where there was none, and then nothing is
+    /// recorded.
+    ///
+    /// # Errors
+    /// As [`append`](Store::append).
+    pub fn resume(self, object: &str) -> Result<Option<Suspension>> {
+        self.store.write("resume an object", |change| {
+            let found = select(change, object)?;
+            if let Some(found) = &found {
+                self.store.end_in(change, object, found, Some(self.actor))?;
+            }
+            Ok(found)
+        })
+    }
+
     /// Gives an object a new budget and ends its waits: its attempts, its steps of the last hour and the engine that it was on
     /// are forgotten, and that is recorded. How many drifts had attempts.
     ///
     /// # Errors
-    /// As [`append`](Self::append).
-    pub fn retry(&self, object: &str) -> Result<usize> {
+    /// As [`append`](Store::append).
+    pub fn retry(self, object: &str) -> Result<usize> {
         let action = "forget the attempts";
-        self.write(action, |change| {
+        self.store.write(action, |change| {
             let forgotten =
                 change.execute("DELETE FROM attempts WHERE object = ?1", [object]).map_err(failed(action))?;
             forget_recent_steps_of_in(change, object)?;
             // Where it has moved to another engine, that one is right from now on.
             change.execute("DELETE FROM engines WHERE object = ?1", [object]).map_err(failed(action))?;
-            self.seal_in(change, SealedTable::Engine, object)?;
-            self.append_in(change, &of(object, AuditKind::Retried, json!({ "forgotten": forgotten })))?;
+            self.store.seal_in(change, SealedTable::Engine, object)?;
+            self.store
+                .append_in(change, &self.of(object, AuditKind::Retried, json!({ "forgotten": forgotten })))?;
             Ok(forgotten)
         })
     }
 
-    fn end_in(&self, change: &Transaction<'_>, object: &str, ended: &Suspension, passed: bool) -> Result<()> {
-        change
-            .execute("DELETE FROM suspensions WHERE object = ?1", [object])
-            .map_err(failed("end a suspension"))?;
-        let evidence = json!({
-            "reason": ended.reason, "since": stamp(ended.since), "suspendedBy": ended.actor, "passed": passed,
-        });
-        self.append_in(change, &of(object, AuditKind::Resumed, evidence)).map(drop)
+    fn of(self, object: &str, kind: AuditKind, evidence: serde_json::Value) -> NewRecord {
+        NewRecord { actor: Some(self.actor.to_owned()), ..of(object, kind, evidence) }
     }
 }
 

@@ -28,6 +28,8 @@ pub struct RecordFilter {
     pub since: Option<Time>,
     /// Written at this time or earlier.
     pub until: Option<Time>,
+    /// At most so many, the oldest of them.
+    pub limit: Option<usize>,
 }
 
 impl RecordFilter {
@@ -70,7 +72,7 @@ impl Store {
             object: new.object.clone(),
             service: new.service.clone(),
             incident: new.incident.clone(),
-            actor: self.actor.clone(),
+            actor: new.actor.clone().unwrap_or_else(|| self.actor.clone()),
             kind: new.kind.as_str().into(),
             step: new.step.map(|step| step.to_string()),
             outcome: new.outcome.clone(),
@@ -157,12 +159,22 @@ impl Store {
         parameters.extend(after.as_ref().map(|after| (":after", after as &dyn ToSql)));
         let rows = query.query_map(&*parameters, read_record).map_err(failed(action))?;
         rows.filter(|record| record.as_ref().map_or(true, |record| filter.takes_service_of(record)))
+            .take(filter.limit.unwrap_or(usize::MAX))
             .collect::<rusqlite::Result<_>>()
             .map_err(failed(action))
     }
 }
 
 impl Store {
+    /// The number of the last record; 0 for an empty trail.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn last_seq(&self) -> Result<u64> {
+        let (seq, _) = head(&self.db()).map_err(failed("read the head of the audit trail"))?;
+        Ok(number(seq))
+    }
+
     /// The latest time that any record bears; `None` for an empty trail. On a clock that was set back it is not
     /// that of the last record.
     ///

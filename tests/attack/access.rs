@@ -109,7 +109,7 @@ impl Attack for Access {
 impl Access {
     /// What a link in the state folder leads to is as before, whatever undrift does.
     fn link_to_a_file(&self, rng: &mut Rng) -> Verdict {
-        let names = ["lock", "step.lock", "state.db", "state.db-wal", "digest.key", "undrift.sock"];
+        let names = ["lock", "step.lock", "state.db", "state.db-wal", "digest.key", "control.sock"];
         let name = names[rng.usize(..names.len())];
         let (target, link) = (self.project.path("../target"), self.project.state_dir().join(name));
         fs::write(&target, TARGET).unwrap();
@@ -135,11 +135,11 @@ impl Access {
     /// A stranger's folder with a lock that is held and a socket that listens: root asks nothing there.
     fn socket(&self) -> Verdict {
         let state = self.project.state_dir();
-        let listener = UnixListener::bind(state.join("undrift.sock")).unwrap();
+        let listener = UnixListener::bind(state.join("control.sock")).unwrap();
         listener.set_nonblocking(true).unwrap();
         let lock = File::options().create(true).append(true).open(state.join("lock")).unwrap();
         lock.lock().unwrap();
-        for path in [state.join("undrift.sock"), state.join("lock"), state] {
+        for path in [state.join("control.sock"), state.join("lock"), state] {
             chown(path, Some(NOBODY), None).unwrap();
         }
         // One that was let in hears what is asked: no answer, and the child must not wait for ever.

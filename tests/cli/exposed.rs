@@ -90,11 +90,11 @@ fn strangers_folder_is_refused_and_nobody_is_asked_in_it() {
     if chown(&state, Some(NOBODY), None).is_err() {
         return;
     }
-    let listener = UnixListener::bind(state.join("undrift.sock")).unwrap();
+    let listener = UnixListener::bind(state.join("control.sock")).unwrap();
     listener.set_nonblocking(true).unwrap();
     let lock = File::options().create(true).append(true).open(state.join("lock")).unwrap();
     lock.lock().unwrap();
-    for path in [state.join("undrift.sock"), state.join("lock")] {
+    for path in [state.join("control.sock"), state.join("lock")] {
         chown(path, Some(NOBODY), None).unwrap();
     }
     for run in writers(&home) {
@@ -107,7 +107,7 @@ fn strangers_folder_is_refused_and_nobody_is_asked_in_it() {
     // A folder of one's own within a stranger's is no better.
     chown(&state, Some(0), None).unwrap();
     drop((listener, lock));
-    fs::remove_file(state.join("undrift.sock")).unwrap();
+    fs::remove_file(state.join("control.sock")).unwrap();
     chown(state.join("lock"), Some(0), None).unwrap();
     let strangers = home.0.path().join("strangers");
     fs::create_dir(&strangers).unwrap();

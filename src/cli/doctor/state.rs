@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     api::Time,
+    daemon::CONTROL_SOCKET,
     files::{
         self,
         trust::{self, Others},
@@ -31,9 +32,6 @@ pub(super) use judge::judge;
 /// The files that undrift makes in the folder: see `store`.
 pub(in crate::cli) const FILES: [&str; 6] =
     ["state.db", "state.db-wal", "state.db-shm", "lock", "step.lock", "digest.key"];
-
-/// The daemon's socket in it.
-const SOCKET: &str = "undrift.sock";
 
 /// What was found; the reason where nothing could be.
 #[derive(Debug)]
@@ -179,7 +177,7 @@ fn exposed(dir: &Path) -> Option<String> {
         // That it cannot be looked at is told by what was tried there.
         Err(_) => return None,
         Ok(None) => {
-            let mut files = FILES.iter().chain(&[SOCKET]).map(|name| dir.join(name));
+            let mut files = FILES.iter().chain(&[CONTROL_SOCKET]).map(|name| dir.join(name));
             files.find_map(|file| trust::exposed_file(&file).ok().flatten())
         }
     };

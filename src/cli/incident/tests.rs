@@ -1,8 +1,9 @@
 use chrono::TimeDelta;
+use serde_json::json;
 
 use super::*;
 use crate::{
-    api::{AuditKind, NewRecord, Step},
+    api::{API_VERSION, AuditKind, NewRecord, Step},
     host::StepReport,
     store::{step_evidence, testing},
 };

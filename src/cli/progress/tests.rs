@@ -1,19 +1,16 @@
 //! The lines of a repair, whole, for a person to read.
 
-use std::time::Duration;
-
 use super::*;
 use crate::{
-    api::{Drift, Layer, PlannedStep, Reason, Step, Transition},
+    api::{CommandEnd, Drift, Layer, PlannedStep, Reason, Step, Transition},
     decide::{self, History, Inputs},
     fixtures::{at, desired, incident},
     host::StepReport,
 };
 
-fn printed(all: &[Progress<'_>]) -> String {
+fn printed(all: &[Event]) -> String {
     let printer = ProgressPrinter::new(Style::default(), false);
-    let lines =
-        all.iter().map(|progress| line(printer.style, progress).unwrap_or_else(|| "(nothing)".into()));
+    let lines = all.iter().map(|event| line(printer.style, event).unwrap_or_else(|| "(nothing)".into()));
     lines.collect::<Vec<_>>().join("\n")
 }
 
@@ -39,22 +36,56 @@ fn report(outcome: StepOutcome, output: &str, duration_ms: u64) -> StepReport {
     }
 }
 
+fn drifted(drift: &Drift) -> Event {
+    Event::DriftDetected { service: "api".into(), drift: drift.clone() }
+}
+
+fn intended(planned: &PlannedStep) -> Event {
+    Event::StepIntended { step: planned.step, services: planned.services.clone() }
+}
+
+fn ended(planned: &PlannedStep, report: &StepReport) -> Event {
+    Event::StepEnded(EndedStep {
+        intent: Some(1),
+        kind: planned.step.kind(),
+        services: planned.services.clone(),
+        outcome: report.outcome,
+        at: at(1),
+        command: Some(CommandEnd {
+            exit_code: report.exit_code,
+            duration_ms: report.duration_ms,
+            output: report.output.clone(),
+        }),
+    })
+}
+
+fn interrupted(planned: &PlannedStep) -> Event {
+    let Event::StepEnded(ended) = ended(planned, &report(StepOutcome::Interrupted, "", 0)) else {
+        unreachable!("it is one")
+    };
+    Event::StepEnded(EndedStep { command: None, ..ended })
+}
+
 #[test]
 fn a_repair_that_succeeds() {
     let (drift, plan) = decided();
     let (built, up) = (report(StepOutcome::Succeeded, "", 12_345), report(StepOutcome::Succeeded, "", 870));
-    let transition = Transition { before: Some(404), after: Some(401) };
+    let transition = RouteTransition {
+        service: "api".into(),
+        route: "GET /api/workflow".into(),
+        transition: Transition { before: Some(404), after: Some(401) },
+    };
     insta::assert_snapshot!(printed(&[
-        Progress::Drift { service: "api", drift: &drift },
-        Progress::StepBegins(&plan[0]),
-        Progress::Line("#5 [2/3] COPY src /app \u{1b}[2K"),
-        Progress::StepEnds(&plan[0], &built),
-        Progress::StepBegins(&plan[1]),
-        Progress::StepEnds(&plan[1], &up),
-        Progress::Waiting { until: Some(at(120)), why: "api: no answer: connection refused" },
-        Progress::Verifying { services: &["api".into(), "dashboard".into()], window: Duration::from_secs(3) },
-        Progress::Transition { service: "api", route: "GET /api/workflow", transition },
-        Progress::Reconciled,
+        drifted(&drift),
+        intended(&plan[0]),
+        Event::Output { line: "#5 [2/3] COPY src /app \u{1b}[2K".into() },
+        ended(&plan[0], &built),
+        intended(&plan[1]),
+        ended(&plan[1], &up),
+        Event::Waiting { until: Some(at(120)), why: "api: no answer: connection refused".into() },
+        Event::Verifying { services: vec!["api".into(), "dashboard".into()], window_ms: 3_000 },
+        Event::Reconciled { transitions: vec![transition] },
+        Event::Reconciled { transitions: vec![] },
     ]));
 }
 
@@ -77,16 +108,19 @@ fn a_repair_that_fails() {
     };
     let rollback = PlannedStep { step: Step::Rollback, ..restart.clone() };
     insta::assert_snapshot!(printed(&[
-        Progress::Interrupted("an earlier undrift was interrupted in Build of api"),
-        Progress::Drift { service: "api", drift: &drift },
-        Progress::StepBegins(&plan[0]),
-        Progress::StepEnds(&plan[0], &failed),
-        Progress::Waiting { until: None, why: "the next attempt" },
-        Progress::StepBegins(&restart),
-        Progress::StepEnds(&restart, &silent),
-        Progress::NotVerified { service: "api", why: "it was restarted by the engine" },
-        Progress::StepBegins(&rollback),
-        Progress::Stalled { reason: "BudgetSpent", message: "api: 5 of 5 attempts did not mend it" },
+        interrupted(&plan[0]),
+        drifted(&drift),
+        intended(&plan[0]),
+        ended(&plan[0], &failed),
+        Event::Waiting { until: None, why: "the next attempt".into() },
+        intended(&restart),
+        ended(&restart, &silent),
+        Event::NotVerified { service: "api".into(), why: "it was restarted by the engine".into() },
+        intended(&rollback),
+        Event::Stalled {
+            reason: "BudgetSpent".into(),
+            message: "api: 5 of 5 attempts did not mend it".into()
+        },
     ]));
 }
 
@@ -97,12 +131,12 @@ fn the_narrator_cannot_steer_the_terminal() {
     let failed = report(StepOutcome::Failed, evil, 1);
     let (_, plan) = decided();
     let text = printed(&[
-        Progress::Drift { service: "api", drift: &drift },
-        Progress::Line(evil),
-        Progress::StepEnds(&plan[0], &failed),
-        Progress::NotVerified { service: "api", why: evil },
-        Progress::Waiting { until: None, why: evil },
-        Progress::Stalled { reason: "Absent", message: evil },
+        drifted(&drift),
+        Event::Output { line: evil.into() },
+        ended(&plan[0], &failed),
+        Event::NotVerified { service: "api".into(), why: evil.into() },
+        Event::Waiting { until: None, why: evil.into() },
+        Event::Stalled { reason: "Absent".into(), message: evil.into() },
     ]);
     assert!(!text.contains(['\u{1b}', '\u{7}']), "{text:?}");
 }

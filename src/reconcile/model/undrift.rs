@@ -149,7 +149,8 @@ impl Undrift {
         let is_intent = |event: &&RecordedEvent| matches!(event.event, Event::StepIntended { .. });
         let intent = self.kept.events.iter().rev().find(is_intent).map(|intended| intended.seq);
         let (kind, services) = (step.step.kind(), step.services.clone());
-        self.append(Event::StepEnded(EndedStep { intent, kind, services, outcome, at: self.now }));
+        let command = None;
+        self.append(Event::StepEnded(EndedStep { intent, kind, services, outcome, at: self.now, command }));
     }
 
     /// The next thing that it does.

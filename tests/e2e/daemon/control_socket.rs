@@ -158,7 +158,7 @@ fn reading_beside_a_daemon_writes_nothing() {
 fn socket_is_its_owners_alone_and_gone_with_the_daemon() {
     let project = Project::healthy();
     let daemon = Daemon::start(&project);
-    let socket = project.state_dir().join("undrift.sock");
+    let socket = project.state_dir().join("control.sock");
     assert_eq!(socket.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(project.state_dir().metadata().unwrap().permissions().mode() & 0o077, 0);
     assert!(daemon.end().success());

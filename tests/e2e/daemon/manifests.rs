@@ -266,6 +266,6 @@ fn without_any_valid_manifest_it_does_not_run() {
     assert_eq!(run.stdout, "");
     assert!(run.stderr.starts_with("error: "), "as every verb says it: {}", run.stderr);
     assert!(run.stderr.contains("undrift.yaml:12:20"), "{}", run.stderr);
-    let left = project.state_dir().join("undrift.sock");
+    let left = project.state_dir().join("control.sock");
     assert!(!left.exists(), "the socket is gone with it");
 }

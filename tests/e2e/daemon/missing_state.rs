@@ -246,7 +246,7 @@ fn word_that_is_given_in_the_moved_folder_is_gone_by_once_it_is_back() {
     project.wait_for_healed(1);
 
     // Without its socket it cannot be told, and goes by it all the same.
-    fs::remove_file(project.state_dir().join("undrift.sock")).unwrap();
+    fs::remove_file(project.state_dir().join("control.sock")).unwrap();
     let suspended = project.undrift(&["suspend", &project.name, "--reason", "no socket"]).expect(0);
     assert!(suspended.stderr.contains("does not look at once (its socket is not there)"), "{suspended:?}");
     assert!(!suspended.stdout.contains("no daemon runs"), "{suspended:?}");

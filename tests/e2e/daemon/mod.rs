@@ -5,6 +5,7 @@ mod control_socket;
 pub(crate) mod engine_proxy;
 mod faults;
 mod healing;
+mod http;
 mod maintenance;
 mod manifests;
 mod missing_state;

@@ -75,7 +75,7 @@ fn manifests_that_never_come_from_standard_input_hold_up_no_end() {
     let project = Project::new();
     let mut command = project.command(&["run", "-f", "-"]);
     let daemon = Daemon::spawn(command.stdin(Stdio::piped()), &project);
-    wait_for("it to open its socket", || project.state_dir().join("undrift.sock").exists());
+    wait_for("it to open its socket", || project.state_dir().join("control.sock").exists());
     end_within(daemon, AND_A_FEW_SECONDS);
 }
 
@@ -275,20 +275,26 @@ fn image_period_that_would_be_a_hot_loop_is_refused() {
 fn daemon_that_does_not_take_a_persons_word_is_told_of() {
     let project = Project::healthy();
     project.apply().expect(0);
-    let door = UnixListener::bind(project.state_dir().join("undrift.sock")).unwrap();
+    let door = UnixListener::bind(project.state_dir().join("control.sock")).unwrap();
     let daemon = thread::spawn(move || {
         for _ in 0..2 {
             let (mut person, _) = door.accept().unwrap();
-            BufReader::new(&person).read_line(&mut String::new()).unwrap();
-            person
-                .write_all(b"{\"refused\":\"the running undrift is of another version: restart it\"}\n")
-                .unwrap();
+            let mut lines = BufReader::new(&person).lines().map(Result::unwrap);
+            assert!(lines.any(|line| line.is_empty()), "the head of a request");
+            let answer = b"HTTP/1.1 404 Not Found\r\nServer: undrift/9.8.7\r\nContent-Length: 0\r\n\r\n";
+            person.write_all(answer).unwrap();
         }
     });
     let name = project.name.as_str();
     for args in [&["suspend", name, "--reason", "a test"][..], &["resume", name]] {
         let ended = project.undrift(args).expect(0);
-        assert!(ended.stderr.contains("is of another version: restart it"), "{}", ended.stderr);
+        assert!(
+            ended
+                .stderr
+                .contains("the running undrift is version 9.8.7 and answers 404 Not Found: restart it"),
+            "{}",
+            ended.stderr
+        );
         assert!(ended.stderr.contains("it is written"), "{}", ended.stderr);
     }
     daemon.join().unwrap();

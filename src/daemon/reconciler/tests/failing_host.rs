@@ -350,7 +350,7 @@ async fn git_that_hangs_holds_up_neither_the_others_nor_the_end() {
 #[tokio::test(start_paused = true)]
 async fn a_turn_that_panics_holds_up_neither_readiness_nor_a_person() {
     let fixture = fixture(ObserveResult::Panics);
-    let mut waiting = fixture.shared.subscribers.subscribe("backoffice", false);
+    let mut waiting = fixture.shared.subscribers.subscribe("backoffice");
     let shared = Arc::clone(&fixture.shared);
     let run = tokio::spawn(async move { shared.reconcile("backoffice".into()).await });
     assert!(run.await.unwrap_err().is_panic(), "the loop is to know of it");

@@ -88,13 +88,13 @@ async fn an_object_is_not_looked_at_before_its_new_watch_is_recorded() {
     let looks = || fixture.shared.host.world(|world| world.container.unwrap().looks);
     let before = looks();
     fixture.is_full("trail");
-    let mut waiting = fixture.shared.subscribers.subscribe("backoffice", false);
+    let mut waiting = fixture.shared.subscribers.subscribe("backoffice");
     assert_eq!(fixture.wait_after_reconcile().await, RECORD_RETRY);
     assert_eq!((looks(), fixture.ready_reason().as_str()), (before, "NotWatched"));
     let session = fixture.shared.sessions.take("backoffice").expect("what is remembered is not lost over it");
     fixture.shared.sessions.put("backoffice", session);
     let reply = waiting.recv().await;
-    let Some(crate::daemon::Reply::Outcome(outcome)) = reply else { panic!("no outcome: {reply:?}") };
+    let Some(crate::daemon::Reply::Result(outcome)) = reply else { panic!("no outcome: {reply:?}") };
     assert!(outcome.error.unwrap().contains("the disk is full"), "a person is not left to wait");
     fixture.has_room();
     fixture.wait_at_rest().await;
@@ -128,7 +128,7 @@ async fn who_asks_for_an_object_that_was_just_removed_does_not_wait_for_ever() {
     let fixture = fixture().await;
     fs::remove_file(fixture.manifest()).unwrap();
     fixture.shared.reload().await;
-    let mut waiting = fixture.shared.subscribers.subscribe("backoffice", false);
+    let mut waiting = fixture.shared.subscribers.subscribe("backoffice");
     fixture.reconcile("backoffice").await;
     assert_eq!(tokio::time::timeout(SECOND, waiting.recv()).await, Ok(None), "the connection ends");
 }

@@ -61,12 +61,12 @@ async fn a_first_turn_that_fails_in_the_state_is_no_look() {
 #[tokio::test(start_paused = true)]
 async fn a_person_hears_what_an_error_comes_from() {
     let fixture = fixture(ObserveResult::Sees);
-    let mut waiting = fixture.shared.subscribers.subscribe("backoffice", false);
+    let mut waiting = fixture.shared.subscribers.subscribe("backoffice");
     fixture.shared.subscribers.begin("backoffice");
     let cause = rusqlite::Error::InvalidParameterName("of this".into());
     let error = ReconcileError::Store(StoreError::Full(cause));
     fixture.shared.failed(&fixture.shared.objects.get("backoffice").unwrap(), &error);
-    let Some(Reply::Outcome(outcome)) = waiting.recv().await else { panic!("no outcome") };
+    let Some(Reply::Result(outcome)) = waiting.recv().await else { panic!("no outcome") };
     let message = outcome.error.unwrap();
     assert!(message.contains("the disk is full") && message.contains("of this"), "{message}");
 }

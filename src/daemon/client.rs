@@ -1,0 +1,150 @@
+//! The command line's side of the control socket.
+
+use std::{io, path::Path, time::Duration};
+
+use http_body_util::{BodyExt as _, BodyStream, Full};
+use hyper::{
+    Request, Response, StatusCode,
+    body::{Bytes, Incoming},
+    client::conn::http1,
+    header,
+};
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
+use tokio_util::{io::StreamReader, task::AbortOnDropHandle};
+
+use super::{
+    protocol::{ObjectOutcome, ReconcileRequest, Reply, ReportedEvent},
+    socket::{connect, is_nobody},
+};
+
+/// How long the daemon may take to begin its answer. A daemon that is stopped or stuck still accepts connections; one that is
+/// well reads the manifests again before it answers, which may take ten seconds.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The longest line that is read. An object with all its evidence is far below.
+const LONGEST_LINE: u64 = 16 * 1024 * 1024;
+
+/// Why the daemon was asked in vain.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AskError {
+    /// It refused, and why.
+    #[error("{0}")]
+    Refused(String),
+    /// The connection broke, or nothing came.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// What happens while the daemon reconciles an object, and what comes of it.
+pub(crate) struct Replies {
+    lines: Box<dyn AsyncBufRead + Send + Unpin>,
+    _connection: AbortOnDropHandle<()>,
+}
+
+impl std::fmt::Debug for Replies {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Replies").finish_non_exhaustive()
+    }
+}
+
+impl Replies {
+    /// The next event, or the result; `None` where the daemon ended before that. What a later version reports besides is
+    /// passed over.
+    ///
+    /// # Errors
+    /// Where the connection breaks.
+    pub(crate) async fn next(&mut self) -> io::Result<Option<Reply>> {
+        while let Some(line) = read_line(&mut self.lines).await? {
+            let value: Value = serde_json::from_slice(&line)?;
+            if value["kind"] == "Result" {
+                return Ok(Some(Reply::Result(Box::new(ObjectOutcome::deserialize(value)?))));
+            }
+            match ReportedEvent::deserialize(value) {
+                Ok(event) => return Ok(Some(Reply::Event(event))),
+                Err(error) => tracing::debug!(%error, "an event that this undrift does not know"),
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Has the daemon that holds this state folder reconcile an object; `None` where there is none, or it is a stranger's.
+///
+/// # Errors
+/// Where it refuses, or the connection breaks.
+pub(crate) async fn reconcile(
+    dir: &Path,
+    object: &str,
+    request: &ReconcileRequest,
+) -> Result<Option<Replies>, AskError> {
+    let stream = match connect(dir).await {
+        Ok(stream) => stream,
+        Err(error) if is_nobody(&error) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+    let connection = AbortOnDropHandle::new(tokio::spawn(async move { drop(connection.await) }));
+    let body = serde_json::to_vec(request).map_err(io::Error::from)?;
+    let request = Request::post(format!("/api/v1/objects/{object}/reconcile"))
+        .header(header::HOST, "localhost")
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Full::new(Bytes::from(body)))
+        .map_err(io::Error::other)?;
+    let answer = tokio::time::timeout(ANSWER_TIMEOUT, sender.send_request(request)).await;
+    let answer = answer.map_err(io::Error::from)?.map_err(io::Error::other)?;
+    if answer.status() != StatusCode::OK {
+        return Err(refusal(answer).await);
+    }
+    let stream = BodyStream::new(answer.into_body().map_err(io::Error::other));
+    let chunks =
+        futures_util::TryStreamExt::try_filter_map(stream, |frame| async { Ok(frame.into_data().ok()) });
+    Ok(Some(Replies { lines: Box::new(StreamReader::new(Box::pin(chunks))), _connection: connection }))
+}
+
+/// Why the daemon refuses, by its own words. One that does not know the path is of another version.
+async fn refusal(answer: Response<Incoming>) -> AskError {
+    let status = answer.status();
+    let server = answer.headers().get(header::SERVER).and_then(|name| name.to_str().ok());
+    let version = server.and_then(|name| name.strip_prefix("undrift/"));
+    let version =
+        version.map_or_else(|| "another version".to_owned(), |version| format!("version {version}"));
+    let body = answer.into_body().collect();
+    let body = match tokio::time::timeout(ANSWER_TIMEOUT, body).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(error)) => return io::Error::other(error).into(),
+        Err(late) => return io::Error::from(late).into(),
+    };
+    let error: Value = serde_json::from_slice(&body).unwrap_or_default();
+    AskError::Refused(match error["message"].as_str() {
+        Some(message) if error["reason"] != "NoSuchPath" => message.to_owned(),
+        _ => format!(
+            "the running undrift is {version} and answers {status}: restart it, or use the undrift that runs"
+        ),
+    })
+}
+
+async fn read_line(lines: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<Vec<u8>>> {
+    let mut line = Vec::new();
+    lines.take(LONGEST_LINE).read_until(b'\n', &mut line).await?;
+    match line.last() {
+        None => Ok(None),
+        Some(b'\n') => Ok(Some(line)),
+        Some(_) => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_endless_line_is_not_read_to_its_end() {
+        let mut endless = tokio::io::BufReader::new(tokio::io::repeat(b'x'));
+        assert!(read_line(&mut endless).await.is_err());
+        let mut cut_off: &[u8] = b"{\"kind\":\"Res";
+        assert!(read_line(&mut cut_off).await.is_err());
+    }
+}

@@ -1,0 +1,140 @@
+//! What happens, as server-sent events: the records of the trail without a gap, and what is not in it as it comes.
+
+use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
+
+use axum::{
+    extract::State,
+    http::HeaderMap,
+    response::sse::{Event as Message, KeepAlive, Sse},
+};
+use futures_util::{Stream, stream};
+use serde::Deserialize;
+use tokio::sync::broadcast::{self, error::RecvError};
+
+use super::{
+    super::reconciler::DaemonContext,
+    errors::ApiError,
+    input::{Parameters, read},
+};
+use crate::{
+    api::{AuditRecord, Event},
+    daemon::protocol::ReportedEvent,
+    host::Host,
+    store::RecordFilter,
+};
+
+/// How many records are read at a time.
+const PAGE: usize = 256;
+
+/// How soon a record is sent that another process has written: a person's `suspend`, for instance.
+const POLL: Duration = Duration::from_secs(1);
+
+/// From where.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct From {
+    /// From the record after this one; without it from the next one that is written.
+    after: Option<u64>,
+}
+
+/// Every record as `event: record` with its number as `id`; the output of a running command as `event: output`, and what else
+/// is not in the trail as `event: progress`, both without an `id`. A client that comes back names the last `id` that it has
+/// received, and misses no record.
+pub(super) async fn events<H: Host + 'static>(
+    State(shared): State<Arc<DaemonContext<H>>>,
+    Parameters(From { after }): Parameters<From>,
+    headers: HeaderMap,
+) -> Result<Sse<impl Stream<Item = Result<Message, Infallible>>>, ApiError> {
+    let after = match headers.get("last-event-id") {
+        None => after,
+        Some(id) => {
+            let number = id.to_str().ok().and_then(|id| id.parse().ok());
+            Some(number.ok_or_else(|| ApiError::usage("Last-Event-ID is no number of a record"))?)
+        }
+    };
+    // Before the trail is read: what is written between the two is sent.
+    let reported = shared.feed.subscribe();
+    let last = match after {
+        Some(after) => after,
+        None => read(&shared, |store| Ok(store.last_seq()?)).await?,
+    };
+    let follower = Follower { shared, reported, last, is_behind: true, messages: VecDeque::new() };
+    let messages = stream::unfold(follower, |mut follower| async move {
+        let message = follower.next().await?;
+        Some((Ok(message), follower))
+    });
+    Ok(Sse::new(messages).keep_alive(KeepAlive::default()))
+}
+
+/// One client's place in the trail.
+struct Follower<H> {
+    shared: Arc<DaemonContext<H>>,
+    reported: broadcast::Receiver<Arc<ReportedEvent>>,
+    /// The number of the last record that was sent.
+    last: u64,
+    /// Whether there may be records after it.
+    is_behind: bool,
+    messages: VecDeque<Message>,
+}
+
+impl<H: Host + 'static> Follower<H> {
+    /// The next message; `None` where there is none any more: undrift ends, or the trail cannot be read.
+    async fn next(&mut self) -> Option<Message> {
+        loop {
+            if let Some(message) = self.messages.pop_front() {
+                return Some(message);
+            }
+            if self.is_behind {
+                self.read_trail().await?;
+                continue;
+            }
+            let stop = self.shared.stop.clone();
+            let reported = tokio::select! {
+                reported = self.reported.recv() => reported,
+                () = tokio::time::sleep(POLL) => { self.is_behind = true; continue }
+                () = stop.cancelled() => return None,
+            };
+            self.is_behind = true;
+            match reported {
+                // What is in the trail is sent from there, and before what comes after it.
+                Ok(reported) if reported.event.is_recorded() => {}
+                Ok(reported) => {
+                    while self.is_behind {
+                        self.read_trail().await?;
+                    }
+                    self.messages.push_back(live(&reported)?);
+                }
+                // Lines of output are lost where a client is slow; records never are.
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    }
+
+    /// Takes the next records.
+    async fn read_trail(&mut self) -> Option<()> {
+        let filter = RecordFilter { after: Some(self.last), limit: Some(PAGE), ..RecordFilter::default() };
+        let records = match read(&self.shared, move |store| Ok(store.records(&filter)?)).await {
+            Ok(records) => records,
+            Err(error) => {
+                tracing::warn!(error = error.message, "a client that follows the trail is left");
+                return None;
+            }
+        };
+        self.is_behind = records.len() == PAGE;
+        for record in &records {
+            self.last = record.seq;
+            self.messages.push_back(recorded(record)?);
+        }
+        Some(())
+    }
+}
+
+fn recorded(record: &AuditRecord) -> Option<Message> {
+    Message::default().event("record").id(record.seq.to_string()).json_data(record).ok()
+}
+
+fn live(reported: &ReportedEvent) -> Option<Message> {
+    let name = if matches!(reported.event, Event::Output { .. }) { "output" } else { "progress" };
+    Message::default().event(name).json_data(reported).ok()
+}

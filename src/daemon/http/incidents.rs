@@ -1,0 +1,67 @@
+//! The recorded incidents.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::StatusCode,
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{
+    super::reconciler::DaemonContext,
+    errors::ApiError,
+    input::{Parameters, read},
+};
+use crate::{documents, host::Host, store::RecordFilter};
+
+/// The most incidents of one answer.
+const MOST: usize = 100;
+
+/// How many there are where nobody says.
+const USUAL: usize = 50;
+
+/// Which incidents.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Which {
+    object: Option<String>,
+    /// At most so many.
+    limit: Option<usize>,
+    /// Older than the incident of this ID.
+    before: Option<String>,
+}
+
+/// Newest first.
+pub(super) async fn list<H: Host + 'static>(
+    State(shared): State<Arc<DaemonContext<H>>>,
+    Parameters(which): Parameters<Which>,
+) -> Result<Json<Value>, ApiError> {
+    let limit = super::records::limit(which.limit, USUAL, MOST)?;
+    read(&shared, move |store| {
+        // One more tells whether there are more.
+        let page = store.incidents_before(which.object.as_deref(), which.before.as_deref(), limit + 1)?;
+        let (page, has_more) = (&page[..page.len().min(limit)], page.len() > limit);
+        let next = page.last().filter(|_| has_more).map(|last| last.id.as_str());
+        Ok(Json(documents::incident_list(page, next)))
+    })
+    .await
+}
+
+/// One with its records. The beginning of an ID is enough where no other begins so.
+pub(super) async fn one<H: Host + 'static>(
+    State(shared): State<Arc<DaemonContext<H>>>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    read(&shared, move |store| {
+        let Some(incident) = store.incident(&id)? else {
+            let message = format!("no incident {id} is recorded");
+            return Err(ApiError::new(StatusCode::NOT_FOUND, "NoSuchIncident", message));
+        };
+        let filter = RecordFilter { incident: Some(incident.id.clone()), ..RecordFilter::default() };
+        Ok(Json(documents::incident(&incident, &store.records(&filter)?)))
+    })
+    .await
+}

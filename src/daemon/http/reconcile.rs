@@ -1,0 +1,79 @@
+//! One object reconciled now, with what happens meanwhile.
+
+use std::{path::Path as FilePath, sync::Arc};
+
+use axum::{
+    body::{Body as Stream, Bytes},
+    extract::{Path, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use futures_util::{StreamExt as _, stream};
+
+use super::{super::reconciler::DaemonContext, REQUEST_TIMEOUT, errors::ApiError, input::Body};
+use crate::{
+    daemon::protocol::{ReconcileRequest, Reply},
+    host::Host,
+};
+
+/// Has the loop look at the object now, and passes on what happens until it has settled: a line of JSON for each event, the last
+/// one the result. A client that reads slowly loses events, never the result.
+pub(super) async fn reconcile<H: Host + 'static>(
+    State(shared): State<Arc<DaemonContext<H>>>,
+    Path(name): Path<String>,
+    Body(asked): Body<ReconcileRequest>,
+) -> Result<Response, ApiError> {
+    shared.state_checked().await.map_err(ApiError::state_unavailable)?;
+    // What the person has just saved may not have been noticed yet. Where the manifests cannot be read at the moment, what
+    // holds is what was read last.
+    tokio::select! {
+        _ = tokio::time::timeout(REQUEST_TIMEOUT, shared.reload()) => {}
+        () = shared.stop.cancelled() => return Err(ApiError::ending()),
+    }
+    check_same_object(&shared, &name, &asked)?;
+    // First of all: a reconcile that begins right now, and is an answer therefore, is to look afresh.
+    shared.sessions.refresh(&name);
+    let replies = shared.subscribers.subscribe(&name);
+    shared.queue.add(&name);
+    let lines = stream::unfold(replies, |mut replies| async move { Some((replies.recv().await?, replies)) });
+    // One who asked while undrift began to end would be waited for otherwise.
+    let lines = lines.take_until(shared.stop.clone().cancelled_owned()).map(|reply| line(&reply));
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Stream::from_stream(lines)).into_response())
+}
+
+fn line(reply: &Reply) -> Result<Bytes, serde_json::Error> {
+    let mut line = serde_json::to_vec(reply)?;
+    line.push(b'\n');
+    Ok(line.into())
+}
+
+fn check_same_object<H: Host + 'static>(
+    shared: &DaemonContext<H>,
+    name: &str,
+    asked: &ReconcileRequest,
+) -> Result<(), ApiError> {
+    let Some(managed) = shared.objects.get(name) else {
+        let message =
+            format!("the running undrift does not watch {name}: it was started with other manifests");
+        return Err(ApiError::new(StatusCode::NOT_FOUND, "NoSuchObject", message));
+    };
+    if asked.spec_digest.as_ref().is_none_or(|digest| *digest == managed.spec_digest) {
+        return Ok(());
+    }
+    let message = format!(
+        "the running undrift watches {name} as declared in {}, which differs from what was given here{}",
+        managed.manifest,
+        other_directory(&managed.directory, asked.directory.as_deref())
+    );
+    Err(ApiError::new(StatusCode::CONFLICT, "SpecDiffers", message))
+}
+
+/// That the project directories differ, in words. They may be one folder: through a link Compose may give the project
+/// another name, so it is not the same object, and a person who compares the manifests finds no difference.
+fn other_directory(managed: &FilePath, asked: Option<&str>) -> String {
+    let managed = managed.to_string_lossy();
+    let asked = asked.filter(|asked| *asked != managed);
+    asked
+        .map(|asked| format!(": there the project directory is {managed}, here it is {asked}"))
+        .unwrap_or_default()
+}

@@ -1,0 +1,59 @@
+//! The audit trail, page by page.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{
+    super::reconciler::DaemonContext,
+    errors::ApiError,
+    input::{Parameters, read},
+};
+use crate::{documents, host::Host, store::RecordFilter};
+
+/// The most records of one answer.
+const MOST: usize = 1_000;
+
+/// How many there are where nobody says.
+const USUAL: usize = 200;
+
+/// Which records.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Which {
+    /// With a greater number than this.
+    after: Option<u64>,
+    /// At most so many.
+    limit: Option<usize>,
+    object: Option<String>,
+    incident: Option<String>,
+}
+
+/// Oldest first.
+pub(super) async fn list<H: Host + 'static>(
+    State(shared): State<Arc<DaemonContext<H>>>,
+    Parameters(Which { after, limit: asked, object, incident }): Parameters<Which>,
+) -> Result<Json<Value>, ApiError> {
+    let limit = limit(asked, USUAL, MOST)?;
+    read(&shared, move |store| {
+        // One more tells whether there are more.
+        let filter =
+            RecordFilter { object, incident, after, limit: Some(limit + 1), ..RecordFilter::default() };
+        let page = store.records(&filter)?;
+        let (page, has_more) = (&page[..page.len().min(limit)], page.len() > limit);
+        let next = page.last().filter(|_| has_more).map(|last| last.seq);
+        Ok(Json(documents::record_list(page, next)))
+    })
+    .await
+}
+
+/// The length of a page: as asked for, within what is allowed.
+pub(super) fn limit(asked: Option<usize>, usual: usize, most: usize) -> Result<usize, ApiError> {
+    match asked {
+        None => Ok(usual),
+        Some(asked) if (1..=most).contains(&asked) => Ok(asked),
+        Some(asked) => Err(ApiError::usage(format!("limit is {asked}: give 1 to {most}"))),
+    }
+}
