@@ -16,7 +16,11 @@ use support::{MemoryCache, Project, docker, eventually, socket};
 use tokio_util::sync::CancellationToken;
 use undrift::{
     api::{Desired, Step, StepOutcome},
-    host::{Host as _, LocalHost, StepReport, StepRequest, endpoint::Endpoint, engine::Engine},
+    host::{
+        Host as _, LocalHost, StepReport, StepRequest,
+        endpoint::Endpoint,
+        engine::{Engine, EngineError},
+    },
 };
 
 const SLEEPER: &str = "services: {a: {image: BASE, command: sleep 1000, init: true}}\n";
@@ -447,10 +451,16 @@ async fn an_engine_that_was_away_is_given_time_before_what_does_not_run_is_drift
     assert_eq!(external_activity(&engine, &project).await, None, "without an outage it is drift at once");
 
     proxy.cut().await;
-    assert!(engine.project_containers(&project.name, &BTreeMap::new()).await.is_err());
+    let cut = engine.project_containers(&project.name, &BTreeMap::new()).await;
+    assert!(matches!(cut, Err(EngineError::Unavailable(_))), "{cut:?}");
     proxy.restore();
     let back = Instant::now();
-    assert!(external_activity(&engine, &project).await.is_some_and(|why| why.contains("is back")));
+    let activity = external_activity(&engine, &project).await;
+    assert!(
+        activity.as_ref().is_some_and(|why| why.contains("is back")),
+        "{activity:?} {:?}",
+        back.elapsed()
+    );
     while external_activity(&engine, &project).await.is_some() {
         assert!(back.elapsed() < Duration::from_secs(15), "and then it is drift");
         tokio::task::yield_now().await;
