@@ -19,6 +19,8 @@
 //! | `files` | files that somebody else names: regular ones only, within limits of size and time | read files |
 //! | `secret` | pure: names of secrets, and what is secret of a URL | nothing |
 //! | [`decide`] | pure: what was observed to what should happen | nothing |
+//! | [`oracle`] | pure: what the answers of a route say, and which request would settle it | nothing |
+//! | `nearest` | pure: what was meant by a misspelt word | nothing |
 //! | [`api`] | pure types | nothing |
 
 pub mod api;
@@ -32,6 +34,8 @@ mod files;
 mod fixtures;
 pub mod host;
 pub mod manifest;
+mod nearest;
+pub mod oracle;
 mod plain;
 pub mod reconcile;
 pub mod runtime;

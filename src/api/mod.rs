@@ -17,6 +17,7 @@ mod note;
 mod observed;
 mod obstacle;
 mod order;
+mod pointed;
 mod policy;
 mod recent_step;
 mod replaced;
@@ -52,6 +53,7 @@ pub use observed::{
 };
 pub use obstacle::Obstacle;
 pub use order::{RelatedObservation, Ties};
+pub use pointed::Pointed;
 pub use policy::{Backoff, Mode, ReconcilePolicy, SourceDrift, SourcePolicy, Upgrades, Verify};
 pub use recent_step::{BeyondRate, RecentStep};
 pub use replaced::{LastWords, signal_of};

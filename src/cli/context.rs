@@ -391,7 +391,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::manifest::Pointed;
+    use crate::api::Pointed;
 
     /// What is said of a service that the Compose project does not have.
     fn printed(log_format: LogFormat) -> String {

@@ -12,7 +12,6 @@
 //! | `rollback` | whether the image of before should run again, and whether that has helped |
 //! | `attempts` | what an earlier step has changed, and when the next one may be taken |
 //! | `start` | what a repair starts from, and how much another source is worth |
-//! | `oracle` | whether a route is there, by its answers and those of paths that must not exist |
 //! | `environment` | whether the environment alone makes the project another one than in the last verified state |
 //! | `notes` | what is worth saying of a service that is no drift |
 //! | `obstacles` | which repair is not begun, and which wait is none, for what is known beforehand |
@@ -34,7 +33,6 @@ mod kept_running;
 mod notes;
 mod obstacles;
 mod open_incident;
-pub mod oracle;
 mod order;
 mod plan;
 mod ports;
@@ -47,7 +45,7 @@ mod stability_window;
 mod start;
 mod status;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod unseen;
 mod verify;
 

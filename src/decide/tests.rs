@@ -233,7 +233,7 @@ fn a_repair_that_changes_nothing_escalates_and_ends() {
 }
 
 /// A history in which undrift has built and recreated `api`, which ran well on the old image before.
-pub(super) fn after_a_repair(before: &ProjectObservation) -> History {
+pub(crate) fn after_a_repair(before: &ProjectObservation) -> History {
     let (desired, empty) = (desired(), history());
     let inputs = Inputs { desired: &desired, observed: before, history: &empty, now: at(0), jitter_seed: 7 };
     let decision = decide(inputs);

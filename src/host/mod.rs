@@ -38,9 +38,8 @@ pub use sealed::{KeyedDigest, Sealed, of_this_process as keyed_by_this_process};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{Desired, Fact, GitState, LastWords, ProjectObservation, Step},
+    api::{Desired, Fact, GitState, LastWords, Pointed, ProjectObservation, Step},
     files::Hangs,
-    manifest::Pointed,
 };
 
 /// A host that runs Compose projects: the real one, or a fake for tests.

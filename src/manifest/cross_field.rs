@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use super::{
     mask,
-    nearest::nearest,
     report::{Fault, Report},
     tree::{Node, Spot, Value},
 };
 use crate::api::Duration;
+use crate::nearest::nearest;
 
 /// Nothing holds between the fields.
 pub(super) fn nothing(_: &Node, _: &mut Report<'_>) {}

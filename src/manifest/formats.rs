@@ -4,7 +4,8 @@ use std::path::{Component, Path};
 
 use reqwest::Url;
 
-use super::{nearest::nearest, report::Fault, shape::one_of};
+use super::{report::Fault, shape::one_of};
+use crate::nearest::nearest;
 use crate::secret::{names, url::in_query};
 
 type TextCheck = Result<(), Fault>;

@@ -4,7 +4,8 @@
 
 use std::ops::Range;
 
-use super::{nearest::nearest, report::LineIndex};
+use super::report::LineIndex;
+use crate::nearest::nearest;
 use crate::secret::{STARS, names, quotation::closing, remarks::is_remark, url};
 
 /// A line in which the secrets are stars.

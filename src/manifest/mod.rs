@@ -15,7 +15,6 @@ mod error;
 mod exposed;
 mod formats;
 mod mask;
-mod nearest;
 mod object;
 mod point;
 mod read;
@@ -35,7 +34,7 @@ use std::{collections::HashMap, path::Path};
 pub(crate) use digest::is_of_its_digest;
 pub use error::{Excerpt, ManifestError, ManifestErrors, Warning};
 pub use exposed::exposed;
-pub use point::{Pointed, point};
+pub use point::point;
 pub use read::ManifestSource;
 pub use schema::json_schema;
 pub use warning::Valid;
@@ -43,7 +42,6 @@ pub use watch::watch;
 
 pub(crate) use error::count;
 pub(crate) use mask::masked_output;
-pub(crate) use nearest::nearest;
 pub(crate) use read::NO_MANIFESTS;
 pub(crate) use warning::unreadable;
 

@@ -5,7 +5,6 @@ use std::path::Path;
 use super::{
     digest, disk,
     error::ManifestError,
-    nearest::nearest,
     read::{LARGEST, Text},
     report::{Excerpted, Fault, LineIndex, Report, excerpt},
     rules::PROJECT,
@@ -14,6 +13,7 @@ use super::{
     yaml,
 };
 use crate::api::{API_VERSION, ComposeProject, Desired, KIND};
+use crate::nearest::nearest;
 
 static OBJECT: Shape = Shape::Record(&PROJECT);
 

@@ -8,21 +8,7 @@ use super::{
     report::{LineIndex, excerpt},
     tree::Spot,
 };
-
-/// What is wrong at one place of a manifest that was read without a fault.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pointed {
-    /// From 1.
-    pub line: u64,
-    /// In characters, from 1.
-    pub column: u64,
-    /// What stands there: where it does not any more, no line is shown.
-    pub text: String,
-    /// What is wrong.
-    pub message: String,
-    /// What would be right, where that can be said.
-    pub help: Option<String>,
-}
+use crate::api::Pointed;
 
 /// These as errors of the manifest that is named so. It is read once more for its lines; what came from standard input
 /// is gone, and then the places alone are told.

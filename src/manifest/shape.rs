@@ -5,12 +5,12 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{
-    nearest::nearest,
     report::{Fault, Report},
     tree::{Key, Node, Spot, Value},
     wrong_type,
 };
 use crate::api::Duration;
+use crate::nearest::nearest;
 
 /// Whether a text is right.
 pub(super) type TextRule = fn(&str) -> Result<(), Fault>;

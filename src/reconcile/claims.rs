@@ -6,9 +6,8 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    api::Desired,
+    api::{Desired, Pointed},
     host::{Host, HostError},
-    manifest::Pointed,
 };
 
 /// Of these objects those that must not be reconciled, with what is to be said of each: a service of it is another's. A

@@ -1,9 +1,9 @@
 //! The auth layer: do credentials open the route, and is it closed without them?
 
-use super::{LayerVerdict, ServiceView, replicas, statuses, worst};
+use super::{LayerVerdict, ServiceView, replicas, worst};
 use crate::{
     api::{Answer, Auth, Fact, Reason, RouteAnswer, RouteSpec, TOO_MANY_REQUESTS, UnknownReason},
-    decide::oracle::AWAY,
+    oracle::{AWAY, statuses},
 };
 
 pub(super) fn check(view: ServiceView<'_>) -> LayerVerdict {

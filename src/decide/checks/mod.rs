@@ -163,9 +163,3 @@ fn worst(verdicts: impl IntoIterator<Item = LayerVerdict>) -> LayerVerdict {
     };
     verdicts.into_iter().min_by_key(rank).unwrap_or(LayerVerdict::Undeclared)
 }
-
-/// `401`, or `one of 401, 403`.
-pub(super) fn statuses(list: &[u16]) -> String {
-    let words: Vec<String> = list.iter().map(u16::to_string).collect();
-    if words.len() == 1 { words.concat() } else { format!("one of {}", words.join(", ")) }
-}

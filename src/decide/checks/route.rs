@@ -3,7 +3,7 @@
 use super::{LayerVerdict, ServiceView, replicas, worst};
 use crate::{
     api::{Note, NoteReason, Reason, RouteAnswer, RouteSpec, RouteStatus},
-    decide::oracle::{Finding, finding},
+    oracle::{Finding, finding},
 };
 
 pub(super) fn check(view: ServiceView<'_>) -> LayerVerdict {

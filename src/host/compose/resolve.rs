@@ -16,10 +16,10 @@ use super::{
     refusal, scan, secrets, upgrade,
 };
 use crate::{
-    api::Desired,
+    api::{Desired, Pointed},
     files::{self, LARGEST_TEXT},
     host::{Cache, HostError, Sealed, docker_config, endpoint::Endpoint, redact::Words, reference},
-    manifest::{Pointed, nearest},
+    nearest::nearest,
 };
 
 /// The cache's space.

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     api::{Answer, Fact, OtherMethod, RouteAnswer, RouteSpec, is_this_host, without_query_values},
-    decide::oracle::{self, FollowUp},
+    oracle::{self, FollowUp},
 };
 
 /// What HEAD is answered where a server knows the path, and nothing for this method.

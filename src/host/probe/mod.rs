@@ -2,7 +2,7 @@
 //!
 //! No redirect is followed, no proxy is used, no body is read, no connection is used twice: the status of exactly
 //! that replica is what is wanted. What the answers mean, and what else is asked where they settle nothing, is for
-//! [`oracle`](crate::decide::oracle) to say.
+//! [`oracle`](crate::oracle) to say.
 
 mod asked;
 mod client;

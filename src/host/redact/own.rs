@@ -5,9 +5,8 @@ use serde_json::Value;
 
 use super::{Redactor, known::SearchedText, replaced};
 use crate::{
-    api::ProjectObservation,
+    api::{Pointed, ProjectObservation},
     host::HostError,
-    manifest::Pointed,
     secret::{STARS, url},
 };
 

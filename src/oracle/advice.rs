@@ -1,6 +1,6 @@
 //! What is wrong with an answer in words, and what to declare.
 
-use super::evidence::{Evidence, code};
+use super::evidence::{Evidence, code, statuses};
 use crate::api::{Answer, Fact, speaks_of_its_path};
 
 /// The route answers as every path does, and nothing that was asked makes a difference.
@@ -16,7 +16,7 @@ pub(super) fn indistinguishable(seen: Evidence<'_>, status: u16) -> String {
             format!("with credentials both answer {with}: declare a `control` that answers otherwise")
         }
         (Some(auth), Some(with)) => {
-            let expected = crate::decide::checks::statuses(&auth.expect);
+            let expected = statuses(&auth.expect);
             format!(
                 "with credentials it answers {with}, where {expected} is expected: correct the credentials, or, if {with} says \
                  that it is not there, declare it in `auth.absent`"

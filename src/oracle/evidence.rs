@@ -25,7 +25,7 @@ pub(super) enum ByCredentials {
 }
 
 /// What a proxy answers for an upstream that is away (RFC 9110).
-pub(in crate::decide) const AWAY: [u16; 3] = [502, 503, 504];
+pub(crate) const AWAY: [u16; 3] = [502, 503, 504];
 
 impl Evidence<'_> {
     /// The route and where it was asked, as messages begin.
@@ -41,7 +41,7 @@ impl Evidence<'_> {
     }
 
     pub(super) fn expected(self) -> String {
-        crate::decide::checks::statuses(&self.spec.expect)
+        statuses(&self.spec.expect)
     }
 
     /// Whether another path's answer is another one, and not one that the route may give as well.
@@ -133,4 +133,10 @@ fn allowed(fact: &Fact<Answer>) -> Option<&str> {
         }
         _ => None,
     }
+}
+
+/// `401`, or `one of 401, 403`.
+pub(crate) fn statuses(list: &[u16]) -> String {
+    let words: Vec<String> = list.iter().map(u16::to_string).collect();
+    if words.len() == 1 { words.concat() } else { format!("one of {}", words.join(", ")) }
 }

@@ -8,7 +8,7 @@ mod evidence;
 #[cfg(test)]
 mod tests;
 
-pub(super) use evidence::AWAY;
+pub(crate) use evidence::{AWAY, statuses};
 use evidence::{ByCredentials, Evidence};
 
 use crate::api::{

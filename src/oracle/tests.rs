@@ -16,7 +16,7 @@ struct Server {
 }
 
 fn servers() -> Vec<Server> {
-    let lines = include_str!("../../../tests/routes/answers.tsv").lines();
+    let lines = include_str!("../../tests/routes/answers.tsv").lines();
     lines.filter(|line| !line.starts_with('#')).map(server).collect()
 }
 
