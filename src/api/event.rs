@@ -58,7 +58,7 @@ pub enum Event {
         /// The routes that answer otherwise than before the repair.
         transitions: Vec<RouteTransition>,
     },
-    /// Nothing more is tried; an incident that was open is over.
+    /// The incident is over: nothing more is tried.
     Stalled {
         /// Why, in `PascalCase`.
         reason: String,
@@ -91,6 +91,13 @@ pub enum Event {
         /// Why, in words.
         why: String,
     },
+    /// Not in the trail: nothing is tried, as nothing was when an earlier incident was given up.
+    GivenUp {
+        /// Why, in `PascalCase`.
+        reason: String,
+        /// Why, in words.
+        message: String,
+    },
     /// Not in the trail: nothing is done for now.
     Waiting {
         /// Until when at most, where that is known.
@@ -110,6 +117,7 @@ impl Event {
                 | Self::Output { .. }
                 | Self::Verifying { .. }
                 | Self::NotVerified { .. }
+                | Self::GivenUp { .. }
                 | Self::Waiting { .. }
         )
     }
@@ -236,12 +244,9 @@ impl TryFrom<&AuditRecord> for RecordedEvent {
             AuditKind::StepInterrupted => Event::StepEnded(read.ended(StepOutcome::Interrupted, time)?),
             AuditKind::Verified => Event::Verified { service: read.service()?, image: read.field("image")? },
             AuditKind::RolledBack => Event::RolledBack,
-            AuditKind::Reconciled => Event::Reconciled {
-                // Records of the first versions have none.
-                transitions: read.field::<Option<_>>("transitions")?.unwrap_or_default(),
-            },
+            AuditKind::Reconciled => Event::Reconciled { transitions: read.shown("transitions") },
             AuditKind::Stalled => {
-                Event::Stalled { reason: read.field("reason")?, message: read.field("message")? }
+                Event::Stalled { reason: read.shown("reason"), message: read.shown("message") }
             }
             what => Event::Other { what },
         };
@@ -288,6 +293,11 @@ impl RecordReader<'_> {
             .map_err(|error| self.error(format!("its evidence.{name} is not of its kind ({error})")))
     }
 
+    /// A field of its evidence that is only shown: nothing is decided by it, so nothing is held up where it is damaged.
+    fn shown<T: DeserializeOwned + Default>(self, name: &str) -> T {
+        self.field(name).unwrap_or_default()
+    }
+
     fn is(self, name: &str) -> Result<bool, EventError> {
         Ok(self.field::<Option<bool>>(name)?.unwrap_or_default())
     }
@@ -304,14 +314,11 @@ impl RecordReader<'_> {
         let ended = began.zip(took).and_then(|(began, ms)| {
             began.checked_add_signed(chrono::TimeDelta::try_milliseconds(i64::try_from(ms).ok()?)?)
         });
-        let command = match took {
-            Some(duration_ms) => Some(CommandEnd {
-                exit_code: self.field("exitCode")?,
-                duration_ms,
-                output: self.field::<Option<String>>("output")?.unwrap_or_default(),
-            }),
-            None => None,
-        };
+        let command = took.map(|duration_ms| CommandEnd {
+            exit_code: self.shown("exitCode"),
+            duration_ms,
+            output: self.shown("output"),
+        });
         Ok(EndedStep {
             intent: self.field("intent")?,
             kind: self.word("step", self.0.step.as_ref())?,
@@ -405,6 +412,7 @@ mod tests {
             Event::Output { line: "#5 COPY".into() },
             Event::Verifying { services: services.clone(), window_ms: 3_000 },
             Event::NotVerified { service: "api".into(), why: "it ended".into() },
+            Event::GivenUp { reason: "BudgetSpent".into(), message: "5 of 5".into() },
             Event::Waiting { until: Some(at), why: "backoff".into() },
         ];
         let lines: Vec<String> = events.iter().map(|event| serde_json::to_string(event).unwrap()).collect();
@@ -446,11 +454,6 @@ mod tests {
                 "its evidence.startedAt is not",
             ),
             (record(AuditKind::DriftDetected, None, None, json!({})), "its evidence is not of its kind"),
-            (record(AuditKind::Stalled, None, None, json!({})), "its evidence.reason is not of its kind"),
-            (
-                record(AuditKind::Reconciled, None, None, json!({ "transitions": 3 })),
-                "its evidence.transitions is not of its kind",
-            ),
             (record(AuditKind::Verified, None, None, json!({ "image": 1 })), "its evidence.image is not"),
             (
                 AuditRecord { service: None, ..record(AuditKind::Verified, None, None, json!({})) },

@@ -117,14 +117,20 @@ async fn by_daemon(
     desired: &[Desired],
     printer: &Mutex<ProgressPrinter>,
 ) -> Result<Option<Vec<ObjectOutcome>>, Failure> {
+    let ask_all = async |dry_run| {
+        let asked = desired.iter().map(async |desired| {
+            let request = ReconcileRequest { dry_run, ..ReconcileRequest::of(desired) };
+            daemon::reconcile(dir, desired.name(), &request).await.map_err(refused)
+        });
+        let replies = futures_util::future::try_join_all(asked).await?;
+        Ok::<Option<Vec<Replies>>, Failure>(replies.into_iter().collect())
+    };
     let ask = async {
-        let mut asked = Vec::new();
-        // Nothing is waited for before the daemon has accepted all.
-        for desired in desired {
-            let replies = daemon::reconcile(dir, desired.name(), &ReconcileRequest::of(desired)).await;
-            let Some(replies) = replies.map_err(refused)? else { return Ok(None) };
-            asked.push(replies);
+        // All or none: nothing is done for one of them where another is refused.
+        if desired.len() > 1 && ask_all(true).await?.is_none() {
+            return Ok(None);
         }
+        let Some(asked) = ask_all(false).await? else { return Ok(None) };
         let outcomes = asked.into_iter().map(|replies| outcome(replies, printer));
         futures_util::future::try_join_all(outcomes).await.map(Some)
     };

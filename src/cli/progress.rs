@@ -112,7 +112,7 @@ fn line(style: Style, event: &Event) -> Option<String> {
             });
             lines.collect::<Vec<_>>().join("\n")
         }
-        Event::Stalled { reason, message } => {
+        Event::Stalled { reason, message } | Event::GivenUp { reason, message } => {
             style.red(&format!("stalled: {}: {}", clean(reason), clean(message)))
         }
         _ => return None,

@@ -17,7 +17,7 @@ use tokio_util::{io::StreamReader, task::AbortOnDropHandle};
 
 use super::{
     protocol::{ObjectOutcome, ReconcileRequest, Reply, ReportedEvent},
-    socket::{connect, is_nobody},
+    socket::{connect, is_former_listening, is_nobody},
 };
 
 /// How long the daemon may take to begin its answer. A daemon that is stopped or stuck still accepts connections; one that is
@@ -26,6 +26,10 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The longest line that is read. An object with all its evidence is far below.
 const LONGEST_LINE: u64 = 16 * 1024 * 1024;
+
+/// What a person is told whose daemon is older than this.
+const FORMER: &str = "the running undrift is of an earlier version, which this one cannot ask: restart it, or use the undrift \
+                      that runs";
 
 /// Why the daemon was asked in vain.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +86,9 @@ pub(crate) async fn reconcile(
 ) -> Result<Option<Replies>, AskError> {
     let stream = match connect(dir).await {
         Ok(stream) => stream,
+        Err(error) if is_nobody(&error) && is_former_listening(dir) => {
+            return Err(AskError::Refused(FORMER.into()));
+        }
         Err(error) if is_nobody(&error) => return Ok(None),
         Err(error) => return Err(error.into()),
     };

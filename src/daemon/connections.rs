@@ -23,6 +23,10 @@ const FORMER: &str = concat!(
     ") speaks HTTP at control.sock, and this older command line does not: use the undrift that runs, or restart it from this one"
 );
 
+/// The most connections at a time, with the few tasks of the daemon itself. Each costs an open file, of which a process may have
+/// 1,024 by default, and the engine and the probes need some.
+const MOST: usize = 128;
+
 /// The most of a request of an earlier version that is read, in bytes.
 const FORMER_REQUEST: u64 = 64 * 1024;
 
@@ -54,6 +58,15 @@ impl<H: Host + 'static> DaemonContext<H> {
     }
 
     fn accept(self: &Arc<Self>, connection: Connection, connections: &TaskTracker) {
+        if connections.len() >= MOST {
+            let (Connection::Http(stream) | Connection::Former(stream)) = connection;
+            // A new connection has room for a line.
+            let _ = stream.try_write(
+                b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+            );
+            tracing::warn!(most = MOST, "too many connections at the control socket: one is refused");
+            return;
+        }
         let shared = Arc::clone(self);
         connections.spawn(async move {
             match connection {

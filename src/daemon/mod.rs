@@ -200,6 +200,8 @@ async fn end(shared: &Arc<DaemonContext<LocalHost>>, socket: ControlSocket, task
     shared.reject_pending(socket, tasks);
     tasks.close();
     tasks.wait().await;
+    shared.instructions.close();
+    shared.instructions.wait().await;
     // It has ended as it should, whether there is room to say so or not.
     if let Err(error) = shared.record_end(why) {
         tracing::error!(error = %shared.store.in_full(&error), "the end could not be recorded");
@@ -246,6 +248,7 @@ fn shared(
         queue: work_queue::WorkQueue::default(),
         readiness: Arc::default(),
         heartbeat: heartbeat::Heartbeat::default(),
+        instructions: TaskTracker::new(),
         feed: Sender::new(FEED),
         state_found: state::StateFound::default(),
         projects: claims::Projects::default(),

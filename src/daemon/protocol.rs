@@ -12,6 +12,9 @@ pub(crate) struct ReconcileRequest {
     pub(crate) spec_digest: Option<String>,
     /// The project directory as it is written there, to name it where the two differ.
     pub(crate) directory: Option<String>,
+    /// Whether only to say if it would be accepted: whoever asks for several has all of them reconciled or none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) dry_run: bool,
 }
 
 impl ReconcileRequest {
@@ -20,6 +23,7 @@ impl ReconcileRequest {
         Self {
             spec_digest: Some(desired.spec_digest.clone()),
             directory: Some(desired.directory.to_string_lossy().into_owned()),
+            dry_run: false,
         }
     }
 }

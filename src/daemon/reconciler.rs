@@ -6,7 +6,7 @@ use tokio::{
     sync::{Mutex, Semaphore, broadcast},
     time::Instant,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     DaemonError, End,
@@ -56,6 +56,8 @@ pub(super) struct DaemonContext<H> {
     pub(super) projects: Projects,
     pub(super) readiness: Arc<Readiness>,
     pub(super) heartbeat: Heartbeat,
+    /// What persons want, while it is recorded.
+    pub(super) instructions: TaskTracker,
     /// What happens, for whoever follows it.
     pub(super) feed: broadcast::Sender<Arc<ReportedEvent>>,
     pub(super) state_found: StateFound,
@@ -88,8 +90,9 @@ impl<H: Host + 'static> Reconcile<String> for DaemonContext<H> {
         if let Err(error) = self.check_state() {
             return self.without_state(&desired, &error.into());
         }
-        let mut session = self.sessions.take(&name).unwrap_or_else(|| Session::new(now()));
+        // In this order: whoever is to be answered has had the session refreshed before.
         self.subscribers.begin(&name);
+        let mut session = self.sessions.take(&name).unwrap_or_else(|| Session::new(now()));
         if let Err(error) = self.register_added(&desired) {
             self.sessions.put(&name, session);
             return self.registration_failed(&desired, &error);

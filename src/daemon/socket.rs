@@ -88,7 +88,16 @@ fn short(folder: &File, file: &str) -> PathBuf {
 /// Whether anybody accepts at the socket of this state folder, where no stranger could have put it. Blocks no longer than the
 /// kernel takes.
 pub(crate) fn is_listening(dir: &Path) -> bool {
-    let connect = || std::os::unix::net::UnixStream::connect(short(&trusted_folder(dir)?, FILE));
+    answers(dir, FILE) || is_former_listening(dir)
+}
+
+/// The same of a daemon of an earlier version alone.
+pub(super) fn is_former_listening(dir: &Path) -> bool {
+    answers(dir, FORMER_FILE)
+}
+
+fn answers(dir: &Path, file: &str) -> bool {
+    let connect = || std::os::unix::net::UnixStream::connect(short(&trusted_folder(dir)?, file));
     connect().is_ok()
 }
 
@@ -160,6 +169,18 @@ mod tests {
             drop(socket);
             assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
         });
+    }
+
+    #[test]
+    fn a_daemon_of_an_earlier_version_is_one() {
+        let home = tempfile::tempdir().unwrap();
+        assert!(!is_listening(home.path()) && !is_former_listening(home.path()));
+        let former = std::os::unix::net::UnixListener::bind(home.path().join(FORMER_FILE)).unwrap();
+        assert!(is_listening(home.path()) && is_former_listening(home.path()));
+        let asked = runtime().block_on(crate::daemon::reconcile(home.path(), "shop", &Default::default()));
+        assert!(asked.unwrap_err().to_string().contains("earlier version"));
+        drop(former);
+        assert!(!is_listening(home.path()));
     }
 
     #[test]

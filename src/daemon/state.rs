@@ -17,9 +17,16 @@ use crate::{
 /// How often it is looked at where nobody asks.
 const LOOK: Duration = Duration::from_secs(2);
 
+/// How long a look may take for who asks.
+const CHECK_LIMIT: Duration = Duration::from_secs(5);
+
 /// What was found of it last.
 #[derive(Debug, Default)]
-pub(super) struct StateFound(Mutex<Option<Gone>>);
+pub(super) struct StateFound {
+    last: Mutex<Option<Gone>>,
+    /// Held by who looks.
+    one: Arc<tokio::sync::Mutex<()>>,
+}
 
 impl<H: Host + 'static> DaemonContext<H> {
     /// Looks at it. What has changed since the last look is reported once: in the log, and to the service manager, to which
@@ -28,7 +35,7 @@ impl<H: Host + 'static> DaemonContext<H> {
     /// # Errors
     /// [`StoreError::Gone`].
     pub(super) fn check_state(&self) -> Result<(), StoreError> {
-        let mut last = self.state_found.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.state_found.last.lock().unwrap_or_else(PoisonError::into_inner);
         let found = self.store.check_held();
         let gone = match &found {
             Err(StoreError::Gone(gone)) => Some(gone.clone()),
@@ -50,9 +57,19 @@ impl<H: Host + 'static> DaemonContext<H> {
 
     /// The same for who may not block.
     pub(super) async fn state_checked(self: &Arc<Self>) -> Result<(), String> {
-        let shared = Arc::clone(self);
-        let checked = tokio::task::spawn_blocking(move || shared.check_state()).await;
-        checked.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+        let check = async {
+            // One at a time, however many ask: a disk that hangs costs one thread.
+            let one = Arc::clone(&self.state_found.one).lock_owned().await;
+            let shared = Arc::clone(self);
+            let check = tokio::task::spawn_blocking(move || {
+                let checked = shared.check_state();
+                drop(one);
+                checked
+            });
+            check.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+        };
+        let late = |_| format!("the state folder has not answered within {} s", CHECK_LIMIT.as_secs());
+        tokio::time::timeout(CHECK_LIMIT, check).await.unwrap_or_else(|elapsed| Err(late(elapsed)))
     }
 
     /// Looks at it as long as undrift runs.

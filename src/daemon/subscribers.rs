@@ -30,7 +30,12 @@ impl Subscribers {
     pub(super) fn subscribe(&self, object: &str) -> mpsc::Receiver<Reply> {
         let (replies, waiting) = mpsc::channel(EVENTS);
         let subscriber = Subscriber { begun: false, acted: false, replies };
-        self.lock().entry(object.to_owned()).or_default().push(subscriber);
+        let mut all = self.lock();
+        let waiting_for_it = all.entry(object.to_owned()).or_default();
+        // Those who have left.
+        waiting_for_it.retain(|other| !other.replies.is_closed());
+        waiting_for_it.push(subscriber);
+        drop(all);
         waiting
     }
 
@@ -48,7 +53,7 @@ impl Subscribers {
         for subscriber in all.get_mut(object).into_iter().flatten().filter(|subscriber| subscriber.begun) {
             subscriber.acted |= matches!(event, Event::StepIntended { .. } | Event::Verifying { .. });
             // The last place is the outcome's.
-            if subscriber.replies.capacity() > 1 {
+            if subscriber.replies.capacity() > 1 && !subscriber.replies.is_closed() {
                 let _ = subscriber.replies.try_send(Reply::Event(reported.clone()));
             }
         }
@@ -125,6 +130,16 @@ mod tests {
             last = Some(reply);
         }
         assert!(matches!(last, Some(Reply::Result(outcome)) if !outcome.acted));
+    }
+
+    #[test]
+    fn one_who_has_left_is_not_kept() {
+        let subscribers = Subscribers::default();
+        for _ in 0..10 {
+            drop(subscribers.subscribe("shop"));
+        }
+        let _waiting = subscribers.subscribe("shop");
+        assert_eq!(subscribers.lock()["shop"].len(), 1);
     }
 
     #[test]

@@ -53,6 +53,7 @@ impl<H: Host + 'static> DaemonFixture<H> {
             queue: WorkQueue::default(),
             readiness: Arc::default(),
             heartbeat: super::heartbeat::Heartbeat::default(),
+            instructions: tokio_util::task::TaskTracker::new(),
             feed: tokio::sync::broadcast::Sender::new(16),
             state_found: super::state::StateFound::default(),
             projects: super::claims::Projects::default(),

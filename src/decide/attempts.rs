@@ -28,11 +28,16 @@ pub(super) fn settle(inputs: Inputs<'_>, services: &[Diagnosis]) -> Vec<Attempt>
 fn given_up_on(inputs: Inputs<'_>, mut row: Attempt, diagnosis: &Diagnosis) -> Attempt {
     let seen = inputs.observed.services.iter().find(|seen| seen.name == row.service);
     let Some(seen) = seen.filter(|seen| is_current(inputs, &row, seen)) else { return row };
-    let is_impossible =
-        |drift| rollback::is_impossible(inputs, seen, drift) && !rollback::can_start_what_ran(inputs, seen);
+    // A server that has only just been started may not listen yet: that is no loss.
+    let is_impossible = |drift| {
+        settling::still_settling(inputs, seen, drift, Some(&row)).is_none()
+            && rollback::is_impossible(inputs, seen, drift)
+            && !rollback::can_start_what_ran(inputs, seen)
+    };
+    let is_impossible = diagnosis.unknown.is_none() && diagnosis.drift.as_ref().is_some_and(is_impossible);
     if rollback::was_in_vain(inputs, seen, diagnosis) {
         row.gave_up = Some(repair::ROLLBACK_IN_VAIN.into());
-    } else if diagnosis.unknown.is_none() && diagnosis.drift.as_ref().is_some_and(is_impossible) {
+    } else if is_impossible {
         row.gave_up = Some(repair::ROLLBACK_IMAGE_GONE.into());
     }
     row

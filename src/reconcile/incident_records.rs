@@ -26,14 +26,15 @@ impl Journal<'_> {
 
     /// Tells of a service that is verified: in the incident that is open, or in the last one if undrift has given that up and
     /// the service was not well at its end. A recovery is a part of the story, whoever brought it about. `rows` are the attempts
-    /// that the verification settles: a budget that begins anew is told in any case, or the trail could not speak for it.
+    /// that the verification settles: a budget that begins anew is told in any case, or the trail could not speak for it. Whether
+    /// it was recorded.
     pub(super) fn verified(
         self,
         snapshot: &Snapshot<'_>,
         service: &str,
         evidence: Value,
         rows: &[Attempt],
-    ) -> Result<(), ReconcileError> {
+    ) -> Result<bool, ReconcileError> {
         let incident = match &snapshot.history.incident {
             Some(incident) => {
                 let owes_an_end = self.incident_records(snapshot)?.has_drifted(service);
@@ -43,7 +44,7 @@ impl Journal<'_> {
             None => self.last_incident()?.filter(|last| last.is_ill(service)).map(|last| last.id),
         };
         if incident.is_none() && rows.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let record = NewRecord {
             object: Some(self.object.into()),
@@ -52,7 +53,8 @@ impl Journal<'_> {
             evidence,
             ..NewRecord::of(AuditKind::Verified)
         };
-        Ok(self.store.append_with(&record, rows)?)
+        self.store.append_with(&record, rows)?;
+        Ok(true)
     }
 
     /// What the trail says of the incident that is open.

@@ -198,23 +198,24 @@ impl Journal<'_> {
         self.end(snapshot, true, evidence, status)
     }
 
-    /// The end of an incident, given up. Without an open one there is nothing to tell.
+    /// The end of an incident, given up; whether there was one to end.
     pub(super) fn stalled(
         self,
         snapshot: &Snapshot<'_>,
         reason: &str,
         message: &str,
         status: &ObjectStatus,
-    ) -> Result<(), ReconcileError> {
+    ) -> Result<bool, ReconcileError> {
         if snapshot.history.incident.is_none() {
-            return Ok(());
+            return Ok(false);
         }
         tracing::warn!(reason, why = message, "stalled");
         let mut evidence = json!({ "reason": reason, "message": message });
         if !snapshot.decision.attempts.is_empty() {
             evidence["attempts"] = json!(snapshot.decision.attempts);
         }
-        self.end(snapshot, false, evidence, status)
+        self.end(snapshot, false, evidence, status)?;
+        Ok(true)
     }
 
     fn end(

@@ -104,13 +104,20 @@ impl<H: Host> Reconciler<H> {
             }
             Next::GiveUp { reason, message } => {
                 let status = self.save(&snapshot, &Transitions::new())?;
-                journal.stalled(&snapshot, &reason, &message, &status)?;
-                self.emit(desired, Event::Stalled { reason: reason.clone(), message });
+                let is_recorded = journal.stalled(&snapshot, &reason, &message, &status)?;
                 if reason == decide::NOT_VERIFIED {
                     session.give_up_verifying();
                 } else {
                     session.settle(&snapshot.observed, &snapshot.decision);
                 }
+                self.emit(
+                    desired,
+                    if is_recorded {
+                        Event::Stalled { reason, message }
+                    } else {
+                        Event::GivenUp { reason, message }
+                    },
+                );
                 // All may be as declared, because it was rolled back: that is no success.
                 Ok(ReconcileOutcome { reconciled: false, ..Self::ended(&snapshot, Action::Stalled) })
             }

@@ -130,6 +130,9 @@ impl<H: Host> Reconciler<H> {
         let recorded = journal.finish(snapshot, planned, intent, &report, rows);
         // Told also where it could not be recorded: nobody else would say why the step failed.
         self.emit(snapshot.desired, Event::StepEnded(ended(planned, intent, &report)));
+        if recorded.is_ok() && step == Step::Rollback && succeeded {
+            self.emit(snapshot.desired, Event::RolledBack);
+        }
         recorded
     }
 }

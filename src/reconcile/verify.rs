@@ -144,7 +144,11 @@ impl<H: Host> Reconciler<H> {
         if let Some(unknown) = not_known {
             evidence["notKnown"] = json!(unknown.message);
         }
-        Journal { store: &self.store, object: snapshot.desired.name() }
-            .verified(snapshot, service, evidence, &rows)
+        let journal = Journal { store: &self.store, object: snapshot.desired.name() };
+        if journal.verified(snapshot, service, evidence, &rows)? {
+            let image = seen.artifact.image.known().cloned().flatten();
+            self.emit(snapshot.desired, Event::Verified { service: service.to_owned(), image });
+        }
+        Ok(())
     }
 }

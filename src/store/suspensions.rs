@@ -106,7 +106,13 @@ pub struct Instructions<'a> {
     actor: &'a str,
 }
 
-impl Instructions<'_> {
+impl<'a> Instructions<'a> {
+    /// The state that they are recorded in.
+    #[must_use]
+    pub const fn store(self) -> &'a Store {
+        self.store
+    }
+
     /// Suspends an object from now on, until then or until a person resumes it. One that is suspended already is
     /// suspended anew, by these words.
     ///

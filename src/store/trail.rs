@@ -111,9 +111,13 @@ impl Store {
     /// Whether the trail has more records of an incident than were found by its index. Only who has walked along the trail, as
     /// all do who act, knows that.
     pub(super) fn are_hidden(&self, filter: &RecordFilter) -> Result<bool> {
-        let RecordFilter { incident, after, .. } = filter;
-        let by_incident =
-            RecordFilter { incident: incident.clone(), after: *after, ..RecordFilter::default() };
+        let RecordFilter { incident, after, limit, .. } = filter;
+        let by_incident = RecordFilter {
+            incident: incident.clone(),
+            after: *after,
+            limit: *limit,
+            ..RecordFilter::default()
+        };
         let mut ledger = self.ledger();
         let Some(incident) = incident.as_deref().filter(|_| ledger.has_begun() && *filter == by_incident)
         else {

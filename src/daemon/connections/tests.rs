@@ -39,6 +39,31 @@ async fn who_comes_while_it_ends_or_waits_to_be_accepted_then_is_told_that_it_en
 }
 
 #[tokio::test]
+async fn more_connections_than_a_process_can_spare_are_refused() {
+    let fixture = DaemonFixture::new(healthy());
+    let home = tempfile::tempdir().unwrap();
+    let (socket, connections) = (ControlSocket::open(home.path()).unwrap(), TaskTracker::new());
+    let connect = || UnixStream::connect(home.path().join(FILE));
+    let request = "GET /healthz HTTP/1.0\r\n\r\n";
+    let many = async {
+        let mut idle = Vec::new();
+        while connections.len() < MOST {
+            idle.push(connect().await.unwrap());
+        }
+        assert!(answer(connect().await.unwrap(), "").await.starts_with("HTTP/1.1 503"));
+        idle.clear();
+        while connections.len() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(answer(connect().await.unwrap(), request).await.starts_with("HTTP/1.0 200"));
+    };
+    tokio::select! {
+        () = many => {}
+        never = fixture.shared.accept_connections(&socket, &connections) => match never {},
+    }
+}
+
+#[tokio::test]
 async fn a_command_line_of_an_earlier_version_is_told_what_to_do() {
     let fixture = DaemonFixture::new(healthy());
     let home = tempfile::tempdir().unwrap();

@@ -54,10 +54,14 @@ pub(super) async fn events<H: Host + 'static>(
     };
     // Before the trail is read: what is written between the two is sent.
     let reported = shared.feed.subscribe();
-    let last = match after {
-        Some(after) => after,
-        None => read(&shared, |store| Ok(store.last_seq()?)).await?,
-    };
+    let head = read(&shared, |store| Ok(store.last_seq()?)).await?;
+    let last = after.unwrap_or(head);
+    if last > head {
+        // Another trail: a backup was put back. What is in it under these numbers was never sent.
+        return Err(ApiError::usage(format!(
+            "the trail ends with record {head}, and has none of number {last}"
+        )));
+    }
     let follower = Follower { shared, reported, last, is_behind: true, messages: VecDeque::new() };
     let messages = stream::unfold(follower, |mut follower| async move {
         let message = follower.next().await?;
@@ -94,18 +98,12 @@ impl<H: Host + 'static> Follower<H> {
                 () = tokio::time::sleep(POLL) => { self.is_behind = true; continue }
                 () = stop.cancelled() => return None,
             };
-            self.is_behind = true;
             match reported {
-                // What is in the trail is sent from there, and before what comes after it.
-                Ok(reported) if reported.event.is_recorded() => {}
-                Ok(reported) => {
-                    while self.is_behind {
-                        self.read_trail().await?;
-                    }
-                    self.messages.push_back(live(&reported)?);
-                }
+                // It is sent from the trail, and before what comes after it.
+                Ok(reported) if reported.event.is_recorded() => self.is_behind = true,
+                Ok(reported) => return live(&reported),
                 // Lines of output are lost where a client is slow; records never are.
-                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Lagged(_)) => self.is_behind = true,
                 Err(RecvError::Closed) => return None,
             }
         }

@@ -2,18 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::{Json, extract::State, http::StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
     super::reconciler::DaemonContext,
     errors::ApiError,
-    input::{Parameters, read},
+    input::{Parameters, Segment, read},
 };
 use crate::{documents, host::Host, store::RecordFilter};
 
@@ -41,8 +37,10 @@ pub(super) async fn list<H: Host + 'static>(
 ) -> Result<Json<Value>, ApiError> {
     let limit = super::records::limit(which.limit, USUAL, MOST)?;
     read(&shared, move |store| {
+        let before = which.before.map(|id| store.incident(&id)?.ok_or_else(|| no_such_incident(&id)));
+        let before = before.transpose()?.map(|incident| incident.id);
         // One more tells whether there are more.
-        let page = store.incidents_before(which.object.as_deref(), which.before.as_deref(), limit + 1)?;
+        let page = store.incidents_before(which.object.as_deref(), before.as_deref(), limit + 1)?;
         let (page, has_more) = (&page[..page.len().min(limit)], page.len() > limit);
         let next = page.last().filter(|_| has_more).map(|last| last.id.as_str());
         Ok(Json(documents::incident_list(page, next)))
@@ -53,15 +51,16 @@ pub(super) async fn list<H: Host + 'static>(
 /// One with its records. The beginning of an ID is enough where no other begins so.
 pub(super) async fn one<H: Host + 'static>(
     State(shared): State<Arc<DaemonContext<H>>>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Result<Json<Value>, ApiError> {
     read(&shared, move |store| {
-        let Some(incident) = store.incident(&id)? else {
-            let message = format!("no incident {id} is recorded");
-            return Err(ApiError::new(StatusCode::NOT_FOUND, "NoSuchIncident", message));
-        };
+        let incident = store.incident(&id)?.ok_or_else(|| no_such_incident(&id))?;
         let filter = RecordFilter { incident: Some(incident.id.clone()), ..RecordFilter::default() };
         Ok(Json(documents::incident(&incident, &store.records(&filter)?)))
     })
     .await
+}
+
+fn no_such_incident(id: &str) -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, "NoSuchIncident", format!("no incident {id} is recorded"))
 }

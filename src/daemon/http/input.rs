@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use axum::{
     Extension,
-    extract::{FromRequest, FromRequestParts, Query, Request, rejection::QueryRejection},
+    extract::{
+        FromRequest, FromRequestParts, Path, Query, Request,
+        rejection::{PathRejection, QueryRejection},
+    },
     http::{StatusCode, header, request::Parts},
 };
 use serde::de::DeserializeOwned;
@@ -23,6 +26,19 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> 
         query
             .map(|Query(value)| Self(value))
             .map_err(|error: QueryRejection| ApiError::usage(error.body_text()))
+    }
+}
+
+/// The one segment of a path that has a name: an object, an incident.
+pub(super) struct Segment(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Segment {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        path.map(|Path(segment)| Self(segment))
+            .map_err(|error: PathRejection| ApiError::usage(error.body_text()))
     }
 }
 

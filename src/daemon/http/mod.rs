@@ -68,7 +68,11 @@ async fn refuse_at_the_end<H: Host + 'static>(
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    if shared.stop.is_cancelled() { Err(ApiError::ending()) } else { Ok(next.run(request).await) }
+    // Whether it lives is another question than whether it goes on.
+    if shared.stop.is_cancelled() && request.uri().path() != "/healthz" {
+        return Err(ApiError::ending());
+    }
+    Ok(next.run(request).await)
 }
 
 /// By this a command line of another version knows which one runs.

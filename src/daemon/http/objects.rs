@@ -2,22 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Extension, Json,
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::{Extension, Json, extract::State, http::StatusCode};
 use serde::Deserialize;
 
 use super::{
     super::reconciler::DaemonContext,
     Peer,
     errors::ApiError,
-    input::{AskedBy, Body, read},
+    input::{AskedBy, Body, Segment, read},
 };
 use crate::{
-    api::{ConditionStatus, Duration, Object, ObjectList},
-    decide::RATE_EXCEEDED,
+    api::{ConditionStatus, ConditionType, Duration, Object, ObjectList},
     host::Host,
     reconcile::{current_objects, now},
     store::{Instructions, Store},
@@ -37,7 +32,7 @@ pub(super) async fn list<H: Host + 'static>(
 /// As `describe -o json`.
 pub(super) async fn one<H: Host + 'static>(
     State(shared): State<Arc<DaemonContext<H>>>,
-    Path(name): Path<String>,
+    Segment(name): Segment,
 ) -> Result<Json<Object>, ApiError> {
     read(&shared, move |store| current_object(store, &name).map(Json)).await
 }
@@ -67,7 +62,7 @@ pub(super) struct Nothing {}
 pub(super) async fn suspend<H: Host + 'static>(
     State(shared): State<Arc<DaemonContext<H>>>,
     Extension(peer): AskedBy,
-    Path(name): Path<String>,
+    Segment(name): Segment,
     Body(asked): Body<Suspend>,
 ) -> Result<Json<Object>, ApiError> {
     if asked.reason.trim().is_empty() {
@@ -84,7 +79,7 @@ pub(super) async fn suspend<H: Host + 'static>(
 pub(super) async fn resume<H: Host + 'static>(
     State(shared): State<Arc<DaemonContext<H>>>,
     Extension(peer): AskedBy,
-    Path(name): Path<String>,
+    Segment(name): Segment,
     Body(Nothing {}): Body<Nothing>,
 ) -> Result<Json<Object>, ApiError> {
     instruct(&shared, peer, name, |person, object| {
@@ -97,45 +92,44 @@ pub(super) async fn resume<H: Host + 'static>(
 pub(super) async fn retry<H: Host + 'static>(
     State(shared): State<Arc<DaemonContext<H>>>,
     Extension(peer): AskedBy,
-    Path(name): Path<String>,
+    Segment(name): Segment,
     Body(Nothing {}): Body<Nothing>,
 ) -> Result<Json<Object>, ApiError> {
-    instruct(&shared, peer, name, |person, object| {
-        if !waits_or_has_given_up(object) {
+    // Of an object that could not be looked at nobody knows what a new budget is good for: it may have moved to another engine.
+    let was_seen = !shared.sessions.has_failed(&name);
+    instruct(&shared, peer, name, move |person, object| {
+        let name = &object.declared.metadata.name;
+        if was_seen && is_ready(object) && person.store().attempts(name)?.is_empty() {
             let message = "undrift has not given the object up, and waits for no attempt";
             return Err(ApiError::new(StatusCode::CONFLICT, "NotStalled", message));
         }
-        person.retry(&object.declared.metadata.name)?;
+        person.retry(name)?;
         Ok(())
     })
     .await
 }
 
-/// Whether a new budget would make a difference.
-fn waits_or_has_given_up(object: &Object) -> bool {
-    let status = &object.status;
-    let mut conditions = status.conditions.iter();
-    status.attempts > 0
-        || conditions.any(|condition| {
-            let is_stalled = condition.kind == crate::api::ConditionType::Stalled;
-            condition.reason == RATE_EXCEEDED || (is_stalled && condition.status == ConditionStatus::True)
-        })
+fn is_ready(object: &Object) -> bool {
+    let mut conditions = object.status.conditions.iter();
+    conditions.any(|c| c.kind == ConditionType::Ready && c.status == ConditionStatus::True)
 }
 
-/// Records what a person wants and has the object looked at.
+/// Records what a person wants and has the object looked at, also where the person has left meanwhile. undrift does not end
+/// before it is recorded.
 async fn instruct<H: Host + 'static>(
     shared: &Arc<DaemonContext<H>>,
     peer: Peer,
     name: String,
     record: impl FnOnce(Instructions<'_>, &Object) -> Result<(), ApiError> + Send + 'static,
 ) -> Result<Json<Object>, ApiError> {
-    let object = name.clone();
-    let answer = read(shared, move |store| {
-        record(store.by(&peer.user), &current_object(store, &object)?)?;
-        current_object(store, &object).map(Json)
-    })
-    .await?;
-    shared.sessions.refresh(&name);
-    shared.queue.add(&name);
-    Ok(answer)
+    shared.state_checked().await.map_err(ApiError::state_unavailable)?;
+    let context = Arc::clone(shared);
+    let answer = shared.instructions.spawn_blocking(move || {
+        let store = &context.store;
+        record(store.by(&peer.user), &current_object(store, &name)?)?;
+        context.sessions.refresh(&name);
+        context.queue.add(&name);
+        current_object(store, &name).map(Json)
+    });
+    answer.await.unwrap_or_else(|error| Err(ApiError::state_unavailable(error.to_string())))
 }

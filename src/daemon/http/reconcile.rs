@@ -4,13 +4,18 @@ use std::{path::Path as FilePath, sync::Arc};
 
 use axum::{
     body::{Body as Stream, Bytes},
-    extract::{Path, State},
+    extract::State,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use futures_util::{StreamExt as _, stream};
+use futures_util::stream;
 
-use super::{super::reconciler::DaemonContext, REQUEST_TIMEOUT, errors::ApiError, input::Body};
+use super::{
+    super::reconciler::DaemonContext,
+    REQUEST_TIMEOUT,
+    errors::ApiError,
+    input::{Body, Segment},
+};
 use crate::{
     daemon::protocol::{ReconcileRequest, Reply},
     host::Host,
@@ -20,25 +25,42 @@ use crate::{
 /// one the result. A client that reads slowly loses events, never the result.
 pub(super) async fn reconcile<H: Host + 'static>(
     State(shared): State<Arc<DaemonContext<H>>>,
-    Path(name): Path<String>,
+    Segment(name): Segment,
     Body(asked): Body<ReconcileRequest>,
 ) -> Result<Response, ApiError> {
     shared.state_checked().await.map_err(ApiError::state_unavailable)?;
-    // What the person has just saved may not have been noticed yet. Where the manifests cannot be read at the moment, what
-    // holds is what was read last.
-    tokio::select! {
-        _ = tokio::time::timeout(REQUEST_TIMEOUT, shared.reload()) => {}
-        () = shared.stop.cancelled() => return Err(ApiError::ending()),
+    if asked.spec_digest.is_some() {
+        // What the person has just saved may not have been noticed yet. Where the manifests cannot be read at the moment,
+        // what holds is what was read last.
+        tokio::select! {
+            _ = tokio::time::timeout(REQUEST_TIMEOUT, shared.reload()) => {}
+            () = shared.stop.cancelled() => return Err(ApiError::ending()),
+        }
     }
     check_same_object(&shared, &name, &asked)?;
+    if asked.dry_run {
+        return Ok(lines(Stream::empty()));
+    }
     // First of all: a reconcile that begins right now, and is an answer therefore, is to look afresh.
     shared.sessions.refresh(&name);
     let replies = shared.subscribers.subscribe(&name);
     shared.queue.add(&name);
-    let lines = stream::unfold(replies, |mut replies| async move { Some((replies.recv().await?, replies)) });
-    // One who asked while undrift began to end would be waited for otherwise.
-    let lines = lines.take_until(shared.stop.clone().cancelled_owned()).map(|reply| line(&reply));
-    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Stream::from_stream(lines)).into_response())
+    let stop = shared.stop.clone();
+    let replies = stream::unfold((replies, stop), |(mut replies, stop)| async {
+        let reply = tokio::select! {
+            // What is there already is passed on first, or a result would be lost.
+            biased;
+            reply = replies.recv() => reply?,
+            // One who asked while undrift began to end would be waited for otherwise.
+            () = stop.cancelled() => return None,
+        };
+        Some((line(&reply), (replies, stop)))
+    });
+    Ok(lines(Stream::from_stream(replies)))
+}
+
+fn lines(stream: Stream) -> Response {
+    ([(header::CONTENT_TYPE, "application/x-ndjson")], stream).into_response()
 }
 
 fn line(reply: &Reply) -> Result<Bytes, serde_json::Error> {

@@ -151,6 +151,9 @@ async fn what_cannot_be_answered_is_an_error_with_its_reason() {
         ("GET", "/api/v1/records?limit=1001", "", (400, "Usage")),
         ("GET", "/api/v1/records?after=x", "", (400, "Usage")),
         ("GET", "/api/v1/events?after=x", "", (400, "Usage")),
+        ("GET", "/api/v1/events?after=7", "", (400, "Usage")),
+        ("GET", "/api/v1/incidents?before=01ABC", "", (404, "NoSuchIncident")),
+        ("GET", "/api/v1/objects/%FF", "", (400, "Usage")),
         ("GET", "/api/v2/objects", "", (404, "NoSuchPath")),
         ("GET", "/api/v1/objects/other/suspend", "", (405, "MethodNotAllowed")),
         ("DELETE", "/api/v1/objects/other", "", (405, "MethodNotAllowed")),
@@ -195,14 +198,15 @@ async fn what_a_person_wants_is_recorded_under_their_name_and_looked_at() {
     let (status, object) = ask(&fixture, "POST", &path("resume"), "").await;
     assert_eq!((status, &object["status"]["suspension"]), (200, &Value::Null));
     let mut quiet = fixture.shared.store.object("other").unwrap().unwrap();
-    quiet.status.attempts = 0;
-    quiet.status.conditions.retain(|condition| condition.kind == crate::api::ConditionType::Ready);
+    let ready =
+        quiet.status.conditions.iter_mut().find(|c| c.kind == crate::api::ConditionType::Ready).unwrap();
+    ready.status = crate::api::ConditionStatus::True;
     fixture.shared.store.save_object(&quiet).unwrap();
     let (status, error) = ask(&fixture, "POST", &path("retry"), "").await;
     assert_eq!((status, &error["reason"]), (409, &json!("NotStalled")));
-    let mut spent = quiet;
-    spent.status.attempts = 3;
-    fixture.shared.store.save_object(&spent).unwrap();
+    let mut attempt = testing::attempt(3);
+    attempt.object = "other".into();
+    fixture.shared.store.save_attempt(&attempt).unwrap();
     assert_eq!(ask(&fixture, "POST", &path("retry"), "{}").await.0, 200);
 
     let (_, trail) = ask(&fixture, "GET", "/api/v1/records?object=other", "").await;
@@ -280,6 +284,9 @@ async fn one_who_follows_receives_each_record_once_and_output_where_it_belongs()
     let mut text = client.read_until("id: 2\n").await;
     // As a reconcile does it: the record, then what follows from it.
     append(&fixture, AuditKind::StepIntended);
+    let services = vec!["api".into()];
+    let _ =
+        fixture.shared.feed.send(reported(Event::StepIntended { step: crate::api::Step::Restart, services }));
     let _ = fixture.shared.feed.send(reported(Event::Output { line: "#5 COPY".into() }));
     text += &client.read_until("#5 COPY").await;
     append(&fixture, AuditKind::StepFinished);
@@ -361,6 +368,42 @@ async fn one_who_reads_late_loses_events_and_receives_the_result() {
 }
 
 #[tokio::test]
+async fn a_result_that_is_there_is_passed_on_though_undrift_ends() {
+    let fixture = recorded();
+    let mut client = reconcile(&fixture).await;
+    client.read_head().await;
+    fixture.shared.subscribers.begin("backoffice");
+    fixture.shared.subscribers.publish(&reported(Event::Output { line: "#5 COPY".into() }));
+    fixture.shared.subscribers.end("backoffice", |_| outcome());
+    fixture.shared.stop.cancel();
+    let answer = client.read().await;
+    assert!(answer.lines().last().is_some_and(|line| line.contains("\"kind\":\"Result\"")), "{answer}");
+}
+
+#[tokio::test]
+async fn what_would_be_accepted_is_told_without_doing_it() {
+    let fixture = recorded();
+    let path = "/api/v1/objects/backoffice/reconcile";
+    assert_eq!(ask(&fixture, "POST", path, "{\"dryRun\": true}").await, (200, json!("")));
+    assert!(
+        !fixture.shared.subscribers.has_subscriber("backoffice") && !fixture.shared.queue.has("backoffice")
+    );
+}
+
+#[tokio::test]
+async fn an_object_that_could_not_be_looked_at_may_be_retried() {
+    let fixture = recorded();
+    let mut quiet = fixture.shared.store.object("other").unwrap().unwrap();
+    quiet.status.conditions.iter_mut().for_each(|c| c.status = crate::api::ConditionStatus::True);
+    fixture.shared.store.save_object(&quiet).unwrap();
+    let retry = || ask(&fixture, "POST", "/api/v1/objects/other/retry", "");
+    assert_eq!(retry().await.0, 409);
+    // Its engine is another one, for instance: only a retry says that this one is right from now on.
+    fixture.shared.sessions.failed("other");
+    assert_eq!(retry().await.0, 200);
+}
+
+#[tokio::test]
 async fn a_person_is_told_by_which_folder_the_daemon_knows_the_project() {
     let fixture = recorded();
     let managed = fixture.shared.objects.get("backoffice").unwrap();
@@ -410,6 +453,7 @@ async fn once_it_is_to_end_that_is_all_it_answers() {
     let (status, error) = ask(&fixture, "POST", "/api/v1/objects/other/suspend", "{\"reason\": \"x\"}").await;
     assert_eq!((status, &error["reason"]), (503, &json!("Ending")));
     assert_eq!(fixture.shared.store.suspension("other").unwrap(), None);
+    assert_eq!(ask(&fixture, "GET", "/healthz", "").await, (200, json!("ok\n")), "it lives all the same");
 }
 
 #[tokio::test(start_paused = true)]

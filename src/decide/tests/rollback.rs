@@ -1,7 +1,7 @@
 //! Rollbacks that cannot help are not repeated.
 
 use super::*;
-use crate::api::StepOutcome;
+use crate::api::{Answer, StepOutcome};
 
 /// A repair after which `api` was rolled back with this outcome.
 pub(super) fn after_a_rollback(outcome: StepOutcome) -> History {
@@ -312,6 +312,27 @@ fn a_rollback_whose_image_is_gone_is_no_step_and_stays_given_up() {
     let mut back = dying();
     back.services[0].artifact.image = Fact::Known(Some(OLD.into()));
     assert!(images_to_restore(&after_a_repair(&incident()), &back).is_empty());
+}
+
+/// On a store that drops an image with its name, a build by hand takes the image of before away. The server that is brought up
+/// then answers nothing for a moment.
+#[test]
+fn a_server_that_is_only_starting_is_not_given_up_for_want_of_an_image() {
+    let mut before = healthy();
+    container_mut(&mut before.services[0]).image_id = OLD.into();
+    let mut history = without_the_old_image(after_a_repair(&before));
+    history.attempts = vec![Attempt { attempts: 1, ..row(Some(Step::Up { force_recreate: false }), at(0)) }];
+    let mut starting = healthy();
+    answer_mut(&mut starting.services[0]).plain = Fact::Known(Answer::None("connection refused".into()));
+    let decided = |now| {
+        let desired = desired();
+        decide(Inputs { desired: &desired, observed: &starting, history: &history, now, jitter_seed: 7 })
+    };
+    let early = decided(at(1));
+    assert!(matches!(early.next, Next::Wait(_)), "{:?}", early.next);
+    assert_eq!(early.attempts[0].gave_up, None);
+    let late = decided(at(0) + desired().object.spec.reconcile.verify.timeout.delta());
+    assert_eq!(gives_up(&late).0, "RollbackImageGone");
 }
 
 #[test]
