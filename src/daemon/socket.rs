@@ -177,7 +177,11 @@ mod tests {
         assert!(!is_listening(home.path()) && !is_former_listening(home.path()));
         let former = std::os::unix::net::UnixListener::bind(home.path().join(FORMER_FILE)).unwrap();
         assert!(is_listening(home.path()) && is_former_listening(home.path()));
-        let asked = runtime().block_on(crate::daemon::reconcile(home.path(), "shop", &Default::default()));
+        let asked = runtime().block_on(crate::daemon::reconcile(
+            home.path(),
+            "shop",
+            &crate::daemon::ReconcileRequest::default(),
+        ));
         assert!(asked.unwrap_err().to_string().contains("earlier version"));
         drop(former);
         assert!(!is_listening(home.path()));

@@ -52,7 +52,7 @@ async fn more_connections_than_a_process_can_spare_are_refused() {
         }
         assert!(answer(connect().await.unwrap(), "").await.starts_with("HTTP/1.1 503"));
         idle.clear();
-        while connections.len() > 0 {
+        while !connections.is_empty() {
             tokio::task::yield_now().await;
         }
         assert!(answer(connect().await.unwrap(), request).await.starts_with("HTTP/1.0 200"));
