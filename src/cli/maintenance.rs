@@ -97,7 +97,8 @@ enum Notified {
 fn notify_daemon(context: &Context<'_>, name: &str) -> Result<Notified, Failure> {
     let dir = context.state_dir()?;
     // What comes of it nobody waits for.
-    let asked = context::runtime()?.block_on(daemon::reconcile(&dir, name, &ReconcileRequest::default()));
+    let request = ReconcileRequest { skip_reload: true, ..ReconcileRequest::default() };
+    let asked = context::runtime()?.block_on(daemon::reconcile(&dir, name, &request));
     Ok(match asked {
         Ok(None) if Watcher::of(&dir) == Watcher::Runs => {
             Notified::Undelivered("its socket is not there".into())

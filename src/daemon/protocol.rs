@@ -12,6 +12,9 @@ pub(crate) struct ReconcileRequest {
     pub(crate) spec_digest: Option<String>,
     /// The project directory as it is written there, to name it where the two differ.
     pub(crate) directory: Option<String>,
+    /// Whether the manifests need not be read again before: nothing was edited, and their file system may hang.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) skip_reload: bool,
     /// Whether only to say if it would be accepted: whoever asks for several has all of them reconciled or none.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) dry_run: bool,
@@ -23,6 +26,7 @@ impl ReconcileRequest {
         Self {
             spec_digest: Some(desired.spec_digest.clone()),
             directory: Some(desired.directory.to_string_lossy().into_owned()),
+            skip_reload: false,
             dry_run: false,
         }
     }

@@ -29,7 +29,7 @@ pub(super) async fn reconcile<H: Host + 'static>(
     Body(asked): Body<ReconcileRequest>,
 ) -> Result<Response, ApiError> {
     shared.state_checked().await.map_err(ApiError::state_unavailable)?;
-    if asked.spec_digest.is_some() {
+    if !asked.skip_reload {
         // What the person has just saved may not have been noticed yet. Where the manifests cannot be read at the moment,
         // what holds is what was read last.
         tokio::select! {
