@@ -7,6 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -111,28 +112,30 @@ async fn here(
     Ok(applied.into_iter().map(outcome).collect())
 }
 
+/// How many objects the daemon is asked for at once: each has a connection of its own, of which it accepts 128.
+const AT_ONCE: usize = 32;
+
 /// Has the daemon reconcile now, and shows what it reports; `None` where no daemon answers.
 async fn by_daemon(
     dir: &Path,
     desired: &[Desired],
     printer: &Mutex<ProgressPrinter>,
 ) -> Result<Option<Vec<ObjectOutcome>>, Failure> {
-    let ask_all = async |dry_run| {
-        let asked = desired.iter().map(async |desired| {
-            let request = ReconcileRequest { dry_run, ..ReconcileRequest::of(desired) };
-            daemon::reconcile(dir, desired.name(), &request).await.map_err(refused)
-        });
-        let replies = futures_util::future::try_join_all(asked).await?;
-        Ok::<Option<Vec<Replies>>, Failure>(replies.into_iter().collect())
-    };
     let ask = async {
         // All or none: nothing is done for one of them where another is refused.
-        if desired.len() > 1 && ask_all(true).await?.is_none() {
-            return Ok(None);
+        if desired.len() > 1 {
+            let checked = stream::iter(desired).map(|desired| request(dir, desired, true)).buffered(AT_ONCE);
+            if checked.try_collect::<Vec<_>>().await?.iter().any(Option::is_none) {
+                return Ok(None);
+            }
         }
-        let Some(asked) = ask_all(false).await? else { return Ok(None) };
-        let outcomes = asked.into_iter().map(|replies| outcome(replies, printer));
-        futures_util::future::try_join_all(outcomes).await.map(Some)
+        let outcomes =
+            stream::iter(desired).map(async |desired| match request(dir, desired, false).await? {
+                Some(replies) => outcome(replies, printer).await.map(Some),
+                None => Ok(None),
+            });
+        let outcomes: Vec<Option<ObjectOutcome>> = outcomes.buffered(AT_ONCE).try_collect().await?;
+        Ok(outcomes.into_iter().collect())
     };
     tokio::select! {
         outcomes = ask => outcomes,
@@ -142,11 +145,13 @@ async fn by_daemon(
     }
 }
 
-fn refused(error: AskError) -> Failure {
-    match error {
+/// Has the daemon reconcile one object, or only say whether it would.
+async fn request(dir: &Path, desired: &Desired, dry_run: bool) -> Result<Option<Replies>, Failure> {
+    let request = ReconcileRequest { dry_run, ..ReconcileRequest::of(desired) };
+    daemon::reconcile(dir, desired.name(), &request).await.map_err(|error| match error {
         AskError::Refused(why) => Failure::Refused(why),
         AskError::Io(error) => error.into(),
-    }
+    })
 }
 
 /// Shows what is reported of one object until its outcome.

@@ -12,12 +12,12 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio_util::{io::StreamReader, task::AbortOnDropHandle};
 
 use super::{
     protocol::{ObjectOutcome, ReconcileRequest, Reply, ReportedEvent},
-    socket::{connect, is_former_listening, is_nobody},
+    socket::{FILE, connect, connect_former, is_nobody},
 };
 
 /// How long the daemon may take to begin its answer. A daemon that is stopped or stuck still accepts connections; one that is
@@ -86,10 +86,9 @@ pub(crate) async fn reconcile(
 ) -> Result<Option<Replies>, AskError> {
     let stream = match connect(dir).await {
         Ok(stream) => stream,
-        Err(error) if is_nobody(&error) && is_former_listening(dir) => {
-            return Err(AskError::Refused(FORMER.into()));
+        Err(error) if is_nobody(&error) => {
+            return if is_former(dir).await { Err(AskError::Refused(FORMER.into())) } else { Ok(None) };
         }
-        Err(error) if is_nobody(&error) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
@@ -109,6 +108,22 @@ pub(crate) async fn reconcile(
     let chunks =
         futures_util::TryStreamExt::try_filter_map(stream, |frame| async { Ok(frame.into_data().ok()) });
     Ok(Some(Replies { lines: Box::new(StreamReader::new(Box::pin(chunks))), _connection: connection }))
+}
+
+/// Whether a daemon of an earlier version runs. One of this version that is asked at the former socket names its own.
+async fn is_former(dir: &Path) -> bool {
+    let ask = async {
+        let mut stream = BufReader::new(connect_former(dir).await?);
+        // No version of these lines had this number, so nothing is done about it.
+        stream.write_all(b"{\"version\":0,\"what\":{\"look\":\"\"}}\n").await?;
+        read_line(&mut stream).await
+    };
+    match tokio::time::timeout(ANSWER_TIMEOUT, ask).await {
+        Ok(Ok(Some(answer))) => !String::from_utf8_lossy(&answer).contains(FILE),
+        // It is stuck, whichever it is.
+        Err(_) => true,
+        Ok(_) => false,
+    }
 }
 
 /// Why the daemon refuses, by its own words. One that does not know the path is of another version.

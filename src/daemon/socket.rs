@@ -88,12 +88,12 @@ fn short(folder: &File, file: &str) -> PathBuf {
 /// Whether anybody accepts at the socket of this state folder, where no stranger could have put it. Blocks no longer than the
 /// kernel takes.
 pub(crate) fn is_listening(dir: &Path) -> bool {
-    answers(dir, FILE) || is_former_listening(dir)
+    answers(dir, FILE) || answers(dir, FORMER_FILE)
 }
 
-/// The same of a daemon of an earlier version alone.
-pub(super) fn is_former_listening(dir: &Path) -> bool {
-    answers(dir, FORMER_FILE)
+/// Connects to the daemon by the socket of earlier versions.
+pub(super) async fn connect_former(dir: &Path) -> io::Result<UnixStream> {
+    connect_at(dir, FORMER_FILE).await
 }
 
 fn answers(dir: &Path, file: &str) -> bool {
@@ -104,8 +104,12 @@ fn answers(dir: &Path, file: &str) -> bool {
 /// Connects to the daemon that holds this state folder: neither a folder that another user could change is believed in, nor a
 /// process of one.
 pub(super) async fn connect(dir: &Path) -> io::Result<UnixStream> {
+    connect_at(dir, FILE).await
+}
+
+async fn connect_at(dir: &Path, file: &str) -> io::Result<UnixStream> {
     let folder = trusted_folder(dir)?;
-    let stream = UnixStream::connect(short(&folder, FILE)).await?;
+    let stream = UnixStream::connect(short(&folder, file)).await?;
     refuse_stranger(stream.peer_cred()?.uid())?;
     Ok(stream)
 }
@@ -174,15 +178,27 @@ mod tests {
     #[test]
     fn a_daemon_of_an_earlier_version_is_one() {
         let home = tempfile::tempdir().unwrap();
-        assert!(!is_listening(home.path()) && !is_former_listening(home.path()));
+        assert!(!is_listening(home.path()));
         let former = std::os::unix::net::UnixListener::bind(home.path().join(FORMER_FILE)).unwrap();
-        assert!(is_listening(home.path()) && is_former_listening(home.path()));
-        let asked = runtime().block_on(crate::daemon::reconcile(
-            home.path(),
-            "shop",
-            &crate::daemon::ReconcileRequest::default(),
-        ));
-        assert!(asked.unwrap_err().to_string().contains("earlier version"));
+        assert!(is_listening(home.path()));
+        let request = crate::daemon::ReconcileRequest::default();
+        let ask = |refusal: &'static [u8]| {
+            let former = former.try_clone().unwrap();
+            let daemon = std::thread::spawn(move || {
+                let (stream, _) = former.accept().unwrap();
+                io::BufRead::read_line(&mut io::BufReader::new(&stream), &mut String::new()).unwrap();
+                io::Write::write_all(&mut &stream, refusal).unwrap();
+            });
+            let asked = runtime().block_on(crate::daemon::reconcile(home.path(), "shop", &request));
+            daemon.join().unwrap();
+            asked
+        };
+        drop(former.accept().unwrap());
+        let error =
+            ask(b"{\"refused\":\"the running undrift is of another version: restart it\"}\n").unwrap_err();
+        assert!(error.to_string().contains("earlier version"), "{error}");
+        // One of this version whose socket somebody has removed.
+        assert!(ask(b"{\"refused\":\"it speaks HTTP at control.sock\"}\n").unwrap().is_none());
         drop(former);
         assert!(!is_listening(home.path()));
     }
