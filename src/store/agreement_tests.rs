@@ -274,6 +274,8 @@ fn an_index_that_hides_a_record_is_found_and_hides_nothing_from_who_acts() {
     assert!(found(&store)[0].contains("trail_incident"), "{:?}", found(&store));
     store.agree_with_trail("shop", now()).unwrap();
     assert_eq!(store.records(&of_incident).unwrap(), before);
+    let page = RecordFilter { limit: Some(before.len()), ..of_incident };
+    assert_eq!(store.records(&page).unwrap(), before, "page by page, too");
 }
 
 #[test]
