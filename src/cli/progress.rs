@@ -48,13 +48,20 @@ impl ProgressPrinter {
         Self { style, live: io::stderr().is_terminal(), named, began: Instant::now(), unfinished: false }
     }
 
-    /// Shows one event of an object. A terminal that is gone must not end a repair: write errors are dropped.
+    /// Shows one event of an object.
     pub(super) fn print(&mut self, object: &str, event: &Event) {
         let passing = is_passing(event);
         if passing && !self.live {
             return;
         }
-        let Some(text) = line(self.style, event) else { return };
+        for text in lines(self.style, event) {
+            self.print_line(object, &text, passing);
+        }
+    }
+
+    /// Shows a line, whose place the next one takes where it is passing. A terminal that is gone must not end a repair: write
+    /// errors are dropped.
+    fn print_line(&mut self, object: &str, text: &str, passing: bool) {
         self.end();
         let clock = self.style.dim(&format!("{:6.1}s", self.began.elapsed().as_secs_f32()));
         let name = if self.named { format!("{object}  ") } else { String::new() };
@@ -83,9 +90,9 @@ const fn is_passing(event: &Event) -> bool {
     matches!(event, Event::Output { .. })
 }
 
-/// An event in words; none for what the summary says.
-fn line(style: Style, event: &Event) -> Option<String> {
-    Some(match event {
+/// An event in words, with the time before each; none for what the summary says.
+fn lines(style: Style, event: &Event) -> Vec<String> {
+    vec![match event {
         Event::DriftDetected { service, drift } => {
             let place = style.red(&format!("{}: {} layer, {}", clean(service), drift.layer, drift.reason));
             format!("{place}  {}", clean(&drift.message))
@@ -106,17 +113,17 @@ fn line(style: Style, event: &Event) -> Option<String> {
             let until = until.map(|until| format!(" until {} at most", until.format("%H:%M:%S UTC")));
             format!("waiting{}: {}", until.unwrap_or_default(), clean(why))
         }
-        Event::Reconciled { transitions } if !transitions.is_empty() => {
+        Event::Reconciled { transitions } => {
             let lines = transitions.iter().map(|RouteTransition { service, route, transition }| {
                 format!("{}: route {} {}", clean(service), clean(route), style.green(&arrow(*transition)))
             });
-            lines.collect::<Vec<_>>().join("\n")
+            return lines.collect();
         }
         Event::Stalled { reason, message } | Event::GivenUp { reason, message } => {
             style.red(&format!("stalled: {}: {}", clean(reason), clean(message)))
         }
-        _ => return None,
-    })
+        _ => return Vec::new(),
+    }]
 }
 
 /// How a step ended; of one that failed the end of what its command printed.

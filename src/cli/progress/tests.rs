@@ -10,8 +10,9 @@ use crate::{
 
 fn printed(all: &[Event]) -> String {
     let printer = ProgressPrinter::new(Style::default(), false);
-    let lines = all.iter().map(|event| line(printer.style, event).unwrap_or_else(|| "(nothing)".into()));
-    lines.collect::<Vec<_>>().join("\n")
+    let all = all.iter().map(|event| lines(printer.style, event));
+    let all = all.map(|lines| if lines.is_empty() { "(nothing)".to_owned() } else { lines.join("\n") });
+    all.collect::<Vec<_>>().join("\n")
 }
 
 /// The drift and the plan of the incident, as they are decided.
