@@ -180,7 +180,7 @@ fn unexpected(seen: Evidence<'_>, status: u16) -> Finding {
     }
 }
 
-/// Why a control request says nothing.
+/// Why a control request shows nothing.
 enum Silent {
     NotKnown(String),
     Limited,

@@ -212,7 +212,7 @@ mod step_fields {
     }
 }
 
-/// Why a record tells nothing that can be relied on: it was damaged, or a later undrift has written it.
+/// Why a record cannot be relied on: it was damaged, or a later undrift has written it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "record {seq} of the audit trail cannot be understood: {what}; `undrift audit list -o json` shows it"

@@ -1,4 +1,4 @@
-//! Incidents, and the records of the audit trail that tell them.
+//! Incidents, and the records of the audit trail.
 
 use std::{fmt, str::FromStr};
 
@@ -55,7 +55,7 @@ impl Incident {
 pub struct Occurrence {
     /// When its drift was first seen.
     pub since: Time,
-    /// The trail's last record before it: those of the incident after this number tell of it.
+    /// The trail's last record before it: those of the incident after this number are about it.
     pub since_seq: u64,
 }
 

@@ -66,7 +66,7 @@ pub enum ConditionType {
     Ready,
     /// undrift is at work on the object.
     Reconciling,
-    /// undrift has given up until the spec or the source changes, or a person says `retry`.
+    /// undrift has given up until the spec or the source changes, or a person runs `retry`.
     Stalled,
     /// The source layer.
     SourcePresent,

@@ -61,7 +61,7 @@ impl HungReads {
 }
 
 /// The host, while undrift may still wait for it: an engine that hangs answers each question with its time limit only,
-/// and a look is several of them. A step hears of the end by itself, for its outcome is to be told.
+/// and a look is several of them. A step gets the cancellation by itself, for its outcome is to be recorded.
 ///
 /// Looks and steps have threads of their own. Files have theirs, too, and limits (`files`); what blocks in spite of all costs
 /// the thread and a slot for a while, never the loop, and never the end.
@@ -138,7 +138,7 @@ impl<H: Host + 'static> Host for BoundedHost<H> {
         let own = OwnRequest::of(&request);
         let (host, desired) = (Arc::clone(&self.host), desired.clone());
         let mut step = on_a_thread(async move || {
-            // Nobody hears it any more where undrift did not wait.
+            // Nobody receives it any more where undrift did not wait.
             let progress = |line: &str| drop(sender.send(line.to_owned()));
             host.execute(&desired, own.request(&progress)).await
         });

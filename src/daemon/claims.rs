@@ -59,7 +59,7 @@ impl<H: Host + 'static> DaemonContext<H> {
             Ok(project) => project,
             // Nothing is looked at any more: a look would only find that this question is still open.
             Err(error @ HostError::Ending) => return Some(error),
-            // The look says what is wrong.
+            // The look has the error.
             Err(_) => return None,
         };
         self.projects.put(desired, ProjectAnswer::Named(project.clone()));
@@ -78,7 +78,7 @@ impl<H: Host + 'static> DaemonContext<H> {
             Some(ProjectAnswer::Unanswered) => return None,
             None => {}
         }
-        // It has said what is wrong with it already, and is asked again by its own reconciles.
+        // Its error is reported already, and it is asked again by its own reconciles.
         if self.sessions.has_failed(other.name()) {
             return None;
         }

@@ -49,7 +49,7 @@ impl<H: Host + 'static> DaemonContext<H> {
         }
     }
 
-    /// Closes the socket. The connections that wait to be accepted are told that undrift ends.
+    /// Closes the socket. The connections that wait to be accepted are answered that undrift ends.
     pub(super) fn reject_pending(self: &Arc<Self>, socket: ControlSocket, connections: &TaskTracker) {
         while let Some(Ok(connection)) = socket.next().now_or_never() {
             self.accept(connection, connections);

@@ -2,7 +2,7 @@
 //!
 //! Triggers (the manifests' folder, the engine's events, a poll of images, persons at the socket, the clock) leave
 //! names of objects; the [loop](crate::runtime) runs one reconcile for each, the very one that `apply`
-//! takes. None of them says why.
+//! takes. None of them gives a reason.
 
 mod bounded_host;
 mod claims;
@@ -189,11 +189,11 @@ async fn work(
     }
 }
 
-/// Says what is left to be said, and waits for all that was started.
+/// Records what is left to be recorded, and waits for all that was started.
 async fn end(shared: &Arc<DaemonContext<LocalHost>>, socket: ControlSocket, tasks: &TaskTracker, why: &End) {
     // Those whose last reconcile has ended only now.
     for name in shared.objects.pending_removals() {
-        // What cannot be said now is said by the next start.
+        // What cannot be recorded now is recorded by the next start.
         let _ = shared.finish_removal(&name);
     }
     shared.subscribers.disconnect(None);

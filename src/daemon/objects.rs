@@ -21,7 +21,7 @@ use crate::{
 /// The objects that a daemon watches.
 ///
 /// # Guarantees
-/// An edit that is not valid takes nothing away: the object goes on as it was last declared, and says so. Only a
+/// An edit that is not valid takes nothing away: the object goes on as it was last declared, with the fault in its status. Only a
 /// manifest that is gone from a folder, or an object that is gone from a manifest without a fault, ends the watch.
 /// Whoever asks what is declared is never held up by the reading of manifests.
 #[derive(Debug)]
@@ -36,9 +36,9 @@ pub(super) struct ManagedObjects {
     undecided: Mutex<BTreeSet<String>>,
     /// What was wrong the last time, a line each.
     faults: Mutex<Vec<String>>,
-    /// Objects that are no longer declared, and of which nobody has said so yet.
+    /// Objects that are no longer declared, and whose removal is not recorded yet.
     pending_removals: Mutex<BTreeMap<String, Arc<Desired>>>,
-    /// Objects that were declared anew, and of which nobody has said so yet.
+    /// Objects that were declared anew, which is not recorded yet.
     pending_registrations: Mutex<BTreeSet<String>>,
 }
 
@@ -201,17 +201,17 @@ impl ManagedObjects {
         if self.has_faults() { BTreeSet::new() } else { undecided.clone() }
     }
 
-    /// It was said of an undeclared object that nothing declares it.
+    /// It was recorded of an undeclared object that nothing declares it.
     pub(super) fn confirm_undeclared(&self, name: &str) {
         lock(&self.undecided).remove(name);
     }
 
-    /// An object that is no longer declared, as it was, until somebody [has said so](Self::confirm_removal).
+    /// An object that is no longer declared, as it was, until [that is recorded](Self::confirm_removal).
     pub(super) fn pending_removal(&self, name: &str) -> Option<Arc<Desired>> {
         self.lock_removals().get(name).cloned()
     }
 
-    /// It was said that this is no longer declared. What was removed meanwhile under the same name is yet to be told.
+    /// It was recorded that this is no longer declared. What was removed meanwhile under the same name is yet to be recorded.
     pub(super) fn confirm_removal(&self, desired: &Arc<Desired>) {
         let mut removals = self.lock_removals();
         if removals.get(desired.name()).is_some_and(|removed| Arc::ptr_eq(removed, desired)) {
@@ -229,17 +229,17 @@ impl ManagedObjects {
         self.lock_removals().keys().cloned().collect()
     }
 
-    /// An object was declared anew, which is to be said before its next reconcile.
+    /// An object was declared anew, which is to be recorded before its next reconcile.
     pub(super) fn add_pending_registration(&self, name: &str) {
         lock(&self.pending_registrations).insert(name.to_owned());
     }
 
-    /// Whether that is still to be said.
+    /// Whether that is still to be recorded.
     pub(super) fn is_pending_registration(&self, name: &str) -> bool {
         lock(&self.pending_registrations).contains(name)
     }
 
-    /// It was said.
+    /// It was recorded.
     pub(super) fn confirm_registration(&self, name: &str) {
         lock(&self.pending_registrations).remove(name);
     }

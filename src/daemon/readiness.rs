@@ -1,4 +1,4 @@
-//! Whether every object was looked at once, and what the service manager is told.
+//! Whether every object was looked at once, and what the service manager is notified of.
 
 use std::{
     collections::BTreeSet,
@@ -13,7 +13,7 @@ pub(super) struct Readiness(Mutex<State>);
 
 #[derive(Debug, Default)]
 enum State {
-    /// Nobody has said yet what is to be looked at.
+    /// What is to be looked at is not known yet.
     #[default]
     New,
     /// Not every object was looked at.
@@ -94,7 +94,7 @@ impl Readiness {
         });
     }
 
-    /// undrift was asked to end: nobody is told any more that it is ready.
+    /// undrift was asked to end: nobody is notified any more that it is ready.
     pub(super) fn forgo(&self) {
         *self.lock() = State::Ending;
     }
@@ -109,7 +109,7 @@ impl Readiness {
         }
     }
 
-    /// Whether that was said.
+    /// Whether the service manager was notified of it.
     #[cfg(test)]
     pub(super) fn is_ready(&self) -> bool {
         self.stage() == Stage::Ready

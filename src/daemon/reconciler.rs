@@ -32,14 +32,14 @@ use crate::{
     store::{Store, StoreError},
 };
 
-/// The waits after a failure, doubling: what may pass by itself is tried again soon, and the engine's own events tell of
+/// The waits after a failure, doubling: what may pass by itself is tried again soon, and the engine's own events report
 /// its return besides.
 const FAILED: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
 /// How many failures in a row a person who waits is not bothered with, where they may pass by themselves.
 const FAILURES_BORNE: u32 = 3;
 
-/// How often an object that waits for another's step to end looks whether it may begin, where nobody tells it.
+/// How often an object that waits for another's step to end looks whether it may begin, where no event wakes it.
 const SLOT_POLL: Duration = Duration::from_secs(5);
 
 /// When what could not be recorded of a watch that began or ended is tried again.
@@ -198,7 +198,7 @@ impl<H: Host + 'static> DaemonContext<H> {
         Requeue::At(Instant::now() + SLOT_POLL)
     }
 
-    /// Nothing could be said of the object. Its status says so, and claims nothing.
+    /// The look at the object failed. Its status has the error, and claims nothing.
     fn failed(&self, desired: &Desired, error: &ReconcileError) -> Requeue {
         let name = desired.name();
         let failures = self.sessions.failed(name);
@@ -254,7 +254,7 @@ impl<H: Host + 'static> DaemonContext<H> {
         Requeue::At(Instant::now() + RECORD_RETRY)
     }
 
-    /// The end: the trail has it, and no status says that undrift is at work.
+    /// The end: the trail has it, and no status has undrift at work.
     pub(super) fn record_end(&self, end: &End) -> Result<(), StoreError> {
         // The last time that anybody knows the outcomes that there was no room for. What cannot be written of one object is no
         // reason for a trail without its end.
@@ -268,7 +268,7 @@ impl<H: Host + 'static> DaemonContext<H> {
         kept.and(idle).and(stopped.map(drop))
     }
 
-    /// A status that was recorded before a step, or in the middle of a verification, says that undrift is at work.
+    /// A status that was recorded before a step, or in the middle of a verification, has undrift at work.
     fn nobody_is_at_work(&self) -> Result<(), StoreError> {
         for name in self.objects.names() {
             let Some(mut object) = self.store.object(&name)? else { continue };

@@ -78,7 +78,7 @@ impl SessionCache {
         *failures
     }
 
-    /// Whether nothing could be said of the object the last time.
+    /// Whether the last look at the object failed.
     pub(super) fn has_failed(&self, object: &str) -> bool {
         self.lock().failures.contains_key(object)
     }

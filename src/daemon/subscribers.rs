@@ -59,7 +59,7 @@ impl Subscribers {
         }
     }
 
-    /// Nothing is left to do for the object: those who have waited since before the reconcile are told.
+    /// Nothing is left to do for the object: those who have waited since before the reconcile get the outcome.
     pub(super) fn end(&self, object: &str, outcome: impl Fn(bool) -> ObjectOutcome) {
         let mut all = self.lock();
         let Some(waiting) = all.remove(object) else { return };

@@ -44,7 +44,7 @@ impl<H: Host + 'static> DaemonContext<H> {
         }
     }
 
-    /// Reads the manifests again whenever something says so.
+    /// Reads the manifests again whenever they may have changed.
     pub(super) async fn read_again(self: Arc<Self>, edits: impl Stream<Item = ()> + Send) {
         let mut edits = std::pin::pin!(edits);
         loop {

@@ -106,7 +106,7 @@ fn absent(seen: &ServiceObservation) -> Escalation {
         return Escalation::UntilTried(vec![Step::Restart]);
     }
     match (&seen.source.digest, &seen.artifact.built_from) {
-        // Whether the image is current cannot be told: no build on what is not known.
+        // Whether the image is current is not known: no build on what is not known.
         (Fact::Unknown(_), Some(_)) => Escalation::UntilTried(vec![Step::Restart]),
         (Fact::Known(Some(now)), Some(built)) if now == built => {
             Escalation::UntilTried(vec![Step::Restart, UNCACHED])

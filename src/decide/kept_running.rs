@@ -1,4 +1,4 @@
-//! What ran and can run is kept running, whatever an earlier layer says.
+//! What ran and can run is kept running, whatever is wrong in an earlier layer.
 //!
 //! A module that is gone from the source, an image that cannot be built, a build context that cannot be read: nothing of that is
 //! mended by a container that stays down, and its users are without it meanwhile. Nor does a budget say anything of a service

@@ -3,7 +3,7 @@
 //! `check`, `plan`, `apply` and `run` all call [`decide`], so what is reported and what is acted on cannot
 //! disagree.
 //!
-//! | file | says |
+//! | file | holds |
 //! | --- | --- |
 //! | `checks` | which layer of a service is broken, one small check per layer |
 //! | `repair` | what could be done about a drift now, and when nothing is |

@@ -1,4 +1,4 @@
-//! The incident that is open: what was done and verified in it, from the events that tell of it.
+//! The incident that is open: what was done and verified in it, from its events.
 
 use std::collections::BTreeMap;
 

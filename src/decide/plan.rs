@@ -128,7 +128,7 @@ fn next_look(inputs: Inputs<'_>, services: &[Diagnosis], repair_options: &[Repai
     let passing = repair_options.iter().filter(|p| matches!(p.repair, Repair::Wait { .. }));
     match passing.filter_map(|p| look_again_at(inputs, p)).min() {
         Some(at) => Next::Wait(at),
-        // As declared because it was rolled back: that is told also where undrift may not act any more.
+        // As declared because it was rolled back: that is reported also where undrift may not act any more.
         None if services.iter().all(Diagnosis::as_declared) => give_up(services, repair_options, &[]),
         None => Next::Nothing,
     }

@@ -34,7 +34,7 @@ impl EndedIncident {
         self.services.get(service).is_some_and(|after| after.well_since.is_none())
     }
 
-    /// Whether all of these drifts were given up and have lasted since: there is nothing new to tell.
+    /// Whether all of these drifts were given up and have lasted since: nothing new is to be recorded.
     #[must_use]
     pub fn lasts(&self, drifts: &[(String, Drift)]) -> bool {
         drifts.iter().all(|(service, drift)| self.of(service).is_some_and(|after| after.lasts(drift)))

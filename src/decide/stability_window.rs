@@ -32,7 +32,7 @@ pub(crate) struct Candidate {
     failed: Option<String>,
 }
 
-/// What a series of looks has said of a service.
+/// What a series of looks has shown of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum WindowVerdict<'a> {
     /// As declared over the whole window.
@@ -41,7 +41,7 @@ pub(crate) enum WindowVerdict<'a> {
     Failed(&'a str),
 }
 
-/// Looks one after the other. Of each only what it says of the candidates is kept: a window may last for days.
+/// Looks one after the other. Of each only what it shows of the candidates is kept: a window may last for days.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct StabilityWindow {
     candidates: Vec<Candidate>,
@@ -143,7 +143,7 @@ impl StabilityWindow {
         next.min(window / LOOKS_PER_WINDOW).min(LONGEST_PAUSE)
     }
 
-    /// Those of whom something can be said: whose window is whole, or who failed.
+    /// Those with a verdict: whose window is whole, or who failed.
     pub(crate) fn verdicts(&self, window: Duration) -> impl Iterator<Item = (&Candidate, WindowVerdict<'_>)> {
         self.candidates.iter().filter_map(move |candidate| match &candidate.failed {
             Some(why) => Some((candidate, WindowVerdict::Failed(why))),

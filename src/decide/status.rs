@@ -143,7 +143,7 @@ fn waits(decision: &Decision) -> String {
     waits.collect::<Vec<_>>().join("; ")
 }
 
-/// What is said of an object that is as declared.
+/// The message of an object that is as declared.
 pub const AS_DECLARED: &str = "every layer is as declared";
 
 /// A person who has edited a manifest must not take an earlier spec's status for the new one's.
@@ -155,7 +155,7 @@ pub fn with_superseded_by(message: String, desired: &Desired) -> String {
     }
 }
 
-/// What is said of an object, and that the manifest on disk is another one, with this fault.
+/// A message about an object, with the fault of the manifest on disk, which is not in effect.
 #[must_use]
 pub fn with_fault(message: &str, fault: &str) -> String {
     format!("{message}; this is of the last valid manifest: the one on disk is not in effect ({fault})")

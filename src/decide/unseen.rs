@@ -6,7 +6,7 @@ use crate::api::{
     RouteSpec, RouteStatus, ServiceSpec, ServiceStatus, Time, without_query_values,
 };
 
-/// The status of an object of which nothing can be said: no engine, Compose files that Compose refuses, nobody who looks.
+/// The status of an object of which nothing is known: no engine, Compose files that Compose refuses, nobody who looks.
 ///
 /// It claims no drift, and passes off no earlier look as this one: there is a row for each service that is declared, in
 /// which every condition and every module is unknown and no container, image or answer is named. What was done stays:

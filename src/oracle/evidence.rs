@@ -1,4 +1,4 @@
-//! The answers of one place, and what each of them says by itself.
+//! The answers of one place, and what each of them shows by itself.
 
 use crate::api::{Answer, Fact, RouteAnswer, RouteSpec, TOO_MANY_REQUESTS, speaks_of_its_path};
 

@@ -20,7 +20,7 @@ pub(crate) struct Claim<'a> {
 }
 
 impl ActiveProjects {
-    /// Claims a project, or says that another step has it: then nothing is done now, for what was decided before a
+    /// Claims a project; `None` where another step has it: then nothing is done now, for what was decided before a
     /// wait is not acted on.
     pub(crate) fn claim(&self, project: &str) -> Option<Claim<'_>> {
         let is_free = self.projects().insert(project.to_owned());

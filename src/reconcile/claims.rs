@@ -10,8 +10,8 @@ use crate::{
     host::{Host, HostError},
 };
 
-/// Of these objects those that must not be reconciled, with what is to be said of each: a service of it is another's. A
-/// project that Compose refuses takes nothing from others; its own look says why.
+/// Of these objects those that must not be reconciled, with the error of each: a service of it is another's. A
+/// project that Compose refuses takes nothing from others; its own look has the error.
 pub async fn taken<H: Host>(host: &H, all: &[Desired]) -> BTreeMap<String, HostError> {
     let may_clash = all.iter().filter(|desired| all.iter().any(|other| share_a_service(desired, other)));
     let projects = may_clash.map(async |desired| (desired, host.project(desired).await.ok()));

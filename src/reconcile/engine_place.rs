@@ -3,7 +3,7 @@
 //! any step, and writes nothing into the record.
 //!
 //! To keep a status for each engine was the other choice. It would need incidents, attempts and rates by engine as well, or
-//! the trail of one host would tell of steps on another; a state folder for each engine is all of that already.
+//! the trail of one host would have steps on another; a state folder for each engine is all of that already.
 
 use super::{ReconcileError, Reconciler};
 use crate::{

@@ -23,7 +23,7 @@ pub(super) fn add_image_knowledge(
     for service in &mut observed.services {
         let Some(Some(id)) = service.artifact.image.known() else { continue };
         service.artifact.built_from = store.image(id)?.and_then(|image| image.source_digest);
-        // What undrift built before it knew of the builds below it says nothing of those.
+        // What undrift built before it knew of the builds below it is no evidence of those.
         let digest = service.source.digest.known().and_then(Option::as_deref);
         let built_from = service.artifact.built_from.as_deref();
         if built_from.is_none_or(|then| digest.is_some_and(|digest| knows_less(then, digest))) {
@@ -55,7 +55,7 @@ fn first_sight(cache: &dyn Cache, key: &str, source: &SourceObservation, now: Ti
         }
         // A source that lacks what is declared is in the middle of something; what comes back was there before.
         _ if !is_whole(source) => return None,
-        // Another rule gives other digests of the same source: nothing can be said of what was before.
+        // Another rule gives other digests of the same source: nothing is known of what was before.
         _ => fresh(),
     };
     if known.as_ref() != Some(&next)

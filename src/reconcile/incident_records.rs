@@ -26,7 +26,7 @@ impl Journal<'_> {
 
     /// Tells of a service that is verified: in the incident that is open, or in the last one if undrift has given that up and
     /// the service was not well at its end. A recovery is a part of the story, whoever brought it about. `rows` are the attempts
-    /// that the verification settles: a budget that begins anew is told in any case, or the trail could not speak for it. Whether
+    /// that the verification settles: a budget that begins anew is recorded in any case, or the trail would not account for it. Whether
     /// it was recorded.
     pub(super) fn verified(
         self,
@@ -38,7 +38,7 @@ impl Journal<'_> {
         let incident = match &snapshot.history.incident {
             Some(incident) => {
                 let owes_an_end = self.incident_records(snapshot)?.has_drifted(service);
-                // Of a service that was fine all along there is nothing to tell.
+                // A service that was fine all along gets no record.
                 (owes_an_end || incident.has_done(service, |_| true)).then(|| incident.id.clone())
             }
             None => self.last_incident()?.filter(|last| last.is_ill(service)).map(|last| last.id),
@@ -57,7 +57,7 @@ impl Journal<'_> {
         Ok(true)
     }
 
-    /// What the trail says of the incident that is open.
+    /// What the trail has of the incident that is open.
     pub(super) fn incident_records(self, snapshot: &Snapshot<'_>) -> Result<IncidentRecords, ReconcileError> {
         let Some(incident) = &snapshot.history.incident else { return Ok(IncidentRecords::default()) };
         IncidentRecords::of(self.store, &incident.id)
@@ -96,14 +96,14 @@ fn was_proven(then: &ServiceStatus) -> bool {
     conditions.any(|c| c.kind == ConditionType::Reconciled && decide::is_verified(c))
 }
 
-/// What an incident's records say. What was told of a service ends with its verification: an incident may stay open for weeks, and
+/// What an incident's records have. What they have of a service ends with its verification: an incident may stay open for weeks, and
 /// a service that drifts once more in it is news. It ends with an occurrence of the incident, too: one that is opened again
 /// begins with what drifts then.
 #[derive(Debug, Default)]
 pub(super) struct IncidentRecords {
     /// Those of the occurrence that began last, oldest first.
     of_now: Vec<RecordedEvent>,
-    /// The services that were told to drift, in whichever occurrence, and not to be verified since.
+    /// The services whose drift was recorded, in whichever occurrence, and no verification since.
     unverified: BTreeSet<String>,
 }
 
@@ -125,12 +125,12 @@ impl IncidentRecords {
             .take_while(move |event| !is_its_verification(event))
     }
 
-    /// Whether a drift of the service was told, in whichever occurrence, and no verification since.
+    /// Whether a drift of the service was recorded, in whichever occurrence, and no verification since.
     fn has_drifted(&self, service: &str) -> bool {
         self.unverified.contains(service)
     }
 
-    /// Whether this drift was told, and no verification since.
+    /// Whether this drift was recorded, and no verification since.
     pub(super) fn has_drift(&self, service: &str, drift: &Drift) -> bool {
         let kind = (drift.layer, drift.reason);
         self.of_now(service).any(|event| {

@@ -273,7 +273,7 @@ fn drifts(snapshot: &Snapshot<'_>) -> Vec<(String, Drift)> {
 }
 
 /// What follows from undrift's own step is no news: after its build the container is outdated, which is half of the
-/// repair, and after its start of a container the server does not listen yet. What stays so is told once it is not
+/// repair, and after its start of a container the server does not listen yet. What stays so is recorded once it is not
 /// waited for any more. What comes after the verification follows from nothing that undrift did.
 fn is_our_own_doing(
     snapshot: &Snapshot<'_>,

@@ -95,7 +95,7 @@ pub enum EnvironmentTrust {
 /// Why an object could not be reconciled at all.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
-    /// Nothing can be said about the host.
+    /// Nothing is known of the host.
     #[error(transparent)]
     Host(#[from] HostError),
     /// The state folder failed. Without an intent on disk there is no step.
@@ -168,7 +168,7 @@ impl<H: Host> Reconciler<H> {
         }
     }
 
-    /// The object that must not be reconciled: its status says why.
+    /// The object that must not be reconciled, with the error in its status.
     #[must_use]
     pub fn refuse(&self, desired: &Desired, error: HostError) -> Applied {
         self.failed(desired, error.into())
@@ -239,7 +239,7 @@ pub(crate) fn in_full(store: &Store, error: &ReconcileError) -> String {
 }
 
 /// How long an engine may be away in the middle of a repair before `apply` gives up. At the first look it may not
-/// at all: then nothing was begun, and the person should hear of it at once.
+/// at all: then nothing was begun, and the person should know it at once.
 struct OutageTolerance {
     limit: chrono::TimeDelta,
     pause: chrono::TimeDelta,
@@ -267,7 +267,7 @@ impl OutageTolerance {
 /// read the look goes without.
 ///
 /// # Errors
-/// Where nothing can be said about the host.
+/// Where nothing is known of the host.
 pub async fn look<H: Host>(
     host: &H,
     store: Option<&Store>,
@@ -326,7 +326,7 @@ fn recorded<H: Host>(
     Ok(Some((previous, history)))
 }
 
-/// Whether what is recorded of the object is of this engine. Where it is not, it says nothing of what was seen here.
+/// Whether what is recorded of the object is of this engine. Where it is not, it is no evidence of what was seen here.
 fn is_of(store: &Store, desired: &Desired, here: &EnginePlace) -> Result<bool, StoreError> {
     let recorded = store.engine_place(desired.name())?;
     let Some(other) = recorded.filter(|recorded| !recorded.is_same_place(here)) else { return Ok(true) };

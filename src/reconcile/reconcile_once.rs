@@ -29,7 +29,7 @@ pub enum Action {
     Paced(Time),
     /// Not before the next trigger.
     Rest,
-    /// Not before the spec or the source changes, or a person says so.
+    /// Not before the spec or the source changes, or a person retries it.
     Stalled,
 }
 
@@ -53,7 +53,7 @@ impl<H: Host> Reconciler<H> {
     /// One reconcile: one look, one decision, at most one step.
     ///
     /// # Errors
-    /// Where nothing can be said about the host, or the state folder fails. No step was taken then, or its outcome
+    /// Where nothing is known of the host, or the state folder fails. No step was taken then, or its outcome
     /// is in the trail, or is kept and comes into it before anything else is done.
     #[tracing::instrument(name = "reconcile", skip_all, fields(object = desired.name(), run = %ulid::Ulid::generate(), incident = tracing::field::Empty))]
     pub async fn reconcile_once(

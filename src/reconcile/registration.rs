@@ -13,7 +13,7 @@ use crate::{
 pub const NOT_MANAGED: &str = "NotWatched";
 
 /// The trail and the status say that nobody looks at the object any more, and why. No container is touched. Of an
-/// object of which that is said already nothing is written.
+/// object whose status has that already nothing is written.
 ///
 /// # Errors
 /// Where the state folder fails.
@@ -46,7 +46,7 @@ pub fn deregister(store: &Store, name: &str, why: &str, now: Time) -> Result<(),
     Ok(())
 }
 
-/// The status says that nobody looks at the object for now, since what declares it may be a manifest that is not valid.
+/// Records in the status that nobody looks at the object for now: what declares it may be a manifest that is not valid.
 /// Nothing ends: an incident stays open, and goes on once the manifest is mended. What nobody watched before stays so.
 ///
 /// # Errors
@@ -66,8 +66,8 @@ fn clear_status(object: &mut Object, reason: &str, why: &str, now: Time) {
     object.status = failed_status(services, Some(before), before.observed_generation, reason, why, now);
 }
 
-/// Records that an object is watched again whose watch had ended: otherwise the trail would tell of steps for an
-/// object that it says is gone. Of any other nothing is written.
+/// Records that an object is managed again that was not: otherwise the trail would have steps for an
+/// object that it has as gone. Of any other nothing is written.
 ///
 /// # Errors
 /// Where the state folder fails.
@@ -140,7 +140,7 @@ mod tests {
         assert!(
             services.clone().count() > 0 && services.clone().all(|c| c.status == ConditionStatus::Unknown)
         );
-        // What nobody watched before goes on being said so.
+        // What was not managed before stays so.
         deregister(&store, name, "its manifest is gone", testing::start()).unwrap();
         hold_registration(&store, name, "a.yaml:1:1: not valid", testing::start()).unwrap();
         assert!(is_not_managed(&store.object(name).unwrap().unwrap()));

@@ -17,7 +17,7 @@ pub struct Session {
     pub(super) restart_history: RestartHistory,
     /// The builds whose images are not looked at yet.
     pub(super) builds: Vec<PendingBuild>,
-    /// The service drifts that were told already while waiting, so that each is said once.
+    /// What was reported already while waiting, so that each is reported once.
     pub(super) reported: BTreeSet<String>,
     /// The stability window of services that became as declared while others were verified.
     pub(super) stability: Option<StabilityWindow>,

@@ -24,7 +24,7 @@ pub(super) struct Snapshot<'a> {
     pub(super) observed: ProjectObservation,
     pub(super) history: History,
     pub(super) decision: Decision,
-    /// The project's git work tree, where there is something to tell.
+    /// The project's git work tree, where a record is about it.
     pub(super) git: Option<GitState>,
     pub(super) previous: Option<ObjectStatus>,
     pub(super) now: Time,

@@ -53,7 +53,7 @@ impl<H: Host> Reconciler<H> {
         Ok(())
     }
 
-    /// Whether a step that was decided on may still be taken: a person may have said otherwise since, or have asked
+    /// Whether a step that was decided on may still be taken: a person may have suspended the object since, or have asked
     /// undrift to end.
     fn is_wanted(&self, desired: &Desired) -> Result<bool, ReconcileError> {
         self.store.agree_with_trail(desired.name(), (self.clock)())?;

@@ -89,7 +89,7 @@ impl<H: Host> Reconciler<H> {
                 break;
             }
             last = self.snapshot(desired, session).await?;
-            // A drift within the window is told, also where it has passed by the next look.
+            // A drift within the window is recorded, also where it has passed by the next look.
             journal.open_incident(&mut last, &self.events)?;
             // Its service is to be verified anew, also where the same containers were verified before.
             if last.decision.services.iter().any(|d| d.drift.is_some()) && (self.is_current)(desired) {

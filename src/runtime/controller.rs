@@ -49,7 +49,7 @@ where
     }
 
     /// Runs until `stop` is cancelled: then nothing starts any more, and what is at work is awaited. It is never cut
-    /// off, so the reconciler has to end it within the grace period: it hears of the end by the same token.
+    /// off, so the reconciler has to end it within the grace period: it gets the end by the same token.
     ///
     /// Every item of `triggers` makes its key due now. Where they end the loop goes on with its timers.
     ///

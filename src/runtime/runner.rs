@@ -70,7 +70,7 @@ where
     K: Clone + Eq + Hash + Debug + Send + 'static,
     R: Reconcile<K>,
 {
-    /// A runner, and where it tells which runs have ended: each is to be handed to [`Runner::finish`].
+    /// A runner, and where it reports which runs have ended: each is to be handed to [`Runner::finish`].
     pub(super) fn new(
         reconciler: Arc<R>,
         concurrency: NonZeroUsize,
@@ -96,7 +96,7 @@ where
         };
         let ended = self.ended.clone();
         self.tasks.spawn(async move {
-            // Two tasks: however the inner one ends, the outer one tells, or the key would hold its slot for ever.
+            // Two tasks: however the inner one ends, the outer one reports it, or the key would hold its slot for ever.
             let outcome = tokio::spawn(run).await.map_err(|error| into_panicked(&key, error));
             // Nobody listens once the loop has ended. The run was at work all the same, and has ended.
             let _ = ended.send(Ended { key, outcome });

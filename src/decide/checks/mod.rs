@@ -18,7 +18,7 @@ pub(super) use namespace::is_fixed_by_a_restart;
 use super::Inputs;
 use crate::api::{Drift, Layer, Note, Reason, ServiceObservation, ServiceSpec, UnknownReason};
 
-/// What a check says of its layer.
+/// What a check finds of its layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LayerVerdict {
     /// The spec declares nothing for this layer.

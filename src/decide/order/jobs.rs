@@ -29,7 +29,7 @@ enum Due {
     Run(String),
     /// It runs already, since then.
     Runs(Option<Time>),
-    /// That cannot be told yet.
+    /// That is not known yet.
     NotKnown(String),
 }
 
