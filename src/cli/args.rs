@@ -261,7 +261,13 @@ pub(super) enum AuditVerb {
         output: Output,
     },
     /// Checks that the trail is whole [exit 0 whole, 1 not, 2 error]
-    Verify(Output),
+    Verify {
+        /// Also checks that no record breaks a rule of undrift's own, such as a step while the object is suspended
+        #[arg(long, env = "UNDRIFT_DEEP")]
+        deep: bool,
+        #[command(flatten)]
+        output: Output,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     api::{API_VERSION, AuditRecord, Time},
+    decide::trail_rules::{Breach, breaches},
     documents,
     store::{GENESIS, RecordFilter, Store, Verification},
 };
@@ -75,26 +76,31 @@ pub struct TrailReport {
     missing: Option<String>,
     /// When it began in place of an earlier one that was missing. It says so itself, so it is whole.
     begun_anew: Option<Time>,
+    /// The records that break a rule of undrift's own; `None` where nobody asked for them.
+    breaches: Option<Vec<Breach>>,
 }
 
 impl TrailReport {
     /// Whether it is the trail, and whole.
     #[must_use]
-    pub const fn is_whole(&self) -> bool {
-        self.missing.is_none() && self.chain.is_whole()
+    pub fn is_whole(&self) -> bool {
+        self.missing.is_none() && self.chain.is_whole() && self.breaches.as_ref().is_none_or(Vec::is_empty)
     }
 }
 
 /// Shows that the trail is whole, or finds the first record that is not, or what is kept beside it and says otherwise. Without
-/// a state there is no record, and nothing is broken. `missing` is why there are records that are not in it.
+/// a state there is no record, and nothing is broken. `missing` is why there are records that are not in it. With `deep` it also
+/// finds the records that break a [rule](crate::decide::trail_rules).
 ///
 /// # Errors
 /// Where the state cannot be read.
-pub fn verify(store: Option<&Store>, missing: Option<String>) -> Result<TrailReport, VerbError> {
+pub fn verify(store: Option<&Store>, missing: Option<String>, deep: bool) -> Result<TrailReport, VerbError> {
     let empty = Verification::Whole { records: 0, head: GENESIS.into() };
     let chain = store.map(Store::verify).transpose()?.unwrap_or(empty);
     let begun_anew = store.map(Store::begun_anew).transpose()?.flatten();
-    Ok(TrailReport { chain, missing, begun_anew })
+    let records = store.filter(|_| deep).map(|store| store.records(&RecordFilter::default())).transpose()?;
+    let breaches = deep.then(|| breaches(records.iter().flatten()));
+    Ok(TrailReport { chain, missing, begun_anew, breaches })
 }
 
 /// Prints what [`verify`] has found. It is found before anything is printed: a reader that goes away takes nothing of
@@ -112,6 +118,9 @@ pub fn print_verification(report: &TrailReport, view: &View, out: &mut dyn Write
     if let Some(at) = report.begun_anew {
         let word = view.style.yellow("begun anew");
         writeln!(out, "{word}: an earlier trail is missing; this one begins at {}", moment(at))?;
+    }
+    for Breach { seq, problem } in report.breaches.iter().flatten() {
+        writeln!(out, "{}: record {seq}: {}", view.style.red("against the rules"), clean(problem))?;
     }
     match &report.chain {
         Verification::Whole { records, head } => {
@@ -153,6 +162,7 @@ fn verification_json(report: &TrailReport) -> serde_json::Value {
         "differs": differs,
         "missing": report.missing,
         "begunAnew": report.begun_anew,
+        "breaches": report.breaches,
     })
 }
 

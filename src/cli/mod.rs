@@ -126,9 +126,9 @@ fn audit_verb(context: &mut Context<'_>, verb: &AuditVerb) -> Result<u8, Failure
             audit::list(context.shown()?.as_ref(), &filter, &view, &mut context.out)?;
             finished(context)
         }
-        AuditVerb::Verify(output) => {
+        AuditVerb::Verify { deep, output } => {
             let view = context.view(output.output);
-            let report = verify(context)?;
+            let report = verify(context, *deep)?;
             let printed = audit::print_verification(&report, &view, &mut context.out);
             let printed = printed.and_then(|()| context.out.flush());
             context::outcome(printed, u8::from(!report.is_whole()))
@@ -136,12 +136,12 @@ fn audit_verb(context: &mut Context<'_>, verb: &AuditVerb) -> Result<u8, Failure
     }
 }
 
-fn verify(context: &Context<'_>) -> Result<audit::TrailReport, Failure> {
+fn verify(context: &Context<'_>, deep: bool) -> Result<audit::TrailReport, Failure> {
     let dir = context.state_dir()?;
     let displaced = Displaced::of(&dir);
     let elsewhere = displaced.as_ref().map(|it| format!("{it}; what it records is not in this trail"));
     let missing = elsewhere.or_else(|| LostTrail::of(&dir).map(|lost| lost.to_string()));
-    let report = context.recorded().and_then(|store| Ok(audit::verify(store.as_ref(), missing)?));
+    let report = context.recorded().and_then(|store| Ok(audit::verify(store.as_ref(), missing, deep)?));
     match displaced {
         // The one explains the other: a log that is not the database's, for instance.
         Some(displaced) if report.is_err() => Err(Failure::Displaced(displaced)),
@@ -184,7 +184,7 @@ fn output_of(verb: &Verb) -> Option<args::Format> {
         Verb::Get { output, .. }
         | Verb::Describe { output, .. }
         | Verb::Doctor { output, .. }
-        | Verb::Audit { verb: AuditVerb::List { output, .. } | AuditVerb::Verify(output) }
+        | Verb::Audit { verb: AuditVerb::List { output, .. } | AuditVerb::Verify { output, .. } }
         | Verb::Incident { verb: IncidentVerb::List(output) | IncidentVerb::Show { output, .. } } => {
             Some(output.output)
         }

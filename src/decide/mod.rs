@@ -24,6 +24,7 @@
 //! | `verify` | what one look adds to a verification |
 //! | `stability_window` | whether the looks of a stability window verify a service |
 //! | `status` | all of it in the shape that is reported |
+//! | `trail_rules` | what a whole trail cannot hold |
 
 mod attempts;
 mod checks;
@@ -46,6 +47,7 @@ mod start;
 mod status;
 #[cfg(test)]
 pub(crate) mod tests;
+pub mod trail_rules;
 mod unseen;
 mod verify;
 

@@ -120,6 +120,8 @@ impl ReconcilerFixture {
         );
         assert!(applied.reconciled || !really, "it gave up on what is as declared: {:?}", self.kinds());
         assert!(matches!(self.store.verify().unwrap(), Verification::Whole { .. }));
+        let records = self.store.records(&RecordFilter::default()).unwrap();
+        assert_eq!(decide::trail_rules::breaches(&records), [], "{records:?}");
         assert!(self.store.open_intents().unwrap().is_empty());
         let ended = self.count(AuditKind::StepFinished) + self.count(AuditKind::StepInterrupted);
         assert_eq!(

@@ -61,7 +61,7 @@ impl Project {
     /// Asserts that the trail is whole and every intent in it has an outcome.
     #[track_caller]
     pub(crate) fn assert_trail_is_whole(&self) {
-        let run = self.undrift(&["audit", "verify"]);
+        let run = self.undrift(&["audit", "verify", "--deep"]);
         assert_eq!(run.code, Some(0), "{run:?}");
         let trail = self.trail();
         let count =

@@ -55,7 +55,7 @@ fn listed(store: &Store, json: bool) -> String {
 
 fn report(store: Option<&Store>, json: bool) -> (bool, String) {
     let mut out = Vec::new();
-    let report = verify(store, None).unwrap();
+    let report = verify(store, None, false).unwrap();
     print_verification(&report, &view(json), &mut out).unwrap();
     (report.is_whole(), String::from_utf8(out).unwrap())
 }
@@ -114,7 +114,7 @@ fn what_differs_beside_whole_records_is_listed_and_is_no_whole_trail() {
 #[test]
 fn records_that_are_missing_are_told_beside_a_chain_that_is_whole() {
     let (_home, store) = recorded();
-    let report = verify(Some(&store), Some("they are elsewhere".into())).unwrap();
+    let report = verify(Some(&store), Some("they are elsewhere".into()), false).unwrap();
     assert!(!report.is_whole());
     let text = |json: bool| {
         let mut out = Vec::new();
