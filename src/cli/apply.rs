@@ -112,6 +112,8 @@ async fn here(
     Ok(applied.into_iter().map(outcome).collect())
 }
 
+const ENDED: &str = "the running undrift ended before all was said";
+
 /// How many objects the daemon is asked for at once: each has a connection of its own, of which it accepts 128.
 const AT_ONCE: usize = 32;
 
@@ -123,19 +125,27 @@ async fn by_daemon(
 ) -> Result<Option<Vec<ObjectOutcome>>, Failure> {
     let ask = async {
         // All or none: nothing is done for one of them where another is refused.
-        if desired.len() > 1 {
-            let checked = stream::iter(desired).map(|desired| request(dir, desired, true)).buffered(AT_ONCE);
-            if checked.try_collect::<Vec<_>>().await?.iter().any(Option::is_none) {
+        let has_checked = desired.len() > 1;
+        if has_checked {
+            let checked = stream::iter(desired).map(|desired| request(dir, desired, true));
+            let checked: Vec<_> = checked.buffer_unordered(AT_ONCE).try_collect().await?;
+            if checked.iter().any(Option::is_none) {
                 return Ok(None);
             }
         }
+        // In whichever order they end: one that takes long holds up no other.
         let outcomes =
-            stream::iter(desired).map(async |desired| match request(dir, desired, false).await? {
-                Some(replies) => outcome(replies, printer).await.map(Some),
-                None => Ok(None),
+            stream::iter(desired.iter().enumerate()).map(async |(index, desired)| {
+                match request(dir, desired, false).await? {
+                    Some(replies) => Ok(Some((index, outcome(replies, printer).await?))),
+                    None if has_checked => Err(Failure::Refused(ENDED.into())),
+                    None => Ok(None),
+                }
             });
-        let outcomes: Vec<Option<ObjectOutcome>> = outcomes.buffered(AT_ONCE).try_collect().await?;
-        Ok(outcomes.into_iter().collect())
+        let outcomes: Vec<Option<(usize, ObjectOutcome)>> =
+            outcomes.buffer_unordered(AT_ONCE).try_collect().await?;
+        let outcomes: Option<BTreeMap<usize, ObjectOutcome>> = outcomes.into_iter().collect();
+        Ok(outcomes.map(|outcomes| outcomes.into_values().collect()))
     };
     tokio::select! {
         outcomes = ask => outcomes,
@@ -160,7 +170,7 @@ async fn outcome(mut replies: Replies, printer: &Mutex<ProgressPrinter>) -> Resu
         match replies.next().await? {
             Some(Reply::Event(reported)) => locked(printer).print(&reported.object, &reported.event),
             Some(Reply::Result(outcome)) => return Ok(*outcome),
-            None => return Err(Failure::Refused("the running undrift ended before all was said".into())),
+            None => return Err(Failure::Refused(ENDED.into())),
         }
     }
 }

@@ -12,9 +12,9 @@ use tokio_util::task::TaskTracker;
 use super::{
     http,
     reconciler::DaemonContext,
-    socket::{Connection, ControlSocket},
+    socket::{Connection, ControlSocket, MOST},
 };
-use crate::host::Host;
+use crate::{documents, host::Host};
 
 /// What a command line of an earlier version is told.
 const FORMER: &str = concat!(
@@ -23,9 +23,8 @@ const FORMER: &str = concat!(
     ") speaks HTTP at control.sock, and this older command line does not: use the undrift that runs, or restart it from this one"
 );
 
-/// The most connections at a time, with the few tasks of the daemon itself. Each costs an open file, of which a process may have
-/// 1,024 by default, and the engine and the probes need some.
-const MOST: usize = 128;
+/// How long a connection that is refused may take to send its request.
+const REFUSAL: Duration = Duration::from_secs(1);
 
 /// The most of a request of an earlier version that is read, in bytes.
 const FORMER_REQUEST: u64 = 64 * 1024;
@@ -39,7 +38,7 @@ impl<H: Host + 'static> DaemonContext<H> {
     ) -> Infallible {
         loop {
             match socket.next().await {
-                Ok(connection) => self.accept(connection, connections),
+                Ok(connection) => self.accept(connection, socket, connections),
                 Err(error) => {
                     // Too many open files, for instance: that may pass.
                     tracing::warn!(%error, "no connection can be accepted at the control socket");
@@ -52,21 +51,17 @@ impl<H: Host + 'static> DaemonContext<H> {
     /// Closes the socket. The connections that wait to be accepted are answered that undrift ends.
     pub(super) fn reject_pending(self: &Arc<Self>, socket: ControlSocket, connections: &TaskTracker) {
         while let Some(Ok(connection)) = socket.next().now_or_never() {
-            self.accept(connection, connections);
+            self.accept(connection, &socket, connections);
         }
         drop(socket);
     }
 
-    fn accept(self: &Arc<Self>, connection: Connection, connections: &TaskTracker) {
-        if connections.len() >= MOST {
-            let (Connection::Http(stream) | Connection::Former(stream)) = connection;
-            // A new connection has room for a line.
-            let _ = stream.try_write(
-                b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
-            );
+    fn accept(self: &Arc<Self>, connection: Connection, socket: &ControlSocket, connections: &TaskTracker) {
+        let Some(slot) = socket.slot() else {
             tracing::warn!(most = MOST, "too many connections at the control socket: one is refused");
+            connections.spawn(tokio::time::timeout(REFUSAL, refuse(connection)));
             return;
-        }
+        };
         let shared = Arc::clone(self);
         connections.spawn(async move {
             match connection {
@@ -81,8 +76,30 @@ impl<H: Host + 'static> DaemonContext<H> {
                     }
                 }
             }
+            drop(slot);
         });
     }
+}
+
+/// Answers a connection that is one too many, once its request is there: before, the client would find a broken pipe.
+async fn refuse(connection: Connection) -> io::Result<()> {
+    let stream = match connection {
+        Connection::Http(stream) => stream,
+        Connection::Former(stream) => return answer_former(stream).await,
+    };
+    let mut stream = BufReader::new(stream);
+    let mut line = Vec::new();
+    while (&mut stream).take(FORMER_REQUEST).read_until(b'\n', &mut line).await? > 2 {
+        line.clear();
+    }
+    let message = format!("{MOST} connections are open already: try again later");
+    let body = documents::error("TooManyConnections", &message).to_string();
+    let head = format!(
+        "HTTP/1.1 503 Service Unavailable\r\nServer: undrift/{}\r\nContent-Type: application/json\r\nConnection: close\r\n",
+        env!("CARGO_PKG_VERSION")
+    );
+    stream.write_all(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes()).await?;
+    stream.flush().await
 }
 
 /// Refuses a request of an earlier version as that one understands it.

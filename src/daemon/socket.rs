@@ -5,9 +5,13 @@ use std::{
     io,
     os::{fd::AsRawFd as _, unix::fs::PermissionsExt as _},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use tokio::net::{UnixListener, UnixStream};
+use tokio::{
+    net::{UnixListener, UnixStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
 
 use crate::files::trust::{self, Others};
 
@@ -18,11 +22,17 @@ pub(crate) const FILE: &str = "control.sock";
 /// it.
 const FORMER_FILE: &str = "undrift.sock";
 
+/// The most connections at a time. Each costs an open file, of which a process may have 1,024 by default, and the engine and the
+/// probes need some.
+pub(super) const MOST: usize = 128;
+
 /// The sockets of the daemon that holds the state folder; removed when this is dropped.
 #[derive(Debug)]
 pub(super) struct ControlSocket {
     current: Listener,
     former: Listener,
+    /// One for each connection that is served.
+    slots: Arc<Semaphore>,
 }
 
 /// A connection.
@@ -37,7 +47,13 @@ pub(super) enum Connection {
 impl ControlSocket {
     /// Opens both. To be called under the state folder's lock: a socket that is there is then a dead daemon's.
     pub(super) fn open(dir: &Path) -> io::Result<Self> {
-        Ok(Self { current: Listener::bind(dir, FILE)?, former: Listener::bind(dir, FORMER_FILE)? })
+        let slots = Arc::new(Semaphore::new(MOST));
+        Ok(Self { current: Listener::bind(dir, FILE)?, former: Listener::bind(dir, FORMER_FILE)?, slots })
+    }
+
+    /// The right to serve one more connection; `None` where there are too many.
+    pub(super) fn slot(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.slots).try_acquire_owned().ok()
     }
 
     /// The next connection.

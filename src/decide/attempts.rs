@@ -14,23 +14,23 @@ use crate::api::{
 /// The rows as this look leaves them: steps judged by what they changed, rows dropped after a healthy period
 /// or a change of the spec.
 pub(super) fn settle(inputs: Inputs<'_>, services: &[Diagnosis]) -> Vec<Attempt> {
+    let diagnosis_of = |row: &Attempt| services.iter().find(|diagnosis| diagnosis.service == row.service);
     let rows = inputs.history.attempts.iter().filter(|row| row.generation == inputs.history.generation);
-    rows.filter_map(|row| {
-        let diagnosis = services.iter().find(|diagnosis| diagnosis.service == row.service)?;
-        let keep = !is_well_again(inputs, row);
-        keep.then(|| given_up_on(inputs, judged(inputs, row, diagnosis), diagnosis))
-    })
-    .collect()
+    let kept = rows.filter(|row| !is_well_again(inputs, row));
+    let kept: Vec<Attempt> = kept.filter_map(|row| Some(judged(inputs, row, diagnosis_of(row)?))).collect();
+    let rows =
+        kept.iter().filter_map(|row| Some(given_up_on(inputs, &kept, row.clone(), diagnosis_of(row)?)));
+    rows.collect()
 }
 
 /// A rollback that was in vain, or that cannot be, is remembered beyond its incident: the next one would begin with a build
 /// again.
-fn given_up_on(inputs: Inputs<'_>, mut row: Attempt, diagnosis: &Diagnosis) -> Attempt {
+fn given_up_on(inputs: Inputs<'_>, rows: &[Attempt], mut row: Attempt, diagnosis: &Diagnosis) -> Attempt {
     let seen = inputs.observed.services.iter().find(|seen| seen.name == row.service);
     let Some(seen) = seen.filter(|seen| is_current(inputs, &row, seen)) else { return row };
     // A server that has only just been started may not listen yet: that is no loss.
     let is_impossible = |drift| {
-        settling::still_settling(inputs, seen, drift, Some(&row)).is_none()
+        settling::still_settling(inputs, seen, drift, self::row(inputs, rows, seen, drift)).is_none()
             && rollback::is_impossible(inputs, seen, drift)
             && !rollback::can_start_what_ran(inputs, seen)
     };

@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | an intent has one outcome | ends a step that was not intended, or was ended before |
 //! | one step at a time | intends a step of an object while another one is open |
-//! | a suspension holds | intends a step more than [`NOTICE`] after the object was suspended |
+//! | a suspension holds | intends a step more than two seconds after the object was suspended |
 //! | a step has its incident | intends a step outside an incident, or in one that is over |
 //! | reconciled is verified | ends an incident as reconciled, while a service that drifted in it was not verified since |
 //!

@@ -50,7 +50,8 @@ async fn more_connections_than_a_process_can_spare_are_refused() {
         while connections.len() < MOST {
             idle.push(connect().await.unwrap());
         }
-        assert!(answer(connect().await.unwrap(), "").await.starts_with("HTTP/1.1 503"));
+        let refused = answer(connect().await.unwrap(), request).await;
+        assert!(refused.starts_with("HTTP/1.1 503") && refused.contains("TooManyConnections"), "{refused}");
         idle.clear();
         while !connections.is_empty() {
             tokio::task::yield_now().await;

@@ -9,7 +9,10 @@ use axum::{
 };
 use futures_util::{Stream, stream};
 use serde::Deserialize;
-use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::{
+    sync::broadcast::{self, error::RecvError},
+    time::{Interval, MissedTickBehavior},
+};
 
 use super::{
     super::reconciler::DaemonContext,
@@ -62,7 +65,9 @@ pub(super) async fn events<H: Host + 'static>(
             "the trail ends with record {head}, and has none of number {last}"
         )));
     }
-    let follower = Follower { shared, reported, last, is_behind: true, messages: VecDeque::new() };
+    let mut poll = tokio::time::interval(POLL);
+    poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let follower = Follower { shared, reported, poll, last, is_behind: true, messages: VecDeque::new() };
     let messages = stream::unfold(follower, |mut follower| async move {
         let message = follower.next().await?;
         Some((Ok(message), follower))
@@ -74,6 +79,8 @@ pub(super) async fn events<H: Host + 'static>(
 struct Follower<H> {
     shared: Arc<DaemonContext<H>>,
     reported: broadcast::Receiver<Arc<ReportedEvent>>,
+    /// When the trail is read, whatever is reported: a command may print without a pause.
+    poll: Interval,
     /// The number of the last record that was sent.
     last: u64,
     /// Whether there may be records after it.
@@ -94,9 +101,13 @@ impl<H: Host + 'static> Follower<H> {
             }
             let stop = self.shared.stop.clone();
             let reported = tokio::select! {
-                reported = self.reported.recv() => reported,
-                () = tokio::time::sleep(POLL) => { self.is_behind = true; continue }
+                biased;
                 () = stop.cancelled() => return None,
+                _ = self.poll.tick() => {
+                    self.is_behind = true;
+                    continue;
+                }
+                reported = self.reported.recv() => reported,
             };
             match reported {
                 // It is sent from the trail, and before what comes after it.

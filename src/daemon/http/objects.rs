@@ -99,7 +99,7 @@ pub(super) async fn retry<H: Host + 'static>(
     let was_seen = !shared.sessions.has_failed(&name);
     instruct(&shared, peer, name, move |person, object| {
         let name = &object.declared.metadata.name;
-        if was_seen && is_ready(object) && person.store().attempts(name)?.is_empty() {
+        if was_seen && is_well(object) && person.store().attempts(name)?.is_empty() {
             let message = "undrift has not given the object up, and waits for no attempt";
             return Err(ApiError::new(StatusCode::CONFLICT, "NotStalled", message));
         }
@@ -109,9 +109,13 @@ pub(super) async fn retry<H: Host + 'static>(
     .await
 }
 
-fn is_ready(object: &Object) -> bool {
-    let mut conditions = object.status.conditions.iter();
-    conditions.any(|c| c.kind == ConditionType::Ready && c.status == ConditionStatus::True)
+/// Whether it is as declared, and not given up: it may have been that all the same, where it was not verified.
+fn is_well(object: &Object) -> bool {
+    let is_true = |kind| {
+        let mut conditions = object.status.conditions.iter();
+        conditions.any(|c| c.kind == kind && c.status == ConditionStatus::True)
+    };
+    is_true(ConditionType::Ready) && !is_true(ConditionType::Stalled)
 }
 
 /// Records what a person wants and has the object looked at, also where the person has left meanwhile. undrift does not end

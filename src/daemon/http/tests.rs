@@ -12,7 +12,7 @@ use tokio::{
 
 use super::*;
 use crate::{
-    api::{AuditKind, Event, NewRecord},
+    api::{AuditKind, ConditionStatus, ConditionType, Event, NewRecord},
     daemon::{
         protocol::{ObjectOutcome, ReportedEvent},
         testing::{DaemonFixture, healthy},
@@ -198,9 +198,8 @@ async fn what_a_person_wants_is_recorded_under_their_name_and_looked_at() {
     let (status, object) = ask(&fixture, "POST", &path("resume"), "").await;
     assert_eq!((status, &object["status"]["suspension"]), (200, &Value::Null));
     let mut quiet = fixture.shared.store.object("other").unwrap().unwrap();
-    let ready =
-        quiet.status.conditions.iter_mut().find(|c| c.kind == crate::api::ConditionType::Ready).unwrap();
-    ready.status = crate::api::ConditionStatus::True;
+    let ready = quiet.status.conditions.iter_mut().find(|c| c.kind == ConditionType::Ready).unwrap();
+    ready.status = ConditionStatus::True;
     fixture.shared.store.save_object(&quiet).unwrap();
     let (status, error) = ask(&fixture, "POST", &path("retry"), "").await;
     assert_eq!((status, &error["reason"]), (409, &json!("NotStalled")));
@@ -394,9 +393,16 @@ async fn what_would_be_accepted_is_told_without_doing_it() {
 async fn an_object_that_could_not_be_looked_at_may_be_retried() {
     let fixture = recorded();
     let mut quiet = fixture.shared.store.object("other").unwrap().unwrap();
-    quiet.status.conditions.iter_mut().for_each(|c| c.status = crate::api::ConditionStatus::True);
-    fixture.shared.store.save_object(&quiet).unwrap();
+    let mut save = |ready, stalled| {
+        for condition in &mut quiet.status.conditions {
+            condition.status = if condition.kind == ConditionType::Ready { ready } else { stalled };
+        }
+        fixture.shared.store.save_object(&quiet).unwrap();
+    };
     let retry = || ask(&fixture, "POST", "/api/v1/objects/other/retry", "");
+    save(ConditionStatus::True, ConditionStatus::True);
+    assert_eq!(retry().await.0, 200, "as declared, and never for the whole window");
+    save(ConditionStatus::True, ConditionStatus::False);
     assert_eq!(retry().await.0, 409);
     // Its engine is another one, for instance: only a retry says that this one is right from now on.
     fixture.shared.sessions.failed("other");

@@ -331,8 +331,16 @@ fn a_server_that_is_only_starting_is_not_given_up_for_want_of_an_image() {
     let early = decided(at(1));
     assert!(matches!(early.next, Next::Wait(_)), "{:?}", early.next);
     assert_eq!(early.attempts[0].gave_up, None);
-    let late = decided(at(0) + desired().object.spec.reconcile.verify.timeout.delta());
-    assert_eq!(gives_up(&late).0, "RollbackImageGone");
+    let late = at(0) + desired().object.spec.reconcile.verify.timeout.delta();
+    assert_eq!(gives_up(&decided(late)).0, "RollbackImageGone");
+    // A daemon that has started just now gives no more time to what an earlier one brought up, and remembers that it gave up.
+    history.watching_since = Some(late);
+    let restarted = {
+        let now = late + chrono::TimeDelta::seconds(1);
+        decide(Inputs { desired: &desired(), observed: &starting, history: &history, now, jitter_seed: 7 })
+    };
+    assert_eq!(gives_up(&restarted).0, "RollbackImageGone");
+    assert_eq!(restarted.attempts[0].gave_up.as_deref(), Some("RollbackImageGone"));
 }
 
 #[test]
