@@ -335,6 +335,7 @@ fn a_server_that_is_only_starting_is_not_given_up_for_want_of_an_image() {
     assert_eq!(gives_up(&decided(late)).0, "RollbackImageGone");
     // A daemon that has started just now gives no more time to what an earlier one brought up, and remembers that it gave up.
     history.watching_since = Some(late);
+    (history.attempts[0].layer, history.attempts[0].reason) = (Layer::Route, Reason::Absent);
     let restarted = {
         let now = late + chrono::TimeDelta::seconds(1);
         decide(Inputs { desired: &desired(), observed: &starting, history: &history, now, jitter_seed: 7 })
