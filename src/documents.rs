@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use crate::api::{API_VERSION, AuditRecord, Incident};
 
-/// A list of incidents. `next` is the ID that the next page goes on before; null where there is none.
-pub(crate) fn incident_list(incidents: &[Incident], next: Option<&str>) -> Value {
-    json!({ "apiVersion": API_VERSION, "kind": "IncidentList", "items": incidents, "next": next })
+/// A list of incidents.
+pub(crate) fn incident_list(incidents: &[Incident]) -> Value {
+    json!({ "apiVersion": API_VERSION, "kind": "IncidentList", "items": incidents })
 }
 
 /// One incident with its records, oldest first.
@@ -18,9 +18,15 @@ pub(crate) fn incident(incident: &Incident, timeline: &[AuditRecord]) -> Value {
     document
 }
 
-/// A list of records. `next` is the number that the next page goes on after; null where there is none.
-pub(crate) fn record_list(records: &[AuditRecord], next: Option<u64>) -> Value {
-    json!({ "apiVersion": API_VERSION, "kind": "AuditList", "items": records, "next": next })
+/// A list of records.
+pub(crate) fn record_list(records: &[AuditRecord]) -> Value {
+    json!({ "apiVersion": API_VERSION, "kind": "AuditList", "items": records })
+}
+
+/// A list that is one page of more: `next` is where the next one goes on, or null where there is none.
+pub(crate) fn page(mut list: Value, next: Value) -> Value {
+    list["next"] = next;
+    list
 }
 
 /// Why there is no answer. The reason is `PascalCase`, and of the contract.

@@ -27,7 +27,7 @@ pub fn list(
 ) -> Result<(), VerbError> {
     let records = store.map(|store| store.records(filter)).transpose()?.unwrap_or_default();
     if view.json {
-        return print_json(out, &documents::record_list(&records, None));
+        return print_json(out, &documents::record_list(&records));
     }
     if records.is_empty() {
         return Ok(writeln!(out, "no records")?);
@@ -150,7 +150,7 @@ fn verification_json(report: &TrailReport) -> serde_json::Value {
         }
         Verification::Differs { records, head, what } => (*records, json!(head), json!(null), &what[..]),
     };
-    json!({
+    let mut document = json!({
         "apiVersion": API_VERSION,
         "kind": "AuditVerification",
         "whole": report.is_whole(),
@@ -162,8 +162,11 @@ fn verification_json(report: &TrailReport) -> serde_json::Value {
         "differs": differs,
         "missing": report.missing,
         "begunAnew": report.begun_anew,
-        "breaches": report.breaches,
-    })
+    });
+    if let Some(breaches) = &report.breaches {
+        document["breaches"] = json!(breaches);
+    }
+    document
 }
 
 #[cfg(test)]

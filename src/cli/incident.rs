@@ -32,7 +32,7 @@ const TAIL: usize = 12;
 pub fn list(store: Option<&Store>, view: &View, out: &mut dyn Write) -> Result<(), VerbError> {
     let incidents = store.map(|store| store.incidents(None)).transpose()?.unwrap_or_default();
     if view.json {
-        return print_json(out, &documents::incident_list(&incidents, None));
+        return print_json(out, &documents::incident_list(&incidents));
     }
     if incidents.is_empty() {
         return Ok(writeln!(out, "no incidents")?);

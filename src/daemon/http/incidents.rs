@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     super::reconciler::DaemonContext,
@@ -43,7 +43,7 @@ pub(super) async fn list<H: Host + 'static>(
         let page = store.incidents_before(which.object.as_deref(), before.as_deref(), limit + 1)?;
         let (page, has_more) = (&page[..page.len().min(limit)], page.len() > limit);
         let next = page.last().filter(|_| has_more).map(|last| last.id.as_str());
-        Ok(Json(documents::incident_list(page, next)))
+        Ok(Json(documents::page(documents::incident_list(page), json!(next))))
     })
     .await
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     super::reconciler::DaemonContext,
@@ -44,7 +44,7 @@ pub(super) async fn list<H: Host + 'static>(
         let page = store.records(&filter)?;
         let (page, has_more) = (&page[..page.len().min(limit)], page.len() > limit);
         let next = page.last().filter(|_| has_more).map(|last| last.seq);
-        Ok(Json(documents::record_list(page, next)))
+        Ok(Json(documents::page(documents::record_list(page), json!(next))))
     })
     .await
 }
