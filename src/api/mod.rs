@@ -20,6 +20,7 @@ mod order;
 mod pointed;
 mod policy;
 mod recent_step;
+mod recorded_event;
 mod replaced;
 mod resolved_from;
 mod route;
@@ -38,7 +39,7 @@ pub use cache::Cache;
 pub use desired::Desired;
 pub use difference::ConfigDifference;
 pub use duration::{Duration, ParseDurationError};
-pub use event::{CommandEnd, EndedStep, Event, EventError, RecordedEvent, RouteTransition};
+pub use event::{CommandEnd, EndedStep, Event, RouteTransition};
 pub use evidence::{Fact, Presence};
 pub use incident::{
     AuditKind, AuditRecord, Earlier, Incident, IncidentOutcome, NewRecord, Occurrence, StepOutcome,
@@ -56,6 +57,7 @@ pub use order::{RelatedObservation, Ties};
 pub use pointed::Pointed;
 pub use policy::{Backoff, Mode, ReconcilePolicy, SourceDrift, SourcePolicy, Upgrades, Verify};
 pub use recent_step::{BeyondRate, RecentStep};
+pub use recorded_event::{EventError, RecordedEvent};
 pub use replaced::{LastWords, signal_of};
 pub use resolved_from::ResolvedFrom;
 pub use route::{
@@ -71,6 +73,7 @@ pub use status::{
     Condition, ConditionStatus, ContainerStatus, ImageStatus, ModulePresence, ModuleStatus, Object,
     ObjectList, ObjectStatus, RouteAuthStatus, RouteStatus, ServiceStatus, Transition,
 };
+pub(crate) use step::StepFields;
 pub use step::{PlannedStep, Step, StepKind, StepReport};
 pub use suspension::Suspension;
 

@@ -80,6 +80,58 @@ impl Step {
     }
 }
 
+/// A step as the trail has it: its kind, and how far it goes in fields of the evidence that are true or not there.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct StepFields {
+    pub(crate) step: StepKind,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) no_cache: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) force_recreate: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) no_recreate: bool,
+}
+
+impl From<Step> for StepFields {
+    fn from(step: Step) -> Self {
+        Self {
+            step: step.kind(),
+            no_cache: step == Step::Build { no_cache: true },
+            force_recreate: step == Step::Up { force_recreate: true },
+            no_recreate: step == Step::Start,
+        }
+    }
+}
+
+impl From<StepFields> for Step {
+    fn from(StepFields { step, no_cache, force_recreate, no_recreate }: StepFields) -> Self {
+        match step {
+            StepKind::Build => Self::Build { no_cache },
+            StepKind::Up if no_recreate => Self::Start,
+            StepKind::Up => Self::Up { force_recreate },
+            StepKind::Restart => Self::Restart,
+            StepKind::Rollback => Self::Rollback,
+        }
+    }
+}
+
+/// For serde: a step as its [`StepFields`].
+pub(super) mod fields {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    use super::{Step, StepFields};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    pub(in crate::api) fn serialize<S: Serializer>(step: &Step, serializer: S) -> Result<S::Ok, S::Error> {
+        StepFields::from(*step).serialize(serializer)
+    }
+
+    pub(in crate::api) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Step, D::Error> {
+        StepFields::deserialize(deserializer).map(Into::into)
+    }
+}
+
 /// One step, for which services, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedStep {

@@ -34,10 +34,9 @@ fn given_up_on(inputs: Inputs<'_>, rows: &[Attempt], mut row: Attempt, diagnosis
             && rollback::is_impossible(inputs, seen, drift)
             && !rollback::can_start_what_ran(inputs, seen)
     };
-    let is_impossible = diagnosis.unknown.is_none() && diagnosis.drift.as_ref().is_some_and(is_impossible);
     if rollback::was_in_vain(inputs, seen, diagnosis) {
         row.gave_up = Some(repair::ROLLBACK_IN_VAIN.into());
-    } else if is_impossible {
+    } else if diagnosis.unknown.is_none() && diagnosis.drift.as_ref().is_some_and(is_impossible) {
         row.gave_up = Some(repair::ROLLBACK_IMAGE_GONE.into());
     }
     row

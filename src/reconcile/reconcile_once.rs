@@ -102,30 +102,35 @@ impl<H: Host> Reconciler<H> {
                 let is_paced = snapshot.decision.rate_exceeded().is_some();
                 Ok(Self::ended(&snapshot, if is_paced { Action::Paced(until) } else { Action::At(until) }))
             }
-            Next::GiveUp { reason, message } => {
-                let status = self.save(&snapshot, &Transitions::new())?;
-                let is_recorded = journal.stalled(&snapshot, &reason, &message, &status)?;
-                if reason == decide::NOT_VERIFIED {
-                    session.give_up_verifying();
-                } else {
-                    session.settle(&snapshot.observed, &snapshot.decision);
-                }
-                self.emit(
-                    desired,
-                    if is_recorded {
-                        Event::Stalled { reason, message }
-                    } else {
-                        Event::GivenUp { reason, message }
-                    },
-                );
-                // All may be as declared, because it was rolled back: that is no success.
-                Ok(ReconcileOutcome { reconciled: false, ..Self::ended(&snapshot, Action::Stalled) })
-            }
+            Next::GiveUp { reason, message } => self.give_up(&snapshot, reason, message, session, journal),
             _ => {
                 session.settle(&snapshot.observed, &snapshot.decision);
                 self.rest(&snapshot, journal).await
             }
         }
+    }
+
+    /// Nothing more is tried: an incident that is open ends so.
+    fn give_up(
+        &self,
+        snapshot: &Snapshot<'_>,
+        reason: String,
+        message: String,
+        session: &mut Session,
+        journal: Journal<'_>,
+    ) -> Result<ReconcileOutcome, ReconcileError> {
+        let status = self.save(snapshot, &Transitions::new())?;
+        let is_recorded = journal.stalled(snapshot, &reason, &message, &status)?;
+        if reason == decide::NOT_VERIFIED {
+            session.give_up_verifying();
+        } else {
+            session.settle(&snapshot.observed, &snapshot.decision);
+        }
+        let event =
+            if is_recorded { Event::Stalled { reason, message } } else { Event::GivenUp { reason, message } };
+        self.emit(snapshot.desired, event);
+        // All may be as declared, because it was rolled back: that is no success.
+        Ok(ReconcileOutcome { reconciled: false, ..Self::ended(snapshot, Action::Stalled) })
     }
 
     /// Nothing is left to do: an incident that is open ends here, if all is as declared and verified.

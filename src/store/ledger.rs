@@ -19,9 +19,7 @@ use super::{
     time::read_option,
     trail::StoredRecord,
 };
-use crate::api::{
-    Attempt, AuditKind, AuditRecord, RecentStep, Step, StepKind, StepOutcome, Suspension, Time,
-};
+use crate::api::{Attempt, AuditKind, AuditRecord, RecentStep, StepFields, StepOutcome, Suspension, Time};
 
 /// What the trail says up to one of its records.
 #[derive(Debug, Default)]
@@ -277,19 +275,17 @@ fn suspension(record: &AuditRecord, at: Time) -> Suspension {
 /// The step of an intent; `None` where the record tells of no step that is known.
 fn open_intent(record: &AuditRecord, time: Time) -> Option<OpenIntent> {
     let is = |key: &str| record.evidence[key] == Value::Bool(true);
-    let kind: StepKind = serde_json::from_value(Value::from(record.step.as_deref()?)).ok()?;
-    let step = match kind {
-        StepKind::Build => Step::Build { no_cache: is("noCache") },
-        StepKind::Up if is("noRecreate") => Step::Start,
-        StepKind::Up => Step::Up { force_recreate: is("forceRecreate") },
-        StepKind::Restart => Step::Restart,
-        StepKind::Rollback => Step::Rollback,
+    let fields = StepFields {
+        step: serde_json::from_value(Value::from(record.step.as_deref()?)).ok()?,
+        no_cache: is("noCache"),
+        force_recreate: is("forceRecreate"),
+        no_recreate: is("noRecreate"),
     };
     Some(OpenIntent {
         seq: record.seq,
         object: record.object.clone(),
         incident: record.incident.clone(),
-        step,
+        step: fields.into(),
         services: listed(record, "services"),
         time,
     })

@@ -33,10 +33,10 @@ pub(super) use serve::{REQUEST_TIMEOUT, serve};
 const LARGEST_BODY: usize = 64 * 1024;
 
 /// Who asks.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 struct Peer {
-    /// The name of the process's user, or `uid N`.
-    user: String,
+    /// The user of the process, as the kernel has it.
+    uid: u32,
 }
 
 /// The paths, and who answers at each.

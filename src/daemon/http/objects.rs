@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     api::{ConditionStatus, ConditionType, Duration, Object, ObjectList},
+    files,
     host::Host,
     reconcile::{current_objects, now},
     store::{Instructions, Store},
@@ -130,7 +131,7 @@ async fn instruct<H: Host + 'static>(
     let context = Arc::clone(shared);
     let answer = shared.instructions.spawn_blocking(move || {
         let store = &context.store;
-        record(store.by(&peer.user), &current_object(store, &name)?)?;
+        record(store.by(&files::user_name(peer.uid)), &current_object(store, &name)?)?;
         context.sessions.refresh(&name);
         context.queue.add(&name);
         current_object(store, &name).map(Json)

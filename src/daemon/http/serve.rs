@@ -22,7 +22,7 @@ pub(in crate::daemon) const LAST_REQUEST: Duration = Duration::from_millis(500);
 /// Answers the requests of one connection until it ends, or undrift does.
 pub(in crate::daemon) async fn serve<H: Host + 'static>(shared: &Arc<DaemonContext<H>>, stream: UnixStream) {
     let peer = match stream.peer_cred() {
-        Ok(peer) => Peer { user: crate::files::user_name(peer.uid()) },
+        Ok(peer) => Peer { uid: peer.uid() },
         Err(error) => {
             tracing::warn!(%error, "who asks at the control socket cannot be told");
             return;
