@@ -7,7 +7,8 @@
 //! file has another size or time, and no checkpoint was made since and none is under way, somebody else has written it.
 //! Whoever makes the checkpoint does not matter: another undrift, a backup tool, a person at `sqlite3`.
 //!
-//! What is copied over it in the middle of a checkpoint that is cut off is not seen before the next one.
+//! A checkpoint and a copy between two looks are told apart by what is in the file: whoever asks confirms that its trail is the
+//! one that undrift knows. What is copied over it in the middle of a checkpoint that is cut off is not seen before the next one.
 
 use std::{
     fs::File,
@@ -105,23 +106,28 @@ impl Contents {
         Ok(Some(contents))
     }
 
-    /// Whether it is what SQLite wrote.
+    /// Whether it is what SQLite wrote. `confirm` is asked where a checkpoint was made and the file is another since: it reads
+    /// from the file, and not from the pages that SQLite has in memory, whether the database is the one that was open.
     ///
     /// # Errors
-    /// [`Gone::Overwritten`], from the first time on.
-    pub(super) fn check(&self) -> Result<(), Gone> {
+    /// [`Gone::Overwritten`], from the first time on; what `confirm` says, for as long as it says so.
+    pub(super) fn check<E: From<Gone>>(&self, confirm: impl FnOnce() -> Result<(), E>) -> Result<(), E> {
         let path = self.dir.join(folder::FILE);
         let mut seen = self.seen();
-        let Some(before) = *seen else { return Err(Gone::Overwritten { path }) };
+        let Some(before) = *seen else { return Err(Gone::Overwritten { path }.into()) };
         let now =
             self.look().map_err(|error| Gone::NotSeen { path: path.clone(), why: error.to_string() })?;
         *seen = match now {
             // The next look will do.
             Look::Busy => return Ok(()),
-            Look::Seen(now) if now.follows(before) => Some(now),
+            Look::Seen(now) if now.file == before.file => Some(now),
+            Look::Seen(now) if now.follows(before) => {
+                confirm()?;
+                Some(now)
+            }
             Look::Seen(_) | Look::AnotherLog => None,
         };
-        if seen.is_none() { Err(Gone::Overwritten { path }) } else { Ok(()) }
+        if seen.is_none() { Err(Gone::Overwritten { path }.into()) } else { Ok(()) }
     }
 
     fn seen(&self) -> MutexGuard<'_, Option<Seen>> {
@@ -213,6 +219,11 @@ mod tests {
         }
     }
 
+    /// Whatever a checkpoint has written is confirmed.
+    fn check(contents: &Contents) -> Result<(), Gone> {
+        contents.check(|| Ok(()))
+    }
+
     fn checkpoint(db: &Connection, mode: &str) {
         db.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(())).unwrap();
     }
@@ -235,25 +246,25 @@ mod tests {
         for mode in ["PASSIVE", "FULL", "RESTART", "TRUNCATE"] {
             for (writer, checkpointer) in [(&db, &db), (&db, &other), (&other, &db), (&other, &other)] {
                 write(writer, 3);
-                assert_eq!(contents.check(), Ok(()), "{mode}");
+                assert_eq!(check(&contents), Ok(()), "{mode}");
                 checkpoint(checkpointer, mode);
-                assert_eq!(contents.check(), Ok(()), "{mode}");
+                assert_eq!(check(&contents), Ok(()), "{mode}");
             }
         }
         // More than the log takes before SQLite makes a checkpoint by itself.
         other.execute_batch("BEGIN").unwrap();
         write(&other, 3_000);
         other.execute_batch("COMMIT").unwrap();
-        assert_eq!(contents.check(), Ok(()));
+        assert_eq!(check(&contents), Ok(()));
         db.execute_batch("DELETE FROM t; VACUUM").unwrap();
         checkpoint(&other, "TRUNCATE");
-        assert_eq!(contents.check(), Ok(()));
+        assert_eq!(check(&contents), Ok(()));
         fs::set_permissions(
             home.path().join(folder::FILE),
             std::os::unix::fs::PermissionsExt::from_mode(0o640),
         )
         .unwrap();
-        assert_eq!(contents.check(), Ok(()), "whose it is says nothing of what is in it");
+        assert_eq!(check(&contents), Ok(()), "whose it is says nothing of what is in it");
     }
 
     #[test]
@@ -270,7 +281,7 @@ mod tests {
             }
         });
         while !writer.is_finished() {
-            assert_eq!(contents.check(), Ok(()));
+            assert_eq!(check(&contents), Ok(()));
         }
         writer.join().unwrap();
         drop(db);
@@ -288,17 +299,17 @@ mod tests {
             if let Some(mode) = mode {
                 checkpoint(&db, mode);
             }
-            assert_eq!(contents.check(), Ok(()));
+            assert_eq!(check(&contents), Ok(()));
             let current = backup(home.path());
             restore(home.path(), &copy);
             let gone = || Err(Gone::Overwritten { path: home.path().join(folder::FILE) });
-            assert_eq!(contents.check(), gone(), "{mode:?}");
+            assert_eq!(check(&contents), gone(), "{mode:?}");
             // What SQLite would do now does not make it the one that was open.
             write(&db, 1);
             checkpoint(&db, "PASSIVE");
-            assert_eq!(contents.check(), gone(), "{mode:?}");
+            assert_eq!(check(&contents), gone(), "{mode:?}");
             restore(home.path(), &current);
-            assert_eq!(contents.check(), gone(), "{mode:?}");
+            assert_eq!(check(&contents), gone(), "{mode:?}");
         }
     }
 
@@ -311,9 +322,9 @@ mod tests {
         for spoil in spoil {
             let (home, db, contents) = open();
             write(&db, 3);
-            assert_eq!(contents.check(), Ok(()));
+            assert_eq!(check(&contents), Ok(()));
             spoil(&home.path().join(LOG));
-            assert!(matches!(contents.check(), Err(Gone::Overwritten { .. })));
+            assert!(matches!(check(&contents), Err(Gone::Overwritten { .. })));
         }
     }
 }

@@ -127,12 +127,13 @@ impl Held {
     }
 
     /// Whether the files that are open are the ones at their paths, and the database what SQLite wrote: a look at six of them.
+    /// For `confirm` see [`Contents::check`].
     ///
     /// # Errors
     /// The first one that is not.
-    pub(super) fn check(&self) -> Result<(), Gone> {
+    pub(super) fn check<E: From<Gone>>(&self, confirm: impl FnOnce() -> Result<(), E>) -> Result<(), E> {
         check(&self.dir, &self.files)?;
-        self.contents.as_ref().map_or(Ok(()), Contents::check)
+        self.contents.as_ref().map_or(Ok(()), |contents| contents.check(confirm))
     }
 
     /// That the database is another one, though the file is the same.
@@ -325,6 +326,31 @@ mod tests {
         let store = Store::open_locked(&dir, "test".into(), &lock).unwrap();
         assert!(store.verify().unwrap().is_whole());
         assert_eq!(store.records(&RecordFilter::default()).unwrap().len(), 3);
+    }
+
+    /// No look comes between the checkpoint and the copy, so that the one explains the other's time; and SQLite has pages of the
+    /// trail in memory.
+    #[test]
+    fn a_backup_that_is_copied_over_the_database_just_after_a_checkpoint_is_seen_by_its_head() {
+        for mode in ["PASSIVE", "RESTART", "TRUNCATE"] {
+            let fixture = HeldFixture::new();
+            let (path, backup) = (fixture.dir.join(folder::FILE), fixture.path("backup"));
+            fixture.assert_whole(1);
+            let other = crate::store::testing::raw(&fixture.dir);
+            let checkpoint = || {
+                other.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(())).unwrap();
+            };
+            checkpoint();
+            fs::copy(&path, &backup).unwrap();
+            fixture.assert_whole(2);
+            fixture.store.check_held().unwrap();
+            checkpoint();
+            let content = fs::read(&backup).unwrap();
+            fs::write(&path, &content).unwrap();
+            fixture.assert_gone(&Gone::Overwritten { path: path.clone() });
+            fixture.assert_gone(&Gone::Overwritten { path: path.clone() });
+            assert!(fs::read(&path).unwrap() == content, "{mode}: something was written into the backup");
+        }
     }
 
     #[test]

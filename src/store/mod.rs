@@ -144,7 +144,7 @@ impl Store {
     /// [`StoreError::Gone`], or what SQLite says.
     pub fn check_held(&self) -> Result<()> {
         let Some(held) = &self.held else { return Ok(()) };
-        let checked = held.check().map_err(StoreError::from).and_then(|()| self.check_head(held));
+        let checked = held.check(|| self.check_stored_head(held)).and_then(|()| self.check_head(held));
         let overwritten = match &checked {
             Ok(()) => false,
             Err(StoreError::Gone(Gone::Overwritten { .. })) => true,
@@ -158,10 +158,19 @@ impl Store {
 
     /// Whether the trail goes on from the last record that this undrift has seen: any other was put in its place.
     fn check_head(&self, held: &Held) -> Result<()> {
+        self.check_head_in(&self.db(), held)
+    }
+
+    /// The same of what is stored: this connection would answer from the pages that it has in memory.
+    fn check_stored_head(&self, held: &Held) -> Result<()> {
+        let db = folder::connect_read_only(&self.dir)?;
+        db.map_or_else(|| Err(held.overwritten().into()), |db| self.check_head_in(&db, held))
+    }
+
+    fn check_head_in(&self, db: &Connection, held: &Held) -> Result<()> {
         let action = "read the head of the audit trail";
-        let db = self.db();
         let mut last = self.head();
-        match trail::head_after(&db, last.as_ref()) {
+        match trail::head_after(db, last.as_ref()) {
             Ok(Some(newest)) => {
                 *last = Some(newest);
                 Ok(())
