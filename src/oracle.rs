@@ -12,7 +12,7 @@ pub(crate) use evidence::{AWAY, statuses};
 use evidence::{ByCredentials, Evidence};
 
 use crate::api::{
-    Answer, Control, Fact, Reason, RouteAnswer, RouteSpec, TOO_MANY_REQUESTS, UnknownReason,
+    Answer, Control, DriftReason, Fact, RouteAnswer, RouteSpec, TOO_MANY_REQUESTS, UnknownReason,
     speaks_of_its_path,
 };
 
@@ -24,7 +24,7 @@ pub enum Finding {
     /// The same, but a path of the same shape answers as it does: a route with a parameter may be what answers.
     Ambiguous(String),
     /// It does not answer as declared, or its answer shows nothing.
-    Broken(Reason, String),
+    Broken(DriftReason, String),
     /// Nothing can be concluded.
     Unknown(UnknownReason, String),
 }
@@ -52,9 +52,9 @@ pub fn missing(spec: &RouteSpec, answer: &RouteAnswer) -> Option<FollowUp> {
         return Some(FollowUp::ControlWithCredentials);
     }
     let is_unsettled = match finding(spec, answer) {
-        Finding::Ambiguous(_) | Finding::Broken(Reason::Indistinguishable, _) => true,
+        Finding::Ambiguous(_) | Finding::Broken(DriftReason::Indistinguishable, _) => true,
         // Credentials that find it gone need no more words.
-        Finding::Broken(Reason::Absent, _) => seen.by_credentials() == ByCredentials::Nothing,
+        Finding::Broken(DriftReason::Absent, _) => seen.by_credentials() == ByCredentials::Nothing,
         _ => false,
     };
     (answer.other_method.is_none() && is_unsettled).then_some(FollowUp::OtherMethod)
@@ -78,10 +78,10 @@ fn judge(seen: Evidence<'_>) -> Finding {
     let status = match &seen.answer.plain {
         Fact::Unknown(why) => return not_known(format!("{place}: {why}")),
         Fact::Known(Answer::None(why)) => {
-            return Finding::Broken(Reason::Unreachable, format!("{place} gives no answer: {why}"));
+            return Finding::Broken(DriftReason::Unreachable, format!("{place} gives no answer: {why}"));
         }
         Fact::Known(Answer::Untrusted(why)) => {
-            return Finding::Broken(Reason::Untrusted, format!("{place} is not asked: {why}"));
+            return Finding::Broken(DriftReason::Untrusted, format!("{place} is not asked: {why}"));
         }
         Fact::Known(Answer::Limited { .. }) => return limited(&place),
         Fact::Known(Answer::Status { code, .. }) => *code,
@@ -128,7 +128,7 @@ fn exposed(seen: Evidence<'_>, status: u16) -> Finding {
             seen.place()
         )),
         _ => by_other_method(seen).unwrap_or_else(|| {
-            Finding::Broken(Reason::Indistinguishable, advice::indistinguishable(seen, status))
+            Finding::Broken(DriftReason::Indistinguishable, advice::indistinguishable(seen, status))
         }),
     }
 }
@@ -156,7 +156,7 @@ fn by_other_method(seen: Evidence<'_>) -> Option<Finding> {
 fn gone(seen: Evidence<'_>, without: u16, with: u16) -> Finding {
     let place = seen.place();
     Finding::Broken(
-        Reason::Absent,
+        DriftReason::Absent,
         format!("{place} is not there: it answers {without} without credentials and {with} with them"),
     )
 }
@@ -164,10 +164,10 @@ fn gone(seen: Evidence<'_>, without: u16, with: u16) -> Finding {
 /// The answer says that the route is not there.
 fn absent(seen: Evidence<'_>, status: u16) -> Finding {
     if seen.by_credentials() == ByCredentials::There || seen.is_named_to_another_method() {
-        return Finding::Broken(Reason::UnexpectedStatus, advice::hidden(seen, status));
+        return Finding::Broken(DriftReason::UnexpectedStatus, advice::hidden(seen, status));
     }
     Finding::Broken(
-        Reason::Absent,
+        DriftReason::Absent,
         format!("{}: it is not there; expected {}", seen.answers(status), seen.expected()),
     )
 }
@@ -176,7 +176,7 @@ fn absent(seen: Evidence<'_>, status: u16) -> Finding {
 fn unexpected(seen: Evidence<'_>, status: u16) -> Finding {
     match seen.by_credentials() {
         ByCredentials::Gone(with) if speaks_of_its_path(status) => gone(seen, status, with),
-        _ => Finding::Broken(Reason::UnexpectedStatus, advice::unexpected(seen, status)),
+        _ => Finding::Broken(DriftReason::UnexpectedStatus, advice::unexpected(seen, status)),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Layer, Reason, Step, Time};
+use super::{DriftReason, Layer, Reason, Step, Time};
 
 /// The repairs of one drift of one service so far.
 ///
@@ -18,7 +18,7 @@ pub struct Attempt {
     /// The layer of the drift.
     pub layer: Layer,
     /// The reason of the drift.
-    pub reason: Reason,
+    pub reason: DriftReason,
     /// What the repairs start from: the build context's digest, Compose's config hash and, where Compose does not build the
     /// image, the image; null where not all of it is known.
     pub source_digest: Option<String>,
@@ -34,8 +34,8 @@ pub struct Attempt {
     pub last_at: Time,
     /// Before this nothing is tried again.
     pub next_at: Option<Time>,
-    /// Why no further repair is tried, in `PascalCase`.
-    pub gave_up: Option<String>,
+    /// Why no further repair is tried.
+    pub gave_up: Option<Reason>,
     /// Whether the service was verified after the last repair, which was not in vain.
     #[serde(default)]
     pub healed: bool,

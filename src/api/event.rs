@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AuditKind, Drift, Step, StepKind, StepOutcome, Time, Transition};
+use super::{AuditKind, Drift, Reason, Step, StepKind, StepOutcome, Time, Transition};
 
 /// What happened. As JSON each has its name as `kind`; the names that the trail has are [`AuditKind`]'s.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,8 +46,8 @@ pub enum Event {
     },
     /// The incident is over: nothing more is tried.
     Stalled {
-        /// Why, in `PascalCase`.
-        reason: String,
+        /// Why.
+        reason: Reason,
         /// Why, in words.
         message: String,
     },
@@ -79,8 +79,8 @@ pub enum Event {
     },
     /// Not in the trail: nothing is tried, as nothing was when an earlier incident was given up.
     GivenUp {
-        /// Why, in `PascalCase`.
-        reason: String,
+        /// Why.
+        reason: Reason,
         /// Why, in words.
         message: String,
     },
@@ -155,13 +155,13 @@ pub struct RouteTransition {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{Layer, Reason};
+    use crate::api::{DriftReason, Layer};
 
     /// What the control socket streams is what its client reads.
     #[test]
     fn each_event_is_read_back_from_its_json() {
         let at: Time = "2026-01-01T15:00:00Z".parse().unwrap();
-        let drift = Drift { layer: Layer::Route, reason: Reason::Absent, message: "404".into() };
+        let drift = Drift { layer: Layer::Route, reason: DriftReason::Absent, message: "404".into() };
         let command = CommandEnd { exit_code: Some(1), duration_ms: 1_500, output: "no such file".into() };
         let services = vec!["api".to_owned()];
         let ended = EndedStep {

@@ -1,11 +1,9 @@
 //! Incidents, and the records of the audit trail.
 
-use std::{fmt, str::FromStr};
-
-use serde::{Deserialize, Serialize, de::IntoDeserializer as _};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{StepKind, Time};
+use super::{StepKind, Time, names::names};
 
 /// From the first sight of a drift of an object to `Reconciled`, or to giving up. One that comes back soon after it was
 /// reconciled, or that is acted on again after it was given up, is opened again, and counts: what flaps is one incident and not a
@@ -78,107 +76,53 @@ const fn reconciled() -> IncidentOutcome {
     IncidentOutcome::Reconciled
 }
 
-/// How an incident ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum IncidentOutcome {
-    /// Repaired and verified.
-    Reconciled,
-    /// Gave up: the budget is spent, no step can repair it, or it was rolled back.
-    Stalled,
-}
-
-impl fmt::Display for IncidentOutcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Reconciled => "Reconciled",
-            Self::Stalled => "Stalled",
-        })
+names! {
+    /// How an incident ended.
+    IncidentOutcome {
+        /// Repaired and verified.
+        Reconciled,
+        /// Gave up: the budget is spent, no step can repair it, or it was rolled back.
+        Stalled,
     }
 }
 
-/// How a step ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum StepOutcome {
-    /// The command exited with zero. That verifies nothing.
-    Succeeded,
-    /// The command exited with another code.
-    Failed,
-    /// The command ran into its time limit and was ended.
-    TimedOut,
-    /// undrift was asked to stop, and ended the command.
-    Cancelled,
-    /// undrift itself ended before the command did; found at the next start.
-    Interrupted,
-    /// The command never ran: someone else was seen at work on the project right before it.
-    NotBegun,
-}
-
-impl StepOutcome {
-    /// The outcome as it is written in the trail.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Succeeded => "Succeeded",
-            Self::Failed => "Failed",
-            Self::TimedOut => "TimedOut",
-            Self::Cancelled => "Cancelled",
-            Self::Interrupted => "Interrupted",
-            Self::NotBegun => "NotBegun",
-        }
+names! {
+    /// How a step ended.
+    StepOutcome {
+        /// The command exited with zero. That verifies nothing.
+        Succeeded,
+        /// The command exited with another code.
+        Failed,
+        /// The command ran into its time limit and was ended.
+        TimedOut,
+        /// undrift was asked to stop, and ended the command.
+        Cancelled,
+        /// undrift itself ended before the command did; found at the next start.
+        Interrupted,
+        /// The command never ran: someone else was seen at work on the project right before it.
+        NotBegun,
     }
 }
 
-/// The kinds of record in the audit trail. The names are a contract.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "each is what its name says")]
-pub enum AuditKind {
-    DriftDetected,
-    StepIntended,
-    StepFinished,
-    StepInterrupted,
-    Verified,
-    Reconciled,
-    RolledBack,
-    Stalled,
-    Suspended,
-    Resumed,
-    Retried,
-    ManifestChanged,
-    Started,
-    Stopped,
-    TrailLost,
-}
-
-impl AuditKind {
-    /// The kind as it is written in the trail.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::DriftDetected => "DriftDetected",
-            Self::StepIntended => "StepIntended",
-            Self::StepFinished => "StepFinished",
-            Self::StepInterrupted => "StepInterrupted",
-            Self::Verified => "Verified",
-            Self::Reconciled => "Reconciled",
-            Self::RolledBack => "RolledBack",
-            Self::Stalled => "Stalled",
-            Self::Suspended => "Suspended",
-            Self::Resumed => "Resumed",
-            Self::Retried => "Retried",
-            Self::ManifestChanged => "ManifestChanged",
-            Self::Started => "Started",
-            Self::Stopped => "Stopped",
-            Self::TrailLost => "TrailLost",
-        }
-    }
-}
-
-impl FromStr for AuditKind {
-    type Err = serde::de::value::Error;
-
-    /// The kind of this name.
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Self::deserialize(name.into_deserializer())
+names! {
+    /// The kinds of record in the audit trail. The names are a contract.
+    #[expect(missing_docs, reason = "each is what its name says")]
+    AuditKind {
+        DriftDetected,
+        StepIntended,
+        StepFinished,
+        StepInterrupted,
+        Verified,
+        Reconciled,
+        RolledBack,
+        Stalled,
+        Suspended,
+        Resumed,
+        Retried,
+        ManifestChanged,
+        Started,
+        Stopped,
+        TrailLost,
     }
 }
 

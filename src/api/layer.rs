@@ -5,6 +5,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::DriftReason;
+
 /// A layer of the path from a feature in the source to a feature that a user can reach.
 ///
 /// The order of the variants is the order of the checks. The first broken layer of a service is its drift;
@@ -82,136 +84,19 @@ pub enum ConditionType {
     Reconciled,
 }
 
-/// Why a layer is broken. The names are a contract: scripts match on them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Reason {
-    /// Source, artifact or container: the module's path does not exist there.
-    ModuleMissing,
-    /// Artifact: nothing is behind the service's image reference.
-    ImageMissing,
-    /// Artifact: the build context changed since the image was built (only where the spec enforces it).
-    SourceChanged,
-    /// Container: a Compose project of the same name in another directory has made it.
-    OtherDirectory,
-    /// Container: there are fewer replicas than the Compose project declares.
-    Missing,
-    /// Container: there are more replicas than the Compose project declares, and none of them is young.
-    Surplus,
-    /// Container: a replica exists and does not run.
-    NotRunning,
-    /// Container: a replica runs another image than the one its reference points to.
-    ImageOutdated,
-    /// Container: a replica was created from another configuration than the Compose files describe.
-    ConfigChanged,
-    /// Container: a replica is not attached to its networks, or its ports are not published, as the Compose files
-    /// declare it.
-    NetworkChanged,
-    /// Container: a network was made from another definition than the Compose files hold.
-    NetworkDefinitionChanged,
-    /// Container: the namespaces or volumes of another container that it shares are those of an earlier run, or of one that is
-    /// gone.
-    NamespaceLost,
-    /// Container: a volume or mount hides the module's path of the image.
-    ShadowedByMount,
-    /// Container: the replica dies and is started again and again.
-    CrashLooping,
-    /// Container: the health check fails.
-    Unhealthy,
-    /// Container: a person paused it.
-    Paused,
-    /// Route: the answer says that the route does not exist.
-    Absent,
-    /// Route: no answer.
-    Unreachable,
-    /// Route: an answer that is neither expected nor says that the route is absent.
-    UnexpectedStatus,
-    /// Route: a path that cannot exist answers the same, so the answer shows nothing.
-    Indistinguishable,
-    /// Route: the server's certificate is not one that undrift was told to trust.
-    Untrusted,
-    /// Auth: the credentials were not accepted.
-    Rejected,
-    /// Auth: the route answers without credentials as it does with them.
-    NotEnforced,
-}
-
 impl Drift {
     /// What the drift is of, for telling news from the same trouble: a route that is refused now and answers 502 then is
     /// one trouble, for which nothing but waiting is done.
     #[must_use]
-    pub const fn class(&self) -> (Layer, Reason) {
+    pub const fn class(&self) -> (Layer, DriftReason) {
         match (self.layer, self.reason) {
-            (Layer::Route, Reason::UnexpectedStatus | Reason::Indistinguishable) => {
-                (Layer::Route, Reason::Unreachable)
+            (Layer::Route, DriftReason::UnexpectedStatus | DriftReason::Indistinguishable) => {
+                (Layer::Route, DriftReason::Unreachable)
             }
             // What is killed and removed in turn is down.
-            (Layer::Container, Reason::Missing) => (Layer::Container, Reason::NotRunning),
+            (Layer::Container, DriftReason::Missing) => (Layer::Container, DriftReason::NotRunning),
             same => same,
         }
-    }
-}
-
-impl Reason {
-    /// The reason in `PascalCase`, as in conditions.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ModuleMissing => "ModuleMissing",
-            Self::ImageMissing => "ImageMissing",
-            Self::SourceChanged => "SourceChanged",
-            Self::OtherDirectory => "OtherDirectory",
-            Self::Missing => "Missing",
-            Self::Surplus => "Surplus",
-            Self::NotRunning => "NotRunning",
-            Self::ImageOutdated => "ImageOutdated",
-            Self::ConfigChanged => "ConfigChanged",
-            Self::NetworkChanged => "NetworkChanged",
-            Self::NetworkDefinitionChanged => "NetworkDefinitionChanged",
-            Self::NamespaceLost => "NamespaceLost",
-            Self::ShadowedByMount => "ShadowedByMount",
-            Self::CrashLooping => "CrashLooping",
-            Self::Unhealthy => "Unhealthy",
-            Self::Paused => "Paused",
-            Self::Absent => "Absent",
-            Self::Unreachable => "Unreachable",
-            Self::UnexpectedStatus => "UnexpectedStatus",
-            Self::Indistinguishable => "Indistinguishable",
-            Self::Untrusted => "Untrusted",
-            Self::Rejected => "Rejected",
-            Self::NotEnforced => "NotEnforced",
-        }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-/// Why nothing can be concluded of a layer. The names are a contract: scripts match on them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum UnknownReason {
-    /// Something that the conclusion needs could not be seen; the message names it.
-    NotKnown,
-    /// A server has had enough requests for now.
-    RateLimited,
-}
-
-impl UnknownReason {
-    /// The reason in `PascalCase`, as in conditions.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::NotKnown => "NotKnown",
-            Self::RateLimited => "RateLimited",
-        }
-    }
-}
-
-impl fmt::Display for UnknownReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
     }
 }
 
@@ -221,7 +106,7 @@ pub struct Drift {
     /// Where.
     pub layer: Layer,
     /// What kind.
-    pub reason: Reason,
+    pub reason: DriftReason,
     /// What was expected and what was observed, in one sentence for a person.
     pub message: String,
 }

@@ -13,13 +13,16 @@ mod evidence;
 mod incident;
 mod joined;
 mod layer;
+mod names;
 mod note;
 mod observed;
 mod obstacle;
 mod order;
 mod pointed;
 mod policy;
+mod reason;
 mod recent_step;
+mod record_reader;
 mod recorded_event;
 mod replaced;
 mod resolved_from;
@@ -45,7 +48,7 @@ pub use incident::{
     AuditKind, AuditRecord, Earlier, Incident, IncidentOutcome, NewRecord, Occurrence, StepOutcome,
 };
 pub use joined::{DeclaredJoin, JoinOwner, Joined, OtherContainer, Shared};
-pub use layer::{ConditionType, Drift, Layer, Reason, UnknownReason};
+pub use layer::{ConditionType, Drift, Layer};
 pub use note::{Note, NoteReason};
 pub use observed::{
     Answer, ArtifactObservation, ContainerObservation, ContainerState, FirstSight, GitState, Health,
@@ -56,7 +59,9 @@ pub use obstacle::Obstacle;
 pub use order::{RelatedObservation, Ties};
 pub use pointed::Pointed;
 pub use policy::{Backoff, Mode, ReconcilePolicy, SourceDrift, SourcePolicy, Upgrades, Verify};
+pub use reason::{DriftReason, FailureReason, Reason, StallReason, StandingReason, UnknownReason};
 pub use recent_step::{BeyondRate, RecentStep};
+pub(crate) use record_reader::{RecordReader, VerifiedBy};
 pub use recorded_event::{EventError, RecordedEvent};
 pub use replaced::{LastWords, signal_of};
 pub use resolved_from::ResolvedFrom;
@@ -73,7 +78,6 @@ pub use status::{
     Condition, ConditionStatus, ContainerStatus, ImageStatus, ModulePresence, ModuleStatus, Object,
     ObjectList, ObjectStatus, RouteAuthStatus, RouteStatus, ServiceStatus, Transition,
 };
-pub(crate) use step::StepFields;
 pub use step::{PlannedStep, Step, StepKind, StepReport};
 pub use suspension::Suspension;
 

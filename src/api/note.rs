@@ -1,8 +1,8 @@
 //! What is worth saying of a service that is no drift.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
+
+use super::names::names;
 
 /// A remark on a service. It changes no condition and no exit code, and no step follows from it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,62 +13,35 @@ pub struct Note {
     pub message: String,
 }
 
-/// What a note is about. The names are a contract: scripts match on them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum NoteReason {
-    /// A mounted file or folder differs from what the container was started with.
-    MountChanged,
-    /// A container that only this version of Compose would make otherwise.
-    ComposeUpgraded,
-    /// The caller's environment is not the one of the last verified state.
-    EnvironmentDiffers,
-    /// A volume's definition in the Compose files differs from the volume.
-    VolumeChanged,
-    /// An entry of a folder was not expanded into a module or a route.
-    EntryIgnored,
-    /// A path that cannot exist answers as the route does.
-    ControlAmbiguous,
-    /// The password or token of a route cannot be read.
-    CredentialsUnreadable,
-    /// Nothing exposes the port of a route, and nobody answers there.
-    PortNotExposed,
-    /// No container of the service can be asked for a route.
-    NotReachable,
-    /// The build context or the Dockerfile is not there.
-    BuildFilesMissing,
-    /// Somebody else has a port of the host that the service is to publish.
-    PortTaken,
-    /// The credentials of a route cross the network in plain HTTP.
-    PlainHttp,
-    /// The look went without what is recorded: the state cannot be read.
-    StateUnavailable,
-}
-
-impl NoteReason {
-    /// The reason in `PascalCase`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::MountChanged => "MountChanged",
-            Self::ComposeUpgraded => "ComposeUpgraded",
-            Self::EnvironmentDiffers => "EnvironmentDiffers",
-            Self::VolumeChanged => "VolumeChanged",
-            Self::EntryIgnored => "EntryIgnored",
-            Self::ControlAmbiguous => "ControlAmbiguous",
-            Self::CredentialsUnreadable => "CredentialsUnreadable",
-            Self::PortNotExposed => "PortNotExposed",
-            Self::NotReachable => "NotReachable",
-            Self::BuildFilesMissing => "BuildFilesMissing",
-            Self::PortTaken => "PortTaken",
-            Self::PlainHttp => "PlainHttp",
-            Self::StateUnavailable => "StateUnavailable",
-        }
-    }
-}
-
-impl fmt::Display for NoteReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+names! {
+    /// What a note is about. The names are a contract: scripts match on them.
+    NoteReason {
+        /// A mounted file or folder differs from what the container was started with.
+        MountChanged,
+        /// A container that only this version of Compose would make otherwise.
+        ComposeUpgraded,
+        /// The caller's environment is not the one of the last verified state.
+        EnvironmentDiffers,
+        /// A volume's definition in the Compose files differs from the volume.
+        VolumeChanged,
+        /// An entry of a folder was not expanded into a module or a route.
+        EntryIgnored,
+        /// A path that cannot exist answers as the route does.
+        ControlAmbiguous,
+        /// The password or token of a route cannot be read.
+        CredentialsUnreadable,
+        /// Nothing exposes the port of a route, and nobody answers there.
+        PortNotExposed,
+        /// No container of the service can be asked for a route.
+        NotReachable,
+        /// The build context or the Dockerfile is not there.
+        BuildFilesMissing,
+        /// Somebody else has a port of the host that the service is to publish.
+        PortTaken,
+        /// The credentials of a route cross the network in plain HTTP.
+        PlainHttp,
+        /// The look went without what is recorded: the state cannot be read.
+        StateUnavailable,
     }
 }
 

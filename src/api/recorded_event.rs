@@ -1,11 +1,6 @@
 //! What a record of the audit trail tells, typed. Damage of what is decided by is an error that names the record.
 
-use serde::de::DeserializeOwned;
-use serde_json::Value;
-
-use super::{
-    AuditKind, AuditRecord, CommandEnd, EndedStep, Event, Step, StepOutcome, Time, step::StepFields,
-};
+use super::{AuditKind, AuditRecord, Event, Time, record_reader::RecordReader};
 
 /// One record of the trail, as far as decisions and stories need it.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,118 +31,33 @@ impl TryFrom<&AuditRecord> for RecordedEvent {
     type Error = EventError;
 
     fn try_from(record: &AuditRecord) -> Result<Self, EventError> {
-        let read = RecordReader(record);
-        let time = read.parsed("time", &record.time)?;
-        let event = match read.word("kind", Some(&record.kind))? {
+        let read = RecordReader::new(record);
+        let time = read.time()?;
+        let event = match read.kind()? {
             AuditKind::DriftDetected => {
-                Event::DriftDetected { service: read.service()?, drift: read.evidence()? }
+                Event::DriftDetected { service: read.service()?, drift: read.drift()? }
             }
-            AuditKind::StepIntended => {
-                Event::StepIntended { step: read.step()?, services: read.field("services")? }
-            }
-            AuditKind::StepFinished => {
-                let outcome = read.word("outcome", record.outcome.as_ref())?;
-                Event::StepEnded(read.ended(outcome, time)?)
-            }
-            AuditKind::StepInterrupted => Event::StepEnded(read.ended(StepOutcome::Interrupted, time)?),
-            AuditKind::Verified => Event::Verified { service: read.service()?, image: read.field("image")? },
+            AuditKind::StepIntended => Event::StepIntended { step: read.step()?, services: read.services()? },
+            AuditKind::StepFinished | AuditKind::StepInterrupted => Event::StepEnded(read.ended()?),
+            AuditKind::Verified => Event::Verified { service: read.service()?, image: read.image()? },
             AuditKind::RolledBack => Event::RolledBack,
-            AuditKind::Reconciled => Event::Reconciled { transitions: read.shown("transitions") },
-            AuditKind::Stalled => {
-                Event::Stalled { reason: read.shown("reason"), message: read.shown("message") }
-            }
+            AuditKind::Reconciled => Event::Reconciled { transitions: read.transitions() },
+            AuditKind::Stalled => Event::Stalled {
+                reason: read.reason().unwrap_or_default().as_str().into(),
+                message: read.message().unwrap_or_default(),
+            },
             what => Event::Other { what },
         };
         Ok(Self { seq: record.seq, time, incident: record.incident.clone(), event })
     }
 }
 
-/// Reads the fields of a record.
-#[derive(Clone, Copy)]
-struct RecordReader<'a>(&'a AuditRecord);
-
-impl RecordReader<'_> {
-    fn error(self, what: String) -> EventError {
-        EventError { seq: self.0.seq, what }
-    }
-
-    fn lacks(self, name: &str) -> EventError {
-        self.error(format!("it has no {name}"))
-    }
-
-    fn parsed(self, name: &str, text: &str) -> Result<Time, EventError> {
-        text.parse().map_err(|_| self.error(format!("its {name} is not one")))
-    }
-
-    /// A word of the contract.
-    fn word<T: DeserializeOwned>(self, name: &str, text: Option<&String>) -> Result<T, EventError> {
-        let text = text.ok_or_else(|| self.lacks(name))?;
-        serde_json::from_value(Value::from(text.as_str()))
-            .map_err(|_| self.error(format!("its {name} is {text:?}, which this undrift does not know")))
-    }
-
-    fn service(self) -> Result<String, EventError> {
-        self.0.service.clone().ok_or_else(|| self.lacks("service"))
-    }
-
-    fn evidence<T: DeserializeOwned>(self) -> Result<T, EventError> {
-        serde_json::from_value(self.0.evidence.clone())
-            .map_err(|error| self.error(format!("its evidence is not of its kind ({error})")))
-    }
-
-    /// A field of its evidence; one that is not there is null.
-    fn field<T: DeserializeOwned>(self, name: &str) -> Result<T, EventError> {
-        serde_json::from_value(self.0.evidence[name].clone())
-            .map_err(|error| self.error(format!("its evidence.{name} is not of its kind ({error})")))
-    }
-
-    /// A field of its evidence that is only shown: nothing is decided by it, so nothing is held up where it is damaged.
-    fn shown<T: DeserializeOwned + Default>(self, name: &str) -> T {
-        self.field(name).unwrap_or_default()
-    }
-
-    fn is(self, name: &str) -> Result<bool, EventError> {
-        Ok(self.field::<Option<bool>>(name)?.unwrap_or_default())
-    }
-
-    fn step(self) -> Result<Step, EventError> {
-        let fields = StepFields {
-            step: self.word("step", self.0.step.as_ref())?,
-            no_cache: self.is("noCache")?,
-            force_recreate: self.is("forceRecreate")?,
-            no_recreate: self.is("noRecreate")?,
-        };
-        Ok(fields.into())
-    }
-
-    fn ended(self, outcome: StepOutcome, written: Time) -> Result<EndedStep, EventError> {
-        let began: Option<Time> = self.field("startedAt")?;
-        let took: Option<u64> = self.field("durationMs")?;
-        let ended = began.zip(took).and_then(|(began, ms)| {
-            began.checked_add_signed(chrono::TimeDelta::try_milliseconds(i64::try_from(ms).ok()?)?)
-        });
-        let command = took.map(|duration_ms| CommandEnd {
-            exit_code: self.shown("exitCode"),
-            duration_ms,
-            output: self.shown("output"),
-        });
-        Ok(EndedStep {
-            intent: self.field("intent")?,
-            kind: self.word("step", self.0.step.as_ref())?,
-            services: self.field("services")?,
-            outcome,
-            at: ended.unwrap_or(written),
-            command,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
-    use crate::api::StepKind;
+    use crate::api::{Step, StepKind, StepOutcome};
 
     fn record(kind: AuditKind, step: Option<&str>, outcome: Option<&str>, evidence: Value) -> AuditRecord {
         AuditRecord {

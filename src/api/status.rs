@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    API_VERSION, ComposeProject, ConditionType, ConfigDifference, Drift, Note, PlannedStep, StepKind,
+    API_VERSION, ComposeProject, ConditionType, ConfigDifference, Drift, Note, PlannedStep, Reason, StepKind,
     Suspension, Time,
 };
 
@@ -77,8 +77,8 @@ pub struct Condition {
     pub kind: ConditionType,
     /// Whether it holds.
     pub status: ConditionStatus,
-    /// Why, in `PascalCase`.
-    pub reason: String,
+    /// Why.
+    pub reason: Reason,
     /// Why, for a person.
     pub message: String,
     /// When `status` last changed; a new reason or message does not move it.

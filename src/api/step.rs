@@ -1,22 +1,21 @@
 //! What undrift can do to a host.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
-use super::{StepOutcome, Time};
+use super::{StepOutcome, Time, names::names};
 
-/// The kinds of step. The names are a contract.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum StepKind {
-    /// `docker compose build SERVICE…`
-    Build,
-    /// `docker compose up -d SERVICE…`
-    Up,
-    /// `docker compose restart SERVICE…`
-    Restart,
-    /// The image that ran before is put back behind its reference, then `docker compose up -d`.
-    Rollback,
+names! {
+    /// The kinds of step. The names are a contract.
+    StepKind {
+        /// `docker compose build SERVICE…`
+        Build,
+        /// `docker compose up -d SERVICE…`
+        Up,
+        /// `docker compose restart SERVICE…`
+        Restart,
+        /// The image that ran before is put back behind its reference, then `docker compose up -d`.
+        Rollback,
+    }
 }
 
 impl StepKind {
@@ -29,17 +28,6 @@ impl StepKind {
             Self::Restart => Step::Restart,
             Self::Rollback => Step::Rollback,
         }
-    }
-}
-
-impl fmt::Display for StepKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Build => "Build",
-            Self::Up => "Up",
-            Self::Restart => "Restart",
-            Self::Rollback => "Rollback",
-        })
     }
 }
 

@@ -19,9 +19,8 @@ use super::{
     style::clean,
 };
 use crate::{
-    api::{Desired, ObjectList, ObjectStatus, Transition},
+    api::{Desired, NoteReason, ObjectList, ObjectStatus, Reason, StandingReason, Transition},
     daemon::{self, AskError, ObjectOutcome, ReconcileRequest, Replies, Reply},
-    decide,
     host::{Cache, HostError, LOOK_LIMIT, LocalHost},
     manifest,
     reconcile::{
@@ -291,16 +290,18 @@ fn summary(context: &mut Context<'_>, desired: &[Desired], outcomes: &[ObjectOut
 fn held_back(status: &ObjectStatus) -> Option<String> {
     let mut conditions = status.conditions.iter();
     let reconciling = conditions.find(|c| c.kind == crate::api::ConditionType::Reconciling)?;
-    match reconciling.reason.as_str() {
-        "Suspended" => Some(format!("suspended: {}", reconciling.message)),
-        "ObserveOnly" | "EnvironmentDiffers" => Some(reconciling.message.clone()),
+    match reconciling.reason {
+        Reason::Standing(StandingReason::Suspended) => Some(format!("suspended: {}", reconciling.message)),
+        Reason::Standing(StandingReason::ObserveOnly) | Reason::Note(NoteReason::EnvironmentDiffers) => {
+            Some(reconciling.message.clone())
+        }
         _ => None,
     }
 }
 
 /// What the next step waits for, where that is the rate.
 fn rate_exceeded(status: &ObjectStatus) -> Option<String> {
-    let reconciling = status.conditions.iter().find(|c| c.reason == decide::RATE_EXCEEDED)?;
+    let reconciling = status.conditions.iter().find(|c| c.reason.is(StandingReason::RateExceeded))?;
     Some(format!("{}: {}", reconciling.reason, reconciling.message))
 }
 
@@ -319,7 +320,7 @@ mod tests {
     use super::*;
     use crate::{
         api::Suspension,
-        decide::{History, Inputs, StatusInputs},
+        decide::{self, History, Inputs, StatusInputs},
         fixtures::{at, desired, desired_with, incident},
     };
 

@@ -5,6 +5,7 @@ use std::io;
 use super::recorded::VerbError;
 pub(super) use crate::causes::with_causes;
 use crate::{
+    api::{NoteReason, StandingReason},
     daemon::DaemonError,
     host::HostError,
     manifest::ManifestErrors,
@@ -65,13 +66,14 @@ impl Failure {
 
     pub(super) fn reason(&self) -> &'static str {
         match self {
-            Self::Manifest(_) => "ManifestInvalid",
-            Self::Host(error) => error.reason(),
-            Self::Reconcile(error) => error.reason(),
+            Self::Manifest(_) => StandingReason::ManifestInvalid.as_str(),
+            Self::Host(error) | Self::Reconcile(ReconcileError::Host(error)) => error.reason().as_str(),
             Self::Lock(LockError::Held { .. } | LockError::Displaced { .. }) => "StateLocked",
-            Self::Displaced(_) | Self::Store(_) | Self::Lock(_) | Self::Verb(VerbError::Store(_)) => {
-                "StateUnavailable"
-            }
+            Self::Displaced(_)
+            | Self::Store(_)
+            | Self::Reconcile(ReconcileError::Store(_))
+            | Self::Lock(_)
+            | Self::Verb(VerbError::Store(_)) => NoteReason::StateUnavailable.as_str(),
             Self::Verb(VerbError::Write(_)) | Self::Io(_) => "InputOutput",
             Self::Verb(VerbError::NoSuchObject { .. }) | Self::NoSuchObject { .. } => "NoSuchObject",
             Self::Verb(VerbError::NoSuchIncident(_)) => "NoSuchIncident",

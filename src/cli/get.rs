@@ -8,8 +8,9 @@ use super::{
     style::{Cell, Paint, cell, heading, table},
 };
 use crate::{
-    api::{Condition, ConditionStatus, ConditionType, Layer, ObjectList, ServiceStatus, Time},
-    decide::{MANIFEST_INVALID, RATE_EXCEEDED},
+    api::{
+        Condition, ConditionStatus, ConditionType, Layer, ObjectList, ServiceStatus, StandingReason, Time,
+    },
     store::Store,
 };
 
@@ -127,24 +128,29 @@ fn reason(standing: &Standing, service: &ServiceStatus) -> String {
     let unknown = |condition: &&Condition| condition.status == ConditionStatus::Unknown;
     let why = match &service.drift {
         Some(drift) => Some(drift.reason.to_string()),
-        None => service.conditions.iter().find(unknown).map(|condition| condition.reason.clone()),
+        None => service.conditions.iter().find(unknown).map(|condition| condition.reason.to_string()),
     };
     let has = |kind, is: fn(&Condition) -> bool| {
         object.status.conditions.iter().any(|condition| condition.kind == kind && is(condition))
     };
-    let is_suspended = has(ConditionType::Reconciling, |condition| condition.reason == "Suspended");
-    let is_paced = has(ConditionType::Reconciling, |condition| condition.reason == RATE_EXCEEDED);
+    let is_suspended =
+        has(ConditionType::Reconciling, |condition| condition.reason.is(StandingReason::Suspended));
+    let is_paced =
+        has(ConditionType::Reconciling, |condition| condition.reason.is(StandingReason::RateExceeded));
     let is_stalled = has(ConditionType::Stalled, |condition| condition.status == ConditionStatus::True);
     let drifts = service.drift.is_some();
     let holds = if is_suspended {
         Some(if why.is_some() { "suspended" } else { "Suspended" })
     } else if is_paced && drifts {
-        Some(RATE_EXCEEDED)
+        Some(StandingReason::RateExceeded.as_str())
     } else {
         (is_stalled && drifts).then_some("stalled")
     };
-    let invalid =
-        standing.fault.as_ref().map(|_| MANIFEST_INVALID).filter(|invalid| why.as_deref() != Some(*invalid));
+    let invalid = standing
+        .fault
+        .as_ref()
+        .map(|_| StandingReason::ManifestInvalid.as_str())
+        .filter(|invalid| why.as_deref() != Some(*invalid));
     let mut words = why.into_iter().chain(holds.map(str::to_owned)).chain(invalid.map(str::to_owned));
     let first = words.next().unwrap_or_default();
     let rest: Vec<String> = words.collect();

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     api::{
-        AuditKind, AuditRecord, Drift, Incident, IncidentOutcome, LastWords, ModulePresence, ObjectStatus,
+        AuditKind, AuditRecord, Drift, Incident, IncidentOutcome, ModulePresence, ObjectStatus, RecordReader,
         ServiceStatus, StepKind, StepOutcome, Time, Transition,
     },
     documents,
@@ -210,7 +210,7 @@ pub(super) fn print_timeline(
             in_incident(record).into(),
         ]);
         let failed = record.step.is_some() && !outcome.is_empty() && !succeeded;
-        tails.push(if failed { tail(&record.evidence) } else { last_words(record) });
+        tails.push(if failed { tail(record) } else { last_words(record) });
     }
     // The table is made as one, so that its columns align, and then the tails are put between its lines.
     let mut lines = Vec::new();
@@ -226,18 +226,18 @@ pub(super) fn print_timeline(
 
 /// The summary of a record, without what the incident's drift already says.
 fn in_incident(record: &AuditRecord) -> String {
-    let word = |key: &str| record.evidence[key].as_str().unwrap_or_default().to_owned();
     if record.kind == AuditKind::DriftDetected.as_str() {
-        return format!("{} {}", word("layer"), word("reason"));
+        let read = RecordReader::new(record);
+        return format!("{} {}", read.layer().unwrap_or_default(), read.reason().unwrap_or_default());
     }
     summary(record)
 }
 
 /// What the containers that a step was about to replace had printed last, where they had failed, or were rolled back.
 fn last_words(record: &AuditRecord) -> Vec<String> {
-    let all = serde_json::from_value::<Vec<LastWords>>(record.evidence["containers"].clone());
     let is_rollback = record.step == Some(StepKind::Rollback.to_string());
-    let shown = all.unwrap_or_default().into_iter().filter(|words| is_rollback || words.has_failed());
+    let shown =
+        RecordReader::new(record).last_words().into_iter().filter(|words| is_rollback || words.has_failed());
     let lines = shown.flat_map(|words| {
         let head = format!("{} {}", words.container, words.in_words());
         let unknown = words.output_unknown.map(|why| format!("what it printed is not known: {why}"));
@@ -248,10 +248,10 @@ fn last_words(record: &AuditRecord) -> Vec<String> {
 }
 
 /// The command and the last lines of its output.
-fn tail(evidence: &Value) -> Vec<String> {
-    let command: Vec<&str> =
-        evidence["command"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    let lines = last_lines(evidence["output"].as_str().unwrap_or_default());
+fn tail(record: &AuditRecord) -> Vec<String> {
+    let read = RecordReader::new(record);
+    let (command, output) = (read.command(), read.output());
+    let lines = last_lines(&output);
     let command = (!command.is_empty()).then(|| format!("$ {}", command.join(" ")));
     command.into_iter().chain(lines.into_iter().map(str::to_owned)).collect()
 }

@@ -4,7 +4,9 @@ use std::io::{self, Write};
 
 use super::style::{Cell, Paint, Style, cell, clean, heading, table};
 use crate::{
-    api::{Desired, Layer, RouteStatus, ServiceStatus, Step},
+    api::{
+        Desired, DriftReason, Layer, Reason, RouteStatus, ServiceStatus, StallReason, Step, UnknownReason,
+    },
     decide::{Diagnosis, HeldBack, LayerVerdict, Repair, RepairOption, UnknownLayer},
     reconcile::Assessment,
 };
@@ -79,10 +81,10 @@ fn words(out: &mut dyn Write, style: Style, looked: &Assessment) -> io::Result<(
         }
         // What is why no step is taken is said as that.
         let why = match &option.repair {
-            Repair::Stalled { reason, .. } => Some(reason.as_str()),
+            Repair::Stalled { reason, .. } => Some(reason),
             _ => None,
         };
-        for note in status.notes.iter().filter(|note| Some(note.reason.as_str()) != why) {
+        for note in status.notes.iter().filter(|note| !why.is_some_and(|why| why.is(note.reason))) {
             let place = style.yellow(&format!("{}: {}", diagnosis.service, note.reason));
             writeln!(out, "\n  {place}  {}", clean(&note.message))?;
         }
@@ -101,16 +103,25 @@ fn notes(diagnosis: &Diagnosis) -> impl Iterator<Item = (Layer, &str)> {
 }
 
 /// Reasons that are not the drift's own: undrift has tried.
-const GIVEN_UP: [&str; 4] = ["BudgetSpent", "RepairsExhausted", "RolledBack", "RollbackInVain"];
+const GIVEN_UP: [StallReason; 4] = [
+    StallReason::BudgetSpent,
+    StallReason::RepairsExhausted,
+    StallReason::RolledBack,
+    StallReason::RollbackInVain,
+];
 
 /// What helps where no step does and time may.
-fn wait(reason: &str) -> &'static str {
+fn wait(reason: &Reason) -> &'static str {
     match reason {
-        "RateLimited" => {
+        Reason::Unknown(UnknownReason::RateLimited) => {
             "no step: the server wants fewer requests; apply would ask it again, ever less often"
         }
-        "Unknown" => "no step on what is not known; apply would look again for a while",
-        "Indistinguishable" => "no step: no build makes the answers of other paths other ones",
+        Reason::Stall(StallReason::Unknown) => {
+            "no step on what is not known; apply would look again for a while"
+        }
+        Reason::Drift(DriftReason::Indistinguishable) => {
+            "no step: no build makes the answers of other paths other ones"
+        }
         _ => "no step: it may pass by itself, so apply would look again for a while",
     }
 }
@@ -131,7 +142,7 @@ fn help(option: &RepairOption, held_back: Option<&HeldBack>) -> Option<String> {
             Some(format!("apply would {steps}{at}{}", rate.unwrap_or_default()))
         }
         Repair::Wait { reason, .. } => Some(wait(reason).into()),
-        Repair::Stalled { reason, message } if GIVEN_UP.contains(&reason.as_str()) => {
+        Repair::Stalled { reason, message } if GIVEN_UP.iter().any(|given_up| reason.is(*given_up)) => {
             Some(format!("stalled, {reason}: {message}"))
         }
         Repair::Stalled { message, .. } => Some(format!("no step: {message}")),

@@ -120,7 +120,7 @@ fn lines(style: Style, event: &Event) -> Vec<String> {
             return lines.collect();
         }
         Event::Stalled { reason, message } | Event::GivenUp { reason, message } => {
-            style.red(&format!("stalled: {}: {}", clean(reason), clean(message)))
+            style.red(&format!("stalled: {}: {}", clean(reason.as_str()), clean(message)))
         }
         _ => return Vec::new(),
     }]

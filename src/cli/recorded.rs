@@ -11,7 +11,7 @@ use super::{
     style::{Style, clean},
 };
 use crate::{
-    api::{AuditKind, AuditRecord, Duration, Time},
+    api::{AuditKind, AuditRecord, Duration, GitState, RecordReader, Time, VerifiedBy},
     store::StoreError,
 };
 
@@ -140,73 +140,60 @@ pub(super) fn services_of(record: &AuditRecord) -> String {
     if let Some(service) = &record.service {
         return service.clone();
     }
-    let services = record.evidence["services"].as_array();
-    services.into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+    RecordReader::new(record).services().unwrap_or_default().join(", ")
 }
 
 /// The git states of the source that the records tell of, each once for as long as it lasted: `1a2b3c4d5e6f, with
 /// changes that are not committed → 6f5e4d3c2b1a`; `None` where no record tells of one.
 pub(super) fn git_of(records: &[AuditRecord]) -> Option<String> {
     let mut work_trees: Vec<String> =
-        records.iter().filter_map(|record| git(&record.evidence["git"])).collect();
+        records.iter().filter_map(|record| RecordReader::new(record).git()).map(in_words).collect();
     work_trees.dedup();
     (!work_trees.is_empty()).then(|| work_trees.join(" → "))
 }
 
-fn git(evidence: &Value) -> Option<String> {
-    let dirty = evidence["dirty"].as_bool()?;
-    let revision = evidence["revision"].as_str().map(|revision| revision.get(..12).unwrap_or(revision));
+fn in_words(GitState { revision, dirty }: GitState) -> String {
+    let revision = revision.as_deref().map(|revision| revision.get(..12).unwrap_or(revision));
     let changes = if dirty { ", with changes that are not committed" } else { "" };
-    Some(format!("{}{changes}", revision.unwrap_or("before the first commit")))
+    format!("{}{changes}", revision.unwrap_or("before the first commit"))
 }
 
 /// The evidence of a record in a few words: how a command ended, else its `layer`, `reason` and `message`, else the
 /// beginning of the evidence itself.
 pub(super) fn summary(record: &AuditRecord) -> String {
-    let evidence = &record.evidence;
-    if let Some(ms) = evidence["durationMs"].as_i64() {
+    let read = RecordReader::new(record);
+    if let Some((ms, code)) = read.command_end() {
         let took = span(TimeDelta::milliseconds(ms));
-        return match evidence["exitCode"].as_i64() {
-            Some(code) => format!("exit {code} after {took}"),
-            None => format!("after {took}"),
-        };
+        return code.map_or_else(|| format!("after {took}"), |code| format!("exit {code} after {took}"));
     }
-    if let Some(looks) = evidence["looks"].as_u64() {
-        return verification(looks, evidence);
+    if let Some(by) = read.verified_by() {
+        return verification(by);
     }
-    if let Some(by) = evidence["healedBy"].as_str() {
-        let steps =
-            evidence["steps"].as_u64().and_then(|steps| usize::try_from(steps).ok()).unwrap_or_default();
+    if let Some((by, steps)) = read.healed_by() {
         return format!("healed by {by} in {}", crate::manifest::count(steps, "step"));
     }
-    let words: Vec<&str> = ["layer", "reason"].iter().filter_map(|key| evidence[*key].as_str()).collect();
-    match (evidence["message"].as_str(), words.is_empty()) {
+    let words: Vec<String> = [read.layer(), read.reason()].into_iter().flatten().collect();
+    match (read.message(), words.is_empty()) {
         (None, _) if record.kind == AuditKind::StepIntended.as_str() => {
-            let attempt = evidence["attempt"].as_u64().map(|attempt| format!("attempt {attempt}: "));
+            let attempt = read.attempt().map(|attempt| format!("attempt {attempt}: "));
             cut(&format!("{}{}", attempt.unwrap_or_default(), words.join(" ")))
         }
-        (Some(message), true) => message.to_owned(),
+        (Some(message), true) => message,
         (Some(message), false) => format!("{}: {message}", words.join(" ")),
         (None, false) => words.join(" "),
-        (None, true) => shortened(evidence),
+        (None, true) => shortened(&read.rest()),
     }
 }
 
 /// What a `Verified` record rests on.
-fn verification(looks: u64, evidence: &Value) -> String {
-    let held = span(TimeDelta::milliseconds(evidence["heldMs"].as_i64().unwrap_or_default()));
-    let changed = evidence["changedByRepair"].as_bool().unwrap_or_default();
-    let how = if changed { "started anew by the repair" } else { "running as before" };
-    format!("as declared in {looks} looks over {held}, {how}")
+fn verification(by: VerifiedBy) -> String {
+    let held = span(TimeDelta::milliseconds(by.held_ms));
+    let how = if by.changed_by_repair { "started anew by the repair" } else { "running as before" };
+    format!("as declared in {} looks over {held}, {how}", by.looks)
 }
 
 fn shortened(evidence: &Value) -> String {
-    let mut evidence = evidence.clone();
-    if let Some(fields) = evidence.as_object_mut() {
-        // They have a column of their own, and are for the machine.
-        fields.retain(|key, _| key != "services" && key != "intent");
-    }
-    match &evidence {
+    match evidence {
         Value::Null => String::new(),
         Value::Object(fields) if fields.is_empty() => String::new(),
         evidence => cut(&evidence.to_string()),

@@ -12,10 +12,9 @@ use super::{
     style::clean,
 };
 use crate::{
-    api::{ConditionStatus, ConditionType, Object, Time},
+    api::{ConditionStatus, ConditionType, Object, StandingReason, Time},
     daemon,
-    decide::MANIFEST_INVALID,
-    reconcile::{CurrentObject, NOT_MANAGED, current_objects},
+    reconcile::{CurrentObject, current_objects},
     store::{Displaced, LockState, ManifestFault, Store},
 };
 
@@ -88,7 +87,9 @@ impl Standing {
     /// Whether nothing is done for the object while its manifest is not valid.
     pub(super) fn is_held(&self) -> bool {
         let ready = self.object.status.conditions.iter().find(|c| c.kind == ConditionType::Ready);
-        ready.is_some_and(|c| c.status == ConditionStatus::Unknown && c.reason == MANIFEST_INVALID)
+        ready.is_some_and(|c| {
+            c.status == ConditionStatus::Unknown && c.reason.is(StandingReason::ManifestInvalid)
+        })
     }
 
     /// The lines under a list: what the marks in it mean, and what is not in its columns.
@@ -163,7 +164,7 @@ fn doubt(object: &Object, watcher: Watcher, now: Time) -> Option<Doubt> {
     let status = &object.status;
     let ready = status.conditions.iter().find(|condition| condition.kind == ConditionType::Ready);
     // That nobody looks is all that is said of it.
-    if ready.is_some_and(|ready| ready.reason == NOT_MANAGED) {
+    if ready.is_some_and(|ready| ready.reason.is(StandingReason::NotManaged)) {
         return None;
     }
     let Some(at) = status.observed_at else {
@@ -215,7 +216,7 @@ mod tests {
         object.status.conditions[0].status = ConditionStatus::Unknown;
         assert_eq!(doubt(&object, Watcher::Absent, now), None, "nothing is claimed of it");
         object.status.conditions[0].status = ConditionStatus::True;
-        NOT_MANAGED.clone_into(&mut object.status.conditions[0].reason);
+        object.status.conditions[0].reason = StandingReason::NotManaged.into();
         assert_eq!(doubt(&object, Watcher::Absent, now), None, "it says already that nobody looks");
     }
 

@@ -22,7 +22,9 @@ use super::{
     work_queue::WorkQueue,
 };
 use crate::{
-    api::{AuditKind, ConditionStatus, ConditionType, Desired, Event, NewRecord, Object, Time},
+    api::{
+        AuditKind, ConditionStatus, ConditionType, Desired, Event, NewRecord, Object, StandingReason, Time,
+    },
     host::{Host, HostError},
     reconcile::{
         Action, ActiveProjects, EnvironmentTrust, EventSink, ReconcileError, ReconcileOutcome, Reconciler,
@@ -204,7 +206,7 @@ impl<H: Host + 'static> DaemonContext<H> {
         let failures = self.sessions.failed(name);
         if failures == 1 {
             let (reason, error) = (error.reason(), in_full(&self.store, error));
-            tracing::warn!(object = name, reason, %error, "nothing can be said of the object");
+            tracing::warn!(object = name, %reason, %error, "nothing can be said of the object");
         }
         let object = unseen(Some(&self.store), desired, error);
         if is_record_of(&self.store, name, &self.host.endpoint())
@@ -278,7 +280,7 @@ impl<H: Host + 'static> DaemonContext<H> {
             });
             let Some(reconciling) = reconciling else { continue };
             reconciling.status = ConditionStatus::False;
-            "Idle".clone_into(&mut reconciling.reason);
+            reconciling.reason = StandingReason::Idle.into();
             reconciling.last_transition_time = now();
             self.store.save_object(&object)?;
         }

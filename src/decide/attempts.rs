@@ -4,11 +4,12 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use chrono::TimeDelta;
 
 use super::{
-    Diagnosis, Inputs, OpenIncident, repair, rollback, settling,
+    Diagnosis, Inputs, OpenIncident, rollback, settling,
     start::{is_current, start},
 };
 use crate::api::{
-    Attempt, Drift, Layer, Reason, ReconcilePolicy, ServiceObservation, Step, StepOutcome, Time,
+    Attempt, Drift, DriftReason, Layer, Reason, ReconcilePolicy, ServiceObservation, StallReason, Step,
+    StepOutcome, Time,
 };
 
 /// The rows as this look leaves them: steps judged by what they changed, rows dropped after a healthy period
@@ -35,9 +36,9 @@ fn given_up_on(inputs: Inputs<'_>, rows: &[Attempt], mut row: Attempt, diagnosis
             && !rollback::can_start_what_ran(inputs, seen)
     };
     if rollback::was_in_vain(inputs, seen, diagnosis) {
-        row.gave_up = Some(repair::ROLLBACK_IN_VAIN.into());
+        row.gave_up = Some(StallReason::RollbackInVain.into());
     } else if diagnosis.unknown.is_none() && diagnosis.drift.as_ref().is_some_and(is_impossible) {
-        row.gave_up = Some(repair::ROLLBACK_IMAGE_GONE.into());
+        row.gave_up = Some(StallReason::RollbackImageGone.into());
     }
     row
 }
@@ -77,7 +78,7 @@ fn judged(inputs: Inputs<'_>, row: &Attempt, diagnosis: &Diagnosis) -> Attempt {
     }
     if drift.layer < Layer::Route || inputs.now >= settling::deadline(inputs, &row.service) {
         row.pending = None;
-        if drift.reason == Reason::SourceChanged {
+        if drift.reason == DriftReason::SourceChanged {
             return after_another_change(inputs, row, diagnosis);
         }
         if !row.tried.contains(&step) {
@@ -97,7 +98,7 @@ fn after_another_change(inputs: Inputs<'_>, row: Attempt, diagnosis: &Diagnosis)
 
 /// After a build the container is outdated: that is half of the repair, not its result.
 fn is_middle_of(step: Step, drift: &Drift) -> bool {
-    matches!(step, Step::Build { .. }) && drift.reason == Reason::ImageOutdated
+    matches!(step, Step::Build { .. }) && drift.reason == DriftReason::ImageOutdated
 }
 
 /// The wait after the n-th attempt: doubling, jittered, capped.
@@ -145,15 +146,11 @@ fn current<'a>(
 
 /// Why nothing more is tried for the service with this spec and this source, if so: it was rolled back, or that was
 /// in vain.
-pub(super) fn given_up<'a>(
-    inputs: Inputs<'_>,
-    rows: &'a [Attempt],
-    seen: &ServiceObservation,
-) -> Option<&'a str> {
+pub(super) fn given_up(inputs: Inputs<'_>, rows: &[Attempt], seen: &ServiceObservation) -> Option<Reason> {
     if inputs.history.incident.as_ref().is_some_and(|incident| incident.is_rolled_back(&seen.name)) {
-        return Some(repair::ROLLED_BACK);
+        return Some(StallReason::RolledBack.into());
     }
-    current(inputs, rows, seen).find_map(|row| row.gave_up.as_deref())
+    current(inputs, rows, seen).find_map(|row| row.gave_up.clone())
 }
 
 /// The rows after a step has begun: one more attempt for each of its services. To be stored together with the
@@ -262,7 +259,7 @@ pub fn end_step(
 /// The rows after a rollback that worked: nothing more is tried.
 #[must_use]
 pub fn end_rollback(begun: Vec<Attempt>) -> Vec<Attempt> {
-    let end = |row: Attempt| Attempt { pending: None, gave_up: Some(repair::ROLLED_BACK.into()), ..row };
+    let end = |row: Attempt| Attempt { pending: None, gave_up: Some(StallReason::RolledBack.into()), ..row };
     begun.into_iter().map(end).collect()
 }
 

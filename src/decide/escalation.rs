@@ -1,7 +1,7 @@
 //! The table of repairs: which steps could help against a drift, and how they escalate.
 
 use super::checks::{is_fixed_by_a_restart, network};
-use crate::api::{Attempt, Drift, Fact, Layer, Reason, ServiceObservation, Step};
+use crate::api::{Attempt, Drift, DriftReason, Fact, Layer, ServiceObservation, Step};
 
 /// The steps of the table.
 pub(super) const BUILD: Step = Step::Build { no_cache: false };
@@ -30,44 +30,46 @@ pub(super) fn escalation(drift: &Drift, seen: &ServiceObservation) -> Escalation
             "the service has no `build:`, so its image comes from elsewhere: a person must look",
         ),
         (Layer::Artifact, _) => Escalation::UntilTried(vec![BUILD, UNCACHED]),
-        (Layer::Container, Reason::OtherDirectory) => Escalation::none(
+        (Layer::Container, DriftReason::OtherDirectory) => Escalation::none(
             "the containers are those of a project in another directory: a person must say whose they are",
         ),
-        (Layer::Container, Reason::Paused) => {
+        (Layer::Container, DriftReason::Paused) => {
             Escalation::none("a pause is a person's choice and is respected")
         }
-        (Layer::Container, Reason::ShadowedByMount) => Escalation::none(
+        (Layer::Container, DriftReason::ShadowedByMount) => Escalation::none(
             "a mount hides the image's files and no rebuild changes that: a person must look",
         ),
-        (Layer::Container, Reason::NetworkDefinitionChanged) => Escalation::None(definition_changed(seen)),
+        (Layer::Container, DriftReason::NetworkDefinitionChanged) => {
+            Escalation::None(definition_changed(seen))
+        }
         // Where the hash is the same, an `up` that is not forced would change nothing.
-        (Layer::Container, Reason::ModuleMissing | Reason::NetworkChanged) => {
+        (Layer::Container, DriftReason::ModuleMissing | DriftReason::NetworkChanged) => {
             Escalation::UntilSpent(vec![RECREATE])
         }
-        (Layer::Container, Reason::ConfigChanged) if !is_other_hash(seen) => {
+        (Layer::Container, DriftReason::ConfigChanged) if !is_other_hash(seen) => {
             Escalation::UntilSpent(vec![RECREATE])
         }
-        (Layer::Container, Reason::NamespaceLost)
+        (Layer::Container, DriftReason::NamespaceLost)
             if is_fixed_by_a_restart(containers) && network::blocking(seen).is_none() =>
         {
             Escalation::UntilSpent(vec![Step::Restart, RECREATE])
         }
-        (Layer::Container, Reason::Surplus) if network::blocking(seen).is_some() => {
+        (Layer::Container, DriftReason::Surplus) if network::blocking(seen).is_some() => {
             Escalation::None(definition_changed(seen))
         }
         // An `up` would leave it down.
         (Layer::Container, _) if network::blocking(seen).is_some() => {
             Escalation::UntilSpent(vec![Step::Restart])
         }
-        (Layer::Container, Reason::CrashLooping | Reason::Unhealthy) => {
+        (Layer::Container, DriftReason::CrashLooping | DriftReason::Unhealthy) => {
             Escalation::UntilSpent(vec![Step::Restart, RECREATE])
         }
-        (Layer::Container, Reason::NamespaceLost) => Escalation::UntilSpent(vec![RECREATE]),
+        (Layer::Container, DriftReason::NamespaceLost) => Escalation::UntilSpent(vec![RECREATE]),
         // A recreation would end what works and change nothing of their number.
-        (Layer::Container, Reason::Surplus) => Escalation::UntilSpent(vec![UP]),
+        (Layer::Container, DriftReason::Surplus) => Escalation::UntilSpent(vec![UP]),
         (Layer::Container, _) => Escalation::UntilSpent(vec![UP, RECREATE]),
-        (Layer::Route, Reason::Absent) => absent(seen),
-        (Layer::Route, Reason::Untrusted) => Escalation::none(
+        (Layer::Route, DriftReason::Absent) => absent(seen),
+        (Layer::Route, DriftReason::Untrusted) => Escalation::none(
             "no step makes a certificate trusted: declare `tls.caFile`, `tls.serverName` or `tls.verify: false` with the route, \
              or give the server another one",
         ),

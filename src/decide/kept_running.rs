@@ -5,7 +5,9 @@
 //! that something else ends each time.
 
 use super::{Diagnosis, Inputs, Repair, UnknownLayer, attempts, checks::namespace, rate, repair};
-use crate::api::{Attempt, ContainerState, Drift, Layer, ServiceObservation, Step, Time};
+use crate::api::{
+    Attempt, ContainerState, Drift, Layer, Reason, ServiceObservation, StallReason, Step, Time,
+};
 
 /// The repair, or where there is none, a start of what is down and can run.
 pub(super) fn at_least(
@@ -99,8 +101,8 @@ fn was_stalled_in_between(inputs: Inputs<'_>, seen: &ServiceObservation) -> bool
     last_end(inputs, seen).is_none_or(|last| last + timeout <= inputs.now)
 }
 
-fn is_spent(reason: &str) -> bool {
-    matches!(reason, repair::BUDGET_SPENT | repair::REPAIRS_EXHAUSTED)
+fn is_spent(reason: &Reason) -> bool {
+    matches!(reason, Reason::Stall(StallReason::BudgetSpent | StallReason::RepairsExhausted))
 }
 
 /// Whether what is down was ended by something else: its container ended of a signal that others send, or is gone although a

@@ -60,16 +60,13 @@ pub use attempts::{
 pub use checks::{Diagnosis, LayerVerdict, UnknownLayer, diagnose, within_start_grace};
 pub use open_incident::{DoneStep, OpenIncident, Verified};
 pub use order::{StepOrder, UpPhase};
-pub use plan::{NOT_VERIFIED, Next};
+pub use plan::Next;
 pub use rate::recent_steps;
 pub use recurrence::{AfterIncident, EndedIncident};
 pub use repair::{Repair, RepairOption};
 pub use rollback::{JUDGED_FOR, images_to_restore, rollback_target, to_keep, verified_images};
 pub(crate) use stability_window::{Candidate, LONGEST_PAUSE, StabilityWindow, WindowVerdict};
-pub use status::{
-    AS_DECLARED, MANIFEST_INVALID, RATE_EXCEEDED, StatusInputs, is_verified, status, with_fault,
-    with_superseded_by,
-};
+pub use status::{AS_DECLARED, StatusInputs, is_verified, status, with_fault, with_superseded_by};
 pub use unseen::failed_status;
 pub use verify::{Identity, LEAST_LOOKS, Weight, identities, identities_of, unlike_before, weigh};
 

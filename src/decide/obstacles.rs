@@ -8,15 +8,12 @@ use chrono::TimeDelta;
 
 use super::{Diagnosis, Inputs, Repair, checks, rate};
 use crate::api::{
-    Answer, ContainerObservation, ContainerState, Drift, Fact, Health, Layer, NoteReason, Obstacle, Reason,
-    ServiceObservation, Step, StepKind, Time,
+    Answer, ContainerObservation, ContainerState, Drift, DriftReason, Fact, Health, Layer, NoteReason,
+    Obstacle, Reason, ServiceObservation, StallReason, Step, StepKind, Time,
 };
 
 /// How long a server may take until it listens at a port that nothing exposes. After that nobody is expected to.
 const LISTENS_WITHIN: TimeDelta = TimeDelta::seconds(30);
-
-/// The reason of a service of which too little is known: see `repair`.
-const UNKNOWN: &str = "Unknown";
 
 /// The obstacles that no time will remove.
 pub(super) fn certain(now: Time, seen: &ServiceObservation) -> impl Iterator<Item = &Obstacle> {
@@ -69,8 +66,8 @@ fn steps_that_may_be_taken(
     };
     let message = format!("{why}: {}", obstacle.in_words());
     match may_listen_until(inputs.now, seen, obstacle) {
-        Some(until) => Repair::Wait { until, reason: obstacle.reason.to_string(), message },
-        None => Repair::Stalled { reason: obstacle.reason.to_string(), message },
+        Some(until) => Repair::Wait { until, reason: obstacle.reason.into(), message },
+        None => Repair::Stalled { reason: obstacle.reason.into(), message },
     }
 }
 
@@ -104,10 +101,10 @@ fn wait_that_may_end(
     inputs: Inputs<'_>,
     seen: &ServiceObservation,
     diagnosis: &Diagnosis,
-    (until, reason, message): (Time, String, String),
+    (until, reason, message): (Time, Reason, String),
 ) -> Repair {
     if let Some(obstacle) = waited_for_in_vain(diagnosis, seen, &reason) {
-        return Repair::Stalled { reason: obstacle.reason.to_string(), message: obstacle.in_words() };
+        return Repair::Stalled { reason: obstacle.reason.into(), message: obstacle.in_words() };
     }
     let refused = diagnosis.drift.as_ref().is_some_and(|drift| is_refused(drift, seen));
     let until = if refused { until.min(judged_from(inputs, seen)) } else { until };
@@ -122,14 +119,17 @@ fn wait_that_may_end(
 fn waited_for_in_vain<'a>(
     diagnosis: &Diagnosis,
     seen: &'a ServiceObservation,
-    reason: &str,
+    reason: &Reason,
 ) -> Option<&'a Obstacle> {
     let unknown = diagnosis.unknown.as_ref().map(|unknown| unknown.layer);
+    let is_unknown = reason.is(StallReason::Unknown);
     let kind = match (&diagnosis.drift, unknown) {
-        (None, Some(Layer::Auth)) if reason == UNKNOWN => NoteReason::CredentialsUnreadable,
-        (_, Some(Layer::Route)) if reason == UNKNOWN => NoteReason::NotReachable,
+        (None, Some(Layer::Auth)) if is_unknown => NoteReason::CredentialsUnreadable,
+        (_, Some(Layer::Route)) if is_unknown => NoteReason::NotReachable,
         // Only credentials would settle it.
-        (Some(drift), None) if drift.reason == Reason::Indistinguishable => NoteReason::CredentialsUnreadable,
+        (Some(drift), None) if drift.reason == DriftReason::Indistinguishable => {
+            NoteReason::CredentialsUnreadable
+        }
         _ => return None,
     };
     seen.obstacles.iter().find(|obstacle| obstacle.reason == kind)
@@ -140,7 +140,7 @@ fn waited_for_in_vain<'a>(
 fn is_refused(drift: &Drift, seen: &ServiceObservation) -> bool {
     let status = |auth: &Fact<Answer>| auth.known().and_then(Answer::status);
     let answers = seen.routes.iter().flat_map(|route| &route.answers);
-    drift.reason == Reason::Rejected
+    drift.reason == DriftReason::Rejected
         && answers
             .filter_map(|answer| answer.auth.as_ref().and_then(status))
             .any(|code| matches!(code, 401 | 403))

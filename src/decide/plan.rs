@@ -5,16 +5,14 @@ use chrono::TimeDelta;
 use super::{
     Diagnosis, Inputs, Repair, RepairOption, held_back, identities,
     order::{RESTARTS_LAST, UpPhase},
-    repair::UNKNOWN,
     settling,
 };
-use crate::api::{PlannedStep, RouteAnswer, Step, StepKind, Time, UnknownReason};
+use crate::api::{
+    PlannedStep, Reason, RouteAnswer, StallReason, StandingReason, Step, StepKind, Time, UnknownReason,
+};
 
 /// The least and the longest wait before another look at something that may pass by itself.
 const LOOK_AGAIN_AFTER: (TimeDelta, TimeDelta) = (TimeDelta::milliseconds(100), TimeDelta::seconds(2));
-
-/// The reason of what was as declared, and never for the whole stability window.
-pub const NOT_VERIFIED: &str = "NotProven";
 
 /// What to do now.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,8 +27,8 @@ pub enum Next {
     Wait(Time),
     /// Give up until the spec or the source changes.
     GiveUp {
-        /// Why, in `PascalCase`.
-        reason: String,
+        /// Why.
+        reason: Reason,
         /// Why, in words.
         message: String,
     },
@@ -169,7 +167,7 @@ fn look_again_at(inputs: Inputs<'_>, option: &RepairOption) -> Option<Time> {
     match &option.repair {
         Repair::Steps(_, at) => *at,
         Repair::Wait { until, reason, .. } => {
-            let is_limited = reason == UnknownReason::RateLimited.as_str();
+            let is_limited = reason.is(UnknownReason::RateLimited);
             let opens = is_limited.then(|| opens_at(inputs, &option.service)).flatten();
             Some(look_again(inputs).max(opens.unwrap_or(inputs.now)).min(*until))
         }
@@ -196,7 +194,7 @@ fn give_up(services: &[Diagnosis], repair_options: &[RepairOption], unverified: 
         return not_known(services);
     }
     let message = format!("{} did not stay as declared for the stability window", unverified.join(", "));
-    Next::GiveUp { reason: NOT_VERIFIED.into(), message }
+    Next::GiveUp { reason: StandingReason::NotVerified.into(), message }
 }
 
 /// Why nothing more is tried for a service, and what is done for it all the same.
@@ -222,5 +220,5 @@ fn not_known(services: &[Diagnosis]) -> Next {
     if messages.is_empty() {
         return Next::Nothing;
     }
-    Next::GiveUp { reason: UNKNOWN.into(), message: messages.join("; ") }
+    Next::GiveUp { reason: StallReason::Unknown.into(), message: messages.join("; ") }
 }

@@ -13,7 +13,7 @@ use super::{
     plan::{PlanPosition, place},
     settling,
 };
-use crate::api::{NoteReason, Step, Time};
+use crate::api::{NoteReason, Reason, Step, Time};
 
 /// The least time that is given to a service whose steps come first.
 const WAITS_AT_LEAST: TimeDelta = TimeDelta::seconds(2);
@@ -77,7 +77,7 @@ fn after(
     other: &RepairOption,
 ) -> Option<Repair> {
     let Repair::Steps(steps, at) = &option.repair else { return None };
-    let reason = NoteReason::PortTaken.to_string();
+    let reason = Reason::from(NoteReason::PortTaken);
     let (service, other_service) = (&option.service, &other.service);
     let message = format!(
         "no step is begun that would leave a working service without its port: {other_service} has one that {service} is to \

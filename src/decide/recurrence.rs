@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 
-use crate::api::{Drift, Layer, Reason, Time};
+use crate::api::{Drift, DriftReason, Layer, Time};
 
 /// The last incident of an object, which is over, as far as what comes after it depends on it.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,9 +20,9 @@ pub struct EndedIncident {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AfterIncident {
     /// What it drifted in, whenever in the incident that was: see [`Drift::class`].
-    pub drifted: BTreeSet<(Layer, Reason)>,
+    pub drifted: BTreeSet<(Layer, DriftReason)>,
     /// The drift that it was given up with.
-    pub given_up: Option<(Layer, Reason)>,
+    pub given_up: Option<(Layer, DriftReason)>,
     /// When it was verified, at the end of the incident or later; `None` where it was not yet.
     pub well_since: Option<Time>,
 }
@@ -75,19 +75,19 @@ mod tests {
     use super::*;
     use crate::fixtures::at;
 
-    fn drift(service: &str, layer: Layer, reason: Reason) -> (String, Drift) {
+    fn drift(service: &str, layer: Layer, reason: DriftReason) -> (String, Drift) {
         (service.to_owned(), Drift { layer, reason, message: "in words".into() })
     }
 
     fn died(service: &str) -> (String, Drift) {
-        drift(service, Layer::Container, Reason::NotRunning)
+        drift(service, Layer::Container, DriftReason::NotRunning)
     }
 
     fn ended(service: &str, after: AfterIncident) -> EndedIncident {
         EndedIncident { id: "01J".into(), services: [(service.to_owned(), after)].into() }
     }
 
-    const DEAD: (Layer, Reason) = (Layer::Container, Reason::NotRunning);
+    const DEAD: (Layer, DriftReason) = (Layer::Container, DriftReason::NotRunning);
 
     fn within() -> TimeDelta {
         TimeDelta::minutes(10)
@@ -97,9 +97,9 @@ mod tests {
     fn what_was_well_recurs_within_the_window_and_is_a_new_matter_after_it() {
         let after = AfterIncident { drifted: [DEAD].into(), given_up: None, well_since: Some(at(1000)) };
         let ended = ended("api", after);
-        let route = drift("api", Layer::Route, Reason::Absent);
-        let other = drift("api", Layer::Container, Reason::Missing);
-        let unhealthy = drift("api", Layer::Container, Reason::Unhealthy);
+        let route = drift("api", Layer::Route, DriftReason::Absent);
+        let other = drift("api", Layer::Container, DriftReason::Missing);
+        let unhealthy = drift("api", Layer::Container, DriftReason::Unhealthy);
         for (drifts, later, recurs) in [
             (vec![died("api")], 60, true),
             (vec![died("api")], 599, true),
@@ -119,12 +119,12 @@ mod tests {
     #[test]
     fn what_was_given_up_and_never_verified_since_recurs_however_late_its_next_step_comes() {
         let after = AfterIncident {
-            drifted: [(Layer::Artifact, Reason::ModuleMissing)].into(),
+            drifted: [(Layer::Artifact, DriftReason::ModuleMissing)].into(),
             given_up: Some(DEAD),
             well_since: None,
         };
         let ended = ended("api", after);
-        let missing = drift("api", Layer::Artifact, Reason::ModuleMissing);
+        let missing = drift("api", Layer::Artifact, DriftReason::ModuleMissing);
         for (drift, lasts) in [(died("api"), true), (missing, false)] {
             assert!(ended.recurs(std::slice::from_ref(&drift), at(1_000_000), within()), "{drift:?}");
             assert_eq!(ended.lasts(std::slice::from_ref(&drift)), lasts, "{drift:?}");
@@ -154,10 +154,10 @@ mod tests {
 
     #[test]
     fn answers_for_which_nothing_but_waiting_is_done_are_one_trouble() {
-        let refused = drift("api", Layer::Route, Reason::Unreachable);
+        let refused = drift("api", Layer::Route, DriftReason::Unreachable);
         let after =
             AfterIncident { drifted: [refused.1.class()].into(), given_up: None, well_since: Some(at(0)) };
-        let other = drift("api", Layer::Route, Reason::UnexpectedStatus);
+        let other = drift("api", Layer::Route, DriftReason::UnexpectedStatus);
         assert!(ended("api", after).recurs(&[other], at(60), within()));
     }
 }

@@ -11,23 +11,9 @@ use super::{
     start,
 };
 use crate::api::{
-    Attempt, Drift, Fact, Layer, NetworkObservation, Reason, ServiceObservation, Step, Time, UnknownReason,
+    Attempt, Drift, DriftReason, Fact, Layer, NetworkObservation, Reason, ServiceObservation, StallReason,
+    Step, Time, UnknownReason,
 };
-
-/// The reason of a service that was rolled back: nothing more is tried for it with this source and spec.
-pub(super) const ROLLED_BACK: &str = "RolledBack";
-/// The reason of a service that runs no better with the image of before than with the new one.
-pub(super) const ROLLBACK_IN_VAIN: &str = "RollbackInVain";
-/// The reason where too little is known.
-pub(super) const UNKNOWN: &str = "Unknown";
-/// The reason of a service that is worse off than before, and whose image of before the engine no longer has.
-pub(super) const ROLLBACK_IMAGE_GONE: &str = "RollbackImageGone";
-/// The reason of a service that undrift itself runs in.
-const RUNS_UNDRIFT: &str = "RunsUndrift";
-/// The reason of a service whose budget is spent.
-pub(super) const BUDGET_SPENT: &str = "BudgetSpent";
-/// The reason of a service for which every step of the escalation has been tried and none changed anything.
-pub(super) const REPAIRS_EXHAUSTED: &str = "RepairsExhausted";
 
 /// What could be done for one service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,14 +48,14 @@ pub enum Repair {
         /// Until when it may pass.
         until: Time,
         /// What it is called when it has not.
-        reason: String,
+        reason: Reason,
         /// In words.
         message: String,
     },
     /// No step: a person must look, or has chosen, or the source must change.
     Stalled {
-        /// Why, in `PascalCase`.
-        reason: String,
+        /// Why.
+        reason: Reason,
         /// Why, in words.
         message: String,
     },
@@ -136,30 +122,25 @@ impl<'a> RepairCase<'a> {
         let Self { inputs, seen, drift, .. } = self;
         if seen.runs_undrift {
             let message = "undrift itself runs in a container of this service and never touches itself: a person must do it";
-            return Some(stalled(RUNS_UNDRIFT, message));
+            return Some(stalled(StallReason::RunsUndrift, message));
         }
         if let Some(whose) = of_another_directory(inputs, seen) {
             return Some(whose);
         }
         if let Some(why) = namespace::blocking(inputs, seen).filter(|_| drift.layer <= Layer::Container) {
-            return Some(wait(
-                inputs,
-                &seen.name,
-                drift.reason.as_str(),
-                format!("{}; {why}", drift.message),
-            ));
+            return Some(wait(inputs, &seen.name, drift.reason, format!("{}; {why}", drift.message)));
         }
         let network = network::blocking(seen).filter(|_| !is_fixed_by_restart(drift))?;
-        Some(stalled(Reason::NetworkDefinitionChanged.as_str(), &blocked(seen, network)))
+        Some(stalled(DriftReason::NetworkDefinitionChanged, &blocked(seen, network)))
     }
 
     fn given_up_or_settling(self) -> Option<Repair> {
         let Self { inputs, rows, diagnosis, seen, drift } = self;
         if let Some(reason) = attempts::given_up(inputs, rows, seen) {
-            return Some(stalled(reason, rollback::words(reason, diagnosis)));
+            return Some(given_up(reason, diagnosis));
         }
         let until = still_settling(inputs, seen, drift, self.row())?;
-        Some(Repair::Wait { until, reason: drift.reason.to_string(), message: drift.message.clone() })
+        Some(Repair::Wait { until, reason: drift.reason.into(), message: drift.message.clone() })
     }
 
     /// What ran before comes back, where what a repair brought up is worse.
@@ -180,7 +161,8 @@ impl<'a> RepairCase<'a> {
 
     /// A build that waits to be brought up comes first.
     fn brought_up(self) -> Option<Repair> {
-        let waits = self.drift.reason == Reason::SourceChanged && is_half_done(self.inputs, self.diagnosis);
+        let waits =
+            self.drift.reason == DriftReason::SourceChanged && is_half_done(self.inputs, self.diagnosis);
         waits.then(|| Budget { not_before: None, ..self.budget() }.spend(vec![UP]))
     }
 
@@ -188,12 +170,12 @@ impl<'a> RepairCase<'a> {
     fn escalated(self) -> Repair {
         let Self { inputs, drift, seen, .. } = self;
         match escalation(drift, seen) {
-            Escalation::None(message) => stalled(drift.reason.as_str(), &message),
-            Escalation::Wait => wait(inputs, &seen.name, drift.reason.as_str(), drift.message.clone()),
+            Escalation::None(message) => stalled(drift.reason, &message),
+            Escalation::Wait => wait(inputs, &seen.name, drift.reason, drift.message.clone()),
             Escalation::UntilTried(steps) => {
                 let Some(step) = untried(&steps, self.row()) else {
                     let message = format!("every repair was tried, and still: {}", drift.message);
-                    return stalled(REPAIRS_EXHAUSTED, &message);
+                    return stalled(StallReason::RepairsExhausted, &message);
                 };
                 self.budget().spend(with_up(step))
             }
@@ -215,10 +197,10 @@ impl<'a> RepairCase<'a> {
 }
 
 /// What a wait for something that is not known is called, and what is given up where it does not come to be known.
-const fn unknown_in_a_word(reason: UnknownReason) -> &'static str {
+fn unknown_in_a_word(reason: UnknownReason) -> Reason {
     match reason {
-        UnknownReason::NotKnown => UNKNOWN,
-        UnknownReason::RateLimited => reason.as_str(),
+        UnknownReason::NotKnown => StallReason::Unknown.into(),
+        UnknownReason::RateLimited => reason.into(),
     }
 }
 
@@ -228,7 +210,7 @@ fn without_rollback(inputs: Inputs<'_>, seen: &ServiceObservation, diagnosis: &D
     if rollback::can_start_what_ran(inputs, seen) {
         return Repair::Steps(vec![Step::Start], None);
     }
-    stalled(ROLLBACK_IMAGE_GONE, rollback::words(ROLLBACK_IMAGE_GONE, diagnosis))
+    given_up(StallReason::RollbackImageGone.into(), diagnosis)
 }
 
 /// No step, no build either, for what another directory's project has or may have: whatever else is wrong with it. A build
@@ -240,20 +222,23 @@ pub(super) fn of_another_directory(inputs: Inputs<'_>, seen: &ServiceObservation
     match &seen.other_directory {
         Fact::Known(None) => None,
         Fact::Known(Some(directory)) => Some(stalled(
-            Reason::OtherDirectory.as_str(),
+            DriftReason::OtherDirectory.as_str(),
             &format!(
                 "the containers are those of the project in {directory}: a person must say whose they are"
             ),
         )),
-        Fact::Unknown(why) => {
-            Some(wait(inputs, &seen.name, UNKNOWN, format!("whose container it is is not known: {why}")))
-        }
+        Fact::Unknown(why) => Some(wait(
+            inputs,
+            &seen.name,
+            StallReason::Unknown,
+            format!("whose container it is is not known: {why}"),
+        )),
     }
 }
 
 /// Whether a restart alone may mend it.
 const fn is_fixed_by_restart(drift: &Drift) -> bool {
-    matches!(drift.reason, Reason::NotRunning | Reason::CrashLooping | Reason::Unhealthy)
+    matches!(drift.reason, DriftReason::NotRunning | DriftReason::CrashLooping | DriftReason::Unhealthy)
 }
 
 fn blocked(seen: &ServiceObservation, network: &NetworkObservation) -> String {
@@ -283,15 +268,16 @@ fn as_declared(inputs: Inputs<'_>, seen: &ServiceObservation, diagnosis: &Diagno
             || was_tried && seen.artifact.image.known().and_then(Option::as_deref) == old && old.is_some()
     });
     if rolled_back {
-        return stalled(ROLLED_BACK, rollback::words(ROLLED_BACK, diagnosis));
+        return given_up(StallReason::RolledBack.into(), diagnosis);
     }
     match (&diagnosis.unverifiable, &seen.source.digest) {
         // A file that went while it was read may be there at the next look.
-        (Some(unknown), Fact::Unknown(_)) => match wait(inputs, &seen.name, UNKNOWN, unknown.message.clone())
-        {
-            waits @ Repair::Wait { .. } => waits,
-            _ => Repair::Nothing,
-        },
+        (Some(unknown), Fact::Unknown(_)) => {
+            match wait(inputs, &seen.name, StallReason::Unknown, unknown.message.clone()) {
+                waits @ Repair::Wait { .. } => waits,
+                _ => Repair::Nothing,
+            }
+        }
         _ => Repair::Nothing,
     }
 }
@@ -308,9 +294,10 @@ impl Budget<'_> {
     fn spend(&self, steps: Vec<Step>) -> Repair {
         let attempts = self.inputs.desired.object.spec.reconcile.attempts;
         match self.row {
-            Some(row) if row.attempts >= attempts => {
-                stalled(BUDGET_SPENT, &format!("{} of {attempts} attempts did not mend it", row.attempts))
-            }
+            Some(row) if row.attempts >= attempts => stalled(
+                StallReason::BudgetSpent,
+                &format!("{} of {attempts} attempts did not mend it", row.attempts),
+            ),
             Some(row) => Repair::Steps(steps, row.next_at.filter(|at| *at <= longest(self.inputs))),
             None => Repair::Steps(steps, self.not_before),
         }
@@ -322,12 +309,17 @@ fn longest(inputs: Inputs<'_>) -> Time {
     inputs.now + inputs.desired.object.spec.reconcile.backoff.max.delta()
 }
 
-fn stalled(reason: &str, message: &str) -> Repair {
+fn given_up(reason: Reason, diagnosis: &Diagnosis) -> Repair {
+    let message = rollback::words(&reason, diagnosis).to_owned();
+    Repair::Stalled { reason, message }
+}
+
+fn stalled(reason: impl Into<Reason>, message: &str) -> Repair {
     Repair::Stalled { reason: reason.into(), message: message.into() }
 }
 
 /// Until the verification's time limit, counted from the last step or from when undrift began to look.
-pub(super) fn wait(inputs: Inputs<'_>, service: &str, reason: &str, message: String) -> Repair {
+pub(super) fn wait(inputs: Inputs<'_>, service: &str, reason: impl Into<Reason>, message: String) -> Repair {
     let until = deadline(inputs, service);
     if inputs.now < until {
         Repair::Wait { until, reason: reason.into(), message }

@@ -4,14 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 
-use super::{
-    Diagnosis, History, Inputs, LayerVerdict, OpenIncident, identities, kept_running,
-    repair::{ROLLBACK_IMAGE_GONE, ROLLBACK_IN_VAIN, ROLLED_BACK},
-};
+use super::{Diagnosis, History, Inputs, LayerVerdict, OpenIncident, identities, kept_running};
 use crate::api::{
-    Answer, ConditionType, ContainerObservation, ContainerState, Drift, Fact, Layer, ObjectStatus,
-    ProjectObservation, Reason, RouteObservation, RouteStatus, ServiceObservation, ServiceSpec,
-    ServiceStatus, Step, StepOutcome, Time,
+    Answer, ConditionType, ContainerObservation, ContainerState, Drift, DriftReason, Fact, Layer,
+    ObjectStatus, ProjectObservation, Reason, RouteObservation, RouteStatus, ServiceObservation, ServiceSpec,
+    ServiceStatus, StallReason, Step, StepOutcome, Time,
 };
 
 /// For how long after an `Up` and its verification a container that goes wrong is taken for that step's doing; one that was never
@@ -121,7 +118,7 @@ fn is_to_blame(inputs: Inputs<'_>, repair: &OpenIncident, seen: &ServiceObservat
     }
     if up.outcome == StepOutcome::Succeeded {
         // What it has made, and is gone, was removed by someone: the image is not at fault.
-        return drift.reason != Reason::Missing;
+        return drift.reason != DriftReason::Missing;
     }
     // A port that was not free yet, a dependency that was slow: a container that never ran is owed one more try.
     repair.ups(&seen.name) > 1 || has_run(seen)
@@ -142,8 +139,8 @@ fn is_recent(inputs: Inputs<'_>, at: Time, limit: TimeDelta) -> bool {
 fn died_by_itself(seen: &ServiceObservation, drift: &Drift) -> bool {
     let mut codes = seen.containers.known().into_iter().flatten().filter_map(|c| c.exit_code);
     match drift.reason {
-        Reason::CrashLooping => true,
-        Reason::NotRunning => codes.any(|code| !TOLD_TO_END.contains(&code)),
+        DriftReason::CrashLooping => true,
+        DriftReason::NotRunning => codes.any(|code| !TOLD_TO_END.contains(&code)),
         _ => false,
     }
 }
@@ -181,7 +178,8 @@ fn service_before<'a>(before: &'a ObjectStatus, service: &str) -> Option<&'a Ser
 }
 
 /// How a container is when it does no work.
-const DYING: [Reason; 4] = [Reason::CrashLooping, Reason::Unhealthy, Reason::NotRunning, Reason::Missing];
+const DYING: [DriftReason; 4] =
+    [DriftReason::CrashLooping, DriftReason::Unhealthy, DriftReason::NotRunning, DriftReason::Missing];
 
 /// Its verdict, not its drift: the image of before may lack what the source has, which is an earlier layer's.
 fn is_dying(diagnosis: &Diagnosis) -> bool {
@@ -202,21 +200,25 @@ pub(super) fn was_in_vain(inputs: Inputs<'_>, seen: &ServiceObservation, diagnos
         && is_dying(diagnosis)
 }
 
+/// Of a drift that was given up for a reason that this undrift does not know.
+const GIVEN_UP: &str = "it was given up";
+
 /// Why nothing more is tried after a rollback, in words.
-pub(super) fn words(reason: &str, diagnosis: &Diagnosis) -> &'static str {
+pub(super) fn words(reason: &Reason, diagnosis: &Diagnosis) -> &'static str {
+    let Reason::Stall(reason) = reason else { return GIVEN_UP };
     match reason {
-        ROLLED_BACK if !is_dying(diagnosis) => {
+        StallReason::RolledBack if !is_dying(diagnosis) => {
             "the repair made it worse and was rolled back; not tried again until the source or the spec changes"
         }
-        ROLLED_BACK | ROLLBACK_IN_VAIN => {
+        StallReason::RolledBack | StallReason::RollbackInVain => {
             "the image that ran before is back and does no better, so the image is not at fault: look at the service's \
              configuration; nothing is tried again until that, the source or the spec changes"
         }
-        ROLLBACK_IMAGE_GONE => {
+        StallReason::RollbackImageGone => {
             "the repair made it worse, and the image that ran before is gone from the engine, so it cannot be put back: bring \
              up a release that works; nothing is tried again until the source, the configuration or the spec changes"
         }
-        _ => "it was given up",
+        _ => GIVEN_UP,
     }
 }
 
@@ -230,7 +232,7 @@ fn lost_something(
         Layer::Container => {
             // Its condition, not its drift: an earlier layer may have been broken as well.
             let mut of_layer = before.conditions.iter().filter(|c| c.kind == ConditionType::ContainerCurrent);
-            let was_dying = of_layer.any(|c| DYING.map(Reason::as_str).contains(&c.reason.as_str()));
+            let was_dying = of_layer.any(|c| DYING.iter().any(|reason| c.reason.is(*reason)));
             DYING.contains(&drift.reason) && !was_dying
         }
         Layer::Route => spec.routes.iter().zip(&seen.routes).any(|(route, now)| {

@@ -7,7 +7,7 @@
 use chrono::TimeDelta;
 
 use super::Inputs;
-use crate::api::{Attempt, Drift, Fact, Reason, ServiceObservation, Time};
+use crate::api::{Attempt, Drift, DriftReason, Fact, ServiceObservation, Time};
 
 /// What a repair of the service starts from; `None` where not all of it is known.
 pub(super) fn start(seen: &ServiceObservation) -> Option<String> {
@@ -60,7 +60,7 @@ pub(super) fn not_before(
     let of_drift = || earlier().filter(|row| (row.layer, row.reason) == (drift.layer, drift.reason));
     let in_vain = of_drift().filter(|row| !row.healed).count();
     // Where the source is to be enforced, a context that changes by itself is built well each time, and each time in vain.
-    let rebuilt = if drift.reason == Reason::SourceChanged { of_drift().count() } else { 0 };
+    let rebuilt = if drift.reason == DriftReason::SourceChanged { of_drift().count() } else { 0 };
     let given_up = earlier().filter(|row| row.gave_up.is_some()).count();
     let fruitless = in_vain.saturating_sub(1).max(given_up);
     let doubled = match fruitless.checked_sub(1) {

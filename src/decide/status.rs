@@ -6,25 +6,16 @@ use super::{Decision, Diagnosis, HeldBack, LayerVerdict, Next, Repair, UnknownLa
 use crate::api::Desired;
 use crate::api::{
     Answer, Condition, ConditionStatus, ConditionType, ContainerStatus, Fact, ImageStatus, Layer,
-    ModulePresence, ModuleStatus, ObjectStatus, Presence, ProjectObservation, RouteAnswer, RouteAuthStatus,
-    RouteObservation, RouteSpec, RouteStatus, ServiceObservation, ServiceSpec, ServiceStatus, Suspension,
-    Time, Transition, UnknownReason, without_query_values,
+    ModulePresence, ModuleStatus, NoteReason, ObjectStatus, Presence, ProjectObservation, Reason,
+    RouteAnswer, RouteAuthStatus, RouteObservation, RouteSpec, RouteStatus, ServiceObservation, ServiceSpec,
+    ServiceStatus, StandingReason, Suspension, Time, Transition, UnknownReason, without_query_values,
 };
-
-/// The reason of an object whose next step waits for the rate.
-pub const RATE_EXCEEDED: &str = "RateExceeded";
-
-/// The reason of `Reconciled=Unknown` where all that can be seen was verified, and something cannot be seen.
-const NOT_ALL_SEEN: &str = "NotAllSeen";
 
 /// Whether a service's condition `Reconciled` says that all of it that can be seen was verified.
 #[must_use]
 pub fn is_verified(reconciled: &Condition) -> bool {
-    reconciled.status == ConditionStatus::True || reconciled.reason == NOT_ALL_SEEN
+    reconciled.status == ConditionStatus::True || reconciled.reason.is(StandingReason::NotAllSeen)
 }
-
-/// The reason of an object whose manifest on disk is not in effect, for it is not valid.
-pub const MANIFEST_INVALID: &str = "ManifestInvalid";
 
 /// Everything that a status is made of.
 #[derive(Debug, Clone, Copy)]
@@ -94,41 +85,48 @@ fn object_conditions(inputs: StatusInputs<'_>, services: &[ServiceStatus]) -> Ve
         .map(|(service, unknown)| format!("{service}: {} layer, {}", unknown.layer, unknown.message))
         .collect();
     let ready = if !drifts.is_empty() {
-        maker.make(ConditionType::Ready, False, "DriftDetected", &drifts.join("; "))
+        maker.make(ConditionType::Ready, False, StandingReason::DriftDetected, &drifts.join("; "))
     } else if !unknowns.is_empty() {
         maker.make(ConditionType::Ready, Unknown, common_reason(inputs.decision), &unknowns.join("; "))
     } else {
-        let reason = if inputs.desired.superseded_by.is_some() { MANIFEST_INVALID } else { "AsDeclared" };
+        let is_valid = inputs.desired.superseded_by.is_none();
+        let reason = if is_valid { StandingReason::AsDeclared } else { StandingReason::ManifestInvalid };
         maker.make(ConditionType::Ready, True, reason, AS_DECLARED)
     };
     let ready = Condition { message: with_superseded_by(ready.message, inputs.desired), ..ready };
     let rate_exceeded = inputs.decision.rate_exceeded();
     let waits = waits(inputs.decision);
     let (reconciling, why, words) = match (&inputs.decision.held_back, &inputs.decision.next) {
-        (Some(HeldBack::Suspended(words)), _) => (False, "Suspended", words.as_str()),
-        (Some(HeldBack::ObserveOnly), _) => (False, "ObserveOnly", "spec.reconcile.mode is observe"),
-        (Some(HeldBack::EnvironmentDiffers(words)), _) => (False, "EnvironmentDiffers", words.as_str()),
+        (Some(HeldBack::Suspended(words)), _) => {
+            (False, Reason::from(StandingReason::Suspended), words.as_str())
+        }
+        (Some(HeldBack::ObserveOnly), _) => {
+            (False, StandingReason::ObserveOnly.into(), "spec.reconcile.mode is observe")
+        }
+        (Some(HeldBack::EnvironmentDiffers(words)), _) => {
+            (False, NoteReason::EnvironmentDiffers.into(), words.as_str())
+        }
         (None, _) if rate_exceeded.is_some() => {
-            (False, RATE_EXCEEDED, rate_exceeded.as_deref().unwrap_or_default())
+            (False, StandingReason::RateExceeded.into(), rate_exceeded.as_deref().unwrap_or_default())
         }
         (None, Next::Execute(_) | Next::Wait(_) | Next::Verify(_)) if inputs.reconciling => {
-            (True, "Progressing", waits.as_str())
+            (True, StandingReason::Progressing.into(), waits.as_str())
         }
-        _ => (False, "Idle", ""),
+        _ => (False, StandingReason::Idle.into(), ""),
     };
     let stalled = match &inputs.decision.next {
-        Next::GiveUp { reason, message } => maker.make(ConditionType::Stalled, True, reason, message),
-        _ => maker.make(ConditionType::Stalled, False, "NotStalled", ""),
+        Next::GiveUp { reason, message } => maker.make(ConditionType::Stalled, True, reason.clone(), message),
+        _ => maker.make(ConditionType::Stalled, False, StandingReason::NotStalled, ""),
     };
     vec![ready, maker.make(ConditionType::Reconciling, reconciling, why, words), stalled]
 }
 
 /// The name of what is not known where that is one thing for all services.
-fn common_reason(decision: &Decision) -> &'static str {
+fn common_reason(decision: &Decision) -> UnknownReason {
     let mut reasons =
         decision.services.iter().flat_map(|d| d.unknown.iter().chain(&d.unverifiable)).map(|u| u.reason);
     let first = reasons.next().unwrap_or(UnknownReason::NotKnown);
-    if reasons.all(|reason| reason == first) { first } else { UnknownReason::NotKnown }.as_str()
+    if reasons.all(|reason| reason == first) { first } else { UnknownReason::NotKnown }
 }
 
 /// What is waited for, in words, where nothing else is to be done.
@@ -173,7 +171,7 @@ impl ConditionBuilder<'_> {
         &self,
         kind: ConditionType,
         status: ConditionStatus,
-        reason: &str,
+        reason: impl Into<Reason>,
         message: &str,
     ) -> Condition {
         let before = self.previous.and_then(|all| all.iter().find(|c| c.kind == kind));
@@ -230,16 +228,16 @@ fn service_conditions(
             LayerVerdict::Undeclared => None,
             LayerVerdict::AsDeclared(note) => {
                 let note = note.as_deref().unwrap_or_default();
-                Some(maker.make(kind, ConditionStatus::True, "AsDeclared", note))
+                Some(maker.make(kind, ConditionStatus::True, StandingReason::AsDeclared, note))
             }
             LayerVerdict::Broken(reason, message) => {
-                Some(maker.make(kind, ConditionStatus::False, reason.as_str(), message))
+                Some(maker.make(kind, ConditionStatus::False, *reason, message))
             }
             LayerVerdict::Unknown(reason, why) => {
-                Some(maker.make(kind, ConditionStatus::Unknown, reason.as_str(), why))
+                Some(maker.make(kind, ConditionStatus::Unknown, *reason, why))
             }
             LayerVerdict::Unverifiable(why) => {
-                Some(maker.make(kind, ConditionStatus::Unknown, UnknownReason::NotKnown.as_str(), why))
+                Some(maker.make(kind, ConditionStatus::Unknown, UnknownReason::NotKnown, why))
             }
         }
     });
@@ -249,17 +247,20 @@ fn service_conditions(
 fn reconciled(inputs: StatusInputs<'_>, diagnosis: &Diagnosis, maker: &ConditionBuilder<'_>) -> Condition {
     let kind = ConditionType::Reconciled;
     if let Some(drift) = &diagnosis.drift {
-        return maker.make(kind, ConditionStatus::False, drift.reason.as_str(), &drift.message);
+        return maker.make(kind, ConditionStatus::False, drift.reason, &drift.message);
     }
     if let Some(unknown) = &diagnosis.unknown {
-        return maker.make(kind, ConditionStatus::Unknown, unknown.reason.as_str(), &unknown.message);
+        return maker.make(kind, ConditionStatus::Unknown, unknown.reason, &unknown.message);
     }
     let was_verified = inputs.verified.contains(&diagnosis.service);
     if let Some(UnknownLayer { reason, message: why, .. }) = &diagnosis.unverifiable {
         let (reason, message) = if was_verified {
-            (NOT_ALL_SEEN, format!("all else was as declared for the whole stability window; {why}"))
+            (
+                Reason::from(StandingReason::NotAllSeen),
+                format!("all else was as declared for the whole stability window; {why}"),
+            )
         } else {
-            (reason.as_str(), why.clone())
+            ((*reason).into(), why.clone())
         };
         return maker.make(kind, ConditionStatus::Unknown, reason, &message);
     }
@@ -267,14 +268,14 @@ fn reconciled(inputs: StatusInputs<'_>, diagnosis: &Diagnosis, maker: &Condition
         return maker.make(
             kind,
             ConditionStatus::True,
-            "Proven",
+            StandingReason::Verified,
             "as declared for the whole stability window",
         );
     }
     maker.make(
         kind,
         ConditionStatus::Unknown,
-        "NotProven",
+        StandingReason::NotVerified,
         "as declared in one look; no stability window was held",
     )
 }

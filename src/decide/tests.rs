@@ -21,7 +21,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    api::{ContainerState, Fact, Layer, PlannedStep, ProjectObservation, Reason, Step, StepKind},
+    api::{ContainerState, DriftReason, Fact, Layer, PlannedStep, ProjectObservation, Step, StepKind},
     fixtures::{NEW, OLD, answer_mut, at, container_mut, desired, desired_with, healthy, incident, status},
 };
 
@@ -39,7 +39,7 @@ fn with_history(desired: &Desired, observed: &ProjectObservation, history: &Hist
     decide(Inputs { desired, observed, history, now: at(1), jitter_seed: 7 })
 }
 
-fn drift(decision: &Decision) -> Option<(Layer, Reason)> {
+fn drift(decision: &Decision) -> Option<(Layer, DriftReason)> {
     decision.services[0].drift.as_ref().map(|drift| (drift.layer, drift.reason))
 }
 
@@ -85,7 +85,7 @@ fn the_worst_answer_of_all_replicas_counts() {
         let answers = &mut seen.services[0].routes[0].answers;
         answers.push(answers[0].clone());
         answers[worst].plain = status(404);
-        assert_eq!(drift(&decided(&seen)), Some((Layer::Route, Reason::Absent)), "{worst}");
+        assert_eq!(drift(&decided(&seen)), Some((Layer::Route, DriftReason::Absent)), "{worst}");
     }
 }
 
@@ -98,7 +98,7 @@ fn a_single_page_app_verifies_nothing() {
     answer_mut(&mut seen.services[0]).plain = status(200);
     answer_mut(&mut seen.services[0]).control = Some(status(200));
     let decision = with_history(&desired, &seen, &history());
-    assert_eq!(drift(&decision), Some((Layer::Route, Reason::Indistinguishable)));
+    assert_eq!(drift(&decision), Some((Layer::Route, DriftReason::Indistinguishable)));
 }
 
 /// An upgrade of undrift repairs nothing.
@@ -109,7 +109,7 @@ fn a_digest_that_another_version_made_is_no_changed_source() {
     for (built_from, changed) in [("v1:sha256:source-2", false), ("v2:sha256:source-1", true)] {
         seen.services[0].artifact.built_from = Some(built_from.into());
         let drift = drift(&decided(&seen));
-        assert_eq!(drift, changed.then_some((Layer::Artifact, Reason::SourceChanged)), "{built_from}");
+        assert_eq!(drift, changed.then_some((Layer::Artifact, DriftReason::SourceChanged)), "{built_from}");
     }
 }
 
@@ -127,8 +127,8 @@ fn a_build_that_failed_no_longer_shares_a_command() {
     let mut seen = incident();
     seen.services[1].artifact.image = Fact::Known(None);
     let mut failed = row(None, at(0));
-    (failed.layer, failed.reason, failed.attempts) = (Layer::Artifact, Reason::ModuleMissing, 1);
-    let other = Attempt { service: "dashboard".into(), reason: Reason::ImageMissing, ..failed.clone() };
+    (failed.layer, failed.reason, failed.attempts) = (Layer::Artifact, DriftReason::ModuleMissing, 1);
+    let other = Attempt { service: "dashboard".into(), reason: DriftReason::ImageMissing, ..failed.clone() };
     let decision = with_history(&desired(), &seen, &History { attempts: vec![failed, other], ..history() });
     assert_eq!(kinds(&decision.plan), [StepKind::Build, StepKind::Build, StepKind::Up]);
     assert_eq!(decision.plan[0].services, ["api"]);
@@ -346,7 +346,7 @@ fn a_restart_is_not_repeated_because_the_server_took_its_time_to_answer() {
     answer_mut(&mut silent.services[0]).plain =
         Fact::Known(crate::api::Answer::None("connection refused".into()));
     let mut begun = row(Some(Step::Restart), at(0));
-    (begun.layer, begun.reason, begun.attempts) = (Layer::Route, Reason::Absent, 1);
+    (begun.layer, begun.reason, begun.attempts) = (Layer::Route, DriftReason::Absent, 1);
     let (desired, mut history) = (desired(), History { attempts: vec![begun], ..history() });
     for (seen, now) in [(&silent, 1), (&absent, 2), (&absent, 3600)] {
         let inputs =
@@ -364,7 +364,7 @@ fn row(pending: Option<Step>, last_at: Time) -> Attempt {
         object: "backoffice".into(),
         service: "api".into(),
         layer: Layer::Container,
-        reason: Reason::NotRunning,
+        reason: DriftReason::NotRunning,
         source_digest: Some("sha256:source-2 config:hash".into()),
         generation: 1,
         attempts: 3,
@@ -431,7 +431,7 @@ fn two_deaths_of_late_are_a_loop_and_one_is_waited_for() {
     assert!(once.services[0].unknown.is_some(), "it may die again");
     assert!(after(5, &seen(6, at(-10))).as_declared(), "the engine has mended it");
     for started in [at(-5), at(-60)] {
-        assert_eq!(drift(&after(5, &seen(7, started))), Some((Layer::Container, Reason::CrashLooping)));
+        assert_eq!(drift(&after(5, &seen(7, started))), Some((Layer::Container, DriftReason::CrashLooping)));
     }
     assert!(decided(&seen(6, at(-60))).as_declared(), "deaths long ago are none");
 }
@@ -454,7 +454,7 @@ fn a_look_supports_a_verification_where_it_is_as_declared_by_the_same_containers
 #[test]
 fn the_fixture_is_the_incident() {
     assert_ne!(OLD, NEW);
-    assert_eq!(drift(&decided(&incident())), Some((Layer::Artifact, Reason::ModuleMissing)));
+    assert_eq!(drift(&decided(&incident())), Some((Layer::Artifact, DriftReason::ModuleMissing)));
 }
 
 #[test]

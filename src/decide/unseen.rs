@@ -2,8 +2,8 @@
 
 use super::status::ConditionBuilder;
 use crate::api::{
-    ConditionStatus, ConditionType, Layer, ModulePresence, ModuleStatus, ObjectStatus, RouteAuthStatus,
-    RouteSpec, RouteStatus, ServiceSpec, ServiceStatus, Time, without_query_values,
+    ConditionStatus, ConditionType, Layer, ModulePresence, ModuleStatus, ObjectStatus, Reason,
+    RouteAuthStatus, RouteSpec, RouteStatus, ServiceSpec, ServiceStatus, Time, without_query_values,
 };
 
 /// The status of an object of which nothing is known: no engine, Compose files that Compose refuses, nobody who looks.
@@ -16,7 +16,7 @@ pub fn failed_status(
     services: &[ServiceSpec],
     previous: Option<&ObjectStatus>,
     generation: i64,
-    reason: &str,
+    reason: &Reason,
     message: &str,
     now: Time,
 ) -> ObjectStatus {
@@ -31,9 +31,9 @@ pub fn failed_status(
         engine: previous.and_then(|p| p.engine.clone()),
         suspension: previous.and_then(|p| p.suspension.clone()),
         conditions: vec![
-            maker.make(ConditionType::Ready, ConditionStatus::Unknown, reason, message),
-            maker.make(ConditionType::Reconciling, ConditionStatus::False, reason, ""),
-            maker.make(ConditionType::Stalled, ConditionStatus::Unknown, reason, ""),
+            maker.make(ConditionType::Ready, ConditionStatus::Unknown, reason.clone(), message),
+            maker.make(ConditionType::Reconciling, ConditionStatus::False, reason.clone(), ""),
+            maker.make(ConditionType::Stalled, ConditionStatus::Unknown, reason.clone(), ""),
         ],
         services: services.iter().map(service).collect(),
         plan: Vec::new(),
@@ -47,7 +47,7 @@ fn unseen(
     spec: &ServiceSpec,
     before: Option<&ServiceStatus>,
     generation: i64,
-    reason: &str,
+    reason: &Reason,
     now: Time,
 ) -> ServiceStatus {
     let maker =
@@ -61,7 +61,9 @@ fn unseen(
     ServiceStatus {
         name: spec.name.clone(),
         drift: None,
-        conditions: kinds.map(|kind| maker.make(kind, ConditionStatus::Unknown, reason, "")).collect(),
+        conditions: kinds
+            .map(|kind| maker.make(kind, ConditionStatus::Unknown, reason.clone(), ""))
+            .collect(),
         containers: Vec::new(),
         image: None,
         modules: spec.modules.iter().map(unknown_module).collect(),
@@ -124,7 +126,7 @@ mod tests {
     };
 
     fn away(services: &[ServiceSpec], previous: Option<&ObjectStatus>) -> ObjectStatus {
-        failed_status(services, previous, 2, "EngineUnavailable", "no engine answers", at(60))
+        failed_status(services, previous, 2, &"EngineUnavailable".into(), "no engine answers", at(60))
     }
 
     /// A healthy host, just repaired.
@@ -203,7 +205,8 @@ mod tests {
     #[test]
     fn a_condition_that_was_unknown_already_keeps_its_time() {
         let first = away(desired().services(), None);
-        let later = failed_status(desired().services(), Some(&first), 2, "EngineUnavailable", "", at(90));
+        let later =
+            failed_status(desired().services(), Some(&first), 2, &"EngineUnavailable".into(), "", at(90));
         let times = later.services.iter().flat_map(|s| &s.conditions).chain(&later.conditions);
         assert!(times.into_iter().all(|condition| condition.last_transition_time == at(60)));
     }

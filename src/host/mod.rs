@@ -31,7 +31,7 @@ use std::{
     future::Future,
 };
 
-pub use crate::api::{Cache, StepReport};
+pub use crate::api::{Cache, FailureReason, StepReport};
 pub use cache_folder::{CacheFolder, TwoCaches};
 pub use local::{LocalHost, StepLockFile};
 pub use sealed::{KeyedDigest, Sealed, of_this_process as keyed_by_this_process};
@@ -267,23 +267,23 @@ impl From<Hangs> for HostError {
 impl HostError {
     /// The error's name for conditions.
     #[must_use]
-    pub const fn reason(&self) -> &'static str {
+    pub const fn reason(&self) -> FailureReason {
         match self {
-            Self::EngineUnavailable { .. } => "EngineUnavailable",
-            Self::EngineUnsupported { .. } => "EngineUnsupported",
-            Self::OtherEngine { .. } => "OtherEngine",
-            Self::Ending => "Ending",
-            Self::ObservationTimedOut { .. } => "ObservationTimedOut",
-            Self::FileHangs(_) => "FileHangs",
-            Self::FileUnusable { .. } => "FileUnusable",
-            Self::DockerConfigUnusable { .. } => "DockerConfigUnusable",
-            Self::ComposeMissing(_) => "ComposeMissing",
-            Self::ComposeRefused { .. } => "ComposeRefused",
-            Self::UnsetVariables { .. } => "UnsetVariables",
-            Self::NoSuchService { .. } => "NoSuchService",
-            Self::ServiceTaken { .. } => "ServiceTaken",
-            Self::SharedImage { .. } => "SharedImage",
-            Self::Engine { .. } => "EngineError",
+            Self::EngineUnavailable { .. } => FailureReason::EngineUnavailable,
+            Self::EngineUnsupported { .. } => FailureReason::EngineUnsupported,
+            Self::OtherEngine { .. } => FailureReason::OtherEngine,
+            Self::Ending => FailureReason::Ending,
+            Self::ObservationTimedOut { .. } => FailureReason::ObservationTimedOut,
+            Self::FileHangs(_) => FailureReason::FileHangs,
+            Self::FileUnusable { .. } => FailureReason::FileUnusable,
+            Self::DockerConfigUnusable { .. } => FailureReason::DockerConfigUnusable,
+            Self::ComposeMissing(_) => FailureReason::ComposeMissing,
+            Self::ComposeRefused { .. } => FailureReason::ComposeRefused,
+            Self::UnsetVariables { .. } => FailureReason::UnsetVariables,
+            Self::NoSuchService { .. } => FailureReason::NoSuchService,
+            Self::ServiceTaken { .. } => FailureReason::ServiceTaken,
+            Self::SharedImage { .. } => FailureReason::SharedImage,
+            Self::Engine { .. } => FailureReason::EngineError,
         }
     }
 

@@ -110,12 +110,12 @@ fn every_measured_server_is_judged_rightly_or_called_indistinguishable() {
                     assert!(decision.as_declared(), "{what}");
                     "as declared"
                 }
-                LayerVerdict::Broken(Reason::Absent, _) if !is_there => "absent",
-                LayerVerdict::Broken(Reason::UnexpectedStatus, why) if !is_there => {
+                LayerVerdict::Broken(DriftReason::Absent, _) if !is_there => "absent",
+                LayerVerdict::Broken(DriftReason::UnexpectedStatus, why) if !is_there => {
                     assert!(why.contains("declare `absent: [404, 405]`"), "{what}");
                     "not as declared"
                 }
-                LayerVerdict::Broken(Reason::Indistinguishable, why) => {
+                LayerVerdict::Broken(DriftReason::Indistinguishable, why) => {
                     assert!(why.contains("declare") || why.contains("credentials"), "{what}");
                     assert!(!has_auth || server.with_credentials[0] >= 500, "credentials settle it: {what}");
                     "indistinguishable"
@@ -172,7 +172,7 @@ const PLAIN: &str = r#"{"path": "/api/workflow", "port": 3000, "expect": 401}"#;
 const WITH_TOKEN: &str = r#"{"path": "/api/workflow", "port": 3000, "expect": 401,
     "auth": {"bearerFrom": {"env": "T"}, "expect": 200}}"#;
 
-fn reason(finding: &Finding) -> Option<Reason> {
+fn reason(finding: &Finding) -> Option<DriftReason> {
     match finding {
         Finding::Broken(reason, _) => Some(*reason),
         _ => None,
@@ -195,12 +195,12 @@ fn a_narrow_neighbour_is_remarked_on_and_after_a_repair_it_verifies_nothing() {
 
     let repaired = crate::decide::tests::after_a_repair(&crate::fixtures::incident());
     let decision = decided(&spec, &answer, &repaired);
-    assert!(matches!(route_layer(&decision), LayerVerdict::Broken(Reason::Indistinguishable, _)));
+    assert!(matches!(route_layer(&decision), LayerVerdict::Broken(DriftReason::Indistinguishable, _)));
     assert!(decision.services[0].notes.is_empty() && decision.plan.is_empty());
 
     // Credentials that find it gone settle it.
     let spec = super::tests::spec(WITH_TOKEN);
-    assert_eq!(reason(&finding(&spec, &with(answer.clone(), 404, None))), Some(Reason::Absent));
+    assert_eq!(reason(&finding(&spec, &with(answer.clone(), 404, None))), Some(DriftReason::Absent));
     let there = with(answer, 200, None);
     assert!(matches!(finding(&spec, &there), Finding::Ambiguous(_)), "a neighbour may accept them as well");
     assert_eq!(finding(&spec, &with(answers(401, 404, 404), 200, None)), Finding::Exposed(None));
@@ -238,7 +238,7 @@ fn a_method_that_changes_nothing_settles_what_nothing_else_does() {
         }
     }
     let hidden = to_options(named(), [unnamed(), unnamed()], &answers(404, 404, 404));
-    assert_eq!(reason(&finding(&spec(PLAIN), &hidden)), Some(Reason::UnexpectedStatus));
+    assert_eq!(reason(&finding(&spec(PLAIN), &hidden)), Some(DriftReason::UnexpectedStatus));
 }
 
 #[test]
@@ -280,7 +280,7 @@ fn what_says_absent_with_credentials_is_declared_and_404_is_only_the_default() {
     let blanket = |auth| with(answers(401, 401, 401), auth, Some(410));
     let absent = |more: &str, auth| {
         let json = WITH_TOKEN.replace("\"expect\": 200", &format!("\"expect\": 200{more}"));
-        reason(&finding(&spec(&json), &blanket(auth))) == Some(Reason::Absent)
+        reason(&finding(&spec(&json), &blanket(auth))) == Some(DriftReason::Absent)
     };
     assert!(absent("", 404) && !absent("", 410));
     assert!(absent(", \"absent\": [410]", 410) && !absent(", \"absent\": 410", 404));
@@ -303,16 +303,16 @@ fn a_hidden_route_can_be_declared_and_verified() {
     ));
     assert_eq!(
         reason(&finding(&spec(&json), &with(answers(404, 404, 404), 404, None))),
-        Some(Reason::Absent)
+        Some(DriftReason::Absent)
     );
     let as_401 = finding(&spec(WITH_TOKEN), &with(answers(404, 404, 404), 200, Some(404)));
-    let Finding::Broken(Reason::UnexpectedStatus, message) = as_401 else { panic!("{as_401:?}") };
+    let Finding::Broken(DriftReason::UnexpectedStatus, message) = as_401 else { panic!("{as_401:?}") };
     assert!(message.contains("`expect: 404`"), "{message}");
 }
 
 #[test]
 fn the_words_of_an_unexpected_answer_name_what_to_declare() {
-    let Finding::Broken(Reason::UnexpectedStatus, gone) = finding(&spec(PLAIN), &answers(405, 405, 405))
+    let Finding::Broken(DriftReason::UnexpectedStatus, gone) = finding(&spec(PLAIN), &answers(405, 405, 405))
     else {
         panic!("405 is not what says absent")
     };

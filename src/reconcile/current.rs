@@ -1,13 +1,10 @@
 //! A recorded object with what is known since its last look.
 
 use crate::{
-    api::{Condition, ConditionStatus, ConditionType, Object, Suspension, Time},
-    decide::{AS_DECLARED, MANIFEST_INVALID, with_fault},
+    api::{Condition, ConditionStatus, ConditionType, Object, StandingReason, Suspension, Time},
+    decide::{AS_DECLARED, with_fault},
     store::{ManifestFault, Store, StoreError},
 };
-
-/// The reason of `Reconciling` while a suspension holds.
-const SUSPENDED: &str = "Suspended";
 
 /// A recorded object with what is known since its last look.
 #[derive(Debug, Clone)]
@@ -54,11 +51,11 @@ fn apply_suspension(object: &mut Object, suspension: Option<Suspension>) {
                 reconciling.last_transition_time = suspension.since;
             }
             reconciling.status = ConditionStatus::False;
-            SUSPENDED.clone_into(&mut reconciling.reason);
+            reconciling.reason = StandingReason::Suspended.into();
             reconciling.message = suspension.in_words();
         }
-        (None, Some(reconciling)) if reconciling.reason == SUSPENDED && !by_spec => {
-            "Idle".clone_into(&mut reconciling.reason);
+        (None, Some(reconciling)) if reconciling.reason.is(StandingReason::Suspended) && !by_spec => {
+            reconciling.reason = StandingReason::Idle.into();
             reconciling.message.clear();
         }
         _ => {}
@@ -73,14 +70,14 @@ fn apply_fault(object: &mut Object, fault: Option<&ManifestFault>) {
     match fault {
         Some(fault) => {
             if is_true {
-                MANIFEST_INVALID.clone_into(&mut ready.reason);
+                ready.reason = StandingReason::ManifestInvalid.into();
             }
             if !ready.message.contains(&fault.fault) {
                 ready.message = with_fault(&ready.message, &fault.fault);
             }
         }
-        None if is_true && ready.reason == MANIFEST_INVALID => {
-            "AsDeclared".clone_into(&mut ready.reason);
+        None if is_true && ready.reason.is(StandingReason::ManifestInvalid) => {
+            ready.reason = StandingReason::AsDeclared.into();
             AS_DECLARED.clone_into(&mut ready.message);
         }
         None => {}

@@ -163,12 +163,12 @@ mod tests {
 
     use super::*;
     use crate::{
-        api::{Layer, Reason},
+        api::{DriftReason, Layer},
         fixtures::at,
         store::testing,
     };
 
-    const DEAD: (Layer, Reason) = (Layer::Container, Reason::NotRunning);
+    const DEAD: (Layer, DriftReason) = (Layer::Container, DriftReason::NotRunning);
 
     fn record(store: &Store, id: &str, service: Option<&str>, kind: AuditKind) {
         let evidence = json!({ "layer": DEAD.0, "reason": DEAD.1, "message": "it exited", "git": null });

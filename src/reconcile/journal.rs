@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     api::{
-        Attempt, AuditKind, Drift, Event, IncidentOutcome, LastWords, Layer, NewRecord, ObjectStatus,
-        PlannedStep, Reason, Step, StepKind, StepOutcome,
+        Attempt, AuditKind, Drift, DriftReason, Event, IncidentOutcome, LastWords, Layer, NewRecord,
+        ObjectStatus, PlannedStep, Reason, Step, StepKind, StepOutcome,
     },
     decide::{self, EndedIncident, Next, OpenIncident, Repair, unlike_before},
     host::StepReport,
@@ -202,14 +202,14 @@ impl Journal<'_> {
     pub(super) fn stalled(
         self,
         snapshot: &Snapshot<'_>,
-        reason: &str,
+        reason: &Reason,
         message: &str,
         status: &ObjectStatus,
     ) -> Result<bool, ReconcileError> {
         if snapshot.history.incident.is_none() {
             return Ok(false);
         }
-        tracing::warn!(reason, why = message, "stalled");
+        tracing::warn!(%reason, why = message, "stalled");
         let mut evidence = json!({ "reason": reason, "message": message });
         if !snapshot.decision.attempts.is_empty() {
             evidence["attempts"] = json!(snapshot.decision.attempts);
@@ -283,7 +283,7 @@ fn is_our_own_doing(
 ) -> bool {
     match drift.layer {
         Layer::Container => {
-            drift.reason == Reason::ImageOutdated
+            drift.reason == DriftReason::ImageOutdated
                 && incident_records.has_done(service, |kind| kind == StepKind::Build)
         }
         Layer::Route | Layer::Auth => {

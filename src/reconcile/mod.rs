@@ -41,12 +41,12 @@ pub use current::{CurrentObject, current_objects};
 pub use engine_place::is_record_of;
 pub use events::{Clock, EventSink};
 pub use reconcile_once::{Action, ReconcileOutcome};
-pub use registration::{NOT_MANAGED, deregister, hold_registration, register};
+pub use registration::{deregister, hold_registration, register};
 pub use session::Session;
 pub use step::close_interrupted;
 
 use crate::{
-    api::{Desired, Event, Object, ObjectStatus, ProjectObservation, RouteSpec, Time},
+    api::{Desired, Event, NoteReason, Object, ObjectStatus, ProjectObservation, Reason, RouteSpec, Time},
     causes::with_causes,
     decide::{self, Decision, Inputs, StatusInputs},
     host::{Host, HostError},
@@ -106,10 +106,10 @@ pub enum ReconcileError {
 impl ReconcileError {
     /// The error's name for conditions.
     #[must_use]
-    pub const fn reason(&self) -> &'static str {
+    pub fn reason(&self) -> Reason {
         match self {
-            Self::Host(error) => error.reason(),
-            Self::Store(_) => "StateUnavailable",
+            Self::Host(error) => error.reason().into(),
+            Self::Store(_) => NoteReason::StateUnavailable.into(),
         }
     }
 }
@@ -214,7 +214,7 @@ pub fn unseen(store: Option<&Store>, desired: &Desired, error: &ReconcileError) 
         desired.services(),
         previous.as_ref().map(|object| &object.status),
         generation.unwrap_or(1),
-        error.reason(),
+        &error.reason(),
         &decide::with_superseded_by(in_words(store, error), desired),
         now(),
     );

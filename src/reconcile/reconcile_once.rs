@@ -9,7 +9,9 @@ use super::{
     transitions::{Transitions, of_repair},
 };
 use crate::{
-    api::{Attempt, Desired, Event, Object, RouteSpec, RouteTransition, Time, Transition},
+    api::{
+        Attempt, Desired, Event, Object, Reason, RouteSpec, RouteTransition, StandingReason, Time, Transition,
+    },
     decide::{self, Next},
     host::Host,
 };
@@ -114,14 +116,14 @@ impl<H: Host> Reconciler<H> {
     fn give_up(
         &self,
         snapshot: &Snapshot<'_>,
-        reason: String,
+        reason: Reason,
         message: String,
         session: &mut Session,
         journal: Journal<'_>,
     ) -> Result<ReconcileOutcome, ReconcileError> {
         let status = self.save(snapshot, &Transitions::new())?;
         let is_recorded = journal.stalled(snapshot, &reason, &message, &status)?;
-        if reason == decide::NOT_VERIFIED {
+        if reason.is(StandingReason::NotVerified) {
             session.give_up_verifying();
         } else {
             session.settle(&snapshot.observed, &snapshot.decision);

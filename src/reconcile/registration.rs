@@ -4,13 +4,10 @@ use serde_json::json;
 
 use super::ReconcileError;
 use crate::{
-    api::{AuditKind, ConditionType, IncidentOutcome, NewRecord, Object, Time},
-    decide::{self, failed_status},
+    api::{AuditKind, ConditionType, IncidentOutcome, NewRecord, Object, StandingReason, Time},
+    decide::failed_status,
     store::Store,
 };
-
-/// The reason of an object whose manifest is gone. The string is a contract.
-pub const NOT_MANAGED: &str = "NotWatched";
 
 /// The trail and the status say that nobody looks at the object any more, and why. No container is touched. Of an
 /// object whose status has that already nothing is written.
@@ -34,13 +31,13 @@ pub fn deregister(store: &Store, name: &str, why: &str, now: Time) -> Result<(),
         let record = NewRecord {
             incident: Some(incident.id.clone()),
             outcome: Some(outcome.to_string()),
-            evidence: json!({ "reason": NOT_MANAGED, "message": why }),
+            evidence: json!({ "reason": StandingReason::NotManaged, "message": why }),
             ..of(AuditKind::Stalled)
         };
         store.end_incident(&incident.id, now, outcome, None, &record)?;
     }
     if let Some(mut object) = recorded {
-        clear_status(&mut object, NOT_MANAGED, why, now);
+        clear_status(&mut object, StandingReason::NotManaged, why, now);
         store.save_object(&object)?;
     }
     Ok(())
@@ -56,14 +53,15 @@ pub fn hold_registration(store: &Store, name: &str, why: &str, now: Time) -> Res
         return Ok(());
     };
     store.keep_manifest_fault(name, Some(why))?;
-    clear_status(&mut object, decide::MANIFEST_INVALID, why, now);
+    clear_status(&mut object, StandingReason::ManifestInvalid, why, now);
     store.save_object(&object)?;
     Ok(())
 }
 
-fn clear_status(object: &mut Object, reason: &str, why: &str, now: Time) {
+fn clear_status(object: &mut Object, reason: StandingReason, why: &str, now: Time) {
     let (services, before) = (&object.declared.spec.services, &object.status);
-    object.status = failed_status(services, Some(before), before.observed_generation, reason, why, now);
+    object.status =
+        failed_status(services, Some(before), before.observed_generation, &reason.into(), why, now);
 }
 
 /// Records that an object is managed again that was not: otherwise the trail would have steps for an
@@ -82,9 +80,9 @@ pub fn register(store: &Store, name: &str, manifest: &str) -> Result<(), Reconci
 
 fn is_not_managed(object: &Object) -> bool {
     let conditions = &object.status.conditions;
-    conditions
-        .iter()
-        .any(|condition| condition.kind == ConditionType::Ready && condition.reason == NOT_MANAGED)
+    conditions.iter().any(|condition| {
+        condition.kind == ConditionType::Ready && condition.reason.is(StandingReason::NotManaged)
+    })
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::restart_history::RestartHistory;
 use crate::{
-    api::{Drift, Layer, ProjectObservation, Reason, Time},
+    api::{Drift, DriftReason, Layer, ProjectObservation, Time},
     decide::{Decision, Diagnosis, Identity, StabilityWindow, identities},
 };
 
@@ -30,7 +30,7 @@ pub struct Session {
 }
 
 /// How a service stands: its drift, whether something of it is unknown, and what it consists of.
-type ServiceFingerprint = (String, Option<(Layer, Reason)>, bool, Vec<Identity>);
+type ServiceFingerprint = (String, Option<(Layer, DriftReason)>, bool, Vec<Identity>);
 
 /// A service's build that ended just now.
 #[derive(Debug, Clone)]

@@ -84,9 +84,9 @@ impl Store {
     }
 }
 
-/// Goes on to the trail's end, and says it once where that is broken.
+/// Goes on to the trail's end, and says it once where that is broken or cannot be understood.
 pub(super) fn follow(ledger: &mut Ledger, db: &Connection) -> Result<()> {
-    let was_broken = ledger.broken.is_some();
+    let (was_broken, was_unreadable) = (ledger.broken.is_some(), ledger.unreadable.is_some());
     ledger.follow(db, |_| None).map_err(failed(ACTION))?;
     if let Some(bad) = ledger.broken.as_ref().filter(|_| !was_broken) {
         tracing::error!(
@@ -95,10 +95,13 @@ pub(super) fn follow(ledger: &mut Ledger, db: &Connection) -> Result<()> {
             "the audit trail is broken: `undrift audit verify`"
         );
     }
+    if let Some(error) = ledger.unreadable.as_ref().filter(|_| !was_unreadable) {
+        tracing::error!(%error, "what the audit trail says sets nothing free");
+    }
     Ok(())
 }
 
-/// What is put right. The word of a trail that is broken sets nothing free: what is missing in it may be a suspension.
+/// What is put right. The word of a trail that is broken, or that cannot be understood, sets nothing free.
 fn to_repair(
     db: &Connection,
     key: Option<&DigestKey>,
@@ -107,7 +110,7 @@ fn to_repair(
     now: Time,
 ) -> Result<Vec<Difference>> {
     let found = differences(db, key, ledger, object, now)?;
-    if ledger.broken.is_none() {
+    if ledger.is_reliable() {
         return Ok(found);
     }
     let mut holds_back = Vec::new();

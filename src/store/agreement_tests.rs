@@ -220,6 +220,33 @@ fn a_trail_that_is_broken_sets_nothing_free() {
     }
 }
 
+/// A later undrift has written it, or somebody who knows how to make a chain.
+#[test]
+fn a_record_that_cannot_be_understood_sets_nothing_free() {
+    let kinds = [
+        (AuditKind::StepIntended, json!({ "services": "api" })),
+        (AuditKind::StepFinished, json!({ "intent": "the last one" })),
+        (AuditKind::DriftDetected, json!({ "layer": "roof" })),
+        (AuditKind::Stalled, json!({ "attempts": 3 })),
+        (AuditKind::ManifestChanged, json!({ "generation": "next", "specDigest": "v1:sha256:c" })),
+    ];
+    for (kind, evidence) in kinds {
+        let (home, store, ..) = with_open_step();
+        let seq = store.append(&NewRecord { evidence, ..about_shop(kind) }).unwrap();
+        assert!(store.verify().unwrap().is_whole(), "{kind}: its place in the chain is right");
+        testing::tamper(
+            home.path(),
+            "INSERT INTO suspensions SELECT 'bank', since, until, reason, actor FROM suspensions",
+        );
+        store.agree_with_trail_in_all(now()).unwrap();
+        assert_eq!(store.ledger().unreadable.as_ref().map(|error| error.seq), Some(seq), "{kind}");
+        assert!(store.suspension("bank").unwrap().is_some(), "{kind}: it may be what the record tells of");
+        testing::tamper(home.path(), "DELETE FROM suspensions");
+        store.agree_with_trail_in_all(now()).unwrap();
+        assert!(store.suspension("shop").unwrap().is_some(), "{kind}");
+    }
+}
+
 #[test]
 fn a_person_is_heard_who_writes_beside_a_process_that_follows_the_trail() {
     let (home, store, ..) = with_open_step();

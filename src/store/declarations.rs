@@ -5,9 +5,9 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{
     RecordFilter, Store,
-    error::{Result, failed},
+    error::{Result, StoreError, failed},
 };
-use crate::api::{AuditKind, Desired};
+use crate::api::{AuditKind, Desired, RecordReader};
 
 impl Store {
     /// Keeps what an object is declared as; writes only where that is new.
@@ -63,10 +63,16 @@ impl Store {
         for (object, text) in rows {
             match serde_json::from_str::<Desired>(&text) {
                 Err(error) => tracing::warn!(object, %error, "what it was declared as last cannot be read"),
-                Ok(desired) if self.recorded_digest(&object)?.as_deref() != Some(&desired.spec_digest) => {
-                    tracing::warn!(object, "what it was declared as last is not what the trail names");
-                }
-                Ok(desired) => declared.push(desired),
+                Ok(desired) => match self.recorded_digest(&object) {
+                    Err(StoreError::NotUnderstood(error)) => {
+                        tracing::warn!(object, %error, "what it was declared as last cannot be compared");
+                    }
+                    Err(error) => return Err(error),
+                    Ok(Some(digest)) if digest == desired.spec_digest => declared.push(desired),
+                    Ok(_) => {
+                        tracing::warn!(object, "what it was declared as last is not what the trail names")
+                    }
+                },
             }
         }
         Ok(declared)
@@ -78,7 +84,8 @@ impl Store {
         let records = self.records(&filter)?;
         let mut digests =
             records.iter().rev().filter(|record| record.kind == AuditKind::ManifestChanged.as_str());
-        Ok(digests.find_map(|record| record.evidence["specDigest"].as_str().map(str::to_owned)))
+        let generation = digests.find_map(|record| RecordReader::new(record).generation().transpose());
+        Ok(generation.transpose()?.map(|(_, digest)| digest))
     }
 }
 

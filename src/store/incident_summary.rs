@@ -10,7 +10,7 @@ use super::{
     error::{Result as StoreResult, failed},
     trail::number,
 };
-use crate::api::{AuditKind, Drift, EventError, Layer, Reason};
+use crate::api::{AuditKind, Drift, DriftReason, EventError, Layer};
 
 const ACTION: &str = "read what an incident has come to";
 
@@ -20,7 +20,7 @@ pub struct IncidentSummary {
     /// The number of the record with which an occurrence of it ended last; 0 where none has.
     pub last_end: u64,
     /// What each service was told to drift in, whenever in the incident that was.
-    pub drifted: BTreeSet<(String, Layer, Reason)>,
+    pub drifted: BTreeSet<(String, Layer, DriftReason)>,
     /// The services that were told to drift, and not to be verified since.
     pub unverified: BTreeSet<String>,
 }
@@ -82,13 +82,13 @@ impl SummarizedRecord {
 
 impl IncidentSummary {
     fn add(&mut self, record: &SummarizedRecord) -> Result<(), EventError> {
-        match record.kind.parse() {
-            Ok(AuditKind::DriftDetected) => {
+        match AuditKind::named(&record.kind) {
+            Some(AuditKind::DriftDetected) => {
                 let (service, Drift { layer, reason, .. }) = (record.service()?.to_owned(), record.drift()?);
                 self.unverified.insert(service.clone());
                 self.drifted.insert((service, layer, reason));
             }
-            Ok(AuditKind::Verified) => {
+            Some(AuditKind::Verified) => {
                 self.unverified.remove(record.service()?);
             }
             _ => self.last_end = record.seq,

@@ -16,10 +16,12 @@ use super::{
     chain::{Bad, Chain},
     recent_steps::kept_since,
     steps::{OpenIntent, signed},
-    time::read_option,
     trail::StoredRecord,
 };
-use crate::api::{Attempt, AuditKind, AuditRecord, RecentStep, StepFields, StepOutcome, Suspension, Time};
+use crate::api::{
+    Attempt, AuditKind, AuditRecord, Drift, EventError, RecentStep, RecordReader, StepOutcome, Suspension,
+    Time,
+};
 
 /// What the trail says up to one of its records.
 #[derive(Debug, Default)]
@@ -27,6 +29,8 @@ pub(super) struct Ledger {
     pub(super) chain: Chain,
     /// The first record that is not whole. What comes after it counts as far as it is whole itself.
     pub(super) broken: Option<Bad>,
+    /// The first record that is whole and cannot be understood: a later undrift has written it, or somebody with all hashes.
+    pub(super) unreadable: Option<EventError>,
     pub(super) objects: BTreeMap<String, ObjectLedger>,
     /// The steps without an outcome, by their intents.
     pub(super) open: BTreeMap<u64, OpenIntent>,
@@ -60,7 +64,7 @@ pub(super) struct OpenIncidentLedger {
     /// Its first drift since it opened: the record, the service and the drift.
     pub(super) began: u64,
     pub(super) opened_at: Time,
-    pub(super) drift: BTreeMap<String, Value>,
+    pub(super) drift: BTreeMap<String, Drift>,
     /// The last intent in it that names the digest of the evidence from before, with that digest.
     pub(super) before: Option<(u64, String)>,
 }
@@ -96,7 +100,8 @@ impl Ledger {
             });
             // What is not whole must not set anything free; that somebody suspended the object still counts.
             if bad.is_none() || stored.record.kind == AuditKind::Suspended.as_str() {
-                self.add(&stored.into_record());
+                let added = self.add(&stored.into_record());
+                self.unreadable = self.unreadable.take().or(added.err());
             }
             self.broken = self.broken.take().or(bad);
         }
@@ -128,22 +133,27 @@ impl Ledger {
         self.counted.retain(|_, counted| counted.steps.iter().any(|step| step.at > since));
     }
 
-    fn add(&mut self, record: &AuditRecord) {
+    /// Whether its word may set anything free: what is missing in it, or cannot be understood, may be a suspension.
+    pub(super) const fn is_reliable(&self) -> bool {
+        self.broken.is_none() && self.unreadable.is_none()
+    }
+
+    fn add(&mut self, record: &AuditRecord) -> Result<(), EventError> {
         if let Some(incident) = &record.incident {
             *self.records.entry(incident.clone()).or_default() += 1;
         }
-        let (Ok(kind), Ok(at)) = (record.kind.parse::<AuditKind>(), record.time.parse::<Time>()) else {
-            return;
-        };
+        let read = RecordReader::new(record);
+        let (kind, at) = (read.kind()?, read.time()?);
         self.heed_clock(at);
         match kind {
-            AuditKind::StepIntended => self.intended(record, at),
-            AuditKind::StepFinished | AuditKind::StepInterrupted => self.ended(record, kind),
+            AuditKind::StepIntended => self.intended(record, at)?,
+            AuditKind::StepFinished | AuditKind::StepInterrupted => self.ended(record, kind)?,
             AuditKind::Retried => self.retried(record),
             _ => {}
         }
-        if let Some(object) = &record.object {
-            self.objects.entry(object.clone()).or_default().add(record, kind, at);
+        match &record.object {
+            Some(object) => self.objects.entry(object.clone()).or_default().add(record, kind, at),
+            None => Ok(()),
         }
     }
 
@@ -155,20 +165,28 @@ impl Ledger {
         }
     }
 
-    fn intended(&mut self, record: &AuditRecord, at: Time) {
-        if let Some(open) = open_intent(record, at) {
-            self.open.insert(record.seq, open);
-        }
-        let steps: Vec<RecentStep> = listed(record, "recentSteps");
+    fn intended(&mut self, record: &AuditRecord, at: Time) -> Result<(), EventError> {
+        let read = RecordReader::new(record);
+        let open = OpenIntent {
+            seq: record.seq,
+            object: record.object.clone(),
+            incident: record.incident.clone(),
+            step: read.step()?,
+            services: read.services()?,
+            time: at,
+        };
+        self.open.insert(record.seq, open);
+        let steps = read.recent_steps()?;
         if let Some(step) = steps.first() {
             // As the table of them does when it gets a new one.
             self.forget_before(kept_since(step.at));
             self.counted.insert(record.seq, Counted { recorded_at: at, steps });
         }
+        Ok(())
     }
 
-    fn ended(&mut self, record: &AuditRecord, kind: AuditKind) {
-        let Some(intent) = record.evidence["intent"].as_u64() else { return };
+    fn ended(&mut self, record: &AuditRecord, kind: AuditKind) -> Result<(), EventError> {
+        let Some(intent) = RecordReader::new(record).intent()? else { return Ok(()) };
         let ended = self.open.remove(&intent);
         if record.outcome.as_deref() == Some(StepOutcome::NotBegun.as_str()) {
             self.counted.remove(&intent);
@@ -178,6 +196,7 @@ impl Ledger {
             let of_it = ledger.attempts.iter_mut().filter(|(_, row)| ended.services.contains(&row.service));
             of_it.for_each(|(_, row)| row.pending = None);
         }
+        Ok(())
     }
 
     fn retried(&mut self, record: &AuditRecord) {
@@ -187,32 +206,34 @@ impl Ledger {
 }
 
 impl ObjectLedger {
-    fn add(&mut self, record: &AuditRecord, kind: AuditKind, at: Time) {
-        let rows: Vec<Attempt> = listed(record, "attempts");
+    fn add(&mut self, record: &AuditRecord, kind: AuditKind, at: Time) -> Result<(), EventError> {
+        let read = RecordReader::new(record);
         match kind {
-            AuditKind::Suspended => self.suspended = Some((record.seq, suspension(record, at))),
+            AuditKind::Suspended => self.suspended = Some((record.seq, read.suspension(at))),
             AuditKind::Resumed => self.suspended = None,
             AuditKind::Retried => self.attempts.clear(),
-            AuditKind::ManifestChanged => self.changed(record),
+            AuditKind::ManifestChanged => self.changed(record.seq, read.generation()?),
             // The verification begins the budget anew; a row that stays longer does so by a rule of its own.
             AuditKind::Verified => {
                 self.attempts.retain(|(_, row)| Some(&row.service) != record.service.as_ref());
             }
             AuditKind::StepIntended => {
+                let rows = read.attempts()?;
                 self.attempts.retain(|(_, known)| !rows.iter().any(|row| row.is_of_the_same(known)));
                 self.attempts.extend(rows.into_iter().map(|row| (record.seq, row)));
-                self.keep_before(record);
+                self.keep_before(record, read.before_digest()?);
             }
             // What a person had forgotten meanwhile stays forgotten.
-            AuditKind::StepFinished => self.update(record.seq, &rows),
-            AuditKind::DriftDetected => self.drifts(record, at),
+            AuditKind::StepFinished => self.update(record.seq, &read.attempts()?),
+            AuditKind::DriftDetected => self.drifts(record, read.drift()?, at),
             AuditKind::Stalled | AuditKind::Reconciled => {
-                self.update(record.seq, &rows);
                 self.incident =
                     self.incident.take().filter(|open| Some(&open.id) != record.incident.as_ref());
+                self.update(record.seq, &read.attempts()?);
             }
             _ => {}
         }
+        Ok(())
     }
 
     fn update(&mut self, seq: u64, rows: &[Attempt]) {
@@ -224,71 +245,31 @@ impl ObjectLedger {
     }
 
     /// Another spec begins with a budget of its own.
-    fn changed(&mut self, record: &AuditRecord) {
-        let (number, digest) =
-            (record.evidence["generation"].as_i64(), record.evidence["specDigest"].as_str());
-        if let (Some(number), Some(digest)) = (number, digest) {
-            self.generation = Some((record.seq, RecordedGeneration { number, digest: digest.to_owned() }));
+    fn changed(&mut self, seq: u64, generation: Option<(i64, String)>) {
+        if let Some((number, digest)) = generation {
+            self.generation = Some((seq, RecordedGeneration { number, digest }));
             self.attempts.clear();
         }
     }
 
-    fn drifts(&mut self, record: &AuditRecord, at: Time) {
+    fn drifts(&mut self, record: &AuditRecord, drift: Drift, at: Time) {
         let (Some(id), Some(service)) = (&record.incident, &record.service) else { return };
-        let (layer, reason) = (&record.evidence["layer"], &record.evidence["reason"]);
-        let drift = serde_json::json!({
-            "layer": layer, "reason": reason, "message": record.evidence["message"],
-        });
-        let drift = BTreeMap::from([(service.clone(), drift)]);
         match &mut self.incident {
             Some(open) if open.id == *id => {}
             open => {
+                let drift = BTreeMap::from([(service.clone(), drift)]);
                 let (id, began) = (id.clone(), record.seq);
                 *open = Some(OpenIncidentLedger { id, began, opened_at: at, drift, before: None });
             }
         }
     }
 
-    fn keep_before(&mut self, record: &AuditRecord) {
-        let Some(digest) = record.evidence["beforeDigest"].as_str() else { return };
+    fn keep_before(&mut self, record: &AuditRecord, digest: Option<String>) {
         let open = self.incident.as_mut().filter(|open| Some(&open.id) == record.incident.as_ref());
-        if let Some(open) = open {
-            open.before = Some((record.seq, digest.to_owned()));
+        if let (Some(open), Some(digest)) = (open, digest) {
+            open.before = Some((record.seq, digest));
         }
     }
-}
-
-/// What a record lists in its evidence. What is not understood is of another version, and nothing follows from it.
-fn listed<T: serde::de::DeserializeOwned>(record: &AuditRecord, key: &str) -> Vec<T> {
-    let found = record.evidence.get(key).cloned();
-    found.and_then(|rows| serde_json::from_value(rows).ok()).unwrap_or_default()
-}
-
-fn suspension(record: &AuditRecord, at: Time) -> Suspension {
-    let evidence = &record.evidence;
-    // An end that cannot be read is none: only a person ends it then.
-    let until = read_option(evidence["until"].as_str()).unwrap_or_default();
-    let reason = evidence["reason"].as_str().unwrap_or_default().to_owned();
-    Suspension { since: at, until, reason, actor: record.actor.clone() }
-}
-
-/// The step of an intent; `None` where the record tells of no step that is known.
-fn open_intent(record: &AuditRecord, time: Time) -> Option<OpenIntent> {
-    let is = |key: &str| record.evidence[key] == Value::Bool(true);
-    let fields = StepFields {
-        step: serde_json::from_value(Value::from(record.step.as_deref()?)).ok()?,
-        no_cache: is("noCache"),
-        force_recreate: is("forceRecreate"),
-        no_recreate: is("noRecreate"),
-    };
-    Some(OpenIntent {
-        seq: record.seq,
-        object: record.object.clone(),
-        incident: record.incident.clone(),
-        step: fields.into(),
-        services: listed(record, "services"),
-        time,
-    })
 }
 
 /// The digest of an incident's evidence from before its first step, as an intent names it.

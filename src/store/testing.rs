@@ -11,7 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{Clock, NewIncident, Store, folder::FILE};
-use crate::api::{Attempt, Incident, Layer, Reason, Time};
+use crate::api::{Attempt, DriftReason, Incident, Layer, Time};
 
 /// Where the tests' clock starts.
 pub(crate) fn start() -> Time {
@@ -37,7 +37,7 @@ pub(crate) fn attempt(attempts: u32) -> Attempt {
         object: "shop".into(),
         service: "api".into(),
         layer: Layer::Artifact,
-        reason: Reason::ModuleMissing,
+        reason: DriftReason::ModuleMissing,
         source_digest: None,
         generation: 1,
         attempts,

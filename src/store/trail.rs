@@ -11,7 +11,7 @@ use super::{
     steps::signed,
     time::stamp,
 };
-use crate::api::{AuditKind, AuditRecord, NewRecord, RecordedEvent, Time};
+use crate::api::{AuditKind, AuditRecord, NewRecord, RecordReader, RecordedEvent, Time};
 
 /// Which records of the trail; all of them without a field.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,9 +39,10 @@ impl RecordFilter {
         };
         match record.service.as_deref() {
             Some(service) => service == wanted,
-            None => record.evidence["services"]
-                .as_array()
-                .is_some_and(|services| services.iter().any(|service| service == wanted)),
+            None => {
+                let services = RecordReader::new(record).services();
+                services.is_ok_and(|services| services.iter().any(|service| service == wanted))
+            }
         }
     }
 }

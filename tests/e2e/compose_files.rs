@@ -64,7 +64,7 @@ fn everything(project: &Project) -> String {
     [containers, networks, volumes].concat()
 }
 
-/// Two looks that say the same and change nothing: the drifts of all services, `service: layer Reason`.
+/// Two looks that say the same and change nothing: the drifts of all services, `service: layer DriftReason`.
 #[track_caller]
 fn drifts(project: &Project, code: i32) -> Vec<String> {
     let before = everything(project);

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    api::{Attempt, ContainerState, Fact, Object, ProjectObservation, Reason, Suspension, Time},
+    api::{Attempt, ContainerState, DriftReason, Fact, Object, ProjectObservation, Suspension, Time},
     decide::{self, History, Inputs, StatusInputs, identities},
     fixtures::{answer_mut, at, container_mut, desired, desired_with, healthy, incident, status},
 };
@@ -80,7 +80,7 @@ fn an_artifact_whose_budget_is_spent() {
         object: "backoffice".into(),
         service: "api".into(),
         layer: Layer::Artifact,
-        reason: Reason::ModuleMissing,
+        reason: DriftReason::ModuleMissing,
         source_digest: Some("sha256:source-2 config:hash".into()),
         generation: 1,
         attempts: 3,
@@ -120,7 +120,7 @@ fn a_repair_that_waits_for_its_backoff() {
         object: "backoffice".into(),
         service: "api".into(),
         layer: Layer::Container,
-        reason: Reason::NotRunning,
+        reason: DriftReason::NotRunning,
         source_digest: Some("sha256:source-2 config:hash".into()),
         generation: 1,
         attempts: 1,

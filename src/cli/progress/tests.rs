@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    api::{CommandEnd, Drift, Layer, PlannedStep, Reason, Step, Transition},
+    api::{CommandEnd, Drift, DriftReason, Layer, PlannedStep, Step, Transition},
     decide::{self, History, Inputs},
     fixtures::{at, desired, incident},
     host::StepReport,
@@ -94,7 +94,7 @@ fn a_repair_that_succeeds() {
 fn a_repair_that_fails() {
     let drift = Drift {
         layer: Layer::Container,
-        reason: Reason::CrashLooping,
+        reason: DriftReason::CrashLooping,
         message: "backoffice-api-1 was restarted 3 times".into(),
     };
     let (_, plan) = decided();
@@ -128,7 +128,7 @@ fn a_repair_that_fails() {
 #[test]
 fn the_narrator_cannot_steer_the_terminal() {
     let evil = "\u{1b}]0;owned\u{7}\u{1b}[2J";
-    let drift = Drift { layer: Layer::Route, reason: Reason::Absent, message: evil.into() };
+    let drift = Drift { layer: Layer::Route, reason: DriftReason::Absent, message: evil.into() };
     let failed = report(StepOutcome::Failed, evil, 1);
     let (_, plan) = decided();
     let text = printed(&[

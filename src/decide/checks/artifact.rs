@@ -2,8 +2,8 @@
 
 use super::{LayerVerdict, ServiceView, worst};
 use crate::api::{
-    Fact, ModuleObservation, ModuleSpec, Presence, Reason, ServiceObservation, SourceComparison, SourceDrift,
-    Time, compare_sources, knows_less,
+    DriftReason, Fact, ModuleObservation, ModuleSpec, Presence, ServiceObservation, SourceComparison,
+    SourceDrift, Time, compare_sources, knows_less,
 };
 
 pub(super) fn check(view: ServiceView<'_>) -> LayerVerdict {
@@ -31,7 +31,7 @@ pub(super) fn check(view: ServiceView<'_>) -> LayerVerdict {
 fn without_image(view: ServiceView<'_>) -> LayerVerdict {
     let reference = &view.seen.artifact.reference;
     if view.seen.buildable {
-        return LayerVerdict::Broken(Reason::ImageMissing, format!("there is no image {reference}"));
+        return LayerVerdict::Broken(DriftReason::ImageMissing, format!("there is no image {reference}"));
     }
     match &view.seen.containers {
         Fact::Known(containers) if containers.is_empty() => LayerVerdict::Undeclared,
@@ -44,11 +44,11 @@ fn module(spec: &ModuleSpec, seen: &ModuleObservation, reference: &str) -> Layer
     match &seen.presence {
         Fact::Known(Presence::Present) => LayerVerdict::AsDeclared(None),
         Fact::Known(Presence::Missing) => LayerVerdict::Broken(
-            Reason::ModuleMissing,
+            DriftReason::ModuleMissing,
             format!("module {name} is not in the image {reference}: no {path}"),
         ),
         Fact::Known(Presence::WrongType) => LayerVerdict::Broken(
-            Reason::ModuleMissing,
+            DriftReason::ModuleMissing,
             format!("module {name} is not in the image {reference}: {path} is not what is declared"),
         ),
         Fact::Unknown(why) => {
@@ -100,7 +100,7 @@ fn since(then: EarlierSource<'_>, now: &str, policy: SourceDrift) -> LayerVerdic
             "whether the source has changed since this image was built is not known: another version of undrift built it".into(),
         )),
         (SourceComparison::Changed, SourceDrift::Enforce) => {
-            LayerVerdict::Broken(Reason::SourceChanged, then.changed)
+            LayerVerdict::Broken(DriftReason::SourceChanged, then.changed)
         }
         (SourceComparison::Changed, _) => LayerVerdict::AsDeclared(Some(then.reported)),
     }

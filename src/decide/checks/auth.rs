@@ -2,7 +2,7 @@
 
 use super::{LayerVerdict, ServiceView, replicas, worst};
 use crate::{
-    api::{Answer, Auth, Fact, Reason, RouteAnswer, RouteSpec, TOO_MANY_REQUESTS, UnknownReason},
+    api::{Answer, Auth, DriftReason, Fact, RouteAnswer, RouteSpec, TOO_MANY_REQUESTS, UnknownReason},
     oracle::{AWAY, statuses},
 };
 
@@ -47,14 +47,14 @@ fn one(spec: &RouteSpec, auth: &Auth, answer: &RouteAnswer) -> LayerVerdict {
     let expected = statuses(&auth.expect);
     if spec.absent_with_credentials().contains(&status) {
         return LayerVerdict::Broken(
-            Reason::Absent,
+            DriftReason::Absent,
             format!(
                 "route {name} answers {status}{at} with credentials: it is not there; expected {expected}"
             ),
         );
     }
     LayerVerdict::Broken(
-        Reason::Rejected,
+        DriftReason::Rejected,
         format!("route {name} answers {status}{at} with credentials; expected {expected}"),
     )
 }
@@ -85,7 +85,7 @@ fn opened(spec: &RouteSpec, answer: &RouteAnswer, status: u16) -> LayerVerdict {
     // A status that is declared for both is no contradiction.
     if without == Some(status) && !spec.expect.contains(&status) {
         return LayerVerdict::Broken(
-            Reason::NotEnforced,
+            DriftReason::NotEnforced,
             format!("route {name} answers {status}{at} without credentials as it does with them"),
         );
     }

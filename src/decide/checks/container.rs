@@ -4,8 +4,8 @@ use chrono::TimeDelta;
 
 use super::{Inputs, LayerVerdict, ServiceView, job, namespace, network, replicas, worst};
 use crate::api::{
-    ConfigDifference, ContainerObservation, ContainerState, Fact, Health, ModuleInContainer, ModuleSpec,
-    Presence, Reason, Time, Upgrades,
+    ConfigDifference, ContainerObservation, ContainerState, DriftReason, Fact, Health, ModuleInContainer,
+    ModuleSpec, Presence, Time, Upgrades,
 };
 
 /// A container that ran for less than this counts as crashed again: the engine's own rule for the delay of its
@@ -33,7 +33,7 @@ pub(super) fn check(view: ServiceView<'_>) -> LayerVerdict {
     }
     // A pause is a person's, and makes `up` fail for the whole service: it comes before all other reasons.
     if let Some(paused) = containers.iter().find(|c| c.state == ContainerState::Paused) {
-        return broken(Reason::Paused, format!("{} is paused: a person has chosen that", paused.name));
+        return broken(DriftReason::Paused, format!("{} is paused: a person has chosen that", paused.name));
     }
     if let Some(missing) = replicas::missing(view, containers) {
         return missing;
@@ -44,7 +44,7 @@ pub(super) fn check(view: ServiceView<'_>) -> LayerVerdict {
     if let Some(of_job) = job::check(view, containers) {
         return of_job;
     }
-    // Reason by reason, not container by container: what `up` mends comes before what a restart might.
+    // DriftReason by reason, not container by container: what `up` mends comes before what a restart might.
     let fixed_by_up: [ReplicaCheck; 8] = [
         crash_looping_now,
         not_running,
@@ -83,7 +83,7 @@ fn other_directory(view: ServiceView<'_>, containers: &[ContainerObservation]) -
         "{what} in {directory}, which is another project of the name {project}: give one of the two a `name:` of its own, \
          or set `project.takeOver: true`"
     );
-    Some(broken(Reason::OtherDirectory, message))
+    Some(broken(DriftReason::OtherDirectory, message))
 }
 
 /// The engine is between two starts of it: whatever else is wrong, it was seen to die.
@@ -113,7 +113,7 @@ fn not_running(view: ServiceView<'_>, c: &ContainerObservation) -> LayerVerdict 
             let code = c.exit_code.map(|code| format!(" with code {code}")).unwrap_or_default();
             let code = if state == ContainerState::Exited { code } else { String::new() };
             let port = if c.port_taken { PORT_TAKEN } else { "" };
-            broken(Reason::NotRunning, format!("{} is {}{code}{port}", c.name, state.as_str()))
+            broken(DriftReason::NotRunning, format!("{} is {}{code}{port}", c.name, state.as_str()))
         }
     }
 }
@@ -122,7 +122,7 @@ fn image(view: ServiceView<'_>, c: &ContainerObservation) -> LayerVerdict {
     match &view.seen.artifact.image {
         Fact::Known(Some(id)) if *id == c.image_id => fine(),
         Fact::Known(Some(id)) => broken(
-            Reason::ImageOutdated,
+            DriftReason::ImageOutdated,
             format!(
                 "{} runs image {}, while {} is {}",
                 c.name,
@@ -148,7 +148,7 @@ fn config(view: ServiceView<'_>, c: &ContainerObservation) -> LayerVerdict {
         // The same configuration: an upgrade of Compose repairs nothing, unless the manifest says so.
         _ if c.only_upgraded && reports_upgrades(view) => fine(),
         Fact::Known(true) => broken(
-            Reason::ConfigChanged,
+            DriftReason::ConfigChanged,
             format!(
                 "{} was created from another configuration than the Compose files describe now: {}",
                 c.name,
@@ -205,14 +205,16 @@ fn module(
                 let there = in_image.is_some_and(|p| *p == Fact::Known(Presence::Present));
                 let image = if there { "the image has it; " } else { "" };
                 broken(
-                    Reason::ShadowedByMount,
+                    DriftReason::ShadowedByMount,
                     format!(
                         "module {name} is not in {}: {image}the {} {} at {} hides {path}, and no rebuild changes that",
                         c.name, mount.kind, mount.source, mount.destination
                     ),
                 )
             }
-            None => broken(Reason::ModuleMissing, format!("module {name} is not in {}: no {path}", c.name)),
+            None => {
+                broken(DriftReason::ModuleMissing, format!("module {name} is not in {}: no {path}", c.name))
+            }
         },
     }
 }
@@ -251,7 +253,9 @@ pub fn within_start_grace(c: &ContainerObservation, now: Time) -> bool {
 
 fn health(_: ServiceView<'_>, c: &ContainerObservation) -> LayerVerdict {
     match c.health {
-        Some(Health::Unhealthy) => broken(Reason::Unhealthy, format!("the health check of {} fails", c.name)),
+        Some(Health::Unhealthy) => {
+            broken(DriftReason::Unhealthy, format!("the health check of {} fails", c.name))
+        }
         Some(Health::Starting) => {
             LayerVerdict::not_known(format!("the health check of {} has not passed yet", c.name))
         }
@@ -262,7 +266,7 @@ fn health(_: ServiceView<'_>, c: &ContainerObservation) -> LayerVerdict {
 fn looping(c: &ContainerObservation) -> LayerVerdict {
     let code = c.exit_code.map(|code| format!(", last with code {code}")).unwrap_or_default();
     broken(
-        Reason::CrashLooping,
+        DriftReason::CrashLooping,
         format!("{} dies and is started again: {} restarts{code}", c.name, c.restart_count),
     )
 }
@@ -271,7 +275,7 @@ const fn fine() -> LayerVerdict {
     LayerVerdict::AsDeclared(None)
 }
 
-const fn broken(reason: Reason, message: String) -> LayerVerdict {
+const fn broken(reason: DriftReason, message: String) -> LayerVerdict {
     LayerVerdict::Broken(reason, message)
 }
 

@@ -16,7 +16,7 @@ pub(super) use job::has_ended_well;
 pub(super) use namespace::is_fixed_by_a_restart;
 
 use super::Inputs;
-use crate::api::{Drift, Layer, Note, Reason, ServiceObservation, ServiceSpec, UnknownReason};
+use crate::api::{Drift, DriftReason, Layer, Note, ServiceObservation, ServiceSpec, UnknownReason};
 
 /// What a check finds of its layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub enum LayerVerdict {
     /// Observed as declared. The note is for what is worth saying all the same.
     AsDeclared(Option<String>),
     /// The evidence contradicts the spec.
-    Broken(Reason, String),
+    Broken(DriftReason, String),
     /// Not enough could be seen, and nothing behind it is repaired.
     Unknown(UnknownReason, String),
     /// Not enough could be seen to call it as declared, and no repair of a later layer rests on it.
@@ -90,7 +90,7 @@ impl Diagnosis {
 
     /// Whether an image waits to be brought up.
     pub(super) const fn awaits_up(&self) -> bool {
-        matches!(self.layer(Layer::Container), LayerVerdict::Broken(Reason::ImageOutdated, _))
+        matches!(self.layer(Layer::Container), LayerVerdict::Broken(DriftReason::ImageOutdated, _))
     }
 
     fn new(service: &str, layers: [LayerVerdict; 5]) -> Self {

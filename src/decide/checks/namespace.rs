@@ -4,7 +4,8 @@ use chrono::TimeDelta;
 
 use super::{Inputs, LayerVerdict, ServiceView};
 use crate::api::{
-    ContainerObservation, ContainerState, Fact, JoinOwner, Joined, OtherContainer, Reason, ServiceObservation,
+    ContainerObservation, ContainerState, DriftReason, Fact, JoinOwner, Joined, OtherContainer,
+    ServiceObservation,
 };
 
 /// For so long after a start of the other container somebody may be about to restart this one, too, as `docker compose restart`
@@ -23,7 +24,7 @@ fn one(view: ServiceView<'_>, c: &ContainerObservation, joined: &Joined) -> Laye
         Fact::Known(None) => {
             let lost = format!("{} shares the {} of a container that is gone", c.name, joined.what);
             let blocked = blocking(view.inputs, view.seen).map(|why| format!(": {why}")).unwrap_or_default();
-            LayerVerdict::Broken(Reason::NamespaceLost, format!("{lost}{blocked}"))
+            LayerVerdict::Broken(DriftReason::NamespaceLost, format!("{lost}{blocked}"))
         }
         Fact::Known(Some(other)) if joined.what.is_namespace() && c.state == ContainerState::Running => {
             of_other(view, c, joined, other)
@@ -55,7 +56,7 @@ fn of_other(
             ))
         }
         Some((theirs, ours)) if ours < theirs => LayerVerdict::Broken(
-            Reason::NamespaceLost,
+            DriftReason::NamespaceLost,
             format!(
                 "{} shares the {} of {}, which was started again since: it still has the one of before",
                 c.name, joined.what, other.name

@@ -4,7 +4,7 @@
 use super::{LayerVerdict, ServiceView};
 use crate::api::{
     AttachedNetwork, Attachments, BoundPort, ContainerObservation, ContainerState, DeclaredNetwork,
-    DeclaredPort, Fact, NetworkObservation, NetworkUser, Reason, ServiceObservation,
+    DeclaredPort, DriftReason, Fact, NetworkObservation, NetworkUser, ServiceObservation,
 };
 
 /// The engine's own network, whose containers' ports are bound.
@@ -23,7 +23,7 @@ pub(super) fn attachments(view: ServiceView<'_>, c: &ContainerObservation) -> La
         ports.find_map(|port| unpublished(port, &c.attachments))
     });
     match wrong {
-        Some(what) => LayerVerdict::Broken(Reason::NetworkChanged, format!("{} {what}", c.name)),
+        Some(what) => LayerVerdict::Broken(DriftReason::NetworkChanged, format!("{} {what}", c.name)),
         None => LayerVerdict::AsDeclared(None),
     }
 }
@@ -74,7 +74,7 @@ pub(super) fn contents(_: ServiceView<'_>, c: &ContainerObservation) -> LayerVer
     let verdicts = c.contents.iter().map(|content| match &content.differs {
         Fact::Known(false) => LayerVerdict::AsDeclared(None),
         Fact::Known(true) => LayerVerdict::Broken(
-            Reason::ConfigChanged,
+            DriftReason::ConfigChanged,
             format!(
                 "{} was created with another content of {} than the Compose files have now",
                 c.name, content.name
@@ -94,7 +94,7 @@ pub(super) fn definitions(view: ServiceView<'_>) -> LayerVerdict {
     match networks.iter().find(|network| !network.differences.is_empty()) {
         None => LayerVerdict::AsDeclared(None),
         Some(network) => LayerVerdict::Broken(
-            Reason::NetworkDefinitionChanged,
+            DriftReason::NetworkDefinitionChanged,
             format!(
                 "the network {} was made from another definition ({}) than the Compose files have now",
                 network.name,

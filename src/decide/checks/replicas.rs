@@ -1,7 +1,7 @@
 //! How many replicas there are, and how many are declared.
 
 use super::{LayerVerdict, ServiceView};
-use crate::api::{ContainerObservation, ContainerState, Reason, Time};
+use crate::api::{ContainerObservation, ContainerState, DriftReason, Time};
 
 /// Whether fewer are there than declared.
 pub(super) fn missing(view: ServiceView<'_>, containers: &[ContainerObservation]) -> Option<LayerVerdict> {
@@ -11,7 +11,7 @@ pub(super) fn missing(view: ServiceView<'_>, containers: &[ContainerObservation]
             (0, 1) => "there is no container".to_owned(),
             _ => format!("there are {there} of {wanted} containers"),
         };
-        LayerVerdict::Broken(Reason::Missing, message)
+        LayerVerdict::Broken(DriftReason::Missing, message)
     })
 }
 
@@ -33,7 +33,7 @@ pub(super) fn surplus(view: ServiceView<'_>, containers: &[ContainerObservation]
             "{message}; {} is younger than the time that a repair has to be verified, so somebody may be rolling it out",
             young.name
         )),
-        None => LayerVerdict::Broken(Reason::Surplus, message),
+        None => LayerVerdict::Broken(DriftReason::Surplus, message),
     }
 }
 

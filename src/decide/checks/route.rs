@@ -2,7 +2,7 @@
 
 use super::{LayerVerdict, ServiceView, replicas, worst};
 use crate::{
-    api::{Note, NoteReason, Reason, RouteAnswer, RouteSpec, RouteStatus},
+    api::{DriftReason, Note, NoteReason, RouteAnswer, RouteSpec, RouteStatus},
     oracle::{Finding, finding},
 };
 
@@ -26,7 +26,7 @@ fn one(view: ServiceView<'_>, spec: &RouteSpec, answer: &RouteAnswer) -> LayerVe
     match finding(spec, answer) {
         Finding::Exposed(remark) => LayerVerdict::AsDeclared(remark),
         Finding::Ambiguous(message) if is_after_a_repair(view, spec) => {
-            LayerVerdict::Broken(Reason::Indistinguishable, message)
+            LayerVerdict::Broken(DriftReason::Indistinguishable, message)
         }
         Finding::Ambiguous(_) => LayerVerdict::AsDeclared(None),
         Finding::Broken(reason, message) => LayerVerdict::Broken(reason, message),

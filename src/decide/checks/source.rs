@@ -1,7 +1,7 @@
 //! The source layer: is the module in the project directory?
 
 use super::{LayerVerdict, ServiceView, worst};
-use crate::api::{Fact, ModuleSpec, Presence, Reason};
+use crate::api::{DriftReason, Fact, ModuleSpec, Presence};
 
 pub(super) fn check(view: ServiceView<'_>) -> LayerVerdict {
     let modules = view.spec.modules.iter().zip(&view.seen.source.modules);
@@ -14,11 +14,11 @@ fn verdict(spec: &ModuleSpec, seen: Option<&Fact<Presence>>) -> LayerVerdict {
     match seen {
         Fact::Known(Presence::Present) => LayerVerdict::AsDeclared(None),
         Fact::Known(Presence::Missing) => LayerVerdict::Broken(
-            Reason::ModuleMissing,
+            DriftReason::ModuleMissing,
             format!("module {name} is not in the source: {path} does not exist in the project directory"),
         ),
         Fact::Known(Presence::WrongType) => LayerVerdict::Broken(
-            Reason::ModuleMissing,
+            DriftReason::ModuleMissing,
             format!("module {name} is not in the source: {path} exists and is not what is declared"),
         ),
         Fact::Unknown(why) => LayerVerdict::not_known(format!("source of module {name}: {why}")),

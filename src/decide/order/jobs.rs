@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{OrderedService, StepOrder, UpPhase, phase};
 use crate::{
-    api::{ContainerObservation, ContainerState, Fact, Layer, Step, StepKind, Ties, Time},
+    api::{
+        ContainerObservation, ContainerState, Fact, Layer, Reason, StallReason, Step, StepKind, Ties, Time,
+    },
     decide::{
         Diagnosis, Inputs, LayerVerdict, Repair, RepairOption,
         checks::has_ended_well,
@@ -190,7 +192,7 @@ fn await_end(inputs: Inputs<'_>, job: &str, since: Option<Time>) -> Repair {
     let since = since.filter(|since| *since <= inputs.now).unwrap_or(inputs.now);
     let limit = inputs.desired.object.spec.reconcile.build_timeout;
     let until = since + limit.delta();
-    let reason = "Unknown".to_owned();
+    let reason = Reason::from(StallReason::Unknown);
     let message = format!(
         "it waits for the job {job}, which has been running since {}, and is not brought up before its end",
         since.format("%H:%M:%S UTC")

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::{after_a_repair, cases::CASES, decided, history, rollback::after_a_rollback, row};
 use crate::{
-    api::{Attempt, ContainerState, Fact, Health, ProjectObservation, Step, StepOutcome},
+    api::{Attempt, ContainerState, Fact, Health, ProjectObservation, StallReason, Step, StepOutcome},
     decide::{History, identities},
     fixtures::{answer_mut, at, container_mut, healthy, incident, status},
 };
@@ -80,7 +80,7 @@ fn any_row() -> impl Strategy<Value = Attempt> {
     let step = || prop::sample::select(STEPS.to_vec());
     let tried = prop::sample::subsequence(STEPS.to_vec(), 0..STEPS.len());
     let times = (-7200..=0_i64, prop::option::of(-60..600_i64));
-    let gave_up = prop::option::weighted(0.1, Just("RolledBack".to_owned()));
+    let gave_up = prop::option::weighted(0.1, Just(StallReason::RolledBack.into()));
     (0..CASES.len(), 0..7_u32, tried, prop::option::of(step()), times, gave_up).prop_map(
         |(case, attempts, tried, pending, (last, next), gave_up)| Attempt {
             layer: CASES[case].layer,

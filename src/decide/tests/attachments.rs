@@ -82,7 +82,7 @@ fn each_part_that_is_missing_is_a_network_that_changed_and_is_recreated_at_once(
     ];
     for (number, change) in changes.into_iter().enumerate() {
         let decision = changed(change);
-        assert_eq!(drift(&decision), Some((Layer::Container, Reason::NetworkChanged)), "{number}");
+        assert_eq!(drift(&decision), Some((Layer::Container, DriftReason::NetworkChanged)), "{number}");
         let steps: Vec<Step> = decision.plan.iter().map(|planned| planned.step).collect();
         assert_eq!(steps, [Step::Up { force_recreate: true }], "{number}");
     }
@@ -98,14 +98,14 @@ fn ports_count_only_where_a_network_binds_them_and_while_the_container_runs() {
         c.attachments = Attachments::default();
         c.state = ContainerState::Exited;
     });
-    assert_eq!(drift(&stopped), Some((Layer::Container, Reason::NotRunning)));
+    assert_eq!(drift(&stopped), Some((Layer::Container, DriftReason::NotRunning)));
 }
 
 #[test]
 fn another_content_is_another_configuration_that_only_a_recreate_brings() {
     let content = |differs| CopiedContent { name: "config c".into(), target: "/c".into(), differs };
     let decision = changed(|c| c.contents = vec![content(Fact::Known(false)), content(Fact::Known(true))]);
-    assert_eq!(drift(&decision), Some((Layer::Container, Reason::ConfigChanged)));
+    assert_eq!(drift(&decision), Some((Layer::Container, DriftReason::ConfigChanged)));
     assert_eq!(decision.plan[0].step, Step::Up { force_recreate: true });
     // Where Compose itself sees a difference, a plain one does it.
     let decision = changed(|c| {
@@ -137,7 +137,7 @@ fn network_of_another_definition_is_for_a_person() {
         defined_otherwise(true, &["dashboard"]),
     ] {
         let decision = decided(&seen);
-        assert_eq!(drift(&decision), Some((Layer::Container, Reason::NetworkDefinitionChanged)));
+        assert_eq!(drift(&decision), Some((Layer::Container, DriftReason::NetworkDefinitionChanged)));
         assert!(decision.plan.is_empty());
         let Repair::Stalled { reason, message } = &decision.repair_options[0].repair else { panic!() };
         assert_eq!(reason, "NetworkDefinitionChanged");
@@ -217,5 +217,5 @@ fn upgrade_of_compose_is_a_note_unless_the_manifest_says_otherwise() {
     assert_eq!(notes.iter().map(|note| note.reason).collect::<Vec<_>>(), [NoteReason::ComposeUpgraded]);
     let recreate = desired_with(&json!({ "upgrades": "recreate" }));
     let decision = with_history(&recreate, &seen, &history());
-    assert_eq!(drift(&decision), Some((Layer::Container, Reason::ConfigChanged)));
+    assert_eq!(drift(&decision), Some((Layer::Container, DriftReason::ConfigChanged)));
 }

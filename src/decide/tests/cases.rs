@@ -2,7 +2,7 @@
 
 use crate::{
     api::{
-        Answer, ContainerState, Fact, Health, Layer, MountCover, Presence, ProjectObservation, Reason,
+        Answer, ContainerState, DriftReason, Fact, Health, Layer, MountCover, Presence, ProjectObservation,
         StepKind,
     },
     fixtures::{OLD, answer_mut, at, container_mut, incident, status},
@@ -13,7 +13,7 @@ pub(super) struct Case {
     pub(super) name: &'static str,
     pub(super) break_it: fn(&mut ProjectObservation),
     pub(super) layer: Layer,
-    pub(super) reason: Reason,
+    pub(super) reason: DriftReason,
     pub(super) steps: &'static [StepKind],
 }
 
@@ -25,28 +25,28 @@ pub(super) const CASES: &[Case] = &[
             seen.services[0].source.modules[0] = Some(Fact::Known(Presence::Missing));
         },
         layer: Layer::Source,
-        reason: Reason::ModuleMissing,
+        reason: DriftReason::ModuleMissing,
         steps: &[],
     },
     Case {
         name: "the incident",
         break_it: |seen| *seen = incident(),
         layer: Layer::Artifact,
-        reason: Reason::ModuleMissing,
+        reason: DriftReason::ModuleMissing,
         steps: &[StepKind::Build, StepKind::Up],
     },
     Case {
         name: "no image",
         break_it: |seen| seen.services[0].artifact.image = Fact::Known(None),
         layer: Layer::Artifact,
-        reason: Reason::ImageMissing,
+        reason: DriftReason::ImageMissing,
         steps: &[StepKind::Build, StepKind::Up],
     },
     Case {
         name: "source changed",
         break_it: |seen| seen.services[0].artifact.built_from = Some("sha256:source-1".into()),
         layer: Layer::Artifact,
-        reason: Reason::SourceChanged,
+        reason: DriftReason::SourceChanged,
         steps: &[StepKind::Build, StepKind::Up],
     },
     Case {
@@ -56,35 +56,35 @@ pub(super) const CASES: &[Case] = &[
             seen.services[0].buildable = false;
         },
         layer: Layer::Artifact,
-        reason: Reason::ModuleMissing,
+        reason: DriftReason::ModuleMissing,
         steps: &[],
     },
     Case {
         name: "no container",
         break_it: |seen| seen.services[0].containers = Fact::Known(vec![]),
         layer: Layer::Container,
-        reason: Reason::Missing,
+        reason: DriftReason::Missing,
         steps: &[StepKind::Up],
     },
     Case {
         name: "container exited",
         break_it: |seen| container_mut(&mut seen.services[0]).state = ContainerState::Exited,
         layer: Layer::Container,
-        reason: Reason::NotRunning,
+        reason: DriftReason::NotRunning,
         steps: &[StepKind::Up],
     },
     Case {
         name: "container of an old image",
         break_it: |seen| container_mut(&mut seen.services[0]).image_id = OLD.into(),
         layer: Layer::Container,
-        reason: Reason::ImageOutdated,
+        reason: DriftReason::ImageOutdated,
         steps: &[StepKind::Up],
     },
     Case {
         name: "another configuration",
         break_it: |seen| container_mut(&mut seen.services[0]).config_changed = Fact::Known(true),
         layer: Layer::Container,
-        reason: Reason::ConfigChanged,
+        reason: DriftReason::ConfigChanged,
         steps: &[StepKind::Up],
     },
     Case {
@@ -93,7 +93,7 @@ pub(super) const CASES: &[Case] = &[
             container_mut(&mut seen.services[0]).modules[0].presence = Fact::Known(Presence::Missing);
         },
         layer: Layer::Container,
-        reason: Reason::ModuleMissing,
+        reason: DriftReason::ModuleMissing,
         steps: &[StepKind::Up],
     },
     Case {
@@ -105,14 +105,14 @@ pub(super) const CASES: &[Case] = &[
                 Some(MountCover { kind: "volume".into(), destination: "/app".into(), source: "data".into() });
         },
         layer: Layer::Container,
-        reason: Reason::ShadowedByMount,
+        reason: DriftReason::ShadowedByMount,
         steps: &[],
     },
     Case {
         name: "paused",
         break_it: |seen| container_mut(&mut seen.services[0]).state = ContainerState::Paused,
         layer: Layer::Container,
-        reason: Reason::Paused,
+        reason: DriftReason::Paused,
         steps: &[],
     },
     Case {
@@ -122,7 +122,7 @@ pub(super) const CASES: &[Case] = &[
             (container.state, container.restart_count) = (ContainerState::Restarting, 2);
         },
         layer: Layer::Container,
-        reason: Reason::CrashLooping,
+        reason: DriftReason::CrashLooping,
         steps: &[StepKind::Restart],
     },
     Case {
@@ -133,14 +133,14 @@ pub(super) const CASES: &[Case] = &[
             container.started_at = Some(at(0));
         },
         layer: Layer::Container,
-        reason: Reason::CrashLooping,
+        reason: DriftReason::CrashLooping,
         steps: &[StepKind::Restart],
     },
     Case {
         name: "unhealthy",
         break_it: |seen| container_mut(&mut seen.services[0]).health = Some(Health::Unhealthy),
         layer: Layer::Container,
-        reason: Reason::Unhealthy,
+        reason: DriftReason::Unhealthy,
         steps: &[StepKind::Restart],
     },
     Case {
@@ -149,7 +149,7 @@ pub(super) const CASES: &[Case] = &[
             answer_mut(&mut seen.services[0]).plain = status(404);
         },
         layer: Layer::Route,
-        reason: Reason::Absent,
+        reason: DriftReason::Absent,
         steps: &[StepKind::Restart],
     },
     Case {
@@ -159,7 +159,7 @@ pub(super) const CASES: &[Case] = &[
             seen.services[0].artifact.built_from = None;
         },
         layer: Layer::Route,
-        reason: Reason::Absent,
+        reason: DriftReason::Absent,
         steps: &[StepKind::Build, StepKind::Up],
     },
     Case {
@@ -168,21 +168,21 @@ pub(super) const CASES: &[Case] = &[
             answer_mut(&mut seen.services[0]).plain = Fact::Known(Answer::None("connection refused".into()));
         },
         layer: Layer::Route,
-        reason: Reason::Unreachable,
+        reason: DriftReason::Unreachable,
         steps: &[],
     },
     Case {
         name: "a gateway's error is not an absent route",
         break_it: |seen| answer_mut(&mut seen.services[0]).plain = status(502),
         layer: Layer::Route,
-        reason: Reason::UnexpectedStatus,
+        reason: DriftReason::UnexpectedStatus,
         steps: &[],
     },
     Case {
         name: "the path exists, the method is wrong",
         break_it: |seen| answer_mut(&mut seen.services[0]).plain = status(405),
         layer: Layer::Route,
-        reason: Reason::UnexpectedStatus,
+        reason: DriftReason::UnexpectedStatus,
         steps: &[],
     },
     Case {
@@ -192,7 +192,7 @@ pub(super) const CASES: &[Case] = &[
             answer_mut(&mut seen.services[0]).auth = Some(status(401));
         },
         layer: Layer::Route,
-        reason: Reason::Indistinguishable,
+        reason: DriftReason::Indistinguishable,
         steps: &[],
     },
     Case {
@@ -204,21 +204,21 @@ pub(super) const CASES: &[Case] = &[
             answer.auth_control = Some(status(404));
         },
         layer: Layer::Route,
-        reason: Reason::Absent,
+        reason: DriftReason::Absent,
         steps: &[StepKind::Restart],
     },
     Case {
         name: "wrong credentials",
         break_it: |seen| answer_mut(&mut seen.services[0]).auth = Some(status(401)),
         layer: Layer::Auth,
-        reason: Reason::Rejected,
+        reason: DriftReason::Rejected,
         steps: &[],
     },
     Case {
         name: "open without credentials",
         break_it: |seen| answer_mut(&mut seen.services[0]).plain = status(200),
         layer: Layer::Auth,
-        reason: Reason::NotEnforced,
+        reason: DriftReason::NotEnforced,
         steps: &[],
     },
 ];

@@ -48,7 +48,7 @@ fn no_step_is_taken_for_an_environment_alone_and_the_service_that_drifts_says_so
     let decision = with_history(&desired(), &seen, &history);
     assert_eq!(
         drift(&decision),
-        Some((Layer::Container, Reason::ConfigChanged)),
+        Some((Layer::Container, DriftReason::ConfigChanged)),
         "the drift is told all the same"
     );
     assert!(decision.plan.is_empty() && !matches!(decision.next, Next::Execute(_)), "{decision:?}");

@@ -32,7 +32,11 @@ fn what_is_down_behind_a_layer_that_no_step_repairs_is_started_as_it_is() {
         assert_ne!(repair(&running, &history()), start, "it runs");
     }
     let decision = with_history(&desired(), &down(Fact::Known(Presence::Missing)), &history());
-    assert_eq!(decision.services[0].drift.as_ref().unwrap().reason, Reason::ModuleMissing, "and it is said");
+    assert_eq!(
+        decision.services[0].drift.as_ref().unwrap().reason,
+        DriftReason::ModuleMissing,
+        "and it is said"
+    );
 }
 
 #[test]
@@ -97,7 +101,7 @@ fn one_that_dies_behind_an_earlier_layer_once_its_incident_is_over_is_started_ev
 
 /// What is decided for `api` with these containers once its budget for `reason` is spent, by so many seconds after the longest
 /// backoff.
-fn spent(containers: Vec<ContainerObservation>, reason: Reason, later: i64) -> Decision {
+fn spent(containers: Vec<ContainerObservation>, reason: DriftReason, later: i64) -> Decision {
     let desired = desired();
     let mut seen = healthy();
     seen.services[0].containers = Fact::Known(containers);
@@ -121,9 +125,11 @@ fn exited(code: i64) -> Vec<ContainerObservation> {
 #[test]
 fn what_something_else_ends_before_each_verification_is_started_once_in_the_longest_backoff_and_stalled_in_between()
  {
-    for (containers, reason) in
-        [(exited(137), Reason::NotRunning), (exited(143), Reason::NotRunning), (vec![], Reason::Missing)]
-    {
+    for (containers, reason) in [
+        (exited(137), DriftReason::NotRunning),
+        (exited(143), DriftReason::NotRunning),
+        (vec![], DriftReason::Missing),
+    ] {
         let before = spent(containers.clone(), reason, -1);
         let Next::GiveUp { reason: stalled, message } = before.next else { panic!("{:?}", before.next) };
         assert_eq!(stalled, "BudgetSpent");
@@ -151,7 +157,7 @@ fn a_start_that_takes_longer_than_the_longest_backoff_is_stalled_in_between_as_w
         let source_digest = super::super::start::start(&seen.services[0]);
         let (attempts, tried) = (policy.attempts, tried.clone());
         let row = crate::api::Attempt {
-            reason: Reason::NotRunning,
+            reason: DriftReason::NotRunning,
             source_digest,
             attempts,
             tried,
@@ -189,7 +195,7 @@ fn what_ends_by_itself_is_given_up_when_the_budget_is_spent() {
     let created =
         exited(137).into_iter().map(|c| ContainerObservation { state: ContainerState::Created, ..c });
     for containers in [exited(1), exited(0), exited(139), created.collect()] {
-        let decision = spent(containers, Reason::NotRunning, 1_000_000);
+        let decision = spent(containers, DriftReason::NotRunning, 1_000_000);
         let Next::GiveUp { reason, message } = decision.next else { panic!("{:?}", decision.next) };
         assert_eq!(reason, "BudgetSpent");
         assert!(!message.contains("something else"), "{message}");
@@ -203,12 +209,12 @@ fn what_could_not_have_its_port_is_started_once_in_the_longest_backoff() {
         .into_iter()
         .map(|c| ContainerObservation { state: ContainerState::Created, port_taken: true, ..c })
         .collect::<Vec<_>>();
-    let before = spent(refused.clone(), Reason::NotRunning, -1);
+    let before = spent(refused.clone(), DriftReason::NotRunning, -1);
     assert!(matches!(before.next, Next::GiveUp { reason, .. } if reason == "BudgetSpent"));
     let due = at(0) + desired().object.spec.reconcile.backoff.max.delta();
     assert_eq!(before.repair_options[0].started_again_at, Some(due));
     let start = Repair::Steps(vec![Step::Start], None);
-    assert_eq!(spent(refused, Reason::NotRunning, 0).repair_options[0].repair, start);
+    assert_eq!(spent(refused, DriftReason::NotRunning, 0).repair_options[0].repair, start);
 }
 
 /// A clock that was a day ahead when the last step was recorded, and was put right since.

@@ -15,7 +15,7 @@ fn other(started: Time) -> OtherContainer {
 }
 
 fn lost(decision: &Decision) -> Option<Step> {
-    let is_lost = drift(decision) == Some((Layer::Container, Reason::NamespaceLost));
+    let is_lost = drift(decision) == Some((Layer::Container, DriftReason::NamespaceLost));
     is_lost.then(|| decision.plan[0].step)
 }
 
@@ -81,7 +81,11 @@ fn no_step_is_taken_while_what_is_to_be_shared_is_not_there_and_it_says_what_to_
         let decision = decided(&to_share(what, owner, there));
         assert!(decision.plan.is_empty() && matches!(decision.next, Next::Wait(_)), "{:?}", decision.next);
         let drift = decision.services[0].drift.as_ref().unwrap();
-        assert!(drift.reason == Reason::NamespaceLost && drift.message.contains(remedy), "{}", drift.message);
+        assert!(
+            drift.reason == DriftReason::NamespaceLost && drift.message.contains(remedy),
+            "{}",
+            drift.message
+        );
         assert!(
             matches!(&decision.repair_options[0].repair, Repair::Wait { message, .. } if message.contains(remedy))
         );

@@ -1,7 +1,7 @@
 //! What is known before a step: which steps are not begun, what is started all the same, what is not waited for.
 
 use super::*;
-use crate::api::{Answer, Health, NoteReason, Obstacle};
+use crate::api::{Answer, Health, NoteReason, Obstacle, Reason};
 
 fn obstacle(reason: NoteReason) -> Obstacle {
     Obstacle { reason, message: "something is wrong".into(), next: "mend it".into() }
@@ -18,7 +18,7 @@ fn repair(seen: &ProjectObservation) -> Repair {
 }
 
 #[track_caller]
-fn stalled(seen: &ProjectObservation) -> (String, String) {
+fn stalled(seen: &ProjectObservation) -> (Reason, String) {
     match repair(seen) {
         Repair::Stalled { reason, message } => (reason, message),
         other => panic!("not stalled: {other:?}"),

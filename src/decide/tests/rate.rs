@@ -165,7 +165,8 @@ fn verified_repairs_spend_no_budget_and_end_no_repair() {
 fn a_verification_counts_what_failed_before_as_nothing_and_leaves_what_was_in_vain_tried() {
     let tried = vec![Step::Up { force_recreate: false }];
     let in_vain = Attempt { tried: tried.clone(), next_at: Some(at(9)), ..row(None, at(0)) };
-    let healed = Attempt { reason: Reason::Missing, tried: tried.clone(), ..row(Some(Step::Restart), at(0)) };
+    let healed =
+        Attempt { reason: DriftReason::Missing, tried: tried.clone(), ..row(Some(Step::Restart), at(0)) };
     let given_up = Attempt { gave_up: Some("RolledBack".into()), ..in_vain.clone() };
     let rows: Vec<Attempt> =
         attempts::after_verification(None, "api", &[in_vain.clone(), healed, given_up]).collect();

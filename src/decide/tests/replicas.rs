@@ -29,7 +29,7 @@ fn surplus_is_unknown_while_one_replica_is_young_and_a_drift_after_the_time_of_a
         );
         for created in [at(-119), at(9000)] {
             let old = decided(&replicas(3, declared, created));
-            assert_eq!(drift(&old), Some((Layer::Container, Reason::Surplus)), "{declared}");
+            assert_eq!(drift(&old), Some((Layer::Container, DriftReason::Surplus)), "{declared}");
             assert_eq!(old.plan[0].step, Step::Up { force_recreate: false });
         }
     }
@@ -55,10 +55,10 @@ fn what_up_repairs_comes_first_and_a_spare_one_that_does_not_run_is_no_service_t
         }
         drift(&decided(&seen)).map(|(_, reason)| reason)
     };
-    assert_eq!(with_last(|c| c.state = ContainerState::Exited), Some(Reason::Surplus));
-    assert_eq!(with_last(|c| c.image_id = OLD.into()), Some(Reason::ImageOutdated));
-    assert_eq!(with_last(|c| c.state = ContainerState::Paused), Some(Reason::Paused));
-    assert_eq!(with_last(|c| c.health = Some(crate::api::Health::Unhealthy)), Some(Reason::Surplus));
+    assert_eq!(with_last(|c| c.state = ContainerState::Exited), Some(DriftReason::Surplus));
+    assert_eq!(with_last(|c| c.image_id = OLD.into()), Some(DriftReason::ImageOutdated));
+    assert_eq!(with_last(|c| c.state = ContainerState::Paused), Some(DriftReason::Paused));
+    assert_eq!(with_last(|c| c.health = Some(crate::api::Health::Unhealthy)), Some(DriftReason::Surplus));
     assert_eq!(with_last(|c| c.state = ContainerState::Removing), None);
     assert_eq!(with_last(|c| c.state = ContainerState::Dead), None);
     let mut all_down = replicas(2, 1, at(-3600));
@@ -67,7 +67,7 @@ fn what_up_repairs_comes_first_and_a_spare_one_that_does_not_run_is_no_service_t
             container.state = ContainerState::Exited;
         }
     }
-    assert_eq!(drift(&decided(&all_down)), Some((Layer::Container, Reason::NotRunning)));
+    assert_eq!(drift(&decided(&all_down)), Some((Layer::Container, DriftReason::NotRunning)));
 }
 
 /// Engine 28 says so at the end of a removal; to start it again would fail.
@@ -76,7 +76,7 @@ fn what_is_dead_is_as_good_as_gone() {
     for state in [ContainerState::Removing, ContainerState::Dead] {
         let mut seen = healthy();
         container_mut(&mut seen.services[0]).state = state;
-        assert_eq!(drift(&decided(&seen)), Some((Layer::Container, Reason::Missing)), "{state:?}");
+        assert_eq!(drift(&decided(&seen)), Some((Layer::Container, DriftReason::Missing)), "{state:?}");
     }
 }
 

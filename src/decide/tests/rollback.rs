@@ -1,7 +1,7 @@
 //! Rollbacks that cannot help are not repeated.
 
 use super::*;
-use crate::api::{Answer, StepOutcome};
+use crate::api::{Answer, StallReason, StepOutcome};
 
 /// A repair after which `api` was rolled back with this outcome.
 pub(super) fn after_a_rollback(outcome: StepOutcome) -> History {
@@ -21,7 +21,7 @@ fn cannot_start() -> ProjectObservation {
 
 fn gives_up(decision: &Decision) -> (&str, &str) {
     match &decision.next {
-        Next::GiveUp { reason, message } => (reason, message),
+        Next::GiveUp { reason, message } => (reason.as_str(), message),
         other => panic!("{other:?}"),
     }
 }
@@ -266,7 +266,7 @@ fn what_a_person_has_started_since_is_not_taken_away() {
 fn what_was_lost_is_given_back_whatever_the_repairs_have_cost() {
     let mut history = after_a_repair(&incident());
     let mut spent = row(None, at(0));
-    (spent.layer, spent.reason, spent.attempts) = (Layer::Container, Reason::CrashLooping, 99);
+    (spent.layer, spent.reason, spent.attempts) = (Layer::Container, DriftReason::CrashLooping, 99);
     spent.next_at = Some(at(500));
     history.attempts = vec![spent];
     let decision = with_history(&desired(), &dying(), &history);
@@ -335,13 +335,13 @@ fn a_server_that_is_only_starting_is_not_given_up_for_want_of_an_image() {
     assert_eq!(gives_up(&decided(late)).0, "RollbackImageGone");
     // A daemon that has started just now gives no more time to what an earlier one brought up, and remembers that it gave up.
     history.watching_since = Some(late);
-    (history.attempts[0].layer, history.attempts[0].reason) = (Layer::Route, Reason::Absent);
+    (history.attempts[0].layer, history.attempts[0].reason) = (Layer::Route, DriftReason::Absent);
     let restarted = {
         let now = late + chrono::TimeDelta::seconds(1);
         decide(Inputs { desired: &desired(), observed: &starting, history: &history, now, jitter_seed: 7 })
     };
     assert_eq!(gives_up(&restarted).0, "RollbackImageGone");
-    assert_eq!(restarted.attempts[0].gave_up.as_deref(), Some("RollbackImageGone"));
+    assert_eq!(restarted.attempts[0].gave_up, Some(StallReason::RollbackImageGone.into()));
 }
 
 #[test]

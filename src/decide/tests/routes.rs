@@ -24,7 +24,7 @@ fn a_401_without_a_challenge_is_a_401() {
 #[test]
 fn a_403_exposes_the_route_only_where_it_is_declared() {
     assert!(answered(&[401, 403], 403, 404).as_declared());
-    assert_eq!(drift(&answered(&[401], 403, 404)), Some((Layer::Route, Reason::UnexpectedStatus)));
+    assert_eq!(drift(&answered(&[401], 403, 404)), Some((Layer::Route, DriftReason::UnexpectedStatus)));
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn a_control_that_speaks_of_the_server_tells_nothing_apart() {
         assert!(layer == Layer::Route && why.contains(&control.to_string()), "{why}");
     }
     assert!(answered(&[503], 503, 404).as_declared(), "what the route itself must answer is declared");
-    assert_eq!(drift(&answered(&[503], 503, 503)), Some((Layer::Route, Reason::Indistinguishable)));
+    assert_eq!(drift(&answered(&[503], 503, 503)), Some((Layer::Route, DriftReason::Indistinguishable)));
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn what_says_absent_is_declared_and_404_is_only_the_default() {
         let decision = with_history(&desired, &seen, &history());
         (drift(&decision).map(|(_, reason)| reason), kinds(&decision.plan))
     };
-    let (absent, unexpected) = (Some(Reason::Absent), Some(Reason::UnexpectedStatus));
+    let (absent, unexpected) = (Some(DriftReason::Absent), Some(DriftReason::UnexpectedStatus));
     for (declared, plain) in [(&[410][..], 410), (&[404, 410], 404), (&[404, 410], 410)] {
         assert_eq!(answered(declared, plain), (absent, vec![StepKind::Restart]), "{plain} of {declared:?}");
     }

@@ -19,7 +19,7 @@ fn a_changed_source_is_ignored_reported_or_drift_as_declared() {
     let reported = changed(SourceDrift::Report);
     assert!(matches!(&reported, LayerVerdict::AsDeclared(Some(_))), "{reported:?}");
     let enforced = changed(SourceDrift::Enforce);
-    assert!(matches!(&enforced, LayerVerdict::Broken(Reason::SourceChanged, _)), "{enforced:?}");
+    assert!(matches!(&enforced, LayerVerdict::Broken(DriftReason::SourceChanged, _)), "{enforced:?}");
 }
 
 #[test]
@@ -98,7 +98,8 @@ fn what_undrift_built_is_known_better_than_what_it_saw_first() {
     let two = || Fact::Known(Some("sha256:source-2".to_owned()));
     assert_eq!(verdict(Some("sha256:source-2"), "sha256:source-1", two()), LayerVerdict::AsDeclared(None));
     assert_eq!(verdict(None, "sha256:source-2", two()), LayerVerdict::AsDeclared(None));
-    let LayerVerdict::Broken(Reason::SourceChanged, words) = verdict(None, "sha256:source-1", two()) else {
+    let LayerVerdict::Broken(DriftReason::SourceChanged, words) = verdict(None, "sha256:source-1", two())
+    else {
         panic!("it is older than the change");
     };
     for time in ["(seen at 2025-12-31T23:59:55Z)", "seen first, at 2025-12-31T23:59:00Z"] {

@@ -39,7 +39,7 @@ fn another_source_configuration_or_spec_is_tried_anew() {
 fn within_an_incident_another_source_is_no_new_chance() {
     let mut history = after_a_repair(&incident());
     let mut tried = row(None, at(0));
-    (tried.layer, tried.reason, tried.attempts) = (Layer::Artifact, Reason::ModuleMissing, 5);
+    (tried.layer, tried.reason, tried.attempts) = (Layer::Artifact, DriftReason::ModuleMissing, 5);
     history.attempts = vec![tried];
     let decision = with_history(&desired(), &of_source("sha256:a log line later"), &history);
     assert!(decision.plan.is_empty(), "{:?}", decision.plan);
@@ -161,7 +161,7 @@ fn a_verification_settles_what_moved_on_and_nothing_that_was_in_vain() {
 fn a_wait_that_a_clock_has_put_far_ahead_is_none() {
     let mut history = history();
     let mut waits = row(None, at(0));
-    (waits.layer, waits.reason) = (Layer::Artifact, Reason::ModuleMissing);
+    (waits.layer, waits.reason) = (Layer::Artifact, DriftReason::ModuleMissing);
     for (next_at, is_due) in [(500, false), (601, true)] {
         waits.next_at = Some(at(next_at));
         history.attempts = vec![waits.clone()];

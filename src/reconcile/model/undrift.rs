@@ -15,8 +15,8 @@ use super::{World, policy};
 use crate::reconcile::restart_history::RestartHistory;
 use crate::{
     api::{
-        Attempt, Drift, EndedStep, Event, Fact, Layer, PlannedStep, ProjectObservation, Reason, RecentStep,
-        RecordedEvent, Step, StepOutcome, Time,
+        Attempt, Drift, DriftReason, EndedStep, Event, Fact, Layer, PlannedStep, ProjectObservation,
+        RecentStep, RecordedEvent, Step, StepOutcome, Time,
     },
     decide::{
         self, AfterIncident, Decision, EndedIncident, History, Identity, Inputs, Next, OpenIncident,
@@ -37,7 +37,7 @@ pub(super) struct Kept {
     /// How many incidents there were, the last one where it is over, and what drifted in it.
     incidents: u32,
     last: Option<EndedIncident>,
-    drifted: BTreeMap<String, BTreeSet<(Layer, Reason)>>,
+    drifted: BTreeMap<String, BTreeSet<(Layer, DriftReason)>>,
     verified: BTreeMap<String, (Vec<Identity>, Time)>,
     built_from: BTreeMap<String, String>,
     /// The intent that has no outcome yet.
@@ -426,7 +426,7 @@ fn inputs<'a>(observed: &'a ProjectObservation, history: &'a History, now: Time)
 }
 
 /// What makes a row of the attempts another one.
-fn key(row: &Attempt) -> (String, Layer, Reason, Option<String>) {
+fn key(row: &Attempt) -> (String, Layer, DriftReason, Option<String>) {
     (row.service.clone(), row.layer, row.reason, row.source_digest.clone())
 }
 

@@ -1,7 +1,10 @@
 //! `suspend`, `resume` and `retry`, with a daemon and without one.
 
 use serde_json::Value;
-use undrift::{api::Object, store::Store};
+use undrift::{
+    api::{Object, StandingReason},
+    store::Store,
+};
 
 use super::Daemon;
 use crate::support::{MANIFEST, Project, docker, wait_for};
@@ -82,7 +85,7 @@ fn suspension_holds_the_next_step_of_a_repair_that_is_under_way() {
     let store = Store::open_read_only(&project.state_dir()).unwrap().unwrap();
     let is_held = |object: Object| {
         let mut conditions = object.status.conditions.into_iter();
-        conditions.any(|condition| condition.reason == "Suspended")
+        conditions.any(|condition| condition.reason.is(StandingReason::Suspended))
     };
     wait_for("the next step to be held", || store.object(name).unwrap().is_some_and(is_held));
     project.undrift(&["resume", name]).expect(0);

@@ -253,7 +253,11 @@ fn word_that_is_given_in_the_moved_folder_is_gone_by_once_it_is_back() {
     wait_for("it to be held", || {
         let store = undrift::store::Store::open_read_only(&project.state_dir()).unwrap().unwrap();
         let object = store.object(&project.name).unwrap().unwrap();
-        object.status.conditions.iter().any(|condition| condition.reason == "Suspended")
+        object
+            .status
+            .conditions
+            .iter()
+            .any(|condition| condition.reason.is(undrift::api::StandingReason::Suspended))
     });
     assert!(daemon.end().success());
 }

@@ -3,7 +3,7 @@
 use futures_util::stream;
 
 use super::*;
-use crate::{causes::with_causes, store::RecordFilter};
+use crate::{api::Reason, causes::with_causes, store::RecordFilter};
 
 /// A bench whose objects have a status each.
 async fn fixture() -> DaemonFixture {
@@ -38,7 +38,7 @@ impl DaemonFixture {
         self.dir.path().join("manifests/backoffice.yaml")
     }
 
-    fn ready_reason(&self) -> String {
+    fn ready_reason(&self) -> Reason {
         let object = self.shared.store.object("backoffice").unwrap().unwrap();
         let mut conditions = object.status.conditions.into_iter();
         conditions.find(|condition| condition.kind == ConditionType::Ready).unwrap().reason

@@ -1,0 +1,295 @@
+//! Why something is as it is, in a word that scripts match on: the reasons of conditions, of repairs and of their ends.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{NoteReason, names::names};
+
+names! {
+    /// Why a layer is broken.
+    DriftReason {
+    /// Source, artifact or container: the module's path does not exist there.
+    ModuleMissing,
+    /// Artifact: nothing is behind the service's image reference.
+    ImageMissing,
+    /// Artifact: the build context changed since the image was built (only where the spec enforces it).
+    SourceChanged,
+    /// Container: a Compose project of the same name in another directory has made it.
+    OtherDirectory,
+    /// Container: there are fewer replicas than the Compose project declares.
+    Missing,
+    /// Container: there are more replicas than the Compose project declares, and none of them is young.
+    Surplus,
+    /// Container: a replica exists and does not run.
+    NotRunning,
+    /// Container: a replica runs another image than the one its reference points to.
+    ImageOutdated,
+    /// Container: a replica was created from another configuration than the Compose files describe.
+    ConfigChanged,
+    /// Container: a replica is not attached to its networks, or its ports are not published, as the Compose files
+    /// declare it.
+    NetworkChanged,
+    /// Container: a network was made from another definition than the Compose files hold.
+    NetworkDefinitionChanged,
+    /// Container: the namespaces or volumes of another container that it shares are those of an earlier run, or of one that is
+    /// gone.
+    NamespaceLost,
+    /// Container: a volume or mount hides the module's path of the image.
+    ShadowedByMount,
+    /// Container: the replica dies and is started again and again.
+    CrashLooping,
+    /// Container: the health check fails.
+    Unhealthy,
+    /// Container: a person paused it.
+    Paused,
+    /// Route: the answer says that the route does not exist.
+    Absent,
+    /// Route: no answer.
+    Unreachable,
+    /// Route: an answer that is neither expected nor says that the route is absent.
+    UnexpectedStatus,
+    /// Route: a path that cannot exist answers the same, so the answer shows nothing.
+    Indistinguishable,
+    /// Route: the server's certificate is not one that undrift was told to trust.
+    Untrusted,
+    /// Auth: the credentials were not accepted.
+    Rejected,
+    /// Auth: the route answers without credentials as it does with them.
+    NotEnforced,
+}
+}
+
+names! {
+    /// Why nothing can be concluded of a layer.
+    UnknownReason {
+    /// Something that the conclusion needs could not be seen; the message names it.
+    NotKnown,
+    /// A server has had enough requests for now.
+    RateLimited,
+}
+}
+
+names! {
+    /// Why nothing can be said of an object at all.
+    FailureReason {
+        /// No engine answers.
+        EngineUnavailable,
+        /// The engine is older than undrift can work with.
+        EngineUnsupported,
+        /// Another engine answers than the one of which the state tells.
+        OtherEngine,
+        /// undrift is ending.
+        Ending,
+        /// A look took longer than it may.
+        ObservationTimedOut,
+        /// A file system does not answer.
+        FileHangs,
+        /// A file of the project cannot be read.
+        FileUnusable,
+        /// The configuration of Docker's command line cannot be used.
+        DockerConfigUnusable,
+        /// There is no Compose.
+        ComposeMissing,
+        /// Compose refuses the project's files.
+        ComposeRefused,
+        /// The Compose files name variables that are not set.
+        UnsetVariables,
+        /// The Compose project has no service of a declared name.
+        NoSuchService,
+        /// Another object declares the same service.
+        ServiceTaken,
+        /// Two services build one image.
+        SharedImage,
+        /// The engine refused a request.
+        EngineError,
+    }
+}
+
+names! {
+    /// How an object or a service stands, apart from drifts.
+    StandingReason {
+        /// `Ready`, or a layer: nothing contradicts the spec.
+        AsDeclared,
+        /// `Ready`: at least one layer of one service is broken.
+        DriftDetected,
+        /// `Ready`: the manifest on disk is not valid, and the last valid one is in effect.
+        ManifestInvalid,
+        /// `Ready`: nobody looks at the object any more, for no manifest declares it.
+        NotManaged = "NotWatched",
+        /// `Reconciling`: a repair is under way.
+        Progressing,
+        /// `Reconciling`: nothing is to be done.
+        Idle,
+        /// `Reconciling`: a person, or the spec, has suspended the object.
+        Suspended,
+        /// `Reconciling`: the spec's mode is `observe`.
+        ObserveOnly,
+        /// `Reconciling`: the next step waits, for too many were taken lately.
+        RateExceeded,
+        /// `Stalled`: undrift has not given up.
+        NotStalled,
+        /// `Reconciled`: as declared for the whole stability window.
+        Verified = "Proven",
+        /// `Reconciled`: as declared, and not for the whole stability window.
+        NotVerified = "NotProven",
+        /// `Reconciled`: all that can be seen was verified, and something cannot be seen.
+        NotAllSeen,
+    }
+}
+
+names! {
+    /// Why nothing more is tried.
+    StallReason {
+        /// The repair made it worse and was rolled back.
+        RolledBack,
+        /// The image that ran before is back and does no better.
+        RollbackInVain,
+        /// The repair made it worse, and the image that ran before is gone from the engine.
+        RollbackImageGone,
+        /// What a step would have to rest on cannot be seen.
+        Unknown,
+        /// The step would end the container that undrift runs in.
+        RunsUndrift,
+        /// The spec's attempts are spent.
+        BudgetSpent,
+        /// Every step that may help was taken, and none did.
+        RepairsExhausted,
+    }
+}
+
+/// The reason of a condition, of a wait, or of an end.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// A layer is broken.
+    Drift(DriftReason),
+    /// Nothing can be concluded of a layer.
+    Unknown(UnknownReason),
+    /// Nothing can be said of the object.
+    Failure(FailureReason),
+    /// How the object or the service stands.
+    Standing(StandingReason),
+    /// Nothing more is tried.
+    Stall(StallReason),
+    /// What a note says holds a step back, too.
+    Note(NoteReason),
+    /// One that this undrift does not know: a later one has written it, or somebody else.
+    Other(Box<str>),
+}
+
+impl Reason {
+    /// The reason in `PascalCase`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Drift(reason) => reason.as_str(),
+            Self::Unknown(reason) => reason.as_str(),
+            Self::Failure(reason) => reason.as_str(),
+            Self::Standing(reason) => reason.as_str(),
+            Self::Stall(reason) => reason.as_str(),
+            Self::Note(reason) => reason.as_str(),
+            Self::Other(reason) => reason,
+        }
+    }
+
+    /// Whether this is it.
+    pub fn is(&self, reason: impl Into<Self>) -> bool {
+        *self == reason.into()
+    }
+}
+
+impl From<&str> for Reason {
+    fn from(name: &str) -> Self {
+        let drift = || DriftReason::named(name).map(Self::Drift);
+        let unknown = || UnknownReason::named(name).map(Self::Unknown);
+        let failure = || FailureReason::named(name).map(Self::Failure);
+        let standing = || StandingReason::named(name).map(Self::Standing);
+        let stall = || StallReason::named(name).map(Self::Stall);
+        let note = || NoteReason::named(name).map(Self::Note);
+        let known = drift().or_else(unknown).or_else(failure).or_else(standing).or_else(stall).or_else(note);
+        known.unwrap_or_else(|| Self::Other(name.into()))
+    }
+}
+
+macro_rules! of_group {
+    ($($variant:ident($group:ident)),+) => {
+        $(impl From<$group> for Reason {
+            fn from(reason: $group) -> Self {
+                Self::$variant(reason)
+            }
+        })+
+    };
+}
+
+of_group!(
+    Drift(DriftReason),
+    Unknown(UnknownReason),
+    Failure(FailureReason),
+    Standing(StandingReason),
+    Stall(StallReason),
+    Note(NoteReason)
+);
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl Serialize for Reason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Reason {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|name| Self::from(name.as_str()))
+    }
+}
+
+/// Tests name a reason as its users read it.
+#[cfg(test)]
+impl PartialEq<str> for Reason {
+    fn eq(&self, name: &str) -> bool {
+        self.as_str() == name
+    }
+}
+
+#[cfg(test)]
+impl PartialEq<&str> for Reason {
+    fn eq(&self, name: &&str) -> bool {
+        self.as_str() == *name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all() -> Vec<Reason> {
+        let drift = DriftReason::ALL.iter().copied().map(Reason::from);
+        let unknown = UnknownReason::ALL.iter().copied().map(Reason::from);
+        let failure = FailureReason::ALL.iter().copied().map(Reason::from);
+        let standing = StandingReason::ALL.iter().copied().map(Reason::from);
+        let stall = StallReason::ALL.iter().copied().map(Reason::from);
+        let note = NoteReason::ALL.iter().copied().map(Reason::from);
+        drift.chain(unknown).chain(failure).chain(standing).chain(stall).chain(note).collect()
+    }
+
+    /// Scripts match on them, and every state on disk has them.
+    #[test]
+    fn the_names_are_what_they_were() {
+        let names: Vec<String> = all().iter().map(|reason| format!("{reason:?}: {reason}")).collect();
+        insta::assert_snapshot!(names.join("\n"));
+    }
+
+    #[test]
+    fn each_is_read_back_as_itself_and_one_of_another_version_keeps_its_name() {
+        for reason in all().into_iter().chain([Reason::Other("Tired".into())]) {
+            let json = serde_json::to_value(&reason).unwrap();
+            assert_eq!(json, reason.as_str());
+            assert_eq!(serde_json::from_value::<Reason>(json).unwrap(), reason);
+        }
+    }
+}

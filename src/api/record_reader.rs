@@ -1,0 +1,238 @@
+//! The fields of a record of the audit trail. Nothing else knows by which names they are kept.
+//!
+//! What is decided by is read or is an error that names the record. What is only shown is `None` where it is not there or is
+//! damaged: nothing is held up by it.
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{
+    Attempt, AuditKind, AuditRecord, CommandEnd, Drift, EndedStep, EventError, GitState, LastWords,
+    RecentStep, RouteTransition, Step, StepKind, StepOutcome, Suspension, Time, step::StepFields,
+};
+
+/// Reads the fields of a record.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RecordReader<'r>(&'r AuditRecord);
+
+/// What a `Verified` record rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct VerifiedBy {
+    /// How often the service was looked at.
+    pub(crate) looks: u64,
+    /// For how long, in milliseconds.
+    pub(crate) held_ms: i64,
+    /// Whether its containers are others than before the repair, or were started anew.
+    pub(crate) changed_by_repair: bool,
+}
+
+impl<'r> RecordReader<'r> {
+    pub(crate) const fn new(record: &'r AuditRecord) -> Self {
+        Self(record)
+    }
+
+    pub(crate) fn kind(self) -> Result<AuditKind, EventError> {
+        AuditKind::named(&self.0.kind).ok_or_else(|| self.unknown("kind", &self.0.kind))
+    }
+
+    pub(crate) fn time(self) -> Result<Time, EventError> {
+        self.0.time.parse().map_err(|_| self.error("its time is not one".into()))
+    }
+
+    pub(crate) fn service(self) -> Result<String, EventError> {
+        self.0.service.clone().ok_or_else(|| self.lacks("service"))
+    }
+
+    /// The services of a step.
+    pub(crate) fn services(self) -> Result<Vec<String>, EventError> {
+        self.field("services")
+    }
+
+    pub(crate) fn drift(self) -> Result<Drift, EventError> {
+        serde_json::from_value(self.0.evidence.clone())
+            .map_err(|error| self.error(format!("its evidence is not of its kind ({error})")))
+    }
+
+    fn step_kind(self) -> Result<StepKind, EventError> {
+        let name = self.0.step.as_ref().ok_or_else(|| self.lacks("step"))?;
+        StepKind::named(name).ok_or_else(|| self.unknown("step", name))
+    }
+
+    /// The step of an intent.
+    pub(crate) fn step(self) -> Result<Step, EventError> {
+        let fields = StepFields {
+            step: self.step_kind()?,
+            no_cache: self.is("noCache")?,
+            force_recreate: self.is("forceRecreate")?,
+            no_recreate: self.is("noRecreate")?,
+        };
+        Ok(fields.into())
+    }
+
+    fn outcome(self) -> Result<StepOutcome, EventError> {
+        let name = self.0.outcome.as_ref().ok_or_else(|| self.lacks("outcome"))?;
+        StepOutcome::named(name).ok_or_else(|| self.unknown("outcome", name))
+    }
+
+    /// The intent of the step that ended; `None` in a record that does not name it.
+    pub(crate) fn intent(self) -> Result<Option<u64>, EventError> {
+        self.field("intent")
+    }
+
+    /// How a step ended.
+    pub(crate) fn ended(self) -> Result<EndedStep, EventError> {
+        let outcome = match self.kind()? {
+            AuditKind::StepInterrupted => StepOutcome::Interrupted,
+            _ => self.outcome()?,
+        };
+        let began: Option<Time> = self.field("startedAt")?;
+        let took: Option<u64> = self.field("durationMs")?;
+        let ended = began.zip(took).and_then(|(began, ms)| {
+            began.checked_add_signed(chrono::TimeDelta::try_milliseconds(i64::try_from(ms).ok()?)?)
+        });
+        let command = took.map(|duration_ms| CommandEnd {
+            exit_code: self.shown("exitCode"),
+            duration_ms,
+            output: self.output(),
+        });
+        Ok(EndedStep {
+            intent: self.intent()?,
+            kind: self.step_kind()?,
+            services: self.services()?,
+            outcome,
+            at: ended.map_or_else(|| self.time(), Ok)?,
+            command,
+        })
+    }
+
+    /// The image that a verified service runs.
+    pub(crate) fn image(self) -> Result<Option<String>, EventError> {
+        self.field("image")
+    }
+
+    /// The attempts as they stood.
+    pub(crate) fn attempts(self) -> Result<Vec<Attempt>, EventError> {
+        self.listed("attempts")
+    }
+
+    /// What the rate counts of an intent.
+    pub(crate) fn recent_steps(self) -> Result<Vec<RecentStep>, EventError> {
+        self.listed("recentSteps")
+    }
+
+    /// The digest of the incident's evidence from before its first step.
+    pub(crate) fn before_digest(self) -> Result<Option<String>, EventError> {
+        self.field("beforeDigest")
+    }
+
+    /// The generation and the digest of another spec.
+    pub(crate) fn generation(self) -> Result<Option<(i64, String)>, EventError> {
+        let number: Option<i64> = self.field("generation")?;
+        let digest: Option<String> = self.field("specDigest")?;
+        Ok(number.zip(digest))
+    }
+
+    /// A suspension that begins. An end that cannot be read is none: only a person ends it then.
+    pub(crate) fn suspension(self, since: Time) -> Suspension {
+        let until: Option<String> = self.shown("until");
+        let until = until.and_then(|until| until.parse().ok());
+        Suspension { since, until, reason: self.shown("reason"), actor: self.0.actor.clone() }
+    }
+
+    pub(crate) fn layer(self) -> Option<String> {
+        self.shown("layer")
+    }
+
+    pub(crate) fn reason(self) -> Option<String> {
+        self.shown("reason")
+    }
+
+    pub(crate) fn message(self) -> Option<String> {
+        self.shown("message")
+    }
+
+    pub(crate) fn transitions(self) -> Vec<RouteTransition> {
+        self.shown("transitions")
+    }
+
+    /// Which attempt an intent begins.
+    pub(crate) fn attempt(self) -> Option<u64> {
+        self.shown("attempt")
+    }
+
+    pub(crate) fn git(self) -> Option<GitState> {
+        self.shown("git")
+    }
+
+    /// How the containers stood that a step was to replace.
+    pub(crate) fn last_words(self) -> Vec<LastWords> {
+        // Of another record it is a list of names.
+        self.shown("containers")
+    }
+
+    /// The command of a step, an argument each.
+    pub(crate) fn command(self) -> Vec<String> {
+        self.shown("command")
+    }
+
+    /// What it printed.
+    pub(crate) fn output(self) -> String {
+        self.shown("output")
+    }
+
+    /// How long it ran, in milliseconds, and with which code it ended.
+    pub(crate) fn command_end(self) -> Option<(i64, Option<i64>)> {
+        self.shown::<Option<i64>>("durationMs").map(|ms| (ms, self.shown("exitCode")))
+    }
+
+    pub(crate) fn verified_by(self) -> Option<VerifiedBy> {
+        let looks = self.shown::<Option<u64>>("looks")?;
+        let (held_ms, changed_by_repair) = (self.shown("heldMs"), self.shown("changedByRepair"));
+        Some(VerifiedBy { looks, held_ms, changed_by_repair })
+    }
+
+    /// Who has healed what is reconciled, and in how many steps.
+    pub(crate) fn healed_by(self) -> Option<(String, usize)> {
+        self.shown::<Option<String>>("healedBy").map(|by| (by, self.shown("steps")))
+    }
+
+    /// The evidence without what has a column of its own, or is for the machine.
+    pub(crate) fn rest(self) -> Value {
+        let mut evidence = self.0.evidence.clone();
+        if let Some(fields) = evidence.as_object_mut() {
+            fields.retain(|key, _| key != "services" && key != "intent");
+        }
+        evidence
+    }
+
+    const fn error(self, what: String) -> EventError {
+        EventError { seq: self.0.seq, what }
+    }
+
+    fn lacks(self, name: &str) -> EventError {
+        self.error(format!("it has no {name}"))
+    }
+
+    fn unknown(self, name: &str, text: &str) -> EventError {
+        self.error(format!("its {name} is {text:?}, which this undrift does not know"))
+    }
+
+    /// A field of its evidence; one that is not there is null.
+    fn field<T: DeserializeOwned>(self, name: &str) -> Result<T, EventError> {
+        serde_json::from_value(self.0.evidence[name].clone())
+            .map_err(|error| self.error(format!("its evidence.{name} is not of its kind ({error})")))
+    }
+
+    fn listed<T: DeserializeOwned>(self, name: &str) -> Result<Vec<T>, EventError> {
+        self.field::<Option<Vec<T>>>(name).map(Option::unwrap_or_default)
+    }
+
+    fn is(self, name: &str) -> Result<bool, EventError> {
+        Ok(self.field::<Option<bool>>(name)?.unwrap_or_default())
+    }
+
+    /// A field of its evidence that is only shown.
+    fn shown<T: DeserializeOwned + Default>(self, name: &str) -> T {
+        self.field(name).unwrap_or_default()
+    }
+}
