@@ -19,6 +19,7 @@
 //! | `files` | files that somebody else names: regular ones only, within limits of size and time | read files |
 //! | `secret` | pure: names of secrets, and what is secret of a URL | nothing |
 //! | [`decide`] | pure: what was observed to what should happen | nothing |
+//! | [`interference`] | pure: whether somebody else is at work on a project, and what a killed command has left there | nothing |
 //! | [`oracle`] | pure: what the answers of a route say, and which request would settle it | nothing |
 //! | `nearest` | pure: what was meant by a misspelt word | nothing |
 //! | [`api`] | pure types | nothing |
@@ -33,6 +34,7 @@ mod files;
 #[cfg(test)]
 mod fixtures;
 pub mod host;
+pub mod interference;
 pub mod manifest;
 mod nearest;
 pub mod oracle;

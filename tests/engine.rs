@@ -23,8 +23,9 @@ use undrift::{
     host::{
         Cache, Host as _, HostError, LocalHost, NoCache,
         endpoint::Endpoint,
-        engine::{Container, Engine, EngineError, LOOKUP_LABEL, Leftover},
+        engine::{Container, Engine, EngineError, LOOKUP_LABEL},
     },
+    interference::Leftover,
 };
 
 use ModuleType::{Any, Directory, File};

@@ -70,7 +70,7 @@ impl Store {
                     Err(error) => return Err(error),
                     Ok(Some(digest)) if digest == desired.spec_digest => declared.push(desired),
                     Ok(_) => {
-                        tracing::warn!(object, "what it was declared as last is not what the trail names")
+                        tracing::warn!(object, "what it was declared as last is not what the trail names");
                     }
                 },
             }

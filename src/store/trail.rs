@@ -37,13 +37,11 @@ impl RecordFilter {
         let Some(wanted) = self.service.as_deref() else {
             return true;
         };
-        match record.service.as_deref() {
-            Some(service) => service == wanted,
-            None => {
-                let services = RecordReader::new(record).services();
-                services.is_ok_and(|services| services.iter().any(|service| service == wanted))
-            }
+        if let Some(service) = &record.service {
+            return service == wanted;
         }
+        let services = RecordReader::new(record).services();
+        services.is_ok_and(|services| services.iter().any(|service| service == wanted))
     }
 }
 

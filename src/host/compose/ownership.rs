@@ -14,7 +14,8 @@ use super::{Environment, inputs, scan};
 use crate::{
     api::{Desired, Fact},
     files::{self, LARGEST_TEXT},
-    host::{Cache, engine::Origin},
+    host::Cache,
+    interference::Origin,
 };
 
 /// The cache's space: by the declared directory, where it led at the looks so far.

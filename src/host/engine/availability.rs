@@ -17,12 +17,8 @@ use std::sync::{Mutex, PoisonError};
 use bollard::query_parameters::InspectNetworkOptions;
 use chrono::TimeDelta;
 
-use super::{
-    Engine, EngineError,
-    containers::{ContainerRow, time},
-    request::EngineRequest,
-};
-use crate::api::Time;
+use super::{Engine, EngineError, containers::time, request::EngineRequest};
+use crate::{api::Time, interference::ContainerRow};
 
 /// How long an engine that has started is given to start what it is to run.
 const GRACE: TimeDelta = TimeDelta::seconds(10);

@@ -11,11 +11,9 @@ use bollard::{ClientVersion, Docker, errors::Error as BollardError};
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 use tokio_util::task::TaskTracker;
 
-use super::{
-    OwnContainer, availability::EngineAvailability, interference::own_activity::OwnActivity,
-    request::EngineRequest,
-};
+use super::{OwnContainer, availability::EngineAvailability, request::EngineRequest};
 use crate::host::{HostError, endpoint::Endpoint, ms_since, redact::Redactor};
+use crate::interference::OwnActivity;
 
 /// The longest that one question may take, its answer's body included. bollard's own limit ends at the headers.
 pub const CALL_LIMIT: Duration = Duration::from_secs(10);

@@ -15,11 +15,9 @@ use bollard::{
 };
 use futures_util::future::try_join_all;
 
-use super::{
-    Engine, EngineError, Leftover, attachments::attachments, interference::compose_up::mark_removals,
-    interference::leftovers, joined, request::EngineRequest,
-};
+use super::{Engine, EngineError, attachments::attachments, joined, request::EngineRequest};
 use crate::api::{ContainerObservation, ContainerState, Fact, Health, MountCover, Time};
+use crate::interference::{ContainerRow, Leftover, Origin, compose_up::mark_removals, leftovers};
 
 pub(super) const PROJECT: &str = "com.docker.compose.project";
 pub(super) const SERVICE: &str = "com.docker.compose.service";
@@ -29,63 +27,6 @@ const COMPOSE_VERSION: &str = "com.docker.compose.version";
 const CONFIG_HASH: &str = "com.docker.compose.config-hash";
 const WORKING_DIR: &str = "com.docker.compose.project.working_dir";
 const CONFIG_FILES: &str = "com.docker.compose.project.config_files";
-
-/// A container of a project as the list shows it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct ContainerRow {
-    pub(super) id: String,
-    pub(super) name: String,
-    pub(super) service: String,
-    /// `None` where nothing is said of it.
-    pub(super) state: Option<SummaryState>,
-    /// Compose's hash of the configuration that it was made of.
-    pub(super) config_hash: Option<String>,
-    /// When it was created, in seconds since 1970.
-    pub(super) created: i64,
-    pub(super) replaces: Option<String>,
-    /// Whether its health check has given no verdict yet.
-    pub(super) health_starting: bool,
-    pub(super) origin: Origin,
-}
-
-/// Where a container was made, as Compose's labels say it. Compose writes them when it creates the container, leaves them out
-/// of the config hash, and never changes them (measured with 2.26.1).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Origin {
-    /// The service.
-    pub service: String,
-    /// The container's name.
-    pub container: String,
-    /// The project directory as the caller wrote it, links and all; `None` without the label.
-    pub working_dir: Option<String>,
-    /// The Compose files, absolute as a rule.
-    pub config_files: Vec<String>,
-}
-
-impl ContainerRow {
-    pub(super) fn never_started(&self) -> bool {
-        self.state == Some(SummaryState::CREATED)
-    }
-
-    pub(super) fn is_running(&self) -> bool {
-        self.state == Some(SummaryState::RUNNING)
-    }
-
-    /// Whether it has run, and does no more.
-    pub(super) fn has_ended(&self) -> bool {
-        self.state == Some(SummaryState::EXITED)
-    }
-
-    /// Its details say that it is being removed.
-    pub(super) fn set_removing(&mut self) {
-        self.state = Some(SummaryState::REMOVING);
-    }
-
-    /// Whether the engine is about to remove it, or has tried to: that is what `dead` means.
-    pub(super) fn is_removing(&self) -> bool {
-        matches!(self.state, Some(SummaryState::REMOVING | SummaryState::DEAD))
-    }
-}
 
 /// The containers of some services of a project.
 #[derive(Debug, Clone, PartialEq)]
@@ -257,11 +198,26 @@ fn row(
         service,
         origin,
         config_hash: Some(config_hash),
-        state: Some(state),
+        state: state_of(state),
         created: request.required("Created", summary.created)?,
         replaces: labels.remove(leftovers::REPLACES),
         // The list has no field for it: "Up 3 seconds (health: starting)".
         health_starting: request.required("Status", summary.status)?.contains("(health: starting)"),
+    })
+}
+
+/// `None` where nothing is said of it.
+const fn state_of(state: SummaryState) -> Option<ContainerState> {
+    Some(match state {
+        SummaryState::CREATED => ContainerState::Created,
+        SummaryState::RUNNING => ContainerState::Running,
+        SummaryState::PAUSED => ContainerState::Paused,
+        SummaryState::RESTARTING => ContainerState::Restarting,
+        SummaryState::EXITED => ContainerState::Exited,
+        SummaryState::REMOVING => ContainerState::Removing,
+        SummaryState::DEAD => ContainerState::Dead,
+        // Podman's word for one that has its signal and has not ended: neither running nor over.
+        SummaryState::STOPPING | SummaryState::EMPTY => return None,
     })
 }
 

@@ -36,11 +36,10 @@ mod variables;
 
 pub use about::Versions;
 pub use client::{API_OLDEST, CALL_LIMIT, Engine, EngineError};
-pub use containers::{Container, Network, Origin, ProjectContainers};
+pub use containers::{Container, Network, ProjectContainers};
 pub use events::{Change, HEARTBEAT};
 pub(super) use exposed::tcp_ports;
 pub use images::IMAGE_PERIOD;
-pub use interference::leftovers::Leftover;
 pub use lookup::LOOKUP_LABEL;
 pub use own_container::OwnContainer;
 pub(super) use publishers::{PublishedPort, Publisher};

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeSet, fs};
 
-use super::containers::ContainerRow;
+use crate::interference::ContainerRow;
 
 /// The IDs of containers that this process may run in.
 ///

@@ -1,24 +1,12 @@
-//! Whether someone else rolls a service out right now: one more replica is started by hand, and the old one is removed once the
-//! new one works.
-//!
-//! `docker compose up --no-recreate --scale web=2` and the removal that follows are two commands, with a wait between
-//! them in which nothing else shows that somebody is at work. An `up` in that wait takes the new replica away: Compose 2.26
-//! keeps the outdated ones, which it recreates, and of current ones those with the lowest numbers, also where they do not
-//! run (measured). So more replicas than declared, of which one is young, are somebody's work.
+//! Asks the engine for what shows that somebody else rolls a service out; see [`roll_out`].
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{
-    Container, Engine, EngineError, Leftover, interference::compose_up::distance, interference::leftovers,
+use super::{Container, Engine, EngineError};
+use crate::interference::{
+    leftovers::{self, Leftover},
+    roll_out::{self, Replica},
 };
-
-/// What is asked of a replica.
-struct Replica<'a> {
-    service: &'a str,
-    name: &'a str,
-    /// When it was created, in seconds since 1970.
-    created: i64,
-}
 
 impl Engine {
     /// The sign that someone else rolls one of these services out, each of which is to have so many replicas, where these are
@@ -76,64 +64,8 @@ impl Engine {
         young_for: Duration,
     ) -> Option<String> {
         let own = self.own_steps_on(project);
-        sign(wanted, replicas, young_for, chrono::Utc::now().timestamp(), |created| !own.covers(created))
-    }
-}
-
-fn sign(
-    wanted: &BTreeMap<&str, u32>,
-    replicas: &[Replica<'_>],
-    young_for: Duration,
-    now: i64,
-    is_foreign: impl Fn(i64) -> bool,
-) -> Option<String> {
-    let young_for = i64::try_from(young_for.as_secs()).unwrap_or(i64::MAX);
-    wanted.iter().find_map(|(service, wanted)| {
-        let of_service = || replicas.iter().filter(|replica| replica.service == *service);
-        let count = of_service().count();
-        let is_surplus = usize::try_from(*wanted).is_ok_and(|wanted| count > wanted);
-        let young = of_service().find(|replica| {
-            is_surplus && is_foreign(replica.created) && distance(now, replica.created) < young_for
-        })?;
-        let age = distance(now, young.created);
-        Some(format!(
-            "{service} has {count} replicas where {wanted} are declared, and {} was created {age} s ago: somebody may be \
-             rolling it out",
-            young.name
-        ))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TIMEOUT: Duration = Duration::from_secs(120);
-
-    fn replica(name: &str, created: i64) -> Replica<'_> {
-        Replica { service: "till", name, created }
-    }
-
-    fn found(wanted: u32, replicas: &[Replica<'_>]) -> Option<String> {
-        sign(&BTreeMap::from([("till", wanted)]), replicas, TIMEOUT, 1_000, |created| created != 950)
-    }
-
-    #[test]
-    fn more_replicas_than_declared_of_which_one_is_young_are_somebodys_work() {
-        let old = || replica("till-1", 1);
-        assert!(found(1, &[old(), replica("till-2", 900)]).is_some_and(|why| why.contains("till-2")));
-        assert_eq!(found(2, &[old(), replica("till-2", 900)]), None, "as many as declared");
-        assert_eq!(found(1, &[old(), replica("till-2", 880)]), None, "it has had its time");
-        assert_eq!(found(1, &[replica("till-1", 999)]), None);
-        assert_eq!(found(1, &[old(), replica("till-2", 950)]), None, "what undrift itself made");
-        assert!(found(0, &[replica("till-1", 900)]).is_some());
-        let of_another = Replica { service: "web", ..replica("web-1", 999) };
-        assert_eq!(found(1, &[old(), of_another]), None);
-    }
-
-    #[test]
-    fn a_replica_that_a_clock_has_put_far_ahead_is_not_young_until_then() {
-        assert!(found(0, &[replica("till-1", 1_060)]).is_some());
-        assert_eq!(found(0, &[replica("till-1", 9_000)]), None);
+        roll_out::sign(wanted, replicas, young_for, chrono::Utc::now().timestamp(), |created| {
+            !own.covers(created)
+        })
     }
 }

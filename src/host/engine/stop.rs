@@ -3,9 +3,7 @@
 use bollard::query_parameters::InspectContainerOptions;
 
 use super::{Engine, EngineError, request::EngineRequest};
-
-/// The signal that no process survives.
-pub(super) const KILL: u8 = 9;
+use crate::interference::compose_down::Stop;
 
 /// The signal by which a container is stopped that names none, or one that the engine does not know.
 const TERM: u8 = 15;
@@ -16,15 +14,6 @@ const NAMES: [&str; 31] = [
     "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
     "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
 ];
-
-/// How one container is stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stop {
-    /// The signal that asks it to end. Events tell of signals by number.
-    pub(super) signal: u8,
-    /// Seconds until it is killed.
-    pub(super) grace: i64,
-}
 
 /// The number of a signal that is written as a number, `SIGTERM`, `TERM`, `SIGRTMIN+3` or `RTMAX-1`.
 fn number(signal: &str) -> Option<u8> {
@@ -70,6 +59,7 @@ impl Engine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::interference::compose_down::KILL;
 
     #[test]
     fn a_signal_is_known_in_each_of_its_spellings() {
