@@ -36,11 +36,17 @@ pub struct ProjectObservation {
 }
 
 impl ProjectObservation {
+    /// What was seen of a declared service.
+    #[must_use]
+    pub fn service(&self, name: &str) -> Option<&ServiceObservation> {
+        self.services.iter().find(|seen| seen.name == name)
+    }
+
     /// The image ID behind the reference of each of these services, as far as it was seen; `None` where there is none.
     #[must_use]
     pub fn examined(&self, services: &[String]) -> BTreeMap<String, Option<String>> {
         let of = |name: &String| {
-            let named = self.services.iter().find(|seen| seen.name == *name).map(|seen| &seen.artifact.image);
+            let named = self.service(name).map(|seen| &seen.artifact.image);
             let related = || self.related.iter().find(|seen| seen.name == *name).map(|seen| &seen.image);
             named.or_else(related).and_then(Fact::known).map(|image| (name.clone(), image.clone()))
         };

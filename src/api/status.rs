@@ -68,6 +68,14 @@ pub struct ObjectStatus {
     pub next_attempt_time: Option<Time>,
 }
 
+impl ObjectStatus {
+    /// What is known of a declared service.
+    #[must_use]
+    pub fn service(&self, name: &str) -> Option<&ServiceStatus> {
+        self.services.iter().find(|service| service.name == name)
+    }
+}
+
 /// A condition as in Kubernetes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

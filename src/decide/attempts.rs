@@ -27,7 +27,7 @@ pub(super) fn settle(inputs: Inputs<'_>, services: &[Diagnosis]) -> Vec<Attempt>
 /// A rollback that was in vain, or that cannot be, is remembered beyond its incident: the next one would begin with a build
 /// again.
 fn given_up_on(inputs: Inputs<'_>, rows: &[Attempt], mut row: Attempt, diagnosis: &Diagnosis) -> Attempt {
-    let seen = inputs.observed.services.iter().find(|seen| seen.name == row.service);
+    let seen = inputs.observed.service(&row.service);
     let Some(seen) = seen.filter(|seen| is_current(inputs, &row, seen)) else { return row };
     // A server that has only just been started may not listen yet: that is no loss.
     let is_impossible = |drift| {
@@ -169,7 +169,7 @@ pub fn begin_step(
         if step == Step::Start && drift.layer != Layer::Container {
             return None;
         }
-        let seen = inputs.observed.services.iter().find(|s| s.name == *service)?;
+        let seen = inputs.observed.service(service)?;
         let mut row = row(inputs, rows, seen, drift).cloned().unwrap_or_else(|| new_row(inputs, seen, drift));
         // What is started again although its budget is spent counts for no more.
         let is_over = step == Step::Start && row.attempts >= inputs.desired.object.spec.reconcile.attempts;

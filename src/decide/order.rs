@@ -53,7 +53,7 @@ struct OrderedService<'a> {
 
 impl<'a> OrderedService<'a> {
     fn of(inputs: Inputs<'a>, service: &str) -> Option<Self> {
-        let named = inputs.observed.services.iter().find(|seen| seen.name == service);
+        let named = inputs.observed.service(service);
         let related = || inputs.observed.related.iter().find(|seen| seen.name == service);
         named.map(Self::from).or_else(|| {
             related().map(|seen| Self {

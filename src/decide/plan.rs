@@ -135,7 +135,7 @@ fn next_look(inputs: Inputs<'_>, services: &[Diagnosis], repair_options: &[Repai
 /// Services that are as declared, as far as that can be seen, and were not verified as they are.
 fn unverified(inputs: Inputs<'_>, services: &[Diagnosis]) -> Vec<String> {
     let verified = |diagnosis: &&Diagnosis| {
-        let seen = inputs.observed.services.iter().find(|s| s.name == diagnosis.service);
+        let seen = inputs.observed.service(&diagnosis.service);
         let verification = inputs.history.verified.get(&diagnosis.service);
         seen.is_some_and(|seen| verification.is_some_and(|verification| *verification == identities(seen)))
     };
@@ -177,7 +177,7 @@ fn look_again_at(inputs: Inputs<'_>, option: &RepairOption) -> Option<Time> {
 
 /// When the server of a route that has had enough requests may be asked again. A look before that would learn nothing of it.
 fn opens_at(inputs: Inputs<'_>, service: &str) -> Option<Time> {
-    let seen = inputs.observed.services.iter().find(|seen| seen.name == service)?;
+    let seen = inputs.observed.service(service)?;
     seen.routes.iter().flat_map(|route| &route.answers).filter_map(RouteAnswer::limited_until).max()
 }
 

@@ -43,7 +43,7 @@ fn held_back(
     option: &RepairOption,
     is_first: bool,
 ) -> Option<Repair> {
-    let seen = inputs.observed.services.iter().find(|seen| seen.name == option.service)?;
+    let seen = inputs.observed.service(&option.service)?;
     let up = place_of_up(option)?;
     if !obstacles::works(inputs, seen) {
         return None;

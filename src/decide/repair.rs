@@ -71,7 +71,7 @@ pub(super) fn option(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis
     };
     let mut repair = repair(inputs, rows, diagnosis);
     let (mut rate_exceeded, mut started_again_at) = (None, None);
-    if let Some(seen) = inputs.observed.services.iter().find(|seen| seen.name == service) {
+    if let Some(seen) = inputs.observed.service(&service) {
         repair = obstacles::held(inputs, seen, diagnosis, repair);
         repair = kept_running::at_least(inputs, rows, seen, diagnosis, repair);
         started_again_at = kept_running::started_again(inputs, rows, seen, diagnosis, &repair).map(|s| s.at);
@@ -96,7 +96,7 @@ fn repair(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis) -> Repair
             format!("the {layer} layer is unknown ({why}), and nothing is repaired on what is not known");
         return wait(inputs, &diagnosis.service, unknown_in_a_word(*reason), message);
     }
-    let Some(seen) = inputs.observed.services.iter().find(|s| s.name == diagnosis.service) else {
+    let Some(seen) = inputs.observed.service(&diagnosis.service) else {
         return Repair::Nothing;
     };
     let Some(drift) = &diagnosis.drift else { return as_declared(inputs, seen, diagnosis) };

@@ -68,7 +68,7 @@ pub fn verified_images(inputs: Inputs<'_>, services: &[Diagnosis]) -> BTreeMap<S
     }
     let well = services.iter().filter(|diagnosis| diagnosis.as_declared());
     let verified = well.filter_map(|diagnosis| {
-        let seen = inputs.observed.services.iter().find(|seen| seen.name == diagnosis.service)?;
+        let seen = inputs.observed.service(&diagnosis.service)?;
         let is_verified = inputs.history.verified.get(&seen.name) == Some(&identities(seen));
         let image = seen.artifact.image.known()?.as_ref()?;
         let containers = seen.containers.known()?;
@@ -174,7 +174,7 @@ fn image_of(before: &ServiceStatus) -> Option<&str> {
 }
 
 fn service_before<'a>(before: &'a ObjectStatus, service: &str) -> Option<&'a ServiceStatus> {
-    before.services.iter().find(|status| status.name == service)
+    before.service(service)
 }
 
 /// How a container is when it does no work.

@@ -51,7 +51,7 @@ pub fn status(inputs: StatusInputs<'_>) -> ObjectStatus {
     let StatusInputs { desired, decision, observed, .. } = inputs;
     let services = desired.services().iter().zip(&decision.services);
     let services = services.filter_map(|(spec, diagnosis)| {
-        let seen = observed.services.iter().find(|seen| seen.name == spec.name)?;
+        let seen = observed.service(&spec.name)?;
         Some(service(inputs, spec, seen, diagnosis))
     });
     let services: Vec<ServiceStatus> = services.collect();
@@ -193,7 +193,7 @@ fn service(
     seen: &ServiceObservation,
     diagnosis: &Diagnosis,
 ) -> ServiceStatus {
-    let previous = inputs.previous.and_then(|p| p.services.iter().find(|s| s.name == spec.name));
+    let previous = inputs.previous.and_then(|p| p.service(&spec.name));
     let environment =
         environment::note(&inputs.decision.environment_differs, diagnosis, &inputs.decision.services);
     ServiceStatus {

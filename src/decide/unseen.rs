@@ -22,7 +22,7 @@ pub fn failed_status(
 ) -> ObjectStatus {
     let maker = ConditionBuilder { previous: previous.map(|p| p.conditions.as_slice()), generation, now };
     let service = |spec: &ServiceSpec| {
-        let before = previous.and_then(|p| p.services.iter().find(|before| before.name == spec.name));
+        let before = previous.and_then(|p| p.service(&spec.name));
         unseen(spec, before, generation, reason, now)
     };
     ObjectStatus {

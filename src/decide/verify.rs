@@ -85,7 +85,7 @@ pub fn weigh(service: &str, first: &[Identity], seen: &ProjectObservation, verdi
 /// What a service of a project consists of.
 #[must_use]
 pub fn identities_of(service: &str, seen: &ProjectObservation) -> Vec<Identity> {
-    seen.services.iter().find(|s| s.name == service).map(identities).unwrap_or_default()
+    seen.service(service).map(identities).unwrap_or_default()
 }
 
 /// Whether anything that a step could have changed is another than before: an image, a container or a start.

@@ -81,7 +81,7 @@ pub(super) fn learn_from_builds(
     observed: &ProjectObservation,
 ) -> Result<(), StoreError> {
     for build in &session.builds {
-        let Some(seen) = observed.services.iter().find(|s| s.name == build.service) else { continue };
+        let Some(seen) = observed.service(&build.service) else { continue };
         let Some(Some(id)) = seen.artifact.image.known() else { continue };
         let was_built = build.succeeded || build.image_before.as_ref() != Some(id);
         if was_built {
@@ -96,7 +96,7 @@ pub(super) fn learn_from_builds(
         }
     }
     let is_unknown = |build: &PendingBuild| {
-        let seen = observed.services.iter().find(|s| s.name == build.service);
+        let seen = observed.service(&build.service);
         seen.is_some_and(|seen| seen.artifact.image.known().is_none())
     };
     session.builds.retain(is_unknown);

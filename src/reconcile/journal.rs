@@ -98,7 +98,7 @@ impl Journal<'_> {
             {
                 continue;
             }
-            let seen = snapshot.observed.services.iter().find(|s| s.name == *service);
+            let seen = snapshot.observed.service(service);
             let evidence = json!({
                 "layer": drift.layer, "reason": drift.reason, "message": drift.message, "observed": seen,
                 "git": snapshot.git,
@@ -247,8 +247,8 @@ fn renewed_before(snapshot: &Snapshot<'_>, services: &[String]) -> Option<Object
     let now = snapshot.status(&snapshot.still_verified(), &Transitions::new());
     let mut before = incident.before.clone();
     for old in before.services.iter_mut().filter(|old| services.contains(&old.name)) {
-        let seen = snapshot.observed.services.iter().find(|seen| seen.name == old.name);
-        let new = now.services.iter().find(|new| new.name == old.name);
+        let seen = snapshot.observed.service(&old.name);
+        let new = now.service(&old.name);
         let is_first = !incident.has_done(&old.name, |_| true);
         if let Some(new) = new.filter(|_| is_first && seen.is_some_and(|seen| unlike_before(old, seen))) {
             old.clone_from(new);
@@ -261,8 +261,8 @@ fn renewed_before(snapshot: &Snapshot<'_>, services: &[String]) -> Option<Object
 fn repaired(snapshot: &Snapshot<'_>, incident: &OpenIncident) -> bool {
     let succeeded = incident.steps.iter().filter(|done| done.outcome == StepOutcome::Succeeded);
     succeeded.flat_map(|done| &done.services).any(|service| {
-        let before = incident.before.services.iter().find(|status| status.name == *service);
-        let now = snapshot.observed.services.iter().find(|seen| seen.name == *service);
+        let before = incident.before.service(service);
+        let now = snapshot.observed.service(service);
         before.zip(now).is_some_and(|(before, now)| unlike_before(before, now))
     })
 }

@@ -123,7 +123,7 @@ impl Session {
 
 fn fingerprint(observed: &ProjectObservation, decision: &Decision) -> Vec<ServiceFingerprint> {
     let of = |diagnosis: &Diagnosis| {
-        let seen = observed.services.iter().find(|seen| seen.name == diagnosis.service);
+        let seen = observed.service(&diagnosis.service);
         let drift = diagnosis.drift.as_ref().map(Drift::class);
         let identities = seen.map(identities).unwrap_or_default();
         (diagnosis.service.clone(), drift, diagnosis.unknown.is_some(), identities)

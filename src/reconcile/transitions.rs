@@ -18,8 +18,8 @@ pub(super) fn of_repair(snapshot: &Snapshot<'_>, incident: &OpenIncident) -> Tra
     let mut transitions = Transitions::new();
     let status = snapshot.status(&snapshot.still_verified(), &Transitions::new());
     for before in &incident.before.services {
-        let seen = snapshot.observed.services.iter().find(|s| s.name == before.name);
-        let after = status.services.iter().find(|s| s.name == before.name);
+        let seen = snapshot.observed.service(&before.name);
+        let after = status.service(&before.name);
         let (Some(seen), Some(after)) = (seen, after) else { continue };
         if !incident.has_done(&before.name, |_| true) || !unlike_before(before, seen) {
             continue;

@@ -114,7 +114,7 @@ impl<H: Host> Reconciler<H> {
 
     fn record(&self, snapshot: &Snapshot<'_>, verified: &Candidate) -> Result<(), ReconcileError> {
         let service = verified.service.as_str();
-        let Some(seen) = snapshot.observed.services.iter().find(|s| s.name == service) else { return Ok(()) };
+        let Some(seen) = snapshot.observed.service(service) else { return Ok(()) };
         if let Some(Some(id)) = seen.artifact.image.known() {
             let known = self.store.image(id)?;
             self.store.save_image(&ImageKnowledge {
@@ -131,7 +131,7 @@ impl<H: Host> Reconciler<H> {
         let containers: Vec<String> =
             identities(seen).into_iter().map(|identity| identity.container).collect();
         let incident = snapshot.history.incident.as_ref();
-        let before = incident.and_then(|open| open.before.services.iter().find(|s| s.name == service));
+        let before = incident.and_then(|open| open.before.service(service));
         let mut evidence = json!({
             "looks": verified.looks,
             "heldMs": u64::try_from(StabilityWindow::held(verified).as_millis()).unwrap_or(u64::MAX),

@@ -133,7 +133,7 @@ pub(super) fn diagnose_all(inputs: Inputs<'_>) -> Vec<Diagnosis> {
 /// The verdicts on one service.
 #[must_use]
 pub fn diagnose(spec: &ServiceSpec, inputs: Inputs<'_>) -> Diagnosis {
-    let Some(seen) = inputs.observed.services.iter().find(|seen| seen.name == spec.name) else {
+    let Some(seen) = inputs.observed.service(&spec.name) else {
         let unseen = || LayerVerdict::not_known("it was not looked at".into());
         return Diagnosis::new(&spec.name, [unseen(), unseen(), unseen(), unseen(), unseen()]);
     };

@@ -65,7 +65,7 @@ fn exposed(route: &RouteSpec) -> Note {
 /// a repair, and an answer that another route may give verifies none.
 fn is_after_a_repair(view: ServiceView<'_>, spec: &RouteSpec) -> bool {
     let Some(incident) = &view.inputs.history.incident else { return false };
-    let before = incident.before.services.iter().find(|before| before.name == view.spec.name);
+    let before = incident.before.service(&view.spec.name);
     let is_same = |route: &&RouteStatus| route.name == spec.display_name();
     let before = before.and_then(|before| before.routes.iter().find(is_same));
     let was_absent =

@@ -92,7 +92,7 @@ fn is_due(inputs: Inputs<'_>, name: &str, seen: OrderedService<'_>, with: &str) 
 
 /// Whether the service consists of other containers than when the incident opened, of which there were some.
 fn is_replaced(incident: &OpenIncident, service: &str, now: OrderedService<'_>) -> bool {
-    let before = incident.before.services.iter().find(|status| status.name == service);
+    let before = incident.before.service(service);
     before.is_some_and(|before| {
         let now = now.containers.known().into_iter().flatten();
         !before.containers.is_empty()

@@ -3,7 +3,7 @@
 use super::pattern::{BadPattern, Pattern};
 
 /// The patterns of a `.dockerignore`, in order.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Dockerignore(Vec<Pattern>);
 
 /// Which patterns matched a folder, directly or through a folder above it: what is in it starts from there.

@@ -1,8 +1,10 @@
 //! One pattern of a `.dockerignore`, by the rules of moby's patternmatcher (v0.6), which BuildKit's clients use.
 //! They are not git's, and not quite a shell's: `**` at the start is compared as a suffix, at the end as a prefix.
 
+use regex::Regex;
+
 /// A compiled pattern.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) struct Pattern {
     /// `!`: takes back in what an earlier pattern took out.
     pub(super) exception: bool,
@@ -15,7 +17,7 @@ pub(super) struct Pattern {
 #[error("the pattern `{0}` is not valid")]
 pub(super) struct BadPattern(String);
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 enum Kind {
     /// The path itself.
     Exact,
@@ -23,26 +25,8 @@ enum Kind {
     Prefix,
     /// `**text`: every path that ends with it, and `**/text` the path `text` too.
     Suffix,
-    /// Anything else.
-    Tokens(Vec<Token>),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Token {
-    Char(char),
-    /// `?`: one character, not a slash.
-    One,
-    /// `*`: any number of characters, no slash.
-    Run,
-    /// `**/` or `**` inside: nothing, or anything up to and with a slash.
-    Deep,
-    /// `**` at the end: anything.
-    Rest,
-    /// `[a-z]`, `[^a-z]`.
-    Class {
-        negated: bool,
-        ranges: Vec<(char, char)>,
-    },
+    /// Anything else, as moby writes it: a regular expression.
+    Regex(Regex),
 }
 
 impl Pattern {
@@ -68,7 +52,7 @@ impl Pattern {
                 let suffix = &self.text[2..];
                 path.ends_with(suffix) || suffix.strip_prefix('/').is_some_and(|suffix| path == suffix)
             }
-            Kind::Tokens(tokens) => matches(tokens, path),
+            Kind::Regex(regex) => regex.is_match(path),
         }
     }
 
@@ -89,111 +73,74 @@ impl Pattern {
 /// Reads a pattern into the way it is compared. `None` where it is not valid.
 fn compile(text: &str) -> Option<Kind> {
     let mut chars = text.chars().peekable();
-    let mut tokens = Vec::new();
-    let mut kind = Kind::Exact;
+    // A line break is a character of a name as any other.
+    let mut regex = String::from("(?s)^");
+    let mut kind = Some(Kind::Exact);
     let mut first = true;
-    // What a kind becomes once something needs the tokens; they are put in at the end.
-    let by_tokens = || Kind::Tokens(Vec::new());
     while let Some(c) = chars.next() {
         match c {
             '*' if chars.next_if_eq(&'*').is_some() => {
                 let _ = chars.next_if_eq(&'/');
                 if chars.peek().is_none() {
-                    kind = if kind == Kind::Exact { Kind::Prefix } else { by_tokens() };
-                    tokens.push(Token::Rest);
+                    kind = kind.filter(|kind| matches!(kind, Kind::Exact)).map(|_| Kind::Prefix);
+                    regex.push_str(".*");
                 } else {
-                    kind = by_tokens();
-                    tokens.push(Token::Deep);
+                    kind = None;
+                    regex.push_str("(.*/)?");
                 }
                 if first {
-                    kind = Kind::Suffix;
+                    kind = Some(Kind::Suffix);
                 }
             }
             '*' | '?' | '[' | ']' | '\\' => {
-                kind = by_tokens();
-                tokens.push(match c {
-                    '*' => Token::Run,
-                    '?' => Token::One,
-                    '[' => class(&mut chars)?,
-                    '\\' => Token::Char(chars.next()?),
-                    _ => Token::Char(c),
-                });
+                kind = None;
+                match c {
+                    '*' => regex.push_str("[^/]*"),
+                    '?' => regex.push_str("[^/]"),
+                    '[' => regex.push_str(&class(&mut chars)?),
+                    '\\' => regex.push_str(&literal(chars.next()?)),
+                    _ => regex.push_str(&literal(c)),
+                }
             }
-            _ => tokens.push(Token::Char(c)),
+            _ => regex.push_str(&literal(c)),
         }
         first = false;
     }
-    Some(if matches!(kind, Kind::Tokens(_)) { Kind::Tokens(tokens) } else { kind })
+    regex.push('$');
+    kind.map_or_else(|| Regex::new(&regex).ok().map(Kind::Regex), Some)
 }
 
-/// A character class, whose `[` is read already.
-fn class(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option<Token> {
-    let negated = chars.next_if_eq(&'^').is_some();
-    let mut ranges = Vec::new();
+fn literal(c: char) -> String {
+    regex::escape(c.encode_utf8(&mut [0; 4]))
+}
+
+/// A character class, whose `[` is read already, as a regular expression has it. Go's `filepath.Match` says which are valid.
+fn class(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option<String> {
+    let mut class = String::from(if chars.next_if_eq(&'^').is_some() { "[^" } else { "[" });
+    let mut is_empty = true;
     loop {
         let low = match chars.next()? {
-            // An empty class is not valid.
-            ']' if ranges.is_empty() => return None,
-            ']' => return Some(Token::Class { negated, ranges }),
+            ']' if is_empty => return None,
+            ']' => return Some(class + "]"),
             '-' => return None,
             '\\' => chars.next()?,
             c => c,
         };
-        let mut high = low;
+        class.push_str(&literal(low));
         if chars.next_if_eq(&'-').is_some() {
-            high = match chars.next()? {
+            let high = match chars.next()? {
                 ']' | '-' => return None,
                 '\\' => chars.next()?,
                 c => c,
             };
+            if high < low {
+                return None;
+            }
+            class.push('-');
+            class.push_str(&literal(high));
         }
-        if high < low {
-            return None;
-        }
-        ranges.push((low, high));
+        is_empty = false;
     }
-}
-
-/// Matches by the set of positions that each token can end at: no pattern makes this slow.
-fn matches(tokens: &[Token], path: &str) -> bool {
-    let path: Vec<char> = path.chars().collect();
-    let mut ends = vec![false; path.len() + 1];
-    ends[0] = true;
-    for token in tokens {
-        ends = step(token, &ends, &path);
-    }
-    ends[path.len()]
-}
-
-fn step(token: &Token, ends: &[bool], path: &[char]) -> Vec<bool> {
-    let mut next = vec![false; ends.len()];
-    // Whether a run that began earlier reaches this position.
-    let mut running = false;
-    for at in 0..ends.len() {
-        let before = at.checked_sub(1).map(|before| (ends[before], path[before]));
-        let one = |fits: &dyn Fn(char) -> bool| before.is_some_and(|(end, c)| end && fits(c));
-        next[at] = match token {
-            Token::Char(wanted) => one(&|c| c == *wanted),
-            Token::One => one(&|c| c != '/'),
-            Token::Class { negated, ranges } => {
-                one(&|c| ranges.iter().any(|(low, high)| (*low..=*high).contains(&c)) != *negated)
-            }
-            Token::Run => {
-                running = ends[at] || (running && before.is_some_and(|(_, c)| c != '/'));
-                running
-            }
-            Token::Rest => {
-                running |= ends[at];
-                running
-            }
-            Token::Deep => {
-                let after_slash = running && before.is_some_and(|(_, c)| c == '/');
-                running |= ends[at];
-                ends[at] || after_slash
-            }
-        };
-    }
-    next
 }
 
 /// Go's `filepath.Clean`.

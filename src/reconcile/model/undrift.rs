@@ -210,7 +210,7 @@ impl Undrift {
         let as_declared =
             |name: &String| decision.services.iter().any(|d| d.service == *name && d.as_declared());
         self.kept.verified.retain(|name, (verification, _)| {
-            let seen = seen.services.iter().find(|s| s.name == *name);
+            let seen = seen.service(name);
             seen.is_some_and(|seen| identities(seen) == *verification) && as_declared(name)
         });
         self.open_incident(&seen, &history, &decision);
@@ -387,7 +387,7 @@ impl Undrift {
         let verdicts = stability.verdicts(window.get());
         let verified = verdicts.filter(|(_, verdict)| *verdict == WindowVerdict::Verified);
         for service in verified.map(|(candidate, _)| &candidate.service) {
-            let Some(seen) = seen.services.iter().find(|seen| seen.name == *service) else { continue };
+            let Some(seen) = seen.service(service) else { continue };
             self.kept.verified.insert(service.clone(), (identities(seen), self.now));
             self.given_up = None;
             let ended = self.kept.last.as_mut().filter(|_| self.kept.incident.is_none());
