@@ -27,13 +27,10 @@ use undrift::{
     },
     host::{
         Cache, HostError, KeyedDigest, NoCache, Sealed,
-        compose::{
-            Environment, argv,
-            command::{Invocation, run},
-            resolve, resolve_in, up_command, would_recreate,
-        },
+        compose::{argv, resolve, resolve_in, up_command, would_recreate},
         endpoint::Endpoint,
         keyed_by_this_process,
+        process::{Environment, Invocation, command::run},
     },
 };
 

@@ -342,7 +342,7 @@ fn of_its_own(grace: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::compose::command::GRACE;
+    use crate::host::process::GRACE;
 
     #[test]
     fn the_whole_end_is_within_the_grace_period() {

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{Decision, Diagnosis, HeldBack, LayerVerdict, Next, Repair, UnknownLayer, environment, notes};
-use crate::api::Desired;
 use crate::api::{
-    Answer, Condition, ConditionStatus, ConditionType, ContainerStatus, Fact, ImageStatus, Layer,
+    Answer, Condition, ConditionStatus, ConditionType, ContainerStatus, Desired, Fact, ImageStatus, Layer,
     ModulePresence, ModuleStatus, NoteReason, ObjectStatus, Presence, ProjectObservation, Reason,
     RouteAnswer, RouteAuthStatus, RouteObservation, RouteSpec, RouteStatus, ServiceObservation, ServiceSpec,
     ServiceStatus, StandingReason, Suspension, Time, Transition, UnknownReason, without_query_values,

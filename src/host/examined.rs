@@ -3,13 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    LocalHost, StepRequest,
-    compose::{Resolved, command::Finished},
-    execute::Blocked,
-    observe::reference,
+use super::{LocalHost, StepRequest, compose::Resolved, execute::Blocked, observe::reference};
+use crate::{
+    api::{Step, StepOutcome},
+    host::process::Finished,
 };
-use crate::api::{Step, StepOutcome};
 
 /// The image ID behind the reference of each service right before an `up`; without those that have none.
 pub(super) type Examined = BTreeMap<String, String>;

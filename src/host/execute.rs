@@ -10,14 +10,14 @@ use std::{
 
 use super::{
     LocalHost, StepReport, StepRequest,
-    compose::{
-        self, Environment, Resolved, argv,
-        command::{self, Finished, GRACE, Invocation},
-    },
+    compose::{self, Resolved, argv},
     examined::Examined,
     redact::Redactor,
 };
-use crate::api::{Desired, Step, StepOutcome};
+use crate::{
+    api::{Desired, Step, StepOutcome},
+    host::process::{Environment, Finished, GRACE, Invocation, command},
+};
 
 /// Says whether the docker CLI and Compose build by BuildKit; a person's own choice holds.
 const BUILDKIT: &str = "DOCKER_BUILDKIT";

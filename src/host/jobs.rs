@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::{
-    LocalHost, StepRequest,
-    compose::{Resolved, command::Finished},
+use super::{LocalHost, StepRequest, compose::Resolved};
+use crate::{
+    api::{ContainerObservation, ContainerState, Step, StepOutcome},
+    host::process::Finished,
 };
-use crate::api::{ContainerObservation, ContainerState, Step, StepOutcome};
 
 impl LocalHost {
     /// Waits for the jobs among a step's services, once its command has succeeded; nothing to wait for is as good.

@@ -2,10 +2,13 @@
 
 use super::{
     HostError, LocalHost,
-    compose::{self, Environment, Resolved, SecretsFound},
+    compose::{self, Resolved, SecretsFound},
     redact::{Redactor, Words},
 };
-use crate::api::{Desired, ProjectObservation};
+use crate::{
+    api::{Desired, ProjectObservation},
+    host::process::Environment,
+};
 
 impl LocalHost {
     /// The declared credentials, and the secrets among the variables of this process and of the project's env files.

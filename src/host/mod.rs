@@ -19,6 +19,7 @@ mod observe;
 mod obstacles;
 mod ports;
 pub mod probe;
+pub mod process;
 mod redact;
 pub(crate) mod reference;
 mod related;

@@ -7,9 +7,9 @@ use super::{
     tool::{ToolOutput, ask_in},
 };
 use crate::host::{
-    compose::Environment,
     endpoint::Endpoint,
     gate::{Gate, Tally},
+    process::Environment,
 };
 
 /// What cannot be there. Its removal changes nothing, also where the gate lets it pass.

@@ -8,13 +8,9 @@ use crate::{
     api::StepOutcome,
     files,
     host::{
-        HostError,
-        compose::{
-            Environment,
-            command::{self, Invocation},
-        },
-        docker_config,
+        HostError, docker_config,
         endpoint::Endpoint,
+        process::{Environment, Invocation, command},
     },
 };
 

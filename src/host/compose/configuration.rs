@@ -3,11 +3,11 @@
 
 use serde_json::Value;
 
-use super::{Environment, Resolved, argv, question::Questions, resolve, scan};
+use super::{Resolved, argv, question::Questions, resolve, scan};
 use crate::{
     api::{Desired, StepOutcome},
     files::{self, LARGEST_TEXT},
-    host::endpoint::Endpoint,
+    host::{endpoint::Endpoint, process::Environment},
 };
 
 /// A project with its values. No `Debug`.

@@ -21,9 +21,8 @@ use futures_util::{
 };
 
 use super::{
-    Environment, Resolved,
+    Resolved,
     argv::{self, Pull, UpOptions},
-    command::Finished,
     dry_run_output::{DryRunOutput, real_name},
     model::Program,
     overlay::lay_over,
@@ -34,7 +33,11 @@ use super::{
 };
 use crate::{
     api::{Desired, Fact, StepOutcome},
-    host::{endpoint::Endpoint, gate::Tally},
+    host::{
+        endpoint::Endpoint,
+        gate::Tally,
+        process::{Environment, Finished},
+    },
 };
 
 /// How many services are asked about at once; each takes up to two processes.

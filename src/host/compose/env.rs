@@ -1,14 +1,11 @@
-//! The environment that children get.
+//! The environment that docker commands get.
 
-use std::{
-    collections::BTreeMap,
-    ffi::{OsStr, OsString},
-    path::Path,
-};
+use std::path::Path;
 
 use crate::host::{
     endpoint::{DEFAULT_CONTEXT, DEFAULT_SOCKET, Endpoint},
     gate::Gate,
+    process::Environment,
 };
 
 /// The variable that names the engine to docker commands, and that a Compose file may use.
@@ -31,38 +28,7 @@ const FIXED: [(&str, &str); 6] = [
     ("DOCKER_CLI_HINTS", "false"),
 ];
 
-/// A snapshot of environment variables. Its `Debug` shows no values: they may be secrets.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Environment(BTreeMap<OsString, OsString>);
-
 impl Environment {
-    /// This process's own.
-    #[must_use]
-    pub fn of_this_process() -> Self {
-        Self(std::env::vars_os().collect())
-    }
-
-    /// All variables whose names and values are texts.
-    pub(super) fn texts(&self) -> impl Iterator<Item = (String, String)> {
-        self.0
-            .iter()
-            .filter_map(|(name, value)| Some((name.to_str()?.to_owned(), value.to_str()?.to_owned())))
-    }
-
-    /// The same with one variable set.
-    #[must_use]
-    pub fn with(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
-        self.0.insert(name.into(), value.into());
-        self
-    }
-
-    /// The same without one variable.
-    #[must_use]
-    pub fn without(mut self, name: &str) -> Self {
-        self.0.remove(OsStr::new(name));
-        self
-    }
-
     /// The same as docker commands need it: at this engine, whatever context is current, plain, and with the folder that
     /// they run in as `PWD`. Compose puts that variable into its files and names a project by it, as it does for a person
     /// who stands in that folder; where undrift itself stands is no part of a project.
@@ -92,27 +58,12 @@ impl Environment {
     pub(super) fn without_tls(self) -> Self {
         TLS.iter().fold(self, |env, name| env.without(name))
     }
-
-    /// One variable's value.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&OsStr> {
-        self.0.get(OsStr::new(name)).map(OsString::as_os_str)
-    }
-
-    /// All variables, by name.
-    pub fn iter(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
-        self.0.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()))
-    }
-}
-
-impl std::fmt::Debug for Environment {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+
     use super::*;
 
     #[test]
@@ -141,11 +92,5 @@ mod tests {
         assert_eq!(of(Environment::default().with(ENGINE, address().unwrap()), socket()), (address(), None));
         let other = Endpoint::Unix("/run/other.sock".into());
         assert_eq!(of(Environment::default(), other), (Some("unix:///run/other.sock".into()), None));
-    }
-
-    #[test]
-    fn debug_output_shows_no_values() {
-        let text = format!("{:?}", Environment::default().with("TOKEN", "hunter2"));
-        assert!(text.contains("TOKEN") && !text.contains("hunter2"), "{text}");
     }
 }

@@ -15,11 +15,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::env::Environment;
 use crate::{
     api::Desired,
     files::{self, LARGEST_TEXT},
-    host::{KeyedDigest, docker_config},
+    host::{KeyedDigest, docker_config, process::Environment},
 };
 
 mod finder;

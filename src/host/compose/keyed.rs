@@ -2,11 +2,11 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Environment, Resolved};
+use super::Resolved;
 use crate::{
     api::{Desired, ResolvedFrom},
     files,
-    host::{KeyedDigest, endpoint::Endpoint},
+    host::{KeyedDigest, endpoint::Endpoint, process::Environment},
 };
 
 impl Resolved {

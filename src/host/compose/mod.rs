@@ -32,7 +32,6 @@
 pub mod argv;
 mod build_order;
 mod builds;
-pub mod command;
 mod configuration;
 pub mod declared;
 mod dockerfile;
@@ -43,7 +42,6 @@ mod given;
 mod inputs;
 mod interpolation;
 mod keyed;
-pub(super) mod lines;
 mod made_of;
 pub mod model;
 mod order;
@@ -62,7 +60,6 @@ mod upgrade;
 pub(super) use configuration::{Configuration, values};
 pub use declared::{Declared, DeclaredContent, DeclaredService, NetworkModel, Subnet, VolumeModel};
 pub use dry_run::{Recreations, up_command, would_recreate, would_recreate_beside};
-pub use env::Environment;
 pub use made_of::Builds;
 #[cfg(test)]
 pub(super) use made_of::builds_of;

@@ -2,8 +2,8 @@
 
 use std::{fs, path::Path};
 
-use super::{env::Environment, inputs::ComposeInputs};
-use crate::api::Desired;
+use super::inputs::ComposeInputs;
+use crate::{api::Desired, host::process::Environment};
 
 /// The name of the file in its folder.
 const FILE: &str = "overlay.yaml";

@@ -10,11 +10,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Environment, inputs, scan};
+use super::{inputs, scan};
 use crate::{
     api::{Desired, Fact},
     files::{self, LARGEST_TEXT},
-    host::Cache,
+    host::{Cache, process::Environment},
     interference::Origin,
 };
 

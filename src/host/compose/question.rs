@@ -10,16 +10,13 @@ use std::io;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Environment, argv,
-    command::{self, Finished, Invocation},
-    resolve::QueryTimeout,
-};
+use super::{argv, resolve::QueryTimeout};
 use crate::{
     api::Desired,
     host::{
         endpoint::Endpoint,
         gate::{Gate, Tally},
+        process::{Environment, Finished, Invocation, command},
     },
 };
 

@@ -6,19 +6,19 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Builds, Declared, Environment, Model, ServiceModel, argv,
-    command::{Finished, GRACE},
-    configuration::json_fault,
-    env::ENGINE,
-    inputs::ComposeInputs,
-    made_of::Whole,
-    question::Questions,
-    refusal, scan, secrets, upgrade,
+    Builds, Declared, Model, ServiceModel, argv, configuration::json_fault, env::ENGINE,
+    inputs::ComposeInputs, made_of::Whole, question::Questions, refusal, scan, secrets, upgrade,
 };
 use crate::{
     api::{Desired, Pointed},
     files::{self, LARGEST_TEXT},
-    host::{Cache, HostError, Sealed, docker_config, endpoint::Endpoint, redact::Words, reference},
+    host::{
+        Cache, HostError, Sealed, docker_config,
+        endpoint::Endpoint,
+        process::{Environment, Finished, GRACE},
+        redact::Words,
+        reference,
+    },
     nearest::nearest,
 };
 

@@ -9,11 +9,14 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use super::{Environment, scan};
+use super::scan;
 use crate::{
     api::Desired,
     files,
-    host::redact::{Words, assigned_secrets, secrets_in_text, secrets_of_variable},
+    host::{
+        process::Environment,
+        redact::{Words, assigned_secrets, secrets_in_text, secrets_of_variable},
+    },
     secret::names,
 };
 

@@ -14,12 +14,15 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::{
-    Model, Program, Provided, Resolved, argv, command::Finished, declared::dense, digest, given::Given,
-    question::Questions, resolve::QUERY_TIMEOUT,
+    Model, Program, Provided, Resolved, argv, declared::dense, digest, given::Given, question::Questions,
+    resolve::QUERY_TIMEOUT,
 };
 use crate::{
     api::{Desired, Joined, Shared, StepOutcome},
-    host::{compose::Environment, endpoint::Endpoint},
+    host::{
+        endpoint::Endpoint,
+        process::{Environment, Finished},
+    },
 };
 
 /// The keys of a service in the order in which Compose hashes them (compose-go 2.0.2, whose order later versions keep; keys of

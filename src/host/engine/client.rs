@@ -12,8 +12,10 @@ use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 use tokio_util::task::TaskTracker;
 
 use super::{OwnContainer, availability::EngineAvailability, request::EngineRequest};
-use crate::host::{HostError, endpoint::Endpoint, ms_since, redact::Redactor};
-use crate::interference::OwnActivity;
+use crate::{
+    host::{HostError, endpoint::Endpoint, ms_since, redact::Redactor},
+    interference::OwnActivity,
+};
 
 /// The longest that one question may take, its answer's body included. bollard's own limit ends at the headers.
 pub const CALL_LIMIT: Duration = Duration::from_secs(10);

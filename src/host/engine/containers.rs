@@ -16,8 +16,10 @@ use bollard::{
 use futures_util::future::try_join_all;
 
 use super::{Engine, EngineError, attachments::attachments, joined, request::EngineRequest};
-use crate::api::{ContainerObservation, ContainerState, Fact, Health, MountCover, Time};
-use crate::interference::{ContainerRow, Leftover, Origin, compose_up::mark_removals, leftovers};
+use crate::{
+    api::{ContainerObservation, ContainerState, Fact, Health, MountCover, Time},
+    interference::{ContainerRow, Leftover, Origin, compose_up::mark_removals, leftovers},
+};
 
 pub(super) const PROJECT: &str = "com.docker.compose.project";
 pub(super) const SERVICE: &str = "com.docker.compose.service";

@@ -10,7 +10,7 @@ use futures_util::StreamExt as _;
 use super::{Engine, EngineError, containers};
 use crate::{
     api::{LastWords, signal_of},
-    host::{compose::lines::Lines, redact::Redactor},
+    host::{process::lines::Lines, redact::Redactor},
 };
 
 /// The most lines that are kept.

@@ -32,7 +32,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use super::compose::lines::CUT;
+use super::process::lines::CUT;
 use crate::{manifest::masked_output, secret::STARS};
 pub(super) use beside::assigned_secrets;
 use known::{Known, SearchedText};

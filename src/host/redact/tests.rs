@@ -310,7 +310,7 @@ fn of_a_long_secret_that_was_cut_nothing_is_left() {
     };
     for (before, len) in [(5, 6_000), (1_500, 2_800), (4_000, 2_800)] {
         let secret = long(len);
-        let (mut shown, mut cutter) = (Vec::new(), crate::host::compose::lines::Lines::default());
+        let (mut shown, mut cutter) = (Vec::new(), crate::host::process::lines::Lines::default());
         let redactor = Redactor::default().with_secrets([secret.clone()]);
         let line = format!("{} {secret} instead\n", "=".repeat(before));
         cutter.push(line.as_bytes(), |line| shown.push(redactor.line(line)));
@@ -338,7 +338,7 @@ fn a_secret_is_hidden_wherever_the_chunks_of_an_output_end() {
     let text = b"login with correct horse battery failed\n";
     for cut in 0..text.len() {
         let mut lines = Vec::new();
-        let mut cutter = crate::host::compose::lines::Lines::default();
+        let mut cutter = crate::host::process::lines::Lines::default();
         for chunk in [&text[..cut], &text[cut..]] {
             cutter.push(chunk, |line| lines.push(redactor().line(line)));
         }

@@ -8,10 +8,7 @@ use crate::{
     api::{Fact, GitState, StepOutcome},
     files::{self, Hangs},
     host::{
-        compose::{
-            Environment,
-            command::{self, Finished, Invocation},
-        },
+        process::{Environment, Finished, Invocation, command},
         redact::Redactor,
     },
 };

@@ -12,7 +12,6 @@ use std::{
 use tokio::time::Instant;
 
 use super::{World, policy};
-use crate::reconcile::restart_history::RestartHistory;
 use crate::{
     api::{
         Attempt, Drift, DriftReason, EndedStep, Event, Fact, Layer, PlannedStep, ProjectObservation,
@@ -23,6 +22,7 @@ use crate::{
         StabilityWindow, WindowVerdict, identities,
     },
     fixtures::at,
+    reconcile::restart_history::RestartHistory,
 };
 
 /// What is on the disk.

@@ -11,7 +11,6 @@ use serde::Deserialize;
 
 use super::{
     super::{
-        env::Environment,
         interpolation,
         scan::{self, Reference},
     },
@@ -20,7 +19,7 @@ use super::{
 use crate::{
     api::Desired,
     files::{self, LARGEST_TEXT},
-    host::docker_config,
+    host::{docker_config, process::Environment},
 };
 
 /// Where the docker CLI looks for plugins, besides the folder of its configuration.

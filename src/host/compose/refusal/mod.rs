@@ -9,11 +9,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Environment, command::Finished, inputs::ComposeInputs, scan};
+use super::{inputs::ComposeInputs, scan};
 use crate::{
     api::{Desired, StepOutcome},
     files::{self, Hangs},
-    host::HostError,
+    host::{
+        HostError,
+        process::{Environment, Finished},
+    },
 };
 pub(super) use passed::Passed;
 

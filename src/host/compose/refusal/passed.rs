@@ -11,8 +11,8 @@ use std::{
     sync::LazyLock,
 };
 
-use super::super::{Environment, inputs::ComposeInputs, scan};
-use crate::{api::Desired, secret::names};
+use super::super::{inputs::ComposeInputs, scan};
+use crate::{api::Desired, host::process::Environment, secret::names};
 
 /// What stands for all that is not passed on.
 const LEFT_OUT: &str = "…";

@@ -21,7 +21,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    env::Environment,
+    Environment,
     lines::{Lines, Tail},
 };
 use crate::{
