@@ -1,12 +1,11 @@
 //! How an object is reconciled, as the manifest declares it.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Duration;
 
 /// What a build context that changed since the image was built means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SourcePolicy {
     /// Whether such a change is ignored, reported or repaired by a build. `report` if left out.
@@ -15,7 +14,7 @@ pub struct SourcePolicy {
 }
 
 /// What to do about a build context that has changed since undrift's last build of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum SourceDrift {
     /// Do not look at it.
@@ -28,7 +27,7 @@ pub enum SourceDrift {
 }
 
 /// How undrift repairs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ReconcilePolicy {
     /// `enforce` repairs drift; `observe` only reports it. `enforce` if left out.
@@ -69,7 +68,7 @@ impl Default for ReconcilePolicy {
 }
 
 /// What to do about containers that were made from the same configuration, and that the Compose of now would make otherwise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Upgrades {
     /// Say so in a note, and leave them alone.
@@ -88,7 +87,7 @@ impl Upgrades {
 }
 
 /// Whether undrift acts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Mode {
     /// Repair drift.
@@ -99,7 +98,7 @@ pub enum Mode {
 }
 
 /// How long to wait for the verification of a repair, and how long it must then hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Verify {
     /// How long after the last step the service may take until it is as declared. `2m` if left out.
@@ -115,7 +114,7 @@ impl Default for Verify {
 }
 
 /// The wait between attempts: doubles from `initial` up to `max`, with jitter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Backoff {
     /// The wait after the first failed attempt. `10s` if left out.

@@ -2,13 +2,12 @@
 
 use std::{borrow::Cow, collections::BTreeMap, net::IpAddr};
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Duration;
 
 /// An HTTP request to a service, and the status that it must answer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RouteSpec {
     /// What the route is called in reports; unique in the service. The path or the URL if left out.
@@ -19,7 +18,6 @@ pub struct RouteSpec {
     pub path: Option<String>,
     /// The port that the server listens on in the container. Needs `path`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
     pub port: Option<u16>,
     /// A whole URL to ask, in place of `path` and `port`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -30,7 +28,6 @@ pub struct RouteSpec {
     /// The version of HTTP: 1, or 2 without asking first (with https it is agreed on in the handshake). 1 if left out.
     /// gRPC is not supported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 2))]
     pub http: Option<u8>,
     /// Which certificate is accepted, with https.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -43,11 +40,9 @@ pub struct RouteSpec {
     pub headers: BTreeMap<String, String>,
     /// The statuses that are as declared, without credentials; in the manifest one number or a list.
     #[serde(deserialize_with = "one_or_many")]
-    #[schemars(schema_with = "statuses_schema")]
     pub expect: Vec<u16>,
     /// The statuses that say that the route is not there. `[404]` if left out.
     #[serde(default = "default_absent", deserialize_with = "one_or_many")]
-    #[schemars(schema_with = "statuses_schema")]
     pub absent: Vec<u16>,
     /// Requests to paths that must not exist: where they answer as the route does, the answer shows nothing.
     /// `auto` if left out.
@@ -62,7 +57,7 @@ pub struct RouteSpec {
 }
 
 /// How a server is spoken to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scheme {
     /// Plain.
@@ -83,7 +78,7 @@ impl Scheme {
 }
 
 /// Which certificate of a server is accepted. Without any of it, one that this host trusts, for the name in the URL.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Tls {
     /// `false`: any certificate. `true` if left out.
@@ -205,9 +200,8 @@ pub fn without_query_values(text: &str) -> Cow<'_, str> {
 ///
 /// `auto` asks for two random paths next to the route, the second one of the same form as the route's last part; `off` for
 /// none, and an absolute path for that one.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
-#[schemars(with = "String")]
 pub enum Control {
     /// Random sibling paths, others at each look.
     #[default]
@@ -239,7 +233,7 @@ impl From<Control> for String {
 }
 
 /// Credentials for the auth layer and the status that they must earn. Exactly one of `basic` and `bearerFrom`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Auth {
     /// HTTP Basic authentication.
@@ -250,12 +244,10 @@ pub struct Auth {
     pub bearer_from: Option<SecretSource>,
     /// The statuses that are as declared, with credentials.
     #[serde(deserialize_with = "one_or_many")]
-    #[schemars(schema_with = "statuses_schema")]
     pub expect: Vec<u16>,
     /// The statuses that say with credentials that the route is not there. If left out, 404 and those of the route's own
     /// `absent`, without those of `expect`.
     #[serde(default, deserialize_with = "some_or_many", skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "statuses_schema")]
     pub absent: Option<Vec<u16>>,
     /// `false`: the credentials are not sent over plain HTTP to another host; `true`: they are, and nothing is said of it.
     /// If left out they are sent, and that is remarked on.
@@ -264,7 +256,7 @@ pub struct Auth {
 }
 
 /// A user name, and where its password is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BasicAuth {
     /// The user name.
@@ -274,7 +266,7 @@ pub struct BasicAuth {
 }
 
 /// Where a secret is read from, at each use.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum SecretSource {
     /// An environment variable of undrift.
@@ -329,15 +321,6 @@ fn one_or_many<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<
         }
     }
     deserializer.deserialize_any(OneOrMany)
-}
-
-fn statuses_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    schemars::json_schema!({
-        "oneOf": [
-            { "type": "integer", "minimum": 100, "maximum": 599 },
-            { "type": "array", "minItems": 1, "items": { "type": "integer", "minimum": 100, "maximum": 599 } }
-        ]
-    })
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ReconcilePolicy, RouteSpec, SourcePolicy};
@@ -14,14 +13,12 @@ pub const API_VERSION: &str = "undrift.dev/v1alpha1";
 pub const KIND: &str = "ComposeProject";
 
 /// A Compose project on one host, and what must be so in it: the unit of locking and of reconciling.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ComposeProject {
     /// Always `undrift.dev/v1alpha1`.
-    #[schemars(extend("const" = API_VERSION))]
     pub api_version: String,
     /// Always `ComposeProject`.
-    #[schemars(extend("const" = KIND))]
     pub kind: String,
     /// Name and labels.
     pub metadata: Metadata,
@@ -30,11 +27,10 @@ pub struct ComposeProject {
 }
 
 /// Name and labels of an object.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Metadata {
     /// Unique among what is loaded; lower-case letters, digits and dashes, at most 63.
-    #[schemars(regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"), length(max = 63))]
     pub name: String,
     /// For people and their scripts; undrift does not read them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -45,13 +41,12 @@ pub struct Metadata {
 }
 
 /// What is declared of a Compose project.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ComposeProjectSpec {
     /// Which Compose project.
     pub project: ProjectRef,
     /// The services that must run, at least one. undrift touches no other.
-    #[schemars(length(min = 1))]
     pub services: Vec<ServiceSpec>,
     /// What a build context that changed since the image was built means.
     #[serde(default)]
@@ -62,7 +57,7 @@ pub struct ComposeProjectSpec {
 }
 
 /// Which Compose project, in Compose's own terms.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ProjectRef {
     /// The project directory, relative to the manifest; must exist.
@@ -86,7 +81,7 @@ pub struct ProjectRef {
 }
 
 /// What is declared of one Compose service.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ServiceSpec {
     /// The name of a service of the Compose project; each once.
@@ -100,7 +95,7 @@ pub struct ServiceSpec {
 }
 
 /// A path that must exist in a service's container.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ModuleSpec {
     /// What the module is called in reports; unique in the service. The last part of `path` if left out.
@@ -110,7 +105,6 @@ pub struct ModuleSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// The module's absolute path in the container.
-    #[schemars(regex(pattern = "^/"))]
     pub path: String,
     /// What must be at the path. `any` if left out.
     #[serde(default, rename = "type")]
@@ -128,7 +122,7 @@ impl ModuleSpec {
 }
 
 /// What kind of thing a module's path must be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ModuleType {
     /// A regular file.

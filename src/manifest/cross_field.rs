@@ -10,9 +10,6 @@ use super::{
 use crate::api::Duration;
 use crate::nearest::nearest;
 
-/// Nothing holds between the fields.
-pub(super) fn nothing(_: &Node, _: &mut Report<'_>) {}
-
 /// Names in a list that must be there once each.
 fn unique<'n>(
     entries: impl Iterator<Item = (&'n str, Spot)>,

@@ -65,9 +65,9 @@ impl NamedFiles {
         let spec = root.get("spec")?;
         let project = spec.get("project")?;
         let node = project.get("directory")?;
-        let text = node.text().filter(|text| formats::host_path(text).is_ok())?;
+        let text = node.text().filter(|text| (formats::HOST_PATH.check)(text).is_ok())?;
         let inner = |node: &Node| {
-            let text = node.text().filter(|text| formats::inner_path(text).is_ok())?;
+            let text = node.text().filter(|text| (formats::INNER_PATH.check)(text).is_ok())?;
             Some((node.spot, text.to_owned()))
         };
         let files = ["files", "envFiles"].into_iter().flat_map(|field| items(project, field));

@@ -3,8 +3,12 @@
 use std::path::{Component, Path};
 
 use reqwest::Url;
+use serde_json::{Value, json};
 
-use super::{report::Fault, shape::one_of};
+use super::{
+    report::Fault,
+    shape::{PairFormat, TextFormat, one_of},
+};
 use crate::nearest::nearest;
 use crate::secret::{names, url::in_query};
 
@@ -30,7 +34,10 @@ fn no_control(text: &str, what: &str) -> TextCheck {
 }
 
 /// `metadata.name`: the contract's pattern, as in Kubernetes (RFC 1123 label).
-pub(super) fn object_name(name: &str) -> TextCheck {
+pub(super) static OBJECT_NAME: TextFormat =
+    TextFormat { check: object_name, pattern: "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$" };
+
+fn object_name(name: &str) -> TextCheck {
     if name.len() > 63 {
         let length = name.chars().count();
         let fault = Fault::new(format!("a name has at most 63 characters, and this one {length}"));
@@ -53,7 +60,9 @@ pub(super) fn object_name(name: &str) -> TextCheck {
 }
 
 /// The name of a Compose service: Compose's own pattern (compose-spec.json).
-pub(super) fn service_name(name: &str) -> TextCheck {
+pub(super) static SERVICE_NAME: TextFormat = TextFormat { check: service_name, pattern: "^[A-Za-z0-9._-]+$" };
+
+fn service_name(name: &str) -> TextCheck {
     not_empty(name, "the name of the service")?;
     let right = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     fail_if(
@@ -64,7 +73,10 @@ pub(super) fn service_name(name: &str) -> TextCheck {
 }
 
 /// The name of a Compose project: Compose's own pattern.
-pub(super) fn project_name(name: &str) -> TextCheck {
+pub(super) static PROJECT_NAME: TextFormat =
+    TextFormat { check: project_name, pattern: "^[a-z0-9][a-z0-9_-]*$" };
+
+fn project_name(name: &str) -> TextCheck {
     let right = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-');
     let starts = name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
     fail_if(
@@ -75,7 +87,10 @@ pub(super) fn project_name(name: &str) -> TextCheck {
 }
 
 /// A profile: Compose's own pattern, or `*` for all.
-pub(super) fn profile(name: &str) -> TextCheck {
+pub(super) static PROFILE: TextFormat =
+    TextFormat { check: profile, pattern: r"^(\*|[A-Za-z0-9][A-Za-z0-9._-]*)$" };
+
+fn profile(name: &str) -> TextCheck {
     let right = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let starts = name.starts_with(|c: char| c.is_ascii_alphanumeric());
     fail_if(
@@ -86,25 +101,35 @@ pub(super) fn profile(name: &str) -> TextCheck {
 }
 
 /// A label or an annotation.
-pub(super) fn label(name: &str, _: &str) -> TextCheck {
+pub(super) static LABEL: PairFormat =
+    PairFormat { check: label, schema: || json!({ "propertyNames": { "minLength": 1 } }) };
+
+fn label(name: &str, _: &str) -> TextCheck {
     not_empty(name, "the name of the label")
 }
 
 /// The name of a module or a route: anything that fits in a line.
-pub(super) fn label_text(text: &str) -> TextCheck {
+pub(super) static LABEL_TEXT: TextFormat = TextFormat { check: label_text, pattern: r"\S" };
+
+fn label_text(text: &str) -> TextCheck {
     not_empty(text.trim(), "the name")?;
     no_control(text, "the name")
 }
 
 /// A path on the host.
-pub(super) fn host_path(path: &str) -> TextCheck {
+pub(super) static HOST_PATH: TextFormat = TextFormat { check: host_path, pattern: "^[^~]" };
+
+fn host_path(path: &str) -> TextCheck {
     not_empty(path, "the path")?;
     no_control(path, "the path")?;
     fail_if(path.starts_with('~'), "`~` is not expanded", "write the path out, or relative to this file")
 }
 
-/// A path on the host that is relative to the project directory and does not leave it.
-pub(super) fn inner_path(path: &str) -> TextCheck {
+/// A path on the host that is relative to the project directory and does not leave it. The pattern leaves `a/../..` to the check.
+pub(super) static INNER_PATH: TextFormat =
+    TextFormat { check: inner_path, pattern: r"^(?![/~])(?!(\./)*\.\.(/|$)).+$" };
+
+fn inner_path(path: &str) -> TextCheck {
     host_path(path)?;
     fail_if(
         Path::new(path).is_absolute(),
@@ -127,7 +152,10 @@ pub(super) fn inner_path(path: &str) -> TextCheck {
 }
 
 /// A module's path in the container.
-pub(super) fn container_path(path: &str) -> TextCheck {
+pub(super) static CONTAINER_PATH: TextFormat =
+    TextFormat { check: container_path, pattern: r"^(/(?!\.{1,2}(/|$))[^/]+)+$" };
+
+fn container_path(path: &str) -> TextCheck {
     no_control(path, "the path")?;
     let parts: Vec<_> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
     let normal = format!("/{}", parts.join("/"));
@@ -150,7 +178,9 @@ pub(super) fn container_path(path: &str) -> TextCheck {
 }
 
 /// A route's path, with its query: what may stand in a request line (RFC 9112).
-pub(super) fn route_path(path: &str) -> TextCheck {
+pub(super) static ROUTE_PATH: TextFormat = TextFormat { check: route_path, pattern: r#"^/[!"$-~]*$"# };
+
+fn route_path(path: &str) -> TextCheck {
     fail_if(
         !path.starts_with('/'),
         "the path of a route starts with `/`",
@@ -175,7 +205,9 @@ fn no_secret_in_query(text: &str) -> TextCheck {
 }
 
 /// `auto`, `off` or a path.
-pub(super) fn control(text: &str) -> TextCheck {
+pub(super) static CONTROL: TextFormat = TextFormat { check: control, pattern: r#"^(auto|off|/[!"$-~]*)$"# };
+
+fn control(text: &str) -> TextCheck {
     if matches!(text, "auto" | "off") {
         return Ok(());
     }
@@ -190,7 +222,9 @@ pub(super) fn control(text: &str) -> TextCheck {
 }
 
 /// A whole URL, without user and password.
-pub(super) fn url(text: &str) -> TextCheck {
+pub(super) static URL: TextFormat = TextFormat { check: url, pattern: r"^https?://[^@/?# ]+([/?][^# ]*)?$" };
+
+fn url(text: &str) -> TextCheck {
     let authority =
         text.split_once("://").map_or("", |(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or(""));
     let parsed = Url::parse(text).ok();
@@ -213,7 +247,12 @@ pub(super) fn url(text: &str) -> TextCheck {
 }
 
 /// The name of a server, as a certificate has it: no address, which no server can be asked for by name (RFC 6066).
-pub(super) fn server_name(name: &str) -> TextCheck {
+pub(super) static SERVER_NAME: TextFormat = TextFormat {
+    check: server_name,
+    pattern: r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,62}(\.[A-Za-z0-9_][A-Za-z0-9_-]{0,62})*$",
+};
+
+fn server_name(name: &str) -> TextCheck {
     let label = |label: &str| {
         let right = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         (1..=63).contains(&label.len()) && label.chars().all(right) && !label.starts_with('-')
@@ -233,7 +272,9 @@ fn is_token(text: &str) -> bool {
 }
 
 /// A method; they are case-sensitive.
-pub(super) fn method(text: &str) -> TextCheck {
+pub(super) static METHOD: TextFormat = TextFormat { check: method, pattern: "^[A-Z0-9!#$%&'*+.^_`|~-]+$" };
+
+fn method(text: &str) -> TextCheck {
     if METHODS.contains(&text) {
         return Ok(());
     }
@@ -252,7 +293,9 @@ pub(super) fn method(text: &str) -> TextCheck {
 }
 
 /// A header with its value.
-pub(super) fn header(name: &str, value: &str) -> TextCheck {
+pub(super) static HEADER: PairFormat = PairFormat { check: header, schema: headers };
+
+fn header(name: &str, value: &str) -> TextCheck {
     fail_if(!is_token(name), "this is not the name of a header", "write it as `Accept: application/json`")?;
     if names::is_certain(name) {
         let fault =
@@ -269,8 +312,26 @@ pub(super) fn header(name: &str, value: &str) -> TextCheck {
     Ok(())
 }
 
+/// Names are tokens, and none of those that carry secrets, in any case of letters. (A short word such as `pass`, and one
+/// that ends before a capital, are left to the parser.)
+fn headers() -> Value {
+    let any_case =
+        |name: &str| -> String { name.chars().flat_map(|c| ['[', c.to_ascii_uppercase(), c, ']']).collect() };
+    let pairs = names::PAIRS.iter().map(|(one, other)| format!("{}[-_.]?{}", any_case(one), any_case(other)));
+    let secret: Vec<_> = names::long_words().map(any_case).chain(pairs).collect();
+    json!({
+        "propertyNames": {
+            "pattern": "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$",
+            "not": { "pattern": format!("({})([^A-Za-z0-9]|$)", secret.join("|")) }
+        },
+        "additionalProperties": { "pattern": r"^([!-~]([\t -~]*[!-~])?)?$" }
+    })
+}
+
 /// A user name for HTTP Basic (RFC 7617).
-pub(super) fn username(text: &str) -> TextCheck {
+pub(super) static USERNAME: TextFormat = TextFormat { check: username, pattern: "^[^:]+$" };
+
+fn username(text: &str) -> TextCheck {
     not_empty(text, "the user name")?;
     no_control(text, "the user name")?;
     if text.contains(':') {
@@ -281,7 +342,9 @@ pub(super) fn username(text: &str) -> TextCheck {
 }
 
 /// The name of an environment variable (POSIX). What is not one may be the secret itself, and is not shown.
-pub(super) fn env_name(name: &str) -> TextCheck {
+pub(super) static ENV_NAME: TextFormat = TextFormat { check: env_name, pattern: "^[A-Za-z_][A-Za-z0-9_]*$" };
+
+fn env_name(name: &str) -> TextCheck {
     let right = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if !name.is_empty() && name.chars().all(right) && !name.starts_with(|c: char| c.is_ascii_digit()) {
         return Ok(());

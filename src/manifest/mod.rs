@@ -18,12 +18,15 @@ mod mask;
 mod object;
 mod point;
 mod read;
+#[cfg(test)]
+mod reference;
 mod report;
 mod rules;
 mod schema;
 mod shape;
 mod tree;
 mod unknown;
+mod walk;
 mod warning;
 mod watch;
 mod wrong_type;

@@ -8,8 +8,9 @@ use super::{
     read::{LARGEST, Text},
     report::{Excerpted, Fault, LineIndex, Report, excerpt},
     rules::PROJECT,
-    shape::{self, Shape, Slot},
+    shape::Shape,
     tree::{Node, Spot, Value},
+    walk::{self, Slot},
     yaml,
 };
 use crate::api::{API_VERSION, ComposeProject, Desired, KIND};
@@ -101,7 +102,7 @@ pub(super) fn parse(text: &str, origin: &str, base: &Path) -> Parsed {
 
 fn name(root: &Node, report: &Report<'_>) -> Option<NameAt> {
     let node = root.get("metadata")?.get("name")?;
-    let name = node.text().filter(|name| super::formats::object_name(name).is_ok())?;
+    let name = node.text().filter(|name| (super::formats::OBJECT_NAME.check)(name).is_ok())?;
     Some(NameAt { name: name.to_owned(), place: report.place(node.spot) })
 }
 
@@ -118,7 +119,7 @@ fn object(root: &Node, origin: &str, base: &Path, report: &mut Report<'_>) -> Op
         return None;
     }
     let slot = Slot { name: "a document", key: root.visible(), optional: false, node: root };
-    shape::check(&OBJECT, slot, report);
+    walk::check(&OBJECT, slot, report);
     let directory = disk::check(root, base, report);
     if report.len() > before {
         return None;

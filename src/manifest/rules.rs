@@ -1,261 +1,278 @@
-//! The shape of a manifest, as a table: which fields there are, and what each must be.
+//! The manifest's one declaration: which fields there are, what each must be, and what each means.
 //!
-//! A test holds this table against the types of [`crate::api`]: their JSON Schema names the same fields.
+//! The checks, the JSON Schema ([`super::schema`]) and the tables of `docs/manifest.md` come from it. Tests hold it against
+//! the types of [`crate::api`], which a checked manifest is read into.
 
 use super::{
     cross_field, formats,
-    shape::{Field, Record, Shape},
+    shape::{Alternative, Field, Presence, Record, Shape},
 };
 
 /// A whole document.
-pub(super) static PROJECT: Record = Record {
-    what: "an object",
-    fields: &[
+pub(super) static PROJECT: Record = Record::new(
+    "an object",
+    &[
         required("apiVersion", crate::api::API_VERSION, Shape::Exactly(crate::api::API_VERSION)),
         required("kind", crate::api::KIND, Shape::Exactly(crate::api::KIND)),
-        required("metadata", "{ name: shop }", Shape::Record(&METADATA)),
+        required("metadata", "{ name: shop }", Shape::Record(&METADATA))
+            .takes("the name of the object, and labels"),
         required(
             "spec",
             "{ project: { directory: ../shop }, services: [{ name: api }] }",
             Shape::Record(&SPEC),
+        )
+        .takes("what is declared"),
+    ],
+);
+
+static METADATA: Record = Record::new(
+    "`metadata`",
+    &[
+        required("name", "shop", Shape::Text(&formats::OBJECT_NAME))
+            .takes("lower-case letters, digits and dashes, at most 63; unique among all manifests"),
+        optional("labels", "none", Shape::Pairs(&formats::LABEL)).takes(FOR_PEOPLE),
+        optional("annotations", "none", Shape::Pairs(&formats::LABEL)).takes(FOR_PEOPLE),
+    ],
+);
+
+const FOR_PEOPLE: &str = "texts by name, for people and scripts; undrift does not read them";
+
+static SPEC: Record = Record::new(
+    "`spec`",
+    &[
+        required("project", "{ directory: ../shop }", Shape::Record(&PROJECT_REF))
+            .takes("[which project](#specproject)"),
+        required("services", "[{ name: api }]", Shape::List { of: &SERVICE, at_least_one: true })
+            .takes("a list of [services](#specservices), at least one; undrift touches no other"),
+        optional("source", OF_ITS_FIELDS, Shape::Record(&SOURCE)).takes("what a changed build context means"),
+        optional("reconcile", OF_ITS_FIELDS, Shape::Record(&RECONCILE))
+            .takes("[how undrift repairs](#specreconcile)"),
+    ],
+)
+.also(cross_field::spec);
+
+const OF_ITS_FIELDS: &str = "the defaults of its fields";
+
+static PROJECT_REF: Record = Record::new(
+    "`project`",
+    &[
+        required("directory", "../shop", Shape::Text(&formats::HOST_PATH))
+            .takes("the project directory, relative to the manifest; it must exist"),
+        optional(
+            "files",
+            "Compose finds them itself, with `compose.override.yaml` and `COMPOSE_FILE`",
+            Shape::Texts(&formats::INNER_PATH),
+        )
+        .takes("Compose files, relative to the directory"),
+        optional("name", "Compose's own rule", Shape::Text(&formats::PROJECT_NAME))
+            .takes("the name of the Compose project"),
+        optional("profiles", "none", Shape::Texts(&formats::PROFILE)).takes("profiles to enable"),
+        optional("envFiles", "Compose's `.env`", Shape::Texts(&formats::INNER_PATH))
+            .takes("files for `${…}` in the Compose files, relative to the directory"),
+        optional("takeOver", "`false`", Shape::Bool).takes(
+            "`true`: undrift may replace containers of a project of the same name in \
+             [another directory](how-it-works.md#whose-project-it-is)",
         ),
     ],
-    also: cross_field::nothing,
-};
+);
 
-static METADATA: Record = Record {
-    what: "`metadata`",
-    fields: &[
-        required("name", "shop", Shape::Text(formats::object_name)),
-        optional("labels", Shape::Labels(formats::label)),
-        optional("annotations", Shape::Labels(formats::label)),
+static SERVICE: Record = Record::new(
+    "a service",
+    &[
+        required("name", "api", Shape::Text(&formats::SERVICE_NAME))
+            .takes("a service of the Compose project, each once"),
+        optional("modules", "none", Shape::List { of: &MODULE, at_least_one: false })
+            .takes("a list of [paths](#modules) that must exist in each of its containers"),
+        optional("routes", "none", Shape::List { of: &ROUTE, at_least_one: false })
+            .takes("a list of [requests](#routes) with the status that each must answer"),
     ],
-    also: cross_field::nothing,
-};
+)
+.also(cross_field::service);
 
-static SPEC: Record = Record {
-    what: "`spec`",
-    fields: &[
-        required("project", "{ directory: ../shop }", Shape::Record(&PROJECT_REF)),
-        required("services", "[{ name: api }]", Shape::List { of: &SERVICE, at_least_one: true }),
-        optional("source", Shape::Record(&SOURCE)),
-        optional("reconcile", Shape::Record(&RECONCILE)),
+static MODULE: Record = Record::new(
+    "a module",
+    &[
+        optional("name", "the last part of `path`", Shape::Text(&formats::LABEL_TEXT))
+            .takes("its name in reports; unique in the service"),
+        optional("source", "undrift does not check the source layer", Shape::Text(&formats::INNER_PATH))
+            .takes("what it is built from, relative to the project directory and inside it"),
+        required("path", "/app/dist/modules/workflow", Shape::Text(&formats::CONTAINER_PATH))
+            .takes("the absolute path in the container"),
+        optional("type", "`any`", Shape::Word(&["file", "directory", "any"]))
+            .takes("what must be at the path"),
     ],
-    also: cross_field::spec,
-};
+);
 
-static PROJECT_REF: Record = Record {
-    what: "`project`",
-    fields: &[
-        required("directory", "../shop", Shape::Text(formats::host_path)),
-        optional("files", Shape::Texts(formats::inner_path)),
-        optional("name", Shape::Text(formats::project_name)),
-        optional("profiles", Shape::Texts(formats::profile)),
-        optional("envFiles", Shape::Texts(formats::inner_path)),
-        optional("takeOver", Shape::Bool),
+static ROUTE: Record = Record::new(
+    "a route",
+    &[
+        optional("name", "the path, or the URL", Shape::Text(&formats::LABEL_TEXT))
+            .takes("its name in reports; unique in the service"),
+        optional("path", "`url` is required", Shape::Text(&formats::ROUTE_PATH))
+            .takes("the path, with its query; undrift asks every replica"),
+        optional("port", "`url` is required", Shape::Whole(1..=65_535)).takes("the port in the container, with `path`"),
+        optional("url", "`path` and `port` are required", Shape::Text(&formats::URL))
+            .takes("a whole URL, in place of `path` and `port`"),
+        optional("scheme", "`http`", Shape::Word(&["http", "https"]))
+            .takes("for `path` and `port`; a `url` has its own"),
+        optional("http", "`1`", Shape::Whole(1..=2)).takes(
+            "`1`, or `2`: HTTP/2 at once; with https both sides agree on it in the handshake. gRPC is not supported",
+        ),
+        optional("tls", "one that this host trusts", Shape::Record(&TLS))
+            .takes("with https: [which certificate undrift accepts](#certificates)"),
+        optional("method", "`GET`", Shape::Text(&formats::METHOD)).takes("the HTTP method"),
+        optional("headers", "none", Shape::Pairs(&formats::HEADER))
+            .takes("texts by name; one that carries a secret is an error"),
+        required("expect", "401", Shape::Statuses).takes("the status without credentials, or a list"),
+        optional("absent", "`[404]`", Shape::Statuses).takes("the statuses that mean that the route is not there"),
+        optional("control", "`auto`", Shape::Text(&formats::CONTROL)).takes(
+            "`auto` ([two paths next to the route](what-servers-answer.md#the-two-controls)), `off`, or a path that \
+             must not exist",
+        ),
+        optional("auth", "undrift does not check the auth layer", Shape::Record(&AUTH))
+            .takes("[credentials](#credentials), and the status that they must get"),
+        optional("timeout", "`5s`", Shape::Duration { at_least: 1 }).takes("a duration, for one request"),
     ],
-    also: cross_field::nothing,
-};
+)
+.either(&[
+    Alternative { required: &["url"], optional: &[] },
+    Alternative { required: &["path", "port"], optional: &["scheme"] },
+])
+.also(cross_field::route);
 
-static SERVICE: Record = Record {
-    what: "a service",
-    fields: &[
-        required("name", "api", Shape::Text(formats::service_name)),
-        optional("modules", Shape::List { of: &MODULE, at_least_one: false }),
-        optional("routes", Shape::List { of: &ROUTE, at_least_one: false }),
+static TLS: Record = Record::new(
+    "`tls`",
+    &[
+        optional("verify", "`true`", Shape::Bool).takes("`false`: any certificate"),
+        optional("caFile", "the host's certificates", Shape::Text(&formats::HOST_PATH)).takes(
+            "a PEM file, relative to the manifest, with the only certificates that undrift trusts: your own CA's, or \
+             the server's own where it is self-signed. undrift reads it at each observation",
+        ),
+        optional(
+            "serverName",
+            "the host in the URL; with `path` and `port` that is an address",
+            Shape::Text(&formats::SERVER_NAME),
+        )
+        .takes("the name that the certificate must carry, and that undrift asks the server for"),
     ],
-    also: cross_field::service,
-};
+)
+.also(cross_field::tls);
 
-static MODULE: Record = Record {
-    what: "a module",
-    fields: &[
-        optional("name", Shape::Text(formats::label_text)),
-        optional("source", Shape::Text(formats::inner_path)),
-        required("path", "/app/dist/modules/workflow", Shape::Text(formats::container_path)),
-        optional("type", Shape::Word(&["file", "directory", "any"])),
+static AUTH: Record = Record::new(
+    "`auth`",
+    &[
+        optional("basic", "`bearerFrom` is required", Shape::Record(&BASIC))
+            .takes("a user name and a password, for HTTP Basic"),
+        optional("bearerFrom", "`basic` is required", Shape::Record(&SECRET)).takes("the secret that is a bearer token"),
+        required("expect", "200", Shape::Statuses).takes("the status with credentials, or a list"),
+        optional(
+            "absent",
+            "`404` and the statuses of the route's `absent`, without those of `expect`",
+            Shape::Statuses,
+        )
+        .takes("the statuses that mean, with credentials, that the route is not there"),
+        optional(
+            "allowPlainHttp",
+            "undrift sends them, and `validate`, `check` and `doctor` warn (`PlainHttp`)",
+            Shape::Bool,
+        )
+        .takes(
+            "`false`: undrift sends no credentials over plain HTTP to another host, and the auth layer is unknown; \
+             `true`: it sends them without a warning",
+        ),
     ],
-    also: cross_field::nothing,
-};
+)
+.either(&[
+    Alternative { required: &["basic"], optional: &[] },
+    Alternative { required: &["bearerFrom"], optional: &[] },
+])
+.also(cross_field::auth);
 
-static ROUTE: Record = Record {
-    what: "a route",
-    fields: &[
-        optional("name", Shape::Text(formats::label_text)),
-        optional("path", Shape::Text(formats::route_path)),
-        optional("port", Shape::Whole(1..=65_535)),
-        optional("url", Shape::Text(formats::url)),
-        optional("scheme", Shape::Word(&["http", "https"])),
-        optional("http", Shape::Whole(1..=2)),
-        optional("tls", Shape::Record(&TLS)),
-        optional("method", Shape::Text(formats::method)),
-        optional("headers", Shape::Labels(formats::header)),
-        required("expect", "401", Shape::Statuses),
-        optional("absent", Shape::Statuses),
-        optional("control", Shape::Text(formats::control)),
-        optional("auth", Shape::Record(&AUTH)),
-        optional("timeout", Shape::Duration { at_least: 1 }),
+static BASIC: Record = Record::new(
+    "`basic`",
+    &[
+        required("username", "ops", Shape::Text(&formats::USERNAME)).takes("the user name, without `:`"),
+        required("passwordFrom", "{ env: NAME }", Shape::Record(&SECRET))
+            .takes("the secret that is the password"),
     ],
-    also: cross_field::route,
-};
+);
 
-static TLS: Record = Record {
-    what: "`tls`",
-    fields: &[
-        optional("verify", Shape::Bool),
-        optional("caFile", Shape::Text(formats::host_path)),
-        optional("serverName", Shape::Text(formats::server_name)),
+static SECRET: Record = Record::new(
+    "a reference to a secret",
+    &[
+        optional("env", "`file` is required", Shape::Text(&formats::ENV_NAME))
+            .takes("the name of a variable of undrift's environment"),
+        optional("file", "`env` is required", Shape::Text(&formats::HOST_PATH)).takes(
+            "a regular file of at most 64 KiB, relative to the manifest. undrift drops one line end at its end",
+        ),
     ],
-    also: cross_field::tls,
-};
+)
+.either(&[
+    Alternative { required: &["env"], optional: &[] },
+    Alternative { required: &["file"], optional: &[] },
+])
+.also(cross_field::secret);
 
-static AUTH: Record = Record {
-    what: "`auth`",
-    fields: &[
-        optional("basic", Shape::Record(&BASIC)),
-        optional("bearerFrom", Shape::Record(&SECRET)),
-        required("expect", "200", Shape::Statuses),
-        optional("absent", Shape::Statuses),
-        optional("allowPlainHttp", Shape::Bool),
-    ],
-    also: cross_field::auth,
-};
+static SOURCE: Record = Record::new(
+    "`source`",
+    &[optional("drift", "`report`", Shape::Word(&["ignore", "report", "enforce"])).takes(
+        "what undrift does when the build context has changed since undrift built the image, or first saw it",
+    )],
+);
 
-static BASIC: Record = Record {
-    what: "`basic`",
-    fields: &[
-        required("username", "ops", Shape::Text(formats::username)),
-        required("passwordFrom", "{ env: NAME }", Shape::Record(&SECRET)),
-    ],
-    also: cross_field::nothing,
-};
-
-static SECRET: Record = Record {
-    what: "a reference to a secret",
-    fields: &[
-        optional("env", Shape::Text(formats::env_name)),
-        optional("file", Shape::Text(formats::host_path)),
-    ],
-    also: cross_field::secret,
-};
-
-static SOURCE: Record = Record {
-    what: "`source`",
-    fields: &[optional("drift", Shape::Word(&["ignore", "report", "enforce"]))],
-    also: cross_field::nothing,
-};
-
-static RECONCILE: Record = Record {
-    what: "`reconcile`",
-    fields: &[
-        optional("mode", Shape::Word(&["enforce", "observe"])),
-        optional("suspend", Shape::Bool),
+static RECONCILE: Record = Record::new(
+    "`reconcile`",
+    &[
+        optional("mode", "`enforce`", Shape::Word(&["enforce", "observe"]))
+            .takes("with `observe` undrift reports drift and takes no step"),
+        optional("suspend", "`false`", Shape::Bool)
+            .takes("`true`: no step as long as the manifest has it; `undrift resume` does not end it"),
         // Less would keep the engine busy with nothing but being looked at.
-        optional("interval", Shape::Duration { at_least: 1_000 }),
-        optional("buildTimeout", Shape::Duration { at_least: 1 }),
-        optional("verify", Shape::Record(&VERIFY)),
-        optional("backoff", Shape::Record(&BACKOFF)),
-        optional("attempts", Shape::Whole(1..=u32::MAX as i64)),
-        optional("rollback", Shape::Bool),
-        optional("upgrades", Shape::Word(&["report", "recreate"])),
+        optional("interval", "`5m`", Shape::Duration { at_least: 1_000 })
+            .takes("how often undrift observes the object when nothing has happened"),
+        optional("buildTimeout", "`30m`", Shape::Duration { at_least: 1 })
+            .takes("the time limit of one build; any other step has ten minutes, which is fixed"),
+        optional("verify", OF_ITS_FIELDS, Shape::Record(&VERIFY)).takes("how undrift verifies a repair"),
+        optional("backoff", OF_ITS_FIELDS, Shape::Record(&BACKOFF)).takes("the wait between attempts"),
+        optional("attempts", "`5`", Shape::Whole(1..=u32::MAX as i64))
+            .takes("how many attempts one drift of one service gets"),
+        optional("rollback", "`true`", Shape::Bool)
+            .takes("whether undrift puts the previous image back where the new container is worse"),
+        optional("upgrades", "`report`", Shape::Word(&["report", "recreate"])).takes(
+            "what undrift does with a container that another version of Compose made from the same configuration, \
+             and that the present version would make differently; a report is the note `ComposeUpgraded`",
+        ),
     ],
-    also: cross_field::nothing,
-};
+);
 
-static VERIFY: Record = Record {
-    what: "`verify`",
-    fields: &[
-        optional("timeout", Shape::Duration { at_least: 1 }),
-        optional("stableFor", Shape::Duration { at_least: 0 }),
+static VERIFY: Record = Record::new(
+    "`verify`",
+    &[
+        optional("timeout", "`2m`", Shape::Duration { at_least: 1 })
+            .takes("how long after the last step the service may take until it is as declared"),
+        optional("stableFor", "`3s`", Shape::Duration { at_least: 0 }).takes("how long it must then stay so"),
     ],
-    also: cross_field::nothing,
-};
+);
 
-static BACKOFF: Record = Record {
-    what: "`backoff`",
-    fields: &[
-        optional("initial", Shape::Duration { at_least: 1 }),
-        optional("max", Shape::Duration { at_least: 1 }),
+static BACKOFF: Record = Record::new(
+    "`backoff`",
+    &[
+        optional("initial", "`10s`", Shape::Duration { at_least: 1 })
+            .takes("the wait after the first failed attempt, doubled after each further one"),
+        optional("max", "`10m`", Shape::Duration { at_least: 1 })
+            .takes("the longest wait, at least `initial`"),
     ],
-    also: cross_field::backoff,
-};
+)
+.also(cross_field::backoff);
 
 const fn required(name: &'static str, example: &'static str, shape: Shape) -> Field {
-    Field { name, required: Some(example), shape }
+    Field::new(name, Presence::Required(example), shape)
 }
 
-const fn optional(name: &'static str, shape: Shape) -> Field {
-    Field { name, required: None, shape }
+/// `without` is what holds where the field is not there.
+const fn optional(name: &'static str, without: &'static str, shape: Shape) -> Field {
+    Field::new(name, Presence::Optional(without), shape)
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use serde_json::Value;
-
-    use super::*;
-
-    /// Follows `$ref` and `allOf` to the schema that says something.
-    fn resolve<'s>(schema: &'s Value, root: &'s Value) -> &'s Value {
-        if let Some(inner) = schema["allOf"].get(0) {
-            return resolve(inner, root);
-        }
-        match schema["$ref"].as_str() {
-            Some(path) => resolve(root.pointer(path.trim_start_matches('#')).unwrap(), root),
-            None => schema,
-        }
-    }
-
-    fn words(schema: &Value) -> BTreeSet<&str> {
-        let consts = schema["oneOf"].as_array().into_iter().flatten();
-        let of_const = consts.filter_map(|one| one["const"].as_str().or(one["enum"][0].as_str()));
-        let of_enum = schema["enum"].as_array().into_iter().flatten().filter_map(Value::as_str);
-        of_const.chain(of_enum).collect()
-    }
-
-    fn compare(record: &Record, schema: &Value, root: &Value, compared: &mut usize) {
-        *compared += 1;
-        let schema = resolve(schema, root);
-        if record.what == SECRET.what {
-            let both: BTreeSet<_> = schema["oneOf"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(|one| one["required"][0].as_str().unwrap())
-                .collect();
-            assert_eq!(both, record.fields.iter().map(|field| field.name).collect());
-            return;
-        }
-        let properties = schema["properties"].as_object().unwrap();
-        let names: BTreeSet<_> = record.fields.iter().map(|field| field.name).collect();
-        assert_eq!(names, properties.keys().map(String::as_str).collect(), "{}", record.what);
-        let required: BTreeSet<_> =
-            record.fields.iter().filter(|field| field.required.is_some()).map(|field| field.name).collect();
-        let declared =
-            schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        assert_eq!(required, declared, "{}", record.what);
-        assert_eq!(schema["additionalProperties"], Value::Bool(false), "{}", record.what);
-        for field in record.fields {
-            let property = resolve(&properties[field.name], root);
-            match &field.shape {
-                Shape::Record(inner) => compare(inner, property, root, compared),
-                Shape::List { of, .. } => compare(of, &property["items"], root, compared),
-                Shape::Word(right) => {
-                    assert_eq!(right.iter().copied().collect::<BTreeSet<_>>(), words(property));
-                }
-                Shape::Bool => assert_eq!(property["type"], "boolean", "{}", field.name),
-                Shape::Whole(_) => assert_eq!(property["type"], "integer", "{}", field.name),
-                _ => {}
-            }
-        }
-    }
-
-    #[test]
-    fn the_table_and_the_types_name_the_same_fields() {
-        let root = crate::manifest::json_schema();
-        let mut compared = 0;
-        compare(&PROJECT, &root, &root, &mut compared);
-        assert_eq!(compared, 16, "records, those of secrets twice");
-    }
-}
+mod tests;

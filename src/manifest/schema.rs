@@ -1,147 +1,124 @@
 //! The JSON Schema of the manifest, for editors.
 
-use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use crate::{api::ComposeProject, secret::names};
+use super::{
+    rules::PROJECT,
+    shape::{Alternative, Field, Presence, Record, Shape, TextFormat},
+};
 
 /// The JSON Schema (draft 7, which editors know best) of one manifest document.
 ///
-/// It is made from the types, and then made as strict as the parser where JSON Schema can say it. What it cannot
-/// say: what exists on the host, what is unique by name, and what depends on two values.
+/// It is as strict as the parser where JSON Schema can say it. What it cannot say: what exists on the host, what is unique by
+/// name, and what depends on two values.
 #[must_use]
 pub fn json_schema() -> Value {
-    let generator = SchemaSettings::draft07().into_generator();
-    let mut root = generator.into_root_schema_for::<ComposeProject>().to_value();
-    without_null(&mut root);
+    let mut root = of_record(&PROJECT);
+    root["$schema"] = json!("http://json-schema.org/draft-07/schema#");
     root["title"] = json!("undrift manifest");
-    for (definition, property, stricter) in properties() {
-        merge(&mut root["definitions"][definition]["properties"][property], stricter);
-    }
-    for (definition, stricter) in definitions() {
-        merge(&mut root["definitions"][definition], stricter);
-    }
+    root["description"] = json!("A Compose project on one host, and what must be so in it.");
     root
 }
 
-/// An optional field may be left out, but not be there without a value.
-fn without_null(schema: &mut Value) {
-    match schema {
-        Value::Object(fields) => {
-            if let Some(Value::Array(types)) = fields.get_mut("type") {
-                types.retain(|kind| kind != "null");
-                if let [only] = types.as_slice() {
-                    fields["type"] = only.clone();
-                }
-            }
-            if let Some(Value::Array(mut choices)) = fields.remove("anyOf") {
-                choices.retain(|choice| choice["type"] != "null");
-                fields.insert(if choices.len() == 1 { "allOf" } else { "anyOf" }.into(), choices.into());
-            }
-            fields.values_mut().for_each(without_null);
-        }
-        Value::Array(items) => items.iter_mut().for_each(without_null),
-        _ => {}
+fn of_record(record: &Record) -> Value {
+    let properties: Map<_, _> =
+        record.fields.iter().map(|field| (field.name.into(), of_field(field))).collect();
+    let required: Vec<_> =
+        record.fields.iter().filter(|field| field.is_required()).map(|field| field.name).collect();
+    let mut schema = json!({ "type": "object", "additionalProperties": false, "properties": properties });
+    // In draft 4, and in editors that still go by it, neither list may be empty.
+    if !required.is_empty() {
+        schema["required"] = json!(required);
+    }
+    if !record.alternatives.is_empty() {
+        schema["oneOf"] = record.alternatives.iter().map(|one| of_alternative(one, record)).collect();
+    }
+    schema
+}
+
+fn of_alternative(one: &Alternative, record: &Record) -> Value {
+    let others = record.alternatives.iter().filter(|other| !std::ptr::eq(*other, one));
+    let excluded: Map<_, _> =
+        others.flat_map(Alternative::fields).map(|name| (name.into(), Value::Bool(false))).collect();
+    json!({ "required": one.required, "properties": excluded })
+}
+
+fn of_field(field: &Field) -> Value {
+    let mut schema = of_shape(&field.shape);
+    schema["description"] = json!(description(field));
+    if let Some(default) = field.default() {
+        schema["default"] = serde_json::from_str(default).unwrap_or_else(|_| json!(default));
+    }
+    schema
+}
+
+/// Editors show it as it stands, so that a link of the reference is only its words.
+fn description(field: &Field) -> String {
+    let description = without_links(&field.description());
+    match field.presence {
+        Presence::Required(_) => format!("{description}."),
+        Presence::Optional(without) => format!("{description}. If left out: {without}."),
     }
 }
 
-/// Adds fields to a schema. Mappings are merged, so that `items` and the like keep what they say.
-fn merge(schema: &mut Value, stricter: Value) {
-    match (schema, stricter) {
-        (Value::Object(fields), Value::Object(more)) => {
-            for (name, value) in more {
-                merge(fields.entry(name).or_insert_with(|| Value::Object(Map::new())), value);
-            }
+/// `[words](target)` becomes `words`. Brackets that no target follows stay.
+fn without_links(markdown: &str) -> String {
+    let mut parts = markdown.split("](");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        if let Some(start) = plain.rfind('[') {
+            plain.remove(start);
         }
-        (schema, stricter) => *schema = stricter,
+        plain.push_str(part.split_once(')').map_or(part, |(_, rest)| rest));
+    }
+    plain
+}
+
+fn of_shape(shape: &Shape) -> Value {
+    match shape {
+        Shape::Exactly(text) => json!({ "type": "string", "const": text }),
+        Shape::Text(format) => of_text(format),
+        Shape::Bool => json!({ "type": "boolean" }),
+        Shape::Whole(range) => whole(*range.start(), *range.end()),
+        Shape::Duration { at_least } => duration(*at_least),
+        Shape::Word(words) => json!({ "type": "string", "enum": words }),
+        Shape::Statuses => json!({
+            "oneOf": [whole(100, 599), { "type": "array", "minItems": 1, "items": whole(100, 599) }],
+            "uniqueItems": true
+        }),
+        Shape::Texts(format) => json!({ "type": "array", "items": of_text(format), "uniqueItems": true }),
+        Shape::Pairs(format) => {
+            let mut schema = (format.schema)();
+            schema["type"] = json!("object");
+            schema["additionalProperties"]["type"] = json!("string");
+            schema
+        }
+        Shape::List { of, at_least_one } => {
+            json!({ "type": "array", "items": of_record(of), "minItems": u8::from(*at_least_one) })
+        }
+        Shape::Record(record) => of_record(record),
     }
 }
 
-/// A path below the project directory. (A path such as `a/../..` is left to the parser.)
-const INNER_PATH: &str = r"^(?![/~])(?!(\./)*\.\.(/|$)).+$";
-/// A path on the host.
-const HOST_PATH: &str = "^[^~]";
-/// A name that is not only spaces.
-const NAME: &str = r"\S";
-/// A duration that is more than nothing.
-const SOME_TIME: &str = "[1-9]";
-
-/// What the parser asks of single fields ([`super::rules`], [`super::formats`]): definition, property, constraints.
-fn properties() -> Vec<(&'static str, &'static str, Value)> {
-    let text = |pattern: &str| json!({ "pattern": pattern });
-    let texts = |pattern: &str| json!({ "items": { "pattern": pattern }, "uniqueItems": true });
-    vec![
-        ("Metadata", "labels", json!({ "propertyNames": { "minLength": 1 } })),
-        ("Metadata", "annotations", json!({ "propertyNames": { "minLength": 1 } })),
-        ("ProjectRef", "directory", text(HOST_PATH)),
-        ("ProjectRef", "files", texts(INNER_PATH)),
-        ("ProjectRef", "envFiles", texts(INNER_PATH)),
-        ("ProjectRef", "name", text("^[a-z0-9][a-z0-9_-]*$")),
-        ("ProjectRef", "profiles", texts(r"^(\*|[A-Za-z0-9][A-Za-z0-9._-]*)$")),
-        ("ServiceSpec", "name", text("^[A-Za-z0-9._-]+$")),
-        ("ModuleSpec", "name", text(NAME)),
-        ("ModuleSpec", "source", text(INNER_PATH)),
-        ("ModuleSpec", "path", text(r"^(/(?!\.{1,2}(/|$))[^/]+)+$")),
-        ("RouteSpec", "name", text(NAME)),
-        ("RouteSpec", "path", text(r#"^/[!"$-~]*$"#)),
-        ("RouteSpec", "url", text(r"^https?://[^@/?# ]+([/?][^# ]*)?$")),
-        ("RouteSpec", "method", text("^[A-Z0-9!#$%&'*+.^_`|~-]+$")),
-        ("RouteSpec", "headers", headers()),
-        ("RouteSpec", "expect", json!({ "uniqueItems": true })),
-        ("RouteSpec", "absent", json!({ "uniqueItems": true })),
-        ("Auth", "expect", json!({ "uniqueItems": true })),
-        ("Auth", "absent", json!({ "uniqueItems": true })),
-        ("Tls", "caFile", text(HOST_PATH)),
-        ("Tls", "serverName", text(r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,62}(\.[A-Za-z0-9_][A-Za-z0-9_-]{0,62})*$")),
-        ("RouteSpec", "timeout", text(SOME_TIME)),
-        ("BasicAuth", "username", text("^[^:]+$")),
-        ("ReconcilePolicy", "attempts", json!({ "minimum": 1, "maximum": u32::MAX })),
-        (
-            "ReconcilePolicy",
-            "interval",
-            json!({ "pattern": SOME_TIME, "not": { "pattern": "^[0-9]{1,3}ms$" } }),
-        ),
-        ("ReconcilePolicy", "buildTimeout", text(SOME_TIME)),
-        ("Verify", "timeout", text(SOME_TIME)),
-        ("Backoff", "initial", text(SOME_TIME)),
-        ("Backoff", "max", text(SOME_TIME)),
-    ]
+fn of_text(format: &TextFormat) -> Value {
+    json!({ "type": "string", "pattern": format.pattern })
 }
 
-/// Names are tokens, and none of those that carry secrets, in any case of letters. (A short word such as `pass`, and one
-/// that ends before a capital, are left to the parser.)
-fn headers() -> Value {
-    let any_case =
-        |name: &str| -> String { name.chars().flat_map(|c| ['[', c.to_ascii_uppercase(), c, ']']).collect() };
-    let pairs = names::PAIRS.iter().map(|(one, other)| format!("{}[-_.]?{}", any_case(one), any_case(other)));
-    let secret: Vec<_> = names::long_words().map(any_case).chain(pairs).collect();
-    json!({
-        "propertyNames": {
-            "pattern": "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$",
-            "not": { "pattern": format!("({})([^A-Za-z0-9]|$)", secret.join("|")) }
-        },
-        "additionalProperties": { "pattern": r"^([!-~]([\t -~]*[!-~])?)?$" }
-    })
+fn whole(minimum: i64, maximum: i64) -> Value {
+    json!({ "type": "integer", "minimum": minimum, "maximum": maximum })
 }
 
-/// What the parser asks of records as a whole.
-fn definitions() -> Vec<(&'static str, Value)> {
-    vec![
-        ("Control", json!({ "pattern": r#"^(auto|off|/[!"$-~]*)$"# })),
-        ("Auth", json!({ "oneOf": [{ "required": ["basic"] }, { "required": ["bearerFrom"] }] })),
-        (
-            "RouteSpec",
-            json!({ "oneOf": [
-                { "required": ["url"], "properties": { "path": false, "port": false, "scheme": false } },
-                { "required": ["path", "port"], "properties": { "url": false } }
-            ] }),
-        ),
-        (
-            "SecretSource",
-            json!({ "properties": {
-                "env": { "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" },
-                "file": { "pattern": HOST_PATH }
-            } }),
-        ),
-    ]
+fn duration(at_least: u64) -> Value {
+    let mut schema = json!({
+        "type": "string",
+        "pattern": "^([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$",
+        "minLength": 2
+    });
+    if at_least > 0 {
+        schema["allOf"] = json!([{ "pattern": "[1-9]" }]);
+    }
+    if at_least >= 1_000 {
+        schema["not"] = json!({ "pattern": "^[0-9]{1,3}ms$" });
+    }
+    schema
 }

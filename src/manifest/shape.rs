@@ -1,25 +1,18 @@
-//! The language in which the manifest's shape is written down, and the walk that holds a tree against it.
-//!
-//! The walk goes on after a fault, so that a person sees all of them at once.
+//! The language in which the manifest is declared: records of fields, each with its shape and what it means.
 
-use std::collections::{HashMap, HashSet};
+use serde_json::Value;
 
 use super::{
     report::{Fault, Report},
-    tree::{Key, Node, Spot, Value},
-    wrong_type,
+    tree::Node,
 };
 use crate::api::Duration;
-use crate::nearest::nearest;
-
-/// Whether a text is right.
-pub(super) type TextRule = fn(&str) -> Result<(), Fault>;
 
 /// What a value must be.
 pub(super) enum Shape {
     /// Exactly this text.
     Exactly(&'static str),
-    Text(TextRule),
+    Text(&'static TextFormat),
     Bool,
     /// A whole number of this range.
     Whole(std::ops::RangeInclusive<i64>),
@@ -32,9 +25,9 @@ pub(super) enum Shape {
     /// An HTTP status or a list of them.
     Statuses,
     /// A list of texts, each once.
-    Texts(TextRule),
+    Texts(&'static TextFormat),
     /// Texts by name.
-    Labels(fn(&str, &str) -> Result<(), Fault>),
+    Pairs(&'static PairFormat),
     /// A list of records.
     List {
         of: &'static Record,
@@ -43,102 +36,109 @@ pub(super) enum Shape {
     Record(&'static Record),
 }
 
+/// What a text must look like.
+pub(super) struct TextFormat {
+    pub(super) check: fn(&str) -> Result<(), Fault>,
+    /// The same as a regular expression of JSON Schema (ECMA-262), as far as one can say it: it refuses nothing that `check`
+    /// accepts.
+    pub(super) pattern: &'static str,
+}
+
+/// What a text and its name must look like.
+pub(super) struct PairFormat {
+    pub(super) check: fn(&str, &str) -> Result<(), Fault>,
+    /// The same as a JSON Schema of the whole mapping, as far as one can say it. That it maps to texts is understood.
+    pub(super) schema: fn() -> Value,
+}
+
 /// A mapping with known fields.
 pub(super) struct Record {
     /// With its article, for messages: `a route`.
     pub(super) what: &'static str,
     pub(super) fields: &'static [Field],
-    /// What holds between the fields.
+    /// Sets of fields of which exactly one is there. Without any, each field goes with each other.
+    pub(super) alternatives: &'static [Alternative],
+    /// What else holds between the fields, and what to say of it.
     pub(super) also: fn(&Node, &mut Report<'_>),
+}
+
+/// Fields that exclude those of the other alternatives.
+pub(super) struct Alternative {
+    pub(super) required: &'static [&'static str],
+    pub(super) optional: &'static [&'static str],
 }
 
 /// A field of a record.
 pub(super) struct Field {
     pub(super) name: &'static str,
-    /// Of a field that must be there, an example of its value.
-    pub(super) required: Option<&'static str>,
+    pub(super) presence: Presence,
     pub(super) shape: Shape,
+    description: &'static str,
 }
 
-/// A value with what it is called in messages and where to point when it has no place of its own.
-#[derive(Clone, Copy)]
-pub(super) struct Slot<'a> {
-    /// As messages call it: the field in backquotes, or an entry of one.
-    pub(super) name: &'a str,
-    pub(super) key: Spot,
-    /// Whether it may be left out.
-    pub(super) optional: bool,
-    pub(super) node: &'a Node,
+/// Whether a field must be there.
+pub(super) enum Presence {
+    /// It must. With an example of its value, as YAML, for messages.
+    Required(&'static str),
+    /// It may be left out. With what then holds, as Markdown; one value in backquotes and nothing else is a default.
+    Optional(&'static str),
 }
 
-impl Slot<'_> {
-    /// Where to point.
-    pub(super) fn spot(&self) -> Spot {
-        if self.node.spot.len == 0 && !matches!(self.node.value, Value::Map(_) | Value::List(_)) {
-            self.key
-        } else {
-            self.node.visible()
-        }
+impl Record {
+    pub(super) const fn new(what: &'static str, fields: &'static [Field]) -> Self {
+        Self { what, fields, alternatives: &[], also: |_, _| {} }
+    }
+
+    /// Says that the record has exactly one of these.
+    pub(super) const fn either(self, alternatives: &'static [Alternative]) -> Self {
+        Self { alternatives, ..self }
+    }
+
+    /// Says what else holds between the fields.
+    pub(super) const fn also(self, also: fn(&Node, &mut Report<'_>)) -> Self {
+        Self { also, ..self }
     }
 }
 
-/// Holds a value against its shape.
-pub(super) fn check(shape: &'static Shape, slot: Slot<'_>, report: &mut Report<'_>) {
-    match (shape, &slot.node.value) {
-        (Shape::Record(record), Value::Map(entries)) => fields(record, slot, entries, report),
-        (Shape::List { of, at_least_one }, Value::List(items)) => {
-            if *at_least_one && items.is_empty() {
-                let fault = Fault::new(format!("{} is empty", slot.name)).help("declare at least one");
-                report.add(slot.spot(), fault);
+impl Alternative {
+    pub(super) fn fields(&self) -> impl Iterator<Item = &'static str> {
+        self.required.iter().chain(self.optional).copied()
+    }
+}
+
+impl Field {
+    pub(super) const fn new(name: &'static str, presence: Presence, shape: Shape) -> Self {
+        Self { name, presence, shape, description: "" }
+    }
+
+    /// Says what the field takes and means, as Markdown, without what its shape says of itself.
+    pub(super) const fn takes(self, description: &'static str) -> Self {
+        Self { description, ..self }
+    }
+
+    pub(super) const fn is_required(&self) -> bool {
+        matches!(self.presence, Presence::Required(_))
+    }
+
+    /// What the field takes and means, as Markdown.
+    pub(super) fn description(&self) -> String {
+        let description = self.description;
+        match &self.shape {
+            Shape::Exactly(text) => format!("`{text}`"),
+            Shape::Word(words) => format!("{}: {description}", one_of(words)),
+            Shape::Duration { at_least: least @ 2.. } => {
+                format!("{description}, at least `{}`", Duration::from_millis(*least))
             }
-            for item in items {
-                record_item(of, slot, item, report);
-            }
+            _ => description.into(),
         }
-        (Shape::Texts(rule), Value::List(items)) => texts(*rule, slot, items, report),
-        (Shape::Labels(rule), Value::Map(entries)) => labels(*rule, slot, entries, report),
-        (Shape::Statuses, _) => statuses(slot, report),
-        _ => scalar(shape, slot, report),
     }
-}
 
-fn scalar(shape: &Shape, slot: Slot<'_>, report: &mut Report<'_>) {
-    let name = slot.name;
-    let fault = match (shape, &slot.node.value) {
-        (Shape::Exactly(right), Value::Text(text)) if text != right => {
-            Some(Fault::new(format!("{name} is not `{right}`")).help(format!("write `{right}`")))
-        }
-        (Shape::Word(words), Value::Text(text)) if !words.contains(&text.as_str()) => {
-            let help = nearest(text, words.iter().copied()).map(|word| format!("did you mean `{word}`?"));
-            let help = help.unwrap_or_else(|| "write one of these, or leave it out".into());
-            Some(Fault::new(format!("{name} must be {}", one_of(words))).help(help))
-        }
-        (Shape::Text(rule), Value::Text(text)) => rule(text).err(),
-        (Shape::Bool, Value::Bool(right)) => {
-            let plain = if *right { "true" } else { "false" };
-            let written = report.lines().at(slot.node.written);
-            (written != plain)
-                .then(|| Fault::new(format!("{name} must be true or false")).help(format!("write `{plain}`")))
-        }
-        (Shape::Whole(range), Value::Int(n)) if !range.contains(n) => Some(out_of_range(name, range, slot)),
-        (Shape::Whole(range), Value::Number) => Some(out_of_range(name, range, slot)),
-        (Shape::Exactly(_) | Shape::Word(_), Value::Text(_)) | (Shape::Whole(_), Value::Int(_)) => None,
-        (Shape::Duration { at_least }, Value::Text(text)) => duration(name, text, *at_least),
-        _ => Some(wrong_type::fault(shape, slot, report)),
-    };
-    if let Some(fault) = fault {
-        report.add(slot.spot(), fault);
+    /// The value that holds where the field is left out, as the manifest would have it.
+    pub(super) fn default(&self) -> Option<&'static str> {
+        let Presence::Optional(without) = self.presence else { return None };
+        let value = without.strip_prefix('`')?.strip_suffix('`')?;
+        (!value.contains('`')).then_some(value)
     }
-}
-
-fn out_of_range(name: &str, range: &std::ops::RangeInclusive<i64>, slot: Slot<'_>) -> Fault {
-    let help = match name {
-        "`port`" => "write the port that the server listens on in the container, such as `port: 3000`",
-        "`http`" => "write the version of HTTP that is spoken, 1 or 2; gRPC is not supported",
-        _ if slot.optional => "write such a number, or leave it out",
-        _ => "write such a number",
-    };
-    Fault::new(format!("{name} must be a whole number from {} to {}", range.start(), range.end())).help(help)
 }
 
 /// `a`, `b` or `c`, each in backquotes.
@@ -147,164 +147,5 @@ pub(super) fn one_of(words: &[&str]) -> String {
     match quoted.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
         _ => quoted.join(""),
-    }
-}
-
-fn duration(name: &str, text: &str, at_least: u64) -> Option<Fault> {
-    let Ok(duration) = text.parse::<Duration>() else {
-        let plain = text.to_lowercase().replace(' ', "");
-        let help = [plain.clone(), format!("{plain}s")]
-            .into_iter()
-            .find(|guess| guess.parse::<Duration>().is_ok())
-            .map_or_else(
-                || "write it as 500ms, 5s, 2m or 1h30m, at most one year".into(),
-                |guess| format!("did you mean `{guess}`?"),
-            );
-        return Some(Fault::new(format!("{name} is not a duration")).help(help));
-    };
-    let least = Duration::from_millis(at_least);
-    (duration < least).then(|| match at_least {
-        1 => Fault::new(format!("{name} must be more than nothing"))
-            .help("write it as 500ms, 5s or 2m, or leave it out"),
-        _ => Fault::new(format!("{name} must be at least {least}"))
-            .help(format!("write `{least}` or more, or leave it out")),
-    })
-}
-
-/// The fields of a record: each known, each once, the required ones there, each as its shape says.
-fn fields(record: &'static Record, slot: Slot<'_>, entries: &[(Key, Node)], report: &mut Report<'_>) {
-    let mut seen: HashMap<&str, Spot> = HashMap::new();
-    // A field that was meant and misspelt is not missed a second time.
-    let mut unknown: HashSet<&str> = HashSet::new();
-    for (key, node) in entries {
-        let Some(name) = key.name.as_deref() else {
-            let fault = Fault::new(format!("the name of a field of {} must be a short text", record.what));
-            report.add(key.spot, fault.help(super::unknown::listed(record)));
-            continue;
-        };
-        if let Some(first) = seen.get(name) {
-            report.add(key.spot, doubled(name, *first));
-            continue;
-        }
-        seen.insert(name, key.spot);
-        if let Some(field) = record.fields.iter().find(|field| field.name == name) {
-            let name = format!("`{name}`");
-            check(
-                &field.shape,
-                Slot { name: &name, key: key.spot, optional: field.required.is_none(), node },
-                report,
-            );
-        } else {
-            let (fault, meant) = super::unknown::fault(name, record);
-            report.add(key.spot, fault);
-            unknown.extend(meant);
-        }
-    }
-    let there = |field: &&Field| seen.contains_key(field.name) || unknown.contains(field.name);
-    for field in record.fields.iter().filter(|field| !there(field)) {
-        let Some(example) = field.required else { continue };
-        let fault = missing(record, field, example);
-        report.add(if slot.node.spot.len == 0 { slot.key } else { slot.node.visible() }, fault);
-    }
-    (record.also)(slot.node, report);
-}
-
-fn missing(record: &Record, field: &Field, example: &str) -> Fault {
-    let only = matches!(field.shape, Shape::Exactly(_));
-    let add = if only { "add" } else { "add it, such as" };
-    Fault::new(format!("{} needs `{}`", record.what, field.name))
-        .help(format!("{add} `{}: {example}`", field.name))
-}
-
-fn doubled(name: &str, first: Spot) -> Fault {
-    let name: String = name.chars().take(40).collect();
-    Fault::new(format!("the field `{name}` is doubled"))
-        .help(format!("keep one; the first is in line {}", first.line))
-}
-
-fn record_item(record: &'static Record, list: Slot<'_>, item: &Node, report: &mut Report<'_>) {
-    let name = format!("an entry of {}", list.name);
-    let key = if item.spot.len == 0 { item.visible() } else { item.spot };
-    let slot = Slot { name: &name, key, optional: true, node: item };
-    if let Value::Map(entries) = &item.value {
-        fields(record, slot, entries, report);
-    } else {
-        report.add(slot.spot(), wrong_type::item(record, slot));
-    }
-}
-
-fn texts(rule: TextRule, slot: Slot<'_>, items: &[Node], report: &mut Report<'_>) {
-    let name = format!("an entry of {}", slot.name);
-    let mut seen = HashSet::new();
-    for node in items {
-        let item = Slot { name: &name, key: slot.key, optional: true, node };
-        let fault = match &node.value {
-            Value::Text(text) if !seen.insert(text) => {
-                Some(Fault::new(format!("{name} is doubled")).help("keep one"))
-            }
-            Value::Text(text) => rule(text).err(),
-            _ => Some(wrong_type::fault(&Shape::Text(|_| Ok(())), item, report)),
-        };
-        if let Some(fault) = fault {
-            report.add(item.spot(), fault);
-        }
-    }
-}
-
-fn labels(
-    rule: fn(&str, &str) -> Result<(), Fault>,
-    slot: Slot<'_>,
-    entries: &[(Key, Node)],
-    report: &mut Report<'_>,
-) {
-    let mut seen: HashMap<String, Spot> = HashMap::new();
-    for (key, node) in entries {
-        let Some(name) = key.name.as_deref() else {
-            let fault = Fault::new(format!("a name in {} must be a short text", slot.name));
-            report.add(key.spot, fault.help("write a word before the `: `, and its text behind it"));
-            continue;
-        };
-        if let Some(first) = seen.insert(name.to_owned(), key.spot) {
-            report.add(key.spot, doubled(name, first));
-        }
-        let called = format!("`{}`", name.chars().take(40).collect::<String>());
-        let item = Slot { name: &called, key: key.spot, optional: true, node };
-        match &node.value {
-            Value::Text(text) => {
-                if let Err(fault) = rule(name, text) {
-                    report.add(key.spot, fault);
-                }
-            }
-            _ => report.add(item.spot(), wrong_type::fault(&Shape::Text(|_| Ok(())), item, report)),
-        }
-    }
-}
-
-/// One status or a list of them, each once.
-fn statuses(slot: Slot<'_>, report: &mut Report<'_>) {
-    let name = slot.name;
-    let single = std::slice::from_ref(slot.node);
-    let items = if let Value::List(items) = &slot.node.value { items.as_slice() } else { single };
-    if items.is_empty() {
-        report.add(slot.spot(), Fault::new(format!("{name} is empty")).help("name at least one status"));
-    }
-    let mut seen = HashSet::new();
-    for node in items {
-        let item = Slot { name, key: slot.key, optional: slot.optional, node };
-        let fault = match node.value {
-            Value::Int(status) if !(100..=599).contains(&status) => {
-                let fault =
-                    Fault::new(format!("{name} names {status}, which is no HTTP status (100 to 599)"));
-                Some(fault.help("write the status that the server answers with, such as 200 or 401"))
-            }
-            Value::Int(status) if !seen.insert(status) => {
-                Some(Fault::new(format!("{name} names {status} twice")).help("keep one"))
-            }
-            Value::Int(_) => None,
-            _ => Some(wrong_type::fault(&Shape::Statuses, item, report)),
-        };
-        if let Some(fault) = fault {
-            report.add(item.spot(), fault);
-        }
     }
 }

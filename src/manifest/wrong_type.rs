@@ -2,8 +2,9 @@
 
 use super::{
     report::{Fault, Report},
-    shape::{Record, Shape, Slot},
+    shape::{Record, Shape, one_of},
     tree::Value,
+    walk::Slot,
 };
 
 /// The fault of a value that does not have the shape of its field.
@@ -21,7 +22,7 @@ pub(super) fn fault(shape: &Shape, slot: Slot<'_>, report: &Report<'_>) -> Fault
 
 /// The fault of an entry of a list of records that is none.
 pub(super) fn item(record: &Record, slot: Slot<'_>) -> Fault {
-    let first = record.fields.iter().find(|field| field.required.is_some()).or(record.fields.first());
+    let first = record.fields.iter().find(|field| field.is_required()).or(record.fields.first());
     let help = first.map(|field| format!("write it as `- {}: …`", field.name));
     let found = found(&slot.node.value);
     Fault::new(format!("{} must be {}, and is {found}", slot.name, record.what)).maybe_help(help)
@@ -34,10 +35,10 @@ fn wanted(shape: &Shape) -> String {
         Shape::Bool => "true or false".into(),
         Shape::Whole(_) => "a whole number".into(),
         Shape::Duration { .. } => "a duration such as 5s".into(),
-        Shape::Word(words) => super::shape::one_of(words),
+        Shape::Word(words) => one_of(words),
         Shape::Statuses => "an HTTP status or a list of them".into(),
         Shape::Texts(_) => "a list of texts".into(),
-        Shape::Labels(_) => "a mapping of names to texts".into(),
+        Shape::Pairs(_) => "a mapping of names to texts".into(),
         Shape::List { of, .. } => format!("a list, each entry {}", of.what),
         Shape::Record(_) => "a mapping".into(),
     }
