@@ -439,7 +439,8 @@ mod tests {
     #[test]
     fn a_service_that_does_not_exist_is_shown_in_its_line() {
         let text = printed(LogFormat::Text);
-        let shown = "2 |   - name: dashbord\n  |           ^^^^^^^^\n  = help: did you mean dashboard?\n";
+        let shown =
+            "2 |   - name: dashbord\n  |           ^^^^^^^^\n  |\n  = help: did you mean dashboard?\n";
         assert!(text.starts_with("error: the Compose project shop has no service dashbord\n"), "{text}");
         assert!(text.contains(shown), "{text}");
         let event: serde_json::Value = serde_json::from_str(&printed(LogFormat::Json)).unwrap();

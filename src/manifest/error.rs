@@ -1,11 +1,14 @@
 //! What is wrong with manifests, as a person reads it.
 
-use std::{collections::BTreeSet, fmt};
+use std::{collections::BTreeSet, fmt, ops::Range};
 
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use serde::Serialize;
-use unicode_width::UnicodeWidthStr;
 
 use crate::plain::clean;
+
+/// Columns of the widest line that is printed as it is: an excerpt was cut already, and wide characters take two columns.
+const TERM_WIDTH: usize = 300;
 
 /// One fault of one manifest. Printed as a compiler would: what, where, the line, and what would be right.
 ///
@@ -62,42 +65,37 @@ impl ManifestError {
 }
 
 impl ManifestError {
-    /// As a compiler would print it; `severity` is the first word.
-    fn write(&self, severity: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// As a compiler would print it, without colours; `severity` is the first word.
+    fn render(&self, severity: &str) -> String {
         let Self { file, line, column, message, help, excerpt } = self;
         // The names of files and fields may hold anything, and must begin no line.
-        write!(f, "{severity}: {}", clean(message))?;
-        let gutter = line.to_string().len();
-        let file = clean(file);
-        let place = if *line == 0 { file.into_owned() } else { format!("{file}:{line}:{column}") };
-        write!(f, "\n{:gutter$}--> {place}", "")?;
-        if let Some(excerpt) = excerpt {
-            let Excerpt { text, start, len } = excerpt.as_ref();
-            let before: String = text.chars().take(*start).collect();
-            let part: String = text.chars().skip(*start).take(*len).collect();
-            write!(f, "\n{:gutter$} |\n{line} |", "")?;
-            if !text.is_empty() {
-                write!(f, " {text}")?;
-            }
-            write!(
-                f,
-                "\n{:gutter$} | {:pad$}{}",
-                "",
-                "",
-                "^".repeat(part.width().max(1)),
-                pad = before.width()
-            )?;
-        }
-        if let Some(help) = help {
-            write!(f, "\n{:gutter$} = help: {}", "", clean(help))?;
-        }
-        Ok(())
+        let (file, message) = (clean(file), clean(message));
+        let place = if *line == 0 { file.into() } else { format!("{file}:{line}:{column}") };
+        // The place is part of the title: the renderer would count the column in an excerpt, which is cut and masked.
+        let gutter = excerpt.as_ref().map_or(0, |_| line.to_string().len());
+        let title = format!("{severity}: {message}\n{:gutter$}--> {place}", "");
+        let snippet = excerpt.as_deref().map(|excerpt| {
+            let part = AnnotationKind::Primary.span(excerpt.bytes());
+            let line = usize::try_from(*line).unwrap_or(usize::MAX);
+            Snippet::source(excerpt.text.as_str()).line_start(line).annotation(part)
+        });
+        let help = help.as_deref().map(|help| Level::HELP.message(clean(help)));
+        let title = Level::ERROR.no_name().primary_title(title);
+        Renderer::plain().term_width(TERM_WIDTH).render(&[title.elements(snippet).elements(help)])
+    }
+}
+
+impl Excerpt {
+    /// Where the part stands in `text`, in bytes; as much of it as is there.
+    fn bytes(&self) -> Range<usize> {
+        let byte = |at| self.text.char_indices().nth(at).map_or(self.text.len(), |(byte, _)| byte);
+        byte(self.start)..byte(self.start.saturating_add(self.len))
     }
 }
 
 impl fmt::Display for ManifestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write("error", f)
+        f.write_str(&self.render("error"))
     }
 }
 
@@ -109,7 +107,7 @@ pub struct Warning(pub(super) ManifestError);
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.write("warning", f)
+        f.write_str(&self.0.render("warning"))
     }
 }
 
@@ -172,7 +170,7 @@ mod tests {
             excerpt: Some(Box::new(Excerpt { text: "名前: x名y".into(), start: 4, len: 3 })),
         };
         let expected =
-            "error: wrong\n  --> a.yaml:12:5\n   |\n12 | 名前: x名y\n   |       ^^^^\n   = help: right";
+            "error: wrong\n  --> a.yaml:12:5\n   |\n12 | 名前: x名y\n   |       ^^^^\n   |\n   = help: right";
         assert_eq!(error.to_string(), expected);
     }
 
@@ -191,7 +189,7 @@ mod tests {
             assert!(shown.chars().all(|c| c == '\n' || !crate::plain::steers(c)), "{shown:?}");
             assert!(!shown.contains("\nerror: forged"), "{shown}");
         }
-        assert_eq!((error.to_string().lines().count(), error.in_a_line().lines().count()), (6, 1));
+        assert_eq!((error.to_string().lines().count(), error.in_a_line().lines().count()), (7, 1));
     }
 
     #[test]
