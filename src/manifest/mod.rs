@@ -8,45 +8,31 @@
 //! No manifest, of any content or size, makes this module panic, hang or eat memory. A password that a person wrote
 //! into a manifest by mistake is in no error.
 
-mod cross_field;
+mod check;
 mod digest;
-mod disk;
-mod error;
 mod exposed;
-mod formats;
-mod mask;
+mod grammar;
 mod object;
 mod point;
 mod read;
-#[cfg(test)]
-mod reference;
 mod report;
-mod rules;
-mod schema;
-mod shape;
-mod tree;
-mod unknown;
-mod walk;
+mod syntax;
 mod warning;
 mod watch;
-mod wrong_type;
-mod yaml;
 
 use std::{collections::HashMap, path::Path};
 
 pub(crate) use digest::is_of_its_digest;
-pub use error::{Excerpt, ManifestError, ManifestErrors, Warning};
 pub use exposed::exposed;
+pub use grammar::json_schema;
 pub use point::point;
 pub use read::ManifestSource;
-pub use schema::json_schema;
-pub use warning::Valid;
-pub use watch::watch;
-
-pub(crate) use error::count;
-pub(crate) use mask::masked_output;
 pub(crate) use read::NO_MANIFESTS;
+pub use report::{Excerpt, ManifestError, ManifestErrors, Warning};
+pub(crate) use report::{count, mask::masked_output};
+pub use warning::Valid;
 pub(crate) use warning::unreadable;
+pub use watch::watch;
 
 use crate::api::Desired;
 use object::{CredentialsAt, NameAt, Parsed};

@@ -3,15 +3,12 @@
 use std::path::Path;
 
 use super::{
-    digest, disk,
-    error::ManifestError,
+    check::{self, Slot, disk},
+    digest,
+    grammar::{PROJECT, Shape, formats},
     read::{LARGEST, Text},
-    report::{Excerpted, Fault, LineIndex, Report, excerpt},
-    rules::PROJECT,
-    shape::Shape,
-    tree::{Node, Spot, Value},
-    walk::{self, Slot},
-    yaml,
+    report::{Excerpted, Fault, LineIndex, ManifestError, Report, Spot, excerpt},
+    syntax::{self, Node, Value},
 };
 use crate::api::{API_VERSION, ComposeProject, Desired, KIND};
 use crate::nearest::nearest;
@@ -80,7 +77,7 @@ pub(super) fn parse(text: &str, origin: &str, base: &Path) -> Parsed {
     }
     let base = &std::path::absolute(base).unwrap_or_else(|_| base.into());
     let mut report = Report::new(origin, text);
-    let documents = yaml::documents(report.lines());
+    let documents = syntax::documents(report.lines());
     let nothing = documents.roots.is_empty() && documents.faults.is_empty();
     for (spot, fault) in documents.faults {
         report.add(spot, fault);
@@ -102,7 +99,7 @@ pub(super) fn parse(text: &str, origin: &str, base: &Path) -> Parsed {
 
 fn name(root: &Node, report: &Report<'_>) -> Option<NameAt> {
     let node = root.get("metadata")?.get("name")?;
-    let name = node.text().filter(|name| (super::formats::OBJECT_NAME.check)(name).is_ok())?;
+    let name = node.text().filter(|name| (formats::OBJECT_NAME.check)(name).is_ok())?;
     Some(NameAt { name: name.to_owned(), place: report.place(node.spot) })
 }
 
@@ -119,7 +116,7 @@ fn object(root: &Node, origin: &str, base: &Path, report: &mut Report<'_>) -> Op
         return None;
     }
     let slot = Slot { name: "a document", key: root.visible(), optional: false, node: root };
-    walk::check(&OBJECT, slot, report);
+    check::check(&OBJECT, slot, report);
     let directory = disk::check(root, base, report);
     if report.len() > before {
         return None;

@@ -3,10 +3,8 @@
 use std::path::Path;
 
 use super::{
-    error::{ManifestError, ManifestErrors},
     read,
-    report::{LineIndex, excerpt},
-    tree::Spot,
+    report::{LineIndex, ManifestError, ManifestErrors, Spot, excerpt},
 };
 use crate::api::Pointed;
 

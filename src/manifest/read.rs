@@ -10,8 +10,8 @@ use std::{
 };
 
 use super::{
-    disk::{absolute, in_words},
-    error::ManifestError,
+    check::disk::{absolute, in_words},
+    report::ManifestError,
 };
 use crate::files::{self, Odd};
 

@@ -1,9 +1,8 @@
 //! What the writer of a valid manifest should know.
 
 use super::{
-    error::{ManifestError, Warning},
     object::CredentialsAt,
-    report::{Excerpted, Fault},
+    report::{Excerpted, Fault, ManifestError, Warning},
 };
 use crate::api::{Auth, Desired, RouteSpec};
 

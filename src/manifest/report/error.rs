@@ -42,7 +42,7 @@ pub struct Excerpt {
 
 impl ManifestError {
     /// A fault of a file as a whole.
-    pub(super) fn of_file(file: &str, message: impl Into<String>, help: Option<&str>) -> Self {
+    pub(crate) fn of_file(file: &str, message: impl Into<String>, help: Option<&str>) -> Self {
         Self {
             file: file.into(),
             line: 0,
@@ -103,7 +103,7 @@ impl std::error::Error for ManifestError {}
 
 /// What the writer of a valid manifest should know. Printed as an error is, and none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Warning(pub(super) ManifestError);
+pub struct Warning(pub(crate) ManifestError);
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -114,7 +114,7 @@ impl fmt::Display for Warning {
 /// All that is wrong with all manifests that were loaded, in order of file and line. Never empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
-pub struct ManifestErrors(pub(super) Vec<ManifestError>);
+pub struct ManifestErrors(pub(crate) Vec<ManifestError>);
 
 impl ManifestErrors {
     /// All of these; `None` where there are none.

@@ -8,10 +8,8 @@ use serde_saphyr::{
     options::DuplicateKeyPolicy,
 };
 
-use super::{
-    report::{Fault, LineIndex},
-    tree::{Node, Spot, Value},
-};
+use super::tree::{Node, Value};
+use crate::manifest::report::{Fault, LineIndex, Spot};
 
 /// Values in one document, copies by aliases included. The largest honest manifest has some hundreds.
 const MOST_NODES: usize = 20_000;
@@ -26,9 +24,9 @@ const MOST_TEXT: usize = 4 * 1024 * 1024;
 const MOST_DOCUMENTS: usize = 200;
 
 /// What is in a file: documents, and faults of YAML itself.
-pub(super) struct Documents {
-    pub(super) roots: Vec<Node>,
-    pub(super) faults: Vec<(Spot, Fault)>,
+pub(crate) struct Documents {
+    pub(crate) roots: Vec<Node>,
+    pub(crate) faults: Vec<(Spot, Fault)>,
 }
 
 /// The options of the reader: unknown tags, wide booleans and merges are not part of a manifest; doubled keys are
@@ -64,7 +62,7 @@ fn options() -> Options {
 
 /// Reads all documents. Behind a fault of YAML reading goes on at the next `---`: a line that starts so is the
 /// start of a document whatever stands before it.
-pub(super) fn documents(lines: &LineIndex<'_>) -> Documents {
+pub(crate) fn documents(lines: &LineIndex<'_>) -> Documents {
     let mut found = Documents { roots: Vec::new(), faults: Vec::new() };
     let mut first = 0;
     let mut count = 0;

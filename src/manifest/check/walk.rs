@@ -2,30 +2,31 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{
-    formats,
-    report::{Fault, Report},
-    shape::{Field, PairFormat, Presence, Record, Shape, TextFormat, one_of},
-    tree::{Key, Node, Spot, Value},
-    wrong_type,
+use super::{unknown, wrong_type};
+use crate::{
+    api::Duration,
+    manifest::{
+        grammar::{Field, PairFormat, Presence, Record, Shape, TextFormat, formats, one_of},
+        report::{Fault, Report, Spot},
+        syntax::{Key, Node, Value},
+    },
+    nearest::nearest,
 };
-use crate::api::Duration;
-use crate::nearest::nearest;
 
 /// A value with what it is called in messages and where to point when it has no place of its own.
 #[derive(Clone, Copy)]
-pub(super) struct Slot<'a> {
+pub(crate) struct Slot<'a> {
     /// As messages call it: the field in backquotes, or an entry of one.
-    pub(super) name: &'a str,
-    pub(super) key: Spot,
+    pub(crate) name: &'a str,
+    pub(crate) key: Spot,
     /// Whether it may be left out.
-    pub(super) optional: bool,
-    pub(super) node: &'a Node,
+    pub(crate) optional: bool,
+    pub(crate) node: &'a Node,
 }
 
 impl Slot<'_> {
     /// Where to point.
-    pub(super) fn spot(&self) -> Spot {
+    pub(crate) fn spot(&self) -> Spot {
         if self.node.spot.len == 0 && !matches!(self.node.value, Value::Map(_) | Value::List(_)) {
             self.key
         } else {
@@ -35,7 +36,7 @@ impl Slot<'_> {
 }
 
 /// Holds a value against its shape.
-pub(super) fn check(shape: &'static Shape, slot: Slot<'_>, report: &mut Report<'_>) {
+pub(crate) fn check(shape: &'static Shape, slot: Slot<'_>, report: &mut Report<'_>) {
     match (shape, &slot.node.value) {
         (Shape::Record(record), Value::Map(entries)) => fields(record, slot, entries, report),
         (Shape::List { of, at_least_one }, Value::List(items)) => {
@@ -122,7 +123,7 @@ fn fields(record: &'static Record, slot: Slot<'_>, entries: &[(Key, Node)], repo
     for (key, node) in entries {
         let Some(name) = key.name.as_deref() else {
             let fault = Fault::new(format!("the name of a field of {} must be a short text", record.what));
-            report.add(key.spot, fault.help(super::unknown::listed(record)));
+            report.add(key.spot, fault.help(unknown::listed(record)));
             continue;
         };
         if let Some(first) = seen.get(name) {
@@ -138,7 +139,7 @@ fn fields(record: &'static Record, slot: Slot<'_>, entries: &[(Key, Node)], repo
                 report,
             );
         } else {
-            let (fault, meant) = super::unknown::fault(name, record);
+            let (fault, meant) = unknown::fault(name, record);
             report.add(key.spot, fault);
             unknown.extend(meant);
         }

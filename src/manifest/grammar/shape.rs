@@ -2,14 +2,16 @@
 
 use serde_json::Value;
 
-use super::{
-    report::{Fault, Report},
-    tree::Node,
+use crate::{
+    api::Duration,
+    manifest::{
+        report::{Fault, Report},
+        syntax::Node,
+    },
 };
-use crate::api::Duration;
 
 /// What a value must be.
-pub(super) enum Shape {
+pub(crate) enum Shape {
     /// Exactly this text.
     Exactly(&'static str),
     Text(&'static TextFormat),
@@ -37,47 +39,47 @@ pub(super) enum Shape {
 }
 
 /// What a text must look like.
-pub(super) struct TextFormat {
-    pub(super) check: fn(&str) -> Result<(), Fault>,
+pub(crate) struct TextFormat {
+    pub(crate) check: fn(&str) -> Result<(), Fault>,
     /// The same as a regular expression of JSON Schema (ECMA-262), as far as one can say it: it refuses nothing that `check`
     /// accepts.
-    pub(super) pattern: &'static str,
+    pub(crate) pattern: &'static str,
 }
 
 /// What a text and its name must look like.
-pub(super) struct PairFormat {
-    pub(super) check: fn(&str, &str) -> Result<(), Fault>,
+pub(crate) struct PairFormat {
+    pub(crate) check: fn(&str, &str) -> Result<(), Fault>,
     /// The same as a JSON Schema of the whole mapping, as far as one can say it. That it maps to texts is understood.
-    pub(super) schema: fn() -> Value,
+    pub(crate) schema: fn() -> Value,
 }
 
 /// A mapping with known fields.
-pub(super) struct Record {
+pub(crate) struct Record {
     /// With its article, for messages: `a route`.
-    pub(super) what: &'static str,
-    pub(super) fields: &'static [Field],
+    pub(crate) what: &'static str,
+    pub(crate) fields: &'static [Field],
     /// Sets of fields of which exactly one is there. Without any, each field goes with each other.
-    pub(super) alternatives: &'static [Alternative],
+    pub(crate) alternatives: &'static [Alternative],
     /// What else holds between the fields, and what to say of it.
-    pub(super) also: fn(&Node, &mut Report<'_>),
+    pub(crate) also: fn(&Node, &mut Report<'_>),
 }
 
 /// Fields that exclude those of the other alternatives.
-pub(super) struct Alternative {
-    pub(super) required: &'static [&'static str],
-    pub(super) optional: &'static [&'static str],
+pub(crate) struct Alternative {
+    pub(crate) required: &'static [&'static str],
+    pub(crate) optional: &'static [&'static str],
 }
 
 /// A field of a record.
-pub(super) struct Field {
-    pub(super) name: &'static str,
-    pub(super) presence: Presence,
-    pub(super) shape: Shape,
+pub(crate) struct Field {
+    pub(crate) name: &'static str,
+    pub(crate) presence: Presence,
+    pub(crate) shape: Shape,
     description: &'static str,
 }
 
 /// Whether a field must be there.
-pub(super) enum Presence {
+pub(crate) enum Presence {
     /// It must. With an example of its value, as YAML, for messages.
     Required(&'static str),
     /// It may be left out. With what then holds, as Markdown; one value in backquotes and nothing else is a default.
@@ -85,43 +87,43 @@ pub(super) enum Presence {
 }
 
 impl Record {
-    pub(super) const fn new(what: &'static str, fields: &'static [Field]) -> Self {
+    pub(crate) const fn new(what: &'static str, fields: &'static [Field]) -> Self {
         Self { what, fields, alternatives: &[], also: |_, _| {} }
     }
 
     /// Says that the record has exactly one of these.
-    pub(super) const fn either(self, alternatives: &'static [Alternative]) -> Self {
+    pub(crate) const fn either(self, alternatives: &'static [Alternative]) -> Self {
         Self { alternatives, ..self }
     }
 
     /// Says what else holds between the fields.
-    pub(super) const fn also(self, also: fn(&Node, &mut Report<'_>)) -> Self {
+    pub(crate) const fn also(self, also: fn(&Node, &mut Report<'_>)) -> Self {
         Self { also, ..self }
     }
 }
 
 impl Alternative {
-    pub(super) fn fields(&self) -> impl Iterator<Item = &'static str> {
+    pub(crate) fn fields(&self) -> impl Iterator<Item = &'static str> {
         self.required.iter().chain(self.optional).copied()
     }
 }
 
 impl Field {
-    pub(super) const fn new(name: &'static str, presence: Presence, shape: Shape) -> Self {
+    pub(crate) const fn new(name: &'static str, presence: Presence, shape: Shape) -> Self {
         Self { name, presence, shape, description: "" }
     }
 
     /// Says what the field takes and means, as Markdown, without what its shape says of itself.
-    pub(super) const fn takes(self, description: &'static str) -> Self {
+    pub(crate) const fn takes(self, description: &'static str) -> Self {
         Self { description, ..self }
     }
 
-    pub(super) const fn is_required(&self) -> bool {
+    pub(crate) const fn is_required(&self) -> bool {
         matches!(self.presence, Presence::Required(_))
     }
 
     /// What the field takes and means, as Markdown.
-    pub(super) fn description(&self) -> String {
+    pub(crate) fn description(&self) -> String {
         let description = self.description;
         match &self.shape {
             Shape::Exactly(text) => format!("`{text}`"),
@@ -134,7 +136,7 @@ impl Field {
     }
 
     /// The value that holds where the field is left out, as the manifest would have it.
-    pub(super) fn default(&self) -> Option<&'static str> {
+    pub(crate) fn default(&self) -> Option<&'static str> {
         let Presence::Optional(without) = self.presence else { return None };
         let value = without.strip_prefix('`')?.strip_suffix('`')?;
         (!value.contains('`')).then_some(value)
@@ -142,7 +144,7 @@ impl Field {
 }
 
 /// `a`, `b` or `c`, each in backquotes.
-pub(super) fn one_of(words: &[&str]) -> String {
+pub(crate) fn one_of(words: &[&str]) -> String {
     let quoted: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
     match quoted.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),

@@ -1,10 +1,10 @@
 //! What to say of a value that is of another kind than its field.
 
-use super::{
+use super::walk::Slot;
+use crate::manifest::{
+    grammar::{Record, Shape, one_of},
     report::{Fault, Report},
-    shape::{Record, Shape, one_of},
-    tree::Value,
-    walk::Slot,
+    syntax::Value,
 };
 
 /// The fault of a value that does not have the shape of its field.

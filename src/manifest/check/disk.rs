@@ -5,12 +5,14 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use super::{
-    formats,
-    report::{Fault, Report},
-    tree::{Node, Spot},
+use crate::{
+    files::{self, Hangs},
+    manifest::{
+        grammar::formats,
+        report::{Fault, Report, Spot},
+        syntax::Node,
+    },
 };
-use crate::files::{self, Hangs};
 
 /// What a manifest names of the host's files, with the place of each.
 struct NamedFiles {
@@ -30,7 +32,7 @@ type FileFaults = Vec<(Spot, Fault)>;
 /// stay: Compose names a project by the path at which a person stands, and `current` is not to become `release-42`.
 ///
 /// A project directory that does not answer is a fault of its manifest alone: the others are to be read.
-pub(super) fn check(root: &Node, base: &Path, report: &mut Report<'_>) -> Option<PathBuf> {
+pub(crate) fn check(root: &Node, base: &Path, report: &mut Report<'_>) -> Option<PathBuf> {
     check_by(NamedFiles::look, root, base, report)
 }
 
@@ -105,7 +107,7 @@ fn existing_directory(path: &Path) -> Result<(PathBuf, PathBuf), Fault> {
 
 /// The same path from the root on, without `.` and `..`. Symbolic links stay, but for one that a `..` follows: what lies
 /// above a link is not what lies above its end, and the kernel means the latter.
-pub(super) fn absolute(path: &Path) -> io::Result<PathBuf> {
+pub(crate) fn absolute(path: &Path) -> io::Result<PathBuf> {
     let mut at = if path.is_absolute() { PathBuf::new() } else { working_directory()? };
     for component in path.components() {
         match component {
@@ -132,7 +134,7 @@ fn working_directory() -> io::Result<PathBuf> {
 }
 
 /// Why a path cannot be used, as the end of a sentence.
-pub(super) fn in_words(error: &io::Error) -> String {
+pub(crate) fn in_words(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => "does not exist".into(),
         io::ErrorKind::PermissionDenied => "cannot be read: permission denied".into(),
@@ -195,13 +197,14 @@ fn leaves(directory: &Path, relative: &Path) -> io::Result<bool> {
 mod tests {
     use std::sync::mpsc;
 
-    use super::{super::yaml, *};
+    use super::*;
+    use crate::manifest::syntax;
 
     #[test]
     fn a_project_directory_that_hangs_is_a_fault_with_its_place() {
         let text = "spec:\n  project:\n    directory: /hangs/shop\n";
         let mut report = Report::new("shop.yaml", text);
-        let root = yaml::documents(report.lines()).roots.remove(0);
+        let root = syntax::documents(report.lines()).roots.remove(0);
         let (release, held) = mpsc::channel::<()>();
         let hangs = move |named: &NamedFiles| {
             let directory = files::within_limit(&named.directory, move |at| {

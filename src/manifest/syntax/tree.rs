@@ -11,32 +11,25 @@ use serde::{
 };
 use serde_saphyr::{Location, Spanned};
 
+use crate::manifest::report::Spot;
+
 /// The longest text that a value may have, in bytes. No field of a manifest needs more, and a longer one
 /// multiplied by aliases would eat memory.
 const LONGEST_TEXT: usize = 8 * 1024;
 
-/// A place in a file: line and column from 1, in characters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Spot {
-    pub(super) line: u32,
-    pub(super) column: u32,
-    /// In characters; may reach over the end of the line.
-    pub(super) len: u32,
-}
-
 /// A value with its place.
 #[derive(Debug)]
-pub(super) struct Node {
-    pub(super) value: Value,
+pub(crate) struct Node {
+    pub(crate) value: Value,
     /// Where it is used: for an alias, the alias.
-    pub(super) spot: Spot,
+    pub(crate) spot: Spot,
     /// Where it is written: for an alias, the value of its anchor.
-    pub(super) written: Spot,
+    pub(crate) written: Spot,
 }
 
 /// A value, with types as YAML 1.2 infers them.
 #[derive(Debug)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Null,
     Bool(bool),
     Int(i64),
@@ -53,15 +46,10 @@ pub(super) enum Value {
 
 /// A key of a mapping.
 #[derive(Debug)]
-pub(super) struct Key {
+pub(crate) struct Key {
     /// `None` where it is a list or a mapping, or too long.
-    pub(super) name: Option<String>,
-    pub(super) spot: Spot,
-}
-
-impl Spot {
-    /// The first character of a file.
-    pub(super) const START: Self = Self { line: 1, column: 1, len: 1 };
+    pub(crate) name: Option<String>,
+    pub(crate) spot: Spot,
 }
 
 impl From<Location> for Spot {
@@ -77,33 +65,33 @@ impl From<Location> for Spot {
 
 impl Node {
     /// The value of a mapping's field; of a doubled one the first.
-    pub(super) fn get(&self, name: &str) -> Option<&Self> {
+    pub(crate) fn get(&self, name: &str) -> Option<&Self> {
         self.entry(name).map(|(_, node)| node)
     }
 
     /// A mapping's field with its key.
-    pub(super) fn entry(&self, name: &str) -> Option<(&Key, &Self)> {
+    pub(crate) fn entry(&self, name: &str) -> Option<(&Key, &Self)> {
         let Value::Map(entries) = &self.value else { return None };
         entries.iter().find(|(key, _)| key.name.as_deref() == Some(name)).map(|(key, node)| (key, node))
     }
 
     /// The entries of a list; none where it is not a list.
-    pub(super) fn items(&self) -> &[Self] {
+    pub(crate) fn items(&self) -> &[Self] {
         if let Value::List(items) = &self.value { items } else { &[] }
     }
 
     /// The text, where it is one.
-    pub(super) fn text(&self) -> Option<&str> {
+    pub(crate) fn text(&self) -> Option<&str> {
         if let Value::Text(text) = &self.value { Some(text) } else { None }
     }
 
     /// The text of a mapping's field.
-    pub(super) fn text_of(&self, name: &str) -> Option<&str> {
+    pub(crate) fn text_of(&self, name: &str) -> Option<&str> {
         self.get(name).and_then(Self::text)
     }
 
     /// A spot that shows something: of a block mapping or a list of mappings, its first key.
-    pub(super) fn visible(&self) -> Spot {
+    pub(crate) fn visible(&self) -> Spot {
         match &self.value {
             Value::Map(entries) if self.spot == self.written => {
                 entries.first().map_or(self.spot, |(key, _)| key.spot)
@@ -113,7 +101,7 @@ impl Node {
     }
 
     /// Moves the tree down by that many lines.
-    pub(super) fn shift(&mut self, lines: u32) {
+    pub(crate) fn shift(&mut self, lines: u32) {
         self.spot.line += lines;
         self.written.line += lines;
         match &mut self.value {
@@ -129,7 +117,7 @@ impl Node {
     }
 
     /// The same without places. Only for a tree that was found to be right: numbers that are not whole are null.
-    pub(super) fn to_json(&self) -> serde_json::Value {
+    pub(crate) fn to_json(&self) -> serde_json::Value {
         use serde_json::Value as Json;
         match &self.value {
             Value::Null | Value::Number | Value::LongText | Value::Other => Json::Null,

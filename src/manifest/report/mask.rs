@@ -4,19 +4,19 @@
 
 use std::ops::Range;
 
-use super::report::LineIndex;
+use super::LineIndex;
 use crate::nearest::nearest;
 use crate::secret::{STARS, names, quotation::closing, remarks::is_remark, url};
 
 /// A line in which the secrets are stars.
-pub(super) struct Masked {
-    pub(super) text: Vec<char>,
+pub(crate) struct Masked {
+    pub(crate) text: Vec<char>,
     ranges: Vec<Range<usize>>,
 }
 
 impl Masked {
     /// Where a position of the line is now.
-    pub(super) fn position(&self, at: usize) -> usize {
+    pub(crate) fn position(&self, at: usize) -> usize {
         let mut moved = at;
         for range in self.ranges.iter().filter(|range| range.start < at) {
             if at < range.end {
@@ -30,7 +30,7 @@ impl Masked {
 
 /// Masks a line: values of fields and of parameters that are named like secrets, `user:password@` in URLs, the part that
 /// is to be hidden, and what goes on in it of a secret above it.
-pub(super) fn line(line: &[char], continued: Option<Range<usize>>, hide: Option<Range<usize>>) -> Masked {
+pub(crate) fn line(line: &[char], continued: Option<Range<usize>>, hide: Option<Range<usize>>) -> Masked {
     let mut ranges: Vec<Range<usize>> = hide.into_iter().chain(continued).collect();
     let secret = || colons(line).filter(|colon| is_secret_key(&key_before(line, *colon)));
     ranges.extend(secret().filter_map(|colon| value_behind(line, colon, last_quote)));
@@ -106,7 +106,7 @@ fn is_a_sentence(line: &[char], colon: usize, value: &Range<usize>) -> bool {
 
 /// Where the line of this index goes on with a secret that starts in a line above it: a block text, a value in a line of its
 /// own, or a field that does not belong below `passwordFrom:`.
-pub(super) fn continued_secret(lines: &LineIndex<'_>, index: usize) -> Option<Range<usize>> {
+pub(crate) fn continued_secret(lines: &LineIndex<'_>, index: usize) -> Option<Range<usize>> {
     let indent = |line: &str| line.len() - line.trim_start().len();
     let this = lines.get(index);
     if this.trim_start().starts_with('#') {
@@ -310,7 +310,7 @@ mod tests {
 
     #[test]
     fn nothing_of_a_right_manifest_is_hidden() {
-        for text in include_str!("../../tests/manifest/good/contract.yaml").lines() {
+        for text in include_str!("../../../tests/manifest/good/contract.yaml").lines() {
             assert_eq!(masked(text), text);
         }
     }

@@ -1,11 +1,12 @@
 //! What to say of a field that does not exist.
 
-use super::{
-    report::Fault,
-    rules::PROJECT,
-    shape::{Record, Shape},
+use crate::{
+    manifest::{
+        grammar::{PROJECT, Record, Shape},
+        report::Fault,
+    },
+    nearest::nearest,
 };
-use crate::nearest::nearest;
 
 /// The fault of a field that this record does not have, with the field that was meant, where that can be told: a
 /// misspelt one, one that belongs elsewhere, or a habit from another tool.

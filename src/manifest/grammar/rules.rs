@@ -4,12 +4,12 @@
 //! the types of [`crate::api`], which a checked manifest is read into.
 
 use super::{
-    cross_field, formats,
+    cross_field, formats, http_formats,
     shape::{Alternative, Field, Presence, Record, Shape},
 };
 
 /// A whole document.
-pub(super) static PROJECT: Record = Record::new(
+pub(crate) static PROJECT: Record = Record::new(
     "an object",
     &[
         required("apiVersion", crate::api::API_VERSION, Shape::Exactly(crate::api::API_VERSION)),
@@ -108,10 +108,10 @@ static ROUTE: Record = Record::new(
     &[
         optional("name", "the path, or the URL", Shape::Text(&formats::LABEL_TEXT))
             .takes("its name in reports; unique in the service"),
-        optional("path", "`url` is required", Shape::Text(&formats::ROUTE_PATH))
+        optional("path", "`url` is required", Shape::Text(&http_formats::ROUTE_PATH))
             .takes("the path, with its query; undrift asks every replica"),
         optional("port", "`url` is required", Shape::Whole(1..=65_535)).takes("the port in the container, with `path`"),
-        optional("url", "`path` and `port` are required", Shape::Text(&formats::URL))
+        optional("url", "`path` and `port` are required", Shape::Text(&http_formats::URL))
             .takes("a whole URL, in place of `path` and `port`"),
         optional("scheme", "`http`", Shape::Word(&["http", "https"]))
             .takes("for `path` and `port`; a `url` has its own"),
@@ -120,12 +120,12 @@ static ROUTE: Record = Record::new(
         ),
         optional("tls", "one that this host trusts", Shape::Record(&TLS))
             .takes("with https: [which certificate undrift accepts](#certificates)"),
-        optional("method", "`GET`", Shape::Text(&formats::METHOD)).takes("the HTTP method"),
-        optional("headers", "none", Shape::Pairs(&formats::HEADER))
+        optional("method", "`GET`", Shape::Text(&http_formats::METHOD)).takes("the HTTP method"),
+        optional("headers", "none", Shape::Pairs(&http_formats::HEADER))
             .takes("texts by name; one that carries a secret is an error"),
         required("expect", "401", Shape::Statuses).takes("the status without credentials, or a list"),
         optional("absent", "`[404]`", Shape::Statuses).takes("the statuses that mean that the route is not there"),
-        optional("control", "`auto`", Shape::Text(&formats::CONTROL)).takes(
+        optional("control", "`auto`", Shape::Text(&http_formats::CONTROL)).takes(
             "`auto` ([two paths next to the route](what-servers-answer.md#the-two-controls)), `off`, or a path that \
              must not exist",
         ),
@@ -151,7 +151,7 @@ static TLS: Record = Record::new(
         optional(
             "serverName",
             "the host in the URL; with `path` and `port` that is an address",
-            Shape::Text(&formats::SERVER_NAME),
+            Shape::Text(&http_formats::SERVER_NAME),
         )
         .takes("the name that the certificate must carry, and that undrift asks the server for"),
     ],
@@ -191,7 +191,7 @@ static AUTH: Record = Record::new(
 static BASIC: Record = Record::new(
     "`basic`",
     &[
-        required("username", "ops", Shape::Text(&formats::USERNAME)).takes("the user name, without `:`"),
+        required("username", "ops", Shape::Text(&http_formats::USERNAME)).takes("the user name, without `:`"),
         required("passwordFrom", "{ env: NAME }", Shape::Record(&SECRET))
             .takes("the secret that is the password"),
     ],
@@ -200,7 +200,7 @@ static BASIC: Record = Record::new(
 static SECRET: Record = Record::new(
     "a reference to a secret",
     &[
-        optional("env", "`file` is required", Shape::Text(&formats::ENV_NAME))
+        optional("env", "`file` is required", Shape::Text(&http_formats::ENV_NAME))
             .takes("the name of a variable of undrift's environment"),
         optional("file", "`env` is required", Shape::Text(&formats::HOST_PATH)).takes(
             "a regular file of at most 64 KiB, relative to the manifest. undrift drops one line end at its end",

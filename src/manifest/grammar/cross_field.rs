@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
-use super::{
-    mask,
-    report::{Fault, Report},
-    tree::{Node, Spot, Value},
+use crate::{
+    api::Duration,
+    manifest::{
+        report::{Fault, Report, Spot, mask},
+        syntax::{Node, Value},
+    },
+    nearest::nearest,
 };
-use crate::api::Duration;
-use crate::nearest::nearest;
 
 /// Names in a list that must be there once each.
 fn unique<'n>(

@@ -1,0 +1,14 @@
+//! What a manifest may say: the one declaration, and the JSON Schema from it.
+
+mod cross_field;
+pub(crate) mod formats;
+mod http_formats;
+#[cfg(test)]
+mod reference;
+mod rules;
+mod schema;
+mod shape;
+
+pub(crate) use rules::PROJECT;
+pub use schema::json_schema;
+pub(crate) use shape::{Field, PairFormat, Presence, Record, Shape, TextFormat, one_of};
