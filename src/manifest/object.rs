@@ -7,7 +7,7 @@ use super::{
     digest,
     grammar::{PROJECT, Shape, formats},
     read::{LARGEST, Text},
-    report::{Excerpted, Fault, LineIndex, ManifestError, Report, Spot, excerpt},
+    report::{Excerpted, Fault, LineIndex, ManifestError, Report, Spot},
     syntax::{self, Node, Value},
 };
 use crate::api::{API_VERSION, ComposeProject, Desired, KIND};
@@ -55,14 +55,9 @@ pub(super) fn decode(text: &Text) -> Result<&str, ManifestError> {
         let column = lines.get(lines.count() - 1).chars().count() + 1;
         let spot = Spot { line: small(lines.count()), column: small(column), len: 1 };
         let byte = text.bytes.get(error.valid_up_to()).copied().unwrap_or_default();
-        ManifestError {
-            file: text.origin.clone(),
-            line: spot.line.into(),
-            column: spot.column.into(),
-            message: format!("the byte 0x{byte:02X} here is not UTF-8"),
-            help: Some("save the file as UTF-8".into()),
-            excerpt: Some(Box::new(excerpt(&LineIndex::new(&shown), spot, false))),
-        }
+        let fault =
+            Fault::new(format!("the byte 0x{byte:02X} here is not UTF-8")).help("save the file as UTF-8");
+        Report::new(&text.origin, &shown).place(spot).error(fault)
     })
 }
 
@@ -145,12 +140,9 @@ fn object(root: &Node, origin: &str, base: &Path, report: &mut Report<'_>) -> Op
 
 /// Where an object names credentials.
 fn credentials(object: usize, root: &Node, report: &Report<'_>) -> Vec<CredentialsAt> {
-    fn items<'n>(node: Option<&'n Node>, field: &str) -> impl Iterator<Item = (usize, &'n Node)> {
-        node.and_then(|node| node.get(field)).map(Node::items).unwrap_or_default().iter().enumerate()
-    }
-    let services = items(root.get("spec"), "services");
+    let services = services(root).iter().enumerate();
     let routes = services.flat_map(|(service, node)| {
-        items(Some(node), "routes").map(move |(route, node)| (service, route, node))
+        node.items_of("routes").iter().enumerate().map(move |(route, node)| (service, route, node))
     });
     let found = routes.filter_map(|(service, route, node)| {
         let auth = node.get("auth")?;
@@ -161,16 +153,14 @@ fn credentials(object: usize, root: &Node, report: &Report<'_>) -> Vec<Credentia
     found.collect()
 }
 
+fn services(root: &Node) -> &[Node] {
+    root.get("spec").map(|spec| spec.items_of("services")).unwrap_or_default()
+}
+
 fn service_positions(root: &Node) -> Vec<(u64, u64)> {
-    let services =
-        root.get("spec").and_then(|spec| spec.get("services")).map(Node::items).unwrap_or_default();
-    services
-        .iter()
-        .map(|service| {
-            let spot = service.get("name").map_or(service.spot, |name| name.spot);
-            (spot.line.into(), spot.column.into())
-        })
-        .collect()
+    let spots =
+        services(root).iter().map(|service| service.get("name").map_or(service.spot, |name| name.spot));
+    spots.map(|spot| (spot.line.into(), spot.column.into())).collect()
 }
 
 /// A document that is something else altogether: one error says more than one for each of its fields.

@@ -57,11 +57,6 @@ fn check_by(
     directory
 }
 
-/// The items of a field that is a list, and none where it is not there.
-fn items<'a>(node: &'a Node, field: &str) -> &'a [Node] {
-    node.get(field).map(Node::items).unwrap_or_default()
-}
-
 impl NamedFiles {
     fn of(root: &Node, base: &Path) -> Option<Self> {
         let spec = root.get("spec")?;
@@ -72,8 +67,8 @@ impl NamedFiles {
             let text = node.text().filter(|text| (formats::INNER_PATH.check)(text).is_ok())?;
             Some((node.spot, text.to_owned()))
         };
-        let files = ["files", "envFiles"].into_iter().flat_map(|field| items(project, field));
-        let modules = items(spec, "services").iter().flat_map(|service| items(service, "modules"));
+        let files = ["files", "envFiles"].into_iter().flat_map(|field| project.items_of(field));
+        let modules = spec.items_of("services").iter().flat_map(|service| service.items_of("modules"));
         Some(Self {
             directory: base.join(text),
             spot: node.spot,

@@ -150,7 +150,7 @@ fn fields(record: &'static Record, slot: Slot<'_>, entries: &[(Key, Node)], repo
         let fault = missing(record, field, example);
         report.add(if slot.node.spot.len == 0 { slot.key } else { slot.node.visible() }, fault);
     }
-    (record.also)(slot.node, report);
+    (record.also)(record, slot.node, report);
 }
 
 fn missing(record: &Record, field: &Field, example: &str) -> Fault {

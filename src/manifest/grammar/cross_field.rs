@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::shape::{Alternative, Record};
 use crate::{
     api::Duration,
     manifest::{
@@ -11,60 +12,59 @@ use crate::{
     nearest::nearest,
 };
 
-/// Names in a list that must be there once each.
+/// `spec`: services are named once.
+pub(super) fn spec(_: &Record, spec: &Node, report: &mut Report<'_>) {
+    let help = "declare all its modules and routes in one entry";
+    unique(spec.items_of("services"), |service| called(service, &["name"]), "service", help, report);
+}
+
+/// A service: modules and routes have names of their own, declared or derived.
+pub(super) fn service(_: &Record, service: &Node, report: &mut Report<'_>) {
+    let help = "give each a `name` of its own";
+    let module = |module| {
+        let (text, spot) = called(module, &["name", "path"])?;
+        let is_declared = module.get("name").is_some();
+        Some((if is_declared { text } else { text.rsplit('/').next().unwrap_or(text) }, spot))
+    };
+    unique(service.items_of("modules"), module, "module", help, report);
+    let route = |route| called(route, &["name", "path", "url"]);
+    unique(service.items_of("routes"), route, "route", help, report);
+}
+
+/// What the first of these fields that an entry has calls it.
+fn called<'n>(entry: &'n Node, fields: &[&str]) -> Option<(&'n str, Spot)> {
+    let from = fields.iter().find_map(|field| entry.get(field))?;
+    Some((from.text()?, from.spot))
+}
+
+/// Entries of a list have names of their own.
 fn unique<'n>(
-    entries: impl Iterator<Item = (&'n str, Spot)>,
+    entries: &'n [Node],
+    name: impl Fn(&'n Node) -> Option<(&'n str, Spot)>,
     what: &str,
     help: &str,
     report: &mut Report<'_>,
 ) {
     let mut seen: HashMap<&str, Spot> = HashMap::new();
-    for (name, spot) in entries {
-        if let Some(first) = seen.get(name) {
-            // A route without a name of its own is called by its path or URL, and that may hold a secret by mistake.
-            let name: Vec<char> = name.chars().take(60).collect();
-            let shown: String = mask::line(&name, None, None).text.into_iter().collect();
-            let message = format!("the {what} `{shown}` is declared twice, first in line {}", first.line);
-            report.add(spot, Fault::new(message).help(help));
-        } else {
+    for (name, spot) in entries.iter().filter_map(name) {
+        let Some(first) = seen.get(name) else {
             seen.insert(name, spot);
-        }
+            continue;
+        };
+        // A route without a name of its own is called by its path or URL, and that may hold a secret by mistake.
+        let name: Vec<char> = name.chars().take(60).collect();
+        let shown: String = mask::line(&name, None, None).text.into_iter().collect();
+        let message = format!("the {what} `{shown}` is declared twice, first in line {}", first.line);
+        report.add(spot, Fault::new(message).help(help));
     }
 }
 
-/// `spec`: services are named once.
-pub(super) fn spec(spec: &Node, report: &mut Report<'_>) {
-    let services = spec.get("services").map(Node::items).unwrap_or_default();
-    let names = services.iter().filter_map(|service| {
-        let name = service.get("name")?;
-        Some((name.text()?, name.spot))
-    });
-    unique(names, "service", "declare all its modules and routes in one entry", report);
-}
-
-/// A service: modules and routes have names of their own, declared or derived.
-pub(super) fn service(service: &Node, report: &mut Report<'_>) {
-    let modules = service.get("modules").map(Node::items).unwrap_or_default();
-    let names = modules.iter().filter_map(|module| {
-        let from = module.get("name").or_else(|| module.get("path"))?;
-        let text = from.text()?;
-        let name = if module.get("name").is_some() { text } else { text.rsplit('/').next().unwrap_or(text) };
-        Some((name, from.spot))
-    });
-    unique(names, "module", "give each a `name` of its own", report);
-    let routes = service.get("routes").map(Node::items).unwrap_or_default();
-    let names = routes.iter().filter_map(|route| {
-        let from = ["name", "path", "url"].iter().find_map(|field| route.get(field))?;
-        Some((from.text()?, from.spot))
-    });
-    unique(names, "route", "give each a `name` of its own", report);
-}
-
 /// A route: one target, statuses that say one thing each, a control that is another path, each header once.
-pub(super) fn route(route: &Node, report: &mut Report<'_>) {
+pub(super) fn route(_: &Record, route: &Node, report: &mut Report<'_>) {
     target(route, report);
     scheme(route, report);
-    expect_and_absent(route, report);
+    // Which status says so where none is declared: the default of `absent`.
+    expected_and_absent(route, &[404], report);
     control_is_another_path(route, report);
     if let Some(Node { value: Value::Map(entries), .. }) = route.get("headers") {
         let mut seen: HashMap<String, &str> = HashMap::new();
@@ -130,7 +130,7 @@ fn scheme(route: &Node, report: &mut Report<'_>) {
 }
 
 /// `tls`: what is not verified needs nothing to be verified by.
-pub(super) fn tls(tls: &Node, report: &mut Report<'_>) {
+pub(super) fn tls(_: &Record, tls: &Node, report: &mut Report<'_>) {
     let is_off = tls.get("verify").is_some_and(|verify| matches!(verify.value, Value::Bool(false)));
     if let (true, Some((key, _))) = (is_off, tls.entry("caFile")) {
         let fault =
@@ -140,34 +140,33 @@ pub(super) fn tls(tls: &Node, report: &mut Report<'_>) {
 }
 
 /// The statuses of a field with their places: of one that is not a list, its own.
-fn statuses(node: Option<&Node>) -> Vec<(i64, Spot)> {
-    let Some(node) = node else { return Vec::new() };
-    let status =
-        |node: &Node| if let Value::Int(status) = node.value { Some((status, node.spot)) } else { None };
-    match &node.value {
-        Value::List(items) => items.iter().filter_map(status).collect(),
-        _ => status(node).into_iter().collect(),
-    }
+fn statuses(node: &Node) -> impl Iterator<Item = (i64, Spot)> {
+    let single = std::slice::from_ref(node);
+    let items = if let Value::List(items) = &node.value { items } else { single };
+    items.iter().filter_map(|node| match node.value {
+        Value::Int(status) => Some((status, node.spot)),
+        _ => None,
+    })
 }
 
-fn expect_and_absent(route: &Node, report: &mut Report<'_>) {
-    let declared = route.get("absent");
-    let absent = match declared {
-        Some(_) => statuses(declared),
-        None => vec![(404, Spot::START)],
-    };
-    for (status, spot) in statuses(route.get("expect")) {
-        if absent.iter().any(|(other, _)| *other == status) {
-            let (message, help) = if declared.is_some() {
-                (format!("{status} is in `expect` and in `absent`"), "remove it from one of them")
+/// A status says one thing. `undeclared` are those that mean absent where the field is not there.
+fn expected_and_absent(record: &Node, undeclared: &[i64], report: &mut Report<'_>) {
+    let declared = record.get("absent");
+    let absent = declared
+        .map_or_else(|| undeclared.to_vec(), |node| statuses(node).map(|(status, _)| status).collect());
+    for (status, spot) in
+        record.get("expect").into_iter().flat_map(statuses).filter(|(status, _)| absent.contains(status))
+    {
+        report.add(
+            spot,
+            if declared.is_some() {
+                Fault::new(format!("{status} is in `expect` and in `absent`"))
+                    .help("remove it from one of them")
             } else {
-                (
-                    format!("{status} is expected, and says that the route is absent"),
-                    "declare in `absent` which other status says so, such as `absent: [410]`",
-                )
-            };
-            report.add(spot, Fault::new(message).help(help));
-        }
+                Fault::new(format!("{status} is expected, and says that the route is absent"))
+                    .help("declare in `absent` which other status says so, such as `absent: [410]`")
+            },
+        );
     }
 }
 
@@ -185,52 +184,40 @@ fn control_is_another_path(route: &Node, report: &mut Report<'_>) {
 }
 
 /// `auth`: one kind of credentials.
-pub(super) fn auth(auth: &Node, report: &mut Report<'_>) {
+pub(super) fn auth(declared: &Record, auth: &Node, report: &mut Report<'_>) {
     let help = "`basic: { username: …, passwordFrom: { env: NAME } }` or `bearerFrom: { env: NAME }`";
-    exactly_one(auth, ["basic", "bearerFrom"], "`auth`", help, report);
-    let absent = statuses(auth.get("absent"));
-    for (status, spot) in statuses(auth.get("expect")) {
-        if absent.iter().any(|(other, _)| *other == status) {
-            let fault = Fault::new(format!("{status} is in `expect` and in `absent`"));
-            report.add(spot, fault.help("remove it from one of them"));
-        }
-    }
+    exactly_one(declared, auth, help, report);
+    expected_and_absent(auth, &[], report);
 }
 
 /// A reference to a secret: one place.
-pub(super) fn secret(secret: &Node, report: &mut Report<'_>) {
-    exactly_one(
-        secret,
-        ["env", "file"],
-        "a reference to a secret",
-        "`{ env: NAME }` or `{ file: PATH }`",
-        report,
-    );
+pub(super) fn secret(declared: &Record, secret: &Node, report: &mut Report<'_>) {
+    exactly_one(declared, secret, "`{ env: NAME }` or `{ file: PATH }`", report);
 }
 
-fn exactly_one(record: &Node, [one, other]: [&str; 2], what: &str, help: &str, report: &mut Report<'_>) {
-    let spot = match (record.entry(one), record.entry(other)) {
-        (Some((first, _)), Some((second, _))) => {
-            let fault = Fault::new(format!("{what} needs exactly one of `{one}` and `{other}`"));
-            let help = format!(
-                "keep the one that is meant, and remove the other; the first is in line {}",
-                first.spot.line.min(second.spot.line)
-            );
-            return report.add(first.spot.max(second.spot), fault.help(help));
+/// The record has one of its alternatives, each of which is one field.
+fn exactly_one(declared: &Record, record: &Node, help: &str, report: &mut Report<'_>) {
+    let names: Vec<_> = declared.alternatives.iter().flat_map(Alternative::fields).collect();
+    let spots: Vec<_> = names.iter().filter_map(|name| Some(record.entry(name)?.0.spot)).collect();
+    let (spot, help) = match (spots.iter().min(), spots.iter().max()) {
+        (Some(first), Some(last)) if first != last => {
+            let help = "keep the one that is meant, and remove the other; the first is in line";
+            (*last, format!("{help} {}", first.line))
         }
         // A field that does not exist was most likely meant to be one of them, and is said already.
-        (None, None) if !has_other_fields(record, &[one, other, "expect", "absent", "allowPlainHttp"]) => {
-            record.visible()
+        (None, _) if !has_unknown_field(declared, record) => {
+            (record.visible(), format!("write one of them, as {help}"))
         }
         _ => return,
     };
-    let fault = Fault::new(format!("{what} needs exactly one of `{one}` and `{other}`"));
-    report.add(spot, fault.help(format!("write one of them, as {help}")));
+    let message = format!("{} needs exactly one of `{}`", declared.what, names.join("` and `"));
+    report.add(spot, Fault::new(message).help(help));
 }
 
-fn has_other_fields(record: &Node, known: &[&str]) -> bool {
+fn has_unknown_field(declared: &Record, record: &Node) -> bool {
     let Value::Map(entries) = &record.value else { return false };
-    entries.iter().any(|(key, _)| key.name.as_deref().is_none_or(|name| !known.contains(&name)))
+    let is_known = |name: &str| declared.fields.iter().any(|field| field.name == name);
+    entries.iter().any(|(key, _)| !key.name.as_deref().is_some_and(is_known))
 }
 
 /// Whether one of these fields is there under a name that is near to its own.
@@ -241,7 +228,7 @@ fn is_misspelt(record: &Node, fields: &[&str]) -> bool {
 }
 
 /// `backoff`: it grows.
-pub(super) fn backoff(backoff: &Node, report: &mut Report<'_>) {
+pub(super) fn backoff(_: &Record, backoff: &Node, report: &mut Report<'_>) {
     let default = crate::api::Backoff::default();
     let of = |name, default| match backoff.get(name) {
         Some(node) => node.text().and_then(|text| text.parse::<Duration>().ok()),

@@ -52,7 +52,9 @@ fn row(name: &str, field: &Field, table: &mut String) {
         Presence::Required(_) => "required",
         Presence::Optional(without) => without,
     };
-    writeln!(table, "| `{name}` | {} | {without} |", field.description()).unwrap();
+    let description = field.description();
+    assert!(!description.is_empty() && !without.is_empty(), "nothing is said of {name}");
+    writeln!(table, "| `{name}` | {description} | {without} |").unwrap();
 }
 
 /// The same text with the tables of the declaration between its marks.

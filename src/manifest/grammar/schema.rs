@@ -122,3 +122,22 @@ fn duration(at_least: u64) -> Value {
     }
     schema
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_is_only_its_words() {
+        let markdown = "[which project](#project), [a] or `auto` ([two paths](a.md#b)), `[404]`";
+        assert_eq!(without_links(markdown), "which project, [a] or `auto` (two paths), `[404]`");
+    }
+
+    #[test]
+    fn an_editor_shows_what_a_field_takes_and_what_holds_without_it() {
+        let schema = json_schema();
+        let field = &schema["properties"]["spec"]["properties"]["reconcile"]["properties"]["interval"];
+        let description = "how often undrift observes the object when nothing has happened, at least `1s`. If left out: `5m`.";
+        assert_eq!((&field["description"], &field["default"]), (&json!(description), &json!("5m")));
+    }
+}

@@ -61,7 +61,7 @@ pub(crate) struct Record {
     /// Sets of fields of which exactly one is there. Without any, each field goes with each other.
     pub(crate) alternatives: &'static [Alternative],
     /// What else holds between the fields, and what to say of it.
-    pub(crate) also: fn(&Node, &mut Report<'_>),
+    pub(crate) also: fn(&Self, &Node, &mut Report<'_>),
 }
 
 /// Fields that exclude those of the other alternatives.
@@ -88,7 +88,7 @@ pub(crate) enum Presence {
 
 impl Record {
     pub(crate) const fn new(what: &'static str, fields: &'static [Field]) -> Self {
-        Self { what, fields, alternatives: &[], also: |_, _| {} }
+        Self { what, fields, alternatives: &[], also: |_, _, _| {} }
     }
 
     /// Says that the record has exactly one of these.
@@ -97,7 +97,7 @@ impl Record {
     }
 
     /// Says what else holds between the fields.
-    pub(crate) const fn also(self, also: fn(&Node, &mut Report<'_>)) -> Self {
+    pub(crate) const fn also(self, also: fn(&Self, &Node, &mut Report<'_>)) -> Self {
         Self { also, ..self }
     }
 }
