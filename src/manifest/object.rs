@@ -7,7 +7,7 @@ use super::{
     digest,
     grammar::{PROJECT, Shape, formats},
     read::{LARGEST, Text},
-    report::{Excerpted, Fault, LineIndex, ManifestError, Report, Spot},
+    report::{Excerpted, Fault, LineIndex, ManifestError, Report, Spot, short},
     syntax::{self, Node, Value},
 };
 use crate::api::{API_VERSION, ComposeProject, Desired, KIND};
@@ -51,9 +51,8 @@ pub(super) fn decode(text: &Text) -> Result<&str, ManifestError> {
         let shown = String::from_utf8_lossy(&text.bytes);
         let before = String::from_utf8_lossy(&text.bytes[..error.valid_up_to()]);
         let lines = LineIndex::new(&before);
-        let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let column = lines.get(lines.count() - 1).chars().count() + 1;
-        let spot = Spot { line: small(lines.count()), column: small(column), len: 1 };
+        let spot = Spot::new(lines.count(), column, 1);
         let byte = text.bytes.get(error.valid_up_to()).copied().unwrap_or_default();
         let fault =
             Fault::new(format!("the byte 0x{byte:02X} here is not UTF-8")).help("save the file as UTF-8");
@@ -186,9 +185,8 @@ fn foreign(root: &Node) -> Option<(Spot, Fault)> {
     }
     let version = version.filter(|node| node.text().is_some_and(|text| !text.contains("undrift")))?;
     let kind = kind?.text().filter(|kind| nearest(kind, [KIND]).is_none())?;
-    let kind: String = kind.chars().take(40).collect();
     Some((
         version.spot,
-        Fault::new(format!("this is a `{kind}` of another tool, not a manifest")).help(write),
+        Fault::new(format!("this is a `{}` of another tool, not a manifest", short(kind))).help(write),
     ))
 }

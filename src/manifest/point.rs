@@ -17,9 +17,7 @@ pub fn point(manifest: &str, all: &[Pointed]) -> Option<ManifestErrors> {
     let text = read::text_of(Path::new(manifest)).unwrap_or_default();
     let lines = LineIndex::new(text.strip_prefix('\u{FEFF}').unwrap_or(&text));
     let error = |pointed: &Pointed| {
-        let number = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
-        let length = number(pointed.text.chars().count() as u64);
-        let spot = Spot { line: number(pointed.line), column: number(pointed.column), len: length };
+        let spot = Spot::new(pointed.line, pointed.column, pointed.text.chars().count());
         let still = lines.at(spot) == pointed.text;
         ManifestError {
             file: manifest.to_owned(),

@@ -3,7 +3,7 @@
 use crate::{
     manifest::{
         grammar::{PROJECT, Record, Shape},
-        report::Fault,
+        report::{Fault, short},
     },
     nearest::nearest,
 };
@@ -11,7 +11,6 @@ use crate::{
 /// The fault of a field that this record does not have, with the field that was meant, where that can be told: a
 /// misspelt one, one that belongs elsewhere, or a habit from another tool.
 pub(super) fn fault(name: &str, record: &'static Record) -> (Fault, Option<&'static str>) {
-    let shown: String = name.chars().take(40).collect();
     let has = |field: &str| record.fields.iter().any(|known| known.name == field);
     if name == "<<" {
         let fault = Fault::new("merge keys (`<<`) are not part of a manifest");
@@ -33,7 +32,7 @@ pub(super) fn fault(name: &str, record: &'static Record) -> (Fault, Option<&'sta
         .map(|right| format!("did you mean `{right}`?"))
         .or_else(|| belongs(name).map(|path| format!("it belongs in `{path}`")))
         .unwrap_or_else(|| listed(record));
-    (Fault::new(format!("{} has no field `{shown}`", record.what)).help(help), meant)
+    (Fault::new(format!("{} has no field `{}`", record.what, short(name))).help(help), meant)
 }
 
 /// The fields that a record has, as a sentence.

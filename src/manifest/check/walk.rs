@@ -7,10 +7,9 @@ use crate::{
     api::Duration,
     manifest::{
         grammar::{Field, PairFormat, Presence, Record, Shape, TextFormat, formats, one_of},
-        report::{Fault, Report, Spot},
+        report::{Fault, Report, Spot, short},
         syntax::{Key, Node, Value},
     },
-    nearest::nearest,
 };
 
 /// A value with what it is called in messages and where to point when it has no place of its own.
@@ -62,9 +61,8 @@ fn scalar(shape: &Shape, slot: Slot<'_>, report: &mut Report<'_>) {
             Some(Fault::new(format!("{name} is not `{right}`")).help(format!("write `{right}`")))
         }
         (Shape::Word(words), Value::Text(text)) if !words.contains(&text.as_str()) => {
-            let help = nearest(text, words.iter().copied()).map(|word| format!("did you mean `{word}`?"));
-            let help = help.unwrap_or_else(|| "write one of these, or leave it out".into());
-            Some(Fault::new(format!("{name} must be {}", one_of(words))).help(help))
+            let fault = Fault::new(format!("{name} must be {}", one_of(words)));
+            Some(fault.meant(text, words.iter().copied(), "write one of these, or leave it out"))
         }
         (Shape::Text(format), Value::Text(text)) => (format.check)(text).err(),
         (Shape::Bool, Value::Bool(right)) => {
@@ -161,8 +159,7 @@ fn missing(record: &Record, field: &Field, example: &str) -> Fault {
 }
 
 fn doubled(name: &str, first: Spot) -> Fault {
-    let name: String = name.chars().take(40).collect();
-    Fault::new(format!("the field `{name}` is doubled"))
+    Fault::new(format!("the field `{}` is doubled", short(name)))
         .help(format!("keep one; the first is in line {}", first.line))
 }
 
@@ -206,7 +203,7 @@ fn pairs(format: &PairFormat, slot: Slot<'_>, entries: &[(Key, Node)], report: &
         if let Some(first) = seen.insert(name.to_owned(), key.spot) {
             report.add(key.spot, doubled(name, first));
         }
-        let called = format!("`{}`", name.chars().take(40).collect::<String>());
+        let called = format!("`{}`", short(name));
         let item = Slot { name: &called, key: key.spot, optional: true, node };
         match &node.value {
             Value::Text(text) => {

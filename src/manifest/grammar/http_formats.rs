@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 use super::{
     formats::{TextCheck, fail_if, no_control, not_empty},
-    shape::{PairFormat, TextFormat, one_of},
+    shape::{PairFormat, TextFormat},
 };
 use crate::{
-    manifest::report::Fault,
+    manifest::report::{Fault, short},
     nearest::nearest,
     secret::{names, url::in_query},
 };
@@ -35,7 +35,7 @@ fn route_path(path: &str) -> TextCheck {
 fn no_secret_in_query(text: &str) -> TextCheck {
     let chars: Vec<char> = text.chars().collect();
     let Some((name, _)) = in_query(&chars).into_iter().next() else { return Ok(()) };
-    let name: String = name.chars().take(40).collect();
+    let name = short(&name);
     let message =
         format!("a secret has no place in a manifest, and `{name}` in this query is named like one");
     // It may stand in the line in another spelling than in the text, in which nothing would find it.
@@ -53,11 +53,9 @@ fn control(text: &str) -> TextCheck {
     if text.starts_with('/') {
         return route_path(text);
     }
-    let help = nearest(text, ["auto", "off"]).map(|word| format!("did you mean `{word}`?"));
-    let help =
-        help.unwrap_or_else(|| "write the path of something that must not exist, or leave it out".into());
-    Err(Fault::new(format!("`control` must be {}, or a path that starts with `/`", one_of(&["auto", "off"])))
-        .help(help))
+    let fault = Fault::new("`control` must be `auto` or `off`, or a path that starts with `/`");
+    let otherwise = "write the path of something that must not exist, or leave it out";
+    Err(fault.meant(text, ["auto", "off"], otherwise))
 }
 
 /// A whole URL, without user and password.
@@ -126,9 +124,8 @@ fn method(text: &str) -> TextCheck {
     if is_token(text) && text.chars().all(|c| !c.is_ascii_lowercase()) && nearest(text, METHODS).is_none() {
         return Ok(());
     }
-    let help = nearest(text, METHODS).map(|word| format!("did you mean `{word}`?"));
-    let help = help.unwrap_or_else(|| "write one in capitals, such as `HEAD`".into());
-    Err(Fault::new("this is not an HTTP method").help(help))
+    let otherwise = "write one in capitals, such as `HEAD`";
+    Err(Fault::new("this is not an HTTP method").meant(text, METHODS, otherwise))
 }
 
 /// A header with its value.

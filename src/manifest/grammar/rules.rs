@@ -135,7 +135,7 @@ static ROUTE: Record = Record::new(
     ],
 )
 .either(&[
-    Alternative { required: &["url"], optional: &[] },
+    Alternative::of(&["url"]),
     Alternative { required: &["path", "port"], optional: &["scheme"] },
 ])
 .also(cross_field::route);
@@ -183,8 +183,8 @@ static AUTH: Record = Record::new(
     ],
 )
 .either(&[
-    Alternative { required: &["basic"], optional: &[] },
-    Alternative { required: &["bearerFrom"], optional: &[] },
+    Alternative::of(&["basic"]),
+    Alternative::of(&["bearerFrom"]),
 ])
 .also(cross_field::auth);
 
@@ -208,8 +208,8 @@ static SECRET: Record = Record::new(
     ],
 )
 .either(&[
-    Alternative { required: &["env"], optional: &[] },
-    Alternative { required: &["file"], optional: &[] },
+    Alternative::of(&["env"]),
+    Alternative::of(&["file"]),
 ])
 .also(cross_field::secret);
 

@@ -103,6 +103,10 @@ impl Record {
 }
 
 impl Alternative {
+    pub(crate) const fn of(required: &'static [&'static str]) -> Self {
+        Self { required, optional: &[] }
+    }
+
     pub(crate) fn fields(&self) -> impl Iterator<Item = &'static str> {
         self.required.iter().chain(self.optional).copied()
     }

@@ -52,9 +52,7 @@ impl ManifestError {
             excerpt: None,
         }
     }
-}
 
-impl ManifestError {
     /// Where and what, in one line, for logs and a status.
     #[must_use]
     pub fn in_a_line(&self) -> String {
@@ -62,9 +60,7 @@ impl ManifestError {
         let (file, message) = (clean(file), clean(message));
         if *line == 0 { format!("{file}: {message}") } else { format!("{file}:{line}:{column}: {message}") }
     }
-}
 
-impl ManifestError {
     /// As a compiler would print it, without colours; `severity` is the first word.
     fn render(&self, severity: &str) -> String {
         let Self { file, line, column, message, help, excerpt } = self;

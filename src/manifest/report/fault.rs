@@ -5,6 +5,7 @@ use super::{
     excerpt::excerpt,
     lines::{LineIndex, Spot},
 };
+use crate::nearest::nearest;
 
 /// Faults of one file that are shown. Behind that a person fixes the first ones first, and a hostile file cannot
 /// make the report larger than itself.
@@ -35,11 +36,27 @@ impl Fault {
         self
     }
 
+    /// Says which of these words was meant, or else what would be right.
+    pub(crate) fn meant<'w>(
+        self,
+        text: &str,
+        words: impl IntoIterator<Item = &'w str> + Clone,
+        otherwise: &str,
+    ) -> Self {
+        let meant = nearest(text, words).map(|word| format!("did you mean `{word}`?"));
+        self.help(meant.unwrap_or_else(|| otherwise.into()))
+    }
+
     /// The part of the line that is meant may be a secret: it is not shown.
     pub(crate) fn secret(mut self) -> Self {
         self.secret = true;
         self
     }
+}
+
+/// As much of a name as a message has room for.
+pub(crate) fn short(name: &str) -> String {
+    name.chars().take(40).collect()
 }
 
 /// A place with the line it is in.

@@ -12,6 +12,13 @@ pub(crate) struct Spot {
 impl Spot {
     /// The first character of a file.
     pub(crate) const START: Self = Self { line: 1, column: 1, len: 1 };
+
+    /// Larger numbers than any file has become the largest.
+    pub(crate) fn new(line: impl TryInto<u32>, column: impl TryInto<u32>, len: impl TryInto<u32>) -> Self {
+        let [line, column, len] = [line.try_into().ok(), column.try_into().ok(), len.try_into().ok()]
+            .map(|number| number.unwrap_or(u32::MAX));
+        Self { line, column, len }
+    }
 }
 
 /// A text with its lines, as YAML counts them: ended by `\n`, `\r\n` or `\r`.

@@ -9,5 +9,5 @@ pub(crate) mod mask;
 pub(crate) use error::count;
 pub use error::{Excerpt, ManifestError, ManifestErrors, Warning};
 pub(crate) use excerpt::excerpt;
-pub(crate) use fault::{Excerpted, Fault, Report};
+pub(crate) use fault::{Excerpted, Fault, Report, short};
 pub(crate) use lines::{LineIndex, Spot};

@@ -54,12 +54,7 @@ pub(crate) struct Key {
 
 impl From<Location> for Spot {
     fn from(location: Location) -> Self {
-        let small = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
-        Self {
-            line: small(location.line()).max(1),
-            column: small(location.column()).max(1),
-            len: small(location.span().len()),
-        }
+        Self::new(location.line().max(1), location.column().max(1), location.span().len())
     }
 }
 

@@ -205,11 +205,7 @@ fn first_tab(spot: Spot, lines: &LineIndex<'_>) -> Spot {
             let text = lines.get(line);
             let indent = text.len() - text.trim_start_matches([' ', '\t']).len();
             let column = text[..indent].find('\t')?;
-            Some(Spot {
-                line: u32::try_from(line + 1).ok()?,
-                column: u32::try_from(column + 1).ok()?,
-                len: u32::try_from(indent - column).ok()?,
-            })
+            Some(Spot::new(line + 1, column + 1, indent - column))
         })
         .unwrap_or(spot)
 }
@@ -219,8 +215,7 @@ fn tag_before(spot: Spot, lines: &LineIndex<'_>) -> Spot {
     let line: Vec<char> = lines.get(spot.line as usize - 1).chars().take(spot.column as usize).collect();
     let Some(start) = line.iter().rposition(|c| *c == '!') else { return spot };
     let end = line[start..].iter().position(|c| c.is_whitespace()).map_or(line.len(), |n| start + n);
-    let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    Spot { line: spot.line, column: small(start + 1), len: small(end - start) }
+    Spot::new(spot.line, start + 1, end - start)
 }
 
 fn over_budget(breach: &BudgetBreach) -> Fault {

@@ -2,10 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use proptest::{
+    prop_assert,
+    test_runner::{Config, TestRunner},
+};
+use regex::Regex;
 use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::api::ComposeProject;
+use crate::{api::ComposeProject, manifest::grammar::shape::TextFormat};
 
 /// A record of the declaration, and where a manifest has it.
 type RecordAt = (String, &'static Record);
@@ -130,4 +135,54 @@ fn the_stated_defaults_are_those_of_the_types() {
         }
     }
     assert!(compared.len() >= 20, "{compared:?}");
+}
+
+/// The formats of all fields, by the field's name.
+fn formats(record: &'static Record) -> Vec<(&'static str, &'static TextFormat)> {
+    let of_field = |field: &'static Field| match &field.shape {
+        Shape::Text(format) | Shape::Texts(format) => vec![(field.name, *format)],
+        Shape::List { of: inner, .. } | Shape::Record(inner) => formats(inner),
+        _ => Vec::new(),
+    };
+    record.fields.iter().flat_map(of_field).collect()
+}
+
+/// The check of each field's format and its pattern, but for patterns that look ahead: this engine cannot.
+fn patterns() -> Vec<(&'static str, &'static TextFormat, Regex)> {
+    let all = formats(&PROJECT).into_iter().filter(|(_, format)| !format.pattern.contains("(?!"));
+    all.map(|(name, format)| (name, format, Regex::new(format.pattern).unwrap())).collect()
+}
+
+#[test]
+fn a_pattern_refuses_nothing_that_the_check_accepts() {
+    let patterns = patterns();
+    assert!(patterns.len() > 10);
+    let texts = r"[a-zA-Z0-9/._~:@#?=&%* \t\u{e9}-]{0,6}|https?://[a-z0-9.:@é\[\]-]{1,6}[a-z/?=#@ ]{0,4}";
+    let config = Config { cases: 20_000, failure_persistence: None, ..Config::default() };
+    let refused = TestRunner::new(config).run(&texts, |text| {
+        for (name, format, pattern) in &patterns {
+            prop_assert!((format.check)(&text).is_err() || pattern.is_match(&text), "{name}: {text:?}");
+        }
+        Ok(())
+    });
+    refused.unwrap();
+}
+
+#[test]
+fn a_pattern_refuses_what_a_person_gets_wrong() {
+    for (name, wrong) in [
+        ("name", "AI_office"),
+        ("profiles", "a b"),
+        ("path", "api"),
+        ("url", "ftp://shop"),
+        ("method", "get"),
+        ("control", "of"),
+        ("serverName", "shop example"),
+        ("username", "ops:hunter2"),
+        ("env", "1X"),
+        ("file", "~/token"),
+    ] {
+        let (_, format, pattern) = patterns().into_iter().find(|(field, ..)| *field == name).unwrap();
+        assert!((format.check)(wrong).is_err() && !pattern.is_match(wrong), "{name}: {wrong}");
+    }
 }
