@@ -6,7 +6,7 @@ use super::{unknown, wrong_type};
 use crate::{
     api::Duration,
     manifest::{
-        grammar::{Field, PairFormat, Presence, Record, Shape, TextFormat, formats, one_of},
+        grammar::{Field, PairFormat, Presence, Record, STATUSES, Shape, TextFormat, formats, one_of},
         report::{Fault, Report, Spot, short},
         syntax::{Key, Node, Value},
     },
@@ -85,7 +85,7 @@ fn scalar(shape: &Shape, slot: Slot<'_>, report: &mut Report<'_>) {
 fn out_of_range(name: &str, range: &std::ops::RangeInclusive<i64>, slot: Slot<'_>) -> Fault {
     let help = match name {
         "`port`" => "write the port that the server listens on in the container, such as `port: 3000`",
-        "`http`" => "write the version of HTTP that is spoken, 1 or 2; gRPC is not supported",
+        "`http`" => wrong_type::HTTP_VERSION,
         _ if slot.optional => "write such a number, or leave it out",
         _ => "write such a number",
     };
@@ -228,7 +228,7 @@ fn statuses(slot: Slot<'_>, report: &mut Report<'_>) {
     for node in items {
         let item = Slot { name, key: slot.key, optional: slot.optional, node };
         let fault = match node.value {
-            Value::Int(status) if !(100..=599).contains(&status) => {
+            Value::Int(status) if !STATUSES.contains(&status) => {
                 let fault =
                     Fault::new(format!("{name} names {status}, which is no HTTP status (100 to 599)"));
                 Some(fault.help("write the status that the server answers with, such as 200 or 401"))

@@ -7,6 +7,10 @@ use crate::manifest::{
     syntax::Value,
 };
 
+/// What to write for `http`: people write `2.0` and `h2`.
+pub(super) const HTTP_VERSION: &str =
+    "write the version of HTTP that is spoken, 1 or 2; gRPC is not supported";
+
 /// The fault of a value that does not have the shape of its field.
 pub(super) fn fault(shape: &Shape, slot: Slot<'_>, report: &Report<'_>) -> Fault {
     let wanted = wanted(shape);
@@ -71,9 +75,7 @@ fn help(shape: &Shape, slot: Slot<'_>, report: &Report<'_>) -> Option<String> {
     match (shape, &slot.node.value) {
         // YAML 1.1 tools write `off` so.
         (_, Value::Bool(false)) if slot.name == "`control`" => Some("write `off`".into()),
-        (Shape::Whole(_), _) if slot.name == "`http`" => {
-            Some("write the version of HTTP that is spoken, 1 or 2; gRPC is not supported".into())
-        }
+        (Shape::Whole(_), _) if slot.name == "`http`" => Some(HTTP_VERSION.into()),
         (Shape::Exactly(right), _) => Some(format!("write `{right}`")),
         (Shape::Text(_), Value::Int(_) | Value::Number | Value::Bool(_)) => {
             Some(format!("put it in quotes: \"{written}\""))

@@ -1,10 +1,12 @@
 //! The JSON Schema of the manifest, for editors.
 
+use std::ops::RangeInclusive;
+
 use serde_json::{Map, Value, json};
 
 use super::{
     rules::PROJECT,
-    shape::{Alternative, Field, Presence, Record, Shape, TextFormat},
+    shape::{Alternative, Field, Presence, Record, STATUSES, Shape, TextFormat},
 };
 
 /// The JSON Schema (draft 7, which editors know best) of one manifest document.
@@ -79,11 +81,11 @@ fn of_shape(shape: &Shape) -> Value {
         Shape::Exactly(text) => json!({ "type": "string", "const": text }),
         Shape::Text(format) => of_text(format),
         Shape::Bool => json!({ "type": "boolean" }),
-        Shape::Whole(range) => whole(*range.start(), *range.end()),
+        Shape::Whole(range) => whole(range),
         Shape::Duration { at_least } => duration(*at_least),
         Shape::Word(words) => json!({ "type": "string", "enum": words }),
         Shape::Statuses => json!({
-            "oneOf": [whole(100, 599), { "type": "array", "minItems": 1, "items": whole(100, 599) }],
+            "oneOf": [whole(&STATUSES), { "type": "array", "minItems": 1, "items": whole(&STATUSES) }],
             "uniqueItems": true
         }),
         Shape::Texts(format) => json!({ "type": "array", "items": of_text(format), "uniqueItems": true }),
@@ -104,14 +106,17 @@ fn of_text(format: &TextFormat) -> Value {
     json!({ "type": "string", "pattern": format.pattern })
 }
 
-fn whole(minimum: i64, maximum: i64) -> Value {
-    json!({ "type": "integer", "minimum": minimum, "maximum": maximum })
+fn whole(range: &RangeInclusive<i64>) -> Value {
+    json!({ "type": "integer", "minimum": range.start(), "maximum": range.end() })
 }
+
+/// What [`crate::api::Duration`] reads, but for its limit of a year. Nothing at all is too short for it.
+const DURATION: &str = "^([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$";
 
 fn duration(at_least: u64) -> Value {
     let mut schema = json!({
         "type": "string",
-        "pattern": "^([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$",
+        "pattern": DURATION,
         "minLength": 2
     });
     if at_least > 0 {
@@ -131,6 +136,29 @@ mod tests {
     fn a_link_is_only_its_words() {
         let markdown = "[which project](#project), [a] or `auto` ([two paths](a.md#b)), `[404]`";
         assert_eq!(without_links(markdown), "which project, [a] or `auto` (two paths), `[404]`");
+    }
+
+    #[test]
+    fn a_duration_is_what_the_parser_reads() {
+        let pattern = regex::Regex::new(DURATION).unwrap();
+        for text in [
+            "500ms",
+            "5s",
+            "2m",
+            "1h30m",
+            "1h2m3s4ms",
+            "0s",
+            "5",
+            "s",
+            "5 s",
+            "-5s",
+            "1.5h",
+            "30m1h",
+            "5s5s",
+            "5d",
+        ] {
+            assert_eq!(pattern.is_match(text), text.parse::<crate::api::Duration>().is_ok(), "{text}");
+        }
     }
 
     #[test]

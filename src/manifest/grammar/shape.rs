@@ -1,5 +1,7 @@
 //! The language in which the manifest is declared: records of fields, each with its shape and what it means.
 
+use std::ops::RangeInclusive;
+
 use serde_json::Value;
 
 use crate::{
@@ -10,6 +12,9 @@ use crate::{
     },
 };
 
+/// The HTTP statuses that an answer can have (RFC 9110).
+pub(crate) const STATUSES: RangeInclusive<i64> = 100..=599;
+
 /// What a value must be.
 pub(crate) enum Shape {
     /// Exactly this text.
@@ -17,7 +22,7 @@ pub(crate) enum Shape {
     Text(&'static TextFormat),
     Bool,
     /// A whole number of this range.
-    Whole(std::ops::RangeInclusive<i64>),
+    Whole(RangeInclusive<i64>),
     /// A duration of at least so many milliseconds.
     Duration {
         at_least: u64,
