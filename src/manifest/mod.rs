@@ -1,8 +1,9 @@
 //! YAML to typed objects, with errors that show the line.
 //!
-//! A file is read within limits ([`ManifestSource`]), its documents become trees that know their places, each tree is held
-//! against the table of the manifest's shape and against the host's files, and only a tree without a fault becomes
-//! a typed object. So all faults of all files are found at once, and each can name its line.
+//! A file is read within limits ([`ManifestSource`]), its documents become trees that know their places (`syntax`), each tree
+//! is held against the one declaration of what a manifest may say (`grammar`) and against the host's files (`check`), and
+//! only a tree without a fault becomes a typed object. So all faults of all files are found at once, and each can name
+//! its line (`report`). A room knows only those before it: report, syntax, grammar, check.
 //!
 //! # Guarantees
 //! No manifest, of any content or size, makes this module panic, hang or eat memory. A password that a person wrote

@@ -129,7 +129,7 @@ fn object(root: &Node, origin: &str, base: &Path, report: &mut Report<'_>) -> Op
                 object,
             })
         }
-        // Not reachable as long as the table of the shape and the types agree; if they do not, this says so.
+        // Not reachable as long as the declaration and the types agree; if they do not, this says so.
         Err(error) => {
             report.add(root.visible(), Fault::new(format!("this object was not understood: {error}")));
             None
