@@ -69,9 +69,13 @@ pub fn status(inputs: StatusInputs<'_>) -> ObjectStatus {
 }
 
 fn object_conditions(inputs: StatusInputs<'_>, services: &[ServiceStatus]) -> Vec<Condition> {
-    use ConditionStatus::{False, True, Unknown};
     let previous = inputs.previous.map(|p| p.conditions.as_slice());
     let maker = ConditionBuilder { previous, generation: inputs.generation, now: inputs.now };
+    vec![ready(inputs, services, &maker), reconciling(inputs, &maker), stalled(inputs, &maker)]
+}
+
+fn ready(inputs: StatusInputs<'_>, services: &[ServiceStatus], maker: &ConditionBuilder<'_>) -> Condition {
+    let kind = ConditionType::Ready;
     let drifts: Vec<String> = services
         .iter()
         .filter_map(|s| s.drift.as_ref().map(|d| format!("{}: {} layer, {}", s.name, d.layer, d.reason)))
@@ -84,40 +88,48 @@ fn object_conditions(inputs: StatusInputs<'_>, services: &[ServiceStatus]) -> Ve
         .map(|(service, unknown)| format!("{service}: {} layer, {}", unknown.layer, unknown.message))
         .collect();
     let ready = if !drifts.is_empty() {
-        maker.make(ConditionType::Ready, False, StandingReason::DriftDetected, &drifts.join("; "))
+        maker.make(kind, ConditionStatus::False, StandingReason::DriftDetected, &drifts.join("; "))
     } else if !unknowns.is_empty() {
-        maker.make(ConditionType::Ready, Unknown, common_reason(inputs.decision), &unknowns.join("; "))
+        maker.make(kind, ConditionStatus::Unknown, common_reason(inputs.decision), &unknowns.join("; "))
     } else {
         let is_valid = inputs.desired.superseded_by.is_none();
         let reason = if is_valid { StandingReason::AsDeclared } else { StandingReason::ManifestInvalid };
-        maker.make(ConditionType::Ready, True, reason, AS_DECLARED)
+        maker.make(kind, ConditionStatus::True, reason, AS_DECLARED)
     };
-    let ready = Condition { message: with_superseded_by(ready.message, inputs.desired), ..ready };
+    Condition { message: with_superseded_by(ready.message, inputs.desired), ..ready }
+}
+
+fn reconciling(inputs: StatusInputs<'_>, maker: &ConditionBuilder<'_>) -> Condition {
     let rate_exceeded = inputs.decision.rate_exceeded();
     let waits = waits(inputs.decision);
-    let (reconciling, why, words) = match (&inputs.decision.held_back, &inputs.decision.next) {
+    let (status, reason, words) = match (&inputs.decision.held_back, &inputs.decision.next) {
         (Some(HeldBack::Suspended(words)), _) => {
-            (False, Reason::from(StandingReason::Suspended), words.as_str())
+            (ConditionStatus::False, Reason::from(StandingReason::Suspended), words.as_str())
         }
         (Some(HeldBack::ObserveOnly), _) => {
-            (False, StandingReason::ObserveOnly.into(), "spec.reconcile.mode is observe")
+            (ConditionStatus::False, StandingReason::ObserveOnly.into(), "spec.reconcile.mode is observe")
         }
         (Some(HeldBack::EnvironmentDiffers(words)), _) => {
-            (False, NoteReason::EnvironmentDiffers.into(), words.as_str())
+            (ConditionStatus::False, NoteReason::EnvironmentDiffers.into(), words.as_str())
         }
         (None, _) if rate_exceeded.is_some() => {
-            (False, StandingReason::RateExceeded.into(), rate_exceeded.as_deref().unwrap_or_default())
+            let words = rate_exceeded.as_deref().unwrap_or_default();
+            (ConditionStatus::False, StandingReason::RateExceeded.into(), words)
         }
         (None, Next::Execute(_) | Next::Wait(_) | Next::Verify(_)) if inputs.reconciling => {
-            (True, StandingReason::Progressing.into(), waits.as_str())
+            (ConditionStatus::True, StandingReason::Progressing.into(), waits.as_str())
         }
-        _ => (False, StandingReason::Idle.into(), ""),
+        _ => (ConditionStatus::False, StandingReason::Idle.into(), ""),
     };
-    let stalled = match &inputs.decision.next {
-        Next::GiveUp { reason, message } => maker.make(ConditionType::Stalled, True, reason.clone(), message),
-        _ => maker.make(ConditionType::Stalled, False, StandingReason::NotStalled, ""),
-    };
-    vec![ready, maker.make(ConditionType::Reconciling, reconciling, why, words), stalled]
+    maker.make(ConditionType::Reconciling, status, reason, words)
+}
+
+fn stalled(inputs: StatusInputs<'_>, maker: &ConditionBuilder<'_>) -> Condition {
+    let kind = ConditionType::Stalled;
+    match &inputs.decision.next {
+        Next::GiveUp { reason, message } => maker.make(kind, ConditionStatus::True, reason.clone(), message),
+        _ => maker.make(kind, ConditionStatus::False, StandingReason::NotStalled, ""),
+    }
 }
 
 /// The name of what is not known where that is one thing for all services.

@@ -27,10 +27,24 @@ use crate::api::{
 /// The cache's space: by container, the names of the variables that its service declared while it was as declared.
 const DECLARED: &str = "declared-variables";
 
-/// The containers of a service, what its routes answered, what it shares with others, and what keeps it from being repaired
-/// or verified.
-type Production =
-    (Vec<ContainerObservation>, Vec<RouteObservation>, Vec<DeclaredJoin>, (Vec<Obstacle>, BTreeSet<String>));
+/// What runs of one service.
+struct Production {
+    containers: Vec<ContainerObservation>,
+    routes: Vec<RouteObservation>,
+    joins: Vec<DeclaredJoin>,
+    /// What keeps it from being repaired or verified.
+    obstacles: Vec<Obstacle>,
+    /// The services of the object that have its ports yet.
+    ports_of: BTreeSet<String>,
+}
+
+/// What is seen of one service.
+struct ServiceLayers {
+    source: SourceObservation,
+    artifact: ArtifactObservation,
+    networks: Fact<Vec<NetworkObservation>>,
+    production: Production,
+}
 
 /// What runs.
 struct Running {
@@ -44,6 +58,42 @@ struct Running {
     own: BTreeSet<String>,
     /// Whose containers they are.
     ownership: Ownership,
+}
+
+/// What the services of a look share.
+struct LookedAt<'a> {
+    resolved: &'a Resolved,
+    definitions: &'a Definitions,
+    own: &'a BTreeSet<String>,
+    ownership: &'a Ownership,
+}
+
+fn service_observation(name: &str, of: &LookedAt<'_>, layers: ServiceLayers) -> ServiceObservation {
+    let LookedAt { resolved, definitions, own, ownership } = of;
+    let ServiceLayers { source, artifact, networks, production } = layers;
+    let Production { containers, routes, joins, obstacles, ports_of } = production;
+    let declared = resolved.declared.services.get(name);
+    let model = resolved.model.services.get(name);
+    let replicas = model.map_or(1, |model| model.replicas);
+    ServiceObservation {
+        name: name.to_owned(),
+        buildable: model.is_some_and(|model| model.build.is_some()),
+        replicas,
+        config_hash: resolved.hashes.get(name).cloned(),
+        attachments: declared.map(|declared| declared.attachments.clone()).unwrap_or_default(),
+        networks,
+        volumes: definitions.volumes_of(resolved, name),
+        source,
+        artifact,
+        containers: Fact::Known(containers),
+        other_directory: ownership.of(name, replicas),
+        runs_undrift: own.contains(name),
+        ties: resolved.ties(name),
+        joins,
+        routes,
+        obstacles,
+        ports_of,
+    }
 }
 
 impl LocalHost {
@@ -65,36 +115,17 @@ impl LocalHost {
         );
         let Running { services: running, related, external_activity, own, ownership } = production?;
         let sources = desired.services().iter().map(|service| source(desired, &resolved, &sources, service));
-        let layers = desired.services().iter().zip(sources).zip(artifacts).zip(networks).zip(running);
-        let services = layers.map(
-            |(
-                (((service, source), artifact), networks),
-                (containers, routes, joins, (obstacles, ports_of)),
-            )| {
-                let declared = resolved.declared.services.get(&service.name);
-                let model = resolved.model.services.get(&service.name);
-                let replicas = model.map_or(1, |model| model.replicas);
-                ServiceObservation {
-                    name: service.name.clone(),
-                    buildable: model.is_some_and(|model| model.build.is_some()),
-                    replicas,
-                    config_hash: resolved.hashes.get(&service.name).cloned(),
-                    attachments: declared.map(|declared| declared.attachments.clone()).unwrap_or_default(),
-                    networks,
-                    volumes: definitions.volumes_of(&resolved, &service.name),
-                    source,
-                    artifact,
-                    containers: Fact::Known(containers),
-                    other_directory: ownership.of(&service.name, replicas),
-                    runs_undrift: own.contains(&service.name),
-                    ties: resolved.ties(&service.name),
-                    joins,
-                    routes,
-                    obstacles,
-                    ports_of,
-                }
-            },
-        );
+        let layers = sources.zip(artifacts).zip(networks).zip(running);
+        let layers = layers.map(|(((source, artifact), networks), production)| ServiceLayers {
+            source,
+            artifact,
+            networks,
+            production,
+        });
+        let of =
+            LookedAt { resolved: &resolved, definitions: &definitions, own: &own, ownership: &ownership };
+        let services = desired.services().iter().zip(layers);
+        let services = services.map(|(service, layers)| service_observation(&service.name, &of, layers));
         let mut services: Vec<_> = services.collect();
         for service in &mut services {
             self.key_hashes(service);
@@ -196,11 +227,12 @@ impl LocalHost {
                 container.config_changed = changed.of(&service.name, container);
                 container.only_upgraded = upgraded.contains(&container.id.as_str());
             }
-            (containers, routes, joins, obstacles)
+            let (obstacles, ports_of) = obstacles;
+            Production { containers, routes, joins, obstacles, ports_of }
         });
         let mut looks: Vec<Production> = looks.collect();
-        let all = services.iter().zip(&mut looks).flat_map(|(service, (containers, ..))| {
-            containers.iter_mut().map(|container| (service.name.as_str(), container))
+        let all = services.iter().zip(&mut looks).flat_map(|(service, look)| {
+            look.containers.iter_mut().map(|container| (service.name.as_str(), container))
         });
         self.add_differences(desired, resolved, all.collect()).await;
         let of_related = |service: &str, seen: &ContainerObservation| changed.of(service, seen);

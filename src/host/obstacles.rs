@@ -45,6 +45,12 @@ impl ServiceFacts<'_> {
     fn model(&self) -> Option<&ServiceModel> {
         self.resolved.model.services.get(&self.spec.name)
     }
+
+    /// Its containers that run.
+    fn running(&self) -> impl Iterator<Item = &Container> {
+        let containers = self.containers.iter().copied();
+        containers.filter(|container| container.seen.state == ContainerState::Running)
+    }
 }
 
 impl LocalHost {
@@ -113,58 +119,56 @@ impl LocalHost {
         let Some(RouteTarget::Replica { path, port }) = route.target() else { return None };
         let model = known.model()?;
         let name = route.display_name();
-        let service = &known.spec.name;
-        let not_reachable = |why: String, next: String| Obstacle {
-            reason: NoteReason::NotReachable,
-            message: format!("route {name}: {why}"),
-            next,
-        };
-        let by_url = || "ask by `url`, or remove the route from the manifest".to_owned();
-        match model.network_mode.as_deref() {
-            Some("none") => {
-                let why = format!(
-                    "the Compose files give {service} no network (network_mode: none), so nobody can ask it"
-                );
-                return Some(not_reachable(why, by_url()));
-            }
-            Some("host") => {
-                let why = self.whose_answer_is_not_known(known)?;
-                let why = format!("{service} shares this host's network (network_mode: host), and {why}");
-                return Some(not_reachable(why, format!("{SEE_SOCKETS}; or {}", by_url())));
-            }
-            // Whose ports these are is another's affair.
-            Some(mode) if mode.contains(':') => return None,
-            _ => {}
+        if let Some(mode) = model.network_mode.as_deref().filter(|mode| is_of_another(mode)) {
+            return self.in_another_network(known, mode, &name);
         }
         if is_answered(known.routes.get(index)) {
             return None;
         }
-        let declared = known.resolved.declared.services.get(service);
+        let declared = known.resolved.declared.services.get(&known.spec.name);
         let published = declared.into_iter().flat_map(|declared| &declared.attachments.ports);
         let published = tcp_ports(published.map(|port| port.target.as_str()));
         if !self.engine.is_on_this_host() && !published.contains(&port) {
-            let why = format!("port {port} of {service} is not published, and the engine is on another host");
-            return Some(not_reachable(
-                why,
-                format!("publish it in the Compose files (ports: [\"{port}\"]), or {}", by_url()),
-            ));
+            return Some(not_published(&name, &known.spec.name, port));
         }
         let asked = ReplicaEndpoint { scheme: route.scheme.unwrap_or(Scheme::Http), path, port };
-        let running: Vec<&&Container> =
-            known.containers.iter().filter(|c| c.seen.state == ContainerState::Running).collect();
-        for container in &running {
-            if let Err(why) = replica_url(&container.network, asked, self.engine.endpoint_host())
-                && !container.network.mode.contains(':')
-            {
-                return Some(not_reachable(format!("{}: {why}", container.seen.name), by_url()));
-            }
+        if let Some(why) = self.without_address(known, asked) {
+            return Some(not_reachable(&name, &why, BY_URL.to_owned()));
         }
         let of_files = &published | &tcp_ports(model.expose.iter().map(String::as_str));
         let exposed = self.exposed(known, model, of_files).await?;
-        if exposed.contains(&port) || exposed.is_empty() && running.is_empty() {
+        if exposed.contains(&port) || exposed.is_empty() && known.running().next().is_none() {
             return None;
         }
-        Some(not_exposed(&name, service, port, &exposed, &model.image))
+        Some(not_exposed(&name, &known.spec.name, port, &exposed, &model.image))
+    }
+
+    /// Why the route of a service that has no network of its own cannot be asked.
+    fn in_another_network(&self, known: &ServiceFacts<'_>, mode: &str, name: &str) -> Option<Obstacle> {
+        let service = &known.spec.name;
+        match mode {
+            "none" => {
+                let why = format!(
+                    "the Compose files give {service} no network (network_mode: none), so nobody can ask it"
+                );
+                Some(not_reachable(name, &why, BY_URL.to_owned()))
+            }
+            "host" => {
+                let why = self.whose_answer_is_not_known(known)?;
+                let why = format!("{service} shares this host's network (network_mode: host), and {why}");
+                Some(not_reachable(name, &why, format!("{SEE_SOCKETS}; or {BY_URL}")))
+            }
+            // Whose ports these are is another's affair.
+            _ => None,
+        }
+    }
+
+    /// Why a container that runs has no address for this request.
+    fn without_address(&self, known: &ServiceFacts<'_>, asked: ReplicaEndpoint<'_>) -> Option<String> {
+        known.running().filter(|container| !container.network.mode.contains(':')).find_map(|container| {
+            let why = replica_url(&container.network, asked, self.engine.endpoint_host()).err()?;
+            Some(format!("{}: {why}", container.seen.name))
+        })
     }
 
     /// Why nobody could say whether it is a container of this service that answers at a port of the host.
@@ -201,6 +205,24 @@ fn is_answered(seen: Option<&RouteObservation>) -> bool {
         Fact::Known(Answer::None(_)) | Fact::Unknown(_) => false,
         Fact::Known(_) => true,
     })
+}
+
+/// What to do about a route that nobody can ask at its container.
+const BY_URL: &str = "ask by `url`, or remove the route from the manifest";
+
+/// Whether a service of this network mode has no network of its own.
+fn is_of_another(mode: &str) -> bool {
+    matches!(mode, "none" | "host") || mode.contains(':')
+}
+
+fn not_reachable(route: &str, why: &str, next: String) -> Obstacle {
+    Obstacle { reason: NoteReason::NotReachable, message: format!("route {route}: {why}"), next }
+}
+
+fn not_published(route: &str, service: &str, port: u16) -> Obstacle {
+    let why = format!("port {port} of {service} is not published, and the engine is on another host");
+    let next = format!("publish it in the Compose files (ports: [\"{port}\"]), or {BY_URL}");
+    not_reachable(route, &why, next)
 }
 
 fn not_exposed(route: &str, service: &str, port: u16, exposed: &BTreeSet<u16>, image: &str) -> Obstacle {
