@@ -15,23 +15,23 @@ use super::{
     args::Format,
     context::{self, Loaded},
     incident::arrow,
+    machine::Machine,
     progress::ProgressPrinter,
     style::clean,
 };
 use crate::{
     api::{Desired, NoteReason, ObjectList, ObjectStatus, Reason, StandingReason, Transition},
     daemon::{self, AskError, ObjectOutcome, ReconcileRequest, Replies, Reply},
-    host::{Cache, HostError, LOOK_LIMIT, LocalHost},
+    host::{Host, HostError},
     manifest,
-    reconcile::{
-        self, Applied, EnvironmentTrust, EventSink, ReconcileError, Reconciler, close_interrupted, now,
-    },
+    reconcile::{self, Applied, EnvironmentTrust, EventSink, ReconcileError, Reconciler, close_interrupted},
     store::{LockError, StateLock, StepLock, Store},
 };
 
 /// Reconciles the named objects: here, or by the daemon that holds the state folder.
 pub(super) fn run(
     context: &mut Context<'_>,
+    machine: &impl Machine,
     objects: &super::args::ObjectArgs,
     environment: EnvironmentTrust,
 ) -> Result<u8, Failure> {
@@ -40,13 +40,14 @@ pub(super) fn run(
         context.complain(&format!("somebody else could change what is declared: {what}"));
     }
     let dir = context.state_dir()?;
-    let printer = ProgressPrinter::new(context::progress_style(), loaded.named.len() > 1);
+    let printer = ProgressPrinter::new(machine.stderr(), machine.stopwatch(), loaded.named.len() > 1);
     let printer = Arc::new(Mutex::new(printer));
-    let runtime = context::runtime()?;
     let outcomes = match StateLock::acquire(&dir, "apply") {
-        Ok(lock) => runtime.block_on(here(context, &dir, &lock, (&loaded, environment), &printer)),
+        Ok(lock) => {
+            machine.block_on(here(context, machine, &dir, &lock, (&loaded, environment), &printer))?
+        }
         Err(held @ LockError::Held { .. }) => {
-            let asked = runtime.block_on(by_daemon(&dir, &loaded.named, &printer))?;
+            let asked = machine.block_on(by_daemon(machine, &dir, &loaded.named, &printer))??;
             asked.ok_or_else(|| held.into())
         }
         Err(error) => Err(error.into()),
@@ -83,25 +84,25 @@ fn report(
 /// Reconciles in this process, which holds the state folder's lock.
 async fn here(
     context: &mut Context<'_>,
+    machine: &impl Machine,
     dir: &Path,
     lock: &StateLock,
     (loaded, environment): (&Loaded, EnvironmentTrust),
     printer: &Arc<Mutex<ProgressPrinter>>,
 ) -> Result<Vec<ObjectOutcome>, Failure> {
     let steps = Arc::new(StepLock::open(dir)?);
-    let store = Arc::new(Store::open_locked(dir, context::actor("apply"), lock)?);
+    let (actor, clock) = (context.actor("apply"), context.store_clock());
+    let store = Arc::new(Store::open_locked_with_clock(dir, actor, lock, clock)?);
     context::wait_for_orphan(context, &steps).await?;
     let _while_at_work = steps.acquire()?;
     for closed in close_interrupted(&store)? {
         context.complain(&closed);
     }
-    let cache = Arc::clone(&store) as Arc<dyn Cache>;
-    let host = LocalHost::connect(cache, Some(context::inheritable(&steps)))?;
-    let host = Arc::new(host.with_digests(context::digests(&store)).with_look_limit(LOOK_LIMIT));
+    let host = Arc::new(machine.host_for_steps(&store, &steps)?);
     let printer = Arc::clone(printer);
     let events: EventSink = Arc::new(move |object, event| locked(&printer).print(object, &event));
-    let applied = apply_all(&host, &store, (loaded, environment), events).await;
-    host.settle(context::SETTLE_LIMIT).await;
+    let applied = apply_all(machine, &host, &store, (loaded, environment), events).await;
+    machine.settle(&host).await;
     let outcome = |Applied { object, reconciled, acted, error }| ObjectOutcome {
         object,
         reconciled,
@@ -118,6 +119,7 @@ const AT_ONCE: usize = 32;
 
 /// Has the daemon reconcile now, and shows what it reports; `None` where no daemon answers.
 async fn by_daemon(
+    machine: &impl Machine,
     dir: &Path,
     desired: &[Desired],
     printer: &Mutex<ProgressPrinter>,
@@ -148,7 +150,7 @@ async fn by_daemon(
     };
     tokio::select! {
         outcomes = ask => outcomes,
-        () = context::interrupted() => {
+        () = machine.interrupted() => {
             Err(Failure::Refused("interrupted: the running undrift goes on by itself".into()))
         }
     }
@@ -174,8 +176,9 @@ async fn outcome(mut replies: Replies, printer: &Mutex<ProgressPrinter>) -> Resu
     }
 }
 
-async fn apply_all(
-    host: &Arc<LocalHost>,
+async fn apply_all<M: Machine>(
+    machine: &M,
+    host: &Arc<M::Host>,
     store: &Arc<Store>,
     (loaded, environment): (&Loaded, EnvironmentTrust),
     events: EventSink,
@@ -187,7 +190,7 @@ async fn apply_all(
         stop: cancel.clone(),
         cancel: cancel.clone(),
         events,
-        clock: Arc::new(now),
+        clock: machine.clock(),
         is_current: Arc::new(|_| true),
         environment,
         active_projects: Arc::default(),
@@ -200,7 +203,7 @@ async fn apply_all(
     tokio::pin!(all);
     tokio::select! {
         applied = &mut all => return applied,
-        () = context::interrupted() => cancel.cancel(),
+        () = machine.interrupted() => cancel.cancel(),
     }
     // A running step gets its end and its outcome in the trail.
     all.await
@@ -209,7 +212,7 @@ async fn apply_all(
 /// Projects side by side; objects of one project directory one after the other, because two `up` at once can leave
 /// a project without containers.
 async fn apply_by_project(
-    reconciler: &Reconciler<LocalHost>,
+    reconciler: &Reconciler<impl Host>,
     desired: &[Desired],
     mut taken: BTreeMap<String, HostError>,
 ) -> Vec<Applied> {

@@ -8,13 +8,12 @@ use std::{
 use super::{
     Context, Failure,
     args::Format,
-    cache,
     context::{self, Loaded},
     ladder,
+    machine::Machine,
 };
 use crate::{
-    api::{Desired, Note, NoteReason, Object, ObjectList},
-    host::{LOOK_LIMIT, LocalHost},
+    api::{Desired, Note, NoteReason, Object, ObjectList, Time},
     reconcile::{self, Assessment, ReconcileError},
     store::Store,
 };
@@ -22,6 +21,7 @@ use crate::{
 /// Looks at the named objects and prints what was seen.
 pub(super) fn run(
     context: &mut Context<'_>,
+    machine: &impl Machine,
     objects: &super::args::ObjectArgs,
     with_plan: bool,
 ) -> Result<u8, Failure> {
@@ -31,8 +31,7 @@ pub(super) fn run(
     if let Some(why) = &unusable {
         context.complain(&without_state(why));
     }
-    let runtime = context::runtime()?;
-    let looks = runtime.block_on(look_at_all(store.as_ref(), &loaded))?;
+    let looks = machine.block_on(look_at_all(machine, store.as_ref(), &loaded))??;
     // One that can be opened may be damaged further in.
     let damaged = store.as_ref().and_then(|store| damage(store, &looks));
     if let Some(why) = &damaged {
@@ -47,7 +46,8 @@ pub(super) fn run(
     let printed = match objects.output.output {
         Format::Json => {
             let why = unusable.or(damaged);
-            context.json(&ObjectList::new(seen(store.as_deref(), looks, why.as_deref())))
+            let now = (context.clock)();
+            context.json(&ObjectList::new(seen(store.as_deref(), looks, why.as_deref(), now)))
         }
         Format::Text => print(context, &looks, with_plan),
     };
@@ -55,12 +55,17 @@ pub(super) fn run(
 }
 
 /// The objects as they were seen; with a note for each service where that was without the state.
-fn seen(store: Option<&Store>, looks: Vec<CheckedObject<'_>>, why_without: Option<&str>) -> Vec<Object> {
+fn seen(
+    store: Option<&Store>,
+    looks: Vec<CheckedObject<'_>>,
+    why_without: Option<&str>,
+    now: Time,
+) -> Vec<Object> {
     let note =
         why_without.map(|why| Note { reason: NoteReason::StateUnavailable, message: without_state(why) });
     let objects = looks.into_iter().map(|(desired, looked)| match looked {
         Ok(looked) => looked.object,
-        Err(error) => reconcile::unseen(store, desired, &error),
+        Err(error) => reconcile::unseen(store, desired, &error, now),
     });
     let noted = objects.map(|mut object| {
         for service in &mut object.status.services {
@@ -102,24 +107,24 @@ fn print(context: &mut Context<'_>, looks: &[CheckedObject<'_>], with_plan: bool
 type CheckedObject<'a> = (&'a Desired, Result<Assessment, ReconcileError>);
 
 async fn look_at_all<'a>(
+    machine: &impl Machine,
     store: Option<&Arc<Store>>,
     loaded: &'a Loaded,
 ) -> Result<Vec<CheckedObject<'a>>, Failure> {
-    let (cache, key) = cache::of_look(store);
-    let host = LocalHost::connect(cache, None)?.with_digests(key).with_look_limit(LOOK_LIMIT);
+    let (host, clock) = (machine.host_for_looking(store)?, machine.clock());
     let mut taken = reconcile::taken(&host, &loaded.all).await;
     let looks = loaded.named.iter().map(|desired| {
-        let (host, taken) = (&host, taken.remove(desired.name()));
+        let (host, clock, taken) = (&host, &clock, taken.remove(desired.name()));
         async move {
             let looked = match taken {
                 Some(error) => Err(error.into()),
-                None => reconcile::look(host, store.map(AsRef::as_ref), desired).await,
+                None => reconcile::look(host, store.map(AsRef::as_ref), desired, clock).await,
             };
             (desired, looked)
         }
     });
     let looks = futures_util::future::join_all(looks).await;
-    host.settle(context::SETTLE_LIMIT).await;
+    machine.settle(&host).await;
     Ok(looks)
 }
 

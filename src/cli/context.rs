@@ -4,7 +4,7 @@ use std::{
     env,
     ffi::OsString,
     fmt,
-    io::{self, BufWriter, IsTerminal, Write},
+    io::{self, IsTerminal, Write},
     ops::Deref,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
@@ -26,6 +26,7 @@ use super::doctor::state::FILES;
 pub(super) use super::failure::{Failure, outcome, with_causes};
 use super::{
     args::{Format, Global, LogFormat, Manifests},
+    machine::{Machine, Stream},
     one_line,
     recorded::View,
     safe::{self, Safe},
@@ -33,39 +34,47 @@ use super::{
     style::Style,
 };
 use crate::{
-    api::Desired,
+    api::{Desired, Time},
     documents, files,
     host::{HostError, KeyedDigest},
     manifest::{self, ManifestSource},
     plain,
-    reconcile::ReconcileError,
-    store::{DigestKey, Displaced, LostTrail, StepLock, Store, StoreError},
+    reconcile::{Clock, ReconcileError},
+    store::{self, DigestKey, Displaced, LostTrail, StepLock, Store, StoreError},
 };
 
 /// How long an orphaned Compose command may go on before undrift says that it does not end: as long as the
 /// longest build that the manifest's default allows.
 pub(super) const ORPHAN_LIMIT: Duration = Duration::from_secs(1800);
 
-/// How long the removal of look-up containers may take at the end of a verb.
-pub(super) const SETTLE_LIMIT: Duration = Duration::from_secs(5);
-
 /// Where a verb prints, and what it was told globally.
 pub(super) struct Context<'a> {
     pub(super) out: Box<dyn Write>,
     pub(super) err: Box<dyn Write>,
     pub(super) style: Style,
+    pub(super) clock: Clock,
+    /// Who runs the verb.
+    user: String,
     global: &'a Global,
 }
 
 impl<'a> Context<'a> {
-    pub(super) fn new(global: &'a Global) -> Self {
-        let style = Style { colour: colour(io::stdout().is_terminal()) };
-        Self {
-            out: Box::new(Safe::new(BufWriter::new(io::stdout()), style)),
-            err: Box::new(Safe::new(io::stderr(), progress_style())),
-            style,
-            global,
-        }
+    pub(super) fn new(global: &'a Global, machine: &impl Machine) -> Self {
+        let safe = |Stream { out, style, .. }| Box::new(Safe::new(out, style));
+        let (out, err) = (machine.stdout(), machine.stderr());
+        let (style, clock, user) = (out.style, machine.clock(), machine.user());
+        Self { out: safe(out), err: safe(err), style, clock, user, global }
+    }
+
+    /// Who acts: the user and the process, for the trail.
+    pub(super) fn actor(&self, verb: &str) -> String {
+        format!("{} {verb}", self.user)
+    }
+
+    /// What tells the time of what a store writes.
+    pub(super) fn store_clock(&self) -> store::Clock {
+        let clock = Arc::clone(&self.clock);
+        Box::new(move || clock())
     }
 
     /// Prints a value as the one JSON document of standard output.
@@ -78,7 +87,7 @@ impl<'a> Context<'a> {
     pub(super) fn complain(&mut self, message: &str) {
         let _ = match self.global.log_format {
             LogFormat::Text => writeln!(self.err, "undrift: {message}"),
-            LogFormat::Json => writeln!(self.err, "{}", event("WARN", message, None)),
+            LogFormat::Json => writeln!(self.err, "{}", event("WARN", message, None, (self.clock)())),
         };
     }
 
@@ -110,7 +119,8 @@ impl<'a> Context<'a> {
         // A broken standard error leaves nobody to tell.
         let _ = match (self.global.log_format, failure) {
             (LogFormat::Json, _) => {
-                writeln!(self.err, "{}", event("ERROR", &message, Some(failure.reason())))
+                let event = event("ERROR", &message, Some(failure.reason()), (self.clock)());
+                writeln!(self.err, "{event}")
             }
             (LogFormat::Text, Failure::Manifest(errors)) => safe::lines(&mut self.err, &errors.to_string()),
             (LogFormat::Text, _) => writeln!(self.err, "undrift: {message}"),
@@ -165,14 +175,14 @@ impl<'a> Context<'a> {
         };
         Ok(match opened {
             Ok(None) => (None, LostTrail::of(&dir).map(|lost| lost.to_string())),
-            Ok(store) => (store, None),
+            Ok(store) => (store.map(|store| store.with_clock(self.store_clock())), None),
             Err(error) => (None, Some(error.in_full(&dir))),
         })
     }
 
     /// How a verb that shows the recorded state is to print.
     pub(super) fn view(&self, format: Format) -> View {
-        View { json: format == Format::Json, style: self.style, now: crate::reconcile::now() }
+        View { json: format == Format::Json, style: self.style, now: (self.clock)() }
     }
 
     /// Whether a daemon runs on the state.
@@ -182,7 +192,8 @@ impl<'a> Context<'a> {
 
     /// The recorded state.
     pub(super) fn recorded(&self) -> Result<Option<Store>, Failure> {
-        Ok(Store::open_read_only(&self.state_dir()?)?)
+        let store = Store::open_read_only(&self.state_dir()?)?;
+        Ok(store.map(|store| store.with_clock(self.store_clock())))
     }
 
     /// The same for verbs that show it. Where the undrift that runs records elsewhere, that is said beside whatever is shown.
@@ -213,19 +224,14 @@ fn state_dir(
 }
 
 /// What is said on standard error as an event of the log: one line, with the log's keys.
-fn event(level: &str, message: &str, reason: Option<&str>) -> String {
-    let timestamp = crate::reconcile::now().to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
+fn event(level: &str, message: &str, reason: Option<&str>, now: Time) -> String {
+    let timestamp = now.to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
     let mut event =
         json!({ "timestamp": timestamp, "level": level, "message": message, "target": "undrift::cli" });
     if let Some(reason) = reason {
         event["reason"] = json!(reason);
     }
     plain::json(&event.to_string()).into_owned()
-}
-
-/// The style of standard error.
-pub(super) fn progress_style() -> Style {
-    Style { colour: colour(io::stderr().is_terminal()) }
 }
 
 /// Colours on a terminal, unless the user has said otherwise (<https://no-color.org>).
@@ -288,14 +294,14 @@ impl Drop for Runtime {
     }
 }
 
-/// Who acts: the user and the process, for the trail.
-pub(super) fn actor(verb: &str) -> String {
+/// The user of this process and the process.
+pub(super) fn user() -> String {
     let name = |variable: &str| env::var(variable).ok().filter(|value| !value.is_empty());
     let uid = rustix::process::getuid();
     let user = name("SUDO_USER").map(|user| format!("{user} (sudo)")).or_else(|| name("USER"));
     let user = user.unwrap_or_else(|| format!("uid {}", uid.as_raw()));
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    format!("{user}@{host} undrift[{}] {verb}", std::process::id())
+    format!("{user}@{host} undrift[{}]", std::process::id())
 }
 
 /// Returns when the user or the system asks undrift to end.
@@ -400,8 +406,8 @@ mod tests {
         fs::write(&manifest, "services:\n  - name: dashbord\n").unwrap();
         let global = Global { state_dir: None, log: None, log_format };
         let err = Box::new(fs::File::create(&output).unwrap());
-        let mut context =
-            Context { out: Box::new(io::sink()), err, style: Style::default(), global: &global };
+        let (out, style, clock) = (Box::new(io::sink()), Style::default(), Arc::new(crate::reconcile::now));
+        let mut context = Context { out, err, style, clock, user: String::new(), global: &global };
         let unknown = Pointed {
             line: 2,
             column: 11,

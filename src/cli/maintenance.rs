@@ -4,17 +4,17 @@
 
 use std::io::Write as _;
 
-use super::{Context, Failure, context, recorded, standing::Watcher, style::clean};
+use super::{Context, Failure, machine::Machine, recorded, standing::Watcher, style::clean};
 use crate::{
     api::Duration,
     daemon::{self, AskError, ReconcileRequest},
-    reconcile::now,
     store::{Displaced, Store},
 };
 
 /// Takes no step for an object, for a while or until it is resumed.
 pub(super) fn suspend(
     context: &mut Context<'_>,
+    machine: &impl Machine,
     name: &str,
     duration: Option<Duration>,
     reason: &str,
@@ -23,15 +23,15 @@ pub(super) fn suspend(
         return Err(Failure::Usage("--reason is empty: say why, for whoever reads the trail".into()));
     }
     let store = known(context, name, "suspend")?;
-    let until = duration.map(|duration| now() + duration.delta());
+    let until = duration.map(|duration| (context.clock)() + duration.delta());
     let suspension = store.suspend(name, until, reason)?;
     check_displaced(context)?;
     writeln!(context.out, "{name} is suspended: {}", clean(&suspension.in_words()))?;
-    finish(context, name)
+    finish(context, machine, name)
 }
 
 /// Ends a suspension.
-pub(super) fn resume(context: &mut Context<'_>, name: &str) -> Result<u8, Failure> {
+pub(super) fn resume(context: &mut Context<'_>, machine: &impl Machine, name: &str) -> Result<u8, Failure> {
     let store = known(context, name, "resume")?;
     let ended = store.resume(name)?;
     check_displaced(context)?;
@@ -48,11 +48,11 @@ pub(super) fn resume(context: &mut Context<'_>, name: &str) -> Result<u8, Failur
     {
         writeln!(context.out, "its manifest suspends it: spec.reconcile.suspend is true; edit it there")?;
     }
-    finish(context, name)
+    finish(context, machine, name)
 }
 
 /// Gives an object a new budget.
-pub(super) fn retry(context: &mut Context<'_>, name: &str) -> Result<u8, Failure> {
+pub(super) fn retry(context: &mut Context<'_>, machine: &impl Machine, name: &str) -> Result<u8, Failure> {
     let forgotten = known(context, name, "retry")?.retry(name)?;
     check_displaced(context)?;
     writeln!(
@@ -60,7 +60,7 @@ pub(super) fn retry(context: &mut Context<'_>, name: &str) -> Result<u8, Failure
         "{name} has a new budget; the attempts at {} are history",
         crate::manifest::count(forgotten, "drift")
     )?;
-    finish(context, name)
+    finish(context, machine, name)
 }
 
 /// The state for writing, if the object is in it: a typing error must not suspend nothing.
@@ -70,7 +70,7 @@ fn known(context: &Context<'_>, name: &str, verb: &str) -> Result<Store, Failure
     let recorded = context.recorded()?;
     let objects = recorded.map(|store| store.objects()).transpose()?.unwrap_or_default();
     if objects.iter().any(|object| object.declared.metadata.name == name) {
-        return Ok(Store::open(&dir, context::actor(verb))?);
+        return Ok(Store::open_with_clock(&dir, context.actor(verb), context.store_clock())?);
     }
     let known: Vec<String> = objects.into_iter().map(|object| object.declared.metadata.name).collect();
     Err(recorded::no_such_object(name, known.iter().map(String::as_str)).into())
@@ -94,11 +94,11 @@ enum Notified {
 }
 
 /// Tells a daemon that something was written.
-fn notify_daemon(context: &Context<'_>, name: &str) -> Result<Notified, Failure> {
+fn notify_daemon(context: &Context<'_>, machine: &impl Machine, name: &str) -> Result<Notified, Failure> {
     let dir = context.state_dir()?;
     // What comes of it nobody waits for.
     let request = ReconcileRequest { skip_reload: true, ..ReconcileRequest::default() };
-    let asked = context::runtime()?.block_on(daemon::reconcile(&dir, name, &request));
+    let asked = machine.block_on(daemon::reconcile(&dir, name, &request))?;
     Ok(match asked {
         Ok(None) if Watcher::of(&dir) == Watcher::Runs => {
             Notified::Undelivered("its socket is not there".into())
@@ -111,9 +111,9 @@ fn notify_daemon(context: &Context<'_>, name: &str) -> Result<Notified, Failure>
 }
 
 /// What was said stands, whether a daemon hears it at once or not.
-fn finish(context: &mut Context<'_>, name: &str) -> Result<u8, Failure> {
+fn finish(context: &mut Context<'_>, machine: &impl Machine, name: &str) -> Result<u8, Failure> {
     context.out.flush()?;
-    match notify_daemon(context, name)? {
+    match notify_daemon(context, machine, name)? {
         Notified::Delivered => {}
         Notified::NoDaemon => {
             writeln!(context.out, "no daemon runs on this state: the next `apply` or `run` goes by it")?;

@@ -16,6 +16,7 @@ mod files;
 pub mod get;
 pub mod incident;
 mod ladder;
+mod machine;
 mod maintenance;
 mod one_line;
 mod progress;
@@ -34,6 +35,7 @@ use clap::Parser;
 
 use args::{AuditVerb, Cli, IncidentVerb, Verb};
 use context::{Context, Failure};
+use machine::{LocalMachine, Machine};
 
 use crate::store::{Displaced, LostTrail, RecordFilter};
 
@@ -50,21 +52,27 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { ERROR } else { 0 });
         }
     };
-    let mut context = Context::new(&cli.global);
+    let machine = LocalMachine;
+    let mut context = Context::new(&cli.global, &machine);
     if let Err(error) = context::start_logging(&cli.global, default_log(&cli.verb)) {
         context.fail(&error, output_of(&cli.verb));
         return ExitCode::from(ERROR);
     }
-    ExitCode::from(match dispatch(&mut context, &cli.verb) {
+    ExitCode::from(run_verb(&mut context, &machine, &cli.verb))
+}
+
+/// Runs a verb, says why where it fails, and gives the exit code.
+fn run_verb(context: &mut Context<'_>, machine: &impl Machine, verb: &Verb) -> u8 {
+    match dispatch(context, machine, verb) {
         Ok(code) => code,
         // A reader that has seen enough, such as `head`, is no error of ours. Where a verb has a verdict besides
         // 0, the verb itself keeps it: see `context::outcome`.
         Err(failure) if failure.is_broken_pipe() => 0,
         Err(failure) => {
-            context.fail(&failure, output_of(&cli.verb));
+            context.fail(&failure, output_of(verb));
             ERROR
         }
-    })
+    }
 }
 
 /// A daemon that heals without a word would be found out by its trail alone. What the libraries log is for those who ask for
@@ -73,20 +81,22 @@ const fn default_log(verb: &Verb) -> &'static str {
     if matches!(verb, Verb::Run(_)) { "undrift=info" } else { "undrift=warn" }
 }
 
-fn dispatch(context: &mut Context<'_>, verb: &Verb) -> Result<u8, Failure> {
+fn dispatch(context: &mut Context<'_>, machine: &impl Machine, verb: &Verb) -> Result<u8, Failure> {
     match verb {
         Verb::Validate(manifests) => {
             let sources = context::sources(&manifests.files);
             Ok(validate::validate(&sources, &mut context.out, &mut context.err)?)
         }
         Verb::Schema => context::outcome(schema::schema(&mut context.out), 0),
-        Verb::Check(objects) => check::run(context, objects, false),
-        Verb::Plan(objects) => check::run(context, objects, true),
-        Verb::Apply(options) => apply::run(context, &options.objects, options.environment()),
+        Verb::Check(objects) => check::run(context, machine, objects, false),
+        Verb::Plan(objects) => check::run(context, machine, objects, true),
+        Verb::Apply(options) => apply::run(context, machine, &options.objects, options.environment()),
         Verb::Run(options) => run::run(context, options),
-        Verb::Suspend { name, duration, reason } => maintenance::suspend(context, name, *duration, reason),
-        Verb::Resume { name } => maintenance::resume(context, name),
-        Verb::Retry { name } => maintenance::retry(context, name),
+        Verb::Suspend { name, duration, reason } => {
+            maintenance::suspend(context, machine, name, *duration, reason)
+        }
+        Verb::Resume { name } => maintenance::resume(context, machine, name),
+        Verb::Retry { name } => maintenance::retry(context, machine, name),
         Verb::Get { names, output } => {
             let (store, view) = (context.shown()?, context.view(output.output));
             get::get(store.as_ref(), names, context.watcher()?, &view, &mut context.out)?;

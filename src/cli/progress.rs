@@ -1,13 +1,11 @@
 //! Progress on standard error: one line per event, and the running command's last line on a terminal.
 
-use std::{
-    io::{self, IsTerminal, Write},
-    time::Instant,
-};
+use std::io::Write;
 
 use super::{
     incident::arrow,
     ladder,
+    machine::{Stopwatch, Stream},
     safe::{self, Safe},
     style::{Style, clean},
 };
@@ -35,17 +33,19 @@ pub(super) fn last_lines(output: &str) -> Vec<&str> {
 
 /// Shows what happens, line by line.
 pub(super) struct ProgressPrinter {
+    err: Box<dyn Write + Send>,
     style: Style,
     live: bool,
     named: bool,
-    began: Instant,
+    elapsed: Stopwatch,
     unfinished: bool,
 }
 
 impl ProgressPrinter {
     /// `named`: each line begins with the object's name, because there are several.
-    pub(super) fn new(style: Style, named: bool) -> Self {
-        Self { style, live: io::stderr().is_terminal(), named, began: Instant::now(), unfinished: false }
+    pub(super) fn new(stderr: Stream, elapsed: Stopwatch, named: bool) -> Self {
+        let Stream { out: err, style, is_terminal: live } = stderr;
+        Self { err, style, live, named, elapsed, unfinished: false }
     }
 
     /// Shows one event of an object.
@@ -63,9 +63,9 @@ impl ProgressPrinter {
     /// errors are dropped.
     fn print_line(&mut self, object: &str, text: &str, passing: bool) {
         self.end();
-        let clock = self.style.dim(&format!("{:6.1}s", self.began.elapsed().as_secs_f32()));
+        let clock = self.style.dim(&format!("{:6.1}s", (self.elapsed)().as_secs_f32()));
         let name = if self.named { format!("{object}  ") } else { String::new() };
-        let mut err = Safe::new(io::stderr().lock(), self.style);
+        let mut err = Safe::new(&mut self.err, self.style);
         let _ = if passing {
             let short: String = text.chars().take(90).collect();
             write!(err, "{clock}  {name}{short}")
@@ -79,7 +79,7 @@ impl ProgressPrinter {
     /// Clears a line that was passing.
     pub(super) fn end(&mut self) {
         if self.unfinished {
-            let _ = io::stderr().write_all(ERASE);
+            let _ = self.err.write_all(ERASE);
             self.unfinished = false;
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroUsize, path::Path, sync::Arc, time::Duration};
 
-use super::{Context, Failure, args::RunArgs, context};
+use super::{Context, Failure, args::RunArgs, context, machine::SETTLE_LIMIT};
 use crate::{
     daemon::{self, DaemonError, Options, Signals},
     host::{Cache, LocalHost},
@@ -26,7 +26,7 @@ pub(super) fn run(context: &mut Context<'_>, verb: &RunArgs) -> Result<u8, Failu
         return Err(Failure::Usage(format!("--image-period {given} is too short: give 1s or more")));
     }
     let dir = context.state_dir()?;
-    let opened = runtime.block_on(daemon::once_writable(&dir, &mut signals, || open(&dir)))?;
+    let opened = runtime.block_on(daemon::once_writable(&dir, &mut signals, || open(context, &dir)))?;
     let Some((_lock, steps, store)) = opened else { return Ok(0) };
     let options = Options {
         sources: context::sources(&verb.manifests.files),
@@ -43,10 +43,10 @@ pub(super) fn run(context: &mut Context<'_>, verb: &RunArgs) -> Result<u8, Failu
 }
 
 /// The locks and the state, in this order: the state notes which files are open.
-fn open(dir: &Path) -> Result<(StateLock, Arc<StepLock>, Arc<Store>), Failure> {
+fn open(context: &Context<'_>, dir: &Path) -> Result<(StateLock, Arc<StepLock>, Arc<Store>), Failure> {
     let lock = StateLock::acquire(dir, "run")?;
     let steps = Arc::new(StepLock::open(dir)?);
-    let store = Arc::new(Store::open_locked(dir, context::actor("run"), &lock)?);
+    let store = Arc::new(Store::open_locked(dir, context.actor("run"), &lock)?);
     Ok((lock, steps, store))
 }
 
@@ -80,7 +80,7 @@ async fn watch(
     let host = LocalHost::connect(cache, Some(context::inheritable(steps)))?;
     let host = Arc::new(host.with_digests(context::digests(store)));
     let ended = daemon::run(options, Arc::clone(&host), Arc::clone(store), signals).await;
-    host.settle(context::SETTLE_LIMIT).await;
+    host.settle(SETTLE_LIMIT).await;
     ended.map(|()| 0).map_err(|error| match error {
         // As every verb says what is wrong with manifests.
         DaemonError::Manifests(errors) => errors.into(),

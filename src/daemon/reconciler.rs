@@ -208,7 +208,7 @@ impl<H: Host + 'static> DaemonContext<H> {
             let (reason, error) = (error.reason(), in_full(&self.store, error));
             tracing::warn!(object = name, %reason, %error, "nothing can be said of the object");
         }
-        let object = unseen(Some(&self.store), desired, error);
+        let object = unseen(Some(&self.store), desired, error, now());
         if is_record_of(&self.store, name, &self.host.endpoint())
             && let Err(error) = self.store.save_object(&object)
         {
@@ -238,7 +238,7 @@ impl<H: Host + 'static> DaemonContext<H> {
         let name = desired.name();
         let message = in_full(&self.store, error);
         tracing::error!(object = name, error = %message, "the new watch could not be recorded");
-        self.answer(name, &unseen(Some(&self.store), desired, error), false, Some(&message));
+        self.answer(name, &unseen(Some(&self.store), desired, error, now()), false, Some(&message));
         Requeue::At(Instant::now() + RECORD_RETRY)
     }
 
@@ -249,7 +249,7 @@ impl<H: Host + 'static> DaemonContext<H> {
         self.subscribers.begin(name);
         self.answer(
             name,
-            &unseen(Some(&self.store), desired, error),
+            &unseen(Some(&self.store), desired, error, now()),
             false,
             Some(&in_full(&self.store, error)),
         );

@@ -194,7 +194,7 @@ impl<H: Host> Reconciler<H> {
         if let Err(error) = self.store.write_kept() {
             tracing::warn!(%error, "the outcome of a step could not be recorded");
         }
-        let object = unseen(Some(&self.store), desired, &error);
+        let object = unseen(Some(&self.store), desired, &error, (self.clock)());
         // What was recorded before is no longer known to be so. Where the store itself fails, that is the error.
         if is_record_of(&self.store, desired.name(), &self.host.endpoint())
             && let Err(error) = self.store.save_object(&object)
@@ -207,7 +207,7 @@ impl<H: Host> Reconciler<H> {
 
 /// The object when nothing could be seen of it: its status claims no drift.
 #[must_use]
-pub fn unseen(store: Option<&Store>, desired: &Desired, error: &ReconcileError) -> Object {
+pub fn unseen(store: Option<&Store>, desired: &Desired, error: &ReconcileError, now: Time) -> Object {
     let previous = store.and_then(|store| store.object(desired.name()).ok().flatten());
     let generation = store.and_then(|store| store.peek_generation(desired.name(), &desired.spec_digest).ok());
     let status = decide::failed_status(
@@ -216,7 +216,7 @@ pub fn unseen(store: Option<&Store>, desired: &Desired, error: &ReconcileError) 
         generation.unwrap_or(1),
         &error.reason(),
         &decide::with_superseded_by(in_words(store, error), desired),
-        now(),
+        now,
     );
     object(desired, status)
 }
@@ -272,22 +272,23 @@ pub async fn look<H: Host>(
     host: &H,
     store: Option<&Store>,
     desired: &Desired,
+    clock: &Clock,
 ) -> Result<Assessment, ReconcileError> {
     let mut observed = host.observe(desired).await?;
     let (recorded, without_state) = match store {
         None => (None, None),
-        Some(store) => match recorded(host, store, desired, &mut observed) {
+        Some(store) => match recorded(host, store, desired, &mut observed, clock()) {
             Ok(recorded) => (recorded, None),
             Err(error) => (None, Some(error)),
         },
     };
     let (previous, mut history) = recorded.unwrap_or_else(|| {
         let none =
-            decide::History { generation: 1, watching_since: Some(now()), ..decide::History::default() };
+            decide::History { generation: 1, watching_since: Some(clock()), ..decide::History::default() };
         (None, none)
     });
     history.gone_images = snapshot::gone_images(host, &history, &observed).await;
-    let now = now();
+    let now = clock();
     let decision =
         decide::decide(Inputs { desired, observed: &observed, history: &history, now, jitter_seed: 0 });
     let status = decide::status(StatusInputs {
@@ -316,13 +317,14 @@ fn recorded<H: Host>(
     store: &Store,
     desired: &Desired,
     observed: &mut ProjectObservation,
+    now: Time,
 ) -> Result<Option<(Option<ObjectStatus>, decide::History)>, StoreError> {
     if !is_of(store, desired, &engine_place::place(host, observed))? {
         return Ok(None);
     }
     let previous = store.object(desired.name())?.map(|object| object.status);
-    image_knowledge::add_image_knowledge(store, desired, observed, now())?;
-    let history = history::history(store, desired, &observed.project, &Session::new(now()), now())?;
+    image_knowledge::add_image_knowledge(store, desired, observed, now)?;
+    let history = history::history(store, desired, &observed.project, &Session::new(now), now)?;
     Ok(Some((previous, history)))
 }
 

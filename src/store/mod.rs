@@ -130,7 +130,15 @@ impl Store {
     /// # Errors
     /// As [`open`](Self::open), and [`StoreError::Gone`].
     pub fn open_locked(dir: &Path, actor: String, lock: &StateLock) -> Result<Self> {
-        let mut store = Self::open_as(dir, actor, Box::new(chrono::Utc::now), true)?;
+        Self::open_locked_with_clock(dir, actor, lock, Box::new(chrono::Utc::now))
+    }
+
+    /// As [`open_locked`](Self::open_locked), with another clock.
+    ///
+    /// # Errors
+    /// As [`open_locked`](Self::open_locked).
+    pub fn open_locked_with_clock(dir: &Path, actor: String, lock: &StateLock, clock: Clock) -> Result<Self> {
+        let mut store = Self::open_as(dir, actor, clock, true)?;
         let held = lock.hold(dir, &store.db())?;
         store.held = Some(held);
         store.check_held()?;
@@ -297,6 +305,13 @@ impl Store {
             Err(error) => tracing::debug!(%error, "looking without what was looked up before"),
         }
         Ok(Some(store))
+    }
+
+    /// The same with another clock, for one that is open for reading or looking.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
     }
 
     /// An error of this store with its causes and its file.

@@ -9,8 +9,7 @@ use crate::{
 };
 
 fn printed(all: &[Event]) -> String {
-    let printer = ProgressPrinter::new(Style::default(), false);
-    let all = all.iter().map(|event| lines(printer.style, event));
+    let all = all.iter().map(|event| lines(Style::default(), event));
     let all = all.map(|lines| if lines.is_empty() { "(nothing)".to_owned() } else { lines.join("\n") });
     all.collect::<Vec<_>>().join("\n")
 }
