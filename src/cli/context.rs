@@ -386,6 +386,20 @@ pub(super) fn start_logging(global: &Global, default: &str) -> Result<(), Failur
     Ok(())
 }
 
+/// Does the work with a log as that of a verb on standard error, on a screen in memory and in simulated time.
+#[cfg(test)]
+pub(super) fn with_log<T>(
+    screen: &(impl Write + Clone + Send + Sync + 'static),
+    clock: crate::reconcile::fake::VirtualClock,
+    work: impl FnOnce() -> T,
+) -> T {
+    let screen = screen.clone();
+    let log = tracing_subscriber::fmt::layer().with_ansi(false).with_timer(clock);
+    let log = log.with_writer(move || one_line::text_on(screen.clone()));
+    let filter = EnvFilter::new(super::DEFAULT_LOG).and(filter_fn(is_shown));
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(log.with_filter(filter)), work)
+}
+
 impl fmt::Debug for Context<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Context").finish_non_exhaustive()

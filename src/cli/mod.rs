@@ -26,6 +26,8 @@ mod safe;
 pub mod schema;
 pub mod standing;
 pub mod style;
+#[cfg(test)]
+mod transcripts;
 mod usage;
 pub mod validate;
 
@@ -75,10 +77,13 @@ fn run_verb(context: &mut Context<'_>, machine: &impl Machine, verb: &Verb) -> u
     }
 }
 
+/// What a verb logs that ends by itself: what it prints says the rest.
+const DEFAULT_LOG: &str = "undrift=warn";
+
 /// A daemon that heals without a word would be found out by its trail alone. What the libraries log is for those who ask for
 /// it: undrift reports what their failures mean, once.
 const fn default_log(verb: &Verb) -> &'static str {
-    if matches!(verb, Verb::Run(_)) { "undrift=info" } else { "undrift=warn" }
+    if matches!(verb, Verb::Run(_)) { "undrift=info" } else { DEFAULT_LOG }
 }
 
 fn dispatch(context: &mut Context<'_>, machine: &impl Machine, verb: &Verb) -> Result<u8, Failure> {

@@ -10,7 +10,12 @@ const JOINT: &str = " | ";
 
 /// Standard error, for events as text.
 pub(super) fn text() -> OneLine<io::Stderr> {
-    OneLine { out: io::stderr(), form: EventFormat::Text }
+    text_on(io::stderr())
+}
+
+/// The same on another screen.
+pub(super) const fn text_on<W>(out: W) -> OneLine<W> {
+    OneLine { out, form: EventFormat::Text }
 }
 
 /// Standard error, for events as JSON.

@@ -7,7 +7,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use chrono::SecondsFormat;
 use tokio::{sync::Notify, time::Instant};
+use tracing_subscriber::fmt::{format::Writer, time::FormatTime};
 
 pub(crate) use self::world::{FakeContainer, Faults, Hand, Image, World};
 use crate::{
@@ -39,6 +41,11 @@ impl VirtualClock {
         base + began.map(|began| began.elapsed()).unwrap_or_default()
     }
 
+    /// Time that passes while nobody waits for it.
+    pub(crate) fn advance(&self, by: chrono::TimeDelta) {
+        self.0.lock().unwrap().0 += by;
+    }
+
     /// Runs on, in a paused runtime.
     pub(crate) fn begin(&self) {
         self.0.lock().unwrap().1 = Some(Instant::now());
@@ -48,6 +55,12 @@ impl VirtualClock {
     pub(crate) fn end(&self) {
         let now = self.now();
         *self.0.lock().unwrap() = (now, None);
+    }
+}
+
+impl FormatTime for VirtualClock {
+    fn format_time(&self, writer: &mut Writer<'_>) -> std::fmt::Result {
+        write!(writer, "{}", self.now().to_rfc3339_opts(SecondsFormat::Micros, true))
     }
 }
 

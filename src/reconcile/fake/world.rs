@@ -56,6 +56,8 @@ pub(crate) struct World {
     pub(crate) starts_it: bool,
     /// How `dashboard` ended, if it has. No step starts it.
     pub(crate) dashboard_exit: Option<i64>,
+    /// The newest image that runs whatever else goes wrong.
+    pub(crate) newest_good: u32,
 }
 
 /// What a person, or another program, does to the host.
@@ -118,6 +120,7 @@ impl World {
             starting_for: 0,
             starts_it: false,
             dashboard_exit: None,
+            newest_good: 1,
         }
     }
 
@@ -145,6 +148,46 @@ impl World {
         }
     }
 
+    /// A person's `docker compose up -d`.
+    pub(crate) fn compose_up(&mut self) {
+        self.up(false);
+    }
+
+    /// A person's `docker compose up -d --build`.
+    pub(crate) fn compose_up_build(&mut self) {
+        self.build(false);
+        self.up(false);
+    }
+
+    /// Changes the source so that every new image crashes.
+    pub(crate) fn begin_crashing(&mut self) {
+        self.newest_good = self.image.map_or(self.newest_good, |image| image.id);
+        self.faults.new_crashes = true;
+        self.by_hand(Hand::Edit);
+    }
+
+    /// Changes the source so that new images run.
+    pub(crate) fn end_crashing(&mut self) {
+        self.faults.new_crashes = false;
+        self.by_hand(Hand::Edit);
+    }
+
+    /// Whether what runs is of an image that crashes.
+    pub(crate) fn crashes(&self) -> bool {
+        self.faults.new_crashes && self.container.is_some_and(|found| found.image.id > self.newest_good)
+    }
+
+    /// Removes every image but the one behind the reference.
+    pub(crate) fn forget_all_but_current(&mut self) {
+        self.images.retain(|image| Some(*image) == self.image);
+    }
+
+    /// The engine restarts; it starts the container again after a few looks, or never.
+    pub(crate) fn restart_engine(&mut self, starts_it: bool) {
+        self.by_hand(Hand::Stop);
+        (self.starting_for, self.starts_it) = (3, starts_it);
+    }
+
     /// Whether `api` really is as declared: the judge of every test. Deaths that are over are history.
     pub(crate) fn is_as_declared(&self) -> bool {
         let (Some(image), Some(container)) = (self.image, self.container) else { return false };
@@ -154,7 +197,7 @@ impl World {
             && container.image == image
             && container.config == self.config
             && !self.faults.route_lost
-            && !(self.faults.new_crashes && image.id > 1)
+            && !(self.faults.new_crashes && image.id > self.newest_good)
     }
 
     /// `old` is the image that a rollback puts back.
@@ -272,7 +315,7 @@ impl World {
                 api.containers = Fact::Known(vec![]);
                 api.routes[0].answers.clear();
             }
-            Some(found) => show(api, found, self.config, self.faults),
+            Some(found) => self.show(api, found),
         }
         if self.dashboard_exit.is_some() {
             let dashboard = container_mut(&mut seen.services[1]);
@@ -281,36 +324,37 @@ impl World {
         if let Some(container) = &mut self.container {
             container.looks += 1;
         }
-        if let Some(container) = self.container.as_mut().filter(|c| self.faults.new_crashes && c.image.id > 1)
-        {
-            container.crashes += 1;
+        if self.crashes() {
+            self.container.iter_mut().for_each(|container| container.crashes += 1);
         }
         seen
     }
-}
 
-fn show(api: &mut ServiceObservation, found: FakeContainer, config: u32, faults: Faults) {
-    let shown = container_mut(api);
-    *shown = crate::api::ContainerObservation {
-        id: format!("container-{}", found.id),
-        image_id: image_id(found.image.id),
-        state: if found.running { ContainerState::Running } else { ContainerState::Exited },
-        exit_code: (!found.running).then_some(137),
-        restart_count: found.crashes,
-        config_hash: Some(config_hash(found.config)),
-        config_changed: Fact::Known(found.config != config),
-        started_at: Some(at(found.starts + 100 * i64::from(found.id))),
-        modules: shown.modules.clone(),
-        ..container("api")
-    };
-    shown.modules[0].presence =
-        Fact::Known(if found.image.module { Presence::Present } else { Presence::Missing });
-    let there = found.image.module && !faults.route_lost;
-    let warming = [404, 502, 404].get(found.looks).filter(|_| faults.warms_up && found.image.id > 1);
-    answer_mut(api).plain = status(*warming.unwrap_or(if there { &401 } else { &404 }));
-    answer_mut(api).auth = Some(status(if there { 200 } else { 404 }));
-    if !found.running {
-        api.routes[0].answers.clear();
+    fn show(&self, api: &mut ServiceObservation, found: FakeContainer) {
+        let (config, faults) = (self.config, self.faults);
+        let shown = container_mut(api);
+        *shown = crate::api::ContainerObservation {
+            id: format!("container-{}", found.id),
+            image_id: image_id(found.image.id),
+            state: if found.running { ContainerState::Running } else { ContainerState::Exited },
+            exit_code: (!found.running).then_some(137),
+            restart_count: found.crashes,
+            config_hash: Some(config_hash(found.config)),
+            config_changed: Fact::Known(found.config != config),
+            started_at: Some(at(found.starts + 100 * i64::from(found.id))),
+            modules: shown.modules.clone(),
+            ..container("api")
+        };
+        shown.modules[0].presence =
+            Fact::Known(if found.image.module { Presence::Present } else { Presence::Missing });
+        let there = found.image.module && !faults.route_lost;
+        let warming =
+            [404, 502, 404].get(found.looks).filter(|_| faults.warms_up && found.image.id > self.newest_good);
+        answer_mut(api).plain = status(*warming.unwrap_or(if there { &401 } else { &404 }));
+        answer_mut(api).auth = Some(status(if there { 200 } else { 404 }));
+        if !found.running {
+            api.routes[0].answers.clear();
+        }
     }
 }
 

@@ -1,0 +1,77 @@
+//! What must be so after every scenario, however it went.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags, types::Value};
+
+use super::{machine::FakeMachine, scenario::Scenario};
+use crate::{
+    api::Desired,
+    cli::{context::load, files::Manifests, machine::Machine as _},
+    decide::trail_rules::breaches,
+    reconcile::{self, Assessment},
+    store::{RecordFilter, Store, Verification},
+};
+
+/// Planning again changes nothing, and the trail breaks no rule.
+pub(super) fn check(scenario: &Scenario) {
+    let before = recorded(&scenario.state());
+    let (first, second) = (plans(scenario), plans(scenario));
+    assert_eq!(first, second, "a second look plans something else");
+    assert_eq!(before, recorded(&scenario.state()), "a look has changed what is recorded");
+    let store = Store::open_read_only(&scenario.state()).unwrap();
+    let records = store.as_ref().map(|store| store.records(&RecordFilter::default()).unwrap());
+    let records = records.unwrap_or_default();
+    assert_eq!(breaches(&records), [], "the trail breaks a rule");
+    if let Some(store) = store {
+        let verified = store.verify().unwrap();
+        assert!(matches!(verified, Verification::Whole { .. }), "the trail is not whole: {verified:?}");
+    }
+}
+
+/// What a look at each object plans. Where all is as declared that is nothing.
+fn plans(scenario: &Scenario) -> Vec<String> {
+    let files = vec![scenario.manifests().into_os_string()];
+    let loaded = load(&Manifests { files }, &[]).map_err(|failure| failure.to_string()).unwrap();
+    let store = Store::open_for_looking(&scenario.state()).unwrap();
+    let machine = &scenario.machine;
+    loaded.all.iter().map(|desired| plan(machine, store.as_ref(), desired)).collect()
+}
+
+fn plan(machine: &FakeMachine, store: Option<&Store>, desired: &Desired) -> String {
+    let clock = machine.clock();
+    let look = reconcile::look(&machine.projects, store, desired, &clock);
+    let Assessment { object, decision, .. } = match machine.block_on(look).unwrap() {
+        Ok(looked) => looked,
+        Err(error) => return error.to_string(),
+    };
+    let is_as_declared = machine.projects.host(desired.name()).world(|world| world.is_as_declared());
+    assert!(
+        !is_as_declared || decision.plan.is_empty(),
+        "a step is planned though all is as declared: {:?}",
+        decision.plan
+    );
+    format!("{:?} {:?}", decision.plan, object.status)
+}
+
+/// All that is recorded, but for what a look may remember.
+fn recorded(state: &Path) -> Vec<String> {
+    let Ok(db) = Connection::open_with_flags(state.join("state.db"), OpenFlags::SQLITE_OPEN_READ_ONLY) else {
+        return Vec::new();
+    };
+    let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('cache') ORDER BY name";
+    let mut names = db.prepare(sql).unwrap();
+    let names: Vec<String> =
+        names.query_map([], |row| row.get(0)).unwrap().collect::<rusqlite::Result<_>>().unwrap();
+    names.iter().flat_map(|table| rows(&db, table)).collect()
+}
+
+fn rows(db: &Connection, table: &str) -> Vec<String> {
+    let mut query = db.prepare(&format!("SELECT * FROM {table}")).unwrap();
+    let columns = query.column_count();
+    let row = query.query_map([], |row| {
+        let values = (0..columns).map(|column| row.get::<_, Value>(column));
+        Ok(format!("{table}: {:?}", values.collect::<rusqlite::Result<Vec<_>>>()?))
+    });
+    row.unwrap().collect::<rusqlite::Result<_>>().unwrap()
+}

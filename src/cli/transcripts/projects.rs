@@ -1,0 +1,268 @@
+//! The Compose projects of a scenario: a host in memory for each, with what a person sees of a real one besides.
+//!
+//! A step takes its time, a build prints why it failed, and somebody else may be at work.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use chrono::TimeDelta;
+
+use crate::{
+    api::{
+        ContainerState, Desired, Fact, GitState, LastWords, ProjectObservation, Step, StepOutcome,
+        StepReport, Time,
+    },
+    host::{Host, HostError, StepRequest, compose::argv},
+    reconcile::fake::{FakeContainer, FakeHost, VirtualClock, World},
+};
+
+/// What BuildKit prints of a `RUN` that fails.
+const FAILED_BUILD: &str = "\
+#9 [api 4/5] RUN npm run build
+#9 ERROR: process \"/bin/sh -c npm run build\" did not complete successfully: exit code: 2
+------
+ > [api 4/5] RUN npm run build:
+1.204 src/workflow/index.ts(14,7): error TS2322: Type 'string' is not assignable to type 'number'.
+------
+failed to solve: process \"/bin/sh -c npm run build\" did not complete successfully: exit code: 2";
+
+/// Somebody else's `docker compose up`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stranger {
+    pub(super) from: Time,
+    pub(super) until: Time,
+}
+
+/// One project, and who is at work on it.
+struct Project {
+    host: FakeHost,
+    stranger: Mutex<Option<Stranger>>,
+    /// When each container was started, by its ID and the number of the start.
+    starts: Mutex<BTreeMap<(u32, i64), Time>>,
+}
+
+/// All of them, on one engine.
+#[derive(Clone)]
+pub(super) struct Projects {
+    by_name: Arc<BTreeMap<&'static str, Project>>,
+    clock: VirtualClock,
+}
+
+impl fmt::Debug for Projects {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Projects").finish_non_exhaustive()
+    }
+}
+
+impl Projects {
+    /// Two projects, each built and started from a source that has no module yet.
+    pub(super) fn new(clock: &VirtualClock) -> Self {
+        // One engine never has two images of one ID.
+        let project = |(name, next)| {
+            let mut world = World { next, newest_good: next, ..World::new() };
+            world.compose_up_build();
+            let host = FakeHost { clock: clock.clone(), ..FakeHost::new(world) };
+            (name, Project { host, stranger: Mutex::default(), starts: Mutex::default() })
+        };
+        Self {
+            by_name: Arc::new([("backoffice", 1), ("shop", 1001)].map(project).into()),
+            clock: clock.clone(),
+        }
+    }
+
+    fn project(&self, name: &str) -> &Project {
+        &self.by_name[name]
+    }
+
+    /// Whether there is a project of that name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.by_name.contains_key(name)
+    }
+
+    /// The host of a project.
+    pub(super) fn host(&self, name: &str) -> &FakeHost {
+        &self.project(name).host
+    }
+
+    /// Has somebody else at work on a project.
+    pub(super) fn invite(&self, name: &str, stranger: Stranger) {
+        *self.project(name).stranger.lock().unwrap_or_else(PoisonError::into_inner) = Some(stranger);
+    }
+
+    /// Returns when undrift is killed.
+    pub(super) async fn killed(&self) {
+        let all = self.by_name.values().map(|project| Box::pin(project.host.killed.notified()));
+        futures_util::future::select_all(all).await;
+    }
+}
+
+impl Project {
+    /// What shows that somebody else is at work; what has ended by now has had its effect.
+    fn external_activity(&self, name: &str, now: Time) -> Option<String> {
+        let mut stranger = self.stranger.lock().unwrap_or_else(PoisonError::into_inner);
+        let at_work = (*stranger).filter(|stranger| stranger.from <= now)?;
+        if at_work.until <= now {
+            *stranger = None;
+            self.host.world(World::compose_up);
+            return None;
+        }
+        let age = (now - at_work.from).num_seconds();
+        Some(format!(
+            "{name}-api-1 was created {age} s ago and is not started: another Compose command may be at work"
+        ))
+    }
+
+    /// When a container was started: when that was seen first.
+    fn started_at(&self, container: FakeContainer, now: Time) -> Time {
+        let mut starts = self.starts.lock().unwrap_or_else(PoisonError::into_inner);
+        *starts.entry((container.id, container.starts)).or_insert(now)
+    }
+
+    /// Notes the start of what runs now.
+    fn note_start(&self, now: Time) {
+        if let Some(container) = self.host.world(|world| world.container) {
+            self.started_at(container, now);
+        }
+    }
+}
+
+/// How long a step takes.
+const fn takes(step: Step) -> Duration {
+    Duration::from_secs(match step {
+        Step::Build { .. } => 42,
+        Step::Up { .. } | Step::Start => 3,
+        Step::Restart => 2,
+        Step::Rollback => 4,
+    })
+}
+
+/// The command of a step, as undrift gives it to Compose.
+fn command(desired: &Desired, step: Step, services: &[String]) -> Vec<String> {
+    let up = |force_recreate| {
+        let options = argv::UpOptions { force_recreate, no_deps: false, pull: argv::Pull::Never };
+        argv::up(desired, services, options)
+    };
+    match step {
+        Step::Build { no_cache } => argv::build(desired, services, no_cache),
+        Step::Up { force_recreate } => up(force_recreate),
+        Step::Start => argv::start(desired, services),
+        Step::Restart => argv::restart(desired, services),
+        Step::Rollback => up(true),
+    }
+}
+
+/// The fake shows every project as `backoffice`.
+fn rename(seen: &mut ProjectObservation, name: &str) {
+    name.clone_into(&mut seen.project);
+    let rename = |text: &mut String| *text = text.replace("backoffice", name);
+    for service in &mut seen.services {
+        rename(&mut service.artifact.reference);
+        if let Fact::Known(containers) = &mut service.containers {
+            containers.iter_mut().for_each(|container| rename(&mut container.name));
+        }
+        let answers = service.routes.iter_mut().flat_map(|route| &mut route.answers);
+        answers.filter_map(|answer| answer.container.as_mut()).for_each(rename);
+    }
+}
+
+impl Host for Projects {
+    async fn observe(&self, desired: &Desired) -> Result<ProjectObservation, HostError> {
+        let (project, now) = (self.project(desired.name()), self.clock.now());
+        let activity = project.external_activity(desired.name(), now);
+        let container = project.host.world(|world| world.container);
+        let mut seen = project.host.observe(desired).await?;
+        seen.at = now;
+        seen.external_activity = activity.or(seen.external_activity);
+        if let (Some(container), Fact::Known(shown)) = (container, &mut seen.services[0].containers) {
+            shown[0].started_at = Some(project.started_at(container, now));
+        }
+        rename(&mut seen, desired.name());
+        Ok(seen)
+    }
+
+    async fn project(&self, desired: &Desired) -> Result<String, HostError> {
+        self.host(desired.name()).project(desired).await
+    }
+
+    fn endpoint(&self) -> String {
+        "unix:///run/docker.sock".into()
+    }
+
+    async fn git(&self, desired: &Desired) -> Fact<Option<GitState>> {
+        self.host(desired.name()).git(desired).await
+    }
+
+    async fn last_words(&self, desired: &Desired, containers: &[(String, String)]) -> Vec<LastWords> {
+        let project = self.project(desired.name());
+        let Some((container, crashes)) =
+            project.host.world(|world| Some((world.container?, world.crashes())))
+        else {
+            return Vec::new();
+        };
+        let words = |(service, id): &(String, String)| LastWords {
+            service: service.clone(),
+            container: format!("{}-{service}-1", desired.name()),
+            id: id.clone(),
+            image_id: String::new(),
+            state: if crashes { ContainerState::Restarting } else { ContainerState::Running },
+            exit_code: crashes.then_some(1),
+            signal: None,
+            oom_killed: false,
+            error: None,
+            restart_count: container.crashes,
+            started_at: None,
+            finished_at: None,
+            output: crashes.then(|| "Error: Cannot find module './mailer'".to_owned()).into_iter().collect(),
+            output_unknown: None,
+        };
+        containers.iter().filter(|(service, _)| service == "api").map(words).collect()
+    }
+
+    async fn execute(&self, desired: &Desired, request: StepRequest<'_>) -> StepReport {
+        let (project, started_at) = (self.project(desired.name()), self.clock.now());
+        let (step, services) = (request.step, request.services);
+        let report = |outcome, output: &str| StepReport {
+            outcome,
+            exit_code: None,
+            command: Vec::new(),
+            output: output.to_owned(),
+            notes: Vec::new(),
+            started_at,
+            duration_ms: 0,
+        };
+        let activity = project.external_activity(desired.name(), started_at);
+        if let Some(why) = activity.filter(|_| !matches!(step, Step::Build { .. })) {
+            return report(StepOutcome::NotBegun, &why);
+        }
+        tokio::time::sleep(takes(step)).await;
+        let done = project.host.execute(desired, request).await;
+        project.note_start(self.clock.now());
+        let has_failed = matches!(step, Step::Build { .. }) && done.outcome == StepOutcome::Failed;
+        StepReport {
+            exit_code: done.exit_code,
+            command: command(desired, step, services),
+            duration_ms: u64::try_from(TimeDelta::num_milliseconds(&(self.clock.now() - started_at)))
+                .unwrap(),
+            ..report(done.outcome, if has_failed { FAILED_BUILD } else { "" })
+        }
+    }
+
+    async fn keep_verified(&self, project: &str, images: &BTreeMap<String, String>) {
+        self.host(project).keep_verified(project, images).await;
+    }
+
+    async fn gone_images(&self, images: &BTreeSet<String>) -> BTreeSet<String> {
+        let is_gone = |image: &&String| {
+            self.by_name.values().all(|project| project.host.world(|world| world.is_gone(image)))
+        };
+        images.iter().filter(is_gone).cloned().collect()
+    }
+
+    async fn prune(&self, _: &[String]) -> Vec<String> {
+        Vec::new()
+    }
+}
