@@ -34,14 +34,14 @@ fn folder() -> PathBuf {
 fn play(name: &str) {
     let path = folder().join(format!("{name}.txt"));
     let text = fs::read_to_string(&path).unwrap();
-    let (scenario, played) = Scenario::play(&text).unwrap_or_else(|why| panic!("{name}: {why}"));
+    let (mut scenario, played) = Scenario::play(&text).unwrap_or_else(|why| panic!("{name}: {why}"));
     if env::var_os("UNDRIFT_UPDATE_TRANSCRIPTS").is_some_and(|value| value == "1") {
         fs::write(&path, &played).unwrap();
     } else {
         assert!(text == played, "{}", difference(name, &text, &played));
     }
     assert!(played.lines().count() <= LONGEST, "{name} has more than {LONGEST} lines");
-    aftermath::check(&scenario);
+    aftermath::check(&mut scenario);
 }
 
 /// The lines from the first to the last that differ.
@@ -52,15 +52,15 @@ fn difference(name: &str, expected: &str, found: &str) -> String {
     let shorter = expected.len().min(found.len()) - same;
     let ends = expected.iter().rev().zip(found.iter().rev());
     let same_at_end = ends.take(shorter).take_while(|(left, right)| left == right).count();
-    let lines = |mark: char, lines: &[&str]| {
+    let lines = |mark: &str, lines: &[&str]| {
         let changed = &lines[same..lines.len() - same_at_end];
-        changed.iter().map(|line| format!("{mark} {line}\n")).collect::<String>()
+        changed.iter().map(|line| [mark, line, "\n"].concat()).collect::<String>()
     };
     format!(
         "{name}.txt is another from line {} on (UNDRIFT_UPDATE_TRANSCRIPTS=1 writes it anew):\n{}{}",
         same + 1,
-        lines('-', &expected),
-        lines('+', &found)
+        lines("- ", &expected),
+        lines("+ ", &found)
     )
 }
 
@@ -79,6 +79,20 @@ macro_rules! transcripts {
 
 transcripts! {
     the_incident
+    a_build_that_fails
+    a_rollback
+    a_stall_and_a_retry
+    somebody_else_is_at_work
+    an_engine_restart
+    the_engine_is_away
+    a_suspension_and_its_end
+    two_projects
+    drift_in_observe_mode
+    a_container_stopped_by_hand
+    a_configuration_change
+    killed_in_the_middle_of_a_step
+    a_new_container_that_crashes
+    a_route_that_is_lost
 }
 
 #[test]

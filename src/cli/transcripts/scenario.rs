@@ -63,7 +63,11 @@ impl Scenario {
                 self.machine.clock.advance(*time);
                 Ok(())
             }
-            Line::Command(text) => self.command(text),
+            Line::Command(text) => {
+                let (printed, exit) = self.command(text)?;
+                self.written.output(&printed, exit);
+                Ok(())
+            }
         }
     }
 
@@ -76,6 +80,10 @@ impl Scenario {
         let host = projects.host(project);
         match happening {
             Happening::World(change) => host.world(change),
+            Happening::Builds(change, output) => {
+                host.world(change);
+                projects.print_of_failed_builds(project, output);
+            }
             Happening::ComposeUp { begins_after, takes } => {
                 let from = now + begins_after;
                 projects.invite(project, Stranger { from, until: from + takes });
@@ -94,12 +102,11 @@ impl Scenario {
         for (before, after) in words {
             manifest = manifest.replace(before, after);
         }
-        let manifest = manifest.replace("/srv/", &format!("{}/srv/", self.folder.path().display()));
         fs::write(self.manifests().join(file), manifest).map_err(|error| error.to_string())
     }
 
-    /// Runs a command as the binary would, and writes what it printed.
-    fn command(&mut self, text: &str) -> Result<(), String> {
+    /// Runs a command as the binary would; what it printed, and its exit code.
+    pub(super) fn command(&mut self, text: &str) -> Result<(String, u8), String> {
         let machine = &self.machine;
         machine.process.set(machine.process.get() + 1);
         let typed = words(text).into_iter().map(|word| self.stand_ins.resolve(&word));
@@ -118,8 +125,7 @@ impl Scenario {
             }
         }
         let printed = self.stand_ins.put(&machine.screen.take());
-        self.written.output(&printed, if was_killed { KILLED } else { exit });
-        Ok(())
+        Ok((printed, if was_killed { KILLED } else { exit }))
     }
 }
 

@@ -1,5 +1,7 @@
 //! A transcript as text: what happens, what is typed, and what is printed.
 
+use std::fmt::Write as _;
+
 use chrono::TimeDelta;
 
 /// A line of a transcript that somebody writes by hand; what is printed is written by the harness.
@@ -82,7 +84,7 @@ impl Writer {
             self.text.push_str(format!("  {line}").trim_end());
             self.text.push('\n');
         }
-        self.text.push_str(&format!("[exit {exit}]\n"));
+        let _ = writeln!(self.text, "[exit {exit}]");
     }
 
     pub(super) fn finish(self) -> String {

@@ -9,6 +9,8 @@ use crate::reconcile::fake::{Hand, Kill, World};
 pub(super) enum Happening {
     /// The host of the project becomes another.
     World(fn(&mut World)),
+    /// The same, and builds print this from now on where they fail.
+    Builds(fn(&mut World), &'static str),
     /// Somebody else's `docker compose up`: begins after a while, and takes a while.
     ComposeUp { begins_after: TimeDelta, takes: TimeDelta },
     /// undrift is killed at its next step.
@@ -17,20 +19,45 @@ pub(super) enum Happening {
     Manifest(&'static [(&'static str, &'static str)]),
 }
 
-use Happening::{ComposeUp, Kill as Killed, Manifest, World as Host};
+use Happening::{Builds, ComposeUp, Kill as Killed, Manifest, World as Host};
 
-/// Every sentence. `shop: ` before it says that it is about the other project.
+/// What BuildKit prints of a `RUN` that fails.
+const DOES_NOT_COMPILE: &str = "\
+#9 [api 4/5] RUN npm run build
+#9 ERROR: process \"/bin/sh -c npm run build\" did not complete successfully: exit code: 2
+------
+ > [api 4/5] RUN npm run build:
+1.204 src/workflow/index.ts(14,7): error TS2322: Type 'string' is not assignable to type 'number'.
+------
+failed to solve: process \"/bin/sh -c npm run build\" did not complete successfully: exit code: 2";
+
+/// The same of a base image that it cannot fetch.
+const NO_REGISTRY: &str = "\
+#2 [api internal] load metadata for docker.io/library/node:24
+#2 ERROR: failed to do request: Head \"https://registry-1.docker.io/v2/library/node/manifests/24\": dial tcp: i/o timeout
+------
+ > [api internal] load metadata for docker.io/library/node:24:
+------
+failed to solve: node:24: failed to resolve source metadata for docker.io/library/node:24: dial tcp: i/o timeout";
+
+/// Every sentence. `shop: ` before it says that it is about the second project.
 const SENTENCES: &[(&str, Happening)] = &[
     ("the manifest is installed", Manifest(&[])),
-    ("the manifest is changed to mode: observe", Manifest(&[("mode: enforce", "mode: observe")])),
-    ("the manifest is changed back to mode: enforce", Manifest(&[])),
+    ("the manifest is installed, with mode: observe", Manifest(&[("mode: enforce", "mode: observe")])),
+    ("the manifest is changed to mode: enforce", Manifest(&[])),
     ("a developer merges the module into the source", Host(|world| world.by_hand(Hand::GainModule))),
     ("a developer removes the module from the source", Host(|world| world.by_hand(Hand::LoseModule))),
     ("a developer merges a change", Host(|world| world.by_hand(Hand::Edit))),
-    ("a developer merges a change that does not compile", Host(|world| world.by_hand(Hand::Break))),
+    (
+        "a developer merges a change that does not compile",
+        Builds(|world| world.by_hand(Hand::Break), DOES_NOT_COMPILE),
+    ),
+    ("the registry is away", Builds(|world| world.faults.build_fails = true, NO_REGISTRY)),
+    ("the registry is back", Host(|world| world.faults.build_fails = false)),
     ("a developer merges a change that compiles again", Host(|world| world.by_hand(Hand::Fix))),
     ("a developer merges a change that crashes at its start", Host(World::begin_crashing)),
-    ("a developer merges a change that starts again", Host(World::end_crashing)),
+    ("a developer merges a change that forgets the route", Host(World::begin_forgetting_the_route)),
+    ("a developer merges a change that mends it", Host(World::mend_source)),
     ("somebody runs docker compose up -d --build", Host(World::compose_up_build)),
     (
         "in 30 seconds somebody runs docker compose up -d, which takes 20 seconds",
@@ -44,7 +71,7 @@ const SENTENCES: &[(&str, Happening)] = &[
     ("the engine is back", Host(|world| world.engine_away = false)),
     ("the engine restarts, and starts api a moment later", Host(|world| world.restart_engine(true))),
     ("the engine restarts, and leaves api down", Host(|world| world.restart_engine(false))),
-    ("the server of api loses the route", Host(|world| world.faults.route_lost = true)),
+    ("the server of api loses the route", Host(World::lose_route)),
     ("the server of api finds the route again", Host(|world| world.faults.route_lost = false)),
     ("undrift will be killed before its next step has an effect", Killed(Kill::Before)),
     ("undrift will be killed as its next step ends", Killed(Kill::After)),
@@ -55,7 +82,7 @@ pub(super) fn find(text: &str) -> Result<(&str, Happening), String> {
     let (project, sentence) =
         text.split_once(": ").filter(|(name, _)| !name.contains(' ')).unwrap_or(("backoffice", text));
     let found = SENTENCES.iter().find(|(known, _)| *known == sentence);
-    let known = || SENTENCES.iter().map(|(known, _)| format!("  * {known}\n")).collect::<String>();
+    let known = || SENTENCES.iter().map(|(known, _)| ["  * ", known, "\n"].concat()).collect::<String>();
     let happening = found.map(|(_, happening)| *happening);
     Ok((
         project,

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 const ULID: usize = 26;
 const RANDOM: usize = 16;
 
-/// How long a SHA-256 is in hexadecimal.
+/// How long a SHA-256 is in hexadecimal; and the least that is left of one that is cut.
 const SHA256: usize = 64;
+const CUT: usize = 32;
 
 /// What was replaced so far, in the order of its appearance.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ impl StandIns {
         while !rest.is_empty() {
             let end = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
             let (word, after) = rest.split_at(end);
-            shown.push_str(&self.stand_in(word));
+            shown.push_str(&self.stand_in(word, after.starts_with('…')));
             let next = after.chars().next().map_or(0, char::len_utf8);
             shown.push_str(&after[..next]);
             rest = &after[next..];
@@ -39,15 +40,17 @@ impl StandIns {
         shown
     }
 
-    fn stand_in(&mut self, word: &str) -> String {
+    fn stand_in(&mut self, word: &str, is_cut: bool) -> String {
         if word.len() == ULID && word.starts_with("01") {
             let number = number(&mut self.incidents, word);
             return format!("{}INCIDENT{number:08}", &word[..ULID - RANDOM]);
         }
-        let is_hash = word.len() == SHA256 && word.chars().all(|c| c.is_ascii_hexdigit());
-        // The images of the fake have small numbers, and are the same at every run.
+        let is_long = word.len() == SHA256 || is_cut && word.len() >= CUT;
+        let is_hash = is_long && word.chars().all(|c| c.is_ascii_hexdigit());
+        // The images of the fake are small numbers, and the same at every run.
         if is_hash && !word.starts_with("000000") {
-            return format!("hash{:060}", number(&mut self.hashes, word));
+            let (number, zeros) = (number(&mut self.hashes, word), word.len() - "hash".len());
+            return format!("hash{number:0zeros$}");
         }
         word.to_owned()
     }
@@ -72,4 +75,22 @@ fn number(seen: &mut Vec<String>, word: &str) -> usize {
     }
     seen.push(word.to_owned());
     seen.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_is_as_long_as_what_it_stands_for_and_the_same_for_the_same() {
+        let mut stand_ins = StandIns::new(Path::new("/tmp/x"));
+        let (id, hash) = ("01KES7AWG0ABCDEFGHJKMNPQRS", "ab".repeat(32));
+        let printed = format!("/tmp/x/srv {id} {hash} {id} {}… 4f6d1c0b9a8e", &hash[..40]);
+        let shown = stand_ins.put(&printed);
+        let incident = "01KES7AWG0INCIDENT00000001";
+        let (first, cut) = (format!("hash{:060}", 1), format!("hash{:036}", 2));
+        assert_eq!(shown, format!("/srv {incident} {first} {incident} {cut}… 4f6d1c0b9a8e"));
+        assert_eq!(stand_ins.resolve("INCIDENT-1"), id);
+        assert_eq!(stand_ins.resolve("/etc/undrift"), "/tmp/x/etc/undrift");
+    }
 }

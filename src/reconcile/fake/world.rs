@@ -56,7 +56,7 @@ pub(crate) struct World {
     pub(crate) starts_it: bool,
     /// How `dashboard` ended, if it has. No step starts it.
     pub(crate) dashboard_exit: Option<i64>,
-    /// The newest image that runs whatever else goes wrong.
+    /// The newest image that runs and knows the route whatever else goes wrong.
     pub(crate) newest_good: u32,
 }
 
@@ -166,10 +166,27 @@ impl World {
         self.by_hand(Hand::Edit);
     }
 
-    /// Changes the source so that new images run.
-    pub(crate) fn end_crashing(&mut self) {
-        self.faults.new_crashes = false;
+    /// Changes the source so that the server of every new image does not know the route.
+    pub(crate) fn begin_forgetting_the_route(&mut self) {
+        self.newest_good = self.image.map_or(self.newest_good, |image| image.id);
+        self.faults.route_lost = true;
         self.by_hand(Hand::Edit);
+    }
+
+    /// Changes the source so that new images run, and know the route.
+    pub(crate) fn mend_source(&mut self) {
+        (self.faults.new_crashes, self.faults.route_lost) = (false, false);
+        self.by_hand(Hand::Edit);
+    }
+
+    /// The server that runs loses the route, and so does every one after it.
+    pub(crate) fn lose_route(&mut self) {
+        (self.newest_good, self.faults.route_lost) = (0, true);
+    }
+
+    /// Whether servers of this image do not know the route, though the module is there.
+    fn loses_route(&self, image: Image) -> bool {
+        self.faults.route_lost && image.id > self.newest_good
     }
 
     /// Whether what runs is of an image that crashes.
@@ -196,7 +213,7 @@ impl World {
             && container.running
             && container.image == image
             && container.config == self.config
-            && !self.faults.route_lost
+            && !self.loses_route(image)
             && !(self.faults.new_crashes && image.id > self.newest_good)
     }
 
@@ -347,7 +364,7 @@ impl World {
         };
         shown.modules[0].presence =
             Fact::Known(if found.image.module { Presence::Present } else { Presence::Missing });
-        let there = found.image.module && !faults.route_lost;
+        let there = found.image.module && !self.loses_route(found.image);
         let warming =
             [404, 502, 404].get(found.looks).filter(|_| faults.warms_up && found.image.id > self.newest_good);
         answer_mut(api).plain = status(*warming.unwrap_or(if there { &401 } else { &404 }));
@@ -363,5 +380,6 @@ fn config_hash(version: u32) -> String {
 }
 
 fn image_id(id: u32) -> String {
-    format!("sha256:{id:064x}")
+    // A person is shown the first twelve digits.
+    format!("sha256:{id:012x}{:052}", 0)
 }
