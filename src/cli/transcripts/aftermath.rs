@@ -70,3 +70,53 @@ fn rows(db: &Connection, table: &str) -> Vec<String> {
     });
     row.unwrap().collect::<rusqlite::Result<_>>().unwrap()
 }
+
+mod tests {
+    use super::*;
+    use crate::api::{AuditKind, NewRecord};
+
+    /// The incident, repaired.
+    fn repaired() -> Scenario {
+        let text = "* the manifest is installed\n* a developer merges the module into the source\n\
+                    $ undrift apply -f /etc/undrift\n";
+        Scenario::play(text).unwrap().0
+    }
+
+    fn alter(scenario: &Scenario, sql: &str) {
+        Connection::open(scenario.state().join("state.db")).unwrap().execute_batch(sql).unwrap();
+    }
+
+    #[test]
+    fn what_is_repaired_passes() {
+        check(&mut repaired());
+    }
+
+    #[test]
+    #[should_panic(expected = "a second look plans something else")]
+    fn a_world_that_another_look_finds_changed_does_not_pass() {
+        let mut scenario = repaired();
+        scenario.machine.projects.host("backoffice").world(|world| {
+            world.begin_crashing();
+            world.compose_up_build();
+        });
+        check(&mut scenario);
+    }
+
+    #[test]
+    #[should_panic(expected = "the trail is not whole")]
+    fn a_record_that_somebody_has_altered_does_not_pass() {
+        let mut scenario = repaired();
+        alter(&scenario, "DROP TRIGGER trail_no_update; UPDATE trail SET actor = 'nobody' WHERE seq = 2");
+        check(&mut scenario);
+    }
+    #[test]
+    #[should_panic(expected = "the trail breaks a rule")]
+    fn a_step_that_ends_and_was_never_intended_does_not_pass() {
+        let mut scenario = repaired();
+        let store = Store::open(&scenario.state(), "test".into()).unwrap();
+        let record = NewRecord::of(AuditKind::StepFinished);
+        store.append(&NewRecord { object: Some("backoffice".into()), ..record }).unwrap();
+        drop(store);
+        check(&mut scenario);
+    }
+}
