@@ -105,6 +105,19 @@ fn every_transcript_has_its_test() {
 }
 
 #[test]
+fn the_documentation_links_every_transcript_by_its_title() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/transcripts.md")).unwrap();
+    let rows: Vec<&str> = page.lines().filter(|line| line.contains("](../tests/transcripts/")).collect();
+    for name in NAMES {
+        let text = fs::read_to_string(folder().join(format!("{name}.txt"))).unwrap();
+        let title = text.lines().next().and_then(|line| line.strip_prefix("# ")).unwrap();
+        let row = format!("| [{title}](../tests/transcripts/{name}.txt) | ");
+        assert!(rows.iter().any(|line| line.starts_with(&row)), "docs/transcripts.md has no row {row}");
+    }
+    assert_eq!(rows.iter().filter(|row| row.contains(".txt")).count(), NAMES.len());
+}
+
+#[test]
 fn an_unknown_sentence_is_an_error_that_lists_the_known_ones() {
     let error = Scenario::play("* somebody sneezes\n").err().unwrap();
     assert!(error.contains("`somebody sneezes`") && error.contains("* the engine stops\n"), "{error}");

@@ -71,7 +71,7 @@ const SENTENCES: &[(&str, Happening)] = &[
     ("the engine is back", Host(|world| world.engine_away = false)),
     ("the engine restarts, and starts api a moment later", Host(|world| world.restart_engine(true))),
     ("the engine restarts, and leaves api down", Host(|world| world.restart_engine(false))),
-    ("the server of api loses the route", Host(World::lose_route)),
+    ("the server of api loses the route", Host(|world| world.faults.route_lost = true)),
     ("the server of api finds the route again", Host(|world| world.faults.route_lost = false)),
     ("undrift will be killed before its next step has an effect", Killed(Kill::Before)),
     ("undrift will be killed as its next step ends", Killed(Kill::After)),

@@ -56,8 +56,10 @@ pub(crate) struct World {
     pub(crate) starts_it: bool,
     /// How `dashboard` ended, if it has. No step starts it.
     pub(crate) dashboard_exit: Option<i64>,
-    /// The newest image that runs and knows the route whatever else goes wrong.
+    /// The newest image that runs whatever else goes wrong.
     pub(crate) newest_good: u32,
+    /// The newest image whose server knows the route, where newer ones do not.
+    pub(crate) newest_with_route: Option<u32>,
 }
 
 /// What a person, or another program, does to the host.
@@ -121,6 +123,7 @@ impl World {
             starts_it: false,
             dashboard_exit: None,
             newest_good: 1,
+            newest_with_route: None,
         }
     }
 
@@ -168,25 +171,19 @@ impl World {
 
     /// Changes the source so that the server of every new image does not know the route.
     pub(crate) fn begin_forgetting_the_route(&mut self) {
-        self.newest_good = self.image.map_or(self.newest_good, |image| image.id);
-        self.faults.route_lost = true;
+        self.newest_with_route = self.image.map(|image| image.id);
         self.by_hand(Hand::Edit);
     }
 
     /// Changes the source so that new images run, and know the route.
     pub(crate) fn mend_source(&mut self) {
-        (self.faults.new_crashes, self.faults.route_lost) = (false, false);
+        (self.faults.new_crashes, self.newest_with_route) = (false, None);
         self.by_hand(Hand::Edit);
-    }
-
-    /// The server that runs loses the route, and so does every one after it.
-    pub(crate) fn lose_route(&mut self) {
-        (self.newest_good, self.faults.route_lost) = (0, true);
     }
 
     /// Whether servers of this image do not know the route, though the module is there.
     fn loses_route(&self, image: Image) -> bool {
-        self.faults.route_lost && image.id > self.newest_good
+        self.faults.route_lost || self.newest_with_route.is_some_and(|newest| image.id > newest)
     }
 
     /// Whether what runs is of an image that crashes.
