@@ -93,6 +93,9 @@ transcripts! {
     killed_in_the_middle_of_a_step
     a_new_container_that_crashes
     a_route_that_is_lost
+    a_rollback_without_an_image
+    an_apply_that_is_interrupted
+    a_module_that_is_nowhere
 }
 
 #[test]
@@ -115,6 +118,18 @@ fn the_documentation_links_every_transcript_by_its_title() {
         assert!(rows.iter().any(|line| line.starts_with(&row)), "docs/transcripts.md has no row {row}");
     }
     assert_eq!(rows.iter().filter(|row| row.contains(".txt")).count(), NAMES.len());
+}
+
+#[test]
+fn every_sentence_happens_in_some_transcript() {
+    let texts: String =
+        NAMES.iter().map(|name| fs::read_to_string(folder().join(format!("{name}.txt"))).unwrap()).collect();
+    let happens = |sentence: &str| {
+        texts.contains(&format!("* {sentence}\n")) || texts.contains(&format!(": {sentence}\n"))
+    };
+    let silent: Vec<&str> =
+        sentences::SENTENCES.iter().map(|(sentence, _)| *sentence).filter(|one| !happens(one)).collect();
+    assert_eq!(silent, [""; 0]);
 }
 
 #[test]

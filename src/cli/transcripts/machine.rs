@@ -10,6 +10,7 @@ use std::{
 
 use super::projects::Projects;
 use crate::{
+    api::Time,
     cli::{
         machine::{Machine, Stopwatch, Stream},
         style::Style,
@@ -49,6 +50,8 @@ pub(super) struct FakeMachine {
     pub(super) screen: Screen,
     /// How many commands were run: the number of the process.
     pub(super) process: Cell<u32>,
+    /// When somebody presses Ctrl-C.
+    pub(super) interrupt_at: Cell<Option<Time>>,
     /// Whether undrift was killed in the middle of the command.
     pub(super) was_killed: Cell<bool>,
 }
@@ -57,8 +60,14 @@ impl FakeMachine {
     pub(super) fn new() -> Self {
         let clock = VirtualClock::new();
         let projects = Projects::new(&clock);
-        let (screen, process, was_killed) = (Screen::default(), Cell::new(100), Cell::default());
-        Self { clock, projects, screen, process, was_killed }
+        Self {
+            clock,
+            projects,
+            screen: Screen::default(),
+            process: Cell::new(100),
+            interrupt_at: Cell::default(),
+            was_killed: Cell::default(),
+        }
     }
 }
 
@@ -107,8 +116,11 @@ impl Machine for FakeMachine {
         })
     }
 
-    fn interrupted(&self) -> impl Future<Output = ()> {
-        std::future::pending()
+    async fn interrupted(&self) {
+        match self.interrupt_at.take() {
+            Some(at) => tokio::time::sleep((at - self.clock.now()).to_std().unwrap()).await,
+            None => std::future::pending().await,
+        }
     }
 
     fn host_for_looking(&self, _: Option<&Arc<Store>>) -> Result<Projects, HostError> {

@@ -9,8 +9,6 @@ use std::{
     time::Duration,
 };
 
-use chrono::TimeDelta;
-
 use crate::{
     api::{
         ContainerState, Desired, Fact, GitState, LastWords, ProjectObservation, Step, StepOutcome,
@@ -20,11 +18,15 @@ use crate::{
     reconcile::fake::{FakeContainer, FakeHost, VirtualClock, World},
 };
 
-/// Somebody else's `docker compose up`.
+/// What somebody else will do.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stranger {
+    /// From then on they are seen to be at work.
     pub(super) from: Time,
+    /// Then it is done.
     pub(super) until: Time,
+    /// What has changed by it.
+    pub(super) change: fn(&mut World),
 }
 
 /// One project, and who is at work on it.
@@ -81,7 +83,7 @@ impl Projects {
         &self.project(name).host
     }
 
-    /// Has somebody else at work on a project.
+    /// Has somebody else at work on a project, now or later.
     pub(super) fn invite(&self, name: &str, stranger: Stranger) {
         *lock(&self.project(name).stranger) = Some(stranger);
     }
@@ -105,7 +107,7 @@ impl Project {
         let at_work = (*stranger).filter(|stranger| stranger.from <= now)?;
         if at_work.until <= now {
             *stranger = None;
-            self.host.world(World::compose_up);
+            self.host.world(at_work.change);
             return None;
         }
         let age = (now - at_work.from).num_seconds();
@@ -237,6 +239,7 @@ impl Host for Projects {
     async fn execute(&self, desired: &Desired, request: StepRequest<'_>) -> StepReport {
         let (project, started_at) = (self.project(desired.name()), self.clock.now());
         let (step, services) = (request.step, request.services);
+        let passed = || u64::try_from((self.clock.now() - started_at).num_milliseconds()).unwrap();
         let report = |outcome, output: &str| StepReport {
             outcome,
             exit_code: None,
@@ -250,7 +253,13 @@ impl Host for Projects {
         if let Some(why) = activity.filter(|_| !matches!(step, Step::Build { .. })) {
             return report(StepOutcome::NotBegun, &why);
         }
-        tokio::time::sleep(takes(step)).await;
+        tokio::select! {
+            () = tokio::time::sleep(takes(step)) => {}
+            () = request.cancel.cancelled() => {
+                let command = command(desired, step, services);
+                return StepReport { command, duration_ms: passed(), ..report(StepOutcome::Cancelled, "") };
+            }
+        }
         let done = project.host.execute(desired, request).await;
         project.note_start(self.clock.now());
         let has_failed = matches!(step, Step::Build { .. }) && done.outcome == StepOutcome::Failed;
@@ -258,8 +267,7 @@ impl Host for Projects {
         StepReport {
             exit_code: done.exit_code,
             command: command(desired, step, services),
-            duration_ms: u64::try_from(TimeDelta::num_milliseconds(&(self.clock.now() - started_at)))
-                .unwrap(),
+            duration_ms: passed(),
             ..report(done.outcome, output)
         }
     }

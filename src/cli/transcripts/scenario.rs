@@ -84,10 +84,11 @@ impl Scenario {
                 host.world(change);
                 projects.print_of_failed_builds(project, output);
             }
-            Happening::ComposeUp { begins_after, takes } => {
+            Happening::Later { begins_after, takes, change } => {
                 let from = now + begins_after;
-                projects.invite(project, Stranger { from, until: from + takes });
+                projects.invite(project, Stranger { from, until: from + takes, change });
             }
+            Happening::Interrupt { after } => self.machine.interrupt_at.set(Some(now + after)),
             Happening::Kill(at) => host.kill(Some(at(host.world(|world| world.log.len()) + 1))),
             Happening::Manifest(words) => self.install(project, words)?,
         }

@@ -11,15 +11,17 @@ pub(super) enum Happening {
     World(fn(&mut World)),
     /// The same, and builds print this from now on where they fail.
     Builds(fn(&mut World), &'static str),
-    /// Somebody else's `docker compose up`: begins after a while, and takes a while.
-    ComposeUp { begins_after: TimeDelta, takes: TimeDelta },
+    /// Somebody else begins that after a while, and takes a while for it.
+    Later { begins_after: TimeDelta, takes: TimeDelta, change: fn(&mut World) },
+    /// Somebody presses Ctrl-C in the middle of the next command.
+    Interrupt { after: TimeDelta },
     /// undrift is killed at its next step.
     Kill(fn(usize) -> Kill),
     /// A manifest of the project is on the machine, with these words in the place of others.
     Manifest(&'static [(&'static str, &'static str)]),
 }
 
-use Happening::{Builds, ComposeUp, Kill as Killed, Manifest, World as Host};
+use Happening::{Builds, Interrupt, Kill as Killed, Later, Manifest, World as Host};
 
 /// What BuildKit prints of a `RUN` that fails.
 const DOES_NOT_COMPILE: &str = "\
@@ -41,13 +43,12 @@ const NO_REGISTRY: &str = "\
 failed to solve: node:24: failed to resolve source metadata for docker.io/library/node:24: dial tcp: i/o timeout";
 
 /// Every sentence. `shop: ` before it says that it is about the second project.
-const SENTENCES: &[(&str, Happening)] = &[
+pub(super) const SENTENCES: &[(&str, Happening)] = &[
     ("the manifest is installed", Manifest(&[])),
     ("the manifest is installed, with mode: observe", Manifest(&[("mode: enforce", "mode: observe")])),
     ("the manifest is changed to mode: enforce", Manifest(&[])),
     ("a developer merges the module into the source", Host(|world| world.by_hand(Hand::GainModule))),
     ("a developer removes the module from the source", Host(|world| world.by_hand(Hand::LoseModule))),
-    ("a developer merges a change", Host(|world| world.by_hand(Hand::Edit))),
     (
         "a developer merges a change that does not compile",
         Builds(|world| world.by_hand(Hand::Break), DOES_NOT_COMPILE),
@@ -61,12 +62,24 @@ const SENTENCES: &[(&str, Happening)] = &[
     ("somebody runs docker compose up -d --build", Host(World::compose_up_build)),
     (
         "in 30 seconds somebody runs docker compose up -d, which takes 20 seconds",
-        ComposeUp { begins_after: TimeDelta::seconds(30), takes: TimeDelta::seconds(20) },
+        Later {
+            begins_after: TimeDelta::seconds(30),
+            takes: TimeDelta::seconds(20),
+            change: World::compose_up,
+        },
     ),
     ("somebody stops the container of api", Host(|world| world.by_hand(Hand::Stop))),
     ("somebody removes the container of api", Host(|world| world.by_hand(Hand::Remove))),
     ("somebody changes the environment of api in compose.yaml", Host(|world| world.by_hand(Hand::Configure))),
-    ("somebody removes the image that is kept for a rollback", Host(World::forget_all_but_current)),
+    (
+        "in 60 seconds somebody runs docker image prune --all",
+        Later {
+            begins_after: TimeDelta::seconds(60),
+            takes: TimeDelta::zero(),
+            change: World::forget_all_but_current,
+        },
+    ),
+    ("in 20 seconds somebody presses Ctrl-C", Interrupt { after: TimeDelta::seconds(20) }),
     ("the engine stops", Host(|world| world.engine_away = true)),
     ("the engine is back", Host(|world| world.engine_away = false)),
     ("the engine restarts, and starts api a moment later", Host(|world| world.restart_engine(true))),
