@@ -79,8 +79,8 @@ impl Scenario {
         }
         let host = projects.host(project);
         match happening {
-            Happening::World(change) => host.world(change),
-            Happening::Builds(change, output) => {
+            Happening::Change(change) => host.world(change),
+            Happening::FailingBuilds(change, output) => {
                 host.world(change);
                 projects.print_of_failed_builds(project, output);
             }
@@ -89,8 +89,8 @@ impl Scenario {
                 projects.invite(project, Stranger { from, until: from + takes, change });
             }
             Happening::Interrupt { after } => self.machine.interrupt_at.set(Some(now + after)),
-            Happening::Kill(at) => host.kill(Some(at(host.world(|world| world.log.len()) + 1))),
-            Happening::Manifest(words) => self.install(project, words)?,
+            Happening::Killed(at) => host.kill(Some(at(host.world(|world| world.log.len()) + 1))),
+            Happening::Install(words) => self.install(project, words)?,
         }
         Ok(())
     }

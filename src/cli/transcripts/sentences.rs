@@ -8,20 +8,20 @@ use crate::reconcile::fake::{Hand, Kill, World};
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Happening {
     /// The host of the project becomes another.
-    World(fn(&mut World)),
+    Change(fn(&mut World)),
     /// The same, and builds print this from now on where they fail.
-    Builds(fn(&mut World), &'static str),
+    FailingBuilds(fn(&mut World), &'static str),
     /// Somebody else begins that after a while, and takes a while for it.
     Later { begins_after: TimeDelta, takes: TimeDelta, change: fn(&mut World) },
     /// Somebody presses Ctrl-C in the middle of the next command.
     Interrupt { after: TimeDelta },
     /// undrift is killed at its next step.
-    Kill(fn(usize) -> Kill),
+    Killed(fn(usize) -> Kill),
     /// A manifest of the project is on the machine, with these words in the place of others.
-    Manifest(&'static [(&'static str, &'static str)]),
+    Install(&'static [(&'static str, &'static str)]),
 }
 
-use Happening::{Builds, Interrupt, Kill as Killed, Later, Manifest, World as Host};
+use Happening::{Change, FailingBuilds, Install, Interrupt, Killed, Later};
 
 /// What BuildKit prints of a `RUN` that fails.
 const DOES_NOT_COMPILE: &str = "\
@@ -44,22 +44,22 @@ failed to solve: node:24: failed to resolve source metadata for docker.io/librar
 
 /// Every sentence. `shop: ` before it says that it is about the second project.
 pub(super) const SENTENCES: &[(&str, Happening)] = &[
-    ("the manifest is installed", Manifest(&[])),
-    ("the manifest is installed, with mode: observe", Manifest(&[("mode: enforce", "mode: observe")])),
-    ("the manifest is changed to mode: enforce", Manifest(&[])),
-    ("a developer merges the module into the source", Host(|world| world.by_hand(Hand::GainModule))),
-    ("a developer removes the module from the source", Host(|world| world.by_hand(Hand::LoseModule))),
+    ("the manifest is installed", Install(&[])),
+    ("the manifest is installed, with mode: observe", Install(&[("mode: enforce", "mode: observe")])),
+    ("the manifest is changed to mode: enforce", Install(&[])),
+    ("a developer merges the module into the source", Change(|world| world.by_hand(Hand::GainModule))),
+    ("a developer removes the module from the source", Change(|world| world.by_hand(Hand::LoseModule))),
     (
         "a developer merges a change that does not compile",
-        Builds(|world| world.by_hand(Hand::Break), DOES_NOT_COMPILE),
+        FailingBuilds(|world| world.by_hand(Hand::Break), DOES_NOT_COMPILE),
     ),
-    ("the registry is away", Builds(|world| world.faults.build_fails = true, NO_REGISTRY)),
-    ("the registry is back", Host(|world| world.faults.build_fails = false)),
-    ("a developer merges a change that compiles again", Host(|world| world.by_hand(Hand::Fix))),
-    ("a developer merges a change that crashes at its start", Host(World::begin_crashing)),
-    ("a developer merges a change that forgets the route", Host(World::begin_forgetting_the_route)),
-    ("a developer merges a change that mends it", Host(World::mend_source)),
-    ("somebody runs docker compose up -d --build", Host(World::compose_up_build)),
+    ("the registry is away", FailingBuilds(|world| world.faults.build_fails = true, NO_REGISTRY)),
+    ("the registry is back", Change(|world| world.faults.build_fails = false)),
+    ("a developer merges a change that compiles again", Change(|world| world.by_hand(Hand::Fix))),
+    ("a developer merges a change that crashes at its start", Change(World::begin_crashing)),
+    ("a developer merges a change that forgets the route", Change(World::begin_forgetting_the_route)),
+    ("a developer merges a change that mends it", Change(World::mend_source)),
+    ("somebody runs docker compose up -d --build", Change(World::compose_up_build)),
     (
         "in 30 seconds somebody runs docker compose up -d, which takes 20 seconds",
         Later {
@@ -68,9 +68,12 @@ pub(super) const SENTENCES: &[(&str, Happening)] = &[
             change: World::compose_up,
         },
     ),
-    ("somebody stops the container of api", Host(|world| world.by_hand(Hand::Stop))),
-    ("somebody removes the container of api", Host(|world| world.by_hand(Hand::Remove))),
-    ("somebody changes the environment of api in compose.yaml", Host(|world| world.by_hand(Hand::Configure))),
+    ("somebody stops the container of api", Change(|world| world.by_hand(Hand::Stop))),
+    ("somebody removes the container of api", Change(|world| world.by_hand(Hand::Remove))),
+    (
+        "somebody changes the environment of api in compose.yaml",
+        Change(|world| world.by_hand(Hand::Configure)),
+    ),
     (
         "in 60 seconds somebody runs docker image prune --all",
         Later {
@@ -80,12 +83,12 @@ pub(super) const SENTENCES: &[(&str, Happening)] = &[
         },
     ),
     ("in 20 seconds somebody presses Ctrl-C", Interrupt { after: TimeDelta::seconds(20) }),
-    ("the engine stops", Host(|world| world.engine_away = true)),
-    ("the engine is back", Host(|world| world.engine_away = false)),
-    ("the engine restarts, and starts api a moment later", Host(|world| world.restart_engine(true))),
-    ("the engine restarts, and leaves api down", Host(|world| world.restart_engine(false))),
-    ("the server of api loses the route", Host(|world| world.faults.route_lost = true)),
-    ("the server of api finds the route again", Host(|world| world.faults.route_lost = false)),
+    ("the engine stops", Change(|world| world.engine_away = true)),
+    ("the engine is back", Change(|world| world.engine_away = false)),
+    ("the engine restarts, and starts api a moment later", Change(|world| world.restart_engine(true))),
+    ("the engine restarts, and leaves api down", Change(|world| world.restart_engine(false))),
+    ("the server of api loses the route", Change(|world| world.faults.route_lost = true)),
+    ("the server of api finds the route again", Change(|world| world.faults.route_lost = false)),
     ("undrift will be killed before its next step has an effect", Killed(Kill::Before)),
     ("undrift will be killed as its next step ends", Killed(Kill::After)),
 ];
@@ -94,12 +97,9 @@ pub(super) const SENTENCES: &[(&str, Happening)] = &[
 pub(super) fn find(text: &str) -> Result<(&str, Happening), String> {
     let (project, sentence) =
         text.split_once(": ").filter(|(name, _)| !name.contains(' ')).unwrap_or(("backoffice", text));
-    let found = SENTENCES.iter().find(|(known, _)| *known == sentence);
-    let known = || SENTENCES.iter().map(|(known, _)| ["  * ", known, "\n"].concat()).collect::<String>();
-    let happening = found.map(|(_, happening)| *happening);
-    Ok((
-        project,
-        happening
-            .ok_or_else(|| format!("nothing is known of `{sentence}`; what may happen is:\n{}", known()))?,
-    ))
+    if let Some((_, happening)) = SENTENCES.iter().find(|(known, _)| *known == sentence) {
+        return Ok((project, *happening));
+    }
+    let known: String = SENTENCES.iter().map(|(known, _)| ["  * ", known, "\n"].concat()).collect();
+    Err(format!("nothing is known of `{sentence}`; what may happen is:\n{known}"))
 }
