@@ -5,9 +5,9 @@
 //! code of the command line has printed, on the host in memory and in simulated time. A test plays each of them and compares
 //! the whole text. `UNDRIFT_UPDATE_TRANSCRIPTS=1` writes what came out instead.
 //!
-//! Besides, [`aftermath`] holds what must be so at the end of every scenario.
+//! Besides, [`invariants`] holds what must be so at the end of every scenario.
 
-mod aftermath;
+mod invariants;
 mod machine;
 mod projects;
 mod scenario;
@@ -41,7 +41,7 @@ fn play(name: &str) {
         assert!(text == played, "{}", difference(name, &text, &played));
     }
     assert!(played.lines().count() <= LONGEST, "{name} has more than {LONGEST} lines");
-    aftermath::check(&mut scenario);
+    invariants::check(&mut scenario);
 }
 
 /// The lines from the first to the last that differ.
