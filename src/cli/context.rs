@@ -391,12 +391,13 @@ pub(super) fn start_logging(global: &Global, default: &str) -> Result<(), Failur
 pub(super) fn with_log<T>(
     screen: &(impl Write + Clone + Send + Sync + 'static),
     clock: crate::reconcile::fake::VirtualClock,
+    filter: &str,
     work: impl FnOnce() -> T,
 ) -> T {
     let screen = screen.clone();
     let log = tracing_subscriber::fmt::layer().with_ansi(false).with_timer(clock);
     let log = log.with_writer(move || one_line::text_on(screen.clone()));
-    let filter = EnvFilter::new(super::DEFAULT_LOG).and(filter_fn(is_shown));
+    let filter = EnvFilter::new(filter).and(filter_fn(is_shown));
     tracing::subscriber::with_default(tracing_subscriber::registry().with(log.with_filter(filter)), work)
 }
 

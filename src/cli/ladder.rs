@@ -7,7 +7,7 @@ use crate::{
     api::{
         Desired, DriftReason, Layer, Reason, RouteStatus, ServiceStatus, StallReason, Step, UnknownReason,
     },
-    decide::{Diagnosis, HeldBack, LayerVerdict, Repair, RepairOption, UnknownLayer},
+    decide::{Decision, Diagnosis, HeldBack, LayerVerdict, Repair, RepairOption, UnknownLayer},
     reconcile::Assessment,
 };
 
@@ -21,6 +21,9 @@ pub(super) fn write(
     writeln!(out, "{}  {}", style.bold(desired.name()), style.dim(&desired.directory.display().to_string()))?;
     if let Some(held_back) = &looked.decision.held_back {
         writeln!(out, "  {}", style.yellow(&why_held_back(held_back)))?;
+    }
+    if let Some(activity) = &looked.decision.waits_for {
+        writeln!(out, "  {}", style.yellow(&clean(activity)))?;
     }
     let mut rows = vec![heading(&["SERVICE", "SOURCE", "ARTIFACT", "CONTAINER", "ROUTE", "AUTH"])];
     let services = looked.decision.services.iter().zip(&looked.object.status.services);
@@ -88,7 +91,7 @@ fn words(out: &mut dyn Write, style: Style, looked: &Assessment) -> io::Result<(
             let place = style.yellow(&format!("{}: {}", diagnosis.service, note.reason));
             writeln!(out, "\n  {place}  {}", clean(&note.message))?;
         }
-        if let Some(help) = help(option, looked.decision.held_back.as_ref()) {
+        if let Some(help) = help(option, &looked.decision) {
             writeln!(out, "    {} {}", style.dim("→"), clean(&help))?;
         }
     }
@@ -127,19 +130,20 @@ fn wait(reason: &Reason) -> &'static str {
 }
 
 /// What would repair it, in words; where undrift must not, why it does not.
-fn help(option: &RepairOption, held_back: Option<&HeldBack>) -> Option<String> {
+fn help(option: &RepairOption, decision: &Decision) -> Option<String> {
     match &option.repair {
         Repair::Nothing => None,
         Repair::Steps(steps, at) => {
             let service = std::slice::from_ref(&option.service);
             let steps: Vec<String> = steps.iter().map(|step| in_words(*step, service)).collect();
             let steps = steps.join(", then ");
-            if let Some(held_back) = held_back {
+            if let Some(held_back) = &decision.held_back {
                 return Some(format!("no step while {}; otherwise {steps}", held_back_in_a_word(held_back)));
             }
             let at = at.map(|at| format!(", not before {}", at.format("%H:%M:%S UTC"))).unwrap_or_default();
             let rate = option.rate_exceeded.as_ref().map(|why| format!("; RateExceeded: {why}"));
-            Some(format!("apply would {steps}{at}{}", rate.unwrap_or_default()))
+            let quiet = if decision.waits_for.is_some() { "wait for that, and then " } else { "" };
+            Some(format!("apply would {quiet}{steps}{at}{}", rate.unwrap_or_default()))
         }
         Repair::Wait { reason, .. } => Some(wait(reason).into()),
         Repair::Stalled { reason, message } if GIVEN_UP.iter().any(|given_up| reason.is(*given_up)) => {

@@ -35,7 +35,7 @@ use std::{env, io::Write, process::ExitCode};
 
 use clap::Parser;
 
-use args::{AuditVerb, Cli, IncidentVerb, Verb};
+use args::{AuditVerb, Cli, IncidentVerb, LogFormat, Verb};
 use context::{Context, Failure};
 use machine::{LocalMachine, Machine};
 
@@ -56,7 +56,7 @@ pub fn main() -> ExitCode {
     };
     let machine = LocalMachine;
     let mut context = Context::new(&cli.global, &machine);
-    if let Err(error) = context::start_logging(&cli.global, default_log(&cli.verb)) {
+    if let Err(error) = context::start_logging(&cli.global, default_log(&cli.verb, cli.global.log_format)) {
         context.fail(&error, output_of(&cli.verb));
         return ExitCode::from(ERROR);
     }
@@ -77,13 +77,15 @@ fn run_verb(context: &mut Context<'_>, machine: &impl Machine, verb: &Verb) -> u
     }
 }
 
-/// What a verb logs that ends by itself: what it prints says the rest.
-const DEFAULT_LOG: &str = "undrift=warn";
-
 /// A daemon that heals without a word would be found out by its trail alone. What the libraries log is for those who ask for
 /// it: undrift reports what their failures mean, once.
-const fn default_log(verb: &Verb) -> &'static str {
-    if matches!(verb, Verb::Run(_)) { "undrift=info" } else { DEFAULT_LOG }
+const fn default_log(verb: &Verb, format: LogFormat) -> &'static str {
+    match (verb, format) {
+        (Verb::Run(_), _) => "undrift=info",
+        // A person reads of each stall and rollback in the lines of progress.
+        (Verb::Apply(_), LogFormat::Text) => "undrift=warn,undrift::reconcile::journal=error",
+        _ => "undrift=warn",
+    }
 }
 
 fn dispatch(context: &mut Context<'_>, machine: &impl Machine, verb: &Verb) -> Result<u8, Failure> {

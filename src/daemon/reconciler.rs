@@ -206,7 +206,7 @@ impl<H: Host + 'static> DaemonContext<H> {
         let failures = self.sessions.failed(name);
         if failures == 1 {
             let (reason, error) = (error.reason(), in_full(&self.store, error));
-            tracing::warn!(object = name, %reason, %error, "nothing can be said of the object");
+            tracing::warn!(object = name, reason = reason.as_str(), %error, "nothing can be said of the object");
         }
         let object = unseen(Some(&self.store), desired, error, now());
         if is_record_of(&self.store, name, &self.host.endpoint())

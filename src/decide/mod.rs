@@ -144,6 +144,8 @@ pub struct Decision {
     pub held_back: Option<HeldBack>,
     /// The variables whose other value alone makes the project another one than in the last verified state.
     pub environment_differs: Vec<String>,
+    /// The sign that somebody else is at work on the project, where a step waits for that, in words.
+    pub waits_for: Option<String>,
 }
 
 /// What keeps undrift from taking any step for an object.
@@ -193,7 +195,9 @@ pub fn decide(inputs: Inputs<'_>) -> Decision {
     let held_back = held_back(inputs);
     let plan = if held_back.is_none() { plan::plan(&repair_options, |_| true) } else { Vec::new() };
     let next = plan::next(inputs, &services, &repair_options);
-    Decision { services, repair_options, plan, next, attempts, held_back, environment_differs }
+    let waits_for = inputs.observed.external_activity.clone();
+    let waits_for = waits_for.filter(|_| held_back.is_none() && !plan.is_empty());
+    Decision { services, repair_options, plan, next, attempts, held_back, environment_differs, waits_for }
 }
 
 /// What keeps undrift from taking any step for this object. A person's word comes first: it says why.

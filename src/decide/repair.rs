@@ -27,6 +27,8 @@ pub struct RepairOption {
     /// Whether a build of it must not share its command with other services: one that fails ends the others of the
     /// same command, and would do so again and again. One that healed its service was no such build.
     pub build_separately: bool,
+    /// Why its first step waits for its time, in words, where that is a backoff.
+    pub backs_off: Option<String>,
     /// Why a repair that could be done waits for the rate, in words, if it does. What is down may be started meanwhile.
     pub rate_exceeded: Option<String>,
     /// When a service that something else ends each time is started once more, although its budget is spent.
@@ -77,6 +79,8 @@ pub(super) fn option(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis
         started_again_at = kept_running::started_again(inputs, rows, seen, diagnosis, &repair).map(|s| s.at);
         (repair, rate_exceeded) = rate::limited(inputs, seen, diagnosis, repair);
     }
+    let backs_off =
+        diagnosis.drift.as_ref().and_then(|drift| backs_off(inputs, rows, drift, &service, &repair));
     let was_in_vain = |row: &&Attempt| row.layer == Layer::Artifact && row.attempts > 0 && !row.healed;
     let build_separately = rows.iter().filter(|row| row.service == service).any(|row| was_in_vain(&row));
     RepairOption {
@@ -84,10 +88,28 @@ pub(super) fn option(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis
         why,
         repair,
         build_separately,
+        backs_off,
         rate_exceeded,
         started_again_at,
         order: StepOrder::default(),
     }
+}
+
+/// Which attempt a step waits for, or that one of another source was in vain: whoever waits is to know for what.
+fn backs_off(
+    inputs: Inputs<'_>,
+    rows: &[Attempt],
+    drift: &Drift,
+    service: &str,
+    repair: &Repair,
+) -> Option<String> {
+    let Repair::Steps(_, Some(at)) = repair else { return None };
+    let seen = inputs.observed.service(service).filter(|_| *at > inputs.now)?;
+    let attempts = inputs.desired.object.spec.reconcile.attempts;
+    Some(match attempts::row(inputs, rows, seen, drift) {
+        Some(row) => format!("attempt {} of {attempts} is next: {}", row.attempts + 1, drift.message),
+        None => format!("earlier repairs were in vain, so the next one waits: {}", drift.message),
+    })
 }
 
 fn repair(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis) -> Repair {

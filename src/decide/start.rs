@@ -4,6 +4,8 @@
 //! image, the image itself is owed a new chance. A context that changes by itself (a log in it, a database) must not be:
 //! it would be built, and perhaps rolled back, again and again for ever.
 
+use std::collections::BTreeSet;
+
 use chrono::TimeDelta;
 
 use super::Inputs;
@@ -61,7 +63,9 @@ pub(super) fn not_before(
     let in_vain = of_drift().filter(|row| !row.healed).count();
     // Where the source is to be enforced, a context that changes by itself is built well each time, and each time in vain.
     let rebuilt = if drift.reason == DriftReason::SourceChanged { of_drift().count() } else { 0 };
-    let given_up = earlier().filter(|row| row.gave_up.is_some()).count();
+    // One start may have been given up at several drifts: it was one chance all the same.
+    let given_up = earlier().filter(|row| row.gave_up.is_some()).map(|row| &row.source_digest);
+    let given_up = given_up.collect::<BTreeSet<_>>().len();
     let fruitless = in_vain.saturating_sub(1).max(given_up);
     let doubled = match fruitless.checked_sub(1) {
         Some(doubled) => u32::try_from(doubled).unwrap_or(u32::MAX).min(20),

@@ -209,7 +209,7 @@ impl Journal<'_> {
         if snapshot.history.incident.is_none() {
             return Ok(false);
         }
-        tracing::warn!(%reason, why = message, "stalled");
+        tracing::warn!(reason = reason.as_str(), why = message, "stalled");
         let mut evidence = json!({ "reason": reason, "message": message });
         if !snapshot.decision.attempts.is_empty() {
             evidence["attempts"] = json!(snapshot.decision.attempts);

@@ -215,9 +215,10 @@ impl<H: Host> Reconciler<H> {
         for option in &snapshot.decision.repair_options {
             let (why, until) = match &option.repair {
                 decide::Repair::Wait { message, until, .. } => (message, *until),
-                decide::Repair::Steps(_, Some(at)) => match &option.rate_exceeded {
-                    Some(exceeded) => (exceeded, *at),
-                    None => (&option.why, until),
+                decide::Repair::Steps(_, Some(at)) => match (&option.rate_exceeded, &option.backs_off) {
+                    (Some(exceeded), _) => (exceeded, *at),
+                    (None, Some(backs_off)) => (backs_off, *at),
+                    (None, None) => (&option.why, until),
                 },
                 _ => continue,
             };

@@ -14,7 +14,7 @@ use super::{
     sentences::{self, Happening},
     stand_ins::StandIns,
 };
-use crate::cli::{args::Cli, context, context::Context, run_verb};
+use crate::cli::{args::Cli, context, context::Context, default_log, run_verb};
 
 /// What a shell says of a command that was killed: 128 and `SIGKILL`.
 const KILLED: u8 = 137;
@@ -114,7 +114,8 @@ impl Scenario {
         let state = ["--state-dir".to_owned(), self.state().display().to_string()];
         let cli = Cli::try_parse_from(typed.chain(state)).map_err(|error| error.to_string())?;
         let mut context = Context::new(&cli.global, machine);
-        let exit = context::with_log(&machine.screen, machine.clock.clone(), || {
+        let log = default_log(&cli.verb, cli.global.log_format);
+        let exit = context::with_log(&machine.screen, machine.clock.clone(), log, || {
             run_verb(&mut context, machine, &cli.verb)
         });
         // Its writers are flushed as at the end of a process.

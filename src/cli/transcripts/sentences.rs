@@ -35,12 +35,12 @@ failed to solve: process \"/bin/sh -c npm run build\" did not complete successfu
 
 /// The same of a base image that it cannot fetch.
 const NO_REGISTRY: &str = "\
-#2 [api internal] load metadata for docker.io/library/node:24
-#2 ERROR: failed to do request: Head \"https://registry-1.docker.io/v2/library/node/manifests/24\": dial tcp: i/o timeout
+#2 [api internal] load metadata for registry.example/node:24
+#2 ERROR: failed to do request: Head \"https://registry.example/v2/node/manifests/24\": dial tcp: i/o timeout
 ------
- > [api internal] load metadata for docker.io/library/node:24:
+ > [api internal] load metadata for registry.example/node:24:
 ------
-failed to solve: node:24: failed to resolve source metadata for docker.io/library/node:24: dial tcp: i/o timeout";
+failed to solve: node:24: failed to resolve source metadata for registry.example/node:24: dial tcp: i/o timeout";
 
 /// Every sentence. `shop: ` before it says that it is about the second project.
 pub(super) const SENTENCES: &[(&str, Happening)] = &[

@@ -159,6 +159,7 @@ impl JobOrder<'_> {
             why,
             repair: Repair::Steps(steps.clone(), dependent.not_before),
             build_separately: false,
+            backs_off: None,
             rate_exceeded: None,
             started_again_at: None,
             order: StepOrder { phase: UpPhase::Anybody, after, on_behalf_of: Vec::new() },

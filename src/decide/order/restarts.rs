@@ -37,6 +37,7 @@ pub(super) fn restarts(inputs: Inputs<'_>, repair_options: &[RepairOption]) -> V
                 why: format!("it restarts with {with} (`restart: true`), which {done}"),
                 repair: Repair::Steps(vec![Step::Restart], at),
                 build_separately: false,
+                backs_off: None,
                 rate_exceeded: None,
                 started_again_at: None,
                 order: StepOrder { after, ..StepOrder::default() },

@@ -176,6 +176,15 @@ fn after_a_rollback_the_first_other_source_waits_too_and_a_rollback_never_does()
     let history = History { attempts: vec![gave_up], ..history() };
     assert_eq!(next(&of_source("1"), &history, 1), Next::Wait(at(600)));
     assert!(matches!(next(&of_source("1"), &history, 600), Next::Execute(_)));
+    // One source that was given up at two drifts was one chance.
+    let of_route =
+        Attempt { layer: Layer::Route, reason: DriftReason::Absent, ..history.attempts[0].clone() };
+    let of_both =
+        History { attempts: vec![history.attempts[0].clone(), of_route.clone()], ..history.clone() };
+    assert_eq!(next(&of_source("1"), &of_both, 1), Next::Wait(at(600)));
+    let another = Attempt { source_digest: Some("another".into()), ..of_route };
+    let of_two = History { attempts: vec![history.attempts[0].clone(), another], ..history.clone() };
+    assert_eq!(next(&of_source("1"), &of_two, 1), Next::Wait(at(1_200)), "two of them were two");
     let repaired = History { incident: after_a_repair(&incident()).incident, ..history };
     let mut dying = dying();
     dying.services[0].source.digest = Fact::Known(Some("1".into()));
