@@ -46,7 +46,7 @@ use crate::{
     files,
     host::{Host, LocalHost},
     manifest::{self, ManifestErrors, ManifestSource},
-    reconcile::{ReconcileError, deregister, hold_registration, now, register},
+    reconcile::{ReconcileError, deregister, hold_registration, register},
     runtime::Controller,
     store::{Store, StoreError},
 };
@@ -289,11 +289,11 @@ impl<H: Host + 'static> DaemonContext<H> {
             match (self.objects.get(name), &faults) {
                 _ if parting.contains(name) => {}
                 (Some(desired), _) => register(&self.store, name, &desired.manifest)?,
-                (None, None) => deregister(&self.store, name, NOT_DECLARED, now())?,
+                (None, None) => deregister(&self.store, name, NOT_DECLARED, self.store.now())?,
                 // It may be in one of those that are not valid.
                 (None, Some(faults)) => {
                     let why = format!("no manifest that is valid declares it: {faults}");
-                    hold_registration(&self.store, name, &why, now())?;
+                    hold_registration(&self.store, name, &why, self.store.now())?;
                     self.objects.add_undecided(name);
                 }
             }

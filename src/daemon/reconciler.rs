@@ -27,8 +27,8 @@ use crate::{
     },
     host::{Host, HostError},
     reconcile::{
-        Action, ActiveProjects, EnvironmentTrust, EventSink, ReconcileError, ReconcileOutcome, Reconciler,
-        Session, in_full, is_record_of, now, unseen,
+        Action, ActiveProjects, Clock, EnvironmentTrust, EventSink, ReconcileError, ReconcileOutcome,
+        Reconciler, Session, in_full, is_record_of, unseen,
     },
     runtime::{Reconcile, Requeue, jittered},
     store::{Store, StoreError},
@@ -94,7 +94,7 @@ impl<H: Host + 'static> Reconcile<String> for DaemonContext<H> {
         }
         // In this order: whoever is to be answered has had the session refreshed before.
         self.subscribers.begin(&name);
-        let mut session = self.sessions.take(&name).unwrap_or_else(|| Session::new(now()));
+        let mut session = self.session(&name);
         if let Err(error) = self.register_added(&desired) {
             self.sessions.put(&name, session);
             return self.registration_failed(&desired, &error);
@@ -107,7 +107,7 @@ impl<H: Host + 'static> Reconcile<String> for DaemonContext<H> {
             }
             // After an outage everything is looked at as if for the first time.
             Err(error) => {
-                self.sessions.put(&name, session.restart(now()));
+                self.sessions.put(&name, session.restart(self.store.now()));
                 self.failed(&desired, &error)
             }
         }
@@ -140,7 +140,7 @@ impl<H: Host + 'static> DaemonContext<H> {
             stop: self.stop.clone(),
             cancel: self.cancel.clone(),
             events: self.event_sink(),
-            clock: Arc::new(now),
+            clock: clock_of(&self.store),
             is_current: Arc::new(move |desired: &Desired| {
                 objects.get(desired.name()).is_some_and(|now| *now == *desired)
             }),
@@ -179,17 +179,17 @@ impl<H: Host + 'static> DaemonContext<H> {
         match outcome.action {
             Action::Again => Requeue::Now,
             // The interval is a promise: in a backoff of hours the status is not to be hours old.
-            Action::At(time) => Requeue::At(at(time).min(resync(desired))),
+            Action::At(time) => Requeue::At(self.at(time).min(resync(desired))),
             Action::Paced(time) => {
                 self.answer(name, &outcome.object, false, None);
-                Requeue::At(at(time).min(resync(desired)))
+                Requeue::At(self.at(time).min(resync(desired)))
             }
             Action::AfterBuild => self.block(name, BlockedOn::Builds),
             Action::AfterStep => self.block(name, BlockedOn::Project(outcome.project.clone())),
             Action::Rest | Action::Stalled => {
                 self.answer(name, &outcome.object, outcome.reconciled, None);
                 let resync = resync(desired);
-                Requeue::At(outcome.latest.map_or(resync, |latest| at(latest).min(resync)))
+                Requeue::At(outcome.latest.map_or(resync, |latest| self.at(latest).min(resync)))
             }
         }
     }
@@ -208,7 +208,7 @@ impl<H: Host + 'static> DaemonContext<H> {
             let (reason, error) = (error.reason(), in_full(&self.store, error));
             tracing::warn!(object = name, reason = reason.as_str(), %error, "nothing can be said of the object");
         }
-        let object = unseen(Some(&self.store), desired, error, now());
+        let object = unseen(Some(&self.store), desired, error, self.store.now());
         if is_record_of(&self.store, name, &self.host.endpoint())
             && let Err(error) = self.store.save_object(&object)
         {
@@ -238,7 +238,12 @@ impl<H: Host + 'static> DaemonContext<H> {
         let name = desired.name();
         let message = in_full(&self.store, error);
         tracing::error!(object = name, error = %message, "the new watch could not be recorded");
-        self.answer(name, &unseen(Some(&self.store), desired, error, now()), false, Some(&message));
+        self.answer(
+            name,
+            &unseen(Some(&self.store), desired, error, self.store.now()),
+            false,
+            Some(&message),
+        );
         Requeue::At(Instant::now() + RECORD_RETRY)
     }
 
@@ -249,7 +254,7 @@ impl<H: Host + 'static> DaemonContext<H> {
         self.subscribers.begin(name);
         self.answer(
             name,
-            &unseen(Some(&self.store), desired, error, now()),
+            &unseen(Some(&self.store), desired, error, self.store.now()),
             false,
             Some(&in_full(&self.store, error)),
         );
@@ -270,6 +275,17 @@ impl<H: Host + 'static> DaemonContext<H> {
         kept.and(idle).and(stopped.map(drop))
     }
 
+    /// What one look hands to the next; for the first one it begins now.
+    fn session(&self, name: &str) -> Session {
+        let now = self.store.now();
+        self.sessions.take(name, now).unwrap_or_else(|| Session::new(now))
+    }
+
+    /// A time of the wall clock as one of the timer.
+    fn at(&self, time: Time) -> Instant {
+        Instant::now() + (time - self.store.now()).to_std().unwrap_or_default()
+    }
+
     /// A status that was recorded before a step, or in the middle of a verification, has undrift at work.
     fn nobody_is_at_work(&self) -> Result<(), StoreError> {
         for name in self.objects.names() {
@@ -281,7 +297,7 @@ impl<H: Host + 'static> DaemonContext<H> {
             let Some(reconciling) = reconciling else { continue };
             reconciling.status = ConditionStatus::False;
             reconciling.reason = StandingReason::Idle.into();
-            reconciling.last_transition_time = now();
+            reconciling.last_transition_time = self.store.now();
             self.store.save_object(&object)?;
         }
         Ok(())
@@ -349,9 +365,10 @@ fn seed(name: &str) -> u64 {
     RandomState::new().hash_one(name)
 }
 
-/// A time of the wall clock as one of the timer.
-fn at(time: Time) -> Instant {
-    Instant::now() + (time - now()).to_std().unwrap_or_default()
+/// The clock that dates the records.
+fn clock_of(store: &Arc<Store>) -> Clock {
+    let store = Arc::clone(store);
+    Arc::new(move || store.now())
 }
 
 #[cfg(test)]

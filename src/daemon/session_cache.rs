@@ -6,9 +6,9 @@ use std::{
 };
 
 use crate::{
-    api::Object,
+    api::{Object, Time},
     host::reference,
-    reconcile::{Session, now},
+    reconcile::Session,
 };
 
 /// What a daemon remembers of its objects.
@@ -46,11 +46,11 @@ struct EngineIdentity {
 
 impl SessionCache {
     /// Takes the session of an object, for one reconcile.
-    pub(super) fn take(&self, object: &str) -> Option<Session> {
+    pub(super) fn take(&self, object: &str, now: Time) -> Option<Session> {
         let mut inner = self.lock();
         let session = inner.sessions.remove(object);
         inner.blocked.remove(object);
-        if inner.fresh.remove(object) { session.map(|session| session.restart(now())) } else { session }
+        if inner.fresh.remove(object) { session.map(|session| session.restart(now)) } else { session }
     }
 
     pub(super) fn put(&self, object: &str, session: Session) {
@@ -138,6 +138,7 @@ impl SessionCache {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reconcile::now;
 
     #[test]
     fn what_is_not_known_yet_may_be_meant() {
@@ -164,12 +165,12 @@ mod tests {
         let is_old =
             |taken: Option<Session>| taken.is_some_and(|taken| taken.began() == chrono::DateTime::UNIX_EPOCH);
         sessions.put("shop", session());
-        assert!(is_old(sessions.take("shop")));
+        assert!(is_old(sessions.take("shop", now())));
         sessions.refresh("shop");
         // One that was out while it was asked for is not given again either.
         sessions.put("shop", session());
-        assert!(!is_old(sessions.take("shop")));
+        assert!(!is_old(sessions.take("shop", now())));
         sessions.put("shop", session());
-        assert!(is_old(sessions.take("shop")));
+        assert!(is_old(sessions.take("shop", now())));
     }
 }

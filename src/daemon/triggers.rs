@@ -9,7 +9,7 @@ use crate::{
     api::Desired,
     causes::with_causes,
     host::{Host, engine::Change},
-    reconcile::{ReconcileError, deregister, in_full, now, register},
+    reconcile::{ReconcileError, deregister, in_full, register},
     runtime::debounce,
 };
 
@@ -136,7 +136,7 @@ impl<H: Host + 'static> DaemonContext<H> {
     /// Records that nobody watches an object any more; whether it could. Until then its last status stands, which may call
     /// it fine.
     fn deregister_object(&self, name: &str, why: &str) -> bool {
-        let ended = deregister(&self.store, name, why, now());
+        let ended = deregister(&self.store, name, why, self.store.now());
         if let Err(error) = &ended {
             let error = in_full(&self.store, error);
             tracing::error!(object = name, %error, "the end of the watch could not be recorded");

@@ -320,6 +320,12 @@ impl Store {
         error.in_full(&self.dir)
     }
 
+    /// What time it is, by the clock that dates the records.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        (self.clock)()
+    }
+
     /// The folder that it is in.
     #[must_use]
     pub fn dir(&self) -> &Path {

@@ -15,7 +15,7 @@ use crate::{
     api::{ConditionStatus, ConditionType, Duration, Object, ObjectList},
     files,
     host::Host,
-    reconcile::{current_objects, now},
+    reconcile::current_objects,
     store::{Instructions, Store},
 };
 
@@ -24,7 +24,7 @@ pub(super) async fn list<H: Host + 'static>(
     State(shared): State<Arc<DaemonContext<H>>>,
 ) -> Result<Json<ObjectList>, ApiError> {
     read(&shared, |store| {
-        let objects = current_objects(store, now())?.into_iter().map(|current| current.object);
+        let objects = current_objects(store, store.now())?.into_iter().map(|current| current.object);
         Ok(Json(ObjectList::new(objects.collect())))
     })
     .await
@@ -39,7 +39,7 @@ pub(super) async fn one<H: Host + 'static>(
 }
 
 fn current_object(store: &Store, name: &str) -> Result<Object, ApiError> {
-    let mut objects = current_objects(store, now())?.into_iter().map(|current| current.object);
+    let mut objects = current_objects(store, store.now())?.into_iter().map(|current| current.object);
     let found = objects.find(|object| object.declared.metadata.name == name);
     found.ok_or_else(|| ApiError::no_such_object(name))
 }
@@ -70,7 +70,7 @@ pub(super) async fn suspend<H: Host + 'static>(
         return Err(ApiError::usage("the reason is empty: say why, for whoever reads the trail"));
     }
     instruct(&shared, peer, name, move |person, object| {
-        let until = asked.duration.map(|duration| now() + duration.delta());
+        let until = asked.duration.map(|duration| person.store().now() + duration.delta());
         person.suspend(&object.declared.metadata.name, until, &asked.reason)?;
         Ok(())
     })

@@ -133,7 +133,7 @@ async fn what_is_not_declared_any_more_is_never_looked_at_again() {
 #[tokio::test(start_paused = true)]
 async fn who_is_suspended_is_looked_at_when_that_ends() {
     let fixture = DaemonFixture::new(World::incident());
-    let until = now() + chrono::TimeDelta::seconds(60);
+    let until = crate::reconcile::now() + chrono::TimeDelta::seconds(60);
     fixture.shared.store.suspend("backoffice", Some(until), "a test").unwrap();
     let wait = fixture.wait_at_rest().await;
     assert!(wait <= 60 * SECOND && wait > 40 * SECOND, "{wait:?}");

@@ -91,7 +91,11 @@ async fn an_object_is_not_looked_at_before_its_new_watch_is_recorded() {
     let mut waiting = fixture.shared.subscribers.subscribe("backoffice");
     assert_eq!(fixture.wait_after_reconcile().await, RECORD_RETRY);
     assert_eq!((looks(), fixture.ready_reason().as_str()), (before, "NotWatched"));
-    let session = fixture.shared.sessions.take("backoffice").expect("what is remembered is not lost over it");
+    let session = fixture
+        .shared
+        .sessions
+        .take("backoffice", crate::reconcile::now())
+        .expect("what is remembered is not lost over it");
     fixture.shared.sessions.put("backoffice", session);
     let reply = waiting.recv().await;
     let Some(crate::daemon::Reply::Result(outcome)) = reply else { panic!("no outcome: {reply:?}") };
