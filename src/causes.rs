@@ -1,8 +1,8 @@
-//! Errors in full, for whoever prints them.
+//! Errors with their causes, for printing.
 
 use std::error::Error;
 
-/// An error with what it comes from: the messages of the store leave that to whoever prints them.
+/// An error with its causes: the messages of the store leave that to the code that prints them.
 pub(crate) fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -1,4 +1,4 @@
-//! The JSON documents of the recorded state: the same by the command line and by the control socket.
+//! The JSON documents of the recorded state: the same on the command line and at the control socket.
 
 use serde_json::{Value, json};
 
@@ -23,13 +23,13 @@ pub(crate) fn record_list(records: &[AuditRecord]) -> Value {
     json!({ "apiVersion": API_VERSION, "kind": "AuditList", "items": records })
 }
 
-/// A list that is one page of more: `next` is where the next one goes on, or null where there is none.
+/// A list that is one page of more: `next` is where the next one starts, or null at the end.
 pub(crate) fn page(mut list: Value, next: Value) -> Value {
     list["next"] = next;
     list
 }
 
-/// Why there is no answer. The reason is `PascalCase`, and of the contract.
+/// Why a request failed. The reason is `PascalCase`, and part of the contract.
 pub(crate) fn error(reason: &str, message: &str) -> Value {
     json!({ "apiVersion": API_VERSION, "kind": "Error", "reason": reason, "message": message })
 }

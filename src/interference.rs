@@ -1,14 +1,14 @@
-//! Whether somebody else is at work on a Compose project right now, and what a killed command has left there: judged from facts,
-//! without an engine.
+//! Whether somebody else is working on a Compose project right now, and the leftovers of a killed command there: judged from
+//! facts, without an engine.
 //!
-//! | question | from which facts |
+//! | question | facts |
 //! | --- | --- |
-//! | is an `up` at work? [`compose_up`] | the list of containers, the youngest network, grace periods |
+//! | is an `up` running? [`compose_up`] | the list of containers, the youngest network, grace periods |
 //! | is the project being taken down? [`compose_down`] | the engine's events |
 //! | is a service being rolled out? [`roll_out`] | replicas and their ages |
 //! | what did a killed recreate leave? [`leftovers`] | the list of containers |
 //!
-//! What undrift's own steps did is nobody else's work ([`OwnSteps`]). Times are in seconds since 1970, as the engine gives them.
+//! undrift's own steps are not external activity ([`OwnSteps`]). Times are in seconds since 1970, as the engine reports them.
 
 pub(crate) mod compose_down;
 pub(crate) mod compose_up;

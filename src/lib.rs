@@ -1,27 +1,26 @@
 //! undrift: a Kubernetes-style reconciling operator for Docker Compose hosts.
 //!
-//! A platform team declares, in YAML, which services a host must run, which modules must exist inside the
-//! running containers and which status each route must answer. undrift observes the host, names the first
-//! [layer](api::Layer) at which the declaration and the host part, repairs exactly that, and proves the repair
-//! before it says *reconciled*.
+//! A platform team declares, in YAML, which services a host must run, which modules must exist inside the running containers
+//! and which status each route must answer. undrift observes the host, names the first [layer](api::Layer) at which the host
+//! differs from the declaration, repairs exactly that, and verifies the repair before it reports *reconciled*.
 //!
 //! Dependencies point downwards only:
 //!
-//! | room | what it holds | what it may do |
+//! | room | holds | may |
 //! | --- | --- | --- |
 //! | `cli` | one file per verb, the screen and the JSON | print |
-//! | `daemon` | what the loop runs for: triggers become names of objects, a name a reconcile; persons at the socket | call the rooms below |
+//! | `daemon` | what the loop runs for: triggers become names of objects, a name a reconcile; requests at the socket | call the rooms below |
 //! | [`runtime`] | the loop: which key runs when, and never twice at once; knows no Docker and no manifest | tasks and timers |
 //! | [`reconcile`] | the only glue: observe, decide, record, execute, observe | call the rooms below |
 //! | [`host`] | every effect on the host behind one narrow trait | I/O |
 //! | [`store`] | SQLite: audit trail, incidents, status, attempts | I/O in the state folder |
 //! | [`manifest`] | YAML to typed objects, errors that show the line, when to read them again | read and watch files |
-//! | `files` | files that somebody else names: regular ones only, within limits of size and time | read files |
-//! | `secret` | pure: names of secrets, and what is secret of a URL | nothing |
-//! | [`decide`] | pure: what was observed to what should happen | nothing |
-//! | [`interference`] | pure: whether somebody else is at work on a project, and what a killed command has left there | nothing |
-//! | [`oracle`] | pure: what the answers of a route say, and which request would settle it | nothing |
-//! | `nearest` | pure: what was meant by a misspelt word | nothing |
+//! | `files` | files at paths that somebody else chose: regular ones only, within limits of size and time | read files |
+//! | `secret` | pure: names of secrets, and the secret parts of a URL | nothing |
+//! | [`decide`] | pure: from an observation to what should happen | nothing |
+//! | [`interference`] | pure: whether somebody else is working on a project, and the leftovers of a killed command there | nothing |
+//! | [`oracle`] | pure: what the answers of a route mean, and which request would settle it | nothing |
+//! | `nearest` | pure: the right word for a misspelt one | nothing |
 //! | [`api`] | pure types | nothing |
 
 pub mod api;

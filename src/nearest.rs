@@ -1,10 +1,10 @@
 //! The right word for a misspelt one.
 
-/// The longest word that is compared; the cost grows with the square.
+/// The longest word to compare; the cost grows with the square.
 const LONGEST: usize = 40;
 
-/// The nearest of the right words, where one is near: a third of its letters may differ, or it is the one that
-/// starts so. Case, dashes and underscores do not count.
+/// The nearest of the right words, if one is near: a third of its letters may differ, or it is the only one with this
+/// prefix. Case, dashes and underscores do not count.
 pub(crate) fn nearest<'w>(word: &str, right: impl IntoIterator<Item = &'w str> + Clone) -> Option<&'w str> {
     if word.len() > LONGEST {
         return None;

@@ -1,7 +1,8 @@
-//! Whether a route is there: what its answers, and those of the paths next to it that must not exist, add up to.
+//! Whether a route exists: combines its answers with those of neighbouring paths that must not exist.
 //!
-//! Whoever asks the server learns here what else is worth asking ([`missing`]), and whoever judges learns what the answers
-//! mean ([`finding`]), so that both follow one rule. What real servers answer is in `docs/what-servers-answer.md`.
+//! The caller that probes the server learns here what else to probe ([`missing`]), and the caller that judges learns what
+//! the answers mean ([`finding`]), so that both follow one rule. The answers of real servers are in
+//! `docs/what-servers-answer.md`.
 
 mod advice;
 mod evidence;
@@ -16,12 +17,12 @@ use crate::api::{
     speaks_of_its_path,
 };
 
-/// What the answers of one place say of a route.
+/// The conclusion from the answers at one place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finding {
-    /// It answers as declared, and other paths answer otherwise. The remark is for a person.
+    /// It answers as declared, and other paths answer differently. The remark is for a person.
     Exposed(Option<String>),
-    /// The same, but a path of the same shape answers as it does: a route with a parameter may be what answers.
+    /// The same, but a path of the same shape answers as it does: the answer may come from a route with a parameter.
     Ambiguous(String),
     /// It does not answer as declared, or its answer shows nothing.
     Broken(DriftReason, String),
@@ -29,7 +30,7 @@ pub enum Finding {
     Unknown(UnknownReason, String),
 }
 
-/// What can still be asked where the answers so far settle nothing.
+/// A further probe if the answers so far settle nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FollowUp {
     /// The control request with credentials.
@@ -38,7 +39,7 @@ pub enum FollowUp {
     OtherMethod,
 }
 
-/// What else is worth asking, if anything.
+/// The next useful probe, if any.
 #[must_use]
 pub fn missing(spec: &RouteSpec, answer: &RouteAnswer) -> Option<FollowUp> {
     if spec.control == Control::Off {
@@ -53,14 +54,14 @@ pub fn missing(spec: &RouteSpec, answer: &RouteAnswer) -> Option<FollowUp> {
     }
     let is_unsettled = match finding(spec, answer) {
         Finding::Ambiguous(_) | Finding::Broken(DriftReason::Indistinguishable, _) => true,
-        // Credentials that find it gone need no more words.
+        // If the credentials show that it is absent, nothing else is needed.
         Finding::Broken(DriftReason::Absent, _) => seen.by_credentials() == ByCredentials::Nothing,
         _ => false,
     };
     (answer.other_method.is_none() && is_unsettled).then_some(FollowUp::OtherMethod)
 }
 
-/// What the answers say.
+/// The conclusion from the answers.
 #[must_use]
 pub fn finding(spec: &RouteSpec, answer: &RouteAnswer) -> Finding {
     let seen = Evidence { spec, answer };
@@ -97,7 +98,7 @@ fn judge(seen: Evidence<'_>) -> Finding {
     }
 }
 
-/// The route answers as it should; the paths that must not exist must not.
+/// The route answers as declared; the paths that must not exist must not.
 fn exposed(seen: Evidence<'_>, status: u16) -> Finding {
     if let ByCredentials::Gone(with) = seen.by_credentials() {
         return gone(seen, status, with);
@@ -133,7 +134,7 @@ fn exposed(seen: Evidence<'_>, status: u16) -> Finding {
     }
 }
 
-/// A name that nobody can have was answered otherwise. A name that fits wherever the route's own fits must be, too: the
+/// A name that nobody can have was answered differently. A name that fits wherever the route's own fits must be, too: the
 /// route may be gone, and a route with a parameter beside it may answer in its place.
 fn beside_its_shape(seen: Evidence<'_>, status: u16) -> Finding {
     match seen.answer.shape.as_ref().map(telling) {
@@ -146,7 +147,7 @@ fn beside_its_shape(seen: Evidence<'_>, status: u16) -> Finding {
     }
 }
 
-/// Last of all: the server names the route's method at the route, and at no path that must not exist.
+/// Last of all: the server lists the route's method at the route, and at no path that must not exist.
 fn by_other_method(seen: Evidence<'_>) -> Option<Finding> {
     let other = seen.answer.other_method.as_ref()?;
     let remark = || format!("told apart from other paths by the answer to {} only", other.method);
@@ -161,7 +162,7 @@ fn gone(seen: Evidence<'_>, without: u16, with: u16) -> Finding {
     )
 }
 
-/// The answer says that the route is not there.
+/// The answer means that the route is absent.
 fn absent(seen: Evidence<'_>, status: u16) -> Finding {
     if seen.by_credentials() == ByCredentials::There || seen.is_named_to_another_method() {
         return Finding::Broken(DriftReason::UnexpectedStatus, advice::hidden(seen, status));
@@ -172,7 +173,7 @@ fn absent(seen: Evidence<'_>, status: u16) -> Finding {
     )
 }
 
-/// Neither as declared, nor what says that the route is not there.
+/// Neither as declared, nor evidence that the route is absent.
 fn unexpected(seen: Evidence<'_>, status: u16) -> Finding {
     match seen.by_credentials() {
         ByCredentials::Gone(with) if speaks_of_its_path(status) => gone(seen, status, with),

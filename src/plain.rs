@@ -1,9 +1,9 @@
-//! Text without what steers a terminal. What commands print, and what a person writes into files, is kept and shown, and must not
-//! move a cursor, clear a screen, begin a line or turn the direction of writing when somebody reads it.
+//! Text without terminal control sequences. undrift keeps and shows the output of commands and the content of files, which must
+//! not move a cursor, clear a screen, begin a line or change the direction of writing when somebody reads it.
 
 use std::{borrow::Cow, fmt::Write as _};
 
-/// Where a terminal is in a text: ECMA-48, as the state machine of the DEC terminals reads it.
+/// A terminal's state within a text: ECMA-48, as the state machine of the DEC terminals reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum EscapeState {
     Text,
@@ -29,13 +29,13 @@ impl EscapeState {
             (Self::StringEscape, c) => Self::Escape.next(c),
             (Self::String, '\u{1b}') => (Self::StringEscape, false),
             (Self::String, '\u{7}' | '\u{9c}') => (Self::Text, false),
-            // No terminal ends a string here, but one without an end must not hide all that follows.
+            // No terminal ends a string here, but an unterminated one must not hide the rest of the text.
             (Self::String, '\n') => (Self::Text, true),
             (Self::String, _) => (Self::String, false),
             (_, '\u{1b}') => (Self::Escape, false),
             (_, '\u{9b}') => (Self::Control, false),
             (_, '\u{90}' | '\u{98}' | '\u{9d}'..='\u{9f}') => (Self::String, false),
-            // Amid a sequence a terminal obeys a control character, and goes on with the sequence.
+            // Within a sequence a terminal executes a control character, and continues the sequence.
             (state, c) if c.is_control() => (state, true),
             (state, c) => state.printable(c),
         }
@@ -57,7 +57,7 @@ impl EscapeState {
     }
 }
 
-/// The characters of the text that belong to no escape sequence. Other control characters are still among them.
+/// The characters of the text that belong to no escape sequence. They still include other control characters.
 pub(crate) fn without_escapes(text: &str) -> impl Iterator<Item = char> {
     let mut state = EscapeState::Text;
     text.chars().filter(move |c| {
@@ -67,23 +67,23 @@ pub(crate) fn without_escapes(text: &str) -> impl Iterator<Item = char> {
     })
 }
 
-/// Characters that reorder the text around them: a line could show something else than it says.
+/// Characters that reorder the text around them: a line could look different from its content.
 pub(crate) const fn is_bidi_control(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}')
 }
 
-/// Characters that some programs take for the end of a line, besides the control characters.
+/// Characters that some programs treat as the end of a line, besides the control characters.
 const fn breaks(c: char) -> bool {
     matches!(c, '\u{2028}' | '\u{2029}')
 }
 
-/// Whether a character does something else than stand in a text.
+/// Whether a character has any effect beyond its own glyph.
 pub(crate) fn steers(c: char) -> bool {
     c.is_control() || is_bidi_control(c) || breaks(c)
 }
 
-/// The text on one line and without what steers a terminal: escape sequences, control characters (C0, C1, DEL) and
-/// those that turn the direction of writing. White space of other kinds becomes a space.
+/// The text on one line and without terminal control: escape sequences, control characters (C0, C1, DEL) and those that
+/// change the direction of writing. White space of other kinds becomes a space.
 #[must_use]
 pub fn clean(text: &str) -> Cow<'_, str> {
     if !text.chars().any(steers) {
@@ -100,11 +100,11 @@ pub fn clean(text: &str) -> Cow<'_, str> {
         .into()
 }
 
-/// A JSON text that says the same, in which nothing steers a terminal. JSON itself demands that of less: of U+0000 to U+001F
+/// An equivalent JSON text without terminal control. JSON itself requires escapes for fewer characters: U+0000 to U+001F
 /// within strings.
 #[must_use]
 pub(crate) fn json(text: &str) -> Cow<'_, str> {
-    // What is below stands between strings: white space.
+    // Characters up to the space occur only between strings, as white space.
     let is_raw = |c: char| c > ' ' && steers(c);
     if !text.chars().any(is_raw) {
         return text.into();
@@ -112,7 +112,7 @@ pub(crate) fn json(text: &str) -> Cow<'_, str> {
     let mut safe = String::with_capacity(text.len() + 16);
     for c in text.chars() {
         if is_raw(c) {
-            // None of them is above U+FFFF. A text takes all that is written to it.
+            // None of them is above U+FFFF. Writing to a `String` never fails.
             let _ = write!(safe, "\\u{:04x}", u32::from(c));
         } else {
             safe.push(c);

@@ -1,7 +1,7 @@
-//! What a container shares with the host around it: networks, names on them, published ports, copied configs, volumes.
+//! The resources that a container shares with the host: networks, names on them, published ports, copied configs, volumes.
 //!
-//! Compose's config hash says nothing of it: a container that was taken off its network, or whose inline config was
-//! edited, has the same hash as before.
+//! Compose's config hash does not cover them: a container that was taken off its network, or whose inline config was edited,
+//! has the same hash as before.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Fact;
 
-/// What the Compose files declare for each container of a service.
+/// The attachments that the Compose files declare for each container of a service.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DeclaredAttachments {
@@ -39,11 +39,11 @@ pub struct DeclaredPort {
     pub target: String,
     /// The host's address; `None` for any.
     pub host: Option<IpAddr>,
-    /// The host's port lies between these two; `None` where the engine chooses.
+    /// The host's port lies between these two; `None` if the engine chooses.
     pub published: Option<(u16, u16)>,
 }
 
-/// What a container is attached to.
+/// The attachments of a container.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Attachments {
@@ -63,7 +63,7 @@ pub struct AttachedNetwork {
     pub id: String,
     /// The names that the container has there.
     pub aliases: BTreeSet<String>,
-    /// The addresses that it has there; none while it does not run.
+    /// The addresses that it has there; empty while it does not run.
     pub addresses: Vec<IpAddr>,
 }
 
@@ -73,27 +73,27 @@ pub struct AttachedNetwork {
 pub struct BoundPort {
     /// The container's port, as the engine writes it: `80/tcp`.
     pub target: String,
-    /// The host's address; `None` where the engine names none.
+    /// The host's address; `None` if the engine reports none.
     pub host: Option<IpAddr>,
     /// The host's port.
     pub published: u16,
 }
 
-/// A config or secret that Compose copies into a container when it creates it: an inline one, or one from the
-/// environment. Its content is nowhere kept.
+/// A config or secret that Compose copies into a container when it creates it: an inline one, or one from the environment.
+/// Its content is not stored anywhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CopiedContent {
-    /// What it is, in words: `config nginx`.
+    /// Its name in words: `config nginx`.
     pub name: String,
     /// Its path in the container.
     pub target: String,
-    /// Whether the container was created with another content than the Compose files have now. Known to differ only
-    /// where nobody has written the file since.
+    /// Whether the container was created with other content than the Compose files have now. Known to differ only if nobody
+    /// has written to the file since.
     pub differs: Fact<bool>,
 }
 
-/// A network that a service joins and Compose makes, against its definition in the Compose files.
+/// A network that a service joins and Compose creates, compared with its definition in the Compose files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NetworkObservation {
@@ -101,11 +101,11 @@ pub struct NetworkObservation {
     pub name: String,
     /// The parts of its definition that differ, in words: `label tier`, `subnet`.
     pub differences: Vec<String>,
-    /// Whether Compose would remove it and make it anew at the next `up` of any service that joins it.
+    /// Whether Compose would recreate it at the next `up` of any service that joins it.
     pub remade: bool,
     /// Whether the ports of a container that joins it are bound on the host.
     pub publishes: bool,
-    /// The other containers that are attached to it, running or not; looked for only where the definition differs.
+    /// The other containers that are attached to it, running or not; listed only if the definition differs.
     pub others: Vec<NetworkUser>,
 }
 
@@ -113,13 +113,13 @@ pub struct NetworkObservation {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum NetworkUser {
-    /// One of another service of the same project, by the service's name.
+    /// A container of another service of the same project, by the service's name.
     Service(String),
-    /// One of another project, or of none, by its own name.
+    /// A container of another project, or of none, by its own name.
     Stranger(String),
 }
 
-/// A volume that a service mounts and Compose makes, against its definition in the Compose files.
+/// A volume that a service mounts and Compose creates, compared with its definition in the Compose files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VolumeObservation {

@@ -1,4 +1,4 @@
-//! What undrift remembers of its repairs of one drift: the budget's memory.
+//! undrift's record of its repairs of one drift: the budget's memory.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,8 +19,8 @@ pub struct Attempt {
     pub layer: Layer,
     /// The reason of the drift.
     pub reason: DriftReason,
-    /// What the repairs start from: the build context's digest, Compose's config hash and, where Compose does not build the
-    /// image, the image; null where not all of it is known.
+    /// The source of the repairs: the build context's digest, Compose's config hash and, if Compose does not build the
+    /// image, the image; null if not all of it is known.
     pub source_digest: Option<String>,
     /// The generation of the spec at the time.
     pub generation: i64,
@@ -28,21 +28,21 @@ pub struct Attempt {
     pub attempts: u32,
     /// The steps that ended well and changed nothing: the next repair goes one step further in the escalation.
     pub tried: Vec<Step>,
-    /// The step that was taken last and whose effect is not judged yet.
+    /// The last step, if its effect is not judged yet.
     pub pending: Option<Step>,
     /// When the last repair began.
     pub last_at: Time,
-    /// Before this nothing is tried again.
+    /// The earliest time of the next attempt.
     pub next_at: Option<Time>,
     /// Why no further repair is tried.
     pub gave_up: Option<Reason>,
-    /// Whether the service was verified after the last repair, which was not in vain.
+    /// Whether the service was verified after the last repair, which had an effect.
     #[serde(default)]
     pub healed: bool,
 }
 
 impl Attempt {
-    /// Whether both are of one drift of one service with one source: one replaces the other.
+    /// Whether both concern one drift of one service with one source: one replaces the other.
     #[must_use]
     pub fn is_of_the_same(&self, other: &Self) -> bool {
         (&self.object, &self.service, self.layer, self.reason, &self.source_digest)

@@ -1,7 +1,7 @@
-//! What is remembered between looks, whoever keeps it.
+//! A memory between observations, whoever keeps it.
 
-/// What a host remembers between looks. Losing it costs time, or leaves unsaid what was known; nothing that is
-/// said becomes wrong by it.
+/// A host's memory between observations. Losing it costs time, or leaves out something that was known; it never makes a
+/// result wrong.
 pub trait Cache: Send + Sync {
     /// The value last put under this key of this space.
     fn get(&self, space: &str, key: &str) -> Option<String>;

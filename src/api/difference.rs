@@ -1,14 +1,14 @@
-//! In what a container differs from what the Compose files describe now.
+//! How a container differs from the present Compose files.
 
 use serde::{Deserialize, Serialize};
 
-/// A key of a service in the Compose files that a container was made otherwise by. No value: it may be a secret.
+/// A key of a service in the Compose files whose value differs from the container's. Without the value: it may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ConfigDifference {
-    /// The key as it stands in the files: `image`, `command`, `ports`; with a name where it holds several things:
+    /// The key as in the files: `image`, `command`, `ports`; with a name if it holds several things:
     /// `environment.DB_PASSWORD`, `labels.tier`, `volumes./data`.
     pub key: String,
-    /// The environment variables that its value is made of and that no file sets: the caller's environment decides.
+    /// The environment variables in its value that no file sets: the caller's environment decides.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub variables: Vec<String>,
 }

@@ -1,62 +1,61 @@
-//! What happens to an object, typed. Whoever reconciles emits it, the control socket streams it as JSON, and the command line
-//! shows it. Most of it is in the audit trail, too: decisions rest on what is read from there, and never on the JSON of a
-//! record.
+//! The typed events of an object. A reconcile emits them, the control socket streams them as JSON, and the command line shows
+//! them. Most are in the audit trail, too: decisions rest on the events read from there, and never on the JSON of a record.
 
 use serde::{Deserialize, Serialize};
 
 use super::{AuditKind, Drift, Reason, Step, StepKind, StepOutcome, Time, Transition};
 
-/// What happened. As JSON each has its name as `kind`; the names that the trail has are [`AuditKind`]'s.
+/// An event. As JSON each has its name as `kind`; the names in the trail are [`AuditKind`]'s.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all_fields = "camelCase")]
 #[non_exhaustive]
 pub enum Event {
-    /// A drift of a service was seen for the first time in an occurrence of its incident.
+    /// A drift of a service, first seen in this occurrence of its incident.
     DriftDetected {
         /// The service.
         service: String,
-        /// What of it.
+        /// The drift.
         #[serde(flatten)]
         drift: Drift,
     },
     /// A step is about to begin.
     StepIntended {
-        /// The step, with how far it goes.
+        /// The step, with its options.
         #[serde(flatten, with = "super::step::fields")]
         step: Step,
-        /// The services that it is for.
+        /// Its services.
         services: Vec<String>,
     },
-    /// A step ended, or was found to have ended with the undrift that began it.
+    /// A step ended, or turned out to have ended with the undrift that began it.
     #[serde(rename = "StepFinished")]
     StepEnded(EndedStep),
     /// A service was as declared for the whole stability window.
     Verified {
         /// The service.
         service: String,
-        /// The ID of the image behind its reference, where that was known.
+        /// The ID of the image that its reference names, if known.
         image: Option<String>,
     },
-    /// The images of before run again.
+    /// The previous images run again.
     RolledBack,
     /// The incident is over: everything is as declared, and verified.
     Reconciled {
-        /// The routes that answer otherwise than before the repair.
+        /// The routes that answer differently than before the repair.
         transitions: Vec<RouteTransition>,
     },
-    /// The incident is over: nothing more is tried.
+    /// The incident is over: undrift tries nothing more.
     Stalled {
         /// Why.
         reason: Reason,
         /// Why, in words.
         message: String,
     },
-    /// What is about the object, or about undrift itself, and changes no incident.
+    /// An event about the object, or about undrift itself, that changes no incident.
     Other {
-        /// What.
+        /// The kind.
         what: AuditKind,
     },
-    /// Not in the trail: a look is over, and its status is recorded. What follows may take long.
+    /// Not in the trail: an observation is complete, and its status is recorded. The next action may take long.
     Observed,
     /// Not in the trail: the command of the running step printed a line.
     Output {
@@ -77,16 +76,16 @@ pub enum Event {
         /// Why, in words.
         why: String,
     },
-    /// Not in the trail: nothing is tried, as nothing was when an earlier incident was given up.
+    /// Not in the trail: undrift tries nothing, as when it gave up an earlier incident.
     GivenUp {
         /// Why.
         reason: Reason,
         /// Why, in words.
         message: String,
     },
-    /// Not in the trail: nothing is done for now.
+    /// Not in the trail: undrift does nothing for now.
     Waiting {
-        /// Until when at most, where that is known.
+        /// Until when at most, if that is known.
         until: Option<Time>,
         /// Why, in words.
         why: String,
@@ -94,7 +93,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// Whether the trail has it, too.
+    /// Whether the trail records it, too.
     #[must_use]
     pub const fn is_recorded(&self) -> bool {
         !matches!(
@@ -113,18 +112,18 @@ impl Event {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EndedStep {
-    /// The record of its intent. Only that says how far the step was to go; `None` in a record that does not name it.
+    /// The record of its intent. Only that has the options of the step; `None` in a record that does not name it.
     pub intent: Option<u64>,
     /// Its kind.
     #[serde(rename = "step")]
     pub kind: StepKind,
-    /// The services that it was for.
+    /// Its services.
     pub services: Vec<String>,
-    /// How.
+    /// The outcome.
     pub outcome: StepOutcome,
-    /// When. The record may be hours younger, where there was no room for it before.
+    /// When it ended. The record may be hours younger, if there was no space for it before.
     pub at: Time,
-    /// How its command ended; `None` where the step was interrupted.
+    /// How its command ended; `None` if the step was interrupted.
     pub command: Option<CommandEnd>,
 }
 
@@ -132,11 +131,11 @@ pub struct EndedStep {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CommandEnd {
-    /// Its exit code, where it exited.
+    /// Its exit code, if it exited.
     pub exit_code: Option<i32>,
     /// How long the step took, in milliseconds.
     pub duration_ms: u64,
-    /// The end of what it printed.
+    /// The end of its output.
     pub output: String,
 }
 
@@ -145,9 +144,9 @@ pub struct CommandEnd {
 pub struct RouteTransition {
     /// The service.
     pub service: String,
-    /// The route as it is shown.
+    /// The route as displayed.
     pub route: String,
-    /// From what to what.
+    /// The change.
     #[serde(flatten)]
     pub transition: Transition,
 }
@@ -157,7 +156,7 @@ mod tests {
     use super::*;
     use crate::api::{DriftReason, Layer};
 
-    /// What the control socket streams is what its client reads.
+    /// The control socket's client reads what the socket streams.
     #[test]
     fn each_event_is_read_back_from_its_json() {
         let at: Time = "2026-01-01T15:00:00Z".parse().unwrap();

@@ -1,17 +1,16 @@
-//! What one look at the host can yield: a value, or the reason why there is none.
+//! The result of an observation: a value, or the reason why there is none.
 
 use serde::{Deserialize, Serialize};
 
 /// A value that was observed, or why it could not be.
 ///
-/// An engine that does not answer is not a container that does not exist. Nothing is ever repaired on
-/// `Unknown`.
+/// An engine that does not answer is not a container that does not exist. undrift never repairs on `Unknown`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Fact<T> {
-    /// It was seen to be so.
+    /// The observed value.
     Known(T),
-    /// It could not be seen; the reason, as a sentence fragment in lower case.
+    /// It could not be observed; the reason, as a sentence fragment in lower case.
     Unknown(String),
 }
 
@@ -21,7 +20,7 @@ impl<T> Fact<T> {
         Self::Unknown(reason.into())
     }
 
-    /// The value, where it is known.
+    /// The value, if known.
     pub const fn known(&self) -> Option<&T> {
         match self {
             Self::Known(value) => Some(value),
@@ -29,7 +28,7 @@ impl<T> Fact<T> {
         }
     }
 
-    /// The reason, where it is not known.
+    /// The reason, if unknown.
     pub fn why_unknown(&self) -> Option<&str> {
         match self {
             Self::Known(_) => None,
@@ -63,7 +62,7 @@ impl<T, E: std::fmt::Display> From<Result<T, E>> for Fact<T> {
     }
 }
 
-/// Whether a module's path is there.
+/// Whether a module's path exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Presence {
@@ -71,6 +70,6 @@ pub enum Presence {
     Present,
     /// It does not exist.
     Missing,
-    /// Something is there that does not count: a file where a directory is declared, or a dangling link.
+    /// The path exists but does not count: a file where a directory is declared, or a dangling link.
     WrongType,
 }

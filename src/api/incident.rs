@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::{StepKind, Time, names::names};
 
-/// From the first sight of a drift of an object to `Reconciled`, or to giving up. One that comes back soon after it was
-/// reconciled, or that is acted on again after it was given up, is opened again, and counts: what flaps is one incident and not a
+/// From the first sight of an object's drift to `Reconciled`, or to giving up. An incident that recurs soon after it was
+/// reconciled, or that is acted on again after it was given up, is reopened, and counts: flapping is one incident and not a
 /// hundred.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -29,18 +29,18 @@ pub struct Incident {
     pub after: Option<Value>,
     /// How often it has begun, from 1.
     pub occurrences: u32,
-    /// When it began for the last time: `drift`, `before` and `after` are of that occurrence.
+    /// When it last began: `drift`, `before` and `after` are of that occurrence.
     pub since: Time,
     /// The trail's last record before that.
     #[serde(skip)]
     pub since_seq: u64,
-    /// The occurrence before that one, for who must judge what its repair has left; null in JSON.
+    /// The occurrence before that one, needed to judge the effect of its repair; null in JSON.
     #[serde(skip)]
     pub earlier: Option<Earlier>,
 }
 
 impl Incident {
-    /// The occurrence that began last.
+    /// The latest occurrence.
     #[must_use]
     pub const fn latest(&self) -> Occurrence {
         Occurrence { since: self.since, since_seq: self.since_seq }
@@ -53,11 +53,11 @@ impl Incident {
 pub struct Occurrence {
     /// When its drift was first seen.
     pub since: Time,
-    /// The trail's last record before it: those of the incident after this number are about it.
+    /// The trail's last record before it: the incident's records after this number belong to it.
     pub since_seq: u64,
 }
 
-/// An occurrence of an incident that is over.
+/// A closed occurrence of an incident.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Earlier {
     /// When it began.
@@ -65,7 +65,7 @@ pub struct Earlier {
     pub began: Occurrence,
     /// When it ended.
     pub closed_at: Time,
-    /// How it ended. Where that is not kept it was reconciled: an earlier undrift opened nothing else again.
+    /// How it ended. If that is not kept it was reconciled: an earlier undrift reopened no other kind.
     #[serde(default = "reconciled")]
     pub outcome: IncidentOutcome,
     /// Whole evidence from before its first step.
@@ -99,7 +99,7 @@ names! {
         Cancelled,
         /// undrift itself ended before the command did; found at the next start.
         Interrupted,
-        /// The command never ran: someone else was seen at work on the project right before it.
+        /// The command never ran: right before it undrift saw external activity on the project.
         NotBegun,
     }
 }
@@ -126,29 +126,29 @@ names! {
     }
 }
 
-/// A record that is yet to be written: what happened, without its place in the chain.
+/// A record to be written: an event without its place in the chain.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewRecord {
-    /// What happened.
+    /// The kind of event.
     pub kind: AuditKind,
-    /// To which object, where it is about one.
+    /// Its object, if it is about one.
     pub object: Option<String>,
-    /// To which service; null where it is about several, or about the object.
+    /// Its service; null if it is about several, or about the object.
     pub service: Option<String>,
-    /// In which incident.
+    /// Its incident.
     pub incident: Option<String>,
-    /// Which kind of step it speaks of.
+    /// Its kind of step.
     pub step: Option<StepKind>,
     /// How it ended.
     pub outcome: Option<String>,
-    /// What was seen or done, as JSON: objects, lists, strings, whole numbers, booleans and null only.
+    /// The observation or action, as JSON: objects, lists, strings, whole numbers, booleans and null only.
     pub evidence: Value,
-    /// Who did it, where that is another one than who has the state open.
+    /// The actor, if it is not the one that has the state open.
     pub actor: Option<String>,
 }
 
 impl NewRecord {
-    /// A record of this kind, about nothing yet.
+    /// A record of this kind, without an object.
     #[must_use]
     pub const fn of(kind: AuditKind) -> Self {
         Self {
@@ -178,15 +178,15 @@ pub struct AuditRecord {
     pub service: Option<String>,
     /// See [`NewRecord`].
     pub incident: Option<String>,
-    /// Who: the user and process that ran undrift, `root@host undrift[1234] apply`.
+    /// The actor: the user and process that ran undrift, `root@host undrift[1234] apply`.
     pub actor: String,
-    /// What happened; one of [`AuditKind`]'s names.
+    /// The event; one of [`AuditKind`]'s names.
     pub kind: String,
-    /// Which kind of step.
+    /// The kind of step.
     pub step: Option<String>,
     /// How it ended.
     pub outcome: Option<String>,
-    /// What was seen or done.
+    /// The observation or action.
     pub evidence: Value,
     /// The `hash` of the record before it; 64 zeros for the first.
     pub prev_hash: String,

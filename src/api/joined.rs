@@ -1,4 +1,4 @@
-//! What a container has of another one: a namespace, or its volumes.
+//! What a container shares of another one: a namespace, or its volumes.
 
 use std::fmt;
 
@@ -6,41 +6,41 @@ use serde::{Deserialize, Serialize};
 
 use super::{Fact, Time};
 
-/// One thing that a container has of another one.
+/// One thing that a container shares of another one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Joined {
-    /// What it is.
+    /// The shared thing.
     pub what: Shared,
-    /// The ID of the other container, as the engine keeps it from when this one was created.
+    /// The ID of the other container, which the engine keeps from when this one was created.
     pub id: String,
-    /// That container as it is now; `Known(None)` where it is gone.
+    /// That container as it is now; `Known(None)` if it is gone.
     pub other: Fact<Option<OtherContainer>>,
 }
 
-/// One thing that a service's containers are to have of another one by the Compose files.
+/// One thing that a service's containers should share of another one by the Compose files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeclaredJoin {
-    /// What it is.
+    /// The shared thing.
     pub what: Shared,
-    /// Whose it is.
+    /// Its owner.
     pub owner: JoinOwner,
-    /// The container that would be joined now; `Known(None)` where there is none.
+    /// The container that would be joined now; `Known(None)` if there is none.
     pub other: Fact<Option<OtherContainer>>,
 }
 
-/// Whose namespaces or volumes a service's containers are to have.
+/// The owner of the namespaces or volumes that a service's containers should share.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum JoinOwner {
     /// A service of the same project: `service:x`.
     Service(String),
-    /// A container by its name or ID: `container:x`. Whoever makes it, Compose does not.
+    /// A container by its name or ID: `container:x`. Compose does not create it.
     Container(String),
 }
 
-/// The container that something is shared with.
+/// The container that owns a shared thing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OtherContainer {
@@ -52,7 +52,7 @@ pub struct OtherContainer {
     pub started_at: Option<Time>,
 }
 
-/// What can be shared.
+/// The things that can be shared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Shared {
@@ -67,7 +67,7 @@ pub enum Shared {
 }
 
 impl Shared {
-    /// Whether it lives and dies with a run of the other container. Volumes stay.
+    /// Whether it ends with a run of the other container. Volumes stay.
     #[must_use]
     pub const fn is_namespace(self) -> bool {
         !matches!(self, Self::Volumes)

@@ -1,4 +1,4 @@
-//! The words of undrift as types: what is declared, what was observed, what is reported.
+//! The vocabulary of undrift as types: declarations, observations, reports.
 //!
 //! Nothing here performs I/O or knows the time.
 

@@ -1,7 +1,7 @@
 //! Enums of names that scripts match on.
 
-/// An enum whose variants are written as their names: in JSON, in the store, for people. Where the contract fixed another name
-/// than the field's word, that is given: `NotManaged = "NotWatched"`.
+/// An enum whose variants are written as their names: in JSON, in the store, for people. If the contract fixed another name
+/// than the field's word, it is given: `NotManaged = "NotWatched"`.
 macro_rules! names {
     ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident $(= $text:literal)?),+ $(,)? }) => {
         $(#[$about])*
@@ -18,7 +18,7 @@ macro_rules! names {
                 match self { $(Self::$variant => $crate::api::names::names!(@name $variant $($text)?)),+ }
             }
 
-            /// The one of this name.
+            /// The variant with this name.
             #[must_use]
             pub fn named(name: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|known| known.as_str() == name)

@@ -1,4 +1,4 @@
-//! What is worth saying of a service that is no drift.
+//! Remarks on a service that are no drift.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,18 +7,18 @@ use super::names::names;
 /// A remark on a service. It changes no condition and no exit code, and no step follows from it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
-    /// What kind.
+    /// Its kind.
     pub reason: NoteReason,
-    /// What was seen, in a sentence or two for a person.
+    /// The observation, in a sentence or two for a person.
     pub message: String,
 }
 
 names! {
-    /// What a note is about. The names are a contract: scripts match on them.
+    /// The subject of a note. The names are a contract: scripts match on them.
     NoteReason {
         /// A mounted file or folder differs from what the container was started with.
         MountChanged,
-        /// A container that only this version of Compose would make otherwise.
+        /// Only this version of Compose would create the container differently.
         ComposeUpgraded,
         /// The caller's environment is not the one of the last verified state.
         EnvironmentDiffers,
@@ -30,17 +30,17 @@ names! {
         ControlAmbiguous,
         /// The password or token of a route cannot be read.
         CredentialsUnreadable,
-        /// Nothing exposes the port of a route, and nobody answers there.
+        /// Nothing exposes the port of a route, and no server answers there.
         PortNotExposed,
-        /// No container of the service can be asked for a route.
+        /// No container of the service can be probed for a route.
         NotReachable,
-        /// The build context or the Dockerfile is not there.
+        /// The build context or the Dockerfile does not exist.
         BuildFilesMissing,
-        /// Somebody else has a port of the host that the service is to publish.
+        /// A port of the host that the service should publish is in use.
         PortTaken,
         /// The credentials of a route cross the network in plain HTTP.
         PlainHttp,
-        /// The look went without what is recorded: the state cannot be read.
+        /// The observation went without the recorded state: it cannot be read.
         StateUnavailable,
     }
 }

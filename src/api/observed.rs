@@ -1,4 +1,4 @@
-//! What one look at a host showed. Every field is known, or unknown with its reason.
+//! The result of one observation of a host. Every field is known, or unknown with its reason.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,19 +9,19 @@ use super::{
     NetworkObservation, Obstacle, Presence, RelatedObservation, ResolvedFrom, Ties, Time, VolumeObservation,
 };
 
-/// One look at one Compose project.
+/// One observation of one Compose project.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProjectObservation {
-    /// When the look began.
+    /// When the observation began.
     pub at: Time,
     /// The Compose project's name, as Compose resolved it.
     pub project: String,
-    /// The ID of the engine that was looked at; `None` where it did not say, or has none that lasts.
+    /// The ID of the observed engine; `None` if it did not report one, or has none that lasts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<String>,
-    /// The sign that someone else changes the project right now, in words: another Compose command, or an engine that
-    /// has only just started and may not have run its restart policies. undrift then waits for quiet.
+    /// The sign of external activity on the project, in words: another Compose command, or an engine that has only just
+    /// started and may not have run its restart policies. undrift then waits for quiet.
     #[serde(rename = "changing")]
     pub external_activity: Option<String>,
     /// One entry per service of the spec, in its order.
@@ -29,20 +29,20 @@ pub struct ProjectObservation {
     /// The services that the spec does not name, and that the Compose files tie to those that it does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub related: Vec<RelatedObservation>,
-    /// What the project was resolved from, where that is known and there is a key for its digests. It is compared, and never
-    /// recorded with a look.
+    /// What the project was resolved from, if that is known and there is a key for its digests. It is compared, and never
+    /// recorded with an observation.
     #[serde(skip)]
     pub resolved_from: Option<ResolvedFrom>,
 }
 
 impl ProjectObservation {
-    /// What was seen of a declared service.
+    /// The observation of a declared service.
     #[must_use]
     pub fn service(&self, name: &str) -> Option<&ServiceObservation> {
         self.services.iter().find(|seen| seen.name == name)
     }
 
-    /// The image ID behind the reference of each of these services, as far as it was seen; `None` where there is none.
+    /// The image ID that the reference of each of these services names, if observed; `None` if there is none.
     #[must_use]
     pub fn examined(&self, services: &[String]) -> BTreeMap<String, Option<String>> {
         let of = |name: &String| {
@@ -54,51 +54,51 @@ impl ProjectObservation {
     }
 }
 
-/// One look at one service.
+/// One observation of one service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceObservation {
     /// The service's name.
     pub name: String,
-    /// Whether Compose can build it: there is a `build:`.
+    /// Whether Compose can build it: it has a `build:`.
     pub buildable: bool,
     /// How many containers Compose would run (`deploy.replicas` or `scale`).
     pub replicas: u32,
-    /// The hash of the service's configuration as Compose resolves it now, digested under the state folder's key; `None` where
-    /// Compose gave none.
+    /// The hash of the service's configuration as Compose resolves it now, digested under the state folder's key; `None` if
+    /// Compose printed none.
     pub config_hash: Option<String>,
-    /// What its containers are to be attached to.
+    /// The declared attachments of its containers.
     pub attachments: DeclaredAttachments,
-    /// The networks that it joins and Compose makes.
+    /// The networks that it joins and Compose creates.
     pub networks: Fact<Vec<NetworkObservation>>,
-    /// The volumes that it mounts and Compose makes, as far as they could be seen.
+    /// The volumes that it mounts and Compose creates, if they could be observed.
     pub volumes: Vec<VolumeObservation>,
-    /// What is in the project directory.
+    /// The source in the project directory.
     pub source: SourceObservation,
-    /// What is behind the image reference.
+    /// The image that the reference names.
     pub artifact: ArtifactObservation,
     /// The service's containers, by Compose's labels, in the order of their number; no one-off containers.
     pub containers: Fact<Vec<ContainerObservation>>,
-    /// The directory of another Compose project of the same name that made one of them; where there is none of them, that
-    /// made all containers of the project. Names a directory of this host that is there.
+    /// The directory of another Compose project of the same name that created one of them; if there are none, that created
+    /// all containers of the project. Names an existing directory of this host.
     #[serde(default = "not_elsewhere", skip_serializing_if = "is_not_elsewhere")]
     pub other_directory: Fact<Option<String>>,
     /// Whether undrift itself runs in one of them: then it takes no step for the service.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub runs_undrift: bool,
-    /// What the Compose files order of it and other services.
+    /// The order in the Compose files between it and other services.
     #[serde(default)]
     pub ties: Ties,
-    /// What its containers are to have of others: namespaces, volumes.
+    /// What its containers should share of others: namespaces, volumes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub joins: Vec<DeclaredJoin>,
     /// One entry per route of the spec, in its order.
     pub routes: Vec<RouteObservation>,
-    /// What keeps it from being repaired or verified, as it is known before a step.
+    /// The obstacles to its repair or verification, known before a step.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub obstacles: Vec<Obstacle>,
-    /// The other services of the object that have a port of the host yet which this one is to publish, and that are not to have it
-    /// any more: it is free once they are brought up as well.
+    /// The other services of the object that still have a port of the host which this one should publish, and that should no
+    /// longer have it: it is free once they are brought up as well.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub ports_of: BTreeSet<String>,
 }
@@ -115,13 +115,13 @@ fn is_not_elsewhere(other: &Fact<Option<String>>) -> bool {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SourceObservation {
-    /// One entry per module of the spec; `None` where it declares no source.
+    /// One entry per module of the spec; `None` if it declares no source.
     pub modules: Vec<Option<Fact<Presence>>>,
-    /// The digest of the build context (`v1:sha256:…`, with the build's own settings in it; `v2.KEY:sha256:…` where these may be
-    /// secrets, and are in it under that key), and after a `+` that of the builds of other services that the image is made of; `None` for a service without `build:`, or one whose context is not a
-    /// folder of this host.
+    /// The digest of the build context (`v1:sha256:…`, with the build's own settings in it; `v2.KEY:sha256:…` if these may be
+    /// secrets, and are in it under that key), and after a `+` that of the builds of other services that the image is based on;
+    /// `None` for a service without `build:`, or one whose context is not a folder of this host.
     pub digest: Fact<Option<String>>,
-    /// What of the build no digest covers, in words: a git repository, also one that a base image is built from.
+    /// The part of the build that no digest covers, in words: a git repository, also one that a base image is built from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<String>,
 }
@@ -130,7 +130,7 @@ pub struct SourceObservation {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GitState {
-    /// The commit that is checked out; `None` before the first one.
+    /// The checked-out commit; `None` before the first one.
     pub revision: Option<String>,
     /// Whether anything below the project directory differs from it.
     pub dirty: bool,
@@ -142,22 +142,22 @@ pub struct GitState {
 pub struct ArtifactObservation {
     /// The image reference that Compose uses for the service.
     pub reference: String,
-    /// The ID behind it (`sha256:…`); `Known(None)` where the engine has nothing of that name.
+    /// The ID that it names (`sha256:…`); `Known(None)` if the engine has nothing of that name.
     pub image: Fact<Option<String>>,
     /// The build context's digest that the store knows for that image ID.
     pub built_from: Option<String>,
-    /// The build context as it was when this image was seen first; `None` where undrift has built it, or remembers nothing.
+    /// The build context as it was when this image was seen first; `None` if undrift built it, or remembers nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_sight: Option<FirstSight>,
     /// One entry per module of the spec.
     pub modules: Vec<ModuleObservation>,
-    /// Whether undrift's own tag for what was verified is on that image. No evidence: only what the tag is for counts.
+    /// Whether undrift's own tag for verified images is on that image. No evidence: only what the tag is for counts.
     #[serde(skip)]
     pub is_kept: bool,
 }
 
-/// The build context of a service as it was when its image was seen for the first time. That says nothing of what the image
-/// was built from; but it is older than every change that was seen after that.
+/// The build context of a service when its image was first seen. It does not show what the image was built from; but it is
+/// older than every change seen after that.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FirstSight {
@@ -165,15 +165,15 @@ pub struct FirstSight {
     pub digest: String,
     /// When it was.
     pub at: Time,
-    /// Since when the context has been seen to be another one; `None` while it is the same.
+    /// Since when the context was seen to differ; `None` while it is the same.
     pub changed_at: Option<Time>,
 }
 
-/// A module at one place.
+/// A module at one location.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ModuleObservation {
-    /// Whether it is there.
+    /// Whether it exists.
     pub presence: Fact<Presence>,
 }
 
@@ -189,9 +189,9 @@ pub struct ContainerObservation {
     pub number: u32,
     /// Running, exited and so on.
     pub state: ContainerState,
-    /// How often the engine's restart policy started it again.
+    /// How often the engine's restart policy restarted it.
     pub restart_count: i64,
-    /// The exit code of the last run, where it does not run.
+    /// The exit code of the last run, if it does not run.
     pub exit_code: Option<i64>,
     /// Whether the engine is between two starts of it.
     pub restarting: bool,
@@ -200,33 +200,33 @@ pub struct ContainerObservation {
     pub created_at: Option<Time>,
     /// The last start.
     pub started_at: Option<Time>,
-    /// The health check, where there is one.
+    /// The health check, if there is one.
     pub health: Option<Health>,
     /// The image it runs (`sha256:…`).
     pub image_id: String,
-    /// Compose's config hash that it was created with, digested under the state folder's key.
+    /// Compose's config hash from its creation, digested under the state folder's key.
     pub config_hash: Option<String>,
-    /// Whether Compose would create it otherwise today. A differing hash alone is not believed: a dry run of
-    /// `up` settles it.
+    /// Whether Compose would create it differently today. A differing hash alone is not trusted: a dry run of `up` settles
+    /// it.
     pub config_changed: Fact<bool>,
-    /// In what it differs, where `config_changed`: the keys that can be seen of it, which may be none. Unknown where they could
-    /// not be compared.
+    /// How it differs, if `config_changed`: the visible keys, of which there may be none. Unknown if they could not be
+    /// compared.
     #[serde(default = "in_nothing", skip_serializing_if = "is_in_nothing")]
     pub differences: Fact<Vec<ConfigDifference>>,
-    /// The version of Compose that made it.
+    /// The version of Compose that created it.
     pub made_by: Option<String>,
-    /// Whether it was made from the configuration of today, by another version of Compose, whose hash of it is another one.
+    /// Whether it was created from today's configuration by another version of Compose, which computes another hash of it.
     pub only_upgraded: bool,
-    /// Whether it does not run because a port of the host that it publishes was taken when it was to be started.
+    /// Whether it does not run because a port of the host that it publishes was in use at its start.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub port_taken: bool,
-    /// What it is attached to.
+    /// Its attachments.
     pub attachments: Attachments,
     /// The configs and secrets that Compose copied into it.
     pub contents: Vec<CopiedContent>,
     /// One entry per module of the spec.
     pub modules: Vec<ModuleInContainer>,
-    /// What it has of other containers.
+    /// What it shares of other containers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub joined: Vec<Joined>,
 }
@@ -268,8 +268,8 @@ impl ContainerState {
         }
     }
 
-    /// Whether it can never run again: the engine is removing it. Engine 28 calls it `dead` at the very end of a removal, as
-    /// every engine does where a removal got stuck (measured with 28.5.2).
+    /// Whether it can never run again: the engine is removing it. Engine 28 reports it as `dead` at the very end of a
+    /// removal, as every engine does if a removal got stuck (measured with 28.5.2).
     #[must_use]
     pub const fn is_being_removed(self) -> bool {
         matches!(self, Self::Removing | Self::Dead)
@@ -290,7 +290,7 @@ pub enum Health {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ModuleInContainer {
-    /// Whether it is there, as the process in the container sees it.
+    /// Whether it exists, as seen by the process in the container.
     pub presence: Fact<Presence>,
     /// The mount that lies over the path, if one does.
     pub covered_by: Option<MountCover>,
@@ -308,49 +308,49 @@ pub struct MountCover {
     pub source: String,
 }
 
-/// One look at one route.
+/// One observation of one route.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RouteObservation {
-    /// One entry per replica, in their order; one for a fixed URL; none where no replica runs.
+    /// One entry per replica, in their order; one for a fixed URL; empty if no replica runs.
     pub answers: Vec<RouteAnswer>,
 }
 
-/// What one replica answered.
+/// The answers of one replica.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RouteAnswer {
-    /// The container that was asked; `None` for a fixed URL.
+    /// The probed container; `None` for a fixed URL.
     pub container: Option<String>,
-    /// The URL that was asked, without credentials.
+    /// The probed URL, without credentials.
     pub url: String,
     /// Without credentials.
     pub plain: Fact<Answer>,
-    /// The control request without credentials; `None` where it is off.
+    /// The control request without credentials; `None` if it is off.
     pub control: Option<Fact<Answer>>,
-    /// The second control, whose name has the shape of the route's own, without credentials; `None` where there is none.
+    /// The second control, whose name has the shape of the route's own, without credentials; `None` if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shape: Option<Fact<Answer>>,
-    /// With credentials; `None` where none are declared.
+    /// With credentials; `None` if none are declared.
     pub auth: Option<Fact<Answer>>,
-    /// The control request with credentials; asked only where the plain one cannot tell.
+    /// The control request with credentials; sent only if the plain one is inconclusive.
     pub auth_control: Option<Fact<Answer>>,
-    /// What a method that changes nothing was answered; asked only where nothing else tells the route from other paths.
+    /// The answer to a method that changes nothing; sent only if nothing else distinguishes the route from other paths.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub other_method: Option<OtherMethod>,
     /// Whether credentials were sent over plain HTTP to another host.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub in_the_clear: bool,
-    /// What `HEAD` was answered, where all the rest was therefore asked by `GET`.
+    /// The answer to `HEAD`, if that made undrift use `GET` for the rest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head: Option<u16>,
 }
 
-/// The answers to a method that the route is not declared with, all without credentials.
+/// The answers to a method that the route does not declare, all without credentials.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OtherMethod {
-    /// Which: `OPTIONS`, or one that nobody has.
+    /// The method: `OPTIONS`, or one that nobody has.
     pub method: String,
     /// At the route.
     pub route: Fact<Answer>,
@@ -369,27 +369,27 @@ pub enum Answer {
         code: u16,
         /// Whether a `WWW-Authenticate` header came with it: evidence, never required.
         challenge: bool,
-        /// The methods that its `Allow` header names, if it has one.
+        /// The methods that its `Allow` header lists, if it has one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         allow: Option<String>,
-        /// The path that its `Location` header leads to, where that is on the same server.
+        /// The path in its `Location` header, if that is on the same server.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         location: Option<String>,
     },
-    /// Without one: refused, reset, timed out; the words for it.
+    /// Without one: refused, reset, timed out; the message.
     None(String),
-    /// None was asked for: the server's certificate is not trusted; why, in words.
+    /// No request was sent: the server's certificate is not trusted; why, in words.
     Untrusted(String),
-    /// 429, or not asked at all because of an earlier one: the server has had enough for now.
+    /// 429, or not probed at all because of an earlier one: the server limits requests for now.
     #[serde(rename_all = "camelCase")]
     Limited {
-        /// Before when it is not to be asked again.
+        /// The earliest time to probe it again.
         again_at: Time,
     },
 }
 
 impl RouteAnswer {
-    /// Before when the server wants no further request, where one of these was refused for that.
+    /// The earliest time of the next request that the server accepts, if it refused one of these for that.
     #[must_use]
     pub fn limited_until(&self) -> Option<Time> {
         let optional = [&self.control, &self.shape, &self.auth, &self.auth_control];
@@ -403,7 +403,7 @@ impl RouteAnswer {
 }
 
 impl Answer {
-    /// A status, and no header that says anything.
+    /// A status without any significant header.
     #[must_use]
     pub const fn of(code: u16) -> Self {
         Self::Status { code, challenge: false, allow: None, location: None }
@@ -420,18 +420,17 @@ impl Answer {
     }
 }
 
-/// Whether a status says something of the path that was asked for: a server that fails, or that has had enough of requests,
-/// says it of itself.
+/// Whether a status concerns the requested path: a server that fails, or that limits requests, answers for itself.
 #[must_use]
 pub const fn speaks_of_its_path(status: u16) -> bool {
     status < 500 && status != TOO_MANY_REQUESTS
 }
 
-/// What a server answers that has had enough requests (RFC 6585).
+/// The answer of a server that limits requests (RFC 6585).
 pub const TOO_MANY_REQUESTS: u16 = 429;
 
 impl ServiceObservation {
-    /// Containers by ID; empty where they are unknown.
+    /// Containers by ID; empty if they are unknown.
     #[must_use]
     pub fn containers_by_id(&self) -> BTreeMap<&str, &ContainerObservation> {
         self.containers.known().into_iter().flatten().map(|c| (c.id.as_str(), c)).collect()

@@ -1,18 +1,19 @@
-//! What keeps a service from being repaired or verified, as it is known before a step.
+//! What keeps a service from being repaired or verified, known before a step.
 
 use serde::{Deserialize, Serialize};
 
 use super::NoteReason;
 
-/// Something that a person must put right, and that no look and no wait will. Told before a step, for after it is too late.
+/// A fault that a person must fix, and that neither an observation nor a wait will. Reported before a step, because
+/// afterwards is too late.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Obstacle {
-    /// What kind.
+    /// Its kind.
     pub reason: NoteReason,
-    /// What is wrong, in words.
+    /// The fault, in words.
     pub message: String,
-    /// What to do about it: a command where one exists.
+    /// What to do about it: a command if there is one.
     pub next: String,
 }
 

@@ -1,16 +1,16 @@
 //! A fault with its place in a manifest.
 
-/// What is wrong at one place of a manifest that was read without a fault.
+/// A fault at one place of a manifest that was read without an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pointed {
     /// From 1.
     pub line: u64,
     /// In characters, from 1.
     pub column: u64,
-    /// What stands there: where it does not any more, no line is shown.
+    /// The text there: if it has changed, no line is shown.
     pub text: String,
-    /// What is wrong.
+    /// The fault.
     pub message: String,
-    /// What would be right, where that can be said.
+    /// The correction, if there is one.
     pub help: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Why something is as it is, in a word that scripts match on: the reasons of conditions, of repairs and of their ends.
+//! Reasons in a word that scripts match on: of conditions, of repairs and of their ends.
 
 use std::fmt;
 
@@ -11,11 +11,11 @@ names! {
     DriftReason {
     /// Source, artifact or container: the module's path does not exist there.
     ModuleMissing,
-    /// Artifact: nothing is behind the service's image reference.
+    /// Artifact: the service's image reference names no image.
     ImageMissing,
-    /// Artifact: the build context changed since the image was built (only where the spec enforces it).
+    /// Artifact: the build context changed since the image was built (only if the spec enforces it).
     SourceChanged,
-    /// Container: a Compose project of the same name in another directory has made it.
+    /// Container: a Compose project of the same name in another directory created it.
     OtherDirectory,
     /// Container: there are fewer replicas than the Compose project declares.
     Missing,
@@ -23,35 +23,35 @@ names! {
     Surplus,
     /// Container: a replica exists and does not run.
     NotRunning,
-    /// Container: a replica runs another image than the one its reference points to.
+    /// Container: a replica runs another image than the one that its reference names.
     ImageOutdated,
     /// Container: a replica was created from another configuration than the Compose files describe.
     ConfigChanged,
-    /// Container: a replica is not attached to its networks, or its ports are not published, as the Compose files
-    /// declare it.
+    /// Container: a replica is not attached to its networks, or its ports are not published, as the Compose files declare
+    /// it.
     NetworkChanged,
-    /// Container: a network was made from another definition than the Compose files hold.
+    /// Container: a network was created from another definition than the Compose files hold.
     NetworkDefinitionChanged,
     /// Container: the namespaces or volumes of another container that it shares are those of an earlier run, or of one that is
     /// gone.
     NamespaceLost,
-    /// Container: a volume or mount hides the module's path of the image.
+    /// Container: a volume or mount hides the image's path of the module.
     ShadowedByMount,
-    /// Container: the replica dies and is started again and again.
+    /// Container: the replica dies and is restarted again and again.
     CrashLooping,
     /// Container: the health check fails.
     Unhealthy,
     /// Container: a person paused it.
     Paused,
-    /// Route: the answer says that the route does not exist.
+    /// Route: the answer means that the route does not exist.
     Absent,
     /// Route: no answer.
     Unreachable,
-    /// Route: an answer that is neither expected nor says that the route is absent.
+    /// Route: an answer that is neither expected nor means that the route is absent.
     UnexpectedStatus,
     /// Route: a path that cannot exist answers the same, so the answer shows nothing.
     Indistinguishable,
-    /// Route: the server's certificate is not one that undrift was told to trust.
+    /// Route: undrift is not configured to trust the server's certificate.
     Untrusted,
     /// Auth: the credentials were not accepted.
     Rejected,
@@ -61,27 +61,27 @@ names! {
 }
 
 names! {
-    /// Why nothing can be concluded of a layer.
+    /// Why there is no conclusion about a layer.
     UnknownReason {
-    /// Something that the conclusion needs could not be seen; the message names it.
+    /// A fact that the conclusion needs could not be observed; the message names it.
     NotKnown,
-    /// A server has had enough requests for now.
+    /// A server limits requests for now.
     RateLimited,
 }
 }
 
 names! {
-    /// Why nothing can be said of an object at all.
+    /// Why there is no conclusion about an object at all.
     FailureReason {
         /// No engine answers.
         EngineUnavailable,
         /// The engine is older than undrift can work with.
         EngineUnsupported,
-        /// Another engine answers than the one of which the state tells.
+        /// Another engine answers than the one that the state belongs to.
         OtherEngine,
         /// undrift is ending.
         Ending,
-        /// A look took longer than it may.
+        /// An observation exceeded its time limit.
         ObservationTimedOut,
         /// A file system does not answer.
         FileHangs,
@@ -107,7 +107,7 @@ names! {
 }
 
 names! {
-    /// How an object or a service stands, apart from drifts.
+    /// The standing of an object or a service, apart from drifts.
     StandingReason {
         /// `Ready`, or a layer: nothing contradicts the spec.
         AsDeclared,
@@ -115,9 +115,9 @@ names! {
         DriftDetected,
         /// `Ready`: the manifest on disk is not valid, and the last valid one is in effect.
         ManifestInvalid,
-        /// `Ready`: nobody looks at the object any more, for no manifest declares it.
+        /// `Ready`: the object is no longer managed, because no manifest declares it.
         NotManaged = "NotWatched",
-        /// `Reconciling`: a repair is under way.
+        /// `Reconciling`: a repair is in progress.
         Progressing,
         /// `Reconciling`: nothing is to be done.
         Idle,
@@ -125,7 +125,7 @@ names! {
         Suspended,
         /// `Reconciling`: the spec's mode is `observe`.
         ObserveOnly,
-        /// `Reconciling`: the next step waits, for too many were taken lately.
+        /// `Reconciling`: the next step waits, because too many were taken lately.
         RateExceeded,
         /// `Stalled`: undrift has not given up.
         NotStalled,
@@ -133,27 +133,27 @@ names! {
         Verified = "Proven",
         /// `Reconciled`: as declared, and not for the whole stability window.
         NotVerified = "NotProven",
-        /// `Reconciled`: all that can be seen was verified, and something cannot be seen.
+        /// `Reconciled`: everything visible was verified, and something is not visible.
         NotAllSeen,
     }
 }
 
 names! {
-    /// Why nothing more is tried.
+    /// Why undrift tries nothing more.
     StallReason {
         /// The repair made it worse and was rolled back.
         RolledBack,
-        /// The image that ran before is back and does no better.
+        /// The previous image is back and does no better.
         RollbackInVain,
-        /// The repair made it worse, and the image that ran before is gone from the engine.
+        /// The repair made it worse, and the previous image is gone from the engine.
         RollbackImageGone,
-        /// What a step would have to rest on cannot be seen.
+        /// A fact that a step would rest on cannot be observed.
         Unknown,
         /// The step would end the container that undrift runs in.
         RunsUndrift,
         /// The spec's attempts are spent.
         BudgetSpent,
-        /// Every step that may help was taken, and none did.
+        /// Every step that might help was taken, and none did.
         RepairsExhausted,
     }
 }
@@ -163,17 +163,17 @@ names! {
 pub enum Reason {
     /// A layer is broken.
     Drift(DriftReason),
-    /// Nothing can be concluded of a layer.
+    /// There is no conclusion about a layer.
     Unknown(UnknownReason),
-    /// Nothing can be said of the object.
+    /// There is no conclusion about the object.
     Failure(FailureReason),
-    /// How the object or the service stands.
+    /// The standing of the object or the service.
     Standing(StandingReason),
-    /// Nothing more is tried.
+    /// undrift tries nothing more.
     Stall(StallReason),
-    /// What a note says holds a step back, too.
+    /// The subject of a note holds a step back, too.
     Note(NoteReason),
-    /// One that this undrift does not know: a later one has written it, or somebody else.
+    /// A reason that this undrift does not know: a later one wrote it, or somebody else.
     Other(Box<str>),
 }
 

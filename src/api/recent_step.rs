@@ -1,4 +1,4 @@
-//! The steps of the last hour: what the rate counts.
+//! The steps of the last hour, which the rate counts.
 
 use super::{StepKind, Time};
 
@@ -13,7 +13,7 @@ pub struct RecentStep {
     pub project: String,
     /// The service.
     pub service: String,
-    /// The object that it was taken for.
+    /// The object for which it was taken.
     pub object: String,
     /// The generation of that object's spec.
     pub generation: i64,
@@ -21,7 +21,7 @@ pub struct RecentStep {
     pub kind: StepKind,
     /// When its intent was recorded.
     pub at: Time,
-    /// Why it was taken although the rate was exceeded; null where it was not.
+    /// Why it was taken although the rate was exceeded; null if it was not.
     pub beyond: Option<BeyondRate>,
 }
 

@@ -1,7 +1,7 @@
-//! The fields of a record of the audit trail. Nothing else knows by which names they are kept.
+//! The fields of a record of the audit trail. Only this module knows their names.
 //!
-//! What is decided by is read or is an error that names the record. What is only shown is `None` where it is not there or is
-//! damaged: nothing is held up by it.
+//! A field that decisions use is read, or gives an error that names the record. A field for display only is `None` if it is
+//! missing or damaged: it blocks nothing.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -15,14 +15,14 @@ use super::{
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RecordReader<'r>(&'r AuditRecord);
 
-/// What a `Verified` record rests on.
+/// The basis of a `Verified` record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct VerifiedBy {
-    /// How often the service was looked at.
+    /// How often the service was observed.
     pub(crate) looks: u64,
     /// For how long, in milliseconds.
     pub(crate) held_ms: i64,
-    /// Whether its containers are others than before the repair, or were started anew.
+    /// Whether its containers differ from those before the repair, or were restarted.
     pub(crate) changed_by_repair: bool,
 }
 
@@ -79,7 +79,7 @@ impl<'r> RecordReader<'r> {
         self.field("intent")
     }
 
-    /// How a step ended.
+    /// The end of a step.
     pub(crate) fn ended(self) -> Result<EndedStep, EventError> {
         let outcome = match self.kind()? {
             AuditKind::StepInterrupted => StepOutcome::Interrupted,
@@ -110,12 +110,12 @@ impl<'r> RecordReader<'r> {
         self.field("image")
     }
 
-    /// The attempts as they stood.
+    /// The attempts as recorded.
     pub(crate) fn attempts(self) -> Result<Vec<Attempt>, EventError> {
         self.listed("attempts")
     }
 
-    /// What the rate counts of an intent.
+    /// The steps of an intent that the rate counts.
     pub(crate) fn recent_steps(self) -> Result<Vec<RecentStep>, EventError> {
         self.listed("recentSteps")
     }
@@ -132,7 +132,7 @@ impl<'r> RecordReader<'r> {
         Ok(number.zip(digest))
     }
 
-    /// A suspension that begins. An end that cannot be read is none: only a person ends it then.
+    /// A suspension that begins. An unreadable end counts as none: then only a person ends it.
     pub(crate) fn suspension(self, since: Time) -> Suspension {
         let until: Option<String> = self.shown("until");
         let until = until.and_then(|until| until.parse().ok());
@@ -155,7 +155,7 @@ impl<'r> RecordReader<'r> {
         self.shown("transitions")
     }
 
-    /// Which attempt an intent begins.
+    /// The attempt that an intent begins.
     pub(crate) fn attempt(self) -> Option<u64> {
         self.shown("attempt")
     }
@@ -164,23 +164,23 @@ impl<'r> RecordReader<'r> {
         self.shown("git")
     }
 
-    /// How the containers stood that a step was to replace.
+    /// The state of the containers that a step was to replace.
     pub(crate) fn last_words(self) -> Vec<LastWords> {
-        // Of another record it is a list of names.
+        // In another record it is a list of names.
         self.shown("containers")
     }
 
-    /// The command of a step, an argument each.
+    /// The command of a step, as an argument vector.
     pub(crate) fn command(self) -> Vec<String> {
         self.shown("command")
     }
 
-    /// What it printed.
+    /// Its output.
     pub(crate) fn output(self) -> String {
         self.shown("output")
     }
 
-    /// How long it ran, in milliseconds, and with which code it ended.
+    /// How long it ran, in milliseconds, and its exit code.
     pub(crate) fn command_end(self) -> Option<(i64, Option<i64>)> {
         self.shown::<Option<i64>>("durationMs").map(|ms| (ms, self.shown("exitCode")))
     }
@@ -191,12 +191,12 @@ impl<'r> RecordReader<'r> {
         Some(VerifiedBy { looks, held_ms, changed_by_repair })
     }
 
-    /// Who has healed what is reconciled, and in how many steps.
+    /// The actor of the repair, and in how many steps.
     pub(crate) fn healed_by(self) -> Option<(String, usize)> {
         self.shown::<Option<String>>("healedBy").map(|by| (by, self.shown("steps")))
     }
 
-    /// The evidence without what has a column of its own, or is for the machine.
+    /// The evidence without the parts that have a column of their own, or are for the machine.
     pub(crate) fn rest(self) -> Value {
         let mut evidence = self.0.evidence.clone();
         if let Some(fields) = evidence.as_object_mut() {
@@ -217,7 +217,7 @@ impl<'r> RecordReader<'r> {
         self.error(format!("its {name} is {text:?}, which this undrift does not know"))
     }
 
-    /// A field of its evidence; one that is not there is null.
+    /// A field of its evidence; null if it is missing.
     fn field<T: DeserializeOwned>(self, name: &str) -> Result<T, EventError> {
         serde_json::from_value(self.0.evidence[name].clone())
             .map_err(|error| self.error(format!("its evidence.{name} is not of its kind ({error})")))
@@ -231,7 +231,7 @@ impl<'r> RecordReader<'r> {
         Ok(self.field::<Option<bool>>(name)?.unwrap_or_default())
     }
 
-    /// A field of its evidence that is only shown.
+    /// A field of its evidence that is only displayed.
     fn shown<T: DeserializeOwned + Default>(self, name: &str) -> T {
         self.field(name).unwrap_or_default()
     }

@@ -1,21 +1,22 @@
-//! What a record of the audit trail tells, typed. Damage of what is decided by is an error that names the record.
+//! A record of the audit trail as a typed event. If a field that decisions use is damaged, it gives an error that names the
+//! record.
 
 use super::{AuditKind, AuditRecord, Event, Time, record_reader::RecordReader};
 
-/// One record of the trail, as far as decisions and stories need it.
+/// One record of the trail, reduced to what decisions and stories need.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RecordedEvent {
     /// The record's number.
     pub seq: u64,
     /// When it was written.
     pub time: Time,
-    /// In which incident.
+    /// Its incident.
     pub incident: Option<String>,
-    /// What happened.
+    /// The event.
     pub event: Event,
 }
 
-/// Why a record cannot be relied on: it was damaged, or a later undrift has written it.
+/// Why a record cannot be relied on: it is damaged, or a later undrift wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "record {seq} of the audit trail cannot be understood: {what}; `undrift audit list -o json` shows it"
@@ -23,7 +24,7 @@ pub struct RecordedEvent {
 pub struct EventError {
     /// The record's number.
     pub seq: u64,
-    /// What of it.
+    /// The fault.
     pub what: String,
 }
 

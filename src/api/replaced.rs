@@ -1,11 +1,11 @@
-//! What is kept of a container before a step may take it away.
+//! The evidence kept of a container before a step may remove it.
 
 use serde::{Deserialize, Serialize};
 
 use super::{ContainerState, Time};
 
-/// A container as it was just before a step that may replace it: how it ended, and the last lines that it printed. With the
-/// container both are gone.
+/// A container just before a step that may replace it: its exit, and the last lines that it printed. Both are lost with the
+/// container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LastWords {
@@ -15,19 +15,19 @@ pub struct LastWords {
     pub container: String,
     /// The engine's ID, whole.
     pub id: String,
-    /// The image it was made of (`sha256:…`).
+    /// The image it was created from (`sha256:…`).
     pub image_id: String,
     /// Running, exited and so on.
     pub state: ContainerState,
-    /// The exit code of its last run, where it does not run.
+    /// The exit code of its last run, if it does not run.
     pub exit_code: Option<i64>,
-    /// The signal that ended it, where the code says that one did: 9 for 137.
+    /// The signal that ended it, if the code indicates one: 9 for 137.
     pub signal: Option<i64>,
-    /// Whether the kernel ended it because it had no memory left.
+    /// Whether the kernel ended it because memory ran out.
     pub oom_killed: bool,
-    /// What the engine says of its last start or end, where it says something.
+    /// The engine's message about its last start or end, if any.
     pub error: Option<String>,
-    /// How often the engine's restart policy started it again.
+    /// How often the engine's restart policy restarted it.
     pub restart_count: i64,
     /// The last start.
     pub started_at: Option<Time>,
@@ -35,13 +35,13 @@ pub struct LastWords {
     pub finished_at: Option<Time>,
     /// The last lines of both of its streams, oldest first: at most 50 lines and 8 KiB, secrets masked.
     pub output: Vec<String>,
-    /// Why there is no output, where it could not be read: a log driver that keeps nothing.
+    /// Why there is no output, if it could not be read: a log driver that keeps nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_unknown: Option<String>,
 }
 
 impl LastWords {
-    /// How it stands or ended, in words: `exited with code 137 (signal 9, out of memory)`.
+    /// Its state or exit, in words: `exited with code 137 (signal 9, out of memory)`.
     #[must_use]
     pub fn in_words(&self) -> String {
         let state = self.state.as_str();
@@ -60,8 +60,8 @@ impl LastWords {
     }
 }
 
-/// The signal that ended a process whose exit code is this, by the convention that a shell and the engine share:
-/// 128 and the signal's number.
+/// The signal that ended a process with this exit code, by the convention that a shell and the engine share: 128 and the
+/// signal's number.
 #[must_use]
 pub const fn signal_of(exit_code: i64) -> Option<i64> {
     if exit_code > 128 && exit_code <= 128 + 64 { Some(exit_code - 128) } else { None }

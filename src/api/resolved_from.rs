@@ -1,28 +1,28 @@
-//! What a Compose project was resolved from, as far as it may be remembered.
+//! The inputs that a Compose project was resolved from, as far as they may be remembered.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// The form of the digests. Those of another one say nothing about a change.
+/// The form of the digests. Digests of another form do not indicate a change.
 const FORM: u32 = 2;
 
-/// Variables that steer Compose whatever the files say begin so.
+/// Variables with this prefix control Compose, whatever the files contain.
 const STEERS: &str = "COMPOSE_";
 
-/// The files and the environment that a Compose project was resolved from, and what came of it: digests under a key that only
-/// the state folder has, and never a value.
+/// The files and the environment that a Compose project was resolved from, and the result: digests under a key that only the
+/// state folder has, and never a value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ResolvedFrom {
     /// The form of the digests.
     pub form: u32,
-    /// Each file that Compose reads, by path, and the programs that read them; those that could exist and do not are among
-    /// them.
+    /// Each file that Compose reads, by path, and the programs that read them; possible files that do not exist are
+    /// included.
     pub files: BTreeMap<String, String>,
-    /// Each environment variable that the files use or that steers Compose, by name; null where it is not set.
+    /// Each environment variable that the files use or that controls Compose, by name; null if it is not set.
     pub variables: BTreeMap<String, Option<String>>,
-    /// What Compose made of it.
+    /// The model that Compose resolved.
     pub model: String,
 }
 
@@ -37,22 +37,22 @@ impl ResolvedFrom {
         Self { form: FORM, files, variables, model }
     }
 
-    /// The variables that differ from those of `before`, where they alone make Compose resolve the project otherwise: it does,
-    /// and no file that was read then has changed. Empty elsewhere.
+    /// The variables that differ from those of `before`, if they alone make Compose resolve the project differently: it does,
+    /// and no file that was read then has changed. Empty otherwise.
     #[must_use]
     pub fn differs_by_environment_from(&self, before: &Self) -> Vec<String> {
         if self.form != before.form || self.model == before.model {
             return Vec::new();
         }
-        // Another `COMPOSE_FILE` has other files read: those that are not read now have not changed by that.
+        // Another `COMPOSE_FILE` selects other files: those that are not read now have not changed by that.
         let changed =
             |(path, digest): (&String, &String)| self.files.get(path).is_some_and(|now| now != digest);
         if before.files.iter().any(changed) {
             return Vec::new();
         }
         let of = |all: &Self, name: &str| all.variables.get(name).cloned().flatten();
-        // Of the same files all the same variables were looked for. Else, what only one of the two has read was not looked at in
-        // the other, but for what steers Compose in any case.
+        // The same files look up the same variables. Otherwise a variable that only one of the two has read was not looked up in
+        // the other, except those that always control Compose.
         let of_the_same = self.files == before.files;
         let known = |name: &&String| {
             of_the_same

@@ -1,18 +1,18 @@
-//! The digest of what an image is built from, and how two of them compare.
+//! The digest of the inputs of an image's build, and the comparison of two of them.
 //!
-//! It is one text, because it is kept in the state and in attempts: `FORM:OWN`, or `FORM:OWN+BASES` for an image that is made
-//! of what other services build. `FORM` is the rule by which digests are made (`v1:sha256`), `OWN` the digest of the service's own
-//! build, `BASES` that of the builds below it.
+//! It is one text, because it is kept in the state and in attempts: `FORM:OWN`, or `FORM:OWN+BASES` for an image that is built on
+//! those of other services. `FORM` is the rule of the digests (`v1:sha256`), `OWN` the digest of the service's own build, `BASES`
+//! that of the builds below it.
 
-/// How the source of now compares with one of before.
+/// How the present source compares with an earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SourceComparison {
     /// No change is known.
     Same,
-    /// It is another.
+    /// It has changed.
     Changed,
-    /// The two were made by different rules, of which the same source has different digests: an upgrade of undrift would
-    /// otherwise rebuild everything.
+    /// The two were made by different rules, which give different digests for the same source: otherwise an upgrade of
+    /// undrift would rebuild everything.
     OtherRule,
 }
 
@@ -22,8 +22,8 @@ pub fn on_bases(own: &str, bases: &str) -> String {
     format!("{own}+{bases}")
 }
 
-/// Compares the source of before with that of now. Where only one of them speaks of builds below it, these are not compared:
-/// what they were then is not known, or what they are now is of no consequence.
+/// Compares the earlier source with the present one. If only one of them covers builds below it, these are not compared:
+/// their earlier state is unknown, or their present one does not matter.
 #[must_use]
 pub fn compare_sources(then: &str, now: &str) -> SourceComparison {
     let ((form, own, bases), (form_now, own_now, bases_now)) = (parts(then), parts(now));
@@ -34,7 +34,7 @@ pub fn compare_sources(then: &str, now: &str) -> SourceComparison {
     if own != own_now || bases_differ { SourceComparison::Changed } else { SourceComparison::Same }
 }
 
-/// Whether the digest of now speaks of builds below it and this one of before does not.
+/// Whether the present digest covers builds below it and the earlier one does not.
 #[must_use]
 pub fn knows_less(then: &str, now: &str) -> bool {
     parts(then).2.is_none() && parts(now).2.is_some()

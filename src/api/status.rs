@@ -1,4 +1,4 @@
-//! What undrift reports of an object, in the shape that scripts read.
+//! undrift's report on an object, in the shape that scripts read.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ pub struct Object {
     /// The object as declared. It holds no secret: credentials are declared by reference.
     #[serde(flatten)]
     pub declared: ComposeProject,
-    /// What was observed of it.
+    /// Its observed status.
     pub status: ObjectStatus,
 }
 
@@ -37,27 +37,27 @@ impl ObjectList {
     }
 }
 
-/// What is known of an object.
+/// The status of an object.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ObjectStatus {
-    /// The generation that this status speaks of.
+    /// The generation that this status describes.
     pub observed_generation: i64,
-    /// When the last look began that saw the host; null where none ever did. A look that found no engine, or Compose files
-    /// that Compose refuses, saw nothing.
+    /// When the last observation began that saw the host; null if none ever did. An observation that found no engine, or
+    /// Compose files that Compose rejects, saw nothing.
     #[serde(default)]
     pub observed_at: Option<Time>,
-    /// The engine's ID; null where it is not known, or the engine has none that lasts (Podman).
+    /// The engine's ID; null if it is not known, or the engine has none that lasts (Podman).
     #[serde(default)]
     pub engine: Option<String>,
-    /// The suspension by a person that holds; null where there is none. The spec's own is `spec.reconcile.suspend`.
+    /// The person's suspension that holds; null if there is none. The spec's own is `spec.reconcile.suspend`.
     #[serde(default)]
     pub suspension: Option<Suspension>,
     /// `Ready`, `Reconciling`, `Stalled`.
     pub conditions: Vec<Condition>,
     /// One entry per service of the spec, in its order.
     pub services: Vec<ServiceStatus>,
-    /// The steps that would repair the drift, in order; empty where there is none, or no step for it.
+    /// The steps that would repair the drift, in order; empty if there is none, or no step for it.
     #[serde(with = "plan_as_contract")]
     pub plan: Vec<PlannedStep>,
     /// The open incident, or the last one.
@@ -69,7 +69,7 @@ pub struct ObjectStatus {
 }
 
 impl ObjectStatus {
-    /// What is known of a declared service.
+    /// The status of a declared service.
     #[must_use]
     pub fn service(&self, name: &str) -> Option<&ServiceStatus> {
         self.services.iter().find(|service| service.name == name)
@@ -80,7 +80,7 @@ impl ObjectStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// Which.
+    /// Its type.
     #[serde(rename = "type")]
     pub kind: ConditionType,
     /// Whether it holds.
@@ -91,7 +91,7 @@ pub struct Condition {
     pub message: String,
     /// When `status` last changed; a new reason or message does not move it.
     pub last_transition_time: Time,
-    /// The generation that it speaks of.
+    /// The generation that it describes.
     pub observed_generation: i64,
 }
 
@@ -104,25 +104,25 @@ pub enum ConditionStatus {
     Unknown,
 }
 
-/// What is known of a service.
+/// The status of a service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceStatus {
     /// The service's name.
     pub name: String,
-    /// Null where the service is as declared.
+    /// Null if the service is as declared.
     pub drift: Option<Drift>,
     /// One per declared layer, and `Reconciled`.
     pub conditions: Vec<Condition>,
-    /// Its containers; none where they could not be seen.
+    /// Its containers; empty if they could not be observed.
     pub containers: Vec<ContainerStatus>,
-    /// The image behind its reference; null where nothing was seen of the service.
+    /// The image that its reference names; null if the service was not observed.
     pub image: Option<ImageStatus>,
     /// Its modules, in the order of the spec.
     pub modules: Vec<ModuleStatus>,
     /// Its routes, in the order of the spec.
     pub routes: Vec<RouteStatus>,
-    /// What is worth saying besides; it changes no condition.
+    /// Further remarks; they change no condition.
     #[serde(default)]
     pub notes: Vec<Note>,
 }
@@ -139,26 +139,26 @@ pub struct ContainerStatus {
     pub image_id: String,
     /// The engine's word for its state.
     pub state: String,
-    /// The last start, to tell a restart from a container left alone.
+    /// The last start, to distinguish a restart from a container left alone.
     pub started_at: Option<Time>,
-    /// How often the engine's restart policy started it again.
+    /// How often the engine's restart policy restarted it.
     pub restart_count: i64,
-    /// In which keys it differs from what the Compose files describe now, where it was made from another configuration and that
-    /// can be seen of it. Keys only, never a value.
+    /// The keys in which it differs from the present Compose files, if it was created from another configuration and that is
+    /// visible. Keys only, never a value.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub differences: Vec<ConfigDifference>,
 }
 
-/// An image reference and what is behind it.
+/// An image reference and the image that it names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageStatus {
     /// The reference.
     pub reference: String,
-    /// The ID, null where nothing is behind the reference or it could not be seen.
+    /// The ID, null if the reference names no image or it could not be observed.
     pub id: Option<String>,
 }
 
-/// A module at its three places.
+/// A module at its three locations.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModuleStatus {
     /// The module's name.
@@ -171,7 +171,7 @@ pub struct ModuleStatus {
     pub container: ModulePresence,
 }
 
-/// Whether a module is at a place.
+/// Whether a module is at a location.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the words say it")]
@@ -182,13 +182,13 @@ pub enum ModulePresence {
     Undeclared,
 }
 
-/// A route and what it answered.
+/// A route and its answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RouteStatus {
     /// The route's name.
     pub name: String,
-    /// The URL that was asked; of several replicas' the one whose status is told. Null where no replica runs that could be
-    /// asked, and where nothing was seen; a declared `url` is always told.
+    /// The probed URL; of several replicas the one whose status is reported. Null if no replica runs that could be probed,
+    /// and if nothing was observed; a declared `url` is always reported.
     pub url: Option<String>,
     /// The declared statuses.
     pub expected: Vec<u16>,
@@ -197,9 +197,9 @@ pub struct RouteStatus {
     pub observed: Option<u16>,
     /// The control request's status.
     pub control: Option<u16>,
-    /// Before and after a repair; null where nothing was repaired.
+    /// Before and after a repair; null if nothing was repaired.
     pub transition: Option<Transition>,
-    /// Null where no credentials are declared.
+    /// Null if no credentials are declared.
     pub auth: Option<RouteAuthStatus>,
 }
 
@@ -219,13 +219,13 @@ pub struct RouteAuthStatus {
 /// A route's status before and after a repair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transition {
-    /// Null where the baseline was no answer: refused, timeout, 5xx.
+    /// Null if the baseline was no answer: refused, timeout, 5xx.
     pub before: Option<u16>,
     /// After the verification.
     pub after: Option<u16>,
 }
 
-/// In the contract a step of a plan is its kind's name; what goes with it is for people, in the reason.
+/// In the contract a step of a plan is its kind's name; its options are for people, in the reason.
 mod plan_as_contract {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

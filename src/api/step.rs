@@ -1,4 +1,4 @@
-//! What undrift can do to a host.
+//! undrift's actions on a host.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,13 +13,13 @@ names! {
         Up,
         /// `docker compose restart SERVICE…`
         Restart,
-        /// The image that ran before is put back behind its reference, then `docker compose up -d`.
+        /// The previous image is restored behind its reference, then `docker compose up -d`.
         Rollback,
     }
 }
 
 impl StepKind {
-    /// The step of this kind that goes no further than it must.
+    /// The plain step of this kind, without options.
     #[must_use]
     pub const fn plain(self) -> Step {
         match self {
@@ -31,7 +31,7 @@ impl StepKind {
     }
 }
 
-/// One kind of step with how far it goes.
+/// One kind of step with its options.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Step {
@@ -40,18 +40,18 @@ pub enum Step {
         /// Without the build cache: the second step of the escalation, after a cached build changed nothing.
         no_cache: bool,
     },
-    /// Create or recreate the services' containers where they differ from what Compose would create.
+    /// Create or recreate the services' containers if they differ from what Compose would create.
     Up {
-        /// Also where Compose sees no difference: the second step of the escalation, and for files that went missing inside a
+        /// Even if Compose sees no difference: the second step of the escalation, and for files that went missing inside a
         /// container.
         force_recreate: bool,
     },
-    /// Start what is down of the services from the image that it ran: what exists is never recreated. Only where the rate
-    /// makes other steps wait.
+    /// Start the services' stopped containers from the image that they ran: never recreates an existing one. Only if the
+    /// rate makes other steps wait.
     Start,
     /// Restart the services' containers.
     Restart,
-    /// Put the image that ran before the last build back, and recreate.
+    /// Restore the image from before the last build, and recreate.
     Rollback,
 }
 
@@ -68,7 +68,7 @@ impl Step {
     }
 }
 
-/// A step as the trail has it: its kind, and how far it goes in fields of the evidence that are true or not there.
+/// A step as the trail stores it: its kind, and its options as fields of the evidence that are true or missing.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct StepFields {
@@ -120,17 +120,17 @@ pub(super) mod fields {
     }
 }
 
-/// One step, for which services, and why.
+/// One step, its services, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedStep {
-    /// What to do.
+    /// The action.
     pub step: Step,
     /// The services, in the order of the manifest.
     pub services: Vec<String>,
-    /// The drift that it answers, in words.
+    /// The drift that it repairs, in words.
     pub reason: String,
-    /// The services whose repair it prepares, where it is not their own: a job is run for those that wait for it. What it
-    /// costs in vain is on their account.
+    /// The services whose repair it prepares, if not its own: a job runs for those that wait for it. A failure counts
+    /// against their budget.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub on_behalf_of: Vec<String>,
 }
@@ -138,15 +138,15 @@ pub struct PlannedStep {
 /// How a step ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StepReport {
-    /// How.
+    /// The outcome.
     pub outcome: StepOutcome,
-    /// The command's exit code, where it exited.
+    /// The command's exit code, if it exited.
     pub exit_code: Option<i32>,
     /// The command, as an argument vector; the first command that failed, or the last.
     pub command: Vec<String>,
-    /// The end of what the command printed: at most 16 KiB, valid UTF-8, without control bytes.
+    /// The end of the command's output: at most 16 KiB, valid UTF-8, without control bytes.
     pub output: String,
-    /// What was done besides, for the trail: leftovers removed, tags set.
+    /// Additional actions, for the trail: leftovers removed, tags set.
     pub notes: Vec<String>,
     /// When the step began.
     pub started_at: Time,

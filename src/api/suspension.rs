@@ -1,10 +1,10 @@
-//! A suspension: a person's word that undrift takes no step for an object for a while.
+//! A suspension: a person's instruction that undrift takes no step for an object for a while.
 
 use serde::{Deserialize, Serialize};
 
 use super::Time;
 
-/// A suspension as it is kept; the spec's own `suspend` is apart from it.
+/// A stored suspension; the spec's own `suspend` is separate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suspension {
     /// Since when.
@@ -13,12 +13,12 @@ pub struct Suspension {
     pub until: Option<Time>,
     /// Why, in the person's words.
     pub reason: String,
-    /// Who, as the trail says it.
+    /// Who, as in the trail.
     pub actor: String,
 }
 
 impl Suspension {
-    /// Whether it has ended by itself at this time.
+    /// Whether it has expired at this time.
     #[must_use]
     pub fn has_passed(&self, now: Time) -> bool {
         self.until.is_some_and(|until| until <= now)

@@ -1,4 +1,4 @@
-//! `undrift audit list` and `undrift audit verify`: the trail, and the check that it is whole.
+//! `undrift audit list` and `undrift audit verify`: the trail, and the check that it is intact.
 
 use std::io::{self, Write};
 
@@ -15,10 +15,10 @@ use crate::{
     store::{GENESIS, RecordFilter, Store, Verification},
 };
 
-/// Prints the records that the filter takes, oldest first; `store` is `None` where there is no state yet.
+/// Prints the records that match the filter, oldest first; `store` is `None` if there is no state yet.
 ///
 /// # Errors
-/// Where the state cannot be read.
+/// If the state cannot be read.
 pub fn list(
     store: Option<&Store>,
     filter: &RecordFilter,
@@ -56,7 +56,7 @@ fn row(record: &AuditRecord) -> Vec<Cell> {
     ]
 }
 
-/// The colour of a kind: what broke, what was mended, what gave up.
+/// The colour of a kind: drift, repair, or stall.
 pub(super) fn kind_paint(kind: &str) -> Paint {
     match kind {
         "DriftDetected" | "StepInterrupted" | "RolledBack" => Paint::Yellow,
@@ -66,34 +66,34 @@ pub(super) fn kind_paint(kind: &str) -> Paint {
     }
 }
 
-/// What is found of a trail.
+/// The result of checking a trail.
 #[derive(Debug)]
 pub struct TrailReport {
-    /// Of its chain, and of what is kept beside it.
+    /// Of its chain, and of the tables beside it.
     chain: Verification,
-    /// Why records are missing that the chain knows nothing of: an undrift that runs writes them elsewhere, or the trail itself
-    /// is gone.
+    /// Why records are missing that the chain does not cover: a running undrift writes them elsewhere, or the trail itself is
+    /// gone.
     missing: Option<String>,
-    /// When it began in place of an earlier one that was missing. It says so itself, so it is whole.
+    /// When it began in place of an earlier one that was missing. The trail records that itself, so it is intact.
     begun_anew: Option<Time>,
-    /// The records that break a rule of undrift's own; `None` where nobody asked for them.
+    /// The records that break a rule of undrift's own; `None` if not requested.
     breaches: Option<Vec<Breach>>,
 }
 
 impl TrailReport {
-    /// Whether it is the trail, and whole.
+    /// Whether it is the trail, and intact.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.missing.is_none() && self.chain.is_whole() && self.breaches.as_ref().is_none_or(Vec::is_empty)
     }
 }
 
-/// Shows that the trail is whole, or finds the first record that is not, or what is kept beside it and says otherwise. Without
-/// a state there is no record, and nothing is broken. `missing` is why there are records that are not in it. With `deep` it also
-/// finds the records that break a [rule](crate::decide::trail_rules).
+/// Verifies that the trail is intact, or finds the first damaged record, or the table beside it that differs. Without a state
+/// there is no record, and nothing is broken. `missing` is why some records are not in it. With `deep` it also finds the records
+/// that break a [rule](crate::decide::trail_rules).
 ///
 /// # Errors
-/// Where the state cannot be read.
+/// If the state cannot be read.
 pub fn verify(store: Option<&Store>, missing: Option<String>, deep: bool) -> Result<TrailReport, VerbError> {
     let empty = Verification::Whole { records: 0, head: GENESIS.into() };
     let chain = store.map(Store::verify).transpose()?.unwrap_or(empty);
@@ -103,11 +103,11 @@ pub fn verify(store: Option<&Store>, missing: Option<String>, deep: bool) -> Res
     Ok(TrailReport { chain, missing, begun_anew, breaches })
 }
 
-/// Prints what [`verify`] has found. It is found before anything is printed: a reader that goes away takes nothing of
-/// the verdict with it.
+/// Prints the result of [`verify`]. The check is complete before anything is printed: a reader that closes the pipe does not
+/// affect the verdict.
 ///
 /// # Errors
-/// What `out` says.
+/// The error of `out`.
 pub fn print_verification(report: &TrailReport, view: &View, out: &mut dyn Write) -> io::Result<()> {
     if view.json {
         return write_json(out, &verification_json(report));
@@ -154,11 +154,11 @@ fn verification_json(report: &TrailReport) -> serde_json::Value {
         "apiVersion": API_VERSION,
         "kind": "AuditVerification",
         "whole": report.is_whole(),
-        // Of a broken trail: the records before the first bad one, which are whole.
+        // For a broken trail: the records before the first bad one, which are intact.
         "records": records,
         "head": head,
         "firstBad": first_bad,
-        // What is damaged beside whole records, or says otherwise than they do.
+        // What is damaged beside intact records, or differs from them.
         "differs": differs,
         "missing": report.missing,
         "begunAnew": report.begun_anew,

@@ -1,4 +1,4 @@
-//! Where a verb that only looks remembers what it looked up.
+//! The cache in which a read-only verb remembers its look-ups.
 
 use std::{env, ffi::OsString, path::PathBuf, sync::Arc};
 
@@ -9,9 +9,9 @@ use crate::{
     store::{DigestKey, Store},
 };
 
-/// The cache of a look: the state's, and beside it a folder of its own, for who has no state or may not write it. Without
-/// either a look is slower, and sees the same. With it the key that its entries are sealed under: the state's, where this user may read it,
-/// else the folder's own.
+/// The cache of an observation: the state's, and beside it a folder of its own, for users who have no state or may not write it.
+/// Without either an observation is slower, with the same result. Its entries are sealed under the state's key if this user may
+/// read it, otherwise under the folder's own.
 pub(super) fn of_look(store: Option<&Arc<Store>>) -> (Arc<dyn Cache>, Option<KeyedDigest>) {
     let (folder, own_key) = folder().unzip();
     let key = store.and_then(context::digests).or_else(|| own_key.flatten().map(context::keyed_digest));
@@ -58,10 +58,10 @@ fn folder() -> Option<(CacheFolder, Option<DigestKey>)> {
 }
 
 /// The folder: the service manager's, else the one below `$XDG_CACHE_HOME`, else root's own, else the one below the user's
-/// home. What is not absolute counts as not set, as the XDG base directory specification has it.
+/// home. A path that is not absolute counts as unset, as in the XDG base directory specification.
 fn path(is_root: bool, variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let set = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    // systemd gives a list, with one path for each `CacheDirectory=`.
+    // systemd sets a list, with one path for each `CacheDirectory=`.
     let managed = variable("CACHE_DIRECTORY").and_then(|list| env::split_paths(&list).next());
     let managed = managed.filter(|path| path.is_absolute());
     let of_root = || is_root.then(|| PathBuf::from("/var/cache"));

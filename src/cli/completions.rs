@@ -1,4 +1,4 @@
-//! `undrift completions`: what a shell needs to complete verbs and options.
+//! `undrift completions`: the script with which a shell completes verbs and options.
 
 use std::io::{self, Write};
 
@@ -13,7 +13,7 @@ pub(super) fn completions(shell: Shell, out: &mut dyn Write) -> io::Result<()> {
     out.flush()
 }
 
-/// The generator panics where it cannot write, so that it writes into memory.
+/// The generator panics if it cannot write, so it writes into memory.
 fn script(shell: Shell) -> Vec<u8> {
     let mut command = Cli::command();
     let name = command.get_name().to_owned();

@@ -1,4 +1,4 @@
-//! `undrift describe`: one object whole, as the first page of a post-mortem.
+//! `undrift describe`: the whole of one object, as the first page of a post-mortem.
 
 use std::io::{self, Write};
 
@@ -13,16 +13,16 @@ use crate::{
     store::{RecordFilter, Store},
 };
 
-/// How many incidents are told.
+/// How many incidents are printed.
 const INCIDENTS: usize = 3;
 
-/// An image or container ID is known by its first characters, as in docker's own lists.
+/// An image or container ID is identified by its first characters, as in docker's own lists.
 const ID: usize = 12;
 
-/// Prints what is recorded of one object; `store` is `None` where there is no state yet. `watcher` is whether anybody looks on.
+/// Prints the record of one object; `store` is `None` if there is no state yet. `watcher` is whether a daemon manages it.
 ///
 /// # Errors
-/// [`VerbError::NoSuchObject`], or where the state cannot be read.
+/// [`VerbError::NoSuchObject`], or if the state cannot be read.
 pub fn describe(
     store: Option<&Store>,
     name: &str,
@@ -51,7 +51,7 @@ pub fn describe(
     print_incidents(out, view, store, name)
 }
 
-/// How old what is shown is, where it may no longer be so.
+/// The age of the shown status, if it may be outdated.
 fn as_of(standing: &Standing, view: &View) -> Option<String> {
     standing.doubt?;
     Some(match standing.object.status.observed_at {
@@ -94,7 +94,7 @@ fn print_object(out: &mut dyn Write, view: &View, standing: &Standing, changed: 
 fn conditions(conditions: &[Condition]) -> Vec<Vec<Cell>> {
     let rows = conditions.iter().map(|condition| {
         let kind = format!("{:?}", condition.kind);
-        // For these two `True` is not the good news.
+        // For these two `True` is the bad news.
         let turned = matches!(kind.as_str(), "Stalled" | "Reconciling");
         let (word, paint) = match condition.status {
             ConditionStatus::True => ("True", if turned { Paint::Yellow } else { Paint::Green }),
@@ -176,7 +176,7 @@ fn note_table(service: &ServiceStatus) -> Vec<Vec<Cell>> {
     headed(&["NOTE", "MESSAGE"], rows)
 }
 
-/// Where each module of the service is and is not; nothing where it declares none.
+/// Where each module of the service is and is not; empty if it declares none.
 fn module_table(service: &ServiceStatus) -> Vec<Vec<Cell>> {
     let place = |presence| match presence {
         ModulePresence::Present => cell("present", Paint::Green),
@@ -191,13 +191,13 @@ fn module_table(service: &ServiceStatus) -> Vec<Vec<Cell>> {
     headed(&["MODULE", "SOURCE", "ARTIFACT", "CONTAINER"], rows)
 }
 
-/// What each route of the service answered; the same with credentials in a row of its own.
+/// The answers of each route of the service; those with credentials in a row of their own.
 fn route_table(service: &ServiceStatus) -> Vec<Vec<Cell>> {
     let names = ["ROUTE", "EXPECTED", "OBSERVED", "CONTROL", "TRANSITION", "URL"];
     headed(&names, service.routes.iter().flat_map(route_rows))
 }
 
-/// The rows below their heading; nothing where there are none.
+/// The rows below their heading; empty if there are none.
 fn headed(names: &[&str], rows: impl Iterator<Item = Vec<Cell>>) -> Vec<Vec<Cell>> {
     let rows: Vec<_> = rows.collect();
     if rows.is_empty() { rows } else { std::iter::once(heading(names)).chain(rows).collect() }
@@ -260,7 +260,7 @@ fn print_incidents(out: &mut dyn Write, view: &View, store: &Store, object: &str
         if let Some(git) = git_of(&steps) {
             table(out, view.style, 4, &[vec![cell("git", Paint::Dim), git.into()]])?;
         }
-        // What was done and how it ended; the whole story is `incident show`.
+        // Each step and its outcome; the whole story is `incident show`.
         steps.retain(|record| record.outcome.is_some());
         print_timeline(out, view.style, 4, incident.opened_at, &steps)?;
     }
@@ -280,7 +280,7 @@ fn incident_row(incident: &Incident, view: &View) -> Vec<Cell> {
     ]
 }
 
-/// The beginning of an ID, without the name of its digest.
+/// The prefix of an ID, without the name of its digest.
 fn short(id: &str) -> &str {
     let id = id.strip_prefix("sha256:").unwrap_or(id);
     id.get(..ID).unwrap_or(id)

@@ -1,4 +1,4 @@
-//! Why a verb could not do its work, and what that means for its exit code.
+//! Why a verb failed, and the resulting exit code.
 
 use std::io;
 
@@ -13,7 +13,7 @@ use crate::{
     store::{Displaced, LockError, StoreError},
 };
 
-/// Why a verb could not do its work.
+/// Why a verb failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     #[error("{0}")]
@@ -50,7 +50,7 @@ impl Failure {
         error.kind() == io::ErrorKind::BrokenPipe
     }
 
-    /// What is wrong with the state, where that is why.
+    /// The fault of the state, if that is the cause.
     pub(super) const fn of_state(&self) -> Option<&StoreError> {
         match self {
             Self::Store(error)
@@ -88,8 +88,8 @@ fn hint(known: &[String]) -> String {
     if known.is_empty() { "there are none".into() } else { format!("there are: {}", known.join(", ")) }
 }
 
-/// The exit code of a verb whose answer was printed. A reader that has seen enough, such as `head`, changes nothing
-/// about what the verb found.
+/// The exit code of a verb whose answer was printed. A reader that closes the pipe early, such as `head`, does not affect
+/// the verb's result.
 pub(super) fn outcome(printed: io::Result<()>, exit: u8) -> Result<u8, Failure> {
     match printed {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),

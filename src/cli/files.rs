@@ -1,5 +1,5 @@
-//! `-f`: the manifests that a verb reads. As an argument a path is whole; in `UNDRIFT_FILE` a colon stands between two,
-//! as in `PATH`.
+//! `-f`: the manifests that a verb reads. As an argument a path is taken whole; in `UNDRIFT_FILE` a colon separates two, as
+//! in `PATH`.
 
 use std::{env, ffi::OsString};
 
@@ -8,7 +8,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, error::Err
 /// The name of the argument and of its long option.
 const FILE: &str = "file";
 
-/// The manifests of a verb that needs some, or of one (`Manifests<false>`) that does without.
+/// The manifests of a verb that needs some, or of one (`Manifests<false>`) that works without.
 #[derive(Debug)]
 pub(super) struct Manifests<const REQUIRED: bool = true> {
     pub(super) files: Vec<OsString>,
@@ -50,8 +50,8 @@ impl<const REQUIRED: bool> FromArgMatches for Manifests<REQUIRED> {
     }
 }
 
-/// The paths of the variable. An empty one between two colons names nothing; an empty variable is one empty path, which
-/// is then reported as any other that does not exist.
+/// The paths of the variable. An empty one between two colons names nothing; an empty variable is one empty path, which is
+/// then reported like any other that does not exist.
 fn separate(variable: &OsString) -> Vec<OsString> {
     let paths = env::split_paths(variable).map(OsString::from);
     let paths: Vec<OsString> = paths.filter(|path| !path.is_empty()).collect();

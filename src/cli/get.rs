@@ -14,21 +14,21 @@ use crate::{
     store::Store,
 };
 
-/// Said where the state is empty: the daemon's is root's, and who asks without `sudo` has another one.
+/// Printed if the state is empty: the daemon's belongs to root, and a user without `sudo` has another one.
 const NOTHING: &str = "nothing is recorded yet: `undrift apply` records what it reconciles; each user has a state \
                        of their own, `sudo undrift get` shows root's";
 
-/// The same where an undrift runs that records elsewhere: see [`Watcher::Displaced`].
+/// The same if a running undrift records elsewhere: see [`Watcher::Displaced`].
 const NOTHING_HERE: &str = "nothing is recorded here";
 
-/// Stands behind each mark that may no longer be so; the lines below the rows say why.
+/// Follows each mark that may be outdated; the lines below the rows explain why.
 const DOUBT: &str = "*";
 
-/// Prints what is recorded of these objects, or of all; `store` is `None` where there is no state yet. What may no longer be
-/// so is marked: `watcher` is whether anybody looks on.
+/// Prints the record of these objects, or of all; `store` is `None` if there is no state yet. Marks values that may be
+/// outdated: `watcher` is whether a daemon manages them.
 ///
 /// # Errors
-/// [`VerbError::NoSuchObject`] for a name that is not recorded; then nothing is printed.
+/// [`VerbError::NoSuchObject`] for a name without a record; then nothing is printed.
 pub fn get(
     store: Option<&Store>,
     names: &[String],
@@ -92,7 +92,7 @@ fn rows(recorded: &[Standing], now: Time) -> Vec<Vec<Cell>> {
     rows
 }
 
-/// What may no longer be so is neither green nor bare.
+/// A value that may be outdated is neither green nor unmarked.
 fn marked(standing: &Standing, text: &str, paint: Paint) -> Cell {
     match standing.doubt {
         None => cell(text, paint),
@@ -100,7 +100,7 @@ fn marked(standing: &Standing, text: &str, paint: Paint) -> Cell {
     }
 }
 
-/// A layer's mark; `None` where the spec declares nothing for it.
+/// A layer's mark; `None` if the spec declares nothing for it.
 fn layer_mark(service: &ServiceStatus, layer: Layer) -> Option<(&'static str, Paint)> {
     let condition = service.conditions.iter().find(|condition| condition.kind == layer.condition())?;
     Some(match condition.status {
@@ -122,7 +122,7 @@ fn ready(service: &ServiceStatus) -> (&'static str, Paint) {
     }
 }
 
-/// Why the service is not as declared, and what else holds of it: in parentheses where both are to be said.
+/// Why the service is not as declared, and what else applies to it: in parentheses if both are shown.
 fn reason(standing: &Standing, service: &ServiceStatus) -> String {
     let object = &standing.object;
     let unknown = |condition: &&Condition| condition.status == ConditionStatus::Unknown;
@@ -183,7 +183,7 @@ mod tests {
         get(store, &names, watcher, &view(json), &mut out).map(|()| String::from_utf8(out).unwrap())
     }
 
-    /// An object that was looked at so long before it is shown.
+    /// An object that was observed so long before it is shown.
     fn object(minutes: i64) -> Object {
         let mut object = testing::object();
         object.status.observed_at = Some(view(false).now - chrono::TimeDelta::minutes(minutes));

@@ -1,4 +1,4 @@
-//! `undrift incident list` and `undrift incident show`: what broke, what was done, and whether it was verified.
+//! `undrift incident list` and `undrift incident show`: each failure, its repair, and whether that was verified.
 
 use std::io::{self, Write};
 
@@ -22,13 +22,13 @@ use crate::{
     store::{RecordFilter, Store},
 };
 
-/// How many of the last lines of a container are shown.
+/// How many of the last lines of a container to show.
 const TAIL: usize = 12;
 
-/// Prints the incidents, newest first; `store` is `None` where there is no state yet.
+/// Prints the incidents, newest first; `store` is `None` if there is no state yet.
 ///
 /// # Errors
-/// Where the state cannot be read.
+/// If the state cannot be read.
 pub fn list(store: Option<&Store>, view: &View, out: &mut dyn Write) -> Result<(), VerbError> {
     let incidents = store.map(|store| store.incidents(None)).transpose()?.unwrap_or_default();
     if view.json {
@@ -54,7 +54,7 @@ fn row(incident: &Incident, now: Time) -> Vec<Cell> {
     ]
 }
 
-/// What broke, and how often it came back.
+/// The failures, and how often they recurred.
 pub(super) fn drifts_in_words(incident: &Incident) -> String {
     let drifts = drifts(incident).into_iter();
     let what = drifts.map(|(service, drift)| format!("{service} {} {}", drift.layer, drift.reason));
@@ -74,7 +74,7 @@ pub(super) fn outcome_cell(incident: &Incident) -> Cell {
     }
 }
 
-/// The drift of each service when the incident opened. What is not of the known form is left out.
+/// The drift of each service when the incident opened. Skips entries of an unknown form.
 pub(super) fn drifts(incident: &Incident) -> Vec<(String, Drift)> {
     let services = incident.drift.as_object().into_iter().flatten();
     services
@@ -82,10 +82,10 @@ pub(super) fn drifts(incident: &Incident) -> Vec<(String, Drift)> {
         .collect()
 }
 
-/// Prints one incident as a timeline with its evidence. `id` may be the beginning of an ID.
+/// Prints one incident as a timeline with its evidence. `id` may be a prefix of an ID.
 ///
 /// # Errors
-/// [`VerbError::NoSuchIncident`], or where the state cannot be read.
+/// [`VerbError::NoSuchIncident`], or if the state cannot be read.
 pub fn show(store: Option<&Store>, id: &str, view: &View, out: &mut dyn Write) -> Result<(), VerbError> {
     let missing = || VerbError::NoSuchIncident(id.to_owned());
     let store = store.ok_or_else(missing)?;
@@ -129,7 +129,7 @@ fn print_head(out: &mut dyn Write, view: &View, incident: &Incident, git: Option
     table(out, style, 2, &rows)
 }
 
-/// What was broken, and what the modules and routes of those services showed before the first step.
+/// The drift, with the modules and routes of those services before the first step.
 fn print_drift(out: &mut dyn Write, style: Style, incident: &Incident) -> io::Result<()> {
     let drifts = drifts(incident);
     writeln!(out, "\n{}", style.bold("Drift"))?;
@@ -183,8 +183,8 @@ const fn presence(presence: ModulePresence) -> &'static str {
     }
 }
 
-/// Each record with the time since the incident opened, as far as the clock tells it; of a command that failed, the end of what it printed, and so of a
-/// container that had failed and was about to be replaced.
+/// Each record with the time since the incident opened, if the clock allows; for a failed command, the end of its output, and
+/// likewise for a container that had failed and was about to be replaced.
 pub(super) fn print_timeline(
     out: &mut dyn Write,
     style: Style,
@@ -212,7 +212,7 @@ pub(super) fn print_timeline(
         let failed = record.step.is_some() && !outcome.is_empty() && !succeeded;
         tails.push(if failed { tail(record) } else { last_words(record) });
     }
-    // The table is made as one, so that its columns align, and then the tails are put between its lines.
+    // The table is laid out as one, so that its columns align; then the tails are inserted between its lines.
     let mut lines = Vec::new();
     table(&mut lines, style, indent, &rows)?;
     for (line, tail) in String::from_utf8_lossy(&lines).lines().zip(tails) {
@@ -224,7 +224,7 @@ pub(super) fn print_timeline(
     Ok(())
 }
 
-/// The summary of a record, without what the incident's drift already says.
+/// The summary of a record, without what the incident's drift already states.
 fn in_incident(record: &AuditRecord) -> String {
     if record.kind == AuditKind::DriftDetected.as_str() {
         let read = RecordReader::new(record);
@@ -233,7 +233,7 @@ fn in_incident(record: &AuditRecord) -> String {
     summary(record)
 }
 
-/// What the containers that a step was about to replace had printed last, where they had failed, or were rolled back.
+/// The last output of the containers that a step was about to replace, if they had failed, or were rolled back.
 fn last_words(record: &AuditRecord) -> Vec<String> {
     let is_rollback = record.step == Some(StepKind::Rollback.to_string());
     let shown =
@@ -256,7 +256,7 @@ fn tail(record: &AuditRecord) -> Vec<String> {
     command.into_iter().chain(lines.into_iter().map(str::to_owned)).collect()
 }
 
-/// What each route answered before and after.
+/// The answer of each route before and after.
 fn print_transitions(out: &mut dyn Write, style: Style, incident: &Incident) -> io::Result<()> {
     let Some(after) = incident.after.as_ref().and_then(status) else {
         return Ok(());
@@ -283,13 +283,13 @@ fn print_transitions(out: &mut dyn Write, style: Style, incident: &Incident) -> 
     table(out, style, 2, &rows)
 }
 
-/// `404 → 401`; a baseline that was no answer is `none`.
+/// `404 → 401`; `none` if the baseline was no answer.
 pub(super) fn arrow(transition: Transition) -> String {
     let word = |status: Option<u16>| status.map_or_else(|| "none".to_owned(), |status| status.to_string());
     format!("{} → {}", word(transition.before), word(transition.after))
 }
 
-/// Evidence of an incident as a status; `None` where it is none.
+/// Evidence of an incident as a status; `None` if it is none.
 fn status(evidence: &Value) -> Option<ObjectStatus> {
     serde_json::from_value(evidence.clone()).ok()
 }

@@ -42,7 +42,7 @@ fn row(diagnosis: &Diagnosis, status: &ServiceStatus) -> Vec<Cell> {
     cells
 }
 
-/// What is behind the first broken layer explains nothing: it is shown, but not judged.
+/// The layers behind the first broken one explain nothing: they are shown, but not judged.
 fn rung(layer: Layer, verdict: &LayerVerdict, status: &ServiceStatus, explained: bool) -> Cell {
     let seen = seen(layer, status);
     match verdict {
@@ -55,7 +55,7 @@ fn rung(layer: Layer, verdict: &LayerVerdict, status: &ServiceStatus, explained:
     }
 }
 
-/// The statuses that were answered, for the two layers that have any.
+/// The answered statuses, for the two layers that have any.
 fn seen(layer: Layer, status: &ServiceStatus) -> String {
     let of = |route: &RouteStatus| match layer {
         Layer::Route => route.observed,
@@ -82,7 +82,7 @@ fn words(out: &mut dyn Write, style: Style, looked: &Assessment) -> io::Result<(
             let place = style.yellow(&format!("{}: {layer} layer", diagnosis.service));
             writeln!(out, "\n  {place}  {}", clean(note))?;
         }
-        // What is why no step is taken is said as that.
+        // If this is why no step is taken, it is shown as the reason.
         let why = match &option.repair {
             Repair::Stalled { reason, .. } => Some(reason),
             _ => None,
@@ -113,7 +113,7 @@ const GIVEN_UP: [StallReason; 4] = [
     StallReason::RollbackInVain,
 ];
 
-/// What helps where no step does and time may.
+/// The help if no step helps and time may.
 fn wait(reason: &Reason) -> &'static str {
     match reason {
         Reason::Unknown(UnknownReason::RateLimited) => {
@@ -129,7 +129,7 @@ fn wait(reason: &Reason) -> &'static str {
     }
 }
 
-/// What would repair it, in words; where undrift must not, why it does not.
+/// The repair, in words; if undrift must not repair it, why.
 fn help(option: &RepairOption, decision: &Decision) -> Option<String> {
     match &option.repair {
         Repair::Nothing => None,
@@ -153,7 +153,7 @@ fn help(option: &RepairOption, decision: &Decision) -> Option<String> {
     }
 }
 
-/// What keeps undrift from taking any step.
+/// Why undrift takes no step.
 const fn held_back_in_a_word(held_back: &HeldBack) -> &'static str {
     match held_back {
         HeldBack::Suspended(_) => "suspended",
@@ -171,7 +171,7 @@ fn why_held_back(held_back: &HeldBack) -> String {
     format!("{}: {why}", held_back_in_a_word(held_back))
 }
 
-/// What a step does, in words: the command itself has options that say nothing to a person, and the trail holds it.
+/// A step in words: the command itself has options that mean nothing to a person, and the trail holds it.
 pub(super) fn in_words(step: Step, services: &[String]) -> String {
     let services = services.join(", ");
     match step {

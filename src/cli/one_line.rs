@@ -1,11 +1,11 @@
-//! One event, one line, whatever is in it: what Compose says of a project that it refuses has many, and a path may have any
+//! One event, one line, whatever its content: an error of Compose about a project has many lines, and a path may contain any
 //! character.
 
 use std::io::{self, Write};
 
 use crate::plain::{self, clean};
 
-/// What stands for the end of a line within an event.
+/// Replaces a line end within an event.
 const JOINT: &str = " | ";
 
 /// Standard error, for events as text.
@@ -30,7 +30,7 @@ enum EventFormat {
     Json,
 }
 
-/// Writes what it is given at once as one line that steers no terminal: the log gives it an event at a time.
+/// Writes its input at once as one line without control sequences: the log passes it one event at a time.
 #[derive(Debug)]
 pub(super) struct OneLine<W> {
     out: W,
@@ -52,11 +52,11 @@ impl<W: Write> Write for OneLine<W> {
     }
 }
 
-/// An event as text. The subscriber escapes what values have of escape sequences, so that those which are left are its own colours.
+/// An event as text. The subscriber escapes the escape sequences in values, so that the remaining ones are its own colours.
 fn in_a_line(event: &str) -> String {
     let lines: Vec<&str> = event.trim_end().lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let line = match lines[..] {
-        // An indent, or spaces at the end, are the event's own.
+        // An indent, or spaces at the end, belong to the event.
         [_] | [] => event.trim_end_matches('\n').to_owned(),
         _ => lines.join(JOINT),
     };
@@ -69,7 +69,7 @@ pub(super) fn in_lines(text: &str) -> String {
     text.split('\n').map(with_colours).collect::<Vec<_>>().join("\n")
 }
 
-/// A line without what steers a terminal but for colours.
+/// A line without control sequences except colours.
 fn with_colours(line: &str) -> String {
     let (mut shown, mut rest) = (String::with_capacity(line.len()), line);
     while let Some((at, colour)) = next_colour(rest) {
@@ -81,7 +81,7 @@ fn with_colours(line: &str) -> String {
     shown
 }
 
-/// The next change of colour: `ESC [ … m` with nothing but numbers in it.
+/// The next change of colour: `ESC [ … m` with only numbers in it.
 fn next_colour(text: &str) -> Option<(usize, &str)> {
     text.match_indices("\u{1b}[").find_map(|(at, begin)| {
         let parameters = &text[at + begin.len()..];

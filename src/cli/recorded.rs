@@ -1,4 +1,4 @@
-//! What the verbs over the recorded state share.
+//! Shared parts of the verbs that read the recorded state.
 
 use std::io::{self, Write};
 
@@ -15,7 +15,7 @@ use crate::{
     store::StoreError,
 };
 
-/// How an answer is given.
+/// How to print an answer.
 #[derive(Debug, Clone, Copy)]
 pub struct View {
     /// As JSON, or for a person.
@@ -33,15 +33,15 @@ pub enum VerbError {
     /// The state cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Nothing of this name was ever recorded.
+    /// Nothing with this name was ever recorded.
     #[error("no object {name} is recorded{}", nearest.as_ref().map(|n| format!("; did you mean {n}?")).unwrap_or_default())]
     NoSuchObject {
         /// The name.
         name: String,
-        /// The most similar one that is recorded.
+        /// The most similar recorded one.
         nearest: Option<String>,
     },
-    /// No incident has this ID, or begins so.
+    /// No incident has this ID, or this prefix.
     #[error("no incident {0} is recorded: see `undrift incident list`")]
     NoSuchIncident(String),
     /// The answer cannot be printed.
@@ -49,15 +49,15 @@ pub enum VerbError {
     Write(#[from] io::Error),
 }
 
-/// What was given as a point in time is none.
+/// The given text is not a point in time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a time: write how long ago, as in 30m or 2h, or a date and time such as 2026-01-31T12:00:00Z")]
 pub struct ParseWhenError;
 
-/// A point in time as a person gives it: how long before `now` (`2h`), or RFC 3339.
+/// A point in time as a person writes it: how long before `now` (`2h`), or RFC 3339.
 ///
 /// # Errors
-/// [`ParseWhenError`] where it is neither.
+/// [`ParseWhenError`] if it is neither.
 pub fn parse_when(text: &str, now: Time) -> Result<Time, ParseWhenError> {
     if let Ok(ago) = text.parse::<Duration>() {
         return Ok(now - ago.delta());
@@ -70,16 +70,16 @@ pub(super) fn print_json(out: &mut dyn Write, value: &impl Serialize) -> Result<
     Ok(write_json(out, value)?)
 }
 
-/// The same, where nothing else can fail.
+/// The same if nothing else can fail.
 pub(super) fn write_json(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
     safe::document(out, value)
 }
 
-/// The error for a name that is not recorded, with the nearest that is.
+/// The error for a name without a record, with the nearest recorded one.
 pub(super) fn no_such_object<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> VerbError {
     let nearest = known
         .map(|known| (strsim::damerau_levenshtein(name, known), known))
-        // Further away than this nobody meant it.
+        // A name further away than this was not meant.
         .filter(|(distance, _)| *distance <= 1 + name.len() / 3)
         .min()
         .map(|(_, known)| known.to_owned());
@@ -91,7 +91,7 @@ pub(super) fn moment(time: Time) -> String {
     time.format("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
-/// A time of the trail for a person; as it stands where it is none.
+/// A time of the trail for a person; unchanged if it cannot be parsed.
 pub(super) fn moment_of(record: &AuditRecord) -> String {
     record.time.parse().map_or_else(|_| clean(&record.time).into_owned(), moment)
 }
@@ -107,7 +107,7 @@ pub(super) fn age(since: Time, now: Time) -> String {
     }
 }
 
-/// How long something took: `0.4s`, `2m05s`, `3h07m`. Nothing takes less than no time.
+/// How long something took: `0.4s`, `2m05s`, `3h07m`. A duration is never negative.
 pub(super) fn span(span: TimeDelta) -> String {
     let ms = span.num_milliseconds().max(0);
     let seconds = ms / 1000;
@@ -118,16 +118,16 @@ pub(super) fn span(span: TimeDelta) -> String {
     }
 }
 
-/// Two times that were taken at almost the same moment may be in either order.
+/// Two times taken at almost the same moment may be in either order.
 const ALMOST_THE_SAME: TimeDelta = TimeDelta::seconds(1);
 
-/// How long it was from one time to a later one; `None` where that one is the earlier on the clock: then nobody knows.
+/// The time from one moment to a later one; `None` if that one is earlier by the clock: then it is unknown.
 pub(super) fn elapsed(from: Time, to: Time) -> Option<TimeDelta> {
     let passed = to - from;
     (passed >= -ALMOST_THE_SAME).then(|| passed.max(TimeDelta::zero()))
 }
 
-/// What can be told in place of a duration that nobody knows.
+/// Replaces a duration that is unknown.
 pub(super) const CLOCK_SET_BACK: &str = "clock set back";
 
 /// The same in words.
@@ -143,8 +143,8 @@ pub(super) fn services_of(record: &AuditRecord) -> String {
     RecordReader::new(record).services().unwrap_or_default().join(", ")
 }
 
-/// The git states of the source that the records tell of, each once for as long as it lasted: `1a2b3c4d5e6f, with
-/// changes that are not committed → 6f5e4d3c2b1a`; `None` where no record tells of one.
+/// The git states of the source in the records, each once for as long as it lasted: `1a2b3c4d5e6f, with changes that are not
+/// committed → 6f5e4d3c2b1a`; `None` if no record has one.
 pub(super) fn git_of(records: &[AuditRecord]) -> Option<String> {
     let mut work_trees: Vec<String> =
         records.iter().filter_map(|record| RecordReader::new(record).git()).map(in_words).collect();
@@ -158,8 +158,8 @@ fn in_words(GitState { revision, dirty }: GitState) -> String {
     format!("{}{changes}", revision.unwrap_or("before the first commit"))
 }
 
-/// The evidence of a record in a few words: how a command ended, else its `layer`, `reason` and `message`, else the
-/// beginning of the evidence itself.
+/// The evidence of a record in a few words: how a command ended, otherwise its `layer`, `reason` and `message`, otherwise
+/// the beginning of the evidence itself.
 pub(super) fn summary(record: &AuditRecord) -> String {
     let read = RecordReader::new(record);
     if let Some((ms, code)) = read.command_end() {
@@ -185,7 +185,7 @@ pub(super) fn summary(record: &AuditRecord) -> String {
     }
 }
 
-/// What a `Verified` record rests on.
+/// The basis of a `Verified` record.
 fn verification(by: VerifiedBy) -> String {
     let held = span(TimeDelta::milliseconds(by.held_ms));
     let how = if by.changed_by_repair { "started anew by the repair" } else { "running as before" };
@@ -200,12 +200,12 @@ fn shortened(evidence: &Value) -> String {
     }
 }
 
-/// Enough to recognise it; `-o json` has it whole.
+/// Enough to recognise it; `-o json` prints it whole.
 fn cut(text: &str) -> String {
     const LONGEST: usize = 80;
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => {
-            // Between two words, where one ends near.
+            // Between two words, if one ends nearby.
             let whole = text[..end].rfind(' ').filter(|space| end - space < LONGEST / 4);
             whole.map_or_else(|| format!("{}…", &text[..end]), |space| format!("{} …", &text[..space]))
         }

@@ -10,13 +10,13 @@ use crate::{
     store::{StateLock, StepLock, Store},
 };
 
-/// The least `--image-period`: below it the engine would do little else than list its images.
+/// The minimum `--image-period`: below it the engine would do little else than list its images.
 const LEAST_PERIOD: Duration = Duration::from_secs(1);
 
-/// How long what still reads files may take at the end: what takes longer hangs, and has nothing to lose.
+/// How long file reads may still take at the end: one that takes longer hangs, and has nothing to lose.
 const LAST_READS: Duration = Duration::from_secs(1);
 
-/// Watches until a signal.
+/// Runs until a signal.
 pub(super) fn run(context: &mut Context<'_>, verb: &RunArgs) -> Result<u8, Failure> {
     let runtime = runtime(verb.concurrency)?;
     // Before all else: from here on no signal is lost.
@@ -37,7 +37,7 @@ pub(super) fn run(context: &mut Context<'_>, verb: &RunArgs) -> Result<u8, Failu
         grace: verb.grace_period.get(),
     };
     let ended = runtime.block_on(begin(context, options, &store, &steps, signals));
-    // A question to a file system that hangs would be waited for without end.
+    // Otherwise a request to a file system that hangs would block without end.
     runtime.shutdown_timeout(LAST_READS);
     ended
 }
@@ -82,17 +82,17 @@ async fn watch(
     let ended = daemon::run(options, Arc::clone(&host), Arc::clone(store), signals).await;
     host.settle(SETTLE_LIMIT).await;
     ended.map(|()| 0).map_err(|error| match error {
-        // As every verb says what is wrong with manifests.
+        // As every verb reports the faults of manifests.
         DaemonError::Manifests(errors) => errors.into(),
         error => error.into(),
     })
 }
 
-/// A thread for each object at work, and some for all else: a reconcile writes the state, and on a disk that makes it wait it
-/// keeps its thread for as long. With none left there would be no clock, and nobody to say that undrift lives.
+/// A thread for each object that is being reconciled, and some for the rest: a reconcile writes the state, and keeps its
+/// thread for as long as a slow disk takes. With none left there would be no clock, and no heartbeat.
 fn runtime(concurrency: NonZeroUsize) -> std::io::Result<tokio::runtime::Runtime> {
     let threads = concurrency.get().saturating_add(4);
-    // Each look has one of these besides, and waits for others that read for it.
+    // Each observation has one of these besides, and waits for others that read for it.
     let for_files = threads.saturating_mul(2).saturating_add(512);
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     runtime.worker_threads(threads).max_blocking_threads(for_files).enable_all().build()

@@ -1,8 +1,7 @@
-//! The one way by which text for people leaves a verb: whatever is in it, it begins no line and steers no terminal.
+//! The only way by which text for people leaves a verb: no content can begin a line or control the terminal.
 //!
-//! What is written by `write!` and `writeln!` is text, and each of these is one line: a line end within it came with a value. Bytes that
-//! are written as such are a document of another kind (JSON, a script for a shell), whose writer has made them safe
-//! ([`document`]).
+//! The arguments of `write!` and `writeln!` are text, and each call is one line: a line end within it came with a value. Raw
+//! bytes are a document of another kind (JSON, a script for a shell), whose writer has made them safe ([`document`]).
 
 use std::{
     fmt,
@@ -14,7 +13,7 @@ use serde::Serialize;
 use super::style::Style;
 use crate::plain::{self, clean};
 
-/// How each piece of painted text begins and ends; see [`Paint`](super::style::Paint).
+/// The beginning and end of each piece of painted text; see [`Paint`](super::style::Paint).
 const PAINTS: [&str; 6] = ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[2m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m"];
 
 /// A writer of text for people.
@@ -45,7 +44,7 @@ impl<W: Write> Write for Safe<W> {
     }
 }
 
-/// A line as it may be shown: blank lines before it, the line, and its end. Colours stay where there are any.
+/// A line as it may be shown: blank lines before it, the line, and its end. Colours stay if there are any.
 fn safe(text: &str, style: Style) -> String {
     let line = text.trim_start_matches('\n');
     let blank = text.len() - line.len();
@@ -67,10 +66,10 @@ fn next_paint(text: &str) -> Option<(usize, &'static str)> {
     found.min_by_key(|(at, _)| *at)
 }
 
-/// Prints each line of a text that is one by design, such as an error with its excerpt. What is in it must have been cleaned.
+/// Prints each line of a text that has several by design, such as an error with its excerpt. Its content must have been cleaned.
 ///
 /// # Errors
-/// What `out` says.
+/// The error of `out`.
 pub(super) fn lines(out: &mut dyn Write, text: &str) -> io::Result<()> {
     text.split('\n').try_for_each(|line| writeln!(out, "{line}"))
 }
@@ -78,7 +77,7 @@ pub(super) fn lines(out: &mut dyn Write, text: &str) -> io::Result<()> {
 /// Prints a value as a JSON document, indented, with a line end.
 ///
 /// # Errors
-/// What `out` says.
+/// The error of `out`.
 pub(super) fn document(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
     let text = serde_json::to_string_pretty(value)?;
     out.write_all(plain::json(&text).as_bytes())?;

@@ -1,4 +1,4 @@
-//! Every text that is shown of what is recorded, with a hostile value in each of its places in turn.
+//! Every text that is printed of the recorded state, with a hostile value in each of its places in turn.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::{
     store::{RecordFilter, testing},
 };
 
-/// What must begin no line, clear no screen and turn no direction.
+/// It must begin no line, clear no screen and change no direction.
 const HOSTILE: &str =
     "x\nforged  True\r\u{1b}[2J\u{1b}]0;t\u{7}\u{9b}2J\u{202e}\u{2028}forged\u{85}\u{1b}[31m";
 
@@ -38,7 +38,7 @@ fn view() -> View {
     View { json: false, style: Style { colour: false }, now: testing::start() }
 }
 
-/// All that is shown of a state in which this object is recorded, with an incident and records of it.
+/// The whole output for a state that records this object, with an incident and records of it.
 fn everything(object: &Object) -> String {
     let (_home, store) = testing::store();
     store.save_object(object).unwrap();
@@ -105,7 +105,7 @@ fn no_value_of_what_is_recorded_begins_a_line_or_steers_a_terminal() {
             *other.pointer_mut(place).unwrap() = Value::from(text);
             serde_json::from_value::<Object>(other).ok()
         };
-        // What is no free text is refused when it is read.
+        // A value that is not free text is rejected when it is read.
         let Some((hostile, tame)) = with(HOSTILE).zip(with("x")) else { continue };
         let (hostile, tame) = (everything(&hostile), everything(&tame));
         tried += 1;

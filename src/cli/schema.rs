@@ -5,10 +5,10 @@ use std::io::{self, Write};
 use super::safe;
 use crate::manifest;
 
-/// Prints the schema as `manifests/undrift.schema.json` holds it.
+/// Prints the schema as in `manifests/undrift.schema.json`.
 ///
 /// # Errors
-/// What `out` says.
+/// The error of `out`.
 pub fn schema(out: &mut dyn Write) -> io::Result<()> {
     safe::document(out, &manifest::json_schema())?;
     out.flush()

@@ -1,7 +1,7 @@
-//! How recorded objects stand now: how old the last look is, whether anybody looks on, and what is known since it.
+//! The present standing of recorded objects: the age of the last observation, whether a daemon manages them, and later changes.
 //!
-//! A status says what was so at the last look. A daemon that died leaves it as green as a quiet one does, so its age goes with
-//! it wherever it is shown.
+//! A status describes the last observation. If a daemon dies, its status stays as green as a healthy one's, so the age is
+//! shown with every status.
 
 use std::path::Path;
 
@@ -23,16 +23,16 @@ use crate::{
 pub enum Watcher {
     /// It does.
     Runs,
-    /// It does, and has other files open than those in the folder: what is recorded there is not what it knows.
+    /// It does, but its open files are not those in the folder: the record there is not what it knows.
     Displaced,
-    /// None does: nobody looks but who is asked to.
+    /// None does: undrift observes only when a person runs it.
     Absent,
-    /// That cannot be told.
+    /// That cannot be determined.
     NotKnown,
 }
 
 impl Watcher {
-    /// Finds out. The lock tells of a daemon that hangs as well; the socket tells of one in another container, whose lock the
+    /// Determines it. The lock also reveals a daemon that hangs; the socket reveals one in another container, whose lock the
     /// kernel does not show here.
     #[must_use]
     pub fn of(dir: &Path) -> Self {
@@ -48,29 +48,29 @@ impl Watcher {
     }
 }
 
-/// A recorded object, and how it stands now.
+/// A recorded object, with its present standing.
 #[derive(Debug, Clone)]
 pub(super) struct Standing {
-    /// The object, with what is known since the last look.
+    /// The object, with the changes since the last observation.
     pub(super) object: Object,
-    /// What is wrong with its manifest on disk, where that one is not in effect.
+    /// The fault of its manifest on disk, if that one is not in effect.
     pub(super) fault: Option<ManifestFault>,
-    /// Why what is shown may no longer be so; `None` where somebody looks on and has looked lately.
+    /// Why the shown status may be outdated; `None` if a daemon manages the object and has observed it recently.
     pub(super) doubt: Option<Doubt>,
 }
 
-/// Why a status may no longer be so.
+/// Why a status may be outdated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Doubt {
-    /// No look is recorded: the state is of an earlier version.
+    /// No observation is recorded: the state is of an earlier version.
     NeverLooked,
-    /// The last look is older than twice the interval, though a daemon runs or may run.
+    /// The last observation is older than twice the interval, though a daemon runs or may run.
     Late { age: TimeDelta },
     /// No daemon runs.
     Unwatched { age: TimeDelta },
-    /// The last look lies ahead of this clock, which was set back since.
+    /// The last observation is in the future by this clock, which was set back since.
     Ahead { by: TimeDelta },
-    /// The one that runs records elsewhere.
+    /// The running daemon records elsewhere.
     Displaced { age: TimeDelta },
 }
 
@@ -79,12 +79,12 @@ impl Standing {
         &self.object.declared.metadata.name
     }
 
-    /// The age of the last look.
+    /// The age of the last observation.
     pub(super) fn looked(&self, now: Time) -> Option<String> {
         self.object.status.observed_at.map(|at| age(at, now))
     }
 
-    /// Whether nothing is done for the object while its manifest is not valid.
+    /// Whether undrift leaves the object alone while its manifest is invalid.
     pub(super) fn is_held(&self) -> bool {
         let ready = self.object.status.conditions.iter().find(|c| c.kind == ConditionType::Ready);
         ready.is_some_and(|c| {
@@ -92,7 +92,7 @@ impl Standing {
         })
     }
 
-    /// The lines under a list: what the marks in it mean, and what is not in its columns.
+    /// The lines under a list: the meaning of its marks, and what its columns leave out.
     pub(super) fn remarks(&self) -> Vec<String> {
         let name = self.name();
         let fault = self.fault.as_ref().map(|fault| {
@@ -114,7 +114,7 @@ impl Standing {
         doubt.into_iter().chain(fault).chain(suspension).map(|line| clean(&line).into_owned()).collect()
     }
 
-    /// The doubt, and what helps.
+    /// The doubt, and the help.
     pub(super) fn in_words(&self, doubt: Doubt) -> String {
         let interval = self.object.declared.spec.reconcile.interval;
         match doubt {
@@ -149,7 +149,7 @@ pub(super) fn ago(span: TimeDelta) -> String {
     age(Time::UNIX_EPOCH, Time::UNIX_EPOCH + span)
 }
 
-/// The recorded objects as they stand now, by name.
+/// The recorded objects with their present standing, by name.
 pub(super) fn standings(store: &Store, watcher: Watcher, now: Time) -> Result<Vec<Standing>, VerbError> {
     let objects = current_objects(store, now)?.into_iter();
     Ok(objects.map(|current| standing(current, watcher, now)).collect())
@@ -163,12 +163,12 @@ fn standing(CurrentObject { object, fault }: CurrentObject, watcher: Watcher, no
 fn doubt(object: &Object, watcher: Watcher, now: Time) -> Option<Doubt> {
     let status = &object.status;
     let ready = status.conditions.iter().find(|condition| condition.kind == ConditionType::Ready);
-    // That nobody looks is all that is said of it.
+    // The object is not managed, and nothing else is reported of it.
     if ready.is_some_and(|ready| ready.reason.is(StandingReason::NotManaged)) {
         return None;
     }
     let Some(at) = status.observed_at else {
-        // What was never seen is not called anything.
+        // An object that was never observed gets no verdict.
         let claims = ready.is_none_or(|ready| ready.status != ConditionStatus::Unknown);
         return claims.then_some(Doubt::NeverLooked);
     };

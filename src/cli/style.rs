@@ -1,4 +1,4 @@
-//! Colours, and tables whose columns align. Nothing that is printed through here can steer the terminal.
+//! Colours, and tables whose columns align. No text printed through here can control the terminal.
 
 use std::io::{self, Write};
 
@@ -57,32 +57,32 @@ impl Style {
         self.paint(Paint::Bold, text)
     }
 
-    /// What is of less weight.
+    /// Of less weight.
     #[must_use]
     pub fn dim(self, text: &str) -> String {
         self.paint(Paint::Dim, text)
     }
 
-    /// What is broken.
+    /// Broken.
     #[must_use]
     pub fn red(self, text: &str) -> String {
         self.paint(Paint::Red, text)
     }
 
-    /// What is as declared.
+    /// As declared.
     #[must_use]
     pub fn green(self, text: &str) -> String {
         self.paint(Paint::Green, text)
     }
 
-    /// What is not known, or needs a look.
+    /// Unknown, or needs attention.
     #[must_use]
     pub fn yellow(self, text: &str) -> String {
         self.paint(Paint::Yellow, text)
     }
 }
 
-/// How many columns of a terminal the text takes.
+/// How many columns of a terminal the text occupies.
 #[must_use]
 pub fn width(text: &str) -> usize {
     clean(text).width()
@@ -111,7 +111,7 @@ pub fn cell(text: impl Into<String>, paint: Paint) -> Cell {
 /// column is not padded.
 ///
 /// # Errors
-/// What `out` says.
+/// The error of `out`.
 pub fn table(out: &mut dyn Write, style: Style, indent: usize, rows: &[Vec<Cell>]) -> io::Result<()> {
     let mut widths: Vec<usize> = Vec::new();
     for row in rows {
@@ -122,7 +122,7 @@ pub fn table(out: &mut dyn Write, style: Style, indent: usize, rows: &[Vec<Cell>
     }
     for row in rows {
         let mut line = " ".repeat(indent);
-        // Spaces wait until something follows: no line ends in them.
+        // Spaces are held back until something follows: no line ends in them.
         let mut gap = 0;
         for (cell, column) in row.iter().zip(&widths) {
             if !cell.text.is_empty() {

@@ -1,4 +1,4 @@
-//! What clap has to say: help, the version, or why a command line is none.
+//! clap's output: help, the version, or why a command line is invalid.
 
 use std::{
     ffi::OsString,
@@ -9,10 +9,10 @@ use super::{args::Cli, context::colour, one_line, recorded::write_json, style::c
 use crate::documents;
 use clap::Parser as _;
 
-/// Prints it. Clap's own printing obeys `CLICOLOR_FORCE`, also without a terminal. Where `args` ask for JSON, a complaint is
-/// also the one document of standard output: whoever reads it gets one in every case.
+/// Prints it. Clap's own printing obeys `CLICOLOR_FORCE`, even without a terminal. If `args` request JSON, an error is also
+/// the one document of standard output: its reader gets one in every case.
 pub(super) fn print(usage: &clap::Error, args: &[OsString]) {
-    // What is quoted of the arguments must not begin a line: they are read once more without such characters.
+    // A quoted argument must not begin a line: the arguments are parsed again without such characters.
     let plain: Vec<OsString> =
         args.iter().map(|arg| clean(&arg.to_string_lossy()).into_owned().into()).collect();
     let again = if plain == args { None } else { Cli::try_parse_from(&plain).err() };
@@ -21,7 +21,7 @@ pub(super) fn print(usage: &clap::Error, args: &[OsString]) {
     let text = usage.render();
     let shown = if colour(terminal) { text.ansi().to_string() } else { text.to_string() };
     let shown = one_line::in_lines(&shown);
-    // Where nobody reads there is nobody to tell.
+    // If nobody reads, there is nobody to notify.
     if !usage.use_stderr() {
         let _ = io::stdout().write_all(shown.as_bytes());
         return;
@@ -34,7 +34,7 @@ pub(super) fn print(usage: &clap::Error, args: &[OsString]) {
     }
 }
 
-/// Whether `-o json` stands among the arguments, in any of clap's spellings: what clap refuses it has not read to the end.
+/// Whether `-o json` is among the arguments, in any of clap's spellings: clap does not parse a rejected command line to the end.
 fn want_json(args: &[OsString]) -> bool {
     let args: Vec<&str> = args.iter().map(|arg| arg.to_str().unwrap_or_default()).collect();
     let whole = |arg: &str| ["-ojson", "-o=json", "--output=json"].contains(&arg);

@@ -12,14 +12,14 @@ use crate::{
     manifest::{self, ManifestSource, Valid, Warning, count},
 };
 
-/// How long what still reads a file of a password may take at the end: what takes longer hangs, and has nothing to lose.
+/// How long reading a password file may still take at the end: one that takes longer hangs, and has nothing to lose.
 const LAST_READS: Duration = Duration::from_millis(100);
 
-/// Prints a line for each object to `out` and what its writer should know to `err`, or all errors to `err`. Exit code 0 where
-/// every manifest is valid, else 2.
+/// Prints a line for each object to `out` and warnings for its author to `err`, or all errors to `err`. Exit code 0 if every
+/// manifest is valid, otherwise 2.
 ///
 /// # Errors
-/// What `out` says. Where `err` is gone nobody is left to be told, and what was found stands.
+/// The error of `out`. If `err` is closed nobody is left to notify, and the result stands.
 pub fn validate(sources: &[ManifestSource], out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8> {
     match manifest::load_for_validation(sources) {
         Ok(valid) => {
@@ -35,7 +35,7 @@ pub fn validate(sources: &[ManifestSource], out: &mut dyn Write, err: &mut dyn W
     }
 }
 
-/// Credentials that can be read here are, and the files of the projects are looked at as a look would.
+/// Reads the credentials that can be read here, and examines the projects' files as an observation would.
 fn warnings(valid: &Valid) -> io::Result<Vec<Warning>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut warnings = valid

@@ -1,4 +1,4 @@
-//! A host whose looks and steps end with undrift: with the grace period, and a look at a limit of its own.
+//! A host whose reads and steps end with undrift: within the grace period, and a read also at a limit of its own.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -23,21 +23,21 @@ use crate::{
     host::{Host, HostError, LOOK_LIMIT, StepReport, StepRequest},
 };
 
-/// How long a step is waited for once its command was to end: a command that must be killed takes 10 s as a rule, and at most
-/// this long where the kernel is slow to bury it. It is part of the grace period.
+/// How long undrift waits for a step once its command should end: a command that must be killed takes 10 s as a rule, and at
+/// most this long if the kernel is slow to reap it. It is part of the grace period.
 pub(super) const STEP_END: Duration = Duration::from_secs(14);
 
-/// How many looks may be waited for in vain at once. Each keeps a thread, of which there are some five hundred
-/// (`cli::run`), and the looks that come back need some, too.
+/// How many reads may hang at once. Each keeps a thread, of which there are some five hundred (`cli::run`), and the reads
+/// that return need some, too.
 const MOST: usize = 256;
 
-/// Looks that nobody waits for any more and that have not come back, by object and project directory. Such a look keeps
-/// its threads: an object whose files hang must not take others at each attempt. It is not broken off, for what it has
-/// read is remembered: the next look at a large build context is short.
+/// Reads that nobody waits for any more and that have not returned, by object and project directory. Such a read keeps its
+/// threads: an object whose files hang must not take others at each attempt. It is not aborted, because its results are
+/// remembered: the next read of a large build context is short.
 #[derive(Debug, Default)]
 pub(super) struct HungReads(Mutex<HashMap<ObjectLocation, AbortHandle>>);
 
-/// An object's name, and where its project is: who declares it elsewhere does not wait for the file system of before.
+/// An object's name and its project's location: an object declared elsewhere does not wait for the old file system.
 type ObjectLocation = (String, PathBuf);
 
 impl HungReads {
@@ -60,11 +60,11 @@ impl HungReads {
     }
 }
 
-/// The host, while undrift may still wait for it: an engine that hangs answers each question with its time limit only,
-/// and a look is several of them. A step gets the cancellation by itself, for its outcome is to be recorded.
+/// The host, while undrift may still wait for it: an engine that hangs lets each request run into its time limit, and a read
+/// makes several of them. A step handles the cancellation itself, because its outcome must be recorded.
 ///
-/// Looks and steps have threads of their own. Files have theirs, too, and limits (`files`); what blocks in spite of all costs
-/// the thread and a slot for a while, never the loop, and never the end.
+/// Reads and steps have threads of their own. Files have theirs, too, and limits (`files`); anything that blocks in spite of
+/// all that costs the thread and a slot for a while, never the loop, and never the shutdown.
 pub(super) struct BoundedHost<H> {
     pub(super) host: Arc<H>,
     pub(super) over: CancellationToken,
@@ -72,7 +72,7 @@ pub(super) struct BoundedHost<H> {
 }
 
 impl<H: Host + 'static> BoundedHost<H> {
-    /// What is read of the host within the limit; `Err` where it is not waited for any longer.
+    /// Reads from the host within the limit; `Err` if undrift does not wait any longer.
     async fn read<T: Send + 'static>(
         &self,
         desired: &Desired,
@@ -101,7 +101,7 @@ fn on_a_thread<T: Send + 'static>(work: impl AsyncFnOnce() -> T + Send + 'static
     tokio::task::spawn_blocking(move || runtime.block_on(work().instrument(span)))
 }
 
-/// What a thread has brought; a panic there is one here. `None` where the runtime ends.
+/// The result of a thread; a panic there panics here. `None` if the runtime ends.
 fn returned<T>(joined: Result<T, JoinError>) -> Option<T> {
     match joined.map_err(JoinError::try_into_panic) {
         Ok(brought) => Some(brought),
@@ -138,7 +138,7 @@ impl<H: Host + 'static> Host for BoundedHost<H> {
         let own = OwnRequest::of(&request);
         let (host, desired) = (Arc::clone(&self.host), desired.clone());
         let mut step = on_a_thread(async move || {
-            // Nobody receives it any more where undrift did not wait.
+            // Nobody receives it any more if undrift did not wait.
             let progress = |line: &str| drop(sender.send(line.to_owned()));
             host.execute(&desired, own.request(&progress)).await
         });
@@ -155,7 +155,7 @@ impl<H: Host + 'static> Host for BoundedHost<H> {
                 () = &mut end => break None,
             }
         };
-        // The end of what it had to say came with its end.
+        // The rest of its output came with its end.
         while let Ok(line) = received.try_recv() {
             (request.progress)(&line);
         }

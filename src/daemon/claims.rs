@@ -1,4 +1,4 @@
-//! Whether an object may be reconciled beside the others that are watched: see [`service_taken`].
+//! Whether an object may be reconciled beside the other managed ones: see [`service_taken`].
 
 use std::{
     collections::HashMap,
@@ -13,21 +13,21 @@ use crate::{
     reconcile::{is_before, service_taken, share_a_service},
 };
 
-/// How long another object's Compose files are waited for. Compose takes less than a second for them; one whose files hang holds
-/// up others no longer than that. A slower one is known from its own reconcile on.
+/// How long to wait for another object's Compose files. Compose takes less than a second for them; an object whose files hang
+/// holds up others no longer than that. A slower one is known from its own reconcile on.
 const LIMIT: Duration = Duration::from_secs(3);
 
-/// What is known of an object's Compose project.
+/// The known facts about an object's Compose project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum ProjectAnswer {
-    /// Its name.
+    /// The project's name.
     Named(String),
-    /// It did not answer in time. It is waited for once, or it would hold up every reconcile of every other; a reconcile of its
-    /// own that gets an answer says its name.
+    /// It did not answer in time. undrift waits for it once, or it would hold up every reconcile of every other object; the
+    /// object's own reconcile supplies the name once Compose answers.
     Unanswered,
 }
 
-/// The Compose project of each object, with the digest of the spec that it was asked for.
+/// The Compose project of each object, with the digest of the spec that it was resolved from.
 #[derive(Debug, Default)]
 pub(super) struct Projects(Mutex<HashMap<String, (String, ProjectAnswer)>>);
 
@@ -45,7 +45,7 @@ impl Projects {
 }
 
 impl<H: Host + 'static> DaemonContext<H> {
-    /// Why this object must not be reconciled, where an object before it declares a service of the same Compose project.
+    /// Why this object must not be reconciled, if an object before it declares a service of the same Compose project.
     pub(super) async fn taken(&self, desired: &Desired) -> Option<HostError> {
         let names = self.objects.names().into_iter();
         let others: Vec<Arc<Desired>> = names.filter_map(|name| self.objects.get(&name)).collect();
@@ -54,12 +54,12 @@ impl<H: Host + 'static> DaemonContext<H> {
         if others.is_empty() {
             return None;
         }
-        // Asked at each reconcile, for the others to know it when the Compose files give it another name.
+        // Resolved at each reconcile, so that the others know it when the Compose files change the name.
         let project = match self.host().project(desired).await {
             Ok(project) => project,
-            // Nothing is looked at any more: a look would only find that this question is still open.
+            // undrift observes nothing more: an observation would only find that this request is still open.
             Err(error @ HostError::Ending) => return Some(error),
-            // The look has the error.
+            // The observation reports the error.
             Err(_) => return None,
         };
         self.projects.put(desired, ProjectAnswer::Named(project.clone()));
@@ -78,7 +78,7 @@ impl<H: Host + 'static> DaemonContext<H> {
             Some(ProjectAnswer::Unanswered) => return None,
             None => {}
         }
-        // Its error is reported already, and it is asked again by its own reconciles.
+        // Its error is reported already, and its own reconciles ask Compose again.
         if self.sessions.has_failed(other.name()) {
             return None;
         }

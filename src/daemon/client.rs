@@ -20,21 +20,21 @@ use super::{
     socket::{FILE, connect, connect_former, is_nobody},
 };
 
-/// How long the daemon may take to begin its answer. A daemon that is stopped or stuck still accepts connections; one that is
-/// well reads the manifests again before it answers, which may take ten seconds.
+/// How long the daemon may take to begin its answer. A daemon that is stopped or stuck still accepts connections; a healthy
+/// one reads the manifests again before it answers, which may take ten seconds.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The longest line that is read. An object with all its evidence is far below.
+/// The longest line to read. An object with all its evidence is far shorter.
 const LONGEST_LINE: u64 = 16 * 1024 * 1024;
 
-/// What a person is told whose daemon is older than this.
+/// The message to a person whose daemon is older than this.
 const FORMER: &str = "the running undrift is of an earlier version, which this one cannot ask: restart it, or use the undrift \
                       that runs";
 
-/// Why the daemon was asked in vain.
+/// Why the request to the daemon failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AskError {
-    /// It refused, and why.
+    /// It refused, with this reason.
     #[error("{0}")]
     Refused(String),
     /// The connection broke, or nothing came.
@@ -42,7 +42,7 @@ pub(crate) enum AskError {
     Io(#[from] io::Error),
 }
 
-/// What happens while the daemon reconciles an object, and what comes of it.
+/// The events of a reconcile in the daemon, and its result.
 pub(crate) struct Replies {
     lines: Box<dyn AsyncBufRead + Send + Unpin>,
     _connection: AbortOnDropHandle<()>,
@@ -55,11 +55,10 @@ impl std::fmt::Debug for Replies {
 }
 
 impl Replies {
-    /// The next event, or the result; `None` where the daemon ended before that. What a later version reports besides is
-    /// passed over.
+    /// The next event, or the result; `None` if the daemon ended before that. Skips events that only a later version knows.
     ///
     /// # Errors
-    /// Where the connection breaks.
+    /// If the connection breaks.
     pub(crate) async fn next(&mut self) -> io::Result<Option<Reply>> {
         while let Some(line) = read_line(&mut self.lines).await? {
             let value: Value = serde_json::from_slice(&line)?;
@@ -75,10 +74,10 @@ impl Replies {
     }
 }
 
-/// Has the daemon that holds this state folder reconcile an object; `None` where there is none, or it is a stranger's.
+/// Has the daemon that holds this state folder reconcile an object; `None` if there is none, or it belongs to a stranger.
 ///
 /// # Errors
-/// Where it refuses, or the connection breaks.
+/// If it refuses, or the connection breaks.
 pub(crate) async fn reconcile(
     dir: &Path,
     object: &str,
@@ -110,23 +109,23 @@ pub(crate) async fn reconcile(
     Ok(Some(Replies { lines: Box::new(StreamReader::new(Box::pin(chunks))), _connection: connection }))
 }
 
-/// Whether a daemon of an earlier version runs. One of this version that is asked at the former socket names its own.
+/// Whether a daemon of an earlier version runs. A daemon of this version answers at the former socket with its own version.
 async fn is_former(dir: &Path) -> bool {
     let ask = async {
         let mut stream = BufReader::new(connect_former(dir).await?);
-        // No version of these lines had this number, so nothing is done about it.
+        // No version of this line protocol had this number, so the daemon does nothing about it.
         stream.write_all(b"{\"version\":0,\"what\":{\"look\":\"\"}}\n").await?;
         read_line(&mut stream).await
     };
     match tokio::time::timeout(ANSWER_TIMEOUT, ask).await {
         Ok(Ok(Some(answer))) => !String::from_utf8_lossy(&answer).contains(FILE),
-        // It is stuck, whichever it is.
+        // It is stuck, whichever version it is.
         Err(_) => true,
         Ok(_) => false,
     }
 }
 
-/// Why the daemon refuses, by its own words. One that does not know the path is of another version.
+/// Why the daemon refuses, in its own words. A daemon that does not know the path is of another version.
 async fn refusal(answer: Response<Incoming>) -> AskError {
     let status = answer.status();
     let server = answer.headers().get(header::SERVER).and_then(|name| name.to_str().ok());

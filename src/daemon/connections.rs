@@ -1,4 +1,4 @@
-//! Connections at the control socket: who accepts them, and until when.
+//! Connections at the control socket: accepting them, and their end.
 
 use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
@@ -16,21 +16,21 @@ use super::{
 };
 use crate::{documents, host::Host};
 
-/// What a command line of an earlier version is told.
+/// The answer to a command line of an earlier version.
 const FORMER: &str = concat!(
     "the running undrift (version ",
     env!("CARGO_PKG_VERSION"),
     ") speaks HTTP at control.sock, and this older command line does not: use the undrift that runs, or restart it from this one"
 );
 
-/// How long a connection that is refused may take to send its request.
+/// How long a rejected connection may take to send its request.
 const REFUSAL: Duration = Duration::from_secs(1);
 
-/// The most of a request of an earlier version that is read, in bytes.
+/// The most to read of an earlier version's request, in bytes.
 const FORMER_REQUEST: u64 = 64 * 1024;
 
 impl<H: Host + 'static> DaemonContext<H> {
-    /// Accepts connections until this is dropped. Once undrift was asked to end, it refuses their requests.
+    /// Accepts connections until this is dropped. Once undrift is ending, it refuses their requests.
     pub(super) async fn accept_connections(
         self: &Arc<Self>,
         socket: &ControlSocket,
@@ -48,7 +48,7 @@ impl<H: Host + 'static> DaemonContext<H> {
         }
     }
 
-    /// Closes the socket. The connections that wait to be accepted are answered that undrift ends.
+    /// Closes the socket. The pending connections get the answer that undrift is ending.
     pub(super) fn reject_pending(self: &Arc<Self>, socket: ControlSocket, connections: &TaskTracker) {
         while let Some(Ok(connection)) = socket.next().now_or_never() {
             self.accept(connection, &socket, connections);
@@ -81,7 +81,7 @@ impl<H: Host + 'static> DaemonContext<H> {
     }
 }
 
-/// Answers a connection that is one too many, once its request is there: before, the client would find a broken pipe.
+/// Answers a connection over the limit, once its request is there: earlier, the client would get a broken pipe.
 async fn refuse(connection: Connection) -> io::Result<()> {
     let stream = match connection {
         Connection::Http(stream) => stream,
@@ -102,7 +102,7 @@ async fn refuse(connection: Connection) -> io::Result<()> {
     stream.flush().await
 }
 
-/// Refuses a request of an earlier version as that one understands it.
+/// Refuses a request of an earlier version in that version's format.
 async fn answer_former(stream: UnixStream) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     (&mut stream).take(FORMER_REQUEST).read_until(b'\n', &mut Vec::new()).await?;

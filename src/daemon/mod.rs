@@ -1,8 +1,7 @@
-//! `run`: a host that is watched, and healed without being asked.
+//! `run`: watches a host, and repairs it without being asked.
 //!
-//! Triggers (the manifests' folder, the engine's events, a poll of images, persons at the socket, the clock) leave
-//! names of objects; the [loop](crate::runtime) runs one reconcile for each, the very one that `apply`
-//! takes. None of them gives a reason.
+//! Triggers (the manifests' folder, the engine's events, a poll of images, requests at the socket, the clock) add names of
+//! objects; the [loop](crate::runtime) runs one reconcile for each, the same that `apply` runs. A trigger gives no reason.
 
 mod bounded_host;
 mod claims;
@@ -56,30 +55,30 @@ use reconciler::DaemonContext;
 use socket::ControlSocket;
 use triggers::NOT_DECLARED;
 
-/// Events that wait for one who follows them. One who is slower loses some, never a record of the trail.
+/// Events that wait for a follower. A slower one loses some, never a record of the trail.
 const FEED: usize = 1_024;
 
-/// What a daemon is started with.
+/// The options of a daemon.
 #[derive(Debug)]
 pub(crate) struct Options {
     /// What `-f` names.
     pub(crate) sources: Vec<ManifestSource>,
     /// The state folder, whose lock is held.
     pub(crate) state_dir: PathBuf,
-    /// How many objects are worked on at once.
+    /// How many objects to work on at once.
     pub(crate) concurrency: NonZeroUsize,
-    /// How many are built at once.
+    /// How many to build at once.
     pub(crate) builds: NonZeroUsize,
-    /// How often the engine is asked for its images.
+    /// How often to poll the engine for its images.
     pub(crate) image_period: Duration,
-    /// How long the end may take, once undrift was asked to end.
+    /// How long shutdown may take.
     pub(crate) grace: Duration,
 }
 
 /// Why a daemon did not run.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DaemonError {
-    /// Not one object is declared by a valid manifest.
+    /// No object is declared by a valid manifest.
     #[error("{0}")]
     Manifests(#[from] ManifestErrors),
     /// The state folder failed.
@@ -88,7 +87,7 @@ pub(crate) enum DaemonError {
     /// The same, seen by the reconciler.
     #[error(transparent)]
     Reconcile(#[from] ReconcileError),
-    /// No thread is left to look at files with.
+    /// No thread is left to read files with.
     #[error(
         "so many files hang that no more can be looked at; undrift has ended, for only a new start helps. Mount anew what \
          does not answer, or bring its server back"
@@ -99,15 +98,15 @@ pub(crate) enum DaemonError {
     Io {
         /// What.
         action: &'static str,
-        /// What the operating system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
 }
 
-/// Watches until the process is asked to end, then ends within the grace period.
+/// Runs until the process is asked to end, then ends within the grace period.
 ///
 /// # Errors
-/// Before anything was done; and where so many files hang that nothing more can be.
+/// Before anything was done; and if so many files hang that nothing more can be.
 pub(crate) async fn run(
     options: Options,
     host: Arc<LocalHost>,
@@ -132,7 +131,7 @@ struct Started {
     edits: BoxStream<'static, ()>,
 }
 
-/// Opens the socket, reads the manifests, and records the start; `None` where the process was asked to end before.
+/// Opens the socket, reads the manifests, and records the start; `None` if the process was asked to end before.
 async fn start(
     options: &Options,
     host: Arc<LocalHost>,
@@ -146,7 +145,7 @@ async fn start(
     let declared = store.declarations()?;
     let (edits, objects, loaded) = tokio::select! {
         first = first_read(options.sources.clone(), declared) => first.map_err(io("read the manifests"))?,
-        // A file system that hangs keeps nobody from ending this.
+        // A file system that hangs does not block shutdown.
         signal = signals.end() => {
             tracing::info!(signal, "ended before the manifests were read");
             return Ok(None);
@@ -158,7 +157,7 @@ async fn start(
     Ok(begun.map(|()| Started { socket, shared, edits: edits.boxed() }))
 }
 
-/// Works until it is to end; why it is. What it starts besides is in `tasks`.
+/// Works until it must end; returns why. The tasks that it starts are in `tasks`.
 async fn work(
     shared: &Arc<DaemonContext<LocalHost>>,
     socket: &ControlSocket,
@@ -189,11 +188,11 @@ async fn work(
     }
 }
 
-/// Records what is left to be recorded, and waits for all that was started.
+/// Records what is still unrecorded, and waits for all tasks.
 async fn end(shared: &Arc<DaemonContext<LocalHost>>, socket: ControlSocket, tasks: &TaskTracker, why: &End) {
-    // Those whose last reconcile has ended only now.
+    // Objects whose last reconcile has ended only now.
     for name in shared.objects.pending_removals() {
-        // What cannot be recorded now is recorded by the next start.
+        // The next start records what cannot be recorded now.
         let _ = shared.finish_removal(&name);
     }
     shared.subscribers.disconnect(None);
@@ -202,7 +201,7 @@ async fn end(shared: &Arc<DaemonContext<LocalHost>>, socket: ControlSocket, task
     tasks.wait().await;
     shared.instructions.close();
     shared.instructions.wait().await;
-    // It has ended as it should, whether there is room to say so or not.
+    // It has ended properly, whether there is space to record that or not.
     if let Err(error) = shared.record_end(why) {
         tracing::error!(error = %shared.store.in_full(&error), "the end could not be recorded");
     }
@@ -211,14 +210,14 @@ async fn end(shared: &Arc<DaemonContext<LocalHost>>, socket: ControlSocket, task
 /// Why a daemon ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// It was asked to, by this one.
+    /// This signal asked it to.
     Signal(&'static str),
     /// See [`files::spent`].
     FilesHang,
 }
 
-/// The manifests, read for the first time, and a stream of their edits. The first look at the files comes before they
-/// are read: an edit in between is not lost.
+/// The manifests, read for the first time, and a stream of their edits. The watch begins before the first read: an edit in
+/// between is not lost.
 async fn first_read(
     sources: Vec<ManifestSource>,
     declared: Vec<Desired>,
@@ -262,7 +261,7 @@ fn shared(
 }
 
 impl<H: Host + 'static> DaemonContext<H> {
-    /// Reports what is wrong with the manifests. Where none is valid, that is the end.
+    /// Reports the faults of the manifests. It is an error if none is valid.
     fn report_faults(&self, loaded: Reloaded) -> Result<(), DaemonError> {
         let Some(errors) = ManifestErrors::of(loaded.errors) else { return Ok(()) };
         if self.objects.names().is_empty() {
@@ -274,12 +273,12 @@ impl<H: Host + 'static> DaemonContext<H> {
         Ok(())
     }
 
-    /// Records the start, and names every object. An attempt that fails half-way has named none that is declared.
+    /// Records the start, and queues every object. An attempt that fails half-way has queued no declared one.
     fn begin(&self) -> Result<(), DaemonError> {
         let names = self.objects.names();
         let faults = self.objects.faults();
         if faults.is_some() {
-            // What is declared nowhere now may be in a manifest that is not valid under another name.
+            // An undeclared object may be in an invalid manifest under another name.
             self.objects.drop_pending_removals();
         }
         let parting = self.objects.pending_removals();
@@ -308,7 +307,7 @@ impl<H: Host + 'static> DaemonContext<H> {
     }
 }
 
-/// Asked to end: no step begins any more, and a command that runs has most of the grace period for its own end.
+/// Asked to end: no step begins any more, and a running command has most of the grace period to end by itself.
 async fn end_when_asked(shared: &DaemonContext<LocalHost>, signals: &mut Signals, grace: Duration) -> End {
     let end = tokio::select! {
         signal = signals.end() => End::Signal(signal),
@@ -329,12 +328,12 @@ async fn end_when_asked(shared: &DaemonContext<LocalHost>, signals: &mut Signals
     end
 }
 
-/// What is kept of the grace period for what follows the command's own time: a step that is left behind takes longest, then
-/// come the last records, and the process's own end.
+/// The part of the grace period for the work after the command's own time: an abandoned step takes longest, then come the
+/// last records, and the exit of the process.
 const LAST: Duration = bounded_host::STEP_END.saturating_add(Duration::from_secs(2));
 
-/// How long a command may go on by itself, for all to be over within the grace period. A short one leaves it a quarter: most
-/// commands end at once when they are asked to, and a look is over by then.
+/// How long a command may continue by itself, so that everything ends within the grace period. A short period leaves it a
+/// quarter: most commands end at once when asked, and an observation is over by then.
 fn of_its_own(grace: Duration) -> Duration {
     grace.saturating_sub(LAST).max(grace / 4)
 }

@@ -1,4 +1,4 @@
-//! What is declared at the moment: every object's last manifest that was valid.
+//! The present declarations: every object's last valid manifest.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,46 +18,46 @@ use crate::{
     manifest::{self, ManifestError, ManifestSource},
 };
 
-/// The objects that a daemon watches.
+/// The objects that a daemon manages.
 ///
 /// # Guarantees
-/// An edit that is not valid takes nothing away: the object goes on as it was last declared, with the fault in its status. Only a
-/// manifest that is gone from a folder, or an object that is gone from a manifest without a fault, ends the watch.
-/// Whoever asks what is declared is never held up by the reading of manifests.
+/// An invalid edit removes nothing: the object continues with its last valid spec, and the fault is in its status. An object is
+/// deregistered only if its manifest is gone from a folder, or the object is gone from a manifest without a fault. A query for
+/// the declarations never waits for manifests to be read.
 #[derive(Debug)]
 pub(super) struct ManagedObjects {
     sources: Vec<ManifestSource>,
     load: Load,
     stdin_is_read: AtomicBool,
     managed: Mutex<BTreeMap<String, Arc<Desired>>>,
-    /// Each folder, as it was when what was declared in it was there.
+    /// Each folder, as it was when its declarations were there.
     noted: Mutex<BTreeMap<PathBuf, Noted>>,
-    /// Recorded objects that may be declared by a manifest that was not valid yet since the start.
+    /// Recorded objects that may be declared by a manifest that has not been valid since the start.
     undecided: Mutex<BTreeSet<String>>,
-    /// What was wrong the last time, a line each.
+    /// The faults of the last read, a line each.
     faults: Mutex<Vec<String>>,
     /// Objects that are no longer declared, and whose removal is not recorded yet.
     pending_removals: Mutex<BTreeMap<String, Arc<Desired>>>,
-    /// Objects that were declared anew, which is not recorded yet.
+    /// Objects that were newly declared, which is not recorded yet.
     pending_registrations: Mutex<BTreeSet<String>>,
 }
 
 /// How manifests are read.
 type Load = fn(&[ManifestSource]) -> (Vec<Desired>, Vec<ManifestError>);
 
-/// The manifest of what came from standard input.
+/// The manifest name for standard input.
 const STDIN: &str = "<stdin>";
 
-/// What reading the manifests again has changed.
+/// The changes from reading the manifests again.
 #[derive(Debug, Default)]
 pub(super) struct Reloaded {
-    /// Objects that are new, or declared otherwise than before.
+    /// Objects that are new, or whose declaration changed.
     pub(super) changed: Vec<Arc<Desired>>,
     /// Objects that are no longer declared, as they were.
     pub(super) removed: Vec<Arc<Desired>>,
-    /// What is wrong with the manifests.
+    /// The faults of the manifests.
     pub(super) errors: Vec<ManifestError>,
-    /// Of all that is wrong, what was not wrong the last time, a line each.
+    /// Those faults that the last read did not have, a line each.
     pub(super) new_faults: Vec<String>,
 }
 
@@ -76,9 +76,8 @@ impl ManagedObjects {
         }
     }
 
-    /// Begins with what was declared before a restart: what it declares goes on where its manifest is at fault now. What came
-    /// from another manifest than those that are read now, or is not what its digest says, is left out, and so is what came
-    /// from standard input.
+    /// Begins with the declarations from before a restart: an object goes on if its manifest is invalid now. Skips
+    /// declarations from a manifest that is not read now, from standard input, or that do not match their digest.
     pub(super) fn resume(self, declared: Vec<Desired>) -> Self {
         let paths = || {
             self.sources.iter().filter_map(|source| match source {
@@ -106,8 +105,8 @@ impl ManagedObjects {
         self.managed().values().cloned().collect()
     }
 
-    /// Reads the manifests. That takes as long as their file systems want, and blocks. One at a time: of two at once
-    /// either could have the last word.
+    /// Reads the manifests. That takes as long as their file systems take, and blocks. One read at a time: of two at once
+    /// either could finish last.
     pub(super) fn reload(&self) -> Reloaded {
         let before = self.managed().clone();
         let (loaded, errors) = (self.load)(&self.readable());
@@ -135,9 +134,9 @@ impl ManagedObjects {
         Reloaded { changed, removed, errors, new_faults }
     }
 
-    /// The folders that are on another file system than before, and have lost all that was declared in them: one that is
-    /// not mounted any more shows the folder below, which is empty as a rule. Where some of it is still there, the folder
-    /// was only mounted again meanwhile, and what is gone was removed.
+    /// The folders that are on another file system than before, and have lost all their declarations: an unmounted one shows
+    /// the folder below, which is usually empty. If some of them are still there, the folder was only remounted, and the
+    /// missing ones were removed.
     fn moved(&self, before: &BTreeMap<String, Arc<Desired>>, loaded: &[Desired]) -> Vec<Moved> {
         let mut noted = lock(&self.noted);
         let mut moved = Vec::new();
@@ -168,18 +167,18 @@ impl ManagedObjects {
         moved
     }
 
-    /// Standard input can be read once; what came from it stays.
+    /// Standard input can be read once; its objects stay.
     fn readable(&self) -> Vec<ManifestSource> {
         let again = self.stdin_is_read.swap(true, Ordering::Relaxed);
         self.sources.iter().filter(|source| !(again && **source == ManifestSource::Stdin)).cloned().collect()
     }
 
-    /// Whether something was wrong the last time.
+    /// Whether the last read had faults.
     pub(super) fn has_faults(&self) -> bool {
         !lock(&self.faults).is_empty()
     }
 
-    /// What was wrong the last time, in one line; `None` where nothing was.
+    /// The faults of the last read, in one line; `None` if there were none.
     pub(super) fn faults(&self) -> Option<String> {
         let faults = lock(&self.faults);
         let first = faults.first()?;
@@ -189,19 +188,19 @@ impl ManagedObjects {
         })
     }
 
-    /// A recorded object that no valid manifest declares, while some are not valid: it may be in one of those.
+    /// A recorded object that no valid manifest declares, while some are invalid: it may be in one of those.
     pub(super) fn add_undecided(&self, name: &str) {
         lock(&self.undecided).insert(name.to_owned());
     }
 
-    /// Those that were left undecided and of which it is known now that nothing declares them.
+    /// The undecided ones that turned out to be undeclared.
     pub(super) fn undeclared(&self) -> BTreeSet<String> {
         let mut undecided = lock(&self.undecided);
         undecided.retain(|name| self.get(name).is_none());
         if self.has_faults() { BTreeSet::new() } else { undecided.clone() }
     }
 
-    /// It was recorded of an undeclared object that nothing declares it.
+    /// The trail records that this object is undeclared.
     pub(super) fn confirm_undeclared(&self, name: &str) {
         lock(&self.undecided).remove(name);
     }
@@ -211,7 +210,7 @@ impl ManagedObjects {
         self.lock_removals().get(name).cloned()
     }
 
-    /// It was recorded that this is no longer declared. What was removed meanwhile under the same name is yet to be recorded.
+    /// The trail records that this is no longer declared. An object removed meanwhile under the same name is yet to be recorded.
     pub(super) fn confirm_removal(&self, desired: &Arc<Desired>) {
         let mut removals = self.lock_removals();
         if removals.get(desired.name()).is_some_and(|removed| Arc::ptr_eq(removed, desired)) {
@@ -219,17 +218,17 @@ impl ManagedObjects {
         }
     }
 
-    /// Nothing is [parting](Self::pending_removal) any more: whether those are declared is not known.
+    /// Nothing is [being removed](Self::pending_removal) any more: whether those are declared is not known.
     pub(super) fn drop_pending_removals(&self) {
         self.lock_removals().clear();
     }
 
-    /// Those that are [parting](Self::pending_removal).
+    /// Those that are [being removed](Self::pending_removal).
     pub(super) fn pending_removals(&self) -> Vec<String> {
         self.lock_removals().keys().cloned().collect()
     }
 
-    /// An object was declared anew, which is to be recorded before its next reconcile.
+    /// An object was newly declared, which must be recorded before its next reconcile.
     pub(super) fn add_pending_registration(&self, name: &str) {
         lock(&self.pending_registrations).insert(name.to_owned());
     }
@@ -239,7 +238,7 @@ impl ManagedObjects {
         lock(&self.pending_registrations).contains(name)
     }
 
-    /// It was recorded.
+    /// The trail records it.
     pub(super) fn confirm_registration(&self, name: &str) {
         lock(&self.pending_registrations).remove(name);
     }
@@ -257,8 +256,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How a manifest that was read before is named where this path is given now, if it is that file or in that folder. The path
-/// may be written otherwise than then, and a relative one is another file in another working directory.
+/// The name of a previously read manifest under the path that is given now, if it is that file or in that folder. The path
+/// may be written differently than then, and a relative one is another file in another working directory.
 fn as_named_by(given: &Path, desired: &Desired) -> Option<PathBuf> {
     let file = Path::new(&desired.manifest).file_name().filter(|_| desired.manifest != STDIN)?;
     let whole = |path: &Path| files::canonicalize(path).or_else(|_| std::path::absolute(path)).ok();
@@ -272,8 +271,8 @@ fn as_named_by(given: &Path, desired: &Desired) -> Option<PathBuf> {
     is_there(given).then(|| given.join(file))
 }
 
-/// The device that a folder is on. It is opened, and not only asked for: what is mounted on demand is mounted by that.
-/// What is no folder is not opened, for a pipe without a writer would never be.
+/// The device that a folder is on. Opens the folder, rather than only calling `stat`, because that triggers an automount.
+/// Does not open anything else, because a pipe without a writer would block.
 fn device(folder: &Path) -> io::Result<u64> {
     files::within_limit(folder, |folder| {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -281,11 +280,11 @@ fn device(folder: &Path) -> io::Result<u64> {
     })
 }
 
-/// A folder, when what was declared in it was there.
+/// A folder, as it was when its declarations were there.
 #[derive(Debug)]
 struct Noted {
     device: u64,
-    /// The objects. What is found below a mount point is none of them.
+    /// The objects. Those found below a mount point do not count.
     declared: BTreeSet<String>,
 }
 
@@ -305,7 +304,7 @@ fn merged(
     for desired in loaded {
         let before = managed.get(desired.name()).map(|before| before.manifest.as_str());
         let taken = next.get(desired.name());
-        // Of objects that share a name the one goes on that was there first.
+        // Of objects that share a name the first one stays.
         if taken.is_none_or(|_| before == Some(desired.manifest.as_str())) {
             next.insert(desired.name().to_owned(), Arc::new(desired));
         }
@@ -329,9 +328,9 @@ fn merged(
     next
 }
 
-/// Whether a fault may be why an object is not declared any more: it is in the object's manifest, or of the folder
-/// that it was found in. A folder that cannot be read has not lost its manifests; one that can be read and has none left
-/// is said to be at fault too, and has lost them.
+/// Whether a fault may be why an object is no longer declared: it is in the object's manifest, or concerns the folder that
+/// it was found in. An unreadable folder has not lost its manifests; a readable folder without manifests is reported as a
+/// fault too, and has lost them.
 fn concerns(error: &ManifestError, desired: &Desired) -> bool {
     let (at_fault, manifest) = (Path::new(&error.file), Path::new(&desired.manifest));
     let was_removed =

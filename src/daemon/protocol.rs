@@ -1,21 +1,21 @@
-//! What goes over the control socket besides the recorded documents.
+//! The messages on the control socket besides the recorded documents.
 
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Desired, Event, Object};
 
-/// What comes with a request to reconcile an object.
+/// The body of a request to reconcile an object.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct ReconcileRequest {
-    /// The digest of the spec that the person has read, which must be the one that is declared; without it any is.
+    /// The digest of the spec that the person has read, which must match the declared one; without it any matches.
     pub(crate) spec_digest: Option<String>,
-    /// The project directory as it is written there, to name it where the two differ.
+    /// The project directory as written there, for the message if the two differ.
     pub(crate) directory: Option<String>,
-    /// Whether the manifests need not be read again before: nothing was edited, and their file system may hang.
+    /// Whether to skip reading the manifests again: nothing was edited, and their file system may hang.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) skip_reload: bool,
-    /// Whether only to say if it would be accepted: whoever asks for several has all of them reconciled or none.
+    /// Whether only to check if it would be accepted: a request for several objects reconciles all of them or none.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) dry_run: bool,
 }
@@ -37,7 +37,7 @@ impl ReconcileRequest {
 pub(crate) struct ReportedEvent {
     /// The object's name.
     pub(crate) object: String,
-    /// What.
+    /// The event.
     #[serde(flatten)]
     pub(crate) event: Event,
 }
@@ -48,20 +48,20 @@ pub(crate) struct ReportedEvent {
 pub(crate) enum Reply {
     /// Something happened.
     Event(ReportedEvent),
-    /// What came of it: the last line.
+    /// The result: the last line.
     Result(Box<ObjectOutcome>),
 }
 
-/// What came of one object.
+/// The result for one object.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename = "Result", rename_all = "camelCase")]
 pub(crate) struct ObjectOutcome {
     /// Whether every service is as declared and verified.
     #[serde(rename = "ready")]
     pub(crate) reconciled: bool,
-    /// Whether anything was done or verified since the person asked.
+    /// Whether anything was done or verified since the request.
     pub(crate) acted: bool,
-    /// What kept undrift from saying anything.
+    /// The error that prevented a conclusion.
     pub(crate) error: Option<String>,
     /// The object with its status.
     #[serde(rename = "current")]

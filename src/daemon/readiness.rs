@@ -1,4 +1,4 @@
-//! Whether every object was looked at once, and what the service manager is notified of.
+//! Whether every object was observed once, and the notifications to the service manager.
 
 use std::{
     collections::BTreeSet,
@@ -13,19 +13,19 @@ pub(super) struct Readiness(Mutex<State>);
 
 #[derive(Debug, Default)]
 enum State {
-    /// What is to be looked at is not known yet.
+    /// The objects to observe are not known yet.
     #[default]
     New,
-    /// Not every object was looked at.
+    /// Some objects were not observed yet.
     Starting(Unobserved),
     Ready,
     Ending,
 }
 
-/// How far undrift is since its start, for who asks.
+/// How far undrift is since its start, for callers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// These objects were not looked at yet.
+    /// These objects were not observed yet.
     Starting(Vec<String>),
     Ready,
     Ending,
@@ -34,9 +34,9 @@ pub(super) enum Stage {
 #[derive(Debug, Default)]
 struct Unobserved {
     objects: BTreeSet<String>,
-    /// Those that nobody waits for although they were not seen.
+    /// Those that were not observed, and that readiness does not wait for.
     unseen: BTreeSet<String>,
-    /// Whether one was seen: the engine answers then.
+    /// Whether any was observed: then the engine answers.
     one_was_seen: bool,
 }
 
@@ -51,7 +51,7 @@ impl Unobserved {
         self.unseen.extend(self.objects.take(object));
     }
 
-    /// Once nobody is waited for: those that were not seen, in words.
+    /// Once readiness waits for none: those that were not observed, in words.
     fn is_over(&self) -> Option<String> {
         let names: Vec<&str> = self.unseen.iter().map(String::as_str).collect();
         self.objects.is_empty().then(|| names.join(", "))
@@ -59,19 +59,19 @@ impl Unobserved {
 }
 
 impl Readiness {
-    /// Ready once all of these were looked at.
+    /// Ready once all of these were observed.
     pub(super) fn expect(&self, objects: Vec<String>) {
         let objects = objects.into_iter().collect();
         *self.lock() = State::Starting(Unobserved { objects, ..Unobserved::default() });
         self.settle(|_| {});
     }
 
-    /// An object was looked at, and seen.
+    /// An object was observed.
     pub(super) fn observed(&self, object: &str) {
         self.settle(|missing| missing.observed(object));
     }
 
-    /// An object that nobody needs to wait for: what is wrong is wrong with it alone.
+    /// An object that readiness does not need to wait for: its fault is its own.
     pub(super) fn excuse(&self, object: &str) {
         self.settle(|missing| missing.excuse(object));
     }
@@ -84,7 +84,7 @@ impl Readiness {
         });
     }
 
-    /// An object that could not be seen, as if the engine were away. Where another one was seen before, that is one
+    /// An object that could not be observed, as if the engine were away. If another one was observed before, that is one
     /// container's fault, and no reason to wait without limit.
     pub(super) fn unseen(&self, object: &str) {
         self.settle(|missing| {
@@ -94,7 +94,7 @@ impl Readiness {
         });
     }
 
-    /// undrift was asked to end: nobody is notified any more that it is ready.
+    /// undrift was asked to end: it no longer notifies that it is ready.
     pub(super) fn forgo(&self) {
         *self.lock() = State::Ending;
     }
@@ -109,7 +109,7 @@ impl Readiness {
         }
     }
 
-    /// Whether the service manager was notified of it.
+    /// Whether the service manager was notified.
     #[cfg(test)]
     pub(super) fn is_ready(&self) -> bool {
         self.stage() == Stage::Ready
@@ -134,7 +134,7 @@ impl Readiness {
     }
 }
 
-/// Tells the service manager; without one nothing happens.
+/// Notifies the service manager; does nothing without one.
 pub(super) fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::debug!(%error, "the service manager was not told");
@@ -155,7 +155,7 @@ mod tests {
         missing.observed("web");
         assert_eq!(missing.is_over(), None, "one is waited for");
         missing.excuse("hangs");
-        // No other is meant than those that were expected.
+        // Only the expected objects count.
         missing.excuse("later");
         assert_eq!(missing.is_over().as_deref(), Some("hangs, refused"));
     }

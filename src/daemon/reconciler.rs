@@ -1,4 +1,4 @@
-//! One reconcile of one object: what the loop drives.
+//! One reconcile of one object: the loop drives it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -34,20 +34,20 @@ use crate::{
     store::{Store, StoreError},
 };
 
-/// The waits after a failure, doubling: what may pass by itself is tried again soon, and the engine's own events report
-/// its return besides.
+/// The waits after a failure, doubling: faults that may pass by themselves are retried soon, and the engine's own events
+/// also report its return.
 const FAILED: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
-/// How many failures in a row a person who waits is not bothered with, where they may pass by themselves.
+/// How many consecutive failures are not reported to a waiting person, if they may pass by themselves.
 const FAILURES_BORNE: u32 = 3;
 
-/// How often an object that waits for another's step to end looks whether it may begin, where no event wakes it.
+/// How often an object that is blocked on another's step checks whether it may begin, if no event wakes it.
 const SLOT_POLL: Duration = Duration::from_secs(5);
 
-/// When what could not be recorded of a watch that began or ended is tried again.
+/// When to retry a registration or deregistration that could not be recorded.
 const RECORD_RETRY: Duration = Duration::from_secs(30);
 
-/// What the reconciles of all objects share.
+/// Shared by the reconciles of all objects.
 pub(super) struct DaemonContext<H> {
     pub(super) host: Arc<H>,
     pub(super) store: Arc<Store>,
@@ -58,26 +58,26 @@ pub(super) struct DaemonContext<H> {
     pub(super) projects: Projects,
     pub(super) readiness: Arc<Readiness>,
     pub(super) heartbeat: Heartbeat,
-    /// What persons want, while it is recorded.
+    /// The instructions that are being recorded.
     pub(super) instructions: TaskTracker,
-    /// What happens, for whoever follows it.
+    /// The events, for all followers.
     pub(super) feed: broadcast::Sender<Arc<ReportedEvent>>,
     pub(super) state_found: StateFound,
     pub(super) active_projects: Arc<ActiveProjects>,
     pub(super) hung_reads: Arc<HungReads>,
-    /// The manifests are read again by one at a time.
+    /// Only one task at a time reads the manifests again.
     pub(super) reading: Arc<Mutex<()>>,
     pub(super) builds: Arc<Semaphore>,
     /// No further step.
     pub(super) stop: CancellationToken,
-    /// The running step's command is to be ended.
+    /// The running step's command must end.
     pub(super) cancel: CancellationToken,
 }
 
 impl<H: Host + 'static> Reconcile<String> for DaemonContext<H> {
     async fn reconcile(&self, name: String) -> Requeue {
         let Some(desired) = self.objects.get(&name) else {
-            // One who asked just before it was removed would wait for ever.
+            // A request that arrived just before the removal would wait for ever.
             self.subscribers.disconnect(Some(&name));
             return if self.finish_removal(&name) {
                 Requeue::Never
@@ -92,7 +92,7 @@ impl<H: Host + 'static> Reconcile<String> for DaemonContext<H> {
         if let Err(error) = self.check_state() {
             return self.without_state(&desired, &error.into());
         }
-        // In this order: whoever is to be answered has had the session refreshed before.
+        // In this order: a subscriber refreshed the session before subscribing.
         self.subscribers.begin(&name);
         let mut session = self.session(&name);
         if let Err(error) = self.register_added(&desired) {
@@ -105,7 +105,7 @@ impl<H: Host + 'static> Reconcile<String> for DaemonContext<H> {
                 self.sessions.put(&name, session);
                 self.requeue(&desired, &outcome)
             }
-            // After an outage everything is looked at as if for the first time.
+            // After an outage every object is observed as if for the first time.
             Err(error) => {
                 self.sessions.put(&name, session.restart(self.store.now()));
                 self.failed(&desired, &error)
@@ -131,7 +131,7 @@ impl<H: Host + 'static> DaemonContext<H> {
         result
     }
 
-    /// What reconciles one object.
+    /// Reconciles one object.
     fn object_reconciler(&self) -> Reconciler<BoundedHost<H>> {
         let objects = Arc::clone(&self.objects);
         Reconciler {
@@ -150,18 +150,18 @@ impl<H: Host + 'static> DaemonContext<H> {
         }
     }
 
-    /// Publishes to whoever waits for the object, and to whoever follows all.
+    /// Publishes to the object's subscribers, and to the followers of all objects.
     fn event_sink(&self) -> EventSink {
         let (readiness, subscribers) = (Arc::clone(&self.readiness), Arc::clone(&self.subscribers));
         let feed = self.feed.clone();
         Arc::new(move |object, event| {
-            // A service manager that waits for a build of half an hour to be over would have given up long before.
+            // A service manager would time out long before a build of half an hour is over.
             if event == Event::Observed {
                 readiness.observed(object);
             }
             let reported = ReportedEvent { object: object.to_owned(), event };
             subscribers.publish(&reported);
-            // Nobody may follow.
+            // There may be no follower.
             let _ = feed.send(Arc::new(reported));
         })
     }
@@ -178,7 +178,7 @@ impl<H: Host + 'static> DaemonContext<H> {
         self.readiness.observed(name);
         match outcome.action {
             Action::Again => Requeue::Now,
-            // The interval is a promise: in a backoff of hours the status is not to be hours old.
+            // The interval is a promise: in a backoff of hours the status must not be hours old.
             Action::At(time) => Requeue::At(self.at(time).min(resync(desired))),
             Action::Paced(time) => {
                 self.answer(name, &outcome.object, false, None);
@@ -196,11 +196,11 @@ impl<H: Host + 'static> DaemonContext<H> {
 
     fn block(&self, name: &str, blocked_on: BlockedOn) -> Requeue {
         self.sessions.block(name, blocked_on);
-        // The way may become free without the end of a reconcile, or just before the object waits for it.
+        // The step may be unblocked without the end of a reconcile, or just before the object waits for it.
         Requeue::At(Instant::now() + SLOT_POLL)
     }
 
-    /// The look at the object failed. Its status has the error, and claims nothing.
+    /// The observation of the object failed. Its status has the error, and claims nothing.
     fn failed(&self, desired: &Desired, error: &ReconcileError) -> Requeue {
         let name = desired.name();
         let failures = self.sessions.failed(name);
@@ -221,18 +221,18 @@ impl<H: Host + 'static> DaemonContext<H> {
             Reach::Open => self.readiness.unseen(name),
             Reach::All => {}
         }
-        // A hiccup is no answer to a person who waits; an engine that stays away is one.
+        // A brief failure is no answer to a waiting person; an engine that stays away is one.
         if !may_pass || failures >= FAILURES_BORNE {
             self.answer(name, &object, false, Some(&in_full(&self.store, error)));
         }
         let (first, longest) = FAILED;
-        // Who wants a look every second wants it of what is mended, too.
+        // An interval of one second also applies while the object fails.
         let longest = longest.min(desired.object.spec.reconcile.interval.get());
         let wait = first.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(longest);
         Requeue::At(Instant::now() + jittered(wait, seed(name)))
     }
 
-    /// That the object is watched again could not be recorded. It is not looked at before it is: see
+    /// The registration of the object could not be recorded. It is not observed before it is: see
     /// [`register_added`](Self::register_added).
     fn registration_failed(&self, desired: &Desired, error: &ReconcileError) -> Requeue {
         let name = desired.name();
@@ -247,7 +247,7 @@ impl<H: Host + 'static> DaemonContext<H> {
         Requeue::At(Instant::now() + RECORD_RETRY)
     }
 
-    /// The state is not where it was opened: that is reported by itself, and so is its return. Only who waits is answered.
+    /// The state is not where it was opened: that is reported elsewhere, as is its return. Only subscribers get an answer.
     fn without_state(&self, desired: &Desired, error: &ReconcileError) -> Requeue {
         let name = desired.name();
         tracing::debug!(object = name, "no turn without the state");
@@ -261,10 +261,10 @@ impl<H: Host + 'static> DaemonContext<H> {
         Requeue::At(Instant::now() + RECORD_RETRY)
     }
 
-    /// The end: the trail has it, and no status has undrift at work.
+    /// Shutdown: records it in the trail, and clears undrift's activity from every status.
     pub(super) fn record_end(&self, end: &End) -> Result<(), StoreError> {
-        // The last time that anybody knows the outcomes that there was no room for. What cannot be written of one object is no
-        // reason for a trail without its end.
+        // The last chance to record the outcomes for which there was no space. If one object's outcome cannot be written, the
+        // trail must still get its end.
         let kept = self.store.write_kept();
         let idle = self.nobody_is_at_work();
         let evidence = match end {
@@ -286,7 +286,7 @@ impl<H: Host + 'static> DaemonContext<H> {
         Instant::now() + (time - self.store.now()).to_std().unwrap_or_default()
     }
 
-    /// A status that was recorded before a step, or in the middle of a verification, has undrift at work.
+    /// A status recorded before a step, or during a verification, shows undrift as active.
     fn nobody_is_at_work(&self) -> Result<(), StoreError> {
         for name in self.objects.names() {
             let Some(mut object) = self.store.object(&name)? else { continue };
@@ -313,13 +313,13 @@ impl<H: Host + 'static> DaemonContext<H> {
     }
 }
 
-/// With how many objects something is wrong.
+/// How many objects a failure concerns.
 enum Reach {
-    /// With this one: that holds up no other's readiness.
+    /// This one only: it does not hold up the readiness of others.
     ItAlone,
     /// The engine is away, or one wedged container of it does not answer.
     Open,
-    /// With all: a state that cannot be kept.
+    /// All: the state cannot be written.
     All,
 }
 
@@ -339,8 +339,7 @@ const fn reach(error: &ReconcileError) -> Reach {
     }
 }
 
-/// Where a reconcile panics, nobody waits for what it would have reported: it is tried again in minutes, and most likely panics
-/// again.
+/// If a reconcile panics, nobody waits for its result: it is retried in minutes, and most likely panics again.
 struct Panic<'a, H> {
     shared: &'a DaemonContext<H>,
     name: &'a str,
@@ -359,7 +358,7 @@ fn resync(desired: &Desired) -> Instant {
     Instant::now() + jittered(desired.object.spec.reconcile.interval.get(), seed(desired.name()))
 }
 
-/// Another one at each call: each hasher has keys of its own.
+/// A different one at each call: each hasher has keys of its own.
 fn seed(name: &str) -> u64 {
     use std::hash::{BuildHasher as _, RandomState};
     RandomState::new().hash_one(name)

@@ -1,4 +1,4 @@
-//! What is remembered of each object between its reconciles. Losing all of it costs time, never correctness.
+//! The memory of each object between its reconciles. Losing all of it costs time, never correctness.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -11,33 +11,33 @@ use crate::{
     reconcile::Session,
 };
 
-/// What a daemon remembers of its objects.
+/// A daemon's memory of its objects.
 #[derive(Debug, Default)]
 pub(super) struct SessionCache(Mutex<CacheState>);
 
 #[derive(Debug, Default)]
 struct CacheState {
     sessions: HashMap<String, Session>,
-    /// Objects that are to be looked at as if for the first time.
+    /// Objects to observe as if for the first time.
     fresh: BTreeSet<String>,
-    /// Failures in a row.
+    /// Consecutive failures.
     failures: HashMap<String, u32>,
-    /// What each object was seen to consist of.
+    /// The engine's identifiers of each object, as last observed.
     seen: BTreeMap<String, EngineIdentity>,
     /// Objects that wait for another's step.
     blocked: BTreeMap<String, BlockedOn>,
 }
 
-/// What stands in the way of an object's step.
+/// What blocks an object's step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum BlockedOn {
-    /// As many builds as may be are at work.
+    /// The maximum number of builds is running.
     Builds,
-    /// Another object's step is at work on this Compose project.
+    /// Another object's step is running on this Compose project.
     Project(String),
 }
 
-/// By what an object is known to the engine.
+/// The identifiers of an object in the engine.
 #[derive(Debug)]
 struct EngineIdentity {
     project: String,
@@ -57,7 +57,7 @@ impl SessionCache {
         self.lock().sessions.insert(object.to_owned(), session);
     }
 
-    /// Has an object looked at as if for the first time: a person wants it tried again.
+    /// Has an object observed as if for the first time: a person wants it retried.
     pub(super) fn refresh(&self, object: &str) {
         self.lock().fresh.insert(object.to_owned());
     }
@@ -70,7 +70,7 @@ impl SessionCache {
         inner.blocked.remove(object);
     }
 
-    /// Counts a failure; how many there were in a row, this one included.
+    /// Counts a failure; returns how many there were in a row, including this one.
     pub(super) fn failed(&self, object: &str) -> u32 {
         let mut inner = self.lock();
         let failures = inner.failures.entry(object.to_owned()).or_default();
@@ -78,12 +78,12 @@ impl SessionCache {
         *failures
     }
 
-    /// Whether the last look at the object failed.
+    /// Whether the last observation of the object failed.
     pub(super) fn has_failed(&self, object: &str) -> bool {
         self.lock().failures.contains_key(object)
     }
 
-    /// Notes what an object consists of; a look that succeeded also ends its failures.
+    /// Notes the identifiers of an object; a successful observation also resets its failures.
     pub(super) fn record_observed(&self, project: &str, object: &Object) {
         let images = object.status.services.iter().filter_map(|service| service.image.as_ref());
         // Some events name an image by its ID alone.
@@ -95,12 +95,12 @@ impl SessionCache {
         inner.seen.insert(name, EngineIdentity { project: project.to_owned(), images });
     }
 
-    /// The objects of `all` that a Compose project belongs to, and those of which that is not known yet.
+    /// The objects of `all` that a Compose project belongs to, and those whose project is not known yet.
     pub(super) fn of_project(&self, all: Vec<String>, project: &str) -> Vec<String> {
         self.select(all, |seen| seen.project == project)
     }
 
-    /// The objects of `all` that an image reference belongs to, and those of which that is not known yet.
+    /// The objects of `all` that an image reference belongs to, and those whose images are not known yet.
     pub(super) fn of_image(&self, all: Vec<String>, reference: &str) -> Vec<String> {
         let reference = reference::full(reference);
         self.select(all, |seen| seen.images.contains(&reference))
@@ -110,18 +110,18 @@ impl SessionCache {
         let inner = self.lock();
         let may_be_meant = |object: &String| match inner.seen.get(object) {
             Some(seen) => is_meant(seen),
-            // One that fails is tried again by its own timer, not at every event of a busy host.
+            // An object that fails is retried by its own timer, not at every event of a busy host.
             None => !inner.failures.contains_key(object),
         };
         all.into_iter().filter(may_be_meant).collect()
     }
 
-    /// Notes that an object waits until another's step has ended.
+    /// Notes that an object is blocked until another's step has ended.
     pub(super) fn block(&self, object: &str, blocked_on: BlockedOn) {
         self.lock().blocked.insert(object.to_owned(), blocked_on);
     }
 
-    /// The objects whose way is free now, each once.
+    /// The objects that are unblocked now, each once.
     pub(super) fn unblocked(&self, is_free: impl Fn(&BlockedOn) -> bool) -> Vec<String> {
         let mut inner = self.lock();
         let free = inner.blocked.iter().filter(|(_, blocked_on)| is_free(blocked_on));
@@ -167,7 +167,7 @@ mod tests {
         sessions.put("shop", session());
         assert!(is_old(sessions.take("shop", now())));
         sessions.refresh("shop");
-        // One that was out while it was asked for is not given again either.
+        // A session that was out during the request is not returned either.
         sessions.put("shop", session());
         assert!(!is_old(sessions.take("shop", now())));
         sessions.put("shop", session());

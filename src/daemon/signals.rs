@@ -1,12 +1,12 @@
-//! The signals that a daemon knows.
+//! The signals that a daemon handles.
 
 use futures_util::{Stream, stream};
 use tokio::signal::unix;
 
-/// Listens to signals from when it is made: one that comes before somebody asks for it waits.
+/// Listens to signals from its creation: one that comes before anybody awaits it is kept.
 ///
-/// To be made before anything else is done. Once the process has listened to a signal and does so no longer, the signal is
-/// swallowed and not deadly as before.
+/// Create it before anything else is done. Once the process has listened to a signal and stops, the signal is swallowed and
+/// no longer deadly.
 #[derive(Debug)]
 pub(crate) struct Signals {
     terminate: unix::Signal,
@@ -15,10 +15,10 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// To be called within a Tokio runtime.
+    /// Call it within a Tokio runtime.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The operating system's error.
     pub(crate) fn new() -> std::io::Result<Self> {
         let listen = |kind| unix::signal(kind);
         Ok(Self {
@@ -28,7 +28,7 @@ impl Signals {
         })
     }
 
-    /// Returns, with its name, once a signal has asked to end. Nothing is lost where the future is dropped.
+    /// Returns the name of the signal once one asks the process to end. Dropping the future loses nothing.
     pub(crate) async fn end(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",

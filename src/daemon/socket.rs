@@ -1,4 +1,4 @@
-//! The control socket in the state folder, from both sides; and the one of earlier versions.
+//! The control socket in the state folder, from both sides; and the socket of earlier versions.
 
 use std::{
     fs::{File, Permissions},
@@ -18,7 +18,7 @@ use crate::files::trust::{self, Others};
 /// The socket at which a daemon speaks HTTP.
 pub(crate) const FILE: &str = "control.sock";
 
-/// The socket of earlier versions, which spoke lines of JSON. Whoever asks there is told what to do; the next version does without
+/// The socket of earlier versions, which spoke lines of JSON. Its clients get a message with what to do; the next version drops
 /// it.
 const FORMER_FILE: &str = "undrift.sock";
 
@@ -31,7 +31,7 @@ pub(super) const MOST: usize = 128;
 pub(super) struct ControlSocket {
     current: Listener,
     former: Listener,
-    /// One for each connection that is served.
+    /// One for each connection.
     slots: Arc<Semaphore>,
 }
 
@@ -40,18 +40,18 @@ pub(super) struct ControlSocket {
 pub(super) enum Connection {
     /// It speaks HTTP.
     Http(UnixStream),
-    /// It is of an earlier version.
+    /// It uses the protocol of an earlier version.
     Former(UnixStream),
 }
 
 impl ControlSocket {
-    /// Opens both. To be called under the state folder's lock: a socket that is there is then a dead daemon's.
+    /// Opens both. Call it under the state folder's lock: an existing socket then belongs to a dead daemon.
     pub(super) fn open(dir: &Path) -> io::Result<Self> {
         let slots = Arc::new(Semaphore::new(MOST));
         Ok(Self { current: Listener::bind(dir, FILE)?, former: Listener::bind(dir, FORMER_FILE)?, slots })
     }
 
-    /// The right to serve one more connection; `None` where there are too many.
+    /// The permit to serve one more connection; `None` if there are too many.
     pub(super) fn slot(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.slots).try_acquire_owned().ok()
     }
@@ -80,7 +80,7 @@ impl Listener {
         }
         let folder = File::open(dir)?;
         let listener = UnixListener::bind(short(&folder, file))?;
-        // The folder is its owner's alone already; this is for one that was made by other hands.
+        // The folder is private to its owner already; this is for a folder that somebody else created.
         std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
         Ok(Self { listener, path })
     }
@@ -96,7 +96,7 @@ impl Drop for Listener {
     }
 }
 
-/// The socket's path by way of the open folder. A socket's address has 108 bytes, a folder's path may have more.
+/// The socket's path through the open folder. A socket's address has 108 bytes, and a folder's path may have more.
 fn short(folder: &File, file: &str) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}/{file}", folder.as_raw_fd()))
 }
@@ -107,7 +107,7 @@ pub(crate) fn is_listening(dir: &Path) -> bool {
     answers(dir, FILE) || answers(dir, FORMER_FILE)
 }
 
-/// Connects to the daemon by the socket of earlier versions.
+/// Connects to the daemon through the socket of earlier versions.
 pub(super) async fn connect_former(dir: &Path) -> io::Result<UnixStream> {
     connect_at(dir, FORMER_FILE).await
 }
@@ -117,8 +117,8 @@ fn answers(dir: &Path, file: &str) -> bool {
     connect().is_ok()
 }
 
-/// Connects to the daemon that holds this state folder: neither a folder that another user could change is believed in, nor a
-/// process of one.
+/// Connects to the daemon that holds this state folder: trusts neither a folder that another user could change, nor another
+/// user's process.
 pub(super) async fn connect(dir: &Path) -> io::Result<UnixStream> {
     connect_at(dir, FILE).await
 }
@@ -130,7 +130,7 @@ async fn connect_at(dir: &Path, file: &str) -> io::Result<UnixStream> {
     Ok(stream)
 }
 
-/// The folder, which no stranger could change: else whoever did could answer for the daemon.
+/// The folder, if no stranger could change it: otherwise a stranger could answer for the daemon.
 fn trusted_folder(dir: &Path) -> io::Result<File> {
     match trust::exposed(dir, Others::WorldAndGroup)? {
         None => File::open(dir),
@@ -138,7 +138,8 @@ fn trusted_folder(dir: &Path) -> io::Result<File> {
     }
 }
 
-/// Refuses to ask a process of another user, which could answer anything. Who listens the kernel says (`SO_PEERCRED`, `unix(7)`).
+/// Refuses to contact a process of another user, which could answer anything. The kernel reports the listener's user
+/// (`SO_PEERCRED`, `unix(7)`).
 fn refuse_stranger(listens: u32) -> io::Result<()> {
     if [0, rustix::process::geteuid().as_raw()].contains(&listens) {
         return Ok(());
@@ -182,7 +183,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         runtime().block_on(async {
             assert!(is_nobody(&connect(home.path()).await.unwrap_err()));
-            // What a killed daemon leaves.
+            // The leftovers of a killed daemon.
             drop(std::os::unix::net::UnixListener::bind(home.path().join(FILE)).unwrap());
             assert!(is_nobody(&connect(home.path()).await.unwrap_err()));
             let socket = ControlSocket::open(home.path()).unwrap();
@@ -213,7 +214,7 @@ mod tests {
         let error =
             ask(b"{\"refused\":\"the running undrift is of another version: restart it\"}\n").unwrap_err();
         assert!(error.to_string().contains("earlier version"), "{error}");
-        // One of this version whose socket somebody has removed.
+        // A daemon of this version whose socket somebody has removed.
         assert!(ask(b"{\"refused\":\"it speaks HTTP at control.sock\"}\n").unwrap().is_none());
         drop(former);
         assert!(!is_listening(home.path()));

@@ -1,4 +1,4 @@
-//! Whether the state is where it was opened. Where it is not, no step is taken and nobody is let in, until it is there again.
+//! Whether the state is where it was opened. If not, undrift takes no step and accepts no request until it is there again.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -14,23 +14,23 @@ use crate::{
     store::{Gone, StoreError},
 };
 
-/// How often it is looked at where nobody asks.
+/// How often to check it without a request.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// How long a look may take for who asks.
+/// How long a check may take for a request.
 const CHECK_LIMIT: Duration = Duration::from_secs(5);
 
-/// What was found of it last.
+/// The last result of the check.
 #[derive(Debug, Default)]
 pub(super) struct StateFound {
     last: Mutex<Option<Gone>>,
-    /// Held by who looks.
+    /// Held during a check.
     one: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl<H: Host + 'static> DaemonContext<H> {
-    /// Looks at it. What has changed since the last look is reported once: in the log, and to the service manager, to which
-    /// nothing but its status can be taken back. Once it is there again every object is looked at.
+    /// Checks the state. Reports a change since the last check once: in the log, and to the service manager, to which
+    /// undrift can only take back its status. Once the state is there again every object is observed.
     ///
     /// # Errors
     /// [`StoreError::Gone`].
@@ -55,10 +55,10 @@ impl<H: Host + 'static> DaemonContext<H> {
         found
     }
 
-    /// The same for who may not block.
+    /// The same for callers that may not block.
     pub(super) async fn state_checked(self: &Arc<Self>) -> Result<(), String> {
         let check = async {
-            // One at a time, however many ask: a disk that hangs costs one thread.
+            // One check at a time, for any number of requests: a disk that hangs costs one thread.
             let one = Arc::clone(&self.state_found.one).lock_owned().await;
             let shared = Arc::clone(self);
             let check = tokio::task::spawn_blocking(move || {
@@ -72,13 +72,13 @@ impl<H: Host + 'static> DaemonContext<H> {
         tokio::time::timeout(CHECK_LIMIT, check).await.unwrap_or_else(|elapsed| Err(late(elapsed)))
     }
 
-    /// Looks at it as long as undrift runs.
+    /// Checks it while undrift runs.
     pub(super) async fn watch_state(self: Arc<Self>) {
         let mut clock = tokio::time::interval(LOOK);
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             clock.tick().await;
-            // It is reported where it is found.
+            // The check itself reports the error.
             let _ = self.state_checked().await;
         }
     }

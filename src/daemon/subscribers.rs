@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::protocol::{ObjectOutcome, Reply, ReportedEvent};
 use crate::api::Event;
 
-/// Events that wait to be sent to one client. One that reads slower than this loses some, never the outcome.
+/// Events that wait to be sent to one client. A slower client loses some, never the outcome.
 const EVENTS: usize = 256;
 
 /// All that wait, by object.
@@ -19,54 +19,54 @@ pub(super) struct Subscribers(Mutex<HashMap<String, Vec<Subscriber>>>);
 
 #[derive(Debug)]
 struct Subscriber {
-    /// Whether a reconcile has begun since the person asked: what ends before that is no answer.
+    /// Whether a reconcile has begun since the request: an earlier one is no answer.
     begun: bool,
     acted: bool,
     replies: mpsc::Sender<Reply>,
 }
 
 impl Subscribers {
-    /// Waits for an object: its progress, and at last its outcome.
+    /// Subscribes to an object: its progress, and finally its outcome.
     pub(super) fn subscribe(&self, object: &str) -> mpsc::Receiver<Reply> {
         let (replies, waiting) = mpsc::channel(EVENTS);
         let subscriber = Subscriber { begun: false, acted: false, replies };
         let mut all = self.lock();
         let waiting_for_it = all.entry(object.to_owned()).or_default();
-        // Those who have left.
+        // Those that have disconnected.
         waiting_for_it.retain(|other| !other.replies.is_closed());
         waiting_for_it.push(subscriber);
         drop(all);
         waiting
     }
 
-    /// A reconcile begins: what comes of it is an answer to all who wait now.
+    /// A reconcile begins: its outcome answers all present subscribers.
     pub(super) fn begin(&self, object: &str) {
         for subscriber in self.lock().get_mut(object).into_iter().flatten() {
             subscriber.begun = true;
         }
     }
 
-    /// Sends what happens to all who wait.
+    /// Sends an event to all subscribers.
     pub(super) fn publish(&self, reported: &ReportedEvent) {
         let ReportedEvent { object, event } = reported;
         let mut all = self.lock();
         for subscriber in all.get_mut(object).into_iter().flatten().filter(|subscriber| subscriber.begun) {
             subscriber.acted |= matches!(event, Event::StepIntended { .. } | Event::Verifying { .. });
-            // The last place is the outcome's.
+            // The last slot is reserved for the outcome.
             if subscriber.replies.capacity() > 1 && !subscriber.replies.is_closed() {
                 let _ = subscriber.replies.try_send(Reply::Event(reported.clone()));
             }
         }
     }
 
-    /// Nothing is left to do for the object: those who have waited since before the reconcile get the outcome.
+    /// Nothing is left to do for the object: those subscribed since before the reconcile get the outcome.
     pub(super) fn end(&self, object: &str, outcome: impl Fn(bool) -> ObjectOutcome) {
         let mut all = self.lock();
         let Some(waiting) = all.remove(object) else { return };
         let (answered, others): (Vec<_>, Vec<_>) =
             waiting.into_iter().partition(|subscriber| subscriber.begun);
         for subscriber in answered {
-            // A person who has gone away needs no answer.
+            // A person who has disconnected needs no answer.
             let _ = subscriber.replies.try_send(Reply::Result(Box::new(outcome(subscriber.acted))));
         }
         if !others.is_empty() {
@@ -74,13 +74,13 @@ impl Subscribers {
         }
     }
 
-    /// Whether somebody waits for an object.
+    /// Whether an object has a subscriber.
     #[cfg(test)]
     pub(super) fn has_subscriber(&self, object: &str) -> bool {
         self.lock().contains_key(object)
     }
 
-    /// Nobody is answered any more: their connections end.
+    /// Ends all subscriptions and their connections without an answer.
     pub(super) fn disconnect(&self, object: Option<&str>) {
         match object {
             Some(object) => drop(self.lock().remove(object)),

@@ -1,4 +1,4 @@
-//! What the loop drives, on a host in memory and in paused time.
+//! The reconciler of the loop, on a host in memory and in paused time.
 
 use std::{fs, sync::Arc, time::Duration};
 
@@ -80,7 +80,7 @@ impl<H: Host + 'static> DaemonFixture<H> {
         }
     }
 
-    /// Reconciles until the object rests; the time until the next reconcile then.
+    /// Reconciles until the object rests; returns the time until the next reconcile.
     pub(super) async fn wait_at_rest(&self) -> Duration {
         loop {
             match self.reconcile("backoffice").await {

@@ -1,4 +1,4 @@
-//! From what may have changed to the names of objects. Nothing is decided here.
+//! Translates possible changes into the names of objects. Decides nothing.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,19 +15,19 @@ use crate::{
 
 /// A burst of the engine's events is over after this long without one: an `up` is a dozen of them.
 const QUIET: Duration = Duration::from_millis(100);
-/// One without end is acted on after this.
+/// An endless burst is acted on after this.
 const LATEST: Duration = Duration::from_secs(1);
 
-/// How often manifests that are not valid are read again. What is wrong may be mended without an edit: a project
-/// directory that is mounted late.
+/// How often to read invalid manifests again. A fault may disappear without an edit: a project directory that is mounted
+/// late.
 const FAULT_RECHECK: Duration = Duration::from_secs(30);
 
-/// Why an object is not watched that the state knows from earlier.
+/// Why an object in the state is not managed.
 pub(super) const NOT_DECLARED: &str =
     "no manifest that undrift was started with declares it; it is left as it is";
 
 impl<H: Host + 'static> DaemonContext<H> {
-    /// Names the objects that a change may concern, for as long as there are changes.
+    /// Queues the objects that a change may concern, for as long as there are changes.
     pub(super) async fn follow(self: Arc<Self>, changes: impl Stream<Item = Change> + Send) {
         let mut changes = std::pin::pin!(debounce(changes, QUIET, LATEST));
         while let Some(change) = changes.next().await {
@@ -59,9 +59,10 @@ impl<H: Host + 'static> DaemonContext<H> {
         }
     }
 
-    /// Reads the manifests, and has every object looked at whose declaration is another now.
+    /// Reads the manifests, and has every object observed whose declaration changed.
     ///
-    /// On a file system that hangs it hangs, and with it every later one; all else goes on by what was read last.
+    /// On a file system that hangs it hangs, and with it every later reload; everything else continues with the last version
+    /// read.
     pub(super) async fn reload(self: &Arc<Self>) {
         let reading = Arc::clone(&self.reading).lock_owned().await;
         let shared = Arc::clone(self);
@@ -103,8 +104,8 @@ impl<H: Host + 'static> DaemonContext<H> {
         }
     }
 
-    /// Records at once what is declared, and which manifests are not in effect: the status says it at the end of a reconcile, which
-    /// may be a build away.
+    /// Records at once the declarations, and which manifests are not in effect: the status follows only at the end of a
+    /// reconcile, which may be a build away.
     pub(super) fn keep_declared(&self) {
         for desired in self.objects.all() {
             let fault = desired.superseded_by.as_deref();
@@ -119,8 +120,8 @@ impl<H: Host + 'static> DaemonContext<H> {
         }
     }
 
-    /// Ends the watch of an object that is no longer declared; whether there is nothing left to say of it. Not to be called
-    /// while a reconcile is at work on it, which would have the last word.
+    /// Deregisters an object that is no longer declared; returns whether nothing is left to report of it. Do not call this
+    /// during a reconcile of the object, which would write last.
     pub(super) fn finish_removal(&self, name: &str) -> bool {
         let Some(desired) = self.objects.pending_removal(name) else { return true };
         self.sessions.forget(name);
@@ -133,8 +134,8 @@ impl<H: Host + 'static> DaemonContext<H> {
         is_recorded
     }
 
-    /// Records that nobody watches an object any more; whether it could. Until then its last status stands, which may call
-    /// it fine.
+    /// Records that an object is no longer managed; returns whether it succeeded. Until then its last status stands, which
+    /// may look healthy.
     fn deregister_object(&self, name: &str, why: &str) -> bool {
         let ended = deregister(&self.store, name, why, self.store.now());
         if let Err(error) = &ended {
@@ -144,11 +145,11 @@ impl<H: Host + 'static> DaemonContext<H> {
         ended.is_ok()
     }
 
-    /// Records, before the first reconcile of an object that was declared anew, that it is watched again. One that went first
-    /// would replace the status that says that it is not.
+    /// Records that a newly declared object is managed again, before its first reconcile. A reconcile before that would
+    /// replace the status that reports it as not managed.
     ///
     /// # Errors
-    /// Where the state folder fails.
+    /// If the state folder fails.
     pub(super) fn register_added(&self, desired: &Desired) -> Result<(), ReconcileError> {
         let name = desired.name();
         if self.objects.is_pending_registration(name) {

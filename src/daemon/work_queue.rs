@@ -8,8 +8,7 @@ use std::{
 use futures_util::{Stream, stream};
 use tokio::sync::Notify;
 
-/// Names that were added and not taken yet, each once: however many triggers there are, it holds no more than there
-/// are objects.
+/// Names that were added and not taken yet, each once: for any number of triggers, it holds no more than there are objects.
 #[derive(Debug, Clone, Default)]
 pub(super) struct WorkQueue(Arc<QueueState>);
 

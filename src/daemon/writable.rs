@@ -1,5 +1,5 @@
-//! A state that cannot be written at the start: a disk that is full, or that was made read-only after a fault. Both pass, and
-//! who would have undrift start again and again instead gains nothing by it.
+//! A state that cannot be written at the start: a full disk, or one that was made read-only after a fault. Both pass, and
+//! restarting undrift again and again instead gains nothing.
 
 use std::{error::Error, path::Path, time::Duration};
 
@@ -11,11 +11,11 @@ use crate::{causes::with_causes, store::is_unwritable};
 /// The waits between two attempts, doubling.
 const WAITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
-/// Makes something in the state folder `dir`, as soon as it can be made; `None` where the process is asked to end before. What keeps
-/// it from that is reported once, in the log and to the service manager.
+/// Creates something in the state folder `dir`, as soon as possible; `None` if the process is asked to end before. Reports the
+/// obstacle once, in the log and to the service manager.
 ///
 /// # Errors
-/// What does not pass by itself.
+/// Errors that do not pass by themselves.
 pub(crate) async fn once_writable<T, E: Error + 'static>(
     dir: &Path,
     signals: &mut Signals,
@@ -51,7 +51,7 @@ pub(crate) async fn once_writable<T, E: Error + 'static>(
     }
 }
 
-/// The error with the state that it is of, where it does not say so itself.
+/// The error with its state folder, if the message does not name it.
 fn naming(dir: &Path, error: String) -> String {
     let dir = dir.display().to_string();
     if error.contains(&dir) { error } else { format!("{dir}: {error}") }

@@ -1,4 +1,4 @@
-//! The budget's memory: what an earlier step has changed, and when the next one may be taken.
+//! The budget's memory: what an earlier step changed, and when the next one may be taken.
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use chrono::TimeDelta;
@@ -12,8 +12,8 @@ use crate::api::{
     StepOutcome, Time,
 };
 
-/// The rows as this look leaves them: steps judged by what they changed, rows dropped after a healthy period
-/// or a change of the spec.
+/// The rows after this observation: steps judged by what they changed, rows dropped after a healthy period or a change of
+/// the spec.
 pub(super) fn settle(inputs: Inputs<'_>, services: &[Diagnosis]) -> Vec<Attempt> {
     let diagnosis_of = |row: &Attempt| services.iter().find(|diagnosis| diagnosis.service == row.service);
     let rows = inputs.history.attempts.iter().filter(|row| row.generation == inputs.history.generation);
@@ -24,12 +24,12 @@ pub(super) fn settle(inputs: Inputs<'_>, services: &[Diagnosis]) -> Vec<Attempt>
     rows.collect()
 }
 
-/// A rollback that was in vain, or that cannot be, is remembered beyond its incident: the next one would begin with a build
+/// A failed or impossible rollback is remembered beyond its incident: otherwise the next incident would begin with a build
 /// again.
 fn given_up_on(inputs: Inputs<'_>, rows: &[Attempt], mut row: Attempt, diagnosis: &Diagnosis) -> Attempt {
     let seen = inputs.observed.service(&row.service);
     let Some(seen) = seen.filter(|seen| is_current(inputs, &row, seen)) else { return row };
-    // A server that has only just been started may not listen yet: that is no loss.
+    // A server that was only just started may not listen yet: that is no loss.
     let is_impossible = |drift| {
         settling::still_settling(inputs, seen, drift, self::row(inputs, rows, seen, drift)).is_none()
             && rollback::is_impossible(inputs, seen, drift)
@@ -46,15 +46,15 @@ fn given_up_on(inputs: Inputs<'_>, rows: &[Attempt], mut row: Attempt, diagnosis
 /// The least time after which a repair counts as history.
 const HEALTHY_PERIOD: TimeDelta = TimeDelta::minutes(10);
 
-/// How long a service must stay as declared until its last repair counts as history, and what breaks then as something new.
+/// How long a service must stay as declared until its last repair counts as history, and a later failure as something new.
 #[must_use]
 pub fn healthy_period(policy: &ReconcilePolicy) -> TimeDelta {
     policy.backoff.max.delta().max(HEALTHY_PERIOD)
 }
 
-/// A service that was verified after the last repair, and has stayed so for as long as the longest wait between attempts and
-/// for ten minutes, is well. A good look is not enough, however long after the repair: a flapping service would be
-/// repaired without end.
+/// A service is healthy again once it was verified after the last repair and has stayed so for the longest wait between
+/// attempts, and for at least ten minutes. One good observation is not enough, however long after the repair: undrift would
+/// repair a flapping service without end.
 fn is_well_again(inputs: Inputs<'_>, row: &Attempt) -> bool {
     let period = healthy_period(&inputs.desired.object.spec.reconcile);
     let verified_since = inputs.history.verified_since.get(&row.service);
@@ -67,8 +67,8 @@ fn judged(inputs: Inputs<'_>, row: &Attempt, diagnosis: &Diagnosis) -> Attempt {
         return row;
     };
     if (drift.layer, drift.reason) != (row.layer, row.reason) {
-        // It moved on to another drift, which has a row of its own. An earlier layer says nothing of this one, and
-        // neither does what a server answers that has its time to start yet.
+        // The service moved on to another drift, which has a row of its own. An earlier layer says nothing about this one,
+        // and neither does the answer of a server that is still within its start time.
         let settling = drift.layer == row.layer && drift.layer == Layer::Route;
         let settling = settling && inputs.now < settling::deadline(inputs, &row.service);
         if drift.layer >= row.layer && !settling && !is_middle_of(step, drift) {
@@ -89,14 +89,14 @@ fn judged(inputs: Inputs<'_>, row: &Attempt, diagnosis: &Diagnosis) -> Attempt {
     row
 }
 
-/// What an image was built from is noted from before the build: the source has changed once more since, and nothing was in
-/// vain. The next build waits all the same, and what was built comes first.
+/// The row notes the source digest from before the build: the source has changed again since, and no attempt failed. The
+/// next build waits all the same, and bringing up the built image comes first.
 fn after_another_change(inputs: Inputs<'_>, row: Attempt, diagnosis: &Diagnosis) -> Attempt {
     let next_at = (!diagnosis.awaits_up()).then(|| inputs.now + backoff(inputs, row.attempts));
     Attempt { next_at, ..row }
 }
 
-/// After a build the container is outdated: that is half of the repair, not its result.
+/// After a build the container is outdated: that is the middle of the repair, not its result.
 fn is_middle_of(step: Step, drift: &Drift) -> bool {
     matches!(step, Step::Build { .. }) && drift.reason == DriftReason::ImageOutdated
 }
@@ -135,7 +135,7 @@ pub(super) fn row<'a>(
     of_drift.max_by_key(|row| row.last_at)
 }
 
-/// The rows that count for the service as it is now.
+/// The rows that count for the service in its present state.
 fn current<'a>(
     inputs: Inputs<'_>,
     rows: &'a [Attempt],
@@ -144,8 +144,8 @@ fn current<'a>(
     rows.iter().filter(move |row| is_current(inputs, row, seen))
 }
 
-/// Why nothing more is tried for the service with this spec and this source, if so: it was rolled back, or that was
-/// in vain.
+/// Why undrift tries nothing more for the service with this spec and this source, if so: it was rolled back, or the rollback
+/// failed.
 pub(super) fn given_up(inputs: Inputs<'_>, rows: &[Attempt], seen: &ServiceObservation) -> Option<Reason> {
     if inputs.history.incident.as_ref().is_some_and(|incident| incident.is_rolled_back(&seen.name)) {
         return Some(StallReason::RolledBack.into());
@@ -153,8 +153,7 @@ pub(super) fn given_up(inputs: Inputs<'_>, rows: &[Attempt], seen: &ServiceObser
     current(inputs, rows, seen).find_map(|row| row.gave_up.clone())
 }
 
-/// The rows after a step has begun: one more attempt for each of its services. To be stored together with the
-/// intent.
+/// The rows after a step has begun: one more attempt for each of its services. Store them together with the intent.
 #[must_use]
 pub fn begin_step(
     inputs: Inputs<'_>,
@@ -165,13 +164,13 @@ pub fn begin_step(
 ) -> Vec<Attempt> {
     let begun = of.iter().filter_map(|service| {
         let drift = services.iter().find(|d| d.service == *service)?.drift.as_ref()?;
-        // A start while the rate makes the repair wait is meant for what is down, and mends nothing before it.
+        // A start while the rate delays the repair is meant for a stopped container, and repairs nothing in an earlier layer.
         if step == Step::Start && drift.layer != Layer::Container {
             return None;
         }
         let seen = inputs.observed.service(service)?;
         let mut row = row(inputs, rows, seen, drift).cloned().unwrap_or_else(|| new_row(inputs, seen, drift));
-        // What is started again although its budget is spent counts for no more.
+        // A start beyond the spent budget does not count as a further attempt.
         let is_over = step == Step::Start && row.attempts >= inputs.desired.object.spec.reconcile.attempts;
         row.attempts += u32::from(!is_over);
         row.pending = Some(step);
@@ -183,8 +182,8 @@ pub fn begin_step(
     begun.collect()
 }
 
-/// The same for the services that a step prepares the repair of. Nothing is pending: what it leaves of their drift says
-/// nothing of it.
+/// The same for the services whose repair a step prepares. Nothing is pending: what the step leaves of their drift proves
+/// nothing.
 #[must_use]
 pub fn begin_preparation(
     inputs: Inputs<'_>,
@@ -197,7 +196,7 @@ pub fn begin_preparation(
     begun.map(|row| Attempt { pending: None, ..row }).collect()
 }
 
-/// The rows of a preparation after the step ended: one that ended well was no repair yet.
+/// The rows of a preparation after the step ended: a successful one was not a repair yet.
 #[must_use]
 pub fn end_preparation(
     begun: Vec<Attempt>,
@@ -228,8 +227,8 @@ fn new_row(inputs: Inputs<'_>, seen: &ServiceObservation, drift: &Drift) -> Atte
     }
 }
 
-/// The begun rows after the step ended. A success is not judged here but by the next look; a failure waits; an
-/// interruption was nobody's fault and does not; what never began was no attempt.
+/// The begun rows after the step ended. The next observation judges a success; a failure waits; an interruption was nobody's
+/// fault and does not; a step that never began was no attempt.
 #[must_use]
 pub fn end_step(
     begun: Vec<Attempt>,
@@ -256,19 +255,19 @@ pub fn end_step(
     begun.into_iter().map(end).collect()
 }
 
-/// The rows after a rollback that worked: nothing more is tried.
+/// The rows after a successful rollback: undrift tries nothing more.
 #[must_use]
 pub fn end_rollback(begun: Vec<Attempt>) -> Vec<Attempt> {
     let end = |row: Attempt| Attempt { pending: None, gave_up: Some(StallReason::RolledBack.into()), ..row };
     begun.into_iter().map(end).collect()
 }
 
-/// The rows that the verification of a service settles: what counts is what was not verified, so none counts any more, and rows
-/// of which nothing was given up begin anew.
+/// The rows that the verification of a service settles: only unverified attempts count, so none counts any more, and rows
+/// without a stall start anew.
 ///
-/// A step that was not in vain has healed: its escalation begins with the first step again. That holds also for one that left
-/// another drift behind which passed by itself, as a server does that takes its time to start; not for one that failed
-/// or changed nothing, which would be as much in vain the next time, and for none after a rollback.
+/// A step that had an effect has repaired the service: its escalation begins with the first step again. That also holds for a
+/// step that left another drift behind which passed by itself, such as a slow server start. It does not hold for a step that
+/// failed or changed nothing, which would be as useless the next time, nor for any step after a rollback.
 pub fn after_verification(
     incident: Option<&OpenIncident>,
     service: &str,

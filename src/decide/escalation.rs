@@ -11,7 +11,7 @@ const RECREATE: Step = Step::Up { force_recreate: true };
 
 /// How the repairs of a drift escalate.
 pub(super) enum Escalation {
-    /// No step can mend it; why, in words.
+    /// No step can fix it; why, in words.
     None(String),
     /// No step is tried; it may pass.
     Wait,
@@ -42,7 +42,7 @@ pub(super) fn escalation(drift: &Drift, seen: &ServiceObservation) -> Escalation
         (Layer::Container, DriftReason::NetworkDefinitionChanged) => {
             Escalation::None(definition_changed(seen))
         }
-        // Where the hash is the same, an `up` that is not forced would change nothing.
+        // If the hash is the same, an `up` without force would change nothing.
         (Layer::Container, DriftReason::ModuleMissing | DriftReason::NetworkChanged) => {
             Escalation::UntilSpent(vec![RECREATE])
         }
@@ -65,7 +65,7 @@ pub(super) fn escalation(drift: &Drift, seen: &ServiceObservation) -> Escalation
             Escalation::UntilSpent(vec![Step::Restart, RECREATE])
         }
         (Layer::Container, DriftReason::NamespaceLost) => Escalation::UntilSpent(vec![RECREATE]),
-        // A recreation would end what works and change nothing of their number.
+        // Recreating would end working containers and leave their number unchanged.
         (Layer::Container, DriftReason::Surplus) => Escalation::UntilSpent(vec![UP]),
         (Layer::Container, _) => Escalation::UntilSpent(vec![UP, RECREATE]),
         (Layer::Route, DriftReason::Absent) => absent(seen),
@@ -86,7 +86,7 @@ impl Escalation {
     }
 }
 
-/// Whether Compose itself would create a container otherwise.
+/// Whether Compose itself would create a different container.
 fn is_other_hash(seen: &ServiceObservation) -> bool {
     let containers = seen.containers.known().into_iter().flatten();
     containers.into_iter().any(|container| container.config_changed == Fact::Known(true))
@@ -101,14 +101,14 @@ fn definition_changed(seen: &ServiceObservation) -> String {
     })
 }
 
-/// An absent route behind a current container. A build helps unless the image is known to come from the source
-/// as it is now; a restart may; an uncached build is the last resort.
+/// A route that is absent although the container is current. A build helps unless the image is known to come from the
+/// current source; a restart may help; an uncached build is the last resort.
 fn absent(seen: &ServiceObservation) -> Escalation {
     if !seen.buildable {
         return Escalation::UntilTried(vec![Step::Restart]);
     }
     match (&seen.source.digest, &seen.artifact.built_from) {
-        // Whether the image is current is not known: no build on what is not known.
+        // Whether the image is current is unknown: no build on an unknown fact.
         (Fact::Unknown(_), Some(_)) => Escalation::UntilTried(vec![Step::Restart]),
         (Fact::Known(Some(now)), Some(built)) if now == built => {
             Escalation::UntilTried(vec![Step::Restart, UNCACHED])
@@ -121,7 +121,7 @@ pub(super) fn untried(steps: &[Step], row: Option<&Attempt>) -> Option<Step> {
     steps.iter().copied().find(|step| row.is_none_or(|row| !row.tried.contains(step)))
 }
 
-/// A build alone changes nothing that runs.
+/// A build alone does not change any running container.
 pub(super) fn with_up(step: Step) -> Vec<Step> {
     match step {
         Step::Build { .. } => vec![step, UP],

@@ -1,15 +1,15 @@
-//! What ran and can run is kept running, whatever is wrong in an earlier layer.
+//! A service that ran and can run is kept running, whatever is wrong in an earlier layer.
 //!
-//! A module that is gone from the source, an image that cannot be built, a build context that cannot be read: nothing of that is
-//! mended by a container that stays down, and its users are without it meanwhile. Nor does a budget say anything of a service
-//! that something else ends each time.
+//! A module that is gone from the source, an image that cannot be built, a build context that cannot be read: keeping a
+//! container down repairs none of these, and its users lack it meanwhile. Nor does a budget mean anything for a service that
+//! something else ends each time.
 
 use super::{Diagnosis, Inputs, Repair, UnknownLayer, attempts, checks::namespace, rate, repair};
 use crate::api::{
     Attempt, ContainerState, Drift, Layer, Reason, ServiceObservation, StallReason, Step, Time,
 };
 
-/// The repair, or where there is none, a start of what is down and can run.
+/// The repair, or if there is none, a start of a stopped service that can run.
 pub(super) fn at_least(
     inputs: Inputs<'_>,
     rows: &[Attempt],
@@ -39,11 +39,11 @@ fn behind_an_earlier_layer(
 ) -> Option<Repair> {
     let policy = &inputs.desired.object.spec.reconcile;
     let in_this_incident: Vec<Time> = starts(inputs, seen).collect();
-    // One that dies at every start cannot run.
+    // A service that dies at every start cannot run.
     let has_budget = number(in_this_incident.len()) < policy.attempts;
     let start = rate::start_at(inputs, seen, diagnosis, None).filter(|_| has_budget)?;
-    // The incident ends while what was started runs, and is open anew with its death. So the wait grows with the starts of the
-    // hour; those before its last verification were of no use against this.
+    // The incident ends while the started service runs, and reopens when it dies. So the wait grows with the starts of the
+    // hour; those before its last verification did not help against this.
     let verified = inputs.history.verified_since.get(&seen.name);
     let begun: Vec<Time> =
         rate::starts(inputs, &seen.name).filter(|at| verified.is_none_or(|since| at > since)).collect();
@@ -54,17 +54,17 @@ fn behind_an_earlier_layer(
     Some(Repair::Steps(vec![Step::Start], Some(start).filter(|at| *at > inputs.now)))
 }
 
-/// When what something else ends is started once more.
+/// When undrift starts a service again that something else ends.
 pub(super) struct StartedAgain {
     /// The longest backoff after the end of the last step for it.
     due: Time,
-    /// The same, or as late as the rate makes it.
+    /// The same, or later if the rate delays it.
     pub(super) at: Time,
 }
 
-/// What something else ends each time, before it could be verified, can run, and so can what only waits for a port that somebody
-/// else has: a budget that is spent on it says nothing of the service. It is started once in the longest backoff, and stalled in
-/// between, so that a person is told.
+/// A service that something else ends each time, before it could be verified, can run, and so can one that only waits for a port
+/// in use: a spent budget proves nothing about the service. undrift starts it once per longest backoff, and stalls in between,
+/// so that a person is notified.
 pub(super) fn started_again(
     inputs: Inputs<'_>,
     rows: &[Attempt],
@@ -85,7 +85,7 @@ pub(super) fn started_again(
     Some(StartedAgain { due, at: due.max(may) })
 }
 
-/// When the last step for it in this occurrence of the incident ended. The row of an attempt has its begin, and a start may take
+/// When the last step for it in this occurrence of the incident ended. The row of an attempt has its start, and a start may take
 /// longer than the longest backoff.
 fn last_end(inputs: Inputs<'_>, seen: &ServiceObservation) -> Option<Time> {
     let steps = inputs.history.incident.iter().flat_map(|incident| &incident.steps);
@@ -93,9 +93,9 @@ fn last_end(inputs: Inputs<'_>, seen: &ServiceObservation) -> Option<Time> {
     of_service.map(|done| before_now(inputs, done.at)).max()
 }
 
-/// Whether a person could hear of it since the last step: an incident ends where nothing else is to be done. Where another
-/// service keeps it open, it is not waited for longer than one verification may take. Without this an observation that takes
-/// longer than the longest backoff would be followed by a start, each time, and `apply` would never end.
+/// Whether a person could be notified since the last step: an incident ends once nothing else is to be done. If another
+/// service keeps it open, this does not wait longer than one verification may take. Otherwise, if an observation takes
+/// longer than the longest backoff, a start would follow it each time, and `apply` would never end.
 fn was_stalled_in_between(inputs: Inputs<'_>, seen: &ServiceObservation) -> bool {
     let timeout = inputs.desired.object.spec.reconcile.verify.timeout.delta();
     last_end(inputs, seen).is_none_or(|last| last + timeout <= inputs.now)
@@ -105,8 +105,8 @@ fn is_spent(reason: &Reason) -> bool {
     matches!(reason, Reason::Stall(StallReason::BudgetSpent | StallReason::RepairsExhausted))
 }
 
-/// Whether what is down was ended by something else: its container ended of a signal that others send, or is gone although a
-/// step had brought it up.
+/// Whether something else ended the stopped service: its container ended by a signal that others send, or is gone although a
+/// step brought it up.
 fn was_ended_from_outside(rows: &[Attempt], seen: &ServiceObservation) -> bool {
     let Some(containers) = seen.containers.known() else { return false };
     let mut down = containers.iter().filter(|c| c.state != ContainerState::Running).peekable();
@@ -116,19 +116,19 @@ fn was_ended_from_outside(rows: &[Attempt], seen: &ServiceObservation) -> bool {
     down.all(|c| c.state == ContainerState::Exited && c.exit_code.is_some_and(is_by_a_signal))
 }
 
-/// Whether a repair of this drift ended well, whatever came of it: one that failed waits, and counts as no step that was tried.
+/// Whether a repair of this drift ended well, whatever its effect: a failed one waits, and does not count as a tried step.
 const fn has_brought_up(row: &Attempt) -> bool {
     row.attempts > 0 && (row.next_at.is_none() || !row.tried.is_empty())
 }
 
-/// Whether a process with this exit code was ended by HUP, INT, QUIT, KILL (so by a lack of memory, too) or TERM: 128 and the
+/// Whether HUP, INT, QUIT, KILL (which includes out of memory) or TERM ended a process with this exit code: 128 and the
 /// signal's number. The signals of a process's own faults, such as SEGV and ABRT, are none of these.
 const fn is_by_a_signal(exit_code: i64) -> bool {
     matches!(exit_code, 129..=131 | 137 | 143)
 }
 
-/// Whether a container of the service is down because a port that it publishes was taken when it was to be started. No image
-/// is at fault for that.
+/// Whether a container of the service is down because a port that it publishes was in use at its start. No image is at fault
+/// for that.
 pub(super) fn was_refused_its_port(seen: &ServiceObservation) -> bool {
     seen.containers.known().into_iter().flatten().any(|container| container.port_taken)
 }
@@ -144,8 +144,8 @@ fn number(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-/// A time, or where a clock that was set back shows it as lying ahead, one that was as long ago: what is reckoned from it would
-/// otherwise move on with the clock until that has caught up.
+/// A time; if the clock was set back and the time is in the future, one equally far in the past. Otherwise every deadline
+/// computed from it would move on with the clock until that has caught up.
 fn before_now(inputs: Inputs<'_>, at: Time) -> Time {
     at.min(inputs.now - (at - inputs.now))
 }
@@ -158,7 +158,7 @@ fn is_behind_an_earlier_layer(diagnosis: &Diagnosis) -> bool {
     layer < Layer::Container
 }
 
-/// Whether it is undrift's to start, and could run: what a rollback brought back, or could not, is left as it is.
+/// Whether undrift may start it, and it could run: a service that a rollback restored, or failed to restore, is left alone.
 fn may_be_touched(inputs: Inputs<'_>, rows: &[Attempt], seen: &ServiceObservation) -> bool {
     !seen.runs_undrift
         && attempts::given_up(inputs, rows, seen).is_none()

@@ -1,30 +1,29 @@
-//! From what is declared and what was observed to what should happen. Pure: no clock, no client, no file.
+//! Decides from the declaration and an observation what should happen. Pure: no clock, no client, no file.
 //!
-//! `check`, `plan`, `apply` and `run` all call [`decide`], so what is reported and what is acted on cannot
-//! disagree.
+//! `check`, `plan`, `apply` and `run` all call [`decide`], so reports and actions cannot disagree.
 //!
 //! | file | holds |
 //! | --- | --- |
 //! | `checks` | which layer of a service is broken, one small check per layer |
-//! | `repair` | what could be done about a drift now, and when nothing is |
+//! | `repair` | the repair option for a drift now, and when there is none |
 //! | `escalation` | which steps could help against a drift, and in which order they are tried |
 //! | `settling` | how long a service may still become as declared by itself |
-//! | `rollback` | whether the image of before should run again, and whether that has helped |
-//! | `attempts` | what an earlier step has changed, and when the next one may be taken |
-//! | `start` | what a repair starts from, and how much another source is worth |
-//! | `environment` | whether the environment alone makes the project another one than in the last verified state |
-//! | `notes` | what is worth saying of a service that is no drift |
-//! | `obstacles` | which repair is not begun, and which wait is none, for what is known beforehand |
+//! | `rollback` | whether the previous image should run again, and whether that has helped |
+//! | `attempts` | what an earlier step changed, and when the next one may be taken |
+//! | `start` | the source that a repair starts from, and whether another source gets another chance |
+//! | `environment` | whether only the environment makes the project differ from the last verified state |
+//! | `notes` | remarks on a service that are no drift |
+//! | `obstacles` | which repairs and waits a known obstacle rules out |
 //! | `rate` | how often a service may be built or brought up within an hour |
-//! | `open_incident` | what was done and verified in the incident that is open |
-//! | `recurrence` | whether what drifts is the last incident once more |
-//! | `order` | what must come before a step, and what must come along with it |
-//! | `ports` | when a service may take a port that another one of the object has yet |
+//! | `open_incident` | the steps and verifications of the open incident |
+//! | `recurrence` | whether a drift continues the last incident |
+//! | `order` | which steps must precede a step, and which must accompany it |
+//! | `ports` | when a service may take a port that another one of the object still has |
 //! | `plan` | the steps of several services as one plan |
-//! | `verify` | what one look adds to a verification |
-//! | `stability_window` | whether the looks of a stability window verify a service |
+//! | `verify` | what one observation adds to a verification |
+//! | `stability_window` | whether the observations of a stability window verify a service |
 //! | `status` | all of it in the shape that is reported |
-//! | `trail_rules` | what a whole trail cannot hold |
+//! | `trail_rules` | the rules for an intact trail |
 
 mod attempts;
 mod checks;
@@ -77,19 +76,19 @@ use crate::api::{
 /// Everything that a decision rests on.
 #[derive(Debug, Clone, Copy)]
 pub struct Inputs<'a> {
-    /// What is declared.
+    /// The declaration.
     pub desired: &'a Desired,
-    /// What was just seen.
+    /// The latest observation.
     pub observed: &'a ProjectObservation,
-    /// What was done before.
+    /// The history.
     pub history: &'a History,
-    /// When it is.
+    /// The current time.
     pub now: Time,
     /// Seeds the jitter of the backoff, so that the decision stays a function of its inputs.
     pub jitter_seed: u64,
 }
 
-/// What undrift remembers of an object.
+/// The history that undrift remembers of an object.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct History {
     /// The spec's generation.
@@ -100,29 +99,29 @@ pub struct History {
     pub recent_steps: Vec<RecentStep>,
     /// The incident that is open.
     pub incident: Option<OpenIncident>,
-    /// The one before it, where it ended not long ago and well: what it repaired may yet turn out to be worse.
+    /// The previous one, if it ended recently and well: its repair may yet turn out to be worse.
     pub last_healed: Option<OpenIncident>,
-    /// What each service consisted of when it was last verified; see [`identities`].
+    /// The containers of each service at its last verification; see [`identities`].
     pub verified: BTreeMap<String, Vec<Identity>>,
     /// Since when each of these services has been verified.
     pub verified_since: BTreeMap<String, Time>,
-    /// The restart count of each container, by ID, as it was ten minutes ago, or when undrift began to look: what has been
-    /// added to it are the deaths that it was seen to die.
+    /// The restart count of each container, by ID, as of ten minutes ago, or of undrift's first observation: every increase
+    /// since is an observed death.
     pub restarts: BTreeMap<String, i64>,
-    /// Since when the present series of looks waits for things to pass: from its beginning, or from when nobody else
-    /// was at work any more.
+    /// Since when the present series of observations waits for things to pass: from its beginning, or from the end of
+    /// external activity.
     pub watching_since: Option<Time>,
-    /// When the present series of looks began.
+    /// When the present series of observations began.
     pub looking_since: Option<Time>,
     /// The services whose stability window has begun while others were verified.
     pub verifying: Vec<String>,
-    /// The image IDs that a rollback would put back and that the engine no longer has.
+    /// The image IDs that a rollback would restore but that the engine no longer has.
     pub gone_images: BTreeSet<String>,
-    /// The suspension by a person that holds now, besides the spec's own.
+    /// The person's suspension that holds now, besides the spec's own.
     pub suspended: Option<Suspension>,
-    /// What the last verified state was resolved from; `None` where the environment of now counts as declared.
+    /// The source of the last verified state; `None` if the present environment counts as declared.
     pub verified_from: Option<ResolvedFrom>,
-    /// Whether somebody else has written that, so that no environment is known to be the one that was verified.
+    /// Whether somebody else wrote that, so that no environment is known to be the verified one.
     pub is_verified_from_altered: bool,
 }
 
@@ -131,31 +130,31 @@ pub struct History {
 pub struct Decision {
     /// One diagnosis per service of the spec.
     pub services: Vec<Diagnosis>,
-    /// What could mend each of them.
+    /// The repair option of each.
     pub repair_options: Vec<RepairOption>,
-    /// The steps, in order, that would mend all that can be mended. Only the first is ever executed before
-    /// everything is observed anew.
+    /// The steps, in order, that would repair everything repairable. Only the first is ever executed before everything is
+    /// observed again.
     pub plan: Vec<PlannedStep>,
-    /// What to do now.
+    /// The next action.
     pub next: Next,
-    /// The budget's memory after this look; to be stored before `next` is acted on.
+    /// The budget's memory after this observation; store it before acting on `next`.
     pub attempts: Vec<Attempt>,
-    /// What keeps undrift from taking any step for this object.
+    /// Why undrift takes no step for this object.
     pub held_back: Option<HeldBack>,
-    /// The variables whose other value alone makes the project another one than in the last verified state.
+    /// The variables whose changed values alone make the project differ from the last verified state.
     pub environment_differs: Vec<String>,
     /// The sign that somebody else is at work on the project, where a step waits for that, in words.
     pub waits_for: Option<String>,
 }
 
-/// What keeps undrift from taking any step for an object.
+/// Why undrift takes no step for an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeldBack {
     /// A person or the spec has suspended it; in words.
     Suspended(String),
     /// The spec's mode is `observe`.
     ObserveOnly,
-    /// Only the environment differs from that of the last verified state, or may for all that is known; in words.
+    /// Only the environment differs from that of the last verified state, or possibly so; in words.
     EnvironmentDiffers(String),
 }
 
@@ -166,7 +165,7 @@ impl Decision {
         self.services.iter().all(Diagnosis::as_declared)
     }
 
-    /// What makes the object wait, in words, where that is the rate alone: nothing is due, and nothing may pass by itself.
+    /// Why the object waits, in words, if only the rate delays it: nothing is due, and nothing may pass by itself.
     #[must_use]
     pub fn rate_exceeded(&self) -> Option<String> {
         let mut messages = Vec::new();
@@ -200,7 +199,7 @@ pub fn decide(inputs: Inputs<'_>) -> Decision {
     Decision { services, repair_options, plan, next, attempts, held_back, environment_differs, waits_for }
 }
 
-/// What keeps undrift from taking any step for this object. A person's word comes first: it says why.
+/// Why undrift takes no step for this object. A person's suspension comes first: it has a reason.
 fn held_back(inputs: Inputs<'_>) -> Option<HeldBack> {
     let policy = &inputs.desired.object.spec.reconcile;
     if let Some(suspension) = &inputs.history.suspended {

@@ -1,4 +1,4 @@
-//! What is worth saying of a service that is no drift.
+//! Remarks on a service that are no drift.
 
 use super::obstacles;
 use crate::api::{
@@ -29,7 +29,7 @@ fn compose_upgraded(container: &ContainerObservation) -> Note {
     }
 }
 
-/// undrift never touches a volume: making it anew would lose what it holds.
+/// undrift never touches a volume: recreating it would lose its data.
 fn volume_changed(volume: &VolumeObservation) -> Note {
     let (name, what) = (&volume.name, volume.differences.join(", "));
     Note {

@@ -1,8 +1,8 @@
-//! What a known obstacle makes of a repair.
+//! How a known obstacle restricts a repair.
 //!
-//! A step that ends a working container and cannot be verified afterwards is not begun: the host would be left with what
-//! nobody knows to work, in place of what did. What is down is started all the same. And what cannot pass by itself is not
-//! waited for.
+//! undrift does not begin a step that ends a working container and cannot be verified afterwards: it would replace a working
+//! container by one of unknown state. A stopped service is started all the same. And undrift does not wait for what cannot
+//! pass by itself.
 
 use chrono::TimeDelta;
 
@@ -12,15 +12,15 @@ use crate::api::{
     Obstacle, Reason, ServiceObservation, StallReason, Step, StepKind, Time,
 };
 
-/// How long a server may take until it listens at a port that nothing exposes. After that nobody is expected to.
+/// How long a server may take until it listens at a port that nothing exposes. After that undrift no longer expects one.
 const LISTENS_WITHIN: TimeDelta = TimeDelta::seconds(30);
 
-/// The obstacles that no time will remove.
+/// The obstacles that do not pass with time.
 pub(super) fn certain(now: Time, seen: &ServiceObservation) -> impl Iterator<Item = &Obstacle> {
     seen.obstacles.iter().filter(move |obstacle| may_listen_until(now, seen, obstacle).is_none())
 }
 
-/// The repair, as far as what is known beforehand leaves it.
+/// The repair, restricted by what is known beforehand.
 pub(super) fn held(
     inputs: Inputs<'_>,
     seen: &ServiceObservation,
@@ -45,9 +45,9 @@ fn steps_that_may_be_taken(
 ) -> Repair {
     let works = works(inputs, seen);
     let builds = steps.iter().any(|step| step.kind() == StepKind::Build);
-    // A rollback gives back what was lost.
+    // A rollback restores what was lost.
     let ends = works && steps.iter().any(|step| !matches!(step, Step::Start | Step::Rollback));
-    // A restart leaves a container the ports that it has.
+    // A container keeps its ports across a restart.
     let replaces = works && steps.iter().any(|step| matches!(step, Step::Up { .. }));
     let Some(obstacle) = seen.obstacles.iter().find(|obstacle| match obstacle.reason {
         NoteReason::BuildFilesMissing => builds,
@@ -71,19 +71,19 @@ fn steps_that_may_be_taken(
     }
 }
 
-/// Until when somebody may yet listen at a port that nothing exposes.
+/// Until when a server may yet listen at a port that nothing exposes.
 fn may_listen_until(now: Time, seen: &ServiceObservation, obstacle: &Obstacle) -> Option<Time> {
     if obstacle.reason != NoteReason::PortNotExposed {
         return None;
     }
     let starts = running(seen).filter_map(|container| container.started_at);
-    // A start that lies ahead, by a clock that was set back, was long ago for all that is known.
+    // If the clock was set back, a start in the future counts as long ago.
     let youngest = starts.filter(|start| *start <= now).max()?;
     Some(youngest + LISTENS_WITHIN).filter(|until| now < *until)
 }
 
-/// Whether a container of the service works: it runs, and neither dies again and again nor fails its health check, whatever
-/// its routes answer.
+/// Whether a container of the service works: it runs, does not die again and again, and does not fail its health check,
+/// whatever its routes answer.
 pub(super) fn works(inputs: Inputs<'_>, seen: &ServiceObservation) -> bool {
     running(seen).any(|container| {
         container.health != Some(Health::Unhealthy) && !checks::is_looping(inputs, container)
@@ -95,8 +95,8 @@ fn running(seen: &ServiceObservation) -> impl Iterator<Item = &ContainerObservat
     containers.filter(|container| container.state == ContainerState::Running && !container.restarting)
 }
 
-/// A wait for what cannot pass by itself ends at once. A port that nothing exposes is none of that: a server may take its time to
-/// listen there.
+/// A wait for something that cannot pass by itself ends at once. A port that nothing exposes is different: a server may take its
+/// time to listen there.
 fn wait_that_may_end(
     inputs: Inputs<'_>,
     seen: &ServiceObservation,
@@ -115,7 +115,7 @@ fn wait_that_may_end(
     Repair::Wait { until, reason, message }
 }
 
-/// The obstacle that is why a service is waited for.
+/// The obstacle that makes undrift wait for a service.
 fn waited_for_in_vain<'a>(
     diagnosis: &Diagnosis,
     seen: &'a ServiceObservation,
@@ -135,8 +135,8 @@ fn waited_for_in_vain<'a>(
     seen.obstacles.iter().find(|obstacle| obstacle.reason == kind)
 }
 
-/// Whether the server knows the credentials and says no (401 or 403): no answer of a server that is only just starting, as 404
-/// or 503 may be.
+/// Whether the server knows the credentials and rejects them (401 or 403): a server that is just starting does not answer so,
+/// as it may with 404 or 503.
 fn is_refused(drift: &Drift, seen: &ServiceObservation) -> bool {
     let status = |auth: &Fact<Answer>| auth.known().and_then(Answer::status);
     let answers = seen.routes.iter().flat_map(|route| &route.answers);
@@ -146,7 +146,7 @@ fn is_refused(drift: &Drift, seen: &ServiceObservation) -> bool {
             .any(|code| matches!(code, 401 | 403))
 }
 
-/// From when on a refusal counts: a server that has only just started is given the stability window to know its users.
+/// From when on a refusal counts: a server that was only just started has the stability window to load its users.
 fn judged_from(inputs: Inputs<'_>, seen: &ServiceObservation) -> Time {
     let starts = running(seen).filter_map(|container| container.started_at);
     let youngest = starts.filter(|start| *start <= inputs.now).max().unwrap_or(inputs.now);

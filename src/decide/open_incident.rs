@@ -1,10 +1,10 @@
-//! The incident that is open: what was done and verified in it, from its events.
+//! The open incident: its steps and verifications, from its events.
 
 use std::collections::BTreeMap;
 
 use crate::api::{EndedStep, Event, ObjectStatus, RecordedEvent, Step, StepOutcome, Time};
 
-/// An incident that is open, as far as decisions need it.
+/// An open incident, reduced to what decisions need.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OpenIncident {
     /// Its ID.
@@ -15,18 +15,18 @@ pub struct OpenIncident {
     pub before: ObjectStatus,
     /// The steps so far that ended, oldest first.
     pub steps: Vec<DoneStep>,
-    /// What was verified in it.
+    /// The verifications in it.
     pub verified: Vec<Verified>,
 }
 
-/// A service that was verified.
+/// A verified service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
     /// The service.
     pub service: String,
     /// When.
     pub at: Time,
-    /// The image behind its reference, which is the one that its containers run.
+    /// The image that its reference names, which is the one that its containers run.
     pub image: String,
 }
 
@@ -35,17 +35,17 @@ pub struct Verified {
 pub struct DoneStep {
     /// The step.
     pub step: Step,
-    /// For which services.
+    /// Its services.
     pub services: Vec<String>,
     /// When it ended.
     pub at: Time,
-    /// How its command did. A success verifies nothing.
+    /// The outcome of its command. A success verifies nothing.
     pub outcome: StepOutcome,
 }
 
 impl DoneStep {
-    /// The step of these intents that ended so; `None` where it never began, for then nothing follows from it: neither a wait nor a
-    /// rollback.
+    /// The step of these intents that ended so; `None` if it never began, because then nothing follows from it: neither a wait
+    /// nor a rollback.
     #[must_use]
     pub fn of(ended: &EndedStep, intended: &BTreeMap<u64, Step>) -> Option<Self> {
         let step = ended.intent.and_then(|intent| intended.get(&intent)).copied();
@@ -59,15 +59,15 @@ impl DoneStep {
         matches!(self.step, Step::Up { .. })
     }
 
-    /// Whether its command came to an end of its own. One that was interrupted says nothing against what it was
-    /// to make: a new container may never have been started.
+    /// Whether its command ran to its own end. An interrupted one proves nothing against its result: a new container may
+    /// never have been started.
     pub(super) const fn has_ended_by_itself(&self) -> bool {
         matches!(self.outcome, StepOutcome::Succeeded | StepOutcome::Failed | StepOutcome::TimedOut)
     }
 }
 
 impl OpenIncident {
-    /// What the events of the occurrence that is open, oldest first, have come to.
+    /// Folds the events of the open occurrence, oldest first.
     #[must_use]
     pub fn fold<'e>(
         id: String,
@@ -116,7 +116,7 @@ impl OpenIncident {
         self.of(service).filter(|done| done.is_up()).count()
     }
 
-    /// Whether an image of the service was built, and nothing was made of it yet.
+    /// Whether an image of the service was built, and not brought up yet.
     #[must_use]
     pub fn has_built_since_up(&self, service: &str) -> bool {
         let built = |done: &&DoneStep| {
@@ -126,7 +126,7 @@ impl OpenIncident {
         steps.iter().rev().take_while(|done| !done.is_up()).any(built)
     }
 
-    /// The image of the service's containers when it was verified last, if that was at that time or later.
+    /// The image of the service's containers at its last verification, if that was at that time or later.
     #[must_use]
     pub fn verified_since(&self, service: &str, time: Time) -> Option<&str> {
         let verifications = self
@@ -143,7 +143,7 @@ impl OpenIncident {
         self.of(service).any(|done| done.step == Step::Rollback && done.outcome == StepOutcome::Succeeded)
     }
 
-    /// Whether a rollback of the service was begun and did not succeed.
+    /// Whether a rollback of the service began and did not succeed.
     #[must_use]
     pub fn is_half_rolled_back(&self, service: &str) -> bool {
         self.of(service)
@@ -152,8 +152,8 @@ impl OpenIncident {
             .is_some_and(|done| done.outcome != StepOutcome::Succeeded)
     }
 
-    /// Whether the last rollback of the service came to an end of its own that was no success. One that was
-    /// interrupted says nothing of the image that it was to put back.
+    /// Whether the last rollback of the service ran to its own end without success. An interrupted one proves nothing about
+    /// the image that it was to restore.
     #[must_use]
     pub fn has_failed_to_roll_back(&self, service: &str) -> bool {
         self.of(service)

@@ -1,8 +1,8 @@
-//! What must come before a step, and what must come along with it, as the Compose files order it.
+//! The steps that must precede a step, and those that must accompany it, in the order of the Compose files.
 //!
-//! A service is brought up without what it depends on, so that no other service is touched. Two orders of the files are
-//! kept all the same: a job whose end it waits for is run first, where the job's image or configuration is new, and who
-//! restarts with it is restarted after it.
+//! A service is brought up without its dependencies, so that no other service is touched. Two orders of the files still
+//! apply: a job whose end it waits for runs first, if the job's image or configuration is new, and services that restart
+//! with it are restarted after it.
 
 mod jobs;
 mod restarts;
@@ -13,15 +13,15 @@ use self::jobs::JobOrder;
 use super::{Diagnosis, Inputs, RepairOption};
 use crate::api::{ContainerObservation, Fact, ServiceObservation, Ties};
 
-/// From this place in its own order on, a restart comes when all else is done.
+/// From this position in its own order on, a restart comes when all else is done.
 pub(super) const RESTARTS_LAST: usize = 2;
 
-/// The place of a service's steps among those of others.
+/// The position of a service's steps among those of others.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StepOrder {
     /// When it is brought up.
     pub phase: UpPhase,
-    /// How many steps of others come before its first.
+    /// How many steps of others precede its first.
     pub after: usize,
     /// The services whose repair it prepares.
     pub on_behalf_of: Vec<String>,
@@ -30,16 +30,16 @@ pub struct StepOrder {
 /// When a service is brought up among others.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum UpPhase {
-    /// It waits for nobody, and nobody waits for it.
+    /// It waits for no service, and none waits for it.
     #[default]
     Anybody,
-    /// A job that others wait for, by how many jobs it waits for itself, one behind the other.
+    /// A job that others wait for, by the length of the chain of jobs that it waits for itself.
     Job(usize),
     /// It waits for a job.
     Waits,
 }
 
-/// A service as far as its order is concerned, named in the spec or not.
+/// A service for the purpose of ordering, named in the spec or not.
 #[derive(Clone, Copy)]
 struct OrderedService<'a> {
     ties: &'a Ties,
@@ -89,7 +89,7 @@ impl<'a> From<&'a ServiceObservation> for OrderedService<'a> {
     }
 }
 
-/// The repair options with their places, and those of what must come first or along.
+/// The repair options with their positions, plus those that must precede or accompany them.
 pub(super) fn ordered(
     inputs: Inputs<'_>,
     services: &[Diagnosis],
@@ -116,7 +116,7 @@ fn phase(inputs: Inputs<'_>, service: &str) -> UpPhase {
     if seen.ties.waits_for.is_empty() { UpPhase::Anybody } else { UpPhase::Waits }
 }
 
-/// How many jobs come before this one, one behind the other.
+/// The length of the chain of jobs before this one.
 fn depth(inputs: Inputs<'_>, job: &str, path: &mut Vec<String>) -> usize {
     let Some(seen) = OrderedService::of(inputs, job).filter(|_| !path.iter().any(|p| p == job)) else {
         return 0;

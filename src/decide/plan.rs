@@ -11,19 +11,19 @@ use crate::api::{
     PlannedStep, Reason, RouteAnswer, StallReason, StandingReason, Step, StepKind, Time, UnknownReason,
 };
 
-/// The least and the longest wait before another look at something that may pass by itself.
+/// The least and the longest wait before observing again something that may pass by itself.
 const LOOK_AGAIN_AFTER: (TimeDelta, TimeDelta) = (TimeDelta::milliseconds(100), TimeDelta::seconds(2));
 
-/// What to do now.
+/// The next action.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Next {
-    /// Nothing: all is as declared and verified, or undrift must not act.
+    /// Nothing: everything is as declared and verified, or undrift must not act.
     Nothing,
-    /// Look on for the stability window: these services are as declared and not yet verified.
+    /// Keep observing for the stability window: these services are as declared and not yet verified.
     Verify(Vec<String>),
-    /// Take this step, then look again.
+    /// Take this step, then observe again.
     Execute(PlannedStep),
-    /// Look again at that time: a backoff, or something that may pass by itself.
+    /// Observe again at that time: a backoff, or something that may pass by itself.
     Wait(Time),
     /// Give up until the spec or the source changes.
     GiveUp {
@@ -34,8 +34,8 @@ pub enum Next {
     },
 }
 
-/// The plan of those services that `wanted` selects. What mends by itself comes first, so that a stopped
-/// container does not wait for another service's build.
+/// The plan of the services that `wanted` selects. Quick repairs come first, so that a stopped container does not wait for
+/// another service's build.
 pub(super) fn plan(
     repair_options: &[RepairOption],
     wanted: impl Fn(&RepairOption) -> bool,
@@ -70,10 +70,10 @@ pub(super) fn plan(
     order.into_iter().map(|at| plan[at].clone()).collect()
 }
 
-/// Where a step comes among those of others; steps of one place are taken by one command.
+/// The position of a step among those of others; one command takes the steps of one position.
 pub(super) type PlanPosition = (u8, UpPhase, Step);
 
-/// The place of a service's step, by its number among those of that service.
+/// The position of a service's step, by its index among those of that service.
 pub(super) fn place(option: &RepairOption, index: usize, step: Step) -> PlanPosition {
     let phase = if step.kind() == StepKind::Up { option.order.phase } else { UpPhase::Anybody };
     (rank(step, index + option.order.after), phase, step)
@@ -82,7 +82,7 @@ pub(super) fn place(option: &RepairOption, index: usize, step: Step) -> PlanPosi
 fn rank(step: Step, index: usize) -> u8 {
     match (step.kind(), index) {
         (StepKind::Rollback, _) => 0,
-        // What restarts with another comes when that one is there.
+        // A service that restarts with another comes when that one is there.
         (StepKind::Restart, RESTARTS_LAST..) => 5,
         (StepKind::Restart, _) => 1,
         (StepKind::Up, 0) => 2,
@@ -94,7 +94,7 @@ fn rank(step: Step, index: usize) -> u8 {
 /// The one thing to do now.
 pub(super) fn next(inputs: Inputs<'_>, services: &[Diagnosis], repair_options: &[RepairOption]) -> Next {
     if held_back(inputs).is_some() {
-        // Looking is no step: what a person has mended is verified all the same.
+        // Observing is no step: undrift verifies a person's repair all the same.
         return next_look(inputs, services, repair_options);
     }
     let ready = plan(
@@ -117,8 +117,8 @@ pub(super) fn next(inputs: Inputs<'_>, services: &[Diagnosis], repair_options: &
     give_up(services, repair_options, &unverified)
 }
 
-/// What to do where no step may be taken: what may pass by itself is looked at until it has, so that a person who has
-/// just mended something by hand is told so.
+/// What to do if no step may be taken: undrift observes anything that may pass by itself until it has, so that a person who
+/// just repaired something by hand sees it.
 fn next_look(inputs: Inputs<'_>, services: &[Diagnosis], repair_options: &[RepairOption]) -> Next {
     if let Some(verifiable) = verifiable(inputs, &unverified(inputs, services)) {
         return Next::Verify(verifiable);
@@ -126,13 +126,13 @@ fn next_look(inputs: Inputs<'_>, services: &[Diagnosis], repair_options: &[Repai
     let passing = repair_options.iter().filter(|p| matches!(p.repair, Repair::Wait { .. }));
     match passing.filter_map(|p| look_again_at(inputs, p)).min() {
         Some(at) => Next::Wait(at),
-        // As declared because it was rolled back: that is reported also where undrift may not act any more.
+        // As declared because it was rolled back: reported even if undrift may not act any more.
         None if services.iter().all(Diagnosis::as_declared) => give_up(services, repair_options, &[]),
         None => Next::Nothing,
     }
 }
 
-/// Services that are as declared, as far as that can be seen, and were not verified as they are.
+/// Services that look as declared, and were not verified as they are.
 fn unverified(inputs: Inputs<'_>, services: &[Diagnosis]) -> Vec<String> {
     let verified = |diagnosis: &&Diagnosis| {
         let seen = inputs.observed.service(&diagnosis.service);
@@ -143,8 +143,8 @@ fn unverified(inputs: Inputs<'_>, services: &[Diagnosis]) -> Vec<String> {
     unverified.map(|d| d.service.clone()).collect()
 }
 
-/// Those of them that may be verified now. A window that has begun is watched to its end, also past the time that services have
-/// to become as declared; nobody new begins one then.
+/// Those of them that may be verified now. A window that has begun runs to its end, even past the time that services have to
+/// become as declared; no service begins a new one then.
 fn verifiable(inputs: Inputs<'_>, unverified: &[String]) -> Option<Vec<String>> {
     let may_be = |service: &&String| {
         inputs.now < settling::deadline(inputs, service) || inputs.history.verifying.contains(*service)
@@ -153,12 +153,12 @@ fn verifiable(inputs: Inputs<'_>, unverified: &[String]) -> Option<Vec<String>> 
     (!verifiable.is_empty()).then_some(verifiable)
 }
 
-/// Soon at first, for a server that has just started, then less and less often: a tenth of the time that it has
-/// lasted. What is still so after minutes is worth no ten looks a second.
+/// Soon at first, for a server that has just started, then less and less often: after a tenth of the time that it has
+/// lasted. A condition that has lasted for minutes is not worth ten observations a second.
 fn look_again(inputs: Inputs<'_>) -> Time {
     let (least, longest) = LOOK_AGAIN_AFTER;
     let lasted = inputs.now - settling::looking_since(inputs);
-    // A clock that was set back makes the beginning lie ahead: nobody knows how long it has lasted.
+    // If the clock was set back, the beginning lies in the future: its age is unknown.
     let wait = if lasted < TimeDelta::zero() { longest } else { (lasted / 10).clamp(least, longest) };
     inputs.now + wait
 }
@@ -175,7 +175,7 @@ fn look_again_at(inputs: Inputs<'_>, option: &RepairOption) -> Option<Time> {
     }
 }
 
-/// When the server of a route that has had enough requests may be asked again. A look before that would learn nothing of it.
+/// When a route whose server limits requests may be probed again. An earlier observation would learn nothing about it.
 fn opens_at(inputs: Inputs<'_>, service: &str) -> Option<Time> {
     let seen = inputs.observed.service(service)?;
     seen.routes.iter().flat_map(|route| &route.answers).filter_map(RouteAnswer::limited_until).max()
@@ -197,7 +197,7 @@ fn give_up(services: &[Diagnosis], repair_options: &[RepairOption], unverified: 
     Next::GiveUp { reason: StandingReason::NotVerified.into(), message }
 }
 
-/// Why nothing more is tried for a service, and what is done for it all the same.
+/// Why undrift tries nothing more for a service, and what it does for it all the same.
 fn in_words(option: &RepairOption, message: &str) -> String {
     let service = &option.service;
     match option.started_again_at {
@@ -211,7 +211,7 @@ fn in_words(option: &RepairOption, message: &str) -> String {
     }
 }
 
-/// All that can be seen is as declared and verified. What cannot be seen keeps that from being called reconciled.
+/// Everything visible is as declared and verified. The invisible rest keeps the object from being reported as reconciled.
 fn not_known(services: &[Diagnosis]) -> Next {
     let unverifiable = services
         .iter()

@@ -1,8 +1,8 @@
-//! Ports that go from one service of the object to another.
+//! Ports that move from one service of the object to another.
 //!
-//! Compose stops the container of before and starts the new one then. Where another service has the port yet, that one fails, and a
-//! service that worked is down until the other has been brought up as well. So the two are brought up by one command, or the
-//! other one first.
+//! Compose stops the old container and then starts the new one. If another service still has the port, the start fails, and a
+//! service that worked is down until the other has been brought up as well. So one command brings up both, or the other one comes
+//! first.
 
 use std::collections::BTreeSet;
 
@@ -15,13 +15,13 @@ use super::{
 };
 use crate::api::{NoteReason, Reason, Step, Time};
 
-/// The least time that is given to a service whose steps come first.
+/// The least time that a service gets whose steps come first.
 const WAITS_AT_LEAST: TimeDelta = TimeDelta::seconds(2);
 
-/// The repair options, where no service that works is brought up before a port of its own is free.
+/// The repair options, changed so that no working service is brought up before its new port is free.
 pub(super) fn handed_over(inputs: Inputs<'_>, mut repair_options: Vec<RepairOption>) -> Vec<RepairOption> {
-    // Whom one waits for may wait itself: of so many services no chain is longer. Those that change their ports with each other
-    // would wait for ever, and wait for no more than what comes first by itself.
+    // A service that others wait for may wait itself: no chain is longer than the number of services. Those that swap ports
+    // with each other would wait for ever, and so wait only for steps that come first anyway.
     for round in 0..repair_options.len() {
         let held = repair_options.iter().enumerate();
         let held = held.filter_map(|(at, p)| Some((at, held_back(inputs, &repair_options, p, round == 0)?)));
@@ -36,7 +36,7 @@ pub(super) fn handed_over(inputs: Inputs<'_>, mut repair_options: Vec<RepairOpti
     repair_options
 }
 
-/// What becomes of a repair that another service's must come before; `is_first` where none was held back yet.
+/// How a repair changes that another service's must precede; `is_first` if none was held back yet.
 fn held_back(
     inputs: Inputs<'_>,
     all: &[RepairOption],
@@ -54,7 +54,7 @@ fn held_back(
     others.find_map(|other| after(inputs, option, up, other))
 }
 
-/// Whether a service is to have a port of this other one, or of one that is to have one of it.
+/// Whether a service will get a port of this other one, or of one that will get one of that one.
 fn is_to_have_ports_of(inputs: Inputs<'_>, service: &str, other: &str) -> bool {
     let (mut known, mut left) = (BTreeSet::new(), vec![service]);
     while let Some(name) = left.pop() {
@@ -69,7 +69,7 @@ fn is_to_have_ports_of(inputs: Inputs<'_>, service: &str, other: &str) -> bool {
     false
 }
 
-/// The same where this other one has its port.
+/// The same if this other one has its port.
 fn after(
     inputs: Inputs<'_>,
     option: &RepairOption,
@@ -87,7 +87,7 @@ fn after(
     let wait = |until: Time| Repair::Wait { until, reason: reason.clone(), message: message.clone() };
     match &other.repair {
         Repair::Nothing | Repair::Stalled { .. } => Some(Repair::Stalled { reason, message }),
-        // What comes before its own `up` needs no port.
+        // A step before its own `up` needs no port.
         _ if !is_up => None,
         Repair::Steps(_, later) if *later > *at && later.is_some_and(|later| later > inputs.now) => {
             Some(Repair::Steps(steps.clone(), *later))
@@ -98,7 +98,7 @@ fn after(
     }
 }
 
-/// The place of the step that makes a service's containers anew, if one does.
+/// The position of the step that recreates a service's containers, if any.
 fn place_of_up(option: &RepairOption) -> Option<PlanPosition> {
     let Repair::Steps(steps, _) = &option.repair else { return None };
     let index = steps.iter().position(|step| matches!(step, Step::Up { .. }))?;

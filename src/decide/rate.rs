@@ -1,8 +1,8 @@
-//! How often a service may be built, brought up or restarted within an hour.
+//! How often undrift may build, bring up or restart a service within an hour.
 //!
-//! A budget counts failures, and a repair that was verified is none: without a rate what dies again after each verification would be
-//! repaired without end. The rate counts every step of a service, across incidents, specs and sources. Beyond it a step
-//! waits, and nothing is given up. Meanwhile what is down is started from the image that it ran, as often as the longest
+//! A budget counts failures, and a verified repair is not one: without a rate, undrift would endlessly repair a service that dies
+//! again after each verification. The rate counts every step of a service, across incidents, specs and sources. Beyond it a step
+//! waits, and nothing is given up. Meanwhile a stopped service is started from the image that it ran, as often as the longest
 //! backoff allows.
 
 use chrono::TimeDelta;
@@ -19,11 +19,11 @@ use crate::api::{
 /// The time within which steps are counted.
 const WINDOW: TimeDelta = TimeDelta::hours(1);
 
-/// What is counted together.
+/// Steps that are counted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Class {
     Builds,
-    /// All that starts a container: `Up`, `Restart`, `Rollback`.
+    /// Every step that starts a container: `Up`, `Restart`, `Rollback`.
     Starts,
 }
 
@@ -35,7 +35,7 @@ impl Class {
         }
     }
 
-    /// How many there may be within [`WINDOW`], by the contract.
+    /// How many steps are allowed within [`WINDOW`], by the contract.
     const fn limit(self) -> usize {
         match self {
             Self::Builds => 6,
@@ -51,8 +51,8 @@ impl Class {
     }
 }
 
-/// What the rate makes of a repair that could be done: it waits, or what is down is at least started meanwhile. Its message
-/// says which rate it is and until when.
+/// How the rate changes a repair: it waits, or a stopped service is at least started meanwhile. The message names the rate
+/// and its end.
 pub(super) fn limited(
     inputs: Inputs<'_>,
     seen: &ServiceObservation,
@@ -61,7 +61,7 @@ pub(super) fn limited(
 ) -> (Repair, Option<String>) {
     let Repair::Steps(steps, at) = repair else { return (repair, None) };
     let exceeded = exceeded(inputs, &seen.name, &steps).filter(|(_, until)| at.is_none_or(|at| at < *until));
-    // What was lost is given back at once, whatever it has cost. That is tried once in an incident.
+    // Lost images are restored at once, whatever that has cost. It is tried once per incident.
     let Some((class, until)) = exceeded.filter(|_| !steps.contains(&Step::Rollback)) else {
         return (Repair::Steps(steps, at), None);
     };
@@ -79,23 +79,23 @@ pub(super) fn limited(
     }
 }
 
-/// The class of these steps that has had its number within the hour, and when the next one may be taken: of several the
-/// one that waits for longest, so that no build is made whose image could not be brought up.
+/// The class of these steps that has reached its limit within the hour, and when the next one may be taken: of several the
+/// one with the longest wait, so that undrift builds no image that it could not bring up.
 fn exceeded(inputs: Inputs<'_>, service: &str, steps: &[Step]) -> Option<(Class, Time)> {
     let classes = steps.iter().map(|step| Class::of(step.kind()));
     let waits = classes.filter_map(|class| Some((class, free_at(inputs, service, class)?)));
     waits.max_by_key(|(_, until)| *until)
 }
 
-/// When the next step of this class may be taken, if that lies ahead.
+/// When the next step of this class may be taken, if that is in the future.
 fn free_at(inputs: Inputs<'_>, service: &str, class: Class) -> Option<Time> {
     let counted: Vec<&RecentStep> = counted(inputs, service, class).collect();
     let oldest = counted.len().checked_sub(class.limit()).map(|at| counted[at])?;
     (!ends_the_wait(inputs, &counted)).then_some(dated(inputs, oldest) + WINDOW)
 }
 
-/// The steps of a class that count, oldest first. Those that were taken beyond the rate because the service was down do not:
-/// one that dies every few minutes would otherwise never get the repair that ends it.
+/// The steps of a class that count, oldest first. Steps taken beyond the rate because the service was down do not: otherwise
+/// one that dies every few minutes would never get the repair that ends it.
 fn counted<'a>(
     inputs: Inputs<'a>,
     service: &'a str,
@@ -115,12 +115,12 @@ pub(super) fn starts<'a>(inputs: Inputs<'a>, service: &'a str) -> impl Iterator<
     of(inputs, service, Class::Starts).map(move |step| dated(inputs, step))
 }
 
-/// What a clock that was set back shows as lying ahead was just now at the latest.
+/// If the clock was set back, a step in the future happened just now at the latest.
 fn dated(inputs: Inputs<'_>, step: &RecentStep) -> Time {
     step.at.min(inputs.now)
 }
 
-/// A person who has changed the spec is owed a step, once an hour: no step of this class was taken for this spec yet, and none
+/// A person who changed the spec may expect a step, once an hour: no step of this class was taken for this spec yet, and none
 /// beyond the rate for one before it.
 fn ends_the_wait(inputs: Inputs<'_>, counted: &[&RecentStep]) -> bool {
     let is_of_this_spec = |step: &RecentStep| {
@@ -129,8 +129,8 @@ fn ends_the_wait(inputs: Inputs<'_>, counted: &[&RecentStep]) -> bool {
     counted.iter().all(|step| !is_of_this_spec(step) && step.beyond != Some(BeyondRate::Spec))
 }
 
-/// When what is down may be started from the image that it ran; `None` where it is not down, or where nobody knows that what
-/// would be started is that image.
+/// When a stopped service may be started from the image that it ran; `None` if it is not down, or if the image that would
+/// start is not known to be that one.
 pub(super) fn start_at(
     inputs: Inputs<'_>,
     seen: &ServiceObservation,
@@ -150,7 +150,7 @@ pub(super) fn start_at(
     Some(backoff.max(paced))
 }
 
-/// Whether fewer containers run than declared. One that the engine starts again and again is no work for a start, and a job
+/// Whether fewer containers run than declared. A start does not help one that the engine restarts again and again, and a job
 /// that has ended well has done its work.
 fn is_down(seen: &ServiceObservation) -> bool {
     count(seen, |c| {
@@ -160,11 +160,11 @@ fn is_down(seen: &ServiceObservation) -> bool {
     .is_some_and(|up| up < seen.replicas)
 }
 
-/// A container that exists is started as it is. One that is gone is made of what is behind the reference, which must be what
-/// the service was seen to run, or what is as declared.
+/// An existing container is started as it is. A missing one is created from the image that the reference names, which must
+/// be the one that the service was observed to run, or be as declared.
 fn starts_what_ran(inputs: Inputs<'_>, seen: &ServiceObservation, diagnosis: &Diagnosis) -> bool {
     let is_gone = count(seen, |c| !c.state.is_being_removed()).is_none_or(|there| there < seen.replicas);
-    // What is gone is made by an `up`, which would take down those that run: see `network::blocking`.
+    // An `up` creates missing containers, and would take down those that run: see `network::blocking`.
     if is_gone && network::blocking(seen).is_some() {
         return false;
     }
@@ -179,7 +179,7 @@ fn count(seen: &ServiceObservation, which: impl Fn(&ContainerObservation) -> boo
     u32::try_from(containers.iter().filter(|container| which(container)).count()).ok()
 }
 
-/// What the rate is to count of a step that begins now. To be stored together with the intent.
+/// What the rate counts of a step that begins now. Store it together with the intent.
 #[must_use]
 pub fn recent_steps(inputs: Inputs<'_>, step: Step, services: &[String]) -> Vec<RecentStep> {
     let class = Class::of(step.kind());

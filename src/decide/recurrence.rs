@@ -1,5 +1,5 @@
-//! Whether what drifts is the last incident once more: what flaps is one incident that counts, however often it was repaired or
-//! given up in between.
+//! Whether a drift continues the last incident: flapping is one incident with a count, however often it was repaired or given
+//! up in between.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,41 +7,41 @@ use chrono::TimeDelta;
 
 use crate::api::{Drift, DriftReason, Layer, Time};
 
-/// The last incident of an object, which is over, as far as what comes after it depends on it.
+/// An object's last, closed incident, reduced to what later incidents depend on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EndedIncident {
     /// Its ID.
     pub id: String,
-    /// The services that drifted in it, or were not well at its end.
+    /// The services that drifted in it, or were not healthy at its end.
     pub services: BTreeMap<String, AfterIncident>,
 }
 
-/// How a service came out of an incident.
+/// The state of a service after an incident.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AfterIncident {
-    /// What it drifted in, whenever in the incident that was: see [`Drift::class`].
+    /// Its drifts, at any time in the incident: see [`Drift::class`].
     pub drifted: BTreeSet<(Layer, DriftReason)>,
     /// The drift that it was given up with.
     pub given_up: Option<(Layer, DriftReason)>,
-    /// When it was verified, at the end of the incident or later; `None` where it was not yet.
+    /// When it was verified, at the end of the incident or later; `None` if it was not yet.
     pub well_since: Option<Time>,
 }
 
 impl EndedIncident {
-    /// Whether the service was not well when the incident was given up, and has not been verified since.
+    /// Whether the service was not healthy when the incident was given up, and has not been verified since.
     #[must_use]
     pub fn is_ill(&self, service: &str) -> bool {
         self.services.get(service).is_some_and(|after| after.well_since.is_none())
     }
 
-    /// Whether all of these drifts were given up and have lasted since: nothing new is to be recorded.
+    /// Whether all of these drifts were given up and have lasted since: nothing new is recorded.
     #[must_use]
     pub fn lasts(&self, drifts: &[(String, Drift)]) -> bool {
         drifts.iter().all(|(service, drift)| self.of(service).is_some_and(|after| after.lasts(drift)))
     }
 
-    /// Whether what drifts now is the incident once more: what has come to what lasts is a drift of it again, or nothing has come.
-    /// `within` is for how long a service must be well until what breaks then is a new matter.
+    /// Whether the present drifts continue the incident: every new drift is one of the incident's, or there is no new one.
+    /// `within` is how long a service must be healthy until its next failure is a new matter.
     #[must_use]
     pub fn recurs(&self, drifts: &[(String, Drift)], now: Time, within: TimeDelta) -> bool {
         let mut news = drifts
@@ -63,8 +63,8 @@ impl AfterIncident {
         self.well_since.is_none() && self.given_up == Some(drift.class())
     }
 
-    /// A service that was not verified since has never ceased to drift, however long ago it was given up: its next step may wait for
-    /// a day. What lies ahead was verified by a clock that was set back since, and is as good as just now.
+    /// A service that was not verified since has never stopped drifting, however long ago it was given up: its next step may wait
+    /// for a day. If the clock was set back, a verification in the future counts as just now.
     fn is_again(&self, drift: &Drift, now: Time, within: TimeDelta) -> bool {
         self.drifted.contains(&drift.class()) && self.well_since.is_none_or(|since| now - since < within)
     }

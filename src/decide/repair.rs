@@ -1,4 +1,4 @@
-//! Which steps could mend a drift, in which order they are tried, and when none is.
+//! Which steps could fix a drift, in which order they are tried, and when none is.
 
 use super::{
     Diagnosis, Inputs, UnknownLayer, attempts,
@@ -15,25 +15,25 @@ use crate::api::{
     Step, Time, UnknownReason,
 };
 
-/// What could be done for one service.
+/// The repair option of one service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RepairOption {
     /// The service.
     pub service: String,
     /// Its drift in words, for the reason of a step.
     pub why: String,
-    /// What could be done.
+    /// The possible repair.
     pub repair: Repair,
-    /// Whether a build of it must not share its command with other services: one that fails ends the others of the
-    /// same command, and would do so again and again. One that healed its service was no such build.
+    /// Whether its build must not share a command with other services: a failing build ends the others of the same command,
+    /// again and again. A build that repaired its service is exempt.
     pub build_separately: bool,
-    /// Why its first step waits for its time, in words, where that is a backoff.
+    /// Why the first step waits for its time, in words, if that is a backoff.
     pub backs_off: Option<String>,
-    /// Why a repair that could be done waits for the rate, in words, if it does. What is down may be started meanwhile.
+    /// Why the rate delays a possible repair, in words, if it does. A stopped service may be started meanwhile.
     pub rate_exceeded: Option<String>,
-    /// When a service that something else ends each time is started once more, although its budget is spent.
+    /// When undrift starts a service again that something else ends each time, although its budget is spent.
     pub started_again_at: Option<Time>,
-    /// Its place among the others.
+    /// Its position among the others.
     pub order: StepOrder,
 }
 
@@ -44,17 +44,16 @@ pub enum Repair {
     Nothing,
     /// These steps, in this order, not before that time.
     Steps(Vec<Step>, Option<Time>),
-    /// No step, but it may pass by itself until that time; the reason is the drift's own, or that too little
-    /// is known.
+    /// No step, but it may pass by itself until that time; the reason is the drift's own, or that too little is known.
     Wait {
         /// Until when it may pass.
         until: Time,
-        /// What it is called when it has not.
+        /// The reason if it has not passed.
         reason: Reason,
         /// In words.
         message: String,
     },
-    /// No step: a person must look, or has chosen, or the source must change.
+    /// No step: a person must act, or has chosen so, or the source must change.
     Stalled {
         /// Why.
         reason: Reason,
@@ -63,7 +62,7 @@ pub enum Repair {
     },
 }
 
-/// What could be done for a service with this diagnosis.
+/// The repair option of a service with this diagnosis.
 pub(super) fn option(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis) -> RepairOption {
     let service = diagnosis.service.clone();
     let why = match (&diagnosis.unknown, &diagnosis.drift) {
@@ -123,12 +122,12 @@ fn repair(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis) -> Repair
     };
     let Some(drift) = &diagnosis.drift else { return as_declared(inputs, seen, diagnosis) };
     let case = RepairCase { inputs, rows, diagnosis, seen, drift };
-    // In this order: what may not be touched at all, what is over, what may pass, what was lost, and only then what is new.
+    // In this order: what undrift may not touch at all, what is over, what may pass, what was lost, and only then new repairs.
     let left = case.left_alone().or_else(|| case.given_up_or_settling());
     left.or_else(|| case.restore_image()).or_else(|| case.brought_up()).unwrap_or_else(|| case.escalated())
 }
 
-/// A drift of one service, and everything that its repair depends on.
+/// One service's drift, with everything that its repair depends on.
 #[derive(Clone, Copy)]
 struct RepairCase<'a> {
     inputs: Inputs<'a>,
@@ -139,7 +138,7 @@ struct RepairCase<'a> {
 }
 
 impl<'a> RepairCase<'a> {
-    /// No step, a build neither: nothing could be made of it, or it is not undrift's to touch.
+    /// No step, not even a build: nothing could come of it, or undrift may not touch the service.
     fn left_alone(self) -> Option<Repair> {
         let Self { inputs, seen, drift, .. } = self;
         if seen.runs_undrift {
@@ -165,7 +164,7 @@ impl<'a> RepairCase<'a> {
         Some(Repair::Wait { until, reason: drift.reason.into(), message: drift.message.clone() })
     }
 
-    /// What ran before comes back, where what a repair brought up is worse.
+    /// Restores the previous state if a repair made it worse.
     fn restore_image(self) -> Option<Repair> {
         let Self { inputs, diagnosis, seen, drift, .. } = self;
         if rollback::is_impossible(inputs, seen, drift) {
@@ -177,7 +176,7 @@ impl<'a> RepairCase<'a> {
         if rollback::is_half_done(inputs, &seen.name) {
             return Some(Budget { not_before: None, ..self.budget() }.spend(vec![Step::Rollback]));
         }
-        // What was lost is given back at once, whatever its repairs have cost; it is tried once in an incident.
+        // Lost images are restored at once, whatever the repairs have cost; it is tried once per incident.
         rollback::is_worse(inputs, seen, drift).then(|| Repair::Steps(vec![Step::Rollback], None))
     }
 
@@ -188,7 +187,7 @@ impl<'a> RepairCase<'a> {
         waits.then(|| Budget { not_before: None, ..self.budget() }.spend(vec![UP]))
     }
 
-    /// The next step of the escalation that was not tried.
+    /// The first untried step of the escalation.
     fn escalated(self) -> Repair {
         let Self { inputs, drift, seen, .. } = self;
         match escalation(drift, seen) {
@@ -218,7 +217,7 @@ impl<'a> RepairCase<'a> {
     }
 }
 
-/// What a wait for something that is not known is called, and what is given up where it does not come to be known.
+/// The name of a wait for something unknown, and of the stall if it stays unknown.
 fn unknown_in_a_word(reason: UnknownReason) -> Reason {
     match reason {
         UnknownReason::NotKnown => StallReason::Unknown.into(),
@@ -226,8 +225,8 @@ fn unknown_in_a_word(reason: UnknownReason) -> Reason {
     }
 }
 
-/// What ran is gone as an image, so nothing can be put back. Its container may still be there, and is started; nothing else is
-/// tried.
+/// The image that ran before is gone, so nothing can be restored. Its container may still exist, and is started; undrift tries
+/// nothing else.
 fn without_rollback(inputs: Inputs<'_>, seen: &ServiceObservation, diagnosis: &Diagnosis) -> Repair {
     if rollback::can_start_what_ran(inputs, seen) {
         return Repair::Steps(vec![Step::Start], None);
@@ -235,8 +234,8 @@ fn without_rollback(inputs: Inputs<'_>, seen: &ServiceObservation, diagnosis: &D
     given_up(StallReason::RollbackImageGone.into(), diagnosis)
 }
 
-/// No step, no build either, for what another directory's project has or may have: whatever else is wrong with it. A build
-/// would take the reference away from them.
+/// No step, and no build either, for something that another directory's project has or may have, whatever else is wrong with
+/// it. A build would take the reference away from that project.
 pub(super) fn of_another_directory(inputs: Inputs<'_>, seen: &ServiceObservation) -> Option<Repair> {
     if inputs.desired.object.spec.project.take_over {
         return None;
@@ -258,7 +257,7 @@ pub(super) fn of_another_directory(inputs: Inputs<'_>, seen: &ServiceObservation
     }
 }
 
-/// Whether a restart alone may mend it.
+/// Whether a restart alone may fix it.
 const fn is_fixed_by_restart(drift: &Drift) -> bool {
     matches!(drift.reason, DriftReason::NotRunning | DriftReason::CrashLooping | DriftReason::Unhealthy)
 }
@@ -272,18 +271,18 @@ fn blocked(seen: &ServiceObservation, network: &NetworkObservation) -> String {
     )
 }
 
-/// Whether a build waits to be brought up. Where the source changed once more meanwhile it comes first all the same, or what
-/// changes faster than it can be built would never run at all.
+/// Whether a build waits to be brought up. It comes first even if the source has changed again meanwhile. Otherwise a source
+/// that changes faster than it can be built would never run at all.
 fn is_half_done(inputs: Inputs<'_>, diagnosis: &Diagnosis) -> bool {
     let is_built = |incident: &super::OpenIncident| incident.has_built_since_up(&diagnosis.service);
     diagnosis.awaits_up() && inputs.history.incident.as_ref().is_some_and(is_built)
 }
 
-/// A service that is as declared because it was rolled back was not repaired: the one incident in which that was done
-/// does not end as if it had been.
+/// A service that is as declared because of a rollback was not repaired: the incident of that rollback does not end as if it
+/// had been.
 fn as_declared(inputs: Inputs<'_>, seen: &ServiceObservation, diagnosis: &Diagnosis) -> Repair {
     let rolled_back = inputs.history.incident.as_ref().is_some_and(|incident| {
-        // One that was cut off may have had its effect all the same.
+        // An interrupted one may have had its effect all the same.
         let was_tried = incident.has_done(&seen.name, |step| step == Step::Rollback);
         let old = super::rollback_target(inputs.history, &seen.name);
         incident.is_rolled_back(&seen.name)
@@ -293,7 +292,7 @@ fn as_declared(inputs: Inputs<'_>, seen: &ServiceObservation, diagnosis: &Diagno
         return given_up(StallReason::RolledBack.into(), diagnosis);
     }
     match (&diagnosis.unverifiable, &seen.source.digest) {
-        // A file that went while it was read may be there at the next look.
+        // A file that vanished while it was read may be there at the next observation.
         (Some(unknown), Fact::Unknown(_)) => {
             match wait(inputs, &seen.name, StallReason::Unknown, unknown.message.clone()) {
                 waits @ Repair::Wait { .. } => waits,
@@ -304,11 +303,11 @@ fn as_declared(inputs: Inputs<'_>, seen: &ServiceObservation, diagnosis: &Diagno
     }
 }
 
-/// What may still be done about a drift, and when.
+/// The remaining repairs of a drift, and when they may run.
 struct Budget<'a> {
     inputs: Inputs<'a>,
     row: Option<&'a Attempt>,
-    /// Before when a source that changed may not be tried.
+    /// The earliest time to try a source that changed.
     not_before: Option<Time>,
 }
 
@@ -326,7 +325,7 @@ impl Budget<'_> {
     }
 }
 
-/// No wait is longer than the longest backoff: what lies further ahead was written by a clock that was set back since.
+/// No wait is longer than the longest backoff: a later time was written before the clock was set back.
 fn longest(inputs: Inputs<'_>) -> Time {
     inputs.now + inputs.desired.object.spec.reconcile.backoff.max.delta()
 }
@@ -340,7 +339,7 @@ fn stalled(reason: impl Into<Reason>, message: &str) -> Repair {
     Repair::Stalled { reason: reason.into(), message: message.into() }
 }
 
-/// Until the verification's time limit, counted from the last step or from when undrift began to look.
+/// Until the verification's time limit, counted from the last step or from undrift's first observation.
 pub(super) fn wait(inputs: Inputs<'_>, service: &str, reason: impl Into<Reason>, message: String) -> Repair {
     let until = deadline(inputs, service);
     if inputs.now < until {

@@ -1,4 +1,4 @@
-//! Whether the image that ran before a repair should run again, and whether that has helped.
+//! Whether the image from before a repair should run again, and whether that has helped.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,15 +11,14 @@ use crate::api::{
     ServiceStatus, StallReason, Step, StepOutcome, Time,
 };
 
-/// For how long after an `Up` and its verification a container that goes wrong is taken for that step's doing; one that was never
-/// verified since, for as long after the last step and the time limit of its verification.
+/// For how long after an `Up` and its verification that step is blamed for a failing container; if it was never verified since,
+/// for as long after the last step and the time limit of its verification.
 pub const JUDGED_FOR: TimeDelta = TimeDelta::minutes(10);
 
-/// The codes of a process that ended well, or because it was told to: by an interrupt, a kill, a stop.
+/// The exit codes of a process that ended well, or on request: by an interrupt, a kill, a stop.
 const TOLD_TO_END: [i64; 4] = [0, 130, 137, 143];
 
-/// Whether the service is worse off than before undrift replaced its container, so that the image that ran
-/// before should run again.
+/// Whether the service is worse off than before undrift replaced its container, so that the previous image should run again.
 pub(super) fn is_worse(inputs: Inputs<'_>, seen: &ServiceObservation, drift: &Drift) -> bool {
     let Some(repair) = last_repair(inputs.history, &seen.name) else { return false };
     let Some(before) = service_before(&repair.before, &seen.name) else { return false };
@@ -36,19 +35,19 @@ pub(super) fn is_worse(inputs: Inputs<'_>, seen: &ServiceObservation, drift: &Dr
         && lost_something(spec, seen, drift, before)
 }
 
-/// Whether a rollback was begun and did not succeed.
+/// Whether a rollback began and did not succeed.
 pub(super) fn is_half_done(inputs: Inputs<'_>, service: &str) -> bool {
     inputs.history.incident.as_ref().is_some_and(|incident| incident.is_half_rolled_back(service))
 }
 
-/// Whether the image of before should run again, and the engine no longer has it.
+/// Whether the previous image should run again, but the engine no longer has it.
 pub(super) fn is_impossible(inputs: Inputs<'_>, seen: &ServiceObservation, drift: &Drift) -> bool {
     let is_gone = rollback_target(inputs.history, &seen.name)
         .is_some_and(|old| inputs.history.gone_images.contains(old));
     is_gone && (is_half_done(inputs, &seen.name) || is_worse(inputs, seen, drift))
 }
 
-/// Whether what ran before is still there as containers that only do not run. They are started once after each `Up`.
+/// Whether the previous containers still exist and are only stopped. They are started once after each `Up`.
 pub(super) fn can_start_what_ran(inputs: Inputs<'_>, seen: &ServiceObservation) -> bool {
     let containers = seen.containers.known().map(Vec::as_slice).unwrap_or_default();
     let started = inputs.history.incident.as_ref().is_some_and(|open| open.has_started_since_up(&seen.name));
@@ -59,8 +58,8 @@ pub(super) fn can_start_what_ran(inputs: Inputs<'_>, seen: &ServiceObservation) 
         && containers.iter().any(|c| c.state == ContainerState::Exited)
 }
 
-/// The images that undrift keeps by a tag of its own, by service: what was verified and runs on, before somebody builds over
-/// it by hand. None where no rollback is wanted, and none where undrift may change nothing.
+/// The images that undrift keeps by a tag of its own, by service: verified images that still run, before somebody builds
+/// over them by hand. None if no rollback is wanted, and none if undrift may change nothing.
 #[must_use]
 pub fn verified_images(inputs: Inputs<'_>, services: &[Diagnosis]) -> BTreeMap<String, String> {
     if !inputs.desired.object.spec.reconcile.rollback || super::held_back(inputs).is_some() {
@@ -79,7 +78,7 @@ pub fn verified_images(inputs: Inputs<'_>, services: &[Diagnosis]) -> BTreeMap<S
     verified.collect()
 }
 
-/// The images that rollbacks would put back, where another one is behind the reference.
+/// The images that rollbacks would restore, if the reference names another one.
 #[must_use]
 pub fn images_to_restore(history: &History, observed: &ProjectObservation) -> BTreeSet<String> {
     let targets = observed.services.iter().filter_map(|seen| {
@@ -90,26 +89,26 @@ pub fn images_to_restore(history: &History, observed: &ProjectObservation) -> BT
     targets.collect()
 }
 
-/// The incident in which undrift last replaced the service's containers: the one that is open, or the one just before it.
+/// The incident in which undrift last replaced the service's containers: the open one, or the one just before it.
 fn last_repair<'a>(history: &'a History, service: &str) -> Option<&'a OpenIncident> {
     let replaced = |incident: &&OpenIncident| incident.last_up(service).is_some();
     history.incident.as_ref().filter(replaced).or(history.last_healed.as_ref().filter(replaced))
 }
 
-/// Whether its last `Up` may be to blame for how the service is now.
+/// Whether its last `Up` may be to blame for the present state of the service.
 fn is_to_blame(inputs: Inputs<'_>, repair: &OpenIncident, seen: &ServiceObservation, drift: &Drift) -> bool {
     let Some(up) = repair.last_up(&seen.name).filter(|up| up.has_ended_by_itself()) else { return false };
-    // The image of before could not have that port either.
+    // The previous image could not have had that port either.
     if kept_running::was_refused_its_port(seen) {
         return false;
     }
-    // After the verification only a death of its own counts, and only of what was verified: a person may stop a container, or have
-    // brought up another image since.
+    // After the verification only a death of its own counts, and only of the verified image: a person may stop a container, or
+    // have brought up another image since.
     if let Some(image) = repair.verified_since(&seen.name, up.at) {
         return is_recent(inputs, up.at, JUDGED_FOR) && died_by_itself(seen, drift) && runs_only(seen, image);
     }
-    // It was never seen to work. The time that all services are given after a step, and in which nobody may have looked as
-    // another one was built, is not its own.
+    // It was never observed to work. The deadline counts from the last step of any service: after each step all services get
+    // time, in which undrift may not observe this one because it builds another.
     let last = repair.steps.iter().map(|done| done.at).max().unwrap_or(up.at);
     if was_started_since(seen, up.at)
         || !is_recent(inputs, last, JUDGED_FOR + inputs.desired.object.spec.reconcile.verify.timeout.delta())
@@ -117,21 +116,21 @@ fn is_to_blame(inputs: Inputs<'_>, repair: &OpenIncident, seen: &ServiceObservat
         return false;
     }
     if up.outcome == StepOutcome::Succeeded {
-        // What it has made, and is gone, was removed by someone: the image is not at fault.
+        // Someone removed the container that it made: the image is not at fault.
         return drift.reason != DriftReason::Missing;
     }
-    // A port that was not free yet, a dependency that was slow: a container that never ran is owed one more try.
+    // A port that was not free yet, a slow dependency: a container that never ran gets one more try.
     repair.ups(&seen.name) > 1 || has_run(seen)
 }
 
-/// Whether a person has started a container of the service since: what undrift's `up` starts it has started when it ends, and
-/// what the engine starts again it counts.
+/// Whether a person has started a container of the service since. undrift's `up` has started its containers by the time it
+/// ends, and the engine counts its own restarts.
 fn was_started_since(seen: &ServiceObservation, up: Time) -> bool {
     let mut containers = seen.containers.known().into_iter().flatten();
     containers.any(|c| c.restart_count == 0 && c.started_at.is_some_and(|started| started > up))
 }
 
-/// What goes wrong long after a repair is a drift of its own, not that repair's doing.
+/// A failure long after a repair is a drift of its own, and not caused by that repair.
 fn is_recent(inputs: Inputs<'_>, at: Time, limit: TimeDelta) -> bool {
     (inputs.now - at).abs() < limit
 }
@@ -153,15 +152,15 @@ fn has_run(seen: &ServiceObservation) -> bool {
     seen.containers.known().into_iter().flatten().any(|c| c.state != ContainerState::Created)
 }
 
-/// The image that a build must leave kept: the one that a rollback would put back. Before the incident's first `Up` that is
-/// what runs, whatever an earlier incident had replaced.
+/// The image that a build must not discard: the one that a rollback would restore. Before the incident's first `Up` that is
+/// the running one, whatever an earlier incident replaced.
 #[must_use]
 pub fn to_keep<'a>(history: &'a History, service: &str) -> Option<&'a str> {
     let open = history.incident.as_ref().filter(|open| open.last_up(service).is_some())?;
     image_of(service_before(&open.before, service)?)
 }
 
-/// The image to put a service back to: the one that all of its replicas ran before undrift replaced them.
+/// The image to roll a service back to: the one that all of its replicas ran before undrift replaced them.
 #[must_use]
 pub fn rollback_target<'a>(history: &'a History, service: &str) -> Option<&'a str> {
     image_of(service_before(&last_repair(history, service)?.before, service)?)
@@ -177,18 +176,18 @@ fn service_before<'a>(before: &'a ObjectStatus, service: &str) -> Option<&'a Ser
     before.service(service)
 }
 
-/// How a container is when it does no work.
+/// The drifts of a container that does no work.
 const DYING: [DriftReason; 4] =
     [DriftReason::CrashLooping, DriftReason::Unhealthy, DriftReason::NotRunning, DriftReason::Missing];
 
-/// Its verdict, not its drift: the image of before may lack what the source has, which is an earlier layer's.
+/// Its verdict, not its drift: the previous image may lack something that the source has, which is drift in an earlier layer.
 fn is_dying(diagnosis: &Diagnosis) -> bool {
     matches!(diagnosis.layer(Layer::Container), LayerVerdict::Broken(reason, _) if DYING.contains(reason))
 }
 
-/// Whether a rollback was carried out and has not helped: its command failed, the containers are made of the image of
-/// before, and they do no work. That image worked once, so the fault lies elsewhere: in the configuration, in a port that
-/// is taken. A second rollback would end like the first.
+/// Whether a rollback was carried out and has not helped: its command failed, the containers use the previous image, and
+/// they do no work. That image worked once, so the fault lies elsewhere: in the configuration, in a port in use. A second
+/// rollback would end like the first.
 pub(super) fn was_in_vain(inputs: Inputs<'_>, seen: &ServiceObservation, diagnosis: &Diagnosis) -> bool {
     let Some(incident) = &inputs.history.incident else { return false };
     let Some(old) = rollback_target(inputs.history, &seen.name) else { return false };
@@ -200,10 +199,10 @@ pub(super) fn was_in_vain(inputs: Inputs<'_>, seen: &ServiceObservation, diagnos
         && is_dying(diagnosis)
 }
 
-/// Of a drift that was given up for a reason that this undrift does not know.
+/// For a drift that was given up for a reason that this undrift does not know.
 const GIVEN_UP: &str = "it was given up";
 
-/// Why nothing more is tried after a rollback, in words.
+/// Why undrift tries nothing more after a rollback, in words.
 pub(super) fn words(reason: &Reason, diagnosis: &Diagnosis) -> &'static str {
     let Reason::Stall(reason) = reason else { return GIVEN_UP };
     match reason {
@@ -250,7 +249,7 @@ fn worked(before: &RouteStatus) -> bool {
     before.observed.is_some_and(|status| before.expected.contains(&status))
 }
 
-/// What is not known is not lost.
+/// Unknown does not mean lost.
 fn no_longer_works(before: &RouteStatus, now: &RouteObservation) -> bool {
     let answers = now.answers.iter().filter_map(|answer| answer.plain.known());
     let mut telling = answers.filter(|answer| !matches!(answer, Answer::Limited { .. }));

@@ -8,20 +8,20 @@ pub(super) fn deadline(inputs: Inputs<'_>, service: &str) -> Time {
     waiting_since(inputs, service) + inputs.desired.object.spec.reconcile.verify.timeout.delta()
 }
 
-/// Since when undrift waits for a service to become as declared: the last step, or when it began to look.
+/// Since when undrift waits for a service to become as declared: the last step, or its first observation.
 pub(super) fn waiting_since(inputs: Inputs<'_>, service: &str) -> Time {
-    // The last step of any service: another one's long build or restart is no fault of this one.
+    // The last step of any service: another one's long build or restart is not this one's fault.
     let steps = inputs.history.incident.iter().flat_map(|incident| &incident.steps);
     let steps = steps.filter(|done| !is_anothers_start_beyond_its_budget(inputs, done, service));
     let last = steps.map(|done| done.at).max();
     let since = last.max(inputs.history.watching_since).unwrap_or(inputs.now);
-    // What a clock that was set back shows as lying ahead was as long ago: it would otherwise be waited for until the clock has
-    // caught up, be it hours.
+    // If the clock was set back, a time in the future counts as equally long ago: otherwise undrift would wait until the clock
+    // has caught up, possibly for hours.
     since.min(inputs.now - (since - inputs.now))
 }
 
-/// Whether what something else ends each time was started once more, and this service has no part in it. That happens for as
-/// long as it is ended: a service that waited for it would never be judged.
+/// Whether undrift started a service again that something else ends each time, and this service has no part in it. That
+/// repeats for as long as it is ended: a service that waited for it would never be judged.
 fn is_anothers_start_beyond_its_budget(inputs: Inputs<'_>, done: &DoneStep, service: &str) -> bool {
     let budget = inputs.desired.object.spec.reconcile.attempts;
     let is_spent = |of: &String| {
@@ -33,15 +33,15 @@ fn is_anothers_start_beyond_its_budget(inputs: Inputs<'_>, done: &DoneStep, serv
         && done.services.iter().all(is_spent)
 }
 
-/// Since when undrift looks in this series: the last step, or its beginning.
+/// Since when undrift observes in this series: the last step, or its beginning.
 pub(super) fn looking_since(inputs: Inputs<'_>) -> Time {
     let steps = inputs.history.incident.iter().flat_map(|incident| &incident.steps);
     let last = steps.map(|done| done.at).max();
     last.max(inputs.history.looking_since.or(inputs.history.watching_since)).unwrap_or(inputs.now)
 }
 
-/// After a step a route may be absent for a while: a server that has just started answers 404 first. A step is
-/// judged only after the verification's time limit.
+/// After a step a route may be absent for a while: a server that has just started answers 404 first. undrift judges a step
+/// only after the verification's time limit.
 pub(super) fn still_settling(
     inputs: Inputs<'_>,
     seen: &ServiceObservation,
@@ -56,11 +56,11 @@ pub(super) fn still_settling(
     (inputs.now < until).then_some(until)
 }
 
-/// Someone else's start of a replica is owed the same time: a build over their deployment, because its first answers are
+/// A start of a replica by someone else gets the same time: a build over their deployment, because its first answers are
 /// 404, would be the worse fault.
 fn young_until(inputs: Inputs<'_>, seen: &ServiceObservation) -> Option<Time> {
     let starts = seen.containers.known().into_iter().flatten().filter_map(|c| c.started_at);
-    // A start that lies ahead, by a clock that was set back, was long ago for all that is known.
+    // If the clock was set back, a start in the future counts as long ago.
     let youngest = starts.filter(|start| *start <= inputs.now).max()?;
     Some(youngest + inputs.desired.object.spec.reconcile.verify.timeout.delta())
 }

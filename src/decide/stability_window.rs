@@ -1,4 +1,4 @@
-//! The looks of a stability window, and which services they are to verify.
+//! The observations of a stability window, and which services they verify.
 
 use std::time::Duration;
 
@@ -7,32 +7,32 @@ use tokio::time::Instant;
 use super::{Diagnosis, Identity, LEAST_LOOKS, Weight, identities_of, weigh};
 use crate::api::ProjectObservation;
 
-/// The looks within one window, besides the first. More would only load the host.
+/// The observations within one window, besides the first. More would only load the host.
 const LOOKS_PER_WINDOW: u32 = 6;
 
-/// No longer than this is waited for the next look: in a window of an hour another service may need a step.
+/// The longest pause before the next observation: in a window of an hour another service may need a step.
 pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// A service on the way to its verification.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Candidate {
     pub(crate) service: String,
-    /// When the look that first saw it as declared had ended.
+    /// When the observation ended that first found it as declared.
     since: Instant,
-    /// What it consisted of then, and has consisted of ever since.
+    /// Its containers then, and ever since.
     first: Vec<Identity>,
-    /// When the last look began that saw it as declared.
+    /// When the last observation began that found it as declared.
     last: Instant,
-    /// How many looks saw it as declared, the first one included.
+    /// How many observations found it as declared, including the first.
     pub(crate) looks: usize,
-    /// Whether the looks are taken for its sake. Otherwise it became as declared meanwhile, and its window goes on when
+    /// Whether the observations are made for it. Otherwise it became as declared meanwhile, and its window continues when
     /// that of the others is over.
     is_awaited: bool,
-    /// Why it is not verified, where it was awaited and the last look disproves it.
+    /// Why it is not verified, if it was awaited and the last observation disproves it.
     failed: Option<String>,
 }
 
-/// What a series of looks has shown of a service.
+/// The result of a series of observations for a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum WindowVerdict<'a> {
     /// As declared over the whole window.
@@ -41,17 +41,17 @@ pub(crate) enum WindowVerdict<'a> {
     Failed(&'a str),
 }
 
-/// Looks one after the other. Of each only what it shows of the candidates is kept: a window may last for days.
+/// Consecutive observations. Of each it keeps only what concerns the candidates: a window may last for days.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct StabilityWindow {
     candidates: Vec<Candidate>,
-    /// When the last look began.
+    /// When the last observation began.
     looked: Option<Instant>,
 }
 
 impl StabilityWindow {
-    /// The window that an earlier reconcile has left, where a look that began then may be its next one: no gap between two looks
-    /// is longer than half of the window.
+    /// The window that an earlier reconcile left, if an observation that began then can continue it: no gap between two
+    /// observations is longer than half of the window.
     pub(crate) fn resume(begun: Option<Self>, looked: Instant, window: Duration) -> Self {
         let is_close = |stability: &Self| stability.looked.is_some_and(|last| looked - last <= window / 2);
         begun.filter(is_close).unwrap_or_default()
@@ -62,8 +62,8 @@ impl StabilityWindow {
         self.candidates.iter().map(|candidate| candidate.service.clone()).collect()
     }
 
-    /// Adds a look that began then. Who is not as declared in it, or has other containers, is no candidate any more; nor who
-    /// could not be asked for longer than `tolerance`, for too many requests were sent.
+    /// Adds an observation that began then. Drops each candidate that is not as declared in it, or has other containers, or
+    /// could not be probed for longer than `tolerance` because of too many requests.
     pub(crate) fn add(
         &mut self,
         seen: &ProjectObservation,
@@ -88,8 +88,8 @@ impl StabilityWindow {
         self.looked = Some(looked);
     }
 
-    /// Has these services, as declared in the look that was added last and that ended at `since`, verified too. Returns those whose
-    /// window begins with it.
+    /// Adds these services, which are as declared in the last added observation that ended at `since`. Returns those whose window
+    /// begins with it.
     pub(crate) fn join(
         &mut self,
         services: &[String],
@@ -119,7 +119,7 @@ impl StabilityWindow {
         new
     }
 
-    /// For how long, up to the beginning of the last look that saw it so, the service was as declared.
+    /// For how long, up to the start of the last matching observation, the service was as declared.
     pub(crate) fn held(candidate: &Candidate) -> Duration {
         candidate.last.saturating_duration_since(candidate.since)
     }
@@ -128,13 +128,14 @@ impl StabilityWindow {
         Self::held(candidate) >= window && candidate.looks >= LEAST_LOOKS
     }
 
-    /// Whether no further look is needed: all that are awaited are complete, or one of them failed.
+    /// Whether no further observation is needed: all awaited services are complete, or one of them failed.
     pub(crate) fn is_over(&self, window: Duration) -> bool {
         let mut awaited = self.candidates.iter().filter(|candidate| candidate.is_awaited);
         self.candidates.iter().any(|c| c.failed.is_some()) || awaited.all(|c| Self::is_complete(c, window))
     }
 
-    /// How long to wait before the next look: a part of the window, and no longer than until the next one may be through.
+    /// How long to wait before the next observation: a part of the window, and no longer than until the next window may be
+    /// complete.
     pub(crate) fn pause(&self, window: Duration, now: Instant) -> Duration {
         let awaited = self.candidates.iter().filter(|candidate| candidate.is_awaited);
         let left =
@@ -143,7 +144,7 @@ impl StabilityWindow {
         next.min(window / LOOKS_PER_WINDOW).min(LONGEST_PAUSE)
     }
 
-    /// Those with a verdict: whose window is whole, or who failed.
+    /// Those with a verdict: the window is complete, or the service failed.
     pub(crate) fn verdicts(&self, window: Duration) -> impl Iterator<Item = (&Candidate, WindowVerdict<'_>)> {
         self.candidates.iter().filter_map(move |candidate| match &candidate.failed {
             Some(why) => Some((candidate, WindowVerdict::Failed(why))),
@@ -151,7 +152,7 @@ impl StabilityWindow {
         })
     }
 
-    /// What is left once these verdicts are given: who joined meanwhile and is not through yet.
+    /// What remains after these verdicts: services that joined meanwhile and are not complete yet.
     pub(crate) fn rest(mut self, window: Duration) -> Option<Self> {
         let candidates = std::mem::take(&mut self.candidates).into_iter();
         self.candidates = candidates.filter(|c| !c.is_awaited && !Self::is_complete(c, window)).collect();
@@ -169,7 +170,7 @@ mod tests {
 
     const WINDOW: Duration = Duration::from_secs(6);
 
-    /// A look at which these services are as declared and the others do not run.
+    /// An observation with these services as declared and the others stopped.
     fn look(as_declared: &[&str]) -> (ProjectObservation, Vec<Diagnosis>) {
         let mut observed = healthy();
         for service in observed.services.iter_mut().filter(|s| !as_declared.contains(&s.name.as_str())) {
@@ -295,7 +296,7 @@ mod tests {
         }
     }
 
-    /// A look at which the server of `api` wants fewer requests.
+    /// An observation in which the server of `api` wants fewer requests.
     fn add_limited(stability: &mut StabilityWindow, tolerance: Duration) {
         let (mut observed, _) = look(&["api", "dashboard"]);
         let limited = crate::api::Answer::Limited { again_at: at(60) };

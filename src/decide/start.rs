@@ -1,8 +1,8 @@
-//! What a repair starts from, and how much another start is worth.
+//! The source that a repair starts from, and whether another source gets another chance.
 //!
-//! A budget is one of a source: who mends the build context, the configuration or, where Compose does not build the
-//! image, the image itself is owed a new chance. A context that changes by itself (a log in it, a database) must not be:
-//! it would be built, and perhaps rolled back, again and again for ever.
+//! A budget belongs to a source: a person who fixes the build context, the configuration or, if Compose does not build the
+//! image, the image itself gets a new chance. A context that changes by itself (a log in it, a database) must not: undrift
+//! would build it, and perhaps roll it back, for ever.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use chrono::TimeDelta;
 use super::Inputs;
 use crate::api::{Attempt, Drift, DriftReason, Fact, ServiceObservation, Time};
 
-/// What a repair of the service starts from; `None` where not all of it is known.
+/// The source that a repair of the service starts from; `None` if not all of it is known.
 pub(super) fn start(seen: &ServiceObservation) -> Option<String> {
     let context = match &seen.source.digest {
         Fact::Known(digest) => digest.clone(),
@@ -28,11 +28,11 @@ pub(super) fn start(seen: &ServiceObservation) -> Option<String> {
     Some(parts.join(" "))
 }
 
-/// Whether a row is of what a repair would start from now. What is not known is no new chance, and within one incident
-/// nothing is.
+/// Whether a row has the source that a repair would start from now. An unknown source is no new chance, and within one
+/// incident none is.
 pub(super) fn is_current(inputs: Inputs<'_>, row: &Attempt, seen: &ServiceObservation) -> bool {
     let in_this_incident = inputs.history.incident.as_ref().is_some_and(|incident| {
-        // What lies ahead is of before a clock was set back, and so of before the incident.
+        // A time in the future is from before the clock was set back, and so from before the incident.
         row.last_at >= incident.opened_at && row.last_at <= inputs.now
     });
     is_of(inputs, row, seen)
@@ -43,15 +43,15 @@ fn is_of(inputs: Inputs<'_>, row: &Attempt, seen: &ServiceObservation) -> bool {
     row.service == seen.name && row.generation == inputs.history.generation
 }
 
-/// The longest wait before another start is given its chance.
+/// The longest wait before another source gets its chance.
 const LONGEST: TimeDelta = TimeDelta::days(1);
 
-/// Before when the chance of another start may not be taken, if that lies ahead.
+/// The earliest time at which another source may get its chance, if that is in the future.
 ///
-/// The first one after a budget was spent in vain is free. From then on, and from the first one on after a rollback, which
-/// has cost its users something, each waits twice as long as the one before, beginning with the longest backoff, for as
-/// long as the service was not well in between. Of rebuilds that only the source asks for, three in a row are free, and
-/// each further one waits for the longest backoff alone: it may be a person's next commit.
+/// The first one after a budget was spent without success is free. From then on, and from the first one on after a rollback,
+/// which has cost its users something, each waits twice as long as the one before, beginning with the longest backoff, while
+/// the service was not healthy in between. Of rebuilds that only the source requires, three in a row are free, and each
+/// further one waits for the longest backoff alone: it may be a person's next commit.
 pub(super) fn not_before(
     inputs: Inputs<'_>,
     rows: &[Attempt],
@@ -61,7 +61,7 @@ pub(super) fn not_before(
     let earlier = || rows.iter().filter(|row| is_of(inputs, row, seen) && !is_current(inputs, row, seen));
     let of_drift = || earlier().filter(|row| (row.layer, row.reason) == (drift.layer, drift.reason));
     let in_vain = of_drift().filter(|row| !row.healed).count();
-    // Where the source is to be enforced, a context that changes by itself is built well each time, and each time in vain.
+    // If the source is enforced, a context that changes by itself builds successfully each time, and each time without effect.
     let rebuilt = if drift.reason == DriftReason::SourceChanged { of_drift().count() } else { 0 };
     // One start may have been given up at several drifts: it was one chance all the same.
     let given_up = earlier().filter(|row| row.gave_up.is_some()).map(|row| &row.source_digest);
@@ -74,7 +74,7 @@ pub(super) fn not_before(
     };
     let backoff = inputs.desired.object.spec.reconcile.backoff.max.delta();
     let wait = (backoff * (1 << doubled)).min(LONGEST.max(backoff));
-    // A clock that was set back makes repairs lie ahead: how long ago they were nobody knows.
+    // If the clock was set back, repairs lie in the future: their age is unknown.
     let last = earlier().map(|row| row.last_at).filter(|last| *last <= inputs.now).max()?;
     Some(last + wait).filter(|at| *at > inputs.now)
 }

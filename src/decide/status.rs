@@ -1,4 +1,4 @@
-//! What was observed and decided, in the shape that is reported.
+//! Observation and decision in the shape that is reported.
 
 use std::collections::BTreeMap;
 
@@ -10,26 +10,26 @@ use crate::api::{
     ServiceStatus, StandingReason, Suspension, Time, Transition, UnknownReason, without_query_values,
 };
 
-/// Whether a service's condition `Reconciled` says that all of it that can be seen was verified.
+/// Whether a service's condition `Reconciled` states that everything visible of it was verified.
 #[must_use]
 pub fn is_verified(reconciled: &Condition) -> bool {
     reconciled.status == ConditionStatus::True || reconciled.reason.is(StandingReason::NotAllSeen)
 }
 
-/// Everything that a status is made of.
+/// All inputs of a status.
 #[derive(Debug, Clone, Copy)]
 pub struct StatusInputs<'a> {
-    /// What is declared.
+    /// The declaration.
     pub desired: &'a Desired,
     /// The spec's generation.
     pub generation: i64,
-    /// What was seen.
+    /// The observation.
     pub observed: &'a ProjectObservation,
-    /// What was decided.
+    /// The decision.
     pub decision: &'a Decision,
-    /// The suspension by a person that holds.
+    /// The person's suspension that holds.
     pub suspended: Option<&'a Suspension>,
-    /// The status before, for the times of transitions.
+    /// The previous status, for the times of transitions.
     pub previous: Option<&'a ObjectStatus>,
     /// The services that are verified as they are.
     pub verified: &'a [String],
@@ -38,9 +38,9 @@ pub struct StatusInputs<'a> {
     pub transitions: &'a BTreeMap<(String, usize), (Transition, Option<Transition>)>,
     /// The incident that is open, or the last one.
     pub incident: Option<&'a str>,
-    /// Whether undrift is at work on the object, or only looks.
+    /// Whether undrift is working on the object, or only observes.
     pub reconciling: bool,
-    /// When it is.
+    /// The current time.
     pub now: Time,
 }
 
@@ -132,7 +132,7 @@ fn stalled(inputs: StatusInputs<'_>, maker: &ConditionBuilder<'_>) -> Condition 
     }
 }
 
-/// The name of what is not known where that is one thing for all services.
+/// The name of the unknown fact if it is one for all services.
 fn common_reason(decision: &Decision) -> UnknownReason {
     let mut reasons =
         decision.services.iter().flat_map(|d| d.unknown.iter().chain(&d.unverifiable)).map(|u| u.reason);
@@ -140,7 +140,7 @@ fn common_reason(decision: &Decision) -> UnknownReason {
     if reasons.all(|reason| reason == first) { first } else { UnknownReason::NotKnown }
 }
 
-/// What is waited for, in words, where nothing else is to be done.
+/// What undrift waits for, in words, if nothing else is to be done.
 fn waits(decision: &Decision) -> String {
     if !matches!(decision.next, Next::Wait(_)) {
         return String::new();
@@ -155,7 +155,7 @@ fn waits(decision: &Decision) -> String {
 /// The message of an object that is as declared.
 pub const AS_DECLARED: &str = "every layer is as declared";
 
-/// A person who has edited a manifest must not take an earlier spec's status for the new one's.
+/// A person who edited a manifest must not mistake an earlier spec's status for the new one's.
 #[must_use]
 pub fn with_superseded_by(message: String, desired: &Desired) -> String {
     match &desired.superseded_by {
@@ -322,7 +322,7 @@ fn modules(spec: &ServiceSpec, seen: &ServiceObservation) -> Vec<ModuleStatus> {
     rows.collect()
 }
 
-/// In every container; missing from one is missing.
+/// In every container: missing from one means missing.
 fn in_containers(seen: &ServiceObservation, index: usize) -> ModulePresence {
     let Fact::Known(containers) = &seen.containers else { return ModulePresence::Unknown };
     if containers.is_empty() && seen.replicas == 0 {
@@ -398,7 +398,7 @@ fn route(
     }
 }
 
-/// Of several replicas' answers the first that is not as declared, or else the first.
+/// Of several replicas' answers the first that is not as declared, otherwise the first.
 fn telling<'a>(spec: &RouteSpec, seen: &'a RouteObservation) -> Option<&'a RouteAnswer> {
     let wrong = |answer: &&RouteAnswer| {
         let status = answer.plain.known().and_then(Answer::status);
@@ -407,7 +407,7 @@ fn telling<'a>(spec: &RouteSpec, seen: &'a RouteObservation) -> Option<&'a Route
     seen.answers.iter().find(wrong).or_else(|| seen.answers.first())
 }
 
-/// The count of the drifts that are there now, the largest; where there is none, of the repairs that led here.
+/// The count of the present drifts, the largest; if there are none, of the repairs that led here.
 fn current_attempts(inputs: StatusInputs<'_>) -> u32 {
     let rows = &inputs.decision.attempts;
     let now = rows.iter().filter(|row| {

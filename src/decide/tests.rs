@@ -1,4 +1,4 @@
-//! What is decided, case by case.
+//! Decisions, case by case.
 
 mod arbitrary;
 mod attachments;
@@ -29,7 +29,7 @@ fn decided(observed: &ProjectObservation) -> Decision {
     with_history(&desired(), observed, &history())
 }
 
-/// Nothing was done before; `dashboard` is verified as it is.
+/// No earlier steps; `dashboard` is verified as it is.
 fn history() -> History {
     let verified = [("dashboard".to_owned(), identities(&healthy().services[1]))].into();
     History { generation: 1, watching_since: Some(at(0)), verified, ..History::default() }
@@ -101,7 +101,7 @@ fn a_single_page_app_verifies_nothing() {
     assert_eq!(drift(&decision), Some((Layer::Route, DriftReason::Indistinguishable)));
 }
 
-/// An upgrade of undrift repairs nothing.
+/// An upgrade of undrift needs no repair.
 #[test]
 fn a_digest_that_another_version_made_is_no_changed_source() {
     let mut seen = healthy();
@@ -190,7 +190,7 @@ fn suspended_or_observing_takes_no_step() {
     }
 }
 
-/// Takes one step as the reconciler does, and looks at the same host again: nothing has changed.
+/// Takes one step as the reconciler does, and observes the same host again: nothing has changed.
 fn take_in_vain(
     desired: &Desired,
     seen: &ProjectObservation,
@@ -337,7 +337,7 @@ fn a_step_that_a_clock_has_put_far_ahead_is_not_waited_for_until_then() {
     }
 }
 
-/// One that starts refuses connections at first, and is no other drift for that.
+/// A container that is starting refuses connections at first, which is no other drift.
 #[test]
 fn a_restart_is_not_repeated_because_the_server_took_its_time_to_answer() {
     let mut absent = healthy();
@@ -358,7 +358,7 @@ fn a_restart_is_not_repeated_because_the_server_took_its_time_to_answer() {
     assert_eq!(steps, [Step::Build { no_cache: true }, Step::Up { force_recreate: false }]);
 }
 
-/// A row of a repair that began at `last_at` and was in hope or in vain.
+/// A row of a repair that began at `last_at` and is pending or failed.
 fn row(pending: Option<Step>, last_at: Time) -> Attempt {
     Attempt {
         object: "backoffice".into(),

@@ -1,17 +1,17 @@
-//! What a whole trail cannot hold, by undrift's own rules: a record that was written, and should never have come to be.
+//! undrift's own rules for an intact trail: they find a record that was written, and should never have been.
 //!
-//! A chain of hashes shows that nobody altered the records. It does not show that undrift did right. These rules hold for every
-//! record that an undrift writes, whatever the manifest says:
+//! A chain of hashes shows that nobody altered the records. It does not show that undrift acted correctly. These rules hold for
+//! every record that an undrift writes, whatever the manifest is:
 //!
 //! | rule | a record breaks it that |
 //! | --- | --- |
 //! | an intent has one outcome | ends a step that was not intended, or was ended before |
 //! | one step at a time | intends a step of an object while another one is open |
 //! | a suspension holds | intends a step more than two seconds after the object was suspended |
-//! | a step has its incident | intends a step outside an incident, or in one that is over |
+//! | a step has its incident | intends a step outside an incident, or in a closed one |
 //! | reconciled is verified | ends an incident as reconciled, while a service that drifted in it was not verified since |
 //!
-//! What cannot be understood is a breach, too: see [`EventError`].
+//! A record that cannot be parsed is a breach, too: see [`EventError`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,8 +19,8 @@ use chrono::TimeDelta;
 
 use crate::api::{AuditKind, AuditRecord, Event, EventError, RecordedEvent, Time};
 
-/// How long a step that was decided on may still begin after a person's word: both are written at the same moment, and neither
-/// waits for the other.
+/// How long after a person's instruction a step that was already decided may still begin: both are written at the same moment,
+/// and neither waits for the other.
 const NOTICE: TimeDelta = TimeDelta::seconds(2);
 
 /// A record that breaks a rule.
@@ -28,11 +28,11 @@ const NOTICE: TimeDelta = TimeDelta::seconds(2);
 pub struct Breach {
     /// The record's number.
     pub seq: u64,
-    /// Which rule, in words.
+    /// The broken rule, in words.
     pub problem: String,
 }
 
-/// The records of a whole trail, the oldest first, that break a rule.
+/// The records of an intact trail, oldest first, that break a rule.
 pub fn breaches<'r>(records: impl IntoIterator<Item = &'r AuditRecord>) -> Vec<Breach> {
     let mut objects: BTreeMap<&str, ObjectTrail<'r>> = BTreeMap::new();
     let mut found = Vec::new();
@@ -48,20 +48,20 @@ pub fn breaches<'r>(records: impl IntoIterator<Item = &'r AuditRecord>) -> Vec<B
     found
 }
 
-/// What the records of one object have come to.
+/// The state of one object after its records so far.
 #[derive(Debug, Default)]
 struct ObjectTrail<'r> {
     suspended_at: Option<Time>,
     /// The intents without an outcome.
     open_steps: BTreeSet<u64>,
-    /// The incident that is open.
+    /// The open incident.
     incident: Option<&'r str>,
     /// Its services that drifted and were not verified since.
     unverified: BTreeSet<String>,
 }
 
 impl<'r> ObjectTrail<'r> {
-    /// Takes the next record; which rule it breaks, if it does.
+    /// Takes the next record; returns the rule that it breaks, if any.
     fn take(&mut self, recorded: RecordedEvent, incident: Option<&'r str>) -> Option<String> {
         let RecordedEvent { seq, time, event, .. } = recorded;
         match event {
@@ -127,10 +127,10 @@ impl<'r> ObjectTrail<'r> {
 
     fn take_word(&mut self, what: AuditKind, time: Time) {
         match what {
-            // Suspended anew, it has been since the first time.
+            // If it is suspended again, it has been since the first time.
             AuditKind::Suspended => drop(self.suspended_at.get_or_insert(time)),
             AuditKind::Resumed => self.suspended_at = None,
-            // A service may not be declared any more.
+            // A service may no longer be declared.
             AuditKind::ManifestChanged => self.unverified.clear(),
             _ => {}
         }
@@ -218,7 +218,7 @@ mod tests {
             json!({ "services": ["api"], "intent": 13 }),
         );
         assert_eq!(killed.problems(), []);
-        // A step may be open at the end: it is under way.
+        // A step may be open at the end: it is running.
         assert_eq!(killed.intent(Some("02")).problems(), []);
     }
 

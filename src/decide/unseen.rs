@@ -1,4 +1,4 @@
-//! The status of an object of which nothing could be seen: what is declared, and nothing that was seen earlier.
+//! The status of an object that could not be observed: its declaration, and nothing from earlier observations.
 
 use super::status::ConditionBuilder;
 use crate::api::{
@@ -6,11 +6,12 @@ use crate::api::{
     RouteAuthStatus, RouteSpec, RouteStatus, ServiceSpec, ServiceStatus, Time, without_query_values,
 };
 
-/// The status of an object of which nothing is known: no engine, Compose files that Compose refuses, nobody who looks.
+/// The status of an object of which nothing is known: no engine, Compose files that Compose rejects, or no undrift that
+/// observes it.
 ///
-/// It claims no drift, and passes off no earlier look as this one: there is a row for each service that is declared, in
-/// which every condition and every module is unknown and no container, image or answer is named. What was done stays:
-/// the incident, its attempts and its transitions.
+/// It claims no drift, and presents no earlier observation as this one. Each declared service has a row in which every
+/// condition and every module is unknown and no container, image or answer is named. The history stays: the incident, its
+/// attempts and its transitions.
 #[must_use]
 pub fn failed_status(
     services: &[ServiceSpec],
@@ -73,7 +74,7 @@ fn unseen(
 }
 
 /// Whether the spec declares something for the layer. Of a service without modules only Compose knows whether it has an
-/// artifact: then it has one where it had one when it was seen.
+/// artifact: then it has one if it had one when last observed.
 fn is_declared(layer: Layer, spec: &ServiceSpec, before: Option<&ServiceStatus>) -> bool {
     match layer {
         Layer::Source => spec.modules.iter().any(|module| module.source.is_some()),
@@ -180,7 +181,7 @@ mod tests {
         let auth = route.auth.as_ref().unwrap();
         assert_eq!((route.observed, route.control, &route.url), (None, None, &None));
         assert_eq!((auth.observed, auth.control), (None, None));
-        // What was done, was done.
+        // The history stays.
         let was = &before.services[0].routes[0];
         assert!(was.transition.is_some() && was.transition == route.transition);
         assert_eq!(was.auth.as_ref().unwrap().transition, auth.transition);

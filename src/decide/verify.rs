@@ -1,15 +1,15 @@
-//! What one look adds to the verification of a service.
+//! What one observation adds to the verification of a service.
 
 use super::Diagnosis;
 use crate::api::{
     ContainerStatus, ProjectObservation, ServiceObservation, ServiceStatus, Time, UnknownReason,
 };
 
-/// As many looks, spread over the stability window, are the least that verify anything: the first, one in
-/// between, and the last.
+/// The minimum number of observations, spread over the stability window, that verify anything: the first, one in between,
+/// and the last.
 pub const LEAST_LOOKS: usize = 3;
 
-/// What a container is, so that a replaced or restarted one is another.
+/// The identity of a container, so that a replaced or restarted one differs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Identity {
     /// The container.
@@ -22,7 +22,7 @@ pub struct Identity {
     pub restart_count: i64,
 }
 
-/// What a service consists of; empty where its containers are not known.
+/// The containers of a service; empty if they are not known.
 #[must_use]
 pub fn identities(seen: &ServiceObservation) -> Vec<Identity> {
     let containers = seen.containers.known().into_iter().flatten();
@@ -49,7 +49,7 @@ impl From<&ContainerStatus> for Identity {
     }
 }
 
-/// What one look adds to a series.
+/// What one observation adds to a series.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Weight {
     /// As declared, by the same containers.
@@ -60,7 +60,7 @@ pub enum Weight {
     Contradicts(String),
 }
 
-/// What a look adds to a series that began with these containers.
+/// What an observation adds to a series that began with these containers.
 #[must_use]
 pub fn weigh(service: &str, first: &[Identity], seen: &ProjectObservation, verdicts: &[Diagnosis]) -> Weight {
     let Some(diagnosis) = verdicts.iter().find(|d| d.service == service) else {
@@ -82,14 +82,14 @@ pub fn weigh(service: &str, first: &[Identity], seen: &ProjectObservation, verdi
     }
 }
 
-/// What a service of a project consists of.
+/// The containers of a project's service.
 #[must_use]
 pub fn identities_of(service: &str, seen: &ProjectObservation) -> Vec<Identity> {
     seen.service(service).map(identities).unwrap_or_default()
 }
 
-/// Whether anything that a step could have changed is another than before: an image, a container or a start.
-/// A repair after which this is false repaired nothing, whatever the exit code was.
+/// Whether anything that a step could have changed differs from before: an image, a container or a start. A repair after
+/// which this is false repaired nothing, whatever the exit code was.
 #[must_use]
 pub fn unlike_before(before: &ServiceStatus, now: &ServiceObservation) -> bool {
     let mut then: Vec<Identity> = before.containers.iter().map(Identity::from).collect();

@@ -1,4 +1,4 @@
-//! Which accesses to files are under way, which of them hang, and which is not begun for that.
+//! Which accesses to files are in progress, which of them hang, and which are therefore not begun.
 
 use std::{
     io,
@@ -17,17 +17,17 @@ use super::{
     named::{Named, follow_links},
 };
 
-/// What files may cost.
+/// The limits for files.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// How long an access may take. It takes well under a millisecond; a disk that is to wake up, seconds.
+    /// How long an access may take. It takes well under a millisecond; a disk that must spin up, seconds.
     pub(super) time: Duration,
-    /// The same beside one that hangs on the same file system: it is probably the server that is gone.
+    /// The same beside one that hangs on the same file system: probably the server is gone.
     pub(super) time_beside: Duration,
-    /// How many accesses are under way at once on one file system, where that counts: from as many on in all.
+    /// How many accesses may be in progress at once on one file system, if that counts: from that many on in all.
     pub(super) on_a_mount: usize,
-    /// How many may hang in all. A thread that hangs costs some ten kilobytes; this many are far below what systemd and
-    /// the kernel leave a service.
+    /// How many may hang in all. A thread that hangs costs some ten kilobytes; this many are far below the limits of systemd
+    /// and the kernel for a service.
     pub(super) hanging: usize,
 }
 
@@ -49,15 +49,15 @@ pub(crate) enum Hangs {
     /// The whole file system does not.
     #[error("{} does not answer: the file system at {} hangs", path.display(), mount.display())]
     Mount {
-        /// What was asked for.
+        /// The requested path.
         path: PathBuf,
-        /// Where it is mounted.
+        /// Its mount point.
         mount: PathBuf,
     },
     /// See [`super::spent`].
     #[error("{} is not asked for: too many files hang already, and only a new start of undrift helps", .0.display())]
     Spent(PathBuf),
-    /// There is no thread for it, or it ended before its work.
+    /// There is no thread for it, or it ended before it was complete.
     #[error("the look at the files broke off")]
     BrokenOff,
 }
@@ -75,36 +75,36 @@ impl Hangs {
     }
 }
 
-/// Whether others may be at the same path meanwhile.
+/// Whether others may access the same path at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sharing {
-    /// One after the other: of a path that hangs only one will.
+    /// One after the other: if a path hangs, only one access does.
     Alone,
-    /// What takes long while all is well, and is done by few.
+    /// An access that takes long even normally, and that few make.
     Shared,
 }
 
-/// One access that is under way.
+/// One access in progress.
 #[derive(Debug)]
 pub(super) struct Access {
     path: PathBuf,
     began: Instant,
-    /// When it was last seen to get on, in milliseconds after it began.
+    /// When it last made progress, in milliseconds after it began.
     touched: AtomicU64,
     limit: Duration,
-    /// Where it is, as it was when that was first of interest.
+    /// Its mount, as of when it was first needed.
     mount: OnceLock<Option<Mount>>,
-    /// Where its links lead to, as far as they have been followed.
+    /// The target of its links, as far as they have been followed.
     target: Mutex<Option<PathBuf>>,
 }
 
 impl Access {
-    /// It gets on.
+    /// It makes progress.
     pub(super) fn touch(&self) {
         self.touched.store(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX), Relaxed);
     }
 
-    /// How long it may yet take; zero where it hangs.
+    /// How long it may still take; zero if it hangs.
     pub(super) fn left(&self) -> Duration {
         let idle = self.began.elapsed().saturating_sub(Duration::from_millis(self.touched.load(Relaxed)));
         self.limit.saturating_sub(idle)
@@ -118,7 +118,7 @@ impl Access {
         self.mount.get_or_init(|| mounts::of(&self.path)).as_ref()
     }
 
-    /// Notes where the links of the path lead to. It may hang there itself, and what was noted until then is the place.
+    /// Notes the target of the path's links. That may hang itself, and then the last noted target is the place.
     pub(super) fn note_target(&self) {
         follow_links(&self.path, |at| *self.target() = Some(at));
     }
@@ -127,15 +127,15 @@ impl Access {
         self.target.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Why whoever waits for it is told no more than this.
+    /// The error for a caller that has stopped waiting for it.
     pub(super) fn given_up(&self) -> Hangs {
-        // It is on what is mounted now; by the time it is asked for again that may be something else.
+        // It is on the present mount; at the next request that may be another one.
         let _ = self.mount();
         Hangs::Path(Named::new(&self.path, self.target().clone()))
     }
 }
 
-/// All accesses that are under way.
+/// All accesses in progress.
 #[derive(Debug)]
 pub(crate) struct Accesses {
     open: Mutex<Vec<Arc<Access>>>,
@@ -145,13 +145,13 @@ pub(crate) struct Accesses {
     spent: Notify,
 }
 
-/// What is to be done with an access that somebody wants to begin.
+/// How to proceed with a new access.
 enum Admission {
     /// It has this long.
     Begin(Duration),
-    /// Others must end first, for which this is to be waited.
+    /// Others must end first: wait this long for that.
     Wait(Duration),
-    /// All that are under way on this file system hang: it is to be tried whether it answers at all.
+    /// All accesses in progress on this file system hang: test whether it answers at all.
     Try(Mount),
     Refuse(Hangs),
 }
@@ -179,7 +179,7 @@ impl Accesses {
         self.spent.notify_one();
     }
 
-    /// Begins an access, once it may; `answers` says whether a file system does, by its mount point.
+    /// Begins an access, once it may; `answers` is whether a file system does, by its mount point.
     pub(super) fn begin(
         &'static self,
         path: &Path,
@@ -225,7 +225,7 @@ impl Accesses {
                 if sharing == Sharing::Alone {
                     return Admission::Wait(access.left());
                 }
-            // What hangs on a file system that is not there any more says nothing of what is at the path now.
+            // An access that hangs on an unmounted file system proves nothing about the present content of the path.
             } else if access.mount() == here.mount() {
                 return Admission::Refuse(access.given_up());
             }
@@ -233,7 +233,7 @@ impl Accesses {
         let hanging = open.iter().filter(|access| access.hangs()).count();
         if hanging >= self.limits.hanging {
             self.declare_spent();
-            // Where nothing hangs nothing more is lost: the state folder must take the end.
+            // If nothing hangs, no more threads are lost: the state folder must accept the last writes.
             let is_well = here.mount().is_some_and(|mount| {
                 !open.iter().any(|access| access.hangs() && access.mount() == Some(mount))
             });
@@ -247,11 +247,11 @@ impl Accesses {
         self.beside(open, path, here.mount())
     }
 
-    /// The turn of an access on this file system, beside those that are under way there.
+    /// The turn of an access on this file system, beside those in progress there.
     fn beside(&self, open: &[Arc<Access>], path: &Path, mount: Option<&Mount>) -> Admission {
         let Some(mount) = mount else { return Admission::Begin(self.limits.time) };
         let beside: Vec<_> = open.iter().filter(|access| access.mount() == Some(mount)).collect();
-        // By its mount point it is tried whether it answers: see `Admission::Try`.
+        // Its mount point is used to test whether it answers: see `Admission::Try`.
         if beside.len() < self.limits.on_a_mount || path == mount.point {
             let one_hangs = beside.iter().any(|access| access.hangs());
             return Admission::Begin(if one_hangs { self.limits.time_beside } else { self.limits.time });
@@ -261,7 +261,7 @@ impl Accesses {
     }
 }
 
-/// An access that has begun, and ends with this.
+/// An access in progress; dropping this ends it.
 pub(super) struct AccessGuard {
     accesses: &'static Accesses,
     pub(super) access: Arc<Access>,

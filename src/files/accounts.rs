@@ -2,7 +2,7 @@
 
 use std::fs;
 
-/// What the files hold.
+/// The content of the files.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Accounts {
     pub(super) passwd: String,
@@ -15,28 +15,28 @@ impl Accounts {
         Self { passwd: read("/etc/passwd"), group: read("/etc/group") }
     }
 
-    /// The user's name; `uid N` of one that the files do not have.
+    /// The user's name; `uid N` for one that is not in the files.
     pub(super) fn name(&self, uid: u32) -> String {
         let name = self.users().find_map(|(name, of, _)| (of == uid).then_some(name));
         name.map_or_else(|| format!("uid {uid}"), str::to_owned)
     }
 
-    /// The user's name, with the number where that has one.
+    /// The user's name, with the number if there is a name.
     pub(super) fn user(&self, uid: u32) -> String {
         let mut users = self.users();
         let name = users.find_map(|(name, of, _)| (of == uid).then_some(name));
         name.map_or_else(|| format!("the user {uid}"), |name| format!("{name} (user {uid})"))
     }
 
-    /// The same of a group.
+    /// The same for a group.
     pub(super) fn group(&self, gid: u32) -> String {
         let mut groups = self.groups();
         let name = groups.find_map(|(name, of, _)| (of == gid).then_some(name));
         name.map_or_else(|| format!("the group {gid}"), |name| format!("the group {name} ({gid})"))
     }
 
-    /// Whether a group is of these users alone: as their own, or as one that they are listed in. One that nobody is known to be in
-    /// is not, for a directory service may have others. `None` for a group that the files do not have.
+    /// Whether a group belongs to these users alone: as their own, or as one that lists them. A group without a known member does
+    /// not, because a directory service may have others. `None` for a group that is not in the files.
     pub(super) fn is_of_these_alone(&self, gid: u32, users: &[u32]) -> Option<bool> {
         let mut listed = self.groups().filter(|(_, of, _)| *of == gid).peekable();
         listed.peek()?;
@@ -57,7 +57,7 @@ impl Accounts {
         })
     }
 
-    /// `name:x:1000:one,other`: the name, its number and who is listed.
+    /// `name:x:1000:one,other`: the name, its number and its members.
     fn groups(&self) -> impl Iterator<Item = (&str, u32, &str)> {
         self.group.lines().filter_map(|line| {
             let mut fields = line.split(':');

@@ -1,13 +1,13 @@
-//! Access control lists (`acl(5)`): whom the owner of a folder or file has let write beside its group.
+//! Access control lists (`acl(5)`): further users and groups that may write to a folder or file.
 //!
-//! The mode shows such a list as the rights of the group, which are then the most that anybody listed may have. So it says
-//! neither who that is nor whether the group itself may write.
+//! The mode shows such a list as the rights of the group, which are then the maximum for every entry. So it shows neither
+//! who they are nor whether the group itself may write.
 
 use std::{io, path::Path};
 
 use rustix::{fs::lgetxattr, io::Errno};
 
-/// Under which the kernel keeps a list (`xattr(7)`).
+/// The attribute in which the kernel keeps a list (`xattr(7)`).
 const NAME: &str = "system.posix_acl_access";
 
 /// The format of its value: Linux's `posix_acl_xattr.h`. All numbers are little-endian.
@@ -22,7 +22,7 @@ const MASK: u16 = 0x10;
 /// More entries than a list has on any file system.
 const LARGEST: usize = 64 * 1024;
 
-/// Somebody who may write by a list.
+/// A user or group that may write by a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Writer {
     User(u32),
@@ -31,10 +31,10 @@ pub(super) enum Writer {
     OwnGroup,
 }
 
-/// Who may write besides the owner and the world; `None` without a list, for then the mode says it.
+/// The writers besides the owner and the world; `None` without a list, because then the mode has it.
 ///
 /// # Errors
-/// What the operating system says.
+/// The operating system's error.
 pub(super) fn writers(path: &Path) -> io::Result<Option<Vec<Writer>>> {
     let mut value = Vec::with_capacity(LARGEST);
     match lgetxattr(path, NAME, rustix::buffer::spare_capacity(&mut value)) {
@@ -50,7 +50,7 @@ fn read(value: &[u8]) -> Option<Vec<Writer>> {
         let number = |at: usize| u16::from_le_bytes([entry[at], entry[at + 1]]);
         (number(0), number(2), u32::from_le_bytes([entry[4], entry[5], entry[6], entry[7]]))
     });
-    // Without one there is nobody but the group.
+    // Without one there is only the group.
     let most = entries.clone().find_map(|(tag, may, _)| (tag == MASK).then_some(may)).unwrap_or(u16::MAX);
     let writers = entries.filter(|(_, may, _)| may & most & MAY_WRITE != 0);
     let writers = writers.filter_map(|(tag, _, id)| match tag {
@@ -62,7 +62,7 @@ fn read(value: &[u8]) -> Option<Vec<Writer>> {
     Some(writers.collect())
 }
 
-/// A list in the kernel's format: the rights of the folder's own group, then users and groups, then the most that they may have.
+/// A list in the kernel's format: the rights of the folder's own group, then users and groups, then the maximum.
 #[cfg(test)]
 pub(super) fn list(own_group: u16, listed: &[(Writer, u16)], mask: u16) -> Vec<u8> {
     let nobody = u32::MAX;
@@ -72,7 +72,7 @@ pub(super) fn list(own_group: u16, listed: &[(Writer, u16)], mask: u16) -> Vec<u
         Writer::Group(gid) => (GROUP, *may, *gid),
         Writer::OwnGroup => (OWN_GROUP, *may, nobody),
     });
-    // The kernel wants them in the order of their tags.
+    // The kernel requires them in the order of their tags.
     let mut entries: Vec<(u16, u16, u32)> = listed.collect();
     entries.extend([owner, (OWN_GROUP, own_group, nobody), (MASK, mask, nobody), (0x20, 0, nobody)]);
     entries.sort_unstable();

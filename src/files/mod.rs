@@ -1,26 +1,26 @@
-//! Files that somebody else names: a manifest, a Compose project, an option, a variable.
+//! Files at paths that somebody else chose: a manifest, a Compose project, an option, a variable.
 //!
-//! Such a path may lead to a named pipe that nobody writes to, to a device that never ends, or to a file system whose server
-//! is gone. A plain `open` waits there for ever, and a time limit around it gives the caller back, but not the thread. So
-//! all of them are reached through this room, and its functions are named as those of [`std::fs`] that they stand for:
+//! Such a path may lead to a named pipe without a writer, to a device that never ends, or to a file system whose server is
+//! gone. A plain `open` waits there for ever, and a time limit around it frees the caller, but not the thread. So all of
+//! them are accessed through this room, whose functions are named like those of [`std::fs`] that they replace:
 //!
-//! - Only regular files are opened, without waiting for anybody. Anything else is an error that says what is there.
-//! - What is read has a limit of size, and a file that has more by what the kernel says of it is not read at all.
-//! - Every access has a limit of time ([`Limits`]): after it the caller has an error, and the path is not asked again
-//!   before the kernel has come back. So a path costs one blocked thread, and a file system eight.
-//! - Where too many threads are blocked, [`spent`] says so: only a new process has new ones.
+//! - Only regular files are opened, without blocking. Anything else is an error that names its type.
+//! - Reads have a limit of size, and a file that is larger according to the kernel is not read at all.
+//! - Every access has a limit of time ([`Limits`]): after it the caller gets an error, and the path is not accessed again
+//!   before the kernel has returned. So a path costs one blocked thread, and a file system eight.
+//! - If too many threads are blocked, [`spent`] returns: only a new process has new ones.
 //!
-//! Whoever needs many accesses makes them within one [`look`] or [`looked`], which has one thread for all.
+//! A caller with many accesses makes them within one [`look`] or [`looked`], which has one thread for all.
 //!
-//! | file | says |
+//! | file | holds |
 //! | --- | --- |
-//! | `accesses` | which accesses are under way, and which is not begun |
+//! | `accesses` | which accesses are in progress, and which are not begun |
 //! | `workers` | the threads that make them |
 //! | `regular` | how a file is opened and read |
 //! | `named` | how a path is named in an error |
 //! | `mounts` | on which file system a path lies |
 //! | `trust` | who could change what lies at a path |
-//! | `acl` | whom its access control list lets write |
+//! | `acl` | who may write by its access control list |
 //! | `accounts` | which users are in which groups |
 
 mod accesses;
@@ -48,65 +48,64 @@ pub(crate) use regular::Odd;
 /// The accesses of this process.
 static ACCESSES: Accesses = Accesses::new(Limits::OF_A_PROCESS);
 
-/// The most that a text which a person or a program has written for Compose or the docker CLI has, in bytes. Real ones have
-/// some thousands.
+/// The maximum size of a text for Compose or the docker CLI, written by a person or a program, in bytes. Real ones have some
+/// thousands.
 pub(crate) const LARGEST_TEXT: u64 = 16 * 1024 * 1024;
 
-/// The name of a user of this host; `uid N` of one that its files do not have.
+/// The name of a user of this host; `uid N` for one that its files do not have.
 pub(crate) fn user_name(uid: u32) -> String {
     accounts::Accounts::of_this_host().name(uid)
 }
 
-/// Runs work that makes accesses, on a thread of its own. It is over where one of them takes longer than its limit;
-/// together they may take as long as they want.
+/// Runs work that makes accesses, on a thread of its own. It fails if one of them takes longer than its limit; together they
+/// may take any time.
 ///
 /// # Errors
-/// [`Hangs`]: what was waited for in vain.
+/// [`Hangs`]: the access that timed out.
 pub(crate) fn look<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Hangs> {
     workers::run(&ACCESSES, work)
 }
 
-/// The same for many files that are each of interest alone. It is begun anew where it hangs: what it hung at is then refused
-/// at once, as an error of that path only.
+/// The same for many files that each matter alone. It restarts if it hangs: the path that hung is then refused at once, as
+/// an error of that path only.
 ///
 /// # Errors
-/// [`Hangs`]: at more paths than are worth it.
+/// [`Hangs`]: too many paths hang.
 pub(crate) fn look_past<T: Send + 'static>(
     work: impl FnOnce() -> T + Clone + Send + 'static,
 ) -> Result<T, Hangs> {
     workers::run_past(&ACCESSES, work)
 }
 
-/// The same as [`look`] for who may not block.
+/// The same as [`look`] for callers that may not block.
 ///
 /// # Errors
-/// [`Hangs`]: what was waited for in vain.
+/// [`Hangs`]: the access that timed out.
 pub(crate) async fn looked<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Hangs> {
     workers::run_beside(&ACCESSES, work).await
 }
 
-/// Returns once so many accesses hang that no more are begun; nothing but a new process helps then. It is told to one who
-/// waits.
+/// Returns once so many accesses hang that no more are begun; then only a new process helps. For one waiter.
 pub(crate) async fn spent() {
     ACCESSES.spent().await;
 }
 
-/// The same as [`look_past`] for who may not block.
+/// The same as [`look_past`] for callers that may not block.
 ///
 /// # Errors
-/// [`Hangs`]: at more paths than are worth it.
+/// [`Hangs`]: too many paths hang.
 pub(crate) async fn looked_past<T: Send + 'static>(
     work: impl FnOnce() -> T + Clone + Send + 'static,
 ) -> Result<T, Hangs> {
     workers::run_past_beside(&ACCESSES, work).await
 }
 
-/// The files that hang right now, in the order in which they were asked for.
+/// The files that hang right now, in the order in which they were requested.
 pub(crate) fn hanging() -> Vec<PathBuf> {
     ACCESSES.hanging()
 }
 
-/// Has [`spent`] return: threads are lost at files in a way that only its caller can count.
+/// Makes [`spent`] return: threads are lost at files in a way that only its caller can count.
 pub(crate) fn declare_spent() {
     ACCESSES.declare_spent();
 }
@@ -114,7 +113,7 @@ pub(crate) fn declare_spent() {
 /// Whether a path leads to a regular file, or to nothing.
 ///
 /// # Errors
-/// Where something else is there, or it cannot be seen.
+/// If something else is there, or it cannot be inspected.
 pub(crate) fn is_file_or_absent(path: &Path) -> io::Result<()> {
     match metadata(path) {
         Ok(found) => regular::refuse_odd(path, &found),
@@ -126,7 +125,7 @@ pub(crate) fn is_file_or_absent(path: &Path) -> io::Result<()> {
 /// Whether a path leads to a folder, or to nothing. `/dev/null` counts as nothing.
 ///
 /// # Errors
-/// Where something else is there, or it cannot be seen.
+/// If something else is there, or it cannot be inspected.
 pub(crate) fn is_folder_or_absent(path: &Path) -> io::Result<()> {
     match metadata(path) {
         Ok(found) => regular::refuse_no_folder(path, &found),
@@ -140,7 +139,7 @@ pub(crate) fn is_folder_or_absent(path: &Path) -> io::Result<()> {
 /// Whether a path leads to a regular file that has at most `most` bytes. It is not opened.
 ///
 /// # Errors
-/// Why it would not be read: [`Odd`], [`Hangs`], or that it cannot be seen.
+/// Why it would not be read: [`Odd`], [`Hangs`], or that it cannot be inspected.
 pub(crate) fn is_readable(path: &Path, most: u64) -> io::Result<()> {
     access(path, move |path, _| {
         let found = fs::metadata(path)?;
@@ -149,7 +148,7 @@ pub(crate) fn is_readable(path: &Path, most: u64) -> io::Result<()> {
     })
 }
 
-/// Whether what was found at a path is a regular file, for who looks without a limit of time.
+/// Whether the file at a path is regular, for callers without a limit of time.
 ///
 /// # Errors
 /// [`Odd::NotRegular`].
@@ -160,15 +159,15 @@ pub(crate) fn refuse_irregular(path: &Path, found: &Metadata) -> io::Result<()> 
 /// Opens a regular file to read it.
 ///
 /// # Errors
-/// Where it cannot be opened, is [not regular](Odd::NotRegular), or [`Hangs`].
+/// If it cannot be opened, is [not regular](Odd::NotRegular), or [`Hangs`].
 pub(crate) fn open(path: &Path) -> io::Result<File> {
     access(path, |path, _| regular::open(path))
 }
 
-/// All bytes of a regular file, of which it has at most `most`.
+/// All bytes of a regular file, at most `most`.
 ///
 /// # Errors
-/// As [`open`]; [`Odd::TooLarge`] where it has more, of the kind [`io::ErrorKind::FileTooLarge`].
+/// As [`open`]; [`Odd::TooLarge`] if it has more, of the kind [`io::ErrorKind::FileTooLarge`].
 pub(crate) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     access(path, move |path, _| regular::read(path, most))
 }
@@ -176,13 +175,13 @@ pub(crate) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 /// The text of a regular file.
 ///
 /// # Errors
-/// As [`read`]; [`io::ErrorKind::InvalidData`] where it is not UTF-8.
+/// As [`read`]; [`io::ErrorKind::InvalidData`] if it is not UTF-8.
 pub(crate) fn read_to_string(path: &Path, most: u64) -> io::Result<String> {
     String::from_utf8(read(path, most)?)
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
 }
 
-/// Reads a regular file of any size, piece by piece, each within the limit. To be called within a [`look`].
+/// Reads a regular file of any size, piece by piece, each within the limit. Call it within a [`look`].
 ///
 /// # Errors
 /// As [`open`].
@@ -195,7 +194,7 @@ pub(crate) fn read_in_pieces(path: &Path, mut take: impl FnMut(&[u8])) -> io::Re
     })
 }
 
-/// Whether another program that opens the same path would wait there as well, or read without end or gigabytes.
+/// Whether another program that opens the same path would block there as well, or read without end or gigabytes.
 pub(crate) fn is_trap(error: &io::Error) -> bool {
     Hangs::is_why(error) || Odd::is_trap(error)
 }
@@ -204,13 +203,13 @@ pub(crate) fn is_trap(error: &io::Error) -> bool {
 #[derive(Debug)]
 pub(crate) struct Listed {
     pub(crate) name: OsString,
-    /// Of itself: a link is not followed.
+    /// Its own: a link is not followed.
     pub(crate) meta: Metadata,
-    /// Where a link leads to, as it is written.
+    /// The target of a link, as written.
     pub(crate) target: Option<PathBuf>,
 }
 
-/// Every entry of a folder, each within the limit. To be called within a [`look`].
+/// Every entry of a folder, each within the limit. Call it within a [`look`].
 ///
 /// # Errors
 /// With the path that could not be read.
@@ -237,7 +236,7 @@ fn list_with(folder: &Path, touch: impl Fn()) -> Result<Vec<Listed>, (PathBuf, i
     Ok(listed)
 }
 
-/// The names in a folder, as many as are asked for.
+/// The names in a folder, up to the requested number.
 ///
 /// # Errors
 /// As [`fs::read_dir`], or [`Hangs`].
@@ -253,7 +252,7 @@ pub(crate) fn names_in(folder: &Path, most: usize) -> io::Result<Vec<OsString>> 
     })
 }
 
-/// What a path leads to.
+/// The metadata of a path's target.
 ///
 /// # Errors
 /// As [`fs::metadata`], or [`Hangs`].
@@ -261,7 +260,7 @@ pub(crate) fn metadata(path: &Path) -> io::Result<Metadata> {
     access(path, |path, _| fs::metadata(path))
 }
 
-/// What a path is, a link itself.
+/// The metadata of a path; of a link itself.
 ///
 /// # Errors
 /// As [`fs::symlink_metadata`], or [`Hangs`].
@@ -269,7 +268,7 @@ pub(crate) fn symlink_metadata(path: &Path) -> io::Result<Metadata> {
     access(path, |path, _| fs::symlink_metadata(path))
 }
 
-/// Where a link leads to, as it is written.
+/// The target of a link, as written.
 ///
 /// # Errors
 /// As [`fs::read_link`], or [`Hangs`].
@@ -285,7 +284,7 @@ pub(crate) fn canonicalize(path: &Path) -> io::Result<PathBuf> {
     access(path, |path, _| fs::canonicalize(path))
 }
 
-/// Whether something is there. What does not answer is not known to be there.
+/// Whether something is there. A path that does not answer counts as missing.
 pub(crate) fn exists(path: &Path) -> bool {
     metadata(path).is_ok()
 }
@@ -311,7 +310,7 @@ pub(crate) fn within_limit<T: Send + 'static>(
     access(path, |path, _| work(path))
 }
 
-/// One access: here where this is a thread for that already, else on one of its own.
+/// One access: on this thread if it is a worker already, otherwise on one of its own.
 fn access<T: Send + 'static>(
     path: &Path,
     work: impl FnOnce(&Path, &accesses::Access) -> io::Result<T> + Send + 'static,

@@ -1,4 +1,4 @@
-//! On which file system a path lies, by the kernel's own table and without a look at the path: that one may hang.
+//! The file system of a path, from the kernel's own table and without accessing the path: that may hang.
 
 use std::{
     cell::OnceCell,
@@ -11,21 +11,21 @@ const MOUNTS: &str = "/proc/self/mountinfo";
 /// One mount.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mount {
-    /// The kernel's number of it, and of the device: what is mounted anew at the same place has others.
+    /// The kernel's number of it, and of the device: a new mount at the same place has others.
     numbers: (u64, String),
     pub(crate) point: PathBuf,
     /// The kernel's name of the file system's type: `ext4`, `fuse.sshfs`.
     pub(crate) kind: String,
-    /// Of an overlay: the folder that takes what is written, as the mounter saw it.
+    /// For an overlay: the folder that receives writes, as seen when it was mounted.
     pub(crate) upper: Option<PathBuf>,
 }
 
-/// All mounts, as far as the kernel tells.
+/// All mounts, as reported by the kernel.
 pub(crate) fn all() -> Vec<Mount> {
     std::fs::read_to_string(MOUNTS).map(|text| read(&text)).unwrap_or_default()
 }
 
-/// The mount that a path lies on as it is written: links in it are not followed.
+/// The mount of a path as written: links in it are not followed.
 pub(super) fn of(path: &Path) -> Option<Mount> {
     find(&all(), &without_dots(&std::path::absolute(path).ok()?)).cloned()
 }
@@ -42,7 +42,7 @@ fn without_dots(path: &Path) -> PathBuf {
     at
 }
 
-/// A path whose mount is looked up once, and only where it is asked for.
+/// A path whose mount is looked up once, and only when needed.
 pub(super) struct LazyMount<'a> {
     path: &'a Path,
     mount: OnceCell<Option<Mount>>,

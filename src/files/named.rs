@@ -1,5 +1,5 @@
-//! How a path is named in an error: with where its symbolic links lead to, for what hangs, or is no regular file, is mostly at
-//! their end.
+//! How an error names a path: with the target of its symbolic links, because a file that hangs, or is not regular, is mostly
+//! at their end.
 
 use std::{
     collections::VecDeque,
@@ -8,10 +8,10 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-/// How many links one path may lead through: the kernel's own limit (`path_resolution(7)`).
+/// How many links one path may have: the kernel's own limit (`path_resolution(7)`).
 const MOST_LINKS: usize = 40;
 
-/// A path, and where its links lead to.
+/// A path, and the target of its links.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Named {
     path: PathBuf,
@@ -19,7 +19,7 @@ pub(crate) struct Named {
 }
 
 impl Named {
-    /// With the target that is known; `None` where no link is on the way.
+    /// With the known target; `None` if the path has no link.
     pub(super) fn new(path: &Path, target: Option<PathBuf>) -> Self {
         Self { path: path.to_owned(), target }
     }
@@ -49,8 +49,8 @@ impl fmt::Display for Named {
     }
 }
 
-/// Follows the links of a path as the kernel does, and reports after each where the path leads to. So what was reported last
-/// stands where the next step hangs. It ends silently at what is not there, or may not be looked at.
+/// Follows the links of a path as the kernel does, and reports the target after each. So the last reported one is where the
+/// next step hangs. It ends silently at a path that is missing, or may not be read.
 pub(super) fn follow_links(path: &Path, mut report: impl FnMut(PathBuf)) {
     let Ok(path) = std::path::absolute(path) else { return };
     let mut rest = components(&path);
@@ -72,7 +72,7 @@ pub(super) fn follow_links(path: &Path, mut report: impl FnMut(PathBuf)) {
                 }
                 report(rest.iter().fold(at.clone(), |path, next| path.join(next)));
             }
-            // `EINVAL` is how the kernel says that it is no link.
+            // The kernel returns `EINVAL` if it is no link.
             Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => at = whole,
             _ => return,
         }

@@ -1,4 +1,4 @@
-//! How a file is opened and read that somebody else names.
+//! Opens and reads files at paths that somebody else chose.
 
 use std::{
     fs::{File, FileType, Metadata},
@@ -11,44 +11,44 @@ use rustix::fs::{Mode, OFlags, makedev};
 
 use super::named::Named;
 
-/// What a file is opened with: neither a pipe nor a device is waited for, and no terminal becomes undrift's own.
+/// The flags for opening a file: it does not block on a pipe or a device, and no terminal becomes undrift's own.
 const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC).union(OFlags::NOCTTY);
 
-/// How much is read at once of a file of any size.
+/// How much to read at once of a file of any size.
 const PIECE: usize = 256 * 1024;
 
 const FOLDER: &str = "a folder";
 
-/// Why a file is not read: what it is.
+/// Why a file is not read: its type or size.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Odd {
-    /// No regular file.
+    /// Not a regular file.
     #[error("{file} is {what} and not a regular file")]
     NotRegular {
         /// The file.
         file: Named,
-        /// What it is, in words.
+        /// Its type, in words.
         what: &'static str,
     },
-    /// No folder.
+    /// Not a folder.
     #[error("{file} is {what} and not a folder")]
     NoFolder {
-        /// What is in its place.
+        /// The path.
         file: Named,
-        /// What it is, in words.
+        /// Its type, in words.
         what: &'static str,
     },
-    /// It is larger than anything that is read.
+    /// It is larger than the limit.
     #[error("{file} has {}, and {} at most are read", size.map_or_else(|| "more".to_owned(), in_units), in_units(*most))]
     TooLarge {
         /// The file.
         file: Named,
-        /// Its size in bytes; `None` where only reading it shows that, as of a file in `/proc`.
+        /// Its size in bytes; `None` if only reading it shows that, as for a file in `/proc`.
         size: Option<u64>,
         /// The limit in bytes.
         most: u64,
     },
-    /// It is regular by its type, and whoever reads it waits for others all the same, such as `/proc/kmsg`.
+    /// It is regular by its type, but reading it blocks, such as `/proc/kmsg`.
     #[error("{file} has nothing to read yet, and whoever reads it waits")]
     Blocks {
         /// The file.
@@ -62,7 +62,7 @@ impl Odd {
         matches!(Self::of(error), Some(Self::NotRegular { .. }))
     }
 
-    /// Whether whoever opens it as a file waits there, or reads without end or gigabytes. Of a folder that is not so.
+    /// Whether opening it as a file blocks, or reading it is endless or takes gigabytes. A folder does neither.
     pub(super) fn is_trap(error: &io::Error) -> bool {
         match Self::of(error) {
             Some(Self::NotRegular { what, .. }) => *what != FOLDER,
@@ -89,10 +89,10 @@ impl From<Odd> for io::Error {
 }
 
 pub(super) fn open(path: &Path) -> io::Result<File> {
-    // A device may do something when it is opened: it is asked before, and what was opened once more.
+    // A device may have side effects when it is opened: it is checked before, and again after opening.
     refuse_odd(path, &path.metadata()?)?;
     let file = match rustix::fs::open(path, FLAGS, Mode::empty()) {
-        // Another program has a lease on it (fcntl(2), F_SETLEASE), which the kernel takes away within 45 s.
+        // Another program has a lease on it (fcntl(2), F_SETLEASE), which the kernel revokes within 45 s.
         Err(rustix::io::Errno::WOULDBLOCK) => {
             rustix::fs::open(path, FLAGS.difference(OFlags::NONBLOCK), Mode::empty())
         }
@@ -103,7 +103,7 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// `/dev/null` alone is taken for a file: it is how an empty one is written, and ends at once.
+/// Only `/dev/null` counts as a file: people use it for an empty one, and it ends at once.
 pub(super) fn refuse_odd(path: &Path, found: &Metadata) -> io::Result<()> {
     if is_null(found) { Ok(()) } else { refuse_irregular(path, found) }
 }
@@ -163,7 +163,7 @@ pub(super) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-/// It was opened so that nothing is waited for.
+/// It was opened without blocking.
 fn blocking(path: &Path) -> impl Fn(io::Error) -> io::Error {
     move |error| match error.kind() {
         io::ErrorKind::WouldBlock => Odd::Blocks { file: Named::of(path) }.into(),
@@ -171,14 +171,14 @@ fn blocking(path: &Path) -> impl Fn(io::Error) -> io::Error {
     }
 }
 
-/// A size as it is said.
+/// A size for people.
 fn in_units(bytes: u64) -> String {
     const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     let unit = UNITS.iter().find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit));
     unit.map_or_else(|| format!("{bytes} bytes"), |(unit, name)| format!("{} {name}", bytes / unit))
 }
 
-/// Tells of each piece, the last and empty one, too.
+/// Passes each piece on, including the last and empty one.
 pub(super) fn read_in_pieces(path: &Path, mut take: impl FnMut(&[u8])) -> io::Result<()> {
     let mut file = open(path)?;
     let length = usize::try_from(file.metadata()?.len()).unwrap_or(PIECE);

@@ -13,7 +13,7 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use super::*;
 
-/// What a test waits for at most, for what would otherwise be waited for without end.
+/// The longest that a test waits for something that would otherwise block without end.
 const LONG: Duration = Duration::from_secs(30);
 
 const fn limits(milliseconds: u64, on_a_mount: usize, hanging: usize) -> Limits {
@@ -81,7 +81,7 @@ fn only_regular_files_are_read_and_what_else_is_there_is_named() {
     assert_eq!(error_of(is_readable(&path("file"), 3)), too_large);
     assert_eq!(error_of(read_to_string(&path("binary"), 3)), "it is not UTF-8");
     assert_eq!(read(Path::new("/dev/null"), 3).unwrap(), b"", "how an empty file is written");
-    // A folder holds nobody up, and may lie where Compose would look for a file.
+    // A folder blocks nobody, and may be where Compose would look for a file.
     let is_trap = |name: &str| read(&path(name), 10).is_err_and(|error| super::is_trap(&error));
     assert_eq!(["pipe", "socket", "/dev/zero", "", "gone"].map(is_trap), [true, true, true, false, false]);
 }
@@ -100,7 +100,7 @@ fn a_file_that_is_too_large_is_known_by_its_size_before_it_is_read() {
         assert_eq!((error.kind(), super::is_trap(&error)), (io::ErrorKind::FileTooLarge, true));
         assert_eq!(error.to_string(), format!("{named} has 3 GiB, and 16 MiB at most are read"));
     }
-    // What has no size has a limit all the same.
+    // A file without a size has a limit all the same.
     let endless = error_of(read(Path::new("/proc/version"), 3));
     assert_eq!(endless, "/proc/version has more, and 3 bytes at most are read");
 }
@@ -241,7 +241,7 @@ fn a_look_at_many_goes_on_past_what_hangs() {
     };
     assert_eq!(workers::run_past(&ACCESSES, all).unwrap(), [true, false, true]);
     drop(release);
-    // The first time it hangs itself, and the one after it knows.
+    // The first time it hangs itself, and the next one knows.
     let (release, held) = mpsc::channel::<()>();
     let held = std::sync::Arc::new(std::sync::Mutex::new(held));
     let all = move || {
@@ -265,7 +265,7 @@ fn a_file_system_on_which_many_hang_is_asked_whether_it_answers() {
     let mount = PathBuf::from("/");
     assert_eq!(begin(false), Err(Hangs::Mount { path: "/other".into(), mount }));
     assert_eq!(begin(true), Ok(()));
-    // What is on another one is not concerned.
+    // Paths on another one are not affected.
     assert!(ACCESSES.begin(Path::new("/proc/self"), Sharing::Alone, |_| false).is_ok());
     drop(hanging);
     wait_until("all to come back", || begin(false).is_ok());
@@ -310,7 +310,7 @@ fn a_mount_is_found_without_a_look_at_the_path() {
     assert_eq!(point("/none/at/../../proc/x/../none"), Some("/proc".into()), "as it is once it is followed");
 }
 
-/// Who reaches files in another way, and why that is right.
+/// The code that accesses files in another way, and why that is right.
 const OWN_WAYS: [(&str, &str); 9] = [
     ("src/files/", "this room"),
     ("src/store/", "the state folder, which is asked for before it is opened (`cli::context`)"),

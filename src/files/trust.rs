@@ -1,8 +1,8 @@
-//! Who could change what lies at a path, beside this user and root.
+//! Which users, besides this one and root, could change the file or folder at a path.
 //!
-//! undrift acts by what is written in its state folder, and as root it writes there. Whoever can put another folder, a link or
-//! a file at its place decides what that is. So each component of the path is looked at, the links in it and what they lead to
-//! as well, as sshd does for `authorized_keys` (`sshd_config(5)`, `StrictModes`) and sudo for its plugins.
+//! undrift acts on the content of its state folder, and as root it writes there. Anyone who can put another folder, a link or
+//! a file at its place decides what that is. So each component of the path is checked, including its links and their targets,
+//! as sshd does for `authorized_keys` (`sshd_config(5)`, `StrictModes`) and sudo for its plugins.
 
 use std::{
     cell::OnceCell,
@@ -34,13 +34,13 @@ pub(crate) struct Exposed {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum How {
-    /// It is of another user.
+    /// Another user owns it.
     Owner(u32),
-    /// Others may write it, or in it: its mode.
+    /// Others may write to it, or in it: its mode.
     Mode(u32),
     /// Others may, by its access control list.
     Listed(Writer),
-    /// It is a link where none may be.
+    /// It is a link where none is allowed.
     Link,
 }
 
@@ -68,28 +68,28 @@ impl fmt::Display for Exposed {
 /// Which writers count as others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Others {
-    /// The world, whoever an access control list names, and a group that is neither root's nor of this user and root alone: what
-    /// undrift writes is nobody else's.
+    /// The world, everyone in an access control list, and a group that is neither root's nor of this user and root alone:
+    /// undrift's own files are nobody else's.
     WorldAndGroup,
     /// The world alone: people who write manifests share a group.
     World,
 }
 
-/// Looks at a folder or file and at everything above it; the first that a stranger could change. What does not exist yet is
-/// nobody's.
+/// Checks a folder or file and everything above it; returns the first that a stranger could change. A missing path belongs
+/// to nobody.
 ///
-/// A folder in which anybody may make files, and nobody may change another's (its sticky bit is set), is fine above the last
-/// component: `/tmp`. A link is as good as its owner, for it leads where that one wants.
+/// A folder in which anybody may create files, and nobody may change another's (its sticky bit is set), is accepted above
+/// the last component: `/tmp`. A link is as trustworthy as its owner, who decides its target.
 ///
 /// # Errors
-/// What the operating system says to looking at a component that is there.
+/// The operating system's error for an existing component.
 pub(crate) fn exposed(path: &Path, others: Others) -> io::Result<Option<Exposed>> {
     let mut walk = PathWalk::of(others);
     let path = std::path::absolute(path)?;
     walk.along(&path, true).map(Result::err)
 }
 
-/// Looks at one file, which must be no link: what undrift makes in its own folder is none.
+/// Checks one file, which must be no link: undrift creates none in its own folder.
 ///
 /// # Errors
 /// As [`exposed`].
@@ -101,8 +101,8 @@ pub(crate) fn exposed_file(path: &Path) -> io::Result<Option<Exposed>> {
     PathWalk::of(Others::WorldAndGroup).judge(path, &found, true)
 }
 
-/// This user, root, and whoever owns the root folder: root's number is another one in a user namespace that does not have it.
-/// Of what people write, also who has called `sudo`, and may become root anyway.
+/// This user, root, and the owner of the root folder: root's number is another one in a user namespace that does not have it.
+/// For files that people write, also the caller of `sudo`, who may become root anyway.
 fn trusted(others: Others) -> Vec<u32> {
     let root = fs::symlink_metadata("/").map_or(0, |root| root.uid());
     let caller = std::env::var("SUDO_UID").ok().and_then(|uid| uid.parse().ok());
@@ -122,7 +122,7 @@ fn metadata(path: &Path) -> io::Result<Option<fs::Metadata>> {
 struct PathWalk {
     others: Others,
     trusted: Vec<u32>,
-    /// Looked at only where a group may write.
+    /// Read only if a group may write.
     accounts: OnceCell<Accounts>,
     links: usize,
 }
@@ -132,8 +132,7 @@ impl PathWalk {
         Self { others, trusted: trusted(others), accounts: OnceCell::new(), links: 0 }
     }
 
-    /// Goes along a path from the root on; the folder or file that it leads to, links followed. `is_whole` where nothing comes
-    /// behind it.
+    /// Walks a path from the root; returns its target, with links followed. `is_whole` if nothing follows it.
     fn along(&mut self, path: &Path, is_whole: bool) -> io::Result<Result<PathBuf, Exposed>> {
         let mut at = PathBuf::from("/");
         let mut components = path.components().peekable();
@@ -167,13 +166,13 @@ impl PathWalk {
         Ok(Ok(at))
     }
 
-    /// What is wrong with one component; `is_last` where it is the thing itself.
+    /// The fault of one component; `is_last` for the target itself.
     fn judge(&self, path: &Path, found: &fs::Metadata, is_last: bool) -> io::Result<Option<Exposed>> {
         let exposed = |how| Some(Exposed { path: path.to_owned(), how });
         if !self.trusted.contains(&found.uid()) {
             return Ok(exposed(How::Owner(found.uid())));
         }
-        // A link has no mode. Where its sticky bit is set nobody can change what another has in a folder.
+        // A link has no mode. In a folder with a sticky bit nobody can change another user's files.
         let mode = found.mode();
         if found.is_symlink() || found.is_dir() && !is_last && mode & STICKY != 0 {
             return Ok(None);
@@ -195,8 +194,8 @@ impl PathWalk {
         Ok(others.next().and_then(|writer| exposed(How::Listed(writer))))
     }
 
-    /// Whether others may be in a group. Root's is root's. One that this host does not know, as in a container, is its owner's own
-    /// where it has the owner's number: distributions give each user such a group.
+    /// Whether others may be in a group. Root's group counts as root. A group that this host does not know, as in a container, is
+    /// its owner's own if it has the owner's number: distributions give each user such a group.
     fn is_of_others(&self, gid: u32, found: &fs::Metadata) -> bool {
         let accounts = || self.accounts.get_or_init(Accounts::of_this_host);
         let is_own = || accounts().is_of_these_alone(gid, &self.trusted).unwrap_or(gid == found.uid());

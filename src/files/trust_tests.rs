@@ -68,7 +68,7 @@ fn a_group_counts_for_the_state_and_not_for_a_manifest() {
     }
 }
 
-/// What is wrong with a folder that its group may write, for its owner beside root, where the host has these accounts.
+/// The fault of a folder that its group may write, for its owner beside root, if the host has these accounts.
 fn judged(state: &Path, (owner, gid): (u32, u32), passwd: &str, group: &str) -> Option<How> {
     let accounts = Accounts { passwd: passwd.to_owned(), group: group.to_owned() };
     let (trusted, accounts) = (vec![0, owner], OnceCell::from(accounts));

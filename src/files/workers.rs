@@ -1,4 +1,5 @@
-//! The threads on which files are accessed. Nobody joins them: one that hangs costs neither a look nor the end of undrift.
+//! The threads on which files are accessed. Nobody joins them: one that hangs blocks neither its caller nor the shutdown of
+//! undrift.
 
 use std::{
     cell::RefCell,
@@ -13,17 +14,17 @@ use tokio::sync::oneshot;
 
 use super::accesses::{Access, Accesses, Hangs, Sharing};
 
-/// How often a worker is looked at that is between two accesses, or waits until it may begin one.
+/// How often to check a worker that is between two accesses, or waits until it may begin one.
 const BETWEEN: Duration = Duration::from_millis(250);
 
-/// How often a look at many files is begun. A file system costs eight of them at most.
+/// How often work on many files is started. A file system costs eight of them at most.
 const MOST_ROUNDS: u32 = 20;
 
 thread_local! {
     static SELF: RefCell<Option<Worker>> = const { RefCell::new(None) };
 }
 
-/// A thread for accesses, as itself and as who waits for it see it.
+/// A thread for accesses, as seen by itself and by its waiting caller.
 #[derive(Clone)]
 struct Worker {
     accesses: &'static Accesses,
@@ -51,12 +52,12 @@ impl Worker {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How long to wait until it is looked at whether it hangs.
+    /// How long to wait before checking whether it hangs.
     fn time_left(&self) -> Duration {
         self.current().as_ref().map_or(BETWEEN, |access| access.left().max(Duration::from_millis(1)))
     }
 
-    /// What it hangs at, if it does.
+    /// The path that it hangs at, if it does.
     fn hangs(&self) -> Option<Hangs> {
         let current = self.current().clone()?;
         current.left().is_zero().then(|| current.given_up())
@@ -68,7 +69,7 @@ pub(super) fn is_one() -> bool {
     SELF.with_borrow(Option::is_some)
 }
 
-/// Runs work on a worker, and waits for it while it gets on.
+/// Runs work on a worker, and waits for it while it makes progress.
 pub(super) fn run<T: Send + 'static>(
     accesses: &'static Accesses,
     work: impl FnOnce() -> T + Send + 'static,
@@ -89,7 +90,7 @@ pub(super) fn run<T: Send + 'static>(
     }
 }
 
-/// The same, begun anew where it hangs; what it hung at is refused then.
+/// The same, restarted if it hangs; the path that hung is then refused.
 pub(super) fn run_past<T: Send + 'static>(
     accesses: &'static Accesses,
     work: impl FnOnce() -> T + Clone + Send + 'static,
@@ -102,7 +103,7 @@ pub(super) fn run_past<T: Send + 'static>(
     run(accesses, work)
 }
 
-/// The same as [`run`] for who may not block.
+/// The same as [`run`] for callers that may not block.
 pub(super) async fn run_beside<T: Send + 'static>(
     accesses: &'static Accesses,
     work: impl FnOnce() -> T + Send + 'static,
@@ -121,7 +122,7 @@ pub(super) async fn run_beside<T: Send + 'static>(
     }
 }
 
-/// The same as [`run_past`] for who may not block.
+/// The same as [`run_past`] for callers that may not block.
 pub(super) async fn run_past_beside<T: Send + 'static>(
     accesses: &'static Accesses,
     work: impl FnOnce() -> T + Clone + Send + 'static,
@@ -134,7 +135,7 @@ pub(super) async fn run_past_beside<T: Send + 'static>(
     run_beside(accesses, work).await
 }
 
-/// One access, on this very thread, which is a worker: elsewhere nobody would wait beside it.
+/// One access, on this very thread, which is a worker: on another thread nobody would check whether it hangs.
 pub(super) fn access<T>(
     path: &Path,
     sharing: Sharing,
@@ -145,14 +146,14 @@ pub(super) fn access<T>(
     let accesses = worker.as_ref().map_or(&super::ACCESSES, |worker| worker.accesses);
     let begun = accesses.begin(path, sharing, |mount| answers(accesses, mount))?;
     let _current = worker.as_ref().map(|worker| Current::set(worker, &begun.access));
-    // Of the many files of a folder each is named by the folder that was asked for.
+    // The many files of a folder are named by the requested folder.
     if sharing == Sharing::Alone {
         begun.access.note_target();
     }
     work(path, &begun.access)
 }
 
-/// What a worker is at, until this is dropped.
+/// A worker's present access, until this is dropped.
 struct Current<'a>(&'a Worker);
 
 impl<'a> Current<'a> {
@@ -168,7 +169,7 @@ impl Drop for Current<'_> {
     }
 }
 
-/// Whether a file system answers. Asked is what no client answers from what it remembers.
+/// Whether a file system answers, by a query that no client answers from its cache.
 fn answers(accesses: &'static Accesses, mount: &Path) -> bool {
     let mount = mount.to_owned();
     let asked = run(accesses, move || {

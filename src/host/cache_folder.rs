@@ -1,8 +1,8 @@
-//! A cache in a folder of its own, for who looks without a state folder, or may not write into it. It may be lost.
+//! A cache in a folder of its own, for an observer without a state folder, or without write access to it. It may be lost.
 //!
-//! What is in it decides what a look says, so nothing is believed that another user could have put there: the folder and each
-//! file in it must be this user's own, and writable by nobody else. A file bears the digest of its space, key and value, so
-//! that one that was cut short, or lies under another's name, is as good as none.
+//! Its content decides the result of an observation, so undrift trusts nothing that another user could have put there: the
+//! folder and each file in it must belong to this user, and nobody else may write to them. Each file carries the digest of its
+//! space, key and value, so a file that was cut short or has another's name is ignored.
 
 use std::{
     fs::{DirBuilder, File},
@@ -24,7 +24,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::api::Cache;
 
-/// The form of the files; those of another one are as good as none.
+/// The format of the files; files in another format are ignored.
 const FORM: &[u8] = b"undrift-cache-v1\0";
 
 /// How many files it may hold. One is about 4 KiB; a host has tens of projects and modules.
@@ -33,13 +33,13 @@ const MOST_FILES: usize = 4096;
 /// The longest value that is kept or read.
 const LONGEST: u64 = 16 * 1024 * 1024;
 
-/// How files begin that are being written.
+/// The prefix of files that are still being written.
 const UNFINISHED: &str = ".new-";
 
-/// The file of the key that entries are sealed under: no entry, and never tidied away.
+/// The file with the key that seals the entries. It is no entry, and is never tidied away.
 const KEY: &[u8] = b"digest.key";
 
-/// An unfinished file that is older was left by a process that was killed.
+/// A process that was killed left an unfinished file that is older than this.
 const LEFT_AFTER: Duration = Duration::from_secs(3600);
 
 /// The mode bits that let others write.
@@ -50,11 +50,11 @@ const OTHERS_MAY_WRITE: u32 = 0o022;
 pub struct CacheFolder(OwnedFd);
 
 impl CacheFolder {
-    /// Opens the folder, and makes it (0700) where it is missing: not below a folder that is neither this user's nor root's, so
-    /// that root leaves nothing in a person's home.
+    /// Opens the folder, and creates it (0700) if it is missing, but never below a folder that is neither this user's nor
+    /// root's, so that root leaves nothing in a user's home.
     ///
     /// # Errors
-    /// Where it cannot be made or opened, is another user's, or others may write into it.
+    /// If the folder cannot be created or opened, belongs to another user, or is writable by others.
     pub fn open(path: &Path) -> io::Result<Self> {
         if !path.exists() {
             let above = path.ancestors().skip(1).find(|above| above.exists());
@@ -71,7 +71,7 @@ impl CacheFolder {
     }
 
     fn read(&self, space: &str, key: &str) -> io::Result<Option<String>> {
-        // Without a wait: what lies there may be a pipe.
+        // Does not block: the path may be a pipe.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match openat(&self.0, name(space, key), flags, Mode::empty()) {
             Ok(file) => file,
@@ -105,7 +105,7 @@ impl CacheFolder {
         self.tidy()
     }
 
-    /// Removes what a killed process left, and where there are too many files the older half of them.
+    /// Removes the leftovers of a killed process, and the older half of the files if there are too many.
     fn tidy(&self) -> io::Result<()> {
         let (mut files, mut names) = (Vec::new(), Vec::new());
         for entry in Dir::read_from(&self.0)? {
@@ -155,9 +155,9 @@ impl Cache for CacheFolder {
     }
 }
 
-/// A cache and another one for where it cannot be written. The one that is written is asked first: it has what is newer.
+/// A cache, and another one for when it cannot be written. The writable one is asked first: its entries are newer.
 pub struct TwoCaches<A, B> {
-    /// The one that is written where it can be.
+    /// The one that is written if possible.
     pub first: A,
     /// Whether the first can be written.
     pub writes_first: bool,
@@ -179,19 +179,19 @@ impl<A: Cache, B: Cache> Cache for TwoCaches<A, B> {
     }
 }
 
-/// The name of a file: no key, which may hold paths, is in it.
+/// The name of a file. It does not contain the key, which may hold paths.
 fn name(space: &str, key: &str) -> String {
     hex::encode(Sha256::digest([space.as_bytes(), b"\0", key.as_bytes()].concat()))
 }
 
-/// What a file begins with.
+/// The header of a file.
 fn seal(space: &str, key: &str, value: &str) -> Vec<u8> {
     let parts = [FORM, space.as_bytes(), b"\0", key.as_bytes(), b"\0", value.as_bytes()];
     let digest = hex::encode(Sha256::digest(parts.concat()));
     format!("{digest}\n").into_bytes()
 }
 
-/// The value in a file, where the file is whole and is this key's.
+/// The value in a file, if the file is whole and belongs to this key.
 fn value_of(file: &[u8], space: &str, key: &str) -> Option<String> {
     let end = file.iter().position(|byte| *byte == b'\n')? + 1;
     let (head, value) = file.split_at(end);

@@ -1,4 +1,4 @@
-//! The networks and volumes of a project against their definitions in the Compose files.
+//! Compares a project's networks and volumes with their definitions in the Compose files.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -20,7 +20,7 @@ const OWN_LABELS: &str = "com.docker.compose.";
 const CONFIG_HASH: &str = "com.docker.compose.config-hash";
 const VERSION: &str = "com.docker.compose.version";
 
-/// The first Compose that removes a network of another definition and makes it anew at an `up`.
+/// The first Compose that recreates a network with another definition at an `up`.
 const REMAKES_SINCE: (u32, u32) = (2, 31);
 
 /// All definitions of a project, as the engine has them.
@@ -30,7 +30,7 @@ pub(super) struct Definitions {
 }
 
 impl LocalHost {
-    /// What the engine has of the project's networks and volumes; it is only asked where the files declare any.
+    /// The engine's view of the project's networks and volumes; undrift asks only if the files declare any.
     pub(super) async fn definitions(&self, resolved: &Resolved) -> Definitions {
         let project = &resolved.model.name;
         let networks = async {
@@ -43,7 +43,7 @@ impl LocalHost {
             if resolved.declared.volumes.is_empty() {
                 return BTreeMap::new();
             }
-            // They are only remarked upon: what cannot be seen of them changes nothing.
+            // They only yield notes, so missing information changes nothing.
             self.engine.volumes_by_key(project).await.unwrap_or_default()
         };
         let (networks, volumes) = tokio::join!(networks, volumes);
@@ -63,7 +63,7 @@ impl LocalHost {
         };
         let keys = resolved.declared.services.get(service).into_iter().flat_map(|of| &of.networks);
         let found = keys.filter_map(|key| Some((resolved.declared.networks.get(key)?, networks.get(key)?)));
-        // One of that key and another name is the network of before a rename, which an `up` leaves behind.
+        // A network with that key and another name dates from before a rename; an `up` leaves it behind.
         let found = found.filter(|(declared, found)| found.name.as_ref() == Some(&declared.name));
         let all = found.map(async |(declared, found)| {
             let mut seen = network(declared, found, resolved.version.as_deref());
@@ -89,8 +89,8 @@ impl Definitions {
     }
 }
 
-/// A network against its definition. Compose's own hash decides where the network has one of the same version; what
-/// differs is then only named. Without one the parts decide.
+/// Compares a network with its definition. Compose's own hash decides if the network has one of the same version; the
+/// differences are then only named. Without one, the parts decide.
 fn network(declared: &NetworkModel, found: &Network, compose: Option<&str>) -> NetworkObservation {
     let none = HashMap::new();
     let labels = found.labels.as_ref().unwrap_or(&none);
@@ -106,7 +106,7 @@ fn network(declared: &NetworkModel, found: &Network, compose: Option<&str>) -> N
     }
     let driver = found.driver.as_deref().unwrap_or_default();
     let options = found.options.as_ref().unwrap_or(&none);
-    // With a gateway mode ports may be reached without being bound.
+    // With a gateway mode, ports may be reachable without being bound.
     let gateway = options.keys().any(|key| key.contains("gateway_mode"));
     NetworkObservation {
         name: declared.name.clone(),
@@ -117,7 +117,7 @@ fn network(declared: &NetworkModel, found: &Network, compose: Option<&str>) -> N
     }
 }
 
-/// Whether this Compose makes networks anew; one whose version is not known may.
+/// Whether this Compose recreates networks; an unknown version may.
 fn remakes(compose: Option<&str>) -> bool {
     let Some(version) = compose else { return true };
     let mut numbers = version.split('.').map(|number| number.parse::<u32>().ok());
@@ -159,8 +159,8 @@ fn differences(declared: &NetworkModel, found: &Network, labels: &HashMap<String
     all
 }
 
-/// The names whose values differ, and those that are only on the engine where `counts` says that they came from a file:
-/// the engine adds options of its own.
+/// The names whose values differ, and those that only the engine has, if `counts` reports that they came from a file: the
+/// engine adds options of its own.
 fn other_values(
     kind: &str,
     declared: &BTreeMap<String, String>,
@@ -176,7 +176,7 @@ fn other_values(
     names.into_iter().map(|name| format!("{kind} {name}")).collect()
 }
 
-/// Whether the engine's subnet is the declared one in all that is declared of it.
+/// Whether the engine's subnet matches the declared one in all declared fields.
 fn is_subnet(declared: &Subnet, found: &IpamConfig) -> bool {
     let same = |declared: &str, found: Option<&String>| {
         declared.is_empty() || found.is_some_and(|found| range(found) == range(declared))
@@ -189,8 +189,8 @@ fn is_subnet(declared: &Subnet, found: &IpamConfig) -> bool {
         && declared.aux_addresses.iter().all(|(name, address)| same(address, kept.get(name)))
 }
 
-/// An address or a range of them, however it is written: its first address and the length of its prefix. What is no
-/// address is itself.
+/// An address or a range of them in any spelling: its first address and the length of its prefix. Other text is returned as it
+/// is.
 fn range(text: &str) -> (String, Option<u8>) {
     let (address, prefix) = text.split_once('/').unwrap_or((text, ""));
     let prefix = prefix.parse::<u8>().ok();

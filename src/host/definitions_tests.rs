@@ -19,7 +19,7 @@ fn declared() -> NetworkModel {
     }
 }
 
-/// As the engine shows what Compose made of it.
+/// As the engine reports the network that Compose made.
 fn made(labels: &[(&str, &str)]) -> Network {
     let own = [("com.docker.compose.network", "default"), ("com.docker.compose.version", "2.40.3")];
     Network {
@@ -91,7 +91,7 @@ fn each_part_that_differs_is_named() {
 #[test]
 fn the_hash_of_compose_decides_where_the_network_has_one() {
     let hashed = |hash| made(&[("tier", "two"), (CONFIG_HASH, hash)]);
-    // Whatever differs for undrift: for Compose it is the same.
+    // undrift sees a difference, but for Compose it is the same.
     let same = network(&declared(), &hashed("now"), Some("2.40.3"));
     assert_eq!((same.differences.len(), same.remade), (0, false));
     let changed = network(&declared(), &hashed("before"), Some("2.40.3"));
@@ -99,7 +99,7 @@ fn the_hash_of_compose_decides_where_the_network_has_one() {
     // A part that undrift does not compare.
     let unnamed = network(&declared(), &made(&[("tier", "one"), (CONFIG_HASH, "before")]), Some("2.40.3"));
     assert_eq!((unnamed.differences, unnamed.remade), (vec!["its definition".to_owned()], true));
-    // Another version of Compose may hash the same definition otherwise: no drift, but it would be made anew.
+    // Another version of Compose may hash the same definition differently: no drift, but it would be recreated.
     let upgraded = network(&declared(), &made(&[("tier", "one"), (CONFIG_HASH, "before")]), Some("5.6.1"));
     assert_eq!((upgraded.differences.len(), upgraded.remade), (0, true));
 }

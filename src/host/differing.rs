@@ -1,4 +1,4 @@
-//! In which keys those containers differ that Compose would make otherwise.
+//! The keys in which the containers differ that Compose would recreate.
 
 use std::collections::BTreeSet;
 
@@ -9,12 +9,11 @@ use super::{
 };
 use crate::api::{ConfigDifference, ContainerObservation, Desired, Fact};
 
-/// The cache's space: keys by container and model. Both stay what they are, so that a drift that nobody mends is worked out
-/// once.
+/// The cache's space: keys by container and model. Neither changes, so a drift that stays unrepaired is compared only once.
 const SPACE: &str = "differences";
 
 impl LocalHost {
-    /// Says of each of these containers in which keys it differs. Nothing is asked where none does.
+    /// Adds to each of these containers the keys in which it differs. If none differs, undrift asks nothing.
     pub(super) async fn add_differences(
         &self,
         desired: &Desired,

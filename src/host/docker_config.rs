@@ -1,7 +1,7 @@
 //! The docker CLI's configuration: the folder with its settings, its contexts and its plugins.
 //!
-//! undrift reads there where the engine is, and every docker command that it starts reads all of it, whatever it is asked: one
-//! that waits at a file there answers nothing.
+//! undrift reads the engine's address there, and every docker command that it starts reads all of it, whatever its purpose: a
+//! command that blocks on a file there never answers.
 
 use std::{
     ffi::OsString,
@@ -23,17 +23,17 @@ pub(super) fn folder(env: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> 
     set("DOCKER_CONFIG").or_else(|| set("HOME").map(|home| home.join(".docker")))
 }
 
-/// The text of its settings; `None` where there are none.
+/// The text of its settings; `None` if there are none.
 ///
 /// # Errors
-/// [`HostError::DockerConfigUnusable`] where the folder or the file is something else, or cannot be read;
+/// [`HostError::DockerConfigUnusable`] if the folder or the file is something else, or cannot be read;
 /// [`HostError::FileHangs`].
 pub(super) fn settings(folder: &Path) -> Result<Option<String>, HostError> {
     let path = folder.join(SETTINGS);
     match files::read_to_string(&path, LARGEST_TEXT) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        // The folder is none, or what it is to be in.
+        // The path, or one above it, is not a folder.
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
             files::is_folder_or_absent(folder).map(|()| None).map_err(|error| unusable(folder, &error))
         }
@@ -41,8 +41,7 @@ pub(super) fn settings(folder: &Path) -> Result<Option<String>, HostError> {
     }
 }
 
-/// What its settings say, as the docker CLI reads them: nothing in an empty file, and what comes behind the first document is not
-/// looked at.
+/// The settings, parsed as the docker CLI does: an empty file has none, and everything after the first document is ignored.
 pub(super) fn parsed<T: DeserializeOwned>(settings: &str) -> serde_json::Result<Option<T>> {
     let first = serde_json::Deserializer::from_str(settings).into_iter::<Option<T>>().next();
     Ok(first.transpose()?.flatten())
@@ -56,7 +55,7 @@ pub(crate) fn check(env: &dyn Fn(&str) -> Option<OsString>) -> Result<(), HostEr
     folder(env).map_or(Ok(()), |folder| settings(&folder).map(drop))
 }
 
-/// Why it is not used.
+/// Why it cannot be used.
 pub(super) fn unusable(path: &Path, error: &io::Error) -> HostError {
     if Hangs::is_why(error) {
         return HostError::FileHangs(error.to_string());
@@ -113,7 +112,7 @@ mod tests {
         for (folder, found) in [("none", None), ("empty", None), ("well", Some("{}")), ("file/below", None)] {
             assert_eq!(settings(&at(folder)).unwrap().as_deref(), found, "{folder}");
         }
-        // How one says that there is none.
+        // A way to declare that there is none.
         assert_eq!(settings(Path::new("/dev/null")).unwrap(), None);
     }
 }

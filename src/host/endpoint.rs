@@ -1,7 +1,7 @@
-//! Where the engine is: resolved as the docker CLI does it, so that undrift and its children ask the same one.
+//! The engine's address, resolved as the docker CLI does it, so that undrift and its children ask the same engine.
 //!
-//! bollard does not know docker contexts while the Compose plugin follows them; both are therefore given the
-//! address that is found here.
+//! bollard does not support docker contexts while the Compose plugin follows them; undrift therefore gives both the address
+//! that it resolves here.
 
 use std::{
     ffi::OsString,
@@ -19,7 +19,7 @@ use crate::{
     secret::url::without_user_info,
 };
 
-/// The engine's socket where nothing else is said. The docker CLI's own default.
+/// The engine's socket by default, the same as the docker CLI's.
 pub const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 
 /// The context that means "no context": the environment and the default socket.
@@ -34,7 +34,7 @@ pub enum Endpoint {
     Tcp(String),
 }
 
-/// What an engine's address was taken from.
+/// The source of an engine's address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EndpointSource {
     /// The variable `DOCKER_HOST`.
@@ -46,7 +46,7 @@ pub enum EndpointSource {
         /// Named by the variable `DOCKER_CONTEXT`; else it is the current one of the docker CLI's configuration.
         by_variable: bool,
     },
-    /// Nothing says anything: the default socket.
+    /// No source sets an address: the default socket.
     Default,
 }
 
@@ -63,14 +63,14 @@ impl fmt::Display for EndpointSource {
     }
 }
 
-/// What is read of `config.json`.
+/// The fields read from `config.json`.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct CliConfig {
     current_context: Option<String>,
 }
 
-/// What is read of a context's `meta.json`.
+/// The fields read from a context's `meta.json`.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct ContextMeta {
@@ -90,19 +90,18 @@ struct ContextEndpoint {
 }
 
 impl Endpoint {
-    /// Resolves the engine from `DOCKER_HOST`, `DOCKER_CONTEXT`, the current context of the docker CLI's
-    /// configuration, or the default socket: the first of these that says something, as in the docker CLI.
+    /// Resolves the engine from `DOCKER_HOST`, `DOCKER_CONTEXT`, the current context of the docker CLI's configuration, or the
+    /// default socket: the first of these that is set, as in the docker CLI.
     ///
     /// # Errors
-    /// [`HostError::EngineUnsupported`] for addresses that undrift does not speak (ssh, npipe, TLS) and for a
-    /// context that cannot be read; the message says what to do. [`HostError::DockerConfigUnusable`] where the docker CLI's
-    /// configuration is none.
+    /// [`HostError::EngineUnsupported`] for addresses that undrift does not support (ssh, npipe, TLS) and for a context that
+    /// cannot be read; the message includes the remedy. [`HostError::DockerConfigUnusable`] if the docker CLI's configuration
+    /// is unusable.
     pub fn resolve(env: &dyn Fn(&str) -> Option<OsString>) -> Result<Self, HostError> {
         Self::locate(env).1
     }
 
-    /// As [`resolve`](Self::resolve), and what the address was taken from, which is known also where it cannot be
-    /// used.
+    /// As [`resolve`](Self::resolve), and the source of the address, which is known even if the address cannot be used.
     pub fn locate(env: &dyn Fn(&str) -> Option<OsString>) -> (EndpointSource, Result<Self, HostError>) {
         let text = |name: &str| {
             env(name).filter(|value| !value.is_empty()).map(|value| value.to_string_lossy().into_owned())
@@ -135,7 +134,7 @@ impl Endpoint {
         }
     }
 
-    /// The address, the same for all ways to write the path of a socket.
+    /// The address, equal for all spellings of a socket's path.
     #[must_use]
     pub fn canonical(&self) -> String {
         match self {
@@ -147,7 +146,7 @@ impl Endpoint {
         }
     }
 
-    /// What tells this file of a socket from any other, earlier ones at the same path as well; `None` where there is none.
+    /// The identity of this socket file, which also differs from earlier ones at the same path; `None` if there is none.
     #[must_use]
     pub fn socket_file(&self) -> Option<String> {
         let Self::Unix(path) = self else { return None };
@@ -156,7 +155,7 @@ impl Endpoint {
         Some(format!("{} {device} {number} {} {}", path.display(), file.ctime(), file.ctime_nsec()))
     }
 
-    /// Reads an address as it stands in `DOCKER_HOST`.
+    /// Reads an address in the form of `DOCKER_HOST`.
     fn parse(host: &str, tls: bool) -> Result<Self, HostError> {
         let (scheme, rest) = host.split_once("://").unwrap_or(("tcp", host));
         match scheme {
@@ -203,7 +202,7 @@ fn tcp(whole: &str, rest: &str) -> Result<Endpoint, HostError> {
         return Err(unsupported(whole, "write it as tcp://127.0.0.1:2375, without a path"));
     }
     let (host, port) = match address.rsplit_once(':') {
-        // A colon inside the brackets of an IPv6 address is no port.
+        // A colon inside the brackets of an IPv6 address starts no port.
         Some((host, port)) if !port.ends_with(']') => (host, port),
         _ => (address, "2375"),
     };
@@ -215,7 +214,7 @@ fn tcp(whole: &str, rest: &str) -> Result<Endpoint, HostError> {
 }
 
 fn unsupported(endpoint: &str, cause: &str) -> HostError {
-    // An address may have a password in it, with a scheme or without.
+    // An address may contain a password, with a scheme or without.
     HostError::EngineUnsupported { endpoint: without_user_info(endpoint), cause: cause.into() }
 }
 
@@ -231,7 +230,7 @@ fn not_understood(path: &Path) -> impl Fn(serde_json::Error) -> HostError {
     let path = path.display().to_string();
     move |error| {
         let (line, column) = (error.line(), error.column());
-        // The error itself may quote a value, and there are credentials.
+        // The error itself may quote a value, and the file holds credentials.
         let cause = format!("{path} is not as the docker CLI writes it, in line {line}, column {column}");
         HostError::DockerConfigUnusable { path: path.clone(), cause }
     }
@@ -249,8 +248,7 @@ fn from_context(folder: &Path, name: &str) -> Result<Endpoint, HostError> {
         }
         Err(error) => return Err(docker_config::unusable(&path, &error)),
     };
-    // As the docker CLI reads it: nothing that is left out is filled in. A file that was cut off must not lead to the engine of
-    // this host.
+    // As the docker CLI reads it: missing fields get no defaults. A truncated file must not lead to the engine of this host.
     let meta: ContextMeta = serde_json::from_str(&text).map_err(not_understood(&path))?;
     let Some(endpoint) = meta.endpoints.docker else {
         return Err(unsupported(&label, "it names no docker engine; see docker context inspect"));

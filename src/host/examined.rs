@@ -1,5 +1,5 @@
-//! What was examined is what comes up: the images of containers after an `up`, beside those behind their references
-//! before it.
+//! Ensures that the examined images are the ones that come up: compares the images of containers after an `up` with those
+//! behind their references before it.
 
 use std::collections::BTreeMap;
 
@@ -9,14 +9,14 @@ use crate::{
     host::process::Finished,
 };
 
-/// The image ID behind the reference of each service right before an `up`; without those that have none.
+/// The image ID behind the reference of each service right before an `up`; without services that have none.
 pub(super) type Examined = BTreeMap<String, String>;
 
 impl LocalHost {
-    /// The images of which a step's containers are to be. Empty for a step that makes no container of them.
+    /// The images that a step's containers must have. Empty for a step that creates no container.
     ///
-    /// Where one of them is not the one that the look examined, somebody has built or pulled since: nothing is begun, and the
-    /// next look examines the new one.
+    /// If one of them is not the one that the observation examined, somebody has built or pulled since: nothing begins, and the
+    /// next observation examines the new one.
     pub(super) async fn images_before_up(
         &self,
         resolved: &Resolved,
@@ -45,7 +45,7 @@ impl LocalHost {
         Ok(examined)
     }
 
-    /// A container of another image than the one that was examined is a repair that failed, whatever Compose says.
+    /// A container of another image than the examined one is a failed repair, whatever Compose reports.
     pub(super) async fn compare_images(
         &self,
         resolved: &Resolved,

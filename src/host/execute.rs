@@ -1,4 +1,4 @@
-//! One step: what must be done before the command, and the command.
+//! One step: its preparation, and the command.
 
 mod kept_images;
 mod preconditions;
@@ -19,20 +19,20 @@ use crate::{
     host::process::{Environment, Finished, GRACE, Invocation, command},
 };
 
-/// Says whether the docker CLI and Compose build by BuildKit; a person's own choice holds.
+/// Decides whether the docker CLI and Compose build with BuildKit; a user's own choice wins.
 const BUILDKIT: &str = "DOCKER_BUILDKIT";
 
-/// A step that is made ready: the command (none where it must not run), and what was done for it already.
+/// A prepared step: the command (none if it must not run), and the actions already taken for it.
 #[derive(Default)]
 struct Ready {
-    /// The project as Compose resolves it; `None` where it refused to.
+    /// The project as Compose resolves it; `None` if it refused to.
     resolved: Option<Resolved>,
     /// Commands that come before it, each only after the one before has succeeded.
     first: Vec<Vec<String>>,
     argv: Vec<String>,
     examined: Examined,
     notes: Vec<String>,
-    /// What must not be seen of all that is printed.
+    /// The secrets to hide in all output.
     known: Redactor,
 }
 
@@ -77,7 +77,7 @@ impl LocalHost {
         }
     }
 
-    /// Everything before the command. The error is why the command must not run.
+    /// Everything before the command. The error gives the reason why the command must not run.
     async fn make_ready(
         &self,
         desired: &Desired,
@@ -114,7 +114,7 @@ impl LocalHost {
             ready.first = stages.iter().map(|stage| argv::build(desired, stage, no_cache)).collect();
             return Ok(());
         }
-        // It was quiet when the decision was made; since then routes were asked, and dry runs were made.
+        // The project was quiet at the decision; since then undrift has probed routes and made dry runs.
         self.hold_for_others(desired, resolved).await?;
         let argv = match request.step {
             Step::Restart => {
@@ -139,7 +139,8 @@ impl LocalHost {
         // That took a dry run, which may be seconds.
         self.hold_for_others(desired, resolved).await?;
         if request.step == Step::Rollback {
-            // Last of all: an image that is put back and not started would be started as if it were no rollback.
+            // Last of all: if an image is restored and not started, a later start would use it as if there had been no
+            // rollback.
             self.restore_images(resolved, request, notes).await?;
         }
         ready.examined = self.images_before_up(resolved, request).await?;
@@ -182,7 +183,7 @@ impl LocalHost {
             }
             (finished, _) => finished,
         };
-        // A build makes no container, and takes minutes: what appears meanwhile is someone else's.
+        // A build creates no container, and takes minutes: new containers meanwhile are someone else's.
         if !matches!(request.step, Step::Build { .. }) {
             let project = ready.resolved.as_ref().map_or("", |resolved| &resolved.model.name);
             self.engine.note_own_step(project, began..=chrono::Utc::now().timestamp());
@@ -192,7 +193,7 @@ impl LocalHost {
         })
     }
 
-    /// Podman has no BuildKit: without the variable buildx would start one in a container, whose image it has to pull.
+    /// Podman has no BuildKit: without the variable, buildx would start one in a container, whose image it has to pull.
     async fn environment(&self, desired: &Desired, step: Step) -> Result<Environment, String> {
         let env = Environment::of_this_process().for_docker(self.engine.endpoint(), &desired.directory);
         if !matches!(step, Step::Build { .. }) || env.get(BUILDKIT).is_some() {
@@ -204,8 +205,8 @@ impl LocalHost {
     }
 }
 
-/// What is built one after the other, with the services that were asked for last. Where a profile cannot be resolved that may
-/// build something that comes first, it is said: a build of an old base image is seen by the look into the new image.
+/// The builds in order, with the requested services last. If a profile that may build an earlier base cannot be resolved, a
+/// note reports that: the look into the new image detects a build on an old base.
 fn build_stages(resolved: &Resolved, services: &[String], notes: &mut Vec<String>) -> Vec<Vec<String>> {
     let stages = resolved.builds.stages(&resolved.model.builds_once(services));
     let first = stages.iter().rev().skip(1).rev().flatten();
@@ -218,7 +219,7 @@ fn build_stages(resolved: &Resolved, services: &[String], notes: &mut Vec<String
     stages
 }
 
-/// Runs these commands and then the invocation's own, within its time limit together. One that does not succeed is the last.
+/// Runs these commands and then the invocation's own, within one common time limit. It stops after one that does not succeed.
 async fn run_in_order(first: &[Vec<String>], last: Invocation<'_>) -> std::io::Result<Finished> {
     let began = Instant::now();
     for argv in first {

@@ -1,4 +1,4 @@
-//! The end of jobs: an `up` of one has succeeded only when what it has started has ended well.
+//! The end of jobs: an `up` of a job succeeds only when the containers that it started have succeeded.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use crate::{
 };
 
 impl LocalHost {
-    /// Waits for the jobs among a step's services, once its command has succeeded; nothing to wait for is as good.
+    /// Waits for the jobs among a step's services, once its command has succeeded; without any there is no wait.
     ///
-    /// Compose waits for them only where it brings up who waits, too, and has replaced that one's container by then: a
+    /// Compose waits for them only if it also brings up the waiting service, and has replaced that one's container by then: a
     /// job that fails would leave nothing that runs.
     pub(super) async fn await_jobs(
         &self,
@@ -38,7 +38,7 @@ impl LocalHost {
         Finished { outcome, output, duration: Duration::ZERO, ..finished }
     }
 
-    /// The error is why they have not ended well, in words.
+    /// The error is the reason why they did not succeed, in words.
     async fn jobs_end(&self, project: &str, jobs: &[&str]) -> Result<(), String> {
         let services = jobs.iter().map(|job| (*job, 0)).collect();
         loop {
@@ -66,7 +66,7 @@ const fn state_of(seen: &ContainerObservation) -> ContainerState {
     if seen.restarting { ContainerState::Restarting } else { seen.state }
 }
 
-/// Its output is not told: it may hold secrets, and is kept by the engine.
+/// Its output is not included: it may hold secrets, and the engine keeps it.
 fn has_ended_well(job: &str, containers: &[&ContainerObservation]) -> Result<(), String> {
     let Some(bad) = containers.iter().find(|seen| seen.exit_code != Some(0)) else {
         return if containers.is_empty() { Err(format!("the job {job} has no container")) } else { Ok(()) };

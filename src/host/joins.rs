@@ -1,4 +1,4 @@
-//! What the containers of a service are to have of others, and whether those are there to be joined.
+//! The namespaces and volumes that a service's containers share with others, and whether those others exist.
 
 use futures_util::future::join_all;
 
@@ -20,7 +20,7 @@ pub(super) fn owners<'a>(desired: &'a Desired, resolved: &'a Resolved) -> impl I
 }
 
 impl LocalHost {
-    /// One entry per declared join of the service, from the project's containers that were found.
+    /// One entry per declared join of the service, from these containers of the project.
     pub(super) async fn joins(
         &self,
         resolved: &Resolved,
@@ -41,7 +41,7 @@ impl LocalHost {
     }
 }
 
-/// The one that runs, where there are several: Compose joins any.
+/// The running one, if there are several: Compose joins any.
 fn of_service(service: &str, found: &[Container]) -> Option<OtherContainer> {
     let is_there =
         |container: &&Container| container.service == service && !container.seen.state.is_being_removed();

@@ -1,4 +1,4 @@
-//! What is known to be secret of an object, so that it can be hidden in what other programs print, and in what undrift says.
+//! An object's known secrets, which undrift hides in other programs' output and in its own.
 
 use super::{
     HostError, LocalHost,
@@ -20,7 +20,7 @@ impl LocalHost {
         knowing_all(known.with_secrets(declared.into_iter().chain(values)), unknown)
     }
 
-    /// The same, and whatever builds and containers are given by the Compose files. Asked anew, for no value is kept.
+    /// The same, plus all values that the Compose files give to builds and containers. Asked anew, because no value is stored.
     pub(super) async fn all_secrets(&self, desired: &Desired, resolved: &Resolved) -> Redactor {
         let known = self.known_secrets(desired).await;
         match compose::values(desired, self.engine.endpoint(), resolved).await {
@@ -34,7 +34,7 @@ impl LocalHost {
         }
     }
 
-    /// What a look showed, as it may be said and recorded.
+    /// An observation in a form that may be printed and recorded.
     pub(super) async fn without_secrets(
         &self,
         desired: &Desired,
@@ -45,7 +45,7 @@ impl LocalHost {
         known.with_secrets(resolved.filled_in.iter().cloned()).observation(observed)
     }
 
-    /// Why there is none, as it may be said and recorded.
+    /// The error of an observation in a form that may be printed and recorded.
     pub(super) async fn error_without_secrets(&self, desired: &Desired, error: HostError) -> HostError {
         self.known_secrets(desired).await.error(error)
     }

@@ -16,8 +16,7 @@ use super::{
 };
 use crate::api::{Desired, Fact, GitState, LastWords, ProjectObservation};
 
-/// Gives a file that the command of a step holds open as long as it lives: a lock that outlives an undrift that
-/// is killed.
+/// Returns a file that a step's command holds open while it lives: a lock that outlives a killed undrift.
 pub type StepLockFile = Arc<dyn Fn() -> Option<OwnedFd> + Send + Sync>;
 
 /// The real host: the engine that the docker CLI would use, Compose, and the files of this machine.
@@ -26,21 +25,21 @@ pub struct LocalHost {
     pub(super) prober: Prober,
     pub(super) cache: Arc<dyn Cache>,
     pub(super) step_lock: Option<StepLockFile>,
-    /// Digests of what may be secret, and the key that it is sealed under.
+    /// Digests of possible secrets, and the key that seals the cache.
     pub(super) digests: KeyedDigest,
-    /// Whether that key is there when this process has ended.
+    /// Whether that key outlives this process.
     pub(super) has_lasting_key: bool,
-    /// How long a look may take, where nobody else sees to that.
+    /// How long an observation may take, unless the caller enforces that.
     look_limit: Option<Duration>,
     swept: OnceCell<()>,
 }
 
 impl LocalHost {
-    /// Finds the engine as the docker CLI does. Nothing is asked of it yet: an engine that is away is found by
-    /// the first look, and may come back.
+    /// Finds the engine as the docker CLI does. This sends no request yet: the first observation detects an unavailable engine,
+    /// which may come back.
     ///
     /// # Errors
-    /// [`HostError::EngineUnsupported`] for an address that undrift does not speak.
+    /// [`HostError::EngineUnsupported`] for an address that undrift does not support.
     pub fn connect(cache: Arc<dyn Cache>, step_lock: Option<StepLockFile>) -> Result<Self, HostError> {
         let endpoint = Endpoint::resolve(&|name| std::env::var_os(name))?;
         Self::at(endpoint, cache, step_lock)
@@ -49,7 +48,7 @@ impl LocalHost {
     /// The same with an engine at a known address.
     ///
     /// # Errors
-    /// [`HostError::Engine`] where no HTTP client can be built.
+    /// [`HostError::Engine`] if no HTTP client can be built.
     pub fn at(
         endpoint: Endpoint,
         cache: Arc<dyn Cache>,
@@ -71,7 +70,7 @@ impl LocalHost {
         })
     }
 
-    /// The same with a key that lasts: what it remembers can be read the next time, and it says what projects are resolved
+    /// The same with a lasting key: later processes can read its cache, and it reports the inputs that projects are resolved
     /// from.
     #[must_use]
     pub fn with_digests(mut self, digests: Option<KeyedDigest>) -> Self {
@@ -82,20 +81,20 @@ impl LocalHost {
         self
     }
 
-    /// The same with an end to each look, however slowly the engine answers: a verb that looks once ends. A daemon sees to it
-    /// itself, and leaves a look that takes longer to its work.
+    /// The same with a time limit for each observation, however slowly the engine answers: a command that observes once ends. A
+    /// daemon enforces its own, and lets a longer observation go on.
     #[must_use]
     pub const fn with_look_limit(mut self, limit: Duration) -> Self {
         self.look_limit = Some(limit);
         self
     }
 
-    /// The work, within the limit of a look.
+    /// The work, within the time limit of an observation.
     fn in_time<T>(
         &self,
         work: impl Future<Output = Result<T, HostError>>,
     ) -> impl Future<Output = Result<T, HostError>> {
-        // It is large: what awaits it need not be.
+        // It is large: its callers' futures need not be.
         let (work, limit) = (Box::pin(work), self.look_limit);
         async move {
             let Some(limit) = limit else { return work.await };
@@ -104,31 +103,31 @@ impl LocalHost {
         }
     }
 
-    /// What it remembers of projects.
+    /// Its cache of projects.
     pub(super) fn memory(&self) -> Sealed<'_> {
         Sealed { cache: &*self.cache, digest: &self.digests }
     }
 
-    /// The same for an undrift that runs in this container, whatever the system says.
+    /// The same for an undrift that runs in this container, whatever the system reports.
     #[must_use]
     pub fn as_if_in(mut self, container: &str) -> Self {
         self.engine = self.engine.as_if_in(container);
         self
     }
 
-    /// The engine, for questions of one's own.
+    /// The engine, for further requests.
     #[must_use]
     pub const fn engine(&self) -> &Engine {
         &self.engine
     }
 
-    /// Waits until no look-up container is open any more; to be called before the process ends.
+    /// Waits until no look-up container is left; call it before the process ends.
     pub async fn settle(&self, limit: Duration) {
         self.engine.settle(limit).await;
     }
 
-    /// The engine's ID; `None` where it does not say, or has none that lasts. To ask for it is a large question (8 ms here), so
-    /// it is remembered for as long as the engine's socket is the same file: an engine makes its socket when it starts.
+    /// The engine's ID; `None` if it does not report one, or none that lasts. The request is expensive (8 ms here), so undrift
+    /// caches the ID while the engine's socket is the same file: an engine creates its socket when it starts.
     pub(super) async fn engine_id(&self) -> Option<String> {
         const SPACE: &str = "engine";
         let socket = self.engine.endpoint().socket_file();
@@ -149,8 +148,8 @@ impl LocalHost {
         }
     }
 
-    /// At the first look: removes the look-up containers of an undrift that was killed. A failure is only logged,
-    /// for the look itself will tell of an engine that is away.
+    /// At the first observation: removes the look-up containers of a killed undrift. A failure is only logged, because the
+    /// observation itself reports an unavailable engine.
     pub(super) async fn sweep_once(&self) {
         let sweep = async {
             match self.engine.sweep_lookups().await {
@@ -190,7 +189,7 @@ impl Host for LocalHost {
     }
 
     async fn last_words(&self, desired: &Desired, containers: &[(String, String)]) -> Vec<LastWords> {
-        // A container prints what it was given, which is not all in its environment.
+        // A container prints values that it was given, not all of which are in its environment.
         let known = async {
             match super::compose::resolve(desired, self.engine.endpoint(), self.memory()).await {
                 Ok(resolved) => self.all_secrets(desired, &resolved).await,
@@ -208,7 +207,7 @@ impl Host for LocalHost {
 
     async fn keep_verified(&self, project: &str, images: &BTreeMap<String, String>) {
         for (service, image) in images {
-            // The next look will try again.
+            // The next observation will retry.
             if let Err(error) = self.engine.keep_verified(project, service, image).await {
                 tracing::warn!(project, %service, %image, %error, "a verified image could not be kept by a tag");
             }
@@ -233,7 +232,7 @@ impl Host for LocalHost {
             match self.engine.remove_superseded(image).await {
                 Ok(true) => gone.push(image.clone()),
                 Ok(false) => {}
-                // An image too many costs a little space, and another reconcile will try again.
+                // A superfluous image costs a little space, and another reconcile will retry.
                 Err(error) => tracing::debug!(%image, %error, "a superseded image could not be removed"),
             }
         }

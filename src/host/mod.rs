@@ -46,13 +46,13 @@ use crate::{
 /// A host that runs Compose projects: the real one, or a fake for tests.
 ///
 /// # Guarantees
-/// `observe` changes nothing that an object names. `execute` touches only the services that it is given.
+/// `observe` changes nothing that an object names. `execute` touches only the given services.
 pub trait Host: Send + Sync {
-    /// One look at every layer of every service of the object.
+    /// One observation of every layer of every service of the object.
     ///
     /// # Errors
-    /// Where nothing can be said at all: no engine, Compose files that Compose refuses, a service that the
-    /// project does not have. What cannot be seen in part is `Fact::Unknown` in the observation instead.
+    /// If nothing can be observed at all: no engine, Compose files that Compose refuses, a service that the project does not
+    /// have. A part that cannot be observed is `Fact::Unknown` in the observation instead.
     fn observe(
         &self,
         desired: &Desired,
@@ -61,68 +61,67 @@ pub trait Host: Send + Sync {
     /// The name of the Compose project, as Compose resolves it.
     ///
     /// # Errors
-    /// Where Compose is missing or refuses the project.
+    /// If Compose is missing or refuses the project.
     fn project(&self, desired: &Desired) -> impl Future<Output = Result<String, HostError>> + Send;
 
-    /// The address of the engine, the same for all ways to write it.
+    /// The address of the engine, equal for all its spellings.
     fn endpoint(&self) -> String;
 
-    /// The git work tree that the project directory is in; `Known(None)` where it is in none. It is evidence, and
-    /// nothing depends on it: git is asked where there is something to tell, not at every look.
+    /// The git work tree of the project directory; `Known(None)` if there is none. It is evidence, and nothing depends on it:
+    /// undrift runs git if there is something to report, not at every observation.
     fn git(&self, desired: &Desired) -> impl Future<Output = Fact<Option<GitState>>> + Send;
 
-    /// How these containers stand or ended, with the last lines that they printed: asked just before a step may replace them,
-    /// for with a container both are gone. By service and ID; one that is gone already is left out.
+    /// How these containers stand or ended, with their last lines of output. undrift asks just before a step may replace them,
+    /// because both go with the container. By service and ID; missing containers are left out.
     fn last_words(
         &self,
         desired: &Desired,
         containers: &[(String, String)],
     ) -> impl Future<Output = Vec<LastWords>> + Send;
 
-    /// One step. Never fails as a function: how it ended is in the report.
+    /// One step. Never fails as a function: the report contains the outcome.
     fn execute(&self, desired: &Desired, request: StepRequest<'_>)
     -> impl Future<Output = StepReport> + Send;
 
-    /// Gives each of these images, by service of a Compose project, the tag of what was verified, so that nobody's build
-    /// takes it away. The only thing that undrift changes on an engine besides its steps.
+    /// Gives each of these images, by service of a Compose project, the tag of a verified image, so that no other build takes
+    /// it away. The only change that undrift makes on an engine besides its steps.
     fn keep_verified(
         &self,
         project: &str,
         images: &BTreeMap<String, String>,
     ) -> impl Future<Output = ()> + Send;
 
-    /// Those of these image IDs that the engine no longer has. Where it does not answer none is called gone.
+    /// The image IDs among these that the engine no longer has. If it does not answer, none counts as gone.
     fn gone_images(&self, images: &BTreeSet<String>) -> impl Future<Output = BTreeSet<String>> + Send;
 
-    /// Removes those of these image IDs that have no tag and no container; returns the ones that are gone. Never
-    /// forces.
+    /// Removes the images among these that have no tag and no container; returns the removed ones. Never forces.
     fn prune(&self, images: &[String]) -> impl Future<Output = Vec<String>> + Send;
 }
 
-/// How long a look is waited for. What it asks the engine and Compose has limits far below, and so has each access to a file;
-/// a large build context on a slow disk takes its minutes.
+/// How long undrift waits for an observation. Its requests to the engine and Compose have far lower limits, and so has each
+/// file access; a large build context on a slow disk takes minutes.
 pub const LOOK_LIMIT: std::time::Duration = std::time::Duration::from_secs(300);
 
-/// A step with what is needed to carry it out.
+/// A step and its parameters.
 pub struct StepRequest<'a> {
-    /// What to do.
+    /// The step.
     pub step: Step,
-    /// For which services.
+    /// The services that it acts on.
     pub services: &'a [String],
     /// For a rollback: the image ID (`sha256:…`) to put back, by service.
     pub rollback_to: &'a BTreeMap<String, String>,
-    /// For an `Up`: the image ID that the look examined, by service; `None` where there was no image. Services of which that
-    /// was not seen are left out.
+    /// For an `Up`: the image ID that the observation examined, by service; `None` if there was no image. Services whose image
+    /// was not observed are left out.
     pub examined: &'a BTreeMap<String, Option<String>>,
     /// The limit of the step's command.
     pub timeout: std::time::Duration,
-    /// Ends the command cleanly when it is cancelled.
+    /// Ends the command cleanly on cancellation.
     pub cancel: &'a CancellationToken,
-    /// Takes each line that the command prints, for a person who waits. Control bytes are removed already.
+    /// Takes each line that the command prints, for a waiting user. Control bytes are removed already.
     pub progress: &'a (dyn Fn(&str) + Send + Sync),
 }
 
-/// A cache that remembers nothing.
+/// A cache that stores nothing.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoCache;
 
@@ -134,27 +133,27 @@ impl Cache for NoCache {
     fn put(&self, _: &str, _: &str, _: &str) {}
 }
 
-/// Why nothing can be said about a project.
+/// Why a project cannot be observed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HostError {
     /// No engine answers where the docker CLI would look for it.
     #[error("no engine answers at {endpoint}: {cause}")]
     EngineUnavailable {
-        /// Where it was looked for.
+        /// The address that undrift tried.
         endpoint: String,
-        /// What happened there.
+        /// The error there.
         cause: String,
     },
-    /// The engine's address is of a kind that undrift does not speak.
+    /// The engine's address is of a kind that undrift does not support.
     #[error("cannot use the engine at {endpoint}: {cause}")]
     EngineUnsupported {
         /// The address.
         endpoint: String,
-        /// Why, and what to do.
+        /// The reason, and the remedy.
         cause: String,
     },
-    /// The recorded state of the object is of another engine.
+    /// The recorded state of the object belongs to another engine.
     #[error(
         "the recorded state of {object} is of the engine {recorded}, and this is the engine {here}: no step was taken, and \
          the record stays as it was; unset DOCKER_HOST or choose the docker context of that engine, or keep another state for \
@@ -163,44 +162,44 @@ pub enum HostError {
     OtherEngine {
         /// The object.
         object: String,
-        /// The engine that the record is of: its ID, where it has one, and its address.
+        /// The engine of the record: its ID, if it has one, and its address.
         recorded: String,
-        /// This one.
+        /// This engine.
         here: String,
     },
-    /// undrift was asked to end, and would not wait any longer.
+    /// undrift is shutting down, and did not wait any longer.
     #[error("undrift was asked to end before the host had answered")]
     Ending,
-    /// A look took so long that it was given up.
+    /// An observation exceeded its time limit.
     #[error(
         "the look was given up after {} s: a file of the project, or the file system that it is on, may hang, or the engine \
          answers too slowly",
         limit.as_secs()
     )]
     ObservationTimedOut {
-        /// How long it was waited for.
+        /// The time limit.
         limit: std::time::Duration,
     },
-    /// A file that the project is made of does not answer: what it is on hangs.
+    /// A file of the project does not respond: its file system hangs.
     #[error("{0}")]
     FileHangs(String),
-    /// A file that the project is made of is none that can be read to its end.
+    /// A file of the project cannot be read to its end.
     #[error("the project in {directory} cannot be read: {cause}")]
     FileUnusable {
         /// The project directory.
         directory: String,
-        /// Which, and what it is.
+        /// The file, and what it is.
         cause: String,
     },
-    /// The docker CLI's own configuration is none that can be read.
+    /// The docker CLI's own configuration cannot be read.
     #[error("the docker CLI's configuration cannot be used: {cause}")]
     DockerConfigUnusable {
         /// The folder or the file.
         path: String,
-        /// Which, and what it is.
+        /// The file, and what it is.
         cause: String,
     },
-    /// `docker compose` is not there, or is version 1.
+    /// `docker compose` is missing, or is version 1.
     #[error("Compose v2 is needed: {0}")]
     ComposeMissing(String),
     /// Compose refuses the project's own files.
@@ -208,19 +207,18 @@ pub enum HostError {
     ComposeRefused {
         /// The project directory.
         directory: String,
-        /// What Compose said.
+        /// Compose's message.
         cause: String,
     },
-    /// The Compose files use a variable that is not set. Compose would put a blank in its place; an operator
-    /// must not.
+    /// The Compose files use a variable that is not set. Compose would substitute a blank; an operator must not.
     #[error("the Compose files of {directory} {}", unset(variables, dollars))]
     UnsetVariables {
         /// The project directory.
         directory: String,
         /// Their names.
         variables: Vec<String>,
-        /// Where a dollar sign stands that Compose takes for the beginning of one more, and that is most likely meant as such:
-        /// file and line. What follows it is not told, for it may be a part of a password.
+        /// The positions of dollar signs, as file and line, that Compose takes for the start of another variable, and that are
+        /// most likely meant as such. The text after them is left out, because it may be part of a password.
         dollars: Vec<String>,
     },
     /// The manifest names services that the Compose project does not have.
@@ -249,12 +247,12 @@ pub enum HostError {
         /// The reference.
         image: String,
     },
-    /// The engine answered a question that everything else rests on with an error.
+    /// The engine answered an essential request with an error.
     #[error("the engine could not {action}: {cause}")]
     Engine {
-        /// What was asked.
+        /// The request.
         action: String,
-        /// What it said.
+        /// The engine's message.
         cause: String,
     },
 }
@@ -288,8 +286,7 @@ impl HostError {
         }
     }
 
-    /// What a person can do about it: a command where one exists. `None` where the error says so itself, or it is to be
-    /// waited for.
+    /// The remedy for a person: a command if one exists. `None` if the error includes it, or the remedy is to wait.
     #[must_use]
     pub fn next(&self) -> Option<String> {
         Some(match self {
@@ -333,7 +330,7 @@ impl HostError {
         Self::FileUnusable { directory: desired.directory.display().to_string(), cause: error.to_string() }
     }
 
-    /// Whether it can pass by itself: the engine is away, or was not waited for. All others need a person.
+    /// Whether it can pass by itself: the engine is unavailable, or a wait was cut short. All others need a person.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         matches!(
@@ -347,7 +344,7 @@ impl HostError {
     }
 }
 
-/// What is wrong with the variables, in words.
+/// The problem with the variables, in words.
 fn unset(variables: &[String], dollars: &[String]) -> String {
     let named =
         (!variables.is_empty()).then(|| format!("use variables that are not set: {}", variables.join(", ")));
@@ -360,7 +357,7 @@ fn unset(variables: &[String], dollars: &[String]) -> String {
     [named, others].into_iter().flatten().collect::<Vec<_>>().join("; they ")
 }
 
-/// Each with its place and what was meant, for a status and the log.
+/// Each with its place and the intended name, for a status and the log.
 fn in_a_line(manifest: &str, all: &[Pointed]) -> String {
     let one = |pointed: &Pointed| {
         let Pointed { line, column, message, help, .. } = pointed;
@@ -370,7 +367,7 @@ fn in_a_line(manifest: &str, all: &[Pointed]) -> String {
     all.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
-/// For the log: the time since then in milliseconds. As an integer of 128 bits it would be a text in JSON.
+/// For the log: the milliseconds since then. JSON would turn a 128-bit integer into a string.
 pub(crate) fn ms_since(began: std::time::Instant) -> u64 {
     u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)
 }

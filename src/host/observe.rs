@@ -1,4 +1,4 @@
-//! One look at every layer of every service, all layers at once.
+//! One observation of every layer of every service, all layers at once.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -46,7 +46,7 @@ struct ServiceLayers {
     production: Production,
 }
 
-/// What runs.
+/// The running part.
 struct Running {
     /// One entry per service of the spec.
     services: Vec<Production>,
@@ -54,9 +54,9 @@ struct Running {
     related: Vec<RelatedObservation>,
     /// The sign that somebody changes it.
     external_activity: Option<String>,
-    /// The services that undrift itself is in.
+    /// The services that undrift itself runs in.
     own: BTreeSet<String>,
-    /// Whose containers they are.
+    /// The owner of the containers.
     ownership: Ownership,
 }
 
@@ -104,7 +104,7 @@ impl LocalHost {
         let resolved = compose::resolve(desired, self.engine.endpoint(), self.memory()).await?;
         let services = desired.services().iter().map(|service| service.name.as_str());
         let read = Sources::read(&resolved.builds, services, &*self.cache);
-        // What a killed undrift left changes nothing of what is seen: it is swept beside the look.
+        // A killed undrift's leftovers do not affect the observation, so the sweep runs concurrently.
         let (sources, artifacts, production, (networks, definitions), engine, ()) = tokio::join!(
             read,
             join_all(desired.services().iter().map(|service| self.artifact(&resolved, service))),
@@ -140,8 +140,8 @@ impl LocalHost {
         Ok(self.without_secrets(desired, &resolved, seen).await)
     }
 
-    /// Has the hashes of the configuration compared by nobody but who has the key: they are Compose's, over values that may be
-    /// secrets and that can be tried out, and what is seen is recorded.
+    /// Replaces the config hashes with keyed digests, so that only the key's holder can compare them: Compose computes them
+    /// over values that may be guessable secrets, and observations are recorded.
     fn key_hashes(&self, service: &mut ServiceObservation) {
         let keyed = |hash: &mut Option<String>| {
             *hash = hash.take().map(|hash| (self.digests)("config hash", hash.as_bytes()));
@@ -166,7 +166,7 @@ impl LocalHost {
         (join_all(networks).await, definitions)
     }
 
-    /// The artifact layer; what its image was built from is for the store to say.
+    /// The artifact layer, without the inputs of the image, which the store knows.
     async fn artifact(&self, resolved: &Resolved, service: &ServiceSpec) -> ArtifactObservation {
         let reference = reference(resolved, &service.name);
         let found = self.engine.tagged_image(&reference).await;
@@ -185,15 +185,14 @@ impl LocalHost {
         ArtifactObservation { reference, image, built_from: None, first_sight: None, modules, is_kept }
     }
 
-    /// The container, route and auth layers of each service. Without the list of containers nothing can be said
-    /// at all.
+    /// The container, route and auth layers of each service. Without the list of containers, nothing can be observed at all.
     async fn production(&self, desired: &Desired, resolved: &Resolved) -> Result<Running, HostError> {
         let names = desired.services().iter().map(|service| service.name.as_str());
         let declared = resolved.model.replicas(names.clone());
         let mut wanted = resolved.model.to_run(names);
-        // Whether the others run is not the object's affair.
+        // Whether the others run does not concern the object.
         wanted.extend(related::names(desired, resolved).into_iter().map(|name| (name, 0)));
-        // A service that is named is to run all the same.
+        // A named service must run all the same.
         wanted.extend(joins::owners(desired, resolved).map(|name| (name, 0)));
         let found = self.engine.project_containers(&resolved.model.name, &wanted).await;
         let found = found.map_err(|error| {
@@ -243,7 +242,7 @@ impl LocalHost {
         Ok(Running { services: looks, related, external_activity, own: found.own_services, ownership })
     }
 
-    /// The containers of one service with its modules in them, and what Compose copied there.
+    /// The containers of one service, with their modules, and the configs and secrets that Compose copied into them.
     async fn contents(
         &self,
         resolved: &Resolved,
@@ -264,8 +263,8 @@ impl LocalHost {
         .await
     }
 
-    /// The routes of one service at all of its containers that run. Where none does, whoever answers at a fixed URL is
-    /// someone else: a proxy in front, or another program that has the port now.
+    /// The routes of one service at all of its running containers. If none runs, the server at a fixed URL is someone else: a
+    /// proxy in front, or another program that has the port now.
     pub(super) async fn routes(
         &self,
         desired: &Desired,
@@ -292,7 +291,7 @@ impl LocalHost {
         .await
     }
 
-    /// Where one container is asked; one that shares another's network is reached at that one's address.
+    /// The target of a container's probes; one that shares another's network is reached at the other's address.
     async fn place(&self, container: &Container, asked: ReplicaEndpoint<'_>) -> ProbeTarget {
         let network = self.network_of(container).await;
         let is_on_host_network = network.as_ref().is_ok_and(Network::is_the_hosts);
@@ -312,8 +311,8 @@ impl LocalHost {
         }
     }
 
-    /// Asks Compose itself about the services with a container whose config hash is not the one of today: the
-    /// hash alone is wrong for some kinds of service.
+    /// Asks Compose itself about the services with a container whose config hash differs from the current one: the hash alone
+    /// is wrong for some kinds of service.
     async fn config_changed(
         &self,
         desired: &Desired,
@@ -336,7 +335,7 @@ impl LocalHost {
         let differing: BTreeSet<&String> = containers
             .iter()
             .filter(|container| !same.contains(&container.seen.id))
-            // What only restarts with another is restarted as it is.
+            // A service that only restarts with another is restarted as it is.
             .filter(|container| {
                 desired.service(&container.service).is_some()
                     || resolved.model.ties(&container.service).is_job
@@ -361,8 +360,8 @@ impl LocalHost {
         changed
     }
 
-    /// Remembers which variables a service with a provider declares while its container is as declared: one that is not
-    /// declared any more is then known not to be the provider's.
+    /// Remembers which variables a service with a provider declares while its container is as declared: one that is later
+    /// undeclared is then known not to be the provider's.
     fn remember_declared(&self, resolved: &Resolved, changed: &Changed, containers: &[Container]) {
         for container in containers {
             let (service, seen) = (&container.service, &container.seen);
@@ -380,11 +379,11 @@ impl LocalHost {
         }
     }
 
-    /// What programs gave the containers of these services. Of an engine that does not say it, nothing is known.
+    /// The variables that programs gave the containers of these services; unknown if the engine does not report them.
     async fn provided(&self, resolved: &Resolved, containers: &[Container], services: &[String]) -> Provided {
         let mut provided = Provided::default();
         for service in services.iter().filter(|service| resolved.model.is_given_variables(service)) {
-            // All are made by one `up`; one that was not differs, whichever of them is asked.
+            // One `up` creates them all; any other one differs, whichever of them is asked.
             let Some(container) = containers.iter().find(|container| container.service == **service) else {
                 continue;
             };
@@ -401,13 +400,13 @@ impl LocalHost {
     }
 }
 
-/// What `up` would recreate, among the containers with a differing hash.
+/// Which of the containers with a differing hash `up` would recreate.
 struct Changed {
-    /// The IDs of those that bear a hash of today.
+    /// The IDs of containers that bear a current hash.
     same: BTreeSet<String>,
-    /// By ID, whether those differ that only their hash tells of.
+    /// By ID, whether a container differs that only its hash can judge.
     judged: BTreeMap<String, bool>,
-    /// What programs gave them.
+    /// The variables that programs gave them.
     provided: Provided,
     recreations: Recreations,
 }
@@ -442,7 +441,7 @@ fn source(
     }
 }
 
-/// The containers that Compose would make otherwise, and that another version of it made.
+/// The containers that Compose would recreate, and that another version of it created.
 fn made_otherwise<'a>(changed: &Changed, resolved: &Resolved, containers: &'a [Container]) -> Vec<Made<'a>> {
     let other = containers.iter().filter(|container| {
         let seen = &container.seen;

@@ -1,5 +1,5 @@
-//! What keeps a service from being repaired or verified, as it is known before a step: credentials that cannot be read, a
-//! port that nothing exposes or that cannot be reached, one that somebody else has, a Dockerfile that is not there.
+//! Obstacles to the repair or verification of a service, found before a step: credentials that cannot be read, a port that
+//! nothing exposes or that cannot be reached, one that somebody else has, a missing Dockerfile.
 
 use std::{
     collections::BTreeSet,
@@ -26,18 +26,18 @@ use crate::{
     files::{self, Hangs, LARGEST_TEXT},
 };
 
-/// What lets undrift see who listens.
+/// How to let undrift see the listening processes.
 const SEE_SOCKETS: &str = "run undrift beside the engine, as root or with CAP_SYS_PTRACE (sudo systemctl edit undrift, with \
                            CapabilityBoundingSet=CAP_DAC_READ_SEARCH CAP_SYS_PTRACE under [Service])";
 
-/// What is known of one service when its obstacles are looked for.
+/// The facts about one service that the search for its obstacles uses.
 pub(super) struct ServiceFacts<'a> {
     pub(super) desired: &'a Desired,
     pub(super) resolved: &'a Resolved,
     pub(super) spec: &'a ServiceSpec,
     /// Its containers.
     pub(super) containers: Vec<&'a Container>,
-    /// What its routes answered, in the order of the spec.
+    /// The answers of its routes, in the order of the spec.
     pub(super) routes: &'a [RouteObservation],
 }
 
@@ -54,8 +54,8 @@ impl ServiceFacts<'_> {
 }
 
 impl LocalHost {
-    /// The obstacles of one service, and the services of the object that have its ports yet. Of a healthy one nothing is asked of
-    /// the engine.
+    /// The obstacles of one service, and the services of the object that still have its ports. For a healthy service, undrift
+    /// asks the engine nothing.
     pub(super) async fn obstacles(&self, known: ServiceFacts<'_>) -> (Vec<Obstacle>, BTreeSet<String>) {
         let known = &known;
         let mut all = Vec::new();
@@ -82,11 +82,11 @@ impl LocalHost {
         (all, ports.of_services)
     }
 
-    /// The obstacles of every service, without a look at all of its layers; routes are asked only where nothing exposes
-    /// their port. By service.
+    /// The obstacles of every service, without an observation of all of its layers; undrift probes routes only if nothing
+    /// exposes their port. By service.
     ///
     /// # Errors
-    /// As [`Host::project`](super::Host::project), and where the engine does not answer.
+    /// As [`Host::project`](super::Host::project), and if the engine does not answer.
     pub async fn foresee(&self, desired: &Desired) -> Result<Vec<(String, Obstacle)>, super::HostError> {
         let resolved = compose::resolve(desired, self.engine.endpoint(), self.memory()).await?;
         let wanted = resolved.model.to_run(desired.services().iter().map(|service| service.name.as_str()));
@@ -98,7 +98,7 @@ impl LocalHost {
         for spec in desired.services() {
             let containers: Vec<&Container> =
                 found.containers.iter().filter(|container| container.service == spec.name).collect();
-            // Who answers is asked without credentials: whether they are right is for a look to say.
+            // This probes without credentials: an observation checks whether they are right.
             let plain = spec.routes.iter().map(RouteSpec::without_auth).collect();
             let probed = ServiceSpec { routes: plain, ..spec.clone() };
             let routes = self.routes(desired, &probed, containers.clone()).await;
@@ -109,7 +109,7 @@ impl LocalHost {
         Ok(all)
     }
 
-    /// Why no container of the service can be asked for this route, as far as that is known.
+    /// Why no container of the service is reachable for this route, as far as that is known.
     async fn unreachable(
         &self,
         known: &ServiceFacts<'_>,
@@ -171,7 +171,7 @@ impl LocalHost {
         })
     }
 
-    /// Why nobody could say whether it is a container of this service that answers at a port of the host.
+    /// Why it cannot be known whether a container of this service answers at a port of the host.
     fn whose_answer_is_not_known(&self, known: &ServiceFacts<'_>) -> Option<String> {
         if !self.engine.is_on_this_host() {
             return Some("the engine is on another host".into());
@@ -180,14 +180,14 @@ impl LocalHost {
         running.map(|container| &container.seen.id).find_map(|id| may_see(id).err())
     }
 
-    /// Every port that something exposes; `None` where that is not known.
+    /// Every exposed port; `None` if that is not known.
     async fn exposed(
         &self,
         known: &ServiceFacts<'_>,
         model: &ServiceModel,
         of_files: BTreeSet<u16>,
     ) -> Option<BTreeSet<u16>> {
-        // What an image that is not there will expose is not known.
+        // It is not known what a missing image will expose.
         let image = self.engine.image_id(&reference(known.resolved, &known.spec.name)).await.ok()??;
         let of_image = self.engine.exposed_ports(&image, &*self.cache).await.ok()?;
         let of_build = match &model.build {
@@ -198,7 +198,7 @@ impl LocalHost {
     }
 }
 
-/// Whether somebody answered there: then somebody listens, whatever is declared.
+/// Whether a server answered there: then it listens, whatever is declared.
 fn is_answered(seen: Option<&RouteObservation>) -> bool {
     let answers = seen.into_iter().flat_map(|seen| &seen.answers);
     answers.into_iter().any(|answer| match &answer.plain {
@@ -274,8 +274,8 @@ fn certificates(route: &RouteSpec, from: &Path, why: &str) -> Obstacle {
     }
 }
 
-/// Why the service cannot be built at all: what Compose would hand to the builder is not there, or whoever reads it waits
-/// without end.
+/// Why the service cannot be built at all: an input that Compose would hand to the builder is missing, or blocks its reader
+/// forever.
 fn no_build(build: &BuildModel) -> Option<Obstacle> {
     let build = build.clone();
     let (message, path) = match files::look(move || no_build_of(&build)) {
@@ -291,7 +291,7 @@ fn no_build(build: &BuildModel) -> Option<Obstacle> {
     Some(Obstacle { reason: NoteReason::BuildFilesMissing, message, next })
 }
 
-/// In words, and what is missing or is not what it must be; `None` in its place where it does not answer.
+/// The obstacle in words, and the path that is missing or unusable; `None` in its place if it does not respond.
 fn no_build_of(build: &BuildModel) -> Option<(String, Option<PathBuf>)> {
     let context = PathBuf::from(&build.context);
     if !context.is_absolute() {
@@ -315,7 +315,7 @@ fn no_build_of(build: &BuildModel) -> Option<(String, Option<PathBuf>)> {
     })
 }
 
-/// The first one that is there counts, and none need be.
+/// The first existing one counts, and none is required.
 fn unreadable_ignore_file(root: &Path, dockerfile: Option<&Path>) -> Option<(String, Option<PathBuf>)> {
     let found = ignore_files(root, dockerfile).find_map(|path| {
         let looked = files::is_readable(&path, LARGEST_TEXT);

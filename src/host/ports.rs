@@ -1,9 +1,9 @@
-//! Ports of the host that a service is to publish and that somebody else has. Compose stops and removes the container of before
-//! and starts the new one then: what cannot have its port stays down, and the one of before is gone.
+//! Ports of the host that a service is to publish and that somebody else has. Compose stops and removes the old container
+//! before it starts the new one: if the new one cannot get its port, it stays down, and the old one is gone.
 //!
-//! The engine knows which of its containers has which port, also where no socket listens for it (without its userland proxy).
-//! The sockets of this host tell of everybody else; of a host elsewhere only the engine's containers are known. No port is
-//! tried by binding it: whoever came just then would be refused it.
+//! The engine knows the ports of its containers, even if no socket listens for them (without its userland proxy). The sockets
+//! of this host show all other processes; on another host, only the engine's containers are known. undrift never tests a port
+//! by binding it: another process that comes just then would be refused it.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::api::{ContainerObservation, ContainerState, DeclaredPort, Desired, NoteReason, Obstacle};
 
-/// The most ports of a range that are looked at. Whoever declares more wants any of them.
+/// The most ports of a range that undrift checks. A longer range means any of them.
 const MOST: usize = 1024;
 
 /// A port that a service is to publish: one of these, for each of so many containers.
@@ -36,12 +36,12 @@ struct Taken {
     holder: PortHolder,
 }
 
-/// Who has it.
+/// The holder of a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum PortHolder {
     /// A container, by its name.
     Container(String),
-    /// Whoever has this socket.
+    /// The process that has this socket.
     Socket(u64),
 }
 
@@ -49,12 +49,12 @@ enum PortHolder {
 struct Holders<'a> {
     publishers: &'a [Publisher],
     sockets: &'a [BoundSocket],
-    /// Whether the same step ends it, so that its ports are free then.
+    /// Whether the same step ends it, which frees its ports.
     is_replaced: &'a (dyn Fn(&Publisher, PublishedPort) -> bool + Sync),
 }
 
 impl Holders<'_> {
-    /// The first port that is in the way, where not enough of those that would do are free.
+    /// The first port that is in the way, if too few of the suitable ones are free.
     fn in_the_way(&self, wanted: &Wanted) -> Option<Taken> {
         let range = (wanted.first..=wanted.last).take(MOST);
         let needed = wanted.times.min(range.clone().count());
@@ -93,7 +93,7 @@ impl Holders<'_> {
         sockets.find(|socket| !self.is_the_engines(socket)).map(|socket| PortHolder::Socket(socket.inode))
     }
 
-    /// Whether it is the engine that listens there, for a container.
+    /// Whether the engine listens there, for a container.
     fn is_the_engines(&self, socket: &BoundSocket) -> bool {
         let address = Some(socket.address.ip().to_canonical()).filter(|ip| !ip.is_unspecified());
         let is_its = |at: &PublishedPort| {
@@ -103,18 +103,18 @@ impl Holders<'_> {
     }
 }
 
-/// What is known of the ports that an `up` of a service must have. Nothing is in the way where that is not known, for then a step
-/// is as good as without the question.
+/// The known facts about the ports that an `up` of a service needs. If they are unknown, nothing counts as in the way: the step
+/// is then as good as without the check.
 #[derive(Debug, Default)]
 pub(super) struct PortsFound {
     /// A port that somebody else has and keeps.
     pub(super) taken: Option<Obstacle>,
-    /// The other services of the object that have one, and give it up once they are brought up.
+    /// The other services of the object that have one, and give it up when they are brought up.
     pub(super) of_services: BTreeSet<String>,
 }
 
 impl LocalHost {
-    /// Who has the ports that an `up` of this service must have. These are its containers.
+    /// The holders of the ports that an `up` of this service needs. These are its containers.
     pub(super) async fn ports(
         &self,
         desired: &Desired,
@@ -170,7 +170,7 @@ fn service_of<'a>(publisher: &'a Publisher, resolved: &Resolved) -> Option<&'a s
     (*project == resolved.model.name).then_some(service)
 }
 
-/// Whether every port that the service is to publish is held by one of these, its own, already: then nothing is asked.
+/// Whether one of these, its own, already holds every port that the service is to publish: then undrift asks nothing.
 pub(super) fn are_held<'a>(
     resolved: &Resolved,
     service: &str,
@@ -187,7 +187,7 @@ pub(super) fn are_held<'a>(
     })
 }
 
-/// What Compose is to publish. A container that is only in networks without a way to the outside publishes nothing.
+/// The ports that Compose is to publish. A container in internal networks only publishes nothing.
 fn declared<'a>(resolved: &'a Resolved, service: &str) -> impl Iterator<Item = &'a DeclaredPort> {
     let declared = resolved.declared.services.get(service);
     let is_internal =
@@ -197,7 +197,7 @@ fn declared<'a>(resolved: &'a Resolved, service: &str) -> impl Iterator<Item = &
     publishes.into_iter().flat_map(|declared| &declared.attachments.ports)
 }
 
-/// The ports of the host that it must have; where the engine chooses nothing can be in the way.
+/// The ports of the host that it needs; if the engine chooses, nothing can be in the way.
 fn wanted(resolved: &Resolved, service: &str) -> Vec<Wanted> {
     let replicas = resolved.model.services.get(service).map_or(1, |model| model.replicas);
     let times = usize::try_from(replicas).unwrap_or(usize::MAX);
@@ -213,7 +213,7 @@ fn wanted(resolved: &Resolved, service: &str) -> Vec<Wanted> {
     each.collect()
 }
 
-/// Whether an `up` of the service has this container give up its port: it is one of its own, or of another service that the
+/// Whether an `up` of the service makes this container give up its port: it is its own, or belongs to another service that the
 /// object names and that is no longer to have the port.
 fn gives_up(
     desired: &Desired,
@@ -228,8 +228,8 @@ fn gives_up(
     other == service || desired.service(other).is_some() && !wanted(resolved, other).iter().any(still_wants)
 }
 
-/// The sockets of this host without those of these containers on the host's network, which the step ends. None where they cannot
-/// be read, or these not be told from others: the engine's list is still known.
+/// The sockets of this host, without those of these containers on the host's network, which the step ends. None if they cannot
+/// be read, or these cannot be distinguished: the engine's list is still known.
 async fn sockets(own: Vec<String>) -> Vec<BoundSocket> {
     let read = move || {
         let mut sockets = probe::bound().map_err(|error| error.to_string())?;

@@ -17,7 +17,7 @@ fn wants(host: &str, first: u16, last: u16, times: usize) -> Wanted {
     Wanted { transport: Transport::Tcp, host: host.parse().ok(), first, last, times }
 }
 
-/// Who is in the way of this, where containers of `own` are replaced.
+/// The holder of this port, if containers of `own` are replaced.
 fn in_the_way(wanted: &Wanted, publishers: &[Publisher], sockets: &[BoundSocket]) -> Option<Taken> {
     let is_replaced =
         |publisher: &Publisher, _| publisher.of.as_ref().is_some_and(|(project, _)| project == "own");

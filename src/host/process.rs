@@ -1,5 +1,4 @@
-//! Children: one command run to its end or ended, the lines that it prints, the environment that it gets. Nothing here knows
-//! Docker.
+//! Child processes: one command run to its end or ended, its lines of output, its environment. Nothing here knows Docker.
 
 pub mod command;
 mod environment;

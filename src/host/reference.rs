@@ -1,7 +1,7 @@
-//! Image references, of which one image has several.
+//! Image references; one image has several.
 
-/// A reference as the engine lists it: without the public registry's name, with its tag. Two that mean the same image
-/// are equal in this form.
+/// A reference as the engine lists it: without the public registry's name, with its tag. Two references to the same image are
+/// equal in this form.
 pub(crate) fn full(reference: &str) -> String {
     let registries = ["docker.io/", "index.docker.io/"];
     let short = registries.iter().find_map(|registry| reference.strip_prefix(registry)).unwrap_or(reference);

@@ -1,4 +1,4 @@
-//! A look at the services that the object does not name, and that the Compose files tie to those that it does.
+//! Observes the services that the object does not name, and that the Compose files tie to those that it does.
 
 use futures_util::future::join_all;
 
@@ -12,7 +12,7 @@ pub(super) fn names<'a>(desired: &Desired, resolved: &'a Resolved) -> Vec<&'a st
 }
 
 impl LocalHost {
-    /// One entry per service, from the containers that were found of all services.
+    /// One entry per service, from these containers of all services.
     pub(super) async fn related(
         &self,
         desired: &Desired,

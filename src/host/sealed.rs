@@ -1,8 +1,8 @@
-//! What is remembered and may hold secrets: sealed under a key that is not in the cache.
+//! Cache entries that may hold secrets, sealed under a key that is not in the cache.
 //!
-//! What a project is resolved from has names that may be passwords (any word of a Compose file could be a variable), and digests
-//! of values that a person may have chosen, which can be tried out. So an entry is encrypted, with its space and key bound to
-//! it; one that another key sealed, or that was changed, is as good as none.
+//! The inputs of a project include names that may be passwords (any word of a Compose file could be a variable), and digests of
+//! values that a person may have chosen, which could be guessed. So an entry is encrypted, with its space and key bound to it;
+//! an entry that was sealed with another key, or changed, is ignored.
 
 use std::sync::{Arc, LazyLock};
 
@@ -15,25 +15,25 @@ use ring::{
 
 use super::Cache;
 
-/// Makes the digest of a value under a key, with the value's name in it.
+/// Computes the digest of a value under a key, with the value's name in it.
 pub type KeyedDigest = Arc<dyn Fn(&str, &[u8]) -> String + Send + Sync>;
 
-/// What the key for sealing is the digest of.
+/// The input of the digest that is the sealing key.
 const PURPOSE: &str = "the key that entries of the cache are sealed under";
 
-/// What the name of a key is the digest of.
+/// The input of the digest that is a key's name.
 const NAME: &str = "the name of the key";
 
-/// How long the name of a key is: it tells keys from one another, and is no secret.
+/// The length of a key's name: it distinguishes keys, and is no secret.
 const NAME_LENGTH: usize = 8;
 
-/// Digests under a key that ends with this process: nothing that is made with it is of use later.
+/// Digests under a key that ends with this process: they are useless later.
 #[must_use]
 pub fn of_this_process() -> KeyedDigest {
     static KEY: LazyLock<Option<hmac::Key>> =
         LazyLock::new(|| hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).ok());
     Arc::new(|name, value| {
-        // A system without random bytes has no digests that could be compared.
+        // Without random bytes, the system has no digests that could be compared.
         let Some(key) = KEY.as_ref() else { return String::new() };
         let mut context = hmac::Context::with_key(key);
         context.update(&name.len().to_le_bytes());
@@ -43,24 +43,24 @@ pub fn of_this_process() -> KeyedDigest {
     })
 }
 
-/// What tells this key from others.
+/// The name that distinguishes this key from others.
 pub(super) fn name_of(digest: &KeyedDigest) -> String {
     let mut name = digest(NAME, b"");
     name.truncate(NAME_LENGTH);
     name
 }
 
-/// A cache for what may hold secrets, with the key that it is sealed under.
+/// A cache for possible secrets, with its sealing key.
 #[derive(Clone, Copy)]
 pub struct Sealed<'a> {
-    /// Where the sealed entries are kept; what holds no secrets may go there as it is.
+    /// The store of the sealed entries; values without secrets may go there in plain text.
     pub cache: &'a dyn Cache,
     /// The key.
     pub digest: &'a KeyedDigest,
 }
 
 impl Sealed<'_> {
-    /// The value last put under this key of this space, where it was sealed under the same key.
+    /// The value last stored under this key of this space, if it was sealed under the same key.
     pub(super) fn get(self, space: &str, key: &str) -> Option<String> {
         let mut bytes = STANDARD_NO_PAD.decode(self.cache.get(space, key)?).ok()?;
         let (nonce, sealed) = bytes.split_at_mut_checked(NONCE_LEN)?;
@@ -69,7 +69,7 @@ impl Sealed<'_> {
         String::from_utf8(text.to_vec()).ok()
     }
 
-    /// Remembers a value. Without a key, or random bytes, nothing is remembered.
+    /// Stores a value. Without a key, or random bytes, nothing is stored.
     pub(super) fn put(self, space: &str, key: &str, value: &str) {
         if let Some(sealed) = self.seal(space, key, value) {
             self.cache.put(space, key, &sealed);

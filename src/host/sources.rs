@@ -1,5 +1,4 @@
-//! What the images of services are built from: each service's own build, and those of the other services that its image is made
-//! of.
+//! The inputs of services' images: each service's own build, and those of the other services that its image is based on.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +19,7 @@ pub(super) struct Sources<'a> {
 }
 
 impl<'a> Sources<'a> {
-    /// Reads the builds of these services and all that they are made of.
+    /// Reads the builds of these services and of all their bases.
     pub(super) async fn read(
         builds: &'a Builds,
         services: impl IntoIterator<Item = &'a str>,
@@ -38,8 +37,8 @@ impl<'a> Sources<'a> {
         Self { builds, own: join_all(each).await.into_iter().collect() }
     }
 
-    /// The digest of what a service's image is built from; `None` where it has no `build:`, or one whose context is no folder of
-    /// this host.
+    /// The digest of the inputs of a service's image; `None` if it has no `build:`, or one whose context is no folder of this
+    /// host.
     pub(super) fn digest(&self, service: &str) -> Fact<Option<String>> {
         let own = match self.own.get(service) {
             None | Some(Fact::Known(None)) => return Fact::Known(None),
@@ -58,7 +57,7 @@ impl<'a> Sources<'a> {
                     return Fact::unknown(format!("{base}, which it is made of: {why}"));
                 }
                 Some(Fact::Known(Some(digest))) => ("base", digest.as_str()),
-                // What is not of this host is said to be unreadable.
+                // A build from elsewhere is reported as unreadable.
                 Some(Fact::Known(None)) | None => ("elsewhere", ""),
             };
             fields.named(kind, &[base.as_bytes(), digest.as_bytes()]);
@@ -68,8 +67,8 @@ impl<'a> Sources<'a> {
     }
 }
 
-/// A digest as one of the rule that a base's was made by, where that has a key and its own has none: a digest over digests is of
-/// another rule as soon as one of them is.
+/// A digest under the rule of a base's digest, if that one has a key and its own has none: a digest over digests follows
+/// another rule as soon as one of them does.
 fn by_the_rule_of(base: &str, own: String) -> String {
     let rule = |digest: &str| digest.split_once(':').map(|(rule, _)| rule.to_owned()).unwrap_or_default();
     let (of_base, of_own) = (rule(base), rule(&own));

@@ -1,17 +1,17 @@
-//! Whether someone takes the project down right now: the first half of `docker compose down && docker compose up`.
+//! Whether someone is taking the project down right now: the first half of `docker compose down && docker compose up`.
 //!
-//! Compose 2.26 stops and removes what depends first (measured): while a slow container has its grace period to stop,
-//! others are gone already. The list of containers does not tell that from containers that died; the engine's events do:
+//! Compose 2.26 stops and removes dependents first (measured): while a slow container has its grace period to stop, others
+//! are gone already. The list of containers does not distinguish that from containers that died; the engine's events do:
 //!
-//! | what was told | what it means | at most for |
+//! | events | meaning | at most for |
 //! | --- | --- | --- |
 //! | the signal that stops it, or KILL, to a container that still runs | it is being stopped | its grace period and [`SPARE`], at least [`UP_LASTS_FOR`] |
-//! | `stop`, and then `destroy` | it was removed on purpose, and an `up` may follow | [`REMOVED_FOR`], also from the end of those that were being stopped then; until one of its name is started |
+//! | `stop`, and then `destroy` | it was removed on purpose, and an `up` may follow | [`REMOVED_FOR`], also from the end of those that were being stopped then; until one with its name is started |
 //!
-//! A container that died, that was stopped and left there, or that was removed by force (no `stop` is told then) is none
-//! of these, and drift at once; nor is one that got any other signal, as a server does that is to read its files anew or to
-//! show its threads. The engine keeps its last 256 events only, of all kinds: what was seen once is remembered. Where the
-//! engine does not tell, as behind a proxy that refuses it, there are no signs.
+//! A container that died, that was stopped and left there, or that was removed by force (which emits no `stop`) is none of
+//! these, and drift at once; nor is one that got any other signal, as a server does that should reload its files or dump its
+//! threads. The engine keeps its last 256 events only, of all kinds: what was seen once is remembered. If the engine reports
+//! none, as behind a proxy that refuses it, there are no signs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +23,7 @@ use super::{
 /// How long an `up` may take to begin after the containers are gone: `down` removes networks meanwhile.
 const REMOVED_FOR: i64 = 5;
 
-/// What the engine told of a container. Times are in seconds since 1970.
+/// The engine's events of a container. Times are in seconds since 1970.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ContainerEvent {
     pub(crate) at: i64,
@@ -48,22 +48,22 @@ pub(crate) const KILL: u8 = 9;
 /// How one container is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stop {
-    /// The signal that asks it to end. Events tell of signals by number.
+    /// The signal that asks it to end. Events give signals by number.
     pub(crate) signal: u8,
     /// Seconds until it is killed.
     pub(crate) grace: i64,
 }
 
-/// What a project's containers are judged by, besides the list of them. Times are in seconds since 1970.
+/// The signs of a project's containers, besides the list of them. Times are in seconds since 1970.
 #[derive(Debug)]
 pub(crate) struct DownSight<'a> {
     pub(crate) now: i64,
     pub(crate) own: &'a OwnSteps,
-    /// How those are stopped that were signalled and are still there, by ID.
+    /// How the containers that were signalled and still exist are stopped, by ID.
     pub(crate) stops: &'a BTreeMap<String, Stop>,
 }
 
-/// The containers whose end somebody has asked for: what was told, and what is remembered of before.
+/// The containers that somebody asked to end: from the events, and remembered from before.
 pub(crate) fn signalled<'a>(
     events: &'a [ContainerEvent],
     remembered: &'a BTreeMap<String, i64>,
@@ -72,8 +72,8 @@ pub(crate) fn signalled<'a>(
     told.map(|event| &event.id).chain(remembered.keys()).collect()
 }
 
-/// The sign that someone takes the project down, in words. `stopping` is what is remembered of before: since when each
-/// container has been being stopped. It comes back as it is to be remembered.
+/// The sign that someone takes the project down, in words. `stopping` is remembered from before: since when each container
+/// is being stopped. It returns in the form to remember.
 pub(crate) fn sign(
     rows: &[ContainerRow],
     mut events: Vec<ContainerEvent>,
@@ -99,13 +99,13 @@ pub(crate) fn sign(
     Some(format!("{what}: another Compose command may be at work"))
 }
 
-/// What follows from a series of events.
+/// The conclusions from a series of events.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Signs {
-    /// Since when each of these containers has been being stopped, by ID: from the last signal on, for one that did not
-    /// end of an earlier one is given its time anew.
+    /// Since when each of these containers is being stopped, by ID: from the last signal on, because a container that
+    /// survived an earlier one gets its time again.
     stopping: BTreeMap<String, i64>,
-    /// From each signal to the end: those that ended of one.
+    /// From each signal to the end: those that it ended.
     ended: Vec<(i64, i64)>,
     /// Name and time of those that were stopped and removed, and that no `up` has brought back since.
     removed: Vec<(String, i64)>,
@@ -137,7 +137,7 @@ impl Signs {
         }
     }
 
-    /// Until when whoever removed a container then was seen at work: until the end of those that were being stopped.
+    /// Until when the person who removed a container then was active: until the end of those that were being stopped.
     fn went_on_until(&self, at: i64, own: &OwnSteps) -> i64 {
         let foreign = self.ended.iter().filter(|(since, _)| !own.covers(*since));
         let beside = foreign.filter(|(since, _)| distance(*since, at) < REMOVED_FOR);
@@ -151,8 +151,8 @@ impl Signs {
     }
 }
 
-/// Whether this is no signal, or one that stops the container that got it. How one is stopped that is gone already is not
-/// known any more: any signal may have been it.
+/// Whether this is no signal, or one that stops the container that got it. The stop signal of a container that is already
+/// gone is unknown: any signal may have been it.
 fn may_count(event: &ContainerEvent, stops: &BTreeMap<String, Stop>) -> bool {
     match event.what {
         ContainerEventKind::Signalled(signal) => {
@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn between_the_end_and_the_removal_of_a_slow_one_somebody_is_at_work() {
         use ContainerEventKind::{Destroyed, Ended, Stopped};
-        // The engine tells of the stop some time after the end.
+        // The engine emits the stop event some time after the end.
         let fast = [(10, "a", TERMED), (10, "a", Ended), (10, "a", Stopped), (11, "a", Destroyed)];
         let slow = [(11, "db", TERMED), (40, "db", TERMED), (41, "db", Ended)];
         let at = |events: &[_], now| after(events).removed_now(now, &OwnSteps::default()).is_some();

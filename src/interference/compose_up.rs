@@ -1,15 +1,15 @@
-//! Whether someone else's `docker compose up` is at work on a project right now.
+//! Whether someone else's `docker compose up` is running on a project right now.
 //!
-//! Compose 2.26 shows itself in these phases (measured), and each looks the same when Compose was killed in it; only
-//! time tells them apart:
+//! Compose 2.26 is visible in these phases (measured), and each looks the same if Compose was killed in it; only time
+//! distinguishes them:
 //!
-//! | phase | what is seen | at most for |
+//! | phase | visible sign | at most for |
 //! | --- | --- | --- |
 //! | a fresh project | its network, and no container yet | [`CREATES_FOR`] |
 //! | created, not started | a container that never ran | [`UP_LASTS_FOR`] |
 //! | a recreate waits for the old one to stop | the same, with the label of the one that it replaces | that one's grace period and [`SPARE`] |
 //! | an `up` waits for a dependency | the same, beside a container whose health check has not passed yet | [`WAITS_AT_MOST`] |
-//! | the old one goes | a container in `removing` | [`UP_LASTS_FOR`] from when it was first seen so |
+//! | the old one is removed | a container in `removing` | [`UP_LASTS_FOR`] from when it was first seen so |
 //!
 //! Two containers that both ran under one number are no sign: Compose starts the new one when the old one is gone.
 
@@ -18,32 +18,31 @@ use std::collections::BTreeMap;
 use super::{ContainerRow, OwnSteps};
 use crate::api::ContainerObservation;
 
-/// How long a container that was created and not started may belong to an `up` that is at work: Compose creates
-/// the new one, gives the old one the usual 10 s to stop, then starts the new one. Two `up` at once left no
-/// container in 21 of 32 tries.
+/// How long a container that was created and not started may belong to a running `up`: Compose creates the new one, gives
+/// the old one the usual 10 s to stop, then starts the new one. Two `up` at once left no container in 21 of 32 tries.
 pub(crate) const UP_LASTS_FOR: i64 = 15;
 
-/// What Compose needs besides the grace period of the container that it replaces.
+/// The time that Compose needs besides the grace period of the container that it replaces.
 pub(crate) const SPARE: i64 = 5;
 
-/// How long Compose takes from a network to the first container in it; images are pulled and built before.
+/// How long Compose takes from a network to the first container in it; it pulls and builds images before.
 const CREATES_FOR: i64 = 5;
 
-/// Beyond this a container that was created and not started is a leftover whatever else is seen: a dependency may
+/// After this a container that was created and not started is a leftover, whatever other signs there are: a dependency may
 /// never become healthy, and a grace period may be a day.
 pub(crate) const WAITS_AT_MOST: i64 = 600;
 
-/// What the signs are judged by, besides the list of containers. Times are in seconds since 1970.
+/// The signs besides the list of containers. Times are in seconds since 1970.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Sight {
     pub(crate) now: i64,
-    /// When steps of this process ran on this project: what was created then is nobody else's work.
+    /// When steps of this process ran on this project: anything created then is not external activity.
     pub(crate) own: OwnSteps,
-    /// How long stopping may take what a container replaces, by the ID of the new one.
+    /// How long the container that another replaces may take to stop, by the ID of the new one.
     pub(crate) grace: BTreeMap<String, i64>,
-    /// Since when each of the containers in `removing` has been seen so.
+    /// Since when each of the containers in `removing` has been in that state.
     pub(crate) removing_since: BTreeMap<String, i64>,
-    /// Looked at only where the project has no container: name and time of its youngest network.
+    /// Checked only if the project has no container: name and time of its youngest network.
     pub(crate) network: Option<(String, i64)>,
 }
 
@@ -53,13 +52,13 @@ impl Sight {
     }
 }
 
-/// How far two times lie apart. A clock that was set back, or that of an engine elsewhere, dates things in the future:
-/// they are as old as they are far from now, or nothing would be done until the clock has caught up.
+/// The distance between two times. A clock that was set back, or that of an engine elsewhere, dates events in the future:
+/// their age is their distance from now, or undrift would wait until the clock has caught up.
 pub(crate) const fn distance(now: i64, then: i64) -> i64 {
     now.saturating_sub(then).saturating_abs()
 }
 
-/// The sign that someone else is at work, in words.
+/// The sign that someone else is active, in words.
 pub(crate) fn sign(rows: &[ContainerRow], sight: &Sight) -> Option<String> {
     let what = rows.iter().find_map(|row| of_container(row, rows, sight)).or_else(|| of_network(sight))?;
     Some(format!("{what}: another Compose command may be at work"))
@@ -94,8 +93,8 @@ fn of_network(sight: &Sight) -> Option<String> {
         .then(|| format!("the network {name} was created {age} s ago and has no container yet"))
 }
 
-/// Whether each of these services has as many containers that run as it is to have. With one of two gone a `down` may be
-/// at work.
+/// Whether each of these services has as many running containers as it should have. With one of two gone a `down` may be
+/// running.
 pub(crate) fn all_run(services: &BTreeMap<&str, u32>, rows: &[ContainerRow]) -> bool {
     services.iter().all(|(service, wanted)| {
         let running = rows.iter().filter(|row| row.service == *service && row.is_running()).count();
@@ -103,8 +102,9 @@ pub(crate) fn all_run(services: &BTreeMap<&str, u32>, rows: &[ContainerRow]) -> 
     })
 }
 
-/// Notes in the list which containers are being removed by their details. The list of engine 28 calls such a one `exited`
-/// and then `dead`, and at the very end its details say `dead`, too (measured with 28.5.2); the list of 20.10 says it itself.
+/// Notes in the list which containers are being removed according to their details. The list of engine 28 reports such a one
+/// as `exited` and then `dead`, and at the very end its details are `dead`, too (measured with 28.5.2); the list of 20.10
+/// reports it itself.
 pub(crate) fn mark_removals<'a>(
     rows: &mut [ContainerRow],
     details: impl Iterator<Item = &'a ContainerObservation>,

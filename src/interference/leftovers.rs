@@ -1,28 +1,28 @@
-//! What a killed recreate leaves behind.
+//! The leftovers of a killed recreate.
 //!
-//! Compose 2 recreates in this order (measured with 2.26.1 by killing it): it creates `<12 hex>_NAME`, where the hex
-//! digits are the beginning of the old container's ID; it stops and removes the old one; it renames the new one to `NAME`;
-//! it starts it. The new one has the label [`REPLACES`]: in 2.26 it holds the whole of the old one's ID, from 2.40 on
-//! `SERVICE-NUMBER`, or the service's `container_name`. So the temporary name tells which container is replaced, and the label
-//! that one is. A kill leaves one of these:
+//! Compose 2 recreates in this order (measured with 2.26.1 by killing it): it creates `<12 hex>_NAME`, where the hex digits
+//! are the prefix of the old container's ID; it stops and removes the old one; it renames the new one to `NAME`; it starts it.
+//! The new one has the label [`REPLACES`]: in 2.26 it holds the whole of the old one's ID, from 2.40 on `SERVICE-NUMBER`, or
+//! the service's `container_name`. So the temporary name marks a replacement, and the label identifies the replaced container.
+//! A kill leaves one of these:
 //!
-//! | old one | new one | what it is | before the next `up` |
+//! | old one | new one | meaning | before the next `up` |
 //! | --- | --- | --- | --- |
 //! | running or exited | created, `<12 hex>_NAME` | superfluous: not a replica | removed, or `up` runs into a name conflict in half the cases |
 //! | gone | created, `<12 hex>_NAME` | unfinished: the only container, a replica that does not run | given its name; `up` starts it |
 //! | gone | created, `NAME` | an ordinary replica that does not run | nothing: `up` starts it |
 //!
-//! The label stays on the new container for good, so it says nothing by itself.
+//! The label stays on the new container for good, so by itself it proves nothing.
 
 use super::ContainerRow;
 
 /// Compose's label for the container that this one replaces.
 pub(crate) const REPLACES: &str = "com.docker.compose.replace";
 
-/// A container that a killed recreate left behind.
+/// A leftover container of a killed recreate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Leftover {
-    /// Never started, while the container that it was to replace still exists.
+    /// Never started, while the container that it should replace still exists.
     Superfluous {
         /// The engine's ID.
         id: String,
@@ -75,7 +75,7 @@ fn one(row: &ContainerRow, rows: &[ContainerRow]) -> Option<Leftover> {
     (is_free && is_of_its_label).then_some(Leftover::Unfinished { id, name, service, final_name })
 }
 
-/// The container that this one was made to replace, if that is still there.
+/// The container that this one was created to replace, if that still exists.
 pub(crate) fn replaced<'a>(row: &ContainerRow, rows: &'a [ContainerRow]) -> Option<&'a ContainerRow> {
     let label = row.replaces.as_deref()?;
     let mut others = rows.iter().filter(|other| other.id != row.id);
@@ -86,7 +86,7 @@ pub(crate) fn replaced<'a>(row: &ContainerRow, rows: &'a [ContainerRow]) -> Opti
     others.find(|other| other.service == row.service && other.id.starts_with(digits))
 }
 
-/// The digits of the old container's ID and the final name, of a replacement that is still under its temporary name.
+/// The digits of the old container's ID and the final name, of a replacement that still has its temporary name.
 fn temporary_name(row: &ContainerRow) -> Option<(&str, &str)> {
     row.replaces.as_ref()?;
     let (digits, name) = row.name.split_once('_')?;
@@ -127,7 +127,7 @@ mod tests {
         assert!(matches!(&found[..], [Leftover::Superfluous { id, .. }] if id == NEW), "{found:?}");
     }
 
-    /// What Compose writes from 2.40 on: of a service without and with a `container_name`.
+    /// Compose's label from 2.40 on: for a service without and with a `container_name`.
     #[test]
     fn a_label_that_names_the_old_one_says_the_same_as_its_id() {
         for (label, name) in [("a-1", "p-a-1"), ("my_db", "my_db")] {

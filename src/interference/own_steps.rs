@@ -1,4 +1,4 @@
-//! When steps of this process ran: what was created or removed on a Compose project then is nobody else's work.
+//! When steps of this process ran: anything created or removed on a Compose project then is not external activity.
 
 use std::{
     collections::BTreeMap,
@@ -8,7 +8,7 @@ use std::{
 
 use super::compose_up::WAITS_AT_MOST;
 
-/// The steps of some time, in seconds since 1970.
+/// The recent steps, in seconds since 1970.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct OwnSteps(pub(crate) Vec<RangeInclusive<i64>>);
 
@@ -24,7 +24,7 @@ impl OwnSteps {
 pub(crate) struct OwnActivity(Mutex<BTreeMap<String, OwnSteps>>);
 
 impl OwnActivity {
-    /// What ended so long ago that nothing is asked about it any more is forgotten.
+    /// Forgets steps that ended too long ago to matter.
     pub(crate) fn note(&self, project: &str, ran: RangeInclusive<i64>) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let OwnSteps(steps) = all.entry(project.to_owned()).or_default();

@@ -1,16 +1,16 @@
-//! Whether someone else rolls a service out right now: one more replica is started by hand, and the old one is removed once the
-//! new one works.
+//! Whether someone else is rolling a service out right now: they start one more replica by hand, and remove the old one once
+//! the new one works.
 //!
-//! `docker compose up --no-recreate --scale web=2` and the removal that follows are two commands, with a wait between
-//! them in which nothing else shows that somebody is at work. An `up` in that wait takes the new replica away: Compose 2.26
-//! keeps the outdated ones, which it recreates, and of current ones those with the lowest numbers, also where they do not
-//! run (measured). So more replicas than declared, of which one is young, are somebody's work.
+//! `docker compose up --no-recreate --scale web=2` and the removal that follows are two commands, with a wait between them
+//! in which no other sign shows that somebody is active. An `up` in that wait removes the new replica: Compose 2.26 keeps
+//! the outdated ones, which it recreates, and of current ones those with the lowest numbers, even if they do not run
+//! (measured). So more replicas than declared, of which one is young, mean external activity.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use super::compose_up::distance;
 
-/// What is asked of a replica.
+/// The relevant facts about a replica.
 pub(crate) struct Replica<'a> {
     pub(crate) service: &'a str,
     pub(crate) name: &'a str,
@@ -18,7 +18,7 @@ pub(crate) struct Replica<'a> {
     pub(crate) created: i64,
 }
 
-/// The sign that someone else rolls one of these services out, in words.
+/// The sign that someone else is rolling out one of these services, in words.
 pub(crate) fn sign(
     wanted: &BTreeMap<&str, u32>,
     replicas: &[Replica<'_>],

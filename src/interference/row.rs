@@ -1,16 +1,16 @@
-//! What the list of containers says of one.
+//! A container's entry in the list of containers.
 
 use crate::api::ContainerState;
 
-/// A container of a project as the list shows it.
+/// A container of a project as listed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct ContainerRow {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) service: String,
-    /// `None` where nothing is said of it.
+    /// `None` if the list does not have it.
     pub(crate) state: Option<ContainerState>,
-    /// Compose's hash of the configuration that it was made of.
+    /// Compose's hash of the configuration that it was created from.
     pub(crate) config_hash: Option<String>,
     /// When it was created, in seconds since 1970.
     pub(crate) created: i64,
@@ -20,8 +20,8 @@ pub(crate) struct ContainerRow {
     pub(crate) origin: Origin,
 }
 
-/// Where a container was made, as Compose's labels say it. Compose writes them when it creates the container, leaves them out
-/// of the config hash, and never changes them (measured with 2.26.1).
+/// Where a container was created, by Compose's labels. Compose writes them when it creates the container, leaves them out of
+/// the config hash, and never changes them (measured with 2.26.1).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origin {
     /// The service.
@@ -30,7 +30,7 @@ pub struct Origin {
     pub container: String,
     /// The project directory as the caller wrote it, links and all; `None` without the label.
     pub working_dir: Option<String>,
-    /// The Compose files, absolute as a rule.
+    /// The Compose files, usually absolute.
     pub config_files: Vec<String>,
 }
 
@@ -43,17 +43,17 @@ impl ContainerRow {
         self.state == Some(ContainerState::Running)
     }
 
-    /// Whether it has run, and does no more.
+    /// Whether it has run, and no longer does.
     pub(crate) fn has_ended(&self) -> bool {
         self.state == Some(ContainerState::Exited)
     }
 
-    /// Its details say that it is being removed.
+    /// Its details show that it is being removed.
     pub(crate) fn set_removing(&mut self) {
         self.state = Some(ContainerState::Removing);
     }
 
-    /// Whether the engine is about to remove it, or has tried to: that is what `dead` means.
+    /// Whether the engine is about to remove it, or has tried to: `dead` means that.
     pub(crate) fn is_removing(&self) -> bool {
         matches!(self.state, Some(ContainerState::Removing | ContainerState::Dead))
     }

@@ -1,9 +1,9 @@
-//! What is wrong with an answer in words, and what to declare.
+//! Describes the fault of an answer, and what to declare instead.
 
 use super::evidence::{Evidence, code, statuses};
 use crate::api::{Answer, Fact, speaks_of_its_path};
 
-/// The route answers as every path does, and nothing that was asked makes a difference.
+/// The route answers as every path does, and no request makes a difference.
 pub(super) fn indistinguishable(seen: Evidence<'_>, status: u16) -> String {
     let what = format!("{}, and so does a path that cannot exist: that proves nothing", seen.answers(status));
     let with = code(seen.answer.auth.as_ref());
@@ -36,7 +36,7 @@ pub(super) fn ambiguous(seen: Evidence<'_>, status: u16) -> String {
     )
 }
 
-/// The route is there, and hides from those who may not see it.
+/// The route exists, and hides from unauthorized clients.
 pub(super) fn hidden(seen: Evidence<'_>, status: u16) -> String {
     let how = match &seen.answer.other_method {
         Some(other) if seen.is_named_to_another_method() => format!("by its answer to {}", other.method),
@@ -50,7 +50,7 @@ pub(super) fn hidden(seen: Evidence<'_>, status: u16) -> String {
     )
 }
 
-/// Neither as declared, nor what says that the route is not there.
+/// Neither as declared, nor evidence that the route is absent.
 pub(super) fn unexpected(seen: Evidence<'_>, status: u16) -> String {
     let what = format!("{}; expected {}", seen.answers(status), seen.expected());
     if let Some(location) = other_slash(seen) {
@@ -68,7 +68,7 @@ pub(super) fn unexpected(seen: Evidence<'_>, status: u16) -> String {
     what
 }
 
-/// Where the answer leads, if that is the same path with a slash at its end, or without the one that it has.
+/// The target of the redirect, if that is the same path with a slash added at its end, or removed.
 fn other_slash(seen: Evidence<'_>) -> Option<&str> {
     let Fact::Known(Answer::Status { location: Some(location), .. }) = &seen.answer.plain else {
         return None;

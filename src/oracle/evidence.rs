@@ -1,40 +1,40 @@
-//! The answers of one place, and what each of them shows by itself.
+//! The answers at one place, and what each of them shows by itself.
 
 use crate::api::{Answer, Fact, RouteAnswer, RouteSpec, TOO_MANY_REQUESTS, speaks_of_its_path};
 
-/// What was declared, and what was answered.
+/// The declaration, and the answers.
 #[derive(Clone, Copy)]
 pub(super) struct Evidence<'a> {
     pub(super) spec: &'a RouteSpec,
     pub(super) answer: &'a RouteAnswer,
 }
 
-/// What the answers with credentials say.
+/// The result of the answers with credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ByCredentials {
-    /// The route earns what is declared, and another path does not.
+    /// The route answers as declared, and another path does not.
     There,
-    /// The answer is one of those that say that it is not there.
+    /// The answer is one of those that mean that it is absent.
     Gone(u16),
-    /// The server in front answers by itself, and what is behind it is away.
+    /// The server in front answers by itself, and its upstream is away.
     Away(u16),
-    /// The server has had enough requests.
+    /// The server limits requests.
     Limited,
-    /// Nothing: no credentials are declared, none can be read, they are refused, or they make no difference.
+    /// Nothing: no credentials are declared, none can be read, they are rejected, or they make no difference.
     Nothing,
 }
 
-/// What a proxy answers for an upstream that is away (RFC 9110).
+/// A proxy's answers for an upstream that is away (RFC 9110).
 pub(crate) const AWAY: [u16; 3] = [502, 503, 504];
 
 impl Evidence<'_> {
-    /// The route and where it was asked, as messages begin.
+    /// The route and where it was probed, as messages begin.
     pub(super) fn place(self) -> String {
         let at = self.answer.container.as_deref().map(|container| format!(" at {container}"));
         format!("route {}{}", self.spec.display_name(), at.unwrap_or_default())
     }
 
-    /// The same with the status that it answered.
+    /// The same with the answered status.
     pub(super) fn answers(self, status: u16) -> String {
         let at = self.answer.container.as_deref().map(|container| format!(" at {container}"));
         format!("route {} answers {status}{}", self.spec.display_name(), at.unwrap_or_default())
@@ -44,7 +44,7 @@ impl Evidence<'_> {
         statuses(&self.spec.expect)
     }
 
-    /// Whether another path's answer is another one, and not one that the route may give as well.
+    /// Whether another path's answer differs, and is not one that the route may give as well.
     pub(super) fn differs(self, route: u16, other: u16) -> bool {
         other != route && !self.spec.expect.contains(&other)
     }
@@ -57,19 +57,19 @@ impl Evidence<'_> {
         self.spec.expect.contains(&status) && apart
     }
 
-    /// Whether the credentials earn what they are declared to earn.
+    /// Whether the route answers to the credentials as declared.
     pub(super) fn earns_what_is_declared(self) -> bool {
         let with = code(self.answer.auth.as_ref());
         self.spec.auth.as_ref().zip(with).is_some_and(|(auth, status)| auth.expect.contains(&status))
     }
 
-    /// Whether the route answers without credentials what it should only answer with them: it is exposed, and the auth layer
-    /// has something to say about it.
+    /// Whether the route answers without credentials as it should only with them: it is exposed, and the auth layer reports
+    /// a drift.
     pub(super) fn is_open_door(self, status: u16) -> bool {
         self.earns_what_is_declared() && code(self.answer.auth.as_ref()) == Some(status)
     }
 
-    /// What the answers with credentials say.
+    /// The result of the answers with credentials.
     pub(super) fn by_credentials(self) -> ByCredentials {
         let Some(auth) = &self.spec.auth else { return ByCredentials::Nothing };
         let facts = [self.answer.auth.as_ref(), self.answer.auth_control.as_ref()];
@@ -95,7 +95,7 @@ impl Evidence<'_> {
         }
     }
 
-    /// Whether the server names the route's method in its answer to another one, at the route and at no path that must not
+    /// Whether the server lists the route's method in its answer to another one, at the route and at no path that must not
     /// exist.
     pub(super) fn is_named_to_another_method(self) -> bool {
         let Some(other) = &self.answer.other_method else { return false };
@@ -109,7 +109,7 @@ impl Evidence<'_> {
     }
 }
 
-/// The status of an answer that is one.
+/// The status, if there is an answer.
 pub(super) fn code(fact: Option<&Fact<Answer>>) -> Option<u16> {
     match fact?.known()? {
         Answer::Status { code, .. } => Some(*code),
@@ -125,7 +125,7 @@ fn is_limited(fact: &Fact<Answer>) -> bool {
     }
 }
 
-/// The methods that an answer names, none where it names none. `None` where it says nothing of its path.
+/// The methods that an answer lists, empty if it lists none. `None` if it reveals nothing about its path.
 fn allowed(fact: &Fact<Answer>) -> Option<&str> {
     match fact.known()? {
         Answer::Status { code, allow, .. } if speaks_of_its_path(*code) => {

@@ -1,4 +1,4 @@
-//! Right, or indistinguishable with the reason, and never wrong: over what real servers answer, and case by case.
+//! Right, or indistinguishable with the reason, and never wrong: over the answers of real servers, and case by case.
 
 use super::*;
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
     fixtures::{answer_mut, at, desired, healthy},
 };
 
-/// One server as it was measured: its answers at a route, and at a path that it does not know.
+/// One measured server: its answers at a route, and at a path that it does not know.
 struct Server {
     name: String,
     plain: [u16; 2],
@@ -25,7 +25,7 @@ fn server(line: &str) -> Server {
     let status = |at: usize| cells[at].parse::<u16>().unwrap();
     let options = |at: usize| match cells[at].split_once(' ') {
         Some((code, allow)) => allowing(code.parse().unwrap(), allow),
-        // What does not differ is answered as any path is.
+        // A method without a difference is answered as any path is.
         None => Answer::of(cells[at].parse().unwrap_or(status(4))),
     };
     Server {
@@ -44,7 +44,7 @@ fn known(code: u16) -> Fact<Answer> {
     Fact::Known(Answer::of(code))
 }
 
-/// The route that this server has, as a person would declare it.
+/// The route of this server, as a person would declare it.
 fn declared(server: &Server, has_auth: bool) -> RouteSpec {
     let mut spec = desired().object.spec.services[0].routes[0].clone();
     spec.expect = vec![server.plain[0]];
@@ -53,7 +53,7 @@ fn declared(server: &Server, has_auth: bool) -> RouteSpec {
     spec
 }
 
-/// What is seen of the server with the route, or without it: first what is always asked, then what is found missing.
+/// The answers of the server with the route, or without it: first the standard probes, then the missing ones.
 fn asked(server: &Server, spec: &RouteSpec, is_there: bool) -> RouteAnswer {
     let of = usize::from(!is_there);
     let mut answer = RouteAnswer {
@@ -76,7 +76,7 @@ fn asked(server: &Server, spec: &RouteSpec, is_there: bool) -> RouteAnswer {
     answer
 }
 
-/// What is decided of a host whose only route answers so.
+/// The decision about a host whose only route answers so.
 fn decided(spec: &RouteSpec, answer: &RouteAnswer, history: &History) -> Decision {
     let (mut desired, mut seen) = (desired(), healthy());
     desired.object.spec.services[0].routes[0] = spec.clone();
@@ -88,7 +88,7 @@ fn route_layer(decision: &Decision) -> LayerVerdict {
     decision.services[0].layer(Layer::Route).clone()
 }
 
-/// Whether a proxy answers for a server behind it that is away: then nothing is known with credentials.
+/// Whether a proxy answers for an upstream that is away: then nothing is known with credentials.
 fn is_away(server: &Server) -> bool {
     AWAY.contains(&server.with_credentials[0])
 }
@@ -198,7 +198,7 @@ fn a_narrow_neighbour_is_remarked_on_and_after_a_repair_it_verifies_nothing() {
     assert!(matches!(route_layer(&decision), LayerVerdict::Broken(DriftReason::Indistinguishable, _)));
     assert!(decision.services[0].notes.is_empty() && decision.plan.is_empty());
 
-    // Credentials that find it gone settle it.
+    // Credentials that show it as absent settle it.
     let spec = super::tests::spec(WITH_TOKEN);
     assert_eq!(reason(&finding(&spec, &with(answer.clone(), 404, None))), Some(DriftReason::Absent));
     let there = with(answer, 200, None);
@@ -346,7 +346,7 @@ fn too_many_requests_say_nothing_wherever_they_come() {
     let mut blanket = with(answers(401, 401, 401), 200, None);
     blanket.auth_control = Some(limited());
     assert!(matches!(finding(&spec(WITH_TOKEN), &blanket), Finding::Unknown(UnknownReason::RateLimited, _)));
-    // A server whose limit is what is declared.
+    // A server whose limit is the declared one.
     let spec = spec(&PLAIN.replace("401", "429"));
     assert_eq!(finding(&spec, &answers(429, 404, 404)), Finding::Exposed(None));
 }

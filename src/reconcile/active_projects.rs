@@ -7,8 +7,8 @@ use std::{
 
 use tokio::sync::SemaphorePermit;
 
-/// The Compose projects that a step is at work on. Two `up` at once can leave a project without containers (21 of 32
-/// times, when it was tried), also where two objects declare its services.
+/// The Compose projects with a running step. Two `up` at once can leave a project without containers (21 of 32 times in an
+/// experiment), even if two objects declare its services.
 #[derive(Debug, Default)]
 pub struct ActiveProjects(Mutex<BTreeSet<String>>);
 
@@ -20,14 +20,14 @@ pub(crate) struct Claim<'a> {
 }
 
 impl ActiveProjects {
-    /// Claims a project; `None` where another step has it: then nothing is done now, for what was decided before a
-    /// wait is not acted on.
+    /// Claims a project; `None` if another step has it: then nothing is done now, because a decision from before a wait is
+    /// not acted on.
     pub(crate) fn claim(&self, project: &str) -> Option<Claim<'_>> {
         let is_free = self.projects().insert(project.to_owned());
         is_free.then(|| Claim { all: self, project: project.to_owned() })
     }
 
-    /// Whether no step is at work on a project.
+    /// Whether no step is running on a project.
     pub(crate) fn is_free(&self, project: &str) -> bool {
         !self.projects().contains(project)
     }
@@ -43,11 +43,11 @@ impl Drop for Claim<'_> {
     }
 }
 
-/// How long a build keeps others from beginning. One that takes longer, or hangs until its limit, must not keep every
+/// How long a build keeps others from beginning. A build that takes longer, or hangs until its limit, must not keep every
 /// other project of the host from being repaired.
 const BUILD_SHARE: std::time::Duration = std::time::Duration::from_secs(300);
 
-/// Does the work, and gives the slot on where it takes long.
+/// Does the work, and passes the slot on if it takes long.
 pub(super) async fn sharing<T>(slot: Option<SemaphorePermit<'_>>, work: impl Future<Output = T>) -> T {
     let mut work = std::pin::pin!(work);
     tokio::select! {
@@ -69,7 +69,7 @@ mod tests {
 
     use super::*;
 
-    /// Works for so long, and says when another could begin, from the beginning of the work on.
+    /// Works, and signals after this time, counted from the start, that another may begin.
     async fn second_begins_after(work: Duration) -> Duration {
         let (builds, began) = (Semaphore::new(1), Instant::now());
         let first = sharing(builds.try_acquire().ok(), async {

@@ -1,7 +1,7 @@
-//! Two objects that declare one service of one Compose project: each would repair what the other has just made.
+//! Two objects that declare one service of one Compose project: each would repair the result of the other.
 //!
-//! The later one is refused, whole; the one before it goes on. *Later* is by manifest, then by line, so that every verb and
-//! every start say the same.
+//! The later one is refused entirely; the earlier one continues. *Later* is by manifest, then by line, so that every verb
+//! and every start agree.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,8 @@ use crate::{
     host::{Host, HostError},
 };
 
-/// Of these objects those that must not be reconciled, with the error of each: a service of it is another's. A
-/// project that Compose refuses takes nothing from others; its own look has the error.
+/// Of these objects those that must not be reconciled because another object has one of their services, with the error of
+/// each. A project that Compose rejects claims no services; its own observation reports the error.
 pub async fn taken<H: Host>(host: &H, all: &[Desired]) -> BTreeMap<String, HostError> {
     let may_clash = all.iter().filter(|desired| all.iter().any(|other| share_a_service(desired, other)));
     let projects = may_clash.map(async |desired| (desired, host.project(desired).await.ok()));
@@ -31,7 +31,7 @@ pub fn share_a_service(one: &Desired, other: &Desired) -> bool {
     one.name() != other.name() && one.services().iter().any(|s| other.service(&s.name).is_some())
 }
 
-/// Whether this one is declared before the other: what came from standard input is the last.
+/// Whether this one is declared before the other: objects from standard input are last.
 #[must_use]
 pub fn is_before(one: &Desired, other: &Desired) -> bool {
     let place = |desired: &Desired| {
@@ -41,7 +41,7 @@ pub fn is_before(one: &Desired, other: &Desired) -> bool {
     place(one) < place(other)
 }
 
-/// What is wrong with an object of this Compose project where others of the same project are declared before it.
+/// The error of an object of this Compose project if others of the same project are declared before it.
 #[must_use]
 pub fn service_taken<'a>(
     desired: &Desired,

@@ -1,5 +1,5 @@
-//! The host in memory and the real one side by side: the same operations on both, and after each of them both must
-//! show the same. Without this the tests of the loop would test a fiction.
+//! The fake host and the real one side by side: the same operations on both, and after each of them both must show the same.
+//! Without this the tests of the loop would test a fiction.
 //!
 //! These tests need a Docker engine: without one they fail, they are never skipped. `PROPTEST_CASES` raises the number of
 //! random scripts, each of which takes seconds.
@@ -62,15 +62,15 @@ const ALL: [HostOp; 17] = [
     HostOp::Hand(Hand::Fix),
 ];
 
-/// What a side of the comparison is, besides its host.
+/// The capabilities of one side of the comparison, besides its host.
 trait Side: Host {
-    /// What a person does.
+    /// Actions of a person.
     fn by_hand(&self, desired: &Desired, hand: Hand);
 
-    /// A look at what has come to rest: a server that has just started answers nothing for a moment.
+    /// An observation of a settled project: a server that has just started does not answer for a moment.
     fn settled(&self, desired: &Desired) -> impl Future<Output = ProjectObservation>;
 
-    /// Whether a build was the engine's own mistake, to be made again without the cache.
+    /// Whether a build failed by the engine's own mistake, and must be repeated without the cache.
     fn must_build_again(&self, report: &StepReport, source_is_new: bool) -> bool;
 }
 
@@ -110,7 +110,7 @@ struct Actor<'a, H> {
     names: [SeenNames; 2],
     /// Whether the source was edited since a build last succeeded.
     source_is_new: bool,
-    /// What the last command printed.
+    /// The last command's output.
     output: String,
 }
 
@@ -119,7 +119,7 @@ impl<'a, H: Side> Actor<'a, H> {
         Self { host, desired, names: Default::default(), source_is_new: true, output: String::new() }
     }
 
-    /// How the operation ended, where it is one that ends, and what is seen after it.
+    /// The result of the operation, if it has one, and the observation after it.
     async fn does(&mut self, op: HostOp) -> (Option<StepOutcome>, HostView) {
         let outcome = match op {
             HostOp::Hand(hand) => {
@@ -128,7 +128,7 @@ impl<'a, H: Side> Actor<'a, H> {
                     !matches!(hand, Hand::Stop | Hand::Remove | Hand::Untag | Hand::Configure);
                 None
             }
-            // The whole of an ID: the beginning of one may be an image's.
+            // The whole of an ID: a prefix may be an image's.
             HostOp::RollbackToNothing => {
                 Some(self.takes(Step::Rollback, Some(format!("sha256:{:064}", 0))).await)
             }
@@ -174,8 +174,8 @@ impl<'a, H: Side> Actor<'a, H> {
     }
 }
 
-/// Runs a script on both. How many of its builds the engine answered from its cache, or the first difference, with what
-/// led to it.
+/// Runs a script on both. Returns how many of its builds the engine answered from its cache, or the first difference, with
+/// the operations that led to it.
 fn compare(script: &[HostOp]) -> Result<usize, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -188,9 +188,9 @@ fn compare(script: &[HostOp]) -> Result<usize, String> {
         let mut cached = 0;
         for (index, op) in script.iter().enumerate() {
             let seen = real.does(*op).await;
-            // Whether a build finds what it needs in the cache is for the engine to say: under load it forgets. Where it
-            // says so the image must be one of this very source, and else a new one. Of two of this source, where one
-            // was built without the cache, either may be the one: under load it is not always the younger.
+            // Only the engine can report whether a build hits the cache: under load it evicts entries. If it reports a hit,
+            // the image must be one of this very source, otherwise a new one. Of two of this source, one of them built
+            // without the cache, either may be the result: under load it is not always the younger.
             let from_cache = *op == BUILD && came_from_the_cache(&real.output);
             cached += usize::from(from_cache);
             if let Some(image) = seen.1.image().filter(|_| from_cache) {
@@ -224,7 +224,7 @@ const SCRIPT: [HostOp; 55] = [
     RESTART,
     UP,
     RECREATE,
-    // What a person does to the container.
+    // A person's actions on the container.
     HostOp::Hand(Hand::Stop),
     HostOp::Hand(Hand::Stop),
     UP,
@@ -237,7 +237,7 @@ const SCRIPT: [HostOp; 55] = [
     START,
     START,
     UP,
-    // Builds that change nothing, that fail, and that are made anew.
+    // Builds that change nothing, that fail, and that are repeated.
     BUILD,
     UNCACHED,
     HostOp::Hand(Hand::Break),
@@ -278,12 +278,12 @@ fn the_fake_does_what_the_engine_does_in_a_script_of_every_operation() {
     let missing: Vec<&HostOp> = ALL.iter().filter(|op| !SCRIPT.contains(op)).collect();
     assert!(missing.is_empty(), "the script leaves out {missing:?}");
     let cached = compare(&SCRIPT).unwrap_or_else(|difference| panic!("{difference}"));
-    // Four of its builds change nothing. Where the engine says of none that it was cached, nothing was compared of what
-    // the fake takes for the cache.
+    // Four of its builds change nothing. If the engine reports none as cached, the fake's model of the cache was not
+    // compared at all.
     assert!(cached > 0, "the engine has made every build anew");
 }
 
-/// Few cases, for each takes seconds; the same ones each time, unless the environment says otherwise.
+/// Few cases, because each takes seconds; the same ones each time, unless the environment overrides them.
 fn few() -> Config {
     let config = Config::default();
     let cases = if std::env::var_os("PROPTEST_CASES").is_some() { config.cases } else { 3 };
@@ -301,7 +301,7 @@ proptest! {
     fn the_fake_does_what_the_engine_does_in_random_scripts(
         script in prop::collection::vec(prop::sample::select(ALL.to_vec()), 6..14),
     ) {
-        // Where nothing is there most operations do nothing.
+        // If nothing exists, most operations do nothing.
         let script = [&[BUILD, UP], &script[..]].concat();
         let compared = compare(&script);
         prop_assert!(compared.is_ok(), "{}", compared.unwrap_err());

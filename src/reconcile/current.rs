@@ -1,4 +1,4 @@
-//! A recorded object with what is known since its last look.
+//! A recorded object with the changes known since its last observation.
 
 use crate::{
     api::{Condition, ConditionStatus, ConditionType, Object, StandingReason, Suspension, Time},
@@ -6,19 +6,19 @@ use crate::{
     store::{ManifestFault, Store, StoreError},
 };
 
-/// A recorded object with what is known since its last look.
+/// A recorded object with the changes known since its last observation.
 #[derive(Debug, Clone)]
 pub struct CurrentObject {
     /// The object.
     pub object: Object,
-    /// What is wrong with its manifest on disk, where that one is not in effect.
+    /// The fault of its manifest on disk, if that one is not in effect.
     pub fault: Option<ManifestFault>,
 }
 
-/// The recorded objects, by name, with their suspensions and the faults of their manifests as these are at this time.
+/// The recorded objects, by name, with their suspensions and the faults of their manifests at this time.
 ///
 /// # Errors
-/// Where the state cannot be read.
+/// If the state cannot be read.
 pub fn current_objects(store: &Store, now: Time) -> Result<Vec<CurrentObject>, StoreError> {
     let mut faults = store.manifest_faults()?;
     let objects = store.objects()?.into_iter();
@@ -41,7 +41,7 @@ fn current(
     CurrentObject { object, fault }
 }
 
-/// A person's word holds from when it was given, not from the next look.
+/// A person's instruction holds from when it was given, not from the next observation.
 fn apply_suspension(object: &mut Object, suspension: Option<Suspension>) {
     let by_spec = object.declared.spec.reconcile.suspend;
     let reconciling = condition(object, ConditionType::Reconciling);
@@ -63,7 +63,7 @@ fn apply_suspension(object: &mut Object, suspension: Option<Suspension>) {
     object.status.suspension = suspension;
 }
 
-/// So does what is wrong with a manifest, and that nothing is any more.
+/// The same goes for a fault of the manifest, and for its end.
 fn apply_fault(object: &mut Object, fault: Option<&ManifestFault>) {
     let Some(ready) = condition(object, ConditionType::Ready) else { return };
     let is_true = ready.status == ConditionStatus::True;

@@ -1,9 +1,9 @@
-//! A status is of an engine. What is known of an object (its status, its incident, its attempts, what was verified) was seen on
-//! one engine and means nothing on another: a caller whose `DOCKER_HOST` or docker context leads elsewhere is refused before
-//! any step, and writes nothing into the record.
+//! A status belongs to an engine. Everything known of an object (its status, its incident, its attempts, its verifications) was
+//! observed on one engine and means nothing on another: a caller whose `DOCKER_HOST` or docker context leads elsewhere is
+//! refused before any step, and writes nothing into the record.
 //!
-//! To keep a status for each engine was the other choice. It would need incidents, attempts and rates by engine as well, or
-//! the trail of one host would have steps on another; a state folder for each engine is all of that already.
+//! The alternative was a status per engine. It would need incidents, attempts and rates per engine as well, or the trail of
+//! one host would have steps on another; a state folder per engine provides all of that already.
 
 use super::{ReconcileError, Reconciler};
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
 };
 
 impl<H: Host> Reconciler<H> {
-    /// Refuses an engine that the record is not of, and keeps the one that it is of.
+    /// Refuses an engine other than the recorded one, and records the first.
     pub(super) fn stay_at_engine(
         &self,
         desired: &Desired,
@@ -36,18 +36,18 @@ impl<H: Host> Reconciler<H> {
                 "another engine has taken the place of the one before"
             );
         }
-        // One that does not say its ID for once is the one that it was.
+        // An engine that once does not report its ID counts as the recorded one.
         Ok(self.store.keep_engine_place(name, &EnginePlace { id: here.id.or(recorded.id), ..here })?)
     }
 }
 
-/// The engine that was looked at.
+/// The observed engine.
 pub(super) fn place(host: &impl Host, observed: &ProjectObservation) -> EnginePlace {
     EnginePlace { id: observed.engine.clone(), endpoint: host.endpoint() }
 }
 
-/// Whether the recorded status is of the engine at this address, so that a failure there is one of that object. Where the state
-/// cannot be read nothing can be recorded either.
+/// Whether the recorded status belongs to the engine at this address, so that a failure there concerns that object. If the
+/// state cannot be read, nothing can be recorded either.
 #[must_use]
 pub fn is_record_of(store: &Store, name: &str, endpoint: &str) -> bool {
     !matches!(store.engine_place(name), Ok(Some(place)) if place.endpoint != endpoint)

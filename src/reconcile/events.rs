@@ -1,12 +1,12 @@
-//! Where the events of a reconcile go, and what time it is.
+//! The sink for the events of a reconcile, and its clock.
 
 use std::sync::Arc;
 
 use crate::api::{Event, Time};
 
-/// Receives each event with the name of its object, in the order in which it happens. What is in the trail has been written
-/// before. It is called in the middle of a reconcile, so it must not block.
+/// Receives each event with the name of its object, in order. An event of the trail has been written before. It is called
+/// during a reconcile, so it must not block.
 pub type EventSink = Arc<dyn Fn(&str, Event) + Send + Sync>;
 
-/// What time it is.
+/// Returns the current time.
 pub type Clock = Arc<dyn Fn() -> Time + Send + Sync>;

@@ -1,4 +1,4 @@
-//! A host in memory, killed and cut off on order. What it consists of is in `world`.
+//! A host in memory, killed and disconnected on request. Its state is in `world`.
 
 mod world;
 
@@ -18,16 +18,16 @@ use crate::{
     host::{Host, HostError, StepReport, StepRequest},
 };
 
-/// Where undrift is killed.
+/// When undrift is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kill {
     /// Before the n-th step has any effect.
     Before(usize),
-    /// After it had its effect, and before undrift hears of it.
+    /// After it had its effect, and before undrift gets its result.
     After(usize),
 }
 
-/// Time that passes only where it is waited for: tokio's, from one run to the next.
+/// Time that advances only during waits: tokio's, from one run to the next.
 #[derive(Debug, Clone)]
 pub(crate) struct VirtualClock(Arc<Mutex<(Time, Option<Instant>)>>);
 
@@ -81,12 +81,12 @@ impl FakeHost {
         }
     }
 
-    /// Where undrift is killed next.
+    /// When undrift is killed next.
     pub(crate) fn kills(&self) -> Option<Kill> {
         *self.kill.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has undrift killed there, or nowhere any more.
+    /// Kills undrift there, or nowhere any more.
     pub(crate) fn kill(&self, at: Option<Kill>) {
         *self.kill.lock().unwrap_or_else(PoisonError::into_inner) = at;
     }

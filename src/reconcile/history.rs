@@ -1,4 +1,4 @@
-//! From what the store keeps to the history that a decision rests on.
+//! Builds the history that a decision rests on from the store.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use crate::{
     store::{RecordFilter, Store, StoreError, VerifiedFrom},
 };
 
-/// The history of an object, whose Compose project has this name.
+/// The history of an object whose Compose project has this name.
 pub(super) fn history(
     store: &Store,
     desired: &Desired,
@@ -56,8 +56,7 @@ fn open_incident(store: &Store, object: &str) -> Result<Option<OpenIncident>, St
     read_incident(store, &incident, incident.latest(), None, before).map(Some)
 }
 
-/// The incident that ended just before the open one began, or before now, if a repair of it may still turn out to be for
-/// the worse.
+/// The incident that ended just before the open one began, or before now, if its repair may still turn out to be harmful.
 fn last_healed(
     store: &Store,
     object: &str,
@@ -65,7 +64,7 @@ fn last_healed(
     now: Time,
 ) -> Result<Option<OpenIncident>, StoreError> {
     let since = open.map_or(now, |incident| incident.opened_at) - decide::JUDGED_FOR;
-    // One that was opened again has its own last time before it.
+    // A reopened incident is preceded by its own last occurrence.
     if let Some(incident) = store.current_incident(object)?
         && let Some(earlier) = incident.earlier.clone()
     {
@@ -82,7 +81,7 @@ fn last_healed(
     read_incident(store, &healed, healed.latest(), None, before).map(Some)
 }
 
-/// One occurrence of an incident, which is over with the record of that number, or goes on.
+/// One occurrence of an incident, which ended with the record of that number, or is still open.
 fn read_incident(
     store: &Store,
     incident: &Incident,
@@ -105,18 +104,18 @@ fn read_incident(
     ))
 }
 
-/// How the object was before the first step. Where that cannot be read nobody knows what a rollback would bring back.
+/// The status of the object before the first step. If it cannot be read, nobody knows what a rollback would restore.
 fn evidence_from_before(incident: &str, before: Value) -> Result<ObjectStatus, StoreError> {
     if before == Value::Object(serde_json::Map::new()) {
-        // Somebody else had written it: see `agree_with_trail`.
+        // Somebody else wrote it: see `agree_with_trail`.
         return Ok(ObjectStatus::default());
     }
     let unreadable = |source| StoreError::EvidenceUnreadable { incident: incident.to_owned(), source };
     serde_json::from_value(before).map_err(unreadable)
 }
 
-/// What each service consisted of when it was verified, and since when it has been: of those whose status says
-/// so, of this very spec. Another spec may declare more than what was verified.
+/// The containers of each service at its verification, and since when it has been verified: for the services whose status
+/// has that for this very spec. Another spec may declare more than was verified.
 fn verifications(status: &ObjectStatus, generation: i64) -> BTreeMap<String, (Vec<Identity>, Time)> {
     let of = |service: &crate::api::ServiceStatus| {
         let condition = service.conditions.iter().find(|c| c.kind == ConditionType::Reconciled)?;
@@ -128,7 +127,7 @@ fn verifications(status: &ObjectStatus, generation: i64) -> BTreeMap<String, (Ve
     status.services.iter().filter_map(of).collect()
 }
 
-/// The services that consist of what they consisted of when they were verified.
+/// The services with the same containers as at their verification.
 pub(super) fn still_verified(history: &History, observed: &ProjectObservation) -> Vec<String> {
     let same = |s: &&crate::api::ServiceObservation| history.verified.get(&s.name) == Some(&identities(s));
     observed.services.iter().filter(same).map(|s| s.name.clone()).collect()
@@ -143,7 +142,7 @@ mod tests {
         store::{NewIncident, testing},
     };
 
-    /// An incident in which `api` was brought up, that ended so, and is open again: what is told of the occurrence before.
+    /// An incident in which `api` was brought up, that ended so, and is open again: the records of its previous occurrence.
     fn before_it(outcome: IncidentOutcome) -> Option<OpenIncident> {
         let (_home, store) = testing::store();
         let (drift, before) = (serde_json::json!({}), serde_json::json!({}));
@@ -173,7 +172,7 @@ mod tests {
         assert_eq!(before_it(IncidentOutcome::Stalled), None);
     }
 
-    /// What was taken for harmless would be a repair without its rollback, or a step that counts as interrupted.
+    /// Ignoring these would give a repair without its rollback, or a step that counts as interrupted.
     #[test]
     fn a_record_and_evidence_that_cannot_be_understood_are_errors_that_name_them() {
         let (_home, store) = testing::store();

@@ -1,4 +1,4 @@
-//! What only the store can know of an image: the source that it was built from, or that was there when it was seen first.
+//! Facts about an image that only the store has: the source that it was built from, or the source at its first sight.
 
 use super::session::{PendingBuild, Session};
 use crate::{
@@ -12,8 +12,8 @@ use crate::{
 /// The cache's space for [`FirstSight`]s.
 const SIGHTS: &str = "first-sight";
 
-/// Adds to the observation what only the store can know of an image: the source that it was built from, or else the source
-/// as it was when the image was seen first.
+/// Adds to the observation the facts about an image that only the store has: the source that it was built from, or else the
+/// source when the image was first seen.
 pub(super) fn add_image_knowledge(
     store: &Store,
     desired: &Desired,
@@ -23,7 +23,7 @@ pub(super) fn add_image_knowledge(
     for service in &mut observed.services {
         let Some(Some(id)) = service.artifact.image.known() else { continue };
         service.artifact.built_from = store.image(id)?.and_then(|image| image.source_digest);
-        // What undrift built before it knew of the builds below it is no evidence of those.
+        // An image that undrift built before it knew of the builds below it is no evidence about those.
         let digest = service.source.digest.known().and_then(Option::as_deref);
         let built_from = service.artifact.built_from.as_deref();
         if built_from.is_none_or(|then| digest.is_some_and(|digest| knows_less(then, digest))) {
@@ -35,27 +35,27 @@ pub(super) fn add_image_knowledge(
     Ok(())
 }
 
-/// What is remembered of the image's first look after this one. Each look notes what it sees, that of `check` too.
+/// The record of the image's first sight after this observation. Each observation updates it, including that of `check`.
 fn first_sight(cache: &dyn Cache, key: &str, source: &SourceObservation, now: Time) -> Option<FirstSight> {
     let known: Option<FirstSight> = cache.get(SIGHTS, key).and_then(|text| serde_json::from_str(&text).ok());
     let digest = match &source.digest {
         Fact::Known(None) => return None,
-        // What it is now is not known; that the image is older than what comes still is.
+        // The present source is not known; the image is still older than any later one.
         Fact::Unknown(_) => return known,
         Fact::Known(Some(digest)) => digest,
     };
     let fresh = || FirstSight { digest: digest.clone(), at: now, changed_at: None };
     let compared = known.as_ref().map(|sight| (sight, compare_sources(&sight.digest, digest)));
     let next = match compared {
-        // From now on what is below it counts, too.
+        // From now on the images below it count, too.
         Some((sight, SourceComparison::Same)) if knows_less(&sight.digest, digest) => fresh(),
         Some((sight, SourceComparison::Same)) => FirstSight { changed_at: None, ..sight.clone() },
         Some((sight, SourceComparison::Changed)) => {
             FirstSight { changed_at: sight.changed_at.or(Some(now)), ..sight.clone() }
         }
-        // A source that lacks what is declared is in the middle of something; what comes back was there before.
+        // A source that lacks something declared is in the middle of an edit; anything that returns was there before.
         _ if !is_whole(source) => return None,
-        // Another rule gives other digests of the same source: nothing is known of what was before.
+        // Another rule gives other digests of the same source: the earlier source is unknown.
         _ => fresh(),
     };
     if known.as_ref() != Some(&next)
@@ -70,11 +70,11 @@ fn is_whole(source: &SourceObservation) -> bool {
     source.modules.iter().flatten().all(|module| *module == Fact::Known(Presence::Present))
 }
 
-/// Remembers what the images of the builds that just ended were built from.
+/// Remembers the sources of the images whose builds just ended.
 ///
-/// Where the build context is another by now nobody knows which of the two the build has read: the one from before is noted,
-/// which at worst costs one build too many, and hides no change. What is not seen now may be seen next time. Of two builds in one command one may fail, and the other's tag has moved all the same:
-/// an image that is another than before was built.
+/// If the build context has changed by now, nobody knows which version the build read. undrift notes the earlier one, which at
+/// worst costs one build too many, and hides no change. A service that is not visible now may be next time. Of two builds in one
+/// command one may fail although the other's tag has moved: an image that differs from before was built.
 pub(super) fn learn_from_builds(
     store: &Store,
     session: &mut Session,
@@ -125,7 +125,7 @@ mod tests {
         learn_from_builds(&store, &mut session, &seen).unwrap();
         assert!(store.images().unwrap().is_empty());
 
-        // Neither an outage nor a person's request makes it forget.
+        // Neither an outage nor a person's request resets it.
         let mut session = session.restart(at(1));
         seen.services[0].artifact.image = image;
         learn_from_builds(&store, &mut session, &seen).unwrap();
@@ -157,10 +157,10 @@ mod tests {
         assert_eq!(unknown, Some(first(Some(at(10)))), "what cannot be read changes nothing");
         assert_eq!(sight("v1:sha256:1", 30), first(None));
         assert_eq!(sight("v1:sha256:2", 40), first(Some(at(40))));
-        // Another version of undrift digests by another rule, and begins anew.
+        // Another version of undrift digests by another rule, and starts again.
         let fresh = FirstSight { digest: "v2:sha256:2".into(), at: at(50), changed_at: None };
         assert_eq!(sight("v2:sha256:2", 50), fresh);
-        // What is below it is known for the first time: from now on it counts.
+        // The image below it is known for the first time: from now on it counts.
         let on = |bases: &str| crate::api::on_bases("v2:sha256:2", bases);
         let below = FirstSight { digest: on("a"), at: at(52), changed_at: None };
         assert_eq!(sight(&on("a"), 52), below);

@@ -1,5 +1,5 @@
-//! What the trail has of an incident, and what is still owed to it: each drift once in its incident, and a recovery whoever
-//! brought it about.
+//! The trail's records of an incident, and those still missing: each drift once per incident, and a recovery, whoever caused
+//! it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,10 +24,10 @@ impl Journal<'_> {
         Ok(ended(&last, summary, &since))
     }
 
-    /// Tells of a service that is verified: in the incident that is open, or in the last one if undrift has given that up and
-    /// the service was not well at its end. A recovery is a part of the story, whoever brought it about. `rows` are the attempts
-    /// that the verification settles: a budget that begins anew is recorded in any case, or the trail would not account for it. Whether
-    /// it was recorded.
+    /// Records the verification of a service: in the open incident, or in the last one if undrift gave that up and the service
+    /// was not healthy at its end. A recovery belongs to the incident, whoever caused it. `rows` are the attempts that the
+    /// verification settles: a reset budget is recorded in any case, or the trail would not explain it. Returns whether it was
+    /// recorded.
     pub(super) fn verified(
         self,
         snapshot: &Snapshot<'_>,
@@ -38,7 +38,7 @@ impl Journal<'_> {
         let incident = match &snapshot.history.incident {
             Some(incident) => {
                 let owes_an_end = self.incident_records(snapshot)?.has_drifted(service);
-                // A service that was fine all along gets no record.
+                // A service that was healthy all along gets no record.
                 (owes_an_end || incident.has_done(service, |_| true)).then(|| incident.id.clone())
             }
             None => self.last_incident()?.filter(|last| last.is_ill(service)).map(|last| last.id),
@@ -57,7 +57,7 @@ impl Journal<'_> {
         Ok(true)
     }
 
-    /// What the trail has of the incident that is open.
+    /// The trail's records of the open incident.
     pub(super) fn incident_records(self, snapshot: &Snapshot<'_>) -> Result<IncidentRecords, ReconcileError> {
         let Some(incident) = &snapshot.history.incident else { return Ok(IncidentRecords::default()) };
         IncidentRecords::of(self.store, &incident.id)
@@ -68,7 +68,7 @@ fn after(id: &str, seq: u64) -> RecordFilter {
     RecordFilter { incident: Some(id.to_owned()), after: Some(seq), ..RecordFilter::default() }
 }
 
-/// What an incident that is over leaves, by its row, by what its records say together, and by those since its end, oldest first.
+/// The state after a closed incident, from its row, the summary of its records, and the records since its end, oldest first.
 fn ended(incident: &Incident, summary: IncidentSummary, since: &[RecordedEvent]) -> Option<EndedIncident> {
     let closed_at = incident.closed_at?;
     let mut services: BTreeMap<String, AfterIncident> = BTreeMap::new();
@@ -96,14 +96,14 @@ fn was_proven(then: &ServiceStatus) -> bool {
     conditions.any(|c| c.kind == ConditionType::Reconciled && decide::is_verified(c))
 }
 
-/// What an incident's records have. What they have of a service ends with its verification: an incident may stay open for weeks, and
-/// a service that drifts once more in it is news. It ends with an occurrence of the incident, too: one that is opened again
-/// begins with what drifts then.
+/// An incident's records. Those of a service end with its verification: an incident may stay open for weeks, and a service that
+/// drifts again in it is news. They also end with an occurrence of the incident: a reopened one begins with the drifts of that
+/// time.
 #[derive(Debug, Default)]
 pub(super) struct IncidentRecords {
-    /// Those of the occurrence that began last, oldest first.
+    /// Those of the latest occurrence, oldest first.
     of_now: Vec<RecordedEvent>,
-    /// The services whose drift was recorded, in whichever occurrence, and no verification since.
+    /// The services with a recorded drift, in any occurrence, and no verification since.
     unverified: BTreeSet<String>,
 }
 
@@ -113,8 +113,8 @@ impl IncidentRecords {
         Ok(Self { of_now: store.events(&after(id, last_end))?, unverified })
     }
 
-    /// What of the occurrence that began last followed the last verification of a service. By the order of the trail: a clock may
-    /// be set back.
+    /// The records of the latest occurrence after the last verification of a service. In the order of the trail: a clock may be
+    /// set back.
     fn of_now(&self, service: &str) -> impl Iterator<Item = &Event> {
         let is_its_verification =
             move |event: &&Event| matches!(event, Event::Verified { service: of, .. } if of == service);
@@ -125,7 +125,7 @@ impl IncidentRecords {
             .take_while(move |event| !is_its_verification(event))
     }
 
-    /// Whether a drift of the service was recorded, in whichever occurrence, and no verification since.
+    /// Whether a drift of the service was recorded, in any occurrence, and no verification since.
     fn has_drifted(&self, service: &str) -> bool {
         self.unverified.contains(service)
     }
@@ -138,7 +138,7 @@ impl IncidentRecords {
         })
     }
 
-    /// Whether a step of such a kind for the service ended, and no verification came after it.
+    /// Whether a step of this kind for the service ended, and no verification followed it.
     pub(super) fn has_done(&self, service: &str, which: impl Fn(StepKind) -> bool) -> bool {
         self.of_now(service).any(|event| match event {
             Event::StepEnded(ended) => {

@@ -1,4 +1,4 @@
-//! What is written down, and when: the incident, the intent before a step, the outcome after it.
+//! When each record is written: the incident, the intent before a step, the outcome after it.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ use crate::{
     store::{FinishedStep, NewIncident, NewIntent, Store, step_evidence},
 };
 
-/// Writes the story of one object.
+/// Writes the records of one object.
 #[derive(Clone, Copy)]
 pub(super) struct Journal<'a> {
     pub(super) store: &'a Store,
@@ -50,7 +50,8 @@ impl Journal<'_> {
         }
         if snapshot.history.incident.is_none() {
             let last = self.last_incident()?;
-            // After an outage of the engine, or a restart, what was given up is first waited for, and its neighbours are verified.
+            // After an outage of the engine, or a restart, undrift first waits for services that it had given up, and verifies
+            // their neighbours.
             let idle = !matches!(snapshot.decision.next, Next::Execute(_));
             if idle && last.as_ref().is_some_and(|last| last.lasts(&drifts)) {
                 return Ok(());
@@ -60,7 +61,7 @@ impl Journal<'_> {
         self.record_drifts(snapshot, &drifts, events)
     }
 
-    /// A new incident, or the last one once more: see [`EndedIncident::recurs`].
+    /// A new incident, or the last one again: see [`EndedIncident::recurs`].
     fn begin_incident(
         self,
         snapshot: &Snapshot<'_>,
@@ -109,15 +110,15 @@ impl Journal<'_> {
                 ..NewRecord::of(AuditKind::DriftDetected)
             };
             self.append(snapshot, record)?;
-            // Only once it is recorded: where it cannot be, it is seen anew at every look.
+            // Only after it is recorded: if it cannot be, every observation finds it again.
             events(self.object, Event::DriftDetected { service: service.clone(), drift: drift.clone() });
             tracing::info!(service, layer = %drift.layer, reason = %drift.reason, "drift");
         }
         Ok(())
     }
 
-    /// The intent, with the attempts that it begins, on disk before the step; with how the containers that it may replace
-    /// stand or ended.
+    /// The intent, with the attempts that it begins, on disk before the step; with the state or exit of the containers that
+    /// it may replace.
     pub(super) fn intend(
         self,
         snapshot: &Snapshot<'_>,
@@ -145,7 +146,7 @@ impl Journal<'_> {
         Ok(self.store.intend_with(intent)?)
     }
 
-    /// The outcome, on disk before anything else is looked at, and in the log in any case.
+    /// The outcome, on disk before the next observation, and in the log in any case.
     pub(super) fn finish(
         self,
         snapshot: &Snapshot<'_>,
@@ -198,7 +199,7 @@ impl Journal<'_> {
         self.end(snapshot, true, evidence, status)
     }
 
-    /// The end of an incident, given up; whether there was one to end.
+    /// The end of a stalled incident; returns whether there was one to end.
     pub(super) fn stalled(
         self,
         snapshot: &Snapshot<'_>,
@@ -239,9 +240,9 @@ impl Journal<'_> {
     }
 }
 
-/// The evidence from before the first step, taken anew for services whose containers someone else has replaced since the incident
-/// opened: it may have been open for weeks, in mode `observe` or suspended. What a repair is compared with, and would be rolled
-/// back to, is what it found. `None` where it is the same.
+/// The evidence from before the first step, renewed for services whose containers someone else has replaced since the incident
+/// opened: it may have been open for weeks, in mode `observe` or suspended. A repair is compared with, and would be rolled back
+/// to, the state that it found. `None` if it is the same.
 fn renewed_before(snapshot: &Snapshot<'_>, services: &[String]) -> Option<ObjectStatus> {
     let incident = snapshot.history.incident.as_ref()?;
     let now = snapshot.status(&snapshot.still_verified(), &Transitions::new());
@@ -257,7 +258,7 @@ fn renewed_before(snapshot: &Snapshot<'_>, services: &[String]) -> Option<Object
     (before != incident.before).then_some(before)
 }
 
-/// Whether a step of undrift's ended well and left some service that it was for another than before.
+/// Whether a step of undrift ended well and changed one of its services.
 fn repaired(snapshot: &Snapshot<'_>, incident: &OpenIncident) -> bool {
     let succeeded = incident.steps.iter().filter(|done| done.outcome == StepOutcome::Succeeded);
     succeeded.flat_map(|done| &done.services).any(|service| {
@@ -272,9 +273,9 @@ fn drifts(snapshot: &Snapshot<'_>) -> Vec<(String, Drift)> {
     services.filter_map(|d| d.drift.clone().map(|drift| (d.service.clone(), drift))).collect()
 }
 
-/// What follows from undrift's own step is no news: after its build the container is outdated, which is half of the
-/// repair, and after its start of a container the server does not listen yet. What stays so is recorded once it is not
-/// waited for any more. What comes after the verification follows from nothing that undrift did.
+/// A consequence of undrift's own step is no news: after its build the container is outdated, which is half of the repair,
+/// and after its start of a container the server does not listen yet. If that persists, it is recorded once undrift stops
+/// waiting for it. Nothing after the verification is a consequence of undrift's step.
 fn is_our_own_doing(
     snapshot: &Snapshot<'_>,
     incident_records: &IncidentRecords,
@@ -296,7 +297,7 @@ fn is_our_own_doing(
     }
 }
 
-/// The image of before of each service of a step: the one that a rollback puts back, and a build must leave kept.
+/// The previous image of each service of a step: a rollback restores it, and a build must keep it.
 pub(super) fn images_of_before(snapshot: &Snapshot<'_>, planned: &PlannedStep) -> BTreeMap<String, String> {
     let image = match planned.step {
         Step::Build { .. } => decide::to_keep,
@@ -324,7 +325,7 @@ pub(super) fn pending_builds(
         .collect()
 }
 
-/// How an incident ends, in the words of its row and of its record.
+/// How an incident ends, for its row and its record.
 const fn ends_as(reconciled: bool) -> (IncidentOutcome, AuditKind) {
     if reconciled {
         (IncidentOutcome::Reconciled, AuditKind::Reconciled)

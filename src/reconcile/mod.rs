@@ -1,8 +1,8 @@
 //! The only glue: observe, decide, record the intent, execute one step, record the outcome, observe again.
 //!
-//! [`Reconciler::reconcile_once`] is one run of that loop and never resumes anything: what it does depends on what it
-//! sees and on what the store knows, so a restart is one more run. `apply` reconciles until nothing is left to do;
-//! a daemon reconciles whenever a key is due.
+//! [`Reconciler::reconcile_once`] is one run of that loop and never resumes anything: it depends only on what it observes
+//! and on what the store holds, so a restart is one more run. `apply` reconciles until nothing is left to do; a daemon
+//! reconciles whenever a key is due.
 
 mod active_projects;
 mod claims;
@@ -53,7 +53,7 @@ use crate::{
     store::{EnginePlace, Store, StoreError},
 };
 
-/// How soon `apply` looks again where another object's step is at work on the same Compose project.
+/// How soon `apply` observes again if another object's step is running on the same Compose project.
 const CLAIMED: chrono::TimeDelta = chrono::TimeDelta::seconds(2);
 
 /// Reconciles objects on one host.
@@ -63,39 +63,39 @@ pub struct Reconciler<H> {
     pub host: Arc<H>,
     /// The state folder.
     pub store: Arc<Store>,
-    /// Once cancelled no further step is taken, and nothing is waited for.
+    /// Once cancelled undrift takes no further step, and does not wait any more.
     pub stop: CancellationToken,
     /// Once cancelled the command of a running step is ended; its outcome is recorded all the same.
     pub cancel: CancellationToken,
-    /// Where what happens is reported.
+    /// The sink for events.
     pub events: EventSink,
-    /// What time it is. Waits are the timer's, so both are to come from one source.
+    /// The current time. Waits use the timer, so both should come from one source.
     pub clock: Clock,
-    /// Whether this is what is declared at the moment. Where it is not any more, no step is taken for it and nothing is
-    /// said of it: a manifest may be edited or removed while a look or a verification goes on.
+    /// Whether this is the present declaration. If not, undrift takes no step for it and reports nothing of it: a manifest
+    /// may be edited or removed during an observation or a verification.
     pub is_current: Arc<dyn Fn(&Desired) -> bool + Send + Sync>,
-    /// Whether the environment of this process may be another one than that of the last verified state.
+    /// Whether the environment of this process may differ from that of the last verified state.
     pub environment: EnvironmentTrust,
-    /// The Compose projects that a step is at work on.
+    /// The Compose projects with a running step.
     pub active_projects: Arc<ActiveProjects>,
     /// How many builds may run at a time on the host: one permit each.
     pub builds: Arc<Semaphore>,
 }
 
-/// What the environment of this process is worth, out of which Compose fills in the files.
+/// How far to trust this process's environment, which Compose interpolates into the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EnvironmentTrust {
-    /// It counts as declared: a daemon's, which a unit file gives it, or one that a person has accepted.
+    /// It counts as declared: a daemon's, which a unit file sets, or one that a person has accepted.
     Declared,
-    /// It is whatever shell somebody stands in. Where it alone makes the project another one than in the last verified state,
-    /// no step is taken.
+    /// It is that of whatever shell the caller uses. If it alone makes the project differ from the last verified state,
+    /// undrift takes no step.
     Callers,
 }
 
 /// Why an object could not be reconciled at all.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
-    /// Nothing is known of the host.
+    /// The host could not be observed.
     #[error(transparent)]
     Host(#[from] HostError),
     /// The state folder failed. Without an intent on disk there is no step.
@@ -121,14 +121,14 @@ pub struct Applied {
     pub object: Object,
     /// Whether every service is as declared and verified.
     pub reconciled: bool,
-    /// Whether anything was done or verified in this run.
+    /// Whether undrift did or verified anything in this run.
     pub acted: bool,
-    /// What kept undrift from saying anything.
+    /// The error that prevented a conclusion.
     pub error: Option<ReconcileError>,
 }
 
 impl<H: Host> Reconciler<H> {
-    /// Reports what happens to this object.
+    /// Emits an event of this object.
     fn emit(&self, desired: &Desired, event: Event) {
         (self.events)(desired.name(), event);
     }
@@ -136,7 +136,7 @@ impl<H: Host> Reconciler<H> {
     /// Reconciles until the object is reconciled or given up.
     ///
     /// # Errors
-    /// Never as a function: a failure is in the result, beside what is known of the object.
+    /// Never as a function: the result contains a failure, beside what is known of the object.
     pub async fn apply(&self, desired: &Desired) -> Applied {
         let mut session = Session::new((self.clock)());
         let mut tolerance = OutageTolerance::new(desired);
@@ -190,12 +190,12 @@ impl<H: Host> Reconciler<H> {
     }
 
     fn failed(&self, desired: &Desired, error: ReconcileError) -> Applied {
-        // The last time that anybody knows it.
+        // The last chance to record it.
         if let Err(error) = self.store.write_kept() {
             tracing::warn!(%error, "the outcome of a step could not be recorded");
         }
         let object = unseen(Some(&self.store), desired, &error, (self.clock)());
-        // What was recorded before is no longer known to be so. Where the store itself fails, that is the error.
+        // The previous record may no longer be true. If the store itself fails, that is the error.
         if is_record_of(&self.store, desired.name(), &self.host.endpoint())
             && let Err(error) = self.store.save_object(&object)
         {
@@ -205,7 +205,7 @@ impl<H: Host> Reconciler<H> {
     }
 }
 
-/// The object when nothing could be seen of it: its status claims no drift.
+/// The object if it could not be observed: its status claims no drift.
 #[must_use]
 pub fn unseen(store: Option<&Store>, desired: &Desired, error: &ReconcileError, now: Time) -> Object {
     let previous = store.and_then(|store| store.object(desired.name()).ok().flatten());
@@ -221,7 +221,7 @@ pub fn unseen(store: Option<&Store>, desired: &Desired, error: &ReconcileError, 
     object(desired, status)
 }
 
-/// The error in a sentence; one of the state with the file that it is of.
+/// The error in a sentence; an error of the state with its file.
 fn in_words(store: Option<&Store>, error: &ReconcileError) -> String {
     match (store, error) {
         (Some(store), ReconcileError::Store(of_state)) => of_state.name_file(store.dir(), error.to_string()),
@@ -229,7 +229,7 @@ fn in_words(store: Option<&Store>, error: &ReconcileError) -> String {
     }
 }
 
-/// An error with its causes; one of the state with the file that it is of.
+/// An error with its causes; an error of the state with its file.
 pub(crate) fn in_full(store: &Store, error: &ReconcileError) -> String {
     let message = with_causes(error);
     match error {
@@ -238,8 +238,8 @@ pub(crate) fn in_full(store: &Store, error: &ReconcileError) -> String {
     }
 }
 
-/// How long an engine may be away in the middle of a repair before `apply` gives up. At the first look it may not
-/// at all: then nothing was begun, and the person should know it at once.
+/// How long an engine may be away in the middle of a repair before `apply` gives up. At the first observation it may not be
+/// away at all: then nothing was begun, and the person should know at once.
 struct OutageTolerance {
     limit: chrono::TimeDelta,
     pause: chrono::TimeDelta,
@@ -263,11 +263,11 @@ impl OutageTolerance {
     }
 }
 
-/// One look without any consequence: what `check` and `plan` show. What is recorded is not needed for it, and where it cannot be
-/// read the look goes without.
+/// One observation without any consequence: the output of `check` and `plan`. It does not need the state, and does without it if
+/// it cannot be read.
 ///
 /// # Errors
-/// Where nothing is known of the host.
+/// If the host cannot be observed.
 pub async fn look<H: Host>(
     host: &H,
     store: Option<&Store>,
@@ -311,7 +311,7 @@ pub async fn look<H: Host>(
     Ok(Assessment { object: object(desired, status), decision, without_state })
 }
 
-/// What is recorded of an object: its last status, and its history. `None` where that is of another engine.
+/// The record of an object: its last status, and its history. `None` if that belongs to another engine.
 fn recorded<H: Host>(
     host: &H,
     store: &Store,
@@ -328,7 +328,7 @@ fn recorded<H: Host>(
     Ok(Some((previous, history)))
 }
 
-/// Whether what is recorded of the object is of this engine. Where it is not, it is no evidence of what was seen here.
+/// Whether the record of the object belongs to this engine. If not, it is no evidence about this observation.
 fn is_of(store: &Store, desired: &Desired, here: &EnginePlace) -> Result<bool, StoreError> {
     let recorded = store.engine_place(desired.name())?;
     let Some(other) = recorded.filter(|recorded| !recorded.is_same_place(here)) else { return Ok(true) };
@@ -342,18 +342,18 @@ fn is_of(store: &Store, desired: &Desired, here: &EnginePlace) -> Result<bool, S
     Ok(false)
 }
 
-/// What one look showed.
+/// The result of one observation.
 #[derive(Debug)]
 pub struct Assessment {
     /// The object with its status.
     pub object: Object,
     /// What follows from it.
     pub decision: Decision,
-    /// Why nothing of what is recorded is in it, though there is a state: it is damaged.
+    /// Why nothing of the record is in it, although there is a state: it is damaged.
     pub without_state: Option<StoreError>,
 }
 
-/// What is recorded and shown of an object.
+/// An object as recorded and shown.
 pub(crate) fn object(desired: &Desired, status: ObjectStatus) -> Object {
     let mut declared = desired.object.clone();
     for service in &mut declared.spec.services {
@@ -363,7 +363,7 @@ pub(crate) fn object(desired: &Desired, status: ObjectStatus) -> Object {
     Object { declared, status }
 }
 
-/// The time of this machine. The pure rooms are given the time; this is where it is read.
+/// The time of this machine. The pure rooms get the time as an argument; this is where it is read.
 #[must_use]
 pub fn now() -> Time {
     chrono::Utc::now()

@@ -1,7 +1,7 @@
-//! Every order in which undrift, a person and a kill can come, up to a number of persons' deeds and kills.
+//! Every order in which undrift, a person and a kill can act, up to a number of persons' actions and kills.
 //!
-//! The tests of the loop try some orders on the real glue and the real store; this tries all of them, on `decide` itself
-//! and on the fake host's world. What it has of its own is in `undrift`: the glue, without a disk.
+//! The tests of the loop try some orders on the real glue and the real store; this tries all of them, on `decide` itself and
+//! on the fake host's world. Its own part is in `undrift`: the glue, without a disk.
 
 mod undrift;
 
@@ -20,7 +20,7 @@ use crate::{
     fixtures::desired_with,
 };
 
-/// Longer than any run without a person's deed: more steps, or more reconciles, are a loop without end.
+/// Longer than any run without a person's action: more steps, or more reconciles, are an endless loop.
 const MOST_STEPS: usize = 12;
 const MOST_TURNS: usize = 120;
 
@@ -51,10 +51,10 @@ struct ModelState {
     undrift: Undrift,
     deeds: usize,
     kills: usize,
-    /// Steps and reconciles since a person last did something.
+    /// Steps and reconciles since a person's last action.
     steps: usize,
     reconciles: usize,
-    /// Whether it has looked again since.
+    /// Whether it has observed again since.
     resynced: bool,
 }
 
@@ -64,9 +64,9 @@ enum ModelAction {
     Advance,
     Kill,
     Hand(Hand),
-    /// The faults stop, and a person says `undrift retry`.
+    /// The faults stop, and a person runs `undrift retry`.
     Heal,
-    /// Time passes, and it looks again at what it has given up.
+    /// Time passes, and it observes again what it has given up.
     Resync,
 }
 
@@ -77,7 +77,7 @@ impl ModelState {
         Self { world, undrift: Undrift::new(), deeds: 0, kills: 0, steps: 0, reconciles: 0, resynced: false }
     }
 
-    /// Whether it rests, and says that it is reconciled.
+    /// Whether it rests, and reports *reconciled*.
     const fn verdict(&self) -> Option<bool> {
         match self.undrift.at {
             At::Resting(reconciled) => Some(reconciled),
@@ -92,7 +92,7 @@ impl ModelState {
     }
 }
 
-/// Two states that print alike are alike: the types of `decide` have no hash of their own.
+/// Two states that print alike are equal: the types of `decide` have no hash of their own.
 impl Hash for ModelState {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let mut text = DefaultHasher::new();
@@ -151,7 +151,7 @@ impl Model for Bounds {
         Some(next)
     }
 
-    /// What never comes to rest is found, and not followed for ever.
+    /// A run that never comes to rest is found, but not followed for ever.
     fn within_boundary(&self, state: &ModelState) -> bool {
         state.steps <= MOST_STEPS + 1 && state.reconciles <= MOST_TURNS + 1
     }
@@ -177,7 +177,7 @@ impl Model for Bounds {
                 let mut since = state.world.log.iter().skip_while(|step| **step != Step::Rollback);
                 state.deeds > 0 || since.all(|step| *step == Step::Rollback)
             }),
-            // What was mended a moment before it was given up is seen by the next look.
+            // The next observation finds what was repaired a moment before it was given up.
             Property::always("without faults it converges", |_, state: &ModelState| {
                 let repairable = state.world.faults == Faults::default() && state.world.module_in_source;
                 let given_up = state.verdict() == Some(false) && state.resynced;
@@ -231,7 +231,7 @@ fn whatever_fails_and_whenever_that_ends() {
 
 #[test]
 fn whatever_fails_and_wherever_it_is_killed() {
-    // The fake's containers do not start at the time of the clock, so after a kill nobody knows that a server is young.
+    // The fake's containers do not start by the clock, so after a kill nobody knows that a server is young.
     let faults = each_fault().into_iter().filter(|faults| !faults.warms_up);
     check(Bounds { faults: faults.chain([Faults::default()]).collect(), deeds: 0, kills: 1 });
 }

@@ -1,4 +1,4 @@
-//! One reconcile: one look, one decision, at most one step.
+//! One reconcile: one observation, one decision, at most one step.
 
 use super::{
     ReconcileError, Reconciler, Session,
@@ -21,13 +21,13 @@ use crate::{
 pub enum Action {
     /// Now: something was done.
     Again,
-    /// As soon as another object's build has ended: only so many are built at a time.
+    /// As soon as another object's build has ended: the number of builds at a time is limited.
     AfterBuild,
     /// As soon as another object's step on the same Compose project has ended.
     AfterStep,
     /// At that time: a backoff, or something that may pass by itself.
     At(Time),
-    /// At that time, for the rate is exceeded and nothing else is left to do: who applies once does not wait for it.
+    /// At that time, because the rate is exceeded and nothing else is left to do: a single `apply` does not wait for it.
     Paced(Time),
     /// Not before the next trigger.
     Rest,
@@ -44,39 +44,39 @@ pub struct ReconcileOutcome {
     pub reconciled: bool,
     /// When to reconcile again.
     pub action: Action,
-    /// When to reconcile again at the latest, though nothing is waited for: a suspension ends by itself, or what something else
-    /// ends is started once more.
+    /// When to reconcile again at the latest, though undrift waits for nothing: a suspension ends by itself, or a service that
+    /// something else ends is started again.
     pub latest: Option<Time>,
     /// The Compose project's name, as Compose resolves it.
     pub project: String,
 }
 
 impl<H: Host> Reconciler<H> {
-    /// One reconcile: one look, one decision, at most one step.
+    /// One reconcile: one observation, one decision, at most one step.
     ///
     /// # Errors
-    /// Where nothing is known of the host, or the state folder fails. No step was taken then, or its outcome
-    /// is in the trail, or is kept and comes into it before anything else is done.
+    /// If the host cannot be observed, or the state folder fails. Then no step was taken, or its outcome is in the trail, or
+    /// it is kept and written before anything else is done.
     #[tracing::instrument(name = "reconcile", skip_all, fields(object = desired.name(), run = %ulid::Ulid::generate(), incident = tracing::field::Empty))]
     pub async fn reconcile_once(
         &self,
         desired: &Desired,
         session: &mut Session,
     ) -> Result<ReconcileOutcome, ReconcileError> {
-        // What is seen could not be recorded where anybody finds it.
+        // Otherwise the observation could not be recorded where anybody finds it.
         self.store.check_held()?;
-        // Before all that is decided by: a table may have been altered, and the trail counts.
+        // Before anything that decisions rest on: a table may have been altered, and the trail wins.
         self.store.agree_with_trail(desired.name(), (self.clock)())?;
         self.store.generation(desired.name(), &desired.spec_digest)?;
         self.store.settle_suspension(desired.name(), (self.clock)())?;
         self.store.keep_manifest_fault(desired.name(), desired.superseded_by.as_deref())?;
-        // Of one object there is one reconcile at a time: a step that is open now is one whose outcome could not be written.
-        // It is written first; only what is not known any more is closed as interrupted.
+        // An object has one reconcile at a time: a step that is open now is one whose outcome could not be written. That is
+        // written first; a step is closed as interrupted only if its outcome is lost.
         for closed in self.store.close_interrupted_of(desired.name())? {
             tracing::warn!(what = in_words(&closed), "closed");
         }
         let looked = self.snapshot(desired, session).await;
-        // A window that was begun goes on with this look or not at all.
+        // A window that has begun continues with this observation or not at all.
         let begun = session.stability.take();
         let mut snapshot = looked?;
         for row in &snapshot.decision.attempts {
@@ -112,7 +112,7 @@ impl<H: Host> Reconciler<H> {
         }
     }
 
-    /// Nothing more is tried: an incident that is open ends so.
+    /// undrift tries nothing more: this ends an open incident.
     fn give_up(
         &self,
         snapshot: &Snapshot<'_>,
@@ -131,11 +131,11 @@ impl<H: Host> Reconciler<H> {
         let event =
             if is_recorded { Event::Stalled { reason, message } } else { Event::GivenUp { reason, message } };
         self.emit(snapshot.desired, event);
-        // All may be as declared, because it was rolled back: that is no success.
+        // Everything may be as declared because of a rollback: that is no success.
         Ok(ReconcileOutcome { reconciled: false, ..Self::ended(snapshot, Action::Stalled) })
     }
 
-    /// Nothing is left to do: an incident that is open ends here, if all is as declared and verified.
+    /// Nothing is left to do: an open incident ends here, if everything is as declared and verified.
     async fn rest(
         &self,
         snapshot: &Snapshot<'_>,
@@ -160,8 +160,8 @@ impl<H: Host> Reconciler<H> {
         Ok(ReconcileOutcome { object: object(snapshot.desired, status), ..outcome })
     }
 
-    /// Notes what the verified state was resolved from. Another environment is no part of it before a person has accepted it,
-    /// also where nothing of it has come to a container yet.
+    /// Notes what the verified state was resolved from. Another environment is not part of it until a person has accepted it,
+    /// even if it has not reached any container yet.
     fn note_verified(&self, snapshot: &Snapshot<'_>) -> Result<(), ReconcileError> {
         let from = snapshot.observed.resolved_from.as_ref();
         let is_known =
@@ -172,8 +172,8 @@ impl<H: Host> Reconciler<H> {
         }
     }
 
-    /// Removes images that undrift built for these services and that are superseded by now: not behind the
-    /// reference, without a tag (the last one before it has undrift's own), without a container.
+    /// Removes superseded images that undrift built for these services: those that the reference does not name, without a
+    /// tag (the previous one has undrift's own), without a container.
     async fn prune(&self, snapshot: &Snapshot<'_>) -> Result<Vec<String>, ReconcileError> {
         let current = |id: &str| {
             snapshot.observed.services.iter().any(|s| s.artifact.image.known() == Some(&Some(id.to_owned())))
@@ -195,7 +195,7 @@ impl<H: Host> Reconciler<H> {
         Ok(gone)
     }
 
-    /// Rows that the decision let go: a healthy period has passed, or the spec is another.
+    /// Rows that the decision dropped: a healthy period has passed, or the spec has changed.
     fn forget_attempts(&self, snapshot: &Snapshot<'_>) -> Result<(), ReconcileError> {
         let kept = |row: &&Attempt| snapshot.decision.attempts.iter().any(|kept| kept.is_of_the_same(row));
         let (_, gone): (Vec<&Attempt>, Vec<&Attempt>) = snapshot.history.attempts.iter().partition(kept);
@@ -229,7 +229,7 @@ impl<H: Host> Reconciler<H> {
     }
 }
 
-/// The transitions of a repair with the routes as they are shown.
+/// The transitions of a repair with the routes as displayed.
 fn displayed(desired: &Desired, transitions: &Transitions) -> Vec<RouteTransition> {
     let one = |((service, index), (transition, _)): (&(String, usize), &(Transition, Option<Transition>))| {
         let route = desired.service(service).and_then(|declared| declared.routes.get(*index));

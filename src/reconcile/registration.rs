@@ -1,4 +1,4 @@
-//! Objects that are no longer declared, and that are declared again.
+//! Objects that are no longer declared, and objects that are declared again.
 
 use serde_json::json;
 
@@ -9,13 +9,13 @@ use crate::{
     store::Store,
 };
 
-/// The trail and the status say that nobody looks at the object any more, and why. No container is touched. Of an
-/// object whose status has that already nothing is written.
+/// Records in the trail and the status that the object is no longer managed, and why. Touches no container. Writes nothing
+/// if the object's status has that already.
 ///
 /// # Errors
-/// Where the state folder fails.
+/// If the state folder fails.
 pub fn deregister(store: &Store, name: &str, why: &str, now: Time) -> Result<(), ReconcileError> {
-    // What is not believed would be passed over, and an incident of it never end.
+    // A row without a valid seal would be skipped, and its incident would never end.
     store.agree_with_trail(name, now)?;
     store.keep_manifest_fault(name, None)?;
     store.forget_declaration(name)?;
@@ -43,11 +43,11 @@ pub fn deregister(store: &Store, name: &str, why: &str, now: Time) -> Result<(),
     Ok(())
 }
 
-/// Records in the status that nobody looks at the object for now: what declares it may be a manifest that is not valid.
-/// Nothing ends: an incident stays open, and goes on once the manifest is mended. What nobody watched before stays so.
+/// Records in the status that the object is not managed for now: an invalid manifest may declare it. Nothing ends: an
+/// incident stays open, and continues once the manifest is fixed. An object that was not managed before stays so.
 ///
 /// # Errors
-/// Where the state folder fails.
+/// If the state folder fails.
 pub fn hold_registration(store: &Store, name: &str, why: &str, now: Time) -> Result<(), ReconcileError> {
     let Some(mut object) = store.object(name)?.filter(|object| !is_not_managed(object)) else {
         return Ok(());
@@ -64,11 +64,11 @@ fn clear_status(object: &mut Object, reason: StandingReason, why: &str, now: Tim
         failed_status(services, Some(before), before.observed_generation, &reason.into(), why, now);
 }
 
-/// Records that an object is managed again that was not: otherwise the trail would have steps for an
-/// object that it has as gone. Of any other nothing is written.
+/// Records that an object is managed again: otherwise the trail would have steps for an object that it records as gone.
+/// Writes nothing for any other object.
 ///
 /// # Errors
-/// Where the state folder fails.
+/// If the state folder fails.
 pub fn register(store: &Store, name: &str, manifest: &str) -> Result<(), ReconcileError> {
     if store.object(name)?.as_ref().is_some_and(is_not_managed) {
         let evidence = json!({ "restored": true, "manifest": manifest });
@@ -138,7 +138,7 @@ mod tests {
         assert!(
             services.clone().count() > 0 && services.clone().all(|c| c.status == ConditionStatus::Unknown)
         );
-        // What was not managed before stays so.
+        // An object that was not managed before stays so.
         deregister(&store, name, "its manifest is gone", testing::start()).unwrap();
         hold_registration(&store, name, "a.yaml:1:1: not valid", testing::start()).unwrap();
         assert!(is_not_managed(&store.object(name).unwrap().unwrap()));

@@ -1,4 +1,4 @@
-//! How often the engine has started each container again of late.
+//! How often the engine has recently restarted each container.
 
 use std::collections::BTreeMap;
 
@@ -12,12 +12,12 @@ use crate::{
 /// For how long a death counts.
 const COUNTED_FOR: TimeDelta = TimeDelta::minutes(10);
 
-/// The restart counts of each container, by ID, at the times at which they were first seen; oldest first.
+/// The restart counts of each container, by ID, at the times when they were first seen; oldest first.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct RestartHistory(BTreeMap<String, Vec<(Time, i64)>>);
 
 impl RestartHistory {
-    /// Notes what a look has shown. Containers that are gone are forgotten.
+    /// Notes an observation. Forgets containers that are gone.
     pub(super) fn note(&mut self, observed: &ProjectObservation, now: Time) {
         let containers = || observed.services.iter().filter_map(|s| s.containers.known()).flatten();
         let all_known = observed.services.iter().all(|s| s.containers.known().is_some());
@@ -28,25 +28,25 @@ impl RestartHistory {
         }
     }
 
-    /// The count of each container as it was [`COUNTED_FOR`] ago, or when it was first seen.
+    /// The count of each container [`COUNTED_FOR`] ago, or when it was first seen.
     pub(super) fn counts_before(&self) -> BTreeMap<String, i64> {
         let before = |(id, counts): (&String, &Vec<(Time, i64)>)| Some((id.clone(), counts.first()?.1));
         self.0.iter().filter_map(before).collect()
     }
 }
 
-/// At a first look nobody knows when the deaths so far were. Where the last one was just now they count.
+/// At a first observation the times of the deaths so far are unknown. If the last one was just now they count.
 fn first(container: &ContainerObservation, now: Time) -> (Time, i64) {
     (now, if decide::within_start_grace(container, now) { 0 } else { container.restart_count })
 }
 
 fn note(counts: &mut Vec<(Time, i64)>, count: i64, now: Time) {
-    // A start by hand sets the engine's count back.
+    // A start by hand resets the engine's count.
     counts.retain(|(_, before)| *before <= count);
     if counts.last().is_none_or(|(_, last)| *last != count) {
         counts.push((now, count));
     }
-    // The count of the beginning is the last one from before it.
+    // The count at the beginning is the last one from before it.
     let old = counts.iter().take_while(|(at, _)| (now - *at).abs() >= COUNTED_FOR).count();
     counts.drain(..old.saturating_sub(1));
 }
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
     use crate::fixtures::{at, container_mut, healthy};
 
-    /// What is counted of `api` after looks at these times that showed these counts, as often as it died since.
+    /// The count of `api` after observations at these times with these counts, as often as it died since.
     fn restarts(looks: &[(i64, i64)]) -> i64 {
         let (mut restarts, mut seen) = (RestartHistory::default(), healthy());
         for (second, count) in looks {

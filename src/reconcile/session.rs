@@ -1,4 +1,4 @@
-//! What one series of reconciles remembers in memory.
+//! The memory of one series of reconciles.
 
 use std::collections::BTreeSet;
 
@@ -8,37 +8,37 @@ use crate::{
     decide::{Decision, Diagnosis, Identity, StabilityWindow, identities},
 };
 
-/// What one series of reconciles remembers in memory. Losing it costs a little time, never correctness.
+/// The memory of one series of reconciles. Losing it costs a little time, never correctness.
 #[derive(Debug, Clone)]
 pub struct Session {
     /// When the series began, or when it became quiet.
     pub(super) since: Time,
-    /// How often each container has died of late.
+    /// How often each container has recently died.
     pub(super) restart_history: RestartHistory,
-    /// The builds whose images are not looked at yet.
+    /// The builds whose images were not observed yet.
     pub(super) builds: Vec<PendingBuild>,
-    /// What was reported already while waiting, so that each is reported once.
+    /// Messages that were reported already while waiting, so that each is reported once.
     pub(super) reported: BTreeSet<String>,
     /// The stability window of services that became as declared while others were verified.
     pub(super) stability: Option<StabilityWindow>,
-    /// How things stood when there was nothing left to do.
+    /// The fingerprint when there was nothing left to do.
     settled: Option<Vec<ServiceFingerprint>>,
     /// When the series began, whether it was quiet then or not.
     pub(super) begun: Time,
-    /// Whether a first look has been taken.
+    /// Whether a first observation was made.
     has_looked: bool,
 }
 
-/// How a service stands: its drift, whether something of it is unknown, and what it consists of.
+/// The fingerprint of a service: its drift, whether something of it is unknown, and its containers.
 type ServiceFingerprint = (String, Option<(Layer, DriftReason)>, bool, Vec<Identity>);
 
-/// A service's build that ended just now.
+/// A service's build that has just ended.
 #[derive(Debug, Clone)]
 pub(super) struct PendingBuild {
     pub(super) service: String,
     /// The build context's digest before the build began.
     pub(super) digest: String,
-    /// The image behind the reference before.
+    /// The image that the reference named before.
     pub(super) image_before: Option<String>,
     /// Whether the command as a whole succeeded.
     pub(super) succeeded: bool,
@@ -66,15 +66,15 @@ impl Session {
         self.begun
     }
 
-    /// The series that begins where this one is given up: only what was built and not looked at yet goes on, or nobody would
-    /// ever know from which source.
+    /// The series that begins when this one is given up: only builds that were not observed yet carry over, or their source
+    /// would remain unknown.
     #[must_use]
     pub fn restart(self, now: Time) -> Self {
         Self { builds: self.builds, ..Self::new(now) }
     }
 
-    /// Notes what a look has shown. What may pass by itself is waited for from the end of the first look on, which may take
-    /// longer than all others: nothing is in a cache yet.
+    /// Notes an observation. undrift waits for conditions that may pass from the end of the first observation on, which may
+    /// take longer than all others: the caches are still empty.
     pub(super) fn note(&mut self, observed: &ProjectObservation, now: Time) {
         if !std::mem::replace(&mut self.has_looked, true) {
             (self.since, self.begun) = (now, now);
@@ -83,20 +83,20 @@ impl Session {
         self.note_quiet(observed, now);
     }
 
-    /// Notes that nothing is left to do as things stand.
+    /// Notes that nothing is left to do in this state.
     pub(super) fn settle(&mut self, observed: &ProjectObservation, decision: &Decision) {
         self.settled = Some(fingerprint(observed, decision));
     }
 
-    /// Notes that it was given up to verify what is as declared. The next look is another series: what has become
-    /// steady since is to be verified then.
+    /// Notes that undrift gave up verifying services that are as declared. The next observation starts another series, to
+    /// verify whatever has become steady since.
     pub(super) fn give_up_verifying(&mut self) {
         self.settled = Some(Vec::new());
     }
 
-    /// Begins a new series where things stand otherwise than when there was nothing left to do: what changed since
-    /// gets its time to become as declared, however long ago undrift began to look. What still stands as it did
-    /// does not: a drift that was given up on would otherwise be watched anew at every resync.
+    /// Begins a new series if the fingerprint differs from when there was nothing left to do: services that changed since
+    /// get their time to become as declared, however long ago undrift began to observe. Unchanged services do not: otherwise
+    /// each resync would watch a drift again that was given up.
     pub(super) fn reset_if_changed(
         &mut self,
         observed: &ProjectObservation,
@@ -113,7 +113,7 @@ impl Session {
         changed
     }
 
-    /// While someone else is at work, or the engine is only just starting, the time that a repair may take does not run.
+    /// During external activity, or while the engine is only just starting, the time that a repair may take does not run.
     fn note_quiet(&mut self, observed: &ProjectObservation, now: Time) {
         if observed.external_activity.is_some() {
             self.since = now;

@@ -1,4 +1,4 @@
-//! What one reconcile has observed and decided, and how it is recorded.
+//! The observation and decision of one reconcile, and how they are recorded.
 
 use std::collections::BTreeSet;
 
@@ -15,23 +15,23 @@ use crate::{
     host::Host,
 };
 
-/// When an object is reconciled again that is due already.
+/// When to reconcile an object again that is already due.
 const SOON: TimeDelta = TimeDelta::seconds(2);
 
-/// What one reconcile has observed and decided.
+/// The observation and decision of one reconcile.
 pub(super) struct Snapshot<'a> {
     pub(super) desired: &'a Desired,
     pub(super) observed: ProjectObservation,
     pub(super) history: History,
     pub(super) decision: Decision,
-    /// The project's git work tree, where a record is about it.
+    /// The project's git work tree, if a record is about it.
     pub(super) git: Option<GitState>,
     pub(super) previous: Option<ObjectStatus>,
     pub(super) now: Time,
-    /// When the look began.
+    /// When the observation began.
     pub(super) looked: Instant,
     pub(super) jitter_seed: u64,
-    /// False once undrift was asked to end: then nobody is reconciling.
+    /// False once undrift was asked to end: then it is no longer reconciling.
     pub(super) reconciling: bool,
 }
 
@@ -64,7 +64,7 @@ impl Snapshot<'_> {
         })
     }
 
-    /// For how long a server that was asked wants no further request.
+    /// For how long a probed server wants no further request.
     pub(super) fn limited_for(&self) -> std::time::Duration {
         let answers = self.observed.services.iter().flat_map(|s| &s.routes).flat_map(|route| &route.answers);
         let until = answers.filter_map(RouteAnswer::limited_until).max();
@@ -76,7 +76,7 @@ impl Snapshot<'_> {
     }
 }
 
-/// Of the images that a rollback would put back those that the engine no longer has. There is seldom one to ask for.
+/// Those of a rollback's images that the engine no longer has. There is seldom one to check.
 pub(super) async fn gone_images<H: Host>(
     host: &H,
     history: &History,
@@ -87,7 +87,7 @@ pub(super) async fn gone_images<H: Host>(
 }
 
 impl<H: Host> Reconciler<H> {
-    /// Looks, and decides.
+    /// Observes and decides.
     pub(super) async fn snapshot<'d>(
         &self,
         desired: &'d Desired,
@@ -136,7 +136,7 @@ impl<H: Host> Reconciler<H> {
         })
     }
 
-    /// Keeps what was verified before somebody builds over it. A failure holds up nothing, and is tried again.
+    /// Keeps a verified image before somebody builds over it. A failure holds up nothing, and is retried.
     pub(super) async fn keep_verified(&self, snapshot: &Snapshot<'_>) {
         if self.stop.is_cancelled() || !(self.is_current)(snapshot.desired) {
             return;
@@ -165,7 +165,7 @@ impl<H: Host> Reconciler<H> {
         let suspended_until = snapshot.history.suspended.as_ref().and_then(|suspension| suspension.until);
         let started_again =
             snapshot.decision.repair_options.iter().filter_map(|option| option.started_again_at);
-        // It may be due already: nothing is done about it where no step may be taken, and elsewhere soon.
+        // It may be due already: then undrift does nothing if it may take no step, and otherwise acts soon.
         let is_held_back = snapshot.decision.held_back.is_some();
         let started_again = started_again
             .filter(|at| !is_held_back || *at > snapshot.now)

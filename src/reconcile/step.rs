@@ -1,4 +1,4 @@
-//! One step: whether it may be taken now, its intent, its outcome, and what a kill has left of it.
+//! One step: whether it may be taken now, its intent, its outcome, and what a kill leaves of it.
 
 use tokio::sync::{SemaphorePermit, TryAcquireError};
 
@@ -16,10 +16,10 @@ use crate::{
     store::{OpenIntent, Store},
 };
 
-/// The limit of one `up`, `restart` or rollback. Compose itself waits for `depends_on` conditions in it.
+/// The limit of one `up`, `restart` or rollback. It includes Compose's own wait for `depends_on` conditions.
 const UP_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(600);
 
-/// Of how many containers of one step the end is kept.
+/// How many containers of one step get their exit recorded.
 const MOST_CONTAINERS: usize = 20;
 
 impl<H: Host> Reconciler<H> {
@@ -44,7 +44,7 @@ impl<H: Host> Reconciler<H> {
         Ok(Self::ended(snapshot, Action::Again))
     }
 
-    /// What was seen is recorded before what may take long.
+    /// The observation is recorded before anything that may take long.
     pub(super) fn report_observed(&self, snapshot: &Snapshot<'_>) -> Result<(), ReconcileError> {
         if (self.is_current)(snapshot.desired) {
             self.save(snapshot, &Transitions::new())?;
@@ -59,18 +59,18 @@ impl<H: Host> Reconciler<H> {
         self.store.agree_with_trail(desired.name(), (self.clock)())?;
         let suspension = self.store.suspension(desired.name())?;
         let suspended = suspension.is_some_and(|suspension| !suspension.has_passed((self.clock)()));
-        // Last, for the questions to the state take their time.
+        // Last, because the queries to the state take time.
         Ok(!suspended && (self.is_current)(desired) && !self.stop.is_cancelled())
     }
 
-    /// The right to build, where the step is a build. Without it nothing is done now: what was decided before a
-    /// wait of minutes is not acted on, the next reconcile observes anew.
+    /// The permit to build, if the step is a build. Without it nothing is done now: a decision from before a wait of minutes
+    /// is not acted on, and the next reconcile observes again.
     fn build_slot(&self, step: Step) -> Result<Option<SemaphorePermit<'_>>, TryAcquireError> {
         if matches!(step, Step::Build { .. }) { self.builds.try_acquire().map(Some) } else { Ok(None) }
     }
 
-    /// How the containers that a step may replace stand or ended: with them that is gone. It stands in the intent, for an
-    /// undrift that is killed in the middle of the step writes nothing more.
+    /// The state or exit of the containers that a step may replace: it is lost with them. It is part of the intent, because
+    /// an undrift that is killed during the step writes nothing more.
     async fn last_words(&self, snapshot: &Snapshot<'_>, planned: &PlannedStep) -> Vec<LastWords> {
         if !matches!(planned.step, Step::Up { .. } | Step::Rollback) {
             return Vec::new();
@@ -128,7 +128,7 @@ impl<H: Host> Reconciler<H> {
         let (now, seed) = ((self.clock)(), snapshot.jitter_seed);
         rows.extend(decide::end_preparation(prepared, report.outcome, policy, now, seed));
         let recorded = journal.finish(snapshot, planned, intent, &report, rows);
-        // Told also where it could not be recorded: nobody else would say why the step failed.
+        // Emitted even if it could not be recorded: nothing else would report why the step failed.
         self.emit(snapshot.desired, Event::StepEnded(ended(planned, intent, &report)));
         if recorded.is_ok() && step == Step::Rollback && succeeded {
             self.emit(snapshot.desired, Event::RolledBack);
@@ -137,7 +137,7 @@ impl<H: Host> Reconciler<H> {
     }
 }
 
-/// The end of a step whose intent is that record.
+/// The end of the step with that intent.
 fn ended(planned: &PlannedStep, intent: u64, report: &StepReport) -> EndedStep {
     let took = chrono::TimeDelta::milliseconds(i64::try_from(report.duration_ms).unwrap_or(i64::MAX));
     EndedStep {
@@ -154,11 +154,11 @@ fn ended(planned: &PlannedStep, intent: u64, report: &StepReport) -> EndedStep {
     }
 }
 
-/// Closes what an undrift that was killed has left open: intents without outcome, and the attempts that they
-/// began. To be called once, under the lock, before the first reconcile.
+/// Closes what a killed undrift left open: intents without outcome, and the attempts that they began. Call it once, under
+/// the lock, before the first reconcile.
 ///
 /// # Errors
-/// Where the state folder fails.
+/// If the state folder fails.
 pub fn close_interrupted(store: &Store) -> Result<Vec<String>, ReconcileError> {
     store.agree_with_trail_in_all(super::now())?;
     Ok(store.close_interrupted()?.iter().map(in_words).collect())

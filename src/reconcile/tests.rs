@@ -1,4 +1,4 @@
-//! The loop on a host in memory: healed or honestly given up, whatever goes wrong and wherever it is killed.
+//! The loop on a host in memory: repaired or honestly given up, whatever goes wrong and wherever it is killed.
 
 mod after_repair;
 mod altered;
@@ -52,7 +52,7 @@ impl ReconcilerFixture {
         Self { host, store, dir }
     }
 
-    /// A new undrift, which knows nothing but what is on disk.
+    /// A new undrift, which knows only the state on disk.
     fn restart(&mut self) {
         self.store = Arc::new(open(&self.host, &self.dir));
         close_interrupted(&self.store).unwrap();
@@ -91,7 +91,7 @@ impl ReconcilerFixture {
         })
     }
 
-    /// Applies, and is killed where the host says; then a new undrift finds what is left.
+    /// Applies, and is killed at the host's mark; then a new undrift finds the rest.
     fn apply_until_killed(&self) -> bool {
         let killed = self.run(|reconciler| async move {
             let desired = desired();
@@ -101,7 +101,7 @@ impl ReconcilerFixture {
             }
         });
         close_interrupted(&self.store).unwrap();
-        // Nobody calls again while the engine is away: `apply` would say so and end.
+        // Nobody reconciles while the engine is away: `apply` would report that and end.
         self.host.world(|world| world.away_for = 0);
         killed
     }
@@ -114,7 +114,7 @@ impl ReconcilerFixture {
         self.kinds().iter().filter(|k| *k == kind.as_str()).count()
     }
 
-    /// What must hold after every run, however it went.
+    /// The invariants after every run, however it went.
     fn assert_honest(&self, applied: &Applied) {
         assert!(applied.error.is_none(), "{:?}", applied.error);
         let really = self.host.world(|world| world.is_as_declared());
@@ -137,7 +137,7 @@ impl ReconcilerFixture {
     }
 }
 
-/// What can be opened may be damaged further in.
+/// A state that opens may be damaged further in.
 #[test]
 fn a_look_goes_without_a_state_that_cannot_be_read_and_says_why() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -381,7 +381,7 @@ fn faults() -> impl Strategy<Value = Faults> {
     })
 }
 
-/// What the world does to a host between two runs.
+/// Changes to a host between two runs.
 #[derive(Debug, Clone, Copy)]
 enum WorldEvent {
     Hand(Hand),
@@ -415,7 +415,7 @@ fn happens(fixture: &mut ReconcilerFixture, event: WorldEvent) {
     match event {
         WorldEvent::Hand(hand) => fixture.host.world(|world| world.by_hand(hand)),
         WorldEvent::Heal => fixture.host.world(|w| w.faults = Faults::default()),
-        // A container that crashes from now on has crashed once when the next undrift looks.
+        // A container that crashes from now on has crashed once when the next undrift observes.
         WorldEvent::Fault(faults) => fixture.host.world(|w| {
             w.faults = faults;
             let crashing = w.container.iter_mut().filter(|c| faults.new_crashes && c.image.id > 1);
@@ -429,8 +429,8 @@ fn happens(fixture: &mut ReconcilerFixture, event: WorldEvent) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
-    /// Whatever happens: reconciled is only said where it is so, the trail stays whole, and the steps of one run
-    /// stay within the budgets.
+    /// Whatever happens: undrift reports reconciled only if it is so, the trail stays intact, and the steps of one run stay
+    /// within the budgets.
     #[test]
     fn reconciled_is_only_said_where_it_is_so(events in prop::collection::vec(event(), 1..6)) {
         let mut fixture = ReconcilerFixture::new(World::incident());

@@ -1,4 +1,4 @@
-//! Before and after: what a repair has made of each route.
+//! Before and after: the effect of a repair on each route.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::{
 /// By service and the route's index: without credentials, and with them.
 pub(super) type Transitions = BTreeMap<(String, usize), (Transition, Option<Transition>)>;
 
-/// Before and after, for each route of each service that a step of this incident has really changed.
+/// Before and after, for each route of each service that a step of this incident actually changed.
 pub(super) fn of_repair(snapshot: &Snapshot<'_>, incident: &OpenIncident) -> Transitions {
     let mut transitions = Transitions::new();
     let status = snapshot.status(&snapshot.still_verified(), &Transitions::new());
@@ -50,8 +50,8 @@ fn routes_of(
         .collect()
 }
 
-/// A server error says that something in front or behind is broken, and 429 that enough was asked, not whether the route is
-/// there: neither is ever the baseline of a transition.
+/// A server error means that something in front or behind is broken, and 429 that the request limit is reached. Neither
+/// shows whether the route exists, so neither is ever the baseline of a transition.
 fn baseline(status: Option<u16>) -> Option<u16> {
     status.filter(|status| speaks_of_its_path(*status))
 }

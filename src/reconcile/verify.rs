@@ -1,4 +1,4 @@
-//! The verification: looks over the whole stability window, all of them as declared, at the same containers.
+//! The verification: observations over the whole stability window, all of them as declared, with the same containers.
 
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ use crate::{
 };
 
 impl<H: Host> Reconciler<H> {
-    /// Looks on for the stability window, and records what that verifies. `begun` is what the reconcile before has left of a
-    /// window.
+    /// Observes for the stability window, and records what that verifies. `begun` is the part of a window that the previous
+    /// reconcile left.
     pub(super) async fn verify(
         &self,
         first: Snapshot<'_>,
@@ -58,11 +58,11 @@ impl<H: Host> Reconciler<H> {
         Ok(ReconcileOutcome { object, reconciled: false, ..Self::ended(&last, action) })
     }
 
-    /// Looks until the window of these services is over, one of them falls, or there is something better to do: a step for
-    /// another service, an end, another spec. Returns the last look.
+    /// Observes until the window of these services is over, one of them fails, or something else has priority: a step for
+    /// another service, shutdown, another spec. Returns the last observation.
     ///
-    /// A service that becomes as declared meanwhile is verified along with them, or each slow server would cost a whole window
-    /// more; that it falls again ends nothing.
+    /// A service that becomes as declared meanwhile is verified along with them, or each slow server would cost a whole
+    /// further window; its failure ends nothing.
     async fn watch<'d>(
         &self,
         first: Snapshot<'d>,
@@ -89,9 +89,9 @@ impl<H: Host> Reconciler<H> {
                 break;
             }
             last = self.snapshot(desired, session).await?;
-            // A drift within the window is recorded, also where it has passed by the next look.
+            // A drift within the window is recorded, even if it has passed by the next observation.
             journal.open_incident(&mut last, &self.events)?;
-            // Its service is to be verified anew, also where the same containers were verified before.
+            // Its service must be verified again, even if the same containers were verified before.
             if last.decision.services.iter().any(|d| d.drift.is_some()) && (self.is_current)(desired) {
                 self.save(&last, &Transitions::new())?;
             }

@@ -17,12 +17,10 @@ use super::{
 #[cfg(test)]
 mod tests;
 
-/// How often the loop shows that it lives: well within half of any watchdog timeout that makes sense, which is what
-/// `sd_watchdog_enabled(3)` recommends.
+/// How often the loop pulses: well within half of any sensible watchdog timeout, as `sd_watchdog_enabled(3)` recommends.
 const PULSE: Duration = Duration::from_secs(2);
 
-/// Runs a reconciler for every key that is triggered or whose time has come. What it guarantees is said at the
-/// [room](super).
+/// Runs a reconciler for every key that is triggered or whose time has come. Its guarantees are in the [room](super).
 #[derive(Debug)]
 pub struct Controller<K, R> {
     scheduler: Scheduler<K>,
@@ -30,7 +28,7 @@ pub struct Controller<K, R> {
     ended: mpsc::UnboundedReceiver<Ended<K>>,
 }
 
-/// What makes the loop think anew.
+/// Why the loop wakes up.
 enum Wakeup<K> {
     Triggered(K),
     Ended(Ended<K>),
@@ -48,15 +46,15 @@ where
         Self { scheduler: Scheduler::new(), runner, ended }
     }
 
-    /// Runs until `stop` is cancelled: then nothing starts any more, and what is at work is awaited. It is never cut
-    /// off, so the reconciler has to end it within the grace period: it gets the end by the same token.
+    /// Runs until `stop` is cancelled: then nothing starts any more, and the loop awaits the present runs. It never cuts one
+    /// off, so the reconciler must end it within the grace period: it gets the same token.
     ///
-    /// Every item of `triggers` makes its key due now. Where they end the loop goes on with its timers.
+    /// Every item of `triggers` makes its key due now. If they end the loop goes on with its timers.
     ///
-    /// `pulse` is called at once, then every two seconds by the loop itself, also while it awaits its last runs: where
-    /// the loop is stuck there is no pulse. It must not block.
+    /// The loop itself calls `pulse` at once, then every two seconds, also while it awaits its last runs: if the loop is
+    /// stuck there is no pulse. It must not block.
     ///
-    /// Where the future is dropped, runs that are at work go on to their end, unobserved.
+    /// If the future is dropped, present runs go on to their end, unobserved.
     pub async fn run(
         self,
         triggers: impl Stream<Item = K>,
@@ -64,15 +62,15 @@ where
         mut pulse: impl FnMut(),
     ) {
         let Self { mut scheduler, mut runner, mut ended } = self;
-        // `select` takes them in turns: endless triggers do not hide that a run has ended, nor the other way round.
+        // `select` polls them in turns: endless triggers do not hide that a run has ended, nor the other way round.
         let ended = stream::poll_fn(move |cx| ended.poll_recv(cx)).map(Wakeup::Ended);
         let mut events = pin!(stream::select(triggers.map(Wakeup::Triggered), ended));
         let mut heartbeat = heartbeat();
         loop {
-            // Triggers that are always ready would otherwise keep the thread from the runs.
+            // Otherwise triggers that are always ready would keep the thread from the runs.
             tokio::task::consume_budget().await;
             tokio::select! {
-                // What comes first is bounded, the pulses by time and the starts by slots, so the events, which can be
+                // The first branches are bounded, the pulses by time and the starts by slots, so the events, which can be
                 // endless, come last.
                 biased;
                 () = stop.cancelled() => break,
@@ -100,7 +98,7 @@ where
     }
 }
 
-/// A beat that was missed is not made up for: it would say that the loop lived when it did not.
+/// A missed beat is not made up for: it would show the loop as alive when it was not.
 fn heartbeat() -> Interval {
     let mut heartbeat = interval(PULSE);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);

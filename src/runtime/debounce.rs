@@ -18,8 +18,8 @@ mod tests;
 /// Saving a file is several events, a checkout of a branch is thousands. Without the second bound a key that is never
 /// quiet, such as a log file in a watched folder, would never be passed on.
 ///
-/// It holds each key at most once. Where `keys` end, those that it holds are passed on when their time has come; then
-/// it ends too.
+/// It holds each key at most once. If `keys` end, those that it holds are passed on when their time has come; then it ends
+/// too.
 pub fn debounce<K>(keys: impl Stream<Item = K>, quiet: Duration, at_most: Duration) -> impl Stream<Item = K>
 where
     K: Clone + Eq + Hash,
@@ -28,7 +28,7 @@ where
     stream::unfold((Box::pin(keys.fuse()), bursts), |(keys, bursts)| next(keys, bursts))
 }
 
-/// A key whose burst is over, and the state to go on with.
+/// A key whose burst is over, and the remaining state.
 async fn next<K, S>(
     mut keys: Pin<Box<Fuse<S>>>,
     mut bursts: Bursts<K>,
@@ -38,7 +38,7 @@ where
     S: Stream<Item = K>,
 {
     while !(keys.is_done() && bursts.timers.is_empty()) {
-        // Keys that are always ready would otherwise keep the thread, and with it the clock, from everyone.
+        // Otherwise keys that are always ready would keep the thread, and with it the clock, from everyone.
         tokio::task::consume_budget().await;
         tokio::select! {
             // Bursts that are over come first: they are no more than there were keys, while keys can be endless.

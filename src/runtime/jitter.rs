@@ -4,16 +4,16 @@ use std::time::Duration;
 
 /// An interval between 90 % and 110 % of `interval`, the same for the same `seed`.
 ///
-/// Objects that begin together, as all do when undrift starts, would otherwise be looked at together for ever, and the
-/// engine would have a storm at every interval and nothing between. Where each wait is drawn anew they drift apart.
+/// Objects that begin together, as all do when undrift starts, would otherwise be observed together for ever, and the engine
+/// would have a storm at every interval and nothing between. Drawing each wait anew makes them drift apart.
 ///
-/// The seed is the caller's, so that what follows from it can be repeated: a hash of the key with the time, or a
-/// counter. Seeds that are next to each other give waits that are not.
+/// The caller chooses the seed, so that results can be repeated: a hash of the key with the time, or a counter. Neighbouring
+/// seeds give waits that are far apart.
 #[must_use]
 pub fn jittered(interval: Duration, seed: u64) -> Duration {
     const STEPS: u32 = 1_000;
     let (tenth, step) = (interval / 10, mixed(seed) % u64::from(STEPS + 1));
-    // Divided before it is multiplied: nothing overflows, and what is lost is less than a microsecond.
+    // Divided before it is multiplied: nothing overflows, and the loss is less than a microsecond.
     let above = (tenth * 2 / STEPS) * u32::try_from(step).unwrap_or(STEPS);
     (tenth * 9).saturating_add(above)
 }

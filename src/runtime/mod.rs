@@ -6,18 +6,18 @@
 //!                       └───────────────── Requeue ──────────────────────────────────────────┘
 //! ```
 //!
-//! A trigger only names a key. What runs looks at the world as it is then and never learns why it runs, so a
-//! trigger that is lost costs time, until the next resync, and never correctness.
+//! A trigger only names a key. A run observes the world as it is then and never learns why it runs, so a lost trigger costs
+//! time, until the next resync, and never correctness.
 //!
 //! # Guarantees
-//! - A key that is triggered runs at or after its last trigger; also if it was at work then.
+//! - A triggered key runs at or after its last trigger, even if it was running then.
 //! - A key never runs twice at once, and no more keys than the bound run at once.
-//! - Who has been due for longest starts first. A key that fails, hangs or asks to run again at once costs the
+//! - The key that has been due for longest starts first. A key that fails, hangs or asks to run again at once costs the
 //!   others no more than one of the slots.
-//! - A run that has begun is never cut off by the loop: not when it stops, and not when its future is dropped.
+//! - The loop never cuts off a run that has begun: not when it stops, and not when its future is dropped.
 //!
 //! # Caveats
-//! Runs that hang keep their slots: a reconciler owes a timeout on everything that it waits for. The loop lives
+//! Runs that hang keep their slots: a reconciler must put a timeout on everything that it waits for. The loop stays alive
 //! and pulses meanwhile.
 
 mod controller;

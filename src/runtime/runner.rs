@@ -1,4 +1,4 @@
-//! How many run at once, and what follows from how a run ends.
+//! How many keys run at once, and the consequence of each run's end.
 
 use std::{
     any::Any,
@@ -16,30 +16,30 @@ use tokio_util::task::TaskTracker;
 #[cfg(test)]
 mod tests;
 
-/// The wait after a panic. It doubles with every further one in a row, up to [`LONGEST_WAIT`]: a panic is a bug that
-/// the next run most likely meets again, and must neither storm nor be the end of the key.
+/// The wait after a panic. It doubles with every further one in a row, up to [`LONGEST_WAIT`]: a panic is a bug that the
+/// next run most likely hits again, and must neither cause a storm nor end the key.
 const FIRST_WAIT: Duration = Duration::from_secs(10);
 /// The longest wait after a panic.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
-/// What the loop drives. It looks at the world as it is, and never learns why it runs.
+/// The loop drives this. It observes the world as it is, and never learns why it runs.
 pub trait Reconcile<K>: Send + Sync + 'static {
     /// One run for one key.
     ///
-    /// It runs in a task of its own and is never cut off: it ends by itself in bounded time, soon once its caller
-    /// has asked it to stop. A panic is logged, and the key runs again after 10 s, after 20 s if that panics too, and
-    /// so on up to 10 min.
+    /// It runs in a task of its own and is never cut off: it ends by itself in bounded time, soon once its caller has asked
+    /// it to stop. A panic is logged, and the key runs again after 10 s, after 20 s if that panics too, and so on up to 10
+    /// min.
     fn reconcile(&self, key: K) -> impl Future<Output = Requeue> + Send;
 }
 
-/// When a key runs again, if nothing triggers it before.
+/// When a key runs again, unless it is triggered before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Requeue {
     /// At once, behind those that are due already.
     Now,
-    /// At that time. One that is more than a year ahead is taken for a year.
+    /// At that time. More than a year ahead counts as a year.
     At(Instant),
-    /// Not before the next trigger. The loop keeps nothing of the key: this is also how it is forgotten.
+    /// Not before the next trigger. The loop keeps nothing of the key: this also forgets it.
     Never,
 }
 
@@ -70,7 +70,7 @@ where
     K: Clone + Eq + Hash + Debug + Send + 'static,
     R: Reconcile<K>,
 {
-    /// A runner, and where it reports which runs have ended: each is to be handed to [`Runner::finish`].
+    /// A runner, and the channel of its ended runs: pass each to [`Runner::finish`].
     pub(super) fn new(
         reconciler: Arc<R>,
         concurrency: NonZeroUsize,
@@ -98,7 +98,7 @@ where
         self.tasks.spawn(async move {
             // Two tasks: however the inner one ends, the outer one reports it, or the key would hold its slot for ever.
             let outcome = tokio::spawn(run).await.map_err(|error| into_panicked(&key, error));
-            // Nobody listens once the loop has ended. The run was at work all the same, and has ended.
+            // Nobody listens once the loop has ended. The run has ended all the same.
             let _ = ended.send(Ended { key, outcome });
         });
     }
@@ -121,14 +121,14 @@ where
         }
     }
 
-    /// Waits until nothing runs. Nothing may be started meanwhile.
+    /// Waits until nothing runs. Start nothing meanwhile.
     pub(super) async fn idle(&self) {
         self.tasks.close();
         self.tasks.wait().await;
     }
 }
 
-/// The wait after a panic that `before` others in a row came before.
+/// The wait after a panic that follows `before` others in a row.
 fn wait_after(before: u32) -> Duration {
     2_u32
         .checked_pow(before)
@@ -140,7 +140,7 @@ fn wait_after(before: u32) -> Duration {
 fn into_panicked<K: Debug>(key: &K, error: JoinError) -> Panicked {
     match error.try_into_panic() {
         Ok(payload) => tracing::error!(?key, panic = message(&*payload), "reconcile panicked"),
-        // Nothing cancels a run but the end of the tokio runtime that it runs on.
+        // Only the end of the tokio runtime that it runs on cancels a run.
         Err(error) => tracing::error!(?key, %error, "reconcile was cut off"),
     }
     Panicked

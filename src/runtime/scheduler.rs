@@ -14,10 +14,10 @@ use super::timers::Timers;
 #[cfg(test)]
 mod tests;
 
-/// Holds each key at most once: before its time, or in the line of those that are due.
+/// Holds each key at most once: before its time, or in the line of due keys.
 ///
-/// The line is ordered by the time since when a key is due. A [`DelayQueue`](tokio_util::time::DelayQueue) by itself
-/// hands out the latest first where several are due, which under load leaves the first one waiting for ever.
+/// The line is ordered by the time since when a key is due. A [`DelayQueue`](tokio_util::time::DelayQueue) by itself returns
+/// the latest first if several are due, which under load leaves the first one waiting for ever.
 #[derive(Debug)]
 pub(super) struct Scheduler<K> {
     timers: Timers<K>,
@@ -26,7 +26,7 @@ pub(super) struct Scheduler<K> {
     next_ticket: u64,
 }
 
-/// A place in the line. The ticket tells those apart that are due since the same time.
+/// A position in the line. The ticket distinguishes keys that are due since the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct QueuePosition {
     since: Instant,
@@ -40,14 +40,14 @@ impl<K: Clone + Eq + Hash> Scheduler<K> {
 
     /// Makes `key` due at `at`, or keeps the earlier time that it already has.
     ///
-    /// A time in the past is now: nobody overtakes the line by asking for yesterday.
+    /// A time in the past counts as now: no key overtakes the line by asking for yesterday.
     pub(super) fn schedule(&mut self, key: K, at: Instant) {
         if self.in_line.contains(&key) {
             return;
         }
         let now = Instant::now();
         if at <= now {
-            // Its timer may have gone off unseen: then it is due since that time.
+            // Its timer may have fired unseen: then it is due since that time.
             let since = self.timers.remove(&key).map_or(now, |set| set.min(now));
             self.line_up(key, since);
         } else if self.timers.get(&key).is_none_or(|set| at < set) {
@@ -57,8 +57,8 @@ impl<K: Clone + Eq + Hash> Scheduler<K> {
 
     /// Waits for the first key in the line that `can_start`. The others keep their places.
     ///
-    /// Nothing is lost where the future is dropped. `can_start` is asked for every key in the line, up to the first
-    /// that can; when its answer changes, this must be called anew.
+    /// Nothing is lost if the future is dropped. `can_start` is called for every key in the line, up to the first that can;
+    /// when its answer changes, this must be called again.
     pub(super) async fn due(&mut self, can_start: impl Fn(&K) -> bool) -> K {
         poll_fn(|cx| self.poll_due(cx, &can_start)).await
     }

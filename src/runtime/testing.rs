@@ -1,4 +1,4 @@
-//! What the tests of the room share: time that passes by itself, and a reconciler that is watched.
+//! Shared helpers of the room's tests: time that passes by itself, and a reconciler that is observed.
 
 use std::sync::{Mutex, MutexGuard};
 
@@ -11,7 +11,7 @@ use super::{Reconcile, Requeue};
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 
-/// Runs `future` where time passes only when nothing else is left to do: a property test is no async function.
+/// Runs `future` where time passes only if nothing else is left to do: a property test is no async function.
 pub(super) fn in_paused_time<F: Future>(future: F) -> F::Output {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(future)
@@ -45,7 +45,7 @@ impl Act {
     }
 }
 
-/// One run, as it was seen.
+/// One observed run.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Run {
     pub(super) key: u8,
@@ -60,7 +60,7 @@ pub(super) struct Run {
 
 type Behaviour = dyn Fn(u8, usize) -> Act + Send + Sync;
 
-/// A reconciler that behaves as it is told for the n-th run (from 0) of a key, and notes what happens.
+/// A reconciler that behaves as configured for the n-th run (from 0) of a key, and notes what happens.
 pub(super) struct RecordingReconciler {
     behaviour: Box<Behaviour>,
     runs: Mutex<Vec<Run>>,

@@ -11,12 +11,12 @@ use std::{
 use tokio::time::Instant;
 use tokio_util::time::{DelayQueue, delay_queue};
 
-/// The farthest that a timer is set: a later one goes off after this, and costs one look too many.
+/// The farthest time that a timer is set to: a later one fires after this, and costs one check too many.
 ///
-/// [`DelayQueue`] panics on a deadline more than 2³⁶ − 1 ms, some 795 days, after the last one that went off, or
-/// after its own beginning (tokio-util 0.7, `time/wheel/mod.rs`: six levels of 64 slots, the finest of 1 ms). That is
-/// no distance from now: where nothing goes off the wheel stands still. So it is made anew after a year, and a
-/// deadline is at most a year ahead: two years, 730 days, at the most.
+/// [`DelayQueue`] panics on a deadline more than 2³⁶ − 1 ms, some 795 days, after the last one that fired, or after its own
+/// beginning (tokio-util 0.7, `time/wheel/mod.rs`: six levels of 64 slots, the finest of 1 ms). That is no distance from
+/// now: while nothing fires the wheel stands still. So it is recreated after a year, and a deadline is at most a year ahead:
+/// two years, 730 days, at the most.
 pub(super) const FARTHEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// At most one timer per key.
@@ -42,12 +42,12 @@ impl<K: Clone + Eq + Hash> Timers<K> {
         self.set.is_empty()
     }
 
-    /// When the timer of `key` goes off, if one is set.
+    /// When the timer of `key` fires, if one is set.
     pub(super) fn get(&self, key: &K) -> Option<Instant> {
         self.set.get(key).map(|timer| timer.at)
     }
 
-    /// Sets the timer of `key`, in place of the one that it may have.
+    /// Sets the timer of `key`; replaces an earlier one.
     pub(super) fn set(&mut self, key: K, at: Instant) {
         let now = Instant::now();
         self.renew_wheel(now);
@@ -61,14 +61,14 @@ impl<K: Clone + Eq + Hash> Timers<K> {
         }
     }
 
-    /// Takes the timer of `key` away, and says when it would have gone off.
+    /// Removes the timer of `key`, and returns when it would have fired.
     pub(super) fn remove(&mut self, key: &K) -> Option<Instant> {
         let timer = self.set.remove(key)?;
         self.wheel.remove(&timer.in_wheel);
         Some(timer.at)
     }
 
-    /// The next key whose timer has gone off, with the time for which it was set. Pending where none is set.
+    /// The next key whose timer has fired, with the time for which it was set. Pending if none is set.
     pub(super) fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<(K, Instant)> {
         match self.wheel.poll_expired(cx) {
             Poll::Ready(Some(expired)) => {
@@ -81,7 +81,7 @@ impl<K: Clone + Eq + Hash> Timers<K> {
         }
     }
 
-    /// Waits for the next key whose timer goes off. Nothing is lost where the future is dropped.
+    /// Waits for the next key whose timer fires. Nothing is lost if the future is dropped.
     pub(super) async fn expired(&mut self) -> K {
         poll_fn(|cx| self.poll_expired(cx)).await.0
     }

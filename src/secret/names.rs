@@ -1,18 +1,18 @@
-//! Which names are those of secrets: of fields, headers, parameters, environment variables, labels, build arguments.
+//! Which names denote secrets: of fields, headers, parameters, environment variables, labels, build arguments.
 //!
-//! A name is looked at word by word; a word ends at what is no letter or digit, and before a capital.
+//! A name is checked word by word; a word ends at anything but a letter or digit, and before a capital.
 //!
-//! | table | says of a name that has it | such as |
+//! | table | a name in it denotes | such as |
 //! | --- | --- | --- |
 //! | [`WORDS`] | a secret | `DB_PASSWORD`, `X-Auth-Token`, `pgpassword`, `passwords` |
 //! | [`PAIRS`] | a secret | `api_key`, `sessionId`, `apikey` |
 //! | [`PASS`] with [`BEFORE_PASS`] | a secret | `dbpass`, `ROOTPWD` |
-//! | [`HARMLESS`] | no secret, though a word of these is within it | `tokenizer` |
+//! | [`HARMLESS`] | no secret, though it contains one of these words | `tokenizer` |
 //! | [`LAST_WORDS`] | a secret, as the last word of a variable | `APP_KEY`, `DB_PW` |
 //! | [`DIRECTORIES`], [`OF_PATHS`] | no secret | `PWD`, `DB_PASSWORD_FILE` |
 //! | [`ERRORS`] | no secret, as the last word | `TokenExpiredError` |
-//! | [`WEBHOOKS`] | a secret where the value is a URL with a path | `SLACK_WEBHOOK_URL` |
-//! | [`OPEN_ARGUMENTS`] | of a build argument that it says what it holds, which is no secret | `GIT_SHA` |
+//! | [`WEBHOOKS`] | a secret if the value is a URL with a path | `SLACK_WEBHOOK_URL` |
+//! | [`OPEN_ARGUMENTS`] | a build argument that names its content, which is no secret | `GIT_SHA` |
 //! | [`USERS`] | no secret, but a word of the project | `POSTGRES_USER` |
 
 /// Words for a secret.
@@ -34,20 +34,20 @@ const WORDS: [&str; 15] = [
     "bearer",
 ];
 
-/// Those of the words that are certain, so that a manifest is refused for them; it was before the others came.
+/// Words that a manifest is not refused for, although they denote secrets: they were added after that rule.
 const NOT_REFUSED: [&str; 2] = ["passcode", "passkey"];
 
-/// Words that are one together.
+/// Pairs that form one word.
 pub(crate) const PAIRS: [(&str, &str); 5] =
     [("api", "key"), ("access", "key"), ("auth", "key"), ("private", "key"), ("session", "id")];
 
-/// Below this a word is one only where it stands alone: `bypass` and `compass` hold no secret.
+/// A shorter word counts only if it stands alone: `bypass` and `compass` hold no secret.
 const LONG: usize = 5;
 
-/// What is a word for a secret behind one of [`BEFORE_PASS`].
+/// Words that denote a secret behind one of [`BEFORE_PASS`].
 const PASS: [&str; 3] = ["pass", "pwd", "passw"];
 
-/// What stands before `pass` in one word. Not every word that ends so is one for a secret: `bypass`, `compass`.
+/// Prefixes of `pass` in one word. Not every word with that ending denotes a secret: `bypass`, `compass`.
 const BEFORE_PASS: [&str; 46] = [
     "admin",
     "api",
@@ -97,25 +97,25 @@ const BEFORE_PASS: [&str; 46] = [
     "web",
 ];
 
-/// What begins so is no word for a secret, though it has one within.
+/// A word with this prefix denotes no secret, though it contains one that does.
 const HARMLESS: [&str; 6] = ["tokeniz", "tokenis", "secretar", "secretion", "cookiecutter", "passwordless"];
 
-/// The words that are looked for in a misspelt one: no other word is one letter from these.
+/// The words whose misspellings are detected: no other word is one letter from these.
 const OFTEN_MISSPELT: [&str; 5] = ["password", "passphrase", "credential", "credentials", "authorization"];
 
-/// What the last word of a variable's name says of its value, besides what names a secret anywhere.
+/// Last words of a variable's name that denote a secret, besides those that do anywhere.
 const LAST_WORDS: [&str; 6] = ["key", "pw", "cred", "creds", "salt", "dsn"];
 
-/// Shells keep the working directory in these: no password, whatever the name has of one.
+/// Shells keep the working directory in these: no password, even if the name looks like one.
 const DIRECTORIES: [&str; 2] = ["PWD", "OLDPWD"];
 
-/// By Docker's convention a variable whose name ends so holds the path of a secret.
+/// By Docker's convention a variable with this suffix holds the path of a secret.
 const OF_PATHS: &str = "_FILE";
 
 /// The secret of such a URL is its path.
 const WEBHOOKS: [&str; 2] = ["webhook", "webhooks"];
 
-/// What the name of a build's argument says of a value that is no secret, though it may look like one.
+/// Names of build arguments whose value is no secret, though it may look like one.
 const OPEN_ARGUMENTS: [&str; 22] = [
     "sha", "commit", "revision", "version", "tag", "branch", "ref", "date", "time", "image", "base", "name",
     "user", "uid", "gid", "host", "port", "path", "dir", "url", "arch", "platform",
@@ -127,14 +127,13 @@ const ERRORS: [&str; 4] = ["error", "err", "exception", "warning"];
 /// Variables whose values are words of the project: users, databases.
 const USERS: [&str; 7] = ["user", "username", "login", "db", "database", "owner", "role"];
 
-/// The words that are one also at the end of another, as in `authtoken`.
+/// The words that also count at the end of another, as in `authtoken`.
 pub(crate) fn long_words() -> impl Iterator<Item = &'static str> {
     WORDS.into_iter().filter(|word| word.len() >= LONG && !NOT_REFUSED.contains(word))
 }
 
-/// Whether the name of a header, or of a parameter of a query, is that of a secret. What is refused must be right, so
-/// the words of the name are looked at: `X-Api-Key`, `accessToken` and `user[password]` are; `max-tokens` and
-/// `tokenizer` are not.
+/// Whether the name of a header, or of a query parameter, denotes a secret. A refusal must be right, so the words of the
+/// name are checked: `X-Api-Key`, `accessToken` and `user[password]` are; `max-tokens` and `tokenizer` are not.
 pub(crate) fn is_certain(name: &str) -> bool {
     let words = words(name);
     let is_word = |word: &String| {
@@ -145,13 +144,13 @@ pub(crate) fn is_certain(name: &str) -> bool {
     words.iter().any(is_word) || words.windows(2).any(is_pair)
 }
 
-/// Whether something that is named so may hold a secret. What is shown is masked rather too often than too seldom.
+/// Whether a value with this name may be a secret. Output is masked rather too often than too seldom.
 pub(crate) fn may_be_secret(name: &str) -> bool {
     let words = words(name);
     words == ["basic"] || words.iter().any(|word| is_secret(word)) || words.windows(2).any(is_pair)
 }
 
-/// The words of a name in lower case: what stands between other characters, or begins with a capital.
+/// The words of a name in lower case: separated by other characters, or starting with a capital.
 fn words(name: &str) -> Vec<String> {
     let mut spaced = String::new();
     let mut before = ' ';
@@ -165,7 +164,7 @@ fn words(name: &str) -> Vec<String> {
     spaced.split_whitespace().map(str::to_lowercase).collect()
 }
 
-/// Whether a word is one for a secret, or has one within.
+/// Whether a word denotes a secret, or contains one that does.
 fn is_secret(word: &str) -> bool {
     if HARMLESS.iter().any(|harmless| word.starts_with(harmless)) {
         return false;
@@ -181,23 +180,23 @@ fn is_pair(two: &[String]) -> bool {
     PAIRS.iter().any(|(one, other)| two[0].ends_with(one) && two[1] == *other)
 }
 
-/// All words for a secret, for who looks for misspelt ones.
+/// All words for a secret, to detect misspelt ones.
 pub(crate) fn all_words() -> impl Iterator<Item = &'static str> + Clone {
     WORDS.iter().copied()
 }
 
-/// Whether what is named so counts secrets, and is none itself: `max_tokens`.
+/// Whether this name counts secrets, and is none itself: `max_tokens`.
 pub(crate) fn is_of_several(name: &str) -> bool {
     let singular = |word: &String| word.strip_suffix('s').is_some_and(is_secret);
     words(name).iter().any(singular)
 }
 
-/// Whether a variable, or a label, of this name holds a secret.
+/// Whether a variable or label of this name holds a secret.
 pub(crate) fn of_variable(name: &str) -> bool {
     !is_open(name) && (may_be_secret(name) || ends_like_one(name))
 }
 
-/// Whether its name looks like that of a secret, and is none.
+/// Whether its name looks like a secret's, and is not.
 pub(crate) fn is_open(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     DIRECTORIES.contains(&name.as_str()) || name.ends_with(OF_PATHS)
@@ -210,12 +209,12 @@ fn ends_like_one(name: &str) -> bool {
     !is_public && words.len() > 1 && words.last().is_some_and(|last| LAST_WORDS.contains(&last.as_str()))
 }
 
-/// Whether a name is that of an error, whatever it is about: `TokenExpiredError`.
+/// Whether a name is that of an error, whatever its subject: `TokenExpiredError`.
 pub(crate) fn of_error(name: &str) -> bool {
     words(name).last().is_some_and(|last| ERRORS.contains(&last.as_str()))
 }
 
-/// Whether the name of a build argument says what it holds, and that it is no secret.
+/// Whether the name of a build argument shows what it holds, and that it is no secret.
 pub(crate) fn is_open_argument(name: &str) -> bool {
     has_one_of(&name.to_lowercase(), &OPEN_ARGUMENTS)
 }

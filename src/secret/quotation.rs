@@ -1,7 +1,7 @@
-//! Where a quotation ends in what programs print.
+//! Where a quotation ends in the output of programs.
 
-/// The place of the quote that closes, in what follows the one that opens; `None` where it goes on to the end. A program writes a
-/// backslash before a quote that does not close, and YAML, SQL and shells double an apostrophe.
+/// The position of the closing quote in the text after the opening one; `None` if the quotation continues to the end. A program
+/// writes a backslash before a quote that does not close, and YAML, SQL and shells double an apostrophe.
 pub(crate) fn closing(text: impl IntoIterator<Item = (usize, char)>, quote: char) -> Option<usize> {
     let mut characters = text.into_iter().peekable();
     while let Some((at, c)) = characters.next() {

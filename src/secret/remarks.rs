@@ -1,7 +1,7 @@
-//! What programs print of a secret in the place of its value: `open /run/secrets/token: permission denied`.
+//! Messages that programs print in the place of a secret's value: `open /run/secrets/token: permission denied`.
 //!
-//! A reader needs these words most of all, for they are the reason of the failure. Whoever's password reads like one of them has
-//! it shown where it stands alone beside its name; where it is known by its value it is hidden all the same.
+//! A reader needs these words most of all, because they are the reason of the failure. A password that reads like one of them is
+//! shown if it stands alone beside its name; if it is known by its value it is hidden all the same.
 
 /// How such a remark begins, in lower case.
 const BEGINNINGS: [&str; 65] = [
@@ -32,7 +32,7 @@ const BEGINNINGS: [&str; 65] = [
     "parameter not set",
     "parameter null or not set",
     "unbound variable",
-    // Builders, servers, libraries of authentication.
+    // Builders, servers, authentication libraries.
     "access denied",
     "authentication failed",
     "bad credentials",
@@ -75,13 +75,14 @@ const BEGINNINGS: [&str; 65] = [
     "unauthorized",
 ];
 
-/// Whether this is such a remark: it begins like one, what follows is no part of a word, and nothing in it may be a value.
+/// Whether this is such a message: it begins like one, the rest is not part of a word, and nothing in it may be a value.
 pub(crate) fn is_remark(value: &str) -> bool {
     let value = value.trim_matches(['"', '\'', ' ']).to_lowercase();
     BEGINNINGS.iter().any(|known| value.strip_prefix(known).is_some_and(is_rest))
 }
 
-/// Whether this may follow: its punctuation ends a word, and no word of it is quoted or has both letters and digits, but for paths.
+/// Whether this may follow: its punctuation ends a word, and no word of it is quoted or has both letters and digits, except for
+/// paths.
 fn is_rest(rest: &str) -> bool {
     let ended = rest.trim_start_matches(['.', ',', ';', ':', '!', ')']);
     let is_apart = ended.is_empty() || ended.starts_with(char::is_whitespace);

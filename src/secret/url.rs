@@ -1,4 +1,4 @@
-//! What is secret of a URL: user and password, parameters of its query, and the path of a webhook.
+//! The secret parts of a URL: user and password, query parameters, and the path of a webhook.
 
 use std::ops::Range;
 
@@ -7,9 +7,8 @@ use super::names;
 /// Between scheme and authority.
 const SEPARATOR: &str = "://";
 
-/// Where webhooks are whose path is their secret: the host, or its end behind a dot, and how the path begins. From the
-/// documentation of Slack, Discord, Microsoft Teams and Power Automate, Google Chat, Telegram, Zapier, IFTTT, `PagerDuty`, Feishu
-/// and `WeCom`.
+/// Webhooks whose path is their secret: the host, or its end behind a dot, and the beginning of the path. From the documentation
+/// of Slack, Discord, Microsoft Teams and Power Automate, Google Chat, Telegram, Zapier, IFTTT, `PagerDuty`, Feishu and `WeCom`.
 const WEBHOOKS: [(&str, &str); 14] = [
     ("hooks.slack.com", "/"),
     ("discord.com", "/api/webhooks/"),
@@ -27,13 +26,13 @@ const WEBHOOKS: [(&str, &str); 14] = [
     ("qyapi.weixin.qq.com", "/cgi-bin/webhook/"),
 ];
 
-/// Segments of a path behind which a webhook of one's own has its secret: Mattermost, Rocket.Chat, GitLab and the like.
+/// Path segments before the secret of a self-hosted webhook: Mattermost, Rocket.Chat, GitLab and the like.
 const SEGMENTS: [&str; 4] = ["webhook", "webhooks", "hook", "hooks"];
 
-/// The least characters of a segment that may be a key and is no name.
+/// The minimum length of a segment that may be a key and is no name.
 const KEY: usize = 16;
 
-/// Where URLs in a text hold secrets: what stands before the host, and the path of a webhook. In order, apart.
+/// Where URLs in a text hold secrets: the part before the host, and the path of a webhook. In order, without overlap.
 pub(crate) fn secrets_in(text: &str) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
     for start in urls(text) {
@@ -48,7 +47,7 @@ pub(crate) fn secrets_in(text: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// The user infos of the URLs in a text, each as it may have been meant: a password may hold an `@` by mistake.
+/// The user infos of the URLs in a text, in each possible reading: a password may hold an `@` by mistake.
 pub(crate) fn user_infos_in(text: &str) -> Vec<&str> {
     urls(text)
         .flat_map(|start| {
@@ -64,12 +63,12 @@ pub(crate) fn user_infos_in(text: &str) -> Vec<&str> {
         .collect()
 }
 
-/// What is secret of the URLs of webhooks in a text.
+/// The secret parts of the webhook URLs in a text.
 pub(crate) fn webhooks_in(text: &str) -> Vec<&str> {
     urls(text).filter_map(|start| Some(&text[webhook(text, start)?])).collect()
 }
 
-/// Of a URL that is the address of a webhook, wherever that is: all behind the host, where that is more than a name.
+/// For a webhook's URL at any host: everything behind the host, if that is more than a name.
 pub(crate) fn behind_the_host(url: &str) -> Option<&str> {
     let start = urls(url).next()?;
     let url = word(&url[start..]);
@@ -77,7 +76,7 @@ pub(crate) fn behind_the_host(url: &str) -> Option<&str> {
     (path.chars().count() >= KEY / 2).then_some(path)
 }
 
-/// The password in a text that is an address without a scheme, and nothing else: `user:password@host`.
+/// The password in a text that is nothing but an address without a scheme: `user:password@host`.
 pub(crate) fn bare_password(value: &str) -> Option<&str> {
     let (user_info, host) = value.trim().rsplit_once('@')?;
     let (user, password) = user_info.split_once(':')?;
@@ -89,7 +88,7 @@ pub(crate) fn bare_password(value: &str) -> Option<&str> {
     (is_one && !value.contains(SEPARATOR) && !password.is_empty()).then_some(password)
 }
 
-/// An address as it may be shown, with or without a scheme: nothing that stands before the host.
+/// An address as it may be shown, with or without a scheme: without the part before the host.
 pub(crate) fn without_user_info(address: &str) -> String {
     let (scheme, rest) = match address.split_once(SEPARATOR) {
         Some((scheme, rest)) => (format!("{scheme}{SEPARATOR}"), rest),
@@ -107,7 +106,7 @@ fn urls(text: &str) -> impl Iterator<Item = usize> {
     text.match_indices(SEPARATOR).map(|(at, separator)| at + separator.len())
 }
 
-/// A URL is a word, and may stand between quotes or brackets of any kind.
+/// A URL is a word, and may be enclosed in quotes or brackets of any kind.
 fn word(text: &str) -> &str {
     let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '<' | '>');
     &text[..text.find(ends).unwrap_or(text.len())]
@@ -118,12 +117,12 @@ fn authority(url: &str) -> &str {
     &url[..url.find(['/', '?', '#']).unwrap_or(url.len())]
 }
 
-/// What stands before the host of the URL that begins here. A password may hold an `@`, a slash or a space by mistake: where
-/// there is a user info for certain, its end is the last `@` that it may have. Rather too much is hidden than too little.
+/// The part before the host of the URL that begins here. A password may hold an `@`, a slash or a space by mistake: if there
+/// certainly is a user info, it ends at the last possible `@`. Rather too much is hidden than too little.
 fn user_info(text: &str, start: usize) -> Option<Range<usize>> {
     let rest = &text[start..];
     let (url, authority) = (word(rest), authority(rest));
-    // What stands before a slash and is no port was none: the URL has no host yet.
+    // If the part before a slash is no port, the URL has no host yet.
     let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
     let is_torn = authority.rsplit_once(':').is_some_and(|(_, port)| !is_port(port));
     let last = match (authority.contains('@') || is_torn).then(|| url.rfind('@'))? {
@@ -134,7 +133,7 @@ fn user_info(text: &str, start: usize) -> Option<Range<usize>> {
     Some(start..start + last)
 }
 
-/// The secret part of the URL whose host begins here, where it is that of a webhook.
+/// The secret part of the URL whose host begins here, if it is a webhook's.
 fn webhook(text: &str, host: usize) -> Option<Range<usize>> {
     let url = word(&text[host..]).trim_end_matches([',', '.', ';', ':', ')', ']', '}', '\\']);
     let authority = authority(url);
@@ -149,7 +148,7 @@ fn webhook(text: &str, host: usize) -> Option<Range<usize>> {
     (from < path.len()).then_some(begin..host + url.len())
 }
 
-/// Where in a path a key begins, behind a segment that says that one follows.
+/// Where in a path a key begins, behind a segment that announces one.
 fn behind_a_segment(path: &str) -> Option<usize> {
     let path_end = path.find(['?', '#']).unwrap_or(path.len());
     let mut at = 0;
@@ -168,8 +167,7 @@ fn is_key(segment: &str) -> bool {
     segment.len() >= KEY && segment.chars().all(is_of_key) && segment.contains(|c: char| c.is_ascii_digit())
 }
 
-/// The parameters of the query in a text that are named like secrets and have a value: each name, as it is meant, with
-/// the place of its value.
+/// The query parameters in a text that have a secret's name and a value: each name, decoded, with the position of its value.
 pub(crate) fn in_query(text: &[char]) -> Vec<(String, Range<usize>)> {
     let starts = text.iter().enumerate().filter(|(_, c)| matches!(c, '?' | '&' | ';')).map(|(at, _)| at + 1);
     let parameter = |start: usize| {

@@ -1,19 +1,19 @@
-//! Whether the tables that decisions rest on say what the trail says, and what is done where they do not: the trail counts.
+//! Whether the tables that decisions rest on agree with the trail, and the repair if they do not: the trail wins.
 //!
-//! | table | what the trail says of it |
+//! | table | what the trail records of it |
 //! | --- | --- |
 //! | `suspensions` | all: `Suspended` and `Resumed` |
 //! | `open_steps` | all: a `StepIntended` without its end |
-//! | `recent_steps` | all: the intents list what the rate is to count |
+//! | `recent_steps` | all: the intents list the steps that the rate counts |
 //! | `generations` | all: `ManifestChanged` |
-//! | `attempts` | what they were at each intent, each outcome and each end: what says less was altered |
+//! | `attempts` | their state at each intent, each outcome and each end: a row with fewer attempts was altered |
 //! | `incidents` | which one is open, and the digest of its evidence from before at each intent |
 //! | `verified_from` | which objects have a row |
 //!
-//! What no record tells of is sealed: see [`seals`](super::seals). A row without its seal counts as not there.
+//! Rows that no record covers are sealed: see [`seals`](super::seals). A row without its seal counts as missing.
 //!
-//! A row that holds undrift back further than the trail says is left alone, but for a suspension and a step that is open:
-//! attempts are judged between two records, and kept for longer than one tells of them.
+//! A row that holds undrift back further than the trail does is left alone, except for a suspension or an open step:
+//! attempts are judged between two records, and kept for longer than a record covers them.
 
 use std::collections::BTreeSet;
 
@@ -39,10 +39,10 @@ use crate::api::{Attempt, RecentStep, Suspension, Time};
 const ACTION: &str = "hold the state against the trail";
 
 impl Store {
-    /// Holds what decisions about this object rest on against the trail, and puts right what differs, loudly. To be called
-    /// before a decision that is acted on: from then on the tables may be asked.
+    /// Compares the tables that decisions about this object rest on with the trail, and repairs and logs every difference.
+    /// Call it before a decision that is acted on: from then on the tables can be queried.
     ///
-    /// The first call of a process walks along the whole trail, each later one from where the last one ended.
+    /// The first call of a process walks the whole trail; each later one continues where the last one ended.
     ///
     /// # Errors
     /// As [`append`](Self::append).
@@ -50,7 +50,7 @@ impl Store {
         self.agree(Some(object), now)
     }
 
-    /// The same for all objects, for who begins.
+    /// The same for all objects, for a process that starts.
     ///
     /// # Errors
     /// As [`append`](Self::append).
@@ -72,7 +72,7 @@ impl Store {
             return Ok(());
         }
         self.write(ACTION, |change| {
-            // Read again: it may have been in the middle of a change.
+            // Read again: the last read may have fallen in the middle of a change.
             follow(&mut ledger, change)?;
             for difference in to_repair(change, key, &ledger, object, now)? {
                 if difference.repair(change, key, now)? {
@@ -84,7 +84,7 @@ impl Store {
     }
 }
 
-/// Goes on to the trail's end, and says it once where that is broken or cannot be understood.
+/// Continues to the trail's end, and logs once if the trail is broken or cannot be parsed.
 pub(super) fn follow(ledger: &mut Ledger, db: &Connection) -> Result<()> {
     let (was_broken, was_unreadable) = (ledger.broken.is_some(), ledger.unreadable.is_some());
     ledger.follow(db, |_| None).map_err(failed(ACTION))?;
@@ -101,7 +101,7 @@ pub(super) fn follow(ledger: &mut Ledger, db: &Connection) -> Result<()> {
     Ok(())
 }
 
-/// What is put right. The word of a trail that is broken, or that cannot be understood, sets nothing free.
+/// The differences to repair. A trail that is broken or cannot be parsed may not lift any restriction.
 fn to_repair(
     db: &Connection,
     key: Option<&DigestKey>,
@@ -122,7 +122,7 @@ fn to_repair(
     Ok(holds_back)
 }
 
-/// Where the tables say otherwise than the trail, or than undrift wrote, of this object, or of all.
+/// The differences between the tables and the trail, or what undrift wrote, for this object or for all.
 pub(super) fn differences(
     db: &Connection,
     key: Option<&DigestKey>,
@@ -136,7 +136,7 @@ pub(super) fn differences(
         .retain(|difference| matches!(difference, Difference::Suspension { object, .. } if is_asked(object)));
     found.extend(open_steps(db, ledger, object)?);
     if let Some(key) = key {
-        // First what is over: of an object one incident at most is open.
+        // Closed incidents first: an object has at most one open incident.
         found.extend(unsealed(db, key, ledger, object)?);
         if object.is_none() {
             let altered = cache::altered_in(db, key)?;
@@ -150,7 +150,7 @@ pub(super) fn differences(
     Ok(found)
 }
 
-/// What undrift has not written, but for the incidents that the trail has open: of these it tells itself.
+/// Rows that undrift did not write, except the incidents that the trail has open: the trail itself covers these.
 fn unsealed(
     db: &Connection,
     key: &DigestKey,
@@ -184,7 +184,7 @@ fn of_object(
         }
     }
     let rows = readable_attempts_in(db, name)?;
-    // One that never began is of no account, and may be forgotten without a record.
+    // An attempt that never began does not count, and may be forgotten without a record.
     let matters = |recorded: &Attempt| recorded.attempts > 0 || recorded.gave_up.is_some();
     let counts_less = |recorded: &Attempt| match rows.iter().find(|row| row.is_of_the_same(recorded)) {
         Some(row) => counts_for_less(row, recorded),
@@ -200,7 +200,7 @@ fn of_object(
     Ok(found)
 }
 
-/// Whether a row would let more be tried than what was recorded of it.
+/// Whether a row would allow more attempts than its record does.
 fn counts_for_less(row: &Attempt, recorded: &Attempt) -> bool {
     row.generation != recorded.generation
         || row.attempts < recorded.attempts
@@ -217,7 +217,7 @@ fn suspensions(db: &Connection, ledger: &Ledger) -> Result<Vec<Difference>> {
     let suspended =
         ledger.objects.iter().filter(|(_, recorded)| recorded.suspended.is_some()).map(|(object, _)| object);
     let objects: BTreeSet<&String> = stored.keys().chain(suspended).collect();
-    // The row is written a moment before the record, and bears that moment.
+    // The row is written a moment before the record, and carries that moment.
     let is_same = |stored: &Suspension, recorded: &Suspension| {
         stored.until.map(stamp) == recorded.until.map(stamp)
             && (&stored.reason, &stored.actor) == (&recorded.reason, &recorded.actor)
@@ -247,7 +247,7 @@ fn open_steps(db: &Connection, ledger: &Ledger, object: Option<&str>) -> Result<
 
 fn recent_steps(db: &Connection, ledger: &Ledger, object: &str, now: Time) -> Result<Vec<Difference>> {
     let stored = recent_steps_in(db, object)?;
-    // A later date counts for longer. What the clock shows as lying ahead was dated by whoever looked at it first.
+    // A later date counts for longer. A step dated in the future was re-dated by the first reader to see it.
     let is_same = |stored: &RecentStep, recorded: &RecentStep| {
         let is_dated = recorded.at > now || stamp(stored.at) >= stamp(recorded.at);
         let undated = |step: &RecentStep| RecentStep { at: now, ..step.clone() };
@@ -276,7 +276,7 @@ fn generations(
         .query_row(select, [name], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()
         .map_err(failed(ACTION))?;
-    // A digest by another rule takes the place of the one that was recorded, and says nothing of a change.
+    // A digest made by another rule replaces the recorded one, and does not indicate a change.
     let rule = |digest: &str| digest.split(':').next().map(str::to_owned);
     let is_same = stored.is_some_and(|(number, digest)| {
         number == recorded.number && (digest == recorded.digest || rule(&digest) != rule(&recorded.digest))
@@ -300,7 +300,7 @@ fn altered_incident(
     let Some((before, since)) = stored else { return Ok(Some(AlteredIncident::Ended)) };
     let is_sealed =
         key.map(|key| is_sealed_in(db, key, SealedTable::Incident, &recorded.id)).transpose()?.flatten();
-    // One that has been opened again since has other evidence, and one that was put right has none.
+    // An incident reopened since has other evidence, and one that was repaired has none.
     let is_put_right = before == NO_EVIDENCE && is_sealed == Some(true);
     let asked = recorded.before.as_ref().filter(|(seq, _)| number(since) < *seq && !is_put_right);
     if let Some((seq, digest)) = asked

@@ -34,7 +34,7 @@ fn now() -> Time {
     testing::start() + TimeDelta::minutes(1)
 }
 
-/// A suspended object whose incident is open, and of which a step is.
+/// A suspended object with an open incident and an open step.
 fn with_open_step() -> (TempDir, Store, String, u64) {
     let (home, store) = testing::store();
     store.generation("shop", "v1:sha256:a").unwrap();
@@ -60,7 +60,7 @@ fn with_open_step() -> (TempDir, Store, String, u64) {
     (home, store, incident, intent)
 }
 
-/// What `verify` finds beside whole records.
+/// The findings of `verify` beside intact records.
 fn found(store: &Store) -> Vec<String> {
     match store.verify().unwrap() {
         Verification::Whole { .. } => Vec::new(),
@@ -77,7 +77,7 @@ fn what_undrift_writes_itself_agrees_with_its_records_at_every_moment() {
     let waits = Attempt { next_at: Some(now()), pending: None, ..attempt(2) };
     store.finish_with(FinishedStep { intent, record, more: None, rows: vec![waits.clone()] }).unwrap();
     assert_eq!(found(&store), [""; 0]);
-    // Judged by the next look, which no record tells of.
+    // Judged by the next observation, which no record covers.
     store.update_attempt(&Attempt { gave_up: Some("Enough".into()), ..waits.clone() }).unwrap();
     assert_eq!(found(&store), [""; 0]);
     let verification = NewRecord { service: Some("api".into()), ..about_shop(AuditKind::Verified) };
@@ -154,7 +154,7 @@ fn a_table_that_was_altered_is_found_and_put_right_from_the_trail() {
             let same = |suspension: Suspension| Suspension { since: now(), ..suspension };
             (
                 store.suspension("shop").unwrap().map(same),
-                // One of another source is left alone: it holds undrift back further, if anything.
+                // A row of another source is left alone: it holds undrift back further, if anything.
                 store.attempts("shop").unwrap().into_iter().find(|row| row.source_digest.is_none()),
                 store.open_intents().unwrap(),
                 store.recent_steps("p", now()).unwrap(),
@@ -165,7 +165,7 @@ fn a_table_that_was_altered_is_found_and_put_right_from_the_trail() {
         let before = tables(&store);
         testing::tamper(home.path(), sql);
         let words = found(&store).join("\n");
-        // A row that was made unreadable is found as that, by the file's own check.
+        // The file's own check finds a row that was made unreadable.
         assert!(words.contains(table), "{sql}: {words}");
         store.agree_with_trail("shop", now()).unwrap();
         assert_eq!(tables(&store), before, "{sql}");
@@ -220,7 +220,7 @@ fn a_trail_that_is_broken_sets_nothing_free() {
     }
 }
 
-/// A later undrift has written it, or somebody who knows how to make a chain.
+/// A later undrift wrote it, or somebody who can build a chain.
 #[test]
 fn a_record_that_cannot_be_understood_sets_nothing_free() {
     let kinds = [

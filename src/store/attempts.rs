@@ -1,4 +1,4 @@
-//! Attempts: the memory of the budget, so that neither backoff nor giving up is forgotten at a restart.
+//! Attempts: they persist the budget, so that a restart forgets neither backoff nor giving up.
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::api::{Attempt, NewRecord};
 
-/// The attempts at the drifts of this object, read within a larger transaction or by themselves.
+/// The attempts at this object's drifts, read within a larger transaction or alone.
 pub(super) fn attempts_in(db: &Connection, object: &str) -> Result<Vec<Attempt>> {
     let action = "read the attempts";
     let mut query = db
@@ -22,7 +22,7 @@ pub(super) fn attempts_in(db: &Connection, object: &str) -> Result<Vec<Attempt>>
         .collect()
 }
 
-/// Those of them that can be read.
+/// Those of them that can be parsed.
 pub(super) fn readable_attempts_in(db: &Connection, object: &str) -> Result<Vec<Attempt>> {
     let action = "read the attempts";
     let mut query =
@@ -65,7 +65,7 @@ fn text(attempt: &Attempt) -> Result<String> {
     serde_json::to_string(attempt).map_err(unreadable("attempt"))
 }
 
-/// What a row is found by.
+/// The columns that identify a row.
 fn key(attempt: &Attempt) -> [&str; 5] {
     [
         &attempt.object,
@@ -77,15 +77,15 @@ fn key(attempt: &Attempt) -> [&str; 5] {
 }
 
 impl Store {
-    /// The attempts at the drifts of this object.
+    /// The attempts at this object's drifts.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// SQLite's error.
     pub fn attempts(&self, object: &str) -> Result<Vec<Attempt>> {
         attempts_in(&self.db(), object)
     }
 
-    /// Records the attempts at one drift; the ones of the same drift and source are replaced.
+    /// Records the attempts at one drift; replaces those of the same drift and source.
     ///
     /// # Errors
     /// As [`append`](Self::append).
@@ -93,7 +93,7 @@ impl Store {
         self.write("record an attempt", |change| save_attempt_in(change, attempt))
     }
 
-    /// Appends a record together with how the attempts stand that it speaks for; see
+    /// Appends a record together with the state of the attempts that it covers; see
     /// [`update_attempt`](Self::update_attempt).
     ///
     /// # Errors
@@ -105,8 +105,8 @@ impl Store {
         })
     }
 
-    /// Records how attempts stand that are recorded already. One that was forgotten meanwhile, because a person wants
-    /// the object tried anew, stays forgotten; one that stands as it did is not written.
+    /// Updates attempts that are already recorded. An attempt that was forgotten meanwhile, because a person ran `retry`,
+    /// stays forgotten; an unchanged one is not written.
     ///
     /// # Errors
     /// As [`append`](Self::append).
@@ -128,7 +128,7 @@ impl Store {
         self.write("record an attempt", |change| update_attempt_in(change, attempt))
     }
 
-    /// Forgets these, all at once; others are left as they are.
+    /// Forgets these attempts in one transaction; leaves others as they are.
     ///
     /// # Errors
     /// As [`append`](Self::append).

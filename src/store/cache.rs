@@ -1,7 +1,7 @@
-//! The host's cache. Losing it costs time, or leaves unsaid what was known: a failure is logged, nothing more.
+//! The host's cache. Losing it costs time, or leaves out something that was known: a failure is only logged.
 //!
-//! What is remembered of an image says whether a module is in it. So an entry bears a seal under the folder's key, and one that
-//! somebody else has written, or that this user has no key for, is as good as none.
+//! The entry of an image decides whether a module counts as in it. So every entry carries a seal under the folder's key. An
+//! entry that somebody else wrote, or for which this user has no key, counts as missing.
 
 use std::sync::PoisonError;
 
@@ -18,7 +18,7 @@ use crate::api::Cache;
 /// How many entries a space keeps. An entry is about 100 bytes; a host has tens of images and modules.
 const PER_SPACE: i64 = 4096;
 
-/// An entry that is used is marked so at most this often: a write for each look would cost more than it saves.
+/// A use is recorded at most this often: a write for each observation would cost more than it saves.
 const MARK_SECONDS: i64 = 3600;
 
 impl Cache for Store {
@@ -63,12 +63,12 @@ impl Store {
     }
 }
 
-/// An entry as it is kept: its seal, and its value after a space.
+/// An entry as stored: its seal, a space, and its value.
 fn sealed(digest_key: &DigestKey, space: &str, key: &str, value: &str) -> String {
     format!("{} {value}", seal(digest_key, space, key, value))
 }
 
-/// The value of an entry, where it bears its seal.
+/// The value of an entry, if its seal is valid.
 fn unsealed<'a>(digest_key: &DigestKey, space: &str, key: &str, text: &'a str) -> Option<&'a str> {
     let (found, value) = text.split_once(' ')?;
     (found == seal(digest_key, space, key, value)).then_some(value)
@@ -78,7 +78,7 @@ fn seal(digest_key: &DigestKey, space: &str, key: &str, value: &str) -> String {
     digest_key.digest("an entry of the cache", json!([space, key, value]).to_string().as_bytes())
 }
 
-/// Seals the entries that were written before there were seals.
+/// Seals the entries that were written before seals existed.
 pub(super) fn seal_cache_in(change: &Connection, digest_key: &DigestKey) -> Result<()> {
     for Entry { space, key, text } in entries_in(change)? {
         let row = params![space, key, sealed(digest_key, &space, &key, &text)];
@@ -90,7 +90,7 @@ pub(super) fn seal_cache_in(change: &Connection, digest_key: &DigestKey) -> Resu
     Ok(())
 }
 
-/// The entries that undrift has not written, by space and key.
+/// The entries that undrift did not write, by space and key.
 pub(super) fn altered_in(db: &Connection, digest_key: &DigestKey) -> Result<Vec<(String, String)>> {
     let entries = entries_in(db)?.into_iter();
     let altered =
@@ -118,7 +118,7 @@ fn entries_in(db: &Connection) -> Result<Vec<Entry>> {
     rows.map_err(failed(action))?.collect::<rusqlite::Result<_>>().map_err(failed(action))
 }
 
-/// The value; marked as used at `now`, where it may be.
+/// The value; marked as used at `now`, if given.
 fn get(db: &Connection, space: &str, key: &str, now: Option<i64>) -> rusqlite::Result<Option<String>> {
     let found: Option<(String, i64)> = db
         .prepare_cached("SELECT value, used_at FROM cache WHERE space = ?1 AND key = ?2")?

@@ -1,4 +1,4 @@
-//! The canonical form that the trail's hashes are made over. `docs/audit-trail.md` gives it to strangers.
+//! The canonical form that the trail's hashes cover. `docs/audit-trail.md` specifies it for others.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +10,11 @@ use crate::api::AuditRecord;
 /// The `prevHash` of the first record, and the head of an empty trail.
 pub const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// How deep evidence may nest. `serde_json` reads 128 levels; what cannot be read again must not be written.
+/// How deep evidence may nest. `serde_json` reads 128 levels; undrift must not write what it cannot read back.
 const DEEPEST: usize = 64;
 
-/// A JSON text that is the same for equal values: keys sorted by code point at every depth, no white space,
-/// nothing escaped but what JSON demands.
+/// A JSON text that is the same for equal values: keys sorted by code point at every depth, no white space, only the escapes
+/// that JSON requires.
 #[must_use]
 pub fn canonical(value: &Value) -> String {
     let mut text = String::new();
@@ -32,7 +32,7 @@ fn write(value: &Value, text: &mut String) {
             }
             text.push(']');
         }
-        // Sorted here and not left to `serde_json`: a feature of it, set by any crate, turns sorting off.
+        // Sorted here and not by `serde_json`: any crate can enable a feature that turns its sorting off.
         Value::Object(fields) => {
             text.push('{');
             for (n, (key, value)) in fields.iter().collect::<BTreeMap<_, _>>().into_iter().enumerate() {
@@ -53,7 +53,7 @@ pub fn record_hash(record: &AuditRecord) -> String {
     hash_with(record, &canonical(&record.evidence))
 }
 
-/// The same, of evidence that is at hand as text: over that very text, whatever the record's own evidence says.
+/// The same for evidence that is available as text: hashes that very text and ignores the record's own evidence.
 pub(super) fn hash_with(record: &AuditRecord, evidence: &str) -> String {
     let text = |text: &str| Value::from(text).to_string();
     let or_null = |value: &Option<String>| value.as_deref().map_or_else(|| "null".to_owned(), text);
@@ -75,9 +75,8 @@ pub(super) fn hash_with(record: &AuditRecord, evidence: &str) -> String {
     hex::encode(Sha256::digest(format!("{{{}}}", fields.join(","))))
 }
 
-/// Evidence as the trail can hold it. Numbers that are not whole become strings, for programs disagree on how to
-/// write them; so does what nests deeper than 64 levels. A record is worth more than its types: nothing is
-/// refused.
+/// Evidence as the trail can store it. Non-integer numbers become strings, because programs disagree on how to write them;
+/// so does anything nested deeper than 64 levels. A record is worth more than its types: nothing is rejected.
 pub(super) fn admissible(evidence: &Value) -> Value {
     admit(evidence, DEEPEST)
 }

@@ -1,4 +1,4 @@
-//! The chain itself: whether a record follows the one before it, and whether its hash is that of its fields.
+//! The chain itself: whether a record follows its predecessor, and whether its hash matches its fields.
 
 use super::{
     canonical::{GENESIS, hash_with, record_hash},
@@ -6,14 +6,14 @@ use super::{
 };
 use crate::api::AuditRecord;
 
-/// A record that is not whole, and what is wrong with it, as a sentence fragment.
+/// A record that fails verification, and why, as a sentence fragment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Bad {
     pub(super) seq: u64,
     pub(super) what: String,
 }
 
-/// How far a walk along the chain has come.
+/// The state of a walk along the chain.
 #[derive(Debug, Clone)]
 pub(super) struct Chain {
     /// The number of the last record.
@@ -29,7 +29,7 @@ impl Default for Chain {
 }
 
 impl Chain {
-    /// Goes on to this record, whatever is wrong with it; what that is.
+    /// Advances to this record whatever is wrong with it, and returns the fault.
     pub(super) fn take(&mut self, next: &StoredRecord) -> Option<Bad> {
         let bad = self.wrong_with(next);
         if next.record.seq > self.records {
@@ -43,7 +43,7 @@ impl Chain {
         (record.seq, &record.hash) == (self.records, &self.head)
     }
 
-    /// What is wrong where the last record is not there any more.
+    /// The fault if the last record is missing.
     pub(super) fn cut(&self) -> Bad {
         Bad {
             seq: self.records,
@@ -73,7 +73,7 @@ impl Chain {
     }
 }
 
-/// How a record was altered whose hash is not that of its bytes.
+/// How a record was altered whose hash does not match its bytes.
 fn altered(stored: &StoredRecord) -> &'static str {
     let evidence = serde_json::from_str(&stored.evidence).unwrap_or_default();
     let record = AuditRecord { evidence, ..stored.record.clone() };
@@ -84,5 +84,5 @@ fn altered(stored: &StoredRecord) -> &'static str {
     }
 }
 
-/// Another text with the same meaning: undrift writes only one.
+/// Another text with the same meaning: undrift writes only one form.
 pub(super) const NOT_CANONICAL: &str = "was altered: its evidence is not in canonical form";

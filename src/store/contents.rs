@@ -1,14 +1,14 @@
-//! Whether the database was written over in place, by a `cp` of a backup for instance. It is the same file then, by device and
-//! inode, and SQLite does not notice: it has some of its pages in memory and in the log, and would write them among the pages of
-//! the other one.
+//! Whether the database was overwritten in place, for instance when `cp` restored a backup. It is then the same file by device
+//! and inode, and SQLite does not notice: it holds some of its pages in memory and in the log, and would write them among the
+//! pages of the other database.
 //!
-//! In WAL mode SQLite writes into the database's own file at a checkpoint alone. In the index of the log it notes how far one is
-//! to come before it begins, and how far it came once it is done; see <https://www.sqlite.org/walformat.html>, 2. So where the
-//! file has another size or time, and no checkpoint was made since and none is under way, somebody else has written it.
-//! Whoever makes the checkpoint does not matter: another undrift, a backup tool, a person at `sqlite3`.
+//! In WAL mode SQLite writes to the database file only at a checkpoint. In the index of the log it notes how far the checkpoint
+//! is to come before it begins, and how far it came when it is done; see <https://www.sqlite.org/walformat.html>, 2. So if the
+//! file has another size or time, no checkpoint was made since and none is under way, somebody else wrote it. Any process may
+//! make the checkpoint: another undrift, a backup tool, a person at `sqlite3`.
 //!
-//! A checkpoint and a copy between two looks are told apart by what is in the file: whoever asks confirms that its trail is the
-//! one that undrift knows. What is copied over it in the middle of a checkpoint that is cut off is not seen before the next one.
+//! The file's content distinguishes a checkpoint from a copy between two checks: the caller confirms that the trail is the one
+//! that undrift knows. A copy made during a checkpoint that is cut off is found at the next checkpoint.
 
 use std::{
     fs::File,
@@ -23,52 +23,52 @@ use super::{
     held::Gone,
 };
 
-/// How often a look is tried that a writer comes between.
+/// How often a check is retried when a writer interferes.
 const TRIES: u32 = 16;
 
 /// The header of the log, and of each of its frames, in bytes.
 const LOG_HEADER: u64 = 32;
 const FRAME_HEADER: u64 = 24;
 
-/// What is watched of an open database.
+/// The watched files of an open database.
 #[derive(Debug)]
 pub(super) struct Contents {
     dir: PathBuf,
     log: File,
-    /// Open for as long as the connections are: whoever closes a file that SQLite has locked ends the locks of the whole process
-    /// on it (<https://www.sqlite.org/howtocorrupt.html>, 2.2).
+    /// Open for as long as the connections are: closing a file that SQLite has locked releases all locks of the process on it
+    /// (<https://www.sqlite.org/howtocorrupt.html>, 2.2).
     index: File,
-    /// As it was seen last; `None` once it was written over, which nobody can undo while it is open.
+    /// The last state seen; `None` once the database was overwritten, which nobody can undo while it is open.
     seen: Mutex<Option<Seen>>,
 }
 
-/// The database at one moment.
+/// The database at one point in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Seen {
     file: FileStamp,
     checkpoints: Checkpoints,
 }
 
-/// What one look finds.
+/// The result of one check.
 enum Look {
     Seen(Seen),
-    /// The log is not the one that its index is of.
+    /// The log does not belong to its index.
     AnotherLog,
-    /// Writers come between again and again.
+    /// Writers interfered every time.
     Busy,
 }
 
 /// The size of a file, and the time of its last change in seconds and nanoseconds.
 type FileStamp = (i64, i64, u64);
 
-/// What the index of the log says of checkpoints.
+/// The checkpoint fields in the index of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Checkpoints {
-    /// Of the log: others once it begins anew.
+    /// Salts of the log: they change when it restarts.
     salts: [u8; 8],
-    /// How many of its frames are in the database.
+    /// How many frames of the log are in the database.
     done: u32,
-    /// How many are to be there once the checkpoint that is under way is done.
+    /// How many are to be there when the running checkpoint is done.
     attempted: u32,
 }
 
@@ -78,7 +78,7 @@ impl Checkpoints {
     }
 }
 
-/// What the index of the log says.
+/// The contents of the log's index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Index {
     checkpoints: Checkpoints,
@@ -89,8 +89,8 @@ struct Index {
 }
 
 impl Contents {
-    /// Looks at the database that is open in this folder; `None` where its file system can have no log, and SQLite writes into
-    /// the file itself.
+    /// Starts to watch the database that is open in this folder; `None` if its file system does not support a log, and SQLite
+    /// writes to the file itself.
     pub(super) fn of(dir: &Path) -> io::Result<Option<Self>> {
         let is_absent = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
         let (log, index) = match (File::open(dir.join(LOG)), File::open(dir.join(INDEX))) {
@@ -106,11 +106,12 @@ impl Contents {
         Ok(Some(contents))
     }
 
-    /// Whether it is what SQLite wrote. `confirm` is asked where a checkpoint was made and the file is another since: it reads
-    /// from the file, and not from the pages that SQLite has in memory, whether the database is the one that was open.
+    /// Whether the database is what SQLite wrote. `confirm` is called if a checkpoint was made and the file has changed since:
+    /// it checks whether the database is the one that was open, and reads the file rather than the pages that SQLite holds in
+    /// memory.
     ///
     /// # Errors
-    /// [`Gone::Overwritten`], from the first time on; what `confirm` says, for as long as it says so.
+    /// [`Gone::Overwritten`], from the first time on; the error of `confirm`, for as long as it returns one.
     pub(super) fn check<E: From<Gone>>(&self, confirm: impl FnOnce() -> Result<(), E>) -> Result<(), E> {
         let path = self.dir.join(folder::FILE);
         let mut seen = self.seen();
@@ -118,7 +119,7 @@ impl Contents {
         let now =
             self.look().map_err(|error| Gone::NotSeen { path: path.clone(), why: error.to_string() })?;
         *seen = match now {
-            // The next look will do.
+            // The next check will do.
             Look::Busy => return Ok(()),
             Look::Seen(now) if now.file == before.file => Some(now),
             Look::Seen(now) if now.follows(before) => {
@@ -134,7 +135,7 @@ impl Contents {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All of it at one moment.
+    /// All of it at one point in time.
     fn look(&self) -> io::Result<Look> {
         for _ in 0..TRIES {
             let (index, file) = (self.index()?, self.stamp()?);
@@ -154,7 +155,7 @@ impl Contents {
         Ok((found.st_size, found.st_mtime, found.st_mtime_nsec))
     }
 
-    /// What the index says; `None` in the middle of a change, when its two copies of the header differ.
+    /// The contents of the index; `None` in the middle of a change, when its two header copies differ.
     fn index(&self) -> io::Result<Option<Index>> {
         let mut bytes = [0; 136];
         self.index.read_exact_at(&mut bytes, 0)?;
@@ -163,7 +164,7 @@ impl Contents {
         salts.copy_from_slice(&bytes[32..40]);
         let page = u32::from(u16::from_ne_bytes([bytes[14], bytes[15]]));
         let checkpoints = Checkpoints { salts, done: number(96), attempted: number(128) };
-        // The largest size of a page does not fit, and is written as 1.
+        // The largest page size does not fit, and is stored as 1.
         let page = if page == 1 { 65_536 } else { page };
         Ok((bytes[..48] == bytes[48..96]).then(|| Index { checkpoints, frames: number(16), page }))
     }
@@ -180,7 +181,7 @@ impl Contents {
         let mut salts = [0; 8];
         match self.log.read_exact_at(&mut salts, 16) {
             Ok(()) => Ok(salts == checkpoints.salts),
-            // It was cut off just now; where a writer did that, the index says so as well.
+            // It was truncated just now; if a writer did that, the index shows it as well.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
             Err(error) => Err(error),
         }
@@ -188,7 +189,7 @@ impl Contents {
 }
 
 impl Seen {
-    /// Whether it has become of that one by SQLite alone.
+    /// Whether SQLite alone turned that state into this one.
     fn follows(self, before: Self) -> bool {
         let is_checkpointed = self.checkpoints != before.checkpoints || self.checkpoints.is_under_way();
         self.file == before.file || is_checkpointed
@@ -203,7 +204,7 @@ mod tests {
 
     use super::*;
 
-    /// A database that is open, and what is watched of it.
+    /// An open database and its watched files.
     fn open() -> (tempfile::TempDir, Connection, Contents) {
         let home = tempfile::tempdir().unwrap();
         folder::create(home.path()).unwrap();
@@ -219,7 +220,7 @@ mod tests {
         }
     }
 
-    /// Whatever a checkpoint has written is confirmed.
+    /// Confirms whatever a checkpoint wrote.
     fn check(contents: &Contents) -> Result<(), Gone> {
         contents.check(|| Ok(()))
     }
@@ -234,7 +235,7 @@ mod tests {
         copy
     }
 
-    /// As `cp` does it: the same file, and another content.
+    /// Like `cp`: the same file with other content.
     fn restore(home: &Path, copy: &Path) {
         fs::write(home.join(folder::FILE), fs::read(copy).unwrap()).unwrap();
     }
@@ -251,7 +252,7 @@ mod tests {
                 assert_eq!(check(&contents), Ok(()), "{mode}");
             }
         }
-        // More than the log takes before SQLite makes a checkpoint by itself.
+        // More than the log holds before SQLite makes a checkpoint by itself.
         other.execute_batch("BEGIN").unwrap();
         write(&other, 3_000);
         other.execute_batch("COMMIT").unwrap();
@@ -289,7 +290,7 @@ mod tests {
 
     #[test]
     fn a_backup_that_is_copied_over_it_is_seen_whatever_is_in_the_log_and_for_good() {
-        // How the log stands when the backup is put there: with frames, all of them in the database, and empty.
+        // The state of the log when the backup is restored: with frames, with all of them in the database, and empty.
         for mode in [None, Some("PASSIVE"), Some("RESTART"), Some("TRUNCATE")] {
             let (home, db, contents) = open();
             write(&db, 3);
@@ -304,7 +305,7 @@ mod tests {
             restore(home.path(), &copy);
             let gone = || Err(Gone::Overwritten { path: home.path().join(folder::FILE) });
             assert_eq!(check(&contents), gone(), "{mode:?}");
-            // What SQLite would do now does not make it the one that was open.
+            // A later write by SQLite does not make it the one that was open.
             write(&db, 1);
             checkpoint(&db, "PASSIVE");
             assert_eq!(check(&contents), gone(), "{mode:?}");

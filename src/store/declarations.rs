@@ -1,5 +1,4 @@
-//! The last valid declaration of each object that a daemon watches: it outlives a restart beside a manifest that is not
-//! valid.
+//! The last valid declaration of each object that a daemon manages: it survives a restart while its manifest is invalid.
 
 use rusqlite::{OptionalExtension, params};
 
@@ -10,7 +9,7 @@ use super::{
 use crate::api::{AuditKind, Desired, RecordReader};
 
 impl Store {
-    /// Keeps what an object is declared as; writes only where that is new.
+    /// Keeps the declaration of an object; writes only if it is new.
     ///
     /// # Errors
     /// As [`append`](Self::append).
@@ -33,7 +32,7 @@ impl Store {
         })
     }
 
-    /// Forgets what an object was declared as: nobody watches it any more.
+    /// Forgets the declaration of an object that is no longer managed.
     ///
     /// # Errors
     /// As [`append`](Self::append).
@@ -45,11 +44,11 @@ impl Store {
         })
     }
 
-    /// The declarations that are kept, by the objects' names. One that cannot be read, or whose spec is not the one that the
-    /// trail names last, is left out with a line in the log: undrift acts on nothing that is not recorded there.
+    /// The kept declarations, by object name. One that cannot be read, or whose spec is not the last one in the trail, is
+    /// skipped with a line in the log: undrift acts on nothing that the trail does not record.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// SQLite's error.
     pub fn declarations(&self) -> Result<Vec<Desired>> {
         let action = "read the declarations";
         let rows: Vec<(String, String)> = {
@@ -78,7 +77,7 @@ impl Store {
         Ok(declared)
     }
 
-    /// The digest of the object's spec that the trail names last.
+    /// The digest of the object's last spec in the trail.
     fn recorded_digest(&self, object: &str) -> Result<Option<String>> {
         let filter = RecordFilter { object: Some(object.to_owned()), ..RecordFilter::default() };
         let records = self.records(&filter)?;

@@ -1,4 +1,4 @@
-//! What of the tables is not what the trail says, or not what undrift wrote, in words, and how it is put right.
+//! How a table differs from the trail, or from what undrift wrote, in words, and how the difference is repaired.
 
 use std::fmt;
 
@@ -22,40 +22,40 @@ use crate::api::{Attempt, RecentStep, Suspension, Time};
 
 const ACTION: &str = "put the state right";
 
-/// The evidence from before of an incident of which nobody knows any more what it was.
+/// The evidence from before an incident whose real evidence is lost.
 pub(super) const NO_EVIDENCE: &str = "{}";
 
-/// A table that does not say what the trail says.
+/// A table that differs from the trail.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Difference {
-    /// The trail suspends the object, or does not.
+    /// The trail suspends the object, or does not, and the table differs.
     Suspension { object: String, recorded: Option<(u64, Suspension)> },
-    /// The trail has a step open, or has not.
+    /// The trail has the step open, or does not, and the table differs.
     OpenStep { intent: u64, recorded: Option<OpenIntent> },
-    /// A step of the last hour is not counted as it was recorded.
+    /// A step of the last hour is not counted as recorded.
     RecentStep { intent: u64, recorded: RecentStep },
-    /// What was tried counts for less than was recorded.
+    /// An attempt counts for less than was recorded.
     Attempt { seq: u64, recorded: Attempt },
-    /// The generation of a spec is another.
+    /// The generation of a spec differs.
     Generation { object: String, seq: u64, number: i64, digest: String },
-    /// The incident that is open is closed, gone, or another.
+    /// The open incident is closed, gone, or another.
     Incident { object: String, recorded: OpenIncidentLedger, what: AlteredIncident },
-    /// What an object was verified from is gone, although the trail knows the object.
+    /// The row for what an object was verified from is gone, although the trail knows the object.
     VerifiedFrom { object: String, seq: u64 },
-    /// A row of another table was not written by undrift.
+    /// undrift did not write a row of another table.
     Unsealed(Unsealed),
-    /// Entries of the cache, by space and key, were not.
+    /// undrift did not write these cache entries, by space and key.
     Cached(Vec<(String, String)>),
 }
 
-/// What of an open incident is not as it is to be.
+/// How an open incident was altered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AlteredIncident {
-    /// It is closed, or gone.
+    /// It is closed or gone.
     Ended,
-    /// Its evidence from before the first step is not that of the intent of this number.
+    /// Its evidence from before the first step does not match the intent of this number.
     Before(u64),
-    /// It was not written by undrift.
+    /// undrift did not write it.
     Unsealed,
 }
 
@@ -129,19 +129,19 @@ fn write_incident(
 }
 
 impl Difference {
-    /// Whether to put it right takes nothing away that holds undrift back.
+    /// Whether the repair lifts no restriction on undrift.
     pub(super) const fn holds_back(&self) -> bool {
         !matches!(self, Self::Suspension { recorded: None, .. } | Self::OpenStep { recorded: None, .. })
     }
 
-    /// Whether the record is there still that a row of it must name.
+    /// Whether the record that the repaired row must name still exists.
     pub(super) fn has_its_record(&self, db: &Connection) -> Result<bool> {
         let (Self::OpenStep { intent, .. } | Self::RecentStep { intent, .. }) = self else { return Ok(true) };
         let select = "SELECT EXISTS (SELECT 1 FROM trail WHERE seq = ?1)";
         db.query_row(select, [signed(*intent)], |row| row.get(0)).map_err(failed(ACTION))
     }
 
-    /// Writes what the trail says, or nothing where it says nothing; whether that was another than before.
+    /// Writes what the trail records, or deletes the row if it records nothing; returns whether that changed anything.
     pub(super) fn repair(
         &self,
         change: &Transaction<'_>,
@@ -191,9 +191,9 @@ impl Difference {
     }
 }
 
-/// Has the incident open, with what the trail tells of it. Of its evidence from before only that is kept which an intent names:
-/// what it was otherwise nobody knows any more, and nothing is rolled back to what a stranger wrote. Where another incident of the
-/// object is open, that one goes on in its place.
+/// Reopens the incident from what the trail records. Keeps its evidence from before only if an intent names it: any other is
+/// lost, and undrift rolls nothing back to what a stranger wrote. If another incident of the object is open, that one continues
+/// instead.
 fn repair_incident(change: &Transaction<'_>, object: &str, recorded: &OpenIncidentLedger) -> Result<bool> {
     let select = "SELECT before FROM incidents WHERE id = ?1";
     let stored: Option<String> =
@@ -219,8 +219,8 @@ fn repair_incident(change: &Transaction<'_>, object: &str, recorded: &OpenIncide
 }
 
 impl Unsealed {
-    /// Takes back what somebody else has written: the row counts as not there. Of an incident that is over nothing but its end is
-    /// left, which the trail tells.
+    /// Discards what somebody else wrote: the row counts as missing. Of a closed incident only its end is left, which the trail
+    /// records.
     fn take_back(&self, change: &Transaction<'_>, now: Time) -> Result<()> {
         let sql = match self.of {
             SealedTable::VerifiedFrom => return note_alteration_in(change, &self.key),
@@ -233,7 +233,7 @@ impl Unsealed {
     }
 }
 
-/// An incident that is over, as far as the trail tells of it.
+/// A closed incident, as far as the trail records it.
 const END: &str = "
     WITH told AS (SELECT * FROM trail WHERE incident = ?1)
     UPDATE incidents SET
@@ -265,7 +265,7 @@ impl fmt::Display for Unsealed {
     }
 }
 
-/// Whether evidence from before is that of this digest.
+/// Whether evidence from before matches this digest.
 pub(super) fn is_of_digest(before: &str, digest: &str) -> bool {
     serde_json::from_str(before).is_ok_and(|before| before_digest(&before) == digest)
 }

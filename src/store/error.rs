@@ -15,12 +15,12 @@ use crate::{api::EventError, causes::with_causes};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The state folder or a file in it cannot be made or opened.
+    /// The state folder or a file in it cannot be created or opened.
     #[error("cannot use the state folder{}: {source}", unless_named(path, source))]
     Folder {
         /// The folder or file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
     /// The state was written by a newer undrift.
@@ -33,7 +33,7 @@ pub enum StoreError {
         /// The newest version known here.
         known: i64,
     },
-    /// The state was written by an older undrift, and was opened for reading only, or while an undrift holds it.
+    /// An older undrift wrote the state, which was opened read-only, or while an undrift holds it.
     #[error(
         "the state has schema version {found}, and {known} is needed: restart the undrift that runs on it with this \
          version, or let `undrift apply` upgrade it"
@@ -44,13 +44,13 @@ pub enum StoreError {
         /// The version known here.
         known: i64,
     },
-    /// The files that are open are not the ones at their paths, or not what was written there, so nothing is written into them.
+    /// The open files are not the ones at their paths, or their content is not what undrift wrote, so nothing is written to them.
     #[error("{}", gone(.0))]
     Gone(#[from] Gone),
-    /// No room is left for the record.
+    /// No space is left for the record.
     #[error("the state cannot grow: the disk is full")]
     Full(#[source] rusqlite::Error),
-    /// The file, or the folder, may only be read.
+    /// The file, or the folder, is read-only.
     #[error("the state may only be read")]
     ReadOnly(#[source] rusqlite::Error),
     /// Another process wrote for longer than the busy timeout of 5 seconds.
@@ -59,12 +59,12 @@ pub enum StoreError {
     /// Any other failure of the database.
     #[error("cannot {action}: {source}")]
     Database {
-        /// What was tried.
+        /// The action that failed.
         action: &'static str,
-        /// What SQLite said.
+        /// SQLite's error.
         source: rusqlite::Error,
     },
-    /// What is stored is not what this version of undrift would have stored.
+    /// The stored value is not one that this version of undrift would have stored.
     #[error("the recorded {what} cannot be read: {source}")]
     Unreadable {
         /// What it is.
@@ -72,13 +72,13 @@ pub enum StoreError {
         /// Why.
         source: serde_json::Error,
     },
-    /// Somebody else has written the open incident since it was held against the trail. The next look puts it right.
+    /// Somebody else wrote to the open incident since it was compared with the trail. The next reconcile repairs it.
     #[error("the incident {0} was altered just now, and not by undrift")]
     Altered(String),
-    /// A record that decisions rest on was damaged, or a later undrift has written it.
+    /// A record that decisions rest on is damaged, or a later undrift wrote it.
     #[error(transparent)]
     NotUnderstood(#[from] EventError),
-    /// The evidence from before the first step of an incident is none.
+    /// The stored evidence from before the first step of an incident is invalid.
     #[error("the evidence from before the incident {incident} cannot be read: {source}")]
     EvidenceUnreadable {
         /// The incident.
@@ -86,20 +86,20 @@ pub enum StoreError {
         /// Why.
         source: serde_json::Error,
     },
-    /// A step is to be finished that is not open.
+    /// A step that is not open cannot be finished.
     #[error("record {0} is not the intent of an open step")]
     NoSuchIntent(u64),
-    /// A prefix that more than one incident has.
+    /// Several incidents have this prefix.
     #[error("{count} incidents begin with {prefix}: give more of the ID")]
     AmbiguousIncident {
-        /// What was asked for.
+        /// The prefix that was given.
         prefix: String,
-        /// How many begin so.
+        /// How many have it.
         count: usize,
     },
 }
 
-/// What has become of the state, and what ends it.
+/// What happened to the state, and how to resolve it.
 fn gone(gone: &Gone) -> String {
     match gone {
         Gone::Overwritten { .. } => format!(
@@ -112,20 +112,20 @@ fn gone(gone: &Gone) -> String {
     }
 }
 
-/// The path, where what the operating system said does not name it.
+/// The path, if the operating system's error does not name it.
 fn unless_named(path: &Path, source: &io::Error) -> String {
     let path = path.display().to_string();
     if source.to_string().contains(&path) { String::new() } else { format!(" {path}") }
 }
 
 impl StoreError {
-    /// The error with its causes, and with the database in `dir` where it is of that and does not name it.
+    /// The error with its causes, and with the database in `dir` if the error concerns it and does not name it.
     #[must_use]
     pub fn in_full(&self, dir: &Path) -> String {
         self.name_file(dir, with_causes(self))
     }
 
-    /// What is said of this error, and whose the error is.
+    /// The message of this error, and the file that it concerns.
     pub(crate) fn name_file(&self, dir: &Path, message: String) -> String {
         match self {
             Self::Folder { .. }
@@ -146,8 +146,8 @@ impl StoreError {
     }
 }
 
-/// Whether an error is, at bottom, that nothing can be written: no room is left, the file system is read-only, or somebody
-/// else writes. All of these pass.
+/// Whether an error comes down to a failed write: no space is left, the file system is read-only, or somebody else is
+/// writing. All of these pass.
 #[must_use]
 pub fn is_unwritable(error: &(dyn Error + 'static)) -> bool {
     let mut causes = std::iter::successors(Some(error), |error: &&(dyn Error + 'static)| (*error).source());
@@ -156,7 +156,7 @@ pub fn is_unwritable(error: &(dyn Error + 'static)) -> bool {
             use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
             matches!(error.kind(), QuotaExceeded | ReadOnlyFilesystem | StorageFull)
         }) || cause.downcast_ref().is_some_and(|error: &rusqlite::Error| {
-            // The last two are what SQLite says where it cannot make, or make longer, a file beside the database.
+            // SQLite reports the last two if it cannot create or extend a file beside the database.
             use ErrorCode::{CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, ReadOnly, SystemIoFailure};
             let code = error.sqlite_error_code();
             matches!(
@@ -167,10 +167,10 @@ pub fn is_unwritable(error: &(dyn Error + 'static)) -> bool {
     })
 }
 
-/// The result of everything in the store.
+/// The result type of the store.
 pub(super) type Result<T, E = StoreError> = std::result::Result<T, E>;
 
-/// Names a failure of SQLite: what a person can do something about gets a word of its own.
+/// Classifies a failure of SQLite: one that a person can fix gets a variant of its own.
 pub(super) fn failed(action: &'static str) -> impl FnOnce(rusqlite::Error) -> StoreError {
     move |source| match source.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StoreError::Full(source),
@@ -180,7 +180,7 @@ pub(super) fn failed(action: &'static str) -> impl FnOnce(rusqlite::Error) -> St
     }
 }
 
-/// Names a stored JSON text that is not what it should be.
+/// Names a stored JSON text that is invalid.
 pub(super) fn unreadable(what: &'static str) -> impl FnOnce(serde_json::Error) -> StoreError {
     move |source| StoreError::Unreadable { what, source }
 }

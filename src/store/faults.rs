@@ -1,7 +1,7 @@
-//! What is wrong with manifests that an earlier one goes on in place of.
+//! The faults of manifests whose last valid spec is still in effect.
 //!
-//! Kept apart from the status: it is known when the manifest is read, and the status is written at the end of a reconcile, which
-//! may be a build of half an hour away.
+//! Kept apart from the status: the fault is known when the manifest is read, and the status is written at the end of a
+//! reconcile, which may be a build of half an hour away.
 
 use std::collections::BTreeMap;
 
@@ -19,12 +19,12 @@ use crate::api::Time;
 pub struct ManifestFault {
     /// Since when.
     pub since: Time,
-    /// What is wrong, in one line with its place.
+    /// The fault, in one line with its place.
     pub fault: String,
 }
 
 impl Store {
-    /// Keeps what is wrong with the manifest of an object, or that nothing is; writes only where that is new.
+    /// Keeps the fault of an object's manifest, or that it has none; writes only if that is new.
     ///
     /// # Errors
     /// As [`append`](Self::append).
@@ -53,7 +53,7 @@ impl Store {
     /// The manifests that are not in effect, by object.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// SQLite's error.
     pub fn manifest_faults(&self) -> Result<BTreeMap<String, ManifestFault>> {
         let action = "read the manifests that are not valid";
         let db = self.db();

@@ -20,22 +20,22 @@ use crate::files::{
 /// The database's file in the state folder.
 pub(super) const FILE: &str = "state.db";
 
-/// The database's log beside it, as SQLite names it.
+/// The database's log beside it, named by SQLite.
 pub(super) const LOG: &str = "state.db-wal";
 
 /// The index of the log.
 pub(super) const INDEX: &str = "state.db-shm";
 
-/// How long a writer waits for another one. Longer than any transaction of undrift; shorter than patience.
+/// How long a writer waits for another one. Longer than any transaction of undrift, and short enough for a person to wait.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// What is in the cache is not worth waiting for.
+/// The cache is not worth waiting for.
 const CACHE_BUSY: Duration = Duration::from_millis(100);
 
-/// The size that the write-ahead log is cut down to when the last writer leaves.
+/// The size to which the write-ahead log is truncated when the last writer closes.
 const WAL_LIMIT: i64 = 0;
 
-/// Creates the folder (0700) and the file (0600) where they are missing; the path of the file.
+/// Creates the folder (0700) and the file (0600) if they are missing; returns the path of the file.
 pub(super) fn create(dir: &Path) -> Result<PathBuf> {
     ensure(dir)?;
     let path = dir.join(FILE);
@@ -43,18 +43,18 @@ pub(super) fn create(dir: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Creates the folder and those above it where they are missing, for their owner only. One that a stranger could change, or put
-/// another in the place of, is refused: what undrift does is decided by what lies there.
+/// Creates the folder and its parents if they are missing, for their owner only. Refuses a folder that a stranger could change
+/// or replace: its content decides what undrift does.
 pub(super) fn ensure(dir: &Path) -> Result<()> {
     refuse_exposed(dir)?;
-    // That "File exists" would say of a pipe.
+    // For a pipe, the error would only be "File exists".
     files::is_folder_or_absent(dir).map_err(io_error(dir))?;
     let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
     made.map_err(|error| leads_nowhere(dir).unwrap_or(error)).map_err(io_error(dir))?;
     refuse_exposed(dir)
 }
 
-/// That "File exists" would say of a link that leads nowhere.
+/// For a dangling link, the error would only be "File exists".
 fn leads_nowhere(dir: &Path) -> Option<io::Error> {
     let target = fs::read_link(dir).ok().filter(|_| !dir.exists())?;
     let what = format!("{} is a symbolic link to {}, which is not there", dir.display(), target.display());
@@ -70,15 +70,15 @@ fn refused(path: &Path, exposed: &Exposed) -> StoreError {
     io_error(path)(io::Error::new(io::ErrorKind::PermissionDenied, exposed.to_string()))
 }
 
-/// Whether the folder and its database are nobody's to change but this user's and root's, as far as that can be seen.
+/// Whether only this user and root can change the folder and its database, as far as undrift can see.
 pub(super) fn is_trusted(dir: &Path) -> bool {
     let folder = trust::exposed(dir, Others::WorldAndGroup);
     let database = trust::exposed_file(&dir.join(FILE));
     matches!((folder, database), (Ok(None), Ok(None)))
 }
 
-/// Opens a file for reading and writing, creating it for its owner only. SQLite gives its own files beside the
-/// database the database's mode. A link is not followed, and a file that a stranger could change is refused.
+/// Opens a file for reading and writing; creates it for its owner only. SQLite gives its own files beside the database the
+/// database's mode. Does not follow a link, and refuses a file that a stranger could change.
 pub(super) fn open_private(path: &Path) -> Result<std::fs::File> {
     if let Some(exposed) = trust::exposed_file(path).map_err(io_error(path))? {
         return Err(refused(path, &exposed));
@@ -89,7 +89,7 @@ pub(super) fn open_private(path: &Path) -> Result<std::fs::File> {
         .create(true)
         .truncate(false)
         .mode(0o600)
-        // The folder is this user's alone, so nobody has put a link there since; should it be so all the same, it is not followed.
+        // The folder is this user's alone, so nobody should have put a link there; if somebody did, it is not followed.
         .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
         .open(path)
         .map_err(io_error(path))
@@ -100,19 +100,19 @@ fn io_error(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
     move |source| StoreError::Folder { path, source }
 }
 
-/// A connection that is durable at each commit.
+/// A connection whose every commit is durable.
 pub(super) fn connect(path: &Path) -> Result<Connection> {
     connect_as(path, "FULL", BUSY).map_err(failed("open the state"))
 }
 
-/// A connection that leaves it to the system when its commits reach the disk. In WAL mode that never damages the
-/// file: a power cut only loses the last commits.
+/// A connection that lets the system decide when its commits reach the disk. In WAL mode that never damages the file: a
+/// power cut only loses the last commits.
 pub(super) fn connect_cache(path: &Path) -> Result<Connection> {
     connect_as(path, "NORMAL", CACHE_BUSY).map_err(failed("open the state's cache"))
 }
 
-/// As [`connect_cache`], where there is a log to write into and the user may; `None` elsewhere. See
-/// [`connect_read_only`] for what the log says.
+/// As [`connect_cache`], if there is a log that the user may write; `None` otherwise. See [`connect_read_only`] for what the
+/// log means.
 pub(super) fn connect_existing_cache(dir: &Path) -> Result<Option<Connection>> {
     let path = dir.join(FILE);
     if !log_exists(dir) || !is_trusted(dir) || may(&path, Access::WRITE_OK).is_err() {
@@ -121,12 +121,12 @@ pub(super) fn connect_existing_cache(dir: &Path) -> Result<Option<Connection>> {
     connect_cache(&path).map(Some)
 }
 
-/// Whether a writer has left its log.
+/// Whether a writer left its log.
 fn log_exists(dir: &Path) -> bool {
     log(dir).exists()
 }
 
-/// Where the log is.
+/// The path of the log.
 pub(super) fn log(dir: &Path) -> PathBuf {
     dir.join(LOG)
 }
@@ -139,22 +139,22 @@ fn connect_as(path: &Path, synchronous: &str, busy: Duration) -> rusqlite::Resul
     db.pragma_update(None, "synchronous", synchronous)?;
     db.pragma_update(None, "foreign_keys", true)?;
     db.pragma_update(None, "journal_size_limit", WAL_LIMIT)?;
-    // The log stays when the last writer leaves, empty. So a reader finds what it needs and creates nothing, even
-    // where it may not.
+    // The log stays, empty, when the last writer closes. So a reader finds what it needs and creates nothing, even where it
+    // could not.
     let mut keep = 1;
     db.file_control(None::<&str>, FileControl::PersistWal(&mut keep))?;
     Ok(db)
 }
 
-/// A connection that reads; `None` where there is no database.
+/// A read-only connection; `None` if there is no database.
 pub(super) fn connect_read_only(dir: &Path) -> Result<Option<Connection>> {
     let path = dir.join(FILE);
     if !is_there(dir)? {
         return Ok(None);
     }
     may(&path, Access::READ_OK)?;
-    // A writer leaves its log behind, so without a log nobody writes: the file is a copy, or was just made. To
-    // read it, SQLite would create a log; `immutable` says that it need not.
+    // A writer leaves its log behind, so without a log nobody writes: the file is a copy, or new. SQLite would create a log
+    // to read it; `immutable` makes that unnecessary.
     let immutable = !log_exists(dir);
     let address = address(&path, immutable);
     let flags =
@@ -164,8 +164,8 @@ pub(super) fn connect_read_only(dir: &Path) -> Result<Option<Connection>> {
     Ok(Some(db))
 }
 
-/// Whether there is a database. What is no file in its place, or beside it, would be waited at, or be no more than
-/// "unable to open" to SQLite.
+/// Whether there is a database. If its path, or one beside it, is not a regular file, SQLite would block on it or only
+/// report "unable to open".
 fn is_there(dir: &Path) -> Result<bool> {
     let mut found = false;
     for name in [FILE, LOG, INDEX] {
@@ -186,21 +186,21 @@ fn is_there(dir: &Path) -> Result<bool> {
     Ok(found)
 }
 
-/// Whether this user may do that with a file. It is not opened: whoever closes a file of SQLite's ends the locks that this very
-/// process has on it (<https://www.sqlite.org/howtocorrupt.html>, 2.2).
+/// Whether this user may access a file in this way. It is not opened: closing a file of SQLite's releases all locks that this
+/// very process has on it (<https://www.sqlite.org/howtocorrupt.html>, 2.2).
 fn may(path: &Path, access: Access) -> Result<()> {
     let allowed = rustix::fs::accessat(CWD, path, access, AtFlags::EACCESS);
     allowed.map_err(|error| io_error(path)(error.into()))
 }
 
-/// The path as a `file:` URI. What has a meaning in a URI is escaped.
+/// The path as a `file:` URI. Characters with a meaning in a URI are escaped.
 fn address(path: &Path, immutable: bool) -> PathBuf {
     use std::{
         ffi::OsString,
         os::unix::ffi::{OsStrExt, OsStringExt},
     };
 
-    // A relative path has no place after `file:` with a `//`; without it both kinds are right.
+    // A relative path cannot follow `file:` with a `//`; without it both kinds work.
     let mut uri = b"file:".to_vec();
     for byte in path.as_os_str().as_bytes() {
         match byte {

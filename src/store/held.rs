@@ -1,9 +1,9 @@
-//! The files that an undrift has open, and whether they are still the ones at their paths.
+//! The files that an undrift has open, and whether they are still at their paths.
 //!
-//! An open file outlives its name. Where the state folder is removed or moved, or a backup is renamed over the database, what
-//! is written goes into files that nobody finds: a suspension is not heard, and the trail of a step is lost. So each file is
-//! compared with its path, by device and inode, before anything is written. What is in the file at its path is
-//! [another question](super::contents).
+//! An open file outlives its name. If the state folder is removed or moved, or a backup is renamed over the database, writes
+//! go to files that nobody finds: a suspension has no effect, and the trail of a step is lost. So before each write every
+//! file is compared with its path, by device and inode. The content of the file at its path is [checked
+//! separately](super::contents).
 
 use std::{
     fs::File,
@@ -19,11 +19,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{contents::Contents, folder, lock, lock::Holder, step_lock};
 
-/// What is compared, the folder itself first. SQLite keeps the log and its index open for as long as the database, and never
-/// makes them anew meanwhile: see `folder::connect`.
+/// The compared names, the folder itself first. SQLite keeps the log and its index open for as long as the database, and
+/// never recreates them meanwhile: see `folder::connect`.
 const NAMES: [&str; 6] = ["", lock::FILE, step_lock::FILE, folder::FILE, folder::LOG, folder::INDEX];
 
-/// A file of the state folder that is open, as the kernel knows it whatever its name is now.
+/// An open file of the state folder, as the kernel identifies it whatever its name is now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct HeldFile {
     /// Its name in the folder; empty for the folder itself.
@@ -32,20 +32,20 @@ pub(super) struct HeldFile {
     inode: u64,
 }
 
-/// The open files of a state, and the folder that they were opened in.
+/// The open files of a state, and the folder in which they were opened.
 #[derive(Debug)]
 pub(super) struct Held {
     dir: PathBuf,
     files: Vec<HeldFile>,
     contents: Option<Contents>,
     holder: Holder,
-    /// Whether others can read in the lock's file that the database was overwritten.
+    /// Whether the lock file records for others that the database was overwritten.
     is_published: AtomicBool,
-    /// While they are open the kernel gives their numbers to no other file.
+    /// While they are open the kernel does not reuse their numbers.
     _open: Vec<OwnedFd>,
 }
 
-/// A file that is open is not the one at its path.
+/// An open file is not the one at its path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Gone {
@@ -61,24 +61,24 @@ pub enum Gone {
         /// The folder or file.
         path: PathBuf,
     },
-    /// The database has no content any more.
+    /// The database is empty now.
     #[error("{path} was emptied")]
     Emptied {
         /// The file.
         path: PathBuf,
     },
-    /// It is the same file, and what is in it is not what was written there.
+    /// It is the same file with content that undrift did not write.
     #[error("{path} was overwritten with other content")]
     Overwritten {
         /// The file.
         path: PathBuf,
     },
-    /// What is there cannot be told.
+    /// undrift cannot see what is there.
     #[error("{path} cannot be seen: {why}")]
     NotSeen {
         /// The folder or file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         why: String,
     },
 }
@@ -87,16 +87,16 @@ impl Held {
     /// Notes the files that are open now: `lock` is the folder's, held by `holder`, and `db` is open in it.
     ///
     /// # Errors
-    /// Where one of them is not the file at its path already.
+    /// If one of them already differs from the file at its path.
     pub(super) fn of(dir: &Path, lock: &File, holder: &Holder, db: &Connection) -> Result<Self, Gone> {
         let (mut files, mut open) = (Vec::new(), Vec::new());
         for name in NAMES {
             let path = path_of(dir, name);
-            // A descriptor of this kind opens nothing: to close another one of the database would end SQLite's locks on it.
+            // This kind of descriptor opens nothing: closing another one of the database would release SQLite's locks on it.
             let flags = OFlags::PATH | OFlags::CLOEXEC;
             let found = match rustix::fs::open(&path, flags, Mode::empty()) {
                 Ok(found) => found,
-                // The lock on steps, where this verb takes none.
+                // The lock on steps, if this verb takes none.
                 Err(rustix::io::Errno::NOENT) => continue,
                 Err(error) => return Err(not_seen(path, &error.into())),
             };
@@ -111,7 +111,7 @@ impl Held {
         Ok(held)
     }
 
-    /// Whether what was noted is what is open: a file may have been replaced just after it was opened.
+    /// Whether the noted files are the open ones: a file may have been replaced just after it was opened.
     fn is_of(&self, lock: &File, db: &Connection) -> Result<(), Gone> {
         let path = path_of(&self.dir, lock::FILE);
         let data = rustix::fs::fstat(lock).map_err(|error| not_seen(path.clone(), &error.into()))?;
@@ -126,28 +126,28 @@ impl Held {
         }
     }
 
-    /// Whether the files that are open are the ones at their paths, and the database what SQLite wrote: a look at six of them.
-    /// For `confirm` see [`Contents::check`].
+    /// Whether the open files are the ones at their paths, and the database is what SQLite wrote: checks six of them. For
+    /// `confirm` see [`Contents::check`].
     ///
     /// # Errors
-    /// The first one that is not.
+    /// The first one that differs.
     pub(super) fn check<E: From<Gone>>(&self, confirm: impl FnOnce() -> Result<(), E>) -> Result<(), E> {
         check(&self.dir, &self.files)?;
         self.contents.as_ref().map_or(Ok(()), |contents| contents.check(confirm))
     }
 
-    /// That the database is another one, though the file is the same.
+    /// The error for a database that is another one, though the file is the same.
     pub(super) fn overwritten(&self) -> Gone {
         Gone::Overwritten { path: path_of(&self.dir, folder::FILE) }
     }
 
-    /// Whether it was overwritten when it was looked at last: then nothing is to be written into it.
+    /// Whether the last check found it overwritten: then nothing may be written to it.
     pub(super) fn is_overwritten(&self) -> bool {
         self.is_published.load(Ordering::Relaxed)
     }
 
-    /// Has others read in the lock's file which files are open, and whether the database was overwritten, which they cannot see.
-    /// Nothing is written where that is there already. Whether it is news.
+    /// Publishes in the lock file which files are open, and whether the database was overwritten, which other processes cannot
+    /// see. Does not rewrite what is there already. Returns whether it is news.
     pub(super) fn publish(&self, overwritten: bool) -> bool {
         if self.is_published.swap(overwritten, Ordering::Relaxed) == overwritten {
             return false;
@@ -162,14 +162,14 @@ impl Held {
         true
     }
 
-    /// Writes into the lock's file who holds it, with what others can compare.
+    /// Writes the holder into the lock file, with the values that others can compare.
     pub(super) fn sign(&self, lock: &File, overwritten: bool) -> io::Result<()> {
         Holder { files: self.files.clone(), overwritten, ..self.holder.clone() }.sign(lock)
     }
 }
 
-/// Whether these files are the ones in this folder. Not by way of `files`, which has nothing more to give where the files of
-/// others hang: what undrift has to say of that is written here. A file system of the state that hangs holds up SQLite, too.
+/// Not through `files`, which begins no more accesses once too many files of others hang: undrift must still record that
+/// here. If the state's own file system hangs, SQLite blocks, too.
 pub(super) fn check(dir: &Path, files: &[HeldFile]) -> Result<(), Gone> {
     files.iter().try_for_each(|file| file.check(dir))
 }
@@ -209,7 +209,7 @@ mod tests {
         store::{RecordFilter, StateLock, StepLock, Store, StoreError},
     };
 
-    /// A state that is held, in a folder that can be moved.
+    /// A held state in a folder that can be moved.
     struct HeldFixture {
         home: tempfile::TempDir,
         dir: PathBuf,
@@ -235,7 +235,7 @@ mod tests {
             self.store.append(&NewRecord::of(AuditKind::Verified)).map(drop)
         }
 
-        /// Nothing is written, and the reason is this one, until the state is whole again.
+        /// Nothing is written, for this reason, until the state is whole again.
         #[track_caller]
         fn assert_gone(&self, expected: &Gone) {
             let error = self.is_written().unwrap_err();
@@ -286,7 +286,7 @@ mod tests {
         assert!(!content.is_empty(), "it has content as soon as it is open");
         fs::write(&path, "").unwrap();
         fixture.assert_gone(&Gone::Emptied { path: path.clone() });
-        // That it is what it was nobody can know.
+        // Nobody can know that it is what it was.
         fs::write(&path, content).unwrap();
         fixture.assert_gone(&Gone::Overwritten { path });
     }
@@ -300,7 +300,7 @@ mod tests {
         }
         fixture.store.db().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
         fs::copy(&path, &backup).unwrap();
-        // Some of it in the database, and the rest in the log.
+        // Some of it in the database, the rest in the log.
         fixture.is_written().unwrap();
         fixture.store.put("module", "a", "1");
         let content = fs::read(&backup).unwrap();
@@ -314,12 +314,12 @@ mod tests {
             displaced.ends_with(&format!("{} was overwritten with other content", path.display())),
             "{displaced}"
         );
-        // Nor does the end write what is left in the log into it.
+        // Nor does closing write the rest of the log into it.
         let HeldFixture { home: _home, dir, store, _locks: locks } = fixture;
         drop(store);
         drop(locks);
         assert!(fs::read(&path).unwrap() == content, "something was written into the backup");
-        // The log of the other database is nobody's business then.
+        // The log of the other database no longer matters.
         fs::remove_file(dir.join(folder::LOG)).unwrap();
         fs::remove_file(dir.join(folder::INDEX)).unwrap();
         let lock = StateLock::acquire(&dir, "run").unwrap();
@@ -328,7 +328,7 @@ mod tests {
         assert_eq!(store.records(&RecordFilter::default()).unwrap().len(), 3);
     }
 
-    /// No look comes between the checkpoint and the copy, so that the one explains the other's time; and SQLite has pages of the
+    /// No check falls between the checkpoint and the copy, so the one explains the other's time; and SQLite holds pages of the
     /// trail in memory.
     #[test]
     fn a_backup_that_is_copied_over_the_database_just_after_a_checkpoint_is_seen_by_its_head() {

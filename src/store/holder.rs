@@ -1,4 +1,4 @@
-//! A look at who holds the lock on a state folder, without taking it.
+//! Finds who holds the lock on a state folder, without taking it.
 
 use std::{
     fmt,
@@ -19,22 +19,22 @@ use super::{
     place,
 };
 
-/// The kernel's list of file locks. It shows those of the processes that this one can see.
+/// The kernel's list of file locks. It shows those of the processes that this process can see.
 const LOCKS: &str = "/proc/locks";
 
-/// Who holds the lock on a state folder.
+/// The state of the lock on a state folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LockState {
     /// Nobody.
     Free,
-    /// An undrift; `None` where it has not said who it is yet.
+    /// An undrift; `None` if it has not signed the lock file yet.
     Held(Option<Holder>),
     /// The kernel's list of locks cannot be read.
     NotKnown(String),
 }
 
 impl LockState {
-    /// Looks. Taking the lock for a moment would be surer, and would turn away an undrift that begins just then.
+    /// Inspects the lock. Taking it for a moment would be more reliable, but would reject an undrift that starts just then.
     #[must_use]
     pub fn of(dir: &Path) -> Self {
         let mut file = match files::open(&dir.join(FILE)) {
@@ -51,8 +51,8 @@ impl LockState {
     }
 }
 
-/// An undrift runs on a state folder, and has other files open than those that are there: it does not go by what is written
-/// there, and what it writes is not there.
+/// An undrift that runs on a state folder, but has other files open than those at the paths: it ignores what is written
+/// there, and does not write there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Displaced {
     who: String,
@@ -67,12 +67,12 @@ impl fmt::Display for Displaced {
     }
 }
 
-/// How often it is looked whether an undrift that holds a path without the lock there only just begins or ends.
+/// How often to check whether an undrift that holds a path without the lock there is only just starting or ending.
 const LOOKS: u32 = 10;
 
 impl Displaced {
-    /// Finds such an undrift. `None` also where it cannot be seen from here: in another container, or in a folder that this user
-    /// may not look into.
+    /// Finds such an undrift. `None` also if it is not visible from here: in another container, or in a folder that this user
+    /// may not read.
     #[must_use]
     pub fn of(dir: &Path) -> Option<Self> {
         let mut found = None;
@@ -96,13 +96,13 @@ impl Displaced {
                 let occupant = place::occupant(dir)?;
                 Some(Self { who: process(occupant.pid), gone: lock_gone(dir) })
             }
-            // Who may not look at the lock does not know that it is gone.
+            // A user who may not inspect the lock cannot know that it is gone.
             LockState::NotKnown(_) => None,
         }
     }
 }
 
-/// What has become of the lock that an undrift holds, as it is seen in the folder.
+/// What happened to the lock that an undrift holds, as seen in the folder.
 fn lock_gone(dir: &Path) -> Gone {
     let lock = dir.join(FILE);
     match (dir.exists(), lock.exists()) {
@@ -112,8 +112,8 @@ fn lock_gone(dir: &Path) -> Gone {
     }
 }
 
-/// The kernel's list, in as few reads as there can be. Each gives whole lines, a page of them at most; between two of them locks
-/// come and go, and a line may be left out.
+/// The kernel's list, in as few reads as possible. Each returns whole lines, at most a page of them; between two reads locks
+/// come and go, and a line may be missed.
 fn read_locks() -> io::Result<String> {
     let (mut file, mut text, mut piece) = (File::open(LOCKS)?, Vec::new(), vec![0; 64 * 1024]);
     loop {
@@ -124,8 +124,8 @@ fn read_locks() -> io::Result<String> {
     }
 }
 
-/// Whether somebody holds a `flock` on the file with this number: `1: FLOCK  ADVISORY  WRITE 123 fe:00:456 0 EOF`.
-/// The device is not compared: some file systems name another one there than `stat` does.
+/// Whether a process holds a `flock` on the file with this number: `1: FLOCK  ADVISORY  WRITE 123 fe:00:456 0 EOF`. The
+/// device is not compared: some file systems report another one there than in `stat`.
 fn is_locked(locks: &str, inode: u64) -> bool {
     locks.lines().any(|line| {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -195,7 +195,7 @@ mod tests {
         assert!(!is_locked(locks, 7));
         assert!(is_locked(locks, 77));
         assert!(!is_locked("", 7));
-        // One that waits for a lock holds none, but another line of its number is then there, too.
+        // A process that waits for a lock holds none, but another line of its number is then there, too.
         assert!(!is_locked("1: -> FLOCK  ADVISORY  WRITE 1 fe:00:7 0 EOF\n", 7));
     }
 }

@@ -1,5 +1,4 @@
-//! What undrift knows of an image, by its ID: nothing is ever written into the image itself, for a label would
-//! change that ID.
+//! undrift's knowledge of an image, by its ID: it writes nothing into the image itself, because a label would change that ID.
 
 use rusqlite::{OptionalExtension, Row, params};
 
@@ -11,40 +10,40 @@ use super::{
 };
 use crate::api::Time;
 
-/// What undrift knows of an image.
+/// undrift's knowledge of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageKnowledge {
     /// The image's ID, `sha256:…`.
     pub id: String,
-    /// The reference that it was last seen behind.
+    /// The reference at which it was last seen.
     pub reference: String,
-    /// The digest of the build context that it was built from, where undrift knows it.
+    /// The digest of the build context that it was built from, if undrift knows it.
     pub source_digest: Option<String>,
     /// Whether undrift built it.
     pub built_by_undrift: bool,
-    /// When a service that runs it was last seen as declared, for the whole stability window.
+    /// When a service that runs it last stayed as declared for the whole stability window.
     pub last_good_at: Option<Time>,
 }
 
 impl Store {
-    /// What is known of the image of this ID. What somebody else has written counts as not there.
+    /// The knowledge of the image with this ID. A row that somebody else wrote counts as missing.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// SQLite's error.
     pub fn image(&self, id: &str) -> Result<Option<ImageKnowledge>> {
         let action = "read what is known of an image";
         let db = self.db();
-        // The row and its seal are of one moment: another process may write both.
+        // Read the row and its seal in one transaction: another process may write both.
         let moment = db.unchecked_transaction().map_err(failed(action))?;
         let select = "SELECT * FROM images WHERE id = ?1";
         let found = moment.query_row(select, [id], read_row).optional().map_err(failed(action))?;
         if_sealed(&moment, self.key.as_ref(), SealedTable::Image, id, found)
     }
 
-    /// What is known of all images, by ID.
+    /// The knowledge of all images, by ID.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// SQLite's error.
     pub fn images(&self) -> Result<Vec<ImageKnowledge>> {
         let action = "read what is known of images";
         let db = self.db();
@@ -53,7 +52,7 @@ impl Store {
         rows.collect::<rusqlite::Result<_>>().map_err(failed(action))
     }
 
-    /// Remembers an image; what was known of it is replaced.
+    /// Remembers an image; replaces what was known of it.
     ///
     /// # Errors
     /// As [`append`](Self::append).

@@ -1,4 +1,4 @@
-//! What the records of an incident say together: an incident that counts for months has more of them than fit into memory with
+//! A summary of the records of an incident: an incident that goes on for months has more of them than fit into memory with
 //! their evidence.
 
 use std::collections::BTreeSet;
@@ -14,22 +14,22 @@ use crate::api::{AuditKind, Drift, DriftReason, EventError, Layer};
 
 const ACTION: &str = "read what an incident has come to";
 
-/// What the records of an incident say together.
+/// A summary of an incident's records.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct IncidentSummary {
-    /// The number of the record with which an occurrence of it ended last; 0 where none has.
+    /// The number of the last record that ended an occurrence of it; 0 if there is none.
     pub last_end: u64,
-    /// What each service was told to drift in, whenever in the incident that was.
+    /// The drift of each service, from anywhere in the incident.
     pub drifted: BTreeSet<(String, Layer, DriftReason)>,
-    /// The services that were told to drift, and not to be verified since.
+    /// The services with a recorded drift and no verification since.
     pub unverified: BTreeSet<String>,
 }
 
 impl Store {
-    /// What the records of the incident of this ID say together.
+    /// The summary of the records of the incident with this ID.
     ///
     /// # Errors
-    /// What SQLite says; [`StoreError::NotUnderstood`](super::StoreError::NotUnderstood).
+    /// SQLite's error; [`StoreError::NotUnderstood`](super::StoreError::NotUnderstood).
     pub fn incident_summary(&self, id: &str) -> StoreResult<IncidentSummary> {
         let of_incident = RecordFilter { incident: Some(id.to_owned()), ..RecordFilter::default() };
         let indexed = if self.are_hidden(&of_incident)? { "NOT INDEXED" } else { "" };
@@ -52,12 +52,12 @@ impl Store {
     }
 }
 
-/// What is read of a record.
+/// The fields that are read of a record.
 struct SummarizedRecord {
     seq: u64,
     kind: String,
     service: Option<String>,
-    /// Of a drift.
+    /// For a drift.
     evidence: Option<String>,
 }
 

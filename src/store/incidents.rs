@@ -1,4 +1,4 @@
-//! Incidents: at most one is open for each object.
+//! Incidents: each object has at most one open.
 
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, Transaction, params};
 use serde_json::Value;
@@ -14,8 +14,8 @@ use super::{
 use crate::api::{Earlier, Incident, IncidentOutcome, NewRecord, Time};
 
 impl Store {
-    /// Opens an incident of this object, with a new ULID. Where one is open already, that one is given, as it is: an object has
-    /// one at most. Where `again` is the object's last incident, that one is opened again.
+    /// Opens an incident of this object, with a new ULID. If one is already open, returns that one unchanged: an object has at
+    /// most one. If `again` is the object's last incident, reopens it.
     ///
     /// # Errors
     /// As [`append`](Self::append).
@@ -42,7 +42,7 @@ impl Store {
         })
     }
 
-    /// Closes an incident, with the evidence that closed it. One that is closed stays as it is.
+    /// Closes an incident, with the evidence that closed it. A closed incident stays as it is.
     ///
     /// # Errors
     /// As [`append`](Self::append).
@@ -61,8 +61,8 @@ impl Store {
         )
     }
 
-    /// Closes an incident together with the record that tells of it: a kill can leave neither without the other. Where
-    /// the incident is closed already nothing is written.
+    /// Closes an incident together with its record: a kill can leave neither without the other. Writes nothing if the
+    /// incident is already closed.
     ///
     /// # Errors
     /// As [`append`](Self::append).
@@ -106,8 +106,8 @@ impl Store {
         self.seal_in(change, SealedTable::Incident, id)
     }
 
-    /// Refuses an incident that somebody else has written since the look that goes on with it began: what is written of it now would
-    /// seal that. One that is not there is nobody's.
+    /// Refuses an incident that somebody else wrote since the reconcile that continues it began: the next write would seal that.
+    /// A missing incident belongs to nobody.
     pub(super) fn require_sealed_in(&self, change: &Connection, id: &str) -> Result<()> {
         let sealed = self.key.as_ref().map(|key| is_sealed_in(change, key, SealedTable::Incident, id));
         match sealed.transpose()?.flatten() {
@@ -116,10 +116,11 @@ impl Store {
         }
     }
 
-    /// The object's open incident. This and the next two, on which decisions rest, give none that somebody else has written.
+    /// The object's open incident. Decisions rest on this function and the next two, so they return none that somebody else
+    /// wrote.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// SQLite's error.
     pub fn current_incident(&self, object: &str) -> Result<Option<Incident>> {
         self.select_sealed("WHERE object = ?1 AND closed_at IS NULL", [object])
     }
@@ -127,26 +128,26 @@ impl Store {
     /// The object's latest incident, open or closed.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// SQLite's error.
     pub fn last_incident(&self, object: &str) -> Result<Option<Incident>> {
-        // By the order in which they were opened: a clock that is set back shows an older time for a later one.
+        // In the order in which they were opened: if the clock was set back, a later incident has an earlier time.
         let latest = "WHERE object = ?1 ORDER BY rowid DESC LIMIT 1";
         self.select_sealed(latest, [object])
     }
 
-    /// The object's incident that was opened last of those that are closed, if it was closed after that time.
+    /// The object's most recently opened closed incident, if it was closed after that time.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// SQLite's error.
     pub fn incident_closed_since(&self, object: &str, since: Time) -> Result<Option<Incident>> {
         let latest = "WHERE object = ?1 AND closed_at > ?2 ORDER BY rowid DESC LIMIT 1";
         self.select_sealed(latest, [object, &stamp(since)])
     }
 
-    /// The incident of this ID, or of this beginning of one, in any case.
+    /// The incident with this ID, or with this prefix of one, in upper or lower case.
     ///
     /// # Errors
-    /// [`StoreError::AmbiguousIncident`] where several begin so; what SQLite says.
+    /// [`StoreError::AmbiguousIncident`] if several have the prefix; SQLite's error.
     pub fn incident(&self, prefix: &str) -> Result<Option<Incident>> {
         let id = prefix.to_ascii_uppercase();
         let mut found = self.select_incidents("WHERE substr(id, 1, length(?1)) = ?1 AND ?1 <> ''", [&id])?;
@@ -159,7 +160,7 @@ impl Store {
     /// The incidents of this object, or of all, newest first.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// SQLite's error.
     pub fn incidents(&self, object: Option<&str>) -> Result<Vec<Incident>> {
         self.select_incidents("WHERE ?1 IS NULL OR object = ?1 ORDER BY opened_at DESC, id DESC", [object])
     }
@@ -167,7 +168,7 @@ impl Store {
     /// At most `limit` incidents of this object, or of all, that are older than the one of this ID, newest first.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// SQLite's error.
     pub fn incidents_before(
         &self,
         object: Option<&str>,
@@ -182,7 +183,7 @@ impl Store {
 
     fn select_sealed(&self, which: &str, params: impl Params) -> Result<Option<Incident>> {
         let db = self.db();
-        // The row and its seal are of one moment: another process may write both.
+        // Read the row and its seal in one transaction: another process may write both.
         let moment = db.unchecked_transaction().map_err(failed(READ))?;
         let Some(found) = select_incidents_in(&moment, which, params)?.pop() else { return Ok(None) };
         let id = found.id.clone();
@@ -219,7 +220,7 @@ pub(super) fn incident_before_in(change: &Transaction<'_>, id: &str) -> Result<O
     text.map(|text| serde_json::from_str(&text).map_err(unreadable("incident"))).transpose()
 }
 
-/// What an incident opens with.
+/// The values that an incident opens with.
 #[derive(Debug, Clone, Copy)]
 pub struct NewIncident<'a> {
     /// The object.
@@ -228,7 +229,7 @@ pub struct NewIncident<'a> {
     pub at: Time,
     /// The drift of each service, `service → {layer, reason, message}`.
     pub drift: &'a Value,
-    /// Whole evidence from before the first step.
+    /// All evidence from before the first step.
     pub before: &'a Value,
 }
 
@@ -344,7 +345,7 @@ mod tests {
         for minute in 0..12 {
             let at = at + TimeDelta::minutes(minute);
             let before = json!({ "minute": minute });
-            // The first time it is open already.
+            // The first time it is already open.
             let open = opened_again(&store, &id, at, &died("api"), &before);
             assert_eq!((&open.id, open.closed_at, open.outcome, &open.before), (&id, None, None, &before));
             assert_eq!((open.occurrences, open.since), (u32::try_from(minute).unwrap() + 1, at));
@@ -405,7 +406,7 @@ mod tests {
         let other = open("bank", at, json!({}), json!({}));
         assert_ne!(other.id, first.id);
         assert_eq!(store.current_incident("shop").unwrap(), Some(first.clone()));
-        // The index holds it too, whatever the code does.
+        // The index enforces it too, whatever the code does.
         testing::raw(home.path())
             .execute("UPDATE incidents SET object = 'shop'", [])
             .expect_err("two open incidents of one object");

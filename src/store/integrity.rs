@@ -1,4 +1,4 @@
-//! Whether the file itself is whole: its pages, its indexes, and what is in its tables.
+//! Whether the file itself is intact: its pages, its indexes, and the values in its tables.
 
 use rusqlite::{Connection, ErrorCode};
 use serde_json::Value;
@@ -6,13 +6,13 @@ use serde_json::Value;
 use super::error::{Result, failed};
 use crate::api::{Attempt, Object};
 
-/// How many faults are named: one is enough to act on, and a file that is damaged throughout has thousands.
+/// How many faults to report: one is enough to act on, and a thoroughly damaged file has thousands.
 const MOST: usize = 10;
 
-/// What is wrong with the file, each as a sentence; nothing where it is whole.
+/// The faults of the file, each as a sentence; empty if it is intact.
 ///
-/// SQLite reads every page and holds every index against its table. What it cannot know is whether a text is what undrift
-/// writes: that is read, too.
+/// SQLite reads every page and compares every index with its table. It cannot know whether a text is one that undrift
+/// writes, so this checks that as well.
 pub(super) fn faults(db: &Connection) -> Result<Vec<String>> {
     let found = match pages(db) {
         Err(error) if is_damage(&error) => vec![error.to_string()],
@@ -31,12 +31,12 @@ fn pages(db: &Connection) -> rusqlite::Result<Vec<String>> {
     Ok(lines.map(str::to_owned).take(MOST).collect())
 }
 
-/// Whether SQLite cannot make sense of the file.
+/// Whether SQLite finds the file corrupt.
 pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
-/// A column of JSON: what a row of it is called, how it is read, and whether a text is one.
+/// A column of JSON: the name of a row, how to read it, and how to validate a text.
 type Column = (&'static str, &'static str, fn(&str) -> bool);
 
 const COLUMNS: [Column; 5] = [

@@ -1,5 +1,5 @@
-//! The key of the state folder: what undrift remembers of values that may be secrets are digests under it, so that who reads
-//! the database alone cannot try out what they are digests of.
+//! The key of the state folder: undrift remembers values that may be secrets as digests under it, so that a reader of the
+//! database alone cannot test guesses against the digests.
 
 use std::{
     fs::Permissions,
@@ -26,7 +26,7 @@ const LENGTH: usize = 32;
 pub struct DigestKey(hmac::Key);
 
 impl DigestKey {
-    /// The digest of a value, in hexadecimal, with its name in it, so that equal values are not seen to be equal.
+    /// The digest of a value, in hexadecimal. It includes the name, so that equal values do not look equal.
     #[must_use]
     pub fn digest(&self, name: &str, value: &[u8]) -> String {
         let mut context = hmac::Context::with_key(&self.0);
@@ -36,10 +36,10 @@ impl DigestKey {
         hex::encode(context.sign())
     }
 
-    /// The folder's key; made (0600) where it is missing or is none.
+    /// The folder's key; created (0600) if it is missing or invalid.
     ///
     /// # Errors
-    /// Where it cannot be read or made.
+    /// If it cannot be read or created.
     pub fn of(dir: &Path) -> io::Result<Self> {
         if let Some(key) = Self::read(dir)? {
             return Ok(key);
@@ -48,7 +48,7 @@ impl DigestKey {
         SystemRandom::new()
             .fill(&mut bytes)
             .map_err(|_| io::Error::other("the system gives no random bytes"))?;
-        // Whole or not at all, and of two processes that begin at once one makes it.
+        // Written atomically: of two processes that start at once, one creates it.
         let mut file = tempfile::Builder::new()
             .prefix(".digest-key-")
             .permissions(Permissions::from_mode(0o600))
@@ -57,7 +57,7 @@ impl DigestKey {
         file.as_file().sync_all()?;
         let path = dir.join(FILE);
         if path.exists() {
-            // What is there is no key.
+            // The existing file is not a key.
             file.persist(&path)?;
         } else if let Err(error) = file.persist_noclobber(&path)
             && error.error.kind() != io::ErrorKind::AlreadyExists
@@ -67,7 +67,7 @@ impl DigestKey {
         Self::read(dir)?.ok_or_else(|| io::Error::other("the key that was just made is none"))
     }
 
-    /// The folder's key, where there is one that this user may read.
+    /// The folder's key, if there is one that this user may read.
     pub(super) fn read(dir: &Path) -> io::Result<Option<Self>> {
         let path = dir.join(FILE);
         let file = match files::open(&path) {

@@ -1,11 +1,11 @@
-//! What the trail says of that which decisions rest on: a walk along the chain, and a sum over its records.
+//! The trail's version of everything that decisions rest on: a walk along the chain, and a sum over its records.
 //!
-//! Suspensions, budgets, the rate and open steps are kept in tables, because to ask a table is fast. A table can be altered and
-//! an index can hide a record, and no hash finds that. So whoever acts holds the tables against this sum; see
+//! Suspensions, budgets, the rate and open steps are kept in tables, because tables are fast to query. A table can be altered
+//! and an index can hide a record, and no hash finds that. So before acting, undrift compares the tables with this sum; see
 //! [`agreement`](super::agreement).
 //!
-//! The walk reads the table of records itself, by its number and by no index, and begins where it ended before: a look of a
-//! daemon reads what was written since its last one.
+//! The walk reads the table of records itself, by its number and by no index, and continues where it last ended: each
+//! reconcile of a daemon reads only what was written since the last one.
 
 use std::collections::BTreeMap;
 
@@ -23,41 +23,41 @@ use crate::api::{
     Time,
 };
 
-/// What the trail says up to one of its records.
+/// The sum of the trail up to one of its records.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     pub(super) chain: Chain,
-    /// The first record that is not whole. What comes after it counts as far as it is whole itself.
+    /// The first record that fails verification. Later records count if they are valid themselves.
     pub(super) broken: Option<Bad>,
-    /// The first record that is whole and cannot be understood: a later undrift has written it, or somebody with all hashes.
+    /// The first valid record that cannot be parsed: a later undrift wrote it, or somebody who computed all hashes.
     pub(super) unreadable: Option<EventError>,
     pub(super) objects: BTreeMap<String, ObjectLedger>,
     /// The steps without an outcome, by their intents.
     pub(super) open: BTreeMap<u64, OpenIntent>,
-    /// What the rate counts, by the intents.
+    /// The steps that the rate counts, by their intents.
     pub(super) counted: BTreeMap<u64, Counted>,
     /// How many records each incident has.
     records: BTreeMap<String, usize>,
 }
 
-/// What the trail says of one object.
+/// The sum of the trail for one object.
 #[derive(Debug, Default)]
 pub(super) struct ObjectLedger {
     pub(super) suspended: Option<(u64, Suspension)>,
     pub(super) generation: Option<(u64, RecordedGeneration)>,
-    /// How the attempts stood when they were last recorded, with the numbers of those records.
+    /// The attempts as last recorded, with the numbers of those records.
     pub(super) attempts: Vec<(u64, Attempt)>,
     pub(super) incident: Option<OpenIncidentLedger>,
 }
 
-/// A generation as it was recorded.
+/// A recorded generation.
 #[derive(Debug)]
 pub(super) struct RecordedGeneration {
     pub(super) number: i64,
     pub(super) digest: String,
 }
 
-/// The incident that is open.
+/// The open incident.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct OpenIncidentLedger {
     pub(super) id: String,
@@ -77,13 +77,13 @@ pub(super) struct Counted {
 }
 
 impl Ledger {
-    /// Goes on to the trail's end. `also` may find more wrong with a record than its place in the chain.
+    /// Continues to the trail's end. `also` may find further faults of a record than its place in the chain.
     pub(super) fn follow(
         &mut self,
         db: &Connection,
         also: fn(&StoredRecord) -> Option<&'static str>,
     ) -> rusqlite::Result<()> {
-        // From the last one that is known, which must be there still; of a walk that begins, what has no place before the first.
+        // From the last known record, which must still be there; on a first walk, from anything placed before the first record.
         let from = if self.has_begun() { signed(self.chain.records) } else { i64::MIN };
         let mut query = db.prepare_cached("SELECT * FROM trail NOT INDEXED WHERE seq >= ?1 ORDER BY seq")?;
         let mut rows = query.query([from])?;
@@ -98,7 +98,7 @@ impl Ledger {
                 let what = also(&stored)?;
                 Some(Bad { seq: stored.record.seq, what: what.to_owned() })
             });
-            // What is not whole must not set anything free; that somebody suspended the object still counts.
+            // An invalid record must not lift any restriction; a suspension in it still counts.
             if bad.is_none() || stored.record.kind == AuditKind::Suspended.as_str() {
                 let added = self.add(&stored.into_record());
                 self.unreadable = self.unreadable.take().or(added.err());
@@ -111,7 +111,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Whether it has begun to follow the trail.
+    /// Whether the walk has begun.
     pub(super) const fn has_begun(&self) -> bool {
         self.chain.records > 0
     }
@@ -121,7 +121,7 @@ impl Ledger {
         self.records.get(incident).copied().unwrap_or_default()
     }
 
-    /// Dates steps that lie ahead as of now, as the table of them does.
+    /// Re-dates steps in the future to now, as their table does.
     pub(super) fn date(&mut self, now: Time) {
         for step in self.counted.values_mut().flat_map(|counted| &mut counted.steps) {
             step.at = step.at.min(now);
@@ -133,7 +133,7 @@ impl Ledger {
         self.counted.retain(|_, counted| counted.steps.iter().any(|step| step.at > since));
     }
 
-    /// Whether its word may set anything free: what is missing in it, or cannot be understood, may be a suspension.
+    /// Whether it may lift a restriction: a record that is missing or cannot be parsed may be a suspension.
     pub(super) const fn is_reliable(&self) -> bool {
         self.broken.is_none() && self.unreadable.is_none()
     }
@@ -157,7 +157,7 @@ impl Ledger {
         }
     }
 
-    /// A record that is older than the one before it tells of a clock that was set back: what lies ahead was then at the latest.
+    /// A record older than its predecessor shows that the clock was set back: anything dated later happened then at the latest.
     fn heed_clock(&mut self, at: Time) {
         for counted in self.counted.values_mut().filter(|counted| counted.recorded_at > at) {
             counted.recorded_at = at;
@@ -178,7 +178,7 @@ impl Ledger {
         self.open.insert(record.seq, open);
         let steps = read.recent_steps()?;
         if let Some(step) = steps.first() {
-            // As the table of them does when it gets a new one.
+            // As their table does when it gets a new one.
             self.forget_before(kept_since(step.at));
             self.counted.insert(record.seq, Counted { recorded_at: at, steps });
         }
@@ -213,7 +213,7 @@ impl ObjectLedger {
             AuditKind::Resumed => self.suspended = None,
             AuditKind::Retried => self.attempts.clear(),
             AuditKind::ManifestChanged => self.changed(record.seq, read.generation()?),
-            // The verification begins the budget anew; a row that stays longer does so by a rule of its own.
+            // The verification resets the budget; a row that stays longer does so by a rule of its own.
             AuditKind::Verified => {
                 self.attempts.retain(|(_, row)| Some(&row.service) != record.service.as_ref());
             }
@@ -223,7 +223,7 @@ impl ObjectLedger {
                 self.attempts.extend(rows.into_iter().map(|row| (record.seq, row)));
                 self.keep_before(record, read.before_digest()?);
             }
-            // What a person had forgotten meanwhile stays forgotten.
+            // An attempt that a person reset meanwhile stays forgotten.
             AuditKind::StepFinished => self.update(record.seq, &read.attempts()?),
             AuditKind::DriftDetected => self.drifts(record, read.drift()?, at),
             AuditKind::Stalled | AuditKind::Reconciled => {
@@ -244,7 +244,7 @@ impl ObjectLedger {
         }
     }
 
-    /// Another spec begins with a budget of its own.
+    /// Another spec starts with a budget of its own.
     fn changed(&mut self, seq: u64, generation: Option<(i64, String)>) {
         if let Some((number, digest)) = generation {
             self.generation = Some((seq, RecordedGeneration { number, digest }));
@@ -272,7 +272,7 @@ impl ObjectLedger {
     }
 }
 
-/// The digest of an incident's evidence from before its first step, as an intent names it.
+/// The digest of an incident's evidence from before its first step, as intents name it.
 pub(super) fn before_digest(before: &Value) -> String {
     use sha2::{Digest as _, Sha256};
 

@@ -20,18 +20,18 @@ use super::{
 };
 use crate::api::Time;
 
-/// How long an undrift that just begins or ends may hold the path without the lock in the folder.
+/// How long an undrift that is just starting or ending may hold the path without the lock in the folder.
 const BETWEEN: Duration = Duration::from_secs(1);
 
-/// The time between two looks at it.
+/// The time between two checks of it.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The lock's file in the state folder. Whether it exists says nothing: the lock is the kernel's `flock` on it,
-/// which ends with the process that took it, however that ends.
+/// The lock file in the state folder. Its existence means nothing: the lock is the kernel's `flock` on it, which ends with
+/// the process that took it, however that ends.
 pub(super) const FILE: &str = "lock";
 
-/// The lock on a state folder, held until this is dropped: on its path, and on a file in it. The file is seen by whoever
-/// reaches the folder by another path, or from another container; the path stays locked where the folder is taken away.
+/// The lock on a state folder, held until this is dropped: on its path, and on a file in it. A process that reaches the
+/// folder by another path, or from another container, sees the file; the path stays locked if the folder is removed.
 #[derive(Debug)]
 pub struct StateLock {
     file: File,
@@ -39,19 +39,19 @@ pub struct StateLock {
     _place: PlaceLock,
 }
 
-/// Who holds a lock, as it said itself.
+/// The holder of a lock, as it signed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     /// Its process.
     pub pid: u32,
-    /// What it does: a verb, such as `apply`.
+    /// The verb that it runs, such as `apply`.
     pub verb: String,
     /// Since when.
     pub since: Time,
-    /// The files of the state that it has open; none where it has not said so yet.
+    /// The files of the state that it has open; empty until it has recorded them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) files: Vec<HeldFile>,
-    /// Whether the database was overwritten in place, which it alone can see.
+    /// Whether the database was overwritten in place, which only the holder can see.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) overwritten: bool,
 }
@@ -71,7 +71,7 @@ pub enum LockError {
     Held {
         /// The state folder.
         dir: PathBuf,
-        /// Which; `None` where it has not said so yet.
+        /// Its holder; `None` if it has not signed yet.
         holder: Option<Holder>,
     },
     /// Another process runs on it, and its files are elsewhere.
@@ -82,23 +82,23 @@ pub enum LockError {
     Displaced {
         /// The state folder.
         dir: PathBuf,
-        /// The process; `None` where it is not to be seen from here.
+        /// The process; `None` if it is not visible from here.
         pid: Option<i32>,
     },
-    /// The lock's file cannot be used.
+    /// The lock file cannot be used.
     #[error("cannot use the lock {path}")]
     Io {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// The state folder cannot be made, or the lock's file in it.
+    /// The state folder, or the lock file in it, cannot be created.
     #[error(transparent)]
     Folder(#[from] StoreError),
 }
 
-/// An undrift that is known by its process alone.
+/// An undrift of which only the process is known.
 pub(super) fn process(pid: Option<i32>) -> String {
     pid.map_or_else(|| "an undrift".into(), |pid| format!("an undrift, process {pid},"))
 }
@@ -115,14 +115,14 @@ impl fmt::Display for Described<'_> {
 }
 
 impl StateLock {
-    /// Takes the lock on this folder at once, or says who holds it. `owner` is what others then read: the verb.
-    /// Makes the folder where it is missing.
+    /// Takes the lock on this folder at once, or returns its holder. `owner` is what others then read: the verb. Creates the
+    /// folder if it is missing.
     ///
     /// # Errors
-    /// [`LockError::Held`] where another process, or another lock of this one, holds it; [`LockError::Displaced`] where one
-    /// runs on it whose files are not there any more.
+    /// [`LockError::Held`] if another process, or another lock of this one, holds it; [`LockError::Displaced`] if a process
+    /// runs on it whose files are no longer there.
     pub fn acquire(dir: &Path, owner: &str) -> Result<Self, LockError> {
-        // First, for it makes nothing: a folder that was moved away is to be moved back to where nothing is.
+        // First, because it creates nothing: a person who moved the folder away must be able to move it back.
         let place = acquire_place(dir)?;
         folder::ensure(dir)?;
         let path = dir.join(FILE);
@@ -133,7 +133,7 @@ impl StateLock {
         Ok(Self { file, holder, _place: place })
     }
 
-    /// The open files of the state, which others can compare with those in the folder from now on.
+    /// The open files of the state, which others can from now on compare with those in the folder.
     ///
     /// # Errors
     /// As [`Held::of`].
@@ -164,12 +164,12 @@ fn acquire_place(dir: &Path) -> Result<PlaceLock, LockError> {
 
 impl Drop for StateLock {
     fn drop(&mut self) {
-        // The next holder would be taken for this one until it has signed. A failure is harmless.
+        // Until the next holder signs, it would be mistaken for this one. A failure is harmless.
         let _ = self.file.set_len(0);
     }
 }
 
-/// Takes the lock, or reads who holds it. `path` is its file in the state folder.
+/// Takes the lock, or reads its holder. `path` is its file in the state folder.
 pub(super) fn take(file: &mut File, path: &Path) -> Result<(), LockError> {
     match file.try_lock() {
         Ok(()) => Ok(()),
@@ -178,7 +178,7 @@ pub(super) fn take(file: &mut File, path: &Path) -> Result<(), LockError> {
     }
 }
 
-/// The error for a lock that is held, with what its file says of the holder.
+/// The error for a held lock, with the holder from its file.
 pub(super) fn held(file: &mut File, path: &Path) -> LockError {
     let dir = path.parent().unwrap_or(path).to_owned();
     LockError::Held { dir, holder: read_holder(file) }
@@ -191,7 +191,7 @@ impl Holder {
         Self { pid: std::process::id(), verb: verb.into(), since, files: Vec::new(), overwritten: false }
     }
 
-    /// Writes into the lock's file who holds it. Over what was there, so that no reader finds nothing in between.
+    /// Writes the holder into the lock file. Overwrites in place, so that no reader finds it empty in between.
     pub(super) fn sign(&self, mut file: &File) -> io::Result<()> {
         let text = serde_json::to_vec(self)?;
         file.rewind()?;
@@ -200,11 +200,11 @@ impl Holder {
     }
 }
 
-/// Who signed the lock's file; nobody where it is empty or not understood.
+/// The holder that signed the lock file; `None` if it is empty or cannot be parsed.
 pub(super) fn read_holder(file: &mut File) -> Option<Holder> {
     let mut text = String::new();
     file.rewind().ok()?;
-    // The file is as large as whoever may write it wants.
+    // Anyone who may write the file decides its size.
     file.take(4096).read_to_string(&mut text).ok()?;
     serde_json::from_str(&text).ok()
 }
@@ -253,7 +253,7 @@ mod tests {
         // By another path it is the same folder.
         let error = StateLock::acquire(&away, "apply").unwrap_err();
         assert!(matches!(error, LockError::Held { holder: Some(_), .. }), "{error}");
-        // Nor does a file that is put in the lock's place.
+        // Nor does a file that replaces the lock.
         std::fs::rename(&away, &dir).unwrap();
         std::fs::remove_file(dir.join(FILE)).unwrap();
         std::fs::write(dir.join(FILE), "").unwrap();

@@ -1,7 +1,7 @@
-//! An earlier trail that is missing: the database is gone or has nothing in it, and what lies beside it says that there was one.
+//! An earlier trail that is missing: the database is gone or empty, and the files beside it show that there was one.
 //!
-//! A host goes on to be healed, so a new trail begins. Its first record says what it does not hold: a hole in a trail is never
-//! passed off as a beginning.
+//! undrift keeps repairing the host, so a new trail begins. Its first record states what it lacks: undrift never passes a gap
+//! in a trail off as a beginning.
 
 use std::{
     fs,
@@ -14,7 +14,7 @@ use serde_json::json;
 use super::{Store, cache::seal_cache_in, error::Result, folder, key, schema, seals::seal_all_in};
 use crate::api::{AuditKind, NewRecord, Time};
 
-/// A database that is missing, or has no content.
+/// A database that is missing or empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an earlier trail is missing: state.db {}, and digest.key says that there was a state", how.in_words())]
 pub struct LostTrail {
@@ -25,7 +25,7 @@ pub struct LostTrail {
 enum Loss {
     Gone,
     Emptied,
-    /// SQLite writes into the log first: the database of a young state, copied without it, is one without a table.
+    /// SQLite writes to the log first: the database of a young state, copied without it, has no tables.
     WithoutLog,
 }
 
@@ -39,12 +39,12 @@ impl Loss {
     }
 }
 
-/// Where the header of a database has the version of its schema, in four bytes: <https://www.sqlite.org/fileformat.html>.
+/// The offset of the schema version in a database's header, four bytes: <https://www.sqlite.org/fileformat.html>.
 const VERSION: std::ops::Range<usize> = 60..64;
 
 impl LostTrail {
-    /// Whether a trail is missing in this folder. The key of the digests is made with the first state and never without one; the
-    /// locks may be there before.
+    /// Whether a trail is missing in this folder. The key of the digests is created with the first state and never without one;
+    /// the locks may be there before.
     #[must_use]
     pub fn of(dir: &Path) -> Option<Self> {
         let db = dir.join(folder::FILE);
@@ -57,18 +57,18 @@ impl LostTrail {
         dir.join(key::FILE).exists().then_some(Self { how })
     }
 
-    /// The first record of the trail that begins in its place.
+    /// The first record of the trail that replaces it.
     pub(super) fn record(self) -> NewRecord {
         NewRecord { evidence: json!({ "message": self.to_string() }), ..NewRecord::of(AuditKind::TrailLost) }
     }
 }
 
-/// Whether there is a log with anything in it.
+/// Whether there is a log with content.
 fn has_log(dir: &Path) -> bool {
     fs::metadata(folder::log(dir)).is_ok_and(|log| log.len() > 0)
 }
 
-/// Whether the database itself has a schema; what cannot be read is another fault.
+/// Whether the database itself has a schema; an unreadable one is another fault.
 fn has_schema(db: &Path) -> bool {
     let mut header = [0; VERSION.end];
     let read = fs::File::open(db).and_then(|mut db| db.read_exact(&mut header));
@@ -76,17 +76,17 @@ fn has_schema(db: &Path) -> bool {
 }
 
 impl Store {
-    /// When this trail began in place of one that was missing; `None` where it did not.
+    /// When this trail began in place of a missing one; `None` if it did not.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// SQLite's error.
     pub fn begun_anew(&self) -> Result<Option<Time>> {
         let record = self.latest_of(&[AuditKind::TrailLost])?;
         Ok(record.and_then(|record| record.time.parse().ok()))
     }
 
-    /// Brings the schema up to date. A trail that begins in place of a missing one begins with that, in the same transaction, and
-    /// what was written before there were seals is sealed.
+    /// Migrates the schema. A trail that replaces a missing one begins with that record, in the same transaction. Rows that were
+    /// written before seals existed are sealed.
     pub(super) fn migrate(&self, steps: &[&str], lost: Option<LostTrail>) -> Result<()> {
         schema::migrate(&mut self.db(), steps, |change, found| {
             if let Some(key) = self.key.as_ref().filter(|_| found > 0 && found < schema::SEALS) {
@@ -123,10 +123,10 @@ mod tests {
         (home, db)
     }
 
-    /// How the database is taken away, and what is said then.
+    /// How the database is removed, and the message that follows.
     type TakenAway = (fn(&Path), &'static str);
 
-    /// As a copy of `state.db` alone, which was taken while an undrift ran, is put back.
+    /// Like restoring a copy of `state.db` alone that was made while an undrift ran.
     fn restore_without_log(db: &Path) {
         let (home, store) = testing::store();
         store.append(&NewRecord::of(AuditKind::Started)).unwrap();

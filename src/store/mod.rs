@@ -1,11 +1,11 @@
-//! The memory of undrift: one SQLite file in the state folder.
+//! The state of undrift: one SQLite file in the state folder.
 //!
-//! It holds the audit trail, incidents, the last status of each object, attempts, what is known of images, and a
-//! cache. Beside it lie two lock files: see [`StateLock`] and [`StepLock`]. Whoever holds them writes only while its open files
-//! are the ones at their paths: see [`Gone`].
+//! It holds the audit trail, incidents, the last status of each object, attempts, what is known of images, and a cache. Beside
+//! it lie two lock files: see [`StateLock`] and [`StepLock`]. Their holder writes only while its open files are the ones at
+//! their paths: see [`Gone`].
 //!
-//! Every function is synchronous and short: at most one transaction, durable when the function returns (the
-//! cache excepted, which may lose its last entries in a power cut).
+//! Every function is synchronous and short: at most one transaction, durable when the function returns (except for the
+//! cache, which may lose its last entries in a power cut).
 
 mod agreement;
 mod attempts;
@@ -84,48 +84,49 @@ use held::Held;
 use ledger::Ledger;
 use trail::Head;
 
-/// What tells the time of what the store writes by itself.
+/// The clock for what the store writes by itself.
 pub type Clock = Box<dyn Fn() -> Time + Send + Sync>;
 
 /// The state: see the [module](self).
 pub struct Store {
     dir: PathBuf,
     db: Mutex<Connection>,
-    /// The cache has a connection of its own, which does not wait for the disk. `None`: read only.
+    /// The cache has its own connection, which does not wait for the disk. `None`: read only.
     cache: Option<Mutex<Connection>>,
     actor: String,
     clock: Clock,
-    /// The key of the folder's digests, as far as this user may read it.
+    /// The key of the folder's digests, if this user may read it.
     key: Option<DigestKey>,
     /// The outcomes that could not be written, by their intents.
     kept: Mutex<BTreeMap<u64, FinishedStep>>,
-    /// What the trail says, as far as it was read. Locked before the connection where both are.
+    /// The sum of the trail, as far as it was read. Lock it before the connection if you take both.
     ledger: Mutex<Ledger>,
-    /// The head of the trail as it was seen or written last, for who holds the folder's lock. Locked after the connection where
-    /// both are.
+    /// The head of the trail as last seen or written, for the holder of the folder's lock. Lock it after the connection if you
+    /// take both.
     head: Mutex<Option<Head>>,
-    /// The open files, for who holds the folder's lock. It ends after the connections, whose locks end with some of them.
+    /// The open files, for the holder of the folder's lock. Dropped after the connections, whose locks end when some of
+    /// these close.
     held: Option<Held>,
 }
 
-/// After how many pages of its log SQLite writes them into the database: its own default (`SQLITE_DEFAULT_WAL_AUTOCHECKPOINT`).
+/// After how many pages of its log SQLite makes a checkpoint: its own default (`SQLITE_DEFAULT_WAL_AUTOCHECKPOINT`).
 const AUTOCHECKPOINT_PAGES: u32 = 1000;
 
 impl Store {
-    /// Opens the state in this folder for reading and writing; makes what is missing, readable by its owner
-    /// only. `actor` is what the trail's records of this store say in `actor`: `root@host undrift[1234] apply`.
+    /// Opens the state in this folder for reading and writing; creates what is missing, readable by its owner only. `actor`
+    /// is the `actor` of this store's records in the trail: `root@host undrift[1234] apply`.
     ///
-    /// An older schema is brought up to date only where nobody holds the folder's [`StateLock`]: an undrift that is at
-    /// work knows the schema that it found.
+    /// Migrates an older schema only if nobody holds the folder's [`StateLock`]: a running undrift relies on the schema that
+    /// it found.
     ///
     /// # Errors
-    /// [`StoreError::Folder`], [`StoreError::NewerSchema`], [`StoreError::OlderSchema`], or what SQLite says.
+    /// [`StoreError::Folder`], [`StoreError::NewerSchema`], [`StoreError::OlderSchema`], or SQLite's error.
     pub fn open(dir: &Path, actor: String) -> Result<Self> {
         Self::open_with_clock(dir, actor, Box::new(chrono::Utc::now))
     }
 
-    /// As [`open`](Self::open), for who holds the folder's lock: an older schema is brought up to date. Nothing is ever
-    /// written unless the open files are the ones at their paths: see [`check_held`](Self::check_held).
+    /// As [`open`](Self::open), for the holder of the folder's lock: migrates an older schema. Never writes unless the open
+    /// files are the ones at their paths: see [`check_held`](Self::check_held).
     ///
     /// # Errors
     /// As [`open`](Self::open), and [`StoreError::Gone`].
@@ -145,11 +146,11 @@ impl Store {
         Ok(store)
     }
 
-    /// Whether the open files are the ones at their paths, where that is held: the folder, the database, the locks; and the
-    /// database is the one that this undrift knows.
+    /// Whether the open files are the ones at their paths, if this store holds them: the folder, the database, the locks.
+    /// Also whether the database is the one that this undrift knows.
     ///
     /// # Errors
-    /// [`StoreError::Gone`], or what SQLite says.
+    /// [`StoreError::Gone`], or SQLite's error.
     pub fn check_held(&self) -> Result<()> {
         let Some(held) = &self.held else { return Ok(()) };
         let checked = held.check(|| self.check_stored_head(held)).and_then(|()| self.check_head(held));
@@ -164,12 +165,12 @@ impl Store {
         checked
     }
 
-    /// Whether the trail goes on from the last record that this undrift has seen: any other was put in its place.
+    /// Whether the trail continues from the last record that this undrift saw: any other trail replaced it.
     fn check_head(&self, held: &Held) -> Result<()> {
         self.check_head_in(&self.db(), held)
     }
 
-    /// The same of what is stored: this connection would answer from the pages that it has in memory.
+    /// The same for the stored trail: this connection would answer from the pages that it holds in memory.
     fn check_stored_head(&self, held: &Held) -> Result<()> {
         let db = folder::connect_read_only(&self.dir)?;
         db.map_or_else(|| Err(held.overwritten().into()), |db| self.check_head_in(&db, held))
@@ -189,8 +190,8 @@ impl Store {
         }
     }
 
-    /// Has SQLite write nothing into a database that somebody has put in the place of this one, for what is left in the log is of
-    /// this one; or has it write again, once it is this one.
+    /// Stops SQLite from writing to a database that somebody put in the place of this one, because the rest of the log belongs to
+    /// this one. Allows it again once this one is back.
     fn leave_alone(&self, is_another: bool) {
         let pages = if is_another { 0 } else { AUTOCHECKPOINT_PAGES };
         for db in [Some(&self.db), self.cache.as_ref()].into_iter().flatten() {
@@ -202,7 +203,7 @@ impl Store {
         }
     }
 
-    /// The cache's connection, where it may be written.
+    /// The cache's connection, if the cache is writable.
     fn cache_to_write(&self) -> Option<MutexGuard<'_, Connection>> {
         let cache = self.cache.as_ref()?;
         self.check_held().ok()?;
@@ -232,7 +233,7 @@ impl Store {
             let key = DigestKey::of(dir);
             key.map(Some).map_err(|source| StoreError::Folder { path: dir.join(key::FILE), source })
         };
-        // A key beside a database that has no schema yet says that an earlier trail is missing: it is made after that.
+        // A key beside a database without a schema shows that an earlier trail is missing: the key is created after that check.
         let key_of_older = if is_older { key()? } else { None };
         let (db, kept) = (Mutex::new(db), Mutex::default());
         let ledger = Mutex::default();
@@ -244,20 +245,19 @@ impl Store {
         Ok(Self { cache, key: key()?, ..store })
     }
 
-    /// Opens the state in this folder for reading; `None` where there is none yet. Creates nothing, works beside
-    /// a process that writes, and in a folder that the user may only read. Everything that writes then fails
-    /// with [`StoreError::ReadOnly`].
+    /// Opens the state in this folder for reading; `None` if there is none yet. Creates nothing, works alongside a process
+    /// that writes, and in a folder that the user may only read. Every write then fails with [`StoreError::ReadOnly`].
     ///
     /// # Errors
-    /// [`StoreError::Folder`] where the file is there and may not be read, [`StoreError::NewerSchema`],
-    /// [`StoreError::OlderSchema`], or what SQLite says.
+    /// [`StoreError::Folder`] if the file exists and may not be read, [`StoreError::NewerSchema`],
+    /// [`StoreError::OlderSchema`], or SQLite's error.
     pub fn open_read_only(dir: &Path) -> Result<Option<Self>> {
         let Some(db) = folder::connect_read_only(dir)? else {
             return Ok(None);
         };
         let known = schema::latest(schema::MIGRATIONS);
         match schema::version(&db)? {
-            // A writer made the file and has not come to the schema yet.
+            // A writer has created the file but not the schema yet.
             0 => Ok(None),
             found if found > known => Err(StoreError::NewerSchema { found, known }),
             found if found < known => Err(StoreError::OlderSchema { found, known }),
@@ -284,10 +284,10 @@ impl Store {
         }
     }
 
-    /// Opens the state in this folder for who only looks; `None` where there is none yet. As
-    /// [`open_read_only`](Self::open_read_only): nothing is created, and an older schema is left as it is. What was
-    /// looked up is remembered in the cache, and nothing else is written. In a copy of the file alone, or where the user
-    /// may only read, not even that.
+    /// Opens the state in this folder for a command that only reads; `None` if there is none yet. As
+    /// [`open_read_only`](Self::open_read_only): creates nothing, and leaves an older schema as it is. Look-ups are
+    /// remembered in the cache, and nothing else is written. In a copy of the file alone, or if the user may only read, not
+    /// even that.
     ///
     /// # Errors
     /// As [`open_read_only`](Self::open_read_only).
@@ -295,11 +295,11 @@ impl Store {
         let Some(mut store) = Self::open_read_only(dir)? else {
             return Ok(None);
         };
-        // SQLite would take the log for that of the database that is there now, and close it for the undrift that has it open.
+        // SQLite would mistake the log for that of the database that is there now, and close it for the undrift that has it open.
         if Displaced::of(dir).is_some() {
             return Ok(Some(store));
         }
-        // Without it a look is slower, and sees the same.
+        // Without it reads are slower, with the same result.
         match folder::connect_existing_cache(dir) {
             Ok(cache) => store.cache = cache.map(Mutex::new),
             Err(error) => tracing::debug!(%error, "looking without what was looked up before"),
@@ -332,7 +332,7 @@ impl Store {
         &self.dir
     }
 
-    /// Whether what was looked up can be remembered in it.
+    /// Whether look-ups can be remembered in it.
     #[must_use]
     pub const fn remembers(&self) -> bool {
         self.cache.is_some()
@@ -343,19 +343,19 @@ impl Store {
         self.db.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The head of the trail as it was seen or written last.
+    /// The head of the trail as last seen or written.
     fn head(&self) -> MutexGuard<'_, Option<Head>> {
         self.head.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the trail says, as far as it was read.
+    /// The sum of the trail, as far as it was read.
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does all of `work` in one durable transaction, or nothing of it. Takes the write lock at its begin, so
-    /// that what it reads is still so when it writes. Nothing is written into files that are not at their paths: so no
-    /// step begins without an intent that can be found.
+    /// Does all of `work` in one durable transaction, or none of it. Takes the write lock at the start, so that what it
+    /// reads still holds when it writes. Writes nothing to files that are not at their paths, so no step begins without an
+    /// intent that can be found.
     fn write<T>(&self, action: &'static str, work: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
         self.check_held()?;
         let mut db = self.db();
@@ -405,7 +405,7 @@ mod tests {
         assert_eq!(version(home.path()), 1);
         drop(Store::open_locked(home.path(), "test".into(), &lock).unwrap());
         assert_eq!(version(home.path()), schema::latest(schema::MIGRATIONS));
-        // Of the right version it is anybody's.
+        // With the right version anybody can open it.
         Store::open(home.path(), "test".into()).unwrap();
     }
 

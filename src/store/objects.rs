@@ -1,4 +1,4 @@
-//! Objects: the generation of what is declared, and the last status of it.
+//! Objects: the generation of their declaration, and their last status.
 
 use std::collections::BTreeMap;
 
@@ -24,11 +24,11 @@ pub struct Generation {
 }
 
 impl Store {
-    /// The generation of an object whose spec has this digest (`v1:sha256:…`); remembers it. A digest made by
-    /// another rule (another `v1`) says nothing about a change: the generation stays, the new digest is kept.
+    /// The generation of an object whose spec has this digest (`v1:sha256:…`); remembers it. A digest made by another rule
+    /// (another `v1`) does not indicate a change: the generation stays, the new digest is kept.
     ///
-    /// A new number and the `ManifestChanged` record that tells of it are one transaction: a crash leaves both or
-    /// neither, and a generation without its record would never get one.
+    /// A new number and its `ManifestChanged` record are one transaction: a crash leaves both or neither, and a generation
+    /// without its record would never get one.
     ///
     /// # Errors
     /// As [`append`](Self::append).
@@ -55,16 +55,16 @@ impl Store {
         })
     }
 
-    /// What [`generation`](Self::generation) would say, without writing.
+    /// The result of [`generation`](Self::generation), without writing.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// SQLite's error.
     pub fn peek_generation(&self, object: &str, spec_digest: &str) -> Result<i64> {
         Ok(next(&self.db(), object, spec_digest)?.0.number)
     }
 
-    /// Records the object with its status; whether it was written. It is not where it says the same as what is
-    /// recorded, `lastTransitionTime`s and the time of the look aside. That time is kept in any case.
+    /// Records the object with its status; returns whether it was written. It is not written if it equals the record apart
+    /// from `lastTransitionTime`s and the time of the observation. That time is kept in any case.
     ///
     /// # Errors
     /// As [`append`](Self::append).
@@ -78,7 +78,7 @@ impl Store {
                 .query_row("SELECT object FROM objects WHERE name = ?1", [name], |row| row.get(0))
                 .optional()
                 .map_err(failed(action))?;
-            // What cannot be read as JSON any more differs from everything.
+            // A status that no longer parses as JSON differs from everything.
             let recorded = recorded.and_then(|text| serde_json::from_str(&text).ok());
             if recorded.is_some_and(|recorded| timeless(recorded) == timeless(value.clone())) {
                 return Ok(false);
@@ -99,14 +99,14 @@ impl Store {
         Ok(is_new)
     }
 
-    /// The object as it was last recorded. What somebody else has written counts as not there.
+    /// The object as last recorded. A row that somebody else wrote counts as missing.
     ///
     /// # Errors
-    /// What SQLite says, or [`StoreError::Unreadable`](super::StoreError::Unreadable).
+    /// SQLite's error, or [`StoreError::Unreadable`](super::StoreError::Unreadable).
     pub fn object(&self, name: &str) -> Result<Option<Object>> {
         let action = "read the status";
         let db = self.db();
-        // The row and its seal are of one moment: another process may write both.
+        // Read the row and its seal in one transaction: another process may write both.
         let moment = db.unchecked_transaction().map_err(failed(action))?;
         let select = format!("{RECORDED} WHERE name = ?1");
         let found = moment.query_row(&select, [name], recorded).optional().map_err(failed(action))?;
@@ -114,7 +114,7 @@ impl Store {
         found.map(read).transpose()
     }
 
-    /// All objects as they were last recorded, by name.
+    /// All objects as last recorded, by name.
     ///
     /// # Errors
     /// As [`object`](Self::object).
@@ -129,7 +129,7 @@ impl Store {
     /// When the recorded status of each object last changed, by the object's name.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// SQLite's error.
     pub fn recorded_at(&self) -> Result<BTreeMap<String, Time>> {
         let action = "read the status";
         let db = self.db();
@@ -141,7 +141,7 @@ impl Store {
     }
 }
 
-/// An object as it is recorded, with the time of its last look.
+/// An object as recorded, with the time of its last observation.
 const RECORDED: &str = "SELECT objects.object, looks.at FROM objects LEFT JOIN looks ON looks.object = name";
 
 fn recorded(row: &Row<'_>) -> rusqlite::Result<(String, Option<Time>)> {
@@ -154,7 +154,7 @@ fn read((text, looked): (String, Option<Time>)) -> Result<Object> {
     Ok(object)
 }
 
-/// The time of a look is kept apart: it is another one at each look.
+/// The time of an observation is kept apart: it changes with each observation.
 fn without_look(mut object: Value) -> Value {
     if let Some(status) = object["status"].as_object_mut() {
         status.remove("observedAt");
@@ -170,7 +170,7 @@ fn manifest_changed(object: &str, generation: i64, spec_digest: &str) -> NewReco
     }
 }
 
-/// The generation of this digest, and whether the digest is the one that is remembered.
+/// The generation of this digest, and whether the digest is the remembered one.
 fn next(db: &Connection, object: &str, digest: &str) -> Result<(Generation, bool)> {
     let stored: Option<(i64, String)> = db
         .query_row("SELECT number, digest FROM generations WHERE object = ?1", [object], |row| {
@@ -188,13 +188,13 @@ fn next(db: &Connection, object: &str, digest: &str) -> Result<(Generation, bool
     })
 }
 
-/// The rule that a digest was made by: its first part.
+/// The rule by which a digest was made: its first part.
 fn rule(digest: &str) -> Option<&str> {
     digest.split(':').next()
 }
 
-/// The status without the times at which conditions changed: they follow from the rest. Other times (a container's
-/// start, the next attempt) are news.
+/// The status without the times at which conditions changed: they follow from the rest. Other times (a container's start,
+/// the next attempt) are news.
 fn timeless(mut value: Value) -> Value {
     fn strip(value: &mut Value) {
         match value {
@@ -268,7 +268,7 @@ mod tests {
     fn a_generation_whose_record_cannot_be_written_is_not_remembered() {
         let (home, store) = testing::store();
         store.generation("shop", "v1:sha256:a").unwrap();
-        // As a crash would, the disk ends what was begun between the two writes.
+        // As in a crash, the full disk stops the change between the two writes.
         let full =
             "CREATE TRIGGER full BEFORE INSERT ON trail BEGIN SELECT RAISE(FAIL, 'the disk is full'); END";
         testing::raw(home.path()).execute_batch(full).unwrap();

@@ -1,7 +1,7 @@
-//! When each object was last looked at, and on which engine.
+//! When each object was last observed, and on which engine.
 //!
-//! A healthy object is looked at hundreds of times a day and nothing of its status changes but that time. It is kept apart
-//! for that: a look costs one small write that nobody waits for on the disk.
+//! A healthy object is observed hundreds of times a day and only that time changes in its status. So it is kept apart: an
+//! observation costs one small write, and nobody waits for it to reach the disk.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -13,19 +13,18 @@ use super::{
 };
 use crate::api::Time;
 
-/// Where an object was looked at.
+/// Where an object was observed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EnginePlace {
-    /// The engine's ID; `None` where it did not say, or has none that lasts.
+    /// The engine's ID; `None` if it did not report one, or has none that lasts.
     pub id: Option<String>,
     /// Its address.
     pub endpoint: String,
 }
 
 impl EnginePlace {
-    /// Whether both are one place. The same ID is the same engine, by whatever address it is reached. Another ID at the same
-    /// address is an engine that was installed anew: it has taken the place of the one before. Where an ID is not known the
-    /// address decides.
+    /// Whether both are the same place. The same ID is the same engine, whatever its address. Another ID at the same address
+    /// is a reinstalled engine, which has replaced the one before. If an ID is not known, the address decides.
     #[must_use]
     pub fn is_same_place(&self, other: &Self) -> bool {
         self.endpoint == other.endpoint || self.id.is_some() && self.id == other.id
@@ -33,10 +32,10 @@ impl EnginePlace {
 }
 
 impl Store {
-    /// The engine that the recorded status of an object is of; `None` before its first look.
+    /// The engine of an object's recorded status; `None` before its first observation.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// SQLite's error.
     pub fn engine_place(&self, object: &str) -> Result<Option<EnginePlace>> {
         let db = self.db();
         let mut query = db
@@ -46,7 +45,7 @@ impl Store {
         query.query_row([object], place).optional().map_err(failed("read the engine of an object"))
     }
 
-    /// Keeps the engine that the status of an object is of from now on; writes only where it is another.
+    /// Keeps the engine of an object's status from now on; writes only if it changed.
     ///
     /// # Errors
     /// As [`append`](Self::append).
@@ -63,8 +62,8 @@ impl Store {
         })
     }
 
-    /// Keeps when an object was last looked at; a look that is kept already costs no write. A failure to write is logged,
-    /// nothing more: the look then seems older than it was.
+    /// Keeps when an object was last observed; a time that is already kept costs no write. A failed write is only logged:
+    /// the observation then seems older than it was.
     pub(super) fn keep_look(&self, object: &str, at: Time) -> Result<()> {
         let known = last_look(&self.db(), object).map_err(failed("read the time of a look"))?;
         if known == Some(time::stamp(at)) {
@@ -83,7 +82,7 @@ pub(super) fn keep_look_in(db: &Connection, object: &str, at: Time) -> rusqlite:
     db.prepare_cached("INSERT OR REPLACE INTO looks VALUES (?1, ?2)")?.execute(row).map(drop)
 }
 
-/// When an object was last looked at, as it is written; `None` before its first look.
+/// When an object was last observed, as stored; `None` before its first observation.
 fn last_look(db: &Connection, object: &str) -> rusqlite::Result<Option<String>> {
     let mut query = db.prepare_cached("SELECT at FROM looks WHERE object = ?1")?;
     query.query_row([object], |row| row.get(0)).optional()
@@ -123,7 +122,7 @@ mod tests {
         drop(store);
         let reader = Store::open_read_only(home.path()).unwrap().unwrap();
         assert_eq!(reader.engine_place("shop").unwrap().as_ref(), Some(&place));
-        // What is the same needs no write, not even of one who may not write.
+        // An unchanged value needs no write, even from a reader that may not write.
         reader.keep_engine_place("shop", &place).unwrap();
     }
 

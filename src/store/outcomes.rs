@@ -1,4 +1,4 @@
-//! How a step ended: written at once, or kept in memory until it can be.
+//! How a step ended: written at once, or kept in memory until that is possible.
 
 use std::{
     collections::BTreeMap,
@@ -14,24 +14,24 @@ use super::{
 };
 use crate::api::{Attempt, AuditKind, NewRecord, StepOutcome};
 
-/// How a step ended, and all that follows from that.
+/// How a step ended, with everything that follows from that.
 #[derive(Debug, Clone)]
 pub struct FinishedStep {
     /// The number of its `StepIntended` record.
     pub intent: u64,
     /// Becomes its `StepFinished`.
     pub record: NewRecord,
-    /// What more there is to tell of its end.
+    /// A further record of its end.
     pub more: Option<NewRecord>,
-    /// How its attempts stand. One that was forgotten meanwhile stays so.
+    /// Its attempts. One that was forgotten meanwhile stays so.
     pub rows: Vec<Attempt>,
 }
 
 impl Store {
-    /// Writes how an intended step ended, and closes it; the number of the record.
+    /// Writes how an intended step ended, and closes it; returns the number of the record.
     ///
-    /// The record becomes a `StepFinished`; object, incident and step are the intent's where it names none, and
-    /// its evidence gets `intent`, the intent's number, and the intent's `services`.
+    /// The record becomes a `StepFinished`. Object, incident and step default to the intent's, and its evidence gets
+    /// `intent`, the intent's number, and the intent's `services`.
     ///
     /// # Errors
     /// As [`finish_with`](Self::finish_with).
@@ -39,11 +39,11 @@ impl Store {
         self.finish_with(FinishedStep { intent, record: record.clone(), more: None, rows: Vec::new() })
     }
 
-    /// The same, with what more follows from it: all of it is written, or nothing. What cannot be written, because the disk
-    /// is full, is kept in memory until the step is to be closed: it was not interrupted.
+    /// The same, with what follows from it, in one transaction. If it cannot be written, because the disk is full, it is
+    /// kept in memory until the step is to be closed: the step was not interrupted.
     ///
     /// # Errors
-    /// [`StoreError::NoSuchIntent`] where the step is not open, and as [`append`](Self::append).
+    /// [`StoreError::NoSuchIntent`] if the step is not open, and as [`append`](Self::append).
     pub fn finish_with(&self, outcome: FinishedStep) -> Result<u64> {
         let written = self.write_outcome(&outcome);
         if !matches!(written, Ok(_) | Err(StoreError::NoSuchIntent(_))) {
@@ -55,13 +55,13 @@ impl Store {
     /// Writes the outcomes that could not be written before.
     ///
     /// # Errors
-    /// As [`append`](Self::append). What still cannot be written is still kept.
+    /// As [`append`](Self::append). An outcome that still cannot be written is still kept.
     pub fn write_kept(&self) -> Result<()> {
         let intents: Vec<u64> = self.kept().keys().copied().collect();
         intents.into_iter().try_for_each(|intent| self.write_kept_of(intent).map(drop))
     }
 
-    /// Writes the outcome of this step, if it is one that could not be written before; whether it is.
+    /// Writes the outcome of this step if it could not be written before; returns whether that was so.
     pub(super) fn write_kept_of(&self, intent: u64) -> Result<bool> {
         let Some(outcome) = self.kept().remove(&intent) else { return Ok(false) };
         self.finish_with(outcome)?;

@@ -1,12 +1,12 @@
 //! The lock on the place of a state folder: on its path, whatever is there now.
 //!
-//! The lock in the folder is of a file and goes where the file goes: once the folder is moved or removed, another undrift
-//! makes a new one at the same path and locks that. So the path is locked as well, by names of sockets that the kernel keeps
-//! in memory (abstract ones, `unix(7)`): they end with the process, and nobody can move or remove them. A lock in `/run`
-//! would be a file again, which the unit may not write.
+//! The lock in the folder belongs to a file and moves with the file: once the folder is moved or removed, another undrift
+//! creates a new one at the same path and locks that. So the path is locked as well, by names of sockets that the kernel
+//! keeps in memory (abstract ones, `unix(7)`): they end with the process, and nobody can move or remove them. A lock in
+//! `/run` would be a file again, which the unit may not write.
 //!
-//! What is locked is the path and not the engine: one engine may have two states with different projects. The name is made of
-//! the file system's root, too, and is seen in one network namespace only. So a container with a path of the same name has
+//! The lock is on the path and not on the engine: one engine may have two states with different projects. The name includes
+//! the file system's root, too, and is visible in one network namespace only. So a path of the same name in a container is
 //! another place.
 
 use std::{
@@ -30,7 +30,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::files;
 
-/// How often a name is tried that somebody binds or gives up just now.
+/// How often to retry a name that another process is just binding or releasing.
 const TRIES: u32 = 5;
 
 /// The time between two tries.
@@ -39,15 +39,15 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// The lock, held until this is dropped.
 #[derive(Debug)]
 pub(super) struct PlaceLock {
-    /// None where this process may have no such sockets.
+    /// `None` if this process may have no such sockets.
     _names: Vec<Name>,
 }
 
-/// A name that is bound.
+/// A bound name.
 ///
-/// Who asks for its holder connects to it, and anybody may. The kernel keeps as many connections as nobody has accepted
-/// (`listen(2)`), also those whose other end is closed, and refuses all later ones: the holder could not be asked for any more. So
-/// each is accepted, and closed at once.
+/// Anybody may connect to find the holder. The kernel queues a limited number of connections that nobody has accepted
+/// (`listen(2)`), also those whose other end is closed, and refuses all later ones: then nobody could find the holder any more.
+/// So each is accepted, and closed at once.
 #[derive(Debug)]
 struct Name {
     listener: Arc<UnixListener>,
@@ -65,7 +65,7 @@ impl Name {
 
 impl Drop for Name {
     fn drop(&mut self) {
-        // It ends the thread that accepts, without which the name stays bound.
+        // It ends the thread that accepts; otherwise the name stays bound.
         if rustix::net::shutdown(&self.listener, Shutdown::Both).is_ok()
             && let Some(accepting) = self.accepting.take()
         {
@@ -74,27 +74,27 @@ impl Drop for Name {
     }
 }
 
-/// Accepts until the socket is shut down, which is when `accept` calls it no listener (`EINVAL`).
+/// Accepts until the socket is shut down, when `accept` returns `EINVAL`: no listener.
 fn accept_all(listener: &UnixListener) {
     loop {
         match listener.accept() {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => return,
-            // The process has no descriptor left, for instance, and may have one soon.
+            // The process may be out of descriptors, for instance, and have one soon.
             Err(_) => thread::sleep(PAUSE),
         }
     }
 }
 
-/// Who holds a place.
+/// The holder of a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Occupant {
-    /// Its process, as far as it is to be seen from here.
+    /// Its process, if it is visible from here.
     pub(super) pid: Option<i32>,
 }
 
 impl PlaceLock {
-    /// Takes the lock at once, or says who holds it. The folder need not exist, and nothing is made.
+    /// Takes the lock at once, or returns its holder. The folder need not exist, and nothing is created.
     pub(super) fn acquire(dir: &Path) -> Result<Self, Occupant> {
         let mut names = Vec::new();
         for name in names_of(dir) {
@@ -104,12 +104,12 @@ impl PlaceLock {
     }
 }
 
-/// Who holds the place of this folder.
+/// The holder of this folder's place.
 pub(super) fn occupant(dir: &Path) -> Option<Occupant> {
     names_of(dir).into_iter().find_map(|name| trusted_peer(&name, dir))
 }
 
-/// Binds the name; `None` where nobody that counts holds it and it cannot be bound all the same.
+/// Binds the name; `None` if no holder that counts has it and it still cannot be bound.
 fn bind(name: &[u8], dir: &Path) -> Result<Option<Name>, Occupant> {
     for _ in 0..TRIES {
         match Name::bind(name) {
@@ -126,7 +126,7 @@ fn bind(name: &[u8], dir: &Path) -> Result<Option<Name>, Occupant> {
             }
         }
     }
-    // Anybody may bind any such name: this is no reason not to begin.
+    // Anybody may bind any such name: this is no reason not to start.
     tracing::warn!(
         dir = %dir.display(),
         "another user's process holds the name that locks the path of the state folder: only the files in it are locked"
@@ -134,7 +134,7 @@ fn bind(name: &[u8], dir: &Path) -> Result<Option<Name>, Occupant> {
     Ok(None)
 }
 
-/// The names of a place: of its path as it is given, and without links, for either may come to lead elsewhere.
+/// The names of a place: of its path as given, and with links resolved, because either may come to lead elsewhere.
 fn names_of(dir: &Path) -> Vec<Vec<u8>> {
     let root = files::metadata(Path::new("/")).map_or((0, 0), |root| (root.dev(), root.ino()));
     let given = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
@@ -160,20 +160,21 @@ fn without_links(path: &Path) -> PathBuf {
     path.ancestors().find_map(resolve).unwrap_or_else(|| path.to_owned())
 }
 
-/// Who listens at the name, where it is root, this user, or the owner of the folder or of what is left above it.
+/// The process that listens at the name, if it belongs to root, this user, or the owner of the folder or of its closest
+/// existing parent.
 fn trusted_peer(name: &[u8], dir: &Path) -> Option<Occupant> {
     let (pid, user) = peer(name)?;
     let owner = dir.ancestors().find_map(|path| Some(files::metadata(path).ok()?.uid()));
     counts(user, rustix::process::geteuid().as_raw(), owner).then_some(Occupant { pid })
 }
 
-/// Whether a process of this user can be an undrift that holds the place. Another user's is there to keep undrift from its
-/// work, or by chance.
+/// Whether a process of this user can be an undrift that holds the place. Another user's process is there to block undrift,
+/// or by chance.
 fn counts(user: u32, this_user: u32, owner: Option<u32>) -> bool {
     user == 0 || user == this_user || owner == Some(user)
 }
 
-/// The process and the user that listen at a name. On a thread of its own: whoever asks may be in a runtime or not.
+/// The process and the user that listen at a name. On a thread of its own: the caller may be in a runtime or not.
 fn peer(name: &[u8]) -> Option<(Option<i32>, u32)> {
     let address = path_of(name);
     let ask = move || {
@@ -181,7 +182,7 @@ fn peer(name: &[u8]) -> Option<(Option<i32>, u32)> {
         let connect = || runtime.block_on(tokio::net::UnixStream::connect(&address));
         let mut connected = connect();
         for _ in 1..TRIES {
-            // So many ask at once that the holder is behind.
+            // So many connect at once that the holder falls behind.
             if !connected.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
                 break;
             }
@@ -194,7 +195,7 @@ fn peer(name: &[u8]) -> Option<(Option<i32>, u32)> {
     thread::spawn(ask).join().ok().flatten()
 }
 
-/// The name as Tokio takes it.
+/// The name in the form that Tokio takes.
 fn path_of(name: &[u8]) -> PathBuf {
     std::ffi::OsStr::from_bytes(&[b"\0", name].concat()).into()
 }
@@ -249,7 +250,7 @@ mod tests {
         let most: usize = most.trim().parse().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
         let address = path_of(&names_of(home.path())[0]);
-        // Anybody may ask, and more often than the kernel keeps those who wait.
+        // Anybody may connect, and more often than the kernel's queue is long.
         for _ in 0..=most {
             drop(runtime.block_on(tokio::net::UnixStream::connect(&address)));
         }
@@ -267,7 +268,7 @@ mod tests {
     fn one_who_has_bound_the_name_and_is_no_undrift_holds_nothing() {
         let home = tempfile::tempdir().unwrap();
         let name = names_of(home.path()).remove(0);
-        // It does not listen, so nobody knows whose it is.
+        // It does not listen, so its owner is unknown.
         let socket = tokio::net::UnixSocket::new_stream().unwrap();
         socket.bind(path_of(&name)).unwrap();
         assert_eq!(occupant(home.path()), None);

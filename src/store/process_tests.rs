@@ -19,7 +19,7 @@ const NOBODY: u32 = 65534;
 /// Records that each of several writers appends.
 const EACH: u64 = 40;
 
-/// This executable again, in this role. It says a line when it is where the test wants it.
+/// This executable again, in this role. It prints a line when it is where the test wants it.
 fn role(name: &str, dir: &Path) -> Command {
     role_of(&std::env::current_exe().unwrap(), name, dir)
 }
@@ -35,7 +35,7 @@ fn role_of(executable: &Path, name: &str, dir: &Path) -> Command {
     command
 }
 
-/// Waits until the child says `here`.
+/// Waits until the child prints `here`.
 fn until_here(child: &mut Child) {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     assert!(lines.any(|line| line.unwrap().ends_with("here")), "the child ended before it was there");
@@ -154,7 +154,7 @@ async fn the_step_lock_outlives_a_killed_undrift_and_ends_with_its_compose() {
     lock.acquire().unwrap();
 }
 
-/// As a user who may read the state and not write it, beside a writer's log, after it has left, and without it.
+/// As a user who may read the state and not write it, beside a writer's log, after the writer has left, and without a log.
 #[test]
 fn a_folder_that_may_only_be_read_is_read() {
     let (home, store) = testing::store();
@@ -169,14 +169,14 @@ fn a_folder_that_may_only_be_read_is_read() {
     read_as_nobody(home.path());
 }
 
-/// The folder is its owner's alone, as it always is, and its undrift is at work.
+/// The folder is private to its owner, as it always is, and its undrift is running.
 #[test]
 fn who_may_not_look_into_the_folder_does_not_say_that_anything_was_taken_from_it() {
     let home = tempfile::tempdir().unwrap();
     let lock = StateLock::acquire(home.path(), "run").unwrap();
     let _store = Store::open_locked(home.path(), "parent".into(), &lock).unwrap();
     let chmod = |mode| std::fs::set_permissions(home.path(), PermissionsExt::from_mode(mode)).unwrap();
-    // Root may look anywhere, so there another user does.
+    // Root may read anywhere, so there another user does.
     chmod(if rustix::process::geteuid().is_root() { 0o700 } else { 0 });
     let output = output_of_nobody("look", home.path());
     chmod(0o700);
@@ -203,12 +203,12 @@ fn read_as_nobody(dir: &Path) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
-/// What this executable prints in a role, as nobody where this is root.
+/// The output of this executable in a role, as nobody if this user is root.
 fn output_of_nobody(name: &str, dir: &Path) -> Output {
     let mut command = role(name, dir);
     let copies = tempfile::tempdir().unwrap();
     if rustix::process::geteuid().is_root() {
-        // The executable itself may lie where only root may look.
+        // The executable itself may be where only root may read.
         std::fs::set_permissions(copies.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let copy = copies.path().join("tests");
         std::fs::copy(command.get_program(), &copy).unwrap();

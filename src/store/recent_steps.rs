@@ -1,16 +1,16 @@
 //! The steps of the last hour, which the rate counts.
 //!
-//! A table of its own, and not a question to the trail, for three reasons:
+//! They have their own table, rather than a query of the trail, for three reasons:
 //!
-//! - It is keyed by the Compose project. A manifest that is renamed, or a second object of the same project, would otherwise
-//!   begin with a rate of its own.
-//! - A record of the trail is never changed. What a clock that was set back shows as lying ahead is dated anew here, or it
-//!   would be waited for until the clock has caught up.
+//! - It is keyed by the Compose project. Otherwise a renamed manifest, or a second object of the same project, would start
+//!   with a rate of its own.
+//! - A record of the trail is never changed. A step that lies in the future because the clock was set back is re-dated here;
+//!   otherwise undrift would wait until the clock has caught up.
 //! - The trail may be pruned one day; the rate must not depend on how much of it is kept.
 //!
 //! A row is written in the transaction of the step's intent, without which no step is taken, so that no kill and no full disk
-//! can leave a step that is not counted. Only a step that never began is taken out again. The intent's record lists what is to
-//! be counted, so that a table that was altered is known from it.
+//! can leave an uncounted step. Only a step that never began is removed again. The intent's record lists the steps to count,
+//! so that an altered table can be detected.
 
 use chrono::TimeDelta;
 use rusqlite::{Connection, Row, Transaction, params};
@@ -24,14 +24,14 @@ use super::{
 };
 use crate::api::{RecentStep, Time};
 
-/// For how long a step is counted: the rate is one of an hour.
+/// For how long a step is counted: the rate is per hour.
 const KEPT_FOR: TimeDelta = TimeDelta::hours(1);
 
 impl Store {
     /// The steps of the last hour for the services of a Compose project, oldest first.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// SQLite's error.
     pub fn recent_steps(&self, project: &str, now: Time) -> Result<Vec<RecentStep>> {
         let action = "read the steps of the last hour";
         let db = self.db();
@@ -46,8 +46,8 @@ impl Store {
         rows.map(|row| parse(row.map_err(failed(action))?)).collect()
     }
 
-    /// Dates steps that lie ahead as of now: a clock was set back since, and how long ago they were nobody knows. An hour
-    /// later they are forgotten, whatever the clock does.
+    /// Re-dates steps in the future to now: the clock was set back since, and their age is unknown. An hour later they are
+    /// forgotten, whatever the clock does.
     ///
     /// # Errors
     /// As [`append`](Self::append).
@@ -69,12 +69,12 @@ impl Store {
     }
 }
 
-/// What was begun at this time or before is not counted any more.
+/// Steps begun at this time or before are no longer counted.
 pub(super) fn kept_since(now: Time) -> Time {
     now - KEPT_FOR
 }
 
-/// Records the steps that an intent begins, and forgets what is older than an hour.
+/// Records the steps that an intent begins, and forgets those older than an hour.
 pub(super) fn save_recent_steps_in(
     change: &Transaction<'_>,
     intent: u64,
@@ -90,7 +90,7 @@ pub(super) fn save_recent_steps_in(
     Ok(())
 }
 
-/// Records one of them; what was recorded of it before is replaced.
+/// Records one of them; replaces its earlier record.
 pub(super) fn save_recent_step_in(change: &Transaction<'_>, intent: u64, step: &RecentStep) -> Result<()> {
     let beyond = step.beyond.map(|beyond| json(&beyond)).transpose()?;
     let row = params![
@@ -109,7 +109,7 @@ pub(super) fn save_recent_step_in(change: &Transaction<'_>, intent: u64, step: &
         .map_err(failed("record a step of the last hour"))
 }
 
-/// The steps that were taken for an object, with the numbers of their intents. A row that cannot be read is none.
+/// The steps taken for an object, with the numbers of their intents. Skips rows that cannot be parsed.
 pub(super) fn recent_steps_in(db: &Connection, object: &str) -> Result<Vec<(u64, RecentStep)>> {
     let action = "read the steps of the last hour";
     let mut query = db
@@ -133,7 +133,7 @@ pub(super) fn forget_recent_steps_in(change: &Transaction<'_>, intent: u64) -> R
     forgotten.map(drop).map_err(failed("forget a step that was not begun"))
 }
 
-/// A person wants the object tried at once.
+/// A person wants undrift to retry the object at once.
 pub(super) fn forget_recent_steps_of_in(change: &Connection, object: &str) -> Result<()> {
     let forgotten = change.execute("DELETE FROM recent_steps WHERE object = ?1", [object]);
     forgotten.map(drop).map_err(failed("forget the steps of the last hour"))

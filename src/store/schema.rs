@@ -1,11 +1,10 @@
-//! The schema of the state, and how it came to be: a list of steps, of which each is applied once.
+//! The schema of the state, as a list of migrations that are each applied once.
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::error::{Result, StoreError, failed};
 
-/// Every step that the schema ever took, in order. A step is never edited after its release: a change is a new
-/// step at the end.
+/// Every migration of the schema, in order. Never edit one after its release: a change is a new one at the end.
 pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
@@ -17,22 +16,22 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("schema/8.sql"),
 ];
 
-/// The version from which on rows are sealed.
+/// The version from which rows are sealed.
 pub(super) const SEALS: i64 = 8;
 
-/// The version of the schema that a database has: how many steps it took.
+/// The schema version of a database: how many migrations it has.
 pub(super) fn version(db: &Connection) -> Result<i64> {
     db.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed("read the schema's version"))
 }
 
-/// The version that these steps lead to.
+/// The version that these migrations lead to.
 pub(super) fn latest(steps: &[&str]) -> i64 {
     i64::try_from(steps.len()).unwrap_or(i64::MAX)
 }
 
-/// Takes the steps that the database has not taken yet, all in one transaction: a reader beside it sees the state as it
-/// was or as it is to be, and never a schema in between, which it could not read. `finish` does what no statement can, and is given
-/// the version from before: 0 of a database that had no schema.
+/// Applies the missing migrations in one transaction: a concurrent reader sees the state from before or after, and never a schema
+/// in between, which it could not read. `finish` does what no statement can, and gets the version from before: 0 for a database
+/// that had no schema.
 pub(super) fn migrate(
     db: &mut Connection,
     steps: &[&str],

@@ -1,8 +1,8 @@
-//! Seals: what decisions rest on and no record tells is bound to the key of the state folder.
+//! Seals: rows that decisions rest on and no record covers are bound to the key of the state folder.
 //!
-//! A seal is an HMAC-SHA-256 over all that a row holds, written in the transaction that writes the row. Who may write the database
-//! and may not read the key can make none. A row without its seal counts as not there: see [`agreement`](super::agreement).
-//! An older row that is put back together with its own seal is not found by that.
+//! A seal is an HMAC-SHA-256 over the whole row, written in the transaction that writes the row. A user who may write the
+//! database but not read the key cannot make one. A row without its seal counts as missing: see [`agreement`](super::agreement).
+//! Seals do not detect an older row that is restored together with its own seal.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -18,32 +18,32 @@ const ACTION: &str = "seal a row of the state";
 pub(super) enum SealedTable {
     /// The recorded statuses: which containers were verified.
     Status,
-    /// The incidents: what one that is over found, and would be rolled back to.
+    /// The incidents: what a closed one found, and would be rolled back to.
     Incident,
-    /// What is known of images: what undrift built each from.
+    /// The knowledge of images: what undrift built each from.
     Image,
-    /// What the last verified state was resolved from.
+    /// The source of the last verified state.
     VerifiedFrom,
     /// The engine that an object was seen on.
     Engine,
 }
 
-/// What a table is read by.
+/// How a table is read.
 struct TableShape {
     table: &'static str,
     key: &'static str,
     columns: &'static str,
-    /// The rows that decisions about the object `?1` may rest on; all where that is null.
+    /// The rows that decisions about the object `?1` may rest on; all if that is null.
     which: &'static str,
 }
 
-/// A row that is not as undrift wrote it.
+/// A row that differs from what undrift wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Unsealed {
     pub(super) of: SealedTable,
-    /// By which the row is found in its table.
+    /// The key of the row in its table.
     pub(super) key: String,
-    /// Whether it is its seal alone that is left.
+    /// Whether only its seal is left.
     pub(super) gone: bool,
 }
 
@@ -57,7 +57,7 @@ impl SealedTable {
                 "incidents",
                 "id",
                 "object, opened_at, closed_at, outcome, drift, before, after, occurrences, since, since_seq, earlier",
-                // The last two, of which one may be open, and whatever else somebody has opened.
+                // The last two, of which one may be open, and any others that somebody has opened.
                 "?1 IS NULL OR object = ?1 AND closed_at IS NULL OR incidents.rowid IN
                  (SELECT rowid FROM incidents WHERE object = ?1 ORDER BY rowid DESC LIMIT 2)",
             ),
@@ -75,7 +75,7 @@ impl SealedTable {
 }
 
 impl Store {
-    /// Seals a row as it stands now; one that is gone has no seal any more.
+    /// Seals a row as it is now; removes the seal of a row that is gone.
     pub(super) fn seal_in(&self, change: &Connection, of: SealedTable, key: &str) -> Result<()> {
         seal_in(change, self.key.as_ref(), of, key)
     }
@@ -83,13 +83,13 @@ impl Store {
 
 #[cfg(test)]
 impl Store {
-    /// Seals what a test has written past the store.
+    /// Seals what a test wrote behind the store's back.
     pub(crate) fn seal_all(&self) {
         self.write(ACTION, |change| seal_all_in(change, self.key.as_ref().unwrap())).unwrap();
     }
 }
 
-/// [`Store::seal_in`], under this key. Without one, which no store that writes lacks, nothing is sealed.
+/// [`Store::seal_in`], under this key. Seals nothing without one, which every store that writes has.
 pub(super) fn seal_in(
     change: &Connection,
     digest_key: Option<&DigestKey>,
@@ -111,7 +111,7 @@ pub(super) fn seal_in(
     .map_err(failed(ACTION))
 }
 
-/// Seals all rows as they stand: those that were written before there were seals.
+/// Seals all rows as they are: those written before seals existed.
 pub(super) fn seal_all_in(change: &Connection, digest_key: &DigestKey) -> Result<()> {
     for of in SealedTable::ALL {
         let TableShape { table, key, .. } = of.shape();
@@ -125,7 +125,7 @@ pub(super) fn seal_all_in(change: &Connection, digest_key: &DigestKey) -> Result
     Ok(())
 }
 
-/// Whether the row is there and as undrift wrote it; `None` where it is not there.
+/// Whether the row exists and is as undrift wrote it; `None` if it does not exist.
 pub(super) fn is_sealed_in(
     db: &Connection,
     digest_key: &DigestKey,
@@ -140,8 +140,8 @@ pub(super) fn is_sealed_in(
     Ok(Some(found.as_deref() == Some(seal(digest_key, table, &content).as_str())))
 }
 
-/// What was read of a row, where undrift wrote that. Decisions rest on a moment after the one in which the rows were held against
-/// their seals, and what somebody writes in between must not be sealed with what is written next.
+/// The row that was read, if undrift wrote it. Decisions rest on a moment after the rows were compared with their seals, and the
+/// next write must not seal what somebody wrote in between.
 pub(super) fn if_sealed<T>(
     db: &Connection,
     digest_key: Option<&DigestKey>,
@@ -153,13 +153,13 @@ pub(super) fn if_sealed<T>(
         (Some(found), Some(digest_key)) => {
             Ok((is_sealed_in(db, digest_key, of, key)? == Some(true)).then_some(found))
         }
-        // A reader who may not read the key has nothing to tell it by.
+        // A reader that may not read the key has nothing to check it with.
         (found, _) => Ok(found),
     }
 }
 
-/// The rows that are not as undrift wrote them: of those that decisions about this object may rest on, or of all. A row that is
-/// gone is missed by its seal, and only where all are asked for.
+/// The rows that differ from what undrift wrote: of those that decisions about this object may rest on, or of all. Its seal
+/// reveals a missing row, but only if all are requested.
 pub(super) fn unsealed_in(
     db: &Connection,
     digest_key: &DigestKey,

@@ -9,7 +9,7 @@ use crate::{
     },
 };
 
-/// A minute later than what the stores' clocks show.
+/// A minute after the time of the stores' clocks.
 fn now() -> Time {
     testing::start() + chrono::TimeDelta::minutes(1)
 }
@@ -28,7 +28,7 @@ fn of_object(kind: AuditKind, incident: Option<&str>) -> NewRecord {
     }
 }
 
-/// A state with a row of each kind: an object that was reconciled, and one incident that is over.
+/// A state with a row of each kind: a reconciled object, and one closed incident.
 fn state() -> (TempDir, Store, Incident) {
     let (home, store) = testing::store();
     store.generation(OBJECT, "v1:sha256:a").unwrap();
@@ -66,7 +66,7 @@ fn found(store: &Store) -> Vec<String> {
     }
 }
 
-/// What is left of each kind once the state was altered so, was found altered in these words, and was put right.
+/// The rest of each kind after the state was altered so, found altered in these words, and repaired.
 fn left_after(alter: &str, words: &str) -> (TempDir, Store) {
     let (home, store, _) = state();
     assert_eq!(found(&store), [""; 0]);
@@ -174,7 +174,7 @@ fn an_incident_that_is_open_goes_on_without_what_a_stranger_wrote() {
         assert_eq!(found(&store), [""; 0], "{alter}");
         let goes_on = store.current_incident(OBJECT).unwrap().unwrap();
         assert_eq!((&goes_on.id, goes_on.since_seq), (&open.id, began - 1), "{alter}");
-        // No intent names it: what is put back later is what the first step finds.
+        // No intent names it: a later rollback restores what the first step finds.
         assert_eq!((&goes_on.before, &goes_on.earlier), (&json!({}), &None), "{alter}");
         assert_eq!(store.incident(&over.id).unwrap().unwrap().outcome, Some(IncidentOutcome::Reconciled));
     }
@@ -238,7 +238,7 @@ fn rows_of_an_earlier_state_are_sealed_by_its_upgrade_once() {
     let (home, store, _) = state();
     drop(store);
     let db = testing::raw(home.path());
-    // As the version before has left it.
+    // As the previous version left it.
     db.execute_batch(
         "DROP TABLE seals; DELETE FROM verified_from; INSERT INTO cache VALUES ('module', 'a', 'present', 0)",
     )
@@ -275,7 +275,7 @@ fn an_incident_of_long_ago_that_somebody_opens_again_is_over_again() {
     assert!(found.closed_at.is_some());
 }
 
-/// The rows are held against their seals when a look begins, and it may take minutes until it ends.
+/// The rows are compared with their seals when an observation begins, and it may take minutes until it ends.
 #[test]
 fn what_is_altered_in_the_middle_of_a_look_is_neither_believed_nor_sealed() {
     let (home, store, _) = state();

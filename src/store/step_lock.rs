@@ -1,9 +1,8 @@
 //! The lock on steps, which the Compose child inherits.
 //!
-//! The [`StateLock`](super::StateLock) ends with undrift. When undrift is killed in the middle of a step, the
-//! Compose process that it started works on, and a second `up` beside it can leave a service without a container
-//! (21 of 32 times, when it was tried). So this lock ends with the last process that has it open: undrift, or the
-//! child that was given it.
+//! The [`StateLock`](super::StateLock) ends with undrift. If undrift is killed in the middle of a step, the Compose process
+//! that it started keeps working, and a second `up` beside it can leave a service without a container (21 of 32 times in an
+//! experiment). So this lock ends with the last process that has it open: undrift, or the child that inherited it.
 
 use std::{
     fs::File,
@@ -22,18 +21,18 @@ use super::{
 /// The lock's file in the state folder.
 pub(super) const FILE: &str = "step.lock";
 
-/// How often a lock that is held elsewhere is looked at again. The kernel offers no better: a wait in `flock`
-/// cannot be given a limit or be cancelled.
+/// How often to check a lock that another process holds. The kernel offers no better: a wait in `flock` cannot be given a
+/// limit or be cancelled.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// The lock on steps of one state folder.
 ///
-/// Only for who holds the [`StateLock`](super::StateLock): a look at it takes it for a moment, and would be in the
-/// way of a step that another process begins just then.
+/// Only for the holder of the [`StateLock`](super::StateLock): a check takes the lock for a moment, and would block a step
+/// that another process begins just then.
 #[derive(Debug)]
 pub struct StepLock {
     path: PathBuf,
-    /// Whether this lock is held through this very handle is known only here: the kernel would grant it again.
+    /// Only this handle knows whether it holds the lock: the kernel would grant it again.
     state: Mutex<StepLockState>,
 }
 
@@ -50,7 +49,7 @@ pub struct StepGuard<'a> {
 }
 
 impl StepLock {
-    /// Opens the lock's file, makes it where it is missing; takes nothing yet.
+    /// Opens the lock file, and creates it if it is missing; takes nothing yet.
     ///
     /// # Errors
     /// [`LockError::Folder`].
@@ -64,7 +63,7 @@ impl StepLock {
     /// Takes the lock at once.
     ///
     /// # Errors
-    /// [`LockError::Held`] where it is held: by a step that a dead undrift began, or by this handle.
+    /// [`LockError::Held`] if it is held: by a step that a dead undrift began, or by this handle.
     pub fn acquire(&self) -> Result<StepGuard<'_>, LockError> {
         let mut state = self.state();
         if state.held {
@@ -73,13 +72,13 @@ impl StepLock {
         take(&mut state.file, &self.path)?;
         state.held = true;
         let guard = StepGuard { lock: self };
-        // Without the name the lock is as good; who finds it held is told less.
+        // The lock works without the name; the next process to find it held only learns less.
         let _ = Holder::new("step").sign(&state.file);
         drop(state);
         Ok(guard)
     }
 
-    /// Whether someone else holds the lock: a step is at work that this handle did not begin.
+    /// Whether someone else holds the lock: a step that this handle did not begin is running.
     ///
     /// # Errors
     /// [`LockError::Io`].
@@ -94,7 +93,7 @@ impl StepLock {
     /// Waits until nobody else holds the lock.
     ///
     /// # Errors
-    /// [`LockError::Held`] where it is still held after `limit`.
+    /// [`LockError::Held`] if it is still held after `limit`.
     pub async fn wait_free(&self, limit: Duration) -> Result<(), LockError> {
         let end = tokio::time::Instant::now() + limit;
         loop {
@@ -107,17 +106,17 @@ impl StepLock {
         }
     }
 
-    /// The lock as a descriptor to pass on to one child, by a duplicate without its close-on-exec flag that is open only
-    /// across the spawn: all other children that are started meanwhile must not have it. A child that has it holds the
-    /// lock with this process, and goes on holding it when this process is killed; the [`StepGuard`] ends it for both.
+    /// The lock as a descriptor to pass to one child, by a duplicate without its close-on-exec flag that is open only across
+    /// the spawn: no other child started meanwhile may have it. The child then holds the lock with this process, and keeps
+    /// it if this process is killed; the [`StepGuard`] ends it for both.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The operating system's error.
     pub fn inheritable(&self) -> io::Result<OwnedFd> {
         Ok(self.state().file.try_clone()?.into())
     }
 
-    /// Takes the lock and lets it go. A look at a `flock` without taking it does not exist.
+    /// Takes the lock and releases it. A `flock` cannot be inspected without taking it.
     fn probe(&self) -> Result<(), LockError> {
         let mut state = self.state();
         if !state.held {
@@ -136,7 +135,7 @@ impl Drop for StepGuard<'_> {
     fn drop(&mut self) {
         let mut state = self.lock.state();
         let _ = state.file.set_len(0);
-        // Explicitly, and not by closing: a child of the step that lives on in the background has it open too.
+        // Explicitly, and not by closing: a child of the step that survives in the background has it open too.
         if let Err(error) = state.file.unlock() {
             tracing::warn!(%error, "failed to unlock {}", self.lock.path.display());
         }

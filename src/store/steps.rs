@@ -1,4 +1,4 @@
-//! Intent before a step, and what a kill has left of it. Its outcome is in `outcomes`.
+//! The intent before a step, and what a kill leaves of it. Its outcome is in `outcomes`.
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::api::{Attempt, AuditKind, NewRecord, RecentStep, Step, StepOutcome, StepReport, Time};
 
-/// A step that was intended and of which no outcome is recorded.
+/// An intended step without a recorded outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenIntent {
     /// The number of the `StepIntended` record.
@@ -24,9 +24,9 @@ pub struct OpenIntent {
     pub object: Option<String>,
     /// The incident.
     pub incident: Option<String>,
-    /// What was to be done.
+    /// The step.
     pub step: Step,
-    /// For which services.
+    /// Its services.
     pub services: Vec<String>,
     /// When the intent was written.
     pub time: Time,
@@ -46,30 +46,30 @@ pub fn step_evidence(report: &StepReport) -> Value {
     })
 }
 
-/// What is written down before a step begins.
+/// The values written before a step begins.
 #[derive(Debug, Clone)]
 pub struct NewIntent<'a> {
-    /// The record that tells of it.
+    /// Its record.
     pub record: &'a NewRecord,
     /// The step.
     pub step: Step,
-    /// The services that it is for.
+    /// Its services.
     pub services: &'a [String],
     /// The attempts that it begins.
     pub begun: &'a [Attempt],
-    /// What the rate counts of it.
+    /// The steps that the rate counts.
     pub recent: &'a [RecentStep],
-    /// What the incident's evidence from before the first step is from now on; `None` where it stays.
+    /// The incident's new evidence from before the first step; `None` if it stays.
     pub before: Option<Value>,
 }
 
 impl Store {
-    /// Writes that a step is about to be done, and opens it; the number of the record, for
-    /// [`finish`](Self::finish). Where this fails the step must not be done.
+    /// Records that a step is about to run, and opens it; returns the number of the record, for [`finish`](Self::finish). If
+    /// this fails, the step must not run.
     ///
-    /// The record becomes a `StepIntended` of this step; its evidence gets `services`, and `noCache`,
-    /// `forceRecreate` or `noRecreate` where the step says so. What else is decided by later is listed in it, so that the trail
-    /// can speak for it: `attempts`, `recentSteps`, and the digest of the incident's evidence from before (`beforeDigest`).
+    /// The record becomes a `StepIntended` of this step; its evidence gets `services`, and `noCache`, `forceRecreate` or
+    /// `noRecreate` if the step has them. It also lists everything else that later decisions use, so that the trail can prove
+    /// it: `attempts`, `recentSteps`, and the digest of the incident's evidence from before (`beforeDigest`).
     ///
     /// # Errors
     /// As [`append`](Self::append).
@@ -77,7 +77,7 @@ impl Store {
         self.intend_with(NewIntent { record, step, services, begun: &[], recent: &[], before: None })
     }
 
-    /// The same, with the attempts that the step begins, with what the rate counts of it, and with the evidence from before the
+    /// The same, with the attempts that the step begins, the steps that the rate counts, and the evidence from before the
     /// incident's first step: a kill, or a full disk, can leave none of them without the others.
     ///
     /// # Errors
@@ -118,7 +118,7 @@ impl Store {
     /// The steps without an outcome, oldest first.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// SQLite's error.
     pub fn open_intents(&self) -> Result<Vec<OpenIntent>> {
         let db = self.db();
         let mut query =
@@ -127,10 +127,10 @@ impl Store {
         rows.map(|row| parse_open(row.map_err(failed("read the open steps"))?)).collect()
     }
 
-    /// Closes every step without an outcome as `StepInterrupted`, and lets go of the attempts that it began; what was
-    /// closed. A step whose outcome is known, and could not be written, is closed with that instead, and not among
-    /// them. Only for the start, and under the [`StateLock`](super::StateLock): a step of a living process would be
-    /// closed too.
+    /// Closes every step without an outcome as `StepInterrupted`, and releases the attempts that it began; returns the
+    /// closed ones. A step whose outcome is known, and could not be written, is closed with that outcome instead, and not
+    /// returned. Only for the start, and under the [`StateLock`](super::StateLock): it would also close a step of a living
+    /// process.
     ///
     /// # Errors
     /// As [`append`](Self::append).
@@ -138,7 +138,7 @@ impl Store {
         self.close_where(|_| true)
     }
 
-    /// The same for the steps of one object, at a time when none of them can be at work.
+    /// The same for the steps of one object, when none of them can be running.
     ///
     /// # Errors
     /// As [`append`](Self::append).
@@ -157,7 +157,7 @@ impl Store {
         Ok(closed)
     }
 
-    /// The attempts in the same transaction: one that is still pending is taken for a step that was made in vain.
+    /// The attempts in the same transaction: one that stays pending would count as a failed step.
     fn close_as_interrupted(&self, intent: &OpenIntent) -> Result<()> {
         let record = NewRecord {
             outcome: Some(StepOutcome::Interrupted.as_str().into()),
@@ -199,7 +199,7 @@ impl Store {
     }
 }
 
-/// Opens a step whose intent is recorded; what the table has of it is replaced.
+/// Opens a step whose intent is recorded; replaces its row in the table.
 pub(super) fn save_open_step_in(change: &Transaction<'_>, open: &OpenIntent) -> Result<()> {
     save_open_step_row_in(change, open.seq, open.step, &open.services)
 }
@@ -218,10 +218,10 @@ fn save_open_step_row_in(
         .map_err(failed("record the intent of a step"))
 }
 
-/// A row of the table of open steps as it is found: its intent, whose object that is, and the step, where it can be read.
+/// A row of the table of open steps as found: its intent, its object, and the step, if it can be parsed.
 pub(super) type FoundOpen = (u64, Option<String>, Option<OpenIntent>);
 
-/// The rows of the table of open steps, readable or not.
+/// The rows of the table of open steps, whether they can be parsed or not.
 pub(super) fn found_open_steps_in(db: &Connection) -> Result<Vec<FoundOpen>> {
     let action = "read the open steps";
     let mut query = db.prepare_cached(&format!("{SELECT_OPEN} ORDER BY intent")).map_err(failed(action))?;
@@ -232,7 +232,7 @@ pub(super) fn found_open_steps_in(db: &Connection) -> Result<Vec<FoundOpen>> {
     rows.map_err(failed(action))?.collect::<rusqlite::Result<_>>().map_err(failed(action))
 }
 
-/// Lists in the evidence how these stand, where there are any.
+/// Lists these in the evidence, if there are any.
 pub(super) fn list<T: serde::Serialize>(evidence: &mut Value, key: &str, rows: &[T]) {
     if !rows.is_empty() {
         *evidence = fields_of(evidence);
@@ -270,7 +270,7 @@ pub(super) fn open_step(change: &Transaction<'_>, intent: u64) -> Result<Option<
         .transpose()
 }
 
-/// The evidence as an object that fields can be added to.
+/// The evidence as an object to which fields can be added.
 fn fields_of(evidence: &Value) -> Value {
     match evidence {
         Value::Null => json!({}),
@@ -279,7 +279,7 @@ fn fields_of(evidence: &Value) -> Value {
     }
 }
 
-/// A record's number for SQLite. One that is too large exists nowhere.
+/// A record's number for SQLite. One that is too large does not exist.
 pub(super) fn signed(seq: u64) -> i64 {
     i64::try_from(seq).unwrap_or(i64::MAX)
 }

@@ -1,8 +1,8 @@
-//! What persons have told undrift about an object: leave it alone for a while, or try it again.
+//! A person's instructions about an object: leave it alone for a while, or retry it.
 //!
-//! Each is one transaction with its record of the trail, so that neither can be without the other. They take no
-//! lock: a person must be heard while a step is at work. A suspension counts by its record: the table is what is asked, and
-//! [`agree_with_trail`](Store::agree_with_trail) holds it against the trail before anything is done.
+//! Each is one transaction with its record of the trail, so that neither exists without the other. They take no lock: a
+//! person's instruction must arrive while a step is running. The record of a suspension is authoritative: queries use the
+//! table, and [`agree_with_trail`](Store::agree_with_trail) compares it with the trail before anything is done.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use super::{
 use crate::api::{AuditKind, NewRecord, Suspension, Time};
 
 impl Store {
-    /// What this person wants done about an object; it is recorded under their name.
+    /// A person's instructions about an object, recorded under their name.
     #[must_use]
     pub const fn by<'a>(&'a self, actor: &'a str) -> Instructions<'a> {
         Instructions { store: self, actor }
@@ -49,7 +49,7 @@ impl Store {
         self.by(&self.actor).retry(object)
     }
 
-    /// The suspension that holds at this time. One that has passed is ended, and recorded as ended by itself.
+    /// The suspension that holds at this time. Ends an expired one, and records that it ended by itself.
     ///
     /// # Errors
     /// As [`append`](Self::append).
@@ -59,7 +59,7 @@ impl Store {
             return Ok(found);
         }
         self.write("end a suspension", |change| {
-            // Read again: a person may have suspended it anew since.
+            // Read again: a person may have suspended it again since.
             match select(change, object)? {
                 Some(found) if found.has_passed(now) => {
                     self.end_in(change, object, &found, None)?;
@@ -70,15 +70,15 @@ impl Store {
         })
     }
 
-    /// The suspension of an object as it is recorded, whether it has passed or not.
+    /// The recorded suspension of an object, expired or not.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// SQLite's error.
     pub fn suspension(&self, object: &str) -> Result<Option<Suspension>> {
         select(&self.db(), object)
     }
 
-    /// `actor` is who ended it; `None` where it has passed by itself.
+    /// `actor` is the person who ended it; `None` if it expired.
     fn end_in(
         &self,
         change: &Transaction<'_>,
@@ -99,7 +99,7 @@ impl Store {
     }
 }
 
-/// What one person wants done about an object.
+/// One person's instructions about an object.
 #[derive(Debug, Clone, Copy)]
 pub struct Instructions<'a> {
     store: &'a Store,
@@ -107,14 +107,14 @@ pub struct Instructions<'a> {
 }
 
 impl<'a> Instructions<'a> {
-    /// The state that they are recorded in.
+    /// The state that records them.
     #[must_use]
     pub const fn store(self) -> &'a Store {
         self.store
     }
 
-    /// Suspends an object from now on, until then or until a person resumes it. One that is suspended already is
-    /// suspended anew, by these words.
+    /// Suspends an object from now on, until then or until a person resumes it. Replaces an existing suspension and its
+    /// reason.
     ///
     /// # Errors
     /// As [`append`](Store::append).
@@ -133,8 +133,7 @@ impl<'a> Instructions<'a> {
         Ok(suspension)
     }
 
-    /// Ends the suspension of an object; which it was, or `None` where there was none, and then nothing is
-    /// recorded.
+    /// Ends the suspension of an object and returns it; `None` if there was none, and then nothing is recorded.
     ///
     /// # Errors
     /// As [`append`](Store::append).
@@ -148,8 +147,8 @@ impl<'a> Instructions<'a> {
         })
     }
 
-    /// Gives an object a new budget and ends its waits: its attempts, its steps of the last hour and the engine that it was on
-    /// are forgotten, and that is recorded. How many drifts had attempts.
+    /// Gives an object a new budget and ends its waits: forgets its attempts, its steps of the last hour and its engine, and
+    /// records that. Returns how many drifts had attempts.
     ///
     /// # Errors
     /// As [`append`](Store::append).
@@ -159,7 +158,7 @@ impl<'a> Instructions<'a> {
             let forgotten =
                 change.execute("DELETE FROM attempts WHERE object = ?1", [object]).map_err(failed(action))?;
             forget_recent_steps_of_in(change, object)?;
-            // Where it has moved to another engine, that one is right from now on.
+            // If it has moved to another engine, that one is right from now on.
             change.execute("DELETE FROM engines WHERE object = ?1", [object]).map_err(failed(action))?;
             self.store.seal_in(change, SealedTable::Engine, object)?;
             self.store
@@ -183,7 +182,7 @@ fn select(db: &Connection, object: &str) -> Result<Option<Suspension>> {
         .map_err(failed("read the suspension"))
 }
 
-/// Records a suspension in the table; its record is another matter.
+/// Records a suspension in the table only, not in the trail.
 pub(super) fn save_suspension_in(
     change: &Transaction<'_>,
     object: &str,
@@ -197,7 +196,7 @@ pub(super) fn save_suspension_in(
         .map_err(failed("record a suspension"))
 }
 
-/// The suspensions as the table has them, by object; `None` where one cannot be read.
+/// The suspensions in the table, by object; `None` for one that cannot be parsed.
 pub(super) fn suspensions_in(db: &Connection) -> Result<BTreeMap<String, Option<Suspension>>> {
     let action = "read the suspensions";
     let mut query = db

@@ -1,4 +1,4 @@
-//! What the store's tests share.
+//! Shared helpers of the store's tests.
 
 use std::{
     path::Path,
@@ -18,7 +18,7 @@ pub(crate) fn start() -> Time {
     "2026-03-01T10:00:00Z".parse().unwrap()
 }
 
-/// A clock that moves by a second at each look.
+/// A clock that advances by a second at each reading.
 pub(crate) fn clock() -> Clock {
     let looks = AtomicI64::new(0);
     Box::new(move || start() + TimeDelta::seconds(looks.fetch_add(1, Ordering::Relaxed)))
@@ -31,7 +31,7 @@ pub(crate) fn store() -> (TempDir, Store) {
     (home, store)
 }
 
-/// So many attempts at a module that is missing in the image of `shop`'s service `api`, none of them at work.
+/// So many attempts at a module that is missing in the image of `shop`'s service `api`, none of them running.
 pub(crate) fn attempt(attempts: u32) -> Attempt {
     Attempt {
         object: "shop".into(),
@@ -55,7 +55,7 @@ pub(crate) fn raw(dir: &Path) -> Connection {
     Connection::open(dir.join(FILE)).unwrap()
 }
 
-/// What someone does who may write the file and knows SQLite: first the triggers go.
+/// The actions of someone who may write the file and knows SQLite: first the triggers go.
 pub(crate) fn tamper(dir: &Path, sql: &str) {
     let db = raw(dir);
     let triggers: Vec<String> = db
@@ -76,7 +76,7 @@ pub(crate) fn object() -> crate::api::Object {
     serde_json::from_str(include_str!("testing/object.json")).unwrap()
 }
 
-/// An incident that opens when [`start`] says, and never is one of before once more.
+/// An incident that opens at [`start`], and never continues an earlier one.
 pub(crate) fn incident(store: &Store, object: &str, at: Time, drift: &Value, before: &Value) -> Incident {
     let new = NewIncident { object, at, drift, before };
     store.open_incident(new, None).unwrap()

@@ -1,4 +1,4 @@
-//! How times are written in the state: RFC 3339 in UTC with microseconds, so that their order is that of the text.
+//! How the state stores times: RFC 3339 in UTC with microseconds, so that they sort as text.
 
 use chrono::SecondsFormat;
 
@@ -9,7 +9,7 @@ pub(super) fn stamp(time: Time) -> String {
     time.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
-/// The time that a text of the state says; an error of SQLite's kind, for it is met while rows are read.
+/// Parses a stored time; the error is of SQLite's kind, because it occurs while rows are read.
 pub(super) fn read(text: &str) -> rusqlite::Result<Time> {
     text.parse().map_err(|error| {
         rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error))

@@ -1,4 +1,4 @@
-//! The audit trail: records are added at its end, and read.
+//! The audit trail: appending and reading records.
 
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, Transaction, named_params};
 use serde_json::Value;
@@ -13,12 +13,12 @@ use super::{
 };
 use crate::api::{AuditKind, AuditRecord, NewRecord, RecordReader, RecordedEvent, Time};
 
-/// Which records of the trail; all of them without a field.
+/// Selects records of the trail; all of them without a field.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RecordFilter {
     /// About this object.
     pub object: Option<String>,
-    /// About this service: in `service`, or one of `evidence.services` where `service` is null.
+    /// About this service: in `service`, or one of `evidence.services` if `service` is null.
     pub service: Option<String>,
     /// Of this incident; its whole ID.
     pub incident: Option<String>,
@@ -28,7 +28,7 @@ pub struct RecordFilter {
     pub since: Option<Time>,
     /// Written at this time or earlier.
     pub until: Option<Time>,
-    /// At most so many, the oldest of them.
+    /// At most this many, oldest first.
     pub limit: Option<usize>,
 }
 
@@ -46,16 +46,15 @@ impl RecordFilter {
 }
 
 impl Store {
-    /// Adds a record at the end of the trail; its number. It is durable when this returns. Any number of
-    /// processes may append at once: the chain never forks.
+    /// Appends a record to the trail; returns its number. It is durable when this returns. Any number of processes may
+    /// append at once: the chain never forks.
     ///
-    /// Numbers in the evidence that are not whole are written as strings, as is what nests deeper than 64
-    /// levels. **Evidence must hold no secret**: nothing here could know one, and nothing is ever taken out of
-    /// the trail again.
+    /// Numbers in the evidence that are not whole are stored as strings, as is anything nested deeper than 64 levels.
+    /// **Evidence must hold no secret**: nothing here could recognize one, and nothing is ever removed from the trail.
     ///
     /// # Errors
-    /// [`StoreError::Full`](super::StoreError::Full), [`StoreError::ReadOnly`](super::StoreError::ReadOnly) and
-    /// what else SQLite says. Then nothing of the record is in the trail.
+    /// [`StoreError::Full`](super::StoreError::Full), [`StoreError::ReadOnly`](super::StoreError::ReadOnly) and other errors
+    /// of SQLite. Then nothing of the record is in the trail.
     pub fn append(&self, record: &NewRecord) -> Result<u64> {
         self.write("append to the audit trail", |change| self.append_in(change, record))
     }
@@ -84,11 +83,11 @@ impl Store {
         Ok(record.seq)
     }
 
-    /// The records that the filter takes, oldest first. They are given as they are stored, without a look at the
-    /// chain: that is [`verify`](Self::verify)'s work.
+    /// The records that match the filter, oldest first. They are returned as stored, without checking the chain:
+    /// [`verify`](Self::verify) does that.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// SQLite's error.
     pub fn records(&self, filter: &RecordFilter) -> Result<Vec<AuditRecord>> {
         let found = self.select_records(filter, "")?;
         if !self.are_hidden(filter)? {
@@ -98,17 +97,17 @@ impl Store {
         self.select_records(filter, "NOT INDEXED")
     }
 
-    /// The same as what they tell.
+    /// The same as events.
     ///
     /// # Errors
-    /// What SQLite says; [`StoreError::NotUnderstood`](super::StoreError::NotUnderstood).
+    /// SQLite's error; [`StoreError::NotUnderstood`](super::StoreError::NotUnderstood).
     pub fn events(&self, filter: &RecordFilter) -> Result<Vec<RecordedEvent>> {
         let records = self.records(filter)?;
         Ok(records.iter().map(RecordedEvent::try_from).collect::<std::result::Result<_, _>>()?)
     }
 
-    /// Whether the trail has more records of an incident than were found by its index. Only who has walked along the trail, as
-    /// all do who act, knows that.
+    /// Whether the trail has more records of an incident than its index finds. Only a process that has walked the trail knows
+    /// that, as all do that act.
     pub(super) fn are_hidden(&self, filter: &RecordFilter) -> Result<bool> {
         let RecordFilter { incident, after, limit, .. } = filter;
         let by_incident = RecordFilter {
@@ -134,7 +133,7 @@ impl Store {
     fn select_records(&self, filter: &RecordFilter, indexed: &str) -> Result<Vec<AuditRecord>> {
         let action = "read the audit trail";
         let db = self.db();
-        // Only what is asked for is in the text: `:x IS NULL OR column = :x` would keep SQLite from its indexes, and a
+        // The text contains only the clauses in use: `:x IS NULL OR column = :x` would keep SQLite from its indexes, and a
         // trail is never pruned.
         let clauses = [
             (filter.object.is_some(), "object = :object"),
@@ -172,19 +171,19 @@ impl Store {
     /// The number of the last record; 0 for an empty trail.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// SQLite's error.
     pub fn last_seq(&self) -> Result<u64> {
         let (seq, _) = head(&self.db()).map_err(failed("read the head of the audit trail"))?;
         Ok(number(seq))
     }
 
-    /// The latest time that any record bears; `None` for an empty trail. On a clock that was set back it is not
-    /// that of the last record.
+    /// The latest time of any record; `None` for an empty trail. If the clock was set back, it is not that of the last
+    /// record.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// SQLite's error.
     pub fn latest_time(&self) -> Result<Option<Time>> {
-        // The order of these texts is that of the times: see `stamp`.
+        // These texts sort as their times do: see `stamp`.
         let latest: Option<String> = self
             .db()
             .query_row("SELECT max(time) FROM trail", [], |row| row.get(0))
@@ -197,7 +196,7 @@ impl Store {
     /// The last record of one of these kinds.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// SQLite's error.
     pub fn latest_of(&self, kinds: &[AuditKind]) -> Result<Option<AuditRecord>> {
         let marks = vec!["?"; kinds.len()].join(", ");
         let select = format!("SELECT * FROM trail WHERE kind IN ({marks}) ORDER BY seq DESC LIMIT 1");
@@ -215,10 +214,10 @@ pub(super) fn head(db: &Connection) -> rusqlite::Result<Head> {
     query.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
-/// The head of the trail; `None` where it does not go on from the one that was seen before.
+/// The head of the trail; `None` if it does not continue from the one seen before.
 pub(super) fn head_after(db: &Connection, before: Option<&Head>) -> rusqlite::Result<Option<Head>> {
     let head = head(db)?;
-    // Of a trail without a record any one is the next.
+    // Any record can follow a trail without one.
     let before = before.filter(|before| **before != head && before.0 > 0);
     let Some((seq, hash)) = before else { return Ok(Some(head)) };
     let mut query = db.prepare_cached("SELECT hash FROM trail NOT INDEXED WHERE seq = ?1")?;
@@ -226,7 +225,7 @@ pub(super) fn head_after(db: &Connection, before: Option<&Head>) -> rusqlite::Re
     Ok((head.0 > *seq && found.as_ref() == Some(hash)).then_some(head))
 }
 
-/// Writes the record and the head that names it; the schema's triggers refuse any other order of things.
+/// Writes the record and the head that names it; the schema's triggers reject any other order.
 fn insert(change: &Transaction<'_>, seq: i64, record: &AuditRecord) -> rusqlite::Result<()> {
     change
         .prepare_cached(
@@ -253,7 +252,7 @@ fn insert(change: &Transaction<'_>, seq: i64, record: &AuditRecord) -> rusqlite:
     Ok(())
 }
 
-/// A record as it is stored: its evidence is still text, and null in the record itself.
+/// A record as stored: its evidence is still text, and null in the record itself.
 pub(super) struct StoredRecord {
     pub(super) record: AuditRecord,
     pub(super) evidence: String,
@@ -278,7 +277,7 @@ impl StoredRecord {
         Ok(Self { record, evidence: row.get("evidence")? })
     }
 
-    /// The whole record. Evidence that is no JSON any more is the text that it is.
+    /// The whole record. Evidence that no longer parses as JSON stays as text.
     pub(super) fn into_record(self) -> AuditRecord {
         let evidence = serde_json::from_str(&self.evidence).unwrap_or(Value::String(self.evidence));
         AuditRecord { evidence, ..self.record }
@@ -290,7 +289,7 @@ fn read_record(row: &Row<'_>) -> rusqlite::Result<AuditRecord> {
     StoredRecord::read(row).map(StoredRecord::into_record)
 }
 
-/// A record's number. Negative ones exist only in a trail that was tampered with; they have no place in it.
+/// A record's number. Negative ones exist only in a trail that was tampered with; they are invalid.
 pub(super) fn number(seq: i64) -> u64 {
     u64::try_from(seq).unwrap_or(0)
 }
@@ -331,7 +330,7 @@ mod tests {
         assert_eq!(found(&store, &RecordFilter { service: Some("api".into()), ..all.clone() }), [2, 3]);
         assert_eq!(found(&store, &RecordFilter { service: Some("web".into()), ..all.clone() }), [3, 4]);
         assert_eq!(found(&store, &RecordFilter { incident: Some("01J".into()), ..all.clone() }), [4]);
-        // The clock of the tests moves by a second at each record.
+        // The clock of the tests advances by a second at each record.
         let second = testing::start() + chrono::TimeDelta::seconds(1);
         assert_eq!(found(&store, &RecordFilter { since: Some(second), ..all.clone() }), [2, 3, 4]);
         assert_eq!(found(&store, &RecordFilter { until: Some(second), ..all }), [1, 2]);

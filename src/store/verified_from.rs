@@ -1,7 +1,7 @@
-//! What the last verified state of an object was resolved from.
+//! The source of an object's last verified state.
 //!
-//! Each object has a row from its first generation on, which the trail tells of: one that is missing was removed. Which
-//! environment was verified is not known then, and that is kept until another one is noted.
+//! Each object has a row from its first generation on, which the trail records: a missing row was removed. The verified
+//! environment is then unknown, and that is kept until another one is noted.
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
@@ -12,32 +12,32 @@ use super::{
 };
 use crate::api::ResolvedFrom;
 
-/// What is known of that.
+/// What is known of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VerifiedFrom {
-    /// Nothing was verified yet, or another version has written it.
+    /// Nothing was verified yet, or another version wrote it.
     Nothing,
     /// It was resolved from this.
     Resolved(ResolvedFrom),
-    /// Somebody else has written it.
+    /// Somebody else wrote it.
     Altered,
 }
 
-/// What a row holds before anything was verified, and after somebody else has written it.
+/// The content of a row before anything was verified, and after somebody else wrote to it.
 const NOTHING: &str = "null";
 const ALTERED: &str = "\"altered\"";
 
 impl Store {
-    /// The key of the folder's digests; `None` where there is none, or this user may not read it.
+    /// The key of the folder's digests; `None` if there is none, or this user may not read it.
     #[must_use]
     pub const fn digest_key(&self) -> Option<&DigestKey> {
         self.key.as_ref()
     }
 
-    /// What the last verified state of the object was resolved from.
+    /// The source of the object's last verified state.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// SQLite's error.
     pub fn verified_from(&self, object: &str) -> Result<VerifiedFrom> {
         let db = self.db();
         let Some(text) = digests_in(&db, object)? else { return Ok(VerifiedFrom::Nothing) };
@@ -49,7 +49,7 @@ impl Store {
         Ok(from.map_or(VerifiedFrom::Nothing, VerifiedFrom::Resolved))
     }
 
-    /// Notes what a state that is verified was resolved from; nothing is written where that is known.
+    /// Notes what a verified state was resolved from; writes nothing if that is known.
     ///
     /// # Errors
     /// As [`append`](Self::append).
@@ -64,7 +64,7 @@ impl Store {
         })
     }
 
-    /// The row of an object that is seen for the first time.
+    /// The row of a new object.
     pub(super) fn begin_verified_from_in(&self, change: &Transaction<'_>, object: &str) -> Result<()> {
         if digests_in(change, object)?.is_some() {
             return Ok(());
@@ -74,7 +74,7 @@ impl Store {
     }
 }
 
-/// Notes that somebody else has written what an object was verified from. The row is yet to be sealed.
+/// Notes that somebody else wrote what an object was verified from. The row is yet to be sealed.
 pub(super) fn note_alteration_in(change: &Transaction<'_>, object: &str) -> Result<()> {
     save_in(change, object, ALTERED)
 }

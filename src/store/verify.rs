@@ -1,4 +1,4 @@
-//! Whether the trail is whole, and what is kept beside it is what it says.
+//! Whether the trail is intact, and the tables beside it agree with it.
 
 use rusqlite::{Connection, OptionalExtension as _};
 
@@ -13,37 +13,37 @@ use super::{
     trail::{StoredRecord, number},
 };
 
-/// Whether the state is whole.
+/// Whether the state is intact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verification {
-    /// Every record is there, unaltered, in its order, and nothing beside them says otherwise.
+    /// Every record is there, unaltered, in order, and nothing beside them contradicts them.
     Whole {
         /// How many.
         records: u64,
-        /// The hash of the last one; 64 zeros where there is none. Kept elsewhere, it shows later that nothing
-        /// up to it was rewritten.
+        /// The hash of the last one; 64 zeros if there is none. Kept elsewhere, it proves later that nothing up to it was
+        /// rewritten.
         head: String,
     },
-    /// The records are not whole.
+    /// The records are damaged.
     Broken {
-        /// The number of the first bad record; of one that is missing, the number that it would have.
+        /// The number of the first bad record; for a missing one, the number that it would have.
         seq: u64,
-        /// What is wrong with it, as a sentence fragment.
+        /// The fault, as a sentence fragment.
         what: String,
     },
-    /// The records are whole, and what is kept beside them is damaged, or is not what they say.
+    /// The records are intact, but what is kept beside them is damaged or contradicts them.
     Differs {
         /// How many records.
         records: u64,
         /// The hash of the last one.
         head: String,
-        /// What was found, each as a sentence without its full stop.
+        /// The differences, each as a sentence without its full stop.
         what: Vec<String>,
     },
 }
 
 impl Verification {
-    /// Whether the state is whole.
+    /// Whether the state is intact.
     #[must_use]
     pub const fn is_whole(&self) -> bool {
         matches!(self, Self::Whole { .. })
@@ -52,15 +52,15 @@ impl Verification {
 
 impl Store {
     /// Walks the chain from the first record to the last, one record in memory at a time. Then it checks the pages and indexes
-    /// of the file, and holds the tables that decisions rest on against the records.
+    /// of the file, and compares the tables that decisions rest on with the records.
     ///
     /// It finds a field that was altered, a record that was removed, inserted or moved, an end that was cut off, an index that
-    /// hides a record, a suspension, an attempt or an open step that is not as it was recorded, and a row of another table that
-    /// undrift has not written, as far as this user may read the folder's key. It cannot find that someone
-    /// rewrote the trail from some record on, with all hashes and the head: only a head that was kept elsewhere can.
+    /// hides a record, a suspension, an attempt or an open step that differs from its record, and a row of another table that
+    /// undrift did not write, if this user may read the folder's key. It cannot find that someone rewrote the trail from some
+    /// record on, with all hashes and the head: only a head that was kept elsewhere can.
     ///
     /// # Errors
-    /// What SQLite says, for instance that the records themselves cannot be read.
+    /// SQLite's error, for instance if the records themselves cannot be read.
     pub fn verify(&self) -> Result<Verification> {
         let action = "walk the audit trail";
         let now = (self.clock)();
@@ -90,7 +90,7 @@ fn not_canonical(stored: &StoredRecord) -> Option<&'static str> {
     (!is_canonical).then_some(NOT_CANONICAL)
 }
 
-/// What a walk has found, with the end of the chain held against the head that was written with it.
+/// The result of a walk, with the end of the chain compared with the head that was written with it.
 fn of_chain(db: &Connection, ledger: &Ledger) -> rusqlite::Result<Verification> {
     let broken = |seq, what: String| Ok(Verification::Broken { seq, what });
     if let Some(bad) = &ledger.broken {
@@ -219,7 +219,7 @@ mod tests {
         assert_eq!(broken_after("DELETE FROM trail WHERE seq > 3"), expected);
         assert_eq!(broken_after("DELETE FROM trail").0, 1);
         assert_eq!(broken_after("DELETE FROM trail; DELETE FROM head").0, 1);
-        // With the head set back as well as its number can be guessed, its hash still tells.
+        // With the head set back as well its number can be guessed; its hash still reveals it.
         assert_eq!(broken_after("DELETE FROM trail WHERE seq > 3; UPDATE head SET seq = 3").0, 3);
     }
 

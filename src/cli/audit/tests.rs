@@ -148,7 +148,7 @@ fn block(language: &str) -> &'static str {
     rest.split_once("```").unwrap().0
 }
 
-/// Whether the documentation's own script calls this document whole, and what it says.
+/// Whether the documentation's own script accepts this document as whole, and its output.
 fn script_says(document: &str) -> (bool, String) {
     let mut python = Command::new("python3")
         .args(["-c", block("python")])

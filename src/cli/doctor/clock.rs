@@ -1,4 +1,4 @@
-//! This host's clock: whether it is kept right, whether it jumps, and whether the trail and the engine agree with it.
+//! This host's clock: whether it is synchronized, whether it jumps, and whether the trail and the engine agree with it.
 
 use std::{
     path::Path,
@@ -14,22 +14,22 @@ use super::{
 };
 use crate::{api::Time, files};
 
-/// A difference that no slewing makes within seconds: somebody set the clock.
+/// A difference that slewing cannot cause within seconds: somebody set the clock.
 const JUMP: TimeDelta = TimeDelta::milliseconds(100);
 
-/// How far the engine's clock may be off before ages and backoffs are told wrong.
+/// How far the engine's clock may be off before ages and backoffs are wrong.
 const APART: TimeDelta = TimeDelta::seconds(5);
 
-/// How far a record of the trail may lie ahead: it may have been written while doctor looked.
+/// How far in the future a record of the trail may be: it may have been written while doctor ran.
 const AHEAD: TimeDelta = TimeDelta::seconds(1);
 
-/// systemd's time client makes this file when it has set the clock for the first time.
+/// systemd's time client creates this file when it has set the clock for the first time.
 const TIMESYNCD: &str = "/run/systemd/timesync/synchronized";
 
 const SYNCHRONISE: &str =
     "sudo apt-get install systemd-timesyncd && sudo timedatectl set-ntp true (or chrony)";
 
-/// Both clocks of this host at one moment: the one that can be set, and the one that cannot.
+/// Both clocks of this host at one moment: the settable one, and the monotonic one.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reading {
     wall: SystemTime,
@@ -41,7 +41,7 @@ impl Reading {
         Self { wall: SystemTime::now(), steady: Instant::now() }
     }
 
-    /// By how much the wall clock went further than the steady one until that later moment.
+    /// By how much the wall clock went further than the monotonic one until that later moment.
     pub(super) fn jump(self, later: Self) -> TimeDelta {
         let forward = |to: SystemTime, from: SystemTime| {
             to.duration_since(from).ok().and_then(|passed| TimeDelta::from_std(passed).ok())
@@ -53,16 +53,16 @@ impl Reading {
     }
 }
 
-/// Whether a time server keeps the clock right.
+/// Whether a time server keeps the clock synchronized.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Synchronised {
     Yes(&'static str),
     No(&'static str),
-    /// Nobody here can tell: a container without systemd, for instance.
+    /// It cannot be determined here: in a container without systemd, for instance.
     NotKnown,
 }
 
-/// Asks for it: first a file, then the service that reads the kernel's own mark.
+/// Determines it: first by a file, then from the service that reads the kernel's own mark.
 pub(super) async fn read_synchronised() -> Synchronised {
     if files::exists(Path::new(TIMESYNCD)) {
         return Synchronised::Yes("systemd-timesyncd");
@@ -82,10 +82,10 @@ fn answer(output: &ToolOutput) -> Synchronised {
 #[derive(Debug, Clone)]
 pub(super) struct Clocks {
     pub(super) synchronised: Synchronised,
-    /// What the wall clock gained or lost while doctor looked.
+    /// How far the wall clock jumped while doctor ran.
     pub(super) jumped: TimeDelta,
     pub(super) now: Time,
-    /// The latest time in the trail: `Ok(None)` for an empty one; the reason where it cannot be read.
+    /// The latest time in the trail: `Ok(None)` for an empty one; the reason if it cannot be read.
     pub(super) latest_record: Result<Option<Time>, String>,
     pub(super) engine: Option<Offset>,
 }

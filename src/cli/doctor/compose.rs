@@ -1,12 +1,12 @@
-//! Docker Compose and buildx, which Compose hands builds to.
+//! Docker Compose and buildx, to which Compose delegates builds.
 
 use super::{
     Check,
     tool::{ToolOutput, Version, ask},
 };
 
-/// From here on Compose builds by `buildx bake` unless told otherwise; without buildx it falls back to a builder of its
-/// own, with a warning.
+/// From here on Compose builds by `buildx bake` unless configured otherwise; without buildx it falls back to a builder of
+/// its own, with a warning.
 const BAKES: Version = Version(2, 37, 0);
 
 /// From here on Compose refuses to build with a buildx older than [`BUILDX`].
@@ -15,7 +15,7 @@ const DEMANDS: Version = Version(2, 40, 2);
 /// From here on Compose has no builder of its own.
 const CANNOT_BUILD_ALONE: Version = Version(5, 0, 0);
 
-/// The oldest buildx that a Compose which [`DEMANDS`] one takes.
+/// The oldest buildx that a Compose which [`DEMANDS`] one accepts.
 const BUILDX: Version = Version(0, 17, 0);
 
 const INSTALL_COMPOSE: &str = "sudo apt-get install docker-compose-v2 (in Ubuntu; in Debian 13 docker-compose, from \
@@ -24,18 +24,18 @@ const INSTALL_COMPOSE: &str = "sudo apt-get install docker-compose-v2 (in Ubuntu
 const INSTALL_BUILDX: &str =
     "sudo apt-get install docker-buildx (from Docker's own packages docker-buildx-plugin)";
 
-/// What the tools say.
+/// The tools' output.
 #[derive(Debug)]
 pub(super) struct Tools {
     /// `docker compose version --short`.
     pub(super) compose: ToolOutput,
-    /// `docker-compose version --short`: version 1, or version 2 where it is no plugin.
+    /// `docker-compose version --short`: version 1, or version 2 if it is no plugin.
     pub(super) standalone: Option<ToolOutput>,
     /// `docker buildx version`.
     pub(super) buildx: ToolOutput,
 }
 
-/// Asks the tools for their versions.
+/// Runs the tools to get their versions.
 pub(super) async fn read() -> Tools {
     let (compose, buildx) = tokio::join!(
         ask(&["docker", "compose", "version", "--short"]),
@@ -55,7 +55,7 @@ fn version(output: &ToolOutput) -> Option<Version> {
     }
 }
 
-/// Judges what they say.
+/// Judges their output.
 pub(super) fn judge(tools: &Tools) -> Vec<Check> {
     vec![compose(tools), buildx(tools)]
 }
@@ -121,7 +121,7 @@ fn buildx(tools: &Tools) -> Check {
     }
 }
 
-/// No docker command works then.
+/// Then no docker command works.
 fn not_run(name: &'static str, why: &str, next: Option<&str>) -> Check {
     Check::failed(name, why, next.unwrap_or("mount anew what does not answer"))
 }

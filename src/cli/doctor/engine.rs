@@ -1,4 +1,4 @@
-//! The engine: where it is looked for, whether it answers, and whether its API is new enough.
+//! The engine: where undrift looks for it, whether it answers, and whether its API is new enough.
 
 use std::{env, io, path::Path, time::Duration};
 
@@ -15,23 +15,23 @@ use crate::{
     },
 };
 
-/// The longest that the engine may take for one answer here.
+/// How long the engine may take for one answer here.
 const LIMIT: Duration = Duration::from_secs(4);
 
-/// What was found at the engine's address.
+/// The findings at the engine's address.
 #[derive(Debug)]
 pub(super) struct EngineFindings {
     pub(super) origin: EndpointSource,
     /// The address, or why it cannot be used.
     pub(super) endpoint: Result<String, String>,
     pub(super) answer: EngineReply,
-    /// How far the engine's clock is ahead of this one; `None` where it could not be asked.
+    /// How far the engine's clock is ahead of this one; `None` if it is not known.
     pub(super) clock: Option<Offset>,
     /// Whether systemd runs this host, and starts its services.
     pub(super) systemd: bool,
 }
 
-/// The difference of two clocks, and how well it is known.
+/// The difference of two clocks, with its precision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Offset {
     pub(super) ahead: TimeDelta,
@@ -40,22 +40,22 @@ pub(super) struct Offset {
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum EngineReply {
-    /// There is no address to ask at.
+    /// There is no address to contact.
     NotAsked,
     /// There is no such socket.
     NoSocket,
     /// This user may not use the socket.
     Denied,
-    /// Nobody listens.
+    /// Nothing listens.
     Refused,
-    /// It accepts, and says nothing.
+    /// It accepts, but does not answer.
     Silent,
-    /// What it says is not what an engine says, or nobody can be reached; the words for it.
+    /// Its answer is not an engine's, or it cannot be reached; the message.
     Broken(String),
     Versions(Versions),
 }
 
-/// Looks for the engine as every verb does, and asks it for its versions and its time.
+/// Finds the engine as every verb does, and requests its versions and its time.
 pub(super) async fn read() -> EngineFindings {
     let (origin, endpoint) = Endpoint::locate(&|name| env::var_os(name));
     let systemd = Path::new("/run/systemd/system").is_dir();
@@ -86,14 +86,14 @@ pub(super) async fn read() -> EngineFindings {
     let answer = match versions {
         Ok(versions) => EngineReply::Versions(versions),
         Err(EngineError::TimedOut(_)) => EngineReply::Silent,
-        // Every engine knows this question.
+        // Every engine supports this request.
         Err(EngineError::NotFound(_)) => EngineReply::Broken("something else than an engine answers".into()),
         Err(error) => EngineReply::Broken(error.to_string()),
     };
     EngineFindings { origin, endpoint: address, answer, clock, systemd }
 }
 
-/// Why nobody can be spoken to at this socket, in the words of the operating system, which a client does not pass on.
+/// Why nothing answers at this socket, as the operating system's error, which a client does not pass on.
 async fn closed(path: &Path) -> Option<EngineReply> {
     let error = match timeout(LIMIT, UnixStream::connect(path)).await {
         Ok(Ok(_)) => return None,
@@ -108,7 +108,7 @@ async fn closed(path: &Path) -> Option<EngineReply> {
     })
 }
 
-/// The engine's clock against this one. The answer was made somewhere between question and receipt.
+/// The engine's clock against this one. The answer was created between request and receipt.
 async fn offset(engine: &Engine) -> Option<Offset> {
     let asked = crate::reconcile::now();
     let theirs: Time = engine.clock().await.ok()??;
@@ -116,7 +116,7 @@ async fn offset(engine: &Engine) -> Option<Offset> {
     Some(Offset { ahead: theirs - (asked + half), give_or_take: half.abs() })
 }
 
-/// Judges what was found.
+/// Judges the findings.
 pub(super) fn judge(found: &EngineFindings) -> Vec<Check> {
     vec![reachable(found), api(&found.answer)]
 }
@@ -186,7 +186,7 @@ fn api(answer: &EngineReply) -> Check {
     }
 }
 
-/// How to get an engine where nobody listens.
+/// How to get an engine if none listens.
 fn start(found: &EngineFindings) -> String {
     if found.origin != EndpointSource::Default {
         return elsewhere(&found.origin);
@@ -195,7 +195,7 @@ fn start(found: &EngineFindings) -> String {
     format!("{start}; where it is not installed: sudo apt-get install docker.io")
 }
 
-/// An address that someone chose: the choice may be what is wrong.
+/// An address that someone configured: it may be wrong.
 fn elsewhere(origin: &EndpointSource) -> String {
     match origin {
         EndpointSource::Variable => {

@@ -48,7 +48,7 @@ fn each_way_to_have_no_engine_has_its_help() {
         let (status, what, how) = &checks[0];
         assert_eq!(*status, Status::Failed, "{what}");
         assert!(what.contains(part) && how.contains(help), "{what} → {how}");
-        // Of an engine that does not answer, the API is not known: neither well nor too old.
+        // If an engine does not answer, its API is not known: neither well nor too old.
         assert_eq!(checks[1].0, Status::Unknown);
     }
 }

@@ -1,4 +1,4 @@
-//! The gate that looks go through: whether the docker CLI comes to the engine by it, and whether it refuses.
+//! The gate for observations: whether the docker CLI reaches the engine through it, and whether it refuses.
 
 use std::path::Path;
 
@@ -12,29 +12,29 @@ use crate::host::{
     process::Environment,
 };
 
-/// What cannot be there. Its removal changes nothing, also where the gate lets it pass.
+/// A container that cannot exist. Removing it changes nothing, even if the gate lets that pass.
 const NOBODY: &str = "undrift-doctor-no-such-network";
 
 const HELP: &str = "set TMPDIR to a folder that undrift can write and the docker CLI can see (one from a snap sees another \
     /tmp)";
 
-/// What was found.
+/// The findings.
 #[derive(Debug)]
 pub(super) enum GateFindings {
-    /// There is no address to ask at.
+    /// There is no address to contact.
     NoEngine,
-    /// No gate could be opened; the words for it.
+    /// No gate could be opened; the message.
     Closed(String),
     /// It was tried.
     Tried {
-        /// What a question said: `docker version`.
+        /// The output of a read: `docker version`.
         question: ToolOutput,
-        /// What has come to the gate in all.
+        /// All requests that reached the gate.
         tally: Tally,
     },
 }
 
-/// Tries it once: a question, and something else.
+/// Tries it once: a read, and a write.
 pub(super) async fn read() -> GateFindings {
     let Ok(endpoint) = Endpoint::resolve(&|name| std::env::var_os(name)) else {
         return GateFindings::NoEngine;
@@ -51,7 +51,7 @@ pub(super) async fn read() -> GateFindings {
     GateFindings::Tried { question, tally: gate.tally() }
 }
 
-/// Judges what was found.
+/// Judges the findings.
 pub(super) fn judge(found: &GateFindings) -> Vec<Check> {
     vec![gate(found)]
 }

@@ -12,56 +12,56 @@ use crate::{
     reconcile,
 };
 
-/// The kernel's own default of old; a limit below it was chosen, or is that of a very small machine.
+/// The kernel's former default; a lower limit was chosen, or is that of a very small machine.
 const FEW_WATCHES: u64 = 8192;
 
 /// The kernel's default is 128, which all programs of a user share.
 const FEW_INSTANCES: u64 = 64;
 
-/// The longest that manifests are read. One that hangs takes 5 s, and each of the others beside it on the same file system
+/// How long reading manifests may take. One that hangs takes 5 s, and each of the others beside it on the same file system
 /// another one: this is enough for two such file systems, and each file is named.
 const MANIFESTS_LIMIT: Duration = Duration::from_secs(30);
 
-/// The longest that a project is looked at: routes that nothing exposes are asked, and have a limit of their own.
+/// How long observing a project may take: routes that nothing exposes are probed, and have a limit of their own.
 const OBSTACLES_LIMIT: Duration = Duration::from_secs(20);
 
-/// How many errors are shown, and how many files that hang.
+/// How many errors to show, and how many files that hang.
 const SHOWN: usize = 5;
 
-/// For who has no manifest yet: `validate` could only say so again.
+/// For users without a manifest: `validate` would only repeat this.
 const HOW_TO_WRITE: &str = "undrift schema prints its fields for an editor, docs/manifest.md explains them";
 
 const INOTIFY: &str = "/proc/sys/fs/inotify";
 
-/// What was found; nothing of it where no `-f` was given.
+/// The findings; empty if no `-f` was given.
 #[derive(Debug)]
 pub(super) struct ManifestFindings {
-    /// As they were named.
+    /// As given.
     pub(super) files: Vec<OsString>,
-    /// Where they could not be read in time, which files hang.
+    /// If they could not be read in time, the files that hang.
     pub(super) loaded: Result<ManifestLoad, Vec<String>>,
-    /// The objects with a service that another one has, with what is said of each; `None` where that is not known.
+    /// The objects with a service that another one has, with the message for each; `None` if that is not known.
     pub(super) taken: Option<Vec<String>>,
-    /// What is wrong with the Compose projects of the objects, as every look would say it, each with what to do about it;
-    /// `None` where that is not known.
+    /// The faults of the objects' Compose projects, as every observation would report them, each with its help; `None` if
+    /// that is not known.
     pub(super) refused: Option<ProjectFindings<(String, Option<String>)>>,
-    /// The routes whose credentials cross the network in plain HTTP, each with its place; `None` where the manifests could not be
+    /// The routes whose credentials cross the network in plain HTTP, each with its place; `None` if the manifests could not be
     /// read in time.
     pub(super) exposed: Option<Vec<String>>,
-    /// What somebody else could change of the manifests and of the files of passwords; `None` where the manifests could not be
+    /// What somebody else could change of the manifests and of the files of passwords; `None` if the manifests could not be
     /// read in time.
     pub(super) changeable: Option<BTreeSet<String>>,
-    /// What keeps services from being repaired or verified, each with its place; `None` where that is not known.
+    /// What keeps services from being repaired or verified, each with its place; `None` if that is not known.
     pub(super) obstacles: Option<ProjectFindings<(String, Obstacle)>>,
     pub(super) watches: Option<u64>,
     pub(super) instances: Option<u64>,
 }
 
-/// What a look at each of the projects has found.
+/// The findings of an observation of each project.
 #[derive(Debug)]
 pub(super) struct ProjectFindings<T> {
     pub(super) found: Vec<T>,
-    /// The objects that could not be looked at in time, each with that time.
+    /// The objects that could not be observed in time, each with that time.
     pub(super) late: Vec<String>,
 }
 
@@ -72,7 +72,7 @@ impl<T> Default for ProjectFindings<T> {
 }
 
 impl<T> ProjectFindings<T> {
-    /// That not all projects were looked at.
+    /// Not all projects were observed.
     fn unknown(&self, name: &'static str) -> Option<Check> {
         (!self.late.is_empty()).then(|| Check::unknown(name, self.late.join("; ")))
     }
@@ -80,13 +80,13 @@ impl<T> ProjectFindings<T> {
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ManifestLoad {
-    /// So many objects.
+    /// This many objects.
     Objects(usize),
-    /// Nothing is wrong but that this folder holds no manifest.
+    /// Nothing is wrong except that this folder holds no manifest.
     EmptyFolder(String),
     Errors {
         count: usize,
-        /// The first ones: where each is, and what.
+        /// The first ones, each with its place.
         first: Vec<String>,
     },
 }
@@ -137,12 +137,12 @@ pub(super) async fn read(files: &[OsString]) -> ManifestFindings {
     }
 }
 
-/// The files that undrift waits for in vain right now.
+/// The files that undrift is blocked on right now.
 fn hanging() -> Vec<String> {
     files::hanging().into_iter().take(SHOWN).map(|path| path.display().to_string()).collect()
 }
 
-/// The routes whose credentials others may read on their way.
+/// The routes whose credentials others may read in transit.
 fn exposed(objects: &[Desired]) -> Vec<String> {
     let mut found = Vec::new();
     for desired in objects {
@@ -156,7 +156,7 @@ fn exposed(objects: &[Desired]) -> Vec<String> {
     found
 }
 
-/// Compose is asked for the projects' names, where that matters.
+/// Has Compose resolve the projects' names, if that matters.
 async fn taken(objects: &[Desired]) -> Option<Vec<String>> {
     if !objects.iter().any(|one| objects.iter().any(|other| reconcile::share_a_service(one, other))) {
         return Some(Vec::new());
@@ -166,7 +166,7 @@ async fn taken(objects: &[Desired]) -> Option<Vec<String>> {
     Some(taken.into_values().map(|error| error.to_string()).collect())
 }
 
-/// What Compose refuses, and what undrift does: two builds of one reference, services that are not there.
+/// The refusals of Compose and of undrift: two builds of one reference, services that do not exist.
 async fn refused(objects: &[Desired]) -> Option<ProjectFindings<(String, Option<String>)>> {
     let host = &LocalHost::connect(Arc::new(NoCache), None).ok()?;
     let (answers, late) = each(objects, FILES_LIMIT, async |desired| host.project(desired).await).await;
@@ -178,7 +178,7 @@ async fn refused(objects: &[Desired]) -> Option<ProjectFindings<(String, Option<
                 let next = "mount anew what it is on, or bring the server that it is mounted from back";
                 found.push((format!("{}: {error}", desired.name()), Some(next.to_owned())));
             }
-            // That there is no Compose, or no engine, is told by checks of their own.
+            // Checks of their own report a missing Compose or engine.
             Err(error) if error.is_transient() || matches!(error, HostError::ComposeMissing(_)) => {
                 return None;
             }
@@ -188,7 +188,7 @@ async fn refused(objects: &[Desired]) -> Option<ProjectFindings<(String, Option<
     Some(ProjectFindings { found, late })
 }
 
-/// Asks something of each project, all at once; and says of which no answer came in time.
+/// Queries each project, all at once; reports those that did not answer in time.
 async fn each<'a, T>(
     objects: &'a [Desired],
     limit: Duration,
@@ -206,7 +206,7 @@ async fn each<'a, T>(
     (answers, late)
 }
 
-/// What a look would find in the way of a repair or of its verification. Of a project that is refused nothing is known.
+/// The obstacles that an observation would find to a repair or its verification. Nothing is known of a refused project.
 async fn obstacles(objects: &[Desired]) -> Option<ProjectFindings<(String, Obstacle)>> {
     let host = &LocalHost::connect(Arc::new(NoCache), None).ok()?;
     let (answers, late) = each(objects, OBSTACLES_LIMIT, async |desired| host.foresee(desired).await).await;
@@ -225,7 +225,7 @@ async fn obstacles(objects: &[Desired]) -> Option<ProjectFindings<(String, Obsta
     Some(ProjectFindings { found, late })
 }
 
-/// What is wrong with one takes nothing away from the others, which are examined.
+/// A fault of one does not affect the others, which are examined.
 fn load(sources: &[manifest::ManifestSource]) -> (ManifestLoad, Vec<Desired>) {
     let (objects, errors) = manifest::load_partly(sources);
     if errors.is_empty() {
@@ -246,7 +246,7 @@ fn faulty(errors: &[ManifestError]) -> ManifestLoad {
     ManifestLoad::Errors { count: errors.len(), first: errors.iter().take(SHOWN).map(in_words).collect() }
 }
 
-/// Judges them. Without `-f` there is nothing to say.
+/// Judges them. Without `-f` there is nothing to report.
 pub(super) fn judge(manifests: &ManifestFindings) -> Vec<Check> {
     if manifests.files.is_empty() {
         return Vec::new();
@@ -258,7 +258,7 @@ pub(super) fn judge(manifests: &ManifestFindings) -> Vec<Check> {
     checks
 }
 
-/// What each kind of obstacle is examined as, and whether undrift works in spite of it.
+/// The check for each kind of obstacle, and whether undrift works in spite of it.
 const OBSTACLES: [(&str, &[NoteReason], &str); 4] = [
     (
         "CredentialsReadable",
@@ -288,7 +288,7 @@ fn unobstructed(manifests: &ManifestFindings) -> impl Iterator<Item = Check> {
         helps.dedup();
         let what = found.iter().map(|(place, obstacle)| format!("{place}: {}", obstacle.message));
         let what = what.collect::<Vec<_>>().join("; ");
-        // A server may listen at a port that nothing exposes, once it runs; and who has a port may go.
+        // A server may listen at a port that nothing exposes, once it runs; and the owner of a port may go away.
         let may_pass = found.iter().all(|(_, obstacle)| {
             matches!(obstacle.reason, NoteReason::PortNotExposed | NoteReason::PortTaken)
         });
@@ -387,7 +387,7 @@ fn errors(count: usize, first: &[String]) -> String {
     }
 }
 
-/// That the manifests could not be read in time, and what hangs.
+/// The manifests could not be read in time, with the files that hang.
 fn late(hanging: &[String]) -> String {
     let seconds = MANIFESTS_LIMIT.as_secs();
     match hanging {
@@ -417,7 +417,7 @@ fn watches(manifests: &ManifestFindings) -> Check {
     Check::warning(name, format!("a user may watch very few: {found}"), help)
 }
 
-/// The word as a shell takes it.
+/// The word quoted for a shell.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%=".contains(c);
     if !word.is_empty() && word.chars().all(plain) {

@@ -1,19 +1,19 @@
-//! `undrift doctor`: examines what undrift stands on, and says what to do about what is not well.
+//! `undrift doctor`: examines everything that undrift depends on, with help for each fault.
 //!
-//! Each group reads first and judges then; judging is pure. Nothing is changed: a state folder that does not exist is
-//! not made, and what is tried in one that does leaves nothing behind.
+//! Each group reads first and judges then; judging is pure. Nothing is changed: doctor creates no state folder, and its
+//! tests in an existing one leave nothing behind.
 //!
 //! | file | examines |
 //! | --- | --- |
 //! | `engine` | the engine: its address, whether it answers, its API |
 //! | `compose` | Docker Compose and buildx |
-//! | `gate` | the gate that looks go through |
-//! | `state` | the state folder: rights, room, schema, lock, trail |
+//! | `gate` | the gate for observations |
+//! | `state` | the state folder: rights, space, schema, lock, trail |
 //! | `place` | the file system that it is on |
-//! | `objects` | the recorded objects: whether anybody looks at them, and how old the last look is |
+//! | `objects` | the recorded objects: whether a daemon observes them, and the age of the last observation |
 //! | `clock` | this host's clock, beside the engine's and the trail's |
 //! | `manifests` | the manifests of `-f`, and how many folders can be watched |
-//! | `screen` | how it looks |
+//! | `screen` | the layout |
 
 mod clock;
 mod compose;
@@ -33,8 +33,8 @@ use serde::Serialize;
 use super::{Context, Failure, args::Format, context};
 use crate::api::API_VERSION;
 
-/// The longest that a look at files may take: longer than the one access that a network file system that is away takes to be
-/// given up, so that it is named.
+/// How long examining files may take: longer than one access on an unreachable network file system takes to be given up, so
+/// that it is named.
 const FILES_LIMIT: Duration = Duration::from_secs(12);
 
 /// How a check ended.
@@ -42,11 +42,11 @@ const FILES_LIMIT: Duration = Duration::from_secs(12);
 #[serde(rename_all = "lowercase")]
 enum Status {
     Ok,
-    /// undrift works, and something may bite later.
+    /// undrift works, but this may cause trouble later.
     Warning,
     /// undrift does not work.
     Failed,
-    /// It could not be found out. This is never the same as well.
+    /// It could not be determined. This never counts as passed.
     Unknown,
 }
 
@@ -55,9 +55,9 @@ enum Status {
 struct Check {
     name: &'static str,
     status: Status,
-    /// What was found, as a sentence fragment.
+    /// The finding, as a sentence fragment.
     found: String,
-    /// What to do about it: a command where one exists.
+    /// What to do about it: a command if there is one.
     help: Option<String>,
 }
 
@@ -83,7 +83,7 @@ impl Check {
     }
 }
 
-/// What was found, as `-o json` prints it.
+/// The findings, as `-o json` prints them.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct DoctorReport {
@@ -101,7 +101,7 @@ impl DoctorReport {
     }
 }
 
-/// Examines everything at once, and prints it. Exit code 1 where something failed; a warning alone is none.
+/// Examines everything at once, and prints it. Exit code 1 if something failed; a warning alone does not count.
 pub(super) fn run(
     context: &mut Context<'_>,
     manifests: &super::args::Manifests<false>,
@@ -149,7 +149,7 @@ async fn examine(dir: Result<std::path::PathBuf, String>, files: &[OsString]) ->
     .concat()
 }
 
-/// The answer of something that blocks; `None` where it takes longer than [`FILES_LIMIT`].
+/// The result of a blocking call; `None` if it takes longer than [`FILES_LIMIT`].
 async fn in_time<T: Send + 'static>(look: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     within(FILES_LIMIT, look).await
 }

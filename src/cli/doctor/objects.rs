@@ -1,4 +1,4 @@
-//! The objects of the state: whether a daemon looks at them, how old the last look is, and what keeps it from its work.
+//! The objects of the state: whether a daemon observes them, the age of the last observation, and what blocks it.
 
 use std::path::PathBuf;
 
@@ -13,14 +13,14 @@ use crate::{
     store::Store,
 };
 
-/// What was found; `None` where there is no state to look at, or it could not be read in time.
+/// The findings; `None` if there is no state to read, or it could not be read in time.
 pub(super) type RecordedObjects = Option<Recorded>;
 
-/// What is recorded.
+/// The recorded objects.
 #[derive(Debug)]
 pub(super) struct Recorded {
     watcher: Watcher,
-    /// When a daemon was last started, or ended as it should.
+    /// When a daemon was last started, or ended properly.
     last: Option<AuditRecord>,
     standings: Vec<Standing>,
     now: Time,
@@ -35,11 +35,11 @@ pub(super) async fn read(dir: Result<PathBuf, String>, now: Time) -> RecordedObj
         let last = store.latest_of(&[AuditKind::Started, AuditKind::Stopped])?;
         Ok(Some(Recorded { watcher, last, standings: standings(&store, watcher, now)?, now }))
     };
-    // That the state cannot be read is told by checks of their own.
+    // Checks of their own report an unreadable state.
     in_time(look).await?.ok()?
 }
 
-/// Judges them. Where nothing is recorded there is nothing to say.
+/// Judges them. If nothing is recorded there is nothing to report.
 pub(super) fn judge(objects: &RecordedObjects) -> Vec<Check> {
     let Some(recorded) = objects.as_ref().filter(|recorded| !recorded.standings.is_empty()) else {
         return Vec::new();
@@ -47,7 +47,7 @@ pub(super) fn judge(objects: &RecordedObjects) -> Vec<Check> {
     vec![daemon(recorded), looks(recorded), manifests(recorded), suspensions(recorded)]
 }
 
-/// How a daemon is started.
+/// How to start a daemon.
 const START: &str = "sudo systemctl start undrift, or undrift run -f MANIFESTS";
 
 fn daemon(recorded: &Recorded) -> Check {
@@ -110,7 +110,7 @@ fn looks(recorded: &Recorded) -> Check {
     }
     let found = late.join("; ");
     if recorded.watcher == Watcher::Runs {
-        // A daemon that does not look is broken, or has no engine.
+        // A daemon that does not observe is broken, or has no engine.
         return Check::failed(name, found, "see the daemon's log: journalctl -u undrift -n 50");
     }
     Check::warning(name, found, "undrift check -f MANIFESTS looks now; a daemon keeps looking")
@@ -171,7 +171,7 @@ mod tests {
         store::testing::{self, start},
     };
 
-    /// A state with one object, looked at so long ago, and these records.
+    /// A state with one object, last observed so long ago, and these records.
     async fn examined(
         minutes: i64,
         records: &[AuditKind],

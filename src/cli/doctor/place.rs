@@ -1,4 +1,4 @@
-//! The file system that the state folder is on: some lose locks, some do not survive a reboot.
+//! The file system of the state folder: some lose locks, some do not survive a reboot.
 
 use std::path::Path;
 
@@ -7,18 +7,18 @@ use crate::files::{
     mounts::{self, Mount, find},
 };
 
-/// What a file system does to a state.
+/// How safe a state is on a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Keeping {
     /// It keeps locks and files.
     Safe,
-    /// It is shared between hosts, and loses locks or what SQLite maps into memory.
+    /// It is shared between hosts, and loses locks or SQLite's memory maps.
     LosesLocks,
     /// It is in memory.
     EndsAtReboot,
     /// It is a container's own layer.
     EndsWithContainer,
-    /// undrift knows nothing of it.
+    /// undrift does not know it.
     NotKnown,
 }
 
@@ -28,7 +28,7 @@ const LOSES: &str = "nfs nfs4 cifs smb smbfs smb2 smb3 9p afs ceph lustre gluste
     vmhgfs prl_fs fuse.sshfs fuse.s3fs fuse.rclone fuse.glusterfs fuse.ceph fuse.gcsfuse fuse.vmhgfs-fuse fuse.davfs";
 const MEMORY: &str = "tmpfs ramfs devtmpfs rootfs";
 
-/// The file system that the path is on, as far as the mounts tell.
+/// The file system that the path is on, according to the mounts.
 pub(super) fn mount_of(path: &Path) -> Option<(Mount, Keeping)> {
     let (mounts, path) = (mounts::all(), files::canonicalize(path).ok()?);
     let mount = find(&mounts, &path)?.clone();
@@ -36,12 +36,12 @@ pub(super) fn mount_of(path: &Path) -> Option<(Mount, Keeping)> {
     Some((mount, keeping))
 }
 
-/// What the mount does to a state.
+/// How safe a state is on the mount.
 pub(super) fn keeping(mounts: &[Mount], mount: &Mount) -> Keeping {
     let is = |kinds: &str| kinds.split_whitespace().any(|kind| kind == mount.kind);
     if mount.kind == "overlay" {
-        // The upper folder is named as it was when the overlay was mounted: in a container it is most often not to be
-        // seen, and a path of that name may be another one.
+        // The upper folder is named as it was when the overlay was mounted: in a container it is usually not visible, and a
+        // path of that name may be another one.
         let below = mount.upper.as_deref().and_then(|upper| find(mounts, upper));
         let below = below.filter(|below| below.kind != "overlay" && below.point != mount.point);
         return match below.map(|below| keeping(mounts, below)) {
@@ -84,7 +84,7 @@ mod tests {
             ("/var/lib/undrift", "ext4", Keeping::Safe),
             ("/srv", "nfs4", Keeping::LosesLocks),
             ("/srv/a/b", "nfs4", Keeping::LosesLocks),
-            // Not below /srv, though the letters are.
+            // Not below /srv, though it shares the prefix.
             ("/srvx", "ext4", Keeping::Safe),
             ("/run/undrift", "tmpfs", Keeping::EndsAtReboot),
             ("/on-nfs/state", "overlay", Keeping::LosesLocks),

@@ -1,4 +1,4 @@
-//! How a diagnosis looks: a line per check, and an indented one for what to do about it.
+//! The layout of a diagnosis: a line per check, and an indented one for its help.
 
 use std::io::{self, Write};
 

@@ -1,4 +1,4 @@
-//! The state folder: whether undrift can write there, who else can read it, what is in it.
+//! The state folder: whether undrift can write there, who else can read it, and its content.
 
 use std::{
     fs, io,
@@ -29,34 +29,34 @@ mod judge;
 
 pub(super) use judge::judge;
 
-/// The files that undrift makes in the folder: see `store`.
+/// The files that undrift creates in the folder: see `store`.
 pub(in crate::cli) const FILES: [&str; 6] =
     ["state.db", "state.db-wal", "state.db-shm", "lock", "step.lock", "digest.key"];
 
-/// What was found; the reason where nothing could be.
+/// The findings; the reason if there are none.
 #[derive(Debug)]
 pub(super) struct StateFindings {
-    /// The folder; why there is none where none is set.
+    /// The folder; why there is none if none is set.
     dir: Result<PathBuf, String>,
-    /// `None` where the file system did not answer in time, or there is no folder to look at.
+    /// `None` if the file system did not answer in time, or there is no folder to examine.
     folder: Option<StateFolder>,
-    /// `None` where it took too long.
+    /// `None` if it took too long.
     content: Option<Content>,
 }
 
-/// The folder itself; of one that does not exist yet, the nearest that does above it.
+/// The folder itself; if it does not exist yet, the nearest existing one above it.
 #[derive(Debug)]
 struct StateFolder {
     exists: bool,
-    /// Whether it is of another user, who may have an undrift at work on it.
+    /// Whether it belongs to another user, who may run an undrift on it.
     is_anothers: bool,
-    /// Where something was tried.
+    /// Where the write was tried.
     tried: PathBuf,
-    /// Why nothing can be made there, or a file that is there cannot be written.
+    /// Why nothing can be created there, or an existing file cannot be written.
     unwritable: Option<String>,
     /// The folder and files in it that others than their owner may read, or even write, with their modes.
     open: Vec<(PathBuf, u32)>,
-    /// What a stranger could put another in the place of: the folder, something above it, or a file in it; in words.
+    /// What a stranger could replace: the folder, something above it, or a file in it; in words.
     exposed: Option<String>,
     mount: Option<(String, Keeping)>,
     /// Bytes that this user may still write there.
@@ -65,7 +65,7 @@ struct StateFolder {
     displaced: Option<Displaced>,
 }
 
-/// What is recorded.
+/// The recorded content.
 #[derive(Debug)]
 enum Content {
     /// There is no database yet.
@@ -95,7 +95,7 @@ impl StateFindings {
     }
 }
 
-/// Looks at the folder, and into it.
+/// Examines the folder and its content.
 pub(super) async fn read(dir: Result<PathBuf, String>) -> StateFindings {
     let path = match &dir {
         Ok(path) => path.clone(),
@@ -119,7 +119,7 @@ fn look(dir: &Path) -> StateFolder {
         open: if exists { open_to_others(dir) } else { Vec::new() },
         exposed: exposed(dir),
         mount: mount_of(&tried).map(|(mount, keeping)| (mount.kind, keeping)),
-        // A file system without blocks, such as proc, says nothing by having none free.
+        // A file system without blocks, such as proc, always reports none free, which means nothing.
         free: space
             .filter(|space| space.f_blocks > 0)
             .map(|space| space.f_bavail.saturating_mul(space.f_frsize)),
@@ -129,8 +129,8 @@ fn look(dir: &Path) -> StateFolder {
     }
 }
 
-/// Makes a file without a name: it leaves nothing behind, whatever happens. Where the file system has no such files, one
-/// with a name, which is removed at once.
+/// Creates a file without a name: it leaves nothing behind, whatever happens. If the file system does not support such
+/// files, one with a name, which is removed at once.
 fn try_to_write(folder: &Path) -> Result<(), String> {
     let failed = |error: io::Error| format!("nothing can be made in {}: {error}", folder.display());
     if !folder.is_dir() {
@@ -147,9 +147,9 @@ fn try_to_write(folder: &Path) -> Result<(), String> {
     fs::remove_file(&path).map_err(failed)
 }
 
-/// Asks of each file that is there whether it may be written, and opens none: whoever closes a file of SQLite's ends the
-/// locks that this very process has on it by another descriptor (<https://www.sqlite.org/howtocorrupt.html>, 2.2), and
-/// the trail is being read meanwhile.
+/// Checks of each existing file whether it may be written, and opens none: closing a file of SQLite's releases all locks
+/// that this very process has on it by another descriptor (<https://www.sqlite.org/howtocorrupt.html>, 2.2), and the trail
+/// is being read meanwhile.
 fn writable_files(dir: &Path) -> Result<(), String> {
     for path in FILES.iter().map(|name| dir.join(name)) {
         let cannot = |error: io::Error| format!("{} cannot be written: {error}", path.display());
@@ -174,7 +174,7 @@ fn open_to_others(dir: &Path) -> Vec<(PathBuf, u32)> {
 fn exposed(dir: &Path) -> Option<String> {
     let found = match trust::exposed(dir, Others::WorldAndGroup) {
         Ok(Some(exposed)) => Some(exposed),
-        // That it cannot be looked at is told by what was tried there.
+        // The write test there reports that it is not accessible.
         Err(_) => return None,
         Ok(None) => {
             let mut files = FILES.iter().chain(&[CONTROL_SOCKET]).map(|name| dir.join(name));
@@ -192,7 +192,7 @@ fn look_inside(dir: &Path) -> Content {
             latest: store.latest_time(),
             begun_anew: store.begun_anew(),
         },
-        // What is not there cannot be read; what is wrong with the folder is said of the folder.
+        // A missing state cannot be read; a fault of the folder is reported for the folder.
         Err(StoreError::Folder { source, .. }) if source.kind() == io::ErrorKind::NotADirectory => {
             Content::Nothing
         }

@@ -24,7 +24,7 @@ fn a_look_leaves_a_folder_as_it_was() {
     store.append(&NewRecord::of(AuditKind::Started)).unwrap();
     drop(store);
     mode(home.path(), 0o700);
-    // SQLite's index of its log is in memory that readers share, and is theirs to make and to remove.
+    // SQLite's index of its log is in memory that readers share, and that they may create and remove.
     let all = || -> Vec<_> {
         let of = |entry: io::Result<fs::DirEntry>| {
             let entry = entry.unwrap();
@@ -67,7 +67,7 @@ fn what_cannot_be_written_is_a_fault_with_the_systems_words() {
     another(state.folder.as_mut().unwrap());
     let help = check(&state, "StateWritable").help.unwrap();
     assert!(help.contains("sudo undrift doctor") && !help.contains("install"), "{help}");
-    // A file of ours that is none.
+    // A file of ours that is not a regular one.
     fs::create_dir_all(home.path().join("state/state.db")).unwrap();
     assert!(
         check(&looked(&home.path().join("state")), "StateWritable")
@@ -107,13 +107,13 @@ fn what_the_state_holds_is_judged() {
     let newer = looked(home.path());
     assert!(check(&newer, "StateSchema").found.contains("version 99"));
     assert_eq!(check(&newer, "StateSchema").status, Status::Failed);
-    // A trail that cannot be read is not known to be whole.
+    // A trail that cannot be read is not known to be intact.
     assert_eq!(check(&newer, "TrailWhole").status, Status::Unknown);
     newer.latest_record().unwrap_err();
 
     let older = Content::Unreadable(StoreError::OlderSchema { found: 0, known: 1 });
     assert_eq!(check(&of(Some(older)), "StateSchema").status, Status::Ok);
-    // A state that this user may not read is no reason to move it away.
+    // A state that this user may not read need not be moved away.
     let denied = io::Error::from(io::ErrorKind::PermissionDenied);
     let denied = Content::Unreadable(StoreError::Folder { path: "/s/state.db".into(), source: denied });
     let denied = check(&of(Some(denied)), "StateSchema");
@@ -155,7 +155,7 @@ fn place_room_and_lock_are_judged() {
     drop(lock);
 }
 
-/// The POSIX locks that this process has on files of the folder, as the kernel tells them.
+/// The POSIX locks that this process has on files of the folder, as the kernel lists them.
 fn own_locks(dir: &Path) -> Vec<String> {
     use std::os::unix::fs::MetadataExt;
 

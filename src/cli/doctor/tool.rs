@@ -1,4 +1,4 @@
-//! Short commands that answer a question, and versions in what they say.
+//! Short commands that answer a question, and versions in their output.
 
 use std::{ffi::OsStr, fmt, io, path::Path, time::Duration};
 
@@ -14,34 +14,33 @@ use crate::{
     },
 };
 
-/// How long a command may take to say its version.
+/// How long a command may take to print its version.
 const LIMIT: Duration = Duration::from_secs(4);
 
-/// How long it may take to end then.
+/// How long it may then take to end.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// How a command answered.
+/// The result of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ToolOutput {
-    /// What it printed on standard output.
+    /// Its standard output.
     Words(String),
-    /// It exited with an error; the last line that it printed.
+    /// It failed with an error; the last line that it printed.
     Refused(String),
     /// There is no such program.
     NoProgram,
-    /// It could not be started, or did not end in time; the words for it.
+    /// It could not be started, or did not end in time; the message.
     Silent(String),
-    /// It was not run, for it could not read its own configuration; the words for it, and what helps.
+    /// It was not run, because it could not read its own configuration; the message and the help.
     NotRun {
-        /// Which file, and what it is.
+        /// The file, and its fault.
         why: String,
         /// What to do.
         next: Option<String>,
     },
 }
 
-/// Runs a command that asks no engine. It is given an address that answers nobody, so that it cannot hang where the
-/// engine does.
+/// Runs a command that needs no engine. Its engine address does not answer, so that it cannot hang if the engine does.
 pub(super) async fn ask(words: &[&str]) -> ToolOutput {
     let nobody = Endpoint::Unix("/nonexistent/docker.sock".into());
     ask_in(words, Environment::of_this_process().for_docker(&nobody, Path::new("/"))).await
@@ -94,7 +93,7 @@ async fn configured(env: &Environment) -> Result<(), HostError> {
 pub(super) struct Version(pub(super) u32, pub(super) u32, pub(super) u32);
 
 impl Version {
-    /// The first word of the text that is a version, whatever stands around it: `v2.40.3-desktop.1`, `0.13.1+ds1`.
+    /// The first word of the text that is a version, whatever surrounds it: `v2.40.3-desktop.1`, `0.13.1+ds1`.
     pub(super) fn find(text: &str) -> Option<Self> {
         text.split_whitespace().find_map(Self::parse)
     }

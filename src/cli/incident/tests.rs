@@ -125,7 +125,7 @@ fn incidents_are_listed_newest_first() {
 #[test]
 fn no_duration_is_negative_after_a_clock_that_was_set_back() {
     let (_home, store, incident) = repaired();
-    // Opened by a clock that was two hours ahead, and set right before the end.
+    // Opened by a clock that was two hours ahead, and corrected before the end.
     let (early, ahead) = (testing::start(), testing::start() + TimeDelta::hours(2));
     let second = testing::incident(&store, "ai-backoffice", ahead, &json!({}), &json!({}));
     let record = NewRecord { incident: Some(second.id.clone()), ..NewRecord::of(AuditKind::Stalled) };

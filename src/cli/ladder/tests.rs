@@ -1,4 +1,4 @@
-//! What `check` and `plan` print, whole, for a person to read.
+//! The whole output of `check` and `plan`, for a person to read.
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use crate::{
     fixtures::{answer_mut, at, container_mut, desired, desired_with, healthy, incident, status},
 };
 
-/// The history of an object that undrift has never reconciled, as of `check` on a new host.
+/// The history of an object that undrift has never reconciled, as in `check` on a new host.
 fn history() -> History {
     History { generation: 1, watching_since: Some(at(0)), ..History::default() }
 }

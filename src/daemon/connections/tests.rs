@@ -1,4 +1,4 @@
-//! Who comes at the end, and who is of an earlier version.
+//! Connections at shutdown, and connections of an earlier version.
 
 use tokio::io::AsyncReadExt as _;
 

@@ -1,4 +1,4 @@
-//! Why there is no answer, as status and document.
+//! Errors as an HTTP status and a document.
 
 use axum::{
     Json,
@@ -8,7 +8,7 @@ use axum::{
 
 use crate::{documents, store::StoreError};
 
-/// Why there is no answer.
+/// Why a request failed.
 #[derive(Debug)]
 pub(super) struct ApiError {
     pub(super) status: StatusCode,
@@ -23,7 +23,7 @@ impl ApiError {
         Self { status, reason, message: message.into() }
     }
 
-    /// What was sent is not what the path takes.
+    /// The path does not take this input.
     pub(super) fn usage(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "Usage", message)
     }

@@ -1,4 +1,4 @@
-//! What happens, as server-sent events: the records of the trail without a gap, and what is not in it as it comes.
+//! Events as server-sent events: the records of the trail without a gap, and live-only events as they come.
 
 use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
 
@@ -29,10 +29,10 @@ use crate::{
 /// How many records are read at a time.
 const PAGE: usize = 256;
 
-/// How soon a record is sent that another process has written: a person's `suspend`, for instance.
+/// How soon to send a record that another process wrote: a person's `suspend`, for instance.
 const POLL: Duration = Duration::from_secs(1);
 
-/// From where.
+/// The starting point.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct From {
@@ -40,9 +40,9 @@ pub(super) struct From {
     after: Option<u64>,
 }
 
-/// Every record as `event: record` with its number as `id`; the output of a running command as `event: output`, and what else
-/// is not in the trail as `event: progress`, both without an `id`. A client that comes back names the last `id` that it has
-/// received, and misses no record.
+/// Every record as `event: record` with its number as `id`; the output of a running command as `event: output`, and other
+/// events that are not in the trail as `event: progress`, both without an `id`. A client that reconnects names the last `id`
+/// that it received, and misses no record.
 pub(super) async fn events<H: Host + 'static>(
     State(shared): State<Arc<DaemonContext<H>>>,
     Parameters(From { after }): Parameters<From>,
@@ -55,12 +55,12 @@ pub(super) async fn events<H: Host + 'static>(
             Some(number.ok_or_else(|| ApiError::usage("Last-Event-ID is no number of a record"))?)
         }
     };
-    // Before the trail is read: what is written between the two is sent.
+    // Before reading the trail: records written between the two are sent.
     let reported = shared.feed.subscribe();
     let head = read(&shared, |store| Ok(store.last_seq()?)).await?;
     let last = after.unwrap_or(head);
     if last > head {
-        // Another trail: a backup was put back. What is in it under these numbers was never sent.
+        // Another trail: a backup was restored. Its records under these numbers were never sent.
         return Err(ApiError::usage(format!(
             "the trail ends with record {head}, and has none of number {last}"
         )));
@@ -75,11 +75,11 @@ pub(super) async fn events<H: Host + 'static>(
     Ok(Sse::new(messages).keep_alive(KeepAlive::default()))
 }
 
-/// One client's place in the trail.
+/// One client's position in the trail.
 struct Follower<H> {
     shared: Arc<DaemonContext<H>>,
     reported: broadcast::Receiver<Arc<ReportedEvent>>,
-    /// When the trail is read, whatever is reported: a command may print without a pause.
+    /// When to read the trail, whatever is reported: a command may print without a pause.
     poll: Interval,
     /// The number of the last record that was sent.
     last: u64,
@@ -89,7 +89,7 @@ struct Follower<H> {
 }
 
 impl<H: Host + 'static> Follower<H> {
-    /// The next message; `None` where there is none any more: undrift ends, or the trail cannot be read.
+    /// The next message; `None` at the end: undrift ends, or the trail cannot be read.
     async fn next(&mut self) -> Option<Message> {
         loop {
             if let Some(message) = self.messages.pop_front() {
@@ -110,10 +110,10 @@ impl<H: Host + 'static> Follower<H> {
                 reported = self.reported.recv() => reported,
             };
             match reported {
-                // It is sent from the trail, and before what comes after it.
+                // It is sent from the trail, and before anything that comes after it.
                 Ok(reported) if reported.event.is_recorded() => self.is_behind = true,
                 Ok(reported) => return live(&reported),
-                // Lines of output are lost where a client is slow; records never are.
+                // A slow client loses lines of output, but never records.
                 Err(RecvError::Lagged(_)) => self.is_behind = true,
                 Err(RecvError::Closed) => return None,
             }

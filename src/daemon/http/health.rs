@@ -1,4 +1,4 @@
-//! Whether undrift lives, and whether it is ready.
+//! Liveness and readiness of undrift.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use axum::{extract::State, http::StatusCode};
 use super::{super::reconciler::DaemonContext, errors::ApiError};
 use crate::{daemon::readiness::Stage, host::Host};
 
-/// 200 as long as the loop goes on.
+/// 200 while the loop is alive.
 pub(super) async fn healthz<H: Host + 'static>(
     State(shared): State<Arc<DaemonContext<H>>>,
 ) -> Result<&'static str, ApiError> {
@@ -20,7 +20,7 @@ pub(super) async fn healthz<H: Host + 'static>(
     }
 }
 
-/// 200 once every object was looked at that can be, and as long as the state is where it was opened.
+/// 200 once every object that can be was observed, and while the state is where it was opened.
 pub(super) async fn readyz<H: Host + 'static>(
     State(shared): State<Arc<DaemonContext<H>>>,
 ) -> Result<&'static str, ApiError> {

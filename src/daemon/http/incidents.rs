@@ -16,7 +16,7 @@ use crate::{documents, host::Host, store::RecordFilter};
 /// The most incidents of one answer.
 const MOST: usize = 100;
 
-/// How many there are where nobody says.
+/// The default number.
 const USUAL: usize = 50;
 
 /// Which incidents.
@@ -24,7 +24,7 @@ const USUAL: usize = 50;
 #[serde(deny_unknown_fields)]
 pub(super) struct Which {
     object: Option<String>,
-    /// At most so many.
+    /// At most this many.
     limit: Option<usize>,
     /// Older than the incident of this ID.
     before: Option<String>,
@@ -39,7 +39,7 @@ pub(super) async fn list<H: Host + 'static>(
     read(&shared, move |store| {
         let before = which.before.map(|id| store.incident(&id)?.ok_or_else(|| no_such_incident(&id)));
         let before = before.transpose()?.map(|incident| incident.id);
-        // One more tells whether there are more.
+        // One extra shows whether there are more.
         let page = store.incidents_before(which.object.as_deref(), before.as_deref(), limit + 1)?;
         let (page, has_more) = (&page[..page.len().min(limit)], page.len() > limit);
         let next = page.last().filter(|_| has_more).map(|last| last.id.as_str());
@@ -48,7 +48,7 @@ pub(super) async fn list<H: Host + 'static>(
     .await
 }
 
-/// One with its records. The beginning of an ID is enough where no other begins so.
+/// One with its records. A prefix of its ID is enough if it is unique.
 pub(super) async fn one<H: Host + 'static>(
     State(shared): State<Arc<DaemonContext<H>>>,
     Segment(id): Segment,

@@ -1,4 +1,4 @@
-//! What comes with a request: its query, its body, the state.
+//! The input of a request: its query, its body, the state.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use super::{super::reconciler::DaemonContext, Peer, REQUEST_TIMEOUT, errors::ApiError};
 use crate::{host::Host, store::Store};
 
-/// The parameters of a query. A name that the path does not know is an error.
+/// The parameters of a query. A parameter that the path does not know is an error.
 pub(super) struct Parameters<T>(pub(super) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> {
@@ -29,7 +29,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> 
     }
 }
 
-/// The one segment of a path that has a name: an object, an incident.
+/// The one named segment of a path: an object, an incident.
 pub(super) struct Segment(pub(super) String);
 
 impl<S: Send + Sync> FromRequestParts<S> for Segment {
@@ -42,7 +42,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Segment {
     }
 }
 
-/// A JSON body; where there is none, `{}`.
+/// A JSON body; `{}` if there is none.
 pub(super) struct Body<T>(pub(super) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
@@ -80,5 +80,5 @@ pub(super) async fn read<H: Host + 'static, T: Send + 'static>(
     answer.unwrap_or_else(|error| Err(ApiError::state_unavailable(error.to_string())))
 }
 
-/// Who asks; every connection names them.
+/// The requesting user, from the connection.
 pub(super) type AskedBy = Extension<Peer>;

@@ -1,4 +1,4 @@
-//! What may be asked of a running undrift over HTTP, on its control socket.
+//! The HTTP API of a running undrift, on its control socket.
 
 mod errors;
 mod events;
@@ -29,17 +29,17 @@ use errors::ApiError;
 
 pub(super) use serve::{REQUEST_TIMEOUT, serve};
 
-/// The largest body of a request, in bytes. The largest that is meant has a reason in words.
+/// The largest body of a request, in bytes. The largest expected one has a reason in words.
 const LARGEST_BODY: usize = 64 * 1024;
 
-/// Who asks.
+/// The requesting process.
 #[derive(Debug, Clone, Copy)]
 struct Peer {
-    /// The user of the process, as the kernel has it.
+    /// The user of the process, as reported by the kernel.
     uid: u32,
 }
 
-/// The paths, and who answers at each.
+/// The paths and their handlers.
 fn router<H: Host + 'static>(shared: &Arc<DaemonContext<H>>) -> Router {
     Router::new()
         .route("/healthz", get(health::healthz))
@@ -62,20 +62,20 @@ fn router<H: Host + 'static>(shared: &Arc<DaemonContext<H>>) -> Router {
         .with_state(Arc::clone(shared))
 }
 
-/// Once undrift is to end it answers nothing but that.
+/// Once undrift is ending, every answer is a refusal.
 async fn refuse_at_the_end<H: Host + 'static>(
     State(shared): State<Arc<DaemonContext<H>>>,
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    // Whether it lives is another question than whether it goes on.
+    // Liveness is independent of whether undrift is ending.
     if shared.stop.is_cancelled() && request.uri().path() != "/healthz" {
         return Err(ApiError::ending());
     }
     Ok(next.run(request).await)
 }
 
-/// By this a command line of another version knows which one runs.
+/// It shows a command line of another version which version runs.
 async fn name_server(mut response: Response) -> Response {
     let name = HeaderValue::from_static(concat!("undrift/", env!("CARGO_PKG_VERSION")));
     response.headers_mut().insert(header::SERVER, name);

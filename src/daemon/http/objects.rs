@@ -1,4 +1,4 @@
-//! The recorded objects, and what a person wants done about one.
+//! The recorded objects, and a person's instructions about one.
 
 use std::sync::Arc;
 
@@ -44,18 +44,18 @@ fn current_object(store: &Store, name: &str) -> Result<Object, ApiError> {
     found.ok_or_else(|| ApiError::no_such_object(name))
 }
 
-/// What comes with a suspension.
+/// The body of a suspension.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Suspend {
-    /// For whoever reads the trail.
+    /// For readers of the trail.
     reason: String,
     /// For how long; without it until the object is resumed.
     #[serde(rename = "for")]
     duration: Option<Duration>,
 }
 
-/// Nothing comes with these.
+/// These take no parameters.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}
@@ -96,7 +96,7 @@ pub(super) async fn retry<H: Host + 'static>(
     Segment(name): Segment,
     Body(Nothing {}): Body<Nothing>,
 ) -> Result<Json<Object>, ApiError> {
-    // Of an object that could not be looked at nobody knows what a new budget is good for: it may have moved to another engine.
+    // If an object could not be observed, nobody knows whether a new budget helps: it may have moved to another engine.
     let was_seen = !shared.sessions.has_failed(&name);
     instruct(&shared, peer, name, move |person, object| {
         let name = &object.declared.metadata.name;
@@ -110,7 +110,7 @@ pub(super) async fn retry<H: Host + 'static>(
     .await
 }
 
-/// Whether it is as declared, and not given up: it may have been that all the same, where it was not verified.
+/// Whether it is as declared, and not stalled: it may be both at once if it was not verified.
 fn is_well(object: &Object) -> bool {
     let is_true = |kind| {
         let mut conditions = object.status.conditions.iter();
@@ -119,7 +119,7 @@ fn is_well(object: &Object) -> bool {
     is_true(ConditionType::Ready) && !is_true(ConditionType::Stalled)
 }
 
-/// Records what a person wants and has the object looked at, also where the person has left meanwhile. undrift does not end
+/// Records a person's instruction and has the object observed, even if the person has disconnected. undrift does not end
 /// before it is recorded.
 async fn instruct<H: Host + 'static>(
     shared: &Arc<DaemonContext<H>>,

@@ -1,4 +1,4 @@
-//! One object reconciled now, with what happens meanwhile.
+//! One object reconciled now, with its events.
 
 use std::{path::Path as FilePath, sync::Arc};
 
@@ -21,7 +21,7 @@ use crate::{
     host::Host,
 };
 
-/// Has the loop look at the object now, and passes on what happens until it has settled: a line of JSON for each event, the last
+/// Has the loop reconcile the object now, and streams the events until it has settled: a line of JSON for each event, the last
 /// one the result. A client that reads slowly loses events, never the result.
 pub(super) async fn reconcile<H: Host + 'static>(
     State(shared): State<Arc<DaemonContext<H>>>,
@@ -30,8 +30,8 @@ pub(super) async fn reconcile<H: Host + 'static>(
 ) -> Result<Response, ApiError> {
     shared.state_checked().await.map_err(ApiError::state_unavailable)?;
     if !asked.skip_reload {
-        // What the person has just saved may not have been noticed yet. Where the manifests cannot be read at the moment,
-        // what holds is what was read last.
+        // undrift may not have noticed the person's latest edit yet. If the manifests cannot be read now, the last version
+        // that was read applies.
         tokio::select! {
             _ = tokio::time::timeout(REQUEST_TIMEOUT, shared.reload()) => {}
             () = shared.stop.cancelled() => return Err(ApiError::ending()),
@@ -41,17 +41,17 @@ pub(super) async fn reconcile<H: Host + 'static>(
     if asked.dry_run {
         return Ok(lines(Stream::empty()));
     }
-    // First of all: a reconcile that begins right now, and is an answer therefore, is to look afresh.
+    // First of all: a reconcile that begins right now, and so counts as an answer, must observe afresh.
     shared.sessions.refresh(&name);
     let replies = shared.subscribers.subscribe(&name);
     shared.queue.add(&name);
     let stop = shared.stop.clone();
     let replies = stream::unfold((replies, stop), |(mut replies, stop)| async {
         let reply = tokio::select! {
-            // What is there already is passed on first, or a result would be lost.
+            // Pending replies go out first, or a result would be lost.
             biased;
             reply = replies.recv() => reply?,
-            // One who asked while undrift began to end would be waited for otherwise.
+            // Otherwise undrift would wait for a request that arrived as it began to end.
             () = stop.cancelled() => return None,
         };
         Some((line(&reply), (replies, stop)))
@@ -90,7 +90,7 @@ fn check_same_object<H: Host + 'static>(
     Err(ApiError::new(StatusCode::CONFLICT, "SpecDiffers", message))
 }
 
-/// That the project directories differ, in words. They may be one folder: through a link Compose may give the project
+/// The message that the project directories differ. They may be one folder: through a link Compose may give the project
 /// another name, so it is not the same object, and a person who compares the manifests finds no difference.
 fn other_directory(managed: &FilePath, asked: Option<&str>) -> String {
     let managed = managed.to_string_lossy();

@@ -16,7 +16,7 @@ use crate::{documents, host::Host, store::RecordFilter};
 /// The most records of one answer.
 const MOST: usize = 1_000;
 
-/// How many there are where nobody says.
+/// The default number.
 const USUAL: usize = 200;
 
 /// Which records.
@@ -25,7 +25,7 @@ const USUAL: usize = 200;
 pub(super) struct Which {
     /// With a greater number than this.
     after: Option<u64>,
-    /// At most so many.
+    /// At most this many.
     limit: Option<usize>,
     object: Option<String>,
     incident: Option<String>,
@@ -38,7 +38,7 @@ pub(super) async fn list<H: Host + 'static>(
 ) -> Result<Json<Value>, ApiError> {
     let limit = limit(asked, USUAL, MOST)?;
     read(&shared, move |store| {
-        // One more tells whether there are more.
+        // One extra shows whether there are more.
         let filter =
             RecordFilter { object, incident, after, limit: Some(limit + 1), ..RecordFilter::default() };
         let page = store.records(&filter)?;
@@ -49,7 +49,7 @@ pub(super) async fn list<H: Host + 'static>(
     .await
 }
 
-/// The length of a page: as asked for, within what is allowed.
+/// The length of a page: as requested, within the limit.
 pub(super) fn limit(asked: Option<usize>, usual: usize, most: usize) -> Result<usize, ApiError> {
     match asked {
         None => Ok(usual),

@@ -16,7 +16,8 @@ use crate::host::Host;
 /// How long the head of a request, and its body, may take to arrive.
 pub(in crate::daemon) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a request may take to arrive once undrift is to end, and then its answer to be taken. A person's comes whole.
+/// How long a request may take to arrive once undrift is ending, and then the client to take its answer. A person's request
+/// arrives at once.
 pub(in crate::daemon) const LAST_REQUEST: Duration = Duration::from_millis(500);
 
 /// Answers the requests of one connection until it ends, or undrift does.
@@ -38,7 +39,7 @@ pub(in crate::daemon) async fn serve<H: Host + 'static>(shared: &Arc<DaemonConte
         served = &mut connection => served,
         () = last_request(shared) => {
             connection.as_mut().graceful_shutdown();
-            // Every answer ends by itself then; half a request is not waited for.
+            // Every answer then ends by itself; undrift does not wait for half a request.
             tokio::time::timeout(LAST_REQUEST, connection).await.unwrap_or(Ok(()))
         }
     };
@@ -47,7 +48,7 @@ pub(in crate::daemon) async fn serve<H: Host + 'static>(shared: &Arc<DaemonConte
     }
 }
 
-/// Over a moment after undrift was asked to end.
+/// Completes a moment after undrift was asked to end.
 async fn last_request<H: Host + 'static>(shared: &DaemonContext<H>) {
     shared.stop.cancelled().await;
     tokio::time::sleep(LAST_REQUEST).await;

@@ -1,4 +1,4 @@
-//! Requests at a daemon whose host is in memory, over a real socket.
+//! Requests to a daemon whose host is in memory, over a real socket.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::{
     store::testing,
 };
 
-/// A client whose connection is served. It speaks HTTP/1.0, so that an answer ends with its connection.
+/// A connected client. It uses HTTP/1.0, so that an answer ends with its connection.
 struct Client {
     stream: UnixStream,
     served: JoinHandle<()>,
@@ -64,7 +64,7 @@ impl Client {
         String::from_utf8(head).unwrap()
     }
 
-    /// As much of the answer as it takes until it has this, and a whole message at its end.
+    /// The answer until it contains this, with a whole message at its end.
     async fn read_until(&mut self, text: &str) -> String {
         let (mut answer, mut buffer) = (Vec::new(), [0; 4096]);
         loop {
@@ -91,7 +91,7 @@ async fn ask(fixture: &DaemonFixture, method: &str, path: &str, body: &str) -> (
     (status, serde_json::from_str(body).unwrap_or_else(|_| json!(body)))
 }
 
-/// One whose two objects are recorded.
+/// A daemon whose two objects are recorded.
 fn recorded() -> DaemonFixture {
     let fixture = DaemonFixture::new(healthy());
     for name in ["backoffice", "other"] {
@@ -259,7 +259,7 @@ fn reported(event: Event) -> Arc<ReportedEvent> {
     Arc::new(ReportedEvent { object: "backoffice".into(), event })
 }
 
-/// What a client receives of the events, a line for each: the name, and the `id` or what is printed.
+/// The events that a client receives, a line for each: the name, and the `id` or the output.
 fn summary(text: &str) -> Vec<String> {
     let messages = text.split("\n\n").filter(|message| message.contains("event: "));
     let field = |message: &str, name: &str| {
@@ -281,7 +281,7 @@ async fn one_who_follows_receives_each_record_once_and_output_where_it_belongs()
     let mut client = Client::of(&fixture);
     client.request("GET", "/api/v1/events?after=1", "").await;
     let mut text = client.read_until("id: 2\n").await;
-    // As a reconcile does it: the record, then what follows from it.
+    // As in a reconcile: the record, then its consequences.
     append(&fixture, AuditKind::StepIntended);
     let services = vec!["api".into()];
     let _ =
@@ -289,7 +289,7 @@ async fn one_who_follows_receives_each_record_once_and_output_where_it_belongs()
     let _ = fixture.shared.feed.send(reported(Event::Output { line: "#5 COPY".into() }));
     text += &client.read_until("#5 COPY").await;
     append(&fixture, AuditKind::StepFinished);
-    // This one no event tells of: another process wrote it.
+    // No event announces this one: another process wrote it.
     text += &client.read_until("id: 4\n").await;
     assert_eq!(summary(&text), ["record 2", "record 3", "output #5 COPY", "record 4"]);
     drop(client);
@@ -352,7 +352,7 @@ async fn one_who_reads_late_loses_events_and_receives_the_result() {
     let fixture = recorded();
     let mut client = reconcile(&fixture).await;
     fixture.shared.subscribers.begin("backoffice");
-    // More than the socket holds: who writes must wait for who reads.
+    // More than the socket holds: the writer must wait for the reader.
     let long = reported(Event::Output { line: "x".repeat(100_000) });
     for _ in 0..600 {
         fixture.shared.subscribers.publish(&long);
@@ -404,7 +404,7 @@ async fn an_object_that_could_not_be_looked_at_may_be_retried() {
     assert_eq!(retry().await.0, 200, "as declared, and never for the whole window");
     save(ConditionStatus::True, ConditionStatus::False);
     assert_eq!(retry().await.0, 409);
-    // Its engine is another one, for instance: only a retry says that this one is right from now on.
+    // Its engine is another one, for instance: only a retry accepts this one from now on.
     fixture.shared.sessions.failed("other");
     assert_eq!(retry().await.0, 200);
 }

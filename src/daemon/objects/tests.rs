@@ -4,7 +4,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// A folder of manifests that is watched as a whole.
+/// A folder of manifests that is registered as a whole.
 struct ManifestFolder {
     dir: TempDir,
     objects: ManagedObjects,
@@ -143,7 +143,7 @@ fn a_folder_that_is_another_file_systems_has_lost_no_object() {
             noted.device += 1;
         }
     };
-    // As if it were not mounted any more: what is below the mount point is another file system's, and empty or not.
+    // As if it were unmounted: the content below the mount point is another file system's, and empty or not.
     elsewhere(&folder);
     for gone in ["a.yaml", "b.yaml"] {
         fs::remove_file(folder.dir.path().join("m").join(gone)).unwrap();
@@ -163,7 +163,7 @@ fn a_folder_that_is_another_file_systems_has_lost_no_object() {
         folder.superseded_by("a")
     );
     assert!(folder.objects.has_faults(), "it is looked at again without an edit");
-    // Mounted again, by another number: all is there.
+    // Mounted again, by another number: everything is there.
     folder.write("a.yaml", &object("a", "api"));
     folder.write("b.yaml", &object("b", "api"));
     fs::remove_file(folder.dir.path().join("m/below.yaml")).unwrap();
@@ -171,7 +171,7 @@ fn a_folder_that_is_another_file_systems_has_lost_no_object() {
     assert_eq!(changed, names(&["a", "b"]), "their statuses are to lose the note");
     assert_eq!(removed, names(&["below"]));
     assert_eq!(folder.superseded_by("a"), None);
-    // From now on it is where it is: what is gone is gone.
+    // From now on it stays where it is: a missing manifest was removed.
     fs::remove_file(folder.dir.path().join("m/a.yaml")).unwrap();
     assert_eq!(folder.reload(), (vec![], names(&["a"]), 0));
 }
@@ -260,7 +260,7 @@ fn who_was_removed_again_meanwhile_is_yet_to_be_told_of() {
     assert_eq!(folder.objects.pending_removals(), [""; 0]);
 }
 
-/// What is watched after a restart: what was declared before is kept.
+/// The managed objects after a restart: earlier declarations are kept.
 fn restarted(folder: &ManifestFolder, change: impl Fn(&mut Desired)) -> ManagedObjects {
     let kept = folder.objects.all().into_iter().map(|desired| {
         let mut desired = desired.as_ref().clone();

@@ -1,4 +1,4 @@
-//! What the loop is told after a reconcile, on a host in memory and in paused time.
+//! The loop's requeue after a reconcile, on a host in memory and in paused time.
 
 use std::fs;
 
@@ -71,7 +71,7 @@ async fn who_waits_for_a_build_is_named_once_it_may_begin() {
     let mut keys = Box::pin(fixture.shared.queue.stream());
     let mut named =
         || futures_util::FutureExt::now_or_never(futures_util::StreamExt::next(&mut keys)).flatten();
-    // Another one's reconcile that ends while the slot is taken names nobody.
+    // Another object's reconcile that ends while the slot is taken unblocks none.
     fixture.reconcile("other").await;
     assert_eq!(named(), None);
     drop(building);
@@ -93,7 +93,7 @@ async fn who_waits_for_a_step_on_its_project_is_named_once_that_has_ended_and_no
     let mut keys = Box::pin(fixture.shared.queue.stream());
     let mut next =
         || futures_util::FutureExt::now_or_never(futures_util::StreamExt::next(&mut keys)).flatten();
-    // Another one's reconcile that ends while the step is at work names nobody.
+    // Another object's reconcile that ends while the step is running unblocks none.
     fixture.reconcile("other").await;
     assert_eq!(next(), None);
     drop(step);
@@ -153,7 +153,7 @@ async fn once_undrift_is_to_end_nothing_is_looked_at() {
 #[tokio::test(start_paused = true)]
 async fn at_the_end_no_status_says_that_somebody_is_at_work() {
     let fixture = DaemonFixture::new(World::incident());
-    // Ended in the middle of a repair: what was recorded last is the state before the step.
+    // Ended in the middle of a repair: the last record is the state before the step.
     assert_eq!(fixture.reconcile("backoffice").await, Requeue::Now);
     let reconciling = || {
         let object = fixture.shared.store.object("backoffice").unwrap().unwrap();

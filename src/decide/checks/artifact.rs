@@ -1,4 +1,4 @@
-//! The artifact layer: does the image behind the service's reference hold what is declared?
+//! The artifact layer: does the image that the service's reference names hold what is declared?
 
 use super::{LayerVerdict, ServiceView, worst};
 use crate::api::{
@@ -26,8 +26,8 @@ pub(super) fn check(view: ServiceView<'_>) -> LayerVerdict {
     }
 }
 
-/// Nothing is behind the reference. For a service that Compose cannot build this is no drift: where a container
-/// runs, its tag was moved or removed and says nothing about it; where none does, `up` fetches the image.
+/// The reference names no image. For a service that Compose cannot build this is no drift. If a container runs, its tag was
+/// moved or removed, which does not affect it; if none does, `up` pulls the image.
 fn without_image(view: ServiceView<'_>) -> LayerVerdict {
     let reference = &view.seen.artifact.reference;
     if view.seen.buildable {
@@ -57,8 +57,8 @@ fn module(spec: &ModuleSpec, seen: &ModuleObservation, reference: &str) -> Layer
     }
 }
 
-/// What cannot be read cannot be enforced, and is not silently taken for unchanged. What runs, and what the image holds, is
-/// known all the same: it is repaired as where the source is only reported.
+/// An unreadable source cannot be enforced, and does not silently count as unchanged. The running containers and the image's
+/// content are known all the same: the service is repaired as if the source were only reported.
 fn unreadable(view: ServiceView<'_>) -> LayerVerdict {
     match (&view.seen.source.unreadable, view.inputs.desired.object.spec.source.drift) {
         (Some(what), SourceDrift::Enforce) => LayerVerdict::Unverifiable(format!(
@@ -87,9 +87,9 @@ fn source_changed(view: ServiceView<'_>) -> LayerVerdict {
 /// A source that the image cannot be newer than.
 struct EarlierSource<'a> {
     digest: &'a str,
-    /// What is said where the source is another now.
+    /// The message if the source is different now.
     changed: String,
-    /// What is said where that is reported only.
+    /// The message if that is only reported.
     reported: String,
 }
 
@@ -106,8 +106,8 @@ fn since(then: EarlierSource<'_>, now: &str, policy: SourceDrift) -> LayerVerdic
     }
 }
 
-/// What undrift built itself it knows best; of any other image, and of what it did not yet know to be below its own, it knows
-/// only since when it has been there.
+/// undrift knows best what it built itself. Of any other image, and of base images that it did not know at the time of its
+/// build, it knows only since when they have existed.
 fn sources_then<'a>(
     seen: &'a ServiceObservation,
     now: &str,

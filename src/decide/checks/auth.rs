@@ -77,7 +77,7 @@ fn status(answer: &RouteAnswer) -> Result<u16, (UnknownReason, String)> {
     }
 }
 
-/// The credentials earn what they should; without them it must not be the same.
+/// The status with credentials must be the expected one; without them it must differ.
 fn opened(spec: &RouteSpec, answer: &RouteAnswer, status: u16) -> LayerVerdict {
     let name = spec.display_name();
     let at = answer.container.as_deref().map(|c| format!(" at {c}")).unwrap_or_default();

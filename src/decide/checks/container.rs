@@ -1,4 +1,4 @@
-//! The container layer: does every replica run the image that is behind the reference, as Compose describes it?
+//! The container layer: does every replica run the image that the reference names, as Compose describes it?
 
 use chrono::TimeDelta;
 
@@ -8,18 +8,18 @@ use crate::api::{
     ModuleSpec, Presence, Time, Upgrades,
 };
 
-/// A container that ran for less than this counts as crashed again: the engine's own rule for the delay of its
+/// A container that ran for less than this counts as crashed again. This is the engine's own rule for the delay of its
 /// restart policy ("restart: always" starts over at 100 ms once a container has run for 10 s).
 const SETTLED_AFTER: TimeDelta = TimeDelta::seconds(10);
 
-/// As many deaths within ten minutes are a loop. One that the engine's restart policy has mended is history: a service that
-/// was up before what it needs dies once, too.
+/// This many deaths within ten minutes are a loop. One death that the engine's restart policy repaired is history: a service
+/// that starts before its dependencies dies once, too.
 const LOOP_RESTARTS: i64 = 2;
 
 /// Why a container was not started, beside its state.
 const PORT_TAKEN: &str = ": a port of the host that it publishes was taken when it was to be started";
 
-/// What is asked of one replica.
+/// A check of one replica.
 type ReplicaCheck = fn(ServiceView<'_>, &ContainerObservation) -> LayerVerdict;
 
 pub(super) fn check(view: ServiceView<'_>) -> LayerVerdict {
@@ -27,11 +27,11 @@ pub(super) fn check(view: ServiceView<'_>) -> LayerVerdict {
         Fact::Known(containers) => containers,
         Fact::Unknown(why) => return LayerVerdict::not_known(format!("containers: {why}")),
     };
-    // What is not this project's is not judged by what this project declares.
+    // Another project's container is not judged by this project's declaration.
     if let Some(others) = other_directory(view, containers) {
         return others;
     }
-    // A pause is a person's, and makes `up` fail for the whole service: it comes before all other reasons.
+    // A person paused it, and a pause makes `up` fail for the whole service: it comes before all other reasons.
     if let Some(paused) = containers.iter().find(|c| c.state == ContainerState::Paused) {
         return broken(DriftReason::Paused, format!("{} is paused: a person has chosen that", paused.name));
     }
@@ -44,7 +44,7 @@ pub(super) fn check(view: ServiceView<'_>) -> LayerVerdict {
     if let Some(of_job) = job::check(view, containers) {
         return of_job;
     }
-    // DriftReason by reason, not container by container: what `up` mends comes before what a restart might.
+    // DriftReason by reason, not container by container: drifts that `up` fixes come before those that a restart might fix.
     let fixed_by_up: [ReplicaCheck; 8] = [
         crash_looping_now,
         not_running,
@@ -60,7 +60,7 @@ pub(super) fn check(view: ServiceView<'_>) -> LayerVerdict {
         worst(checks.iter().flat_map(|check| containers.iter().map(move |c| check(view, c))))
     };
     let surplus = replicas::surplus(view, containers);
-    // The last one last, because no step mends it.
+    // The last one last, because no step fixes it.
     worst([each(&fixed_by_up), surplus, each(&fixed_by_restart), network::definitions(view)])
 }
 
@@ -86,9 +86,9 @@ fn other_directory(view: ServiceView<'_>, containers: &[ContainerObservation]) -
     Some(broken(DriftReason::OtherDirectory, message))
 }
 
-/// The engine is between two starts of it: whatever else is wrong, it was seen to die.
+/// The engine is between two starts of it: whatever else is wrong, it was observed to die.
 fn crash_looping_now(view: ServiceView<'_>, c: &ContainerObservation) -> LayerVerdict {
-    // An outdated container that dies is mended by the new image rather than by a restart.
+    // The new image, rather than a restart, repairs an outdated container that dies.
     if !is_between_starts(c) || matches!(image(view, c), LayerVerdict::Broken(..)) {
         return fine();
     }
@@ -145,7 +145,7 @@ fn image(view: ServiceView<'_>, c: &ContainerObservation) -> LayerVerdict {
 fn config(view: ServiceView<'_>, c: &ContainerObservation) -> LayerVerdict {
     match &c.config_changed {
         Fact::Known(false) => fine(),
-        // The same configuration: an upgrade of Compose repairs nothing, unless the manifest says so.
+        // The same configuration: upgrading Compose needs no repair, unless the manifest demands it.
         _ if c.only_upgraded && reports_upgrades(view) => fine(),
         Fact::Known(true) => broken(
             DriftReason::ConfigChanged,
@@ -159,10 +159,10 @@ fn config(view: ServiceView<'_>, c: &ContainerObservation) -> LayerVerdict {
     }
 }
 
-/// How many keys are named in words; the status has all.
+/// How many keys the message names; the status has all.
 const NAMED: usize = 6;
 
-/// In what a container differs, as far as it can be seen.
+/// How a container differs, if that is visible.
 fn in_what(c: &ContainerObservation) -> String {
     let differences = match &c.differences {
         Fact::Unknown(why) => return format!("which key differs is not known ({why})"),
@@ -223,11 +223,11 @@ fn crash_looping(view: ServiceView<'_>, c: &ContainerObservation) -> LayerVerdic
     if c.state == ContainerState::Running { dies(view, c) } else { fine() }
 }
 
-/// Whether a container is seen to die again and again.
+/// Whether undrift observed a container dying again and again.
 pub(in crate::decide) fn is_looping(inputs: Inputs<'_>, c: &ContainerObservation) -> bool {
     let restarts = match inputs.history.restarts.get(&c.id) {
         Some(before) => c.restart_count - before,
-        // At a first look: the last one was just now, and nobody knows when the others were.
+        // At a first observation: the last death was just now, and the times of the others are unknown.
         None if within_start_grace(c, inputs.now) => c.restart_count,
         None => 0,
     };
@@ -245,7 +245,7 @@ fn dies(view: ServiceView<'_>, c: &ContainerObservation) -> LayerVerdict {
     }
 }
 
-/// Whether the last start of a container was so short a time ago that it counts as crashed again if it dies.
+/// Whether the last start of a container was so recent that it counts as crashed again if it dies.
 #[must_use]
 pub fn within_start_grace(c: &ContainerObservation, now: Time) -> bool {
     is_between_starts(c) || c.started_at.is_some_and(|started| (now - started).abs() < SETTLED_AFTER)
@@ -279,7 +279,7 @@ const fn broken(reason: DriftReason, message: String) -> LayerVerdict {
     LayerVerdict::Broken(reason, message)
 }
 
-/// An image ID as people read it: twelve digits, as the docker CLI shows them.
+/// An image ID in its short form: twelve digits, as the docker CLI prints it.
 fn short(id: &str) -> &str {
     let digits = id.strip_prefix("sha256:").unwrap_or(id);
     digits.get(..12).unwrap_or(digits)

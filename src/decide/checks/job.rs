@@ -1,13 +1,13 @@
-//! The container layer of a job: a container that is to end.
+//! The container layer of a job: a container that should end.
 
 use super::{LayerVerdict, ServiceView};
 use crate::api::{ContainerObservation, ContainerState, Fact};
 
-/// The verdict on a job that has ended well, or that runs and is waited for; `None` where it is judged like any other
+/// The verdict on a job that has ended well, or that undrift waits for while it runs; `None` if it is judged like any other
 /// service.
 ///
-/// A job is run anew by an `up` of a service that waits for it, and not because its image or its configuration is another
-/// one now: what it has done it has done. A service with routes is to answer, whatever its restart policy says.
+/// An `up` of a service that waits for a job runs the job again; a change of its image or configuration does not: its work
+/// is done. A service with routes must answer, whatever its restart policy is.
 pub(super) fn check(view: ServiceView<'_>, containers: &[ContainerObservation]) -> Option<LayerVerdict> {
     let ties = &view.seen.ties;
     let is_done = |c: &ContainerObservation| {
@@ -31,7 +31,7 @@ pub(super) fn check(view: ServiceView<'_>, containers: &[ContainerObservation]) 
     Some(LayerVerdict::AsDeclared(note))
 }
 
-/// Whether a container did what it was for.
+/// Whether a container completed its work.
 pub(in crate::decide) fn has_ended_well(c: &ContainerObservation) -> bool {
     c.state == ContainerState::Exited && c.exit_code == Some(0) && !c.restarting
 }

@@ -1,4 +1,4 @@
-//! The ordered checks: one per layer, each from what was observed to a verdict.
+//! The ordered checks: one per layer, each from an observation to a verdict.
 
 mod artifact;
 mod auth;
@@ -18,32 +18,32 @@ pub(super) use namespace::is_fixed_by_a_restart;
 use super::Inputs;
 use crate::api::{Drift, DriftReason, Layer, Note, ServiceObservation, ServiceSpec, UnknownReason};
 
-/// What a check finds of its layer.
+/// The result of a layer's check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LayerVerdict {
     /// The spec declares nothing for this layer.
     Undeclared,
-    /// Observed as declared. The note is for what is worth saying all the same.
+    /// Observed as declared. The note is for anything that should be reported all the same.
     AsDeclared(Option<String>),
     /// The evidence contradicts the spec.
     Broken(DriftReason, String),
-    /// Not enough could be seen, and nothing behind it is repaired.
+    /// The evidence is insufficient, and no later layer is repaired.
     Unknown(UnknownReason, String),
-    /// Not enough could be seen to call it as declared, and no repair of a later layer rests on it.
+    /// The evidence is insufficient to call it as declared, but no repair of a later layer depends on it.
     Unverifiable(String),
 }
 
 impl LayerVerdict {
-    /// Unknown for no reason that has a name of its own.
+    /// Unknown for a reason without a name of its own.
     pub(super) const fn not_known(message: String) -> Self {
         Self::Unknown(UnknownReason::NotKnown, message)
     }
 }
 
-/// A layer of which nothing can be concluded.
+/// A layer without a conclusion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownLayer {
-    /// Which.
+    /// The layer.
     pub layer: Layer,
     /// Why, by name.
     pub reason: UnknownReason,
@@ -60,23 +60,22 @@ pub struct Diagnosis {
     pub layers: [LayerVerdict; 5],
     /// The first broken layer.
     pub drift: Option<Drift>,
-    /// The first layer that is unknown before any that is broken. Nothing is repaired while there is one.
+    /// The first layer that is unknown before any that is broken. undrift repairs nothing while there is one.
     pub unknown: Option<UnknownLayer>,
-    /// The first layer that cannot be judged and keeps nothing from being repaired. While there is one the service is not as
-    /// declared.
+    /// The first layer that cannot be judged but blocks no repair. While there is one the service is not as declared.
     pub unverifiable: Option<UnknownLayer>,
-    /// What is worth saying besides.
+    /// Further remarks.
     pub notes: Vec<Note>,
 }
 
 impl Diagnosis {
-    /// Whether every declared layer was seen to be as declared.
+    /// Whether every declared layer was observed as declared.
     #[must_use]
     pub const fn as_declared(&self) -> bool {
         self.holds() && self.unverifiable.is_none()
     }
 
-    /// Whether all that can be seen is as declared: that can be verified, and says nothing of what cannot be seen.
+    /// Whether everything visible is as declared: that can be verified, and implies nothing about what is not visible.
     #[must_use]
     pub const fn holds(&self) -> bool {
         self.drift.is_none() && self.unknown.is_none()
@@ -117,7 +116,7 @@ impl Diagnosis {
     }
 }
 
-/// What one service's checks look at.
+/// The input of one service's checks.
 #[derive(Clone, Copy)]
 struct ServiceView<'a> {
     spec: &'a ServiceSpec,
@@ -151,7 +150,7 @@ pub fn diagnose(spec: &ServiceSpec, inputs: Inputs<'_>) -> Diagnosis {
     Diagnosis { notes: route::notes(view), ..diagnosis }
 }
 
-/// The first verdict of several on the same layer that matters most: broken before unknown before as declared.
+/// The first of the most important verdicts on the same layer: broken before unknown before as declared.
 fn worst(verdicts: impl IntoIterator<Item = LayerVerdict>) -> LayerVerdict {
     let rank = |verdict: &LayerVerdict| match verdict {
         LayerVerdict::Broken(..) => 0,

@@ -1,4 +1,4 @@
-//! Containers that live in another's namespaces: does what they have joined still exist?
+//! Containers that live in another's namespaces: do the namespaces that they joined still exist?
 
 use chrono::TimeDelta;
 
@@ -8,8 +8,8 @@ use crate::api::{
     ServiceObservation,
 };
 
-/// For so long after a start of the other container somebody may be about to restart this one, too, as `docker compose restart`
-/// does it one after the other.
+/// For this long after a start of the other container somebody may be about to restart this one, too: `docker compose restart`
+/// restarts one after the other.
 const SETTLED_AFTER: TimeDelta = TimeDelta::seconds(10);
 
 pub(super) fn check(view: ServiceView<'_>, c: &ContainerObservation) -> LayerVerdict {
@@ -46,7 +46,7 @@ fn of_other(
         ));
     }
     let now = view.inputs.now;
-    // A start that lies ahead, by a clock that was set back, says nothing of which came first.
+    // A start in the future, dated before the clock was set back, does not show which came first.
     let started = other.started_at.filter(|started| *started <= now);
     match started.zip(c.started_at) {
         Some((theirs, ours)) if ours < theirs && now - theirs < SETTLED_AFTER => {
@@ -66,12 +66,12 @@ fn of_other(
     }
 }
 
-/// Why a container of the service can be neither made nor started, and what a person can do: what it is to share is not there,
-/// and nothing that undrift does for the object brings it back. What is named is repaired by itself, and first.
+/// Why a container of the service can be neither created nor started, and what a person can do: the namespace that it should
+/// share is missing, and no repair of the object restores it. A service of the object is repaired by itself, and first.
 pub(in crate::decide) fn blocking(inputs: Inputs<'_>, seen: &ServiceObservation) -> Option<String> {
     seen.joins.iter().find_map(|join| {
         let is_there = |other: &OtherContainer| other.is_running || !join.what.is_namespace();
-        // What is not known blocks nothing.
+        // An unknown fact blocks nothing.
         let other = join.other.known()?.as_ref();
         if other.is_some_and(is_there) {
             return None;
@@ -93,7 +93,7 @@ pub(in crate::decide) fn blocking(inputs: Inputs<'_>, seen: &ServiceObservation)
     })
 }
 
-/// Whether a restart joins the namespaces anew: every one of the other containers is still there.
+/// Whether a restart joins the namespaces again: every one of the other containers still exists.
 pub(in crate::decide) fn is_fixed_by_a_restart(containers: &[ContainerObservation]) -> bool {
     let mut all = containers.iter().flat_map(|c| &c.joined);
     all.all(|joined| matches!(joined.other, Fact::Known(Some(_))))

@@ -1,5 +1,5 @@
-//! What Compose's config hash leaves out: the networks and ports of a container, what was copied into it, and the
-//! definitions of the networks that its service joins.
+//! The parts that Compose's config hash leaves out: the networks and ports of a container, the content copied into it, and
+//! the definitions of the networks that its service joins.
 
 use super::{LayerVerdict, ServiceView};
 use crate::api::{
@@ -10,8 +10,8 @@ use crate::api::{
 /// The engine's own network, whose containers' ports are bound.
 const BRIDGE: &str = "bridge";
 
-/// Whether a container that runs is attached as the Compose files say. More networks than declared are somebody's own:
-/// a proxy that joins by hand.
+/// Whether a running container is attached as the Compose files declare. Somebody else added any extra network, for instance
+/// for a proxy.
 pub(super) fn attachments(view: ServiceView<'_>, c: &ContainerObservation) -> LayerVerdict {
     if c.state != ContainerState::Running {
         return LayerVerdict::AsDeclared(None);
@@ -45,8 +45,8 @@ fn is_network(declared: &DeclaredNetwork, found: &AttachedNetwork) -> bool {
     declared.name == found.name || (declared.name.len() >= 12 && found.id.starts_with(&declared.name))
 }
 
-/// Whether any network of the container is known to bind its ports on the host: internal ones do not, and neither do
-/// most drivers.
+/// Whether any network of the container is known to bind its ports on the host: internal ones do not, and neither do most
+/// drivers.
 fn publishes(seen: &ServiceObservation, attached: &Attachments) -> bool {
     let own = seen.networks.known().into_iter().flatten().filter(|network| network.publishes);
     let mut names = own.map(|network| network.name.as_str()).chain([BRIDGE]);
@@ -69,7 +69,7 @@ fn unpublished(declared: &DeclaredPort, attached: &Attachments) -> Option<String
     })
 }
 
-/// Whether a container holds the configs and secrets that the Compose files have now.
+/// Whether a container holds the current configs and secrets of the Compose files.
 pub(super) fn contents(_: ServiceView<'_>, c: &ContainerObservation) -> LayerVerdict {
     let verdicts = c.contents.iter().map(|content| match &content.differs {
         Fact::Known(false) => LayerVerdict::AsDeclared(None),
@@ -85,7 +85,7 @@ pub(super) fn contents(_: ServiceView<'_>, c: &ContainerObservation) -> LayerVer
     super::worst(verdicts)
 }
 
-/// Whether the networks that the service joins were made from the definitions that the Compose files have now.
+/// Whether the networks that the service joins were created from the current definitions in the Compose files.
 pub(super) fn definitions(view: ServiceView<'_>) -> LayerVerdict {
     let networks = match &view.seen.networks {
         Fact::Known(networks) => networks,
@@ -104,14 +104,14 @@ pub(super) fn definitions(view: ServiceView<'_>) -> LayerVerdict {
     }
 }
 
-/// A network for whose sake no `up` of the service can end well: Compose would stop the service, fail to remove the network
-/// while others are on it, and leave the service down.
+/// A network that makes every `up` of the service fail: Compose would stop the service, fail to remove the network while
+/// others use it, and leave the service down.
 pub(in crate::decide) fn blocking(seen: &ServiceObservation) -> Option<&NetworkObservation> {
     let networks = seen.networks.known().into_iter().flatten();
     networks.into_iter().find(|network| network.remade && !network.others.is_empty())
 }
 
-/// What a person can do about a network of another definition.
+/// The remedy for a network whose definition differs.
 pub(in crate::decide) fn remedy(seen: &ServiceObservation, network: &NetworkObservation) -> String {
     let strangers: Vec<&str> = network
         .others

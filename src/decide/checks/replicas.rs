@@ -1,9 +1,9 @@
-//! How many replicas there are, and how many are declared.
+//! How many replicas exist, and how many are declared.
 
 use super::{LayerVerdict, ServiceView};
 use crate::api::{ContainerObservation, ContainerState, DriftReason, Time};
 
-/// Whether fewer are there than declared.
+/// Whether there are fewer than declared.
 pub(super) fn missing(view: ServiceView<'_>, containers: &[ContainerObservation]) -> Option<LayerVerdict> {
     let (there, wanted) = (count(containers), wanted(view));
     (there < wanted).then(|| {
@@ -15,8 +15,8 @@ pub(super) fn missing(view: ServiceView<'_>, containers: &[ContainerObservation]
     })
 }
 
-/// Whether more are there than declared. While one of them is young somebody may be rolling the service out, and what will be
-/// left of it nobody knows.
+/// Whether there are more than declared. While one of them is young somebody may be rolling the service out, and the final
+/// number is unknown.
 pub(super) fn surplus(view: ServiceView<'_>, containers: &[ContainerObservation]) -> LayerVerdict {
     let (there, wanted) = (count(containers), wanted(view));
     if there <= wanted {
@@ -26,7 +26,7 @@ pub(super) fn surplus(view: ServiceView<'_>, containers: &[ContainerObservation]
     let message = format!("there {} {there} replicas, and {wanted} {} declared", are(there), are(wanted));
     let timeout = view.inputs.desired.object.spec.reconcile.verify.timeout.delta();
     let now = view.inputs.now;
-    // A creation that a clock that was set back shows as lying ahead is as old as it is far from now.
+    // If the clock was set back, a creation in the future counts as old as its distance from now.
     let within_timeout = |created: Time| (now - created).abs() < timeout;
     match present(containers).find(|c| c.created_at.is_some_and(within_timeout)) {
         Some(young) => LayerVerdict::not_known(format!(
@@ -37,14 +37,14 @@ pub(super) fn surplus(view: ServiceView<'_>, containers: &[ContainerObservation]
     }
 }
 
-/// Whether a replica that does not run is one too many, besides as many as are declared that do.
+/// Whether a stopped replica is surplus, because as many run as are declared.
 pub(super) fn is_spare(view: ServiceView<'_>, c: &ContainerObservation) -> bool {
     let containers = view.seen.containers.known().map(Vec::as_slice).unwrap_or_default();
     let running = containers.iter().filter(|c| c.state == ContainerState::Running).count();
     c.state != ContainerState::Running && running >= wanted(view) && count(containers) > wanted(view)
 }
 
-/// Whether none is declared: then there is no route to ask either.
+/// Whether no replica is declared: then no route can be probed either.
 pub(super) fn none_is_declared(view: ServiceView<'_>) -> bool {
     view.seen.replicas == 0
 }

@@ -34,8 +34,8 @@ fn one(view: ServiceView<'_>, spec: &RouteSpec, answer: &RouteAnswer) -> LayerVe
     }
 }
 
-/// The remarks on the routes: those that a path of the same shape answers like, and that nothing was done for; and those whose
-/// credentials others may read on their way.
+/// The notes on the routes: routes that were left alone because any path of the same shape answers alike, and routes whose
+/// credentials others may read in transit.
 pub(super) fn notes(view: ServiceView<'_>) -> Vec<Note> {
     if replicas::none_is_declared(view) {
         return Vec::new();
@@ -61,8 +61,8 @@ fn exposed(route: &RouteSpec) -> Note {
     Note { reason: NoteReason::PlainHttp, message }
 }
 
-/// Whether the route was absent in the incident that is open, or a step was taken for its service: then its answer is to verify
-/// a repair, and an answer that another route may give verifies none.
+/// Whether the route was absent in the open incident, or a step was taken for its service: then its answer must verify a
+/// repair, and an answer that another route may give verifies none.
 fn is_after_a_repair(view: ServiceView<'_>, spec: &RouteSpec) -> bool {
     let Some(incident) = &view.inputs.history.incident else { return false };
     let before = incident.before.service(&view.spec.name);

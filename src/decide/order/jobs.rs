@@ -20,23 +20,23 @@ pub(super) struct JobOrder<'a> {
     pub(super) inputs: Inputs<'a>,
     pub(super) services: &'a [Diagnosis],
     pub(super) repair_options: Vec<RepairOption>,
-    /// What is run for others, by job.
+    /// The jobs to run for others, by job.
     pub(super) jobs: BTreeMap<String, RepairOption>,
 }
 
-/// Whether a job must be run before who waits for it.
+/// Whether a job must run before the service that waits for it.
 enum Due {
     No,
     /// It must, for this reason.
     Run(String),
-    /// It runs already, since then.
+    /// It is already running, since then.
     Runs(Option<Time>),
     /// That is not known yet.
     NotKnown(String),
 }
 
 impl JobOrder<'_> {
-    /// A job that has ended well is built where its image lacks something, and is not run for that alone.
+    /// A job that has ended well is built if its image lacks something, but not run for that alone.
     pub(super) fn leave_finished_jobs(&mut self) {
         for option in &mut self.repair_options {
             let is_awaited =
@@ -54,7 +54,7 @@ impl JobOrder<'_> {
         }
     }
 
-    /// Has the jobs that a service waits for run before it is brought up, where that is due.
+    /// Runs the jobs that a service waits for before the service is brought up, if that is due.
     pub(super) fn put_jobs_before(&mut self, at: usize) {
         let RepairOption { service, repair: Repair::Steps(steps, not_before), .. } = &self.repair_options[at]
         else {
@@ -73,7 +73,7 @@ impl JobOrder<'_> {
 
     fn run_first(&mut self, at: usize, dependent: &Dependent<'_>, ties: &Ties, path: &mut Vec<String>) {
         for job in &ties.waits_for {
-            // Compose refuses circles; they must not hang this.
+            // Compose refuses cycles; they must not hang this.
             if path.contains(job) {
                 continue;
             }
@@ -98,7 +98,7 @@ impl JobOrder<'_> {
         }
     }
 
-    /// Has a job run, by its own repair where it has one.
+    /// Runs a job, by its own repair if it has one.
     fn run(
         &mut self,
         at: usize,
@@ -140,7 +140,7 @@ impl JobOrder<'_> {
         }
     }
 
-    /// Has a job run on behalf of who waits for it; whether it is built for that.
+    /// Runs a job on behalf of the service that waits for it; returns whether it is built for that.
     fn run_for(
         &mut self,
         dependent: &Dependent<'_>,
@@ -187,8 +187,8 @@ impl JobOrder<'_> {
     }
 }
 
-/// Waits for a job that runs already. How long one may take has nothing to do with how soon a service must be verified: a
-/// migration may take its half hour. It is given as long as a build, from its own start on, and its end is news.
+/// Waits for a job that is already running. How long it may take has nothing to do with how soon a service must be verified:
+/// a migration may take its half hour. It gets as long as a build, from its own start on, and its end is news.
 fn await_end(inputs: Inputs<'_>, job: &str, since: Option<Time>) -> Repair {
     let since = since.filter(|since| *since <= inputs.now).unwrap_or(inputs.now);
     let limit = inputs.desired.object.spec.reconcile.build_timeout;
@@ -204,7 +204,7 @@ fn await_end(inputs: Inputs<'_>, job: &str, since: Option<Time>) -> Repair {
     Repair::Stalled { reason, message: format!("{message}; that is longer than {limit} (`buildTimeout`)") }
 }
 
-/// Who waits for a job.
+/// A service that waits for a job.
 struct Dependent<'a> {
     service: String,
     reference: &'a str,
@@ -213,7 +213,7 @@ struct Dependent<'a> {
     not_before: Option<Time>,
 }
 
-/// Whether an `up` does no more than start containers that have run already, as they are.
+/// Whether an `up` only starts existing containers as they are.
 fn only_starts(steps: &[Step], seen: OrderedService<'_>) -> bool {
     let Some(containers) = seen.containers.known() else { return false };
     let there = u32::try_from(containers.len()).unwrap_or(u32::MAX) >= seen.replicas;
@@ -235,9 +235,9 @@ fn due(seen: OrderedService<'_>, dependent: &Dependent<'_>, job: &str) -> Due {
             || !matches!(c.state, ContainerState::Exited | ContainerState::Dead | ContainerState::Created)
     };
     if let Some(open) = containers.iter().find(|c| runs(c)) {
-        // Whoever has started it, and of whatever image: half a migration is worse than a late one.
+        // Whoever started it, and from whatever image: half a migration is worse than a late one.
         let is_at_work = open.state == ContainerState::Running && !open.restarting && open.restart_count == 0;
-        // One that is paused, or that dies and is started again, does not come nearer to its end.
+        // A job that is paused, or that dies and is restarted, makes no progress.
         return if is_at_work {
             Due::Runs(open.started_at)
         } else {

@@ -1,4 +1,4 @@
-//! Who restarts with another (`restart: true`), and when that is due.
+//! Which services restart with another (`restart: true`), and when that is due.
 
 use chrono::TimeDelta;
 
@@ -8,11 +8,11 @@ use crate::{
     decide::{Inputs, OpenIncident, Repair, RepairOption},
 };
 
-/// How much earlier than the end of a step, by undrift's clock, the engine's may have dated what the step has started.
+/// By how much the engine's clock may date the start of a container before the end of the step, by undrift's clock.
 const CLOCKS: TimeDelta = TimeDelta::seconds(5);
 
-/// The restarts of services that restart with another: those that are due because undrift has replaced or restarted that
-/// one, and those that will be when the plan has.
+/// The restarts of services that restart with another: those due because undrift replaced or restarted that one, and those
+/// that the plan will make due.
 pub(super) fn restarts(inputs: Inputs<'_>, repair_options: &[RepairOption]) -> Vec<RepairOption> {
     let mut found = Vec::new();
     for (name, seen) in OrderedService::all(inputs) {
@@ -48,7 +48,7 @@ pub(super) fn restarts(inputs: Inputs<'_>, repair_options: &[RepairOption]) -> V
     found
 }
 
-/// What of the plan replaces or restarts a service, if anything does: not before when.
+/// The part of the plan that replaces or restarts a service, if any: not before when.
 fn replacing<'a>(repair_options: &'a [RepairOption], service: &str) -> Option<&'a Option<Time>> {
     repair_options.iter().filter(|option| option.service == service).find_map(|option| match &option.repair {
         Repair::Steps(steps, at)
@@ -60,15 +60,15 @@ fn replacing<'a>(repair_options: &'a [RepairOption], service: &str) -> Option<&'
     })
 }
 
-/// The earliest start of its containers, where all of them run.
+/// The earliest start of its containers, if all of them run.
 fn started(seen: OrderedService<'_>) -> Option<Time> {
     let containers = seen.containers.known()?;
     let start = |c: &ContainerObservation| c.started_at.filter(|_| c.state == ContainerState::Running);
     containers.iter().map(start).collect::<Option<Vec<_>>>()?.into_iter().min()
 }
 
-/// Whether undrift has replaced or restarted `with` since this service was started. Not where it has only started what was
-/// down, and not where someone else has: Compose would not restart it then either.
+/// Whether undrift replaced or restarted `with` since this service was started. Not if it only started a stopped service,
+/// and not if someone else did it: Compose would not restart it then either.
 fn is_due(inputs: Inputs<'_>, name: &str, seen: OrderedService<'_>, with: &str) -> bool {
     let Some(incident) = &inputs.history.incident else { return false };
     let Some(other) = OrderedService::of(inputs, with) else { return false };
@@ -84,14 +84,14 @@ fn is_due(inputs: Inputs<'_>, name: &str, seen: OrderedService<'_>, with: &str) 
         StepKind::Build => false,
     });
     let is_ours = ours.is_some_and(|done| newest <= done.at + CLOCKS);
-    // One that was cut off is made up for; one that failed is not tried for ever.
+    // An interrupted one is repeated; a failed one is not retried for ever.
     let settled = incident.steps.iter().filter(|done| done.services.iter().any(|s| s == name)).any(|done| {
         done.at >= newest && !matches!(done.outcome, StepOutcome::Interrupted | StepOutcome::Cancelled)
     });
     is_ours && !settled
 }
 
-/// Whether the service consists of other containers than when the incident opened, of which there were some.
+/// Whether the service has other containers than when the incident opened, if it had any.
 fn is_replaced(incident: &OpenIncident, service: &str, now: OrderedService<'_>) -> bool {
     let before = incident.before.service(service);
     before.is_some_and(|before| {

@@ -40,7 +40,7 @@ fn plan(seen: &crate::api::ProjectObservation) -> Vec<String> {
     decision.plan.iter().map(|step| format!("{} {}", step.step.kind(), step.services.join(" "))).collect()
 }
 
-/// `api` waits for `migrate`, of this image, and is to be brought up.
+/// `api` waits for `migrate`, of this image, and is about to be brought up.
 fn waiting(image: &str) -> crate::api::ProjectObservation {
     let mut seen = healthy();
     seen.services[0].ties.waits_for = vec!["migrate".into()];
@@ -167,7 +167,7 @@ fn a_job_in_the_spec_that_is_given_up_holds_up_who_waits_for_it() {
     assert!(
         matches!(&decided(&seen, &History::default()).next, Next::GiveUp { message, .. } if message.contains("dashboard"))
     );
-    // Done, of whatever image, it is as declared.
+    // A finished job is as declared, whatever its image.
     seen.services[1].containers = Fact::Known(vec![ended("dashboard", OLD, 0)]);
     assert!(decided(&seen, &History::default()).services[1].as_declared());
 }

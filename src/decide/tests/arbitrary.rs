@@ -1,4 +1,4 @@
-//! Hosts and histories of every kind, for what holds for all of them.
+//! Hosts and histories of every kind, for properties of all of them.
 
 use proptest::prelude::*;
 
@@ -14,7 +14,7 @@ pub(super) fn any_host() -> impl Strategy<Value = ProjectObservation> {
     proptest::collection::vec(0..CASES.len(), 0..4).prop_map(|cases| {
         let mut seen = healthy();
         for case in cases {
-            // A case that needs a container finds one only where no other has taken it away.
+            // A case that needs a container has one only if no other case removed it.
             let has_container = seen.services[0].containers.known().is_some_and(|c| !c.is_empty());
             if has_container {
                 (CASES[case].break_it)(&mut seen);
@@ -24,7 +24,7 @@ pub(super) fn any_host() -> impl Strategy<Value = ProjectObservation> {
     })
 }
 
-/// What can break of a service that declares neither a module nor a route.
+/// The possible faults of a service that declares neither a module nor a route.
 const BROKEN_NEIGHBOUR: [fn(&mut ProjectObservation); 6] = [
     |seen| seen.services[1].artifact.image = Fact::Known(None),
     |seen| seen.services[1].artifact.built_from = Some("sha256:source-1".into()),
@@ -44,7 +44,7 @@ fn any_host_of_two() -> impl Strategy<Value = ProjectObservation> {
     })
 }
 
-/// What is fine in other ways than that of the fixture.
+/// Variants of a healthy host that differ from the fixture.
 const SOUND: [fn(&mut ProjectObservation); 5] = [
     |_| {},
     |seen| container_mut(&mut seen.services[0]).restart_count = 5,
@@ -75,7 +75,7 @@ pub(super) const STEPS: [Step; 5] = [
     Step::Restart,
 ];
 
-/// What is remembered of any drift, in any state of its repair.
+/// The record of any drift, in any state of its repair.
 fn any_row() -> impl Strategy<Value = Attempt> {
     let step = || prop::sample::select(STEPS.to_vec());
     let tried = prop::sample::subsequence(STEPS.to_vec(), 0..STEPS.len());
@@ -113,8 +113,8 @@ pub(super) fn any_history() -> impl Strategy<Value = History> {
     )
 }
 
-/// Broken things, and what was done about the very drift of `api` before: by chance alone hardly a row is about it, and no
-/// later step would be reached.
+/// Broken things, and earlier repairs of the very drift of `api`: by chance alone hardly a row is about it, and no later
+/// step would be reached.
 pub(super) fn any_repair() -> impl Strategy<Value = (ProjectObservation, History)> {
     (any_host_of_two(), any_history()).prop_map(|(seen, mut history)| {
         let drift = decided(&seen).services[0].drift.clone();

@@ -1,4 +1,4 @@
-//! What Compose's config hash leaves out.
+//! The parts that Compose's config hash leaves out.
 
 use super::*;
 use crate::api::{
@@ -107,7 +107,7 @@ fn another_content_is_another_configuration_that_only_a_recreate_brings() {
     let decision = changed(|c| c.contents = vec![content(Fact::Known(false)), content(Fact::Known(true))]);
     assert_eq!(drift(&decision), Some((Layer::Container, DriftReason::ConfigChanged)));
     assert_eq!(decision.plan[0].step, Step::Up { force_recreate: true });
-    // Where Compose itself sees a difference, a plain one does it.
+    // If Compose itself sees a difference, a plain one does it.
     let decision = changed(|c| {
         c.contents = vec![content(Fact::Known(true))];
         c.config_changed = Fact::Known(true);
@@ -165,7 +165,7 @@ fn no_up_is_taken_where_it_would_fail_for_a_network_and_leave_the_service_down()
         assert_eq!(reason, "NetworkDefinitionChanged", "{number}");
         assert!(message.contains("`docker compose up --detach --no-deps api dashboard`"), "{message}");
     }
-    // Nobody else is on it, or this Compose leaves it alone: what drifted besides is repaired.
+    // Nobody else is on it, or this Compose leaves it alone: other drifts are repaired.
     for seen in [defined_otherwise(true, &[]), defined_otherwise(false, &["dashboard"])] {
         let mut seen = seen;
         container_mut(&mut seen.services[0]).image_id = OLD.into();

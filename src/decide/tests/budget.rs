@@ -1,4 +1,4 @@
-//! What a budget allows, and what counts as an attempt.
+//! The limits of a budget, and which steps count as an attempt.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! The table: one broken thing each, the drift it is called, and the steps that answer it.
+//! The table: one broken thing each, its drift, and the steps that answer it.
 
 use crate::{
     api::{
@@ -8,7 +8,7 @@ use crate::{
     fixtures::{OLD, answer_mut, at, container_mut, incident, status},
 };
 
-/// One broken thing, the drift it is, and the steps that answer it.
+/// One broken thing, its drift, and the steps that answer it.
 pub(super) struct Case {
     pub(super) name: &'static str,
     pub(super) break_it: fn(&mut ProjectObservation),

@@ -1,4 +1,4 @@
-//! An environment that alone makes the project another one; and in what a container differs, in words.
+//! An environment that alone makes the project differ; and how a container differs, in words.
 
 use super::*;
 use crate::api::{ConfigDifference, NoteReason, ResolvedFrom};
@@ -12,7 +12,7 @@ fn from(password: &str, model: &str) -> ResolvedFrom {
     )
 }
 
-/// `api` is made otherwise, and resolved from another environment than the verified one.
+/// `api` is built differently, and resolved from another environment than the verified one.
 fn otherwise() -> ProjectObservation {
     let mut seen = healthy();
     container_mut(&mut seen.services[0]).config_changed = Fact::Known(true);

@@ -1,11 +1,11 @@
-//! What ran and can run is kept running, whatever an earlier layer says.
+//! A service that ran and can run is kept running, whatever is wrong in an earlier layer.
 
 use super::{properties::recent_step, *};
 use crate::api::{
     ContainerObservation, ObjectStatus, Presence, RecentStep, ServiceObservation, StepOutcome, Ties,
 };
 
-/// The container is down, and the source layer is as this leaves it.
+/// The container is down, and the source layer has this fact.
 fn down(source: Fact<Presence>) -> ProjectObservation {
     let mut seen = healthy();
     container_mut(&mut seen.services[0]).state = ContainerState::Exited;
@@ -78,7 +78,7 @@ fn one_that_dies_at_every_start_is_started_ever_later_and_then_left() {
     assert!(matches!(after(attempts), Repair::Stalled { .. } | Repair::Wait { .. }));
 }
 
-/// The incident ends while it runs: what was started within the hour is what tells how often it has died.
+/// The incident ends while it runs: the starts within the hour show how often it has died.
 #[test]
 fn one_that_dies_behind_an_earlier_layer_once_its_incident_is_over_is_started_ever_later_as_well() {
     let wait = |starts: usize| {
@@ -99,7 +99,7 @@ fn one_that_dies_behind_an_earlier_layer_once_its_incident_is_over_is_started_ev
     assert_eq!(started, Repair::Steps(vec![Step::Start], None));
 }
 
-/// What is decided for `api` with these containers once its budget for `reason` is spent, by so many seconds after the longest
+/// The decision for `api` with these containers once its budget for `reason` is spent, this many seconds after the longest
 /// backoff.
 fn spent(containers: Vec<ContainerObservation>, reason: DriftReason, later: i64) -> Decision {
     let desired = desired();
@@ -217,7 +217,7 @@ fn what_could_not_have_its_port_is_started_once_in_the_longest_backoff() {
     assert_eq!(spent(refused, DriftReason::NotRunning, 0).repair_options[0].repair, start);
 }
 
-/// A clock that was a day ahead when the last step was recorded, and was put right since.
+/// A clock that was a day ahead when the last step was recorded, and was corrected since.
 #[test]
 fn a_clock_that_was_set_back_keeps_nothing_down() {
     let desired = desired();
@@ -243,7 +243,7 @@ fn a_clock_that_was_set_back_keeps_nothing_down() {
     }
 }
 
-/// What something else ends each time is started once in the longest backoff, for as long as that goes on.
+/// A service that something else ends each time is started once per longest backoff, for as long as that goes on.
 #[test]
 fn a_start_beyond_its_budget_prolongs_nobody_elses_wait() {
     let desired = desired();

@@ -60,7 +60,7 @@ fn a_restart_that_joined_nothing_is_followed_by_a_recreation() {
     assert_eq!(steps[..2], [Step::Restart, recreate]);
 }
 
-/// `api` is to share something with this one, and its container has lost it.
+/// `api` should share something with this one, and its container has lost it.
 fn to_share(what: Shared, owner: JoinOwner, other: Option<OtherContainer>) -> ProjectObservation {
     let mut seen = joined(what, None);
     seen.services[0].joins = vec![DeclaredJoin { what, owner, other: Fact::Known(other) }];

@@ -1,4 +1,4 @@
-//! What is known before a step: which steps are not begun, what is started all the same, what is not waited for.
+//! Obstacles known before a step: which steps are not begun, what is started all the same, and what undrift does not wait for.
 
 use super::*;
 use crate::api::{Answer, Health, NoteReason, Obstacle, Reason};
@@ -7,7 +7,7 @@ fn obstacle(reason: NoteReason) -> Obstacle {
     Obstacle { reason, message: "something is wrong".into(), next: "mend it".into() }
 }
 
-/// The host with this in the way of `api`.
+/// The host with this obstacle for `api`.
 fn with(mut seen: ProjectObservation, reason: NoteReason) -> ProjectObservation {
     seen.services[0].obstacles = vec![obstacle(reason)];
     seen
@@ -25,7 +25,7 @@ fn stalled(seen: &ProjectObservation) -> (Reason, String) {
     }
 }
 
-/// The auth layer as it is where the credentials cannot be read.
+/// The auth layer if the credentials cannot be read.
 fn unread(mut seen: ProjectObservation) -> ProjectObservation {
     answer_mut(&mut seen.services[0]).auth = Some(Fact::unknown("the environment variable TOKEN is not set"));
     with(seen, NoteReason::CredentialsUnreadable)
@@ -63,14 +63,14 @@ fn a_service_that_works_is_not_made_anew_while_somebody_else_has_its_port() {
     assert_eq!(stalled(&outdated).0, "PortTaken");
     container_mut(&mut outdated.services[0]).state = ContainerState::Exited;
     assert!(matches!(repair(&outdated), Repair::Steps(..)), "nothing is lost by trying");
-    // It keeps the port that it has.
+    // It keeps its port.
     let mut unhealthy = with(healthy(), NoteReason::PortTaken);
     answer_mut(&mut unhealthy.services[0]).plain = status(404);
     unhealthy.services[0].buildable = false;
     assert_eq!(repair(&unhealthy), Repair::Steps(vec![Step::Restart], None));
 }
 
-/// `api` is to have a port that `dashboard` has, and both are to be brought up.
+/// `api` should get a port that `dashboard` has, and both are to be brought up.
 fn handed_over() -> ProjectObservation {
     let mut seen = healthy();
     for service in &mut seen.services {
@@ -96,12 +96,12 @@ fn who_is_to_have_a_port_of_another_service_is_brought_up_with_it_or_after_it() 
     let waits = repair(&built);
     assert!(matches!(&waits, Repair::Wait { reason, .. } if reason == "PortTaken"), "{waits:?}");
     assert!(matches!(decided(&built).next, Next::Execute(_)));
-    // Two that change their ports with each other do not wait for each other.
+    // Two that swap their ports do not wait for each other.
     let mut swapped = built.clone();
     swapped.services[1].ports_of = ["api".to_owned()].into();
     assert!(matches!(repair(&swapped), Repair::Wait { .. }));
     assert!(matches!(decided(&swapped).next, Next::Execute(step) if step.step.kind() == StepKind::Build));
-    // What does not work loses nothing.
+    // A broken service loses nothing.
     container_mut(&mut built.services[0]).state = ContainerState::Exited;
     assert!(matches!(repair(&built), Repair::Steps(..)));
 }
@@ -114,7 +114,7 @@ fn who_is_to_have_a_port_of_a_service_that_keeps_it_is_left_as_it_is() {
     assert_eq!(reason, "PortTaken");
     assert!(message.contains("dashboard has one that api is to publish"), "{message}");
     assert!(decided(&kept).plan.is_empty());
-    // And so is whoever waits for that one.
+    // And so is the service that waits for that one.
     let mut chain = kept;
     chain.services[0].ports_of = ["third".to_owned()].into();
     let mut third = chain.services[0].clone();
@@ -169,7 +169,7 @@ fn credentials_that_cannot_be_read_are_not_waited_for() {
     let (reason, message) = stalled(&seen);
     assert_eq!(reason, "CredentialsUnreadable");
     assert_eq!(message, "something is wrong; next: mend it");
-    // What may pass is waited for, whatever else is wrong.
+    // undrift waits for what may pass, whatever else is wrong.
     let mut engine = unread(healthy());
     engine.services[0].artifact.image = Fact::unknown("the engine did not say");
     assert!(matches!(repair(&engine), Repair::Wait { .. }));
@@ -189,7 +189,7 @@ fn a_port_that_nothing_exposes_is_given_a_moment_before_it_keeps_a_step_back() {
     }
     let stalled = refused(incident(), -29);
     assert!(matches!(&stalled, Repair::Stalled { reason, .. } if reason == "PortNotExposed"), "{stalled:?}");
-    // Without a step to keep back a slow server has the whole time of a verification.
+    // Without a step to hold back a slow server has the whole time of a verification.
     let slow = refused(healthy(), -40);
     assert!(matches!(&slow, Repair::Wait { until, .. } if *until > at(60)), "{slow:?}");
 }

@@ -1,4 +1,4 @@
-//! What holds for every observation.
+//! Properties of every observation.
 
 use proptest::{prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
 
@@ -14,7 +14,7 @@ use crate::{
     fixtures::{answer_mut, at, desired, desired_with, healthy},
 };
 
-/// Every single thing that can be unknown, made unknown.
+/// Every single fact that can be unknown, made unknown.
 const MASKS: &[fn(&mut ProjectObservation)] = &[
     |seen| seen.services[0].source.modules[0] = Some(Fact::unknown("masked")),
     |seen| seen.services[0].source.digest = Fact::unknown("masked"),
@@ -45,7 +45,7 @@ fn known_containers(
     }
 }
 
-/// When every decision of these tests is made.
+/// The time of every decision in these tests.
 fn at_now() -> Time {
     at(1)
 }
@@ -95,7 +95,7 @@ proptest! {
         let mut spent = row(None, at(0));
         (spent.layer, spent.reason) = (drift.layer, drift.reason);
         spent.attempts = desired.object.spec.reconcile.attempts;
-        // Of another start it would be no budget of this one.
+        // With another source it would be no budget of this one.
         spent.source_digest = super::super::start::start(&seen.services[0]);
         let mut history = history;
         history.attempts.retain(|row| (row.layer, row.reason) != (drift.layer, drift.reason));
@@ -104,8 +104,8 @@ proptest! {
         prop_assert_eq!(drift_of(&decision), Some((drift.layer, drift.reason)));
         let has_rolled_back =
             history.incident.is_some_and(|open| open.has_done("api", |step| step == Step::Rollback));
-        // A rollback gives back what was lost, and is tried once. What is down behind an earlier layer, or was ended by
-        // something else, is kept running.
+        // A rollback restores what was lost, and is tried once. A service that is down behind an earlier layer, or that
+        // something else ended, is kept running.
         let repairs = decision.plan.iter().filter(|p| p.step != Step::Rollback || has_rolled_back);
         let mut repairs = repairs.filter(|p| p.step != Step::Start);
         prop_assert!(repairs.all(|p| !p.services.contains(&"api".to_owned())), "{:?}", decision.plan);
@@ -151,7 +151,7 @@ proptest! {
         if let Some(UnknownLayer { layer, .. }) = &after.services[0].unknown {
             let drift_below = after.services[0].drift.as_ref().is_none_or(|d| d.layer >= *layer);
             prop_assert!(drift_below);
-            // But what is down behind it is kept running.
+            // But a stopped service behind it is kept running.
             let may_start = *layer < Layer::Container;
             let mut steps = after.plan.iter().filter(|p| p.services.contains(&"api".to_owned()));
             prop_assert!(steps.all(|p| may_start && p.step == Step::Start), "{:?}", after.plan);
@@ -169,7 +169,7 @@ proptest! {
             desired
         };
         let (report, enforce) = (with(SourceDrift::Report), with(SourceDrift::Enforce));
-        // Of what can be read nothing has changed.
+        // Everything that can be read is unchanged.
         for service in &mut seen.services {
             (service.artifact.built_from, service.artifact.first_sight) = (None, None);
         }
@@ -217,7 +217,7 @@ proptest! {
                     return Err(TestCaseError::fail(format!("{planned:?} for no drift")));
                 };
                 let is_in_it = match planned.step {
-                    // Of any layer, where undrift has replaced the containers itself.
+                    // Of any layer, if undrift replaced the containers itself.
                     Step::Rollback => history.incident.as_ref().is_some_and(|open| open.last_up(service).is_some()),
                     Step::Start if drift.layer <= Layer::Container => true,
                     step => steps_of(drift.layer).contains(&step),
@@ -276,7 +276,7 @@ fn steps_of(layer: Layer) -> &'static [Step] {
     }
 }
 
-/// The properties above say something of a rollback and of the later steps of an escalation only where these are planned at all.
+/// The properties above cover a rollback and the later steps of an escalation only if these are planned at all.
 #[test]
 fn every_rung_and_a_rollback_are_among_what_is_decided() {
     let (mut runner, mut planned) = (TestRunner::deterministic(), Vec::new());

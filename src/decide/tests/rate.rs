@@ -1,4 +1,4 @@
-//! How often a service may be built and brought up within an hour, and what is done for it meanwhile.
+//! How often a service may be built and brought up within an hour, and what undrift does for it meanwhile.
 
 use super::*;
 use crate::api::{Attempt, BeyondRate, RecentStep};
@@ -73,7 +73,7 @@ fn what_is_down_is_started_from_its_own_image_after_the_longest_backoff_at_the_l
     let decision = with_history(&desired(), &stopped(), &after(starts.clone()));
     assert_eq!(decision.repair_options[0].repair, Repair::Steps(vec![Step::Start], Some(at(1 - 30 + 600))));
     assert!(decision.rate_exceeded().is_some(), "who applies once does not wait for that");
-    // Each further one beyond the rate as long after the one before, and none of them is counted.
+    // Each further one beyond the rate follows after the same interval, and none of them is counted.
     let beyond = RecentStep { at: at(-600), beyond: Some(BeyondRate::Down), ..starts[0].clone() };
     for step in &mut starts {
         step.at -= chrono::TimeDelta::minutes(30);
@@ -96,7 +96,7 @@ fn what_is_down_while_its_build_waits_is_started_at_once_and_not_from_an_unknown
     let mut seen = incident();
     container_mut(&mut seen.services[0]).state = ContainerState::Exited;
     assert_eq!(repair_of(&seen, &builds), Repair::Steps(vec![Step::Start], None));
-    // That mends nothing of the drift, and is no attempt at it.
+    // That repairs nothing of the drift, and is no attempt at it.
     let (desired, decision) = (desired(), with_history(&desired(), &seen, &builds));
     let inputs = Inputs { desired: &desired, observed: &seen, history: &builds, now: at(1), jitter_seed: 7 };
     assert_eq!(begin_step(inputs, &[], &decision.services, Step::Start, &["api".to_owned()]), []);

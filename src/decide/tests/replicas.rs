@@ -3,7 +3,7 @@
 use super::*;
 use crate::api::{ContainerObservation, Time};
 
-/// `api` with so many replicas, of which the last was created then, where so many are declared.
+/// `api` with so many replicas, of which the last was created then, if so many are declared.
 fn replicas(there: usize, declared: u32, created: Time) -> ProjectObservation {
     let mut seen = healthy();
     seen.services[0].replicas = declared;
@@ -70,7 +70,7 @@ fn what_up_repairs_comes_first_and_a_spare_one_that_does_not_run_is_no_service_t
     assert_eq!(drift(&decided(&all_down)), Some((Layer::Container, DriftReason::NotRunning)));
 }
 
-/// Engine 28 says so at the end of a removal; to start it again would fail.
+/// Engine 28 reports this at the end of a removal; starting it again would fail.
 #[test]
 fn what_is_dead_is_as_good_as_gone() {
     for state in [ContainerState::Removing, ContainerState::Dead] {

@@ -12,7 +12,7 @@ pub(super) fn after_a_rollback(outcome: StepOutcome) -> History {
     history
 }
 
-/// The image of before is back, and its container cannot start either: a bad command, a port that is taken.
+/// The previous image is back, and its container cannot start either: a bad command, a port in use.
 fn cannot_start() -> ProjectObservation {
     let mut seen = incident();
     container_mut(&mut seen.services[0]).state = ContainerState::Created;
@@ -165,7 +165,7 @@ fn after_the_verification_only_a_death_of_its_own_is_rolled_back() {
 fn what_is_as_declared_because_it_was_rolled_back_is_verified_and_ends_as_no_success() {
     let mut before = healthy();
     container_mut(&mut before.services[0]).image_id = OLD.into();
-    // Someone built an image that dies; undrift brought it up, and put the old one back.
+    // Someone built an image that dies; undrift brought it up, and restored the old one.
     let mut history = after_a_repair(&before);
     let outcome = StepOutcome::Succeeded;
     let done = DoneStep { step: Step::Rollback, services: vec!["api".into()], at: at(0), outcome };
@@ -181,7 +181,7 @@ fn what_is_as_declared_because_it_was_rolled_back_is_verified_and_ends_as_no_suc
     assert_eq!(gives_up(&with_history(&desired(), &seen, &history)).0, "RolledBack");
     let observe = with_history(&desired_with(&json!({ "mode": "observe" })), &seen, &history);
     assert_eq!(gives_up(&observe).0, "RolledBack", "also where it may not act any more");
-    // What was cut off may have had its effect.
+    // An interrupted one may have had its effect.
     let mut cut_off = history.clone();
     cut_off.incident.iter_mut().for_each(|open| open.steps[2].outcome = StepOutcome::Interrupted);
     assert_eq!(gives_up(&with_history(&desired(), &seen, &cut_off)).0, "RolledBack");
@@ -209,7 +209,7 @@ fn a_route_is_lost_by_its_name_and_only_where_that_is_known() {
     assert_eq!(plan(&seen, &other), [StepKind::Restart], "two routes may be shown by one name");
 }
 
-/// The plan at a look so many seconds after the repair, whose last step was taken then.
+/// The plan of an observation so many seconds after the repair, whose last step was taken then.
 fn plan_at(
     desired: &Desired,
     observed: &ProjectObservation,
@@ -240,7 +240,7 @@ fn what_was_lost_is_given_back_however_long_another_service_was_built_meanwhile(
     );
     assert_eq!(plan(&dying(), (14 * minute, 14 * minute)), [StepKind::Rollback]);
     assert_eq!(plan(&dying(), (14 * minute, 26 * minute)), [StepKind::Restart], "it stood for long enough");
-    // A slow server has its time first, and is judged after it.
+    // A slow server gets its time first, and is judged after it.
     let slow = desired_with(&json!({ "verify": { "timeout": "15m" } }));
     assert_eq!(plan_at(&slow, &lost, &history, (0, 15 * minute + 1)), [StepKind::Rollback]);
 }
@@ -288,7 +288,7 @@ fn a_build_keeps_what_runs_unless_its_incident_has_replaced_it_already() {
     assert_eq!((to_keep(&after, "api"), rollback_target(&after, "api")), (None, Some(OLD)));
 }
 
-/// A history in which the engine no longer has the image of before.
+/// A history in which the engine no longer has the previous image.
 fn without_the_old_image(history: History) -> History {
     History { gone_images: [OLD.to_owned()].into(), ..history }
 }
@@ -304,18 +304,18 @@ fn a_rollback_whose_image_is_gone_is_no_step_and_stays_given_up() {
         let decision = with_history(&desired(), &dying(), &history);
         assert_eq!((gives_up(&decision).0, decision.plan.len()), ("RollbackImageGone", 0));
         assert!(gives_up(&decision).1.contains("is gone from the engine"), "{}", gives_up(&decision).1);
-        // Beyond its incident, too: no build begins anew with the source that was for the worse.
+        // Beyond its incident, too: no build starts again from the source that made it worse.
         let later = History { attempts: decision.attempts, ..super::history() };
         assert_eq!(gives_up(&with_history(&desired(), &dying(), &later)).0, "RollbackImageGone");
     }
-    // What is behind the reference need not be put back there.
+    // The image that the reference names need not be restored.
     let mut back = dying();
     back.services[0].artifact.image = Fact::Known(Some(OLD.into()));
     assert!(images_to_restore(&after_a_repair(&incident()), &back).is_empty());
 }
 
-/// On a store that drops an image with its name, a build by hand takes the image of before away. The server that is brought up
-/// then answers nothing for a moment.
+/// On a store that drops an image with its name, a build by hand removes the previous image. The server that is then brought
+/// up does not answer for a moment.
 #[test]
 fn a_server_that_is_only_starting_is_not_given_up_for_want_of_an_image() {
     let mut before = healthy();
@@ -333,7 +333,8 @@ fn a_server_that_is_only_starting_is_not_given_up_for_want_of_an_image() {
     assert_eq!(early.attempts[0].gave_up, None);
     let late = at(0) + desired().object.spec.reconcile.verify.timeout.delta();
     assert_eq!(gives_up(&decided(late)).0, "RollbackImageGone");
-    // A daemon that has started just now gives no more time to what an earlier one brought up, and remembers that it gave up.
+    // A daemon that has just started gives no more time to a service that an earlier one brought up, and remembers that it
+    // gave up.
     history.watching_since = Some(late);
     (history.attempts[0].layer, history.attempts[0].reason) = (Layer::Route, DriftReason::Absent);
     let restarted = {

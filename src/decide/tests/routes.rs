@@ -1,9 +1,9 @@
-//! Which answers prove a route, and which only seem to.
+//! Which answers verify a route, and which only seem to.
 
 use super::*;
 use crate::api::{Answer, NoteReason};
 
-/// What is decided of `api`, whose route and control answer so.
+/// The decision for `api`, whose route and control answer so.
 fn answered(expect: &[u16], plain: u16, control: u16) -> Decision {
     let mut desired = desired();
     desired.object.spec.services[0].routes[0].expect = expect.to_vec();

@@ -1,9 +1,9 @@
-//! What it means that the source has changed since the build, by policy.
+//! The effect of a source that has changed since the build, by policy.
 
 use super::*;
 use crate::api::SourceDrift;
 
-/// What the artifact layer says of `api`, whose image was built from another source, or from one that nobody knows.
+/// The artifact layer's verdict on `api`, whose image was built from another source, or from an unknown one.
 fn artifact(policy: SourceDrift, now: Fact<Option<String>>) -> LayerVerdict {
     let (mut desired, mut seen) = (desired(), healthy());
     desired.object.spec.source.drift = policy;
@@ -48,7 +48,7 @@ fn a_source_that_cannot_be_known_is_never_as_declared_and_keeps_nothing_down() {
         matches!(&decision.next, Next::Verify(services) if services.contains(&"api".to_owned())),
         "{decision:?}"
     );
-    // All that can be seen is verified: now it is said that this is not all.
+    // Everything visible is verified: now the report is that this is not all.
     let mut verified = history();
     verified.verified =
         seen.services.iter().map(|s| (s.name.clone(), crate::decide::identities(s))).collect();
@@ -59,7 +59,7 @@ fn a_source_that_cannot_be_known_is_never_as_declared_and_keeps_nothing_down() {
     container_mut(&mut seen.services[0]).state = crate::api::ContainerState::Exited;
     let decision = with_history(&desired, &seen, &verified);
     assert!(matches!(&decision.next, Next::Execute(step) if step.step == Step::Up { force_recreate: false }));
-    // What can be read of it has changed.
+    // The readable part of it has changed.
     let (_, mut changed) = unreadable();
     changed.services[0].artifact.built_from = Some("sha256:source-1".into());
     let decision = with_history(&desired, &changed, &verified);
@@ -120,7 +120,7 @@ fn a_source_that_changes_faster_than_it_is_built_runs_all_the_same() {
     let mut seen = healthy();
     let mut now = 0;
     for change in 1..40 {
-        // Each build takes in what there was before it, and meanwhile the source is another.
+        // Each build takes in the source from before it, and meanwhile the source has changed.
         seen.services[0].source.digest = Fact::Known(Some(format!("sha256:{change}")));
         let inputs =
             Inputs { desired: &desired, observed: &seen, history: &history, now: at(now), jitter_seed: 7 };

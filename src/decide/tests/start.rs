@@ -1,8 +1,8 @@
-//! What another source, or another image, is worth.
+//! Whether another source, or another image, gets another chance.
 
 use super::*;
 
-/// Ends the budget of this start, one hour after another.
+/// Spends the budget of this source, one hour after another.
 fn spend(seen: &ProjectObservation, history: &mut History, from: i64) -> Vec<Step> {
     (0..8).filter_map(|hour| take_in_vain(&desired(), seen, history, at(from + hour * 3600))).collect()
 }
@@ -61,7 +61,7 @@ fn a_source_that_cannot_be_read_is_no_new_chance() {
 fn a_source_that_changes_by_itself_is_tried_less_and_less_often() {
     let mut history = history();
     spend(&of_source("0"), &mut history, 0);
-    // Each time a log line later, and each time the build and the uncached build are in vain.
+    // Each time a log line later, and each time the build and the uncached build change nothing.
     let mut now = 100_000;
     let mut waits = Vec::new();
     for line in 1..14 {

@@ -1,15 +1,15 @@
 //! The commands as argument vectors.
 //!
-//! They are run in the project directory. Without files in the spec no `--file` is passed: an explicit one
-//! would drop `compose.override.yaml` and the `COMPOSE_FILE` of `.env`. `--project-directory` is not passed
-//! either: it would move the files' own relative paths.
+//! They run in the project directory. Without files in the spec, no `--file` is passed: an explicit one would drop
+//! `compose.override.yaml` and the `COMPOSE_FILE` of `.env`. `--project-directory` is not passed either: it would move the
+//! files' own relative paths.
 
 use std::collections::BTreeSet;
 
 use super::model::Model;
 use crate::api::Desired;
 
-/// `docker compose` with what the spec says about the project.
+/// `docker compose` with the project options of the spec.
 fn compose(desired: &Desired) -> Vec<String> {
     let project = &desired.object.spec.project;
     let mut argv = words(&["docker", "compose"]);
@@ -23,8 +23,8 @@ fn compose(desired: &Desired) -> Vec<String> {
     argv
 }
 
-/// The same command at another engine than the environment says: the docker CLI hands its own options on to its plugins, and
-/// `--host` wins over every variable and context.
+/// The same command, at another engine than the one in the environment: the docker CLI hands its own options on to its plugins,
+/// and `--host` wins over every variable and context.
 pub(super) fn at(argv: &[String], engine: &str) -> Vec<String> {
     let (docker, words) = argv.split_at(argv.len().min(1));
     let host = ["--host".to_owned(), engine.to_owned()];
@@ -67,14 +67,14 @@ pub fn version(desired: &Desired) -> Vec<String> {
     with(compose(desired), &["version", "--short"], &[])
 }
 
-/// `build`, without the build cache where asked.
+/// `build`, without the build cache if requested.
 #[must_use]
 pub fn build(desired: &Desired, services: &[String], no_cache: bool) -> Vec<String> {
     let words: &[&str] = if no_cache { &["build", "--no-cache"] } else { &["build"] };
     with(compose(desired), words, services)
 }
 
-/// Which images an `up` may fetch, whatever `pull_policy` says.
+/// Which images an `up` may fetch, whatever the value of `pull_policy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pull {
     /// None: the containers are made of the images that were examined.
@@ -83,12 +83,12 @@ pub enum Pull {
     Missing,
 }
 
-/// What an `up` does besides.
+/// Options of an `up`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UpOptions {
     /// Recreate containers that do not differ, too.
     pub force_recreate: bool,
-    /// Leave the services' dependencies alone. When that is needed: see [`up_command`](super::up_command).
+    /// Leave the services' dependencies alone. [`up_command`](super::up_command) explains when this is needed.
     pub no_deps: bool,
     /// Which images it may fetch.
     pub pull: Pull,
@@ -96,20 +96,20 @@ pub struct UpOptions {
 
 /// `up --detach --no-build`, without the removal of orphans that `COMPOSE_REMOVE_ORPHANS` would turn on.
 ///
-/// `--pull` is always given. Without it `pull_policy: always` has Compose put the registry's release over the image that
-/// was just built (docker/compose#9730).
+/// `--pull` is always given. Without it, `pull_policy: always` makes Compose replace the image that was just built with the
+/// registry's release (docker/compose#9730).
 #[must_use]
 pub fn up(desired: &Desired, services: &[String], options: UpOptions) -> Vec<String> {
     with(compose(desired), &up_words(options), services)
 }
 
-/// `start`: the containers that exist, as they are. Unlike an `up` it needs no image behind their references.
+/// `start`: starts the existing containers as they are. Unlike an `up`, it needs no image behind their references.
 #[must_use]
 pub fn start(desired: &Desired, services: &[String]) -> Vec<String> {
     with(compose(desired), &["start"], services)
 }
 
-/// `up --no-recreate --no-deps`: what exists is started as it is, and what is gone is made anew, for which `start` fails.
+/// `up --no-recreate --no-deps`: starts existing containers as they are and creates missing ones, on which `start` fails.
 #[must_use]
 pub fn up_as_it_is(desired: &Desired, services: &[String]) -> Vec<String> {
     let mut words = up_words(UpOptions { force_recreate: false, no_deps: true, pull: Pull::Never });
@@ -123,10 +123,10 @@ pub fn restart(desired: &Desired, services: &[String]) -> Vec<String> {
     with(compose(desired), &["restart", "--no-deps"], services)
 }
 
-/// The same [`up`] as a dry run, which says what it would do and changes nothing.
+/// The same [`up`] as a dry run, which prints what it would do and changes nothing.
 ///
-/// It is never one that may fetch an image: with `pull_policy: always` Compose 2.26.1 asks the registry in a dry run, too,
-/// and fails where none answers (measured).
+/// It never uses the option that may fetch an image: with `pull_policy: always`, Compose 2.26.1 asks the registry in a dry run,
+/// too, and fails if no registry answers (measured).
 #[must_use]
 pub fn up_dry_run(
     desired: &Desired,
@@ -150,7 +150,7 @@ fn up_words(options: UpOptions) -> Vec<&'static str> {
     words
 }
 
-/// Whether the services depend, at whatever distance, on one that is not among `known`.
+/// Whether the services depend, directly or not, on one that is not among `known`.
 #[must_use]
 pub fn depend_on_others(model: &Model, services: &[String], known: &BTreeSet<&str>) -> bool {
     !model.dependencies(services).is_subset(known)

@@ -1,12 +1,12 @@
-//! In which order services are built: what an image is made of comes first.
+//! The order in which services are built: the bases of an image come first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::made_of::Builds;
 
 impl Builds {
-    /// The order in which these services and what their images are made of are built: one entry after the other, the services
-    /// of each at once, and those that were asked for last. The other ones may be of any profile.
+    /// The order in which these services, and the services whose images they are based on, are built: one stage after the
+    /// other, the services of each at once, and the requested ones last. The other ones may be of any profile.
     #[must_use]
     pub fn stages(&self, services: &[String]) -> Vec<Vec<String>> {
         let mut walk = StageWalk { builds: self, levels: BTreeMap::new() };
@@ -20,22 +20,22 @@ impl Builds {
         stages.into_values().chain((!last.is_empty()).then_some(last)).collect()
     }
 
-    /// Why not all that comes first may be among the stages, in words, if so.
+    /// Why the stages may lack some of the bases, in words, if they may.
     #[must_use]
     pub fn flaw(&self) -> Option<&str> {
         self.flaw.as_deref()
     }
 }
 
-/// A walk through what is made of what, which ends also where services are made of each other in a circle.
+/// A walk through the bases of images, which also ends if services are based on each other in a circle.
 struct StageWalk<'a> {
     builds: &'a Builds,
-    /// How many builds come before one, at least; 0 while it is not known yet.
+    /// The minimum number of builds before this one; 0 while it is not known yet.
     levels: BTreeMap<String, usize>,
 }
 
 impl StageWalk<'_> {
-    /// All that comes before this service, at whatever distance.
+    /// All services that must be built before this one, directly or not.
     fn needed(&mut self, service: &str) -> BTreeSet<String> {
         let mut needed = BTreeSet::new();
         self.level(service, &mut needed);
@@ -78,7 +78,7 @@ mod tests {
         assert_eq!(stages(&services(), &["other"]), [["other"]]);
         assert_eq!(stages(&services(), &["api"]), [["base"], ["middle"], ["api"]]);
         assert_eq!(stages(&services(), &["web", "other"]), [vec!["base"], vec!["web", "other"]]);
-        // Asked for themselves, they come once, and still first.
+        // If requested themselves, they come once, and still first.
         assert_eq!(stages(&services(), &["api", "base", "middle"]), [["base"], ["middle"], ["api"]]);
         assert_eq!(stages(&services(), &["gone"]), [["gone"]]);
     }

@@ -1,4 +1,4 @@
-//! What a build is of: which services build one and the same image, and which files and services it names.
+//! The subject of a build: which services build the same image, and which files and services a build names.
 
 use std::{
     collections::BTreeSet,
@@ -28,12 +28,12 @@ impl Model {
     }
 }
 
-/// A longer file is no Dockerfile that anybody wrote.
+/// A longer file is no real Dockerfile.
 pub(super) const LONGEST_DOCKERFILE: u64 = 1 << 20;
 
 impl BuildModel {
-    /// The TCP ports that the Dockerfile exposes; `None` where that is not known: it is inline or elsewhere, or a variable
-    /// names a port.
+    /// The TCP ports that the Dockerfile exposes; `None` if they are not known: it is inline or elsewhere, or a variable names
+    /// a port.
     #[must_use]
     pub fn exposed(&self) -> Option<BTreeSet<u16>> {
         let path = self.dockerfile_path()?;
@@ -42,20 +42,20 @@ impl BuildModel {
         Some(tcp_ports(ports.iter().map(String::as_str)))
     }
 
-    /// The file that is its Dockerfile; `None` where it is inline, or where the context is no folder of this host. Docker takes
-    /// `dockerfile` where the default name is not there.
+    /// The file that is its Dockerfile; `None` if it is inline, or if the context is no folder of this host. Docker uses
+    /// `dockerfile` if the default name does not exist.
     #[must_use]
     pub fn dockerfile_path(&self) -> Option<PathBuf> {
         let [path, fallback] = &self.dockerfiles()[..] else { return self.dockerfiles().pop() };
         Some(if !files::exists(path) && files::exists(fallback) { fallback.clone() } else { path.clone() })
     }
 
-    /// Every file that could be that, the first choice first.
+    /// Every file that could be the Dockerfile, the first choice first.
     pub(super) fn dockerfiles(&self) -> Vec<PathBuf> {
         let Some(name) = self.dockerfile.as_deref().filter(|_| self.context.starts_with('/')) else {
             return Vec::new();
         };
-        // A Dockerfile may also stand at a URL; then it is a setting, and no file.
+        // A Dockerfile may also be a URL; then it is a setting, and no file.
         if name.contains("://") {
             return Vec::new();
         }

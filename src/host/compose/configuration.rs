@@ -1,5 +1,5 @@
-//! A project as Compose resolves it, with its values, and as it stands in the files: to say in which keys a container differs,
-//! and which variables a value is made of. It holds whatever secrets the files name, and is kept nowhere.
+//! A project as Compose resolves it, with its values, and as the files have it: to show which keys of a container differ, and
+//! which variables a value consists of. It holds any secrets that the files name, and is never stored.
 
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ pub(in crate::host) struct Configuration<'a> {
     env: Environment,
     /// As `docker compose config --format json` prints it.
     pub(in crate::host) project: Value,
-    /// The same with variables as they stand in the files; null where Compose does not say it.
+    /// The same with variables as they stand in the files; null if Compose does not print it.
     raw: Value,
 }
 
@@ -34,12 +34,12 @@ impl<'a> Configuration<'a> {
         let (values, as_written) = (argv::config_json(desired), argv::config_as_written(desired));
         let questions = Questions { desired, endpoint, env: &env, name_engine: resolved.names_engine };
         let (values, as_written) = tokio::join!(ask(questions, &values), ask(questions, &as_written));
-        // Not every file can be read without its variables: a port may be one.
+        // Some files cannot be read without their variables: a port may be one.
         Ok(Self { desired, env, project: values?, raw: as_written.unwrap_or_default() })
     }
 
-    /// The variables that the value of this key is made of and that no file sets, so that the environment decides: those that
-    /// are set there, and those that are set nowhere.
+    /// The variables in the value of this key that no file sets, so that the environment decides: those that are set there, and
+    /// those that are set nowhere.
     pub(in crate::host) fn variables_of(&self, service: &str, key: &str) -> Vec<String> {
         let raw = &self.raw["services"][service];
         let (part, name) = key.split_once('.').unwrap_or((key, ""));
@@ -58,7 +58,7 @@ impl<'a> Configuration<'a> {
         names
     }
 
-    /// What the last of the service's env files that has the variable makes it of.
+    /// The value that the last of the service's env files with this variable gives it.
     fn of_env_files(&self, raw: &Value, variable: &str) -> Vec<String> {
         let files = raw["env_file"].as_array().into_iter().flatten();
         let paths = files.filter_map(|file| file["path"].as_str().or_else(|| file.as_str()));
@@ -78,7 +78,7 @@ impl<'a> Configuration<'a> {
     }
 }
 
-/// The variables in all texts of a value of this name. A dollar sign in a password begins none.
+/// The variables in all texts of a value of this name. A dollar sign in a password starts no variable.
 fn used(name: &str, value: &Value) -> Vec<String> {
     match value {
         Value::String(text) => {
@@ -92,7 +92,7 @@ fn used(name: &str, value: &Value) -> Vec<String> {
     }
 }
 
-/// What is wrong with a JSON text, and where: the error itself quotes the value.
+/// The fault in a JSON text, and its position: the error itself quotes the value.
 pub(super) fn json_fault(error: &serde_json::Error) -> String {
     let what = match error.classify() {
         serde_json::error::Category::Io => "it cannot be read",

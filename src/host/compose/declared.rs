@@ -1,7 +1,7 @@
-//! What Compose's config hash leaves out, read of `docker compose config --format json`: networks, published ports,
-//! copied configs and secrets, the definitions of networks and volumes.
+//! The settings that Compose's config hash leaves out, read from `docker compose config --format json`: networks, published
+//! ports, copied configs and secrets, the definitions of networks and volumes.
 //!
-//! Contents, labels and driver options may be secrets, and this is remembered on disk: only their digests are kept.
+//! Contents, labels and driver options may be secrets, and this is stored on disk, so only their digests are kept.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ mod service;
 pub use content::DeclaredContent;
 pub use definition::{NetworkModel, Subnet, VolumeModel};
 
-/// What a project declares besides what its config hashes cover.
+/// Declarations of a project that its config hashes do not cover.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Declared {
     /// By service.
@@ -29,16 +29,16 @@ pub struct Declared {
     pub volumes: BTreeMap<String, VolumeModel>,
 }
 
-/// What a service declares besides what its config hash covers.
+/// Declarations of a service that its config hash does not cover.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeclaredService {
-    /// What its containers are to be attached to.
+    /// The networks and ports that its containers are to have.
     pub attachments: DeclaredAttachments,
     /// The keys of the networks that it joins.
     pub networks: BTreeSet<String>,
     /// The keys of the volumes that it mounts.
     pub volumes: BTreeSet<String>,
-    /// What Compose copies into its containers.
+    /// The configs and secrets that Compose copies.
     pub contents: Vec<DeclaredContent>,
 }
 
@@ -58,11 +58,11 @@ struct RawDeclarations {
 }
 
 impl Declared {
-    /// Reads Compose's JSON. `variable` is the value of an environment variable as Compose sees it; `None` where it is not
-    /// set or not known, and then nothing is said of what comes from it.
+    /// Reads Compose's JSON. `variable` returns the value of an environment variable as Compose sees it; `None` if it is not
+    /// set or not known, and then values that come from it are left out.
     ///
     /// # Errors
-    /// Where it is not the JSON of a project.
+    /// If it is not the JSON of a project.
     pub fn parse(json: &[u8], variable: impl Fn(&str) -> Option<String>) -> Result<Self, serde_json::Error> {
         let raw: RawDeclarations = serde_json::from_slice(json)?;
         let mut names = BTreeMap::new();
@@ -88,8 +88,8 @@ impl Declared {
     }
 }
 
-/// The bytes that Compose makes a config hash over: the JSON as it prints it, on one line, and without the doubling of
-/// dollar signs that `config` adds (measured with 2.26.1 and 5.6.1: the digest of this is the label's very value).
+/// The bytes that Compose hashes into a config hash: the JSON as it prints it, on one line, and without the doubled dollar
+/// signs that `config` adds (measured with 2.26.1 and 5.6.1: the digest of these bytes equals the label's value).
 pub(super) fn dense(json: &str) -> String {
     let (mut text, mut escaped, mut dense) = (false, false, String::with_capacity(json.len()));
     for c in json.chars() {

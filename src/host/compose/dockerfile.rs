@@ -1,14 +1,14 @@
-//! The images that a Dockerfile is built on: those of `FROM`, `COPY --from` and `RUN --mount=from=`.
+//! The base images of a Dockerfile: those of `FROM`, `COPY --from` and `RUN --mount=from=`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use parse_dockerfile::{ArgInstruction, Dockerfile, Flag, Instruction};
 
-/// The names of images and additional contexts that a Dockerfile takes files from, its own stages left out. `args` are the
-/// build arguments that are given, by name; they win over the defaults in the file.
+/// The names of images and additional contexts that a Dockerfile takes files from, without its own stages. `args` are the given
+/// build arguments, by name; they win over the defaults in the file.
 ///
-/// None of a file that cannot be read as a Dockerfile: its build says so. A name with a variable that neither the file nor
-/// `args` knows is left out, too: BuildKit's own, such as `TARGETARCH`.
+/// Empty if the file cannot be parsed as a Dockerfile: its build reports that. A name with a variable that neither the file nor
+/// `args` defines is left out, too: BuildKit's own, such as `TARGETARCH`.
 pub(super) fn images(text: &str, args: &BTreeMap<String, String>) -> BTreeSet<String> {
     let Ok(file) = parse_dockerfile::parse(text) else { return BTreeSet::new() };
     let variables = variables(&file, args);
@@ -21,7 +21,7 @@ pub(super) fn images(text: &str, args: &BTreeMap<String, String>) -> BTreeSet<St
             Instruction::Run(run) => mount_sources(&run.options).collect(),
             _ => Vec::new(),
         };
-        // A number is a stage by its position.
+        // A number refers to a stage by its position.
         let is_stage = |name: &String| {
             stages.contains(&name.to_ascii_lowercase()) || name.bytes().all(|byte| byte.is_ascii_digit())
         };
@@ -33,8 +33,7 @@ pub(super) fn images(text: &str, args: &BTreeMap<String, String>) -> BTreeSet<St
     images
 }
 
-/// The ports that a Dockerfile exposes, as it writes them. `None` where that cannot be read of it: it is none, or a variable
-/// names a port.
+/// The ports that a Dockerfile exposes, as it writes them. `None` if the file is not a Dockerfile, or a variable names a port.
 pub(super) fn exposed(text: &str) -> Option<Vec<String>> {
     let file = parse_dockerfile::parse(text).ok()?;
     let exposes = file.instructions.iter().filter_map(|instruction| match instruction {
@@ -45,7 +44,7 @@ pub(super) fn exposed(text: &str) -> Option<Vec<String>> {
     ports.iter().all(|port| !port.contains('$')).then_some(ports)
 }
 
-/// What `FROM` may name: the arguments before the first one.
+/// The variables that `FROM` may use: the arguments before the first one.
 fn variables(file: &Dockerfile<'_>, args: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut variables = BTreeMap::new();
     for (name, default) in file.global_args().filter_map(default) {
@@ -55,7 +54,7 @@ fn variables(file: &Dockerfile<'_>, args: &BTreeMap<String, String>) -> BTreeMap
     variables
 }
 
-/// `NAME` or `NAME=default`, quotes around the default left out.
+/// `NAME` or `NAME=default`, without quotes around the default.
 fn default(arg: &ArgInstruction<'_>) -> Option<(String, Option<String>)> {
     let text = arg.arguments.value.trim();
     let (name, default) = text.split_once('=').map_or((text, None), |(name, default)| (name, Some(default)));
@@ -69,7 +68,7 @@ fn values<'a>(options: &'a [Flag<'_>], name: &str) -> impl Iterator<Item = &'a s
     named.filter_map(|option| option.value.as_ref().map(|value| &*value.value))
 }
 
-/// Of each `--mount=type=bind,from=NAME,…`. BuildKit reads the value as a line of CSV, in which a field may be quoted.
+/// Reads each `--mount=type=bind,from=NAME,…`. BuildKit reads the value as a line of CSV, in which a field may be quoted.
 fn mount_sources(options: &[Flag<'_>]) -> impl Iterator<Item = String> {
     let parts = values(options, "mount").flat_map(|mount| mount.split(','));
     let unquoted = parts.map(|part| part.trim_matches(['"', '\'']));
@@ -79,7 +78,7 @@ fn mount_sources(options: &[Flag<'_>]) -> impl Iterator<Item = String> {
     })
 }
 
-/// `$NAME`, `${NAME}`, and with `-`, `+` and `?`, alone or behind a colon, as the Dockerfile reference has them. `None` where a
+/// `$NAME`, `${NAME}`, and with `-`, `+` and `?`, alone or after a colon, as the Dockerfile reference defines them. `None` if a
 /// variable is not known and has no default.
 fn expand(text: &str, variables: &BTreeMap<String, String>) -> Option<String> {
     let Some((before, rest)) = text.split_once('$') else { return Some(text.to_owned()) };
@@ -93,7 +92,7 @@ fn expand(text: &str, variables: &BTreeMap<String, String>) -> Option<String> {
     Some(format!("{before}{value}{}", expand(after, variables)?))
 }
 
-/// Where the brace ends that was opened before this text: a default may have variables in braces itself.
+/// The position of the closing brace: a default may contain variables in braces itself.
 fn closing_brace(text: &str) -> Option<usize> {
     let mut open = 1_u32;
     text.char_indices().find_map(|(at, c)| {
@@ -109,7 +108,7 @@ fn closing_brace(text: &str) -> Option<usize> {
 fn braced_value(inner: &str, variables: &BTreeMap<String, String>) -> Option<String> {
     let end = inner.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(inner.len());
     let (name, rest) = inner.split_at(end);
-    // With a colon, what is set and empty counts as not set.
+    // With a colon, a variable that is set but empty counts as not set.
     let (rest, empty_counts) = rest.strip_prefix(':').map_or((rest, true), |rest| (rest, false));
     let set = variables.get(name).filter(|value| empty_counts || !value.is_empty()).cloned();
     match rest.split_at_checked(1) {
@@ -121,7 +120,7 @@ fn braced_value(inner: &str, variables: &BTreeMap<String, String>) -> Option<Str
                 Some(String::new())
             }
         }
-        // Of what must be set the build says that it is not.
+        // If a required variable is missing, the build reports it.
         None | Some(("?", _)) => set,
         Some(_) => None,
     }

@@ -1,12 +1,12 @@
-//! What `up` would do: asked of Compose by a dry run, because config hashes alone are wrong for `env_file`, shared
-//! namespaces and more.
+//! The effect that `up` would have. undrift asks Compose with a dry run, because config hashes alone are wrong for `env_file`,
+//! shared namespaces and more.
 //!
-//! Without their dependencies (`--no-deps`) Compose 2.26 gives services another config hash than with them, and
-//! recreates each service that has any (measured; docker/compose#12069). Whatever made a container, one of both
-//! hashes fits it, so a container differs only where both dry runs say so.
+//! Without their dependencies (`--no-deps`), Compose 2.26 gives services another config hash than with them, and recreates each
+//! service that has any (measured; docker/compose#12069). Whichever command made a container, one of the two hashes fits it, so
+//! a container differs only if both dry runs report it.
 //!
-//! A dry run reaches the engine through a [`Gate`](crate::host::gate::Gate), so that nothing is changed by a Compose that ignores the flag. One on
-//! which the gate had to refuse something is evidence of nothing.
+//! A dry run reaches the engine through a [`Gate`](crate::host::gate::Gate), so that a Compose that ignores the flag cannot
+//! change anything. If the gate had to refuse a request, the dry run proves nothing.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -40,30 +40,30 @@ use crate::{
     },
 };
 
-/// How many services are asked about at once; each takes up to two processes.
+/// How many services are checked at once; each takes up to two processes.
 const AT_ONCE: usize = 4;
 
-/// How long a dry run may take. It takes 0.1 s, on a busy machine a few seconds, and with some projects it never ends,
-/// because it waits for what a container that it only pretends to run will never do. What it has said until then counts:
-/// Compose says what becomes of each container before it waits for any.
+/// How long a dry run may take. It takes 0.1 s, on a busy machine a few seconds, and with some projects it never ends, because
+/// it waits for an event that its simulated container never produces. The output until then counts: Compose prints what happens
+/// to each container before it waits for any.
 const QUERY_TIMEOUT: QueryTimeout =
     QueryTimeout { limit: Duration::from_secs(10), grace: Duration::from_secs(1) };
 
-/// What would become of containers, by service.
+/// The effect of an `up` on containers, by service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recreations(BTreeMap<String, RecreateVerdict>);
 
-/// What is known of the containers of one service.
+/// The known facts about the containers of one service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct RecreateVerdict {
     /// By container name, whether it would be replaced.
     containers: BTreeMap<String, bool>,
-    /// Of all others, why that is not known.
+    /// Why it is not known for all others.
     silence: String,
 }
 
 impl Recreations {
-    /// Whether `up` would replace this container of this service. Silence is unknown, never `false`.
+    /// Whether `up` would replace this container of this service. A missing line means unknown, never `false`.
     #[must_use]
     pub fn of(&self, service: &str, container: &str) -> Fact<bool> {
         let Some(verdict) = self.0.get(service) else {
@@ -75,7 +75,7 @@ impl Recreations {
         }
     }
 
-    /// The names of those that would be replaced; unknown where nothing is known of some service.
+    /// The names of containers that would be replaced; unknown if nothing is known of some service.
     #[must_use]
     pub fn recreated(&self) -> Fact<BTreeSet<&str>> {
         let mut names = BTreeSet::new();
@@ -96,13 +96,13 @@ impl RecreateVerdict {
         Self { containers: BTreeMap::new(), silence: silence.into() }
     }
 
-    /// What one dry run says of a service of which so many containers are declared.
+    /// The result of one dry run for a service, given how many containers it declares.
     fn of(dry: &DryRun, declared: usize) -> Self {
         let containers = dry.output.judged(declared).map(|(name, recreated)| (name.clone(), recreated));
         Self { containers: containers.collect(), silence: dry.silence() }
     }
 
-    /// What is left of it beside another dry run: a container differs where both say so.
+    /// The result that a second dry run confirms: a container differs only if both report it.
     fn confirmed_by(self, other: &DryRun) -> Self {
         let all = self.containers.len();
         let confirmed = |(name, recreated): (String, bool)| {
@@ -115,11 +115,11 @@ impl RecreateVerdict {
     }
 }
 
-/// Which containers of these services `up` would recreate because they differ from what is declared, or because something
-/// that they depend on does. Changes nothing.
+/// Which containers of these services `up` would recreate because they, or something that they depend on, differ from the
+/// declaration. Changes nothing.
 ///
-/// It is meant for services whose config hash differs, and settles whether that means something. Unknown where no line of
-/// a dry run says it.
+/// Meant for services whose config hash differs: it settles whether the difference matters. Unknown if no line of a dry run
+/// covers the container.
 pub async fn would_recreate(
     desired: &Desired,
     endpoint: &Endpoint,
@@ -129,7 +129,7 @@ pub async fn would_recreate(
     would_recreate_beside(desired, endpoint, resolved, services, &Provided::default()).await
 }
 
-/// The same, with what is known of the variables that providers gave. It must be known of each service that has one.
+/// The same, with the known variables from providers. They must be known for each service that has a provider.
 pub async fn would_recreate_beside(
     desired: &Desired,
     endpoint: &Endpoint,
@@ -175,7 +175,7 @@ async fn judge(ask: &Asking<'_>, service: &str) -> Result<RecreateVerdict, Strin
         Either::Left((alone, together)) => {
             let alone = alone?;
             if alone.output.recreated.is_empty() {
-                // Nothing is left to ask; the other one is ended.
+                // No question is left; the other dry run is ended.
                 return Ok(ask.verdict(service, &alone));
             }
             (alone, together.await)
@@ -188,8 +188,8 @@ async fn judge(ask: &Asking<'_>, service: &str) -> Result<RecreateVerdict, Strin
     }
     let together = together?;
     let own = together.output.recreated.intersection(&alone.output.recreated).count();
-    // With what it joins, a service is recreated although it differs in nothing itself. Where the object names
-    // that one too, its own recreation takes this one along.
+    // Compose recreates a service together with the one it joins, although it does not differ itself. If the object also names
+    // that one, its own recreation takes this one along.
     let named = ask.desired.services().iter().map(|service| service.name.as_str()).collect();
     if own > 0
         && model.is_some_and(|model| model.joins_another)
@@ -201,8 +201,8 @@ async fn judge(ask: &Asking<'_>, service: &str) -> Result<RecreateVerdict, Strin
     Ok(verdict.confirmed_by(&together))
 }
 
-/// Of a service behind a provider: alone, for with its dependencies the provider would be run. That is enough, since no
-/// Compose that has providers makes `depends_on` a part of the hash (it ended with 2.29.3, they began with 2.36).
+/// Judges a service behind a provider on its own: with its dependencies, Compose would run the provider. That is enough, since
+/// no Compose that has providers hashes `depends_on` (that ended with 2.29.3, providers began with 2.36).
 async fn judge_alone(
     ask: &Asking<'_>,
     service: &str,
@@ -219,7 +219,7 @@ async fn judge_alone(
     if alone.output.recreated.is_empty() || undeclared.others.is_empty() || undeclared.is_one_removed {
         return Ok(ask.verdict(service, &alone));
     }
-    // To recreate it again and again for what its provider sets would be harm.
+    // Recreating it again and again for variables that its provider sets would do harm.
     let all = ask.up_with(service, &[with, undeclared.others.clone()].concat()).await?;
     if all.is_whole() && all.output.recreated.is_empty() {
         let names: Vec<&str> = undeclared.others.iter().map(|(name, _)| *name).collect();
@@ -231,12 +231,12 @@ async fn judge_alone(
     Ok(ask.verdict(service, &alone))
 }
 
-/// The `up` command for these services that touches no service outside them: another one that the object names may
-/// have to keep its container, because its new image lacks a module.
+/// The `up` command for these services that touches no other service: another one that the object names may have to keep its
+/// container, because its new image lacks a module.
 ///
-/// Without `--no-deps` where that is safe: no dependency lies outside, or a dry run says that Compose would leave
-/// those that do alone. Otherwise with it; the container then has the other one of its two config hashes. Providers that
-/// give these services their environment are named as well, and are no containers.
+/// It omits `--no-deps` if that is safe: no dependency lies outside, or a dry run shows that Compose would leave those that do
+/// alone. Otherwise it uses the flag; the container then has the other one of its two config hashes. The command also names the
+/// providers that give these services their environment; they are no containers.
 pub async fn up_command(
     desired: &Desired,
     endpoint: &Endpoint,
@@ -267,17 +267,17 @@ async fn leaves_others_alone(ask: &Asking<'_>, services: &[String], force_recrea
     }
 }
 
-/// What a dry run has said, and whether that is all of it.
+/// The output of a dry run, and whether it is complete.
 struct DryRun {
     output: DryRunOutput,
-    /// Why it did not come to its end.
+    /// Why it did not finish.
     flaw: Option<String>,
-    /// The first line that is not understood, without what may be a value.
+    /// The first line that undrift cannot parse, without possible values.
     odd: Option<String>,
 }
 
 impl DryRun {
-    /// `passed` says what of its words may be told.
+    /// `passed` decides which of its words may be shown.
     fn of(
         finished: std::io::Result<Finished>,
         passage: &Passage,
@@ -306,12 +306,12 @@ impl DryRun {
         Ok(Self { output, flaw, odd })
     }
 
-    /// Whether it says of everything what would become of it.
+    /// Whether the output covers everything.
     const fn is_whole(&self) -> bool {
         self.flaw.is_none() && self.output.odd.is_none()
     }
 
-    /// Why nothing is known of what it does not speak of.
+    /// Why the output leaves the rest unknown.
     fn silence(&self) -> String {
         let odd = || self.odd.as_ref().map(|line| format!("what is not understood: {line}"));
         self.flaw.clone().unwrap_or_else(|| {
@@ -321,7 +321,7 @@ impl DryRun {
     }
 }
 
-/// Whom to ask.
+/// The Compose to ask.
 struct Asking<'a> {
     desired: &'a Desired,
     endpoint: &'a Endpoint,
@@ -341,7 +341,7 @@ impl Asking<'_> {
         self.dry_run(&self.passage()?, self.desired, Environment::of_this_process(), &argv).await
     }
 
-    /// Alone, and with these variables besides those that it declares.
+    /// Without dependencies, and with these variables in addition to the declared ones.
     async fn up_with(&self, service: &str, given: &[(&str, &str)]) -> Result<DryRun, String> {
         let passage = self.passage()?;
         let env = Environment::of_this_process();
@@ -354,9 +354,9 @@ impl Asking<'_> {
         Passage::open(self.endpoint).map_err(|error| error.to_string())
     }
 
-    /// Files that name the engine read the gate in its place, so that what they describe seems to be another. Where a dry run
-    /// calls a container another, and has tried nothing else, such files are therefore asked about once more with the
-    /// variable as a step has it. A Compose that tries to change something is not asked again.
+    /// Files that name the engine read the gate's address in its place, so their services seem to differ. If a dry run reports
+    /// a container as different, and tried nothing else, undrift therefore asks once more about such files, with the variable
+    /// as a step has it. It does not ask a Compose again that tried to change something.
     async fn dry_run(
         &self,
         passage: &Passage,
@@ -374,7 +374,7 @@ impl Asking<'_> {
         DryRun::of(passage.beside(desired, &env, argv, QUERY_TIMEOUT).await, passage, passed)
     }
 
-    /// Compose runs providers and `docker model` in a dry run, too.
+    /// In a dry run, Compose also runs providers and `docker model`.
     fn run_no_program(&self, services: &[String], no_deps: bool) -> Result<(), String> {
         let model = &self.resolved.model;
         let others = if no_deps { BTreeSet::new() } else { model.dependencies(services) };
@@ -387,7 +387,7 @@ impl Asking<'_> {
     }
 }
 
-/// What a Compose says that was kept from changing something is not believed.
+/// The output of a Compose that the gate kept from changing something is not trusted.
 fn refused(tally: &Tally) -> Result<(), String> {
     let Some(first) = tally.first.first() else { return Ok(()) };
     let more = match tally.refused {

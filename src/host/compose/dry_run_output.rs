@@ -1,47 +1,46 @@
-//! What a dry run of `up` says of containers.
+//! The lines of a dry run of `up` that concern containers.
 
 use std::collections::BTreeSet;
 
 use super::refusal;
 
-/// Of a container that Compose would replace.
+/// States of a container that Compose would replace.
 const RECREATED: [&str; 2] = ["Recreate", "Recreated"];
 
-/// Of a container that it would make because it sees none. Of one that is there it says so of no other: what it was told by the
-/// engine was not all.
+/// The state of a container that Compose would create because it sees none. If the container exists, the engine's list was
+/// incomplete.
 const UNSEEN: &str = "Creating";
 
-/// Of a container that would go and not come back, unless it is also said to be replaced.
+/// States of a container that would be removed for good, unless another line replaces it.
 const REMOVED: [&str; 2] = ["Removing", "Removed"];
 
-/// Of a container that it would leave alone.
+/// States of a container that it would leave alone.
 const QUIET: [&str; 3] = ["Running", "Waiting", "Healthy"];
 
-/// Of a container that stays what it is, but is started, stopped, added or removed.
+/// States of a container that is kept, but started, stopped, added or removed.
 const OTHERS: &str = "Created Creating Starting Started Restart Restarting Restarted Stopping Stopped Removing \
     Removed Killing Killed Exited Skipped Error Warning Pausing Paused Unpausing Unpaused";
 
 /// Containers by name.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct DryRunOutput {
-    /// All that were spoken of in words that are understood.
+    /// All containers in lines that undrift can parse.
     pub(super) containers: BTreeSet<String>,
-    /// Those that would be replaced.
+    /// Containers that would be replaced.
     pub(super) recreated: BTreeSet<String>,
-    /// Those that would go and that nothing replaces under their name.
+    /// Containers that would be removed and that nothing replaces under their name.
     removed: BTreeSet<String>,
-    /// Those that it does not see.
+    /// Containers that Compose does not see.
     unseen: BTreeSet<String>,
-    /// Those that would not be left alone, as far as is understood.
+    /// Containers that Compose would not leave alone, as far as the lines can be parsed.
     pub(super) touched: BTreeSet<String>,
-    /// The first line that is not understood: a provider's, a hook's, a word that is new.
+    /// The first line that cannot be parsed: a provider's, a hook's, a new word.
     pub(super) odd: Option<String>,
 }
 
 impl DryRunOutput {
-    /// Reads ` DRY-RUN MODE -  Container NAME  STATE`, with whatever spaces and with or without the mark, which Compose 5
-    /// leaves out. A line that is not understood is evidence of nothing: a container is as declared only where a line says
-    /// so of it.
+    /// Reads ` DRY-RUN MODE -  Container NAME  STATE`, with any spaces and with or without the mark, which Compose 5 omits. A
+    /// line that cannot be parsed proves nothing: a container is as declared only if a line reports it so.
     pub(super) fn read<'a>(lines: impl Iterator<Item = &'a str>) -> Self {
         let mut output = Self::default();
         for line in lines.filter(|line| !refusal::is_warning(line)) {
@@ -49,7 +48,7 @@ impl DryRunOutput {
             let line = line.strip_prefix("DRY-RUN MODE -").unwrap_or(line);
             let words: Vec<&str> = line.split_whitespace().collect();
             let known = match words[..] {
-                // What happens to networks, volumes and images is no recreation of a container.
+                // Changes to networks, volumes and images recreate no container.
                 [] | ["Network" | "Volume" | "Image" | "[+]", ..] | [_, "Pulling" | "Pulled"] => true,
                 ["Container", name, state] => output.container(real_name(name), state),
                 _ => false,
@@ -61,16 +60,15 @@ impl DryRunOutput {
         output
     }
 
-    /// Whether it would be replaced; `None` where nothing is said of it.
+    /// Whether it would be replaced; `None` if no line covers it.
     pub(super) fn recreates(&self, container: &str) -> Option<bool> {
         let name = real_name(container);
         (self.containers.contains(name) && self.sees(name)).then(|| self.recreated.contains(name))
     }
 
-    /// The containers of which it says whether they would be replaced, where so many are declared. One that would go is a
-    /// surplus one and nothing else where there are more. Otherwise another is preferred to it, and nothing is said of how the
-    /// two differ: Compose from 2.40 on keeps the replacement that an `up` has just created beside the old one (measured with
-    /// 2.40.3).
+    /// The containers with a known verdict, given how many are declared. If there are more, one that would be removed is only
+    /// surplus. Otherwise Compose prefers another one, and its output does not show how the two differ: Compose from 2.40 on
+    /// keeps the replacement that an `up` has just created beside the old one (measured with 2.40.3).
     pub(super) fn judged(&self, declared: usize) -> impl Iterator<Item = (&String, bool)> {
         let are_too_many = self.containers.len() > declared;
         let each = self.containers.iter().map(|name| (name, self.recreated.contains(name)));
@@ -106,7 +104,7 @@ impl DryRunOutput {
     }
 }
 
-/// A container's name without the `<12 hex>_` that it has in the middle of a recreation.
+/// A container's name without the `<12 hex>_` prefix that it has during a recreation.
 pub(super) fn real_name(name: &str) -> &str {
     match name.split_once('_') {
         Some((id, rest)) if id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) => rest,

@@ -14,11 +14,11 @@ pub(super) const ENGINE: &str = "DOCKER_HOST";
 /// The variable that names a docker context.
 const CONTEXT: &str = "DOCKER_CONTEXT";
 
-/// Those that have the docker CLI speak TLS.
+/// The variables that make the docker CLI use TLS.
 const TLS: [&str; 3] = ["DOCKER_TLS_VERIFY", "DOCKER_TLS", "DOCKER_CERT_PATH"];
 
-/// What every docker command is given besides: plain output for the trail, no menus and hints, and no
-/// attestations, with which a fully cached build changes an image's digest on the containerd store.
+/// Variables that every docker command gets in addition: plain output for the trail, no menus and hints, and no attestations,
+/// with which a fully cached build changes an image's digest on the containerd store.
 const FIXED: [(&str, &str); 6] = [
     ("COMPOSE_ANSI", "never"),
     ("COMPOSE_PROGRESS", "plain"),
@@ -29,12 +29,12 @@ const FIXED: [(&str, &str); 6] = [
 ];
 
 impl Environment {
-    /// The same as docker commands need it: at this engine, whatever context is current, plain, and with the folder that
-    /// they run in as `PWD`. Compose puts that variable into its files and names a project by it, as it does for a person
-    /// who stands in that folder; where undrift itself stands is no part of a project.
+    /// The environment for docker commands: this engine, whatever context is current, plain output, and `PWD` set to the folder
+    /// that they run in. Compose substitutes that variable in its files and names a project after it, as it does for a person
+    /// in that folder; undrift's own working directory is no part of a project.
     ///
-    /// The default engine is named by the default context where `DOCKER_HOST` is not set: a Compose file may use that variable,
-    /// and is to mean what it means to a person.
+    /// If `DOCKER_HOST` is not set, the default context names the default engine: a Compose file may use that variable, and
+    /// must mean the same as for a person.
     #[must_use]
     pub fn for_docker(self, endpoint: &Endpoint, directory: &Path) -> Self {
         let env = FIXED.iter().fold(self, |env, (name, value)| env.with(name, value));
@@ -46,14 +46,14 @@ impl Environment {
         env.without(CONTEXT).with(ENGINE, endpoint.docker_host())
     }
 
-    /// The same as a look's docker commands need it: with the gate in the engine's place, and with nothing that has the
-    /// docker CLI speak otherwise than plainly there. `DOCKER_HOST` wins over every context.
+    /// The environment for the docker commands of an observation: the gate replaces the engine, and no variable makes the
+    /// docker CLI use TLS there. `DOCKER_HOST` wins over every context.
     #[must_use]
     pub fn for_look(self, gate: &Gate, directory: &Path) -> Self {
         self.for_docker(&gate.endpoint(), directory).without_tls()
     }
 
-    /// The same with nothing that has the docker CLI speak TLS.
+    /// The same without the variables that make the docker CLI use TLS.
     #[must_use]
     pub(super) fn without_tls(self) -> Self {
         TLS.iter().fold(self, |env, name| env.without(name))

@@ -1,4 +1,4 @@
-//! What programs give a service's containers besides what it declares, as Compose hashes it: the variables of its providers,
+//! The undeclared variables that programs give a service's containers, as Compose hashes them: the variables of its providers,
 //! and those of the language models that it uses.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::{Model, Provided, declared::dense};
 
-/// What a service says of a model that it uses: the names of its variables, where they are not the default ones.
+/// A service's reference to a model that it uses: the names of its variables, if they are not the default ones.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct UsedModel {
@@ -27,9 +27,9 @@ struct UsedModels {
 pub(super) struct Given<'a>(BTreeMap<String, &'a str>);
 
 impl<'a> Given<'a> {
-    /// Those of one service, whose JSON this is, as its container has them. A model that is not among those of the project
-    /// (`models`) is left out. Compose does not say which key of the project is which model: of two that were exchanged nothing
-    /// is seen.
+    /// The variables of one service, whose JSON this is, as its container has them. A model that the project (`models`) does
+    /// not have is left out. Compose does not report which key of the project belongs to which model, so undrift cannot see
+    /// that two were exchanged.
     pub(super) fn of(
         service: &str,
         json: &str,
@@ -60,8 +60,7 @@ impl<'a> Given<'a> {
         self.0.is_empty()
     }
 
-    /// The variables of a service, as Compose prints them, with these among them, as Compose hashes them: in the order of their
-    /// names.
+    /// The variables of a service, as Compose prints them, plus these, as Compose hashes them: sorted by name.
     pub(super) fn added_to(&self, environment: Option<&str>) -> String {
         let declared =
             environment.and_then(|json| serde_json::from_str::<BTreeMap<String, &RawValue>>(json).ok());
@@ -76,7 +75,7 @@ impl<'a> Given<'a> {
     }
 }
 
-/// A string as Go's `encoding/json` writes it: with the signs of HTML escaped, and the two line separators of Unicode.
+/// A string as Go's `encoding/json` writes it: with HTML characters escaped, and the two line separators of Unicode.
 fn as_go_writes(text: &str) -> String {
     let json = serde_json::Value::from(text).to_string();
     let mut written = String::with_capacity(json.len());

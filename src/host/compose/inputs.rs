@@ -1,8 +1,7 @@
-//! Everything that Compose reads to resolve a project, so that its answer can be remembered until one of these
-//! changes.
+//! Everything that Compose reads to resolve a project, so that its answer can be cached until one of these changes.
 //!
-//! The rule is to include too much rather than too little, and to give up (no inputs, so nothing is remembered)
-//! on everything that is not understood: remote includes, paths with variables in them.
+//! The rule is to include too much rather than too little, and to give up (no inputs, so nothing is cached) on everything that
+//! undrift cannot follow: remote includes, paths with variables in them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,13 +24,13 @@ mod finder;
 
 use finder::Finder;
 
-/// The version of the fingerprint's form and of the rules by which inputs are found.
+/// The version of the fingerprint's format and of the rules that find inputs.
 const VERSION: &str = "undrift-compose-v9";
 
 /// The names that Compose looks for, in its order; the first that exists is the project's file.
 const MAIN_FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
 
-/// The names of the file that Compose lays over it.
+/// The names of the file that Compose merges over it.
 const OVERRIDE_FILES: [&str; 4] = [
     "compose.override.yml",
     "compose.override.yaml",
@@ -39,29 +38,29 @@ const OVERRIDE_FILES: [&str; 4] = [
     "docker-compose.override.yaml",
 ];
 
-/// Variables that steer Compose or the docker CLI, whatever the files say.
+/// Variables that steer Compose or the docker CLI, whatever the files contain.
 const PREFIXES: [&str; 2] = [STEERS_COMPOSE, "DOCKER_"];
 
-/// Variables that steer Compose itself begin so.
+/// The prefix of variables that steer Compose itself.
 const STEERS_COMPOSE: &str = "COMPOSE_";
 
-/// Variables that say where the programs are, whatever the files use.
+/// Variables that locate the programs, whatever the files use.
 const TO_FIND_PROGRAMS: [&str; 2] = ["PATH", HOME];
 
-/// What Compose fills in for a `~`.
+/// The variable that Compose substitutes for a `~`.
 const HOME: &str = "HOME";
 
-/// What Compose reads. Names only: contents and values go into the fingerprint. Kept sealed, and no otherwise: among the words
-/// that may be variables there are passwords.
+/// The inputs of Compose. Names only: contents and values go into the fingerprint. It is only ever stored sealed, because the
+/// words that may be variables include passwords.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ComposeInputs {
-    /// Files by content; those that could exist and do not are in it too.
+    /// Files by content, including those that could exist and do not.
     files: BTreeSet<PathBuf>,
-    /// Environment variables that the files use. These names may be told.
+    /// Environment variables that the files use. These names may be shown.
     variables: BTreeSet<String>,
-    /// Other words that Compose may take for one.
+    /// Other words that Compose may take for a variable.
     words: BTreeSet<String>,
-    /// The docker CLI and the Compose plugin, at every place where they could be: by what tells one build from another.
+    /// The docker CLI and the Compose plugin, at every place where they could be, by the identity of the build.
     programs: BTreeSet<PathBuf>,
     /// Whether a service may belong to a profile.
     profiles: bool,
@@ -84,49 +83,49 @@ impl ComposeInputs {
         self.variables.contains(name) || self.words.contains(name)
     }
 
-    /// Finds the inputs of a project; `None` where not all of them can be known.
+    /// Finds the inputs of a project; `None` if not all of them can be known.
     ///
     /// # Errors
-    /// Where Compose would wait without end at one of them, or read gigabytes: it is not to be asked.
+    /// If Compose would block forever on one of them, or read gigabytes: do not ask it then.
     pub(super) fn find(desired: &Desired, env: &Environment) -> io::Result<Option<Self>> {
         let mut finder = Finder::new(desired);
         let found = finder.project(desired, env).and(finder.programs(env));
         finder.trap.map_or(Ok(found.map(|()| finder.inputs)), Err)
     }
 
-    /// The first file of the project at which Compose would wait without end, or read gigabytes.
+    /// The first file of the project on which Compose would block forever, or of which it would read gigabytes.
     pub(super) fn trap(desired: &Desired, env: &Environment) -> Option<io::Error> {
         let mut finder = Finder::new(desired);
         let _ = finder.project(desired, env);
         finder.trap
     }
 
-    /// The files that Compose reads, as far as that is known: also of a project that it refuses.
+    /// The files that Compose reads, as far as they are known, even if Compose refuses the project.
     pub(super) fn known_files(desired: &Desired, env: &Environment) -> BTreeSet<PathBuf> {
         let mut finder = Finder::new(desired);
-        // Of what is not understood nothing is found; what is found is of the project.
+        // An unparsable part yields no files; the files that were found belong to the project.
         let _ = finder.project(desired, env);
         finder.inputs.files
     }
 
-    /// The files that the project names, or that Compose would look for, whose symbolic links lead in a circle.
+    /// The files that the project names, or that Compose would look for, whose symbolic links form a loop.
     pub(super) fn circles(desired: &Desired, env: &Environment) -> BTreeSet<PathBuf> {
         let mut finder = Finder::new(desired);
         let _ = finder.project(desired, env);
         finder.circles
     }
 
-    /// The files that Compose would take by itself, in its order; `None` where that is not known.
+    /// The files that Compose would choose by default, in its order; `None` if that is not known.
     pub(super) fn main_files(desired: &Desired, env: &Environment) -> Option<Vec<PathBuf>> {
         Finder::new(desired).main_files(desired, env)
     }
 
-    /// One digest over all of it; `None` where something cannot be read.
+    /// One digest over all of it; `None` if something cannot be read.
     pub(super) fn fingerprint(&self, desired: &Desired, env: &Environment) -> Option<String> {
         let mut hash = FingerprintHasher(Sha256::new());
         hash.field(VERSION.as_bytes());
         hash.field(desired.directory.as_os_str().as_bytes());
-        // A link in the path that leads elsewhere now is another project.
+        // If a link in the path now leads elsewhere, it is another project.
         hash.field(files::canonicalize(&desired.directory).ok()?.as_os_str().as_bytes());
         hash.field(&serde_json::to_vec(&desired.object.spec.project).ok()?);
         for path in &self.files {
@@ -149,7 +148,7 @@ impl ComposeInputs {
         Some(hex::encode(hash.0.finalize()))
     }
 
-    /// What tells these programs from all others, in a word.
+    /// One digest that identifies these programs.
     pub(super) fn programs(&self) -> String {
         let mut hash = FingerprintHasher(Sha256::new());
         for path in &self.programs {
@@ -159,8 +158,8 @@ impl ComposeInputs {
         hex::encode(hash.0.finalize())
     }
 
-    /// Each file and program by path, and each variable that the files use or that steers Compose, by name: digests. `None`
-    /// where something cannot be read.
+    /// Each file and program by path, and each variable that the files use or that steers Compose, by name: digests. `None` if
+    /// something cannot be read.
     pub(super) fn digests(&self, env: &Environment, digest: &KeyedDigest) -> Option<Digests> {
         let mut files = BTreeMap::new();
         for path in &self.files {
@@ -172,8 +171,8 @@ impl ComposeInputs {
             };
             files.insert(name, content);
         }
-        // Another Compose, too, makes another project of the same files. The docker CLI's settings hold credentials that are
-        // renewed, and nothing that the project is made of.
+        // Another Compose also makes another project of the same files. The docker CLI's settings hold credentials that are
+        // renewed, and contribute nothing to the project.
         let makes_it = |path: &&PathBuf| path.file_name() != Some(OsStr::new(docker_config::SETTINGS));
         let programs = self.programs.iter().filter(makes_it).map(|path| {
             let name = path.to_string_lossy().into_owned();
@@ -195,8 +194,8 @@ impl ComposeInputs {
 /// Files and programs by path, and variables by name.
 type Digests = (BTreeMap<String, String>, BTreeMap<String, Option<String>>);
 
-/// What tells one build of a program from another without reading it. A copy of another build may have its size and its time,
-/// and has neither its place on the disk nor the time of its last change there.
+/// The identity of a program's build, without reading the program. A copy of another build may have the same size and time, but
+/// not the same inode or the same time of last change.
 fn identity(program: &Path) -> String {
     files::metadata(program).map_or_else(
         |_| "absent".to_owned(),
@@ -223,7 +222,7 @@ impl FingerprintHasher {
     }
 }
 
-/// The files that Compose would take in this folder where none are named: empty where there is none.
+/// The files that Compose would choose in this folder if none are named: empty if there is none.
 pub(super) fn main_files_in(folder: &Path) -> Vec<PathBuf> {
     let there =
         |names: &[&str; 4]| names.iter().map(|name| folder.join(name)).find(|path| files::exists(path));

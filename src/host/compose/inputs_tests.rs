@@ -56,7 +56,7 @@ impl InputsProject {
         self.inputs().unwrap().fingerprint(&self.desired, &self.env).unwrap()
     }
 
-    /// Whether what was found *before* the change sees the change: that is how it is used.
+    /// Whether the inputs found *before* the change detect the change, as in production.
     fn sees(&mut self, change: impl FnOnce(&mut Self)) -> bool {
         let inputs = self.inputs().unwrap();
         let before = inputs.fingerprint(&self.desired, &self.env).unwrap();
@@ -160,7 +160,7 @@ fn the_way_to_load_the_project_counts() {
     assert!(project.sees(|p| p.desired.object.spec.project.name = Some("other".into())));
     assert!(project.sees(|p| p.desired.object.spec.project.env_files = vec!["prod.env".into()]));
     assert!(project.sees(|p| p.write("prod.env", "TAG=2")));
-    // An object that changes what it asks of the project needs no new answer from Compose.
+    // A changed question about the project needs no new answer from Compose.
     assert!(!project.sees(|p| p.desired.object.spec.services[0].name = "web".into()));
 }
 
@@ -211,7 +211,7 @@ fn gives_up_on_what_it_does_not_understand() {
     assert_eq!(project.inputs(), None, "Compose would go on in the parent folders");
 }
 
-/// What keeps Compose from being asked, and the path that it is to name.
+/// Why undrift does not ask Compose, and the path that the reason must name.
 fn trap(project: &InputsProject, path: &str) -> (String, String) {
     let error = ComposeInputs::find(&project.desired, &project.env).unwrap_err().to_string();
     assert_eq!(ComposeInputs::trap(&project.desired, &project.env).unwrap().to_string(), error);
@@ -233,7 +233,7 @@ fn a_file_that_is_too_large_keeps_compose_from_being_asked_wherever_it_is_named(
     }
     for compose in [
         "services: {a: {image: x, label_file: [odd]}}",
-        // Behind what is not understood.
+        // After a part that cannot be parsed.
         "services: {a: {image: x, env_file: ['$WHERE.env', odd]}}",
         "include: ['https://example.com/compose.yaml', odd]",
         "include: [{path: inc/part.yaml, project_directory: '$WHERE'}, odd]",

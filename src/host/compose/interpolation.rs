@@ -1,9 +1,9 @@
-//! What Compose makes of the variables in a path, where its rules are simple.
+//! Substitutes the variables in a path as Compose does, for the simple rules only.
 
 use std::collections::BTreeMap;
 
-/// A text with its variables filled in: `$NAME`, `${NAME}`, `${NAME:-default}`, `${NAME-default}`. `None` where it has any other
-/// form, a doubled dollar sign, or a variable that is not known.
+/// A text with its variables substituted: `$NAME`, `${NAME}`, `${NAME:-default}`, `${NAME-default}`. `None` if it has any other
+/// form, a doubled dollar sign, or an unknown variable.
 ///
 /// Source: the Compose specification, "Interpolation".
 pub(super) fn filled_in(text: &str, variables: &BTreeMap<String, String>) -> Option<String> {
@@ -18,7 +18,7 @@ pub(super) fn filled_in(text: &str, variables: &BTreeMap<String, String>) -> Opt
     Some(format!("{head}{value}{}", filled_in(rest, variables)?))
 }
 
-/// The value of what stands between the braces.
+/// The value of the expression between the braces.
 fn braced_value(inside: &str, variables: &BTreeMap<String, String>) -> Option<String> {
     let end = inside.find(|c: char| !is_of_name(c)).unwrap_or(inside.len());
     let (name, rule) = inside.split_at(end);

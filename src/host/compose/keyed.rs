@@ -1,4 +1,4 @@
-//! What a project was resolved from, as digests under a key.
+//! The inputs that a project was resolved from, as digests under a key.
 
 use sha2::{Digest as _, Sha256};
 
@@ -10,13 +10,13 @@ use crate::{
 };
 
 impl Resolved {
-    /// A digest of all of it. It rests on digests of whatever may be a secret, of which one under the key must be made.
+    /// A digest of all of it. It covers digests of possible secrets, each of which must be made under the key.
     pub(in crate::host) fn digest_under(&self, digest: &KeyedDigest) -> String {
         let whole = hex::encode(Sha256::digest(serde_json::to_vec(self).unwrap_or_default()));
         digest("model", whole.as_bytes())
     }
 
-    /// The same with builds whose settings are digests under the key: what an image was built from is recorded.
+    /// The same with build settings as digests under the key: the inputs of an image are recorded.
     pub(super) fn keyed(mut self, digest: &KeyedDigest) -> Self {
         let of_model = self.model.services.values_mut().filter_map(|service| service.build.as_mut());
         let of_builds = self.builds.services.values_mut().map(|built| &mut built.build);
@@ -26,8 +26,8 @@ impl Resolved {
         self
     }
 
-    /// What the project was resolved from, and what came of it. `None` where not everything that Compose reads is known: a
-    /// remote include, or a file that was changed meanwhile.
+    /// The inputs of the project, and the result. `None` if not everything that Compose reads is known: a remote include, or a
+    /// file that changed meanwhile.
     pub(in crate::host) fn resolved_from(
         &self,
         desired: &Desired,

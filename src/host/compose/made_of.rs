@@ -1,9 +1,9 @@
-//! What the images of a project are made of: for each service that is built, in every profile, the other services that
-//! build something that its image is made of.
+//! The bases of a project's images: for each service that is built, in every profile, the other services that build something
+//! that its image is based on.
 //!
-//! Compose builds the services that it is given at once or in the order of their names, and knows nothing of a `FROM` that
-//! names another service's image. A build of the one alone takes the other's old image, and a change of the other's source
-//! is a change of the one's.
+//! Compose builds the services that it is given at once or sorted by name, and does not follow a `FROM` that names another
+//! service's image. So a build of the one alone takes the other's old image, and a change of the other's source is also a
+//! change of the one's.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{files, host::reference};
 
-/// The image that nobody builds.
+/// The base image that no one builds.
 const EMPTY_IMAGE: &str = "scratch";
 
 /// The builds of a project.
@@ -27,7 +27,7 @@ const EMPTY_IMAGE: &str = "scratch";
 pub struct Builds {
     /// By service, those of profiles that are not enabled as well.
     pub(super) services: BTreeMap<String, Built>,
-    /// Why nothing is known of the profiles that are not enabled, in words, if so.
+    /// Why the profiles that are not enabled are unknown, in words, if they are.
     pub(super) flaw: Option<String>,
 }
 
@@ -36,14 +36,14 @@ pub struct Builds {
 pub(super) struct Built {
     /// How it is built.
     pub(super) build: BuildModel,
-    /// The other services that build what its image is made of.
+    /// The other services that build something its image is based on.
     pub(super) bases: BTreeSet<String>,
-    /// Whether it is also made of an image that none of the known services builds.
+    /// Whether its image is also based on one that none of the known services builds.
     pub(super) has_foreign_base: bool,
 }
 
-/// The project of every profile as Compose resolves it, with the arguments of builds, which may be secrets: for as long as
-/// the Dockerfiles are read, and never kept.
+/// The project of every profile as Compose resolves it, with the arguments of builds, which may be secrets. It lives only while
+/// the Dockerfiles are read, and is never stored.
 #[derive(Clone)]
 pub(super) struct Whole {
     model: Model,
@@ -66,7 +66,7 @@ struct RawBuildsService {
 #[serde(untagged)]
 enum RawBuildSection {
     Settings(RawBuildArgs),
-    /// Only a context, which the model has.
+    /// Only a context; the model holds it.
     Context(serde::de::IgnoredAny),
 }
 
@@ -78,10 +78,10 @@ struct RawBuildArgs {
 }
 
 impl Whole {
-    /// Reads Compose's JSON of the project; `flaw` says why it is of the enabled profiles only, if it is.
+    /// Reads Compose's JSON of the project; `flaw` gives the reason if it covers the enabled profiles only.
     ///
     /// # Errors
-    /// Where it is not the JSON of a project.
+    /// If it is not the JSON of a project.
     pub(super) fn parse(json: &[u8], flaw: Option<String>) -> Result<Self, serde_json::Error> {
         Ok(Self { model: Model::parse(json)?, raw: serde_json::from_slice(json)?, flaw })
     }
@@ -107,7 +107,7 @@ impl Whole {
         Builds { services: built.collect(), flaw: self.flaw.clone() }
     }
 
-    /// Who builds which image.
+    /// The service that builds each image.
     fn makers(&self) -> BTreeMap<String, &str> {
         let mut makers = BTreeMap::new();
         for (name, service) in self.model.services.iter().filter(|(_, service)| service.build.is_some()) {
@@ -120,11 +120,11 @@ impl Whole {
         self.model.services.get(service).is_some_and(|service| service.build.is_some())
     }
 
-    /// The images that a service's image is made of, in full.
+    /// The images that a service's image is based on, as full references.
     fn images(&self, service: &str, build: &BuildModel) -> BTreeSet<String> {
         let names = self.named(service, build).into_iter().filter_map(|name| {
             match build.additional_contexts.get(&name) {
-                // A context of the name of an image takes its place.
+                // A context with the name of an image replaces it.
                 Some(context) => context.strip_prefix("docker-image://").map(str::to_owned),
                 None => Some(name),
             }
@@ -132,7 +132,7 @@ impl Whole {
         names.filter(|name| name != EMPTY_IMAGE).map(|name| reference::full(&name)).collect()
     }
 
-    /// The images that its Dockerfile names; none where that is not a readable file of this host.
+    /// The images that its Dockerfile names; none if that is not a readable file of this host.
     fn named(&self, service: &str, build: &BuildModel) -> BTreeSet<String> {
         let (args, inline) = match self.raw.services.get(service).and_then(|raw| raw.build.as_ref()) {
             Some(RawBuildSection::Settings(settings)) => {
@@ -149,13 +149,13 @@ impl Whole {
 }
 
 impl Builds {
-    /// How a service is built, of whatever profile.
+    /// The build of a service, of whatever profile.
     #[must_use]
     pub fn build(&self, service: &str) -> Option<&BuildModel> {
         self.services.get(service).map(|built| &built.build)
     }
 
-    /// The other services that build what this one's image is made of, at whatever distance.
+    /// The other services that build something this one's image is based on, directly or not.
     #[must_use]
     pub fn bases(&self, service: &str) -> BTreeSet<&str> {
         let mut found = BTreeSet::new();
@@ -170,8 +170,8 @@ impl Builds {
         found
     }
 
-    /// What of a service's build no digest covers, in words: what is fetched from elsewhere, for itself or for what it is made
-    /// of. Addresses are left out: they may hold credentials.
+    /// The inputs of a service's build that no digest covers, in words: remote ones, of itself or of its bases. Addresses are
+    /// left out: they may hold credentials.
     #[must_use]
     pub fn unreadable(&self, service: &str) -> Option<String> {
         let bases = self.bases(service);

@@ -1,33 +1,33 @@
 //! Docker Compose as a child process: argument vectors, never a shell.
 //!
-//! | file | says |
+//! | file | contents |
 //! | --- | --- |
 //! | `env` | the environment that children get |
 //! | `argv` | the commands, as argument vectors |
-//! | `command` | running one: limit, cancellation, nothing left behind |
-//! | `lines` | what a child prints, as clean lines |
-//! | `model` | what is read of `docker compose config --format json` |
-//! | `declared` | what is read of it that config hashes leave out |
+//! | `command` | running one: time limit, cancellation, no process left behind |
+//! | `lines` | the output of a child, as clean lines |
+//! | `model` | the fields read from `docker compose config --format json` |
+//! | `declared` | the fields of it that config hashes leave out |
 //! | `overlay` | one more Compose file for a single question |
-//! | `provided` | what programs gave a service's container |
+//! | `provided` | the variables that programs gave a service's container |
 //! | `given` | the same, as Compose hashes it |
 //! | `builds` | which services build one image, and which files and services a build names |
-//! | `made_of` | which services build what the image of another one is made of |
-//! | `configuration` | the project with its values, to say in what a container differs |
-//! | `build_order` | in which order services are built, by what their images are made of |
-//! | `dockerfile` | the images that a Dockerfile is built on |
-//! | `order` | what the files order among services |
-//! | `upgrade` | whether only another version of Compose makes a container otherwise |
-//! | `inputs` | everything that Compose reads to make that |
-//! | `keyed` | what a project was resolved from, as digests under a key |
-//! | `scan` | what one such file refers to |
+//! | `made_of` | which services build the bases of another one's image |
+//! | `configuration` | the project with its values, to show which keys of a container differ |
+//! | `build_order` | the order in which services are built, by the bases of their images |
+//! | `dockerfile` | the base images of a Dockerfile |
+//! | `order` | the order that the files declare among services |
+//! | `upgrade` | whether a container differs only because another version of Compose made it |
+//! | `inputs` | everything that Compose reads to resolve a project |
+//! | `keyed` | the inputs that a project was resolved from, as digests under a key |
+//! | `scan` | the references in one such file |
 //! | `secrets` | the values of a project that may be secrets |
 //! | `question` | asking Compose through the gate |
-//! | `resolve` | the model and the config hashes, remembered until an input changes |
-//! | `refusal` | what Compose says, as errors, without the values that it quotes |
-//! | `dry_run` | what `up` would do |
+//! | `resolve` | the model and the config hashes, cached until an input changes |
+//! | `refusal` | Compose's messages, as errors, without the values that it quotes |
+//! | `dry_run` | the effect that `up` would have |
 //! | `ownership` | whether a project of the same name in another directory made the containers |
-//! | `dry_run_output` | what a dry run says of containers |
+//! | `dry_run_output` | the lines of a dry run that concern containers |
 
 pub mod argv;
 mod build_order;
@@ -77,7 +77,7 @@ fn digest(bytes: &[u8]) -> [u8; 32] {
     sha2::Sha256::digest(bytes).into()
 }
 
-/// The digest of what may be a secret, in hexadecimal: with its name in it, so that equal values are not seen to be equal.
+/// The digest of a possible secret, in hexadecimal. It includes the name, so that equal values do not show.
 pub(super) fn secret_digest(name: &str, value: &[u8]) -> String {
     hex::encode(digest(&[b"undrift-v1\0", name.as_bytes(), b"\0", value].concat()))
 }

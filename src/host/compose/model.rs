@@ -1,5 +1,5 @@
-//! What is read of `docker compose config --format json`. No environment values: they may be secrets, and this
-//! is remembered on disk.
+//! The fields read from `docker compose config --format json`. No environment values: they may be secrets, and this is stored
+//! on disk.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,7 +26,7 @@ pub struct Model {
 pub struct ServiceModel {
     /// The image reference: the explicit one, or Compose's `<project>-<service>`.
     pub image: String,
-    /// How it is built, where it is.
+    /// Its build, if it has one.
     pub build: Option<BuildModel>,
     /// Whether its image may not be fetched: `pull_policy: never`.
     pub pull_never: bool,
@@ -38,7 +38,8 @@ pub struct ServiceModel {
     /// Whether it shares a namespace or the volumes of another service. Its config hash then holds that
     /// service's container ID.
     pub joins_another: bool,
-    /// What its containers are to have of another service's, or of a container that Compose does not make.
+    /// The namespaces and volumes that its containers share with another service's, or with a container that Compose does not
+    /// make.
     pub joins: Vec<(Shared, JoinOwner)>,
     /// The names of the variables that it declares.
     pub environment: BTreeSet<String>,
@@ -46,9 +47,9 @@ pub struct ServiceModel {
     pub program: Option<Program>,
     /// The ports that it exposes to other containers, as the files write them: `3000`, `8000-8010`, `53/udp`.
     pub expose: Vec<String>,
-    /// Whose network its containers have, where the files say it: `host`, `none`, `service:NAME`.
+    /// The network mode, if the files set it: `host`, `none`, `service:NAME`.
     pub network_mode: Option<String>,
-    /// What else the files order of it and others.
+    /// The other order that the files declare for it.
     pub order: Order,
 }
 
@@ -57,31 +58,32 @@ pub struct ServiceModel {
 pub enum Program {
     /// The one that provides the service (`provider:`, Compose 2.36), which has no container.
     Provider,
-    /// `docker model`, of whose answer the service's containers get variables (`models:`, Compose 2.38).
+    /// `docker model`, whose answer gives the service's containers variables (`models:`, Compose 2.38).
     ModelRunner,
 }
 
-/// How a service is built.
+/// A service's build.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildModel {
     /// The build context: an absolute folder, or a URL.
     pub context: String,
-    /// The Dockerfile, relative to the context; `None` where it is inline.
+    /// The Dockerfile, relative to the context; `None` if it is inline.
     pub dockerfile: Option<String>,
     /// Additional contexts by name: absolute folders, URLs, or references such as `docker-image://x`.
     pub additional_contexts: BTreeMap<String, String>,
-    /// The settings that change the image besides the files: arguments, target, inline Dockerfile, labels, platforms.
+    /// The settings that change the image in addition to the files: arguments, target, inline Dockerfile, labels, platforms.
     pub settings: BuildSettings,
 }
 
-/// A digest of the settings of a build. Arguments may be secrets, which can be tried out: what is kept is under a key.
+/// A digest of the settings of a build. Arguments may be secrets, which could be guessed from a plain digest: the stored one is
+/// under a key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BuildSettings {
-    /// Of settings that hold no values of the file's author, such as a target.
+    /// Of settings that hold no user-defined values, such as a target.
     Open(String),
-    /// Of any others: for as long as the process lives.
+    /// Of any others: only while the process lives.
     Raw(String),
-    /// Of these, under a key.
+    /// Of the same, under a key.
     Keyed {
         /// The name of the key.
         key: String,
@@ -97,7 +99,7 @@ impl Default for BuildSettings {
 }
 
 impl BuildSettings {
-    /// The same as it may be kept.
+    /// The same in a form that may be stored.
     pub(super) fn keyed(self, digest: &KeyedDigest) -> Self {
         match self {
             Self::Raw(raw) => {
@@ -109,10 +111,10 @@ impl BuildSettings {
 }
 
 impl Model {
-    /// Reads Compose's JSON, leniently: only what is needed, in every form that it has had.
+    /// Reads Compose's JSON, leniently: only the required fields, in every form that they have had.
     ///
     /// # Errors
-    /// Where it is not the JSON of a project.
+    /// If it is not the JSON of a project.
     pub fn parse(json: &[u8]) -> Result<Self, serde_json::Error> {
         let raw: RawProject = serde_json::from_slice(json)?;
         let services = raw
@@ -126,11 +128,11 @@ impl Model {
         Ok(Self { name: raw.name, services })
     }
 
-    /// A service of which this JSON says neither what image it has, nor how it is built, nor who provides it: Compose refuses
-    /// such a one, so that not all that it printed is here.
+    /// A service for which this JSON gives neither an image, nor a build, nor a provider: Compose refuses such a service, so
+    /// the JSON is incomplete.
     ///
     /// # Errors
-    /// Where it is not the JSON of a project.
+    /// If it is not the JSON of a project.
     pub(super) fn cut_off(json: &[u8]) -> Result<Option<String>, serde_json::Error> {
         let raw: RawProject = serde_json::from_slice(json)?;
         let is_cut_off = |service: &RawService| {
@@ -139,15 +141,15 @@ impl Model {
         Ok(raw.services.into_iter().find(|(_, service)| is_cut_off(service)).map(|(name, _)| name))
     }
 
-    /// How many containers Compose would run of each of these services.
+    /// How many containers Compose would run for each of these services.
     #[must_use]
     pub fn replicas<'a>(&self, services: impl IntoIterator<Item = &'a str>) -> BTreeMap<&'a str, u32> {
         let replicas = |service| self.services.get(service).map_or(1, |service| service.replicas);
         services.into_iter().map(|service| (service, replicas(service))).collect()
     }
 
-    /// The images that these services and all that they depend on are made of, with whether each may be fetched: not
-    /// where Compose builds it, and not where the file forbids it.
+    /// The images of these services and of all their dependencies, with whether each may be fetched: not if Compose builds it,
+    /// and not if the file forbids it.
     #[must_use]
     pub fn images(&self, services: &[String]) -> Vec<(&str, bool)> {
         let names = self.dependencies(services).into_iter().chain(services.iter().map(String::as_str));
@@ -157,7 +159,7 @@ impl Model {
         models.map(|model| (model.image.as_str(), model.build.is_none() && !model.pull_never)).collect()
     }
 
-    /// The services that this one names as its dependencies and that a program provides: that program gives it variables.
+    /// The services that this one names as dependencies and that a program provides: the program gives this service variables.
     #[must_use]
     pub fn providers_of(&self, service: &str) -> Vec<&str> {
         let named = self.services.get(service).into_iter().flat_map(|model| &model.depends_on);
@@ -182,8 +184,7 @@ impl Model {
         self.program(service) == Some(Program::ModelRunner) || !self.providers_of(service).is_empty()
     }
 
-    /// The services that these depend on, at whatever distance. One of them is in it only where another one
-    /// depends on it.
+    /// The services that these depend on, directly or not. One of them is included only if another one depends on it.
     #[must_use]
     pub fn dependencies(&self, services: &[String]) -> BTreeSet<&str> {
         let mut found = BTreeSet::new();
@@ -317,7 +318,7 @@ impl RawBuild {
     }
 }
 
-/// Of `network_mode`, `ipc` and `pid`.
+/// Parses `network_mode`, `ipc` and `pid`.
 fn owner(mode: &str) -> Option<JoinOwner> {
     let (kind, name) = mode.split_once(':')?;
     match kind {

@@ -1,5 +1,5 @@
-//! What the Compose files order among services: whose end another waits for, who restarts with whom, and who is given
-//! its environment by a provider.
+//! The order that the Compose files declare among services: which service waits for another's end, which ones restart together,
+//! and which ones get their environment from a provider.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,24 +12,24 @@ use crate::api::Ties;
 /// The order of one service among the others.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
-    /// The services that must have ended well before it starts: `condition: service_completed_successfully`. Not those of
-    /// `required: false`, without which Compose goes on.
+    /// The services that must have succeeded before it starts: `condition: service_completed_successfully`. Not those of
+    /// `required: false`: Compose goes on without them.
     pub completed: BTreeSet<String>,
     /// The services with which it restarts: `restart: true`.
     pub restarts_with: BTreeSet<String>,
-    /// What becomes of a container of it that exited with 0.
+    /// What happens to one of its containers that exited with 0.
     pub after_success: AfterSuccess,
 }
 
-/// What becomes of a container that exited with 0, by `restart:` or else `deploy.restart_policy`.
+/// What happens to a container that exited with 0, by `restart:` or else `deploy.restart_policy`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AfterSuccess {
     /// The engine starts it again.
     Restarted,
-    /// It stays as it is, because nobody said otherwise. Most servers are of this kind, too.
+    /// It stays as it is by default. Most servers are of this kind, too.
     #[default]
     Stays,
-    /// It stays as it is, and the files say so: `restart: "no"`.
+    /// It stays as it is, by declaration: `restart: "no"`.
     StaysAsSaid,
 }
 
@@ -90,7 +90,7 @@ impl<'de> Deserialize<'de> for Dependencies {
 }
 
 impl Resolved {
-    /// What the files order of a service and others. Names of services that are not there are left out.
+    /// The order that the files declare between a service and others. Names of missing services are left out.
     #[must_use]
     pub fn ties(&self, service: &str) -> Ties {
         let ties = self.model.ties(service);
@@ -101,7 +101,7 @@ impl Resolved {
 }
 
 impl Model {
-    /// What the files order of a service and others. Names of services that are not there are left out.
+    /// The order that the files declare between a service and others. Names of missing services are left out.
     #[must_use]
     pub fn ties(&self, service: &str) -> Ties {
         let Some(model) = self.services.get(service) else { return Ties::default() };
@@ -123,8 +123,8 @@ impl Model {
         self.services.values().any(|other| other.order.completed.contains(service))
     }
 
-    /// The services tied to these that are not among them: the jobs that they wait for, and those that restart with them
-    /// or with such a one; each at whatever distance.
+    /// The services tied to these that are not among them: the jobs that they wait for, and those that restart with them or
+    /// with such a service; each directly or not.
     #[must_use]
     pub fn related<'a>(&'a self, services: &BTreeSet<&str>) -> BTreeSet<&'a str> {
         let mut found: BTreeSet<&str> = BTreeSet::new();
@@ -143,7 +143,7 @@ impl Model {
         found
     }
 
-    /// With how many containers that run each of these services is as it is to be: a job with none.
+    /// How many running containers each of these services is to have: a job has none.
     #[must_use]
     pub fn to_run<'a>(&self, services: impl IntoIterator<Item = &'a str>) -> BTreeMap<&'a str, u32> {
         let mut all = self.replicas(services);
@@ -151,9 +151,8 @@ impl Model {
         all
     }
 
-    /// The providers on which these services depend, and which are not among them. Without them in the command of an `up`
-    /// the services' containers lose the environment that they give (Compose takes each named service's own providers
-    /// only).
+    /// The providers that these services depend on, and that are not among them. If the command of an `up` does not name them,
+    /// the services' containers lose the environment that they give (Compose takes each named service's own providers only).
     #[must_use]
     pub fn providers(&self, services: &[String]) -> Vec<String> {
         let models = services.iter().filter_map(|service| self.services.get(service));
@@ -162,8 +161,8 @@ impl Model {
         named.into_iter().filter(is_provider).filter(|name| !services.contains(name)).cloned().collect()
     }
 
-    /// Whether an `up` of these services with all that they depend on must not even be tried: it would run a provider or
-    /// `docker model`, run a job again that has ended, or (as a dry run) wait without end for one that is only said to start.
+    /// Whether an `up` of these services with all their dependencies is forbidden: it would run a provider or `docker model`,
+    /// run a finished job again, or (as a dry run) wait forever for one that is only simulated.
     #[must_use]
     pub fn must_leave_dependencies(&self, services: &[String]) -> bool {
         let is_special = |name: &str| self.is_awaited(name) || self.program(name).is_some();
@@ -204,7 +203,7 @@ mod tests {
         assert_eq!((api.waits_for, api.is_job), (vec!["migrate".to_owned()], false));
         let job = |name: &str| (model.ties(name).is_job, model.ties(name).is_awaited);
         assert_eq!(["migrate", "seed", "once"].map(job), [(true, true), (true, true), (true, false)]);
-        // Without a policy a server stays down as well, and nobody waits for its end.
+        // Without a policy a server stays down as well, and no service waits for its end.
         assert_eq!(["stats", "plain", "web"].map(job), [(false, false); 3]);
         assert_eq!(model.ties("edge").restarts_with, ["web"], "and not what is not there");
     }

@@ -1,4 +1,4 @@
-//! One more Compose file for a single question: a service as it would be with some more variables.
+//! An extra Compose file for a single question: a service as it would be with some more variables.
 
 use std::{fs, path::Path};
 
@@ -8,14 +8,14 @@ use crate::{api::Desired, host::process::Environment};
 /// The name of the file in its folder.
 const FILE: &str = "overlay.yaml";
 
-/// How the variables are called in which the values are handed over.
+/// The prefix of the variables that pass the values on.
 const HANDED: &str = "UNDRIFT_PROVIDED_";
 
-/// The object with one more file, written into this folder, that gives the service these variables. Their values stand in
-/// the child's environment only, under names of undrift's own: under theirs they would change what else the files say.
+/// The object with an extra file, written into this folder, that gives the service these variables. Their values exist only in
+/// the child's environment, under names of undrift's own: under their own names they would change how the other files resolve.
 ///
 /// # Errors
-/// Where the project's own files are not known, which must be named beside another one, or the file cannot be written.
+/// If the project's own files are not known (they must be named beside the extra one), or the file cannot be written.
 pub(super) fn lay_over(
     desired: &Desired,
     env: Environment,

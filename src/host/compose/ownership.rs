@@ -1,7 +1,7 @@
-//! Whose containers these are: of the Compose project that is declared, or of one of the same name in another directory.
+//! The owner of containers: the declared Compose project, or one of the same name in another directory.
 //!
-//! Two directories of one name are one Compose project to Compose (docker/compose#2120): an `up` in either replaces what
-//! the other one made. The only trace of the directory is two labels on each container; volumes and networks have none.
+//! Compose treats two directories of one name as one project (docker/compose#2120): an `up` in either replaces the containers
+//! of the other. The only trace of the directory is two labels on each container; volumes and networks have none.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,24 +18,23 @@ use crate::{
     interference::Origin,
 };
 
-/// The cache's space: by the declared directory, where it led at the looks so far.
+/// The cache's space: by the declared directory, the targets it has led to so far.
 const SPACE: &str = "project-directory";
 
-/// How many places are remembered of one directory, the latest. A deployment that keeps more releases than that beside each
-/// other is unheard of.
+/// How many targets of one directory undrift remembers, the latest. No deployment is known that keeps more releases than that.
 const MOST_PLACES: usize = 100;
 
-/// By service, the directory of another project that made its containers.
+/// By service, the directory of another project that created its containers.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Ownership {
     by_service: BTreeMap<String, Fact<Option<String>>>,
-    /// Of a service without any container.
+    /// For a service without any container.
     of_absent: Option<Fact<Option<String>>>,
 }
 
 impl Ownership {
-    /// The directory of the other project that has the service; for one without containers (`wanted` are to be made), that
-    /// has the whole project.
+    /// The directory of the other project that has the service. For a service without containers (`wanted` are to be created),
+    /// the one that has the whole project.
     #[must_use]
     pub fn of(&self, service: &str, wanted: u32) -> Fact<Option<String>> {
         let absent = if wanted > 0 { self.of_absent.as_ref() } else { None };
@@ -50,7 +49,7 @@ impl Ownership {
             *known = first_elsewhere(known.clone(), maker.fact());
             makers.push(maker);
         }
-        // A project with a single container of our own is no stranger's: the service was never brought up, or removed.
+        // A project with a single container of our own is no stranger's: the service never came up, or was removed.
         if !makers.is_empty() && makers.iter().all(|maker| !matches!(maker, Maker::NotElsewhere)) {
             ownership.of_absent = makers.iter().map(Maker::fact).reduce(first_elsewhere);
         }
@@ -58,7 +57,7 @@ impl Ownership {
     }
 }
 
-/// What is known to be another's comes first, then what is not known.
+/// Containers known to be another's come first, then unknown ones.
 fn first_elsewhere(a: Fact<Option<String>>, b: Fact<Option<String>>) -> Fact<Option<String>> {
     match (&a, &b) {
         (Fact::Known(Some(_)), _) => a,
@@ -68,14 +67,14 @@ fn first_elsewhere(a: Fact<Option<String>>, b: Fact<Option<String>>) -> Fact<Opt
     }
 }
 
-/// Who made a container.
+/// The creator of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Maker {
-    /// The declared project, or nobody who can be found any more.
+    /// The declared project, or one that no longer exists.
     NotElsewhere,
     /// The project in this directory.
     Elsewhere(String),
-    /// Its label cannot be followed.
+    /// Unknown: its label cannot be followed.
     Unknown(String),
 }
 
@@ -89,11 +88,11 @@ impl Maker {
     }
 }
 
-/// Judges the containers of a project by where they were made.
+/// Determines the owner of a project's containers from their origins.
 pub async fn ownership(desired: &Desired, cache: &dyn Cache, origins: &[Origin]) -> Ownership {
     let whose = desired.clone();
     let find = move || ProjectLocation::find(&whose, &Environment::of_this_process());
-    // Where nothing is known of the declared project, no label names its directory but letter by letter.
+    // If the declared project is unknown, a label names its directory only if it matches letter by letter.
     let declared = files::looked(find).await.unwrap_or_else(|_| ProjectLocation::as_written(desired));
     let declared = declared.remembering(&desired.directory, cache);
     let mut judged = Vec::new();
@@ -118,19 +117,19 @@ fn directory_of(origin: &Origin) -> &str {
     origin.working_dir.as_deref().unwrap_or_default()
 }
 
-/// Where the declared project is.
+/// The location of the declared project.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct ProjectLocation {
-    /// As they are written.
+    /// The directories as written.
     directories: BTreeSet<PathBuf>,
-    /// Where these lead now, and have led before.
+    /// The targets of these directories now and in the past.
     led_to: BTreeSet<PathBuf>,
-    /// The Compose files, without what they include: links followed.
+    /// The Compose files, without included ones, links resolved.
     files: BTreeSet<PathBuf>,
 }
 
 impl ProjectLocation {
-    /// What is known without a look at any file.
+    /// The part that is known without file access.
     fn as_written(desired: &Desired) -> Self {
         Self { directories: BTreeSet::from([desired.directory.clone()]), ..Self::default() }
     }
@@ -147,7 +146,7 @@ impl ProjectLocation {
         Self { led_to: real(&mut directories.iter()), files: real(&mut files.iter()), directories }
     }
 
-    /// With where the directory led before. A link that is switched from release to release is one project.
+    /// Adds the past targets of the directory. A link that is switched from release to release is one project.
     fn remembering(mut self, directory: &Path, cache: &dyn Cache) -> Self {
         // A path that is not UTF-8 cannot be a label's either.
         let Some(key) = directory.to_str() else { return self };
@@ -165,7 +164,7 @@ impl ProjectLocation {
         self
     }
 
-    /// Whether the label names the declared directory letter by letter, or there is no label that names any on this host:
+    /// Whether the label names the declared directory letter by letter, or no label names a directory on this host:
     /// `docker run` writes none, and Compose on another system writes `C:\shop`.
     fn is_plainly(&self, origin: &Origin) -> bool {
         let Some(directory) = &origin.working_dir else { return true };
@@ -189,7 +188,7 @@ impl ProjectLocation {
             config_files.map(|file| files::canonicalize(Path::new(file))).collect();
         // `--project-directory` moves the directory and leaves the files where they are.
         let are_ours = files.iter().flatten().any(|file| self.files.contains(file));
-        // A project that was moved into a folder of its own leaves its old one behind, without a Compose file.
+        // A project that moved into a new folder leaves its old one behind, without a Compose file.
         let are_gone = !files.is_empty() && files.iter().all(|file| file.as_ref().is_err_and(is_gone));
         if are_ours || are_gone { Maker::NotElsewhere } else { Maker::Elsewhere(directory.to_owned()) }
     }
@@ -203,7 +202,7 @@ fn is_gone(error: &io::Error) -> bool {
 }
 
 /// The Compose files of the declared project, as Compose finds them: those of the spec, else of `COMPOSE_FILE`, else of the
-/// nearest folder upwards that has one.
+/// nearest parent folder that has one.
 fn main_files(desired: &Desired, env: &Environment) -> Vec<PathBuf> {
     let (directory, spec) = (&desired.directory, &desired.object.spec.project);
     if !spec.files.is_empty() {

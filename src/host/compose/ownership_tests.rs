@@ -61,7 +61,7 @@ fn only_another_directory_that_is_there_is_another_project() {
         of(&origin(Path::new(r"C:\shop"), &[Path::new(r"C:\shop\compose.yaml")])),
         Maker::NotElsewhere
     );
-    // A link in a circle leads nowhere that is known.
+    // The target of a link loop is unknown.
     symlink(home.path().join("circle"), home.path().join("circle")).unwrap();
     assert!(matches!(of(&made_in(&home.path().join("circle"))), Maker::Unknown(_)));
 }
@@ -86,7 +86,7 @@ fn project_directory_is_that_of_the_first_file_as_compose_finds_it() {
     let by_env_file = ProjectLocation::find(&named, &Environment::default());
     assert_eq!(maker(&by_env_file, &made_in(&deploy)), Maker::NotElsewhere);
 
-    // Without a file in its own directory Compose goes on upwards.
+    // Without a file in its own directory, Compose continues in the parents.
     fs::create_dir(shop.join("src")).unwrap();
     fs::remove_file(shop.join(".env")).unwrap();
     assert_eq!(maker(&declared(&shop.join("src")), &made_in(&shop)), Maker::NotElsewhere);

@@ -1,22 +1,22 @@
-//! The variables that programs gave the container of a service: its providers, and `docker model`.
+//! The variables that programs gave a service's container: its providers, and `docker model`.
 //!
-//! A provider is a program that Compose runs at each `up`. What it prints as `setenv` becomes a variable of each service
-//! that depends on it, under the provider's name in capitals (`DATABASE_URL`), and a part of that service's config hash. No
-//! look runs such a program, so what it gave is read from the container that was made with it.
+//! A provider is a program that Compose runs at each `up`. What it prints as `setenv` becomes a variable of each service that
+//! depends on it, under the provider's name in capitals (`DATABASE_URL`), and a part of that service's config hash. An
+//! observation never runs such a program, so undrift reads the variables from the container that was created with them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Model;
 
-/// The variables of one container of each service that programs give some, without those of its image. No `Debug`: values may
-/// be secrets.
+/// The variables of one container of each service that gets some from programs, without those of its image. No `Debug`: values
+/// may be secrets.
 #[derive(Clone, Default)]
 pub struct Provided(BTreeMap<String, ProvidedVariables>);
 
 #[derive(Clone, Default)]
 struct ProvidedVariables {
     variables: Vec<(String, String)>,
-    /// The names that its service declared when it was seen to be as declared.
+    /// The names that its service declared when it was last as declared.
     once_declared: BTreeSet<String>,
 }
 
@@ -24,15 +24,15 @@ struct ProvidedVariables {
 pub(super) struct Undeclared<'a> {
     /// Those that begin with the name of one of its providers.
     pub(super) of_providers: Vec<(&'a str, &'a str)>,
-    /// All others: of a provider that sets them under names of its choice, or declared once and no more.
+    /// All others: set by a provider under names of its choice, or formerly declared.
     pub(super) others: Vec<(&'a str, &'a str)>,
-    /// Whether one of these others is known to have been declared once.
+    /// Whether one of these others is known to be formerly declared.
     pub(super) is_one_removed: bool,
 }
 
 impl Provided {
-    /// Takes the variables of a container of the service, and the names that the service declared when this container was
-    /// seen to be as declared; empty where that was never seen.
+    /// Takes the variables of a container of the service, and the names that the service declared when this container was last
+    /// as declared; empty if that was never observed.
     pub fn insert(
         &mut self,
         service: &str,
@@ -53,7 +53,7 @@ impl Provided {
         all.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// What nobody declares of them; `None` where they are not known.
+    /// The undeclared ones; `None` if the variables are not known.
     pub(super) fn undeclared(&self, model: &Model, service: &str) -> Option<Undeclared<'_>> {
         let declared = &model.services.get(service)?.environment;
         let prefixes: Vec<String> =
@@ -87,7 +87,7 @@ mod tests {
         assert_eq!(found.of_providers, [("DB_URL", "x")]);
         assert_eq!(found.others, [("dB_z", "x"), ("RAW", "y")]);
         assert!(!found.is_one_removed, "who gave them nobody knows");
-        // Declared when the container was as declared, and no more: not the provider's, whatever its name is.
+        // Formerly declared: not the provider's, whatever its name is.
         provided.insert("api", variables(), BTreeSet::from(["A".into(), "DB_URL".into()]));
         let found = provided.undeclared(&model, "api").unwrap();
         assert_eq!((found.of_providers.len(), found.is_one_removed), (0, true));

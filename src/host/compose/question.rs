@@ -1,9 +1,8 @@
-//! Asking Compose without letting it change anything: whatever it is asked while looking, it reaches the engine through a
-//! [`Gate`].
+//! Asks Compose without letting it change anything: during an observation, Compose reaches the engine only through a [`Gate`].
 //!
-//! `config` and `version` ask the engine for nothing (measured with 2.26.1 and 5.6.1). But what is run is the docker CLI and
-//! whatever stands in the plugin's place, and a wrapper may do more. What the answer is of is files, so that a refusal
-//! takes nothing away from it; a dry run, whose answer is of the engine, is not believed then (`dry_run`).
+//! `config` and `version` ask the engine for nothing (measured with 2.26.1 and 5.6.1). But undrift runs the docker CLI and
+//! whatever is in the plugin's place, and a wrapper may do more. Their answer depends on files alone, so a refused request does
+//! not affect it; a dry run's answer depends on the engine, and is then discarded (`dry_run`).
 
 use std::io;
 
@@ -21,41 +20,41 @@ use crate::{
 };
 
 /// How many questions to Compose are open at once. Each is a process that keeps a processor busy while it starts, and ten
-/// projects that are seen for the first time would be twenty of them.
+/// projects that are observed for the first time would start twenty of them.
 static TURNS: Semaphore = Semaphore::const_new(4);
 
-/// Whom to ask, and what they may see.
+/// The Compose to ask, and the environment it may see.
 #[derive(Clone, Copy)]
 pub(super) struct Questions<'a> {
     pub(super) desired: &'a Desired,
     pub(super) endpoint: &'a Endpoint,
-    /// What a step's Compose would get.
+    /// The environment that a step's Compose would get.
     pub(super) env: &'a Environment,
     /// Whether the files name the engine's address, [`ENGINE`](super::env::ENGINE), or may do so.
     pub(super) name_engine: bool,
 }
 
 impl Questions<'_> {
-    /// Asks something whose answer is of files alone.
+    /// Asks a question whose answer depends on files alone.
     ///
     /// # Errors
-    /// Where the gate cannot be opened or the docker CLI cannot be started.
+    /// If the gate cannot be opened or the docker CLI cannot be started.
     pub(super) async fn ask(self, argv: &[String], timeout: QueryTimeout) -> io::Result<Finished> {
         let passage = Passage::open(self.endpoint)?;
         if self.name_engine {
-            // The gate in that variable's place would be another answer.
+            // With the gate in that variable's place, the answer would differ.
             return passage.beside(self.desired, self.env, argv, timeout).await;
         }
         passage.within(self.desired, self.env, argv, timeout).await
     }
 }
 
-/// A gate whose tally is told when it closes, also where nobody waits for the answer any more.
+/// A gate that logs its tally when it closes, even if the caller no longer waits for the answer.
 pub(super) struct Passage(pub(super) Gate);
 
 impl Passage {
     /// # Errors
-    /// Where the gate cannot be opened.
+    /// If the gate cannot be opened.
     pub(super) fn open(endpoint: &Endpoint) -> io::Result<Self> {
         let gate = Gate::open(endpoint).map_err(|error| {
             io::Error::other(format!("the gate for a look's Compose cannot be opened: {error}"))
@@ -63,7 +62,7 @@ impl Passage {
         Ok(Self(gate))
     }
 
-    /// Runs a command that sees no other engine than the gate, and neither does what it starts.
+    /// Runs a command that sees no other engine than the gate, and neither do its children.
     pub(super) async fn within(
         &self,
         desired: &Desired,
@@ -75,8 +74,8 @@ impl Passage {
         run(desired, &env, argv, timeout).await
     }
 
-    /// Runs a command that is given the gate beside its environment, in which the engine's address stays as it is: for files
-    /// that name it. What a wrapper starts by itself may read that.
+    /// Runs a command with the gate in addition to its environment, in which the engine's address stays as it is: for files
+    /// that name it. A wrapper's own children may read that address.
     pub(super) async fn beside(
         &self,
         desired: &Desired,
@@ -88,7 +87,7 @@ impl Passage {
         run(desired, &env.clone().without_tls(), &argv, timeout).await
     }
 
-    /// What has come to the gate.
+    /// The requests that have reached the gate.
     pub(super) fn tally(&self) -> Tally {
         self.0.tally()
     }

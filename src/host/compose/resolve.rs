@@ -1,4 +1,4 @@
-//! A project as Compose resolves it, remembered until something that Compose read changes.
+//! A project as Compose resolves it, cached until something that Compose read changes.
 
 use std::{collections::BTreeMap, ffi::OsStr, time::Duration};
 
@@ -25,18 +25,18 @@ use crate::{
 /// The cache's space.
 const SPACE: &str = "compose";
 
-/// The cache's space for Compose's version, by what tells one build of it from another.
+/// The cache's space for Compose's version, by the identity of its build.
 const VERSIONS: &str = "compose-version";
 
-/// The cache's space for the hashes that Compose prints, by the model that they are of.
+/// The cache's space for the hashes that Compose prints, by their model.
 const HASHES: &str = "compose-hashes";
 
-/// How long a command that only answers a question is waited for.
+/// How long undrift waits for a command that only answers a question.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct QueryTimeout {
-    /// After this it is ended.
+    /// After this, undrift ends it.
     pub(super) limit: Duration,
-    /// How long it may take to end then.
+    /// How long it may then take to end.
     pub(super) grace: Duration,
 }
 
@@ -50,31 +50,31 @@ pub struct Resolved {
     pub model: Model,
     /// Compose's config hash by service.
     pub hashes: BTreeMap<String, String>,
-    /// What these hashes leave out.
+    /// The settings that these hashes leave out.
     pub declared: Declared,
-    /// Compose's version, without a leading `v`; `None` where it does not say it.
+    /// Compose's version, without a leading `v`; `None` if it does not report it.
     pub version: Option<String>,
-    /// What its images are made of.
+    /// The bases of its images.
     pub builds: Builds,
     /// Whether the files use the variable that names the engine, or may do so.
     pub names_engine: bool,
-    /// The secrets that stand in this all the same, for a variable has filled them into a name: `image: app:${TOKEN}`.
+    /// The secrets that this contains all the same, because a variable was substituted in a name: `image: app:${TOKEN}`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(in crate::host) filled_in: Vec<String>,
-    /// Everything that it rests on; `None` where that is not known.
+    /// Everything that it depends on; `None` if that is not known.
     #[serde(skip)]
     pub(super) inputs: Option<ComposeInputs>,
 }
 
 impl Resolved {
-    /// Words of the project that are no secrets: what its services and their images are called.
+    /// Words of the project that are no secrets: the names of its services and their images.
     pub(in crate::host) fn words(&self) -> Words {
         let images = self.model.services.values().flat_map(|service| secrets::words_of_image(&service.image));
         Words::of(self.model.services.keys().cloned().collect(), images.collect())
     }
 }
 
-/// What is remembered of a project: an answer, and everything that it rests on. Sealed: some of its words may be passwords.
+/// The cache entry of a project: an answer, and everything that it depends on. Sealed: some of its words may be passwords.
 #[derive(Serialize, Deserialize)]
 struct Remembered {
     inputs: ComposeInputs,
@@ -115,17 +115,17 @@ pub async fn resolve_in(
     Ok(resolved)
 }
 
-/// Where an object's answer is remembered: one entry per project and way to load it, so that the cache does not
-/// grow with each change of a file.
+/// The cache key of an object's answer: one entry per project and way to load it, so that the cache does not grow with each
+/// change of a file.
 fn key(desired: &Desired) -> String {
     let parts = (&desired.directory, &desired.object.spec.project);
     hex::encode(Sha256::digest(format!("{parts:?}")))
 }
 
-/// What is remembered, where nothing that it rests on has changed.
+/// The cached answer, if nothing that it depends on has changed.
 ///
 /// # Errors
-/// Where a file that it rests on does not answer.
+/// If a file that it depends on does not respond.
 async fn recall(
     desired: &Desired,
     env: &Environment,
@@ -162,7 +162,7 @@ async fn ask_and_remember(
     Ok(resolved)
 }
 
-/// The inputs, and their fingerprint from before Compose read anything: what changes meanwhile is not remembered.
+/// The inputs, and their fingerprint from before Compose read anything: if they change meanwhile, nothing is cached.
 async fn find_inputs(
     desired: &Desired,
     env: &Environment,
@@ -178,7 +178,8 @@ async fn find_inputs(
     files::looked(find).await.unwrap_or_else(|hangs| Err(hangs.into()))
 }
 
-/// Why Compose would not be asked for a project, as far as its files say: it would wait at one of them, or read gigabytes.
+/// Why undrift would not ask Compose about a project, as far as its files show: it would block on one of them, or read
+/// gigabytes.
 pub(crate) fn unreadable(desired: &Desired) -> Option<HostError> {
     let whose = desired.clone();
     match files::look_past(move || ComposeInputs::trap(&whose, &Environment::of_this_process())) {
@@ -187,8 +188,8 @@ pub(crate) fn unreadable(desired: &Desired) -> Option<HostError> {
     }
 }
 
-/// The answer with what its images are made of; and everything that it rests on with a fingerprint, where none of it has
-/// changed since the one from before.
+/// The answer with the bases of its images; and everything that it depends on with a fingerprint, if none of it has changed
+/// since the earlier one.
 fn read_dockerfiles(
     desired: &Desired,
     env: &Environment,
@@ -198,7 +199,7 @@ fn read_dockerfiles(
 ) -> (Resolved, Option<(ComposeInputs, String)>) {
     let fingerprint = |inputs: &ComposeInputs| inputs.fingerprint(desired, env);
     let inputs = inputs.filter(|inputs| before.is_some() && fingerprint(inputs).as_deref() == before);
-    // The same of the Dockerfiles, which are known only now.
+    // The same for the Dockerfiles, which are known only now.
     let inputs = inputs.map(|inputs| inputs.with(asked.whole.dockerfiles()));
     let before = inputs.as_ref().and_then(fingerprint);
     let resolved = asked.resolved();
@@ -206,7 +207,7 @@ fn read_dockerfiles(
     (resolved, inputs.zip(after))
 }
 
-/// What Compose has said.
+/// Compose's answer.
 #[derive(Clone)]
 struct ComposeAnswer {
     model: Model,
@@ -215,7 +216,7 @@ struct ComposeAnswer {
     version: Option<String>,
     whole: Whole,
     names_engine: bool,
-    /// Those of its definitions.
+    /// The secrets in its definitions.
     secrets: Vec<String>,
 }
 
@@ -235,7 +236,7 @@ impl ComposeAnswer {
         };
         let text = serde_json::to_string(&resolved).unwrap_or_default();
         let is_filled_in = |secret: &String| {
-            // As it stands in that text.
+            // As that text spells it.
             let written = serde_json::to_string(secret).unwrap_or_default();
             text.contains(written.trim_matches('"'))
         };
@@ -243,7 +244,7 @@ impl ComposeAnswer {
     }
 }
 
-/// Asks Compose for the project, and makes the hashes of what it says.
+/// Asks Compose for the project, and computes the hashes of its answer.
 async fn ask(
     desired: &Desired,
     endpoint: &Endpoint,
@@ -254,7 +255,7 @@ async fn ask(
     let names_engine = inputs.is_none_or(|inputs| inputs.use_variable(ENGINE));
     let questions = Questions { desired, endpoint, env, name_engine: names_engine };
     let json = argv::config_json(desired);
-    // Beside the others where it is known that there are profiles: one after the other would take twice as long.
+    // In parallel if the project is known to have profiles: one after the other would take twice as long.
     let of_all = async { if has_profiles(inputs)? { Some(of_all_profiles(questions).await) } else { None } };
     let (json, version, of_all) =
         tokio::join!(question(questions, &json), version(questions, cache, inputs), of_all);
@@ -273,7 +274,7 @@ async fn ask(
     let declared = Declared::parse(&json, variable).map_err(not_understood)?;
     let hashes = match upgrade::hashes(&json, version.as_deref()) {
         Some(hashes) => hashes,
-        // Of a service with a key of the future nobody but Compose can say it.
+        // If a service has an unknown key, only Compose can compute its hash.
         None => ask_for_hashes(questions).await?,
     };
     let is_built = model.services.values().any(|service| service.build.is_some());
@@ -287,18 +288,17 @@ async fn ask(
     Ok(ComposeAnswer { model, hashes, declared, version, whole, names_engine, secrets })
 }
 
-/// Whether the project has profiles; `None` where that is not known of all of its files.
+/// Whether the project has profiles; `None` if that is not known of all of its files.
 fn has_profiles(inputs: Option<&ComposeInputs>) -> Option<bool> {
     inputs.map(ComposeInputs::have_profiles)
 }
 
-/// The project of all profiles, for a service of another profile may build what an image is made of.
+/// The project of all profiles, because a service of another profile may build the base of an image.
 async fn of_all_profiles(questions: Questions<'_>) -> Result<Finished, HostError> {
     question(questions, &argv::config_json_of_all_profiles(questions.desired)).await
 }
 
-/// What is built in all profiles, where that was asked. Where Compose refuses to say it, the enabled ones are what is known, and
-/// why no more is.
+/// The builds of all profiles, if undrift asked for them. If Compose refuses, only the enabled ones are known, with the reason.
 fn whole(enabled: &[u8], of_all: Option<Result<Finished, HostError>>) -> Result<Whole, serde_json::Error> {
     match of_all.map(|answer| answer.map(|answer| Whole::parse(&answer.stdout, None))) {
         None => Whole::parse(enabled, None),
@@ -308,8 +308,8 @@ fn whole(enabled: &[u8], of_all: Option<Result<Finished, HostError>>) -> Result<
     }
 }
 
-/// The hashes that Compose itself prints, for containers that bear none of those that are made here; each answer is
-/// remembered for its model. Empty where Compose does not say it.
+/// The hashes that Compose itself prints, for containers that bear none of those computed here; each answer is cached for its
+/// model. Empty if Compose does not print them.
 pub async fn printed_hashes(
     desired: &Desired,
     endpoint: &Endpoint,
@@ -339,7 +339,7 @@ async fn ask_for_hashes(questions: Questions<'_>) -> Result<BTreeMap<String, Str
     Ok(lines.map(|(name, hash)| (name.to_owned(), hash.trim().to_owned())).collect())
 }
 
-/// Compose's version, which is asked for once per build of it.
+/// Compose's version; undrift asks for it once per build of Compose.
 async fn version(
     questions: Questions<'_>,
     cache: &dyn Cache,
@@ -359,7 +359,7 @@ async fn version(
     version
 }
 
-/// What `version --short` says; some builds add a distribution's own number (`2.26.1-4`).
+/// Parses the output of `version --short`; some builds append a distribution's own number (`2.26.1-4`).
 fn version_of(answer: &Finished) -> Option<String> {
     let text = String::from_utf8_lossy(&answer.stdout);
     let version = text.trim().trim_start_matches('v').split(['-', '+']).next().unwrap_or_default();
@@ -377,7 +377,7 @@ pub(super) fn project_variable(desired: &Desired, env: &Environment, name: &str)
         let text = files::read_to_string(&desired.directory.join(file), LARGEST_TEXT).ok()?;
         scan::env_file(&text)?.assigned.remove(name)
     })?;
-    // What quotes and references in it amount to is Compose's to say.
+    // Only Compose can resolve the quotes and references in it.
     (!assigned.contains(['$', '"', '\'', '#', '\\'])).then_some(assigned)
 }
 
@@ -389,7 +389,7 @@ async fn question(questions: Questions<'_>, argv: &[String]) -> Result<Finished,
     Ok(finished)
 }
 
-/// What the object asks of the project.
+/// Checks the object's requirements on the project.
 fn check(desired: &Desired, model: &Model) -> Result<(), HostError> {
     let names = || desired.services().iter().map(|declared| declared.name.as_str());
     let unobservable = |(index, name)| match model.services.get(name) {
@@ -414,8 +414,8 @@ fn check(desired: &Desired, model: &Model) -> Result<(), HostError> {
     Ok(())
 }
 
-/// Another service, named in the object or not, that builds the image that this one builds, and otherwise: whoever builds it last
-/// takes it away from the other.
+/// Another service, named in the object or not, that builds the same image differently: the later build takes it away from the
+/// other.
 fn builds_the_same<'a>(model: &'a Model, name: &str, service: &ServiceModel) -> Option<&'a str> {
     service.build.as_ref()?;
     let image = reference::full(&service.image);
@@ -425,7 +425,7 @@ fn builds_the_same<'a>(model: &'a Model, name: &str, service: &ServiceModel) -> 
     other.map(|(other, _)| other.as_str())
 }
 
-/// A service that a program provides: each `up` that names it runs the program, and nothing could ever be seen of it.
+/// A service that a program provides: each `up` that names it runs the program, and it has nothing to observe.
 fn without_container(desired: &Desired, index: usize, name: &str) -> Pointed {
     let help = "take it out of spec.services: a service that depends on it gets its variables all the same";
     Pointed {
@@ -502,7 +502,7 @@ mod tests {
         // The other one would take the image away although the object does not name it.
         assert_eq!(shared(&["api", "web"]), pair("api", "worker"));
         assert_eq!(shared(&["dashboard", "worker"]), pair("worker", "api"));
-        // Using the image does no harm, and what others share is not the object's affair.
+        // Using the image does no harm, and other services' sharing does not concern the object.
         assert_eq!(shared(&["web", "dashboard"]), None);
     }
 }

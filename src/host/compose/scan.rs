@@ -1,7 +1,7 @@
-//! What a Compose file or an env file refers to: other files, and environment variables.
+//! The references of a Compose file or an env file: other files, and environment variables.
 //!
-//! Not an interpreter of Compose: every word that could be a variable counts, wherever it stands. Most of these words are
-//! none, and some are passwords; so those that are written as a variable are told from the others ([`Variables`]).
+//! This does not interpret Compose files: every word that could be a variable counts, wherever it is. Most of these words are
+//! none, and some are passwords, so those that are written as a variable are kept apart ([`Variables`]).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,13 +28,13 @@ pub(super) enum Reference {
 /// The environment variables that a file uses, or may use.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Variables {
-    /// What is written as a variable: these names may be told and kept.
+    /// Words that are written as a variable: these names may be shown and stored.
     pub(super) named: BTreeSet<String>,
-    /// All other words that Compose could take for one. They may be passwords, and are never told nor kept as they are.
+    /// All other words that Compose could take for one. They may be passwords, and are never shown, nor stored in plain text.
     pub(super) words: BTreeSet<String>,
 }
 
-/// What a Compose file refers to; paths as they stand there.
+/// The references of a Compose file; paths as they are written.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ComposeReferences {
     pub(super) variables: Variables,
@@ -45,7 +45,7 @@ pub(super) struct ComposeReferences {
     pub(super) profiles: bool,
 }
 
-/// What an env file refers to and assigns.
+/// The references and assignments of an env file.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct EnvReferences {
     pub(super) variables: Variables,
@@ -57,9 +57,9 @@ pub(super) struct EnvReferences {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Use<'t> {
     pub(super) name: &'t str,
-    /// The line that it stands in, from 1.
+    /// Its line number, from 1.
     pub(super) line: usize,
-    /// Whether it is written as a variable, and not as a part of a text that happens to have a dollar sign.
+    /// Whether it is written as a variable, and not part of a text that happens to contain a dollar sign.
     pub(super) is_named: bool,
 }
 
@@ -67,7 +67,7 @@ pub(super) struct Use<'t> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Assignment<'t> {
     pub(super) name: &'t str,
-    /// Without its quotes; of several lines where the quotes are.
+    /// Without its quotes; a quoted value may span several lines.
     pub(super) value: String,
 }
 
@@ -78,8 +78,8 @@ impl Variables {
         Self { named: owned(named), words: owned(words) }
     }
 
-    /// A word at a place where Compose takes it for the name of a variable. In small letters it may also be half of a text
-    /// that was to be one line.
+    /// A word at a place where Compose takes it for the name of a variable. In lower case it may also be half of a text that
+    /// was meant to be one line.
     fn passed_through(&mut self, text: &str) {
         if is_name(text) {
             let is_named = is_in_capitals(text);
@@ -94,7 +94,7 @@ impl Variables {
     }
 }
 
-/// Reads a Compose file; `None` where it is not understood.
+/// Reads a Compose file; `None` if it cannot be parsed.
 pub(super) fn compose_file(text: &str) -> Option<ComposeReferences> {
     let documents: Vec<Value> = serde_saphyr::from_multiple(text).ok()?;
     let mut found = ComposeReferences { variables: Variables::of(text), ..ComposeReferences::default() };
@@ -166,14 +166,14 @@ fn paths(value: &Value, kind: Reference, found: &mut ComposeReferences) -> Optio
             if let Some(directory) = map.get("project_directory") {
                 found.directories.insert(directory.as_str()?.to_owned());
             }
-            // An include's own `env_file` is found by the walk.
+            // The walk finds an include's own `env_file`.
             map.get("path").map_or(Some(()), |path| paths(path, kind, found))
         }
         _ => None,
     }
 }
 
-/// Reads an env file; `None` where an assignment that steers Compose itself is not plain.
+/// Reads an env file; `None` if an assignment that steers Compose itself is not plain.
 pub(super) fn env_file(text: &str) -> Option<EnvReferences> {
     let mut found = EnvReferences { variables: Variables::of(text), ..EnvReferences::default() };
     let mut quotation = None;
@@ -189,7 +189,7 @@ pub(super) fn env_file(text: &str) -> Option<EnvReferences> {
             continue;
         }
         match value.map(str::trim) {
-            // A line of a value of several lines: a key, mostly.
+            // A line of a multi-line value: usually a key.
             None if is_quoted => found.variables.word(name),
             // A name alone is passed through.
             None => found.variables.passed_through(name),
@@ -205,7 +205,7 @@ pub(super) fn env_file(text: &str) -> Option<EnvReferences> {
     Some(found)
 }
 
-/// The assignments of an env file, as far as they can be read: a quote that is not closed ends with its line.
+/// The assignments of an env file, as far as they can be read: an unclosed quote ends with its line.
 pub(super) fn entries(text: &str) -> Vec<Assignment<'_>> {
     let (mut found, mut at) = (Vec::new(), 0);
     while at < text.len() {
@@ -214,7 +214,7 @@ pub(super) fn entries(text: &str) -> Vec<Assignment<'_>> {
         if let Some((name, from)) = assignment(&text[at..end]) {
             let (value, length) = value_at(&text[at + from..]);
             found.push(Assignment { name, value });
-            // A quotation may have more lines.
+            // A quotation may span more lines.
             end = end_of_line(end.max(at + from + length));
         }
         at = end + 1;
@@ -222,7 +222,7 @@ pub(super) fn entries(text: &str) -> Vec<Assignment<'_>> {
     found
 }
 
-/// The name that a line assigns, and where its value begins.
+/// The name that a line assigns, and the start of its value.
 fn assignment(line: &str) -> Option<(&str, usize)> {
     let separator = line.find(['=', ':'])?;
     let name = line[..separator].trim().trim_start_matches("- ").trim_start_matches("export ");
@@ -232,7 +232,7 @@ fn assignment(line: &str) -> Option<(&str, usize)> {
     is_one.then(|| (name, line.len() - value.trim_start().len()))
 }
 
-/// The quote that is still open behind a line.
+/// The quote that is still open after a line.
 fn still_quoted(line: &str, quotation: Option<char>) -> Option<char> {
     if let Some(quote) = quotation {
         return (!line.contains(quote)).then_some(quote);
@@ -243,7 +243,7 @@ fn still_quoted(line: &str, quotation: Option<char>) -> Option<char> {
     (!value[1..].contains(quote)).then_some(quote)
 }
 
-/// The value at the beginning of a text, and how much of the text it is.
+/// The value at the beginning of a text, and its length in the text.
 fn value_at(text: &str) -> (String, usize) {
     let line = text.lines().next().unwrap_or_default();
     let Some(quote) = text.chars().next().filter(|c| matches!(c, '"' | '\'')) else {
@@ -262,7 +262,7 @@ fn value_at(text: &str) -> (String, usize) {
     }
 }
 
-/// The names after each `$` and `${`, also inside the default of another one. `$$` is a dollar sign.
+/// The names after each `$` and `${`, also inside a default of another. `$$` is a dollar sign.
 pub(super) fn uses(text: &str) -> Vec<Use<'_>> {
     let lines = text.split('\n').enumerate();
     lines
@@ -294,25 +294,24 @@ fn uses_in(line: &str) -> Vec<Use<'_>> {
     found
 }
 
-/// Whether a `$NAME` behind `before` is meant as a variable. `${NAME}` is, and so is one that no letter stands before; but where
-/// a secret may stand, only in capitals: a password has a dollar sign somewhere.
+/// Whether a `$NAME` after `before` is meant as a variable. `${NAME}` is, and so is one without a letter before it. But at a
+/// place that may hold a secret, only capitals count: a password may contain a dollar sign anywhere.
 fn is_written_as_one(before: &str, name: &str, is_braced: bool, line: &str) -> bool {
     let stands_alone = is_braced || !before.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '$');
     stands_alone && (is_in_capitals(name) || !may_hold_a_secret(before, line))
 }
 
-/// Whether the value that begins in `before` may be a secret: by its key, by an option, or because it is a URL with a
-/// password.
+/// Whether the value that starts in `before` may be a secret: because of its key, an option, or a password in a URL.
 fn may_hold_a_secret(before: &str, line: &str) -> bool {
     let words = before.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '-' | '.'));
     words.filter(|word| !word.is_empty()).any(names::may_be_secret)
         || line.contains("://") && line.contains('@')
 }
 
-/// The text of a Compose file, an env file or a secret, whatever is no UTF-8 in it replaced.
+/// The text of a Compose file, an env file or a secret, with invalid UTF-8 replaced.
 ///
 /// # Errors
-/// As [`files::read`]: where it has more than [`LARGEST_TEXT`], too.
+/// As [`files::read`], also if it has more than [`LARGEST_TEXT`].
 pub(super) fn read_text(path: &Path) -> io::Result<String> {
     let text = files::read(path, LARGEST_TEXT)?;
     Ok(String::from_utf8_lossy(&text).into_owned())

@@ -1,4 +1,4 @@
-//! What files refer to, and which of their words are variables.
+//! The references of files, and which of their words are variables.
 
 use super::*;
 

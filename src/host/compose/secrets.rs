@@ -1,4 +1,4 @@
-//! The values of a project that may be secrets, so that they can be hidden in what is printed while a step works on it.
+//! The values of a project that may be secrets, so that undrift can hide them in the output of a step that works on it.
 
 use std::{
     collections::BTreeSet,
@@ -24,12 +24,12 @@ use crate::{
 #[derive(Default)]
 pub(in crate::host) struct Found {
     pub(in crate::host) values: Vec<String>,
-    /// Why some are not known: a file that cannot be read. What is printed may have them in it.
+    /// Why some are not known: a file that cannot be read. Output may contain them.
     pub(in crate::host) unknown: Option<String>,
 }
 
 impl Found {
-    /// The text of a file that may hold secrets; none where there is no such file, for then nobody reads it.
+    /// The text of a file that may hold secrets; none if there is no such file, because then no program reads it.
     fn read(&mut self, path: &Path) -> Option<String> {
         match scan::read_text(path) {
             Ok(text) => Some(text),
@@ -37,7 +37,7 @@ impl Found {
                 None
             }
             Err(error) => {
-                // What a file is that is none to be read names it.
+                // If the file is not to be read, the reason names its kind.
                 let why = if files::is_trap(&error) {
                     error.to_string()
                 } else {
@@ -61,8 +61,8 @@ pub(in crate::host) fn of_env_files(desired: &Desired) -> Found {
     found
 }
 
-/// The secrets of a project as Compose prints it: of environments and labels, of builds, of `secrets:`, and passwords in
-/// whatever else is there. `env` is what Compose was given.
+/// The secrets of a project as Compose prints it: of environments and labels, of builds, of `secrets:`, and passwords in all
+/// other values. `env` is the environment that Compose got.
 pub(in crate::host) fn of_project(project: &Value, env: &Environment) -> Found {
     let mut found = in_definitions(project);
     for secret in project["secrets"].as_object().into_iter().flat_map(Map::values) {
@@ -82,7 +82,7 @@ pub(in crate::host) fn of_project(project: &Value, env: &Environment) -> Found {
     found
 }
 
-/// The same without those of `secrets:`, for which no file is read.
+/// The same without those of `secrets:`, so no file is read.
 pub(super) fn in_definitions(project: &Value) -> Found {
     let mut found = Vec::new();
     for service in project["services"].as_object().into_iter().flat_map(Map::values) {
@@ -107,7 +107,7 @@ pub(super) fn in_definitions(project: &Value) -> Found {
 /// The most files of a folder that is mounted as a secret.
 const MOST_FILES: usize = 100;
 
-/// The files of a secret: one, or those of a folder, which Compose mounts as well.
+/// The files of a secret: one, or those of a folder; Compose mounts folders as well.
 fn files_of(path: &Path, found: &mut Found) -> Vec<PathBuf> {
     if !files::is_dir(path) {
         return vec![path.to_owned()];
@@ -116,7 +116,7 @@ fn files_of(path: &Path, found: &mut Found) -> Vec<PathBuf> {
     match names {
         Ok(names) if names.len() <= MOST_FILES => {
             let all = names.iter().map(|name| path.join(name));
-            // What is deeper is not looked at.
+            // Deeper files are ignored.
             all.filter(|path| !files::is_dir(path)).collect()
         }
         Ok(_) => {
@@ -132,8 +132,8 @@ fn files_of(path: &Path, found: &mut Found) -> Vec<PathBuf> {
     }
 }
 
-/// The words of a project, none of which is a secret though it may be the value of one: the names of its services; what its
-/// networks, volumes, images and users are called. The tag of an image is none of them.
+/// The words of a project that are no secrets though they may be values of one: the names of its services, networks, volumes,
+/// images and users. The tag of an image is not included.
 pub(in crate::host) fn words_of(project: &Value) -> Words {
     let keys = |part: &str| project[part].as_object().into_iter().flat_map(Map::keys).cloned();
     let services = project["services"].as_object().into_iter().flat_map(Map::values);
@@ -158,11 +158,11 @@ pub(super) fn words_of_image(reference: &str) -> impl Iterator<Item = String> {
     parts.into_iter()
 }
 
-/// How many parts of one secret are looked for by themselves.
+/// How many parts of one secret are searched for individually.
 const MOST_PARTS: usize = 200;
 
-/// What stands between the marks of a secret that has a form of its own, and may be printed alone: a password of a `.pgpass`,
-/// an `.npmrc`, a JSON document. A word is none.
+/// The text between the delimiters of a secret with a format of its own, which may be printed alone: a password of a `.pgpass`,
+/// an `.npmrc`, a JSON document. Plain words are left out.
 fn parts(secret: &str) -> impl Iterator<Item = String> {
     let is_mark = |c: char| c.is_whitespace() || "\"',=:;{}[]()<>@/?&".contains(c);
     let is_part = |part: &&str| {
@@ -171,7 +171,7 @@ fn parts(secret: &str) -> impl Iterator<Item = String> {
     secret.split(is_mark).filter(is_part).take(MOST_PARTS).map(str::to_owned)
 }
 
-/// The value of a field that is named like a secret: `password: correct horse` in a file of YAML or of a program's settings.
+/// The value of a field that is named like a secret: `password: correct horse` in a YAML file or a program's settings.
 fn of_field(line: &str) -> Option<String> {
     let (name, value) = line.split_once(':')?;
     let bare = |text: &str| text.trim().trim_matches(['"', '\'']).to_owned();
@@ -179,7 +179,7 @@ fn of_field(line: &str) -> Option<String> {
     (names::may_be_secret(&name) && !names::is_open(&name) && !value.is_empty()).then_some(value)
 }
 
-/// Passwords in URLs and beside the name of a secret, in all texts.
+/// Passwords in URLs and next to the name of a secret, in all texts.
 fn in_texts(value: &Value, found: &mut Vec<String>) {
     match value {
         Value::String(text) => {
@@ -201,7 +201,7 @@ fn in_texts(value: &Value, found: &mut Vec<String>) {
     }
 }
 
-/// What is named like a secret in a document.
+/// The values in a document that are named like a secret.
 fn in_document(document: &Value, found: &mut Vec<String>) {
     let named = document.as_object().into_iter().flatten();
     found.extend(
@@ -216,15 +216,15 @@ fn in_document(document: &Value, found: &mut Vec<String>) {
     }
 }
 
-/// Of two words of a command the second one, where the first is an option that is named like a secret.
+/// The second of two words of a command, if the first is an option that is named like a secret.
 fn of_option(two: &[Value]) -> Option<String> {
     let [option, value] = two else { return None };
     let (name, value) = (option.as_str()?.strip_prefix('-')?, value.as_str()?);
     (names::may_be_secret(name) && !value.starts_with('-')).then(|| value.to_owned())
 }
 
-/// Whether a build's argument may be a secret: by its name, or because it is no word and its name does not say what else
-/// it is. Builders print arguments, and who declares one does not always call it a token.
+/// Whether a build's argument may be a secret: because of its name, or because it is not a word and its name gives it no other
+/// meaning. Builders print arguments, and their authors do not always call them tokens.
 fn may_be_secret(name: &str, value: &str) -> bool {
     let is_plain = value.chars().all(|c| c.is_ascii_alphabetic() || matches!(c, '-' | '_' | '/' | '.' | ':'))
         || value.chars().all(|c| c.is_ascii_digit() || c == '.');
@@ -324,7 +324,7 @@ mod tests {
         let path = |name: &str| folder.path().join(name);
         let of =
             |file: &Path| of_project(&json!({"secrets": {"s": {"file": file}}}), &Environment::default());
-        // More than once was read.
+        // Larger than the earlier limit.
         std::fs::write(path("large"), format!("{}\nof-its-end-1\n", "x".repeat(3 << 20))).unwrap();
         let found = of(&path("large"));
         assert!(found.unknown.is_none() && found.values.iter().any(|value| value.contains("of-its-end-1")));

@@ -1,9 +1,9 @@
-//! Whether a container was made from the model of now by another version of Compose.
+//! Whether another version of Compose made a container from the current model.
 //!
-//! What Compose makes its config hash over has changed from version to version: `depends_on` and `profiles` are in it before
-//! 2.30, and 5.x writes `bind` of a short mount otherwise. So the same Compose files have another hash after an upgrade. A hash
-//! shows the other direction: where one of the forms in which some version writes the model of now has the very
-//! hash that the container bears, the container was made from this model.
+//! The input of Compose's config hash has changed from version to version: `depends_on` and `profiles` are in it before 2.30,
+//! and 5.x writes `bind` of a short mount differently. So the same Compose files have another hash after an upgrade. A hash
+//! also proves the reverse: if some version's form of the current model has the very hash that the container bears, the
+//! container was made from this model.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// The keys of a service in the order in which Compose hashes them (compose-go 2.0.2, whose order later versions keep; keys of
-/// up to 2.9.1 among them). `use_api_socket` is none of them: what Compose makes of it is hashed, and not printed.
+/// up to 2.9.1 among them). `use_api_socket` is none of them: Compose hashes its expansion, and does not print it.
 const ORDER: &str = "profiles annotations attach build develop blkio_config cap_add cap_drop cgroup_parent cgroup cpu_count \
     cpu_percent cpu_period cpu_quota cpu_rt_period cpu_rt_runtime cpus cpuset cpu_shares command configs container_name \
     credential_spec depends_on deploy device_cgroup_rules devices dns dns_opt dns_search dockerfile domainname entrypoint \
@@ -38,13 +38,13 @@ const ORDER: &str = "profiles annotations attach build develop blkio_config cap_
     tty ulimits user userns_mode uts volume_driver volumes volumes_from working_dir \
     pre_start post_start pre_stop";
 
-/// In no version's hash.
+/// Keys in no version's hash.
 const NEVER: [&str; 3] = ["build", "pull_policy", "scale"];
 
-/// In the hash of some versions.
+/// Keys in the hash of some versions.
 const SOMETIMES: [&[&str]; 4] = [&[], &["depends_on"], &["profiles"], &["depends_on", "profiles"]];
 
-/// The two ways to write a mount whose folder is made where it is missing.
+/// The two ways to write a mount whose folder is created if it is missing.
 const BINDS: [&str; 2] = ["\"bind\":{}", "\"bind\":{\"create_host_path\":true}"];
 
 /// A container that another version of Compose made.
@@ -56,18 +56,18 @@ pub struct Made<'a> {
     pub service: &'a str,
     /// The config hash that it bears.
     pub hash: &'a str,
-    /// What it was created to share with other containers.
+    /// The namespaces and volumes that it was created to share.
     pub joined: &'a [Joined],
 }
 
 /// The first version whose hash leaves `depends_on` and `profiles` out.
 const LEAVES_OUT_SINCE: (u32, u32) = (2, 30);
 
-/// The hash that this version of Compose makes of each service, of what Compose has printed. `None` where a service has a key
-/// that is not known here: then only Compose can say it.
+/// This Compose version's hash of each service, computed from Compose's output. `None` if a service has a key that is unknown
+/// here: then only Compose can compute it.
 ///
-/// `config --hash` says the same (2.26.1, measured), but for services with an `env_file`, where it is not what a container
-/// bears and this is. Of one that shares something of another's no hash is known: the other's ID is in it.
+/// `config --hash` prints the same (2.26.1, measured), except for services with an `env_file`: there only the hash computed
+/// here matches the container's. A service that shares something of another's has no known hash: it contains the other's ID.
 pub(super) fn hashes(project: &[u8], version: Option<&str>) -> Option<BTreeMap<String, String>> {
     let project: ConfigDocument = serde_json::from_slice(project).ok()?;
     let of = |(name, service): (String, Box<RawValue>)| {
@@ -77,7 +77,7 @@ pub(super) fn hashes(project: &[u8], version: Option<&str>) -> Option<BTreeMap<S
     project.services.0.into_iter().map(of).collect()
 }
 
-/// What this version leaves out; one that is not known is taken for a new one.
+/// The keys that this version leaves out; an unknown version counts as a new one.
 fn left_out_by(version: Option<&str>) -> &'static [&'static str] {
     let mut numbers = version.unwrap_or_default().split('.').map(|number| number.parse::<u32>().ok());
     match (numbers.next().flatten(), numbers.next().flatten()) {
@@ -86,14 +86,14 @@ fn left_out_by(version: Option<&str>) -> &'static [&'static str] {
     }
 }
 
-/// The members of a service; `None` where one of them has a name that is not known here.
+/// The members of a service; `None` if one of them has an unknown name.
 fn known_members(service: &str) -> Option<Vec<(String, Box<RawValue>)>> {
     let members = serde_json::from_str::<Members>(service).ok()?.0;
     members.iter().all(|(key, _)| ORDER.split_whitespace().any(|known| known == key)).then_some(members)
 }
 
-/// Those of these containers that were made from the model of now. None where Compose does not tell the model: then they count
-/// as made from another one.
+/// The containers that were made from the current model. None if Compose does not print the model: then they count as made from
+/// another one.
 pub async fn made_from_this_model<'a>(
     desired: &Desired,
     endpoint: &Endpoint,
@@ -109,9 +109,9 @@ pub async fn made_from_this_model<'a>(
     containers.iter().filter(is_of).map(|made| made.container).collect()
 }
 
-/// Of containers that programs gave variables, by ID, whether the model of now together with these variables has the hash that
-/// they bear: a dry run would run those programs. Left out are those of which that is not known; a difference is known where
-/// this Compose prints the very hash (`printed`, by service) that the model has without them.
+/// For containers that programs gave variables, by ID, whether the current model with these variables has their hash: a dry run
+/// would run those programs. Unknown ones are left out. A difference is known if this Compose prints the very hash (`printed`,
+/// by service) that the model has without the variables.
 pub async fn judge_by_hash<'a>(
     desired: &Desired,
     endpoint: &Endpoint,
@@ -125,7 +125,7 @@ pub async fn judge_by_hash<'a>(
     }
     let Some(project) = document(desired, endpoint, resolved).await else { return BTreeMap::new() };
     let judge = |made: &Made<'a>| {
-        // Without what its container was given, every container would seem to differ.
+        // Without the variables that programs gave, every container would seem to differ.
         let is_same = provided
             .is_known(made.service)
             .then(|| project.is_made_of(made, &resolved.model, provided))??;
@@ -135,7 +135,7 @@ pub async fn judge_by_hash<'a>(
     containers.iter().filter_map(judge).collect()
 }
 
-/// What Compose makes of the files. Asked anew, for it holds the environment of services, which is not kept.
+/// Compose's output for the files. Asked anew, because it holds the environment of services, which is never stored.
 async fn document(desired: &Desired, endpoint: &Endpoint, resolved: &Resolved) -> Option<ConfigDocument> {
     let env = Environment::of_this_process().for_docker(endpoint, &desired.directory);
     let questions = Questions { desired, endpoint, env: &env, name_engine: resolved.names_engine };
@@ -149,7 +149,7 @@ async fn document(desired: &Desired, endpoint: &Endpoint, resolved: &Resolved) -
     Some(document)
 }
 
-/// The models that Compose prints; `None` where it refuses to, as one that does not know the option.
+/// The models that Compose prints; `None` if it refuses to, for example because it does not know the option.
 fn language_models(printed: &Finished) -> Option<BTreeSet<String>> {
     let lines = String::from_utf8_lossy(&printed.stdout);
     let names = lines.lines().map(|line| line.trim().to_owned());
@@ -173,14 +173,14 @@ impl ConfigDocument {
         self.services.0.iter().find(|(known, _)| known == name).map(|(_, json)| json.get())
     }
 
-    /// The hash of a service in this version, without what programs give it.
+    /// The hash of a service in this version, without variables from programs.
     fn hash(&self, service: &str, version: Option<&str>) -> Option<String> {
         let members = known_members(self.service(service)?)?;
         let form = write(&members, left_out_by(version), &[], &Given::default());
         Some(hex::encode(digest(form.as_bytes())))
     }
 
-    /// Whether some version makes that container's hash of this; `None` where the service has a key that is not known here.
+    /// Whether some version computes that container's hash from this; `None` if the service has a key that is unknown here.
     fn is_made_of(&self, made: &Made<'_>, model: &Model, provided: &Provided) -> Option<bool> {
         let service = self.service(made.service)?;
         let members = known_members(service)?;
@@ -189,7 +189,7 @@ impl ConfigDocument {
     }
 }
 
-/// The members of a JSON object as they stand there.
+/// The members of a JSON object as they are written.
 pub(super) struct Members(pub(super) Vec<(String, Box<RawValue>)>);
 
 /// The forms in which versions of Compose write a service to hash it.
@@ -226,7 +226,7 @@ fn write(
     format!("{{{}}}", written.collect::<Vec<_>>().join(","))
 }
 
-/// What is shared with a service is hashed with its container's ID in place of its name; of volumes no more than the ID.
+/// A shared service is hashed with its container's ID in place of its name; a volume with the ID only.
 fn shared(key: &str, value: &str, joined: &[Joined]) -> Option<String> {
     let ids = |what| joined.iter().filter(move |joined| joined.what == what).map(|joined| &joined.id);
     let what = match key {
@@ -296,7 +296,7 @@ mod tests {
             r#"{"image": "x", "ipc": "service:a", "pid": "service:b", "volumes_from": ["a:ro", "b"]}"#;
         let form = r#"{"image":"x","ipc":"container:bb","pid":"container:cc","volumes_from":["aa","dd"]}"#;
         assert!(all_forms(service, &all).iter().any(|found| found == form));
-        // What is shared with no service is written as it is.
+        // Sharing without a service is written as it is.
         let host = r#"{"ipc":"shareable","network_mode":"host","pid":"host"}"#;
         assert!(all_forms(host, &all).iter().any(|found| found == host));
     }

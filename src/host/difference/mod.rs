@@ -1,12 +1,12 @@
-//! In which keys a container differs from the service as Compose resolves it now.
+//! The keys in which a container differs from the service as Compose resolves it now.
 //!
-//! Compose says *that* it would make a container anew, and never why. What the engine says of the container is held against
-//! the model, key by key. Not everything that a service declares can be seen of a container (`depends_on`, `profiles`, what
-//! an image has anyway): what is found is right, and is not always all.
+//! Compose reports *that* it would recreate a container, and never why. undrift compares the engine's view of the container
+//! with the model, key by key. A container does not show everything that a service declares (`depends_on`, `profiles`, settings
+//! that an image has anyway): the differences found are right, but may be incomplete.
 //!
-//! | file | says |
+//! | file | contents |
 //! | --- | --- |
-//! | `named` | environment and labels, of which each entry has a name |
+//! | `named` | environment and labels, whose entries have names |
 //! | `plain` | keys that are one value of the container |
 //! | `placed` | ports, mounts and networks |
 
@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-/// What is compared: all as JSON, for each is as its own program writes it.
+/// The inputs of a comparison: all as JSON, because each is as its own program writes it.
 #[derive(Clone, Copy)]
 pub(super) struct Compared<'a> {
     /// The whole project, as `docker compose config --format json` prints it.
@@ -27,11 +27,11 @@ pub(super) struct Compared<'a> {
     pub(super) service: &'a str,
     /// The container as the engine inspects it.
     pub(super) container: &'a Value,
-    /// The configuration of the container's image; null where it is not known.
+    /// The configuration of the container's image; null if it is not known.
     pub(super) image: &'a Value,
 }
 
-/// The keys in which the container differs, as far as that can be seen.
+/// The keys in which the container differs, as far as it shows them.
 pub(super) fn keys(project: &Value, service: &str, container: &Value, image: &Value) -> BTreeSet<String> {
     let project = single_dollars(project);
     let compared = Compared { project: &project, service, container, image };
@@ -73,7 +73,7 @@ fn single_dollars(value: &Value) -> Value {
     }
 }
 
-/// A list of texts; empty where there is none.
+/// A list of texts; empty if there is none.
 fn texts(value: &Value) -> Vec<&str> {
     value.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
 }

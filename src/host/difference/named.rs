@@ -9,7 +9,7 @@ use super::{Compared, texts};
 /// The labels that Compose itself puts on containers.
 const OWN_LABELS: &str = "com.docker.compose.";
 
-/// What the engine sets where nobody does.
+/// The variable that the engine sets if nothing else does.
 const ENGINES_OWN: &str = "PATH";
 
 pub(super) fn environment(compared: Compared<'_>) -> Vec<String> {
@@ -29,8 +29,8 @@ pub(super) fn labels(compared: Compared<'_>) -> Vec<String> {
     differing.into_iter().map(|name| format!("labels.{name}")).collect()
 }
 
-/// The names whose values differ: declared and otherwise there, or there and from nobody. `is_known` says of a name that it may
-/// be there without being declared.
+/// The names whose values differ: declared with another value, or present and from no source. `is_known` decides whether a name
+/// may be present without being declared.
 fn differing(
     declared: &BTreeMap<String, String>,
     found: &BTreeMap<String, String>,

@@ -1,4 +1,4 @@
-//! Ports, mounts and networks: what of the host the container has.
+//! Ports, mounts and networks: the parts of the host that the container uses.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Compared, texts};
 
-/// Published ports: by the container's port the addresses and ports of the host.
+/// Published ports: the host's addresses and ports by the container's port.
 pub(super) fn ports(compared: Compared<'_>) -> Vec<String> {
     let mut declared: BTreeMap<String, BTreeSet<(String, String)>> = BTreeMap::new();
     for port in compared.declared()["ports"].as_array().into_iter().flatten() {
@@ -24,7 +24,7 @@ pub(super) fn ports(compared: Compared<'_>) -> Vec<String> {
         });
         found.insert(target.clone(), bindings.collect());
     }
-    // A range is one port of it, which the engine chose.
+    // A range yields one port of it, which the engine chose.
     let is_range = declared.values().flatten().any(|(_, published)| published.contains('-'));
     let same = if is_range { declared.keys().eq(found.keys()) } else { declared == found };
     if same { Vec::new() } else { vec!["ports".to_owned()] }
@@ -34,7 +34,7 @@ fn any_as_empty(address: &str) -> String {
     if address == "0.0.0.0" { String::new() } else { address.to_owned() }
 }
 
-/// Mounts, by where they are in the container.
+/// Mounts, by their path in the container.
 pub(super) fn mounts(compared: Compared<'_>) -> Vec<String> {
     let declared = compared.declared();
     let listed = |key: &str| declared[key].as_array().into_iter().flatten();
@@ -47,7 +47,7 @@ pub(super) fn mounts(compared: Compared<'_>) -> Vec<String> {
         })
     });
     let mut keys: BTreeSet<String> = differing.map(|mount| format!("volumes.{}", target(mount))).collect();
-    // Those that nobody declares any more. What Compose and the engine mount by themselves is not asked about.
+    // Mounts that are no longer declared. Mounts that Compose and the engine add by themselves are ignored.
     places.extend(listed("configs").chain(listed("secrets")).map(|file| {
         let name = text(&file["target"]).or_else(|| text(&file["source"])).unwrap_or_default();
         if name.starts_with('/') { clean(&name) } else { format!("/run/secrets/{name}") }
@@ -69,7 +69,7 @@ pub(super) fn mounts(compared: Compared<'_>) -> Vec<String> {
     keys.into_iter().collect()
 }
 
-/// The container's mounts, and those that the engine lists apart: `tmpfs` of a mount.
+/// The container's mounts, and those that the engine lists separately: `tmpfs` of a mount.
 fn found(compared: Compared<'_>) -> impl Iterator<Item = &Value> {
     compared.container["Mounts"].as_array().into_iter().flatten()
 }
@@ -100,7 +100,7 @@ fn is(compared: Compared<'_>, declared: &Value, found: &Value) -> bool {
     }
 }
 
-/// Whether the engine has named a volume.
+/// Whether the engine named the volume.
 fn is_anonymous(name: &str) -> bool {
     name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

@@ -14,7 +14,7 @@ pub(super) fn keys(compared: Compared<'_>) -> Vec<String> {
     all.into_iter().flatten().filter_map(differs).collect()
 }
 
-/// What a service has of its image where it declares nothing.
+/// The settings that a service takes from its image if it declares none.
 fn images(compared: Compared<'_>) -> [(&'static str, bool); 7] {
     let (declared, config, image) = (compared.declared(), compared.config(), compared.image);
     let reference = declared["image"].as_str().map_or_else(
@@ -22,7 +22,7 @@ fn images(compared: Compared<'_>) -> [(&'static str, bool); 7] {
         str::to_owned,
     );
     let found = config["Image"].as_str().unwrap_or_default();
-    // A container that was made of an ID does not say under which name.
+    // A container that was created from an ID does not show the name.
     let other_image = !found.starts_with("sha256:") && reference::full(found) != reference::full(&reference);
     let own = |key: &str| !declared[key].is_null();
     let list = |key: &str, at: &str| {
@@ -64,7 +64,7 @@ fn switches(compared: Compared<'_>) -> [(&'static str, bool); 5] {
     ]
 }
 
-/// Numbers of which 0, or nothing, is no limit.
+/// Numbers for which 0, or no value, means no limit.
 fn limits(compared: Compared<'_>) -> [(&'static str, bool); 6] {
     let declared = compared.declared();
     let (deploy, host) = (&declared["deploy"]["resources"]["limits"], compared.host());
@@ -81,7 +81,7 @@ fn limits(compared: Compared<'_>) -> [(&'static str, bool); 6] {
         ("mem_limit", other(either("mem_limit", "memory"), &host["Memory"])),
         ("cpus", other(either("cpus", "cpus") * 1e9, &host["NanoCpus"])),
         ("cpu_shares", other(number(&declared["cpu_shares"]), &host["CpuShares"])),
-        // The engine has a size of its own.
+        // The engine has a default size of its own.
         (
             "shm_size",
             !declared["shm_size"].is_null() && other(number(&declared["shm_size"]), &host["ShmSize"]),
@@ -97,7 +97,7 @@ fn grace(compared: Compared<'_>) -> bool {
     declared != compared.config()["StopTimeout"].as_i64()
 }
 
-/// Lists whose order says nothing.
+/// Lists whose order does not matter.
 fn lists(compared: Compared<'_>) -> [(&'static str, bool); 8] {
     let (declared, host) = (compared.declared(), compared.host());
     let other = |key: &str, at: &str| {
@@ -127,7 +127,7 @@ fn normal(entry: &str) -> String {
 
 fn others(compared: Compared<'_>) -> [(&'static str, bool); 6] {
     let (declared, config, host) = (compared.declared(), compared.config(), compared.host());
-    // Declared, or whatever the engine chose.
+    // Declared, or the engine's choice.
     let chosen =
         |key: &str, found: &Value| declared[key].as_str().is_some_and(|text| Some(text) != found.as_str());
     let sysctls = |value: &Value| {
@@ -152,7 +152,7 @@ fn others(compared: Compared<'_>) -> [(&'static str, bool); 6] {
     ]
 }
 
-/// `on-failure:3` is a name and a number to the engine. What `deploy` says of restarts is translated by Compose.
+/// The engine has `on-failure:3` as a name and a number. Compose translates the restart settings of `deploy`.
 fn restart(compared: Compared<'_>) -> bool {
     let declared = compared.declared();
     if !declared["deploy"]["restart_policy"].is_null() {
@@ -168,7 +168,7 @@ fn restart(compared: Compared<'_>) -> bool {
     name != found || most.parse() != Ok(retries)
 }
 
-/// Of a health check only what is declared: the image's own fills in the rest.
+/// Compares only the declared parts of a health check: the image's own fills in the rest.
 fn health(compared: Compared<'_>, other_image: bool) -> bool {
     let (declared, found) = (&compared.declared()["healthcheck"], &compared.config()["Healthcheck"]);
     if declared.is_null() {

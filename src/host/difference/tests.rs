@@ -1,4 +1,4 @@
-//! A service with one of everything, and the container that the engine makes of it; then one thing at a time is changed.
+//! A service with one of everything, and the container that the engine makes of it; each test then changes one thing.
 
 use serde_json::json;
 

@@ -67,7 +67,7 @@ fn the_password_of_an_address_is_in_no_error() {
     }
 }
 
-/// Each of these `docker info` works with.
+/// `docker info` works with each of these.
 #[test]
 fn a_configuration_that_the_docker_cli_takes_is_taken() {
     let folder = tempfile::tempdir().unwrap();
@@ -93,7 +93,7 @@ fn a_context_that_cannot_be_used_is_named_and_not_quoted() {
         assert_eq!(text.matches("meta.json").count(), 1, "{text}");
         assert!(!text.contains("hunter2"), "{text}");
     };
-    // What a full disk leaves leads to no other engine.
+    // A file truncated by a full disk leads to no other engine.
     for text in
         [r#"{"Endpoints":{"docker":"tcp://ops:hunter2@x"}}"#, "", "null", "{}", r#"{"Endpoints":{}} x"#]
     {

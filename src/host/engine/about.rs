@@ -1,4 +1,4 @@
-//! What the engine says of itself.
+//! The engine's own data: versions, ID, clock.
 
 use super::{Engine, EngineError, request::EngineRequest};
 use crate::api::Time;
@@ -14,7 +14,7 @@ pub struct Versions {
     pub podman: bool,
 }
 
-/// How Podman calls itself among the components of its version.
+/// Podman's name among the components of its version.
 const PODMAN: &str = "Podman Engine";
 
 impl Engine {
@@ -25,7 +25,7 @@ impl Engine {
     pub async fn versions(&self) -> Result<Versions, EngineError> {
         let request = EngineRequest::get("version");
         let answer = self.ask(&request, |docker| async move { docker.version().await }).await?;
-        // Since 18.06; that Podman is none of them is what tells that it is Docker.
+        // Since 18.06; if Podman is none of them, the engine is Docker.
         let components = request.required("Components", answer.components)?;
         Ok(Versions {
             engine: request.required_text("Version", answer.version)?,
@@ -34,7 +34,7 @@ impl Engine {
         })
     }
 
-    /// Whether it is Podman. Asked once: nobody puts another engine behind a socket while undrift speaks to it.
+    /// Whether it is Podman. Asked once: the engine behind a socket does not change while undrift uses it.
     ///
     /// # Errors
     /// [`EngineError`].
@@ -43,7 +43,7 @@ impl Engine {
         self.podman.get_or_try_init(ask).await.copied()
     }
 
-    /// Its ID; `None` for an engine that has none that lasts: Podman makes another one up at each question.
+    /// Its ID; `None` for an engine without a lasting one: Podman invents a new one for each request.
     ///
     /// # Errors
     /// [`EngineError`].
@@ -56,7 +56,7 @@ impl Engine {
         request.required_text("ID", answer.id).map(Some)
     }
 
-    /// Its clock; `None` where it does not say, or says no time.
+    /// Its clock; `None` if it reports none, or no valid time.
     ///
     /// # Errors
     /// [`EngineError`].

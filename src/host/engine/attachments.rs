@@ -1,10 +1,10 @@
-//! What a container is attached to: networks and published ports, as the engine has them now.
+//! A container's attachments: networks and published ports, as the engine has them now.
 
 use bollard::models::{EndpointSettings, NetworkSettings, PortBinding};
 
 use crate::api::{AttachedNetwork, Attachments, BoundPort};
 
-/// What the engine tells of a container's networks and ports.
+/// The networks and ports of a container, from the engine's settings.
 pub(super) fn attachments(settings: &NetworkSettings) -> Attachments {
     let networks = settings.networks.iter().flatten();
     let mut networks: Vec<AttachedNetwork> = networks.map(|(name, at)| network(name, at)).collect();

@@ -1,16 +1,16 @@
 //! Whether the engine has only just started.
 //!
-//! An engine answers before it has run its restart policies (20.10), and after a crash an `unless-stopped` container
-//! may stay exited for good. For a short while after a start, what does not run is therefore no drift yet.
+//! An engine answers before it has run its restart policies (20.10), and after a crash an `unless-stopped` container may stay
+//! exited for good. For a short while after a start, a container that does not run is therefore no drift yet.
 //!
-//! No API says when an engine started. Two things do, and neither can claim a start that was none:
+//! No API reports when an engine started. Two signs do, and neither can claim a start that did not happen:
 //!
-//! - the default network `bridge` is made anew at each start, before any container is started, and nobody else can
-//!   remove or create it (measured here: 1.5 s after the process began). With `live-restore` and containers that
-//!   lived on it stays as old as it was, and so do they. It works over TCP and without root, but for an engine that
-//!   was told to have no such network.
-//! - this process saw the engine away, and it is back. That may be a network that was cut, or an engine that was
-//!   overloaded: then waiting costs a few seconds.
+//! - The engine recreates the default network `bridge` at each start, before it starts any container, and nobody else can
+//!   remove or create it (measured here: 1.5 s after the process began). With `live-restore` and containers that lived on, it
+//!   stays as old as it was, and so do they. The sign works over TCP and without root, but not for an engine that is configured
+//!   to have no such network.
+//! - This process saw the engine unavailable, and it is back. The cause may be a network that was cut, or an overloaded engine:
+//!   then waiting costs a few seconds.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -20,10 +20,10 @@ use chrono::TimeDelta;
 use super::{Engine, EngineError, containers::time, request::EngineRequest};
 use crate::{api::Time, interference::ContainerRow};
 
-/// How long an engine that has started is given to start what it is to run.
+/// How long a started engine gets to start its containers.
 const GRACE: TimeDelta = TimeDelta::seconds(10);
 
-/// What this process has seen of the engine's coming and going.
+/// The engine's outages that this process has seen.
 #[derive(Debug, Default)]
 pub(super) struct EngineAvailability(Mutex<Outage>);
 
@@ -34,7 +34,7 @@ struct Outage {
 }
 
 impl EngineAvailability {
-    /// Takes note of an answer, or that there was none.
+    /// Records whether the engine answered.
     pub(super) fn note(&self, answered: bool, now: Time) {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if answered && seen.away {
@@ -48,9 +48,9 @@ impl EngineAvailability {
     }
 }
 
-/// Whether an engine that came up at one of these times may still be at it, in words.
+/// Whether an engine that came up at one of these times may still be starting containers, in words.
 fn sign(back_at: Option<Time>, bridge: Option<Time>, now: Time) -> Option<String> {
-    // A clock of the engine's host that goes ahead of this one must not make it wait for ever.
+    // A clock of the engine's host that is ahead of this one must not make it wait forever.
     let fresh = |at: &Time| (now - *at).abs() < GRACE;
     let since = |at: Time| (now - at).num_seconds().max(0);
     let what = match (bridge.filter(fresh), back_at.filter(fresh)) {
@@ -62,8 +62,8 @@ fn sign(back_at: Option<Time>, bridge: Option<Time>, now: Time) -> Option<String
 }
 
 impl Engine {
-    /// The sign that the engine has only just come up. It is asked for only where a container ran once and does not run
-    /// now, for that is all that a restart policy can mend: a host where all runs costs no question.
+    /// The sign that the engine has only just started. undrift asks for it only if a container ran once and does not run now,
+    /// because a restart policy can repair nothing else: a host on which everything runs costs no request.
     pub(super) async fn just_started(&self, rows: &[ContainerRow]) -> Result<Option<String>, EngineError> {
         if rows.iter().all(|row| row.is_running() || row.never_started()) {
             return Ok(None);

@@ -1,4 +1,4 @@
-//! The connection: one place that knows addresses, time limits and the engine's errors.
+//! The connection: the one place that knows addresses, time limits and the engine's errors.
 
 use std::{
     collections::BTreeMap,
@@ -17,37 +17,37 @@ use crate::{
     interference::OwnActivity,
 };
 
-/// The longest that one question may take, its answer's body included. bollard's own limit ends at the headers.
+/// The longest that one request may take, including the body of its answer. bollard's own limit ends at the headers.
 pub const CALL_LIMIT: Duration = Duration::from_secs(10);
 
-/// How many questions are open at once. Each takes some milliseconds, and a host of many projects that are all looked at
-/// together, as at a start, is not to be a stampede on the engine that runs them.
+/// How many requests are open at once. Each takes some milliseconds, and a host that observes many projects at once, as at a
+/// start, must not stampede the engine that runs them.
 const AT_ONCE: usize = 8;
 
-/// How long a question keeps its turn from others. One that takes longer is about something that hangs, as a rule: a container
-/// that the engine cannot lock, a store that it cannot reach.
+/// How long a request keeps its permit from others. One that takes longer usually concerns something that hangs: a container
+/// that the engine cannot lock, or a store that it cannot reach.
 const SHARE: Duration = Duration::from_secs(1);
 
-/// How many questions may be open at once beyond their share. With as many, the next ones keep their turn.
+/// How many requests may be open at once beyond their share. With as many, the next ones keep their permit.
 const OVERDUE: usize = 56;
 
-/// How long a question may wait for its turn.
+/// How long a request may wait for its permit.
 const LINE_LIMIT: Duration = Duration::from_secs(30);
 
-/// How long an engine behind TCP may take to accept: a host that is away must be told apart within seconds.
+/// How long an engine behind TCP may take to accept: undrift must detect an unavailable host within seconds.
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 
-/// The oldest API that undrift is held against (engine 20.10).
+/// The oldest API that undrift is tested against (engine 20.10).
 ///
-/// bollard 0.21.1 sends no version in its paths at all (`Uri::parse` joins an absolute path over the one with the
-/// version), so the engine answers at its own newest, and neither `/version` (4.5 ms here) nor a ping is needed
-/// first. Should bollard mend that, this version is what it will send.
+/// bollard 0.21.1 sends no version in its paths at all (`Uri::parse` joins an absolute path over the one with the version), so
+/// the engine answers at its own newest, and neither `/version` (4.5 ms here) nor a ping is needed first. If bollard fixes
+/// that, it will send this version.
 const API_VERSION: ClientVersion = ClientVersion { major_version: API_OLDEST.0, minor_version: API_OLDEST.1 };
 
 /// The same as numbers: an engine whose newest API is older is not supported.
 pub const API_OLDEST: (usize, usize) = (1, 41);
 
-/// One engine. Cheap to clone; nothing is connected before the first question.
+/// One engine. Cheap to clone; it connects at the first request.
 #[derive(Clone)]
 pub struct Engine {
     endpoint: Endpoint,
@@ -76,43 +76,43 @@ impl std::fmt::Debug for Engine {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
-    /// Nobody listens, or the connection broke.
+    /// No process listens, or the connection broke.
     #[error("no engine answers: {0}")]
     Unavailable(String),
-    /// It accepted, and then said nothing.
+    /// It accepted, and then did not answer in time.
     #[error("the engine did not answer within {} ms", .0.as_millis())]
     TimedOut(Duration),
-    /// It knows nothing of that name.
+    /// It has nothing of that name.
     #[error("the engine says: {0}")]
     NotFound(String),
-    /// It said no.
+    /// It refused.
     #[error("the engine says: {message} ({status})")]
     Refused {
         /// The HTTP status.
         status: u16,
-        /// Its words; empty for a question without a body in the answer.
+        /// Its message; empty for a request whose answer has no body.
         message: String,
     },
-    /// It said something that cannot be read.
+    /// Its answer cannot be parsed.
     #[error("the engine's answer cannot be read: {0}")]
     Malformed(String),
-    /// It left out what every engine says: what is missing in an answer is not known.
+    /// Its answer lacks a field that every engine sends: a missing value is unknown.
     #[error("the engine's answer to {request} has no {field}")]
     Incomplete {
-        /// The question: `GET /containers/ID/json`.
+        /// The request: `GET /containers/ID/json`.
         request: String,
-        /// What is missing: `State.Status`.
+        /// The missing field: `State.Status`.
         field: String,
     },
 }
 
-/// The words in which an engine says that it has no such image or container. Docker: `No such image: …`, `No such container:
-/// …` (20.10, 28.5); Podman: `image not known`, `no such container` (5.8).
+/// The words of an engine's message about a missing image or container. Docker: `No such image: …`, `No such container: …`
+/// (20.10, 28.5); Podman: `image not known`, `no such container` (5.8).
 const ABSENCE: [&str; 2] = ["no such ", "not known"];
 
 impl EngineError {
-    /// Whether the engine says by this that it has no such image or container. Another 404 is a server's that knows nothing of
-    /// either, such as a proxy's without a way to the engine.
+    /// Whether this error means that the engine has no such image or container. Another 404 comes from a server that knows
+    /// neither, such as a proxy that cannot reach the engine.
     #[must_use]
     pub(super) fn is_absent(&self) -> bool {
         let Self::NotFound(message) = self else { return false };
@@ -120,7 +120,7 @@ impl EngineError {
         ABSENCE.iter().any(|words| message.contains(words))
     }
 
-    /// The same as the reason why nothing at all can be said of a project.
+    /// The same as the reason why the whole project cannot be observed.
     #[must_use]
     pub fn into_host_error(self, endpoint: &Endpoint, action: &str) -> HostError {
         let endpoint = endpoint.docker_host();
@@ -144,7 +144,7 @@ impl EngineError {
 impl From<BollardError> for EngineError {
     fn from(error: BollardError) -> Self {
         match error {
-            // The engine quotes what it was asked for, a URL with a password among it.
+            // The engine quotes the request, including a URL with a password.
             BollardError::DockerResponseServerError { status_code: 404, message } => {
                 Self::NotFound(Redactor::of_this_process().text(&message))
             }
@@ -164,7 +164,7 @@ impl From<BollardError> for EngineError {
     }
 }
 
-/// The words of the innermost cause, which is where the system says what happened.
+/// The message of the innermost cause, which is the system's own.
 fn deepest(error: &dyn std::error::Error) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
@@ -200,14 +200,14 @@ impl Engine {
         self
     }
 
-    /// The same for an undrift that runs in this container, whatever the system says.
+    /// The same for an undrift that runs in this container, whatever the system reports.
     #[must_use]
     pub fn as_if_in(mut self, container: &str) -> Self {
         self.own_container = Arc::new(OwnContainer::known(container));
         self
     }
 
-    /// The longest that a question may take.
+    /// The longest that a request may take.
     pub(super) const fn limit(&self) -> Duration {
         self.limit
     }
@@ -218,7 +218,7 @@ impl Engine {
         &self.endpoint
     }
 
-    /// The host at which its published ports are reached: this one's loopback address, or the engine's own.
+    /// The host on which its published ports are reachable: this one's loopback address, or the engine's own.
     #[must_use]
     pub fn endpoint_host(&self) -> &str {
         match &self.endpoint {
@@ -230,14 +230,14 @@ impl Engine {
         }
     }
 
-    /// Whether its containers' own addresses can be reached from here.
+    /// Whether its containers' own addresses are reachable from here.
     #[must_use]
     pub fn is_on_this_host(&self) -> bool {
         let host = self.endpoint_host();
         host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
     }
 
-    /// One question, with the time limit that each has, once it is its turn.
+    /// One request, with the usual time limit, once it gets a permit.
     pub(super) async fn call<'a, T, F>(&self, question: impl FnOnce(Docker) -> F) -> Result<T, EngineError>
     where
         F: Future<Output = Result<T, BollardError>> + 'a,
@@ -249,7 +249,7 @@ impl Engine {
             answer = &mut answer => return answer,
             () = tokio::time::sleep(SHARE) => {}
         }
-        // What hangs keeps nobody else from an answer.
+        // A request that hangs must not keep others from an answer.
         let overdue = self.overdue.try_acquire();
         let _kept = if overdue.is_ok() {
             drop(permit);
@@ -260,7 +260,7 @@ impl Engine {
         answer.await
     }
 
-    /// The same of a question with a name, which an answer that cannot be read is told with.
+    /// The same for a named request; the error for an unreadable answer includes the name.
     pub(super) async fn ask<'a, T, F>(
         &self,
         request: &EngineRequest,
@@ -272,7 +272,7 @@ impl Engine {
         self.call(question).await.map_err(|error| request.named(error))
     }
 
-    /// The same, of which no answer says that the engine is away: a proxy in front of it may cut this question alone.
+    /// The same, but a failure does not mark the engine as unavailable: a proxy in front of it may cut this request alone.
     pub(super) async fn call_aside<'a, T, F>(
         &self,
         question: impl FnOnce(Docker) -> F,
@@ -284,7 +284,7 @@ impl Engine {
         self.answer(question).await
     }
 
-    /// The wait has a limit of its own: a line that is long says nothing of the engine.
+    /// The wait has a limit of its own: a long queue does not mean that the engine is slow.
     pub(super) async fn permit(&self) -> Result<SemaphorePermit<'_>, EngineError> {
         match tokio::time::timeout(LINE_LIMIT, self.permits.acquire()).await {
             Ok(Ok(permit)) => Ok(permit),
@@ -292,7 +292,7 @@ impl Engine {
         }
     }
 
-    /// The same without waiting for a turn: whether the engine is there at all is to be known behind any line.
+    /// The same without waiting for a permit: whether the engine is there must be known however long the queue is.
     pub(super) async fn call_at_once<'a, T, F>(
         &self,
         question: impl FnOnce(Docker) -> F,
@@ -300,16 +300,16 @@ impl Engine {
     where
         F: Future<Output = Result<T, BollardError>> + 'a,
     {
-        // The question is a closure, whose type bears the name of the function that asks.
+        // The request is a closure, whose type contains the name of the calling function.
         let asker = std::any::type_name_of_val(&question);
         let began = Instant::now();
         let answer = self.answer(question).await;
-        // One question that is not answered in time may be about one thing that hangs: that is no outage.
+        // One request that is not answered in time may concern one thing that hangs: that is no outage.
         if !matches!(answer, Err(EngineError::TimedOut(_))) {
             let there = !matches!(answer, Err(EngineError::Unavailable(_)));
             self.presence.note(there, chrono::Utc::now());
         }
-        // Never the answer: it holds the environment of containers.
+        // Never log the answer: it holds the environment of containers.
         tracing::debug!(asker = name_of(asker), ok = answer.is_ok(), ms = ms_since(began), "engine asked");
         answer
     }
@@ -348,7 +348,7 @@ fn name_of(closure: &str) -> &str {
     closure.rsplit("::").find(|part| !part.starts_with('{')).unwrap_or(closure)
 }
 
-/// Whether anybody accepts at a TCP address; hyper's connector has no limit of its own for that.
+/// Whether a TCP address accepts connections; hyper's connector has no limit of its own for that.
 async fn reach(address: &str) -> Result<(), EngineError> {
     match tokio::time::timeout(CONNECT_LIMIT, tokio::net::TcpStream::connect(address)).await {
         Ok(Ok(_)) => Ok(()),

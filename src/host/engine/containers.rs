@@ -35,30 +35,30 @@ const CONFIG_FILES: &str = "com.docker.compose.project.config_files";
 pub struct ProjectContainers {
     /// By service, then number. Superfluous leftovers of a killed recreate are not among them.
     pub containers: Vec<Container>,
-    /// What a killed recreate left behind, in the whole project.
+    /// The leftovers of a killed recreate, in the whole project.
     pub leftovers: Vec<Leftover>,
-    /// The sign that someone else's `up` is at work on the project right now, or an engine that has just started.
+    /// The sign that someone else's `up` runs on the project right now, or that the engine has just started.
     pub external_activity: Option<String>,
-    /// The services, of all of the project's, in a container of which undrift itself runs.
+    /// The services of the whole project in whose containers undrift itself runs.
     pub own_services: BTreeSet<String>,
-    /// Where each container of the whole project was made.
+    /// The origin of each container of the whole project.
     pub origins: Vec<Origin>,
 }
 
-/// One container, with what is needed to look further.
+/// One container, with the data for further checks.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Container {
     /// The Compose service.
     pub service: String,
-    /// What is reported of it; its modules and `config_changed` are for the caller to fill.
+    /// Its observation; the caller fills in its modules and `config_changed`.
     pub seen: ContainerObservation,
     /// Volumes, bind mounts and tmpfs.
     pub mounts: Vec<MountCover>,
-    /// Where it can be reached.
+    /// Its addresses.
     pub network: Network,
 }
 
-/// Where a container can be reached.
+/// The addresses at which a container can be reached.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Network {
     /// The engine's network mode: `host`, `none`, `container:ID` or a network's name.
@@ -78,10 +78,10 @@ impl Network {
 }
 
 impl Engine {
-    /// The containers of these services, of which each is to have so many: one list, then all details at once.
+    /// The containers of these services, each with its wanted number: one list, then all details at once.
     ///
     /// # Errors
-    /// Where the engine does not answer. A container that vanishes in between is simply not there.
+    /// If the engine does not answer. A container that vanishes in between is left out.
     pub async fn project_containers(
         &self,
         project: &str,
@@ -115,26 +115,26 @@ impl Engine {
         Ok(ProjectContainers { containers, leftovers, external_activity, own_services, origins })
     }
 
-    /// Where each container of the project was made.
+    /// The origin of each container of the project.
     ///
     /// # Errors
-    /// Where the engine does not answer.
+    /// If the engine does not answer.
     pub async fn origins(&self, project: &str) -> Result<Vec<Origin>, EngineError> {
         Ok(self.rows(project).await?.into_iter().map(|row| row.origin).collect())
     }
 
-    /// The services, of all of the project's, in a container of which undrift itself runs.
+    /// The services of the whole project in whose containers undrift itself runs.
     ///
     /// # Errors
-    /// Where the engine does not answer.
+    /// If the engine does not answer.
     pub async fn own_services(&self, project: &str) -> Result<BTreeSet<String>, EngineError> {
         Ok(self.own_container.services(&self.rows(project).await?))
     }
 
-    /// One container by its ID; `None` where it is gone.
+    /// One container by its ID; `None` if it is gone.
     ///
     /// # Errors
-    /// Where the engine does not answer.
+    /// If the engine does not answer.
     pub async fn container(&self, id: &str) -> Result<Option<Container>, EngineError> {
         let request = EngineRequest::container(id);
         let details = self
@@ -147,7 +147,7 @@ impl Engine {
         }
     }
 
-    /// The container of a row. Labels never change, so that one that is said to have others now is not believed.
+    /// The container of a row. Labels never change, so undrift rejects an answer with other labels.
     async fn container_of(&self, row: &ContainerRow) -> Result<Option<Container>, EngineError> {
         let found = self.container(&row.id).await?;
         let is_same =
@@ -160,8 +160,8 @@ impl Engine {
         }
     }
 
-    /// All containers of a project, stopped ones too, without one-off ones. Asking for the hash too keeps out
-    /// what only inherits labels from an image that Compose built; Compose itself does the same.
+    /// All containers of a project, stopped ones too, without one-off ones. The filter on the hash label excludes containers
+    /// that only inherit labels from an image that Compose built; Compose itself does the same.
     pub(super) async fn rows(&self, project: &str) -> Result<Vec<ContainerRow>, EngineError> {
         let request = EngineRequest::containers();
         let labels = vec![format!("{PROJECT}={project}"), format!("{ONE_OFF}=False"), CONFIG_HASH.to_owned()];
@@ -172,7 +172,7 @@ impl Engine {
     }
 }
 
-/// One that does not have the labels that were asked for is not believed either, nor is the list that holds it.
+/// If a container lacks the labels that undrift filtered by, the whole list is rejected.
 fn row(
     request: &EngineRequest,
     project: &str,
@@ -208,7 +208,7 @@ fn row(
     })
 }
 
-/// `None` where nothing is said of it.
+/// `None` if the list reports no known state.
 const fn state_of(state: SummaryState) -> Option<ContainerState> {
     Some(match state {
         SummaryState::CREATED => ContainerState::Created,
@@ -218,13 +218,13 @@ const fn state_of(state: SummaryState) -> Option<ContainerState> {
         SummaryState::EXITED => ContainerState::Exited,
         SummaryState::REMOVING => ContainerState::Removing,
         SummaryState::DEAD => ContainerState::Dead,
-        // Podman's word for one that has its signal and has not ended: neither running nor over.
+        // Podman's word for a container that got its signal and has not ended: neither running nor over.
         SummaryState::STOPPING | SummaryState::EMPTY => return None,
     })
 }
 
-/// One that could not be removed whole may have no name any more (moby's `container/view.go`: "Dead containers will often have no
-/// name"). It is called by the beginning of its ID.
+/// A container that could not be removed completely may have no name any more (moby's `container/view.go`: "Dead containers
+/// will often have no name"). undrift then uses the beginning of its ID.
 fn name(
     request: &EngineRequest,
     names: Option<Vec<String>>,
@@ -288,24 +288,24 @@ fn container(request: &EngineRequest, details: ContainerInspectResponse) -> Resu
     })
 }
 
-/// Whether a container could not be started because a port of the host was taken: by another container, or by anybody else.
-/// Measured with 20.10.24 and 28.5.2.
+/// Whether a container could not start because a port of the host was taken, by another container or another process. Measured
+/// with 20.10.24 and 28.5.2.
 fn is_port_conflict(error: &str) -> bool {
     ["port is already allocated", "address already in use"].iter().any(|words| error.contains(words))
 }
 
-/// Whether the engine looks after the health of a container made of this. It runs no test of another kind, and says of the
-/// container's health nothing then: moby's `daemon/health.go`, `getProbe`.
+/// Whether the engine checks the health of a container with this configuration. It runs no test of another kind, and then
+/// reports no health for the container: moby's `daemon/health.go`, `getProbe`.
 fn has_health_check(config: &ContainerConfig) -> bool {
     let test = config.healthcheck.as_ref().and_then(|check| check.test.as_ref());
     test.and_then(|test| test.first()).is_some_and(|kind| matches!(kind.as_str(), "CMD" | "CMD-SHELL"))
 }
 
-/// `None` where the engine does not say it.
+/// `None` if the engine does not report it.
 pub(super) fn state(state: &EngineState) -> Option<ContainerState> {
     Some(match state.status? {
         Status::CREATED => ContainerState::Created,
-        // Newer engines say so while a container that still runs is being stopped.
+        // Newer engines report this while a container that still runs is being stopped.
         Status::RUNNING | Status::STOPPING => ContainerState::Running,
         Status::PAUSED => ContainerState::Paused,
         Status::RESTARTING => ContainerState::Restarting,
@@ -335,7 +335,7 @@ const fn health(status: HealthStatusEnum) -> Option<Health> {
     }
 }
 
-/// The engine's list, and the tmpfs of `tmpfs:` in Compose files, which that list leaves out.
+/// The engine's list, plus the mounts of `tmpfs:` in Compose files, which that list leaves out.
 fn mounts(
     request: &EngineRequest,
     points: Option<Vec<MountPoint>>,
@@ -355,7 +355,7 @@ fn mounts(
     listed.chain(tmpfs).collect()
 }
 
-/// A container with a network of its own, which runs, has an entry for each; what it publishes is never null then.
+/// A running container with a network of its own has an entry for each; its published ports are never null then.
 fn network(
     request: &EngineRequest,
     state: ContainerState,
@@ -378,7 +378,7 @@ fn network(
     })
 }
 
-/// On every network but the engine's own a container has names there: at least the beginning of its ID, which engines add.
+/// On every network but the engine's default one, a container has names: at least the beginning of its ID, which engines add.
 /// From 26 on they are in another list.
 fn endpoint(request: &EngineRequest, network: &str, at: &EndpointSettings) -> Result<(), EngineError> {
     const WITHOUT_NAMES: [&str; 2] = ["bridge", "podman"];

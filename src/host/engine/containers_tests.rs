@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// As engine 20.10.24 says it of a container that runs, with a health check.
+/// As engine 20.10.24 reports a running container with a health check.
 fn details() -> Value {
     json!({
         "Id": "0123", "Name": "/shop-api-1", "Created": "2026-01-01T00:00:00Z", "Image": "sha256:4",
@@ -16,7 +16,7 @@ fn details() -> Value {
     })
 }
 
-/// As it lists it.
+/// As the engine lists it.
 fn listed() -> Value {
     json!({
         "Id": "0123", "Names": ["/shop-api-1"], "State": "running", "Status": "Up 3 seconds", "Created": 1,
@@ -32,7 +32,7 @@ fn read_row(listed: Value) -> Result<ContainerRow, EngineError> {
     row(&EngineRequest::containers(), "shop", serde_json::from_value(listed).unwrap())
 }
 
-/// The same without what this JSON pointer leads to.
+/// The same without the value at this JSON pointer.
 fn without(mut value: Value, pointer: &str) -> Value {
     let (above, name) = pointer.rsplit_once('/').unwrap();
     let above = value.pointer_mut(above).unwrap();
@@ -40,7 +40,7 @@ fn without(mut value: Value, pointer: &str) -> Value {
     value
 }
 
-/// The error names the question and the last part of the pointer.
+/// The error names the request and the last part of the pointer.
 #[track_caller]
 fn assert_incomplete<T: std::fmt::Debug>(result: Result<T, EngineError>, question: &str, pointer: &str) {
     let error = result.unwrap_err();
@@ -88,7 +88,8 @@ fn what_docker_leaves_out_by_right_is_none() {
     ended["State"]["Health"] = Value::Null;
     assert_eq!(read(ended).unwrap().seen.health, None);
     let mut unwatched = without(details(), "/State/Health");
-    // The engine knows no test of the last kind, and makes none: an image that was not made of a Dockerfile may have it.
+    // The engine does not know a test of the last kind, and runs none: an image that was not built from a Dockerfile may have
+    // it.
     for test in [json!(null), json!([]), json!(["NONE"]), json!(["curl", "-f", "http://localhost"])] {
         unwatched["Config"]["Healthcheck"] = json!({"Test": test});
         assert!(read(unwatched.clone()).is_ok(), "{test}");

@@ -1,9 +1,9 @@
 //! Whether a container was created with the configs and secrets that the Compose files have now.
 //!
-//! Compose (2.26.1, 5.6.1) copies inline ones and those from the environment into the container as a tar archive, whose
-//! times are whole seconds, and never looks at them again. Who writes a file inside the container leaves a fraction of
-//! a second. So a time without one is the copy itself; any other file is the container's own affair, for example where
-//! its entry point fills in a template.
+//! Compose (2.26.1, 5.6.1) copies inline ones and those from the environment into the container as a tar archive, whose times
+//! are whole seconds, and never touches them again. A write inside the container leaves a fraction of a second. So a time
+//! without one is the copy itself; any other file is the container's own affair, for example if its entry point fills in a
+//! template.
 
 use bollard::query_parameters::{ContainerArchiveInfoOptionsBuilder, DownloadFromContainerOptionsBuilder};
 use futures_util::StreamExt as _;
@@ -17,12 +17,12 @@ use crate::{
 /// A block of a tar archive.
 const BLOCK: usize = 512;
 
-/// Where the header of a member holds its size and its kind: POSIX.1-1988, ustar.
+/// The position of the size and the type in a member's header: POSIX.1-1988, ustar.
 const SIZE: std::ops::Range<usize> = 124..136;
 const KIND: usize = 156;
 
 impl Engine {
-    /// One config or secret in one container, by its digest. Its content goes nowhere.
+    /// One config or secret in one container, by its digest. Its content is not passed on.
     pub async fn content_in_container(
         &self,
         container: &Container,
@@ -30,7 +30,7 @@ impl Engine {
     ) -> CopiedContent {
         let target = cover::clean(&declared.target);
         let differs = match cover::find(&container.mounts, &target) {
-            // What lies under a mount is not what the process reads, and nobody can tell what was there.
+            // The process does not read a file under a mount, and its original content is unknown.
             Some(_) => Ok(false),
             None => self.differs(&container.seen.id, &target, declared).await,
         };
@@ -65,7 +65,7 @@ impl Engine {
         Ok(content.is_some_and(|content| secret_digest(&declared.name, &content) != declared.digest))
     }
 
-    /// The content of a file of this size; `None` where it is another one by now.
+    /// The content of a file of this size; `None` if the size has changed.
     async fn file(&self, container: &str, path: &str, size: usize) -> Result<Option<Vec<u8>>, EngineError> {
         let options = DownloadFromContainerOptionsBuilder::default().path(path).build();
         // The headers of one member, and the end of the archive.

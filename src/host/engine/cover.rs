@@ -1,8 +1,8 @@
-//! Which mount of a container lies over a path.
+//! Which mount of a container covers a path.
 
 use crate::api::MountCover;
 
-/// A path as the engine cleans it before it looks: absolute, without `.`, `..`, doubled and trailing slashes.
+/// A path as the engine normalizes it before use: absolute, without `.`, `..`, doubled and trailing slashes.
 pub(super) fn clean(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {

@@ -19,11 +19,11 @@ use crate::api::NetworkUser;
 const VOLUME: &str = "com.docker.compose.volume";
 
 impl Engine {
-    /// The networks of a project by their key in the Compose files; of several under one key none, for nobody knows
+    /// The networks of a project by their key in the Compose files. If several have one key, none is returned: it is unclear
     /// which one is meant.
     ///
     /// # Errors
-    /// Where the engine does not answer.
+    /// If the engine does not answer.
     pub async fn networks_by_key(&self, project: &str) -> Result<BTreeMap<String, Network>, EngineError> {
         let filters = labelled(project, NETWORK);
         let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
@@ -36,7 +36,7 @@ impl Engine {
     /// The volumes of a project by their key in the Compose files.
     ///
     /// # Errors
-    /// Where the engine does not answer.
+    /// If the engine does not answer.
     pub async fn volumes_by_key(&self, project: &str) -> Result<BTreeMap<String, Volume>, EngineError> {
         let filters = labelled(project, VOLUME);
         let options = ListVolumesOptionsBuilder::default().filters(&filters).build();
@@ -49,10 +49,10 @@ impl Engine {
         Ok(unambiguous(keyed))
     }
 
-    /// Who is attached to a network, running or not, without the containers of one service.
+    /// The containers on a network, running or not, without those of one service.
     ///
     /// # Errors
-    /// Where the engine does not answer.
+    /// If the engine does not answer.
     pub async fn others_on_network(
         &self,
         network: &str,
@@ -77,7 +77,7 @@ impl Engine {
     }
 }
 
-/// A network with its key; what is compared with its definition is there, or nothing can be said to differ.
+/// A network with its key. All compared fields must be present, or a difference would be meaningless.
 fn keyed(request: &EngineRequest, network: Network) -> Result<(String, Network), EngineError> {
     let label = network.labels.as_ref().and_then(|labels| labels.get(NETWORK));
     let key = request.required(&format!("Labels[{NETWORK}]"), label)?.clone();
@@ -91,7 +91,7 @@ fn keyed(request: &EngineRequest, network: Network) -> Result<(String, Network),
     Ok((key, network))
 }
 
-/// Whether it has any. Engines from 28 on make networks that have none, and list no subnet of these (null).
+/// Whether it has addresses. Engines from 28 on can create networks without any, and list no subnet for them (null).
 fn has_addresses(network: &Network) -> bool {
     network.enable_ipv4 != Some(false) || network.enable_ipv6 == Some(true)
 }

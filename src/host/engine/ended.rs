@@ -1,4 +1,4 @@
-//! Waiting for the end of a container.
+//! Waits for the end of a container.
 
 use bollard::{errors::Error as BollardError, query_parameters::WaitContainerOptionsBuilder};
 use futures_util::StreamExt as _;
@@ -7,14 +7,14 @@ use super::{Engine, EngineError};
 use crate::api::ContainerState;
 
 impl Engine {
-    /// Waits until a container that was seen in this state has ended, or is gone. It may come back sooner, as an answer
-    /// that takes the engine longer than a question may take ends the wait: look at the container again.
+    /// Waits until a container that was observed in this state has ended, or is gone. It may return sooner, because a request's
+    /// time limit also ends the wait: check the container again.
     ///
     /// # Errors
-    /// Where the engine does not answer.
+    /// If the engine does not answer.
     pub async fn wait_for_end(&self, id: &str, seen: ContainerState) -> Result<(), EngineError> {
         let condition = match seen {
-            // Between two starts it does not run, and will.
+            // Between two starts it does not run, but will.
             ContainerState::Restarting => "next-exit",
             ContainerState::Removing => "removed",
             _ => "not-running",

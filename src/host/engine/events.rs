@@ -1,4 +1,4 @@
-//! What the engine says may have changed, as a stream that never ends.
+//! Changes that the engine reports, as a stream that never ends.
 
 use std::{
     collections::HashMap,
@@ -22,29 +22,29 @@ use super::{
     tags::KEEP,
 };
 
-/// How long the engine may say nothing until it is asked whether it is still there, where nothing else is said.
+/// How long the engine may be silent until undrift checks that it is still there, unless set otherwise.
 pub const HEARTBEAT: Duration = Duration::from_secs(30);
 
-/// The longest pause between two attempts to reach an engine that is away, and how long a connection must have held
-/// to be renewed without one.
+/// The longest pause between two attempts to reach an unavailable engine, and how long a connection must have held to be
+/// renewed without one.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
 /// The first pause.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 
-/// How many connections in a row may break off before they have held for [`LONGEST_PAUSE`]. Each of them may hide a
-/// change; with more, whoever stands in between lets no events through, and every attempt would be a look at everything.
+/// How many connections in a row may break before one has held for [`LONGEST_PAUSE`]. Each of them may hide a change; with
+/// more, a server in between lets no events through, and every attempt would observe everything.
 const BREAKS_BORNE: u32 = 5;
 
-/// The pause between two attempts where they break off again and again.
+/// The pause between two attempts if connections keep breaking.
 const BROKEN_PAUSE: Duration = Duration::from_secs(10);
 
-/// By how much the request for events precedes the first ping. bollard does not show when that request is accepted;
-/// an engine or a proxy that refuses it does so within this as a rule, and is not taken for one that is back.
+/// How much earlier than the first ping the request for events is sent. bollard does not show when that request is accepted; an
+/// engine or a proxy that refuses it usually does so within this time, and then does not count as back.
 const HEAD_START: Duration = Duration::from_millis(100);
 
-/// What happens to a container that a look can see. Not `kill`, which is a signal sent: `die` follows where it ends
-/// the process. `remove` is Podman's word for `destroy`.
+/// Container events that an observation can see. Not `kill`, which is a signal sent: `die` follows if it ends the process.
+/// `remove` is Podman's word for `destroy`.
 const CONTAINER_ACTIONS: [&str; 13] = [
     "create",
     "start",
@@ -61,44 +61,43 @@ const CONTAINER_ACTIONS: [&str; 13] = [
     "health_status",
 ];
 
-/// What moves a reference or removes an image. Not `save` and `push`, which only read.
-/// `remove` and `loadfromarchive` are Podman's.
+/// Events that move a reference or remove an image. Not `save` and `push`, which only read. `remove` and `loadfromarchive` are
+/// Podman's.
 const IMAGE_ACTIONS: [&str; 10] =
     ["tag", "untag", "delete", "load", "pull", "import", "build", "create", "remove", "loadfromarchive"];
 
-/// What may have changed. It says where to look, never what is to be seen there.
+/// A possible change. It names the place to observe, never its new state.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Change {
     /// A container of this Compose project.
     Project(String),
-    /// What this image reference (`repository:tag`, as the engine writes it) or ID (`sha256:…`) points to.
+    /// The target of this image reference (`repository:tag`, as the engine writes it) or ID (`sha256:…`).
     Image(String),
-    /// Anything: a connection was made, and nobody can say what happened before; or there is none any more.
+    /// Anything: a connection was made, and earlier events are unknown; or it was lost.
     Everything,
 }
 
 impl Engine {
-    /// What may have changed, from the engine's own events, with [`HEARTBEAT`].
+    /// Possible changes, from the engine's own events, with [`HEARTBEAT`].
     ///
-    /// To be called, and dropped, within a Tokio runtime: a task reads the events also while the consumer is busy,
-    /// and ends with the stream.
+    /// Call and drop this within a Tokio runtime: a task reads the events even while the consumer is busy, and ends with the
+    /// stream.
     ///
     /// # Guarantees
-    /// - [`Change::Everything`] comes once the events are subscribed to, again after each reconnect, and nothing that
-    ///   happens after it is missed: the engine is asked for its events from a moment before the subscription. (An
-    ///   engine on another host whose clock is behind leaves a gap of milliseconds.)
-    /// - Nothing of undrift's own looking comes: neither look-up containers nor mounts nor tags that keep an image.
-    /// - A consumer that is slow costs a bounded amount of memory; equal changes come once.
-    /// - Where connections break off again and again, five at the most are told of before one has held for 3 s.
-    /// - [`Change::Everything`] comes once when an engine that was there has gone: what was seen of it is not known any
-    ///   more. While it is away nothing else comes. Attempts to reach it are at most 3 s apart, and 10 s where each breaks
-    ///   off.
+    /// - [`Change::Everything`] comes once the events are subscribed to, again after each reconnect, and nothing that happens
+    ///   after it is missed: undrift asks the engine for events from a moment before the subscription. (An engine on another
+    ///   host whose clock is behind leaves a gap of milliseconds.)
+    /// - Nothing that undrift's own observations do appears: neither look-up containers nor mounts nor tags that keep an image.
+    /// - A slow consumer costs a bounded amount of memory; equal changes come once.
+    /// - If connections keep breaking, at most five are reported before one has held for 3 s.
+    /// - [`Change::Everything`] comes once when the engine becomes unavailable: its observed state is then unknown. Nothing
+    ///   else comes while it is unavailable. Attempts to reach it are at most 3 s apart, and 10 s if each breaks.
     ///
     /// # Caveats
-    /// A connection that is dead while others to the same engine live (a firewall that forgot one, on TCP) is not
-    /// found by the heartbeat. Looks that are taken on a timer make up for it.
+    /// A connection that is dead while others to the same engine live (a firewall that forgot one, on TCP) is not found by the
+    /// heartbeat. Observations on a timer make up for it.
     ///
-    /// At rest this asks the engine two questions a minute, and none where it has something to say every 30 s.
+    /// When idle, this sends the engine two requests a minute, and none if it sends an event every 30 s.
     pub fn changes(&self) -> impl Stream<Item = Change> + Send + use<> {
         self.changes_with(HEARTBEAT)
     }
@@ -126,11 +125,11 @@ struct Reader {
     engine: Engine,
     heartbeat: Duration,
     mailbox: Arc<Mailbox>,
-    /// Since when this connection is known to work.
+    /// When this connection was first known to work.
     connected: Option<Instant>,
     /// Whether any connection has worked.
     was_there: bool,
-    /// Whether the log has said that the engine is away.
+    /// Whether the outage of the engine was logged.
     away: bool,
     /// How many connections in a row have broken off early.
     breaks: u32,
@@ -162,7 +161,7 @@ impl Reader {
 
     /// No connection could be made.
     fn gone(&mut self, why: &EngineError) {
-        // One that lets no events through and then goes away altogether is another outage.
+        // A connection without events that then fails altogether is another outage.
         if !self.away || self.is_broken() {
             (self.away, self.breaks) = (true, 0);
             let engine = self.engine.endpoint().docker_host();
@@ -173,7 +172,7 @@ impl Reader {
         }
     }
 
-    /// A connection was made and broke off before it could be relied on.
+    /// A connection was made and broke before it was reliable.
     fn broke_off(&mut self, why: &EngineError) {
         self.breaks = self.breaks.saturating_add(1);
         if self.breaks == BREAKS_BORNE {
@@ -187,7 +186,7 @@ impl Reader {
         self.breaks >= BREAKS_BORNE
     }
 
-    /// One connection, until it ends; says why.
+    /// Follows one connection until it ends; returns the reason.
     async fn follow(&mut self) -> EngineError {
         let options = options(SystemTime::now());
         let docker = match self.engine.docker().await {
@@ -249,7 +248,7 @@ impl Reader {
     }
 }
 
-/// One sign of life, asked for after a while.
+/// Checks the connection after a while.
 async fn pulse(engine: &Engine, after: Duration) -> Result<(), EngineError> {
     tokio::time::sleep(after).await;
     engine.call_at_once(async |docker| docker.ping().await).await.map(drop)
@@ -263,8 +262,8 @@ fn pauses() -> impl Iterator<Item = Duration> {
         .build()
 }
 
-/// The types spare the engine and the wire; what counts is decided here. With fewer types there are also fewer that
-/// bollard does not know, and at which it would end the stream.
+/// The types reduce load on the engine and the network; the decision is made here. Fewer types also mean fewer that bollard
+/// does not know, which would end the stream.
 fn options(since: SystemTime) -> EventsOptions {
     let types = ["container", "image"].map(str::to_owned).to_vec();
     let since = since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -286,7 +285,7 @@ fn named(event: &EventMessage) -> Option<Change> {
     }
 }
 
-/// The project of a container that a look would see: neither a look-up of undrift's own nor one of `compose run`.
+/// The project of a container that an observation would see: neither undrift's own look-up nor one of `compose run`.
 fn project(actor: &EventActor) -> Option<String> {
     let attributes = actor.attributes.as_ref()?;
     if attributes.contains_key(LOOKUP_LABEL) || attributes.get(ONE_OFF).is_some_and(|value| value == "True") {

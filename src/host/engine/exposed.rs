@@ -7,14 +7,14 @@ use bollard::models::{ImageConfig, ImageInspect};
 use super::{Engine, EngineError, request::EngineRequest};
 use crate::host::Cache;
 
-/// The cache's space. An image's ID stands for its configuration, so that what is remembered of it stays true.
+/// The cache's space. An image's ID determines its configuration, so entries stay valid.
 const SPACE: &str = "exposed";
 
 impl Engine {
     /// The TCP ports that an image exposes (`EXPOSE`), by its ID.
     ///
     /// # Errors
-    /// Where the engine does not answer, or has no such image.
+    /// If the engine does not answer, or has no such image.
     pub async fn exposed_ports(&self, image: &str, cache: &dyn Cache) -> Result<BTreeSet<u16>, EngineError> {
         if let Some(known) = cache.get(SPACE, image) {
             return Ok(tcp_ports(known.split_whitespace()));
@@ -27,8 +27,8 @@ impl Engine {
     }
 }
 
-/// The configuration of an image. One that was not made of a Dockerfile may have none (null, up to engine 27), which is an empty
-/// one.
+/// The configuration of an image. One that was not built from a Dockerfile may have none (null, up to engine 27), which counts
+/// as empty.
 pub(super) fn config(request: &EngineRequest, found: ImageInspect) -> Result<ImageConfig, EngineError> {
     request.required_text("Id", found.id)?;
     Ok(found.config.unwrap_or_default())

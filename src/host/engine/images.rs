@@ -1,4 +1,4 @@
-//! Image references whose image has changed, found by asking: `BuildKit` on engine 20.10 emits no event for a build.
+//! Changed image references, found by polling: `BuildKit` on engine 20.10 emits no event for a build.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -10,10 +10,10 @@ use futures_util::{Stream, stream};
 
 use super::{Change, Engine, EngineError, tags::KEEP};
 
-/// How often to look where nothing else is said. A build takes longer than this, so it is noticed soon after its end.
+/// The default polling period. A build takes longer than this, so it is noticed soon after its end.
 pub const IMAGE_PERIOD: Duration = Duration::from_secs(5);
 
-/// How the engine names what has no name.
+/// The engine's name for an image without a name.
 const NAMELESS: &str = "<none>";
 
 /// References with the ID that each points to.
@@ -28,14 +28,14 @@ struct Poll {
 }
 
 impl Engine {
-    /// The references (`repository:tag`, as the engine writes them) that were added, that moved to another image, or
-    /// that were removed since the last look, as [`Change::Image`]. undrift's own tags are left out.
+    /// The references (`repository:tag`, as the engine writes them) that were added, that moved to another image, or that were
+    /// removed since the last poll, as [`Change::Image`]. undrift's own tags are left out.
     ///
-    /// The first look, at once, names nothing: it is what the later ones are held against. A period later comes the
-    /// next one, but never before the consumer has taken what the last one found. An engine that does not answer
-    /// changes nothing; once it is back, all that moved meanwhile is named.
+    /// The first poll, at once, yields nothing: later ones are compared with it. The next one follows a period later, but never
+    /// before the consumer has taken the last result. An engine that does not answer changes nothing; once it is back, the
+    /// stream yields everything that moved meanwhile.
     ///
-    /// Asks the engine one question a period: with [`IMAGE_PERIOD`], twelve a minute.
+    /// Sends the engine one request per period: with [`IMAGE_PERIOD`], twelve a minute.
     pub fn image_changes(&self, period: Duration) -> impl Stream<Item = Change> + Send + use<> {
         let poll = Poll {
             engine: self.clone(),
@@ -71,7 +71,7 @@ impl Poll {
                 }
                 self.known = Some(now);
             }
-            // The stream of events tells of an engine that is away.
+            // The stream of events reports an unavailable engine.
             Err(error) => tracing::debug!(%error, "the images could not be listed"),
         }
     }
@@ -83,7 +83,7 @@ fn named(image: ImageSummary) -> impl Iterator<Item = (String, String)> {
     references.map(move |reference| (reference, image.id.clone()))
 }
 
-/// The references that are in one only, or not the same in both.
+/// The references that are in only one of them, or differ.
 fn differing(before: &References, now: &References) -> VecDeque<String> {
     let gone = before.keys().filter(|reference| !now.contains_key(*reference));
     let moved = now.iter().filter(|(reference, id)| before.get(*reference) != Some(*id));

@@ -1,9 +1,9 @@
-//! What containers have of others: namespaces, volumes.
+//! Namespaces and volumes that containers share with others.
 //!
-//! The engine keeps the other one's ID from the creation on, whatever name it was given (measured with 20.10). After a
-//! restart of the other one, under the same ID, the container still has the namespaces of its run before: of the network only
-//! the loopback interface is left, and the IPC namespace is another one. A container in another's PID namespace dies with
-//! it. A restart joins the new ones. Where the other one was made anew a restart fails: `No such container`.
+//! The engine keeps the other one's ID from the creation on, whatever name was given (measured with 20.10). After a restart of
+//! the other one, under the same ID, the container still has the namespaces of the previous run: of the network only the
+//! loopback interface is left, and the IPC namespace is another one. A container in another's PID namespace dies with it. A
+//! restart joins the new ones. If the other one was recreated, a restart fails: `No such container`.
 
 use std::collections::{BTreeMap, btree_map::Entry};
 
@@ -12,7 +12,7 @@ use bollard::models::HostConfig;
 use super::{Container, Engine};
 use crate::api::{ContainerState, Fact, Joined, OtherContainer, Shared};
 
-/// What a container was created to share, by its settings; the other ones are for the engine to look up.
+/// The namespaces and volumes that a container was created to share, from its settings; the engine must look up the other ones.
 pub(super) fn declared(host_config: &HostConfig) -> Vec<Joined> {
     let modes = [
         (Shared::Network, &host_config.network_mode),
@@ -55,7 +55,7 @@ impl Engine {
     }
 }
 
-/// A container as one that something is shared with.
+/// A container as the owner of something shared.
 pub(in crate::host) fn other(found: &Container) -> OtherContainer {
     OtherContainer {
         name: found.seen.name.clone(),

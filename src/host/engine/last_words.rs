@@ -1,4 +1,4 @@
-//! What a container printed last, and how it ended.
+//! The last output of a container, and how it ended.
 
 use bollard::{
     container::LogOutput,
@@ -16,15 +16,15 @@ use crate::{
 /// The most lines that are kept.
 const LINES: usize = 50;
 
-/// The most bytes of them that are kept, of the end.
+/// The most bytes of them that are kept, from the end.
 const BYTES: usize = 8 * 1024;
 
-/// The most bytes that are read for them: a line may be without end.
+/// The most bytes that are read for them: a line may be endless.
 const READ: usize = 1024 * 1024;
 
 impl Engine {
-    /// How a container stands or ended, with its last lines; `None` where it is gone, or the engine does not say it. `known` gives
-    /// the secrets that are known besides those among its own variables, while the engine is asked.
+    /// How a container stands or ended, with its last lines; `None` if it is gone, or the engine does not report it. `known`
+    /// yields the known secrets besides those among its own variables, while undrift asks the engine.
     pub(in crate::host) async fn last_words(
         &self,
         service: &str,
@@ -42,7 +42,8 @@ impl Engine {
         let redactor = known.with_variables(variables);
         let (output, output_unknown) = match lines {
             Ok(_) if redactor.withheld().is_some() => (Vec::new(), redactor.withheld().map(str::to_owned)),
-            // Before, so that no more is looked through than is kept; after, for stars may be longer than what they stand for.
+            // Bounded before, to redact no more than is kept; and after, because stars may be longer than the text that they
+            // replace.
             Ok(lines) => (bounded(bounded(lines).iter().map(|line| redactor.line(line)).collect()), None),
             Err(error) => (Vec::new(), Some(redactor.line(&error.to_string()))),
         };
@@ -52,7 +53,7 @@ impl Engine {
         Some(LastWords { container, error, output, output_unknown, ..end })
     }
 
-    /// Both streams as they came: what may be secret is in them.
+    /// Both streams in their order: they may contain secrets.
     async fn last_lines(&self, id: &str) -> Result<Vec<String>, EngineError> {
         let options =
             LogsOptionsBuilder::default().stdout(true).stderr(true).tail(&LINES.to_string()).build();
@@ -85,7 +86,7 @@ impl Engine {
     }
 }
 
-/// As many of the last lines as there is room for.
+/// As many of the last lines as fit.
 fn bounded(lines: Vec<String>) -> Vec<String> {
     let mut bytes = 0;
     let fits = |line: &&String| {

@@ -1,4 +1,4 @@
-//! A module in an image: looked up in a container that is created, never started, and always removed.
+//! Looks up a module in an image, in a container that is created, never started, and always removed.
 
 use std::{
     collections::HashMap,
@@ -31,21 +31,20 @@ pub const LOOKUP_LABEL: &str = "dev.undrift.lookup";
 const COMPOSE_LABELS: [&str; 3] =
     ["com.docker.compose.project", "com.docker.compose.service", "com.docker.compose.config-hash"];
 
-/// What a look-up would run: an image without a command of its own could not be created. It is never run.
+/// The command of a look-up container: an image without a command could not be created without it. It never runs.
 const COMMAND: &str = "undrift-lookup";
 
-/// A look-up takes well under a second. One of another host, whose process cannot be looked at, is taken for
-/// abandoned after this.
+/// A look-up takes well under a second. One from another host, whose process cannot be inspected, counts as abandoned after
+/// this.
 const ABANDONED_AFTER_S: i64 = 3600;
 
-/// The cache's space. An image ID never changes its content, so what was seen stays true.
+/// The cache's space. An image ID never changes its content, so entries stay valid.
 const CACHE_SPACE: &str = "module";
 
 impl Engine {
-    /// Whether these paths are in an image, in their order. All that the cache does not know is looked up in one
-    /// container.
+    /// Whether these paths are in an image, in their order. Paths that the cache does not have are looked up in one container.
     ///
-    /// The container is removed also when the returned future is dropped half-way: the look-up is a task of its own.
+    /// The container is removed even if the returned future is dropped half-way: the look-up is a task of its own.
     pub async fn modules_in_image(
         &self,
         image: &str,
@@ -79,7 +78,7 @@ impl Engine {
             .collect()
     }
 
-    /// Waits for look-ups that nobody waits for any more, so that none is left behind at the end of the process.
+    /// Waits for look-ups whose caller is gone, so that none is left behind at the end of the process.
     pub async fn settle(&self, limit: Duration) {
         self.lookups.close();
         if tokio::time::timeout(limit, self.lookups.wait()).await.is_err() {
@@ -88,10 +87,10 @@ impl Engine {
         self.lookups.reopen();
     }
 
-    /// Removes look-up containers whose process is dead; says how many.
+    /// Removes look-up containers whose process is dead; returns how many.
     ///
     /// # Errors
-    /// Where the engine does not answer.
+    /// If the engine does not answer.
     pub async fn sweep_lookups(&self) -> Result<usize, EngineError> {
         let filters = HashMap::from([("label".to_owned(), vec![LOOKUP_LABEL.to_owned()])]);
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
@@ -135,8 +134,8 @@ impl Engine {
             .map(|label| ((*label).to_owned(), String::new()))
             .chain([(LOOKUP_LABEL.to_owned(), Owner::own().mark())])
             .collect();
-        // Docker fills a volume that the image declares when the container is created, Podman when it is started: until
-        // then the volume is empty, and hides what the image has there.
+        // Docker fills a volume that the image declares when the container is created, Podman when it is started: until then
+        // the volume is empty, and hides the image's files there.
         if self.is_podman().await? {
             return self.create_without_volumes(image, &labels, COMMAND).await;
         }
@@ -153,7 +152,7 @@ impl Engine {
             .map(|created| created.id)
     }
 
-    /// With its anonymous volumes, which an image with `VOLUME` makes.
+    /// Together with its anonymous volumes, which an image with `VOLUME` creates.
     async fn remove_lookup(&self, id: &str) -> bool {
         let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
         match self.call(async |docker| docker.remove_container(id, Some(options)).await).await {
@@ -167,7 +166,7 @@ impl Engine {
     }
 }
 
-/// The IDs of those that nobody is at any more. Of a list that holds others than were asked for none is removed.
+/// The IDs of abandoned look-up containers. If the list holds others than requested, none is removed.
 fn abandoned(
     request: &EngineRequest,
     list: Vec<ContainerSummary>,
@@ -209,7 +208,7 @@ const fn write(presence: Presence) -> &'static str {
     }
 }
 
-/// What cannot be read is looked up again.
+/// An unreadable entry is looked up again.
 fn read(text: &str) -> Option<Fact<Presence>> {
     [Presence::Present, Presence::Missing, Presence::WrongType]
         .into_iter()

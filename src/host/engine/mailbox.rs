@@ -1,4 +1,4 @@
-//! Between the engine, which does not wait, and a consumer, which may be slow.
+//! Connects the engine, which does not wait, to a consumer, which may be slow.
 
 use std::{
     collections::VecDeque,
@@ -9,13 +9,13 @@ use tokio::sync::Notify;
 
 use super::Change;
 
-/// Distinct changes that are kept for a slow consumer. One that is so far behind had better look at everything.
+/// The most distinct changes that are kept for a slow consumer. One that is so far behind should observe everything.
 const MOST: usize = 1_000;
 
 /// Changes that wait to be taken, each once, in the order in which they first came.
 ///
 /// # Guarantees
-/// It never holds more than [`MOST`]. Nothing is lost: where there are more, [`Change::Everything`] stands for all.
+/// It never holds more than [`MOST`]. Nothing is lost: if there are more, [`Change::Everything`] stands for all.
 #[derive(Debug, Default)]
 pub(super) struct Mailbox {
     waiting: Mutex<VecDeque<Change>>,

@@ -1,9 +1,8 @@
-//! The Docker engine: what is asked of it, and the few things that are changed through it.
+//! The Docker engine: requests to it, and the few changes that undrift makes through it.
 //!
-//! Everything that changes containers in earnest goes through `docker compose`; here are only the questions, the
-//! tags of undrift's own, the removal of what a killed recreate or two `up` at once left behind, and the short-lived
-//! containers in which an image is looked into. What the engine says of itself, without being asked, comes as a
-//! stream of [`Change`]s, which decide nothing.
+//! Everything that really changes containers goes through `docker compose`. Here are only the requests, undrift's own tags, the
+//! removal of leftovers from a killed recreate or two `up` at once, and the short-lived containers for looking into an image.
+//! The engine's own events come as a stream of [`Change`]s, which decide nothing.
 
 mod about;
 mod attachments;

@@ -1,11 +1,11 @@
 //! Two networks of one name.
 //!
-//! Two `up` at once on a fresh project both create its network: the engine looks for the name and then creates,
-//! and two requests at once pass that look together (20.10: 10 of 10 tries). From then on nothing starts any more:
-//! `up`, and `restart` too, end with "network NAME is ambiguous (2 matches found on name)".
+//! Two `up` at once on a fresh project both create its network: the engine looks for the name and then creates, and two
+//! concurrent requests both pass that check (20.10: 10 of 10 tries). From then on nothing starts any more: `up`, and `restart`
+//! too, end with "network NAME is ambiguous (2 matches found on name)".
 //!
-//! A container that ever ran holds on to its network by ID. Without that very network it never starts again
-//! ("network ID not found"), even if another one has the name: so a network of a stopped container is in use.
+//! A container that ever ran refers to its network by ID. Without that very network it never starts again ("network ID not
+//! found"), even if another one has the name: so a network of a stopped container is in use.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -30,18 +30,18 @@ struct NetworkRow {
     id: String,
     name: String,
     created: Option<Time>,
-    /// Whether any container, stopped ones too, holds on to it.
+    /// Whether any container, stopped ones too, refers to it.
     in_use: bool,
 }
 
 impl Engine {
-    /// Leaves one network of each name to a project, so that `up` knows which one is meant: removes by ID those of
-    /// several that no container uses. Says what it did, in words for the trail.
+    /// Leaves a project one network of each name, so that `up` finds exactly one: removes by ID those of several that no
+    /// container uses. Returns its actions, in words for the trail.
     ///
     /// Never touches a network of another project, one without Compose's labels, or one that a container uses.
     ///
     /// # Errors
-    /// Where the engine does not answer, or refuses. What was done until then is done.
+    /// If the engine does not answer, or refuses. Earlier removals remain.
     pub async fn remove_doubled_networks(&self, project: &str) -> Result<Vec<String>, EngineError> {
         let mut rows = doubled(self.networks(project).await?);
         for row in &mut rows {
@@ -66,7 +66,7 @@ impl Engine {
         list.into_iter().map(|network| row(&request, network)).collect()
     }
 
-    /// The engine's own list of a network's containers has only those that run.
+    /// The engine's own list of a network's containers has only running ones.
     async fn is_in_use(&self, network: &str) -> Result<bool, EngineError> {
         let filters = HashMap::from([("network".to_owned(), vec![network.to_owned()])]);
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
@@ -95,7 +95,7 @@ fn row(request: &EngineRequest, network: Network) -> Result<NetworkRow, EngineEr
     })
 }
 
-/// Those that share their name with another one.
+/// The networks that share their name with another one.
 fn doubled(rows: Vec<NetworkRow>) -> Vec<NetworkRow> {
     let mut count: BTreeMap<String, usize> = BTreeMap::new();
     for row in &rows {
@@ -104,7 +104,7 @@ fn doubled(rows: Vec<NetworkRow>) -> Vec<NetworkRow> {
     rows.into_iter().filter(|row| count.get(&row.name).is_some_and(|count| *count > 1)).collect()
 }
 
-/// Of several of one name those that can go: all that are not in use, but for the oldest where none is.
+/// The removable ones of several with one name: all that are not in use; if none is in use, all but the oldest.
 fn superfluous(rows: &[NetworkRow]) -> Vec<&NetworkRow> {
     let kept = |row: &&NetworkRow| {
         let same = || rows.iter().filter(|other| other.name == row.name);

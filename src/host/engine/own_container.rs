@@ -8,21 +8,21 @@ use crate::interference::ContainerRow;
 
 /// The IDs of containers that this process may run in.
 ///
-/// Several, because a container that joins another one's network shows the other one's files: both keep undrift alive.
-/// An ID that the engine does not have, as in an engine within a container, harms nothing.
+/// Several, because a container that joins another one's network shows the other one's files: both keep undrift alive. An ID
+/// that the engine does not have, as in an engine within a container, does no harm.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OwnContainer {
     ids: BTreeSet<String>,
-    /// The host name where it looks like the beginning of an ID, as the engine sets it.
+    /// The host name, if it looks like the beginning of an ID, as the engine sets it.
     short: Option<String>,
 }
 
-/// How many digits an ID has, and how many of them the engine makes a host name of.
+/// The number of digits in an ID, and how many of them the engine uses as a host name.
 const DIGITS: usize = 64;
 const SHORT: usize = 12;
 
 impl OwnContainer {
-    /// What the system says of this process.
+    /// Detects it from the system's data on this process.
     #[must_use]
     pub fn detect() -> Self {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
@@ -53,7 +53,7 @@ impl OwnContainer {
         self.ids.contains(id) || self.short.as_ref().is_some_and(|short| id.starts_with(short.as_str()))
     }
 
-    /// What the engine may know as the container that undrift runs in: IDs, or the beginning of one.
+    /// IDs, or the beginning of one, by which the engine may know undrift's own container.
     pub(super) fn candidates(&self) -> impl Iterator<Item = &str> {
         self.ids.iter().chain(&self.short).map(String::as_str)
     }
@@ -64,8 +64,8 @@ impl OwnContainer {
     }
 }
 
-/// The ID in a mount that the engine makes for each container: `…/containers/ID/hostname` over `/etc/hostname`. On the
-/// host itself such paths are mount *points* (`…/containers/ID/mounts/shm`), and of other containers.
+/// The ID in a mount that the engine makes for each container: `…/containers/ID/hostname` over `/etc/hostname`. On the host
+/// itself, such paths are mount *points* (`…/containers/ID/mounts/shm`), and belong to other containers.
 fn of_mount(line: &str) -> Option<&str> {
     let mut fields = line.split(' ').skip(3);
     let (root, point) = (fields.next()?, fields.next()?);

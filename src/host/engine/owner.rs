@@ -1,4 +1,4 @@
-//! Who made a container: a mark that tells whether that process still lives.
+//! The creator of a container: a mark that shows whether that process still lives.
 
 use std::{fs, sync::LazyLock};
 
@@ -12,19 +12,19 @@ static OWN: LazyLock<Owner> = LazyLock::new(|| Owner {
 /// A process on some host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Owner {
-    /// Host name and PID namespace: only in the same one does a PID mean the same.
+    /// Host name and PID namespace: a PID is only meaningful within the same ones.
     host: String,
     pid: u32,
-    /// Clock ticks since boot: a PID that was given to another process has another start.
+    /// Clock ticks since boot: a reused PID has another start.
     started: u64,
 }
 
-/// What can be said of an owner.
+/// Whether an owner still lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Liveness {
     Lives,
     Dead,
-    /// It is of another host, or the mark cannot be read.
+    /// It runs on another host, or the mark cannot be read.
     Elsewhere,
 }
 
@@ -53,7 +53,7 @@ pub(super) fn liveness(mark: &str) -> Liveness {
         Some(owner) if owner.host == OWN.host => {
             match started(owner.pid) {
                 Some(started) if started == owner.started => Liveness::Lives,
-                // With `hidepid` another user's process is not to be seen. It may be that one: it is left alone.
+                // With `hidepid`, another user's process is invisible. It may be that one, so its container is left alone.
                 None if is_there(owner.pid) => Liveness::Lives,
                 _ => Liveness::Dead,
             }
@@ -62,7 +62,7 @@ pub(super) fn liveness(mark: &str) -> Liveness {
     }
 }
 
-/// Whether there is a process of this number, whoever's.
+/// Whether a process has this number, whoever owns it.
 fn is_there(pid: u32) -> bool {
     let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
     pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
@@ -74,7 +74,7 @@ fn host() -> String {
     format!("{} {}", name.trim(), namespace.display())
 }
 
-/// Field 22 of proc(5)'s `stat`, counted after the command, which may hold blanks and brackets itself.
+/// Field 22 of proc(5)'s `stat`, counted after the command, which may itself contain blanks and brackets.
 fn started(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()

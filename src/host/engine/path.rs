@@ -9,10 +9,10 @@ use futures_util::{StreamExt as _, future::join_all};
 use super::{Container, Engine, EngineError, cover, request::EngineRequest};
 use crate::api::{Fact, ModuleInContainer, ModuleType, MountCover, Presence};
 
-/// How many links are followed. The engine names a link's very end at once, so one is the rule.
+/// How many links are followed. The engine names a link's very end at once, so usually one.
 const LINKS: usize = 8;
 
-/// How Docker says that a path is not there.
+/// Docker's message for a missing path.
 const NO_FILE: &str = "Could not find the file ";
 
 /// Go's `os.FileMode` bits, which the engine sends: <https://pkg.go.dev/io/fs#FileMode>.
@@ -28,20 +28,20 @@ mod mode {
     pub(super) const TYPE: u32 = DIR | SYMLINK | DEVICE | NAMED_PIPE | SOCKET | CHAR_DEVICE | IRREGULAR;
 }
 
-/// What one call showed.
+/// The result of one call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Stat {
     /// Something that is not a link, of this mode.
     Found(u32),
     /// A link that ends at this path.
     Link(String),
-    /// Nothing, or a file stands where a folder would have to.
+    /// Nothing, or a file is in the place of a folder.
     Absent,
-    /// Links that lead to each other; on Podman also one that leads nowhere.
+    /// Links that lead to each other; on Podman also a dangling one.
     Loop,
 }
 
-/// What was found at a path, and where it is after all links.
+/// The entry at a path, and its location after all links.
 pub(super) struct PathLookup {
     pub(super) presence: Fact<Presence>,
     end: String,
@@ -95,8 +95,7 @@ impl Engine {
         PathLookup { presence: Fact::Known(Presence::WrongType), end }
     }
 
-    /// The path with the links above its last part resolved. Only containers with mounts need it: a link may
-    /// lead into one.
+    /// The path with the links above its last part resolved. Only containers with mounts need it: a link may lead into one.
     async fn without_links_above(&self, container: &str, path: &str) -> Result<String, EngineError> {
         let above: Vec<&str> = cover::ancestors(path).collect();
         let stats = join_all(above.iter().map(|folder| self.stat(container, folder))).await;
@@ -112,8 +111,8 @@ impl Engine {
         match self.archive_info(container, path).await {
             Ok((mode, Some(target))) if mode & mode::SYMLINK != 0 => Ok(Stat::Link(absolute(path, &target))),
             Ok((mode, _)) => Ok(Stat::Found(mode)),
-            // The answer to HEAD has no words, so further questions tell a path that is not there from a container that is
-            // gone, and from a server in between that knows nothing of either.
+            // The answer to HEAD has no message, so further requests distinguish a missing path from a missing container, and
+            // from a server in between that knows neither.
             Err(EngineError::NotFound(_)) => match self.archive_info(container, "/").await {
                 Ok(_) if !self.is_podman().await? => self.why_refused(container, path).await,
                 Ok(_) if self.is_dangling(container, path).await? => Ok(Stat::Loop),
@@ -137,8 +136,8 @@ impl Engine {
         Ok((stat.file_mode, Some(stat.link_target).filter(|target| !target.is_empty())))
     }
 
-    /// Asks for the archive itself, whose refusal comes with words; measured on engine 20.10.24. The words for what is not
-    /// there are in moby's `daemon/errors.go`, the same on 28.
+    /// Requests the archive itself, whose refusal has a message; measured on engine 20.10.24. The messages for missing files
+    /// are in moby's `daemon/errors.go`, the same on 28.
     async fn why_refused(&self, container: &str, path: &str) -> Result<Stat, EngineError> {
         let options = DownloadFromContainerOptionsBuilder::default().path(path).build();
         let container = container.to_owned();
@@ -164,7 +163,7 @@ impl Engine {
     }
 }
 
-/// Why a mount makes the engine's view of a path worthless, if it does.
+/// Why a mount makes the engine's view of a path useless, if it does.
 fn hides(mount: &MountCover) -> Option<&'static str> {
     match mount.kind.as_str() {
         "volume" => None,
@@ -178,7 +177,7 @@ fn hides(mount: &MountCover) -> Option<&'static str> {
     }
 }
 
-/// A link's end as a path from the root.
+/// A link's target as a path from the root.
 fn absolute(link: &str, target: &str) -> String {
     if target.starts_with('/') {
         return cover::clean(target);
@@ -186,7 +185,7 @@ fn absolute(link: &str, target: &str) -> String {
     cover::clean(&format!("{link}/../{target}"))
 }
 
-/// Whether what is there is what was declared.
+/// Whether the entry found has the declared type.
 const fn judge(found: u32, kind: ModuleType) -> Presence {
     let counts = match kind {
         ModuleType::Any => true,

@@ -1,4 +1,4 @@
-//! What Podman's own API can and Docker's cannot. It is served on the same socket:
+//! Requests that Podman's own API offers and Docker's does not. It is served on the same socket:
 //! <https://docs.podman.io/en/latest/_static/api.html>.
 
 use std::collections::HashMap;
@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{Engine, EngineError};
 use crate::host::{endpoint::Endpoint, probe::without_tls};
 
-/// The API's version in the path, of which Podman requires that it is no newer than itself: 4.0 is of 2022.
+/// The API's version in the path, which must not be newer than Podman itself: 4.0 is from 2022.
 const CREATE: &str = "v4.0.0/libpod/containers/create";
 
 #[derive(Deserialize)]
@@ -24,7 +24,7 @@ struct Refusal {
     message: String,
 }
 
-/// What Podman says of a path beside a 404 where a link is there that leads nowhere (measured with 5.8.6; Docker says 200).
+/// The header that Podman sends beside a 404 for a dangling link (measured with 5.8.6; Docker answers 200).
 const STAT: &str = "X-Docker-Container-Path-Stat";
 
 impl Engine {
@@ -63,7 +63,7 @@ impl Engine {
         })
     }
 
-    /// Whether a path that Podman does not find is a link that leads nowhere.
+    /// Whether a path that Podman does not find is a dangling link.
     ///
     /// # Errors
     /// [`EngineError`].

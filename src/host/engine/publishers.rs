@@ -1,4 +1,4 @@
-//! Which running containers, of whatever project, have published which ports of the engine's host.
+//! Which running containers, of any project, have published which ports of the engine's host.
 
 use std::net::IpAddr;
 
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::host::probe::Transport;
 
-/// A container that runs.
+/// A running container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::host) struct Publisher {
     pub(in crate::host) name: String,
@@ -33,10 +33,10 @@ pub(in crate::host) struct PublishedPort {
 }
 
 impl Engine {
-    /// All containers that run, with the ports that they have published.
+    /// All running containers, with the ports that they have published.
     ///
     /// # Errors
-    /// Where the engine does not answer.
+    /// If the engine does not answer.
     pub(in crate::host) async fn publishers(&self) -> Result<Vec<Publisher>, EngineError> {
         let request = EngineRequest::containers();
         let options = ListContainersOptionsBuilder::default().build();
@@ -44,8 +44,8 @@ impl Engine {
         list.into_iter().map(|summary| publisher(&request, summary)).collect()
     }
 
-    /// Whether the sockets that this process sees are those of the engine's host: not those of another host, and not those of
-    /// a container that undrift itself runs in.
+    /// Whether the sockets that this process sees are those of the engine's host: not those of another host, nor those of a
+    /// container that undrift itself runs in.
     pub(in crate::host) async fn shares_its_network(&self) -> bool {
         if !self.is_on_this_host() {
             return false;
@@ -63,7 +63,7 @@ impl Engine {
 
 fn publisher(request: &EngineRequest, summary: ContainerSummary) -> Result<Publisher, EngineError> {
     let name = summary.names.unwrap_or_default().first().map(|name| bare(name));
-    // A container that was made without labels, of an image without a configuration, has none (null).
+    // A container that was created without labels, from an image without a configuration, has none (null).
     let mut labels = summary.labels.unwrap_or_default();
     let is_one_off = labels.remove(ONE_OFF).is_some_and(|value| value == "True");
     let of = labels.remove(PROJECT).zip(labels.remove(SERVICE)).filter(|_| !is_one_off);

@@ -1,11 +1,11 @@
-//! A question to the engine by the name that people know it by, and what its answer must hold to be believed.
+//! A request to the engine under its documented name, and the fields that its answer must have to be trusted.
 //!
-//! Nearly every field of bollard's types is an `Option`, so that `{}` reads as well as a whole answer does: whatever a proxy
-//! or an engine in trouble leaves out would look like something that is not there, and would be made anew. What is missing is
-//! therefore not known, and the answer as a whole is not believed.
+//! Nearly every field of bollard's types is an `Option`, so `{}` parses as well as a complete answer: a field that a proxy or
+//! an engine in trouble omits would look like a missing object, which undrift would then recreate. A missing field is therefore
+//! unknown, and the whole answer is rejected.
 //!
-//! Docker leaves these out by right, and they mean that there is none (API reference 1.41, and seen on 20.10.24; in moby's sources
-//! up to 29.1 it is the same but for networks):
+//! Docker legitimately omits these, and they mean that there is none (API reference 1.41, and seen on 20.10.24; in moby's
+//! sources up to 29.1 it is the same except for networks):
 //!
 //! | of | left out | where |
 //! | --- | --- | --- |
@@ -16,7 +16,7 @@
 //! | | `Config.Healthcheck`, `.StopSignal`, `.StopTimeout`, `.ExposedPorts`, `.Env`, `.Labels` | none is set |
 //! | | `HostConfig.Tmpfs`, `.VolumesFrom` (null) | none |
 //! | | `Mounts[].Name`, `.Type` | no volume; made by an engine before 1.8 |
-//! | image | `Config` (null, up to 27) | it was not made of a Dockerfile |
+//! | image | `Config` (null, up to 27) | it was not built from a Dockerfile |
 //! | | `RepoTags` (null or empty), `Config.Env`, `.ExposedPorts`, `.Labels` | none |
 //! | network | `IPAM.Config` (null) | neither IPv4 nor IPv6 is enabled |
 //! | volume | `Labels`, `Options` (null) | none |
@@ -25,7 +25,7 @@ use std::fmt;
 
 use super::EngineError;
 
-/// A question, as it is written in the API's reference: `GET /containers/ID/json`.
+/// A request, as the API reference writes it: `GET /containers/ID/json`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct EngineRequest(String);
 
@@ -58,10 +58,10 @@ impl EngineRequest {
         Self::get("networks")
     }
 
-    /// What Docker always says in this field of the answer.
+    /// A field that Docker always includes in the answer.
     ///
     /// # Errors
-    /// [`EngineError::Incomplete`] where it does not.
+    /// [`EngineError::Incomplete`] if it is missing.
     pub(super) fn required<T>(&self, field: &str, value: Option<T>) -> Result<T, EngineError> {
         value.ok_or_else(|| self.lacks(field))
     }
@@ -74,12 +74,12 @@ impl EngineRequest {
         self.required(field, text.filter(|text| !text.is_empty()))
     }
 
-    /// Why an answer without this field is not believed.
+    /// Why an answer without this field is rejected.
     pub(super) fn lacks(&self, field: &str) -> EngineError {
         EngineError::Incomplete { request: self.to_string(), field: field.to_owned() }
     }
 
-    /// The error with the question to it, where it says nothing of what was asked.
+    /// The error with its request, if the error does not name it already.
     pub(super) fn named(&self, error: EngineError) -> EngineError {
         match error {
             EngineError::Malformed(what) => EngineError::Malformed(format!("{self}: {what}")),

@@ -1,4 +1,4 @@
-//! Asks the engine for what shows that somebody else rolls a service out; see [`roll_out`].
+//! Asks the engine for signs that somebody else rolls a service out; see [`roll_out`].
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -9,8 +9,8 @@ use crate::interference::{
 };
 
 impl Engine {
-    /// The sign that someone else rolls one of these services out, each of which is to have so many replicas, where these are
-    /// the project's containers. A replica is young for as long as a repair may take to be verified.
+    /// The sign, from these containers of the project, that someone else rolls one of these services out; `wanted` is each
+    /// one's number of replicas. A replica is young for as long as the verification of a repair may take.
     #[must_use]
     pub fn roll_out(
         &self,
@@ -34,7 +34,7 @@ impl Engine {
     /// The same, from a list of its own.
     ///
     /// # Errors
-    /// Where the engine does not answer.
+    /// If the engine does not answer.
     pub async fn roll_out_in_progress(
         &self,
         project: &str,

@@ -1,11 +1,11 @@
-//! How a container is stopped: by which signal, and how long it is given then.
+//! How a container is stopped: the signal, and the grace period after it.
 
 use bollard::query_parameters::InspectContainerOptions;
 
 use super::{Engine, EngineError, request::EngineRequest};
 use crate::interference::compose_down::Stop;
 
-/// The signal by which a container is stopped that names none, or one that the engine does not know.
+/// The stop signal for a container that sets none, or one that the engine does not know.
 const TERM: u8 = 15;
 
 /// The engine's names of the signals from 1 on, as Linux counts them on all but a few architectures.
@@ -34,7 +34,7 @@ fn number(signal: &str) -> Option<u8> {
 }
 
 impl Engine {
-    /// How a container is stopped, with its ID; `None` where it is gone.
+    /// How a container is stopped, with its ID; `None` if it is gone.
     pub(super) async fn stop_of(&self, id: &str) -> Result<Option<(String, Stop)>, EngineError> {
         const USUAL: i64 = 10;
         let request = EngineRequest::container(id);
@@ -50,7 +50,7 @@ impl Engine {
         Ok(Some((id.to_owned(), Stop { signal, grace: config.stop_timeout.unwrap_or(USUAL) })))
     }
 
-    /// The grace period that a container is given to stop, in seconds; 0 where it is gone.
+    /// A container's grace period for stopping, in seconds; 0 if it is gone.
     pub(super) async fn stop_grace(&self, id: &str) -> Result<i64, EngineError> {
         Ok(self.stop_of(id).await?.map_or(0, |(_, stop)| stop.grace))
     }

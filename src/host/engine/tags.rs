@@ -1,4 +1,4 @@
-//! What is behind an image reference, and the tags that undrift sets.
+//! The image behind a reference, and the tags that undrift sets.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -11,10 +11,10 @@ use super::{Engine, EngineError, containers::PROJECT, request::EngineRequest};
 use crate::host::reference::full;
 
 impl Engine {
-    /// The ID (`sha256:…`) behind a reference; `None` where the engine has nothing of that name.
+    /// The ID (`sha256:…`) behind a reference; `None` if the engine has nothing of that name.
     ///
     /// # Errors
-    /// Where the engine does not answer.
+    /// If the engine does not answer.
     pub async fn image_id(&self, reference: &str) -> Result<Option<String>, EngineError> {
         Ok(self.tagged_image(reference).await?.map(|image| image.id))
     }
@@ -22,7 +22,7 @@ impl Engine {
     /// The same with all tags of that image, as the engine writes them.
     ///
     /// # Errors
-    /// Where the engine does not answer.
+    /// If the engine does not answer.
     pub async fn tagged_image(&self, reference: &str) -> Result<Option<TaggedImage>, EngineError> {
         let request = EngineRequest::image(reference);
         match self.ask(&request, async |docker| docker.inspect_image(reference).await).await {
@@ -35,16 +35,16 @@ impl Engine {
         }
     }
 
-    /// Gives an image that was verified its tag, [`verified_reference`]. The one that had it before gets the tag of what ran
-    /// before, unless that is where this one comes back from by a rollback.
+    /// Gives a verified image its tag, [`verified_reference`]. The image that had the tag before gets the tag of the previous
+    /// image, unless a rollback took this one from there.
     ///
     /// # Errors
-    /// Where the engine does not answer, or no longer has the image.
+    /// If the engine does not answer, or no longer has the image.
     pub async fn keep_verified(&self, project: &str, service: &str, image: &str) -> Result<(), EngineError> {
         let (verified, previous) = (verified_reference(project, service), keep_reference(project, service));
         match self.image_id(&verified).await? {
             Some(kept) if kept == image => return Ok(()),
-            // In this order: killed in between, it is done again.
+            // In this order: if killed in between, it is done again.
             Some(kept) if self.image_id(&previous).await?.as_deref() != Some(image) => {
                 self.tag(&kept, &previous).await?;
             }
@@ -56,7 +56,7 @@ impl Engine {
     /// Points a reference (`repository` or `repository:tag`) at an image.
     ///
     /// # Errors
-    /// Where the engine does not answer, has no such image, or refuses the reference.
+    /// If the engine does not answer, has no such image, or refuses the reference.
     pub async fn tag(&self, image: &str, reference: &str) -> Result<(), EngineError> {
         let full = full(reference);
         let (repository, tag) = full.rsplit_once(':').unwrap_or((&full, ""));
@@ -64,17 +64,17 @@ impl Engine {
         self.call(async |docker| docker.tag_image(image, Some(options)).await).await
     }
 
-    /// The other Compose projects of which a container runs, or is stopped, that was made of what is behind this
-    /// reference now, by its name: with another image behind it they would be out of date.
+    /// The other Compose projects with a container, running or stopped, that was created from the image now behind this
+    /// reference, by the reference: another image behind it would make them out of date.
     ///
     /// # Errors
-    /// Where the engine does not answer.
+    /// If the engine does not answer.
     pub async fn other_users(&self, reference: &str, project: &str) -> Result<BTreeSet<String>, EngineError> {
         let filters = HashMap::from([("label".to_owned(), vec![PROJECT.to_owned()])]);
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
         let request = EngineRequest::containers();
         let list = self.ask(&request, async |docker| docker.list_containers(Some(options)).await).await?;
-        // Where the reference has moved on since, the engine names an ID in its place.
+        // If the reference has moved since, the engine reports an ID in its place.
         let reference = full(reference);
         let mut others = BTreeSet::new();
         for one in list {
@@ -88,11 +88,11 @@ impl Engine {
         Ok(others)
     }
 
-    /// Removes an image by its ID where it has no tag and no container, running or not, was made of it. Whether it
-    /// is gone by this. Never forces, and leaves its parents alone.
+    /// Removes an image by its ID if it has no tag, and no container, running or not, was created from it. Returns whether this
+    /// removed it. Never forces, and leaves its parents alone.
     ///
     /// # Errors
-    /// Where the engine does not answer.
+    /// If the engine does not answer.
     pub async fn remove_superseded(&self, image: &str) -> Result<bool, EngineError> {
         let request = EngineRequest::image(image);
         let seen = match self.ask(&request, async |docker| docker.inspect_image(image).await).await {
@@ -100,8 +100,8 @@ impl Engine {
             Err(error) if is_unknown_image(&error) => return Ok(false),
             Err(error) => return Err(error),
         };
-        // By ID the engine would remove an image along with its only tag, so the tags are looked at first. A
-        // reference that came here in place of an ID is no business of this.
+        // By ID the engine would remove an image along with its only tag, so the tags are checked first. A reference in place
+        // of an ID does not concern this function.
         let is_tagged = !request.required("RepoTags", seen.repo_tags)?.is_empty();
         if is_tagged || seen.id.as_deref() != Some(image) || self.has_containers(image).await? {
             return Ok(false);
@@ -109,13 +109,13 @@ impl Engine {
         let options = RemoveImageOptionsBuilder::default().force(false).noprune(true).build();
         match self.call(async |docker| docker.remove_image(image, Some(options), None).await).await {
             Ok(_) => Ok(true),
-            // Gone already, or in use or tagged twice since it was looked at.
+            // Gone already, or used or tagged twice since the check.
             Err(EngineError::NotFound(_) | EngineError::Refused { status: 409, .. }) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    /// Whether any container, stopped ones too, was made of this image or of one built on it.
+    /// Whether any container, stopped ones too, was created from this image or one built on it.
     async fn has_containers(&self, image: &str) -> Result<bool, EngineError> {
         let filters = HashMap::from([("ancestor".to_owned(), vec![image.to_owned()])]);
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
@@ -124,8 +124,8 @@ impl Engine {
     }
 }
 
-/// Whether the engine says by this that it has no such image. Podman takes an unknown ID of 64 digits for a name, which must
-/// not look so, and answers 500 (measured with 5.8.6).
+/// Whether this error means that the engine has no such image. Podman takes an unknown ID of 64 digits for a name, which must
+/// not look like one, and answers 500 (measured with 5.8.6).
 fn is_unknown_image(error: &EngineError) -> bool {
     match error {
         EngineError::NotFound(_) => error.is_absent(),
@@ -146,14 +146,14 @@ pub struct TaggedImage {
 }
 
 impl TaggedImage {
-    /// Whether this is one of its tags, however either of the two is written.
+    /// Whether this is one of its tags, in any spelling of the two.
     #[must_use]
     pub fn has_tag(&self, reference: &str) -> bool {
         self.tags.iter().any(|tag| full(tag) == full(reference))
     }
 }
 
-/// How every tag of undrift's own begins.
+/// The prefix of all of undrift's own tags.
 pub(super) const KEEP: &str = "undrift-keep/";
 
 /// The reference by which undrift keeps the image that ran before a build: `undrift-keep/PROJECT/SERVICE:previous`.
@@ -199,7 +199,7 @@ fn component(name: &str) -> String {
 /// How much of a digest is used.
 const DIGITS: usize = 16;
 
-/// A name that looks like one of undrift's own making gets a digest itself.
+/// A name that looks like one that undrift generated gets a digest itself.
 fn has_digest(name: &str) -> bool {
     name.rsplit_once(".u")
         .is_some_and(|(_, end)| end.len() == DIGITS && end.bytes().all(|b| b.is_ascii_hexdigit()))

@@ -1,4 +1,4 @@
-//! The variables that a container has besides those of its image.
+//! The variables of a container that do not come from its image.
 
 use std::collections::BTreeSet;
 
@@ -8,11 +8,11 @@ use serde_json::Value;
 use super::{Engine, EngineError, exposed::config, request::EngineRequest};
 
 impl Engine {
-    /// A container and the configuration of its image, as the engine says them; null for an image that is gone. They hold what
-    /// may be secrets.
+    /// A container and the configuration of its image, as the engine reports them; null for an image that is gone. They may
+    /// hold secrets.
     ///
     /// # Errors
-    /// Where the engine does not answer, or the container is gone.
+    /// If the engine does not answer, or the container is gone.
     pub(in crate::host) async fn inspected(&self, container: &str) -> Result<(Value, Value), EngineError> {
         let request = EngineRequest::container(container);
         let details = self
@@ -29,11 +29,11 @@ impl Engine {
         Ok((json(serde_json::to_value(details))?, json(serde_json::to_value(config))?))
     }
 
-    /// The variables of a container that are not its image's, name and value; none where the container is gone. They may be
+    /// The variables of a container that do not come from its image, name and value; none if the container is gone. They may be
     /// secrets.
     ///
     /// # Errors
-    /// Where the engine does not answer.
+    /// If the engine does not answer.
     pub async fn variables(&self, container: &str) -> Result<Vec<(String, String)>, EngineError> {
         let request = EngineRequest::container(container);
         let details = self
@@ -47,7 +47,7 @@ impl Engine {
             Err(error) => return Err(error),
         };
         let image = request.required_text("Image", details.image)?;
-        // An image that is gone tells nothing of its variables.
+        // The variables of an image that is gone are unknown.
         let of_image = self.image_config(&image).await?.and_then(|config| config.env).unwrap_or_default();
         let of_image: BTreeSet<String> = of_image.into_iter().collect();
         let all = request.required("Config", details.config)?.env.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The images of before: kept by a tag of undrift's own before a build, and put back by a rollback.
+//! The previous images: a tag of undrift's own keeps them before a build, and a rollback restores them.
 
 use crate::{
     api::ContainerState,
@@ -11,8 +11,8 @@ use crate::{
 };
 
 impl LocalHost {
-    /// Gives the image that a rollback would put back a tag of undrift's own, or else the one that each service runs now:
-    /// the build takes its reference away, and an image without any is anybody's to prune.
+    /// Gives the image that a rollback would restore a tag of undrift's own, or else the one that each service runs now: the
+    /// build takes its reference away, and anybody may prune an image without one.
     pub(super) async fn keep_images(
         &self,
         resolved: &Resolved,
@@ -33,7 +33,7 @@ impl LocalHost {
         Ok(())
     }
 
-    /// `before` is what ran when the incident opened: a second build in it must not take the tag away from that.
+    /// `before` is the image that ran when the incident opened: a second build in it must not take the tag from that image.
     async fn keep_image(
         &self,
         resolved: &Resolved,
@@ -52,7 +52,7 @@ impl LocalHost {
         };
         let image = match before.or_else(|| runs.map(str::to_owned)) {
             Some(image) => Some(image),
-            // Without a container the reference may already point to what failed: an older tag is better.
+            // Without a container the reference may already point to the failed image: an older tag is better.
             None if kept.is_some() => None,
             None => self.engine.image_id(&reference(resolved, service)).await?,
         };
@@ -66,8 +66,7 @@ impl LocalHost {
         }
     }
 
-    /// Points the services' references at the images of before. All are looked at first: half a rollback is worse than
-    /// none.
+    /// Points the services' references at the previous images. All are checked first: half a rollback is worse than none.
     pub(super) async fn restore_images(
         &self,
         resolved: &Resolved,
@@ -92,7 +91,7 @@ impl LocalHost {
             tagged.map_err(|error| format!("cannot point {reference} at {image}: {error}"))?;
             notes.push(format!("pointed {reference} back at {image}"));
         }
-        // No job is run with the image of before: nobody has said that it takes back what the newer one did.
+        // No job runs with the previous image: it is not known whether that reverts the work of the newer one.
         for service in request.services {
             let jobs = resolved.model.ties(service).waits_for;
             if !jobs.is_empty() {
@@ -102,7 +101,8 @@ impl LocalHost {
         Ok(())
     }
 
-    /// A reference is the whole host's: what a rollback puts behind it would be what the others are made of next.
+    /// A reference belongs to the whole host: other projects would be created next from the image that a rollback puts behind
+    /// it.
     async fn refuse_shared_reference(&self, resolved: &Resolved, reference: &str) -> Result<(), String> {
         let others = self.engine.other_users(reference, &resolved.model.name).await;
         let others = others.map_err(|error| format!("cannot see who else uses {reference}: {error}"))?;

@@ -1,4 +1,4 @@
-//! What is asked and put in order right before a step: whether it may run at all, and what would make it fail.
+//! Checks and preparations right before a step: whether it may run at all, and what would make it fail.
 
 use super::Blocked;
 use crate::{
@@ -10,8 +10,8 @@ use crate::{
 };
 
 impl LocalHost {
-    /// Whether the `up` of these services may fetch images: only where every one that the engine lacks comes from
-    /// elsewhere. What was examined is what comes up.
+    /// Whether the `up` of these services may fetch images: only if every one that the engine lacks comes from elsewhere. The
+    /// examined image must be the one that comes up.
     pub(super) async fn pull(&self, resolved: &Resolved, services: &[String]) -> Result<Pull, String> {
         let mut pull = Pull::Never;
         for (image, may_be_fetched) in resolved.model.images(services) {
@@ -31,7 +31,8 @@ impl LocalHost {
         desired: &Desired,
         resolved: &Resolved,
     ) -> Result<(), Blocked> {
-        // As a look does it: what a look does not see here would be tried again at once, and so for ever.
+        // In the same way as an observation: undrift would retry at once, and forever, on a sign that the observation does not
+        // see.
         let services = desired.services().iter().map(|service| service.name.as_str());
         let wanted = resolved.model.replicas(services.clone());
         let to_run = resolved.model.to_run(services);
@@ -47,7 +48,7 @@ impl LocalHost {
         }
     }
 
-    /// No step is decided for a service that undrift itself runs in; this holds whatever was decided.
+    /// undrift decides no step for a service that it runs in itself; this check holds whatever was decided.
     pub(super) async fn refuse_own_container(
         &self,
         resolved: &Resolved,
@@ -63,8 +64,8 @@ impl LocalHost {
         }
     }
 
-    /// No step is decided for a service that another directory's project has; one may have come up there since the look. It
-    /// is as if somebody were at work: nothing was begun, and the next look says what is so.
+    /// undrift decides no step for a service that another directory's project has; one may have come up there since the
+    /// observation. This counts as external activity: nothing began, and the next observation reports the state.
     pub(super) async fn refuse_another_directory(
         &self,
         desired: &Desired,
@@ -98,7 +99,7 @@ impl LocalHost {
         self.settle_networks(resolved, notes).await
     }
 
-    /// Whether each of these services has as many containers as it is to have, running or not.
+    /// Whether each of these services has its wanted number of containers, running or not.
     pub(super) async fn all_exist(&self, resolved: &Resolved, services: &[String]) -> Result<bool, String> {
         let wanted = resolved.model.replicas(services.iter().map(String::as_str));
         let found = self.engine.project_containers(&resolved.model.name, &wanted).await;

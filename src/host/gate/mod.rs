@@ -1,14 +1,14 @@
-//! A gate to the engine that lets questions pass and nothing else.
+//! A gate to the engine that lets only read requests through.
 //!
-//! A look has Compose say what `up` would do (`--dry-run`). That it changes nothing is a promise of Compose's: a version or
-//! a wrapper that ignores the flag breaks it (docker/compose#14029). So that child is given, as its only engine, a socket
-//! behind which undrift reads each request, and sends on only GET and HEAD of a fixed list of paths.
+//! An observation has Compose print what `up` would do (`--dry-run`). Compose promises not to change anything then: a version
+//! or a wrapper that ignores the flag breaks the promise (docker/compose#14029). So that child gets, as its only engine, a
+//! socket behind which undrift reads each request, and forwards only GET and HEAD of a fixed list of paths.
 //!
-//! | file | says |
+//! | file | contents |
 //! | --- | --- |
-//! | `path` | what may pass |
-//! | `relay` | one connection: reads requests, writes them anew for the engine, gives its answers back |
-//! | `sweep` | removes what a killed undrift left |
+//! | `path` | which requests may pass |
+//! | `relay` | one connection: reads requests, rebuilds them for the engine, returns its answers |
+//! | `sweep` | removes the leftovers of a killed undrift |
 
 mod path;
 mod relay;
@@ -29,22 +29,22 @@ use tokio_util::sync::CancellationToken;
 
 use super::endpoint::Endpoint;
 
-/// How the names of the gates' folders begin.
+/// The prefix of the names of gate folders.
 const PREFIX: &str = "undrift-gate-";
 
 /// The socket's name in its folder.
 const SOCKET: &str = "s";
 
-/// Its name until somebody listens at it.
+/// Its name until a process listens on it.
 const UNNAMED: &str = "b";
 
-/// The longest path that a socket may have everywhere: Linux has room for 107 bytes, macOS for 103.
+/// The longest socket path that works everywhere: Linux has room for 107 bytes, macOS for 103.
 const LONGEST_PATH: usize = 103;
 
 /// How many refused requests are kept by name; all of them are counted.
 const KEPT: usize = 16;
 
-/// A request that was not sent on.
+/// A request that was not forwarded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
     /// Its method.
@@ -59,23 +59,23 @@ impl fmt::Display for Refused {
     }
 }
 
-/// What has come to a gate.
+/// The requests that have reached a gate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// How many requests were sent on.
+    /// How many requests were forwarded.
     pub passed: u64,
     /// How many were refused.
     pub refused: u64,
-    /// The first of those that were refused, in their order.
+    /// The first refused ones, in their order.
     pub first: Vec<Refused>,
 }
 
 /// An open gate: a socket of its own, until it is dropped.
 ///
 /// # Guarantees
-/// Nothing reaches the engine but GET and HEAD of the listed paths, without a body and without an upgrade, each written
-/// anew: there is no connection whose bytes are passed on unread. Only this user can reach the socket. Dropping it ends
-/// every connection and removes the folder.
+/// Nothing reaches the engine but GET and HEAD of the listed paths, without a body and without an upgrade, each rebuilt: no
+/// connection passes bytes on unread. Only this user can reach the socket. Dropping the gate ends every connection and removes
+/// the folder.
 #[derive(Debug)]
 pub struct Gate {
     folder: TempDir,
@@ -84,10 +84,10 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Opens a gate to this engine. It must be called within a tokio runtime.
+    /// Opens a gate to this engine. Call it within a tokio runtime.
     ///
     /// # Errors
-    /// Where there is no folder for temporary files to put a socket into.
+    /// If there is no folder for temporary files to put a socket into.
     pub fn open(engine: &Endpoint) -> io::Result<Self> {
         sweep::once(&[std::env::temp_dir().as_path(), Path::new(FALLBACK)]);
         Self::open_in(&std::env::temp_dir(), engine)
@@ -104,19 +104,19 @@ impl Gate {
         Ok(gate)
     }
 
-    /// Where it is reached, in the engine's place.
+    /// The address at which clients reach it, in the engine's place.
     #[must_use]
     pub fn endpoint(&self) -> Endpoint {
         Endpoint::Unix(self.folder.path().join(SOCKET))
     }
 
-    /// Its folder, for files that only whoever goes through it is to read.
+    /// Its folder, for files that only its clients may read.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// What has come to it until now.
+    /// The requests that have reached it so far.
     #[must_use]
     pub fn tally(&self) -> Tally {
         lock(&self.tally).clone()
@@ -129,8 +129,8 @@ impl Drop for Gate {
     }
 }
 
-/// Listens at the socket. It gets its name once somebody listens: another undrift that begins just then would take it for what a
-/// dead one has left, and remove it.
+/// Listens on the socket. It gets its name once a process listens: another undrift that starts just then would take it for the
+/// leftover of a dead one, and remove it.
 fn bind(folder: &Path) -> io::Result<UnixListener> {
     let unnamed = folder.join(UNNAMED);
     let listener = UnixListener::bind(&unnamed)?;
@@ -138,10 +138,10 @@ fn bind(folder: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Where a gate goes when the path of the folder for temporary files is too long for a socket.
+/// The parent of a gate's folder if the path of the folder for temporary files is too long for a socket.
 const FALLBACK: &str = "/tmp";
 
-/// A new folder that this user alone can enter, with a path short enough for a socket.
+/// A new folder that only this user can enter, with a path short enough for a socket.
 fn folder(temporary: &Path) -> io::Result<TempDir> {
     let name = PREFIX.len() + 6 + "/".len() + SOCKET.len();
     let fits = temporary.as_os_str().len() + "/".len() + name <= LONGEST_PATH;

@@ -2,19 +2,19 @@
 
 use hyper::{Method, Request, header};
 
-/// The paths that a dry run of `up` asks for, of Compose 2.26.1, 2.40.3 and 5.6.1 (measured): questions that the engine answers from
-/// what it has. `{}` is a name of one segment, `{+}` one that may have more of them, as image references do.
+/// The paths that a dry run of `up` requests, of Compose 2.26.1, 2.40.3 and 5.6.1 (measured): reads that the engine answers
+/// from its own data. `{}` is a name of one segment, `{+}` one that may have more of them, as image references do.
 ///
-/// Not in it, though they are GETs: `/distribution/…/json` and `/images/search`, for which the engine asks a registry,
-/// `/containers/…/attach/ws`, which writes to a container, `/session` and `/grpc`, which are upgraded, and whatever gives
-/// content (archives, logs, secrets): nobody needs it to tell what would be recreated.
+/// Excluded, though they are GETs: `/distribution/…/json` and `/images/search`, for which the engine asks a registry,
+/// `/containers/…/attach/ws`, which writes to a container, `/session` and `/grpc`, which are upgraded, and all paths that
+/// return content (archives, logs, secrets): no dry run needs it to find out what would be recreated.
 const QUESTIONS: [&str; 12] = [
     "_ping",
     "version",
     "info",
     "containers/json",
     "containers/{}/json",
-    // Of a hook that 2.40.3 only pretends to run.
+    // For a hook that 2.40.3 only simulates.
     "exec/{}/json",
     "images/json",
     "images/{+}/json",
@@ -27,7 +27,7 @@ const QUESTIONS: [&str; 12] = [
 /// The longest path of a refused request that is kept.
 const LONGEST_SHOWN: usize = 160;
 
-/// Whether a request may pass: by its method, its path, and what would make more of it than a question.
+/// Whether a request may pass: by its method, its path, and anything that would make it more than a read.
 pub(super) fn may_pass<B: hyper::body::Body>(request: &Request<B>) -> bool {
     let headers = request.headers();
     matches!(*request.method(), Method::GET | Method::HEAD)
@@ -41,8 +41,8 @@ fn is_question(path: &str) -> bool {
     QUESTIONS.iter().any(|question| fits(question, without_version(path)))
 }
 
-/// A path as it is kept of a refused request: without the API's version, which says nothing, and of bounded length. A
-/// query is not in it: it may hold more than names.
+/// A refused request's path for the records: without the API's version, which is irrelevant, and of bounded length. The query
+/// is left out: it may hold more than names.
 pub(super) fn shown(path: &str) -> String {
     let mut shown: String = without_version(path).chars().filter(|c| !c.is_control()).collect();
     if let Some((end, _)) = shown.char_indices().nth(LONGEST_SHOWN) {
@@ -76,7 +76,7 @@ fn fits(pattern: &str, path: &str) -> bool {
     if segments.len() < patterns.len() || (!many && segments.len() != patterns.len()) {
         return false;
     }
-    // The name of many segments takes as many as the others leave.
+    // The name of many segments takes the segments that the others leave.
     let spare = segments.len() - patterns.len();
     let widths = patterns.iter().map(|pattern| if *pattern == "{+}" { spare + 1 } else { 1 });
     let mut rest = segments.into_iter();
@@ -86,8 +86,8 @@ fn fits(pattern: &str, path: &str) -> bool {
     })
 }
 
-/// Whether a segment is a name, whoever decodes it and however often: engines and proxies clean paths, and what is cleaned
-/// may be another path.
+/// Whether a segment is a name, whoever decodes it and however often: engines and proxies clean paths, and a cleaned path may
+/// be another one.
 fn is_name(segment: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:@+~ ".contains(&byte);
     !segment.is_empty() && segment != "." && segment != ".." && segment.replace("%20", " ").bytes().all(plain)

@@ -1,4 +1,4 @@
-//! The connections of a gate: each request is read, judged, and written anew.
+//! The connections of a gate: it reads, judges and rebuilds each request.
 
 use std::{
     convert::Infallible,
@@ -23,8 +23,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Endpoint, KEPT, Refused, Tally, lock, path};
 
-/// The headers that speak of one connection and not of the question (RFC 9110, section 7.6.1), and those that hyper writes
-/// itself. Credentials for registries are nothing that a question needs.
+/// The headers that concern one connection and not the request (RFC 9110, section 7.6.1), and those that hyper writes itself. A
+/// read request needs no credentials for registries.
 const OF_A_CONNECTION: [HeaderName; 9] = [
     header::CONNECTION,
     header::TE,
@@ -39,7 +39,7 @@ const OF_A_CONNECTION: [HeaderName; 9] = [
 
 type Body = BoxBody<Bytes, hyper::Error>;
 
-/// What a connection needs to know.
+/// The shared state of connections.
 #[derive(Clone)]
 pub(super) struct Relay {
     pub(super) engine: Endpoint,
@@ -49,7 +49,7 @@ pub(super) struct Relay {
 }
 
 impl Relay {
-    /// Takes connections for as long as it is polled.
+    /// Accepts connections for as long as it is polled.
     pub(super) async fn serve(self, listener: UnixListener) {
         while let Ok((stream, _)) = listener.accept().await {
             let relay = self.clone();
@@ -75,7 +75,7 @@ impl Relay {
         }
     }
 
-    /// In the engine's words, so that whoever asked shows it to a person.
+    /// In the format of the engine's errors, so that the client shows it to the user.
     fn refuse(&self, request: &Request<Incoming>) -> Response<Body> {
         let refused =
             Refused { method: request.method().to_string(), path: path::shown(request.uri().path()) };
@@ -89,7 +89,7 @@ impl Relay {
         text_response(StatusCode::FORBIDDEN, &message)
     }
 
-    /// A connection of its own for each question: none is open for longer than its answer takes.
+    /// A connection of its own for each request: none is open for longer than its answer takes.
     async fn ask(
         &self,
         request: &Request<Incoming>,
@@ -119,12 +119,12 @@ impl Relay {
     }
 }
 
-/// The same question in undrift's own hand: method, path and query, and what speaks of the question.
+/// The same request, rebuilt by undrift: method, path and query, and the headers that concern the request.
 fn rebuilt(request: &Request<Incoming>) -> Result<Request<Empty<Bytes>>, hyper::http::Error> {
     let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
     let mut rebuilt = Request::builder().method(request.method()).uri(target).body(Empty::new())?;
     *rebuilt.headers_mut() = of_the_question(request.headers());
-    // The engine does not look at it, and HTTP/1.1 wants one.
+    // The engine ignores it, and HTTP/1.1 requires one.
     rebuilt.headers_mut().insert(header::HOST, HeaderValue::from_static("docker"));
     Ok(rebuilt)
 }

@@ -1,4 +1,5 @@
-//! What a killed undrift leaves of a gate: a folder with a socket that nobody listens at, with none yet, or with files of a look.
+//! A killed undrift's leftovers of a gate: a folder with a socket that no process listens on, with none yet, or with files of
+//! an observation.
 
 use std::{
     fs, io,
@@ -16,15 +17,15 @@ pub(super) fn once(parents: &[&Path]) {
     SWEPT.call_once(|| parents.iter().for_each(|parent| sweep(parent)));
 }
 
-/// A folder that cannot be read or removed costs a little space, and no look.
+/// A folder that cannot be read or removed costs a little space, and no observation.
 pub(super) fn sweep(parent: &Path) {
     let own = rustix::process::geteuid().as_raw();
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         let named = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
-        // Of the entry itself: a link is nobody's gate.
+        // Metadata of the entry itself: a link is no gate.
         let of_this_user = entry.metadata().is_ok_and(|meta| meta.is_dir() && meta.uid() == own);
         if named && of_this_user && is_dead(&entry.path()) {
-            // A link in it is removed, and not followed.
+            // This removes a link in it, and does not follow it.
             let _ = fs::remove_dir_all(entry.path());
         }
     }
@@ -39,7 +40,7 @@ fn is_dead(folder: &Path) -> bool {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => true,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let changed = folder.metadata().and_then(|found| found.modified()).ok();
-            // A time that lies ahead is nobody's to judge.
+            // A time in the future allows no conclusion.
             changed.and_then(|at| at.elapsed().ok()).is_some_and(|age| age > OPENS_WITHIN)
         }
         _ => false,

@@ -1,4 +1,4 @@
-//! The gate before a small engine of its own, which tells what has come to it.
+//! The gate before a small fake engine, which returns the requests that it received.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ fn socket(gate: &Gate) -> PathBuf {
     path
 }
 
-/// Sends these bytes and gives all that comes back.
+/// Sends these bytes and returns the whole response.
 async fn send(gate: &Gate, bytes: &str) -> String {
     let mut stream = UnixStream::connect(socket(gate)).await.unwrap();
     stream.write_all(bytes.as_bytes()).await.unwrap();
@@ -52,7 +52,7 @@ async fn send(gate: &Gate, bytes: &str) -> String {
     answer
 }
 
-/// One request, after which the client wants no other.
+/// One request, after which the client closes the connection.
 fn request(first: &str, headers: &str) -> String {
     format!("{first} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n")
 }
@@ -117,11 +117,11 @@ async fn whatever_is_no_question_never_comes_to_the_engine_and_is_named() {
 async fn a_request_that_is_hidden_behind_a_question_is_judged_like_every_other() {
     let mut engine = fake(OK).await;
     let gate = Gate::open(&engine.endpoint).unwrap();
-    // Two at once on one connection, as keep-alive allows it.
+    // Two at once on one connection, as keep-alive allows.
     let delete = request("DELETE /v1.41/containers/a", "");
     let answer = send(&gate, &format!("GET /_ping HTTP/1.1\r\nHost: x\r\n\r\n{delete}")).await;
     assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains("HTTP/1.1 403 Forbidden"), "{answer}");
-    // Lengths that contradict each other, by which a gate and an engine would see different requests.
+    // Contradictory lengths, by which a gate and an engine would see different requests.
     let smuggled = format!("Content-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{delete}");
     let answer = send(&gate, &request("GET /v1.41/info", &smuggled)).await;
     assert!(!answer.contains("200 OK"), "{answer}");
@@ -183,7 +183,7 @@ fn what_a_killed_undrift_left_is_removed_and_what_lives_is_not() {
     };
     let (dead, alive, opening, other) =
         (make("undrift-gate-dead"), make("undrift-gate-live"), make("undrift-gate-new"), make("other"));
-    // Killed in the middle of a look, and before it had opened.
+    // Killed in the middle of an observation, and before it had opened.
     fs::write(dead.join("of-a-look"), "x").unwrap();
     let never_opened = make("undrift-gate-none");
     let long_ago = std::time::SystemTime::now() - Duration::from_secs(60);

@@ -1,4 +1,4 @@
-//! One route at one place: the requests that are sent for it, one after the other and side by side.
+//! One route at one target: its requests, in sequence and in parallel.
 
 use reqwest::{Method, Url};
 
@@ -14,27 +14,27 @@ use crate::{
     oracle::{self, FollowUp},
 };
 
-/// What HEAD is answered where a server knows the path, and nothing for this method.
+/// The statuses with which a server answers HEAD if it knows the path, but not for this method.
 const NOT_FOR_HEAD: [u16; 2] = [404, 405];
 
-/// A method that changes nothing (RFC 9110), and one that nobody has, for a route that is declared with the first.
+/// A method that changes nothing (RFC 9110), and one that does not exist, for a route that is declared with the first.
 const OTHER_METHODS: [&str; 2] = ["OPTIONS", "UNDRIFT-NO-METHOD"];
 
-/// A route, and everything that is needed to ask for it at one place.
+/// A route, and everything needed to probe it at one target.
 pub(super) struct AskedPlace<'a> {
     pub(super) prober: &'a Prober,
     pub(super) route: &'a RouteSpec,
     pub(super) place: &'a ProbeTarget,
     pub(super) url: &'a Url,
     pub(super) trust: &'a Trust,
-    /// The declared ones, or why they cannot be had.
+    /// The declared ones, or why they are not available.
     pub(super) credentials: Option<&'a Result<Credentials, String>>,
     pub(super) controls: Controls,
 }
 
 impl AskedPlace<'_> {
-    /// All that is worth asking, where it is the container that answers. On the host's network that is looked up before and
-    /// after: a socket that listened at both times, and is the container's, has answered.
+    /// All useful requests, if the container answers. On the host's network undrift checks that before and after: a socket that
+    /// listened at both times, and belongs to the container, has answered.
     pub(super) async fn answer_of_the_container(&self) -> RouteAnswer {
         let Some(container) = self.place.container.as_deref().filter(|_| self.place.is_on_host_network)
         else {
@@ -43,7 +43,7 @@ impl AskedPlace<'_> {
         let own = match listener::at(self.url, container).await {
             Listener::Container(sockets) => sockets,
             Listener::NotTheContainer(why) => return self.unasked(&Fact::unknown(why)),
-            // Whoever begins to listen this moment is not known, and is told no password.
+            // A process that begins to listen at this moment is unknown, and gets no password.
             Listener::Nobody => {
                 return self.unasked(&Fact::Known(Answer::None("nobody listens there".into())));
             }
@@ -61,7 +61,7 @@ impl AskedPlace<'_> {
         RouteAnswer { url, ..super::unasked(self.route, self.place, answer) }
     }
 
-    /// All that is worth asking.
+    /// All useful requests.
     pub(super) async fn answer(&self) -> RouteAnswer {
         let mut answer = self.ask(&self.route.method).await;
         if let Some(head) = self.fell_short(&answer) {
@@ -76,7 +76,7 @@ impl AskedPlace<'_> {
         answer
     }
 
-    /// The first requests, side by side.
+    /// The first requests, in parallel.
     async fn ask(&self, method: &str) -> RouteAnswer {
         let kept_back = self.credentials_kept_back();
         let with_credentials = async {
@@ -109,7 +109,7 @@ impl AskedPlace<'_> {
         }
     }
 
-    /// What is asked only where the first answers settle nothing.
+    /// The requests that are only sent if the first answers are inconclusive.
     async fn ask_also(&self, missing: FollowUp, answer: &mut RouteAnswer) {
         let method = if answer.head.is_some() { Method::GET.as_str() } else { &self.route.method };
         let Controls { control, shape } = &self.controls;
@@ -142,7 +142,7 @@ impl AskedPlace<'_> {
         self.prober.ask(Ask { route: self.route, trust: self.trust, method, url, credentials }).await
     }
 
-    /// The status that HEAD was answered, where that may be of the method only and not of the path.
+    /// The status of the answer to HEAD, if it may concern the method only and not the path.
     fn fell_short(&self, answer: &RouteAnswer) -> Option<u16> {
         if self.route.method != Method::HEAD.as_str() {
             return None;
@@ -156,7 +156,7 @@ impl AskedPlace<'_> {
         short(Some(&answer.plain), &self.route.expect).or(with_credentials)
     }
 
-    /// Why the credentials are not sent, if so.
+    /// Why the credentials are not sent, if they are not.
     fn credentials_kept_back(&self) -> Option<&'static str> {
         let is_forbidden = self.route.auth.as_ref().is_some_and(|auth| auth.allow_plain_http == Some(false));
         (is_forbidden && self.is_in_the_clear()).then_some(
@@ -164,7 +164,7 @@ impl AskedPlace<'_> {
         )
     }
 
-    /// Whether the way to the server leads over a network that others may listen on: it is asked in plain HTTP, and is neither a
+    /// Whether the request crosses a network that others may listen on: it uses plain HTTP, and the server is neither a
     /// container of this engine nor on this host.
     fn is_in_the_clear(&self) -> bool {
         let is_here = is_this_host(self.url.host_str().unwrap_or_default());

@@ -1,4 +1,4 @@
-//! One HTTP request, and what it was answered.
+//! One HTTP request, and its answer.
 
 use std::{sync::OnceLock, time::Instant};
 
@@ -19,19 +19,19 @@ use crate::{
     host::ms_since,
 };
 
-/// How undrift calls itself.
+/// undrift's name in requests.
 const USER_AGENT: &str = concat!("undrift/", env!("CARGO_PKG_VERSION"));
 
-/// Heads of answers have no more headers: curl reads so many, too, and more than any server sends.
+/// The most headers of an answer: the same limit as curl's, and more than any server sends.
 const MOST_HEADERS: usize = 5000;
 
-/// A request that a server refuses for a while is sent so often in one look at most.
+/// The most attempts of a request in one observation, if a server refuses it for a while.
 const MOST_TRIES: usize = 3;
 
-/// No header is kept that is longer: it is evidence for a person.
+/// The longest header that is kept: it is evidence for a person.
 const LONGEST_HEADER: usize = 300;
 
-/// Asks routes.
+/// Probes routes.
 #[derive(Debug)]
 pub struct Prober {
     http: Client,
@@ -60,7 +60,7 @@ impl Prober {
     /// A prober that reads secrets from undrift's own environment.
     ///
     /// # Errors
-    /// Where the HTTP client cannot be built.
+    /// If the HTTP client cannot be built.
     pub fn new() -> Result<Self, BuildError> {
         let http = plain(false)?.build();
         Ok(Self {
@@ -76,7 +76,7 @@ impl Prober {
         self.env
     }
 
-    /// One request, at the pace that its server bears. Its answer's body is not read.
+    /// One request, at the pace that its server allows. The body of the answer is not read.
     pub(super) async fn ask(&self, ask: Ask<'_>) -> Fact<Answer> {
         if expects_429(ask.route) {
             return self.send(ask).await.0;
@@ -97,7 +97,7 @@ impl Prober {
         Fact::Known(Answer::Limited { again_at: pace.opens_at() })
     }
 
-    /// One request at once. With its answer the pause that a 429 asks for.
+    /// One request at once. Returns its answer, and the pause that a 429 requests.
     async fn send(&self, ask: Ask<'_>) -> (Fact<Answer>, Option<std::time::Duration>) {
         let request = match self.request(ask) {
             Ok(request) => request,
@@ -106,7 +106,7 @@ impl Prober {
         let began = Instant::now();
         let (answer, pause) = match request.send().await {
             Ok(response) => (Fact::Known(status(&response, ask.url)), pause(&response)),
-            // The words of reqwest's builder may hold what was to be sent.
+            // The message of reqwest's builder may contain what was to be sent.
             Err(error) if error.is_builder() => (Fact::unknown("the request cannot be put into HTTP"), None),
             Err(error) => {
                 let failed = words::failed(&error.without_url(), ask.route.timeout, ask.trust.http2);
@@ -133,7 +133,7 @@ impl Prober {
         let request = client.request(method, url).headers(headers).timeout(ask.route.timeout.get());
         Ok(match ask.credentials {
             None => request,
-            // Both mark the header as sensitive: it is not printed.
+            // Both mark the header as sensitive: it is never printed.
             Some(Credentials::Basic { username, password }) => {
                 request.basic_auth(username, Some(password.expose()))
             }
@@ -159,7 +159,7 @@ impl Prober {
     }
 }
 
-/// Whether 429 is what the route is declared to answer: then it is an answer like any other.
+/// Whether the route declares 429 as its answer: then it is an answer like any other.
 fn expects_429(route: &RouteSpec) -> bool {
     let with_credentials = route.auth.iter().flat_map(|auth| &auth.expect);
     route
@@ -170,7 +170,7 @@ fn expects_429(route: &RouteSpec) -> bool {
         .any(|status| *status == TOO_MANY_REQUESTS)
 }
 
-/// The URL with the name that the server's certificate is to be for. The `Host` header stays that of the declared URL.
+/// The URL with the name that the server's certificate must be for. The `Host` header stays that of the declared URL.
 fn by_name(ask: Ask<'_>, headers: &mut HeaderMap) -> Result<Url, String> {
     let mut url = ask.url.clone();
     let Some(name) = ask.trust.server_name.as_deref().filter(|_| url.scheme() == "https") else {
@@ -185,7 +185,7 @@ fn by_name(ask: Ask<'_>, headers: &mut HeaderMap) -> Result<Url, String> {
     Ok(url)
 }
 
-/// What every client has in common. Heads are read as leniently as curl reads them: what counts is the status.
+/// The common settings of all clients. They parse heads as leniently as curl: only the status counts.
 pub(super) fn builder(http2: bool) -> reqwest::ClientBuilder {
     let builder = Client::builder()
         .no_proxy()
@@ -213,15 +213,14 @@ fn pause(response: &Response) -> Option<std::time::Duration> {
     retry_after(response.headers().get(RETRY_AFTER)?.to_str().ok()?, chrono::Utc::now())
 }
 
-/// A list that may stand in several headers.
+/// A list that may span several headers.
 fn all_of(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     let values: Vec<&str> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
     let list: String = values.join(", ").chars().take(LONGEST_HEADER).collect();
     (!values.is_empty()).then_some(list)
 }
 
-/// The path of a location, if it is one of the server that named it. A query may hold a secret, and another server is of no
-/// interest.
+/// The path of a location, if it is on the server that named it. A query may hold a secret, and another server is irrelevant.
 fn on_the_same_server(location: &HeaderValue, asked: &Url) -> Option<String> {
     let location = asked.join(location.to_str().ok()?).ok()?;
     let is_same = location.host_str() == asked.host_str();
@@ -264,7 +263,7 @@ mod tests {
         host::probe::ProbeTarget,
     };
 
-    /// A server that answers each request with what `answer` makes of its head, and keeps the heads.
+    /// A server that answers each request with the result of `answer` for its head, and keeps the heads.
     async fn serve(answer: fn(&str) -> Option<&'static str>) -> (String, Arc<Mutex<Vec<String>>>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
@@ -391,7 +390,7 @@ mod tests {
     async fn a_server_that_has_had_enough_is_asked_again_when_it_wants_to_be() {
         static ASKED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
         let (base, heads) = serve(|head| {
-            // Each path for the first time, however long the machine takes to ask for the others.
+            // Each path for the first time, however long the machine takes to request the others.
             let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
             let is_early = ASKED.lock().unwrap().insert(path);
             Some(match (is_early, head.contains("/api/workflow ")) {
@@ -421,7 +420,7 @@ mod tests {
             let until = answer.limited_until().unwrap() - chrono::Utc::now();
             assert!((500..=600).contains(&until.num_seconds()), "{answer:?}");
         }
-        // The control is sent beside the route, unless the refusal of one is known before the other has begun.
+        // The control is sent along with the route, unless the refusal of one is known before the other has begun.
         let asked = heads.lock().unwrap().len();
         assert!((1..=2).contains(&asked), "the first look asked, and nothing after it: {asked}");
     }
@@ -473,7 +472,7 @@ mod tests {
             let auth = format!(r#""auth": {{"bearerFrom": {{"env": "PASSWORD"}}, "expect": 200{allow}}}"#);
             format!(r#"{{"url": "x", "expect": 401, "timeout": "300ms", "control": "off", {auth}}}"#)
         };
-        // Nobody answers at an address that is set aside for documentation (RFC 5737).
+        // No server answers at an address that is reserved for documentation (RFC 5737).
         let elsewhere = || "http://192.0.2.1:9/x".to_owned();
         let kept = probe(&route(r#", "allowPlainHttp": false"#), elsewhere()).await;
         let why = kept.auth.as_ref().and_then(Fact::why_unknown).unwrap_or_default();

@@ -1,10 +1,10 @@
-//! Who listens at a port of this host. A container with `network_mode: host` has no address of its own: where it does not
-//! listen, another program may, and its answers would be taken for the container's.
+//! The listener at a port of this host. A container with `network_mode: host` has no address of its own: if it does not listen
+//! there, another program may, and undrift would take its answers for the container's.
 //!
-//! The kernel tells the sockets that listen (`/proc/net/tcp`, `tcp6`), and which process has which of them open
-//! (`/proc/PID/fd`). To see the latter of a process with more rights, or of another user, takes `CAP_SYS_PTRACE`
-//! (`PTRACE_MODE_READ_FSCREDS` in proc(5)). A process is of a container where its control group bears the container's ID, which
-//! Docker and Podman write into it with either cgroup driver and in either version of cgroups.
+//! The kernel lists the listening sockets (`/proc/net/tcp`, `tcp6`), and which process has which of them open (`/proc/PID/fd`).
+//! Reading the latter for a process with more rights, or of another user, takes `CAP_SYS_PTRACE` (`PTRACE_MODE_READ_FSCREDS` in
+//! proc(5)). A process belongs to a container if its control group contains the container's ID, which Docker and Podman write
+//! into it with either cgroup driver and in either version of cgroups.
 
 use std::{
     collections::BTreeSet,
@@ -19,18 +19,18 @@ use reqwest::Url;
 
 use super::sockets::listening;
 
-/// Who would answer at an address of this host.
+/// The process that would answer at an address of this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Listener {
-    /// Nobody does.
+    /// None does.
     Nobody,
-    /// The container, by these sockets and no other.
+    /// The container, through these sockets only.
     Container(BTreeSet<u64>),
-    /// It is somebody else, or it cannot be known: why, as a fragment.
+    /// Another process, or it cannot be known: the reason, as a fragment.
     NotTheContainer(String),
 }
 
-/// Who listens where this URL leads.
+/// The listener at the address of this URL.
 pub(super) async fn at(url: &Url, container: &str) -> Listener {
     let (Some(port), container) = (url.port_or_known_default(), container.to_owned()) else {
         return Listener::NotTheContainer("the URL has no port".into());
@@ -77,8 +77,8 @@ fn of_container(address: SocketAddr, container: &str) -> Listener {
     }
 }
 
-/// The sockets that the kernel hands a connection to this address to: those bound to it before those bound to every address,
-/// and of these the ones of its own family first (`inet_lookup_listener`). One of IPv6 may take those of IPv4 as well.
+/// The sockets to which the kernel hands a connection to this address: those bound to it before those bound to every address,
+/// and of these the ones of its own family first (`inet_lookup_listener`). An IPv6 socket may accept IPv4 connections as well.
 fn first_in_line(all: &[(SocketAddr, u64)], address: SocketAddr) -> BTreeSet<u64> {
     let rank = |bound: IpAddr| match bound.to_canonical() {
         ip if ip == address.ip().to_canonical() => Some(0),
@@ -129,7 +129,7 @@ fn is_of(process: &Process, container: &str) -> bool {
 }
 
 fn sockets_of_process(process: &Process) -> Result<Vec<u64>, ProcError> {
-    // The list of open files leaves out what may not be seen. This link is under the same rule, and says so.
+    // The list of open files omits those that undrift may not see. This link is under the same rule, and fails instead.
     process.exe()?;
     let mut sockets = Vec::new();
     for open in process.fd()? {
@@ -140,7 +140,7 @@ fn sockets_of_process(process: &Process) -> Result<Vec<u64>, ProcError> {
     Ok(sockets)
 }
 
-/// A process that has the socket, in words; `None` where none is seen that does.
+/// A process that has the socket, in words; `None` if no visible one does.
 pub(in crate::host) fn holder(inode: u64) -> Option<String> {
     let mut processes = procfs::process::all_processes().ok()?.flatten();
     let holds = |process: &Process| sockets_of_process(process).is_ok_and(|own| own.contains(&inode));

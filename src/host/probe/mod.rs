@@ -1,8 +1,7 @@
-//! Routes: what each replica answers, with and without credentials, and what it answers for paths that cannot exist.
+//! Routes: each replica's answers, with and without credentials, and its answers for paths that cannot exist.
 //!
-//! No redirect is followed, no proxy is used, no body is read, no connection is used twice: the status of exactly
-//! that replica is what is wanted. What the answers mean, and what else is asked where they settle nothing, is for
-//! [`oracle`](crate::oracle) to say.
+//! The prober follows no redirect, uses no proxy, reads no body and uses no connection twice: it needs the status of exactly
+//! that replica. [`oracle`](crate::oracle) interprets the answers, and decides on further requests if they are inconclusive.
 
 mod asked;
 mod client;
@@ -30,7 +29,7 @@ pub(super) use tls::without_tls;
 use crate::api::{Answer, Auth, Control, Fact, RouteAnswer, RouteObservation, RouteSpec};
 
 impl Prober {
-    /// One route at each of these places, all at once.
+    /// One route at each of these targets, all at once.
     ///
     /// Relative paths of secrets and certificates start at `files_from`.
     pub async fn route(
@@ -55,31 +54,31 @@ impl Prober {
             };
             let (controls, credentials) = (controls(&url, &route.control), credentials.as_ref());
             let asked = AskedPlace { prober: self, route, place, url: &url, trust, credentials, controls };
-            // A future of many requests, one for each place.
+            // A future of many requests, one for each target.
             Box::pin(asked.answer_of_the_container()).await
         });
         RouteObservation { answers: futures_util::future::join_all(answers).await }
     }
 
-    /// Why these credentials cannot be read, or sent in any request; `None` where they can.
+    /// Why these credentials cannot be read, or sent in any request; `None` if they can.
     pub async fn unusable(&self, auth: &Auth, files_from: &Path) -> Option<String> {
         let read = secret::read(auth, files_from, self.env()).await;
         read.map_or_else(Some, |credentials| credentials.unsendable())
     }
 
-    /// Why the certificates that a route is to trust cannot be used; `None` where they can, or none are declared.
+    /// Why the certificates that a route is to trust cannot be used; `None` if they can, or none are declared.
     pub async fn untrustable(&self, route: &RouteSpec, files_from: &Path) -> Option<String> {
         let trust = Trust::read(false, route.tls.as_ref(), files_from).await;
         trust.map_or_else(Some, |trust| trust.flaw())
     }
 }
 
-/// Nothing was asked; the URL is blank.
+/// No request was sent; the URL is blank.
 fn unknown(route: &RouteSpec, place: &ProbeTarget, reason: &str) -> RouteAnswer {
     unasked(route, place, &Fact::unknown(reason))
 }
 
-/// The same where something is known without a request.
+/// The same if something is known without a request.
 fn unasked(route: &RouteSpec, place: &ProbeTarget, answer: &Fact<Answer>) -> RouteAnswer {
     RouteAnswer {
         container: place.container.clone(),

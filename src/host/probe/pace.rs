@@ -1,5 +1,5 @@
-//! How fast each server may be asked: as fast as looks need it, until it answers 429; from then on one request after the
-//! other, with a gap between them that doubles at each further 429.
+//! The pace of requests to each server: as fast as observations need it, until it answers 429; from then on one request after
+//! the other, with a gap between them that doubles at each further 429.
 
 use std::{
     collections::HashMap,
@@ -15,23 +15,23 @@ use crate::api::Time;
 const FIRST_GAP: Duration = Duration::from_millis(250);
 const LONGEST_GAP: Duration = Duration::from_secs(8);
 
-/// The pause after the first 429 that names none; doubled at each further one in a row.
+/// The pause after the first 429 that sets none; doubled at each further one in a row.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Servers that name a longer one are asked after it all the same: it may be a mistake, and a look is no load.
+/// The longest pause that a server can set: a longer one may be a mistake, and an observation is no load.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
-/// No look waits longer for a server that wants a pause. What is not known then may be at the next one.
+/// The longest wait of an observation for a server that wants a pause. The next observation may get the answer.
 const LONGEST_WAIT: Duration = Duration::from_secs(3);
 
-/// No request of a look waits longer for those before it.
+/// The longest wait of an observation's request for those before it.
 const LONGEST_QUEUE: Duration = Duration::from_secs(30);
 
-/// A server that has not answered 429 for as long is asked as at first.
+/// After this long without a 429, a server gets the initial pace again.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
 
-/// The pace of each server that was asked, by host and port.
+/// The pace of each server, by host and port.
 #[derive(Debug, Default)]
 pub(super) struct Paces(Mutex<HashMap<String, Arc<Pace>>>);
 
@@ -45,7 +45,7 @@ struct PaceState {
     gap: Duration,
     /// When the next request may begin.
     next: Option<Instant>,
-    /// Before when the server wants none.
+    /// The end of the server's pause.
     closed_until: Option<Instant>,
     last_refusal: Option<Instant>,
     refusals_in_a_row: u32,
@@ -61,7 +61,7 @@ impl Paces {
 }
 
 impl Pace {
-    /// Waits until a request may begin, and gives the moment; or says when one may, where that is too long to wait for.
+    /// Waits until a request may begin, and returns that moment; or returns when one may begin, if that is too long to wait.
     pub(super) async fn slot(&self) -> Result<Instant, Time> {
         loop {
             let at = match self.state().reserve(Instant::now()) {
@@ -80,7 +80,7 @@ impl Pace {
     /// A request that began then was answered with 429.
     pub(super) fn refused(&self, began: Instant, retry_after: Option<Duration>) {
         let (mut state, now) = (self.state(), Instant::now());
-        // Several that were under way together are refused once.
+        // Several concurrent ones count as one refusal.
         if state.last_refusal.is_none_or(|last| began > last) {
             state.refusals_in_a_row += 1;
             state.gap = (state.gap * 2).clamp(FIRST_GAP, LONGEST_GAP);
@@ -93,7 +93,7 @@ impl Pace {
         };
         let until = state.closed_until.map_or(now + pause, |until| until.max(now + pause));
         state.closed_until = Some(until);
-        // Behind those that are in the queue already.
+        // After those that are already in the queue.
         state.next = Some(state.next.map_or(until, |next| next.max(until)));
     }
 
@@ -113,7 +113,7 @@ impl Pace {
 }
 
 impl PaceState {
-    /// The moment of the next request, or, where it is too far away, that moment without a place in the queue.
+    /// The moment of the next request, or, if it is too far away, that moment without a place in the queue.
     fn reserve(&mut self, now: Instant) -> Result<Instant, Instant> {
         if self
             .last_refusal
@@ -139,7 +139,7 @@ fn in_time(at: Instant) -> Time {
     chrono::Utc::now() + chrono::TimeDelta::from_std(wait).unwrap_or_default()
 }
 
-/// How long a `Retry-After` asks to wait: a number of seconds, or a date (RFC 9110).
+/// The wait that a `Retry-After` requests: a number of seconds, or a date (RFC 9110).
 pub(super) fn retry_after(text: &str, now: Time) -> Option<Duration> {
     let text = text.trim();
     if let Ok(seconds) = text.parse::<u64>() {
@@ -153,7 +153,7 @@ pub(super) fn retry_after(text: &str, now: Time) -> Option<Duration> {
 mod tests {
     use super::*;
 
-    /// When each of so many requests that come together may begin, in milliseconds from now.
+    /// When each of this many simultaneous requests may begin, in milliseconds from now.
     async fn slots(pace: &Pace, requests: usize) -> Vec<Option<u128>> {
         let began = Instant::now();
         let slot = async || pace.slot().await.ok().map(|at| (at - began).as_millis());

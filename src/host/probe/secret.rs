@@ -1,4 +1,4 @@
-//! Credentials: read at each use, kept out of everything that can be printed.
+//! Credentials: read at each use, and kept out of all output.
 
 use std::{ffi::OsString, fmt, path::Path};
 
@@ -9,13 +9,13 @@ use crate::{
     files,
 };
 
-/// No password and no token is longer than this; a file that is, is the wrong file.
+/// The longest password or token; a longer file is the wrong file.
 const LONGEST: u64 = 64 * 1024;
 
 /// How environment variables are read; tests put their own here.
 pub(super) type Env = fn(&str) -> Option<OsString>;
 
-/// What goes into the `Authorization` header.
+/// The content of the `Authorization` header.
 #[derive(Debug)]
 pub(super) enum Credentials {
     Basic { username: String, password: Secret },
@@ -23,7 +23,7 @@ pub(super) enum Credentials {
 }
 
 impl Credentials {
-    /// Why no request can carry them. A line break within a token is the usual one; a password is written in base64.
+    /// Why no request can carry them. Usually a line break within a token; a password is sent in base64.
     pub(super) fn unsendable(&self) -> Option<String> {
         let Self::Bearer(token) = self else { return None };
         let is_sendable = HeaderValue::try_from(token.expose()).is_ok();
@@ -48,7 +48,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The declared credentials, or why they cannot be had: the source's name, never its content.
+/// The declared credentials, or why they are not available: the source's name, never its content.
 pub(super) async fn read(auth: &Auth, from: &Path, env: Env) -> Result<Credentials, String> {
     match (&auth.basic, &auth.bearer_from) {
         (Some(basic), _) => Ok(Credentials::Basic {

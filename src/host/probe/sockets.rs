@@ -1,4 +1,4 @@
-//! The sockets of this network namespace that a server has bound, as the kernel tells them in `/proc/net`.
+//! The bound server sockets of this network namespace, as the kernel lists them in `/proc/net`.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,7 +7,7 @@ use procfs::{
     net::{TcpState, UdpNetEntry},
 };
 
-/// How what is sent to a port gets there.
+/// The transport protocol of a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::host) enum Transport {
     Tcp,
@@ -19,14 +19,14 @@ pub(in crate::host) enum Transport {
 pub(in crate::host) struct BoundSocket {
     pub(in crate::host) transport: Transport,
     pub(in crate::host) address: SocketAddr,
-    /// By which a process is known that has it.
+    /// Identifies the process that has it.
     pub(in crate::host) inode: u64,
 }
 
-/// Every socket that listens (TCP), or that takes what anybody sends (UDP). One that is connected is a client's.
+/// Every socket that listens (TCP), or that accepts data from anybody (UDP). A connected one is a client's.
 ///
 /// # Errors
-/// Where they cannot be read.
+/// If they cannot be read.
 pub(in crate::host) fn bound() -> Result<Vec<BoundSocket>, ProcError> {
     let tcp = listening()?.into_iter();
     let tcp = tcp.map(|(address, inode)| BoundSocket { transport: Transport::Tcp, address, inode });
@@ -57,9 +57,9 @@ fn six<T>(entries: Result<Vec<T>, ProcError>) -> Result<Vec<T>, ProcError> {
     }
 }
 
-/// Whether a server could not bind the one address while another has bound the other, at the same port. `None` is any address of
-/// both families, as Docker binds it. Who is bound to every address of IPv6 is taken to have those of IPv4 as well, which is
-/// what Linux does unless it is told otherwise.
+/// Whether a server could not bind the one address while another has bound the other, at the same port. `None` is any address
+/// of both families, as Docker binds it. A socket bound to every IPv6 address counts as bound to those of IPv4 as well, which
+/// is the default on Linux.
 pub(in crate::host) fn are_in_each_others_way(wanted: Option<IpAddr>, bound: Option<IpAddr>) -> bool {
     let bound = bound.map(|bound| bound.to_canonical());
     match (wanted.map(|wanted| wanted.to_canonical()), bound) {

@@ -9,7 +9,7 @@ use crate::{
     host::engine::Network,
 };
 
-/// Where a route is asked.
+/// The target of a route's requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProbeTarget {
     /// The container's ID; `None` for a fixed URL.
@@ -21,14 +21,14 @@ pub struct ProbeTarget {
 }
 
 impl ProbeTarget {
-    /// At this URL, whoever answers there.
+    /// At this URL, whichever server answers there.
     #[must_use]
     pub const fn fixed(url: String) -> Self {
         Self { container: None, url: Ok(url), is_on_host_network: false }
     }
 }
 
-/// What of a replica is asked.
+/// The parts of a replica's URL.
 #[derive(Debug, Clone, Copy)]
 pub struct ReplicaEndpoint<'a> {
     /// Plain or with TLS.
@@ -41,8 +41,8 @@ pub struct ReplicaEndpoint<'a> {
 
 /// The URL of a path at one replica, or why it has none.
 ///
-/// The port that is published is preferred, then the container's own address; that one is of no use where the
-/// engine is on another host. `engine_host` is this host's loopback address for an engine behind a Unix socket.
+/// It prefers the published port, then the container's own address; the latter is useless if the engine is on another host.
+/// `engine_host` is this host's loopback address for an engine behind a Unix socket.
 ///
 /// # Errors
 /// The reason, as a fragment in lower case.
@@ -80,7 +80,7 @@ fn bracketed(host: &str) -> String {
     if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() }
 }
 
-/// A URL without user and password: they have no place there, and would end up in the trail.
+/// A URL without user and password: they do not belong there, and would end up in the trail.
 pub(super) fn without_user(url: &str) -> Result<Url, String> {
     let mut url = Url::parse(url).map_err(|error| format!("the URL is not one: {error}"))?;
     if !matches!(url.scheme(), "http" | "https") {
@@ -95,9 +95,9 @@ pub(super) fn without_user(url: &str) -> Result<Url, String> {
 /// The URLs of the control requests.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Controls {
-    /// A path that cannot exist, another one at each look, or the declared one.
+    /// A path that cannot exist, different at each observation, or the declared one.
     pub(super) control: Option<Url>,
-    /// A path whose name has the shape of the route's own, another one at each look.
+    /// A path whose name has the shape of the route's own, different at each observation.
     pub(super) shape: Option<Url>,
 }
 
@@ -123,23 +123,23 @@ pub(super) fn controls(url: &Url, control: &Control) -> Controls {
     }
 }
 
-/// The URL with another last name, and with the slash at its end that it has.
+/// The URL with another last name, keeping its trailing slash.
 fn beside(url: &Url, name: &str) -> Url {
     let (path, mut url) = (url.path().trim_end_matches('/'), url.clone());
     let slash = &url.path()[path.len()..];
     let folder = path.rfind('/').map_or("", |at| &path[..at]);
-    // The root is no name: next to it there is nothing, below it there is.
+    // The root is no name: nothing is next to it, so the control goes below it.
     let slash = if path.is_empty() { "" } else { slash };
     let path = format!("{folder}/{name}{slash}");
     url.set_path(&path);
     url
 }
 
-/// No shorter name has room for another one that nobody has.
+/// A shorter name leaves no room for an unused one.
 const SHORTEST_SHAPE: usize = 4;
 
-/// Another name of the same shape: as long, letters for letters, digits for digits, hexadecimal for hexadecimal, and the same
-/// ending after a dot. `None` where there is no other, or where it may well be someone's: a number.
+/// Another name of the same shape: the same length, letters for letters, digits for digits, hexadecimal for hexadecimal, and
+/// the same ending after a dot. `None` if there is no other, or if it may well exist: a number.
 fn shape(name: &str) -> Option<String> {
     let is_number = name.bytes().all(|byte| byte.is_ascii_digit());
     let letters = || name.bytes().filter(u8::is_ascii_alphabetic);
@@ -148,7 +148,7 @@ fn shape(name: &str) -> Option<String> {
     }
     let stem = name.rfind('.').filter(|at| *at > 0).unwrap_or(name.len());
     let letter_count = if letters().all(|letter| letter.is_ascii_hexdigit()) { 6 } else { 26 };
-    // One in 26 letters or more is the same by chance: that is no other name.
+    // One in 26 letters or more is equal by chance: that is no other name.
     (0..SHAPE_TRIES).map(|_| of_same_shape(name, stem, letter_count)).find(|other| other != name)
 }
 
@@ -176,7 +176,7 @@ fn of_same_shape(name: &str, stem: usize, letter_count: u64) -> String {
     other.collect()
 }
 
-/// 64 of a ULID's random bits: a guess would have to be lucky, no secret hangs on it.
+/// 64 of a ULID's random bits: a guess would have to be lucky, and no secret depends on it.
 fn random() -> u64 {
     let [_, low @ ..] = ulid::Ulid::generate().to_bytes();
     low.iter().rev().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))

@@ -21,28 +21,28 @@ use rustls::{
 use super::client::{BuildError, builder};
 use crate::{api::Tls, files};
 
-/// A file of certificates is shorter: those of all public CAs together have 250 KiB.
+/// The longest file of certificates: those of all public CAs together have 250 KiB.
 const LONGEST: u64 = 1024 * 1024;
 
-/// Where this host's root certificates are, as far as what hangs there is concerned.
+/// The folder of this host's root certificates, for reports of a hang there.
 const ROOTS: &str = "/etc/ssl/certs";
 
-/// As many clients are kept. Each belongs to one way of trusting; more are made anew.
+/// How many clients are kept, one per trust setting; others are built anew.
 const KEPT_CLIENTS: usize = 64;
 
-/// What is trusted, and how a server is spoken to. Two routes with the same share a client.
+/// The trusted certificates, and the protocol. Two routes with equal settings share a client.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct Trust {
     pub(super) http2: bool,
     /// Any certificate will do.
     any: bool,
-    /// The only certificates that are trusted, as the file has them; the host's own roots without it.
+    /// The only trusted certificates, as the file has them; without it, the host's own roots.
     own: Option<Vec<u8>>,
     pub(super) server_name: Option<String>,
 }
 
 impl Trust {
-    /// What a route declares; its files are read anew at each look, relative to `from`.
+    /// The settings of a route; its files are read anew at each observation, relative to `from`.
     pub(super) async fn read(http2: bool, tls: Option<&Tls>, from: &Path) -> Result<Self, String> {
         let Some(tls) = tls else { return Ok(Self { http2, ..Self::default() }) };
         let own = match &tls.ca_file {
@@ -52,7 +52,7 @@ impl Trust {
         Ok(Self { http2, any: tls.verify == Some(false), own, server_name: tls.server_name.clone() })
     }
 
-    /// Why its own certificates are none.
+    /// Why its own certificates are invalid.
     pub(super) fn flaw(&self) -> Option<String> {
         DeclaredCertificates::new(self.own.as_deref()?).err()
     }
@@ -65,7 +65,7 @@ async fn certificates(name: &str, from: &Path) -> Result<Vec<u8>, String> {
     read.map_err(|error| format!("cannot read the certificates in {name}: {error}"))
 }
 
-/// The clients for https, made when they are needed first.
+/// The clients for https, built on first use.
 #[derive(Debug, Default)]
 pub(super) struct TlsClients {
     /// Loading the host's root certificates takes 20 ms.
@@ -74,7 +74,7 @@ pub(super) struct TlsClients {
 }
 
 impl TlsClients {
-    /// The client that trusts what is to be trusted. One that asks for another name is for the host of `url` alone.
+    /// The client for these trust settings. One that asks for another name is for the host of `url` alone.
     pub(super) fn of(&self, trust: &Trust, url: &Url) -> Result<Client, String> {
         let host = trust.server_name.as_ref().and_then(|_| url.host_str()).map(str::to_owned);
         let key = (trust.clone(), host);
@@ -126,7 +126,7 @@ fn config(verifier: Arc<dyn ServerCertVerifier>) -> Result<ClientConfig, Error> 
     Ok(config.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
 }
 
-/// A client that trusts no certificate, for addresses that need none: it costs no look at the host's roots.
+/// A client that trusts no certificate, for addresses that need none: it does not load the host's roots.
 pub(in crate::host) fn without_tls() -> Result<reqwest::ClientBuilder, BuildError> {
     plain(false)
 }
@@ -141,7 +141,7 @@ pub(super) fn plain(http2: bool) -> Result<reqwest::ClientBuilder, BuildError> {
     Ok(builder(http2).tls_backend_preconfigured(no_roots))
 }
 
-/// Finds every name at one host: the server there is asked for a name that is not its address.
+/// Resolves every name to one host: undrift asks the server there for a name that is not its address.
 struct Elsewhere(String);
 
 impl reqwest::dns::Resolve for Elsewhere {
@@ -158,7 +158,7 @@ impl reqwest::dns::Resolve for Elsewhere {
 #[derive(Debug)]
 struct Any(Arc<CryptoProvider>);
 
-/// Accepts what the declared certificates have issued, and these themselves.
+/// Accepts the declared certificates, and those that they have issued.
 #[derive(Debug)]
 struct DeclaredCertificates {
     issuers: Arc<WebPkiServerVerifier>,
@@ -195,8 +195,7 @@ impl ServerCertVerifier for DeclaredCertificates {
         let verified =
             self.issuers.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         match verified {
-            // A server's own certificate that signed itself is often marked as a CA's, or for no name. It is the very one that
-            // was declared.
+            // A self-signed server certificate is often marked as a CA's, or for no name. It is the very one that was declared.
             Err(error) if self.certificates.contains(end_entity) && !is_about_time(&error) => {
                 Ok(ServerCertVerified::assertion())
             }

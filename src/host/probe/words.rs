@@ -1,4 +1,4 @@
-//! The words for how a request ended that got no answer.
+//! Descriptions of requests that got no answer.
 
 use std::{error::Error as _, io};
 
@@ -6,7 +6,7 @@ use rustls::CertificateError;
 
 use crate::api::{Answer, Duration};
 
-/// What a request without an answer came to.
+/// The outcome of a request without an answer.
 pub(super) fn failed(error: &reqwest::Error, timeout: Duration, http2: bool) -> Answer {
     if error.is_timeout() {
         return Answer::None(format!("no answer within {timeout}"));
@@ -39,7 +39,7 @@ pub(super) fn failed(error: &reqwest::Error, timeout: Duration, http2: bool) -> 
     })
 }
 
-/// The error of TLS in a cause. It comes wrapped in errors of input and output, which do not name it as their source.
+/// The TLS error in a cause. I/O errors wrap it, and do not name it as their source.
 fn of_tls<'e>(cause: &'e (dyn std::error::Error + 'static)) -> Option<&'e rustls::Error> {
     let wrapped = || of_tls(cause.downcast_ref::<io::Error>()?.get_ref()?);
     cause.downcast_ref::<rustls::Error>().or_else(wrapped)
@@ -64,7 +64,7 @@ fn handshake(error: &rustls::Error, http2: bool) -> String {
     }
 }
 
-/// What is wrong with a certificate, and what to declare.
+/// The problem with a certificate, and the setting to declare.
 fn certificate(why: &CertificateError) -> String {
     match why {
         CertificateError::UnknownIssuer => {
@@ -102,7 +102,7 @@ fn certificate(why: &CertificateError) -> String {
 /// Some of the names, as written in a certificate.
 fn names(presented: &[String]) -> String {
     let plain = |name: &String| -> String {
-        // `DnsName("shop.example")`, as the library has it.
+        // `DnsName("shop.example")`, as the library prints it.
         let inner = name.split('"').nth(1).unwrap_or(name);
         inner.chars().filter(|c| !c.is_control()).take(100).collect()
     };

@@ -1,4 +1,4 @@
-//! Runs one child process and leaves nothing of it behind.
+//! Runs one child process and leaves no process behind.
 
 use std::{
     future::Future,
@@ -30,40 +30,40 @@ use crate::{
     host::{ms_since, redact::Redactor},
 };
 
-/// How long a process group may take to end after SIGTERM, before SIGKILL. Compose needs some seconds to put
-/// a half-done recreate away.
+/// How long a process group may take to end after SIGTERM, before SIGKILL. Compose needs some seconds to clean up a half-done
+/// recreate.
 pub const GRACE: Duration = Duration::from_secs(10);
 
-/// How long output is still read after the command itself has exited: a grandchild may hold the pipe open.
+/// How long undrift reads output after the command itself has exited: a grandchild may hold the pipe open.
 const DRAIN: Duration = Duration::from_secs(1);
 
-/// How long the kernel may take to bury a group that was killed.
+/// How long the kernel may take to remove a killed group.
 const KILL_WAIT: Duration = Duration::from_secs(2);
 
-/// How often a process group is looked at until it is gone; the kernel offers no event for it.
+/// How often undrift checks whether a process group is gone; the kernel offers no event for it.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// The most that is kept of a standard output that is kept whole.
+/// The size limit of a standard output that is kept whole.
 const WHOLE_STDOUT: usize = 64 * 1024 * 1024;
 
-/// A command with all that it is run with.
+/// A command and its parameters.
 pub struct Invocation<'a> {
     /// The program and its arguments.
     pub argv: &'a [String],
-    /// Where it runs.
+    /// Its working folder.
     pub directory: &'a Path,
     /// All of its environment; nothing else is inherited.
     pub env: &'a Environment,
-    /// After this it is ended: [`StepOutcome::TimedOut`].
+    /// After this, undrift ends it: [`StepOutcome::TimedOut`].
     pub limit: Duration,
-    /// How long it may take to end then; see [`GRACE`].
+    /// How long it may then take to end; see [`GRACE`].
     pub grace: Duration,
     /// Ends it when cancelled: [`StepOutcome::Cancelled`].
     pub cancel: &'a CancellationToken,
     /// Takes each clean line of its output.
     pub progress: &'a (dyn Fn(&str) + Send + Sync),
-    /// A file that the child holds open for as long as it lives: a lock that must outlive undrift itself if
-    /// undrift is killed. Other children that are started in the same instant may hold it too.
+    /// A file that the child holds open while it lives: a lock that must outlive undrift itself if undrift is killed. Other
+    /// children that start at the same instant may hold it too.
     pub hold: Option<BorrowedFd<'a>>,
     /// Whether standard output is data: kept whole and apart, and not given to `progress`.
     pub keep_stdout: bool,
@@ -72,15 +72,15 @@ pub struct Invocation<'a> {
 /// How a command ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {
-    /// How.
+    /// The outcome.
     pub outcome: StepOutcome,
-    /// Its exit code, where it exited by itself.
+    /// Its exit code, if it exited by itself.
     pub exit_code: Option<i32>,
-    /// The end of what it printed: at most 16 KiB, clean lines.
+    /// The end of its output: at most 16 KiB, clean lines.
     pub output: String,
-    /// Standard output, where it was asked for whole.
+    /// Standard output, if it was to be kept whole.
     pub stdout: Vec<u8>,
-    /// How long it took.
+    /// Its duration.
     pub duration: Duration,
 }
 
@@ -91,8 +91,7 @@ pub struct Finished {
 /// when the future is dropped the whole group is killed.
 ///
 /// # Errors
-/// Where it could not be started at all. [`io::ErrorKind::NotFound`]: there is no such program, or no such
-/// folder.
+/// If it could not be started at all. [`io::ErrorKind::NotFound`]: the program or the folder does not exist.
 pub async fn run(invocation: Invocation<'_>) -> io::Result<Finished> {
     let started = Instant::now();
     answers(invocation.directory).await?;
@@ -106,7 +105,7 @@ pub async fn run(invocation: Invocation<'_>) -> io::Result<Finished> {
         () = sleep(invocation.limit) => Err(StepOutcome::TimedOut),
     };
     if ended.is_ok() {
-        // What is still in the pipe; a grandchild that keeps it open does not keep us.
+        // Drains the pipe; a grandchild that keeps it open does not block undrift.
         let _ = timeout(DRAIN, while_open(&mut pump)).await;
     }
     group.end(&mut child, &mut pump, invocation.grace).await;
@@ -117,7 +116,7 @@ pub async fn run(invocation: Invocation<'_>) -> io::Result<Finished> {
         Err(outcome) => (outcome, None),
     };
     let duration = started.elapsed();
-    // Neither the environment nor the output: they hold secrets.
+    // Log neither the environment nor the output: they hold secrets.
     tracing::debug!(
         argv = %Redactor::of_this_process().own(&invocation.argv.join(" ")),
         outcome = outcome.as_str(),
@@ -134,7 +133,7 @@ pub async fn run(invocation: Invocation<'_>) -> io::Result<Finished> {
     })
 }
 
-/// A child that changes into a folder that hangs keeps the thread that starts it.
+/// A child that changes into a folder that hangs blocks the thread that starts it.
 async fn answers(directory: &Path) -> io::Result<()> {
     let directory = directory.to_owned();
     let found = files::looked(move || files::metadata(&directory)).await;
@@ -146,7 +145,7 @@ fn spawn(invocation: &Invocation<'_>) -> io::Result<(Child, Group)> {
         .argv
         .split_first()
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "an empty command"))?;
-    // A duplicate has no close-on-exec flag, so that the child inherits it; ours is closed after the start.
+    // A duplicate has no close-on-exec flag, so the child inherits it; undrift closes its own after the start.
     let _held: Option<OwnedFd> = invocation.hold.map(rustix::io::dup).transpose()?;
     let child = Command::new(program)
         .args(arguments)
@@ -176,11 +175,11 @@ impl Group {
     }
 
     fn signal(&self, signal: Signal) {
-        // Gone already is as good; there is nobody to tell about anything else, and the waits are bounded.
+        // It may be gone already, which is fine; other errors have no recipient, and the waits are bounded.
         let _ = kill_process_group(self.leader, signal);
     }
 
-    /// Ends whatever of the group is left, and waits for it: SIGTERM, the grace, SIGKILL.
+    /// Ends the rest of the group, and waits for it: SIGTERM, the grace, SIGKILL.
     async fn end<P: FusedFuture<Output = ()> + Unpin>(
         mut self,
         child: &mut Child,
@@ -214,7 +213,7 @@ impl Drop for Group {
     }
 }
 
-/// Waits for something while output is read: a child that nobody reads stands still.
+/// Waits for something while reading output: a child blocks if its output is not read.
 async fn while_pumping<T>(
     pump: &mut (impl FusedFuture<Output = ()> + Unpin),
     work: impl Future<Output = T>,
@@ -235,14 +234,14 @@ async fn while_open(pump: &mut (impl FusedFuture<Output = ()> + Unpin)) {
     }
 }
 
-/// Where output goes.
+/// The destination of output.
 struct Sink<'a> {
     tail: Mutex<Tail>,
     stdout: Mutex<Vec<u8>>,
     progress: &'a (dyn Fn(&str) + Send + Sync),
 }
 
-/// What is behind a lock that only one task of this file takes at a time.
+/// The value behind a lock that only one task of this file takes at a time.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! Children that exit, hang, hide and shout.
+//! Children that exit, hang, hide and print too much.
 
 use std::{fs, os::fd::AsFd, path::PathBuf, sync::Arc};
 
@@ -161,7 +161,7 @@ async fn a_grandchild_in_a_group_of_its_own_does_not_keep_us() {
     let script = format!("setsid sleep {seconds} & echo $!");
     let (finished, _) = CommandRun::new().script(&script, None).await;
     assert!(finished.duration < Duration::from_secs(5), "{:?}", finished.duration);
-    // It is out of reach, and ours to end here.
+    // It is out of reach of the group, so the test ends it.
     until(|| runs(&seconds)).await;
     let pid = Pid::from_raw(finished.output.parse().unwrap()).unwrap();
     rustix::process::kill_process(pid, Signal::KILL).unwrap();
@@ -194,7 +194,7 @@ async fn the_child_holds_the_lock_that_it_is_given_and_gives_it_back() {
         async move { run.script(&script, Some(held.as_fd())).await }
     });
     until(|| runs(&seconds)).await;
-    // Ours is closed; the task's own clone is not inherited by anybody but the child.
+    // The test's lock is closed; only the child inherits the task's own clone.
     drop(lock);
     let other = fs::File::open(&path).unwrap();
     assert!(other.try_lock().is_err(), "the child holds it");

@@ -1,13 +1,13 @@
-//! What a child prints, as clean lines: valid UTF-8, without control bytes, of bounded length.
+//! The output of a child, as clean lines: valid UTF-8, without control bytes, of bounded length.
 
 use std::collections::VecDeque;
 
 use crate::plain::{is_bidi_control, without_escapes};
 
-/// The longest line that is kept, in bytes as printed. What follows is dropped up to the line's end.
+/// The longest line that is kept, in bytes as printed. The rest is dropped up to the line's end.
 const LONGEST_LINE: usize = 4 * 1024;
 
-/// How a line ends that was cut. An ellipsis alone ends many a line of others.
+/// The end of a cut line. Other lines often end with an ellipsis alone.
 pub(in crate::host) const CUT: &str = "… (cut)";
 
 /// How much of the end of an output is kept, in bytes.
@@ -21,7 +21,7 @@ pub(in crate::host) struct Lines {
 }
 
 impl Lines {
-    /// Takes the next bytes and gives each line that they end. Blank lines are left out.
+    /// Takes the next bytes and emits each line that they complete. Blank lines are left out.
     pub(in crate::host) fn push(&mut self, bytes: &[u8], mut line: impl FnMut(&str)) {
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             let text = part.strip_suffix(b"\n").unwrap_or(part);
@@ -32,17 +32,17 @@ impl Lines {
         }
     }
 
-    /// Adds to the line, as far as there is room.
+    /// Adds to the line while there is room.
     fn add(&mut self, mut text: &[u8]) {
         if self.cut {
-            // What was dropped may have held the begin of an escape sequence: only a line that is drawn anew is
-            // read again.
+            // The dropped part may have contained the start of an escape sequence: reading resumes only when the line is
+            // redrawn.
             let Some(at) = text.iter().position(|byte| *byte == b'\r') else { return };
             self.raw.clear();
             self.cut = false;
             text = &text[at + 1..];
         }
-        // A progress bar redraws one line for ever: what a carriage return will overwrite is not kept.
+        // A progress bar redraws one line forever: text before a carriage return is overwritten, so it is dropped.
         if self.raw.len() + text.len() > LONGEST_LINE
             && let Some(at) = self.raw.iter().rposition(|byte| *byte == b'\r')
         {
@@ -53,12 +53,12 @@ impl Lines {
         self.raw.extend_from_slice(&text[..text.len().min(room)]);
     }
 
-    /// The stream is not read to its end: what is left of a line is no whole one.
+    /// The stream is not read to its end, so the rest of a line is incomplete.
     pub(in crate::host) fn tear(&mut self) {
         self.cut |= !self.raw.is_empty();
     }
 
-    /// Gives what is left when the stream has ended in the middle of a line.
+    /// Emits the rest if the stream ended in the middle of a line.
     pub(in crate::host) fn end(&mut self, mut line: impl FnMut(&str)) {
         let mut text = clean(&self.raw);
         if self.cut {
@@ -72,11 +72,11 @@ impl Lines {
     }
 }
 
-/// One line as a person should read it: what a terminal would show after the last carriage return, without
-/// escape sequences and control characters.
+/// One line for a reader: the text that a terminal would show after the last carriage return, without escape sequences and
+/// control characters.
 pub(super) fn clean(raw: &[u8]) -> String {
     let text = String::from_utf8_lossy(raw);
-    // A carriage return may stand amid a sequence, so that these go first.
+    // A carriage return may be inside a sequence, so sequences are removed first.
     let text: String = without_escapes(&text).collect();
     text.rsplit('\r').map(strip).find(|part| !part.is_empty()).unwrap_or_default()
 }
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_sequence_whose_begin_was_dropped_leaves_no_letters() {
-        // The line is too long; its last byte that has no room any more is the ESC.
+        // The line is too long; the last byte, which no longer fits, is the ESC.
         let long = [b"\r".as_slice(), &vec![b'.'; LONGEST_LINE - 1], b"\x1b"].concat();
         let all = lines(&[&long, b"[2Jx", b"\n", &long, b"[2Jx\r100%\n"]);
         assert!(all[0].trim_end_matches(CUT).bytes().all(|byte| byte == b'.'), "{all:?}");

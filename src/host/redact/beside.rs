@@ -1,27 +1,27 @@
-//! Values that stand beside the name of a secret: `NAME=value`, `NAME => value`, `--name value`.
+//! Values next to the name of a secret: `NAME=value`, `NAME => value`, `--name value`.
 
 use std::ops::Range;
 
 use super::{known::SETTINGS, replaced};
 use crate::secret::{names, quotation::closing, remarks::is_remark, url};
 
-/// What may stand before the equals sign of a mark: `:=`, `?=`, `+=`, and `!=`, which quotes a value as well.
+/// Characters before the equals sign of a mark: `:=`, `?=`, `+=`, and `!=`, which quotes a value as well.
 const BEFORE_EQUALS: [char; 4] = [':', '?', '+', '!'];
 
-/// What closes a key of a list or a mapping before a mark: `"password" =>`, `env["TOKEN"] =`.
+/// Characters that close a key of a list or a mapping before a mark: `"password" =>`, `env["TOKEN"] =`.
 const CLOSES: [char; 5] = ['"', '\'', '`', ']', ')'];
 
-/// A line in which these values are hidden.
+/// A line with these values hidden.
 pub(super) fn without(line: &str) -> String {
     replaced(line, places(line))
 }
 
-/// The values themselves, of a text that is no output but a setting, such as a command.
+/// The values themselves, from a text that is a setting and not output, such as a command.
 pub(in crate::host) fn assigned_secrets(text: &str) -> impl Iterator<Item = String> {
     text.lines().flat_map(|line| places(line).into_iter().map(|place| line[place].to_owned()))
 }
 
-/// Where they stand, each from its own place on; a later one may be within an earlier one.
+/// Their positions, each on its own; a later one may be within an earlier one.
 fn places(line: &str) -> Vec<Range<usize>> {
     let mut all: Vec<Range<usize>> = marks(line).filter_map(|mark| assigned(line, &mark)).collect();
     all.extend(options(line));
@@ -40,7 +40,7 @@ fn marks(line: &str) -> impl Iterator<Item = Range<usize>> {
     })
 }
 
-/// The value behind this mark, where the name before it is a secret's.
+/// The value after this mark, if the name before it is a secret's.
 fn assigned(line: &str, mark: &Range<usize>) -> Option<Range<usize>> {
     let before = &line[..mark.start];
     let spaced = before.trim_end();
@@ -48,7 +48,7 @@ fn assigned(line: &str, mark: &Range<usize>) -> Option<Range<usize>> {
     if name.is_empty() || names::is_open(name) || !names::may_be_secret(name) && !names::of_webhook(name) {
         return None;
     }
-    // In a shell a space behind `NAME=` begins a command.
+    // In a shell, a space after `NAME=` starts a command.
     let is_apart = mark.len() > 1 || spaced.len() < before.len();
     let gap = if is_apart { line[mark.end..].len() - line[mark.end..].trim_start().len() } else { 0 };
     let place = value_at(line, mark.end + gap)?;
@@ -67,7 +67,7 @@ fn name_at_the_end(text: &str) -> &str {
     &text[start.map_or(0, |at| at + text[at..].chars().next().map_or(1, char::len_utf8))..]
 }
 
-/// Whether this is a number of things and no secret: `max_tokens=4096`.
+/// Whether this is a count and no secret: `max_tokens=4096`.
 fn is_count(name: &str, value: &str) -> bool {
     names::is_of_several(name) && value.bytes().all(|byte| byte.is_ascii_digit())
 }
@@ -88,7 +88,7 @@ fn options(line: &str) -> impl Iterator<Item = Range<usize>> {
     })
 }
 
-/// How much stands between an option and its value: space, and in a list of words a quote and a comma.
+/// The length of the gap between an option and its value: space, and in a list of words a quote and a comma.
 fn gap_at(text: &str, opening: Option<char>) -> Option<usize> {
     let rest = match opening.filter(|quote| matches!(quote, '"' | '\'')) {
         Some(quote) => {
@@ -101,7 +101,7 @@ fn gap_at(text: &str, opening: Option<char>) -> Option<usize> {
     (value.len() < rest.len() || rest.len() < text.len()).then(|| text.len() - value.len())
 }
 
-/// The value that begins here: between quotes, or up to what ends one.
+/// The value that starts here: between quotes, or up to a terminator.
 fn value_at(line: &str, start: usize) -> Option<Range<usize>> {
     let value = &line[start..];
     let (from, to) = match value.chars().next()? {

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::{reading::percent_decoded, *};
 
-/// How others write a value, by name.
+/// How other programs write a value, by name.
 type WrittenForm = (&'static str, fn(&str) -> String);
 
 fn each_byte(value: &str, separator: &str, one: impl Fn(u8) -> String) -> String {
@@ -105,13 +105,13 @@ const FORMS: [WrittenForm; 36] = [
     }),
 ];
 
-/// Whether so much of what was written is still shown that the value can be read from it.
+/// Whether enough of the written text is still shown to read the value from it.
 fn is_shown(shown: &str, written: &str, secret: &str) -> bool {
     shown.contains(written) || shown.contains(secret) || percent_decoded(shown).contains(secret)
 }
 
 proptest! {
-    /// Whatever the value, whatever stands around it, and whoever writes it.
+    /// For any value, any text around it, and any writer.
     #[test]
     fn no_form_of_a_value_passes(secret in "[!-~é漢😀]([ -~é漢😀]{6,24})[!-~]", before in "[ -~]{0,8}", after in "[ -~]{0,8}") {
         let redactor = Redactor::default().with_secrets([secret.clone()]);
@@ -143,7 +143,7 @@ proptest! {
         }
     }
 
-    /// The numbers of a short value are its own, and a word that is none of them stays.
+    /// The numbers of a short value are its own, and any other word stays.
     #[test]
     fn what_is_no_secret_stays_in_every_form(text in "[a-z]{4,12}( [a-z0-9]{2,9}){0,4}") {
         let redactor = Redactor::default().with_secrets(["Zw?5 \"q\\a&$b/c<é+".to_owned(), "Ab1!".into()]);

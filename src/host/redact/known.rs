@@ -1,8 +1,8 @@
-//! Values that are known to be secret, made ready to be looked for all at once.
+//! Values that are known to be secret, prepared for one common search.
 //!
-//! A private key has a thousand lines, and a build prints ten thousand: a text is read once, however many values there are
-//! (Aho and Corasick). What stands in an encoded text may be torn by the end of a line; so the beginning and the end of a value,
-//! and any piece of a long one, are known there, too.
+//! A private key has a thousand lines, and a build prints ten thousand: the search reads a text once, however many values there
+//! are (Aho-Corasick). The end of a line may tear a value in an encoded text; so there the search also knows the beginning and
+//! the end of a value, and any piece of a long one.
 
 use std::{collections::HashSet, ops::Range};
 
@@ -15,26 +15,26 @@ use super::{
 };
 use crate::plain::is_bidi_control;
 
-/// What a variable of a secret's name says that is no secret.
+/// Values of a variable with a secret's name that are no secrets.
 pub(super) const SETTINGS: [&str; 12] = [
     "true", "false", "none", "null", "auto", "always", "never", "default", "disabled", "enabled", "optional",
     "required",
 ];
 
-/// The most bytes of values that are looked for. Each costs some thirty bytes of memory while this is made.
+/// The most bytes of values to search for. Each costs some thirty bytes of memory during construction.
 const MOST_BYTES: usize = 2 * 1024 * 1024;
 
-/// The least bytes of a value at the end or the beginning of a line that count as a part of it: of a value of [`LONG`] bytes the
+/// The least bytes of a value at the end or the beginning of a line that count as a part of it: of a value of [`LONG`] bytes,
 /// one part or the other has as many.
 const TORN: usize = LONG / 2;
 
-/// Why values cannot be looked for.
+/// Why the search for values is impossible.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TooMany {
     /// They would take too much memory.
     #[error("the secrets have more than {} MiB together", MOST_BYTES >> 20)]
     Bytes,
-    /// The automaton cannot be made.
+    /// The automaton cannot be built.
     #[error(transparent)]
     Automaton(#[from] aho_corasick::BuildError),
 }
@@ -43,34 +43,35 @@ pub(super) enum TooMany {
 pub(super) struct Known {
     /// Sorted, each once.
     values: Vec<String>,
-    /// Of the values, in their order.
+    /// Over the values, in their order.
     automaton: AhoCorasick,
-    /// The long values turned round, sorted.
+    /// The long values reversed, sorted.
     turned: Vec<Vec<u8>>,
-    /// How the long values begin, and how they end.
+    /// The beginnings of the long values, and their ends.
     heads: HashSet<[u8; TORN]>,
     ends: HashSet<[u8; TORN]>,
-    /// All that is so long in the long values.
+    /// All pieces of this length in the long values.
     pieces: HashSet<[u8; LONG]>,
-    /// The bytes of the longest one.
+    /// The length of the longest one in bytes.
     longest: usize,
 }
 
-/// What the search is for.
+/// The kind of text to search.
 #[derive(Clone, Copy)]
 pub(super) enum SearchedText<'a> {
-    /// What another program has printed.
+    /// The output of another program.
     Output(&'a ordinary::Words),
-    /// A name or a message of undrift's own, of which the whole is no value of a short secret: it is the name of something.
+    /// A name or a message of undrift's own; as a whole it is never the value of a short secret, because it is the name of
+    /// something.
     Own(&'a ordinary::Words),
 }
 
 impl Known {
-    /// Of these secrets, each line by itself: a secret of several lines, such as a key, is printed in several lines. `None` where
-    /// none of them is to be looked for.
+    /// From these secrets, each line by itself: a secret of several lines, such as a key, is printed in several lines. `None`
+    /// if there is none to search for.
     ///
     /// # Errors
-    /// Where there are too many.
+    /// If there are too many.
     pub(super) fn of(secrets: impl IntoIterator<Item = String>) -> Result<Option<Self>, TooMany> {
         let mut values = Vec::new();
         let mut bytes = 0;
@@ -112,8 +113,8 @@ impl Known {
         })
     }
 
-    /// Where the value begins that the end of a cut text has torn. A form of a character may be torn with it. One byte
-    /// counts: what a cut line loses at its end is no loss.
+    /// The start of a value that the end of a cut text has torn. An encoded character may be torn with it. One byte counts:
+    /// hiding the end of a cut line is no loss.
     pub(super) fn torn_at_the_end(&self, text: &[u8]) -> Option<usize> {
         let from = text.len().saturating_sub(self.longest + LONGEST_FORM);
         (from..text.len()).find(|at| {
@@ -123,7 +124,7 @@ impl Known {
         })
     }
 
-    /// Where values stand in a text. Of two that overlap both are given.
+    /// The positions of values in a text. Of two overlapping ones, both are returned.
     pub(super) fn places_in(&self, text: &[u8], kind: SearchedText<'_>) -> Vec<Range<usize>> {
         counted::read(text.len());
         let all = self.automaton.find_overlapping_iter(text);
@@ -156,26 +157,26 @@ impl Known {
     }
 }
 
-/// Whether one of these values, which are sorted, begins so.
+/// Whether one of these sorted values begins with this.
 fn begins_one<T: AsRef<[u8]>>(values: &[T], head: &[u8]) -> bool {
     let at = values.partition_point(|value| value.as_ref() < head);
     values.get(at).is_some_and(|value| value.as_ref().starts_with(head))
 }
 
-/// How many bytes of a text are the head of one of these values, which are sorted.
+/// How many bytes of a text are the head of one of these sorted values.
 fn common_head<T: AsRef<[u8]>>(values: &[T], text: &[u8]) -> usize {
     let common = |value: &T| value.as_ref().iter().zip(text).take_while(|(one, other)| one == other).count();
-    // The two between which the text belongs have most in common with it.
+    // The two neighbours of the text in the order share the longest head with it.
     let at = values.partition_point(|value| value.as_ref() < text);
     values[at.saturating_sub(1)..values.len().min(at + 1)].iter().map(common).max().unwrap_or_default()
 }
 
-/// Whether a value is looked for within words as well.
+/// Whether the search for a value includes the inside of words.
 fn is_long(value: &str) -> bool {
     value.chars().count() >= LONG
 }
 
-/// A line of a value as a cleaned output has it.
+/// A line of a value in the form of cleaned output.
 fn as_printed(line: &str) -> String {
     let shown = line.chars().filter_map(|c| match c {
         '\t' => Some(' '),
@@ -185,7 +186,7 @@ fn as_printed(line: &str) -> String {
     shown.collect::<String>().trim().to_owned()
 }
 
-/// Counts the work, so that a test can hold it against the values that there are.
+/// Counts the work, so that a test can compare it with the number of values.
 #[cfg(test)]
 pub(super) mod counted {
     use std::cell::Cell;
@@ -203,7 +204,7 @@ pub(super) mod counted {
         MADE.set(MADE.get() + 1);
     }
 
-    /// The bytes that were read for values, and how many sets of them were made, since this was asked last.
+    /// The bytes read in searches, and the number of sets built, since the last call.
     pub(in crate::host::redact) fn so_far() -> (usize, usize) {
         (READ.take(), MADE.take())
     }

@@ -1,20 +1,20 @@
-//! Hides secrets in what other programs print, before it is kept, and in what undrift says itself of a project.
+//! Hides secrets in other programs' output before it is stored, and in undrift's own messages about a project.
 //!
-//! Three ways together, because each misses what the others find: values that are known to be secret, wherever they stand
-//! and however they are written; values beside a name that is a secret's ([`beside`]); and what a manifest's excerpt hides:
+//! Three methods together, because each misses some that the others find: values that are known to be secret, anywhere and in
+//! any form; values next to a name that is a secret's ([`beside`]); and the ones that a manifest's excerpt hides:
 //! `password: …`, `user:password@` in a URL, parameters of a query, the path of a webhook.
 //!
-//! | file | says |
+//! | file | contents |
 //! | --- | --- |
-//! | `mod` | a line, or a text, without what is secret in it |
-//! | `known` | the values that are known, looked for all at once |
+//! | `mod` | a line, or a text, without its secrets |
+//! | `known` | the known values, searched for all at once |
 //! | `reading` | the forms in which a value's characters are written |
 //! | `runs` | the forms in which a value is written as a whole |
-//! | `whole` | where a short value counts |
+//! | `whole` | the places at which a short value counts |
 //! | `ordinary` | which long values count as short ones |
-//! | `beside` | values that stand beside the name of a secret |
-//! | `variable` | what is secret of an environment variable |
-//! | `own` | undrift's own words of a project |
+//! | `beside` | values next to the name of a secret |
+//! | `variable` | the secrets in an environment variable |
+//! | `own` | undrift's own messages about a project |
 
 mod beside;
 mod known;
@@ -41,31 +41,31 @@ use reading::LineReading;
 use runs::runs;
 pub(super) use variable::{secrets_in_text, secrets_of_variable};
 
-/// The least characters of a value that is looked for within words. A shorter one is a word that stands in any line.
+/// The least characters of a value to find within words. A shorter one is a word that any line may contain.
 pub(super) const LONG: usize = 8;
 
-/// The least characters of a value that is looked for at all.
+/// The least characters of a value to search for at all.
 const SHORT: usize = 4;
 
-/// How many times a text may be encoded as a whole: the credentials of a registry are base64 within base64.
+/// The maximum depth of encodings of a whole text: the credentials of a registry are base64 within base64.
 const DEPTH: usize = 2;
 
-/// The most bytes of readings of one line that are looked through. A line of JSON with a stack trace and a body of JSON in it, as
-/// long as a line may be, has 34 KiB of them. A line that has more than these is made to cost time, and is hidden whole.
+/// The most bytes of readings of one line that are searched. A line of JSON with a stack trace and a body of JSON in it, of the
+/// maximum length, has 34 KiB of them. A line with more than this limit is crafted to cost time, and is hidden whole.
 const MOST_READ: usize = 512 * 1024;
 
 /// Secrets that are known by their values. No `Debug`.
 #[derive(Clone, Default)]
 pub(super) struct Redactor {
-    /// Each made once, however many share it.
+    /// Each built once, however many share it.
     sets: Vec<Arc<Known>>,
     words: Words,
-    /// Why nothing that is printed may be shown, where that is so: not all secrets could be read.
+    /// Why no output may be shown, if so: not all secrets could be read.
     withheld: Option<Arc<str>>,
 }
 
 impl Redactor {
-    /// The secrets among the variables of this process: it hands them to every command.
+    /// The secrets among the variables of this process: it passes them to every command.
     pub(super) fn of_this_process() -> &'static Self {
         static OWN: OnceLock<Redactor> = OnceLock::new();
         OWN.get_or_init(|| {
@@ -76,7 +76,7 @@ impl Redactor {
         })
     }
 
-    /// The same, and for values of which it is known that they are secret.
+    /// The same, plus values that are known to be secret.
     pub(super) fn with_secrets(mut self, secrets: impl IntoIterator<Item = String>) -> Self {
         match Known::of(secrets) {
             Ok(known) => self.sets.extend(known.map(Arc::new)),
@@ -85,7 +85,7 @@ impl Redactor {
         self
     }
 
-    /// The same, and for the variables that are named like secrets, or hold a URL with a password.
+    /// The same, plus the variables that are named like secrets, or hold a URL with a password.
     pub(super) fn with_variables<'a>(self, variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         self.with_secrets(variables.into_iter().flat_map(|(name, value)| secrets_of_variable(name, value)))
     }
@@ -95,7 +95,7 @@ impl Redactor {
         Self { words, ..self }
     }
 
-    /// The same, but nothing of what is printed is shown, for this reason: a secret is not known that may be in it.
+    /// The same, but no output is shown, for this reason: an unknown secret may be in it.
     pub(super) fn withholding(mut self, why: &str) -> Self {
         let sentence =
             format!("what was printed is withheld, for there may be secrets in it that are not known: {why}");
@@ -103,12 +103,12 @@ impl Redactor {
         self
     }
 
-    /// The sentence that stands in place of all that was printed, where that is withheld.
+    /// The sentence that replaces all output, if output is withheld.
     pub(super) fn withheld(&self) -> Option<&str> {
         self.withheld.as_deref()
     }
 
-    /// A line without what is secret in it.
+    /// A line without its secrets.
     pub(super) fn line(&self, line: &str) -> String {
         self.withheld().map_or_else(|| self.masked(line), str::to_owned)
     }
@@ -121,7 +121,7 @@ impl Redactor {
         }
     }
 
-    /// The same of undrift's own words, which are never withheld: they may quote others.
+    /// The same for undrift's own messages, which are never withheld: they may quote others.
     pub(super) fn message(&self, text: &str) -> String {
         text.lines().map(|line| self.masked(line)).collect::<Vec<_>>().join("\n")
     }
@@ -141,7 +141,7 @@ impl Redactor {
         if is_cut { format!("{shown}{CUT}") } else { shown }
     }
 
-    /// Where what is known stands in a text, in whatever form. It may be encoded so many times.
+    /// The positions of known values in a text, in any form. The text may be encoded up to this depth.
     fn places_of(&self, text: &str, kind: SearchedText<'_>, depth: usize) -> Vec<Range<usize>> {
         self.places_in(text.as_bytes(), &Search { kind, left: Cell::new(MOST_READ) }, depth)
     }
@@ -160,7 +160,7 @@ impl Redactor {
             let values = self.sets.iter().flat_map(|known| known.places_in(read, search.kind));
             found.extend(values.map(|part| reading.place(&part)));
             if depth > 0 {
-                // What stands there as it is was looked at in the first reading, which is the text itself.
+                // A plain run was searched in the first reading, which is the text itself.
                 let new = runs(read).into_iter().filter(|run| index == 0 || !reading.is_plain(&run.place));
                 let secret = new.filter(|run| self.is_within(&run.bytes, search, depth - 1));
                 found.extend(secret.map(|run| reading.place(&run.place)));
@@ -169,12 +169,12 @@ impl Redactor {
         found
     }
 
-    /// Whether something that is known, or a part of it that the end of a line has torn, is in a decoded text.
+    /// Whether a decoded text contains a known value, or a part of one that the end of a line has torn.
     fn is_within(&self, text: &[u8], search: &Search<'_>, depth: usize) -> bool {
         if !search.may_read(text) || self.sets.iter().any(|known| known.has_torn(text)) {
             return true;
         }
-        // Most that could be base64 is a word, which means nothing once it is decoded.
+        // Most text that could be base64 is a word, and meaningless once decoded.
         let is_text =
             std::str::from_utf8(text).is_ok_and(|text| !text.contains(|c: char| c.is_control() && c != '\n'));
         if is_text {
@@ -183,7 +183,7 @@ impl Redactor {
         self.sets.iter().any(|known| !known.places_in(text, search.kind).is_empty())
     }
 
-    /// Where a value stands that is torn by the end of a line that was cut.
+    /// The position of a value that the end of a cut line has torn.
     fn torn_end(&self, text: &[u8]) -> Option<Range<usize>> {
         let readings = LineReading::all(text);
         let torn = readings.iter().flat_map(|reading| {
@@ -197,12 +197,12 @@ impl Redactor {
 /// A search through one line.
 struct Search<'a> {
     kind: SearchedText<'a>,
-    /// How many bytes may be read yet.
+    /// How many bytes may still be read.
     left: Cell<usize>,
 }
 
 impl Search<'_> {
-    /// Whether there is time for this text.
+    /// Whether the limit allows this text.
     fn may_read(&self, text: &[u8]) -> bool {
         let left = self.left.get().checked_sub(text.len());
         self.left.set(left.unwrap_or_default());
@@ -210,12 +210,12 @@ impl Search<'_> {
     }
 }
 
-/// The last place up to here that a character begins at.
+/// The last character boundary up to here.
 fn boundary_before(line: &str, at: usize) -> usize {
     (0..=at).rev().find(|at| line.is_char_boundary(*at)).unwrap_or_default()
 }
 
-/// The line with stars in these places.
+/// The line with stars at these positions.
 fn replaced(line: &str, mut places: Vec<Range<usize>>) -> String {
     places.sort_by_key(|place| (place.start, place.end));
     let (mut out, mut from) = (String::with_capacity(line.len()), 0);

@@ -1,10 +1,10 @@
-//! Values that are words of the project, or of everybody: `POSTGRES_PASSWORD=postgres` must not take the word out of
-//! `docker.io/library/postgres:16`, and whoever reads the files knows it. They are hidden as short ones are, where they are a whole
-//! value.
+//! Values that are words of the project, or common ones: `POSTGRES_PASSWORD=postgres` must not hide the word in
+//! `docker.io/library/postgres:16`, and readers of the files know it anyway. Like short ones, they are hidden only if they are
+//! a whole value.
 
 use std::{collections::BTreeSet, sync::Arc};
 
-/// Default passwords and users of images, words of every log, and the engine's words for states.
+/// Default passwords and users of images, words of every log, and the engine's names of states.
 const COMMON: [&str; 24] = [
     "administrator",
     "changeit",
@@ -35,9 +35,9 @@ const COMMON: [&str; 24] = [
 /// Words of one project.
 #[derive(Clone, Default)]
 pub(in crate::host) struct Words {
-    /// The names of services: nobody can put a variable there.
+    /// The names of services: a variable cannot be part of one.
     services: Arc<BTreeSet<String>>,
-    /// Names of images, users and the like. A variable may be in one, so that only what looks like a word is one.
+    /// Names of images, users and the like. One may contain a variable, so only text that looks like a word counts.
     others: Arc<BTreeSet<String>>,
 }
 
@@ -48,7 +48,7 @@ impl Words {
         Self { services: Arc::new(services), others: Arc::new(others.collect()) }
     }
 
-    /// Whether a value is a word of theirs, or of everybody's, or a part of a service's name.
+    /// Whether a value is one of these words, a common one, or a part of a service's name.
     pub(in crate::host) fn are_of(&self, value: &str) -> bool {
         let lower = value.to_lowercase();
         self.services.iter().any(|name| name.contains(value))

@@ -1,5 +1,6 @@
-//! Undrift's own words of a project: Compose fills in `image: app:${TOKEN}` or `container_name: x-${TOKEN}`, and such a name would be
-//! shown and recorded wherever something is said of it. So a look leaves the host without known secrets in its texts.
+//! undrift's own messages about a project: Compose substitutes variables in `image: app:${TOKEN}` or
+//! `container_name: x-${TOKEN}`, and messages and records would contain such a name. So an observation leaves the host without
+//! known secrets in its texts.
 
 use serde_json::Value;
 
@@ -10,14 +11,14 @@ use crate::{
     secret::{STARS, url},
 };
 
-/// Fields that tell one thing from another, and have nothing in them that a variable can fill in: the names of services are keys of
-/// the files, IDs and digests are the engine's or undrift's. That of the project is what containers are found by.
+/// Identifying fields, in which no variable can be substituted: the names of services are keys of the files, IDs and digests
+/// come from the engine or undrift. The project's name is the one by which containers are found.
 const KEYS: [&str; 8] =
     ["project", "engine", "service", "id", "imageId", "configHash", "digest", "builtFrom"];
 
 impl Redactor {
-    /// A text of undrift's own without known values, and without what is secret of a URL. What stands beside a name that is a
-    /// secret's stays: nobody but undrift has written it.
+    /// A text of undrift's own without known values, and without the secrets of a URL. A value next to a secret's name stays:
+    /// only undrift has written it.
     pub(in crate::host) fn own(&self, text: &str) -> String {
         // A name is not encoded, and an ID that looks like base64 is none.
         let mut shown = replaced(text, self.places_of(text, SearchedText::Own(&self.words), 0));
@@ -27,14 +28,14 @@ impl Redactor {
         shown
     }
 
-    /// What a look showed, without known values in its texts.
+    /// An observation, without known values in its texts.
     pub(in crate::host) fn observation(&self, observed: ProjectObservation) -> ProjectObservation {
         let Ok(mut json) = serde_json::to_value(&observed) else { return observed };
         if !self.hide_in(&mut json) {
             return observed;
         }
         let Ok(mut shown) = serde_json::from_value::<ProjectObservation>(json) else { return observed };
-        // What is not recorded is not in the JSON.
+        // The JSON lacks fields that are not recorded.
         shown.resolved_from = observed.resolved_from;
         for (shown, service) in shown.services.iter_mut().zip(&observed.services) {
             shown.artifact.is_kept = service.artifact.is_kept;
@@ -60,12 +61,12 @@ impl Redactor {
         }
     }
 
-    /// Whether something was hidden in one of them. Each is gone through.
+    /// Whether something was hidden in one of them. All are processed.
     fn hide_in_each<'v>(&self, values: impl Iterator<Item = &'v mut Value>) -> bool {
         values.map(|value| self.hide_in(value)).filter(|hidden| *hidden).count() > 0
     }
 
-    /// An error without known values: it names images, services and what the engine says.
+    /// An error without known values: it names images and services, and quotes the engine.
     pub(in crate::host) fn error(&self, error: HostError) -> HostError {
         let own = |text: String| self.own(&text);
         let pointed = |all: Vec<Pointed>| {

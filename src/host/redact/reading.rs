@@ -1,19 +1,19 @@
-//! What a text reads as once what others do to a value is undone, with the place in the text of all of it.
+//! The readings of a text once the encodings of other programs are undone, with the position of every part in the text.
 //!
-//! [`SPELLINGS`] is the one table of what is done to single characters. Two of them may be done one after the other: JSON within
-//! JSON, HTML within a query. What is done to a value as a whole is in [`runs`](mod@super::runs).
+//! [`SPELLINGS`] is the one table of encodings of single characters. Two of them may be combined: JSON within JSON, HTML within
+//! a query. Encodings of a value as a whole are in [`runs`](mod@super::runs).
 
 use std::{iter, ops::Range};
 
-/// How many forms may lie upon each other.
+/// The maximum number of nested forms.
 const DEPTH: usize = 2;
 
-/// The most bytes that one character is written in: two `\u0026` for one beyond the first plane.
+/// The most bytes of one encoded character: two `\u0026` for one beyond the first plane.
 pub(super) const LONGEST_FORM: usize = 12;
 
-/// What others write in place of a character.
+/// A form in which programs write a character.
 struct Spelling {
-    /// A text without this is not written so.
+    /// A text without this does not use the form.
     mark: &'static str,
     means: Means,
 }
@@ -21,18 +21,18 @@ struct Spelling {
 enum Means {
     /// The mark stands for this.
     Literal(&'static str),
-    /// What the beginning of a text that begins with the mark stands for, and how long it is.
+    /// The meaning of the start of a text that begins with the mark, and its length.
     Decoded(fn(&[u8]) -> Option<Meaning>),
 }
 
-/// Some bytes, and how many they are written in.
+/// Some bytes, and the length of their written form.
 type Meaning = (Vec<u8>, usize);
 
 /// The forms of characters.
 const SPELLINGS: [Spelling; 11] = [
     // JSON, strings of Go, Rust, C and Python (`b'…'` among them), `printf %q`, quotes of a shell.
     Spelling { mark: "\\", means: Means::Decoded(escape) },
-    // The same of JavaScript and Python, where `\xe9` is a character and no byte.
+    // The same for JavaScript and Python, where `\xe9` is a character and no byte.
     Spelling { mark: "\\x", means: Means::Decoded(escaped_character) },
     // URLs.
     Spelling { mark: "%", means: Means::Decoded(percent) },
@@ -55,12 +55,12 @@ const SPELLINGS: [Spelling; 11] = [
 /// A reading of a text.
 pub(super) struct LineReading {
     text: Vec<u8>,
-    /// For each byte of the reading, and for its end, where in the text what it was made of begins.
+    /// For each byte of the reading, and for its end, the start of its origin in the text.
     at: Vec<usize>,
 }
 
 impl LineReading {
-    /// The text as it stands there, and what else it may mean.
+    /// The text as it is, and its other possible meanings.
     pub(super) fn all(text: &[u8]) -> Vec<Self> {
         let mut all = vec![Self { text: text.to_vec(), at: (0..=text.len()).collect() }];
         let mut from = 0;
@@ -77,22 +77,22 @@ impl LineReading {
         all
     }
 
-    /// What is read.
+    /// The text of the reading.
     pub(super) fn text(&self) -> &[u8] {
         &self.text
     }
 
-    /// Where in the text a part of the reading stands.
+    /// The position in the text of a part of the reading.
     pub(super) fn place(&self, part: &Range<usize>) -> Range<usize> {
         self.at[part.start]..self.at[part.end]
     }
 
-    /// Whether a part of the reading stands in the text as it is.
+    /// Whether a part of the reading is unchanged in the text.
     pub(super) fn is_plain(&self, part: &Range<usize>) -> bool {
         self.place(part).len() == part.len()
     }
 
-    /// This reading with one form undone; `None` where nothing of it is written so.
+    /// This reading with one form undone; `None` if nothing in it uses the form.
     fn decoded(&self, form: &Spelling) -> Option<Self> {
         let mark = form.mark.as_bytes();
         let mut from = find(&self.text, mark)?;
@@ -124,12 +124,12 @@ impl Means {
     }
 }
 
-/// Whether a text begins as some form of a character does.
+/// Whether a text begins like some form of a character.
 pub(super) fn begins_form(text: &[u8]) -> bool {
     SPELLINGS.iter().any(|form| text.first() == form.mark.as_bytes().first())
 }
 
-/// A text in which what is percent-encoded is decoded.
+/// A text with its percent-encoding decoded.
 pub(in crate::host) fn percent_decoded(text: &str) -> String {
     let plain = LineReading { text: text.as_bytes().to_vec(), at: (0..=text.len()).collect() };
     let percent = Spelling { mark: "%", means: Means::Decoded(percent) };
@@ -141,7 +141,7 @@ fn find(text: &[u8], part: &[u8]) -> Option<usize> {
     text.windows(part.len()).position(|window| window == part)
 }
 
-/// A byte as a cleaned output has it: a space for what ends a line or a column, and nothing for other control characters.
+/// A byte in the form of cleaned output: a space for the end of a line or a column, and nothing for other control characters.
 fn shown(byte: u8) -> Vec<u8> {
     match byte {
         b'\t' | b'\n' | b'\r' => vec![b' '],
@@ -150,7 +150,7 @@ fn shown(byte: u8) -> Vec<u8> {
     }
 }
 
-/// A character as a cleaned output has it.
+/// A character in the form of cleaned output.
 fn shown_character(code: u32) -> Option<Vec<u8>> {
     let c = char::from_u32(code)?;
     Some(match u8::try_from(code) {
@@ -160,13 +160,13 @@ fn shown_character(code: u32) -> Option<Vec<u8>> {
     })
 }
 
-/// The number that so many digits at the beginning of a text are.
+/// The number in this many digits at the beginning of a text.
 fn number(text: &[u8], digits: Range<usize>, radix: u32) -> Option<u32> {
     let digits = std::str::from_utf8(text.get(digits)?).ok().filter(|digits| !digits.starts_with('+'))?;
     u32::from_str_radix(digits, radix).ok()
 }
 
-/// What follows a backslash.
+/// The character after a backslash.
 fn escape(text: &[u8]) -> Option<Meaning> {
     match text.get(1)? {
         b'u' if text.get(2) == Some(&b'{') => braced(text),
@@ -174,7 +174,7 @@ fn escape(text: &[u8]) -> Option<Meaning> {
         b'U' => Some((shown_character(number(text, 2..10, 16)?)?, 10)),
         b'x' => Some((shown(u8::try_from(number(text, 2..4, 16)?).ok()?), 4)),
         b'0'..=b'7' => octal(text),
-        // A cleaned output has a space for each, and a value has them at the end of a line.
+        // Cleaned output has a space for each, and a value has them at the end of a line.
         b'n' | b'r' | b't' => Some((b" ".to_vec(), 2)),
         b'a' | b'b' | b'e' | b'f' | b'v' => Some((Vec::new(), 2)),
         c if c.is_ascii_punctuation() || *c == b' ' => Some((vec![*c], 2)),
@@ -205,14 +205,14 @@ fn utf16(text: &[u8]) -> Option<Meaning> {
 /// `\303`: one byte in at most three digits.
 fn octal(text: &[u8]) -> Option<Meaning> {
     let digits = text[1..].iter().take(3).take_while(|byte| matches!(byte, b'0'..=b'7')).count();
-    // Three digits may be more than a byte is.
+    // Three digits may exceed a byte.
     (1..=digits).rev().find_map(|digits| {
         let byte = u8::try_from(number(text, 1..1 + digits, 8)?).ok()?;
         Some((shown(byte), 1 + digits))
     })
 }
 
-/// `\xe9` as the character of that number; all else as [`escape`] has it.
+/// `\xe9` as the character of that number; all else as in [`escape`].
 fn escaped_character(text: &[u8]) -> Option<Meaning> {
     match number(text, 2..4, 16) {
         Some(code) => Some((shown_character(code)?, 4)),
@@ -220,7 +220,7 @@ fn escaped_character(text: &[u8]) -> Option<Meaning> {
     }
 }
 
-/// One byte that is percent-encoded.
+/// One percent-encoded byte.
 fn percent(text: &[u8]) -> Option<Meaning> {
     Some((shown(u8::try_from(number(text, 1..3, 16)?).ok()?), 3))
 }

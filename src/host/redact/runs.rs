@@ -1,5 +1,5 @@
-//! What others make of a value as a whole, and of what stands around it: base64, digits of bytes. Each run of characters that may
-//! be such is a text of its own once it is decoded.
+//! Encodings of a value as a whole, together with the text around it: base64, digits of bytes. Each run of characters that may
+//! be one is decoded into a text of its own.
 
 use std::ops::Range;
 
@@ -9,10 +9,10 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 
-/// The least characters of base64 that are looked at: those of four bytes, the shortest value that is looked for.
+/// The least characters of base64 that count: those of four bytes, the shortest value to search for.
 const SHORTEST_BASE64: usize = 6;
 
-/// The least bytes of a list of numbers that is looked at.
+/// The least bytes of a list of numbers that counts.
 const SHORTEST_LIST: usize = 4;
 
 /// The most characters between two numbers of a list: Node aligns them in columns.
@@ -26,15 +26,15 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// What a run of characters may be.
+/// A possible meaning of a run of characters.
 pub(super) struct EncodedRun {
     /// Decoded.
     pub(super) bytes: Vec<u8>,
-    /// Where the run stands, all of it.
+    /// The position of the whole run.
     pub(super) place: Range<usize>,
 }
 
-/// All that the runs of a text may be.
+/// All possible meanings of the runs in a text.
 pub(super) fn runs(text: &[u8]) -> Vec<EncodedRun> {
     let mut all = base64(text);
     all.extend(lists(text, decimal));
@@ -42,8 +42,8 @@ pub(super) fn runs(text: &[u8]) -> Vec<EncodedRun> {
     all
 }
 
-/// Base64 of both alphabets. Four characters are three bytes, and nobody says with which of them a run begins: it may be the rest
-/// of a line, or stand behind a slash.
+/// Base64 of both alphabets. Four characters are three bytes, and the phase in which a run begins is unknown: it may be the
+/// rest of a line, or follow a slash.
 fn base64(text: &[u8]) -> Vec<EncodedRun> {
     let mut all = Vec::new();
     for range in stretches(text, is_base64).into_iter().filter(|range| range.len() >= SHORTEST_BASE64) {
@@ -107,7 +107,7 @@ fn hexadecimal(word: &[u8]) -> Option<Vec<u8>> {
     (!digits.is_empty()).then(|| hex::decode(digits).ok()).flatten()
 }
 
-/// The longest parts of a text that have such bytes only.
+/// The longest parts of a text that consist of such bytes only.
 fn stretches(text: &[u8], is_of_it: impl Fn(u8) -> bool) -> Vec<Range<usize>> {
     let (mut all, mut start) = (Vec::new(), None);
     for at in 0..=text.len() {

@@ -1,4 +1,4 @@
-//! What is hidden, and what must stay as it is.
+//! Texts that must be hidden, and texts that must stay.
 
 use base64::{
     Engine as _,
@@ -7,7 +7,7 @@ use base64::{
 
 use super::*;
 
-/// A value with a character of each kind that some encoding writes otherwise.
+/// A value with a character of each kind that some encoding changes.
 const ODD: &str = "Zw?5 \"q\\a&$b/c<é+";
 
 fn redactor() -> Redactor {
@@ -302,7 +302,7 @@ fn of_a_line_that_was_cut_in_the_middle_of_a_secret_nothing_of_it_is_left() {
     }
 }
 
-/// As long as a line that is kept, and far longer than what stands before it there.
+/// As long as a line that is kept, and far longer than the text before it there.
 #[test]
 fn of_a_long_secret_that_was_cut_nothing_is_left() {
     let long = |len: usize| {
@@ -319,7 +319,7 @@ fn of_a_long_secret_that_was_cut_nothing_is_left() {
     }
 }
 
-/// Encodings upon encodings, in which each reading has others: time is bounded, and what is not looked through is not shown.
+/// Nested encodings with many readings each: time is bounded, and text that is not searched is not shown.
 #[test]
 fn a_line_that_is_made_to_cost_time_is_hidden_whole() {
     let marks = "\\x41%41&amp;'\\''$$''\"\"%%+";
@@ -355,7 +355,7 @@ proptest::proptest! {
         let _ = redactor().own(&line);
     }
 
-    /// Whatever the value, and whatever stands around it.
+    /// For any value, and any text around it.
     #[test]
     fn no_long_value_passes(secret in "[!-~]{8,30}", before in "[ -~]{0,12}", after in "[ -~]{0,12}") {
         let redactor = Redactor::default().with_secrets([secret.clone()]);

@@ -1,12 +1,12 @@
-//! What is secret of an environment variable, a label or another text that a project gives.
+//! The secrets in an environment variable, a label or another text from a project.
 
 use super::reading::percent_decoded;
 use crate::secret::{names, url};
 
-/// The least characters of a user name alone that may be a token in its place.
+/// The least characters of a lone user name that may be a token.
 const TOKEN: usize = 16;
 
-/// Of a variable what is secret of it: all where it is named like a secret, the URL of a webhook, passwords of URLs.
+/// The secrets in a variable: its whole value if it is named like a secret, the URL of a webhook, passwords of URLs.
 pub(in crate::host) fn secrets_of_variable(name: &str, value: &str) -> Vec<String> {
     let whole = names::of_variable(name).then_some(value);
     let hook = names::of_webhook(name).then(|| url::behind_the_host(value)).flatten();
@@ -15,13 +15,13 @@ pub(in crate::host) fn secrets_of_variable(name: &str, value: &str) -> Vec<Strin
     direct.chain(secrets_in_text(value)).collect()
 }
 
-/// What is secret of the URLs in a text: passwords, or tokens in their place, as they stand there and decoded, and the paths of
+/// The secrets in the URLs of a text: passwords, or tokens in their place, as they are written and decoded, and the paths of
 /// webhooks.
 pub(in crate::host) fn secrets_in_text(text: &str) -> Vec<String> {
     let passwords =
         url::user_infos_in(text).into_iter().filter_map(|user_info| match user_info.split_once(':') {
             Some((_, password)) => Some(password),
-            // A name alone may be a token, where it is as long as one.
+            // A lone name may be a token if it is as long as one.
             None => (user_info.chars().count() >= TOKEN).then_some(user_info),
         });
     let mut all = Vec::new();

@@ -1,14 +1,14 @@
-//! Where a short value counts: a word of seven characters stands in any line, and hiding it there would take the word `demo` out of
-//! every name. So it is looked for where it is a whole value only.
+//! The places at which a short value counts: any line may contain a word of seven characters, and hiding it everywhere would
+//! remove the word `demo` from every name. So the search accepts it as a whole value only.
 
 use std::ops::Range;
 
-/// What may stand behind a value.
+/// Characters that may follow a value.
 const ENDS: &[u8] = b"\"'`,;&@)]}\\<";
 
-/// Whether what stands there is behind a mark of an assignment (`=`, `:`, `=>`), or between quotes.
+/// Whether the text there follows a mark of an assignment (`=`, `:`, `=>`), or is between quotes.
 ///
-/// An element of a list that is between commas or spaces only is none: that is how sentences and names are written, too.
+/// An element of a list with only commas or spaces around it is not a value: sentences and names look like that, too.
 pub(super) fn is_value(text: &[u8], at: &Range<usize>) -> bool {
     let (before, after) = (&text[..at.start], &text[at.end..]);
     let is_quoted = |quote: &u8| before.last() == Some(quote) && after.first() == Some(quote);
@@ -16,7 +16,7 @@ pub(super) fn is_value(text: &[u8], at: &Range<usize>) -> bool {
     b"\"'`".iter().any(is_quoted) || is_ended && is_behind_a_mark(before)
 }
 
-/// Whether a text ends with a mark of an assignment. An arrow alone at the beginning of a line is BuildKit's.
+/// Whether a text ends with a mark of an assignment. A lone arrow at the beginning of a line is BuildKit's.
 fn is_behind_a_mark(text: &[u8]) -> bool {
     let text = text.trim_ascii_end();
     let arrow = text.strip_suffix(b"=>").map(<[u8]>::trim_ascii_end);
@@ -25,7 +25,7 @@ fn is_behind_a_mark(text: &[u8]) -> bool {
         || arrow.is_some_and(|name| !name.is_empty() && !name.ends_with(b"=>"))
 }
 
-/// Whether that is all of the text, or of an element of a YAML list.
+/// Whether it is the whole text, or a whole element of a YAML list.
 pub(super) fn is_all(text: &[u8], at: &Range<usize>) -> bool {
     let before = text[..at.start].trim_ascii_start();
     let is_mark = before.strip_prefix(b"-").is_some_and(|gap| !gap.is_empty() && gap.trim_ascii().is_empty());

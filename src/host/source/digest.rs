@@ -1,5 +1,5 @@
-//! The digest of a service's build context: it changes when the next build could give another image because of
-//! the files or the build's settings, and not because of times, owners or the order of a listing.
+//! The digest of a service's build context: it changes when the next build could produce another image because of the files or
+//! the build's settings, and not because of times, owners or the order of a listing.
 
 use std::{
     collections::BTreeMap,
@@ -24,19 +24,19 @@ use crate::{
     },
 };
 
-/// The rule by which digests are made, with which each begins. A new rule gets a new version: digests of two versions
-/// differ for the same source, and whoever compares them must not take that for a change.
+/// The rule of computing digests; each digest begins with it. A new rule gets a new version: digests of two versions differ for
+/// the same source, and a comparison must not take that for a change.
 const VERSION: &str = "v1";
 
-/// The same for a build whose settings may be secrets, with the name of the key that they are digested under behind a dot:
-/// two keys are two rules.
+/// The same for a build whose settings may be secrets, followed by a dot and the name of the key of their digests: two keys are
+/// two rules.
 const KEYED_VERSION: &str = "v2";
 
 /// The cache's space: a context's digest by its files' sizes, times and inodes.
 const SPACE: &str = "context";
 
-/// Files younger than this may change again without a new time; they are read anew at each look. File systems
-/// keep times as coarse as two seconds (FAT).
+/// Files younger than this may change again without a new time, so each observation reads them anew. File systems keep times as
+/// coarse as two seconds (FAT).
 const SETTLED: Duration = Duration::from_secs(3);
 
 /// Why there is no digest.
@@ -51,28 +51,27 @@ pub enum DigestError {
     BadIgnoreFile {
         /// The ignore file.
         path: PathBuf,
-        /// What is wrong.
+        /// The error.
         cause: String,
     },
-    /// It was not read to its end.
+    /// A file was not read to its end.
     #[error("{0}")]
     Hangs(String),
 }
 
-/// The digest of a build context (`v1:sha256:…`), with the build's own settings in it; `None` for a context that is
-/// not a folder of this host.
+/// The digest of a build context (`v1:sha256:…`), including the build's own settings; `None` for a context that is not a folder
+/// of this host.
 ///
-/// It is over the sorted list of path, kind, owner's executable bit and content (or link target) of each file
-/// that Docker would send, the Dockerfile and the ignore file even where they are ignored, additional contexts
-/// that are folders, and the settings.
+/// It covers the sorted list of path, kind, owner's executable bit and content (or link target) of each file that Docker would
+/// send, the Dockerfile and the ignore file even if they are ignored, additional contexts that are folders, and the settings.
 ///
 /// # Errors
-/// Where something cannot be read: the digest is then unknown, not changed.
+/// If something cannot be read: the digest is then unknown, not changed.
 pub async fn context_digest(build: &BuildModel, cache: &dyn Cache) -> Result<Option<String>, DigestError> {
     if !is_folder_reference(&build.context) {
         return Ok(None);
     }
-    // What an undrift of another version has remembered is no digest of this one.
+    // A digest cached by an undrift of another version does not count for this one.
     let form = format!("{VERSION} {KEYED_VERSION} {build:?}");
     let key = hex::encode(Sha256::digest(form));
     let known = cache.get(SPACE, &key);
@@ -97,7 +96,7 @@ pub fn context_files(build: &BuildModel) -> Result<Vec<PathBuf>, DigestError> {
     Ok(source.contexts.iter().flat_map(|context| &context.entries).map(|e| e.path.clone().into()).collect())
 }
 
-/// Compose makes the paths of folders absolute; all else is a URL or a reference.
+/// Compose makes the paths of folders absolute; anything else is a URL or a reference.
 fn is_folder_reference(context: &str) -> bool {
     context.starts_with('/')
 }
@@ -105,7 +104,7 @@ fn is_folder_reference(context: &str) -> bool {
 /// Everything that a build reads, listed but not read yet.
 struct BuildSource {
     settings: BuildSettings,
-    /// References that are no folders, by name.
+    /// References other than folders, by name.
     references: BTreeMap<String, String>,
     dockerfile: Option<PathBuf>,
     contexts: Vec<BuildContext>,
@@ -135,7 +134,7 @@ impl BuildSource {
         Ok(Self { settings: build.settings.clone(), references, dockerfile, contexts })
     }
 
-    /// The digest, and what to remember of it; without reading a file where nothing was touched since.
+    /// The digest, and its cache entry; reads no file if none was touched since.
     fn digest(&self, known: Option<&str>) -> Result<(String, Option<String>), DigestError> {
         let (stats, newest) = self.stats()?;
         if let Some((stats_then, digest)) = known.and_then(|entry| entry.split_once(' '))
@@ -223,7 +222,7 @@ impl BuildContext {
     }
 }
 
-/// Where the ignore file of a context may be, the first choice first: the Dockerfile's own, then the context's.
+/// The possible ignore files of a context, the first choice first: the Dockerfile's own, then the context's.
 pub(in crate::host) fn ignore_files(root: &Path, dockerfile: Option<&Path>) -> impl Iterator<Item = PathBuf> {
     let own = dockerfile.map(|path| {
         let mut name = path.as_os_str().to_owned();

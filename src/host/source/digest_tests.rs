@@ -1,4 +1,4 @@
-//! What changes a digest and what does not.
+//! Changes that alter a digest, and changes that do not.
 
 use std::{
     collections::HashMap,
@@ -127,7 +127,7 @@ fn what_no_build_sees_does_not_change_it() {
     );
     let socket = |t: &Tree| drop(std::os::unix::net::UnixListener::bind(t.path("socket")).unwrap());
     assert!(!Tree::changed_by(socket), "a socket");
-    // A link is not followed: what it points to outside does not count.
+    // A link is not followed: its target outside does not count.
     let outside = tempfile::tempdir().unwrap();
     let tree = Tree::new();
     symlink(outside.path(), tree.path("out")).unwrap();

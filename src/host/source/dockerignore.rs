@@ -1,4 +1,4 @@
-//! A `.dockerignore`, by Docker's rules: the last pattern that matches a path, or a folder that it is in, decides.
+//! A `.dockerignore`, by Docker's rules: the last pattern that matches a path, or one of its parent folders, decides.
 
 use super::pattern::{BadPattern, Pattern};
 
@@ -6,7 +6,7 @@ use super::pattern::{BadPattern, Pattern};
 #[derive(Debug, Clone, Default)]
 pub(super) struct Dockerignore(Vec<Pattern>);
 
-/// Which patterns matched a folder, directly or through a folder above it: what is in it starts from there.
+/// Which patterns matched a folder, directly or through a parent: its entries start from there.
 pub(super) type Matched = Vec<bool>;
 
 impl Dockerignore {
@@ -18,11 +18,10 @@ impl Dockerignore {
         lines.map(Pattern::parse).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Whether a path is left out, and which patterns matched it. `parent` is what this gave for its folder; empty
-    /// at the top.
+    /// Whether a path is excluded, and which patterns matched it. `parent` is the result for its folder; empty at the top.
     ///
-    /// This is moby's `MatchesUsingParentResults`, with its quirk: a pattern that could change nothing is not
-    /// tried, and then does not count as matched for what is below either.
+    /// This is moby's `MatchesUsingParentResults`, with its quirk: a pattern that could change nothing is not tried, and then
+    /// does not count as matched for the paths below either.
     pub(super) fn excludes(&self, path: &str, parent: &[bool]) -> (bool, Matched) {
         let mut excluded = false;
         let mut matched = vec![false; self.0.len()];
@@ -39,7 +38,7 @@ impl Dockerignore {
         (excluded, matched)
     }
 
-    /// Whether anything below a folder that is left out could be taken back in.
+    /// Whether anything below an excluded folder could be included again.
     pub(super) fn could_include_below(&self, folder: &str) -> bool {
         self.0.iter().any(|pattern| pattern.exception && pattern.could_match_below(folder))
     }
@@ -49,7 +48,7 @@ impl Dockerignore {
 mod tests {
     use super::*;
 
-    /// Whether a path is left out, its folders first.
+    /// Whether a path is excluded, its folders first.
     fn excludes(ignore: &Dockerignore, path: &str) -> bool {
         let mut matched = Matched::new();
         let mut excluded = false;

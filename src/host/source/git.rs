@@ -1,4 +1,4 @@
-//! The git work tree that the project directory is in, by one call of git.
+//! The git work tree of the project directory, by one call of git.
 
 use std::{io, path::Path, time::Duration};
 
@@ -16,17 +16,17 @@ use crate::{
 /// How long git may take. Without an answer the state is unknown, and nothing depends on it.
 const LIMIT: Duration = Duration::from_secs(2);
 
-/// How long git may take to end then.
+/// How long git may then take to end.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// Variables that would point git at another repository than the directory's.
+/// Variables that would point git at a repository other than the directory's.
 const STRAYING: [&str; 5] =
     ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY"];
 
-/// The revision, and whether anything below the directory differs from it; `Known(None)` where the directory is
-/// in no work tree. Takes no lock in the repository, and runs no monitor that the repository configures.
+/// The revision, and whether anything below the directory differs from it; `Known(None)` if the directory is in no work tree.
+/// Takes no lock in the repository, and runs no monitor that the repository configures.
 pub async fn git_state(directory: &Path) -> Fact<Option<GitState>> {
-    // Most project directories that are in no work tree are told without a process.
+    // Most project directories outside a work tree are recognized without a process.
     let at = directory.to_owned();
     match files::looked(move || may_be_in_a_work_tree(&at)).await {
         Ok(true) => {}
@@ -45,7 +45,7 @@ pub async fn git_state(directory: &Path) -> Fact<Option<GitState>> {
 fn may_be_in_a_work_tree(directory: &Path) -> bool {
     let absolute = files::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
     let mut marks = absolute.ancestors().map(|folder| files::metadata(&folder.join(".git")));
-    // What does not answer may be one.
+    // A path that does not respond may be one.
     marks.any(|mark| mark.is_ok() || mark.is_err_and(|error| Hangs::is_why(&error)))
 }
 
@@ -97,7 +97,7 @@ fn read(finished: &Finished) -> Fact<Option<GitState>> {
     }
 }
 
-/// A line without what git quotes, but for paths: it quotes values of its configuration, too.
+/// A line without git's quotes, except for paths: git also quotes values of its configuration.
 fn without_values(line: &str) -> String {
     let mut parts = line.split('\'').enumerate().map(|(index, part)| {
         let is_quoted = index % 2 == 1;

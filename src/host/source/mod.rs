@@ -1,12 +1,12 @@
-//! What is in the project directory: build contexts, modules, the git work tree.
+//! The content of the project directory: build contexts, modules, the git work tree.
 //!
-//! | file | says |
+//! | file | contents |
 //! | --- | --- |
 //! | `pattern` | one pattern of a `.dockerignore`, by Docker's rules |
 //! | `dockerignore` | a whole `.dockerignore` |
 //! | `walk` | the files of a build context that Docker would send |
 //! | `digest` | one digest over them |
-//! | `modules` | whether a module's source is there |
+//! | `modules` | whether a module's source exists |
 //! | `git` | revision and dirty state |
 
 mod digest;

@@ -1,4 +1,4 @@
-//! Whether a module's source is there.
+//! Whether a module's source exists.
 
 use std::{
     io,
@@ -12,8 +12,8 @@ use crate::{
 
 /// Looks for a module's source below the project directory.
 ///
-/// A link counts as what it leads to. One that leads nowhere, in a circle, or out of the directory, is
-/// [`Presence::WrongType`]: something is there, and a build would not see it.
+/// A link counts as its target. One that leads nowhere, in a circle, or out of the directory, is [`Presence::WrongType`]:
+/// something is there, and a build would not see it.
 #[must_use]
 pub fn source_presence(directory: &Path, source: &str, kind: ModuleType) -> Fact<Presence> {
     let (at, below) = (directory.to_owned(), source.to_owned());
@@ -45,7 +45,7 @@ fn look(directory: &Path, source: &str, kind: ModuleType) -> io::Result<Presence
     Ok(if fits { Presence::Present } else { Presence::WrongType })
 }
 
-/// What kind of absence: a link on the way that leads nowhere, or nothing at all.
+/// The kind of absence: a dangling link on the way, or nothing at all.
 fn absent(root: &Path, source: &str) -> Presence {
     let mut path = PathBuf::from(root);
     for part in Path::new(source).components().filter(|part| *part != Component::CurDir) {
@@ -101,7 +101,7 @@ mod tests {
         ] {
             assert_eq!(source_presence(&root, source, kind), Fact::Known(expected), "{source} {kind:?}");
         }
-        // No project directory says nothing about the module.
+        // A missing project directory proves nothing about the module.
         let gone = source_presence(&folder.path().join("gone"), "mods", ModuleType::Any);
         assert!(gone.why_unknown().is_some());
     }

@@ -6,7 +6,7 @@ use regex::Regex;
 /// A compiled pattern.
 #[derive(Debug, Clone)]
 pub(super) struct Pattern {
-    /// `!`: takes back in what an earlier pattern took out.
+    /// `!`: includes again what an earlier pattern excluded.
     pub(super) exception: bool,
     text: String,
     kind: Kind,
@@ -56,7 +56,7 @@ impl Pattern {
         }
     }
 
-    /// Whether the pattern could match something below this folder. May say yes too often, never no.
+    /// Whether the pattern could match something below this folder. May wrongly return true, but never wrongly false.
     pub(super) fn could_match_below(&self, folder: &str) -> bool {
         for (pattern, part) in self.text.split('/').zip(folder.split('/')) {
             if pattern.contains(['*', '?', '[', '\\']) {
@@ -70,10 +70,10 @@ impl Pattern {
     }
 }
 
-/// Reads a pattern into the way it is compared. `None` where it is not valid.
+/// Compiles a pattern into its kind of comparison. `None` if it is not valid.
 fn compile(text: &str) -> Option<Kind> {
     let mut chars = text.chars().peekable();
-    // A line break is a character of a name as any other.
+    // A line break is a character of a name like any other.
     let mut regex = String::from("(?s)^");
     let mut kind = Some(Kind::Exact);
     let mut first = true;
@@ -114,7 +114,7 @@ fn literal(c: char) -> String {
     regex::escape(c.encode_utf8(&mut [0; 4]))
 }
 
-/// A character class, whose `[` is read already, as a regular expression has it. Go's `filepath.Match` says which are valid.
+/// A character class, whose `[` is already read, as a regular expression. Go's `filepath.Match` defines which ones are valid.
 fn class(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option<String> {
     let mut class = String::from(if chars.next_if_eq(&'^').is_some() { "[^" } else { "[" });
     let mut is_empty = true;

@@ -11,7 +11,7 @@ use std::{
 use super::dockerignore::Dockerignore;
 use crate::files::{self, Listed};
 
-/// How deep folders may lie in each other; deeper paths are longer than the kernel takes.
+/// The maximum depth of folders; the kernel rejects deeper paths as too long.
 const DEEPEST: usize = 2048;
 
 /// One entry of a build context.
@@ -19,13 +19,13 @@ const DEEPEST: usize = 2048;
 pub(super) struct ContextEntry {
     /// Relative to the context, with slashes.
     pub(super) path: OsString,
-    /// What it is.
+    /// Its kind.
     pub(super) kind: EntryKind,
-    /// Size, times and inode, to see later whether it was touched.
+    /// Size, times and inode, to detect later changes.
     pub(super) meta: Metadata,
 }
 
-/// What an entry is. Sockets, pipes and devices are left out.
+/// The kind of an entry. Sockets, pipes and devices are left out.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum EntryKind {
     Folder,
@@ -39,7 +39,7 @@ pub(super) enum EntryKind {
 pub struct Unreadable {
     /// The path.
     pub path: PathBuf,
-    /// Why.
+    /// The cause.
     #[source]
     pub source: io::Error,
 }
@@ -102,7 +102,7 @@ impl Walker<'_> {
             if !excluded || self.ignore.could_include_below(&text) {
                 self.folder(&path, &matched, depth + 1)?;
             }
-            // A folder that is left out comes along with what is taken back in from it.
+            // An excluded folder is included if an entry in it is.
             if excluded && self.found.len() == before {
                 return Ok(());
             }
@@ -112,7 +112,7 @@ impl Walker<'_> {
         } else if let Some(target) = target {
             EntryKind::Link { target }
         } else if meta.is_file() {
-            // The owner's bit alone: the others depend on the umask of whoever checked the files out.
+            // The owner's bit alone: the others depend on the umask of the user who checked the files out.
             EntryKind::File { executable: meta.mode() & 0o100 != 0 }
         } else {
             return Ok(());

@@ -1,26 +1,26 @@
-//! What of a look is compared: all of it but what no two hosts share. An ID is called by when it was first seen, so that
-//! a new image, an old one that is back, and another start of the same container are told apart.
+//! The compared part of an observation: everything but what no two hosts share. An ID is named by when it was first seen, to
+//! distinguish a new image, an old one that is back, and another start of the same container.
 
 use crate::api::{
     Answer, ContainerObservation, ContainerState, Fact, MountCover, Presence, ProjectObservation,
     RouteAnswer, ServiceObservation,
 };
 
-/// What is compared.
+/// The compared values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct HostView {
     external_activity: bool,
     services: Vec<Service>,
 }
 
-/// The look, with the names that the services' IDs go by.
+/// The observation, with the names of the services' IDs.
 pub(super) fn look(names: &mut [SeenNames; 2], seen: &ProjectObservation) -> HostView {
     let services = names.iter_mut().zip(&seen.services).map(|(names, seen)| names.service(seen)).collect();
     HostView { external_activity: seen.external_activity.is_some(), services }
 }
 
 impl HostView {
-    /// The image behind the reference of `api`.
+    /// The image that the reference of `api` names.
     pub(super) fn image(&self) -> Option<usize> {
         self.services.first().and_then(|api| api.image.clone().ok().flatten())
     }
@@ -55,10 +55,10 @@ struct ContainerView {
     modules: Vec<(Comparable<Presence>, Option<MountCover>)>,
 }
 
-/// What was asked of one replica: plain, control, with credentials, control with credentials.
+/// The probe results of one replica: plain, control, with credentials, control with credentials.
 type Statuses = [Option<Comparable<Option<u16>>>; 4];
 
-/// A fact without the words for why it is none.
+/// A fact without the message if it is unknown.
 type Comparable<T> = Result<T, Unknown>;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +68,7 @@ fn known<T: Clone>(fact: &Fact<T>) -> Comparable<T> {
     fact.known().cloned().ok_or(Unknown)
 }
 
-/// What was seen of each kind of a service so far, in the order in which it was first seen.
+/// The IDs of each kind that were seen of a service so far, in the order of their first sight.
 #[derive(Default)]
 pub(super) struct SeenNames {
     images: Vec<String>,
@@ -84,7 +84,7 @@ impl SeenNames {
         self.images.first().cloned()
     }
 
-    /// The ID of the image that goes by this name.
+    /// The ID of the image with this name.
     pub(super) fn image(&self, name: usize) -> Option<&String> {
         self.images.get(name)
     }

@@ -1,4 +1,4 @@
-//! The project on the real engine: what the fake pretends to be.
+//! The project on the real engine: the fake imitates it.
 
 use std::{
     fs,
@@ -33,7 +33,7 @@ COPY serve /serve
 CMD ["/bin/sh", "/serve"]
 "#;
 
-/// busybox's httpd answers 401 for the paths that a line of its configuration names, and 404 for all others.
+/// busybox's httpd answers 401 for the paths in its configuration, and 404 for all others.
 const SERVE: &str = r#"mkdir -p /www/api
 touch /httpd.conf
 if [ -e /app/dist/modules/workflow ]; then
@@ -49,7 +49,7 @@ const COMPOSE: &str = r"services:
   dashboard: { build: ./dashboard, init: true, stop_grace_period: 1s }
 ";
 
-/// The project, removed from the engine with all that it made when it is dropped, also by a test that fails.
+/// The project; dropping it removes it and everything that it created from the engine, even if a test fails.
 pub(super) struct ConformanceProject {
     pub(super) desired: Desired,
     name: String,
@@ -57,7 +57,7 @@ pub(super) struct ConformanceProject {
 }
 
 impl ConformanceProject {
-    /// `dashboard` runs; of `api` nothing is built.
+    /// `dashboard` runs; nothing is built for `api`.
     pub(super) fn new() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         assert!(
@@ -116,7 +116,7 @@ fn desired(directory: &Path) -> Desired {
     desired
 }
 
-/// What a person does, on the real host.
+/// A person's actions on the real host.
 pub(super) fn by_hand(directory: &Path, hand: Hand) {
     let api = directory.join("api/src");
     match hand {
@@ -139,7 +139,7 @@ pub(super) fn by_hand(directory: &Path, hand: Hand) {
     }
 }
 
-/// A look at what has come to rest: nobody is at work, and all that runs answers.
+/// An observation of a settled project: no external activity, and everything that runs answers.
 pub(super) async fn settled(host: &LocalHost, desired: &Desired) -> ProjectObservation {
     let deadline = Instant::now() + LIMIT;
     loop {
@@ -165,10 +165,10 @@ fn all_that_runs_answers(seen: &ProjectObservation) -> bool {
     })
 }
 
-/// Whether a build took in changed files and called the copy of them `CACHED` all the same.
+/// Whether a build took in changed files but reported the copy of them as `CACHED`.
 ///
-/// `BuildKit` 20.10 does that now and then while several builds run side by side. undrift sees that the image is the
-/// old one and builds once more without the cache; a script of operations must do so itself.
+/// `BuildKit` 20.10 does that now and then while several builds run side by side. undrift sees that the image is the old one
+/// and builds once more without the cache; a script of operations must do so itself.
 pub(super) fn was_answered_from_a_stale_cache(output: &str) -> bool {
     cached(output, "COPY src /src").any(|cached| cached)
 }
@@ -179,14 +179,14 @@ pub(super) fn came_from_the_cache(output: &str) -> bool {
     all.all(|instruction| cached(output, instruction).any(|cached| cached))
 }
 
-/// Of each line about an instruction, whether it was called `CACHED`.
+/// For each line about an instruction, whether it was reported as `CACHED`.
 fn cached<'a>(output: &'a str, instruction: &'a str) -> impl Iterator<Item = bool> + 'a {
     let steps = output.lines().filter(move |line| line.ends_with(instruction));
     let numbers = steps.filter_map(|line| line.split(' ').next());
     numbers.map(move |number| output.lines().any(|line| line == format!("{number} CACHED")))
 }
 
-/// The image stays, under another name, as it does where a person has tagged it.
+/// The image stays under another name, as after a person has tagged it.
 fn untag(directory: &Path) {
     let name = compose(directory, &["config", "--format", "json"]);
     let name: serde_json::Value = serde_json::from_str(&name).unwrap();
@@ -219,7 +219,7 @@ fn output(command: &mut Command) -> Result<String, String> {
     }
 }
 
-/// Removes what a listing names. A thing that is gone already is no failure: the test's own result counts.
+/// Removes the items of a listing. An item that is already gone is no failure: the test's own result counts.
 fn remove(list: &[&str], how: &[&str]) {
     let listed = run("docker", list).unwrap_or_default();
     let ids: Vec<&str> = listed.lines().collect();

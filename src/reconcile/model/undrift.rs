@@ -1,8 +1,8 @@
-//! undrift as the model has it: a reconcile without its disk, in steps between which it may be killed.
+//! undrift in the model: a reconcile without its disk, in steps between which it may be killed.
 //!
-//! What to do is asked of `decide` itself, and so are what the events have come to and what the looks of a window verify. What is
-//! kept of it, and in which order, is written here once more: the order of `reconcile_once`, `journal` and `verify`, each write
-//! to the disk a step of its own.
+//! `decide` itself decides what to do, folds the events, and judges what the observations of a window verify. Only what is
+//! stored, and in which order, is written here once more: the order of `reconcile_once`, `journal` and `verify`, each write to
+//! the disk a step of its own.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,28 +25,28 @@ use crate::{
     reconcile::restart_history::RestartHistory,
 };
 
-/// What is on the disk.
+/// The state on disk.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Kept {
     attempts: Vec<Attempt>,
     recent_steps: Vec<RecentStep>,
     incident: Option<OpenIncident>,
-    /// What the trail tells of it.
+    /// The events in the trail.
     events: Vec<RecordedEvent>,
     last_healed: Option<OpenIncident>,
-    /// How many incidents there were, the last one where it is over, and what drifted in it.
+    /// How many incidents there were, the last one if it is closed, and its drifts.
     incidents: u32,
     last: Option<EndedIncident>,
     drifted: BTreeMap<String, BTreeSet<(Layer, DriftReason)>>,
     verified: BTreeMap<String, (Vec<Identity>, Time)>,
     built_from: BTreeMap<String, String>,
-    /// The intent that has no outcome yet.
+    /// The intent without an outcome yet.
     intent: Option<PlannedStep>,
     pub(super) intents: usize,
     pub(super) interrupted: usize,
 }
 
-/// What is lost with the process.
+/// The state that is lost with the process.
 #[derive(Debug, Clone, PartialEq)]
 struct VolatileState {
     since: Time,
@@ -55,7 +55,7 @@ struct VolatileState {
     build: Option<String>,
 }
 
-/// What undrift does next.
+/// undrift's next action.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum At {
     Looking,
@@ -65,10 +65,10 @@ pub(super) enum At {
     Counted(Box<RunningStep>),
     /// The step has had its effect.
     Stepped(Box<RunningStep>, StepOutcome),
-    /// What follows for its attempts is on the disk.
+    /// The result for its attempts is on the disk.
     Judged(Box<RunningStep>, StepOutcome),
     Verifying(StabilityWindow),
-    /// Nothing is left to do, and whether it says *reconciled*.
+    /// Nothing is left to do, and whether it reports *reconciled*.
     Resting(bool),
 }
 
@@ -88,7 +88,7 @@ pub(super) struct Undrift {
     session: VolatileState,
     /// Steps on a host that was as declared.
     pub(super) needless: usize,
-    /// The drifts that were given up, for as long as nothing was verified since.
+    /// The drifts that were given up, while nothing was verified since.
     given_up: Option<Vec<String>>,
     /// Other incidents that were opened for them.
     pub(super) split: usize,
@@ -101,20 +101,20 @@ impl Undrift {
         Self { now, kept: Kept::default(), at: At::Looking, session, needless: 0, given_up: None, split: 0 }
     }
 
-    /// Something has changed: it looks again, with a new series of looks if it was at rest.
+    /// Something has changed: it observes again, with a new series of observations if it was at rest.
     pub(super) fn wake(&mut self) {
         if matches!(self.at, At::Resting(_)) {
             (self.at, self.session) = (At::Looking, VolatileState::new(self.now));
         }
     }
 
-    /// As long as the longest wait between two attempts has passed.
+    /// The longest wait between two attempts has passed.
     pub(super) fn wait(&mut self) {
         self.now += policy().object.spec.reconcile.backoff.max.delta();
     }
 
-    /// Whether it has given up because it has put an image back. A person who removes a new container before it is
-    /// verified is taken for that container's own failure.
+    /// Whether it has given up because it restored an image. If a person removes a new container before it is verified,
+    /// undrift takes that for the container's own failure.
     pub(super) fn was_rolled_back(&self) -> bool {
         self.kept.attempts.iter().any(|row| row.gave_up.is_some())
     }
@@ -125,7 +125,7 @@ impl Undrift {
         self.kept.recent_steps.clear();
     }
 
-    /// Killed, and started again: what has no outcome was interrupted.
+    /// Killed and restarted: a step without an outcome was interrupted.
     pub(super) fn crash(&mut self) {
         (self.at, self.session) = (At::Looking, VolatileState::new(self.now));
         let Some(step) = self.kept.intent.take() else { return };
@@ -136,7 +136,7 @@ impl Undrift {
         self.done(&step, StepOutcome::Interrupted);
     }
 
-    /// Appends a record of the incident that is open to the trail.
+    /// Appends a record of the open incident to the trail.
     fn append(&mut self, event: Event) {
         let Some(open) = &self.kept.incident else { return };
         let seq = self.kept.events.len() as u64;
@@ -153,7 +153,7 @@ impl Undrift {
         self.append(Event::StepEnded(EndedStep { intent, kind, services, outcome, at: self.now, command }));
     }
 
-    /// The next thing that it does.
+    /// Its next action.
     pub(super) fn advance(&mut self, world: &mut World) {
         match std::mem::replace(&mut self.at, At::Looking) {
             At::Resting(reconciled) => self.at = At::Resting(reconciled),
@@ -189,7 +189,7 @@ impl Undrift {
             let policy = &policy().object.spec.reconcile;
             decide::end_step(rows, outcome, policy, self.now, 0)
         };
-        // A person may have said `undrift retry` meanwhile.
+        // A person may have run `undrift retry` meanwhile.
         let counted: Vec<_> = self.kept.attempts.iter().map(key).collect();
         rows.iter().filter(|row| counted.contains(&key(row))).for_each(|row| self.save_attempt(row));
     }
@@ -199,7 +199,7 @@ impl Undrift {
         self.kept.attempts.push(row.clone());
     }
 
-    /// One look and one decision, with what follows from it on the disk.
+    /// One observation and one decision, with its consequences on the disk.
     fn look(&mut self, world: &mut World) -> (ProjectObservation, History, Decision) {
         let mut seen = world.observe();
         self.session.restart_history.note(&seen, self.now);
@@ -301,12 +301,12 @@ impl Undrift {
     }
 
     fn reconcile_once(&mut self, world: &mut World) {
-        // What has just died twice may be taken for one that goes on dying.
+        // A container that just died twice may count as one that goes on dying.
         let was_as_declared = world.is_as_declared()
             && world.image.is_some_and(|image| image.source == world.source)
             && world.container.is_some_and(|container| container.crashes < 2);
         let (seen, history, decision) = self.look(world);
-        // A source that changed during its build is built once more: nobody knows which of the two the build has read.
+        // A source that changed during its build is built once more: nobody knows which version the build read.
         let api = &seen.services[0];
         let is_noted = api
             .artifact
@@ -374,7 +374,8 @@ impl Undrift {
         self.kept.last_healed = (!gave_up).then_some(ended);
     }
 
-    /// One more look of the stability window: three are the least that verify anything, and more tell the model nothing.
+    /// One more observation of the stability window: three are the minimum that verify anything, and more add nothing to the
+    /// model.
     fn verify(&mut self, world: &mut World, mut stability: StabilityWindow) {
         let window = policy().object.spec.reconcile.verify.stable_for;
         self.now += window.delta() / 2;
@@ -409,14 +410,14 @@ impl VolatileState {
     }
 }
 
-/// A time of the model as one of a clock that only goes on.
+/// A time of the model as one of a monotonic clock.
 fn moment(time: Time) -> Instant {
     static BEGAN: OnceLock<Instant> = OnceLock::new();
     let passed = (time - at(0)).to_std().unwrap_or_default();
     *BEGAN.get_or_init(Instant::now) + passed
 }
 
-/// For how long a server that wants fewer requests may keep a window from going on.
+/// For how long a server that limits requests may hold up a window.
 fn timeout() -> std::time::Duration {
     policy().object.spec.reconcile.verify.timeout.get()
 }
@@ -425,7 +426,7 @@ fn inputs<'a>(observed: &'a ProjectObservation, history: &'a History, now: Time)
     Inputs { desired: policy(), observed, history, now, jitter_seed: 0 }
 }
 
-/// What makes a row of the attempts another one.
+/// The identity of an attempts row.
 fn key(row: &Attempt) -> (String, Layer, DriftReason, Option<String>) {
     (row.service.clone(), row.layer, row.reason, row.source_digest.clone())
 }

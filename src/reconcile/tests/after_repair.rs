@@ -1,4 +1,4 @@
-//! What comes after a repair, or after undrift has given up: deaths, recoveries, and the same drift once more.
+//! After a repair, or after undrift has given up: deaths, recoveries, and the same drift again.
 
 use super::*;
 
@@ -102,7 +102,7 @@ fn passes(fixture: &ReconcilerFixture, seconds: u64) {
     fixture.run(|_| tokio::time::sleep(Duration::from_secs(seconds)));
 }
 
-/// The one incident that there is.
+/// The only incident.
 fn only(fixture: &ReconcilerFixture) -> crate::api::Incident {
     let mut incidents = fixture.store.incidents(None).unwrap();
     assert_eq!(incidents.len(), 1, "{:?}", fixture.kinds());
@@ -138,7 +138,7 @@ fn what_is_killed_before_each_verification_is_one_incident_that_counts_each_star
     let ended = only(&fixture);
     assert_eq!((ended.occurrences, ended.outcome), (4, Some(IncidentOutcome::Reconciled)));
     assert_eq!(ended.opened_at, given_up.opened_at);
-    // Each time is told, with its drift and its end, and the tables agree with that.
+    // Each occurrence is reported, with its drift and its end, and the tables agree with that.
     let reported = (fixture.count(AuditKind::DriftDetected), fixture.count(AuditKind::Stalled));
     assert_eq!((reported, fixture.count(AuditKind::Reconciled)), ((4, 3), 1));
 }
@@ -221,7 +221,7 @@ fn what_a_repair_finds_is_its_before_however_long_ago_the_incident_opened() {
     assert_eq!(transition.map(|t| (t.before, t.after)), Some((Some(404), Some(401))));
 }
 
-/// A service outside of what the fake host can mend: it runs, or it does not.
+/// A service that the fake host cannot repair: it runs, or it does not.
 fn dashboard_runs(fixture: &ReconcilerFixture, runs: bool) {
     fixture.host.world(|world| world.dashboard_exit = (!runs).then_some(143));
 }

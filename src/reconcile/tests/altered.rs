@@ -1,4 +1,4 @@
-//! A state that a stranger has altered: nothing is acted upon, and nothing is said, that undrift has not written.
+//! A state that a stranger has altered: undrift neither acts on nor reports anything that it did not write.
 
 use rusqlite::Connection;
 
@@ -17,7 +17,7 @@ fn differs(fixture: &ReconcilerFixture) -> bool {
     matches!(fixture.store.verify().unwrap(), Verification::Differs { .. })
 }
 
-/// Reconciled, and looked at once more, so that the first look has what it is to find.
+/// Reconciled, and observed once more, so that the first observation has something to find.
 fn reconciled() -> ReconcilerFixture {
     let fixture = ReconcilerFixture::new(World::incident());
     assert!(fixture.apply().reconciled);
@@ -27,7 +27,7 @@ fn reconciled() -> ReconcilerFixture {
 #[test]
 fn what_a_stranger_calls_reconciled_is_verified_before_undrift_says_so() {
     let fixture = reconciled();
-    // Somebody else's container of the very image, which no window has seen.
+    // Somebody else's container of the very image, which no window has observed.
     fixture.host.world(|world| {
         world.by_hand(Hand::Remove);
         world.take(Step::Up { force_recreate: false }, None);
@@ -74,7 +74,7 @@ fn nothing_is_rolled_back_to_an_image_that_a_stranger_wrote_into_an_incident_tha
     for altered in [false, true] {
         let fixture = replaced();
         if altered {
-            // The same image, in other bytes: what a row says that undrift has not written is not believed, were it right.
+            // The same image, in other bytes: undrift does not trust a row that it did not write, even if it is right.
             alter(&fixture, "UPDATE incidents SET before = replace(before, '\"running\"', '\"running\" ')");
         }
         assert_eq!(differs(&fixture), altered);

@@ -1,4 +1,4 @@
-//! What cannot be written: no step without its intent, and no outcome is lost.
+//! Failed writes: no step without its intent, and no outcome is lost.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! The stability window: who is verified in it, and what it does not hold up.
+//! The stability window: which services it verifies, and what it does not hold up.
 
 use super::*;
 

@@ -11,7 +11,7 @@ use crate::runtime::testing::{Act, RecordingReconciler, SECOND, Then};
 
 mod properties;
 
-/// A loop at work, and its levers.
+/// A running loop, and its levers.
 struct Loop {
     watched: Arc<RecordingReconciler>,
     triggers: mpsc::UnboundedSender<u8>,
@@ -109,7 +109,7 @@ async fn a_key_that_hangs_costs_the_others_one_slot() {
 
 #[tokio::test(start_paused = true)]
 async fn keys_that_run_again_at_once_for_ever_starve_nobody() {
-    // Time stands still here, for something is always to do: the third key ends the test, or the bound does.
+    // Time stands still here, because there is always something to do: the third key ends the test, or the bound does.
     let stop = CancellationToken::new();
     let (triggers, mut keys) = mpsc::unbounded_channel();
     for key in [1, 2] {
@@ -155,7 +155,7 @@ async fn after_the_stop_nothing_begins_and_what_is_at_work_is_awaited() {
     running.stop.cancel();
     let (stopped, pulses) = (Instant::now(), running.pulses.load(Relaxed));
     let Loop { task, watched, pulses: all_pulses, triggers, .. } = running;
-    // Those that are due in this very moment are too late as well.
+    // Those that are due at this very moment are too late as well.
     triggers.send(3).unwrap();
     task.await.unwrap();
     assert!(stopped.elapsed() > 29 * SECOND && watched.runs()[0].ended.is_some());
@@ -201,7 +201,7 @@ async fn a_loop_that_is_stuck_does_not_pulse_and_does_not_make_up_for_it() {
     let mut running = pin!(controller(&watched, 1).run(stream::pending(), CancellationToken::new(), pulse));
     assert!(poll!(running.as_mut()).is_pending());
     assert_eq!(pulses.load(Relaxed), 1);
-    // Nobody polls the loop: that is how being stuck looks from outside.
+    // Nobody polls the loop: that is how a stuck loop looks from outside.
     advance(600 * SECOND).await;
     assert_eq!(pulses.load(Relaxed), 1);
     assert!(poll!(running.as_mut()).is_pending());

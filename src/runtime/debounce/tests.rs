@@ -21,7 +21,7 @@ fn timed(triggers: Vec<(Duration, u8)>) -> impl Stream<Item = u8> {
     })
 }
 
-/// What comes out, with the time after the beginning, to the end.
+/// The output, with the time after the beginning, to the end.
 async fn all(keys: impl Stream<Item = u8>) -> Vec<(Duration, u8)> {
     let begin = Instant::now();
     keys.map(|key| (begin.elapsed(), key)).collect().await
@@ -84,7 +84,7 @@ async fn a_wait_that_is_given_up_loses_no_key() {
     assert_eq!(passed.next().now_or_never(), Some(Some(1)));
 }
 
-/// What debouncing is, said once more in plain arithmetic.
+/// Debouncing, restated in plain arithmetic.
 fn model(triggers: &[(Duration, u8)], quiet: Duration, at_most: Duration) -> Vec<(Duration, u8)> {
     let mut passed = Vec::new();
     for key in 0..4 {

@@ -3,7 +3,7 @@ use crate::runtime::testing::{Act, RecordingReconciler, SECOND, Then};
 
 const TWO: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 
-/// Starts a run of `key`, and waits until the next run has ended. Returns in how long its key runs again.
+/// Starts a run of `key`, and waits until the next run has ended. Returns after how long its key runs again.
 async fn next_run<R: Reconcile<u8>>(
     runner: &mut Runner<u8, R>,
     ends: &mut mpsc::UnboundedReceiver<Ended<u8>>,
@@ -58,7 +58,7 @@ fn the_wait_after_a_panic_has_a_bound() {
     assert_eq!(wait_after(u32::MAX), LONGEST_WAIT);
 }
 
-/// Panics where a reconciler can do so besides in its own lines.
+/// Panics in the places outside of a reconciler's own lines.
 struct PanicsIn(Place);
 
 #[derive(Clone, Copy)]

@@ -63,7 +63,7 @@ async fn who_is_due_first_goes_first_also_after_a_while_in_which_nobody_looked()
         scheduler.schedule(key, begin + u32::from(key) * SECOND);
     }
     advance(3 * SECOND).await;
-    // Due since the third second, though the timers of 2 and 3 have gone off unseen.
+    // Due since the third second, though the timers of 2 and 3 have fired unseen.
     scheduler.schedule(1, Instant::now());
     scheduler.schedule(2, Instant::now());
     advance(SECOND).await;
@@ -107,9 +107,9 @@ async fn someone_who_waits_is_woken_when_the_time_comes() {
 enum SchedulerOp {
     Schedule(u8, i64),
     Advance(u64),
-    /// Takes what is due, of the keys that are not in the mask of those at work.
+    /// Takes what is due, of the keys that are not in the mask of running ones.
     Take(u8),
-    /// Waits for a key that can start, but not to the end.
+    /// Begins to wait for a key that can start, and drops the wait.
     DropWait,
 }
 
@@ -122,7 +122,7 @@ fn any_op() -> impl Strategy<Value = SchedulerOp> {
     ]
 }
 
-/// What a scheduler is: for each key the earliest of its times, none of them in the past when it was asked for.
+/// A model of the scheduler: for each key the earliest of its times, none of them in the past when it was requested.
 #[derive(Default)]
 struct SchedulerModel(BTreeMap<u8, u64>);
 
@@ -132,7 +132,7 @@ impl SchedulerModel {
         *earliest = at.min(*earliest);
     }
 
-    /// Forgets `taken`, which must be one of those that are due for longest among those that can start.
+    /// Forgets `taken`, which must be one of those due for longest among those that can start.
     fn take(&mut self, taken: Option<u8>, now: u64, busy: u8) -> Result<(), TestCaseError> {
         let can_start = |key: u8| busy & (1 << key) == 0;
         let due = self.0.iter().filter(|(key, at)| can_start(**key) && **at <= now).map(|(_, at)| *at).min();

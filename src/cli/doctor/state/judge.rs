@@ -1,4 +1,4 @@
-//! What follows from what was found of the state folder.
+//! The conclusions from the findings on the state folder.
 
 use std::{io, path::Path};
 
@@ -8,10 +8,10 @@ use crate::{
     store::{LockState, StoreError, Verification},
 };
 
-/// Below this the trail has no room for a bad day.
+/// Below this the trail has no space for a bad day.
 const LITTLE: u64 = 100 * 1_000_000;
 
-/// What helps where the folder is another user's.
+/// The help if the folder belongs to another user.
 const AS_OWNER: &str = "ask as the user who owns it: sudo undrift doctor, or sudo -u NAME undrift doctor";
 
 /// Judges it.
@@ -58,7 +58,7 @@ pub(in crate::cli::doctor) fn judge(state: &StateFindings) -> Vec<Check> {
 fn writable(dir: &str, folder: &StateFolder) -> Check {
     let name = "StateWritable";
     match &folder.unwritable {
-        // To take it for oneself would end the other one's work there.
+        // Taking it over would end the other user's work there.
         Some(why) if folder.is_anothers => {
             Check::failed(name, why.clone(), format!("{AS_OWNER}, or choose another: --state-dir DIR"))
         }
@@ -89,7 +89,7 @@ fn private(dir: &str, folder: &StateFolder) -> Check {
     let help = format!("chmod 700 {dir} && chmod 600 {dir}/state.db* {dir}/*lock");
     let (path, others) = (path.display(), folder.open.len() - 1);
     let others = if others > 0 { format!(", and {others} more") } else { String::new() };
-    // What a build printed is in there; whoever can write it can forge the trail.
+    // It contains the output of builds; anyone who can write it can forge the trail.
     if is_written {
         return Check::failed(name, format!("others can write it: {path} has mode {mode:03o}{others}"), help);
     }
@@ -136,7 +136,7 @@ fn space(folder: &StateFolder) -> Check {
     Check::ok(name, found)
 }
 
-/// For information: that undrift is at work is no fault, unless it is at work elsewhere.
+/// For information: a running undrift is no fault, unless it runs elsewhere.
 fn lock(folder: &StateFolder) -> Check {
     let name = "StateLock";
     if let Some(displaced) = &folder.displaced {

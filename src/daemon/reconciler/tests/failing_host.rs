@@ -1,4 +1,4 @@
-//! Looks that hang, panic or fail, and a state that fails: what that costs the object, and what it costs the others.
+//! Observations that hang, panic or fail, and a state that fails: the cost for the object, and for the others.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,12 +23,12 @@ use crate::{
 
 mod unseen;
 
-/// What a look at `backoffice` comes to. `other` is as declared.
+/// The result of observing `backoffice`. `other` is as declared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ObserveResult {
     /// It blocks its thread, as a file that hangs does.
     Hangs,
-    /// It waits: for an engine, or for others that read for it.
+    /// It waits: for an engine, or for other tasks that read for it.
     Waits,
     Panics,
     /// Compose does not answer in time.
@@ -43,7 +43,7 @@ struct FailingHost {
     changed: Condvar,
     no_longer_waits: Notify,
     looks: AtomicUsize,
-    /// The looks that have waited and have come back.
+    /// The observations that have waited and have returned.
     came_back: AtomicUsize,
     hangs: AtomicBool,
     /// Whether it is the step that hangs, or git.
@@ -51,7 +51,7 @@ struct FailingHost {
     git_hangs: AtomicBool,
 }
 
-/// A project directory on a file system of its own, on which all is well.
+/// A project directory on a healthy file system of its own.
 const ELSEWHERE: &str = "elsewhere";
 
 impl FailingHost {
@@ -97,7 +97,7 @@ impl Host for FailingHost {
         }
         let look = *self.look.lock().unwrap();
         match look {
-            // Then it is something else that hangs.
+            // Then something else hangs.
             ObserveResult::Hangs if self.step_hangs.load(Relaxed) || self.git_hangs.load(Relaxed) => {}
             ObserveResult::Hangs => self.hang(),
             ObserveResult::Waits => self.wait().await,
@@ -181,7 +181,7 @@ impl DaemonFixture<FailingHost> {
         self.shared.host.looks.load(Relaxed)
     }
 
-    /// A reconcile of `backoffice` that has come to its look, and is at it.
+    /// A reconcile of `backoffice` that has begun its observation.
     async fn looking(&self) -> tokio::task::JoinHandle<Requeue> {
         let (shared, before) = (Arc::clone(&self.shared), self.looks());
         let run = tokio::spawn(async move { shared.reconcile("backoffice".into()).await });
@@ -197,10 +197,10 @@ impl DaemonFixture<FailingHost> {
 #[tokio::test(start_paused = true)]
 async fn a_look_that_hangs_is_given_up_and_another_one_begins_only_once_it_has_come_back() {
     let fixture = fixture(ObserveResult::Hangs);
-    // Verified, so that it waits for no time to pass: with a thread at work that stands still here.
+    // Verified, so that it waits for no time to pass: with a blocked worker thread time stands still here.
     while fixture.reconcile("other").await == Requeue::Now {}
     let run = fixture.looking().await;
-    // Who shares the loop's thread is not held up.
+    // Another object on the loop's thread is not held up.
     fixture.reconcile("other").await;
     assert!(!run.is_finished());
     advance(LOOK_LIMIT + SECOND).await;
@@ -290,7 +290,7 @@ async fn a_look_that_was_late_and_waits_ends_with_undrift() {
 }
 
 impl DaemonFixture<FailingHost> {
-    /// A reconcile of `backoffice` that hangs beside its look.
+    /// A reconcile of `backoffice` that hangs beside its observation.
     async fn hanging(&self) -> tokio::task::JoinHandle<()> {
         self.shared.host.becomes(ObserveResult::Hangs);
         let shared = Arc::clone(&self.shared);
@@ -322,7 +322,7 @@ async fn a_step_whose_files_hang_holds_up_neither_the_others_nor_the_end() {
     assert!(fixture.shared.host.hangs.load(Relaxed), "who shares the loop's thread is not held up");
     fixture.shared.stop.cancel();
     fixture.shared.cancel.cancel();
-    // It hears of that, and only then the time begins.
+    // It is notified of that, and only then the time begins.
     tokio::task::yield_now().await;
     advance(STEP_END / 10 * 9).await;
     assert!(!run.is_finished(), "its command may need that long");

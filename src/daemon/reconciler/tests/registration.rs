@@ -1,4 +1,4 @@
-//! Watches that begin, end and cannot be recorded.
+//! Registrations that begin, end and cannot be recorded.
 
 use futures_util::stream;
 
@@ -22,7 +22,7 @@ impl DaemonFixture {
             .unwrap();
     }
 
-    /// From now on nothing can be written into this table.
+    /// From now on this table rejects writes.
     fn is_full(&self, table: &str) {
         self.sql(&format!(
             "CREATE TRIGGER full_insert BEFORE INSERT ON {table} BEGIN SELECT RAISE(FAIL, 'the disk is full'); END;
@@ -44,7 +44,7 @@ impl DaemonFixture {
         conditions.find(|condition| condition.kind == ConditionType::Ready).unwrap().reason
     }
 
-    /// What the trail says of manifests that came and went.
+    /// The trail's records of manifests that came and went.
     fn manifests_changed(&self) -> Vec<&'static str> {
         let records = self.shared.store.records(&RecordFilter::default()).unwrap();
         let changes = records.iter().filter(|record| record.kind == "ManifestChanged");

@@ -6,20 +6,20 @@ use serde::{Deserialize, Serialize};
 
 use super::super::secret_digest;
 
-/// The most bytes of one that are looked at; longer ones are not compared.
+/// The most bytes of one that undrift compares; longer ones are skipped.
 const LONGEST: usize = 1 << 20;
 
-/// Where Compose puts secrets whose target is no absolute path; no image has files there.
+/// The folder for secrets whose target is not an absolute path; no image has files there.
 const SECRETS: &str = "/run/secrets/";
 
-/// A config or secret that is copied: an inline one, or one from the environment.
+/// A config or secret that Compose copies: an inline one, or one from the environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeclaredContent {
-    /// What it is, in words: `config nginx`.
+    /// A readable name: `config nginx`.
     pub name: String,
     /// Its path in the container.
     pub target: String,
-    /// How long its content is, in bytes.
+    /// The length of its content, in bytes.
     pub size: usize,
     /// The digest of its content, salted with `name`.
     pub digest: String,
@@ -41,7 +41,7 @@ pub(super) struct RawReference {
     target: Option<String>,
 }
 
-/// All of a project's, with the environment that they may come from.
+/// All of a project's, with the environment that their values may come from.
 pub(super) struct Copied<'a> {
     pub(super) configs: BTreeMap<String, RawObject>,
     pub(super) secrets: BTreeMap<String, RawObject>,
@@ -49,7 +49,7 @@ pub(super) struct Copied<'a> {
 }
 
 impl Copied<'_> {
-    /// Those that are copied into a service's containers; no files, which are mounted.
+    /// The ones that Compose copies into a service's containers; files are mounted and left out.
     pub(super) fn of_service(
         &self,
         configs: &[RawReference],
@@ -67,7 +67,7 @@ impl Copied<'_> {
         configs.chain(secrets).collect()
     }
 
-    /// An empty one may not be copied: what is found where a secret would be came from a time when it was not empty. A config's
+    /// Compose may not copy an empty one: a file at the path of a secret then dates from when it was not empty. A config's
     /// target may be a file of the image. Compose doubles the dollar signs of what `config` prints.
     fn content(
         &self,

@@ -11,7 +11,7 @@ use super::super::secret_digest;
 pub struct NetworkModel {
     /// The engine's name for it.
     pub name: String,
-    /// The hash that Compose (2.31 and later) puts on a network that it makes of this definition.
+    /// The hash that Compose (2.31 and later) puts on a network that it creates from this definition.
     pub hash: String,
     /// The driver; `None` for the engine's default.
     pub driver: Option<String>,
@@ -25,15 +25,15 @@ pub struct NetworkModel {
     pub attachable: bool,
     /// Whether it has IPv6; `None` for the engine's default.
     pub ipv6: Option<bool>,
-    /// The driver that gives out addresses; `None` for the engine's default.
+    /// The IPAM driver; `None` for the engine's default.
     pub ipam_driver: Option<String>,
-    /// The options of its driver of addresses, as digests.
+    /// The options of the IPAM driver, as digests.
     pub ipam_options: BTreeMap<String, String>,
-    /// Its subnets; none where the engine chooses.
+    /// Its subnets; none if the engine chooses.
     pub subnets: Vec<Subnet>,
 }
 
-/// A subnet of a network; what is empty is the engine's choice.
+/// A subnet of a network; the engine chooses empty fields.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Subnet {
@@ -41,9 +41,9 @@ pub struct Subnet {
     pub subnet: String,
     /// The gateway's address.
     pub gateway: String,
-    /// The part of it that addresses are given out of.
+    /// The part of it from which addresses are assigned.
     pub ip_range: String,
-    /// Addresses that are kept, by name.
+    /// Reserved addresses, by name.
     pub aux_addresses: BTreeMap<String, String>,
 }
 
@@ -54,7 +54,7 @@ pub struct VolumeModel {
     pub name: String,
     /// The driver; `None` for the engine's default.
     pub driver: Option<String>,
-    /// The driver's options: digests of the values, for they may hold the password of a share.
+    /// The driver's options: digests of the values, because they may hold the password of a share.
     pub options: BTreeMap<String, String>,
     /// The labels: digests of the values.
     pub labels: BTreeMap<String, String>,

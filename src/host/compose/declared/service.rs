@@ -1,4 +1,4 @@
-//! What a service declares besides what its config hash covers.
+//! Declarations of a service that its config hash does not cover.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::api::{DeclaredAttachments, DeclaredNetwork, DeclaredPort};
 
-/// The engine's own network that containers join without another one.
+/// The engine's own network, which containers join if they declare no other.
 const BRIDGE: &str = "bridge";
 
 #[derive(Deserialize, Default)]
@@ -56,7 +56,7 @@ struct RawServiceVolume {
 }
 
 impl RawServiceDeclaration {
-    /// `networks` are the engine's names by the keys of the Compose files.
+    /// `networks` maps the keys of the Compose files to the engine's names.
     pub(super) fn read(
         self,
         service: &str,
@@ -77,7 +77,7 @@ impl RawServiceDeclaration {
                 })
                 .collect(),
         };
-        // A container without a network of its own publishes nothing, whatever the file says.
+        // A container without a network of its own publishes nothing, whatever the file contains.
         let has_its_own = mode.is_none() || !declared.is_empty();
         let ports: Vec<DeclaredPort> =
             if has_its_own { self.ports.into_iter().map(port).collect() } else { Vec::new() };
@@ -91,7 +91,7 @@ impl RawServiceDeclaration {
     }
 }
 
-/// `network_mode` may name a network; the other modes mean none of its own.
+/// `network_mode` may name a network; the other modes give it none of its own.
 fn by_mode(mode: &str) -> Option<DeclaredNetwork> {
     let name = match mode {
         "host" | "none" => return None,
@@ -103,7 +103,7 @@ fn by_mode(mode: &str) -> Option<DeclaredNetwork> {
 }
 
 fn network(name: String, service: &str, endpoint: Option<&RawEndpoint>) -> DeclaredNetwork {
-    // The engine has no names on its own network.
+    // The engine has no names on its default network.
     let has_names = name != BRIDGE;
     let aliases = endpoint.and_then(|endpoint| endpoint.aliases.clone()).unwrap_or_default();
     let aliases = aliases.into_iter().chain([service.to_owned()]).filter(|_| has_names).collect();
@@ -123,7 +123,7 @@ fn port(raw: RawPort) -> DeclaredPort {
     let published = first.trim().parse::<u16>().ok().zip(last.trim().parse::<u16>().ok());
     DeclaredPort {
         target: format!("{}/{protocol}", raw.target),
-        // All addresses, in whatever form, are any address.
+        // The unspecified address, in any form, means any address.
         host: raw.host_ip.and_then(|host| host.parse::<IpAddr>().ok()).filter(|host| !host.is_unspecified()),
         // Port 0 leaves the choice to the engine.
         published: published.filter(|(first, _)| *first > 0),

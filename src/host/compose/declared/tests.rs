@@ -20,7 +20,7 @@ fn api(service: &serde_json::Value) -> DeclaredService {
     parse(&whole).services["api"].clone()
 }
 
-/// What Compose 2.26.1 and 5.6.1 print, and the label that 5.6.1 puts on the network.
+/// The output of Compose 2.26.1 and 5.6.1, and the label that 5.6.1 puts on the network.
 #[test]
 fn hash_of_a_network_is_the_one_of_compose() {
     let json = "{\"name\": \"h2m2\", \"networks\": {\n  \"n\": {\n    \"name\": \"h2m2_n\",\n    \"ipam\": {},\n    \"labels\": \

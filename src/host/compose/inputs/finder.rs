@@ -1,4 +1,4 @@
-//! How what Compose reads is found: from the project's main files on, through everything that they name.
+//! How undrift finds Compose's inputs: from the project's main files on, through everything that they name.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,7 +22,7 @@ use crate::{
     host::{docker_config, process::Environment},
 };
 
-/// Where the docker CLI looks for plugins, besides the folder of its configuration.
+/// The folders in which the docker CLI looks for plugins, besides that of its configuration.
 const PLUGIN_FOLDERS: [&str; 4] = [
     "/usr/local/lib/docker/cli-plugins",
     "/usr/local/libexec/docker/cli-plugins",
@@ -30,18 +30,18 @@ const PLUGIN_FOLDERS: [&str; 4] = [
     "/usr/libexec/docker/cli-plugins",
 ];
 
-/// The most files that a project is followed through: more is not remembered.
+/// The most files of a project that undrift follows; with more, nothing is cached.
 const MOST_FILES: usize = 200;
 
 pub(super) struct Finder {
     pub(super) inputs: ComposeInputs,
-    /// The folder that the relative paths of the main files start at.
+    /// The base folder of relative paths in the main files.
     base: PathBuf,
-    /// The variables that Compose fills in, as far as they are known.
+    /// The variables that Compose substitutes, as far as they are known.
     variables: BTreeMap<String, String>,
-    /// The first file at which Compose would wait without end, or read gigabytes.
+    /// The first file on which Compose would block forever, or of which it would read gigabytes.
     pub(super) trap: Option<io::Error>,
-    /// What cannot be followed, for its symbolic links lead in a circle.
+    /// Paths that cannot be followed, because their symbolic links form a loop.
     pub(super) circles: BTreeSet<PathBuf>,
 }
 
@@ -76,7 +76,7 @@ impl Finder {
         }
     }
 
-    /// Follows the whole project; `None` where not all of it is understood. That ends nothing: a trap may come after it.
+    /// Follows the whole project; `None` if not all of it can be followed. It continues all the same: a trap may come later.
     pub(super) fn project(&mut self, desired: &Desired, env: &Environment) -> Option<()> {
         let files = self.main_files(desired, env)?;
         files.first()?.parent()?.clone_into(&mut self.base);
@@ -100,7 +100,7 @@ impl Finder {
             let own = env.get(name).map(|value| value.to_str().map(str::to_owned));
             own.map_or_else(|| Some(assigned.get(name).cloned()), |value| value.map(Some))
         };
-        // Rare, and each changes by which rules all else is found.
+        // Rare, and each changes the rules that find everything else.
         if variable("COMPOSE_ENV_FILES")?.is_some() || variable("COMPOSE_PATH_SEPARATOR")?.is_some() {
             return None;
         }
@@ -111,17 +111,17 @@ impl Finder {
         }
     }
 
-    /// The files that Compose finds by itself. The rest of the names count as absent: they may appear.
+    /// The files that Compose finds by default. The other names count as absent: they may appear.
     fn looked_up(&mut self, directory: &Path) -> Option<Vec<PathBuf>> {
         let all: Vec<PathBuf> =
             MAIN_FILES.iter().chain(&OVERRIDE_FILES).map(|name| directory.join(name)).collect();
         self.inputs.files.extend(all.iter().cloned());
-        // Without a file here Compose goes on in the parent folders.
+        // Without a file here, Compose continues in the parent folders.
         all[..MAIN_FILES.len()].iter().any(|path| self.exists(path)).then_some(())?;
         Some(all.into_iter().filter(|path| self.exists(path)).collect())
     }
 
-    /// A Compose file, and what it refers to.
+    /// A Compose file, and the files that it refers to.
     fn compose_file(&mut self, path: &Path) -> Option<()> {
         let (mut open, mut seen) = (vec![path.to_owned()], BTreeSet::new());
         let mut is_understood = Some(());
@@ -136,7 +136,7 @@ impl Finder {
         is_understood
     }
 
-    /// A Compose file alone; those that it refers to are added to `open`.
+    /// A Compose file alone; the files that it refers to are added to `open`.
     fn single_file(&mut self, path: &Path, open: &mut Vec<PathBuf>) -> Option<()> {
         let text = self.read(path)?;
         let found = scan::compose_file(&text)?;
@@ -154,7 +154,7 @@ impl Finder {
             is_understood =
                 every(is_understood, references.map(|(kind, target)| self.follow(*kind, base, target, open)));
         }
-        // What is in no folder of this host comes from another one (`github.com/…` is no path for Compose), or is to come.
+        // A path in no folder of this host is remote (`github.com/…` is no path for Compose), or does not exist yet.
         let included = found.references.iter().filter(|(kind, _)| *kind == Reference::Compose);
         let is_here = |(_, target): &(Reference, String)| {
             bases.iter().any(|base| self.exists(&base.join(target))).then_some(())
@@ -162,7 +162,7 @@ impl Finder {
         every(is_understood, included.map(is_here))
     }
 
-    /// What a Compose file refers to, from one of the folders that its path may start at.
+    /// The files that a Compose file refers to, from one of the base folders of its path.
     fn follow(&mut self, kind: Reference, base: &Path, target: &str, open: &mut Vec<PathBuf>) -> Option<()> {
         let Some(target) = plain(target) else {
             self.look_where_filled_in(base, target);
@@ -179,8 +179,8 @@ impl Finder {
         }
     }
 
-    /// Looks at the file whose path has variables in it. Compose fills them in by rules of its own, so what it reads there is not
-    /// known; but a pipe, at which it would wait, is found where the rules are simple.
+    /// Inspects the file whose path has variables in it. Compose substitutes them by rules of its own, so undrift does not know
+    /// which file it reads; but it finds a pipe, on which Compose would block, if the rules are simple.
     fn look_where_filled_in(&mut self, base: &Path, target: &str) {
         let filled = interpolation::filled_in(target, &self.variables);
         if let Some(path) = filled.as_deref().and_then(plain)
@@ -190,7 +190,7 @@ impl Finder {
         }
     }
 
-    /// An env file; gives what it assigns.
+    /// An env file; returns its assignments.
     fn env_file(&mut self, path: &Path) -> Option<BTreeMap<String, String>> {
         let text = self.read(path)?;
         let found = scan::env_file(&text)?;
@@ -199,7 +199,7 @@ impl Finder {
         Some(found.assigned)
     }
 
-    /// A file's text; empty where there is no such file, which refers to nothing either.
+    /// A file's text; empty if there is no such file, which refers to nothing either.
     fn read(&mut self, path: &Path) -> Option<String> {
         self.inputs.files.insert(path.to_owned());
         if self.inputs.files.len() > MOST_FILES {
@@ -237,12 +237,12 @@ impl Finder {
     }
 }
 
-/// Whether all of them are; each is looked at, whatever is found of the ones before it.
+/// Whether all of them are; it evaluates each one, whatever the ones before it returned.
 fn every(first: Option<()>, rest: impl Iterator<Item = Option<()>>) -> Option<()> {
     rest.fold(first, Option::and)
 }
 
-/// The plugin folders that the docker CLI's configuration names. One that cannot be read names none.
+/// The plugin folders that the docker CLI's configuration names. An unreadable one names none.
 fn extra_plugin_folders(config: &Path) -> Vec<PathBuf> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -255,7 +255,7 @@ fn extra_plugin_folders(config: &Path) -> Vec<PathBuf> {
     config.map(|config| config.cli_plugins_extra_dirs).unwrap_or_default()
 }
 
-/// A path that means what it says: no variable, no URL, no home, not standard input.
+/// A literal path: no variable, no URL, no home, not standard input.
 fn plain(path: &str) -> Option<&str> {
     let odd = path.is_empty() || path == "-" || path.starts_with('~') || path.contains(['$', ':']);
     (!odd).then_some(path)

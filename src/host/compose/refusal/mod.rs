@@ -1,5 +1,4 @@
-//! What Compose says when it refuses, as errors: what is refused and where, without the values that it quotes
-//! ([`passed`]).
+//! Compose's refusals, as errors: the object and place of a refusal, without the values that Compose quotes ([`passed`]).
 
 mod passed;
 
@@ -20,11 +19,11 @@ use crate::{
 };
 pub(super) use passed::Passed;
 
-/// How Compose's warning about an unset variable ends, in all versions of 2.x. The name stands before it, bare
-/// or in quotes, which the log format may have escaped.
+/// The end of Compose's warning about an unset variable, in all versions of 2.x. The name precedes it, bare or in quotes, which
+/// the log format may have escaped.
 const UNSET: &str = " variable is not set";
 
-/// What to do where Compose is not there.
+/// The help for a missing Compose.
 const HELP: &str = "install the docker CLI with its Compose plugin, version 2 \
     (on Debian and Ubuntu docker-compose-plugin, docker-compose-v2 or docker-compose)";
 
@@ -48,7 +47,7 @@ pub(super) fn not_started(desired: &Desired, error: &io::Error) -> HostError {
     }
 }
 
-/// A command that ran, as an error where it did not end well.
+/// A command that ran, as an error if it failed.
 pub(super) fn check(desired: &Desired, env: &Environment, finished: &Finished) -> Result<(), HostError> {
     let directory = || desired.directory.display().to_string();
     let unset = unset_variables(&finished.output);
@@ -77,7 +76,7 @@ pub(super) fn check(desired: &Desired, env: &Environment, finished: &Finished) -
     }
 }
 
-/// What Compose said, after the files whose symbolic links lead in a circle: some versions take one for a file that is not there.
+/// Compose's message, after the files whose symbolic links form a loop: some versions report such a file as missing.
 fn with_circles(circles: &BTreeSet<PathBuf>, text: String) -> String {
     let found = circles.iter().map(|path| format!("{}: too many levels of symbolic links", path.display()));
     let mut all: Vec<String> = found.filter(|found| !text.contains(found.as_str())).collect();
@@ -85,13 +84,13 @@ fn with_circles(circles: &BTreeSet<PathBuf>, text: String) -> String {
     all.join("; ")
 }
 
-/// What a docker CLI without the plugin says: it takes Compose's options and verbs for its own.
+/// Whether this is the output of a docker CLI without the plugin: it takes Compose's options and verbs for its own.
 fn is_no_compose(output: &str) -> bool {
     ["is not a docker command", "unknown command: docker compose"].iter().any(|text| output.contains(text))
         || (output.contains("unknown") && output.contains("Usage:  docker [OPTIONS]"))
 }
 
-/// What Compose says without its warnings, and without what may be a value.
+/// Compose's message without its warnings, and without possible values.
 pub(super) fn message(passed: &Passed, finished: &Finished) -> String {
     let lines: Vec<&str> = finished.output.lines().filter(|line| !is_warning(line)).collect();
     if lines.is_empty() {
@@ -101,7 +100,7 @@ pub(super) fn message(passed: &Passed, finished: &Finished) -> String {
         };
     }
     let text = passed.text(&lines[lines.len().saturating_sub(LINES)..].join("\n"));
-    // A wrapper's words, or those of a Compose of the future.
+    // The output of a wrapper, or of a future Compose.
     if text.is_empty() {
         "what it says may hold values of the files, and is not passed on".into()
     } else {
@@ -109,8 +108,8 @@ pub(super) fn message(passed: &Passed, finished: &Finished) -> String {
     }
 }
 
-/// The variables whose names may be told, and the places of dollar signs that begin none: in a password one has to be doubled,
-/// and what follows it is a part of the password.
+/// The variables whose names may be shown, and the positions of dollar signs that start none: a dollar sign in a password must
+/// be doubled, and the text after it is a part of the password.
 fn named_variables(desired: &Desired, env: &Environment, unset: Vec<String>) -> (Vec<String>, Vec<String>) {
     let files = ComposeInputs::known_files(desired, env);
     let texts: Vec<(&Path, String)> =
@@ -119,7 +118,7 @@ fn named_variables(desired: &Desired, env: &Environment, unset: Vec<String>) -> 
         .iter()
         .flat_map(|(path, text)| scan::uses(text).into_iter().map(|found| (*path, found)))
         .collect();
-    // What no file has that is known here is told where it looks like a variable.
+    // A name that is in no known file is shown if it looks like a variable.
     let is_named = |name: &String| {
         let mut all = uses.iter().filter(|(_, found)| found.name == name).peekable();
         all.peek().is_none() && scan::is_in_capitals(name) || all.any(|(_, found)| found.is_named)
@@ -246,7 +245,7 @@ an error: a variable is not set"#;
             ("include: [part.yaml]\nservices: {api: {image: x}}\n", "part.yaml"),
             ("services: {api: {extends: {file: base/web.yaml, service: web}}}\n", "base/web.yaml"),
             ("services: {api: {image: x, env_file: [a.env]}}\n", "a.env"),
-            // Also behind what is not understood.
+            // Also after a part that cannot be parsed.
             ("services: {api: {image: x, env_file: ['$WHERE.env', a.env]}}\n", "a.env"),
         ] {
             let folder = tempfile::tempdir().unwrap();

@@ -1,9 +1,9 @@
-//! What of Compose's words may be passed on.
+//! Which of Compose's words may be shown.
 //!
-//! A refusal quotes what it refuses: the rest of an env file behind a quote that is not closed, a template, a value of a wrong
-//! type. That may be a password, and nobody can tell by its look. So only this is passed on: words that are Compose's own
-//! (`words.txt`, those of its messages and of the libraries that it stands on, as of 2.26 to 5.6), places (files that Compose
-//! is given, lines, keys), and names that the files give. All else is `…`. What is refused, and where, stays readable.
+//! A refusal quotes what it refuses: the rest of an env file after an unclosed quote, a template, a value of the wrong type.
+//! That may be a password, and its look does not give it away. So undrift shows only Compose's own words (`words.txt`: those of
+//! its messages and of the libraries that it uses, as of 2.26 to 5.6), places (files that Compose is given, lines, keys), and
+//! names from the files. Everything else is `…`. The object and place of the refusal stay readable.
 
 use std::{
     collections::BTreeSet,
@@ -14,17 +14,17 @@ use std::{
 use super::super::{inputs::ComposeInputs, scan};
 use crate::{api::Desired, host::process::Environment, secret::names};
 
-/// What stands for all that is not passed on.
+/// The replacement for omitted text.
 const LEFT_OUT: &str = "…";
 
-/// What Compose's messages are made of, in lower case.
+/// The words of Compose's messages, in lower case.
 static WORDS: LazyLock<BTreeSet<&str>> =
     LazyLock::new(|| include_str!("words.txt").split_whitespace().collect());
 
-/// The words that a number stands behind which is a place, or Compose's own.
+/// The words before a number that is a place, or Compose's own.
 const BEFORE_NUMBERS: [&str; 7] = ["line", "column", "code", "to", "than", "least", "most"];
 
-/// The longest key that is passed on as the name of a field; Compose's longest has 20 letters.
+/// The longest key that is shown as the name of a field; Compose's longest has 20 letters.
 const LONGEST_FIELD: usize = 32;
 
 /// The keys of a Compose file that hold named things, and how one is named in a message.
@@ -44,7 +44,7 @@ const NAMING: [&str; 10] = [
     "service",
 ];
 
-/// What may be passed on of what is said of one project.
+/// The words that may be shown in messages about one project.
 pub(in crate::host::compose) struct Passed {
     files: BTreeSet<PathBuf>,
     directory: PathBuf,
@@ -52,12 +52,12 @@ pub(in crate::host::compose) struct Passed {
     keys: BTreeSet<String>,
     /// Names of services and the like.
     names: BTreeSet<String>,
-    /// Words that are a secret's, though they may be any of these as well.
+    /// Words of a secret, though they may be any of these as well.
     secret: BTreeSet<String>,
 }
 
 impl Passed {
-    /// Reads the project's files, as far as they can be read.
+    /// Reads the project's files, as far as possible.
     pub(in crate::host::compose) fn of(desired: &Desired, env: &Environment) -> Self {
         let files = ComposeInputs::known_files(desired, env);
         let mut passed = Self {
@@ -84,15 +84,15 @@ impl Passed {
         passed
     }
 
-    /// The words of a value whose name is a secret's.
+    /// Notes the words of a value whose name is a secret's.
     fn note_secret(&mut self, name: &str, value: &str) {
         if names::may_be_secret(name) {
             self.secret.extend(value.split_whitespace().map(|word| bare(word).to_lowercase()));
         }
     }
 
-    /// A variable that must be set, and what the project says of it (`${NAME:?set it in .env}`): that is written for who reads a
-    /// refusal, and nobody's password looks so by chance.
+    /// Notes a required variable, and the project's message for it (`${NAME:?set it in .env}`): its author wrote that for
+    /// readers of a refusal, and no password looks like that by chance.
     fn note_messages(&mut self, text: &str) {
         let uses = text.lines().flat_map(|line| line.split("${").skip(1));
         let closed = uses.filter_map(|after| Some(after.split_once('}')?.0));
@@ -125,7 +125,7 @@ impl Passed {
         }
     }
 
-    /// What is written there as the name of something, and no variable's value.
+    /// Notes literal names, without the values of variables.
     fn note_names(&mut self, value: &serde_json::Value) {
         let all = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
         let texts = all.iter().filter_map(serde_json::Value::as_str);
@@ -134,7 +134,7 @@ impl Passed {
         self.names.extend(names.map(str::to_owned));
     }
 
-    /// A text without what may be a value. Empty where nothing is left of it.
+    /// A text without possible values. Empty if nothing is left of it.
     pub(in crate::host::compose) fn text(&self, output: &str) -> String {
         let mut lines = Vec::new();
         for line in output.lines() {
@@ -150,7 +150,7 @@ impl Passed {
         lines.join("\n")
     }
 
-    /// The same of one line, and whether it ends within a quotation.
+    /// The same for one line, and whether it ends within a quotation.
     pub(in crate::host::compose) fn line(&self, line: &str) -> (String, bool) {
         let (mut out, mut before) = (Vec::<String>::new(), String::new());
         let mut rest = line.trim();
@@ -173,7 +173,7 @@ impl Passed {
         (out.join(" "), false)
     }
 
-    /// A quotation at the beginning of a text: its length, what is passed on of it, and whether it is not closed.
+    /// A quotation at the beginning of a text: its length, the part that may be shown, and whether it is unclosed.
     fn quoted(&self, text: &str, quote: char) -> (usize, Option<String>, bool) {
         let mut escaped = false;
         let close = text[1..].char_indices().find(|(_, c)| {
@@ -183,9 +183,9 @@ impl Passed {
         });
         let Some((close, _)) = close else { return (text.len(), None, true) };
         let (inner, end) = (&text[1..=close], close + 2);
-        // Punctuation that follows at once belongs to the sentence.
+        // Punctuation right after it belongs to the sentence.
         let after = text[end..].find(|c: char| !",.;:)]".contains(c)).unwrap_or(text.len() - end);
-        // One character that is none of a word's is what a parser looked for, or stumbled over.
+        // A single character that is not part of a word is one that a parser expected or rejected.
         let is_mark = inner.len() == 1 && inner.chars().all(|c| c.is_ascii_punctuation());
         let shown = (is_mark || self.is_passed(inner, "")).then(|| text[..end + after].to_owned());
         (end + after, shown.or_else(|| Some(format!("{LEFT_OUT}{}", &text[end..end + after]))), false)
@@ -194,7 +194,7 @@ impl Passed {
     /// A word at the beginning of a text.
     fn unquoted(&self, text: &str, before: &str) -> (usize, Option<String>, bool) {
         let end = text.find(char::is_whitespace).unwrap_or(text.len());
-        // `parsing "x":` and `msg="…"`: a quotation in the middle of a word. An apostrophe is none.
+        // `parsing "x":` and `msg="…"`: a quotation in the middle of a word. An apostrophe starts none.
         let quote = text[..end].char_indices().skip(1).find(|(at, c)| {
             matches!(c, '"' | '`') || *c == '\'' && !text[..*at].ends_with(char::is_alphanumeric)
         });
@@ -223,13 +223,13 @@ impl Passed {
         is_known && !self.secret.contains(&lower)
     }
 
-    /// A file that Compose is given, or the folder that it is in.
+    /// A file that Compose is given, or its folder.
     fn is_path(&self, word: &str) -> bool {
         let path = Path::new(word.trim_matches(|c: char| ",:;()".contains(c)));
         path.is_absolute() && (path == self.directory || self.files.contains(path))
     }
 
-    /// `services.api.ports.[0]:`, `services[api].ports`: each part is a key of the files, or a field of Compose's.
+    /// `services.api.ports.[0]:`, `services[api].ports`: each part is a key of the files, or one of Compose's fields.
     fn is_key(&self, word: &str) -> bool {
         let key = word.trim_matches(|c: char| ",:;()".contains(c)).trim_end_matches('.');
         let mut parts = key.split(['.', '[', ']']).filter(|part| !part.is_empty());
@@ -259,7 +259,7 @@ fn bare(word: &str) -> &str {
     word.trim_matches(|c: char| ",.:;()[]\"'`!?".contains(c))
 }
 
-/// The name of a field of Compose's, or one that is misspelt: a password that stands in the place of a key has digits.
+/// The name of one of Compose's fields, or a misspelt one: a password in the place of a key has digits.
 fn is_field(text: &str) -> bool {
     text.len() <= LONGEST_FIELD && text.chars().all(|c| c.is_ascii_alphabetic() || matches!(c, '_' | '-'))
 }
@@ -268,7 +268,7 @@ fn is_variable(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// A name as it may be written: no variable in it.
+/// A literal name: it contains no variable.
 fn is_plain_name(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
 }

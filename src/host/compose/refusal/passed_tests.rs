@@ -1,10 +1,10 @@
-//! What Compose 2.26.1 and 5.6.1 say, measured, with a password in the place of each value; and what is passed on of it.
+//! Messages of Compose 2.26.1 and 5.6.1, measured, with a password in the place of each value; and the part that is shown.
 
 use super::{super::super::test_support, *};
 
 const SECRET: &str = "Seeded-S3cret.99";
 
-/// A project of these files, and what is passed on of a refusal of it.
+/// A project of these files, and the part of its refusal that is shown.
 fn passed(files: &[(&str, &str)], output: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {
@@ -22,7 +22,7 @@ const COMPOSE: (&str, &str) = (
      depends_on: [database]\n    imagee: 1\n    stop_grace_period: 1\n",
 );
 
-/// What is said, and what of it is passed on.
+/// Each message, and the part of it that is shown.
 const OUTPUTS: &[(&str, &str)] = &[
     (
         "failed to read DIR/.env: line 4: unterminated quoted value \"SECRET",

@@ -1,4 +1,4 @@
-//! Asks the engine for what shows that somebody takes the project down; see [`compose_down`].
+//! Asks the engine for signs that somebody takes the project down; see [`compose_down`].
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// How long the engine may take to tell. Where its clock is behind this one it waits for the end of the time asked for.
+/// How long the engine may take to answer. If its clock is behind this one, it waits for the end of the requested interval.
 const EVENTS_WITHIN: Duration = Duration::from_secs(1);
 
 fn container_event(event: EventMessage) -> Option<ContainerEvent> {
@@ -37,8 +37,8 @@ fn container_event(event: EventMessage) -> Option<ContainerEvent> {
 }
 
 impl Engine {
-    /// The sign that someone takes the project down, one of whose containers these are. To be asked for where a
-    /// container is missing or does not run: a project that runs is not being taken down.
+    /// The sign that someone takes the project of these containers down. Only ask for it if a container is missing or does not
+    /// run: a project that runs is not being taken down.
     pub(in crate::host::engine) async fn sign_of_compose_down(
         &self,
         project: &str,
@@ -55,7 +55,7 @@ impl Engine {
         Ok(sign)
     }
 
-    /// What the engine still knows of the project's containers, the oldest first; nothing where it does not tell.
+    /// The engine's remaining events of the project's containers, the oldest first; nothing if it does not report them.
     async fn events_of(&self, project: &str, now: Time) -> Vec<ContainerEvent> {
         let filters = HashMap::from([
             ("type".to_owned(), vec!["container".to_owned()]),

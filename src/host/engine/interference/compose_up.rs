@@ -1,4 +1,4 @@
-//! Asks the engine for what shows somebody else's `docker compose up`; see [`compose_up`].
+//! Asks the engine for signs of somebody else's `docker compose up`; see [`compose_up`].
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -20,11 +20,11 @@ use crate::interference::{
 };
 
 impl Engine {
-    /// The sign that someone else is at work on the project at this very moment. These are the services that are to run,
-    /// with how many containers each.
+    /// The sign that someone else works on the project at this very moment. `services` maps each service to its number of
+    /// running containers.
     ///
     /// # Errors
-    /// Where the engine does not answer.
+    /// If the engine does not answer.
     pub async fn external_activity(
         &self,
         project: &str,
@@ -37,7 +37,7 @@ impl Engine {
         self.activity_of_others(project, services, &rows).await
     }
 
-    /// The same, where these are the project's containers. Where all that is to run runs it costs no question.
+    /// The same for these containers of the project. If everything already runs, it costs no request.
     pub(in crate::host::engine) async fn activity_of_others(
         &self,
         project: &str,
@@ -50,13 +50,13 @@ impl Engine {
         }
     }
 
-    /// Whether a container of the project that never ran may still belong to an `up` of someone else.
+    /// Whether a container of the project that never ran may still belong to someone else's `up`.
     pub(in crate::host::engine) fn may_be_of_an_up(&self, project: &str, row: &ContainerRow) -> bool {
         let age = distance(chrono::Utc::now().timestamp(), row.created);
         age < UP_LASTS_FOR && !self.own_steps_on(project).covers(row.created)
     }
 
-    /// The sign that someone else's `up` is at work on the project, one of whose containers these are.
+    /// The sign that someone else's `up` runs on the project of these containers.
     async fn sign_of_compose_up(
         &self,
         project: &str,
@@ -71,7 +71,7 @@ impl Engine {
         }
         for row in rows.iter().filter(|row| row.never_started() && distance(now, row.created) >= UP_LASTS_FOR)
         {
-            // Only a replacement waits for another one to stop.
+            // Only a replacement waits for another container to stop.
             if row.replaces.is_none() {
                 continue;
             }
@@ -85,8 +85,8 @@ impl Engine {
         Ok(compose_up::sign(rows, &sight))
     }
 
-    /// The engine does not say since when it has been removing a container, and one whose files cannot be removed
-    /// may stay so for ever.
+    /// When each container's removal was first seen: the engine does not report it, and one whose files cannot be removed may
+    /// stay in this state forever.
     fn removing_since(&self, project: &str, rows: &[ContainerRow], now: i64) -> BTreeMap<String, i64> {
         let mut all = self.removing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = all.remove(project).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Clears away what a killed recreate left behind; see [`leftovers`].
+//! Removes the leftovers of a killed recreate; see [`leftovers`].
 
 use std::collections::BTreeSet;
 
@@ -8,13 +8,13 @@ use super::{Engine, EngineError};
 use crate::interference::leftovers::{Leftover, find};
 
 impl Engine {
-    /// Clears the way for an `up` of these services; says what it did, in words for the trail.
+    /// Clears the way for an `up` of these services; returns its actions, in words for the trail.
     ///
-    /// Never touches a container that runs or ever ran, undrift's own, one that may still belong to an `up` of someone
-    /// else, and no volume.
+    /// Never touches a container that runs or ever ran, undrift's own, one that may still belong to someone else's `up`, or any
+    /// volume.
     ///
     /// # Errors
-    /// Where the engine does not answer, or refuses. What was done until then is done.
+    /// If the engine does not answer, or refuses. Earlier removals remain.
     pub async fn remove_leftovers(
         &self,
         project: &str,

@@ -17,8 +17,8 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/routes/tls")
 }
 
-/// A server with the certificate of that name, that speaks either version of HTTP and answers 401 with the host that it was
-/// asked for at `/api/workflow`, and 404 for the rest.
+/// A server with the certificate of that name, that supports either version of HTTP, and answers `/api/workflow` with 401 and
+/// the requested host, and 404 for the rest.
 async fn serve(name: &str, alpn: &[&str]) -> u16 {
     let certificate = CertificateDer::from_pem_file(folder().join(format!("{name}.pem"))).unwrap();
     let key = PrivateKeyDer::from_pem_file(folder().join(format!("{name}.key"))).unwrap();
@@ -48,7 +48,7 @@ async fn answer<I: hyper::rt::Read + hyper::rt::Write + Unpin + 'static>(io: I, 
         let code = if request.uri().path() == "/api/workflow" { 401 } else { 404 };
         Ok::<_, Infallible>(hyper::Response::builder().status(code).body(Empty::<Bytes>::new()).unwrap())
     });
-    // How it ends is the client's affair: it asks once, and goes.
+    // The end of the connection is up to the client: it sends one request and closes.
     let _ = if is_http2 {
         hyper::server::conn::http2::Builder::new(TokioExecutor::new()).serve_connection(io, service).await
     } else {
@@ -56,7 +56,7 @@ async fn answer<I: hyper::rt::Read + hyper::rt::Write + Unpin + 'static>(io: I, 
     };
 }
 
-/// What a route at this URL is answered, with these fields besides.
+/// The answer to a route at this URL, with these additional fields.
 async fn asked(url: &str, more: &str) -> Fact<Answer> {
     let route: RouteSpec =
         serde_json::from_str(&format!(r#"{{"url": "x", "expect": 401, "timeout": "5s"{more}}}"#)).unwrap();

@@ -1,4 +1,4 @@
-//! What holds for any triggers, and whatever the runs do.
+//! Properties for any triggers, and whatever the runs do.
 
 use proptest::{collection::vec, prelude::*};
 use tokio::time::Duration;
@@ -29,7 +29,7 @@ fn any_triggers() -> impl Strategy<Value = Vec<(Duration, u8)>> {
     vec((millis(), 0..4_u8), 0..25)
 }
 
-/// The n-th run of any key does what the n-th act says, spread a little by the key; later ones rest.
+/// The n-th run of any key performs the n-th act, spread a little by the key; later ones rest.
 fn behaviour(acts: Vec<Act>) -> impl Fn(u8, usize) -> Act + Send + Sync + 'static {
     move |key, nth| acts.get(nth * 2 + usize::from(key)).copied().unwrap_or(Act::at_once(Then::Never))
 }
@@ -64,7 +64,7 @@ fn nothing_is_lost(runs: &[Run], triggered: &[(u8, Instant)]) -> Result<(), Test
     Ok(())
 }
 
-/// No run without a cause: each has a trigger, or a run that wanted it.
+/// No run without a cause: each has a trigger, or a run that requested it.
 fn nothing_is_doubled(runs: &[Run], triggered: &[(u8, Instant)]) -> Result<(), TestCaseError> {
     for key in 0..4 {
         let of_key = || runs.iter().filter(|run| run.key == key);
@@ -75,7 +75,7 @@ fn nothing_is_doubled(runs: &[Run], triggered: &[(u8, Instant)]) -> Result<(), T
     Ok(())
 }
 
-/// Once a key said when it runs again it does so then, unless a trigger came before, or no slot was free.
+/// A key runs at the time that it last requested, unless a trigger came before, or no slot was free.
 fn nobody_runs_early(runs: &[Run], triggered: &[(u8, Instant)]) -> Result<(), TestCaseError> {
     for (index, run) in runs.iter().enumerate() {
         let wait = match run.then {

@@ -1,4 +1,4 @@
-//! What holds readiness up, and what is said of an object that cannot be seen.
+//! What delays readiness, and the report on an object that cannot be observed.
 
 use super::*;
 
