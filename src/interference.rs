@@ -3,12 +3,12 @@
 //!
 //! | question | facts |
 //! | --- | --- |
-//! | is an `up` running? [`compose_up`] | the list of containers, the youngest network, grace periods |
-//! | is the project being taken down? [`compose_down`] | the engine's events |
-//! | is a service being rolled out? [`roll_out`] | replicas and their ages |
-//! | what did a killed recreate leave? [`leftovers`] | the list of containers |
+//! | is an `up` running? `compose_up` | the list of containers, the youngest network, grace periods |
+//! | is the project being taken down? `compose_down` | the engine's events |
+//! | is a service being rolled out? `roll_out` | replicas and their ages |
+//! | what did a killed recreate leave? `leftovers` | the list of containers |
 //!
-//! undrift's own steps are not external activity ([`OwnSteps`]). Times are in seconds since 1970, as the engine reports them.
+//! undrift's own steps are not external activity (`OwnSteps`). Times are in seconds since 1970, as the engine reports them.
 
 pub(crate) mod compose_down;
 pub(crate) mod compose_up;

@@ -23,6 +23,7 @@ mod policy;
 mod reason;
 mod recent_step;
 mod record_reader;
+mod record_writer;
 mod recorded_event;
 mod replaced;
 mod resolved_from;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{ReconcileError, journal::Journal, snapshot::Snapshot};
 use crate::{
     api::{
-        Attempt, AuditKind, ConditionType, Drift, Event, Incident, IncidentOutcome, NewRecord, ObjectStatus,
+        Attempt, ConditionType, Drift, Event, Incident, IncidentOutcome, NewRecord, ObjectStatus,
         RecordedEvent, ServiceStatus, StepKind, StepOutcome,
     },
     decide::{self, AfterIncident, EndedIncident},
@@ -31,7 +31,7 @@ impl Journal<'_> {
     pub(super) fn verified(
         self,
         snapshot: &Snapshot<'_>,
-        service: &str,
+        (service, image): (&str, Option<&String>),
         evidence: Value,
         rows: &[Attempt],
     ) -> Result<bool, ReconcileError> {
@@ -46,13 +46,8 @@ impl Journal<'_> {
         if incident.is_none() && rows.is_empty() {
             return Ok(false);
         }
-        let record = NewRecord {
-            object: Some(self.object.into()),
-            service: Some(service.to_owned()),
-            incident,
-            evidence,
-            ..NewRecord::of(AuditKind::Verified)
-        };
+        let record = NewRecord::verified(service, image).with(evidence);
+        let record = NewRecord { object: Some(self.object.into()), incident, ..record };
         self.store.append_with(&record, rows)?;
         Ok(true)
     }
@@ -163,7 +158,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        api::{DriftReason, Layer},
+        api::{AuditKind, DriftReason, Layer},
         fixtures::at,
         store::testing,
     };

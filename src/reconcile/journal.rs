@@ -2,23 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
-    EventSink, ReconcileError,
-    incident_records::IncidentRecords,
-    session::PendingBuild,
-    snapshot::Snapshot,
-    transitions::{Transitions, recorded_transitions},
+    EventSink, ReconcileError, incident_records::IncidentRecords, session::PendingBuild, snapshot::Snapshot,
+    transitions::Transitions,
 };
 use crate::{
     api::{
-        Attempt, AuditKind, Drift, DriftReason, Event, IncidentOutcome, LastWords, Layer, NewRecord,
-        ObjectStatus, PlannedStep, Reason, Step, StepKind, StepOutcome,
+        Attempt, Drift, DriftReason, EndedStep, Event, IncidentOutcome, LastWords, Layer, NewRecord,
+        ObjectStatus, PlannedStep, Reason, RouteTransition, Step, StepKind, StepOutcome,
     },
     decide::{self, EndedIncident, Next, OpenIncident, Repair, unlike_before},
     host::StepReport,
-    store::{FinishedStep, NewIncident, NewIntent, Store, step_evidence},
+    store::{FinishedStep, NewIncident, NewIntent, Store},
 };
 
 /// Writes the records of one object.
@@ -31,11 +28,14 @@ pub(super) struct Journal<'a> {
 impl Journal<'_> {
     /// Appends a record about the object and its incident.
     pub(super) fn append(self, snapshot: &Snapshot<'_>, record: NewRecord) -> Result<(), ReconcileError> {
-        let incident = snapshot.history.incident.as_ref().map(|incident| incident.id.clone());
-        let record =
-            NewRecord { object: Some(self.object.into()), incident: record.incident.or(incident), ..record };
-        self.store.append(&record)?;
+        self.store.append(&self.in_incident(snapshot, record))?;
         Ok(())
+    }
+
+    /// The record, of the object and its incident.
+    fn in_incident(self, snapshot: &Snapshot<'_>, record: NewRecord) -> NewRecord {
+        let incident = snapshot.history.incident.as_ref().map(|incident| incident.id.clone());
+        NewRecord { object: Some(self.object.into()), incident: record.incident.or(incident), ..record }
     }
 
     /// Opens an incident at the first sight of a drift, and records each drift once in it.
@@ -100,15 +100,8 @@ impl Journal<'_> {
                 continue;
             }
             let seen = snapshot.observed.service(service);
-            let evidence = json!({
-                "layer": drift.layer, "reason": drift.reason, "message": drift.message, "observed": seen,
-                "git": snapshot.git,
-            });
-            let record = NewRecord {
-                service: Some(service.clone()),
-                evidence,
-                ..NewRecord::of(AuditKind::DriftDetected)
-            };
+            let record = NewRecord::drift_detected(service, drift);
+            let record = record.with(json!({ "observed": seen, "git": snapshot.git }));
             self.append(snapshot, record)?;
             // Only after it is recorded: if it cannot be, every observation finds it again.
             events(self.object, Event::DriftDetected { service: service.clone(), drift: drift.clone() });
@@ -132,13 +125,8 @@ impl Journal<'_> {
         if !last_words.is_empty() {
             evidence["containers"] = json!(last_words);
         }
-        let record = NewRecord {
-            object: Some(self.object.into()),
-            incident: snapshot.history.incident.as_ref().map(|incident| incident.id.clone()),
-            step: Some(planned.step.kind()),
-            evidence,
-            ..NewRecord::of(AuditKind::StepIntended)
-        };
+        let record = self.in_incident(snapshot, NewRecord::step_intended(planned.step, &planned.services));
+        let record = record.with(evidence);
         let recent = decide::recent_steps(snapshot.inputs(), planned.step, &planned.services);
         let services = &planned.services;
         let intent =
@@ -151,28 +139,19 @@ impl Journal<'_> {
         self,
         snapshot: &Snapshot<'_>,
         planned: &PlannedStep,
-        intent: u64,
+        (intent, ended): (u64, &EndedStep),
         report: &StepReport,
         rows: Vec<Attempt>,
     ) -> Result<(), ReconcileError> {
-        let record = NewRecord {
-            object: Some(self.object.into()),
-            incident: snapshot.history.incident.as_ref().map(|incident| incident.id.clone()),
-            step: Some(planned.step.kind()),
-            outcome: Some(report.outcome.as_str().into()),
-            evidence: step_evidence(report),
-            ..NewRecord::of(AuditKind::StepFinished)
-        };
+        let record = NewRecord::step_ended(ended);
+        let record = record.with(json!({ "command": report.command, "notes": report.notes }));
         let rolled_back = planned.step == Step::Rollback && report.outcome == StepOutcome::Succeeded;
-        let more = rolled_back.then(|| NewRecord {
-            object: record.object.clone(),
-            incident: record.incident.clone(),
-            step: Some(StepKind::Rollback),
-            evidence: json!({
-                "services": planned.services, "to": images_of_before(snapshot, planned),
-            }),
-            ..NewRecord::of(AuditKind::RolledBack)
+        let more = rolled_back.then(|| {
+            let to = images_of_before(snapshot, planned);
+            let record = NewRecord::rolled_back().with(json!({ "services": planned.services, "to": to }));
+            self.in_incident(snapshot, record)
         });
+        let record = self.in_incident(snapshot, record);
         tracing::info!(step = %planned.step.kind(), outcome = report.outcome.as_str(), ms = report.duration_ms, "step ended");
         if rolled_back {
             tracing::warn!(services = ?planned.services, "rolled back");
@@ -186,17 +165,17 @@ impl Journal<'_> {
         self,
         snapshot: &Snapshot<'_>,
         incident: &OpenIncident,
-        status: &ObjectStatus,
+        (status, transitions): (&ObjectStatus, &[RouteTransition]),
         pruned: &[String],
     ) -> Result<(), ReconcileError> {
         let evidence = json!({
             "pruned": pruned,
-            "transitions": recorded_transitions(status),
             "steps": incident.steps.len(),
             "healedBy": if repaired(snapshot, incident) { "undrift" } else { "something other than undrift" },
         });
         tracing::info!(steps = incident.steps.len(), "reconciled");
-        self.end(snapshot, true, evidence, status)
+        let record = NewRecord::reconciled(transitions).with(evidence);
+        self.end(snapshot, IncidentOutcome::Reconciled, record, status)
     }
 
     /// The end of a stalled incident; returns whether there was one to end.
@@ -211,30 +190,23 @@ impl Journal<'_> {
             return Ok(false);
         }
         tracing::warn!(reason = reason.as_str(), why = message, "stalled");
-        let mut evidence = json!({ "reason": reason, "message": message });
+        let mut record = NewRecord::stalled(reason, message);
         if !snapshot.decision.attempts.is_empty() {
-            evidence["attempts"] = json!(snapshot.decision.attempts);
+            record = record.with(json!({ "attempts": snapshot.decision.attempts }));
         }
-        self.end(snapshot, false, evidence, status)?;
+        self.end(snapshot, IncidentOutcome::Stalled, record, status)?;
         Ok(true)
     }
 
     fn end(
         self,
         snapshot: &Snapshot<'_>,
-        reconciled: bool,
-        evidence: Value,
+        outcome: IncidentOutcome,
+        record: NewRecord,
         status: &ObjectStatus,
     ) -> Result<(), ReconcileError> {
         let Some(incident) = &snapshot.history.incident else { return Ok(()) };
-        let (outcome, kind) = ends_as(reconciled);
-        let record = NewRecord {
-            object: Some(self.object.into()),
-            incident: Some(incident.id.clone()),
-            outcome: Some(outcome.to_string()),
-            evidence,
-            ..NewRecord::of(kind)
-        };
+        let record = self.in_incident(snapshot, record);
         self.store.end_incident(&incident.id, snapshot.now, outcome, Some(json!(status)), &record)?;
         Ok(())
     }
@@ -323,13 +295,4 @@ pub(super) fn pending_builds(
             })
         })
         .collect()
-}
-
-/// How an incident ends, for its row and its record.
-const fn ends_as(reconciled: bool) -> (IncidentOutcome, AuditKind) {
-    if reconciled {
-        (IncidentOutcome::Reconciled, AuditKind::Reconciled)
-    } else {
-        (IncidentOutcome::Stalled, AuditKind::Stalled)
-    }
 }

@@ -6,12 +6,10 @@ use super::{
     object,
     snapshot::Snapshot,
     step::in_words,
-    transitions::{Transitions, of_repair},
+    transitions::{Transitions, changed_routes, of_repair},
 };
 use crate::{
-    api::{
-        Attempt, Desired, Event, Object, Reason, RouteSpec, RouteTransition, StandingReason, Time, Transition,
-    },
+    api::{Attempt, Desired, Event, Object, Reason, StandingReason, Time},
     decide::{self, Next},
     host::Host,
 };
@@ -153,8 +151,8 @@ impl<H: Host> Reconciler<H> {
         }
         if let Some(incident) = ends {
             let pruned = self.prune(snapshot).await?;
-            journal.reconciled(snapshot, incident, &status, &pruned)?;
-            let transitions = displayed(snapshot.desired, &transitions);
+            let transitions = changed_routes(&status);
+            journal.reconciled(snapshot, incident, (&status, &transitions), &pruned)?;
             self.emit(snapshot.desired, Event::Reconciled { transitions });
         }
         Ok(ReconcileOutcome { object: object(snapshot.desired, status), ..outcome })
@@ -227,14 +225,4 @@ impl<H: Host> Reconciler<H> {
             }
         }
     }
-}
-
-/// The transitions of a repair with the routes as displayed.
-fn displayed(desired: &Desired, transitions: &Transitions) -> Vec<RouteTransition> {
-    let one = |((service, index), (transition, _)): (&(String, usize), &(Transition, Option<Transition>))| {
-        let route = desired.service(service).and_then(|declared| declared.routes.get(*index));
-        let route = route.map(RouteSpec::display_name).unwrap_or_default().into_owned();
-        RouteTransition { service: service.clone(), route, transition: *transition }
-    };
-    transitions.iter().map(one).collect()
 }

@@ -127,9 +127,10 @@ impl<H: Host> Reconciler<H> {
         };
         let (now, seed) = ((self.clock)(), snapshot.jitter_seed);
         rows.extend(decide::end_preparation(prepared, report.outcome, policy, now, seed));
-        let recorded = journal.finish(snapshot, planned, intent, &report, rows);
+        let ended = ended(planned, intent, &report);
+        let recorded = journal.finish(snapshot, planned, (intent, &ended), &report, rows);
         // Emitted even if it could not be recorded: nothing else would report why the step failed.
-        self.emit(snapshot.desired, Event::StepEnded(ended(planned, intent, &report)));
+        self.emit(snapshot.desired, Event::StepEnded(ended));
         if recorded.is_ok() && step == Step::Rollback && succeeded {
             self.emit(snapshot.desired, Event::RolledBack);
         }

@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
-
 use super::snapshot::Snapshot;
 use crate::{
-    api::{ObjectStatus, RouteAuthStatus, ServiceStatus, Transition, speaks_of_its_path},
+    api::{ObjectStatus, RouteAuthStatus, RouteTransition, ServiceStatus, Transition, speaks_of_its_path},
     decide::{OpenIncident, unlike_before},
 };
 
@@ -56,12 +54,13 @@ fn baseline(status: Option<u16>) -> Option<u16> {
     status.filter(|status| speaks_of_its_path(*status))
 }
 
-pub(super) fn recorded_transitions(status: &ObjectStatus) -> Value {
+/// The routes of which a repair has changed the answer.
+pub(super) fn changed_routes(status: &ObjectStatus) -> Vec<RouteTransition> {
     let rows = status.services.iter().flat_map(|service| {
         service.routes.iter().filter_map(|route| {
             let transition = route.transition?;
-            Some(json!({ "service": service.name, "route": route.name, "before": transition.before, "after": transition.after }))
+            Some(RouteTransition { service: service.name.clone(), route: route.name.clone(), transition })
         })
     });
-    Value::Array(rows.collect())
+    rows.collect()
 }

@@ -136,7 +136,6 @@ impl<H: Host> Reconciler<H> {
             "looks": verified.looks,
             "heldMs": u64::try_from(StabilityWindow::held(verified).as_millis()).unwrap_or(u64::MAX),
             "containers": containers,
-            "image": seen.artifact.image.known(),
             "changedByRepair": before.is_some_and(|before| unlike_before(before, seen)),
         });
         let mut diagnoses = snapshot.decision.services.iter();
@@ -145,8 +144,8 @@ impl<H: Host> Reconciler<H> {
             evidence["notKnown"] = json!(unknown.message);
         }
         let journal = Journal { store: &self.store, object: snapshot.desired.name() };
-        if journal.verified(snapshot, service, evidence, &rows)? {
-            let image = seen.artifact.image.known().cloned().flatten();
+        let image = seen.artifact.image.known().cloned().flatten();
+        if journal.verified(snapshot, (service, image.as_ref()), evidence, &rows)? {
             self.emit(snapshot.desired, Event::Verified { service: service.to_owned(), image });
         }
         Ok(())

@@ -72,7 +72,7 @@ pub use objects::Generation;
 pub use observed_at::EnginePlace;
 pub use outcomes::FinishedStep;
 pub use step_lock::{StepGuard, StepLock};
-pub use steps::{NewIntent, OpenIntent, step_evidence};
+pub use steps::{NewIntent, OpenIntent};
 pub use suspensions::Instructions;
 pub use trail::RecordFilter;
 pub use verified_from::VerifiedFrom;

@@ -13,7 +13,7 @@ use super::{
     time,
     trail::number,
 };
-use crate::api::{Attempt, AuditKind, NewRecord, RecentStep, Step, StepOutcome, StepReport, Time};
+use crate::api::{Attempt, AuditKind, NewRecord, RecentStep, Step, StepOutcome, Time};
 
 /// An intended step without a recorded outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,20 +30,6 @@ pub struct OpenIntent {
     pub services: Vec<String>,
     /// When the intent was written.
     pub time: Time,
-}
-
-/// The evidence of a `StepFinished` record, as `incident show` and `describe` read it: `exitCode`, `durationMs`,
-/// `command`, `output`, `notes`.
-#[must_use]
-pub fn step_evidence(report: &StepReport) -> Value {
-    json!({
-        "exitCode": report.exit_code,
-        "startedAt": time::stamp(report.started_at),
-        "durationMs": report.duration_ms,
-        "command": report.command,
-        "output": report.output,
-        "notes": report.notes,
-    })
 }
 
 /// The values written before a step begins.
@@ -84,14 +70,8 @@ impl Store {
     /// As [`append`](Self::append).
     pub fn intend_with(&self, intent: NewIntent<'_>) -> Result<u64> {
         let NewIntent { record, step, services, begun, recent, before } = intent;
-        let mut evidence = fields_of(&record.evidence);
-        evidence["services"] = json!(services);
-        match step {
-            Step::Build { no_cache: true } => evidence["noCache"] = json!(true),
-            Step::Up { force_recreate: true } => evidence["forceRecreate"] = json!(true),
-            Step::Start => evidence["noRecreate"] = json!(true),
-            _ => {}
-        }
+        let intended = NewRecord::step_intended(step, services).with(record.evidence.clone());
+        let mut evidence = intended.evidence;
         list(&mut evidence, "attempts", begun);
         list(&mut evidence, "recentSteps", recent);
         let mut record =

@@ -3,9 +3,8 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    api::{API_VERSION, AuditKind, NewRecord, Step},
-    host::StepReport,
-    store::{step_evidence, testing},
+    api::{API_VERSION, AuditKind, CommandEnd, EndedStep, NewRecord, Step},
+    store::testing,
 };
 
 fn view(json: bool) -> View {
@@ -13,20 +12,17 @@ fn view(json: bool) -> View {
 }
 
 fn report(outcome: StepOutcome, exit_code: i32, output: &str, duration_ms: u64) -> NewRecord {
-    let report = StepReport {
+    let command = CommandEnd { exit_code: Some(exit_code), duration_ms, output: output.into() };
+    let ended = EndedStep {
+        intent: None,
+        kind: StepKind::Build,
+        services: Vec::new(),
         outcome,
-        exit_code: Some(exit_code),
-        command: ["docker", "compose", "build", "api"].map(Into::into).into(),
-        output: output.into(),
-        notes: Vec::new(),
-        started_at: testing::start(),
-        duration_ms,
+        at: testing::start() + TimeDelta::milliseconds(i64::try_from(duration_ms).unwrap()),
+        command: Some(command),
     };
-    NewRecord {
-        outcome: Some(outcome.as_str().into()),
-        evidence: step_evidence(&report),
-        ..NewRecord::of(AuditKind::StepFinished)
-    }
+    NewRecord::step_ended(&ended)
+        .with(json!({ "command": ["docker", "compose", "build", "api"], "notes": [] }))
 }
 
 /// A store with the incident: a build that fails, one that does not, an `Up`, the verification.
