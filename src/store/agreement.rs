@@ -67,6 +67,9 @@ impl Store {
             follow(&mut ledger, &moment)?;
             !to_repair(&moment, key, &ledger, object, now)?.is_empty()
         };
+        if let Some(held) = self.held.as_ref().filter(|_| ledger.is_cut) {
+            return Err(self.condemn(held));
+        }
         ledger.forget_before(kept_since(now));
         if !differs {
             return Ok(());

@@ -41,6 +41,8 @@ pub(super) struct Held {
     holder: Holder,
     /// Whether the lock file records for others that the database was overwritten.
     is_published: AtomicBool,
+    /// Whether a record is missing that this undrift has read: nothing makes the database the known one again.
+    is_condemned: AtomicBool,
     /// While they are open the kernel does not reuse their numbers.
     _open: Vec<OwnedFd>,
 }
@@ -105,8 +107,9 @@ impl Held {
             open.push(found);
         }
         let contents = Contents::of(dir).map_err(|error| not_seen(path_of(dir, folder::FILE), &error))?;
-        let (dir, holder, is_published) = (dir.to_owned(), holder.clone(), AtomicBool::new(false));
-        let held = Self { dir, files, contents, holder, is_published, _open: open };
+        let (dir, holder) = (dir.to_owned(), holder.clone());
+        let (is_published, is_condemned) = (AtomicBool::new(false), AtomicBool::new(false));
+        let held = Self { dir, files, contents, holder, is_published, is_condemned, _open: open };
         held.is_of(lock, db)?;
         Ok(held)
     }
@@ -133,12 +136,20 @@ impl Held {
     /// The first one that differs.
     pub(super) fn check<E: From<Gone>>(&self, confirm: impl FnOnce() -> Result<(), E>) -> Result<(), E> {
         check(&self.dir, &self.files)?;
+        if self.is_condemned.load(Ordering::Relaxed) {
+            return Err(self.overwritten().into());
+        }
         self.contents.as_ref().map_or(Ok(()), |contents| contents.check(confirm))
     }
 
     /// The error for a database that is another one, though the file is the same.
     pub(super) fn overwritten(&self) -> Gone {
         Gone::Overwritten { path: path_of(&self.dir, folder::FILE) }
+    }
+
+    /// Has every later check find the database overwritten, until undrift is restarted.
+    pub(super) fn condemn(&self) {
+        self.is_condemned.store(true, Ordering::Relaxed);
     }
 
     /// Whether the last check found it overwritten: then nothing may be written to it.
@@ -399,6 +410,32 @@ mod tests {
         raw.execute_batch("UPDATE head SET (seq, hash) = (SELECT seq, hash FROM kept)").unwrap();
         fixture.assert_whole(3);
         assert_eq!(super::super::Displaced::of(&fixture.dir), None);
+    }
+
+    /// A write that was under way while a backup was copied over the database leaves the head as it is known.
+    #[test]
+    fn a_trail_without_a_record_that_was_read_is_another_one_although_its_head_is_the_same() {
+        let fixture = HeldFixture::new();
+        fixture.assert_whole(1);
+        fixture.assert_whole(2);
+        let agree = || fixture.store.agree_with_trail_in_all(chrono::Utc::now());
+        agree().unwrap();
+        let raw = crate::store::testing::raw(&fixture.dir);
+        let triggers = "SELECT group_concat('DROP TRIGGER ' || name || ';', ' ') FROM sqlite_schema WHERE type = 'trigger'";
+        let drop_them: String = raw.query_row(triggers, [], |row| row.get(0)).unwrap();
+        raw.execute_batch(&drop_them).unwrap();
+        raw.execute_batch(
+            "CREATE TABLE kept AS SELECT * FROM trail WHERE seq = 2; DELETE FROM trail WHERE seq = 2",
+        )
+        .unwrap();
+        fixture.store.check_held().unwrap();
+        let gone = Gone::Overwritten { path: fixture.dir.join(folder::FILE) };
+        let error = agree().unwrap_err();
+        assert!(matches!(&error, StoreError::Gone(found) if *found == gone), "{error}");
+        fixture.assert_gone(&gone);
+        assert!(super::super::Displaced::of(&fixture.dir).is_some());
+        raw.execute_batch("INSERT INTO trail SELECT * FROM kept").unwrap();
+        fixture.assert_gone(&gone);
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub(super) struct Ledger {
     pub(super) chain: Chain,
     /// The first record that fails verification. Later records count if they are valid themselves.
     pub(super) broken: Option<Bad>,
+    /// Whether a record is missing that this walk has already read: the trail is not the same one any more.
+    pub(super) is_cut: bool,
     /// The first valid record that cannot be parsed: a later undrift wrote it, or somebody who computed all hashes.
     pub(super) unreadable: Option<EventError>,
     pub(super) objects: BTreeMap<String, ObjectLedger>,
@@ -106,6 +108,7 @@ impl Ledger {
             self.broken = self.broken.take().or(bad);
         }
         if !goes_on {
+            self.is_cut = true;
             self.broken.get_or_insert_with(|| self.chain.cut());
         }
         Ok(())

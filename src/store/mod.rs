@@ -190,6 +190,15 @@ impl Store {
         }
     }
 
+    /// The database is another one, for as long as this undrift runs.
+    fn condemn(&self, held: &Held) -> StoreError {
+        held.condemn();
+        if held.publish(true) {
+            self.leave_alone(true);
+        }
+        held.overwritten().into()
+    }
+
     /// Stops SQLite from writing to a database that somebody put in the place of this one, because the rest of the log belongs to
     /// this one. Allows it again once this one is back.
     fn leave_alone(&self, is_another: bool) {
