@@ -14,7 +14,7 @@ use super::{
     Context, Failure,
     args::Format,
     context::{self, Loaded},
-    incident::arrow,
+    event_text::arrow,
     machine::Machine,
     progress::ProgressPrinter,
     style::clean,

@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use serde_json::json;
 
 use super::{
-    recorded::{VerbError, View, moment, moment_of, print_json, services_of, summary, write_json},
+    event_text::{kind_paint, outcome_paint, services_of, summary},
+    recorded::{VerbError, View, moment, moment_of, print_json, write_json},
     style::{Cell, Paint, cell, clean, heading, table},
 };
 use crate::{
@@ -44,26 +45,15 @@ fn row(record: &AuditRecord) -> Vec<Cell> {
         moment_of(record).into(),
         or_dash(record.object.as_deref().unwrap_or_default()),
         or_dash(&services_of(record)),
-        cell(record.kind.as_str(), kind_paint(&record.kind)),
+        cell(record.kind.as_str(), kind_paint(record)),
         or_dash(record.step.as_deref().unwrap_or_default()),
-        match record.outcome.as_deref() {
-            Some("Succeeded") => cell("Succeeded", Paint::Green),
-            Some(outcome @ ("Failed" | "TimedOut" | "Interrupted")) => cell(outcome, Paint::Red),
-            outcome => or_dash(outcome.unwrap_or_default()),
+        match record.outcome.as_deref().unwrap_or_default() {
+            "" => or_dash(""),
+            outcome => cell(outcome, outcome_paint(outcome)),
         },
         cell(record.actor.as_str(), Paint::Dim),
         summary(record).into(),
     ]
-}
-
-/// The colour of a kind: drift, repair, or stall.
-pub(super) fn kind_paint(kind: &str) -> Paint {
-    match kind {
-        "DriftDetected" | "StepInterrupted" | "RolledBack" => Paint::Yellow,
-        "Reconciled" | "Verified" => Paint::Green,
-        "Stalled" | "TrailLost" => Paint::Red,
-        _ => Paint::Plain,
-    }
 }
 
 /// The result of checking a trail.

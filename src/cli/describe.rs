@@ -3,8 +3,9 @@
 use std::io::{self, Write};
 
 use super::{
-    incident::{arrow, drifts_in_words, outcome_cell, print_timeline},
-    recorded::{VerbError, View, age, between, git_of, moment, no_such_object, print_json},
+    event_text::{arrow, git_of},
+    incident::{drifts_in_words, outcome_cell, print_timeline},
+    recorded::{VerbError, View, age, between, moment, no_such_object, print_json},
     standing::{Standing, Watcher, ago, standings},
     style::{Cell, Paint, Style, cell, heading, table},
 };

@@ -5,25 +5,18 @@ use std::io::{self, Write};
 use serde_json::Value;
 
 use super::{
-    audit::kind_paint,
-    progress::last_lines,
-    recorded::{
-        CLOCK_SET_BACK, VerbError, View, between, elapsed, git_of, moment, print_json, services_of, span,
-        summary,
-    },
+    event_text::{arrow, details, git_of, in_incident, kind_paint, services_of},
+    recorded::{CLOCK_SET_BACK, VerbError, View, between, elapsed, moment, print_json, span},
     style::{Cell, Paint, Style, cell, clean, heading, table},
 };
 use crate::{
     api::{
-        AuditKind, AuditRecord, Drift, Incident, IncidentOutcome, ModulePresence, ObjectStatus, RecordReader,
-        ServiceStatus, StepKind, StepOutcome, Time, Transition,
+        AuditRecord, Drift, Incident, IncidentOutcome, ModulePresence, ObjectStatus, ServiceStatus,
+        StepOutcome, Time, Transition,
     },
     documents,
     store::{RecordFilter, Store},
 };
-
-/// How many of the last lines of a container to show.
-const TAIL: usize = 12;
 
 /// Prints the incidents, newest first; `store` is `None` if there is no state yet.
 ///
@@ -203,14 +196,13 @@ pub(super) fn print_timeline(
         let succeeded = outcome == StepOutcome::Succeeded.as_str();
         rows.push(vec![
             cell(offset.unwrap_or_else(|_| "?".into()), Paint::Dim),
-            cell(record.kind.as_str(), kind_paint(&record.kind)),
+            cell(record.kind.as_str(), kind_paint(record)),
             record.step.as_deref().unwrap_or_default().into(),
             services_of(record).into(),
             cell(outcome, if succeeded { Paint::Green } else { Paint::Red }),
             in_incident(record).into(),
         ]);
-        let failed = record.step.is_some() && !outcome.is_empty() && !succeeded;
-        tails.push(if failed { tail(record) } else { last_words(record) });
+        tails.push(details(record));
     }
     // The table is laid out as one, so that its columns align; then the tails are inserted between its lines.
     let mut lines = Vec::new();
@@ -222,38 +214,6 @@ pub(super) fn print_timeline(
         }
     }
     Ok(())
-}
-
-/// The summary of a record, without what the incident's drift already states.
-fn in_incident(record: &AuditRecord) -> String {
-    if record.kind == AuditKind::DriftDetected.as_str() {
-        let read = RecordReader::new(record);
-        return format!("{} {}", read.layer().unwrap_or_default(), read.reason().unwrap_or_default());
-    }
-    summary(record)
-}
-
-/// The last output of the containers that a step was about to replace, if they had failed, or were rolled back.
-fn last_words(record: &AuditRecord) -> Vec<String> {
-    let is_rollback = record.step == Some(StepKind::Rollback.to_string());
-    let shown =
-        RecordReader::new(record).last_words().into_iter().filter(|words| is_rollback || words.has_failed());
-    let lines = shown.flat_map(|words| {
-        let head = format!("{} {}", words.container, words.in_words());
-        let unknown = words.output_unknown.map(|why| format!("what it printed is not known: {why}"));
-        let from = words.output.len().saturating_sub(TAIL);
-        [head].into_iter().chain(unknown).chain(words.output.into_iter().skip(from))
-    });
-    lines.collect()
-}
-
-/// The command and the last lines of its output.
-fn tail(record: &AuditRecord) -> Vec<String> {
-    let read = RecordReader::new(record);
-    let (command, output) = (read.command(), read.output());
-    let lines = last_lines(&output);
-    let command = (!command.is_empty()).then(|| format!("$ {}", command.join(" ")));
-    command.into_iter().chain(lines.into_iter().map(str::to_owned)).collect()
 }
 
 /// The answer of each route before and after.
@@ -281,12 +241,6 @@ fn print_transitions(out: &mut dyn Write, style: Style, incident: &Incident) -> 
     }
     writeln!(out, "\n{}", style.bold("Transition"))?;
     table(out, style, 2, &rows)
-}
-
-/// `404 → 401`; `none` if the baseline was no answer.
-pub(super) fn arrow(transition: Transition) -> String {
-    let word = |status: Option<u16>| status.map_or_else(|| "none".to_owned(), |status| status.to_string());
-    format!("{} → {}", word(transition.before), word(transition.after))
 }
 
 /// Evidence of an incident as a status; `None` if it is none.

@@ -11,6 +11,7 @@ mod completions;
 mod context;
 pub mod describe;
 mod doctor;
+mod event_text;
 mod failure;
 mod files;
 pub mod get;

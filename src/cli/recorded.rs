@@ -4,14 +4,13 @@ use std::io::{self, Write};
 
 use chrono::TimeDelta;
 use serde::Serialize;
-use serde_json::Value;
 
 use super::{
     safe,
     style::{Style, clean},
 };
 use crate::{
-    api::{AuditKind, AuditRecord, Duration, GitState, RecordReader, Time, VerifiedBy},
+    api::{AuditRecord, Duration, Time},
     store::StoreError,
 };
 
@@ -135,84 +134,6 @@ pub(super) fn between(from: Time, to: Time) -> String {
     elapsed(from, to).map_or_else(|| CLOCK_SET_BACK.into(), span)
 }
 
-/// The service or services that a record is about.
-pub(super) fn services_of(record: &AuditRecord) -> String {
-    if let Some(service) = &record.service {
-        return service.clone();
-    }
-    RecordReader::new(record).services().unwrap_or_default().join(", ")
-}
-
-/// The git states of the source in the records, each once for as long as it lasted: `1a2b3c4d5e6f, with changes that are not
-/// committed → 6f5e4d3c2b1a`; `None` if no record has one.
-pub(super) fn git_of(records: &[AuditRecord]) -> Option<String> {
-    let mut work_trees: Vec<String> =
-        records.iter().filter_map(|record| RecordReader::new(record).git()).map(in_words).collect();
-    work_trees.dedup();
-    (!work_trees.is_empty()).then(|| work_trees.join(" → "))
-}
-
-fn in_words(GitState { revision, dirty }: GitState) -> String {
-    let revision = revision.as_deref().map(|revision| revision.get(..12).unwrap_or(revision));
-    let changes = if dirty { ", with changes that are not committed" } else { "" };
-    format!("{}{changes}", revision.unwrap_or("before the first commit"))
-}
-
-/// The evidence of a record in a few words: how a command ended, otherwise its `layer`, `reason` and `message`, otherwise
-/// the beginning of the evidence itself.
-pub(super) fn summary(record: &AuditRecord) -> String {
-    let read = RecordReader::new(record);
-    if let Some((ms, code)) = read.command_end() {
-        let took = span(TimeDelta::milliseconds(ms));
-        return code.map_or_else(|| format!("after {took}"), |code| format!("exit {code} after {took}"));
-    }
-    if let Some(by) = read.verified_by() {
-        return verification(by);
-    }
-    if let Some((by, steps)) = read.healed_by() {
-        return format!("healed by {by} in {}", crate::manifest::count(steps, "step"));
-    }
-    let words: Vec<String> = [read.layer(), read.reason()].into_iter().flatten().collect();
-    match (read.message(), words.is_empty()) {
-        (None, _) if record.kind == AuditKind::StepIntended.as_str() => {
-            let attempt = read.attempt().map(|attempt| format!("attempt {attempt}: "));
-            cut(&format!("{}{}", attempt.unwrap_or_default(), words.join(" ")))
-        }
-        (Some(message), true) => message,
-        (Some(message), false) => format!("{}: {message}", words.join(" ")),
-        (None, false) => words.join(" "),
-        (None, true) => shortened(&read.rest()),
-    }
-}
-
-/// The basis of a `Verified` record.
-fn verification(by: VerifiedBy) -> String {
-    let held = span(TimeDelta::milliseconds(by.held_ms));
-    let how = if by.changed_by_repair { "started anew by the repair" } else { "running as before" };
-    format!("as declared in {} looks over {held}, {how}", by.looks)
-}
-
-fn shortened(evidence: &Value) -> String {
-    match evidence {
-        Value::Null => String::new(),
-        Value::Object(fields) if fields.is_empty() => String::new(),
-        evidence => cut(&evidence.to_string()),
-    }
-}
-
-/// Enough to recognise it; `-o json` prints it whole.
-fn cut(text: &str) -> String {
-    const LONGEST: usize = 80;
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => {
-            // Between two words, if one ends nearby.
-            let whole = text[..end].rfind(' ').filter(|space| end - space < LONGEST / 4);
-            whole.map_or_else(|| format!("{}…", &text[..end]), |space| format!("{} …", &text[..space]))
-        }
-        None => text.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -251,36 +172,6 @@ mod tests {
         for (seconds, text) in [(-5, "0s"), (59, "59s"), (60, "1m"), (7_199, "1h"), (200_000, "2d")] {
             assert_eq!(age(now() - TimeDelta::seconds(seconds), now()), text);
         }
-    }
-
-    #[test]
-    fn a_long_text_is_cut_between_two_words_where_one_ends_near() {
-        assert_eq!(cut(&format!("{} no /app/x", "x".repeat(74))), format!("{} no …", "x".repeat(74)));
-        assert_eq!(cut(&"x".repeat(90)), format!("{}…", "x".repeat(80)));
-        assert_eq!(cut("short"), "short");
-    }
-
-    #[test]
-    fn the_work_tree_is_told_once_for_as_long_as_it_is_the_same() {
-        let record = |git: Value| {
-            AuditRecord {
-            evidence: serde_json::json!({ "git": git }),
-            ..serde_json::from_str(
-                r#"{"seq":1,"time":"","object":null,"service":null,"incident":null,"actor":"","kind":"","step":null,
-                    "outcome":null,"evidence":null,"prevHash":"","hash":""}"#,
-            )
-            .unwrap()
-        }
-        };
-        let at = |revision: &str, dirty| record(serde_json::json!({ "revision": revision, "dirty": dirty }));
-        let (first, second) = ("1a2b3c4d5e6f7a8b", "6f5e4d3c2b1a0f9e");
-        assert_eq!(git_of(&[]), None);
-        assert_eq!(git_of(&[record(Value::Null)]), None);
-        let none = record(serde_json::json!({ "revision": null, "dirty": false }));
-        assert_eq!(git_of(&[none]).as_deref(), Some("before the first commit"));
-        let records = [at(first, true), record(Value::Null), at(first, true), at(second, false)];
-        let work_trees = "1a2b3c4d5e6f, with changes that are not committed → 6f5e4d3c2b1a";
-        assert_eq!(git_of(&records).as_deref(), Some(work_trees));
     }
 
     #[test]

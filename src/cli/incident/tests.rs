@@ -3,7 +3,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    api::{API_VERSION, AuditKind, CommandEnd, EndedStep, NewRecord, Step},
+    api::{API_VERSION, AuditKind, CommandEnd, EndedStep, NewRecord, Step, StepKind},
     store::testing,
 };
 

@@ -1,0 +1,243 @@
+//! What happened, in words: live, in the timeline of an incident, and in the list of the trail.
+
+use chrono::TimeDelta;
+use serde_json::Value;
+
+use super::{
+    ladder,
+    recorded::span,
+    style::{Paint, Style, clean},
+};
+use crate::{
+    api::{
+        AuditKind, AuditRecord, EndedStep, Event, GitState, RecordReader, RouteTransition, StepKind,
+        StepOutcome, Transition, VerifiedBy,
+    },
+    manifest::count,
+};
+
+/// How many of the last lines of a failed command are shown: the reason stands there.
+const LINES: usize = 12;
+
+/// How many they may be where BuildKit's summary is longer. It begins with what the failed `RUN` printed; from Compose 2.37 on
+/// an excerpt of the Dockerfile follows.
+const LINES_OF_SUMMARY: usize = 30;
+
+/// The last lines of what a failed command printed, from BuildKit's summary on where there is one: `------`, ` > [api 2/2] RUN
+/// …:`, what that has printed.
+fn last_lines(output: &str) -> Vec<&str> {
+    let lines: Vec<&str> = output.lines().collect();
+    let is_summary = |pair: &[&str]| pair[0].starts_with("------") && pair[1].starts_with(" > ");
+    let summary = lines.windows(2).rposition(is_summary).unwrap_or(lines.len());
+    let from = summary.clamp(lines.len().saturating_sub(LINES_OF_SUMMARY), lines.len().saturating_sub(LINES));
+    lines[from..].to_vec()
+}
+
+/// An event in words, with the time before each; none for what the summary says.
+pub(super) fn live(style: Style, event: &Event) -> Vec<String> {
+    vec![match event {
+        Event::DriftDetected { service, drift } => {
+            let place = style.red(&format!("{}: {} layer, {}", clean(service), drift.layer, drift.reason));
+            format!("{place}  {}", clean(&drift.message))
+        }
+        Event::StepIntended { step, services } => {
+            style.bold(&format!("{} …", clean(&ladder::in_words(*step, services))))
+        }
+        Event::Output { line } => style.dim(&format!("  {}", clean(line))),
+        Event::StepEnded(ended) => step_ended(style, ended),
+        Event::Verifying { services, window_ms } => {
+            let window = std::time::Duration::from_millis(*window_ms).as_secs_f32();
+            format!("{} as declared; verifying it for {window:.1} s …", clean(&services.join(", ")))
+        }
+        Event::NotVerified { service, why } => {
+            style.yellow(&format!("{}: not verified: {}", clean(service), clean(why)))
+        }
+        Event::Waiting { until, why } => {
+            let until = until.map(|until| format!(" until {} at most", until.format("%H:%M:%S UTC")));
+            format!("waiting{}: {}", until.unwrap_or_default(), clean(why))
+        }
+        Event::Reconciled { transitions } => {
+            let lines = transitions.iter().map(|RouteTransition { service, route, transition }| {
+                format!("{}: route {} {}", clean(service), clean(route), style.green(&arrow(*transition)))
+            });
+            return lines.collect();
+        }
+        Event::Stalled { reason, message } | Event::GivenUp { reason, message } => {
+            style.red(&format!("stalled: {}: {}", clean(reason.as_str()), clean(message)))
+        }
+        _ => return Vec::new(),
+    }]
+}
+
+/// How a step ended; of one that failed the end of what its command printed.
+fn step_ended(style: Style, ended: &EndedStep) -> String {
+    let words = format!("{} {}", ended.kind, outcome_in_words(ended.outcome));
+    let Some(command) = &ended.command else { return style.yellow(&words) };
+    let took = format!("in {:.1} s", std::time::Duration::from_millis(command.duration_ms).as_secs_f32());
+    if ended.outcome == StepOutcome::Succeeded {
+        return format!("{} {took}", style.green(&words));
+    }
+    let tail = last_lines(&command.output).into_iter().map(|line| format!("           {}", clean(line)));
+    let tail: Vec<String> = tail.collect();
+    format!("{} {took}\n{}", style.red(&words), tail.join("\n"))
+}
+
+const fn outcome_in_words(outcome: StepOutcome) -> &'static str {
+    match outcome {
+        StepOutcome::Succeeded => "succeeded",
+        StepOutcome::Failed => "failed",
+        StepOutcome::TimedOut => "timed out",
+        StepOutcome::Cancelled => "was cancelled",
+        StepOutcome::Interrupted => "was interrupted",
+        StepOutcome::NotBegun => "was not begun",
+    }
+}
+
+/// The colour of a kind: drift, repair, or stall.
+pub(super) fn kind_paint(record: &AuditRecord) -> Paint {
+    match AuditKind::named(&record.kind) {
+        Some(AuditKind::DriftDetected | AuditKind::StepInterrupted | AuditKind::RolledBack) => Paint::Yellow,
+        Some(AuditKind::Reconciled | AuditKind::Verified) => Paint::Green,
+        Some(AuditKind::Stalled | AuditKind::TrailLost) => Paint::Red,
+        _ => Paint::Plain,
+    }
+}
+
+/// The outcome of a step in its colour. An incident's outcome, and one that was not begun, have none.
+pub(super) fn outcome_paint(outcome: &str) -> Paint {
+    match StepOutcome::named(outcome) {
+        Some(StepOutcome::Succeeded) => Paint::Green,
+        Some(StepOutcome::Failed | StepOutcome::TimedOut | StepOutcome::Interrupted) => Paint::Red,
+        _ => Paint::Plain,
+    }
+}
+
+/// The service or services that a record is about.
+pub(super) fn services_of(record: &AuditRecord) -> String {
+    if let Some(service) = &record.service {
+        return service.clone();
+    }
+    RecordReader::new(record).services().unwrap_or_default().join(", ")
+}
+
+/// The git states of the source in the records, each once for as long as it lasted: `1a2b3c4d5e6f, with changes that are not
+/// committed → 6f5e4d3c2b1a`; `None` if no record has one.
+pub(super) fn git_of(records: &[AuditRecord]) -> Option<String> {
+    let mut work_trees: Vec<String> =
+        records.iter().filter_map(|record| RecordReader::new(record).git()).map(git_in_words).collect();
+    work_trees.dedup();
+    (!work_trees.is_empty()).then(|| work_trees.join(" → "))
+}
+
+fn git_in_words(GitState { revision, dirty }: GitState) -> String {
+    let revision = revision.as_deref().map(|revision| revision.get(..12).unwrap_or(revision));
+    let changes = if dirty { ", with changes that are not committed" } else { "" };
+    format!("{}{changes}", revision.unwrap_or("before the first commit"))
+}
+
+/// The evidence of a record in a few words: how a command ended, otherwise its `layer`, `reason` and `message`, otherwise
+/// the beginning of the evidence itself.
+pub(super) fn summary(record: &AuditRecord) -> String {
+    let read = RecordReader::new(record);
+    if let Some((ms, code)) = read.command_end() {
+        let took = span(TimeDelta::milliseconds(ms));
+        return code.map_or_else(|| format!("after {took}"), |code| format!("exit {code} after {took}"));
+    }
+    if let Some(by) = read.verified_by() {
+        return verification(by);
+    }
+    if let Some((by, steps)) = read.healed_by() {
+        return format!("healed by {by} in {}", count(steps, "step"));
+    }
+    let words: Vec<String> = [read.layer(), read.reason()].into_iter().flatten().collect();
+    match (read.message(), words.is_empty()) {
+        (None, _) if record.kind == AuditKind::StepIntended.as_str() => {
+            let attempt = read.attempt().map(|attempt| format!("attempt {attempt}: "));
+            cut(&format!("{}{}", attempt.unwrap_or_default(), words.join(" ")))
+        }
+        (Some(message), true) => message,
+        (Some(message), false) => format!("{}: {message}", words.join(" ")),
+        (None, false) => words.join(" "),
+        (None, true) => shortened(&read.rest()),
+    }
+}
+
+/// The basis of a `Verified` record.
+fn verification(by: VerifiedBy) -> String {
+    let held = span(TimeDelta::milliseconds(by.held_ms));
+    let how = if by.changed_by_repair { "started anew by the repair" } else { "running as before" };
+    format!("as declared in {} looks over {held}, {how}", by.looks)
+}
+
+fn shortened(evidence: &Value) -> String {
+    match evidence {
+        Value::Null => String::new(),
+        Value::Object(fields) if fields.is_empty() => String::new(),
+        evidence => cut(&evidence.to_string()),
+    }
+}
+
+/// Enough to recognise it; `-o json` prints it whole.
+fn cut(text: &str) -> String {
+    const LONGEST: usize = 80;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => {
+            // Between two words, if one ends nearby.
+            let whole = text[..end].rfind(' ').filter(|space| end - space < LONGEST / 4);
+            whole.map_or_else(|| format!("{}…", &text[..end]), |space| format!("{} …", &text[..space]))
+        }
+        None => text.to_owned(),
+    }
+}
+
+/// How many of the last lines of a container to show.
+const TAIL: usize = 12;
+
+/// The summary of a record, without what the incident's drift already states.
+pub(super) fn in_incident(record: &AuditRecord) -> String {
+    if record.kind == AuditKind::DriftDetected.as_str() {
+        let read = RecordReader::new(record);
+        return format!("{} {}", read.layer().unwrap_or_default(), read.reason().unwrap_or_default());
+    }
+    summary(record)
+}
+
+/// The last output of the containers that a step was about to replace, if they had failed, or were rolled back.
+fn last_words(record: &AuditRecord) -> Vec<String> {
+    let is_rollback = record.step == Some(StepKind::Rollback.to_string());
+    let shown =
+        RecordReader::new(record).last_words().into_iter().filter(|words| is_rollback || words.has_failed());
+    let lines = shown.flat_map(|words| {
+        let head = format!("{} {}", words.container, words.in_words());
+        let unknown = words.output_unknown.map(|why| format!("what it printed is not known: {why}"));
+        let from = words.output.len().saturating_sub(TAIL);
+        [head].into_iter().chain(unknown).chain(words.output.into_iter().skip(from))
+    });
+    lines.collect()
+}
+
+/// The command and the last lines of its output.
+fn tail(record: &AuditRecord) -> Vec<String> {
+    let read = RecordReader::new(record);
+    let (command, output) = (read.command(), read.output());
+    let lines = last_lines(&output);
+    let command = (!command.is_empty()).then(|| format!("$ {}", command.join(" ")));
+    command.into_iter().chain(lines.into_iter().map(str::to_owned)).collect()
+}
+
+/// `404 → 401`; `none` if the baseline was no answer.
+pub(super) fn arrow(transition: Transition) -> String {
+    let word = |status: Option<u16>| status.map_or_else(|| "none".to_owned(), |status| status.to_string());
+    format!("{} → {}", word(transition.before), word(transition.after))
+}
+
+/// What a record shows below its line: the end of what a failed command printed, or the last words of the containers that a
+/// step replaced.
+pub(super) fn details(record: &AuditRecord) -> Vec<String> {
+    let outcome = record.outcome.as_deref().unwrap_or_default();
+    let failed = record.step.is_some() && !outcome.is_empty() && outcome != StepOutcome::Succeeded.as_str();
+    if failed { tail(record) } else { last_words(record) }
+}
+
+#[cfg(test)]
+mod tests;
