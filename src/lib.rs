@@ -30,8 +30,6 @@ mod daemon;
 pub mod decide;
 mod documents;
 mod files;
-#[cfg(test)]
-mod fixtures;
 pub mod host;
 pub mod interference;
 pub mod manifest;
@@ -42,3 +40,5 @@ pub mod reconcile;
 pub mod runtime;
 mod secret;
 pub mod store;
+#[cfg(test)]
+mod testing;

@@ -324,7 +324,7 @@ mod tests {
     use crate::{
         api::Suspension,
         decide::{self, History, Inputs, StatusInputs},
-        fixtures::{at, desired, desired_with, incident},
+        testing::fixtures::{at, desired, desired_with, incident},
     };
 
     /// What is said of the incident's host where this is declared, and this is suspended.

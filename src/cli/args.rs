@@ -61,7 +61,7 @@ pub(super) struct Global {
     #[arg(long, global = true, value_name = "DIR", env = "UNDRIFT_STATE_DIR")]
     pub(super) state_dir: Option<PathBuf>,
     /// What to log to standard error: error, warn, info, debug, or a filter such as undrift=debug [default:
-    /// undrift=warn; for run undrift=info]
+    /// undrift=warn, for run undrift=info; apply leaves out what its progress shows]
     #[arg(long, global = true, value_name = "FILTER", env = "UNDRIFT_LOG")]
     pub(super) log: Option<String>,
     /// The format of the log

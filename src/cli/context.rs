@@ -390,7 +390,7 @@ pub(super) fn start_logging(global: &Global, default: &str) -> Result<(), Failur
 #[cfg(test)]
 pub(super) fn with_log<T>(
     screen: &(impl Write + Clone + Send + Sync + 'static),
-    clock: crate::reconcile::fake::VirtualClock,
+    clock: crate::testing::fake::VirtualClock,
     filter: &str,
     work: impl FnOnce() -> T,
 ) -> T {

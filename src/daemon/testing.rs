@@ -9,12 +9,12 @@ use super::{
     objects::ManagedObjects, reconciler::DaemonContext, session_cache::SessionCache, work_queue::WorkQueue,
 };
 use crate::{
-    fixtures,
     host::Host,
     manifest::ManifestSource,
-    reconcile::fake::{FakeContainer, FakeHost, Image, World},
     runtime::{Reconcile as _, Requeue},
     store::Store,
+    testing::fake::{FakeContainer, FakeHost, Image, World},
+    testing::fixtures,
 };
 
 /// Two objects, `backoffice` and `other`, on the same host.

@@ -73,7 +73,7 @@ impl AfterIncident {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::at;
+    use crate::testing::fixtures::at;
 
     fn drift(service: &str, layer: Layer, reason: DriftReason) -> (String, Drift) {
         (service.to_owned(), Drift { layer, reason, message: "in words".into() })

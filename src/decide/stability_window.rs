@@ -165,7 +165,7 @@ mod tests {
     use super::*;
     use crate::{
         decide::{self, History, Inputs},
-        fixtures::{at, container_mut, desired, healthy},
+        testing::fixtures::{at, container_mut, desired, healthy},
     };
 
     const WINDOW: Duration = Duration::from_secs(6);
@@ -300,7 +300,8 @@ mod tests {
     fn add_limited(stability: &mut StabilityWindow, tolerance: Duration) {
         let (mut observed, _) = look(&["api", "dashboard"]);
         let limited = crate::api::Answer::Limited { again_at: at(60) };
-        crate::fixtures::answer_mut(&mut observed.services[0]).plain = crate::api::Fact::Known(limited);
+        crate::testing::fixtures::answer_mut(&mut observed.services[0]).plain =
+            crate::api::Fact::Known(limited);
         let (desired, history) = (desired(), History::default());
         let inputs =
             Inputs { desired: &desired, observed: &observed, history: &history, now: at(0), jitter_seed: 7 };

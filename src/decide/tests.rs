@@ -22,7 +22,9 @@ use serde_json::json;
 use super::*;
 use crate::{
     api::{ContainerState, DriftReason, Fact, Layer, PlannedStep, ProjectObservation, Step, StepKind},
-    fixtures::{NEW, OLD, answer_mut, at, container_mut, desired, desired_with, healthy, incident, status},
+    testing::fixtures::{
+        NEW, OLD, answer_mut, at, container_mut, desired, desired_with, healthy, incident, status,
+    },
 };
 
 fn decided(observed: &ProjectObservation) -> Decision {

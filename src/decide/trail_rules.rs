@@ -142,7 +142,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::fixtures::at;
+    use crate::testing::fixtures::at;
 
     struct Trail(Vec<AuditRecord>);
 

@@ -123,7 +123,7 @@ mod tests {
     use crate::{
         api::Transition,
         decide::{History, Inputs, StatusInputs, decide, status},
-        fixtures::{at, desired, healthy},
+        testing::fixtures::{at, desired, healthy},
     };
 
     fn away(services: &[ServiceSpec], previous: Option<&ObjectStatus>) -> ObjectStatus {

@@ -144,8 +144,11 @@ mod tests {
         for state in [ContainerState::Removing, ContainerState::Dead] {
             let mut rows =
                 vec![ContainerRow { state: Some(ContainerState::Exited), ..created("a", 1) }, running("b")];
-            let details =
-                |state| ContainerObservation { id: "a".into(), state, ..crate::fixtures::container("a") };
+            let details = |state| ContainerObservation {
+                id: "a".into(),
+                state,
+                ..crate::testing::fixtures::container("a")
+            };
             mark_removals(&mut rows, [details(ContainerState::Exited)].iter());
             assert!(!rows[0].is_removing() && rows[0].has_ended(), "it only ended");
             mark_removals(&mut rows, [details(state)].iter());

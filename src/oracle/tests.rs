@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     api::{Layer, OtherMethod, StepKind},
     decide::{Decision, History, Inputs, LayerVerdict, decide},
-    fixtures::{answer_mut, at, desired, healthy},
+    testing::fixtures::{answer_mut, at, desired, healthy},
 };
 
 /// One measured server: its answers at a route, and at a path that it does not know.
@@ -193,7 +193,7 @@ fn a_narrow_neighbour_is_remarked_on_and_after_a_repair_it_verifies_nothing() {
     assert!(untouched.as_declared());
     assert_eq!(untouched.services[0].notes[0].reason.as_str(), "ControlAmbiguous");
 
-    let repaired = crate::decide::tests::after_a_repair(&crate::fixtures::incident());
+    let repaired = crate::decide::tests::after_a_repair(&crate::testing::fixtures::incident());
     let decision = decided(&spec, &answer, &repaired);
     assert!(matches!(route_layer(&decision), LayerVerdict::Broken(DriftReason::Indistinguishable, _)));
     assert!(decision.services[0].notes.is_empty() && decision.plan.is_empty());

@@ -78,7 +78,7 @@ fn position(desired: &Desired, service: &str) -> (u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures;
+    use crate::testing::fixtures;
 
     /// An object of this name, in this manifest, that declares these services from this line on.
     fn desired(name: &str, manifest: &str, line: u64, services: &[&str]) -> Desired {

@@ -138,8 +138,8 @@ mod tests {
     use super::*;
     use crate::{
         api::{AuditKind, NewRecord, Step},
-        fixtures::at,
         store::{NewIncident, testing},
+        testing::fixtures::at,
     };
 
     /// An incident in which `api` was brought up, that ended so, and is open again: the records of its previous occurrence.

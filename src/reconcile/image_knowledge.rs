@@ -106,7 +106,7 @@ pub(super) fn learn_from_builds(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::{OLD, at, healthy};
+    use crate::testing::fixtures::{OLD, at, healthy};
 
     fn built(digest: &str) -> PendingBuild {
         let (service, image_before) = ("api".to_owned(), Some(OLD.to_owned()));
@@ -183,7 +183,7 @@ mod tests {
         let look = |second_source: &str| {
             let mut seen = healthy();
             seen.services[1].source.digest = Fact::Known(Some(second_source.to_owned()));
-            add_image_knowledge(&store, &crate::fixtures::desired(), &mut seen, at(0)).unwrap();
+            add_image_knowledge(&store, &crate::testing::fixtures::desired(), &mut seen, at(0)).unwrap();
             seen.services.into_iter().map(|s| s.artifact.first_sight.map(|s| (s.digest, s.changed_at)))
         };
         let sights: Vec<_> = look("sha256:other").flatten().collect();

@@ -159,8 +159,8 @@ mod tests {
     use super::*;
     use crate::{
         api::{AuditKind, DriftReason, Layer},
-        fixtures::at,
         store::testing,
+        testing::fixtures::at,
     };
 
     const DEAD: (Layer, DriftReason) = (Layer::Container, DriftReason::NotRunning);

@@ -6,19 +6,13 @@
 
 mod active_projects;
 mod claims;
-#[cfg(test)]
-mod conformance;
 mod current;
 mod engine_place;
 mod events;
-#[cfg(test)]
-pub(crate) mod fake;
 mod history;
 mod image_knowledge;
 mod incident_records;
 mod journal;
-#[cfg(test)]
-mod model;
 mod reconcile_once;
 mod registration;
 mod restart_history;
@@ -42,6 +36,8 @@ pub use engine_place::is_record_of;
 pub use events::{Clock, EventSink};
 pub use reconcile_once::{Action, ReconcileOutcome};
 pub use registration::{deregister, hold_registration, register};
+#[cfg(test)]
+pub(crate) use restart_history::RestartHistory;
 pub use session::Session;
 pub use step::close_interrupted;
 

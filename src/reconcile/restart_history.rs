@@ -14,11 +14,11 @@ const COUNTED_FOR: TimeDelta = TimeDelta::minutes(10);
 
 /// The restart counts of each container, by ID, at the times when they were first seen; oldest first.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct RestartHistory(BTreeMap<String, Vec<(Time, i64)>>);
+pub(crate) struct RestartHistory(BTreeMap<String, Vec<(Time, i64)>>);
 
 impl RestartHistory {
     /// Notes an observation. Forgets containers that are gone.
-    pub(super) fn note(&mut self, observed: &ProjectObservation, now: Time) {
+    pub(crate) fn note(&mut self, observed: &ProjectObservation, now: Time) {
         let containers = || observed.services.iter().filter_map(|s| s.containers.known()).flatten();
         let all_known = observed.services.iter().all(|s| s.containers.known().is_some());
         self.0.retain(|id, _| !all_known || containers().any(|c| c.id == *id));
@@ -29,7 +29,7 @@ impl RestartHistory {
     }
 
     /// The count of each container [`COUNTED_FOR`] ago, or when it was first seen.
-    pub(super) fn counts_before(&self) -> BTreeMap<String, i64> {
+    pub(crate) fn counts_before(&self) -> BTreeMap<String, i64> {
         let before = |(id, counts): (&String, &Vec<(Time, i64)>)| Some((id.clone(), counts.first()?.1));
         self.0.iter().filter_map(before).collect()
     }
@@ -54,7 +54,7 @@ fn note(counts: &mut Vec<(Time, i64)>, count: i64, now: Time) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::{at, container_mut, healthy};
+    use crate::testing::fixtures::{at, container_mut, healthy};
 
     /// The count of `api` after observations at these times with these counts, as often as it died since.
     fn restarts(looks: &[(i64, i64)]) -> i64 {

@@ -9,14 +9,12 @@ use proptest::prelude::*;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    fake::{FakeHost, Faults, Hand, Kill, World},
-    *,
-};
+use super::*;
 use crate::{
     api::{AuditKind, IncidentOutcome, Step},
-    fixtures::desired_with,
     store::{RecordFilter, Verification},
+    testing::fake::{FakeHost, Faults, Hand, Kill, World},
+    testing::fixtures::desired_with,
 };
 
 /// The times are virtual: nothing here waits, and nothing depends on how busy the machine is.
@@ -214,7 +212,7 @@ fn the_drift_and_each_intent_tell_which_source_they_are_about() {
     let reported: Vec<_> = records.iter().filter(|record| about.contains(&record.kind.as_str())).collect();
     assert_eq!(reported.len(), 3);
     for record in reported {
-        let git = json!({ "revision": crate::fixtures::REVISION, "dirty": true });
+        let git = json!({ "revision": crate::testing::fixtures::REVISION, "dirty": true });
         assert_eq!(record.evidence["git"], git, "{}", record.kind);
     }
 }

@@ -91,7 +91,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{fixtures, store::testing};
+    use crate::{store::testing, testing::fixtures};
 
     #[test]
     fn what_was_declared_last_is_kept_until_it_is_forgotten() {

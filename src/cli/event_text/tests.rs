@@ -4,8 +4,8 @@ use super::*;
 use crate::{
     api::{CommandEnd, Drift, DriftReason, Layer, PlannedStep, Step, Transition},
     decide::{self, History, Inputs},
-    fixtures::{at, desired, incident},
     host::StepReport,
+    testing::fixtures::{at, desired, incident},
 };
 
 fn printed(all: &[Event]) -> String {

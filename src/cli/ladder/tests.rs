@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     api::{Attempt, ContainerState, DriftReason, Fact, Object, ProjectObservation, Suspension, Time},
     decide::{self, History, Inputs, StatusInputs, identities},
-    fixtures::{answer_mut, at, container_mut, desired, desired_with, healthy, incident, status},
+    testing::fixtures::{answer_mut, at, container_mut, desired, desired_with, healthy, incident, status},
 };
 
 /// The history of an object that undrift has never reconciled, as in `check` on a new host.

@@ -16,8 +16,9 @@ use crate::{
         style::Style,
     },
     host::HostError,
-    reconcile::{Clock, fake::VirtualClock},
+    reconcile::Clock,
     store::{StepLock, Store},
+    testing::fake::VirtualClock,
 };
 
 /// What is on the screen.

@@ -15,7 +15,7 @@ use crate::{
         StepReport, Time,
     },
     host::{Host, HostError, StepRequest, compose::argv},
-    reconcile::fake::{FakeContainer, FakeHost, VirtualClock, World},
+    testing::fake::{FakeContainer, FakeHost, VirtualClock, World},
 };
 
 /// What somebody else will do.

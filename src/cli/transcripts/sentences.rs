@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use crate::reconcile::fake::{Hand, Kill, World};
+use crate::testing::fake::{Hand, Kill, World};
 
 /// What a sentence does.
 #[derive(Debug, Clone, Copy)]

@@ -5,9 +5,9 @@ use std::fs;
 use super::*;
 use crate::{
     daemon::testing::{DaemonFixture, healthy},
-    fixtures,
-    reconcile::fake::World,
     store::RecordFilter,
+    testing::fake::World,
+    testing::fixtures,
 };
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     api::{ContainerState, RelatedObservation, Step, StepOutcome},
     decide::{Decision, History, Inputs, Next, Repair, decide, tests::after_a_repair},
-    fixtures::{NEW, OLD, at, container, container_mut, desired, healthy, incident},
+    testing::fixtures::{NEW, OLD, at, container, container_mut, desired, healthy, incident},
 };
 
 fn ended(name: &str, image: &str, code: i64) -> ContainerObservation {

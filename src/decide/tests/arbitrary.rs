@@ -6,7 +6,7 @@ use super::{after_a_repair, cases::CASES, decided, history, rollback::after_a_ro
 use crate::{
     api::{Attempt, ContainerState, Fact, Health, ProjectObservation, StallReason, Step, StepOutcome},
     decide::{History, identities},
-    fixtures::{answer_mut, at, container_mut, healthy, incident, status},
+    testing::fixtures::{answer_mut, at, container_mut, healthy, incident, status},
 };
 
 /// Any combination of broken things.

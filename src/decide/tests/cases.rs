@@ -5,7 +5,7 @@ use crate::{
         Answer, ContainerState, DriftReason, Fact, Health, Layer, MountCover, Presence, ProjectObservation,
         StepKind,
     },
-    fixtures::{OLD, answer_mut, at, container_mut, incident, status},
+    testing::fixtures::{OLD, answer_mut, at, container_mut, incident, status},
 };
 
 /// One broken thing, its drift, and the steps that answer it.

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     api::{Fact, Layer, ProjectObservation, RecentStep, SourceDrift, Step, StepKind, Time},
     decide::{Decision, History, Next, Repair, StatusInputs, UnknownLayer, identities, status},
-    fixtures::{answer_mut, at, desired, desired_with, healthy},
+    testing::fixtures::{answer_mut, at, desired, desired_with, healthy},
 };
 
 /// Every single fact that can be unknown, made unknown.

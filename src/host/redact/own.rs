@@ -98,7 +98,7 @@ impl Redactor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{api::ResolvedFrom, fixtures};
+    use crate::{api::ResolvedFrom, testing::fixtures};
 
     #[test]
     fn names_that_a_variable_filled_in_are_hidden_and_plain_ones_stay() {

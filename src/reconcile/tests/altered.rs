@@ -35,7 +35,7 @@ fn what_a_stranger_calls_reconciled_is_verified_before_undrift_says_so() {
     let id = fixture.host.world(|world| world.container.unwrap().id);
     let started = fixture
         .host
-        .world(|world| crate::fixtures::at(world.container.unwrap().starts + 100 * i64::from(id)));
+        .world(|world| crate::testing::fixtures::at(world.container.unwrap().starts + 100 * i64::from(id)));
     let container = format!("container-{id}");
     alter(
         &fixture,

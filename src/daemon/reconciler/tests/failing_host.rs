@@ -18,7 +18,7 @@ use crate::{
     api::{Fact, GitState, LastWords, ProjectObservation},
     daemon::{bounded_host::STEP_END, protocol::Reply},
     host::{LOOK_LIMIT, StepReport, StepRequest},
-    reconcile::fake::FakeHost,
+    testing::fake::FakeHost,
 };
 
 mod unseen;

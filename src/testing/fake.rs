@@ -14,8 +14,8 @@ use tracing_subscriber::fmt::{format::Writer, time::FormatTime};
 pub(crate) use self::world::{FakeContainer, Faults, Hand, Image, World};
 use crate::{
     api::{Desired, Fact, GitState, LastWords, ProjectObservation, StepOutcome, Time},
-    fixtures::{at, git},
     host::{Host, HostError, StepReport, StepRequest},
+    testing::fixtures::{at, git},
 };
 
 /// When undrift is killed.

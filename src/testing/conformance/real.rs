@@ -16,9 +16,9 @@ use serde_json::json;
 use super::Hand;
 use crate::{
     api::{Answer, ContainerState, Desired, Fact, ProjectObservation},
-    fixtures,
     host::{Host as _, LocalHost},
     store::Store,
+    testing::fixtures,
 };
 
 const BASE: &str = "undrift-example-base";

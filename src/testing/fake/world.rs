@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     api::{ContainerState, Fact, Presence, ProjectObservation, ServiceObservation, Step, StepOutcome},
-    fixtures::{answer_mut, at, container, container_mut, healthy, status},
+    testing::fixtures::{answer_mut, at, container, container_mut, healthy, status},
 };
 
 /// What is behind a reference: built from which version of the source, with the module or without.

@@ -17,7 +17,7 @@ use self::undrift::{At, Undrift};
 use super::fake::{Faults, Hand, World};
 use crate::{
     api::{Desired, Step},
-    fixtures::desired_with,
+    testing::fixtures::desired_with,
 };
 
 /// Longer than any run without a person's action: more steps, or more reconciles, are an endless loop.

@@ -21,8 +21,8 @@ use crate::{
         self, AfterIncident, Decision, EndedIncident, History, Identity, Inputs, Next, OpenIncident,
         StabilityWindow, WindowVerdict, identities,
     },
-    fixtures::at,
-    reconcile::restart_history::RestartHistory,
+    reconcile::RestartHistory,
+    testing::fixtures::at,
 };
 
 /// The state on disk.
