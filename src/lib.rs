@@ -20,6 +20,7 @@
 //! | [`decide`] | pure: from an observation to what should happen | nothing |
 //! | [`interference`] | pure: whether somebody else is working on a project, and the leftovers of a killed command there | nothing |
 //! | [`oracle`] | pure: what the answers of a route mean, and which request would settle it | nothing |
+//! | `reference` | pure: image references in one form | nothing |
 //! | `nearest` | pure: the right word for a misspelt one | nothing |
 //! | [`api`] | pure types | nothing |
 
@@ -37,6 +38,7 @@ mod nearest;
 pub mod oracle;
 mod plain;
 pub mod reconcile;
+mod reference;
 pub mod runtime;
 mod secret;
 pub mod store;

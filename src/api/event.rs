@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AuditKind, Drift, Reason, Step, StepKind, StepOutcome, Time, Transition};
+use super::{Drift, Reason, Step, StepKind, StepOutcome, Time, Transition};
 
 /// An event. As JSON each has its name as `kind`; the names in the trail are [`AuditKind`]'s.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,11 +50,20 @@ pub enum Event {
         /// Why, in words.
         message: String,
     },
-    /// An event about the object, or about undrift itself, that changes no incident.
-    Other {
-        /// The kind.
-        what: AuditKind,
-    },
+    /// A person suspended the object: no step from now on.
+    Suspended,
+    /// The suspension is over.
+    Resumed,
+    /// A person gave the object a new budget.
+    Retried,
+    /// The spec of the object is another one, or no manifest declares it any more.
+    ManifestChanged,
+    /// undrift started.
+    Started,
+    /// undrift ended.
+    Stopped,
+    /// The trail begins here in the place of an earlier one that is missing.
+    TrailLost,
     /// Not in the trail: an observation is complete, and its status is recorded. The next action may take long.
     Observed,
     /// Not in the trail: the command of the running step printed a line.
@@ -189,7 +198,7 @@ mod tests {
             Event::RolledBack,
             Event::Reconciled { transitions },
             Event::Stalled { reason: "BudgetSpent".into(), message: "5 of 5".into() },
-            Event::Other { what: AuditKind::Suspended },
+            Event::Suspended,
             Event::Observed,
             Event::Output { line: "#5 COPY".into() },
             Event::Verifying { services: services.clone(), window_ms: 3_000 },

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::DriftReason;
+use super::{DriftReason, names::names};
 
 /// A layer of the path from a feature in the source to a feature that a user can reach.
 ///
@@ -60,27 +60,28 @@ impl fmt::Display for Layer {
     }
 }
 
-/// The conditions of an object and of a service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum ConditionType {
-    /// The object is as declared.
-    Ready,
-    /// undrift is at work on the object.
-    Reconciling,
-    /// undrift has given up until the spec or the source changes, or a person runs `retry`.
-    Stalled,
-    /// The source layer.
-    SourcePresent,
-    /// The artifact layer.
-    ArtifactCurrent,
-    /// The container layer.
-    ContainerCurrent,
-    /// The route layer.
-    RouteExposed,
-    /// The auth layer.
-    AuthVerified,
-    /// Every layer was observed as declared, after the last step, for the whole stability window.
-    Reconciled,
+names! {
+    /// The conditions of an object and of a service.
+    ConditionType {
+        /// The object is as declared.
+        Ready,
+        /// undrift is at work on the object.
+        Reconciling,
+        /// undrift has given up until the spec or the source changes, or a person runs `retry`.
+        Stalled,
+        /// The source layer.
+        SourcePresent,
+        /// The artifact layer.
+        ArtifactCurrent,
+        /// The container layer.
+        ContainerCurrent,
+        /// The route layer.
+        RouteExposed,
+        /// The auth layer.
+        AuthVerified,
+        /// Every layer was observed as declared, after the last step, for the whole stability window.
+        Reconciled,
+    }
 }
 
 impl Drift {

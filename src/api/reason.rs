@@ -198,8 +198,10 @@ impl Reason {
     }
 }
 
-impl From<&str> for Reason {
-    fn from(name: &str) -> Self {
+impl Reason {
+    /// The one of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
         let drift = || DriftReason::named(name).map(Self::Drift);
         let unknown = || UnknownReason::named(name).map(Self::Unknown);
         let failure = || FailureReason::named(name).map(Self::Failure);
@@ -244,11 +246,18 @@ impl Serialize for Reason {
 
 impl<'de> Deserialize<'de> for Reason {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(|name| Self::from(name.as_str()))
+        String::deserialize(deserializer).map(|name| Self::named(&name))
     }
 }
 
 /// Tests name a reason as its users read it.
+#[cfg(test)]
+impl From<&str> for Reason {
+    fn from(name: &str) -> Self {
+        Self::named(name)
+    }
+}
+
 #[cfg(test)]
 impl PartialEq<str> for Reason {
     fn eq(&self, name: &str) -> bool {

@@ -69,7 +69,7 @@ impl<'r> RecordReader<'r> {
         Ok(fields.into())
     }
 
-    fn outcome(self) -> Result<StepOutcome, EventError> {
+    pub(crate) fn outcome(self) -> Result<StepOutcome, EventError> {
         let name = self.0.outcome.as_ref().ok_or_else(|| self.lacks("outcome"))?;
         StepOutcome::named(name).ok_or_else(|| self.unknown("outcome", name))
     }

@@ -1,7 +1,7 @@
 //! A record of the audit trail as a typed event. If a field that decisions use is damaged, it gives an error that names the
 //! record.
 
-use super::{AuditKind, AuditRecord, Event, Time, record_reader::RecordReader};
+use super::{AuditKind, AuditRecord, Event, Reason, Time, record_reader::RecordReader};
 
 /// One record of the trail, reduced to what decisions and stories need.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,10 +44,16 @@ impl TryFrom<&AuditRecord> for RecordedEvent {
             AuditKind::RolledBack => Event::RolledBack,
             AuditKind::Reconciled => Event::Reconciled { transitions: read.transitions() },
             AuditKind::Stalled => Event::Stalled {
-                reason: read.reason().unwrap_or_default().as_str().into(),
+                reason: Reason::named(&read.reason().unwrap_or_default()),
                 message: read.message().unwrap_or_default(),
             },
-            what => Event::Other { what },
+            AuditKind::Suspended => Event::Suspended,
+            AuditKind::Resumed => Event::Resumed,
+            AuditKind::Retried => Event::Retried,
+            AuditKind::ManifestChanged => Event::ManifestChanged,
+            AuditKind::Started => Event::Started,
+            AuditKind::Stopped => Event::Stopped,
+            AuditKind::TrailLost => Event::TrailLost,
         };
         Ok(Self { seq: record.seq, time, incident: record.incident.clone(), event })
     }

@@ -101,7 +101,11 @@ async fn here(
     let host = Arc::new(machine.host_for_steps(&store, &steps)?);
     let printer = Arc::clone(printer);
     let events: EventSink = Arc::new(move |object, event| locked(&printer).print(object, &event));
-    let applied = apply_all(machine, &host, &store, (loaded, environment), events).await;
+    let cancel = CancellationToken::new();
+    let applied = apply_all(machine, (&host, &store), (loaded, environment), events, &cancel).await;
+    if cancel.is_cancelled() {
+        context.complain("interrupted: no further step is taken");
+    }
     machine.settle(&host).await;
     let outcome = |Applied { object, reconciled, acted, error }| ObjectOutcome {
         object,
@@ -178,12 +182,11 @@ async fn outcome(mut replies: Replies, printer: &Mutex<ProgressPrinter>) -> Resu
 
 async fn apply_all<M: Machine>(
     machine: &M,
-    host: &Arc<M::Host>,
-    store: &Arc<Store>,
+    (host, store): (&Arc<M::Host>, &Arc<Store>),
     (loaded, environment): (&Loaded, EnvironmentTrust),
     events: EventSink,
+    cancel: &CancellationToken,
 ) -> Vec<Applied> {
-    let cancel = CancellationToken::new();
     let reconciler = Reconciler {
         host: Arc::clone(host),
         store: Arc::clone(store),
@@ -312,7 +315,10 @@ fn rate_exceeded(status: &ObjectStatus) -> Option<String> {
 fn transitions(status: &ObjectStatus) -> impl Iterator<Item = (&str, &str, Transition)> {
     status.services.iter().flat_map(|service| {
         let routes = service.routes.iter();
-        routes.filter_map(|route| Some((service.name.as_str(), route.name.as_str(), route.transition?)))
+        let changed = |transition: &Transition| transition.before != transition.after;
+        routes.filter_map(move |route| {
+            Some((service.name.as_str(), route.name.as_str(), route.transition.filter(changed)?))
+        })
     })
 }
 

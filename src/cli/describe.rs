@@ -10,7 +10,10 @@ use super::{
     style::{Cell, Paint, Style, cell, heading, table},
 };
 use crate::{
-    api::{Condition, ConditionStatus, Incident, ModulePresence, Object, RouteStatus, ServiceStatus},
+    api::{
+        Condition, ConditionStatus, ConditionType, Incident, ModulePresence, Object, RouteStatus,
+        ServiceStatus,
+    },
     store::{RecordFilter, Store},
 };
 
@@ -94,9 +97,9 @@ fn print_object(out: &mut dyn Write, view: &View, standing: &Standing, changed: 
 
 fn conditions(conditions: &[Condition]) -> Vec<Vec<Cell>> {
     let rows = conditions.iter().map(|condition| {
-        let kind = format!("{:?}", condition.kind);
+        let kind = condition.kind.as_str();
         // For these two `True` is the bad news.
-        let turned = matches!(kind.as_str(), "Stalled" | "Reconciling");
+        let turned = matches!(condition.kind, ConditionType::Stalled | ConditionType::Reconciling);
         let (word, paint) = match condition.status {
             ConditionStatus::True => ("True", if turned { Paint::Yellow } else { Paint::Green }),
             ConditionStatus::False => ("False", if turned { Paint::Plain } else { Paint::Red }),

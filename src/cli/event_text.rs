@@ -57,7 +57,9 @@ pub(super) fn live(style: Style, event: &Event) -> Vec<String> {
             format!("waiting{}: {}", until.unwrap_or_default(), clean(why))
         }
         Event::Reconciled { transitions } => {
-            let lines = transitions.iter().map(|RouteTransition { service, route, transition }| {
+            let changed =
+                transitions.iter().filter(|route| route.transition.before != route.transition.after);
+            let lines = changed.map(|RouteTransition { service, route, transition }| {
                 format!("{}: route {} {}", clean(service), clean(route), style.green(&arrow(*transition)))
             });
             return lines.collect();
@@ -78,8 +80,8 @@ fn step_ended(style: Style, ended: &EndedStep) -> String {
         return format!("{} {took}", style.green(&words));
     }
     let tail = last_lines(&command.output).into_iter().map(|line| format!("           {}", clean(line)));
-    let tail: Vec<String> = tail.collect();
-    format!("{} {took}\n{}", style.red(&words), tail.join("\n"))
+    let head = format!("{} {took}", style.red(&words));
+    std::iter::once(head).chain(tail).collect::<Vec<_>>().join("\n")
 }
 
 const fn outcome_in_words(outcome: StepOutcome) -> &'static str {

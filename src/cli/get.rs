@@ -140,7 +140,7 @@ fn reason(standing: &Standing, service: &ServiceStatus) -> String {
     let is_stalled = has(ConditionType::Stalled, |condition| condition.status == ConditionStatus::True);
     let drifts = service.drift.is_some();
     let holds = if is_suspended {
-        Some(if why.is_some() { "suspended" } else { "Suspended" })
+        Some(if why.is_some() { "suspended" } else { StandingReason::Suspended.as_str() })
     } else if is_paced && drifts {
         Some(StandingReason::RateExceeded.as_str())
     } else {

@@ -62,8 +62,8 @@ pub(super) fn drifts_in_words(incident: &Incident) -> String {
 pub(super) fn outcome_cell(incident: &Incident) -> Cell {
     match incident.outcome {
         None => cell("open", Paint::Yellow),
-        Some(IncidentOutcome::Reconciled) => cell("Reconciled", Paint::Green),
-        Some(IncidentOutcome::Stalled) => cell("Stalled", Paint::Red),
+        Some(outcome @ IncidentOutcome::Reconciled) => cell(outcome.as_str(), Paint::Green),
+        Some(outcome @ IncidentOutcome::Stalled) => cell(outcome.as_str(), Paint::Red),
     }
 }
 

@@ -7,8 +7,8 @@ use std::{
 
 use crate::{
     api::{Object, Time},
-    host::reference,
     reconcile::Session,
+    reference,
 };
 
 /// A daemon's memory of its objects.

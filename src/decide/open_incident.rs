@@ -92,6 +92,17 @@ impl OpenIncident {
         incident
     }
 
+    /// Whether a step that replaces or starts containers of the service ended well. A build alone changes none of them: somebody
+    /// else may have brought its image up.
+    #[must_use]
+    pub fn has_brought_up(&self, service: &str) -> bool {
+        self.steps.iter().any(|done| {
+            done.outcome == StepOutcome::Succeeded
+                && !matches!(done.step, Step::Build { .. })
+                && done.services.iter().any(|of| of == service)
+        })
+    }
+
     /// Whether a step of a kind that `which` selects has been taken for the service.
     #[must_use]
     pub fn has_done(&self, service: &str, which: impl Fn(Step) -> bool) -> bool {

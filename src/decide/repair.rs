@@ -102,8 +102,10 @@ fn backs_off(
     service: &str,
     repair: &Repair,
 ) -> Option<String> {
-    let Repair::Steps(_, Some(at)) = repair else { return None };
-    let seen = inputs.observed.service(service).filter(|_| *at > inputs.now)?;
+    // A start of a stopped container is no attempt at the drift.
+    let Repair::Steps(steps, Some(at)) = repair else { return None };
+    let is_attempt = steps[..] != [Step::Start] && *at > inputs.now;
+    let seen = inputs.observed.service(service).filter(|_| is_attempt)?;
     let attempts = inputs.desired.object.spec.reconcile.attempts;
     Some(match attempts::row(inputs, rows, seen, drift) {
         Some(row) => format!("attempt {} of {attempts} is next: {}", row.attempts + 1, drift.message),
@@ -243,7 +245,7 @@ pub(super) fn of_another_directory(inputs: Inputs<'_>, seen: &ServiceObservation
     match &seen.other_directory {
         Fact::Known(None) => None,
         Fact::Known(Some(directory)) => Some(stalled(
-            DriftReason::OtherDirectory.as_str(),
+            DriftReason::OtherDirectory,
             &format!(
                 "the containers are those of the project in {directory}: a person must say whose they are"
             ),

@@ -64,8 +64,9 @@ pub(super) fn not_before(
     // If the source is enforced, a context that changes by itself builds successfully each time, and each time without effect.
     let rebuilt = if drift.reason == DriftReason::SourceChanged { of_drift().count() } else { 0 };
     // One start may have been given up at several drifts: it was one chance all the same.
-    let given_up = earlier().filter(|row| row.gave_up.is_some()).map(|row| &row.source_digest);
-    let given_up = given_up.collect::<BTreeSet<_>>().len();
+    let given_up = || earlier().filter(|row| row.gave_up.is_some()).map(|row| row.source_digest.as_ref());
+    let unknown = given_up().filter(Option::is_none).count();
+    let given_up = given_up().flatten().collect::<BTreeSet<_>>().len() + unknown;
     let fruitless = in_vain.saturating_sub(1).max(given_up);
     let doubled = match fruitless.checked_sub(1) {
         Some(doubled) => u32::try_from(doubled).unwrap_or(u32::MAX).min(20),

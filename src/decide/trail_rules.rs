@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 
-use crate::api::{AuditKind, AuditRecord, Event, EventError, RecordedEvent, Time};
+use crate::api::{AuditKind, AuditRecord, Event, EventError, RecordReader, RecordedEvent, Step, Time};
 
 /// How long after a person's instruction a step that was already decided may still begin: both are written at the same moment,
 /// and neither waits for the other.
@@ -46,6 +46,40 @@ pub fn breaches<'r>(records: impl IntoIterator<Item = &'r AuditRecord>) -> Vec<B
         found.extend(problem.map(|problem| Breach { seq: record.seq, problem }));
     }
     found
+}
+
+/// The limits of a spec that a record may exceed.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// The length of the stability window, in milliseconds.
+    pub stable_for_ms: i64,
+    /// How many attempts one drift of one service gets.
+    pub attempts: u64,
+}
+
+/// The records that exceed the limits of the spec. The trail holds the digest of a spec and not the spec, so only a caller that
+/// knows which one was in effect can check this.
+pub fn beyond<'r>(records: impl IntoIterator<Item = &'r AuditRecord>, limits: Limits) -> Vec<Breach> {
+    let found = records.into_iter().filter_map(|record| {
+        Some(Breach { seq: record.seq, problem: beyond_limits(RecordReader::new(record), limits)? })
+    });
+    found.collect()
+}
+
+fn beyond_limits(read: RecordReader<'_>, limits: Limits) -> Option<String> {
+    match read.kind().ok()? {
+        AuditKind::Verified => {
+            let held_ms = read.verified_by().map_or(0, |by| by.held_ms);
+            let whole = limits.stable_for_ms;
+            (held_ms < whole).then(|| format!("it verifies after {held_ms} ms of a window of {whole} ms"))
+        }
+        // A start of what is down and a rollback are no attempts at the drift.
+        AuditKind::StepIntended if !matches!(read.step(), Ok(Step::Start | Step::Rollback)) => {
+            let (attempt, most) = (read.attempt()?, limits.attempts);
+            (attempt > most).then(|| format!("it begins attempt {attempt} of {most}"))
+        }
+        _ => None,
+    }
 }
 
 /// The state of one object after its records so far.
@@ -93,8 +127,18 @@ impl<'r> ObjectTrail<'r> {
             }
             Event::Reconciled { .. } => self.end(true),
             Event::Stalled { .. } => self.end(false),
-            Event::Other { what } => {
-                self.take_word(what, time);
+            // If it is suspended again, it has been since the first time.
+            Event::Suspended => {
+                self.suspended_at.get_or_insert(time);
+                None
+            }
+            Event::Resumed => {
+                self.suspended_at = None;
+                None
+            }
+            // A service may no longer be declared.
+            Event::ManifestChanged => {
+                self.unverified.clear();
                 None
             }
             _ => None,
@@ -123,17 +167,6 @@ impl<'r> ObjectTrail<'r> {
         let names: Vec<String> = left.into_iter().collect();
         (reconciled && !names.is_empty())
             .then(|| format!("it is reconciled, and was not verified since it drifted: {}", names.join(", ")))
-    }
-
-    fn take_word(&mut self, what: AuditKind, time: Time) {
-        match what {
-            // If it is suspended again, it has been since the first time.
-            AuditKind::Suspended => drop(self.suspended_at.get_or_insert(time)),
-            AuditKind::Resumed => self.suspended_at = None,
-            // A service may no longer be declared.
-            AuditKind::ManifestChanged => self.unverified.clear(),
-            _ => {}
-        }
     }
 }
 
@@ -252,5 +285,20 @@ mod tests {
         let mut damaged = healed();
         damaged.0[2].outcome = Some("Sideways".into());
         assert_eq!(damaged.problems()[0].0, 3);
+    }
+
+    #[test]
+    fn a_verification_without_its_whole_window_and_an_attempt_too_many_are_beyond_the_spec() {
+        let limits = Limits { stable_for_ms: 3_000, attempts: 3 };
+        let verified = |held| json!({ "service": "api", "image": null, "looks": 2, "heldMs": held });
+        let intent = |attempt, more: &str| json!({ "services": ["api"], "attempt": attempt, more: true });
+        let trail = Trail::new()
+            .add(AuditKind::Verified, Some("01"), verified(3_000))
+            .add(AuditKind::Verified, Some("01"), verified(2_999))
+            .add(AuditKind::StepIntended, Some("01"), intent(3, "forceRecreate"))
+            .add(AuditKind::StepIntended, Some("01"), intent(4, "forceRecreate"))
+            .add(AuditKind::StepIntended, Some("01"), intent(4, "noRecreate"));
+        let found: Vec<u64> = beyond(&trail.0, limits).into_iter().map(|breach| breach.seq).collect();
+        assert_eq!(found, [2, 4]);
     }
 }

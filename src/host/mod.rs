@@ -21,7 +21,6 @@ mod ports;
 pub mod probe;
 pub mod process;
 mod redact;
-pub(crate) mod reference;
 mod related;
 mod sealed;
 pub mod source;

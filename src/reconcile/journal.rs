@@ -230,13 +230,11 @@ fn renewed_before(snapshot: &Snapshot<'_>, services: &[String]) -> Option<Object
     (before != incident.before).then_some(before)
 }
 
-/// Whether a step of undrift ended well and changed one of its services.
+/// Whether undrift brought up a service that is another one than before.
 fn repaired(snapshot: &Snapshot<'_>, incident: &OpenIncident) -> bool {
-    let succeeded = incident.steps.iter().filter(|done| done.outcome == StepOutcome::Succeeded);
-    succeeded.flat_map(|done| &done.services).any(|service| {
-        let before = incident.before.service(service);
-        let now = snapshot.observed.service(service);
-        before.zip(now).is_some_and(|(before, now)| unlike_before(before, now))
+    incident.before.services.iter().filter(|before| incident.has_brought_up(&before.name)).any(|before| {
+        let now = snapshot.observed.service(&before.name);
+        now.is_some_and(|now| unlike_before(before, now))
     })
 }
 

@@ -6,7 +6,7 @@ use super::{
     object,
     snapshot::Snapshot,
     step::in_words,
-    transitions::{Transitions, changed_routes, of_repair},
+    transitions::{Transitions, by_name, of_repair},
 };
 use crate::{
     api::{Attempt, Desired, Event, Object, Reason, StandingReason, Time},
@@ -151,7 +151,7 @@ impl<H: Host> Reconciler<H> {
         }
         if let Some(incident) = ends {
             let pruned = self.prune(snapshot).await?;
-            let transitions = changed_routes(&status);
+            let transitions = by_name(snapshot.desired, &transitions);
             journal.reconciled(snapshot, incident, (&status, &transitions), &pruned)?;
             self.emit(snapshot.desired, Event::Reconciled { transitions });
         }

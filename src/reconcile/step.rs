@@ -22,6 +22,9 @@ const UP_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(600);
 /// How many containers of one step get their exit recorded.
 const MOST_CONTAINERS: usize = 20;
 
+/// Why a build does not begin yet.
+const AFTER_BUILD: &str = "another project is being built, one at a time";
+
 impl<H: Host> Reconciler<H> {
     /// Takes a step, if it may be taken now.
     pub(super) async fn take(
@@ -36,6 +39,9 @@ impl<H: Host> Reconciler<H> {
             return Ok(Self::ended(snapshot, Action::AfterStep));
         };
         let Ok(slot) = self.build_slot(step.step) else {
+            if session.reported.insert(AFTER_BUILD.into()) {
+                self.emit(snapshot.desired, Event::Waiting { until: None, why: AFTER_BUILD.into() });
+            }
             return Ok(Self::ended(snapshot, Action::AfterBuild));
         };
         if self.is_wanted(snapshot.desired)? {

@@ -125,6 +125,8 @@ impl ReconcilerFixture {
         assert!(matches!(self.store.verify().unwrap(), Verification::Whole { .. }));
         let records = self.store.records(&RecordFilter::default()).unwrap();
         assert_eq!(decide::trail_rules::breaches(&records), [], "{records:?}");
+        let limits = decide::trail_rules::Limits { stable_for_ms: 1_000, attempts: 3 };
+        assert_eq!(decide::trail_rules::beyond(&records, limits), [], "{records:?}");
         assert!(self.store.open_intents().unwrap().is_empty());
         let ended = self.count(AuditKind::StepFinished) + self.count(AuditKind::StepInterrupted);
         assert_eq!(

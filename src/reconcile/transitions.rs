@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::snapshot::Snapshot;
 use crate::{
-    api::{ObjectStatus, RouteAuthStatus, RouteTransition, ServiceStatus, Transition, speaks_of_its_path},
+    api::{
+        Desired, RouteAuthStatus, RouteSpec, RouteTransition, ServiceStatus, Transition, speaks_of_its_path,
+    },
     decide::{OpenIncident, unlike_before},
 };
 
@@ -54,13 +56,12 @@ fn baseline(status: Option<u16>) -> Option<u16> {
     status.filter(|status| speaks_of_its_path(*status))
 }
 
-/// The routes of which a repair has changed the answer.
-pub(super) fn changed_routes(status: &ObjectStatus) -> Vec<RouteTransition> {
-    let rows = status.services.iter().flat_map(|service| {
-        service.routes.iter().filter_map(|route| {
-            let transition = route.transition?;
-            Some(RouteTransition { service: service.name.clone(), route: route.name.clone(), transition })
-        })
-    });
-    rows.collect()
+/// The transitions of a repair by the names of their routes.
+pub(super) fn by_name(desired: &Desired, transitions: &Transitions) -> Vec<RouteTransition> {
+    let one = |((service, index), (transition, _)): (&(String, usize), &(Transition, Option<Transition>))| {
+        let route = desired.service(service).and_then(|declared| declared.routes.get(*index));
+        let route = route.map(RouteSpec::display_name).unwrap_or_default().into_owned();
+        RouteTransition { service: service.clone(), route, transition: *transition }
+    };
+    transitions.iter().map(one).collect()
 }

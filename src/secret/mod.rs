@@ -2,11 +2,13 @@
 //!
 //! | file | holds |
 //! | --- | --- |
+//! | `mask` | which parts of a line to hide |
 //! | `names` | which names denote secrets: the only table of them |
 //! | `quotation` | where a quotation ends |
 //! | `remarks` | the messages that programs print in the place of a value |
 //! | `url` | the secret parts of a URL: user info, query parameters, the path of a webhook |
 
+pub(crate) mod mask;
 pub(crate) mod names;
 pub(crate) mod quotation;
 pub(crate) mod remarks;

@@ -58,6 +58,11 @@ impl Store {
         self.agree(None, now)
     }
 
+    /// Whether another database lies in the place of the one that this process holds: a record is missing that it has read.
+    const fn is_another(&self, ledger: &Ledger) -> bool {
+        self.held.is_some() && ledger.is_cut
+    }
+
     fn agree(&self, object: Option<&str>, now: Time) -> Result<()> {
         let (mut ledger, key) = (self.ledger(), self.key.as_ref());
         let differs = {
@@ -65,25 +70,29 @@ impl Store {
             // One transaction: the records and the tables are of the same moment.
             let moment = db.unchecked_transaction().map_err(failed(ACTION))?;
             follow(&mut ledger, &moment)?;
-            !to_repair(&moment, key, &ledger, object, now)?.is_empty()
+            // Nothing of another database counts.
+            !self.is_another(&ledger) && !to_repair(&moment, key, &ledger, object, now)?.is_empty()
         };
-        if let Some(held) = self.held.as_ref().filter(|_| ledger.is_cut) {
-            return Err(self.condemn(held));
-        }
         ledger.forget_before(kept_since(now));
-        if !differs {
-            return Ok(());
-        }
-        self.write(ACTION, |change| {
-            // Read again: the last read may have fallen in the middle of a change.
-            follow(&mut ledger, change)?;
-            for difference in to_repair(change, key, &ledger, object, now)? {
-                if difference.repair(change, key, now)? {
-                    tracing::error!(what = %difference, "the state was altered, and not by undrift: the trail counts");
+        if differs {
+            self.write(ACTION, |change| {
+                // Read again: the last read may have fallen in the middle of a change.
+                follow(&mut ledger, change)?;
+                if self.is_another(&ledger) {
+                    return Ok(());
                 }
-            }
-            Ok(())
-        })
+                for difference in to_repair(change, key, &ledger, object, now)? {
+                    if difference.repair(change, key, now)? {
+                        tracing::error!(what = %difference, "the state was altered, and not by undrift: the trail counts");
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        match &self.held {
+            Some(held) if self.is_another(&ledger) => Err(self.condemn(held)),
+            _ => Ok(()),
+        }
     }
 }
 

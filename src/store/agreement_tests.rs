@@ -226,6 +226,7 @@ fn a_record_that_cannot_be_understood_sets_nothing_free() {
     let kinds = [
         (AuditKind::StepIntended, json!({ "services": "api" })),
         (AuditKind::StepFinished, json!({ "intent": "the last one" })),
+        (AuditKind::StepFinished, json!({ "intent": 1 })),
         (AuditKind::DriftDetected, json!({ "layer": "roof" })),
         (AuditKind::Stalled, json!({ "attempts": 3 })),
         (AuditKind::ManifestChanged, json!({ "generation": "next", "specDigest": "v1:sha256:c" })),

@@ -160,6 +160,7 @@ impl Held {
     /// Publishes in the lock file which files are open, and whether the database was overwritten, which other processes cannot
     /// see. Does not rewrite what is there already. Returns whether it is news.
     pub(super) fn publish(&self, overwritten: bool) -> bool {
+        let overwritten = overwritten || self.is_condemned.load(Ordering::Relaxed);
         if self.is_published.swap(overwritten, Ordering::Relaxed) == overwritten {
             return false;
         }

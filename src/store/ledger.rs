@@ -148,16 +148,21 @@ impl Ledger {
         let read = RecordReader::new(record);
         let (kind, at) = (read.kind()?, read.time()?);
         self.heed_clock(at);
-        match kind {
-            AuditKind::StepIntended => self.intended(record, at)?,
-            AuditKind::StepFinished | AuditKind::StepInterrupted => self.ended(record, kind)?,
-            AuditKind::Retried => self.retried(record),
-            _ => {}
-        }
-        match &record.object {
+        let of_steps = match kind {
+            AuditKind::StepIntended => self.intended(record, at),
+            AuditKind::StepFinished | AuditKind::StepInterrupted => self.ended(record, kind),
+            AuditKind::Retried => {
+                self.retried(record);
+                Ok(())
+            }
+            _ => Ok(()),
+        };
+        // One field that cannot be parsed takes nothing from the others.
+        let of_object = match &record.object {
             Some(object) => self.objects.entry(object.clone()).or_default().add(record, kind, at),
             None => Ok(()),
-        }
+        };
+        of_steps.and(of_object)
     }
 
     /// A record older than its predecessor shows that the clock was set back: anything dated later happened then at the latest.
@@ -191,7 +196,7 @@ impl Ledger {
     fn ended(&mut self, record: &AuditRecord, kind: AuditKind) -> Result<(), EventError> {
         let Some(intent) = RecordReader::new(record).intent()? else { return Ok(()) };
         let ended = self.open.remove(&intent);
-        if record.outcome.as_deref() == Some(StepOutcome::NotBegun.as_str()) {
+        if kind == AuditKind::StepFinished && RecordReader::new(record).outcome()? == StepOutcome::NotBegun {
             self.counted.remove(&intent);
         }
         let object = record.object.as_ref().and_then(|object| self.objects.get_mut(object));
@@ -221,10 +226,10 @@ impl ObjectLedger {
                 self.attempts.retain(|(_, row)| Some(&row.service) != record.service.as_ref());
             }
             AuditKind::StepIntended => {
+                self.keep_before(record, read.before_digest()?);
                 let rows = read.attempts()?;
                 self.attempts.retain(|(_, known)| !rows.iter().any(|row| row.is_of_the_same(known)));
                 self.attempts.extend(rows.into_iter().map(|row| (record.seq, row)));
-                self.keep_before(record, read.before_digest()?);
             }
             // An attempt that a person reset meanwhile stays forgotten.
             AuditKind::StepFinished => self.update(record.seq, &read.attempts()?),

@@ -160,7 +160,7 @@ impl Store {
             Err(_) => return checked,
         };
         if held.publish(overwritten) {
-            self.leave_alone(overwritten);
+            self.leave_alone(held.is_overwritten());
         }
         checked
     }

@@ -7,10 +7,13 @@ use rusqlite::{Connection, OpenFlags, types::Value};
 use super::scenario::Scenario;
 use crate::{
     cli::{context::load, files::Manifests, machine::Machine as _},
-    decide::trail_rules::breaches,
+    decide::trail_rules::{Limits, beyond, breaches},
     reconcile,
     store::{RecordFilter, Store, Verification},
 };
+
+/// What the manifests of the transcripts declare, and the default of the window.
+const LIMITS: Limits = Limits { stable_for_ms: 3_000, attempts: 3 };
 
 /// Planning again changes nothing, and the trail breaks no rule.
 pub(super) fn check(scenario: &mut Scenario) {
@@ -23,6 +26,7 @@ pub(super) fn check(scenario: &mut Scenario) {
     let records = store.as_ref().map(|store| store.records(&RecordFilter::default()).unwrap());
     let records = records.unwrap_or_default();
     assert_eq!(breaches(&records), [], "the trail breaks a rule");
+    assert_eq!(beyond(&records, LIMITS), [], "the trail exceeds the spec");
     if let Some(store) = store {
         let verified = store.verify().unwrap();
         assert!(matches!(verified, Verification::Whole { .. }), "the trail is not whole: {verified:?}");
@@ -51,9 +55,11 @@ fn assert_plans_nothing_for_what_is_as_declared(scenario: &Scenario) {
 
 /// All that is recorded, but for what a look may remember.
 fn recorded(state: &Path) -> Vec<String> {
-    let Ok(db) = Connection::open_with_flags(state.join("state.db"), OpenFlags::SQLITE_OPEN_READ_ONLY) else {
+    let path = state.join("state.db");
+    if !path.exists() {
         return Vec::new();
-    };
+    }
+    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
     let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('cache') ORDER BY name";
     let mut names = db.prepare(sql).unwrap();
     let names: Vec<String> =

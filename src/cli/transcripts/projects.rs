@@ -15,7 +15,7 @@ use crate::{
         StepReport, Time,
     },
     host::{Host, HostError, StepRequest, compose::argv},
-    testing::fake::{FakeContainer, FakeHost, VirtualClock, World},
+    testing::fake::{FakeContainer, FakeHost, Image, VirtualClock, World},
 };
 
 /// What somebody else will do.
@@ -25,8 +25,10 @@ pub(super) struct Stranger {
     pub(super) from: Time,
     /// Then it is done.
     pub(super) until: Time,
+    /// The image that they bring up: the newest when they began.
+    pub(super) image: Option<Image>,
     /// What has changed by it.
-    pub(super) change: fn(&mut World),
+    pub(super) change: fn(&mut World, Option<Image>),
 }
 
 /// One project, and who is at work on it.
@@ -85,7 +87,10 @@ impl Projects {
 
     /// Has somebody else at work on a project, now or later.
     pub(super) fn invite(&self, name: &str, stranger: Stranger) {
-        *lock(&self.project(name).stranger) = Some(stranger);
+        let project = self.project(name);
+        // No undrift runs while a story goes on: the image is that of their begin.
+        let image = project.host.world(|world| world.image);
+        *lock(&project.stranger) = Some(Stranger { image, ..stranger });
     }
 
     /// Has the builds of a project print this where they fail.
@@ -107,7 +112,7 @@ impl Project {
         let at_work = (*stranger).filter(|stranger| stranger.from <= now)?;
         if at_work.until <= now {
             *stranger = None;
-            self.host.world(at_work.change);
+            self.host.world(|world| (at_work.change)(world, at_work.image));
             return None;
         }
         let age = (now - at_work.from).num_seconds();

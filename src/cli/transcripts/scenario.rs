@@ -86,7 +86,7 @@ impl Scenario {
             }
             Happening::Later { begins_after, takes, change } => {
                 let from = now + begins_after;
-                projects.invite(project, Stranger { from, until: from + takes, change });
+                projects.invite(project, Stranger { from, until: from + takes, image: None, change });
             }
             Happening::Interrupt { after } => self.machine.interrupt_at.set(Some(now + after)),
             Happening::Killed(at) => host.kill(Some(at(host.world(|world| world.log.len()) + 1))),

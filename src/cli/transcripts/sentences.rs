@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use crate::testing::fake::{Hand, Kill, World};
+use crate::testing::fake::{Hand, Image, Kill, World};
 
 /// What a sentence does.
 #[derive(Debug, Clone, Copy)]
@@ -12,7 +12,7 @@ pub(super) enum Happening {
     /// The same, and builds print this from now on where they fail.
     FailingBuilds(fn(&mut World), &'static str),
     /// Somebody else begins that after a while, and takes a while for it.
-    Later { begins_after: TimeDelta, takes: TimeDelta, change: fn(&mut World) },
+    Later { begins_after: TimeDelta, takes: TimeDelta, change: fn(&mut World, Option<Image>) },
     /// Somebody presses Ctrl-C in the middle of the next command.
     Interrupt { after: TimeDelta },
     /// undrift is killed at its next step.
@@ -61,11 +61,11 @@ pub(super) const SENTENCES: &[(&str, Happening)] = &[
     ("a developer merges a change that mends it", Change(World::mend_source)),
     ("somebody runs docker compose up -d --build", Change(World::compose_up_build)),
     (
-        "in 30 seconds somebody runs docker compose up -d, which takes 20 seconds",
+        "in 30 seconds somebody runs docker compose up -d --force-recreate, which takes 20 seconds",
         Later {
             begins_after: TimeDelta::seconds(30),
             takes: TimeDelta::seconds(20),
-            change: World::compose_up,
+            change: World::force_recreate,
         },
     ),
     ("somebody stops the container of api", Change(|world| world.by_hand(Hand::Stop))),
@@ -79,7 +79,7 @@ pub(super) const SENTENCES: &[(&str, Happening)] = &[
         Later {
             begins_after: TimeDelta::seconds(60),
             takes: TimeDelta::zero(),
-            change: World::forget_all_but_current,
+            change: |world, _| world.forget_all_but_current(),
         },
     ),
     ("in 20 seconds somebody presses Ctrl-C", Interrupt { after: TimeDelta::seconds(20) }),

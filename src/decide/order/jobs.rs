@@ -13,7 +13,7 @@ use crate::{
         escalation::{BUILD, UP},
         repair::wait,
     },
-    host::reference,
+    reference,
 };
 
 pub(super) struct JobOrder<'a> {
@@ -86,7 +86,7 @@ impl JobOrder<'_> {
                 Due::NotKnown(why) => {
                     let message = format!("it waits for the job {job}: {why}");
                     let option = &mut self.repair_options[at];
-                    option.repair = wait(self.inputs, &option.service, "Unknown", message);
+                    option.repair = wait(self.inputs, &option.service, StallReason::Unknown, message);
                 }
                 Due::Run(why) => {
                     path.push(job.clone());

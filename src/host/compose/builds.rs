@@ -9,10 +9,7 @@ use super::{
     dockerfile,
     model::{BuildModel, Model},
 };
-use crate::{
-    files,
-    host::{engine::tcp_ports, reference},
-};
+use crate::{files, host::engine::tcp_ports, reference};
 
 impl Model {
     /// These services, each image once: an anchor may give many services one build under one reference.

@@ -17,7 +17,7 @@ use super::{
     dockerfile,
     model::{BuildModel, Model},
 };
-use crate::{files, host::reference};
+use crate::{files, reference};
 
 /// The base image that no one builds.
 const EMPTY_IMAGE: &str = "scratch";

@@ -17,9 +17,9 @@ use crate::{
         endpoint::Endpoint,
         process::{Environment, Finished, GRACE},
         redact::Words,
-        reference,
     },
     nearest::nearest,
+    reference,
 };
 
 /// The cache's space.

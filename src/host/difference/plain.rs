@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{Compared, texts};
-use crate::host::reference;
+use crate::reference;
 
 pub(super) fn keys(compared: Compared<'_>) -> Vec<String> {
     let differs = |(key, differs): &(&str, bool)| differs.then(|| (*key).to_owned());

@@ -8,7 +8,7 @@ use bollard::query_parameters::{
 use sha2::{Digest as _, Sha256};
 
 use super::{Engine, EngineError, containers::PROJECT, request::EngineRequest};
-use crate::host::reference::full;
+use crate::reference::full;
 
 impl Engine {
     /// The ID (`sha256:…`) behind a reference; `None` if the engine has nothing of that name.

@@ -33,7 +33,7 @@ use std::{
 };
 
 use super::process::lines::CUT;
-use crate::{manifest::masked_output, secret::STARS};
+use crate::secret::{STARS, mask::masked_output};
 pub(super) use beside::assigned_secrets;
 use known::{Known, SearchedText};
 pub(super) use ordinary::Words;

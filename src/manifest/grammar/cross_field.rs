@@ -6,10 +6,11 @@ use super::shape::{Alternative, Record};
 use crate::{
     api::Duration,
     manifest::{
-        report::{Fault, Report, Spot, mask},
+        report::{Fault, Report, Spot},
         syntax::{Node, Value},
     },
     nearest::nearest,
+    secret::mask,
 };
 
 /// `spec`: services are named once.
@@ -200,7 +201,8 @@ fn exactly_one(declared: &Record, record: &Node, help: &str, report: &mut Report
     let names: Vec<_> = declared.alternatives.iter().flat_map(Alternative::fields).collect();
     let spots: Vec<_> = names.iter().filter_map(|name| Some(record.entry(name)?.0.spot)).collect();
     let (spot, help) = match (spots.iter().min(), spots.iter().max()) {
-        (Some(first), Some(last)) if first != last => {
+        // In an alias all of them have its place.
+        (Some(first), Some(last)) if spots.len() > 1 => {
             let help = "keep the one that is meant, and remove the other; the first is in line";
             (*last, format!("{help} {}", first.line))
         }

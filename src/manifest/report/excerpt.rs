@@ -1,11 +1,11 @@
 //! The line that a fault is in, as a person may see it.
 
 use super::{
+    continued::continued_secret,
     error::Excerpt,
     lines::{LineIndex, Spot},
-    mask,
 };
-use crate::plain::steers;
+use crate::{plain::steers, secret::mask};
 
 /// Characters of a line that are shown.
 const WIDEST: usize = 100;
@@ -28,7 +28,7 @@ pub(crate) fn excerpt(lines: &LineIndex<'_>, spot: Spot, secret: bool) -> Excerp
     let start = (column - skipped).min(line.len());
     let len = (spot.len as usize).clamp(1, (line.len() - start).max(1));
     let hide = secret.then_some(start..start + len);
-    let continued = mask::continued_secret(lines, index);
+    let continued = continued_secret(lines, index);
     let shown = |at: usize| at.saturating_sub(skipped).min(line.len());
     let continued = continued.map(|part| shown(part.start)..shown(part.end));
     let masked = mask::line(&line, continued, hide);

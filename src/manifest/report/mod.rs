@@ -1,10 +1,10 @@
 //! What is said of a manifest that is not right: the fault, its place, the line without its secrets.
 
+mod continued;
 mod error;
 mod excerpt;
 mod fault;
 mod lines;
-pub(crate) mod mask;
 
 pub(crate) use error::count;
 pub use error::{Excerpt, ManifestError, ManifestErrors, Warning};

@@ -151,9 +151,11 @@ impl World {
         }
     }
 
-    /// A person's `docker compose up -d`.
-    pub(crate) fn compose_up(&mut self) {
-        self.up(false);
+    /// A person's `docker compose up -d --force-recreate` with this image, which was the newest when it began.
+    pub(crate) fn force_recreate(&mut self, image: Option<Image>) {
+        let newest = std::mem::replace(&mut self.image, image);
+        self.up(true);
+        self.image = newest;
     }
 
     /// A person's `docker compose up -d --build`.
