@@ -22,7 +22,10 @@
 //! | [`oracle`] | pure: what the answers of a route mean, and which request would settle it | nothing |
 //! | `reference` | pure: image references in one form | nothing |
 //! | `nearest` | pure: the right word for a misspelt one | nothing |
+//! | `plain` | pure: text without what steers a terminal | nothing |
+//! | `causes`, `documents` | pure: an error with its causes; the JSON documents that `cli` and `daemon` answer with | nothing |
 //! | [`api`] | pure types | nothing |
+//! | `testing` | for tests alone: fixtures, a host in memory, the model, the comparison with a real engine | anything |
 
 pub mod api;
 mod causes;

@@ -1,5 +1,7 @@
 //! Text without terminal control sequences. undrift keeps and shows the output of commands and the content of files, which must
 //! not move a cursor, clear a screen, begin a line or change the direction of writing when somebody reads it.
+//!
+//! By hand and not by anstyle-parse: to a terminal's parser a sequence without an end hides all that follows.
 
 use std::{borrow::Cow, fmt::Write as _};
 

@@ -1,4 +1,6 @@
 //! Durations as people write them: `500ms`, `5s`, `2m`, `1h30m`.
+//!
+//! By hand, because libraries such as humantime also take months, years and spaces, which the manifest does not have.
 
 use std::{
     borrow::Cow,

@@ -84,3 +84,6 @@ pub use suspension::Suspension;
 
 /// A point in time, always UTC.
 pub type Time = chrono::DateTime<chrono::Utc>;
+
+/// Returns the current time. Nothing in this module calls one.
+pub type Clock = std::sync::Arc<dyn Fn() -> Time + Send + Sync>;

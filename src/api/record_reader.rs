@@ -1,4 +1,5 @@
-//! The fields of a record of the audit trail. Only this module knows their names.
+//! The fields of a record of the audit trail, as every reader gets them. The counterpart is `record_writer`; what a record
+//! keeps besides its event, its writer adds.
 //!
 //! A field that decisions use is read, or gives an error that names the record. A field for display only is `None` if it is
 //! missing or damaged: it blocks nothing.

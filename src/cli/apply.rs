@@ -91,7 +91,7 @@ async fn here(
     printer: &Arc<Mutex<ProgressPrinter>>,
 ) -> Result<Vec<ObjectOutcome>, Failure> {
     let steps = Arc::new(StepLock::open(dir)?);
-    let (actor, clock) = (context.actor("apply"), context.store_clock());
+    let (actor, clock) = (context.actor("apply"), Arc::clone(&context.clock));
     let store = Arc::new(Store::open_locked_with_clock(dir, actor, lock, clock)?);
     context::wait_for_orphan(context, &steps).await?;
     let _while_at_work = steps.acquire()?;

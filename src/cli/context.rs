@@ -40,7 +40,7 @@ use crate::{
     manifest::{self, ManifestSource},
     plain,
     reconcile::{Clock, ReconcileError},
-    store::{self, DigestKey, Displaced, LostTrail, StepLock, Store, StoreError},
+    store::{DigestKey, Displaced, LostTrail, StepLock, Store, StoreError},
 };
 
 /// How long an orphaned Compose command may go on before undrift says that it does not end: as long as the
@@ -69,12 +69,6 @@ impl<'a> Context<'a> {
     /// Who acts: the user and the process, for the trail.
     pub(super) fn actor(&self, verb: &str) -> String {
         format!("{} {verb}", self.user)
-    }
-
-    /// What tells the time of what a store writes.
-    pub(super) fn store_clock(&self) -> store::Clock {
-        let clock = Arc::clone(&self.clock);
-        Box::new(move || clock())
     }
 
     /// Prints a value as the one JSON document of standard output.
@@ -175,7 +169,7 @@ impl<'a> Context<'a> {
         };
         Ok(match opened {
             Ok(None) => (None, LostTrail::of(&dir).map(|lost| lost.to_string())),
-            Ok(store) => (store.map(|store| store.with_clock(self.store_clock())), None),
+            Ok(store) => (store.map(|store| store.with_clock(Arc::clone(&self.clock))), None),
             Err(error) => (None, Some(error.in_full(&dir))),
         })
     }
@@ -193,7 +187,7 @@ impl<'a> Context<'a> {
     /// The recorded state.
     pub(super) fn recorded(&self) -> Result<Option<Store>, Failure> {
         let store = Store::open_read_only(&self.state_dir()?)?;
-        Ok(store.map(|store| store.with_clock(self.store_clock())))
+        Ok(store.map(|store| store.with_clock(Arc::clone(&self.clock))))
     }
 
     /// The same for verbs that show it. Where the undrift that runs records elsewhere, that is said beside whatever is shown.

@@ -70,7 +70,7 @@ fn known(context: &Context<'_>, name: &str, verb: &str) -> Result<Store, Failure
     let recorded = context.recorded()?;
     let objects = recorded.map(|store| store.objects()).transpose()?.unwrap_or_default();
     if objects.iter().any(|object| object.declared.metadata.name == name) {
-        return Ok(Store::open_with_clock(&dir, context.actor(verb), context.store_clock())?);
+        return Ok(Store::open_with_clock(&dir, context.actor(verb), std::sync::Arc::clone(&context.clock))?);
     }
     let known: Vec<String> = objects.into_iter().map(|object| object.declared.metadata.name).collect();
     Err(recorded::no_such_object(name, known.iter().map(String::as_str)).into())

@@ -1,4 +1,6 @@
 //! Colours, and tables whose columns align. No text printed through here can control the terminal.
+//!
+//! By hand: four colours and one layout, and every cell goes through [`clean`].
 
 use std::io::{self, Write};
 

@@ -27,8 +27,8 @@ use crate::{
     },
     host::{Host, HostError},
     reconcile::{
-        Action, ActiveProjects, Clock, EnvironmentTrust, EventSink, ReconcileError, ReconcileOutcome,
-        Reconciler, Session, in_full, is_record_of, unseen,
+        Action, ActiveProjects, EnvironmentTrust, EventSink, ReconcileError, ReconcileOutcome, Reconciler,
+        Session, in_full, is_record_of, unseen,
     },
     runtime::{Reconcile, Requeue, jittered},
     store::{Store, StoreError},
@@ -140,7 +140,7 @@ impl<H: Host + 'static> DaemonContext<H> {
             stop: self.stop.clone(),
             cancel: self.cancel.clone(),
             events: self.event_sink(),
-            clock: clock_of(&self.store),
+            clock: self.store.clock(),
             is_current: Arc::new(move |desired: &Desired| {
                 objects.get(desired.name()).is_some_and(|now| *now == *desired)
             }),
@@ -362,12 +362,6 @@ fn resync(desired: &Desired) -> Instant {
 fn seed(name: &str) -> u64 {
     use std::hash::{BuildHasher as _, RandomState};
     RandomState::new().hash_one(name)
-}
-
-/// The clock that dates the records.
-fn clock_of(store: &Arc<Store>) -> Clock {
-    let store = Arc::clone(store);
-    Arc::new(move || store.now())
 }
 
 #[cfg(test)]

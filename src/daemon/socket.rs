@@ -29,8 +29,8 @@ pub(super) const MOST: usize = 128;
 /// The sockets of the daemon that holds the state folder; removed when this is dropped.
 #[derive(Debug)]
 pub(super) struct ControlSocket {
-    current: Listener,
-    former: Listener,
+    current: BoundSocket,
+    former: BoundSocket,
     /// One for each connection.
     slots: Arc<Semaphore>,
 }
@@ -48,7 +48,11 @@ impl ControlSocket {
     /// Opens both. Call it under the state folder's lock: an existing socket then belongs to a dead daemon.
     pub(super) fn open(dir: &Path) -> io::Result<Self> {
         let slots = Arc::new(Semaphore::new(MOST));
-        Ok(Self { current: Listener::bind(dir, FILE)?, former: Listener::bind(dir, FORMER_FILE)?, slots })
+        Ok(Self {
+            current: BoundSocket::bind(dir, FILE)?,
+            former: BoundSocket::bind(dir, FORMER_FILE)?,
+            slots,
+        })
     }
 
     /// The permit to serve one more connection; `None` if there are too many.
@@ -66,12 +70,12 @@ impl ControlSocket {
 }
 
 #[derive(Debug)]
-struct Listener {
+struct BoundSocket {
     listener: UnixListener,
     path: PathBuf,
 }
 
-impl Listener {
+impl BoundSocket {
     fn bind(dir: &Path, file: &str) -> io::Result<Self> {
         let path = dir.join(file);
         match std::fs::remove_file(&path) {
@@ -90,7 +94,7 @@ impl Listener {
     }
 }
 
-impl Drop for Listener {
+impl Drop for BoundSocket {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.path);
     }

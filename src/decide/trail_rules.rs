@@ -11,7 +11,8 @@
 //! | a step has its incident | intends a step outside an incident, or in a closed one |
 //! | reconciled is verified | ends an incident as reconciled, while a service that drifted in it was not verified since |
 //!
-//! A record that cannot be parsed is a breach, too: see [`EventError`].
+//! A record that cannot be parsed is a breach, too: see [`EventError`]. The length of the stability window and the budget are
+//! in the spec, which the trail does not hold: see [`beyond`].
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -2,6 +2,9 @@
 //!
 //! undrift reads the engine's address there, and every docker command that it starts reads all of it, whatever its purpose: a
 //! command that blocks on a file there never answers.
+//!
+//! By hand, because undrift must find the very engine that the docker CLI would use, by the CLI's own order of variables and
+//! contexts.
 
 use std::{
     ffi::OsString,

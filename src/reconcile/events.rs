@@ -1,12 +1,9 @@
-//! The sink for the events of a reconcile, and its clock.
+//! The sink for the events of a reconcile.
 
 use std::sync::Arc;
 
-use crate::api::{Event, Time};
+use crate::api::Event;
 
 /// Receives each event with the name of its object, in order. An event of the trail has been written before. It is called
 /// during a reconcile, so it must not block.
 pub type EventSink = Arc<dyn Fn(&str, Event) + Send + Sync>;
-
-/// Returns the current time.
-pub type Clock = Arc<dyn Fn() -> Time + Send + Sync>;

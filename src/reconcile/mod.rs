@@ -29,11 +29,12 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+pub use crate::api::Clock;
 pub use active_projects::ActiveProjects;
 pub use claims::{is_before, service_taken, share_a_service, taken};
 pub use current::{CurrentObject, current_objects};
 pub use engine_place::is_record_of;
-pub use events::{Clock, EventSink};
+pub use events::EventSink;
 pub use reconcile_once::{Action, ReconcileOutcome};
 pub use registration::{deregister, hold_registration, register};
 #[cfg(test)]

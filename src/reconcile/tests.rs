@@ -33,7 +33,7 @@ fn clock() -> Clock {
 
 fn open(host: &FakeHost, dir: &tempfile::TempDir) -> Store {
     let clock = host.clock.clone();
-    Store::open_with_clock(dir.path(), "test".into(), Box::new(move || clock.now())).unwrap()
+    Store::open_with_clock(dir.path(), "test".into(), Arc::new(move || clock.now())).unwrap()
 }
 
 struct ReconcilerFixture {

@@ -1,4 +1,7 @@
 //! How many keys run at once, and the consequence of each run's end.
+//!
+//! By hand, because the loop checks whether a key can start while it waits for the next end: tokio-util's `JoinMap` is borrowed
+//! as a whole for that wait.
 
 use std::{
     any::Any,

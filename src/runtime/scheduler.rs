@@ -1,4 +1,6 @@
 //! When which key is due.
+//!
+//! By hand, because `due` takes the condition under which a key may run: tokio-util's `DelayQueue` hands out whatever is due.
 
 use std::{
     collections::{BTreeMap, HashSet},

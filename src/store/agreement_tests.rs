@@ -320,7 +320,7 @@ fn attempt_that_never_began_may_be_forgotten_and_a_clock_that_was_set_back_a_lit
     let early = Store::open_with_clock(
         home.path(),
         "early".into(),
-        Box::new(|| testing::start() - TimeDelta::seconds(1)),
+        std::sync::Arc::new(|| testing::start() - TimeDelta::seconds(1)),
     );
     early.unwrap().append(&NewRecord::of(AuditKind::Started)).unwrap();
     assert_eq!(found(&store), [""; 0]);

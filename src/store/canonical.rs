@@ -1,4 +1,6 @@
 //! The canonical form that the trail's hashes cover. `docs/audit-trail.md` specifies it for others.
+//!
+//! By hand, because its bytes are a promise to every trail that exists: no release of a library may change them.
 
 use std::collections::BTreeMap;
 

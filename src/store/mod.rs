@@ -52,7 +52,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, config::DbConfig};
@@ -78,14 +78,11 @@ pub use trail::RecordFilter;
 pub use verified_from::VerifiedFrom;
 pub use verify::Verification;
 
-use crate::api::Time;
+use crate::api::{Clock, Time};
 use error::{Result, failed};
 use held::Held;
 use ledger::Ledger;
 use trail::Head;
-
-/// The clock for what the store writes by itself.
-pub type Clock = Box<dyn Fn() -> Time + Send + Sync>;
 
 /// The state: see the [module](self).
 pub struct Store {
@@ -122,7 +119,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Folder`], [`StoreError::NewerSchema`], [`StoreError::OlderSchema`], or SQLite's error.
     pub fn open(dir: &Path, actor: String) -> Result<Self> {
-        Self::open_with_clock(dir, actor, Box::new(chrono::Utc::now))
+        Self::open_with_clock(dir, actor, Arc::new(chrono::Utc::now))
     }
 
     /// As [`open`](Self::open), for the holder of the folder's lock: migrates an older schema. Never writes unless the open
@@ -131,7 +128,7 @@ impl Store {
     /// # Errors
     /// As [`open`](Self::open), and [`StoreError::Gone`].
     pub fn open_locked(dir: &Path, actor: String, lock: &StateLock) -> Result<Self> {
-        Self::open_locked_with_clock(dir, actor, lock, Box::new(chrono::Utc::now))
+        Self::open_locked_with_clock(dir, actor, lock, Arc::new(chrono::Utc::now))
     }
 
     /// As [`open_locked`](Self::open_locked), with another clock.
@@ -271,7 +268,7 @@ impl Store {
             found if found > known => Err(StoreError::NewerSchema { found, known }),
             found if found < known => Err(StoreError::OlderSchema { found, known }),
             _ => {
-                let clock = Box::new(chrono::Utc::now);
+                let clock = Arc::new(chrono::Utc::now);
                 let (actor, kept, ledger) = (String::new(), Mutex::default(), Mutex::default());
                 let key = DigestKey::read(dir).unwrap_or_else(|error| {
                     tracing::debug!(%error, "the key of the digests cannot be read");
@@ -333,6 +330,12 @@ impl Store {
     #[must_use]
     pub fn now(&self) -> Time {
         (self.clock)()
+    }
+
+    /// The clock that dates the records.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        Arc::clone(&self.clock)
     }
 
     /// The folder that it is in.

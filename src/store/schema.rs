@@ -1,4 +1,7 @@
 //! The schema of the state, as a list of migrations that are each applied once.
+//!
+//! By hand, because a migration shares its transaction with what the store adds: the first record in the place of a lost trail,
+//! and the seals of rows that had none.
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 

@@ -21,7 +21,7 @@ pub(crate) fn start() -> Time {
 /// A clock that advances by a second at each reading.
 pub(crate) fn clock() -> Clock {
     let looks = AtomicI64::new(0);
-    Box::new(move || start() + TimeDelta::seconds(looks.fetch_add(1, Ordering::Relaxed)))
+    std::sync::Arc::new(move || start() + TimeDelta::seconds(looks.fetch_add(1, Ordering::Relaxed)))
 }
 
 /// An empty store in a folder of its own.

@@ -22,7 +22,7 @@ const USUAL: usize = 50;
 /// Which incidents.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Which {
+pub(super) struct IncidentQuery {
     object: Option<String>,
     /// At most this many.
     limit: Option<usize>,
@@ -33,7 +33,7 @@ pub(super) struct Which {
 /// Newest first.
 pub(super) async fn list<H: Host + 'static>(
     State(shared): State<Arc<DaemonContext<H>>>,
-    Parameters(which): Parameters<Which>,
+    Parameters(which): Parameters<IncidentQuery>,
 ) -> Result<Json<Value>, ApiError> {
     let limit = super::records::limit(which.limit, USUAL, MOST)?;
     read(&shared, move |store| {

@@ -9,7 +9,7 @@ use super::{
     super::reconciler::DaemonContext,
     Peer,
     errors::ApiError,
-    input::{AskedBy, Body, Segment, read},
+    input::{AskedBy, JsonBody, Segment, read},
 };
 use crate::{
     api::{ConditionStatus, ConditionType, Duration, Object, ObjectList},
@@ -64,7 +64,7 @@ pub(super) async fn suspend<H: Host + 'static>(
     State(shared): State<Arc<DaemonContext<H>>>,
     Extension(peer): AskedBy,
     Segment(name): Segment,
-    Body(asked): Body<Suspend>,
+    JsonBody(asked): JsonBody<Suspend>,
 ) -> Result<Json<Object>, ApiError> {
     if asked.reason.trim().is_empty() {
         return Err(ApiError::usage("the reason is empty: say why, for whoever reads the trail"));
@@ -81,7 +81,7 @@ pub(super) async fn resume<H: Host + 'static>(
     State(shared): State<Arc<DaemonContext<H>>>,
     Extension(peer): AskedBy,
     Segment(name): Segment,
-    Body(Nothing {}): Body<Nothing>,
+    JsonBody(Nothing {}): JsonBody<Nothing>,
 ) -> Result<Json<Object>, ApiError> {
     instruct(&shared, peer, name, |person, object| {
         person.resume(&object.declared.metadata.name)?;
@@ -94,7 +94,7 @@ pub(super) async fn retry<H: Host + 'static>(
     State(shared): State<Arc<DaemonContext<H>>>,
     Extension(peer): AskedBy,
     Segment(name): Segment,
-    Body(Nothing {}): Body<Nothing>,
+    JsonBody(Nothing {}): JsonBody<Nothing>,
 ) -> Result<Json<Object>, ApiError> {
     // If an object could not be observed, nobody knows whether a new budget helps: it may have moved to another engine.
     let was_seen = !shared.sessions.has_failed(&name);

@@ -14,7 +14,7 @@ use super::{
     super::reconciler::DaemonContext,
     REQUEST_TIMEOUT,
     errors::ApiError,
-    input::{Body, Segment},
+    input::{JsonBody, Segment},
 };
 use crate::{
     daemon::protocol::{ReconcileRequest, Reply},
@@ -26,7 +26,7 @@ use crate::{
 pub(super) async fn reconcile<H: Host + 'static>(
     State(shared): State<Arc<DaemonContext<H>>>,
     Segment(name): Segment,
-    Body(asked): Body<ReconcileRequest>,
+    JsonBody(asked): JsonBody<ReconcileRequest>,
 ) -> Result<Response, ApiError> {
     shared.state_checked().await.map_err(ApiError::state_unavailable)?;
     if !asked.skip_reload {

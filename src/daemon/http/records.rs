@@ -22,7 +22,7 @@ const USUAL: usize = 200;
 /// Which records.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Which {
+pub(super) struct RecordQuery {
     /// With a greater number than this.
     after: Option<u64>,
     /// At most this many.
@@ -34,7 +34,7 @@ pub(super) struct Which {
 /// Oldest first.
 pub(super) async fn list<H: Host + 'static>(
     State(shared): State<Arc<DaemonContext<H>>>,
-    Parameters(Which { after, limit: asked, object, incident }): Parameters<Which>,
+    Parameters(RecordQuery { after, limit: asked, object, incident }): Parameters<RecordQuery>,
 ) -> Result<Json<Value>, ApiError> {
     let limit = limit(asked, USUAL, MOST)?;
     read(&shared, move |store| {

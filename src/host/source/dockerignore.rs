@@ -1,4 +1,6 @@
 //! A `.dockerignore`, by Docker's rules: the last pattern that matches a path, or one of its parent folders, decides.
+//!
+//! By hand, because the crate `ignore` has git's rules, and Docker's differ from those.
 
 use super::pattern::{BadPattern, Pattern};
 

@@ -6,7 +6,7 @@ use super::{unknown, wrong_type};
 use crate::{
     api::Duration,
     manifest::{
-        grammar::{Field, PairFormat, Presence, Record, STATUSES, Shape, TextFormat, formats, one_of},
+        grammar::{Field, PairFormat, Record, Requirement, STATUSES, Shape, TextFormat, formats, one_of},
         report::{Fault, Report, Spot, short},
         syntax::{Key, Node, Value},
     },
@@ -144,7 +144,7 @@ fn fields(record: &'static Record, slot: Slot<'_>, entries: &[(Key, Node)], repo
     }
     let there = |field: &&Field| seen.contains_key(field.name) || unknown.contains(field.name);
     for field in record.fields.iter().filter(|field| !there(field)) {
-        let Presence::Required(example) = field.presence else { continue };
+        let Requirement::Required(example) = field.presence else { continue };
         let fault = missing(record, field, example);
         report.add(if slot.node.spot.len == 0 { slot.key } else { slot.node.visible() }, fault);
     }

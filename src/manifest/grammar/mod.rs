@@ -11,4 +11,4 @@ mod shape;
 
 pub(crate) use rules::PROJECT;
 pub use schema::json_schema;
-pub(crate) use shape::{Field, PairFormat, Presence, Record, STATUSES, Shape, TextFormat, one_of};
+pub(crate) use shape::{Field, PairFormat, Record, Requirement, STATUSES, Shape, TextFormat, one_of};

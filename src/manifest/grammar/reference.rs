@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     rules::PROJECT,
-    shape::{Field, Presence, Record, Shape},
+    shape::{Field, Record, Requirement, Shape},
 };
 
 const REFERENCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/manifest.md");
@@ -49,8 +49,8 @@ fn rows(record: &Record, prefix: &str, with_table: &[&'static Record], table: &m
 
 fn row(name: &str, field: &Field, table: &mut String) {
     let without = match field.presence {
-        Presence::Required(_) => "required",
-        Presence::Optional(without) => without,
+        Requirement::Required(_) => "required",
+        Requirement::Optional(without) => without,
     };
     let description = field.description();
     assert!(!description.is_empty() && !without.is_empty(), "nothing is said of {name}");

@@ -5,7 +5,7 @@
 
 use super::{
     cross_field, formats, http_formats,
-    shape::{Alternative, Field, Presence, Record, Shape},
+    shape::{Alternative, Field, Record, Requirement, Shape},
 };
 
 /// A whole document.
@@ -266,12 +266,12 @@ static BACKOFF: Record = Record::new(
 .also(cross_field::backoff);
 
 const fn required(name: &'static str, example: &'static str, shape: Shape) -> Field {
-    Field::new(name, Presence::Required(example), shape)
+    Field::new(name, Requirement::Required(example), shape)
 }
 
 /// `without` is what holds where the field is not there.
 const fn optional(name: &'static str, without: &'static str, shape: Shape) -> Field {
-    Field::new(name, Presence::Optional(without), shape)
+    Field::new(name, Requirement::Optional(without), shape)
 }
 
 #[cfg(test)]

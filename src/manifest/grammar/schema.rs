@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     rules::PROJECT,
-    shape::{Alternative, Field, Presence, Record, STATUSES, Shape, TextFormat},
+    shape::{Alternative, Field, Record, Requirement, STATUSES, Shape, TextFormat},
 };
 
 /// The JSON Schema (draft 7, which editors know best) of one manifest document.
@@ -58,8 +58,8 @@ fn of_field(field: &Field) -> Value {
 fn description(field: &Field) -> String {
     let description = without_links(&field.description());
     match field.presence {
-        Presence::Required(_) => format!("{description}."),
-        Presence::Optional(without) => format!("{description}. If left out: {without}."),
+        Requirement::Required(_) => format!("{description}."),
+        Requirement::Optional(without) => format!("{description}. If left out: {without}."),
     }
 }
 

@@ -78,13 +78,13 @@ pub(crate) struct Alternative {
 /// A field of a record.
 pub(crate) struct Field {
     pub(crate) name: &'static str,
-    pub(crate) presence: Presence,
+    pub(crate) presence: Requirement,
     pub(crate) shape: Shape,
     description: &'static str,
 }
 
 /// Whether a field must be there.
-pub(crate) enum Presence {
+pub(crate) enum Requirement {
     /// It must. With an example of its value, as YAML, for messages.
     Required(&'static str),
     /// It may be left out. With what then holds, as Markdown; one value in backquotes and nothing else is a default.
@@ -118,7 +118,7 @@ impl Alternative {
 }
 
 impl Field {
-    pub(crate) const fn new(name: &'static str, presence: Presence, shape: Shape) -> Self {
+    pub(crate) const fn new(name: &'static str, presence: Requirement, shape: Shape) -> Self {
         Self { name, presence, shape, description: "" }
     }
 
@@ -128,7 +128,7 @@ impl Field {
     }
 
     pub(crate) const fn is_required(&self) -> bool {
-        matches!(self.presence, Presence::Required(_))
+        matches!(self.presence, Requirement::Required(_))
     }
 
     /// What the field takes and means, as Markdown.
@@ -146,7 +146,7 @@ impl Field {
 
     /// The value that holds where the field is left out, as the manifest would have it.
     pub(crate) fn default(&self) -> Option<&'static str> {
-        let Presence::Optional(without) = self.presence else { return None };
+        let Requirement::Optional(without) = self.presence else { return None };
         let value = without.strip_prefix('`')?.strip_suffix('`')?;
         (!value.contains('`')).then_some(value)
     }
