@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Drift, Reason, Step, StepKind, StepOutcome, Time, Transition};
 
-/// An event. As JSON each has its name as `kind`; the names in the trail are [`AuditKind`]'s.
+/// An event. As JSON each has its name as `kind`; the names in the trail are [`AuditKind`](super::AuditKind)'s.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all_fields = "camelCase")]
 #[non_exhaustive]

@@ -1,4 +1,4 @@
-//! Removes the leftovers of a killed recreate; see [`leftovers`].
+//! Removes the leftovers of a killed recreate; see [`leftovers`](crate::interference::leftovers).
 
 use std::collections::BTreeSet;
 
