@@ -339,6 +339,11 @@ fn what_a_starting_engine_has_not_started_yet_is_given_time() {
         let taken = fixture.host.world(|world| world.log[before..].to_vec());
         let needed: &[Step] = if starts_it { &[] } else { &[Step::Up { force_recreate: false }] };
         assert_eq!(taken, needed, "an outage is no drift, and what stays down after it is");
+        let records = fixture.store.records(&RecordFilter::default()).unwrap();
+        let ends = records.iter().filter(|record| record.kind == AuditKind::Reconciled.as_str());
+        let changed: Vec<usize> =
+            ends.map(|end| end.evidence["transitions"].as_array().unwrap().len()).collect();
+        assert_eq!(changed, [1, usize::from(!starts_it)], "the first repair is not this one");
     }
 }
 

@@ -248,6 +248,22 @@ fn a_record_that_cannot_be_understood_sets_nothing_free() {
     }
 }
 
+/// A rollback needs the evidence from before, and what attempts there were says nothing of it.
+#[test]
+fn an_intent_whose_attempts_cannot_be_parsed_still_names_the_evidence_from_before() {
+    let (_home, store, incident, _) = with_open_step();
+    let evidence = json!({ "services": ["api"], "attempts": "many", "beforeDigest": "d2" });
+    let step = Some(crate::api::StepKind::Up);
+    let record =
+        NewRecord { incident: Some(incident), evidence, step, ..about_shop(AuditKind::StepIntended) };
+    let seq = store.append(&record).unwrap();
+    let _ = store.agree_with_trail("shop", now());
+    let ledger = store.ledger();
+    assert_eq!(ledger.unreadable.as_ref().map(|error| error.seq), Some(seq));
+    let open = ledger.objects["shop"].incident.as_ref().unwrap();
+    assert_eq!(open.before, Some((seq, "d2".to_owned())));
+}
+
 #[test]
 fn a_person_is_heard_who_writes_beside_a_process_that_follows_the_trail() {
     let (home, store, ..) = with_open_step();

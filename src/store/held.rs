@@ -434,6 +434,10 @@ mod tests {
         let error = agree().unwrap_err();
         assert!(matches!(&error, StoreError::Gone(found) if *found == gone), "{error}");
         fixture.assert_gone(&gone);
+        // Another thread that checked before may publish after.
+        let held = fixture.store.held.as_ref().unwrap();
+        held.publish(false);
+        assert!(held.is_overwritten());
         assert!(super::super::Displaced::of(&fixture.dir).is_some());
         raw.execute_batch("INSERT INTO trail SELECT * FROM kept").unwrap();
         fixture.assert_gone(&gone);

@@ -136,6 +136,7 @@ fn what_something_else_ends_before_each_verification_is_started_once_in_the_long
         assert!(message.contains("something else ends it each time"), "{message}");
         let due = at(0) + desired().object.spec.reconcile.backoff.max.delta();
         assert_eq!(before.repair_options[0].started_again_at, Some(due));
+        assert_eq!(before.repair_options[0].backs_off, None, "a start is no attempt");
         assert_eq!(
             spent(containers, reason, 0).repair_options[0].repair,
             Repair::Steps(vec![Step::Start], None)

@@ -385,3 +385,19 @@ fn what_was_verified_and_runs_is_to_be_kept_and_nothing_where_undrift_changes_no
     seen.services[0].artifact.image = Fact::Known(Some(OLD.into()));
     assert_eq!(kept(&desired(), &seen, &nothing), ["dashboard"], "someone has built");
 }
+
+#[test]
+fn only_a_step_that_brings_containers_up_and_ends_well_is_a_repair() {
+    let done = |step, outcome| {
+        let mut open = after_a_repair(&incident()).incident.unwrap();
+        open.steps = vec![DoneStep { step, services: vec!["api".into()], at: at(0), outcome }];
+        open.has_brought_up("api")
+    };
+    let up = Step::Up { force_recreate: false };
+    assert!(done(up, StepOutcome::Succeeded) && done(Step::Rollback, StepOutcome::Succeeded));
+    assert!(
+        !done(Step::Build { no_cache: false }, StepOutcome::Succeeded),
+        "somebody else brought its image up"
+    );
+    assert!(!done(up, StepOutcome::Failed) && !done(up, StepOutcome::Interrupted));
+}
