@@ -166,7 +166,14 @@ fn a_wait_that_a_clock_has_put_far_ahead_is_none() {
         waits.next_at = Some(at(next_at));
         history.attempts = vec![waits.clone()];
         assert_eq!(matches!(next(&incident(), &history, 0), Next::Execute(_)), is_due, "{next_at}");
-        let decision = with_history(&desired(), &incident(), &history);
+        let (desired, observed) = (desired(), incident());
+        let decision = decide(Inputs {
+            desired: &desired,
+            observed: &observed,
+            history: &history,
+            now: at(0),
+            jitter_seed: 7,
+        });
         let backs_off = decision.repair_options[0].backs_off.clone();
         assert_eq!(backs_off.is_some_and(|why| why.contains(" is next: module workflow is not")), !is_due);
     }
