@@ -339,12 +339,26 @@ fn what_a_starting_engine_has_not_started_yet_is_given_time() {
         let taken = fixture.host.world(|world| world.log[before..].to_vec());
         let needed: &[Step] = if starts_it { &[] } else { &[Step::Up { force_recreate: false }] };
         assert_eq!(taken, needed, "an outage is no drift, and what stays down after it is");
-        let records = fixture.store.records(&RecordFilter::default()).unwrap();
-        let ends = records.iter().filter(|record| record.kind == AuditKind::Reconciled.as_str());
-        let changed: Vec<usize> =
-            ends.map(|end| end.evidence["transitions"].as_array().unwrap().len()).collect();
-        assert_eq!(changed, [1, usize::from(!starts_it)], "the first repair is not this one");
     }
+}
+
+#[test]
+fn what_comes_back_and_heals_by_itself_claims_no_earlier_repair() {
+    let fixture = ReconcilerFixture::new(World::incident());
+    fixture.apply();
+    fixture.host.world(|world| world.by_hand(Hand::Stop));
+    fixture.apply();
+    fixture.host.world(|world| {
+        world.by_hand(Hand::Stop);
+        (world.starting_for, world.starts_it) = (3, true);
+    });
+    assert!(fixture.apply().reconciled);
+    let incident = fixture.store.last_incident("backoffice").unwrap().unwrap();
+    assert_eq!(incident.occurrences, 2, "it is opened again");
+    let records = fixture.store.records(&RecordFilter::default()).unwrap();
+    let ends = records.iter().filter(|record| record.kind == AuditKind::Reconciled.as_str());
+    let changed: Vec<usize> = ends.map(|end| end.evidence["transitions"].as_array().unwrap().len()).collect();
+    assert_eq!(changed, [1, 1, 0]);
 }
 
 #[test]

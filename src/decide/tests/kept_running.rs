@@ -91,6 +91,11 @@ fn one_that_dies_behind_an_earlier_layer_once_its_incident_is_over_is_started_ev
     let longest = desired().object.spec.reconcile.backoff.max.delta();
     assert!(wait(1) < wait(2) && wait(2) < wait(4) && wait(4) < wait(8));
     assert_eq!(wait(12), longest, "and kept running all the same");
+    let recent_steps = vec![RecentStep { at: at(0), ..recent_step(StepKind::Up) }; 2];
+    let history_of_starts = History { recent_steps, ..history() };
+    let down_now = down(Fact::Known(Presence::Missing));
+    let waiting = with_history(&desired(), &down_now, &history_of_starts);
+    assert_eq!(waiting.repair_options[0].backs_off, None, "a start is no attempt");
     // Seven ordinary changes, each of which was verified.
     let recent_steps = vec![RecentStep { at: at(0), ..recent_step(StepKind::Up) }; 7];
     let verified_since = [("api".to_owned(), at(1))].into();
@@ -136,7 +141,6 @@ fn what_something_else_ends_before_each_verification_is_started_once_in_the_long
         assert!(message.contains("something else ends it each time"), "{message}");
         let due = at(0) + desired().object.spec.reconcile.backoff.max.delta();
         assert_eq!(before.repair_options[0].started_again_at, Some(due));
-        assert_eq!(before.repair_options[0].backs_off, None, "a start is no attempt");
         assert_eq!(
             spent(containers, reason, 0).repair_options[0].repair,
             Repair::Steps(vec![Step::Start], None)
