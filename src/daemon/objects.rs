@@ -4,10 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use rustix::fs::{Mode, OFlags, fstat, open};
@@ -28,18 +25,37 @@ use crate::{
 pub(super) struct ManagedObjects {
     sources: Vec<ManifestSource>,
     load: Load,
-    stdin_is_read: AtomicBool,
-    managed: Mutex<BTreeMap<String, Arc<Desired>>>,
-    /// Each folder, as it was when its declarations were there.
-    noted: Mutex<BTreeMap<PathBuf, Noted>>,
-    /// Recorded objects that may be declared by a manifest that has not been valid since the start.
-    undecided: Mutex<BTreeSet<String>>,
+    registry: Mutex<Registry>,
+    /// Only the reading of manifests locks this, for as long as it takes.
+    read_before: Mutex<ReadBefore>,
+}
+
+/// The declarations, and what is yet to be recorded of them.
+#[derive(Debug, Default)]
+struct Registry {
+    managed: BTreeMap<String, Arc<Desired>>,
+    pending: BTreeMap<String, Pending>,
     /// The faults of the last read, a line each.
-    faults: Mutex<Vec<String>>,
-    /// Objects that are no longer declared, and whose removal is not recorded yet.
-    pending_removals: Mutex<BTreeMap<String, Arc<Desired>>>,
-    /// Objects that were newly declared, which is not recorded yet.
-    pending_registrations: Mutex<BTreeSet<String>>,
+    faults: Vec<String>,
+}
+
+/// What the trail does not record yet of an object.
+#[derive(Debug)]
+enum Pending {
+    /// It is newly declared.
+    Registration,
+    /// It is no longer declared; as it was.
+    Removal(Arc<Desired>),
+    /// It is recorded, and a manifest that has not been valid since the start may declare it.
+    Undecided,
+}
+
+/// What one read of the manifests leaves for the next.
+#[derive(Debug, Default)]
+struct ReadBefore {
+    stdin: bool,
+    /// Each folder, as it was when its declarations were there.
+    folders: BTreeMap<PathBuf, Noted>,
 }
 
 /// How manifests are read.
@@ -66,13 +82,8 @@ impl ManagedObjects {
         Self {
             sources,
             load: manifest::load_partly,
-            stdin_is_read: AtomicBool::new(false),
-            managed: Mutex::default(),
-            noted: Mutex::default(),
-            undecided: Mutex::default(),
-            faults: Mutex::default(),
-            pending_removals: Mutex::default(),
-            pending_registrations: Mutex::default(),
+            registry: Mutex::default(),
+            read_before: Mutex::default(),
         }
     }
 
@@ -89,28 +100,31 @@ impl ManagedObjects {
             let manifest = paths().find_map(|path| as_named_by(path, &desired))?;
             Some(Desired { manifest: manifest.to_string_lossy().into_owned(), ..desired })
         });
-        self.managed().extend(resumed.map(|desired| (desired.name().to_owned(), Arc::new(desired))));
+        let resumed: Vec<Desired> = resumed.collect();
+        let resumed = resumed.into_iter().map(|desired| (desired.name().to_owned(), Arc::new(desired)));
+        self.registry().managed.extend(resumed);
         self
     }
 
     pub(super) fn get(&self, name: &str) -> Option<Arc<Desired>> {
-        self.managed().get(name).cloned()
+        self.registry().managed.get(name).cloned()
     }
 
     pub(super) fn names(&self) -> Vec<String> {
-        self.managed().keys().cloned().collect()
+        self.registry().managed.keys().cloned().collect()
     }
 
     pub(super) fn all(&self) -> Vec<Arc<Desired>> {
-        self.managed().values().cloned().collect()
+        self.registry().managed.values().cloned().collect()
     }
 
     /// Reads the manifests. That takes as long as their file systems take, and blocks. One read at a time: of two at once
     /// either could finish last.
     pub(super) fn reload(&self) -> Reloaded {
-        let before = self.managed().clone();
-        let (loaded, errors) = (self.load)(&self.readable());
-        let moved = self.moved(&before, &loaded);
+        let before = self.registry().managed.clone();
+        let mut read_before = lock(&self.read_before);
+        let (loaded, errors) = (self.load)(&self.readable(&mut read_before));
+        let moved = self.moved(&mut read_before.folders, &before, &loaded);
         let next = merged(&before, loaded, &errors, &moved);
         let differs =
             |name: &str, desired: &Arc<Desired>| before.get(name).is_none_or(|before| before != desired);
@@ -121,14 +135,15 @@ impl ManagedObjects {
         }
         let gone = before.iter().filter(|(name, _)| !next.contains_key(*name));
         let removed: Vec<_> = gone.map(|(_, desired)| Arc::clone(desired)).collect();
-        let mut managed = self.managed();
-        let mut removals = self.lock_removals();
-        removals.retain(|name, _| !next.contains_key(name));
-        removals.extend(removed.iter().map(|desired| (desired.name().to_owned(), Arc::clone(desired))));
-        *managed = next;
         let moved = moved.into_iter().map(|moved| moved.fault);
         let faults: Vec<String> = errors.iter().map(ManifestError::in_a_line).chain(moved).collect();
-        let mut known = lock(&self.faults);
+        let mut registry = self.registry();
+        let Registry { managed, pending, faults: known } = &mut *registry;
+        pending.retain(|name, what| !matches!(what, Pending::Removal(_)) || !next.contains_key(name));
+        let removals =
+            removed.iter().map(|desired| (desired.name().to_owned(), Pending::Removal(Arc::clone(desired))));
+        pending.extend(removals);
+        *managed = next;
         let new_faults = faults.iter().filter(|fault| !known.contains(fault)).cloned().collect();
         *known = faults;
         Reloaded { changed, removed, errors, new_faults }
@@ -137,8 +152,12 @@ impl ManagedObjects {
     /// The folders that are on another file system than before, and have lost all their declarations: an unmounted one shows
     /// the folder below, which is usually empty. If some of them are still there, the folder was only remounted, and the
     /// missing ones were removed.
-    fn moved(&self, before: &BTreeMap<String, Arc<Desired>>, loaded: &[Desired]) -> Vec<Moved> {
-        let mut noted = lock(&self.noted);
+    fn moved(
+        &self,
+        noted: &mut BTreeMap<PathBuf, Noted>,
+        before: &BTreeMap<String, Arc<Desired>>,
+        loaded: &[Desired],
+    ) -> Vec<Moved> {
         let mut moved = Vec::new();
         for source in &self.sources {
             let ManifestSource::Path(folder) = source else { continue };
@@ -168,21 +187,21 @@ impl ManagedObjects {
     }
 
     /// Standard input can be read once; its objects stay.
-    fn readable(&self) -> Vec<ManifestSource> {
-        let again = self.stdin_is_read.swap(true, Ordering::Relaxed);
+    fn readable(&self, before: &mut ReadBefore) -> Vec<ManifestSource> {
+        let again = std::mem::replace(&mut before.stdin, true);
         self.sources.iter().filter(|source| !(again && **source == ManifestSource::Stdin)).cloned().collect()
     }
 
     /// Whether the last read had faults.
     pub(super) fn has_faults(&self) -> bool {
-        !lock(&self.faults).is_empty()
+        !self.registry().faults.is_empty()
     }
 
     /// The faults of the last read, in one line; `None` if there were none.
     pub(super) fn faults(&self) -> Option<String> {
-        let faults = lock(&self.faults);
-        let first = faults.first()?;
-        Some(match faults.len() - 1 {
+        let registry = self.registry();
+        let first = registry.faults.first()?;
+        Some(match registry.faults.len() - 1 {
             0 => first.clone(),
             more => format!("{first} (and {more} more)"),
         })
@@ -190,65 +209,79 @@ impl ManagedObjects {
 
     /// A recorded object that no valid manifest declares, while some are invalid: it may be in one of those.
     pub(super) fn add_undecided(&self, name: &str) {
-        lock(&self.undecided).insert(name.to_owned());
+        self.registry().pending.insert(name.to_owned(), Pending::Undecided);
     }
 
     /// The undecided ones that turned out to be undeclared.
     pub(super) fn undeclared(&self) -> BTreeSet<String> {
-        let mut undecided = lock(&self.undecided);
-        undecided.retain(|name| self.get(name).is_none());
-        if self.has_faults() { BTreeSet::new() } else { undecided.clone() }
+        let mut registry = self.registry();
+        let Registry { managed, pending, faults } = &mut *registry;
+        pending.retain(|name, what| !matches!(what, Pending::Undecided) || !managed.contains_key(name));
+        if !faults.is_empty() {
+            return BTreeSet::new();
+        }
+        let undecided = pending.iter().filter(|(_, what)| matches!(what, Pending::Undecided));
+        undecided.map(|(name, _)| name.clone()).collect()
     }
 
     /// The trail records that this object is undeclared.
     pub(super) fn confirm_undeclared(&self, name: &str) {
-        lock(&self.undecided).remove(name);
+        self.registry().settle(name, |what| matches!(what, Pending::Undecided));
     }
 
     /// An object that is no longer declared, as it was, until [that is recorded](Self::confirm_removal).
     pub(super) fn pending_removal(&self, name: &str) -> Option<Arc<Desired>> {
-        self.lock_removals().get(name).cloned()
+        match self.registry().pending.get(name) {
+            Some(Pending::Removal(desired)) => Some(Arc::clone(desired)),
+            _ => None,
+        }
     }
 
     /// The trail records that this is no longer declared. An object removed meanwhile under the same name is yet to be recorded.
     pub(super) fn confirm_removal(&self, desired: &Arc<Desired>) {
-        let mut removals = self.lock_removals();
-        if removals.get(desired.name()).is_some_and(|removed| Arc::ptr_eq(removed, desired)) {
-            removals.remove(desired.name());
-        }
+        let is_it =
+            |what: &Pending| matches!(what, Pending::Removal(removed) if Arc::ptr_eq(removed, desired));
+        self.registry().settle(desired.name(), is_it);
     }
 
     /// Nothing is [being removed](Self::pending_removal) any more: whether those are declared is not known.
     pub(super) fn drop_pending_removals(&self) {
-        self.lock_removals().clear();
+        self.registry().pending.retain(|_, what| !matches!(what, Pending::Removal(_)));
     }
 
     /// Those that are [being removed](Self::pending_removal).
     pub(super) fn pending_removals(&self) -> Vec<String> {
-        self.lock_removals().keys().cloned().collect()
+        let registry = self.registry();
+        let removals = registry.pending.iter().filter(|(_, what)| matches!(what, Pending::Removal(_)));
+        removals.map(|(name, _)| name.clone()).collect()
     }
 
     /// An object was newly declared, which must be recorded before its next reconcile.
     pub(super) fn add_pending_registration(&self, name: &str) {
-        lock(&self.pending_registrations).insert(name.to_owned());
+        self.registry().pending.insert(name.to_owned(), Pending::Registration);
     }
 
     /// Whether that is still to be recorded.
     pub(super) fn is_pending_registration(&self, name: &str) -> bool {
-        lock(&self.pending_registrations).contains(name)
+        matches!(self.registry().pending.get(name), Some(Pending::Registration))
     }
 
     /// The trail records it.
     pub(super) fn confirm_registration(&self, name: &str) {
-        lock(&self.pending_registrations).remove(name);
+        self.registry().settle(name, |what| matches!(what, Pending::Registration));
     }
 
-    fn lock_removals(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Desired>>> {
-        lock(&self.pending_removals)
+    fn registry(&self) -> MutexGuard<'_, Registry> {
+        lock(&self.registry)
     }
+}
 
-    fn managed(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Desired>>> {
-        lock(&self.managed)
+impl Registry {
+    /// Nothing of this kind is pending any more.
+    fn settle(&mut self, name: &str, is_it: impl FnOnce(&Pending) -> bool) {
+        if self.pending.get(name).is_some_and(is_it) {
+            self.pending.remove(name);
+        }
     }
 }
 

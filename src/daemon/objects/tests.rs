@@ -139,7 +139,7 @@ fn a_folder_that_is_another_file_systems_has_lost_no_object() {
     let folder = ManifestFolder::new(&[("a.yaml", &object("a", "api")), ("b.yaml", &object("b", "api"))]);
     folder.reload();
     let elsewhere = |folder: &ManifestFolder| {
-        for noted in lock(&folder.objects.noted).values_mut() {
+        for noted in lock(&folder.objects.read_before).folders.values_mut() {
             noted.device += 1;
         }
     };
@@ -180,7 +180,7 @@ fn a_folder_that_is_another_file_systems_has_lost_no_object() {
 fn of_a_folder_that_was_mounted_again_meanwhile_a_manifest_can_be_removed() {
     let folder = ManifestFolder::new(&[("a.yaml", &object("a", "api")), ("b.yaml", &object("b", "api"))]);
     folder.reload();
-    lock(&folder.objects.noted).values_mut().for_each(|noted| noted.device += 1);
+    lock(&folder.objects.read_before).folders.values_mut().for_each(|noted| noted.device += 1);
     fs::remove_file(folder.dir.path().join("m/a.yaml")).unwrap();
     assert_eq!(folder.reload(), (vec![], names(&["a"]), 0));
     assert_eq!((folder.objects.names(), folder.superseded_by("b")), (names(&["b"]), None));
