@@ -63,6 +63,7 @@ pub use policy::{Backoff, Mode, ReconcilePolicy, SourceDrift, SourcePolicy, Upgr
 pub use reason::{DriftReason, FailureReason, Reason, StallReason, StandingReason, UnknownReason};
 pub use recent_step::{BeyondRate, RecentStep};
 pub(crate) use record_reader::{RecordReader, VerifiedBy};
+pub(crate) use record_writer::stamp;
 pub use recorded_event::{EventError, RecordedEvent};
 pub use replaced::{LastWords, signal_of};
 pub use resolved_from::ResolvedFrom;

@@ -4,7 +4,7 @@
 //! A field that decisions use is read, or gives an error that names the record. A field for display only is `None` if it is
 //! missing or damaged: it blocks nothing.
 
-use serde::de::DeserializeOwned;
+use serde::{Deserialize as _, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{
@@ -50,7 +50,8 @@ impl<'r> RecordReader<'r> {
     }
 
     pub(crate) fn drift(self) -> Result<Drift, EventError> {
-        serde_json::from_value(self.0.evidence.clone())
+        // By reference: the evidence also holds all that was observed.
+        Drift::deserialize(&self.0.evidence)
             .map_err(|error| self.error(format!("its evidence is not of its kind ({error})")))
     }
 
@@ -220,7 +221,7 @@ impl<'r> RecordReader<'r> {
 
     /// A field of its evidence; null if it is missing.
     fn field<T: DeserializeOwned>(self, name: &str) -> Result<T, EventError> {
-        serde_json::from_value(self.0.evidence[name].clone())
+        T::deserialize(&self.0.evidence[name])
             .map_err(|error| self.error(format!("its evidence.{name} is not of its kind ({error})")))
     }
 

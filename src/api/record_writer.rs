@@ -90,7 +90,7 @@ fn fields(evidence: Value) -> Map<String, Value> {
 }
 
 /// As the trail writes times: RFC 3339 in UTC with microseconds.
-fn stamp(at: Time) -> String {
+pub(crate) fn stamp(at: Time) -> String {
     at.to_rfc3339_opts(chrono::SecondsFormat::Micros, true)
 }
 

@@ -96,11 +96,8 @@ impl OpenIncident {
     /// else may have brought its image up.
     #[must_use]
     pub fn has_brought_up(&self, service: &str) -> bool {
-        self.steps.iter().any(|done| {
-            done.outcome == StepOutcome::Succeeded
-                && !matches!(done.step, Step::Build { .. })
-                && done.services.iter().any(|of| of == service)
-        })
+        let mut succeeded = self.of(service).filter(|done| done.outcome == StepOutcome::Succeeded);
+        succeeded.any(|done| !matches!(done.step, Step::Build { .. }))
     }
 
     /// Whether a step of a kind that `which` selects has been taken for the service.

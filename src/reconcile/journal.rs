@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     api::{
-        Attempt, Drift, DriftReason, EndedStep, Event, IncidentOutcome, LastWords, Layer, NewRecord,
-        ObjectStatus, PlannedStep, Reason, RouteTransition, Step, StepKind, StepOutcome,
+        Attempt, AuditKind, Drift, DriftReason, EndedStep, Event, IncidentOutcome, LastWords, Layer,
+        NewRecord, ObjectStatus, PlannedStep, Reason, RouteTransition, Step, StepKind, StepOutcome,
     },
     decide::{self, EndedIncident, Next, OpenIncident, Repair, unlike_before},
     host::StepReport,
@@ -125,8 +125,8 @@ impl Journal<'_> {
         if !last_words.is_empty() {
             evidence["containers"] = json!(last_words);
         }
-        let record = self.in_incident(snapshot, NewRecord::step_intended(planned.step, &planned.services));
-        let record = record.with(evidence);
+        let record = NewRecord { evidence, ..NewRecord::of(AuditKind::StepIntended) };
+        let record = self.in_incident(snapshot, record);
         let recent = decide::recent_steps(snapshot.inputs(), planned.step, &planned.services);
         let services = &planned.services;
         let intent =

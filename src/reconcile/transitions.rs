@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use super::snapshot::Snapshot;
 use crate::{
-    api::{
-        Desired, RouteAuthStatus, RouteSpec, RouteTransition, ServiceStatus, Transition, speaks_of_its_path,
-    },
+    api::{Desired, RouteAuthStatus, RouteTransition, ServiceStatus, Transition, speaks_of_its_path},
     decide::{OpenIncident, unlike_before},
 };
 
@@ -56,12 +54,14 @@ fn baseline(status: Option<u16>) -> Option<u16> {
     status.filter(|status| speaks_of_its_path(*status))
 }
 
-/// The transitions of a repair by the names of their routes.
+/// The transitions of a repair by the names of their routes, in the order of the spec.
 pub(super) fn by_name(desired: &Desired, transitions: &Transitions) -> Vec<RouteTransition> {
-    let one = |((service, index), (transition, _)): (&(String, usize), &(Transition, Option<Transition>))| {
-        let route = desired.service(service).and_then(|declared| declared.routes.get(*index));
-        let route = route.map(RouteSpec::display_name).unwrap_or_default().into_owned();
-        RouteTransition { service: service.clone(), route, transition: *transition }
-    };
-    transitions.iter().map(one).collect()
+    let routes = desired.services().iter().flat_map(|service| {
+        service.routes.iter().enumerate().filter_map(|(index, route)| {
+            let (transition, _) = *transitions.get(&(service.name.clone(), index))?;
+            let route = route.display_name().into_owned();
+            Some(RouteTransition { service: service.name.clone(), route, transition })
+        })
+    });
+    routes.collect()
 }

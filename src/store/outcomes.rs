@@ -10,7 +10,7 @@ use super::{
     attempts::update_attempt_in,
     error::{Result, StoreError},
     recent_steps::forget_recent_steps_in,
-    steps::{list, open_step},
+    steps::{listing, open_step},
 };
 use crate::api::{Attempt, AuditKind, NewRecord, StepOutcome};
 
@@ -77,9 +77,8 @@ impl Store {
             if record.outcome.as_deref() == Some(StepOutcome::NotBegun.as_str()) {
                 forget_recent_steps_in(change, *intent)?;
             }
-            let mut record = record.clone();
-            list(&mut record.evidence, "attempts", rows);
-            let seq = self.close_in(change, &open, AuditKind::StepFinished, &record)?;
+            let record = listing(record.clone(), "attempts", rows);
+            let seq = self.close_in(change, &open, AuditKind::StepFinished, record)?;
             more.iter().try_for_each(|more| self.append_in(change, more).map(drop))?;
             Ok(seq)
         })

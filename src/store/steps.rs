@@ -71,11 +71,9 @@ impl Store {
     pub fn intend_with(&self, intent: NewIntent<'_>) -> Result<u64> {
         let NewIntent { record, step, services, begun, recent, before } = intent;
         let intended = NewRecord::step_intended(step, services).with(record.evidence.clone());
-        let mut evidence = intended.evidence;
-        list(&mut evidence, "attempts", begun);
-        list(&mut evidence, "recentSteps", recent);
-        let mut record =
-            NewRecord { kind: AuditKind::StepIntended, step: Some(step.kind()), evidence, ..record.clone() };
+        let intended = listing(listing(intended, "attempts", begun), "recentSteps", recent);
+        let NewRecord { kind, step: kind_of_step, evidence, .. } = intended;
+        let mut record = NewRecord { kind, step: kind_of_step, evidence, ..record.clone() };
         self.write("record the intent of a step", |change| {
             match (record.incident.as_deref(), before.as_ref()) {
                 (Some(id), Some(before)) => self.renew_incident_before_in(change, id, before)?,
@@ -144,7 +142,7 @@ impl Store {
             ..NewRecord::of(AuditKind::StepInterrupted)
         };
         self.write("close an interrupted step", |change| {
-            self.close_in(change, intent, AuditKind::StepInterrupted, &record)?;
+            self.close_in(change, intent, AuditKind::StepInterrupted, record)?;
             let rows = attempts_in(change, intent.object.as_deref().unwrap_or_default())?.into_iter();
             let begun = rows.filter(|row| row.pending.is_some() && intent.services.contains(&row.service));
             begun
@@ -158,18 +156,15 @@ impl Store {
         change: &Transaction<'_>,
         open: &OpenIntent,
         kind: AuditKind,
-        record: &NewRecord,
+        record: NewRecord,
     ) -> Result<u64> {
-        let mut evidence = fields_of(&record.evidence);
-        evidence["intent"] = json!(open.seq);
-        evidence["services"] = json!(open.services);
+        let record = record.with(json!({ "intent": open.seq, "services": open.services }));
         let record = NewRecord {
             kind,
-            object: record.object.clone().or_else(|| open.object.clone()),
-            incident: record.incident.clone().or_else(|| open.incident.clone()),
+            object: record.object.or_else(|| open.object.clone()),
+            incident: record.incident.or_else(|| open.incident.clone()),
             step: Some(open.step.kind()),
-            evidence,
-            ..record.clone()
+            ..record
         };
         let seq = self.append_in(change, &record)?;
         change
@@ -212,12 +207,9 @@ pub(super) fn found_open_steps_in(db: &Connection) -> Result<Vec<FoundOpen>> {
     rows.map_err(failed(action))?.collect::<rusqlite::Result<_>>().map_err(failed(action))
 }
 
-/// Lists these in the evidence, if there are any.
-pub(super) fn list<T: serde::Serialize>(evidence: &mut Value, key: &str, rows: &[T]) {
-    if !rows.is_empty() {
-        *evidence = fields_of(evidence);
-        evidence[key] = json!(rows);
-    }
+/// The record with these rows listed in its evidence, if there are any.
+pub(super) fn listing<T: serde::Serialize>(record: NewRecord, key: &str, rows: &[T]) -> NewRecord {
+    if rows.is_empty() { record } else { record.with(json!({ key: rows })) }
 }
 
 const SELECT_OPEN: &str = "SELECT intent, object, incident, open_steps.step, services, time
@@ -248,15 +240,6 @@ pub(super) fn open_step(change: &Transaction<'_>, intent: u64) -> Result<Option<
         .map_err(failed("read the open steps"))?
         .map(parse_open)
         .transpose()
-}
-
-/// The evidence as an object to which fields can be added.
-fn fields_of(evidence: &Value) -> Value {
-    match evidence {
-        Value::Null => json!({}),
-        Value::Object(_) => evidence.clone(),
-        other => json!({ "value": other }),
-    }
 }
 
 /// A record's number for SQLite. One that is too large does not exist.

@@ -1,13 +1,8 @@
 //! How the state stores times: RFC 3339 in UTC with microseconds, so that they sort as text.
 
-use chrono::SecondsFormat;
-
 use crate::api::Time;
 
-/// The time as text.
-pub(super) fn stamp(time: Time) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Micros, true)
-}
+pub(super) use crate::api::stamp;
 
 /// Parses a stored time; the error is of SQLite's kind, because it occurs while rows are read.
 pub(super) fn read(text: &str) -> rusqlite::Result<Time> {
