@@ -142,7 +142,8 @@ impl Project {
     }
 
     fn desired(&self, services: &[&str]) -> Desired {
-        let named = |name: &&str| ServiceSpec { name: (*name).into(), modules: vec![], routes: vec![] };
+        let named =
+            |name: &&str| serde_json::from_value::<ServiceSpec>(serde_json::json!({"name": name})).unwrap();
         let project = ProjectRef {
             directory: ".".into(),
             files: vec![],
@@ -167,6 +168,7 @@ impl Project {
             service_positions: vec![(10, 7); services.len()],
             spec_digest: "v1:sha256:0".into(),
             superseded_by: None,
+            expanded: None,
         }
     }
 }

@@ -1,10 +1,13 @@
 //! A declared object, ready to be reconciled.
 
-use std::path::PathBuf;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use serde::{Deserialize, Serialize};
 
-use super::{ComposeProject, ServiceSpec};
+use super::{ComposeProject, EachQuery, Expansion, ServiceSpec};
 
 /// A valid object with the context that its text lacks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,6 +30,18 @@ pub struct Desired {
     /// The fault of the manifest on disk, if this is an earlier spec that stays in effect.
     #[serde(skip)]
     pub superseded_by: Option<String>,
+    /// The services with what each `each` gives now; `None` where the spec has none, or it has not been expanded yet.
+    #[serde(skip)]
+    pub expanded: Option<Expanded>,
+}
+
+/// The services with ordinary modules and routes in place of each `each`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Expanded {
+    /// The services, in the order of the spec.
+    services: Vec<ServiceSpec>,
+    /// For each of them, what each `each` of it gave.
+    expansions: Vec<Vec<Expansion>>,
 }
 
 impl Desired {
@@ -36,15 +51,52 @@ impl Desired {
         &self.object.metadata.name
     }
 
-    /// The declared services.
+    /// The declared services, expanded where they have been.
     #[must_use]
     pub fn services(&self) -> &[ServiceSpec] {
-        &self.object.spec.services
+        self.expanded.as_ref().map_or(&self.object.spec.services, |expanded| &expanded.services)
     }
 
     /// The declared service of this name.
     #[must_use]
     pub fn service(&self, name: &str) -> Option<&ServiceSpec> {
         self.services().iter().find(|service| service.name == name)
+    }
+
+    /// What each `each` of this service gave; nothing where it has not been expanded.
+    #[must_use]
+    pub fn expansions(&self, service: &str) -> &[Expansion] {
+        let index = self.services().iter().position(|spec| spec.name == service);
+        let expansions = self.expanded.as_ref().map(|expanded| &expanded.expansions);
+        index.and_then(|index| expansions?.get(index)).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The folders that must be listed to expand it.
+    #[must_use]
+    pub fn each_queries(&self) -> BTreeSet<EachQuery> {
+        self.object.spec.services.iter().flat_map(ServiceSpec::each_queries).collect()
+    }
+
+    /// The same, expanded by these answers.
+    #[must_use]
+    pub fn expanded_by(&self, answers: &BTreeMap<EachQuery, Expansion>) -> Self {
+        let entries = |query: &EachQuery| answers.get(query).map(|of| of.entries.found()).unwrap_or_default();
+        let declared = &self.object.spec.services;
+        let services = declared.iter().map(|service| service.expanded(entries)).collect();
+        let of = |service: &ServiceSpec| {
+            service.each_queries().iter().filter_map(|query| answers.get(query)).cloned().collect()
+        };
+        let expansions = declared.iter().map(of).collect();
+        Self { expanded: Some(Expanded { services, expansions }), ..self.clone() }
+    }
+
+    /// Whether both are one declaration, whatever is in the folders of an `each`.
+    #[must_use]
+    pub fn declares_the_same(&self, other: &Self) -> bool {
+        let plain = |desired: &Self| Self { expanded: None, ..desired.clone() };
+        if self.expanded.is_none() && other.expanded.is_none() {
+            return self == other;
+        }
+        plain(self) == plain(other)
     }
 }

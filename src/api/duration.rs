@@ -40,6 +40,12 @@ impl Duration {
         Self(std::time::Duration::from_secs(n))
     }
 
+    /// Whether it is no time at all.
+    #[must_use]
+    pub fn is_zero(&self) -> bool {
+        self.0.is_zero()
+    }
+
     /// The standard library's duration.
     #[must_use]
     pub const fn get(self) -> std::time::Duration {

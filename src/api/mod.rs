@@ -8,6 +8,7 @@ mod cache;
 mod desired;
 mod difference;
 mod duration;
+mod each;
 mod event;
 mod evidence;
 mod incident;
@@ -28,6 +29,7 @@ mod recorded_event;
 mod replaced;
 mod resolved_from;
 mod route;
+mod sameness;
 mod source_digest;
 mod spec;
 mod status;
@@ -40,9 +42,12 @@ pub use attachment::{
 };
 pub use attempt::Attempt;
 pub use cache::Cache;
-pub use desired::Desired;
+pub use desired::{Desired, Expanded};
 pub use difference::ConfigDifference;
 pub use duration::{Duration, ParseDurationError};
+pub use each::{
+    EachPattern, EachQuery, Entries, Expansion, LONGEST_NAME, MOST_ENTRIES, has_place_for_a_name,
+};
 pub use event::{CommandEnd, EndedStep, Event, RouteTransition};
 pub use evidence::{Fact, Presence};
 pub use incident::{
@@ -70,6 +75,9 @@ pub use resolved_from::ResolvedFrom;
 pub use route::{
     Auth, BasicAuth, Control, RouteSpec, RouteTarget, Scheme, SecretSource, Tls, is_this_host,
     without_query_values,
+};
+pub use sameness::{
+    Content, ExpectedRevision, MountPolicy, Reload, RevisionPlace, RevisionRoute, RevisionSpec, is_revision,
 };
 pub use source_digest::{SourceComparison, compare_sources, knows_less, on_bases};
 pub use spec::{

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Attachments, ConfigDifference, CopiedContent, DeclaredAttachments, DeclaredJoin, Fact, Joined,
+    Attachments, ConfigDifference, CopiedContent, DeclaredAttachments, DeclaredJoin, Expansion, Fact, Joined,
     NetworkObservation, Obstacle, Presence, RelatedObservation, ResolvedFrom, Ties, Time, VolumeObservation,
 };
 
@@ -124,6 +124,9 @@ pub struct SourceObservation {
     /// The part of the build that no digest covers, in words: a git repository, also one that a base image is built from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<String>,
+    /// What each `each` of the spec gave.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expansions: Vec<Expansion>,
 }
 
 /// A git work tree.

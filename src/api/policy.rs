@@ -105,11 +105,18 @@ pub struct Verify {
     pub timeout: Duration,
     /// How long it must then stay so to be verified. `3s` if left out.
     pub stable_for: Duration,
+    /// For how long after the verification the routes are asked again, ever less often. `0s`, not at all, if left out.
+    #[serde(skip_serializing_if = "Duration::is_zero")]
+    pub watch_for: Duration,
 }
 
 impl Default for Verify {
     fn default() -> Self {
-        Self { timeout: Duration::from_secs(120), stable_for: Duration::from_secs(3) }
+        Self {
+            timeout: Duration::from_secs(120),
+            stable_for: Duration::from_secs(3),
+            watch_for: Duration::from_secs(0),
+        }
     }
 }
 

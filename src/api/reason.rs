@@ -67,6 +67,8 @@ names! {
     NotKnown,
     /// A server limits requests for now.
     RateLimited,
+    /// A folder has more entries than an `each` is expanded to.
+    TooMany,
 }
 }
 

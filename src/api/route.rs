@@ -4,12 +4,21 @@ use std::{borrow::Cow, collections::BTreeMap, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
 
-use super::Duration;
+use super::{Duration, ModuleType};
 
 /// An HTTP request to a service, and the status that it must answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RouteSpec {
+    /// A folder and a pattern: one route for each entry that is there now. None where it has been expanded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub each: Option<String>,
+    /// With `each`: names that are no entries of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub except: Vec<String>,
+    /// With `each`: the kind of its entries. `directory` if left out.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<ModuleType>,
     /// What the route is called in reports; unique in the service. The path or the URL if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ReconcilePolicy, RouteSpec, SourcePolicy};
+use super::{Content, MountPolicy, ReconcilePolicy, Reload, RevisionSpec, RouteSpec, SourcePolicy};
 
 /// The only version of the manifest so far.
 pub const API_VERSION: &str = "undrift.dev/v1alpha1";
@@ -92,12 +92,28 @@ pub struct ServiceSpec {
     /// Requests and the status that each must answer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<RouteSpec>,
+    /// The source revision that it must carry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<RevisionSpec>,
+    /// What mounted files that changed since a container's start mean. `report` if left out.
+    #[serde(default, skip_serializing_if = "MountPolicy::is_default")]
+    pub mounts: MountPolicy,
+    /// What makes it read mounted files anew, in place of a restart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reload: Option<Reload>,
 }
 
 /// A path that must exist in a service's container.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ModuleSpec {
+    /// A folder and a pattern, in place of `name` and `source`: one module for each entry that is there now. None where it has
+    /// been expanded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub each: Option<String>,
+    /// With `each`: names that are no entries of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub except: Vec<String>,
     /// What the module is called in reports; unique in the service. The last part of `path` if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -109,6 +125,12 @@ pub struct ModuleSpec {
     /// What must be at the path. `any` if left out.
     #[serde(default, rename = "type")]
     pub kind: ModuleType,
+    /// Whether what is at the path must be there only, or be the same as `source`. `present` if left out.
+    #[serde(default, skip_serializing_if = "Content::is_default")]
+    pub content: Content,
+    /// With `content: same`: patterns of what is not compared.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ignore: Vec<String>,
 }
 
 impl ModuleSpec {
@@ -122,7 +144,7 @@ impl ModuleSpec {
 }
 
 /// What kind of thing a module's path must be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ModuleType {
     /// A regular file.

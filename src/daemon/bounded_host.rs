@@ -18,7 +18,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::{
-    api::{Desired, Fact, GitState, LastWords, ProjectObservation, Step, StepOutcome},
+    api::{
+        Desired, EachQuery, Entries, Expansion, Fact, GitState, LastWords, ProjectObservation, Step,
+        StepOutcome,
+    },
     files,
     host::{Host, HostError, LOOK_LIMIT, StepReport, StepRequest},
 };
@@ -113,6 +116,25 @@ fn returned<T>(joined: Result<T, JoinError>) -> Option<T> {
 impl<H: Host + 'static> Host for BoundedHost<H> {
     async fn observe(&self, desired: &Desired) -> Result<ProjectObservation, HostError> {
         self.read(desired, async |host: &H, desired: &Desired| host.observe(desired).await).await?
+    }
+
+    async fn entries(
+        &self,
+        desired: &Desired,
+        queries: BTreeSet<EachQuery>,
+    ) -> BTreeMap<EachQuery, Expansion> {
+        let unknown = queries.clone();
+        let read = self
+            .read(desired, async |host: &H, desired: &Desired| host.entries(desired, queries).await)
+            .await;
+        read.unwrap_or_else(|error| {
+            let expansion = |query: &EachQuery| Expansion {
+                each: query.each.clone(),
+                entries: Entries::Unknown(error.to_string()),
+                ignored: Vec::new(),
+            };
+            unknown.iter().map(|query| (query.clone(), expansion(query))).collect()
+        })
     }
 
     async fn project(&self, desired: &Desired) -> Result<String, HostError> {

@@ -142,7 +142,7 @@ impl<H: Host + 'static> DaemonContext<H> {
             events: self.event_sink(),
             clock: self.store.clock(),
             is_current: Arc::new(move |desired: &Desired| {
-                objects.get(desired.name()).is_some_and(|now| *now == *desired)
+                objects.get(desired.name()).is_some_and(|now| now.declares_the_same(desired))
             }),
             environment: EnvironmentTrust::Declared,
             active_projects: Arc::clone(&self.active_projects),

@@ -2,7 +2,8 @@
 
 use super::obstacles;
 use crate::api::{
-    ContainerObservation, Note, NoteReason, Obstacle, ServiceObservation, Time, VolumeObservation,
+    ContainerObservation, Expansion, LONGEST_NAME, Note, NoteReason, Obstacle, ServiceObservation, Time,
+    VolumeObservation,
 };
 
 /// The notes on one service.
@@ -10,7 +11,25 @@ pub(super) fn notes(now: Time, seen: &ServiceObservation) -> Vec<Note> {
     let obstacles = obstacles::certain(now, seen).map(obstacle);
     let volumes = seen.volumes.iter().filter(|volume| !volume.differences.is_empty());
     let upgraded = seen.containers.known().into_iter().flatten().find(|container| container.only_upgraded);
-    obstacles.chain(volumes.map(volume_changed)).chain(upgraded.map(compose_upgraded)).collect()
+    let ignored = seen.source.expansions.iter().filter_map(entry_ignored);
+    obstacles
+        .chain(volumes.map(volume_changed))
+        .chain(upgraded.map(compose_upgraded))
+        .chain(ignored)
+        .collect()
+}
+
+/// Names that a path, a status or a log must not hold are not expanded, and their module or route is not looked for.
+fn entry_ignored(expansion: &Expansion) -> Option<Note> {
+    let names: Vec<String> = expansion.ignored.iter().map(|name| format!("`{name}`")).collect();
+    (!names.is_empty()).then(|| Note {
+        reason: NoteReason::EntryIgnored,
+        message: format!(
+            "`each: {}` does not expand {}: a name has at most {LONGEST_NAME} bytes of UTF-8, without control characters",
+            expansion.each,
+            names.join(", ")
+        ),
+    })
 }
 
 fn obstacle(obstacle: &Obstacle) -> Note {

@@ -223,7 +223,7 @@ impl<'a> RepairCase<'a> {
 fn unknown_in_a_word(reason: UnknownReason) -> Reason {
     match reason {
         UnknownReason::NotKnown => StallReason::Unknown.into(),
-        UnknownReason::RateLimited => reason.into(),
+        UnknownReason::RateLimited | UnknownReason::TooMany => reason.into(),
     }
 }
 

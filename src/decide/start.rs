@@ -7,9 +7,10 @@
 use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
+use sha2::{Digest, Sha256};
 
 use super::Inputs;
-use crate::api::{Attempt, Drift, DriftReason, Fact, ServiceObservation, Time};
+use crate::api::{Attempt, Drift, DriftReason, Entries, Expansion, Fact, ServiceObservation, Time};
 
 /// The source that a repair of the service starts from; `None` if not all of it is known.
 pub(super) fn start(seen: &ServiceObservation) -> Option<String> {
@@ -23,9 +24,26 @@ pub(super) fn start(seen: &ServiceObservation) -> Option<String> {
         Fact::Known(image) => Some(format!("image:{}", image.as_deref().unwrap_or("none"))),
         Fact::Unknown(_) => return None,
     };
+    let entries = entries(&seen.source.expansions)?;
     let jobs = seen.ties.jobs.as_ref().map(|jobs| format!("jobs:{jobs}"));
-    let parts: Vec<String> = [context, Some(config), image, jobs].into_iter().flatten().collect();
+    let parts: Vec<String> = [context, Some(config), image, jobs, entries].into_iter().flatten().collect();
     Some(parts.join(" "))
+}
+
+/// What each `each` gives: a new entry is a change of the source, also where no digest covers its folder. `None` if that is not
+/// known, `Some(None)` without any `each`.
+#[expect(clippy::option_option, reason = "the outer one is what is known, as in `start`")]
+fn entries(expansions: &[Expansion]) -> Option<Option<String>> {
+    let mut hash = Sha256::new();
+    for expansion in expansions {
+        let Entries::Found(names) = &expansion.entries else { return None };
+        for text in names.iter().chain([&expansion.each]) {
+            hash.update(text.as_bytes());
+            // No file name holds it.
+            hash.update([0]);
+        }
+    }
+    Some((!expansions.is_empty()).then(|| format!("entries:{}", hex::encode(hash.finalize()))))
 }
 
 /// Whether a row has the source that a repair would start from now. An unknown source is no new chance, and within one

@@ -357,7 +357,7 @@ fn routes(
 ) -> Vec<RouteStatus> {
     let rows = spec.routes.iter().enumerate().map(|(index, route_spec)| {
         let key = (spec.name.clone(), index);
-        let before = previous.and_then(|p| p.routes.get(index)).filter(|_| same_incident(inputs));
+        let before = previous.and_then(|p| before_of(p, index, route_spec)).filter(|_| same_incident(inputs));
         let (plain, auth) = match inputs.transitions.get(&key) {
             Some((plain, auth)) => (Some(*plain), *auth),
             None => (before.and_then(|b| b.transition), before.and_then(|b| b.auth.as_ref()?.transition)),
@@ -365,6 +365,13 @@ fn routes(
         route(route_spec, seen.routes.get(index), plain, auth)
     });
     rows.collect()
+}
+
+/// The route as it was reported before: by its place, or where an `each` has moved it, by its name.
+fn before_of<'a>(previous: &'a ServiceStatus, index: usize, spec: &RouteSpec) -> Option<&'a RouteStatus> {
+    let name = spec.display_name();
+    let is_same = |route: &&RouteStatus| route.name == name;
+    previous.routes.get(index).filter(is_same).or_else(|| previous.routes.iter().find(is_same))
 }
 
 /// A transition belongs to its incident: it stays in the status until the next one opens.

@@ -14,7 +14,7 @@ use super::{
     Cache, Host, HostError, KeyedDigest, Sealed, StepReport, StepRequest, endpoint::Endpoint, engine::Engine,
     probe::Prober, sealed,
 };
-use crate::api::{Desired, Fact, GitState, LastWords, ProjectObservation};
+use crate::api::{Desired, EachQuery, Expansion, Fact, GitState, LastWords, ProjectObservation};
 
 /// Returns a file that a step's command holds open while it lives: a lock that outlives a killed undrift.
 pub type StepLockFile = Arc<dyn Fn() -> Option<OwnedFd> + Send + Sync>;
@@ -170,6 +170,18 @@ impl Host for LocalHost {
             Ok(observed) => Ok(observed),
             Err(error) => Err(self.error_without_secrets(desired, error).await),
         }
+    }
+
+    async fn entries(
+        &self,
+        desired: &Desired,
+        queries: BTreeSet<EachQuery>,
+    ) -> BTreeMap<EachQuery, Expansion> {
+        let listed = queries.into_iter().map(async |query| {
+            let expansion = super::source::entries(&desired.directory, &query).await;
+            (query, expansion)
+        });
+        join_all(listed).await.into_iter().collect()
     }
 
     async fn project(&self, desired: &Desired) -> Result<String, HostError> {

@@ -38,7 +38,7 @@ pub use sealed::{KeyedDigest, Sealed, of_this_process as keyed_by_this_process};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{Desired, Fact, GitState, LastWords, Pointed, ProjectObservation, Step},
+    api::{Desired, EachQuery, Expansion, Fact, GitState, LastWords, Pointed, ProjectObservation, Step},
     files::Hangs,
 };
 
@@ -56,6 +56,13 @@ pub trait Host: Send + Sync {
         &self,
         desired: &Desired,
     ) -> impl Future<Output = Result<ProjectObservation, HostError>> + Send;
+
+    /// What is in the folders that these queries of an object's `each` name. A folder that cannot be listed is unknown.
+    fn entries(
+        &self,
+        desired: &Desired,
+        queries: BTreeSet<EachQuery>,
+    ) -> impl Future<Output = BTreeMap<EachQuery, Expansion>> + Send;
 
     /// The name of the Compose project, as Compose resolves it.
     ///

@@ -438,6 +438,7 @@ fn source(
         modules: modules.collect(),
         digest: sources.digest(&service.name),
         unreadable: resolved.builds.unreadable(&service.name),
+        expansions: desired.expansions(&service.name).to_vec(),
     }
 }
 

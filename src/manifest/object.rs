@@ -122,6 +122,7 @@ fn object(root: &Node, origin: &str, base: &Path, report: &mut Report<'_>) -> Op
             Some(Desired {
                 spec_digest,
                 superseded_by: None,
+                expanded: None,
                 directory,
                 service_positions: service_positions(root),
                 manifest: origin.into(),

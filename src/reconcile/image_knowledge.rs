@@ -143,7 +143,8 @@ mod tests {
     fn first_sight_of_an_image_is_kept_and_a_source_that_goes_back_is_as_it_was() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), "test".into()).unwrap();
-        let source = |digest| SourceObservation { modules: vec![], digest, unreadable: None };
+        let source =
+            |digest| SourceObservation { modules: vec![], digest, unreadable: None, expansions: vec![] };
         let sight = |digest: &str, seconds| {
             let source = source(Fact::Known(Some(digest.to_owned())));
             first_sight(&store, "a", &source, at(seconds)).unwrap()
@@ -172,6 +173,7 @@ mod tests {
             modules: vec![None, Some(Fact::Known(Presence::Missing))],
             digest: Fact::Known(Some("v2:sha256:1".into())),
             unreadable: None,
+            expansions: vec![],
         };
         assert_eq!(first_sight(&store, "b", &lacks, at(70)), None, "it is not the source that is declared");
     }

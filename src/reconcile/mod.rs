@@ -271,7 +271,8 @@ pub async fn look<H: Host>(
     desired: &Desired,
     clock: &Clock,
 ) -> Result<Assessment, ReconcileError> {
-    let mut observed = host.observe(desired).await?;
+    let expanded = snapshot::expanded(host, desired).await;
+    let mut observed = host.observe(&expanded).await?;
     let (recorded, without_state) = match store {
         None => (None, None),
         Some(store) => match recorded(host, store, desired, &mut observed, clock()) {
@@ -286,10 +287,15 @@ pub async fn look<H: Host>(
     });
     history.gone_images = snapshot::gone_images(host, &history, &observed).await;
     let now = clock();
-    let decision =
-        decide::decide(Inputs { desired, observed: &observed, history: &history, now, jitter_seed: 0 });
+    let decision = decide::decide(Inputs {
+        desired: &expanded,
+        observed: &observed,
+        history: &history,
+        now,
+        jitter_seed: 0,
+    });
     let status = decide::status(StatusInputs {
-        desired,
+        desired: &expanded,
         generation: history.generation,
         observed: &observed,
         decision: &decision,

@@ -151,7 +151,7 @@ impl<H: Host> Reconciler<H> {
         }
         if let Some(incident) = ends {
             let pruned = self.prune(snapshot).await?;
-            let transitions = by_name(snapshot.desired, &transitions);
+            let transitions = by_name(&snapshot.expanded, &transitions);
             journal.reconciled(snapshot, incident, (&status, &transitions), &pruned)?;
             self.emit(snapshot.desired, Event::Reconciled { transitions });
         }

@@ -1,6 +1,6 @@
 //! The observation and decision of one reconcile, and how they are recorded.
 
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use chrono::TimeDelta;
 use tokio::time::Instant;
@@ -20,7 +20,10 @@ const SOON: TimeDelta = TimeDelta::seconds(2);
 
 /// The observation and decision of one reconcile.
 pub(super) struct Snapshot<'a> {
+    /// As declared.
     pub(super) desired: &'a Desired,
+    /// The same with what each `each` gave at this observation.
+    pub(super) expanded: Cow<'a, Desired>,
     pub(super) observed: ProjectObservation,
     pub(super) history: History,
     pub(super) decision: Decision,
@@ -38,7 +41,7 @@ pub(super) struct Snapshot<'a> {
 impl Snapshot<'_> {
     pub(super) fn inputs(&self) -> Inputs<'_> {
         Inputs {
-            desired: self.desired,
+            desired: &self.expanded,
             observed: &self.observed,
             history: &self.history,
             now: self.now,
@@ -50,7 +53,7 @@ impl Snapshot<'_> {
     pub(super) fn status(&self, verified: &[String], transitions: &Transitions) -> ObjectStatus {
         let last = self.previous.as_ref().and_then(|p| p.incident.as_deref());
         decide::status(StatusInputs {
-            desired: self.desired,
+            desired: &self.expanded,
             generation: self.history.generation,
             observed: &self.observed,
             decision: &self.decision,
@@ -76,6 +79,15 @@ impl Snapshot<'_> {
     }
 }
 
+/// The object with what each `each` of it gives now.
+pub(super) async fn expanded<'d, H: Host>(host: &H, desired: &'d Desired) -> Cow<'d, Desired> {
+    let queries = desired.each_queries();
+    if queries.is_empty() {
+        return Cow::Borrowed(desired);
+    }
+    Cow::Owned(desired.expanded_by(&host.entries(desired, queries).await))
+}
+
 /// Those of a rollback's images that the engine no longer has. There is seldom one to check.
 pub(super) async fn gone_images<H: Host>(
     host: &H,
@@ -94,7 +106,8 @@ impl<H: Host> Reconciler<H> {
         session: &mut Session,
     ) -> Result<Snapshot<'d>, ReconcileError> {
         let looked = Instant::now();
-        let mut observed = self.host.observe(desired).await?;
+        let expanded = expanded(&*self.host, desired).await;
+        let mut observed = self.host.observe(&expanded).await?;
         self.stay_at_engine(desired, &observed)?;
         session.note(&observed, (self.clock)());
         image_knowledge::learn_from_builds(&self.store, session, &observed)?;
@@ -109,7 +122,7 @@ impl<H: Host> Reconciler<H> {
         let previous = self.store.object(desired.name())?.map(|object| object.status);
         let jitter_seed = now.timestamp_micros().unsigned_abs();
         let decide = |history: &History| {
-            decide::decide(Inputs { desired, observed: &observed, history, now, jitter_seed })
+            decide::decide(Inputs { desired: &expanded, observed: &observed, history, now, jitter_seed })
         };
         let mut decision = decide(&history);
         if session.reset_if_changed(&observed, &decision, now) {
@@ -124,6 +137,7 @@ impl<H: Host> Reconciler<H> {
         let git = if wants_git { self.host.git(desired).await.known().cloned().flatten() } else { None };
         Ok(Snapshot {
             desired,
+            expanded,
             observed,
             history,
             decision,

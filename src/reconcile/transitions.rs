@@ -33,8 +33,11 @@ fn routes_of(
     before: &ServiceStatus,
     after: &ServiceStatus,
 ) -> Vec<(usize, (Transition, Option<Transition>))> {
-    let pairs = before.routes.iter().zip(&after.routes).enumerate();
-    let pairs = pairs.filter(|(_, (before, after))| before.name == after.name);
+    // By name: an entry of an `each` that came or went moves the others.
+    let pairs = after.routes.iter().enumerate().filter_map(|(index, after)| {
+        let before = before.routes.iter().find(|before| before.name == after.name)?;
+        Some((index, (before, after)))
+    });
     pairs
         .map(|(index, (before, after))| {
             let plain = Transition { before: baseline(before.observed), after: after.observed };

@@ -13,7 +13,7 @@ use tracing_subscriber::fmt::{format::Writer, time::FormatTime};
 
 pub(crate) use self::world::{FakeContainer, Faults, Hand, Image, World};
 use crate::{
-    api::{Desired, Fact, GitState, LastWords, ProjectObservation, StepOutcome, Time},
+    api::{Desired, EachQuery, Expansion, Fact, GitState, LastWords, ProjectObservation, StepOutcome, Time},
     host::{Host, HostError, StepReport, StepRequest},
     testing::fixtures::{at, git},
 };
@@ -105,6 +105,10 @@ impl Host for FakeHost {
             }
             Ok(world.observe())
         })
+    }
+
+    async fn entries(&self, _: &Desired, _: BTreeSet<EachQuery>) -> BTreeMap<EachQuery, Expansion> {
+        BTreeMap::new()
     }
 
     async fn project(&self, desired: &Desired) -> Result<String, HostError> {

@@ -58,6 +58,7 @@ pub(crate) fn desired_with(reconcile: &serde_json::Value) -> Desired {
         service_positions: vec![(9, 7), (16, 7)],
         spec_digest: "v1:sha256:0".into(),
         superseded_by: None,
+        expanded: None,
     }
 }
 
@@ -171,6 +172,7 @@ fn source() -> SourceObservation {
         modules: vec![],
         digest: Fact::Known(Some("sha256:source-2".into())),
         unreadable: None,
+        expansions: vec![],
     }
 }
 

@@ -142,6 +142,7 @@ impl Project {
             manifest_directory: self.directory().to_owned(),
             spec_digest: "v1:sha256:0".into(),
             superseded_by: None,
+            expanded: None,
         }
     }
 }

@@ -11,8 +11,8 @@ use std::{
 
 use crate::{
     api::{
-        ContainerState, Desired, Fact, GitState, LastWords, ProjectObservation, Step, StepOutcome,
-        StepReport, Time,
+        ContainerState, Desired, EachQuery, Expansion, Fact, GitState, LastWords, ProjectObservation, Step,
+        StepOutcome, StepReport, Time,
     },
     host::{Host, HostError, StepRequest, compose::argv},
     testing::fake::{FakeContainer, FakeHost, Image, VirtualClock, World},
@@ -201,6 +201,14 @@ impl Host for Projects {
         }
         rename(&mut seen, desired.name());
         Ok(seen)
+    }
+
+    async fn entries(
+        &self,
+        desired: &Desired,
+        queries: BTreeSet<EachQuery>,
+    ) -> BTreeMap<EachQuery, Expansion> {
+        self.project(desired.name()).host.entries(desired, queries).await
     }
 
     async fn project(&self, desired: &Desired) -> Result<String, HostError> {

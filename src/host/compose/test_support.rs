@@ -17,7 +17,8 @@ pub(super) fn desired(directory: &str, services: &[&str]) -> Desired {
         env_files: vec![],
         take_over: false,
     };
-    let named = |name: &&str| ServiceSpec { name: (*name).into(), modules: vec![], routes: vec![] };
+    let named =
+        |name: &&str| serde_json::from_value::<ServiceSpec>(serde_json::json!({"name": name})).unwrap();
     let spec = ComposeProjectSpec {
         project,
         services: services.iter().map(named).collect(),
@@ -33,5 +34,6 @@ pub(super) fn desired(directory: &str, services: &[&str]) -> Desired {
         service_positions: (1..).map(|line| (line, 7)).take(services.len()).collect(),
         spec_digest: "v1:sha256:0".into(),
         superseded_by: None,
+        expanded: None,
     }
 }

@@ -37,7 +37,9 @@ impl Slot<'_> {
 /// Holds a value against its shape.
 pub(crate) fn check(shape: &'static Shape, slot: Slot<'_>, report: &mut Report<'_>) {
     match (shape, &slot.node.value) {
-        (Shape::Record(record), Value::Map(entries)) => fields(record, slot, entries, report),
+        (Shape::Record(record) | Shape::WordOr(_, record), Value::Map(entries)) => {
+            fields(record, slot, entries, report);
+        }
         (Shape::List { of, at_least_one }, Value::List(items)) => {
             if *at_least_one && items.is_empty() {
                 let fault = Fault::new(format!("{} is empty", slot.name)).help("declare at least one");
@@ -64,6 +66,10 @@ fn scalar(shape: &Shape, slot: Slot<'_>, report: &mut Report<'_>) {
             let fault = Fault::new(format!("{name} must be {}", one_of(words)));
             Some(fault.meant(text, words.iter().copied(), "write one of these, or leave it out"))
         }
+        (Shape::WordOr(word, _), Value::Text(text)) => (text != word).then(|| {
+            let fault = Fault::new(format!("{name} must be `{word}`, or a mapping"));
+            fault.meant(text, [*word], &format!("write `{word}`, or leave it out"))
+        }),
         (Shape::Text(format), Value::Text(text)) => (format.check)(text).err(),
         (Shape::Bool, Value::Bool(right)) => {
             let plain = if *right { "true" } else { "false" };

@@ -45,6 +45,7 @@ fn wanted(shape: &Shape) -> String {
         Shape::Pairs(_) => "a mapping of names to texts".into(),
         Shape::List { of, .. } => format!("a list, each entry {}", of.what),
         Shape::Record(_) => "a mapping".into(),
+        Shape::WordOr(word, _) => format!("`{word}`, or a mapping"),
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::shape::{Alternative, Record};
+use super::{
+    sameness_rules,
+    shape::{Alternative, Record},
+};
 use crate::{
     api::Duration,
     manifest::{
@@ -22,13 +25,18 @@ pub(super) fn spec(_: &Record, spec: &Node, report: &mut Report<'_>) {
 /// A service: modules and routes have names of their own, declared or derived.
 pub(super) fn service(_: &Record, service: &Node, report: &mut Report<'_>) {
     let help = "give each a `name` of its own";
+    // What an `each` gives is known at each look only, and there an explicit one wins.
+    let is_one = |entry: &Node| entry.get("each").is_none();
     let module = |module| {
+        if !is_one(module) {
+            return None;
+        }
         let (text, spot) = called(module, &["name", "path"])?;
         let is_declared = module.get("name").is_some();
         Some((if is_declared { text } else { text.rsplit('/').next().unwrap_or(text) }, spot))
     };
     unique(service.items_of("modules"), module, "module", help, report);
-    let route = |route| called(route, &["name", "path", "url"]);
+    let route = |route| if is_one(route) { called(route, &["name", "path", "url"]) } else { None };
     unique(service.items_of("routes"), route, "route", help, report);
 }
 
@@ -64,6 +72,7 @@ fn unique<'n>(
 pub(super) fn route(_: &Record, route: &Node, report: &mut Report<'_>) {
     target(route, report);
     scheme(route, report);
+    sameness_rules::route(route, report);
     // Which status says so where none is declared: the default of `absent`.
     expected_and_absent(route, &[404], report);
     control_is_another_path(route, report);
@@ -197,7 +206,7 @@ pub(super) fn secret(declared: &Record, secret: &Node, report: &mut Report<'_>) 
 }
 
 /// The record has one of its alternatives, each of which is one field.
-fn exactly_one(declared: &Record, record: &Node, help: &str, report: &mut Report<'_>) {
+pub(super) fn exactly_one(declared: &Record, record: &Node, help: &str, report: &mut Report<'_>) {
     let names: Vec<_> = declared.alternatives.iter().flat_map(Alternative::fields).collect();
     let spots: Vec<_> = names.iter().filter_map(|name| Some(record.entry(name)?.0.spot)).collect();
     let (spot, help) = match (spots.iter().min(), spots.iter().max()) {

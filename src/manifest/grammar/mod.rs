@@ -6,6 +6,8 @@ mod http_formats;
 #[cfg(test)]
 mod reference;
 mod rules;
+mod sameness_formats;
+mod sameness_rules;
 mod schema;
 mod shape;
 

@@ -25,7 +25,7 @@ fn records(record: &'static Record, path: &str, found: &mut Vec<RecordAt>) {
     for field in record.fields {
         let path = if path == "object" { field.name.into() } else { format!("{path}.{}", field.name) };
         match field.shape {
-            Shape::Record(inner) => records(inner, &path, found),
+            Shape::Record(inner) | Shape::WordOr(_, inner) => records(inner, &path, found),
             Shape::List { of, .. } => records(of, &format!("{path}[]"), found),
             _ => {}
         }

@@ -4,7 +4,7 @@
 //! the types of [`crate::api`], which a checked manifest is read into.
 
 use super::{
-    cross_field, formats, http_formats,
+    cross_field, formats, http_formats, sameness_formats, sameness_rules,
     shape::{Alternative, Field, Record, Requirement, Shape},
 };
 
@@ -85,6 +85,13 @@ static SERVICE: Record = Record::new(
             .takes("a list of [paths](#modules) that must exist in each of its containers"),
         optional("routes", "none", Shape::List { of: &ROUTE, at_least_one: false })
             .takes("a list of [requests](#routes) with the status that each must answer"),
+        optional("revision", "undrift compares no revision", Shape::Record(&REVISION))
+            .takes("[the source revision](#revision) that image, container or route must carry"),
+        optional("mounts", "`report`", Shape::Word(&["ignore", "report", "enforce"])).takes(
+            "what undrift does when [a mounted file](#mounted-files) has changed since the container's start",
+        ),
+        optional("reload", "a restart", Shape::Record(&RELOAD))
+            .takes("with `mounts: enforce`: what makes the service read mounted files anew"),
     ],
 )
 .also(cross_field::service);
@@ -92,6 +99,11 @@ static SERVICE: Record = Record::new(
 static MODULE: Record = Record::new(
     "a module",
     &[
+        optional("each", "the entry is one module", Shape::Text(&sameness_formats::EACH)).takes(
+            "in place of `name` and `source`: a folder of the project and a pattern with one `*`. The entry stands for \
+             [one module for each entry](#one-for-each-entry) that is there now",
+        ),
+        optional("except", "none", Shape::Texts(&sameness_formats::ENTRY_NAME)).takes("with `each`: names that are no entries"),
         optional("name", "the last part of `path`", Shape::Text(&formats::LABEL_TEXT))
             .takes("its name in reports; unique in the service"),
         optional("source", "undrift does not check the source layer", Shape::Text(&formats::INNER_PATH))
@@ -100,12 +112,24 @@ static MODULE: Record = Record::new(
             .takes("the absolute path in the container"),
         optional("type", "`any`", Shape::Word(&["file", "directory", "any"]))
             .takes("what must be at the path"),
+        optional("content", "`present`", Shape::Word(&["present", "same"])).takes(
+            "whether something must be there only, or [the same files with the same bytes](#content) as in `source`",
+        ),
+        optional("ignore", "none", Shape::Texts(&sameness_formats::IGNORED))
+            .takes("with `content: same`: patterns of what is not compared"),
     ],
-);
+)
+.also(sameness_rules::module);
 
 static ROUTE: Record = Record::new(
     "a route",
     &[
+        optional("each", "the entry is one route", Shape::Text(&sameness_formats::EACH)).takes(
+            "a folder of the project and a pattern with one `*`. The entry stands for \
+             [one route for each entry](#one-for-each-entry) that is there now",
+        ),
+        optional("except", "none", Shape::Texts(&sameness_formats::ENTRY_NAME)).takes("with `each`: names that are no entries"),
+        optional("type", "`directory`", Shape::Word(&["file", "directory", "any"])).takes("with `each`: what its entries are"),
         optional("name", "the path, or the URL", Shape::Text(&formats::LABEL_TEXT))
             .takes("its name in reports; unique in the service"),
         optional("path", "`url` is required", Shape::Text(&http_formats::ROUTE_PATH))
@@ -139,6 +163,78 @@ static ROUTE: Record = Record::new(
     Alternative { required: &["path", "port"], optional: &["scheme"] },
 ])
 .also(cross_field::route);
+
+static REVISION: Record = Record::new(
+    "`revision`",
+    &[
+        required("from", "{ label: org.opencontainers.image.revision }", Shape::Record(&REVISION_PLACE))
+            .takes("where the service carries it"),
+        optional("equals", "`git`", Shape::WordOr("git", &EXPECTED_REVISION))
+            .takes("`git`: the commit that the project directory has checked out; or a file or a text"),
+        optional("paths", "the checked-out commit", Shape::Texts(&formats::INNER_PATH)).takes(
+            "with git, relative to the project directory: the last commit that touches one of these is expected",
+        ),
+        optional("variable", "none", Shape::Text(&http_formats::ENV_NAME)).takes(
+            "the variable that undrift sets to the expected revision for every Compose command of this object",
+        ),
+    ],
+)
+.also(sameness_rules::revision);
+
+static REVISION_PLACE: Record = Record::new(
+    "`from`",
+    &[
+        optional("label", "another place is required", Shape::Text(&sameness_formats::LABEL_NAME))
+            .takes("a label of the image and of the container"),
+        optional("env", "another place is required", Shape::Text(&http_formats::ENV_NAME))
+            .takes("a variable of the image's environment and of the container's"),
+        optional("file", "another place is required", Shape::Text(&formats::CONTAINER_PATH))
+            .takes("the absolute path of a file in the image and in the container, of which undrift reads the first 64 KiB"),
+        optional("route", "another place is required", Shape::Record(&REVISION_ROUTE))
+            .takes("what a route of each replica answers"),
+    ],
+)
+.either(&[
+    Alternative::of(&["label"]),
+    Alternative::of(&["env"]),
+    Alternative::of(&["file"]),
+    Alternative::of(&["route"]),
+])
+.also(sameness_rules::revision_place);
+
+static REVISION_ROUTE: Record = Record::new(
+    "`route`",
+    &[
+        required("path", "/version", Shape::Text(&http_formats::ROUTE_PATH))
+            .takes("the path, with its query"),
+        required("port", "3000", Shape::Whole(1..=65_535)).takes("the port in the container"),
+        optional("scheme", "`http`", Shape::Word(&["http", "https"])).takes("of the request"),
+        optional("json", "`header` is required", Shape::Text(&sameness_formats::JSON_POINTER))
+            .takes("a JSON pointer (RFC 6901) to the revision in the answer's body"),
+        optional("header", "`json` is required", Shape::Text(&sameness_formats::HEADER_NAME))
+            .takes("the answer's header that is the revision"),
+    ],
+)
+.either(&[Alternative::of(&["json"]), Alternative::of(&["header"])])
+.also(sameness_rules::revision_route);
+
+static EXPECTED_REVISION: Record = Record::new(
+    "`equals`",
+    &[
+        optional("file", "`text` is required", Shape::Text(&formats::INNER_PATH))
+            .takes("a file in the project directory that holds the revision"),
+        optional("text", "`file` is required", Shape::Text(&sameness_formats::REVISION))
+            .takes("the revision itself"),
+    ],
+)
+.either(&[Alternative::of(&["file"]), Alternative::of(&["text"])])
+.also(sameness_rules::expected_revision);
+
+static RELOAD: Record = Record::new(
+    "`reload`",
+    &[required("signal", "HUP", Shape::Text(&sameness_formats::SIGNAL))
+        .takes("the name of a signal for the container's first process, without `SIG`")],
+);
 
 static TLS: Record = Record::new(
     "`tls`",
@@ -251,6 +347,10 @@ static VERIFY: Record = Record::new(
         optional("timeout", "`2m`", Shape::Duration { at_least: 1 })
             .takes("how long after the last step the service may take until it is as declared"),
         optional("stableFor", "`3s`", Shape::Duration { at_least: 0 }).takes("how long it must then stay so"),
+        optional("watchFor", "`0s`", Shape::Duration { at_least: 0 }).takes(
+            "for how long after the verification undrift asks the routes again, ever less often; where a new container \
+             turns out worse, the previous image comes back",
+        ),
     ],
 );
 

@@ -42,7 +42,11 @@ fn of_alternative(one: &Alternative, record: &Record) -> Value {
     let others = record.alternatives.iter().filter(|other| !std::ptr::eq(*other, one));
     let excluded: Map<_, _> =
         others.flat_map(Alternative::fields).map(|name| (name.into(), Value::Bool(false))).collect();
-    json!({ "required": one.required, "properties": excluded })
+    let mut schema = json!({ "properties": excluded });
+    if !one.required.is_empty() {
+        schema["required"] = json!(one.required);
+    }
+    schema
 }
 
 fn of_field(field: &Field) -> Value {
@@ -99,6 +103,9 @@ fn of_shape(shape: &Shape) -> Value {
             json!({ "type": "array", "items": of_record(of), "minItems": u8::from(*at_least_one) })
         }
         Shape::Record(record) => of_record(record),
+        Shape::WordOr(word, record) => {
+            json!({ "oneOf": [{ "type": "string", "const": word }, of_record(record)] })
+        }
     }
 }
 

@@ -41,6 +41,8 @@ pub(crate) enum Shape {
         at_least_one: bool,
     },
     Record(&'static Record),
+    /// One word, or a record.
+    WordOr(&'static str, &'static Record),
 }
 
 /// What a text must look like.

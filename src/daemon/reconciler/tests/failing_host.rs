@@ -15,7 +15,7 @@ use tokio::{
 
 use super::*;
 use crate::{
-    api::{Fact, GitState, LastWords, ProjectObservation},
+    api::{EachQuery, Expansion, Fact, GitState, LastWords, ProjectObservation},
     daemon::{bounded_host::STEP_END, protocol::Reply},
     host::{LOOK_LIMIT, StepReport, StepRequest},
     testing::fake::FakeHost,
@@ -111,6 +111,14 @@ impl Host for FailingHost {
             ObserveResult::Sees => {}
         }
         self.well.observe(desired).await
+    }
+
+    async fn entries(
+        &self,
+        desired: &Desired,
+        queries: BTreeSet<EachQuery>,
+    ) -> BTreeMap<EachQuery, Expansion> {
+        self.well.entries(desired, queries).await
     }
 
     async fn project(&self, desired: &Desired) -> Result<String, HostError> {
