@@ -168,7 +168,7 @@ pub struct FirstSight {
     pub digest: String,
     /// When it was.
     pub at: Time,
-    /// Since when the context was seen to differ; `None` while it is the same.
+    /// When the context was first seen as it is now, if it differs from then; `None` while it is the same.
     pub changed_at: Option<Time>,
 }
 

@@ -1,5 +1,7 @@
 //! Facts about an image that only the store has: the source that it was built from, or the source at its first sight.
 
+use serde::{Deserialize, Serialize};
+
 use super::session::{PendingBuild, Session};
 use crate::{
     api::{
@@ -35,35 +37,50 @@ pub(super) fn add_image_knowledge(
     Ok(())
 }
 
+/// A first sight as the cache keeps it.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct KeptSight {
+    #[serde(flatten)]
+    sight: FirstSight,
+    /// The digest of the context at `changed_at`; `None` from an earlier undrift, which did not keep it.
+    changed_to: Option<String>,
+}
+
 /// The record of the image's first sight after this observation. Each observation updates it, including that of `check`.
 fn first_sight(cache: &dyn Cache, key: &str, source: &SourceObservation, now: Time) -> Option<FirstSight> {
-    let known: Option<FirstSight> = cache.get(SIGHTS, key).and_then(|text| serde_json::from_str(&text).ok());
+    let known: Option<KeptSight> = cache.get(SIGHTS, key).and_then(|text| serde_json::from_str(&text).ok());
     let digest = match &source.digest {
         Fact::Known(None) => return None,
         // The present source is not known; the image is still older than any later one.
-        Fact::Unknown(_) => return known,
+        Fact::Unknown(_) => return known.map(|known| known.sight),
         Fact::Known(Some(digest)) => digest,
     };
     let fresh = || FirstSight { digest: digest.clone(), at: now, changed_at: None };
-    let compared = known.as_ref().map(|sight| (sight, compare_sources(&sight.digest, digest)));
-    let next = match compared {
+    let compared = known.as_ref().map(|known| (known, compare_sources(&known.sight.digest, digest)));
+    let sight = match compared {
         // From now on the images below it count, too.
-        Some((sight, SourceComparison::Same)) if knows_less(&sight.digest, digest) => fresh(),
-        Some((sight, SourceComparison::Same)) => FirstSight { changed_at: None, ..sight.clone() },
-        Some((sight, SourceComparison::Changed)) => {
-            FirstSight { changed_at: sight.changed_at.or(Some(now)), ..sight.clone() }
+        Some((known, SourceComparison::Same)) if knows_less(&known.sight.digest, digest) => fresh(),
+        Some((known, SourceComparison::Same)) => FirstSight { changed_at: None, ..known.sight.clone() },
+        Some((known, SourceComparison::Changed)) => {
+            let is_same = |then: &String| compare_sources(then, digest) == SourceComparison::Same;
+            let is_known = known.changed_to.as_ref().is_none_or(is_same);
+            let changed_at = known.sight.changed_at.filter(|_| is_known).or(Some(now));
+            FirstSight { changed_at, ..known.sight.clone() }
         }
         // A source that lacks something declared is in the middle of an edit; anything that returns was there before.
         _ if !is_whole(source) => return None,
         // Another rule gives other digests of the same source: the earlier source is unknown.
         _ => fresh(),
     };
+    let changed_to = sight.changed_at.map(|_| digest.clone());
+    let next = KeptSight { sight, changed_to };
     if known.as_ref() != Some(&next)
         && let Ok(text) = serde_json::to_string(&next)
     {
         cache.put(SIGHTS, key, &text);
     }
-    Some(next)
+    Some(next.sight)
 }
 
 fn is_whole(source: &SourceObservation) -> bool {
@@ -153,9 +170,13 @@ mod tests {
         assert_eq!(sight("v1:sha256:1", 0), first(None));
         assert_eq!(sight("v1:sha256:1", 5), first(None));
         assert_eq!(sight("v1:sha256:2", 10), first(Some(at(10))));
-        assert_eq!(sight("v1:sha256:3", 20), first(Some(at(10))), "since when it has been another");
-        let unknown = first_sight(&store, "a", &source(Fact::unknown("no right")), at(25));
+        assert_eq!(sight("v1:sha256:2", 15), first(Some(at(10))), "since when it has been this other one");
+        let unknown = first_sight(&store, "a", &source(Fact::unknown("no right")), at(16));
         assert_eq!(unknown, Some(first(Some(at(10)))), "what cannot be read changes nothing");
+        assert_eq!(sight("v1:sha256:2", 17), first(Some(at(10))));
+        // A fix, and then another edit: the first one is no part of what differs now.
+        assert_eq!(sight("v1:sha256:3", 20), first(Some(at(20))));
+        assert_eq!(sight("v1:sha256:3", 25), first(Some(at(20))));
         assert_eq!(sight("v1:sha256:1", 30), first(None));
         assert_eq!(sight("v1:sha256:2", 40), first(Some(at(40))));
         // Another version of undrift digests by another rule, and starts again.
