@@ -20,7 +20,9 @@ use super::{
     style::clean,
 };
 use crate::{
-    api::{Desired, NoteReason, ObjectList, ObjectStatus, Reason, StandingReason, Transition},
+    api::{
+        Desired, IncidentOutcome, NoteReason, ObjectList, ObjectStatus, Reason, StandingReason, Transition,
+    },
     daemon::{self, AskError, ObjectOutcome, ReconcileRequest, Replies, Reply},
     host::{Host, HostError},
     manifest,
@@ -248,20 +250,21 @@ fn exit_code(applied: &ObjectOutcome) -> u8 {
 }
 
 fn summary(context: &mut Context<'_>, desired: &[Desired], outcomes: &[ObjectOutcome]) -> io::Result<()> {
+    // Without it one remark is missing, and no outcome.
+    let store = context.recorded().ok().flatten();
     for (desired, applied) in desired.iter().zip(outcomes) {
         let name = context.style.bold(desired.name());
         if applied.error.is_some() {
             continue;
         }
         let status = &applied.object.status;
-        let incident =
-            status.incident.as_ref().map(|id| format!("  (undrift incident show {id})")).unwrap_or_default();
+        let incident = status.incident.as_ref().map(|id| pointer(store.as_ref(), id, applied.reconciled));
         let words = if applied.reconciled {
             context.style.green("reconciled")
         } else {
             context.style.red("not reconciled")
         };
-        writeln!(context.out, "{name}  {words}{}", context.style.dim(&incident))?;
+        writeln!(context.out, "{name}  {words}{}", context.style.dim(&incident.unwrap_or_default()))?;
         for (service, route, transition) in transitions(status).filter(|_| applied.acted) {
             writeln!(
                 context.out,
@@ -290,6 +293,15 @@ fn summary(context: &mut Context<'_>, desired: &[Desired], outcomes: &[ObjectOut
         }
     }
     context.out.flush()
+}
+
+/// Where the story of the last incident is. One that undrift gave up stays so, even if the object is reconciled by now: no step of
+/// undrift has healed it.
+fn pointer(store: Option<&Store>, id: &str, is_reconciled: bool) -> String {
+    let incident = store.filter(|_| is_reconciled).and_then(|store| store.incident(id).ok().flatten());
+    let has_stalled = incident.is_some_and(|incident| incident.outcome == Some(IncidentOutcome::Stalled));
+    let before = if has_stalled { "after a stall: " } else { "" };
+    format!("  ({before}undrift incident show {id})")
 }
 
 /// Why undrift takes no step for the object, where it must not.
@@ -330,8 +342,25 @@ mod tests {
     use crate::{
         api::Suspension,
         decide::{self, History, Inputs, StatusInputs},
+        store::testing,
         testing::fixtures::{at, desired, desired_with, incident},
     };
+
+    #[test]
+    fn no_repair_is_claimed_of_an_incident_that_was_given_up() {
+        let (_home, store) = testing::store();
+        for (outcome, before) in
+            [(IncidentOutcome::Reconciled, ""), (IncidentOutcome::Stalled, "after a stall: ")]
+        {
+            let id = testing::incident(&store, "shop", at(0), &json!({}), &json!({})).id;
+            let plain = format!("  (undrift incident show {id})");
+            assert_eq!(pointer(Some(&store), &id, true), plain, "it is open");
+            store.close_incident(&id, at(60), outcome, None).unwrap();
+            assert_eq!(pointer(Some(&store), &id, true), format!("  ({before}undrift incident show {id})"));
+            assert_eq!(pointer(Some(&store), &id, false), plain, "its reason is printed below");
+            assert_eq!(pointer(None, &id, true), plain);
+        }
+    }
 
     /// What is said of the incident's host where this is declared, and this is suspended.
     fn held_back_reason(desired: &Desired, suspended: Option<Suspension>) -> Option<String> {
