@@ -23,51 +23,13 @@ pub(super) enum Escalation {
 
 /// The table of repairs.
 pub(super) fn escalation(drift: &Drift, seen: &ServiceObservation) -> Escalation {
-    let containers = seen.containers.known().map(Vec::as_slice).unwrap_or_default();
     match (drift.layer, drift.reason) {
         (Layer::Source, _) => Escalation::none("what the source does not have cannot be built"),
         (Layer::Artifact, _) if !seen.buildable => Escalation::none(
             "the service has no `build:`, so its image comes from elsewhere: a person must look",
         ),
         (Layer::Artifact, _) => Escalation::UntilTried(vec![BUILD, UNCACHED]),
-        (Layer::Container, DriftReason::OtherDirectory) => Escalation::none(
-            "the containers are those of a project in another directory: a person must say whose they are",
-        ),
-        (Layer::Container, DriftReason::Paused) => {
-            Escalation::none("a pause is a person's choice and is respected")
-        }
-        (Layer::Container, DriftReason::ShadowedByMount) => Escalation::none(
-            "a mount hides the image's files and no rebuild changes that: a person must look",
-        ),
-        (Layer::Container, DriftReason::NetworkDefinitionChanged) => {
-            Escalation::None(definition_changed(seen))
-        }
-        // If the hash is the same, an `up` without force would change nothing.
-        (Layer::Container, DriftReason::ModuleMissing | DriftReason::NetworkChanged) => {
-            Escalation::UntilSpent(vec![RECREATE])
-        }
-        (Layer::Container, DriftReason::ConfigChanged) if !is_other_hash(seen) => {
-            Escalation::UntilSpent(vec![RECREATE])
-        }
-        (Layer::Container, DriftReason::NamespaceLost)
-            if is_fixed_by_a_restart(containers) && network::blocking(seen).is_none() =>
-        {
-            Escalation::UntilSpent(vec![Step::Restart, RECREATE])
-        }
-        (Layer::Container, DriftReason::Surplus) if network::blocking(seen).is_some() => {
-            Escalation::None(definition_changed(seen))
-        }
-        // An `up` would leave it down.
-        (Layer::Container, _) if network::blocking(seen).is_some() => {
-            Escalation::UntilSpent(vec![Step::Restart])
-        }
-        (Layer::Container, DriftReason::CrashLooping | DriftReason::Unhealthy) => {
-            Escalation::UntilSpent(vec![Step::Restart, RECREATE])
-        }
-        (Layer::Container, DriftReason::NamespaceLost) => Escalation::UntilSpent(vec![RECREATE]),
-        // Recreating would end working containers and leave their number unchanged.
-        (Layer::Container, DriftReason::Surplus) => Escalation::UntilSpent(vec![UP]),
-        (Layer::Container, _) => Escalation::UntilSpent(vec![UP, RECREATE]),
+        (Layer::Container, reason) => of_container(reason, seen),
         (Layer::Route, DriftReason::Absent) => absent(seen),
         (Layer::Route, DriftReason::Untrusted) => Escalation::none(
             "no step makes a certificate trusted: declare `tls.caFile`, `tls.serverName` or `tls.verify: false` with the route, \
@@ -77,6 +39,40 @@ pub(super) fn escalation(drift: &Drift, seen: &ServiceObservation) -> Escalation
         (Layer::Auth, _) => {
             Escalation::none("the route is there; credentials are the next thing for a person to look at")
         }
+    }
+}
+
+/// Drifts of containers: first those that no step can repair.
+fn of_container(reason: DriftReason, seen: &ServiceObservation) -> Escalation {
+    let is_blocked = network::blocking(seen).is_some();
+    match reason {
+        DriftReason::OtherDirectory => Escalation::none(
+            "the containers are those of a project in another directory: a person must say whose they are",
+        ),
+        DriftReason::Paused => Escalation::none("a pause is a person's choice and is respected"),
+        DriftReason::ShadowedByMount => Escalation::none(
+            "a mount hides the image's files and no rebuild changes that: a person must look",
+        ),
+        DriftReason::NetworkDefinitionChanged => Escalation::None(definition_changed(seen)),
+        DriftReason::Surplus if is_blocked => Escalation::None(definition_changed(seen)),
+        _ => Escalation::UntilSpent(container_steps(reason, seen, is_blocked)),
+    }
+}
+
+/// The steps against the other ones; `is_blocked` if an `up` would leave the containers down.
+fn container_steps(reason: DriftReason, seen: &ServiceObservation, is_blocked: bool) -> Vec<Step> {
+    let containers = seen.containers.known().map(Vec::as_slice).unwrap_or_default();
+    match reason {
+        // If the hash is the same, an `up` without force would change nothing.
+        DriftReason::ModuleMissing | DriftReason::NetworkChanged => vec![RECREATE],
+        DriftReason::ConfigChanged if !is_other_hash(seen) => vec![RECREATE],
+        _ if is_blocked => vec![Step::Restart],
+        DriftReason::CrashLooping | DriftReason::Unhealthy => vec![Step::Restart, RECREATE],
+        DriftReason::NamespaceLost if is_fixed_by_a_restart(containers) => vec![Step::Restart, RECREATE],
+        DriftReason::NamespaceLost => vec![RECREATE],
+        // Recreating would end working containers and leave their number unchanged.
+        DriftReason::Surplus => vec![UP],
+        _ => vec![UP, RECREATE],
     }
 }
 

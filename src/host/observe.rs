@@ -11,7 +11,7 @@ use super::{
     HostError, LocalHost, compose,
     compose::{Made, Ownership, Program, Provided, Recreations, Resolved, ServiceModel},
     definitions::Definitions,
-    engine::{Container, Network, verified_reference},
+    engine::{Container, Network, ProjectContainers, verified_reference},
     joins, ms_since,
     obstacles::ServiceFacts,
     probe::{ProbeTarget, ReplicaEndpoint, replica_url},
@@ -185,19 +185,27 @@ impl LocalHost {
         ArtifactObservation { reference, image, built_from: None, first_sight: None, modules, is_kept }
     }
 
-    /// The container, route and auth layers of each service. Without the list of containers, nothing can be observed at all.
-    async fn production(&self, desired: &Desired, resolved: &Resolved) -> Result<Running, HostError> {
+    /// The containers of the project, with the services of the object, those tied to them and those whose namespace they join.
+    async fn project_containers(
+        &self,
+        desired: &Desired,
+        resolved: &Resolved,
+    ) -> Result<ProjectContainers, HostError> {
         let names = desired.services().iter().map(|service| service.name.as_str());
-        let declared = resolved.model.replicas(names.clone());
         let mut wanted = resolved.model.to_run(names);
         // Whether the others run does not concern the object.
         wanted.extend(related::names(desired, resolved).into_iter().map(|name| (name, 0)));
         // A named service must run all the same.
         wanted.extend(joins::owners(desired, resolved).map(|name| (name, 0)));
         let found = self.engine.project_containers(&resolved.model.name, &wanted).await;
-        let found = found.map_err(|error| {
-            error.into_host_error(self.engine.endpoint(), "list the project's containers")
-        })?;
+        found.map_err(|error| error.into_host_error(self.engine.endpoint(), "list the project's containers"))
+    }
+
+    /// The container, route and auth layers of each service. Without the list of containers, nothing can be observed at all.
+    async fn production(&self, desired: &Desired, resolved: &Resolved) -> Result<Running, HostError> {
+        let found = self.project_containers(desired, resolved).await?;
+        let declared =
+            resolved.model.replicas(desired.services().iter().map(|service| service.name.as_str()));
         let young_for = desired.object.spec.reconcile.verify.timeout.get();
         let roll_out = || self.engine.roll_out(&resolved.model.name, &declared, &found.containers, young_for);
         let external_activity = found.external_activity.clone().or_else(roll_out);

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     api::{Attempt, Desired, Event, Object, Reason, StandingReason, Time},
-    decide::{self, Next},
+    decide::{self, Next, StabilityWindow},
     host::Host,
 };
 
@@ -61,18 +61,7 @@ impl<H: Host> Reconciler<H> {
         desired: &Desired,
         session: &mut Session,
     ) -> Result<ReconcileOutcome, ReconcileError> {
-        // Otherwise the observation could not be recorded where anybody finds it.
-        self.store.check_held()?;
-        // Before anything that decisions rest on: a table may have been altered, and the trail wins.
-        self.store.agree_with_trail(desired.name(), (self.clock)())?;
-        self.store.generation(desired.name(), &desired.spec_digest)?;
-        self.store.settle_suspension(desired.name(), (self.clock)())?;
-        self.store.keep_manifest_fault(desired.name(), desired.superseded_by.as_deref())?;
-        // An object has one reconcile at a time: a step that is open now is one whose outcome could not be written. That is
-        // written first; a step is closed as interrupted only if its outcome is lost.
-        for closed in self.store.close_interrupted_of(desired.name())? {
-            tracing::warn!(what = in_words(&closed), "closed");
-        }
+        self.settle_state(desired)?;
         let looked = self.snapshot(desired, session).await;
         // A window that has begun continues with this observation or not at all.
         let begun = session.stability.take();
@@ -87,11 +76,40 @@ impl<H: Host> Reconciler<H> {
         }
         journal.open_incident(&mut snapshot, &self.events)?;
         self.keep_verified(&snapshot).await;
+        self.act(snapshot, begun, session).await
+    }
+
+    /// Brings the state up to date before an observation: with the trail, the declaration, and the clock.
+    fn settle_state(&self, desired: &Desired) -> Result<(), ReconcileError> {
+        let name = desired.name();
+        // Otherwise the observation could not be recorded where anybody finds it.
+        self.store.check_held()?;
+        // Before anything that decisions rest on: a table may have been altered, and the trail wins.
+        self.store.agree_with_trail(name, (self.clock)())?;
+        self.store.generation(name, &desired.spec_digest)?;
+        self.store.settle_suspension(name, (self.clock)())?;
+        self.store.keep_manifest_fault(name, desired.superseded_by.as_deref())?;
+        // An object has one reconcile at a time: a step that is open now is one whose outcome could not be written. That is
+        // written first; a step is closed as interrupted only if its outcome is lost.
+        for closed in self.store.close_interrupted_of(name)? {
+            tracing::warn!(what = in_words(&closed), "closed");
+        }
+        Ok(())
+    }
+
+    /// Does what was decided: takes a step, verifies, waits, gives up, or rests.
+    async fn act(
+        &self,
+        snapshot: Snapshot<'_>,
+        begun: Option<StabilityWindow>,
+        session: &mut Session,
+    ) -> Result<ReconcileOutcome, ReconcileError> {
+        let journal = Journal { store: &self.store, object: snapshot.desired.name() };
         match snapshot.decision.next.clone() {
             Next::Execute(step) if !self.stop.is_cancelled() => {
                 self.take(&snapshot, &step, session, journal).await
             }
-            _ if !(self.is_current)(desired) => Ok(Self::ended(&snapshot, Action::Again)),
+            _ if !(self.is_current)(snapshot.desired) => Ok(Self::ended(&snapshot, Action::Again)),
             Next::Verify(services) if !self.stop.is_cancelled() => {
                 self.report_observed(&snapshot)?;
                 self.verify(snapshot, &services, begun, session).await
