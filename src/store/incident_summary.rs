@@ -3,14 +3,14 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::{Row, params};
+use rusqlite::params;
 
 use super::{
     RecordFilter, Store,
     error::{Result as StoreResult, failed},
-    trail::number,
+    trail::StoredRecord,
 };
-use crate::api::{AuditKind, Drift, DriftReason, EventError, Layer};
+use crate::api::{AuditKind, AuditRecord, Drift, DriftReason, EventError, Layer, RecordReader};
 
 const ACTION: &str = "read what an incident has come to";
 
@@ -28,6 +28,9 @@ pub struct IncidentSummary {
 impl Store {
     /// The summary of the records of the incident with this ID.
     ///
+    /// It reads the kinds that it sums up, and the evidence of drifts only. It ignores a kind that this undrift does not know:
+    /// [`events`](Self::events), which reads the records after the last end, is an error there.
+    ///
     /// # Errors
     /// SQLite's error; [`StoreError::NotUnderstood`](super::StoreError::NotUnderstood).
     pub fn incident_summary(&self, id: &str) -> StoreResult<IncidentSummary> {
@@ -36,7 +39,9 @@ impl Store {
         let db = self.db();
         let mut query = db
             .prepare_cached(&format!(
-                "SELECT seq, kind, service, CASE kind WHEN ?2 THEN evidence END FROM trail {indexed} WHERE incident = ?1 AND kind IN (?2, ?3, ?4, ?5) ORDER BY seq"
+                "SELECT seq, time, object, service, incident, actor, kind, step, outcome,
+                        CASE kind WHEN ?2 THEN evidence ELSE 'null' END AS evidence, '' AS prev_hash, '' AS hash
+                 FROM trail {indexed} WHERE incident = ?1 AND kind IN (?2, ?3, ?4, ?5) ORDER BY seq"
             ))
             .map_err(failed(ACTION))?;
         let kinds =
@@ -46,53 +51,95 @@ impl Store {
             query.query(params![id, drift, verified, reconciled, stalled]).map_err(failed(ACTION))?;
         let mut summary = IncidentSummary::default();
         while let Some(row) = rows.next().map_err(failed(ACTION))? {
-            summary.add(&SummarizedRecord::read(row).map_err(failed(ACTION))?)?;
+            summary.add(&StoredRecord::read(row).map_err(failed(ACTION))?.into_record())?;
         }
         Ok(summary)
     }
 }
 
-/// The fields that are read of a record.
-struct SummarizedRecord {
-    seq: u64,
-    kind: String,
-    service: Option<String>,
-    /// For a drift.
-    evidence: Option<String>,
-}
-
-impl SummarizedRecord {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self { seq: number(row.get(0)?), kind: row.get(1)?, service: row.get(2)?, evidence: row.get(3)? })
-    }
-
-    fn service(&self) -> Result<&str, EventError> {
-        self.service.as_deref().ok_or_else(|| self.error("it has no service".into()))
-    }
-
-    fn drift(&self) -> Result<Drift, EventError> {
-        serde_json::from_str(self.evidence.as_deref().unwrap_or_default())
-            .map_err(|error| self.error(format!("its evidence is not of its kind ({error})")))
-    }
-
-    const fn error(&self, what: String) -> EventError {
-        EventError { seq: self.seq, what }
-    }
-}
-
 impl IncidentSummary {
-    fn add(&mut self, record: &SummarizedRecord) -> Result<(), EventError> {
-        match AuditKind::named(&record.kind) {
-            Some(AuditKind::DriftDetected) => {
-                let (service, Drift { layer, reason, .. }) = (record.service()?.to_owned(), record.drift()?);
+    fn add(&mut self, record: &AuditRecord) -> Result<(), EventError> {
+        let read = RecordReader::new(record);
+        match read.kind()? {
+            AuditKind::DriftDetected => {
+                let (service, Drift { layer, reason, .. }) = (read.service()?, read.drift()?);
                 self.unverified.insert(service.clone());
                 self.drifted.insert((service, layer, reason));
             }
-            Some(AuditKind::Verified) => {
-                self.unverified.remove(record.service()?);
+            AuditKind::Verified => {
+                self.unverified.remove(&read.service()?);
             }
-            _ => self.last_end = record.seq,
+            AuditKind::Reconciled | AuditKind::Stalled => self.last_end = record.seq,
+            // They neither begin nor end anything that this sums up.
+            _ => {}
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        api::NewRecord,
+        store::{StoreError, testing},
+    };
+
+    fn append(store: &Store, kind: AuditKind, service: Option<&str>, evidence: Value) -> u64 {
+        let (incident, service) = (Some("01J".to_owned()), service.map(str::to_owned));
+        store.append(&NewRecord { service, incident, evidence, ..NewRecord::of(kind) }).unwrap()
+    }
+
+    fn drift(store: &Store, service: &str) -> u64 {
+        let drift = json!({ "layer": "container", "reason": "NotRunning", "message": "it exited" });
+        append(store, AuditKind::DriftDetected, Some(service), drift)
+    }
+
+    #[test]
+    fn an_incident_comes_to_its_drifts_its_last_end_and_what_is_not_verified() {
+        let (_home, store) = testing::store();
+        drift(&store, "api");
+        append(&store, AuditKind::Verified, Some("api"), Value::Null);
+        let end = append(&store, AuditKind::Reconciled, None, Value::Null);
+        drift(&store, "web");
+        append(&store, AuditKind::RolledBack, None, Value::Null);
+        let seen = |service: &str| (service.to_owned(), Layer::Container, DriftReason::NotRunning);
+        let expected = IncidentSummary {
+            last_end: end,
+            drifted: BTreeSet::from([seen("api"), seen("web")]),
+            unverified: BTreeSet::from(["web".to_owned()]),
+        };
+        assert_eq!(store.incident_summary("01J").unwrap(), expected);
+        let end = append(&store, AuditKind::Stalled, None, Value::Null);
+        assert_eq!(store.incident_summary("01J").unwrap(), IncidentSummary { last_end: end, ..expected });
+    }
+
+    #[test]
+    fn a_drift_that_cannot_be_understood_is_an_error_that_names_its_record() {
+        for (service, evidence) in [
+            (Some("api"), json!({ "layer": "roof" })),
+            (None, json!({ "layer": "container", "reason": "NotRunning", "message": "" })),
+        ] {
+            let (_home, store) = testing::store();
+            drift(&store, "api");
+            let seq = append(&store, AuditKind::DriftDetected, service, evidence);
+            let error = store.incident_summary("01J").unwrap_err();
+            assert!(matches!(&error, StoreError::NotUnderstood(of) if of.seq == seq), "{error}");
+        }
+    }
+
+    /// A later undrift may end an incident in a way of its own: to this one it is an error, and no end.
+    #[test]
+    fn a_record_of_another_kind_ends_nothing() {
+        let (home, store) = testing::store();
+        drift(&store, "api");
+        let seq = append(&store, AuditKind::RolledBack, None, Value::Null);
+        testing::tamper(home.path(), &format!("UPDATE trail SET kind = 'Danced' WHERE seq = {seq}"));
+        assert_eq!(store.incident_summary("01J").unwrap().last_end, 0);
+        let after = RecordFilter { incident: Some("01J".into()), ..RecordFilter::default() };
+        let error = store.events(&after).unwrap_err();
+        assert!(matches!(&error, StoreError::NotUnderstood(of) if of.seq == seq), "{error}");
     }
 }
