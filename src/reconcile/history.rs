@@ -1,4 +1,11 @@
 //! Builds the history that a decision rests on from the store.
+//!
+//! The steps of an incident are a fold of its events ([`OpenIncident::fold`]). The rest stays in tables, because no fold over an
+//! incident's events could give it: attempts outlive their incident, and observations change them between two records (the next
+//! level of the escalation, the wait after it); the rate counts the steps on a Compose project, which several objects may share,
+//! within an hour; and what was verified is in the status. Besides, `check` and `plan` need a history without a walk through the
+//! trail. A process that acts does walk it: the store's ledger is the fold over all records, and `agree_with_trail` compares the
+//! tables with it before each decision.
 
 use std::collections::{BTreeMap, BTreeSet};
 
