@@ -1,9 +1,11 @@
 //! The typed events of an object. A reconcile emits them, the control socket streams them as JSON, and the command line shows
 //! them. Most are in the audit trail, too: decisions rest on the events read from there, and never on the JSON of a record.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::{Drift, Reason, Step, StepKind, StepOutcome, Time, Transition};
+use super::{Drift, EndedSuspension, Reason, Step, StepKind, StepOutcome, Suspension, Time, Transition};
 
 /// An event. As JSON each has its name as `kind`; the names in the trail are [`AuditKind`](super::AuditKind)'s.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,7 +39,12 @@ pub enum Event {
         image: Option<String>,
     },
     /// The previous images run again.
-    RolledBack,
+    RolledBack {
+        /// The services.
+        services: Vec<String>,
+        /// The ID of the image that each of them runs again.
+        to: BTreeMap<String, String>,
+    },
     /// The incident is over: everything is as declared, and verified.
     Reconciled {
         /// The routes that answer differently than before the repair.
@@ -51,19 +58,33 @@ pub enum Event {
         message: String,
     },
     /// A person suspended the object: no step from now on.
-    Suspended,
+    Suspended(Suspension),
     /// The suspension is over.
-    Resumed,
+    Resumed(EndedSuspension),
     /// A person gave the object a new budget.
-    Retried,
-    /// The spec of the object is another one, or no manifest declares it any more.
-    ManifestChanged,
-    /// undrift started.
-    Started,
-    /// undrift ended.
-    Stopped,
+    Retried {
+        /// How many drifts had attempts, which are forgotten.
+        forgotten: usize,
+    },
+    /// The spec of the object is another one, or no manifest declares it any more, or one does again.
+    ManifestChanged(ManifestChange),
+    /// undrift started as a daemon.
+    Started {
+        /// Its version.
+        version: String,
+        /// The names of the declared objects.
+        objects: Vec<String>,
+    },
+    /// The daemon ended.
+    Stopped {
+        /// Why; `None` if the record does not have that.
+        cause: Option<StopCause>,
+    },
     /// The trail begins here in the place of an earlier one that is missing.
-    TrailLost,
+    TrailLost {
+        /// What is missing, in words.
+        message: String,
+    },
     /// Not in the trail: an observation is complete, and its status is recorded. The next action may take long.
     Observed,
     /// Not in the trail: the command of the running step printed a line.
@@ -148,6 +169,39 @@ pub struct CommandEnd {
     pub output: String,
 }
 
+/// A change of what is declared of an object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "change", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum ManifestChange {
+    /// Another spec, or the first one.
+    Spec {
+        /// The number of the spec, from 1.
+        generation: i64,
+        /// Its digest, `v1:sha256:…`.
+        spec_digest: String,
+    },
+    /// No manifest declares it any more.
+    Removed {
+        /// Why undrift no longer manages it, in words.
+        why: String,
+    },
+    /// A manifest declares it again.
+    Restored {
+        /// The manifest.
+        manifest: String,
+    },
+}
+
+/// Why a daemon ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum StopCause {
+    /// A signal, by its name.
+    Signal(String),
+    /// A fault, in words.
+    Fault(String),
+}
+
 /// A route's status before and after a repair.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouteTransition {
@@ -182,6 +236,8 @@ mod tests {
         };
         let transition = Transition { before: Some(404), after: Some(401) };
         let transitions = vec![RouteTransition { service: "api".into(), route: "/x".into(), transition }];
+        let suspension =
+            Suspension { since: at, until: None, reason: "a migration".into(), actor: "ops".into() };
         let intended = |step| Event::StepIntended { step, services: services.clone() };
         let events = [
             Event::DriftDetected { service: "api".into(), drift },
@@ -195,10 +251,22 @@ mod tests {
             Event::StepEnded(EndedStep { command: None, ..ended.clone() }),
             Event::StepEnded(ended),
             Event::Verified { service: "api".into(), image: None },
-            Event::RolledBack,
+            Event::RolledBack {
+                services: services.clone(),
+                to: BTreeMap::from([("api".into(), "sha256:1".into())]),
+            },
             Event::Reconciled { transitions },
             Event::Stalled { reason: "BudgetSpent".into(), message: "5 of 5".into() },
-            Event::Suspended,
+            Event::Suspended(suspension.clone()),
+            Event::Resumed(suspension.ended(Some("ops"))),
+            Event::Retried { forgotten: 1 },
+            Event::ManifestChanged(ManifestChange::Spec { generation: 2, spec_digest: "v1:sha256:a".into() }),
+            Event::ManifestChanged(ManifestChange::Removed { why: "no manifest".into() }),
+            Event::ManifestChanged(ManifestChange::Restored { manifest: "a.yaml".into() }),
+            Event::Started { version: "0.1.0".into(), objects: vec!["shop".into()] },
+            Event::Stopped { cause: Some(StopCause::Signal("SIGTERM".into())) },
+            Event::Stopped { cause: Some(StopCause::Fault("the disk hangs".into())) },
+            Event::TrailLost { message: "state.db is gone".into() },
             Event::Observed,
             Event::Output { line: "#5 COPY".into() },
             Event::Verifying { services: services.clone(), window_ms: 3_000 },

@@ -48,7 +48,7 @@ pub use duration::{Duration, ParseDurationError};
 pub use each::{
     EachPattern, EachQuery, Entries, Expansion, LONGEST_NAME, MOST_ENTRIES, has_place_for_a_name,
 };
-pub use event::{CommandEnd, EndedStep, Event, RouteTransition};
+pub use event::{CommandEnd, EndedStep, Event, ManifestChange, RouteTransition, StopCause};
 pub use evidence::{Fact, Presence};
 pub use incident::{
     AuditKind, AuditRecord, Earlier, Incident, IncidentOutcome, NewRecord, Occurrence, StepOutcome,
@@ -67,7 +67,7 @@ pub use pointed::Pointed;
 pub use policy::{Backoff, Mode, ReconcilePolicy, SourceDrift, SourcePolicy, Upgrades, Verify};
 pub use reason::{DriftReason, FailureReason, Reason, StallReason, StandingReason, UnknownReason};
 pub use recent_step::{BeyondRate, RecentStep};
-pub(crate) use record_reader::{RecordReader, VerifiedBy};
+pub(crate) use record_reader::{HealedBy, RecordReader, VerifiedBy};
 pub(crate) use record_writer::stamp;
 pub use recorded_event::{EventError, RecordedEvent};
 pub use replaced::{LastWords, signal_of};
@@ -89,7 +89,7 @@ pub use status::{
     ObjectList, ObjectStatus, RouteAuthStatus, RouteStatus, ServiceStatus, Transition,
 };
 pub use step::{PlannedStep, Step, StepKind, StepReport};
-pub use suspension::Suspension;
+pub use suspension::{EndedSuspension, Suspension};
 
 /// A point in time, always UTC.
 pub type Time = chrono::DateTime<chrono::Utc>;

@@ -4,12 +4,15 @@
 //! A field that decisions use is read, or gives an error that names the record. A field for display only is `None` if it is
 //! missing or damaged: it blocks nothing.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize as _, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{
-    Attempt, AuditKind, AuditRecord, CommandEnd, Drift, EndedStep, EventError, GitState, LastWords,
-    RecentStep, RouteTransition, Step, StepKind, StepOutcome, Suspension, Time, step::StepFields,
+    Attempt, AuditKind, AuditRecord, CommandEnd, Drift, EndedStep, EndedSuspension, EventError, GitState,
+    LastWords, ManifestChange, RecentStep, RouteTransition, Step, StepKind, StepOutcome, StopCause,
+    Suspension, Time, step::StepFields,
 };
 
 /// Reads the fields of a record.
@@ -25,6 +28,25 @@ pub(crate) struct VerifiedBy {
     pub(crate) held_ms: i64,
     /// Whether its containers differ from those before the repair, or were restarted.
     pub(crate) changed_by_repair: bool,
+}
+
+/// How the trail names undrift as the one who healed an incident.
+const UNDRIFT: &str = "undrift";
+
+/// Who healed an incident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct HealedBy {
+    /// Whether it was undrift.
+    pub(crate) is_undrift: bool,
+    /// How many steps of undrift ran to their end in it.
+    pub(crate) steps: usize,
+}
+
+impl HealedBy {
+    /// As the trail names it.
+    pub(crate) const fn name(self) -> &'static str {
+        if self.is_undrift { UNDRIFT } else { "something other than undrift" }
+    }
 }
 
 impl<'r> RecordReader<'r> {
@@ -127,18 +149,54 @@ impl<'r> RecordReader<'r> {
         self.field("beforeDigest")
     }
 
-    /// The generation and the digest of another spec.
-    pub(crate) fn generation(self) -> Result<Option<(i64, String)>, EventError> {
-        let number: Option<i64> = self.field("generation")?;
-        let digest: Option<String> = self.field("specDigest")?;
-        Ok(number.zip(digest))
+    /// What is declared from now on.
+    pub(crate) fn manifest_change(self) -> Result<ManifestChange, EventError> {
+        if self.is("removed")? {
+            return Ok(ManifestChange::Removed { why: self.shown("why") });
+        }
+        if self.is("restored")? {
+            return Ok(ManifestChange::Restored { manifest: self.shown("manifest") });
+        }
+        let (generation, spec_digest) = (self.field("generation")?, self.field("specDigest")?);
+        Ok(ManifestChange::Spec { generation, spec_digest })
     }
 
     /// A suspension that begins. An unreadable end counts as none: then only a person ends it.
     pub(crate) fn suspension(self, since: Time) -> Suspension {
-        let until: Option<String> = self.shown("until");
-        let until = until.and_then(|until| until.parse().ok());
+        let until = self.shown("until");
         Suspension { since, until, reason: self.shown("reason"), actor: self.0.actor.clone() }
+    }
+
+    /// The end of a suspension.
+    pub(crate) fn ended_suspension(self) -> EndedSuspension {
+        let has_passed: bool = self.shown("passed");
+        EndedSuspension {
+            since: self.shown("since"),
+            reason: self.shown("reason"),
+            suspended_by: self.shown("suspendedBy"),
+            resumed_by: (!has_passed).then(|| self.0.actor.clone()),
+        }
+    }
+
+    /// How many drifts lost their attempts by a `retry`.
+    pub(crate) fn forgotten(self) -> usize {
+        self.shown("forgotten")
+    }
+
+    /// The services that a rollback put back, and the image of each.
+    pub(crate) fn rolled_back(self) -> (Vec<String>, BTreeMap<String, String>) {
+        (self.shown("services"), self.shown("to"))
+    }
+
+    /// The version of the daemon that started, and its objects.
+    pub(crate) fn started(self) -> (String, Vec<String>) {
+        (self.shown("version"), self.shown("objects"))
+    }
+
+    /// Why the daemon ended.
+    pub(crate) fn stop_cause(self) -> Option<StopCause> {
+        let signal: Option<String> = self.shown("signal");
+        signal.map(StopCause::Signal).or_else(|| self.reason().map(StopCause::Fault))
     }
 
     pub(crate) fn layer(self) -> Option<String> {
@@ -193,9 +251,9 @@ impl<'r> RecordReader<'r> {
         Some(VerifiedBy { looks, held_ms, changed_by_repair })
     }
 
-    /// The actor of the repair, and in how many steps.
-    pub(crate) fn healed_by(self) -> Option<(String, usize)> {
-        self.shown::<Option<String>>("healedBy").map(|by| (by, self.shown("steps")))
+    pub(crate) fn healed_by(self) -> Option<HealedBy> {
+        let name: String = self.shown::<Option<_>>("healedBy")?;
+        Some(HealedBy { is_undrift: name == UNDRIFT, steps: self.shown("steps") })
     }
 
     /// The evidence without the parts that have a column of their own, or are for the machine.

@@ -1,12 +1,16 @@
 //! Events as records of the audit trail: the counterpart of [`RecordReader`](super::RecordReader), with the same field names.
+//! The names are a contract, and so are the fields: a field that is null stays in the record.
 //!
 //! A record of an event reads back as that event. It may keep more, for people and for later decisions: see [`NewRecord::with`].
+
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
 use super::{
-    AuditKind, Drift, EndedStep, IncidentOutcome, NewRecord, Reason, RouteTransition, Step, StepKind,
-    StepOutcome, Time, step::StepFields,
+    AuditKind, Drift, EndedStep, EndedSuspension, IncidentOutcome, ManifestChange, NewRecord, Reason,
+    RouteTransition, Step, StepKind, StepOutcome, StopCause, Suspension, Time, record_reader::HealedBy,
+    step::StepFields,
 };
 
 impl NewRecord {
@@ -54,14 +58,16 @@ impl NewRecord {
     }
 
     /// The previous images run again.
-    pub(crate) fn rolled_back() -> Self {
-        Self { step: Some(StepKind::Rollback), ..Self::of(AuditKind::RolledBack) }
+    pub(crate) fn rolled_back(services: &[String], to: &BTreeMap<String, String>) -> Self {
+        let evidence = json!({ "services": services, "to": to });
+        Self { step: Some(StepKind::Rollback), evidence, ..Self::of(AuditKind::RolledBack) }
     }
 
     /// The incident is over: all is as declared, and verified.
-    pub(crate) fn reconciled(transitions: &[RouteTransition]) -> Self {
+    pub(crate) fn reconciled(transitions: &[RouteTransition], by: HealedBy) -> Self {
         let outcome = Some(IncidentOutcome::Reconciled.to_string());
-        Self { outcome, evidence: json!({ "transitions": transitions }), ..Self::of(AuditKind::Reconciled) }
+        let evidence = json!({ "transitions": transitions, "steps": by.steps, "healedBy": by.name() });
+        Self { outcome, evidence, ..Self::of(AuditKind::Reconciled) }
     }
 
     /// The incident is over: undrift gave up.
@@ -69,6 +75,65 @@ impl NewRecord {
         let outcome = Some(IncidentOutcome::Stalled.to_string());
         let evidence = json!({ "reason": reason, "message": message });
         Self { outcome, evidence, ..Self::of(AuditKind::Stalled) }
+    }
+
+    /// A person suspended an object.
+    pub(crate) fn suspended(object: &str, suspension: &Suspension) -> Self {
+        let Suspension { reason, until, actor, .. } = suspension;
+        let evidence = json!({ "reason": reason, "until": until.map(stamp) });
+        Self { actor: Some(actor.clone()), evidence, ..Self::about(object, AuditKind::Suspended) }
+    }
+
+    /// The suspension of an object is over.
+    pub(crate) fn resumed(object: &str, ended: &EndedSuspension) -> Self {
+        let EndedSuspension { since, reason, suspended_by, resumed_by } = ended;
+        let evidence = json!({
+            "reason": reason, "since": since.map(stamp), "suspendedBy": suspended_by,
+            "passed": resumed_by.is_none(),
+        });
+        Self { actor: resumed_by.clone(), evidence, ..Self::about(object, AuditKind::Resumed) }
+    }
+
+    /// A person gave an object a new budget: the attempts at that many drifts are forgotten.
+    pub(crate) fn retried(object: &str, actor: &str, forgotten: usize) -> Self {
+        let evidence = json!({ "forgotten": forgotten });
+        Self { actor: Some(actor.to_owned()), evidence, ..Self::about(object, AuditKind::Retried) }
+    }
+
+    /// Another spec of an object, or it is no longer declared, or it is again.
+    pub(crate) fn manifest_changed(object: &str, change: &ManifestChange) -> Self {
+        let evidence = match change {
+            ManifestChange::Spec { generation, spec_digest } => {
+                json!({ "generation": generation, "specDigest": spec_digest })
+            }
+            ManifestChange::Removed { why } => json!({ "removed": true, "why": why }),
+            ManifestChange::Restored { manifest } => json!({ "restored": true, "manifest": manifest }),
+        };
+        Self { evidence, ..Self::about(object, AuditKind::ManifestChanged) }
+    }
+
+    /// A daemon of this version started with these objects.
+    pub(crate) fn started(version: &str, objects: &[String]) -> Self {
+        Self { evidence: json!({ "version": version, "objects": objects }), ..Self::of(AuditKind::Started) }
+    }
+
+    /// The daemon ended.
+    pub(crate) fn stopped(cause: &StopCause) -> Self {
+        let evidence = match cause {
+            StopCause::Signal(name) => json!({ "signal": name }),
+            StopCause::Fault(why) => json!({ "reason": why }),
+        };
+        Self { evidence, ..Self::of(AuditKind::Stopped) }
+    }
+
+    /// The trail begins in the place of an earlier one that is missing.
+    pub(crate) fn trail_lost(message: &str) -> Self {
+        Self { evidence: json!({ "message": message }), ..Self::of(AuditKind::TrailLost) }
+    }
+
+    /// A record of this kind about an object.
+    fn about(object: &str, kind: AuditKind) -> Self {
+        Self { object: Some(object.to_owned()), ..Self::of(kind) }
     }
 
     /// The same record with more fields in its evidence.
@@ -95,81 +160,4 @@ pub(crate) fn stamp(at: Time) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::api::{
-        AuditRecord, CommandEnd, DriftReason, Event, Layer, RecordedEvent, StallReason, Transition,
-    };
-
-    fn at() -> Time {
-        "2026-01-01T15:00:00.000250Z".parse().unwrap()
-    }
-
-    /// As the trail holds it.
-    fn recorded(record: NewRecord) -> AuditRecord {
-        AuditRecord {
-            seq: 7,
-            time: stamp(at()),
-            object: record.object,
-            service: record.service,
-            incident: record.incident,
-            actor: String::new(),
-            kind: record.kind.to_string(),
-            step: record.step.map(|step| step.to_string()),
-            outcome: record.outcome,
-            evidence: record.evidence,
-            prev_hash: String::new(),
-            hash: String::new(),
-        }
-    }
-
-    #[track_caller]
-    fn reads_back(record: NewRecord, event: &Event) {
-        let record = record.with(json!({ "git": null, "attempts": [] }));
-        assert_eq!(RecordedEvent::try_from(&recorded(record)).unwrap().event, *event);
-    }
-
-    #[test]
-    fn the_record_of_an_event_reads_back_as_that_event() {
-        let services = vec!["api".to_owned()];
-        let drift = Drift { layer: Layer::Route, reason: DriftReason::Absent, message: "404".into() };
-        reads_back(
-            NewRecord::drift_detected("api", &drift),
-            &Event::DriftDetected { service: "api".into(), drift },
-        );
-        for step in [
-            Step::Build { no_cache: false },
-            Step::Build { no_cache: true },
-            Step::Up { force_recreate: false },
-            Step::Up { force_recreate: true },
-            Step::Start,
-            Step::Restart,
-            Step::Rollback,
-        ] {
-            let event = Event::StepIntended { step, services: services.clone() };
-            reads_back(NewRecord::step_intended(step, &services), &event);
-        }
-        let command = CommandEnd { exit_code: Some(17), duration_ms: 1_500, output: "no such file".into() };
-        for (outcome, command) in [
-            (StepOutcome::Failed, Some(command)),
-            (StepOutcome::Interrupted, None),
-            (StepOutcome::NotBegun, None),
-        ] {
-            let (intent, services) = (Some(3), services.clone());
-            let ended = EndedStep { intent, kind: StepKind::Up, services, outcome, at: at(), command };
-            reads_back(NewRecord::step_ended(&ended), &Event::StepEnded(ended));
-        }
-        for image in [None, Some("sha256:1".to_owned())] {
-            let record = NewRecord::verified("api", image.as_ref());
-            reads_back(record, &Event::Verified { service: "api".into(), image });
-        }
-        reads_back(NewRecord::rolled_back(), &Event::RolledBack);
-        let transition = Transition { before: Some(404), after: Some(401) };
-        let transitions =
-            vec![RouteTransition { service: "api".into(), route: "/api/workflow".into(), transition }];
-        reads_back(NewRecord::reconciled(&transitions), &Event::Reconciled { transitions });
-        let reason = Reason::from(StallReason::BudgetSpent);
-        let record = NewRecord::stalled(&reason, "5 of 5");
-        reads_back(record, &Event::Stalled { reason, message: "5 of 5".into() });
-    }
-}
+mod tests;

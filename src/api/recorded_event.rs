@@ -41,19 +41,25 @@ impl TryFrom<&AuditRecord> for RecordedEvent {
             AuditKind::StepIntended => Event::StepIntended { step: read.step()?, services: read.services()? },
             AuditKind::StepFinished | AuditKind::StepInterrupted => Event::StepEnded(read.ended()?),
             AuditKind::Verified => Event::Verified { service: read.service()?, image: read.image()? },
-            AuditKind::RolledBack => Event::RolledBack,
+            AuditKind::RolledBack => {
+                let (services, to) = read.rolled_back();
+                Event::RolledBack { services, to }
+            }
             AuditKind::Reconciled => Event::Reconciled { transitions: read.transitions() },
             AuditKind::Stalled => Event::Stalled {
                 reason: Reason::named(&read.reason().unwrap_or_default()),
                 message: read.message().unwrap_or_default(),
             },
-            AuditKind::Suspended => Event::Suspended,
-            AuditKind::Resumed => Event::Resumed,
-            AuditKind::Retried => Event::Retried,
-            AuditKind::ManifestChanged => Event::ManifestChanged,
-            AuditKind::Started => Event::Started,
-            AuditKind::Stopped => Event::Stopped,
-            AuditKind::TrailLost => Event::TrailLost,
+            AuditKind::Suspended => Event::Suspended(read.suspension(time)),
+            AuditKind::Resumed => Event::Resumed(read.ended_suspension()),
+            AuditKind::Retried => Event::Retried { forgotten: read.forgotten() },
+            AuditKind::ManifestChanged => Event::ManifestChanged(read.manifest_change()?),
+            AuditKind::Started => {
+                let (version, objects) = read.started();
+                Event::Started { version, objects }
+            }
+            AuditKind::Stopped => Event::Stopped { cause: read.stop_cause() },
+            AuditKind::TrailLost => Event::TrailLost { message: read.message().unwrap_or_default() },
         };
         Ok(Self { seq: record.seq, time, incident: record.incident.clone(), event })
     }
@@ -136,6 +142,15 @@ mod tests {
             ),
             (record(AuditKind::DriftDetected, None, None, json!({})), "its evidence is not of its kind"),
             (record(AuditKind::Verified, None, None, json!({ "image": 1 })), "its evidence.image is not"),
+            (record(AuditKind::ManifestChanged, None, None, json!({})), "its evidence.generation is not"),
+            (
+                record(AuditKind::ManifestChanged, None, None, json!({ "generation": 1 })),
+                "its evidence.specDigest is not",
+            ),
+            (
+                record(AuditKind::ManifestChanged, None, None, json!({ "removed": "yes" })),
+                "its evidence.removed is not",
+            ),
             (
                 AuditRecord { service: None, ..record(AuditKind::Verified, None, None, json!({})) },
                 "it has no service",

@@ -17,11 +17,36 @@ pub struct Suspension {
     pub actor: String,
 }
 
+/// The end of a suspension, as its record tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EndedSuspension {
+    /// Since when it held; `None` if the record does not have that.
+    pub since: Option<Time>,
+    /// Why, in the person's words.
+    pub reason: String,
+    /// Who suspended the object.
+    pub suspended_by: String,
+    /// Who resumed it; `None`: its time passed.
+    pub resumed_by: Option<String>,
+}
+
 impl Suspension {
     /// Whether it has expired at this time.
     #[must_use]
     pub fn has_passed(&self, now: Time) -> bool {
         self.until.is_some_and(|until| until <= now)
+    }
+
+    /// Its end; `resumed_by` is `None` if its time passed.
+    #[must_use]
+    pub fn ended(&self, resumed_by: Option<&str>) -> EndedSuspension {
+        EndedSuspension {
+            since: Some(self.since),
+            reason: self.reason.clone(),
+            suspended_by: self.actor.clone(),
+            resumed_by: resumed_by.map(str::to_owned),
+        }
     }
 
     /// For people: why, by whom, until when.

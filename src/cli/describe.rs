@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::{
     event_text::{arrow, git_of},
     incident::{drifts_in_words, outcome_cell, print_timeline},
-    recorded::{VerbError, View, age, between, moment, no_such_object, print_json},
+    recorded::{VerbError, View, age, between, moment, no_such_object, print_json, short},
     standing::{Standing, Watcher, ago, standings},
     style::{Cell, Paint, Style, cell, heading, table},
 };
@@ -19,9 +19,6 @@ use crate::{
 
 /// How many incidents are printed.
 const INCIDENTS: usize = 3;
-
-/// An image or container ID is identified by its first characters, as in docker's own lists.
-const ID: usize = 12;
 
 /// Prints the record of one object; `store` is `None` if there is no state yet. `watcher` is whether a daemon manages it.
 ///
@@ -282,12 +279,6 @@ fn incident_row(incident: &Incident, view: &View) -> Vec<Cell> {
         outcome_cell(incident),
         drifts_in_words(incident).into(),
     ]
-}
-
-/// The prefix of an ID, without the name of its digest.
-fn short(id: &str) -> &str {
-    let id = id.strip_prefix("sha256:").unwrap_or(id);
-    id.get(..ID).unwrap_or(id)
 }
 
 #[cfg(test)]

@@ -5,13 +5,14 @@ use serde_json::Value;
 
 use super::{
     ladder,
-    recorded::span,
+    recorded::{moment, short, span},
     style::{Paint, Style, clean},
 };
 use crate::{
     api::{
-        AuditKind, AuditRecord, EndedStep, Event, GitState, RecordReader, RouteTransition, StepKind,
-        StepOutcome, Transition, VerifiedBy,
+        AuditKind, AuditRecord, EndedStep, EndedSuspension, Event, GitState, HealedBy, ManifestChange,
+        RecordReader, RecordedEvent, RouteTransition, StepKind, StepOutcome, StopCause, Suspension,
+        Transition, VerifiedBy,
     },
     manifest::count,
 };
@@ -137,9 +138,12 @@ fn git_in_words(GitState { revision, dirty }: GitState) -> String {
     format!("{}{changes}", revision.unwrap_or("before the first commit"))
 }
 
-/// The evidence of a record in a few words: how a command ended, otherwise its `layer`, `reason` and `message`, otherwise
-/// the beginning of the evidence itself.
+/// The evidence of a record in a few words: its event, if that is all it has; how a command ended; its `layer`, `reason` and
+/// `message`; or the beginning of the evidence itself, if none of that can be read.
 pub(super) fn summary(record: &AuditRecord) -> String {
+    if let Some(words) = RecordedEvent::try_from(record).ok().and_then(|recorded| in_words(&recorded.event)) {
+        return words;
+    }
     let read = RecordReader::new(record);
     if let Some((ms, code)) = read.command_end() {
         let took = span(TimeDelta::milliseconds(ms));
@@ -148,8 +152,8 @@ pub(super) fn summary(record: &AuditRecord) -> String {
     if let Some(by) = read.verified_by() {
         return verification(by);
     }
-    if let Some((by, steps)) = read.healed_by() {
-        return format!("healed by {by} in {}", count(steps, "step"));
+    if let Some(by) = read.healed_by() {
+        return healed(by);
     }
     let words: Vec<String> = [read.layer(), read.reason()].into_iter().flatten().collect();
     match (read.message(), words.is_empty()) {
@@ -162,6 +166,52 @@ pub(super) fn summary(record: &AuditRecord) -> String {
         (None, false) => words.join(" "),
         (None, true) => shortened(&read.rest()),
     }
+}
+
+/// An event whose record has nothing more to show.
+fn in_words(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::RolledBack { to, .. } if to.is_empty() => "the previous images run again".to_owned(),
+        Event::RolledBack { to, .. } => {
+            let each =
+                to.iter().map(|(service, image)| format!("{service} runs image {} again", short(image)));
+            cut(&each.collect::<Vec<_>>().join(", "))
+        }
+        Event::Suspended(Suspension { reason, until, .. }) if !reason.is_empty() => {
+            until.map_or_else(|| reason.clone(), |until| format!("until {}: {reason}", moment(until)))
+        }
+        Event::Resumed(EndedSuspension { reason, resumed_by: None, .. }) => {
+            format!("its time passed: {reason}")
+        }
+        Event::Resumed(EndedSuspension { reason, .. }) if !reason.is_empty() => reason.clone(),
+        Event::Retried { forgotten: 0 } => "a new budget".to_owned(),
+        Event::Retried { forgotten } => {
+            format!("a new budget; the attempts at {} are history", count(*forgotten, "drift"))
+        }
+        Event::ManifestChanged(change) => changed(change),
+        Event::Started { version, objects } if !version.is_empty() => {
+            cut(&format!("undrift {version} with {}: {}", count(objects.len(), "object"), objects.join(", ")))
+        }
+        Event::Stopped { cause: Some(StopCause::Signal(signal)) } => format!("by {signal}"),
+        Event::Stopped { cause: Some(StopCause::Fault(why)) } => why.clone(),
+        _ => return None,
+    })
+}
+
+fn changed(change: &ManifestChange) -> String {
+    match change {
+        ManifestChange::Spec { generation: 1, .. } => "generation 1: the first spec".to_owned(),
+        ManifestChange::Spec { generation, .. } => format!("generation {generation}: another spec"),
+        ManifestChange::Removed { why } if why.is_empty() => "no longer managed".to_owned(),
+        ManifestChange::Removed { why } => format!("no longer managed: {why}"),
+        ManifestChange::Restored { manifest } => format!("managed again: {manifest} declares it"),
+    }
+}
+
+/// Who healed an incident. Steps of undrift that somebody else's repair made needless healed nothing.
+fn healed(by: HealedBy) -> String {
+    let steps = by.is_undrift.then(|| format!(" in {}", count(by.steps, "step")));
+    format!("healed by {}{}", by.name(), steps.unwrap_or_default())
 }
 
 /// The basis of a `Verified` record.
@@ -199,7 +249,10 @@ const TAIL: usize = 12;
 pub(super) fn in_incident(record: &AuditRecord) -> String {
     if record.kind == AuditKind::DriftDetected.as_str() {
         let read = RecordReader::new(record);
-        return format!("{} {}", read.layer().unwrap_or_default(), read.reason().unwrap_or_default());
+        return match (read.layer(), read.reason()) {
+            (Some(layer), Some(reason)) => format!("{layer} {reason}"),
+            _ => read.drift().err().as_ref().map(ToString::to_string).unwrap_or_default(),
+        };
     }
     summary(record)
 }

@@ -95,6 +95,15 @@ pub(super) fn moment_of(record: &AuditRecord) -> String {
     record.time.parse().map_or_else(|_| clean(&record.time).into_owned(), moment)
 }
 
+/// An image or container ID is identified by its first characters, as in docker's own lists.
+const ID: usize = 12;
+
+/// The prefix of an ID, without the name of its digest.
+pub(super) fn short(id: &str) -> &str {
+    let id = id.strip_prefix("sha256:").unwrap_or(id);
+    id.get(..ID).unwrap_or(id)
+}
+
 /// How long ago, in its largest unit: `5s`, `3m`, `2h`, `40d`.
 pub(super) fn age(since: Time, now: Time) -> String {
     let seconds = (now - since).num_seconds().max(0);

@@ -41,7 +41,7 @@ pub(crate) use socket::{FILE as CONTROL_SOCKET, is_listening};
 pub(crate) use writable::once_writable;
 
 use crate::{
-    api::{AuditKind, Desired, NewRecord},
+    api::{Desired, NewRecord},
     files,
     host::{Host, LocalHost},
     manifest::{self, ManifestErrors, ManifestSource},
@@ -297,8 +297,7 @@ impl<H: Host + 'static> DaemonContext<H> {
                 }
             }
         }
-        let evidence = serde_json::json!({ "version": env!("CARGO_PKG_VERSION"), "objects": names });
-        self.store.append(&NewRecord { evidence, ..NewRecord::of(AuditKind::Started) })?;
+        self.store.append(&NewRecord::started(env!("CARGO_PKG_VERSION"), &names))?;
         self.keep_declared();
         tracing::info!(objects = names.len(), "started");
         self.readiness.expect(names.clone());

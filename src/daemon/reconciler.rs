@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     api::{
-        AuditKind, ConditionStatus, ConditionType, Desired, Event, NewRecord, Object, StandingReason, Time,
+        ConditionStatus, ConditionType, Desired, Event, NewRecord, Object, StandingReason, StopCause, Time,
     },
     host::{Host, HostError},
     reconcile::{
@@ -267,11 +267,11 @@ impl<H: Host + 'static> DaemonContext<H> {
         // trail must still get its end.
         let kept = self.store.write_kept();
         let idle = self.nobody_is_at_work();
-        let evidence = match end {
-            End::Signal(signal) => serde_json::json!({ "signal": signal }),
-            End::FilesHang => serde_json::json!({ "reason": DaemonError::FilesHang.to_string() }),
+        let cause = match end {
+            End::Signal(signal) => StopCause::Signal((*signal).to_owned()),
+            End::FilesHang => StopCause::Fault(DaemonError::FilesHang.to_string()),
         };
-        let stopped = self.store.append(&NewRecord { evidence, ..NewRecord::of(AuditKind::Stopped) });
+        let stopped = self.store.append(&NewRecord::stopped(&cause));
         kept.and(idle).and(stopped.map(drop))
     }
 

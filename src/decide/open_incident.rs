@@ -100,6 +100,12 @@ impl OpenIncident {
         succeeded.any(|done| !matches!(done.step, Step::Build { .. }))
     }
 
+    /// How many steps ran to their own end: an interrupted one was begun, and nobody knows what came of it.
+    #[must_use]
+    pub fn completed_steps(&self) -> usize {
+        self.steps.iter().filter(|done| done.has_ended_by_itself()).count()
+    }
+
     /// Whether a step of a kind that `which` selects has been taken for the service.
     #[must_use]
     pub fn has_done(&self, service: &str, which: impl Fn(Step) -> bool) -> bool {

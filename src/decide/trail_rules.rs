@@ -129,16 +129,16 @@ impl<'r> ObjectTrail<'r> {
             Event::Reconciled { .. } => self.end(true),
             Event::Stalled { .. } => self.end(false),
             // If it is suspended again, it has been since the first time.
-            Event::Suspended => {
+            Event::Suspended(_) => {
                 self.suspended_at.get_or_insert(time);
                 None
             }
-            Event::Resumed => {
+            Event::Resumed(_) => {
                 self.suspended_at = None;
                 None
             }
             // A service may no longer be declared.
-            Event::ManifestChanged => {
+            Event::ManifestChanged(_) => {
                 self.unverified.clear();
                 None
             }

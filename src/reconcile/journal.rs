@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     api::{
-        Attempt, AuditKind, Drift, DriftReason, EndedStep, Event, IncidentOutcome, LastWords, Layer,
-        NewRecord, ObjectStatus, PlannedStep, Reason, RouteTransition, Step, StepKind, StepOutcome,
+        Attempt, AuditKind, Drift, DriftReason, EndedStep, Event, HealedBy, IncidentOutcome, LastWords,
+        Layer, NewRecord, ObjectStatus, PlannedStep, Reason, RouteTransition, Step, StepKind, StepOutcome,
     },
     decide::{self, EndedIncident, Next, OpenIncident, Repair, unlike_before},
     host::StepReport,
@@ -148,8 +148,7 @@ impl Journal<'_> {
         let rolled_back = planned.step == Step::Rollback && report.outcome == StepOutcome::Succeeded;
         let more = rolled_back.then(|| {
             let to = images_of_before(snapshot, planned);
-            let record = NewRecord::rolled_back().with(json!({ "services": planned.services, "to": to }));
-            self.in_incident(snapshot, record)
+            self.in_incident(snapshot, NewRecord::rolled_back(&planned.services, &to))
         });
         let record = self.in_incident(snapshot, record);
         tracing::info!(step = %planned.step.kind(), outcome = report.outcome.as_str(), ms = report.duration_ms, "step ended");
@@ -168,13 +167,9 @@ impl Journal<'_> {
         (status, transitions): (&ObjectStatus, &[RouteTransition]),
         pruned: &[String],
     ) -> Result<(), ReconcileError> {
-        let evidence = json!({
-            "pruned": pruned,
-            "steps": incident.steps.len(),
-            "healedBy": if repaired(snapshot, incident) { "undrift" } else { "something other than undrift" },
-        });
-        tracing::info!(steps = incident.steps.len(), "reconciled");
-        let record = NewRecord::reconciled(transitions).with(evidence);
+        let by = HealedBy { is_undrift: repaired(snapshot, incident), steps: incident.completed_steps() };
+        tracing::info!(steps = by.steps, "reconciled");
+        let record = NewRecord::reconciled(transitions, by).with(json!({ "pruned": pruned }));
         self.end(snapshot, IncidentOutcome::Reconciled, record, status)
     }
 

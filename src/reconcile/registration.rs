@@ -1,10 +1,10 @@
 //! Objects that are no longer declared, and objects that are declared again.
 
-use serde_json::json;
-
 use super::ReconcileError;
 use crate::{
-    api::{AuditKind, ConditionType, IncidentOutcome, NewRecord, Object, StandingReason, Time},
+    api::{
+        ConditionType, Incident, IncidentOutcome, ManifestChange, NewRecord, Object, StandingReason, Time,
+    },
     decide::failed_status,
     store::Store,
 };
@@ -23,18 +23,12 @@ pub fn deregister(store: &Store, name: &str, why: &str, now: Time) -> Result<(),
     if recorded.as_ref().is_some_and(is_not_managed) {
         return Ok(());
     }
-    let of = |kind| NewRecord { object: Some(name.into()), ..NewRecord::of(kind) };
-    let evidence = json!({ "removed": true, "why": why });
-    store.append(&NewRecord { evidence, ..of(AuditKind::ManifestChanged) })?;
-    if let Some(incident) = store.current_incident(name)? {
-        let outcome = IncidentOutcome::Stalled;
-        let record = NewRecord {
-            incident: Some(incident.id.clone()),
-            outcome: Some(outcome.to_string()),
-            evidence: json!({ "reason": StandingReason::NotManaged, "message": why }),
-            ..of(AuditKind::Stalled)
-        };
-        store.end_incident(&incident.id, now, outcome, None, &record)?;
+    let removed = ManifestChange::Removed { why: why.to_owned() };
+    store.append(&NewRecord::manifest_changed(name, &removed))?;
+    if let Some(Incident { id, .. }) = store.current_incident(name)? {
+        let stalled = NewRecord::stalled(&StandingReason::NotManaged.into(), why);
+        let record = NewRecord { object: Some(name.into()), incident: Some(id.clone()), ..stalled };
+        store.end_incident(&id, now, IncidentOutcome::Stalled, None, &record)?;
     }
     if let Some(mut object) = recorded {
         clear_status(&mut object, StandingReason::NotManaged, why, now);
@@ -71,9 +65,8 @@ fn clear_status(object: &mut Object, reason: StandingReason, why: &str, now: Tim
 /// If the state folder fails.
 pub fn register(store: &Store, name: &str, manifest: &str) -> Result<(), ReconcileError> {
     if store.object(name)?.as_ref().is_some_and(is_not_managed) {
-        let evidence = json!({ "restored": true, "manifest": manifest });
-        let object = Some(name.into());
-        store.append(&NewRecord { object, evidence, ..NewRecord::of(AuditKind::ManifestChanged) })?;
+        let restored = ManifestChange::Restored { manifest: manifest.to_owned() };
+        store.append(&NewRecord::manifest_changed(name, &restored))?;
     }
     Ok(())
 }
@@ -87,6 +80,8 @@ fn is_not_managed(object: &Object) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::{
         api::ConditionStatus,

@@ -138,7 +138,8 @@ impl<H: Host> Reconciler<H> {
         // Emitted even if it could not be recorded: nothing else would report why the step failed.
         self.emit(snapshot.desired, Event::StepEnded(ended));
         if recorded.is_ok() && step == Step::Rollback && succeeded {
-            self.emit(snapshot.desired, Event::RolledBack);
+            let (services, to) = (planned.services.clone(), journal::images_of_before(snapshot, planned));
+            self.emit(snapshot.desired, Event::RolledBack { services, to });
         }
         recorded
     }

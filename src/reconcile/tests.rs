@@ -388,6 +388,10 @@ fn killed_at_any_step_the_next_undrift_converges() {
             let applied = fixture.apply();
             fixture.assert_honest(&applied);
             assert!(applied.reconciled, "{kill:?}: {:?}", fixture.kinds());
+            let records = fixture.store.records(&RecordFilter::default()).unwrap();
+            let end = records.iter().find(|record| record.kind == AuditKind::Reconciled.as_str()).unwrap();
+            let completed = fixture.count(AuditKind::StepFinished);
+            assert_eq!(end.evidence["steps"], completed, "{kill:?}: nobody knows what came of the other");
         }
     }
 }

@@ -6,7 +6,7 @@ use super::{
     RecordFilter, Store,
     error::{Result, StoreError, failed},
 };
-use crate::api::{AuditKind, Desired, RecordReader};
+use crate::api::{AuditKind, Desired, ManifestChange, RecordReader};
 
 impl Store {
     /// Keeps the declaration of an object; writes only if it is new.
@@ -81,10 +81,14 @@ impl Store {
     fn recorded_digest(&self, object: &str) -> Result<Option<String>> {
         let filter = RecordFilter { object: Some(object.to_owned()), ..RecordFilter::default() };
         let records = self.records(&filter)?;
-        let mut digests =
+        let mut changes =
             records.iter().rev().filter(|record| record.kind == AuditKind::ManifestChanged.as_str());
-        let generation = digests.find_map(|record| RecordReader::new(record).generation().transpose());
-        Ok(generation.transpose()?.map(|(_, digest)| digest))
+        let spec = changes.find_map(|record| match RecordReader::new(record).manifest_change() {
+            Ok(ManifestChange::Spec { spec_digest, .. }) => Some(Ok(spec_digest)),
+            Ok(ManifestChange::Removed { .. } | ManifestChange::Restored { .. }) => None,
+            Err(error) => Some(Err(error)),
+        });
+        Ok(spec.transpose()?)
     }
 }
 

@@ -19,8 +19,8 @@ use super::{
     trail::StoredRecord,
 };
 use crate::api::{
-    Attempt, AuditKind, AuditRecord, Drift, EventError, RecentStep, RecordReader, StepOutcome, Suspension,
-    Time,
+    Attempt, AuditKind, AuditRecord, Drift, EventError, ManifestChange, RecentStep, RecordReader,
+    StepOutcome, Suspension, Time,
 };
 
 /// The sum of the trail up to one of its records.
@@ -220,7 +220,7 @@ impl ObjectLedger {
             AuditKind::Suspended => self.suspended = Some((record.seq, read.suspension(at))),
             AuditKind::Resumed => self.suspended = None,
             AuditKind::Retried => self.attempts.clear(),
-            AuditKind::ManifestChanged => self.changed(record.seq, read.generation()?),
+            AuditKind::ManifestChanged => self.changed(record.seq, read.manifest_change()?),
             // The verification resets the budget; a row that stays longer does so by a rule of its own.
             AuditKind::Verified => {
                 self.attempts.retain(|(_, row)| Some(&row.service) != record.service.as_ref());
@@ -253,8 +253,8 @@ impl ObjectLedger {
     }
 
     /// Another spec starts with a budget of its own.
-    fn changed(&mut self, seq: u64, generation: Option<(i64, String)>) {
-        if let Some((number, digest)) = generation {
+    fn changed(&mut self, seq: u64, change: ManifestChange) {
+        if let ManifestChange::Spec { generation: number, spec_digest: digest } = change {
             self.generation = Some((seq, RecordedGeneration { number, digest }));
             self.attempts.clear();
         }

@@ -9,8 +9,6 @@ use std::{
     path::Path,
 };
 
-use serde_json::json;
-
 use super::{Store, cache::seal_cache_in, error::Result, folder, key, schema, seals::seal_all_in};
 use crate::api::{AuditKind, NewRecord, Time};
 
@@ -59,7 +57,7 @@ impl LostTrail {
 
     /// The first record of the trail that replaces it.
     pub(super) fn record(self) -> NewRecord {
-        NewRecord { evidence: json!({ "message": self.to_string() }), ..NewRecord::of(AuditKind::TrailLost) }
+        NewRecord::trail_lost(&self.to_string())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     Store,
@@ -12,7 +12,7 @@ use super::{
     seals::{SealedTable, if_sealed},
     time,
 };
-use crate::api::{AuditKind, NewRecord, Object, Time};
+use crate::api::{ManifestChange, NewRecord, Object, Time};
 
 /// The generation of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +46,9 @@ impl Store {
                     .map_err(failed(action))?;
             }
             if generation.changed {
-                self.append_in(change, &manifest_changed(object, generation.number, spec_digest))?;
+                let spec_digest = spec_digest.to_owned();
+                let spec = ManifestChange::Spec { generation: generation.number, spec_digest };
+                self.append_in(change, &NewRecord::manifest_changed(object, &spec))?;
             }
             if generation.changed && generation.number == 1 {
                 self.begin_verified_from_in(change, object)?;
@@ -162,14 +164,6 @@ fn without_look(mut object: Value) -> Value {
     object
 }
 
-fn manifest_changed(object: &str, generation: i64, spec_digest: &str) -> NewRecord {
-    NewRecord {
-        object: Some(object.to_owned()),
-        evidence: json!({ "generation": generation, "specDigest": spec_digest }),
-        ..NewRecord::of(AuditKind::ManifestChanged)
-    }
-}
-
 /// The generation of this digest, and whether the digest is the remembered one.
 fn next(db: &Connection, object: &str, digest: &str) -> Result<(Generation, bool)> {
     let stored: Option<(i64, String)> = db
@@ -213,6 +207,7 @@ fn timeless(mut value: Value) -> Value {
 #[cfg(test)]
 mod tests {
     use chrono::TimeDelta;
+    use serde_json::json;
 
     use super::*;
     use crate::store::{RecordFilter, testing};

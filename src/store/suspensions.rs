@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
-use serde_json::json;
 
 use super::{
     Store,
@@ -16,7 +15,7 @@ use super::{
     seals::SealedTable,
     time::{read, read_option, stamp},
 };
-use crate::api::{AuditKind, NewRecord, Suspension, Time};
+use crate::api::{NewRecord, Suspension, Time};
 
 impl Store {
     /// A person's instructions about an object, recorded under their name.
@@ -89,13 +88,7 @@ impl Store {
         change
             .execute("DELETE FROM suspensions WHERE object = ?1", [object])
             .map_err(failed("end a suspension"))?;
-        let evidence = json!({
-            "reason": ended.reason, "since": stamp(ended.since), "suspendedBy": ended.actor,
-            "passed": actor.is_none(),
-        });
-        let record =
-            NewRecord { actor: actor.map(str::to_owned), ..of(object, AuditKind::Resumed, evidence) };
-        self.append_in(change, &record).map(drop)
+        self.append_in(change, &NewRecord::resumed(object, &ended.ended(actor))).map(drop)
     }
 }
 
@@ -127,8 +120,7 @@ impl<'a> Instructions<'a> {
         };
         self.store.write("suspend an object", |change| {
             save_suspension_in(change, object, &suspension)?;
-            let evidence = json!({ "reason": reason, "until": until.map(stamp) });
-            self.store.append_in(change, &self.of(object, AuditKind::Suspended, evidence))
+            self.store.append_in(change, &NewRecord::suspended(object, &suspension))
         })?;
         Ok(suspension)
     }
@@ -161,19 +153,10 @@ impl<'a> Instructions<'a> {
             // If it has moved to another engine, that one is right from now on.
             change.execute("DELETE FROM engines WHERE object = ?1", [object]).map_err(failed(action))?;
             self.store.seal_in(change, SealedTable::Engine, object)?;
-            self.store
-                .append_in(change, &self.of(object, AuditKind::Retried, json!({ "forgotten": forgotten })))?;
+            self.store.append_in(change, &NewRecord::retried(object, self.actor, forgotten))?;
             Ok(forgotten)
         })
     }
-
-    fn of(self, object: &str, kind: AuditKind, evidence: serde_json::Value) -> NewRecord {
-        NewRecord { actor: Some(self.actor.to_owned()), ..of(object, kind, evidence) }
-    }
-}
-
-fn of(object: &str, kind: AuditKind, evidence: serde_json::Value) -> NewRecord {
-    NewRecord { object: Some(object.to_owned()), evidence, ..NewRecord::of(kind) }
 }
 
 fn select(db: &Connection, object: &str) -> Result<Option<Suspension>> {

@@ -1,7 +1,8 @@
-//! A trail that an earlier undrift has written reads, verifies and renders as it did then, byte for byte.
+//! A trail that an earlier undrift has written reads and verifies as it did then, byte for byte, and renders with the same content.
 //!
 //! `trail-v1/state.db` is one of the schema's sixth version: a module that was built, kills, a suspension, a build that fails, a
-//! budget spent, an `apply` that was killed, a rollback, and `run`. The other files are what that undrift printed of it.
+//! budget spent, an `apply` that was killed, a rollback, and `run`. The other files are what that undrift printed of it, but for
+//! the words of `RolledBack`, which was the beginning of its JSON then.
 
 use std::{
     fs::{self, Permissions},

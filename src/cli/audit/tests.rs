@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeMap,
     io::Write as _,
     process::{Command, Stdio},
 };
@@ -7,7 +8,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::{
-    api::{AuditKind, NewRecord, Step, StepKind},
+    api::{AuditKind, HealedBy, ManifestChange, NewRecord, Step, StepKind, StopCause, Suspension},
     cli::style::Style,
     store::{canonical, record_hash, testing},
 };
@@ -63,6 +64,45 @@ fn report(store: Option<&Store>, json: bool) -> (bool, String) {
 #[test]
 fn a_line_per_record() {
     let (_home, store) = recorded();
+    insta::assert_snapshot!(listed(&store, false));
+}
+
+#[test]
+fn what_happens_between_steps_is_told_in_words() {
+    let (_home, store) = testing::store();
+    let until = testing::start() + chrono::TimeDelta::hours(2);
+    let spec = |generation| ManifestChange::Spec { generation, spec_digest: "v1:sha256:a".into() };
+    let suspension = |until| Suspension {
+        since: testing::start(),
+        until,
+        reason: "moving the \u{1b}[31mdatabase".into(),
+        actor: "ops@host undrift[2] suspend".into(),
+    };
+    let images =
+        ["api", "web"].map(|service| (service.to_owned(), format!("sha256:{}", service.repeat(8)))).into();
+    let fault = StopCause::Fault("the files of a manifest hang".into());
+    for record in [
+        NewRecord::trail_lost("state.db is gone"),
+        NewRecord::started("0.1.0", &["bank".into(), "shop".into()]),
+        NewRecord::manifest_changed("shop", &spec(1)),
+        NewRecord::manifest_changed("shop", &spec(2)),
+        NewRecord::manifest_changed("shop", &ManifestChange::Removed { why: "its manifest is gone".into() }),
+        NewRecord::manifest_changed("shop", &ManifestChange::Restored { manifest: "shop.yaml".into() }),
+        NewRecord::suspended("shop", &suspension(None)),
+        NewRecord::resumed("shop", &suspension(None).ended(Some("ops@host undrift[3] resume"))),
+        NewRecord::suspended("shop", &suspension(Some(until))),
+        NewRecord::resumed("shop", &suspension(Some(until)).ended(None)),
+        NewRecord::retried("shop", "ops@host undrift[4] retry", 0),
+        NewRecord::retried("shop", "ops@host undrift[5] retry", 2),
+        NewRecord::rolled_back(&["api".into(), "web".into()], &images),
+        NewRecord::rolled_back(&["api".into()], &BTreeMap::new()),
+        NewRecord::reconciled(&[], HealedBy { is_undrift: true, steps: 2 }),
+        NewRecord::reconciled(&[], HealedBy { is_undrift: false, steps: 2 }),
+        NewRecord::stopped(&StopCause::Signal("SIGTERM".into())),
+        NewRecord::stopped(&fault),
+    ] {
+        store.append(&record).unwrap();
+    }
     insta::assert_snapshot!(listed(&store, false));
 }
 
