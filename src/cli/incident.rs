@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use serde_json::Value;
+use serde::Deserialize as _;
 
 use super::{
     event_text::{arrow, details, git_of, in_incident, kind_paint, services_of},
@@ -49,8 +49,10 @@ fn row(incident: &Incident, now: Time) -> Vec<Cell> {
 
 /// The failures, and how often they recurred.
 pub(super) fn drifts_in_words(incident: &Incident) -> String {
-    let drifts = drifts(incident).into_iter();
-    let what = drifts.map(|(service, drift)| format!("{service} {} {}", drift.layer, drift.reason));
+    let what = drifts(incident).into_iter().map(|(service, drift)| match drift {
+        Ok(drift) => format!("{service} {} {}", drift.layer, drift.reason),
+        Err(_) => format!("{service} (not understood)"),
+    });
     let what = what.collect::<Vec<_>>().join(", ");
     match incident.occurrences {
         1 => what,
@@ -67,12 +69,10 @@ pub(super) fn outcome_cell(incident: &Incident) -> Cell {
     }
 }
 
-/// The drift of each service when the incident opened. Skips entries of an unknown form.
-pub(super) fn drifts(incident: &Incident) -> Vec<(String, Drift)> {
+/// The drift of each service when the incident opened; the error of one that cannot be understood.
+fn drifts(incident: &Incident) -> Vec<(String, serde_json::Result<Drift>)> {
     let services = incident.drift.as_object().into_iter().flatten();
-    services
-        .filter_map(|(name, drift)| Some((name.clone(), serde_json::from_value(drift.clone()).ok()?)))
-        .collect()
+    services.map(|(name, drift)| (name.clone(), Drift::deserialize(drift))).collect()
 }
 
 /// Prints one incident as a timeline with its evidence. `id` may be a prefix of an ID.
@@ -122,26 +122,37 @@ fn print_head(out: &mut dyn Write, view: &View, incident: &Incident, git: Option
     table(out, style, 2, &rows)
 }
 
-/// The drift, with the modules and routes of those services before the first step.
+/// The drift of each service, and what was observed of it then.
 fn print_drift(out: &mut dyn Write, style: Style, incident: &Incident) -> io::Result<()> {
     let drifts = drifts(incident);
     writeln!(out, "\n{}", style.bold("Drift"))?;
     let mut rows = vec![heading(&["SERVICE", "LAYER", "REASON", "MESSAGE"])];
     rows.extend(drifts.iter().map(|(service, drift)| {
-        vec![
-            service.as_str().into(),
-            drift.layer.as_str().into(),
-            cell(drift.reason.as_str(), Paint::Red),
-            drift.message.as_str().into(),
-        ]
+        let [layer, reason, message] = match drift {
+            Ok(Drift { layer, reason, message }) => {
+                [layer.as_str(), reason.as_str(), message].map(str::to_owned)
+            }
+            Err(error) => ["–".to_owned(), "–".to_owned(), not_understood(incident, error)],
+        };
+        vec![service.as_str().into(), layer.into(), cell(reason, Paint::Red), message.into()]
     }));
     table(out, style, 2, &rows)?;
-    let Some(before) = status(&incident.before) else {
-        return Ok(());
-    };
+    print_before(out, style, incident, |name| drifts.iter().any(|(service, _)| service == name))
+}
+
+/// The modules and routes of the services that drifted, before the first step.
+fn print_before(
+    out: &mut dyn Write,
+    style: Style,
+    incident: &Incident,
+    has_drifted: impl Fn(&str) -> bool,
+) -> io::Result<()> {
     writeln!(out, "\n{}", style.bold("Before the first step"))?;
-    let drifted = |name: &str| drifts.iter().any(|(service, _)| service == name);
-    let services = before.services.iter().filter(|service| drifted(&service.name));
+    let before = match ObjectStatus::deserialize(&incident.before) {
+        Ok(before) => before,
+        Err(error) => return unreadable(out, style, incident, &error),
+    };
+    let services = before.services.iter().filter(|service| has_drifted(&service.name));
     let rows: Vec<Vec<Cell>> = services.flat_map(evidence_before).collect();
     table(out, style, 2, &rows)
 }
@@ -218,8 +229,13 @@ pub(super) fn print_timeline(
 
 /// The answer of each route before and after.
 fn print_transitions(out: &mut dyn Write, style: Style, incident: &Incident) -> io::Result<()> {
-    let Some(after) = incident.after.as_ref().and_then(status) else {
-        return Ok(());
+    let after = match incident.after.as_ref().map(ObjectStatus::deserialize) {
+        None => return Ok(()),
+        Some(Ok(after)) => after,
+        Some(Err(error)) => {
+            writeln!(out, "\n{}", style.bold("Transition"))?;
+            return unreadable(out, style, incident, &error);
+        }
     };
     let mut rows: Vec<Vec<Cell>> = Vec::new();
     for service in &after.services {
@@ -243,9 +259,18 @@ fn print_transitions(out: &mut dyn Write, style: Style, incident: &Incident) -> 
     table(out, style, 2, &rows)
 }
 
-/// Evidence of an incident as a status; `None` if it is none.
-fn status(evidence: &Value) -> Option<ObjectStatus> {
-    serde_json::from_value(evidence.clone()).ok()
+/// A line in the place of evidence that cannot be understood.
+fn unreadable(
+    out: &mut dyn Write,
+    style: Style,
+    incident: &Incident,
+    error: &serde_json::Error,
+) -> io::Result<()> {
+    writeln!(out, "  {}", style.red(&clean(&not_understood(incident, error))))
+}
+
+fn not_understood(incident: &Incident, error: &serde_json::Error) -> String {
+    format!("cannot be understood ({error}); `undrift incident show {} -o json` shows it", incident.id)
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 use chrono::TimeDelta;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::{
@@ -94,6 +94,21 @@ fn the_json_is_the_incident_with_its_timeline() {
     assert_eq!(json["timeline"].as_array().unwrap().len(), 8);
     assert_eq!(json["timeline"][2]["evidence"]["exitCode"], 17);
     assert_eq!(json["after"]["services"][0]["routes"][0]["transition"], json!({"before": 404, "after": 401}));
+}
+
+#[test]
+fn what_cannot_be_understood_is_named_and_not_left_out() {
+    let (home, store, incident) = repaired();
+    testing::tamper(
+        home.path(),
+        r#"UPDATE incidents SET drift = json_set(drift, '$.web', json('{"layer":"roof"}')),
+                                before = '{"services":3}', after = '[3]';
+           UPDATE trail SET evidence = '{}' WHERE kind = 'DriftDetected'"#,
+    );
+    let mut out = Vec::new();
+    show(Some(&store), &incident.id, &view(false), &mut out).unwrap();
+    list(Some(&store), &view(false), &mut out).unwrap();
+    insta::assert_snapshot!(settled(&String::from_utf8(out).unwrap(), &incident));
 }
 
 #[test]
