@@ -62,7 +62,7 @@ impl<H: Host> Reconciler<H> {
         session: &mut Session,
     ) -> Result<ReconcileOutcome, ReconcileError> {
         self.settle_state(desired)?;
-        let looked = self.snapshot(desired, session).await;
+        let looked = Box::pin(self.snapshot(desired, session)).await;
         // A window that has begun continues with this observation or not at all.
         let begun = session.stability.take();
         let mut snapshot = looked?;

@@ -88,7 +88,7 @@ impl<H: Host> Reconciler<H> {
             if self.stop.is_cancelled() || !(self.is_current)(desired) {
                 break;
             }
-            last = self.snapshot(desired, session).await?;
+            last = Box::pin(self.snapshot(desired, session)).await?;
             // A drift within the window is recorded, even if it has passed by the next observation.
             journal.open_incident(&mut last, &self.events)?;
             // Its service must be verified again, even if the same containers were verified before.
