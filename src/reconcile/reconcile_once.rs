@@ -76,7 +76,7 @@ impl<H: Host> Reconciler<H> {
         }
         journal.open_incident(&mut snapshot, &self.events)?;
         self.keep_verified(&snapshot).await;
-        self.act(snapshot, begun, session).await
+        Box::pin(self.act(snapshot, begun, session)).await
     }
 
     /// Brings the state up to date before an observation: with the trail, the declaration, and the clock.
