@@ -12,6 +12,7 @@ mod configuration;
 mod contract;
 mod daemon;
 mod dead_mount;
+mod each;
 mod faults;
 #[path = "../support/faulty_wire.rs"]
 #[expect(dead_code, reason = "each of the crates that share it uses another part of it")]

@@ -1,6 +1,7 @@
 //! Whether another source, or another image, gets another chance.
 
 use super::*;
+use crate::api::{Entries, Expansion};
 
 /// Spends the budget of this source, one hour after another.
 fn spend(seen: &ProjectObservation, history: &mut History, from: i64) -> Vec<Step> {
@@ -13,6 +14,14 @@ fn of_source(digest: &str) -> ProjectObservation {
     seen
 }
 
+/// The incident of a service that has an `each` with these entries.
+fn with_entries(names: &[&str]) -> ProjectObservation {
+    let mut seen = incident();
+    let entries = Entries::Found(names.iter().map(|name| (*name).to_owned()).collect());
+    seen.services[0].source.expansions = vec![Expansion { each: "src/*".into(), entries, ignored: vec![] }];
+    seen
+}
+
 fn next(seen: &ProjectObservation, history: &History, now: i64) -> Next {
     decide(Inputs { desired: &desired(), observed: seen, history, now: at(now), jitter_seed: 7 }).next
 }
@@ -21,12 +30,17 @@ fn next(seen: &ProjectObservation, history: &History, now: i64) -> Next {
 fn another_source_configuration_or_spec_is_tried_anew() {
     let mut history = history();
     spend(&incident(), &mut history, 0);
+    let mut of_entries = self::history();
+    spend(&with_entries(&["a", "b"]), &mut of_entries, 0);
     let next_spec = History { generation: 2, ..history.clone() };
     let mut configured = incident();
     configured.services[0].config_hash = Some("another".into());
     let is_due = |seen: &ProjectObservation, history: &History| matches!(next(seen, history, 100_000), Next::Execute(step) if step.step.kind() == StepKind::Build);
     assert!(!is_due(&incident(), &history));
+    assert!(!is_due(&with_entries(&["a", "b"]), &of_entries));
     for (seen, history) in [
+        (with_entries(&["a", "b", "c"]), of_entries.clone()),
+        (with_entries(&["ab"]), of_entries),
         (incident(), next_spec),
         (of_source("sha256:source-3"), history.clone()),
         (configured, history.clone()),
