@@ -9,6 +9,8 @@
 //! | room | holds | may |
 //! | --- | --- | --- |
 //! | `cli` | one file per verb, the screen and the JSON | print |
+//! | `doctor` | whether what undrift depends on is there and in order, with help for each fault | call the rooms below, and ask the host |
+//! | [`standing`] | whether a recorded status still holds: the age of the last observation, and whether a daemon runs | call the rooms below |
 //! | `daemon` | what the loop runs for: triggers become names of objects, a name a reconcile; requests at the socket | call the rooms below |
 //! | [`runtime`] | the loop: which key runs when, and never twice at once; knows no Docker and no manifest | tasks and timers |
 //! | [`reconcile`] | the only glue: observe, decide, record, execute, observe | call the rooms below |
@@ -22,6 +24,7 @@
 //! | [`oracle`] | pure: what the answers of a route mean, and which request would settle it | nothing |
 //! | `reference` | pure: image references in one form | nothing |
 //! | `nearest` | pure: the right word for a misspelt one | nothing |
+//! | `times` | pure: times and spans in words | nothing |
 //! | `plain` | pure: text without what steers a terminal | nothing |
 //! | `causes`, `documents` | pure: an error with its causes; the JSON documents that `cli` and `daemon` answer with | nothing |
 //! | [`api`] | pure types | nothing |
@@ -32,6 +35,7 @@ mod causes;
 pub mod cli;
 mod daemon;
 pub mod decide;
+mod doctor;
 mod documents;
 mod files;
 pub mod host;
@@ -44,6 +48,8 @@ pub mod reconcile;
 mod reference;
 pub mod runtime;
 mod secret;
+pub mod standing;
 pub mod store;
 #[cfg(test)]
 mod testing;
+mod times;

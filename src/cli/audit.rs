@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     event_text::{kind_paint, outcome_paint, services_of, summary},
-    recorded::{VerbError, View, moment, moment_of, print_json, write_json},
+    recorded::{VerbError, View, print_json, write_json},
     style::{Cell, Paint, cell, clean, heading, table},
 };
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
     decide::trail_rules::{Breach, breaches},
     documents,
     store::{GENESIS, RecordFilter, Store, Verification},
+    times::{moment, moment_of},
 };
 
 /// Prints the records that match the filter, oldest first; `store` is `None` if there is no state yet.

@@ -22,7 +22,6 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
-use super::doctor::state::FILES;
 pub(super) use super::failure::{Failure, outcome, with_causes};
 use super::{
     args::{Format, Global, LogFormat, Manifests},
@@ -30,7 +29,6 @@ use super::{
     one_line,
     recorded::View,
     safe::{self, Safe},
-    standing::Watcher,
     style::Style,
 };
 use crate::{
@@ -40,7 +38,8 @@ use crate::{
     manifest::{self, ManifestSource},
     plain,
     reconcile::{Clock, ReconcileError},
-    store::{DigestKey, Displaced, LostTrail, StepLock, Store, StoreError},
+    standing::Watcher,
+    store::{DigestKey, Displaced, FILES, LostTrail, StepLock, Store, StoreError},
 };
 
 /// How long an orphaned Compose command may go on before undrift says that it does not end: as long as the
@@ -234,11 +233,6 @@ pub(super) fn colour(terminal: bool) -> bool {
     terminal && !dumb && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// The manifests that `-f` names.
-pub(super) fn sources(files: &[OsString]) -> Vec<ManifestSource> {
-    files.iter().map(|file| ManifestSource::from(file.as_os_str())).collect()
-}
-
 /// What the manifests declare.
 pub(super) struct Loaded {
     /// All of it: of two objects that declare one service, one may not be named.
@@ -249,7 +243,7 @@ pub(super) struct Loaded {
 
 /// Loads the manifests, and finds the named objects.
 pub(super) fn load(manifests: &Manifests, names: &[String]) -> Result<Loaded, Failure> {
-    let all = manifest::load(&sources(&manifests.files))?;
+    let all = manifest::load(&ManifestSource::all(&manifests.files))?;
     if let Some(unknown) =
         names.iter().find(|name| !all.iter().any(|desired| desired.name() == name.as_str()))
     {

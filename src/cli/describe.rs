@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use super::{
     event_text::{arrow, git_of},
     incident::{drifts_in_words, outcome_cell, print_timeline},
-    recorded::{VerbError, View, age, between, moment, no_such_object, print_json, short},
-    standing::{Standing, Watcher, ago, standings},
+    recorded::{VerbError, View, no_such_object, print_json, short},
+    standing_text::doubt_in_words,
     style::{Cell, Paint, Style, cell, heading, table},
 };
 use crate::{
@@ -14,7 +14,9 @@ use crate::{
         Condition, ConditionStatus, ConditionType, Incident, ModulePresence, Object, RouteStatus,
         ServiceStatus,
     },
+    standing::{Standing, Watcher, standings},
     store::{RecordFilter, Store},
+    times::{age, ago, between, moment},
 };
 
 /// How many incidents are printed.
@@ -74,7 +76,7 @@ fn print_object(out: &mut dyn Write, view: &View, standing: &Standing, changed: 
         fact("generation", status.observed_generation.to_string()),
         fact("last look", looked.unwrap_or_else(|| "none is recorded".into())),
     ];
-    rows.extend(standing.doubt.map(|doubt| warning("in doubt", standing.in_words(doubt))));
+    rows.extend(standing.doubt.map(|doubt| warning("in doubt", doubt_in_words(standing, doubt))));
     rows.push(fact("status changed", changed.to_owned()));
     rows.extend(status.engine.as_ref().map(|engine| fact("engine", engine.clone())));
     rows.extend(status.suspension.as_ref().map(|suspension| warning("suspended", suspension.in_words())));

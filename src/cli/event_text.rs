@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{
     ladder,
-    recorded::{moment, short, span},
+    recorded::short,
     style::{Paint, Style, clean},
 };
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
         Transition, VerifiedBy,
     },
     manifest::count,
+    times::{moment, span},
 };
 
 /// How many of the last lines of a failed command are shown: the reason stands there.

@@ -4,14 +4,16 @@ use std::io::Write;
 
 use super::{
     recorded::{VerbError, View, no_such_object, print_json},
-    standing::{Standing, Watcher, standings},
+    standing_text::remarks,
     style::{Cell, Paint, cell, heading, table},
 };
 use crate::{
     api::{
         Condition, ConditionStatus, ConditionType, Layer, ObjectList, ServiceStatus, StandingReason, Time,
     },
+    standing::{Standing, Watcher, standings},
     store::Store,
+    times::age,
 };
 
 /// Printed if the state is empty: the daemon's belongs to root, and a user without `sudo` has another one.
@@ -51,7 +53,7 @@ pub fn get(
         return Ok(writeln!(out, "{nothing}")?);
     }
     table(out, view.style, 0, &rows(&recorded, view.now))?;
-    let remarks: Vec<String> = recorded.iter().flat_map(Standing::remarks).collect();
+    let remarks: Vec<String> = recorded.iter().flat_map(remarks).collect();
     if !remarks.is_empty() {
         writeln!(out)?;
     }
@@ -75,7 +77,7 @@ fn rows(recorded: &[Standing], now: Time) -> Vec<Vec<Cell>> {
         "AGE",
     ])];
     for standing in recorded {
-        let age = standing.looked(now).unwrap_or_else(|| "?".into());
+        let age = standing.object.status.observed_at.map_or_else(|| "?".into(), |at| age(at, now));
         for service in &standing.object.status.services {
             let mut row: Vec<Cell> = vec![standing.name().into(), service.name.as_str().into()];
             let marked = |(text, paint)| marked(standing, text, paint);

@@ -6,7 +6,7 @@ use serde::Deserialize as _;
 
 use super::{
     event_text::{arrow, details, git_of, in_incident, kind_paint, services_of},
-    recorded::{CLOCK_SET_BACK, VerbError, View, between, elapsed, moment, print_json, span},
+    recorded::{VerbError, View, print_json},
     style::{Cell, Paint, Style, cell, clean, heading, table},
 };
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
     },
     documents,
     store::{RecordFilter, Store},
+    times::{CLOCK_SET_BACK, between, elapsed, moment, span},
 };
 
 /// Prints the incidents, newest first; `store` is `None` if there is no state yet.

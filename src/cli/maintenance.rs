@@ -4,10 +4,11 @@
 
 use std::io::Write as _;
 
-use super::{Context, Failure, machine::Machine, recorded, standing::Watcher, style::clean};
+use super::{Context, Failure, machine::Machine, recorded, style::clean};
 use crate::{
     api::Duration,
     daemon::{self, AskError, ReconcileRequest},
+    standing::Watcher,
     store::{Displaced, Store},
 };
 

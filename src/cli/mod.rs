@@ -25,7 +25,7 @@ pub mod recorded;
 mod run;
 mod safe;
 pub mod schema;
-pub mod standing;
+mod standing_text;
 pub mod style;
 #[cfg(test)]
 mod transcripts;
@@ -40,7 +40,10 @@ use args::{AuditVerb, Cli, IncidentVerb, LogFormat, Verb};
 use context::{Context, Failure};
 use machine::{LocalMachine, Machine};
 
-use crate::store::{Displaced, LostTrail, RecordFilter};
+use crate::{
+    manifest::ManifestSource,
+    store::{Displaced, LostTrail, RecordFilter},
+};
 
 /// Exit code of an error: bad input, no engine, a state folder that fails.
 const ERROR: u8 = 2;
@@ -92,7 +95,7 @@ const fn default_log(verb: &Verb, format: LogFormat) -> &'static str {
 fn dispatch(context: &mut Context<'_>, machine: &impl Machine, verb: &Verb) -> Result<u8, Failure> {
     match verb {
         Verb::Validate(manifests) => {
-            let sources = context::sources(&manifests.files);
+            let sources = ManifestSource::all(&manifests.files);
             Ok(validate::validate(&sources, &mut context.out, &mut context.err)?)
         }
         Verb::Schema => context::outcome(schema::schema(&mut context.out), 0),

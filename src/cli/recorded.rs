@@ -2,15 +2,11 @@
 
 use std::io::{self, Write};
 
-use chrono::TimeDelta;
 use serde::Serialize;
 
-use super::{
-    safe,
-    style::{Style, clean},
-};
+use super::{safe, style::Style};
 use crate::{
-    api::{AuditRecord, Duration, Time},
+    api::{Duration, Time},
     store::StoreError,
 };
 
@@ -85,16 +81,6 @@ pub(super) fn no_such_object<'a>(name: &str, known: impl Iterator<Item = &'a str
     VerbError::NoSuchObject { name: name.to_owned(), nearest }
 }
 
-/// A time for a person: UTC, whole seconds.
-pub(super) fn moment(time: Time) -> String {
-    time.format("%Y-%m-%d %H:%M:%SZ").to_string()
-}
-
-/// A time of the trail for a person; unchanged if it cannot be parsed.
-pub(super) fn moment_of(record: &AuditRecord) -> String {
-    record.time.parse().map_or_else(|_| clean(&record.time).into_owned(), moment)
-}
-
 /// An image or container ID is identified by its first characters, as in docker's own lists.
 const ID: usize = 12;
 
@@ -102,45 +88,6 @@ const ID: usize = 12;
 pub(super) fn short(id: &str) -> &str {
     let id = id.strip_prefix("sha256:").unwrap_or(id);
     id.get(..ID).unwrap_or(id)
-}
-
-/// How long ago, in its largest unit: `5s`, `3m`, `2h`, `40d`.
-pub(super) fn age(since: Time, now: Time) -> String {
-    let seconds = (now - since).num_seconds().max(0);
-    match seconds {
-        0..60 => format!("{seconds}s"),
-        60..3600 => format!("{}m", seconds / 60),
-        3600..86_400 => format!("{}h", seconds / 3600),
-        _ => format!("{}d", seconds / 86_400),
-    }
-}
-
-/// How long something took: `0.4s`, `2m05s`, `3h07m`. A duration is never negative.
-pub(super) fn span(span: TimeDelta) -> String {
-    let ms = span.num_milliseconds().max(0);
-    let seconds = ms / 1000;
-    match seconds {
-        0..60 => format!("{seconds}.{}s", ms % 1000 / 100),
-        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
-        _ => format!("{}h{:02}m", seconds / 3600, seconds % 3600 / 60),
-    }
-}
-
-/// Two times taken at almost the same moment may be in either order.
-const ALMOST_THE_SAME: TimeDelta = TimeDelta::seconds(1);
-
-/// The time from one moment to a later one; `None` if that one is earlier by the clock: then it is unknown.
-pub(super) fn elapsed(from: Time, to: Time) -> Option<TimeDelta> {
-    let passed = to - from;
-    (passed >= -ALMOST_THE_SAME).then(|| passed.max(TimeDelta::zero()))
-}
-
-/// Replaces a duration that is unknown.
-pub(super) const CLOCK_SET_BACK: &str = "clock set back";
-
-/// The same in words.
-pub(super) fn between(from: Time, to: Time) -> String {
-    elapsed(from, to).map_or_else(|| CLOCK_SET_BACK.into(), span)
 }
 
 #[cfg(test)]
@@ -158,28 +105,6 @@ mod tests {
         assert_eq!(parse_when("2026-02-28T12:00:00+02:00", now()), Ok(at("2026-02-28T10:00:00Z")));
         for text in ["", "yesterday", "-2h", "2026-02-30T00:00:00Z", "2", "9999999h"] {
             assert_eq!(parse_when(text, now()), Err(ParseWhenError), "{text}");
-        }
-    }
-
-    #[test]
-    fn spans_and_ages_are_short() {
-        for (ms, text) in [
-            (0, "0.0s"),
-            (430, "0.4s"),
-            (59_999, "59.9s"),
-            (125_000, "2m05s"),
-            (11_220_000, "3h07m"),
-            (-430, "0.0s"),
-        ] {
-            assert_eq!(span(TimeDelta::milliseconds(ms)), text);
-        }
-        let later = |ms| between(now(), now() + TimeDelta::milliseconds(ms));
-        assert_eq!(
-            (later(430).as_str(), later(-430).as_str(), later(-7_200_000).as_str()),
-            ("0.4s", "0.0s", "clock set back")
-        );
-        for (seconds, text) in [(-5, "0s"), (59, "59s"), (60, "1m"), (7_199, "1h"), (200_000, "2d")] {
-            assert_eq!(age(now() - TimeDelta::seconds(seconds), now()), text);
         }
     }
 

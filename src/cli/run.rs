@@ -6,6 +6,7 @@ use super::{Context, Failure, args::RunArgs, context, machine::SETTLE_LIMIT};
 use crate::{
     daemon::{self, DaemonError, Options, Signals},
     host::{Cache, LocalHost},
+    manifest::ManifestSource,
     reconcile::close_interrupted,
     store::{StateLock, StepLock, Store},
 };
@@ -29,7 +30,7 @@ pub(super) fn run(context: &mut Context<'_>, verb: &RunArgs) -> Result<u8, Failu
     let opened = runtime.block_on(daemon::once_writable(&dir, &mut signals, || open(context, &dir)))?;
     let Some((_lock, steps, store)) = opened else { return Ok(0) };
     let options = Options {
-        sources: context::sources(&verb.manifests.files),
+        sources: ManifestSource::all(&verb.manifests.files),
         state_dir: dir,
         concurrency: verb.concurrency,
         builds: verb.builds,

@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     api::{AuditKind, IncidentOutcome, NewRecord, Object},
-    cli::{audit, describe, get, incident, recorded::View, standing::Watcher},
+    cli::{audit, describe, get, incident, recorded::View},
     plain::steers,
+    standing::Watcher,
     store::{RecordFilter, testing},
 };
 

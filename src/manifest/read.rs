@@ -3,7 +3,7 @@
 use std::{
     collections::HashSet,
     convert::Infallible,
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     io::{self, Read},
     path::{Path, PathBuf},
     str::FromStr,
@@ -40,6 +40,14 @@ pub enum ManifestSource {
     Path(PathBuf),
     /// Standard input, written `-`.
     Stdin,
+}
+
+impl ManifestSource {
+    /// What each `-f` names, in their order.
+    #[must_use]
+    pub fn all(arguments: &[OsString]) -> Vec<Self> {
+        arguments.iter().map(|argument| Self::from(argument.as_os_str())).collect()
+    }
 }
 
 impl From<&OsStr> for ManifestSource {

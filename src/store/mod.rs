@@ -84,6 +84,10 @@ use held::Held;
 use ledger::Ledger;
 use trail::Head;
 
+/// The files that undrift creates in the state folder.
+pub(crate) const FILES: [&str; 6] =
+    [folder::FILE, folder::LOG, folder::INDEX, lock::FILE, step_lock::FILE, key::FILE];
+
 /// The state: see the [module](self).
 pub struct Store {
     dir: PathBuf,

@@ -147,7 +147,7 @@ fn no_duration_is_negative_after_a_clock_that_was_set_back() {
     crate::cli::describe::describe(
         Some(&store),
         "ai-backoffice",
-        crate::cli::standing::Watcher::Runs,
+        crate::standing::Watcher::Runs,
         &view(false),
         &mut out,
     )

@@ -1,21 +1,17 @@
 //! The present standing of recorded objects: the age of the last observation, whether a daemon manages them, and later changes.
 //!
 //! A status describes the last observation. If a daemon dies, its status stays as green as a healthy one's, so the age is
-//! shown with every status.
+//! shown with every status. This room judges; the words for it are those of the command line and of `doctor`.
 
 use std::path::Path;
 
 use chrono::TimeDelta;
 
-use super::{
-    recorded::{VerbError, age},
-    style::clean,
-};
 use crate::{
     api::{ConditionStatus, ConditionType, Object, StandingReason, Time},
     daemon,
     reconcile::{CurrentObject, current_objects},
-    store::{Displaced, LockState, ManifestFault, Store},
+    store::{Displaced, LockState, ManifestFault, Store, StoreError},
 };
 
 /// Whether a daemon runs on a state folder.
@@ -50,18 +46,18 @@ impl Watcher {
 
 /// A recorded object, with its present standing.
 #[derive(Debug, Clone)]
-pub(super) struct Standing {
+pub(crate) struct Standing {
     /// The object, with the changes since the last observation.
-    pub(super) object: Object,
+    pub(crate) object: Object,
     /// The fault of its manifest on disk, if that one is not in effect.
-    pub(super) fault: Option<ManifestFault>,
+    pub(crate) fault: Option<ManifestFault>,
     /// Why the shown status may be outdated; `None` if a daemon manages the object and has observed it recently.
-    pub(super) doubt: Option<Doubt>,
+    pub(crate) doubt: Option<Doubt>,
 }
 
 /// Why a status may be outdated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Doubt {
+pub(crate) enum Doubt {
     /// No observation is recorded: the state is of an earlier version.
     NeverLooked,
     /// The last observation is older than twice the interval, though a daemon runs or may run.
@@ -75,82 +71,24 @@ pub(super) enum Doubt {
 }
 
 impl Standing {
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.object.declared.metadata.name
     }
 
-    /// The age of the last observation.
-    pub(super) fn looked(&self, now: Time) -> Option<String> {
-        self.object.status.observed_at.map(|at| age(at, now))
-    }
-
     /// Whether undrift leaves the object alone while its manifest is invalid.
-    pub(super) fn is_held(&self) -> bool {
+    pub(crate) fn is_held(&self) -> bool {
         let ready = self.object.status.conditions.iter().find(|c| c.kind == ConditionType::Ready);
         ready.is_some_and(|c| {
             c.status == ConditionStatus::Unknown && c.reason.is(StandingReason::ManifestInvalid)
         })
     }
-
-    /// The lines under a list: the meaning of its marks, and what its columns leave out.
-    pub(super) fn remarks(&self) -> Vec<String> {
-        let name = self.name();
-        let fault = self.fault.as_ref().map(|fault| {
-            let instead = if self.is_held() {
-                "nobody works on the object until all manifests are valid"
-            } else {
-                "the last valid one goes on"
-            };
-            format!(
-                "{name}: ManifestInvalid: the manifest on disk is not in effect ({}); {instead}",
-                fault.fault
-            )
-        });
-        let suspension = self.object.status.suspension.as_ref();
-        let suspension = suspension.map(|suspension| {
-            format!("{name}: suspended: {}; `undrift resume {name}` ends it", suspension.in_words())
-        });
-        let doubt = self.doubt.map(|doubt| format!("* {name}: {}", self.in_words(doubt)));
-        doubt.into_iter().chain(fault).chain(suspension).map(|line| clean(&line).into_owned()).collect()
-    }
-
-    /// The doubt, and the help.
-    pub(super) fn in_words(&self, doubt: Doubt) -> String {
-        let interval = self.object.declared.spec.reconcile.interval;
-        match doubt {
-            Doubt::NeverLooked => {
-                "no look is recorded, so nobody knows how old this is: `undrift check` or `undrift apply` looks now".into()
-            }
-            Doubt::Late { age } => format!(
-                "as it was {} ago: the last look is older than twice the interval of {interval}; `undrift doctor` says why",
-                ago(age)
-            ),
-            Doubt::Ahead { by } => format!(
-                "the last look is {} ahead of this host's clock, which was set back since, so nobody knows how old this is: \
-                 `undrift doctor` compares the clocks, `undrift check` looks now",
-                ago(by)
-            ),
-            Doubt::Unwatched { age } => format!(
-                "as it was {} ago, at the last look: no daemon runs on this state, so nobody looks on; `undrift check` looks \
-                 now, `undrift run` keeps looking",
-                ago(age)
-            ),
-            Doubt::Displaced { age } => format!(
-                "as it was {} ago, as far as it is recorded here: the running undrift has other files open, and takes no step; \
-                 `undrift doctor` says which",
-                ago(age)
-            ),
-        }
-    }
-}
-
-/// An age in its largest unit.
-pub(super) fn ago(span: TimeDelta) -> String {
-    age(Time::UNIX_EPOCH, Time::UNIX_EPOCH + span)
 }
 
 /// The recorded objects with their present standing, by name.
-pub(super) fn standings(store: &Store, watcher: Watcher, now: Time) -> Result<Vec<Standing>, VerbError> {
+///
+/// # Errors
+/// SQLite's error.
+pub(crate) fn standings(store: &Store, watcher: Watcher, now: Time) -> Result<Vec<Standing>, StoreError> {
     let objects = current_objects(store, now)?.into_iter();
     Ok(objects.map(|current| standing(current, watcher, now)).collect())
 }

@@ -1,5 +1,5 @@
-use super::*;
-use crate::cli::doctor::Status;
+use super::{super::*, *};
+use crate::doctor::Status;
 
 fn manifests(loaded: ManifestLoad) -> ManifestFindings {
     let files = vec!["a.yaml".into(), "it's here".into()];
@@ -44,7 +44,7 @@ fn faulty_manifests_are_counted_and_handed_to_validate() {
 #[test]
 fn a_folder_without_manifests_is_a_fault() {
     let home = tempfile::tempdir().unwrap();
-    let of = |files: &[OsString]| load(&context::sources(files)).0;
+    let of = |files: &[OsString]| load(&ManifestSource::all(files)).0;
     let check = valid(&manifests(of(&[home.path().into()])));
     assert_eq!(check.status, Status::Failed);
     assert_eq!(check.found, format!("{}: no *.yaml or *.yml in this folder", home.path().display()));

@@ -5,12 +5,10 @@ use std::path::PathBuf;
 use super::{Check, in_time};
 use crate::{
     api::{AuditKind, AuditRecord, Time},
-    cli::{
-        recorded::VerbError,
-        standing::{Doubt, Standing, Watcher, ago, standings},
-    },
     manifest::count,
-    store::Store,
+    standing::{Doubt, Standing, Watcher, standings},
+    store::{Store, StoreError},
+    times::{ago, moment_of},
 };
 
 /// The findings; `None` if there is no state to read, or it could not be read in time.
@@ -29,7 +27,7 @@ pub(super) struct Recorded {
 /// Reads them.
 pub(super) async fn read(dir: Result<PathBuf, String>, now: Time) -> RecordedObjects {
     let dir = dir.ok()?;
-    let look = move || -> Result<RecordedObjects, VerbError> {
+    let look = move || -> Result<RecordedObjects, StoreError> {
         let Some(store) = Store::open_read_only(&dir)? else { return Ok(None) };
         let watcher = Watcher::of(&dir);
         let last = store.latest_of(&[AuditKind::Started, AuditKind::Stopped])?;
@@ -52,9 +50,6 @@ const START: &str = "sudo systemctl start undrift, or undrift run -f MANIFESTS";
 
 fn daemon(recorded: &Recorded) -> Check {
     let name = "DaemonRuns";
-    let at = |record: &AuditRecord| {
-        record.time.parse().map_or_else(|_| record.time.clone(), crate::cli::recorded::moment)
-    };
     match (recorded.watcher, &recorded.last) {
         (Watcher::Runs, _) => Check::ok(name, "a daemon runs on this state"),
         (Watcher::Displaced, _) => Check::failed(
@@ -70,13 +65,13 @@ fn daemon(recorded: &Recorded) -> Check {
             name,
             format!(
                 "the daemon that began at {} is gone without a word: nobody looks at the objects",
-                at(last)
+                moment_of(last)
             ),
             START,
         ),
         (Watcher::Absent, Some(last)) => Check::warning(
             name,
-            format!("it was ended at {}: nobody looks at the objects since", at(last)),
+            format!("it was ended at {}: nobody looks at the objects since", moment_of(last)),
             START,
         ),
     }
@@ -167,7 +162,7 @@ mod tests {
     use super::*;
     use crate::{
         api::NewRecord,
-        cli::doctor::Status,
+        doctor::Status,
         store::testing::{self, start},
     };
 

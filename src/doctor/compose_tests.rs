@@ -1,5 +1,5 @@
 use super::*;
-use crate::cli::doctor::Status;
+use crate::doctor::Status;
 
 fn words(text: &str) -> ToolOutput {
     ToolOutput::Words(text.into())

@@ -1,7 +1,7 @@
 //! `undrift doctor`: examines everything that undrift depends on, with help for each fault.
 //!
 //! Each group reads first and judges then; judging is pure. Nothing is changed: doctor creates no state folder, and its
-//! tests in an existing one leave nothing behind.
+//! tests in an existing one leave nothing behind. The command line prints the report.
 //!
 //! | file | examines |
 //! | --- | --- |
@@ -13,7 +13,6 @@
 //! | `objects` | the recorded objects: whether a daemon observes them, and the age of the last observation |
 //! | `clock` | this host's clock, beside the engine's and the trail's |
 //! | `manifests` | the manifests of `-f`, and how many folders can be watched |
-//! | `screen` | the layout |
 
 mod clock;
 mod compose;
@@ -22,16 +21,16 @@ mod gate;
 mod manifests;
 mod objects;
 mod place;
-mod screen;
-pub(super) mod state;
+mod state;
+#[cfg(test)]
+pub(crate) mod testing;
 mod tool;
 
-use std::{ffi::OsString, time::Duration};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use serde::Serialize;
 
-use super::{Context, Failure, args::Format, context};
-use crate::api::API_VERSION;
+use crate::{api::API_VERSION, reconcile};
 
 /// How long examining files may take: longer than one access on an unreachable network file system takes to be given up, so
 /// that it is named.
@@ -40,7 +39,8 @@ const FILES_LIMIT: Duration = Duration::from_secs(12);
 /// How a check ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Status {
+pub(crate) enum Status {
+    /// It is in order.
     Ok,
     /// undrift works, but this may cause trouble later.
     Warning,
@@ -52,13 +52,15 @@ enum Status {
 
 /// One thing that was examined.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct Check {
-    name: &'static str,
-    status: Status,
+pub(crate) struct Check {
+    /// What, in `PascalCase`; a contract.
+    pub(crate) name: &'static str,
+    /// How it ended.
+    pub(crate) status: Status,
     /// The finding, as a sentence fragment.
-    found: String,
+    pub(crate) found: String,
     /// What to do about it: a command if there is one.
-    help: Option<String>,
+    pub(crate) help: Option<String>,
 }
 
 impl Check {
@@ -86,12 +88,13 @@ impl Check {
 /// The findings, as `-o json` prints them.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct DoctorReport {
+pub(crate) struct DoctorReport {
     api_version: &'static str,
     kind: &'static str,
     /// Whether nothing failed.
-    ok: bool,
-    checks: Vec<Check>,
+    pub(crate) ok: bool,
+    /// In the order in which they are printed.
+    pub(crate) checks: Vec<Check>,
 }
 
 impl DoctorReport {
@@ -101,43 +104,26 @@ impl DoctorReport {
     }
 }
 
-/// Examines everything at once, and prints it. Exit code 1 if something failed; a warning alone does not count.
-pub(super) fn run(
-    context: &mut Context<'_>,
-    manifests: &super::args::Manifests<false>,
-    format: Format,
-) -> Result<u8, Failure> {
-    let runtime = context::runtime()?;
-    let dir = context.named_state_dir().map_err(|failure| failure.to_string());
-    let checks = runtime.block_on(examine(dir, &manifests.files));
-    let report = DoctorReport::of(checks);
-    let exit = u8::from(!report.ok);
-    let printed = match format {
-        Format::Json => context.json(&report),
-        Format::Text => screen::write(&mut context.out, context.style, &report),
-    };
-    context::outcome(printed, exit)
-}
-
-async fn examine(dir: Result<std::path::PathBuf, String>, files: &[OsString]) -> Vec<Check> {
+/// Examines everything at once: the state folder, or why there is none, and the manifests of `-f`, if any are given.
+pub(crate) async fn examine(dir: Result<PathBuf, String>, files: &[OsString]) -> DoctorReport {
     let start = clock::Reading::now();
     let (engine, compose, gate, state, objects, synchronised, manifests) = tokio::join!(
         engine::read(),
         compose::read(),
         gate::read(),
         state::read(dir.clone()),
-        objects::read(dir, crate::reconcile::now()),
+        objects::read(dir, reconcile::now()),
         clock::read_synchronised(),
         manifests::read(files),
     );
     let clocks = clock::Clocks {
         synchronised,
         jumped: start.jump(clock::Reading::now()),
-        now: crate::reconcile::now(),
+        now: reconcile::now(),
         latest_record: state.latest_record(),
         engine: engine.clock,
     };
-    [
+    let checks = [
         engine::judge(&engine),
         compose::judge(&compose),
         gate::judge(&gate),
@@ -145,8 +131,8 @@ async fn examine(dir: Result<std::path::PathBuf, String>, files: &[OsString]) ->
         objects::judge(&objects),
         clock::judge(&clocks),
         manifests::judge(&manifests),
-    ]
-    .concat()
+    ];
+    DoctorReport::of(checks.concat())
 }
 
 /// The result of a blocking call; `None` if it takes longer than [`FILES_LIMIT`].

@@ -1,22 +1,4 @@
-use super::*;
-use crate::cli::style::Style;
-
-fn checks() -> Vec<Check> {
-    vec![
-        Check::failed("EngineReachable", "there is no socket", "sudo systemctl start docker"),
-        Check::unknown("EngineApi", "no engine answered"),
-        Check::ok("ComposeInstalled", "Compose 2.40.3"),
-        Check::warning("StateFileSystem", "\u{1b}[2J/run/undrift is on tmpfs", "--state-dir DIR"),
-        Check::unknown("TrailWhole", "it takes too long").with_help("undrift audit verify"),
-    ]
-}
-
-#[test]
-fn a_line_per_check_and_one_for_its_help() {
-    let mut out = Vec::new();
-    screen::write(&mut out, Style::default(), &DoctorReport::of(checks())).unwrap();
-    insta::assert_snapshot!(String::from_utf8(out).unwrap());
-}
+use super::{testing::checks, *};
 
 #[test]
 fn the_json_is_that_of_the_contract() {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     api::{AuditKind, NewRecord},
-    cli::doctor::{Check, Status},
+    doctor::{Check, Status},
     store::{StateLock, testing},
 };
 

@@ -22,16 +22,12 @@ use crate::{
         self,
         trust::{self, Others},
     },
-    store::{Displaced, LockState, LostTrail, Store, StoreError, Verification},
+    store::{Displaced, FILES, LockState, LostTrail, Store, StoreError, Verification},
 };
 
 mod judge;
 
 pub(super) use judge::judge;
-
-/// The files that undrift creates in the folder: see `store`.
-pub(in crate::cli) const FILES: [&str; 6] =
-    ["state.db", "state.db-wal", "state.db-shm", "lock", "step.lock", "digest.key"];
 
 /// The findings; the reason if there are none.
 #[derive(Debug)]

@@ -96,7 +96,7 @@ fn gate(found: &GateFindings) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{cli::doctor::Status, host::gate::Refused};
+    use crate::{doctor::Status, host::gate::Refused};
 
     fn tried(question: ToolOutput, passed: u64, refused: u64) -> (Status, String) {
         let first = vec![Refused { method: "DELETE".into(), path: format!("/networks/{NOBODY}") }];

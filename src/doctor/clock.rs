@@ -12,7 +12,7 @@ use super::{
     engine::Offset,
     tool::{ToolOutput, ask},
 };
-use crate::{api::Time, files};
+use crate::{api::Time, files, times::span};
 
 /// A difference that slewing cannot cause within seconds: somebody set the clock.
 const JUMP: TimeDelta = TimeDelta::milliseconds(100);
@@ -169,7 +169,7 @@ fn with_engine(offset: Option<Offset>) -> Check {
 
 /// The amount, for a person.
 fn seconds(delta: TimeDelta) -> String {
-    crate::cli::recorded::span(delta.abs())
+    span(delta.abs())
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@ use std::{io, path::Path};
 
 use super::{Content, FILES_LIMIT, Keeping, StateFindings, StateFolder};
 use crate::{
-    cli::{doctor::Check, recorded::moment},
+    doctor::Check,
     store::{LockState, StoreError, Verification},
+    times::moment,
 };
 
 /// Below this the trail has no space for a bad day.
@@ -15,7 +16,7 @@ const LITTLE: u64 = 100 * 1_000_000;
 const AS_OWNER: &str = "ask as the user who owns it: sudo undrift doctor, or sudo -u NAME undrift doctor";
 
 /// Judges it.
-pub(in crate::cli::doctor) fn judge(state: &StateFindings) -> Vec<Check> {
+pub(in crate::doctor) fn judge(state: &StateFindings) -> Vec<Check> {
     let dir = match &state.dir {
         Ok(dir) => dir.display().to_string(),
         Err(why) => {

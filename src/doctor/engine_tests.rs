@@ -1,7 +1,7 @@
 use std::os::unix::net::UnixListener;
 
 use super::*;
-use crate::cli::doctor::Status;
+use crate::doctor::Status;
 
 fn found(answer: EngineReply) -> EngineFindings {
     let endpoint = Ok("unix:///var/run/docker.sock".into());

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::{cli::doctor::Status, store::testing};
+use crate::{doctor::Status, store::testing};
 
 fn clocks() -> Clocks {
     Clocks {
