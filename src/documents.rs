@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::api::{API_VERSION, AuditRecord, Incident};
+use crate::api::{API_VERSION, AuditRecord, Incident, Reason};
 
 /// A list of incidents.
 pub(crate) fn incident_list(incidents: &[Incident]) -> Value {
@@ -29,7 +29,7 @@ pub(crate) fn page(mut list: Value, next: Value) -> Value {
     list
 }
 
-/// Why a request failed. The reason is `PascalCase`, and part of the contract.
-pub(crate) fn error(reason: &str, message: &str) -> Value {
+/// Why a request failed.
+pub(crate) fn error(reason: &Reason, message: &str) -> Value {
     json!({ "apiVersion": API_VERSION, "kind": "Error", "reason": reason, "message": message })
 }

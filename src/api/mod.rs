@@ -9,6 +9,7 @@ mod desired;
 mod difference;
 mod duration;
 mod each;
+mod error_reason;
 mod event;
 mod evidence;
 mod incident;
@@ -48,6 +49,7 @@ pub use duration::{Duration, ParseDurationError};
 pub use each::{
     EachPattern, EachQuery, Entries, Expansion, LONGEST_NAME, MOST_ENTRIES, has_place_for_a_name,
 };
+pub use error_reason::ErrorReason;
 pub use event::{CommandEnd, EndedStep, Event, ManifestChange, RouteTransition, StopCause};
 pub use evidence::{Fact, Presence};
 pub use incident::{

@@ -1,10 +1,10 @@
-//! Reasons in a word that scripts match on: of conditions, of repairs and of their ends.
+//! Reasons in a word that scripts match on: of conditions, of repairs and of their ends, and of errors.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{NoteReason, names::names};
+use super::{ErrorReason, NoteReason, names::names};
 
 names! {
     /// Why a layer is broken.
@@ -160,7 +160,7 @@ names! {
     }
 }
 
-/// The reason of a condition, of a wait, or of an end.
+/// The reason of a condition, of a wait, of an end, or of an error.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// A layer is broken.
@@ -175,6 +175,8 @@ pub enum Reason {
     Stall(StallReason),
     /// The subject of a note holds a step back, too.
     Note(NoteReason),
+    /// A request or a verb has no answer.
+    Error(ErrorReason),
     /// A reason that this undrift does not know: a later one wrote it, or somebody else.
     Other(Box<str>),
 }
@@ -190,6 +192,7 @@ impl Reason {
             Self::Standing(reason) => reason.as_str(),
             Self::Stall(reason) => reason.as_str(),
             Self::Note(reason) => reason.as_str(),
+            Self::Error(reason) => reason.as_str(),
             Self::Other(reason) => reason,
         }
     }
@@ -210,8 +213,9 @@ impl Reason {
         let standing = || StandingReason::named(name).map(Self::Standing);
         let stall = || StallReason::named(name).map(Self::Stall);
         let note = || NoteReason::named(name).map(Self::Note);
-        let known = drift().or_else(unknown).or_else(failure).or_else(standing).or_else(stall).or_else(note);
-        known.unwrap_or_else(|| Self::Other(name.into()))
+        let error = || ErrorReason::named(name).map(Self::Error);
+        let known = drift().or_else(unknown).or_else(failure).or_else(standing).or_else(stall);
+        known.or_else(note).or_else(error).unwrap_or_else(|| Self::Other(name.into()))
     }
 }
 
@@ -231,7 +235,8 @@ of_group!(
     Failure(FailureReason),
     Standing(StandingReason),
     Stall(StallReason),
-    Note(NoteReason)
+    Note(NoteReason),
+    Error(ErrorReason)
 );
 
 impl fmt::Display for Reason {
@@ -285,7 +290,8 @@ mod tests {
         let standing = StandingReason::ALL.iter().copied().map(Reason::from);
         let stall = StallReason::ALL.iter().copied().map(Reason::from);
         let note = NoteReason::ALL.iter().copied().map(Reason::from);
-        drift.chain(unknown).chain(failure).chain(standing).chain(stall).chain(note).collect()
+        let error = ErrorReason::ALL.iter().copied().map(Reason::from);
+        drift.chain(unknown).chain(failure).chain(standing).chain(stall).chain(note).chain(error).collect()
     }
 
     /// Scripts match on them, and every state on disk has them.

@@ -32,7 +32,7 @@ use super::{
     style::Style,
 };
 use crate::{
-    api::{Desired, Time},
+    api::{Desired, Reason, Time},
     documents, files,
     host::{HostError, KeyedDigest},
     manifest::{self, ManifestSource},
@@ -112,14 +112,14 @@ impl<'a> Context<'a> {
         // A broken standard error leaves nobody to tell.
         let _ = match (self.global.log_format, failure) {
             (LogFormat::Json, _) => {
-                let event = event("ERROR", &message, Some(failure.reason()), (self.clock)());
+                let event = event("ERROR", &message, Some(&failure.reason()), (self.clock)());
                 writeln!(self.err, "{event}")
             }
             (LogFormat::Text, Failure::Manifest(errors)) => safe::lines(&mut self.err, &errors.to_string()),
             (LogFormat::Text, _) => writeln!(self.err, "undrift: {message}"),
         };
         if format == Some(Format::Json) {
-            let _ = self.json(&documents::error(failure.reason(), &message));
+            let _ = self.json(&documents::error(&failure.reason(), &message));
         }
     }
 
@@ -217,7 +217,7 @@ fn state_dir(
 }
 
 /// What is said on standard error as an event of the log: one line, with the log's keys.
-fn event(level: &str, message: &str, reason: Option<&str>, now: Time) -> String {
+fn event(level: &str, message: &str, reason: Option<&Reason>, now: Time) -> String {
     let timestamp = now.to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
     let mut event =
         json!({ "timestamp": timestamp, "level": level, "message": message, "target": "undrift::cli" });

@@ -5,7 +5,7 @@ use std::io;
 use super::recorded::VerbError;
 pub(super) use crate::causes::with_causes;
 use crate::{
-    api::{NoteReason, StandingReason},
+    api::{ErrorReason, NoteReason, Reason, StandingReason},
     daemon::DaemonError,
     host::HostError,
     manifest::ManifestErrors,
@@ -64,22 +64,26 @@ impl Failure {
         }
     }
 
-    pub(super) fn reason(&self) -> &'static str {
+    pub(super) fn reason(&self) -> Reason {
         match self {
-            Self::Manifest(_) => StandingReason::ManifestInvalid.as_str(),
-            Self::Host(error) | Self::Reconcile(ReconcileError::Host(error)) => error.reason().as_str(),
-            Self::Lock(LockError::Held { .. } | LockError::Displaced { .. }) => "StateLocked",
+            Self::Manifest(_) => StandingReason::ManifestInvalid.into(),
+            Self::Host(error) | Self::Reconcile(ReconcileError::Host(error)) => error.reason().into(),
+            Self::Lock(LockError::Held { .. } | LockError::Displaced { .. }) => {
+                ErrorReason::StateLocked.into()
+            }
             Self::Displaced(_)
             | Self::Store(_)
             | Self::Reconcile(ReconcileError::Store(_))
             | Self::Lock(_)
-            | Self::Verb(VerbError::Store(_)) => NoteReason::StateUnavailable.as_str(),
-            Self::Verb(VerbError::Write(_)) | Self::Io(_) => "InputOutput",
-            Self::Verb(VerbError::NoSuchObject { .. }) | Self::NoSuchObject { .. } => "NoSuchObject",
-            Self::Verb(VerbError::NoSuchIncident(_)) => "NoSuchIncident",
-            Self::NoStateDir | Self::Usage(_) => "Usage",
-            Self::Daemon(_) => "DaemonFailed",
-            Self::Refused(_) => "Refused",
+            | Self::Verb(VerbError::Store(_)) => NoteReason::StateUnavailable.into(),
+            Self::Verb(VerbError::Write(_)) | Self::Io(_) => ErrorReason::InputOutput.into(),
+            Self::Verb(VerbError::NoSuchObject { .. }) | Self::NoSuchObject { .. } => {
+                ErrorReason::NoSuchObject.into()
+            }
+            Self::Verb(VerbError::NoSuchIncident(_)) => ErrorReason::NoSuchIncident.into(),
+            Self::NoStateDir | Self::Usage(_) => ErrorReason::Usage.into(),
+            Self::Daemon(_) => ErrorReason::DaemonFailed.into(),
+            Self::Refused(_) => ErrorReason::Refused.into(),
         }
     }
 }

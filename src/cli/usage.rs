@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{args::Cli, context::colour, one_line, recorded::write_json, style::clean};
-use crate::documents;
+use crate::{api::ErrorReason, documents};
 use clap::Parser as _;
 
 /// Prints it. Clap's own printing obeys `CLICOLOR_FORCE`, even without a terminal. If `args` request JSON, an error is also
@@ -30,7 +30,7 @@ pub(super) fn print(usage: &clap::Error, args: &[OsString]) {
     if want_json(args) {
         let plain = text.to_string();
         let message = plain.trim_start_matches("error: ").trim_end();
-        let _ = write_json(&mut io::stdout().lock(), &documents::error("Usage", message));
+        let _ = write_json(&mut io::stdout().lock(), &documents::error(&ErrorReason::Usage.into(), message));
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
     reconciler::DaemonContext,
     socket::{Connection, ControlSocket, MOST},
 };
-use crate::{documents, host::Host};
+use crate::{api::ErrorReason, documents, host::Host};
 
 /// The answer to a command line of an earlier version.
 const FORMER: &str = concat!(
@@ -93,7 +93,7 @@ async fn refuse(connection: Connection) -> io::Result<()> {
         line.clear();
     }
     let message = format!("{MOST} connections are open already: try again later");
-    let body = documents::error("TooManyConnections", &message).to_string();
+    let body = documents::error(&ErrorReason::TooManyConnections.into(), &message).to_string();
     let head = format!(
         "HTTP/1.1 503 Service Unavailable\r\nServer: undrift/{}\r\nContent-Type: application/json\r\nConnection: close\r\n",
         env!("CARGO_PKG_VERSION")

@@ -6,39 +6,42 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::{documents, store::StoreError};
+use crate::{
+    api::{ErrorReason, FailureReason, NoteReason, Reason},
+    documents,
+    store::StoreError,
+};
 
 /// Why a request failed.
 #[derive(Debug)]
 pub(super) struct ApiError {
     pub(super) status: StatusCode,
-    /// In `PascalCase`; a contract.
-    pub(super) reason: &'static str,
+    pub(super) reason: Reason,
     /// In a sentence.
     pub(super) message: String,
 }
 
 impl ApiError {
-    pub(super) fn new(status: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { status, reason, message: message.into() }
+    pub(super) fn new(status: StatusCode, reason: impl Into<Reason>, message: impl Into<String>) -> Self {
+        Self { status, reason: reason.into(), message: message.into() }
     }
 
     /// The path does not take this input.
     pub(super) fn usage(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "Usage", message)
+        Self::new(StatusCode::BAD_REQUEST, ErrorReason::Usage, message)
     }
 
     pub(super) fn no_such_object(name: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "NoSuchObject", format!("no object {name} is recorded"))
+        Self::new(StatusCode::NOT_FOUND, ErrorReason::NoSuchObject, format!("no object {name} is recorded"))
     }
 
     pub(super) fn state_unavailable(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "StateUnavailable", message)
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, NoteReason::StateUnavailable, message)
     }
 
     pub(super) fn ending() -> Self {
         let message = "the running undrift is about to end";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "Ending", message)
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, FailureReason::Ending, message)
     }
 }
 
@@ -53,15 +56,15 @@ impl From<StoreError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        (self.status, Json(documents::error(self.reason, &self.message))).into_response()
+        (self.status, Json(documents::error(&self.reason, &self.message))).into_response()
     }
 }
 
 pub(super) async fn no_such_path(uri: Uri) -> ApiError {
-    ApiError::new(StatusCode::NOT_FOUND, "NoSuchPath", format!("nothing is at {}", uri.path()))
+    ApiError::new(StatusCode::NOT_FOUND, ErrorReason::NoSuchPath, format!("nothing is at {}", uri.path()))
 }
 
 pub(super) async fn wrong_method(method: Method, uri: Uri) -> ApiError {
     let message = format!("{} does not take {method}", uri.path());
-    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, ErrorReason::MethodNotAllowed, message)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{extract::State, http::StatusCode};
 
 use super::{super::reconciler::DaemonContext, errors::ApiError};
-use crate::{daemon::readiness::Stage, host::Host};
+use crate::{api::ErrorReason, daemon::readiness::Stage, host::Host};
 
 /// 200 while the loop is alive.
 pub(super) async fn healthz<H: Host + 'static>(
@@ -15,7 +15,7 @@ pub(super) async fn healthz<H: Host + 'static>(
         None => Ok("ok\n"),
         Some(time) => {
             let message = format!("the loop that reconciles has stood still for {} s", time.as_secs());
-            Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "LoopStuck", message))
+            Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, ErrorReason::LoopStuck, message))
         }
     }
 }
@@ -30,7 +30,7 @@ pub(super) async fn readyz<H: Host + 'static>(
         Stage::Ending => Err(ApiError::ending()),
         Stage::Starting(objects) => {
             let message = format!("not looked at yet: {}", objects.join(", "));
-            Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "NotYetObserved", message))
+            Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, ErrorReason::NotYetObserved, message))
         }
     }
 }

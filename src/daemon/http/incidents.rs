@@ -11,7 +11,7 @@ use super::{
     errors::ApiError,
     input::{Parameters, Segment, read},
 };
-use crate::{documents, host::Host, store::RecordFilter};
+use crate::{api::ErrorReason, documents, host::Host, store::RecordFilter};
 
 /// The most incidents of one answer.
 const MOST: usize = 100;
@@ -62,5 +62,5 @@ pub(super) async fn one<H: Host + 'static>(
 }
 
 fn no_such_incident(id: &str) -> ApiError {
-    ApiError::new(StatusCode::NOT_FOUND, "NoSuchIncident", format!("no incident {id} is recorded"))
+    ApiError::new(StatusCode::NOT_FOUND, ErrorReason::NoSuchIncident, format!("no incident {id} is recorded"))
 }

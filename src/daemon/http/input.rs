@@ -13,7 +13,7 @@ use axum::{
 use serde::de::DeserializeOwned;
 
 use super::{super::reconciler::DaemonContext, Peer, REQUEST_TIMEOUT, errors::ApiError};
-use crate::{host::Host, store::Store};
+use crate::{api::ErrorReason, host::Host, store::Store};
 
 /// The parameters of a query. A parameter that the path does not know is an error.
 pub(super) struct Parameters<T>(pub(super) T);
@@ -59,7 +59,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
         let bytes = bytes.map_err(|_| ApiError::usage("the body did not arrive in time"))?;
         let bytes = bytes.map_err(|error| {
             let message = format!("the body cannot be read: {error}");
-            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "Usage", message)
+            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorReason::Usage, message)
         })?;
         if !bytes.is_empty() && !is_json {
             return Err(ApiError::usage("a body needs the header Content-Type: application/json"));

@@ -12,7 +12,7 @@ use super::{
     input::{AskedBy, JsonBody, Segment, read},
 };
 use crate::{
-    api::{ConditionStatus, ConditionType, Duration, Object, ObjectList},
+    api::{ConditionStatus, ConditionType, Duration, Object, ObjectList, StandingReason},
     files,
     host::Host,
     reconcile::current_objects,
@@ -102,7 +102,7 @@ pub(super) async fn retry<H: Host + 'static>(
         let name = &object.declared.metadata.name;
         if was_seen && is_well(object) && person.store().attempts(name)?.is_empty() {
             let message = "undrift has not given the object up, and waits for no attempt";
-            return Err(ApiError::new(StatusCode::CONFLICT, "NotStalled", message));
+            return Err(ApiError::new(StatusCode::CONFLICT, StandingReason::NotStalled, message));
         }
         person.retry(name)?;
         Ok(())

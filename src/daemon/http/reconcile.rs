@@ -17,6 +17,7 @@ use super::{
     input::{JsonBody, Segment},
 };
 use crate::{
+    api::ErrorReason,
     daemon::protocol::{ReconcileRequest, Reply},
     host::Host,
 };
@@ -77,7 +78,7 @@ fn check_same_object<H: Host + 'static>(
     let Some(managed) = shared.objects.get(name) else {
         let message =
             format!("the running undrift does not watch {name}: it was started with other manifests");
-        return Err(ApiError::new(StatusCode::NOT_FOUND, "NoSuchObject", message));
+        return Err(ApiError::new(StatusCode::NOT_FOUND, ErrorReason::NoSuchObject, message));
     };
     if asked.spec_digest.as_ref().is_none_or(|digest| *digest == managed.spec_digest) {
         return Ok(());
@@ -87,7 +88,7 @@ fn check_same_object<H: Host + 'static>(
         managed.manifest,
         other_directory(&managed.directory, asked.directory.as_deref())
     );
-    Err(ApiError::new(StatusCode::CONFLICT, "SpecDiffers", message))
+    Err(ApiError::new(StatusCode::CONFLICT, ErrorReason::SpecDiffers, message))
 }
 
 /// The message that the project directories differ. They may be one folder: through a link Compose may give the project
