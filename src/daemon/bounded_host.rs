@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use chrono::Utc;
 use tokio::{
     runtime::Handle,
     sync::mpsc,
@@ -19,7 +18,7 @@ use tracing::Instrument as _;
 
 use crate::{
     api::{
-        Desired, EachQuery, Entries, Expansion, Fact, GitState, LastWords, ProjectObservation, Step,
+        Clock, Desired, EachQuery, Entries, Expansion, Fact, GitState, LastWords, ProjectObservation, Step,
         StepOutcome,
     },
     files,
@@ -72,6 +71,8 @@ pub(super) struct BoundedHost<H> {
     pub(super) host: Arc<H>,
     pub(super) over: CancellationToken,
     pub(super) hung_reads: Arc<HungReads>,
+    /// It dates the records, and so the steps that have not come back.
+    pub(super) clock: Clock,
 }
 
 impl<H: Host + 'static> BoundedHost<H> {
@@ -155,7 +156,7 @@ impl<H: Host + 'static> Host for BoundedHost<H> {
     }
 
     async fn execute(&self, desired: &Desired, request: StepRequest<'_>) -> StepReport {
-        let (started_at, began) = (Utc::now(), Instant::now());
+        let (started_at, began) = ((self.clock)(), Instant::now());
         let (sender, mut received) = mpsc::unbounded_channel();
         let own = OwnRequest::of(&request);
         let (host, desired) = (Arc::clone(&self.host), desired.clone());

@@ -168,8 +168,12 @@ impl<H: Host + 'static> DaemonContext<H> {
 
     /// The host, while undrift may still wait for it.
     pub(super) fn host(&self) -> BoundedHost<H> {
-        let hung_reads = Arc::clone(&self.hung_reads);
-        BoundedHost { host: Arc::clone(&self.host), over: self.cancel.clone(), hung_reads }
+        BoundedHost {
+            host: Arc::clone(&self.host),
+            over: self.cancel.clone(),
+            hung_reads: Arc::clone(&self.hung_reads),
+            clock: self.store.clock(),
+        }
     }
 
     fn requeue(&self, desired: &Desired, outcome: &ReconcileOutcome) -> Requeue {

@@ -15,8 +15,11 @@ use tokio::{
 
 use super::*;
 use crate::{
-    api::{EachQuery, Expansion, Fact, GitState, LastWords, ProjectObservation},
-    daemon::{bounded_host::STEP_END, protocol::Reply},
+    api::{EachQuery, Expansion, Fact, GitState, LastWords, ProjectObservation, Step, StepOutcome},
+    daemon::{
+        bounded_host::{BoundedHost, STEP_END},
+        protocol::Reply,
+    },
     host::{LOOK_LIMIT, StepReport, StepRequest},
     testing::fake::FakeHost,
 };
@@ -338,6 +341,33 @@ async fn a_step_whose_files_hang_holds_up_neither_the_others_nor_the_end() {
     run.await.unwrap();
     assert!(fixture.shared.host.hangs.load(Relaxed), "it has not come back");
     assert_eq!(fixture.step_outcomes(), ["Cancelled"], "the trail has its end");
+    fixture.shared.host.becomes(ObserveResult::Sees);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_that_has_not_come_back_is_dated_by_the_clock_of_the_records() {
+    let fixture = fixture_of(ObserveResult::Hangs, World::incident());
+    fixture.shared.host.step_hangs.store(true, Relaxed);
+    let host = BoundedHost { clock: crate::store::testing::clock(), ..fixture.shared.host() };
+    let (none, examined, cancel) = (BTreeMap::new(), BTreeMap::new(), CancellationToken::new());
+    cancel.cancel();
+    let request = StepRequest {
+        step: Step::Restart,
+        services: &[],
+        rollback_to: &none,
+        examined: &examined,
+        timeout: SECOND,
+        cancel: &cancel,
+        progress: &|_| {},
+    };
+    let desired = fixture.shared.objects.get("backoffice").unwrap();
+    let time_passes = async {
+        tokio::task::yield_now().await;
+        advance(STEP_END * 2).await;
+    };
+    let (report, ()) = tokio::join!(host.execute(&desired, request), time_passes);
+    assert_eq!(report.outcome, StepOutcome::Cancelled);
+    assert_eq!(report.started_at, crate::store::testing::start());
     fixture.shared.host.becomes(ObserveResult::Sees);
 }
 
