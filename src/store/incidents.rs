@@ -157,15 +157,16 @@ impl Store {
         }
     }
 
-    /// The incidents of this object, or of all, newest first.
+    /// The incidents of this object, or of all, newest first: of two with the same time, the one that was opened later.
     ///
     /// # Errors
     /// SQLite's error.
     pub fn incidents(&self, object: Option<&str>) -> Result<Vec<Incident>> {
-        self.select_incidents("WHERE ?1 IS NULL OR object = ?1 ORDER BY opened_at DESC, id DESC", [object])
+        self.select_incidents("WHERE ?1 IS NULL OR object = ?1 ORDER BY opened_at DESC, rowid DESC", [object])
     }
 
-    /// At most `limit` incidents of this object, or of all, that are older than the one of this ID, newest first.
+    /// At most `limit` incidents of this object, or of all, that come after the one of this ID in the order of
+    /// [`incidents`](Self::incidents).
     ///
     /// # Errors
     /// SQLite's error.
@@ -176,8 +177,8 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<Incident>> {
         let which = "WHERE (?1 IS NULL OR object = ?1)
-                       AND (?2 IS NULL OR (opened_at, id) < (SELECT opened_at, id FROM incidents WHERE id = ?2))
-                     ORDER BY opened_at DESC, id DESC LIMIT ?3";
+                       AND (?2 IS NULL OR (opened_at, rowid) < (SELECT opened_at, rowid FROM incidents WHERE id = ?2))
+                     ORDER BY opened_at DESC, rowid DESC LIMIT ?3";
         self.select_incidents(which, params![object, before, i64::try_from(limit).unwrap_or(i64::MAX)])
     }
 
@@ -434,6 +435,23 @@ mod tests {
         assert!(matches!(store.incident("01"), Err(StoreError::AmbiguousIncident { count: 2, .. })));
         assert_eq!(store.incidents(None).unwrap(), [new, old.clone()]);
         assert_eq!(store.incidents(Some("shop")).unwrap(), [old]);
+    }
+
+    #[test]
+    fn incidents_of_one_moment_are_listed_in_the_order_in_which_they_were_opened() {
+        let (_home, store) = testing::store();
+        let open = |n| opened(&store, &format!("object-{n}"), testing::start(), &json!({}), &json!({}));
+        let mut newest_first: Vec<Incident> = (0..20).map(open).collect();
+        newest_first.reverse();
+        assert_eq!(store.incidents(None).unwrap(), newest_first);
+        let (mut paged, mut before) = (Vec::new(), None);
+        loop {
+            let page = store.incidents_before(None, before.as_deref(), 3).unwrap();
+            let Some(last) = page.last() else { break };
+            before = Some(last.id.clone());
+            paged.extend(page);
+        }
+        assert_eq!(paged, newest_first, "no page leaves one out or repeats one");
     }
 
     #[test]

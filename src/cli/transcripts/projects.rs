@@ -183,10 +183,6 @@ fn rename(seen: &mut ProjectObservation, name: &str) {
 
 impl Host for Projects {
     async fn observe(&self, desired: &Desired) -> Result<ProjectObservation, HostError> {
-        if desired.name() == "shop" {
-            // No two projects open an incident in the same millisecond: only the random ends of their IDs would order them.
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
         let (project, now) = (self.project(desired.name()), self.clock.now());
         let activity = project.external_activity(desired.name(), now);
         let container = project.host.world(|world| world.container);
