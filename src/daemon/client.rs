@@ -19,6 +19,10 @@ use super::{
     protocol::{ObjectOutcome, ReconcileRequest, Reply, ReportedEvent},
     socket::{FILE, connect, connect_former, is_nobody},
 };
+use crate::{
+    api::{ErrorReason, Reason},
+    store::running_version,
+};
 
 /// How long the daemon may take to begin its answer. A daemon that is stopped or stuck still accepts connections; a healthy
 /// one reads the manifests again before it answers, which may take ten seconds.
@@ -26,10 +30,6 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The longest line to read. An object with all its evidence is far shorter.
 const LONGEST_LINE: u64 = 16 * 1024 * 1024;
-
-/// The message to a person whose daemon is older than this.
-const FORMER: &str = "the running undrift is of an earlier version, which this one cannot ask: restart it, or use the undrift \
-                      that runs";
 
 /// Why the request to the daemon failed.
 #[derive(Debug, thiserror::Error)]
@@ -42,9 +42,46 @@ pub(crate) enum AskError {
     Io(#[from] io::Error),
 }
 
+/// The version of the running undrift, if that is known.
+#[derive(Debug)]
+struct RunningVersion(Option<String>);
+
+impl RunningVersion {
+    /// As the answer names it; otherwise as the daemon recorded it at its start.
+    async fn of(dir: &Path, answer: &Response<Incoming>) -> Self {
+        let server = answer.headers().get(header::SERVER).and_then(|name| name.to_str().ok());
+        match server.and_then(|name| name.strip_prefix("undrift/")) {
+            Some(version) => Self(Some(version.to_owned())),
+            None => Self::recorded(dir).await,
+        }
+    }
+
+    /// As the daemon recorded it at its start.
+    async fn recorded(dir: &Path) -> Self {
+        let dir = dir.to_owned();
+        let read = tokio::task::spawn_blocking(move || running_version(&dir));
+        Self(read.await.unwrap_or_default())
+    }
+
+    fn is_this(&self) -> bool {
+        self.0.as_deref() == Some(env!("CARGO_PKG_VERSION"))
+    }
+
+    /// The message to a person whose request the daemon does not understand, or whose answer is not understood here.
+    fn refusal(&self, unknown: &str, what: &str) -> String {
+        let version = self.0.as_ref().map(|version| format!("version {version}"));
+        let version = version.as_deref().unwrap_or(unknown);
+        format!("the running undrift is {version}{what}: restart it, or use the undrift that runs")
+    }
+}
+
+/// What the running undrift is if its version is not known.
+const ANOTHER: &str = "another version";
+
 /// The events of a reconcile in the daemon, and its result.
 pub(crate) struct Replies {
     lines: Box<dyn AsyncBufRead + Send + Unpin>,
+    version: RunningVersion,
     _connection: AbortOnDropHandle<()>,
 }
 
@@ -58,12 +95,13 @@ impl Replies {
     /// The next event, or the result; `None` if the daemon ended before that. Skips events that only a later version knows.
     ///
     /// # Errors
-    /// If the connection breaks.
+    /// If the connection breaks, or the answer is not one that this version understands.
     pub(crate) async fn next(&mut self) -> io::Result<Option<Reply>> {
         while let Some(line) = read_line(&mut self.lines).await? {
-            let value: Value = serde_json::from_slice(&line)?;
+            let value: Value = serde_json::from_slice(&line).map_err(|error| self.unreadable(&error))?;
             if value["kind"] == "Result" {
-                return Ok(Some(Reply::Result(Box::new(ObjectOutcome::deserialize(value)?))));
+                let outcome = ObjectOutcome::deserialize(value).map_err(|error| self.unreadable(&error))?;
+                return Ok(Some(Reply::Result(Box::new(outcome))));
             }
             match ReportedEvent::deserialize(value) {
                 Ok(event) => return Ok(Some(Reply::Event(event))),
@@ -71,6 +109,11 @@ impl Replies {
             }
         }
         Ok(None)
+    }
+
+    fn unreadable(&self, error: &serde_json::Error) -> io::Error {
+        let what = format!(", and its answer cannot be read ({error})");
+        io::Error::new(io::ErrorKind::InvalidData, self.version.refusal(ANOTHER, &what))
     }
 }
 
@@ -86,7 +129,7 @@ pub(crate) async fn reconcile(
     let stream = match connect(dir).await {
         Ok(stream) => stream,
         Err(error) if is_nobody(&error) => {
-            return if is_former(dir).await { Err(AskError::Refused(FORMER.into())) } else { Ok(None) };
+            return if is_former(dir).await { Err(former(dir).await) } else { Ok(None) };
         }
         Err(error) => return Err(error.into()),
     };
@@ -99,14 +142,32 @@ pub(crate) async fn reconcile(
         .body(Full::new(Bytes::from(body)))
         .map_err(io::Error::other)?;
     let answer = tokio::time::timeout(ANSWER_TIMEOUT, sender.send_request(request)).await;
-    let answer = answer.map_err(io::Error::from)?.map_err(io::Error::other)?;
+    let answer = match answer.map_err(io::Error::from)? {
+        Ok(answer) => answer,
+        Err(error) if error.is_parse() => return Err(another_protocol(dir).await),
+        Err(error) => return Err(io::Error::other(error).into()),
+    };
+    let version = RunningVersion::of(dir, &answer).await;
     if answer.status() != StatusCode::OK {
-        return Err(refusal(answer).await);
+        return Err(refusal(answer, &version).await);
     }
     let stream = BodyStream::new(answer.into_body().map_err(io::Error::other));
     let chunks =
         futures_util::TryStreamExt::try_filter_map(stream, |frame| async { Ok(frame.into_data().ok()) });
-    Ok(Some(Replies { lines: Box::new(StreamReader::new(Box::pin(chunks))), _connection: connection }))
+    let lines = Box::new(StreamReader::new(Box::pin(chunks)));
+    Ok(Some(Replies { lines, version, _connection: connection }))
+}
+
+/// The daemon is older than this.
+async fn former(dir: &Path) -> AskError {
+    let version = RunningVersion::recorded(dir).await;
+    AskError::Refused(version.refusal("of an earlier version", ", which this one cannot ask"))
+}
+
+/// The answer at the socket is not HTTP.
+async fn another_protocol(dir: &Path) -> AskError {
+    let version = RunningVersion::recorded(dir).await;
+    AskError::Refused(version.refusal(ANOTHER, ", which this one does not understand"))
 }
 
 /// Whether a daemon of an earlier version runs. A daemon of this version answers at the former socket with its own version.
@@ -125,13 +186,10 @@ async fn is_former(dir: &Path) -> bool {
     }
 }
 
-/// Why the daemon refuses, in its own words. A daemon that does not know the path is of another version.
-async fn refusal(answer: Response<Incoming>) -> AskError {
+/// Why the daemon refuses, in its own words. A daemon that does not know the path, or what the request says, is of another
+/// version.
+async fn refusal(answer: Response<Incoming>, version: &RunningVersion) -> AskError {
     let status = answer.status();
-    let server = answer.headers().get(header::SERVER).and_then(|name| name.to_str().ok());
-    let version = server.and_then(|name| name.strip_prefix("undrift/"));
-    let version =
-        version.map_or_else(|| "another version".to_owned(), |version| format!("version {version}"));
     let body = answer.into_body().collect();
     let body = match tokio::time::timeout(ANSWER_TIMEOUT, body).await {
         Ok(Ok(body)) => body.to_bytes(),
@@ -139,11 +197,12 @@ async fn refusal(answer: Response<Incoming>) -> AskError {
         Err(late) => return io::Error::from(late).into(),
     };
     let error: Value = serde_json::from_slice(&body).unwrap_or_default();
-    AskError::Refused(match error["message"].as_str() {
-        Some(message) if error["reason"] != "NoSuchPath" => message.to_owned(),
-        _ => format!(
-            "the running undrift is {version} and answers {status}: restart it, or use the undrift that runs"
-        ),
+    let reason = Reason::named(error["reason"].as_str().unwrap_or_default());
+    let message = error["message"].as_str().filter(|_| !reason.is(ErrorReason::NoSuchPath));
+    AskError::Refused(match message {
+        Some(message) if version.is_this() || !reason.is(ErrorReason::Usage) => message.to_owned(),
+        Some(message) => version.refusal(ANOTHER, &format!(" and answers {status} ({message})")),
+        None => version.refusal(ANOTHER, &format!(" and answers {status}")),
     })
 }
 
@@ -159,7 +218,78 @@ async fn read_line(lines: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+    use tokio::net::UnixListener;
+
     use super::*;
+    use crate::{api::NewRecord, store::testing};
+
+    const THIS: &str = env!("CARGO_PKG_VERSION");
+
+    fn http(status: &str, server: &str, body: &Value) -> String {
+        let body = format!("{body}\n");
+        format!("HTTP/1.1 {status}\r\n{server}Content-Length: {}\r\n\r\n{body}", body.len())
+    }
+
+    /// What is said where a daemon that recorded version 0.0.9 at its start answers this.
+    async fn said_of(answer: &str) -> String {
+        let (home, store) = testing::store();
+        store.append(&NewRecord::started("0.0.9", &[])).unwrap();
+        let daemon = UnixListener::bind(home.path().join(FILE)).unwrap();
+        let serve = async {
+            let (mut stream, _) = daemon.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"}") {
+                request.push(stream.read_u8().await.unwrap());
+            }
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        };
+        let request = ReconcileRequest::default();
+        match tokio::join!(reconcile(home.path(), "shop", &request), serve).0 {
+            Ok(replies) => replies.unwrap().next().await.unwrap_err().to_string(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_is_not_understood_is_named_with_its_version() {
+        let no_path = json!({ "reason": "NoSuchPath", "message": "nothing is there" });
+        let usage = json!({ "reason": "Usage", "message": "the body: unknown field" });
+        let result = json!({ "kind": "Result", "verdict": "well" });
+        for (answer, version, what) in [
+            (http("404 Not Found", "Server: undrift/9.1.0\r\n", &no_path), "9.1.0", " and answers 404"),
+            (http("404 Not Found", "", &no_path), "0.0.9", " and answers 404"),
+            (
+                http("400 Bad Request", "Server: undrift/9.1.0\r\n", &usage),
+                "9.1.0",
+                " and answers 400 Bad Request (the body: unknown field)",
+            ),
+            (
+                http("200 OK", "Server: undrift/9.1.0\r\n", &result),
+                "9.1.0",
+                ", and its answer cannot be read",
+            ),
+            ("{\"refused\":\"speak another protocol\"}\n".to_owned(), "0.0.9", ", which this one does not"),
+        ] {
+            let said = said_of(&answer).await;
+            let expected = format!("the running undrift is version {version}{what}");
+            assert!(said.starts_with(&expected), "{answer}: {said}");
+            assert!(said.ends_with(": restart it, or use the undrift that runs"), "{said}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_is_understood_refuses_in_its_own_words() {
+        let differs = json!({ "reason": "SpecDiffers", "message": "it differs" });
+        let usage = json!({ "reason": "Usage", "message": "the name is odd" });
+        let of = |server: &str| format!("Server: undrift/{server}\r\n");
+        for (answer, expected) in [
+            (http("409 Conflict", &of("9.1.0"), &differs), "it differs"),
+            (http("400 Bad Request", &of(THIS), &usage), "the name is odd"),
+        ] {
+            assert_eq!(said_of(&answer).await, expected);
+        }
+    }
 
     #[tokio::test]
     async fn an_endless_line_is_not_read_to_its_end() {

@@ -162,6 +162,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+    use crate::api::NewRecord;
 
     fn runtime() -> tokio::runtime::Runtime {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
@@ -218,6 +219,10 @@ mod tests {
         let error =
             ask(b"{\"refused\":\"the running undrift is of another version: restart it\"}\n").unwrap_err();
         assert!(error.to_string().contains("earlier version"), "{error}");
+        let store = crate::store::Store::open(home.path(), "test".into()).unwrap();
+        store.append(&NewRecord::started("0.0.9", &[])).unwrap();
+        let error = ask(b"{\"refused\":\"another version: restart it\"}\n").unwrap_err();
+        assert!(error.to_string().starts_with("the running undrift is version 0.0.9, which"), "{error}");
         // A daemon of this version whose socket somebody has removed.
         assert!(ask(b"{\"refused\":\"it speaks HTTP at control.sock\"}\n").unwrap().is_none());
         drop(former);

@@ -198,12 +198,16 @@ impl Store {
     /// # Errors
     /// SQLite's error.
     pub fn latest_of(&self, kinds: &[AuditKind]) -> Result<Option<AuditRecord>> {
-        let marks = vec!["?"; kinds.len()].join(", ");
-        let select = format!("SELECT * FROM trail WHERE kind IN ({marks}) ORDER BY seq DESC LIMIT 1");
-        let names = rusqlite::params_from_iter(kinds.iter().map(|kind| kind.as_str()));
-        let found = self.db().query_row(&select, names, read_record).optional();
-        found.map_err(failed("read the audit trail"))
+        latest_of_in(&self.db(), kinds)
     }
+}
+
+/// The last record of one of these kinds. The trail of every schema has the same columns.
+pub(super) fn latest_of_in(db: &Connection, kinds: &[AuditKind]) -> Result<Option<AuditRecord>> {
+    let marks = vec!["?"; kinds.len()].join(", ");
+    let select = format!("SELECT * FROM trail WHERE kind IN ({marks}) ORDER BY seq DESC LIMIT 1");
+    let names = rusqlite::params_from_iter(kinds.iter().map(|kind| kind.as_str()));
+    db.query_row(&select, names, read_record).optional().map_err(failed("read the audit trail"))
 }
 
 /// The head of the trail: its last record's number and hash.
