@@ -1,4 +1,4 @@
-//! Durations as people write them: `500ms`, `5s`, `2m`, `1h30m`.
+//! Durations as people write them: `500ms`, `5s`, `2m`, `1h30m`, `2d`.
 //!
 //! By hand, because libraries such as humantime also take months, years and spaces, which the manifest does not have.
 
@@ -10,21 +10,23 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A span of time, written as one or more numbers with a unit each: `ms`, `s`, `m`, `h`.
+/// A span of time, written as one or more numbers with a unit each: `ms`, `s`, `m`, `h`, `d` (24 h).
 ///
 /// Units stand in falling order and at most once each: `1h30m` is one and a half hours, `30m1h` is an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Duration(std::time::Duration);
 
 /// The longest duration that is accepted: one year. Longer ones are typing errors, and would overflow dates.
-const LONGEST_MS: u64 = 366 * 24 * 3_600_000;
+const LONGEST_MS: u64 = 366 * DAY_MS;
+
+const DAY_MS: u64 = 24 * 3_600_000;
 
 /// The units, falling, with their milliseconds.
-const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+const UNITS: [(&str, u64); 5] = [("d", DAY_MS), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// What a person wrote is not a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not a duration: write it as 500ms, 5s, 2m or 1h30m, at most one year")]
+#[error("not a duration: write it as 500ms, 5s, 2m, 1h30m or 2d, at most one year")]
 pub struct ParseDurationError;
 
 impl Duration {
@@ -89,8 +91,9 @@ impl fmt::Display for Duration {
             return f.pad("0s");
         }
         let mut text = String::new();
-        for (name, ms) in UNITS {
-            if rest >= ms {
+        // Not in days: the digest of a spec is made over this text, and `48h` was written so before there were days.
+        for (name, ms) in &UNITS[1..] {
+            if rest >= *ms {
                 write!(text, "{}{name}", rest / ms)?;
                 rest %= ms;
             }
@@ -118,9 +121,23 @@ mod tests {
 
     #[test]
     fn reads_what_people_write() {
-        for (text, ms) in [("500ms", 500), ("5s", 5_000), ("2m", 120_000), ("1h30m", 5_400_000), ("0s", 0)] {
+        for (text, ms) in [
+            ("500ms", 500),
+            ("5s", 5_000),
+            ("2m", 120_000),
+            ("1h30m", 5_400_000),
+            ("2d", 172_800_000),
+            ("1d1h", 90_000_000),
+            ("0s", 0),
+        ] {
             assert_eq!(text.parse(), Ok(Duration::from_millis(ms)), "{text}");
         }
+    }
+
+    /// A digest is made over it: see [`Display`](fmt::Display).
+    #[test]
+    fn days_are_printed_as_hours() {
+        assert_eq!("2d".parse::<Duration>().unwrap().to_string(), "48h");
     }
 
     #[test]
@@ -134,7 +151,9 @@ mod tests {
             "1.5h",
             "30m1h",
             "5s5s",
-            "5d",
+            "5w",
+            "1h1d",
+            "367d",
             "99999999999999999999s",
             "9000h9000h",
             "8785h",

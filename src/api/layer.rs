@@ -81,6 +81,8 @@ names! {
         AuthVerified,
         /// Every layer was observed as declared, after the last step, for the whole stability window.
         Reconciled,
+        /// No container of the service was restarted as often as `reconcile.churn` has it. Only where that is known.
+        Stable,
     }
 }
 

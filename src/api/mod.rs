@@ -66,7 +66,7 @@ pub use observed::{
 pub use obstacle::Obstacle;
 pub use order::{RelatedObservation, Ties};
 pub use pointed::Pointed;
-pub use policy::{Backoff, Mode, ReconcilePolicy, SourceDrift, SourcePolicy, Upgrades, Verify};
+pub use policy::{Backoff, Churn, Mode, ReconcilePolicy, SourceDrift, SourcePolicy, Upgrades, Verify};
 pub use reason::{DriftReason, FailureReason, Reason, StallReason, StandingReason, UnknownReason};
 pub use recent_step::{BeyondRate, RecentStep};
 pub(crate) use record_reader::{HealedBy, RecordReader, VerifiedBy};

@@ -49,6 +49,9 @@ pub struct ReconcilePolicy {
     /// What to do about containers that only another version of Compose would make otherwise. `report` if left out.
     #[serde(skip_serializing_if = "Upgrades::is_report")]
     pub upgrades: Upgrades,
+    /// How many restarts of a service are too many.
+    #[serde(skip_serializing_if = "Churn::is_default")]
+    pub churn: Churn,
 }
 
 impl Default for ReconcilePolicy {
@@ -63,6 +66,7 @@ impl Default for ReconcilePolicy {
             attempts: 5,
             rollback: true,
             upgrades: Upgrades::Report,
+            churn: Churn::default(),
         }
     }
 }
@@ -133,5 +137,28 @@ pub struct Backoff {
 impl Default for Backoff {
     fn default() -> Self {
         Self { initial: Duration::from_secs(10), max: Duration::from_secs(600) }
+    }
+}
+
+/// How many restarts of one container of a service are too many. undrift reports them, and takes no step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Churn {
+    /// From how many restarts on a service is not stable. `6` if left out.
+    pub restarts: u32,
+    /// Within which time. `24h` if left out.
+    pub within: Duration,
+}
+
+impl Default for Churn {
+    fn default() -> Self {
+        Self { restarts: 6, within: Duration::from_secs(24 * 3600) }
+    }
+}
+
+impl Churn {
+    /// Whether it is the default, which a spec's digest from before there was this field does not hold.
+    fn is_default(&self) -> bool {
+        *self == Self::default()
     }
 }

@@ -129,6 +129,8 @@ names! {
         ObserveOnly,
         /// `Reconciling`: the next step waits, because too many were taken lately.
         RateExceeded,
+        /// `Stable`: a container was restarted as often as `reconcile.churn` has it, or more often.
+        RestartsOften,
         /// `Stalled`: undrift has not given up.
         NotStalled,
         /// `Reconciled`: as declared for the whole stability window.

@@ -8,6 +8,7 @@ use clap::{
 };
 
 pub(super) use super::files::Manifests;
+use super::get::Columns;
 use crate::reconcile::EnvironmentTrust;
 
 /// Reconciles Docker Compose hosts: finds the first layer that drifted, repairs just that layer, verifies the repair.
@@ -39,6 +40,12 @@ Examples:
 const SUSPEND_EXAMPLES: &str = "\
 Example:
   undrift suspend ai-backoffice --for 2h --reason \"moving the database\"";
+
+/// What `undrift wait --help` ends with.
+const WAIT_EXAMPLES: &str = "\
+Examples:
+  undrift wait ai-backoffice
+  undrift wait shop bank --for stalled --timeout 1h -o json";
 
 /// What `undrift completions --help` ends with.
 const COMPLETIONS_EXAMPLES: &str = "\
@@ -91,6 +98,61 @@ pub(super) struct Output {
     /// The format of the result
     #[arg(short, long, value_name = "FORMAT", env = "UNDRIFT_OUTPUT", default_value = "text")]
     pub(super) output: Format,
+}
+
+/// The format of the result of `get`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum GetFormat {
+    /// For people
+    Text,
+    /// The same with more columns
+    Wide,
+    /// One JSON document, and nothing else on standard output; with --watch one a line
+    Json,
+}
+
+impl GetFormat {
+    /// Without regard to the columns.
+    pub(super) const fn format(self) -> Format {
+        match self {
+            Self::Text | Self::Wide => Format::Text,
+            Self::Json => Format::Json,
+        }
+    }
+
+    /// Which columns the table has.
+    pub(super) const fn columns(self) -> Columns {
+        match self {
+            Self::Wide => Columns::Wide,
+            Self::Text | Self::Json => Columns::Usual,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct WaitArgs {
+    /// The objects
+    #[arg(required = true, value_name = "NAME")]
+    pub(super) names: Vec<String>,
+    /// What to wait for, of all of them at once
+    #[arg(long = "for", value_name = "STATE", env = "UNDRIFT_FOR", default_value = "reconciled")]
+    pub(super) awaited: Awaited,
+    /// For how long at most
+    #[arg(long, value_name = "DURATION", env = "UNDRIFT_TIMEOUT", default_value = "5m")]
+    pub(super) timeout: crate::api::Duration,
+    #[command(flatten)]
+    pub(super) output: Output,
+}
+
+/// What a person waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Awaited {
+    /// Every service is as declared and verified
+    Reconciled,
+    /// A service is not as declared
+    Drifted,
+    /// undrift has given up
+    Stalled,
 }
 
 #[derive(Debug, Args)]
@@ -200,9 +262,21 @@ pub(super) enum Verb {
         /// Only these objects
         #[arg(value_name = "NAME")]
         names: Vec<String>,
-        #[command(flatten)]
-        output: Output,
+        /// Go on showing what changes, until Ctrl-C
+        #[arg(short, long, env = "UNDRIFT_WATCH", value_parser = FalseyValueParser::new())]
+        watch: bool,
+        /// The format of the result
+        #[arg(short, long, value_name = "FORMAT", env = "UNDRIFT_OUTPUT", default_value = "text")]
+        output: GetFormat,
     },
+    /// Waits until all these objects are reconciled, or in another state [exit 0 they are, 1 not in time, 2 error or no such
+    /// object]
+    ///
+    /// Only a status that a running daemon has recorded counts: one of the present spec that is no older than twice
+    /// `reconcile.interval`. It may be from before now. On the timeout undrift says on standard error why each object is not
+    /// in the state.
+    #[command(after_help = WAIT_EXAMPLES)]
+    Wait(WaitArgs),
     /// Shows one object in full: evidence, conditions, recent incidents and steps [exit 0, 2 error or no
     /// such object]
     Describe {
@@ -255,8 +329,11 @@ pub(super) enum AuditVerb {
         #[arg(long, value_name = "TIME", env = "UNDRIFT_SINCE")]
         since: Option<String>,
         /// Only records up to this time, in the same form
-        #[arg(long, value_name = "TIME", env = "UNDRIFT_UNTIL")]
+        #[arg(long, value_name = "TIME", env = "UNDRIFT_UNTIL", conflicts_with = "follow")]
         until: Option<String>,
+        /// Go on with each further record as it is written, until Ctrl-C; with -o json one a line
+        #[arg(long, env = "UNDRIFT_FOLLOW", value_parser = FalseyValueParser::new())]
+        follow: bool,
         #[command(flatten)]
         output: Output,
     },

@@ -34,12 +34,17 @@ pub fn list(
     if records.is_empty() {
         return Ok(writeln!(out, "no records")?);
     }
-    let names = ["SEQ", "TIME", "OBJECT", "SERVICE", "KIND", "STEP", "OUTCOME", "ACTOR", "EVIDENCE"];
-    let rows: Vec<_> = std::iter::once(heading(&names)).chain(records.iter().map(row)).collect();
+    let rows: Vec<_> = std::iter::once(headings()).chain(records.iter().map(row)).collect();
     Ok(table(out, view.style, 0, &rows)?)
 }
 
-fn row(record: &AuditRecord) -> Vec<Cell> {
+/// The first row of the list.
+pub(super) fn headings() -> Vec<Cell> {
+    heading(&["SEQ", "TIME", "OBJECT", "SERVICE", "KIND", "STEP", "OUTCOME", "ACTOR", "EVIDENCE"])
+}
+
+/// A record as a row of it.
+pub(super) fn row(record: &AuditRecord) -> Vec<Cell> {
     let or_dash = |text: &str| if text.is_empty() { cell("–", Paint::Dim) } else { text.into() };
     vec![
         record.seq.to_string().into(),

@@ -1,30 +1,29 @@
 //! `undrift get`: the last recorded status, a row per service.
 
-use std::io::Write;
+mod columns;
+
+use std::io::{self, Write};
+
+pub use columns::Columns;
+pub(super) use columns::Table;
 
 use super::{
     recorded::{VerbError, View, no_such_object, print_json},
     standing_text::remarks,
-    style::{Cell, Paint, cell, heading, table},
+    style::{Style, table},
 };
 use crate::{
-    api::{
-        Condition, ConditionStatus, ConditionType, Layer, ObjectList, ServiceStatus, StandingReason, Time,
-    },
+    api::{ObjectList, Time},
     standing::{Standing, Watcher, standings},
     store::Store,
-    times::age,
 };
 
 /// Printed if the state is empty: the daemon's belongs to root, and a user without `sudo` has another one.
-const NOTHING: &str = "nothing is recorded yet: `undrift apply` records what it reconciles; each user has a state \
+pub(super) const NOTHING: &str = "nothing is recorded yet: `undrift apply` records what it reconciles; each user has a state \
                        of their own, `sudo undrift get` shows root's";
 
 /// The same if a running undrift records elsewhere: see [`Watcher::Displaced`].
 const NOTHING_HERE: &str = "nothing is recorded here";
-
-/// Follows each mark that may be outdated; the lines below the rows explain why.
-const DOUBT: &str = "*";
 
 /// Prints the record of these objects, or of all; `store` is `None` if there is no state yet. Marks values that may be
 /// outdated: `watcher` is whether a daemon manages them.
@@ -35,15 +34,11 @@ pub fn get(
     store: Option<&Store>,
     names: &[String],
     watcher: Watcher,
+    columns: Columns,
     view: &View,
     out: &mut dyn Write,
 ) -> Result<(), VerbError> {
-    let recorded = store.map(|store| standings(store, watcher, view.now)).transpose()?;
-    let mut recorded = recorded.unwrap_or_default();
-    if let Some(name) = names.iter().find(|name| !recorded.iter().any(|standing| standing.name() == *name)) {
-        return Err(no_such_object(name, recorded.iter().map(Standing::name)));
-    }
-    recorded.retain(|standing| names.is_empty() || names.iter().any(|name| name == standing.name()));
+    let recorded = recorded(store, names, watcher, view.now)?;
     if view.json {
         let objects = recorded.into_iter().map(|standing| standing.object).collect();
         return print_json(out, &ObjectList::new(objects));
@@ -52,119 +47,52 @@ pub fn get(
         let nothing = if watcher == Watcher::Displaced { NOTHING_HERE } else { NOTHING };
         return Ok(writeln!(out, "{nothing}")?);
     }
-    table(out, view.style, 0, &rows(&recorded, view.now))?;
+    let shown = Table { columns, now: view.now };
+    let services = recorded
+        .iter()
+        .flat_map(|standing| standing.object.status.services.iter().map(move |service| (standing, service)));
+    let rows = services.map(|(standing, service)| shown.row(standing, service));
+    table(out, view.style, 0, &std::iter::once(shown.heading()).chain(rows).collect::<Vec<_>>())?;
     let remarks: Vec<String> = recorded.iter().flat_map(remarks).collect();
     if !remarks.is_empty() {
         writeln!(out)?;
     }
-    for remark in remarks {
-        writeln!(out, "{}", view.style.yellow(&remark))?;
+    Ok(print_remarks(out, view.style, &remarks)?)
+}
+
+/// The record of these objects, or of all, by name.
+///
+/// # Errors
+/// [`VerbError::NoSuchObject`] for a name without a record.
+pub(super) fn recorded(
+    store: Option<&Store>,
+    names: &[String],
+    watcher: Watcher,
+    now: Time,
+) -> Result<Vec<Standing>, VerbError> {
+    let recorded = store.map(|store| standings(store, watcher, now)).transpose()?;
+    let mut recorded = recorded.unwrap_or_default();
+    if let Some(name) = names.iter().find(|name| !recorded.iter().any(|standing| standing.name() == *name)) {
+        return Err(no_such_object(name, recorded.iter().map(Standing::name)));
     }
-    Ok(())
+    recorded.retain(|standing| names.is_empty() || names.iter().any(|name| name == standing.name()));
+    Ok(recorded)
 }
 
-fn rows(recorded: &[Standing], now: Time) -> Vec<Vec<Cell>> {
-    let mut rows = vec![heading(&[
-        "OBJECT",
-        "SERVICE",
-        "SOURCE",
-        "ARTIFACT",
-        "CONTAINER",
-        "ROUTE",
-        "AUTH",
-        "READY",
-        "REASON",
-        "AGE",
-    ])];
-    for standing in recorded {
-        let age = standing.object.status.observed_at.map_or_else(|| "?".into(), |at| age(at, now));
-        for service in &standing.object.status.services {
-            let mut row: Vec<Cell> = vec![standing.name().into(), service.name.as_str().into()];
-            let marked = |(text, paint)| marked(standing, text, paint);
-            row.extend(Layer::ALL.into_iter().map(|layer| match layer_mark(service, layer) {
-                Some(mark) => marked(mark),
-                None => cell("–", Paint::Dim),
-            }));
-            row.push(marked(ready(service)));
-            row.push(reason(standing, service).into());
-            row.push(cell(age.as_str(), Paint::Dim));
-            rows.push(row);
-        }
-    }
-    rows
-}
-
-/// A value that may be outdated is neither green nor unmarked.
-fn marked(standing: &Standing, text: &str, paint: Paint) -> Cell {
-    match standing.doubt {
-        None => cell(text, paint),
-        Some(_) => cell(format!("{text}{DOUBT}"), Paint::Yellow),
-    }
-}
-
-/// A layer's mark; `None` if the spec declares nothing for it.
-fn layer_mark(service: &ServiceStatus, layer: Layer) -> Option<(&'static str, Paint)> {
-    let condition = service.conditions.iter().find(|condition| condition.kind == layer.condition())?;
-    Some(match condition.status {
-        ConditionStatus::True => ("✓", Paint::Green),
-        ConditionStatus::False => ("✗", Paint::Red),
-        ConditionStatus::Unknown => ("?", Paint::Yellow),
-    })
-}
-
-/// Whether the service is as declared. `Unknown` is not `True`, and not drift.
-fn ready(service: &ServiceStatus) -> (&'static str, Paint) {
-    let unknown = service.conditions.iter().any(|condition| condition.status == ConditionStatus::Unknown);
-    if service.drift.is_some() {
-        ("False", Paint::Red)
-    } else if unknown {
-        ("Unknown", Paint::Yellow)
-    } else {
-        ("True", Paint::Green)
-    }
-}
-
-/// Why the service is not as declared, and what else applies to it: in parentheses if both are shown.
-fn reason(standing: &Standing, service: &ServiceStatus) -> String {
-    let object = &standing.object;
-    let unknown = |condition: &&Condition| condition.status == ConditionStatus::Unknown;
-    let why = match &service.drift {
-        Some(drift) => Some(drift.reason.to_string()),
-        None => service.conditions.iter().find(unknown).map(|condition| condition.reason.to_string()),
-    };
-    let has = |kind, is: fn(&Condition) -> bool| {
-        object.status.conditions.iter().any(|condition| condition.kind == kind && is(condition))
-    };
-    let is_suspended =
-        has(ConditionType::Reconciling, |condition| condition.reason.is(StandingReason::Suspended));
-    let is_paced =
-        has(ConditionType::Reconciling, |condition| condition.reason.is(StandingReason::RateExceeded));
-    let is_stalled = has(ConditionType::Stalled, |condition| condition.status == ConditionStatus::True);
-    let drifts = service.drift.is_some();
-    let holds = if is_suspended {
-        Some(if why.is_some() { "suspended" } else { StandingReason::Suspended.as_str() })
-    } else if is_paced && drifts {
-        Some(StandingReason::RateExceeded.as_str())
-    } else {
-        (is_stalled && drifts).then_some("stalled")
-    };
-    let invalid = standing
-        .fault
-        .as_ref()
-        .map(|_| StandingReason::ManifestInvalid.as_str())
-        .filter(|invalid| why.as_deref() != Some(*invalid));
-    let mut words = why.into_iter().chain(holds.map(str::to_owned)).chain(invalid.map(str::to_owned));
-    let first = words.next().unwrap_or_default();
-    let rest: Vec<String> = words.collect();
-    if rest.is_empty() { first } else { format!("{first} ({})", rest.join(", ")) }
+/// Prints the lines below the rows.
+pub(super) fn print_remarks(out: &mut dyn Write, style: Style, remarks: &[String]) -> io::Result<()> {
+    remarks.iter().try_for_each(|remark| writeln!(out, "{}", style.yellow(remark)))
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
 
-    use super::*;
-    use crate::{api::Object, cli::style::Style, store::testing};
+    use super::{columns::ready, *};
+    use crate::{
+        api::{ConditionStatus, ConditionType, Object},
+        store::testing,
+    };
 
     fn view(json: bool) -> View {
         View { json, style: Style::default(), now: testing::start() + chrono::TimeDelta::hours(2) }
@@ -182,7 +110,8 @@ mod tests {
     ) -> Result<String, VerbError> {
         let mut out = Vec::new();
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        get(store, &names, watcher, &view(json), &mut out).map(|()| String::from_utf8(out).unwrap())
+        get(store, &names, watcher, Columns::Usual, &view(json), &mut out)
+            .map(|()| String::from_utf8(out).unwrap())
     }
 
     /// An object that was observed so long before it is shown.
@@ -231,6 +160,36 @@ mod tests {
         assert!(
             dead.contains("* ai-backoffice: as it was 2m ago, at the last look: no daemon runs"),
             "{dead}"
+        );
+    }
+
+    #[test]
+    fn the_wide_table_has_the_image_and_the_containers_too() {
+        let (_home, store) = testing::store();
+        let mut object = object(2);
+        object.status.services[0].containers.clear();
+        store.save_object(&object).unwrap();
+        let mut out = Vec::new();
+        get(Some(&store), &[], Watcher::Runs, Columns::Wide, &view(false), &mut out).unwrap();
+        insta::assert_snapshot!(String::from_utf8(out).unwrap());
+    }
+
+    #[test]
+    fn a_service_that_restarts_often_is_said_below_the_rows_and_is_ready_all_the_same() {
+        let (_home, store) = testing::store();
+        let mut object = object(2);
+        let service = &mut object.status.services[1];
+        let mut stable = service.conditions[0].clone();
+        (stable.kind, stable.status) = (ConditionType::Stable, ConditionStatus::False);
+        (stable.reason, stable.message) = ("RestartsOften".into(), "restarted 7 times within 24h".into());
+        let before = ready(service);
+        service.conditions.push(stable);
+        assert_eq!(ready(service), before);
+        store.save_object(&object).unwrap();
+        let text = answer(Some(&store), &[], false).unwrap();
+        assert!(
+            text.ends_with("\n\nai-backoffice: dashboard: RestartsOften: restarted 7 times within 24h\n"),
+            "{text}"
         );
     }
 

@@ -2,7 +2,10 @@
 
 use std::io::{self, Write};
 
-use super::style::{Cell, Paint, Style, cell, clean, heading, table};
+use super::{
+    standing_text::unstable,
+    style::{Cell, Paint, Style, cell, clean, heading, table},
+};
 use crate::{
     api::{
         Desired, DriftReason, Layer, Reason, RouteStatus, ServiceStatus, StallReason, Step, UnknownReason,
@@ -90,6 +93,10 @@ fn words(out: &mut dyn Write, style: Style, looked: &Assessment) -> io::Result<(
         for note in status.notes.iter().filter(|note| !why.is_some_and(|why| why.is(note.reason))) {
             let place = style.yellow(&format!("{}: {}", diagnosis.service, note.reason));
             writeln!(out, "\n  {place}  {}", clean(&note.message))?;
+        }
+        if let Some(unstable) = unstable(status) {
+            let place = style.yellow(&format!("{}: {}", diagnosis.service, unstable.reason));
+            writeln!(out, "\n  {place}  {}", clean(&unstable.message))?;
         }
         if let Some(help) = help(option, &looked.decision) {
             writeln!(out, "    {} {}", style.dim("→"), clean(&help))?;

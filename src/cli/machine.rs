@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use super::{
     cache,
     context::{self, colour},
@@ -61,6 +63,9 @@ pub(super) trait Machine {
     /// # Errors
     /// Where there is nothing to wait with.
     fn block_on<F: Future>(&self, work: F) -> io::Result<F::Output>;
+
+    /// Whether nobody reads standard output any more.
+    fn is_unread(&self) -> bool;
 
     /// Returns when the user or the system asks undrift to end.
     fn interrupted(&self) -> impl Future<Output = ()>;
@@ -117,6 +122,12 @@ impl Machine for LocalMachine {
 
     fn block_on<F: Future>(&self, work: F) -> io::Result<F::Output> {
         Ok(context::runtime()?.block_on(work))
+    }
+
+    fn is_unread(&self) -> bool {
+        let stdout = io::stdout();
+        let mut ends = [PollFd::new(&stdout, PollFlags::empty())];
+        poll(&mut ends, Some(&Timespec::default())).is_ok_and(|ended| ended > 0)
     }
 
     async fn interrupted(&self) {

@@ -6,6 +6,7 @@ mod apply;
 mod args;
 pub mod audit;
 mod cache;
+mod changes;
 mod check;
 mod completions;
 mod context;
@@ -14,6 +15,7 @@ mod doctor;
 mod event_text;
 mod failure;
 mod files;
+mod follow;
 pub mod get;
 pub mod incident;
 mod ladder;
@@ -31,6 +33,8 @@ pub mod style;
 mod transcripts;
 mod usage;
 pub mod validate;
+mod wait;
+mod watch;
 
 use std::{env, io::Write, process::ExitCode};
 
@@ -108,17 +112,20 @@ fn dispatch(context: &mut Context<'_>, machine: &impl Machine, verb: &Verb) -> R
         }
         Verb::Resume { name } => maintenance::resume(context, machine, name),
         Verb::Retry { name } => maintenance::retry(context, machine, name),
-        Verb::Get { names, output } => {
-            let (store, view) = (context.shown()?, context.view(output.output));
-            get::get(store.as_ref(), names, context.watcher()?, &view, &mut context.out)?;
+        Verb::Get { names, watch: true, output } => watch::run(context, machine, names, *output),
+        Verb::Get { names, watch: false, output } => {
+            let (store, view) = (context.shown()?, context.view(output.format()));
+            let watcher = context.watcher()?;
+            get::get(store.as_ref(), names, watcher, output.columns(), &view, &mut context.out)?;
             finished(context)
         }
+        Verb::Wait(options) => wait::run(context, machine, options),
         Verb::Describe { name, output } => {
             let (store, view) = (context.shown()?, context.view(output.output));
             describe::describe(store.as_ref(), name, context.watcher()?, &view, &mut context.out)?;
             finished(context)
         }
-        Verb::Audit { verb } => audit_verb(context, verb),
+        Verb::Audit { verb } => audit_verb(context, machine, verb),
         Verb::Incident { verb } => incident_verb(context, verb),
         Verb::Doctor { manifests, output } => doctor::run(context, manifests, output.output),
         Verb::Completions { shell } => {
@@ -127,9 +134,9 @@ fn dispatch(context: &mut Context<'_>, machine: &impl Machine, verb: &Verb) -> R
     }
 }
 
-fn audit_verb(context: &mut Context<'_>, verb: &AuditVerb) -> Result<u8, Failure> {
+fn audit_verb(context: &mut Context<'_>, machine: &impl Machine, verb: &AuditVerb) -> Result<u8, Failure> {
     match verb {
-        AuditVerb::List { object, service, incident, since, until, output } => {
+        AuditVerb::List { object, service, incident, since, until, follow, output } => {
             let view = context.view(output.output);
             let when = |text: &Option<String>| {
                 let parse = |text: &String| recorded::parse_when(text, view.now);
@@ -144,6 +151,9 @@ fn audit_verb(context: &mut Context<'_>, verb: &AuditVerb) -> Result<u8, Failure
                 until: when(until)?,
                 limit: None,
             };
+            if *follow {
+                return follow::run(context, machine, filter, view.json);
+            }
             audit::list(context.shown()?.as_ref(), &filter, &view, &mut context.out)?;
             finished(context)
         }
@@ -202,8 +212,9 @@ fn output_of(verb: &Verb) -> Option<args::Format> {
         | Verb::Retry { .. } => None,
         Verb::Check(objects) | Verb::Plan(objects) => Some(objects.output.output),
         Verb::Apply(options) => Some(options.objects.output.output),
-        Verb::Get { output, .. }
-        | Verb::Describe { output, .. }
+        Verb::Get { output, .. } => Some(output.format()),
+        Verb::Wait(options) => Some(options.output.output),
+        Verb::Describe { output, .. }
         | Verb::Doctor { output, .. }
         | Verb::Audit { verb: AuditVerb::List { output, .. } | AuditVerb::Verify { output, .. } }
         | Verb::Incident { verb: IncidentVerb::List(output) | IncidentVerb::Show { output, .. } } => {

@@ -84,6 +84,16 @@ pub(super) fn document(out: &mut dyn Write, value: &impl Serialize) -> io::Resul
     out.write_all(b"\n")
 }
 
+/// Prints a value as a JSON document of one line.
+///
+/// # Errors
+/// The error of `out`.
+pub(super) fn document_line(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
+    let text = serde_json::to_string(value)?;
+    out.write_all(plain::json(&text).as_bytes())?;
+    out.write_all(b"\n")
+}
+
 #[cfg(test)]
 #[path = "safe_tests.rs"]
 mod tests;

@@ -86,7 +86,8 @@ fn everything(object: &Object) -> String {
     store
         .close_incident(&id, testing::start(), IncidentOutcome::Stalled, Some(json!(object.status)))
         .unwrap();
-    let mut all = shown(|out| get::get(Some(&store), &[], Watcher::Absent, &view(), out).unwrap());
+    let mut all =
+        shown(|out| get::get(Some(&store), &[], Watcher::Absent, get::Columns::Wide, &view(), out).unwrap());
     all += &shown(|out| describe::describe(Some(&store), name, Watcher::Absent, &view(), out).unwrap());
     all += &shown(|out| audit::list(Some(&store), &RecordFilter::default(), &view(), out).unwrap());
     all += &shown(|out| incident::list(Some(&store), &view(), out).unwrap());

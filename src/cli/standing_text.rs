@@ -2,6 +2,7 @@
 
 use super::style::clean;
 use crate::{
+    api::{Condition, ConditionStatus, ConditionType, ServiceStatus},
     standing::{Doubt, Standing},
     times::ago,
 };
@@ -22,7 +23,19 @@ pub(super) fn remarks(standing: &Standing) -> Vec<String> {
         format!("{name}: suspended: {}; `undrift resume {name}` ends it", suspension.in_words())
     });
     let doubt = standing.doubt.map(|doubt| format!("* {name}: {}", doubt_in_words(standing, doubt)));
-    doubt.into_iter().chain(fault).chain(suspension).map(|line| clean(&line).into_owned()).collect()
+    let services = standing.object.status.services.iter();
+    let restarts = services.filter_map(|service| {
+        let unstable = unstable(service)?;
+        Some(format!("{name}: {}: {}: {}", service.name, unstable.reason, unstable.message))
+    });
+    let remarks = doubt.into_iter().chain(fault).chain(suspension).chain(restarts);
+    remarks.map(|line| clean(&line).into_owned()).collect()
+}
+
+/// The condition that says that a service restarts often; `None` if it does not, or that is not known.
+pub(super) fn unstable(service: &ServiceStatus) -> Option<&Condition> {
+    let stable = service.conditions.iter().find(|condition| condition.kind == ConditionType::Stable);
+    stable.filter(|stable| stable.status == ConditionStatus::False)
 }
 
 /// The doubt, and the help.

@@ -115,28 +115,48 @@ pub fn cell(text: impl Into<String>, paint: Paint) -> Cell {
 /// # Errors
 /// The error of `out`.
 pub fn table(out: &mut dyn Write, style: Style, indent: usize, rows: &[Vec<Cell>]) -> io::Result<()> {
-    let mut widths: Vec<usize> = Vec::new();
-    for row in rows {
-        widths.resize(widths.len().max(row.len()), 0);
-        for (column, cell) in row.iter().enumerate() {
-            widths[column] = widths[column].max(width(&cell.text));
-        }
-    }
-    for row in rows {
-        let mut line = " ".repeat(indent);
-        // Spaces are held back until something follows: no line ends in them.
-        let mut gap = 0;
-        for (cell, column) in row.iter().zip(&widths) {
-            if !cell.text.is_empty() {
-                line.push_str(&" ".repeat(gap));
-                line.push_str(&style.paint(cell.paint, &cell.text));
-                gap = 0;
+    Columns::default().print(out, style, indent, rows)
+}
+
+/// The columns of a table that goes on: later rows align with those before, and a wider one widens its column from there on.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Columns(Vec<usize>);
+
+impl Columns {
+    /// Prints the next rows, as [`table`] does.
+    pub(super) fn print(
+        &mut self,
+        out: &mut dyn Write,
+        style: Style,
+        indent: usize,
+        rows: &[Vec<Cell>],
+    ) -> io::Result<()> {
+        self.fit(rows);
+        for row in rows {
+            let mut line = " ".repeat(indent);
+            // Spaces are held back until something follows: no line ends in them.
+            let mut gap = 0;
+            for (cell, column) in row.iter().zip(&self.0) {
+                if !cell.text.is_empty() {
+                    line.push_str(&" ".repeat(gap));
+                    line.push_str(&style.paint(cell.paint, &cell.text));
+                    gap = 0;
+                }
+                gap += column - width(&cell.text) + 2;
             }
-            gap += column - width(&cell.text) + 2;
+            writeln!(out, "{}", line.trim_end())?;
         }
-        writeln!(out, "{}", line.trim_end())?;
+        Ok(())
     }
-    Ok(())
+
+    fn fit(&mut self, rows: &[Vec<Cell>]) {
+        for row in rows {
+            self.0.resize(self.0.len().max(row.len()), 0);
+            for (column, cell) in row.iter().enumerate() {
+                self.0[column] = self.0[column].max(width(&cell.text));
+            }
+        }
+    }
 }
 
 /// The first row of a table: names of columns.

@@ -96,6 +96,7 @@ transcripts! {
     a_rollback_without_an_image
     an_apply_that_is_interrupted
     a_module_that_is_nowhere
+    a_service_that_restarts_often
 }
 
 #[test]

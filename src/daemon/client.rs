@@ -7,12 +7,15 @@ use hyper::{
     Request, Response, StatusCode,
     body::{Bytes, Incoming},
     client::conn::http1,
-    header,
+    header::{self, HeaderValue},
 };
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::{
+    io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines},
+    net::UnixStream,
+};
 use tokio_util::{io::StreamReader, task::AbortOnDropHandle};
 
 use super::{
@@ -82,7 +85,7 @@ const ANOTHER: &str = "another version";
 pub(crate) struct Replies {
     lines: Box<dyn AsyncBufRead + Send + Unpin>,
     version: RunningVersion,
-    _connection: AbortOnDropHandle<()>,
+    connection: AbortOnDropHandle<()>,
 }
 
 impl std::fmt::Debug for Replies {
@@ -133,14 +136,65 @@ pub(crate) async fn reconcile(
         }
         Err(error) => return Err(error.into()),
     };
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-    let connection = AbortOnDropHandle::new(tokio::spawn(async move { drop(connection.await) }));
     let body = serde_json::to_vec(request).map_err(io::Error::from)?;
     let request = Request::post(format!("/api/v1/objects/{object}/reconcile"))
-        .header(header::HOST, "localhost")
         .header(header::CONTENT_TYPE, "application/json")
         .body(Full::new(Bytes::from(body)))
         .map_err(io::Error::other)?;
+    send(dir, stream, request).await.map(Some)
+}
+
+/// The events of a running daemon, as they come.
+pub(crate) struct Events {
+    lines: Lines<Box<dyn AsyncBufRead + Send + Unpin>>,
+    _connection: AbortOnDropHandle<()>,
+}
+
+impl std::fmt::Debug for Events {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Events").finish_non_exhaustive()
+    }
+}
+
+impl Events {
+    /// Waits for the next event after which the recorded state may be another; false at the end, such as that of the daemon.
+    /// Nothing is lost if it is cancelled.
+    pub(crate) async fn next(&mut self) -> bool {
+        loop {
+            match self.lines.next_line().await {
+                // The output of a command changes nothing that is recorded.
+                Ok(Some(line)) if line.starts_with("event: ") && line != "event: output" => return true,
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => return false,
+            }
+        }
+    }
+}
+
+/// Follows the events of the daemon that holds this state folder, from now on.
+///
+/// # Errors
+/// If there is none, or it does not answer.
+pub(crate) async fn follow(dir: &Path) -> Result<Events, AskError> {
+    follow_at(dir, connect(dir).await?).await
+}
+
+/// The same on a connection.
+pub(super) async fn follow_at(dir: &Path, stream: UnixStream) -> Result<Events, AskError> {
+    let request = Request::get("/api/v1/events").body(Full::default()).map_err(io::Error::other)?;
+    let Replies { lines, connection, .. } = send(dir, stream, request).await?;
+    Ok(Events { lines: lines.lines(), _connection: connection })
+}
+
+/// Sends a request, and waits for the beginning of its answer.
+async fn send(
+    dir: &Path,
+    stream: UnixStream,
+    mut request: Request<Full<Bytes>>,
+) -> Result<Replies, AskError> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+    let connection = AbortOnDropHandle::new(tokio::spawn(async move { drop(connection.await) }));
+    request.headers_mut().insert(header::HOST, HeaderValue::from_static("localhost"));
     let answer = tokio::time::timeout(ANSWER_TIMEOUT, sender.send_request(request)).await;
     let answer = match answer.map_err(io::Error::from)? {
         Ok(answer) => answer,
@@ -155,7 +209,7 @@ pub(crate) async fn reconcile(
     let chunks =
         futures_util::TryStreamExt::try_filter_map(stream, |frame| async { Ok(frame.into_data().ok()) });
     let lines = Box::new(StreamReader::new(Box::pin(chunks)));
-    Ok(Some(Replies { lines, version, _connection: connection }))
+    Ok(Replies { lines, version, connection })
 }
 
 /// The daemon is older than this.

@@ -34,7 +34,7 @@ use sd_notify::NotifyState;
 use tokio::sync::{Semaphore, broadcast::Sender};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub(crate) use client::{AskError, Replies, reconcile};
+pub(crate) use client::{AskError, Events, Replies, follow, reconcile};
 pub(crate) use protocol::{ObjectOutcome, ReconcileRequest, Reply};
 pub(crate) use signals::Signals;
 pub(crate) use socket::{FILE as CONTROL_SOCKET, is_listening};

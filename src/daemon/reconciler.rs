@@ -180,6 +180,9 @@ impl<H: Host + 'static> DaemonContext<H> {
         let name = desired.name();
         self.sessions.record_observed(&outcome.project, &outcome.object);
         self.readiness.observed(name);
+        // Followers learn of each status that is recorded, also where nothing else is reported. There may be none.
+        let observed = ReportedEvent { object: name.to_owned(), event: Event::Observed };
+        let _ = self.feed.send(Arc::new(observed));
         match outcome.action {
             Action::Again => Requeue::Now,
             // The interval is a promise: in a backoff of hours the status must not be hours old.

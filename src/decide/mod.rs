@@ -12,6 +12,7 @@
 //! | `attempts` | what an earlier step changed, and when the next one may be taken |
 //! | `start` | the source that a repair starts from, and whether another source gets another chance |
 //! | `environment` | whether only the environment makes the project differ from the last verified state |
+//! | `churn` | whether a service restarts often |
 //! | `notes` | remarks on a service that are no drift |
 //! | `obstacles` | which repairs and waits a known obstacle rules out |
 //! | `rate` | how often a service may be built or brought up within an hour |
@@ -27,6 +28,7 @@
 
 mod attempts;
 mod checks;
+mod churn;
 mod environment;
 mod escalation;
 mod kept_running;
@@ -57,6 +59,7 @@ pub use attempts::{
     healthy_period,
 };
 pub use checks::{Diagnosis, LayerVerdict, UnknownLayer, diagnose, within_start_grace};
+pub use churn::{RestartLog, Stability};
 pub use open_incident::{DoneStep, OpenIncident, Verified};
 pub use order::{StepOrder, UpPhase};
 pub use plan::Next;
@@ -108,6 +111,8 @@ pub struct History {
     /// The restart count of each container, by ID, as of ten minutes ago, or of undrift's first observation: every increase
     /// since is an observed death.
     pub restarts: BTreeMap<String, i64>,
+    /// The restarts of each service's replicas, this observation included, by the service's name.
+    pub restart_logs: BTreeMap<String, RestartLog>,
     /// Since when the present series of observations waits for things to pass: from its beginning, or from the end of
     /// external activity.
     pub watching_since: Option<Time>,
@@ -145,6 +150,8 @@ pub struct Decision {
     pub environment_differs: Vec<String>,
     /// The sign that somebody else is at work on the project, where a step waits for that, in words.
     pub waits_for: Option<String>,
+    /// Whether each service restarts often, by its name; only where that is known.
+    pub stability: BTreeMap<String, Stability>,
 }
 
 /// Why undrift takes no step for an object.
@@ -196,7 +203,28 @@ pub fn decide(inputs: Inputs<'_>) -> Decision {
     let next = plan::next(inputs, &services, &repair_options);
     let waits_for = inputs.observed.external_activity.clone();
     let waits_for = waits_for.filter(|_| held_back.is_none() && !plan.is_empty());
-    Decision { services, repair_options, plan, next, attempts, held_back, environment_differs, waits_for }
+    let stability = stability(inputs);
+    Decision {
+        services,
+        repair_options,
+        plan,
+        next,
+        attempts,
+        held_back,
+        environment_differs,
+        waits_for,
+        stability,
+    }
+}
+
+fn stability(inputs: Inputs<'_>) -> BTreeMap<String, Stability> {
+    let churn = inputs.desired.object.spec.reconcile.churn;
+    let of = |service: &crate::api::ServiceObservation| {
+        let log = inputs.history.restart_logs.get(&service.name)?;
+        let stability = log.stability(service.containers.known()?, churn, inputs.now)?;
+        Some((service.name.clone(), stability))
+    };
+    inputs.observed.services.iter().filter_map(of).collect()
 }
 
 /// Why undrift takes no step for this object. A person's suspension comes first: it has a reason.

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Decision, Diagnosis, HeldBack, LayerVerdict, Next, Repair, UnknownLayer, environment, notes};
+use super::{
+    Decision, Diagnosis, HeldBack, LayerVerdict, Next, Repair, Stability, UnknownLayer, churn::times,
+    environment, notes,
+};
 use crate::api::{
     Answer, Condition, ConditionStatus, ConditionType, ContainerStatus, Desired, Fact, ImageStatus, Layer,
     ModulePresence, ModuleStatus, NoteReason, ObjectStatus, Presence, ProjectObservation, Reason,
@@ -252,7 +255,24 @@ fn service_conditions(
             }
         }
     });
-    layers.chain([reconciled(inputs, diagnosis, &maker)]).collect()
+    let stability = inputs.decision.stability.get(&diagnosis.service);
+    let stable = stability.map(|stability| stable(inputs, stability, &maker));
+    layers.chain([reconciled(inputs, diagnosis, &maker)]).chain(stable).collect()
+}
+
+fn stable(inputs: StatusInputs<'_>, stability: &Stability, maker: &ConditionBuilder<'_>) -> Condition {
+    let kind = ConditionType::Stable;
+    match stability {
+        Stability::RestartsOften(words) => {
+            maker.make(kind, ConditionStatus::False, StandingReason::RestartsOften, words)
+        }
+        Stability::Stable(0) => maker.make(kind, ConditionStatus::True, StandingReason::AsDeclared, ""),
+        Stability::Stable(most) => {
+            let within = inputs.desired.object.spec.reconcile.churn.within;
+            let words = format!("restarted {} within {within}", times(*most));
+            maker.make(kind, ConditionStatus::True, StandingReason::AsDeclared, &words)
+        }
+    }
 }
 
 fn reconciled(inputs: StatusInputs<'_>, diagnosis: &Diagnosis, maker: &ConditionBuilder<'_>) -> Condition {

@@ -47,6 +47,7 @@ pub(super) fn history(
         verified_since: verifications.iter().map(|(name, (_, since))| (name.clone(), *since)).collect(),
         verified: verifications.into_iter().map(|(name, (identities, _))| (name, identities)).collect(),
         restarts: session.restart_history.counts_before(),
+        restart_logs: BTreeMap::new(),
         watching_since: Some(session.since),
         looking_since: Some(session.begun),
         verifying: session.stability.as_ref().map(StabilityWindow::services).unwrap_or_default(),

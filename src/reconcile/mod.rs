@@ -16,6 +16,7 @@ mod journal;
 mod reconcile_once;
 mod registration;
 mod restart_history;
+mod restart_log;
 mod session;
 mod snapshot;
 mod step;
@@ -280,6 +281,7 @@ pub async fn look<H: Host>(
             Err(error) => (None, Some(error)),
         },
     };
+    let of_state = store.filter(|_| recorded.is_some());
     let (previous, mut history) = recorded.unwrap_or_else(|| {
         let none =
             decide::History { generation: 1, watching_since: Some(clock()), ..decide::History::default() };
@@ -287,6 +289,7 @@ pub async fn look<H: Host>(
     });
     history.gone_images = snapshot::gone_images(host, &history, &observed).await;
     let now = clock();
+    history.restart_logs = restart_log::read(of_state, desired, &observed, &history, now);
     let decision = decide::decide(Inputs {
         desired: &expanded,
         observed: &observed,

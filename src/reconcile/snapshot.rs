@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{
     Action, EnvironmentTrust, ReconcileError, ReconcileOutcome, Reconciler, Session, history,
-    image_knowledge, object, transitions::Transitions,
+    image_knowledge, object, restart_log, transitions::Transitions,
 };
 use crate::{
     api::{Desired, GitState, ObjectStatus, ProjectObservation, RouteAnswer, Time},
@@ -115,6 +115,8 @@ impl<H: Host> Reconciler<H> {
         image_knowledge::add_image_knowledge(&self.store, desired, &mut observed, now)?;
         self.store.settle_recent_steps(now)?;
         let mut history = history::history(&self.store, desired, &observed.project, session, now)?;
+        history.restart_logs = restart_log::read(Some(&self.store), desired, &observed, &history, now);
+        restart_log::keep(&self.store, &observed.project, &history.restart_logs);
         history.gone_images = gone_images(&*self.host, &history, &observed).await;
         if self.environment == EnvironmentTrust::Declared {
             (history.verified_from, history.is_verified_from_altered) = (None, false);

@@ -65,6 +65,17 @@ impl Store {
         Ok(next(&self.db(), object, spec_digest)?.0.number)
     }
 
+    /// The generation of an object's spec; `None` if it has none yet.
+    ///
+    /// # Errors
+    /// SQLite's error.
+    pub fn recorded_generation(&self, object: &str) -> Result<Option<i64>> {
+        let db = self.db();
+        let found =
+            db.query_row("SELECT number FROM generations WHERE object = ?1", [object], |row| row.get(0));
+        found.optional().map_err(failed("read the generation"))
+    }
+
     /// Records the object with its status; returns whether it was written. It is not written if it equals the record apart
     /// from `lastTransitionTime`s and the time of the observation. That time is kept in any case.
     ///

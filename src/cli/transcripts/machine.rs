@@ -117,6 +117,10 @@ impl Machine for FakeMachine {
         })
     }
 
+    fn is_unread(&self) -> bool {
+        false
+    }
+
     async fn interrupted(&self) {
         match self.interrupt_at.take() {
             Some(at) => tokio::time::sleep((at - self.clock.now()).to_std().unwrap()).await,

@@ -127,6 +127,11 @@ impl Project {
         *starts.entry((container.id, container.starts)).or_insert(now)
     }
 
+    /// When a container was created: Compose starts it at once.
+    fn created_at(&self, container: FakeContainer) -> Option<Time> {
+        lock(&self.starts).iter().filter(|((id, _), _)| *id == container.id).map(|(_, at)| *at).min()
+    }
+
     /// Notes the start of what runs now.
     fn note_start(&self, now: Time) {
         if let Some(container) = self.host.world(|world| world.container) {
@@ -194,6 +199,7 @@ impl Host for Projects {
         seen.external_activity = activity.or(seen.external_activity);
         if let (Some(container), Fact::Known(shown)) = (container, &mut seen.services[0].containers) {
             shown[0].started_at = Some(project.started_at(container, now));
+            shown[0].created_at = project.created_at(container);
         }
         rename(&mut seen, desired.name());
         Ok(seen)

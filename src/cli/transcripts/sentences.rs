@@ -47,6 +47,10 @@ pub(super) const SENTENCES: &[(&str, Happening)] = &[
     ("the manifest is installed", Install(&[])),
     ("the manifest is installed, with mode: observe", Install(&[("mode: enforce", "mode: observe")])),
     ("the manifest is changed to mode: enforce", Install(&[])),
+    (
+        "the manifest is installed, with churn: { restarts: 3, within: 24h }",
+        Install(&[("attempts: 3", "attempts: 3\n    churn: { restarts: 3, within: 24h }")]),
+    ),
     ("a developer merges the module into the source", Change(|world| world.by_hand(Hand::GainModule))),
     ("a developer removes the module from the source", Change(|world| world.by_hand(Hand::LoseModule))),
     (
@@ -69,6 +73,7 @@ pub(super) const SENTENCES: &[(&str, Happening)] = &[
         },
     ),
     ("somebody stops the container of api", Change(|world| world.by_hand(Hand::Stop))),
+    ("something restarts the container of api", Change(World::restart_by_hand)),
     ("somebody removes the container of api", Change(|world| world.by_hand(Hand::Remove))),
     (
         "somebody changes the environment of api in compose.yaml",

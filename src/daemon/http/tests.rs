@@ -14,6 +14,7 @@ use super::*;
 use crate::{
     api::{AuditKind, ConditionStatus, ConditionType, Event, NewRecord},
     daemon::{
+        client,
         protocol::{ObjectOutcome, ReportedEvent},
         testing::{DaemonFixture, healthy},
     },
@@ -305,6 +306,25 @@ async fn one_who_follows_receives_each_record_once_and_output_where_it_belongs()
     assert_eq!(summary(&new.read_until("id: 5\n").await), ["record 5"]);
     fixture.shared.stop.cancel();
     assert_eq!(summary(&new.read().await), [""; 0], "the end of undrift is the end of it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_who_waits_is_woken_by_what_is_recorded_and_not_by_output() {
+    let fixture = recorded();
+    let (theirs, ours) = UnixStream::pair().unwrap();
+    let shared = Arc::clone(&fixture.shared);
+    let _served = tokio::spawn(async move { serve(&shared, ours).await });
+    let mut events = client::follow_at(fixture.dir.path(), theirs).await.unwrap();
+    for event in [Event::Output { line: "#5 COPY".into() }, Event::Observed] {
+        let _ = fixture.shared.feed.send(reported(event));
+    }
+    assert!(events.next().await);
+    let idle = tokio::time::timeout(Duration::from_secs(60), events.next()).await;
+    assert!(idle.is_err(), "nothing more has happened");
+    append(&fixture, AuditKind::Suspended);
+    assert!(events.next().await, "another process wrote it");
+    fixture.shared.stop.cancel();
+    assert!(!events.next().await);
 }
 
 #[tokio::test]

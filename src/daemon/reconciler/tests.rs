@@ -35,6 +35,17 @@ async fn the_wait_after_failures_grows_to_a_limit_and_a_success_ends_them() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_follows_learns_of_each_status_that_was_recorded() {
+    let fixture = DaemonFixture::new(healthy());
+    fixture.wait_at_rest().await;
+    let mut feed = fixture.shared.feed.subscribe();
+    // All is as it was: nothing else is reported.
+    fixture.wait_after_reconcile().await;
+    let reported = feed.try_recv().unwrap();
+    assert_eq!((reported.object.as_str(), &reported.event), ("backoffice", &Event::Observed));
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_wants_a_look_each_second_has_it_after_failures_too() {
     let fixture = DaemonFixture::new(healthy());
     let often = fixtures::desired_with(&serde_json::json!({ "interval": "3s" })).object;

@@ -105,7 +105,7 @@ fn duration(name: &str, text: &str, at_least: u64) -> Option<Fault> {
             .into_iter()
             .find(|guess| guess.parse::<Duration>().is_ok())
             .map_or_else(
-                || "write it as 500ms, 5s, 2m or 1h30m, at most one year".into(),
+                || "write it as 500ms, 5s, 2m, 1h30m or 2d, at most one year".into(),
                 |guess| format!("did you mean `{guess}`?"),
             );
         return Some(Fault::new(format!("{name} is not a duration")).help(help));

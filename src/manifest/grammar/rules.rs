@@ -338,6 +338,19 @@ static RECONCILE: Record = Record::new(
             "what undrift does with a container that another version of Compose made from the same configuration, \
              and that the present version would make differently; a report is the note `ComposeUpgraded`",
         ),
+        optional("churn", OF_ITS_FIELDS, Shape::Record(&CHURN)).takes("how many restarts are too many"),
+    ],
+);
+
+static CHURN: Record = Record::new(
+    "`churn`",
+    &[
+        // Each restart is kept until it is older than `within`.
+        optional("restarts", "`6`", Shape::Whole(1..=1_000)).takes(
+            "from how many restarts of one container on its service [restarts too \
+             often](how-it-works.md#a-service-that-restarts-often); undrift reports that and takes no step",
+        ),
+        optional("within", "`24h`", Shape::Duration { at_least: 1_000 }).takes("within which time"),
     ],
 );
 

@@ -118,7 +118,7 @@ fn whole(range: &RangeInclusive<i64>) -> Value {
 }
 
 /// What [`crate::api::Duration`] reads, but for its limit of a year. Nothing at all is too short for it.
-const DURATION: &str = "^([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$";
+const DURATION: &str = "^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$";
 
 fn duration(at_least: u64) -> Value {
     let mut schema = json!({
@@ -163,6 +163,9 @@ mod tests {
             "30m1h",
             "5s5s",
             "5d",
+            "1d12h",
+            "1h1d",
+            "5w",
         ] {
             assert_eq!(pattern.is_match(text), text.parse::<crate::api::Duration>().is_ok(), "{text}");
         }

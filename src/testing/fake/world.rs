@@ -285,6 +285,11 @@ impl World {
         true
     }
 
+    /// Something restarts the container of `api`.
+    pub(crate) fn restart_by_hand(&mut self) {
+        self.restart();
+    }
+
     fn restart(&mut self) -> bool {
         if let Some(container) = &mut self.container {
             container.running = true;

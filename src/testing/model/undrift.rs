@@ -239,6 +239,7 @@ impl Undrift {
             verified,
             verified_since,
             restarts: self.session.restart_history.counts_before(),
+            restart_logs: BTreeMap::new(),
             watching_since: Some(self.session.since),
             looking_since: Some(self.session.since),
             verifying: Vec::new(),
