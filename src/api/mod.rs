@@ -5,6 +5,7 @@
 mod attachment;
 mod attempt;
 mod cache;
+mod content;
 mod desired;
 mod difference;
 mod duration;
@@ -43,6 +44,7 @@ pub use attachment::{
 };
 pub use attempt::Attempt;
 pub use cache::Cache;
+pub use content::{ContentComparison, ContentObservation, MOST_BYTES, MOST_FILES, MOST_NAMED};
 pub use desired::{Desired, Expanded};
 pub use difference::ConfigDifference;
 pub use duration::{Duration, ParseDurationError};
@@ -87,8 +89,8 @@ pub use spec::{
     ServiceSpec,
 };
 pub use status::{
-    Condition, ConditionStatus, ContainerStatus, ImageStatus, ModulePresence, ModuleStatus, Object,
-    ObjectList, ObjectStatus, RouteAuthStatus, RouteStatus, ServiceStatus, Transition,
+    Condition, ConditionStatus, ContainerStatus, ImageStatus, ModuleContent, ModulePresence, ModuleStatus, Object,
+    ObjectList, ObjectStatus, RouteAuthStatus, RouteStatus, Sameness, ServiceStatus, Transition,
 };
 pub use step::{PlannedStep, Step, StepKind, StepReport};
 pub use suspension::{EndedSuspension, Suspension};

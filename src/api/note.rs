@@ -26,6 +26,8 @@ names! {
         VolumeChanged,
         /// An entry of a folder was not expanded into a module or a route.
         EntryIgnored,
+        /// A container has files in a module that are not in its source.
+        ContentAdded,
         /// A path that cannot exist answers as the route does.
         ControlAmbiguous,
         /// The password or token of a route cannot be read.

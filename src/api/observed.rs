@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Attachments, ConfigDifference, CopiedContent, DeclaredAttachments, DeclaredJoin, Expansion, Fact, Joined,
+    Attachments, ConfigDifference, ContentObservation, CopiedContent, DeclaredAttachments, DeclaredJoin, Expansion, Fact, Joined,
     NetworkObservation, Obstacle, Presence, RelatedObservation, ResolvedFrom, Ties, Time, VolumeObservation,
 };
 
@@ -178,6 +178,9 @@ pub struct FirstSight {
 pub struct ModuleObservation {
     /// Whether it exists.
     pub presence: Fact<Presence>,
+    /// How its files compare with the source; `None` unless that is declared and both are there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<ContentObservation>,
 }
 
 /// One container of a service.
@@ -297,6 +300,9 @@ pub struct ModuleInContainer {
     pub presence: Fact<Presence>,
     /// The mount that lies over the path, if one does.
     pub covered_by: Option<MountCover>,
+    /// How its files compare with the source, as the process in the container sees them; `None` as in the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<ContentObservation>,
 }
 
 /// A mount that covers a path.

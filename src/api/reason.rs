@@ -15,6 +15,8 @@ names! {
     ImageMissing,
     /// Artifact: the build context changed since the image was built (only if the spec enforces it).
     SourceChanged,
+    /// Artifact or container: the module's files differ from the source (only if the spec wants them to be the same).
+    ContentDiffers,
     /// Container: a Compose project of the same name in another directory created it.
     OtherDirectory,
     /// Container: there are fewer replicas than the Compose project declares.
@@ -69,6 +71,8 @@ names! {
     RateLimited,
     /// A folder has more entries than an `each` is expanded to.
     TooMany,
+    /// A module has more files, or more bytes, than are compared.
+    TooLarge,
 }
 }
 

@@ -169,6 +169,31 @@ pub struct ModuleStatus {
     pub artifact: ModulePresence,
     /// In every container.
     pub container: ModulePresence,
+    /// With `content: same`: how its files compare with the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<ModuleContent>,
+}
+
+/// How the files of a module compare with its source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModuleContent {
+    /// In the image.
+    pub artifact: Sameness,
+    /// In every container.
+    pub container: Sameness,
+}
+
+/// How files compare with others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sameness {
+    /// The same names, types and bytes; a container may have more.
+    Same,
+    /// They could not be compared, or are not there.
+    Unknown,
+    /// At least one differs.
+    Differs,
 }
 
 /// Whether a module is at a location.

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     api::{
-        Condition, ConditionStatus, ConditionType, Incident, ModulePresence, Object, RouteStatus,
+        Condition, ConditionStatus, ConditionType, Incident, ModulePresence, Object, RouteStatus, Sameness,
         ServiceStatus,
     },
     standing::{Standing, Watcher, standings},
@@ -187,9 +187,18 @@ fn module_table(service: &ServiceStatus) -> Vec<Vec<Cell>> {
         ModulePresence::Unknown => cell("unknown", Paint::Yellow),
         ModulePresence::Undeclared => cell("–", Paint::Dim),
     };
-    let rows = service.modules.iter().map(|module| {
+    let content = |content| match content {
+        Sameness::Same => cell("same", Paint::Green),
+        Sameness::Differs => cell("differs", Paint::Red),
+        Sameness::Unknown => cell("unknown", Paint::Yellow),
+    };
+    let rows = service.modules.iter().flat_map(|module| {
         let name = module.name.as_str().into();
-        vec![name, place(module.source), place(module.artifact), place(module.container)]
+        let places = vec![name, place(module.source), place(module.artifact), place(module.container)];
+        let compared = module.content.map(|of| {
+            vec!["  content".into(), " ".into(), content(of.artifact), content(of.container)]
+        });
+        std::iter::once(places).chain(compared)
     });
     headed(&["MODULE", "SOURCE", "ARTIFACT", "CONTAINER"], rows)
 }

@@ -54,7 +54,7 @@ fn rung(layer: Layer, verdict: &LayerVerdict, status: &ServiceStatus, explained:
         LayerVerdict::AsDeclared(None) => cell(format!("✓{seen}"), Paint::Green),
         LayerVerdict::AsDeclared(Some(_)) => cell(format!("✓{seen}"), Paint::Yellow),
         LayerVerdict::Broken(reason, _) => cell(format!("✗ {reason}"), Paint::Red),
-        LayerVerdict::Unknown(..) | LayerVerdict::Unverifiable(_) => cell("?", Paint::Yellow),
+        LayerVerdict::Unknown(..) | LayerVerdict::Unverifiable(..) => cell("?", Paint::Yellow),
     }
 }
 

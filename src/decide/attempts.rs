@@ -4,7 +4,9 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use chrono::TimeDelta;
 
 use super::{
-    Diagnosis, Inputs, OpenIncident, rollback, settling,
+    Diagnosis, Inputs, OpenIncident,
+    escalation::source_has_moved_on,
+    rollback, settling,
     start::{is_current, start},
 };
 use crate::api::{
@@ -78,7 +80,8 @@ fn judged(inputs: Inputs<'_>, row: &Attempt, diagnosis: &Diagnosis) -> Attempt {
     }
     if drift.layer < Layer::Route || inputs.now >= settling::deadline(inputs, &row.service) {
         row.pending = None;
-        if drift.reason == DriftReason::SourceChanged {
+        let seen = inputs.observed.service(&row.service);
+        if seen.is_some_and(|seen| source_has_moved_on(drift, seen)) {
             return after_another_change(inputs, row, diagnosis);
         }
         if !row.tried.contains(&step) {

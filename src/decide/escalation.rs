@@ -1,7 +1,9 @@
 //! The table of repairs: which steps could help against a drift, and how they escalate.
 
 use super::checks::{is_fixed_by_a_restart, network};
-use crate::api::{Attempt, Drift, DriftReason, Fact, Layer, ServiceObservation, Step};
+use crate::api::{
+    Attempt, Drift, DriftReason, Fact, Layer, ServiceObservation, SourceComparison, Step, compare_sources,
+};
 
 /// The steps of the table.
 pub(super) const BUILD: Step = Step::Build { no_cache: false };
@@ -28,6 +30,8 @@ pub(super) fn escalation(drift: &Drift, seen: &ServiceObservation) -> Escalation
         (Layer::Artifact, _) if !seen.buildable => Escalation::none(
             "the service has no `build:`, so its image comes from elsewhere: a person must look",
         ),
+        // The cache knows files by their bytes: a build without it would leave the same.
+        (Layer::Artifact, DriftReason::ContentDiffers) => Escalation::UntilTried(vec![BUILD]),
         (Layer::Artifact, _) => Escalation::UntilTried(vec![BUILD, UNCACHED]),
         (Layer::Container, reason) => of_container(reason, seen),
         (Layer::Route, DriftReason::Absent) => absent(seen),
@@ -53,6 +57,8 @@ fn of_container(reason: DriftReason, seen: &ServiceObservation) -> Escalation {
         DriftReason::ShadowedByMount => Escalation::none(
             "a mount hides the image's files and no rebuild changes that: a person must look",
         ),
+        // A new container that is different again was changed as it started, and so would be the next one.
+        DriftReason::ContentDiffers => Escalation::UntilTried(vec![RECREATE]),
         DriftReason::NetworkDefinitionChanged => Escalation::None(definition_changed(seen)),
         DriftReason::Surplus if is_blocked => Escalation::None(definition_changed(seen)),
         _ => Escalation::UntilSpent(container_steps(reason, seen, is_blocked)),
@@ -115,6 +121,37 @@ fn absent(seen: &ServiceObservation) -> Escalation {
 
 pub(super) fn untried(steps: &[Step], row: Option<&Attempt>) -> Option<Step> {
     steps.iter().copied().find(|step| row.is_none_or(|row| !row.tried.contains(step)))
+}
+
+/// What to say when every repair of a drift was tried.
+pub(super) fn exhausted(drift: &Drift) -> String {
+    let message = &drift.message;
+    match (drift.layer, drift.reason) {
+        (Layer::Artifact, DriftReason::ContentDiffers) => format!(
+            "a build left it so: {message}; see whether the Dockerfile copies all of it there, whether a step of the build \
+             changes the files, and what `.dockerignore` leaves out; what may differ belongs in the module's `ignore`"
+        ),
+        (Layer::Container, DriftReason::ContentDiffers) => format!(
+            "a new container left it so: {message}; see what changes the files when the container starts; what may differ \
+             belongs in the module's `ignore`"
+        ),
+        _ => format!("every repair was tried, and still: {message}"),
+    }
+}
+
+/// Whether a change of the source alone makes such a drift.
+pub(super) fn follows_the_source(drift: &Drift) -> bool {
+    drift.layer == Layer::Artifact
+        && matches!(drift.reason, DriftReason::SourceChanged | DriftReason::ContentDiffers)
+}
+
+/// Whether the drift may be one because the source has changed again since the build that should have repaired it.
+pub(super) fn source_has_moved_on(drift: &Drift, seen: &ServiceObservation) -> bool {
+    let is_newer = || match (&seen.artifact.built_from, &seen.source.digest) {
+        (Some(then), Fact::Known(Some(now))) => compare_sources(then, now) == SourceComparison::Changed,
+        _ => false,
+    };
+    follows_the_source(drift) && (drift.reason == DriftReason::SourceChanged || is_newer())
 }
 
 /// A build alone does not change any running container.

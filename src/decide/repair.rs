@@ -2,8 +2,8 @@
 
 use super::{
     Diagnosis, Inputs, UnknownLayer, attempts,
-    checks::{namespace, network},
-    escalation::{Escalation, UP, escalation, untried, with_up},
+    checks::{may_be_known_soon, namespace, network},
+    escalation::{Escalation, UP, escalation, exhausted, source_has_moved_on, untried, with_up},
     kept_running, obstacles,
     order::StepOrder,
     rate, rollback,
@@ -185,7 +185,7 @@ impl<'a> RepairCase<'a> {
     /// A build that waits to be brought up comes first.
     fn brought_up(self) -> Option<Repair> {
         let waits =
-            self.drift.reason == DriftReason::SourceChanged && is_half_done(self.inputs, self.diagnosis);
+            source_has_moved_on(self.drift, self.seen) && is_half_done(self.inputs, self.diagnosis);
         waits.then(|| Budget { not_before: None, ..self.budget() }.spend(vec![UP]))
     }
 
@@ -197,8 +197,7 @@ impl<'a> RepairCase<'a> {
             Escalation::Wait => wait(inputs, &seen.name, drift.reason, drift.message.clone()),
             Escalation::UntilTried(steps) => {
                 let Some(step) = untried(&steps, self.row()) else {
-                    let message = format!("every repair was tried, and still: {}", drift.message);
-                    return stalled(StallReason::RepairsExhausted, &message);
+                    return stalled(StallReason::RepairsExhausted, &exhausted(drift));
                 };
                 self.budget().spend(with_up(step))
             }
@@ -223,7 +222,7 @@ impl<'a> RepairCase<'a> {
 fn unknown_in_a_word(reason: UnknownReason) -> Reason {
     match reason {
         UnknownReason::NotKnown => StallReason::Unknown.into(),
-        UnknownReason::RateLimited | UnknownReason::TooMany => reason.into(),
+        UnknownReason::RateLimited | UnknownReason::TooMany | UnknownReason::TooLarge => reason.into(),
     }
 }
 
@@ -293,9 +292,10 @@ fn as_declared(inputs: Inputs<'_>, seen: &ServiceObservation, diagnosis: &Diagno
     if rolled_back {
         return given_up(StallReason::RolledBack.into(), diagnosis);
     }
-    match (&diagnosis.unverifiable, &seen.source.digest) {
-        // A file that vanished while it was read may be there at the next observation.
-        (Some(unknown), Fact::Unknown(_)) => {
+    // A file that vanished while it was read may be there at the next observation.
+    let may_pass = seen.source.digest.known().is_none() || may_be_known_soon(seen);
+    match &diagnosis.unverifiable {
+        Some(unknown) if may_pass => {
             match wait(inputs, &seen.name, StallReason::Unknown, unknown.message.clone()) {
                 waits @ Repair::Wait { .. } => waits,
                 _ => Repair::Nothing,

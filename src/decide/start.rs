@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 use sha2::{Digest, Sha256};
 
-use super::Inputs;
-use crate::api::{Attempt, Drift, DriftReason, Entries, Expansion, Fact, ServiceObservation, Time};
+use super::{Inputs, escalation::follows_the_source};
+use crate::api::{Attempt, Drift, Entries, Expansion, Fact, ServiceObservation, Time};
 
 /// The source that a repair of the service starts from; `None` if not all of it is known.
 pub(super) fn start(seen: &ServiceObservation) -> Option<String> {
@@ -80,7 +80,7 @@ pub(super) fn not_before(
     let of_drift = || earlier().filter(|row| (row.layer, row.reason) == (drift.layer, drift.reason));
     let in_vain = of_drift().filter(|row| !row.healed).count();
     // If the source is enforced, a context that changes by itself builds successfully each time, and each time without effect.
-    let rebuilt = if drift.reason == DriftReason::SourceChanged { of_drift().count() } else { 0 };
+    let rebuilt = if follows_the_source(drift) { of_drift().count() } else { 0 };
     // One start may have been given up at several drifts: it was one chance all the same.
     let given_up = || earlier().filter(|row| row.gave_up.is_some()).map(|row| row.source_digest.as_ref());
     let unknown = given_up().filter(Option::is_none).count();

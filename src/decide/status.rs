@@ -7,9 +7,9 @@ use super::{
     environment, notes,
 };
 use crate::api::{
-    Answer, Condition, ConditionStatus, ConditionType, ContainerStatus, Desired, Fact, ImageStatus, Layer,
-    ModulePresence, ModuleStatus, NoteReason, ObjectStatus, Presence, ProjectObservation, Reason,
-    RouteAnswer, RouteAuthStatus, RouteObservation, RouteSpec, RouteStatus, ServiceObservation, ServiceSpec,
+    Answer, Condition, ConditionStatus, ConditionType, ContainerStatus, Content, ContentComparison,
+    ContentObservation, Desired, Fact, ImageStatus, Layer, ModuleContent, ModulePresence, ModuleStatus, NoteReason, ObjectStatus, Presence, ProjectObservation, Reason,
+    RouteAnswer, RouteAuthStatus, RouteObservation, RouteSpec, RouteStatus, Sameness, ServiceObservation, ServiceSpec,
     ServiceStatus, StandingReason, Suspension, Time, Transition, UnknownReason, without_query_values,
 };
 
@@ -247,11 +247,8 @@ fn service_conditions(
             LayerVerdict::Broken(reason, message) => {
                 Some(maker.make(kind, ConditionStatus::False, *reason, message))
             }
-            LayerVerdict::Unknown(reason, why) => {
+            LayerVerdict::Unknown(reason, why) | LayerVerdict::Unverifiable(reason, why) => {
                 Some(maker.make(kind, ConditionStatus::Unknown, *reason, why))
-            }
-            LayerVerdict::Unverifiable(why) => {
-                Some(maker.make(kind, ConditionStatus::Unknown, UnknownReason::NotKnown, why))
             }
         }
     });
@@ -338,8 +335,34 @@ fn modules(spec: &ServiceSpec, seen: &ServiceObservation) -> Vec<ModuleStatus> {
             _ => ModulePresence::Unknown,
         },
         container: in_containers(seen, index),
+        content: (module.content == Content::Same).then(|| content(seen, index)),
     });
     rows.collect()
+}
+
+/// How the files of a module compare with its source. Of several containers the worst one counts.
+fn content(seen: &ServiceObservation, index: usize) -> ModuleContent {
+    let in_image = seen.artifact.modules.get(index).and_then(|module| module.content.as_ref());
+    let containers = seen.containers.known().into_iter().flatten();
+    let in_container = containers.map(|container| {
+        let content = container.modules.get(index).and_then(|module| module.content.as_ref());
+        sameness(content, ContentComparison::holds_the_source)
+    });
+    ModuleContent {
+        artifact: sameness(in_image, ContentComparison::is_same),
+        container: in_container.max().unwrap_or(Sameness::Unknown),
+    }
+}
+
+fn sameness(
+    content: Option<&ContentObservation>,
+    is_same: impl Fn(&ContentComparison) -> bool,
+) -> Sameness {
+    match content {
+        Some(ContentObservation::Compared(compared)) if is_same(compared) => Sameness::Same,
+        Some(ContentObservation::Compared(_)) => Sameness::Differs,
+        _ => Sameness::Unknown,
+    }
 }
 
 /// In every container: missing from one means missing.

@@ -2,7 +2,7 @@
 
 use super::status::ConditionBuilder;
 use crate::api::{
-    ConditionStatus, ConditionType, Layer, ModulePresence, ModuleStatus, ObjectStatus, Reason,
+    ConditionStatus, ConditionType, Content, Layer, ModuleContent, ModulePresence, ModuleStatus, Sameness, ObjectStatus, Reason,
     RouteAuthStatus, RouteSpec, RouteStatus, ServiceSpec, ServiceStatus, Time, without_query_values,
 };
 
@@ -95,6 +95,8 @@ fn unknown_module(spec: &crate::api::ModuleSpec) -> ModuleStatus {
         source,
         artifact: ModulePresence::Unknown,
         container: ModulePresence::Unknown,
+        content: (spec.content == Content::Same)
+            .then_some(ModuleContent { artifact: Sameness::Unknown, container: Sameness::Unknown }),
     }
 }
 

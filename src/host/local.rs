@@ -11,8 +11,8 @@ use futures_util::{FutureExt as _, future::join_all};
 use tokio::sync::OnceCell;
 
 use super::{
-    Cache, Host, HostError, KeyedDigest, Sealed, StepReport, StepRequest, endpoint::Endpoint, engine::Engine,
-    probe::Prober, sealed,
+    Cache, Host, HostError, KeyedDigest, Sealed, StepReport, StepRequest, content::ContentMemory,
+    endpoint::Endpoint, engine::Engine, probe::Prober, sealed,
 };
 use crate::api::{Desired, EachQuery, Expansion, Fact, GitState, LastWords, ProjectObservation};
 
@@ -24,6 +24,8 @@ pub struct LocalHost {
     pub(super) engine: Engine,
     pub(super) prober: Prober,
     pub(super) cache: Arc<dyn Cache>,
+    /// The files of images and containers that are compared with their source.
+    pub(super) content_memory: Arc<ContentMemory>,
     pub(super) step_lock: Option<StepLockFile>,
     /// Digests of possible secrets, and the key that seals the cache.
     pub(super) digests: KeyedDigest,
@@ -62,6 +64,7 @@ impl LocalHost {
             engine: Engine::new(endpoint),
             prober,
             cache,
+            content_memory: Arc::default(),
             step_lock,
             digests: sealed::of_this_process(),
             has_lasting_key: false,
@@ -214,7 +217,10 @@ impl Host for LocalHost {
     }
 
     async fn execute(&self, desired: &Desired, request: StepRequest<'_>) -> StepReport {
-        self.step(desired, request).await
+        let report = self.step(desired, request).await;
+        // Whatever it did: what is verified after it is looked at again.
+        self.content_memory.forget_containers(desired.name());
+        report
     }
 
     async fn keep_verified(&self, project: &str, images: &BTreeMap<String, String>) {

@@ -2,6 +2,7 @@
 
 mod cache_folder;
 pub mod compose;
+mod content;
 mod definitions;
 mod difference;
 mod differing;

@@ -10,6 +10,7 @@ use futures_util::future::join_all;
 use super::{
     HostError, LocalHost, compose,
     compose::{Made, Ownership, Program, Provided, Recreations, Resolved, ServiceModel},
+    content::{ModuleContents, ServiceContents},
     definitions::Definitions,
     engine::{Container, Network, ProjectContainers, verified_reference},
     joins, ms_since,
@@ -20,7 +21,7 @@ use super::{
 };
 use crate::api::{
     ArtifactObservation, ContainerObservation, ContainerState, DeclaredJoin, Desired, Fact,
-    ModuleObservation, ModuleType, NetworkObservation, Obstacle, ProjectObservation, RelatedObservation,
+    ModuleObservation, NetworkObservation, Obstacle, ProjectObservation, RelatedObservation,
     RouteObservation, RouteTarget, Scheme, ServiceObservation, ServiceSpec, SourceObservation,
 };
 
@@ -102,13 +103,22 @@ impl LocalHost {
     pub(super) async fn look(&self, desired: &Desired) -> Result<ProjectObservation, HostError> {
         let (at, began) = (chrono::Utc::now(), Instant::now());
         let resolved = compose::resolve(desired, self.engine.endpoint(), self.memory()).await?;
+        let contents = self.module_contents(desired, &resolved).await;
         let services = desired.services().iter().map(|service| service.name.as_str());
-        let read = Sources::read(&resolved.builds, services, &*self.cache);
+        // One after the other: the digest of a file that both need is computed once.
+        let read = async {
+            let sources = Sources::read(&resolved.builds, services, &*self.cache).await;
+            self.read_sources(&contents).await;
+            sources
+        };
+        let artifacts = desired.services().iter().enumerate();
+        let artifacts =
+            artifacts.map(|(index, service)| self.artifact(&resolved, service, contents.of(index)));
         // A killed undrift's leftovers do not affect the observation, so the sweep runs concurrently.
         let (sources, artifacts, production, (networks, definitions), engine, ()) = tokio::join!(
             read,
-            join_all(desired.services().iter().map(|service| self.artifact(&resolved, service))),
-            Box::pin(self.production(desired, &resolved)),
+            join_all(artifacts),
+            Box::pin(self.production(desired, &resolved, &contents)),
             self.networks(desired, &resolved),
             self.engine_id(),
             self.sweep_once(),
@@ -167,21 +177,27 @@ impl LocalHost {
     }
 
     /// The artifact layer, without the inputs of the image, which the store knows.
-    async fn artifact(&self, resolved: &Resolved, service: &ServiceSpec) -> ArtifactObservation {
+    async fn artifact(
+        &self,
+        resolved: &Resolved,
+        service: &ServiceSpec,
+        contents: ServiceContents<'_>,
+    ) -> ArtifactObservation {
         let reference = reference(resolved, &service.name);
         let found = self.engine.tagged_image(&reference).await;
         let kept = verified_reference(&resolved.model.name, &service.name);
         let is_kept = matches!(&found, Ok(Some(image)) if image.has_tag(&kept));
         let image: Fact<Option<String>> = found.map(|image| image.map(|image| image.id)).into();
-        let paths: Vec<(&str, ModuleType)> =
-            service.modules.iter().map(|module| (module.path.as_str(), module.kind)).collect();
-        let modules = match &image {
-            _ if paths.is_empty() => Vec::new(),
-            Fact::Known(Some(image)) => self.engine.modules_in_image(image, &paths, &self.cache).await,
-            Fact::Known(None) => vec![Fact::unknown(format!("there is no image {reference}")); paths.len()],
-            Fact::Unknown(reason) => vec![Fact::unknown(reason); paths.len()],
+        let unknown = |why: &str| {
+            let unknown = ModuleObservation { presence: Fact::unknown(why), content: None };
+            vec![unknown; service.modules.len()]
         };
-        let modules = modules.into_iter().map(|presence| ModuleObservation { presence }).collect();
+        let modules = match &image {
+            _ if service.modules.is_empty() => Vec::new(),
+            Fact::Known(Some(image)) => self.modules_in_image(image, service, contents).await,
+            Fact::Known(None) => unknown(&format!("there is no image {reference}")),
+            Fact::Unknown(reason) => unknown(reason),
+        };
         ArtifactObservation { reference, image, built_from: None, first_sight: None, modules, is_kept }
     }
 
@@ -202,7 +218,12 @@ impl LocalHost {
     }
 
     /// The container, route and auth layers of each service. Without the list of containers, nothing can be observed at all.
-    async fn production(&self, desired: &Desired, resolved: &Resolved) -> Result<Running, HostError> {
+    async fn production(
+        &self,
+        desired: &Desired,
+        resolved: &Resolved,
+        contents: &ModuleContents,
+    ) -> Result<Running, HostError> {
         let found = self.project_containers(desired, resolved).await?;
         let declared =
             resolved.model.replicas(desired.services().iter().map(|service| service.name.as_str()));
@@ -217,7 +238,9 @@ impl LocalHost {
             compose::ownership(desired, &*self.cache, &found.origins),
             join_all(services.iter().map(|s| self.joins(resolved, &s.name, &found.containers))),
             Box::pin(self.config_changed(desired, resolved, &found.containers)),
-            join_all(services.iter().map(|service| self.contents(resolved, service, of(service)))),
+            join_all(services.iter().enumerate().map(|(index, service)| {
+                self.contents(resolved, service, of(service), contents.of(index))
+            })),
             join_all(services.iter().map(|service| self.routes(desired, service, of(service)))),
         );
         let obstacles = join_all(services.iter().zip(&routes).map(|(spec, routes)| {
@@ -256,15 +279,14 @@ impl LocalHost {
         resolved: &Resolved,
         service: &ServiceSpec,
         containers: Vec<&Container>,
+        of_modules: ServiceContents<'_>,
     ) -> Vec<ContainerObservation> {
         let copied = resolved.declared.services.get(&service.name).map(|declared| &declared.contents[..]);
         let copied = copied.unwrap_or_default();
         join_all(containers.into_iter().map(async |container| {
             let contents = copied.iter().map(|content| self.engine.content_in_container(container, content));
-            let modules = service
-                .modules
-                .iter()
-                .map(|module| self.engine.module_in_container(container, &module.path, module.kind));
+            let modules = service.modules.iter().enumerate();
+            let modules = modules.map(|module| self.module_in_container(container, module, of_modules));
             let (modules, contents) = tokio::join!(join_all(modules), join_all(contents));
             ContainerObservation { contents, modules, ..container.seen.clone() }
         }))

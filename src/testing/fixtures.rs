@@ -38,7 +38,7 @@ pub(crate) fn desired_with(reconcile: &serde_json::Value) -> Desired {
             "services": [
                 {
                     "name": "api",
-                    "modules": [{ "source": "src/workflow", "path": "/app/dist/modules/workflow" }],
+                    "modules": [{ "source": "src/workflow", "path": "/app/dist/modules/workflow", "content": "same" }],
                     "routes": [{
                         "path": "/api/workflow", "port": 3000, "expect": [401],
                         "auth": { "bearerFrom": { "env": "TOKEN" }, "expect": [200] },
@@ -111,11 +111,11 @@ fn api() -> ServiceObservation {
     ServiceObservation {
         source: SourceObservation { modules: vec![Some(present())], ..source() },
         artifact: ArtifactObservation {
-            modules: vec![ModuleObservation { presence: present() }],
+            modules: vec![ModuleObservation { presence: present(), content: None }],
             ..artifact("api")
         },
         containers: Fact::Known(vec![ContainerObservation {
-            modules: vec![ModuleInContainer { presence: present(), covered_by: None }],
+            modules: vec![ModuleInContainer { presence: present(), covered_by: None, content: None }],
             ..container("api")
         }]),
         routes: vec![RouteObservation {

@@ -1,6 +1,6 @@
 //! The artifact layer: does the image that the service's reference names hold what is declared?
 
-use super::{LayerVerdict, ServiceView, worst};
+use super::{LayerVerdict, ServiceView, content, worst};
 use crate::api::{
     DriftReason, Fact, ModuleObservation, ModuleSpec, Presence, ServiceObservation, SourceComparison,
     SourceDrift, Time, compare_sources, knows_less,
@@ -42,7 +42,7 @@ fn without_image(view: ServiceView<'_>) -> LayerVerdict {
 fn module(spec: &ModuleSpec, seen: &ModuleObservation, reference: &str) -> LayerVerdict {
     let (name, path) = (spec.display_name(), &spec.path);
     match &seen.presence {
-        Fact::Known(Presence::Present) => LayerVerdict::AsDeclared(None),
+        Fact::Known(Presence::Present) => content::in_image(spec, seen, reference),
         Fact::Known(Presence::Missing) => LayerVerdict::Broken(
             DriftReason::ModuleMissing,
             format!("module {name} is not in the image {reference}: no {path}"),
@@ -61,7 +61,7 @@ fn module(spec: &ModuleSpec, seen: &ModuleObservation, reference: &str) -> Layer
 /// content are known all the same: the service is repaired as if the source were only reported.
 fn unreadable(view: ServiceView<'_>) -> LayerVerdict {
     match (&view.seen.source.unreadable, view.inputs.desired.object.spec.source.drift) {
-        (Some(what), SourceDrift::Enforce) => LayerVerdict::Unverifiable(format!(
+        (Some(what), SourceDrift::Enforce) => LayerVerdict::not_verifiable(format!(
             "whether the source has changed since the image was built cannot be known ({what}), and `source.drift: \
              enforce` asks for it"
         )),
@@ -76,7 +76,7 @@ fn source_changed(view: ServiceView<'_>) -> LayerVerdict {
             LayerVerdict::AsDeclared(None)
         }
         (Fact::Unknown(why), SourceDrift::Enforce) => {
-            LayerVerdict::Unverifiable(format!("build context: {why}"))
+            LayerVerdict::not_verifiable(format!("build context: {why}"))
         }
         (Fact::Known(Some(now)), _) => {
             worst(sources_then(view.seen, now).map(|then| since(then, now, policy)))

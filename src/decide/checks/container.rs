@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::{Inputs, LayerVerdict, ServiceView, job, namespace, network, replicas, worst};
+use super::{Inputs, LayerVerdict, ServiceView, content, job, namespace, network, replicas, worst};
 use crate::api::{
     ConfigDifference, ContainerObservation, ContainerState, DriftReason, Fact, Health, ModuleInContainer,
     ModuleSpec, Presence, Time, Upgrades,
@@ -198,7 +198,7 @@ fn module(
 ) -> LayerVerdict {
     let (name, path) = (spec.display_name(), &spec.path);
     match &seen.presence {
-        Fact::Known(Presence::Present) => fine(),
+        Fact::Known(Presence::Present) => content::in_container(spec, seen, c),
         Fact::Unknown(why) => LayerVerdict::not_known(format!("module {name} in {}: {why}", c.name)),
         Fact::Known(Presence::Missing | Presence::WrongType) => match &seen.covered_by {
             Some(mount) => {

@@ -3,6 +3,7 @@
 mod artifact;
 mod auth;
 mod container;
+mod content;
 mod job;
 pub(super) mod namespace;
 pub(super) mod network;
@@ -12,6 +13,7 @@ mod source;
 
 pub(super) use container::is_looping;
 pub use container::within_start_grace;
+pub(super) use content::may_be_known_soon;
 pub(super) use job::has_ended_well;
 pub(super) use namespace::is_fixed_by_a_restart;
 
@@ -30,13 +32,18 @@ pub enum LayerVerdict {
     /// The evidence is insufficient, and no later layer is repaired.
     Unknown(UnknownReason, String),
     /// The evidence is insufficient to call it as declared, but no repair of a later layer depends on it.
-    Unverifiable(String),
+    Unverifiable(UnknownReason, String),
 }
 
 impl LayerVerdict {
     /// Unknown for a reason without a name of its own.
     pub(super) const fn not_known(message: String) -> Self {
         Self::Unknown(UnknownReason::NotKnown, message)
+    }
+
+    /// The same for [`Unverifiable`](Self::Unverifiable).
+    pub(super) const fn not_verifiable(message: String) -> Self {
+        Self::Unverifiable(UnknownReason::NotKnown, message)
     }
 }
 
@@ -105,8 +112,8 @@ impl Diagnosis {
                     let (reason, message) = (*reason, message.clone());
                     unknown.get_or_insert(UnknownLayer { layer, reason, message });
                 }
-                LayerVerdict::Unverifiable(message) => {
-                    let (reason, message) = (UnknownReason::NotKnown, message.clone());
+                LayerVerdict::Unverifiable(reason, message) => {
+                    let (reason, message) = (*reason, message.clone());
                     unverifiable.get_or_insert(UnknownLayer { layer, reason, message });
                 }
                 LayerVerdict::Undeclared | LayerVerdict::AsDeclared(_) => {}
@@ -147,7 +154,8 @@ pub fn diagnose(spec: &ServiceSpec, inputs: Inputs<'_>) -> Diagnosis {
             auth::check(view),
         ],
     );
-    Diagnosis { notes: route::notes(view), ..diagnosis }
+    let notes = route::notes(view).into_iter().chain(content::notes(view)).collect();
+    Diagnosis { notes, ..diagnosis }
 }
 
 /// The first of the most important verdicts on the same layer: broken before unknown before as declared.
@@ -155,7 +163,7 @@ fn worst(verdicts: impl IntoIterator<Item = LayerVerdict>) -> LayerVerdict {
     let rank = |verdict: &LayerVerdict| match verdict {
         LayerVerdict::Broken(..) => 0,
         LayerVerdict::Unknown(..) => 1,
-        LayerVerdict::Unverifiable(_) => 2,
+        LayerVerdict::Unverifiable(..) => 2,
         LayerVerdict::AsDeclared(Some(_)) => 3,
         LayerVerdict::AsDeclared(None) => 4,
         LayerVerdict::Undeclared => 5,

@@ -2,7 +2,7 @@
 
 use crate::{
     api::{
-        Answer, ContainerState, DriftReason, Fact, Health, Layer, MountCover, Presence, ProjectObservation,
+        Answer, ContainerState, ContentComparison, ContentObservation, DriftReason, Fact, Health, Layer, MountCover, Presence, ProjectObservation,
         StepKind,
     },
     testing::fixtures::{OLD, answer_mut, at, container_mut, incident, status},
@@ -15,6 +15,12 @@ pub(super) struct Case {
     pub(super) layer: Layer,
     pub(super) reason: DriftReason,
     pub(super) steps: &'static [StepKind],
+}
+
+/// A comparison that found a difference.
+pub(super) fn differs() -> ContentObservation {
+    let named = vec!["a".to_owned()];
+    ContentObservation::Compared(ContentComparison { differing: 1, named, ..ContentComparison::default() })
 }
 
 pub(super) const CASES: &[Case] = &[
@@ -57,6 +63,32 @@ pub(super) const CASES: &[Case] = &[
         },
         layer: Layer::Artifact,
         reason: DriftReason::ModuleMissing,
+        steps: &[],
+    },
+    Case {
+        name: "a file of the module differs in the image",
+        break_it: |seen| seen.services[0].artifact.modules[0].content = Some(differs()),
+        layer: Layer::Artifact,
+        reason: DriftReason::ContentDiffers,
+        steps: &[StepKind::Build, StepKind::Up],
+    },
+    Case {
+        name: "a file of the module differs in the container",
+        break_it: |seen| container_mut(&mut seen.services[0]).modules[0].content = Some(differs()),
+        layer: Layer::Container,
+        reason: DriftReason::ContentDiffers,
+        steps: &[StepKind::Up],
+    },
+    Case {
+        name: "a volume with other files over the module",
+        break_it: |seen| {
+            let module = &mut container_mut(&mut seen.services[0]).modules[0];
+            module.content = Some(differs());
+            module.covered_by =
+                Some(MountCover { kind: "volume".into(), destination: "/app".into(), source: "data".into() });
+        },
+        layer: Layer::Container,
+        reason: DriftReason::ShadowedByMount,
         steps: &[],
     },
     Case {

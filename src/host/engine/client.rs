@@ -11,7 +11,10 @@ use bollard::{ClientVersion, Docker, errors::Error as BollardError};
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 use tokio_util::task::TaskTracker;
 
-use super::{OwnContainer, availability::EngineAvailability, request::EngineRequest};
+use super::{
+    OwnContainer, archive::ARCHIVES, availability::EngineAvailability, content_watch::ContentWatch,
+    request::EngineRequest,
+};
 use crate::{
     host::{HostError, endpoint::Endpoint, ms_since, redact::Redactor},
     interference::OwnActivity,
@@ -55,6 +58,10 @@ pub struct Engine {
     docker: Arc<OnceLock<Docker>>,
     permits: Arc<Semaphore>,
     overdue: Arc<Semaphore>,
+    /// How many archives are read at once.
+    pub(super) archives: Arc<Semaphore>,
+    /// The containers whose files are compared.
+    pub(in crate::host) content_watch: Arc<ContentWatch>,
     pub(super) lookups: TaskTracker,
     pub(super) presence: Arc<EngineAvailability>,
     pub(super) own_container: Arc<OwnContainer>,
@@ -183,6 +190,8 @@ impl Engine {
             docker: Arc::default(),
             permits: Arc::new(Semaphore::new(AT_ONCE)),
             overdue: Arc::new(Semaphore::new(OVERDUE)),
+            archives: Arc::new(Semaphore::new(ARCHIVES)),
+            content_watch: Arc::default(),
             lookups: TaskTracker::new(),
             presence: Arc::default(),
             own_container: Arc::new(OwnContainer::detect()),

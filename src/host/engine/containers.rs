@@ -15,7 +15,10 @@ use bollard::{
 };
 use futures_util::future::try_join_all;
 
-use super::{Engine, EngineError, attachments::attachments, joined, request::EngineRequest};
+use super::{
+    Engine, EngineError, attachments::attachments, content_watch::check_command, joined,
+    request::EngineRequest,
+};
 use crate::{
     api::{ContainerObservation, ContainerState, Fact, Health, MountCover, Time},
     interference::{ContainerRow, Leftover, Origin, compose_up::mark_removals, leftovers},
@@ -56,6 +59,10 @@ pub struct Container {
     pub mounts: Vec<MountCover>,
     /// Its addresses.
     pub network: Network,
+    /// The ID of its process on the engine's host, while it runs.
+    pub pid: Option<i64>,
+    /// The command of its health check, as the engine's events have it.
+    pub health_command: Option<String>,
 }
 
 /// The addresses at which a container can be reached.
@@ -249,6 +256,9 @@ fn container(request: &EngineRequest, details: ContainerInspectResponse) -> Resu
     let settings = request.required("NetworkSettings", details.network_settings)?;
     let network = network(request, state, &settings, &host_config)?;
     let has_health_check = has_health_check(&config);
+    let health_command = config.healthcheck.as_ref().and_then(|check| {
+        check_command(check.test.as_deref().unwrap_or_default(), config.shell.as_deref())
+    });
     let mut labels = config.labels.unwrap_or_default();
     let created = request.required("Created", details.created)?;
     let started = request.required("State.StartedAt", engine_state.started_at)?;
@@ -285,6 +295,8 @@ fn container(request: &EngineRequest, details: ContainerInspectResponse) -> Resu
         },
         mounts: mounts(request, details.mounts, &host_config)?,
         network,
+        pid: engine_state.pid.filter(|pid| *pid > 0),
+        health_command,
     })
 }
 

@@ -209,7 +209,7 @@ impl Reader {
                 event = events.next() => match event {
                     Some(Ok(event)) => {
                         self.connected();
-                        if let Some(change) = named(&event) {
+                        if let Some(change) = content_changed(&engine, &event).or_else(|| named(&event)) {
                             self.mailbox.put(change);
                         }
                     }
@@ -238,6 +238,7 @@ impl Reader {
     /// From here on no change is missed.
     fn mark_reconnected(&mut self) {
         self.was_there = true;
+        self.engine.content_watch.note_gap();
         self.mailbox.put(Change::Everything);
         if std::mem::take(&mut self.away) {
             tracing::info!(
@@ -283,6 +284,12 @@ fn named(event: &EventMessage) -> Option<Change> {
         Type::IMAGE if IMAGE_ACTIONS.contains(&action) => image(actor).map(Change::Image),
         _ => None,
     }
+}
+
+/// A command in a container whose files are compared has ended, or somebody has copied something into it.
+fn content_changed(engine: &Engine, event: &EventMessage) -> Option<Change> {
+    let is_touched = engine.content_watch.note(event);
+    event.actor.as_ref().filter(|_| is_touched).and_then(project).map(Change::Project)
 }
 
 /// The project of a container that an observation would see: neither undrift's own look-up nor one of `compose run`.

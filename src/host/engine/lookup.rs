@@ -20,7 +20,11 @@ use super::{
 };
 use crate::{
     api::{Fact, ModuleType, Presence},
-    host::{Cache, ms_since},
+    host::{
+        Cache,
+        content::{ImageListings, Listing, NoListing, Scope},
+        keyed_by_this_process, ms_since,
+    },
 };
 
 /// The label of look-up containers; its value names the process that made it.
@@ -41,6 +45,45 @@ const ABANDONED_AFTER_S: i64 = 3600;
 /// The cache's space. An image ID never changes its content, so entries stay valid.
 const CACHE_SPACE: &str = "module";
 
+/// A path to look for in an image.
+#[derive(Debug)]
+pub(in crate::host) struct ImageQuestion {
+    pub(in crate::host) path: String,
+    pub(in crate::host) kind: ModuleType,
+    /// Which of its files are compared, if any.
+    pub(in crate::host) content: Option<Arc<Scope>>,
+}
+
+/// What is at a path of an image.
+#[derive(Debug, Clone)]
+pub(in crate::host) struct ImageModule {
+    pub(in crate::host) presence: Fact<Presence>,
+    /// Its files, if they were asked for and it is there.
+    pub(in crate::host) content: Option<Result<Arc<Listing>, NoListing>>,
+}
+
+impl ImageQuestion {
+    /// The answer, if all of it is remembered.
+    fn known(&self, image: &str, listings: &ImageListings) -> Option<ImageModule> {
+        let presence = listings.cache.get(CACHE_SPACE, &key(image, &self.path, self.kind));
+        let presence = read(&presence?)?;
+        let content = match self.content.as_ref().filter(|_| presence == Fact::Known(Presence::Present)) {
+            None => None,
+            Some(scope) => Some(listings.get(&ImageListings::key(image, &self.path, scope))?),
+        };
+        Some(ImageModule { presence, content })
+    }
+
+    fn remember(&self, image: &str, module: &ImageModule, listings: &ImageListings) {
+        if let Fact::Known(presence) = module.presence {
+            listings.cache.put(CACHE_SPACE, &key(image, &self.path, self.kind), write(presence));
+        }
+        if let (Some(scope), Some(content)) = (&self.content, &module.content) {
+            listings.put(&ImageListings::key(image, &self.path, scope), content);
+        }
+    }
+}
+
 impl Engine {
     /// Whether these paths are in an image, in their order. Paths that the cache does not have are looked up in one container.
     ///
@@ -51,31 +94,45 @@ impl Engine {
         paths: &[(&str, ModuleType)],
         cache: &Arc<dyn Cache>,
     ) -> Vec<Fact<Presence>> {
-        let mut facts: Vec<Option<Fact<Presence>>> = paths
-            .iter()
-            .map(|(path, kind)| cache.get(CACHE_SPACE, &key(image, path, *kind)).and_then(|text| read(&text)))
-            .collect();
-        let asked: Vec<(String, ModuleType)> = paths
-            .iter()
-            .zip(&facts)
-            .filter(|(_, fact)| fact.is_none())
-            .map(|((path, kind), _)| ((*path).to_owned(), *kind))
-            .collect();
-        tracing::debug!(image, modules = paths.len(), not_cached = asked.len(), "modules in image");
+        let question = |(path, kind): &(&str, ModuleType)| ImageQuestion {
+            path: (*path).to_owned(),
+            kind: *kind,
+            content: None,
+        };
+        let listings = ImageListings {
+            memory: Arc::default(),
+            cache: Arc::clone(cache),
+            digests: keyed_by_this_process(),
+        };
+        let asked = paths.iter().map(question).collect();
+        let found = self.look_into_image(image, asked, &listings).await;
+        found.into_iter().map(|module| module.presence).collect()
+    }
+
+    /// The same with the files of those whose content is asked for.
+    pub(in crate::host) async fn look_into_image(
+        &self,
+        image: &str,
+        questions: Vec<ImageQuestion>,
+        listings: &ImageListings,
+    ) -> Vec<ImageModule> {
+        let known: Vec<Option<ImageModule>> =
+            questions.iter().map(|question| question.known(image, listings)).collect();
+        let unknown = questions.into_iter().zip(&known).filter(|(_, known)| known.is_none());
+        let asked: Vec<ImageQuestion> = unknown.map(|(question, _)| question).collect();
+        tracing::debug!(image, modules = known.len(), not_cached = asked.len(), "modules in image");
+        let mut found = Vec::new().into_iter();
         if !asked.is_empty() {
-            let (engine, image, cache) = (self.clone(), image.to_owned(), Arc::clone(cache));
-            let task = async move { engine.look_up(&image, asked, &*cache).await };
+            let (engine, image, listings) = (self.clone(), image.to_owned(), listings.clone());
+            let task = async move { engine.look_up(&image, asked, &listings).await };
             let task = self.lookups.spawn(task.in_current_span());
-            let found = task.await.unwrap_or_default();
-            let mut found = found.into_iter();
-            for fact in facts.iter_mut().filter(|fact| fact.is_none()) {
-                *fact = found.next();
-            }
+            found = task.await.unwrap_or_default().into_iter();
         }
-        facts
-            .into_iter()
-            .map(|fact| fact.unwrap_or_else(|| Fact::unknown("the look into the image was broken off")))
-            .collect()
+        let broken_off = || ImageModule {
+            presence: Fact::unknown("the look into the image was broken off"),
+            content: None,
+        };
+        known.into_iter().map(|known| known.or_else(|| found.next()).unwrap_or_else(broken_off)).collect()
     }
 
     /// Waits for look-ups whose caller is gone, so that none is left behind at the end of the process.
@@ -108,24 +165,39 @@ impl Engine {
     async fn look_up(
         &self,
         image: &str,
-        paths: Vec<(String, ModuleType)>,
-        cache: &dyn Cache,
-    ) -> Vec<Fact<Presence>> {
+        questions: Vec<ImageQuestion>,
+        listings: &ImageListings,
+    ) -> Vec<ImageModule> {
         let began = Instant::now();
         let id = match self.create_lookup(image).await {
             Ok(id) => id,
-            Err(error) => return vec![Fact::unknown(error.to_string()); paths.len()],
-        };
-        let looks = join_all(paths.iter().map(|(path, kind)| self.look(&id, path, *kind))).await;
-        self.remove_lookup(&id).await;
-        tracing::debug!(image, paths = paths.len(), container = id, ms = ms_since(began), "looked up");
-        let facts: Vec<Fact<Presence>> = looks.into_iter().map(|look| look.presence).collect();
-        for ((path, kind), fact) in paths.iter().zip(&facts) {
-            if let Fact::Known(presence) = fact {
-                cache.put(CACHE_SPACE, &key(image, path, *kind), write(*presence));
+            Err(error) => {
+                let unknown = ImageModule { presence: Fact::unknown(error.to_string()), content: None };
+                return vec![unknown; questions.len()];
             }
+        };
+        let looks = questions.iter().map(|question| self.answer_of(&id, question));
+        let found = join_all(looks).await;
+        self.remove_lookup(&id).await;
+        tracing::debug!(image, paths = questions.len(), container = id, ms = ms_since(began), "looked up");
+        for (question, module) in questions.iter().zip(&found) {
+            question.remember(image, module, listings);
         }
-        facts
+        found
+    }
+
+    /// One path in the look-up container.
+    async fn answer_of(&self, container: &str, question: &ImageQuestion) -> ImageModule {
+        let look = self.look(container, &question.path, question.kind).await;
+        let is_there = look.presence == Fact::Known(Presence::Present);
+        let content = match question.content.clone().filter(|_| is_there) {
+            None => None,
+            Some(scope) => {
+                let place = format!("{} in the image", question.path);
+                Some(self.listing(container, &look.end, scope, &place).await.map(Arc::new))
+            }
+        };
+        ImageModule { presence: look.presence, content }
     }
 
     async fn create_lookup(&self, image: &str) -> Result<String, EngineError> {

@@ -5,10 +5,12 @@
 //! The engine's own events come as a stream of [`Change`]s, which decide nothing.
 
 mod about;
+mod archive;
 mod attachments;
 mod availability;
 mod client;
 mod containers;
+mod content_watch;
 mod contents;
 mod cover;
 mod definitions;
@@ -40,6 +42,7 @@ pub use events::{Change, HEARTBEAT};
 pub(super) use exposed::tcp_ports;
 pub use images::IMAGE_PERIOD;
 pub use lookup::LOOKUP_LABEL;
+pub(super) use lookup::{ImageModule, ImageQuestion};
 pub use own_container::OwnContainer;
 pub(super) use publishers::{PublishedPort, Publisher};
 pub use tags::{TaggedImage, keep_reference, verified_reference};

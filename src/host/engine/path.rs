@@ -44,7 +44,7 @@ enum Stat {
 /// The entry at a path, and its location after all links.
 pub(super) struct PathLookup {
     pub(super) presence: Fact<Presence>,
-    end: String,
+    pub(super) end: String,
 }
 
 impl Engine {
@@ -55,25 +55,37 @@ impl Engine {
         path: &str,
         kind: ModuleType,
     ) -> ModuleInContainer {
+        self.module_at_end(container, path, kind).await.0
+    }
+
+    /// The same with the path at which all links end; `None` if the engine's view of it is not that of the process.
+    pub(in crate::host) async fn module_at_end(
+        &self,
+        container: &Container,
+        path: &str,
+        kind: ModuleType,
+    ) -> (ModuleInContainer, Option<String>) {
+        let found = |presence, covered_by| ModuleInContainer { presence, covered_by, content: None };
         let path = cover::clean(path);
         let mut covered_by = cover::find(&container.mounts, &path).cloned();
         if covered_by.is_none() && !container.mounts.is_empty() {
             match self.without_links_above(&container.seen.id, &path).await {
                 Ok(real) => covered_by = cover::find(&container.mounts, &real).cloned(),
                 Err(error) => {
-                    return ModuleInContainer { presence: Fact::unknown(error.to_string()), covered_by };
+                    return (found(Fact::unknown(error.to_string()), covered_by), None);
                 }
             }
         }
         if let Some(reason) = covered_by.as_ref().and_then(hides) {
-            return ModuleInContainer { presence: Fact::unknown(reason), covered_by };
+            return (found(Fact::unknown(reason), covered_by), None);
         }
         let look = self.look(&container.seen.id, &path, kind).await;
         let at_end = cover::find(&container.mounts, &look.end);
         if let Some(reason) = at_end.and_then(hides) {
-            return ModuleInContainer { presence: Fact::unknown(reason), covered_by: at_end.cloned() };
+            return (found(Fact::unknown(reason), at_end.cloned()), None);
         }
-        ModuleInContainer { presence: look.presence, covered_by: at_end.cloned().or(covered_by) }
+        let covered_by = at_end.cloned().or(covered_by);
+        (found(look.presence, covered_by), Some(look.end))
     }
 
     /// One path in one container, whatever is mounted there; links are followed inside the container.

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     dockerignore::Dockerignore,
+    file_digests,
     walk::{ContextEntry, EntryKind, Unreadable, walk},
 };
 use crate::{
@@ -37,7 +38,7 @@ const SPACE: &str = "context";
 
 /// Files younger than this may change again without a new time, so each observation reads them anew. File systems keep times as
 /// coarse as two seconds (FAT).
-const SETTLED: Duration = Duration::from_secs(3);
+pub(super) const SETTLED: Duration = Duration::from_secs(3);
 
 /// Why there is no digest.
 #[derive(Debug, thiserror::Error)]
@@ -205,7 +206,7 @@ impl BuildSource {
                     }
                     EntryKind::File { executable } => {
                         let kind = if *executable { "program" } else { "file" };
-                        fields.named(kind, &[path, &file(&context.root.join(&entry.path))?]);
+                        fields.named(kind, &[path, &entry_digest(&context.root.join(&entry.path), &entry.meta)?]);
                     }
                 }
             }
@@ -232,7 +233,8 @@ pub(in crate::host) fn ignore_files(root: &Path, dockerfile: Option<&Path>) -> i
     own.into_iter().chain([root.join(".dockerignore")])
 }
 
-fn ignore_file(
+/// The ignore file of a context, and its patterns; without a file none.
+pub(in crate::host) fn ignore_file(
     root: &Path,
     dockerfile: Option<&Path>,
 ) -> Result<(Option<PathBuf>, Dockerignore), DigestError> {
@@ -249,6 +251,11 @@ fn ignore_file(
         }
     }
     Ok((None, Dockerignore::default()))
+}
+
+/// The digest of a listed file's content.
+fn entry_digest(path: &Path, meta: &Metadata) -> Result<[u8; 32], Unreadable> {
+    file_digests::digest(path, meta).map(|read| read.digest).map_err(Unreadable::at(path))
 }
 
 /// The digest of a file's content.

@@ -6,14 +6,14 @@ use super::pattern::{BadPattern, Pattern};
 
 /// The patterns of a `.dockerignore`, in order.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Dockerignore(Vec<Pattern>);
+pub(in crate::host) struct Dockerignore(Vec<Pattern>);
 
 /// Which patterns matched a folder, directly or through a parent: its entries start from there.
-pub(super) type Matched = Vec<bool>;
+pub(in crate::host) type Matched = Vec<bool>;
 
 impl Dockerignore {
     /// Reads the file's text.
-    pub(super) fn parse(text: &str) -> Result<Self, BadPattern> {
+    pub(in crate::host) fn parse(text: &str) -> Result<Self, BadPattern> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         // Only a `#` in the first column is a comment.
         let lines = text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
@@ -24,7 +24,7 @@ impl Dockerignore {
     ///
     /// This is moby's `MatchesUsingParentResults`, with its quirk: a pattern that could change nothing is not tried, and then
     /// does not count as matched for the paths below either.
-    pub(super) fn excludes(&self, path: &str, parent: &[bool]) -> (bool, Matched) {
+    pub(in crate::host) fn excludes(&self, path: &str, parent: &[bool]) -> (bool, Matched) {
         let mut excluded = false;
         let mut matched = vec![false; self.0.len()];
         for (index, pattern) in self.0.iter().enumerate() {
@@ -41,7 +41,7 @@ impl Dockerignore {
     }
 
     /// Whether anything below an excluded folder could be included again.
-    pub(super) fn could_include_below(&self, folder: &str) -> bool {
+    pub(in crate::host) fn could_include_below(&self, folder: &str) -> bool {
         self.0.iter().any(|pattern| pattern.exception && pattern.could_match_below(folder))
     }
 }

@@ -6,6 +6,7 @@
 //! | `dockerignore` | a whole `.dockerignore` |
 //! | `walk` | the files of a build context that Docker would send |
 //! | `digest` | one digest over them |
+//! | `file_digests` | the digests of single files, remembered while these are unchanged |
 //! | `each` | the entries of a folder that an `each` gives |
 //! | `modules` | whether a module's source exists |
 //! | `git` | revision and dirty state |
@@ -13,13 +14,17 @@
 mod digest;
 mod dockerignore;
 mod each;
+mod file_digests;
 mod git;
 mod modules;
 mod pattern;
 mod walk;
 
 pub(super) use digest::FieldHasher;
-pub(super) use digest::ignore_files;
+pub(super) use digest::{ignore_file, ignore_files};
+pub(super) use dockerignore::{Dockerignore, Matched};
+pub(super) use file_digests::{Stamp, digest as digest_of_file, remember as remember_digests};
+pub(super) use pattern::Pattern;
 pub use digest::{DigestError, context_digest, context_files};
 pub use each::entries;
 pub use git::git_state;

@@ -5,7 +5,7 @@ use regex::Regex;
 
 /// A compiled pattern.
 #[derive(Debug, Clone)]
-pub(super) struct Pattern {
+pub(in crate::host) struct Pattern {
     /// `!`: includes again what an earlier pattern excluded.
     pub(super) exception: bool,
     text: String,
@@ -15,7 +15,7 @@ pub(super) struct Pattern {
 /// The pattern is not valid: Docker would refuse the whole build.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the pattern `{0}` is not valid")]
-pub(super) struct BadPattern(String);
+pub(in crate::host) struct BadPattern(String);
 
 #[derive(Debug, Clone)]
 enum Kind {
@@ -31,7 +31,7 @@ enum Kind {
 
 impl Pattern {
     /// Compiles a line that is neither blank nor a comment.
-    pub(super) fn parse(line: &str) -> Result<Self, BadPattern> {
+    pub(in crate::host) fn parse(line: &str) -> Result<Self, BadPattern> {
         let line = line.trim();
         let (exception, text) = line.strip_prefix('!').map_or((false, line), |rest| (true, rest.trim()));
         if text.is_empty() {
@@ -44,7 +44,7 @@ impl Pattern {
     }
 
     /// Whether the pattern matches this very path: relative, with slashes, without a leading one.
-    pub(super) fn matches(&self, path: &str) -> bool {
+    pub(in crate::host) fn matches(&self, path: &str) -> bool {
         match &self.kind {
             Kind::Exact => path == self.text,
             Kind::Prefix => path.starts_with(&self.text[..self.text.len() - 2]),

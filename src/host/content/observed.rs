@@ -1,0 +1,279 @@
+//! The content of all modules in one observation.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::SetOnce;
+
+use super::{
+    ImageListings, NoListing, Scope,
+    folder::{self, FolderListing},
+    memory::Kept,
+    mounted::Mounted,
+};
+use crate::{
+    api::{
+        Content, ContentComparison, ContentObservation, Desired, Fact, ModuleInContainer, ModuleObservation,
+        ModuleSpec, Presence, ServiceSpec,
+    },
+    files,
+    host::{
+        LocalHost,
+        compose::Resolved,
+        engine::{Container, ImageModule, ImageQuestion},
+    },
+};
+
+/// What is compared in one observation, service by service.
+pub(in crate::host) struct ModuleContents {
+    /// The object.
+    object: String,
+    /// How long the listing of a container holds: shorter than any time between two resyncs.
+    within: Duration,
+    services: Vec<Vec<Option<ModuleContent>>>,
+}
+
+/// The scope of a module, or why there is none.
+type ScopeRead = Result<Arc<Scope>, NoListing>;
+
+/// The same of one service.
+#[derive(Clone, Copy)]
+pub(in crate::host) struct ServiceContents<'a> {
+    all: &'a ModuleContents,
+    modules: &'a [Option<ModuleContent>],
+}
+
+impl<'a> ServiceContents<'a> {
+    /// What is compared of the module at this place of the spec; `None` if its content is not.
+    fn module(self, index: usize) -> Option<&'a ModuleContent> {
+        self.modules.get(index).and_then(Option::as_ref)
+    }
+}
+
+/// What is compared of one module, and the source's side of it, which comes later than the scope.
+pub(in crate::host) struct ModuleContent {
+    scope: ScopeRead,
+    source: SetOnce<Kept>,
+}
+
+impl ModuleContents {
+    /// The modules of a service.
+    pub(in crate::host) fn of(&self, service: usize) -> ServiceContents<'_> {
+        let modules = self.services.get(service).map(Vec::as_slice).unwrap_or_default();
+        ServiceContents { all: self, modules }
+    }
+}
+
+impl ModuleContent {
+    /// Which files are read of an image.
+    pub(in crate::host) fn scope(&self) -> Option<Arc<Scope>> {
+        self.scope.as_ref().ok().cloned()
+    }
+
+    /// How what was found compares with the source, without what lies under these mounts.
+    async fn compare(&self, found: &Kept, except: &[String]) -> ContentObservation {
+        match (self.source.wait().await, found) {
+            (Err(none), _) | (_, Err(none)) => none.clone().into(),
+            (Ok(source), Ok(found)) => ContentObservation::Compared(source.compare(found, except)),
+        }
+    }
+
+    /// How the module in an image compares with the source; `None` if it is not there.
+    pub(in crate::host) async fn in_image(&self, found: &ImageModule) -> Option<ContentObservation> {
+        match (&self.scope, &found.content) {
+            (Err(none), _) if found.presence == Fact::Known(Presence::Present) => Some(none.clone().into()),
+            (Ok(_), Some(found)) => Some(self.compare(found, &[]).await),
+            _ => None,
+        }
+    }
+}
+
+impl LocalHost {
+    /// What is compared of each module. Without a module whose content is declared this makes no access.
+    pub(in crate::host) async fn module_contents(
+        &self,
+        desired: &Desired,
+        resolved: &Resolved,
+    ) -> ModuleContents {
+        let is_same = |module: &ModuleSpec| module.content == Content::Same;
+        // A resync comes after nine tenths of the interval at the earliest.
+        let within = desired.object.spec.reconcile.interval.get() / 10 * 9;
+        let all = |services| ModuleContents { object: desired.name().to_owned(), within, services };
+        if !desired.services().iter().flat_map(|service| &service.modules).any(is_same) {
+            return all(Vec::new());
+        }
+        let directory = desired.directory.clone();
+        let services: Vec<_> = desired
+            .services()
+            .iter()
+            .map(|service| (service.modules.clone(), resolved.builds.build(&service.name).cloned()))
+            .collect();
+        let declared = services.clone();
+        let read = files::looked(move || -> Vec<Vec<Option<ScopeRead>>> {
+            let of = |module: &ModuleSpec, build: Option<&_>| {
+                is_same(module).then(|| Scope::read(&directory, module, build)).flatten()
+            };
+            let of = |(modules, build): &(Vec<ModuleSpec>, Option<_>)| {
+                let scopes = modules.iter().map(|module| of(module, build.as_ref()));
+                scopes.map(|scope| scope.map(|scope| scope.map(Arc::new))).collect()
+            };
+            services.iter().map(of).collect()
+        });
+        let scopes = read.await.unwrap_or_else(|hangs| {
+            let none = |module: &ModuleSpec| is_same(module).then(|| Err(hangs.clone().into()));
+            declared.iter().map(|(modules, _)| modules.iter().map(none).collect()).collect()
+        });
+        let content = |scope| ModuleContent { scope, source: SetOnce::new() };
+        let services = scopes.into_iter().map(|modules| {
+            modules.into_iter().map(|scope| scope.map(content)).collect()
+        });
+        all(services.collect())
+    }
+
+    /// Reads the source of each module. Everybody who compares waits for that.
+    pub(in crate::host) async fn read_sources(&self, contents: &ModuleContents) {
+        for content in contents.services.iter().flatten().flatten() {
+            let source = match &content.scope {
+                Err(none) => Err(none.clone()),
+                Ok(scope) => self.read_source(scope).await,
+            };
+            // It is set once: here.
+            let _ = content.source.set(source);
+        }
+    }
+
+    async fn read_source(&self, scope: &Arc<Scope>) -> Kept {
+        let (listings, scope) = (self.image_listings(), Arc::clone(scope));
+        let read = files::looked(move || {
+            let key = format!("{}\n{}", scope.source.display(), scope.key());
+            listings.load_source(&key);
+            let FolderListing { listing, settled, has_news } = folder::list(&scope.source, &scope)?;
+            if has_news {
+                listings.save_source(&key, &settled);
+            }
+            Ok(Arc::new(listing))
+        });
+        read.await?
+    }
+
+    /// What listings of images are remembered by.
+    pub(in crate::host) fn image_listings(&self) -> ImageListings {
+        ImageListings {
+            memory: Arc::clone(&self.content_memory),
+            cache: Arc::clone(&self.cache),
+            digests: Arc::clone(&self.digests),
+        }
+    }
+
+    /// The module at this place of the spec in a container; with its content, if that is compared.
+    pub(in crate::host) async fn module_in_container(
+        &self,
+        container: &Container,
+        (index, module): (usize, &ModuleSpec),
+        contents: ServiceContents<'_>,
+    ) -> ModuleInContainer {
+        let (found, end) = self.engine.module_at_end(container, &module.path, module.kind).await;
+        let Some(content) = contents.module(index) else { return found };
+        let scope = match &content.scope {
+            Ok(scope) => scope,
+            Err(none) => return with_content(found, Some(none.clone().into())),
+        };
+        let Some(end) = end else { return self.under_a_bind(container, module, content, found).await };
+        if found.presence != Fact::Known(Presence::Present) {
+            return found;
+        }
+        let except = mounts_below(container, &end);
+        let listing = self.container_listing(container, (&module.path, &end), scope, contents.all).await;
+        let compared = content.compare(&listing, &except).await;
+        with_content(found, Some(compared))
+    }
+
+    /// The files of a container at a path, whose links end at `end`. An earlier listing of the same container holds for a while,
+    /// if nobody touched it.
+    async fn container_listing(
+        &self,
+        container: &Container,
+        (path, end): (&str, &str),
+        scope: &Arc<Scope>,
+        all: &ModuleContents,
+    ) -> Kept {
+        let seen = &container.seen;
+        // Watched before it is read: a change meanwhile counts.
+        let touched = self.engine.content_watch.watch(&seen.id, container.health_command.as_deref());
+        let key = format!("{}\n{}\n{:?}\n{end}\n{}", all.object, seen.id, seen.started_at, scope.key());
+        if let Some(known) = self.content_memory.container(&key, touched, all.within) {
+            return known;
+        }
+        let now = Instant::now();
+        let place = format!("{path} in {}", seen.name);
+        let kept = self.engine.listing(&seen.id, end, Arc::clone(scope), &place).await.map(Arc::new);
+        if !matches!(kept, Err(NoListing::Unknown(_))) {
+            let image = self.content_memory.image(&ImageListings::key(&seen.image_id, path, scope));
+            self.content_memory.put_container(&key, &kept, image.as_ref(), (touched, now));
+        }
+        kept
+    }
+
+    /// A module that a bind mount covers: what is there on this host, if the process sees that.
+    async fn under_a_bind(
+        &self,
+        container: &Container,
+        module: &ModuleSpec,
+        content: &ModuleContent,
+        found: ModuleInContainer,
+    ) -> ModuleInContainer {
+        let (Some(cover), Ok(scope)) = (&found.covered_by, &content.scope) else { return found };
+        let mounted = Mounted::of(container, &module.path, cover).filter(|_| self.engine.is_on_this_host());
+        let Some(mounted) = mounted else { return found };
+        let (kind, of) = (module.kind, Arc::clone(scope));
+        let looked = files::looked(move || mounted.look(kind, &of)).await;
+        let Ok(Some(seen)) = looked else { return found };
+        let compared = match seen.listing.map(|listing| listing.map(Arc::new)) {
+            _ if seen.presence != Presence::Present => None,
+            // The source itself.
+            None => Some(ContentObservation::Compared(ContentComparison::default())),
+            Some(listing) => Some(content.compare(&listing, &[]).await),
+        };
+        with_content(ModuleInContainer { presence: Fact::Known(seen.presence), ..found }, compared)
+    }
+
+    /// The modules of a service in its image.
+    pub(in crate::host) async fn modules_in_image(
+        &self,
+        image: &str,
+        service: &ServiceSpec,
+        contents: ServiceContents<'_>,
+    ) -> Vec<ModuleObservation> {
+        let question = |(index, module): (usize, &ModuleSpec)| ImageQuestion {
+            path: module.path.clone(),
+            kind: module.kind,
+            content: contents.module(index).and_then(ModuleContent::scope),
+        };
+        let questions = service.modules.iter().enumerate().map(question).collect();
+        let found = self.engine.look_into_image(image, questions, &self.image_listings()).await;
+        let mut modules = Vec::with_capacity(found.len());
+        for (index, found) in found.into_iter().enumerate() {
+            let content = match contents.module(index) {
+                None => None,
+                Some(content) => content.in_image(&found).await,
+            };
+            modules.push(ModuleObservation { presence: found.presence, content });
+        }
+        modules
+    }
+}
+
+fn with_content(found: ModuleInContainer, content: Option<ContentObservation>) -> ModuleInContainer {
+    ModuleInContainer { content, ..found }
+}
+
+/// The mounts of a container below a path, relative to it: what they hold is not of the image.
+fn mounts_below(container: &Container, path: &str) -> Vec<String> {
+    let below = |destination: &str| {
+        let rest = destination.trim_end_matches('/').strip_prefix(path.trim_end_matches('/'))?;
+        rest.strip_prefix('/').map(str::to_owned)
+    };
+    container.mounts.iter().filter_map(|mount| below(&mount.destination)).collect()
+}
