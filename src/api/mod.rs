@@ -89,8 +89,8 @@ pub use spec::{
     ServiceSpec,
 };
 pub use status::{
-    Condition, ConditionStatus, ContainerStatus, ImageStatus, ModuleContent, ModulePresence, ModuleStatus, Object,
-    ObjectList, ObjectStatus, RouteAuthStatus, RouteStatus, Sameness, ServiceStatus, Transition,
+    Condition, ConditionStatus, ContainerStatus, ImageStatus, ModuleContent, ModulePresence, ModuleStatus,
+    Object, ObjectList, ObjectStatus, RouteAuthStatus, RouteStatus, Sameness, ServiceStatus, Transition,
 };
 pub use step::{PlannedStep, Step, StepKind, StepReport};
 pub use suspension::{EndedSuspension, Suspension};

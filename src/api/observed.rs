@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Attachments, ConfigDifference, ContentObservation, CopiedContent, DeclaredAttachments, DeclaredJoin, Expansion, Fact, Joined,
-    NetworkObservation, Obstacle, Presence, RelatedObservation, ResolvedFrom, Ties, Time, VolumeObservation,
+    Attachments, ConfigDifference, ContentObservation, CopiedContent, DeclaredAttachments, DeclaredJoin,
+    Expansion, Fact, Joined, NetworkObservation, Obstacle, Presence, RelatedObservation, ResolvedFrom, Ties,
+    Time, VolumeObservation,
 };
 
 /// One observation of one Compose project.

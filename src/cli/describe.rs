@@ -195,9 +195,9 @@ fn module_table(service: &ServiceStatus) -> Vec<Vec<Cell>> {
     let rows = service.modules.iter().flat_map(|module| {
         let name = module.name.as_str().into();
         let places = vec![name, place(module.source), place(module.artifact), place(module.container)];
-        let compared = module.content.map(|of| {
-            vec!["  content".into(), " ".into(), content(of.artifact), content(of.container)]
-        });
+        let compared = module
+            .content
+            .map(|of| vec!["  content".into(), " ".into(), content(of.artifact), content(of.container)]);
         std::iter::once(places).chain(compared)
     });
     headed(&["MODULE", "SOURCE", "ARTIFACT", "CONTAINER"], rows)

@@ -184,8 +184,7 @@ impl<'a> RepairCase<'a> {
 
     /// A build that waits to be brought up comes first.
     fn brought_up(self) -> Option<Repair> {
-        let waits =
-            source_has_moved_on(self.drift, self.seen) && is_half_done(self.inputs, self.diagnosis);
+        let waits = source_has_moved_on(self.drift, self.seen) && is_half_done(self.inputs, self.diagnosis);
         waits.then(|| Budget { not_before: None, ..self.budget() }.spend(vec![UP]))
     }
 

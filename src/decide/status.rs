@@ -8,9 +8,10 @@ use super::{
 };
 use crate::api::{
     Answer, Condition, ConditionStatus, ConditionType, ContainerStatus, Content, ContentComparison,
-    ContentObservation, Desired, Fact, ImageStatus, Layer, ModuleContent, ModulePresence, ModuleStatus, NoteReason, ObjectStatus, Presence, ProjectObservation, Reason,
-    RouteAnswer, RouteAuthStatus, RouteObservation, RouteSpec, RouteStatus, Sameness, ServiceObservation, ServiceSpec,
-    ServiceStatus, StandingReason, Suspension, Time, Transition, UnknownReason, without_query_values,
+    ContentObservation, Desired, Fact, ImageStatus, Layer, ModuleContent, ModulePresence, ModuleStatus,
+    NoteReason, ObjectStatus, Presence, ProjectObservation, Reason, RouteAnswer, RouteAuthStatus,
+    RouteObservation, RouteSpec, RouteStatus, Sameness, ServiceObservation, ServiceSpec, ServiceStatus,
+    StandingReason, Suspension, Time, Transition, UnknownReason, without_query_values,
 };
 
 /// Whether a service's condition `Reconciled` states that everything visible of it was verified.
@@ -354,10 +355,7 @@ fn content(seen: &ServiceObservation, index: usize) -> ModuleContent {
     }
 }
 
-fn sameness(
-    content: Option<&ContentObservation>,
-    is_same: impl Fn(&ContentComparison) -> bool,
-) -> Sameness {
+fn sameness(content: Option<&ContentObservation>, is_same: impl Fn(&ContentComparison) -> bool) -> Sameness {
     match content {
         Some(ContentObservation::Compared(compared)) if is_same(compared) => Sameness::Same,
         Some(ContentObservation::Compared(_)) => Sameness::Differs,

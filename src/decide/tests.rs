@@ -4,6 +4,7 @@ mod arbitrary;
 mod attachments;
 mod budget;
 mod cases;
+mod content;
 mod environment;
 mod kept_running;
 mod namespace;

@@ -2,8 +2,9 @@
 
 use super::status::ConditionBuilder;
 use crate::api::{
-    ConditionStatus, ConditionType, Content, Layer, ModuleContent, ModulePresence, ModuleStatus, Sameness, ObjectStatus, Reason,
-    RouteAuthStatus, RouteSpec, RouteStatus, ServiceSpec, ServiceStatus, Time, without_query_values,
+    ConditionStatus, ConditionType, Content, Layer, ModuleContent, ModulePresence, ModuleStatus,
+    ObjectStatus, Reason, RouteAuthStatus, RouteSpec, RouteStatus, Sameness, ServiceSpec, ServiceStatus,
+    Time, without_query_values,
 };
 
 /// The status of an object of which nothing is known: no engine, Compose files that Compose rejects, or no undrift that

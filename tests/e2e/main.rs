@@ -10,6 +10,7 @@ mod churn;
 mod compose_binaries;
 mod compose_files;
 mod configuration;
+mod content;
 mod contract;
 mod daemon;
 mod dead_mount;

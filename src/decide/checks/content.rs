@@ -44,10 +44,7 @@ pub(super) fn in_container(
     }
 }
 
-fn declared<'a>(
-    spec: &ModuleSpec,
-    seen: Option<&'a ContentObservation>,
-) -> Option<&'a ContentObservation> {
+fn declared<'a>(spec: &ModuleSpec, seen: Option<&'a ContentObservation>) -> Option<&'a ContentObservation> {
     seen.filter(|_| spec.content == Content::Same)
 }
 
@@ -71,9 +68,7 @@ pub(super) fn notes(view: ServiceView<'_>) -> Vec<Note> {
     let containers = view.seen.containers.known().map(Vec::as_slice).unwrap_or_default();
     let rows = view.spec.modules.iter().enumerate();
     rows.filter_map(|(index, spec)| {
-        containers.iter().find_map(|container| {
-            added(spec, container.modules.get(index)?, &container.name)
-        })
+        containers.iter().find_map(|container| added(spec, container.modules.get(index)?, &container.name))
     })
     .collect()
 }

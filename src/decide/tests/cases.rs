@@ -2,8 +2,8 @@
 
 use crate::{
     api::{
-        Answer, ContainerState, ContentComparison, ContentObservation, DriftReason, Fact, Health, Layer, MountCover, Presence, ProjectObservation,
-        StepKind,
+        Answer, ContainerState, ContentComparison, ContentObservation, DriftReason, Fact, Health, Layer,
+        MountCover, Presence, ProjectObservation, StepKind,
     },
     testing::fixtures::{OLD, answer_mut, at, container_mut, incident, status},
 };

@@ -96,7 +96,11 @@ impl ArchiveReader<'_> {
     }
 
     /// A header that extends the next one.
-    fn extend(&self, member: &mut tar::Entry<'_, impl Read>, extension: &mut Extension) -> Result<(), NoListing> {
+    fn extend(
+        &self,
+        member: &mut tar::Entry<'_, impl Read>,
+        extension: &mut Extension,
+    ) -> Result<(), NoListing> {
         let kind = member.header().entry_type();
         let mut text = Vec::new();
         let read = member.take(LONGEST_EXTENSION + 1).read_to_end(&mut text);
@@ -163,13 +167,17 @@ impl ArchiveReader<'_> {
     /// The file that a hard link is another name of. It comes first, as everything in such an archive.
     fn linked(&self, link: &[u8]) -> Result<FileDigest, NoListing> {
         let (name, _) = self.split(link)?;
-        self.files.get(&name).copied().ok_or_else(|| self.broken(&"a hard link in it leads to nothing that is compared"))
+        self.files
+            .get(&name)
+            .copied()
+            .ok_or_else(|| self.broken(&"a hard link in it leads to nothing that is compared"))
     }
 
     /// A name without slashes at its ends, and the path below the module: the name without its first part.
     fn split(&self, name: &[u8]) -> Result<(Vec<u8>, EntryPath), NoListing> {
         let is_absolute = name.first() == Some(&b'/');
-        let parts: Vec<&[u8]> = name.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".").collect();
+        let parts: Vec<&[u8]> =
+            name.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".").collect();
         if parts.contains(&&b".."[..]) {
             return Err(self.broken(&"a path in it leads out of it"));
         }

@@ -78,7 +78,11 @@ fn members_of_each_kind_are_listed_below_the_path_that_was_asked_for() {
     ];
     assert_eq!(listed(&bytes).unwrap(), expected.map(|(path, entry)| (path.to_owned(), entry)));
     assert_eq!(paths(&archive(&[file("a", "1")])), [""], "a single file");
-    assert_eq!(paths(&archive(&[folder("/"), folder("/d/"), file("/d/a", "1")])), ["", "d", "d/a"], "the root");
+    assert_eq!(
+        paths(&archive(&[folder("/"), folder("/d/"), file("/d/a", "1")])),
+        ["", "d", "d/a"],
+        "the root"
+    );
 }
 
 #[test]
@@ -88,7 +92,9 @@ fn long_names_and_names_with_a_line_break_are_whole() {
     builder.append_data(&mut header(EntryType::Regular, 1), &long, &b"1"[..]).unwrap();
     let records = [("path", "d/a\nb".as_bytes()), ("SCHILY.xattr.user.x", b"\n1 =\n\xff")];
     builder.append_pax_extensions(records).unwrap();
-    builder.append(&header(EntryType::Regular, 1), &b"2"[..]).unwrap();
+    let mut plain = header(EntryType::Regular, 1);
+    plain.set_cksum();
+    builder.append(&plain, &b"2"[..]).unwrap();
     let bytes = builder.into_inner().unwrap();
     let expected = [("a\nb".to_owned(), digest("2")), (long[2..].to_owned(), digest("1"))];
     assert_eq!(listed(&bytes).unwrap(), expected);
@@ -112,7 +118,10 @@ fn what_is_hostile_is_refused_in_words() {
     is_refused(&archive(&[member(b"d/h", EntryType::Link, b"../../etc/passwd", b"")]), "leads out of it");
     is_refused(&archive(&[member(b"d/s", EntryType::GNUSparse, b"", b"")]), "does not know");
     is_refused(&archive(&[member(b"d/x", EntryType::XHeader, b"", b"99999 path=a\n")]), "damaged");
-    is_refused(&archive(&[member(b"d/x", EntryType::XHeader, b"", b"18446744073709551615 path=a\n")]), "damaged");
+    is_refused(
+        &archive(&[member(b"d/x", EntryType::XHeader, b"", b"18446744073709551615 path=a\n")]),
+        "damaged",
+    );
     let long = vec![b'x'; LONGEST_PATH + 1];
     is_refused(&archive(&[member(b"L", EntryType::GNULongName, b"", &long), file("d/a", "1")]), "too long");
     let mut damaged = archive(&[file("d/a", "1")]);
@@ -164,7 +173,10 @@ fn a_stream_that_does_not_end_is_left_alone_at_the_limit() {
         place: "x",
     };
     let mut stream = endless(EntryType::Regular);
-    assert!(matches!(reader.read(&mut stream, 1 << 20), Err(NoListing::TooLarge(_))), "what is ignored counts, too");
+    assert!(
+        matches!(reader.read(&mut stream, 1 << 20), Err(NoListing::TooLarge(_))),
+        "what is ignored counts, too"
+    );
     assert_eq!(stream.1, 1 << 20);
 }
 

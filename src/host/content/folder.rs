@@ -151,7 +151,8 @@ mod tests {
         fs::write(root.join("out/b"), "1").unwrap();
         fs::write(root.join("c.bak"), "1").unwrap();
         symlink("/etc/passwd", root.join("link")).unwrap();
-        rustix::fs::mknodat(rustix::fs::CWD, root.join("pipe"), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, root.join("pipe"), rustix::fs::FileType::Fifo, 0o600.into(), 0)
+            .unwrap();
         let _socket = UnixListener::bind(root.join("socket")).unwrap();
         let expected = [
             ("", Entry::Folder),
@@ -161,7 +162,11 @@ mod tests {
         ];
         let expected = expected.map(|(path, entry)| (path.to_owned(), entry));
         assert_eq!(listed(&root, &["*.bak"]).unwrap(), expected);
-        assert_eq!(listed(&root.join("a"), &[]).unwrap(), [(String::new(), file("1"))], "a module may be a file");
+        assert_eq!(
+            listed(&root.join("a"), &[]).unwrap(),
+            [(String::new(), file("1"))],
+            "a module may be a file"
+        );
     }
 
     #[test]
@@ -170,7 +175,10 @@ mod tests {
         let missing = folder.path().canonicalize().unwrap().join("gone");
         let (at, of) = (missing.clone(), scope("", None, &[]));
         let gone = files::look(move || list(&at, &of).map(drop)).unwrap().unwrap_err();
-        assert!(matches!(&gone, NoListing::Unknown(why) if why.contains(missing.to_str().unwrap())), "{gone:?}");
+        assert!(
+            matches!(&gone, NoListing::Unknown(why) if why.contains(missing.to_str().unwrap())),
+            "{gone:?}"
+        );
         let large = fs::File::create(folder.path().join("large")).unwrap();
         large.set_len(MOST_BYTES + 1).unwrap();
         assert!(matches!(listed(folder.path(), &[]), Err(NoListing::TooLarge(_))));

@@ -107,7 +107,11 @@ pub(super) struct Count {
 impl Count {
     /// Counts an entry of this many bytes.
     pub(super) fn add(&mut self, is_folder: bool, bytes: u64, place: &str) -> Result<(), NoListing> {
-        if is_folder { self.folders += 1 } else { self.files += 1 }
+        if is_folder {
+            self.folders += 1;
+        } else {
+            self.files += 1;
+        }
         self.bytes = self.bytes.saturating_add(bytes);
         if self.files > MOST_FILES || self.folders > MOST_FILES {
             return Err(NoListing::too_many_files(place));

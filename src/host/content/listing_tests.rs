@@ -37,12 +37,16 @@ fn names_types_targets_and_bytes_count() {
     ]);
     let compared = source.compare(&other, &[]);
     assert_eq!((compared.differing, compared.missing, compared.added), (3, 1, 1));
-    assert_eq!((&compared.named[..], &compared.named_added[..]), (&["a", "b", "c"].map(String::from)[..], &["x".into()][..]));
+    assert_eq!(
+        (&compared.named[..], &compared.named_added[..]),
+        (&["a", "b", "c"].map(String::from)[..], &["x".into()][..])
+    );
 }
 
 #[test]
 fn what_is_under_a_mount_does_not_count() {
-    let source = listing(&[("", Entry::Folder), ("data", Entry::Folder), ("data/a", file(1)), ("database", file(1))]);
+    let source =
+        listing(&[("", Entry::Folder), ("data", Entry::Folder), ("data/a", file(1)), ("database", file(1))]);
     let other = listing(&[("", Entry::Folder), ("data", Entry::Folder), ("data/b", file(1))]);
     let compared = source.compare(&other, &["data".into()]);
     assert_eq!((compared.missing, compared.added, &compared.named[..]), (1, 0, &["database".into()][..]));
@@ -52,16 +56,26 @@ fn what_is_under_a_mount_does_not_count() {
 fn names_are_printable_and_not_endless() {
     let source = listing(&[("", Entry::Folder)]);
     let long = "x".repeat(1000);
-    let other = Listing::of(vec![(path("a\u{1b}[31m\u{202e}"), file(1)), (path(&long), file(1)), (b"\xff"[..].into(), file(1))]);
+    let other = Listing::of(vec![
+        (path("a\u{1b}[31m\u{202e}"), file(1)),
+        (path(&long), file(1)),
+        (b"\xff"[..].into(), file(1)),
+    ]);
     let compared = source.compare(&other, &[]);
     assert_eq!(compared.named, ["the module itself"]);
     let [escape, long, bytes] = &compared.named_added[..] else { panic!("{compared:?}") };
-    assert_eq!((escape.as_str(), long.len(), bytes.as_str()), ("a\\u{1b}[31m\\u{202e}", LONGEST_NAME, "\u{fffd}"));
+    assert_eq!(
+        (escape.as_str(), long.len(), bytes.as_str()),
+        ("a\\u{1b}[31m\\u{202e}", LONGEST_NAME, "\u{fffd}")
+    );
 }
 
 #[test]
 fn of_one_path_the_last_entry_counts() {
-    assert_eq!(listing(&[("a", file(1)), ("b", file(1)), ("a", file(2))]), listing(&[("a", file(2)), ("b", file(1))]));
+    assert_eq!(
+        listing(&[("a", file(1)), ("b", file(1)), ("a", file(2))]),
+        listing(&[("a", file(2)), ("b", file(1))])
+    );
 }
 
 #[test]
@@ -74,7 +88,9 @@ fn there_is_an_end_to_what_is_compared() {
     assert!(matches!(count.add(false, 0, "x"), Err(NoListing::TooLarge(why)) if why.contains("50000 files")));
     let mut count = Count::default();
     count.add(false, MOST_BYTES, "x").unwrap();
-    assert!(matches!(count.add(false, u64::MAX, "x"), Err(NoListing::TooLarge(why)) if why.contains("1 GiB")));
+    assert!(
+        matches!(count.add(false, u64::MAX, "x"), Err(NoListing::TooLarge(why)) if why.contains("1 GiB"))
+    );
 }
 
 fn any_entries() -> impl Strategy<Value = Vec<(EntryPath, Entry)>> {

@@ -131,7 +131,13 @@ impl ContentMemory {
 
     /// Remembers the files of a container, that had been touched so often when they were read at that time. One that has what
     /// its image has shares the listing of that.
-    pub(super) fn put_container(&self, key: &str, kept: &Kept, image: Option<&Arc<Listing>>, of: (u64, Instant)) {
+    pub(super) fn put_container(
+        &self,
+        key: &str,
+        kept: &Kept,
+        image: Option<&Arc<Listing>>,
+        of: (u64, Instant),
+    ) {
         let shared = image.filter(|image| kept.as_ref().is_ok_and(|listing| listing == *image));
         let (kept, weight) = match shared {
             Some(image) => (Ok(Arc::clone(image)), COST),
@@ -279,7 +285,9 @@ mod tests {
         let kept: Kept = Ok(Arc::new(Listing::of(entries)));
         let bytes = written(&kept);
         assert_eq!(read(&bytes), Some(kept));
-        assert!((2..bytes.len()).all(|end| read(&bytes[..end]).is_none_or(|cut| cut != read(&bytes).unwrap())));
+        assert!(
+            (2..bytes.len()).all(|end| read(&bytes[..end]).is_none_or(|cut| cut != read(&bytes).unwrap()))
+        );
         let large: Kept = Err(NoListing::TooLarge("x has more".into()));
         assert_eq!(read(&written(&large)), Some(large));
         assert_eq!((read(b""), read(b"=x")), (None, None));

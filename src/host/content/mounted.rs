@@ -37,7 +37,8 @@ impl Mounted {
             return None;
         }
         let below = Path::new(path).strip_prefix(&cover.destination).ok()?;
-        let joined = |base: &Path| if below.as_os_str().is_empty() { base.to_owned() } else { base.join(below) };
+        let joined =
+            |base: &Path| if below.as_os_str().is_empty() { base.to_owned() } else { base.join(below) };
         let process = container.pid.map(|pid| PathBuf::from(format!("/proc/{pid}/root{path}")));
         Some(Self { host: joined(Path::new(&cover.source)), process })
     }

@@ -126,9 +126,8 @@ impl LocalHost {
             declared.iter().map(|(modules, _)| modules.iter().map(none).collect()).collect()
         });
         let content = |scope| ModuleContent { scope, source: SetOnce::new() };
-        let services = scopes.into_iter().map(|modules| {
-            modules.into_iter().map(|scope| scope.map(content)).collect()
-        });
+        let services =
+            scopes.into_iter().map(|modules| modules.into_iter().map(|scope| scope.map(content)).collect());
         all(services.collect())
     }
 

@@ -55,7 +55,8 @@ impl Scope {
         build: Option<&BuildModel>,
     ) -> Option<Result<Self, NoListing>> {
         let declared = module.source.as_deref()?;
-        let cannot = |error: std::io::Error| NoListing::Unknown(format!("cannot look at {declared}: {error}"));
+        let cannot =
+            |error: std::io::Error| NoListing::Unknown(format!("cannot look at {declared}: {error}"));
         let root = match files::canonicalize(directory) {
             Ok(root) => root,
             Err(error) => return Some(Err(cannot(error))),
@@ -77,8 +78,8 @@ impl Scope {
         let (mut names, mut paths) = (Vec::new(), Vec::new());
         for text in ALWAYS.into_iter().chain(module.ignore.iter().map(String::as_str)) {
             let bare = text.trim_end_matches('/');
-            let pattern = Pattern::parse(bare)
-                .map_err(|error| NoListing::Unknown(format!("`ignore`: {error}")))?;
+            let pattern =
+                Pattern::parse(bare).map_err(|error| NoListing::Unknown(format!("`ignore`: {error}")))?;
             if bare.contains('/') { paths.push(pattern) } else { names.push(pattern) }
         }
         let mut key = Sha256::new();
@@ -217,7 +218,11 @@ pub(super) mod tests {
     use super::*;
 
     /// The scope of a folder in a build context with this ignore file.
-    pub(in crate::host::content) fn scope(inside: &str, dockerignore: Option<&str>, ignore: &[&str]) -> Scope {
+    pub(in crate::host::content) fn scope(
+        inside: &str,
+        dockerignore: Option<&str>,
+        ignore: &[&str],
+    ) -> Scope {
         let module = serde_json::json!({"path": "/x", "source": "x", "content": "same", "ignore": ignore});
         let module: ModuleSpec = serde_json::from_value(module).unwrap();
         let parsed = dockerignore.map(|text| (Dockerignore::parse(text).unwrap(), inside.to_owned()));
@@ -233,8 +238,18 @@ pub(super) mod tests {
     fn a_name_is_ignored_at_any_depth_and_a_path_below_the_module() {
         let scope = scope("", None, &["*.bak", "cache/", "docs/*.md"]);
         let paths = [
-            "", "a", "a.bak", "b/c.bak", "cache", "b/cache/x", "docs/a.md", "b/docs/a.md", "docs/b/a.md",
-            "__pycache__/a", "b/a.pyc", "a.pyc.txt",
+            "",
+            "a",
+            "a.bak",
+            "b/c.bak",
+            "cache",
+            "b/cache/x",
+            "docs/a.md",
+            "b/docs/a.md",
+            "docs/b/a.md",
+            "__pycache__/a",
+            "b/a.pyc",
+            "a.pyc.txt",
         ];
         assert_eq!(compared(&scope, &paths), ["", "a", "b/docs/a.md", "docs/b/a.md", "a.pyc.txt"]);
         let mut judge = scope.judge().unwrap();
@@ -245,7 +260,16 @@ pub(super) mod tests {
     fn what_the_build_leaves_out_is_not_compared_wherever_it_is() {
         let text = "**/node_modules\nsrc/app/*.log\nsrc/app/private\n!src/app/private/keep";
         let scope = scope("src/app", Some(text), &[]);
-        let paths = ["", "a.log", "b/a.log", "node_modules", "b/node_modules/x", "private", "private/a", "private/keep"];
+        let paths = [
+            "",
+            "a.log",
+            "b/a.log",
+            "node_modules",
+            "b/node_modules/x",
+            "private",
+            "private/a",
+            "private/keep",
+        ];
         assert_eq!(compared(&scope, &paths), ["", "b/a.log", "private/keep"]);
         let mut judge = scope.judge().unwrap();
         assert!(!judge.leaves_out_below("private") && judge.leaves_out_below("node_modules"));

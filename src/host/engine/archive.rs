@@ -34,7 +34,8 @@ impl Engine {
         place: &str,
     ) -> Result<Listing, NoListing> {
         let read = self.read_archive(container, path, scope, place);
-        let late = || Err(NoListing::Unknown(format!("the archive of {place} took longer than {ARCHIVE_LIMIT:?}")));
+        let late =
+            || Err(NoListing::Unknown(format!("the archive of {place} took longer than {ARCHIVE_LIMIT:?}")));
         tokio::time::timeout(ARCHIVE_LIMIT, read).await.unwrap_or_else(|_| late())
     }
 
@@ -53,9 +54,8 @@ impl Engine {
         let (sender, pieces) = mpsc::channel(PIECES);
         let shown = place.to_owned();
         // It ends with the sender, which this future holds.
-        let reader = tokio::task::spawn_blocking(move || {
-            content::read(PieceReader::new(pieces), &scope, &shown)
-        });
+        let reader =
+            tokio::task::spawn_blocking(move || content::read(PieceReader::new(pieces), &scope, &shown));
         let mut archive = std::pin::pin!(docker.download_from_container(container, Some(options)));
         let mut bytes = 0;
         loop {

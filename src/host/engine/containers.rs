@@ -256,9 +256,10 @@ fn container(request: &EngineRequest, details: ContainerInspectResponse) -> Resu
     let settings = request.required("NetworkSettings", details.network_settings)?;
     let network = network(request, state, &settings, &host_config)?;
     let has_health_check = has_health_check(&config);
-    let health_command = config.healthcheck.as_ref().and_then(|check| {
-        check_command(check.test.as_deref().unwrap_or_default(), config.shell.as_deref())
-    });
+    let health_command = config
+        .healthcheck
+        .as_ref()
+        .and_then(|check| check_command(check.test.as_deref().unwrap_or_default(), config.shell.as_deref()));
     let mut labels = config.labels.unwrap_or_default();
     let created = request.required("Created", details.created)?;
     let started = request.required("State.StartedAt", engine_state.started_at)?;

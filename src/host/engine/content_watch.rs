@@ -72,10 +72,12 @@ impl ContentWatch {
 
     /// Notes an event; returns whether it touched a watched container.
     pub(super) fn note(&self, event: &EventMessage) -> bool {
-        let (Some(Type::CONTAINER), Some(action), Some(actor)) = (event.typ, &event.action, &event.actor) else {
+        let (Some(Type::CONTAINER), Some(action), Some(actor)) = (event.typ, &event.action, &event.actor)
+        else {
             return false;
         };
-        let (action, command) = action.split_once(": ").map_or((action.as_str(), None), |(a, c)| (a, Some(c)));
+        let (action, command) =
+            action.split_once(": ").map_or((action.as_str(), None), |(a, c)| (a, Some(c)));
         let exec = actor.attributes.as_ref().and_then(|attributes| attributes.get("execID"));
         let mut watched = self.lock();
         let count = watched.next();
@@ -171,7 +173,11 @@ mod tests {
             ("exec_die", "1"),
             ("exec_die", "2"),
         ] {
-            assert_eq!(watch.note(&event(action, "a", Some(exec))), (action, exec) == ("exec_die", "2"), "{action}");
+            assert_eq!(
+                watch.note(&event(action, "a", Some(exec))),
+                (action, exec) == ("exec_die", "2"),
+                "{action}"
+            );
         }
         assert!(watch.watch("a", None) > before);
     }
@@ -179,12 +185,14 @@ mod tests {
     #[test]
     fn the_command_of_a_health_check_is_as_the_engine_runs_it() {
         let words = |all: &[&str]| all.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-        let command = |test: &[&str], shell: Option<&[&str]>| {
-            check_command(&words(test), shell.map(words).as_deref())
-        };
+        let command =
+            |test: &[&str], shell: Option<&[&str]>| check_command(&words(test), shell.map(words).as_deref());
         assert_eq!(command(&["CMD", "curl", "-f", "x"], None).as_deref(), Some("curl -f x"));
         assert_eq!(command(&["CMD-SHELL", "true x"], None).as_deref(), Some("/bin/sh -c true x"));
-        assert_eq!(command(&["CMD-SHELL", "x"], Some(&["/bin/bash", "-ec"])).as_deref(), Some("/bin/bash -ec x"));
+        assert_eq!(
+            command(&["CMD-SHELL", "x"], Some(&["/bin/bash", "-ec"])).as_deref(),
+            Some("/bin/bash -ec x")
+        );
         assert_eq!((command(&["NONE"], None), command(&[], None)), (None, None));
     }
 }

@@ -206,7 +206,10 @@ impl BuildSource {
                     }
                     EntryKind::File { executable } => {
                         let kind = if *executable { "program" } else { "file" };
-                        fields.named(kind, &[path, &entry_digest(&context.root.join(&entry.path), &entry.meta)?]);
+                        fields.named(
+                            kind,
+                            &[path, &entry_digest(&context.root.join(&entry.path), &entry.meta)?],
+                        );
                     }
                 }
             }

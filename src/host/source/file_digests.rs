@@ -161,7 +161,12 @@ mod tests {
         (old.0[3], old.0[5]) = (1, 1);
         assert!(old.is_settled());
         // Somebody sets the time back: the time of the change tells it.
-        File::options().write(true).open(&path).unwrap().set_modified(UNIX_EPOCH + Duration::from_secs(1)).unwrap();
+        File::options()
+            .write(true)
+            .open(&path)
+            .unwrap()
+            .set_modified(UNIX_EPOCH + Duration::from_secs(1))
+            .unwrap();
         assert!(!Stamp::of(&fs::metadata(&path).unwrap()).is_settled());
     }
 

@@ -21,12 +21,12 @@ mod pattern;
 mod walk;
 
 pub(super) use digest::FieldHasher;
+pub use digest::{DigestError, context_digest, context_files};
 pub(super) use digest::{ignore_file, ignore_files};
 pub(super) use dockerignore::{Dockerignore, Matched};
-pub(super) use file_digests::{Stamp, digest as digest_of_file, remember as remember_digests};
-pub(super) use pattern::Pattern;
-pub use digest::{DigestError, context_digest, context_files};
 pub use each::entries;
+pub(super) use file_digests::{Stamp, digest as digest_of_file, remember as remember_digests};
 pub use git::git_state;
 pub use modules::source_presence;
+pub(super) use pattern::Pattern;
 pub use walk::Unreadable;
