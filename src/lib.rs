@@ -24,6 +24,7 @@
 //! | [`oracle`] | pure: what the answers of a route mean, and which request would settle it | nothing |
 //! | `reference` | pure: image references in one form | nothing |
 //! | `nearest` | pure: the right word for a misspelt one | nothing |
+//! | `pattern` | pure: a pattern of a `.dockerignore`, by moby's rules | nothing |
 //! | `times` | pure: times and spans in words | nothing |
 //! | `plain` | pure: text without what steers a terminal | nothing |
 //! | `causes`, `documents` | pure: an error with its causes; the JSON documents that `cli` and `daemon` answer with | nothing |
@@ -43,6 +44,7 @@ pub mod interference;
 pub mod manifest;
 mod nearest;
 pub mod oracle;
+mod pattern;
 mod plain;
 pub mod reconcile;
 mod reference;

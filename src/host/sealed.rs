@@ -96,13 +96,13 @@ fn aad(space: &str, key: &str) -> Aad<Vec<u8>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::{collections::HashMap, sync::Mutex};
 
     use super::*;
 
     #[derive(Default)]
-    struct PlainCache(Mutex<HashMap<String, String>>);
+    pub(in crate::host) struct PlainCache(Mutex<HashMap<String, String>>);
 
     impl Cache for PlainCache {
         fn get(&self, space: &str, key: &str) -> Option<String> {

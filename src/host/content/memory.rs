@@ -13,20 +13,23 @@ use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 
 use super::{
     Listing, NoListing, Scope,
-    listing::{Entry, EntryPath, FileDigest},
+    listing::FileDigest,
+    stored::{read, written},
 };
 use crate::{
     api::Cache,
     host::{
         KeyedDigest, Sealed,
+        engine::ContentQuestion,
         source::{Stamp, remember_digests},
     },
 };
 
-/// The cache's space: the listing of a path in an image, by image ID, path and rules.
+/// The cache's space: by owner and path, the listing in the last image, with the image's ID and the rules. One for each module,
+/// and not for each image: it may be large.
 const IMAGES: &str = "content-of-image";
 
-/// The cache's space: the digests of the files of a source.
+/// The cache's space: the digests of the files of a source, by its path.
 const FILES: &str = "content-of-source";
 
 /// How many entries all listings of a process have. One is some hundred bytes.
@@ -78,24 +81,40 @@ impl ImageListings {
     }
 
     /// The listing of a path in an image; `None` if it is to be read.
-    pub(in crate::host) fn get(&self, key: &str) -> Option<Result<Arc<Listing>, NoListing>> {
-        if let Some(kept) = lock(&self.memory.images).get(key) {
+    pub(in crate::host) fn get(
+        &self,
+        image: &str,
+        path: &str,
+        of: &ContentQuestion,
+    ) -> Option<Result<Arc<Listing>, NoListing>> {
+        let key = Self::key(image, path, &of.scope);
+        if let Some(kept) = lock(&self.memory.images).get(&key) {
             return Some(kept);
         }
-        let kept = read(&decoded(&self.sealed().get(IMAGES, key)?)?)?;
-        lock(&self.memory.images).put(key, kept.clone(), weight(&kept));
+        let cached = self.sealed().get(IMAGES, &cache_key(path, of))?;
+        let listing = cached.strip_prefix(&key)?.strip_prefix('\n')?;
+        let kept = read(&decoded(listing)?)?;
+        lock(&self.memory.images).put(&key, kept.clone(), weight(&kept));
         Some(kept)
     }
 
     /// Remembers what an image has: its ID names its content for ever. A failure is not remembered.
-    pub(in crate::host) fn put(&self, key: &str, kept: &Result<Arc<Listing>, NoListing>) {
+    pub(in crate::host) fn put(
+        &self,
+        image: &str,
+        path: &str,
+        of: &ContentQuestion,
+        kept: &Result<Arc<Listing>, NoListing>,
+    ) {
         if matches!(kept, Err(NoListing::Unknown(_))) {
             return;
         }
-        lock(&self.memory.images).put(key, kept.clone(), weight(kept));
+        let key = Self::key(image, path, &of.scope);
+        lock(&self.memory.images).put(&key, kept.clone(), weight(kept));
         let bytes = written(kept);
         if bytes.len() <= LARGEST {
-            self.sealed().put(IMAGES, key, &STANDARD_NO_PAD.encode(bytes));
+            let value = format!("{key}\n{}", STANDARD_NO_PAD.encode(bytes));
+            self.sealed().put(IMAGES, &cache_key(path, of), &value);
         }
     }
 
@@ -162,6 +181,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+fn cache_key(path: &str, of: &ContentQuestion) -> String {
+    format!("{}\n{path}", of.owner)
+}
+
 fn weight(kept: &Kept) -> usize {
     COST + kept.as_ref().map_or(0, |listing| listing.entries().len())
 }
@@ -211,86 +234,17 @@ fn decoded(text: &str) -> Option<Vec<u8>> {
     STANDARD_NO_PAD.decode(text).ok()
 }
 
-/// A listing as bytes: of each entry its kind, the length of its path, the path, and what its kind has. A text where there is
-/// too much.
-fn written(kept: &Kept) -> Vec<u8> {
-    let listing = match kept {
-        Ok(listing) => listing,
-        Err(NoListing::TooLarge(why) | NoListing::Unknown(why)) => return [b"!", why.as_bytes()].concat(),
-    };
-    let mut bytes = vec![b'='];
-    let text = |bytes: &mut Vec<u8>, text: &[u8]| {
-        bytes.extend(u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes());
-        bytes.extend(text);
-    };
-    for (path, entry) in listing.entries() {
-        let (kind, rest): (u8, &[u8]) = match entry {
-            Entry::Folder => (b'd', &[]),
-            Entry::File(digest) => (b'f', digest),
-            Entry::Link(target) => (b'l', target),
-            Entry::Other => (b'o', &[]),
-        };
-        bytes.push(kind);
-        text(&mut bytes, path);
-        text(&mut bytes, rest);
-    }
-    bytes
-}
-
-fn read(bytes: &[u8]) -> Option<Kept> {
-    let (kind, mut rest) = bytes.split_first()?;
-    if *kind == b'!' {
-        return Some(Err(NoListing::TooLarge(String::from_utf8_lossy(rest).into_owned())));
-    }
-    let text = |bytes: &mut &[u8]| -> Option<EntryPath> {
-        let (length, rest) = bytes.split_first_chunk()?;
-        let (text, rest) = rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
-        *bytes = rest;
-        Some(text.into())
-    };
-    let mut entries = Vec::new();
-    while let Some((kind, after)) = rest.split_first() {
-        rest = after;
-        let (path, of_kind) = (text(&mut rest)?, text(&mut rest)?);
-        let entry = match kind {
-            b'd' => Entry::Folder,
-            b'f' => Entry::File(of_kind.as_ref().try_into().ok()?),
-            b'l' => Entry::Link(of_kind),
-            b'o' => Entry::Other,
-            _ => return None,
-        };
-        entries.push((path, entry));
-    }
-    Some(Ok(Arc::new(Listing::of(entries))))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::host::{NoCache, keyed_by_this_process};
+    use super::{
+        super::{listing::Entry, scope::tests::scope},
+        *,
+    };
+    use crate::host::{keyed_by_this_process, sealed::tests::PlainCache};
 
     fn listing(count: usize) -> Arc<Listing> {
         let path = |n: usize| n.to_string().into_bytes().into_boxed_slice();
         Arc::new(Listing::of((0..count).map(|n| (path(n), Entry::Folder)).collect()))
-    }
-
-    #[test]
-    fn a_listing_is_read_back_as_it_was_written() {
-        let entries = vec![
-            (EntryPath::default(), Entry::Folder),
-            (b"a\xff"[..].into(), Entry::File([7; 32])),
-            (b"b"[..].into(), Entry::Link(b"../x"[..].into())),
-            (b"c"[..].into(), Entry::Other),
-        ];
-        let kept: Kept = Ok(Arc::new(Listing::of(entries)));
-        let bytes = written(&kept);
-        assert_eq!(read(&bytes), Some(kept));
-        assert!(
-            (2..bytes.len()).all(|end| read(&bytes[..end]).is_none_or(|cut| cut != read(&bytes).unwrap()))
-        );
-        let large: Kept = Err(NoListing::TooLarge("x has more".into()));
-        assert_eq!(read(&written(&large)), Some(large));
-        assert_eq!((read(b""), read(b"=x")), (None, None));
     }
 
     #[test]
@@ -335,12 +289,42 @@ mod tests {
     }
 
     #[test]
-    fn an_image_that_could_not_be_read_is_read_again() {
+    fn an_image_that_could_not_be_read_is_read_again_and_one_that_was_is_not() {
         let digests = keyed_by_this_process();
-        let images = ImageListings { memory: Arc::default(), cache: Arc::new(NoCache), digests };
-        images.put("a", &Err(NoListing::Unknown("busy".into())));
-        assert_eq!(images.get("a"), None);
-        images.put("a", &Err(NoListing::TooLarge("large".into())));
-        assert_eq!(images.get("a"), Some(Err(NoListing::TooLarge("large".into()))));
+        let cache: Arc<dyn Cache> = Arc::new(PlainCache::default());
+        let images =
+            |memory| ImageListings { memory, cache: Arc::clone(&cache), digests: Arc::clone(&digests) };
+        let of = |ignore: &[&str]| ContentQuestion {
+            scope: Arc::new(scope("", None, ignore)),
+            owner: "shop".into(),
+        };
+        let memory: Arc<ContentMemory> = Arc::default();
+        images(Arc::clone(&memory)).put("a", "/x", &of(&[]), &Err(NoListing::Unknown("busy".into())));
+        assert_eq!(images(Arc::clone(&memory)).get("a", "/x", &of(&[])), None);
+        let large = Err(NoListing::TooLarge("large".into()));
+        for found in [large, Ok(listing(3))] {
+            images(Arc::clone(&memory)).put("a", "/x", &of(&[]), &found);
+            // By this process, and by the next one.
+            for memory in [Arc::clone(&memory), Arc::default()] {
+                assert_eq!(images(Arc::clone(&memory)).get("a", "/x", &of(&[])), Some(found.clone()));
+                assert_eq!(images(Arc::clone(&memory)).get("b", "/x", &of(&[])), None, "another image");
+                assert_eq!(images(memory).get("a", "/x", &of(&["y"])), None, "other rules");
+            }
+        }
+    }
+
+    #[test]
+    fn the_digests_of_a_source_outlive_the_process_that_made_them() {
+        let stamp = Stamp::read(&[9; Stamp::LENGTH]);
+        let images = ImageListings {
+            memory: Arc::default(),
+            cache: Arc::new(PlainCache::default()),
+            digests: keyed_by_this_process(),
+        };
+        images.save_source("/x", &[(stamp, [7; 32])]);
+        images.load_source("/x");
+        assert_eq!(crate::host::source::remembered_digest(&stamp), Some([7; 32]));
+        let kept = images.cache.get(FILES, "/x").unwrap();
+        assert!(!kept.contains(&STANDARD_NO_PAD.encode([7; 32])), "a digest may give a secret away: {kept}");
     }
 }

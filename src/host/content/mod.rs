@@ -16,6 +16,7 @@
 //! | `folder` | the listing of a folder of this host |
 //! | `archive` | the listing of a tar stream, which is never kept |
 //! | `memory` | the listings between observations |
+//! | `stored` | a listing as the cache has it |
 //! | `mounted` | what a mount over a module holds |
 //! | `observed` | all of it for one observation |
 
@@ -26,6 +27,7 @@ mod memory;
 mod mounted;
 mod observed;
 mod scope;
+mod stored;
 
 pub(super) use archive::{PieceReader, read};
 pub(super) use listing::Listing;

@@ -22,7 +22,7 @@ use crate::{
     host::{
         LocalHost,
         compose::Resolved,
-        engine::{Container, ImageModule, ImageQuestion},
+        engine::{Container, ContentQuestion, ImageModule, ImageQuestion},
     },
 };
 
@@ -146,7 +146,7 @@ impl LocalHost {
     async fn read_source(&self, scope: &Arc<Scope>) -> Kept {
         let (listings, scope) = (self.image_listings(), Arc::clone(scope));
         let read = files::looked(move || {
-            let key = format!("{}\n{}", scope.source.display(), scope.key());
+            let key = scope.source.display().to_string();
             listings.load_source(&key);
             let FolderListing { listing, settled, has_news } = folder::list(&scope.source, &scope)?;
             if has_news {
@@ -245,10 +245,12 @@ impl LocalHost {
         service: &ServiceSpec,
         contents: ServiceContents<'_>,
     ) -> Vec<ModuleObservation> {
+        let owner = format!("{}\n{}", contents.all.object, service.name);
+        let of_service = |scope| ContentQuestion { scope, owner: owner.clone() };
         let question = |(index, module): (usize, &ModuleSpec)| ImageQuestion {
             path: module.path.clone(),
             kind: module.kind,
-            content: contents.module(index).and_then(ModuleContent::scope),
+            content: contents.module(index).and_then(ModuleContent::scope).map(of_service),
         };
         let questions = service.modules.iter().enumerate().map(question).collect();
         let found = self.engine.look_into_image(image, questions, &self.image_listings()).await;

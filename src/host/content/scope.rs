@@ -13,8 +13,9 @@ use crate::{
     files,
     host::{
         compose::BuildModel,
-        source::{Dockerignore, Matched, Pattern, ignore_file},
+        source::{Dockerignore, Matched, ignore_file},
     },
+    pattern::Pattern,
 };
 
 /// What a Python process writes beside the files that it runs.

@@ -14,17 +14,13 @@ use futures_util::future::join_all;
 use tracing::Instrument;
 
 use super::{
-    Engine, EngineError,
+    ContentQuestion, Engine, EngineError, ImageModule, ImageQuestion,
     owner::{self, Liveness, Owner},
     request::EngineRequest,
 };
 use crate::{
     api::{Fact, ModuleType, Presence},
-    host::{
-        Cache,
-        content::{ImageListings, Listing, NoListing, Scope},
-        keyed_by_this_process, ms_since,
-    },
+    host::{Cache, content::ImageListings, keyed_by_this_process, ms_since},
 };
 
 /// The label of look-up containers; its value names the process that made it.
@@ -41,48 +37,6 @@ const COMMAND: &str = "undrift-lookup";
 /// A look-up takes well under a second. One from another host, whose process cannot be inspected, counts as abandoned after
 /// this.
 const ABANDONED_AFTER_S: i64 = 3600;
-
-/// The cache's space. An image ID never changes its content, so entries stay valid.
-const CACHE_SPACE: &str = "module";
-
-/// A path to look for in an image.
-#[derive(Debug)]
-pub(in crate::host) struct ImageQuestion {
-    pub(in crate::host) path: String,
-    pub(in crate::host) kind: ModuleType,
-    /// Which of its files are compared, if any.
-    pub(in crate::host) content: Option<Arc<Scope>>,
-}
-
-/// What is at a path of an image.
-#[derive(Debug, Clone)]
-pub(in crate::host) struct ImageModule {
-    pub(in crate::host) presence: Fact<Presence>,
-    /// Its files, if they were asked for and it is there.
-    pub(in crate::host) content: Option<Result<Arc<Listing>, NoListing>>,
-}
-
-impl ImageQuestion {
-    /// The answer, if all of it is remembered.
-    fn known(&self, image: &str, listings: &ImageListings) -> Option<ImageModule> {
-        let presence = listings.cache.get(CACHE_SPACE, &key(image, &self.path, self.kind));
-        let presence = read(&presence?)?;
-        let content = match self.content.as_ref().filter(|_| presence == Fact::Known(Presence::Present)) {
-            None => None,
-            Some(scope) => Some(listings.get(&ImageListings::key(image, &self.path, scope))?),
-        };
-        Some(ImageModule { presence, content })
-    }
-
-    fn remember(&self, image: &str, module: &ImageModule, listings: &ImageListings) {
-        if let Fact::Known(presence) = module.presence {
-            listings.cache.put(CACHE_SPACE, &key(image, &self.path, self.kind), write(presence));
-        }
-        if let (Some(scope), Some(content)) = (&self.content, &module.content) {
-            listings.put(&ImageListings::key(image, &self.path, scope), content);
-        }
-    }
-}
 
 impl Engine {
     /// Whether these paths are in an image, in their order. Paths that the cache does not have are looked up in one container.
@@ -192,7 +146,7 @@ impl Engine {
         let is_there = look.presence == Fact::Known(Presence::Present);
         let content = match question.content.clone().filter(|_| is_there) {
             None => None,
-            Some(scope) => {
+            Some(ContentQuestion { scope, .. }) => {
                 let place = format!("{} in the image", question.path);
                 Some(self.listing(container, &look.end, scope, &place).await.map(Arc::new))
             }
@@ -263,31 +217,6 @@ fn is_abandoned(mark: &str, created: Option<i64>, now: i64) -> bool {
     }
 }
 
-fn key(image: &str, path: &str, kind: ModuleType) -> String {
-    let kind = match kind {
-        ModuleType::File => "file",
-        ModuleType::Directory => "directory",
-        ModuleType::Any => "any",
-    };
-    format!("{image}\n{path}\n{kind}")
-}
-
-const fn write(presence: Presence) -> &'static str {
-    match presence {
-        Presence::Present => "present",
-        Presence::Missing => "missing",
-        Presence::WrongType => "wrongType",
-    }
-}
-
-/// An unreadable entry is looked up again.
-fn read(text: &str) -> Option<Fact<Presence>> {
-    [Presence::Present, Presence::Missing, Presence::WrongType]
-        .into_iter()
-        .find(|presence| write(*presence) == text)
-        .map(Fact::Known)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -316,13 +245,5 @@ mod tests {
         let own = found("1", &[(LOOKUP_LABEL, "elsewhere 1 2")]);
         assert_eq!(abandoned(vec![own.clone()]), Ok(vec!["1".to_owned()]));
         assert!(abandoned(vec![own, found("2", &[("a", "b")])]).is_err());
-    }
-
-    #[test]
-    fn the_cache_is_read_as_it_was_written() {
-        for presence in [Presence::Present, Presence::Missing, Presence::WrongType] {
-            assert_eq!(read(write(presence)), Some(Fact::Known(presence)));
-        }
-        assert_eq!(read("perhaps"), None);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! By hand, because the crate `ignore` has git's rules, and Docker's differ from those.
 
-use super::pattern::{BadPattern, Pattern};
+use crate::pattern::{BadPattern, Pattern};
 
 /// The patterns of a `.dockerignore`, in order.
 #[derive(Debug, Clone, Default)]

@@ -101,6 +101,12 @@ pub(in crate::host) fn remember(known: impl IntoIterator<Item = (Stamp, [u8; 32]
     known.into_iter().for_each(|(stamp, digest)| memory.put(stamp, digest));
 }
 
+/// What the memory has for a stamp.
+#[cfg(test)]
+pub(in crate::host) fn remembered(stamp: &Stamp) -> Option<[u8; 32]> {
+    memory().get(stamp)
+}
+
 /// What was used last is in the newer half; when that is full, the older one is forgotten.
 #[derive(Default)]
 struct DigestMemory {

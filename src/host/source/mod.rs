@@ -2,7 +2,6 @@
 //!
 //! | file | contents |
 //! | --- | --- |
-//! | `pattern` | one pattern of a `.dockerignore`, by Docker's rules |
 //! | `dockerignore` | a whole `.dockerignore` |
 //! | `walk` | the files of a build context that Docker would send |
 //! | `digest` | one digest over them |
@@ -17,7 +16,6 @@ mod each;
 mod file_digests;
 mod git;
 mod modules;
-mod pattern;
 mod walk;
 
 pub(super) use digest::FieldHasher;
@@ -25,8 +23,9 @@ pub use digest::{DigestError, context_digest, context_files};
 pub(super) use digest::{ignore_file, ignore_files};
 pub(super) use dockerignore::{Dockerignore, Matched};
 pub use each::entries;
+#[cfg(test)]
+pub(super) use file_digests::remembered as remembered_digest;
 pub(super) use file_digests::{Stamp, digest as digest_of_file, remember as remember_digests};
 pub use git::git_state;
 pub use modules::source_presence;
-pub(super) use pattern::Pattern;
 pub use walk::Unreadable;

@@ -4,7 +4,7 @@ use super::{
     formats::{INNER_PATH, TextCheck, fail_if, no_control, not_empty},
     shape::TextFormat,
 };
-use crate::{api::EachPattern, manifest::report::Fault};
+use crate::{api::EachPattern, manifest::report::Fault, pattern::Pattern};
 
 /// A folder of the project directory and a pattern with one `*`.
 pub(super) static EACH: TextFormat = TextFormat { check: each, pattern: r"^([^/~*][^*]*)?\*[^*/]*$" };
@@ -38,7 +38,12 @@ fn ignored(pattern: &str) -> TextCheck {
         "a pattern cannot take back another one",
         "remove the `!`, and name what is not compared",
     )?;
-    fail_if(pattern.starts_with('/'), "the pattern is absolute", "write it relative to the module")
+    fail_if(pattern.starts_with('/'), "the pattern is absolute", "write it relative to the module")?;
+    fail_if(
+        Pattern::parse(pattern).is_err(),
+        "the pattern is not valid",
+        "close each `[`, as in `*.[ab]`, and write `\\[` for the character itself",
+    )
 }
 
 /// The name of a label of an image: what Docker accepts in a `LABEL`.
@@ -149,6 +154,7 @@ mod tests {
             (&REVISION, "v1 beta", "not a revision"),
             (&SIGNAL, "SIGHUP", "HUP"),
             (&SIGNAL, "hup", "HUP"),
+            (&IGNORED, "a[", "close each"),
             (&SIGNAL, "KILL", "no process"),
         ] {
             assert!(help(format, text).contains(expected), "{text}: {}", help(format, text));

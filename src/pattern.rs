@@ -1,13 +1,13 @@
-//! One pattern of a `.dockerignore`, by the rules of moby's patternmatcher (v0.6), which BuildKit's clients use.
+//! One pattern of a `.dockerignore`, or of what a manifest leaves out of a comparison, by the rules of moby's patternmatcher (v0.6), which BuildKit's clients use.
 //! They are not git's, and not quite a shell's: `**` at the start is compared as a suffix, at the end as a prefix.
 
 use regex::Regex;
 
 /// A compiled pattern.
 #[derive(Debug, Clone)]
-pub(in crate::host) struct Pattern {
+pub(crate) struct Pattern {
     /// `!`: includes again what an earlier pattern excluded.
-    pub(super) exception: bool,
+    pub(crate) exception: bool,
     text: String,
     kind: Kind,
 }
@@ -15,7 +15,7 @@ pub(in crate::host) struct Pattern {
 /// The pattern is not valid: Docker would refuse the whole build.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the pattern `{0}` is not valid")]
-pub(in crate::host) struct BadPattern(String);
+pub(crate) struct BadPattern(String);
 
 #[derive(Debug, Clone)]
 enum Kind {
@@ -31,7 +31,7 @@ enum Kind {
 
 impl Pattern {
     /// Compiles a line that is neither blank nor a comment.
-    pub(in crate::host) fn parse(line: &str) -> Result<Self, BadPattern> {
+    pub(crate) fn parse(line: &str) -> Result<Self, BadPattern> {
         let line = line.trim();
         let (exception, text) = line.strip_prefix('!').map_or((false, line), |rest| (true, rest.trim()));
         if text.is_empty() {
@@ -44,7 +44,7 @@ impl Pattern {
     }
 
     /// Whether the pattern matches this very path: relative, with slashes, without a leading one.
-    pub(in crate::host) fn matches(&self, path: &str) -> bool {
+    pub(crate) fn matches(&self, path: &str) -> bool {
         match &self.kind {
             Kind::Exact => path == self.text,
             Kind::Prefix => path.starts_with(&self.text[..self.text.len() - 2]),
@@ -57,7 +57,7 @@ impl Pattern {
     }
 
     /// Whether the pattern could match something below this folder. May wrongly return true, but never wrongly false.
-    pub(super) fn could_match_below(&self, folder: &str) -> bool {
+    pub(crate) fn could_match_below(&self, folder: &str) -> bool {
         for (pattern, part) in self.text.split('/').zip(folder.split('/')) {
             if pattern.contains(['*', '?', '[', '\\']) {
                 return true;
