@@ -247,6 +247,7 @@ mod tests {
             intended(Step::Up { force_recreate: true }),
             intended(Step::Start),
             intended(Step::Restart),
+            intended(Step::Reload),
             intended(Step::Rollback),
             Event::StepEnded(EndedStep { command: None, ..ended.clone() }),
             Event::StepEnded(ended),

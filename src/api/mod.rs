@@ -16,6 +16,7 @@ mod evidence;
 mod incident;
 mod joined;
 mod layer;
+mod mounted;
 mod names;
 mod note;
 mod observed;
@@ -59,6 +60,7 @@ pub use incident::{
 };
 pub use joined::{DeclaredJoin, JoinOwner, Joined, OtherContainer, Shared};
 pub use layer::{ConditionType, Drift, Layer};
+pub use mounted::MountedFile;
 pub use note::{Note, NoteReason};
 pub use observed::{
     Answer, ArtifactObservation, ContainerObservation, ContainerState, FirstSight, GitState, Health,

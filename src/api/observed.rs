@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Attachments, ConfigDifference, ContentObservation, CopiedContent, DeclaredAttachments, DeclaredJoin,
-    Expansion, Fact, Joined, NetworkObservation, Obstacle, Presence, RelatedObservation, ResolvedFrom, Ties,
-    Time, VolumeObservation,
+    Expansion, Fact, Joined, MountedFile, NetworkObservation, Obstacle, Presence, RelatedObservation,
+    ResolvedFrom, Ties, Time, VolumeObservation,
 };
 
 /// One observation of one Compose project.
@@ -231,6 +231,9 @@ pub struct ContainerObservation {
     pub attachments: Attachments,
     /// The configs and secrets that Compose copied into it.
     pub contents: Vec<CopiedContent>,
+    /// The single files of the host that are mounted into it, if it runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mounted: Vec<MountedFile>,
     /// One entry per module of the spec.
     pub modules: Vec<ModuleInContainer>,
     /// What it shares of other containers.

@@ -102,6 +102,7 @@ mod tests {
             ("Up", json!({ "services": ["api"], "forceRecreate": true }), Step::Up { force_recreate: true }),
             ("Up", json!({ "services": ["api"], "noRecreate": true }), Step::Start),
             ("Restart", json!({ "services": ["api"] }), Step::Restart),
+            ("Reload", json!({ "services": ["api"] }), Step::Reload),
             ("Rollback", json!({ "services": ["api"] }), Step::Rollback),
         ] {
             let read = event(&record(AuditKind::StepIntended, Some(step), None, evidence));

@@ -255,7 +255,6 @@ mod plan_as_contract {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     use super::{PlannedStep, StepKind};
-    use crate::api::Step;
 
     #[derive(Serialize, Deserialize)]
     struct Row {
@@ -279,12 +278,7 @@ mod plan_as_contract {
         Ok(rows
             .into_iter()
             .map(|row| PlannedStep {
-                step: match row.step {
-                    StepKind::Build => Step::Build { no_cache: false },
-                    StepKind::Up => Step::Up { force_recreate: false },
-                    StepKind::Restart => Step::Restart,
-                    StepKind::Rollback => Step::Rollback,
-                },
+                step: row.step.plain(),
                 services: row.services,
                 reason: row.reason,
                 on_behalf_of: Vec::new(),

@@ -13,6 +13,8 @@ names! {
         Up,
         /// `docker compose restart SERVICE…`
         Restart,
+        /// `docker kill --signal=SIGNAL CONTAINER…`: the service's processes read their mounted files anew.
+        Reload,
         /// The previous image is restored behind its reference, then `docker compose up -d`.
         Rollback,
     }
@@ -26,6 +28,7 @@ impl StepKind {
             Self::Build => Step::Build { no_cache: false },
             Self::Up => Step::Up { force_recreate: false },
             Self::Restart => Step::Restart,
+            Self::Reload => Step::Reload,
             Self::Rollback => Step::Rollback,
         }
     }
@@ -51,6 +54,9 @@ pub enum Step {
     Start,
     /// Restart the services' containers.
     Restart,
+    /// Send the services' containers the declared signal, so that they read mounted files that changed. No container and no
+    /// start differs afterwards.
+    Reload,
     /// Restore the image from before the last build, and recreate.
     Rollback,
 }
@@ -63,6 +69,7 @@ impl Step {
             Self::Build { .. } => StepKind::Build,
             Self::Up { .. } | Self::Start => StepKind::Up,
             Self::Restart => StepKind::Restart,
+            Self::Reload => StepKind::Reload,
             Self::Rollback => StepKind::Rollback,
         }
     }
@@ -99,6 +106,7 @@ impl From<StepFields> for Step {
             StepKind::Up if no_recreate => Self::Start,
             StepKind::Up => Self::Up { force_recreate },
             StepKind::Restart => Self::Restart,
+            StepKind::Reload => Self::Reload,
             StepKind::Rollback => Self::Rollback,
         }
     }

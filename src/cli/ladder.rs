@@ -188,6 +188,7 @@ pub(super) fn in_words(step: Step, services: &[String]) -> String {
         Step::Up { force_recreate: true } => format!("recreate {services}"),
         Step::Start => format!("start what is down of {services}, as it ran before"),
         Step::Restart => format!("restart {services}"),
+        Step::Reload => format!("send {services} the signal to reload"),
         Step::Rollback => format!("put the previous image of {services} back and bring it up"),
     }
 }

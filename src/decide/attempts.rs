@@ -7,7 +7,7 @@ use super::{
     Diagnosis, Inputs, OpenIncident,
     escalation::source_has_moved_on,
     rollback, settling,
-    start::{is_current, start},
+    start::{is_current, start_of},
 };
 use crate::api::{
     Attempt, Drift, DriftReason, Layer, Reason, ReconcilePolicy, ServiceObservation, StallReason, Step,
@@ -218,7 +218,7 @@ fn new_row(inputs: Inputs<'_>, seen: &ServiceObservation, drift: &Drift) -> Atte
         service: seen.name.clone(),
         layer: drift.layer,
         reason: drift.reason,
-        source_digest: start(seen),
+        source_digest: start_of(seen, drift.reason),
         generation: inputs.history.generation,
         attempts: 0,
         tried: Vec::new(),

@@ -1,6 +1,6 @@
 //! The table of repairs: which steps could help against a drift, and how they escalate.
 
-use super::checks::{is_fixed_by_a_restart, network};
+use super::checks::{is_fixed_by_a_restart, mounted, network};
 use crate::api::{
     Attempt, Drift, DriftReason, Fact, Layer, ServiceObservation, SourceComparison, Step, compare_sources,
 };
@@ -23,8 +23,8 @@ pub(super) enum Escalation {
     UntilSpent(Vec<Step>),
 }
 
-/// The table of repairs.
-pub(super) fn escalation(drift: &Drift, seen: &ServiceObservation) -> Escalation {
+/// The table of repairs; `reloads` if the service declares a signal to reload.
+pub(super) fn escalation(drift: &Drift, seen: &ServiceObservation, reloads: bool) -> Escalation {
     match (drift.layer, drift.reason) {
         (Layer::Source, _) => Escalation::none("what the source does not have cannot be built"),
         (Layer::Artifact, _) if !seen.buildable => Escalation::none(
@@ -33,6 +33,9 @@ pub(super) fn escalation(drift: &Drift, seen: &ServiceObservation) -> Escalation
         // The cache knows files by their bytes: a build without it would leave the same.
         (Layer::Artifact, DriftReason::ContentDiffers) => Escalation::UntilTried(vec![BUILD]),
         (Layer::Artifact, _) => Escalation::UntilTried(vec![BUILD, UNCACHED]),
+        (Layer::Container, DriftReason::MountChanged) if reloads && !mounted::needs_restart(seen) => {
+            Escalation::UntilSpent(vec![Step::Reload])
+        }
         (Layer::Container, reason) => of_container(reason, seen),
         (Layer::Route, DriftReason::Absent) => absent(seen),
         (Layer::Route, DriftReason::Untrusted) => Escalation::none(
@@ -69,6 +72,8 @@ fn of_container(reason: DriftReason, seen: &ServiceObservation) -> Escalation {
 fn container_steps(reason: DriftReason, seen: &ServiceObservation, is_blocked: bool) -> Vec<Step> {
     let containers = seen.containers.known().map(Vec::as_slice).unwrap_or_default();
     match reason {
+        // Every start mounts the files of now.
+        DriftReason::MountChanged => vec![Step::Restart],
         // If the hash is the same, an `up` without force would change nothing.
         DriftReason::ModuleMissing | DriftReason::NetworkChanged => vec![RECREATE],
         DriftReason::ConfigChanged if !is_other_hash(seen) => vec![RECREATE],

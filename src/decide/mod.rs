@@ -9,6 +9,7 @@
 //! | `escalation` | which steps could help against a drift, and in which order they are tried |
 //! | `settling` | how long a service may still become as declared by itself |
 //! | `rollback` | whether the previous image should run again, and whether that has helped |
+//! | `route_watch` | when the routes of a verified service are asked again, and what a failure means then |
 //! | `attempts` | what an earlier step changed, and when the next one may be taken |
 //! | `start` | the source that a repair starts from, and whether another source gets another chance |
 //! | `environment` | whether only the environment makes the project differ from the last verified state |
@@ -42,6 +43,7 @@ mod rate;
 mod recurrence;
 mod repair;
 mod rollback;
+mod route_watch;
 mod settling;
 mod stability_window;
 mod start;
@@ -66,7 +68,8 @@ pub use plan::Next;
 pub use rate::recent_steps;
 pub use recurrence::{AfterIncident, EndedIncident};
 pub use repair::{Repair, RepairOption};
-pub use rollback::{JUDGED_FOR, images_to_restore, rollback_target, to_keep, verified_images};
+pub use rollback::{images_to_restore, judged_for, rollback_target, to_keep, verified_images};
+pub use route_watch::ask_routes_again_at;
 pub(crate) use stability_window::{Candidate, LONGEST_PAUSE, StabilityWindow, WindowVerdict};
 pub use status::{AS_DECLARED, StatusInputs, is_verified, status, with_fault, with_superseded_by};
 pub use unseen::failed_status;

@@ -45,8 +45,8 @@ fn steps_that_may_be_taken(
 ) -> Repair {
     let works = works(inputs, seen);
     let builds = steps.iter().any(|step| step.kind() == StepKind::Build);
-    // A rollback restores what was lost.
-    let ends = works && steps.iter().any(|step| !matches!(step, Step::Start | Step::Rollback));
+    // A rollback restores what was lost, and a reload ends no container.
+    let ends = works && steps.iter().any(|step| !matches!(step, Step::Start | Step::Rollback | Step::Reload));
     // A container keeps its ports across a restart.
     let replaces = works && steps.iter().any(|step| matches!(step, Step::Up { .. }));
     let Some(obstacle) = seen.obstacles.iter().find(|obstacle| match obstacle.reason {

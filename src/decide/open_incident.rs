@@ -97,7 +97,14 @@ impl OpenIncident {
     #[must_use]
     pub fn has_brought_up(&self, service: &str) -> bool {
         let mut succeeded = self.of(service).filter(|done| done.outcome == StepOutcome::Succeeded);
-        succeeded.any(|done| !matches!(done.step, Step::Build { .. }))
+        succeeded.any(|done| !matches!(done.step, Step::Build { .. } | Step::Reload))
+    }
+
+    /// Whether a reload of the service ended well. It replaces and starts no container, and repairs all the same.
+    #[must_use]
+    pub fn has_reloaded(&self, service: &str) -> bool {
+        let mut succeeded = self.of(service).filter(|done| done.outcome == StepOutcome::Succeeded);
+        succeeded.any(|done| done.step == Step::Reload)
     }
 
     /// How many steps ran to their own end: an interrupted one was begun, and nobody knows what came of it.
@@ -140,15 +147,11 @@ impl OpenIncident {
         steps.iter().rev().take_while(|done| !done.is_up()).any(built)
     }
 
-    /// The image of the service's containers at its last verification, if that was at that time or later.
+    /// The last verification of the service, if that was at that time or later.
     #[must_use]
-    pub fn verified_since(&self, service: &str, time: Time) -> Option<&str> {
-        let verifications = self
-            .verified
-            .iter()
-            .rev()
-            .filter(|verification| verification.service == service && verification.at >= time);
-        verifications.map(|verification| verification.image.as_str()).next()
+    pub fn verified_since(&self, service: &str, time: Time) -> Option<&Verified> {
+        let mut verifications = self.verified.iter().rev();
+        verifications.find(|verification| verification.service == service && verification.at >= time)
     }
 
     /// Whether the service was rolled back.

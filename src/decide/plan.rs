@@ -84,7 +84,7 @@ fn rank(step: Step, index: usize) -> u8 {
         (StepKind::Rollback, _) => 0,
         // A service that restarts with another comes when that one is there.
         (StepKind::Restart, RESTARTS_LAST..) => 5,
-        (StepKind::Restart, _) => 1,
+        (StepKind::Restart | StepKind::Reload, _) => 1,
         (StepKind::Up, 0) => 2,
         (StepKind::Build, _) => 3,
         (StepKind::Up, _) => 4,

@@ -23,7 +23,8 @@ const WINDOW: TimeDelta = TimeDelta::hours(1);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Class {
     Builds,
-    /// Every step that starts a container: `Up`, `Restart`, `Rollback`.
+    /// Every step that starts a container: `Up`, `Restart`, `Rollback`. `Reload` counts with them: it takes the place of a
+    /// restart.
     Starts,
 }
 
@@ -31,7 +32,7 @@ impl Class {
     const fn of(step: StepKind) -> Self {
         match step {
             StepKind::Build => Self::Builds,
-            StepKind::Up | StepKind::Restart | StepKind::Rollback => Self::Starts,
+            StepKind::Up | StepKind::Restart | StepKind::Reload | StepKind::Rollback => Self::Starts,
         }
     }
 

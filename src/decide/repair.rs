@@ -191,7 +191,8 @@ impl<'a> RepairCase<'a> {
     /// The first untried step of the escalation.
     fn escalated(self) -> Repair {
         let Self { inputs, drift, seen, .. } = self;
-        match escalation(drift, seen) {
+        let reloads = inputs.desired.service(&seen.name).is_some_and(|spec| spec.reload.is_some());
+        match escalation(drift, seen, reloads) {
             Escalation::None(message) => stalled(drift.reason, &message),
             Escalation::Wait => wait(inputs, &seen.name, drift.reason, drift.message.clone()),
             Escalation::UntilTried(steps) => {
@@ -259,7 +260,13 @@ pub(super) fn of_another_directory(inputs: Inputs<'_>, seen: &ServiceObservation
 
 /// Whether a restart alone may fix it.
 const fn is_fixed_by_restart(drift: &Drift) -> bool {
-    matches!(drift.reason, DriftReason::NotRunning | DriftReason::CrashLooping | DriftReason::Unhealthy)
+    matches!(
+        drift.reason,
+        DriftReason::NotRunning
+            | DriftReason::CrashLooping
+            | DriftReason::Unhealthy
+            | DriftReason::MountChanged
+    )
 }
 
 fn blocked(seen: &ServiceObservation, network: &NetworkObservation) -> String {

@@ -4,16 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 
-use super::{Diagnosis, History, Inputs, LayerVerdict, OpenIncident, identities, kept_running};
+use super::{Diagnosis, History, Inputs, LayerVerdict, OpenIncident, identities, kept_running, route_watch};
 use crate::api::{
     Answer, ConditionType, ContainerObservation, ContainerState, Drift, DriftReason, Fact, Layer,
-    ObjectStatus, ProjectObservation, Reason, RouteObservation, RouteStatus, ServiceObservation, ServiceSpec,
-    ServiceStatus, StallReason, Step, StepOutcome, Time,
+    ObjectStatus, ProjectObservation, Reason, ReconcilePolicy, RouteObservation, RouteStatus,
+    ServiceObservation, ServiceSpec, ServiceStatus, StallReason, Step, StepOutcome, Time,
 };
 
 /// For how long after an `Up` and its verification that step is blamed for a failing container; if it was never verified since,
 /// for as long after the last step and the time limit of its verification.
-pub const JUDGED_FOR: TimeDelta = TimeDelta::minutes(10);
+const JUDGED_FOR: TimeDelta = TimeDelta::minutes(10);
+
+/// For how long after its end an incident may still be blamed for a failure of its services.
+#[must_use]
+pub fn judged_for(policy: &ReconcilePolicy) -> TimeDelta {
+    JUDGED_FOR.max(route_watch::judged_for(policy))
+}
 
 /// The exit codes of a process that ended well, or on request: by an interrupt, a kill, a stop.
 const TOLD_TO_END: [i64; 4] = [0, 130, 137, 143];
@@ -102,10 +108,12 @@ fn is_to_blame(inputs: Inputs<'_>, repair: &OpenIncident, seen: &ServiceObservat
     if kept_running::was_refused_its_port(seen) {
         return false;
     }
-    // After the verification only a death of its own counts, and only of the verified image: a person may stop a container, or
-    // have brought up another image since.
-    if let Some(image) = repair.verified_since(&seen.name, up.at) {
-        return is_recent(inputs, up.at, JUDGED_FOR) && died_by_itself(seen, drift) && runs_only(seen, image);
+    // After the verification only a death of its own counts, or a route within the watch, and only of the verified image: a
+    // person may stop a container, or have brought up another image since.
+    if let Some(verified) = repair.verified_since(&seen.name, up.at) {
+        let has_died = is_recent(inputs, up.at, JUDGED_FOR) && died_by_itself(seen, drift);
+        let is_worse = has_died || route_watch::is_failure_within(inputs, verified.at, drift);
+        return is_worse && runs_only(seen, &verified.image);
     }
     // It was never observed to work. The deadline counts from the last step of any service: after each step all services get
     // time, in which undrift may not observe this one because it builds another.

@@ -30,6 +30,26 @@ pub(super) fn start(seen: &ServiceObservation) -> Option<String> {
     Some(parts.join(" "))
 }
 
+/// The same for a repair of a drift with this reason: of mounted files, what they hold is a part of the source, too. It is not
+/// for any other drift, since they are seen only while a container runs.
+pub(super) fn start_of(seen: &ServiceObservation, reason: DriftReason) -> Option<String> {
+    let start = start(seen)?;
+    if reason != DriftReason::MountChanged {
+        return Some(start);
+    }
+    let files = seen.containers.known().into_iter().flatten().flat_map(|c| &c.mounted);
+    let digests: BTreeSet<(&str, Option<&str>)> =
+        files.map(|file| (file.source.as_str(), file.digest.as_deref())).collect();
+    let mut hash = Sha256::new();
+    for (source, digest) in digests {
+        for text in [source, digest.unwrap_or_default()] {
+            hash.update(text.as_bytes());
+            hash.update([0]);
+        }
+    }
+    Some(format!("{start} mounts:{}", hex::encode(hash.finalize())))
+}
+
 /// What each `each` gives: a new entry is a change of the source, also where no digest covers its folder. `None` if that is not
 /// known, `Some(None)` without any `each`.
 #[expect(clippy::option_option, reason = "the outer one is what is known, as in `start`")]
@@ -54,7 +74,8 @@ pub(super) fn is_current(inputs: Inputs<'_>, row: &Attempt, seen: &ServiceObserv
         row.last_at >= incident.opened_at && row.last_at <= inputs.now
     });
     is_of(inputs, row, seen)
-        && (in_this_incident || start(seen).is_none_or(|start| row.source_digest.as_ref() == Some(&start)))
+        && (in_this_incident
+            || start_of(seen, row.reason).is_none_or(|start| row.source_digest.as_ref() == Some(&start)))
 }
 
 fn is_of(inputs: Inputs<'_>, row: &Attempt, seen: &ServiceObservation) -> bool {

@@ -7,6 +7,7 @@ mod cases;
 mod content;
 mod environment;
 mod kept_running;
+mod mounts;
 mod namespace;
 mod obstacles;
 mod properties;

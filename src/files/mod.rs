@@ -17,6 +17,7 @@
 //! | `accesses` | which accesses are in progress, and which are not begun |
 //! | `workers` | the threads that make them |
 //! | `regular` | how a file is opened and read |
+//! | `inside` | files as a process in a container sees them |
 //! | `named` | how a path is named in an error |
 //! | `mounts` | on which file system a path lies |
 //! | `trust` | who could change what lies at a path |
@@ -26,6 +27,7 @@
 mod accesses;
 mod accounts;
 mod acl;
+mod inside;
 pub(crate) mod mounts;
 mod named;
 mod regular;
@@ -43,6 +45,7 @@ use std::{
 
 pub(crate) use accesses::{Accesses, Hangs};
 use accesses::{Limits, Sharing};
+pub(crate) use inside::{metadata_inside, read_inside};
 pub(crate) use regular::Odd;
 
 /// The accesses of this process.

@@ -12,6 +12,7 @@ use super::{
     LocalHost, StepReport, StepRequest,
     compose::{self, Resolved, argv},
     examined::Examined,
+    mounted::Reloaded,
     redact::Redactor,
 };
 use crate::{
@@ -31,6 +32,7 @@ struct Ready {
     first: Vec<Vec<String>>,
     argv: Vec<String>,
     examined: Examined,
+    reloaded: Reloaded,
     notes: Vec<String>,
     /// The secrets to hide in all output.
     known: Redactor,
@@ -121,6 +123,11 @@ impl LocalHost {
                 self.settle_networks(resolved, notes).await?;
                 argv::restart(desired, services)
             }
+            Step::Reload => {
+                ready.reloaded = self.prepare_reload(desired, resolved, services).await?;
+                ready.first = std::mem::take(&mut ready.reloaded.commands);
+                ready.first.pop().unwrap_or_default()
+            }
             Step::Start => {
                 self.clear_the_way(resolved, services, notes).await?;
                 if self.all_exist(resolved, services).await? {
@@ -183,6 +190,9 @@ impl LocalHost {
             }
             (finished, _) => finished,
         };
+        if matches!(&finished, Ok(finished) if finished.outcome == StepOutcome::Succeeded) {
+            self.remember_reload(&ready.reloaded);
+        }
         // A build creates no container, and takes minutes: new containers meanwhile are someone else's.
         if !matches!(request.step, Step::Build { .. }) {
             let project = ready.resolved.as_ref().map_or("", |resolved| &resolved.model.name);

@@ -16,6 +16,7 @@ mod jobs;
 mod joins;
 mod known_secrets;
 mod local;
+mod mounted;
 mod observe;
 mod obstacles;
 mod ports;

@@ -273,7 +273,8 @@ impl LocalHost {
         Ok(Running { services: looks, related, external_activity, own: found.own_services, ownership })
     }
 
-    /// The containers of one service, with their modules, and the configs and secrets that Compose copied into them.
+    /// The containers of one service, with their modules, the configs and secrets that Compose copied into them, and the files
+    /// that are mounted.
     async fn contents(
         &self,
         resolved: &Resolved,
@@ -287,8 +288,9 @@ impl LocalHost {
             let contents = copied.iter().map(|content| self.engine.content_in_container(container, content));
             let modules = service.modules.iter().enumerate();
             let modules = modules.map(|module| self.module_in_container(container, module, of_modules));
-            let (modules, contents) = tokio::join!(join_all(modules), join_all(contents));
-            ContainerObservation { contents, modules, ..container.seen.clone() }
+            let mounted = self.mounted_files(container, service.mounts);
+            let (modules, contents, mounted) = tokio::join!(join_all(modules), join_all(contents), mounted);
+            ContainerObservation { contents, mounted, modules, ..container.seen.clone() }
         }))
         .await
     }

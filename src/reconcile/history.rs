@@ -39,7 +39,7 @@ pub(super) fn history(
         VerifiedFrom::Altered => (None, true),
     };
     Ok(History {
-        last_healed: last_healed(store, name, incident.as_ref(), now)?,
+        last_healed: last_healed(store, desired, incident.as_ref(), now)?,
         generation,
         attempts: store.attempts(name)?,
         recent_steps: store.recent_steps(project, now)?,
@@ -67,11 +67,13 @@ fn open_incident(store: &Store, object: &str) -> Result<Option<OpenIncident>, St
 /// The incident that ended just before the open one began, or before now, if its repair may still turn out to be harmful.
 fn last_healed(
     store: &Store,
-    object: &str,
+    desired: &Desired,
     open: Option<&OpenIncident>,
     now: Time,
 ) -> Result<Option<OpenIncident>, StoreError> {
-    let since = open.map_or(now, |incident| incident.opened_at) - decide::JUDGED_FOR;
+    let object = desired.name();
+    let judged_for = decide::judged_for(&desired.object.spec.reconcile);
+    let since = open.map_or(now, |incident| incident.opened_at) - judged_for;
     // A reopened incident is preceded by its own last occurrence.
     if let Some(incident) = store.current_incident(object)?
         && let Some(earlier) = incident.earlier.clone()
@@ -169,7 +171,9 @@ mod tests {
         store.open_incident(new, Some(&id)).unwrap();
         let open = open_incident(&store, "shop").unwrap();
         assert_eq!(open.as_ref().map(|open| (open.opened_at, open.steps.len())), Some((at(90), 0)));
-        last_healed(&store, "shop", open.as_ref(), at(120)).unwrap()
+        let mut desired = crate::testing::fixtures::desired();
+        desired.object.metadata.name = "shop".into();
+        last_healed(&store, &desired, open.as_ref(), at(120)).unwrap()
     }
 
     #[test]

@@ -225,11 +225,12 @@ fn renewed_before(snapshot: &Snapshot<'_>, services: &[String]) -> Option<Object
     (before != incident.before).then_some(before)
 }
 
-/// Whether undrift brought up a service that is another one than before.
+/// Whether undrift brought up a service that is another one than before, or reloaded one.
 fn repaired(snapshot: &Snapshot<'_>, incident: &OpenIncident) -> bool {
-    incident.before.services.iter().filter(|before| incident.has_brought_up(&before.name)).any(|before| {
+    incident.before.services.iter().any(|before| {
         let now = snapshot.observed.service(&before.name);
-        now.is_some_and(|now| unlike_before(before, now))
+        let is_unlike = now.is_some_and(|now| unlike_before(before, now));
+        incident.has_reloaded(&before.name) || incident.has_brought_up(&before.name) && is_unlike
     })
 }
 

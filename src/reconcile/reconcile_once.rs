@@ -42,8 +42,8 @@ pub struct ReconcileOutcome {
     pub reconciled: bool,
     /// When to reconcile again.
     pub action: Action,
-    /// When to reconcile again at the latest, though undrift waits for nothing: a suspension ends by itself, or a service that
-    /// something else ends is started again.
+    /// When to reconcile again at the latest, though undrift waits for nothing: a suspension ends by itself, a service that
+    /// something else ends is started again, or the routes of a verified one are asked again.
     pub latest: Option<Time>,
     /// The Compose project's name, as Compose resolves it.
     pub project: String,

@@ -186,7 +186,8 @@ impl<H: Host> Reconciler<H> {
         let started_again = started_again
             .filter(|at| !is_held_back || *at > snapshot.now)
             .map(|at| at.max(snapshot.now + SOON));
-        let latest = suspended_until.into_iter().chain(started_again).min();
+        let watch = decide::ask_routes_again_at(snapshot.inputs());
+        let latest = suspended_until.into_iter().chain(started_again).chain(watch).min();
         ReconcileOutcome { object, reconciled, action, latest, project: snapshot.observed.project.clone() }
     }
 }

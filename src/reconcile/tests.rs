@@ -3,6 +3,7 @@
 mod after_repair;
 mod altered;
 mod full_disk;
+mod route_watch;
 mod window;
 
 use proptest::prelude::*;

@@ -137,7 +137,8 @@ impl<H: Host> Reconciler<H> {
             "heldMs": u64::try_from(StabilityWindow::held(verified).as_millis()).unwrap_or(u64::MAX),
             "containers": containers,
             "changedByRepair": before.is_some_and(|before| unlike_before(before, seen))
-                && incident.is_some_and(|open| open.has_brought_up(service)),
+                && incident.is_some_and(|open| open.has_brought_up(service))
+                || incident.is_some_and(|open| open.has_reloaded(service)),
         });
         let mut diagnoses = snapshot.decision.services.iter();
         let not_known = diagnoses.find(|d| d.service == service).and_then(|d| d.unverifiable.as_ref());

@@ -38,6 +38,7 @@ pub(crate) fn desired_with(reconcile: &serde_json::Value) -> Desired {
             "services": [
                 {
                     "name": "api",
+                    "mounts": "enforce",
                     "modules": [{ "source": "src/workflow", "path": "/app/dist/modules/workflow", "content": "same" }],
                     "routes": [{
                         "path": "/api/workflow", "port": 3000, "expect": [401],
@@ -208,6 +209,7 @@ pub(crate) fn container(name: &str) -> ContainerObservation {
         port_taken: false,
         attachments: Attachments::default(),
         contents: vec![],
+        mounted: vec![],
         modules: vec![],
         joined: vec![],
     }

@@ -1,6 +1,9 @@
 //! What comes after a repair: containers that die once they are proven, rollbacks, sources that change by themselves.
 
-use crate::support::{MANIFEST, Project, SERVE, docker, wait_for};
+use crate::{
+    daemon::Daemon,
+    support::{MANIFEST, Project, SERVE, docker, wait_for},
+};
 
 /// The image that the only container of `api` runs, and its state.
 fn runs(project: &Project) -> (String, String) {
@@ -106,4 +109,32 @@ fn next_incident_keeps_the_image_that_it_found_and_not_the_last_ones() {
     assert_ne!(runs(&project).0, found);
     let kept = format!("undrift-keep/{}/api:previous", project.name);
     assert_eq!(docker(&["image", "inspect", "-f", "{{.Id}}", &kept]).trim(), found);
+}
+
+#[test]
+fn route_that_fails_within_the_watch_after_its_verification_has_the_previous_image_back() {
+    let fades = "httpd -p 3000 -c /httpd.conf -h /www; sleep 8; killall httpd; mkdir -p /none; echo > /httpd.conf; \
+                 cd /none; httpd -f -p 3000 -c /httpd.conf -h /none";
+    for (watch_for, is_rolled_back) in [("20s", true), ("0s", false)] {
+        let project = healthy_with_a_new_image_that(fades);
+        let (old, _) = runs(&project);
+        let verify = format!("timeout: 6s, stableFor: 1s, watchFor: {watch_for}");
+        project.manifest(&MANIFEST.replace("timeout: 60s, stableFor: 1s", &verify));
+        let daemon = Daemon::start(&project);
+        wait_for("the new image to be verified", || {
+            project.trail().iter().any(|r| r["kind"] == "Reconciled")
+        });
+        assert_eq!(project.steps(), ["Up"]);
+        if is_rolled_back {
+            // Nothing but the watch has undrift look: the interval is five minutes.
+            wait_for("the rollback", || project.trail().iter().any(|r| r["kind"] == "RolledBack"));
+            assert_eq!(runs(&project), (old, "running".to_owned()));
+            assert_eq!(project.steps(), ["Up", "Rollback"]);
+        } else {
+            wait_for("the route to be gone", || project.check().drift("api") == "route Absent");
+            assert!(!project.check().plan().contains(&"Rollback".to_owned()));
+        }
+        drop(daemon);
+        project.assert_trail_is_whole();
+    }
 }

@@ -28,6 +28,7 @@ mod language_models;
 mod last_words;
 mod layers;
 mod manual_changes;
+mod mounts;
 mod namespaces;
 mod obstacles;
 mod order;

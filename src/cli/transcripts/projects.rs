@@ -150,7 +150,7 @@ const fn takes(step: Step) -> Duration {
     Duration::from_secs(match step {
         Step::Build { .. } => 42,
         Step::Up { .. } | Step::Start => 3,
-        Step::Restart => 2,
+        Step::Restart | Step::Reload => 2,
         Step::Rollback => 4,
     })
 }
@@ -166,6 +166,7 @@ fn command(desired: &Desired, step: Step, services: &[String]) -> Vec<String> {
         Step::Up { force_recreate } => up(force_recreate),
         Step::Start => argv::start(desired, services),
         Step::Restart => argv::restart(desired, services),
+        Step::Reload => argv::signal("HUP", services),
         Step::Rollback => up(true),
     }
 }

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::{Inputs, LayerVerdict, ServiceView, content, job, namespace, network, replicas, worst};
+use super::{Inputs, LayerVerdict, ServiceView, content, job, mounted, namespace, network, replicas, worst};
 use crate::api::{
     ConfigDifference, ContainerObservation, ContainerState, DriftReason, Fact, Health, ModuleInContainer,
     ModuleSpec, Presence, Time, Upgrades,
@@ -55,7 +55,7 @@ pub(super) fn check(view: ServiceView<'_>) -> LayerVerdict {
         modules,
         network::attachments,
     ];
-    let fixed_by_restart: [ReplicaCheck; 2] = [crash_looping, health];
+    let fixed_by_restart: [ReplicaCheck; 3] = [crash_looping, health, mounted::check];
     let each = |checks: &[ReplicaCheck]| {
         worst(checks.iter().flat_map(|check| containers.iter().map(move |c| check(view, c))))
     };

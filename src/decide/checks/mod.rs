@@ -5,6 +5,7 @@ mod auth;
 mod container;
 mod content;
 mod job;
+pub(super) mod mounted;
 pub(super) mod namespace;
 pub(super) mod network;
 mod replicas;
@@ -154,8 +155,8 @@ pub fn diagnose(spec: &ServiceSpec, inputs: Inputs<'_>) -> Diagnosis {
             auth::check(view),
         ],
     );
-    let notes = route::notes(view).into_iter().chain(content::notes(view)).collect();
-    Diagnosis { notes, ..diagnosis }
+    let notes = route::notes(view).into_iter().chain(content::notes(view)).chain(mounted::notes(view));
+    Diagnosis { notes: notes.collect(), ..diagnosis }
 }
 
 /// The first of the most important verdicts on the same layer: broken before unknown before as declared.

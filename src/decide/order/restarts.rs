@@ -52,7 +52,7 @@ pub(super) fn restarts(inputs: Inputs<'_>, repair_options: &[RepairOption]) -> V
 fn replacing<'a>(repair_options: &'a [RepairOption], service: &str) -> Option<&'a Option<Time>> {
     repair_options.iter().filter(|option| option.service == service).find_map(|option| match &option.repair {
         Repair::Steps(steps, at)
-            if steps.iter().any(|step| step.kind() != StepKind::Build && *step != Step::Start) =>
+            if steps.iter().any(|step| !matches!(step, Step::Build { .. } | Step::Start | Step::Reload)) =>
         {
             Some(at)
         }
@@ -81,7 +81,7 @@ fn is_due(inputs: Inputs<'_>, name: &str, seen: OrderedService<'_>, with: &str) 
     let ours = steps.rfind(|done| match done.step.kind() {
         StepKind::Restart => true,
         StepKind::Up | StepKind::Rollback => replaced,
-        StepKind::Build => false,
+        StepKind::Build | StepKind::Reload => false,
     });
     let is_ours = ours.is_some_and(|done| newest <= done.at + CLOCKS);
     // An interrupted one is repeated; a failed one is not retried for ever.

@@ -211,6 +211,13 @@ pub(super) const CASES: &[Case] = &[
         steps: &[],
     },
     Case {
+        name: "a mounted file has changed since the start",
+        break_it: |seen| container_mut(&mut seen.services[0]).mounted = vec![super::mounts::changed()],
+        layer: Layer::Container,
+        reason: DriftReason::MountChanged,
+        steps: &[StepKind::Restart],
+    },
+    Case {
         name: "the path exists, the method is wrong",
         break_it: |seen| answer_mut(&mut seen.services[0]).plain = status(405),
         layer: Layer::Route,

@@ -96,7 +96,7 @@ proptest! {
         (spent.layer, spent.reason) = (drift.layer, drift.reason);
         spent.attempts = desired.object.spec.reconcile.attempts;
         // With another source it would be no budget of this one.
-        spent.source_digest = super::super::start::start(&seen.services[0]);
+        spent.source_digest = super::super::start::start_of(&seen.services[0], drift.reason);
         let mut history = history;
         history.attempts.retain(|row| (row.layer, row.reason) != (drift.layer, drift.reason));
         history.attempts.push(spent);

@@ -4,7 +4,7 @@ use super::*;
 use crate::api::{Attempt, BeyondRate, RecentStep};
 
 /// Steps of this kind for `api`, one every `every` seconds, the last one `ago` seconds before the decision.
-fn recent(kind: StepKind, count: i64, every: i64, ago: i64) -> Vec<RecentStep> {
+pub(super) fn recent(kind: StepKind, count: i64, every: i64, ago: i64) -> Vec<RecentStep> {
     let step = |nth| RecentStep {
         project: "backoffice".into(),
         service: "api".into(),

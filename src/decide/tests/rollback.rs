@@ -162,6 +162,40 @@ fn after_the_verification_only_a_death_of_its_own_is_rolled_back() {
 }
 
 #[test]
+fn a_route_that_fails_after_the_verification_is_rolled_back_within_the_watch_only() {
+    let mut before = healthy();
+    container_mut(&mut before.services[0]).image_id = OLD.into();
+    let mut healed = after_a_repair(&before).incident.unwrap();
+    healed.verified.push(Verified { service: "api".into(), at: at(10), image: NEW.into() });
+    let mut lost = healthy();
+    answer_mut(&mut lost.services[0]).plain = status(500);
+    // The failure is first seen, in an incident of its own, and judged at these times.
+    let plan = |watch_for: &str, observed: &ProjectObservation, opened: i64, now: i64| {
+        let mut desired = desired_with(&json!({ "verify": { "watchFor": watch_for } }));
+        desired.object.spec.services[0].mounts = crate::api::MountPolicy::Report;
+        let open = OpenIncident { opened_at: at(opened), steps: vec![], verified: vec![], ..healed.clone() };
+        let last_healed = Some(healed.clone());
+        let history = History { incident: Some(open), last_healed, ..history() };
+        let (history, now) = (&history, at(now));
+        kinds(&decide(Inputs { desired: &desired, observed, history, now, jitter_seed: 7 }).plan)
+    };
+    let rolls_back = [StepKind::Rollback];
+    assert_eq!(plan("10m", &lost, 40, 40), rolls_back);
+    assert_eq!(plan("10m", &lost, 610, 610), rolls_back, "the last look is at the end");
+    assert_eq!(plan("10m", &lost, 610, 720), rolls_back, "its server got its time to come up");
+    assert_eq!(plan("10m", &lost, 641, 641), [], "it is a drift of its own");
+    assert_eq!(plan("0s", &lost, 40, 40), [], "nobody watches");
+    let mut another = lost.clone();
+    another.services[0].artifact.image = Fact::Known(Some("sha256:another".into()));
+    container_mut(&mut another.services[0]).image_id = "sha256:another".into();
+    another.services[0].artifact.built_from = None;
+    assert_eq!(plan("10m", &another, 40, 40), [], "a person has brought up another image since");
+    let mut expired = healthy();
+    answer_mut(&mut expired.services[0]).plain = Fact::Known(Answer::Untrusted("it has expired".into()));
+    assert_eq!(plan("10m", &expired, 40, 40), [], "no image has that certificate");
+}
+
+#[test]
 fn what_is_as_declared_because_it_was_rolled_back_is_verified_and_ends_as_no_success() {
     let mut before = healthy();
     container_mut(&mut before.services[0]).image_id = OLD.into();

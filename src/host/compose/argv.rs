@@ -123,6 +123,17 @@ pub fn restart(desired: &Desired, services: &[String]) -> Vec<String> {
     with(compose(desired), &["restart", "--no-deps"], services)
 }
 
+/// `docker kill`: sends a signal, by its name without `SIG`, to these containers.
+///
+/// Not `docker compose kill`: Compose (2.26.1) signals one-off containers of `docker compose run` as well, and those end.
+#[must_use]
+pub fn signal(signal: &str, containers: &[String]) -> Vec<String> {
+    let mut argv = words(&["docker", "kill"]);
+    argv.push(format!("--signal={signal}"));
+    argv.extend_from_slice(containers);
+    argv
+}
+
 /// The same [`up`] as a dry run, which prints what it would do and changes nothing.
 ///
 /// It never uses the option that may fetch an image: with `pull_policy: always`, Compose 2.26.1 asks the registry in a dry run,

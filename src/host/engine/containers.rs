@@ -57,12 +57,27 @@ pub struct Container {
     pub seen: ContainerObservation,
     /// Volumes, bind mounts and tmpfs.
     pub mounts: Vec<MountCover>,
+    /// What of the host is mounted: folders, files, sockets.
+    pub binds: Vec<Bind>,
+    /// Its first process, by the engine's process IDs; `None` if it does not run.
+    pub pid: Option<i32>,
     /// Its addresses.
     pub network: Network,
     /// The ID of its process on the engine's host, while it runs.
     pub pid: Option<i64>,
     /// The command of its health check, as the engine's events have it.
     pub health_command: Option<String>,
+}
+
+/// Something of the host that is mounted into a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bind {
+    /// Its path on the host.
+    pub source: String,
+    /// Its path in the container.
+    pub target: String,
+    /// Whether the container may write to it.
+    pub writable: bool,
 }
 
 /// The addresses at which a container can be reached.
@@ -291,9 +306,12 @@ fn container(request: &EngineRequest, details: ContainerInspectResponse) -> Resu
                 && engine_state.error.is_some_and(|e| is_port_conflict(&e)),
             attachments: attachments(&settings),
             contents: Vec::new(),
+            mounted: Vec::new(),
             modules: Vec::new(),
             joined: joined::declared(&host_config),
         },
+        binds: details.mounts.iter().flatten().filter_map(bind).collect(),
+        pid: engine_state.pid.and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0),
         mounts: mounts(request, details.mounts, &host_config)?,
         network,
         pid: engine_state.pid.filter(|pid| *pid > 0),
@@ -366,6 +384,13 @@ fn mounts(
         Ok(MountCover { kind: "tmpfs".into(), destination, source: String::new() })
     });
     listed.chain(tmpfs).collect()
+}
+
+/// A mount of the kind `bind`. If the engine does not report whether it is writable, it counts as such.
+fn bind(point: &MountPoint) -> Option<Bind> {
+    let is_bind = point.typ.as_deref() == Some("bind");
+    let (source, target) = (point.source.clone()?, point.destination.clone()?);
+    is_bind.then(|| Bind { source, target, writable: point.rw.unwrap_or(true) })
 }
 
 /// A running container with a network of its own has an entry for each; its published ports are never null then.

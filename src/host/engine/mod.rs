@@ -38,7 +38,7 @@ mod variables;
 
 pub use about::Versions;
 pub use client::{API_OLDEST, CALL_LIMIT, Engine, EngineError};
-pub use containers::{Container, Network, ProjectContainers};
+pub use containers::{Bind, Container, Network, ProjectContainers};
 pub use events::{Change, HEARTBEAT};
 pub(super) use exposed::tcp_ports;
 pub(super) use image_question::{ContentQuestion, ImageModule, ImageQuestion};

@@ -123,7 +123,8 @@ pub(in crate::host) fn sockets_of(container: &str) -> Result<BTreeSet<u64>, Stri
     }
 }
 
-fn is_of(process: &Process, container: &str) -> bool {
+/// Whether a process belongs to this container.
+pub(in crate::host) fn is_of(process: &Process, container: &str) -> bool {
     let Ok(groups) = process.cgroups() else { return false };
     !container.is_empty() && groups.into_iter().any(|group| group.pathname.contains(container))
 }

@@ -19,7 +19,7 @@ use std::path::Path;
 use asked::AskedPlace;
 pub use client::{BuildError, Prober};
 pub use known::are_short_credentials;
-pub(super) use listener::{holder, may_see, sockets_of};
+pub(super) use listener::{holder, is_of, may_see, sockets_of};
 pub(super) use sockets::{BoundSocket, Transport, are_in_each_others_way, bound};
 pub use target::{ProbeTarget, ReplicaEndpoint, replica_url};
 use target::{controls, without_user};

@@ -230,6 +230,7 @@ impl World {
             Step::Up { force_recreate } => self.up(force_recreate),
             Step::Start => self.start(),
             Step::Restart => self.restart(),
+            Step::Reload => true,
             Step::Rollback => self.roll_back(old),
         };
         if done { StepOutcome::Succeeded } else { StepOutcome::Failed }
