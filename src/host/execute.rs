@@ -106,19 +106,41 @@ impl LocalHost {
         resolved: &Resolved,
         ready: &mut Ready,
     ) -> Result<(), Blocked> {
-        let (services, notes) = (request.services, &mut ready.notes);
+        let services = request.services;
         self.refuse_own_container(resolved, services).await?;
         self.refuse_another_directory(desired, resolved, services).await?;
         if let Step::Build { no_cache } = request.step {
-            self.keep_images(resolved, request, notes).await?;
-            let mut stages = build_stages(resolved, services, notes);
+            self.keep_images(resolved, request, &mut ready.notes).await?;
+            let mut stages = build_stages(resolved, services, &mut ready.notes);
             ready.argv = argv::build(desired, &stages.pop().unwrap_or_default(), no_cache);
             ready.first = stages.iter().map(|stage| argv::build(desired, stage, no_cache)).collect();
             return Ok(());
         }
         // The project was quiet at the decision; since then undrift has probed routes and made dry runs.
         self.hold_for_others(desired, resolved).await?;
-        let argv = match request.step {
+        let argv = self.command_of(desired, request, resolved, ready).await?;
+        // That took a dry run, which may be seconds.
+        self.hold_for_others(desired, resolved).await?;
+        if request.step == Step::Rollback {
+            // Last of all: if an image is restored and not started, a later start would use it as if there had been no
+            // rollback.
+            self.restore_images(resolved, request, &mut ready.notes).await?;
+        }
+        ready.examined = self.images_before_up(resolved, request).await?;
+        ready.argv = argv;
+        Ok(())
+    }
+
+    /// The command of a step that is no build, once nothing is in its way. Commands that come before it are in `ready`.
+    async fn command_of(
+        &self,
+        desired: &Desired,
+        request: &StepRequest<'_>,
+        resolved: &Resolved,
+        ready: &mut Ready,
+    ) -> Result<Vec<String>, Blocked> {
+        let (services, notes) = (request.services, &mut ready.notes);
+        Ok(match request.step {
             Step::Restart => {
                 self.settle_networks(resolved, notes).await?;
                 argv::restart(desired, services)
@@ -142,17 +164,7 @@ impl LocalHost {
                 let pull = self.pull(resolved, services).await?;
                 compose::up_command(desired, self.engine.endpoint(), resolved, services, force, pull).await
             }
-        };
-        // That took a dry run, which may be seconds.
-        self.hold_for_others(desired, resolved).await?;
-        if request.step == Step::Rollback {
-            // Last of all: if an image is restored and not started, a later start would use it as if there had been no
-            // rollback.
-            self.restore_images(resolved, request, notes).await?;
-        }
-        ready.examined = self.images_before_up(resolved, request).await?;
-        ready.argv = argv;
-        Ok(())
+        })
     }
 
     async fn run(
