@@ -10,7 +10,7 @@ use chrono::TimeDelta;
 use sha2::{Digest, Sha256};
 
 use super::{Inputs, escalation::follows_the_source};
-use crate::api::{Attempt, Drift, Entries, Expansion, Fact, ServiceObservation, Time};
+use crate::api::{Attempt, Drift, DriftReason, Entries, Expansion, Fact, ServiceObservation, Time};
 
 /// The source that a repair of the service starts from; `None` if not all of it is known.
 pub(super) fn start(seen: &ServiceObservation) -> Option<String> {

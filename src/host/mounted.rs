@@ -37,7 +37,7 @@ const SPACE: &str = "mounted";
 #[derive(Clone)]
 struct Mounts {
     container: String,
-    pid: Option<i32>,
+    pid: Option<i64>,
     started_at: Time,
     known: Vec<(Bind, Memory)>,
     digest: KeyedDigest,
@@ -116,7 +116,7 @@ impl Mounts {
     /// The root folder of the container's first process; `None` if undrift does not see that process, because it has process
     /// IDs of its own.
     fn root(&self) -> Option<PathBuf> {
-        let process = Process::new(self.pid?).ok()?;
+        let process = Process::new(i32::try_from(self.pid?).ok()?).ok()?;
         is_of(&process, &self.container).then(|| PathBuf::from(format!("/proc/{}/root", process.pid())))
     }
 }

@@ -59,8 +59,6 @@ pub struct Container {
     pub mounts: Vec<MountCover>,
     /// What of the host is mounted: folders, files, sockets.
     pub binds: Vec<Bind>,
-    /// Its first process, by the engine's process IDs; `None` if it does not run.
-    pub pid: Option<i32>,
     /// Its addresses.
     pub network: Network,
     /// The ID of its process on the engine's host, while it runs.
@@ -311,7 +309,6 @@ fn container(request: &EngineRequest, details: ContainerInspectResponse) -> Resu
             joined: joined::declared(&host_config),
         },
         binds: details.mounts.iter().flatten().filter_map(bind).collect(),
-        pid: engine_state.pid.and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0),
         mounts: mounts(request, details.mounts, &host_config)?,
         network,
         pid: engine_state.pid.filter(|pid| *pid > 0),

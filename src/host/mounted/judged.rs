@@ -1,19 +1,13 @@
 //! Whether a mounted file has other bytes now than at the start of its container.
 
-use std::{
-    fs::Metadata,
-    io,
-    os::unix::fs::MetadataExt as _,
-    path::Path,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{fs::Metadata, io, os::unix::fs::MetadataExt as _, path::Path};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     api::{Fact, MountedFile, Time},
     files::{self, LARGEST_TEXT},
-    host::{KeyedDigest, engine::Bind, source::SETTLED},
+    host::{KeyedDigest, engine::Bind, source::Stamp},
 };
 
 /// The file system and the number of a file on it. A mounted file keeps its number: no other one gets that meanwhile.
@@ -40,7 +34,8 @@ pub(super) struct ReadThen {
 /// A file and the digest of its bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct SeenFile {
-    stats: String,
+    /// What the kernel said of it; empty if it was young, and may change again without saying more.
+    stamp: String,
     pub(super) inode: Inode,
     digest: String,
 }
@@ -176,19 +171,19 @@ impl Judged<'_> {
 
     /// The digest of the bytes at the host's path. They are read only if the file was touched since.
     fn now(&self, memory: &mut Memory) -> io::Result<String> {
-        let stats = stats(&self.found);
-        if let Some(seen) = memory.seen.as_ref().filter(|seen| seen.stats == stats) {
+        let stamp = Stamp::of(&self.found);
+        let kept = hex::encode(stamp.bytes().collect::<Vec<_>>());
+        if let Some(seen) = memory.seen.as_ref().filter(|seen| seen.stamp == kept) {
             return Ok(seen.digest.clone());
         }
         memory.seen = None;
         let path = Path::new(&self.bind.source);
         let digest = self.digest_of(&files::read(path, LARGEST_TEXT)?);
-        if self::stats(&files::metadata(path)?) != stats {
+        if Stamp::of(&files::metadata(path)?) != stamp {
             return Err(io::Error::other("it was written while it was read"));
         }
-        // A file that is young may change again within the same tick of its clock: it is read at the next look, too.
-        let stats = if is_settled(&self.found) { stats } else { String::new() };
-        memory.seen = Some(SeenFile { stats, inode: inode(&self.found), digest: digest.clone() });
+        let stamp = if stamp.is_settled() { kept } else { String::new() };
+        memory.seen = Some(SeenFile { stamp, inode: inode(&self.found), digest: digest.clone() });
         Ok(digest)
     }
 
@@ -200,17 +195,6 @@ impl Judged<'_> {
 
 fn inode(found: &Metadata) -> Inode {
     (found.dev(), found.ino())
-}
-
-fn stats(found: &Metadata) -> String {
-    let (modified, changed) = ((found.mtime(), found.mtime_nsec()), (found.ctime(), found.ctime_nsec()));
-    format!("{:?} {} {modified:?} {changed:?}", inode(found), found.size())
-}
-
-fn is_settled(found: &Metadata) -> bool {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let newest = u64::try_from(found.mtime().max(found.ctime())).unwrap_or_default();
-    Duration::from_secs(newest) + SETTLED < now
 }
 
 fn time(seconds: i64, nanoseconds: i64) -> Option<Time> {

@@ -38,7 +38,7 @@ const SPACE: &str = "context";
 
 /// Files younger than this may change again without a new time, so each observation reads them anew. File systems keep times as
 /// coarse as two seconds (FAT).
-pub(in crate::host) const SETTLED: Duration = Duration::from_secs(3);
+pub(super) const SETTLED: Duration = Duration::from_secs(3);
 
 /// Why there is no digest.
 #[derive(Debug, thiserror::Error)]

@@ -57,7 +57,7 @@ impl Stamp {
     }
 
     /// Whether a later change would change the stamp: times are coarse.
-    fn is_settled(&self) -> bool {
+    pub(in crate::host) fn is_settled(&self) -> bool {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let newest = self.0[3].cast_signed().max(self.0[5].cast_signed());
         u64::try_from(newest).is_ok_and(|newest| newest < now.saturating_sub(SETTLED).as_secs())

@@ -18,7 +18,7 @@ mod git;
 mod modules;
 mod walk;
 
-pub(super) use digest::{FieldHasher, SETTLED};
+pub(super) use digest::FieldHasher;
 pub use digest::{DigestError, context_digest, context_files};
 pub(super) use digest::{ignore_file, ignore_files};
 pub(super) use dockerignore::{Dockerignore, Matched};

@@ -2,6 +2,7 @@ use std::{
     fs::{self, File},
     path::PathBuf,
     sync::Arc,
+    time::{Duration, SystemTime},
 };
 
 use chrono::{TimeDelta, Utc};
