@@ -13,6 +13,7 @@ mod each;
 mod error_reason;
 mod event;
 mod evidence;
+mod git_lock;
 mod incident;
 mod joined;
 mod layer;
@@ -34,6 +35,7 @@ mod resolved_from;
 mod route;
 mod sameness;
 mod source_digest;
+mod source_paths;
 mod spec;
 mod status;
 mod step;
@@ -55,6 +57,7 @@ pub use each::{
 pub use error_reason::ErrorReason;
 pub use event::{CommandEnd, EndedStep, Event, ManifestChange, RouteTransition, StopCause};
 pub use evidence::{Fact, Presence};
+pub use git_lock::GitLock;
 pub use incident::{
     AuditKind, AuditRecord, Earlier, Incident, IncidentOutcome, NewRecord, Occurrence, StepOutcome,
 };
@@ -85,7 +88,8 @@ pub use route::{
 pub use sameness::{
     Content, ExpectedRevision, MountPolicy, Reload, RevisionPlace, RevisionRoute, RevisionSpec, is_revision,
 };
-pub use source_digest::{SourceComparison, compare_sources, knows_less, on_bases};
+pub use source_digest::{SourceComparison, built_between, compare_sources, is_torn, knows_less, on_bases};
+pub use source_paths::{SourcePaths, WatchedContext};
 pub use spec::{
     API_VERSION, ComposeProject, ComposeProjectSpec, KIND, Metadata, ModuleSpec, ModuleType, ProjectRef,
     ServiceSpec,

@@ -38,6 +38,8 @@ names! {
         NotReachable,
         /// The build context or the Dockerfile does not exist.
         BuildFilesMissing,
+        /// A git that has ended left its lock behind, so that whether the files are whole is not known.
+        GitLockStale,
         /// A port of the host that the service should publish is in use.
         PortTaken,
         /// The credentials of a route cross the network in plain HTTP.

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Attachments, ConfigDifference, ContentObservation, CopiedContent, DeclaredAttachments, DeclaredJoin,
-    Expansion, Fact, Joined, MountedFile, NetworkObservation, Obstacle, Presence, RelatedObservation,
-    ResolvedFrom, Ties, Time, VolumeObservation,
+    Expansion, Fact, GitLock, Joined, MountedFile, NetworkObservation, Obstacle, Presence,
+    RelatedObservation, ResolvedFrom, SourcePaths, Ties, Time, VolumeObservation,
 };
 
 /// One observation of one Compose project.
@@ -34,6 +34,9 @@ pub struct ProjectObservation {
     /// recorded with an observation.
     #[serde(skip)]
     pub resolved_from: Option<ResolvedFrom>,
+    /// The paths of this host that it rests on. They are watched, and never recorded.
+    #[serde(skip)]
+    pub source_paths: SourcePaths,
 }
 
 impl ProjectObservation {
@@ -128,6 +131,9 @@ pub struct SourceObservation {
     /// What each `each` of the spec gave.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expansions: Vec<Expansion>,
+    /// The lock of a git that changes the files of the build; `None` if there is none, or nothing to build.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git_lock: Option<GitLock>,
 }
 
 /// A git work tree.

@@ -2,7 +2,8 @@
 //!
 //! It is one text, because it is kept in the state and in attempts: `FORM:OWN`, or `FORM:OWN+BASES` for an image that is built on
 //! those of other services. `FORM` is the rule of the digests (`v1:sha256`), `OWN` the digest of the service's own build, `BASES`
-//! that of the builds below it.
+//! that of the builds below it. `FORM:FIRST..LAST` is that of a torn build: its inputs had one digest before it and another one
+//! after it, so nobody knows what it read, and it equals no digest.
 
 /// How the present source compares with an earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +41,26 @@ pub fn knows_less(then: &str, now: &str) -> bool {
     parts(then).2.is_none() && parts(now).2.is_some()
 }
 
+/// Between the two digests of a torn build.
+const TORN: &str = "..";
+
+/// The digest of an image whose inputs had these digests before and after its build.
+#[must_use]
+pub fn built_between(before: &str, after: &str) -> String {
+    if compare_sources(before, after) != SourceComparison::Changed {
+        return before.to_owned();
+    }
+    let ((form, first, _), (_, last, _)) = (parts(before), parts(after));
+    let form = if form.is_empty() { String::new() } else { format!("{form}:") };
+    format!("{form}{first}{TORN}{last}")
+}
+
+/// Whether it is that of a torn build.
+#[must_use]
+pub fn is_torn(digest: &str) -> bool {
+    digest.contains(TORN)
+}
+
 fn parts(digest: &str) -> (&str, &str, Option<&str>) {
     let (form, rest) = digest.rsplit_once(':').unwrap_or(("", digest));
     match rest.split_once('+') {
@@ -51,6 +72,24 @@ fn parts(digest: &str) -> (&str, &str, Option<&str>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_torn_build_equals_no_source_and_a_whole_one_the_source_that_it_had() {
+        let (one, two) = ("v1:sha256:1", "v1:sha256:2");
+        assert_eq!(built_between(one, one), one);
+        assert_eq!(built_between(one, &on_bases(one, "b")), one, "bases that were not known before");
+        assert_eq!(built_between(one, "v2:sha256:9"), one, "another rule says nothing");
+        let on = |bases| on_bases(one, bases);
+        for (before, after) in
+            [(one.to_owned(), two.to_owned()), (on("a"), on("b")), (on("a"), on_bases(two, "a"))]
+        {
+            let torn = built_between(&before, &after);
+            assert!(is_torn(&torn) && !is_torn(&before), "{torn}");
+            for now in [&before, &after, &torn.replace(TORN, "")] {
+                assert_eq!(compare_sources(&torn, now), SourceComparison::Changed, "{torn} {now}");
+            }
+        }
+    }
 
     #[test]
     fn a_change_is_one_of_the_build_or_of_what_is_below_it() {

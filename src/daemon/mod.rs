@@ -1,7 +1,7 @@
 //! `run`: watches a host, and repairs it without being asked.
 //!
-//! Triggers (the manifests' folder, the engine's events, a poll of images, requests at the socket, the clock) add names of
-//! objects; the [loop](crate::runtime) runs one reconcile for each, the same that `apply` runs. A trigger gives no reason.
+//! Triggers (the manifests' folder, the sources, the engine's events, a poll of images, requests at the socket, the clock) add
+//! names of objects; the [loop](crate::runtime) runs one reconcile for each, the same that `apply` runs. A trigger gives no reason.
 
 mod bounded_host;
 mod claims;
@@ -16,6 +16,7 @@ mod reconciler;
 mod session_cache;
 mod signals;
 mod socket;
+mod source_watch;
 mod state;
 mod subscribers;
 #[cfg(test)]
@@ -173,6 +174,8 @@ async fn work(
     let engine = shared.host.engine();
     let changes = stream::select(engine.changes(), engine.image_changes(options.image_period));
     until_stopped(Box::pin(Arc::clone(shared).follow(changes)));
+    let apart = vec![files::canonicalize(&options.state_dir).unwrap_or_else(|_| options.state_dir.clone())];
+    until_stopped(Box::pin(shared.sources.clone().run(shared.queue.clone(), apart)));
     until_stopped(Box::pin(Arc::clone(shared).watch_state()));
     until_stopped(Box::pin(Arc::clone(shared).read_again(stream::select(edits, signals.hangups()))));
     let controller = Controller::new(Arc::clone(shared), options.concurrency);
@@ -245,6 +248,7 @@ fn shared(
         sessions: session_cache::SessionCache::default(),
         subscribers: Arc::default(),
         queue: work_queue::WorkQueue::default(),
+        sources: source_watch::SourceWatch::default(),
         readiness: Arc::default(),
         heartbeat: heartbeat::Heartbeat::default(),
         instructions: TaskTracker::new(),

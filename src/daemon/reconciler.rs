@@ -17,6 +17,7 @@ use super::{
     protocol::{ObjectOutcome, ReportedEvent},
     readiness::Readiness,
     session_cache::{BlockedOn, SessionCache},
+    source_watch::SourceWatch,
     state::StateFound,
     subscribers::Subscribers,
     work_queue::WorkQueue,
@@ -55,6 +56,7 @@ pub(super) struct DaemonContext<H> {
     pub(super) sessions: SessionCache,
     pub(super) subscribers: Arc<Subscribers>,
     pub(super) queue: WorkQueue,
+    pub(super) sources: SourceWatch,
     pub(super) projects: Projects,
     pub(super) readiness: Arc<Readiness>,
     pub(super) heartbeat: Heartbeat,
@@ -179,6 +181,7 @@ impl<H: Host + 'static> DaemonContext<H> {
     fn requeue(&self, desired: &Desired, outcome: &ReconcileOutcome) -> Requeue {
         let name = desired.name();
         self.sessions.record_observed(&outcome.project, &outcome.object);
+        self.sources.watch(name, outcome.observed.clone());
         self.readiness.observed(name);
         // Followers learn of each status that is recorded, also where nothing else is reported. There may be none.
         let observed = ReportedEvent { object: name.to_owned(), event: Event::Observed };

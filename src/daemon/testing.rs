@@ -51,6 +51,7 @@ impl<H: Host + 'static> DaemonFixture<H> {
             sessions: SessionCache::default(),
             subscribers: Arc::default(),
             queue: WorkQueue::default(),
+            sources: super::source_watch::SourceWatch::default(),
             readiness: Arc::default(),
             heartbeat: super::heartbeat::Heartbeat::default(),
             instructions: tokio_util::task::TaskTracker::new(),

@@ -125,6 +125,7 @@ impl<H: Host + 'static> DaemonContext<H> {
     pub(super) fn finish_removal(&self, name: &str) -> bool {
         let Some(desired) = self.objects.pending_removal(name) else { return true };
         self.sessions.forget(name);
+        self.sources.forget(name);
         self.readiness.forget(name);
         let why = format!("its manifest {} is gone; it is left as it is", desired.manifest);
         let is_recorded = self.deregister_object(name, &why);

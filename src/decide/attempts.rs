@@ -11,7 +11,7 @@ use super::{
 };
 use crate::api::{
     Attempt, Drift, DriftReason, Layer, Reason, ReconcilePolicy, ServiceObservation, StallReason, Step,
-    StepOutcome, Time,
+    StepOutcome, Time, is_torn,
 };
 
 /// The rows after this observation: steps judged by what they changed, rows dropped after a healthy period or a change of
@@ -93,9 +93,12 @@ fn judged(inputs: Inputs<'_>, row: &Attempt, diagnosis: &Diagnosis) -> Attempt {
 }
 
 /// The row notes the source digest from before the build: the source has changed again since, and no attempt failed. The
-/// next build waits all the same, and bringing up the built image comes first.
+/// next build waits all the same, and bringing up the built image comes first, unless its build was torn.
 fn after_another_change(inputs: Inputs<'_>, row: Attempt, diagnosis: &Diagnosis) -> Attempt {
-    let next_at = (!diagnosis.awaits_up()).then(|| inputs.now + backoff(inputs, row.attempts));
+    let seen = inputs.observed.service(&row.service);
+    let built_from = seen.and_then(|seen| seen.artifact.built_from.as_deref());
+    let comes_first = diagnosis.awaits_up() && !built_from.is_some_and(is_torn);
+    let next_at = (!comes_first).then(|| inputs.now + backoff(inputs, row.attempts));
     Attempt { next_at, ..row }
 }
 

@@ -2,8 +2,8 @@
 
 use super::obstacles;
 use crate::api::{
-    ContainerObservation, Expansion, LONGEST_NAME, Note, NoteReason, Obstacle, ServiceObservation, Time,
-    VolumeObservation,
+    ContainerObservation, Expansion, GitLock, LONGEST_NAME, Note, NoteReason, Obstacle, ServiceObservation,
+    Time, VolumeObservation,
 };
 
 /// The notes on one service.
@@ -11,11 +11,13 @@ pub(super) fn notes(now: Time, seen: &ServiceObservation) -> Vec<Note> {
     let obstacles = obstacles::certain(now, seen).map(obstacle);
     let volumes = seen.volumes.iter().filter(|volume| !volume.differences.is_empty());
     let upgraded = seen.containers.known().into_iter().flatten().find(|container| container.only_upgraded);
+    let lock = seen.source.git_lock.iter().filter(|lock| lock.waited_for_until(now).is_none());
     let ignored = seen.source.expansions.iter().filter_map(entry_ignored);
     obstacles
         .chain(volumes.map(volume_changed))
         .chain(upgraded.map(compose_upgraded))
         .chain(ignored)
+        .chain(lock.map(git_lock_stale))
         .collect()
 }
 
@@ -34,6 +36,19 @@ fn entry_ignored(expansion: &Expansion) -> Option<Note> {
 
 fn obstacle(obstacle: &Obstacle) -> Note {
     Note { reason: obstacle.reason, message: obstacle.in_words() }
+}
+
+fn git_lock_stale(lock: &GitLock) -> Note {
+    Note {
+        reason: NoteReason::GitLockStale,
+        message: format!(
+            "{} is there since {}: a git was probably killed while it changed the work tree, and builds no longer wait for it; \
+             next: git status, then rm {}",
+            lock.path,
+            lock.since.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+            lock.path
+        ),
+    }
 }
 
 fn compose_upgraded(container: &ContainerObservation) -> Note {

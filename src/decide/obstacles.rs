@@ -28,7 +28,10 @@ pub(super) fn held(
     repair: Repair,
 ) -> Repair {
     match repair {
-        Repair::Steps(steps, at) => steps_that_may_be_taken(inputs, seen, diagnosis, steps, at),
+        Repair::Steps(steps, at) => match steps_that_may_be_taken(inputs, seen, diagnosis, steps, at) {
+            Repair::Steps(steps, at) => steps_beside_git(inputs, seen, diagnosis, steps, at),
+            other => other,
+        },
         Repair::Wait { until, reason, message } => {
             wait_that_may_end(inputs, seen, diagnosis, (until, reason, message))
         }
@@ -69,6 +72,27 @@ fn steps_that_may_be_taken(
         Some(until) => Repair::Wait { until, reason: obstacle.reason.into(), message },
         None => Repair::Stalled { reason: obstacle.reason.into(), message },
     }
+}
+
+/// No build begins while git changes the files that it would read. What is down is started meanwhile.
+fn steps_beside_git(
+    inputs: Inputs<'_>,
+    seen: &ServiceObservation,
+    diagnosis: &Diagnosis,
+    steps: Vec<Step>,
+    at: Option<Time>,
+) -> Repair {
+    let builds = steps.iter().any(|step| step.kind() == StepKind::Build);
+    let is_due = at.is_none_or(|at| at <= inputs.now);
+    let lock = seen.source.git_lock.as_ref().filter(|_| builds && is_due);
+    let Some((lock, until)) = lock.and_then(|lock| Some((lock, lock.waited_for_until(inputs.now)?))) else {
+        return Repair::Steps(steps, at);
+    };
+    if let Some(start) = rate::start_at(inputs, seen, diagnosis, at) {
+        return Repair::Steps(vec![Step::Start], Some(start).filter(|at| *at > inputs.now));
+    }
+    let reason = diagnosis.drift.as_ref().map_or(StallReason::Unknown.into(), |drift| drift.reason.into());
+    Repair::Wait { until, reason, message: format!("no build begins now: {}", lock.in_words()) }
 }
 
 /// Until when a server may yet listen at a port that nothing exposes.

@@ -59,6 +59,10 @@ impl DoneStep {
         matches!(self.step, Step::Up { .. })
     }
 
+    fn has_built(&self) -> bool {
+        matches!(self.step, Step::Build { .. }) && self.outcome == StepOutcome::Succeeded
+    }
+
     /// Whether its command ran to its own end. An interrupted one proves nothing against its result: a new container may
     /// never have been started.
     pub(super) const fn has_ended_by_itself(&self) -> bool {
@@ -140,11 +144,14 @@ impl OpenIncident {
     /// Whether an image of the service was built, and not brought up yet.
     #[must_use]
     pub fn has_built_since_up(&self, service: &str) -> bool {
-        let built = |done: &&DoneStep| {
-            matches!(done.step, Step::Build { .. }) && done.outcome == StepOutcome::Succeeded
-        };
+        self.builds_since_up(service) > 0
+    }
+
+    /// How many images of the service were built since it was last brought up.
+    #[must_use]
+    pub fn builds_since_up(&self, service: &str) -> usize {
         let steps = self.of(service).collect::<Vec<_>>();
-        steps.iter().rev().take_while(|done| !done.is_up()).any(built)
+        steps.iter().rev().take_while(|done| !done.is_up()).filter(|done| done.has_built()).count()
     }
 
     /// The last verification of the service, if that was at that time or later.

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::api::{
     Attempt, Drift, DriftReason, Fact, Layer, NetworkObservation, Reason, ServiceObservation, StallReason,
-    Step, Time, UnknownReason,
+    Step, Time, UnknownReason, is_torn,
 };
 
 /// The repair option of one service.
@@ -184,7 +184,10 @@ impl<'a> RepairCase<'a> {
 
     /// A build that waits to be brought up comes first.
     fn brought_up(self) -> Option<Repair> {
-        let waits = source_has_moved_on(self.drift, self.seen) && is_half_done(self.inputs, self.diagnosis);
+        let is_torn = self.seen.artifact.built_from.as_deref().is_some_and(is_torn);
+        let waits = source_has_moved_on(self.drift, self.seen)
+            && !is_torn
+            && is_half_done(self.inputs, self.diagnosis);
         waits.then(|| Budget { not_before: None, ..self.budget() }.spend(vec![UP]))
     }
 

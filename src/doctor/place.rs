@@ -24,8 +24,6 @@ pub(super) enum Keeping {
 
 const SAFE: &str = "ext2 ext3 ext4 xfs btrfs zfs f2fs bcachefs jfs reiserfs nilfs2 apfs hfs ufs fuseblk \
     fuse.fuse-overlayfs";
-const LOSES: &str = "nfs nfs4 cifs smb smbfs smb2 smb3 9p afs ceph lustre glusterfs gfs2 ncpfs coda virtiofs vboxsf \
-    vmhgfs prl_fs fuse.sshfs fuse.s3fs fuse.rclone fuse.glusterfs fuse.ceph fuse.gcsfuse fuse.vmhgfs-fuse fuse.davfs";
 const MEMORY: &str = "tmpfs ramfs devtmpfs rootfs";
 
 /// The file system that the path is on, according to the mounts.
@@ -51,7 +49,7 @@ pub(super) fn keeping(mounts: &[Mount], mount: &Mount) -> Keeping {
     }
     if is(SAFE) {
         Keeping::Safe
-    } else if is(LOSES) {
+    } else if mount.is_shared() {
         Keeping::LosesLocks
     } else if is(MEMORY) {
         Keeping::EndsAtReboot

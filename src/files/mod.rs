@@ -21,6 +21,8 @@
 //! | `named` | how a path is named in an error |
 //! | `mounts` | on which file system a path lies |
 //! | `trust` | who could change what lies at a path |
+//! | `trace` | where a change of what a path leads to shows |
+//! | `kernel_watch` | the kernel's watcher, which wakes |
 //! | `acl` | who may write by its access control list |
 //! | `accounts` | which users are in which groups |
 
@@ -28,11 +30,13 @@ mod accesses;
 mod accounts;
 mod acl;
 mod inside;
+pub(crate) mod kernel_watch;
 pub(crate) mod mounts;
 mod named;
 mod regular;
 #[cfg(test)]
 mod tests;
+mod trace;
 pub(crate) mod trust;
 mod workers;
 
@@ -47,6 +51,7 @@ pub(crate) use accesses::{Accesses, Hangs};
 use accesses::{Limits, Sharing};
 pub(crate) use inside::{metadata_inside, read_inside};
 pub(crate) use regular::Odd;
+pub(crate) use trace::trace;
 
 /// The accesses of this process.
 static ACCESSES: Accesses = Accesses::new(Limits::OF_A_PROCESS);

@@ -20,6 +20,17 @@ pub(crate) struct Mount {
     pub(crate) upper: Option<PathBuf>,
 }
 
+/// The types of file systems that other hosts write, too.
+const SHARED: &str = "nfs nfs4 cifs smb smbfs smb2 smb3 9p afs ceph lustre glusterfs gfs2 ncpfs coda virtiofs vboxsf \
+    vmhgfs prl_fs fuse.sshfs fuse.s3fs fuse.rclone fuse.glusterfs fuse.ceph fuse.gcsfuse fuse.vmhgfs-fuse fuse.davfs";
+
+impl Mount {
+    /// Whether other hosts write to it, too: the kernel does not know of their changes, and may lose locks.
+    pub(crate) fn is_shared(&self) -> bool {
+        SHARED.split_whitespace().any(|kind| kind == self.kind)
+    }
+}
+
 /// All mounts, as reported by the kernel.
 pub(crate) fn all() -> Vec<Mount> {
     std::fs::read_to_string(MOUNTS).map(|text| read(&text)).unwrap_or_default()

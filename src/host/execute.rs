@@ -10,10 +10,11 @@ use std::{
 
 use super::{
     LocalHost, StepReport, StepRequest,
-    compose::{self, Resolved, argv},
+    compose::{self, BuildModel, Resolved, argv},
     examined::Examined,
     mounted::Reloaded,
     redact::Redactor,
+    sources,
 };
 use crate::{
     api::{Desired, Step, StepOutcome},
@@ -110,6 +111,7 @@ impl LocalHost {
         self.refuse_own_container(resolved, services).await?;
         self.refuse_another_directory(desired, resolved, services).await?;
         if let Step::Build { no_cache } = request.step {
+            wait_for_git(resolved.builds.with_bases(services)).await?;
             self.keep_images(resolved, request, &mut ready.notes).await?;
             let mut stages = build_stages(resolved, services, &mut ready.notes);
             ready.argv = argv::build(desired, &stages.pop().unwrap_or_default(), no_cache);
@@ -225,6 +227,17 @@ impl LocalHost {
         let podman = podman.map_err(|error| format!("cannot see which engine it is: {error}"))?;
         Ok(if podman { env.with(BUILDKIT, "0") } else { env })
     }
+}
+
+/// A build begins while no git is at work on its files. It was so at the decision; this is the last moment before the build.
+async fn wait_for_git(builds: Vec<BuildModel>) -> Result<(), Blocked> {
+    for build in builds {
+        let lock = sources::git_lock(&build).await;
+        if let Some(lock) = lock.filter(|lock| lock.waited_for_until(chrono::Utc::now()).is_some()) {
+            return Err(Blocked(StepOutcome::NotBegun, lock.in_words()));
+        }
+    }
+    Ok(())
 }
 
 /// The builds in order, with the requested services last. If a profile that may build an earlier base cannot be resolved, a

@@ -26,6 +26,7 @@ mod redact;
 mod related;
 mod sealed;
 pub mod source;
+mod source_paths;
 mod sources;
 
 use std::{

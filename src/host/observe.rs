@@ -16,7 +16,7 @@ use super::{
     joins, ms_since,
     obstacles::ServiceFacts,
     probe::{ProbeTarget, ReplicaEndpoint, replica_url},
-    related, source,
+    related, source, source_paths,
     sources::Sources,
 };
 use crate::api::{
@@ -24,6 +24,7 @@ use crate::api::{
     ModuleObservation, NetworkObservation, Obstacle, ProjectObservation, RelatedObservation,
     RouteObservation, RouteTarget, Scheme, ServiceObservation, ServiceSpec, SourceObservation,
 };
+use crate::files;
 
 /// The cache's space: by container, the names of the variables that its service declared while it was as declared.
 const DECLARED: &str = "declared-variables";
@@ -145,8 +146,18 @@ impl LocalHost {
         let endpoint = self.engine.endpoint();
         let resolved_from =
             self.has_lasting_key.then(|| resolved.resolved_from(desired, endpoint, &self.digests)).flatten();
-        let seen =
-            ProjectObservation { at, project, engine, external_activity, services, related, resolved_from };
+        let whose = (desired.clone(), resolved.clone());
+        let source_paths = files::looked(move || source_paths::source_paths(&whose.0, &whose.1)).await;
+        let seen = ProjectObservation {
+            at,
+            project,
+            engine,
+            external_activity,
+            services,
+            related,
+            resolved_from,
+            source_paths: source_paths?,
+        };
         Ok(self.without_secrets(desired, &resolved, seen).await)
     }
 
@@ -471,6 +482,7 @@ fn source(
         digest: sources.digest(&service.name),
         unreadable: resolved.builds.unreadable(&service.name),
         expansions: desired.expansions(&service.name).to_vec(),
+        git_lock: sources.git_lock(&service.name),
     }
 }
 

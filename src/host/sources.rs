@@ -1,21 +1,29 @@
 //! The inputs of services' images: each service's own build, and those of the other services that its image is based on.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use futures_util::future::join_all;
 
 use super::{
     Cache,
-    compose::Builds,
+    compose::{BuildModel, Builds},
     source::{self, FieldHasher},
 };
-use crate::api::{Fact, on_bases};
+use crate::{
+    api::{Fact, GitLock, on_bases},
+    files,
+};
 
 /// The builds as they are now, each read once.
 pub(super) struct Sources<'a> {
     builds: &'a Builds,
     /// The digest of each service's own build.
     own: BTreeMap<&'a str, Fact<Option<String>>>,
+    /// The lock of a git that changes them.
+    locks: BTreeMap<&'a str, GitLock>,
 }
 
 impl<'a> Sources<'a> {
@@ -29,12 +37,23 @@ impl<'a> Sources<'a> {
             .into_iter()
             .flat_map(|service| builds.bases(service).into_iter().chain([service]))
             .collect();
-        let each = all.into_iter().filter_map(|service| Some((service, builds.build(service)?)));
-        let each = each.map(async |(service, build)| {
+        let each: Vec<_> =
+            all.into_iter().filter_map(|service| Some((service, builds.build(service)?))).collect();
+        // Before the files: a git that begins between the two makes the build torn.
+        let locks =
+            join_all(each.iter().map(async |(service, build)| Some((*service, git_lock(build).await?))));
+        let locks = locks.await.into_iter().flatten().collect();
+        let own = each.into_iter().map(async |(service, build)| {
             let digest: Fact<Option<String>> = source::context_digest(build, cache).await.into();
             (service, digest)
         });
-        Self { builds, own: join_all(each).await.into_iter().collect() }
+        Self { builds, own: join_all(own).await.into_iter().collect(), locks }
+    }
+
+    /// The lock of a git that changes the inputs of a service's image.
+    pub(super) fn git_lock(&self, service: &str) -> Option<GitLock> {
+        let mut all = self.builds.bases(service).into_iter().chain([service]);
+        all.find_map(|name| self.locks.get(name)).cloned()
     }
 
     /// The digest of the inputs of a service's image; `None` if it has no `build:`, or one whose context is no folder of this
@@ -67,6 +86,13 @@ impl<'a> Sources<'a> {
     }
 }
 
+/// The lock of a git that changes one of a build's folders. One that does not answer has none: its digest is unknown anyway.
+pub(super) async fn git_lock(build: &BuildModel) -> Option<GitLock> {
+    let folders = [&build.context].into_iter().chain(build.additional_contexts.values());
+    let folders: Vec<PathBuf> = folders.map(PathBuf::from).filter(|folder| folder.is_absolute()).collect();
+    files::looked(move || folders.iter().find_map(|folder| source::git_lock(folder))).await.ok().flatten()
+}
+
 /// A digest under the rule of a base's digest, if that one has a key and its own has none: a digest over digests follows
 /// another rule as soon as one of them does.
 fn by_the_rule_of(base: &str, own: String) -> String {
@@ -87,7 +113,12 @@ mod tests {
         let builds = crate::host::compose::builds_of(&services);
         let digest = |of_base: &str, of_own: &str| {
             let own = BTreeMap::from([("base", own(of_base)), ("api", own(of_own))]);
-            Sources { builds: &builds, own }.digest("api").known().cloned().flatten().unwrap()
+            Sources { builds: &builds, own, locks: BTreeMap::new() }
+                .digest("api")
+                .known()
+                .cloned()
+                .flatten()
+                .unwrap()
         };
         let before = digest("v1:sha256:b", "v1:sha256:a");
         let after = digest("v2.0123:sha256:c", "v1:sha256:a");

@@ -9,14 +9,14 @@ mod stamps;
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use futures_util::{Stream, stream};
-use notify::event::{AccessKind, AccessMode};
-use notify::{Config, ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use notify::{ErrorKind, Event, RecursiveMode, Watcher};
 use tokio::{
     sync::Notify,
     time::{Instant, timeout_at},
 };
 
 use super::ManifestSource;
+use crate::files::kernel_watch;
 use stamps::Stamps;
 
 /// When to look.
@@ -179,20 +179,14 @@ impl WatchedPaths {
 }
 
 fn inotify(wake: Arc<Notify>) -> notify::Result<Box<dyn Watcher + Send>> {
-    let handler = move |event| wake_on_change(&wake, event);
-    Ok(Box::new(RecommendedWatcher::new(handler, Config::default())?))
+    kernel_watch::inotify(move |event| wake_on_change(&wake, event))
 }
 
 fn wake_on_change(wake: &Notify, event: notify::Result<Event>) {
     // An error may hide anything, so it wakes too.
-    if !event.is_ok_and(|event| only_reads(event.kind)) {
+    if !event.is_ok_and(|event| kernel_watch::only_reads(event.kind)) {
         wake.notify_one();
     }
-}
-
-/// undrift's own reading must not wake it.
-const fn only_reads(kind: EventKind) -> bool {
-    matches!(kind, EventKind::Access(access) if !matches!(access, AccessKind::Close(AccessMode::Write)))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::session::{PendingBuild, Session};
 use crate::{
     api::{
         Cache, Desired, Fact, FirstSight, Presence, ProjectObservation, SourceComparison, SourceObservation,
-        Time, compare_sources, knows_less,
+        Time, built_between, compare_sources, knows_less,
     },
     store::{ImageKnowledge, Store, StoreError},
 };
@@ -89,9 +89,10 @@ fn is_whole(source: &SourceObservation) -> bool {
 
 /// Remembers the sources of the images whose builds just ended.
 ///
-/// If the build context has changed by now, nobody knows which version the build read. undrift notes the earlier one, which at
-/// worst costs one build too many, and hides no change. A service that is not visible now may be next time. Of two builds in one
-/// command one may fail although the other's tag has moved: an image that differs from before was built.
+/// An image comes from a source only if that was the same before and after the build: if it changed meanwhile, nobody knows what
+/// the build read, and the build is torn. A service that is not visible now may be next time, and a source that cannot be read
+/// may be read then. Of two builds in one command one may fail although the other's tag has moved: an image that differs from
+/// before was built.
 pub(super) fn learn_from_builds(
     store: &Store,
     session: &mut Session,
@@ -100,13 +101,14 @@ pub(super) fn learn_from_builds(
     for build in &session.builds {
         let Some(seen) = observed.service(&build.service) else { continue };
         let Some(Some(id)) = seen.artifact.image.known() else { continue };
+        let Fact::Known(now) = &seen.source.digest else { continue };
         let was_built = build.succeeded || build.image_before.as_ref() != Some(id);
         if was_built {
             let known = store.image(id)?;
             store.save_image(&ImageKnowledge {
                 id: id.clone(),
                 reference: seen.artifact.reference.clone(),
-                source_digest: Some(build.digest.clone()),
+                source_digest: now.as_deref().map(|now| built_between(&build.digest, now)),
                 built_by_undrift: true,
                 last_good_at: known.and_then(|image| image.last_good_at),
             })?;
@@ -114,7 +116,7 @@ pub(super) fn learn_from_builds(
     }
     let is_unknown = |build: &PendingBuild| {
         let seen = observed.service(&build.service);
-        seen.is_some_and(|seen| seen.artifact.image.known().is_none())
+        seen.is_some_and(|seen| seen.artifact.image.known().is_none() || seen.source.digest.known().is_none())
     };
     session.builds.retain(is_unknown);
     Ok(())
@@ -123,7 +125,10 @@ pub(super) fn learn_from_builds(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::fixtures::{OLD, at, healthy};
+    use crate::{
+        api::is_torn,
+        testing::fixtures::{OLD, at, healthy},
+    };
 
     fn built(digest: &str) -> PendingBuild {
         let (service, image_before) = ("api".to_owned(), Some(OLD.to_owned()));
@@ -131,11 +136,11 @@ mod tests {
     }
 
     #[test]
-    fn what_an_image_was_built_from_is_noted_also_where_the_source_has_changed_since() {
+    fn an_image_comes_from_a_source_that_was_the_same_before_and_after_its_build() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), "test".into()).unwrap();
         let mut session = Session::new(at(0));
-        session.builds.push(built("sha256:before"));
+        session.builds.push(built("sha256:source-2"));
         let mut seen = healthy();
         let image =
             std::mem::replace(&mut seen.services[0].artifact.image, Fact::unknown("the engine is busy"));
@@ -145,14 +150,30 @@ mod tests {
         // Neither an outage nor a person's request resets it.
         let mut session = session.restart(at(1));
         seen.services[0].artifact.image = image;
+        let source = std::mem::replace(&mut seen.services[0].source.digest, Fact::unknown("no right"));
+        learn_from_builds(&store, &mut session, &seen).unwrap();
+        assert!(store.images().unwrap().is_empty(), "it may have changed");
+        seen.services[0].source.digest = source;
         learn_from_builds(&store, &mut session, &seen).unwrap();
         let known = store.images().unwrap();
         assert_eq!(known.len(), 1);
-        assert_eq!(
-            known[0].source_digest.as_deref(),
-            Some("sha256:before"),
-            "and not what the source is now"
-        );
+        assert_eq!(known[0].source_digest.as_deref(), Some("sha256:source-2"));
+        assert!(known[0].built_by_undrift && session.builds.is_empty());
+    }
+
+    #[test]
+    fn an_image_whose_source_changed_during_its_build_comes_from_neither() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), "test".into()).unwrap();
+        let mut session = Session::new(at(0));
+        session.builds.push(built("sha256:before"));
+        learn_from_builds(&store, &mut session, &healthy()).unwrap();
+        let known = store.images().unwrap();
+        let torn = known[0].source_digest.as_deref().unwrap();
+        assert!(is_torn(torn), "{torn}");
+        for source in ["sha256:before", "sha256:source-2"] {
+            assert_eq!(compare_sources(torn, source), SourceComparison::Changed, "{source}");
+        }
         assert!(known[0].built_by_undrift && session.builds.is_empty());
     }
 
@@ -160,8 +181,13 @@ mod tests {
     fn first_sight_of_an_image_is_kept_and_a_source_that_goes_back_is_as_it_was() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), "test".into()).unwrap();
-        let source =
-            |digest| SourceObservation { modules: vec![], digest, unreadable: None, expansions: vec![] };
+        let source = |digest| SourceObservation {
+            modules: vec![],
+            digest,
+            unreadable: None,
+            expansions: vec![],
+            git_lock: None,
+        };
         let sight = |digest: &str, seconds| {
             let source = source(Fact::Known(Some(digest.to_owned())));
             first_sight(&store, "a", &source, at(seconds)).unwrap()
@@ -195,6 +221,7 @@ mod tests {
             digest: Fact::Known(Some("v2:sha256:1".into())),
             unreadable: None,
             expansions: vec![],
+            git_lock: None,
         };
         assert_eq!(first_sight(&store, "b", &lacks, at(70)), None, "it is not the source that is declared");
     }

@@ -9,7 +9,7 @@ use super::{
     transitions::{Transitions, by_name, of_repair},
 };
 use crate::{
-    api::{Attempt, Desired, Event, Object, Reason, StandingReason, Time},
+    api::{Attempt, Desired, Event, Object, Reason, SourcePaths, StandingReason, Time},
     decide::{self, Next, StabilityWindow},
     host::Host,
 };
@@ -47,6 +47,8 @@ pub struct ReconcileOutcome {
     pub latest: Option<Time>,
     /// The Compose project's name, as Compose resolves it.
     pub project: String,
+    /// When the last observation began, and the paths of this host that it rests on.
+    pub observed: (Time, SourcePaths),
 }
 
 impl<H: Host> Reconciler<H> {

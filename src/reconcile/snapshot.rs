@@ -188,6 +188,8 @@ impl<H: Host> Reconciler<H> {
             .map(|at| at.max(snapshot.now + SOON));
         let watch = decide::ask_routes_again_at(snapshot.inputs());
         let latest = suspended_until.into_iter().chain(started_again).chain(watch).min();
-        ReconcileOutcome { object, reconciled, action, latest, project: snapshot.observed.project.clone() }
+        let ProjectObservation { at, project, source_paths, .. } = &snapshot.observed;
+        let observed = (*at, source_paths.clone());
+        ReconcileOutcome { object, reconciled, action, latest, project: project.clone(), observed }
     }
 }

@@ -73,6 +73,7 @@ pub(crate) fn healthy() -> ProjectObservation {
         services: vec![api(), dashboard()],
         related: vec![],
         resolved_from: None,
+        source_paths: crate::api::SourcePaths::default(),
     }
 }
 
@@ -174,6 +175,7 @@ fn source() -> SourceObservation {
         digest: Fact::Known(Some("sha256:source-2".into())),
         unreadable: None,
         expansions: vec![],
+        git_lock: None,
     }
 }
 

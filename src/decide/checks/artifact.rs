@@ -3,7 +3,7 @@
 use super::{LayerVerdict, ServiceView, content, worst};
 use crate::api::{
     DriftReason, Fact, ModuleObservation, ModuleSpec, Presence, ServiceObservation, SourceComparison,
-    SourceDrift, Time, compare_sources, knows_less,
+    SourceDrift, Time, compare_sources, is_torn, knows_less,
 };
 
 pub(super) fn check(view: ServiceView<'_>) -> LayerVerdict {
@@ -69,7 +69,33 @@ fn unreadable(view: ServiceView<'_>) -> LayerVerdict {
     }
 }
 
+/// How many torn builds in a row are not brought up where the source is not enforced. A context that never keeps still (a log
+/// in it, a database) must not keep a service down for which nobody asked about the source.
+const TORN_BUILDS: usize = 2;
+
+/// An image whose source changed while undrift built it, and that no container runs: what it holds is not known, so another
+/// build comes before it is brought up, whatever the policy.
+fn torn(view: ServiceView<'_>) -> Option<LayerVerdict> {
+    let (seen, inputs) = (view.seen, view.inputs);
+    let image = seen.artifact.image.known()?.as_ref()?;
+    seen.artifact.built_from.as_deref().filter(|digest| is_torn(digest))?;
+    let is_run = seen.containers.known()?.iter().any(|container| container.image_id == *image);
+    let is_enforced = inputs.desired.object.spec.source.drift == SourceDrift::Enforce;
+    let builds = inputs.history.incident.as_ref().map_or(0, |incident| incident.builds_since_up(&seen.name));
+    if is_run || !is_enforced && builds >= TORN_BUILDS {
+        return None;
+    }
+    let reference = &seen.artifact.reference;
+    Some(LayerVerdict::Broken(
+        DriftReason::SourceChanged,
+        format!("the source changed while the image {reference} was built, so that it is not brought up"),
+    ))
+}
+
 fn source_changed(view: ServiceView<'_>) -> LayerVerdict {
+    if let Some(torn) = torn(view) {
+        return torn;
+    }
     let policy = view.inputs.desired.object.spec.source.drift;
     match (&view.seen.source.digest, policy) {
         (_, SourceDrift::Ignore) | (Fact::Known(None), _) | (Fact::Unknown(_), SourceDrift::Report) => {

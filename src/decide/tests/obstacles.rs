@@ -1,7 +1,7 @@
 //! Obstacles known before a step: which steps are not begun, what is started all the same, and what undrift does not wait for.
 
 use super::*;
-use crate::api::{Answer, Health, NoteReason, Obstacle, Reason};
+use crate::api::{Answer, GitLock, Health, NoteReason, Obstacle, Reason};
 
 fn obstacle(reason: NoteReason) -> Obstacle {
     Obstacle { reason, message: "something is wrong".into(), next: "mend it".into() }
@@ -51,6 +51,35 @@ fn a_build_without_its_files_is_not_tried_and_all_else_is() {
     let mut outdated = with(healthy(), NoteReason::BuildFilesMissing);
     container_mut(&mut outdated.services[0]).image_id = OLD.into();
     assert!(matches!(repair(&outdated), Repair::Steps(..)));
+}
+
+#[test]
+fn no_build_begins_while_git_changes_its_files_and_all_else_does() {
+    let locked = |mut seen: ProjectObservation, since| {
+        let lock = GitLock { path: "/srv/.git/index.lock".into(), since: at(since) };
+        seen.services[0].source.git_lock = Some(lock);
+        seen
+    };
+    let waits = repair(&locked(incident(), -1));
+    let Repair::Wait { until, reason, message } = &waits else { panic!("{waits:?}") };
+    assert_eq!(*until, at(599));
+    assert_eq!(reason, "ModuleMissing");
+    assert!(message.contains("git is changing the work tree (/srv/.git/index.lock)"), "{message}");
+    assert!(matches!(decided(&locked(incident(), -1)).next, Next::Wait(_)));
+    let mut outdated = locked(healthy(), -1);
+    container_mut(&mut outdated.services[0]).image_id = OLD.into();
+    assert!(matches!(repair(&outdated), Repair::Steps(..)), "an up reads no source");
+    let mut down = locked(incident(), -1);
+    container_mut(&mut down.services[0]).state = ContainerState::Exited;
+    assert_eq!(repair(&down), Repair::Steps(vec![Step::Start], None), "what is down is started meanwhile");
+
+    let left = locked(incident(), -700);
+    assert!(matches!(repair(&left), Repair::Steps(..)), "one that was left behind blocks nothing");
+    let reasons = |seen: &ProjectObservation| -> Vec<NoteReason> {
+        notes::notes(at(1), &seen.services[0]).into_iter().map(|note| note.reason).collect()
+    };
+    assert_eq!(reasons(&left), [NoteReason::GitLockStale]);
+    assert_eq!(reasons(&locked(incident(), -1)), []);
 }
 
 #[test]

@@ -111,17 +111,17 @@ fn what_undrift_built_is_known_better_than_what_it_saw_first() {
     assert!(matches!(by_another_rule, LayerVerdict::AsDeclared(Some(_))), "{by_another_rule:?}");
 }
 
-#[test]
-fn a_source_that_changes_faster_than_it_is_built_runs_all_the_same() {
+/// The steps that undrift takes for a source that changes all the time (during each build, or right after it), and how that
+/// ends.
+fn steps_of_a_changing_source(policy: SourceDrift, is_torn: bool) -> (Vec<Step>, String) {
     let mut desired = desired();
-    desired.object.spec.source.drift = crate::api::SourceDrift::Enforce;
-    let mut history = history();
-    let mut taken = Vec::new();
-    let mut seen = healthy();
-    let mut now = 0;
-    for change in 1..40 {
-        // Each build takes in the source from before it, and meanwhile the source has changed.
-        seen.services[0].source.digest = Fact::Known(Some(format!("sha256:{change}")));
+    desired.object.spec.source.drift = policy;
+    let is_enforced = policy == SourceDrift::Enforce;
+    let (mut history, mut seen) = (history(), if is_enforced { healthy() } else { incident() });
+    let (mut now, mut taken) = (0, Vec::new());
+    for change in 1..60 {
+        let source = |change: i32| format!("sha256:{change}");
+        seen.services[0].source.digest = Fact::Known(Some(source(change)));
         let inputs =
             Inputs { desired: &desired, observed: &seen, history: &history, now: at(now), jitter_seed: 7 };
         let decision = decide(inputs);
@@ -132,11 +132,9 @@ fn a_source_that_changes_faster_than_it_is_built_runs_all_the_same() {
                 history.attempts = decision.attempts;
                 continue;
             }
-            Next::GiveUp { reason, .. } => {
-                assert_eq!(reason, "BudgetSpent");
-                break;
-            }
-            other => panic!("{other:?}"),
+            Next::GiveUp { reason, .. } => return (taken, reason.to_string()),
+            Next::Verify(_) => return (taken, "as declared".into()),
+            Next::Nothing => panic!("nothing"),
         };
         let begun = begin_step(inputs, &decision.attempts, &decision.services, step.step, &step.services);
         history.attempts = decision.attempts;
@@ -151,16 +149,58 @@ fn a_source_that_changes_faster_than_it_is_built_runs_all_the_same() {
         let done = DoneStep { step: step.step, services, at: at(now), outcome };
         history.incident.iter_mut().for_each(|open| open.steps.push(done.clone()));
         taken.push(step.step);
-        let image = format!("sha256:image-{change}");
+        let api = &mut seen.services[0];
         if matches!(step.step, Step::Build { .. }) {
-            seen.services[0].artifact.image = Fact::Known(Some(image));
-            seen.services[0].artifact.built_from = Some(format!("sha256:{change}"));
+            let after = source(if is_torn { change + 1 } else { change });
+            api.artifact.image = Fact::Known(Some(format!("sha256:image-{change}")));
+            api.artifact.built_from = Some(crate::api::built_between(&source(change), &after));
+            api.artifact.modules[0].presence = Fact::Known(crate::api::Presence::Present);
         } else {
-            let built = seen.services[0].artifact.image.known().cloned().flatten().unwrap();
-            container_mut(&mut seen.services[0]).image_id = built;
+            *container_mut(api) = container_mut(&mut healthy().services[0]).clone();
+            container_mut(api).image_id = api.artifact.image.known().cloned().flatten().unwrap();
+            api.routes = healthy().services[0].routes.clone();
         }
         now += 1;
     }
-    let (build, up) = (Step::Build { no_cache: false }, Step::Up { force_recreate: false });
-    assert_eq!(taken, [build, up, build, up, build], "each image is brought up, and the budget ends it");
+    panic!("it goes on for ever: {taken:?}");
+}
+
+const BUILD: Step = Step::Build { no_cache: false };
+const UP: Step = Step::Up { force_recreate: false };
+
+#[test]
+fn a_source_that_changes_faster_than_it_is_built_runs_all_the_same() {
+    let (taken, end) = steps_of_a_changing_source(SourceDrift::Enforce, false);
+    assert_eq!(taken, [BUILD, UP, BUILD, UP, BUILD], "each image is brought up, and the budget ends it");
+    assert_eq!(end, "BudgetSpent");
+}
+
+#[test]
+fn a_torn_build_is_not_brought_up_where_the_source_is_enforced_and_the_budget_ends_it() {
+    let (taken, end) = steps_of_a_changing_source(SourceDrift::Enforce, true);
+    assert_eq!(taken, [BUILD; 5]);
+    assert_eq!(end, "BudgetSpent");
+}
+
+#[test]
+fn of_two_torn_builds_the_second_is_brought_up_where_nobody_asks_about_the_source() {
+    for policy in [SourceDrift::Report, SourceDrift::Ignore] {
+        let (taken, end) = steps_of_a_changing_source(policy, true);
+        assert_eq!(taken[..2], [BUILD; 2], "{policy:?}");
+        assert!(matches!(taken[2..], [Step::Up { .. }]), "{taken:?}");
+        assert_eq!(end, "as declared");
+    }
+}
+
+#[test]
+fn a_torn_image_that_runs_is_judged_by_the_policy_alone() {
+    let verdict = |policy| {
+        let (mut desired, mut seen) = (desired(), healthy());
+        desired.object.spec.source.drift = policy;
+        seen.services[0].artifact.built_from = Some("sha256:source-1..source-2".into());
+        with_history(&desired, &seen, &history()).services[0].layer(Layer::Artifact).clone()
+    };
+    assert!(matches!(verdict(SourceDrift::Enforce), LayerVerdict::Broken(DriftReason::SourceChanged, _)));
+    assert!(matches!(verdict(SourceDrift::Report), LayerVerdict::AsDeclared(Some(_))));
+    assert_eq!(verdict(SourceDrift::Ignore), LayerVerdict::AsDeclared(None));
 }

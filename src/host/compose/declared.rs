@@ -3,7 +3,10 @@
 //!
 //! Contents, labels and driver options may be secrets, and this is stored on disk, so only their digests are kept.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -40,6 +43,9 @@ pub struct DeclaredService {
     pub volumes: BTreeSet<String>,
     /// The configs and secrets that Compose copies.
     pub contents: Vec<DeclaredContent>,
+    /// The paths of this host that it mounts: of binds, and of file-based configs and secrets. They may be folders.
+    #[serde(default)]
+    pub mounted: BTreeSet<PathBuf>,
 }
 
 #[derive(Deserialize)]

@@ -25,7 +25,7 @@ mod finder;
 use finder::Finder;
 
 /// The version of the fingerprint's format and of the rules that find inputs.
-const VERSION: &str = "undrift-compose-v9";
+const VERSION: &str = "undrift-compose-v10";
 
 /// The names that Compose looks for, in its order; the first that exists is the project's file.
 const MAIN_FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
@@ -71,6 +71,11 @@ impl ComposeInputs {
     pub(super) fn with(mut self, files: impl IntoIterator<Item = PathBuf>) -> Self {
         self.files.extend(files);
         self
+    }
+
+    /// The files that Compose reads, also those that could exist and do not.
+    pub(super) const fn files(&self) -> &BTreeSet<PathBuf> {
+        &self.files
     }
 
     /// Whether a service may belong to a profile.

@@ -170,6 +170,14 @@ impl Builds {
         found
     }
 
+    /// The builds of these services, and of those that they are based on.
+    pub(in crate::host) fn with_bases(&self, services: &[String]) -> Vec<BuildModel> {
+        let all = services.iter().map(String::as_str);
+        let all: BTreeSet<&str> =
+            all.flat_map(|service| self.bases(service).into_iter().chain([service])).collect();
+        all.into_iter().filter_map(|service| self.build(service)).cloned().collect()
+    }
+
     /// The inputs of a service's build that no digest covers, in words: remote ones, of itself or of its bases. Addresses are
     /// left out: they may hold credentials.
     #[must_use]

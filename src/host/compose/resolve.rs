@@ -1,6 +1,11 @@
 //! A project as Compose resolves it, cached until something that Compose read changes.
 
-use std::{collections::BTreeMap, ffi::OsStr, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsStr,
+    path::PathBuf,
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -67,6 +72,11 @@ pub struct Resolved {
 }
 
 impl Resolved {
+    /// The files of this host that Compose resolved it from; empty if they are not known.
+    pub(in crate::host) fn input_files(&self) -> BTreeSet<PathBuf> {
+        self.inputs.as_ref().map(|inputs| inputs.files().clone()).unwrap_or_default()
+    }
+
     /// Words of the project that are no secrets: the names of its services and their images.
     pub(in crate::host) fn words(&self) -> Words {
         let images = self.model.services.values().flat_map(|service| secrets::words_of_image(&service.image));

@@ -227,7 +227,7 @@ impl BuildContext {
 }
 
 /// The possible ignore files of a context, the first choice first: the Dockerfile's own, then the context's.
-pub(in crate::host) fn ignore_files(root: &Path, dockerfile: Option<&Path>) -> impl Iterator<Item = PathBuf> {
+pub(crate) fn ignore_files(root: &Path, dockerfile: Option<&Path>) -> impl Iterator<Item = PathBuf> {
     let own = dockerfile.map(|path| {
         let mut name = path.as_os_str().to_owned();
         name.push(".dockerignore");

@@ -9,23 +9,30 @@
 //! | `each` | the entries of a folder that an `each` gives |
 //! | `modules` | whether a module's source exists |
 //! | `git` | revision and dirty state |
+//! | `work_tree` | the files that name the commit, and the lock of a git that changes the files |
+//! | `folders` | the folders of a build context, for a watch |
 
 mod digest;
 mod dockerignore;
 mod each;
 mod file_digests;
+mod folders;
 mod git;
 mod modules;
 mod walk;
+mod work_tree;
 
 pub(super) use digest::FieldHasher;
+pub(super) use digest::ignore_file;
+pub(crate) use digest::ignore_files;
 pub use digest::{DigestError, context_digest, context_files};
-pub(super) use digest::{ignore_file, ignore_files};
 pub(super) use dockerignore::{Dockerignore, Matched};
 pub use each::entries;
 #[cfg(test)]
 pub(super) use file_digests::remembered as remembered_digest;
 pub(super) use file_digests::{Stamp, digest as digest_of_file, remember as remember_digests};
+pub use folders::{ContextFolder, ContextFolders, changed_at, context_folders, stamp};
 pub use git::git_state;
 pub use modules::source_presence;
 pub use walk::Unreadable;
+pub use work_tree::{git_lock, head_files};

@@ -12,7 +12,7 @@ use super::dockerignore::Dockerignore;
 use crate::files::{self, Listed};
 
 /// The maximum depth of folders; the kernel rejects deeper paths as too long.
-const DEEPEST: usize = 2048;
+pub(super) const DEEPEST: usize = 2048;
 
 /// One entry of a build context.
 #[derive(Debug)]

@@ -2,17 +2,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    ffi::OsString,
     fs::Metadata,
     os::unix::fs::MetadataExt as _,
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
 use crate::{files, manifest::read};
-
-/// Symbolic links in one path; as many as the kernel follows (`path_resolution(7)`).
-const MOST_LINKS: u32 = 40;
 
 /// A file that was changed this shortly before it was looked at may be changed again without a new time: the kernel's
 /// clock for files advances in ticks of at most 10 ms.
@@ -77,7 +73,11 @@ impl Stamps {
     }
 
     fn add(&mut self, path: &Path) {
-        self.trace(path);
+        files::trace(path, |folder, _| {
+            if !self.folders.contains(folder) {
+                self.folders.insert(folder.to_path_buf());
+            }
+        });
         let stamp = files::metadata(path).ok().as_ref().map(stamp);
         if let Some(Stamp::File { seconds, nanoseconds, .. }) = stamp {
             let changed = u64::try_from(seconds).ok().zip(u32::try_from(nanoseconds).ok());
@@ -86,47 +86,6 @@ impl Stamps {
         }
         self.files.insert(path.to_path_buf(), stamp);
     }
-
-    /// Follows a path as the kernel does, and notes the folder of each link on the way, that of its end, and, where it
-    /// leads nowhere, the last folder that exists.
-    fn trace(&mut self, path: &Path) {
-        let mut at = PathBuf::from("/");
-        let mut ahead = parts(path);
-        let mut links = 0;
-        while let Some(part) = ahead.pop() {
-            if part == ".." {
-                at.pop();
-                continue;
-            }
-            let next = at.join(&part);
-            let found = files::symlink_metadata(&next);
-            if !found.as_ref().is_ok_and(Metadata::is_dir) || ahead.is_empty() {
-                self.folders.insert(at.clone());
-            }
-            match found {
-                Ok(found) if found.is_symlink() && links < MOST_LINKS => {
-                    links += 1;
-                    let target = files::read_link(&next).unwrap_or_default();
-                    if target.is_absolute() {
-                        at = PathBuf::from("/");
-                    }
-                    ahead.extend(parts(&target));
-                }
-                Ok(found) if found.is_dir() => at = next,
-                _ => return,
-            }
-        }
-    }
-}
-
-/// The parts of a path, the last one first.
-fn parts(path: &Path) -> Vec<OsString> {
-    let parts = path.components().rev().filter_map(|part| match part {
-        Component::Normal(name) => Some(name.to_owned()),
-        Component::ParentDir => Some("..".into()),
-        Component::CurDir | Component::RootDir | Component::Prefix(_) => None,
-    });
-    parts.collect()
 }
 
 fn stamp(found: &Metadata) -> Stamp {

@@ -3,6 +3,10 @@ mod blind;
 use std::{fs, io::Write as _, os::unix::fs::symlink, path::Path, pin::Pin, sync::mpsc};
 
 use futures_util::{FutureExt as _, StreamExt as _};
+use notify::{
+    Config, EventKind, RecommendedWatcher,
+    event::{AccessKind, AccessMode},
+};
 use tempfile::TempDir;
 use tokio::time::timeout;
 
@@ -299,7 +303,7 @@ fn reading_wakes_nobody() {
     let mut reads = 0;
     let waking = loop {
         let event: Event = woken.recv_timeout(Duration::from_secs(20)).unwrap().unwrap();
-        if !only_reads(event.kind) {
+        if !kernel_watch::only_reads(event.kind) {
             break event;
         }
         reads += 1;

@@ -97,7 +97,7 @@ fn image_that_was_built_by_hand_is_put_into_effect() {
     project.assert_trail_is_whole();
 }
 
-/// Nobody watches the source: the resync looks at it.
+/// By the resync or by the watch, whichever comes first: see `source`.
 #[test]
 fn changed_source_is_built_where_it_is_enforced() {
     let project = Project::in_incident();

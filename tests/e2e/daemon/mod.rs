@@ -10,6 +10,7 @@ mod maintenance;
 mod manifests;
 mod missing_state;
 mod shutdown;
+mod source;
 mod staleness;
 mod startup;
 

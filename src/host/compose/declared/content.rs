@@ -1,6 +1,6 @@
 //! Configs and secrets that Compose copies into a container when it creates it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +31,7 @@ pub struct DeclaredContent {
 pub(super) struct RawObject {
     content: Option<String>,
     environment: Option<String>,
+    file: Option<PathBuf>,
 }
 
 /// A service's reference to one.
@@ -65,6 +66,19 @@ impl Copied<'_> {
             self.content("secret", &self.secrets, &reference.source, target)
         });
         configs.chain(secrets).collect()
+    }
+
+    /// The files of this host that Compose mounts for these.
+    pub(super) fn mounted(
+        &self,
+        configs: &[RawReference],
+        secrets: &[RawReference],
+    ) -> impl Iterator<Item = PathBuf> {
+        let of = |all: &BTreeMap<String, RawObject>, named: &[RawReference]| -> Vec<PathBuf> {
+            let objects = named.iter().filter_map(|reference| all.get(&reference.source));
+            objects.filter_map(|object| object.file.clone()).collect()
+        };
+        of(&self.configs, configs).into_iter().chain(of(&self.secrets, secrets))
     }
 
     /// Compose may not copy an empty one: a file at the path of a secret then dates from when it was not empty. A config's

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
+    path::PathBuf,
 };
 
 use serde::Deserialize;
@@ -81,12 +82,17 @@ impl RawServiceDeclaration {
         let has_its_own = mode.is_none() || !declared.is_empty();
         let ports: Vec<DeclaredPort> =
             if has_its_own { self.ports.into_iter().map(port).collect() } else { Vec::new() };
+        let binds = self.volumes.iter().filter(|volume| volume.kind == "bind");
+        let binds = binds.filter_map(|volume| volume.source.as_ref().map(PathBuf::from));
+        let files = copied.mounted(&self.configs, &self.secrets);
+        let mounted = binds.chain(files).filter(|path| path.is_absolute()).collect();
         let volumes = self.volumes.into_iter().filter(|volume| volume.kind == "volume");
         DeclaredService {
             attachments: DeclaredAttachments { networks: declared, ports },
             networks: joined.into_keys().collect(),
             volumes: volumes.filter_map(|volume| volume.source).collect(),
             contents,
+            mounted,
         }
     }
 }
