@@ -33,6 +33,10 @@ pub struct Desired {
     /// The services with what each `each` gives now; `None` where the spec has none, or it has not been expanded yet.
     #[serde(skip)]
     pub expanded: Option<Expanded>,
+    /// The variables that each Compose command gets in addition: the `variable` of each revision, with the expected revision
+    /// of this moment. Empty before the host has found them out.
+    #[serde(skip)]
+    pub variables: BTreeMap<String, String>,
 }
 
 /// The services with ordinary modules and routes in place of each `each`.
@@ -93,8 +97,9 @@ impl Desired {
     /// Whether both are one declaration, whatever is in the folders of an `each`.
     #[must_use]
     pub fn declares_the_same(&self, other: &Self) -> bool {
-        let plain = |desired: &Self| Self { expanded: None, ..desired.clone() };
-        if self.expanded.is_none() && other.expanded.is_none() {
+        let plain = |desired: &Self| Self { expanded: None, variables: BTreeMap::new(), ..desired.clone() };
+        let is_plain = |desired: &Self| desired.expanded.is_none() && desired.variables.is_empty();
+        if is_plain(self) && is_plain(other) {
             return self == other;
         }
         plain(self) == plain(other)

@@ -32,6 +32,7 @@ mod record_writer;
 mod recorded_event;
 mod replaced;
 mod resolved_from;
+mod revision;
 mod route;
 mod sameness;
 mod source_digest;
@@ -81,6 +82,10 @@ pub(crate) use record_writer::stamp;
 pub use recorded_event::{EventError, RecordedEvent};
 pub use replaced::{LastWords, signal_of};
 pub use resolved_from::ResolvedFrom;
+pub use revision::{
+    ReplicaRevision, RevisionFact, RevisionObservation, RevisionStatus, is_dirty_revision, is_same_revision,
+    short_revision,
+};
 pub use route::{
     Auth, BasicAuth, Control, RouteSpec, RouteTarget, Scheme, SecretSource, Tls, is_this_host,
     without_query_values,

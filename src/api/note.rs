@@ -44,6 +44,8 @@ names! {
         PortTaken,
         /// The credentials of a route cross the network in plain HTTP.
         PlainHttp,
+        /// The work tree has changes that are not committed, so that the expected revision does not describe them.
+        WorkTreeDirty,
         /// The observation went without the recorded state: it cannot be read.
         StateUnavailable,
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Attachments, ConfigDifference, ContentObservation, CopiedContent, DeclaredAttachments, DeclaredJoin,
     Expansion, Fact, GitLock, Joined, MountedFile, NetworkObservation, Obstacle, Presence,
-    RelatedObservation, ResolvedFrom, SourcePaths, Ties, Time, VolumeObservation,
+    RelatedObservation, ResolvedFrom, RevisionObservation, SourcePaths, Ties, Time, VolumeObservation,
 };
 
 /// One observation of one Compose project.
@@ -98,6 +98,9 @@ pub struct ServiceObservation {
     pub joins: Vec<DeclaredJoin>,
     /// One entry per route of the spec, in its order.
     pub routes: Vec<RouteObservation>,
+    /// The revision that it carries; `None` if none is declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<RevisionObservation>,
     /// The obstacles to its repair or verification, known before a step.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub obstacles: Vec<Obstacle>,

@@ -13,6 +13,8 @@ names! {
     ModuleMissing,
     /// Artifact: the service's image reference names no image.
     ImageMissing,
+    /// Artifact, container or route: it carries another source revision than the expected one, or none.
+    RevisionDiffers,
     /// Artifact: the build context changed since the image was built (only if the spec enforces it).
     SourceChanged,
     /// Artifact or container: the module's files differ from the source (only if the spec wants them to be the same).
@@ -75,6 +77,8 @@ names! {
     TooMany,
     /// A module has more files, or more bytes, than are compared.
     TooLarge,
+    /// What a service gives as its revision has not the form of one, or may be a secret.
+    NotARevision,
 }
 }
 

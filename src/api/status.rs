@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    API_VERSION, ComposeProject, ConditionType, ConfigDifference, Drift, Note, PlannedStep, Reason, StepKind,
-    Suspension, Time,
+    API_VERSION, ComposeProject, ConditionType, ConfigDifference, Drift, Note, PlannedStep, Reason,
+    RevisionStatus, StepKind, Suspension, Time,
 };
 
 /// The manifest's object together with its status.
@@ -122,6 +122,9 @@ pub struct ServiceStatus {
     pub modules: Vec<ModuleStatus>,
     /// Its routes, in the order of the spec.
     pub routes: Vec<RouteStatus>,
+    /// The source revision that it must carry, and the ones that it does; null if none is declared.
+    #[serde(default)]
+    pub revision: Option<RevisionStatus>,
     /// Further remarks; they change no condition.
     #[serde(default)]
     pub notes: Vec<Note>,

@@ -6,13 +6,14 @@ use super::{
     event_text::{arrow, git_of},
     incident::{drifts_in_words, outcome_cell, print_timeline},
     recorded::{VerbError, View, no_such_object, print_json, short},
+    revision::revisions,
     standing_text::doubt_in_words,
     style::{Cell, Paint, Style, cell, heading, table},
 };
 use crate::{
     api::{
         Condition, ConditionStatus, ConditionType, Incident, ModulePresence, Object, RouteStatus, Sameness,
-        ServiceStatus,
+        ServiceStatus, short_revision,
     },
     standing::{Standing, Watcher, standings},
     store::{RecordFilter, Store},
@@ -140,6 +141,7 @@ fn print_service(
         container_table(service),
         module_table(service),
         route_table(service),
+        revision_table(service),
         note_table(service),
     ];
     for rows in tables.iter().filter(|rows| !rows.is_empty()) {
@@ -201,6 +203,18 @@ fn module_table(service: &ServiceStatus) -> Vec<Vec<Cell>> {
         std::iter::once(places).chain(compared)
     });
     headed(&["MODULE", "SOURCE", "ARTIFACT", "CONTAINER"], rows)
+}
+
+/// The revision that the service must carry, and those that it does; empty if it declares none.
+fn revision_table(service: &ServiceStatus) -> Vec<Vec<Cell>> {
+    let rows = service.revision.iter().map(|revision| {
+        let image: Vec<_> = revision.image.iter().cloned().map(Some).collect();
+        let expected = revision.expected.as_deref().map_or("–", short_revision);
+        let found = [&image[..], &revision.containers, &revision.routes];
+        let found = found.map(|found| revisions(revision.expected.as_deref(), found));
+        std::iter::once(expected.into()).chain(found).collect()
+    });
+    headed(&["REVISION", "IMAGE", "CONTAINER", "ROUTE"], rows)
 }
 
 /// The answers of each route of the service; those with credentials in a row of their own.

@@ -24,6 +24,7 @@ mod maintenance;
 mod one_line;
 mod progress;
 pub mod recorded;
+mod revision;
 mod run;
 mod safe;
 pub mod schema;

@@ -7,7 +7,7 @@ use super::{
     Diagnosis, Inputs, OpenIncident,
     escalation::source_has_moved_on,
     rollback, settling,
-    start::{is_current, start_of},
+    start::{is_current, is_of_another_revision, start_of},
 };
 use crate::api::{
     Attempt, Drift, DriftReason, Layer, Reason, ReconcilePolicy, ServiceObservation, StallReason, Step,
@@ -78,10 +78,11 @@ fn judged(inputs: Inputs<'_>, row: &Attempt, diagnosis: &Diagnosis) -> Attempt {
         }
         return row;
     }
-    if drift.layer < Layer::Route || inputs.now >= settling::deadline(inputs, &row.service) {
+    if !settling::may_pass(drift) || inputs.now >= settling::deadline(inputs, &row.service) {
         row.pending = None;
         let seen = inputs.observed.service(&row.service);
-        if seen.is_some_and(|seen| source_has_moved_on(drift, seen)) {
+        let has_moved = |seen| source_has_moved_on(drift, seen) || is_of_another_revision(&row, seen);
+        if seen.is_some_and(has_moved) {
             return after_another_change(inputs, row, diagnosis);
         }
         if !row.tried.contains(&step) {
@@ -179,6 +180,10 @@ pub fn begin_step(
         // A start beyond the spent budget does not count as a further attempt.
         let is_over = step == Step::Start && row.attempts >= inputs.desired.object.spec.reconcile.attempts;
         row.attempts += u32::from(!is_over);
+        // Within one incident a row stays, and what its next step is judged by is the revision of now.
+        if is_of_another_revision(&row, seen) {
+            row.source_digest = start_of(seen, row.reason);
+        }
         row.pending = Some(step);
         row.last_at = inputs.now;
         row.next_at = None;

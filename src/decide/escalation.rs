@@ -1,6 +1,6 @@
 //! The table of repairs: which steps could help against a drift, and how they escalate.
 
-use super::checks::{is_fixed_by_a_restart, mounted, network};
+use super::checks::{is_fixed_by_a_restart, mounted, network, revision};
 use crate::api::{
     Attempt, Drift, DriftReason, Fact, Layer, ServiceObservation, SourceComparison, Step, compare_sources,
 };
@@ -32,12 +32,15 @@ pub(super) fn escalation(drift: &Drift, seen: &ServiceObservation, reloads: bool
         ),
         // The cache knows files by their bytes: a build without it would leave the same.
         (Layer::Artifact, DriftReason::ContentDiffers) => Escalation::UntilTried(vec![BUILD]),
+        // A build without the cache would be given the same revision.
+        (Layer::Artifact, DriftReason::RevisionDiffers) => Escalation::UntilTried(vec![BUILD]),
         (Layer::Artifact, _) => Escalation::UntilTried(vec![BUILD, UNCACHED]),
         (Layer::Container, DriftReason::MountChanged) if reloads && !mounted::needs_restart(seen) => {
             Escalation::UntilSpent(vec![Step::Reload])
         }
         (Layer::Container, reason) => of_container(reason, seen),
         (Layer::Route, DriftReason::Absent) => absent(seen),
+        (Layer::Route, DriftReason::RevisionDiffers) => another_revision_answers(seen),
         (Layer::Route, DriftReason::Untrusted) => Escalation::none(
             "no step makes a certificate trusted: declare `tls.caFile`, `tls.serverName` or `tls.verify: false` with the route, \
              or give the server another one",
@@ -64,6 +67,8 @@ fn of_container(reason: DriftReason, seen: &ServiceObservation) -> Escalation {
         DriftReason::ContentDiffers => Escalation::UntilTried(vec![RECREATE]),
         DriftReason::NetworkDefinitionChanged => Escalation::None(definition_changed(seen)),
         DriftReason::Surplus if is_blocked => Escalation::None(definition_changed(seen)),
+        // A container of the same image that carries another revision again was not made so by accident.
+        DriftReason::RevisionDiffers if !is_blocked => Escalation::UntilTried(vec![RECREATE]),
         _ => Escalation::UntilSpent(container_steps(reason, seen, is_blocked)),
     }
 }
@@ -122,6 +127,22 @@ fn absent(seen: &ServiceObservation) -> Escalation {
         }
         _ => Escalation::UntilTried(vec![BUILD, Step::Restart, UNCACHED]),
     }
+}
+
+/// A route that answers with another revision: a build helps unless the image and the containers are known to carry it.
+fn another_revision_answers(seen: &ServiceObservation) -> Escalation {
+    if revision::only_the_route_differs(seen) {
+        return Escalation::none(
+            "image and container carry the expected revision, so no build changes the answer: look at what the program \
+             answers with, and at what stands in front of it",
+        );
+    }
+    if !seen.buildable {
+        return Escalation::none(
+            "the service has no `build:`, so its image comes from elsewhere: a person must look",
+        );
+    }
+    Escalation::UntilTried(vec![BUILD])
 }
 
 pub(super) fn untried(steps: &[Step], row: Option<&Attempt>) -> Option<Step> {

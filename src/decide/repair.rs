@@ -2,7 +2,7 @@
 
 use super::{
     Diagnosis, Inputs, UnknownLayer, attempts,
-    checks::{may_be_known_soon, namespace, network},
+    checks::{may_be_known_soon, namespace, network, revision},
     escalation::{Escalation, UP, escalation, exhausted, source_has_moved_on, untried, with_up},
     kept_running, obstacles,
     order::StepOrder,
@@ -185,7 +185,8 @@ impl<'a> RepairCase<'a> {
     /// A build that waits to be brought up comes first.
     fn brought_up(self) -> Option<Repair> {
         let is_torn = self.seen.artifact.built_from.as_deref().is_some_and(is_torn);
-        let waits = source_has_moved_on(self.drift, self.seen)
+        let has_moved = || self.row().is_some_and(|row| start::is_of_another_revision(row, self.seen));
+        let waits = (source_has_moved_on(self.drift, self.seen) || has_moved())
             && !is_torn
             && is_half_done(self.inputs, self.diagnosis);
         waits.then(|| Budget { not_before: None, ..self.budget() }.spend(vec![UP]))
@@ -200,7 +201,9 @@ impl<'a> RepairCase<'a> {
             Escalation::Wait => wait(inputs, &seen.name, drift.reason, drift.message.clone()),
             Escalation::UntilTried(steps) => {
                 let Some(step) = untried(&steps, self.row()) else {
-                    return stalled(StallReason::RepairsExhausted, &exhausted(drift));
+                    let remedy = self.remedy().map(|remedy| format!(". {remedy}")).unwrap_or_default();
+                    let message = format!("{}{remedy}", exhausted(drift));
+                    return stalled(StallReason::RepairsExhausted, &message);
                 };
                 self.budget().spend(with_up(step))
             }
@@ -209,6 +212,12 @@ impl<'a> RepairCase<'a> {
                 None => Repair::Nothing,
             },
         }
+    }
+
+    /// What a person can do about a drift that no step has changed, if that is known.
+    fn remedy(self) -> Option<String> {
+        let spec = self.inputs.desired.service(&self.seen.name)?.revision.as_ref()?;
+        revision::remedy(spec, self.seen, self.drift)
     }
 
     fn row(self) -> Option<&'a Attempt> {
@@ -225,7 +234,10 @@ impl<'a> RepairCase<'a> {
 fn unknown_in_a_word(reason: UnknownReason) -> Reason {
     match reason {
         UnknownReason::NotKnown => StallReason::Unknown.into(),
-        UnknownReason::RateLimited | UnknownReason::TooMany | UnknownReason::TooLarge => reason.into(),
+        UnknownReason::RateLimited
+        | UnknownReason::TooMany
+        | UnknownReason::TooLarge
+        | UnknownReason::NotARevision => reason.into(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! How long a service may still become as declared by itself.
 
 use super::{DoneStep, Inputs};
-use crate::api::{Attempt, Drift, Layer, ServiceObservation, Step, Time};
+use crate::api::{Attempt, Drift, DriftReason, Layer, ServiceObservation, Step, Time};
 
 /// Until when a service may still become as declared by itself.
 pub(super) fn deadline(inputs: Inputs<'_>, service: &str) -> Time {
@@ -40,6 +40,11 @@ pub(super) fn looking_since(inputs: Inputs<'_>) -> Time {
     last.max(inputs.history.looking_since.or(inputs.history.watching_since)).unwrap_or(inputs.now)
 }
 
+/// Whether a drift may pass by itself while a server starts. A server that answers with another revision has started.
+pub(super) fn may_pass(drift: &Drift) -> bool {
+    drift.layer >= Layer::Route && drift.reason != DriftReason::RevisionDiffers
+}
+
 /// After a step a route may be absent for a while: a server that has just started answers 404 first. undrift judges a step
 /// only after the verification's time limit.
 pub(super) fn still_settling(
@@ -48,7 +53,7 @@ pub(super) fn still_settling(
     drift: &Drift,
     row: Option<&Attempt>,
 ) -> Option<Time> {
-    if drift.layer < Layer::Route {
+    if !may_pass(drift) {
         return None;
     }
     let ours = row.is_some_and(|row| row.pending.is_some()) || stepped_since_watching(inputs, seen);

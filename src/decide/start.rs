@@ -26,7 +26,9 @@ pub(super) fn start(seen: &ServiceObservation) -> Option<String> {
     };
     let entries = entries(&seen.source.expansions)?;
     let jobs = seen.ties.jobs.as_ref().map(|jobs| format!("jobs:{jobs}"));
-    let parts: Vec<String> = [context, Some(config), image, jobs, entries].into_iter().flatten().collect();
+    let revision = revision(seen)?;
+    let parts = [context, Some(config), image, jobs, entries, revision].into_iter();
+    let parts: Vec<String> = parts.flatten().collect();
     Some(parts.join(" "))
 }
 
@@ -48,6 +50,26 @@ pub(super) fn start_of(seen: &ServiceObservation, reason: DriftReason) -> Option
         }
     }
     Some(format!("{start} mounts:{}", hex::encode(hash.finalize())))
+}
+
+/// How the part of a start begins that is the expected revision.
+const REVISION: &str = "revision:";
+
+/// The expected revision: another commit is another source, also where no digest covers what it changed. `None` if that is not
+/// known, `Some(None)` if none is declared.
+#[expect(clippy::option_option, reason = "the outer one is what is known, as in `start`")]
+fn revision(seen: &ServiceObservation) -> Option<Option<String>> {
+    match &seen.revision {
+        None => Some(None),
+        Some(revision) => revision.expected.known().map(|expected| Some(format!("{REVISION}{expected}"))),
+    }
+}
+
+/// Whether another revision was expected when the last step of this row began.
+pub(super) fn is_of_another_revision(row: &Attempt, seen: &ServiceObservation) -> bool {
+    let of = |start: &str| start.split(' ').find(|part| part.starts_with(REVISION)).map(str::to_owned);
+    let (then, now) = (row.source_digest.as_deref().and_then(of), revision(seen).flatten());
+    row.reason == DriftReason::RevisionDiffers && now.is_some() && then != now
 }
 
 /// What each `each` gives: a new entry is a change of the source, also where no digest covers its folder. `None` if that is not

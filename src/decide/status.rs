@@ -9,9 +9,9 @@ use super::{
 use crate::api::{
     Answer, Condition, ConditionStatus, ConditionType, ContainerStatus, Content, ContentComparison,
     ContentObservation, Desired, Fact, ImageStatus, Layer, ModuleContent, ModulePresence, ModuleStatus,
-    NoteReason, ObjectStatus, Presence, ProjectObservation, Reason, RouteAnswer, RouteAuthStatus,
-    RouteObservation, RouteSpec, RouteStatus, Sameness, ServiceObservation, ServiceSpec, ServiceStatus,
-    StandingReason, Suspension, Time, Transition, UnknownReason, without_query_values,
+    NoteReason, ObjectStatus, Presence, ProjectObservation, Reason, RevisionStatus, RouteAnswer,
+    RouteAuthStatus, RouteObservation, RouteSpec, RouteStatus, Sameness, ServiceObservation, ServiceSpec,
+    ServiceStatus, StandingReason, Suspension, Time, Transition, UnknownReason, without_query_values,
 };
 
 /// Whether a service's condition `Reconciled` states that everything visible of it was verified.
@@ -222,6 +222,7 @@ fn service(
         }),
         modules: modules(spec, seen),
         routes: routes(inputs, spec, seen, previous),
+        revision: seen.revision.as_ref().map(RevisionStatus::from),
         notes: notes::notes(inputs.now, seen)
             .into_iter()
             .chain(diagnosis.notes.iter().cloned())

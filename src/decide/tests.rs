@@ -13,6 +13,7 @@ mod obstacles;
 mod properties;
 mod rate;
 mod replicas;
+mod revision;
 mod rollback;
 mod routes;
 mod source;

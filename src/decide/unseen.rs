@@ -3,8 +3,8 @@
 use super::status::ConditionBuilder;
 use crate::api::{
     ConditionStatus, ConditionType, Content, Layer, ModuleContent, ModulePresence, ModuleStatus,
-    ObjectStatus, Reason, RouteAuthStatus, RouteSpec, RouteStatus, Sameness, ServiceSpec, ServiceStatus,
-    Time, without_query_values,
+    ObjectStatus, Reason, RevisionPlace, RevisionStatus, RouteAuthStatus, RouteSpec, RouteStatus, Sameness,
+    ServiceSpec, ServiceStatus, Time, without_query_values,
 };
 
 /// The status of an object of which nothing is known: no engine, Compose files that Compose rejects, or no undrift that
@@ -70,6 +70,7 @@ fn unseen(
         image: None,
         modules: spec.modules.iter().map(unknown_module).collect(),
         routes: spec.routes.iter().map(route).collect(),
+        revision: spec.revision.as_ref().map(|_| RevisionStatus::default()),
         notes: Vec::new(),
     }
 }
@@ -77,14 +78,16 @@ fn unseen(
 /// Whether the spec declares something for the layer. Of a service without modules only Compose knows whether it has an
 /// artifact: then it has one if it had one when last observed.
 fn is_declared(layer: Layer, spec: &ServiceSpec, before: Option<&ServiceStatus>) -> bool {
+    let is_answered = |from: &RevisionPlace| matches!(from, RevisionPlace::Route(_));
+    let revision = spec.revision.as_ref().map(|revision| is_answered(&revision.from));
     match layer {
         Layer::Source => spec.modules.iter().any(|module| module.source.is_some()),
         Layer::Artifact => {
             let had = |before: &ServiceStatus| before.conditions.iter().any(|c| c.kind == layer.condition());
-            !spec.modules.is_empty() || before.is_some_and(had)
+            !spec.modules.is_empty() || revision == Some(false) || before.is_some_and(had)
         }
         Layer::Container => true,
-        Layer::Route => !spec.routes.is_empty(),
+        Layer::Route => !spec.routes.is_empty() || revision == Some(true),
         Layer::Auth => spec.routes.iter().any(|route| route.auth.is_some()),
     }
 }

@@ -219,7 +219,7 @@ impl LocalHost {
 
     /// Podman has no BuildKit: without the variable, buildx would start one in a container, whose image it has to pull.
     async fn environment(&self, desired: &Desired, step: Step) -> Result<Environment, String> {
-        let env = Environment::of_this_process().for_docker(self.engine.endpoint(), &desired.directory);
+        let env = Environment::of_this_process().for_project(self.engine.endpoint(), desired);
         if !matches!(step, Step::Build { .. }) || env.get(BUILDKIT).is_some() {
             return Ok(env);
         }

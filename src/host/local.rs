@@ -188,7 +188,12 @@ impl Host for LocalHost {
     }
 
     async fn project(&self, desired: &Desired) -> Result<String, HostError> {
-        let resolve = super::compose::resolve(desired, self.engine.endpoint(), self.memory());
+        let resolve = async {
+            let expected = self.expected_revisions(desired).await;
+            let with = expected.in_variables(desired);
+            let resolved = super::compose::resolve(&with, self.engine.endpoint(), self.memory()).await;
+            resolved.map_err(|error| expected.explain(desired, error))
+        };
         match self.in_time(resolve).await {
             Ok(resolved) => Ok(resolved.model.name),
             Err(error) => Err(self.error_without_secrets(desired, error).await),
@@ -206,6 +211,7 @@ impl Host for LocalHost {
     async fn last_words(&self, desired: &Desired, containers: &[(String, String)]) -> Vec<LastWords> {
         // A container prints values that it was given, not all of which are in its environment.
         let known = async {
+            let desired = &*self.with_revisions(desired).await;
             match super::compose::resolve(desired, self.engine.endpoint(), self.memory()).await {
                 Ok(resolved) => self.all_secrets(desired, &resolved).await,
                 Err(_) => self.known_secrets(desired).await,
@@ -217,7 +223,8 @@ impl Host for LocalHost {
     }
 
     async fn execute(&self, desired: &Desired, request: StepRequest<'_>) -> StepReport {
-        let report = self.step(desired, request).await;
+        // The revisions as of this moment: what a build is given must be what it is built from.
+        let report = self.step(&*self.with_revisions(desired).await, request).await;
         // Whatever it did: what is verified after it is looked at again.
         self.content_memory.forget_containers(desired.name());
         report

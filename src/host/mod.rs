@@ -24,6 +24,7 @@ pub mod probe;
 pub mod process;
 mod redact;
 mod related;
+mod revision;
 mod sealed;
 pub mod source;
 mod source_paths;
@@ -230,6 +231,20 @@ pub enum HostError {
         /// most likely meant as such. The text after them is left out, because it may be part of a password.
         dollars: Vec<String>,
     },
+    /// The Compose files use a variable that is to be the expected revision of a service, which is not known.
+    #[error(
+        "the Compose files of {directory} use {variable}, the expected revision of {service}, which is not known: {cause}"
+    )]
+    RevisionUnknown {
+        /// The project directory.
+        directory: String,
+        /// The service.
+        service: String,
+        /// The variable.
+        variable: String,
+        /// Why, and what to do about it.
+        cause: String,
+    },
     /// The manifest names services that the Compose project does not have.
     #[error("{}", in_a_line(manifest, unknown))]
     NoSuchService {
@@ -287,7 +302,7 @@ impl HostError {
             Self::DockerConfigUnusable { .. } => FailureReason::DockerConfigUnusable,
             Self::ComposeMissing(_) => FailureReason::ComposeMissing,
             Self::ComposeRefused { .. } => FailureReason::ComposeRefused,
-            Self::UnsetVariables { .. } => FailureReason::UnsetVariables,
+            Self::UnsetVariables { .. } | Self::RevisionUnknown { .. } => FailureReason::UnsetVariables,
             Self::NoSuchService { .. } => FailureReason::NoSuchService,
             Self::ServiceTaken { .. } => FailureReason::ServiceTaken,
             Self::SharedImage { .. } => FailureReason::SharedImage,

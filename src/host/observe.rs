@@ -16,13 +16,16 @@ use super::{
     joins, ms_since,
     obstacles::ServiceFacts,
     probe::{ProbeTarget, ReplicaEndpoint, replica_url},
-    related, source, source_paths,
+    related,
+    revision::{Carried, Revisions},
+    source, source_paths,
     sources::Sources,
 };
 use crate::api::{
     ArtifactObservation, ContainerObservation, ContainerState, DeclaredJoin, Desired, Fact,
-    ModuleObservation, NetworkObservation, Obstacle, ProjectObservation, RelatedObservation,
-    RouteObservation, RouteTarget, Scheme, ServiceObservation, ServiceSpec, SourceObservation,
+    ModuleObservation, NetworkObservation, Obstacle, ProjectObservation, RelatedObservation, RevisionFact,
+    RevisionObservation, RouteObservation, RouteTarget, Scheme, ServiceObservation, ServiceSpec,
+    SourceObservation,
 };
 use crate::files;
 
@@ -33,6 +36,8 @@ const DECLARED: &str = "declared-variables";
 struct Production {
     containers: Vec<ContainerObservation>,
     routes: Vec<RouteObservation>,
+    /// What they carry as their revision.
+    revision: Carried,
     joins: Vec<DeclaredJoin>,
     /// What keeps it from being repaired or verified.
     obstacles: Vec<Obstacle>,
@@ -46,6 +51,7 @@ struct ServiceLayers {
     artifact: ArtifactObservation,
     networks: Fact<Vec<NetworkObservation>>,
     production: Production,
+    revision: Option<RevisionObservation>,
 }
 
 /// The running part.
@@ -72,8 +78,8 @@ struct LookedAt<'a> {
 
 fn service_observation(name: &str, of: &LookedAt<'_>, layers: ServiceLayers) -> ServiceObservation {
     let LookedAt { resolved, definitions, own, ownership } = of;
-    let ServiceLayers { source, artifact, networks, production } = layers;
-    let Production { containers, routes, joins, obstacles, ports_of } = production;
+    let ServiceLayers { source, artifact, networks, production, revision } = layers;
+    let Production { containers, routes, joins, obstacles, ports_of, .. } = production;
     let declared = resolved.declared.services.get(name);
     let model = resolved.model.services.get(name);
     let replicas = model.map_or(1, |model| model.replicas);
@@ -93,6 +99,7 @@ fn service_observation(name: &str, of: &LookedAt<'_>, layers: ServiceLayers) -> 
         ties: resolved.ties(name),
         joins,
         routes,
+        revision,
         obstacles,
         ports_of,
     }
@@ -103,7 +110,11 @@ impl LocalHost {
     #[tracing::instrument(name = "observe", skip_all, fields(object = desired.name()))]
     pub(super) async fn look(&self, desired: &Desired) -> Result<ProjectObservation, HostError> {
         let (at, began) = (chrono::Utc::now(), Instant::now());
-        let resolved = compose::resolve(desired, self.engine.endpoint(), self.memory()).await?;
+        let expected = self.expected_revisions(desired).await;
+        let desired = &*expected.in_variables(desired);
+        let resolved = compose::resolve(desired, self.engine.endpoint(), self.memory()).await;
+        let resolved = resolved.map_err(|error| expected.explain(desired, error))?;
+        let revisions = Revisions::new(self, desired, &resolved, &expected);
         let contents = self.module_contents(desired, &resolved).await;
         let services = desired.services().iter().map(|service| service.name.as_str());
         // One after the other: the digest of a file that both need is computed once.
@@ -113,13 +124,13 @@ impl LocalHost {
             sources
         };
         let artifacts = desired.services().iter().enumerate();
-        let artifacts =
-            artifacts.map(|(index, service)| self.artifact(&resolved, service, contents.of(index)));
+        let artifacts = artifacts
+            .map(|(index, service)| self.artifact(&resolved, &revisions, service, contents.of(index)));
         // A killed undrift's leftovers do not affect the observation, so the sweep runs concurrently.
         let (sources, artifacts, production, (networks, definitions), engine, ()) = tokio::join!(
             read,
             join_all(artifacts),
-            Box::pin(self.production(desired, &resolved, &contents)),
+            Box::pin(self.production(desired, &resolved, &contents, &revisions)),
             self.networks(desired, &resolved),
             self.engine_id(),
             self.sweep_once(),
@@ -127,12 +138,14 @@ impl LocalHost {
         let Running { services: running, related, external_activity, own, ownership } = production?;
         let sources = desired.services().iter().map(|service| source(desired, &resolved, &sources, service));
         let layers = sources.zip(artifacts).zip(networks).zip(running);
-        let layers = layers.map(|(((source, artifact), networks), production)| ServiceLayers {
-            source,
-            artifact,
-            networks,
-            production,
+        let layers = layers.zip(desired.services()).map(async |(layers, service)| {
+            let (((source, (artifact, image)), networks), mut production) = layers;
+            let carried = std::mem::take(&mut production.revision);
+            let sources = format!("{:?} {:?}", source.digest, resolved.hashes.get(&service.name));
+            let revision = revisions.observation(service, image, carried, &sources).await;
+            ServiceLayers { source, artifact, networks, production, revision }
         });
+        let layers = join_all(layers).await;
         let of =
             LookedAt { resolved: &resolved, definitions: &definitions, own: &own, ownership: &ownership };
         let services = desired.services().iter().zip(layers);
@@ -187,13 +200,14 @@ impl LocalHost {
         (join_all(networks).await, definitions)
     }
 
-    /// The artifact layer, without the inputs of the image, which the store knows.
+    /// The artifact layer, without the inputs of the image, which the store knows; and the revision that the image carries.
     async fn artifact(
         &self,
         resolved: &Resolved,
+        revisions: &Revisions<'_>,
         service: &ServiceSpec,
         contents: ServiceContents<'_>,
-    ) -> ArtifactObservation {
+    ) -> (ArtifactObservation, Option<RevisionFact>) {
         let reference = reference(resolved, &service.name);
         let found = self.engine.tagged_image(&reference).await;
         let kept = verified_reference(&resolved.model.name, &service.name);
@@ -203,13 +217,18 @@ impl LocalHost {
             let unknown = ModuleObservation { presence: Fact::unknown(why), content: None };
             vec![unknown; service.modules.len()]
         };
-        let modules = match &image {
-            _ if service.modules.is_empty() => Vec::new(),
-            Fact::Known(Some(image)) => self.modules_in_image(image, service, contents).await,
-            Fact::Known(None) => unknown(&format!("there is no image {reference}")),
-            Fact::Unknown(reason) => unknown(reason),
+        let modules = async {
+            match &image {
+                _ if service.modules.is_empty() => Vec::new(),
+                Fact::Known(Some(image)) => self.modules_in_image(image, service, contents).await,
+                Fact::Known(None) => unknown(&format!("there is no image {reference}")),
+                Fact::Unknown(reason) => unknown(reason),
+            }
         };
-        ArtifactObservation { reference, image, built_from: None, first_sight: None, modules, is_kept }
+        let (modules, revision) = tokio::join!(modules, revisions.in_image(service, &image));
+        let artifact =
+            ArtifactObservation { reference, image, built_from: None, first_sight: None, modules, is_kept };
+        (artifact, revision)
     }
 
     /// The containers of the project, with the services of the object, those tied to them and those whose namespace they join.
@@ -234,6 +253,7 @@ impl LocalHost {
         desired: &Desired,
         resolved: &Resolved,
         contents: &ModuleContents,
+        revisions: &Revisions<'_>,
     ) -> Result<Running, HostError> {
         let found = self.project_containers(desired, resolved).await?;
         let declared =
@@ -245,7 +265,7 @@ impl LocalHost {
             found.containers.iter().filter(|container| container.service == service.name).collect()
         };
         let services = desired.services();
-        let (ownership, joins, changed, modules, routes) = tokio::join!(
+        let (ownership, joins, changed, modules, routes, carried) = tokio::join!(
             compose::ownership(desired, &*self.cache, &found.origins),
             join_all(services.iter().map(|s| self.joins(resolved, &s.name, &found.containers))),
             Box::pin(self.config_changed(desired, resolved, &found.containers)),
@@ -253,6 +273,7 @@ impl LocalHost {
                 self.contents(resolved, service, of(service), contents.of(index))
             })),
             join_all(services.iter().map(|service| self.routes(desired, service, of(service)))),
+            join_all(services.iter().map(|service| revisions.in_production(service, of(service)))),
         );
         let obstacles = join_all(services.iter().zip(&routes).map(|(spec, routes)| {
             self.obstacles(ServiceFacts { desired, resolved, spec, containers: of(spec), routes })
@@ -262,14 +283,15 @@ impl LocalHost {
         let endpoint = self.engine.endpoint();
         let upgraded =
             compose::made_from_this_model(desired, endpoint, resolved, &made, &changed.provided).await;
-        let looks = services.iter().zip(modules).zip(routes).zip(joins).zip(obstacles);
-        let looks = looks.map(|((((service, mut containers), routes), joins), obstacles)| {
+        let looks =
+            services.iter().zip(modules).zip(routes.into_iter().zip(carried)).zip(joins).zip(obstacles);
+        let looks = looks.map(|((((service, mut containers), (routes, revision)), joins), obstacles)| {
             for container in &mut containers {
                 container.config_changed = changed.of(&service.name, container);
                 container.only_upgraded = upgraded.contains(&container.id.as_str());
             }
             let (obstacles, ports_of) = obstacles;
-            Production { containers, routes, joins, obstacles, ports_of }
+            Production { containers, routes, revision, joins, obstacles, ports_of }
         });
         let mut looks: Vec<Production> = looks.collect();
         let all = services.iter().zip(&mut looks).flat_map(|(service, look)| {
@@ -335,7 +357,7 @@ impl LocalHost {
     }
 
     /// The target of a container's probes; one that shares another's network is reached at the other's address.
-    async fn place(&self, container: &Container, asked: ReplicaEndpoint<'_>) -> ProbeTarget {
+    pub(super) async fn place(&self, container: &Container, asked: ReplicaEndpoint<'_>) -> ProbeTarget {
         let network = self.network_of(container).await;
         let is_on_host_network = network.as_ref().is_ok_and(Network::is_the_hosts);
         let url = network.and_then(|network| replica_url(&network, asked, self.engine.endpoint_host()));

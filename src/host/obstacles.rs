@@ -88,6 +88,7 @@ impl LocalHost {
     /// # Errors
     /// As [`Host::project`](super::Host::project), and if the engine does not answer.
     pub async fn foresee(&self, desired: &Desired) -> Result<Vec<(String, Obstacle)>, super::HostError> {
+        let desired = &*self.with_revisions(desired).await;
         let resolved = compose::resolve(desired, self.engine.endpoint(), self.memory()).await?;
         let wanted = resolved.model.to_run(desired.services().iter().map(|service| service.name.as_str()));
         let found = self.engine.project_containers(&resolved.model.name, &wanted).await;

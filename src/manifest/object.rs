@@ -1,6 +1,6 @@
 //! From the text of one manifest to its objects.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use super::{
     check::{self, Slot, disk},
@@ -123,6 +123,7 @@ fn object(root: &Node, origin: &str, base: &Path, report: &mut Report<'_>) -> Op
                 spec_digest,
                 superseded_by: None,
                 expanded: None,
+                variables: BTreeMap::new(),
                 directory,
                 service_positions: service_positions(root),
                 manifest: origin.into(),

@@ -1,13 +1,17 @@
 //! A declared object and a healthy host, for the tests of the pure rooms and of the glue.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use serde_json::json;
 
 use crate::api::{
     Answer, ArtifactObservation, Attachments, ContainerObservation, ContainerState, DeclaredAttachments,
-    Desired, Fact, GitState, ModuleInContainer, ModuleObservation, Presence, ProjectObservation, RouteAnswer,
-    RouteObservation, ServiceObservation, SourceObservation, Ties, Time,
+    Desired, Fact, GitState, ModuleInContainer, ModuleObservation, Presence, ProjectObservation,
+    ReplicaRevision, RevisionFact, RevisionObservation, RouteAnswer, RouteObservation, ServiceObservation,
+    SourceObservation, Ties, Time,
 };
 
 /// The image before a repair, and after it.
@@ -39,6 +43,7 @@ pub(crate) fn desired_with(reconcile: &serde_json::Value) -> Desired {
                 {
                     "name": "api",
                     "mounts": "enforce",
+                    "revision": { "from": { "label": "org.opencontainers.image.revision" } },
                     "modules": [{ "source": "src/workflow", "path": "/app/dist/modules/workflow", "content": "same" }],
                     "routes": [{
                         "path": "/api/workflow", "port": 3000, "expect": [401],
@@ -60,6 +65,7 @@ pub(crate) fn desired_with(reconcile: &serde_json::Value) -> Desired {
         spec_digest: "v1:sha256:0".into(),
         superseded_by: None,
         expanded: None,
+        variables: BTreeMap::new(),
     }
 }
 
@@ -159,8 +165,21 @@ fn dashboard_named(name: &str) -> ServiceObservation {
         ties: Ties::default(),
         joins: vec![],
         routes: vec![],
+        revision: None,
         obstacles: vec![],
         ports_of: BTreeSet::new(),
+    }
+}
+
+/// The declared revision of `api`, carried by its image and its container. In no other observation it was looked for.
+pub(crate) fn revision() -> RevisionObservation {
+    let carried = RevisionFact::Known(REVISION.into());
+    RevisionObservation {
+        expected: carried.clone(),
+        dirty: Some(Fact::Known(false)),
+        image: Some(carried.clone()),
+        containers: vec![ReplicaRevision { container: "new-api".into(), revision: carried }],
+        routes: vec![],
     }
 }
 

@@ -43,6 +43,7 @@ mod rate;
 mod recreate;
 mod replicas;
 mod restraint;
+mod revision;
 mod route_verdicts;
 mod routes;
 mod secrets;

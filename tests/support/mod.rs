@@ -143,6 +143,7 @@ impl Project {
             spec_digest: "v1:sha256:0".into(),
             superseded_by: None,
             expanded: None,
+            variables: BTreeMap::new(),
         }
     }
 }

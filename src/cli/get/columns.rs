@@ -2,6 +2,7 @@
 
 use super::super::{
     recorded::short,
+    revision::revisions,
     style::{Cell, Paint, cell, heading},
 };
 use crate::{
@@ -55,6 +56,7 @@ static COLUMNS: &[Column] = &[
     Column("SINCE", Width::WideAge, |_, service, now| since(service, now)),
     Column("CONTAINERS", Width::Wide, |_, service, _| running(service)),
     Column("STARTED", Width::WideAge, |_, service, now| started(service, now)),
+    Column("REVISION", Width::Wide, |_, service, _| live_revision(service)),
     Column("IMAGE", Width::Wide, |_, service, _| {
         or_dash(service.image.as_ref().map(|image| image.reference.as_str()))
     }),
@@ -113,6 +115,13 @@ fn since(service: &ServiceStatus, now: Time) -> Cell {
 fn running(service: &ServiceStatus) -> Cell {
     let running = service.containers.iter().filter(|container| container.state == "running").count();
     format!("{running}/{}", service.containers.len()).into()
+}
+
+/// The revision that runs: what its routes answer, or its containers carry.
+fn live_revision(service: &ServiceStatus) -> Cell {
+    let Some(revision) = &service.revision else { return or_dash(None) };
+    let found = if revision.routes.is_empty() { &revision.containers } else { &revision.routes };
+    revisions(revision.expected.as_deref(), found)
 }
 
 /// The age of its last start of a container.

@@ -1,6 +1,6 @@
 //! The artifact layer: does the image that the service's reference names hold what is declared?
 
-use super::{LayerVerdict, ServiceView, content, worst};
+use super::{LayerVerdict, ServiceView, content, revision, worst};
 use crate::api::{
     DriftReason, Fact, ModuleObservation, ModuleSpec, Presence, ServiceObservation, SourceComparison,
     SourceDrift, Time, compare_sources, is_torn, knows_less,
@@ -8,7 +8,7 @@ use crate::api::{
 
 pub(super) fn check(view: ServiceView<'_>) -> LayerVerdict {
     let seen = view.seen;
-    if !seen.buildable && view.spec.modules.is_empty() {
+    if !seen.buildable && view.spec.modules.is_empty() && view.spec.revision.is_none() {
         return LayerVerdict::Undeclared;
     }
     let reference = &seen.artifact.reference;
@@ -17,11 +17,11 @@ pub(super) fn check(view: ServiceView<'_>) -> LayerVerdict {
         Fact::Known(None) => without_image(view),
         Fact::Known(Some(_)) => {
             let modules = view.spec.modules.iter().zip(&seen.artifact.modules);
-            worst(
-                modules
-                    .map(|(spec, seen)| module(spec, seen, reference))
-                    .chain([source_changed(view), unreadable(view)]),
-            )
+            worst(modules.map(|(spec, seen)| module(spec, seen, reference)).chain([
+                revision::in_image(view),
+                source_changed(view),
+                unreadable(view),
+            ]))
         }
     }
 }

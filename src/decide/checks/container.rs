@@ -2,7 +2,9 @@
 
 use chrono::TimeDelta;
 
-use super::{Inputs, LayerVerdict, ServiceView, content, job, mounted, namespace, network, replicas, worst};
+use super::{
+    Inputs, LayerVerdict, ServiceView, content, job, mounted, namespace, network, replicas, revision, worst,
+};
 use crate::api::{
     ConfigDifference, ContainerObservation, ContainerState, DriftReason, Fact, Health, ModuleInContainer,
     ModuleSpec, Presence, Time, Upgrades,
@@ -45,7 +47,7 @@ pub(super) fn check(view: ServiceView<'_>) -> LayerVerdict {
         return of_job;
     }
     // DriftReason by reason, not container by container: drifts that `up` fixes come before those that a restart might fix.
-    let fixed_by_up: [ReplicaCheck; 8] = [
+    let fixed_by_up: [ReplicaCheck; 9] = [
         crash_looping_now,
         not_running,
         image,
@@ -54,6 +56,7 @@ pub(super) fn check(view: ServiceView<'_>) -> LayerVerdict {
         network::contents,
         modules,
         network::attachments,
+        revision::in_container,
     ];
     let fixed_by_restart: [ReplicaCheck; 3] = [crash_looping, health, mounted::check];
     let each = |checks: &[ReplicaCheck]| {

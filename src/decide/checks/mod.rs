@@ -9,6 +9,7 @@ pub(super) mod mounted;
 pub(super) mod namespace;
 pub(super) mod network;
 mod replicas;
+pub(super) mod revision;
 mod route;
 mod source;
 
@@ -156,7 +157,7 @@ pub fn diagnose(spec: &ServiceSpec, inputs: Inputs<'_>) -> Diagnosis {
         ],
     );
     let notes = route::notes(view).into_iter().chain(content::notes(view)).chain(mounted::notes(view));
-    Diagnosis { notes: notes.collect(), ..diagnosis }
+    Diagnosis { notes: notes.chain(revision::note(view)).collect(), ..diagnosis }
 }
 
 /// The first of the most important verdicts on the same layer: broken before unknown before as declared.

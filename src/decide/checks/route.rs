@@ -1,6 +1,6 @@
 //! The route layer: does each replica answer as declared, and only there?
 
-use super::{LayerVerdict, ServiceView, replicas, worst};
+use super::{LayerVerdict, ServiceView, replicas, revision, worst};
 use crate::{
     api::{DriftReason, Note, NoteReason, RouteAnswer, RouteSpec, RouteStatus},
     oracle::{Finding, finding},
@@ -11,7 +11,7 @@ pub(super) fn check(view: ServiceView<'_>) -> LayerVerdict {
         return LayerVerdict::Undeclared;
     }
     let routes = view.spec.routes.iter().zip(&view.seen.routes);
-    worst(routes.map(|(spec, seen)| {
+    let routes = routes.map(|(spec, seen)| {
         if seen.answers.is_empty() {
             return LayerVerdict::not_known(format!(
                 "route {}: no replica runs that could be asked",
@@ -19,7 +19,8 @@ pub(super) fn check(view: ServiceView<'_>) -> LayerVerdict {
             ));
         }
         worst(seen.answers.iter().map(|answer| one(view, spec, answer)))
-    }))
+    });
+    worst(routes.chain([revision::of_routes(view)]))
 }
 
 fn one(view: ServiceView<'_>, spec: &RouteSpec, answer: &RouteAnswer) -> LayerVerdict {

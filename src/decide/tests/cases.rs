@@ -3,9 +3,9 @@
 use crate::{
     api::{
         Answer, ContainerState, ContentComparison, ContentObservation, DriftReason, Fact, Health, Layer,
-        MountCover, Presence, ProjectObservation, StepKind,
+        MountCover, Presence, ProjectObservation, RevisionFact, RevisionObservation, StepKind,
     },
-    testing::fixtures::{OLD, answer_mut, at, container_mut, incident, status},
+    testing::fixtures::{OLD, answer_mut, at, container_mut, incident, revision, status},
 };
 
 /// One broken thing, its drift, and the steps that answer it.
@@ -54,6 +54,27 @@ pub(super) const CASES: &[Case] = &[
         layer: Layer::Artifact,
         reason: DriftReason::SourceChanged,
         steps: &[StepKind::Build, StepKind::Up],
+    },
+    Case {
+        name: "another revision in the image",
+        break_it: |seen| {
+            let image = Some(RevisionFact::Missing("it has no such label".into()));
+            seen.services[0].revision = Some(RevisionObservation { image, ..revision() });
+        },
+        layer: Layer::Artifact,
+        reason: DriftReason::RevisionDiffers,
+        steps: &[StepKind::Build, StepKind::Up],
+    },
+    Case {
+        name: "another revision in the container",
+        break_it: |seen| {
+            let mut revision = revision();
+            revision.containers[0].revision = RevisionFact::Known("1.0.0".into());
+            seen.services[0].revision = Some(revision);
+        },
+        layer: Layer::Container,
+        reason: DriftReason::RevisionDiffers,
+        steps: &[StepKind::Up],
     },
     Case {
         name: "module missing in an image that Compose cannot build",

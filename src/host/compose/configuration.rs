@@ -30,7 +30,7 @@ impl<'a> Configuration<'a> {
         endpoint: &Endpoint,
         resolved: &Resolved,
     ) -> Result<Self, String> {
-        let env = Environment::of_this_process().for_docker(endpoint, &desired.directory);
+        let env = Environment::of_this_process().for_project(endpoint, desired);
         let (values, as_written) = (argv::config_json(desired), argv::config_as_written(desired));
         let questions = Questions { desired, endpoint, env: &env, name_engine: resolved.names_engine };
         let (values, as_written) = tokio::join!(ask(questions, &values), ask(questions, &as_written));
@@ -112,7 +112,7 @@ pub(in crate::host) async fn values(
     endpoint: &Endpoint,
     resolved: &Resolved,
 ) -> Result<Value, String> {
-    let env = Environment::of_this_process().for_docker(endpoint, &desired.directory);
+    let env = Environment::of_this_process().for_project(endpoint, desired);
     ask(
         Questions { desired, endpoint, env: &env, name_engine: resolved.names_engine },
         &argv::config_json(desired),

@@ -364,7 +364,7 @@ impl Asking<'_> {
         env: Environment,
         argv: &[String],
     ) -> Result<DryRun, String> {
-        let env = env.for_docker(self.endpoint, &desired.directory);
+        let env = env.for_project(self.endpoint, desired);
         let first = passage.within(desired, &env, argv, QUERY_TIMEOUT).await;
         let passed = || Passed::of(desired, &env);
         let first = DryRun::of(first, passage, passed)?;

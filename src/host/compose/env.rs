@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
-use crate::host::{
-    endpoint::{DEFAULT_CONTEXT, DEFAULT_SOCKET, Endpoint},
-    gate::Gate,
-    process::Environment,
+use crate::{
+    api::Desired,
+    host::{
+        endpoint::{DEFAULT_CONTEXT, DEFAULT_SOCKET, Endpoint},
+        gate::Gate,
+        process::Environment,
+    },
 };
 
 /// The variable that names the engine to docker commands, and that a Compose file may use.
@@ -44,6 +47,14 @@ impl Environment {
             return env.with(CONTEXT, DEFAULT_CONTEXT);
         }
         env.without(CONTEXT).with(ENGINE, endpoint.docker_host())
+    }
+
+    /// The environment for the Compose commands of an object: as for any docker command there, and with the object's own
+    /// variables, which win over those of this process.
+    #[must_use]
+    pub fn for_project(self, endpoint: &Endpoint, desired: &Desired) -> Self {
+        let env = self.for_docker(endpoint, &desired.directory);
+        desired.variables.iter().fold(env, |env, (name, value)| env.with(name, value))
     }
 
     /// The environment for the docker commands of an observation: the gate replaces the engine, and no variable makes the

@@ -34,9 +34,15 @@ impl Resolved {
         endpoint: &Endpoint,
         digest: &KeyedDigest,
     ) -> Option<ResolvedFrom> {
-        let env = Environment::of_this_process().for_docker(endpoint, &desired.directory);
+        let env = Environment::of_this_process().for_project(endpoint, desired);
         let (inputs, keyed) = (self.inputs.clone()?, digest.clone());
-        let (files, variables) = files::look(move || inputs.digests(&env, &keyed)).ok()??;
+        let (mut files, mut variables) = files::look(move || inputs.digests(&env, &keyed)).ok()??;
+        // A revision belongs to the source, and not to the environment of whoever calls.
+        for (name, value) in &desired.variables {
+            if variables.remove(name).is_some() {
+                files.insert(format!("the revision in {name}"), digest(name, value.as_bytes()));
+            }
+        }
         Some(ResolvedFrom::new(files, variables, self.digest_under(digest)))
     }
 }

@@ -115,7 +115,7 @@ pub async fn resolve_in(
     memory: Sealed<'_>,
     env: Environment,
 ) -> Result<Resolved, HostError> {
-    let env = env.for_docker(endpoint, &desired.directory);
+    let env = env.for_project(endpoint, desired);
     let key = key(desired);
     let resolved = match recall(desired, &env, memory.get(SPACE, &key)).await? {
         Some(resolved) => resolved,
@@ -331,7 +331,7 @@ pub async fn printed_hashes(
     if let Some(known) = known {
         return known;
     }
-    let env = Environment::of_this_process().for_docker(endpoint, &desired.directory);
+    let env = Environment::of_this_process().for_project(endpoint, desired);
     let questions = Questions { desired, endpoint, env: &env, name_engine: resolved.names_engine };
     let printed = ask_for_hashes(questions).await.unwrap_or_default();
     if !printed.is_empty()

@@ -35,5 +35,6 @@ pub(super) fn desired(directory: &str, services: &[&str]) -> Desired {
         spec_digest: "v1:sha256:0".into(),
         superseded_by: None,
         expanded: None,
+        variables: BTreeMap::new(),
     }
 }

@@ -137,7 +137,7 @@ pub async fn judge_by_hash<'a>(
 
 /// Compose's output for the files. Asked anew, because it holds the environment of services, which is never stored.
 async fn document(desired: &Desired, endpoint: &Endpoint, resolved: &Resolved) -> Option<ConfigDocument> {
-    let env = Environment::of_this_process().for_docker(endpoint, &desired.directory);
+    let env = Environment::of_this_process().for_project(endpoint, desired);
     let questions = Questions { desired, endpoint, env: &env, name_engine: resolved.names_engine };
     let answer = questions.ask(&argv::config_json(desired), QUERY_TIMEOUT).await;
     let mut document: ConfigDocument = serde_json::from_slice(&answer.ok()?.stdout).ok()?;

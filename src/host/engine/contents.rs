@@ -66,7 +66,12 @@ impl Engine {
     }
 
     /// The content of a file of this size; `None` if the size has changed.
-    async fn file(&self, container: &str, path: &str, size: usize) -> Result<Option<Vec<u8>>, EngineError> {
+    pub(super) async fn file(
+        &self,
+        container: &str,
+        path: &str,
+        size: usize,
+    ) -> Result<Option<Vec<u8>>, EngineError> {
         let options = DownloadFromContainerOptionsBuilder::default().path(path).build();
         // The headers of one member, and the end of the archive.
         let longest = size + 16 * BLOCK;

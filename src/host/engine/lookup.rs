@@ -154,7 +154,7 @@ impl Engine {
         ImageModule { presence: look.presence, content }
     }
 
-    async fn create_lookup(&self, image: &str) -> Result<String, EngineError> {
+    pub(super) async fn create_lookup(&self, image: &str) -> Result<String, EngineError> {
         let labels: HashMap<String, String> = COMPOSE_LABELS
             .iter()
             .map(|label| ((*label).to_owned(), String::new()))
@@ -179,7 +179,7 @@ impl Engine {
     }
 
     /// Together with its anonymous volumes, which an image with `VOLUME` creates.
-    async fn remove_lookup(&self, id: &str) -> bool {
+    pub(super) async fn remove_lookup(&self, id: &str) -> bool {
         let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
         match self.call(async |docker| docker.remove_container(id, Some(options)).await).await {
             Ok(()) => true,

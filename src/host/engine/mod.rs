@@ -32,8 +32,10 @@ mod podman;
 mod publishers;
 mod request;
 mod roll_out;
+mod settings;
 mod stop;
 mod tags;
+mod text;
 mod variables;
 
 pub use about::Versions;
@@ -46,4 +48,6 @@ pub use images::IMAGE_PERIOD;
 pub use lookup::LOOKUP_LABEL;
 pub use own_container::OwnContainer;
 pub(super) use publishers::{PublishedPort, Publisher};
+pub use settings::Setting;
 pub use tags::{TaggedImage, keep_reference, verified_reference};
+pub use text::{FileText, FoundFile};

@@ -56,7 +56,7 @@ impl Engine {
     }
 
     /// `None` for an image that is gone.
-    async fn image_config(&self, image: &str) -> Result<Option<ImageConfig>, EngineError> {
+    pub(super) async fn image_config(&self, image: &str) -> Result<Option<ImageConfig>, EngineError> {
         let request = EngineRequest::image(image);
         match self.ask(&request, async |docker| docker.inspect_image(image).await).await {
             Ok(image) => config(&request, image).map(Some),

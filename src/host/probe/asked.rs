@@ -4,7 +4,7 @@ use reqwest::{Method, Url};
 
 use super::{
     client::{Ask, Prober},
-    listener::{self, Listener},
+    listener,
     secret::Credentials,
     target::{Controls, ProbeTarget},
     tls::Trust,
@@ -33,27 +33,14 @@ pub(super) struct AskedPlace<'a> {
 }
 
 impl AskedPlace<'_> {
-    /// All useful requests, if the container answers. On the host's network undrift checks that before and after: a socket that
-    /// listened at both times, and belongs to the container, has answered.
+    /// All useful requests, if the container answers.
     pub(super) async fn answer_of_the_container(&self) -> RouteAnswer {
         let Some(container) = self.place.container.as_deref().filter(|_| self.place.is_on_host_network)
         else {
             return self.answer().await;
         };
-        let own = match listener::at(self.url, container).await {
-            Listener::Container(sockets) => sockets,
-            Listener::NotTheContainer(why) => return self.unasked(&Fact::unknown(why)),
-            // A process that begins to listen at this moment is unknown, and gets no password.
-            Listener::Nobody => {
-                return self.unasked(&Fact::Known(Answer::None("nobody listens there".into())));
-            }
-        };
-        let answer = self.answer().await;
-        match listener::at(self.url, container).await {
-            Listener::Container(sockets) if sockets == own => answer,
-            Listener::NotTheContainer(why) => self.unasked(&Fact::unknown(why)),
-            _ => self.unasked(&Fact::unknown("while it was asked, whoever listens there has changed")),
-        }
+        let answer = listener::answered_by(self.url, container, self.answer()).await;
+        answer.unwrap_or_else(|instead| self.unasked(&instead))
     }
 
     fn unasked(&self, answer: &Fact<Answer>) -> RouteAnswer {

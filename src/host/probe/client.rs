@@ -78,34 +78,39 @@ impl Prober {
 
     /// One request, at the pace that its server allows. The body of the answer is not read.
     pub(super) async fn ask(&self, ask: Ask<'_>) -> Fact<Answer> {
+        self.ask_for_response(ask).await.0
+    }
+
+    /// The same with the response, if there is one that the server does not refuse for a while: its body may still be read.
+    pub(super) async fn ask_for_response(&self, ask: Ask<'_>) -> (Fact<Answer>, Option<Response>) {
         if expects_429(ask.route) {
-            return self.send(ask).await.0;
+            return self.send(ask).await;
         }
         let pace = self.paces.of(ask.url);
         for _ in 0..MOST_TRIES {
             let began = match pace.slot().await {
                 Ok(began) => began,
-                Err(again_at) => return Fact::Known(Answer::Limited { again_at }),
+                Err(again_at) => return (Fact::Known(Answer::Limited { again_at }), None),
             };
-            let (answer, pause) = self.send(ask).await;
+            let (answer, response) = self.send(ask).await;
             if answer.known().and_then(Answer::status) != Some(TOO_MANY_REQUESTS) {
                 pace.accepted();
-                return answer;
+                return (answer, response);
             }
-            pace.refused(began, pause);
+            pace.refused(began, response.as_ref().and_then(pause));
         }
-        Fact::Known(Answer::Limited { again_at: pace.opens_at() })
+        (Fact::Known(Answer::Limited { again_at: pace.opens_at() }), None)
     }
 
-    /// One request at once. Returns its answer, and the pause that a 429 requests.
-    async fn send(&self, ask: Ask<'_>) -> (Fact<Answer>, Option<std::time::Duration>) {
+    /// One request at once. Returns its answer, and the response that it is of.
+    async fn send(&self, ask: Ask<'_>) -> (Fact<Answer>, Option<Response>) {
         let request = match self.request(ask) {
             Ok(request) => request,
             Err(reason) => return (Fact::unknown(reason), None),
         };
         let began = Instant::now();
-        let (answer, pause) = match request.send().await {
-            Ok(response) => (Fact::Known(status(&response, ask.url)), pause(&response)),
+        let (answer, response) = match request.send().await {
+            Ok(response) => (Fact::Known(status(&response, ask.url)), Some(response)),
             // The message of reqwest's builder may contain what was to be sent.
             Err(error) if error.is_builder() => (Fact::unknown("the request cannot be put into HTTP"), None),
             Err(error) => {
@@ -121,7 +126,7 @@ impl Prober {
             ms = ms_since(began),
             "route asked"
         );
-        (answer, pause)
+        (answer, response)
     }
 
     fn request(&self, ask: Ask<'_>) -> Result<RequestBuilder, String> {
@@ -209,6 +214,7 @@ fn status(response: &Response, asked: &Url) -> Answer {
     }
 }
 
+/// The pause that a 429 requests.
 fn pause(response: &Response) -> Option<std::time::Duration> {
     retry_after(response.headers().get(RETRY_AFTER)?.to_str().ok()?, chrono::Utc::now())
 }
@@ -245,7 +251,7 @@ fn headers(route: &RouteSpec) -> Result<HeaderMap, String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::{
         collections::BTreeSet,
         path::Path,
@@ -264,7 +270,9 @@ mod tests {
     };
 
     /// A server that answers each request with the result of `answer` for its head, and keeps the heads.
-    async fn serve(answer: fn(&str) -> Option<&'static str>) -> (String, Arc<Mutex<Vec<String>>>) {
+    pub(in crate::host::probe) async fn serve(
+        answer: fn(&str) -> Option<&'static str>,
+    ) -> (String, Arc<Mutex<Vec<String>>>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let heads = Arc::new(Mutex::new(Vec::new()));

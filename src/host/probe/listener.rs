@@ -18,10 +18,11 @@ use procfs::{
 use reqwest::Url;
 
 use super::sockets::listening;
+use crate::api::{Answer, Fact};
 
 /// The process that would answer at an address of this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Listener {
+enum Listener {
     /// None does.
     Nobody,
     /// The container, through these sockets only.
@@ -30,8 +31,32 @@ pub(super) enum Listener {
     NotTheContainer(String),
 }
 
+/// What `ask` gets at this URL, if the container gave it. undrift checks that before and after: a socket that listened at both
+/// times, and belongs to the container, has answered.
+///
+/// # Errors
+/// What is known instead.
+pub(super) async fn answered_by<T>(
+    url: &Url,
+    container: &str,
+    ask: impl Future<Output = T>,
+) -> Result<T, Fact<Answer>> {
+    let own = match at(url, container).await {
+        Listener::Container(sockets) => sockets,
+        Listener::NotTheContainer(why) => return Err(Fact::unknown(why)),
+        // A process that begins to listen at this moment is unknown, and gets no password.
+        Listener::Nobody => return Err(Fact::Known(Answer::None("nobody listens there".into()))),
+    };
+    let answer = ask.await;
+    match at(url, container).await {
+        Listener::Container(sockets) if sockets == own => Ok(answer),
+        Listener::NotTheContainer(why) => Err(Fact::unknown(why)),
+        _ => Err(Fact::unknown("while it was asked, whoever listens there has changed")),
+    }
+}
+
 /// The listener at the address of this URL.
-pub(super) async fn at(url: &Url, container: &str) -> Listener {
+async fn at(url: &Url, container: &str) -> Listener {
     let (Some(port), container) = (url.port_or_known_default(), container.to_owned()) else {
         return Listener::NotTheContainer("the URL has no port".into());
     };

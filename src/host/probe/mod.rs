@@ -1,13 +1,14 @@
 //! Routes: each replica's answers, with and without credentials, and its answers for paths that cannot exist.
 //!
-//! The prober follows no redirect, uses no proxy, reads no body and uses no connection twice: it needs the status of exactly
-//! that replica. [`oracle`](crate::oracle) interprets the answers, and decides on further requests if they are inconclusive.
+//! The prober follows no redirect, uses no proxy, reads no body (but that of a [`revision`]) and uses no connection twice: it
+//! needs the status of exactly that replica. [`oracle`](crate::oracle) interprets the answers, and decides on further requests if they are inconclusive.
 
 mod asked;
 mod client;
 mod known;
 mod listener;
 mod pace;
+mod revision;
 mod secret;
 mod sockets;
 mod target;
@@ -20,6 +21,7 @@ use asked::AskedPlace;
 pub use client::{BuildError, Prober};
 pub use known::are_short_credentials;
 pub(super) use listener::{holder, is_of, may_see, sockets_of};
+pub use revision::AnsweredRevision;
 pub(super) use sockets::{BoundSocket, Transport, are_in_each_others_way, bound};
 pub use target::{ProbeTarget, ReplicaEndpoint, replica_url};
 use target::{controls, without_user};

@@ -83,6 +83,9 @@ impl Redactor {
             HostError::ComposeRefused { directory, cause } => {
                 HostError::ComposeRefused { directory, cause: own(cause) }
             }
+            HostError::RevisionUnknown { directory, service, variable, cause } => {
+                HostError::RevisionUnknown { directory, service, variable, cause: own(cause) }
+            }
             HostError::NoSuchService { manifest, unknown } => {
                 HostError::NoSuchService { manifest, unknown: pointed(unknown) }
             }

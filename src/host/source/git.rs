@@ -1,8 +1,10 @@
-//! The git work tree of the project directory, by one call of git.
+//! The git work tree of the project directory, by calls of git.
 
 use std::{io, path::Path, time::Duration};
 
 use tokio_util::sync::CancellationToken;
+
+use super::head::is_commit;
 
 use crate::{
     api::{Fact, GitState, StepOutcome},
@@ -15,6 +17,9 @@ use crate::{
 
 /// How long git may take. Without an answer the state is unknown, and nothing depends on it.
 const LIMIT: Duration = Duration::from_secs(2);
+
+/// The same for a question about the history, which git may have to walk through whole. undrift asks it once per commit.
+const HISTORY_LIMIT: Duration = Duration::from_secs(30);
 
 /// How long git may then take to end.
 const GRACE: Duration = Duration::from_millis(500);
@@ -33,13 +38,66 @@ pub async fn git_state(directory: &Path) -> Fact<Option<GitState>> {
         Ok(false) => return Fact::Known(None),
         Err(hangs) => return Fact::unknown(hangs.to_string()),
     }
-    let env = STRAYING.iter().fold(Environment::of_this_process(), |env, name| env.without(name));
-    let env = env.with("LC_ALL", "C").with("GIT_TERMINAL_PROMPT", "0").with("GIT_OPTIONAL_LOCKS", "0");
-    match status(directory, &env).await {
+    let here = [".".to_owned()];
+    match status(directory, &here).await {
         Ok(finished) => read(&finished),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Fact::unknown("git is not installed"),
-        Err(error) => Fact::unknown(format!("git could not be started: {error}")),
+        Err(error) => Fact::unknown(not_started(&error)),
     }
+}
+
+/// Whether anything at these paths of a directory in a work tree is not committed; anything below it if none is given.
+pub async fn is_dirty(directory: &Path, paths: &[String]) -> Fact<bool> {
+    let here = [".".to_owned()];
+    match status(directory, if paths.is_empty() { &here } else { paths }).await {
+        Ok(finished) => read(&finished).map(|state| state.is_some_and(|state| state.dirty)),
+        Err(error) => Fact::unknown(not_started(&error)),
+    }
+}
+
+/// The last commit before `revision`, or itself, that touches one of these paths of a directory; `None` if none does. Without
+/// paths, `revision` itself.
+///
+/// # Errors
+/// Why git does not say so, and what to do about it.
+pub async fn last_commit(
+    directory: &Path,
+    revision: &str,
+    paths: &[String],
+) -> Result<Option<String>, String> {
+    let mut arguments = ["rev-list", "--max-count=1", revision, "--"].map(str::to_owned).to_vec();
+    arguments.extend_from_slice(paths);
+    let finished = run(directory, &arguments, HISTORY_LIMIT).await.map_err(|error| not_started(&error))?;
+    match finished.outcome {
+        StepOutcome::Succeeded => {
+            let id = String::from_utf8_lossy(&finished.stdout).trim().to_owned();
+            Ok(Some(id).filter(|id| is_commit(id)))
+        }
+        StepOutcome::Failed => Err(refused(&finished)),
+        _ => Err("git did not answer in time".into()),
+    }
+}
+
+fn not_started(error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::NotFound {
+        return "git is not installed".into();
+    }
+    format!("git could not be started: {error}")
+}
+
+/// What git says if it does not work in a repository of another user.
+const OWNED_BY_ANOTHER: &str = "detected dubious ownership in repository at '";
+
+/// Why git refused, and what to do about it, as far as that is known.
+fn refused(finished: &Finished) -> String {
+    let reason = finished.output.lines().next().unwrap_or("no word about it");
+    let reason = without_values(reason.trim_start_matches("fatal: "));
+    let root = reason.split_once(OWNED_BY_ANOTHER).and_then(|(_, rest)| rest.strip_suffix('\''));
+    let help = root.map(|root| {
+        format!(
+            ": another user owns it; if undrift is to run git there, `git config --system --add safe.directory {root}`"
+        )
+    });
+    format!("git refused: {}{}", Redactor::of_this_process().line(&reason), help.unwrap_or_default())
 }
 
 fn may_be_in_a_work_tree(directory: &Path) -> bool {
@@ -49,16 +107,24 @@ fn may_be_in_a_work_tree(directory: &Path) -> bool {
     marks.any(|mark| mark.is_ok() || mark.is_err_and(|error| Hangs::is_why(&error)))
 }
 
-async fn status(directory: &Path, env: &Environment) -> io::Result<Finished> {
-    let mut argv = vec!["git".to_owned()];
-    argv.extend(["--no-optional-locks", "-c", "core.fsmonitor=false", "-C", "."].map(str::to_owned));
-    let status = ["status", "--porcelain=v2", "--branch", "--untracked-files=normal", "--", "."];
-    argv.extend(status.map(str::to_owned));
+async fn status(directory: &Path, paths: &[String]) -> io::Result<Finished> {
+    let status =
+        ["status", "--porcelain=v2", "--branch", "--untracked-files=normal", "--"].map(str::to_owned);
+    run(directory, &[&status, paths].concat(), LIMIT).await
+}
+
+/// Runs git in a directory. Paths are no patterns.
+async fn run(directory: &Path, arguments: &[String], limit: Duration) -> io::Result<Finished> {
+    let env = STRAYING.iter().fold(Environment::of_this_process(), |env, name| env.without(name));
+    let env = env.with("LC_ALL", "C").with("GIT_TERMINAL_PROMPT", "0").with("GIT_OPTIONAL_LOCKS", "0");
+    // A partial clone would fetch what it lacks.
+    let env = env.with("GIT_NO_LAZY_FETCH", "1");
+    let git = ["git", "--no-optional-locks", "--literal-pathspecs", "-c", "core.fsmonitor=false", "-C", "."];
     command::run(Invocation {
-        argv: &argv,
+        argv: &[&git.map(str::to_owned), arguments].concat(),
         directory,
-        env,
-        limit: LIMIT,
+        env: &env,
+        limit,
         grace: GRACE,
         cancel: &CancellationToken::new(),
         progress: &|_| {},
@@ -79,11 +145,7 @@ fn read(finished: &Finished) -> Fact<Option<GitState>> {
         {
             return Fact::Known(None);
         }
-        StepOutcome::Failed => {
-            let reason = finished.output.lines().next().unwrap_or("no word about it");
-            let reason = without_values(reason.trim_start_matches("fatal: "));
-            return Fact::unknown(format!("git refused: {}", Redactor::of_this_process().line(&reason)));
-        }
+        StepOutcome::Failed => return Fact::unknown(refused(finished)),
         _ => return Fact::unknown("git did not answer in time"),
     }
     let stdout = String::from_utf8_lossy(&finished.stdout);
@@ -108,16 +170,18 @@ fn without_values(line: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::{fs, process::Command};
 
     use super::*;
 
-    fn git(directory: &Path, arguments: &[&str]) {
+    /// Runs git, which must succeed, and returns what it printed.
+    pub(in crate::host) fn git(directory: &Path, arguments: &[&str]) -> String {
         let mut command = Command::new("git");
         command.args(["-c", "user.name=t", "-c", "user.email=t@t", "-c", "commit.gpgsign=false"]);
         let output = command.current_dir(directory).args(arguments).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
     }
 
     async fn state(directory: &Path) -> GitState {

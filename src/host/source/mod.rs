@@ -8,7 +8,8 @@
 //! | `file_digests` | the digests of single files, remembered while these are unchanged |
 //! | `each` | the entries of a folder that an `each` gives |
 //! | `modules` | whether a module's source exists |
-//! | `git` | revision and dirty state |
+//! | `git` | revision and dirty state, by git itself |
+//! | `head` | the checked-out commit, from git's files |
 //! | `work_tree` | the files that name the commit, and the lock of a git that changes the files |
 //! | `folders` | the folders of a build context, for a watch |
 
@@ -18,6 +19,7 @@ mod each;
 mod file_digests;
 mod folders;
 mod git;
+mod head;
 mod modules;
 mod walk;
 mod work_tree;
@@ -32,7 +34,8 @@ pub use each::entries;
 pub(super) use file_digests::remembered as remembered_digest;
 pub(super) use file_digests::{Stamp, digest as digest_of_file, remember as remember_digests};
 pub use folders::{ContextFolder, ContextFolders, changed_at, context_folders, stamp};
-pub use git::git_state;
+pub use git::{git_state, is_dirty, last_commit};
+pub use head::{Head, WorkTree};
 pub use modules::source_presence;
 pub use walk::Unreadable;
 pub use work_tree::{git_lock, head_files};

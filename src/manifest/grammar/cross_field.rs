@@ -20,6 +20,7 @@ use crate::{
 pub(super) fn spec(_: &Record, spec: &Node, report: &mut Report<'_>) {
     let help = "declare all its modules and routes in one entry";
     unique(spec.items_of("services"), |service| called(service, &["name"]), "service", help, report);
+    sameness_rules::variables(spec, report);
 }
 
 /// A service: modules and routes have names of their own, declared or derived.

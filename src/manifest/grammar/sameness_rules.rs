@@ -1,5 +1,7 @@
 //! What holds between the fields of `each`, `content` and `revision`.
 
+use std::collections::HashMap;
+
 use super::{cross_field::exactly_one, shape::Record};
 use crate::{
     api::has_place_for_a_name,
@@ -74,13 +76,58 @@ fn needs_place(record: &Node, field: &str, example: &str, report: &mut Report<'_
     }
 }
 
-/// `revision`: `paths` is for git.
+/// Variables that find programs and folders, and prefixes of those that steer docker and Compose.
+const STEERING: [&str; 4] = ["PATH", "HOME", "PWD", "TMPDIR"];
+/// See [`STEERING`].
+const STEERING_PREFIXES: [&str; 5] = ["COMPOSE_", "DOCKER_", "BUILDKIT_", "BUILDX_", "LD_"];
+
+/// `revision`: `paths` is for git, and `variable` for the project's own files.
 pub(super) fn revision(_: &Record, revision: &Node, report: &mut Report<'_>) {
+    if let Some(variable) = revision.get("variable")
+        && let Some(name) = variable.text()
+        && (STEERING.contains(&name) || STEERING_PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
+    {
+        let fault = Fault::new(format!("{name} steers programs, and cannot hold a revision"));
+        report.add(
+            variable.spot,
+            fault.help("name a variable that only the Compose files use, such as `GIT_SHA`"),
+        );
+    }
     let is_git = revision.get("equals").is_none_or(|equals| equals.text() == Some("git"));
     if let (false, Some((key, _))) = (is_git, revision.entry("paths")) {
         let fault = Fault::new("`paths` is for git, and this revision is not git's");
         report.add(key.spot, fault.help("remove `paths`, or write `equals: git`"));
     }
+}
+
+/// A variable holds one revision: it is the same in every Compose command of the object.
+pub(super) fn variables(spec: &Node, report: &mut Report<'_>) {
+    let mut first: HashMap<&str, (&Node, &str)> = HashMap::new();
+    for service in spec.items_of("services") {
+        let Some(revision) = service.get("revision") else { continue };
+        let (Some(variable), Some(name)) =
+            (revision.get("variable"), service.get("name").and_then(Node::text))
+        else {
+            continue;
+        };
+        let Some(text) = variable.text() else { continue };
+        match first.get(text) {
+            Some((other, whose)) if expected_of(other) != expected_of(revision) => {
+                let fault = Fault::new(format!("{text} is to hold another revision for the service {whose}"));
+                report.add(variable.spot, fault.help("give each of the two a variable of its own"));
+            }
+            Some(_) => {}
+            None => drop(first.insert(text, (revision, name))),
+        }
+    }
+}
+
+/// What a revision must equal, as far as two can be told apart by it.
+fn expected_of(revision: &Node) -> (Option<String>, Vec<&str>) {
+    let equals = revision.get("equals").filter(|equals| equals.text() != Some("git"));
+    let place = |field: &str| Some(format!("{field} {}", equals?.get(field)?.text()?));
+    let paths = revision.items_of("paths").iter().filter_map(Node::text).collect();
+    (place("file").or_else(|| place("text")), paths)
 }
 
 /// `from`: one place.
