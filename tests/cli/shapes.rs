@@ -51,6 +51,7 @@ fn waiting() -> Value {
                                "transition": null, "auth": null }] },
                 { "name": "web", "drift": null, "conditions": [condition("Reconciled", "True", "Proven")],
                   "containers": [], "image": null, "modules": [],
+                  "revision": { "expected": "4f6d1c0", "image": null, "containers": ["4f6d1c0", null], "routes": [] },
                   "notes": [{ "reason": "VolumeChanged", "message": "the volume shop_data differs" }],
                   "routes": [{ "name": "x", "url": "http://127.0.0.1:8080/x", "expected": [401], "observed": 401,
                                "control": 404, "transition": { "before": null, "after": 401 },
@@ -104,7 +105,10 @@ fn assert_waiting(object: &Object) {
     assert!(route.transition.is_none() && route.auth.is_none(), "{route:?}");
     let notes = web.notes.iter().map(|note| (note.reason.as_str(), note.message.as_str()));
     assert_eq!(notes.collect::<Vec<_>>(), [("VolumeChanged", "the volume shop_data differs")]);
-    assert!(api.notes.is_empty(), "nothing is made up");
+    assert!(api.notes.is_empty() && api.revision.is_none(), "nothing is made up");
+    let revision = web.revision.as_ref().unwrap();
+    assert_eq!((revision.expected.as_deref(), revision.image.as_deref()), (Some("4f6d1c0"), None));
+    assert_eq!((&revision.containers[..], revision.routes.len()), (&[Some("4f6d1c0".into()), None][..], 0));
     let route = &web.routes[0];
     assert!(web.drift.is_none() && web.image.is_none() && web.containers.is_empty());
     assert_eq!(route.transition, Some(Transition { before: None, after: Some(401) }));

@@ -130,6 +130,8 @@ fn a_new_commit_is_built_and_brought_up_wherever_the_service_carries_it() {
         assert_eq!(project.steps().len(), 2, "{place}");
         let described = project.undrift(&["describe", &project.name]).expect(0).stdout;
         assert!(described.contains("REVISION") && described.contains(&new[..12]), "{described}");
+        let wide = project.undrift(&["get", "-o", "wide"]).expect(0).stdout;
+        assert!(wide.contains("REVISION") && wide.contains(&new[..12]), "{wide}");
     }
 }
 

@@ -84,9 +84,23 @@ pub(crate) struct Service {
     pub(crate) image: Option<Image>,
     pub(crate) modules: Vec<Module>,
     pub(crate) routes: Vec<Route>,
+    /// As of `notes`.
+    #[serde(default)]
+    pub(crate) revision: Option<Revision>,
     /// An incident holds the evidence as it was recorded, which had none before there were notes.
     #[serde(default)]
     pub(crate) notes: Vec<Note>,
+}
+
+#[derive(Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Revision {
+    #[serde(deserialize_with = "there")]
+    pub(crate) expected: Option<String>,
+    #[serde(deserialize_with = "there")]
+    pub(crate) image: Option<String>,
+    pub(crate) containers: Vec<Option<String>>,
+    pub(crate) routes: Vec<Option<String>>,
 }
 
 #[derive(Debug, Deserialize, PartialEq)]
