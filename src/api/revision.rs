@@ -88,6 +88,15 @@ pub struct RevisionObservation {
     pub routes: Vec<ReplicaRevision>,
 }
 
+impl RevisionObservation {
+    /// Every fact of it.
+    pub fn facts_mut(&mut self) -> impl Iterator<Item = &mut RevisionFact> {
+        let replicas = self.containers.iter_mut().chain(&mut self.routes);
+        let replicas = replicas.map(|one| &mut one.revision);
+        [&mut self.expected].into_iter().chain(&mut self.image).chain(replicas)
+    }
+}
+
 /// The revision of one container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Redactor, known::SearchedText, replaced};
 use crate::{
-    api::{Pointed, ProjectObservation},
+    api::{Pointed, ProjectObservation, RevisionFact, RevisionObservation, is_revision},
     host::HostError,
     secret::{STARS, url},
 };
@@ -39,6 +39,11 @@ impl Redactor {
         shown.resolved_from = observed.resolved_from;
         for (shown, service) in shown.services.iter_mut().zip(&observed.services) {
             shown.artifact.is_kept = service.artifact.is_kept;
+            // Stars are no revision, and must not look like another one.
+            let facts = shown.revision.iter_mut().flat_map(RevisionObservation::facts_mut);
+            for fact in facts.filter(|fact| fact.known().is_some_and(|known| !is_revision(known))) {
+                *fact = RevisionFact::NotARevision("it may be a secret, and is not kept".into());
+            }
         }
         shown
     }
@@ -139,6 +144,13 @@ mod tests {
         };
         assert_eq!(redactor.observation(seen("filled-in-77")), seen(STARS));
         assert_eq!(redactor.observation(seen("1")), seen("1"));
+        let mut with_revision = seen("1");
+        let carried = |text: &str| RevisionFact::Known(text.into());
+        let of = |image| crate::api::RevisionObservation { image: Some(image), ..fixtures::revision() };
+        with_revision.services[0].revision = Some(of(carried("filled-in-77")));
+        let shown = redactor.observation(with_revision).services[0].revision.clone().unwrap();
+        assert!(matches!(shown.image, Some(RevisionFact::NotARevision(_))), "{shown:?}");
+        assert_eq!(shown.expected, fixtures::revision().expected);
         let error = HostError::SharedImage {
             first: "api".into(),
             second: "worker".into(),
