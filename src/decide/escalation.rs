@@ -30,10 +30,10 @@ pub(super) fn escalation(drift: &Drift, seen: &ServiceObservation, reloads: bool
         (Layer::Artifact, _) if !seen.buildable => Escalation::none(
             "the service has no `build:`, so its image comes from elsewhere: a person must look",
         ),
-        // The cache knows files by their bytes: a build without it would leave the same.
-        (Layer::Artifact, DriftReason::ContentDiffers) => Escalation::UntilTried(vec![BUILD]),
-        // A build without the cache would be given the same revision.
-        (Layer::Artifact, DriftReason::RevisionDiffers) => Escalation::UntilTried(vec![BUILD]),
+        // The cache knows files by their bytes, and arguments by their values: a build without it would leave the same.
+        (Layer::Artifact, DriftReason::ContentDiffers | DriftReason::RevisionDiffers) => {
+            Escalation::UntilTried(vec![BUILD])
+        }
         (Layer::Artifact, _) => Escalation::UntilTried(vec![BUILD, UNCACHED]),
         (Layer::Container, DriftReason::MountChanged) if reloads && !mounted::needs_restart(seen) => {
             Escalation::UntilSpent(vec![Step::Reload])
