@@ -8,8 +8,8 @@ pub struct SourcePaths {
     /// The build contexts that are folders of this host, also those of the images that others are based on; and the sources of
     /// modules whose content is compared, where they lie in none of these.
     pub contexts: BTreeSet<WatchedContext>,
-    /// What counts by itself, and not by what is below it: Compose files, env files, Dockerfiles, the sources of modules. They
-    /// need not exist.
+    /// What counts by itself, and not by what is below it: Compose files, env files, Dockerfiles, the sources of modules, the
+    /// file of an expected revision. They need not exist.
     pub files: BTreeSet<PathBuf>,
     /// The folders whose entries an `each` lists. They need not exist.
     pub listed: BTreeSet<PathBuf>,

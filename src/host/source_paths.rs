@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::Path};
 
 use super::compose::Resolved;
-use crate::api::{Content, Desired, EachPattern, SourcePaths, WatchedContext};
+use crate::api::{Content, Desired, EachPattern, ExpectedRevision, SourcePaths, WatchedContext};
 
 /// Those of the services that the object names, and of the images that theirs are based on.
 pub(super) fn source_paths(desired: &Desired, resolved: &Resolved) -> SourcePaths {
@@ -36,6 +36,12 @@ pub(super) fn source_paths(desired: &Desired, resolved: &Resolved) -> SourcePath
     let modules = desired.services().iter().flat_map(|service| &service.modules);
     let sources = modules.filter_map(|module| module.source.as_ref());
     paths.files.extend(sources.map(|source| desired.directory.join(source)));
+    let revisions = desired.services().iter().filter_map(|service| service.revision.as_ref());
+    let revisions = revisions.filter_map(|revision| match &revision.equals {
+        ExpectedRevision::File(path) => Some(desired.directory.join(path)),
+        ExpectedRevision::Git | ExpectedRevision::Text(_) => None,
+    });
+    paths.files.extend(revisions);
     let listed = desired.each_queries().into_iter().map(|query| {
         let folder = EachPattern::parse(&query.each).map(|pattern| pattern.folder.to_owned());
         desired.directory.join(folder.unwrap_or_default())

@@ -22,9 +22,9 @@ const SYMBOLIC: usize = 5;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkTree {
     /// The folder with its `HEAD` and index.
-    own: PathBuf,
+    pub(super) own: PathBuf,
     /// The folder that all work trees of the repository share; usually the same.
-    common: PathBuf,
+    pub(super) common: PathBuf,
 }
 
 /// The checked-out commit.
@@ -98,7 +98,7 @@ impl WorkTree {
     }
 
     /// The file of a reference. Some belong to one work tree alone.
-    fn loose(&self, name: &str) -> PathBuf {
+    pub(super) fn loose(&self, name: &str) -> PathBuf {
         let of_one = ["refs/bisect/", "refs/worktree/", "refs/rewritten/"];
         let is_own = of_one.iter().any(|prefix| name.starts_with(prefix));
         if is_own { self.own.join(name) } else { self.common.join(name) }
@@ -171,7 +171,7 @@ pub(super) fn is_commit(text: &str) -> bool {
 }
 
 /// Whether a name stays below the repository's folder.
-fn is_reference(name: &str) -> bool {
+pub(super) fn is_reference(name: &str) -> bool {
     name.starts_with("refs/") && name.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 

@@ -6,19 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::head::{WorkTree, is_reference};
 use crate::{
     api::{GitLock, Time},
     files::{self, LARGEST_TEXT},
 };
-
-/// The folders of git's own files.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct GitFolders {
-    /// Those of this work tree.
-    own: PathBuf,
-    /// Those that all work trees of the repository share.
-    common: PathBuf,
-}
 
 /// The files that name the commit that is checked out there; empty outside a work tree. They need not exist: a branch may be
 /// in `packed-refs`, or in a reftable.
@@ -26,17 +18,16 @@ struct GitFolders {
 /// Reads files: call it within a look.
 #[must_use]
 pub fn head_files(folder: &Path) -> Vec<PathBuf> {
-    let Some(GitFolders { own, common }) = git_folders(folder) else { return Vec::new() };
-    let head = own.join("HEAD");
+    let Ok(Some(tree)) = WorkTree::of(folder) else { return Vec::new() };
+    let head = tree.own.join("HEAD");
     let branch = files::read_to_string(&head, LARGEST_TEXT).unwrap_or_default();
-    let branch = branch.trim().strip_prefix("ref: ").filter(|name| name.starts_with("refs/"));
-    let branch = branch.map(|name| common.join(name));
+    let branch = branch.trim().strip_prefix("ref:").map(str::trim).filter(|name| is_reference(name));
     // A repository of reftables has a HEAD that names no branch, and no refs: all of it is in the tables.
-    let tables = BTreeSet::from([own.join("reftable"), common.join("reftable")]);
+    let tables = BTreeSet::from([tree.own.join("reftable"), tree.common.join("reftable")]);
     let tables = tables.into_iter().filter(|tables| files::is_dir(tables));
     let tables: Vec<PathBuf> = tables.map(|tables| tables.join("tables.list")).collect();
-    let packed = tables.is_empty().then(|| common.join("packed-refs"));
-    let branch = branch.filter(|_| tables.is_empty());
+    let packed = tables.is_empty().then(|| tree.common.join("packed-refs"));
+    let branch = branch.filter(|_| tables.is_empty()).map(|name| tree.loose(name));
     [head].into_iter().chain(packed).chain(branch).chain(tables).collect()
 }
 
@@ -45,29 +36,9 @@ pub fn head_files(folder: &Path) -> Vec<PathBuf> {
 /// Reads files: call it within a look.
 #[must_use]
 pub fn git_lock(folder: &Path) -> Option<GitLock> {
-    let path = git_folders(folder)?.own.join("index.lock");
+    let path = WorkTree::of(folder).ok()??.own.join("index.lock");
     let made = files::symlink_metadata(&path).ok()?.modified().ok()?;
     Some(GitLock { path: path.display().to_string(), since: Time::from(made) })
-}
-
-/// Those of the nearest work tree at or above a folder.
-fn git_folders(folder: &Path) -> Option<GitFolders> {
-    let folder = files::canonicalize(folder).ok()?;
-    folder.ancestors().find_map(|tree| {
-        let mark = tree.join(".git");
-        let own = if files::is_dir(&mark) { mark } else { linked(tree, &mark)? };
-        // Whatever has no HEAD is no repository.
-        files::exists(&own.join("HEAD")).then_some(())?;
-        let text = files::read_to_string(&own.join("commondir"), LARGEST_TEXT).ok();
-        let common = text.map_or_else(|| own.clone(), |text| own.join(text.trim()));
-        Some(GitFolders { own, common })
-    })
-}
-
-/// A further work tree and a submodule have a file in place of the folder: `gitdir: PATH`.
-fn linked(tree: &Path, mark: &Path) -> Option<PathBuf> {
-    let text = files::read_to_string(mark, LARGEST_TEXT).ok()?;
-    Some(tree.join(text.trim().strip_prefix("gitdir: ")?))
 }
 
 #[cfg(test)]
