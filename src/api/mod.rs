@@ -4,6 +4,7 @@
 
 mod attachment;
 mod attempt;
+mod build_check;
 mod cache;
 mod content;
 mod desired;
@@ -47,6 +48,7 @@ pub use attachment::{
     DeclaredPort, NetworkObservation, NetworkUser, VolumeObservation,
 };
 pub use attempt::Attempt;
+pub use build_check::{BuildCheck, BuildDifference, BuildResult, SameBy};
 pub use cache::Cache;
 pub use content::{ContentComparison, ContentObservation, MOST_BYTES, MOST_FILES, MOST_NAMED};
 pub use desired::{Desired, Expanded};

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Attachments, ConfigDifference, ContentObservation, CopiedContent, DeclaredAttachments, DeclaredJoin,
-    Expansion, Fact, GitLock, Joined, MountedFile, NetworkObservation, Obstacle, Presence,
+    Attachments, BuildCheck, ConfigDifference, ContentObservation, CopiedContent, DeclaredAttachments,
+    DeclaredJoin, Expansion, Fact, GitLock, Joined, MountedFile, NetworkObservation, Obstacle, Presence,
     RelatedObservation, ResolvedFrom, RevisionObservation, SourcePaths, Ties, Time, VolumeObservation,
 };
 
@@ -157,11 +157,15 @@ pub struct ArtifactObservation {
     pub reference: String,
     /// The ID that it names (`sha256:…`); `Known(None)` if the engine has nothing of that name.
     pub image: Fact<Option<String>>,
-    /// The build context's digest that the store knows for that image ID.
+    /// The build context's digest that the store knows for that image ID: of undrift's own build, or of one that `check --build`
+    /// found to be the same.
     pub built_from: Option<String>,
     /// The build context as it was when this image was seen first; `None` if undrift built it, or remembers nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_sight: Option<FirstSight>,
+    /// What `check --build` found of that image: in its own run whatever it is, later only in what it differs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build_check: Option<BuildCheck>,
     /// One entry per module of the spec.
     pub modules: Vec<ModuleObservation>,
     /// Whether undrift's own tag for verified images is on that image. No evidence: only what the tag is for counts.

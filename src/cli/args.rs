@@ -167,6 +167,17 @@ pub(super) struct ObjectArgs {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    #[command(flatten)]
+    pub(super) objects: ObjectArgs,
+    /// Also builds each service under a name of undrift's own, compares that image with the one behind the service's reference,
+    /// and removes it. Containers and tags stay as they are, also of a suspended object. The answer is remembered in the state
+    /// folder
+    #[arg(long, env = "UNDRIFT_BUILD", value_parser = FalseyValueParser::new())]
+    pub(super) build: bool,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct ApplyArgs {
     #[command(flatten)]
     pub(super) objects: ObjectArgs,
@@ -215,7 +226,7 @@ pub(super) enum Verb {
     /// Prints the JSON Schema of the manifest
     Schema,
     /// Shows the ladder of layers; changes nothing [exit 0 as declared, 1 drift or unknown, 2 error]
-    Check(ObjectArgs),
+    Check(CheckArgs),
     /// Shows what check shows, and the steps that apply would take [exit 0 none, 1 steps or a drift
     /// without one, 2 error]
     Plan(ObjectArgs),

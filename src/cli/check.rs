@@ -1,16 +1,20 @@
-//! `check` and `plan`: one look, shown as the ladder; `plan` adds the steps. Nothing is changed.
+//! `check` and `plan`: one look, shown as the ladder; `plan` adds the steps. Nothing is changed, except that `check --build`
+//! remembers what it found.
 
 use std::{
+    collections::BTreeMap,
     io::{self, Write},
     sync::Arc,
 };
 
 use super::{
     Context, Failure,
-    args::Format,
+    args::{CheckArgs, Format, ObjectArgs},
+    build_check::{BuildChecks, not_remembered},
     context::{self, Loaded},
     ladder,
     machine::Machine,
+    progress::ProgressPrinter,
 };
 use crate::{
     api::{Desired, Note, NoteReason, Object, ObjectList, Time},
@@ -22,8 +26,34 @@ use crate::{
 pub(super) fn run(
     context: &mut Context<'_>,
     machine: &impl Machine,
-    objects: &super::args::ObjectArgs,
-    with_plan: bool,
+    options: &CheckArgs,
+) -> Result<u8, Failure> {
+    let with = if options.build { Extra::Builds } else { Extra::Nothing };
+    look(context, machine, &options.objects, with)
+}
+
+/// The same with the steps that `apply` would take.
+pub(super) fn plan(
+    context: &mut Context<'_>,
+    machine: &impl Machine,
+    objects: &ObjectArgs,
+) -> Result<u8, Failure> {
+    look(context, machine, objects, Extra::Plan)
+}
+
+/// What comes to a look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extra {
+    Nothing,
+    Plan,
+    Builds,
+}
+
+fn look(
+    context: &mut Context<'_>,
+    machine: &impl Machine,
+    objects: &ObjectArgs,
+    with: Extra,
 ) -> Result<u8, Failure> {
     let loaded = context::load(&objects.manifests, &objects.names)?;
     let (store, unusable) = context.store_for_looking()?;
@@ -31,7 +61,18 @@ pub(super) fn run(
     if let Some(why) = &unusable {
         context.complain(&without_state(why));
     }
-    let looks = machine.block_on(look_at_all(machine, store.as_ref(), &loaded))??;
+    let progress = (with == Extra::Builds)
+        .then(|| ProgressPrinter::new(machine.stderr(), machine.stopwatch(), loaded.named.len() > 1));
+    let dir = context.named_state_dir()?;
+    let looks = machine.block_on(async {
+        let mut builds = progress.map(|progress| BuildChecks::new(&dir, store.as_deref(), progress));
+        let looks = look_at_all(machine, store.as_ref(), &loaded, builds.as_mut()).await?;
+        Ok::<_, Failure>((looks, builds.is_some_and(|builds| builds.is_forgotten())))
+    })??;
+    let (looks, is_forgotten) = looks;
+    if is_forgotten {
+        context.complain(&not_remembered(store.as_deref(), &dir));
+    }
     // One that can be opened may be damaged further in.
     let damaged = store.as_ref().and_then(|store| damage(store, &looks));
     if let Some(why) = &damaged {
@@ -49,7 +90,7 @@ pub(super) fn run(
             let now = (context.clock)();
             context.json(&ObjectList::new(seen(store.as_deref(), looks, why.as_deref(), now)))
         }
-        Format::Text => print(context, &looks, with_plan),
+        Format::Text => print(context, &looks, with == Extra::Plan),
     };
     context::outcome(printed, exit)
 }
@@ -110,15 +151,29 @@ async fn look_at_all<'a>(
     machine: &impl Machine,
     store: Option<&Arc<Store>>,
     loaded: &'a Loaded,
+    builds: Option<&mut BuildChecks<'_>>,
 ) -> Result<Vec<CheckedObject<'a>>, Failure> {
     let (host, clock) = (machine.host_for_looking(store)?, machine.clock());
     let mut taken = reconcile::taken(&host, &loaded.all).await;
+    let mut checked = BTreeMap::new();
+    if let Some(builds) = builds {
+        let all = loaded.named.iter().filter(|desired| !taken.contains_key(desired.name()));
+        let made = builds.check(machine, &host, all.collect()).await;
+        if made.is_err() {
+            machine.settle(&host).await;
+        }
+        checked = made?;
+    }
     let looks = loaded.named.iter().map(|desired| {
         let (host, clock, taken) = (&host, &clock, taken.remove(desired.name()));
+        let checked = checked.remove(desired.name()).unwrap_or_else(|| Ok(Vec::new()));
         async move {
-            let looked = match taken {
-                Some(error) => Err(error.into()),
-                None => reconcile::look(host, store.map(AsRef::as_ref), desired, clock).await,
+            let looked = match (taken, checked) {
+                (Some(error), _) => Err(error.into()),
+                (None, Err(error)) => Err(error),
+                (None, Ok(checked)) => {
+                    reconcile::look(host, store.map(AsRef::as_ref), desired, &checked, clock).await
+                }
             };
             (desired, looked)
         }

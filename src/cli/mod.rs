@@ -5,6 +5,7 @@
 mod apply;
 mod args;
 pub mod audit;
+mod build_check;
 mod cache;
 mod changes;
 mod check;
@@ -104,8 +105,8 @@ fn dispatch(context: &mut Context<'_>, machine: &impl Machine, verb: &Verb) -> R
             Ok(validate::validate(&sources, &mut context.out, &mut context.err)?)
         }
         Verb::Schema => context::outcome(schema::schema(&mut context.out), 0),
-        Verb::Check(objects) => check::run(context, machine, objects, false),
-        Verb::Plan(objects) => check::run(context, machine, objects, true),
+        Verb::Check(options) => check::run(context, machine, options),
+        Verb::Plan(objects) => check::plan(context, machine, objects),
         Verb::Apply(options) => apply::run(context, machine, &options.objects, options.environment()),
         Verb::Run(options) => run::run(context, options),
         Verb::Suspend { name, duration, reason } => {
@@ -211,7 +212,8 @@ fn output_of(verb: &Verb) -> Option<args::Format> {
         | Verb::Suspend { .. }
         | Verb::Resume { .. }
         | Verb::Retry { .. } => None,
-        Verb::Check(objects) | Verb::Plan(objects) => Some(objects.output.output),
+        Verb::Check(options) => Some(options.objects.output.output),
+        Verb::Plan(objects) => Some(objects.output.output),
         Verb::Apply(options) => Some(options.objects.output.output),
         Verb::Get { output, .. } => Some(output.format()),
         Verb::Wait(options) => Some(options.output.output),

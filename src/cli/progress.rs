@@ -6,7 +6,7 @@ use super::{
     event_text,
     machine::{Stopwatch, Stream},
     safe::{self, Safe},
-    style::Style,
+    style::{Style, clean},
 };
 use crate::api::Event;
 
@@ -39,6 +39,11 @@ impl ProgressPrinter {
         for text in event_text::live(self.style, event) {
             self.print_line(object, &text, passing);
         }
+    }
+
+    /// Shows a remark on an object that is no event.
+    pub(super) fn remark(&mut self, object: &str, text: &str) {
+        self.print_line(object, &clean(text), false);
     }
 
     /// Shows a line, whose place the next one takes where it is passing. A terminal that is gone must not end a repair: write

@@ -22,7 +22,7 @@ use crate::{
         StepOutcome,
     },
     files,
-    host::{Host, HostError, LOOK_LIMIT, StepReport, StepRequest},
+    host::{BuildCheckRequest, CheckedBuild, Host, HostError, LOOK_LIMIT, StepReport, StepRequest},
 };
 
 /// How long undrift waits for a step once its command should end: a command that must be killed takes 10 s as a rule, and at
@@ -193,6 +193,15 @@ impl<H: Host + 'static> Host for BoundedHost<H> {
             started_at,
             duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         })
+    }
+
+    async fn check_builds(
+        &self,
+        desired: &Desired,
+        request: BuildCheckRequest<'_>,
+    ) -> Result<Vec<CheckedBuild>, HostError> {
+        let checked = self.over.run_until_cancelled(self.host.check_builds(desired, request)).await;
+        checked.unwrap_or(Err(HostError::Ending))
     }
 
     async fn keep_verified(&self, project: &str, images: &BTreeMap<String, String>) {

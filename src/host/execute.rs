@@ -217,10 +217,17 @@ impl LocalHost {
         })
     }
 
-    /// Podman has no BuildKit: without the variable, buildx would start one in a container, whose image it has to pull.
     async fn environment(&self, desired: &Desired, step: Step) -> Result<Environment, String> {
+        if matches!(step, Step::Build { .. }) {
+            return self.build_environment(desired).await;
+        }
+        Ok(Environment::of_this_process().for_project(self.engine.endpoint(), desired))
+    }
+
+    /// Podman has no BuildKit: without the variable, buildx would start one in a container, whose image it has to pull.
+    pub(super) async fn build_environment(&self, desired: &Desired) -> Result<Environment, String> {
         let env = Environment::of_this_process().for_project(self.engine.endpoint(), desired);
-        if !matches!(step, Step::Build { .. }) || env.get(BUILDKIT).is_some() {
+        if env.get(BUILDKIT).is_some() {
             return Ok(env);
         }
         let podman = self.engine.is_podman().await;

@@ -11,8 +11,9 @@ use futures_util::{FutureExt as _, future::join_all};
 use tokio::sync::OnceCell;
 
 use super::{
-    Cache, Host, HostError, KeyedDigest, Sealed, StepReport, StepRequest, content::ContentMemory,
-    endpoint::Endpoint, engine::Engine, probe::Prober, sealed,
+    BuildCheckRequest, Cache, CheckedBuild, Host, HostError, KeyedDigest, Sealed, StepReport, StepRequest,
+    build_check::leftovers, content::ContentMemory, endpoint::Endpoint, engine::Engine, probe::Prober,
+    sealed,
 };
 use crate::api::{Desired, EachQuery, Expansion, Fact, GitState, LastWords, ProjectObservation};
 
@@ -93,7 +94,7 @@ impl LocalHost {
     }
 
     /// The work, within the time limit of an observation.
-    fn in_time<T>(
+    pub(super) fn in_time<T>(
         &self,
         work: impl Future<Output = Result<T, HostError>>,
     ) -> impl Future<Output = Result<T, HostError>> {
@@ -151,17 +152,17 @@ impl LocalHost {
         }
     }
 
-    /// At the first observation: removes the look-up containers of a killed undrift. A failure is only logged, because the
-    /// observation itself reports an unavailable engine.
+    /// At the first observation: removes the look-up containers of a killed undrift, and its builds to compare. A failure is only
+    /// logged, because the observation itself reports an unavailable engine.
     pub(super) async fn sweep_once(&self) {
         let sweep = async {
-            match self.engine.sweep_lookups().await {
-                Ok(_) => Ok(()),
-                Err(error) => {
-                    tracing::debug!(%error, "look-up containers could not be swept");
-                    Err(())
-                }
-            }
+            let (looked_up, ()) = tokio::join!(self.engine.sweep_lookups(), leftovers::end_and_remove());
+            // An image cannot go before its containers, nor for good before its build has ended.
+            let swept = match looked_up {
+                Ok(_) => self.engine.sweep_check_images().await,
+                failed => failed,
+            };
+            swept.map(drop).map_err(|error| tracing::debug!(%error, "leftovers could not be swept"))
         };
         let _ = self.swept.get_or_try_init(|| sweep).await;
     }
@@ -228,6 +229,17 @@ impl Host for LocalHost {
         // Whatever it did: what is verified after it is looked at again.
         self.content_memory.forget_containers(desired.name());
         report
+    }
+
+    async fn check_builds(
+        &self,
+        desired: &Desired,
+        request: BuildCheckRequest<'_>,
+    ) -> Result<Vec<CheckedBuild>, HostError> {
+        match self.checked_builds(desired, &request).await {
+            Ok(checked) => Ok(checked),
+            Err(error) => Err(self.error_without_secrets(desired, error).await),
+        }
     }
 
     async fn keep_verified(&self, project: &str, images: &BTreeMap<String, String>) {

@@ -1,5 +1,6 @@
 //! Every effect on the host, behind one narrow trait.
 
+mod build_check;
 mod cache_folder;
 pub mod compose;
 mod content;
@@ -42,7 +43,10 @@ pub use sealed::{KeyedDigest, Sealed, of_this_process as keyed_by_this_process};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{Desired, EachQuery, Expansion, Fact, GitState, LastWords, Pointed, ProjectObservation, Step},
+    api::{
+        BuildCheck, Desired, EachQuery, Expansion, Fact, GitState, LastWords, Pointed, ProjectObservation,
+        Step,
+    },
     files::Hangs,
 };
 
@@ -93,6 +97,18 @@ pub trait Host: Send + Sync {
     fn execute(&self, desired: &Desired, request: StepRequest<'_>)
     -> impl Future<Output = StepReport> + Send;
 
+    /// Builds each service that has a `build:` and an image under a name of undrift's own, compares the two images, and removes
+    /// the new one. Containers and all other names stay as they are. One answer for each such service, in the order of the spec;
+    /// once cancelled, for those so far.
+    ///
+    /// # Errors
+    /// As [`observe`](Self::observe). A build that fails is an answer.
+    fn check_builds(
+        &self,
+        desired: &Desired,
+        request: BuildCheckRequest<'_>,
+    ) -> impl Future<Output = Result<Vec<CheckedBuild>, HostError>> + Send;
+
     /// Gives each of these images, by service of a Compose project, the tag of a verified image, so that no other build takes
     /// it away. The only change that undrift makes on an engine besides its steps.
     fn keep_verified(
@@ -129,6 +145,52 @@ pub struct StepRequest<'a> {
     pub cancel: &'a CancellationToken,
     /// Takes each line that the command prints, for a waiting user. Control bytes are removed already.
     pub progress: &'a (dyn Fn(&str) + Send + Sync),
+}
+
+/// The parameters of builds that are only compared.
+pub struct BuildCheckRequest<'a> {
+    /// The limit of each build.
+    pub timeout: std::time::Duration,
+    /// Ends a build cleanly on cancellation.
+    pub cancel: &'a CancellationToken,
+    /// Takes what happens, for a waiting user.
+    pub progress: &'a (dyn Fn(BuildCheckProgress<'_>) + Send + Sync),
+}
+
+/// What happens in such a build.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum BuildCheckProgress<'a> {
+    /// The build of a service begins.
+    Begins {
+        /// The service.
+        service: &'a str,
+    },
+    /// Compose prints a line, which has no secrets and control bytes any more.
+    Output {
+        /// The line.
+        line: &'a str,
+    },
+    /// The answer about a service is there.
+    Ends {
+        /// The service.
+        service: &'a str,
+        /// Its image reference.
+        reference: &'a str,
+        /// The answer.
+        check: &'a BuildCheck,
+    },
+}
+
+/// The answer about one service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckedBuild {
+    /// The service.
+    pub service: String,
+    /// The ID (`sha256:…`) of the image behind its reference, with which the build was compared.
+    pub image: String,
+    /// The answer.
+    pub check: BuildCheck,
 }
 
 /// A cache that stores nothing.

@@ -226,8 +226,15 @@ impl LocalHost {
             }
         };
         let (modules, revision) = tokio::join!(modules, revisions.in_image(service, &image));
-        let artifact =
-            ArtifactObservation { reference, image, built_from: None, first_sight: None, modules, is_kept };
+        let artifact = ArtifactObservation {
+            reference,
+            image,
+            built_from: None,
+            first_sight: None,
+            build_check: None,
+            modules,
+            is_kept,
+        };
         (artifact, revision)
     }
 

@@ -36,6 +36,7 @@ pub use claims::{is_before, service_taken, share_a_service, taken};
 pub use current::{CurrentObject, current_objects};
 pub use engine_place::is_record_of;
 pub use events::EventSink;
+pub use image_knowledge::remember_checks;
 pub use reconcile_once::{Action, ReconcileOutcome};
 pub use registration::{deregister, hold_registration, register};
 #[cfg(test)]
@@ -47,7 +48,7 @@ use crate::{
     api::{Desired, Event, NoteReason, Object, ObjectStatus, ProjectObservation, Reason, RouteSpec, Time},
     causes::with_causes,
     decide::{self, Decision, Inputs, StatusInputs},
-    host::{Host, HostError},
+    host::{BuildCheckRequest, CheckedBuild, Host, HostError},
     store::{EnginePlace, Store, StoreError},
 };
 
@@ -262,7 +263,7 @@ impl OutageTolerance {
 }
 
 /// One observation without any consequence: the output of `check` and `plan`. It does not need the state, and does without it if
-/// it cannot be read.
+/// it cannot be read. `checked` are the answers of `check --build`, if there are any.
 ///
 /// # Errors
 /// If the host cannot be observed.
@@ -270,6 +271,7 @@ pub async fn look<H: Host>(
     host: &H,
     store: Option<&Store>,
     desired: &Desired,
+    checked: &[CheckedBuild],
     clock: &Clock,
 ) -> Result<Assessment, ReconcileError> {
     let expanded = snapshot::expanded(host, desired).await;
@@ -281,6 +283,7 @@ pub async fn look<H: Host>(
             Err(error) => (None, Some(error)),
         },
     };
+    image_knowledge::add_checks(&mut observed, checked);
     let of_state = store.filter(|_| recorded.is_some());
     let (previous, mut history) = recorded.unwrap_or_else(|| {
         let none =
@@ -315,6 +318,19 @@ pub async fn look<H: Host>(
         now,
     });
     Ok(Assessment { object: object(desired, status), decision, without_state })
+}
+
+/// Builds each service of an object under another name and compares it with its image: see [`Host::check_builds`].
+///
+/// # Errors
+/// If the host cannot be observed.
+pub async fn check_builds<H: Host>(
+    host: &H,
+    desired: &Desired,
+    request: BuildCheckRequest<'_>,
+) -> Result<Vec<CheckedBuild>, ReconcileError> {
+    let expanded = snapshot::expanded(host, desired).await;
+    Ok(host.check_builds(&expanded, request).await?)
 }
 
 /// The record of an object: its last status, and its history. `None` if that belongs to another engine.

@@ -145,8 +145,9 @@ fn a_look_goes_without_a_state_that_cannot_be_read_and_says_why() {
     for damage in ["DROP TABLE objects", "ALTER TABLE images RENAME TO lost", "DROP TABLE suspensions"] {
         let fixture = ReconcilerFixture::new(World::incident());
         assert!(fixture.apply().reconciled);
-        let look =
-            || runtime.block_on(look(&*fixture.host, Some(&fixture.store), &desired(), &clock())).unwrap();
+        let look = || {
+            runtime.block_on(look(&*fixture.host, Some(&fixture.store), &desired(), &[], &clock())).unwrap()
+        };
         assert!(look().without_state.is_none());
         let raw = rusqlite::Connection::open(fixture.dir.path().join("state.db")).unwrap();
         raw.execute_batch(&format!("PRAGMA foreign_keys = OFF; {damage}")).unwrap();
@@ -283,7 +284,7 @@ fn a_verification_is_of_one_spec_only() {
     let look = |desired: &Desired| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let clock = clock();
-        runtime.block_on(look(&*fixture.host, Some(&fixture.store), desired, &clock)).unwrap().object
+        runtime.block_on(look(&*fixture.host, Some(&fixture.store), desired, &[], &clock)).unwrap().object
     };
     let reconciled = |object: &Object| {
         let mut conditions = object.status.services[0].conditions.iter();

@@ -14,7 +14,7 @@ use tracing_subscriber::fmt::{format::Writer, time::FormatTime};
 pub(crate) use self::world::{FakeContainer, Faults, Hand, Image, World};
 use crate::{
     api::{Desired, EachQuery, Expansion, Fact, GitState, LastWords, ProjectObservation, StepOutcome, Time},
-    host::{Host, HostError, StepReport, StepRequest},
+    host::{BuildCheckRequest, CheckedBuild, Host, HostError, StepReport, StepRequest},
     testing::fixtures::{at, git},
 };
 
@@ -121,6 +121,14 @@ impl Host for FakeHost {
 
     async fn git(&self, _: &Desired) -> Fact<Option<GitState>> {
         Fact::Known(Some(git()))
+    }
+
+    async fn check_builds(
+        &self,
+        _: &Desired,
+        _: BuildCheckRequest<'_>,
+    ) -> Result<Vec<CheckedBuild>, HostError> {
+        Ok(Vec::new())
     }
 
     async fn keep_verified(&self, _: &str, images: &BTreeMap<String, String>) {

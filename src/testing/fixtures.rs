@@ -204,6 +204,7 @@ fn artifact(name: &str) -> ArtifactObservation {
         image: Fact::Known(Some(NEW.into())),
         built_from: Some("sha256:source-2".into()),
         first_sight: None,
+        build_check: None,
         modules: vec![],
         is_kept: false,
     }

@@ -290,7 +290,9 @@ impl Drop for Project {
         remove(&["volume", "ls", "-q", "--filter", &label], &["volume", "rm"]);
         // By name: an image may have another one that is not the test's.
         let named = ["images", "--format", "{{.Repository}}:{{.Tag}}"];
-        for names in [format!("{}-*", self.name), format!("undrift-keep/{}/*", self.name)] {
+        for names in
+            ["{}-*", "undrift-keep/{}/*", "undrift-check/{}/*"].map(|names| names.replace("{}", &self.name))
+        {
             remove_images(&[&named[..], &["--filter", &format!("reference={names}")]].concat());
         }
         remove_images(&["images", "-q", "--no-trunc", "--filter", "dangling=true", "--filter", &label]);

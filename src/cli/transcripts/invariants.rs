@@ -44,7 +44,7 @@ fn assert_plans_nothing_for_what_is_as_declared(scenario: &Scenario) {
     let store = Store::open_for_looking(&scenario.state()).unwrap();
     let (machine, clock) = (&scenario.machine, scenario.machine.clock());
     for desired in &loaded.all {
-        let look = reconcile::look(&machine.projects, store.as_ref(), desired, &clock);
+        let look = reconcile::look(&machine.projects, store.as_ref(), desired, &[], &clock);
         let planned = machine.block_on(look).unwrap().map(|looked| looked.decision.plan);
         let is_as_declared = machine.projects.host(desired.name()).world(|world| world.is_as_declared());
         if let (Ok(planned), true) = (planned, is_as_declared) {

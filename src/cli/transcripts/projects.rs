@@ -14,7 +14,7 @@ use crate::{
         ContainerState, Desired, EachQuery, Expansion, Fact, GitState, LastWords, ProjectObservation, Step,
         StepOutcome, StepReport, Time,
     },
-    host::{Host, HostError, StepRequest, compose::argv},
+    host::{BuildCheckRequest, CheckedBuild, Host, HostError, StepRequest, compose::argv},
     testing::fake::{FakeContainer, FakeHost, Image, VirtualClock, World},
 };
 
@@ -286,6 +286,14 @@ impl Host for Projects {
             duration_ms: passed(),
             ..report(done.outcome, output)
         }
+    }
+
+    async fn check_builds(
+        &self,
+        desired: &Desired,
+        request: BuildCheckRequest<'_>,
+    ) -> Result<Vec<CheckedBuild>, HostError> {
+        self.host(desired.name()).check_builds(desired, request).await
     }
 
     async fn keep_verified(&self, project: &str, images: &BTreeMap<String, String>) {

@@ -2,8 +2,9 @@
 
 use super::{LayerVerdict, ServiceView, content, revision, worst};
 use crate::api::{
-    DriftReason, Fact, ModuleObservation, ModuleSpec, Presence, ServiceObservation, SourceComparison,
-    SourceDrift, Time, compare_sources, is_torn, knows_less,
+    ArtifactObservation, BuildResult, DriftReason, Fact, ModuleObservation, ModuleSpec, Presence,
+    ServiceObservation, SourceComparison, SourceDrift, Time, UnknownReason, compare_sources, is_torn,
+    knows_less,
 };
 
 pub(super) fn check(view: ServiceView<'_>) -> LayerVerdict {
@@ -19,6 +20,7 @@ pub(super) fn check(view: ServiceView<'_>) -> LayerVerdict {
             let modules = view.spec.modules.iter().zip(&seen.artifact.modules);
             worst(modules.map(|(spec, seen)| module(spec, seen, reference)).chain([
                 revision::in_image(view),
+                checked_build(view),
                 source_changed(view),
                 unreadable(view),
             ]))
@@ -90,6 +92,34 @@ fn torn(view: ServiceView<'_>) -> Option<LayerVerdict> {
         DriftReason::SourceChanged,
         format!("the source changed while the image {reference} was built, so that it is not brought up"),
     ))
+}
+
+/// What `check --build` found, while the source is what it built. What it could not find out is not as declared in its own run
+/// and forgotten after it.
+fn checked_build(view: ServiceView<'_>) -> LayerVerdict {
+    let (seen, now) = (&view.seen.artifact, &view.seen.source.digest);
+    let Some(check) = &seen.build_check else { return LayerVerdict::AsDeclared(None) };
+    let words = check.in_words(&seen.reference);
+    match &check.result {
+        BuildResult::Unknown(_) => LayerVerdict::not_verifiable(words),
+        BuildResult::TooLarge(_) => LayerVerdict::Unverifiable(UnknownReason::TooLarge, words),
+        _ if !check.is_of(now) => LayerVerdict::AsDeclared(None),
+        BuildResult::Same(_) => LayerVerdict::AsDeclared(Some(words)),
+        BuildResult::Differs(_) if view.inputs.desired.object.spec.source.drift != SourceDrift::Enforce => {
+            LayerVerdict::AsDeclared(Some(words))
+        }
+        BuildResult::Differs(_) if is_built_from(seen, now) => LayerVerdict::AsDeclared(Some(format!(
+            "{words}; undrift built that image from this very source, so the build does not give the same image twice, or an \
+             image that it begins with has changed"
+        ))),
+        BuildResult::Differs(_) => LayerVerdict::Broken(DriftReason::SourceChanged, words),
+    }
+}
+
+/// Whether the image is known to be built from the present source, and from all of it.
+fn is_built_from(seen: &ArtifactObservation, now: &Fact<Option<String>>) -> bool {
+    let (Some(then), Fact::Known(Some(now))) = (&seen.built_from, now) else { return false };
+    compare_sources(then, now) == SourceComparison::Same && !knows_less(then, now)
 }
 
 fn source_changed(view: ServiceView<'_>) -> LayerVerdict {

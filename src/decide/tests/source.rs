@@ -1,7 +1,7 @@
 //! The effect of a source that has changed since the build, by policy.
 
 use super::*;
-use crate::api::SourceDrift;
+use crate::api::{BuildCheck, BuildDifference, BuildResult, SameBy, SourceDrift, UnknownReason};
 
 /// The artifact layer's verdict on `api`, whose image was built from another source, or from an unknown one.
 fn artifact(policy: SourceDrift, now: Fact<Option<String>>) -> LayerVerdict {
@@ -203,4 +203,64 @@ fn a_torn_image_that_runs_is_judged_by_the_policy_alone() {
     assert!(matches!(verdict(SourceDrift::Enforce), LayerVerdict::Broken(DriftReason::SourceChanged, _)));
     assert!(matches!(verdict(SourceDrift::Report), LayerVerdict::AsDeclared(Some(_))));
     assert_eq!(verdict(SourceDrift::Ignore), LayerVerdict::AsDeclared(None));
+}
+
+/// The artifact layer's verdict on `api`, of which `check --build` found this at `source-2`.
+fn checked(
+    result: BuildResult,
+    policy: SourceDrift,
+    (digest, now, built_from): (Option<&str>, &str, Option<&str>),
+) -> LayerVerdict {
+    let (mut desired, mut seen) = (desired(), healthy());
+    desired.object.spec.source.drift = policy;
+    seen.services[0].source.digest = Fact::Known(Some(now.to_owned()));
+    let artifact = &mut seen.services[0].artifact;
+    artifact.built_from = built_from.map(str::to_owned);
+    artifact.build_check = Some(BuildCheck { at: at(0), digest: digest.map(str::to_owned), result });
+    with_history(&desired, &seen, &history()).services[0].layer(Layer::Artifact).clone()
+}
+
+fn differs() -> BuildResult {
+    let difference =
+        BuildDifference { settings: 1, named: vec!["user".into()], ..BuildDifference::default() };
+    BuildResult::Differs(difference)
+}
+
+#[test]
+fn an_image_that_a_build_does_not_give_is_drift_by_policy_while_the_source_is_that_one() {
+    let (now, later) = ("sha256:source-2", "sha256:source-3");
+    let adopted = (Some(now), now, None);
+    let words = "gives another image than backoffice-api (check --build, at 2026-01-01T00:00:00Z)";
+    match checked(differs(), SourceDrift::Enforce, adopted) {
+        LayerVerdict::Broken(DriftReason::SourceChanged, message) => {
+            assert!(message.contains(words), "{message}");
+        }
+        other => panic!("{other:?}"),
+    }
+    for policy in [SourceDrift::Report, SourceDrift::Ignore] {
+        let reported = checked(differs(), policy, adopted);
+        assert!(matches!(&reported, LayerVerdict::AsDeclared(Some(m)) if m.contains(words)), "{reported:?}");
+    }
+    let changed = checked(differs(), SourceDrift::Enforce, (Some(now), later, None));
+    assert_eq!(changed, LayerVerdict::AsDeclared(None), "of another source it says nothing");
+    let in_its_run = checked(differs(), SourceDrift::Enforce, (None, now, None));
+    assert!(matches!(in_its_run, LayerVerdict::Broken(DriftReason::SourceChanged, _)), "{in_its_run:?}");
+    // A build that stamps a date never gives the same image: undrift's own would be built again and again.
+    let own = checked(differs(), SourceDrift::Enforce, (Some(now), now, Some(now)));
+    assert!(matches!(&own, LayerVerdict::AsDeclared(Some(m)) if m.contains("this very source")), "{own:?}");
+}
+
+#[test]
+fn what_a_build_did_not_show_is_unknown_and_holds_up_nothing() {
+    let now = "sha256:source-2";
+    let of = (None, now, Some(now));
+    for policy in [SourceDrift::Enforce, SourceDrift::Report, SourceDrift::Ignore] {
+        let failed = checked(BuildResult::Unknown("the build fails: x".into()), policy, of);
+        let is_so = matches!(&failed, LayerVerdict::Unverifiable(UnknownReason::NotKnown, m) if m.ends_with("the build fails: x"));
+        assert!(is_so, "{failed:?}");
+        let large = checked(BuildResult::TooLarge("x".into()), policy, of);
+        assert!(matches!(large, LayerVerdict::Unverifiable(UnknownReason::TooLarge, _)), "{large:?}");
+    }
+    let same = checked(BuildResult::Same(SameBy::Id), SourceDrift::Enforce, (Some(now), now, Some(now)));
+    assert!(matches!(&same, LayerVerdict::AsDeclared(Some(m)) if m.ends_with("the same ID")), "{same:?}");
 }

@@ -8,9 +8,10 @@
 //! | `lines` | the output of a child, as clean lines |
 //! | `model` | the fields read from `docker compose config --format json` |
 //! | `declared` | the fields of it that config hashes leave out |
-//! | `overlay` | one more Compose file for a single question |
+//! | `overlay` | one more Compose file for a single question or build |
 //! | `provided` | the variables that programs gave a service's container |
 //! | `given` | the same, as Compose hashes it |
+//! | `build_elsewhere` | a build whose image has another name |
 //! | `builds` | which services build one image, and which files and services a build names |
 //! | `made_of` | which services build the bases of another one's image |
 //! | `configuration` | the project with its values, to show which keys of a container differ |
@@ -30,6 +31,7 @@
 //! | `dry_run_output` | the lines of a dry run that concern containers |
 
 pub mod argv;
+mod build_elsewhere;
 mod build_order;
 mod builds;
 mod configuration;
@@ -57,6 +59,7 @@ mod secrets;
 mod test_support;
 mod upgrade;
 
+pub(super) use build_elsewhere::BuildElsewhere;
 pub(super) use configuration::{Configuration, values};
 pub use declared::{Declared, DeclaredContent, DeclaredService, NetworkModel, Subnet, VolumeModel};
 pub use dry_run::{Recreations, up_command, would_recreate, would_recreate_beside};
@@ -64,6 +67,7 @@ pub use made_of::Builds;
 #[cfg(test)]
 pub(super) use made_of::builds_of;
 pub use model::{BuildModel, BuildSettings, Model, Program, ServiceModel};
+pub(super) use overlay::FILE as OVERLAY_FILE;
 pub use ownership::{Ownership, ownership};
 pub use provided::Provided;
 pub(crate) use resolve::unreadable;

@@ -1,12 +1,12 @@
-//! An extra Compose file for a single question: a service as it would be with some more variables.
+//! An extra Compose file for a single question or build: a service with some more variables, or with another image.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use super::inputs::ComposeInputs;
 use crate::{api::Desired, host::process::Environment};
 
 /// The name of the file in its folder.
-const FILE: &str = "overlay.yaml";
+pub(in crate::host) const FILE: &str = "overlay.yaml";
 
 /// The prefix of the variables that pass the values on.
 const HANDED: &str = "UNDRIFT_PROVIDED_";
@@ -23,21 +23,54 @@ pub(super) fn lay_over(
     service: &str,
     given: &[(&str, &str)],
 ) -> Result<(Desired, Environment), String> {
-    let own = ComposeInputs::main_files(desired, &env).ok_or("it is not known which files Compose reads")?;
     let names = given.iter().enumerate().map(|(index, (name, _))| {
         ((*name).to_owned(), serde_json::Value::from(format!("${{{HANDED}{index}}}")))
     });
     let environment: serde_json::Map<_, _> = names.collect();
     let text = serde_json::json!({ "services": { service: { "environment": environment } } });
-    let path = folder.join(FILE);
-    fs::write(&path, text.to_string())
-        .map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
-    let mut with = desired.clone();
-    let files = own.iter().chain([&path]).map(|file| file.to_str().map(str::to_owned));
-    with.object.spec.project.files = files.collect::<Option<_>>().ok_or("a path is no UTF-8")?;
+    let with = with_file(desired, &env, folder, &text.to_string())?;
     let handed = given.iter().enumerate();
     let env = handed.fold(env, |env, (index, (_, value))| env.with(format!("{HANDED}{index}"), *value));
     Ok((with, env))
+}
+
+/// The object with an extra file, written into this folder, that gives each of these services another image name, and takes
+/// away what a build would change or write besides: more tags, and a cache elsewhere.
+///
+/// Nothing else of a service is touched: a label, for example, would make another image.
+///
+/// # Errors
+/// As [`lay_over`].
+pub(in crate::host) fn with_images(
+    desired: &Desired,
+    env: &Environment,
+    folder: &Path,
+    images: &BTreeMap<String, String>,
+) -> Result<Desired, String> {
+    // JSON with the one tag of Compose's in it, which takes away what other files say.
+    let service = |(name, image): (&String, &String)| {
+        format!(
+            "{}: {{image: {}, build: {{tags: !reset [], cache_to: !reset []}}}}",
+            quoted(name),
+            quoted(image)
+        )
+    };
+    let services: Vec<String> = images.iter().map(service).collect();
+    with_file(desired, env, folder, &format!("services: {{{}}}\n", services.join(", ")))
+}
+
+fn quoted(text: &str) -> serde_json::Value {
+    text.into()
+}
+
+fn with_file(desired: &Desired, env: &Environment, folder: &Path, text: &str) -> Result<Desired, String> {
+    let own = ComposeInputs::main_files(desired, env).ok_or("it is not known which files Compose reads")?;
+    let path = folder.join(FILE);
+    fs::write(&path, text).map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
+    let mut with = desired.clone();
+    let files = own.iter().chain([&path]).map(|file| file.to_str().map(str::to_owned));
+    with.object.spec.project.files = files.collect::<Option<_>>().ok_or("a path is no UTF-8")?;
+    Ok(with)
 }
 
 #[cfg(test)]

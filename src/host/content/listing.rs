@@ -5,6 +5,9 @@ use std::{cmp::Ordering, iter::Peekable};
 use super::NoListing;
 use crate::api::{ContentComparison, LONGEST_NAME, MOST_BYTES, MOST_FILES, MOST_NAMED};
 
+/// How the module itself is named among its entries.
+pub(in crate::host) const MODULE_ITSELF: &str = "the module itself";
+
 /// A SHA-256.
 pub(super) type FileDigest = [u8; 32];
 
@@ -42,7 +45,7 @@ impl Listing {
     }
 
     /// How another place compares with this one, the source. Entries at or below the paths in `except` do not count.
-    pub(super) fn compare(&self, other: &Self, except: &[String]) -> ContentComparison {
+    pub(in crate::host) fn compare(&self, other: &Self, except: &[String]) -> ContentComparison {
         let counts = |path: &[u8]| !except.iter().any(|mount| lies_in(path, mount.as_bytes()));
         let mut ours = self.0.iter().filter(|(path, _)| counts(path)).peekable();
         let mut theirs = other.0.iter().filter(|(path, _)| counts(path)).peekable();
@@ -86,7 +89,7 @@ fn next<'a>(
 fn name(named: &mut Vec<String>, entry: Option<&(EntryPath, Entry)>) {
     if let Some((path, _)) = entry.filter(|_| named.len() < MOST_NAMED) {
         let shown = String::from_utf8_lossy(path);
-        let shown = if shown.is_empty() { "the module itself" } else { &shown };
+        let shown = if shown.is_empty() { MODULE_ITSELF } else { &shown };
         named.push(shown.chars().flat_map(char::escape_debug).take(LONGEST_NAME).collect());
     }
 }

@@ -30,7 +30,7 @@ mod scope;
 mod stored;
 
 pub(super) use archive::{PieceReader, read};
-pub(super) use listing::Listing;
+pub(super) use listing::{Listing, MODULE_ITSELF};
 pub(super) use memory::{ContentMemory, ImageListings};
 pub(super) use observed::{ModuleContents, ServiceContents};
 pub(super) use scope::Scope;

@@ -71,6 +71,12 @@ impl Scope {
         source.starts_with(&root).then(|| Self::of(source, module, build))
     }
 
+    /// What is compared of two images: all that no Python process writes.
+    pub(in crate::host) fn of_images() -> Self {
+        let names = ALWAYS.iter().filter_map(|text| Pattern::parse(text).ok()).collect();
+        Self { source: PathBuf::new(), names, paths: Vec::new(), ignore: None, key: "images".into() }
+    }
+
     fn of(source: PathBuf, module: &ModuleSpec, build: Option<&BuildModel>) -> Result<Self, NoListing> {
         let ignore = match build {
             Some(build) => ignore_of(&source, build)?,
@@ -281,6 +287,13 @@ pub(super) mod tests {
         let out = scope("src/app", Some("src"), &[]);
         assert!(matches!(out.judge(), Err(NoListing::Unknown(why)) if why.contains(".dockerignore")));
         assert_eq!(compared(&scope("src/app", Some("*\n!src/app"), &[]), &["", "a"]), ["", "a"]);
+    }
+
+    #[test]
+    fn of_two_images_all_counts_but_what_python_writes() {
+        let paths =
+            ["", "etc", "app/__pycache__", "app/__pycache__/a", "app/a.pyc", "app/a.py", ".dockerignore"];
+        assert_eq!(compared(&Scope::of_images(), &paths), ["", "etc", "app/a.py", ".dockerignore"]);
     }
 
     #[test]

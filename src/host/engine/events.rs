@@ -19,7 +19,7 @@ use super::{
     containers::{ONE_OFF, PROJECT},
     lookup::LOOKUP_LABEL,
     mailbox::Mailbox,
-    tags::KEEP,
+    tags::is_own,
 };
 
 /// How long the engine may be silent until undrift checks that it is still there, unless set otherwise.
@@ -307,7 +307,7 @@ fn image(actor: &EventActor) -> Option<String> {
     let name = actor.attributes.as_ref().and_then(|attributes| attributes.get("name"));
     let is_reference = |name: &&String| name.rsplit('/').next().is_some_and(|last| last.contains(':'));
     let image = name.filter(is_reference).or(actor.id.as_ref())?;
-    (!image.is_empty() && !image.starts_with(KEEP)).then(|| image.clone())
+    (!image.is_empty() && !is_own(image)).then(|| image.clone())
 }
 
 #[cfg(test)]

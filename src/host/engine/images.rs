@@ -8,7 +8,7 @@ use std::{
 use bollard::{models::ImageSummary, query_parameters::ListImagesOptionsBuilder};
 use futures_util::{Stream, stream};
 
-use super::{Change, Engine, EngineError, tags::KEEP};
+use super::{Change, Engine, EngineError, tags::is_own};
 
 /// The default polling period. A build takes longer than this, so it is noticed soon after its end.
 pub const IMAGE_PERIOD: Duration = Duration::from_secs(5);
@@ -78,7 +78,7 @@ impl Poll {
 }
 
 fn named(image: ImageSummary) -> impl Iterator<Item = (String, String)> {
-    let own = |reference: &String| reference.starts_with(KEEP) || reference.starts_with(NAMELESS);
+    let own = |reference: &String| is_own(reference) || reference.starts_with(NAMELESS);
     let references = image.repo_tags.into_iter().filter(move |reference| !own(reference));
     references.map(move |reference| (reference, image.id.clone()))
 }
@@ -108,7 +108,13 @@ mod tests {
 
     #[test]
     fn neither_own_tags_nor_nameless_images_are_references() {
-        let tags = ["a:1", "undrift-keep/p/s:previous", "<none>:<none>", "b/undrift-keep/x:2"];
+        let tags = [
+            "a:1",
+            "undrift-keep/p/s:previous",
+            "undrift-check/p/s:x",
+            "<none>:<none>",
+            "b/undrift-keep/x:2",
+        ];
         let image = ImageSummary {
             id: "sha256:1".to_owned(),
             repo_tags: tags.map(str::to_owned).to_vec(),

@@ -11,6 +11,7 @@ use bollard::{
     query_parameters::{CreateContainerOptions, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder},
 };
 use futures_util::future::join_all;
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::{
@@ -138,6 +139,23 @@ impl Engine {
             question.remember(image, module, listings);
         }
         found
+    }
+
+    /// The same of an image that is soon gone: nothing is remembered, and the caller waits. `None` if it no longer wants to.
+    ///
+    /// # Errors
+    /// If the engine does not make a container.
+    pub(in crate::host) async fn look_once(
+        &self,
+        image: &str,
+        questions: &[ImageQuestion],
+        cancel: &CancellationToken,
+    ) -> Result<Option<Vec<ImageModule>>, EngineError> {
+        let id = self.create_lookup(image).await?;
+        let looks = join_all(questions.iter().map(|question| self.answer_of(&id, question)));
+        let found = cancel.run_until_cancelled(looks).await;
+        self.remove_lookup(&id).await;
+        Ok(found)
     }
 
     /// One path in the look-up container.

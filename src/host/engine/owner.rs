@@ -1,6 +1,8 @@
-//! The creator of a container: a mark that shows whether that process still lives.
+//! The creator of a container or an image: a mark that shows whether that process still lives.
 
 use std::{fs, sync::LazyLock};
+
+use sha2::{Digest as _, Sha256};
 
 /// This process, as it is written into a label.
 static OWN: LazyLock<Owner> = LazyLock::new(|| Owner {
@@ -11,7 +13,7 @@ static OWN: LazyLock<Owner> = LazyLock::new(|| Owner {
 
 /// A process on some host.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Owner {
+pub(in crate::host) struct Owner {
     /// Host name and PID namespace: a PID is only meaningful within the same ones.
     host: String,
     pid: u32,
@@ -21,7 +23,7 @@ pub(super) struct Owner {
 
 /// Whether an owner still lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Liveness {
+pub(in crate::host) enum Liveness {
     Lives,
     Dead,
     /// It runs on another host, or the mark cannot be read.
@@ -30,13 +32,18 @@ pub(super) enum Liveness {
 
 impl Owner {
     /// This process.
-    pub(super) fn own() -> &'static Self {
+    pub(in crate::host) fn own() -> &'static Self {
         &OWN
     }
 
     /// The mark, `HOST PID START`.
     pub(super) fn mark(&self) -> String {
         format!("{} {} {}", self.host, self.pid, self.started)
+    }
+
+    /// The mark in the letters of a tag, `HOST.PID.START`: of the host its digest, which is as good to compare.
+    pub(in crate::host) fn tag(&self) -> String {
+        format!("{}.{}.{}", digest_of(&self.host), self.pid, self.started)
     }
 
     fn parse(mark: &str) -> Option<Self> {
@@ -50,16 +57,38 @@ impl Owner {
 /// Whether the process that wrote this mark still lives.
 pub(super) fn liveness(mark: &str) -> Liveness {
     match Owner::parse(mark) {
-        Some(owner) if owner.host == OWN.host => {
-            match started(owner.pid) {
-                Some(started) if started == owner.started => Liveness::Lives,
-                // With `hidepid`, another user's process is invisible. It may be that one, so its container is left alone.
-                None if is_there(owner.pid) => Liveness::Lives,
-                _ => Liveness::Dead,
-            }
-        }
+        Some(owner) if owner.host == OWN.host => of_this_host(owner.pid, owner.started),
         _ => Liveness::Elsewhere,
     }
+}
+
+/// The same for a mark in the letters of a tag.
+pub(super) fn liveness_of_tag(tag: &str) -> Liveness {
+    let mut parts = tag.splitn(3, '.');
+    let is_here = parts.next().is_some_and(|host| host == digest_of(&OWN.host));
+    let mut number = || parts.next().and_then(|part| part.parse::<u64>().ok());
+    match (is_here, number().and_then(|pid| u32::try_from(pid).ok()), number()) {
+        (true, Some(pid), Some(started)) => of_this_host(pid, started),
+        _ => Liveness::Elsewhere,
+    }
+}
+
+fn of_this_host(pid: u32, then: u64) -> Liveness {
+    match started(pid) {
+        Some(started) if started == then => Liveness::Lives,
+        // With `hidepid`, another user's process is invisible. It may be that one, so what it made is left alone.
+        None if is_there(pid) => Liveness::Lives,
+        _ => Liveness::Dead,
+    }
+}
+
+/// How many digits of a host's digest are in a tag.
+const DIGITS: usize = 16;
+
+fn digest_of(host: &str) -> String {
+    let mut digest = hex::encode(Sha256::digest(host));
+    digest.truncate(DIGITS);
+    digest
 }
 
 /// Whether a process has this number, whoever owns it.
@@ -88,6 +117,14 @@ mod tests {
     fn this_process_lives() {
         assert_ne!(Owner::own().started, 0);
         assert_eq!(liveness(&Owner::own().mark()), Liveness::Lives);
+        let tag = Owner::own().tag();
+        assert_eq!(liveness_of_tag(&tag), Liveness::Lives);
+        assert!(tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.'), "{tag}");
+        let (before, _) = tag.rsplit_once('.').unwrap();
+        assert_eq!(liveness_of_tag(&format!("{before}.1")), Liveness::Dead);
+        for tag in ["", "x", "0123456789abcdef.1.1", &tag[DIGITS..], before] {
+            assert_eq!(liveness_of_tag(tag), Liveness::Elsewhere, "{tag}");
+        }
     }
 
     #[test]

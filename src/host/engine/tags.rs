@@ -116,7 +116,7 @@ impl Engine {
     }
 
     /// Whether any container, stopped ones too, was created from this image or one built on it.
-    async fn has_containers(&self, image: &str) -> Result<bool, EngineError> {
+    pub(super) async fn has_containers(&self, image: &str) -> Result<bool, EngineError> {
         let filters = HashMap::from([("ancestor".to_owned(), vec![image.to_owned()])]);
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
         let list = self.call(async |docker| docker.list_containers(Some(options)).await).await?;
@@ -126,7 +126,7 @@ impl Engine {
 
 /// Whether this error means that the engine has no such image. Podman takes an unknown ID of 64 digits for a name, which must
 /// not look like one, and answers 500 (measured with 5.8.6).
-fn is_unknown_image(error: &EngineError) -> bool {
+pub(super) fn is_unknown_image(error: &EngineError) -> bool {
     match error {
         EngineError::NotFound(_) => error.is_absent(),
         EngineError::Refused { status: 500, message } => {
@@ -153,8 +153,16 @@ impl TaggedImage {
     }
 }
 
-/// The prefix of all of undrift's own tags.
-pub(super) const KEEP: &str = "undrift-keep/";
+/// The prefix of the tags that keep an image.
+const KEEP: &str = "undrift-keep/";
+
+/// The prefix of the names of builds that are only compared.
+pub(super) const CHECK: &str = "undrift-check/";
+
+/// Whether a reference is one of undrift's own.
+pub(super) fn is_own(reference: &str) -> bool {
+    [KEEP, CHECK].iter().any(|prefix| reference.starts_with(prefix))
+}
 
 /// The reference by which undrift keeps the image that ran before a build: `undrift-keep/PROJECT/SERVICE:previous`.
 ///
@@ -162,18 +170,18 @@ pub(super) const KEEP: &str = "undrift-keep/";
 /// own digest, so that two names never share one.
 #[must_use]
 pub fn keep_reference(project: &str, service: &str) -> String {
-    own_reference(project, service, "previous")
+    own_reference(KEEP, project, service, "previous")
 }
 
 /// The reference by which undrift keeps the image that was verified last: `undrift-keep/PROJECT/SERVICE:verified`. On
 /// containerd's store an image is gone when a build takes its only name, also while a container runs it.
 #[must_use]
 pub fn verified_reference(project: &str, service: &str) -> String {
-    own_reference(project, service, "verified")
+    own_reference(KEEP, project, service, "verified")
 }
 
-fn own_reference(project: &str, service: &str, tag: &str) -> String {
-    format!("{KEEP}{}/{}:{tag}", component(project), component(service))
+pub(super) fn own_reference(prefix: &str, project: &str, service: &str, tag: &str) -> String {
+    format!("{prefix}{}/{}:{tag}", component(project), component(service))
 }
 
 /// One path component by the rules of

@@ -20,7 +20,7 @@ use crate::{
         bounded_host::{BoundedHost, STEP_END},
         protocol::Reply,
     },
-    host::{LOOK_LIMIT, StepReport, StepRequest},
+    host::{BuildCheckRequest, CheckedBuild, LOOK_LIMIT, StepReport, StepRequest},
     testing::fake::FakeHost,
 };
 
@@ -145,6 +145,14 @@ impl Host for FailingHost {
             self.hang();
         }
         self.well.execute(desired, request).await
+    }
+
+    async fn check_builds(
+        &self,
+        desired: &Desired,
+        request: BuildCheckRequest<'_>,
+    ) -> Result<Vec<CheckedBuild>, HostError> {
+        self.well.check_builds(desired, request).await
     }
 
     async fn keep_verified(&self, project: &str, images: &BTreeMap<String, String>) {
