@@ -9,7 +9,7 @@ use crate::{
     compose_binaries::Compose,
     daemon::Daemon,
     processes::Running,
-    support::{MANIFEST, Project, Run, docker, every_second, run, wait_for},
+    support::{MANIFEST, Project, Run, docker, every_second, inspect, run, wait_for},
 };
 
 const SERVICE: &str = "api: { build: ./api, init: true, stop_grace_period: 1s }";
@@ -375,10 +375,32 @@ fn killed_check_leaves_nothing_after_the_next_look() {
     for service in ["api", "other"] {
         docker(&["tag", &project.image(), &format!("undrift-check/{}/{service}:{name}", project.name)]);
     }
+    // And as if it had looked into an image that nothing else has: of process 1, which began at another time.
+    let own = format!("undrift-check/{}/own:{name}", project.name);
+    docker(&["commit", &project.containers("api")[0], &own]);
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let namespace = fs::read_link("/proc/self/ns/pid").unwrap();
+    let mark = format!("dev.undrift.lookup={} {} 1 1", host.trim(), namespace.display());
+    let no_service = ["--label", "com.docker.compose.project=", "--label", "com.docker.compose.service="];
+    let look_up = docker(&[&["create", "--label", &mark], &no_service[..], &[&own]].concat());
     let mut look = project.command(&["check", "-f", "undrift.yaml"]);
     run(look.env("TMPDIR", project.path("tmp"))).expect(0);
     assert_eq!((project.on_the_engine(), project.temporary_files()), (before, vec![]));
+    assert_eq!(inspect(look_up.trim(), "{{.Id}}"), None);
     assert!(!project.is_at(" build "), "{:?}", project.processes());
+}
+
+#[test]
+fn check_waits_for_the_build_of_an_undrift_that_runs() {
+    let project = Project::checked_by("enforce", UNCACHED);
+    let enforce = "  source: { drift: enforce }\n  reconcile:\n";
+    project.manifest(&every_second().replace("  reconcile:\n", enforce));
+    let _daemon = Daemon::start(&project);
+    project.slow_down_build(6);
+    wait_for("its build", || project.is_at(" build "));
+    let check = project.check_build();
+    assert!(check.stderr.contains(&format!("waits: undrift builds {} now", project.name)), "{check:?}");
+    assert!(check.artifact(0).contains("gives the same image"), "{check:?}");
 }
 
 #[test]
