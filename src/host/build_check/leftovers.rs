@@ -151,6 +151,10 @@ mod tests {
         let mut build = spawn(["--file", overlay.to_str().unwrap()]);
         let mut others =
             [spawn(["--file", other.to_str().unwrap()]), spawn(["--edit", overlay.to_str().unwrap()])];
+        // The kernel lets `spawn` return a moment before a process has its arguments.
+        while find_processes(&overlay).is_empty() {
+            tokio::task::yield_now().await;
+        }
         let ended = tokio::task::spawn_blocking(move || build.wait().unwrap());
         end_builds(&overlay).await;
         assert!(!ended.await.unwrap().success());
