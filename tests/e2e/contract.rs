@@ -60,6 +60,7 @@ fn assert_object(object: &Object, name: &str) {
         "RouteExposed",
         "AuthVerified",
         "Reconciled",
+        "Stable",
     ];
     assert_conditions(&service.conditions, &layers);
     let container = &service.containers[0];

@@ -184,7 +184,7 @@ fn each_new_commit_is_a_chance_of_its_own() {
         assert_eq!(apply.condition("Stalled"), "True RepairsExhausted");
         assert_eq!(project.steps(), vec!["Build"; builds]);
         // Nothing of what is built: only the commit is another one.
-        project.write("docs/readme", "words");
+        project.write("docs/readme", &format!("words of {builds}"));
         git(&project, &["add", "-A"]);
         git(&project, &["commit", "-qm", "docs"]);
     }

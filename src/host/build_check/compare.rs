@@ -11,7 +11,7 @@ use crate::{
     },
     host::{
         content::{MODULE_ITSELF, NoListing, Scope},
-        engine::{Engine, EngineError, ImageDetails, ImageModule, ImageQuestion},
+        engine::{ContentQuestion, Engine, EngineError, ImageDetails, ImageModule, ImageQuestion},
     },
 };
 
@@ -54,9 +54,10 @@ pub(super) async fn compare(
 
 /// What is looked for in both: the declared modules, or everything.
 fn questions(modules: &[ModuleSpec]) -> Vec<ImageQuestion> {
-    let scope = Arc::new(Scope::of_images());
+    // Nothing is remembered of a look that is made once, so that it has no owner.
+    let content = ContentQuestion { scope: Arc::new(Scope::of_images()), owner: String::new() };
     let question =
-        |path: &str, kind| ImageQuestion { path: path.to_owned(), kind, content: Some(Arc::clone(&scope)) };
+        |path: &str, kind| ImageQuestion { path: path.to_owned(), kind, content: Some(content.clone()) };
     if modules.is_empty() {
         return vec![question("/", ModuleType::Directory)];
     }
