@@ -5,14 +5,15 @@
 # make bench-daemon   only how soon `run` repairs and what it costs at rest
 # make soak           a quarter of an hour of random kills under `run`: what undrift did, and what is down at the end
 # make test-engines   the tests on other engines and Composes, each in a container (AXES=…, ARGS=…; see docs/engines.md)
+# make test-frameworks   the tests on a service in a real framework (examples/fastapi), whose base image takes minutes to make
 # make attack         attacks by faults, files and strangers, for at most an hour (SEED=…, KINDS=…, MINUTES=…; see docs/attacks.md)
 # make host           installs or starts what the others need and this host lacks
 #
-# demo, test, test-engines, bench, soak and attack call scripts/host first; it changes nothing where everything is there.
-.PHONY: help host demo test test-engines lint bench bench-daemon soak attack
+# demo, test, test-engines, test-frameworks, bench, soak and attack call scripts/host first; it changes nothing where everything is there.
+.PHONY: help host demo test test-engines test-frameworks lint bench bench-daemon soak attack
 
 help:
-	@sed -n 's/^# //p' Makefile | head -n 9
+	@sed -n 's/^# //p' Makefile | head -n 10
 
 host:
 	@scripts/host
@@ -29,6 +30,11 @@ test:
 test-engines:
 	@scripts/host test
 	@scripts/test-engines $(AXES) $(if $(ARGS),-- $(ARGS))
+
+test-frameworks:
+	@scripts/host test
+	@scripts/host fastapi
+	cargo test --locked --test frameworks
 
 lint:
 	@scripts/host toolchain

@@ -121,7 +121,22 @@ copy_example() { # DEBUG-OR-RELEASE
     BUILDX_BUILDER=$(docker context show)
     export BUILDX_BUILDER
     printf 'COMPOSE_PROJECT_NAME=%s\n' "$project" >"$folder/examples/ai-backoffice/.env"
+    commit_example "the example"
     cd "$folder"
+}
+
+# Commits all of the copy: it is a git work tree of its own, for undrift compares what runs with the commit that it was built from.
+commit_example() { # MESSAGE
+    local git=(git -C "$folder/examples/ai-backoffice" -c user.name=example -c user.email=example@localhost)
+    [ -e "$folder/examples/ai-backoffice/.git" ] || "${git[@]}" init --quiet
+    "${git[@]}" add --all
+    "${git[@]}" commit --quiet --message "$1"
+}
+
+# The second one: a module is edited and committed, and no image is built.
+edit_example() {
+    printf '{ "name": "workflow", "version": 2 }\n' >"$folder/examples/ai-backoffice/api/src/modules/workflow/module.json"
+    commit_example "another version of the module workflow"
 }
 
 # The incident: images run that were built without the module, and the module is in the source.

@@ -168,7 +168,7 @@ fn what_is_ignored_is_not_compared() {
     );
     project.rebuild();
     project.compose(&["up", "-d", "--no-build"]);
-    project.check().expect(0);
+    wait_for("the server to listen", || project.check().code == Some(0));
     for path in ["a.log", "b.bak", "docs/notes", "__pycache__/x", "deep/y.pyc"] {
         project.write(&format!("api/src/workflow/{path}"), "another\n");
     }

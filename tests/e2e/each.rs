@@ -114,7 +114,7 @@ fn name_that_no_path_may_hold_is_a_note_and_an_explicit_module_wins() {
     fs::create_dir(project.path("api/src/line\nbreak")).unwrap();
     let mine = "{ name: workflow, path: /app/dist/modules/customers }, ";
     project.manifest(&with(&EACH.replace("modules: [", &format!("modules: [{mine}"))));
-    let check = project.check().expect(0);
+    let check = project.apply().expect(0);
     assert_eq!(names(&check, "modules"), ["workflow"], "by its name, and by the place of the other");
     let notes = check.status()["services"][0]["notes"].clone();
     assert_eq!(notes[0]["reason"], "EntryIgnored", "{notes}");
