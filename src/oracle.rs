@@ -125,7 +125,7 @@ fn exposed(seen: Evidence<'_>, status: u16) -> Finding {
         )),
         _ if differs && control == TOO_MANY_REQUESTS => limited(&seen.place()),
         _ if differs => not_known(format!(
-            "control request next to {} is answered {control}, which says nothing of its path",
+            "control request next to {} is answered {control}, which proves nothing about its path",
             seen.place()
         )),
         _ => by_other_method(seen).unwrap_or_else(|| {
@@ -208,7 +208,9 @@ fn telling(control: &Fact<Answer>) -> Result<u16, Silent> {
 fn limited(place: &str) -> Finding {
     Finding::Unknown(
         UnknownReason::RateLimited,
-        format!("{place}: the server answers 429, so it is asked less often; that says nothing of the route"),
+        format!(
+            "{place}: the server answers 429, so it is asked less often; that proves nothing about the route"
+        ),
     )
 }
 

@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn says_where_it_could_match() {
+    fn folders_below_which_a_pattern_could_match_are_found() {
         let could = |pattern: &str, folder| Pattern::parse(pattern).unwrap().could_match_below(folder);
         assert!(could("a/b/c", "a") && could("a/b/c", "a/b") && could("a", "a/b"));
         assert!(could("**/x", "a") && could("a/*/c", "a/b") && could("a*", "q/r") && could("*", "q"));

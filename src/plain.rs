@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_json_text_says_the_same_and_steers_nothing() {
+    fn a_cleaned_json_text_has_the_same_value_and_steers_nothing() {
         let hostile = "a\u{1b}[2J\u{9b}2J\u{7f}\n\u{202e}\u{2028}\u{85}\u{61c} é 漢 😀 \" \\";
         let value = serde_json::json!({ hostile: [hostile, 1, null] });
         for text in [value.to_string(), format!("{value:#}")] {

@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn whether_a_daemon_runs_is_known_by_the_lock() {
+    fn whether_a_daemon_runs_is_read_from_the_lock() {
         let home = tempfile::tempdir().unwrap();
         assert_eq!(Watcher::of(home.path()), Watcher::Absent);
         for (verb, watcher) in [("apply", Watcher::Absent), ("run", Watcher::Runs)] {

@@ -227,7 +227,7 @@ async fn resolves_as_compose_does_and_asks_again_only_when_something_changed() {
 }
 
 #[tokio::test]
-async fn a_remembered_answer_needs_no_process() {
+async fn a_cached_answer_needs_no_process() {
     let project = Project::new("hit", "services:\n  api:\n    image: x\n");
     let (desired, cache) = (project.desired(&["api"]), CountingCache::default());
     // In place of `docker` in the `PATH`: it notes that it was run, and then is the docker that was meant.
@@ -248,7 +248,7 @@ async fn a_remembered_answer_needs_no_process() {
 }
 
 #[tokio::test]
-async fn says_what_is_wrong() {
+async fn unset_variables_refusals_and_missing_services_are_reported() {
     let unset = Project::new(
         "unset",
         "services: {api: {image: 'x:$UNDRIFT_NOT_SET', command: '${UNDRIFT_NOR_THIS}'}}",
@@ -278,7 +278,7 @@ async fn says_what_is_wrong() {
 }
 
 #[tokio::test]
-async fn a_missing_docker_or_plugin_is_said_with_the_help() {
+async fn a_missing_docker_or_plugin_is_reported_with_help() {
     let project = Project::new("missing", "services: {api: {image: x}}");
     let desired = project.desired(&["api"]);
     let with_path = |path: &Path| Environment::of_this_process().with("PATH", path);
@@ -299,7 +299,7 @@ async fn a_missing_docker_or_plugin_is_said_with_the_help() {
 }
 
 #[tokio::test]
-async fn the_dry_run_tells_what_would_be_recreated_and_changes_nothing() {
+async fn the_dry_run_reports_what_would_be_recreated_and_changes_nothing() {
     let project = Project::with_image(
         "dry",
         &format!(

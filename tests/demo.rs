@@ -29,7 +29,7 @@ impl Demo {
     fn start() -> Self {
         let home = tempfile::tempdir().unwrap();
         let output = File::create(home.path().join("said")).unwrap();
-        let path = with_docker_that_says_when_it_builds(home.path());
+        let path = with_docker_that_marks_its_builds(home.path());
         let child = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/demo"))
             .env("UNDRIFT", env!("CARGO_BIN_EXE_undrift"))
             .env("TMPDIR", home.path())
@@ -105,7 +105,7 @@ impl Demo {
 const BUILDS: &str = "builds";
 
 /// The search path with a `docker` in front that says when it builds, and then is the docker that was meant.
-fn with_docker_that_says_when_it_builds(home: &Path) -> OsString {
+fn with_docker_that_marks_its_builds(home: &Path) -> OsString {
     let path = env::var_os("PATH").unwrap();
     let docker = env::split_paths(&path).map(|folder| folder.join("docker")).find(|docker| docker.is_file());
     let script = format!(

@@ -97,7 +97,7 @@ fn without_an_engine_the_address_and_the_help_are_shown() {
 }
 
 #[test]
-fn an_engine_that_accepts_and_says_nothing_does_not_hold_it_up() {
+fn an_engine_that_accepts_and_never_answers_does_not_hold_up_doctor() {
     let home = TempDir::new().unwrap();
     let socket = home.path().join("silent.sock");
     let _silent = UnixListener::bind(&socket).unwrap();
@@ -149,7 +149,7 @@ fn a_state_folder_that_cannot_be_written_is_explained() {
 }
 
 #[test]
-fn a_newer_schema_and_a_broken_trail_are_told() {
+fn a_newer_schema_and_a_broken_trail_are_reported() {
     let home = TempDir::new().unwrap();
     let state = recorded(home.path());
     let db = Connection::open(state.join("state.db")).unwrap();

@@ -123,7 +123,7 @@ async fn modules_in_containers_in_every_state() {
 }
 
 #[tokio::test]
-async fn modules_in_an_image_leave_no_container_and_are_remembered() {
+async fn modules_in_an_image_leave_no_container_and_are_cached() {
     let project = Project::new("lookup", "services:\n  a:\n    build: .\n");
     tree(&project);
     project.compose(&["build"]);
@@ -499,7 +499,7 @@ async fn an_engine_that_is_away_is_unavailable_at_once() {
 }
 
 #[tokio::test]
-async fn an_engine_that_says_nothing_is_unavailable_in_time() {
+async fn an_engine_that_never_answers_is_unavailable_in_time() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("silent.sock");
     let listener = tokio::net::UnixListener::bind(&socket).unwrap();

@@ -161,7 +161,7 @@ async fn a_project_as_declared_is_seen_whole() {
 }
 
 #[tokio::test]
-async fn each_step_does_what_it_says() {
+async fn each_step_has_its_own_effect_and_no_other() {
     let (project, desired) = incident("steps");
     let host = host();
     let mut steps = Steps::new(&host, &desired);
@@ -343,7 +343,7 @@ async fn a_port_that_accepts_before_the_server_listens_is_no_answer_and_a_new_on
 }
 
 #[tokio::test]
-async fn a_changed_configuration_is_told_from_a_hash_that_lies() {
+async fn a_changed_configuration_is_distinguished_from_a_hash_that_only_differs() {
     let compose = |value: &str| {
         format!(
             "services:\n  a:\n    image: {BASE}\n    command: sleep 1000\n    init: true\n    \
@@ -473,7 +473,7 @@ async fn an_up_clears_the_leftovers_of_a_killed_one() {
 }
 
 #[tokio::test]
-async fn without_an_engine_nothing_is_said_of_the_project() {
+async fn without_an_engine_observations_and_steps_fail() {
     let project = Project::new("away", "services: {a: {image: BASE}}\n");
     let endpoint = Endpoint::Unix(project.directory().join("none.sock"));
     let host = LocalHost::at(endpoint, Arc::new(MemoryCache::default()), None).unwrap();

@@ -293,11 +293,11 @@ async fn a_project_that_someone_takes_down_is_left_to_them() {
     eventually("the project to be gone", || left().is_empty());
     assert!(seen().await.is_some_and(|why| why.contains("was stopped and removed")), "an `up` may follow");
     drop(down);
-    eventually_quiet(&seen).await;
+    wait_until_no_activity(&seen).await;
 }
 
 /// Waits until nobody is taken to be at work any more.
-async fn eventually_quiet(seen: &impl AsyncFn() -> Option<String>) {
+async fn wait_until_no_activity(seen: &impl AsyncFn() -> Option<String>) {
     let began = Instant::now();
     while let Some(why) = seen().await {
         assert!(began.elapsed() < Duration::from_secs(10), "{why}");
@@ -311,7 +311,7 @@ const TWO: &str = "services:
 ";
 
 #[tokio::test]
-async fn only_the_signal_that_stops_a_container_tells_of_a_stop() {
+async fn only_the_signal_that_stops_a_container_is_a_sign_of_a_stop() {
     let project = Project::new("signals", TWO);
     project.compose(&["up", "--detach"]);
     let (host, desired) = (host(), project.desired(r#"[{"name": "a"}, {"name": "b"}]"#));
@@ -342,7 +342,7 @@ async fn a_service_of_which_one_replica_is_gone_already_may_be_taken_down() {
 }
 
 #[tokio::test]
-async fn an_engine_that_does_not_tell_what_it_did_is_looked_at_all_the_same() {
+async fn an_engine_without_events_is_observed_all_the_same() {
     let project = Project::new("untold", SLEEPER);
     project.compose(&["up", "--detach"]);
     project.compose(&["kill"]);

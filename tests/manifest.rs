@@ -29,7 +29,7 @@ fn snapshots() -> insta::Settings {
 }
 
 #[test]
-fn each_bad_manifest_says_what_is_wrong() {
+fn each_bad_manifest_is_reported_with_what_would_be_right() {
     let mut files: Vec<PathBuf> = fs::read_dir(BAD).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     assert!(files.len() >= 60, "{} bad manifests", files.len());
@@ -161,7 +161,7 @@ mod digest {
     }
 
     #[test]
-    fn it_says_its_version() {
+    fn the_digest_names_its_version() {
         let digest = of(&everything());
         let hash = digest.strip_prefix("v1:sha256:").unwrap();
         assert!(hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_hexdigit()), "{digest}");

@@ -21,7 +21,7 @@ fn a_dash_is_standard_input() {
 }
 
 #[test]
-fn what_is_not_there_is_said() {
+fn a_missing_manifest_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     assert_eq!(only_error(&folder.join("a.yaml")), "this path does not exist");
@@ -41,7 +41,7 @@ fn a_folder_without_manifests_is_an_error() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_said() {
+fn an_unreadable_manifest_is_reported() {
     // A regular file whose first byte is never mapped: reading fails for every user, root too.
     assert!(only_error(Path::new("/proc/self/mem")).starts_with("this file cannot be read: "));
 }

@@ -99,7 +99,7 @@ fn systemd_finds_no_fault_in_it() {
 }
 
 #[test]
-fn what_the_daemon_says_to_systemd_is_listened_to() {
+fn the_unit_accepts_the_daemons_notifications() {
     let unit = Unit::read();
     assert_eq!(unit.one("Type"), "notify");
     assert_eq!(unit.one("NotifyAccess"), "main");

@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn each_is_read_back_as_itself_and_one_of_another_version_keeps_its_name() {
+    fn every_reason_round_trips_and_one_of_another_version_keeps_its_name() {
         // A note and a drift share this name: what the spec reports, and what it enforces. As a reason it is the drift.
         let is_drift = |reason: &Reason| *reason != Reason::Note(NoteReason::MountChanged);
         for reason in all().into_iter().filter(is_drift).chain([Reason::Other("Tired".into())]) {

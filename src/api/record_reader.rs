@@ -274,7 +274,7 @@ impl<'r> RecordReader<'r> {
     }
 
     fn unknown(self, name: &str, text: &str) -> EventError {
-        self.error(format!("its {name} is {text:?}, which this undrift does not know"))
+        self.error(format!("its {name} is {text:?}, which is unknown to this version"))
     }
 
     /// A field of its evidence; null if it is missing.

@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn an_intent_says_how_far_its_step_goes() {
+    fn an_intent_is_read_with_the_options_of_its_step() {
         for (step, evidence, intended) in [
             ("Build", json!({ "services": ["api"] }), Step::Build { no_cache: false }),
             ("Build", json!({ "services": ["api"], "noCache": true }), Step::Build { no_cache: true }),

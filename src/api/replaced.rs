@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn says_how_a_container_ended() {
+    fn the_end_of_a_container_is_described_with_code_signal_and_cause() {
         let ended = |state, exit_code: Option<i64>, oom_killed, error: Option<&str>| LastWords {
             service: "api".into(),
             container: "shop-api-1".into(),

@@ -118,7 +118,7 @@ async fn here(
     Ok(applied.into_iter().map(outcome).collect())
 }
 
-const ENDED: &str = "the running undrift ended before all was said";
+const ENDED: &str = "the running undrift ended before its answer was complete";
 
 /// How many objects the daemon is asked for at once: each has a connection of its own, of which it accepts 128.
 const AT_ONCE: usize = 32;
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn who_applies_is_told_why_no_step_was_taken() {
+    fn apply_reports_why_no_step_was_taken() {
         assert_eq!(held_back_reason(&desired(), None), None);
         let observe = desired_with(&json!({ "mode": "observe" }));
         assert_eq!(held_back_reason(&observe, None).as_deref(), Some("spec.reconcile.mode is observe"));

@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_shell_is_told_every_verb() {
+    fn every_shell_completes_every_verb() {
         for shell in Shell::value_variants() {
             let script = String::from_utf8(script(*shell)).unwrap();
             for verb in Cli::command().get_subcommands() {

@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_no_longer_be_so_is_marked_and_the_lines_below_say_why() {
+    fn an_outdated_status_is_marked_and_the_lines_below_give_the_reason() {
         let (_home, store) = testing::store();
         store.save_object(&object(2)).unwrap();
         let mut late = object(11);

@@ -46,7 +46,7 @@ pub(super) fn doubt_in_words(standing: &Standing, doubt: Doubt) -> String {
             "no look is recorded, so nobody knows how old this is: `undrift check` or `undrift apply` looks now".into()
         }
         Doubt::Late { age } => format!(
-            "as it was {} ago: the last look is older than twice the interval of {interval}; `undrift doctor` says why",
+            "as it was {} ago: the last look is older than twice the interval of {interval}; `undrift doctor` shows why",
             ago(age)
         ),
         Doubt::Ahead { by } => format!(
@@ -61,7 +61,7 @@ pub(super) fn doubt_in_words(standing: &Standing, doubt: Doubt) -> String {
         ),
         Doubt::Displaced { age } => format!(
             "as it was {} ago, as far as it is recorded here: the running undrift has other files open, and takes no step; \
-             `undrift doctor` says which",
+             `undrift doctor` shows which",
             ago(age)
         ),
     }

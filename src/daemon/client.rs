@@ -108,7 +108,7 @@ impl Replies {
             }
             match ReportedEvent::deserialize(value) {
                 Ok(event) => return Ok(Some(Reply::Event(event))),
-                Err(error) => tracing::debug!(%error, "an event that this undrift does not know"),
+                Err(error) => tracing::debug!(%error, "an event that is unknown to this version"),
             }
         }
         Ok(None)

@@ -141,7 +141,7 @@ mod tests {
     use crate::reconcile::now;
 
     #[test]
-    fn what_is_not_known_yet_may_be_meant() {
+    fn an_object_without_an_observation_matches_every_project_and_image() {
         let sessions = SessionCache::default();
         let mut object = crate::store::testing::object();
         object.declared.metadata.name = "shop".into();

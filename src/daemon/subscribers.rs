@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn the_dismissed_hear_the_end_of_their_connection() {
+    fn disconnecting_the_subscribers_closes_their_channels() {
         let subscribers = Subscribers::default();
         let mut waiting = subscribers.subscribe("shop");
         subscribers.disconnect(None);

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_drift_that_comes_to_one_that_lasts_says_whether_it_is_another_incident() {
+    fn a_drift_beside_a_lasting_one_decides_whether_it_is_another_incident() {
         let ill = AfterIncident { drifted: [DEAD].into(), given_up: Some(DEAD), well_since: None };
         let well = AfterIncident { drifted: [DEAD].into(), given_up: None, well_since: Some(at(0)) };
         let ended = EndedIncident {

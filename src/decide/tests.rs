@@ -53,7 +53,7 @@ fn kinds(plan: &[PlannedStep]) -> Vec<StepKind> {
 }
 
 #[test]
-fn each_layer_broken_by_itself_is_named_and_answered() {
+fn each_layer_broken_alone_gives_its_drift_and_its_plan() {
     for case in CASES {
         let mut seen = healthy();
         (case.break_it)(&mut seen);

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_was_seen_earlier_is_said_of_now() {
+    fn while_the_engine_is_away_nothing_seen_earlier_is_shown() {
         let before = seen();
         let now = away(desired().services(), Some(&before));
         assert!(

@@ -103,13 +103,15 @@ pub(super) fn judge(clocks: &Clocks) -> Vec<Check> {
 fn synchronised(synchronised: &Synchronised) -> Check {
     let name = "ClockSynchronized";
     match synchronised {
-        Synchronised::Yes(who) => Check::ok(name, format!("{who} says that a time server sets this clock")),
+        Synchronised::Yes(who) => {
+            Check::ok(name, format!("{who} reports that a time server sets this clock"))
+        }
         Synchronised::No(who) => {
-            Check::warning(name, format!("{who} says that no time server sets this clock"), SYNCHRONISE)
+            Check::warning(name, format!("{who} reports that no time server sets this clock"), SYNCHRONISE)
         }
         Synchronised::NotKnown => Check::unknown(
             name,
-            "no systemd-timesyncd and no timedatectl here can tell whether a time server sets this clock",
+            "no systemd-timesyncd and no timedatectl here shows whether a time server sets this clock",
         ),
     }
 }
@@ -151,18 +153,18 @@ fn after_trail(clocks: &Clocks) -> Check {
 fn with_engine(offset: Option<Offset>) -> Check {
     let name = "ClockAgreesWithEngine";
     let Some(Offset { ahead, give_or_take }) = offset else {
-        return Check::unknown(name, "the engine did not say its time");
+        return Check::unknown(name, "the engine did not report its time");
     };
     if ahead.abs() <= APART {
         return Check::ok(name, format!("the engine's differs by less than {} s", APART.num_seconds()));
     }
     if ahead.abs() - give_or_take <= APART {
-        return Check::unknown(name, "the engine took too long to say its time");
+        return Check::unknown(name, "the engine took too long to report its time");
     }
     let way = if ahead < TimeDelta::zero() { "behind" } else { "ahead of" };
     Check::warning(
         name,
-        format!("the engine's is {} {way} this one: ages of containers are told wrong", seconds(ahead)),
+        format!("the engine's is {} {way} this one: ages of containers are shown wrong", seconds(ahead)),
         format!("set both by a time server, on each host: {SYNCHRONISE}"),
     )
 }

@@ -23,7 +23,7 @@ fn a_clock_that_is_right_is_right() {
 }
 
 #[test]
-fn who_does_not_know_does_not_say_that_it_is_well() {
+fn a_clock_check_without_an_answer_is_unknown_and_not_ok() {
     for (output, expected, status) in [
         (ToolOutput::Words("yes".into()), Synchronised::Yes("timedatectl"), Status::Ok),
         (ToolOutput::Words("no".into()), Synchronised::No("timedatectl"), Status::Warning),

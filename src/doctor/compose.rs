@@ -69,7 +69,7 @@ fn compose(tools: &Tools) -> Check {
         }
         (ToolOutput::Words(words), Some(_)) => Check::ok(name, format!("Compose {words}")),
         (ToolOutput::Words(words), None) => {
-            Check::unknown(name, format!("Compose says of its version: {words}"))
+            Check::unknown(name, format!("Compose prints as its version: {words}"))
         }
         (ToolOutput::Silent(why), _) => Check::unknown(name, why.clone()),
         (ToolOutput::NotRun { why, next }, _) => not_run(name, why, next.as_deref()),
@@ -103,7 +103,7 @@ fn buildx(tools: &Tools) -> Check {
         ),
         (ToolOutput::Words(_), Some(version)) => Check::ok(name, format!("buildx {version}")),
         (ToolOutput::Words(words), None) => {
-            Check::unknown(name, format!("buildx says of its version: {words}"))
+            Check::unknown(name, format!("buildx prints as its version: {words}"))
         }
         (ToolOutput::Silent(why), _) => Check::unknown(name, why.clone()),
         (ToolOutput::NotRun { why, next }, _) => not_run(name, why, next.as_deref()),

@@ -13,7 +13,7 @@ fn versions(api: &str) -> EngineReply {
 }
 
 #[test]
-fn podman_is_told_with_what_undrift_does_for_it() {
+fn podman_is_reported_with_how_undrift_builds_on_it() {
     let podman = EngineReply::Versions(Versions { engine: "5.8.6".into(), api: "1.44".into(), podman: true });
     let checks = judged(&found(podman));
     assert_eq!((checks[0].0, checks[1].0), (Status::Ok, Status::Ok));
@@ -42,7 +42,7 @@ fn each_way_to_have_no_engine_has_its_help() {
         (EngineReply::Refused, "nobody listens", "systemctl start docker"),
         (EngineReply::Denied, "may not use the socket", "usermod -aG docker"),
         (EngineReply::Silent, "does not answer within 4 s", "systemctl restart docker"),
-        (EngineReply::Broken("the engine says: no (500)".into()), "no (500)", "systemctl start docker"),
+        (EngineReply::Broken("the engine reports: no (500)".into()), "no (500)", "systemctl start docker"),
     ] {
         let checks = judged(&found(answer));
         let (status, what, how) = &checks[0];
@@ -54,7 +54,7 @@ fn each_way_to_have_no_engine_has_its_help() {
 }
 
 #[test]
-fn who_chose_the_address_is_told_to_choose_another() {
+fn the_help_for_an_unusable_engine_fits_the_source_of_its_address() {
     let context = |by_variable| EndpointSource::Context { name: "far".into(), by_variable };
     for (origin, words, help) in [
         (EndpointSource::Variable, "from DOCKER_HOST", "unset DOCKER_HOST"),
@@ -88,7 +88,7 @@ fn an_api_is_new_enough_by_number_and_not_by_text() {
 }
 
 #[tokio::test]
-async fn a_socket_that_nobody_serves_is_told_from_one_that_is_not_there() {
+async fn a_socket_without_a_listener_is_distinguished_from_a_missing_one() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("engine.sock");
     assert_eq!(closed(&path).await, Some(EngineReply::NoSocket));

@@ -57,21 +57,21 @@ fn daemon(recorded: &Recorded) -> Check {
             "the one that runs has other files open than those in the state folder, and takes no step",
             "put them back, or restart it: sudo systemctl restart undrift",
         ),
-        (Watcher::NotKnown, _) => Check::unknown(name, "whether one runs cannot be told from here"),
+        (Watcher::NotKnown, _) => Check::unknown(name, "whether one runs cannot be determined from here"),
         (Watcher::Absent, None) => {
             Check::ok(name, "none was ever started on this state: `apply` and `check` look when they are run")
         }
         (Watcher::Absent, Some(last)) if last.kind == AuditKind::Started.as_str() => Check::failed(
             name,
             format!(
-                "the daemon that began at {} is gone without a word: nobody looks at the objects",
+                "the daemon that began at {} is gone without a record of its end: nothing observes the objects",
                 moment_of(last)
             ),
             START,
         ),
         (Watcher::Absent, Some(last)) => Check::warning(
             name,
-            format!("it was ended at {}: nobody looks at the objects since", moment_of(last)),
+            format!("it was ended at {}: nothing observes the objects since", moment_of(last)),
             START,
         ),
     }
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_dead_daemon_is_no_quiet_one() {
+    async fn a_daemon_that_died_fails_the_check_and_one_that_ended_is_a_warning() {
         let started = [AuditKind::Started];
         assert_eq!(examined(1, &started, |_| {}).await, [("DaemonRuns", Status::Failed)]);
         let late = [("DaemonRuns", Status::Failed), ("ObjectsLookedAt", Status::Warning)];
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_a_state_without_objects_nothing_is_said() {
+    async fn a_state_without_objects_gives_no_checks() {
         let (home, store) = testing::store();
         store.append(&NewRecord::of(AuditKind::Started)).unwrap();
         assert!(judge(&read(Ok(home.path().to_owned()), start()).await).is_empty());

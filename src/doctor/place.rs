@@ -75,7 +75,7 @@ mod tests {
         a line of another kind\n";
 
     #[test]
-    fn the_file_system_of_a_path_is_told() {
+    fn the_file_system_of_a_path_is_found_and_classified() {
         let mounts = mounts::read(TABLE);
         assert_eq!(mounts.len(), 9);
         for (path, kind, expected) in [

@@ -52,7 +52,7 @@ fn a_look_leaves_a_folder_as_it_was() {
 }
 
 #[test]
-fn what_cannot_be_written_is_a_fault_with_the_systems_words() {
+fn a_state_that_cannot_be_written_fails_the_check_and_is_reported_with_help() {
     let home = tempfile::tempdir().unwrap();
     fs::write(home.path().join("file"), "").unwrap();
     for dir in [home.path().join("file"), home.path().join("file/below"), "/proc/undrift".into()] {

@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_found_in_what_the_tools_say() {
+    fn versions_are_found_in_the_output_of_the_tools() {
         for (text, version) in [
             ("2.26.1-4", Version(2, 26, 1)),
             ("v2.40.3-desktop.1", Version(2, 40, 3)),
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_program_that_is_not_there_is_told_from_one_that_refuses() {
+    async fn a_missing_program_is_distinguished_from_one_that_fails() {
         assert_eq!(ask(&["undrift-no-such-program"]).await, ToolOutput::NoProgram);
         assert_eq!(ask(&["echo", "a", "b"]).await, ToolOutput::Words("a b".into()));
         assert_eq!(ask(&["false"]).await, ToolOutput::Refused(String::new()));

@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_group_is_known_by_who_is_listed_and_whose_own_it_is() {
+    fn a_groups_members_are_those_listed_and_those_whose_primary_group_it_is() {
         let accounts = Accounts {
             passwd: "root:x:0:0::/:/bin/sh\nann:x:1000:1001::/:/bin/sh\nbob:x:1001:1002::/:/bin/sh\nodd\n"
                 .into(),

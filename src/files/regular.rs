@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_size_is_said_in_the_largest_unit_that_has_no_rest() {
+    fn a_size_is_printed_in_the_largest_unit_without_a_remainder() {
         let all = [0, 1, 1023, 1 << 10, 1025, 1 << 24, 3 << 30, (3 << 30) + 1].map(in_units);
         let expected = [
             "0 bytes",

@@ -87,7 +87,7 @@ fn only_regular_files_are_read_and_what_else_is_there_is_named() {
 }
 
 #[test]
-fn a_file_that_is_too_large_is_known_by_its_size_before_it_is_read() {
+fn a_file_that_is_too_large_is_refused_by_its_size_before_it_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let (path, link) = (folder.path().join("sparse"), folder.path().join("link"));
     fs::File::create(&path).unwrap().set_len(3 << 30).unwrap();
@@ -156,7 +156,7 @@ fn what_hangs_is_given_up_and_not_asked_again_before_it_comes_back() {
 }
 
 #[tokio::test]
-async fn who_may_not_block_is_told_the_same() {
+async fn a_caller_that_may_not_block_gets_the_same_answer() {
     static ACCESSES: Accesses = Accesses::new(limits(10, 8, 8));
     let (release, held) = mpsc::channel::<()>();
     let hangs = move || {
@@ -194,7 +194,7 @@ fn of_many_that_begin_at_once_one_hangs_at_a_path() {
 }
 
 #[test]
-fn what_gets_on_has_as_much_time_as_it_wants() {
+fn an_access_that_makes_progress_no_longer_counts_as_hanging() {
     static ACCESSES: Accesses = Accesses::new(limits(10, 8, 8));
     let begun = ACCESSES.begin(Path::new("/slow"), Sharing::Alone, |_| true).unwrap();
     for _ in 0..3 {
@@ -293,7 +293,7 @@ fn no_more_than_a_few_are_at_one_file_system_at_once() {
 }
 
 #[tokio::test]
-async fn that_too_many_hang_is_told() {
+async fn too_many_hanging_accesses_are_reported() {
     static ACCESSES: Accesses = Accesses::new(limits(10, 100, 2));
     let hanging = ["/hangs/a", "/hangs/b"].map(|path| hang(&ACCESSES, path).0);
     let refused = error_of(at(&ACCESSES, "/answers", seven));

@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn remembers_by_space_and_key_for_its_owner_alone() {
+    fn values_are_kept_by_space_and_key_and_for_the_owner_alone() {
         let folder = TestFolder::new();
         let cache = folder.open();
         assert_eq!(cache.get("compose", "a"), None);
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_can_write_is_not_believed() {
+    fn a_cache_that_others_can_write_is_not_used() {
         let folder = TestFolder::new();
         let cache = folder.open();
         let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();

@@ -76,7 +76,7 @@ fn has_ended_well(job: &str, containers: &[&ContainerObservation]) -> Result<(),
         None => "was not started".to_owned(),
     };
     Err(format!(
-        "the job {job} {end}: nothing that waits for it is brought up (`docker compose logs {job}` shows what it said)"
+        "the job {job} {end}: nothing that waits for it is brought up (`docker compose logs {job}` shows its output)"
     ))
 }
 

@@ -146,7 +146,7 @@ impl LocalHost {
                 id
             }
             Err(error) => {
-                tracing::debug!(%error, "the engine does not say its ID");
+                tracing::debug!(%error, "the engine does not report its ID");
                 None
             }
         }

@@ -378,18 +378,18 @@ impl HostError {
         Some(match self {
             Self::UnsetVariables { directory, variables, .. } if variables.is_empty() => format!(
                 "write $$ for each dollar sign that is meant as such; then docker compose --project-directory {directory} config \
-                 --quiet says nothing"
+                 --quiet prints nothing"
             ),
             Self::UnsetVariables { directory, variables, .. } => {
                 let assignments: Vec<String> = variables.iter().map(|name| format!("{name}=…")).collect();
                 format!(
                     "echo '{}' >> {directory}/.env, or set them for undrift itself; then docker compose --project-directory \
-                     {directory} config --quiet says nothing",
+                     {directory} config --quiet prints nothing",
                     assignments.join("' '")
                 )
             }
             Self::ComposeRefused { directory, .. } => format!(
-                "docker compose --project-directory {directory} config --quiet says it whole, until it is put right"
+                "docker compose --project-directory {directory} config --quiet prints it whole, until it is put right"
             ),
             Self::NoSuchService { .. } => {
                 "docker compose config --services lists the services of the project; one behind a \

@@ -41,7 +41,7 @@ fn a_port_that_another_container_or_process_has_is_in_the_way() {
 }
 
 #[test]
-fn what_the_step_itself_frees_is_not_in_the_way() {
+fn a_port_that_the_step_frees_is_not_in_the_way() {
     let own = [container("own-api", &[tcp("127.0.0.1", 80)])];
     let proxy = [socket("127.0.0.1:80", 7)];
     assert_eq!(in_the_way(&wants("", 80, 80, 1), &own, &proxy), None);

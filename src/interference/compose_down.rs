@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_container_that_has_its_signal_is_given_its_grace_period_and_is_remembered() {
+    fn a_signalled_container_counts_as_stopping_for_its_grace_period() {
         let rows = [ContainerRow {
             id: "db".into(),
             name: "p-db-1".into(),

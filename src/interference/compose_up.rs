@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_removal_is_seen_in_the_details_where_the_list_does_not_say_it() {
+    fn a_removal_is_read_from_the_details_where_the_list_does_not_show_it() {
         for state in [ContainerState::Removing, ContainerState::Dead] {
             let mut rows =
                 vec![ContainerRow { state: Some(ContainerState::Exited), ..created("a", 1) }, running("b")];

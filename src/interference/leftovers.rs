@@ -129,7 +129,7 @@ mod tests {
 
     /// Compose's label from 2.40 on: for a service without and with a `container_name`.
     #[test]
-    fn a_label_that_names_the_old_one_says_the_same_as_its_id() {
+    fn a_label_with_the_old_name_identifies_a_leftover_as_the_id_does() {
         for (label, name) in [("a-1", "p-a-1"), ("my_db", "my_db")] {
             let temporary = format!("b0f66bcfef3d_{name}");
             let new = row(NEW, &temporary, true, Some(label));

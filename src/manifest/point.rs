@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_shown_where_it_still_says_what_is_meant() {
+    fn a_line_is_shown_only_where_it_still_has_the_text_that_is_meant() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("shop.yaml");
         std::fs::write(&path, "services:\n  - name: dashbord\n  - name: other\n").unwrap();

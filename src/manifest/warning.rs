@@ -59,7 +59,7 @@ mod tests {
     use crate::manifest::{ManifestSource, load_for_validation};
 
     #[test]
-    fn short_credentials_are_told_with_their_place() {
+    fn short_credentials_are_a_warning_with_their_place() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("shop.yaml");
         let text = "apiVersion: undrift.dev/v1alpha1\nkind: ComposeProject\nmetadata: { name: shop }\nspec:\n  project: { directory: . }\n  \

@@ -60,7 +60,7 @@ pub(super) fn unexpected(seen: Evidence<'_>, status: u16) -> String {
     if control == Some(status) && speaks_of_its_path(status) {
         let absent: Vec<String> = seen.spec.absent.iter().chain([&status]).map(ToString::to_string).collect();
         return format!(
-            "{what}. So does a path that cannot exist: if that is how this server says that a route is not there, declare \
+            "{what}. So does a path that cannot exist: if this server answers so for a missing route, declare \
              `absent: [{}]`",
             absent.join(", ")
         );

@@ -276,7 +276,7 @@ fn what_is_missing_is_asked_only_where_it_can_settle_something() {
 }
 
 #[test]
-fn what_says_absent_with_credentials_is_declared_and_404_is_only_the_default() {
+fn statuses_of_absence_with_credentials_are_declared_and_404_is_the_default() {
     let blanket = |auth| with(answers(401, 401, 401), auth, Some(410));
     let absent = |more: &str, auth| {
         let json = WITH_TOKEN.replace("\"expect\": 200", &format!("\"expect\": 200{more}"));
@@ -311,7 +311,7 @@ fn a_hidden_route_can_be_declared_and_verified() {
 }
 
 #[test]
-fn the_words_of_an_unexpected_answer_name_what_to_declare() {
+fn the_message_of_an_unexpected_answer_names_what_to_declare() {
     let Finding::Broken(DriftReason::UnexpectedStatus, gone) = finding(&spec(PLAIN), &answers(405, 405, 405))
     else {
         panic!("405 is not what says absent")
@@ -329,7 +329,7 @@ fn the_words_of_an_unexpected_answer_name_what_to_declare() {
 }
 
 #[test]
-fn too_many_requests_say_nothing_wherever_they_come() {
+fn an_answer_of_429_leaves_the_route_unknown_wherever_it_comes() {
     let limited = || Fact::Known(Answer::Limited { again_at: at(30) });
     let changes: [fn(&mut RouteAnswer, Fact<Answer>); 3] = [
         |answer, limited| answer.plain = limited,

@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn later_object_is_told_of_every_service_that_is_taken_with_both_places() {
+    fn every_taken_service_is_reported_for_the_later_object_with_both_places() {
         let first = desired("a", "a.yaml", 9, &["api", "db"]);
         let later = desired("b", "b.yaml", 20, &["web", "db", "api"]);
         let error = service_taken(&later, "shop", [&first]).unwrap().to_string();

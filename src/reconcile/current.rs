@@ -94,7 +94,7 @@ mod tests {
     use crate::store::testing;
 
     #[test]
-    fn what_is_known_since_the_last_look_is_in_the_object_at_once() {
+    fn a_suspension_or_fault_since_the_last_look_is_in_the_object_at_once() {
         let (mut object, now) = (testing::object(), testing::start());
         let ready = &mut object.status.conditions[0];
         (ready.status, ready.reason, ready.message) =

@@ -186,7 +186,7 @@ mod tests {
 
     /// Ignoring these would give a repair without its rollback, or a step that counts as interrupted.
     #[test]
-    fn a_record_and_evidence_that_cannot_be_understood_are_errors_that_name_them() {
+    fn an_unreadable_record_or_evidence_is_an_error_that_names_it() {
         let (_home, store) = testing::store();
         let open = |before| testing::incident(&store, "shop", at(0), &serde_json::json!({}), &before).id;
         let id = open(serde_json::json!({}));

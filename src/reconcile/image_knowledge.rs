@@ -412,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_state_has_no_room_for_is_not_forgotten() {
+    fn a_build_that_the_state_cannot_store_stays_in_the_session() {
         let dir = tempfile::tempdir().unwrap();
         drop(Store::open(dir.path(), "test".into()).unwrap());
         let read_only = Store::open_read_only(dir.path()).unwrap().unwrap();

@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_known_of_the_end_that_nobody_looked_at_but_when_it_was() {
+    fn of_an_end_without_an_observation_only_the_time_is_known() {
         let (_home, store) = testing::store();
         let id = testing::incident(&store, "shop", at(0), &json!({}), &json!({})).id;
         record(&store, &id, Some("api"), AuditKind::DriftDetected);
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_told_before_an_end_is_told_again_and_its_verification_is_owed_all_the_same() {
+    fn a_drift_from_before_the_end_is_reported_again_and_still_needs_verifying() {
         let (_home, store) = testing::store();
         let id = given_up(&store);
         let recorded = || IncidentRecords::of(&store, &id).unwrap();

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_watched_again_is_told_and_what_always_was_is_not() {
+    fn only_a_registration_after_a_deregistration_is_recorded() {
         let (_home, store) = testing::store();
         let object = testing::object();
         let name = object.declared.metadata.name.as_str();

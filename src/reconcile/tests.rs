@@ -140,7 +140,7 @@ impl ReconcilerFixture {
 
 /// A state that opens may be damaged further in.
 #[test]
-fn a_look_goes_without_a_state_that_cannot_be_read_and_says_why() {
+fn an_unreadable_state_is_named_and_the_look_succeeds_without_it() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for damage in ["DROP TABLE objects", "ALTER TABLE images RENAME TO lost", "DROP TABLE suspensions"] {
         let fixture = ReconcilerFixture::new(World::incident());
@@ -208,7 +208,7 @@ fn the_incident_is_healed_with_one_build_and_one_up() {
 }
 
 #[test]
-fn the_drift_and_each_intent_tell_which_source_they_are_about() {
+fn the_drift_and_each_intent_are_recorded_with_the_source_revision() {
     let fixture = ReconcilerFixture::new(World::incident());
     fixture.apply();
     let records = fixture.store.records(&RecordFilter::default()).unwrap();
@@ -297,7 +297,7 @@ fn a_verification_is_of_one_spec_only() {
 }
 
 #[test]
-fn an_engine_that_is_away_changes_nothing_and_claims_nothing() {
+fn an_engine_that_is_away_leads_to_no_step_and_no_recorded_drift() {
     let mut world = World::incident();
     world.engine_away = true;
     let fixture = ReconcilerFixture::new(world);
@@ -345,7 +345,7 @@ fn what_a_starting_engine_has_not_started_yet_is_given_time() {
 }
 
 #[test]
-fn what_comes_back_and_heals_by_itself_claims_no_earlier_repair() {
+fn a_drift_that_heals_by_itself_is_recorded_without_an_earlier_repair() {
     let fixture = ReconcilerFixture::new(World::incident());
     fixture.apply();
     fixture.host.world(|world| world.by_hand(Hand::Stop));
@@ -364,7 +364,7 @@ fn what_comes_back_and_heals_by_itself_claims_no_earlier_repair() {
 }
 
 #[test]
-fn a_step_that_someone_else_was_in_the_way_of_is_told_and_costs_nothing() {
+fn a_step_prevented_by_someone_else_is_recorded_and_costs_no_attempt() {
     let mut world = World::incident();
     world.busy_for = 7;
     let fixture = ReconcilerFixture::new(world);
@@ -457,7 +457,7 @@ proptest! {
     /// Whatever happens: undrift reports reconciled only if it is so, the trail stays intact, and the steps of one run stay
     /// within the budgets.
     #[test]
-    fn reconciled_is_only_said_where_it_is_so(events in prop::collection::vec(event(), 1..6)) {
+    fn reconciled_is_reported_only_where_it_is_so(events in prop::collection::vec(event(), 1..6)) {
         let mut fixture = ReconcilerFixture::new(World::incident());
         for event in events {
             happens(&mut fixture, event);

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn names_of_secrets_are_told_by_their_words() {
+fn names_of_secrets_are_recognised_by_their_words() {
     for name in [
         "Authorization",
         "proxy-authorization",
@@ -103,7 +103,7 @@ fn whatever_is_refused_is_masked() {
 }
 
 #[test]
-fn variables_that_hold_secrets_are_told_by_their_names() {
+fn variables_that_hold_secrets_are_recognised_by_their_names() {
     for name in [
         "DB_PASSWORD",
         "pgpassword",
@@ -131,7 +131,7 @@ fn variables_that_hold_secrets_are_told_by_their_names() {
 }
 
 #[test]
-fn other_names_say_what_they_hold() {
+fn names_of_webhooks_users_arguments_and_counts_are_recognised() {
     assert!(of_webhook("SLACK_WEBHOOK_URL") && of_webhook("teamsWebhook") && !of_webhook("HOOKS_DIR"));
     assert!(of_user("POSTGRES_USER") && of_user("MYSQL_DATABASE") && !of_user("USER_PASSWORD"));
     assert!(is_open_argument("GIT_SHA") && is_open_argument("BASE_IMAGE") && !is_open_argument("ODD"));

@@ -108,7 +108,7 @@ pub(super) fn follow(ledger: &mut Ledger, db: &Connection) -> Result<()> {
         );
     }
     if let Some(error) = ledger.unreadable.as_ref().filter(|_| !was_unreadable) {
-        tracing::error!(%error, "what the audit trail says sets nothing free");
+        tracing::error!(%error, "a record that cannot be parsed lifts no restriction");
     }
     Ok(())
 }

@@ -70,7 +70,7 @@ fn found(store: &Store) -> Vec<String> {
 }
 
 #[test]
-fn what_undrift_writes_itself_agrees_with_its_records_at_every_moment() {
+fn what_undrift_writes_agrees_with_its_records_at_every_moment() {
     let (_home, store, incident, intent) = with_open_step();
     assert_eq!(found(&store), [""; 0]);
     let record = NewRecord { outcome: Some("Failed".into()), ..NewRecord::of(AuditKind::StepFinished) };
@@ -176,7 +176,7 @@ fn a_table_that_was_altered_is_found_and_put_right_from_the_trail() {
 }
 
 #[test]
-fn evidence_from_before_that_was_altered_is_not_believed_and_a_lost_incident_goes_on_without_it() {
+fn altered_evidence_is_dropped_and_a_lost_incident_goes_on_without_it() {
     for sql in ["UPDATE incidents SET before = '{\"image\":\"sha256:a-strangers\"}'", "DELETE FROM incidents"]
     {
         let (home, store, incident, _) = with_open_step();
@@ -197,7 +197,7 @@ fn a_suspension_without_a_record_does_not_count() {
         home.path(),
         "INSERT INTO suspensions VALUES ('shop', '2026-01-01T00:00:00.000000Z', NULL, 'no', 'nobody')",
     );
-    assert_eq!(found(&store), ["the table of suspensions says that shop is suspended, and no record does"]);
+    assert_eq!(found(&store), ["the table of suspensions has shop as suspended, and no record has"]);
     store.agree_with_trail("shop", now()).unwrap();
     assert_eq!(store.suspension("shop").unwrap(), None);
 }
@@ -222,7 +222,7 @@ fn a_trail_that_is_broken_sets_nothing_free() {
 
 /// A later undrift wrote it, or somebody who can build a chain.
 #[test]
-fn a_record_that_cannot_be_understood_sets_nothing_free() {
+fn an_unreadable_record_releases_no_suspension() {
     let kinds = [
         (AuditKind::StepIntended, json!({ "services": "api" })),
         (AuditKind::StepFinished, json!({ "intent": "the last one" })),
@@ -265,7 +265,7 @@ fn an_intent_whose_attempts_cannot_be_parsed_still_names_the_evidence_from_befor
 }
 
 #[test]
-fn a_person_is_heard_who_writes_beside_a_process_that_follows_the_trail() {
+fn a_change_by_another_process_is_followed_through_the_trail() {
     let (home, store, ..) = with_open_step();
     store.agree_with_trail("shop", now()).unwrap();
     let person = Store::open(home.path(), "a person".into()).unwrap();

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn remembers_by_space_and_key_across_restarts() {
+    fn values_are_kept_by_space_and_key_across_restarts() {
         let (home, store) = testing::store();
         store.put("module", "a", "1");
         store.put("module", "a", "2");

@@ -65,16 +65,16 @@ impl fmt::Display for Difference {
             Self::Suspension { object, recorded: Some((seq, _)) } => {
                 write!(
                     f,
-                    "{object} is suspended by record {seq}, and the table of suspensions says otherwise"
+                    "{object} is suspended by record {seq}, and the table of suspensions contradicts it"
                 )
             }
             Self::Suspension { object, recorded: None } => {
-                write!(f, "the table of suspensions says that {object} is suspended, and no record does")
+                write!(f, "the table of suspensions has {object} as suspended, and no record has")
             }
             Self::OpenStep { intent, recorded: Some(_) } => {
                 write!(
                     f,
-                    "the step of record {intent} has no end, and the table of open steps says otherwise"
+                    "the step of record {intent} has no end, and the table of open steps contradicts it"
                 )
             }
             Self::OpenStep { intent, recorded: None } => {
@@ -82,7 +82,7 @@ impl fmt::Display for Difference {
             }
             Self::RecentStep { intent, recorded } => write!(
                 f,
-                "the step of record {intent} for {} is to be counted, and the table of the last hour's steps says otherwise",
+                "the step of record {intent} for {} is to be counted, and the table of the last hour's steps contradicts it",
                 recorded.service
             ),
             Self::Attempt { seq, recorded } => write!(
@@ -92,7 +92,7 @@ impl fmt::Display for Difference {
             ),
             Self::Generation { object, seq, number, .. } => write!(
                 f,
-                "{object} has the generation {number} by record {seq}, and the table of generations says otherwise"
+                "{object} has the generation {number} by record {seq}, and the table of generations contradicts it"
             ),
             Self::Incident { object, recorded, what } => write_incident(f, object, recorded, *what),
             Self::VerifiedFrom { object, seq } => write!(
@@ -116,11 +116,11 @@ fn write_incident(
     match what {
         AlteredIncident::Ended => write!(
             f,
-            "the incident {id} of {object}, of record {began}, is open, and the table of incidents says otherwise"
+            "the incident {id} of {object}, of record {began}, is open, and the table of incidents contradicts it"
         ),
         AlteredIncident::Before(seq) => write!(
             f,
-            "the evidence from before the incident {id} is another in the table of incidents than record {seq} says"
+            "the evidence from before the incident {id} is another in the table of incidents than in record {seq}"
         ),
         AlteredIncident::Unsealed => {
             write!(f, "the incident {id} of {object} is not in the table of incidents as undrift wrote it")

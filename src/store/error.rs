@@ -25,7 +25,7 @@ pub enum StoreError {
     },
     /// The state was written by a newer undrift.
     #[error(
-        "the state has schema version {found}, and this undrift knows {known} at most: use a newer undrift"
+        "the state has schema version {found}, and this undrift supports {known} at most: use a newer undrift"
     )]
     NewerSchema {
         /// The version in the file.
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_passes_is_told_from_what_does_not_however_deep_it_lies() {
+    fn a_failed_write_is_distinguished_from_other_errors_however_deep_it_lies() {
         let folder = |kind: io::ErrorKind| StoreError::Folder { path: "/state".into(), source: kind.into() };
         for (kind, expected) in [
             (io::ErrorKind::ReadOnlyFilesystem, true),

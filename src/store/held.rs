@@ -169,7 +169,7 @@ impl Held {
         let written =
             written.map_err(io::Error::from).and_then(|file| self.sign(&File::from(file), overwritten));
         if let Err(error) = written {
-            tracing::warn!(%error, "other processes are not told that the state was overwritten");
+            tracing::warn!(%error, "other processes are not notified that the state was overwritten");
         }
         true
     }
@@ -463,7 +463,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_that_was_replaced_before_the_state_was_opened_is_noticed() {
+    fn a_lock_that_was_replaced_before_the_state_was_opened_is_an_error() {
         let home = tempfile::tempdir().unwrap();
         let lock = StateLock::acquire(home.path(), "run").unwrap();
         let path = home.path().join(lock::FILE);

@@ -142,7 +142,7 @@ mod tests {
     use crate::store::{StateLock, Store};
 
     #[test]
-    fn a_look_tells_who_holds_the_lock_and_leaves_it_alone() {
+    fn a_look_at_the_lock_names_its_holder_and_leaves_it_alone() {
         let home = tempfile::tempdir().unwrap();
         assert_eq!(LockState::of(&home.path().join("none")), LockState::Free);
         let lock = StateLock::acquire(home.path(), "apply").unwrap();

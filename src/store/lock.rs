@@ -214,7 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_one_is_told_who_holds_it_until_it_is_dropped() {
+    fn a_second_lock_is_refused_with_its_holder_until_the_first_is_dropped() {
         let home = tempfile::tempdir().unwrap();
         let dir = home.path().join("state");
         let lock = StateLock::acquire(&dir, "apply").unwrap();

@@ -14,7 +14,7 @@ use crate::api::{AuditKind, NewRecord, Time};
 
 /// A database that is missing or empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("an earlier trail is missing: state.db {}, and digest.key says that there was a state", how.in_words())]
+#[error("an earlier trail is missing: state.db {}, and digest.key shows that there was a state", how.in_words())]
 pub struct LostTrail {
     how: Loss,
 }
@@ -92,7 +92,7 @@ impl Store {
                 return seal_all_in(change, key);
             }
             let Some(lost) = lost.filter(|_| found == 0) else { return Ok(()) };
-            tracing::error!("{lost}; a new trail begins, and its first record says so");
+            tracing::error!("{lost}; a new trail begins, and its first record notes it");
             self.append_in(change, &lost.record()).map(drop)
         })
     }
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trail_that_begins_where_one_is_missing_says_so_in_its_first_record_once() {
+    fn a_trail_begun_in_place_of_a_missing_one_records_that_first_and_once() {
         let ways: [TakenAway; 3] = [
             (|db| fs::remove_file(db).unwrap(), "state.db is gone"),
             (|db| fs::write(db, "").unwrap(), "state.db was emptied"),

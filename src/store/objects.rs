@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn each_new_generation_is_told_once_in_the_trail() {
+    fn each_new_generation_is_recorded_once_in_the_trail() {
         let (_home, store) = testing::store();
         for digest in ["v1:sha256:a", "v1:sha256:a", "v1:sha256:b", "v2:sha256:c"] {
             store.generation("shop", digest).unwrap();
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_generation_whose_record_cannot_be_written_is_not_remembered() {
+    fn a_generation_whose_record_cannot_be_written_is_not_stored() {
         let (home, store) = testing::store();
         store.generation("shop", "v1:sha256:a").unwrap();
         // As in a crash, the full disk stops the change between the two writes.
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_is_written_only_where_it_says_something_new() {
+    fn a_status_is_written_only_where_more_than_times_differ() {
         let (_home, store) = testing::store();
         let mut object = crate::store::testing::object();
         assert!(store.save_object(&object).unwrap());

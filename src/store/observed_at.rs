@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn an_engine_is_known_by_its_id_and_without_one_by_its_address() {
+    fn an_engine_is_identified_by_its_id_and_without_one_by_its_address() {
         let here = place(Some("A"), "unix:///run/docker.sock");
         for (other, same, why) in [
             (place(Some("A"), "tcp://127.0.0.1:2375"), true, "the same engine by another address"),

@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn who_holds_a_place_is_known_however_often_that_was_asked() {
+    fn the_holder_of_a_place_is_found_however_often_others_connect() {
         let home = tempfile::tempdir().unwrap();
         let lock = PlaceLock::acquire(home.path()).unwrap();
         let most = fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();

@@ -171,7 +171,7 @@ fn a_folder_that_may_only_be_read_is_read() {
 
 /// The folder is private to its owner, as it always is, and its undrift is running.
 #[test]
-fn who_may_not_look_into_the_folder_does_not_say_that_anything_was_taken_from_it() {
+fn without_access_to_the_folder_nothing_is_reported_as_missing_from_it() {
     let home = tempfile::tempdir().unwrap();
     let lock = StateLock::acquire(home.path(), "run").unwrap();
     let _store = Store::open_locked(home.path(), "parent".into(), &lock).unwrap();

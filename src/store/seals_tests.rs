@@ -98,7 +98,7 @@ fn a_status_that_undrift_has_not_written_counts_as_not_there() {
 }
 
 #[test]
-fn what_a_stranger_says_of_an_image_counts_as_not_known() {
+fn altered_knowledge_of_an_image_counts_as_unknown() {
     for (alter, words) in [
         ("UPDATE images SET source_digest = 'v1:sha256:2'", "the image sha256:a is not as undrift wrote"),
         ("UPDATE images SET id = 'sha256:b'", "the image sha256:b is not as undrift wrote"),
@@ -120,7 +120,7 @@ fn what_a_stranger_says_of_an_image_counts_as_not_known() {
 }
 
 #[test]
-fn of_an_incident_that_is_over_nothing_is_believed_but_what_the_trail_tells() {
+fn an_altered_ended_incident_is_read_from_the_trail_alone() {
     for alter in [
         "UPDATE incidents SET before = '{\"image\":\"sha256:a-strangers\"}'",
         "UPDATE incidents SET after = NULL",
@@ -181,7 +181,7 @@ fn an_incident_that_is_open_goes_on_without_what_a_stranger_wrote() {
 }
 
 #[test]
-fn what_a_state_was_verified_from_is_not_known_once_a_stranger_has_written_or_removed_it() {
+fn what_a_state_was_verified_from_is_unknown_once_altered_or_removed() {
     for (alter, words) in [
         (
             "UPDATE verified_from SET digests = json_set(digests, '$.model', '2')",
@@ -277,7 +277,7 @@ fn an_incident_of_long_ago_that_somebody_opens_again_is_over_again() {
 
 /// The rows are compared with their seals when an observation begins, and it may take minutes until it ends.
 #[test]
-fn what_is_altered_in_the_middle_of_a_look_is_neither_believed_nor_sealed() {
+fn a_row_altered_during_a_look_is_neither_used_nor_sealed() {
     let (home, store, _) = state();
     let open =
         testing::incident(&store, OBJECT, testing::start(), &json!({}), &json!({ "image": "sha256:a" }));

@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_interrupted_is_closed_once_and_said() {
+    fn an_interrupted_step_is_closed_and_recorded_once() {
         let (_home, store) = testing::store();
         store.intend(&build(), Step::Up { force_recreate: false }, &services()).unwrap();
         store.intend(&build(), Step::Restart, &services()).unwrap();

@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_words_of_a_person_count() {
+    fn the_latest_suspension_counts() {
         let (_home, store) = testing::store();
         let until = testing::start() + TimeDelta::hours(2);
         store.suspend("shop", Some(until), "one").unwrap();

@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_takes_what_it_says() {
+    fn a_filter_selects_by_each_of_its_fields() {
         let (_home, store) = testing::store();
         store.append(&NewRecord::of(AuditKind::Started)).unwrap();
         store.append(&about(Some("api"), Value::Null)).unwrap();
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn the_database_itself_refuses_to_rewrite_the_trail() {
+    fn the_database_refuses_to_rewrite_the_trail() {
         let (home, store) = testing::store();
         store.append(&NewRecord::of(AuditKind::Started)).unwrap();
         let db = testing::raw(home.path());
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_is_said_and_leaves_no_half_of_a_record() {
+    fn a_full_disk_is_reported_and_leaves_no_partial_record() {
         let (_home, store) = testing::store();
         store.append(&NewRecord::of(AuditKind::Started)).unwrap();
         let limit = |pages: i64| store.db().pragma_update(None, "max_page_count", pages).unwrap();

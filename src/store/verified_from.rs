@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn is_kept_per_object_across_restarts_and_what_is_not_understood_is_nothing() {
+    fn is_kept_per_object_across_restarts_and_an_unreadable_value_is_none() {
         let (home, store) = testing::store();
         store.generation("shop", "v1:sha256:a").unwrap();
         assert_eq!(store.verified_from("shop").unwrap(), VerifiedFrom::Nothing);

@@ -48,7 +48,7 @@ fn a_trail_of_an_earlier_undrift_is_whole_and_reads_as_it_did() {
 
 /// What decisions rest on: an object of an earlier undrift whose incident is open goes on.
 #[test]
-fn every_record_and_all_evidence_of_an_earlier_undrift_is_understood() {
+fn every_record_and_all_evidence_of_an_earlier_undrift_can_be_read() {
     let home = earlier();
     let store = Store::open(&home.state(), "test".into()).unwrap();
     let events = store.events(&RecordFilter::default()).unwrap();

@@ -47,7 +47,7 @@ fn check(home: &Home, name: &str) -> Value {
 }
 
 #[test]
-fn folder_that_others_can_write_is_refused_by_all_that_writes_and_doctor_says_so() {
+fn folder_that_others_can_write_is_refused_by_writers_and_doctor_reports_it() {
     let home = recorded();
     for bits in [0o777, 0o1777] {
         mode(&home.state(), bits);

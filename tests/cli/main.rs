@@ -33,7 +33,7 @@ fn names(run: &Run) -> Vec<&str> {
 }
 
 #[test]
-fn validate_tells_good_from_bad() {
+fn validate_distinguishes_valid_from_invalid() {
     let home = Home::new();
     let good = home.manifest("shop");
     let good = good.to_str().unwrap();
@@ -258,7 +258,7 @@ fn an_empty_state_is_no_error() {
 }
 
 #[test]
-fn a_tampered_trail_is_told_by_its_first_bad_record() {
+fn a_tampered_trail_is_reported_with_its_first_bad_record() {
     let home = Home::new();
     home.recorded();
     let verify = || home.undrift(&["audit", "verify", "-o", "json"]);
@@ -300,7 +300,7 @@ fn an_incident_can_be_read_by_a_program() {
 }
 
 #[test]
-fn an_object_that_nobody_knows_is_an_error_in_the_wanted_form() {
+fn an_object_that_is_not_recorded_is_an_error_in_the_requested_format() {
     let home = Home::new();
     home.recorded();
     let run = home.undrift(&["describe", "nobody"]).expect(2);
@@ -326,7 +326,7 @@ fn an_object_that_was_never_seen_has_a_row_per_service_all_the_same() {
 }
 
 #[test]
-fn an_object_that_its_manifest_suspends_is_not_resumed_by_a_word() {
+fn an_object_that_its_manifest_suspends_is_not_resumed_by_the_verb() {
     let home = Home::new();
     let path = home.manifest("shop");
     let suspended = manifest("shop") + "  reconcile: { suspend: true }\n";

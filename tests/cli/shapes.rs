@@ -152,7 +152,7 @@ spec:
 ";
 
 #[test]
-fn what_could_not_be_seen_has_the_same_shape_and_says_nothing() {
+fn an_object_without_an_observation_has_the_same_shape_and_no_values() {
     let home = Home::new();
     home.manifest("unused");
     fs::create_dir(home.0.path().join("src")).unwrap();

@@ -189,7 +189,7 @@ fn locks_of_a_killed_daemon_are_free_at_once_at_each_of_its_paths() {
 const LOGS: [&str; 2] = ["PRAGMA wal_checkpoint(PASSIVE)", "PRAGMA wal_checkpoint(TRUNCATE)"];
 
 #[test]
-fn backup_that_is_copied_over_the_database_is_noticed_and_stays_as_it_is_until_undrift_is_restarted() {
+fn backup_copied_over_the_database_is_reported_and_kept_until_a_restart() {
     for (round, checkpoint) in LOGS.iter().enumerate() {
         let home = Home::new();
         home.recorded();

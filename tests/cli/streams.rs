@@ -43,7 +43,7 @@ fn a_verdict_outlives_its_reader() {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_is_no_error() {
+fn a_closed_standard_output_is_no_error() {
     let home = Home::new();
     home.recorded();
     home.manifest("shop");
@@ -62,7 +62,7 @@ fn a_reader_that_has_seen_enough_is_no_error() {
 }
 
 #[test]
-fn an_answer_that_cannot_be_written_is_an_error_that_says_so() {
+fn output_that_cannot_be_written_is_an_error_with_the_systems_reason() {
     let home = Home::new();
     home.recorded();
     home.manifest("shop");
@@ -82,7 +82,7 @@ fn an_answer_that_cannot_be_written_is_an_error_that_says_so() {
 }
 
 #[test]
-fn a_wrong_filter_is_told_in_the_wanted_form() {
+fn a_wrong_log_filter_is_an_error_in_the_requested_format() {
     let home = Home::new();
     let run = home.undrift(&["get", "-o", "json", "--log", "undrift=loudly"]).expect(2);
     let error: ErrorDocument = run.json();

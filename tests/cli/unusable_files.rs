@@ -122,7 +122,7 @@ fn looks_without_its_state(look: impl Fn(&[&str]) -> Run, expected: &[&str]) {
 }
 
 #[test]
-fn look_without_a_state_that_is_there_says_so_and_why() {
+fn look_without_its_existing_state_reports_that_and_the_reason() {
     for (make, what) in ODD {
         let home = Home::new();
         home.manifest("shop");
@@ -164,7 +164,7 @@ fn look_without_a_state_that_is_there_says_so_and_why() {
 }
 
 #[test]
-fn look_of_one_who_may_not_read_the_state_says_so() {
+fn look_without_permission_to_read_the_state_reports_that() {
     let home = Home::new();
     home.recorded();
     home.manifest("shop");
@@ -198,7 +198,7 @@ fn look_of_one_who_may_not_read_the_state_says_so() {
 }
 
 #[test]
-fn look_without_any_state_says_nothing_of_it() {
+fn look_where_no_state_exists_prints_nothing_of_it() {
     let home = Home::new();
     home.manifest("shop");
     let looked = home.undrift(&["check", "-f", "shop.yaml"]).expect(2);

@@ -34,7 +34,7 @@ fn validated(url: &str, more: &str, token: Option<&str>) -> Run {
 }
 
 #[test]
-fn credentials_over_plain_http_to_another_host_are_a_warning_that_a_word_silences() {
+fn credentials_in_plain_http_to_another_host_are_a_warning_unless_allowed() {
     let long = Some("long-enough-a-token");
     let warned = validated("http://shop.example/x", "", long).stderr;
     let shown = "warning: this password or token crosses the network in plain HTTP, for whoever listens there\n  --> \
@@ -68,7 +68,7 @@ fn a_declared_token_that_is_too_short_to_be_hidden_everywhere_is_a_warning() {
 }
 
 #[test]
-fn doctor_says_the_same_of_plain_http() {
+fn doctor_warns_of_plain_http_too() {
     let home = Home::new();
     fs::write(home.0.path().join("shop.yaml"), MANIFEST.replace("URL", "http://shop.example/x")).unwrap();
     let check = |run: &Run| {

@@ -25,7 +25,7 @@ fn healthy_with_a_new_image_that(ends: &str) -> Project {
 }
 
 #[test]
-fn rollback_after_which_all_is_as_declared_is_told_as_the_failed_repair_that_it_is() {
+fn rollback_after_which_all_is_as_declared_is_reported_as_a_failed_repair() {
     let project = healthy_with_a_new_image_that("exit 3");
     let (old, _) = runs(&project);
     let apply = project.apply().expect(1);

@@ -196,7 +196,7 @@ fn container_with_another_content_of_a_config_or_secret_is_recreated() {
 
 /// An entry point that fills in what Compose copied would otherwise be recreated for ever.
 #[test]
-fn config_that_the_container_itself_has_written_is_its_own() {
+fn config_that_the_container_has_written_is_no_drift() {
     let project = of_base_image(
         "api:, configs: [{ source: c, target: /etc/template }]\nweb:",
         "configs: { c: { content: \"port=PORT\" } }",
@@ -308,7 +308,7 @@ fn drift_of_web(project: &Project) -> String {
 }
 
 #[test]
-fn network_of_another_definition_is_told_and_not_touched() {
+fn network_of_another_definition_is_reported_and_not_touched() {
     for (before, after) in [
         ("labels: { tier: one }", "labels: { tier: two }"),
         ("labels: { tier: one }", ""),

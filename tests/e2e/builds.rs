@@ -13,7 +13,7 @@ const PODMAN: &str = r#"{"Version":"5.4.0","ApiVersion":"1.41","MinAPIVersion":"
     "Components":[{"Name":"Podman Engine","Version":"5.4.0"}]}"#;
 
 #[test]
-fn podman_builds_without_buildkit_unless_the_caller_says_otherwise() {
+fn podman_builds_without_buildkit_unless_the_environment_sets_it() {
     for (given, used) in [(None, "0"), (Some("1"), "1")] {
         let project = Project::in_incident();
         // Nothing to look into: for that Podman has calls of its own.

@@ -228,7 +228,7 @@ fn daemons_environment_counts_as_declared_and_a_shells_does_not() {
 }
 
 #[test]
-fn every_key_that_can_be_seen_is_named_and_of_the_others_it_is_said_that_they_cannot() {
+fn every_visible_key_is_named_and_invisible_ones_are_reported_as_such() {
     let project = verified();
     let changed = "services:
   api:
@@ -281,7 +281,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn no_value_is_said_or_kept_anywhere() {
+fn no_value_is_printed_or_kept_anywhere() {
     let project = verified();
     let mut outputs = Vec::new();
     for (verb, env, more) in [

@@ -78,7 +78,7 @@ fn assert_object(object: &Object, name: &str) {
 }
 
 #[test]
-fn every_document_has_the_shape_that_is_promised() {
+fn every_document_has_the_shape_of_the_contract() {
     let project = Project::in_incident();
     let name = project.name.clone();
 

@@ -210,7 +210,7 @@ fn engine_away_is_an_error_and_no_drift() {
 }
 
 #[test]
-fn second_apply_says_who_holds_the_state() {
+fn second_apply_names_who_holds_the_state() {
     let project = Project::in_incident();
     project.write("api/Dockerfile", "FROM undrift-example-base\nRUN sleep 600\n");
     let mut apply = apply_until_at(&project, " build ");

@@ -96,7 +96,7 @@ exec COMPOSE "$@""#;
 }
 
 #[test]
-fn look_with_a_compose_that_removes_first_and_answers_well_then_is_not_believed() {
+fn dry_run_that_removes_a_container_is_unknown_whatever_it_prints() {
     let project = changed();
     let container = format!("{}-api-1", project.name);
     let removes =
@@ -138,14 +138,14 @@ exit 1"#;
 }
 
 #[test]
-fn silence_is_not_taken_for_as_declared() {
+fn dry_run_without_output_is_not_taken_for_as_declared() {
     let project = changed();
     wrap(&project, "case \"$*\" in *--dry-run*) exit 0 ;; esac\nexec COMPOSE \"$@\"");
-    is_unknown(&looks(&project, 1), "says nothing of the container");
+    is_unknown(&looks(&project, 1), "prints nothing of the container");
 }
 
 #[test]
-fn dry_run_that_never_ends_has_said_what_there_is_to_say() {
+fn dry_run_that_never_ends_counts_by_what_it_has_printed() {
     let project = changed();
     let hangs =
         "case \"$*\" in *--dry-run*) COMPOSE \"$@\"; while :; do sleep 1; done ;; esac\nexec COMPOSE \"$@\"";
@@ -259,7 +259,7 @@ fn with_a_provider(value: &str) -> (Project, impl Fn(&str)) {
 }
 
 /// Whether Compose knows providers, which began with 2.36.
-fn knows_providers() -> bool {
+fn compose_has_providers() -> bool {
     let output = docker(&["compose", "version", "--short"]);
     let mut numbers =
         output.trim().trim_start_matches('v').split('.').map(|number| number.parse::<u32>().unwrap_or(0));
@@ -269,7 +269,7 @@ fn knows_providers() -> bool {
 #[test]
 fn provider_is_run_by_no_look_and_what_it_gave_is_no_drift() {
     let (project, write) = with_a_provider("one");
-    if !knows_providers() {
+    if !compose_has_providers() {
         // An older Compose refuses such a project, and so does undrift.
         let output = run(&mut project.command(&["check", "-f", "undrift.yaml"])).expect(2);
         assert!(output.stderr.contains("provider"), "{}", output.stderr);

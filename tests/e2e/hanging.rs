@@ -342,7 +342,7 @@ fn a_daemon_with_many_objects_that_hang_serves_the_others() {
 }
 
 #[test]
-fn a_daemon_whose_threads_are_spent_says_so_and_ends_with_an_error() {
+fn a_daemon_whose_threads_are_spent_reports_it_and_ends_with_an_error() {
     // As many dead file systems as it takes, each with more files than may hang on one.
     const MOUNTS: usize = 17;
     let project = Project::healthy();

@@ -81,7 +81,7 @@ fn route(run: &Run) -> serde_json::Value {
 }
 
 #[test]
-fn container_that_listens_itself_is_verified_with_its_credentials() {
+fn container_that_owns_the_socket_is_verified_with_its_credentials() {
     let project = on_host_network(free_port());
     wait_for("the server", || project.check().code == Some(0));
     let check = project.check().expect(0);
@@ -108,7 +108,7 @@ fn container_that_leaves_the_hosts_network_may_publish_the_port_that_it_listens_
 }
 
 #[test]
-fn another_program_at_the_port_is_no_answer_and_is_told_nothing() {
+fn another_program_at_the_port_is_no_answer_and_is_sent_nothing() {
     let port = free_port();
     let project = asleep(port);
     let impostor = Impostor::at(port);
@@ -149,7 +149,7 @@ fn port_that_nobody_listens_at_is_unreachable_as_anywhere() {
 
 /// As the unit would be without its capability: root, with the right to read files and no other.
 #[test]
-fn without_the_capability_nothing_is_asked_and_doctor_and_check_say_so() {
+fn without_the_capability_no_probe_is_sent_and_doctor_and_check_report_it() {
     let project = on_host_network(free_port());
     wait_for("the server", || project.check().code == Some(0));
     let without = |args: &[&str]| {

@@ -66,7 +66,7 @@ fn the_incident_is_named_repaired_and_verified() {
 }
 
 #[test]
-fn the_trail_tells_the_incident_in_order() {
+fn the_trail_has_the_incident_in_order() {
     let project = Project::in_incident();
     let apply = project.apply().expect(0);
     let incident = apply.status()["incident"].as_str().unwrap().to_owned();

@@ -81,7 +81,7 @@ fn daemon_keeps_what_it_has_verified_and_sets_a_lost_tag_again() {
 }
 
 #[test]
-fn rollback_whose_image_is_gone_is_given_up_at_once_and_told_as_what_it_is() {
+fn rollback_whose_image_is_gone_is_given_up_at_once_with_its_reason() {
     let project = Project::healthy();
     project.apply().expect(0);
     let old = project.image();

@@ -54,7 +54,7 @@ fn project_behind_a_link_is_the_one_that_a_person_brought_up_there() {
 }
 
 #[test]
-fn tag_that_is_gone_says_nothing_of_a_service_that_cannot_be_built() {
+fn missing_tag_of_a_service_that_cannot_be_built_is_unknown_and_no_drift() {
     let project = Project::new();
     let (image, other) = (format!("{}-fetched:1", project.name), format!("{}-fetched:other", project.name));
     // An image of its own: what has this project's name is removed in the end, by its ID.

@@ -173,7 +173,7 @@ fn check(project: &Project) -> (Option<i32>, String) {
 }
 
 #[test]
-fn project_made_wrong_in_fourteen_ways_is_told_before_any_step_and_keeps_what_works() {
+fn each_of_fourteen_mistakes_is_reported_before_any_step_and_breaks_nothing() {
     let project = Project::in_incident();
     let (containers, image) = (project.containers("api"), project.image());
     for mistake in &MISTAKES {

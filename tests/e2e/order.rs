@@ -161,7 +161,7 @@ fn jobs_run_one_after_the_other_as_they_wait_for_each_other() {
 }
 
 #[test]
-fn service_that_says_it_stays_down_is_as_declared_when_it_ended_well_and_not_otherwise() {
+fn service_without_restart_is_as_declared_only_after_a_successful_end() {
     let project = Project::new();
     let once = |code: u32| {
         project.write(

@@ -104,7 +104,7 @@ fn an_answer_without_one_field_is_unknown() {
 
 /// A server between undrift and the engine that knows nothing of either.
 #[test]
-fn a_404_of_somebody_else_says_nothing_of_images_and_containers() {
+fn a_404_of_a_server_in_between_is_no_missing_image_or_container() {
     for about in [IMAGE, DETAILS] {
         assert_no_steps(&[(about, Fault::NotFound("<html>404 Not Found</html>"), "404 Not Found")]);
     }
@@ -112,7 +112,7 @@ fn a_404_of_somebody_else_says_nothing_of_images_and_containers() {
 
 /// What is seen does not depend on the engine's ID.
 #[test]
-fn an_engine_that_does_not_say_its_id_has_none() {
+fn an_engine_without_an_id_is_recorded_without_one() {
     let (project, wire) = (project(), Wire::new());
     let recorded = || project.undrift(&["get", "-o", "json"]).expect(0).status()["engine"].clone();
     wire.set(Some(Plan { fault: Fault::Says("{}"), about: "/info", often: 100, seed: 0 }));

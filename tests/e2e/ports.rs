@@ -136,7 +136,7 @@ fn udp_has_ports_of_its_own() {
 }
 
 #[test]
-fn what_the_step_itself_frees_is_free() {
+fn port_that_the_step_frees_is_free() {
     let ports = free_ports(2);
     let project = project(&format!("\"127.0.0.1:{}:3000\"", ports[0]));
     publish(&project, &format!("\"{}:3000\"", ports[0]));

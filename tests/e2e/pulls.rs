@@ -42,7 +42,7 @@ fn up_of_what_was_just_built_fetches_no_other_release() {
 }
 
 /// Compose 2.26 does not know all of them.
-fn is_known(policy: &str) -> bool {
+fn compose_accepts(policy: &str) -> bool {
     let folder = tempfile::tempdir().unwrap();
     let compose = format!("services: {{ a: {{ image: a, pull_policy: {policy} }} }}\n");
     std::fs::write(folder.path().join("compose.yaml"), compose).unwrap();
@@ -53,7 +53,7 @@ fn is_known(policy: &str) -> bool {
 #[test]
 fn up_of_services_with_and_without_a_build_makes_no_other_image_whatever_the_policy() {
     let known: Vec<&str> =
-        ["build", "always", "daily"].into_iter().filter(|policy| is_known(policy)).collect();
+        ["build", "always", "daily"].into_iter().filter(|policy| compose_accepts(policy)).collect();
     assert!(known.starts_with(&["build", "always"]));
     for policy in known {
         let project = Project::new();

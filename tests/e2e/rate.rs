@@ -71,7 +71,7 @@ fn seven_kills_of_one_container_within_a_minute_are_all_healed() {
 }
 
 #[test]
-fn service_that_flaps_waits_for_the_rate_and_is_said_to_and_never_stalls() {
+fn service_that_flaps_is_reported_as_rate_exceeded_and_never_stalls() {
     let project = Project::healthy();
     project.manifest(&MANIFEST.replace("max: 1s", "max: 10m"));
     project.apply().expect(0);

@@ -123,7 +123,7 @@ fn changed_source_is_built_where_it_is_enforced() {
 }
 
 #[test]
-fn changed_source_is_only_said_where_it_is_reported() {
+fn changed_source_is_reported_without_a_step_in_report_mode() {
     let project = repaired_and_edited("report");
     let (before, containers) = (project.steps().len(), project.containers("api"));
     let check = project.check().expect(0);

@@ -120,7 +120,7 @@ fn surplus_replica_that_somebody_has_paused_is_theirs() {
 }
 
 #[test]
-fn replica_that_was_made_by_docker_run_and_one_off_container_are_told_apart() {
+fn replica_made_by_docker_run_and_one_off_container_are_distinguished() {
     let project = healthy("8s");
     let first = project.containers("api");
     project.compose(&["run", "-d", "api", "sleep", "1000"]);

@@ -203,7 +203,7 @@ fn a_neighbour_beside_a_route_that_never_went_is_a_note() {
 }
 
 #[test]
-fn what_says_absent_with_credentials_is_an_absent_route() {
+fn a_status_of_absence_with_credentials_is_an_absent_route() {
     let server = Server::new("narrow, gone");
     let project = up();
     declare_at(&project, &server, &format!("expect: 401, {AUTH}"));
@@ -247,7 +247,7 @@ fn an_absence_by_another_status_is_named_with_what_to_declare() {
 }
 
 #[test]
-fn head_that_a_server_knows_nothing_of_is_asked_by_get_and_is_no_drift() {
+fn head_that_a_server_does_not_support_is_repeated_as_get_and_is_no_drift() {
     let server = Server::new("not for HEAD");
     let project = up();
     declare_at(&project, &server, "method: HEAD, expect: 401");
@@ -291,7 +291,7 @@ fn a_server_behind_that_is_away_makes_the_route_unknown() {
 }
 
 #[test]
-fn a_method_that_changes_nothing_tells_apart_what_nothing_else_does() {
+fn a_safe_method_distinguishes_what_nothing_else_does() {
     let server = Server::new("named to OPTIONS");
     let project = up();
     declare_at(&project, &server, "expect: 401");
@@ -337,7 +337,7 @@ async fn authenticate(request: Request, next: Next) -> Response {
 
 /// axum, with the layer around the whole router: 401 for every path, and `Allow` in what OPTIONS is answered at the route.
 #[test]
-fn a_real_framework_that_guards_every_path_is_told_apart_by_what_it_allows() {
+fn a_real_framework_that_guards_every_path_is_distinguished_by_allow() {
     let guarded = |router: Router| router.layer(from_fn(authenticate));
     let there = serve(guarded(Router::new().route("/api/workflow", get(content))));
     let gone = serve(guarded(Router::new().route("/api/invoices", get(content))));
@@ -413,7 +413,7 @@ fn heads_that_curl_reads_are_read() {
 }
 
 #[test]
-fn a_server_that_always_has_had_enough_is_unknown_and_asked_ever_less_often() {
+fn a_server_that_always_answers_429_is_unknown_and_probed_ever_less_often() {
     let server = Server::new("never enough");
     let project = down();
     declare_at(&project, &server, &format!("expect: 401, {AUTH}"));

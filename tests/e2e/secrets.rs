@@ -50,7 +50,7 @@ fn assert_not_kept(project: &Project, secrets: &[&str]) {
 
 /// Runs a verb with these variables: nothing of the secrets is in what it prints.
 #[track_caller]
-fn quiet(project: &Project, args: &[&str], env: &[(&str, &str)], secrets: &[&str]) -> Run {
+fn run_masked(project: &Project, args: &[&str], env: &[(&str, &str)], secrets: &[&str]) -> Run {
     let ran = run(project.command(args).envs(env.iter().copied()));
     let whence = args.join(" ");
     assert_without(secrets, &format!("standard output of {whence}"), &ran.stdout);
@@ -87,14 +87,16 @@ fn show_all(project: &Project, secrets: &[&str]) -> String {
     for args in SHOWING {
         let args: Vec<&str> =
             args.iter().map(|arg| if *arg == "NAME" { project.name.as_str() } else { arg }).collect();
-        output.push_str(&quiet(project, &args, &[], secrets).expect(0).stdout);
+        output.push_str(&run_masked(project, &args, &[], secrets).expect(0).stdout);
     }
     let incidents: Vec<String> =
         project.trail().iter().filter_map(|record| record["incident"].as_str().map(str::to_owned)).collect();
     for incident in incidents.iter().collect::<std::collections::BTreeSet<_>>() {
         for format in ["text", "json"] {
             output.push_str(
-                &quiet(project, &["incident", "show", incident, "-o", format], &[], secrets).expect(0).stdout,
+                &run_masked(project, &["incident", "show", incident, "-o", format], &[], secrets)
+                    .expect(0)
+                    .stdout,
             );
         }
     }
@@ -112,7 +114,7 @@ fn refused_without_the_value(files: &[(&str, &str)], places: &[&str]) {
     }
     let secrets = [SECRET];
     for args in LOOKING {
-        let ran = quiet(&project, args, &[], &secrets);
+        let ran = run_masked(&project, args, &[], &secrets);
         if args.contains(&"check") {
             for place in places {
                 assert!(ran.stderr.contains(place), "no {place} in {}", ran.stderr);
@@ -120,7 +122,7 @@ fn refused_without_the_value(files: &[(&str, &str)], places: &[&str]) {
             assert_eq!(ran.code, Some(2), "{ran:?}");
         }
     }
-    quiet(&project, &["apply", "-f", "undrift.yaml"], &[], &secrets).expect(2);
+    run_masked(&project, &["apply", "-f", "undrift.yaml"], &[], &secrets).expect(2);
     let daemon = Daemon::spawn(
         &mut project.command(&["--log", "undrift=debug", "run", "-f", "undrift.yaml"]),
         &project,
@@ -224,7 +226,7 @@ fn what_a_build_prints_is_kept_without_what_is_secret_in_it() {
     let env = [("E2E_PASSWORD", "declared-pass-1")];
     let mut secrets = secrets.to_vec();
     secrets.push("b3BzOmRlY2xhcmVkLXBhc3Mt");
-    let ran = quiet(&project, &["apply", "-f", "undrift.yaml"], &env, &secrets).expect(1);
+    let ran = run_masked(&project, &["apply", "-f", "undrift.yaml"], &env, &secrets).expect(1);
     assert!(ran.stderr.contains(&format!("seen: {STARS}")), "the failure is told: {}", ran.stderr);
     let shown = show_all(&project, &secrets);
     assert!(shown.contains(&format!("seen: {STARS}")), "{shown}");
@@ -351,15 +353,15 @@ configs:
 fn nothing_planted_passes_any_verb() {
     let project = planted();
     let secrets: Vec<&str> = PLANTED.into_iter().chain(ENCODED).collect();
-    let quiet = |args: &[&str]| quiet(&project, args, &GIVEN, &secrets);
+    let run_masked = |args: &[&str]| run_masked(&project, args, &GIVEN, &secrets);
     project.compose_with(&["up", "-d", "--build"], &GIVEN);
     // Twice: what was remembered is read again.
     for args in LOOKING.into_iter().chain(LOOKING) {
-        quiet(args);
+        run_masked(args);
     }
     assert_not_kept(&project, &secrets);
     project.add_module("api", "workflow");
-    quiet(&["apply", "-f", "undrift.yaml"]).expect(0);
+    run_masked(&["apply", "-f", "undrift.yaml"]).expect(0);
     let shown = show_all(&project, &secrets);
     let trail = project.trail();
     assert!(shown.contains(&format!("PROC_SECRET={STARS}")), "the container's words are kept: {shown}");
@@ -371,7 +373,7 @@ fn nothing_planted_passes_any_verb() {
         &["resume", project.name.as_str()],
         &["retry", project.name.as_str()],
     ] {
-        quiet(args).expect(0);
+        run_masked(args).expect(0);
     }
 
     // What the daemon heals and logs, and a project that Compose refuses from then on.
@@ -383,10 +385,10 @@ fn nothing_planted_passes_any_verb() {
     project.wait_for_healed(healed + 1);
     project.append(".env", &format!("BROKEN_PASSWORD=\"{}\n", PLANTED[0]));
     // Nothing watches that file.
-    quiet(&["apply", "-f", "undrift.yaml"]).expect(2);
+    run_masked(&["apply", "-f", "undrift.yaml"]).expect(2);
     wait_for("the refusal in the status", || project.condition("Ready") == "Unknown ComposeRefused");
     for args in LOOKING {
-        quiet(args);
+        run_masked(args);
     }
     show_all(&project, &secrets);
     assert_without(&secrets, "the log", &daemon.log());
@@ -411,11 +413,11 @@ fn names_that_a_secret_is_filled_into_are_shown_and_kept_without_it() {
     );
     project.add_module("api", "workflow");
     let env = [("E2E_PASSWORD", "secret")];
-    let quiet = |args: &[&str]| quiet(&project, args, &env, &[secret]);
+    let run_masked = |args: &[&str]| run_masked(&project, args, &env, &[secret]);
     for args in LOOKING {
-        quiet(args);
+        run_masked(args);
     }
-    quiet(&["--log", "trace", "apply", "-f", "undrift.yaml"]).expect(0);
+    run_masked(&["--log", "trace", "apply", "-f", "undrift.yaml"]).expect(0);
     crate::support::docker(&[
         "network",
         "disconnect",
@@ -423,11 +425,11 @@ fn names_that_a_secret_is_filled_into_are_shown_and_kept_without_it() {
         &format!("{name}-{secret}"),
         &project.containers("api")[0],
     ]);
-    let found = quiet(&["check", "-f", "undrift.yaml", "-o", "json"]).expect(1);
+    let found = run_masked(&["check", "-f", "undrift.yaml", "-o", "json"]).expect(1);
     assert!(found.stdout.contains(&format!("{name}-{STARS}")), "it is said of what: {}", found.stdout);
-    quiet(&["apply", "-f", "undrift.yaml", "-o", "json"]).expect(0);
+    run_masked(&["apply", "-f", "undrift.yaml", "-o", "json"]).expect(0);
     for args in LOOKING {
-        quiet(args);
+        run_masked(args);
     }
     show_all(&project, &[secret]);
     assert_not_kept(&project, &[secret]);
@@ -446,7 +448,7 @@ fn what_is_printed_is_withheld_where_a_secret_cannot_be_read() {
     fs::File::create(project.path("large.key")).unwrap().set_len((16 << 20) + 1).unwrap();
     project.append("api/Dockerfile", "RUN echo of-the-large-one; exit 3\n");
     project.manifest(&MANIFEST.replace("attempts: 3", "attempts: 1"));
-    let ran = quiet(&project, &["apply", "-f", "undrift.yaml"], &[], &["of-the-large-one"]).expect(1);
+    let ran = run_masked(&project, &["apply", "-f", "undrift.yaml"], &[], &["of-the-large-one"]).expect(1);
     assert!(
         ran.stderr.contains("large.key has 16777217 bytes, and 16 MiB at most are read"),
         "{}",
@@ -461,7 +463,7 @@ fn what_is_printed_is_withheld_where_a_secret_cannot_be_read() {
 fn digests_that_are_kept_are_of_a_key_that_only_the_state_has() {
     let project = planted();
     project.compose_with(&["up", "-d", "--build"], &GIVEN);
-    quiet(&project, &["apply", "-f", "undrift.yaml"], &GIVEN, &PLANTED);
+    run_masked(&project, &["apply", "-f", "undrift.yaml"], &GIVEN, &PLANTED);
     // What Compose itself makes of the values, and whoever reads the trail could try out.
     let container = &project.containers("api")[0];
     let label = "{{index .Config.Labels \"com.docker.compose.config-hash\"}}";

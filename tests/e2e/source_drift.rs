@@ -58,7 +58,7 @@ fn change_of_an_adopted_project_is_found_and_built_where_it_is_enforced() {
 }
 
 #[test]
-fn change_is_said_where_it_is_reported_and_not_said_where_it_is_ignored() {
+fn change_is_reported_in_report_mode_and_not_in_ignore_mode() {
     let project = adopted("report");
     project.write("api/src/workflow/index", "new\n");
     let check = project.check().expect(0);
@@ -70,7 +70,7 @@ fn change_is_said_where_it_is_reported_and_not_said_where_it_is_ignored() {
 }
 
 #[test]
-fn what_was_built_by_hand_is_remembered_anew_by_a_check_too() {
+fn the_source_of_a_build_by_hand_is_stored_by_a_check_too() {
     let project = adopted("enforce");
     project.write("api/src/workflow/index", "new\n");
     project.rebuild();
@@ -82,7 +82,7 @@ fn what_was_built_by_hand_is_remembered_anew_by_a_check_too() {
 }
 
 #[test]
-fn source_that_was_newer_at_the_first_look_already_is_not_known_to_be() {
+fn source_that_was_newer_at_the_first_look_is_not_reported_as_changed() {
     let project = Project::healthy();
     project.manifest(&with_drift("enforce"));
     project.write("api/src/workflow/index", "newer than the image\n");
@@ -92,7 +92,7 @@ fn source_that_was_newer_at_the_first_look_already_is_not_known_to_be() {
 }
 
 #[test]
-fn services_of_one_image_and_of_another_context_are_told_apart() {
+fn services_of_one_image_with_two_contexts_are_distinguished() {
     let project = Project::healthy();
     // One image under two references, as a person tags it; of two contexts.
     project.add_service("web");
@@ -161,7 +161,7 @@ fn releases_switched_by_a_link_spend_no_budget_and_none_stalls() {
 }
 
 #[test]
-fn release_of_the_same_content_and_one_switched_back_to_are_told_by_what_they_hold() {
+fn releases_are_distinguished_by_content_also_when_switched_back() {
     let project = released("enforce");
     deploy(&project, 1);
     let steps = project.steps().len();

@@ -39,7 +39,7 @@ impl Project {
 }
 
 #[test]
-fn suspension_counts_by_its_record_whatever_the_table_says() {
+fn suspension_counts_by_its_record_whatever_the_table_holds() {
     let project = Project::healthy();
     project.apply().expect(0);
     project.undrift(&["suspend", &project.name, "--reason", "a migration"]).expect(0);
@@ -78,7 +78,7 @@ fn daemon_goes_by_the_record_of_a_suspension_that_is_deleted_under_it() {
 }
 
 #[test]
-fn budget_that_is_spent_stays_spent_and_the_rate_stays_counted_whatever_the_tables_say() {
+fn spent_budget_and_counted_rate_stay_whatever_the_tables_hold() {
     let project = Project::healthy();
     let once = MANIFEST.replace("attempts: 3", "attempts: 1").replace("workflow }]", SECOND_MODULE);
     project.manifest(&once);
@@ -112,7 +112,7 @@ fn budget_that_is_spent_stays_spent_and_the_rate_stays_counted_whatever_the_tabl
 }
 
 #[test]
-fn step_of_a_killed_undrift_gets_its_end_whatever_the_table_of_open_steps_says() {
+fn step_of_a_killed_undrift_gets_its_end_whatever_the_table_holds() {
     for sql in ["DELETE FROM open_steps", "UPDATE open_steps SET step = 'Nothing', services = 'none'"] {
         let project = Project::in_incident();
         project.slow_down_build(3);
@@ -128,7 +128,7 @@ fn step_of_a_killed_undrift_gets_its_end_whatever_the_table_of_open_steps_says()
 }
 
 #[test]
-fn what_no_record_tells_of_is_believed_only_as_undrift_wrote_it() {
+fn what_no_record_covers_is_used_only_as_undrift_wrote_it() {
     let project = Project::healthy();
     project.apply().expect(0);
     project.stop_api();

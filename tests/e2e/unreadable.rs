@@ -38,7 +38,7 @@ fn is_not_called_reconciled(project: &Project, run: &Run, why: &str) {
 }
 
 #[test]
-fn source_that_cannot_be_known_is_unknown_and_takes_no_step() {
+fn unreadable_source_is_unknown_and_leads_to_no_step() {
     let project = healthy();
     is_not_called_reconciled(&project, &project.check(), ELSEWHERE);
     let apply = project.apply();
@@ -50,7 +50,7 @@ fn source_that_cannot_be_known_is_unknown_and_takes_no_step() {
 }
 
 #[test]
-fn what_is_down_is_started_however_often_where_the_source_cannot_be_known() {
+fn what_is_down_is_started_however_often_with_an_unreadable_source() {
     let project = healthy();
     // More often than `attempts`: each of them mended it.
     for round in 0..5 {

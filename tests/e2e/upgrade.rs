@@ -107,7 +107,7 @@ fn container_that_another_compose_made_of_the_same_is_a_note_and_left_alone() {
 }
 
 #[test]
-fn container_that_another_compose_made_is_recreated_where_the_manifest_says_so() {
+fn container_of_another_compose_is_recreated_where_the_manifest_sets_that() {
     let project = project();
     make_as(&project, "1.99.0", &foreign(&project));
     let before = project.containers("api");

@@ -40,7 +40,7 @@ async fn an_image_that_is_tagged_is_named_by_its_reference() {
 }
 
 #[tokio::test]
-async fn undrift_does_not_wake_itself() {
+async fn undrifts_own_containers_trigger_nothing() {
     let engine = engine();
     let volume = unique("volume");
     let seen = Labelled::run("seen", &["--volume", "/data"]);

@@ -22,12 +22,12 @@ async fn an_unknown_event_leads_to_a_new_connection() {
     let fake = Fake::new();
     let mut changes = Changes::new(fake.engine().changes());
     assert_eq!(changes.next().await, Change::Everything);
-    fake.say_project("before").await;
+    fake.send_project_event("before").await;
     assert_eq!(changes.next().await, project("before"));
     fake.send_event(UNKNOWN).await;
     assert_eq!(changes.next().await, Change::Everything, "of the new connection");
     assert_eq!(fake.asked.events.load(Relaxed), 2);
-    fake.say_project("after").await;
+    fake.send_project_event("after").await;
     assert_eq!(changes.next().await, project("after"));
 }
 
@@ -83,7 +83,7 @@ async fn an_engine_that_refuses_its_events_late_each_time_is_not_taken_for_one_t
     fake.refuses.send_replace(false);
     assert_eq!(changes.next().await, Change::Everything, "of a connection that lasts");
     assert_eq!(fake.asked.events.load(Relaxed), 6);
-    fake.say_project("after").await;
+    fake.send_project_event("after").await;
     assert_eq!(changes.next().await, project("after"));
 }
 
@@ -94,15 +94,15 @@ async fn a_consumer_that_does_not_read_holds_up_nothing_and_gathers_nothing() {
     assert_eq!(changes.next().await, Change::Everything);
     // More than the socket's buffers hold: it is read though nobody takes anything.
     for number in 0..20_000 {
-        fake.say_project(&format!("p{number}")).await;
+        fake.send_project_event(&format!("p{number}")).await;
     }
     assert_eq!(changes.next().await, Change::Everything);
-    fake.say_project("last").await;
+    fake.send_project_event("last").await;
     changes.until(&project("last")).await;
 }
 
 #[tokio::test]
-async fn an_engine_that_speaks_is_not_asked_whether_it_is_there() {
+async fn an_engine_that_sends_events_is_not_pinged() {
     let fake = Fake::new();
     let heartbeat = Duration::from_millis(300);
     let began = Instant::now();
@@ -113,7 +113,7 @@ async fn an_engine_that_speaks_is_not_asked_whether_it_is_there() {
     let (mut silences, mut last) = (0, began);
     while began.elapsed() < heartbeat * 10 {
         let now = Instant::now();
-        fake.say_project("p").await;
+        fake.send_project_event("p").await;
         changes.until(&project("p")).await;
         silences += last.elapsed().as_millis() / heartbeat.as_millis();
         last = now;

@@ -187,7 +187,7 @@ impl Fake {
             .unwrap();
     }
 
-    pub(crate) async fn say_project(&self, project: &str) {
+    pub(crate) async fn send_project_event(&self, project: &str) {
         self.send_event(&format!(
             r#"{{"Type":"container","Action":"start","Actor":{{"ID":"1","Attributes":{{"com.docker.compose.project":"{project}"}}}}}}"#
         ))

@@ -116,7 +116,7 @@ fn without_a_state_there_is_no_record_and_nothing_is_broken() {
 }
 
 #[test]
-fn a_whole_trail_is_said_to_be_so_and_a_broken_one_with_its_first_bad_record() {
+fn verification_reports_a_whole_trail_or_the_first_bad_record() {
     let (home, store) = recorded();
     let (whole, text) = report(Some(&store), true);
     let json: Value = serde_json::from_str(&text).unwrap();
@@ -141,7 +141,7 @@ fn what_differs_beside_whole_records_is_listed_and_is_no_whole_trail() {
     testing::tamper(home.path(), "UPDATE incidents SET object = 'other'");
     let (whole, text) = report(Some(&store), false);
     let expected = "broken: the 5 records are whole, and what is kept beside them is not:\n  the incident 01KJM0K6G0ZZZZZZZZZZZZZZZZ \
-                    of ai-backoffice, of record 2, is open, and the table of incidents says otherwise\n";
+                    of ai-backoffice, of record 2, is open, and the table of incidents contradicts it\n";
     assert_eq!((whole, text.as_str()), (false, expected));
     let json: Value = serde_json::from_str(&report(Some(&store), true).1).unwrap();
     assert_eq!(
@@ -152,7 +152,7 @@ fn what_differs_beside_whole_records_is_listed_and_is_no_whole_trail() {
 }
 
 #[test]
-fn records_that_are_missing_are_told_beside_a_chain_that_is_whole() {
+fn missing_records_are_reported_beside_a_whole_chain() {
     let (_home, store) = recorded();
     let report = verify(Some(&store), Some("they are elsewhere".into()), false).unwrap();
     assert!(!report.is_whole());
@@ -171,7 +171,7 @@ fn records_that_are_missing_are_told_beside_a_chain_that_is_whole() {
 }
 
 #[test]
-fn a_trail_that_says_that_an_earlier_one_is_missing_is_whole_and_says_so_here_too() {
+fn a_trail_that_replaces_a_missing_one_is_whole_and_reported_as_begun_anew() {
     let (_home, store) = testing::store();
     store.append(&NewRecord::of(AuditKind::TrailLost)).unwrap();
     let (whole, text) = report(Some(&store), false);
@@ -189,7 +189,7 @@ fn block(language: &str) -> &'static str {
 }
 
 /// Whether the documentation's own script accepts this document as whole, and its output.
-fn script_says(document: &str) -> (bool, String) {
+fn script_output(document: &str) -> (bool, String) {
     let mut python = Command::new("python3")
         .args(["-c", block("python")])
         .stdin(Stdio::piped())
@@ -208,16 +208,16 @@ fn a_stranger_verifies_the_trail_with_the_script_of_the_documentation() {
     let (_home, store) = recorded();
     let document = listed(&store, true);
     let Verification::Whole { records, head } = store.verify().unwrap() else { panic!("broken") };
-    assert_eq!(script_says(&document), (true, format!("whole: {records} records, head {head}\n")));
+    assert_eq!(script_output(&document), (true, format!("whole: {records} records, head {head}\n")));
     for (from, to) in [("12345", "12346"), ("漢", "字"), ("Started", "Stopped"), ("\"seq\": 3", "\"seq\": 4")]
     {
         assert!(document.contains(from), "{from}");
-        let (whole, text) = script_says(&document.replacen(from, to, 1));
+        let (whole, text) = script_output(&document.replacen(from, to, 1));
         assert!(!whole && text.contains("broken"), "{from}: {text}");
     }
     let mut cut: Value = serde_json::from_str(&document).unwrap();
     cut["items"].as_array_mut().unwrap().remove(1);
-    assert!(!script_says(&cut.to_string()).0);
+    assert!(!script_output(&cut.to_string()).0);
 }
 
 #[test]
@@ -227,5 +227,5 @@ fn the_worked_example_of_the_documentation_is_right() {
     let mut fields = serde_json::to_value(&record).unwrap();
     fields.as_object_mut().unwrap().remove("hash");
     assert_eq!(canonical(&fields), block("text").trim_end());
-    assert!(script_says(&json!({ "items": [record] }).to_string()).0);
+    assert!(script_output(&json!({ "items": [record] }).to_string()).0);
 }

@@ -166,7 +166,7 @@ fn a_long_text_is_cut_between_two_words_where_one_ends_near() {
 }
 
 #[test]
-fn the_work_tree_is_told_once_for_as_long_as_it_is_the_same() {
+fn the_work_tree_is_shown_once_while_it_stays_the_same() {
     let record = |git: Value| {
         AuditRecord {
         evidence: serde_json::json!({ "git": git }),

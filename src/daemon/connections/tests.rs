@@ -16,7 +16,7 @@ async fn answer(mut stream: UnixStream, request: &str) -> String {
 }
 
 #[tokio::test]
-async fn who_comes_while_it_ends_or_waits_to_be_accepted_then_is_told_that_it_ends() {
+async fn connections_during_the_shutdown_are_refused_with_the_reason_ending() {
     let fixture = DaemonFixture::new(healthy());
     let home = tempfile::tempdir().unwrap();
     let (socket, connections) = (ControlSocket::open(home.path()).unwrap(), TaskTracker::new());
@@ -65,7 +65,7 @@ async fn more_connections_than_a_process_can_spare_are_refused() {
 }
 
 #[tokio::test]
-async fn a_command_line_of_an_earlier_version_is_told_what_to_do() {
+async fn a_client_of_an_earlier_version_is_refused_with_what_to_do() {
     let fixture = DaemonFixture::new(healthy());
     let home = tempfile::tempdir().unwrap();
     let (socket, connections) = (ControlSocket::open(home.path()).unwrap(), TaskTracker::new());

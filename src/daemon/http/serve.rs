@@ -25,7 +25,7 @@ pub(in crate::daemon) async fn serve<H: Host + 'static>(shared: &Arc<DaemonConte
     let peer = match stream.peer_cred() {
         Ok(peer) => Peer { uid: peer.uid() },
         Err(error) => {
-            tracing::warn!(%error, "who asks at the control socket cannot be told");
+            tracing::warn!(%error, "the caller at the control socket cannot be identified");
             return;
         }
     };

@@ -400,7 +400,7 @@ async fn a_result_that_is_there_is_passed_on_though_undrift_ends() {
 }
 
 #[tokio::test]
-async fn what_would_be_accepted_is_told_without_doing_it() {
+async fn a_dry_run_is_answered_without_a_reconcile() {
     let fixture = recorded();
     let path = "/api/v1/objects/backoffice/reconcile";
     assert_eq!(ask(&fixture, "POST", path, "{\"dryRun\": true}").await, (200, json!("")));
@@ -430,7 +430,7 @@ async fn an_object_that_could_not_be_looked_at_may_be_retried() {
 }
 
 #[tokio::test]
-async fn a_person_is_told_by_which_folder_the_daemon_knows_the_project() {
+async fn a_refused_reconcile_names_the_project_directory_of_the_daemon() {
     let fixture = recorded();
     let managed = fixture.shared.objects.get("backoffice").unwrap();
     let asked = json!({ "specDigest": "v1:sha256:other", "directory": "/srv/current" }).to_string();
@@ -456,7 +456,7 @@ async fn a_reconcile_that_begins_once_somebody_waits_looks_afresh() {
 }
 
 #[tokio::test]
-async fn health_and_readiness_tell_what_is_wrong() {
+async fn readiness_names_the_objects_that_are_not_yet_observed() {
     let fixture = recorded();
     assert_eq!(ask(&fixture, "GET", "/healthz", "").await, (200, json!("ok\n")));
     fixture.shared.readiness.expect(vec!["backoffice".into(), "other".into()]);
@@ -469,7 +469,7 @@ async fn health_and_readiness_tell_what_is_wrong() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_loop_that_stands_still_is_told() {
+async fn a_hung_loop_is_reported_by_healthz() {
     let fixture = recorded();
     fixture.shared.heartbeat.beat();
     assert_eq!(fixture.shared.heartbeat.stuck_for(), None);

@@ -60,7 +60,7 @@ fn what_is_new_or_declared_otherwise_has_changed_and_nothing_else() {
 }
 
 #[test]
-fn an_edit_that_is_not_valid_keeps_the_last_good_one_and_says_so() {
+fn an_invalid_edit_supersedes_the_last_valid_spec_which_stays_in_effect() {
     let folder = ManifestFolder::new(&[("a.yaml", &object("a", "api")), ("b.yaml", &object("b", "api"))]);
     folder.reload();
     for broken in ["[", "", "kind: ComposeProject\n", &object("a", "[]")] {
@@ -242,7 +242,7 @@ fn what_was_left_undecided_is_decided_once_every_manifest_is_valid() {
 }
 
 #[test]
-fn who_was_removed_again_meanwhile_is_yet_to_be_told_of() {
+fn a_second_removal_stays_pending_when_the_first_is_confirmed() {
     let folder = ManifestFolder::new(&[("a.yaml", &object("a", "api"))]);
     folder.reload();
     let remove = || {
@@ -309,7 +309,7 @@ fn what_was_declared_before_a_restart_goes_on_however_its_path_is_written_now() 
 }
 
 #[test]
-fn what_was_kept_of_another_file_or_is_not_what_its_digest_says_does_not_go_on() {
+fn a_kept_declaration_of_another_file_or_digest_is_not_resumed() {
     let folder = ManifestFolder::new(&[("a.yaml", &object("a", "api")), ("b.yaml", &object("b", "api"))]);
     folder.reload();
     folder.write("a.yaml", "nonsense");

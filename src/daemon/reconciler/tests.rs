@@ -46,7 +46,7 @@ async fn who_follows_learns_of_each_status_that_was_recorded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_wants_a_look_each_second_has_it_after_failures_too() {
+async fn the_wait_after_failures_is_at_most_the_interval() {
     let fixture = DaemonFixture::new(healthy());
     let often = fixtures::desired_with(&serde_json::json!({ "interval": "3s" })).object;
     let manifest = fixture.dir.path().join("manifests/backoffice.yaml");
@@ -162,7 +162,7 @@ async fn once_undrift_is_to_end_nothing_is_looked_at() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_the_end_no_status_says_that_somebody_is_at_work() {
+async fn at_the_end_no_status_is_reconciling() {
     let fixture = DaemonFixture::new(World::incident());
     // Ended in the middle of a repair: the last record is the state before the step.
     assert_eq!(fixture.reconcile("backoffice").await, Requeue::Now);

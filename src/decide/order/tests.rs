@@ -84,7 +84,7 @@ fn a_job_that_failed_or_is_gone_or_differs_has_not_been_done() {
 }
 
 #[test]
-fn nothing_is_brought_up_before_a_job_that_runs_or_of_which_nothing_is_known() {
+fn nothing_is_brought_up_before_a_job_that_runs_or_is_unknown() {
     let running = ContainerObservation { started_at: Some(at(-60)), ..container("migrate") };
     for containers in [Fact::unknown("the engine is busy"), Fact::Known(vec![running])] {
         let mut seen = waiting(OLD);

@@ -207,7 +207,7 @@ fn volume_of_another_definition_is_a_note() {
 }
 
 #[test]
-fn upgrade_of_compose_is_a_note_unless_the_manifest_says_otherwise() {
+fn upgrade_of_compose_is_a_note_unless_the_manifest_sets_recreate() {
     let mut seen = attached();
     let container = container_mut(&mut seen.services[0]);
     container.config_changed = Fact::Known(true);

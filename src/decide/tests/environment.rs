@@ -43,7 +43,7 @@ fn notes(seen: &ProjectObservation, decision: &Decision) -> Vec<Vec<NoteReason>>
 }
 
 #[test]
-fn no_step_is_taken_for_an_environment_alone_and_the_service_that_drifts_says_so() {
+fn another_environment_holds_steps_back_and_is_noted_on_the_drifted_service() {
     let (seen, history) = (otherwise(), verified(from("right", "m1")));
     let decision = with_history(&desired(), &seen, &history);
     assert_eq!(
@@ -69,7 +69,7 @@ fn an_environment_that_counts_as_declared_and_one_that_is_the_verified_one_hold_
 }
 
 #[test]
-fn where_nothing_drifts_all_services_say_that_the_next_step_would_be_of_another_environment() {
+fn without_drift_another_environment_is_noted_on_all_services() {
     let seen = ProjectObservation { resolved_from: Some(from("other", "m2")), ..healthy() };
     let decision = with_history(&desired(), &seen, &verified(from("right", "m1")));
     assert!(decision.as_declared());
@@ -77,14 +77,14 @@ fn where_nothing_drifts_all_services_say_that_the_next_step_would_be_of_another_
 }
 
 #[test]
-fn a_persons_word_comes_before_the_environment() {
+fn observe_mode_is_reported_before_another_environment() {
     let observe = desired_with(&json!({ "mode": "observe" }));
     let decision = with_history(&observe, &otherwise(), &verified(from("right", "m1")));
     assert_eq!(decision.held_back, Some(HeldBack::ObserveOnly));
 }
 
 #[test]
-fn the_keys_that_differ_are_named_and_what_cannot_be_seen_is_said() {
+fn the_keys_that_differ_are_named_or_the_reason_why_they_are_unknown() {
     let message = |differences: Fact<Vec<ConfigDifference>>| {
         let mut seen = otherwise();
         container_mut(&mut seen.services[0]).differences = differences;

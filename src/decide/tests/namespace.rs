@@ -68,7 +68,7 @@ fn to_share(what: Shared, owner: JoinOwner, other: Option<OtherContainer>) -> Pr
 }
 
 #[test]
-fn no_step_is_taken_while_what_is_to_be_shared_is_not_there_and_it_says_what_to_do() {
+fn without_the_container_to_share_no_step_is_taken_and_the_remedy_is_named() {
     let stopped = || Some(OtherContainer { is_running: false, ..other(at(-60)) });
     let service = || JoinOwner::Service("vpn".into());
     let recreate = Some(Step::Up { force_recreate: true });

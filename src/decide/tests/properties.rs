@@ -159,7 +159,7 @@ proptest! {
     }
 
     #[test]
-    fn where_the_source_cannot_be_known_all_else_is_repaired_as_if_it_were_only_reported(
+    fn with_an_unreadable_source_all_else_is_repaired_as_in_report_mode(
         (mut seen, history) in any_repair(),
         verified in any::<bool>(),
     ) {
@@ -192,7 +192,7 @@ proptest! {
     }
 
     #[test]
-    fn an_engine_that_says_nothing_is_no_drift(seen in any_host()) {
+    fn an_engine_without_answers_is_no_drift(seen in any_host()) {
         let mut masked = seen;
         for mask in MASKS {
             mask(&mut masked);

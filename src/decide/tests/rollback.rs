@@ -27,7 +27,7 @@ fn gives_up(decision: &Decision) -> (&str, &str) {
 }
 
 #[test]
-fn a_rollback_that_did_not_help_is_not_repeated_and_says_so() {
+fn a_rollback_in_vain_is_not_repeated_and_is_the_reason_for_giving_up() {
     for outcome in [StepOutcome::Failed, StepOutcome::TimedOut] {
         let decision = with_history(&desired(), &cannot_start(), &after_a_rollback(outcome));
         assert!(decision.plan.is_empty(), "{outcome:?}: {:?}", decision.plan);
@@ -74,7 +74,7 @@ fn without_a_new_image_there_is_nothing_to_roll_back_to() {
 }
 
 #[test]
-fn a_rollback_whose_container_dies_all_the_same_says_where_to_look() {
+fn a_container_that_dies_after_its_rollback_is_reported_as_no_image_fault() {
     let rolled_back = after_a_rollback(StepOutcome::Succeeded);
     let (well, dying) = (with_history(&desired(), &incident(), &rolled_back), {
         let mut seen = incident();
@@ -224,7 +224,7 @@ fn what_is_as_declared_because_it_was_rolled_back_is_verified_and_ends_as_no_suc
 }
 
 #[test]
-fn a_route_is_lost_by_its_name_and_only_where_that_is_known() {
+fn a_route_counts_as_lost_only_where_the_same_route_worked_before() {
     let mut seen = healthy();
     answer_mut(&mut seen.services[0]).plain = status(404);
     let mut before = healthy();

@@ -28,7 +28,7 @@ fn a_403_exposes_the_route_only_where_it_is_declared() {
 }
 
 #[test]
-fn a_control_that_speaks_of_the_server_tells_nothing_apart() {
+fn a_control_answered_429_or_5xx_leaves_the_route_unknown() {
     for control in [429, 500, 503] {
         let decision = answered(&[401], 401, control);
         assert!(!decision.as_declared(), "{control}");
@@ -51,7 +51,7 @@ fn credentials_settle_what_a_control_that_fails_cannot() {
 }
 
 #[test]
-fn what_says_absent_is_declared_and_404_is_only_the_default() {
+fn statuses_of_absence_are_declared_and_404_is_the_default() {
     let answered = |absent: &[u16], plain: u16| {
         let (mut desired, mut seen) = (desired(), healthy());
         desired.object.spec.services[0].routes[0].absent = absent.to_vec();

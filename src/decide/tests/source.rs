@@ -40,7 +40,7 @@ fn unreadable() -> (crate::api::Desired, crate::api::ProjectObservation) {
 }
 
 #[test]
-fn a_source_that_cannot_be_known_is_never_as_declared_and_keeps_nothing_down() {
+fn an_unreadable_source_is_never_as_declared_and_keeps_nothing_down() {
     let (desired, mut seen) = unreadable();
     let decision = with_history(&desired, &seen, &history());
     assert!(!decision.as_declared() && decision.plan.is_empty());
@@ -83,7 +83,7 @@ fn a_file_that_went_while_it_was_read_is_looked_at_again() {
 }
 
 #[test]
-fn what_undrift_built_is_known_better_than_what_it_saw_first() {
+fn the_source_undrift_built_from_counts_before_the_source_seen_first() {
     let mut desired = desired();
     desired.object.spec.source.drift = SourceDrift::Enforce;
     let verdict = |built_from: Option<&str>, digest: &str, now: Fact<Option<String>>| {

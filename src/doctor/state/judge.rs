@@ -100,7 +100,7 @@ fn private(dir: &str, folder: &StateFolder) -> Check {
 fn file_system(dir: &str, folder: &StateFolder) -> Check {
     let name = "StateFileSystem";
     let Some((kind, keeping)) = &folder.mount else {
-        return Check::unknown(name, format!("the mounts do not tell what {} is on", folder.tried.display()));
+        return Check::unknown(name, format!("the mounts do not show what {} is on", folder.tried.display()));
     };
     let local = "keep the state on a disk of this host: --state-dir DIR";
     match keeping {
@@ -128,7 +128,7 @@ fn file_system(dir: &str, folder: &StateFolder) -> Check {
 
 fn space(folder: &StateFolder) -> Check {
     let name = "StateSpace";
-    let Some(free) = folder.free else { return Check::unknown(name, "the file system does not say") };
+    let Some(free) = folder.free else { return Check::unknown(name, "the file system does not report it") };
     let found = format!("{} MB free", free / 1_000_000);
     if free < LITTLE {
         let help = format!("df -h {}; old images take most: docker image prune", folder.tried.display());
@@ -162,8 +162,10 @@ fn schema(dir: &str, content: &Content) -> Check {
         }
         Content::Unreadable(StoreError::NewerSchema { found, known }) => Check::failed(
             name,
-            format!("the state in {dir} has schema version {found}, and this undrift knows {known} at most"),
-            "install the undrift that wrote it, or a newer one; undrift --version says which this is",
+            format!(
+                "the state in {dir} has schema version {found}, and this undrift supports {known} at most"
+            ),
+            "install the undrift that wrote it, or a newer one; undrift --version prints which this is",
         ),
         Content::Unreadable(error @ StoreError::Folder { source, .. })
             if source.kind() == io::ErrorKind::PermissionDenied =>
@@ -206,9 +208,11 @@ fn trail(content: &Content) -> Check {
         Content::Read { verification: Ok(Verification::Broken { seq, what }), .. } => {
             Check::failed(name, format!("record {seq} {what}"), "undrift audit verify")
         }
-        Content::Read { verification: Ok(Verification::Differs { what, .. }), .. } => {
-            Check::failed(name, what.join("; "), "undrift audit verify; docs/running.md says what to do then")
-        }
+        Content::Read { verification: Ok(Verification::Differs { what, .. }), .. } => Check::failed(
+            name,
+            what.join("; "),
+            "undrift audit verify; docs/running.md describes what to do then",
+        ),
         Content::Read { verification: Err(error), .. } => {
             Check::failed(name, error.to_string(), "undrift audit verify")
         }

@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn passes_what_the_spec_says_and_no_more() {
+    fn the_command_line_has_what_the_spec_declares_and_no_more() {
         let mut object = desired("/srv/app", &["api"]);
         assert_eq!(config_json(&object).join(" "), "docker compose config --format json");
         object.object.spec.project.name = Some("shop".into());
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn knows_dependencies_outside() {
+    fn dependencies_outside_the_named_services_are_found_at_any_depth() {
         let json = serde_json::json!({"name": "p", "services": {
             "api": {"image": "x", "depends_on": {"cache": {}}},
             "cache": {"image": "x", "depends_on": {"db": {}}},

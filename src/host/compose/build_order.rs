@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_made_of_each_other_or_of_itself_is_built_once_all_the_same() {
+    fn images_that_build_on_each_other_in_a_circle_are_built_once() {
         let circle = serde_json::json!({ "a": from("shop-b"), "b": from("shop-c"), "c": from("shop-a") });
         let order = stages(&circle, &["a"]);
         assert_eq!(order.last().unwrap(), &["a"]);

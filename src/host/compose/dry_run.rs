@@ -150,7 +150,7 @@ async fn of_service(ask: &Asking<'_>, service: &str, provided: &Provided) -> (St
         return (
             service.to_owned(),
             RecreateVerdict::unknown(format!(
-                "a dry run of `docker compose up` would run `docker model` for {service}, and its hash alone does not say it"
+                "a dry run of `docker compose up` would run `docker model` for {service}, and its hash alone does not show it"
             )),
         );
     }
@@ -313,10 +313,10 @@ impl DryRun {
 
     /// Why the output leaves the rest unknown.
     fn silence(&self) -> String {
-        let odd = || self.odd.as_ref().map(|line| format!("what is not understood: {line}"));
+        let odd = || self.odd.as_ref().map(|line| format!("a line that cannot be parsed: {line}"));
         self.flaw.clone().unwrap_or_else(|| {
             let what = odd().unwrap_or_else(|| "nothing of the container".to_owned());
-            format!("the dry run of `docker compose up` says {what}")
+            format!("the dry run of `docker compose up` prints {what}")
         })
     }
 }

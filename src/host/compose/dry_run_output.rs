@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_what_compose_2_26_says() {
+    fn reads_the_dry_run_output_of_compose_2_26() {
         let output = read(
             r#"time="2026-11-23T10:29:55Z" level=warning msg="Found orphan containers ([x-n-1])"
  DRY-RUN MODE -  Network x_default  Creating
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_what_compose_5_says_of_a_provider_and_before_a_hook_ends_it() {
+    fn reads_the_output_of_compose_5_with_a_provider_and_an_end_at_a_hook() {
         let output = read(
             " Container x-hooked-1 Recreate \n Container x-hooked-1 Recreated \n database Creating \n database hello \n              database Created \n Container x-api-1 Running \n Container f010675d60cd_x-hooked-1 Starting \n\
              interactive exec is not supported in dry-run mode",
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_container_that_it_does_not_see_it_says_nothing() {
+    fn a_container_that_the_dry_run_creates_is_not_judged() {
         let output = read(" Container x-a-1 Creating \n Container x-a-1 Created \n Container x-a-2 Created ");
         assert_eq!((output.recreates("x-a-1"), output.recreates("x-a-2")), (None, Some(false)), "{output:?}");
         let judged: Vec<&str> = output.judged(2).map(|(name, _)| name.as_str()).collect();
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_and_what_is_not_understood_are_no_evidence() {
+    fn no_output_and_unrecognised_output_are_no_evidence() {
         for output in
             [" DRY-RUN MODE -  Container x-a-1  Transmuted", "x-a-1 will be recreated", "", "Container x"]
         {

@@ -183,7 +183,7 @@ fn follows_compose_file_from_the_environment_and_from_dot_env() {
 }
 
 #[test]
-fn gives_up_on_what_it_does_not_understand() {
+fn inputs_are_unknown_where_a_reference_cannot_be_followed() {
     for compose in [
         "include: ['https://example.com/compose.yaml']",
         "include: ['oci://registry/x']",

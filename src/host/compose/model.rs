@@ -444,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn knows_providers_and_who_gets_variables_of_them() {
+    fn providers_and_the_services_that_get_their_variables_are_found() {
         let json = serde_json::json!({"name": "p", "services": {
             "db": {"provider": {"type": "awesomecloud"}}, "web": {"depends_on": {"api": {}}},
             "api": {"depends_on": {"db": {}, "cache": {}}, "environment": {"A": "hunter2", "B": null}}, "cache": {},

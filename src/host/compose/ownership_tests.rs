@@ -115,7 +115,7 @@ fn where_the_directory_led_before_is_the_same_project() {
 }
 
 #[test]
-fn only_the_latest_places_are_remembered() {
+fn only_the_latest_places_are_kept() {
     let home = folder(&[]);
     let current = home.path().join("current");
     let state = tempfile::tempdir().unwrap();

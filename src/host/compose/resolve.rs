@@ -478,7 +478,7 @@ mod tests {
     }
 
     #[test]
-    fn all_services_that_are_not_there_are_said_at_once_with_their_places_and_what_was_meant() {
+    fn all_missing_services_are_reported_at_once_with_place_and_nearest_name() {
         let error = check(&desired("/", &["web", "dashbord", "mailer"]), &model()).unwrap_err();
         let text = error.to_string();
         let HostError::NoSuchService { unknown, .. } = error else { panic!("{error}") };

@@ -68,7 +68,7 @@ fn finds_what_a_compose_file_refers_to() {
 }
 
 #[test]
-fn words_that_may_be_passwords_are_told_from_variables_and_none_is_lost() {
+fn values_that_may_be_passwords_are_found_and_kept_apart_from_variables() {
     let found = compose_file(
         "services:\n  api:\n    image: x\n    environment: {DB_PASSWORD: hunter2hunter2, PIN: ABCDEF, through: }\n    \
          command: [serve, opensesame9]\n    environment_of: [NOT_ONE]\n",

@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_cannot_be_read_is_told_and_one_that_is_not_there_is_none() {
+    fn an_unreadable_secret_is_reported_and_a_missing_one_is_none() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         let of =

@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn models_that_compose_does_not_print_are_not_known() {
+    fn models_are_unknown_where_the_command_fails() {
         let printed = |outcome| Finished {
             outcome,
             exit_code: None,
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_with_a_key_of_the_future_has_no_form_that_is_known() {
+    fn a_service_with_an_unknown_key_has_no_known_members() {
         assert!(known_members(r#"{"image": "x", "teleport": true}"#).is_none());
     }
 }

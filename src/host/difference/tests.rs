@@ -56,7 +56,7 @@ fn a_container_that_was_made_of_this_differs_in_nothing() {
 }
 
 #[test]
-fn each_key_is_named_by_itself_and_no_value_is() {
+fn each_key_that_differs_is_named_alone_and_no_value_is() {
     let cases: &[(&str, Value, &[&str])] = &[
         ("/environment/URL", json!("hunter2"), &["environment.URL"]),
         ("/environment", json!({"URL": "a$$b", "NEW": "hunter2"}), &["environment.N", "environment.NEW"]),

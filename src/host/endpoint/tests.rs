@@ -33,7 +33,7 @@ fn reads_docker_host() {
 }
 
 #[test]
-fn refuses_what_it_does_not_speak_with_the_help() {
+fn unsupported_endpoints_are_refused_with_help() {
     for (host, help) in [
         ("ssh://me@host", "own host"),
         ("npipe:////./pipe/docker", "Linux"),
@@ -133,7 +133,7 @@ fn follows_contexts_as_the_docker_cli_does() {
 }
 
 #[test]
-fn says_what_the_address_was_taken_from() {
+fn the_source_of_the_engine_address_is_shown() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().to_str().unwrap().to_owned();
     with_context(folder.path(), "here", "unix:///run/here.sock");

@@ -90,10 +90,10 @@ pub enum EngineError {
     #[error("the engine did not answer within {} ms", .0.as_millis())]
     TimedOut(Duration),
     /// It has nothing of that name.
-    #[error("the engine says: {0}")]
+    #[error("the engine reports: {0}")]
     NotFound(String),
     /// It refused.
-    #[error("the engine says: {message} ({status})")]
+    #[error("the engine reports: {message} ({status})")]
     Refused {
         /// The HTTP status.
         status: u16,

@@ -51,7 +51,7 @@ fn assert_incomplete<T: std::fmt::Debug>(result: Result<T, EngineError>, questio
 }
 
 #[test]
-fn a_container_without_what_the_engine_always_says_is_not_believed() {
+fn container_details_without_a_required_field_are_rejected() {
     assert!(read(details()).is_ok());
     for pointer in [
         "/Id",
@@ -104,7 +104,7 @@ fn what_docker_leaves_out_by_right_is_none() {
 }
 
 #[test]
-fn a_list_with_a_row_that_is_not_whole_is_not_believed() {
+fn a_list_with_an_incomplete_row_is_rejected() {
     assert_eq!(read_row(listed()).unwrap().service, "api");
     let labels = "/Labels";
     for name in ["/Id", "/Names", "/State", "/Status", "/Created", labels] {
@@ -132,7 +132,7 @@ fn what_is_half_gone_may_have_no_name_and_hides_no_other_container() {
 }
 
 #[test]
-fn a_list_with_others_than_were_asked_for_is_not_believed() {
+fn a_list_with_a_container_of_another_project_is_rejected() {
     let mut strange = listed();
     strange["Labels"][PROJECT] = "another".into();
     assert_incomplete(read_row(strange), "GET /containers/json", "Labels");

@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_told_by_code_signal_and_memory() {
+    fn an_end_is_read_with_code_signal_and_out_of_memory() {
         let details = serde_json::json!({"Id": "0123", "Name": "/shop-api-1", "Image": "sha256:4", "RestartCount": 2,
             "State": {"Status": "exited", "ExitCode": 137, "OOMKilled": true, "Error": "",
                 "StartedAt": "2026-01-01T00:00:00Z", "FinishedAt": "2026-01-01T00:00:05Z"}});

@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_consumer_that_is_too_slow_is_told_to_look_at_everything() {
+    fn a_consumer_that_is_too_slow_gets_one_change_of_everything() {
         assert_eq!(put(numbered(MOST)).len(), MOST);
         assert_eq!(put(numbered(MOST + 1)), [Change::Everything]);
         assert_eq!(put(numbered(10 * MOST)), [Change::Everything]);

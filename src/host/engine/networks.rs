@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn each_name_is_judged_by_itself() {
+    fn each_network_name_is_judged_on_its_own() {
         let rows = [
             row("1", "a", 1, true),
             row("2", "a", 2, false),

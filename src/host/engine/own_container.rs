@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn control_groups_and_the_host_name_tell_too() {
+    fn the_own_container_is_found_by_control_group_and_host_name_too() {
         for cgroup in [format!("9:pids:/docker/{OWN}"), format!("0::/system.slice/docker-{OWN}.scope")] {
             assert!(OwnContainer::read("", &cgroup, "").is(OWN), "{cgroup}");
         }

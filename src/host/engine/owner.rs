@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_said_of_other_hosts() {
+    fn an_owner_on_another_host_is_neither_alive_nor_dead() {
         let mut owner = Owner::own().clone();
         owner.host.push('x');
         assert_eq!(liveness(&owner.mark()), Liveness::Elsewhere);

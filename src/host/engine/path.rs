@@ -185,7 +185,7 @@ fn hides(mount: &MountCover) -> Option<&'static str> {
         "bind" => {
             Some("a bind mount covers it; the engine shows the host's path, which the process may not see")
         }
-        _ => Some("a mount of a kind that undrift does not know covers it"),
+        _ => Some("a mount of an unknown kind covers it"),
     }
 }
 

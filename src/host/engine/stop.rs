@@ -62,7 +62,7 @@ mod tests {
     use crate::interference::compose_down::KILL;
 
     #[test]
-    fn a_signal_is_known_in_each_of_its_spellings() {
+    fn a_signal_is_read_in_each_of_its_spellings() {
         for (spellings, expected) in [
             (&["SIGTERM", "TERM", "sigterm", "15"][..], Some(TERM)),
             (&["SIGKILL", "9"], Some(KILL)),

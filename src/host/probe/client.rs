@@ -395,7 +395,7 @@ pub(super) mod tests {
     }
 
     #[tokio::test]
-    async fn a_server_that_has_had_enough_is_asked_again_when_it_wants_to_be() {
+    async fn a_rate_limited_server_is_probed_again_after_its_retry_after() {
         static ASKED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
         let (base, heads) = serve(|head| {
             // Each path for the first time, however long the machine takes to request the others.
@@ -418,7 +418,7 @@ pub(super) mod tests {
     }
 
     #[tokio::test]
-    async fn a_server_that_wants_a_long_pause_is_not_asked_until_then() {
+    async fn a_server_with_a_long_retry_after_is_not_probed_until_then() {
         let (base, heads) = serve(|_| Some("HTTP/1.1 429 Later\r\nretry-after: 600\r\n\r\n")).await;
         let route: RouteSpec = serde_json::from_str(r#"{"url": "x", "expect": 401}"#).unwrap();
         let (prober, place) = (Prober::new().unwrap(), ProbeTarget::fixed(format!("{base}/x")));
@@ -501,7 +501,7 @@ pub(super) mod tests {
     }
 
     #[tokio::test]
-    async fn no_answer_has_words() {
+    async fn a_missing_answer_has_a_reason() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let closed = format!("http://{}/x", listener.local_addr().unwrap());
         drop(listener);
@@ -528,7 +528,7 @@ pub(super) mod tests {
     }
 
     #[tokio::test]
-    async fn secrets_that_no_header_may_carry_are_not_told() {
+    async fn a_secret_that_no_header_may_carry_is_not_shown() {
         let (base, _) = serve(|_| Some("HTTP/1.1 401 No\r\n\r\n")).await;
         let route: RouteSpec = serde_json::from_str(
             r#"{"url": "x", "expect": 401, "auth": {"bearerFrom": {"env": "T"}, "expect": 200}}"#,

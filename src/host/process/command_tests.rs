@@ -71,7 +71,7 @@ fn unique(n: u32) -> String {
 }
 
 #[tokio::test]
-async fn tells_how_a_command_ended_and_what_it_printed() {
+async fn the_end_of_a_command_and_its_output_are_reported() {
     let (finished, lines) =
         CommandRun::new().script("echo out; echo err >&2; printf '\\033[1mbold'; exit 7", None).await;
     assert_eq!((finished.outcome, finished.exit_code), (StepOutcome::Failed, Some(7)));

@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn removes_what_a_terminal_would_obey() {
+    fn terminal_control_sequences_are_removed() {
         assert_eq!(clean(b"\x1b[1;31mred\x1b[0m \x1b]0;title\x07on\x1b(B\x07\x08e\ttab"), "red one tab");
         assert_eq!(clean(b"\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\"), "link");
         assert_eq!(clean("a\u{202e}b\u{9b}2Jc".as_bytes()), "abc");

@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_of_a_project_and_of_everybody_are_told_from_keys() {
+    fn words_of_a_project_and_common_ones_are_distinguished_from_keys() {
         let set = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
         let words = Words::of(set(&["shop-backend-v2"]), set(&["shopowner", "a1b2c3d4e5"]));
         for word in ["postgres", "ChangeMe", "shopowner", "backend-v2"] {

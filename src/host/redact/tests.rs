@@ -206,7 +206,7 @@ fn a_value_that_is_a_word_of_the_project_is_hidden_as_a_short_one_is() {
 }
 
 #[test]
-fn what_cannot_be_known_has_all_that_is_printed_withheld() {
+fn with_an_unreadable_secret_all_output_is_withheld() {
     let redactor = Redactor::default().withholding("/srv/key cannot be read: it has more than 16 MiB");
     let shown = redactor.text("a\nb");
     assert!(shown.ends_with("/srv/key cannot be read: it has more than 16 MiB"), "{shown}");

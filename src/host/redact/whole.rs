@@ -43,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_value_is_told_from_a_word() {
+    fn a_whole_value_is_distinguished_from_a_word() {
         for text in [
             "x=demo",
             "x = demo",

@@ -189,7 +189,7 @@ async fn a_remote_context_has_no_digest() {
 }
 
 #[tokio::test]
-async fn young_files_are_not_remembered() {
+async fn young_files_are_not_cached() {
     let tree = Tree::new();
     let cache = DigestCache::default();
     let first = context_digest(&tree.build(), &cache).await.unwrap();
@@ -198,7 +198,7 @@ async fn young_files_are_not_remembered() {
 }
 
 #[test]
-fn what_is_remembered_holds_only_while_no_file_was_touched() {
+fn a_cached_digest_holds_only_while_no_file_was_touched() {
     let tree = Tree::new();
     let source = BuildSource::read(&tree.build()).unwrap();
     let known = format!("{} sha256:remembered", source.stats().unwrap().0);
@@ -210,7 +210,7 @@ fn what_is_remembered_holds_only_while_no_file_was_touched() {
 }
 
 #[tokio::test]
-async fn what_another_version_has_remembered_is_not_taken_for_a_digest() {
+async fn a_digest_cached_by_another_version_is_not_used() {
     let (tree, cache) = (Tree::new(), DigestCache::default());
     let of_before =
         format!("{} v0:sha256:remembered", BuildSource::read(&tree.build()).unwrap().stats().unwrap().0);

@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn knows_where_nothing_can_come_back() {
+    fn a_folder_is_skipped_where_no_exception_can_match_below() {
         let ignore = Dockerignore::parse("*\n!src/app").unwrap();
         assert!(ignore.could_include_below("src") && !ignore.could_include_below("node_modules"));
         assert!(!Dockerignore::parse("*").unwrap().could_include_below("src"));

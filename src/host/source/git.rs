@@ -189,7 +189,7 @@ pub(super) mod tests {
     }
 
     #[tokio::test]
-    async fn tells_revision_and_dirt_below_the_directory() {
+    async fn the_revision_and_changes_below_the_directory_are_read() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
         assert_eq!(git_state(root).await, Fact::Known(None), "no work tree");
@@ -214,7 +214,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_git_quotes_of_its_configuration_is_not_told() {
+    fn configuration_values_in_gits_errors_are_hidden() {
         for (line, expected) in [
             ("bad boolean config value 'hunter2' for 'core.bare'", "bad boolean config value '…' for '…'"),
             (

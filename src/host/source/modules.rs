@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn says_what_is_there() {
+    fn the_source_of_a_module_is_present_missing_or_of_the_wrong_type() {
         let folder = tempfile::tempdir().unwrap();
         let outside = tempfile::tempdir().unwrap();
         let root = folder.path().join("project");

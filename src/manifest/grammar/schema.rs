@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_link_is_only_its_words() {
+    fn a_link_is_replaced_by_its_text() {
         let markdown = "[which project](#project), [a] or `auto` ([two paths](a.md#b)), `[404]`";
         assert_eq!(without_links(markdown), "which project, [a] or `auto` (two paths), `[404]`");
     }

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_end_as_yaml_says() {
+    fn lines_end_as_in_yaml() {
         let lines = LineIndex::new("a\nb\r\nc\rd\n");
         let all: Vec<_> = (0..lines.count()).map(|index| lines.get(index)).collect();
         assert_eq!(all, ["a", "b", "c", "d", ""]);

@@ -59,7 +59,7 @@ fn swap(new: &Path, old: &Path) {
 }
 
 #[tokio::test]
-async fn every_way_to_change_a_file_in_a_folder_is_told_of() {
+async fn every_way_to_change_a_file_in_a_folder_is_notified() {
     let (_folder, at) = folder();
     let file = at.join("a.yaml");
     put(&file, "1");
@@ -94,7 +94,7 @@ async fn a_file_that_is_named_is_followed_through_replacements() {
 
 /// `a.yaml → ..data/a.yaml`, `..data → ..1`: so the kubelet mounts a `ConfigMap`, and swaps `..data`.
 #[tokio::test]
-async fn a_swap_of_links_as_of_a_config_map_is_told_of() {
+async fn a_swap_of_links_as_of_a_config_map_is_notified() {
     let (_folder, at) = folder();
     put(&at.join("..0/a.yaml"), "0");
     symlink("..0", at.join("..data")).unwrap();
@@ -163,7 +163,7 @@ async fn a_folder_that_is_removed_and_made_again_is_watched_again() {
 }
 
 #[tokio::test]
-async fn what_does_not_exist_yet_is_told_of_when_it_does() {
+async fn a_file_that_does_not_exist_yet_is_notified_once_it_does() {
     let (_folder, at) = folder();
     let file = at.join("not/yet/a.yaml");
     let mut watching = Watching::of(&file);

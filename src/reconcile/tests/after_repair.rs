@@ -62,8 +62,7 @@ fn a_container_that_dies_after_its_verification_is_rolled_back_all_the_same() {
 }
 
 #[test]
-fn a_recovery_from_what_was_given_up_is_told_and_the_same_drift_is_that_incident_soon_and_another_one_later()
-{
+fn a_recovery_is_recorded_and_the_drift_reopens_its_incident_only_soon_after() {
     let mut world = well();
     world.by_hand(Hand::LoseModule);
     let fixture = ReconcilerFixture::new(world);
@@ -227,7 +226,7 @@ fn dashboard_runs(fixture: &ReconcilerFixture, runs: bool) {
 }
 
 #[test]
-fn a_drift_that_comes_back_after_its_verification_is_told_again_in_an_incident_that_stays_open() {
+fn a_drift_that_returns_after_verification_is_recorded_again_while_open() {
     let fixture = ReconcilerFixture::new(World::incident());
     let observe = &desired_with(&json!({ "mode": "observe", "verify": { "stableFor": "1s" } }));
     let look = || fixture.apply_as(observe);
@@ -274,7 +273,7 @@ fn what_was_given_up_stays_given_up_across_an_outage_and_a_new_undrift() {
 }
 
 #[test]
-fn an_image_that_someone_builds_after_the_verification_is_told_although_undrift_built_in_that_incident() {
+fn an_image_built_by_hand_after_the_verification_is_recorded_as_drift() {
     let fixture = ReconcilerFixture::new(World::incident());
     dashboard_runs(&fixture, false);
     let is_verified = || fixture.count(AuditKind::Verified) > 0;
@@ -299,7 +298,7 @@ fn an_image_that_someone_builds_after_the_verification_is_told_although_undrift_
 }
 
 #[test]
-fn a_moment_of_drift_while_another_service_is_verified_is_told_to_its_end() {
+fn a_short_drift_while_another_service_is_verified_is_recorded_with_its_end() {
     let fixture = ReconcilerFixture::new(well());
     let observe = &desired_with(&json!({ "mode": "observe", "verify": { "stableFor": "1s" } }));
     assert!(fixture.apply().reconciled);

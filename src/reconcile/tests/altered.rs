@@ -25,7 +25,7 @@ fn reconciled() -> ReconcilerFixture {
 }
 
 #[test]
-fn what_a_stranger_calls_reconciled_is_verified_before_undrift_says_so() {
+fn an_object_altered_to_reconciled_is_verified_before_it_is_reported_so() {
     let fixture = reconciled();
     // Somebody else's container of the very image, which no window has observed.
     fixture.host.world(|world| {
@@ -94,7 +94,7 @@ fn nothing_is_rolled_back_to_an_image_that_a_stranger_wrote_into_an_incident_tha
 }
 
 #[test]
-fn what_a_stranger_says_that_an_image_was_built_from_is_no_reason_to_build() {
+fn an_altered_source_digest_of_an_image_is_no_reason_to_build() {
     let enforced = || {
         let mut desired = desired();
         desired.object.spec.source.drift = crate::api::SourceDrift::Enforce;

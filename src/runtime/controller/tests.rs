@@ -71,7 +71,7 @@ async fn a_key_that_is_triggered_while_it_runs_runs_exactly_once_more_after_it()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_runs_again_when_it_said_and_never_where_it_said_never() {
+async fn a_key_runs_again_after_its_requeue_and_never_without_one() {
     let running = Loop::start(1, |_, nth| {
         Act::at_once([Then::After(3_600 * SECOND), Then::After(7_200 * SECOND), Then::Never][nth])
     });

@@ -31,7 +31,7 @@ async fn a_run_takes_a_slot_and_its_key_until_it_has_ended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn how_a_run_ends_says_when_its_key_runs_again() {
+async fn the_end_of_a_run_sets_when_its_key_runs_again() {
     let thens = [Then::Never, Then::Now, Then::After(5 * SECOND)];
     let watched = Arc::new(RecordingReconciler::new(move |_, nth| Act::at_once(thens[nth])));
     let (mut runner, mut ends) = Runner::new(watched, TWO);

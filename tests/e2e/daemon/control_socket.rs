@@ -52,7 +52,7 @@ fn apply_has_the_daemon_work_and_reports_what_came_of_it() {
 }
 
 #[test]
-fn apply_by_the_daemon_is_told_as_text_too() {
+fn apply_by_the_daemon_is_printed_as_text_too() {
     let (project, _daemon) = at_rest_in_incident();
     let apply = project.with_manifest("apply", &[]).expect(0);
     let summary: Vec<&str> = apply.stdout.lines().collect();
@@ -61,7 +61,7 @@ fn apply_by_the_daemon_is_told_as_text_too() {
 }
 
 #[test]
-fn apply_of_what_the_daemon_cannot_repair_says_so() {
+fn apply_of_what_the_daemon_cannot_repair_is_reported_as_stalled() {
     let project = Project::new();
     project.compose(&["up", "-d", "--build"]);
     let _daemon = Daemon::start(&project);
@@ -90,7 +90,7 @@ fn apply_with_another_spec_than_the_daemons_is_refused() {
 }
 
 #[test]
-fn second_daemon_on_the_same_state_is_refused_and_told_who_holds_it() {
+fn second_daemon_on_the_same_state_is_refused_with_the_holder_named() {
     let project = Project::healthy();
     let daemon = Daemon::start(&project);
     let mut second = Daemon::spawn(&mut project.command(&["run", "-f", "undrift.yaml"]), &project);

@@ -22,7 +22,7 @@ fn wait_until_settled(project: &Project) {
 
 /// Nothing was done, and nothing is claimed.
 #[track_caller]
-fn assert_no_drift_is_told(project: &Project) {
+fn assert_no_drift_is_recorded(project: &Project) {
     let kinds = ["DriftDetected", "StepIntended", "Stalled"];
     let trail = project.trail();
     assert!(trail.iter().all(|r| !kinds.contains(&r["kind"].as_str().unwrap())), "{trail:?}");
@@ -41,7 +41,7 @@ fn is_healed_after_an_outage(fail: fn(&EngineProxy), manifest: &str) {
     wait_for("the outage in the status", || project.condition("Ready") == "Unknown EngineUnavailable");
     let before = proxy.in_vain();
     wait_for("further attempts", || proxy.in_vain() > before + 1);
-    assert_no_drift_is_told(&project);
+    assert_no_drift_is_recorded(&project);
     assert_eq!(project.condition("Reconciling"), "False EngineUnavailable");
     proxy.restore();
     project.wait_for_healed(1);
@@ -85,7 +85,7 @@ fn engine_that_is_not_there_at_the_start_is_waited_for() {
     let before = proxy.in_vain();
     wait_for("further attempts", || proxy.in_vain() > before + 1);
     assert!(!daemon.is_ready(), "nothing was looked at yet");
-    assert_no_drift_is_told(&project);
+    assert_no_drift_is_recorded(&project);
     proxy.restore();
     daemon.wait_until_ready();
     project.wait_for_healed(1);
@@ -189,7 +189,7 @@ fn project_that_compose_refuses_is_left_alone_until_it_is_fixed() {
     let before = refused();
     // At the resync's pace: at that of an outage so many would take three minutes, for which nobody waits here.
     wait_for("further looks", || refused() > before + 10);
-    assert_no_drift_is_told(&project);
+    assert_no_drift_is_recorded(&project);
     project.write("compose.yaml", &compose);
     project.wait_for_healed(1);
     assert_eq!(project.steps(), ["Up"]);
@@ -198,7 +198,7 @@ fn project_that_compose_refuses_is_left_alone_until_it_is_fixed() {
 }
 
 #[test]
-fn service_manager_is_told_of_the_first_look_of_the_life_and_of_the_end() {
+fn service_manager_is_notified_of_readiness_liveness_and_the_end() {
     let (project, proxy) = (Project::in_incident(), EngineProxy::new());
     // A build that goes on for longer than this test does not keep it from being ready.
     project.write("api/Dockerfile", "FROM undrift-example-base\nRUN sleep 600\n");

@@ -116,7 +116,7 @@ fn suspension_that_has_passed_ends_by_itself() {
 }
 
 #[test]
-fn suspension_outlives_the_daemon_that_heard_of_it() {
+fn suspension_outlives_the_daemon_that_received_it() {
     let project = Project::healthy();
     let daemon = Daemon::start(&project);
     let name = project.name.as_str();
@@ -164,7 +164,7 @@ fn retry_tries_a_stalled_object_again_with_a_new_budget() {
 }
 
 #[test]
-fn without_a_daemon_they_are_written_and_told_to_nobody() {
+fn without_a_daemon_they_are_recorded_and_its_absence_is_printed() {
     let project = Project::healthy();
     project.apply().expect(0);
     let name = project.name.as_str();
@@ -181,7 +181,7 @@ fn without_a_daemon_they_are_written_and_told_to_nobody() {
 }
 
 #[test]
-fn name_that_is_not_known_is_refused_with_the_nearest() {
+fn unknown_name_is_refused_with_the_nearest() {
     let project = Project::healthy();
     let _daemon = Daemon::start(&project);
     let wrong = format!("{}x", project.name);

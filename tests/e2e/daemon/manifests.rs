@@ -107,7 +107,7 @@ fn edit_takes_effect_without_a_command() {
 }
 
 #[test]
-fn invalid_edit_leaves_the_last_good_spec_in_effect_and_says_so() {
+fn invalid_edit_leaves_the_last_valid_spec_in_effect_and_is_reported() {
     let project = Project::healthy();
     let daemon = Daemon::start(&project);
     project.manifest(&broken());
@@ -155,7 +155,7 @@ fn removed_manifest_ends_the_watch_and_touches_nothing_until_it_is_back() {
 
 /// A reconcile that is at work does not have the last word.
 #[test]
-fn manifest_that_is_removed_in_the_middle_of_a_turn_is_said_to_be_gone() {
+fn manifest_that_is_removed_during_a_reconcile_is_reported_as_not_watched() {
     let project = Project::healthy();
     let watched = Watched { home: &project };
     watched.declare(&project, &MANIFEST.replace("stableFor: 1s", "stableFor: 5s"));

@@ -208,7 +208,7 @@ fn backup_that_is_copied_over_the_database_holds_every_step_back_until_undrift_i
 }
 
 #[test]
-fn service_manager_is_told_that_the_state_is_away_and_that_it_is_back() {
+fn service_manager_is_notified_that_the_state_is_away_and_back_again() {
     let project = Project::healthy();
     let manager = Manager::new(&project);
     let mut command = watching(&project, &[]);
@@ -229,7 +229,7 @@ fn service_manager_is_told_that_the_state_is_away_and_that_it_is_back() {
 
 /// By the folder's new path it is still the state of the undrift that runs.
 #[test]
-fn word_that_is_given_in_the_moved_folder_is_gone_by_once_it_is_back() {
+fn suspension_given_in_the_moved_folder_holds_once_it_is_back() {
     let project = Project::healthy();
     let daemon = Daemon::start_every_second(&project);
     move_folder(&project);

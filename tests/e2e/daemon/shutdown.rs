@@ -79,7 +79,7 @@ fn assert_outcome_of_the_build(project: &Project, outcome: &str) {
 }
 
 #[test]
-fn build_that_outlasts_the_grace_period_is_ended_and_told() {
+fn build_that_outlasts_the_grace_period_is_ended_and_recorded() {
     let project = with_a_build_of(600);
     let daemon = watch(&project, &["--grace-period", "1s"]);
     wait_for_build(&project);

@@ -44,7 +44,7 @@ fn is_marked(text: &str, mark: &str) -> bool {
 }
 
 #[test]
-fn killed_daemon_is_no_quiet_one() {
+fn killed_daemon_is_reported_and_its_last_status_marked() {
     let project = Project::healthy();
     let daemon = Daemon::start(&project);
     wait_for_verified(&project);
@@ -61,7 +61,7 @@ fn killed_daemon_is_no_quiet_one() {
     assert!(shown.contains("Service api: as declared, as of "), "{shown}");
     let (status, found) = doctor(&project, "DaemonRuns");
     assert_eq!(status, "failed");
-    assert!(found.contains("gone without a word"), "{found}");
+    assert!(found.contains("gone without a record of its end"), "{found}");
     project.undrift(&["doctor"]).expect(1);
     // One that was asked to end is known to have ended.
     let _ = Daemon::start(&project).end();

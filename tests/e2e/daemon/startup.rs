@@ -176,7 +176,7 @@ fn last_good_spec_of_an_altered_state_does_not_go_on() {
 }
 
 #[test]
-fn every_line_of_the_log_is_one_event_that_says_of_what_it_is() {
+fn every_line_of_the_log_is_one_event_with_its_object_and_incident() {
     let (home, other) = (Project::in_incident(), Project::healthy());
     let daemon = Daemon::spawn(&mut command(&[&home, &other], &[]), &home);
     home.wait_for_healed(1);
@@ -272,7 +272,7 @@ fn image_period_that_would_be_a_hot_loop_is_refused() {
 }
 
 #[test]
-fn daemon_that_does_not_take_a_persons_word_is_told_of() {
+fn daemon_that_does_not_accept_a_request_is_reported_with_its_version() {
     let project = Project::healthy();
     project.apply().expect(0);
     let door = UnixListener::bind(project.state_dir().join("control.sock")).unwrap();

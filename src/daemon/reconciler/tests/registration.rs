@@ -108,7 +108,7 @@ async fn an_object_is_not_looked_at_before_its_new_watch_is_recorded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_nothing_declares_is_said_later_where_it_could_not_be_said() {
+async fn an_undeclared_object_is_recorded_as_removed_once_the_trail_has_room() {
     let fixture = fixture().await;
     fixture.shared.objects.add_undecided("gone");
     fixture.is_full("trail");

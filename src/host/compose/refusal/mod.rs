@@ -95,14 +95,14 @@ pub(super) fn message(passed: &Passed, finished: &Finished) -> String {
     let lines: Vec<&str> = finished.output.lines().filter(|line| !is_warning(line)).collect();
     if lines.is_empty() {
         return match finished.exit_code {
-            Some(code) => format!("exit code {code}, and no word about it"),
+            Some(code) => format!("exit code {code}, without a message"),
             None => "ended by a signal".into(),
         };
     }
     let text = passed.text(&lines[lines.len().saturating_sub(LINES)..].join("\n"));
     // The output of a wrapper, or of a future Compose.
     if text.is_empty() {
-        "what it says may hold values of the files, and is not passed on".into()
+        "its output may hold values of the files, and is not passed on".into()
     } else {
         text
     }
@@ -190,7 +190,7 @@ an error: a variable is not set"#;
     }
 
     #[test]
-    fn tells_a_missing_plugin_from_a_refused_project() {
+    fn a_missing_plugin_is_distinguished_from_a_refused_project() {
         for output in [
             "unknown flag: --format\n\nUsage:  docker [OPTIONS] COMMAND [ARG...]\n",
             "docker: 'compose' is not a docker command.\nSee 'docker --help'",
@@ -208,7 +208,7 @@ an error: a variable is not set"#;
     }
 
     #[test]
-    fn what_follows_a_dollar_sign_in_a_password_is_not_told_and_its_place_is() {
+    fn what_follows_a_dollar_sign_in_a_password_is_hidden_and_its_place_named() {
         let folder = tempfile::tempdir().unwrap();
         let files = [
             (
@@ -240,7 +240,7 @@ an error: a variable is not set"#;
     }
 
     #[test]
-    fn a_file_whose_links_lead_in_a_circle_is_named_whatever_compose_says_of_it() {
+    fn a_file_behind_a_circle_of_links_is_named_whatever_compose_prints() {
         for (compose, circle) in [
             ("include: [part.yaml]\nservices: {api: {image: x}}\n", "part.yaml"),
             ("services: {api: {extends: {file: base/web.yaml, service: web}}}\n", "base/web.yaml"),
@@ -264,7 +264,7 @@ an error: a variable is not set"#;
     }
 
     #[test]
-    fn a_timeout_can_pass_by_itself() {
+    fn a_timeout_is_transient() {
         assert!(error(StepOutcome::TimedOut, "").is_transient());
     }
 }

@@ -145,14 +145,14 @@ fn place_and_kind_are_passed_on_and_no_value_is() {
 }
 
 #[test]
-fn a_password_that_is_a_word_of_composes_is_not_passed_on() {
+fn a_password_that_occurs_in_composes_own_messages_is_not_passed_on() {
     let env = (".env", "DB_PASSWORD='invalid service'\nOTHER=value\n");
     let output = "Invalid hostPort: service\ninvalid value";
     assert_eq!(passed(&[COMPOSE, env], output), "… hostPort: …\n… value");
 }
 
 #[test]
-fn the_words_that_a_project_has_for_a_variable_that_must_be_set_are_passed_on() {
+fn the_projects_message_for_a_required_variable_is_passed_on() {
     let compose = (
         "compose.yaml",
         "services: {api: {image: '${X:?secret key, see wiki}', command: '${Y:-no?SECRET}'}}\n",
@@ -164,7 +164,7 @@ fn the_words_that_a_project_has_for_a_variable_that_must_be_set_are_passed_on() 
 }
 
 #[test]
-fn of_what_is_not_understood_nothing_is_left_but_composes_words() {
+fn of_unparsed_output_only_composes_own_text_is_passed_on() {
     assert_eq!(passed(&[], "SECRET"), "");
     assert_eq!(passed(&[], "\"service SECRET"), "");
     assert_eq!(passed(&[("compose.yaml", "services: {api: [}")], "yaml: line 1: SECRET"), "yaml: line 1: …");

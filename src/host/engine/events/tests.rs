@@ -21,7 +21,7 @@ fn what_a_look_can_see_names_the_project() {
 }
 
 #[test]
-fn what_only_reads_and_what_undrift_does_itself_names_nothing() {
+fn events_of_reads_and_of_undrifts_own_containers_name_no_project() {
     let read = [
         "exec_create: true",
         "exec_start: true",
@@ -61,7 +61,7 @@ fn what_only_reads_and_what_undrift_does_itself_names_nothing() {
 }
 
 #[test]
-fn images_are_named_by_their_reference_where_the_engine_says_it() {
+fn images_are_named_by_their_reference_where_the_event_has_it() {
     let image = |action: &str, id: &str, name: &str| {
         event(&format!(
             r#"{{"Type":"image","Action":"{action}","Actor":{{"ID":"{id}","Attributes":{{"name":"{name}"}}}}}}"#

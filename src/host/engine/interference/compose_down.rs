@@ -76,7 +76,7 @@ impl Engine {
         match events {
             Ok(events) => events.into_iter().filter_map(container_event).collect(),
             Err(error) => {
-                tracing::debug!(project, %error, "the engine does not tell what it did lately");
+                tracing::debug!(project, %error, "the engine does not list its recent events");
                 Vec::new()
             }
         }

@@ -79,7 +79,7 @@ fn untrusted(answer: &Fact<Answer>) -> &str {
 }
 
 #[tokio::test]
-async fn a_certificate_that_signed_itself_is_named_so_and_can_be_declared() {
+async fn a_self_signed_certificate_is_named_so_and_can_be_declared() {
     let url = format!("https://127.0.0.1:{}/api/workflow", serve("self", &[]).await);
     let why = asked(&url, "").await;
     assert!(untrusted(&why).contains("`tls.caFile`"), "{why:?}");
@@ -113,7 +113,7 @@ async fn what_an_own_ca_has_issued_is_trusted_for_its_name() {
 }
 
 #[tokio::test]
-async fn http_2_is_agreed_on_with_tls_and_spoken_at_once_without() {
+async fn http_2_is_negotiated_with_tls_and_used_at_once_without() {
     let more = r#", "http": 2, "tls": {"verify": false}"#;
     let url = |port| format!("https://127.0.0.1:{port}/api/workflow");
     assert_eq!(asked(&url(serve("shop", &["h2"]).await), more).await, status(401));
@@ -133,7 +133,7 @@ async fn http_2_is_agreed_on_with_tls_and_spoken_at_once_without() {
 }
 
 #[tokio::test]
-async fn what_does_not_speak_tls_is_no_matter_of_trust() {
+async fn an_answer_without_tls_is_not_reported_as_untrusted() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {

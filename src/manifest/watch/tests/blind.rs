@@ -46,7 +46,7 @@ async fn without_the_kernel_the_files_are_looked_at() {
 }
 
 #[tokio::test]
-async fn what_the_kernel_does_not_tell_of_is_seen_by_the_look_of_a_timer() {
+async fn a_change_without_a_kernel_event_is_found_by_the_timer() {
     let (_folder, at) = folder();
     put(&at.join("parent/folder/manifests/a.yaml"), "1");
     let timing = Timing { spare: Duration::from_millis(20), ..QUICK };
@@ -69,7 +69,7 @@ impl std::io::Write for Log {
 }
 
 #[test]
-fn that_the_kernel_does_not_wake_is_said_once() {
+fn a_missing_kernel_watch_is_logged_once() {
     let (_folder, at) = folder();
     for connect in WITHOUT {
         let log = Log::default();

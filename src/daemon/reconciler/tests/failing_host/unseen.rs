@@ -34,7 +34,7 @@ async fn what_is_recorded_of_one_object_and_cannot_be_read_holds_no_readiness_up
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_nothing_is_seen_a_manifest_that_is_not_in_effect_is_told_of_too() {
+async fn without_an_engine_a_manifest_that_is_not_in_effect_is_reported_too() {
     let fixture = fixture(ObserveResult::EngineIsAway);
     fs::write(fixture.dir.path().join("manifests/backoffice.yaml"), "[").unwrap();
     fixture.shared.reload().await;
@@ -59,7 +59,7 @@ async fn a_first_turn_that_fails_in_the_state_is_no_look() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_person_hears_what_an_error_comes_from() {
+async fn an_error_is_sent_to_subscribers_with_its_cause() {
     let fixture = fixture(ObserveResult::Sees);
     let mut waiting = fixture.shared.subscribers.subscribe("backoffice");
     fixture.shared.subscribers.begin("backoffice");
