@@ -1,6 +1,6 @@
 //! Routes: each replica's answers, with and without credentials, and its answers for paths that cannot exist.
 //!
-//! The prober follows no redirect, uses no proxy, reads no body (but that of a [`revision`]) and uses no connection twice: it
+//! The prober follows no redirect, uses no proxy, reads no body (but that of a route that names a revision) and uses no connection twice: it
 //! needs the status of exactly that replica. [`oracle`](crate::oracle) interprets the answers, and decides on further requests if they are inconclusive.
 
 mod asked;
