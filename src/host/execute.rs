@@ -237,7 +237,7 @@ impl LocalHost {
 }
 
 /// A build begins while no git is at work on its files. It was so at the decision; this is the last moment before the build.
-async fn wait_for_git(builds: Vec<BuildModel>) -> Result<(), Blocked> {
+pub(super) async fn wait_for_git(builds: Vec<BuildModel>) -> Result<(), Blocked> {
     for build in builds {
         let lock = sources::git_lock(&build).await;
         if let Some(lock) = lock.filter(|lock| lock.waited_for_until(chrono::Utc::now()).is_some()) {

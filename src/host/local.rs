@@ -236,7 +236,10 @@ impl Host for LocalHost {
         desired: &Desired,
         request: BuildCheckRequest<'_>,
     ) -> Result<Vec<CheckedBuild>, HostError> {
-        match self.checked_builds(desired, &request).await {
+        // As for a step: what a build is given must be what it is built from.
+        let expected = self.expected_revisions(desired).await;
+        let checked = self.checked_builds(&expected.in_variables(desired), &request).await;
+        match checked.map_err(|error| expected.explain(desired, error)) {
             Ok(checked) => Ok(checked),
             Err(error) => Err(self.error_without_secrets(desired, error).await),
         }

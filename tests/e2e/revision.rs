@@ -172,6 +172,27 @@ fn an_image_that_never_carries_it_is_built_once_and_a_new_commit_is_a_new_chance
 }
 
 #[test]
+fn build_that_is_only_compared_gets_the_expected_revision_too() {
+    let project = released(&format!("{LABEL}, variable: GIT_SHA"));
+    let artifact = || {
+        let check = project.with_manifest("check", &["--build", "-o", "json"]).expect(0);
+        let conditions = check.status()["services"][0]["conditions"].clone();
+        let mut all = conditions.as_array().unwrap().iter();
+        all.find(|c| c["type"] == "ArtifactCurrent").unwrap()["message"].as_str().unwrap().to_owned()
+    };
+    let same = artifact();
+    assert!(same.contains("gives the same image"), "{same}");
+    // While git changes the files, there is no build that says anything.
+    project.write(".git/index.lock", "");
+    let check = project.with_manifest("check", &["--build", "-o", "json"]).expect(1);
+    assert!(check.stderr.contains("git is changing the work tree"), "{check:?}");
+    fs::remove_file(project.path(".git/index.lock")).unwrap();
+    project.write("api/Dockerfile", &format!("{CARRIES_IT}LABEL a=b\n"));
+    let differs = artifact();
+    assert!(differs.ends_with("its configuration differs (label a)"), "{differs}");
+}
+
+#[test]
 fn each_new_commit_is_a_chance_of_its_own() {
     let project = released(LABEL);
     project.write(

@@ -13,6 +13,7 @@ use crate::{
         BuildCheckProgress,
         compose::{self, BuildElsewhere, Resolved},
         engine::{CheckName, ImageDetails},
+        execute::{Blocked, wait_for_git},
         process::{Finished, GRACE, Invocation, command},
         sources::Sources,
     },
@@ -67,6 +68,8 @@ impl OneBuild<'_> {
     ) -> Result<Vec<(String, BuildCheck)>, String> {
         let CheckRun { host, resolved, request, .. } = self.run;
         let before = self.digest(resolved).await?;
+        let builds = resolved.builds.with_bases(&[self.service.to_owned()]);
+        wait_for_git(builds).await.map_err(|Blocked(_, why)| why)?;
         self.build(elsewhere).await?;
         let at = chrono::Utc::now();
         let after = host.resolve_again(self.run.desired).await?;
