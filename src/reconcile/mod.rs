@@ -15,6 +15,7 @@ mod incident_records;
 mod journal;
 mod reconcile_once;
 mod registration;
+mod remembered_checks;
 mod restart_history;
 mod restart_log;
 mod session;
@@ -36,9 +37,9 @@ pub use claims::{is_before, service_taken, share_a_service, taken};
 pub use current::{CurrentObject, current_objects};
 pub use engine_place::is_record_of;
 pub use events::EventSink;
-pub use image_knowledge::remember_checks;
 pub use reconcile_once::{Action, ReconcileOutcome};
 pub use registration::{deregister, hold_registration, register};
+pub use remembered_checks::remember_checks;
 #[cfg(test)]
 pub(crate) use restart_history::RestartHistory;
 pub use session::Session;
@@ -283,7 +284,7 @@ pub async fn look<H: Host>(
             Err(error) => (None, Some(error)),
         },
     };
-    image_knowledge::add_checks(&mut observed, checked);
+    remembered_checks::add_checks(&mut observed, checked);
     let of_state = store.filter(|_| recorded.is_some());
     let (previous, mut history) = recorded.unwrap_or_else(|| {
         let none =
