@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Scheme;
+use super::{Scheme, without_query_values};
 
 /// What must be so at a module's path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -77,6 +77,21 @@ pub struct RevisionSpec {
     pub variable: Option<String>,
 }
 
+impl RevisionSpec {
+    /// The same as it is shown and recorded: of a query only its keys, for a value may be a token.
+    #[must_use]
+    pub fn without_query_values(self) -> Self {
+        let from = match self.from {
+            RevisionPlace::Route(route) => {
+                let path = without_query_values(&route.path).into_owned();
+                RevisionPlace::Route(RevisionRoute { path, ..route })
+            }
+            place => place,
+        };
+        Self { from, ..self }
+    }
+}
+
 /// Where a service carries its revision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -121,4 +136,17 @@ pub enum ExpectedRevision {
     File(String),
     /// This text.
     Text(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_the_route_of_a_revision_the_values_of_a_query_are_not_shown() {
+        let spec = r#"{"from": {"route": {"path": "/version?token=hunter2", "port": 1, "json": "/commit"}}}"#;
+        let spec: RevisionSpec = serde_json::from_str(spec).unwrap();
+        let shown = serde_json::to_string(&spec.without_query_values()).unwrap();
+        assert!(shown.contains("/version?token=…") && !shown.contains("hunter2"), "{shown}");
+    }
 }

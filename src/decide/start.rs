@@ -65,11 +65,12 @@ fn revision(seen: &ServiceObservation) -> Option<Option<String>> {
     }
 }
 
-/// Whether another revision was expected when the last step of this row began.
+/// Whether another revision was expected when the last step of this row began. A start that was not known then proves nothing:
+/// it would make every look a new chance.
 pub(super) fn is_of_another_revision(row: &Attempt, seen: &ServiceObservation) -> bool {
     let of = |start: &str| start.split(' ').find(|part| part.starts_with(REVISION)).map(str::to_owned);
     let (then, now) = (row.source_digest.as_deref().and_then(of), revision(seen).flatten());
-    row.reason == DriftReason::RevisionDiffers && now.is_some() && then != now
+    row.reason == DriftReason::RevisionDiffers && then.is_some() && now.is_some() && then != now
 }
 
 /// What each `each` gives: a new entry is a change of the source, also where no digest covers its folder. `None` if that is not

@@ -46,7 +46,10 @@ pub use session::Session;
 pub use step::close_interrupted;
 
 use crate::{
-    api::{Desired, Event, NoteReason, Object, ObjectStatus, ProjectObservation, Reason, RouteSpec, Time},
+    api::{
+        Desired, Event, NoteReason, Object, ObjectStatus, ProjectObservation, Reason, RevisionSpec,
+        RouteSpec, Time,
+    },
     causes::with_causes,
     decide::{self, Decision, Inputs, StatusInputs},
     host::{BuildCheckRequest, CheckedBuild, Host, HostError},
@@ -382,6 +385,7 @@ pub(crate) fn object(desired: &Desired, status: ObjectStatus) -> Object {
     for service in &mut declared.spec.services {
         let routes = std::mem::take(&mut service.routes);
         service.routes = routes.into_iter().map(RouteSpec::without_query_values).collect();
+        service.revision = service.revision.take().map(RevisionSpec::without_query_values);
     }
     Object { declared, status }
 }

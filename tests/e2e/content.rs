@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     daemon::Daemon,
-    support::{MANIFEST, Project, Run, docker, run, wait_for},
+    support::{MANIFEST, Project, Run, SERVE, docker, run, wait_for},
 };
 
 const INDEX: &str = "/app/dist/modules/workflow/index";
@@ -173,6 +173,22 @@ fn what_is_ignored_is_not_compared() {
         project.write(&format!("api/src/workflow/{path}"), "another\n");
     }
     project.check().expect(0);
+}
+
+#[test]
+fn what_a_service_changes_some_seconds_after_its_start_is_seen_before_it_is_verified() {
+    let project = Project::new();
+    project.add_module("api", "workflow");
+    let late = SERVE.replace(
+        "exec httpd -f",
+        "(sleep 2; echo other > /app/dist/modules/workflow/index) &\nexec httpd -f",
+    );
+    project.write("api/serve", &late);
+    project.compose(&["up", "-d", "--build"]);
+    project.manifest(&manifest("").replace("stableFor: 1s", "stableFor: 6s"));
+    let apply = project.apply().expect(1);
+    assert_eq!(apply.drift("api"), "container ContentDiffers");
+    assert_eq!(project.steps_that_counted(), ["Up"], "one new container, and no loop of them");
 }
 
 #[test]

@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     api::{
-        Content, ContentComparison, ContentObservation, Desired, Fact, ModuleInContainer, ModuleObservation,
-        ModuleSpec, Presence, ServiceSpec,
+        ContainerObservation, Content, ContentComparison, ContentObservation, Desired, Fact, Health,
+        ModuleInContainer, ModuleObservation, ModuleSpec, Presence, ServiceSpec, Time,
     },
     files,
     host::{
@@ -25,6 +25,10 @@ use crate::{
         engine::{Container, ContentQuestion, ImageModule, ImageQuestion},
     },
 };
+
+/// How long after its start the files of a container are read at every look: entrypoints that edit a configuration or collect
+/// files take seconds.
+const SETTLED_AFTER: chrono::TimeDelta = chrono::TimeDelta::seconds(60);
 
 /// What is compared in one observation, service by service.
 pub(in crate::host) struct ModuleContents {
@@ -202,13 +206,14 @@ impl LocalHost {
         // Watched before it is read: a change meanwhile counts.
         let touched = self.engine.content_watch.watch(&seen.id, container.health_command.as_deref());
         let key = format!("{}\n{}\n{:?}\n{end}\n{}", all.object, seen.id, seen.started_at, scope.key());
-        if let Some(known) = self.content_memory.container(&key, touched, all.within) {
+        let is_settled = is_settled(seen, chrono::Utc::now());
+        if is_settled && let Some(known) = self.content_memory.container(&key, touched, all.within) {
             return known;
         }
         let now = Instant::now();
         let place = format!("{path} in {}", seen.name);
         let kept = self.engine.listing(&seen.id, end, Arc::clone(scope), &place).await.map(Arc::new);
-        if !matches!(kept, Err(NoListing::Unknown(_))) {
+        if is_settled && !matches!(kept, Err(NoListing::Unknown(_))) {
             let image = self.content_memory.image(&ImageListings::key(&seen.image_id, path, scope));
             self.content_memory.put_container(&key, &kept, image.as_ref(), (touched, now));
         }
@@ -264,6 +269,13 @@ impl LocalHost {
         }
         modules
     }
+}
+
+/// Whether a container's program has most likely written what it writes at its start. Before that its files are read at every
+/// look, so that a verification sees what they become.
+fn is_settled(seen: &ContainerObservation, now: Time) -> bool {
+    let is_old = seen.started_at.is_some_and(|started| now - started >= SETTLED_AFTER);
+    is_old && seen.health != Some(Health::Starting)
 }
 
 fn with_content(found: ModuleInContainer, content: Option<ContentObservation>) -> ModuleInContainer {
