@@ -95,7 +95,7 @@ impl Shop {
 impl Run {
     #[track_caller]
     fn expect(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "{self:#?}");
+        assert_eq!(self.code, Some(code), "{}\n{:#}", self.stderr, self.status);
         self
     }
 
