@@ -146,10 +146,15 @@ impl IncidentRecords {
     }
 }
 
-/// The status at the end of an incident.
+/// The status at the end of an incident. One that cannot be understood counts as none, and the log names the incident: it is of
+/// the past, and no reason to repair nothing any more.
 fn status_after(incident: &Incident) -> ObjectStatus {
-    let after = incident.after.clone();
-    after.and_then(|after| serde_json::from_value(after).ok()).unwrap_or_default()
+    let after = incident.after.clone().map(serde_json::from_value).transpose();
+    let after = after.unwrap_or_else(|error| {
+        tracing::warn!(incident = incident.id, %error, "the status at an incident's end cannot be understood");
+        None
+    });
+    after.unwrap_or_default()
 }
 
 #[cfg(test)]

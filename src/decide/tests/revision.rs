@@ -194,3 +194,16 @@ fn dirt_is_a_note_and_nothing_else() {
     let reasons: Vec<_> = decision.services[0].notes.iter().map(|note| note.reason).collect();
     assert!(decision.as_declared() && reasons == [NoteReason::WorkTreeDirty], "{reasons:?}");
 }
+
+#[test]
+fn a_start_that_was_not_known_is_no_other_revision() {
+    let seen = with(|_| {});
+    let moved = |start: Option<&str>| {
+        let mut tried = row(None, at(0));
+        (tried.reason, tried.source_digest) = (DriftReason::RevisionDiffers, start.map(str::to_owned));
+        crate::decide::start::is_of_another_revision(&tried, &seen.services[0])
+    };
+    assert!(moved(Some(&format!("config:hash revision:{OTHER}"))));
+    assert!(!moved(Some(&format!("config:hash revision:{REVISION}"))));
+    assert!(!moved(None), "it would make every look a new chance");
+}

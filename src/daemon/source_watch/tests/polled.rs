@@ -1,29 +1,7 @@
 //! Where the kernel does not wake.
 
-use notify::{Config, ErrorKind, RecursiveMode, Watcher, WatcherKind};
-
 use super::*;
-
-/// A kernel that has no watch left.
-struct Exhausted;
-
-impl Watcher for Exhausted {
-    fn new<F: notify::EventHandler>(_: F, _: Config) -> notify::Result<Self> {
-        Ok(Self)
-    }
-
-    fn watch(&mut self, _: &Path, _: RecursiveMode) -> notify::Result<()> {
-        Err(notify::Error::new(ErrorKind::MaxFilesWatch))
-    }
-
-    fn unwatch(&mut self, _: &Path) -> notify::Result<()> {
-        Ok(())
-    }
-
-    fn kind() -> WatcherKind {
-        WatcherKind::NullWatcher
-    }
-}
+use crate::testing::kernel::{Exhausted, logged};
 
 /// What a kernel without inotify instances, or without watches, answers.
 fn without() -> [Kernel; 2] {
@@ -68,35 +46,17 @@ async fn a_context_of_too_many_folders_is_polled_and_others_are_watched() {
     shop.triggers("another context").await;
 }
 
-/// A writer for the log.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[test]
 fn that_it_is_polled_is_said_once_with_what_helps() {
     let folder = TempDir::new().unwrap();
     put(&folder.path().join("a"), "1");
     for kernel in without() {
-        let log = Log::default();
-        let writer = log.clone();
-        let lines = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
         let mut watched = Watched::new(Arc::default(), kernel, vec![], Duration::from_secs(30));
-        tracing::subscriber::with_default(lines, || {
+        let text = logged(|| {
             for _ in 0..3 {
                 watched.watch_now(SHOP, context(folder.path()));
             }
         });
-        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
         let root = folder.path().canonicalize().unwrap();
         let of_context = text.lines().filter(|line| line.contains(&format!("root=\"{}\"", root.display())));
         let line = of_context.collect::<Vec<_>>();

@@ -1,31 +1,7 @@
 //! Where the kernel does not wake.
 
-use std::sync::Mutex;
-
-use notify::WatcherKind;
-
 use super::*;
-
-/// A kernel that has no watch left.
-struct Exhausted;
-
-impl Watcher for Exhausted {
-    fn new<F: notify::EventHandler>(_: F, _: Config) -> notify::Result<Self> {
-        Ok(Self)
-    }
-
-    fn watch(&mut self, _: &Path, _: RecursiveMode) -> notify::Result<()> {
-        Err(notify::Error::new(ErrorKind::MaxFilesWatch))
-    }
-
-    fn unwatch(&mut self, _: &Path) -> notify::Result<()> {
-        Ok(())
-    }
-
-    fn kind() -> WatcherKind {
-        WatcherKind::NullWatcher
-    }
-}
+use crate::testing::kernel::{Exhausted, logged};
 
 /// What a kernel without inotify instances, or without watches, answers.
 const WITHOUT: [Connect; 2] =
@@ -55,34 +31,17 @@ async fn a_change_without_a_kernel_event_is_found_by_the_timer() {
     watching.notified_of("a folder far above that was moved").await;
 }
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[test]
 fn a_missing_kernel_watch_is_logged_once() {
     let (_folder, at) = folder();
     for connect in WITHOUT {
-        let log = Log::default();
-        let writer = log.clone();
-        let lines = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
-        tracing::subscriber::with_default(lines, || {
+        let text = logged(|| {
             let mut watched = watched(&at, connect);
             for _ in 0..3 {
                 watched.look();
                 assert!(watched.blind);
             }
         });
-        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
         assert_eq!(text.matches("cannot be watched").count(), 1, "{text}");
     }
 }
