@@ -1,7 +1,7 @@
 # make demo           the incident, found, repaired and verified on this host's engine, each command with its output
 # make test           every test, also those against the real engine
 # make lint           format, clippy, docs, shell scripts, licences and advisories of the dependencies
-# make bench          check and apply against the same work done by hand, and how soon `run` repairs, with a release build
+# make bench          check, apply and `content: same` against the same work done by hand, and how soon `run` repairs, with a release build
 # make bench-daemon   only how soon `run` repairs and what it costs at rest
 # make soak           a quarter of an hour of random kills under `run`: what undrift did, and what is down at the end
 # make test-engines   the tests on other engines and Composes, each in a container (AXES=…, ARGS=…; see docs/engines.md)
@@ -44,6 +44,7 @@ bench:
 	@scripts/host bench
 	cargo build --release --locked
 	@scripts/bench
+	@scripts/bench-content
 	@scripts/bench-daemon
 
 # The second half alone.
