@@ -9,7 +9,7 @@ use clap::{
 
 pub(super) use super::files::Manifests;
 use super::get::Columns;
-use crate::reconcile::EnvironmentTrust;
+use crate::{incident_report::ExportFormat, reconcile::EnvironmentTrust};
 
 /// Reconciles Docker Compose hosts: finds the first layer that drifted, repairs just that layer, verifies the repair.
 #[derive(Debug, Parser)]
@@ -59,6 +59,11 @@ const AUDIT_EXAMPLES: &str = "\
 Examples:
   undrift audit list --object ai-backoffice --since 2h
   undrift audit list --since 2026-03-01T00:00:00Z --until 2026-03-02T00:00:00Z -o json";
+
+const EXPORT_EXAMPLES: &str = "\
+Examples:
+  undrift incident export 01KJM0K6G0 --output-file incident.html
+  undrift incident export 01KJM0K6G0 --format md | less";
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options of every verb")]
@@ -369,6 +374,24 @@ pub(super) enum IncidentVerb {
         #[command(flatten)]
         output: Output,
     },
+    /// Writes one incident as a document for a review: a page, Markdown, or JSON [exit 0, 2 error or no such incident]
+    #[command(after_help = EXPORT_EXAMPLES)]
+    Export(ExportOptions),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExportOptions {
+    /// Its ID, or a beginning of it that is unique
+    pub(super) incident: String,
+    /// The format of the document
+    #[arg(long, value_enum, value_name = "FORMAT", env = "UNDRIFT_FORMAT", default_value = "html")]
+    pub(super) format: ExportFormat,
+    /// The file to write it to, which must not exist [default: standard output]
+    #[arg(long, value_name = "FILE", env = "UNDRIFT_OUTPUT_FILE")]
+    pub(super) output_file: Option<PathBuf>,
+    /// Replace what exists
+    #[arg(long, env = "UNDRIFT_FORCE", value_parser = FalseyValueParser::new())]
+    pub(super) force: bool,
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde_json::json;
 
 use super::{
-    event_text::{kind_paint, outcome_paint, services_of, summary},
+    event_text::{kind_paint, outcome_paint},
     recorded::{VerbError, View, print_json, write_json},
     style::{Cell, Paint, cell, clean, heading, table},
 };
@@ -13,6 +13,7 @@ use crate::{
     api::{API_VERSION, AuditRecord, Time},
     decide::trail_rules::{Breach, breaches},
     documents,
+    event_words::{services_of, summary},
     store::{GENESIS, RecordFilter, Store, Verification},
     times::{moment, moment_of},
 };

@@ -3,9 +3,8 @@
 use std::io::{self, Write};
 
 use super::{
-    event_text::{arrow, git_of},
     incident::{drifts_in_words, outcome_cell, print_timeline},
-    recorded::{VerbError, View, no_such_object, print_json, short},
+    recorded::{VerbError, View, no_such_object, print_json},
     revision::revisions,
     standing_text::doubt_in_words,
     style::{Cell, Paint, Style, cell, heading, table},
@@ -15,6 +14,7 @@ use crate::{
         Condition, ConditionStatus, ConditionType, Incident, ModulePresence, Object, RouteStatus, Sameness,
         ServiceStatus, short_revision,
     },
+    event_words::{arrow, git_of, short},
     standing::{Standing, Watcher, standings},
     store::{RecordFilter, Store},
     times::{age, ago, between, moment},

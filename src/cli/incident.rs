@@ -1,11 +1,13 @@
 //! `undrift incident list` and `undrift incident show`: each failure, its repair, and whether that was verified.
 
+pub(super) mod export;
+
 use std::io::{self, Write};
 
 use serde::Deserialize as _;
 
 use super::{
-    event_text::{arrow, details, git_of, in_incident, kind_paint, services_of},
+    event_text::kind_paint,
     recorded::{VerbError, View, print_json},
     style::{Cell, Paint, Style, cell, clean, heading, table},
 };
@@ -15,6 +17,7 @@ use crate::{
         StepOutcome, Time, Transition,
     },
     documents,
+    event_words::{arrow, details, git_of, in_incident, services_of},
     store::{RecordFilter, Store},
     times::{CLOCK_SET_BACK, between, elapsed, moment, span},
 };
@@ -275,4 +278,4 @@ fn not_understood(incident: &Incident, error: &serde_json::Error) -> String {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

@@ -7,10 +7,9 @@ use super::{
     style::{Cell, Paint, Style, cell, clean, heading, table},
 };
 use crate::{
-    api::{
-        Desired, DriftReason, Layer, Reason, RouteStatus, ServiceStatus, StallReason, Step, UnknownReason,
-    },
+    api::{Desired, DriftReason, Layer, Reason, RouteStatus, ServiceStatus, StallReason, UnknownReason},
     decide::{Decision, Diagnosis, HeldBack, LayerVerdict, Repair, RepairOption, UnknownLayer},
+    event_words::step_in_words,
     reconcile::Assessment,
 };
 
@@ -142,7 +141,7 @@ fn help(option: &RepairOption, decision: &Decision) -> Option<String> {
         Repair::Nothing => None,
         Repair::Steps(steps, at) => {
             let service = std::slice::from_ref(&option.service);
-            let steps: Vec<String> = steps.iter().map(|step| in_words(*step, service)).collect();
+            let steps: Vec<String> = steps.iter().map(|step| step_in_words(*step, service)).collect();
             let steps = steps.join(", then ");
             if let Some(held_back) = &decision.held_back {
                 return Some(format!("no step while {}; otherwise {steps}", held_back_in_a_word(held_back)));
@@ -178,21 +177,6 @@ fn why_held_back(held_back: &HeldBack) -> String {
     format!("{}: {why}", held_back_in_a_word(held_back))
 }
 
-/// A step in words: the command itself has options that mean nothing to a person, and the trail holds it.
-pub(super) fn in_words(step: Step, services: &[String]) -> String {
-    let services = services.join(", ");
-    match step {
-        Step::Build { no_cache: false } => format!("build {services}"),
-        Step::Build { no_cache: true } => format!("build {services} without the cache"),
-        Step::Up { force_recreate: false } => format!("bring up {services}"),
-        Step::Up { force_recreate: true } => format!("recreate {services}"),
-        Step::Start => format!("start what is down of {services}, as it ran before"),
-        Step::Restart => format!("restart {services}"),
-        Step::Reload => format!("send {services} the signal to reload"),
-        Step::Rollback => format!("put the previous image of {services} back and bring it up"),
-    }
-}
-
 /// Writes the plan under the ladder.
 pub(super) fn write_plan(out: &mut dyn Write, style: Style, looked: &Assessment) -> io::Result<()> {
     if looked.decision.plan.is_empty() {
@@ -201,7 +185,7 @@ pub(super) fn write_plan(out: &mut dyn Write, style: Style, looked: &Assessment)
     }
     writeln!(out, "\n  {}", style.bold("plan"))?;
     for (number, planned) in looked.decision.plan.iter().enumerate() {
-        writeln!(out, "  {}. {}", number + 1, in_words(planned.step, &planned.services))?;
+        writeln!(out, "  {}. {}", number + 1, step_in_words(planned.step, &planned.services))?;
         let is_repeated =
             number.checked_sub(1).is_some_and(|before| looked.decision.plan[before].reason == planned.reason);
         if !is_repeated {

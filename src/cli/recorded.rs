@@ -81,15 +81,6 @@ pub(super) fn no_such_object<'a>(name: &str, known: impl Iterator<Item = &'a str
     VerbError::NoSuchObject { name: name.to_owned(), nearest }
 }
 
-/// An image or container ID is identified by its first characters, as in docker's own lists.
-const ID: usize = 12;
-
-/// The prefix of an ID, without the name of its digest.
-pub(super) fn short(id: &str) -> &str {
-    let id = id.strip_prefix("sha256:").unwrap_or(id);
-    id.get(..ID).unwrap_or(id)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

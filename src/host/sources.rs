@@ -22,6 +22,8 @@ pub(super) struct Sources<'a> {
     builds: &'a Builds,
     /// The digest of each service's own build.
     own: BTreeMap<&'a str, Fact<Option<String>>>,
+    /// By service, the state of the files of its own build, if a later change would show in it.
+    settled: BTreeMap<&'a str, String>,
     /// The lock of a git that changes them.
     locks: BTreeMap<&'a str, GitLock>,
 }
@@ -43,11 +45,23 @@ impl<'a> Sources<'a> {
         let locks =
             join_all(each.iter().map(async |(service, build)| Some((*service, git_lock(build).await?))));
         let locks = locks.await.into_iter().flatten().collect();
-        let own = each.into_iter().map(async |(service, build)| {
-            let digest: Fact<Option<String>> = source::context_digest(build, cache).await.into();
-            (service, digest)
-        });
-        Self { builds, own: join_all(own).await.into_iter().collect(), locks }
+        let states = each
+            .into_iter()
+            .map(async |(service, build)| (service, source::context_state(build, cache).await));
+        let (mut own, mut settled) = (BTreeMap::new(), BTreeMap::new());
+        for (service, state) in join_all(states).await {
+            if let Ok(Some(state)) = &state {
+                settled.extend(state.settled.clone().map(|settled| (service, settled)));
+            }
+            own.insert(service, state.map(|state| state.map(|state| state.digest)).into());
+        }
+        Self { builds, own, settled, locks }
+    }
+
+    /// A digest of the size, times and inode of everything in the contexts of a service's own build; `None` if a later change
+    /// might not show in it.
+    pub(super) fn settled(&self, service: &str) -> Option<&str> {
+        self.settled.get(service).map(String::as_str)
     }
 
     /// The lock of a git that changes the inputs of a service's image.
@@ -113,7 +127,7 @@ mod tests {
         let builds = crate::host::compose::builds_of(&services);
         let digest = |of_base: &str, of_own: &str| {
             let own = BTreeMap::from([("base", own(of_base)), ("api", own(of_own))]);
-            Sources { builds: &builds, own, locks: BTreeMap::new() }
+            Sources { builds: &builds, own, settled: BTreeMap::new(), locks: BTreeMap::new() }
                 .digest("api")
                 .known()
                 .cloned()

@@ -1,12 +1,12 @@
 //! The columns of `undrift get`.
 
 use super::super::{
-    recorded::short,
     revision::revisions,
     style::{Cell, Paint, cell, heading},
 };
 use crate::{
     api::{Condition, ConditionStatus, ConditionType, Layer, ServiceStatus, StandingReason, Time},
+    event_words::short,
     standing::Standing,
     times::age,
 };

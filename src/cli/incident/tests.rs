@@ -26,7 +26,7 @@ fn report(outcome: StepOutcome, exit_code: i32, output: &str, duration_ms: u64) 
 }
 
 /// A store with the incident: a build that fails, one that does not, an `Up`, the verification.
-pub(in crate::cli) fn repaired() -> (tempfile::TempDir, Store, Incident) {
+pub(crate) fn repaired() -> (tempfile::TempDir, Store, Incident) {
     let (home, store) = testing::store();
     let mut object = testing::object();
     object.status.observed_at = Some(testing::start() + chrono::TimeDelta::minutes(1));
@@ -68,7 +68,7 @@ pub(in crate::cli) fn repaired() -> (tempfile::TempDir, Store, Incident) {
 }
 
 /// The text without the random part of the incident's ID.
-pub(in crate::cli) fn settled(text: &str, incident: &Incident) -> String {
+pub(crate) fn settled(text: &str, incident: &Incident) -> String {
     text.replace(&incident.id, "01KJM0K6G0AAAAAAAAAAAAAAAA")
 }
 

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    api::{Attempt, ContainerState, DriftReason, Fact, Object, ProjectObservation, Suspension, Time},
+    api::{Attempt, ContainerState, DriftReason, Fact, Object, ProjectObservation, Step, Suspension, Time},
     decide::{self, History, Inputs, StatusInputs, identities},
     testing::fixtures::{answer_mut, at, container_mut, desired, desired_with, healthy, incident, status},
 };

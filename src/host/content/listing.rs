@@ -2,6 +2,8 @@
 
 use std::{cmp::Ordering, iter::Peekable};
 
+use sha2::{Digest as _, Sha256};
+
 use super::NoListing;
 use crate::api::{ContentComparison, LONGEST_NAME, MOST_BYTES, MOST_FILES, MOST_NAMED};
 
@@ -22,12 +24,28 @@ pub(super) enum Entry {
     Other,
 }
 
+impl Entry {
+    /// A letter for its kind, and what its kind has: a digest, or a target.
+    pub(super) fn parts(&self) -> (u8, &[u8]) {
+        match self {
+            Self::Folder => (b'd', &[]),
+            Self::File(digest) => (b'f', digest),
+            Self::Link(target) => (b'l', target),
+            Self::Other => (b'o', &[]),
+        }
+    }
+}
+
 /// The path of an entry below the module, as bytes; empty for the module itself.
 pub(super) type EntryPath = Box<[u8]>;
 
 /// All entries that are compared, sorted by path, each path once.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(in crate::host) struct Listing(Vec<(EntryPath, Entry)>);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::host) struct Listing {
+    entries: Vec<(EntryPath, Entry)>,
+    /// Of the entries: two listings with one digest are the same.
+    digest: FileDigest,
+}
 
 impl Listing {
     /// Of entries in any order. Of one path the last counts, as for who unpacks an archive.
@@ -36,19 +54,23 @@ impl Listing {
         entries.reverse();
         entries.sort_by(|(a, _), (b, _)| a.cmp(b));
         entries.dedup_by(|(later, _), (kept, _)| later == kept);
-        Self(entries)
+        let digest = digest(&entries);
+        Self { entries, digest }
     }
 
     /// The entries in their order.
     pub(super) fn entries(&self) -> &[(EntryPath, Entry)] {
-        &self.0
+        &self.entries
     }
 
     /// How another place compares with this one, the source. Entries at or below the paths in `except` do not count.
     pub(in crate::host) fn compare(&self, other: &Self, except: &[String]) -> ContentComparison {
+        if self.digest == other.digest {
+            return ContentComparison::default();
+        }
         let counts = |path: &[u8]| !except.iter().any(|mount| lies_in(path, mount.as_bytes()));
-        let mut ours = self.0.iter().filter(|(path, _)| counts(path)).peekable();
-        let mut theirs = other.0.iter().filter(|(path, _)| counts(path)).peekable();
+        let mut ours = self.entries.iter().filter(|(path, _)| counts(path)).peekable();
+        let mut theirs = other.entries.iter().filter(|(path, _)| counts(path)).peekable();
         let mut compared = ContentComparison::default();
         while let Some(ordering) = next(&mut ours, &mut theirs) {
             match ordering {
@@ -71,6 +93,20 @@ impl Listing {
         }
         compared
     }
+}
+
+/// A digest of the entries, each with its length, so that no two lists look alike.
+fn digest(entries: &[(EntryPath, Entry)]) -> FileDigest {
+    let mut hash = Sha256::new();
+    for (path, entry) in entries {
+        let (kind, of_kind) = entry.parts();
+        for part in [path, of_kind] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        hash.update([kind]);
+    }
+    hash.finalize().into()
 }
 
 /// Which of the two lists has the next path; `None` at the end of both.

@@ -49,6 +49,8 @@ pub(super) type Kept = Result<Arc<Listing>, NoListing>;
 pub(in crate::host) struct ContentMemory {
     images: Mutex<Shelf<Kept>>,
     containers: Mutex<Shelf<ContainerListing>>,
+    /// The sources, each with the state of its build context that it is of.
+    sources: Mutex<Shelf<(String, Kept)>>,
     /// The sources whose digests were taken from the cache.
     loaded: Mutex<HashSet<String>>,
 }
@@ -142,6 +144,18 @@ impl ImageListings {
 }
 
 impl ContentMemory {
+    /// The files of a source, if they are of this state of its build context.
+    pub(super) fn source(&self, key: &str, settled: &str) -> Option<Kept> {
+        lock(&self.sources).get(key).and_then(|(then, kept)| (then == settled).then_some(kept))
+    }
+
+    /// Remembers the files of a source. That it cannot be read is not remembered.
+    pub(super) fn put_source(&self, key: &str, settled: &str, kept: &Kept) {
+        if !matches!(kept, Err(NoListing::Unknown(_))) {
+            lock(&self.sources).put(key, (settled.to_owned(), kept.clone()), weight(kept));
+        }
+    }
+
     /// The files of a container, unless they were read longer ago than this, or it was touched since.
     pub(super) fn container(&self, key: &str, touched: u64, within: Duration) -> Option<Kept> {
         let known = lock(&self.containers).get(key)?;

@@ -23,6 +23,7 @@ use crate::{
         LocalHost,
         compose::Resolved,
         engine::{Container, ContentQuestion, ImageModule, ImageQuestion},
+        sources::Sources,
     },
 };
 
@@ -36,7 +37,8 @@ pub(in crate::host) struct ModuleContents {
     object: String,
     /// How long the listing of a container holds: shorter than any time between two resyncs.
     within: Duration,
-    services: Vec<Vec<Option<ModuleContent>>>,
+    /// In the order of the spec, with their names.
+    services: Vec<(String, Vec<Option<ModuleContent>>)>,
 }
 
 /// The scope of a module, or why there is none.
@@ -65,7 +67,7 @@ pub(in crate::host) struct ModuleContent {
 impl ModuleContents {
     /// The modules of a service.
     pub(in crate::host) fn of(&self, service: usize) -> ServiceContents<'_> {
-        let modules = self.services.get(service).map(Vec::as_slice).unwrap_or_default();
+        let modules = self.services.get(service).map(|(_, modules)| modules.as_slice()).unwrap_or_default();
         ServiceContents { all: self, modules }
     }
 }
@@ -130,21 +132,41 @@ impl LocalHost {
             declared.iter().map(|(modules, _)| modules.iter().map(none).collect()).collect()
         });
         let content = |scope| ModuleContent { scope, source: SetOnce::new() };
+        let names = desired.services().iter().map(|service| service.name.clone());
         let services =
             scopes.into_iter().map(|modules| modules.into_iter().map(|scope| scope.map(content)).collect());
-        all(services.collect())
+        all(names.zip(services).collect())
     }
 
-    /// Reads the source of each module. Everybody who compares waits for that.
-    pub(in crate::host) async fn read_sources(&self, contents: &ModuleContents) {
-        for content in contents.services.iter().flatten().flatten() {
-            let source = match &content.scope {
-                Err(none) => Err(none.clone()),
-                Ok(scope) => self.read_source(scope).await,
-            };
-            // It is set once: here.
-            let _ = content.source.set(source);
+    /// Reads the source of each module. Everybody who compares waits for that. `sources` are the builds as of now: what has not
+    /// changed there is not listed again.
+    pub(in crate::host) async fn read_sources(&self, contents: &ModuleContents, sources: &Sources<'_>) {
+        for (service, modules) in &contents.services {
+            for content in modules.iter().flatten() {
+                let source = match &content.scope {
+                    Err(none) => Err(none.clone()),
+                    Ok(scope) => {
+                        let settled = sources.settled(service).filter(|_| scope.is_in_context());
+                        self.settled_source(scope, settled).await
+                    }
+                };
+                // It is set once: here.
+                let _ = content.source.set(source);
+            }
         }
+    }
+
+    /// The source as of this state of its context, or as it is now if that is not known.
+    async fn settled_source(&self, scope: &Arc<Scope>, settled: Option<&str>) -> Kept {
+        let Some(settled) = settled else { return self.read_source(scope).await };
+        let key = format!("{}\n{}", scope.source.display(), scope.key());
+        if let Some(known) = self.content_memory.source(&key, settled) {
+            return known;
+        }
+        // The state is from before the listing: a change between the two makes another one.
+        let kept = self.read_source(scope).await;
+        self.content_memory.put_source(&key, settled, &kept);
+        kept
     }
 
     async fn read_source(&self, scope: &Arc<Scope>) -> Kept {

@@ -36,6 +36,8 @@ pub(in crate::host) struct Scope {
     /// The build's ignore file, with the module's path in the build context; `None` if it has none, or the module is in no
     /// context.
     ignore: Option<(Dockerignore, String)>,
+    /// Whether the source lies in a context of the build.
+    is_in_context: bool,
     /// A digest of the rules, and of nothing else.
     key: String,
 }
@@ -74,14 +76,13 @@ impl Scope {
     /// What is compared of two images: all that no Python process writes.
     pub(in crate::host) fn of_images() -> Self {
         let names = ALWAYS.iter().filter_map(|text| Pattern::parse(text).ok()).collect();
-        Self { source: PathBuf::new(), names, paths: Vec::new(), ignore: None, key: "images".into() }
+        let (source, paths, key) = (PathBuf::new(), Vec::new(), "images".into());
+        Self { source, names, paths, ignore: None, is_in_context: false, key }
     }
 
     fn of(source: PathBuf, module: &ModuleSpec, build: Option<&BuildModel>) -> Result<Self, NoListing> {
-        let ignore = match build {
-            Some(build) => ignore_of(&source, build)?,
-            None => None,
-        };
+        let context = build.map(|build| context_of(&source, build)).transpose()?.flatten();
+        let (is_in_context, ignore) = (context.is_some(), context.flatten());
         let (mut names, mut paths) = (Vec::new(), Vec::new());
         for text in ALWAYS.into_iter().chain(module.ignore.iter().map(String::as_str)) {
             let bare = text.trim_end_matches('/');
@@ -91,12 +92,17 @@ impl Scope {
         }
         let mut key = Sha256::new();
         key.update(format!("{:?} {ignore:?}", module.ignore));
-        Ok(Self { source, names, paths, ignore, key: hex::encode(key.finalize()) })
+        Ok(Self { source, names, paths, ignore, is_in_context, key: hex::encode(key.finalize()) })
     }
 
     /// What distinguishes these rules from others.
     pub(super) fn key(&self) -> &str {
         &self.key
+    }
+
+    /// Whether everything that is compared of the source is in a context of the build.
+    pub(super) const fn is_in_context(&self) -> bool {
+        self.is_in_context
     }
 
     /// A verdict for each entry.
@@ -151,9 +157,12 @@ fn joined(inside: &str, path: &str) -> String {
     }
 }
 
-/// The ignore file that the build has for this folder, and the folder's path in the context. Of two contexts that hold it the
-/// main one counts.
-fn ignore_of(source: &Path, build: &BuildModel) -> Result<Option<(Dockerignore, String)>, NoListing> {
+/// The patterns of an ignore file, and the path of a module in the context that they are of.
+type IgnoreInContext = (Dockerignore, String);
+
+/// The ignore file that the build has for this folder, with the folder's path in the context; the outer `None` if no context holds
+/// it. Of two contexts that hold it the main one counts.
+fn context_of(source: &Path, build: &BuildModel) -> Result<Option<Option<IgnoreInContext>>, NoListing> {
     let dockerfile = build.dockerfile_path();
     let main = [(&build.context, dockerfile.as_deref())];
     let others = build.additional_contexts.values().map(|context| (context, None));
@@ -162,7 +171,7 @@ fn ignore_of(source: &Path, build: &BuildModel) -> Result<Option<(Dockerignore, 
         let Ok(inside) = source.strip_prefix(&root) else { continue };
         let (file, ignore) =
             ignore_file(&root, dockerfile).map_err(|error| NoListing::Unknown(error.to_string()))?;
-        return Ok(file.map(|_| (ignore, inside.to_string_lossy().into_owned())));
+        return Ok(Some(file.map(|_| (ignore, inside.to_string_lossy().into_owned()))));
     }
     Ok(None)
 }

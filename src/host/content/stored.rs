@@ -21,12 +21,7 @@ pub(super) fn written(kept: &Kept) -> Vec<u8> {
         bytes.extend(text);
     };
     for (path, entry) in listing.entries() {
-        let (kind, rest): (u8, &[u8]) = match entry {
-            Entry::Folder => (b'd', &[]),
-            Entry::File(digest) => (b'f', digest),
-            Entry::Link(target) => (b'l', target),
-            Entry::Other => (b'o', &[]),
-        };
+        let (kind, rest) = entry.parts();
         bytes.push(kind);
         text(&mut bytes, path);
         text(&mut bytes, rest);

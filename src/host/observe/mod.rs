@@ -86,7 +86,7 @@ impl LocalHost {
         // One after the other: the digest of a file that both need is computed once.
         let read = async {
             let sources = Sources::read(&resolved.builds, services, &*self.cache).await;
-            self.read_sources(&contents).await;
+            self.read_sources(&contents, &sources).await;
             sources
         };
         let artifacts = desired.services().iter().enumerate();

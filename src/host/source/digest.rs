@@ -69,6 +69,26 @@ pub enum DigestError {
 /// # Errors
 /// If something cannot be read: the digest is then unknown, not changed.
 pub async fn context_digest(build: &BuildModel, cache: &dyn Cache) -> Result<Option<String>, DigestError> {
+    Ok(context_state(build, cache).await?.map(|state| state.digest))
+}
+
+/// A build context as of one observation.
+pub(in crate::host) struct ContextState {
+    /// Its digest, as [`context_digest`] has it.
+    pub(in crate::host) digest: String,
+    /// A digest of the size, times and inode of everything in it: while that is the same, nothing in it changes. `None` if
+    /// something in it is too young for a change to show.
+    pub(in crate::host) settled: Option<String>,
+}
+
+/// The digest of a build context, and the state of the files that it is of; `None` as for [`context_digest`].
+///
+/// # Errors
+/// As [`context_digest`].
+pub(in crate::host) async fn context_state(
+    build: &BuildModel,
+    cache: &dyn Cache,
+) -> Result<Option<ContextState>, DigestError> {
     if !is_folder_reference(&build.context) {
         return Ok(None);
     }
@@ -78,11 +98,11 @@ pub async fn context_digest(build: &BuildModel, cache: &dyn Cache) -> Result<Opt
     let known = cache.get(SPACE, &key);
     let build = build.clone();
     let read = files::looked(move || BuildSource::read(&build)?.digest(known.as_deref())).await;
-    let (digest, remember) = read.map_err(|hangs| DigestError::Hangs(hangs.to_string()))??;
-    if let Some(entry) = remember {
-        cache.put(SPACE, &key, &entry);
+    let (state, is_new) = read.map_err(|hangs| DigestError::Hangs(hangs.to_string()))??;
+    if let Some(settled) = state.settled.as_ref().filter(|_| is_new) {
+        cache.put(SPACE, &key, &format!("{settled} {}", state.digest));
     }
-    Ok(Some(digest))
+    Ok(Some(state))
 }
 
 /// The paths of a build context that Docker would send, sorted; folders without a mark. For tests against a
@@ -135,20 +155,19 @@ impl BuildSource {
         Ok(Self { settings: build.settings.clone(), references, dockerfile, contexts })
     }
 
-    /// The digest, and its cache entry; reads no file if none was touched since.
-    fn digest(&self, known: Option<&str>) -> Result<(String, Option<String>), DigestError> {
+    /// The state, and whether it is not the cached one; reads no file if none was touched since.
+    fn digest(&self, known: Option<&str>) -> Result<(ContextState, bool), DigestError> {
         let (stats, newest) = self.stats()?;
         if let Some((stats_then, digest)) = known.and_then(|entry| entry.split_once(' '))
             && stats_then == stats
         {
-            return Ok((digest.to_owned(), None));
+            return Ok((ContextState { digest: digest.to_owned(), settled: Some(stats) }, false));
         }
         let settled =
             SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(SETTLED);
         let digest = self.contents()?;
         let remember = u64::try_from(newest).is_ok_and(|newest| newest < settled.as_secs());
-        let entry = remember.then(|| format!("{stats} {digest}"));
-        Ok((digest, entry))
+        Ok((ContextState { digest, settled: remember.then_some(stats) }, true))
     }
 
     /// The files that count apart from the contexts' lists.

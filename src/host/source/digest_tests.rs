@@ -78,7 +78,7 @@ impl Tree {
 }
 
 fn digest(build: &BuildModel) -> Result<String, DigestError> {
-    BuildSource::read(build)?.digest(None).map(|(digest, _)| digest)
+    BuildSource::read(build)?.digest(None).map(|(state, _)| state.digest)
 }
 
 #[test]
@@ -202,11 +202,11 @@ fn a_cached_digest_holds_only_while_no_file_was_touched() {
     let tree = Tree::new();
     let source = BuildSource::read(&tree.build()).unwrap();
     let known = format!("{} sha256:remembered", source.stats().unwrap().0);
-    assert_eq!(source.digest(Some(&known)).unwrap().0, "sha256:remembered");
+    assert_eq!(source.digest(Some(&known)).unwrap().0.digest, "sha256:remembered");
     tree.write("src/a.txt", "other");
-    let touched = BuildSource::read(&tree.build()).unwrap().digest(Some(&known)).unwrap();
-    assert_eq!(touched.0, tree.digest());
-    assert_eq!(touched.1, None, "young");
+    let (touched, _) = BuildSource::read(&tree.build()).unwrap().digest(Some(&known)).unwrap();
+    assert_eq!(touched.digest, tree.digest());
+    assert_eq!(touched.settled, None, "young");
 }
 
 #[tokio::test]

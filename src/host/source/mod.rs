@@ -25,6 +25,7 @@ mod walk;
 mod work_tree;
 
 pub(super) use digest::FieldHasher;
+pub(in crate::host) use digest::context_state;
 pub(super) use digest::ignore_file;
 pub(crate) use digest::ignore_files;
 pub use digest::{DigestError, context_digest, context_files};
