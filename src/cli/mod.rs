@@ -42,14 +42,14 @@ use std::{env, io::Write, process::ExitCode};
 
 use clap::Parser;
 
-use args::{AuditVerb, Cli, ExportOptions, IncidentVerb, LogFormat, Verb};
+use args::{AuditVerb, Cli, IncidentVerb, LogFormat, Verb};
 use context::{Context, Failure};
-use incident::export::{Exported, write_file};
+use incident::export::export;
 use machine::{LocalMachine, Machine};
 
 use crate::{
     manifest::ManifestSource,
-    store::{Displaced, LostTrail, RecordFilter, Store},
+    store::{Displaced, LostTrail, RecordFilter},
 };
 
 /// Exit code of an error: bad input, no engine, a state folder that fails.
@@ -194,17 +194,7 @@ fn incident_verb(context: &mut Context<'_>, verb: &IncidentVerb) -> Result<u8, F
             let view = context.view(output.output);
             incident::show(store.as_ref(), incident, &view, &mut context.out)?;
         }
-        IncidentVerb::Export(options) => return export(context, store.as_ref(), options),
-    }
-    finished(context)
-}
-
-fn export(context: &mut Context<'_>, store: Option<&Store>, options: &ExportOptions) -> Result<u8, Failure> {
-    let exported = Exported::read(store, &options.incident, chrono::Utc::now())?;
-    let document = exported.render(options.format)?;
-    match &options.output_file {
-        Some(path) => write_file(path, document.as_bytes(), options.force)?,
-        None => context.out.write_all(document.as_bytes())?,
+        IncidentVerb::Export(options) => export(context, store.as_ref(), options)?,
     }
     finished(context)
 }

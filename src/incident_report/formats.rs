@@ -13,7 +13,8 @@ use crate::{
 };
 
 /// The format of an exported incident.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum ExportFormat {
     /// One page for a browser or a printer, without script.
     Html,
@@ -144,7 +145,10 @@ fn line(text: &str) -> String {
     clean(text).into_owned()
 }
 
-/// Text within Markdown: nothing in it is markup.
+/// What is no markup within a line, though it may be at its beginning, where no text of a record stands.
+const PLAIN_IN_A_LINE: &str = ".,:;/%?\"'-()=";
+
+/// Text within a line of Markdown: nothing in it is markup.
 fn md(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in plain(text).chars() {
@@ -152,9 +156,7 @@ fn md(text: &str) -> String {
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
             '&' => escaped.push_str("&amp;"),
-            c if c.is_ascii_punctuation()
-                && !matches!(c, '.' | ',' | ':' | ';' | '/' | '%' | '?' | '"' | '\'') =>
-            {
+            c if c.is_ascii_punctuation() && !PLAIN_IN_A_LINE.contains(c) => {
                 escaped.push('\\');
                 escaped.push(c);
             }

@@ -4,6 +4,7 @@
 //! [`IncidentReport::new`] derives all of it from the incident and its records, once; the formats only lay it out. Cause and
 //! actions stay empty in every format: people write these.
 
+mod exported;
 mod formats;
 mod ladder;
 mod steps;
@@ -11,7 +12,7 @@ mod steps;
 use chrono::TimeDelta;
 use serde::{Deserialize as _, Serialize};
 
-pub(crate) use self::formats::ExportFormat;
+pub(crate) use self::{exported::ExportedIncident, formats::ExportFormat};
 use self::{
     ladder::{LadderAtLook, ladders},
     steps::{ReportedStep, steps},

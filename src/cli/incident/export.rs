@@ -5,42 +5,28 @@ use std::{
     path::Path,
 };
 
-use super::super::{Failure, recorded::VerbError};
-use crate::{
-    api::{AuditRecord, Incident, Time},
-    incident_report::{ExportFormat, IncidentReport},
-    store::{RecordFilter, Store},
-};
+use super::super::{Context, Failure, args::ExportOptions, recorded::VerbError};
+use crate::{incident_report::ExportedIncident, store::Store};
 
-/// An incident with its records and the report on it.
-pub(in crate::cli) struct Exported {
-    incident: Incident,
-    records: Vec<AuditRecord>,
-    report: IncidentReport,
-}
-
-impl Exported {
-    /// The incident with this ID, or a unique beginning of one.
-    pub(in crate::cli) fn read(store: Option<&Store>, id: &str, now: Time) -> Result<Self, Failure> {
-        let missing = || VerbError::NoSuchIncident(id.to_owned());
-        let store = store.ok_or_else(missing)?;
-        let incident = store.incident(id)?.ok_or_else(missing)?;
-        let filter = RecordFilter { incident: Some(incident.id.clone()), ..RecordFilter::default() };
-        let records = store.records(&filter)?;
-        let report = IncidentReport::new(&incident, &records, None, now);
-        Ok(Self { incident, records, report })
-    }
-
-    /// The document in a format.
-    pub(in crate::cli) fn render(&self, format: ExportFormat) -> Result<String, Failure> {
-        self.report
-            .render(format, &self.incident, &self.records)
-            .map_err(|error| Failure::Refused(error.to_string()))
+/// Exports one incident.
+pub(in crate::cli) fn export(
+    context: &mut Context<'_>,
+    store: Option<&Store>,
+    options: &ExportOptions,
+) -> Result<(), Failure> {
+    let missing = || VerbError::NoSuchIncident(options.incident.clone());
+    let store = store.ok_or_else(missing)?;
+    let exported =
+        ExportedIncident::read(store, &options.incident, chrono::Utc::now())?.ok_or_else(missing)?;
+    let document = exported.render(options.format).map_err(|error| Failure::Refused(error.to_string()))?;
+    match &options.output_file {
+        Some(path) => write_file(path, document.as_bytes(), options.force),
+        None => Ok(context.out.write_all(document.as_bytes())?),
     }
 }
 
 /// Writes a new file, whole or not at all. With `force` it replaces one.
-pub(in crate::cli) fn write_file(path: &Path, content: &[u8], force: bool) -> Result<(), Failure> {
+fn write_file(path: &Path, content: &[u8], force: bool) -> Result<(), Failure> {
     let failed = |error: &io::Error| {
         let hint = match error.kind() {
             io::ErrorKind::AlreadyExists => ": --force replaces it",

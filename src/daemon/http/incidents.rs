@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::IntoResponse,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -11,7 +16,13 @@ use super::{
     errors::ApiError,
     input::{Parameters, Segment, read},
 };
-use crate::{api::ErrorReason, documents, host::Host, store::RecordFilter};
+use crate::{
+    api::ErrorReason,
+    documents,
+    host::Host,
+    incident_report::{ExportFormat, ExportedIncident},
+    store::RecordFilter,
+};
 
 /// The most incidents of one answer.
 const MOST: usize = 100;
@@ -57,6 +68,32 @@ pub(super) async fn one<H: Host + 'static>(
         let incident = store.incident(&id)?.ok_or_else(|| no_such_incident(&id))?;
         let filter = RecordFilter { incident: Some(incident.id.clone()), ..RecordFilter::default() };
         Ok(Json(documents::incident(&incident, &store.records(&filter)?)))
+    })
+    .await
+}
+
+/// The format of an export.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExportQuery {
+    format: Option<ExportFormat>,
+}
+
+/// One as a document for a review.
+pub(super) async fn export<H: Host + 'static>(
+    State(shared): State<Arc<DaemonContext<H>>>,
+    Segment(id): Segment,
+    Parameters(which): Parameters<ExportQuery>,
+) -> Result<impl IntoResponse, ApiError> {
+    let format = which.format.unwrap_or(ExportFormat::Html);
+    read(&shared, move |store| {
+        let exported = ExportedIncident::read(store, &id, store.now())?;
+        let document = exported.ok_or_else(|| no_such_incident(&id))?.render(format);
+        let failed = |error: askama::Error| {
+            ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorReason::InputOutput, error.to_string())
+        };
+        let document = document.map_err(failed)?;
+        Ok(([(header::CONTENT_TYPE, format.media_type())], document))
     })
     .await
 }

@@ -52,6 +52,7 @@ fn router<H: Host + 'static>(shared: &Arc<DaemonContext<H>>) -> Router {
         .route("/api/v1/objects/{name}/reconcile", post(reconcile::reconcile))
         .route("/api/v1/incidents", get(incidents::list))
         .route("/api/v1/incidents/{id}", get(incidents::one))
+        .route("/api/v1/incidents/{id}/export", get(incidents::export))
         .route("/api/v1/records", get(records::list))
         .route("/api/v1/events", get(events::events))
         .fallback(errors::no_such_path)

@@ -146,6 +146,8 @@ async fn what_cannot_be_answered_is_an_error_with_its_reason() {
             (409, "SpecDiffers"),
         ),
         ("GET", "/api/v1/incidents/01ABC", "", (404, "NoSuchIncident")),
+        ("GET", "/api/v1/incidents/01ABC/export", "", (404, "NoSuchIncident")),
+        ("GET", "/api/v1/incidents/01ABC/export?format=pdf", "", (400, "Usage")),
         ("GET", "/api/v1/incidents?limit=101", "", (400, "Usage")),
         ("GET", "/api/v1/incidents?since=1", "", (400, "Usage")),
         ("GET", "/api/v1/records?limit=0", "", (400, "Usage")),
@@ -254,6 +256,9 @@ async fn records_and_incidents_come_page_by_page() {
     assert_eq!(ask(&fixture, "GET", "/api/v1/incidents?object=backoffice", "").await.1["items"], json!([]));
     let (_, one) = ask(&fixture, "GET", &format!("/api/v1/incidents/{}", seen[0]), "").await;
     assert_eq!((&one["id"], &one["timeline"]), (&json!(seen[0]), &json!([])));
+    let (status, document) =
+        ask(&fixture, "GET", &format!("/api/v1/incidents/{}/export?format=json", seen[0]), "").await;
+    assert_eq!((status, &document["report"]["incident"]), (200, &json!(seen[0])));
 }
 
 fn reported(event: Event) -> Arc<ReportedEvent> {
