@@ -10,7 +10,9 @@
 //! | `roots` | what is watched of an object, and how it looks now |
 //! | `table` | which objects an event concerns |
 //! | `kernel` | the watches, and their bound |
-//! | `watched` | the objects, and how their roots are watched or polled |
+//! | `identity` | which folder a path leads to, and on which mounts |
+//! | `object_watch` | how the roots of one object are watched or polled |
+//! | `watched` | the objects, and what is done when |
 //! | `pace` | how often a source may cause an observation |
 //!
 //! # Guarantees
@@ -19,9 +21,12 @@
 //! - Where the kernel's queue overflows, every object is looked at.
 //!
 //! # Caveats
-//! A folder above a root is watched only if it is a link, or directly above. If another is renamed away, the resync finds it.
+//! A folder above a root is watched only if it is a link, or directly above. If another is renamed away, or something is mounted
+//! there, no event reports it: what is at the paths is compared with what is watched, at each look and each [`Timing::poll`].
 
+mod identity;
 mod kernel;
+mod object_watch;
 mod pace;
 mod requests;
 mod roots;
@@ -69,7 +74,8 @@ struct Timing {
     latest: Duration,
     /// How many looks a source causes at once.
     at_once: u32,
-    /// How often the metadata of a root is read where the kernel does not wake. A change is seen ten times sooner than by the
+    /// How often what is at the roots' paths is compared with what is watched, and the metadata of a root is read where the
+    /// kernel does not wake. A change is seen ten times sooner than by the
     /// resync, and a walk through 50,000 files takes 0.3 s.
     poll: Duration,
 }
@@ -161,6 +167,7 @@ async fn run_with(requests: Requests, queue: WorkQueue, apart: Vec<PathBuf>, tim
     let mut due = Due::default();
     let mut polls = JoinSet::<Polled>::new();
     let mut losses = None;
+    let mut recheck = Instant::now() + timing.poll;
     loop {
         let (next_poll, next_loss) =
             (OptionFuture::from(watched.next_poll().map(sleep_until)), losses.map(sleep_until));
@@ -174,6 +181,10 @@ async fn run_with(requests: Requests, queue: WorkQueue, apart: Vec<PathBuf>, tim
                 }
             }
             object = due.next() => queue.add(&object),
+            () = sleep_until(recheck) => {
+                watched = watched.recheck_all().await;
+                recheck = Instant::now() + timing.poll;
+            }
             Some(()) = next_poll => watched.start_polls(&mut polls),
             Some(Ok((root, scan, took))) = polls.join_next() => {
                 watched.finish_poll(&root, scan.as_ref(), took);

@@ -1,5 +1,6 @@
 //! Real files, and the kernel's own events.
 
+mod elsewhere;
 mod named;
 mod polled;
 
