@@ -38,8 +38,16 @@ pub enum SameBy {
     Id,
     /// The configuration, and every file.
     Files,
-    /// The configuration, and every file of the declared modules.
+    /// The configuration, and every file of the declared modules. Nothing is known of the other files.
     Modules,
+}
+
+impl SameBy {
+    /// Whether the two are the same as a whole. Only then the image is as good as built from that source.
+    #[must_use]
+    pub const fn is_whole(self) -> bool {
+        matches!(self, Self::Id | Self::Files)
+    }
 }
 
 /// In what an image differs from the one that was built. No value is in it, and no content.
@@ -78,12 +86,12 @@ impl BuildCheck {
         let at = self.at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
         let how = format!("(check --build, at {at})");
         match &self.result {
+            BuildResult::Same(SameBy::Modules) => format!(
+                "a build of the source as it is now gives the same as {reference}, as far as they were compared {how}: the same \
+                 configuration, and the same files in the declared modules"
+            ),
             BuildResult::Same(by) => {
-                let by = match by {
-                    SameBy::Id => "the same ID",
-                    SameBy::Files => "the same configuration and files",
-                    SameBy::Modules => "the same configuration, and the same files in the declared modules",
-                };
+                let by = if *by == SameBy::Id { "the same ID" } else { "the same configuration and files" };
                 format!("a build of the source as it is now gives the same image as {reference} {how}: {by}")
             }
             BuildResult::Differs(difference) => format!(
@@ -141,6 +149,18 @@ mod tests {
         let one = BuildDifference { settings: 1, named: vec!["user".into()], ..BuildDifference::default() };
         assert_eq!(one.in_words(), "its configuration differs (user)");
         assert!(!one.is_none() && BuildDifference::default().is_none());
+    }
+
+    #[test]
+    fn only_what_was_compared_is_the_same() {
+        let words = |by| check(BuildResult::Same(by)).in_words("shop-api");
+        assert!(words(SameBy::Files).contains("gives the same image as shop-api"));
+        let modules = words(SameBy::Modules);
+        assert!(
+            !modules.contains("the same image") && modules.contains("as far as they were compared"),
+            "{modules}"
+        );
+        assert!(SameBy::Id.is_whole() && SameBy::Files.is_whole() && !SameBy::Modules.is_whole());
     }
 
     #[test]

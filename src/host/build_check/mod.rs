@@ -147,7 +147,8 @@ impl CheckRun<'_> {
         let bases = self.resolved.builds.bases(service);
         let other = bases.into_iter().find_map(|base| {
             let why = match self.answers.get(base).map(|answer| &answer.check.result) {
-                Some(BuildResult::Same(_)) => return None,
+                Some(BuildResult::Same(by)) if by.is_whole() => return None,
+                Some(BuildResult::Same(_)) => "of that only the declared modules were compared",
                 Some(BuildResult::Differs(_)) => "a build of that is another one",
                 Some(BuildResult::TooLarge(_) | BuildResult::Unknown(_)) => {
                     "whether a build of that is the same is not known"
