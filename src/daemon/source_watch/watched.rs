@@ -66,7 +66,7 @@ impl Watched {
     pub(super) fn suspect_all(&self) {
         tracing::warn!("more happened in the sources than the kernel reports: every object is looked at");
         self.hits.moved().extend(self.objects.keys().cloned());
-        self.hits.changed.add_all(self.objects.keys().cloned());
+        self.objects.keys().for_each(|object| self.hits.suspect(object));
     }
 
     /// Work that reads files, or asks the kernel.
@@ -86,6 +86,7 @@ impl Watched {
     }
 
     fn watch(&mut self, object: &str, began: Time, paths: SourcePaths) {
+        self.hits.echoes().observed(object, SystemTime::from(began));
         if self.objects.get(object).is_some_and(|known| known.paths == paths) {
             self.recheck(object);
             return;
@@ -95,7 +96,7 @@ impl Watched {
         let newest = self.settle(object);
         if newest.is_some_and(|newest| newest + TICK >= SystemTime::from(began)) {
             // The look may have missed it.
-            self.hits.changed.add(object);
+            self.hits.suspect(object);
         }
     }
 
@@ -113,7 +114,7 @@ impl Watched {
             tracing::debug!(object, "other folders are at the paths of its source now");
             self.settle(object);
             // The look may have seen what was there before.
-            self.hits.changed.add(object);
+            self.hits.suspect(object);
         }
     }
 
@@ -144,6 +145,7 @@ impl Watched {
 
     fn forget(&mut self, object: &str) {
         self.objects.remove(object);
+        self.hits.echoes().forget(object);
         self.hits.table().set(object, []);
         self.drop_unwanted();
     }
@@ -265,7 +267,7 @@ impl Watched {
         // Of what does not answer nothing is known: it looks as before.
         let Some(found) = found else { return };
         if polling.stamp.replace(found.stamp) != Some(found.stamp) {
-            self.hits.changed.add(object);
+            self.hits.suspect(object);
         }
     }
 }
