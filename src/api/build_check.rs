@@ -12,6 +12,10 @@ pub struct BuildCheck {
     pub at: Time,
     /// The digest of the source that was built; `None` if no digest covers it. Such an answer holds for its own run only.
     pub digest: Option<String>,
+    /// Other services, of profiles that are not enabled, whose builds write the same reference and are others. Which of them an
+    /// image is of changes with each build, so that the answer holds for its own run only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also_built_by: Vec<String>,
     /// What came of it.
     pub result: BuildResult,
 }
@@ -77,12 +81,24 @@ impl BuildCheck {
     /// Whether it holds after its own run.
     #[must_use]
     pub const fn is_lasting(&self) -> bool {
-        self.digest.is_some() && matches!(self.result, BuildResult::Same(_) | BuildResult::Differs(_))
+        let is_answer = matches!(self.result, BuildResult::Same(_) | BuildResult::Differs(_));
+        is_answer && self.digest.is_some() && self.also_built_by.is_empty()
     }
 
     /// The answer about this reference in a sentence.
     #[must_use]
     pub fn in_words(&self, reference: &str) -> String {
+        let result = self.result_in_words(reference);
+        match &self.also_built_by[..] {
+            [] => result,
+            others => format!(
+                "{result}; the builds of {} write {reference}, too, and are others, so that this is not remembered",
+                others.join(", ")
+            ),
+        }
+    }
+
+    fn result_in_words(&self, reference: &str) -> String {
         let at = self.at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
         let how = format!("(check --build, at {at})");
         match &self.result {
@@ -129,7 +145,7 @@ mod tests {
 
     fn check(result: BuildResult) -> BuildCheck {
         let at = chrono::DateTime::from_timestamp(1_767_225_600, 0).unwrap();
-        BuildCheck { at, digest: Some("v1:sha256:1".into()), result }
+        BuildCheck { at, digest: Some("v1:sha256:1".into()), also_built_by: vec![], result }
     }
 
     #[test]
@@ -161,6 +177,16 @@ mod tests {
             "{modules}"
         );
         assert!(SameBy::Id.is_whole() && SameBy::Files.is_whole() && !SameBy::Modules.is_whole());
+    }
+
+    #[test]
+    fn an_answer_about_a_reference_that_other_builds_write_too_says_so_and_does_not_last() {
+        let one = check(BuildResult::Same(SameBy::Id));
+        assert!(one.is_lasting() && !one.in_words("shop").contains("too"));
+        let shared = BuildCheck { also_built_by: vec!["jobs".into(), "web".into()], ..one };
+        assert!(!shared.is_lasting());
+        let words = shared.in_words("shop");
+        assert!(words.contains("the builds of jobs, web write shop, too"), "{words}");
     }
 
     #[test]

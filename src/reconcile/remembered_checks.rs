@@ -119,7 +119,8 @@ mod tests {
     }
 
     fn answer(digest: Option<&str>, result: BuildResult) -> Vec<CheckedBuild> {
-        let check = BuildCheck { at: at(7), digest: digest.map(str::to_owned), result };
+        let check =
+            BuildCheck { at: at(7), digest: digest.map(str::to_owned), also_built_by: vec![], result };
         vec![CheckedBuild { service: "api".into(), image: crate::testing::fixtures::NEW.into(), check }]
     }
 

@@ -303,7 +303,7 @@ fn services_are_answered_each_by_its_own_build_and_those_of_one_image_by_one() {
     project.compose(&["up", "-d"]);
     project.write("web/src/x", "new\n");
     let check = project.check_leaves_all(0);
-    assert!(check.artifact(0).contains("gives the same image"), "{check:?}");
+    assert!(check.artifact(0).contains("gives the same as"), "{check:?}");
     assert!(
         check.artifact(1).ends_with("of its files 2 are missing (/app/dist/modules/x, /src/x)"),
         "{check:?}"
@@ -385,6 +385,54 @@ fn source_that_changes_during_the_build_has_no_answer() {
 }
 
 #[test]
+fn base_image_that_moves_during_the_build_has_no_answer() {
+    let project = Project::checked_by("enforce", UNCACHED);
+    let base = format!("{}-foreign:1", project.name);
+    docker(&["tag", "undrift-example-base", &base]);
+    let dockerfile = fs::read_to_string(project.path("api/Dockerfile")).unwrap();
+    project
+        .write("api/Dockerfile", &dockerfile.replace("FROM undrift-example-base", &format!("FROM {base}")));
+    project.slow_down_build(0);
+    project.compose(&["up", "-d", "--build"]);
+    project.apply().expect(0);
+    let check = project.check_leaves_all(0);
+    assert!(check.artifact(0).starts_with("True "), "{check:?}");
+    let mut running = project.begin_build(4);
+    docker(&["tag", &format!("{}-api", project.name), &base]);
+    assert_eq!(running.0.wait().unwrap().code(), Some(1));
+    let mut stderr = String::new();
+    std::io::Read::read_to_string(running.0.stderr.as_mut().unwrap(), &mut stderr).unwrap();
+    let words = format!("the image {base}, which it is built on, has changed meanwhile");
+    assert!(stderr.contains(&words), "{stderr}");
+}
+
+#[test]
+fn build_whose_reference_another_profile_builds_otherwise_is_compared_and_not_remembered() {
+    let project = Project::checked_by("report", UNCACHED);
+    project.declare_no_module();
+    let image = format!("{}-jobs", project.name);
+    project.write("web/Dockerfile", "FROM undrift-example-base\nCOPY . /web\n");
+    let of = |rest: &str| UNCACHED.replace("{ build", &format!("{{ image: {image}, {rest}build"));
+    let web = of("profiles: [other], ").replace("api:", "web:").replace("./api", "./web");
+    project.write("compose.yaml", &format!("services:\n  {}\n  {web}\n", of("")));
+    project.compose(&["up", "-d", "--build"]);
+    project.apply().expect(0);
+    let check = project.check_leaves_all(0);
+    let words = format!("the builds of web write {image}, too");
+    assert!(
+        check.artifact(0).contains("gives the same image") && check.artifact(0).contains(&words),
+        "{check:?}"
+    );
+    // Otherwise it would be known what the image was built from.
+    project.append("api/src/workflow/index", "changed\n");
+    let later = project.check().expect(0);
+    assert!(later.artifact(0).contains("was seen first"), "{later:?}");
+    project.compose(&["build", "web"]);
+    let check = project.check_leaves_all(1);
+    assert!(check.artifact(0).contains(ANOTHER) && check.artifact(0).contains(&words), "{check:?}");
+}
+
+#[test]
 fn interrupted_build_leaves_nothing() {
     let project = Project::checked_by("report", UNCACHED);
     let before = project.on_the_engine();
@@ -442,7 +490,7 @@ fn check_waits_for_the_build_of_an_undrift_that_runs() {
     wait_for("its build", || project.is_at(" build "));
     let check = project.check_build();
     assert!(check.stderr.contains(&format!("waits: undrift builds {} now", project.name)), "{check:?}");
-    assert!(check.artifact(0).contains("gives the same image"), "{check:?}");
+    assert!(check.artifact(0).contains("gives the same as"), "{check:?}");
 }
 
 #[test]
@@ -498,5 +546,5 @@ fn suspended_object_is_checked_all_the_same() {
     project.apply().expect(0);
     project.undrift(&["suspend", &project.name, "--reason", "a migration"]).expect(0);
     let check = project.check_leaves_all(0);
-    assert!(check.artifact(0).contains("gives the same image"), "{check:?}");
+    assert!(check.artifact(0).contains("gives the same as"), "{check:?}");
 }
