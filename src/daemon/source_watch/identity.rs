@@ -43,7 +43,7 @@ impl Identity {
 /// have the same devices and inodes, and the kernel has forgotten the watches.
 pub(super) fn concerned_mounts<'a>(
     all: &[Mount],
-    paths: impl Iterator<Item = &'a PathBuf> + Clone,
+    paths: &(impl Iterator<Item = &'a PathBuf> + Clone),
     folders: &BTreeMap<PathBuf, Interest>,
 ) -> Vec<Mount> {
     let concerns = |mount: &&Mount| {
@@ -132,7 +132,7 @@ mod tests {
         let all = mounts::read(TABLE);
         let points = |paths: &[&str], watched: &[(&str, &[&str])]| {
             let paths: Vec<PathBuf> = paths.iter().map(PathBuf::from).collect();
-            let found = concerned_mounts(&all, paths.iter(), &folders(watched));
+            let found = concerned_mounts(&all, &paths.iter(), &folders(watched));
             found.into_iter().map(|mount| mount.point.display().to_string()).collect::<Vec<_>>()
         };
         assert_eq!(points(&["/srv/app"], &[("/srv/app", &[])]), ["/"]);
@@ -147,7 +147,7 @@ mod tests {
         );
         let mut other = all.clone();
         other[0] = mounts::read("99 1 8:1 / / rw - ext4 /dev/sda1 rw").remove(0);
-        let of = |all: &[Mount]| concerned_mounts(all, std::iter::empty(), &folders(&[("/srv", &[])]));
+        let of = |all: &[Mount]| concerned_mounts(all, &std::iter::empty(), &folders(&[("/srv", &[])]));
         assert_ne!(of(&all), of(&other), "mounted again, from the same device");
     }
 }

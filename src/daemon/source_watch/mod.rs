@@ -92,7 +92,7 @@ const TIMING: Timing = Timing {
     quiet: Duration::from_millis(500),
     latest: Duration::from_secs(30),
     at_once: 10,
-    echo: Duration::from_mins(5),
+    echo: Duration::from_secs(300),
     poll: Duration::from_secs(30),
 };
 

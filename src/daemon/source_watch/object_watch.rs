@@ -47,7 +47,7 @@ impl RootWatch {
 
     /// Takes the folders in which its changes show; returns the parts of which the kernel reports none.
     pub(super) fn found(&mut self, folders: BTreeMap<PathBuf, Interest>, mounts: &[Mount]) -> SharedParts {
-        self.mounts = concerned_mounts(mounts, self.root.paths(), &folders);
+        self.mounts = concerned_mounts(mounts, &self.root.paths(), &folders);
         self.folders = folders;
         SharedParts::of(mounts, &self.folders)
     }

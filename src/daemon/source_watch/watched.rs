@@ -104,7 +104,9 @@ impl Watched {
     pub(super) async fn recheck_all(self) -> Self {
         self.blocking(|all| {
             let objects: Vec<String> = all.objects.keys().cloned().collect();
-            objects.iter().for_each(|object| all.recheck(object));
+            for object in &objects {
+                all.recheck(object);
+            }
         })
         .await
     }
@@ -122,7 +124,7 @@ impl Watched {
     fn is_elsewhere(&self, object: &str) -> bool {
         let Some(whole) = self.objects.get(object) else { return false };
         let mounts = self.kernel.mounts();
-        let lies_on = |root: &RootWatch| concerned_mounts(&mounts, root.root.paths(), &root.folders);
+        let lies_on = |root: &RootWatch| concerned_mounts(&mounts, &root.root.paths(), &root.folders);
         if whole.roots.iter().any(|root| lies_on(root) != root.mounts) {
             return true;
         }
