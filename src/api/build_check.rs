@@ -12,6 +12,10 @@ pub struct BuildCheck {
     pub at: Time,
     /// The digest of the source that was built; `None` if no digest covers it. Such an answer holds for its own run only.
     pub digest: Option<String>,
+    /// Other services, of profiles that are not enabled, whose builds write the same reference and are others. Which of them an
+    /// image is of changes with each build, so that the answer holds for its own run only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also_built_by: Vec<String>,
     /// What came of it.
     pub result: BuildResult,
 }
@@ -38,8 +42,16 @@ pub enum SameBy {
     Id,
     /// The configuration, and every file.
     Files,
-    /// The configuration, and every file of the declared modules.
+    /// The configuration, and every file of the declared modules. Nothing is known of the other files.
     Modules,
+}
+
+impl SameBy {
+    /// Whether the two are the same as a whole. Only then the image is as good as built from that source.
+    #[must_use]
+    pub const fn is_whole(self) -> bool {
+        matches!(self, Self::Id | Self::Files)
+    }
 }
 
 /// In what an image differs from the one that was built. No value is in it, and no content.
@@ -69,21 +81,33 @@ impl BuildCheck {
     /// Whether it holds after its own run.
     #[must_use]
     pub const fn is_lasting(&self) -> bool {
-        self.digest.is_some() && matches!(self.result, BuildResult::Same(_) | BuildResult::Differs(_))
+        let is_answer = matches!(self.result, BuildResult::Same(_) | BuildResult::Differs(_));
+        is_answer && self.digest.is_some() && self.also_built_by.is_empty()
     }
 
     /// The answer about this reference in a sentence.
     #[must_use]
     pub fn in_words(&self, reference: &str) -> String {
+        let result = self.result_in_words(reference);
+        match &self.also_built_by[..] {
+            [] => result,
+            others => format!(
+                "{result}; the builds of {} write {reference}, too, and are others, so that this is not remembered",
+                others.join(", ")
+            ),
+        }
+    }
+
+    fn result_in_words(&self, reference: &str) -> String {
         let at = self.at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
         let how = format!("(check --build, at {at})");
         match &self.result {
+            BuildResult::Same(SameBy::Modules) => format!(
+                "a build of the source as it is now gives the same as {reference}, as far as they were compared {how}: the same \
+                 configuration, and the same files in the declared modules"
+            ),
             BuildResult::Same(by) => {
-                let by = match by {
-                    SameBy::Id => "the same ID",
-                    SameBy::Files => "the same configuration and files",
-                    SameBy::Modules => "the same configuration, and the same files in the declared modules",
-                };
+                let by = if *by == SameBy::Id { "the same ID" } else { "the same configuration and files" };
                 format!("a build of the source as it is now gives the same image as {reference} {how}: {by}")
             }
             BuildResult::Differs(difference) => format!(
@@ -121,7 +145,7 @@ mod tests {
 
     fn check(result: BuildResult) -> BuildCheck {
         let at = chrono::DateTime::from_timestamp(1_767_225_600, 0).unwrap();
-        BuildCheck { at, digest: Some("v1:sha256:1".into()), result }
+        BuildCheck { at, digest: Some("v1:sha256:1".into()), also_built_by: vec![], result }
     }
 
     #[test]
@@ -141,6 +165,28 @@ mod tests {
         let one = BuildDifference { settings: 1, named: vec!["user".into()], ..BuildDifference::default() };
         assert_eq!(one.in_words(), "its configuration differs (user)");
         assert!(!one.is_none() && BuildDifference::default().is_none());
+    }
+
+    #[test]
+    fn only_what_was_compared_is_the_same() {
+        let words = |by| check(BuildResult::Same(by)).in_words("shop-api");
+        assert!(words(SameBy::Files).contains("gives the same image as shop-api"));
+        let modules = words(SameBy::Modules);
+        assert!(
+            !modules.contains("the same image") && modules.contains("as far as they were compared"),
+            "{modules}"
+        );
+        assert!(SameBy::Id.is_whole() && SameBy::Files.is_whole() && !SameBy::Modules.is_whole());
+    }
+
+    #[test]
+    fn an_answer_about_a_reference_that_other_builds_write_too_says_so_and_does_not_last() {
+        let one = check(BuildResult::Same(SameBy::Id));
+        assert!(one.is_lasting() && !one.in_words("shop").contains("too"));
+        let shared = BuildCheck { also_built_by: vec!["jobs".into(), "web".into()], ..one };
+        assert!(!shared.is_lasting());
+        let words = shared.in_words("shop");
+        assert!(words.contains("the builds of jobs, web write shop, too"), "{words}");
     }
 
     #[test]

@@ -163,7 +163,8 @@ pub struct ArtifactObservation {
     /// The build context as it was when this image was seen first; `None` if undrift built it, or remembers nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_sight: Option<FirstSight>,
-    /// What `check --build` found of that image: in its own run whatever it is, later only in what it differs.
+    /// What `check --build` found of that image: in its own run whatever it is, later in what it differs, or that it is the same
+    /// in its modules only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build_check: Option<BuildCheck>,
     /// One entry per module of the spec.

@@ -33,7 +33,7 @@ pub(super) fn add_image_knowledge(
         let own = store.image(id)?.and_then(|image| image.source_digest);
         service.artifact.built_from = built_from(own, checks.same_as, &service.source.digest);
         let is_shown = desired.object.spec.source.drift != SourceDrift::Ignore;
-        service.artifact.build_check = checks.differs.filter(|_| is_shown);
+        service.artifact.build_check = checks.other.filter(|_| is_shown);
         // An image that undrift built before it knew of the builds below it is no evidence about those.
         let digest = service.source.digest.known().and_then(Option::as_deref);
         let built_from = service.artifact.built_from.as_deref();

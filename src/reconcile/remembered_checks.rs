@@ -1,4 +1,4 @@
-//! What `check --build` found of images, remembered as if undrift had built those that are the same.
+//! What `check --build` found of images, remembered as if undrift had built those that are the same as a whole.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,8 +25,8 @@ pub(super) fn key(desired: &Desired, service: &str, image: &str) -> String {
 pub(super) struct KeptChecks {
     /// The digest of the source whose build was the same image: the image is as good as built from it.
     pub(super) same_as: Option<String>,
-    /// The last answer that was another.
-    pub(super) differs: Option<BuildCheck>,
+    /// The last answer that was another: it differs, or is the same only in what was compared.
+    pub(super) other: Option<BuildCheck>,
 }
 
 /// What the cache has of an image.
@@ -48,8 +48,9 @@ pub(super) fn built_from(
     own.clone().filter(is_present).or(same_as).or(own)
 }
 
-/// Remembers what `check --build` found, as if undrift had built the image where it is the same. Returns whether every answer
-/// is remembered that can be.
+/// Remembers what `check --build` found, as if undrift had built the image where it is the same as a whole. If only the declared
+/// modules were compared, that is what is remembered: nothing is known of the source of the other files. Returns whether every
+/// answer is remembered that can be.
 ///
 /// It is kept in the cache and not with the images that undrift built: a running undrift writes those.
 pub fn remember_checks(store: &Store, desired: &Desired, checked: &[CheckedBuild]) -> bool {
@@ -60,11 +61,16 @@ pub fn remember_checks(store: &Store, desired: &Desired, checked: &[CheckedBuild
         let known = kept_checks(store, &key);
         let is_other = |then: &String| compare_sources(then, digest) != SourceComparison::Same;
         let next = match &check.result {
-            BuildResult::Same(_) => KeptChecks {
+            BuildResult::Same(by) if by.is_whole() => KeptChecks {
                 same_as: Some(digest.clone()),
-                differs: known.differs.filter(|other| other.digest.as_ref().is_some_and(is_other)),
+                other: known.other.filter(|other| other.digest.as_ref().is_some_and(is_other)),
             },
-            _ => KeptChecks { same_as: known.same_as.filter(is_other), differs: Some(check.clone()) },
+            // It takes nothing from an earlier comparison of the whole.
+            BuildResult::Same(_) if !known.same_as.as_ref().is_none_or(is_other) => {
+                KeptChecks { other: None, ..known }
+            }
+            BuildResult::Same(_) => KeptChecks { other: Some(check.clone()), ..known },
+            _ => KeptChecks { same_as: known.same_as.filter(is_other), other: Some(check.clone()) },
         };
         if let Ok(text) = serde_json::to_string(&next) {
             store.put(CHECKS, &key, &text);
@@ -80,7 +86,9 @@ pub(super) fn add_checks(observed: &mut ProjectObservation, checked: &[CheckedBu
         let image = service.artifact.image.known().and_then(Option::as_ref);
         let of_it = |one: &&CheckedBuild| one.service == service.name && Some(&one.image) == image;
         let Some(CheckedBuild { check, .. }) = checked.iter().find(of_it) else { continue };
-        if let (BuildResult::Same(_), Some(digest)) = (&check.result, &check.digest) {
+        if let (BuildResult::Same(by), Some(digest)) = (&check.result, &check.digest)
+            && by.is_whole()
+        {
             service.artifact.built_from = Some(digest.clone());
             service.artifact.first_sight = None;
         }
@@ -111,7 +119,8 @@ mod tests {
     }
 
     fn answer(digest: Option<&str>, result: BuildResult) -> Vec<CheckedBuild> {
-        let check = BuildCheck { at: at(7), digest: digest.map(str::to_owned), result };
+        let check =
+            BuildCheck { at: at(7), digest: digest.map(str::to_owned), also_built_by: vec![], result };
         vec![CheckedBuild { service: "api".into(), image: crate::testing::fixtures::NEW.into(), check }]
     }
 
@@ -174,11 +183,43 @@ mod tests {
         }
         assert!(remember_checks(&store, &desired(), &answer(None, BuildResult::Same(SameBy::Id))));
         assert!(seen_of(&store, &desired(), digest).build_check.is_some());
-        remember_checks(&store, &desired(), &answer(Some(digest), BuildResult::Same(SameBy::Modules)));
+        remember_checks(&store, &desired(), &answer(Some(digest), BuildResult::Same(SameBy::Files)));
         let seen = seen_of(&store, &desired(), digest);
         assert_eq!((seen.built_from.as_deref(), seen.build_check), (Some(digest), None));
         let reader = Store::open_read_only(dir.path()).unwrap().unwrap();
         assert!(!remember_checks(&reader, &desired(), &differs()), "it cannot be written");
+    }
+
+    #[test]
+    fn an_image_that_is_the_same_in_its_modules_is_not_as_good_as_built_from_that_source() {
+        use crate::{
+            api::{BuildDifference, SameBy},
+            testing::fixtures::desired,
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), "test".into()).unwrap();
+        let (one, two) = ("v1:sha256:1", "v1:sha256:2");
+        let modules = |digest| answer(Some(digest), BuildResult::Same(SameBy::Modules));
+        let first = seen_of(&store, &desired(), one).first_sight;
+        assert!(remember_checks(&store, &desired(), &modules(one)));
+        let seen = seen_of(&store, &desired(), one);
+        assert_eq!((seen.built_from, seen.build_check), (None, Some(modules(one).remove(0).check)));
+        assert_eq!(seen.first_sight, first, "since when it has been there is all that is known of the rest");
+        let mut in_its_run = healthy();
+        add_checks(&mut in_its_run, &modules(one));
+        assert_eq!(in_its_run.services[0].artifact.built_from, healthy().services[0].artifact.built_from);
+        assert_eq!(in_its_run.services[0].artifact.first_sight, healthy().services[0].artifact.first_sight);
+        // A difference is forgotten for the newer answer, and a comparison of the whole is not.
+        let differs = || answer(Some(one), BuildResult::Differs(BuildDifference::default()));
+        remember_checks(&store, &desired(), &differs());
+        remember_checks(&store, &desired(), &modules(one));
+        assert_eq!(seen_of(&store, &desired(), one).build_check, Some(modules(one).remove(0).check));
+        remember_checks(&store, &desired(), &answer(Some(one), BuildResult::Same(SameBy::Files)));
+        for (digest, other) in [(one, None), (two, Some(modules(two).remove(0).check))] {
+            remember_checks(&store, &desired(), &modules(digest));
+            let seen = seen_of(&store, &desired(), digest);
+            assert_eq!((seen.built_from.as_deref(), seen.build_check), (Some(one), other), "{digest}");
+        }
     }
 
     #[test]

@@ -38,6 +38,12 @@ impl Project {
         self.manifest(&MANIFEST.replace("  reconcile:\n", &drift));
     }
 
+    /// Takes the declared modules out of the manifest, so that all files count.
+    fn declare_no_module(&self) {
+        let manifest = fs::read_to_string(self.path("undrift.yaml")).unwrap();
+        self.write("undrift.yaml", &manifest.replace(MODULES, ""));
+    }
+
     /// `check --build`, with a folder for temporary files of its own.
     fn build_check(&self) -> Command {
         let mut command = self.command(&["check", "-f", "undrift.yaml", "--build", "-o", "json"]);
@@ -183,6 +189,7 @@ fn image_of_an_older_source_is_drift_until_it_is_built_and_what_differs_is_named
 #[test]
 fn source_that_goes_back_to_what_was_built_is_the_same() {
     let project = Project::checked_by("enforce", UNCACHED);
+    project.declare_no_module();
     let before = fs::read_to_string(project.path("api/src/workflow/index")).unwrap();
     project.write("api/src/workflow/index", "changed\n");
     project.apply().expect(0);
@@ -191,9 +198,46 @@ fn source_that_goes_back_to_what_was_built_is_the_same() {
     let since = project.check().expect(1);
     assert!(since.artifact(0).contains("was seen first"), "it cannot know better: {since:?}");
     let check = project.check_leaves_all(0);
-    assert!(check.artifact(0).ends_with("the same files in the declared modules"), "{check:?}");
+    assert!(check.artifact(0).ends_with("the same configuration and files"), "{check:?}");
     project.check().expect(0);
     assert_eq!(project.steps(), [""; 0]);
+}
+
+#[test]
+fn image_that_is_the_same_in_its_modules_is_not_taken_for_built_from_all_of_the_source() {
+    let project = Project::checked_by("enforce", UNCACHED);
+    project.append("api/Dockerfile", "COPY server* /srv/\n");
+    project.write("api/server", "old\n");
+    project.compose(&["up", "-d", "--build"]);
+    project.apply().expect(0);
+    // Outside of the module, and after the image was seen first.
+    project.write("api/server", "new\n");
+    project.check().expect(1);
+    let check = project.check_leaves_all(1);
+    let words = "as far as they were compared";
+    assert!(check.stderr.contains(words), "{check:?}");
+    assert!(check.artifact(0).contains("was seen first"), "the image cannot hold it: {check:?}");
+    // Nor later, in words that say what was compared.
+    assert_eq!(project.check().expect(1).drift("api"), "artifact SourceChanged");
+    project.write("api/server", "old\n");
+    assert_eq!(project.check().expect(0).artifact(0), "True ", "of another source it says nothing");
+    let check = project.check_leaves_all(0);
+    assert!(check.artifact(0).contains(words), "{check:?}");
+    assert_eq!(project.check().expect(0).artifact(0), check.artifact(0), "it is remembered, with its time");
+}
+
+#[test]
+fn module_that_neither_image_has_proves_nothing() {
+    let project = Project::checked_by("report", UNCACHED);
+    project.compose(&["up", "-d", "--build"]);
+    let manifest = fs::read_to_string(project.path("undrift.yaml")).unwrap();
+    project.write("undrift.yaml", &manifest.replace(MODULES, "      modules: [{ path: /app/none }]\n"));
+    let check = project.check_build().expect(1);
+    assert!(
+        check.stderr.contains("is not known")
+            && check.stderr.contains("neither of the two has the declared module /app/none"),
+        "{check:?}"
+    );
 }
 
 #[test]
@@ -218,8 +262,7 @@ fn build_that_stamps_a_date_is_the_same_in_its_modules_and_another_in_all_files(
     project.apply().expect(0);
     let check = project.check_leaves_all(0);
     assert!(check.artifact(0).ends_with("the same files in the declared modules"), "{check:?}");
-    let manifest = fs::read_to_string(project.path("undrift.yaml")).unwrap();
-    project.write("undrift.yaml", &manifest.replace(MODULES, ""));
+    project.declare_no_module();
     let check = project.check_leaves_all(1);
     assert_eq!(check.drift("api"), "artifact SourceChanged");
     assert!(check.artifact(0).ends_with("of its files 1 differs (/stamp)"), "{check:?}");
@@ -235,8 +278,7 @@ fn build_that_stamps_a_date_is_the_same_in_its_modules_and_another_in_all_files(
 #[test]
 fn without_a_module_the_whole_file_system_is_compared() {
     let project = Project::checked_by("report", UNCACHED);
-    let manifest = fs::read_to_string(project.path("undrift.yaml")).unwrap();
-    project.write("undrift.yaml", &manifest.replace(MODULES, ""));
+    project.declare_no_module();
     let check = project.check_leaves_all(0);
     assert!(check.artifact(0).ends_with(": the same configuration and files"), "{check:?}");
     project.append("api/Dockerfile", "RUN echo x > /more && rm /serve && cp /bin/sh /serve\n");
@@ -261,7 +303,7 @@ fn services_are_answered_each_by_its_own_build_and_those_of_one_image_by_one() {
     project.compose(&["up", "-d"]);
     project.write("web/src/x", "new\n");
     let check = project.check_leaves_all(0);
-    assert!(check.artifact(0).contains("gives the same image"), "{check:?}");
+    assert!(check.artifact(0).contains("gives the same as"), "{check:?}");
     assert!(
         check.artifact(1).ends_with("of its files 2 are missing (/app/dist/modules/x, /src/x)"),
         "{check:?}"
@@ -343,6 +385,54 @@ fn source_that_changes_during_the_build_has_no_answer() {
 }
 
 #[test]
+fn base_image_that_moves_during_the_build_has_no_answer() {
+    let project = Project::checked_by("enforce", UNCACHED);
+    let base = format!("{}-foreign:1", project.name);
+    docker(&["tag", "undrift-example-base", &base]);
+    let dockerfile = fs::read_to_string(project.path("api/Dockerfile")).unwrap();
+    project
+        .write("api/Dockerfile", &dockerfile.replace("FROM undrift-example-base", &format!("FROM {base}")));
+    project.slow_down_build(0);
+    project.compose(&["up", "-d", "--build"]);
+    project.apply().expect(0);
+    let check = project.check_leaves_all(0);
+    assert!(check.artifact(0).starts_with("True "), "{check:?}");
+    let mut running = project.begin_build(4);
+    docker(&["tag", &format!("{}-api", project.name), &base]);
+    assert_eq!(running.0.wait().unwrap().code(), Some(1));
+    let mut stderr = String::new();
+    std::io::Read::read_to_string(running.0.stderr.as_mut().unwrap(), &mut stderr).unwrap();
+    let words = format!("the image {base}, which it is built on, has changed meanwhile");
+    assert!(stderr.contains(&words), "{stderr}");
+}
+
+#[test]
+fn build_whose_reference_another_profile_builds_otherwise_is_compared_and_not_remembered() {
+    let project = Project::checked_by("report", UNCACHED);
+    project.declare_no_module();
+    let image = format!("{}-jobs", project.name);
+    project.write("web/Dockerfile", "FROM undrift-example-base\nCOPY . /web\n");
+    let of = |rest: &str| UNCACHED.replace("{ build", &format!("{{ image: {image}, {rest}build"));
+    let web = of("profiles: [other], ").replace("api:", "web:").replace("./api", "./web");
+    project.write("compose.yaml", &format!("services:\n  {}\n  {web}\n", of("")));
+    project.compose(&["up", "-d", "--build"]);
+    project.apply().expect(0);
+    let check = project.check_leaves_all(0);
+    let words = format!("the builds of web write {image}, too");
+    assert!(
+        check.artifact(0).contains("gives the same image") && check.artifact(0).contains(&words),
+        "{check:?}"
+    );
+    // Otherwise it would be known what the image was built from.
+    project.append("api/src/workflow/index", "changed\n");
+    let later = project.check().expect(0);
+    assert!(later.artifact(0).contains("was seen first"), "{later:?}");
+    project.compose(&["build", "web"]);
+    let check = project.check_leaves_all(1);
+    assert!(check.artifact(0).contains(ANOTHER) && check.artifact(0).contains(&words), "{check:?}");
+}
+
+#[test]
 fn interrupted_build_leaves_nothing() {
     let project = Project::checked_by("report", UNCACHED);
     let before = project.on_the_engine();
@@ -400,7 +490,7 @@ fn check_waits_for_the_build_of_an_undrift_that_runs() {
     wait_for("its build", || project.is_at(" build "));
     let check = project.check_build();
     assert!(check.stderr.contains(&format!("waits: undrift builds {} now", project.name)), "{check:?}");
-    assert!(check.artifact(0).contains("gives the same image"), "{check:?}");
+    assert!(check.artifact(0).contains("gives the same as"), "{check:?}");
 }
 
 #[test]
@@ -456,5 +546,5 @@ fn suspended_object_is_checked_all_the_same() {
     project.apply().expect(0);
     project.undrift(&["suspend", &project.name, "--reason", "a migration"]).expect(0);
     let check = project.check_leaves_all(0);
-    assert!(check.artifact(0).contains("gives the same image"), "{check:?}");
+    assert!(check.artifact(0).contains("gives the same as"), "{check:?}");
 }

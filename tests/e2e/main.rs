@@ -4,6 +4,7 @@
 mod after_repair;
 mod attachments;
 mod base_images;
+mod bind_mount;
 mod build_check;
 mod builds;
 mod cache;

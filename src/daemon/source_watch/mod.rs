@@ -2,7 +2,8 @@
 //!
 //! After each look the reconciler reports the paths that it rests on. The kernel wakes where one of them changes; where it cannot,
 //! the metadata is polled. A burst (a checkout, a compiler) is one trigger, and [`pace`] bounds those of a source that never
-//! keeps still. A look only reads, and reads are no events: it does not trigger itself.
+//! keeps still. A look only reads, and reads are no events: it does not trigger itself. Where a service writes into its source
+//! because of a look, [`echoes`] has the next one wait ever longer.
 //!
 //! | file | holds |
 //! | --- | --- |
@@ -10,8 +11,12 @@
 //! | `roots` | what is watched of an object, and how it looks now |
 //! | `table` | which objects an event concerns |
 //! | `kernel` | the watches, and their bound |
-//! | `watched` | the objects, and how their roots are watched or polled |
+//! | `identity` | which folder a path leads to, and on which mounts |
+//! | `object_watch` | how the roots of one object are watched or polled |
+//! | `watched` | the objects, and what is done when |
 //! | `pace` | how often a source may cause an observation |
+//! | `echoes` | changes that come with each observation |
+//! | `due` | the objects whose time is yet to come |
 //!
 //! # Guarantees
 //! - A change after a look is a trigger, also one between the look and the watch.
@@ -19,9 +24,14 @@
 //! - Where the kernel's queue overflows, every object is looked at.
 //!
 //! # Caveats
-//! A folder above a root is watched only if it is a link, or directly above. If another is renamed away, the resync finds it.
+//! A folder above a root is watched only if it is a link, or directly above. If another is renamed away, or something is mounted
+//! there, no event reports it: what is at the paths is compared with what is watched, at each look and each [`Timing::poll`].
 
+mod due;
+mod echoes;
+mod identity;
 mod kernel;
+mod object_watch;
 mod pace;
 mod requests;
 mod roots;
@@ -35,7 +45,7 @@ use std::{
     path::PathBuf,
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use futures_util::{StreamExt as _, future::OptionFuture};
@@ -45,7 +55,6 @@ use tokio::{
     task::JoinSet,
     time::{Instant, sleep_until},
 };
-use tokio_util::time::DelayQueue;
 
 use super::work_queue::WorkQueue;
 use crate::{
@@ -53,6 +62,8 @@ use crate::{
     files::{self, kernel_watch},
     runtime::debounce,
 };
+use due::Due;
+use echoes::Echoes;
 use kernel::{Handler, Kernel};
 use pace::Pace;
 use requests::{Request, Requests};
@@ -69,7 +80,10 @@ struct Timing {
     latest: Duration,
     /// How many looks a source causes at once.
     at_once: u32,
-    /// How often the metadata of a root is read where the kernel does not wake. A change is seen ten times sooner than by the
+    /// The longest that a change waits which comes with each look. The resync looks as often.
+    echo: Duration,
+    /// How often what is at the roots' paths is compared with what is watched, and the metadata of a root is read where the
+    /// kernel does not wake. A change is seen ten times sooner than by the
     /// resync, and a walk through 50,000 files takes 0.3 s.
     poll: Duration,
 }
@@ -78,6 +92,7 @@ const TIMING: Timing = Timing {
     quiet: Duration::from_millis(500),
     latest: Duration::from_secs(30),
     at_once: 10,
+    echo: Duration::from_secs(300),
     poll: Duration::from_secs(30),
 };
 
@@ -115,6 +130,8 @@ struct Hits {
     table: Mutex<Table>,
     /// Objects that may have changed.
     changed: WorkQueue,
+    /// What of that comes with each observation.
+    echoes: Mutex<Echoes>,
     /// Those whose folders may be others now.
     moved: Mutex<BTreeSet<String>>,
     /// Events were lost.
@@ -130,11 +147,24 @@ impl Hits {
         self.moved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn echoes(&self) -> MutexGuard<'_, Echoes> {
+        self.echoes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something of the object may have changed.
+    fn suspect(&self, object: &str) {
+        self.echoes().note_other(object);
+        self.changed.add(object);
+    }
+
     fn note(&self, event: &notify::Result<Event>) {
         match event {
             Ok(event) if !event.need_rescan() => {
                 let concerned = self.table().concerned(event);
                 if !concerned.objects.is_empty() {
+                    let (mut echoes, now) = (self.echoes(), SystemTime::now());
+                    concerned.objects.iter().for_each(|object| echoes.note(object, &event.paths, now));
+                    drop(echoes);
                     self.moved().extend(concerned.moved);
                     self.changed.add_all(concerned.objects);
                 }
@@ -161,6 +191,7 @@ async fn run_with(requests: Requests, queue: WorkQueue, apart: Vec<PathBuf>, tim
     let mut due = Due::default();
     let mut polls = JoinSet::<Polled>::new();
     let mut losses = None;
+    let mut recheck = Instant::now() + timing.poll;
     loop {
         let (next_poll, next_loss) =
             (OptionFuture::from(watched.next_poll().map(sleep_until)), losses.map(sleep_until));
@@ -169,11 +200,17 @@ async fn run_with(requests: Requests, queue: WorkQueue, apart: Vec<PathBuf>, tim
             Some(object) = bursts.next() => {
                 // Before the look: what appears in a new folder after it must not be missed.
                 watched = watched.follow(object.clone()).await;
-                if due.add(&object, &mut pace) {
+                let times = hits.echoes().take(&object);
+                let echo = times.map(|times| echoes::wait(times, timing.latest, timing.echo));
+                if due.add(&object, echo, &mut pace) {
                     queue.add(&object);
                 }
             }
             object = due.next() => queue.add(&object),
+            () = sleep_until(recheck) => {
+                watched = watched.recheck_all().await;
+                recheck = Instant::now() + timing.poll;
+            }
             Some(()) = next_poll => watched.start_polls(&mut polls),
             Some(Ok((root, scan, took))) = polls.join_next() => {
                 watched.finish_poll(&root, scan.as_ref(), took);
@@ -187,41 +224,6 @@ async fn run_with(requests: Requests, queue: WorkQueue, apart: Vec<PathBuf>, tim
                 watched.suspect_all();
             }
         }
-    }
-}
-
-/// Objects to queue, each at its time.
-#[derive(Debug, Default)]
-struct Due {
-    objects: BTreeSet<String>,
-    timers: DelayQueue<String>,
-}
-
-impl Due {
-    /// Returns whether its time is now.
-    fn add(&mut self, object: &str, pace: &mut Pace) -> bool {
-        if self.objects.contains(object) {
-            return false;
-        }
-        let now = Instant::now();
-        let at = pace.take(object, now);
-        tracing::debug!(object, wait = ?(at - now), "its source has changed");
-        if at > now {
-            self.objects.insert(object.to_owned());
-            self.timers.insert_at(object.to_owned(), at);
-        }
-        at == now
-    }
-
-    /// Nothing is lost if the future is dropped.
-    async fn next(&mut self) -> String {
-        let next = std::future::poll_fn(|cx| match self.timers.poll_expired(cx) {
-            std::task::Poll::Ready(Some(expired)) => std::task::Poll::Ready(expired.into_inner()),
-            std::task::Poll::Ready(None) | std::task::Poll::Pending => std::task::Poll::Pending,
-        });
-        let object = next.await;
-        self.objects.remove(&object);
-        object
     }
 }
 

@@ -11,7 +11,10 @@ use std::{
 
 use crate::{
     api::{SourcePaths, WatchedContext},
-    files::{self, Listed, mounts},
+    files::{
+        self, Listed,
+        mounts::{self, Mount},
+    },
     host::source::{self, ContextFolder},
 };
 
@@ -61,6 +64,17 @@ impl Interest {
         self.is_listed || self.contexts.iter().any(|folder| folder.counts(name))
     }
 
+    /// Whether a change of the entry of this name counts at all.
+    pub(super) fn counts(&self, name: &OsStr) -> bool {
+        self.names(name) || self.has(name)
+    }
+
+    /// Only the entries of these names.
+    #[cfg(test)]
+    pub(super) fn named<'a>(names: impl Iterator<Item = &'a str>) -> Self {
+        Self { names: names.map(OsString::from).collect(), ..Self::default() }
+    }
+
     pub(super) fn add(&mut self, other: &Self) {
         self.names.extend(other.names.iter().cloned());
         self.is_listed |= other.is_listed;
@@ -94,18 +108,21 @@ impl Root {
         }
     }
 
-    /// Whether it is on a file system that other hosts write, too, whose changes the kernel does not know of. Accesses no
-    /// file: one there may hang.
-    pub(super) fn is_shared(&self) -> bool {
-        let all = mounts::all();
-        let is_shared = |path: &Path| mounts::find(&all, path).is_some_and(mounts::Mount::is_shared);
-        match self {
-            Self::Context(context) => is_shared(&context.folder),
-            Self::Files { files, listed, mounted } => {
-                files.iter().chain(listed).chain(mounted).any(|path| is_shared(path))
-            }
-            Self::GitHead(folder) => is_shared(folder),
-        }
+    /// Its paths, as they are declared.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &PathBuf> + Clone {
+        let none = const { &BTreeSet::new() };
+        let (one, [files, listed, mounted]) = match self {
+            Self::Context(context) => (Some(&context.folder), [none; 3]),
+            Self::Files { files, listed, mounted } => (None, [files, listed, mounted]),
+            Self::GitHead(folder) => (Some(folder), [none; 3]),
+        };
+        one.into_iter().chain(files).chain(listed).chain(mounted)
+    }
+
+    /// Whether its own path is on a file system that other hosts write, too, whose changes the kernel does not know of.
+    /// Accesses no file: one there may hang.
+    pub(super) fn is_shared(&self, all: &[Mount]) -> bool {
+        self.paths().any(|path| mounts::find(all, path).is_some_and(Mount::is_shared))
     }
 
     /// Looks at it, and not into the folders `apart`. Reads files: call it within a look.

@@ -46,8 +46,8 @@ impl Table {
     }
 
     /// Those of these folders that concern no object.
-    pub(super) fn unwanted(&self, folders: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
-        folders.iter().filter(|folder| !self.0.contains_key(*folder)).cloned().collect()
+    pub(super) fn unwanted<'a>(&self, folders: impl Iterator<Item = &'a PathBuf>) -> Vec<PathBuf> {
+        folders.filter(|folder| !self.0.contains_key(*folder)).cloned().collect()
     }
 
     /// The objects that an event concerns; none if it is a mere read.

@@ -1,5 +1,7 @@
 //! Real files, and the kernel's own events.
 
+mod echoes;
+mod elsewhere;
 mod named;
 mod polled;
 
@@ -24,6 +26,7 @@ const QUICK: Timing = Timing {
     quiet: Duration::from_millis(100),
     latest: Duration::from_secs(2),
     at_once: 10_000,
+    echo: Duration::from_hours(1),
     poll: Duration::from_hours(1),
 };
 

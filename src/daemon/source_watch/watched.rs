@@ -1,4 +1,4 @@
-//! The objects, and how each of their roots is watched or polled.
+//! The objects, and what is done when.
 
 use std::{
     collections::BTreeMap,
@@ -11,9 +11,11 @@ use tokio::{task::JoinSet, time::Instant};
 
 use super::{
     Hits, POLL_SHARE, Polled,
-    kernel::{Kernel, NotWatched},
+    identity::{Identity, SharedParts, concerned_mounts},
+    kernel::{Kernel, NotWatched, Watching},
+    object_watch::{ObjectWatch, Polling, RootWatch},
     requests::Request,
-    roots::{Interest, Root, Scan, roots},
+    roots::{Root, Scan, roots},
     scan,
 };
 use crate::api::{SourcePaths, Time};
@@ -31,25 +33,6 @@ pub(super) struct Watched {
     apart: Vec<PathBuf>,
     poll: Duration,
     objects: BTreeMap<String, ObjectWatch>,
-}
-
-struct ObjectWatch {
-    paths: SourcePaths,
-    roots: Vec<RootWatch>,
-}
-
-struct RootWatch {
-    root: Root,
-    folders: BTreeMap<PathBuf, Interest>,
-    polled: Option<Polling>,
-}
-
-/// A root that the kernel does not wake for.
-struct Polling {
-    /// How it looked; `None` before the first poll.
-    stamp: Option<u64>,
-    /// `None` while it is polled.
-    next: Option<Instant>,
 }
 
 /// A polled root, by object and number.
@@ -83,7 +66,7 @@ impl Watched {
     pub(super) fn suspect_all(&self) {
         tracing::warn!("more happened in the sources than the kernel reports: every object is looked at");
         self.hits.moved().extend(self.objects.keys().cloned());
-        self.hits.changed.add_all(self.objects.keys().cloned());
+        self.objects.keys().for_each(|object| self.hits.suspect(object));
     }
 
     /// Work that reads files, or asks the kernel.
@@ -103,7 +86,9 @@ impl Watched {
     }
 
     fn watch(&mut self, object: &str, began: Time, paths: SourcePaths) {
+        self.hits.echoes().observed(object, SystemTime::from(began));
         if self.objects.get(object).is_some_and(|known| known.paths == paths) {
+            self.recheck(object);
             return;
         }
         let roots = roots(&paths).into_iter().map(RootWatch::new).collect();
@@ -111,8 +96,43 @@ impl Watched {
         let newest = self.settle(object);
         if newest.is_some_and(|newest| newest + TICK >= SystemTime::from(began)) {
             // The look may have missed it.
-            self.hits.changed.add(object);
+            self.hits.suspect(object);
         }
+    }
+
+    /// Watches the folders of each object anew that are others now without an event, as where a folder far above was moved.
+    pub(super) async fn recheck_all(self) -> Self {
+        self.blocking(|all| {
+            let objects: Vec<String> = all.objects.keys().cloned().collect();
+            for object in &objects {
+                all.recheck(object);
+            }
+        })
+        .await
+    }
+
+    fn recheck(&mut self, object: &str) {
+        if self.is_elsewhere(object) {
+            tracing::debug!(object, "other folders are at the paths of its source now");
+            self.settle(object);
+            // The look may have seen what was there before.
+            self.hits.suspect(object);
+        }
+    }
+
+    /// Whether something else is at the paths of an object than was watched there. Below a watched folder events report that.
+    fn is_elsewhere(&self, object: &str) -> bool {
+        let Some(whole) = self.objects.get(object) else { return false };
+        let mounts = self.kernel.mounts();
+        let lies_on = |root: &RootWatch| concerned_mounts(&mounts, &root.root.paths(), &root.folders);
+        if whole.roots.iter().any(|root| lies_on(root) != root.mounts) {
+            return true;
+        }
+        let tops = whole.roots.iter().flat_map(RootWatch::tops).cloned().collect();
+        // Of what does not answer nothing is known.
+        let tops = Identity::of_all(tops).unwrap_or_default();
+        let watched = self.kernel.folders();
+        tops.iter().any(|(folder, now)| watched.get(folder).is_some_and(|known| known != now))
     }
 
     /// The same for a test that has no runtime: the paths are taken for others each time.
@@ -127,6 +147,7 @@ impl Watched {
 
     fn forget(&mut self, object: &str) {
         self.objects.remove(object);
+        self.hits.echoes().forget(object);
         self.hits.table().set(object, []);
         self.drop_unwanted();
     }
@@ -153,19 +174,23 @@ impl Watched {
     }
 
     fn settle_root(&mut self, object: &str, whole: &mut ObjectWatch, at: usize) -> Option<SystemTime> {
+        let mounts = self.kernel.mounts();
+        whole.roots[at].found(BTreeMap::new(), &mounts);
         let mut newest = None;
         let mut why =
-            if whole.roots[at].root.is_shared() { NotWatched::Shared } else { NotWatched::NotWhole };
+            if whole.roots[at].root.is_shared(&mounts) { NotWatched::Shared } else { NotWatched::NotWhole };
         let scans = if matches!(why, NotWatched::Shared) { 0 } else { MOST_SCANS };
         for _ in 0..scans {
             let found = scan(&whole.roots[at].root, &self.apart).unwrap_or_default();
             newest = found.newest;
             // In this order: an event in between must find its object, and a folder in between a further scan.
-            whole.roots[at].folders = found.folders;
+            let shared = whole.roots[at].found(found.folders, &mounts);
             self.hits.table().set(object, whole.folders());
-            match self.kernel.watch(whole.roots[at].folders.keys(), || self.hits.handler()) {
-                Ok(false) if found.is_whole => {
-                    whole.roots[at].polled = None;
+            match self.watch_folders(&whole.roots[at], &shared) {
+                Ok(watching) if !watching.is_new && found.is_whole => {
+                    let twice = watching.has_twice.then_some(NotWatched::Twice);
+                    let in_part = shared.is_any.then_some(NotWatched::Shared).or(twice);
+                    whole.roots[at].poll_in_part(object, in_part, self.poll);
                     return newest;
                 }
                 Ok(_) => {}
@@ -176,16 +201,27 @@ impl Watched {
             }
         }
         if !matches!(why, NotWatched::NotWhole) {
-            whole.roots[at].folders.clear();
+            whole.roots[at].found(BTreeMap::new(), &mounts);
             self.hits.table().set(object, whole.folders());
         }
         whole.roots[at].poll_because(object, &why, self.poll);
         newest
     }
 
+    /// Watches the folders of a root, and none of the shared ones.
+    fn watch_folders(&mut self, root: &RootWatch, shared: &SharedParts) -> Result<Watching, NotWatched> {
+        // What was there before it was mounted, which nobody sees now.
+        self.kernel.unwatch_all(&shared.folders);
+        let own: Vec<_> =
+            root.folders.keys().filter(|path| !shared.folders.contains(*path)).cloned().collect();
+        let unknown = || own.iter().map(|path| (path.clone(), None)).collect();
+        let own = Identity::of_all(own.clone()).unwrap_or_else(|_| unknown());
+        self.kernel.watch(&own, || self.hits.handler())
+    }
+
     fn drop_unwanted(&mut self) {
         // Not with the table held: the kernel's thread waits for it, and is itself waited for.
-        let unwanted = self.hits.table().unwanted(self.kernel.folders());
+        let unwanted = self.hits.table().unwanted(self.kernel.folders().keys());
         self.kernel.unwatch_all(&unwanted);
     }
 
@@ -233,30 +269,7 @@ impl Watched {
         // Of what does not answer nothing is known: it looks as before.
         let Some(found) = found else { return };
         if polling.stamp.replace(found.stamp) != Some(found.stamp) {
-            self.hits.changed.add(object);
+            self.hits.suspect(object);
         }
-    }
-}
-
-impl ObjectWatch {
-    fn folders(&self) -> impl Iterator<Item = (&PathBuf, &Interest)> {
-        self.roots.iter().flat_map(|root| &root.folders)
-    }
-}
-
-impl RootWatch {
-    const fn new(root: Root) -> Self {
-        Self { root, folders: BTreeMap::new(), polled: None }
-    }
-
-    fn poll_because(&mut self, object: &str, why: &NotWatched, every: Duration) {
-        if self.polled.is_some() {
-            return;
-        }
-        // Soon: what changed since the look is to be seen, too.
-        self.polled = Some(Polling { stamp: None, next: Some(Instant::now()) });
-        let (root, s) = (self.root.in_words(), every.as_secs());
-        let help = why.help();
-        tracing::warn!(object, root, error = %why, help, "the source cannot be watched; looking at it every {s} s instead");
     }
 }

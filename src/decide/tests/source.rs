@@ -216,7 +216,8 @@ fn checked(
     seen.services[0].source.digest = Fact::Known(Some(now.to_owned()));
     let artifact = &mut seen.services[0].artifact;
     artifact.built_from = built_from.map(str::to_owned);
-    artifact.build_check = Some(BuildCheck { at: at(0), digest: digest.map(str::to_owned), result });
+    artifact.build_check =
+        Some(BuildCheck { at: at(0), digest: digest.map(str::to_owned), also_built_by: vec![], result });
     with_history(&desired, &seen, &history()).services[0].layer(Layer::Artifact).clone()
 }
 

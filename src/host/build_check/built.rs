@@ -68,6 +68,8 @@ impl OneBuild<'_> {
     ) -> Result<Vec<(String, BuildCheck)>, String> {
         let CheckRun { host, resolved, request, .. } = self.run;
         let before = self.digest(resolved).await?;
+        let bases = self.base_ids().await?;
+        self.are_as_checked(&bases)?;
         let builds = resolved.builds.with_bases(&[self.service.to_owned()]);
         wait_for_git(builds).await.map_err(|Blocked(_, why)| why)?;
         self.build(elsewhere).await?;
@@ -76,15 +78,49 @@ impl OneBuild<'_> {
         if self.digest(&after).await? != before {
             return Err("the source has changed meanwhile".into());
         }
+        if let Some(base) = moved(&bases, &self.base_ids().await?) {
+            return Err(format!("the image {base}, which it is built on, has changed meanwhile"));
+        }
         let built = host.engine.image_details(image).await.map_err(|error| error.to_string())?;
         let built = built.ok_or("the build has left no image")?;
         let mut checked = Vec::new();
         for (service, modules) in sharing {
             let result = compare(&host.engine, (&built, self.image), modules, request.cancel).await;
             let result = result.unwrap_or_else(|| BuildResult::Unknown(INTERRUPTED.into()));
-            checked.push((service.clone(), BuildCheck { at, digest: before.clone(), result }));
+            checked.push((
+                service.clone(),
+                BuildCheck { at, digest: before.clone(), also_built_by: vec![], result },
+            ));
         }
         Ok(checked)
+    }
+
+    /// The images that it is built on, by reference, with the IDs behind them now. What a registry has of an image that this host
+    /// lacks cannot be known.
+    async fn base_ids(&self) -> Result<BaseIds, String> {
+        let CheckRun { host, resolved, references, .. } = self.run;
+        let own = resolved.builds.bases(self.service).into_iter().filter_map(|base| references.get(base));
+        let foreign = resolved.builds.foreign_bases(self.service);
+        let mut ids = BaseIds::new();
+        for reference in own.map(String::as_str).chain(foreign) {
+            let image = host.engine.image_details(reference).await.map_err(|error| error.to_string())?;
+            ids.insert(reference.to_owned(), image.map(|image| image.id));
+        }
+        Ok(ids)
+    }
+
+    /// Fails if a base that another service builds is another image than the one that was found to be the same.
+    fn are_as_checked(&self, bases: &BaseIds) -> Result<(), String> {
+        let CheckRun { resolved, references, answers, .. } = self.run;
+        for base in resolved.builds.bases(self.service) {
+            let (Some(answer), Some(reference)) = (answers.get(base), references.get(base)) else { continue };
+            if bases.get(reference).is_some_and(|id| id.as_ref() != Some(&answer.image)) {
+                return Err(format!(
+                    "the image {reference} of {base}, which it is built on, has changed meanwhile"
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// The digest of all that the image is built from; `None` if it is elsewhere.
@@ -138,6 +174,15 @@ impl OneBuild<'_> {
     }
 }
 
+/// Images by reference, with their IDs; `None` where there is none of that name.
+type BaseIds = BTreeMap<String, Option<String>>;
+
+/// The first image that is another one now. One that came only now was fetched by the build itself.
+fn moved<'a>(before: &'a BaseIds, after: &BaseIds) -> Option<&'a str> {
+    let mut known = before.iter().filter(|(_, id)| id.is_some());
+    known.find(|(reference, id)| after.get(*reference) != Some(id)).map(|(reference, _)| reference.as_str())
+}
+
 const INTERRUPTED: &str = "it was interrupted";
 
 /// What a build that fails says last. BuildKit's frames and Compose's error come by two pipes, in any order.
@@ -163,5 +208,27 @@ impl CheckFolder {
     /// Its path.
     fn path(&self) -> &Path {
         self.0.path()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_that_has_moved_is_named_and_one_that_the_build_fetched_is_not() {
+        let ids = |all: &[(&str, Option<&str>)]| -> BaseIds {
+            all.iter().map(|(name, id)| ((*name).to_owned(), id.map(str::to_owned))).collect()
+        };
+        let before = ids(&[("debian", Some("1")), ("node", None), ("shop-base", Some("2"))]);
+        assert_eq!(moved(&before, &before), None);
+        assert_eq!(
+            moved(&before, &ids(&[("debian", Some("1")), ("node", Some("3")), ("shop-base", Some("2"))])),
+            None
+        );
+        for gone in [Some("4"), None] {
+            let after = ids(&[("debian", Some("1")), ("node", None), ("shop-base", gone)]);
+            assert_eq!(moved(&before, &after), Some("shop-base"));
+        }
     }
 }

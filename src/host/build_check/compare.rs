@@ -28,7 +28,7 @@ pub(super) async fn compare(
     let (settings, named) = differing(&built.settings, &image.settings);
     let has_same_layers = !built.layers.is_empty() && built.layers == image.layers;
     let (files, by) = if has_same_layers {
-        (ContentComparison::default(), SameBy::Files)
+        (ComparedFiles::default(), SameBy::Files)
     } else {
         let questions = questions(modules);
         let (ours, theirs) = tokio::join!(
@@ -48,8 +48,29 @@ pub(super) async fn compare(
             Err(NoListing::Unknown(why)) => return Some(BuildResult::Unknown(why)),
         }
     };
-    let difference = BuildDifference { settings, named, files };
-    Some(if difference.is_none() { BuildResult::Same(by) } else { BuildResult::Differs(difference) })
+    Some(judge(BuildDifference { settings, named, files: files.found }, &files.in_neither, by))
+}
+
+/// All modules of both images as one comparison.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct ComparedFiles {
+    found: ContentComparison,
+    /// The paths of the modules that both images lack, or have as something else than declared.
+    in_neither: Vec<String>,
+}
+
+/// A module that neither image has proves nothing about the two, whatever else they share.
+fn judge(difference: BuildDifference, in_neither: &[String], by: SameBy) -> BuildResult {
+    let shown = in_neither.iter().take(MOST_NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match (difference.is_none(), in_neither) {
+        (false, _) => BuildResult::Differs(difference),
+        (true, []) => BuildResult::Same(by),
+        (true, [_]) => BuildResult::Unknown(format!("neither of the two has the declared module {shown}")),
+        (true, all) => BuildResult::Unknown(format!(
+            "neither of the two has {} of the declared modules ({shown})",
+            all.len()
+        )),
+    }
 }
 
 /// What is looked for in both: the declared modules, or everything.
@@ -79,28 +100,32 @@ fn compare_files(
     questions: &[ImageQuestion],
     ours: &[ImageModule],
     theirs: &[ImageModule],
-) -> Result<ContentComparison, NoListing> {
-    let mut all = ContentComparison::default();
+) -> Result<ComparedFiles, NoListing> {
+    let mut all = ComparedFiles::default();
     for ((question, ours), theirs) in questions.iter().zip(ours).zip(theirs) {
-        add(&mut all, &question.path, compare_module(ours, theirs)?);
+        match compare_module(ours, theirs)? {
+            Some(one) => add(&mut all.found, &question.path, one),
+            None => all.in_neither.push(question.path.clone()),
+        }
     }
     Ok(all)
 }
 
-fn compare_module(ours: &ImageModule, theirs: &ImageModule) -> Result<ContentComparison, NoListing> {
+/// How a module of the two compares; `None` if neither has it.
+fn compare_module(ours: &ImageModule, theirs: &ImageModule) -> Result<Option<ContentComparison>, NoListing> {
     let (built, found) = (known(ours)?, known(theirs)?);
     let named = || vec![MODULE_ITSELF.to_owned()];
     let none = ContentComparison::default();
-    Ok(match (built == Presence::Present, found == Presence::Present) {
+    Ok(Some(match (built == Presence::Present, found == Presence::Present) {
         (true, true) => {
             let listings = (listing(ours)?, listing(theirs)?);
             listings.0.compare(listings.1, &[])
         }
         (true, false) => ContentComparison { missing: 1, named: named(), ..none },
         (false, true) => ContentComparison { added: 1, named_added: named(), ..none },
-        (false, false) if built == found => none,
+        (false, false) if built == found => return Ok(None),
         (false, false) => ContentComparison { differing: 1, named: named(), ..none },
-    })
+    }))
 }
 
 fn known(module: &ImageModule) -> Result<Presence, NoListing> {
@@ -173,28 +198,46 @@ mod tests {
     }
 
     #[test]
-    fn a_module_that_only_one_image_has_differs_and_one_that_neither_has_does_not() {
+    fn a_module_that_only_one_image_has_differs_and_one_that_neither_has_proves_nothing() {
         let questions =
             |path: &str| vec![ImageQuestion { path: path.into(), kind: ModuleType::Any, content: None }];
         let compared = |ours: Presence, theirs: Presence| {
             let (ours, theirs) = (module(Fact::Known(ours)), module(Fact::Known(theirs)));
             compare_files(&questions("/app"), &[ours], &[theirs]).unwrap()
         };
-        assert!(compared(Missing, Missing).is_same());
+        for both in [Missing, WrongType] {
+            let neither = compared(both, both);
+            assert_eq!((neither.found.is_same(), &neither.in_neither[..]), (true, &["/app".to_owned()][..]));
+        }
         let differs = compared(Missing, WrongType);
-        assert_eq!((differs.differing, differs.named), (1, vec!["/app".to_owned()]));
+        assert_eq!((differs.found.differing, differs.found.named), (1, vec!["/app".to_owned()]));
+        assert!(differs.in_neither.is_empty());
         // One is there.
-        let gone =
-            compare_module(&module(Fact::Known(Presence::Present)), &module(Fact::Known(Missing))).unwrap();
-        assert_eq!((gone.missing, gone.added), (1, 0));
-        let more =
-            compare_module(&module(Fact::Known(Missing)), &module(Fact::Known(Presence::Present))).unwrap();
-        assert_eq!((more.missing, more.added), (0, 1));
+        let one = |ours, theirs| {
+            let found = compare_module(&module(Fact::Known(ours)), &module(Fact::Known(theirs)));
+            let found = found.unwrap().unwrap();
+            (found.missing, found.added)
+        };
+        assert_eq!((one(Presence::Present, Missing), one(Missing, Presence::Present)), ((1, 0), (0, 1)));
         let unknown =
             compare_files(&questions("/app"), &[module(Fact::unknown("x"))], &[module(Fact::Known(Missing))]);
         assert_eq!(unknown, Err(NoListing::Unknown("x".into())));
         let unread = module(Fact::Known(Presence::Present));
         assert!(compare_module(&unread, &unread).is_err(), "what was not read is not the same");
+    }
+
+    #[test]
+    fn two_images_are_not_the_same_by_what_both_lack() {
+        let none = BuildDifference::default;
+        let (one, two) = (vec!["/app/a".to_owned()], vec!["/app/a".to_owned(), "/app/b".to_owned()]);
+        assert_eq!(judge(none(), &[], SameBy::Modules), BuildResult::Same(SameBy::Modules));
+        let unknown = |words: &str| BuildResult::Unknown(words.to_owned());
+        let of_one = "neither of the two has the declared module /app/a";
+        assert_eq!(judge(none(), &one, SameBy::Modules), unknown(of_one));
+        let of_two = "neither of the two has 2 of the declared modules (/app/a, /app/b)";
+        assert_eq!(judge(none(), &two, SameBy::Modules), unknown(of_two));
+        let differs = BuildDifference { settings: 1, ..none() };
+        assert_eq!(judge(differs.clone(), &one, SameBy::Modules), BuildResult::Differs(differs));
     }
 
     #[test]

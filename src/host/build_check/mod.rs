@@ -98,8 +98,13 @@ fn is_built(resolved: &Resolved, service: &str) -> bool {
     resolved.model.services.get(service).is_some_and(|service| service.build.is_some())
 }
 
+/// Whether two services are built from one source with the same settings.
+fn has_one_build(resolved: &Resolved, one: &str, other: &str) -> bool {
+    resolved.builds.build(one) == resolved.builds.build(other)
+}
+
 impl CheckRun<'_> {
-    /// Answers for a service and those that share its image. A service without an image has no answer.
+    /// Answers for a service and those that share its build and image. A service without an image has no answer.
     async fn check(&mut self, service: &str) -> Result<(), HostError> {
         let Some(reference) = self.references.get(service).cloned() else { return Ok(()) };
         let engine = &self.host.engine;
@@ -112,8 +117,10 @@ impl CheckRun<'_> {
             Some(why) => all_unknown(&sharing, &why),
             None => self.build(service, &reference, &image, &sharing).await,
         };
+        let rivals = self.resolved.builds.rivals(service).into_iter();
+        let also_built_by: Vec<String> = rivals.map(str::to_owned).collect();
         for (service, check) in checked {
-            let check = self.without_secrets(check);
+            let check = self.without_secrets(BuildCheck { also_built_by: also_built_by.clone(), ..check });
             (self.request.progress)(BuildCheckProgress::Ends {
                 service: &service,
                 reference: &reference,
@@ -125,14 +132,15 @@ impl CheckRun<'_> {
         Ok(())
     }
 
-    /// The services that have this image, with the modules that each declares; the one that is built first.
+    /// The services that have this image by the same build, with the modules that each declares; the one that is built first.
     fn sharing(&self, service: &str, reference: &str) -> Vec<(String, Vec<ModuleSpec>)> {
         let full = reference::full(reference);
         let own = (service.to_owned(), self.modules(service));
         let others = self.desired.services().iter().filter(|other| other.name != service);
         let others = others.filter(|other| {
             let image = self.references.get(&other.name).map(|image| reference::full(image));
-            is_built(self.resolved, &other.name) && image.as_ref() == Some(&full)
+            let is_shared = image.as_ref() == Some(&full) && is_built(self.resolved, &other.name);
+            is_shared && has_one_build(self.resolved, &other.name, service)
         });
         let others = others.map(|other| (other.name.clone(), other.modules.clone()));
         std::iter::once(own).chain(others).collect()
@@ -147,7 +155,8 @@ impl CheckRun<'_> {
         let bases = self.resolved.builds.bases(service);
         let other = bases.into_iter().find_map(|base| {
             let why = match self.answers.get(base).map(|answer| &answer.check.result) {
-                Some(BuildResult::Same(_)) => return None,
+                Some(BuildResult::Same(by)) if by.is_whole() => return None,
+                Some(BuildResult::Same(_)) => "of that only the declared modules were compared",
                 Some(BuildResult::Differs(_)) => "a build of that is another one",
                 Some(BuildResult::TooLarge(_) | BuildResult::Unknown(_)) => {
                     "whether a build of that is the same is not known"
@@ -195,7 +204,7 @@ impl CheckRun<'_> {
 
 /// Every service's answer is that there is none.
 fn all_unknown(sharing: &[(String, Vec<ModuleSpec>)], why: &str) -> Vec<(String, BuildCheck)> {
-    let check =
-        BuildCheck { at: chrono::Utc::now(), digest: None, result: BuildResult::Unknown(why.to_owned()) };
+    let (at, result) = (chrono::Utc::now(), BuildResult::Unknown(why.to_owned()));
+    let check = BuildCheck { at, digest: None, also_built_by: vec![], result };
     sharing.iter().map(|(service, _)| (service.clone(), check.clone())).collect()
 }

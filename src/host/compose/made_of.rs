@@ -36,10 +36,12 @@ pub struct Builds {
 pub(super) struct Built {
     /// How it is built.
     pub(super) build: BuildModel,
+    /// The full reference that its build writes.
+    pub(super) image: String,
     /// The other services that build something its image is based on.
     pub(super) bases: BTreeSet<String>,
-    /// Whether its image is also based on one that none of the known services builds.
-    pub(super) has_foreign_base: bool,
+    /// The images that its image is based on and none of the known services builds, as full references.
+    pub(super) foreign: BTreeSet<String>,
 }
 
 /// The project of every profile as Compose resolves it, with the arguments of builds, which may be secrets. It lives only while
@@ -101,8 +103,9 @@ impl Whole {
             let by_image = images.iter().filter_map(|image| makers.get(image).copied());
             let by_service = build.services().filter(|other| self.builds_one(other));
             let bases = by_image.chain(by_service).filter(|base| base != name).map(str::to_owned).collect();
-            let has_foreign_base = images.iter().any(|image| !makers.contains_key(image));
-            Some((name.clone(), Built { build: build.clone(), bases, has_foreign_base }))
+            let foreign = images.into_iter().filter(|image| !makers.contains_key(image)).collect();
+            let image = reference::full(&service.image);
+            Some((name.clone(), Built { build: build.clone(), image, bases, foreign }))
         });
         Builds { services: built.collect(), flaw: self.flaw.clone() }
     }
@@ -170,6 +173,20 @@ impl Builds {
         found
     }
 
+    /// The other services, of whatever profile, whose builds write the same reference and are others.
+    pub(in crate::host) fn rivals(&self, service: &str) -> Vec<&str> {
+        let Some(own) = self.services.get(service) else { return Vec::new() };
+        let is_rival = |other: &Built| other.image == own.image && other.build != own.build;
+        self.services.iter().filter(|(_, other)| is_rival(other)).map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// The images that a service's image and its bases are based on and that none of the known services builds.
+    pub(in crate::host) fn foreign_bases(&self, service: &str) -> BTreeSet<&str> {
+        let all = self.bases(service).into_iter().chain([service]);
+        let built = all.filter_map(|service| self.services.get(service));
+        built.flat_map(|built| &built.foreign).map(String::as_str).collect()
+    }
+
     /// The builds of these services, and of those that they are based on.
     pub(in crate::host) fn with_bases(&self, services: &[String]) -> Vec<BuildModel> {
         let all = services.iter().map(String::as_str);
@@ -192,7 +209,7 @@ impl Builds {
         let all: Vec<String> = own.chain(of_bases).collect();
         let elsewhere = (!all.is_empty()).then(|| format!("{}: no folder of this host", all.join(", ")));
         let mut built = bases.iter().chain([&service]).filter_map(|name| self.services.get(*name));
-        let flaw = self.flaw.as_ref().filter(|_| built.any(|built| built.has_foreign_base));
+        let flaw = self.flaw.as_ref().filter(|_| built.any(|built| !built.foreign.is_empty()));
         let flaw =
             flaw.map(|why| format!("its base images, which a profile that is not enabled may build: {why}"));
         let parts: Vec<String> = elsewhere.into_iter().chain(flaw).collect();
@@ -252,6 +269,24 @@ mod tests {
         let builds = Whole::parse(project.as_bytes(), Some("X is required".into())).unwrap().builds();
         assert_eq!((builds.unreadable("base"), builds.unreadable("api")), (None, None));
         assert!(builds.unreadable("web").unwrap().ends_with("may build: X is required"));
+    }
+
+    #[test]
+    fn builds_that_write_one_reference_and_images_that_no_service_builds_are_found() {
+        let inline = |text: &str| json!({ "context": "/x", "dockerfile_inline": text });
+        let of = |image: &str, text: &str| json!({ "image": image, "build": inline(text) });
+        let builds = builds_of(&json!({
+            "one": of("jobs", "FROM debian:12\n"), "same": of("docker.io/library/jobs:latest", "FROM debian:12\n"),
+            "other": of("jobs", "FROM node:20\n"), "web": of("web", "FROM node:20\nCOPY --from=shop-base / /\n"),
+            "base": { "build": inline("FROM alpine\n") }, "run": { "image": "jobs" },
+        }));
+        assert_eq!((builds.rivals("one"), builds.rivals("same")), (vec!["other"], vec!["other"]));
+        assert_eq!((builds.rivals("other"), builds.rivals("web")), (vec!["one", "same"], vec![]));
+        assert_eq!((builds.rivals("run"), builds.rivals("none")), (vec![], vec![]));
+        let foreign = |service| builds.foreign_bases(service).into_iter().collect::<Vec<_>>();
+        let full = ["alpine:latest", "node:20"].map(reference::full);
+        assert_eq!(foreign("web"), full, "also those of its bases");
+        assert_eq!(foreign("run"), [""; 0]);
     }
 
     #[test]

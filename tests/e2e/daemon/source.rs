@@ -3,7 +3,10 @@
 use std::{fs, os::unix::fs::symlink, process::Command};
 
 use super::{Daemon, watch};
-use crate::support::{MANIFEST, Project, docker, wait_for};
+use crate::{
+    bind_mount::BindMount,
+    support::{MANIFEST, Project, docker, wait_for},
+};
 
 /// The resync is an hour away: what is seen, the watch has seen.
 fn watched(drift: &str) -> String {
@@ -111,6 +114,34 @@ fn release_that_is_swapped_by_a_link_is_brought_up() {
         wait_for("the release", || running_module(&project) == format!("{name}\n"));
         at_rest(&project);
     }
+    drop(daemon);
+    project.assert_trail_is_whole();
+}
+
+/// Of a mount there is no event.
+#[test]
+fn context_that_is_mounted_over_is_built_and_watched_and_so_is_what_was_there_before() {
+    let project = Project::healthy();
+    project.manifest(&watched("enforce"));
+    let mut copy = Command::new("cp");
+    copy.arg("-a").arg(project.path("api")).arg(project.path("other"));
+    assert!(copy.status().unwrap().success());
+    project.write("api/src/workflow/index", "below\n");
+    project.write("other/src/workflow/index", "mounted\n");
+    let daemon = Daemon::start_with(&project, &[]);
+    at_rest(&project);
+    let mount = BindMount::of(&project.path("other"), &project.path("api"));
+    wait_for("what is mounted", || running_module(&project) == "mounted\n");
+    at_rest(&project);
+    // By the path that is not watched.
+    project.write("other/src/workflow/index", "edited\n");
+    wait_for("an edit", || running_module(&project) == "edited\n");
+    at_rest(&project);
+    drop(mount);
+    wait_for("what was there before", || running_module(&project) == "below\n");
+    at_rest(&project);
+    project.write("api/src/workflow/index", "edited below\n");
+    wait_for("an edit of it", || running_module(&project) == "edited below\n");
     drop(daemon);
     project.assert_trail_is_whole();
 }
