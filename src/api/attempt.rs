@@ -39,6 +39,23 @@ pub struct Attempt {
     /// Whether the service was verified after the last repair, which had an effect.
     #[serde(default)]
     pub healed: bool,
+    /// What the drift looked like when the last repair began, until that is verified: a digest. Null for a drift that a
+    /// running service does not cause.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// The last verified repairs, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verified_repairs: Vec<VerifiedRepair>,
+}
+
+/// A repair after which the service was verified.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VerifiedRepair {
+    /// What the drift looked like, with everything that the repair started from: a digest.
+    pub cause: String,
+    /// When the repair began.
+    pub at: Time,
 }
 
 impl Attempt {

@@ -47,7 +47,7 @@ pub use attachment::{
     AttachedNetwork, Attachments, BoundPort, CopiedContent, DeclaredAttachments, DeclaredNetwork,
     DeclaredPort, NetworkObservation, NetworkUser, VolumeObservation,
 };
-pub use attempt::Attempt;
+pub use attempt::{Attempt, VerifiedRepair};
 pub use build_check::{BuildCheck, BuildDifference, BuildResult, SameBy};
 pub use cache::Cache;
 pub use content::{ContentComparison, ContentObservation, MOST_BYTES, MOST_FILES, MOST_NAMED};

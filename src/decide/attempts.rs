@@ -8,6 +8,7 @@ use super::{
     escalation::source_has_moved_on,
     rollback, settling,
     start::{is_current, is_of_another_revision, start_of},
+    undone,
 };
 use crate::api::{
     Attempt, Drift, DriftReason, Layer, Reason, ReconcilePolicy, ServiceObservation, StallReason, Step,
@@ -19,7 +20,9 @@ use crate::api::{
 pub(super) fn settle(inputs: Inputs<'_>, services: &[Diagnosis]) -> Vec<Attempt> {
     let diagnosis_of = |row: &Attempt| services.iter().find(|diagnosis| diagnosis.service == row.service);
     let rows = inputs.history.attempts.iter().filter(|row| row.generation == inputs.history.generation);
-    let kept = rows.filter(|row| !is_well_again(inputs, row));
+    let drift_of = |row: &Attempt| diagnosis_of(row).and_then(|diagnosis| diagnosis.drift.as_ref());
+    let kept =
+        rows.filter(|row| !is_well_again(inputs, row) || undone::is_to_keep(inputs, row, drift_of(row)));
     let kept: Vec<Attempt> = kept.filter_map(|row| Some(judged(inputs, row, diagnosis_of(row)?))).collect();
     let rows =
         kept.iter().filter_map(|row| Some(given_up_on(inputs, &kept, row.clone(), diagnosis_of(row)?)));
@@ -188,6 +191,7 @@ pub fn begin_step(
         row.last_at = inputs.now;
         row.next_at = None;
         row.healed = false;
+        row.cause = undone::cause(seen, drift);
         Some(row)
     });
     begun.collect()
@@ -235,6 +239,8 @@ fn new_row(inputs: Inputs<'_>, seen: &ServiceObservation, drift: &Drift) -> Atte
         next_at: None,
         gave_up: None,
         healed: false,
+        cause: None,
+        verified_repairs: Vec::new(),
     }
 }
 
@@ -292,7 +298,8 @@ pub fn after_verification(
     rows.filter_map(move |row| {
         let counted = Attempt { attempts: 0, ..row.clone() };
         if row.pending.is_some() || moved_on(row) {
-            return Some(Attempt { pending: None, healed: true, tried: Vec::new(), ..counted });
+            let healed = Attempt { pending: None, healed: true, tried: Vec::new(), ..counted };
+            return Some(undone::after_verified_repair(healed));
         }
         (row.attempts > 0).then_some(counted)
     })

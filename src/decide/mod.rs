@@ -16,6 +16,7 @@
 //! | `churn` | whether a service restarts often |
 //! | `notes` | remarks on a service that are no drift |
 //! | `obstacles` | which repairs and waits a known obstacle rules out |
+//! | `undone` | whether something undoes each repair of a drift |
 //! | `rate` | how often a service may be built or brought up within an hour |
 //! | `open_incident` | the steps and verifications of the open incident |
 //! | `recurrence` | whether a drift continues the last incident |
@@ -51,6 +52,7 @@ mod status;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod trail_rules;
+mod undone;
 mod unseen;
 mod verify;
 

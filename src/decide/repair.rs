@@ -8,7 +8,7 @@ use super::{
     order::StepOrder,
     rate, rollback,
     settling::{deadline, still_settling},
-    start,
+    start, undone,
 };
 use crate::api::{
     Attempt, Drift, DriftReason, Fact, Layer, NetworkObservation, Reason, ServiceObservation, StallReason,
@@ -126,7 +126,10 @@ fn repair(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis) -> Repair
     let case = RepairCase { inputs, rows, diagnosis, seen, drift };
     // In this order: what undrift may not touch at all, what is over, what may pass, what was lost, and only then new repairs.
     let left = case.left_alone().or_else(|| case.given_up_or_settling());
-    left.or_else(|| case.restore_image()).or_else(|| case.brought_up()).unwrap_or_else(|| case.escalated())
+    left.or_else(|| case.restore_image())
+        .or_else(|| case.brought_up())
+        .or_else(|| case.undone())
+        .unwrap_or_else(|| case.escalated())
 }
 
 /// One service's drift, with everything that its repair depends on.
@@ -192,6 +195,12 @@ impl<'a> RepairCase<'a> {
         waits.then(|| Budget { not_before: None, ..self.budget() }.spend(vec![UP]))
     }
 
+    /// No step if something undoes each repair.
+    fn undone(self) -> Option<Repair> {
+        let message = undone::in_a_row(self.inputs, self.rows, self.seen, self.drift)?;
+        Some(stalled(StallReason::RepairsExhausted, &self.with_remedy(message)))
+    }
+
     /// The first untried step of the escalation.
     fn escalated(self) -> Repair {
         let Self { inputs, drift, seen, .. } = self;
@@ -201,9 +210,7 @@ impl<'a> RepairCase<'a> {
             Escalation::Wait => wait(inputs, &seen.name, drift.reason, drift.message.clone()),
             Escalation::UntilTried(steps) => {
                 let Some(step) = untried(&steps, self.row()) else {
-                    let remedy = self.remedy().map(|remedy| format!(". {remedy}")).unwrap_or_default();
-                    let message = format!("{}{remedy}", exhausted(drift));
-                    return stalled(StallReason::RepairsExhausted, &message);
+                    return stalled(StallReason::RepairsExhausted, &self.with_remedy(exhausted(drift)));
                 };
                 self.budget().spend(with_up(step))
             }
@@ -211,6 +218,13 @@ impl<'a> RepairCase<'a> {
                 Some(step) => self.budget().spend(with_up(step)),
                 None => Repair::Nothing,
             },
+        }
+    }
+
+    fn with_remedy(self, message: String) -> String {
+        match self.remedy() {
+            Some(remedy) => format!("{message}. {remedy}"),
+            None => message,
         }
     }
 

@@ -18,6 +18,7 @@ mod rollback;
 mod routes;
 mod source;
 mod start;
+mod undone;
 
 use cases::CASES;
 use serde_json::json;
@@ -379,6 +380,8 @@ fn row(pending: Option<Step>, last_at: Time) -> Attempt {
         next_at: None,
         gave_up: None,
         healed: false,
+        cause: None,
+        verified_repairs: vec![],
     }
 }
 

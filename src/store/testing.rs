@@ -47,6 +47,8 @@ pub(crate) fn attempt(attempts: u32) -> Attempt {
         next_at: None,
         gave_up: None,
         healed: false,
+        cause: None,
+        verified_repairs: vec![],
     }
 }
 

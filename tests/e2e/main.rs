@@ -58,6 +58,7 @@ mod support;
 mod tampered_state;
 mod tmpfs;
 mod trail;
+mod undone;
 mod unreadable;
 mod upgrade;
 mod versions;

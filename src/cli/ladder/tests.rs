@@ -90,6 +90,8 @@ fn an_artifact_whose_budget_is_spent() {
         next_at: None,
         gave_up: None,
         healed: false,
+        cause: None,
+        verified_repairs: vec![],
     };
     let history = History { attempts: vec![spent], ..history() };
     insta::assert_snapshot!(shown(&desired, &looked(&desired, &seen, &history, at(1))));
@@ -130,6 +132,8 @@ fn a_repair_that_waits_for_its_backoff() {
         next_at: Some(at(10)),
         gave_up: None,
         healed: false,
+        cause: None,
+        verified_repairs: vec![],
     };
     let verified = [("dashboard".to_owned(), identities(&healthy().services[1]))].into();
     let history = History { attempts: vec![failed], verified, ..history() };
