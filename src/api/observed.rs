@@ -245,7 +245,8 @@ pub struct ContainerObservation {
     pub attachments: Attachments,
     /// The configs and secrets that Compose copied into it.
     pub contents: Vec<CopiedContent>,
-    /// The single files of the host that are mounted into it, if it runs.
+    /// The single files of the host that are mounted into it. Of one that does not run only the time of their last change is
+    /// known: the next start reads them anew.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mounted: Vec<MountedFile>,
     /// One entry per module of the spec.

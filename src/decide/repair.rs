@@ -65,8 +65,9 @@ pub enum Repair {
 /// The repair option of a service with this diagnosis.
 pub(super) fn option(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis) -> RepairOption {
     let service = diagnosis.service.clone();
+    let suspect = other_suspect(inputs, diagnosis).map(|suspect| format!("; {suspect}")).unwrap_or_default();
     let why = match (&diagnosis.unknown, &diagnosis.drift) {
-        (_, Some(drift)) => drift.message.clone(),
+        (_, Some(drift)) => format!("{}{suspect}", drift.message),
         (Some(unknown), None) => unknown.message.clone(),
         (None, None) => String::new(),
     };
@@ -77,6 +78,9 @@ pub(super) fn option(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis
         repair = kept_running::at_least(inputs, rows, seen, diagnosis, repair);
         started_again_at = kept_running::started_again(inputs, rows, seen, diagnosis, &repair).map(|s| s.at);
         (repair, rate_exceeded) = rate::limited(inputs, seen, diagnosis, repair);
+    }
+    if let Repair::Stalled { message, .. } | Repair::Wait { message, .. } = &mut repair {
+        message.push_str(&suspect);
     }
     let backs_off =
         diagnosis.drift.as_ref().and_then(|drift| backs_off(inputs, rows, drift, &service, &repair));
@@ -92,6 +96,12 @@ pub(super) fn option(inputs: Inputs<'_>, rows: &[Attempt], diagnosis: &Diagnosis
         started_again_at,
         order: StepOrder::default(),
     }
+}
+
+/// See [`rollback::other_suspect`].
+fn other_suspect(inputs: Inputs<'_>, diagnosis: &Diagnosis) -> Option<String> {
+    let seen = inputs.observed.service(&diagnosis.service)?;
+    rollback::other_suspect(inputs, seen, diagnosis.drift.as_ref()?)
 }
 
 /// Which attempt a step waits for, or that one of another source was in vain: whoever waits is to know for what.

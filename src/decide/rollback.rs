@@ -26,6 +26,33 @@ const TOLD_TO_END: [i64; 4] = [0, 130, 137, 143];
 
 /// Whether the service is worse off than before undrift replaced its container, so that the previous image should run again.
 pub(super) fn is_worse(inputs: Inputs<'_>, seen: &ServiceObservation, drift: &Drift) -> bool {
+    is_worse_than_before(inputs, seen, drift) && changed_since_verification(inputs, seen).is_none()
+}
+
+/// Why the image of a service that is worse off stays all the same, in words: what changed after its verification is something
+/// else.
+pub(super) fn other_suspect(inputs: Inputs<'_>, seen: &ServiceObservation, drift: &Drift) -> Option<String> {
+    let changed = changed_since_verification(inputs, seen)?;
+    is_worse_than_before(inputs, seen, drift)
+        .then(|| format!("{changed} after the image was verified, so that the image is not rolled back"))
+}
+
+/// What of the service changed since undrift verified its repair, beside the image. A file counts that the container could write
+/// itself, too: nobody knows who wrote it. A container that was made anew since may have another configuration.
+fn changed_since_verification(inputs: Inputs<'_>, seen: &ServiceObservation) -> Option<String> {
+    let repair = last_repair(inputs.history, &seen.name)?;
+    let verified = repair.verified_since(&seen.name, repair.last_up(&seen.name)?.at)?.at;
+    let is_since = |time: Option<Time>| time.is_some_and(|time| time > verified);
+    seen.containers.known()?.iter().find_map(|container| {
+        let name = &container.name;
+        let file = container.mounted.iter().find(|file| is_since(file.changed_at));
+        let file =
+            file.map(|file| format!("{}, which {name} mounts at {}, changed", file.source, file.target));
+        file.or_else(|| is_since(container.created_at).then(|| format!("{name} was made anew")))
+    })
+}
+
+fn is_worse_than_before(inputs: Inputs<'_>, seen: &ServiceObservation, drift: &Drift) -> bool {
     let Some(repair) = last_repair(inputs.history, &seen.name) else { return false };
     let Some(before) = service_before(&repair.before, &seen.name) else { return false };
     let Some(spec) = inputs.desired.service(&seen.name) else { return false };

@@ -10,7 +10,9 @@ use chrono::TimeDelta;
 use sha2::{Digest, Sha256};
 
 use super::{Inputs, escalation::follows_the_source};
-use crate::api::{Attempt, Drift, DriftReason, Entries, Expansion, Fact, ServiceObservation, Time};
+use crate::api::{
+    Attempt, ContainerState, Drift, DriftReason, Entries, Expansion, Fact, ServiceObservation, Time,
+};
 
 /// The source that a repair of the service starts from; `None` if not all of it is known.
 pub(super) fn start(seen: &ServiceObservation) -> Option<String> {
@@ -39,7 +41,10 @@ pub(super) fn start_of(seen: &ServiceObservation, reason: DriftReason) -> Option
     if reason != DriftReason::MountChanged {
         return Some(start);
     }
-    let files = seen.containers.known().into_iter().flatten().flat_map(|c| &c.mounted);
+    // What a stopped container mounts is not read before its start.
+    let running =
+        seen.containers.known().into_iter().flatten().filter(|c| c.state == ContainerState::Running);
+    let files = running.flat_map(|c| &c.mounted);
     let digests: BTreeSet<(&str, Option<&str>)> =
         files.map(|file| (file.source.as_str(), file.digest.as_deref())).collect();
     let mut hash = Sha256::new();

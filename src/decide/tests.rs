@@ -18,6 +18,7 @@ mod rollback;
 mod routes;
 mod source;
 mod start;
+mod suspects;
 mod undone;
 
 use cases::CASES;

@@ -44,22 +44,36 @@ struct Mounts {
 }
 
 impl LocalHost {
-    /// The single files that are mounted into a container; none if it does not run, or if they do not matter.
+    /// The single files that are mounted into a container; none if they do not matter.
     pub(super) async fn mounted_files(&self, container: &Container, policy: MountPolicy) -> Vec<MountedFile> {
+        if container.seen.state != ContainerState::Running {
+            return self.files_of_next_start(container, policy).await;
+        }
         self.looks_at_mounted(container, policy).await.into_iter().map(|look| look.file).collect()
+    }
+
+    /// The same for a container that does not run. What its processes had read died with them.
+    async fn files_of_next_start(&self, container: &Container, policy: MountPolicy) -> Vec<MountedFile> {
+        if !self.matter(container, policy) {
+            return Vec::new();
+        }
+        let binds = container.binds.clone();
+        let found = files::looked_past(move || {
+            binds.iter().filter_map(judged::for_next_start).collect::<Vec<MountedFile>>()
+        });
+        found.await.unwrap_or_default()
+    }
+
+    /// Whether its mounted files matter. Paths of another host are not those of this one.
+    fn matter(&self, container: &Container, policy: MountPolicy) -> bool {
+        let is_here = self.engine.endpoint().socket_file().is_some();
+        policy != MountPolicy::Ignore && !container.binds.is_empty() && is_here
     }
 
     /// The same with what is to be remembered of them.
     async fn looks_at_mounted(&self, container: &Container, policy: MountPolicy) -> Vec<Look> {
-        // Paths of another host are not those of this one.
-        let is_here = self.engine.endpoint().socket_file().is_some();
-        let runs = container.seen.state == ContainerState::Running;
-        let Some(started_at) = container.seen.started_at.filter(|_| runs && is_here) else {
-            return Vec::new();
-        };
-        if policy == MountPolicy::Ignore || container.binds.is_empty() {
-            return Vec::new();
-        }
+        let runs = container.seen.state == ContainerState::Running && self.matter(container, policy);
+        let Some(started_at) = container.seen.started_at.filter(|_| runs) else { return Vec::new() };
         let known = container.binds.iter().map(|bind| (bind.clone(), self.known_of(container, bind)));
         let mounts = Mounts {
             container: container.seen.id.clone(),

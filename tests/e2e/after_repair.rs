@@ -62,6 +62,39 @@ fn container_that_dies_after_its_verification_is_rolled_back() {
 }
 
 #[test]
+fn container_that_dies_of_a_mounted_file_after_its_verification_keeps_its_image() {
+    let project = Project::new();
+    project.add_module("api", "workflow");
+    project.write("app.conf", "true\n");
+    project.write("api/serve", &SERVE.replace("exec httpd -f", ". /etc/app.conf; exec httpd -f"));
+    let service =
+        "{ build: ./api, init: true, stop_grace_period: 1s, volumes: [\"./app.conf:/etc/app.conf:ro\"] }";
+    project.write("compose.yaml", &format!("services:\n  api: {service}\n"));
+    project.compose(&["up", "-d", "--build"]);
+    project.apply().expect(0);
+    project.append("api/serve", "# another image\n");
+    project.rebuild();
+    project.apply().expect(0);
+    let (new, _) = runs(&project);
+    assert_eq!(project.steps(), ["Up"]);
+    project.write("app.conf", "exit 3\n");
+    docker(&["restart", &project.containers("api")[0]]);
+    wait_for("the container to die", || runs(&project).1 == "exited");
+    project.apply().expect(1);
+    assert!(!project.steps().contains(&"Rollback".to_owned()), "{:?}", project.steps());
+    assert_eq!(runs(&project).0, new);
+    let told = project.trail().iter().any(|record| {
+        let record = record.to_string();
+        record.contains("app.conf") && record.contains("not rolled back")
+    });
+    assert!(told, "{:?}", project.trail());
+    project.write("app.conf", "true\n");
+    project.undrift(&["retry", &project.name]).expect(0);
+    project.apply().expect(0);
+    assert_eq!(runs(&project), (new, "running".to_owned()));
+}
+
+#[test]
 fn container_that_a_person_stops_after_its_verification_is_brought_up_and_not_rolled_back() {
     let project = healthy_with_a_new_image_that("true");
     project.apply().expect(0);

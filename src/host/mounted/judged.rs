@@ -90,6 +90,20 @@ pub(super) fn look(bind: &Bind, before: MountedBefore<'_>, digest: &KeyedDigest)
     Some(Look { file, memory })
 }
 
+/// A file that the next start of a container mounts: nothing of it has changed for a process yet. `None` if there is no file.
+/// Call it within a [`files::look`].
+pub(super) fn for_next_start(bind: &Bind) -> Option<MountedFile> {
+    let found = files::metadata(Path::new(&bind.source)).ok().filter(Metadata::is_file)?;
+    Some(MountedFile {
+        source: bind.source.clone(),
+        target: bind.target.clone(),
+        changed: Fact::Known(false),
+        replaced: Fact::Known(false),
+        changed_at: time(found.ctime(), found.ctime_nsec()),
+        digest: None,
+    })
+}
+
 /// A regular file at the host's path.
 struct Judged<'a> {
     bind: &'a Bind,
